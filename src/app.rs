@@ -1,0 +1,198 @@
+//! Everything that is built once from the settings and passed down. A plain struct: no trait stands between the layers.
+//! What the key ring holds changes while the process runs; `flows::load_keys` swaps it.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::keyed::DashMapStateStore;
+use governor::{Quota, RateLimiter};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::crypto::key_ring::KeyRing;
+use crate::crypto::master_key::MasterKey;
+use crate::crypto::password::{Cost, Hasher};
+use crate::model::id::{EventId, SessionId, UserId};
+use crate::model::time::Timestamp;
+use crate::model::user::User;
+use crate::random::{self, Random};
+use crate::store::{self, Db, Limits};
+
+/// The program, but for its key ring ready to serve.
+pub struct App {
+    /// The settings.
+    pub config: Config,
+    /// The only source of chance.
+    pub random: Arc<dyn Random>,
+    /// The database.
+    pub db: Db,
+    /// The password threads.
+    pub hasher: Hasher,
+    /// Master keys as loaded at start, the primary one first.
+    pub loaded_keys: Vec<Arc<MasterKey>>,
+    /// Users as of some version; a short-lived copy for access tokens.
+    pub users: UserCache,
+    /// `Keep` and `Repeat`, a presented token.
+    pub refresh_limit: RefreshLimit,
+    /// Which address each session last rotated from, for the shadow alarm.
+    pub rotations: moka::sync::Cache<SessionId, Rotated>,
+    /// Names this process in the audit trail.
+    pub writer: String,
+    clock: Arc<dyn Clock>,
+    ring: ArcSwapOption<KeyRing>,
+    ring_confirmed_at: AtomicI64,
+    draining: AtomicBool,
+}
+
+/// The last rotation of a session, as far as this process saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rotated {
+    /// The generation it made.
+    pub generation: u32,
+    /// The network it came from.
+    pub network: String,
+    /// How many rotations in a row were followed by a repeat from elsewhere.
+    pub shadowed: u32,
+}
+
+impl App {
+    /// Opens the database and starts the password threads; keys are `flows::load_keys`'s business.
+    pub async fn build(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>, loaded_keys: Vec<Arc<MasterKey>>, db: Db) -> Result<Self, store::Error> {
+        let p = config.passwords;
+        let cost = Cost { memory: p.memory_kib, iterations: p.iterations, parallelism: p.parallelism };
+        let hasher =
+            Hasher::start(cost, p.threads, p.queue, Arc::clone(&random)).map_err(|e| store::Error::Unavailable(format!("cannot start a thread: {e}")))?;
+        let now = Timestamp(clock.now_ms());
+        let writer = EventId::at(now, random::bytes(&*random)).to_string();
+        Ok(Self {
+            refresh_limit: RefreshLimit::new(Arc::clone(&clock)),
+            rotations: moka::sync::Cache::new(100_000),
+            users: UserCache(moka::sync::Cache::new(100_000)),
+            ring: ArcSwapOption::empty(),
+            ring_confirmed_at: AtomicI64::new(now.0),
+            draining: AtomicBool::new(false),
+            config,
+            random,
+            db,
+            hasher,
+            loaded_keys,
+            writer,
+            clock,
+        })
+    }
+
+    /// Opens the database that the settings name.
+    pub async fn open_db(config: &Config) -> Result<Db, store::Error> {
+        Db::open(&config.database.url, Limits { max_connections: config.database.max_connections }).await
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        Timestamp(self.clock.now_ms())
+    }
+
+    /// The key ring; `None` until it is loaded.
+    pub fn ring(&self) -> Option<Arc<KeyRing>> {
+        self.ring.load_full()
+    }
+
+    /// Takes a newer ring; an older one, read before another task's, is dropped.
+    pub fn set_ring(&self, ring: KeyRing) {
+        let new = Arc::new(ring);
+        self.ring.rcu(|old| match old {
+            Some(old) if old.version > new.version => Some(Arc::clone(old)),
+            Some(_) | None => Some(Arc::clone(&new)),
+        });
+        self.confirm_ring();
+    }
+
+    /// The database has just said which version of the ring is current, and ours is.
+    pub fn confirm_ring(&self) {
+        self.ring_confirmed_at.store(self.now().0, Ordering::Relaxed);
+    }
+
+    /// How long nobody could say whether the ring is current.
+    pub fn ring_age(&self) -> Duration {
+        self.now().since(Timestamp(self.ring_confirmed_at.load(Ordering::Relaxed)))
+    }
+
+    /// From now on `/health/ready` says no.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the process is shutting down.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}
+
+/// Users by id **and** version, so a stale entry cannot be used on any replica; entries live for seconds on the injected clock.
+pub struct UserCache(moka::sync::Cache<(UserId, i64), (Timestamp, Arc<User>)>);
+
+impl UserCache {
+    const LIFE: Duration = Duration::from_secs(10);
+
+    /// The user as of this version, unless the copy is too old.
+    pub fn get(&self, id: UserId, version: i64, now: Timestamp) -> Option<Arc<User>> {
+        let (read_at, user) = self.0.get(&(id, version))?;
+        (now.since(read_at) < Self::LIFE).then_some(user)
+    }
+
+    /// Keeps a copy.
+    pub fn put(&self, user: &Arc<User>, now: Timestamp) {
+        self.0.insert((user.id, user.version), (now, Arc::clone(user)));
+    }
+}
+
+struct LimitClock(Arc<dyn Clock>);
+
+impl Clone for LimitClock {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl governor::clock::Clock for LimitClock {
+    type Instant = Nanos;
+    fn now(&self) -> Nanos {
+        Nanos::from(Duration::from_millis(u64::try_from(self.0.now_ms()).unwrap_or(0)))
+    }
+}
+
+type TokenHash = [u8; 32];
+
+/// How often one token may be kept or repeated: a burst of 100, then 20 a minute. By token and not by session, or a thief could
+/// drown the owner's reuse in refusals.
+pub struct RefreshLimit {
+    limiter: RateLimiter<TokenHash, DashMapStateStore<TokenHash>, LimitClock, NoOpMiddleware<Nanos>>,
+    clock: LimitClock,
+}
+
+impl RefreshLimit {
+    const BURST: NonZeroU32 = NonZeroU32::new(100).expect("not zero");
+    const PER_MINUTE: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
+
+    fn new(clock: Arc<dyn Clock>) -> Self {
+        let clock = LimitClock(clock);
+        let quota = Quota::per_minute(Self::PER_MINUTE).allow_burst(Self::BURST);
+        Self { limiter: RateLimiter::new(quota, DashMapStateStore::default(), clock.clone()), clock }
+    }
+
+    /// `Err`: how long to wait.
+    pub fn check(&self, token: &TokenHash) -> Result<(), Duration> {
+        use governor::clock::Clock as _;
+        self.limiter.check_key(token).map_err(|until| until.wait_time_from(self.clock.now()))
+    }
+
+    /// Forgets tokens whose bucket is full again.
+    pub fn forget_idle(&self) {
+        self.limiter.retain_recent();
+        self.limiter.shrink_to_fit();
+    }
+}

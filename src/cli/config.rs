@@ -1,0 +1,75 @@
+//! `config check` and `config show`.
+
+use clap::Subcommand;
+use serde_json::json;
+
+use crate::config::{Config, Problem};
+
+use super::{Failure, Output, Result, output};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Check the settings: every problem at once, and the rules that hold
+    Check,
+    /// Print the settings in force and where each came from
+    Show {
+        /// How to print
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+}
+
+const RULES: [&str; 9] = [
+    "http only on loopback, unless server.allow_insecure",
+    "sessions.refresh_cooldown ≥ sessions.refresh_grace (both 0s: strict single use)",
+    "sessions.refresh_cooldown ≥ sessions.refresh_grace + 20s, or a warning: message 5 s there and back, replica clocks 2 × 5 s",
+    "sessions.refresh_grace ≥ 20s, or a warning: one lost answer costs 2 × 5 s, two of them are forgiven at 30s",
+    "tokens.access_ttl ≥ 2 × sessions.refresh_cooldown",
+    "sessions.absolute_ttl ≥ sessions.idle_ttl",
+    "cookie_same_site = none and cookie_host_prefix need https",
+    "registered claim names are not for [tokens.claims]",
+    "a setting that does not exist is refused, with the nearest one named",
+];
+
+pub(super) fn run(command: ConfigCommand, config: std::result::Result<Config, Vec<Problem>>) -> Result<()> {
+    match command {
+        ConfigCommand::Check => check(config),
+        ConfigCommand::Show { output } => {
+            show(output, &config.map_err(Failure::Configuration)?);
+            Ok(())
+        }
+    }
+}
+
+fn check(config: std::result::Result<Config, Vec<Problem>>) -> Result<()> {
+    let config = config.map_err(Failure::Configuration)?;
+    show(Output::Table, &config);
+    let policy = &config.keys.policy;
+    let ring = crate::model::key::Ring::default();
+    output::note("Rules that were applied:");
+    RULES.iter().for_each(|rule| output::note(&format!("  {rule}")));
+    output::note(&format!("A key is published for {:?} before it signs (keys.jwks_max_age + keys.verifier_cache + 15 s).", policy.publish_before_use(&ring)));
+    for warning in &config.warnings {
+        output::note(&format!("warning: {warning}"));
+    }
+    output::note("The settings are good.");
+    Ok(())
+}
+
+fn show(format: Output, config: &Config) {
+    let hidden = |key: &str, value: &str| if key == "database.url" { without_password(value) } else { value.to_owned() };
+    let rows: Vec<_> = config.effective.iter().map(|e| vec![json!(e.key), json!(hidden(&e.key, &e.value)), json!(e.source)]).collect();
+    output::rows(format, &["setting", "value", "source"], &rows);
+}
+
+fn without_password(url: &str) -> String {
+    match url::Url::parse(url) {
+        Ok(mut parsed) if parsed.password().is_some() => {
+            if parsed.set_password(Some("…")).is_err() {
+                return "…".into();
+            }
+            parsed.to_string()
+        }
+        Ok(_) | Err(_) => url.to_owned(),
+    }
+}

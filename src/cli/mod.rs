@@ -1,0 +1,183 @@
+//! The commands. Each parses, calls the same flows as HTTP and prints through `output`; settings are the same for all.
+//! Exit status: 0 done, 1 refused, 2 usage, 70 internal, 78 bad configuration.
+
+mod ask;
+mod config;
+mod keys;
+mod migrate;
+mod output;
+mod serve;
+mod sessions;
+mod users;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::app::App;
+use crate::clock::SystemClock;
+use crate::config::{Config, Problem, Sources};
+use crate::flows::{self, load_keys};
+use crate::model::audit::Peer;
+use crate::random::OsRandom;
+
+const EXAMPLES: &str = "Examples:
+  countersign                                        serve on 127.0.0.1:4000 with SQLite, no configuration
+  countersign --set server.listen=0.0.0.0:8080 serve
+  countersign keys rotate --dry-run                  what a rotation would do now
+  countersign sessions revoke --user ana@example.com
+  countersign config check
+
+Settings come from countersign.toml, then COUNTERSIGN_<SECTION>__<KEY>, then --set; the later wins.
+Exit status: 0 done, 1 refused, 2 usage, 70 internal, 78 bad configuration.";
+
+/// A sign-in service and token issuer.
+#[derive(Debug, Parser)]
+#[command(name = "countersign", version, about, after_help = EXAMPLES)]
+struct Cli {
+    /// Read settings from this file instead of countersign.toml
+    #[arg(long, global = true, env = "COUNTERSIGN_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Set one setting, such as tokens.access_ttl=10m; may be repeated
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = key_value)]
+    set: Vec<(String, String)>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve (the default command)
+    Serve,
+    /// Bring the database schema up to date
+    Migrate(migrate::Migrate),
+    /// Signing keys: list, rotate, revoke, export, import, rewrap, verify
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    /// Users: create, list, show, set-password, disable, enable
+    #[command(subcommand)]
+    Users(users::Users),
+    /// Sessions: list, revoke
+    #[command(subcommand)]
+    Sessions(sessions::Sessions),
+    /// Settings: check, show
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people
+    #[default]
+    Table,
+    /// For programs
+    Json,
+}
+
+/// Why a command did not do what it was asked.
+#[derive(Debug)]
+enum Failure {
+    Configuration(Vec<Problem>),
+    Usage(String),
+    Refused(String),
+    Internal(String),
+    Startup(String),
+}
+
+type Result<T> = std::result::Result<T, Failure>;
+
+impl Failure {
+    fn status(&self) -> u8 {
+        match self {
+            Self::Refused(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Internal(_) => 70,
+            Self::Configuration(_) | Self::Startup(_) => 78,
+        }
+    }
+}
+
+impl From<flows::Error> for Failure {
+    fn from(error: flows::Error) -> Self {
+        use flows::Error as E;
+        match error {
+            E::MasterKey(_) | E::MasterKeyNotLoaded { .. } | E::MasterKeyMissing { .. } => Self::Startup(error.to_string()),
+            E::Unavailable(cause) | E::Internal(cause) => Self::Internal(cause),
+            other => Self::Refused(other.to_string()),
+        }
+    }
+}
+
+fn key_value(text: &str) -> std::result::Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    // Unset bits of what any new file may have: databases and keys are nobody else's business.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let cli = Cli::parse();
+    let outcome = run(cli);
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::failure(&failure);
+            ExitCode::from(failure.status())
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
+    if let Some(Command::Completions { shell }) = cli.command {
+        output::completions(shell, &mut Cli::command());
+        return Ok(());
+    }
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
+    let sources = Sources { file: cli.config, environment, flags: cli.set };
+    let config = Config::load(&sources);
+    if let Some(Command::Config(command)) = cli.command {
+        return config::run(command, config);
+    }
+    let config = config.map_err(Failure::Configuration)?;
+    let serving = matches!(cli.command, None | Some(Command::Serve));
+    output::start_logging(&config.log, serving);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| Failure::Internal(format!("cannot start the runtime: {e}")))?;
+    runtime.block_on(async {
+        match cli.command.unwrap_or(Command::Serve) {
+            Command::Serve => serve::run(config).await,
+            Command::Migrate(command) => migrate::run(command, config).await,
+            Command::Keys(command) => keys::run(command, config).await,
+            Command::Users(command) => users::run(command, config).await,
+            Command::Sessions(command) => sessions::run(command, config).await,
+            Command::Config(_) | Command::Completions { .. } => Ok(()),
+        }
+    })
+}
+
+/// The program without its key ring.
+async fn build(config: Config) -> Result<App> {
+    Ok(load_keys::build(config, Arc::new(SystemClock), Arc::new(OsRandom)).await?)
+}
+
+/// The program ready to serve.
+async fn start(config: Config) -> Result<App> {
+    Ok(load_keys::start(config, Arc::new(SystemClock), Arc::new(OsRandom)).await?)
+}
+
+/// The operator, for the audit trail.
+#[expect(clippy::disallowed_methods, reason = "the operator's name is in the environment")]
+fn operator() -> Peer {
+    let name = std::env::var("USER").ok().filter(|n| !n.is_empty()).unwrap_or_else(|| "unknown".into());
+    let plain: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+    Peer { actor: format!("cli:{plain}"), ..Peer::default() }
+}

@@ -1,0 +1,102 @@
+//! The only place that prints: data to standard output, everything else to standard error.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the place that prints")]
+
+use std::io::{IsTerminal, Write};
+
+use comfy_table::{Table, presets};
+use serde_json::Value;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Log, LogFormat};
+
+use super::{Failure, Output};
+
+/// Rows for people, or the same as JSON for programs.
+pub(super) fn rows(output: Output, columns: &[&str], rows: &[Vec<Value>]) {
+    match output {
+        Output::Json => {
+            let object = |row: &Vec<Value>| Value::Object(columns.iter().map(|c| (*c).to_owned()).zip(row.iter().cloned()).collect());
+            json(&Value::Array(rows.iter().map(object).collect()));
+        }
+        Output::Table => {
+            let mut table = Table::new();
+            table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(columns);
+            for row in rows {
+                table.add_row(row.iter().map(cell));
+            }
+            line(&table.to_string());
+        }
+    }
+}
+
+/// One thing for people, member by member, or as JSON.
+pub(super) fn object(output: Output, members: &[(&str, Value)]) {
+    match output {
+        Output::Json => json(&Value::Object(members.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect())),
+        Output::Table => {
+            let mut table = Table::new();
+            table.load_style(presets::NOTHING);
+            for (name, value) in members {
+                table.add_row([(*name).to_owned(), cell(value)]);
+            }
+            line(&table.to_string());
+        }
+    }
+}
+
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "–".into(),
+        Value::String(text) => text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect(),
+        Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join("\n"),
+        other => other.to_string(),
+    }
+}
+
+fn json(value: &Value) {
+    line(&serde_json::to_string_pretty(value).unwrap_or_default());
+}
+
+/// A line of data. A reader that has gone (`| head`) is no error.
+pub(super) fn line(text: &str) {
+    drop(writeln!(std::io::stdout(), "{text}"));
+}
+
+/// A line about what was done; not data.
+pub(super) fn note(text: &str) {
+    eprintln!("{text}");
+}
+
+/// What went wrong.
+pub(super) fn failure(failure: &Failure) {
+    match failure {
+        Failure::Configuration(problems) => {
+            for problem in problems {
+                eprintln!("countersign: {problem}");
+            }
+            eprintln!("countersign: {} problem(s) in the settings; nothing was started", problems.len());
+        }
+        Failure::Usage(text) | Failure::Refused(text) | Failure::Internal(text) | Failure::Startup(text) => eprintln!("countersign: {text}"),
+    }
+}
+
+/// A completion script.
+pub(super) fn completions(shell: clap_complete::Shell, command: &mut clap::Command) {
+    clap_complete::generate(shell, command, "countersign", &mut std::io::stdout());
+}
+
+/// JSON for machines, lines for people; commands other than `serve` speak up only when something is wrong.
+pub(super) fn start_logging(log: &Log, serving: bool) {
+    let level = if serving { log.level.as_str() } else { "warn" };
+    let filter = EnvFilter::try_new(format!("{level},tokio_cron_scheduler=warn")).unwrap_or_else(|_| EnvFilter::new("info"));
+    let human = match log.format {
+        LogFormat::Human => true,
+        LogFormat::Json => false,
+        LogFormat::Auto => std::io::stderr().is_terminal(),
+    };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let started = if human { builder.try_init() } else { builder.json().flatten_event(true).try_init() };
+    if let Err(error) = started {
+        eprintln!("countersign: logging could not be started: {error}");
+    }
+}

@@ -1,0 +1,61 @@
+//! `serve`: bind, start the keys and the schedule, serve until SIGTERM or Ctrl-C, finish what is under way.
+
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::Config;
+use crate::http;
+use crate::jobs::Jobs;
+
+use super::{Failure, Result, start};
+
+pub(super) async fn run(config: Config) -> Result<()> {
+    forbid_core_dumps();
+    // Bound before anything is opened: a second instance on the same address is told at once.
+    let listen = config.server.listen;
+    let listener = TcpListener::bind(listen)
+        .await
+        .map_err(|e| Failure::Startup(format!("cannot listen on {listen}: {e}; is another instance running? (setting server.listen)")))?;
+    let address = listener.local_addr().map_err(|e| Failure::Internal(e.to_string()))?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let (public_url, base_path, max_connections) = (config.server.public_url.clone(), config.server.base_path.clone(), config.server.max_connections);
+    let app = Arc::new(start(config).await?);
+    let jobs = Jobs::start(&app).await.map_err(|e| Failure::Internal(format!("cannot start the schedule: {e}")))?;
+    tracing::info!(%address, %public_url, jwks = format!("http://{address}{base_path}/jwks"), "serving");
+    let stop = stop_signal(Arc::clone(&app))?;
+    let finished = http::server::serve(listener, http::router(&app), max_connections, stop).await;
+    if !finished {
+        tracing::warn!("some connections did not finish in time");
+    }
+    jobs.stop().await;
+    app.db.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Resolves at SIGTERM or Ctrl-C, once the process says that it is not ready.
+fn stop_signal(app: Arc<crate::app::App>) -> Result<impl Future<Output = ()>> {
+    let failed = |e: std::io::Error| Failure::Internal(format!("cannot listen for signals: {e}"));
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate()).map_err(failed)?, signal(SignalKind::interrupt()).map_err(failed)?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        app.drain();
+        tracing::info!("stopping");
+    })
+}
+
+/// Keys and passwords are in this process's memory: no core file, no ptrace by the same user.
+fn forbid_core_dumps() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = setrlimit(Resource::Core, none).and_then(|()| set_dumpable_behavior(DumpableBehavior::NotDumpable)) {
+        tracing::warn!(%error, "could not forbid core dumps");
+    }
+}

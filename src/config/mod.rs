@@ -1,0 +1,229 @@
+//! What the operator may say. `raw` gathers file, environment and flags into text values and types them one by one, noting every
+//! problem; this file holds the result and the rules between settings. Secrets are named here but read by `crypto`.
+
+mod raw;
+mod settings;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use url::Url;
+use zeroize::Zeroizing;
+
+use crate::model::claims::{Audience, ClaimSource};
+use crate::model::origin::TrustedOrigins;
+use crate::model::{key, password, refresh, session};
+
+pub use raw::{Problem, Sources};
+
+/// Every setting, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `[server]`
+    pub server: Server,
+    /// `[database]`
+    pub database: Database,
+    /// `[keys]`
+    pub keys: Keys,
+    /// `[tokens]`
+    pub tokens: Tokens,
+    /// `[sessions]`
+    pub sessions: Sessions,
+    /// `[passwords]`
+    pub passwords: Passwords,
+    /// `[sign_up]`
+    pub sign_up: SignUp,
+    /// `rate_limits.enabled`
+    pub rate_limits: bool,
+    /// `[log]`
+    pub log: Log,
+    /// `[roles]`: permissions by role.
+    pub roles: Vec<(String, Vec<String>)>,
+    /// Where master keys come from.
+    pub master_key: MasterKeySources,
+    /// What `config show` prints: key, value, where it came from.
+    pub effective: Vec<Effective>,
+    /// What `config check` prints beside the problems.
+    pub warnings: Vec<String>,
+}
+
+/// One setting as it is in force.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Effective {
+    /// `section.key`
+    pub key: String,
+    /// As text.
+    pub value: String,
+    /// `default`, `file`, `environment` or `flag`.
+    pub source: &'static str,
+}
+
+/// `[server]`
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "docs/settings.md describes every setting")]
+pub struct Server {
+    pub listen: SocketAddr,
+    pub public_url: Url,
+    pub base_path: String,
+    pub trusted_origins: TrustedOrigins,
+    pub trusted_proxies: Vec<IpNet>,
+    pub max_connections: usize,
+}
+
+/// `[database]`
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "docs/settings.md describes every setting")]
+pub struct Database {
+    pub url: String,
+    pub max_connections: u32,
+}
+
+/// `[keys]`
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "docs/settings.md describes every setting")]
+pub struct Keys {
+    pub dir: PathBuf,
+    pub policy: key::Policy,
+}
+
+/// `[tokens]`
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "docs/settings.md describes every setting")]
+pub struct Tokens {
+    pub issuer: String,
+    pub audience: Audience,
+    pub typ: String,
+    pub access_ttl: Duration,
+    pub access_ttl_jitter: f64,
+    pub iat_backdate: Duration,
+    pub mint_from_session: MintFromSession,
+    pub claims: Vec<(String, ClaimSource)>,
+}
+
+/// `tokens.mint_from_session`: whether `GET /token` is content with the session cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MintFromSession {
+    /// Until the session has refreshed once; then the refresh token must come too.
+    UntilRefresh,
+    /// For ever.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// `[sessions]`
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "docs/settings.md describes every setting")]
+pub struct Sessions {
+    pub lifetime: session::Lifetime,
+    pub refresh: refresh::Policy,
+    pub cookie_prefix: String,
+    pub cookie_same_site: SameSite,
+    pub cookie_domain: Option<String>,
+    pub cookie_host_prefix: bool,
+}
+
+/// `sessions.cookie_same_site`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the values")]
+pub enum SameSite {
+    Lax,
+    Strict,
+    None,
+}
+
+impl SameSite {
+    /// The attribute's value; the refresh cookie is always strict, but for `none`, which makes all of them so.
+    pub fn for_cookie(self, is_refresh: bool) -> &'static str {
+        match (self, is_refresh) {
+            (Self::None, _) => "none",
+            (Self::Strict, _) | (Self::Lax, true) => "strict",
+            (Self::Lax, false) => "lax",
+        }
+    }
+}
+
+/// `[passwords]`
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "docs/settings.md describes every setting")]
+pub struct Passwords {
+    pub length: password::Length,
+    pub memory_kib: u32,
+    pub iterations: u32,
+    pub parallelism: u32,
+    pub threads: usize,
+    pub queue: usize,
+}
+
+/// `[sign_up]`
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "docs/settings.md describes every setting")]
+pub struct SignUp {
+    pub enabled: bool,
+    pub auto_sign_in: bool,
+}
+
+/// `[log]`
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "docs/settings.md describes every setting")]
+pub struct Log {
+    pub level: String,
+    pub format: LogFormat,
+}
+
+/// `log.format`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people on a terminal, else JSON.
+    Auto,
+    /// For machines.
+    Json,
+    /// For people.
+    Human,
+}
+
+/// Where master keys come from; texts and paths, not yet keys.
+#[derive(Debug, Clone, Default)]
+pub struct MasterKeySources {
+    /// `COUNTERSIGN_MASTER_KEY`
+    pub inline: Option<Secret>,
+    /// `COUNTERSIGN_MASTER_KEY_FILE`
+    pub file: Option<PathBuf>,
+    /// `COUNTERSIGN_PREVIOUS_MASTER_KEY`: loaded beside it.
+    pub previous: Option<Secret>,
+    /// `COUNTERSIGN_PREVIOUS_MASTER_KEY_FILE`
+    pub previous_file: Option<PathBuf>,
+}
+
+/// A text that prints as `…`.
+#[derive(Clone)]
+pub struct Secret(pub Zeroizing<String>);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
+    }
+}
+
+impl Config {
+    /// Reads and checks everything; on failure, every problem at once.
+    pub fn load(sources: &Sources) -> Result<Self, Vec<Problem>> {
+        settings::read(sources)
+    }
+
+    /// Whether cookies are `Secure` and carry a prefix.
+    pub fn is_https(&self) -> bool {
+        self.server.public_url.scheme() == "https"
+    }
+
+    /// What the roles allow, sorted, each once.
+    pub fn permissions(&self, roles: &[&str]) -> Vec<String> {
+        let granted = self.roles.iter().filter(|(role, _)| roles.contains(&role.as_str()));
+        let mut permissions: Vec<String> = granted.flat_map(|(_, permissions)| permissions.clone()).collect();
+        permissions.sort();
+        permissions.dedup();
+        permissions
+    }
+}

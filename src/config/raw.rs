@@ -1,0 +1,220 @@
+//! Settings as text: file, then environment, then flags, the later wins. A `Reader` hands them out one by one, typed, and notes what is
+//! wrong; what nobody asked for in the end does not exist and is refused with the nearest name that does.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use figment::Figment;
+use figment::providers::{Format, Toml};
+use figment::value::{Dict, Value};
+
+use super::Effective;
+
+/// Where settings come from; `main` fills it from the process, tests by hand.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// `--config`, or `COUNTERSIGN_CONFIG`; else `countersign.toml`, if there is one.
+    pub file: Option<PathBuf>,
+    /// The environment.
+    pub environment: Vec<(String, String)>,
+    /// `--set section.key=value`
+    pub flags: Vec<(String, String)>,
+}
+
+/// One thing that is wrong with the settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// `section.key`, or a file.
+    pub key: String,
+    /// What, and what to do.
+    pub message: String,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.key, self.message)
+    }
+}
+
+struct Entry {
+    text: Text,
+    source: &'static str,
+    asked: bool,
+}
+
+enum Text {
+    One(String),
+    Many(Vec<String>),
+}
+
+/// Hands out typed settings and remembers every problem.
+pub(super) struct Reader {
+    entries: BTreeMap<String, Entry>,
+    known: Vec<String>,
+    pub(super) problems: Vec<Problem>,
+    pub(super) effective: Vec<Effective>,
+}
+
+const DEFAULT_FILE: &str = "countersign.toml";
+const PREFIX: &str = "COUNTERSIGN_";
+
+impl Reader {
+    pub(super) fn gather(sources: &Sources) -> Self {
+        let mut reader = Self { entries: BTreeMap::new(), known: Vec::new(), problems: Vec::new(), effective: Vec::new() };
+        reader.take_file(sources.file.as_ref());
+        for (name, value) in &sources.environment {
+            if name == "DATABASE_URL" {
+                reader.put("database.url".into(), Text::One(value.clone()), "environment");
+            }
+        }
+        for (name, value) in &sources.environment {
+            if let Some((section, key)) = name.strip_prefix(PREFIX).and_then(|n| n.split_once("__")) {
+                let key = format!("{}.{}", section.to_ascii_lowercase(), key.to_ascii_lowercase().replace("__", "."));
+                reader.put(key, Text::One(value.clone()), "environment");
+            }
+        }
+        for (key, value) in &sources.flags {
+            reader.put(key.clone(), Text::One(value.clone()), "flag");
+        }
+        reader
+    }
+
+    fn take_file(&mut self, file: Option<&PathBuf>) {
+        let path = file.cloned().unwrap_or_else(|| DEFAULT_FILE.into());
+        if !path.exists() {
+            if file.is_some() {
+                self.problem(&path.display().to_string(), "there is no such file".into());
+            }
+            return;
+        }
+        let read: Result<Dict, _> = Figment::from(Toml::file_exact(&path)).extract();
+        match read {
+            Ok(dict) => self.flatten("", dict),
+            Err(errors) => errors.into_iter().for_each(|e| self.problem(&path.display().to_string(), e.to_string())),
+        }
+    }
+
+    fn flatten(&mut self, prefix: &str, dict: Dict) {
+        for (name, value) in dict {
+            let key = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
+            match value {
+                Value::Dict(_, inner) => self.flatten(&key, inner),
+                Value::Array(_, items) => {
+                    let items = items.iter().filter_map(plain).collect();
+                    self.put(key, Text::Many(items), "file");
+                }
+                other => match plain(&other) {
+                    Some(text) => self.put(key, Text::One(text), "file"),
+                    None => self.problem(&key, "write a text, a number, true or false, or a list".into()),
+                },
+            }
+        }
+    }
+
+    fn put(&mut self, key: String, text: Text, source: &'static str) {
+        self.entries.insert(key, Entry { text, source, asked: false });
+    }
+
+    pub(super) fn problem(&mut self, key: &str, message: String) {
+        self.problems.push(Problem { key: key.to_owned(), message });
+    }
+
+    fn ask(&mut self, key: &str) -> Option<(&Text, &'static str)> {
+        self.known.push(key.to_owned());
+        let entry = self.entries.get_mut(key)?;
+        entry.asked = true;
+        Some((&entry.text, entry.source))
+    }
+
+    /// A setting of one value; `parse` says what is wrong with it.
+    pub(super) fn parsed<T>(&mut self, key: &str, default: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let (text, source) = match self.ask(key) {
+            None => (default.to_owned(), "default"),
+            Some((Text::One(text), source)) => (text.clone(), source),
+            Some((Text::Many(_), _)) => {
+                self.problem(key, "takes one value, not a list".into());
+                return None;
+            }
+        };
+        self.effective.push(Effective { key: key.to_owned(), value: text.clone(), source });
+        parse(&text).map_err(|message| self.problem(key, message)).ok()
+    }
+
+    pub(super) fn text(&mut self, key: &str, default: &str) -> String {
+        self.parsed(key, default, |t| Ok(t.to_owned())).unwrap_or_default()
+    }
+
+    /// A value that reads itself from text.
+    pub(super) fn value<T: FromStr>(&mut self, key: &str, default: &str, what: &str) -> Option<T> {
+        self.parsed(key, default, |t| t.parse().map_err(|_| format!("{t:?} is not {what}")))
+    }
+
+    pub(super) fn flag(&mut self, key: &str, default: bool) -> bool {
+        self.value(key, if default { "true" } else { "false" }, "true or false").unwrap_or(default)
+    }
+
+    pub(super) fn number(&mut self, key: &str, default: u32, range: std::ops::RangeInclusive<u32>) -> u32 {
+        let (low, high) = (*range.start(), *range.end());
+        let parse = |t: &str| t.parse().ok().filter(|n| range.contains(n)).ok_or_else(|| format!("{t:?} is not a whole number from {low} to {high}"));
+        self.parsed(key, &default.to_string(), parse).unwrap_or(default)
+    }
+
+    /// A duration such as `15m`, `7d` or `90s`, within bounds.
+    pub(super) fn duration(&mut self, key: &str, default: &str, range: std::ops::RangeInclusive<Duration>) -> Duration {
+        let parse = |t: &str| {
+            let parsed = humantime::parse_duration(t).map_err(|_| format!("{t:?} is not a duration such as 15m, 7d or 90s"))?;
+            let written = |d: Duration| humantime::format_duration(d).to_string();
+            if range.contains(&parsed) { Ok(parsed) } else { Err(format!("{t} is outside {} to {}", written(*range.start()), written(*range.end()))) }
+        };
+        self.parsed(key, default, parse).unwrap_or(*range.start())
+    }
+
+    /// One of a few words.
+    pub(super) fn choice<T: Copy>(&mut self, key: &str, options: &[(&str, T)]) -> T {
+        let parse = |t: &str| {
+            let names: Vec<&str> = options.iter().map(|(name, _)| *name).collect();
+            options.iter().find(|(name, _)| *name == t).map(|(_, value)| *value).ok_or_else(|| format!("{t:?} is none of {}", names.join(", ")))
+        };
+        self.parsed(key, options[0].0, parse).unwrap_or(options[0].1)
+    }
+
+    /// A list; in the environment and in flags it is comma-separated.
+    pub(super) fn list<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
+        let (items, source) = match self.ask(key) {
+            None => (Vec::new(), "default"),
+            Some((Text::Many(items), source)) => (items.clone(), source),
+            Some((Text::One(text), source)) => (text.split(',').map(|t| t.trim().to_owned()).filter(|t| !t.is_empty()).collect(), source),
+        };
+        self.effective.push(Effective { key: key.to_owned(), value: items.join(","), source });
+        let parsed: Vec<_> = items.iter().map(|item| parse(item).map_err(|m| format!("{item:?}: {m}"))).collect();
+        parsed.into_iter().filter_map(|item| item.map_err(|m| self.problem(key, m)).ok()).collect()
+    }
+
+    /// The names that the operator chose under a section such as `roles`.
+    pub(super) fn names_under(&self, section: &str) -> Vec<String> {
+        let prefix = format!("{section}.");
+        self.entries.keys().filter_map(|k| k.strip_prefix(&prefix)).map(ToOwned::to_owned).collect()
+    }
+
+    /// Refuses what nobody asked for.
+    pub(super) fn refuse_unknown(&mut self) {
+        let unknown: Vec<String> = self.entries.iter().filter(|(_, e)| !e.asked).map(|(k, _)| k.clone()).collect();
+        for key in unknown {
+            let nearest = self.known.iter().max_by(|a, b| strsim::jaro_winkler(a, &key).total_cmp(&strsim::jaro_winkler(b, &key)));
+            let message = nearest.map_or_else(|| "there is no such setting".into(), |n| format!("there is no such setting; did you mean {n}?"));
+            self.problem(&key, message);
+        }
+    }
+}
+
+fn plain(value: &Value) -> Option<String> {
+    match value {
+        Value::String(_, text) => Some(text.clone()),
+        Value::Char(_, c) => Some(c.to_string()),
+        Value::Bool(_, b) => Some(b.to_string()),
+        Value::Num(_, n) => n.to_u128().map(|n| n.to_string()).or_else(|| n.to_i128().map(|n| n.to_string())).or_else(|| n.to_f64().map(|n| n.to_string())),
+        Value::Empty(..) | Value::Dict(..) | Value::Array(..) => None,
+    }
+}

@@ -1,0 +1,301 @@
+//! Every setting with its default and bounds, and the rules between them. One line here, one line in `docs/settings.md`;
+//! a test compares the two.
+
+use std::time::Duration;
+
+use croner::parser::{CronParser, Seconds};
+use url::Url;
+use zeroize::Zeroizing;
+
+use crate::model::claims::{Audience, RESERVED};
+use crate::model::origin::{OriginPattern, TrustedOrigins};
+use crate::model::password::Length;
+use crate::model::refresh::{LateRetry, Policy};
+use crate::model::session::Lifetime;
+use crate::model::{claims, key};
+
+use super::raw::{Problem, Reader, Sources};
+use super::{Config, Database, Keys, Log, LogFormat, MasterKeySources, MintFromSession, Passwords, SameSite, Secret, Server, Sessions, SignUp, Tokens};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+const YEAR: Duration = Duration::from_secs(366 * 86_400);
+
+/// The longest a message is under way: the client's timeout.
+const MESSAGE: Duration = Duration::from_secs(5);
+
+pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
+    let mut r = Reader::gather(sources);
+    let mut warnings = Vec::new();
+    let public_url = public_url(&mut r);
+    let server = server(&mut r, public_url.clone());
+    let database =
+        Database { url: r.text("database.url", "sqlite://data/countersign.db"), max_connections: r.number("database.max_connections", 16, 1..=1000) };
+    let tokens = tokens(&mut r, &public_url);
+    let keys = keys(&mut r, tokens.access_ttl);
+    let sessions = sessions(&mut r, &public_url);
+    let passwords = passwords(&mut r);
+    let sign_up = SignUp { enabled: r.flag("sign_up.enabled", true), auto_sign_in: r.flag("sign_up.auto_sign_in", true) };
+    let rate_limits = r.flag("rate_limits.enabled", true);
+    let log = Log {
+        level: r.text("log.level", "info"),
+        format: r.choice("log.format", &[("auto", LogFormat::Auto), ("json", LogFormat::Json), ("human", LogFormat::Human)]),
+    };
+    let roles = r.names_under("roles").into_iter().map(|role| (role.clone(), r.list(&format!("roles.{role}"), |p| Ok(p.to_owned())))).collect();
+    check_windows(&mut r, &sessions.refresh, tokens.access_ttl, &mut warnings);
+    r.refuse_unknown();
+    if !r.problems.is_empty() {
+        return Err(r.problems);
+    }
+    let master_key = master_key_sources(&sources.environment);
+    Ok(Config { server, database, keys, tokens, sessions, passwords, sign_up, rate_limits, log, roles, master_key, effective: r.effective, warnings })
+}
+
+fn public_url(r: &mut Reader) -> Url {
+    let allow_insecure = r.flag("server.allow_insecure", false);
+    let parse = |text: &str| {
+        let url = Url::parse(text).map_err(|e| format!("{text:?} is not a URL: {e}"))?;
+        let host = url.host_str().ok_or("name a host")?.to_owned();
+        if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.path() != "/" {
+            return Err(format!("write {text:?} as http(s)://host[:port], nothing else"));
+        }
+        let loopback = ["localhost", "127.0.0.1", "[::1]"].contains(&host.as_str());
+        if url.scheme() == "http" && !loopback && !allow_insecure {
+            return Err("http would send passwords and cookies in the clear; use https, or set server.allow_insecure".into());
+        }
+        Ok(url)
+    };
+    let fallback = || Url::parse("http://localhost:4000").expect("a constant URL");
+    r.parsed("server.public_url", "http://localhost:4000", parse).unwrap_or_else(fallback)
+}
+
+fn server(r: &mut Reader, public_url: Url) -> Server {
+    let base_path = r.parsed("server.base_path", "/api/auth", |text| {
+        let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_/".contains(&b));
+        let good = text.starts_with('/') && text.len() > 1 && !text.ends_with('/') && !text.contains("//") && plain && !text.starts_with("/.well-known");
+        if good { Ok(text.to_owned()) } else { Err("write a path such as /api/auth".to_owned()) }
+    });
+    let listed = r.list("server.trusted_origins", |text| text.parse::<OriginPattern>().map_err(|e| e.to_string()));
+    Server {
+        listen: r.value("server.listen", "127.0.0.1:4000", "an address such as 127.0.0.1:4000").unwrap_or_else(|| ([127, 0, 0, 1], 4000).into()),
+        trusted_origins: TrustedOrigins::new(&public_url, listed),
+        trusted_proxies: r.list("server.trusted_proxies", |text| {
+            let address = text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from);
+            text.parse().or(address).map_err(|_| "write a network such as 10.0.0.0/8".to_owned())
+        }),
+        max_connections: r.number("server.max_connections", 10_000, 1..=1_000_000) as usize,
+        base_path: base_path.unwrap_or_default(),
+        public_url,
+    }
+}
+
+fn tokens(r: &mut Reader, public_url: &Url) -> Tokens {
+    let own = public_url.as_str().trim_end_matches('/').to_owned();
+    let issuer = r.parsed("tokens.issuer", &own, |text| {
+        let url = Url::parse(text).map_err(|e| format!("{text:?} is not a URL: {e}"))?;
+        let exact = url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && matches!(url.scheme(), "http" | "https");
+        if exact { Ok(text.to_owned()) } else { Err("an issuer is a URL without query and fragment (RFC 8414 section 2)".to_owned()) }
+    });
+    let issuer = issuer.unwrap_or(own);
+    let mut audiences = r.list("tokens.audience", |text| Ok(text.to_owned()));
+    let audience = match audiences.len() {
+        0 => Audience::One(issuer.clone()),
+        1 => Audience::One(audiences.remove(0)),
+        _ => Audience::Many(audiences),
+    };
+    let jitter = r.parsed("tokens.access_ttl_jitter", "0.1", |t| {
+        t.parse::<f64>().ok().filter(|j| (0.0..=0.5).contains(j)).ok_or_else(|| format!("{t:?} is not a share from 0 to 0.5"))
+    });
+    Tokens {
+        issuer,
+        audience,
+        typ: r.choice("tokens.typ", &[("at+jwt", "at+jwt"), ("JWT", "JWT")]).to_owned(),
+        access_ttl: r.duration("tokens.access_ttl", "15m", MINUTE..=HOUR),
+        access_ttl_jitter: jitter.unwrap_or_default(),
+        iat_backdate: r.duration("tokens.iat_backdate", "5s", Duration::ZERO..=MINUTE),
+        mint_from_session: r.choice(
+            "tokens.mint_from_session",
+            &[("until_refresh", MintFromSession::UntilRefresh), ("always", MintFromSession::Always), ("never", MintFromSession::Never)],
+        ),
+        claims: custom_claims(r),
+    }
+}
+
+fn custom_claims(r: &mut Reader) -> Vec<(String, claims::ClaimSource)> {
+    let names = r.names_under("tokens.claims");
+    let mut found = Vec::new();
+    for name in names {
+        let key = format!("tokens.claims.{name}");
+        let parse = |text: &str| {
+            if RESERVED.contains(&name.as_str()) {
+                Err("this claim's meaning is registered; choose another name".to_owned())
+            } else {
+                text.parse().map_err(|e: claims::InvalidSource| e.to_string())
+            }
+        };
+        found.extend(r.parsed(&key, "", parse).map(|source| (name.clone(), source)));
+    }
+    found
+}
+
+fn keys(r: &mut Reader, access_ttl: Duration) -> Keys {
+    let parser = CronParser::builder().seconds(Seconds::Required).build();
+    let weekly = "0 0 3 * * Sun";
+    let parse = |text: &str| parser.parse(text).map_err(|e| format!("{text:?} is not a cron line with seconds, such as {weekly:?}: {e}"));
+    let rotation = r.parsed("keys.rotation", weekly, parse).or_else(|| parser.parse(weekly).ok()).expect("the default is a cron line");
+    let policy = key::Policy {
+        rotation,
+        jwks_max_age: r.duration("keys.jwks_max_age", "5m", Duration::ZERO..=HOUR),
+        verifier_cache: r.duration("keys.verifier_cache", "1h", Duration::ZERO..=7 * DAY),
+        access_ttl,
+    };
+    Keys { dir: r.text("keys.dir", "keys").into(), policy }
+}
+
+fn sessions(r: &mut Reader, public_url: &Url) -> Sessions {
+    let https = public_url.scheme() == "https";
+    let idle = r.duration("sessions.idle_ttl", "14d", MINUTE..=YEAR);
+    let absolute = r.duration("sessions.absolute_ttl", "90d", MINUTE..=YEAR);
+    if absolute < idle {
+        r.problem("sessions.absolute_ttl", "must not be shorter than sessions.idle_ttl".into());
+    }
+    let cookie_prefix = r.parsed("sessions.cookie_prefix", "app", |text| {
+        let plain = !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+        if plain { Ok(text.to_owned()) } else { Err("write letters, digits, - and _".to_owned()) }
+    });
+    let same_site = r.choice("sessions.cookie_same_site", &[("lax", SameSite::Lax), ("strict", SameSite::Strict), ("none", SameSite::None)]);
+    if same_site == SameSite::None && !https {
+        r.problem("sessions.cookie_same_site", "browsers accept none only with https".into());
+    }
+    let domain = r.text("sessions.cookie_domain", "");
+    let host_prefix = r.flag("sessions.cookie_host_prefix", false);
+    if host_prefix && (!https || !domain.is_empty()) {
+        r.problem("sessions.cookie_host_prefix", "needs https and no sessions.cookie_domain".into());
+    }
+    Sessions {
+        lifetime: Lifetime { idle, absolute, update_age: r.duration("sessions.update_age", "1d", Duration::ZERO..=YEAR) },
+        refresh: Policy {
+            grace: r.duration("sessions.refresh_grace", "30s", Duration::ZERO..=10 * MINUTE),
+            cooldown: r.duration("sessions.refresh_cooldown", "50s", Duration::ZERO..=HOUR),
+            late_retry: r.choice("sessions.late_retry", &[("revoke", LateRetry::Revoke), ("supersede", LateRetry::Supersede)]),
+        },
+        cookie_prefix: cookie_prefix.unwrap_or_default(),
+        cookie_same_site: same_site,
+        cookie_domain: Some(domain).filter(|d| !d.is_empty()),
+        cookie_host_prefix: host_prefix,
+    }
+}
+
+/// The two inequalities of the refresh design; an exhaustive model finds a counter-example just below them.
+fn check_windows(r: &mut Reader, policy: &Policy, access_ttl: Duration, warnings: &mut Vec<String>) {
+    if policy.grace.is_zero() && policy.cooldown.is_zero() {
+        return;
+    }
+    if policy.cooldown < policy.grace {
+        r.problem("sessions.refresh_cooldown", "must not be shorter than sessions.refresh_grace: two tabs would sign each other out".into());
+    } else if policy.cooldown < policy.grace + 4 * MESSAGE {
+        warnings.push(format!("sessions.refresh_cooldown below the grace + {} s lets a slow network sign an honest client out", (4 * MESSAGE).as_secs()));
+    }
+    if policy.grace < 4 * MESSAGE {
+        warnings.push(format!(
+            "sessions.refresh_grace below {} s forgives no lost answer of a client whose timeout is {} s",
+            (4 * MESSAGE).as_secs(),
+            MESSAGE.as_secs()
+        ));
+    }
+    if policy.cooldown * 2 >= access_ttl + SECOND {
+        r.problem("tokens.access_ttl", "must be at least twice sessions.refresh_cooldown, or a refresh that falls due would be kept waiting".into());
+    }
+}
+
+fn passwords(r: &mut Reader) -> Passwords {
+    let cores = std::thread::available_parallelism().map_or(2, |n| u32::try_from(n.get()).unwrap_or(2));
+    let passwords = Passwords {
+        length: Length { min: r.number("passwords.min_length", 8, 8..=128) as usize, max: r.number("passwords.max_length", 128, 64..=1024) as usize },
+        memory_kib: r.number("passwords.argon2_memory_kib", 19_456, 8..=262_144),
+        iterations: r.number("passwords.argon2_iterations", 2, 1..=16),
+        parallelism: r.number("passwords.argon2_parallelism", 1, 1..=16),
+        threads: r.number("passwords.threads", cores, 1..=1024) as usize,
+        queue: r.number("passwords.queue", 256, 1..=100_000) as usize,
+    };
+    if passwords.length.min > passwords.length.max {
+        r.problem("passwords.min_length", "must not exceed passwords.max_length".into());
+    }
+    if passwords.memory_kib < 8 * passwords.parallelism {
+        r.problem("passwords.argon2_memory_kib", "argon2 needs at least 8 KiB a lane".into());
+    }
+    passwords
+}
+
+fn master_key_sources(environment: &[(String, String)]) -> MasterKeySources {
+    let find = |name: &str| environment.iter().find(|(n, v)| n == name && !v.is_empty()).map(|(_, v)| v.clone());
+    let secret = |name: &str| find(name).map(|v| Secret(Zeroizing::new(v)));
+    MasterKeySources {
+        inline: secret("COUNTERSIGN_MASTER_KEY"),
+        file: find("COUNTERSIGN_MASTER_KEY_FILE").map(Into::into),
+        previous: secret("COUNTERSIGN_PREVIOUS_MASTER_KEY"),
+        previous_file: find("COUNTERSIGN_PREVIOUS_MASTER_KEY_FILE").map(Into::into),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(pairs: &[(&str, &str)]) -> Sources {
+        Sources { flags: pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(), ..Sources::default() }
+    }
+
+    #[test]
+    fn defaults_are_good_and_complete() {
+        let config = read(&Sources::default()).unwrap();
+        assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+        assert_eq!(config.tokens.issuer, "http://localhost:4000");
+        assert_eq!(config.tokens.audience, Audience::One("http://localhost:4000".into()));
+    }
+
+    #[test]
+    fn every_problem_is_told_at_once() {
+        let wrong = [
+            ("server.listen", "nowhere"),
+            ("server.public_url", "http://auth.example.com"),
+            ("sessions.refresh_cooldown", "10s"),
+            ("sessions.cookie_same_site", "none"),
+            ("tokens.access_ttl", "2d"),
+            ("tokens.claims.sub", "user.metadata.x"),
+            ("passwords.min_length", "6"),
+            ("keys.rotation", "weekly"),
+            ("sessions.idel_ttl", "3d"),
+        ];
+        let problems = read(&flags(&wrong)).unwrap_err();
+        for (key, _) in wrong {
+            assert!(problems.iter().any(|p| p.key == key), "{key} not in {problems:?}");
+        }
+        let typo = problems.iter().find(|p| p.key == "sessions.idel_ttl").unwrap();
+        assert_eq!(typo.message, "there is no such setting; did you mean sessions.idle_ttl?");
+    }
+
+    #[test]
+    fn the_later_source_wins() {
+        let mut sources = flags(&[("tokens.access_ttl", "20m")]);
+        sources.environment = vec![
+            ("COUNTERSIGN_TOKENS__ACCESS_TTL".into(), "30m".into()),
+            ("COUNTERSIGN_SERVER__TRUSTED_ORIGINS".into(), "https://a.example, https://b.example".into()),
+            ("DATABASE_URL".into(), "sqlite://x.db".into()),
+            ("COUNTERSIGN_MASTER_KEY".into(), "secret".into()),
+        ];
+        let config = read(&sources).unwrap();
+        assert_eq!(config.tokens.access_ttl, 20 * MINUTE);
+        assert_eq!(config.database.url, "sqlite://x.db");
+        assert!(config.server.trusted_origins.contains("https://b.example"));
+        assert!(!format!("{config:?}").contains("secret"));
+    }
+
+    #[test]
+    fn strict_single_use_needs_no_windows() {
+        let config = read(&flags(&[("sessions.refresh_grace", "0s"), ("sessions.refresh_cooldown", "0s")])).unwrap();
+        assert!(config.warnings.is_empty());
+    }
+}

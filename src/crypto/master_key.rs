@@ -1,0 +1,236 @@
+//! The master key: 32 bytes that stand outside the database, from which every other secret key is derived by HKDF-SHA256 under a
+//! label of its own. Owns the key file and its rules; which loaded key is the current one is for `key_ring` in the database to say.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hkdf::Hkdf;
+use hmac::{Hmac, KeyInit};
+use sha2::Sha256;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
+
+use super::{decode_array, encode};
+
+/// Why a master key could not be had.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
+pub enum Error {
+    #[error("{0} must hold 32 bytes as 43 characters of base64url; make one with `head -c32 /dev/urandom | basenc --base64url | tr -d =`")]
+    Malformed(String),
+    #[error("{0} is a placeholder, not a random key")]
+    Placeholder(String),
+    #[error("cannot read the master key {path}: {source}")]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("cannot write the master key {path}: {source}")]
+    Unwritable { path: PathBuf, source: std::io::Error },
+    #[error("the master key {path} is readable by others (mode {mode:04o}); run `chmod 600 {path}`", path = .path.display())]
+    TooOpen { path: PathBuf, mode: u32 },
+    #[error("the master key {0} is not a regular file of this user")]
+    NotOurs(PathBuf),
+}
+
+/// Purpose labels: one key each, so that none serves two ends (RFC 5869 section 3.2).
+const SEAL: &[u8] = b"countersign/seal/v1";
+const TAG: &[u8] = b"countersign/refresh/tag/v1";
+const NEXT: &[u8] = b"countersign/refresh/next/v1";
+const LATE: &[u8] = b"countersign/refresh/late/v1";
+const COOKIE: &[u8] = b"countersign/cookie/v1";
+const ID: &[u8] = b"countersign/master-key/id/v1";
+
+/// A master key and all that is derived from it.
+#[derive(ZeroizeOnDrop)]
+pub struct MasterKey {
+    #[zeroize(skip)]
+    id: String,
+    secret: [u8; 32],
+    pub(super) seal: [u8; 32],
+    tag: [u8; 32],
+    next: [u8; 32],
+    late: [u8; 32],
+    cookie: [u8; 32],
+}
+
+impl MasterKey {
+    /// Derives everything from 32 bytes.
+    pub fn new(secret: [u8; 32]) -> Self {
+        let hkdf = Hkdf::<Sha256>::new(None, &secret);
+        let derive = |label: &[u8]| {
+            let mut key = [0; 32];
+            hkdf.expand(label, &mut key).expect("32 bytes are a valid length");
+            key
+        };
+        let id = encode(&derive(ID)[..12]);
+        Self { id, secret, seal: derive(SEAL), tag: derive(TAG), next: derive(NEXT), late: derive(LATE), cookie: derive(COOKIE) }
+    }
+
+    /// A public name of the key; tells nothing about it.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Reads the text form; `name` is where it came from, for the message.
+    pub fn parse(text: &str, name: &str) -> Result<Self, Error> {
+        let secret: Zeroizing<[u8; 32]> = Zeroizing::new(decode_array(text.trim()).ok_or_else(|| Error::Malformed(name.to_owned()))?);
+        // Fewer than eight different bytes happen by chance once in 10^37 keys.
+        let mut distinct = Zeroizing::new(secret.to_vec());
+        distinct.sort_unstable();
+        distinct.dedup();
+        if distinct.len() < 8 {
+            return Err(Error::Placeholder(name.to_owned()));
+        }
+        Ok(Self::new(*secret))
+    }
+
+    /// Reads a key file: a regular file of this user (or root's) with no rights for anybody else, and no symbolic link.
+    /// `Ok(None)` if there is none.
+    pub fn read(path: &Path) -> Result<Option<Self>, Error> {
+        let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
+        let flags = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0);
+        let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) if path.is_symlink() => {
+                tracing::debug!(error = %e, "refused a symbolic link");
+                return Err(Error::NotOurs(path.to_owned()));
+            }
+            Err(e) => return Err(unreadable(e)),
+        };
+        check_rights(&file, path)?;
+        let mut text = Zeroizing::new(String::new());
+        file.take(4096).read_to_string(&mut text).map_err(unreadable)?;
+        Self::parse(&text, &path.display().to_string()).map(Some)
+    }
+
+    /// Writes a new key file with mode 0600, whatever the umask; never over an existing one.
+    pub fn create(path: &Path, secret: [u8; 32]) -> Result<Self, Error> {
+        let unwritable = |source| Error::Unwritable { path: path.to_owned(), source };
+        if let Some(dir) = path.parent() {
+            std::fs::create_dir_all(dir).map_err(unwritable)?;
+        }
+        // Written beside and linked into place: a crash leaves no half file, and two first starts make one key.
+        let draft = path.with_extension(format!("{}.new", std::process::id()));
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft).map_err(unwritable)?;
+        let text = Zeroizing::new(format!("{}\n", &*Zeroizing::new(encode(&secret))));
+        let written = file
+            .set_permissions(std::fs::Permissions::from_mode(0o600))
+            .and_then(|()| file.write_all(text.as_bytes()))
+            .and_then(|()| file.sync_all())
+            .and_then(|()| std::fs::hard_link(&draft, path));
+        let removed = std::fs::remove_file(&draft);
+        match written {
+            Ok(()) => removed.map_err(unwritable)?,
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => return Self::read(path)?.ok_or_else(|| unwritable(e)),
+            Err(e) => return Err(unwritable(e)),
+        }
+        Ok(Self::new(secret))
+    }
+
+    pub(super) fn tag_mac(&self) -> Hmac<Sha256> {
+        mac(&self.tag)
+    }
+
+    pub(super) fn next_mac(&self) -> Hmac<Sha256> {
+        mac(&self.next)
+    }
+
+    pub(super) fn late_mac(&self) -> Hmac<Sha256> {
+        mac(&self.late)
+    }
+
+    pub(super) fn cookie_mac(&self) -> Hmac<Sha256> {
+        mac(&self.cookie)
+    }
+}
+
+fn mac(key: &[u8; 32]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(key).expect("HMAC takes a key of any length")
+}
+
+fn check_rights(file: &File, path: &Path) -> Result<(), Error> {
+    let metadata = file.metadata().map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
+    let ours = metadata.uid() == rustix::process::geteuid().as_raw() || metadata.uid() == 0;
+    if !metadata.is_file() || !ours {
+        return Err(Error::NotOurs(path.to_owned()));
+    }
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 == 0 { Ok(()) } else { Err(Error::TooOpen { path: path.to_owned(), mode }) }
+}
+
+/// A master key with the version that the first byte of a refresh token names.
+#[derive(Clone)]
+pub struct Versioned {
+    /// From 1, counted in the database.
+    pub version: u8,
+    /// The key.
+    pub key: Arc<MasterKey>,
+}
+
+/// The loaded master keys that the database knows; the current one first, then older ones.
+#[derive(Clone)]
+pub struct MasterKeys(Vec<Versioned>);
+
+impl MasterKeys {
+    /// `None` without a current key.
+    pub fn new(current: Versioned, mut others: Vec<Versioned>) -> Self {
+        others.sort_by_key(|v| std::cmp::Reverse(v.version));
+        others.retain(|v| v.version != current.version);
+        others.insert(0, current);
+        Self(others)
+    }
+
+    /// The one that seals, signs cookies and tags tokens.
+    pub fn current(&self) -> &Versioned {
+        &self.0[0]
+    }
+
+    /// All, the current one first.
+    pub fn iter(&self) -> impl Iterator<Item = &Versioned> {
+        self.0.iter()
+    }
+
+    /// The one of this version.
+    pub fn version(&self, version: u8) -> Option<&Versioned> {
+        self.0.iter().find(|v| v.version == version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_new_file_is_private_and_reads_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys/master.key");
+        let made = MasterKey::create(&path, core::array::from_fn(|i| i as u8)).unwrap();
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(MasterKey::read(&path).unwrap().unwrap().id(), made.id());
+        let kept = MasterKey::create(&path, [9; 32]).unwrap();
+        assert_eq!(kept.id(), made.id(), "an existing key is never overwritten");
+    }
+
+    #[test]
+    fn a_bad_file_is_refused_with_its_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("master.key");
+        assert!(MasterKey::read(&path).unwrap().is_none());
+        MasterKey::create(&path, core::array::from_fn(|i| i as u8)).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(MasterKey::read(&path), Err(Error::TooOpen { mode: 0o644, .. })));
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::fs::write(&path, "AAAA").unwrap();
+        assert!(matches!(MasterKey::read(&path), Err(Error::Malformed(_))));
+        std::fs::write(&path, encode(&[7; 32])).unwrap();
+        assert!(matches!(MasterKey::read(&path), Err(Error::Placeholder(_))));
+        let link = dir.path().join("link.key");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(matches!(MasterKey::read(&link), Err(Error::NotOurs(_))));
+    }
+}

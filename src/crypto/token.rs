@@ -1,0 +1,248 @@
+//! Opaque tokens: refresh tokens (`csr_…`) and session tokens (`css_…`). Owns their format and the arithmetic that makes one token
+//! from another; whether a token is still good is `model::refresh::decide`'s business.
+//!
+//! A refresh token is 101 bytes: key version (1), session id (16), generation (4, big endian), secret (32), parent's secret (32),
+//! tag (16). The tag is checked first, in constant time and without the database, so garbage costs a microsecond and only a token
+//! that we issued can ever count as reuse. The successor is computed, not drawn: whoever presents the parent again gets the same one.
+
+use std::fmt;
+
+use hmac::Mac;
+use zeroize::Zeroizing;
+
+use crate::model::id::SessionId;
+use crate::model::refresh::{Child, Kin, Presented};
+
+use super::master_key::{MasterKey, MasterKeys};
+use super::{decode, encode, sha256};
+
+const PREFIX: &str = "csr_";
+const LENGTH: usize = 101;
+const TAGGED: usize = 85;
+/// Secret scanners find leaked session tokens by it.
+const SESSION_PREFIX: &str = "css_";
+
+/// A refresh token whose tag was good. Prints as `RefreshToken(…)`.
+#[derive(Clone)]
+pub struct RefreshToken {
+    version: u8,
+    session: SessionId,
+    generation: u32,
+    secret: Zeroizing<[u8; 32]>,
+    parent: Zeroizing<[u8; 32]>,
+}
+
+/// A text that is no refresh token of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotOurs {
+    /// Malformed, forged, or of a master key that is gone.
+    Invalid,
+    /// It names a newer master key than any that is loaded.
+    NewerKey(u8),
+}
+
+impl fmt::Debug for RefreshToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RefreshToken(…)")
+    }
+}
+
+impl RefreshToken {
+    /// The first token of a session, from 32 random bytes.
+    pub fn first(session: SessionId, secret: [u8; 32], masters: &MasterKeys) -> Self {
+        let version = masters.current().version;
+        Self { version, session, generation: 1, secret: Zeroizing::new(secret), parent: Zeroizing::new([0; 32]) }
+    }
+
+    /// Reads and checks a token; no database is asked.
+    pub fn open(text: &str, masters: &MasterKeys) -> Result<Self, NotOurs> {
+        let bytes = text.strip_prefix(PREFIX).filter(|t| t.len() == LENGTH.div_ceil(3) * 4 - 1).and_then(decode).map(Zeroizing::new);
+        let bytes = bytes.filter(|b| b.len() == LENGTH).ok_or(NotOurs::Invalid)?;
+        let version = bytes[0];
+        let Some(master) = masters.version(version) else {
+            return Err(if version > masters.current().version { NotOurs::NewerKey(version) } else { NotOurs::Invalid });
+        };
+        let (body, tag) = bytes.split_at(TAGGED);
+        master.key.tag_mac().chain_update(body).verify_truncated_left(tag).map_err(|_| NotOurs::Invalid)?;
+        let session = SessionId(uuid::Uuid::from_bytes(take(body, 1)));
+        let generation = u32::from_be_bytes(take(body, 17));
+        Ok(Self { version, session, generation, secret: Zeroizing::new(take(body, 21)), parent: Zeroizing::new(take(body, 53)) })
+    }
+
+    /// The text, with the tag and version of the current master key.
+    pub fn encode(&self, masters: &MasterKeys) -> Zeroizing<String> {
+        let current = masters.current();
+        let mut bytes = Zeroizing::new(Vec::with_capacity(LENGTH));
+        bytes.push(current.version);
+        bytes.extend_from_slice(self.session.as_bytes());
+        bytes.extend_from_slice(&self.generation.to_be_bytes());
+        bytes.extend_from_slice(&*self.secret);
+        bytes.extend_from_slice(&*self.parent);
+        let tag = current.key.tag_mac().chain_update(&*bytes).finalize().into_bytes();
+        bytes.extend_from_slice(&tag[..LENGTH - TAGGED]);
+        Zeroizing::new(format!("{PREFIX}{}", &*Zeroizing::new(encode(&bytes))))
+    }
+
+    /// Whose family it belongs to.
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// Its place in the family, from 1.
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// What is stored.
+    pub fn hash(&self) -> [u8; 32] {
+        sha256(&*self.secret)
+    }
+
+    /// What `decide` wants to know. The successor is tried under every loaded master key, the token's own first.
+    pub fn presented(&self, masters: &MasterKeys) -> Presented {
+        let kin = self.makers(masters).map(|m| Kin { successor: sha256(&*self.child_secret(m, false)), late_successor: sha256(&*self.child_secret(m, true)) });
+        Presented { generation: self.generation, hash: self.hash(), parent_hash: sha256(&*self.parent), lineage: self.has_lineage(masters), kin: kin.collect() }
+    }
+
+    /// The child that `decide` meant.
+    pub fn child(&self, child: Child, masters: &MasterKeys) -> Option<Self> {
+        let maker = self.makers(masters).nth(child.kin)?;
+        let generation = self.generation.checked_add(1)?;
+        let secret = self.child_secret(maker, child.late);
+        Some(Self { version: masters.current().version, session: self.session, generation, secret, parent: self.secret.clone() })
+    }
+
+    /// The regular successor, under the master key that made this token.
+    pub fn successor(&self, masters: &MasterKeys) -> Option<Self> {
+        self.child(Child { kin: 0, late: false }, masters)
+    }
+
+    fn makers<'m>(&self, masters: &'m MasterKeys) -> impl Iterator<Item = &'m MasterKey> {
+        let own = self.version;
+        let (first, rest): (Vec<_>, Vec<_>) = masters.iter().partition(|m| m.version == own);
+        first.into_iter().chain(rest).map(|m| &*m.key)
+    }
+
+    fn child_secret(&self, maker: &MasterKey, late: bool) -> Zeroizing<[u8; 32]> {
+        derive(maker, late, self.session, self.generation.wrapping_add(1), &self.secret)
+    }
+
+    fn has_lineage(&self, masters: &MasterKeys) -> bool {
+        let born = |m: &MasterKey, late| *derive(m, late, self.session, self.generation, &self.parent) == *self.secret;
+        self.generation > 1 && masters.iter().any(|m| born(&m.key, false) || born(&m.key, true))
+    }
+}
+
+/// `HMAC(K, session id ‖ generation ‖ parent's secret)`.
+fn derive(maker: &MasterKey, late: bool, session: SessionId, generation: u32, parent: &[u8; 32]) -> Zeroizing<[u8; 32]> {
+    let mac = if late { maker.late_mac() } else { maker.next_mac() };
+    let mac = mac.chain_update(session.as_bytes()).chain_update(generation.to_be_bytes()).chain_update(parent);
+    Zeroizing::new(mac.finalize().into_bytes().into())
+}
+
+fn take<const N: usize>(bytes: &[u8], from: usize) -> [u8; N] {
+    bytes[from..from + N].try_into().expect("the length was checked")
+}
+
+/// A session token: the credential inside the session cookie, and the `token` of sign-in answers.
+#[derive(Clone)]
+pub struct SessionToken(Zeroizing<String>);
+
+impl fmt::Debug for SessionToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionToken(…)")
+    }
+}
+
+impl SessionToken {
+    /// A new one from 32 random bytes.
+    pub fn new(secret: &[u8; 32]) -> Self {
+        Self(Zeroizing::new(format!("{SESSION_PREFIX}{}", encode(secret))))
+    }
+
+    /// The form alone is checked.
+    pub fn parse(text: &str) -> Option<Self> {
+        let secret = text.strip_prefix(SESSION_PREFIX)?;
+        (secret.len() == 43 && decode(secret).is_some()).then(|| Self(Zeroizing::new(text.to_owned())))
+    }
+
+    /// The text.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// What is stored.
+    pub fn hash(&self) -> [u8; 32] {
+        sha256(self.0.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::master_key::Versioned;
+    use std::sync::Arc;
+
+    fn masters(current: u8, others: &[u8]) -> MasterKeys {
+        let versioned = |v: u8| Versioned { version: v, key: Arc::new(MasterKey::new([v; 32])) };
+        MasterKeys::new(versioned(current), others.iter().map(|v| versioned(*v)).collect())
+    }
+
+    fn first() -> RefreshToken {
+        RefreshToken::first(SessionId(uuid::Uuid::from_bytes([7; 16])), [8; 32], &masters(1, &[]))
+    }
+
+    #[test]
+    fn is_139_characters_and_reads_back() {
+        let keys = masters(1, &[]);
+        let text = first().encode(&keys);
+        assert_eq!(text.len(), 139);
+        let read = RefreshToken::open(&text, &keys).unwrap();
+        assert_eq!((read.session(), read.generation(), read.hash()), (first().session(), 1, sha256(&[8; 32])));
+        assert_eq!(format!("{read:?}"), "RefreshToken(…)");
+    }
+
+    #[test]
+    fn a_flipped_bit_anywhere_is_refused() {
+        let keys = masters(1, &[]);
+        let text = first().encode(&keys);
+        let bytes = decode(&text[4..]).unwrap();
+        for bit in 0..LENGTH * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(RefreshToken::open(&format!("{PREFIX}{}", encode(&flipped)), &keys).is_err(), "bit {bit}");
+        }
+        for text in [text.to_uppercase(), format!("{}=", *text), format!(" {}", *text), text[..138].to_owned(), text[4..].to_owned(), String::new()] {
+            assert_eq!(RefreshToken::open(&text, &keys).err(), Some(NotOurs::Invalid), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_successor_is_computed_and_proves_its_lineage() {
+        let keys = masters(1, &[]);
+        let second = first().successor(&keys).unwrap();
+        assert_eq!(*second.encode(&keys), *first().successor(&keys).unwrap().encode(&keys));
+        let presented = second.presented(&keys);
+        assert!(presented.lineage);
+        assert_eq!(presented.parent_hash, first().hash());
+        assert_eq!(first().presented(&keys).kin[0].successor, second.hash());
+        assert!(!first().presented(&keys).lineage);
+    }
+
+    #[test]
+    fn a_new_master_key_still_knows_the_children_of_the_old() {
+        let (old, both, new) = (masters(1, &[]), masters(2, &[1]), masters(2, &[]));
+        let text = first().encode(&old);
+        let read = RefreshToken::open(&text, &both).unwrap();
+        let successor = read.successor(&both).unwrap();
+        assert_eq!(successor.hash(), first().successor(&old).unwrap().hash(), "the parent's key makes the child");
+        assert!(successor.encode(&both).starts_with("csr_Ag"), "tagged by the new key");
+        assert!(RefreshToken::open(&successor.encode(&both), &new).is_ok());
+        assert_eq!(RefreshToken::open(&text, &new).err(), Some(NotOurs::Invalid), "the old key is gone");
+        assert_eq!(RefreshToken::open(&successor.encode(&both), &old).err(), Some(NotOurs::NewerKey(2)));
+        // The same secret under both version bytes: each finds the other's child.
+        let (as_old, as_new) = (RefreshToken::open(&text, &both).unwrap(), RefreshToken::open(&read.encode(&both), &both).unwrap());
+        let made_by_new = as_new.successor(&both).unwrap().hash();
+        assert!(as_old.presented(&both).kin.iter().any(|k| k.successor == made_by_new));
+    }
+}

@@ -1,0 +1,83 @@
+//! Changing a password: the current one is proven again, and every other session ends in the same transaction.
+
+use crate::app::App;
+use crate::crypto::password::Verdict;
+use crate::model::audit::{Kind, Peer};
+use crate::model::id::UserId;
+use crate::model::password::Password;
+use crate::model::session::RevokedReason;
+use crate::model::user::User;
+use crate::store::sessions::Which;
+use crate::store::{self, Conn};
+
+use super::end_session::end;
+use super::open_session::{Grant, Opening, Options};
+use super::read_session::Authenticated;
+use super::record::Recorder;
+use super::{Error, Result};
+
+/// Replaces the password; with `move_session` the caller's own session gives way to a new one too.
+pub async fn change_password(app: &App, who: &Authenticated, current: &str, new: &str, move_session: bool, peer: &Peer) -> Result<(User, Option<Grant>)> {
+    let length = app.config.passwords.length;
+    let new = Password::chosen(new, length)?;
+    let current = Password::attempt(current, length)?;
+    let id = who.user.id;
+    let known = app.db.read(move |conn| Box::pin(store::users::by_id(conn, id))).await?.ok_or(Error::Unauthorized)?;
+    let verified = known.password_hash.ok_or(Error::CredentialAccountNotFound)?;
+    if app.hasher.verify(current, Some(verified.clone())).await? == Verdict::Wrong {
+        return Err(Error::InvalidPassword);
+    }
+    let hash = app.hasher.hash(new).await?;
+    let options = Options { delivery: who.session.delivery, remember: who.session.remember };
+    let opening = if move_session { Some(Opening::prepare(app, &known.user, options, peer)?) } else { None };
+    let spared = (!move_session).then_some(who.session.id);
+    let change = Change { user: id, verified: Some(verified), hash, spared, opening, recorder: Recorder::new(app, peer) };
+    // The stored hash changed while the current password was verified: it no longer is the current one.
+    let opening = app.db.write(move |conn| Box::pin(change.run(conn))).await?.ok_or(Error::InvalidPassword)?;
+    let user = app.db.read(move |conn| Box::pin(store::users::by_id(conn, id))).await?.ok_or(Error::Unauthorized)?.user;
+    let grant = match opening {
+        Some(opening) => Some(opening.grant(app, &user).await?),
+        None => None,
+    };
+    Ok((user, grant))
+}
+
+/// Whether a password may be chosen.
+pub fn check_new(app: &App, new: &str) -> Result<()> {
+    Password::chosen(new, app.config.passwords.length)?;
+    Ok(())
+}
+
+/// An operator sets a password: every session of the user ends.
+pub async fn set_password(app: &App, user: &User, new: &str, peer: &Peer) -> Result<()> {
+    let hash = app.hasher.hash(Password::chosen(new, app.config.passwords.length)?).await?;
+    let change = Change { user: user.id, verified: None, hash, spared: None, opening: None, recorder: Recorder::new(app, peer) };
+    let done = app.db.write(move |conn| Box::pin(change.run(conn))).await?;
+    done.map(|_| ()).ok_or(Error::CredentialAccountNotFound)
+}
+
+struct Change {
+    user: UserId,
+    verified: Option<String>,
+    hash: String,
+    spared: Option<crate::model::id::SessionId>,
+    opening: Option<Opening>,
+    recorder: Recorder,
+}
+
+impl Change {
+    /// The user's row first, the sessions in a later statement: a sign-in in between sees the new hash or is revoked.
+    async fn run(self, conn: &mut Conn) -> store::Result<Option<Option<Opening>>> {
+        let now = self.recorder.now;
+        if !store::users::set_password_hash(conn, self.user, self.verified.as_deref(), &self.hash, now).await? {
+            return Ok(None);
+        }
+        store::users::touch(conn, self.user, now).await?;
+        end(conn, &self.recorder, Which::OfUser { user: self.user, except: self.spared }, RevokedReason::PasswordChanged).await?;
+        self.recorder.record(conn, Kind::PasswordChanged, Some(self.user), None, serde_json::Map::new()).await?;
+        if let Some(opening) = &self.opening {
+            opening.insert(conn, &self.recorder, &self.hash).await?;
+        }
+        Ok(Some(self.opening))
+    }
+}

@@ -1,0 +1,89 @@
+//! Ending a session by one of its tokens: at sign-out, when a sign-in takes its place, at `/oauth2/revoke`. A refresh token is judged
+//! before it ends anything, so that a thief cannot clean up quietly: a spent one is reuse, with its event.
+
+use crate::app::App;
+use crate::crypto::key_ring::KeyRing;
+use crate::crypto::token::{RefreshToken, SessionToken};
+use crate::model::audit::Kind;
+use crate::model::id::UserId;
+use crate::model::refresh::{Decision, Policy, Presented, decide};
+use crate::model::session::RevokedReason;
+use crate::store::sessions::{By, Which};
+use crate::store::{self, Conn};
+
+use super::record::{Recorder, detail};
+use super::refresh::end_family;
+use super::{Error, Result, refresh};
+
+/// Tokens of sessions that are to end, opened and checked.
+pub struct Ending {
+    sessions: Vec<[u8; 32]>,
+    refreshes: Vec<(RefreshToken, Presented)>,
+    policy: Policy,
+    reason: RevokedReason,
+}
+
+impl Ending {
+    /// Gathers the tokens; what is none of ours is left out.
+    pub async fn of(app: &App, session_tokens: &[SessionToken], refresh_tokens: &[&str], reason: RevokedReason) -> Result<Self> {
+        let mut refreshes = Vec::new();
+        for text in refresh_tokens {
+            match refresh::open(app, text).await {
+                Ok((token, ring)) => refreshes.push(judge(token, &ring)),
+                Err(Error::RefreshTokenInvalid) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let sessions = session_tokens.iter().map(SessionToken::hash).collect();
+        Ok(Self { sessions, refreshes, policy: app.config.sessions.refresh, reason })
+    }
+
+    /// Whether there is anything to end.
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty() && self.refreshes.is_empty()
+    }
+
+    /// Ends them, refresh tokens first: their judgement outranks a plain end.
+    pub async fn run(&self, conn: &mut Conn, recorder: &Recorder) -> store::Result<()> {
+        for (token, presented) in &self.refreshes {
+            self.end_by_refresh_token(conn, recorder, token, presented).await?;
+        }
+        for hash in &self.sessions {
+            let found = store::sessions::find_live(conn, &By::TokenHash(*hash), recorder.now).await?;
+            if let Some(found) = found {
+                end(conn, recorder, Which::One(found.session.id), self.reason).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn end_by_refresh_token(&self, conn: &mut Conn, recorder: &Recorder, token: &RefreshToken, presented: &Presented) -> store::Result<()> {
+        let Some(row) = store::refresh::find(conn, token.session()).await? else { return Ok(()) };
+        let decision = decide(Some(&row.state), presented, recorder.now, &self.policy);
+        match decision {
+            Decision::Refuse(_) => {}
+            Decision::Reuse | Decision::Ahead => {
+                end_family(conn, decision, &row, presented.generation, recorder).await?;
+            }
+            Decision::Keep | Decision::Rotate | Decision::Repeat(_) | Decision::Supersede | Decision::Heal => {
+                end(conn, recorder, Which::One(row.session), self.reason).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn judge(token: RefreshToken, ring: &KeyRing) -> (RefreshToken, Presented) {
+    let presented = token.presented(&ring.masters);
+    (token, presented)
+}
+
+/// Ends sessions and records each; returns whose they were.
+pub async fn end(conn: &mut Conn, recorder: &Recorder, which: Which, reason: RevokedReason) -> store::Result<Vec<UserId>> {
+    let ended = store::sessions::revoke(conn, which, reason, recorder.now).await?;
+    let kind = if reason == RevokedReason::SignOut { Kind::SignedOut } else { Kind::SessionRevoked };
+    for (session, user) in &ended {
+        recorder.record(conn, kind, Some(*user), Some(*session), detail([("reason", reason.as_str().into())])).await?;
+    }
+    Ok(ended.into_iter().map(|(_, user)| user).collect())
+}

@@ -1,0 +1,113 @@
+//! Why a flow refused. The codes are an interface: `docs/errors.md` lists them, a test holds the list to this file.
+//! Which HTTP status a code has is `http/error.rs`'s business.
+
+use std::time::Duration;
+
+use crate::crypto::{master_key, password as hashing, seal};
+use crate::model::{key, password};
+use crate::store;
+
+/// Shorthand.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Everything a flow can say instead of yes.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
+pub enum Error {
+    #[error("Invalid email or password")]
+    InvalidEmailOrPassword,
+    #[error("Invalid email")]
+    InvalidEmail,
+    #[error("User already exists. Use another email.")]
+    UserExists,
+    #[error("Email and password sign up is not enabled")]
+    SignUpDisabled,
+    #[error("Password too short")]
+    PasswordTooShort,
+    #[error("Password too long")]
+    PasswordTooLong,
+    #[error("You have been banned from this application. Please contact support if you believe this is an error.")]
+    BannedUser,
+    #[error("This account is disabled")]
+    UserDisabled,
+    #[error("Unauthorized")]
+    Unauthorized,
+    #[error("Invalid password")]
+    InvalidPassword,
+    #[error("Credential account not found")]
+    CredentialAccountNotFound,
+    #[error("A refresh token is required")]
+    RefreshTokenMissing,
+    #[error("The refresh token is not valid")]
+    RefreshTokenInvalid,
+    #[error("The session has expired")]
+    RefreshTokenExpired,
+    #[error("The session was ended")]
+    RefreshTokenRevoked,
+    #[error("The refresh token was used before; the session was ended")]
+    RefreshTokenReused,
+    #[error("Too many requests. Please try again later.")]
+    TooManyRequests(Duration),
+    #[error("There is no such user")]
+    UserNotFound,
+    #[error("There is no such session")]
+    SessionNotFound,
+    #[error("Somebody else changed the keys first; nothing was done")]
+    AlreadyRotated,
+    #[error("{0}")]
+    KeyRefused(#[from] key::Refused),
+    #[error("{0}")]
+    KeyUnusable(String),
+    #[error(transparent)]
+    MasterKey(#[from] master_key::Error),
+    #[error(
+        "the database's keys are sealed under the master key {wanted}, which is not loaded (loaded: {loaded}); set COUNTERSIGN_MASTER_KEY, COUNTERSIGN_MASTER_KEY_FILE or restore keys/master.key"
+    )]
+    MasterKeyNotLoaded { wanted: String, loaded: String },
+    #[error(
+        "{path} is missing, but the database holds keys sealed under the master key {wanted}; restore the file, or set COUNTERSIGN_MASTER_KEY. No new key was made."
+    )]
+    MasterKeyMissing { path: String, wanted: String },
+    #[error("Service unavailable; nothing was changed. Please try again.")]
+    Unavailable(String),
+    #[error("Internal error")]
+    Internal(String),
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Unavailable(reason) => Self::Unavailable(reason),
+            store::Error::Conflict
+            | store::Error::Corrupt { .. }
+            | store::Error::SchemaTooNew(_)
+            | store::Error::Migration(_)
+            | store::Error::Unsupported(_)
+            | store::Error::Other(_) => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<hashing::Error> for Error {
+    fn from(error: hashing::Error) -> Self {
+        match error {
+            hashing::Error::Busy => Self::Unavailable(error.to_string()),
+            hashing::Error::Unreadable => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<password::Refused> for Error {
+    fn from(refused: password::Refused) -> Self {
+        match refused {
+            password::Refused::TooShort => Self::PasswordTooShort,
+            password::Refused::TooLong => Self::PasswordTooLong,
+        }
+    }
+}
+
+impl From<seal::Error> for Error {
+    fn from(error: seal::Error) -> Self {
+        Self::KeyUnusable(error.to_string())
+    }
+}

@@ -1,0 +1,107 @@
+//! Making an access token: its claims from the session and the user, its signature from the active key.
+
+use std::sync::Arc;
+
+use crate::app::App;
+use crate::crypto::key_ring::KeyRing;
+use crate::model::claims::AccessClaims;
+use crate::model::id::{EventId, SessionId, UserId};
+use crate::model::time::Timestamp;
+use crate::model::user::User;
+use crate::random;
+use crate::store;
+
+use super::{Error, Result, load_keys};
+
+/// A signed access token.
+#[derive(Debug, Clone)]
+pub struct Issued {
+    /// Compact JWS.
+    pub token: String,
+    /// `exp` − now, in seconds.
+    pub expires_in: u64,
+}
+
+/// What a token is issued for.
+#[derive(Debug, Clone, Copy)]
+pub struct Grounds {
+    /// `sid`
+    pub session: SessionId,
+    /// When the password was last proven.
+    pub auth_time: Timestamp,
+    /// The session's nearer end; no token outlives it.
+    pub ends_at: Timestamp,
+    /// The ring's version as the database just told; `None` if it was not asked.
+    pub ring_version: Option<i64>,
+}
+
+/// Signs a token.
+pub async fn issue(app: &App, user: &User, grounds: &Grounds) -> Result<Issued> {
+    let ring = current_ring(app, grounds.ring_version).await?;
+    let now = app.now();
+    let exp = now.seconds() + lifetime(app, now, grounds.ends_at);
+    let claims = claims(app, user, grounds, now, exp);
+    let token = ring.signer.sign(&claims).ok_or_else(|| Error::Unavailable("signing failed".into()))?;
+    Ok(Issued { token, expires_in: unsigned(exp - now.seconds()) })
+}
+
+/// The user as of this version, from the short-lived copy or the database.
+pub async fn user_facts(app: &App, id: UserId, version: i64) -> Result<Arc<User>> {
+    let now = app.now();
+    if let Some(user) = app.users.get(id, version, now) {
+        return Ok(user);
+    }
+    let found = app.db.read(move |conn| Box::pin(store::users::by_id(conn, id))).await?;
+    // Deleted between two statements: the session went with it.
+    let user = Arc::new(found.ok_or(Error::RefreshTokenRevoked)?.user);
+    app.users.put(&user, now);
+    Ok(user)
+}
+
+/// A process that learns from a statement's answer that it is behind reloads before it signs.
+async fn current_ring(app: &App, told: Option<i64>) -> Result<Arc<KeyRing>> {
+    let loaded = || app.ring().ok_or_else(|| Error::Unavailable("the keys are not loaded".into()));
+    let ring = loaded()?;
+    match told {
+        Some(version) if version > ring.version => {
+            load_keys::reload(app).await?;
+            loaded()
+        }
+        Some(_) | None => Ok(ring),
+    }
+}
+
+/// Whole seconds, shortened at random so that tabs do not wake together, never past the session's end.
+fn lifetime(app: &App, now: Timestamp, ends_at: Timestamp) -> i64 {
+    let t = &app.config.tokens;
+    let shortened = t.access_ttl.as_secs_f64() * (1.0 - t.access_ttl_jitter * random::fraction(&*app.random));
+    #[expect(clippy::cast_possible_truncation, reason = "an access token lives for an hour at most")]
+    let seconds = shortened.ceil() as i64;
+    seconds.min(ends_at.seconds() - now.seconds()).max(1)
+}
+
+fn claims(app: &App, user: &User, grounds: &Grounds, now: Timestamp, exp: i64) -> AccessClaims {
+    let t = &app.config.tokens;
+    let roles = user.roles();
+    AccessClaims {
+        iss: t.issuer.clone(),
+        sub: user.id.to_string(),
+        aud: t.audience.clone(),
+        iat: unsigned((now - t.iat_backdate).seconds()),
+        exp: unsigned(exp),
+        jti: EventId::at(now, random::bytes(&*app.random)).to_string(),
+        sid: grounds.session.to_string(),
+        auth_time: unsigned(grounds.auth_time.seconds()),
+        email: user.email.to_string(),
+        email_verified: user.email_verified,
+        name: user.name.clone(),
+        role: user.role.clone(),
+        permissions: app.config.permissions(&roles),
+        roles: roles.into_iter().map(ToOwned::to_owned).collect(),
+        custom: t.claims.iter().filter_map(|(name, source)| Some((name.clone(), source.of(user)?))).collect(),
+    }
+}
+
+fn unsigned(seconds: i64) -> u64 {
+    u64::try_from(seconds).unwrap_or(0)
+}

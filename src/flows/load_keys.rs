@@ -1,0 +1,171 @@
+//! From sealed rows to a ring that signs: which master key is current, opening the private keys, building the JWKS.
+//! Runs at start, when a poll or a statement's answer shows a newer version, and after every change of our own.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::crypto::key_ring::{KeyRing, Naming};
+use crate::crypto::keypair::Keypair;
+use crate::crypto::master_key::{MasterKey, MasterKeys, Versioned};
+use crate::crypto::{jwk, seal};
+use crate::model::audit::Peer;
+use crate::model::key::{State, Wish};
+use crate::model::time::Timestamp;
+use crate::random::{self, Random};
+use crate::store::master_keys::Version;
+use crate::store::signing_keys::{Stored, StoredRing};
+use crate::store::{self, Db};
+
+use super::change_keys::{self, Order};
+use super::{Error, Result};
+
+/// The name of the key file inside `keys.dir`.
+pub const KEY_FILE: &str = "master.key";
+
+/// Builds the program and its key ring; on an empty database makes the first keys.
+pub async fn start(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<App> {
+    let app = build(config, clock, random).await?;
+    ensure_keys(&app).await?;
+    Ok(app)
+}
+
+/// Builds the program without its key ring, for commands that need none.
+pub async fn build(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<App> {
+    let db = App::open_db(&config).await?;
+    let keys = load_master_keys(&config, &db, &*random).await?;
+    let now = Timestamp(clock.now_ms());
+    adopt_first(&db, &keys[0], now).await?;
+    Ok(App::build(config, clock, random, keys, db).await?)
+}
+
+/// Makes whatever the plan finds missing and loads the ring, with every sealed key opened once.
+pub async fn ensure_keys(app: &App) -> Result<()> {
+    let stored = app.db.read(|conn| Box::pin(store::signing_keys::load(conn))).await?;
+    let masters = loaded_versions(app, &stored).await?;
+    for key in &stored.keys {
+        open(key, &masters)?;
+    }
+    change_keys::change(app, Order::new(Wish::Scheduled, Peer { actor: "schedule".into(), ..Peer::default() })).await?;
+    reload(app).await
+}
+
+/// Asks which version is current and reloads if ours is not.
+pub async fn confirm(app: &App) -> Result<()> {
+    let version = app.db.read(|conn| Box::pin(store::signing_keys::version(conn))).await?;
+    if app.ring().is_some_and(|ring| ring.version == version) {
+        app.confirm_ring();
+        return Ok(());
+    }
+    reload(app).await
+}
+
+/// Reads and opens the ring and puts it in place.
+pub async fn reload(app: &App) -> Result<()> {
+    let (ttl, cache) = (app.config.tokens.access_ttl, app.config.keys.policy.verifier_cache);
+    let mut stored = app.db.read(|conn| Box::pin(store::signing_keys::load(conn))).await?;
+    // Before the first signature with a longer TTL the row must know of it, or the key would leave the JWKS too soon.
+    let active_ttl = stored.keys.iter().find(|k| k.key.state == State::Active).map(|k| k.key.max_ttl);
+    if active_ttl.is_some_and(|longest| longest < ttl) || stored.verifier_cache < cache {
+        app.db.write(move |conn| Box::pin(store::signing_keys::raise_bounds(conn, ttl, cache))).await?;
+        stored = app.db.read(|conn| Box::pin(store::signing_keys::load(conn))).await?;
+    }
+    let masters = loaded_versions(app, &stored).await?;
+    let active = stored.keys.iter().find(|k| k.key.state == State::Active).ok_or_else(|| Error::Unavailable("there is no active signing key".into()))?;
+    let pair = open(active, &masters)?.ok_or_else(|| Error::KeyUnusable(format!("the active signing key {} has no private part", active.key.kid)))?;
+    let tokens = &app.config.tokens;
+    let naming = Naming { issuer: tokens.issuer.clone(), audience: tokens.audience.clone(), typ: tokens.typ.clone() };
+    app.set_ring(KeyRing::new(stored.version, stored.ring(), &pair, &publics(&stored)?, masters, &naming));
+    Ok(())
+}
+
+fn publics(stored: &StoredRing) -> Result<Vec<(String, [u8; 32])>> {
+    let published = stored.keys.iter().filter(|k| k.key.state.is_published());
+    let public = |k: &Stored| {
+        let found = jwk::public_key(&k.public_jwk, &k.key.kid)
+            .ok_or_else(|| Error::KeyUnusable(format!("the public half of the signing key {} was damaged or changed", k.key.kid)))?;
+        Ok((k.key.kid.clone(), found))
+    };
+    published.map(public).collect()
+}
+
+/// Opens a key; `None` for a tombstone.
+fn open(stored: &Stored, masters: &MasterKeys) -> Result<Option<Keypair>> {
+    let Some(jwe) = &stored.private_jwe else { return Ok(None) };
+    let pair = seal::open(jwe, &stored.key.kid, masters.iter().map(|m| &*m.key))?;
+    Ok(Some(pair))
+}
+
+/// The master keys in the database's order: the current one, then older ones that are loaded and did not leak.
+pub async fn loaded_versions(app: &App, stored: &StoredRing) -> Result<MasterKeys> {
+    let versions = app.db.read(|conn| Box::pin(store::master_keys::list(conn))).await?;
+    arrange(&versions, stored.master_version, &app.loaded_keys)
+}
+
+fn arrange(versions: &[Version], current: Option<i64>, loaded: &[Arc<MasterKey>]) -> Result<MasterKeys> {
+    let find = |v: &Version| loaded.iter().find(|k| k.id() == v.key_id).map(|key| Versioned { version: v.version, key: Arc::clone(key) });
+    let current = versions.iter().find(|v| Some(i64::from(v.version)) == current);
+    let current = current.ok_or_else(|| Error::Unavailable("the database names no master key".into()))?;
+    let names = || loaded.iter().map(|k| k.id()).collect::<Vec<_>>().join(", ");
+    let first = find(current).ok_or_else(|| Error::MasterKeyNotLoaded { wanted: current.key_id.clone(), loaded: names() })?;
+    let others = versions.iter().filter(|v| !v.compromised && v.version != current.version).filter_map(find).collect();
+    Ok(MasterKeys::new(first, others))
+}
+
+/// Gathers the configured master keys, the primary one first; makes the key file only if the database has no keys yet.
+async fn load_master_keys(config: &Config, db: &Db, random: &dyn Random) -> Result<Vec<Arc<MasterKey>>> {
+    let sources = &config.master_key;
+    let required = |path: &PathBuf| MasterKey::read(path).and_then(|key| key.ok_or_else(|| not_found(path)));
+    let primary = match (&sources.inline, &sources.file) {
+        (Some(text), _) => MasterKey::parse(&text.0, "COUNTERSIGN_MASTER_KEY")?,
+        (None, Some(path)) => required(path)?,
+        (None, None) => key_file(config, db, random).await?,
+    };
+    let mut keys = vec![Arc::new(primary)];
+    if let Some(text) = &sources.previous {
+        keys.push(Arc::new(MasterKey::parse(&text.0, "COUNTERSIGN_PREVIOUS_MASTER_KEY")?));
+    }
+    if let Some(path) = &sources.previous_file {
+        keys.push(Arc::new(required(path)?));
+    }
+    Ok(keys)
+}
+
+fn not_found(path: &std::path::Path) -> crate::crypto::master_key::Error {
+    crate::crypto::master_key::Error::Unreadable { path: path.to_owned(), source: std::io::ErrorKind::NotFound.into() }
+}
+
+async fn key_file(config: &Config, db: &Db, random: &dyn Random) -> Result<MasterKey> {
+    let path = config.keys.dir.join(KEY_FILE);
+    if let Some(key) = MasterKey::read(&path)? {
+        return Ok(key);
+    }
+    let versions = db.read(|conn| Box::pin(store::master_keys::list(conn))).await?;
+    if let Some(newest) = versions.last() {
+        return Err(Error::MasterKeyMissing { path: path.display().to_string(), wanted: newest.key_id.clone() });
+    }
+    tracing::info!(path = %path.display(), "made a master key; back it up apart from the database");
+    Ok(MasterKey::create(&path, random::bytes(random))?)
+}
+
+/// The first process on a new database says which master key is version 1; a second one at the same moment sees that it was late.
+async fn adopt_first(db: &Db, key: &MasterKey, now: Timestamp) -> Result<()> {
+    let id = key.id().to_owned();
+    let known = db.read(|conn| Box::pin(store::master_keys::list(conn))).await?;
+    if !known.is_empty() {
+        return Ok(());
+    }
+    let adopted = db
+        .write(move |conn| {
+            Box::pin(async move {
+                if store::master_keys::list(conn).await?.is_empty() {
+                    store::master_keys::adopt(conn, 1, &id, now).await?;
+                }
+                Ok(())
+            })
+        })
+        .await;
+    Ok(adopted?)
+}

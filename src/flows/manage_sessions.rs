@@ -1,0 +1,56 @@
+//! Listing and ending sessions: one's own over HTTP, anybody's on the command line.
+
+use crate::app::App;
+use crate::crypto::token::SessionToken;
+use crate::model::audit::Peer;
+use crate::model::id::{SessionId, UserId};
+use crate::model::session::{RevokedReason, Session};
+use crate::store;
+use crate::store::sessions::By;
+pub use crate::store::sessions::Which;
+
+use super::end_session::end;
+use super::record::Recorder;
+use super::{Error, Result};
+
+/// The live sessions of a user, newest first; all of them.
+pub async fn list(app: &App, user: UserId) -> Result<Vec<Session>> {
+    let now = app.now();
+    Ok(app.db.read(move |conn| Box::pin(store::sessions::list_live(conn, user, now))).await?)
+}
+
+/// Ends one of the owner's sessions, named by its handle or its raw token; anybody else's is left alone and nobody is told.
+pub async fn revoke_own(app: &App, owner: UserId, name: &str, peer: &Peer) -> Result<()> {
+    let recorder = Recorder::new(app, peer);
+    let handle: Option<SessionId> = name.parse().ok();
+    let token = SessionToken::parse(name).map(|t| t.hash());
+    let work = app.db.write(move |conn| {
+        Box::pin(async move {
+            let named = match (handle, token) {
+                (Some(id), _) => Some(id),
+                (None, Some(hash)) => store::sessions::find_live(conn, &By::TokenHash(hash), recorder.now).await?.map(|f| f.session.id),
+                (None, None) => None,
+            };
+            if let Some(id) = named
+                && store::sessions::owner(conn, id).await? == Some(owner)
+            {
+                end(conn, &recorder, Which::One(id), RevokedReason::Revoked).await?;
+            }
+            Ok(())
+        })
+    });
+    Ok(work.await?)
+}
+
+/// Ends the sessions of a user, but for one.
+pub async fn revoke_of_user(app: &App, user: UserId, except: Option<SessionId>, peer: &Peer) -> Result<usize> {
+    revoke(app, Which::OfUser { user, except }, peer).await
+}
+
+/// Ends sessions and tells how many; `One` that does not exist is an error.
+pub async fn revoke(app: &App, which: Which, peer: &Peer) -> Result<usize> {
+    let recorder = Recorder::new(app, peer);
+    let work = app.db.write(move |conn| Box::pin(async move { end(conn, &recorder, which, RevokedReason::Revoked).await }));
+    let ended = work.await?.len();
+    if ended == 0 && matches!(which, Which::One(_)) { Err(Error::SessionNotFound) } else { Ok(ended) }
+}

@@ -1,0 +1,95 @@
+//! What an operator does with users.
+
+use serde_json::{Map, Value};
+
+use crate::app::App;
+use crate::model::audit::{Kind, Peer};
+use crate::model::email::Email;
+use crate::model::id::UserId;
+use crate::model::password::Password;
+use crate::model::session::RevokedReason;
+use crate::model::user::User;
+use crate::store;
+use crate::store::sessions::Which;
+
+use super::end_session::end;
+use super::record::Recorder;
+use super::sign_up::{account_id, new_user};
+use super::{Error, Result};
+
+/// What an operator says of a new user.
+pub struct New {
+    /// Canonical.
+    pub email: Email,
+    /// May be empty.
+    pub name: String,
+    /// As typed.
+    pub password: String,
+    /// Comma-joined role names.
+    pub role: String,
+    /// Whether the operator vouches for the mailbox.
+    pub email_verified: bool,
+    /// Feeds custom claims.
+    pub metadata: Map<String, Value>,
+}
+
+/// Whether [`create`] would succeed now.
+pub async fn check_new(app: &App, new: &New) -> Result<()> {
+    Password::chosen(&new.password, app.config.passwords.length)?;
+    let email = new.email.clone();
+    let known = app.db.read(move |conn| Box::pin(async move { store::users::by_email(conn, &email).await })).await?;
+    if known.is_some() { Err(Error::UserExists) } else { Ok(()) }
+}
+
+/// Makes a user; the password rules hold.
+pub async fn create(app: &App, new: New, peer: &Peer) -> Result<User> {
+    let hash = app.hasher.hash(Password::chosen(&new.password, app.config.passwords.length)?).await?;
+    let user = User { role: new.role, email_verified: new.email_verified, metadata: new.metadata, ..new_user(app, new.email, new.name, None) };
+    let (row, account, recorder) = (user.clone(), account_id(app), Recorder::new(app, peer));
+    let created = app.db.write(move |conn| {
+        Box::pin(async move {
+            store::users::insert(conn, &row, account, &hash).await?;
+            recorder.record(conn, Kind::UserCreated, Some(row.id), None, Map::new()).await
+        })
+    });
+    match created.await {
+        Ok(()) => Ok(user),
+        Err(store::Error::Conflict) => Err(Error::UserExists),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Finds a user by address or id.
+pub async fn find(app: &App, name: &str) -> Result<User> {
+    let found = match (name.parse::<UserId>(), name.parse::<Email>()) {
+        (Ok(id), _) => app.db.read(move |conn| Box::pin(store::users::by_id(conn, id))).await?,
+        (Err(_), Ok(email)) => app.db.read(move |conn| Box::pin(async move { store::users::by_email(conn, &email).await })).await?,
+        (Err(_), Err(_)) => None,
+    };
+    found.map(|f| f.user).ok_or(Error::UserNotFound)
+}
+
+/// A page of users, oldest first.
+pub async fn list(app: &App, limit: u32, offset: u32) -> Result<Vec<User>> {
+    Ok(app.db.read(move |conn| Box::pin(store::users::list(conn, limit.into(), offset.into()))).await?)
+}
+
+/// Shuts a user out, or lets one in again; shutting out ends every session in the same transaction. Tells whether it changed anything.
+pub async fn set_disabled(app: &App, user: UserId, disabled: bool, peer: &Peer) -> Result<bool> {
+    let recorder = Recorder::new(app, peer);
+    let work = app.db.write(move |conn| {
+        Box::pin(async move {
+            let now = recorder.now;
+            if !store::users::set_disabled(conn, user, disabled.then_some(now), now).await? {
+                return Ok(false);
+            }
+            if disabled {
+                end(conn, &recorder, Which::OfUser { user, except: None }, RevokedReason::UserDisabled).await?;
+            }
+            let kind = if disabled { Kind::UserDisabled } else { Kind::UserEnabled };
+            recorder.record(conn, kind, Some(user), None, Map::new()).await?;
+            Ok(true)
+        })
+    });
+    Ok(work.await?)
+}

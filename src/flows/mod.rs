@@ -1,0 +1,26 @@
+//! The verbs, one story a file: what happens, in order, with early returns. Jobs, command line and HTTP call the same ones.
+//! Time and chance come from `App`; SQL is `store`'s and secrets are `crypto`'s business.
+
+pub mod change_keys;
+pub mod change_password;
+pub mod check_health;
+pub mod end_session;
+pub mod error;
+pub mod inspect_keys;
+pub mod issue_token;
+pub mod load_keys;
+pub mod manage_sessions;
+pub mod manage_users;
+pub mod open_session;
+pub mod prune;
+pub mod read_session;
+pub mod record;
+pub mod refresh;
+pub mod rewrap;
+pub mod shadow;
+pub mod sign_in;
+pub mod sign_out;
+pub mod sign_up;
+pub mod verify_token;
+
+pub use error::{Error, Result};

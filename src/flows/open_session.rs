@@ -1,0 +1,107 @@
+//! Beginning a session: its tokens, its row (only if the password that was proven is still the user's), its first access token.
+
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use crate::app::App;
+use crate::crypto::cookie;
+use crate::crypto::key_ring::KeyRing;
+use crate::crypto::token::{RefreshToken, SessionToken};
+use crate::model::audit::{Kind, Peer};
+use crate::model::id::SessionId;
+use crate::model::session::{Delivery, Session};
+use crate::model::time::Timestamp;
+use crate::model::user::User;
+use crate::random;
+use crate::store::sessions::New;
+use crate::store::{self, Conn};
+
+use super::issue_token::{self, Grounds, Issued};
+use super::record::{Recorder, detail};
+use super::{Error, Result};
+
+/// What the client chose.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Cookie or body.
+    pub delivery: Delivery,
+    /// Whether the session outlives the browser.
+    pub remember: bool,
+}
+
+/// A session about to begin, with its tokens.
+pub struct Opening {
+    new: New,
+    session_token: SessionToken,
+    refresh_token: RefreshToken,
+    ring: Arc<KeyRing>,
+}
+
+/// What the client gets.
+pub struct Grant {
+    /// The session.
+    pub session: Session,
+    /// The `token` of the answer: good as Bearer wherever the session cookie is.
+    pub session_token: SessionToken,
+    /// The session cookie's value, signed.
+    pub session_cookie: Zeroizing<String>,
+    /// The first refresh token.
+    pub refresh_token: Zeroizing<String>,
+    /// The first access token.
+    pub access: Issued,
+    /// The session's nearer end.
+    pub ends_at: Timestamp,
+}
+
+impl Opening {
+    /// Draws the tokens; nothing is written.
+    pub fn prepare(app: &App, user: &User, options: Options, peer: &Peer) -> Result<Self> {
+        let ring = app.ring().ok_or_else(|| Error::Unavailable("the keys are not loaded".into()))?;
+        let now = app.now();
+        let lifetime = &app.config.sessions.lifetime;
+        let expires_at = lifetime.absolute_end(now, options.remember);
+        let session = Session {
+            id: SessionId::at(now, random::bytes(&*app.random)),
+            user_id: user.id,
+            delivery: options.delivery,
+            remember: options.remember,
+            auth_time: now,
+            created_at: now,
+            updated_at: now,
+            expires_at,
+            ip_address: peer.ip_address.clone(),
+            user_agent: peer.user_agent.clone(),
+        };
+        let session_token = SessionToken::new(&Zeroizing::new(random::bytes(&*app.random)));
+        let refresh_token = RefreshToken::first(session.id, random::bytes(&*app.random), &ring.masters);
+        let idle_expires_at = lifetime.idle_end(now, expires_at);
+        let new = New { session, token_hash: session_token.hash(), refresh_hash: refresh_token.hash(), idle_expires_at };
+        Ok(Self { new, session_token, refresh_token, ring })
+    }
+
+    /// Writes the row; `false`: the password changed meanwhile, or the user was shut out.
+    pub async fn insert(&self, conn: &mut Conn, recorder: &Recorder, verified_hash: &str) -> store::Result<bool> {
+        if !store::sessions::insert(conn, &self.new, verified_hash).await? {
+            return Ok(false);
+        }
+        let s = &self.new.session;
+        recorder.record(conn, Kind::SignedIn, Some(s.user_id), Some(s.id), detail([("delivery", s.delivery.as_str().into())])).await?;
+        Ok(true)
+    }
+
+    /// Signs what the client gets, once the row is committed.
+    pub async fn grant(self, app: &App, user: &User) -> Result<Grant> {
+        let ends_at = self.new.idle_expires_at.min(self.new.session.expires_at);
+        let grounds = Grounds { session: self.new.session.id, auth_time: self.new.session.auth_time, ends_at, ring_version: None };
+        let access = issue_token::issue(app, user, &grounds).await?;
+        Ok(Grant {
+            session_cookie: Zeroizing::new(cookie::sign(self.session_token.expose(), &self.ring.masters)),
+            refresh_token: self.refresh_token.encode(&self.ring.masters),
+            session: self.new.session,
+            session_token: self.session_token,
+            access,
+            ends_at,
+        })
+    }
+}

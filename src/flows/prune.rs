@@ -1,0 +1,26 @@
+//! Deleting sessions that ended long ago, in batches; nothing is cleaned per refresh and nothing waits for it.
+
+use std::time::Duration;
+
+use crate::app::App;
+use crate::store;
+
+use super::Result;
+
+/// How long an ended session is still known, so that its tokens are refused with the right reason.
+const KEEP: Duration = Duration::from_secs(7 * 86_400);
+const BATCH: i64 = 1_000;
+
+/// Deletes everything that is due; tells how many.
+pub async fn prune(app: &App) -> Result<u64> {
+    app.refresh_limit.forget_idle();
+    let before = app.now() - KEEP;
+    let mut total = 0;
+    loop {
+        let deleted = app.db.write_statement(move |conn| Box::pin(store::sessions::prune(conn, before, BATCH))).await?;
+        total += deleted;
+        if deleted < BATCH.unsigned_abs() {
+            return Ok(total);
+        }
+    }
+}

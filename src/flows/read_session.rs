@@ -1,0 +1,141 @@
+//! Who is asking? From a session cookie, a session token as Bearer, or an access token, to a live session and its user.
+//! The row decides, every time: a revoked session is refused at once, whatever its tokens say.
+
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use crate::app::App;
+use crate::crypto::cookie;
+use crate::crypto::token::SessionToken;
+use crate::model::session::Session;
+use crate::model::time::Timestamp;
+use crate::model::user::User;
+use crate::store;
+use crate::store::sessions::{By, Found};
+
+use super::{Error, Result, issue_token, load_keys};
+
+/// What came with the request.
+#[derive(Debug, Clone, Copy)]
+pub enum Credential<'r> {
+    /// The value of a session cookie, still signed.
+    Cookie(&'r str),
+    /// `Authorization: Bearer`: a session token, bare or signed.
+    Bearer(&'r str),
+}
+
+/// Whether an access token will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accepts {
+    /// `/session`
+    AccessTokenToo,
+    /// Everywhere else: access tokens mint and change nothing.
+    SessionTokenOnly,
+}
+
+/// A live session.
+#[derive(Clone)]
+pub struct Authenticated {
+    /// The session.
+    pub session: Session,
+    /// Its user.
+    pub user: Arc<User>,
+    /// Past 1 it has refreshed.
+    pub generation: u32,
+    /// The end without use.
+    pub idle_expires_at: Timestamp,
+    /// The ring's version as the database told.
+    pub ring_version: i64,
+    /// The session token, unless an access token came.
+    pub session_token: Option<SessionToken>,
+    /// A session cookie to issue anew: its sliding end has just been written.
+    pub renewed_cookie: Option<Zeroizing<String>>,
+}
+
+/// Why nobody is signed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nobody {
+    /// The credential is not ours; cookies are left alone.
+    NotOurs,
+    /// It is ours, and its session is over: cookies may be cleared.
+    Over,
+}
+
+/// Finds the session; the inner error says why there is none.
+pub async fn authenticate(app: &App, credential: Credential<'_>, accepts: Accepts) -> Result<std::result::Result<Authenticated, Nobody>> {
+    let now = app.now();
+    let (by, token) = match credential {
+        Credential::Bearer(text) if accepts == Accepts::AccessTokenToo && is_jwt(text) => match session_of_access_token(app, text, now) {
+            Some(id) => (By::Id(id), None),
+            None => return Ok(Err(Nobody::NotOurs)),
+        },
+        Credential::Bearer(text) | Credential::Cookie(text) => match session_token(app, text) {
+            // A cookie is always signed: the bare token is a Bearer credential only.
+            Some(token) if matches!(credential, Credential::Bearer(_)) || text.contains('.') => (By::TokenHash(token.hash()), Some(token)),
+            Some(_) | None => return Ok(Err(Nobody::NotOurs)),
+        },
+    };
+    let found = app.db.read(move |conn| Box::pin(async move { store::sessions::find_live(conn, &by, now).await })).await?;
+    let Some(found) = found else { return Ok(Err(Nobody::Over)) };
+    let user = issue_token::user_facts(app, found.session.user_id, found.user_version).await?;
+    if user.disabled_at.is_some() || user.is_banned(now) {
+        return Ok(Err(Nobody::Over));
+    }
+    if app.ring().is_some_and(|ring| ring.version < found.ring_version) {
+        load_keys::reload(app).await?;
+    }
+    Ok(Ok(slide(app, found, user, token, now).await?))
+}
+
+/// Extends the sliding end of a session whose token is used, once in `sessions.update_age`.
+async fn slide(app: &App, found: Found, user: Arc<User>, token: Option<SessionToken>, now: Timestamp) -> Result<Authenticated> {
+    let Found { mut session, generation, mut idle_expires_at, ring_version, .. } = found;
+    let lifetime = &app.config.sessions.lifetime;
+    let mut renewed_cookie = None;
+    if let Some(token) = token.as_ref().filter(|_| session.remember && now >= session.updated_at + lifetime.update_age) {
+        let (id, end) = (session.id, lifetime.idle_end(now, session.expires_at));
+        app.db.write_statement(move |conn| Box::pin(store::sessions::slide(conn, id, end, now))).await?;
+        session.updated_at = now;
+        idle_expires_at = end;
+        renewed_cookie = signed_cookie(app, token);
+    }
+    Ok(Authenticated { session, user, generation, idle_expires_at, ring_version, session_token: token, renewed_cookie })
+}
+
+/// The session cookie's value for a token.
+pub fn signed_cookie(app: &App, token: &SessionToken) -> Option<Zeroizing<String>> {
+    app.ring().map(|ring| Zeroizing::new(cookie::sign(token.expose(), &ring.masters)))
+}
+
+/// A session token, bare or signed.
+pub(super) fn session_token(app: &App, text: &str) -> Option<SessionToken> {
+    let ring = app.ring()?;
+    SessionToken::parse(text).or_else(|| cookie::open(text, &ring.masters).and_then(SessionToken::parse))
+}
+
+/// The session that a cookie's signature vouches for; no database is asked.
+pub fn cookie_token(app: &App, signed: &str) -> Option<SessionToken> {
+    let ring = app.ring()?;
+    cookie::open(signed, &ring.masters).and_then(SessionToken::parse)
+}
+
+fn is_jwt(text: &str) -> bool {
+    text.bytes().filter(|b| *b == b'.').count() == 2
+}
+
+fn session_of_access_token(app: &App, text: &str, now: Timestamp) -> Option<crate::model::id::SessionId> {
+    let claims = app.ring()?.verifier.verify(text).ok()?;
+    let now = u64::try_from(now.seconds()).ok()?;
+    // No leeway: we are the issuer and read our own clock.
+    let in_time = claims.iat <= now && now < claims.exp && claims.exp <= now.checked_add(86_400)?;
+    if in_time { claims.sid.parse().ok() } else { None }
+}
+
+impl From<Nobody> for Error {
+    fn from(nobody: Nobody) -> Self {
+        match nobody {
+            Nobody::NotOurs | Nobody::Over => Self::Unauthorized,
+        }
+    }
+}

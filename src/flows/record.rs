@@ -1,0 +1,50 @@
+//! Writing to the audit trail from inside a transaction: what is done and what is said of it stand or fall together.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::app::App;
+use crate::model::audit::{Event, Kind, Peer};
+use crate::model::id::{EventId, SessionId, UserId};
+use crate::model::time::Timestamp;
+use crate::random::{self, Random};
+use crate::store::{self, Conn};
+
+/// What the writes of one flow share.
+#[derive(Clone)]
+pub struct Recorder {
+    /// When it happens.
+    pub now: Timestamp,
+    /// Who does it.
+    pub peer: Peer,
+    writer: String,
+    random: Arc<dyn Random>,
+}
+
+impl Recorder {
+    /// For a flow that begins now.
+    pub fn new(app: &App, peer: &Peer) -> Self {
+        Self { now: app.now(), peer: peer.clone(), writer: app.writer.clone(), random: Arc::clone(&app.random) }
+    }
+
+    /// Appends an event.
+    pub async fn record(
+        &self,
+        conn: &mut Conn,
+        kind: Kind,
+        subject: Option<UserId>,
+        session: Option<SessionId>,
+        detail: Map<String, Value>,
+    ) -> store::Result<()> {
+        let id = EventId::at(self.now, random::bytes(&*self.random));
+        let event = Event { id, at: self.now, kind, peer: self.peer.clone(), subject, session, detail };
+        tracing::info!(kind = kind.as_str(), session = session.map(tracing::field::display), subject = subject.map(tracing::field::display), "audit");
+        store::audit::append(conn, &self.writer, &event).await
+    }
+}
+
+/// Details as a map: `detail([("kid", kid.into())])`.
+pub fn detail<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
+    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}

@@ -1,0 +1,231 @@
+//! Refreshing: present a token, get an access token and, unless the token is kept, its successor. `model::refresh::decide` decides;
+//! this file carries its decision out as one writer job: the one statement first, and only if that moved nothing a look at the row,
+//! the decision and its compare-and-set.
+
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use crate::app::App;
+use crate::crypto::key_ring::KeyRing;
+use crate::crypto::token::{NotOurs, RefreshToken};
+use crate::model::audit::{Kind, Peer};
+use crate::model::id::SessionId;
+use crate::model::refresh::{Child, Decision, Policy, Presented, Refusal, decide};
+use crate::model::session::{Delivery, Lifetime, RevokedReason};
+use crate::model::time::Timestamp;
+use crate::model::user::User;
+use crate::store::refresh::{Refreshed, Rotation};
+use crate::store::{self, Conn};
+
+use super::issue_token::{self, Grounds, Issued};
+use super::record::{Recorder, detail};
+use super::{Error, Result, load_keys, shadow};
+
+/// The answer.
+pub struct Renewed {
+    /// A new access token.
+    pub access: Issued,
+    /// The refresh token to use from now on; `None`: go on with the one you have.
+    pub refresh_token: Option<Zeroizing<String>>,
+    /// The session as the database has it.
+    pub session: Refreshed,
+    /// Whose it is.
+    pub user: Arc<User>,
+    /// Whether the family moved on; then the session cookie is issued anew too.
+    pub rotated: bool,
+}
+
+impl Renewed {
+    /// The session's nearer end.
+    pub fn ends_at(&self) -> Timestamp {
+        self.session.state.idle_expires_at.min(self.session.state.expires_at)
+    }
+}
+
+/// What a refresh token is presented for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To move on.
+    Refresh,
+    /// To vouch for a session cookie: nothing rotates.
+    Vouch,
+}
+
+/// Reads and checks a token; asks the database only when it names a newer master key than we know.
+pub async fn open(app: &App, text: &str) -> Result<(RefreshToken, Arc<KeyRing>)> {
+    let ring = app.ring().ok_or_else(|| Error::Unavailable("the keys are not loaded".into()))?;
+    match RefreshToken::open(text, &ring.masters) {
+        Ok(token) => Ok((token, ring)),
+        Err(NotOurs::Invalid) => Err(Error::RefreshTokenInvalid),
+        // The master key may have been changed a second ago. Garbage must not make us ask for each one.
+        Err(NotOurs::NewerKey(version)) if version != ring.master_version.saturating_add(1) => Err(Error::RefreshTokenInvalid),
+        Err(NotOurs::NewerKey(_)) => {
+            if app.ring_age() >= std::time::Duration::from_secs(1) {
+                load_keys::confirm(app).await?;
+            }
+            let ring = app.ring().ok_or_else(|| Error::Unavailable("the keys are not loaded".into()))?;
+            RefreshToken::open(text, &ring.masters).map(|token| (token, ring)).map_err(|_| Error::RefreshTokenInvalid)
+        }
+    }
+}
+
+/// Of several refresh cookies of one name: forged ones do not count, and of one session the highest generation does, so that a
+/// request which carries the current token is never reuse. With `session` only that family's tokens are looked at.
+pub async fn choose<'t>(app: &App, texts: &[&'t str], session: Option<SessionId>) -> Result<Option<&'t str>> {
+    let mut best: Option<((SessionId, u32), &str)> = None;
+    for text in texts {
+        let token = match open(app, text).await {
+            Ok((token, _)) => token,
+            Err(Error::RefreshTokenInvalid) => continue,
+            Err(error) => return Err(error),
+        };
+        let rank = (token.session(), token.generation());
+        if session.is_none_or(|s| s == token.session()) && best.as_ref().is_none_or(|(r, _)| *r < rank) {
+            best = Some((rank, text));
+        }
+    }
+    Ok(best.map(|(_, text)| text))
+}
+
+/// Refreshes.
+pub async fn refresh(app: &App, text: &str, channel: Delivery, purpose: Purpose, peer: &Peer) -> Result<Renewed> {
+    let (token, ring) = open(app, text).await?;
+    let presented = token.presented(&ring.masters);
+    let job = Job::new(app, &token, presented, channel, purpose, Recorder::new(app, peer));
+    let hash = token.hash();
+    let (decision, session) = app.db.write_statement(move |conn| Box::pin(job.run(conn))).await??;
+    if matches!(decision, Decision::Keep | Decision::Repeat(_)) && app.config.rate_limits {
+        app.refresh_limit.check(&hash).map_err(Error::TooManyRequests)?;
+    }
+    shadow::watch(app, &session, decision, peer).await?;
+    let child = match decision {
+        Decision::Rotate => token.successor(&ring.masters),
+        Decision::Repeat(child) => token.child(child, &ring.masters),
+        Decision::Supersede => token.child(Child { kin: 0, late: true }, &ring.masters),
+        // These never carry a refresh token: a late answer would put an older one back into the cookie jar.
+        Decision::Keep | Decision::Heal | Decision::Refuse(_) | Decision::Ahead | Decision::Reuse => None,
+    };
+    let user = issue_token::user_facts(app, session.user, session.user_version).await?;
+    let ends_at = session.state.idle_expires_at.min(session.state.expires_at);
+    let grounds = Grounds { session: session.session, auth_time: session.auth_time, ends_at, ring_version: Some(session.ring_version) };
+    let access = issue_token::issue(app, &user, &grounds).await?;
+    let refresh_token = child.map(|c| c.encode(&ring.masters));
+    Ok(Renewed { access, refresh_token, session, user, rotated: matches!(decision, Decision::Rotate) })
+}
+
+/// One writer job.
+pub(super) struct Job {
+    rotation: Option<Rotation>,
+    presented: Presented,
+    session: SessionId,
+    channel: Delivery,
+    policy: Policy,
+    lifetime: Lifetime,
+    vouch: bool,
+    recorder: Recorder,
+}
+
+type Decided = Result<(Decision, Refreshed)>;
+
+/// A compare-and-set that loses looks again; three losses in a row are no longer chance.
+const ROUNDS: usize = 3;
+
+impl Job {
+    pub(super) fn new(app: &App, token: &RefreshToken, presented: Presented, channel: Delivery, purpose: Purpose, recorder: Recorder) -> Self {
+        let (policy, lifetime, now) = (app.config.sessions.refresh, app.config.sessions.lifetime, recorder.now);
+        let vouch = purpose == Purpose::Vouch;
+        let rotation = (!vouch).then(|| Rotation {
+            session: token.session(),
+            generation: token.generation(),
+            hash: presented.hash,
+            successor: presented.kin[0].successor,
+            delivery: channel,
+            idle_expires_at: now + lifetime.idle,
+            cooled_before: now - policy.cooldown,
+        });
+        Self { rotation, presented, session: token.session(), channel, policy, lifetime, vouch, recorder }
+    }
+
+    async fn run(self, conn: &mut Conn) -> store::Result<Decided> {
+        if let Some(rotation) = &self.rotation
+            && let Some(row) = store::refresh::rotate(conn, rotation, self.recorder.now).await?
+        {
+            return Ok(Ok((Decision::Rotate, row)));
+        }
+        conn.atomic(move |conn| Box::pin(self.look_and_decide(conn))).await
+    }
+
+    /// The statement moved nothing: look why, and act.
+    async fn look_and_decide(self, conn: &mut Conn) -> store::Result<Decided> {
+        for _ in 0..ROUNDS {
+            let row = store::refresh::find(conn, self.session).await?;
+            let now = self.recorder.now;
+            let decision = decide(row.as_ref().map(|r| &r.state), &self.presented, now, &self.policy);
+            let Some(row) = row else { return Ok(Err(Error::RefreshTokenInvalid)) };
+            if let Some(done) = self.act(conn, decision, row).await? {
+                return Ok(done);
+            }
+        }
+        Err(store::Error::Unavailable("the session is moving too fast".into()))
+    }
+
+    /// `None`: the row has moved meanwhile.
+    async fn act(&self, conn: &mut Conn, decision: Decision, row: Refreshed) -> store::Result<Option<Decided>> {
+        let done = |decision, row| Ok(Some(Ok((decision, row))));
+        let serves = matches!(decision, Decision::Keep | Decision::Rotate | Decision::Repeat(_) | Decision::Supersede | Decision::Heal);
+        if serves && row.delivery != self.channel {
+            return Ok(Some(Err(Error::RefreshTokenInvalid)));
+        }
+        match decision {
+            Decision::Refuse(refusal) => Ok(Some(Err(refused(refusal)))),
+            Decision::Keep | Decision::Repeat(_) => done(decision, row),
+            Decision::Rotate if self.vouch => done(Decision::Keep, row),
+            Decision::Rotate => match &self.rotation {
+                Some(rotation) => Ok(store::refresh::rotate(conn, rotation, self.recorder.now).await?.map(|row| Ok((Decision::Rotate, row)))),
+                None => Ok(None),
+            },
+            Decision::Supersede if self.vouch => done(Decision::Keep, row),
+            Decision::Supersede => self.replace(conn, decision, row, self.presented.kin[0].late_successor).await,
+            Decision::Heal => self.replace(conn, decision, row, self.presented.hash).await,
+            Decision::Ahead | Decision::Reuse => Ok(end_family(conn, decision, &row, self.presented.generation, &self.recorder).await?.map(Err)),
+        }
+    }
+
+    async fn replace(&self, conn: &mut Conn, decision: Decision, row: Refreshed, hash: [u8; 32]) -> store::Result<Option<Decided>> {
+        let now = self.recorder.now;
+        let generation = if decision == Decision::Heal { self.presented.generation } else { row.state.generation };
+        let idle = self.lifetime.idle_end(now, row.state.expires_at).max(row.state.idle_expires_at);
+        if !store::refresh::replace(conn, &row, generation, &hash, idle, now).await? {
+            return Ok(None);
+        }
+        if decision == Decision::Heal {
+            let detail = detail([("generation", generation.into())]);
+            self.recorder.record(conn, Kind::RefreshTokenHealed, Some(row.user), Some(row.session), detail).await?;
+        }
+        let state = crate::model::refresh::Row { generation, refresh_hash: hash, rotated_at: now, idle_expires_at: idle, ..row.state };
+        Ok(Some(Ok((decision, Refreshed { state, ..row }))))
+    }
+}
+
+fn refused(refusal: Refusal) -> Error {
+    match refusal {
+        Refusal::Unknown => Error::RefreshTokenInvalid,
+        Refusal::Revoked => Error::RefreshTokenRevoked,
+        Refusal::Expired => Error::RefreshTokenExpired,
+    }
+}
+
+/// Ends a family whose token told of theft (`Reuse`) or of lost commits (`Ahead`), with its event; `None`: the row has moved.
+pub(super) async fn end_family(conn: &mut Conn, decision: Decision, row: &Refreshed, presented: u32, recorder: &Recorder) -> store::Result<Option<Error>> {
+    let (reason, kind, error) = match decision {
+        Decision::Reuse => (RevokedReason::Reuse, Kind::RefreshTokenReused, Error::RefreshTokenReused),
+        _ => (RevokedReason::Lost, Kind::RefreshTokenLost, Error::RefreshTokenRevoked),
+    };
+    if !store::refresh::end(conn, row, reason, recorder.now).await? {
+        return Ok(None);
+    }
+    let detail = detail([("presented", presented.into()), ("current", row.state.generation.into())]);
+    recorder.record(conn, kind, Some(row.user), Some(row.session), detail).await?;
+    Ok(Some(error))
+}

@@ -1,0 +1,97 @@
+//! A new master key: every private key is sealed anew and the new version becomes current, in one transaction. Never writes a key file.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::app::App;
+use crate::crypto::master_key::{MasterKey, MasterKeys};
+use crate::crypto::seal;
+use crate::model::audit::{Kind, Peer};
+use crate::store::{self, Conn};
+
+use super::record::{Recorder, detail};
+use super::{Error, Result, load_keys};
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rewrapped {
+    /// The new key's public name.
+    pub key_id: String,
+    /// Its version, the first byte of refresh tokens from now on.
+    pub version: u8,
+    /// How many private keys were sealed anew.
+    pub keys: usize,
+}
+
+/// How the new key takes over.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// The old key leaked: nothing that it made is accepted any more, so every refresh token and cookie ends.
+    pub compromised: bool,
+    /// Do everything but the writing.
+    pub dry_run: bool,
+}
+
+/// Seals everything under the key in this file.
+pub async fn rewrap(app: &App, file: &Path, options: Options, peer: &Peer) -> Result<Rewrapped> {
+    let new = MasterKey::read(file)?.ok_or_else(|| Error::KeyUnusable(format!("there is no file {}", file.display())))?;
+    let new = Arc::new(new);
+    let stored = app.db.read(|conn| Box::pin(store::signing_keys::load(conn))).await?;
+    let masters = load_keys::loaded_versions(app, &stored).await?;
+    let work = Rewrap { new, masters, options, recorder: Recorder::new(app, peer) };
+    if options.dry_run {
+        return app.db.read(move |conn| Box::pin(work.run(conn))).await?;
+    }
+    app.db.write(move |conn| Box::pin(work.run(conn))).await?
+}
+
+struct Rewrap {
+    new: Arc<MasterKey>,
+    masters: MasterKeys,
+    options: Options,
+    recorder: Recorder,
+}
+
+impl Rewrap {
+    async fn run(self, conn: &mut Conn) -> store::Result<Result<Rewrapped>> {
+        let stored = store::signing_keys::load(conn).await?;
+        let versions = store::master_keys::list(conn).await?;
+        if stored.master_version != Some(i64::from(self.masters.current().version)) {
+            return Ok(Err(Error::AlreadyRotated));
+        }
+        if versions.iter().any(|v| v.key_id == self.new.id()) {
+            return Ok(Err(Error::KeyUnusable(format!("the master key {} was in use before; make a new one", self.new.id()))));
+        }
+        let Some(version) = versions.iter().map(|v| v.version).max().unwrap_or(0).checked_add(1) else {
+            return Ok(Err(Error::KeyUnusable("the 255 versions of the master key are used up".into())));
+        };
+        let sealed: Vec<_> = stored.keys.iter().filter_map(|k| Some((&k.key.kid, k.private_jwe.as_ref()?))).collect();
+        let done = Rewrapped { key_id: self.new.id().to_owned(), version, keys: sealed.len() };
+        for (kid, jwe) in sealed {
+            let pair = match seal::open(jwe, kid, self.masters.iter().map(|m| &*m.key)) {
+                Ok(pair) => pair,
+                Err(error) => return Ok(Err(error.into())),
+            };
+            if !self.options.dry_run {
+                store::signing_keys::reseal(conn, kid, &seal::seal(&pair, &self.new)).await?;
+            }
+        }
+        if !self.options.dry_run {
+            self.adopt(conn, &done, stored.version).await?;
+        }
+        Ok(Ok(done))
+    }
+
+    async fn adopt(&self, conn: &mut Conn, done: &Rewrapped, seen: i64) -> store::Result<()> {
+        let now = self.recorder.now;
+        store::master_keys::adopt(conn, done.version, &done.key_id, now).await?;
+        if self.options.compromised {
+            store::master_keys::condemn_before(conn, done.version, now).await?;
+        }
+        if !store::signing_keys::advance(conn, seen).await? {
+            return Err(store::Error::Conflict);
+        }
+        let detail = detail([("key_id", done.key_id.clone().into()), ("version", done.version.into()), ("compromised", self.options.compromised.into())]);
+        self.recorder.record(conn, Kind::MasterKeyChanged, None, None, detail).await
+    }
+}

@@ -1,0 +1,100 @@
+//! Signing up with an address and a password, and in at once where the settings say so.
+
+use crate::app::App;
+use crate::model::audit::{Kind, Peer};
+use crate::model::email::Email;
+use crate::model::id::{EventId, UserId};
+use crate::model::password::Password;
+use crate::model::session::RevokedReason;
+use crate::model::user::User;
+use crate::random;
+use crate::store::{self, Conn};
+
+use super::end_session::Ending;
+use super::open_session::{Grant, Opening, Options};
+use super::record::Recorder;
+use super::sign_in::Presented;
+use super::{Error, Result};
+
+/// What the form says.
+pub struct Form {
+    /// As the user wrote it; may be empty.
+    pub name: String,
+    /// Canonical.
+    pub email: Email,
+    /// As typed.
+    pub password: String,
+    /// Address of a picture.
+    pub image: Option<String>,
+}
+
+/// Makes a user, and a session unless the settings say no.
+pub async fn sign_up(app: &App, form: Form, options: Options, replaces: Presented<'_>, peer: &Peer) -> Result<(User, Option<Grant>)> {
+    if !app.config.sign_up.enabled {
+        return Err(Error::SignUpDisabled);
+    }
+    let password = Password::chosen(&form.password, app.config.passwords.length)?;
+    // Hashed before anybody looks whether the address is known: both cost the same.
+    let hash = app.hasher.hash(password).await?;
+    let user = new_user(app, form.email, form.name, form.image);
+    let opening = if app.config.sign_up.auto_sign_in { Some(Opening::prepare(app, &user, options, peer)?) } else { None };
+    let ending = Ending::of(app, &replaces.sessions(app), replaces.refresh, RevokedReason::Replaced).await?;
+    let creation = Creation { user: user.clone(), account: account_id(app), hash, opening, ending, recorder: Recorder::new(app, peer) };
+    let created = app.db.write(move |conn| Box::pin(creation.run(conn))).await;
+    let opening = match created {
+        Ok(opening) => opening,
+        Err(store::Error::Conflict) => return Err(Error::UserExists),
+        Err(error) => return Err(error.into()),
+    };
+    let grant = match opening {
+        Some(opening) => Some(opening.grant(app, &user).await?),
+        None => None,
+    };
+    Ok((user, grant))
+}
+
+/// A user as one begins.
+pub(super) fn new_user(app: &App, email: Email, name: String, image: Option<String>) -> User {
+    let now = app.now();
+    User {
+        id: UserId::random(random::bytes(&*app.random)),
+        email,
+        email_verified: false,
+        name,
+        image,
+        role: "user".into(),
+        banned: false,
+        ban_reason: None,
+        ban_expires_at: None,
+        disabled_at: None,
+        metadata: serde_json::Map::new(),
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+pub(super) fn account_id(app: &App) -> EventId {
+    EventId::at(app.now(), random::bytes(&*app.random))
+}
+
+struct Creation {
+    user: User,
+    account: EventId,
+    hash: String,
+    opening: Option<Opening>,
+    ending: Ending,
+    recorder: Recorder,
+}
+
+impl Creation {
+    async fn run(self, conn: &mut Conn) -> store::Result<Option<Opening>> {
+        store::users::insert(conn, &self.user, self.account, &self.hash).await?;
+        self.recorder.record(conn, Kind::UserCreated, Some(self.user.id), None, serde_json::Map::new()).await?;
+        if let Some(opening) = &self.opening {
+            opening.insert(conn, &self.recorder, &self.hash).await?;
+            self.ending.run(conn, &self.recorder).await?;
+        }
+        Ok(self.opening)
+    }
+}

@@ -1,0 +1,153 @@
+//! `/sign-up/email`, `/sign-in/email`, `/sign-out`, `/change-password`: the Better Auth contract, and our tokens beside its answers.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::flows::open_session::{Grant, Options};
+use crate::flows::sign_in::Presented;
+use crate::flows::{change_password as change, sign_in as flow_in, sign_out as flow_out, sign_up as flow_up};
+use crate::model::email::Email;
+use crate::model::origin::is_trusted_redirect;
+use crate::model::session::Delivery;
+
+use super::body::{Fields, Optional};
+use super::client::Client;
+use super::cookies::{self, Name};
+use super::credentials::{Authenticated, Credentials};
+use super::error::Error;
+use super::views;
+
+const MAX_NAME: usize = 256;
+const MAX_URL: usize = 2_048;
+/// Longer than any password that is accepted, so that its own error is told.
+const MAX_PASSWORD: usize = 16_384;
+
+pub(super) async fn sign_up(State(app): State<Arc<App>>, Client(peer): Client, credentials: Credentials, mut body: Fields) -> Result<Response, Error> {
+    body.refuse_privileged()?;
+    let name = body.text("name", MAX_NAME);
+    let email: Option<Email> = body.text("email", MAX_NAME * 4).parse().ok();
+    if email.is_none() {
+        body.problem("email", "Invalid email address");
+    }
+    let password = body.text("password", MAX_PASSWORD);
+    let image = body.optional_text("image", MAX_URL);
+    let (options, _) = session_options(&app, &mut body)?;
+    body.finish()?;
+    let Some(email) = email else { return Err(crate::flows::Error::InvalidEmail.into()) };
+    let form = flow_up::Form { name, email, password, image };
+    let presented = Replaced::of(&credentials);
+    let (user, grant) = flow_up::sign_up(&app, form, options, presented.borrow(), &peer).await?;
+    let mut answer = json!({ "token": grant.as_ref().map(|g| g.session_token.expose()), "user": views::user(&user) });
+    let mut headers = HeaderMap::new();
+    if let Some(grant) = &grant {
+        deliver(&app, grant, &mut answer, &mut headers);
+    }
+    Ok((headers, Json(answer)).into_response())
+}
+
+pub(super) async fn sign_in(State(app): State<Arc<App>>, Client(peer): Client, credentials: Credentials, mut body: Fields) -> Result<Response, Error> {
+    let email = body.text("email", MAX_NAME * 4);
+    let password = body.text("password", MAX_PASSWORD);
+    let (options, callback) = session_options(&app, &mut body)?;
+    body.finish()?;
+    let email: Email = email.parse().map_err(|_| crate::flows::Error::InvalidEmail)?;
+    let presented = Replaced::of(&credentials);
+    let (user, grant) = flow_in::sign_in(&app, &email, &password, options, presented.borrow(), &peer).await?;
+    let mut answer = json!({ "redirect": callback.is_some(), "token": grant.session_token.expose(), "user": views::user(&user) });
+    let mut headers = HeaderMap::new();
+    if let Some(callback) = callback {
+        headers.extend(HeaderValue::from_str(&callback).ok().map(|value| (header::LOCATION, value)));
+        answer["url"] = callback.into();
+    }
+    deliver(&app, &grant, &mut answer, &mut headers);
+    Ok((headers, Json(answer)).into_response())
+}
+
+pub(super) async fn sign_out(State(app): State<Arc<App>>, Client(peer): Client, credentials: Credentials, _: Optional) -> Result<Response, Error> {
+    let presented = Replaced::of(&credentials);
+    flow_out::sign_out(&app, presented.borrow(), credentials.bearer.as_deref(), &peer).await?;
+    let mut headers = HeaderMap::new();
+    cookies::clear(&app, &mut headers, false);
+    Ok((headers, Json(json!({ "success": true }))).into_response())
+}
+
+pub(super) async fn change_password(
+    State(app): State<Arc<App>>,
+    Client(peer): Client,
+    Authenticated(who): Authenticated,
+    mut body: Fields,
+) -> Result<Response, Error> {
+    let current = body.text("currentPassword", MAX_PASSWORD);
+    let new = body.text("newPassword", MAX_PASSWORD);
+    let move_session = body.optional_bool("revokeOtherSessions").unwrap_or(false);
+    body.finish()?;
+    let (user, grant) = change::change_password(&app, &who, &current, &new, move_session, &peer).await?;
+    let mut answer = json!({ "token": grant.as_ref().map(|g| g.session_token.expose()), "user": views::user(&user) });
+    let mut headers = HeaderMap::new();
+    if let Some(grant) = &grant {
+        deliver(&app, grant, &mut answer, &mut headers);
+    }
+    Ok((headers, Json(answer)).into_response())
+}
+
+/// `rememberMe`, `tokenDelivery`, `callbackURL`.
+fn session_options(app: &App, body: &mut Fields) -> Result<(Options, Option<String>), Error> {
+    let delivery = match body.optional_text("tokenDelivery", 16).as_deref() {
+        None | Some("cookie") => Delivery::Cookie,
+        Some("body") => Delivery::Body,
+        Some(_) => {
+            body.problem("tokenDelivery", "expected cookie or body");
+            Delivery::Cookie
+        }
+    };
+    let remember = body.optional_bool("rememberMe").unwrap_or(true);
+    let callback = body.optional_text("callbackURL", MAX_URL);
+    if callback.as_deref().is_some_and(|url| !is_trusted_redirect(url, &app.config.server.trusted_origins)) {
+        return Err(Error::InvalidCallbackUrl);
+    }
+    Ok((Options { delivery, remember }, callback))
+}
+
+/// The tokens go into the body or into cookies, never both ways.
+fn deliver(app: &App, grant: &Grant, answer: &mut Value, headers: &mut HeaderMap) {
+    answer["accessToken"] = grant.access.token.clone().into();
+    answer["tokenType"] = "Bearer".into();
+    answer["expiresIn"] = grant.access.expires_in.into();
+    match grant.session.delivery {
+        Delivery::Body => {
+            answer["refreshToken"] = grant.refresh_token.as_str().into();
+            answer["refreshExpiresIn"] = grant.ends_at.since(app.now()).as_secs().into();
+        }
+        Delivery::Cookie => {
+            let remember = grant.session.remember;
+            cookies::set(app, headers, Name::Session, &grant.session_cookie, remember.then_some(grant.ends_at));
+            if !remember {
+                cookies::set(app, headers, Name::DontRemember, "true", None);
+            }
+            cookies::set(app, headers, Name::Refresh, &grant.refresh_token, remember.then_some(grant.session.expires_at));
+        }
+    }
+}
+
+/// Cookies that came along, as the flows borrow them.
+struct Replaced<'r> {
+    cookies: Vec<&'r str>,
+    refresh: Vec<&'r str>,
+}
+
+impl<'r> Replaced<'r> {
+    fn of(credentials: &'r Credentials) -> Self {
+        let borrow = |list: &'r [String]| list.iter().map(String::as_str).collect();
+        Self { cookies: borrow(&credentials.session_cookies), refresh: borrow(&credentials.refresh_cookies) }
+    }
+
+    fn borrow(&self) -> Presented<'_> {
+        Presented { cookies: &self.cookies, refresh: &self.refresh }
+    }
+}

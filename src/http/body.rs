@@ -1,0 +1,214 @@
+//! Bodies: read within bounds, parsed strictly, typed field by field with every problem noted. A member twice is refused; unknown
+//! members are ignored (the Better Auth client sends extras), privileged ones are refused.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::header;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::MAX_BODY;
+use super::error::Error;
+
+/// A client that sends slower than this is dropped.
+const BODY_TIME: Duration = Duration::from_secs(10);
+
+/// What only the server or an admin sets.
+const PRIVILEGED: [&str; 14] = [
+    "id",
+    "role",
+    "roles",
+    "emailVerified",
+    "banned",
+    "banReason",
+    "banExpires",
+    "disabledAt",
+    "createdAt",
+    "updatedAt",
+    "metadata",
+    "permissions",
+    "sub",
+    "version",
+];
+
+/// The members of a JSON body; empty if there was none and none was needed.
+#[derive(Debug, Default)]
+pub(super) struct Fields {
+    members: Map<String, Value>,
+    problems: BTreeMap<String, Vec<String>>,
+}
+
+/// A body that may be missing.
+pub(super) struct Optional(pub(super) Fields);
+
+impl<S: Send + Sync> FromRequest<S> for Fields {
+    type Rejection = Error;
+    async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
+        require_json(&request)?;
+        parse(&read(request).await?)
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Optional {
+    type Rejection = Error;
+    async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
+        let checked = require_json(&request);
+        let bytes = read(request).await?;
+        if bytes.is_empty() {
+            return Ok(Self(Fields::default()));
+        }
+        checked?;
+        parse(&bytes).map(Self)
+    }
+}
+
+/// Reads at most [`MAX_BODY`] bytes.
+pub(super) async fn read(request: Request) -> Result<Bytes, Error> {
+    let body = Limited::new(request.into_body(), MAX_BODY).collect();
+    let collected = tokio::time::timeout(BODY_TIME, body).await.map_err(|_| Error::RequestTimeout)?;
+    match collected {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(Error::PayloadTooLarge),
+        Err(_) => Err(Error::BadRequest("The body was cut off".into())),
+    }
+}
+
+/// The media type without its parameters, in lower case.
+pub(super) fn media_type(request: &Request) -> Option<String> {
+    let value = request.headers().get(header::CONTENT_TYPE)?.to_str().ok()?;
+    Some(value.split(';').next()?.trim().to_ascii_lowercase())
+}
+
+fn require_json(request: &Request) -> Result<(), Error> {
+    let message = match media_type(request) {
+        Some(media) if media == "application/json" => return Ok(()),
+        Some(media) => {
+            let plain: String = media.chars().filter(|c| c.is_ascii_graphic() && *c != '"').take(100).collect();
+            format!("Content-Type \"{plain}\" is not allowed. Allowed types: application/json")
+        }
+        None => "Content-Type is required. Allowed types: application/json".into(),
+    };
+    Err(Error::UnsupportedMediaType(message))
+}
+
+fn parse(bytes: &[u8]) -> Result<Fields, Error> {
+    match serde_json::from_slice::<Json>(bytes) {
+        Ok(Json::Object(members)) => Ok(Fields { members, ..Fields::default() }),
+        Ok(Json::Other) => {
+            let problem = BTreeMap::from([(String::new(), vec!["expected an object".to_owned()])]);
+            Err(Error::Validation(problem))
+        }
+        Err(_) => Err(Error::BadRequest("Invalid JSON in request body".into())),
+    }
+}
+
+/// JSON in which no member of the body stands twice (RFC 7493 section 2.3).
+enum Json {
+    Object(Map<String, Value>),
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Strict;
+        impl<'de> Visitor<'de> for Strict {
+            type Value = Json;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("JSON")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
+                let mut members = Map::new();
+                while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                    if members.insert(name, value).is_some() {
+                        return Err(serde::de::Error::custom("a member stands twice"));
+                    }
+                }
+                Ok(Json::Object(members))
+            }
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Json, A::Error> {
+                while seq.next_element::<serde::de::IgnoredAny>()?.is_some() {}
+                Ok(Json::Other)
+            }
+            fn visit_bool<E>(self, _: bool) -> Result<Json, E> {
+                Ok(Json::Other)
+            }
+            fn visit_i64<E>(self, _: i64) -> Result<Json, E> {
+                Ok(Json::Other)
+            }
+            fn visit_u64<E>(self, _: u64) -> Result<Json, E> {
+                Ok(Json::Other)
+            }
+            fn visit_f64<E>(self, _: f64) -> Result<Json, E> {
+                Ok(Json::Other)
+            }
+            fn visit_str<E>(self, _: &str) -> Result<Json, E> {
+                Ok(Json::Other)
+            }
+            fn visit_unit<E>(self) -> Result<Json, E> {
+                Ok(Json::Other)
+            }
+        }
+        deserializer.deserialize_any(Strict)
+    }
+}
+
+impl Fields {
+    /// A text that must be there.
+    pub(super) fn text(&mut self, name: &str, max: usize) -> String {
+        match self.members.get(name) {
+            None => {
+                self.problem(name, "is required");
+                String::new()
+            }
+            Some(_) => self.optional_text(name, max).unwrap_or_default(),
+        }
+    }
+
+    /// A text that may be missing; `null` is no text.
+    pub(super) fn optional_text(&mut self, name: &str, max: usize) -> Option<String> {
+        let value = self.members.get(name)?;
+        let Value::String(text) = value else {
+            self.problem(name, "expected a string");
+            return None;
+        };
+        let text = text.clone();
+        if text.chars().count() > max {
+            self.problem(name, &format!("is longer than {max} characters"));
+        } else if text.contains('\0') {
+            self.problem(name, "holds a NUL character");
+        }
+        Some(text)
+    }
+
+    /// True, false or missing.
+    pub(super) fn optional_bool(&mut self, name: &str) -> Option<bool> {
+        match self.members.get(name)? {
+            Value::Bool(value) => Some(*value),
+            _ => {
+                self.problem(name, "expected a boolean");
+                None
+            }
+        }
+    }
+
+    /// Notes a problem.
+    pub(super) fn problem(&mut self, name: &str, message: &str) {
+        self.problems.entry(name.to_owned()).or_default().push(message.to_owned());
+    }
+
+    /// Refuses what clients do not set.
+    pub(super) fn refuse_privileged(&self) -> Result<(), Error> {
+        let found = PRIVILEGED.iter().find(|name| self.members.contains_key(**name));
+        found.map_or(Ok(()), |name| Err(Error::FieldNotAllowed((*name).to_owned())))
+    }
+
+    /// All problems at once, or none.
+    pub(super) fn finish(self) -> Result<(), Error> {
+        if self.problems.is_empty() { Ok(()) } else { Err(Error::Validation(self.problems)) }
+    }
+}

@@ -1,0 +1,78 @@
+//! Who is at the other end: address and user agent. `X-Forwarded-For` counts only from a trusted proxy, and then its rightmost hop that
+//! is no trusted proxy itself; what stands left of that the client wrote.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use ipnet::IpNet;
+
+use crate::app::App;
+use crate::model::audit::Peer;
+
+use super::edge::RequestId;
+
+/// The peer of this request.
+pub(super) struct Client(pub(super) Peer);
+
+const MAX_USER_AGENT: usize = 256;
+
+impl FromRequestParts<Arc<App>> for Client {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
+        let direct = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip().to_canonical());
+        let ip = direct.map(|direct| client_ip(direct, &parts.headers, &app.config.server.trusted_proxies));
+        Ok(Self(Peer {
+            actor: "user".into(),
+            ip_address: ip.map(|ip| ip.to_string()).unwrap_or_default(),
+            user_agent: user_agent(&parts.headers),
+            request_id: parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
+        }))
+    }
+}
+
+fn client_ip(direct: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
+    let is_proxy = |ip: &IpAddr| proxies.iter().any(|net| net.contains(ip));
+    if !is_proxy(&direct) {
+        return direct;
+    }
+    let hops: Vec<&str> = headers.get_all("x-forwarded-for").iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).collect();
+    let mut last = direct;
+    for hop in hops.iter().rev() {
+        let Ok(ip) = hop.trim().parse::<IpAddr>() else { break };
+        last = ip.to_canonical();
+        if !is_proxy(&last) {
+            break;
+        }
+    }
+    last
+}
+
+/// Bounded, without control characters.
+fn user_agent(headers: &HeaderMap) -> String {
+    let text = headers.get(header::USER_AGENT).map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned()).unwrap_or_default();
+    text.chars().filter(|c| !c.is_control()).take(MAX_USER_AGENT).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_trusted_proxy_is_believed_and_only_its_own_hop() {
+        let proxies: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
+        let ip = |direct: &str, forwarded: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-forwarded-for", forwarded.parse().unwrap());
+            client_ip(direct.parse().unwrap(), &headers, &proxies).to_string()
+        };
+        assert_eq!(ip("192.0.2.1", "198.51.100.7"), "192.0.2.1", "a stranger's header is not read");
+        assert_eq!(ip("10.0.0.1", "203.0.113.9, 198.51.100.7"), "198.51.100.7", "the leftmost hop is the client's word");
+        assert_eq!(ip("10.0.0.1", "198.51.100.7, 10.0.0.2"), "198.51.100.7");
+        assert_eq!(ip("10.0.0.1", "garbage"), "10.0.0.1");
+    }
+}

@@ -1,0 +1,95 @@
+//! Cookies: their names, attributes and clearing lines. The values come signed from the flows; percent-encoding is the library's.
+
+use axum::http::{HeaderMap, HeaderValue, header};
+use cookie::Cookie;
+use cookie::time::Duration;
+
+use crate::app::App;
+use crate::model::time::Timestamp;
+
+/// Which cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Name {
+    /// The session token, signed.
+    Session,
+    /// The cookie cache; only ever cleared yet.
+    SessionData,
+    /// Marks a session that ends with the browser.
+    DontRemember,
+    /// The refresh token.
+    Refresh,
+}
+
+impl Name {
+    fn text(self, app: &App) -> String {
+        let sessions = &app.config.sessions;
+        let guard = match (app.config.is_https(), sessions.cookie_host_prefix) {
+            (true, true) => "__Host-",
+            (true, false) => "__Secure-",
+            (false, _) => "",
+        };
+        let own = match self {
+            Self::Session => "session_token",
+            Self::SessionData => "session_data",
+            Self::DontRemember => "dont_remember",
+            Self::Refresh => "refresh_token",
+        };
+        format!("{guard}{}.{own}", sessions.cookie_prefix)
+    }
+}
+
+/// Every value of this cookie that the request carries, decoded, empty ones left out.
+pub(super) fn read(app: &App, headers: &HeaderMap, name: Name) -> Vec<String> {
+    let wanted = name.text(app);
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok());
+    let cookies = lines.flat_map(|line| Cookie::split_parse_encoded(line).filter_map(Result::ok));
+    cookies.filter(|c| c.name() == wanted && !c.value_trimmed().is_empty()).map(|c| c.value_trimmed().to_owned()).collect()
+}
+
+/// Sets a cookie until `until`, or until the browser closes.
+pub(super) fn set(app: &App, headers: &mut HeaderMap, name: Name, value: &str, until: Option<Timestamp>) {
+    let mut cookie = base(app, name, value);
+    if let Some(until) = until {
+        let seconds = i64::try_from(until.since(app.now()).as_millis().div_ceil(1000)).unwrap_or(i64::MAX);
+        cookie.set_max_age(Duration::seconds(seconds));
+    }
+    append(headers, &cookie);
+}
+
+/// Clears the cookies of a session; with `only_refresh` just that one.
+pub(super) fn clear(app: &App, headers: &mut HeaderMap, only_refresh: bool) {
+    let names: &[Name] = if only_refresh { &[Name::Refresh] } else { &[Name::Session, Name::SessionData, Name::DontRemember, Name::Refresh] };
+    for name in names {
+        let mut cookie = base(app, *name, "");
+        cookie.set_max_age(Duration::ZERO);
+        append(headers, &cookie);
+    }
+}
+
+fn base(app: &App, name: Name, value: &str) -> Cookie<'static> {
+    let sessions = &app.config.sessions;
+    let mut cookie = Cookie::new(name.text(app), value.to_owned());
+    cookie.set_http_only(true);
+    if app.config.is_https() {
+        cookie.set_secure(true);
+    }
+    if let Some(domain) = &sessions.cookie_domain {
+        cookie.set_domain(domain.clone());
+    }
+    // The refresh token travels to us alone and from our own site alone, unless the operator serves another site.
+    let same_site = sessions.cookie_same_site.for_cookie(name == Name::Refresh);
+    cookie.set_same_site(match same_site {
+        "none" => cookie::SameSite::None,
+        "strict" => cookie::SameSite::Strict,
+        _ => cookie::SameSite::Lax,
+    });
+    let path = if name == Name::Refresh && !sessions.cookie_host_prefix { app.config.server.base_path.clone() } else { "/".to_owned() };
+    cookie.set_path(path);
+    cookie
+}
+
+fn append(headers: &mut HeaderMap, cookie: &Cookie<'_>) {
+    if let Ok(value) = HeaderValue::from_str(&cookie.encoded().to_string()) {
+        headers.append(header::SET_COOKIE, value);
+    }
+}

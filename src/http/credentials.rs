@@ -1,0 +1,83 @@
+//! The extractor is the guard: a handler that needs a user takes `Authenticated` and cannot forget the check.
+//! A Bearer credential wins over a cookie; two `Authorization` headers are none.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+
+use crate::app::App;
+use crate::flows::read_session::{self, Accepts, Credential, Nobody};
+
+use super::cookies::{self, Name};
+use super::error::Error;
+
+/// Every credential that a request carries, not yet looked at.
+#[derive(Debug, Default)]
+pub(super) struct Credentials {
+    /// After `Bearer`.
+    pub(super) bearer: Option<String>,
+    /// Session cookies; the first counts.
+    pub(super) session_cookies: Vec<String>,
+    /// Refresh cookies, all of one name.
+    pub(super) refresh_cookies: Vec<String>,
+}
+
+impl FromRequestParts<Arc<App>> for Credentials {
+    type Rejection = std::convert::Infallible;
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Self::Rejection> {
+        Ok(Self {
+            bearer: bearer(&parts.headers),
+            session_cookies: cookies::read(app, &parts.headers, Name::Session),
+            refresh_cookies: cookies::read(app, &parts.headers, Name::Refresh),
+        })
+    }
+}
+
+/// RFC 6750 section 2.1: the scheme in any case, one space, one header. Percent-encoded signatures are decoded.
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next()?.to_str().ok()?;
+    if values.next().is_some() {
+        return None;
+    }
+    let (scheme, token) = value.split_once(' ')?;
+    let plain = !token.is_empty() && !token.contains(|c: char| c.is_whitespace());
+    if !scheme.eq_ignore_ascii_case("bearer") || !plain {
+        return None;
+    }
+    // `token.sig` may come as the cookie had it.
+    let decoded = cookie::Cookie::parse_encoded(format!("t={token}")).ok()?;
+    Some(decoded.value().to_owned())
+}
+
+impl Credentials {
+    /// The one that counts.
+    pub(super) fn first(&self) -> Option<Credential<'_>> {
+        let cookie = || self.session_cookies.first().map(|c| Credential::Cookie(c));
+        self.bearer.as_deref().map(Credential::Bearer).or_else(cookie)
+    }
+
+    /// Who is asking, or why nobody is; `None`: no credential came.
+    pub(super) async fn authenticate(&self, app: &App, accepts: Accepts) -> Result<Option<Result<read_session::Authenticated, Nobody>>, Error> {
+        let Some(credential) = self.first() else { return Ok(None) };
+        Ok(Some(read_session::authenticate(app, credential, accepts).await?))
+    }
+}
+
+/// A session token came, and its session lives.
+pub(super) struct Authenticated(pub(super) read_session::Authenticated);
+
+impl FromRequestParts<Arc<App>> for Authenticated {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
+        let credentials = Credentials::from_request_parts(parts, app).await.unwrap_or_default();
+        match credentials.authenticate(app, Accepts::SessionTokenOnly).await? {
+            Some(Ok(who)) => Ok(Self(who)),
+            Some(Err(_)) => Err(Error::InvalidToken),
+            None => Err(crate::flows::Error::Unauthorized.into()),
+        }
+    }
+}

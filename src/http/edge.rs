@@ -1,0 +1,86 @@
+//! The outermost layer of the API: request id, time limit, panics, the body of refusals, security headers, one log line a request.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+
+use super::error::{Error, Failure};
+
+/// `X-Request-Id`
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longer than any honest request takes, argon2's queue included.
+const TIME_LIMIT: Duration = Duration::from_secs(20);
+
+/// The request's id, for handlers.
+#[derive(Debug, Clone)]
+pub(super) struct RequestId(pub(super) String);
+
+/// A new id: unique to the process by a counter, to the world by a random start.
+#[expect(clippy::disallowed_methods, reason = "a request id is no secret and no test looks at it")]
+pub(super) fn new_request_id() -> String {
+    static PROCESS: LazyLock<u64> = LazyLock::new(|| {
+        let mut bytes = [0; 8];
+        // An id that repeats after a failure here would be a nuisance, not a hole.
+        getrandom::fill(&mut bytes).unwrap_or(());
+        u64::from_le_bytes(bytes)
+    });
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    format!("{:016x}{:08x}", *PROCESS, COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A client's own id is kept if it is short and plain.
+fn request_id(request: &Request) -> String {
+    let given = request.headers().get(REQUEST_ID).and_then(|v| v.to_str().ok());
+    let plain = |id: &&str| (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    given.filter(plain).map_or_else(new_request_id, ToOwned::to_owned)
+}
+
+pub(super) async fn edge(mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = request_id(&request);
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map_or_else(String::new, |p| p.as_str().to_owned());
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let handled = tokio::time::timeout(TIME_LIMIT, AssertUnwindSafe(next.run(request)).catch_unwind()).await;
+    let response = match handled {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => Error::Internal("a handler panicked".into()).into_response(),
+        Err(_) => Error::Flow(crate::flows::Error::Unavailable("the time limit passed".into())).into_response(),
+    };
+    let failure = response.extensions().get::<Failure>().cloned();
+    let response = render(response, &id);
+    let status = response.status().as_u16();
+    let ms = started.elapsed().as_secs_f64() * 1e3;
+    let code = failure.as_ref().map(Failure::code);
+    match failure.as_ref().and_then(|f| f.cause.as_deref()) {
+        Some(cause) => tracing::error!(request_id = id, %method, route, status, code, ms, cause, "request"),
+        None => tracing::info!(request_id = id, %method, route, status, code, ms, "request"),
+    }
+    response
+}
+
+/// Writes the body of a refusal and the headers that every answer has.
+pub(super) fn render(mut response: Response, id: &str) -> Response {
+    if let Some(failure) = response.extensions_mut().remove::<Failure>() {
+        *response.body_mut() = Body::from(failure.body(id));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+    }
+    let headers = response.headers_mut();
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    response
+}

@@ -1,0 +1,230 @@
+//! The one map from refusals to HTTP: status, code, body `{code, message, errors?, requestId?}`. Codes are an interface, listed in
+//! `docs/errors.md`. A refusal travels as a response extension; `edge` writes the body, adds the request id and logs the cause once.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use crate::flows;
+
+/// A refusal on its way out.
+#[derive(Debug)]
+pub enum Error {
+    /// What a flow said.
+    Flow(flows::Error),
+    /// The body is no JSON.
+    BadRequest(String),
+    /// The body is JSON of the wrong shape: messages by field.
+    Validation(BTreeMap<String, Vec<String>>),
+    /// A field that clients do not set.
+    FieldNotAllowed(String),
+    /// Not JSON by its own word; what was said, what is wanted.
+    UnsupportedMediaType(String),
+    /// Over the limit.
+    PayloadTooLarge,
+    /// The body came too slowly.
+    RequestTimeout,
+    /// No such path.
+    NotFound,
+    /// The path knows other methods.
+    MethodNotAllowed,
+    /// An origin that is not trusted.
+    InvalidOrigin,
+    /// Cross-site without an origin, or `null`.
+    MissingOrNullOrigin,
+    /// A redirect that would leave the trusted origins.
+    InvalidCallbackUrl,
+    /// 401, and a credential did come.
+    InvalidToken,
+    /// The handler took too long or panicked.
+    Internal(String),
+}
+
+impl<E: Into<flows::Error>> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self::Flow(error.into())
+    }
+}
+
+/// What `edge` turns into a body.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    pub(super) status: StatusCode,
+    code: &'static str,
+    message: String,
+    errors: Option<BTreeMap<String, Vec<String>>>,
+    /// For the log alone.
+    pub(super) cause: Option<String>,
+}
+
+impl Failure {
+    /// The body.
+    pub(super) fn body(&self, request_id: &str) -> String {
+        let mut body = json!({ "code": self.code, "message": self.message });
+        if let Some(errors) = &self.errors {
+            body["errors"] = json!(errors);
+        }
+        if self.status.is_server_error() {
+            body["requestId"] = Value::from(request_id);
+        }
+        body.to_string()
+    }
+
+    /// The stable code.
+    pub(super) fn code(&self) -> &'static str {
+        self.code
+    }
+}
+
+/// How long a client should wait after a 503.
+const RETRY: Duration = Duration::from_secs(1);
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let retry = self.retry_after();
+        let challenge = match &self {
+            Self::InvalidToken => Some(r#"Bearer realm="countersign", error="invalid_token""#),
+            other if other.status() == StatusCode::UNAUTHORIZED => Some(r#"Bearer realm="countersign""#),
+            _ => None,
+        };
+        let cause = match &self {
+            Self::Flow(flows::Error::Unavailable(cause) | flows::Error::Internal(cause)) | Self::Internal(cause) => Some(cause.clone()),
+            _ => None,
+        };
+        let (code, message) = self.code_and_message();
+        let errors = if let Self::Validation(errors) = &self { Some(errors.clone()) } else { None };
+        let status = self.status();
+        let mut response = status.into_response();
+        response.extensions_mut().insert(Failure { status, code, message, errors, cause });
+        let headers = response.headers_mut();
+        if let Some(challenge) = challenge {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        if let Some(wait) = retry {
+            let seconds = HeaderValue::from(wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
+            headers.insert("x-retry-after", seconds.clone());
+            headers.insert(header::RETRY_AFTER, seconds);
+        }
+        response
+    }
+}
+
+impl Error {
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Flow(flows::Error::TooManyRequests(wait)) => Some(*wait),
+            Self::Flow(flows::Error::Unavailable(_)) => Some(RETRY),
+            _ => None,
+        }
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Flow(flow) => flow_status(flow),
+            Self::BadRequest(_) | Self::Validation(_) | Self::FieldNotAllowed(_) => StatusCode::BAD_REQUEST,
+            Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::InvalidOrigin | Self::MissingOrNullOrigin | Self::InvalidCallbackUrl => StatusCode::FORBIDDEN,
+            Self::InvalidToken => StatusCode::UNAUTHORIZED,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn code_and_message(&self) -> (&'static str, String) {
+        match self {
+            Self::Flow(flow) => (flow_code(flow), flow.to_string()),
+            Self::BadRequest(message) => ("BAD_REQUEST", message.clone()),
+            Self::Validation(errors) => {
+                let lines: Vec<String> = errors.iter().flat_map(|(field, all)| all.iter().map(move |m| format!("[body.{field}] {m}"))).collect();
+                ("VALIDATION_ERROR", lines.join("; "))
+            }
+            Self::FieldNotAllowed(field) => ("FIELD_NOT_ALLOWED", format!("{field} is not allowed to be set")),
+            Self::UnsupportedMediaType(message) => ("UNSUPPORTED_MEDIA_TYPE", message.clone()),
+            Self::PayloadTooLarge => ("PAYLOAD_TOO_LARGE", "The body is larger than 64 KiB".into()),
+            Self::RequestTimeout => ("REQUEST_TIMEOUT", "The body came too slowly".into()),
+            Self::NotFound => ("NOT_FOUND", "There is nothing at this path".into()),
+            Self::MethodNotAllowed => ("METHOD_NOT_ALLOWED", "This path does not answer this method".into()),
+            Self::InvalidOrigin => ("INVALID_ORIGIN", "Invalid origin".into()),
+            Self::MissingOrNullOrigin => ("MISSING_OR_NULL_ORIGIN", "Missing or null Origin".into()),
+            Self::InvalidCallbackUrl => ("INVALID_CALLBACK_URL", "Invalid callbackURL".into()),
+            Self::InvalidToken => ("UNAUTHORIZED", "Unauthorized".into()),
+            Self::Internal(_) => ("INTERNAL_SERVER_ERROR", "Something went wrong on our side".into()),
+        }
+    }
+}
+
+fn flow_status(error: &flows::Error) -> StatusCode {
+    use flows::Error as E;
+    match error {
+        E::InvalidEmail | E::SignUpDisabled | E::PasswordTooShort | E::PasswordTooLong | E::InvalidPassword | E::CredentialAccountNotFound => {
+            StatusCode::BAD_REQUEST
+        }
+        E::InvalidEmailOrPassword
+        | E::Unauthorized
+        | E::RefreshTokenMissing
+        | E::RefreshTokenInvalid
+        | E::RefreshTokenExpired
+        | E::RefreshTokenRevoked
+        | E::RefreshTokenReused => StatusCode::UNAUTHORIZED,
+        E::BannedUser | E::UserDisabled => StatusCode::FORBIDDEN,
+        E::UserExists => StatusCode::UNPROCESSABLE_ENTITY,
+        E::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
+        E::UserNotFound | E::SessionNotFound => StatusCode::NOT_FOUND,
+        E::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        E::AlreadyRotated | E::KeyRefused(_) => StatusCode::CONFLICT,
+        E::KeyUnusable(_) | E::MasterKey(_) | E::MasterKeyNotLoaded { .. } | E::MasterKeyMissing { .. } | E::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+fn flow_code(error: &flows::Error) -> &'static str {
+    use flows::Error as E;
+    match error {
+        E::InvalidEmailOrPassword => "INVALID_EMAIL_OR_PASSWORD",
+        E::InvalidEmail => "INVALID_EMAIL",
+        E::UserExists => "USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL",
+        E::SignUpDisabled => "EMAIL_PASSWORD_SIGN_UP_DISABLED",
+        E::PasswordTooShort => "PASSWORD_TOO_SHORT",
+        E::PasswordTooLong => "PASSWORD_TOO_LONG",
+        E::BannedUser => "BANNED_USER",
+        E::UserDisabled => "USER_DISABLED",
+        E::Unauthorized => "UNAUTHORIZED",
+        E::InvalidPassword => "INVALID_PASSWORD",
+        E::CredentialAccountNotFound => "CREDENTIAL_ACCOUNT_NOT_FOUND",
+        E::RefreshTokenMissing => "REFRESH_TOKEN_MISSING",
+        E::RefreshTokenInvalid => "REFRESH_TOKEN_INVALID",
+        E::RefreshTokenExpired => "REFRESH_TOKEN_EXPIRED",
+        E::RefreshTokenRevoked => "REFRESH_TOKEN_REVOKED",
+        E::RefreshTokenReused => "REFRESH_TOKEN_REUSED",
+        E::TooManyRequests(_) => "TOO_MANY_REQUESTS",
+        E::UserNotFound => "USER_NOT_FOUND",
+        E::SessionNotFound => "SESSION_NOT_FOUND",
+        E::Unavailable(_) => "SERVICE_UNAVAILABLE",
+        E::AlreadyRotated
+        | E::KeyRefused(_)
+        | E::KeyUnusable(_)
+        | E::MasterKey(_)
+        | E::MasterKeyNotLoaded { .. }
+        | E::MasterKeyMissing { .. }
+        | E::Internal(_) => "INTERNAL_SERVER_ERROR",
+    }
+}
+
+pub(super) async fn not_found() -> Error {
+    Error::NotFound
+}
+
+pub(super) async fn method_not_allowed() -> Error {
+    Error::MethodNotAllowed
+}
+
+/// Outside `edge`, the body is written here.
+pub(super) async fn method_not_allowed_plain() -> Response {
+    super::edge::render(Error::MethodNotAllowed.into_response(), &super::edge::new_request_id())
+}

@@ -1,0 +1,30 @@
+//! Is it up, is it ready?
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::app::App;
+use crate::flows::check_health;
+
+use super::edge;
+
+pub(super) async fn ok() -> Response {
+    Json(json!({ "ok": true })).into_response()
+}
+
+/// The process is up; nothing else is asked.
+pub(super) async fn health() -> Response {
+    edge::render(Json(json!({ "status": "ok" })).into_response(), &edge::new_request_id())
+}
+
+/// 503 names the failing parts.
+pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
+    let checks = check_health::readiness(&app).await;
+    let (status, word) = if checks.is_ready() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
+    edge::render((status, Json(json!({ "status": word, "checks": checks }))).into_response(), &edge::new_request_id())
+}

@@ -1,0 +1,64 @@
+//! The URLs. All routes stand on this page; a handler parses, makes one call and shapes the answer. The JWKS, discovery and health
+//! stand outside the layers that they do not need: they answer from memory when everything else is slow or away.
+
+mod accounts;
+mod body;
+mod client;
+mod cookies;
+mod credentials;
+mod edge;
+pub mod error;
+mod health;
+mod oauth;
+mod origin;
+mod refresh;
+pub mod server;
+mod sessions;
+mod views;
+mod well_known;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post};
+
+use crate::app::App;
+
+/// Largest body that is read.
+pub const MAX_BODY: usize = 64 * 1024;
+
+/// Every route.
+pub fn router(app: &Arc<App>) -> Router {
+    let base = app.config.server.base_path.as_str();
+    let at = |path: &str| format!("{base}{path}");
+    let api = Router::new()
+        .route(&at("/ok"), get(health::ok))
+        .route(&at("/sign-up/email"), post(accounts::sign_up))
+        .route(&at("/sign-in/email"), post(accounts::sign_in))
+        .route(&at("/sign-out"), post(accounts::sign_out))
+        .route(&at("/change-password"), post(accounts::change_password))
+        .route(&at("/session"), get(sessions::session))
+        .route(&at("/get-session"), get(sessions::get_session).post(sessions::get_session))
+        .route(&at("/list-sessions"), get(sessions::list))
+        .route(&at("/revoke-session"), post(sessions::revoke))
+        .route(&at("/revoke-sessions"), post(sessions::revoke_all))
+        .route(&at("/revoke-other-sessions"), post(sessions::revoke_others))
+        .route(&at("/token"), get(sessions::token))
+        .route(&at("/refresh"), post(refresh::refresh))
+        .route(&at("/oauth2/token"), post(oauth::token))
+        .route(&at("/oauth2/revoke"), post(oauth::revoke))
+        .fallback(error::not_found)
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .layer(from_fn_with_state(Arc::clone(app), origin::guard))
+        .layer(origin::cors(&app.config.server.trusted_origins))
+        .layer(from_fn(edge::edge));
+    let open = Router::new()
+        .route(&at("/jwks"), get(well_known::jwks))
+        .route("/.well-known/jwks.json", get(well_known::jwks))
+        .route("/health", get(health::health))
+        .route("/health/ready", get(health::ready))
+        .method_not_allowed_fallback(error::method_not_allowed_plain);
+    let open = well_known::paths(&app.config.tokens.issuer).iter().fold(open, |router, path| router.route(path, get(well_known::discovery)));
+    open.merge(api).with_state(Arc::clone(app))
+}

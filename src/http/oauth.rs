@@ -1,0 +1,103 @@
+//! `/oauth2/token` and `/oauth2/revoke` (RFC 6749 section 6, RFC 7009): form encoded, errors as in section 5.2. Cookies are never read.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::app::App;
+use crate::flows::refresh::{self, Purpose};
+use crate::flows::{self, sign_out};
+use crate::model::session::Delivery;
+
+use super::body;
+use super::client::Client;
+use super::error::Error;
+
+/// RFC 6749 section 5.2; descriptions are constants, nothing of the request is echoed.
+struct Refused {
+    status: StatusCode,
+    error: &'static str,
+    description: &'static str,
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let body = Json(json!({ "error": self.error, "error_description": self.description }));
+        (self.status, [(header::PRAGMA, HeaderValue::from_static("no-cache"))], body).into_response()
+    }
+}
+
+fn invalid_request(description: &'static str) -> Response {
+    Refused { status: StatusCode::BAD_REQUEST, error: "invalid_request", description }.into_response()
+}
+
+pub(super) async fn token(State(app): State<Arc<App>>, Client(peer): Client, request: Request) -> Response {
+    let form = match form(request).await {
+        Ok(form) => form,
+        Err(refused) => return refused,
+    };
+    match form.get("grant_type").map(String::as_str) {
+        None => return invalid_request("grant_type is required"),
+        Some("refresh_token") => {}
+        Some(_) => {
+            let description = "only refresh_token is supported";
+            return Refused { status: StatusCode::BAD_REQUEST, error: "unsupported_grant_type", description }.into_response();
+        }
+    }
+    let Some(token) = form.get("refresh_token") else { return invalid_request("refresh_token is required") };
+    let renewed = match refresh::refresh(&app, token, Delivery::Body, Purpose::Refresh, &peer).await {
+        Ok(renewed) => renewed,
+        Err(error) => return refuse(error),
+    };
+    let mut answer = json!({ "access_token": renewed.access.token, "token_type": "Bearer", "expires_in": renewed.access.expires_in });
+    if let Some(token) = &renewed.refresh_token {
+        answer["refresh_token"] = token.as_str().into();
+    }
+    ([(header::PRAGMA, HeaderValue::from_static("no-cache"))], Json(answer)).into_response()
+}
+
+/// Always 200 for a well-formed request: a token that is unknown is already revoked.
+pub(super) async fn revoke(State(app): State<Arc<App>>, Client(peer): Client, request: Request) -> Response {
+    let form = match form(request).await {
+        Ok(form) => form,
+        Err(refused) => return refused,
+    };
+    let Some(token) = form.get("token") else { return invalid_request("token is required") };
+    match sign_out::revoke_token(&app, token, &peer).await {
+        Ok(()) => StatusCode::OK.into_response(),
+        Err(error) => refuse(error),
+    }
+}
+
+/// The parameters: each at most once, an empty one counts as missing.
+async fn form(request: Request) -> Result<BTreeMap<String, String>, Response> {
+    if body::media_type(&request).as_deref() != Some("application/x-www-form-urlencoded") {
+        return Err(invalid_request("the body must be application/x-www-form-urlencoded"));
+    }
+    let bytes = body::read(request).await.map_err(IntoResponse::into_response)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| invalid_request("the body is not UTF-8"))?;
+    let mut form = BTreeMap::new();
+    for (name, value) in url::form_urlencoded::parse(text.as_bytes()) {
+        if form.insert(name.into_owned(), value.into_owned()).is_some() {
+            return Err(invalid_request("a parameter stands twice"));
+        }
+    }
+    form.retain(|_, value| !value.is_empty());
+    Ok(form)
+}
+
+fn refuse(error: flows::Error) -> Response {
+    use flows::Error as E;
+    match error {
+        E::RefreshTokenInvalid | E::RefreshTokenExpired | E::RefreshTokenRevoked | E::RefreshTokenReused => {
+            let description = "the refresh token is not valid";
+            Refused { status: StatusCode::BAD_REQUEST, error: "invalid_grant", description }.into_response()
+        }
+        other => Error::Flow(other).into_response(),
+    }
+}

@@ -1,0 +1,101 @@
+//! Reading, listing and ending one's own sessions; `GET /token`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::flows::read_session::{self, Accepts, Nobody};
+use crate::flows::{manage_sessions, refresh as refreshing, verify_token};
+use crate::model::session::Delivery;
+
+use super::body::{Fields, Optional};
+use super::client::Client;
+use super::cookies::{self, Name};
+use super::credentials::{Authenticated, Credentials};
+use super::error::Error;
+use super::views;
+
+pub(super) async fn session(State(app): State<Arc<App>>, credentials: Credentials) -> Result<Response, Error> {
+    let who = match credentials.authenticate(&app, Accepts::AccessTokenToo).await? {
+        Some(Ok(who)) => who,
+        Some(Err(_)) => return Err(Error::InvalidToken),
+        None => return Err(crate::flows::Error::Unauthorized.into()),
+    };
+    let answer = json!({ "session": views::session(&who.session), "user": views::user_with_permissions(&app, &who.user) });
+    Ok((renewed(&app, &who), Json(answer)).into_response())
+}
+
+/// `200 null` for nobody, never 401; a session that is over also clears its cookies.
+pub(super) async fn get_session(State(app): State<Arc<App>>, credentials: Credentials, _: Optional) -> Result<Response, Error> {
+    let mut headers = HeaderMap::from_iter([(header::PRAGMA, HeaderValue::from_static("no-cache"))]);
+    let answer = match credentials.authenticate(&app, Accepts::SessionTokenOnly).await? {
+        Some(Ok(who)) => {
+            headers.extend(renewed(&app, &who));
+            json!({ "session": views::client_session(&who.session), "user": views::user(&who.user) })
+        }
+        Some(Err(Nobody::Over)) => {
+            cookies::clear(&app, &mut headers, false);
+            Value::Null
+        }
+        Some(Err(Nobody::NotOurs)) | None => Value::Null,
+    };
+    Ok((headers, Json(answer)).into_response())
+}
+
+pub(super) async fn list(State(app): State<Arc<App>>, Authenticated(who): Authenticated) -> Result<Response, Error> {
+    let sessions = manage_sessions::list(&app, who.user.id).await?;
+    let views: Vec<Value> = sessions.iter().map(views::client_session).collect();
+    Ok((renewed(&app, &who), Json(views)).into_response())
+}
+
+pub(super) async fn revoke(State(app): State<Arc<App>>, Client(peer): Client, Authenticated(who): Authenticated, mut body: Fields) -> Result<Response, Error> {
+    let name = body.text("token", 256);
+    body.finish()?;
+    manage_sessions::revoke_own(&app, who.user.id, &name, &peer).await?;
+    Ok(Json(json!({ "status": true })).into_response())
+}
+
+pub(super) async fn revoke_all(State(app): State<Arc<App>>, Client(peer): Client, Authenticated(who): Authenticated, _: Optional) -> Result<Response, Error> {
+    manage_sessions::revoke_of_user(&app, who.user.id, None, &peer).await?;
+    Ok(Json(json!({ "status": true })).into_response())
+}
+
+pub(super) async fn revoke_others(
+    State(app): State<Arc<App>>,
+    Client(peer): Client,
+    Authenticated(who): Authenticated,
+    _: Optional,
+) -> Result<Response, Error> {
+    manage_sessions::revoke_of_user(&app, who.user.id, Some(who.session.id), &peer).await?;
+    Ok(Json(json!({ "status": true })).into_response())
+}
+
+/// An access token for a session cookie. Once the session has refreshed, the refresh cookie must vouch for it.
+pub(super) async fn token(
+    State(app): State<Arc<App>>,
+    Client(peer): Client,
+    credentials: Credentials,
+    Authenticated(who): Authenticated,
+) -> Result<Response, Error> {
+    let texts: Vec<&str> = credentials.refresh_cookies.iter().map(String::as_str).collect();
+    let vouching = match who.session.delivery {
+        Delivery::Cookie => refreshing::choose(&app, &texts, Some(who.session.id)).await?,
+        Delivery::Body => None,
+    };
+    let issued = verify_token::mint(&app, &who, vouching, &peer).await?;
+    Ok((renewed(&app, &who), Json(json!({ "token": issued.token }))).into_response())
+}
+
+/// The session cookie, if its sliding end has just been written.
+fn renewed(app: &App, who: &read_session::Authenticated) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if let Some(value) = who.renewed_cookie.as_ref().filter(|_| who.session.delivery == Delivery::Cookie) {
+        cookies::set(app, &mut headers, Name::Session, value, Some(who.idle_expires_at.min(who.session.expires_at)));
+    }
+    headers
+}

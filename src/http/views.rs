@@ -1,0 +1,53 @@
+//! Shapes of users and sessions on the wire (contract section 2): nulls present, dates with three digits. `session.token` is the
+//! session's handle and no credential: script must not read what HttpOnly hides. Nothing here moves with a refresh.
+
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::model::session::Session;
+use crate::model::user::User;
+
+/// The user, with the fields of the admin plugin.
+pub(super) fn user(user: &User) -> Value {
+    json!({
+        "id": user.id,
+        "name": user.name,
+        "email": user.email,
+        "emailVerified": user.email_verified,
+        "image": user.image,
+        "createdAt": user.created_at,
+        "updatedAt": user.updated_at,
+        "role": user.role,
+        "banned": user.banned,
+        "banReason": user.ban_reason,
+        "banExpires": user.ban_expires_at,
+    })
+}
+
+/// The user of `GET /session`, who also learns what the roles allow.
+pub(super) fn user_with_permissions(app: &App, who: &User) -> Value {
+    let mut view = user(who);
+    view["permissions"] = json!(app.config.permissions(&who.roles()));
+    view
+}
+
+/// The session of `GET /session`.
+pub(super) fn session(session: &Session) -> Value {
+    json!({
+        "id": session.id,
+        "userId": session.user_id,
+        "expiresAt": session.expires_at,
+        "createdAt": session.created_at,
+        "updatedAt": session.updated_at,
+        "ipAddress": session.ip_address,
+        "userAgent": session.user_agent,
+    })
+}
+
+/// The session as the Better Auth client knows it.
+pub(super) fn client_session(s: &Session) -> Value {
+    let mut view = session(s);
+    view["token"] = json!(s.id);
+    view["impersonatedBy"] = Value::Null;
+    view
+}

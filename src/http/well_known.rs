@@ -1,0 +1,87 @@
+//! What verifiers read: the JWKS, and discovery (RFC 8414, OpenID Connect Discovery). From memory, for everybody, never limited: a
+//! refused refetch makes some verifiers drop their good keys. Nothing of the request goes into either body.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::app::App;
+use crate::flows;
+
+use super::edge;
+use super::error::Error;
+
+const ANYBODY: HeaderValue = HeaderValue::from_static("*");
+
+pub(super) async fn jwks(State(app): State<Arc<App>>, request: HeaderMap) -> Response {
+    let Some(ring) = app.ring() else {
+        let error = Error::Flow(flows::Error::Unavailable("the keys are not loaded".into()));
+        return edge::render(error.into_response(), &edge::new_request_id());
+    };
+    let fresh = request.get(header::IF_NONE_MATCH).is_some_and(|seen| matches(seen, &ring.jwks.etag));
+    let mut response = Response::new(if fresh { Body::empty() } else { Body::from(ring.jwks.body.clone()) });
+    if fresh {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    }
+    let headers = response.headers_mut();
+    if !fresh {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    headers.insert(header::CACHE_CONTROL, max_age(&app));
+    headers.extend(HeaderValue::from_str(&ring.jwks.etag).ok().map(|etag| (header::ETAG, etag)));
+    open_to_all(headers);
+    response
+}
+
+/// RFC 9110 section 13.1.2: a list of tags, weak comparison, or a star.
+fn matches(seen: &HeaderValue, etag: &str) -> bool {
+    seen.to_str().is_ok_and(|seen| seen.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag))
+}
+
+pub(super) async fn discovery(State(app): State<Arc<App>>) -> Response {
+    let server = &app.config.server;
+    let at = |path: &str| format!("{}{}{path}", server.public_url.as_str().trim_end_matches('/'), server.base_path);
+    let document = json!({
+        "issuer": app.config.tokens.issuer,
+        "jwks_uri": at("/jwks"),
+        "token_endpoint": at("/oauth2/token"),
+        "revocation_endpoint": at("/oauth2/revoke"),
+        "grant_types_supported": ["refresh_token"],
+        "response_types_supported": [],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["EdDSA"],
+        "token_endpoint_auth_methods_supported": ["none"],
+        "revocation_endpoint_auth_methods_supported": ["none"],
+    });
+    let mut response = axum::Json(document).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, max_age(&app));
+    open_to_all(headers);
+    response
+}
+
+/// Both documents, and for an issuer with a path each place that some verifier looks in.
+pub(super) fn paths(issuer: &str) -> Vec<String> {
+    let (openid, oauth) = ("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server");
+    let mut paths = vec![openid.to_owned(), oauth.to_owned()];
+    let path = url::Url::parse(issuer).map(|u| u.path().trim_end_matches('/').to_owned()).unwrap_or_default();
+    if !path.is_empty() {
+        paths.extend([format!("{path}{openid}"), format!("{openid}{path}"), format!("{oauth}{path}")]);
+    }
+    paths
+}
+
+fn max_age(app: &App) -> HeaderValue {
+    let seconds = app.config.keys.policy.jwks_max_age.as_secs();
+    HeaderValue::from_str(&format!("public, max-age={seconds}")).unwrap_or(HeaderValue::from_static("public, max-age=300"))
+}
+
+fn open_to_all(headers: &mut HeaderMap) {
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANYBODY);
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.extend(HeaderValue::from_str(&edge::new_request_id()).ok().map(|id| (edge::REQUEST_ID, id)));
+}

@@ -1,0 +1,68 @@
+//! The schedule: name, cron line, flow. Decides nothing: each flow asks what is due on the injected clock, so a run too many does no
+//! harm and a missed one is caught up. tokio-cron-scheduler overlaps a job with itself and does not wait for it at shutdown;
+//! the guard and the tracker here do.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
+use tokio_util::task::TaskTracker;
+
+use crate::app::App;
+use crate::flows::{self, change_keys, load_keys, prune};
+use crate::model::audit::Peer;
+use crate::model::key::Wish;
+
+type Run = fn(Arc<App>) -> std::pin::Pin<Box<dyn Future<Output = flows::Result<()>> + Send>>;
+
+const JOBS: [(&str, &str, Run); 3] = [
+    ("confirm-keys", "*/5 * * * * *", |app| Box::pin(async move { load_keys::confirm(&app).await })),
+    ("keys", "0 * * * * *", |app| Box::pin(async move { rotate_due_keys(&app).await })),
+    ("prune", "30 7 * * * *", |app| Box::pin(async move { prune::prune(&app).await.map(|_| ()) })),
+];
+
+/// The running schedule.
+pub struct Jobs {
+    scheduler: JobScheduler,
+    running: TaskTracker,
+}
+
+/// Does to the keys what is due: rotation, the second rotation of an emergency, removal.
+pub async fn rotate_due_keys(app: &App) -> flows::Result<()> {
+    let peer = Peer { actor: "schedule".into(), ..Peer::default() };
+    change_keys::change(app, change_keys::Order::new(Wish::Scheduled, peer)).await.map(|_| ())
+}
+
+impl Jobs {
+    /// Starts every job.
+    pub async fn start(app: &Arc<App>) -> Result<Self, JobSchedulerError> {
+        let (scheduler, running) = (JobScheduler::new().await?, TaskTracker::new());
+        for (name, cron, run) in JOBS {
+            let (app, running, busy) = (Arc::clone(app), running.clone(), Arc::new(AtomicBool::new(false)));
+            let job = Job::new_async(cron, move |_, _| {
+                let (app, busy) = (Arc::clone(&app), Arc::clone(&busy));
+                Box::pin(running.track_future(async move {
+                    if busy.swap(true, Ordering::AcqRel) {
+                        return;
+                    }
+                    if let Err(error) = run(app).await {
+                        tracing::error!(job = name, %error, "a job failed and will be tried again");
+                    }
+                    busy.store(false, Ordering::Release);
+                }))
+            })?;
+            scheduler.add(job).await?;
+        }
+        scheduler.start().await?;
+        Ok(Self { scheduler, running })
+    }
+
+    /// Starts no more and waits for what runs.
+    pub async fn stop(mut self) {
+        if let Err(error) = self.scheduler.shutdown().await {
+            tracing::warn!(%error, "the scheduler did not stop cleanly");
+        }
+        self.running.close();
+        self.running.wait().await;
+    }
+}

@@ -1,0 +1,7 @@
+//! Parse the arguments, run, exit. Nothing else.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    countersign::cli::main()
+}

@@ -1,0 +1,78 @@
+//! Identifiers. Users are UUIDv4 (v7 would tell when an account was made); sessions and events are v7, so that they sort by time.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::time::Timestamp;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl $name {
+            /// The sixteen bytes.
+            pub fn as_bytes(&self) -> &[u8; 16] {
+                self.0.as_bytes()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+            /// Only the form that we print is read: 36 characters, lower case.
+            fn from_str(text: &str) -> Result<Self, uuid::Error> {
+                let id = Uuid::try_parse(text)?;
+                if id.to_string() == text { Ok(Self(id)) } else { Err(Uuid::try_parse("").expect_err("empty is no id")) }
+            }
+        }
+    };
+}
+
+id!(
+    /// A user, for ever: the `sub` of access tokens.
+    UserId
+);
+id!(
+    /// A session, and so a family of refresh tokens: the `sid` of access tokens.
+    SessionId
+);
+id!(
+    /// An audit event, an account, a token (`jti`): anything else that is counted in time.
+    EventId
+);
+
+impl UserId {
+    /// A version 4 identifier of these random bytes.
+    pub fn random(bytes: [u8; 16]) -> Self {
+        Self(uuid::Builder::from_random_bytes(bytes).into_uuid())
+    }
+}
+
+fn v7(now: Timestamp, bytes: [u8; 10]) -> Uuid {
+    uuid::Builder::from_unix_timestamp_millis(u64::try_from(now.0).unwrap_or(0), &bytes).into_uuid()
+}
+
+impl SessionId {
+    /// A version 7 identifier of this instant and these random bytes.
+    pub fn at(now: Timestamp, bytes: [u8; 10]) -> Self {
+        Self(v7(now, bytes))
+    }
+}
+
+impl EventId {
+    /// A version 7 identifier of this instant and these random bytes.
+    pub fn at(now: Timestamp, bytes: [u8; 10]) -> Self {
+        Self(v7(now, bytes))
+    }
+}

@@ -1,0 +1,13 @@
+//! Nouns and pure rules. No I/O, no clock, no chance: all of it can be tested exhaustively.
+
+pub mod audit;
+pub mod claims;
+pub mod email;
+pub mod id;
+pub mod key;
+pub mod origin;
+pub mod password;
+pub mod refresh;
+pub mod session;
+pub mod time;
+pub mod user;

@@ -1,0 +1,172 @@
+//! Which web origins may speak to us with cookies: the public URL's own, its loopback names, and the operator's list.
+//! CORS and the cross-site check use this one list.
+
+use std::fmt;
+use std::str::FromStr;
+
+use url::Url;
+
+/// One entry of the list: an exact origin, or `https://*.example.com` whose star is exactly one label.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OriginPattern {
+    scheme: String,
+    host: String,
+    port: Option<u16>,
+}
+
+/// The text is no origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("write an origin such as https://app.example.com or https://*.example.com, without path")]
+pub struct InvalidOrigin;
+
+impl FromStr for OriginPattern {
+    type Err = InvalidOrigin;
+
+    fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
+        let (scheme, rest) = text.split_once("://").ok_or(InvalidOrigin)?;
+        // A star stands for one label in front of a real domain; the URL parser refuses it, so it reads the rest.
+        let (wild, plain) = match rest.strip_prefix("*.") {
+            Some(base) if base.contains('.') => (true, base),
+            Some(_) => return Err(InvalidOrigin),
+            None => (false, rest),
+        };
+        let url = Url::parse(&format!("{scheme}://{plain}")).map_err(|_| InvalidOrigin)?;
+        let host = url.host_str().ok_or(InvalidOrigin)?;
+        let bare = matches!(url.scheme(), "http" | "https") && url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        if !bare || !url.username().is_empty() || url.password().is_some() || plain.ends_with('/') || host.contains('*') {
+            return Err(InvalidOrigin);
+        }
+        let host = if wild { format!("*.{host}") } else { host.to_owned() };
+        Ok(Self { scheme: url.scheme().to_owned(), host, port: url.port_or_known_default() })
+    }
+}
+
+impl fmt::Display for OriginPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.host)?;
+        match (self.scheme.as_str(), self.port) {
+            ("https", Some(443)) | ("http", Some(80)) | (_, None) => Ok(()),
+            (_, Some(port)) => write!(f, ":{port}"),
+        }
+    }
+}
+
+impl OriginPattern {
+    fn matches(&self, scheme: &str, host: &str, port: Option<u16>) -> bool {
+        let same_host = match self.host.strip_prefix("*.") {
+            Some(base) => host.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && rest == base),
+            None => self.host == host,
+        };
+        same_host && self.scheme == scheme && self.port == port
+    }
+}
+
+/// The list.
+#[derive(Debug, Clone)]
+pub struct TrustedOrigins(Vec<OriginPattern>);
+
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
+impl TrustedOrigins {
+    /// The public URL's origin is always in it; if that is loopback, so is every loopback name on its port.
+    pub fn new(public_url: &Url, mut listed: Vec<OriginPattern>) -> Self {
+        let own = |host: &str| OriginPattern { scheme: public_url.scheme().to_owned(), host: host.to_owned(), port: public_url.port_or_known_default() };
+        let host = public_url.host_str().unwrap_or_default();
+        if LOOPBACK.contains(&host) {
+            listed.extend(LOOPBACK.map(own));
+        } else {
+            listed.push(own(host));
+        }
+        Self(listed)
+    }
+
+    /// Whether the value of an `Origin` header is trusted; `null` and anything malformed is not.
+    pub fn contains(&self, origin: &str) -> bool {
+        let Ok(url) = Url::parse(origin) else { return false };
+        let Some(host) = url.host_str() else { return false };
+        // `Origin` is scheme, host and port and nothing else: what does not print back the same is forged.
+        let printed = url.origin().ascii_serialization();
+        printed.eq_ignore_ascii_case(origin) && self.0.iter().any(|p| p.matches(url.scheme(), host, url.port_or_known_default()))
+    }
+}
+
+/// Whether a redirect may go there: a path of our own, or a URL of a trusted origin.
+pub fn is_trusted_redirect(target: &str, trusted: &TrustedOrigins) -> bool {
+    let lower = target.to_ascii_lowercase();
+    let (path, _) = lower.split_once(['?', '#']).unwrap_or((&lower, ""));
+    if target.chars().any(|c| c.is_control() || c == '\\') {
+        return false;
+    }
+    if target.starts_with('/') {
+        return !target.starts_with("//") && !path.contains("%2f") && !path.contains("%5c");
+    }
+    Url::parse(target).is_ok_and(|url| url.username().is_empty() && url.password().is_none() && trusted.contains(&url.origin().ascii_serialization()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trusted(public: &str, listed: &[&str]) -> TrustedOrigins {
+        TrustedOrigins::new(&public.parse().unwrap(), listed.iter().map(|t| t.parse().unwrap()).collect())
+    }
+
+    #[test]
+    fn loopback_names_are_one_origin() {
+        let list = trusted("http://localhost:4000", &[]);
+        for origin in ["http://localhost:4000", "http://127.0.0.1:4000", "http://[::1]:4000"] {
+            assert!(list.contains(origin), "{origin}");
+        }
+        for origin in
+            ["http://localhost:4001", "https://localhost:4000", "null", "", "http://localhost:4000/", "http://evil.test", "http://user@localhost:4000"]
+        {
+            assert!(!list.contains(origin), "{origin}");
+        }
+    }
+
+    #[test]
+    fn redirects_never_leave() {
+        let list = trusted("https://auth.example.com", &["https://app.example.com"]);
+        for target in ["/", "/dash?next=%2Fa", "/a#b", "https://app.example.com/x", "https://auth.example.com"] {
+            assert!(is_trusted_redirect(target, &list), "{target}");
+        }
+        for target in [
+            "//evil.test",
+            "/\\evil.test",
+            "\\\\evil.test",
+            "/%2f/evil.test",
+            "/%5Cevil.test",
+            "https://evil.test",
+            "https://app.example.com.evil.test",
+            "https://app.example.com@evil.test",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "evil",
+            "",
+            "\thttps://evil.test",
+            "/a\nb",
+            "http://app.example.com",
+        ] {
+            assert!(!is_trusted_redirect(target, &list), "{target:?}");
+        }
+    }
+
+    #[test]
+    fn a_star_is_one_label() {
+        let list = trusted("https://auth.example.com", &["https://*.example.org"]);
+        assert!(list.contains("https://a.example.org"));
+        for origin in [
+            "https://example.org",
+            "https://a.b.example.org",
+            "http://a.example.org",
+            "https://a.example.org.evil.test",
+            "https://a.example.org:8443",
+            "https://aexample.org",
+        ] {
+            assert!(!list.contains(origin), "{origin}");
+        }
+        for text in ["https://*", "*.example.com", "https://a.*.com", "https://*.com", "https://a.example.com/x", "https://a@b.example", "ftp://a.example"] {
+            assert!(text.parse::<OriginPattern>().is_err(), "{text}");
+        }
+    }
+}

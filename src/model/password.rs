@@ -1,0 +1,79 @@
+//! Passwords before they are hashed: NFC (SP 800-63B-4), counted in code points, never altered otherwise, never printed.
+//! Hashing is `crypto::password`'s business.
+
+use std::fmt;
+
+use unicode_normalization::UnicodeNormalization;
+use zeroize::Zeroizing;
+
+/// How long a password may be, in code points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Length {
+    /// At least so many; the floor is 8.
+    pub min: usize,
+    /// At most so many.
+    pub max: usize,
+}
+
+/// A password in NFC. Prints as `Password(…)`.
+#[derive(Clone)]
+pub struct Password(Zeroizing<String>);
+
+/// Why a password was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Fewer code points than the minimum.
+    #[error("password too short")]
+    TooShort,
+    /// More code points than the maximum.
+    #[error("password too long")]
+    TooLong,
+}
+
+impl Password {
+    /// A password that somebody offers as proof: only the upper bound is checked, so that hashing is bounded.
+    pub fn attempt(text: &str, length: Length) -> Result<Self, Refused> {
+        // An NFC form has at most three times fewer code points than its input: look at the raw bound before normalising.
+        if text.chars().count() > length.max.saturating_mul(4) {
+            return Err(Refused::TooLong);
+        }
+        let normal: Zeroizing<String> = Zeroizing::new(text.nfc().collect());
+        if normal.chars().count() > length.max { Err(Refused::TooLong) } else { Ok(Self(normal)) }
+    }
+
+    /// A password that somebody chooses: both bounds are checked.
+    pub fn chosen(text: &str, length: Length) -> Result<Self, Refused> {
+        let password = Self::attempt(text, length)?;
+        if password.0.chars().count() < length.min { Err(Refused::TooShort) } else { Ok(password) }
+    }
+
+    /// The bytes to hash.
+    pub fn expose(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LENGTH: Length = Length { min: 8, max: 128 };
+
+    #[test]
+    fn counts_code_points_after_nfc() {
+        assert_eq!(Password::chosen("1234567", LENGTH).unwrap_err(), Refused::TooShort);
+        assert!(Password::chosen("😀😀😀😀😀😀😀😀", LENGTH).is_ok());
+        assert_eq!(Password::chosen("e\u{301}".repeat(7).as_str(), LENGTH).unwrap_err(), Refused::TooShort);
+        assert!(Password::chosen(&"é".repeat(128), LENGTH).is_ok());
+        assert_eq!(Password::attempt(&"x".repeat(129), LENGTH).unwrap_err(), Refused::TooLong);
+        let (composed, decomposed) = (Password::attempt("é", LENGTH).unwrap(), Password::attempt("e\u{301}", LENGTH).unwrap());
+        assert_eq!(composed.expose(), decomposed.expose());
+        assert_eq!(format!("{composed:?}"), "Password(…)");
+    }
+}

@@ -1,0 +1,119 @@
+//! A session: one row, and the whole family of its refresh tokens. How a refresh moves it is `model::refresh`.
+
+use std::time::Duration;
+
+use super::id::{SessionId, UserId};
+use super::time::Timestamp;
+
+/// How the tokens of a session travel; fixed at sign-in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// HttpOnly cookies, for browsers.
+    Cookie,
+    /// Members of JSON bodies, for native clients.
+    Body,
+}
+
+impl Delivery {
+    /// As stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cookie => "cookie",
+            Self::Body => "body",
+        }
+    }
+
+    /// As stored; `None` for any other text.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "cookie" => Some(Self::Cookie),
+            "body" => Some(Self::Body),
+            _ => None,
+        }
+    }
+}
+
+/// Why a session ended before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RevokedReason {
+    /// Its user signed out.
+    SignOut,
+    /// A sign-in took its place.
+    Replaced,
+    /// Its user ended it from another session, or an operator did.
+    Revoked,
+    /// The password changed.
+    PasswordChanged,
+    /// The account was disabled.
+    UserDisabled,
+    /// A spent refresh token was used again: theft.
+    Reuse,
+    /// A token came from the future of this row: commits were lost. Not theft.
+    Lost,
+}
+
+impl RevokedReason {
+    /// As stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SignOut => "sign_out",
+            Self::Replaced => "replaced",
+            Self::Revoked => "revoked",
+            Self::PasswordChanged => "password_changed",
+            Self::UserDisabled => "user_disabled",
+            Self::Reuse => "reuse",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// What a client may know of a session. Nothing here moves with a refresh (no schedule oracle).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// The `sid` of access tokens; a handle, no credential.
+    pub id: SessionId,
+    /// Whose it is.
+    pub user_id: UserId,
+    /// How its tokens travel.
+    pub delivery: Delivery,
+    /// Whether its cookies outlive the browser.
+    pub remember: bool,
+    /// When the password was last proven.
+    pub auth_time: Timestamp,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When its sliding end was last written for its cookie.
+    pub updated_at: Timestamp,
+    /// The absolute end.
+    pub expires_at: Timestamp,
+    /// Address it was opened from; empty if unknown.
+    pub ip_address: String,
+    /// User agent it was opened with; empty if unknown.
+    pub user_agent: String,
+}
+
+/// How long sessions live.
+#[derive(Debug, Clone, Copy)]
+pub struct Lifetime {
+    /// Without any use.
+    pub idle: Duration,
+    /// At most.
+    pub absolute: Duration,
+    /// How often the sliding end of a session cookie is written.
+    pub update_age: Duration,
+}
+
+/// The absolute end of a session that is not to be remembered.
+pub const FORGETFUL_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Lifetime {
+    /// The absolute end of a session that begins now.
+    pub fn absolute_end(&self, now: Timestamp, remember: bool) -> Timestamp {
+        now + if remember { self.absolute } else { self.absolute.min(FORGETFUL_LIFETIME) }
+    }
+
+    /// The idle end of a session used now, never after the absolute one.
+    pub fn idle_end(&self, now: Timestamp, absolute_end: Timestamp) -> Timestamp {
+        (now + self.idle).min(absolute_end)
+    }
+}

@@ -1,0 +1,56 @@
+//! What can go wrong with the database. "Not found" is `Option`, not an error.
+
+/// The one error of this room.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Away, overloaded or locked; nothing was changed that was answered. Try again.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// A unique constraint said no.
+    #[error("the row exists already")]
+    Conflict,
+    /// A stored value is none that we write.
+    #[error("the value in {table}.{column} is unreadable")]
+    Corrupt {
+        /// Table.
+        table: &'static str,
+        /// Column.
+        column: &'static str,
+    },
+    /// The file was written by a newer program.
+    #[error("the database schema has migration {0}, which this program does not know; use a newer countersign")]
+    SchemaTooNew(i64),
+    /// The schema could not be brought up to date.
+    #[error("migration failed: {0}")]
+    Migration(String),
+    /// The URL is none that this version serves.
+    #[error("{0}")]
+    Unsupported(String),
+    /// Anything else.
+    #[error("database error: {0}")]
+    Other(#[source] sqlx::Error),
+}
+
+/// Shorthand.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// SQLite: BUSY, LOCKED, FULL, IOERR, CANTOPEN, READONLY and their extended codes share the low byte.
+const TEMPORARY: [u32; 6] = [5, 6, 8, 10, 13, 14];
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed | sqlx::Error::Tls(_) => {
+                Self::Unavailable(error.to_string())
+            }
+            sqlx::Error::Database(db) if db.is_unique_violation() => Self::Conflict,
+            sqlx::Error::Database(db) if is_temporary(db.as_ref()) => Self::Unavailable(error.to_string()),
+            _ => Self::Other(error),
+        }
+    }
+}
+
+fn is_temporary(error: &dyn sqlx::error::DatabaseError) -> bool {
+    error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some()
+        && error.code().and_then(|c| c.parse::<u32>().ok()).is_some_and(|code| TEMPORARY.contains(&(code & 0xFF)))
+}

@@ -1,0 +1,145 @@
+//! The statements of a refresh: one on the warm path, a look and a compare-and-set on the others.
+//! Only the primary key is looked up and no indexed column is written, so on Postgres every refresh is a heap-only update.
+
+use sqlx::FromRow;
+
+use crate::model::id::{SessionId, UserId};
+use crate::model::refresh::{MAX_CLOCK_SKEW, Row as State, SecretHash};
+use crate::model::session::{Delivery, RevokedReason};
+use crate::model::time::{Timestamp, millis};
+
+use super::{Conn, Error, Result, hash_text, on, parse_hash};
+
+/// What the answer to a refresh needs, in the same round trip.
+#[derive(Debug, Clone)]
+pub struct Refreshed {
+    /// The session.
+    pub session: SessionId,
+    /// Whose it is.
+    pub user: UserId,
+    /// `users.version`: the other half of the cache key.
+    pub user_version: i64,
+    /// `key_ring.version`: a replica that is behind reloads before it signs.
+    pub ring_version: i64,
+    /// The part that decides.
+    pub state: State,
+    /// How its tokens travel.
+    pub delivery: Delivery,
+    /// Whether its cookies outlive the browser.
+    pub remember: bool,
+    /// When the password was last proven.
+    pub auth_time: Timestamp,
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: String,
+    user_id: String,
+    user_version: i64,
+    ring_version: i64,
+    generation: i64,
+    refresh_hash: String,
+    rotated_at: i64,
+    expires_at: i64,
+    idle_expires_at: i64,
+    revoked_at: Option<i64>,
+    delivery: String,
+    remember: i64,
+    auth_time: i64,
+}
+
+impl TryFrom<Row> for Refreshed {
+    type Error = Error;
+    fn try_from(row: Row) -> Result<Self> {
+        let corrupt = |column| Error::Corrupt { table: "sessions", column };
+        Ok(Self {
+            session: row.id.parse().map_err(|_| corrupt("id"))?,
+            user: row.user_id.parse().map_err(|_| corrupt("user_id"))?,
+            user_version: row.user_version,
+            ring_version: row.ring_version,
+            state: State {
+                generation: u32::try_from(row.generation).map_err(|_| corrupt("generation"))?,
+                refresh_hash: parse_hash(&row.refresh_hash).ok_or_else(|| corrupt("refresh_hash"))?,
+                rotated_at: Timestamp(row.rotated_at),
+                expires_at: Timestamp(row.expires_at),
+                idle_expires_at: Timestamp(row.idle_expires_at),
+                revoked: row.revoked_at.is_some(),
+            },
+            delivery: Delivery::parse(&row.delivery).ok_or_else(|| corrupt("delivery"))?,
+            remember: row.remember != 0,
+            auth_time: Timestamp(row.auth_time),
+        })
+    }
+}
+
+/// The parameters of a rotation.
+#[derive(Debug, Clone)]
+pub struct Rotation {
+    /// The session.
+    pub session: SessionId,
+    /// The presented generation.
+    pub generation: u32,
+    /// Hash of the presented secret.
+    pub hash: SecretHash,
+    /// Hash of its successor.
+    pub successor: SecretHash,
+    /// Cookie or body; the other channel moves nothing.
+    pub delivery: Delivery,
+    /// The new idle end, if that is before the absolute one.
+    pub idle_expires_at: Timestamp,
+    /// A current token younger than this is kept.
+    pub cooled_before: Timestamp,
+}
+
+/// Row 5 of the table as one statement: `None` if anything at all was not as it should be.
+pub async fn rotate(conn: &mut Conn, r: &Rotation, now: Timestamp) -> Result<Option<Refreshed>> {
+    let row: Option<Row> = on!(conn, c => sqlx::query_as(
+        "UPDATE sessions
+            SET generation = generation + 1, refresh_hash = $1, rotated_at = $2, idle_expires_at = CASE WHEN expires_at < $3 THEN expires_at ELSE $3 END
+          WHERE id = $4 AND generation = $5 AND refresh_hash = $6 AND delivery = $7 AND revoked_at IS NULL
+            AND expires_at > $2 AND idle_expires_at > $2 AND (generation = 1 OR rotated_at <= $8 OR rotated_at > $9)
+         RETURNING id, user_id, generation, refresh_hash, rotated_at, expires_at, idle_expires_at, revoked_at, delivery, remember, auth_time,
+                   (SELECT version FROM users WHERE users.id = sessions.user_id) AS user_version, (SELECT version FROM key_ring WHERE key_ring.id = 1) AS ring_version")
+        .bind(hash_text(&r.successor))
+        .bind(now.0)
+        .bind(r.idle_expires_at.0)
+        .bind(r.session.to_string())
+        .bind(i64::from(r.generation))
+        .bind(hash_text(&r.hash))
+        .bind(r.delivery.as_str())
+        .bind(r.cooled_before.0)
+        .bind(now.0.saturating_add(millis(MAX_CLOCK_SKEW)))
+        .fetch_optional(c).await)?;
+    row.map(Refreshed::try_from).transpose()
+}
+
+/// The row, live or not.
+pub async fn find(conn: &mut Conn, id: SessionId) -> Result<Option<Refreshed>> {
+    let row: Option<Row> = on!(conn, c => sqlx::query_as(
+        "SELECT s.id, s.user_id, s.generation, s.refresh_hash, s.rotated_at, s.expires_at, s.idle_expires_at, s.revoked_at, s.delivery, s.remember, s.auth_time,
+                u.version AS user_version, (SELECT version FROM key_ring WHERE id = 1) AS ring_version
+           FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1")
+        .bind(id.to_string()).fetch_optional(c).await)?;
+    row.map(Refreshed::try_from).transpose()
+}
+
+/// Moves the row from what was seen to another current token (`Heal`, `Supersede`); `false`: it has moved meanwhile, decide again.
+pub async fn replace(conn: &mut Conn, seen: &Refreshed, generation: u32, hash: &SecretHash, idle_expires_at: Timestamp, now: Timestamp) -> Result<bool> {
+    let changed = on!(conn, c => sqlx::query(
+        "UPDATE sessions SET generation = $1, refresh_hash = $2, rotated_at = $3, idle_expires_at = $4
+          WHERE id = $5 AND generation = $6 AND refresh_hash = $7 AND revoked_at IS NULL")
+        .bind(i64::from(generation)).bind(hash_text(hash)).bind(now.0).bind(idle_expires_at.0)
+        .bind(seen.session.to_string()).bind(i64::from(seen.state.generation)).bind(hash_text(&seen.state.refresh_hash))
+        .execute(c).await.map(|done| done.rows_affected()))?;
+    Ok(changed == 1)
+}
+
+/// Ends the session as it was seen (`Reuse`, `Ahead`, a revocation by token); `false`: it has moved meanwhile, decide again.
+pub async fn end(conn: &mut Conn, seen: &Refreshed, reason: RevokedReason, now: Timestamp) -> Result<bool> {
+    let changed = on!(conn, c => sqlx::query(
+        "UPDATE sessions SET revoked_at = $1, revoked_reason = $2 WHERE id = $3 AND generation = $4 AND refresh_hash = $5 AND revoked_at IS NULL")
+        .bind(now.0).bind(reason.as_str())
+        .bind(seen.session.to_string()).bind(i64::from(seen.state.generation)).bind(hash_text(&seen.state.refresh_hash))
+        .execute(c).await.map(|done| done.rows_affected()))?;
+    Ok(changed == 1)
+}

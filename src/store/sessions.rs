@@ -1,0 +1,202 @@
+//! Sessions but for their refresh, which is `refresh`'s business.
+
+use sqlx::FromRow;
+
+use crate::model::id::{SessionId, UserId};
+use crate::model::session::{Delivery, RevokedReason, Session};
+use crate::model::time::Timestamp;
+
+use super::{Conn, Error, Result, hash_text, on};
+
+#[derive(FromRow)]
+struct Row {
+    id: String,
+    user_id: String,
+    delivery: String,
+    remember: i64,
+    auth_time: i64,
+    created_at: i64,
+    updated_at: i64,
+    expires_at: i64,
+    ip_address: String,
+    user_agent: String,
+}
+
+fn corrupt(column: &'static str) -> Error {
+    Error::Corrupt { table: "sessions", column }
+}
+
+impl TryFrom<Row> for Session {
+    type Error = Error;
+    fn try_from(row: Row) -> Result<Self> {
+        Ok(Self {
+            id: row.id.parse().map_err(|_| corrupt("id"))?,
+            user_id: row.user_id.parse().map_err(|_| corrupt("user_id"))?,
+            delivery: Delivery::parse(&row.delivery).ok_or_else(|| corrupt("delivery"))?,
+            remember: row.remember != 0,
+            auth_time: Timestamp(row.auth_time),
+            created_at: Timestamp(row.created_at),
+            updated_at: Timestamp(row.updated_at),
+            expires_at: Timestamp(row.expires_at),
+            ip_address: row.ip_address,
+            user_agent: row.user_agent,
+        })
+    }
+}
+
+/// A session about to begin.
+pub struct New {
+    /// What a client may know of it.
+    pub session: Session,
+    /// Hash of the session token.
+    pub token_hash: [u8; 32],
+    /// Hash of the first refresh token's secret.
+    pub refresh_hash: [u8; 32],
+    /// The end without use.
+    pub idle_expires_at: Timestamp,
+}
+
+/// Inserts the session, if the password hash that was verified is still the user's and the user may sign in; tells whether it did.
+/// A sign-in that verified the old password while it changed inserts nothing.
+pub async fn insert(conn: &mut Conn, new: &New, verified_hash: &str) -> Result<bool> {
+    let s = &new.session;
+    let inserted = on!(conn, c => sqlx::query(
+        "INSERT INTO sessions (id, user_id, token_hash, generation, refresh_hash, rotated_at, idle_expires_at, expires_at, revoked_at, revoked_reason,
+                               delivery, remember, auth_time, ip_address, user_agent, created_at, updated_at)
+         SELECT $1, u.id, $2, 1, $3, CAST($4 AS BIGINT), CAST($5 AS BIGINT), CAST($6 AS BIGINT), NULL, NULL,
+                $7, CAST($8 AS BIGINT), CAST($4 AS BIGINT), $9, $10, CAST($4 AS BIGINT), CAST($4 AS BIGINT)
+           FROM users u JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential'
+          WHERE u.id = $11 AND a.password_hash = $12 AND u.disabled_at IS NULL AND (u.banned = 0 OR u.ban_expires_at <= $4)")
+        .bind(s.id.to_string())
+        .bind(hash_text(&new.token_hash))
+        .bind(hash_text(&new.refresh_hash))
+        .bind(s.created_at.0)
+        .bind(new.idle_expires_at.0)
+        .bind(s.expires_at.0)
+        .bind(s.delivery.as_str())
+        .bind(i64::from(s.remember))
+        .bind(s.ip_address.as_str())
+        .bind(s.user_agent.as_str())
+        .bind(s.user_id.to_string())
+        .bind(verified_hash)
+        .execute(c).await.map(|done| done.rows_affected()))?;
+    Ok(inserted == 1)
+}
+
+/// How a session is looked up.
+pub enum By {
+    /// By the hash of its session token.
+    TokenHash([u8; 32]),
+    /// By its id, from a verified access token.
+    Id(SessionId),
+}
+
+/// A live session: who is asking, how far its row has moved, and the ring's version.
+pub struct Found {
+    /// The session.
+    pub session: Session,
+    /// Past 1 it has refreshed.
+    pub generation: u32,
+    /// The end without use.
+    pub idle_expires_at: Timestamp,
+    /// `users.version` of its user.
+    pub user_version: i64,
+    /// `key_ring.version`.
+    pub ring_version: i64,
+}
+
+#[derive(FromRow)]
+struct FoundRow {
+    #[sqlx(flatten)]
+    session: Row,
+    generation: i64,
+    idle_expires_at: i64,
+    user_version: i64,
+    ring_version: i64,
+}
+
+/// The session, if it is neither revoked nor past an end.
+pub async fn find_live(conn: &mut Conn, by: &By, now: Timestamp) -> Result<Option<Found>> {
+    const BY_TOKEN: &str = "SELECT s.*, u.version AS user_version, (SELECT version FROM key_ring WHERE id = 1) AS ring_version
+        FROM sessions s JOIN users u ON u.id = s.user_id
+       WHERE s.token_hash = $1 AND s.revoked_at IS NULL AND s.expires_at > $2 AND s.idle_expires_at > $2";
+    const BY_ID: &str = "SELECT s.*, u.version AS user_version, (SELECT version FROM key_ring WHERE id = 1) AS ring_version
+        FROM sessions s JOIN users u ON u.id = s.user_id
+       WHERE s.id = $1 AND s.revoked_at IS NULL AND s.expires_at > $2 AND s.idle_expires_at > $2";
+    let (sql, key) = match by {
+        By::TokenHash(hash) => (BY_TOKEN, hash_text(hash)),
+        By::Id(id) => (BY_ID, id.to_string()),
+    };
+    let row: Option<FoundRow> = on!(conn, c => sqlx::query_as(sql).bind(key.as_str()).bind(now.0).fetch_optional(c).await)?;
+    row.map(|row| {
+        Ok(Found {
+            session: row.session.try_into()?,
+            generation: u32::try_from(row.generation).map_err(|_| corrupt("generation"))?,
+            idle_expires_at: Timestamp(row.idle_expires_at),
+            user_version: row.user_version,
+            ring_version: row.ring_version,
+        })
+    })
+    .transpose()
+}
+
+/// The live sessions of a user, newest first; all of them.
+pub async fn list_live(conn: &mut Conn, user: UserId, now: Timestamp) -> Result<Vec<Session>> {
+    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(
+        "SELECT * FROM sessions WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 AND idle_expires_at > $2 ORDER BY created_at DESC, id DESC")
+        .bind(user.to_string()).bind(now.0).fetch_all(c).await)?;
+    rows.into_iter().map(Session::try_from).collect()
+}
+
+/// Writes the sliding end of a session that its cookie was used for; it never moves back.
+pub async fn slide(conn: &mut Conn, id: SessionId, idle_expires_at: Timestamp, now: Timestamp) -> Result<()> {
+    on!(conn, c => sqlx::query("UPDATE sessions SET idle_expires_at = $1, updated_at = $2 WHERE id = $3 AND revoked_at IS NULL AND idle_expires_at <= $1")
+        .bind(idle_expires_at.0).bind(now.0).bind(id.to_string()).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Which sessions to end.
+#[derive(Debug, Clone, Copy)]
+pub enum Which {
+    /// This one.
+    One(SessionId),
+    /// All of a user, but for one.
+    OfUser {
+        /// Whose.
+        user: UserId,
+        /// Spared.
+        except: Option<SessionId>,
+    },
+    /// Everybody's.
+    All,
+}
+
+/// Ends live sessions and returns them as (session, user).
+pub async fn revoke(conn: &mut Conn, which: Which, reason: RevokedReason, now: Timestamp) -> Result<Vec<(SessionId, UserId)>> {
+    let rows: Vec<(String, String)> = match which {
+        Which::One(id) => on!(conn, c => sqlx::query_as(
+            "UPDATE sessions SET revoked_at = $1, revoked_reason = $2 WHERE id = $3 AND revoked_at IS NULL RETURNING id, user_id")
+            .bind(now.0).bind(reason.as_str()).bind(id.to_string()).fetch_all(c).await)?,
+        Which::OfUser { user, except } => on!(conn, c => sqlx::query_as(
+            "UPDATE sessions SET revoked_at = $1, revoked_reason = $2 WHERE user_id = $3 AND id <> $4 AND revoked_at IS NULL RETURNING id, user_id")
+            .bind(now.0).bind(reason.as_str()).bind(user.to_string()).bind(except.map(|id| id.to_string()).unwrap_or_default()).fetch_all(c).await)?,
+        Which::All => on!(conn, c => sqlx::query_as(
+            "UPDATE sessions SET revoked_at = $1, revoked_reason = $2 WHERE revoked_at IS NULL RETURNING id, user_id")
+            .bind(now.0).bind(reason.as_str()).fetch_all(c).await)?,
+    };
+    let parse = |(id, user): (String, String)| Ok((id.parse().map_err(|_| corrupt("id"))?, user.parse().map_err(|_| corrupt("user_id"))?));
+    rows.into_iter().map(parse).collect()
+}
+
+/// Whose session this is, live or not.
+pub async fn owner(conn: &mut Conn, id: SessionId) -> Result<Option<UserId>> {
+    let row: Option<(String,)> = on!(conn, c => sqlx::query_as("SELECT user_id FROM sessions WHERE id = $1").bind(id.to_string()).fetch_optional(c).await)?;
+    row.map(|(user,)| user.parse().map_err(|_| corrupt("user_id"))).transpose()
+}
+
+/// Deletes up to `limit` sessions whose absolute end lies before `before`, oldest first; tells how many.
+pub async fn prune(conn: &mut Conn, before: Timestamp, limit: i64) -> Result<u64> {
+    let deleted = on!(conn, c => sqlx::query("DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)")
+        .bind(before.0).bind(limit).execute(c).await.map(|done| done.rows_affected()))?;
+    Ok(deleted)
+}

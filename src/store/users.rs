@@ -1,0 +1,149 @@
+//! Users and the accounts that prove them.
+
+use serde_json::{Map, Value};
+use sqlx::FromRow;
+
+use crate::model::email::Email;
+use crate::model::id::{EventId, UserId};
+use crate::model::time::Timestamp;
+use crate::model::user::User;
+
+use super::{Conn, Error, Result, on};
+
+#[derive(FromRow)]
+struct Row {
+    id: String,
+    email: String,
+    email_verified: i64,
+    name: String,
+    image: Option<String>,
+    role: String,
+    banned: i64,
+    ban_reason: Option<String>,
+    ban_expires_at: Option<i64>,
+    disabled_at: Option<i64>,
+    metadata: String,
+    version: i64,
+    created_at: i64,
+    updated_at: i64,
+}
+
+fn corrupt(column: &'static str) -> Error {
+    Error::Corrupt { table: "users", column }
+}
+
+impl TryFrom<Row> for User {
+    type Error = Error;
+    fn try_from(row: Row) -> Result<Self> {
+        let metadata: Map<String, Value> = serde_json::from_str(&row.metadata).map_err(|_| corrupt("metadata"))?;
+        Ok(Self {
+            id: row.id.parse().map_err(|_| corrupt("id"))?,
+            email: row.email.parse().map_err(|_| corrupt("email"))?,
+            email_verified: row.email_verified != 0,
+            name: row.name,
+            image: row.image,
+            role: row.role,
+            banned: row.banned != 0,
+            ban_reason: row.ban_reason,
+            ban_expires_at: row.ban_expires_at.map(Timestamp),
+            disabled_at: row.disabled_at.map(Timestamp),
+            metadata,
+            version: row.version,
+            created_at: Timestamp(row.created_at),
+            updated_at: Timestamp(row.updated_at),
+        })
+    }
+}
+
+/// A user and the stored password hash, if there is one.
+pub struct WithPassword {
+    /// The user.
+    pub user: User,
+    /// The PHC string.
+    pub password_hash: Option<String>,
+}
+
+#[derive(FromRow)]
+struct PasswordRow {
+    #[sqlx(flatten)]
+    user: Row,
+    password_hash: Option<String>,
+}
+
+/// Inserts a user with a password; `Conflict` if the address is taken.
+pub async fn insert(conn: &mut Conn, user: &User, account: EventId, password_hash: &str) -> Result<()> {
+    on!(conn, c => sqlx::query(
+        "INSERT INTO users (id, email, email_verified, name, image, role, banned, ban_reason, ban_expires_at, disabled_at, metadata, version, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, 0, NULL, NULL, NULL, $7, $8, $9, $9)")
+        .bind(user.id.to_string())
+        .bind(user.email.as_str())
+        .bind(i64::from(user.email_verified))
+        .bind(user.name.as_str())
+        .bind(user.image.as_deref())
+        .bind(user.role.as_str())
+        .bind(Value::Object(user.metadata.clone()).to_string())
+        .bind(user.version)
+        .bind(user.created_at.0)
+        .execute(c).await.map(|_| ()))?;
+    on!(conn, c => sqlx::query(
+        "INSERT INTO accounts (id, user_id, provider_id, account_id, password_hash, created_at, updated_at) VALUES ($1, $2, 'credential', $2, $3, $4, $4)")
+        .bind(account.to_string())
+        .bind(user.id.to_string())
+        .bind(password_hash)
+        .bind(user.created_at.0)
+        .execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// The user of this address with the password hash.
+pub async fn by_email(conn: &mut Conn, email: &Email) -> Result<Option<WithPassword>> {
+    let row: Option<PasswordRow> = on!(conn, c => sqlx::query_as(
+        "SELECT u.*, a.password_hash FROM users u LEFT JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential' WHERE u.email = $1")
+        .bind(email.as_str()).fetch_optional(c).await)?;
+    row.map(with_password).transpose()
+}
+
+/// The user of this id with the password hash.
+pub async fn by_id(conn: &mut Conn, id: UserId) -> Result<Option<WithPassword>> {
+    let row: Option<PasswordRow> = on!(conn, c => sqlx::query_as(
+        "SELECT u.*, a.password_hash FROM users u LEFT JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential' WHERE u.id = $1")
+        .bind(id.to_string()).fetch_optional(c).await)?;
+    row.map(with_password).transpose()
+}
+
+fn with_password(row: PasswordRow) -> Result<WithPassword> {
+    Ok(WithPassword { user: row.user.try_into()?, password_hash: row.password_hash })
+}
+
+/// All users, oldest first, from after `after` (an id is its own page mark).
+pub async fn list(conn: &mut Conn, limit: i64, offset: i64) -> Result<Vec<User>> {
+    let rows: Vec<Row> = on!(conn, c => sqlx::query_as("SELECT * FROM users ORDER BY created_at, id LIMIT $1 OFFSET $2")
+        .bind(limit).bind(offset).fetch_all(c).await)?;
+    rows.into_iter().map(User::try_from).collect()
+}
+
+/// Replaces the password hash if it still is `current`; without `current`, always. Tells whether it did.
+pub async fn set_password_hash(conn: &mut Conn, id: UserId, current: Option<&str>, new: &str, now: Timestamp) -> Result<bool> {
+    let changed = on!(conn, c => sqlx::query(
+        "UPDATE accounts SET password_hash = $1, updated_at = $2
+          WHERE user_id = $3 AND provider_id = 'credential' AND ($4 IS NULL OR password_hash = $4)")
+        .bind(new).bind(now.0).bind(id.to_string()).bind(current)
+        .execute(c).await.map(|done| done.rows_affected()))?;
+    Ok(changed == 1)
+}
+
+/// Marks the user as changed: caches that hold an older version miss.
+pub async fn touch(conn: &mut Conn, id: UserId, now: Timestamp) -> Result<()> {
+    on!(conn, c => sqlx::query("UPDATE users SET version = version + 1, updated_at = $1 WHERE id = $2")
+        .bind(now.0).bind(id.to_string()).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Disables (`Some`) or enables the user; tells whether that changed anything.
+pub async fn set_disabled(conn: &mut Conn, id: UserId, disabled_at: Option<Timestamp>, now: Timestamp) -> Result<bool> {
+    let changed = on!(conn, c => sqlx::query(
+        "UPDATE users SET disabled_at = $1, version = version + 1, updated_at = $2 WHERE id = $3 AND (disabled_at IS NULL) <> ($4 = 0)")
+        .bind(disabled_at.map(|t| t.0)).bind(now.0).bind(id.to_string()).bind(i64::from(disabled_at.is_some()))
+        .execute(c).await.map(|done| done.rows_affected()))?;
+    Ok(changed == 1)
+}
