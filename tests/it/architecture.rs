@@ -1,0 +1,82 @@
+//! The table of who may import whom, and the other promises of the layout, held against the sources.
+
+use std::path::Path;
+
+const ALLOWED: [(&str, &[&str]); 11] = [
+    ("clock", &[]),
+    ("random", &[]),
+    ("model", &[]),
+    ("crypto", &["model", "random"]),
+    ("store", &["model"]),
+    ("config", &["model"]),
+    ("app", &["clock", "config", "crypto", "model", "random", "store"]),
+    ("flows", &["app", "clock", "config", "crypto", "model", "random", "store"]),
+    ("jobs", &["app", "flows", "model"]),
+    ("http", &["app", "flows", "model"]),
+    ("cli", &["app", "clock", "config", "flows", "http", "jobs", "model", "random", "store"]),
+];
+
+fn sources() -> Vec<(String, String)> {
+    fn walk(dir: &Path, found: &mut Vec<(String, String)>) {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                found.push((path.strip_prefix("src").unwrap().display().to_string(), text));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(Path::new("src"), &mut found);
+    found
+}
+
+/// Without the unit tests, which stand last.
+fn production(text: &str) -> &str {
+    text.split("#[cfg(test)]").next().unwrap()
+}
+
+#[test]
+fn imports_run_one_way() {
+    let import = regex::Regex::new(r"\bcrate::(\w+)").unwrap();
+    for (file, text) in sources() {
+        let room = file.split(['/', '.']).next().unwrap();
+        let Some((_, allowed)) = ALLOWED.iter().find(|(r, _)| *r == room) else { continue };
+        for found in import.captures_iter(production(&text)) {
+            let other = &found[1];
+            assert!(other == room || allowed.contains(&other) || other == "store" && file == "store/mod.rs", "{file} imports {other}");
+        }
+    }
+}
+
+#[test]
+fn sql_stands_in_store_and_printing_in_output() {
+    for (file, text) in sources() {
+        let text = production(&text);
+        if !file.starts_with("store/") {
+            assert!(!text.contains("sqlx::"), "{file} has SQL");
+        }
+        let prints = ["println!", "eprintln!", "print!(", "eprint!("].iter().any(|p| text.contains(p));
+        assert!(!prints || file == "cli/output.rs", "{file} prints");
+        assert!(!text.contains(".unwrap()") && !text.contains("todo!") && !text.contains("dbg!"), "{file}");
+    }
+}
+
+#[test]
+fn files_are_small_and_say_what_they_own() {
+    for (file, text) in sources() {
+        let lines = production(&text).lines().count();
+        assert!(lines <= 300, "{file} has {lines} lines");
+        assert!(text.starts_with("//!"), "{file} does not say what it owns");
+    }
+}
+
+#[test]
+fn one_cryptographic_back_end_is_in_the_graph() {
+    let lock = std::fs::read_to_string("Cargo.lock").unwrap();
+    assert!(lock.contains("name = \"aws-lc-rs\""));
+    let jsonwebtoken = lock.split("[[package]]").find(|p| p.contains("name = \"jsonwebtoken\"")).unwrap();
+    assert!(jsonwebtoken.contains("aws-lc-rs") && !jsonwebtoken.contains("\"rsa\""), "{jsonwebtoken}");
+}

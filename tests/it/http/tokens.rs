@@ -1,0 +1,235 @@
+//! Access tokens: what they say, which are accepted, the OAuth endpoints.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
+use serde_json::{Value, json};
+
+use crate::support::actors::claims;
+use crate::support::{TestApp, minutes, seconds};
+
+fn header(token: &str) -> Value {
+    serde_json::from_slice(&B64.decode(token.split('.').next().unwrap()).unwrap()).unwrap()
+}
+
+/// The same token with another header, signature kept.
+fn with_header(token: &str, header: &Value) -> String {
+    let parts: Vec<&str> = token.split('.').collect();
+    format!("{}.{}.{}", B64.encode(header.to_string()), parts[1], parts[2])
+}
+
+#[tokio::test]
+async fn the_token_says_what_the_design_says() {
+    let app = TestApp::with(&[
+        ("tokens.audience", "api-one,api-two"),
+        ("roles.user", "notes:read,notes:write"),
+        ("tokens.claims.picture", "user.image"),
+    ])
+    .await;
+    let body = json!({ "name": "Ana", "email": "ana@example.com", "password": "correct horse", "image": "https://x.test/a.png", "tokenDelivery": "body" });
+    let answer = app.post("/api/auth/sign-up/email", &body).await.ok();
+    let token = answer.str("accessToken");
+    let members: Vec<String> = header(&token).as_object().unwrap().keys().cloned().collect();
+    assert_eq!(members.len(), 3);
+    assert_eq!((header(&token)["alg"].clone(), header(&token)["typ"].clone()), (json!("EdDSA"), json!("at+jwt")));
+    let claims = claims(&token);
+    let now = 1_795_219_200_u64;
+    assert_eq!(claims["iss"], "http://localhost:4000");
+    assert_eq!(claims["aud"], json!(["api-one", "api-two"]));
+    assert_eq!(claims["iat"], now - 5);
+    assert_eq!(claims["exp"], now + answer.body["expiresIn"].as_u64().unwrap());
+    assert!((810..=900).contains(&answer.body["expiresIn"].as_u64().unwrap()));
+    assert_eq!(claims["auth_time"], now);
+    assert_eq!((claims["role"].clone(), claims["roles"].clone()), (json!("user"), json!(["user"])));
+    assert_eq!(claims["permissions"], json!(["notes:read", "notes:write"]));
+    assert_eq!((claims["email"].clone(), claims["email_verified"].clone(), claims["name"].clone()), (json!("ana@example.com"), json!(false), json!("Ana")));
+    assert_eq!(claims["picture"], "https://x.test/a.png");
+    assert!(claims.get("nbf").is_none() && claims["sub"].is_string() && claims["jti"].is_string() && claims["sid"].is_string());
+}
+
+#[tokio::test]
+async fn auth_time_and_sub_do_not_move_with_a_refresh_and_jti_never_repeats() {
+    let app = TestApp::start().await;
+    let first = app.user("ana").await.sign_in().await;
+    let (mut token, born) = (first.refresh, claims(&first.access));
+    let mut seen = std::collections::HashSet::from([born["jti"].clone()]);
+    for _ in 0..100 {
+        app.after(minutes(5));
+        let answer = app.refresh(&token).await.ok();
+        let now = answer.claims("accessToken");
+        assert_eq!((&now["auth_time"], &now["sub"], &now["sid"]), (&born["auth_time"], &born["sub"], &born["sid"]));
+        assert!(seen.insert(now["jti"].clone()));
+        token = answer.str("refreshToken");
+    }
+}
+
+#[tokio::test]
+async fn a_token_dies_on_time_and_with_its_session() {
+    let app = TestApp::with(&[("tokens.access_ttl_jitter", "0")]).await;
+    let tokens = app.user("ana").await.sign_in().await;
+    app.after(seconds(899));
+    app.get_as("/api/auth/session", &tokens.access).await.ok();
+    app.after(seconds(1));
+    app.get_as("/api/auth/session", &tokens.access).await.refused(401, "UNAUTHORIZED");
+    let fresh = app.refresh(&tokens.refresh).await.ok().str("accessToken");
+    app.post_as("/api/auth/sign-out", &tokens.session, &json!({})).await.ok();
+    app.get_as("/api/auth/session", &fresh).await.refused(401, "UNAUTHORIZED");
+}
+
+#[tokio::test]
+async fn no_token_outlives_its_session() {
+    let app = TestApp::with(&[("sessions.absolute_ttl", "14d"), ("sessions.idle_ttl", "14d")]).await;
+    let tokens = app.user("ana").await.sign_in().await;
+    app.after(minutes(60 * 24 * 14 - 2));
+    let answer = app.refresh(&tokens.refresh).await.ok();
+    assert_eq!(answer.body["expiresIn"], 120);
+}
+
+#[tokio::test]
+async fn a_header_that_is_not_ours_is_refused() {
+    let app = TestApp::start().await;
+    let tokens = app.user("ana").await.sign_in().await;
+    let good = header(&tokens.access);
+    let kid = good["kid"].clone();
+    let mut forged: Vec<Value> = ["none", "NoNe", "HS256", "Ed25519", "RS256", "ES256", ""].iter().map(|alg| json!({ "alg": alg, "typ": "at+jwt", "kid": kid })).collect();
+    forged.push(json!({ "typ": "at+jwt", "kid": kid }));
+    for typ in [json!("JWT"), json!("refresh+jwt"), Value::Null, json!(5)] {
+        forged.push(json!({ "alg": "EdDSA", "typ": typ, "kid": kid }));
+    }
+    for (name, value) in [("jku", json!("http://127.0.0.1:1/")), ("jwk", json!({})), ("x5c", json!([])), ("x5u", json!("x")), ("crit", json!(["b64"])), ("b64", json!(false)), ("zip", json!("DEF"))] {
+        let mut header = good.clone();
+        header[name] = value;
+        forged.push(header);
+    }
+    let kids = ["../../dev/null", "x' OR 1=1--", "", "a\r\nb"].map(|kid| json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": kid }));
+    forged.extend(kids);
+    forged.push(json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": "k".repeat(100_000) }));
+    for header in forged {
+        app.get_as("/api/auth/session", &with_header(&tokens.access, &header)).await.refused(401, "UNAUTHORIZED");
+    }
+    app.get_as("/api/auth/session", &tokens.access).await.ok();
+}
+
+#[tokio::test]
+async fn a_changed_token_is_refused_whatever_was_changed() {
+    let app = TestApp::start().await;
+    let tokens = app.user("ana").await.sign_in().await;
+    let parts: Vec<&str> = tokens.access.split('.').collect();
+    let mut payload: Value = serde_json::from_slice(&B64.decode(parts[1]).unwrap()).unwrap();
+    payload["role"] = json!("admin");
+    let signature = B64.decode(parts[2]).unwrap();
+    let mut loose = parts[2].to_owned();
+    // The last character of 64 bytes has four spare bits: flip one.
+    let last = loose.pop().unwrap();
+    loose.push(if last == 'A' { 'B' } else { char::from(last as u8 + 1) });
+    let mut changed = vec![
+        format!("{}.{}.{}", parts[0], B64.encode(payload.to_string()), parts[2]),
+        format!("{}.{}.", parts[0], parts[1]),
+        format!("{}.{}.{loose}", parts[0], parts[1]),
+        format!("{}.{}.{}=", parts[0], parts[1], parts[2]),
+        format!("{}.x", tokens.access),
+        tokens.access.replace('.', ".."),
+    ];
+    for at in [0, 31, 32, 63] {
+        let mut flipped = signature.clone();
+        flipped[at] ^= 1;
+        changed.push(format!("{}.{}.{}", parts[0], parts[1], B64.encode(flipped)));
+    }
+    for token in changed {
+        app.get_as("/api/auth/session", &token).await.refused(401, "UNAUTHORIZED");
+    }
+}
+
+#[tokio::test]
+async fn tokens_are_never_read_from_the_query() {
+    let app = TestApp::start().await;
+    let tokens = app.user("ana").await.sign_in().await;
+    let path = format!("/api/auth/session?access_token={}&token={}", tokens.access, tokens.session);
+    app.get(&path).await.refused(401, "UNAUTHORIZED");
+}
+
+#[tokio::test]
+async fn authorization_is_read_exactly() {
+    let app = TestApp::start().await;
+    let tokens = app.user("ana").await.sign_in().await;
+    let with = async |values: &[String]| {
+        let mut request = axum::http::Request::get("/api/auth/session");
+        for value in values {
+            request = request.header("authorization", value);
+        }
+        app.send(request.body(axum::body::Body::empty()).unwrap()).await.status.as_u16()
+    };
+    let access = &tokens.access;
+    assert_eq!(with(&[format!("bearer {access}")]).await, 200);
+    for odd in [format!("Bearer\t{access}"), format!("Bearer  {access}"), format!("Basic {access}"), format!("Bearer {access} x"), "Bearer".into(), "Bearer ".into()] {
+        assert_eq!(with(std::slice::from_ref(&odd)).await, 401, "{odd}");
+    }
+    assert_eq!(with(&[format!("Bearer {access}"), format!("Bearer {access}")]).await, 401, "two headers");
+}
+
+#[tokio::test]
+async fn kinds_of_tokens_never_interchange() {
+    let app = TestApp::start().await;
+    let t = app.user("ana").await.sign_in().await;
+    app.refresh(&t.access).await.refused(401, "REFRESH_TOKEN_INVALID");
+    app.refresh(&t.session).await.refused(401, "REFRESH_TOKEN_INVALID");
+    app.get_as("/api/auth/session", &t.refresh).await.refused(401, "UNAUTHORIZED");
+    let answer = app.form("/api/auth/oauth2/token", &format!("grant_type=refresh_token&refresh_token={}", t.access)).await;
+    assert_eq!((answer.status.as_u16(), answer.str("error")), (400, "invalid_grant".into()));
+}
+
+#[tokio::test]
+async fn the_oauth_token_endpoint_follows_rfc_6749() {
+    let app = TestApp::start().await;
+    let tokens = app.user("ana").await.sign_in().await;
+    let ask = async |body: &str| app.form("/api/auth/oauth2/token", body).await;
+    let refused = async |body: &str, error: &str| {
+        let answer = ask(body).await;
+        assert_eq!((answer.status.as_u16(), answer.str("error").as_str()), (400, error), "{body}");
+    };
+    refused("", "invalid_request").await;
+    refused("grant_type=", "invalid_request").await;
+    refused("grant_type=password&username=a&password=b", "unsupported_grant_type").await;
+    refused("grant_type=<script>", "unsupported_grant_type").await;
+    refused("grant_type=refresh_token", "invalid_request").await;
+    refused("grant_type=refresh_token&grant_type=refresh_token", "invalid_request").await;
+    refused("grant_type=refresh_token&refresh_token=x", "invalid_grant").await;
+    let json = app.post("/api/auth/oauth2/token", &json!({ "grant_type": "refresh_token" })).await;
+    assert_eq!((json.status.as_u16(), json.str("error").as_str()), (400, "invalid_request"));
+    let good = format!("grant_type=refresh_token&refresh_token={}&scope=&foo=1", tokens.refresh);
+    let answer = ask(&good).await.ok();
+    assert_eq!(answer.str("token_type"), "Bearer");
+    assert_eq!(answer.header("pragma"), "no-cache");
+    let next = answer.str("refresh_token");
+    assert!(app.refresh(&next).await.ok().body.get("refreshToken").is_none(), "the same family, the same rules");
+    app.after(seconds(31));
+    refused(&good, "invalid_grant").await;
+    refused(&format!("grant_type=refresh_token&refresh_token={next}"), "invalid_grant").await;
+}
+
+#[tokio::test]
+async fn the_revocation_endpoint_follows_rfc_7009() {
+    let app = TestApp::start().await;
+    let tokens = app.user("ana").await.sign_in().await;
+    let revoke = async |body: &str| app.form("/api/auth/oauth2/revoke", body).await;
+    for unknown in ["token=x", "token=x&token_type_hint=access_token", &format!("token={}", tokens.access)] {
+        revoke(unknown).await.ok();
+    }
+    assert_eq!(revoke("").await.str("error"), "invalid_request");
+    app.refresh(&tokens.refresh).await.ok();
+    let next = app.rotate(&tokens.refresh).await;
+    revoke(&format!("token={next}&token_type_hint=nonsense")).await.ok();
+    app.refresh(&next).await.refused(401, "REFRESH_TOKEN_REVOKED");
+    assert_eq!(app.db_count_events("refresh_token.reused").await, 0);
+    app.get_as("/api/auth/session", &tokens.session).await.refused(401, "UNAUTHORIZED");
+}
+
+#[tokio::test]
+async fn mint_from_session_holds_its_three_settings() {
+    for (setting, before, after) in [("until_refresh", 200, 401), ("always", 200, 200), ("never", 401, 401)] {
+        let app = TestApp::with(&[("tokens.mint_from_session", setting)]).await;
+        let tokens = app.user("ana").await.sign_in().await;
+        assert_eq!(app.get_as("/api/auth/token", &tokens.session).await.status, before, "{setting}");
+        app.rotate(&tokens.refresh).await;
+        assert_eq!(app.get_as("/api/auth/token", &tokens.session).await.status, after, "{setting}");
+    }
+}

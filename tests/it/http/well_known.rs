@@ -1,0 +1,106 @@
+//! The JWKS, discovery and health.
+
+use axum::body::Body;
+use axum::http::{Method, Request};
+use serde_json::json;
+
+use crate::support::TestApp;
+
+#[tokio::test]
+async fn the_jwks_is_public_cacheable_and_says_nothing_more_than_it_must() {
+    let app = TestApp::start().await;
+    let jwks = app.get("/api/auth/jwks").await.ok();
+    assert_eq!(jwks.header("cache-control"), "public, max-age=300");
+    assert_eq!(jwks.header("access-control-allow-origin"), "*");
+    assert!(jwks.cookies().is_empty());
+    assert_eq!(jwks.body["keys"].as_array().unwrap().len(), 2, "active and standby");
+    let members: Vec<&String> = jwks.body["keys"][0].as_object().unwrap().keys().collect();
+    assert_eq!(members, ["kty", "crv", "x", "use", "alg", "kid"]);
+    assert_eq!(app.get("/.well-known/jwks.json").await.ok().text, jwks.text);
+    let etag = jwks.header("etag").to_owned();
+    let conditional = async |tag: &str| app.send(Request::get("/api/auth/jwks").header("if-none-match", tag).body(Body::empty()).unwrap()).await.status.as_u16();
+    assert_eq!((conditional(&etag).await, conditional(&format!("\"x\", W/{etag}")).await, conditional("\"x\"").await), (304, 304, 200));
+}
+
+#[tokio::test]
+async fn nothing_of_the_request_goes_into_jwks_or_discovery() {
+    let app = TestApp::start().await;
+    for path in ["/api/auth/jwks", "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"] {
+        let plain = app.get(path).await.ok().text;
+        for (name, value) in [("host", "evil.test"), ("x-forwarded-host", "evil.test"), ("forwarded", "host=evil.test"), ("accept", "text/html"), ("origin", "https://evil.test")] {
+            let answer = app.send(Request::get(format!("{path}?x=1")).header(name, value).body(Body::empty()).unwrap()).await.ok();
+            assert_eq!(answer.text, plain, "{path} {name}");
+        }
+        let head = app.send(Request::builder().method(Method::HEAD).uri(path).body(Body::empty()).unwrap()).await.ok();
+        assert_eq!((head.text.as_str(), head.header("content-length")), ("", plain.len().to_string().as_str()), "{path}");
+    }
+    for path in ["/api/auth/jwks/x.css", "/api/auth/jwks;a", "/api/auth/jwks/", "//api/auth/jwks"] {
+        app.get(path).await.refused(404, "NOT_FOUND");
+    }
+}
+
+#[tokio::test]
+async fn discovery_lists_what_answers() {
+    let app = TestApp::start().await;
+    let document = app.get("/.well-known/openid-configuration").await.ok();
+    assert_eq!(document.text, app.get("/.well-known/oauth-authorization-server").await.ok().text);
+    assert_eq!(document.body["issuer"], "http://localhost:4000");
+    for endpoint in ["jwks_uri", "token_endpoint", "revocation_endpoint"] {
+        let path = document.str(endpoint).replace("http://localhost:4000", "");
+        let answer = if endpoint == "jwks_uri" { app.get(&path).await } else { app.form(&path, "").await };
+        assert!(matches!(answer.status.as_u16(), 200 | 400), "{path} {}", answer.status);
+    }
+    assert_eq!(document.body["id_token_signing_alg_values_supported"], json!(["EdDSA"]));
+}
+
+#[tokio::test]
+async fn an_issuer_with_a_path_is_found_in_every_place_that_is_looked_in() {
+    let app = TestApp::with(&[("tokens.issuer", "https://auth.example.com/tenant/")]).await;
+    let places = [
+        "/.well-known/openid-configuration",
+        "/tenant/.well-known/openid-configuration",
+        "/.well-known/openid-configuration/tenant",
+        "/.well-known/oauth-authorization-server/tenant",
+    ];
+    for place in places {
+        let request = Request::get(place).body(Body::empty()).unwrap();
+        let response = tower::ServiceExt::oneshot(countersign::http::router(&app.app), request).await.unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&axum::body::to_bytes(response.into_body(), 10_000).await.unwrap()).unwrap();
+        assert_eq!(body["issuer"], "https://auth.example.com/tenant/", "byte for byte");
+    }
+    let token = app.user("ana").await.sign_in().await.access;
+    assert_eq!(crate::support::actors::claims(&token)["iss"], "https://auth.example.com/tenant/");
+}
+
+#[tokio::test]
+async fn readiness_says_what_is_missing() {
+    let app = TestApp::start().await;
+    app.get("/health").await.ok();
+    app.get("/health/ready").await.ok();
+    app.after(std::time::Duration::from_secs(61));
+    let stale = app.get("/health/ready").await;
+    assert_eq!((stale.status.as_u16(), stale.body["checks"]["keys"].clone()), (503, json!(false)));
+    countersign::flows::load_keys::confirm(&app.app).await.unwrap();
+    app.get("/health/ready").await.ok();
+    app.app.drain();
+    let draining = app.get("/health/ready").await;
+    assert_eq!((draining.status.as_u16(), draining.body["checks"]["accepting"].clone()), (503, json!(false)));
+    app.get("/health").await.ok();
+}
+
+#[tokio::test]
+async fn without_the_database_keys_and_health_go_on_and_the_rest_says_503() {
+    let app = TestApp::start().await;
+    let tokens = app.user("ana").await.sign_in().await;
+    app.app.db.close().await;
+    app.get("/api/auth/jwks").await.ok();
+    app.get("/.well-known/openid-configuration").await.ok();
+    app.get("/health").await.ok();
+    assert_eq!(app.get("/health/ready").await.body["checks"]["database"], json!(false));
+    let refused = app.refresh(&tokens.refresh).await.refused(503, "SERVICE_UNAVAILABLE");
+    assert_eq!(refused.header("retry-after"), "1");
+    assert!(refused.body["requestId"].is_string());
+    app.get_as("/api/auth/session", &tokens.session).await.refused(503, "SERVICE_UNAVAILABLE");
+    let revoked = app.form("/api/auth/oauth2/revoke", &format!("token={}", tokens.refresh)).await;
+    assert_eq!(revoked.status.as_u16(), 503, "a storage error is not success");
+}

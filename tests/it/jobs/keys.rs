@@ -1,0 +1,300 @@
+//! Signing keys over time.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use countersign::clock::Clock;
+use countersign::flows::change_keys::{Order, change};
+use countersign::flows::rewrap::{Options, rewrap};
+use countersign::flows::{Error, load_keys};
+use countersign::jobs::rotate_due_keys;
+use countersign::model::key::{State, Wish, plan};
+use countersign::model::time::Timestamp;
+use countersign::store;
+use jsonwebtoken::jwk::JwkSet;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use serde_json::Value;
+
+use crate::support::{TestApp, minutes, seconds};
+
+/// What an offline verifier does with a JWKS it fetched at some time.
+fn verifies(jwks: &str, token: &str, now: i64) -> bool {
+    let set: JwkSet = serde_json::from_str(jwks).unwrap();
+    let kid = decode_header(token).unwrap().kid.unwrap();
+    let Some(jwk) = set.find(&kid) else { return false };
+    let mut validation = Validation::new(Algorithm::EdDSA);
+    validation.validate_exp = false;
+    validation.set_audience(&["http://localhost:4000"]);
+    let claims = decode::<Value>(token, &DecodingKey::from_jwk(jwk).unwrap(), &validation);
+    claims.is_ok_and(|c| c.claims["exp"].as_i64().unwrap() > now)
+}
+
+async fn jwks(app: &TestApp) -> String {
+    app.get("/api/auth/jwks").await.ok().text
+}
+
+fn order(wish: Wish) -> Order {
+    Order::new(wish, Default::default())
+}
+
+#[tokio::test]
+async fn k1_through_a_year_no_verifier_meets_a_key_it_could_not_have() {
+    let app = TestApp::with(&[("sessions.idle_ttl", "366d"), ("sessions.absolute_ttl", "366d")]).await;
+    let ana = app.user("ana").await;
+    let mut token = ana.sign_in().await;
+    let stale = minutes(7 * 24 * 60 - 60);
+    let mut fetched: BTreeMap<i64, String> = BTreeMap::from([(app.clock.now_ms(), jwks(&app).await)]);
+    let mut issued: Vec<(i64, String)> = Vec::new();
+    let (mut rotations, mut verified) = (0, 0);
+    for minute in 1..=365 * 24 * 60 {
+        app.after(minutes(1));
+        let (now, ring) = (app.clock.now_ms(), app.app.ring().unwrap());
+        let states = |state| ring.ring.keys.iter().filter(|k| k.state == state).count();
+        assert!(states(State::Active) == 1 && states(State::Standby) == 1, "minute {minute}");
+        assert!(ring.ring.keys.iter().filter(|k| k.state.is_published()).count() <= 5);
+        if !plan(Timestamp(now), &ring.ring, &app.app.config.keys.policy, &Wish::Scheduled).unwrap().is_empty() {
+            let before = ring.signer.kid().to_owned();
+            rotate_due_keys(&app.app).await.unwrap();
+            fetched.insert(now, jwks(&app).await);
+            rotations += u32::from(app.app.ring().unwrap().signer.kid() != before);
+        }
+        // A token every six hours, and around each rotation.
+        let near = fetched.last_key_value().is_some_and(|(at, _)| now - at <= 120_000);
+        if minute % 360 == 0 || near {
+            let answer = app.refresh(&token.refresh).await.ok();
+            if let Some(next) = answer.body["refreshToken"].as_str() {
+                next.clone_into(&mut token.refresh);
+            }
+            issued.push((now, answer.str("accessToken")));
+        }
+        issued.retain(|(at, _)| now - at < 900_000 * 9 / 10);
+        let oldest = now - i64::try_from(stale.as_millis()).unwrap();
+        if !issued.is_empty() && (near || minute % 60 == 0) {
+            // Whatever was the current JWKS at any time since `oldest`.
+            let since = fetched.range(..=oldest).next_back().map_or(i64::MIN, |(at, _)| *at);
+            for jwks in fetched.range(since..).map(|(_, jwks)| jwks) {
+                for (_, token) in &issued {
+                    assert!(verifies(jwks, token, now / 1000), "minute {minute}");
+                    verified += 1;
+                }
+            }
+        }
+    }
+    println!("{rotations} rotations, {verified} verifications against JWKS up to 7 days less one hour old, 0 failures");
+    assert_eq!(rotations, 52);
+    assert!(verified > 500);
+}
+
+#[tokio::test]
+async fn k2_of_ten_who_rotate_at_once_one_does() {
+    let app = TestApp::start().await;
+    app.after(minutes(70));
+    let active = app.app.ring().unwrap().signer.kid().to_owned();
+    let tries = (0..10).map(|_| change(&app.app, order(Wish::Rotate { force: false }).if_active(Some(active.clone()))));
+    let outcomes = futures_util::future::join_all(tries).await;
+    assert_eq!(outcomes.iter().filter(|o| o.is_ok()).count(), 1);
+    assert_eq!(outcomes.iter().filter(|o| matches!(o, Err(Error::AlreadyRotated | Error::KeyRefused(_)))).count(), 9);
+    assert_eq!(app.db_number("SELECT COUNT(*) FROM signing_keys").await, 3);
+}
+
+#[tokio::test]
+async fn k3_revoking_the_active_key_goes_on_with_the_standby_that_everybody_has() {
+    let app = TestApp::start().await;
+    let ana = app.user("ana").await;
+    let tokens = ana.sign_in().await;
+    app.after(minutes(70));
+    let old_jwks = jwks(&app).await;
+    let kid = decode_header(&tokens.access).unwrap().kid.unwrap();
+    change(&app.app, order(Wish::Revoke(kid.clone())).because("leaked")).await.unwrap();
+    let fresh = app.refresh(&tokens.refresh).await.ok().str("accessToken");
+    assert!(verifies(&old_jwks, &fresh, app.clock.now_ms() / 1000), "without a fetch");
+    assert!(!jwks(&app).await.contains(&kid));
+    app.get_as("/api/auth/session", &tokens.access).await.refused(401, "UNAUTHORIZED");
+    // Verifiers that fetch only on an unknown kid meet one after Λ.
+    let before = app.app.ring().unwrap().signer.kid().to_owned();
+    app.after(minutes(65));
+    rotate_due_keys(&app.app).await.unwrap();
+    assert_eq!(app.app.ring().unwrap().signer.kid(), before, "not before Λ");
+    app.after(minutes(2));
+    rotate_due_keys(&app.app).await.unwrap();
+    assert_ne!(app.app.ring().unwrap().signer.kid(), before);
+    assert!(matches!(change(&app.app, order(Wish::Revoke(kid))).await, Err(Error::KeyRefused(_))));
+    assert_eq!(app.db_text("SELECT reason FROM signing_keys WHERE state = 'revoked'").await.as_deref(), Some("leaked"));
+    assert_eq!(app.db_text("SELECT private_jwe FROM signing_keys WHERE state = 'revoked'").await, None);
+}
+
+#[tokio::test]
+async fn k3_compromised_replaces_every_key() {
+    let app = TestApp::start().await;
+    let before = jwks(&app).await;
+    change(&app.app, order(Wish::ReplaceAll)).await.unwrap();
+    let after: Value = serde_json::from_str(&jwks(&app).await).unwrap();
+    assert_eq!(after["keys"].as_array().unwrap().len(), 2);
+    assert!(after["keys"].as_array().unwrap().iter().all(|k| !before.contains(k["kid"].as_str().unwrap())));
+}
+
+#[tokio::test]
+async fn k5_a_rotation_that_stops_between_any_two_steps_leaves_nothing_behind() {
+    let app = TestApp::start().await;
+    app.after(minutes(70));
+    let look = async || app.app.db.read(|conn| Box::pin(store::signing_keys::load(conn))).await.unwrap();
+    let before = look().await;
+    let (active, standby) = (before.keys[0].key.clone(), before.keys[1].key.clone());
+    assert_eq!((active.state, standby.state), (State::Active, State::Standby));
+    for stop_after in 0..4 {
+        let (a, s) = (active.kid.clone(), standby.kid.clone());
+        let failed: store::Result<()> = app
+            .app
+            .db
+            .write(move |conn| {
+                Box::pin(async move {
+                    store::signing_keys::advance(conn, 1).await?;
+                    if stop_after > 0 {
+                        store::signing_keys::retire(conn, &a, Timestamp(0)).await?;
+                    }
+                    if stop_after > 1 {
+                        store::signing_keys::activate(conn, &s, seconds(900), Timestamp(0)).await?;
+                    }
+                    if stop_after > 2 {
+                        store::signing_keys::set_rotate_after(conn, Some(Timestamp(0))).await?;
+                    }
+                    Err(store::Error::Conflict)
+                })
+            })
+            .await;
+        assert!(failed.is_err());
+        let after = look().await;
+        assert_eq!((after.version, &after.keys[0].key, &after.keys[1].key, after.rotate_after), (before.version, &active, &standby, None));
+    }
+    change(&app.app, order(Wish::Rotate { force: false })).await.unwrap();
+}
+
+#[tokio::test]
+async fn k6_a_bad_master_key_is_a_clear_error_and_nothing_is_overwritten() {
+    let app = TestApp::start().await;
+    let path = app.path("keys/master.key");
+    let good = std::fs::read_to_string(&path).unwrap();
+    let start = async || app.replica(&[]).await.err().map(|e| e.to_string()).unwrap_or_default();
+    let mode = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+
+    std::fs::write(&path, "MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3BxcnN0dXY\n").unwrap();
+    assert!(start().await.contains("which is not loaded"), "wrong: {}", start().await);
+    std::fs::write(&path, &good[..20]).unwrap();
+    assert!(start().await.contains("43 characters"), "truncated: {}", start().await);
+    std::fs::write(&path, &good).unwrap();
+    mode(0o644);
+    assert!(start().await.contains("chmod 600"), "readable by others: {}", start().await);
+    mode(0o600);
+    std::fs::remove_file(&path).unwrap();
+    assert!(start().await.contains("is missing, but the database holds keys"), "missing: {}", start().await);
+    assert!(!path.exists(), "no new key was made");
+    std::fs::create_dir(&path).unwrap();
+    assert!(!start().await.is_empty(), "a folder");
+    std::fs::remove_dir(&path).unwrap();
+    std::fs::write(&path, &good).unwrap();
+    mode(0o600);
+    assert_eq!(start().await, "");
+}
+
+#[tokio::test]
+async fn k6_a_damaged_or_pasted_private_key_is_a_clear_error() {
+    let app = TestApp::start().await;
+    let flip = "UPDATE signing_keys SET private_jwe = substr(private_jwe, 1, 120) || CASE substr(private_jwe, 121, 1) WHEN 'A' THEN 'B' ELSE 'A' END || substr(private_jwe, 122)";
+    let paste = "UPDATE signing_keys SET private_jwe = (SELECT private_jwe FROM signing_keys ORDER BY kid LIMIT 1)";
+    let public = "UPDATE signing_keys SET public_jwk = (SELECT public_jwk FROM signing_keys ORDER BY kid LIMIT 1)";
+    app.db_execute("CREATE TABLE backup AS SELECT * FROM signing_keys").await.unwrap();
+    for damage in [flip, paste, public] {
+        app.db_execute(damage).await.unwrap();
+        let error = app.replica(&[]).await.err().unwrap().to_string();
+        assert!(error.contains("damaged or changed"), "{error}");
+        let restore = "UPDATE signing_keys SET private_jwe = (SELECT b.private_jwe FROM backup b WHERE b.kid = signing_keys.kid), public_jwk = (SELECT b.public_jwk FROM backup b WHERE b.kid = signing_keys.kid)";
+        app.db_execute(restore).await.unwrap();
+    }
+    assert!(app.replica(&[]).await.is_ok());
+    assert_eq!(app.db_number("SELECT COUNT(*) FROM signing_keys").await, 2, "no new key was made over the old ones");
+}
+
+#[tokio::test]
+async fn k7_a_dry_run_and_a_failed_rewrap_change_nothing() {
+    let app = TestApp::start().await;
+    let file = app.path("new.key");
+    std::fs::write(&file, "MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3BxcnN0dXY").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let sealed = async || app.db_text("SELECT group_concat(private_jwe) FROM signing_keys").await;
+    let before = sealed().await;
+    let dry = rewrap(&app.app, &file, Options { compromised: false, dry_run: true }, &Default::default()).await.unwrap();
+    assert_eq!((dry.keys, dry.version), (2, 2));
+    assert_eq!(sealed().await, before);
+    rewrap(&app.app, &file, Options { compromised: false, dry_run: false }, &Default::default()).await.unwrap();
+    assert_ne!(sealed().await, before);
+    let again = rewrap(&app.app, &file, Options { compromised: false, dry_run: false }, &Default::default()).await;
+    assert!(again.is_err(), "the running process has only the old key");
+    assert!(app.replica(&[]).await.is_err(), "the old key opens nothing any more");
+    let with_new = app.replica(&[("COUNTERSIGN_MASTER_KEY_FILE", file.display().to_string())]).await.unwrap();
+    with_new.user("ana").await.sign_in().await;
+    assert!(with_new.path("keys/master.key").exists(), "rewrap never writes the key file");
+}
+
+#[tokio::test]
+async fn a_replica_with_the_old_master_key_cannot_seal() {
+    let app = TestApp::start().await;
+    let stale = app.replica(&[]).await.unwrap();
+    let file = app.path("new.key");
+    std::fs::write(&file, "MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3BxcnN0dXY").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    rewrap(&app.app, &file, Options { compromised: false, dry_run: false }, &Default::default()).await.unwrap();
+    assert!(change(&stale.app, order(Wish::Rotate { force: true })).await.is_err());
+    assert_eq!(stale.db_number("SELECT COUNT(*) FROM signing_keys").await, 2);
+}
+
+#[tokio::test]
+async fn a_replica_that_is_behind_reloads_before_it_signs() {
+    let app = TestApp::start().await;
+    let other = app.replica(&[]).await.unwrap();
+    let tokens = app.user("ana").await.sign_in().await;
+    change(&app.app, order(Wish::Rotate { force: true })).await.unwrap();
+    let signed_by = decode_header(other.refresh(&tokens.refresh).await.ok().str("accessToken")).unwrap().kid;
+    assert_eq!(signed_by.as_deref(), Some(app.app.ring().unwrap().signer.kid()));
+}
+
+#[tokio::test]
+async fn lowering_the_ttl_does_not_remove_a_key_early() {
+    let app = TestApp::with(&[("tokens.access_ttl", "60m")]).await;
+    let short = app.replica_with(&[("tokens.access_ttl", "5m")]).await;
+    app.after(minutes(70));
+    let active = app.app.ring().unwrap().signer.kid().to_owned();
+    change(&short.app, order(Wish::Rotate { force: false })).await.unwrap();
+    app.after(minutes(60));
+    rotate_due_keys(&short.app).await.unwrap();
+    assert!(jwks(&short).await.contains(&active));
+    app.after(minutes(2));
+    rotate_due_keys(&short.app).await.unwrap();
+    assert!(!jwks(&short).await.contains(&active));
+}
+
+#[tokio::test]
+async fn a_longer_verifier_cache_once_seen_is_remembered() {
+    let app = TestApp::with(&[("keys.verifier_cache", "3h")]).await;
+    let forgetful = app.replica_with(&[("keys.verifier_cache", "0s")]).await;
+    app.after(minutes(70));
+    assert!(matches!(change(&forgetful.app, order(Wish::Rotate { force: false })).await, Err(Error::KeyRefused(_))));
+}
+
+#[tokio::test]
+async fn an_imported_key_signs_next_and_its_kid_never_returns() {
+    let app = TestApp::start().await;
+    let jwk = r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    let import = || Order::import(jwk, false, Default::default()).unwrap();
+    change(&app.app, import()).await.unwrap();
+    let kid = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
+    assert!(jwks(&app).await.contains(kid));
+    assert!(matches!(change(&app.app, import()).await, Err(Error::KeyUnusable(_))));
+    app.after(Duration::from_secs(4_000));
+    change(&app.app, order(Wish::Rotate { force: false })).await.unwrap();
+    let tokens = app.user("ana").await.sign_in().await;
+    assert_eq!(decode_header(&tokens.access).unwrap().kid.as_deref(), Some(kid));
+    change(&app.app, order(Wish::Revoke(kid.into())).because("test")).await.unwrap();
+    assert!(matches!(change(&app.app, import()).await, Err(Error::KeyUnusable(_))));
+    load_keys::confirm(&app.app).await.unwrap();
+}

@@ -1,0 +1,108 @@
+//! What the database layer promises by itself: atomic pieces, group commit, the audit chain, nothing secret at rest.
+
+use countersign::model::audit::{Event, Kind, Peer};
+use countersign::model::id::EventId;
+use countersign::model::time::Timestamp;
+use countersign::store::{self, Conn, Error};
+use serde_json::Map;
+
+use crate::support::{TestApp, minutes};
+
+fn bump(conn: &mut Conn, fail: bool) -> store::Work<'_, i64> {
+    Box::pin(async move {
+        let version = store::signing_keys::version(conn).await?;
+        store::signing_keys::advance(conn, version).await?;
+        if fail { Err(Error::Conflict) } else { Ok(version) }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn pieces_of_one_batch_stand_or_fall_alone() {
+    let app = TestApp::start().await;
+    let before = app.app.ring().unwrap().version;
+    let pieces = (0..200).map(|n| app.app.db.write(move |conn| bump(conn, n % 2 == 0)));
+    let outcomes = futures_util::future::join_all(pieces).await;
+    assert_eq!(outcomes.iter().filter(|o| o.is_ok()).count(), 100);
+    assert_eq!(app.db_number("SELECT version FROM key_ring").await, before + 100);
+}
+
+#[tokio::test]
+async fn a_panic_in_a_piece_is_that_piece_s_error() {
+    let app = TestApp::start().await;
+    let panics = app.app.db.write(|_: &mut Conn| -> store::Work<'_, ()> { Box::pin(async { panic!("in a piece") }) });
+    let (panicked, good) = tokio::join!(panics, app.app.db.write(|conn| bump(conn, false)));
+    assert!(matches!(panicked, Err(Error::Unavailable(_))));
+    assert!(good.is_ok());
+    app.app.db.write(|conn| bump(conn, false)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_write_whose_caller_hung_up_is_whole_or_not_there() {
+    let app = TestApp::start().await;
+    let ana = app.user("ana").await;
+    for n in 0..50 {
+        let sign_in = ana.try_sign_in(&ana.password);
+        drop(tokio::time::timeout(std::time::Duration::from_micros(n * 100), sign_in).await);
+    }
+    ana.sign_in().await;
+    let orphans = "SELECT COUNT(*) FROM sessions s WHERE NOT EXISTS (SELECT 1 FROM audit_events e WHERE e.session_id = s.id AND e.kind = 'session.created')";
+    assert_eq!(app.db_number(orphans).await, 0);
+}
+
+#[tokio::test]
+async fn the_readers_cannot_write() {
+    let app = TestApp::start().await;
+    assert!(app.app.db.read(|conn| bump(conn, false)).await.is_err());
+}
+
+#[tokio::test]
+async fn the_audit_chain_links_every_event_of_a_writer() {
+    let app = TestApp::start().await;
+    let tokens = app.user("ana").await.sign_in().await;
+    app.post_as("/api/auth/sign-out", &tokens.session, &serde_json::json!({})).await.ok();
+    let kinds = app.db_text("SELECT group_concat(kind) FROM (SELECT kind FROM audit_events ORDER BY sequence)").await.unwrap();
+    assert_eq!(kinds, "keys.rotated,user.created,session.created,session.created,session.signed_out");
+    assert_eq!(app.db_number("SELECT MAX(sequence) - COUNT(*) FROM audit_events").await, 0);
+    assert_eq!(app.db_number("SELECT COUNT(DISTINCT link) - COUNT(*) FROM audit_events").await, 0);
+    let event = Event { id: EventId::at(Timestamp(0), [0; 10]), at: Timestamp(0), kind: Kind::SignedIn, peer: Peer::default(), subject: None, session: None, detail: Map::new() };
+    let link = event.link("w", 1, &[0; 32]);
+    let edits = [Event { at: Timestamp(1), ..event.clone() }, Event { kind: Kind::SignedOut, ..event.clone() }, Event { peer: Peer { actor: "x".into(), ..Peer::default() }, ..event.clone() }];
+    assert!(edits.iter().all(|e| e.link("w", 1, &[0; 32]) != link) && event.link("w", 2, &[0; 32]) != link && event.link("w", 1, &[1; 32]) != link);
+}
+
+#[tokio::test]
+async fn no_event_means_no_action() {
+    let app = TestApp::start().await;
+    let tokens = app.user("ana").await.sign_in().await;
+    app.db_execute("ALTER TABLE audit_events RENAME TO hidden").await.unwrap();
+    app.post_as("/api/auth/sign-out", &tokens.session, &serde_json::json!({})).await.refused(500, "INTERNAL_SERVER_ERROR");
+    app.db_execute("ALTER TABLE hidden RENAME TO audit_events").await.unwrap();
+    app.get_as("/api/auth/session", &tokens.session).await.ok();
+}
+
+#[tokio::test]
+async fn a_stolen_database_signs_in_nobody() {
+    let app = TestApp::start().await;
+    let ana = app.user("ana").await;
+    let (tokens, browser) = (ana.sign_in().await, ana.browser().await);
+    app.rotate(&tokens.refresh).await;
+    let dump = app.db_dump().await;
+    let cookies = [browser.cookie("app.session_token").unwrap(), browser.cookie("app.refresh_token").unwrap()];
+    let private = app.app.ring().unwrap().jwks.body.clone();
+    assert!(!private.is_empty());
+    for secret in [&tokens.session, &tokens.refresh, &tokens.access, &cookies[0], &cookies[1], &ana.password] {
+        assert!(!dump.iter().any(|cell| cell.contains(secret.as_str())), "a secret stands in the database");
+    }
+    assert!(!dump.iter().any(|cell| cell.contains("\"d\"")), "a private key stands in the database");
+    // Whatever stands in a text column, tried as every kind of token, opens nothing.
+    app.after(minutes(1));
+    let mut tried = 0;
+    for cell in dump.iter().filter(|c| !c.is_empty() && c.bytes().all(|b| b.is_ascii_graphic() && b != b';' && b != b'"' && b != b',')) {
+        for shape in [cell.clone(), format!("css_{cell}"), format!("csr_{cell}")] {
+            assert_eq!(app.get_as("/api/auth/session", &shape).await.status, 401, "{shape}");
+            assert_eq!(app.refresh(&shape).await.status, 401, "{shape}");
+            tried += 2;
+        }
+    }
+    assert!(tried > 100, "{tried}");
+}

@@ -1,0 +1,164 @@
+//! The program under test. Every answer is held against `openapi.yaml` and searched for secrets of the test on its way.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{Method, Request, header};
+use countersign::app::App;
+use countersign::clock::TestClock;
+use countersign::config::{Config, Sources};
+use countersign::flows::load_keys;
+use countersign::http::router;
+use countersign::random::SeededRandom;
+use serde_json::Value;
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+use super::actors::{Answer, User};
+use super::contract;
+
+/// 2026-11-21T00:00:00Z, a Saturday.
+pub const START: i64 = 1_795_219_200_000;
+
+pub fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+pub fn minutes(n: u64) -> Duration {
+    Duration::from_secs(n * 60)
+}
+
+#[derive(Clone)]
+pub struct TestApp {
+    pub app: Arc<App>,
+    pub clock: Arc<TestClock>,
+    router: Router,
+    dir: Arc<TempDir>,
+    settings: Arc<Vec<(String, String)>>,
+    passwords: Arc<Mutex<Vec<String>>>,
+}
+
+/// Cheap hashing, a file of its own.
+fn settings(dir: &TempDir, extra: &[(&str, &str)]) -> Vec<(String, String)> {
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let mut all = vec![
+        ("database.url".to_owned(), format!("sqlite://{}", path("test.db"))),
+        ("keys.dir".to_owned(), path("keys")),
+        ("passwords.argon2_memory_kib".to_owned(), "64".to_owned()),
+        ("passwords.argon2_iterations".to_owned(), "1".to_owned()),
+        ("passwords.queue".to_owned(), "10000".to_owned()),
+    ];
+    all.extend(extra.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
+    all
+}
+
+impl TestApp {
+    pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    pub async fn with(extra: &[(&str, &str)]) -> Self {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        let settings = Arc::new(settings(&dir, extra));
+        Self::open(dir, settings, &[], Arc::new(TestClock::at(START)), 7, |_| {}).await.unwrap()
+    }
+
+    /// With windows that the settings would refuse.
+    pub async fn with_windows(grace: Duration, cooldown: Duration) -> Self {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        let settings = Arc::new(settings(&dir, &[("rate_limits.enabled", "false")]));
+        let tweak = |config: &mut Config| (config.sessions.refresh.grace, config.sessions.refresh.cooldown) = (grace, cooldown);
+        Self::open(dir, settings, &[], Arc::new(TestClock::at(START)), 7, tweak).await.unwrap()
+    }
+
+    async fn open(
+        dir: Arc<TempDir>,
+        settings: Arc<Vec<(String, String)>>,
+        environment: &[(&str, String)],
+        clock: Arc<TestClock>,
+        seed: u64,
+        tweak: impl FnOnce(&mut Config),
+    ) -> countersign::flows::Result<Self> {
+        let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
+        let sources = Sources { file: None, environment, flags: settings.to_vec() };
+        let mut config = Config::load(&sources).unwrap();
+        tweak(&mut config);
+        let app = Arc::new(load_keys::start(config, clock.clone(), Arc::new(SeededRandom::new(seed))).await?);
+        let router = router(&app);
+        Ok(Self { app, clock, router, dir, settings, passwords: Arc::default() })
+    }
+
+    /// Another process on the same database and clock, with its own environment.
+    pub async fn replica(&self, environment: &[(&str, String)]) -> countersign::flows::Result<Self> {
+        Self::open(self.dir.clone(), self.settings.clone(), environment, self.clock.clone(), 8, |_| {}).await
+    }
+
+    /// Another process on the same database and clock, with some settings of its own.
+    pub async fn replica_with(&self, extra: &[(&str, &str)]) -> Self {
+        let mut settings = self.settings.to_vec();
+        settings.extend(extra.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
+        Self::open(self.dir.clone(), Arc::new(settings), &[], self.clock.clone(), 10, |_| {}).await.unwrap()
+    }
+
+    /// Another process on the same database whose clock is its own.
+    pub async fn replica_with_clock(&self, skew_ms: i64) -> Self {
+        use countersign::clock::Clock;
+        let clock = Arc::new(TestClock::at(self.clock.now_ms() + skew_ms));
+        Self::open(self.dir.clone(), self.settings.clone(), &[], clock, 9, |_| {}).await.unwrap()
+    }
+
+    pub fn path(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The only way time passes.
+    pub fn after(&self, time: Duration) {
+        self.clock.advance_ms(i64::try_from(time.as_millis()).unwrap());
+    }
+
+    /// A signed-up user.
+    pub async fn user(&self, name: &str) -> User {
+        let user = User { app: self.clone(), name: name.to_owned(), email: format!("{name}@example.com"), password: format!("{name}'s good password") };
+        self.passwords.lock().unwrap().push(user.password.clone());
+        let body = serde_json::json!({ "name": user.name, "email": user.email, "password": user.password, "tokenDelivery": "body" });
+        self.post("/api/auth/sign-up/email", &body).await.ok();
+        user
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        let request = Request::post(path).header(header::CONTENT_TYPE, "application/json").body(Body::from(body.to_string()));
+        self.send(request.unwrap()).await
+    }
+
+    pub async fn form(&self, path: &str, body: &str) -> Answer {
+        let request = Request::post(path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(Body::from(body.to_owned()));
+        self.send(request.unwrap()).await
+    }
+
+    pub async fn send(&self, mut request: Request<Body>) -> Answer {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        request.extensions_mut().insert(ConnectInfo(std::net::SocketAddr::from(([192, 0, 2, 1], 4321))));
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let answer = Answer::read(response).await;
+        self.inspect(&method, &path, &answer);
+        answer
+    }
+
+    fn inspect(&self, method: &Method, path: &str, answer: &Answer) {
+        contract::check(method, path, answer);
+        for password in self.passwords.lock().unwrap().iter() {
+            assert!(!answer.text.contains(password.as_str()), "{method} {path} echoes a password");
+        }
+        assert!(!answer.text.contains("$argon2"), "{method} {path} shows a hash");
+        let in_cookie = answer.cookies().iter().any(|c| c.contains("csr_"));
+        assert!(!(in_cookie && answer.text.contains("csr_")), "{method} {path} carries the refresh token both ways");
+        assert!(answer.headers.contains_key("x-request-id"), "{method} {path} has no request id");
+    }
+}

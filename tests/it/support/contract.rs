@@ -1,0 +1,64 @@
+//! Holds answers against `openapi.yaml`: the path and status must be there, the body must have the shape.
+
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex};
+
+use axum::http::{Method, header};
+use jsonschema::Validator;
+use serde_json::{Value, json};
+
+use super::Answer;
+
+pub static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
+    let mut yaml: serde_norway::Value = serde_norway::from_str(include_str!("../../../openapi.yaml")).unwrap();
+    yaml.apply_merge().unwrap();
+    serde_json::to_value(yaml).unwrap()
+});
+
+type Key = (String, String, u16);
+
+static VALIDATORS: LazyLock<Mutex<HashMap<Key, Option<std::sync::Arc<Validator>>>>> = LazyLock::new(Mutex::default);
+
+/// The operation, if the document knows path and method.
+pub fn operation(method: &Method, path: &str) -> Option<&'static Value> {
+    let method = if method == Method::HEAD { "get".to_owned() } else { method.as_str().to_lowercase() };
+    DOCUMENT["paths"].get(path)?.get(method)
+}
+
+pub fn check(method: &Method, path: &str, answer: &Answer) {
+    let status = answer.status.as_u16();
+    if matches!(status, 404 | 405) {
+        return check_against(&json!({ "$ref": "#/components/schemas/Error" }), method, path, answer);
+    }
+    if method == Method::OPTIONS {
+        return;
+    }
+    let operation = operation(method, path).unwrap_or_else(|| panic!("{method} {path} is not in openapi.yaml"));
+    let response = &operation["responses"][status.to_string()];
+    assert!(response.is_object(), "{method} {path} answered {status}, which openapi.yaml does not know: {}", answer.text);
+    let response = response["$ref"].as_str().map_or(response, |r| DOCUMENT.pointer(r.trim_start_matches('#')).unwrap());
+    match &response["content"]["application/json"]["schema"] {
+        Value::Null => assert!(answer.text.is_empty(), "{method} {path} has a body that openapi.yaml does not know: {}", answer.text),
+        _ if method == Method::HEAD => {}
+        schema => {
+            assert_eq!(answer.header(header::CONTENT_TYPE.as_str()), "application/json", "{method} {path}");
+            check_against(schema, method, path, answer);
+        }
+    }
+}
+
+fn check_against(schema: &Value, method: &Method, path: &str, answer: &Answer) {
+    if method == Method::HEAD {
+        return;
+    }
+    let key = (method.to_string(), if answer.status.as_u16() == 404 { "-".into() } else { path.to_owned() }, answer.status.as_u16());
+    let validator = VALIDATORS.lock().unwrap().entry(key).or_insert_with(|| Some(compile(schema))).clone().unwrap();
+    let errors: Vec<String> = validator.iter_errors(&answer.body).map(|e| format!("{} at {}", e, e.instance_path())).collect();
+    assert!(errors.is_empty(), "{method} {path} answered {} against openapi.yaml:\n{}\n{}", answer.status, errors.join("\n"), answer.text);
+}
+
+fn compile(schema: &Value) -> std::sync::Arc<Validator> {
+    let mut whole = json!({ "$schema": "https://json-schema.org/draft/2020-12/schema", "components": DOCUMENT["components"] });
+    whole.as_object_mut().unwrap().extend(schema.as_object().unwrap().clone());
+    std::sync::Arc::new(jsonschema::validator_for(&whole).unwrap())
+}

@@ -1,0 +1,89 @@
+//! Looking at and changing the database behind the program's back; such helpers are called `db_…`.
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Row, SqliteConnection};
+
+use super::TestApp;
+
+/// A session's row but for its ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRow {
+    pub generation: i64,
+    pub refresh_hash: String,
+    pub rotated_at: i64,
+    pub idle_expires_at: i64,
+    pub revoked_reason: Option<String>,
+}
+
+impl TestApp {
+    pub async fn db(&self) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(self.path("test.db")).busy_timeout(std::time::Duration::from_secs(5));
+        options.connect().await.unwrap()
+    }
+
+    pub async fn db_session(&self, id: &str) -> SessionRow {
+        let row = sqlx::query("SELECT generation, refresh_hash, rotated_at, idle_expires_at, revoked_reason FROM sessions WHERE id = $1")
+            .bind(id.to_owned())
+            .fetch_one(&mut self.db().await)
+            .await
+            .unwrap();
+        SessionRow {
+            generation: row.get(0),
+            refresh_hash: row.get(1),
+            rotated_at: row.get(2),
+            idle_expires_at: row.get(3),
+            revoked_reason: row.get(4),
+        }
+    }
+
+    /// What a failover or a restored backup does: the row is as it was.
+    pub async fn db_roll_back(&self, id: &str, row: &SessionRow) {
+        sqlx::query("UPDATE sessions SET generation = $1, refresh_hash = $2, rotated_at = $3, idle_expires_at = $4, revoked_at = NULL, revoked_reason = NULL WHERE id = $5")
+            .bind(row.generation)
+            .bind(row.refresh_hash.clone())
+            .bind(row.rotated_at)
+            .bind(row.idle_expires_at)
+            .bind(id.to_owned())
+            .execute(&mut self.db().await)
+            .await
+            .unwrap();
+    }
+
+    pub async fn db_count_events(&self, kind: &str) -> i64 {
+        sqlx::query_scalar("SELECT COUNT(*) FROM audit_events WHERE kind = $1").bind(kind.to_owned()).fetch_one(&mut self.db().await).await.unwrap()
+    }
+
+    pub async fn db_execute(&self, sql: &'static str) -> Result<(), sqlx::Error> {
+        sqlx::query(sql).execute(&mut self.db().await).await.map(|_| ())
+    }
+
+    pub async fn db_text(&self, sql: &'static str) -> Option<String> {
+        sqlx::query_scalar(sql).fetch_optional(&mut self.db().await).await.unwrap().flatten()
+    }
+
+    pub async fn db_number(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(&mut self.db().await).await.unwrap()
+    }
+
+    pub async fn live_sessions(&self) -> i64 {
+        self.db_number("SELECT COUNT(*) FROM sessions WHERE revoked_at IS NULL").await
+    }
+
+    /// Every text that stands anywhere.
+    pub async fn db_dump(&self) -> Vec<String> {
+        let mut db = self.db().await;
+        let columns: Vec<(String, String)> = sqlx::query_as(
+            "SELECT m.name, p.name FROM sqlite_master m, pragma_table_info(m.name) p WHERE m.type = 'table' AND substr(m.name, 1, 1) <> '_' AND p.type = 'TEXT'",
+        )
+        .fetch_all(&mut db)
+        .await
+        .unwrap();
+        let mut cells = Vec::new();
+        for (table, column) in columns {
+            let sql = format!("SELECT COALESCE({column}, '') FROM {table}");
+            let found: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_all(&mut db).await.unwrap();
+            cells.extend(found);
+        }
+        cells
+    }
+}

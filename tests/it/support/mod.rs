@@ -1,0 +1,9 @@
+//! What every test stands on: the program under test, its actors, the contract that every answer is held to.
+
+pub mod actors;
+pub mod app;
+pub mod contract;
+pub mod db;
+
+pub use actors::{Answer, Browser};
+pub use app::{TestApp, minutes, seconds};
