@@ -46,6 +46,7 @@ pub struct App {
     clock: Arc<dyn Clock>,
     ring: ArcSwapOption<KeyRing>,
     ring_confirmed_at: AtomicI64,
+    ring_unusable: AtomicBool,
     draining: AtomicBool,
 }
 
@@ -75,6 +76,7 @@ impl App {
             users: UserCache(moka::sync::Cache::new(100_000)),
             ring: ArcSwapOption::empty(),
             ring_confirmed_at: AtomicI64::new(now.0),
+            ring_unusable: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             config,
             random,
@@ -114,6 +116,17 @@ impl App {
     /// The database has just said which version of the ring is current, and ours is.
     pub fn confirm_ring(&self) {
         self.ring_confirmed_at.store(self.now().0, Ordering::Relaxed);
+        self.ring_unusable.store(false, Ordering::Relaxed);
+    }
+
+    /// The database has a newer ring that this process cannot open.
+    pub fn condemn_ring(&self) {
+        self.ring_unusable.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the database has a newer ring that this process cannot open.
+    pub fn is_ring_unusable(&self) -> bool {
+        self.ring_unusable.load(Ordering::Relaxed)
     }
 
     /// How long nobody could say whether the ring is current.

@@ -37,6 +37,6 @@ pub async fn readiness(app: &App) -> Readiness {
         accepting: !app.is_draining(),
         database: schema.is_ok(),
         schema: schema.unwrap_or(false),
-        keys: has(State::Active) && has(State::Standby) && app.ring_age() < STALE,
+        keys: has(State::Active) && has(State::Standby) && app.ring_age() < STALE && !app.is_ring_unusable(),
     }
 }

@@ -62,8 +62,16 @@ pub async fn confirm(app: &App) -> Result<()> {
     reload(app).await
 }
 
-/// Reads and opens the ring and puts it in place.
+/// Reads and opens the ring and puts it in place; if that fails for good, the process is not ready until it succeeds.
 pub async fn reload(app: &App) -> Result<()> {
+    let loaded = load(app).await;
+    if let Err(Error::MasterKeyNotLoaded { .. } | Error::KeyUnusable(_)) = &loaded {
+        app.condemn_ring();
+    }
+    loaded
+}
+
+async fn load(app: &App) -> Result<()> {
     let (ttl, cache) = (app.config.tokens.access_ttl, app.config.keys.policy.verifier_cache);
     let mut stored = app.db.read(|conn| Box::pin(store::signing_keys::load(conn))).await?;
     // Before the first signature with a longer TTL the row must know of it, or the key would leave the JWKS too soon.

@@ -58,12 +58,10 @@ pub async fn open(app: &App, text: &str) -> Result<(RefreshToken, Arc<KeyRing>)>
     match RefreshToken::open(text, &ring.masters) {
         Ok(token) => Ok((token, ring)),
         Err(NotOurs::Invalid) => Err(Error::RefreshTokenInvalid),
-        // The master key may have been changed a second ago. Garbage must not make us ask for each one.
+        // The master key may have been changed a second ago: one short query tells, as it does for any Bearer token.
         Err(NotOurs::NewerKey(version)) if version != ring.master_version.saturating_add(1) => Err(Error::RefreshTokenInvalid),
         Err(NotOurs::NewerKey(_)) => {
-            if app.ring_age() >= std::time::Duration::from_secs(1) {
-                load_keys::confirm(app).await?;
-            }
+            load_keys::confirm(app).await?;
             let ring = app.ring().ok_or_else(|| Error::Unavailable("the keys are not loaded".into()))?;
             RefreshToken::open(text, &ring.masters).map(|token| (token, ring)).map_err(|_| Error::RefreshTokenInvalid)
         }

@@ -92,6 +92,7 @@ impl IntoResponse for Error {
         };
         let cause = match &self {
             Self::Flow(flows::Error::Unavailable(cause) | flows::Error::Internal(cause)) | Self::Internal(cause) => Some(cause.clone()),
+            Self::Flow(flow) if flow_status(flow).is_server_error() => Some(flow.to_string()),
             _ => None,
         };
         let (code, message) = self.code_and_message();
@@ -116,7 +117,7 @@ impl Error {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Flow(flows::Error::TooManyRequests(wait)) => Some(*wait),
-            Self::Flow(flows::Error::Unavailable(_)) => Some(RETRY),
+            Self::Flow(flow) if flow_status(flow) == StatusCode::SERVICE_UNAVAILABLE => Some(RETRY),
             _ => None,
         }
     }
@@ -139,7 +140,7 @@ impl Error {
 
     fn code_and_message(&self) -> (&'static str, String) {
         match self {
-            Self::Flow(flow) => (flow_code(flow), flow.to_string()),
+            Self::Flow(flow) => (flow_code(flow), flow_message(flow)),
             Self::BadRequest(message) => ("BAD_REQUEST", message.clone()),
             Self::Validation(errors) => {
                 let lines: Vec<String> = errors.iter().flat_map(|(field, all)| all.iter().map(move |m| format!("[body.{field}] {m}"))).collect();
@@ -177,9 +178,9 @@ fn flow_status(error: &flows::Error) -> StatusCode {
         E::UserExists => StatusCode::UNPROCESSABLE_ENTITY,
         E::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
         E::UserNotFound | E::SessionNotFound => StatusCode::NOT_FOUND,
-        E::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-        E::AlreadyRotated | E::KeyRefused(_) => StatusCode::CONFLICT,
-        E::KeyUnusable(_) | E::MasterKey(_) | E::MasterKeyNotLoaded { .. } | E::MasterKeyMissing { .. } | E::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        // A replica without the current master key serves nobody, and calls nobody a thief.
+        E::Unavailable(_) | E::KeyUnusable(_) | E::MasterKey(_) | E::MasterKeyNotLoaded { .. } | E::MasterKeyMissing { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        E::AlreadyRotated | E::KeyRefused(_) | E::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
@@ -205,14 +206,17 @@ fn flow_code(error: &flows::Error) -> &'static str {
         E::TooManyRequests(_) => "TOO_MANY_REQUESTS",
         E::UserNotFound => "USER_NOT_FOUND",
         E::SessionNotFound => "SESSION_NOT_FOUND",
-        E::Unavailable(_) => "SERVICE_UNAVAILABLE",
-        E::AlreadyRotated
-        | E::KeyRefused(_)
-        | E::KeyUnusable(_)
-        | E::MasterKey(_)
-        | E::MasterKeyNotLoaded { .. }
-        | E::MasterKeyMissing { .. }
-        | E::Internal(_) => "INTERNAL_SERVER_ERROR",
+        E::Unavailable(_) | E::KeyUnusable(_) | E::MasterKey(_) | E::MasterKeyNotLoaded { .. } | E::MasterKeyMissing { .. } => "SERVICE_UNAVAILABLE",
+        E::AlreadyRotated | E::KeyRefused(_) | E::Internal(_) => "INTERNAL_SERVER_ERROR",
+    }
+}
+
+/// What is wrong inside is for the log, not for the client.
+fn flow_message(error: &flows::Error) -> String {
+    match flow_status(error) {
+        StatusCode::SERVICE_UNAVAILABLE => flows::Error::Unavailable(String::new()).to_string(),
+        StatusCode::INTERNAL_SERVER_ERROR => flows::Error::Internal(String::new()).to_string(),
+        _ => error.to_string(),
     }
 }
 

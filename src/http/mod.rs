@@ -57,8 +57,10 @@ pub fn router(app: &Arc<App>) -> Router {
         .route(&at("/jwks"), get(well_known::jwks))
         .route("/.well-known/jwks.json", get(well_known::jwks))
         .route("/health", get(health::health))
-        .route("/health/ready", get(health::ready))
+        .route("/health/ready", get(health::ready));
+    let open = well_known::paths(&app.config.tokens.issuer)
+        .iter()
+        .fold(open, |router, path| router.route(path, get(well_known::discovery)))
         .method_not_allowed_fallback(error::method_not_allowed_plain);
-    let open = well_known::paths(&app.config.tokens.issuer).iter().fold(open, |router, path| router.route(path, get(well_known::discovery)));
     open.merge(api).with_state(Arc::clone(app))
 }

@@ -39,6 +39,7 @@ fn the_table_of_settings_is_complete_and_has_the_right_defaults() {
         row.captures_iter(include_str!("../../docs/settings.md")).map(|c| (c.get(1).unwrap().as_str(), c.get(2).unwrap().as_str())).collect();
     let effective = Config::load(&Sources::default()).unwrap().effective;
     // How many threads there are depends on the machine.
-    let known: std::collections::BTreeMap<&str, &str> = effective.iter().map(|e| (e.key.as_str(), if e.key == "passwords.threads" { "cores" } else { e.value.as_str() })).collect();
+    let known: std::collections::BTreeMap<&str, &str> =
+        effective.iter().map(|e| (e.key.as_str(), if e.key == "passwords.threads" { "cores" } else { e.value.as_str() })).collect();
     assert_eq!(known, listed);
 }

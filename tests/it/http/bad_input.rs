@@ -35,7 +35,10 @@ async fn no_body_however_bad_makes_a_500() {
         ("number", b"1e999".to_vec()),
         ("null", b"null".to_vec()),
         ("string", b"\"x\"".to_vec()),
-        ("wrong types", br#"{"email":[],"password":{},"name":1,"token":5,"refreshToken":true,"rememberMe":"no","currentPassword":1,"newPassword":null}"#.to_vec()),
+        (
+            "wrong types",
+            br#"{"email":[],"password":{},"name":1,"token":5,"refreshToken":true,"rememberMe":"no","currentPassword":1,"newPassword":null}"#.to_vec(),
+        ),
         ("huge number", br#"{"email":1e400,"password":9999999999999999999999}"#.to_vec()),
         ("duplicate member", br#"{"email":"a@example.com","email":"b@example.com","password":"x"}"#.to_vec()),
         ("deep", "[".repeat(30_000).into_bytes()),
@@ -86,7 +89,9 @@ async fn a_wrong_method_is_405_with_allow_and_an_unknown_path_404() {
             assert!(allow.split(',').any(|a| a.trim() == known.as_str()), "{method} {path}: Allow: {allow}");
         }
     }
-    for path in ["/", "/api", "/api/auth", "/api/auth/", "/api/auth/nope", "/api/auth//ok", "/api/auth/ok/", "/API/AUTH/OK", "/api/auth/%6fk/x", "/.env", "/metrics"] {
+    for path in
+        ["/", "/api", "/api/auth", "/api/auth/", "/api/auth/nope", "/api/auth//ok", "/api/auth/ok/", "/API/AUTH/OK", "/api/auth/%6fk/x", "/.env", "/metrics"]
+    {
         send(&app, &Method::GET, path, None, vec![]).await.refused(404, "NOT_FOUND");
         send(&app, &Method::POST, path, None, vec![]).await.refused(404, "NOT_FOUND");
     }

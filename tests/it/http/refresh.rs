@@ -193,7 +193,14 @@ async fn s08_a_flipped_bit_anywhere_is_refused_and_the_session_untouched() {
         flipped[at] ^= 1 << (at % 8);
         app.refresh(&format!("csr_{}", b64.encode(&flipped))).await.refused(401, "REFRESH_TOKEN_INVALID");
     }
-    let shapes = [first.refresh.to_uppercase(), format!("{} ", first.refresh), format!("{}A", first.refresh), first.refresh[..138].into(), first.session.clone(), first.access.clone()];
+    let shapes = [
+        first.refresh.to_uppercase(),
+        format!("{} ", first.refresh),
+        format!("{}A", first.refresh),
+        first.refresh[..138].into(),
+        first.session.clone(),
+        first.access.clone(),
+    ];
     for shape in shapes {
         app.refresh(&shape).await.refused(401, "REFRESH_TOKEN_INVALID");
     }
@@ -371,6 +378,8 @@ async fn s15_a_new_master_key_inside_a_grace_repeats_and_old_tokens_rotate_onto_
     let behind = app.app.clone();
     assert!(countersign::flows::load_keys::confirm(&behind).await.is_err());
     app.refresh(&third).await.refused(503, "SERVICE_UNAVAILABLE");
+    assert_eq!(app.get("/health/ready").await.body["checks"]["keys"], json!(false));
+    app.get("/api/auth/jwks").await.ok();
     replica.rotate_after(minutes(10), &third).await;
 }
 

@@ -88,7 +88,8 @@ async fn sessions_end_by_handle_or_by_raw_token_and_only_one_s_own() {
     let app = TestApp::start().await;
     let (ana, bob) = (app.user("ana").await, app.user("bob").await);
     let (here, by_handle, by_token, bobs) = (ana.sign_in().await, ana.sign_in().await, ana.sign_in().await, bob.sign_in().await);
-    for name in [&by_handle.session_id, &by_token.session, &bobs.session_id, &bobs.session, &"00000000-0000-7000-8000-000000000000".to_owned(), &"x".to_owned()] {
+    for name in [&by_handle.session_id, &by_token.session, &bobs.session_id, &bobs.session, &"00000000-0000-7000-8000-000000000000".to_owned(), &"x".to_owned()]
+    {
         app.post_as("/api/auth/revoke-session", &here.session, &json!({ "token": name })).await.ok();
     }
     for ended in [&by_handle, &by_token] {
@@ -152,7 +153,9 @@ async fn a_user_agent_is_bounded_and_plain() {
     let app = TestApp::start().await;
     let ana = app.user("ana").await;
     let body = json!({ "email": ana.email, "password": ana.password, "tokenDelivery": "body" }).to_string();
-    let request = axum::http::Request::post("/api/auth/sign-in/email").header("content-type", "application/json").header("user-agent", format!("<script>\t{}", "x".repeat(5_000)));
+    let request = axum::http::Request::post("/api/auth/sign-in/email")
+        .header("content-type", "application/json")
+        .header("user-agent", format!("<script>\t{}", "x".repeat(5_000)));
     let answer = app.send(request.body(axum::body::Body::from(body)).unwrap()).await.ok();
     let seen = app.get_as("/api/auth/session", &answer.str("token")).await.ok().body["session"]["userAgent"].clone();
     assert_eq!(seen, Value::from(format!("<script>{}", "x".repeat(248))));

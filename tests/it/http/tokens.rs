@@ -19,12 +19,7 @@ fn with_header(token: &str, header: &Value) -> String {
 
 #[tokio::test]
 async fn the_token_says_what_the_design_says() {
-    let app = TestApp::with(&[
-        ("tokens.audience", "api-one,api-two"),
-        ("roles.user", "notes:read,notes:write"),
-        ("tokens.claims.picture", "user.image"),
-    ])
-    .await;
+    let app = TestApp::with(&[("tokens.audience", "api-one,api-two"), ("roles.user", "notes:read,notes:write"), ("tokens.claims.picture", "user.image")]).await;
     let body = json!({ "name": "Ana", "email": "ana@example.com", "password": "correct horse", "image": "https://x.test/a.png", "tokenDelivery": "body" });
     let answer = app.post("/api/auth/sign-up/email", &body).await.ok();
     let token = answer.str("accessToken");
@@ -90,12 +85,21 @@ async fn a_header_that_is_not_ours_is_refused() {
     let tokens = app.user("ana").await.sign_in().await;
     let good = header(&tokens.access);
     let kid = good["kid"].clone();
-    let mut forged: Vec<Value> = ["none", "NoNe", "HS256", "Ed25519", "RS256", "ES256", ""].iter().map(|alg| json!({ "alg": alg, "typ": "at+jwt", "kid": kid })).collect();
+    let mut forged: Vec<Value> =
+        ["none", "NoNe", "HS256", "Ed25519", "RS256", "ES256", ""].iter().map(|alg| json!({ "alg": alg, "typ": "at+jwt", "kid": kid })).collect();
     forged.push(json!({ "typ": "at+jwt", "kid": kid }));
     for typ in [json!("JWT"), json!("refresh+jwt"), Value::Null, json!(5)] {
         forged.push(json!({ "alg": "EdDSA", "typ": typ, "kid": kid }));
     }
-    for (name, value) in [("jku", json!("http://127.0.0.1:1/")), ("jwk", json!({})), ("x5c", json!([])), ("x5u", json!("x")), ("crit", json!(["b64"])), ("b64", json!(false)), ("zip", json!("DEF"))] {
+    for (name, value) in [
+        ("jku", json!("http://127.0.0.1:1/")),
+        ("jwk", json!({})),
+        ("x5c", json!([])),
+        ("x5u", json!("x")),
+        ("crit", json!(["b64"])),
+        ("b64", json!(false)),
+        ("zip", json!("DEF")),
+    ] {
         let mut header = good.clone();
         header[name] = value;
         forged.push(header);
@@ -160,7 +164,9 @@ async fn authorization_is_read_exactly() {
     };
     let access = &tokens.access;
     assert_eq!(with(&[format!("bearer {access}")]).await, 200);
-    for odd in [format!("Bearer\t{access}"), format!("Bearer  {access}"), format!("Basic {access}"), format!("Bearer {access} x"), "Bearer".into(), "Bearer ".into()] {
+    for odd in
+        [format!("Bearer\t{access}"), format!("Bearer  {access}"), format!("Basic {access}"), format!("Bearer {access} x"), "Bearer".into(), "Bearer ".into()]
+    {
         assert_eq!(with(std::slice::from_ref(&odd)).await, 401, "{odd}");
     }
     assert_eq!(with(&[format!("Bearer {access}"), format!("Bearer {access}")]).await, 401, "two headers");

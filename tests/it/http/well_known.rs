@@ -18,7 +18,8 @@ async fn the_jwks_is_public_cacheable_and_says_nothing_more_than_it_must() {
     assert_eq!(members, ["kty", "crv", "x", "use", "alg", "kid"]);
     assert_eq!(app.get("/.well-known/jwks.json").await.ok().text, jwks.text);
     let etag = jwks.header("etag").to_owned();
-    let conditional = async |tag: &str| app.send(Request::get("/api/auth/jwks").header("if-none-match", tag).body(Body::empty()).unwrap()).await.status.as_u16();
+    let conditional =
+        async |tag: &str| app.send(Request::get("/api/auth/jwks").header("if-none-match", tag).body(Body::empty()).unwrap()).await.status.as_u16();
     assert_eq!((conditional(&etag).await, conditional(&format!("\"x\", W/{etag}")).await, conditional("\"x\"").await), (304, 304, 200));
 }
 
@@ -27,7 +28,13 @@ async fn nothing_of_the_request_goes_into_jwks_or_discovery() {
     let app = TestApp::start().await;
     for path in ["/api/auth/jwks", "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"] {
         let plain = app.get(path).await.ok().text;
-        for (name, value) in [("host", "evil.test"), ("x-forwarded-host", "evil.test"), ("forwarded", "host=evil.test"), ("accept", "text/html"), ("origin", "https://evil.test")] {
+        for (name, value) in [
+            ("host", "evil.test"),
+            ("x-forwarded-host", "evil.test"),
+            ("forwarded", "host=evil.test"),
+            ("accept", "text/html"),
+            ("origin", "https://evil.test"),
+        ] {
             let answer = app.send(Request::get(format!("{path}?x=1")).header(name, value).body(Body::empty()).unwrap()).await.ok();
             assert_eq!(answer.text, plain, "{path} {name}");
         }

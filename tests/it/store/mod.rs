@@ -64,9 +64,21 @@ async fn the_audit_chain_links_every_event_of_a_writer() {
     assert_eq!(kinds, "keys.rotated,user.created,session.created,session.created,session.signed_out");
     assert_eq!(app.db_number("SELECT MAX(sequence) - COUNT(*) FROM audit_events").await, 0);
     assert_eq!(app.db_number("SELECT COUNT(DISTINCT link) - COUNT(*) FROM audit_events").await, 0);
-    let event = Event { id: EventId::at(Timestamp(0), [0; 10]), at: Timestamp(0), kind: Kind::SignedIn, peer: Peer::default(), subject: None, session: None, detail: Map::new() };
+    let event = Event {
+        id: EventId::at(Timestamp(0), [0; 10]),
+        at: Timestamp(0),
+        kind: Kind::SignedIn,
+        peer: Peer::default(),
+        subject: None,
+        session: None,
+        detail: Map::new(),
+    };
     let link = event.link("w", 1, &[0; 32]);
-    let edits = [Event { at: Timestamp(1), ..event.clone() }, Event { kind: Kind::SignedOut, ..event.clone() }, Event { peer: Peer { actor: "x".into(), ..Peer::default() }, ..event.clone() }];
+    let edits = [
+        Event { at: Timestamp(1), ..event.clone() },
+        Event { kind: Kind::SignedOut, ..event.clone() },
+        Event { peer: Peer { actor: "x".into(), ..Peer::default() }, ..event.clone() },
+    ];
     assert!(edits.iter().all(|e| e.link("w", 1, &[0; 32]) != link) && event.link("w", 2, &[0; 32]) != link && event.link("w", 1, &[1; 32]) != link);
 }
 

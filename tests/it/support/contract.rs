@@ -27,7 +27,7 @@ pub fn operation(method: &Method, path: &str) -> Option<&'static Value> {
 
 pub fn check(method: &Method, path: &str, answer: &Answer) {
     let status = answer.status.as_u16();
-    if matches!(status, 404 | 405) {
+    if matches!(status, 404 | 405 | 500) {
         return check_against(&json!({ "$ref": "#/components/schemas/Error" }), method, path, answer);
     }
     if method == Method::OPTIONS {

@@ -27,13 +27,7 @@ impl TestApp {
             .fetch_one(&mut self.db().await)
             .await
             .unwrap();
-        SessionRow {
-            generation: row.get(0),
-            refresh_hash: row.get(1),
-            rotated_at: row.get(2),
-            idle_expires_at: row.get(3),
-            revoked_reason: row.get(4),
-        }
+        SessionRow { generation: row.get(0), refresh_hash: row.get(1), rotated_at: row.get(2), idle_expires_at: row.get(3), revoked_reason: row.get(4) }
     }
 
     /// What a failover or a restored backup does: the row is as it was.
