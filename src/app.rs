@@ -63,7 +63,7 @@ pub struct Rotated {
 
 impl App {
     /// Opens the database and starts the password threads; keys are `flows::load_keys`'s business.
-    pub async fn build(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>, loaded_keys: Vec<Arc<MasterKey>>, db: Db) -> Result<Self, store::Error> {
+    pub fn build(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>, loaded_keys: Vec<Arc<MasterKey>>, db: Db) -> Result<Self, store::Error> {
         let p = config.passwords;
         let cost = Cost { memory: p.memory_kib, iterations: p.iterations, parallelism: p.parallelism };
         let hasher =

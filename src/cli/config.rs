@@ -31,11 +31,11 @@ const RULES: [&str; 9] = [
     "a setting that does not exist is refused, with the nearest one named",
 ];
 
-pub(super) fn run(command: ConfigCommand, config: std::result::Result<Config, Vec<Problem>>) -> Result<()> {
+pub(super) fn run(command: &ConfigCommand, config: std::result::Result<Config, Vec<Problem>>) -> Result<()> {
     match command {
         ConfigCommand::Check => check(config),
         ConfigCommand::Show { output } => {
-            show(output, &config.map_err(Failure::Configuration)?);
+            show(*output, &config.map_err(Failure::Configuration)?);
             Ok(())
         }
     }
@@ -47,7 +47,9 @@ fn check(config: std::result::Result<Config, Vec<Problem>>) -> Result<()> {
     let policy = &config.keys.policy;
     let ring = crate::model::key::Ring::default();
     output::note("Rules that were applied:");
-    RULES.iter().for_each(|rule| output::note(&format!("  {rule}")));
+    for rule in RULES {
+        output::note(&format!("  {rule}"));
+    }
     output::note(&format!("A key is published for {:?} before it signs (keys.jwks_max_age + keys.verifier_cache + 15 s).", policy.publish_before_use(&ring)));
     for warning in &config.warnings {
         output::note(&format!("warning: {warning}"));

@@ -146,7 +146,7 @@ fn run(cli: Cli) -> Result<()> {
     let sources = Sources { file: cli.config, environment, flags: cli.set };
     let config = Config::load(&sources);
     if let Some(Command::Config(command)) = cli.command {
-        return config::run(command, config);
+        return config::run(&command, config);
     }
     let config = config.map_err(Failure::Configuration)?;
     let serving = matches!(cli.command, None | Some(Command::Serve));

@@ -168,7 +168,8 @@ impl Reader {
             let written = |d: Duration| humantime::format_duration(d).to_string();
             if range.contains(&parsed) { Ok(parsed) } else { Err(format!("{t} is outside {} to {}", written(*range.start()), written(*range.end()))) }
         };
-        self.parsed(key, default, parse).unwrap_or(*range.start())
+        // A default keeps one mistake from looking like two.
+        self.parsed(key, default, parse).or_else(|| humantime::parse_duration(default).ok()).unwrap_or(*range.start())
     }
 
     /// One of a few words.

@@ -156,7 +156,8 @@ fn check_rights(file: &File, path: &Path) -> Result<(), Error> {
         return Err(Error::NotOurs(path.to_owned()));
     }
     let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 == 0 { Ok(()) } else { Err(Error::TooOpen { path: path.to_owned(), mode }) }
+    let others = mode & 0o077;
+    if others == 0 { Ok(()) } else { Err(Error::TooOpen { path: path.to_owned(), mode }) }
 }
 
 /// A master key with the version that the first byte of a refresh token names.
@@ -209,7 +210,7 @@ mod tests {
     fn a_new_file_is_private_and_reads_back() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("keys/master.key");
-        let made = MasterKey::create(&path, core::array::from_fn(|i| i as u8)).unwrap();
+        let made = MasterKey::create(&path, *b"0123456789abcdefghijklmnopqrstuv").unwrap();
         assert_eq!(mode(&path), 0o600);
         assert_eq!(MasterKey::read(&path).unwrap().unwrap().id(), made.id());
         let kept = MasterKey::create(&path, [9; 32]).unwrap();
@@ -221,7 +222,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("master.key");
         assert!(MasterKey::read(&path).unwrap().is_none());
-        MasterKey::create(&path, core::array::from_fn(|i| i as u8)).unwrap();
+        MasterKey::create(&path, *b"0123456789abcdefghijklmnopqrstuv").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         assert!(matches!(MasterKey::read(&path), Err(Error::TooOpen { mode: 0o644, .. })));
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();

@@ -8,6 +8,7 @@ use crate::store;
 
 /// What readiness looks at, each `true` when it is well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent checks, each told by name")]
 pub struct Readiness {
     /// Not shutting down.
     pub accepting: bool,

@@ -38,7 +38,7 @@ pub async fn build(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random
     let keys = load_master_keys(&config, &db, &*random).await?;
     let now = Timestamp(clock.now_ms());
     adopt_first(&db, &keys[0], now).await?;
-    Ok(App::build(config, clock, random, keys, db).await?)
+    Ok(App::build(config, clock, random, keys, db)?)
 }
 
 /// Makes whatever the plan finds missing and loads the ring, with every sealed key opened once.

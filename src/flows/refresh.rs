@@ -178,12 +178,11 @@ impl Job {
         match decision {
             Decision::Refuse(refusal) => Ok(Some(Err(refused(refusal)))),
             Decision::Keep | Decision::Repeat(_) => done(decision, row),
-            Decision::Rotate if self.vouch => done(Decision::Keep, row),
+            Decision::Rotate | Decision::Supersede if self.vouch => done(Decision::Keep, row),
             Decision::Rotate => match &self.rotation {
                 Some(rotation) => Ok(store::refresh::rotate(conn, rotation, self.recorder.now).await?.map(|row| Ok((Decision::Rotate, row)))),
                 None => Ok(None),
             },
-            Decision::Supersede if self.vouch => done(Decision::Keep, row),
             Decision::Supersede => self.replace(conn, decision, row, self.presented.kin[0].late_successor).await,
             Decision::Heal => self.replace(conn, decision, row, self.presented.hash).await,
             Decision::Ahead | Decision::Reuse => Ok(end_family(conn, decision, &row, self.presented.generation, &self.recorder).await?.map(Err)),

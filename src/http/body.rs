@@ -187,13 +187,11 @@ impl Fields {
 
     /// True, false or missing.
     pub(super) fn optional_bool(&mut self, name: &str) -> Option<bool> {
-        match self.members.get(name)? {
-            Value::Bool(value) => Some(*value),
-            _ => {
-                self.problem(name, "expected a boolean");
-                None
-            }
+        let value = self.members.get(name)?.as_bool();
+        if value.is_none() {
+            self.problem(name, "expected a boolean");
         }
+        value
     }
 
     /// Notes a problem.

@@ -61,9 +61,10 @@ pub(super) async fn edge(mut request: Request, next: Next) -> Response {
     let status = response.status().as_u16();
     let ms = started.elapsed().as_secs_f64() * 1e3;
     let code = failure.as_ref().map(Failure::code);
-    match failure.as_ref().and_then(|f| f.cause.as_deref()) {
-        Some(cause) => tracing::error!(request_id = id, %method, route, status, code, ms, cause, "request"),
-        None => tracing::info!(request_id = id, %method, route, status, code, ms, "request"),
+    if let Some(cause) = failure.as_ref().and_then(|f| f.cause.as_deref()) {
+        tracing::error!(request_id = id, %method, route, status, code, ms, cause, "request");
+    } else {
+        tracing::info!(request_id = id, %method, route, status, code, ms, "request");
     }
     response
 }

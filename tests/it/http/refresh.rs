@@ -49,7 +49,9 @@ async fn eight_tabs(grace: u64, cooldown: u64, cycles: u32, seed: u64) -> Result
             under_way.push((sent + late, answer));
         }
         under_way.sort_by_key(|(arrives, _)| *arrives);
-        under_way.iter().for_each(|(_, answer)| browser.store(answer));
+        for (_, answer) in &under_way {
+            browser.store(answer);
+        }
     }
     Ok(())
 }
@@ -109,7 +111,7 @@ async fn s05_the_grace_ends_to_the_millisecond_and_then_it_is_theft() {
     let alice = app.user("alice").await;
     let first = alice.sign_in().await;
     let second = app.rotate(&first.refresh).await;
-    app.after(seconds(30) - MS);
+    app.after(Duration::from_millis(29_999));
     assert_eq!(app.rotate(&first.refresh).await, second);
     app.after(MS * 2);
     let other = alice.sign_in().await;
@@ -268,7 +270,7 @@ async fn s11_idle_end_absolute_end_and_an_absolute_end_inside_the_next_idle_peri
     let app = TestApp::start().await;
     let alice = app.user("alice").await;
     let idle = alice.sign_in().await;
-    app.after(days(14) - MS);
+    app.after(days(14).checked_sub(MS).unwrap());
     let next = app.rotate(&idle.refresh).await;
     app.after(days(14));
     app.refresh(&next).await.refused(401, "REFRESH_TOKEN_EXPIRED");
@@ -568,13 +570,13 @@ async fn of_several_refresh_cookies_the_current_one_counts() {
 async fn a_refusal_clears_only_the_refresh_cookie_when_another_session_lives() {
     let app = TestApp::start().await;
     let alice = app.user("alice").await;
-    let (dead, alive) = (alice.browser().await, alice.browser().await);
+    let (dead, living) = (alice.browser().await, alice.browser().await);
     let stale = dead.cookie("app.refresh_token").unwrap();
     dead.post("/api/auth/sign-out", &json!({})).await.ok();
-    alive.set_cookie("app.refresh_token", &stale);
-    let refused = alive.refresh().await.refused(401, "REFRESH_TOKEN_REVOKED");
+    living.set_cookie("app.refresh_token", &stale);
+    let refused = living.refresh().await.refused(401, "REFRESH_TOKEN_REVOKED");
     assert_eq!(refused.cookies().len(), 1, "{:?}", refused.cookies());
-    alive.get("/api/auth/session").await.ok();
+    living.get("/api/auth/session").await.ok();
 }
 
 #[tokio::test]

@@ -108,9 +108,8 @@ impl TestApp {
     }
 
     /// Refreshes and returns the new refresh token.
-    #[track_caller]
-    pub fn rotate<'a>(&'a self, token: &'a str) -> impl Future<Output = String> + 'a {
-        async move { self.refresh(token).await.ok().str("refreshToken") }
+    pub async fn rotate(&self, token: &str) -> String {
+        self.refresh(token).await.ok().str("refreshToken")
     }
 
     pub async fn get_as(&self, path: &str, bearer: &str) -> Answer {

@@ -1,0 +1,183 @@
+//! The command line beside a running server: what it prints, what it refuses, how it exits.
+
+use serde_json::json;
+
+use crate::server::{Place, refresh, sign_in, sign_up, write_key};
+
+fn stderr(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn bad_settings_are_told_all_at_once_with_78() {
+    let place = Place::new(&["sessions.idel_ttl=3d", "tokens.access_ttl=2d", "server.listen=nowhere"]);
+    for command in [&["config", "check"][..], &["serve"], &["users", "list"]] {
+        let output = place.run(command, "");
+        assert_eq!(output.status.code(), Some(78), "{command:?}");
+        for expected in ["did you mean sessions.idle_ttl?", "tokens.access_ttl", "\"nowhere\" is not an address", "3 problem(s)"] {
+            assert!(stderr(&output).contains(expected), "{expected} not in {}", stderr(&output));
+        }
+    }
+    assert!(!place.path("data").exists(), "nothing was started");
+}
+
+#[test]
+fn good_settings_show_where_they_came_from() {
+    let place = Place::new(&["tokens.access_ttl=10m"]);
+    std::fs::write(place.path("countersign.toml"), "[sessions]\nidle_ttl = \"7d\"\n[roles]\nadmin = [\"a:b\"]\n").unwrap();
+    let shown = place.json(&["config", "show"], "");
+    let find = |key: &str| shown.as_array().unwrap().iter().find(|e| e["setting"] == key).cloned().unwrap();
+    assert_eq!(find("sessions.idle_ttl"), json!({ "setting": "sessions.idle_ttl", "value": "7d", "source": "file" }));
+    assert_eq!(find("tokens.access_ttl")["source"], "flag");
+    assert_eq!(find("roles.admin")["value"], "a:b");
+    let check = place.run(&["config", "check"], "");
+    assert!(check.status.success() && stderr(&check).contains("Rules that were applied"), "{}", stderr(&check));
+}
+
+#[test]
+fn usage_errors_are_2_and_help_has_examples() {
+    let place = Place::new(&[]);
+    for command in [&["nonsense"][..], &["keys", "revoke"], &["sessions", "revoke"], &["users", "create", "no-address"], &["--set", "x", "serve"]] {
+        assert_eq!(place.run(command, "a good long password\n").status.code(), Some(2), "{command:?}");
+    }
+    let help = place.run(&["--help"], "");
+    assert!(String::from_utf8_lossy(&help.stdout).contains("Examples:"));
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(place.run(&["completions", shell], "").stdout.len() > 1_000, "{shell}");
+    }
+}
+
+#[test]
+fn a_weak_or_exposed_master_key_is_refused() {
+    let place = Place::new(&[]);
+    for (key, reason) in [("changeme", "43 characters"), ("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "placeholder")] {
+        let output = place.command().args(["keys", "list"]).env("COUNTERSIGN_MASTER_KEY", key).output().unwrap();
+        assert_eq!(output.status.code(), Some(78));
+        assert!(stderr(&output).contains(reason) && !stderr(&output).contains(key), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn migrate_says_what_it_would_do_first() {
+    let place = Place::new(&[]);
+    let dry = place.run(&["migrate", "--dry-run"], "");
+    assert_eq!(String::from_utf8_lossy(&dry.stdout), "0001 initial\n");
+    assert!(!place.path("data/countersign.db").exists());
+    assert!(place.run(&["migrate"], "").status.success());
+    assert!(stderr(&place.run(&["migrate"], "")).contains("is current"));
+}
+
+#[tokio::test]
+async fn users_are_made_shown_and_shut_out() {
+    let place = Place::new(&[]);
+    let server = place.serve();
+    let http = reqwest::Client::new();
+    let create = &["users", "create", "Ana@Example.com", "--name", "Ana", "--email-verified", "--role", "user,admin"];
+    assert!(place.run(&[&create[..], &["--dry-run"]].concat(), "a good long password\n").status.success());
+    let made = place.json(create, "a good long password\n");
+    assert_eq!((made["email"].as_str(), made["role"].as_str(), made["emailVerified"].as_bool()), (Some("ana@example.com"), Some("user,admin"), Some(true)));
+    assert_eq!(place.run(create, "a good long password\n").status.code(), Some(1), "taken");
+    assert_eq!(place.run(&["users", "create", "b@example.com"], "short\n").status.code(), Some(1));
+    assert_eq!(place.run(&["users", "create", "b@example.com"], "").status.code(), Some(2), "no password");
+    let tokens = sign_in(&http, &server, "ana").await;
+    assert_eq!(place.json(&["users", "list"], "").as_array().unwrap().len(), 1);
+    assert_eq!(place.json(&["users", "show", "ana@example.com"], "")["id"], made["id"]);
+    assert_eq!(place.run(&["users", "show", "nobody@example.com"], "").status.code(), Some(1));
+    let token = tokens["refreshToken"].as_str().unwrap();
+    assert!(place.run(&["users", "disable", "ana@example.com", "--dry-run"], "").status.success());
+    assert_eq!(refresh(&http, &server, token).await.unwrap().0, 200);
+    assert_eq!(place.run(&["users", "disable", "ana@example.com"], "").status.code(), Some(2), "without a terminal --yes must say it");
+    assert!(place.run(&["users", "disable", made["id"].as_str().unwrap(), "--yes"], "").status.success());
+    assert_eq!(refresh(&http, &server, token).await.unwrap().1["code"], "REFRESH_TOKEN_REVOKED");
+    assert!(place.run(&["users", "enable", "ana@example.com"], "").status.success());
+    assert!(place.run(&["users", "set-password", "ana@example.com"], "another good password\n").status.success());
+    let old = crate::server::post(&http, &server.url("/api/auth/sign-in/email"), &crate::server::form("ana")).await.unwrap();
+    assert_eq!(old.1["code"], "INVALID_EMAIL_OR_PASSWORD");
+}
+
+#[tokio::test]
+async fn sessions_are_listed_and_ended() {
+    let place = Place::new(&[]);
+    let server = place.serve();
+    let http = reqwest::Client::new();
+    sign_up(&http, &server, "ana").await;
+    let (one, two) = (sign_in(&http, &server, "ana").await, sign_in(&http, &server, "ana").await);
+    let listed = place.json(&["sessions", "list", "--user", "ana@example.com"], "");
+    assert_eq!(listed.as_array().unwrap().len(), 3);
+    let newest = listed[0]["id"].as_str().unwrap();
+    assert!(place.run(&["sessions", "revoke", newest], "").status.success());
+    assert_eq!(place.run(&["sessions", "revoke", newest], "").status.code(), Some(1), "already over");
+    assert_eq!(refresh(&http, &server, two["refreshToken"].as_str().unwrap()).await.unwrap().0, 401);
+    assert_eq!(refresh(&http, &server, one["refreshToken"].as_str().unwrap()).await.unwrap().0, 200);
+    assert!(stderr(&place.run(&["sessions", "revoke", "--all", "--yes"], "")).contains("2 session(s) ended"));
+    assert_eq!(place.json(&["sessions", "list", "--user", "ana@example.com"], ""), json!([]));
+}
+
+#[tokio::test]
+async fn keys_are_rotated_beside_the_running_server() {
+    let place = Place::new(&[]);
+    let server = place.serve();
+    let http = reqwest::Client::new();
+    let before = place.json(&["keys", "list"], "");
+    let kid =
+        |list: &serde_json::Value, state: &str| list.as_array().unwrap().iter().find(|k| k["state"] == state).unwrap()["kid"].as_str().unwrap().to_owned();
+    let early = place.run(&["keys", "rotate"], "");
+    assert_eq!(early.status.code(), Some(1));
+    assert!(stderr(&early).contains("--force"), "{}", stderr(&early));
+    let plan = place.json(&["keys", "rotate", "--force", "--dry-run"], "");
+    assert_eq!((plan["written"].as_bool(), plan["steps"].as_array().unwrap().len()), (Some(false), 3));
+    assert_eq!(place.json(&["keys", "list"], ""), before);
+    place.json(&["keys", "rotate", "--force"], "");
+    let after = place.json(&["keys", "list"], "");
+    assert_eq!((kid(&after, "retired"), kid(&after, "active")), (kid(&before, "active"), kid(&before, "standby")));
+    // The server hears of it by the next statement's answer.
+    let token = sign_up(&http, &server, "ana").await;
+    let refreshed = refresh(&http, &server, token["refreshToken"].as_str().unwrap()).await.unwrap().1;
+    let verified = place.json(&["keys", "verify", refreshed["accessToken"].as_str().unwrap()], "");
+    assert_eq!((verified["valid"].as_bool(), verified["kid"].as_str()), (Some(true), Some(kid(&after, "active").as_str())));
+    let exported: serde_json::Value = serde_json::from_slice(&place.run(&["keys", "export", "--public"], "").stdout).unwrap();
+    let served: serde_json::Value = http.get(server.url("/api/auth/jwks")).send().await.unwrap().json().await.unwrap();
+    assert_eq!(exported, served);
+    assert_eq!(String::from_utf8_lossy(&place.run(&["keys", "export", "--public", "--format", "pem"], "").stdout).matches("BEGIN PUBLIC KEY").count(), 3);
+    assert_eq!(place.run(&["keys", "export"], "").status.code(), Some(2));
+    let revoked = kid(&after, "active");
+    assert_eq!(place.run(&["keys", "revoke", &revoked, "--reason", "leaked"], "").status.code(), Some(2), "--yes");
+    place.json(&["keys", "revoke", &revoked, "--reason", "leaked", "--yes"], "");
+    let verified = place.run(&["keys", "verify", refreshed["accessToken"].as_str().unwrap()], "");
+    assert_eq!(verified.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&verified.stdout).contains("is revoked"));
+    assert_eq!(place.run(&["keys", "revoke", "nonsense", "--reason", "x", "--yes"], "").status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn keys_are_imported_and_sealed_anew() {
+    let place = Place::new(&[]);
+    drop(place.serve());
+    let jwk = r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    let kid = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
+    assert_eq!(place.run(&["keys", "import", "-", "--kid", "another"], jwk).status.code(), Some(1));
+    let dry = place.json(&["keys", "import", "-", "--dry-run"], jwk);
+    assert_eq!((dry["kid"].as_str(), dry["written"].as_bool()), (Some(kid), Some(false)));
+    place.json(&["keys", "import", "-", "--as", "retired", "--kid", kid], jwk);
+    let listed = place.json(&["keys", "list"], "");
+    assert!(listed.as_array().unwrap().iter().any(|k| k["kid"] == kid && k["state"] == "retired" && k["leavesJwksAt"].is_string()));
+    assert_eq!(place.run(&["keys", "import", "-"], "nonsense").status.code(), Some(1));
+
+    write_key(&place.path("new.key"), "MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3BxcnN0dXY");
+    let dry = place.json(&["keys", "rewrap", "--new-master-key-file", "new.key", "--dry-run"], "");
+    assert_eq!((dry["keys"].as_u64(), dry["written"].as_bool()), (Some(3), Some(false)));
+    place.json(&["keys", "rewrap", "--new-master-key-file", "new.key"], "");
+    let old = place.run(&["keys", "list"], "");
+    assert_eq!(old.status.code(), Some(78));
+    assert!(stderr(&old).contains("which is not loaded"), "{}", stderr(&old));
+    std::fs::rename(place.path("new.key"), place.path("keys/master.key")).unwrap();
+    assert_eq!(place.json(&["keys", "list"], ""), listed);
+}
+
+#[test]
+fn no_password_is_ever_an_argument() {
+    let place = Place::new(&[]);
+    let help = place.run(&["users", "create", "--help"], "");
+    let text = String::from_utf8_lossy(&help.stdout).to_lowercase();
+    assert!(!text.contains("--password"), "{text}");
+}

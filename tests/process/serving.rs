@@ -1,0 +1,119 @@
+//! Starting, stopping, two at once, what goes into the log.
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use crate::server::{Place, post, refresh, sign_in, sign_up};
+
+#[tokio::test]
+async fn sigterm_finishes_what_is_under_way_and_exits_0() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let place = Place::new(&[]);
+    let mut server = place.serve();
+    // A request whose body is still on its way when the signal comes.
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
+    let body = crate::server::form("ana").to_string();
+    let head = format!(
+        "POST /api/auth/sign-up/email HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // The server asks for the body: the request is under way.
+    let mut go_on = [0; 25];
+    stream.read_exact(&mut go_on).await.unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(&body.as_bytes()[..10]).await.unwrap();
+    while tokio::net::TcpStream::connect(("127.0.0.1", server.port)).await.is_ok() {
+        server.signal(Signal::SIGTERM);
+        tokio::task::yield_now().await;
+    }
+    stream.write_all(&body.as_bytes()[10..]).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(server.wait().success());
+    assert!(server.log().contains("\"stopped\""));
+    let again = place.serve();
+    sign_in(&reqwest::Client::new(), &again, "ana").await;
+}
+
+#[tokio::test]
+async fn a_second_instance_on_the_same_address_refuses_and_says_why() {
+    let place = Place::new(&[]);
+    let _first = place.serve();
+    let second = place.run(&["serve"], "");
+    assert_eq!(second.status.code(), Some(78));
+    let said = String::from_utf8(second.stderr).unwrap();
+    assert!(said.contains("cannot listen on 127.0.0.1") && said.contains("is another instance running?"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_instances_on_one_sqlite_file_are_both_correct() {
+    let place = Place::new(&[]);
+    let one = place.serve();
+    let other_port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let two = place.serve_at(other_port, &[]);
+    let client = reqwest::Client::new();
+    sign_up(&client, &one, "ana").await;
+    let mut sessions = Vec::new();
+    for n in 0..20 {
+        sessions.push(sign_in(&client, if n % 2 == 0 { &one } else { &two }, "ana").await["refreshToken"].as_str().unwrap().to_owned());
+    }
+    // Everybody refreshes the first token on both at once: one successor each, never a refusal, never a lock error.
+    let each = sessions.iter().map(async |token| {
+        let (a, b) = tokio::join!(refresh(&client, &one, token), refresh(&client, &two, token));
+        let (a, b) = (a.unwrap(), b.unwrap());
+        assert_eq!((a.0, b.0), (200, 200), "{a:?} {b:?}");
+        assert_eq!(a.1["refreshToken"], b.1["refreshToken"]);
+    });
+    futures_util::future::join_all(each).await;
+    // A sign-out on one is a sign-out on the other.
+    let tokens = sign_in(&client, &one, "ana").await;
+    let out = client.post(one.url("/api/auth/sign-out")).bearer_auth(tokens["token"].as_str().unwrap()).json(&json!({})).send().await.unwrap();
+    assert_eq!(out.status(), 200);
+    assert_eq!(refresh(&client, &two, tokens["refreshToken"].as_str().unwrap()).await.unwrap().0, 401);
+    // And the keys are the same.
+    let jwks = async |server: &crate::server::Server| client.get(server.url("/api/auth/jwks")).send().await.unwrap().text().await.unwrap();
+    assert_eq!(jwks(&one).await, jwks(&two).await);
+}
+
+#[tokio::test]
+async fn two_first_starts_at_once_make_one_key_ring() {
+    let place = Place::new(&[]);
+    let ports: Vec<u16> = (0..4).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()).collect();
+    let servers: Vec<_> = std::thread::scope(|scope| {
+        let starts: Vec<_> = ports.iter().map(|port| scope.spawn(|| place.serve_at(*port, &[]))).collect();
+        starts.into_iter().map(|s| s.join().unwrap()).collect()
+    });
+    let keys = place.json(&["keys", "list", "--all"], "");
+    let states: Vec<&str> = keys.as_array().unwrap().iter().map(|k| k["state"].as_str().unwrap()).collect();
+    assert_eq!(states.len(), 2, "{states:?}");
+    drop(servers);
+}
+
+#[tokio::test]
+async fn nothing_secret_is_ever_logged() {
+    let place = Place::new(&["log.level=trace"]);
+    let server = place.serve();
+    let client = reqwest::Client::new();
+    let tokens = sign_up(&client, &server, "ana").await;
+    let (_, refreshed) = refresh(&client, &server, tokens["refreshToken"].as_str().unwrap()).await.unwrap();
+    let evil = "evil\n{\"level\":\"ERROR\"}\u{1b}]0;x\u{7}";
+    let body = json!({ "email": format!("{evil}@example.com"), "password": "canary password 1" });
+    post(&client, &server.url("/api/auth/sign-in/email"), &body).await.unwrap();
+    client
+        .get(server.url("/api/auth/session"))
+        .bearer_auth(tokens["accessToken"].as_str().unwrap())
+        .header("user-agent", "agent \"quoted\" \t tab")
+        .send()
+        .await
+        .unwrap();
+    let master = std::fs::read_to_string(place.path("keys/master.key")).unwrap();
+    let log = server.log();
+    let secrets = [&tokens["token"], &tokens["refreshToken"], &tokens["accessToken"], &refreshed["refreshToken"], &refreshed["accessToken"]];
+    for secret in secrets.iter().map(|s| s.as_str().unwrap()).chain(["a good long password", "canary password 1", master.trim(), "$argon2"]) {
+        assert!(!log.contains(secret), "a secret stands in the log: {secret}");
+    }
+    assert!(log.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "one line of JSON an event");
+    assert!(log.contains("/api/auth/refresh"));
+}
