@@ -1,0 +1,83 @@
+"""The real server in a folder of its own, for tests that look at it from outside."""
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import time
+
+import httpx
+
+ROOT = pathlib.Path(__file__).parents[2]
+BINARY = os.getenv("COUNTERSIGN_BIN", str(ROOT / "target/debug/countersign"))
+PASSWORD = "a good long password"
+CHEAP = ["passwords.argon2_memory_kib=64", "passwords.argon2_iterations=1", "rate_limits.enabled=false"]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(check, seconds: float = 30):
+    """Asks until the answer is true; the last answer is returned."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if answer := check():
+                return answer
+        except (httpx.HTTPError, OSError):
+            pass
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain"
+        time.sleep(0.05)
+
+
+class Place:
+    """A database and a master key, with any number of servers on them."""
+
+    def __init__(self, folder: pathlib.Path, settings: list[str] = ()):
+        self.folder, self.settings, self.processes = folder, [*CHEAP, *settings], []
+        self.port = free_port()
+        self.issuer = f"http://localhost:{self.port}"
+        self.base = f"http://127.0.0.1:{self.port}"
+
+    def command(self, port: int, settings: list[str], *arguments: str) -> list[str]:
+        everything = [f"server.listen=127.0.0.1:{port}", f"server.public_url={self.issuer}", *self.settings, *settings]
+        return [BINARY, *(part for s in everything for part in ("--set", s)), *arguments]
+
+    def serve(self, port: int | None = None, settings: list[str] = (), prefix: list[str] = ()) -> str:
+        port = port or self.port
+        log = open(self.folder / f"{port}.log", "ab")
+        process = subprocess.Popen([*prefix, *self.command(port, settings, "serve")], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.processes.append(process)
+        base = f"http://127.0.0.1:{port}"
+        wait_for(lambda: httpx.get(f"{base}/health").status_code == 200)
+        return base
+
+    def start(self, command: list[str], port: int, **environment: str) -> str:
+        """A backend of ours that verifies tokens."""
+        settings = {"ISSUER": self.issuer, "JWKS_URL": f"{self.base}/api/auth/jwks", "PORT": str(port), **environment}
+        log = open(self.folder / f"{port}.log", "ab")
+        self.processes.append(subprocess.Popen(command, env={**os.environ, **settings}, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
+        wait_for(lambda: httpx.get(f"http://127.0.0.1:{port}/me").status_code == 401)
+        return f"http://127.0.0.1:{port}"
+
+    def cli(self, *arguments: str) -> dict | list:
+        done = subprocess.run(self.command(self.port, [], *arguments, "--output", "json"), cwd=self.folder, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        return json.loads(done.stdout)
+
+    def sign_in(self, name: str = "ana", base: str | None = None) -> dict:
+        form = {"name": name, "email": f"{name}@example.com", "password": PASSWORD, "tokenDelivery": "body"}
+        answer = httpx.post(f"{base or self.base}/api/auth/sign-in/email", json=form)
+        if answer.status_code == 401:
+            answer = httpx.post(f"{base or self.base}/api/auth/sign-up/email", json=form)
+        return answer.raise_for_status().json()
+
+    def stop(self):
+        for process in self.processes:
+            process.terminate()
+        for process in self.processes:
+            process.wait(40)

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Brings the verifiers under target/interop: a virtual environment, jose from npm, the Go example built with Debian's library.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+work=target/interop
+mkdir -p "$work"
+if [ ! -x "$work/venv/bin/python" ]; then python3 -m venv "$work/venv"; fi
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check -r tests/interop/requirements.txt
+rm -rf "$work/node" && mkdir -p "$work/node"
+cp examples/node/package.json examples/node/server.mjs tests/interop/verify_loop.mjs "$work/node/"
+(cd "$work/node" && npm install --silent --no-audit --no-fund --no-package-lock)
+GO111MODULE=off GOPATH=/usr/share/gocode GOFLAGS= go build -o "$work/go-backend" examples/go/main.go
