@@ -29,11 +29,12 @@ const MESSAGE: Duration = Duration::from_secs(5);
 pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
     let mut r = Reader::gather(sources);
     let mut warnings = Vec::new();
-    let public_url = public_url(&mut r);
+    let allow_insecure = r.flag("server.allow_insecure", false);
+    let public_url = public_url(&mut r, allow_insecure);
     let server = server(&mut r, public_url.clone());
     let database =
         Database { url: r.text("database.url", "sqlite://data/countersign.db"), max_connections: r.number("database.max_connections", 16, 1..=1000) };
-    let tokens = tokens(&mut r, &public_url);
+    let tokens = tokens(&mut r, &public_url, allow_insecure);
     let keys = keys(&mut r, tokens.access_ttl);
     let sessions = sessions(&mut r, &public_url);
     let passwords = passwords(&mut r);
@@ -53,15 +54,14 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
     Ok(Config { server, database, keys, tokens, sessions, passwords, sign_up, rate_limits, log, roles, master_key, effective: r.effective, warnings })
 }
 
-fn public_url(r: &mut Reader) -> Url {
-    let allow_insecure = r.flag("server.allow_insecure", false);
+fn public_url(r: &mut Reader, allow_insecure: bool) -> Url {
     let parse = |text: &str| {
         let url = Url::parse(text).map_err(|e| format!("{text:?} is not a URL: {e}"))?;
         let host = url.host_str().ok_or("name a host")?.to_owned();
         if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.path() != "/" {
             return Err(format!("write {text:?} as http(s)://host[:port], nothing else"));
         }
-        let loopback = ["localhost", "127.0.0.1", "[::1]"].contains(&host.as_str());
+        let loopback = LOOPBACK.contains(&host.as_str());
         if url.scheme() == "http" && !loopback && !allow_insecure {
             return Err("http would send passwords and cookies in the clear; use https, or set server.allow_insecure".into());
         }
@@ -91,10 +91,15 @@ fn server(r: &mut Reader, public_url: Url) -> Server {
     }
 }
 
-fn tokens(r: &mut Reader, public_url: &Url) -> Tokens {
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
+fn tokens(r: &mut Reader, public_url: &Url, allow_insecure: bool) -> Tokens {
     let own = public_url.as_str().trim_end_matches('/').to_owned();
     let issuer = r.parsed("tokens.issuer", &own, |text| {
         let url = Url::parse(text).map_err(|e| format!("{text:?} is not a URL: {e}"))?;
+        if url.scheme() == "http" && !allow_insecure && !LOOPBACK.contains(&url.host_str().unwrap_or_default()) {
+            return Err("an issuer is https (RFC 8414 section 2); http only on loopback, or with server.allow_insecure".to_owned());
+        }
         let exact = url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && matches!(url.scheme(), "http" | "https");
         if exact { Ok(text.to_owned()) } else { Err("an issuer is a URL without query and fragment (RFC 8414 section 2)".to_owned()) }
     });
@@ -263,7 +268,8 @@ mod tests {
             ("server.public_url", "http://auth.example.com"),
             ("sessions.refresh_cooldown", "10s"),
             ("sessions.cookie_same_site", "none"),
-            ("tokens.access_ttl", "2d"),
+            ("tokens.access_ttl", "86401s"),
+            ("tokens.issuer", "http://auth.example.com"),
             ("tokens.claims.sub", "user.metadata.x"),
             ("passwords.min_length", "6"),
             ("keys.rotation", "weekly"),

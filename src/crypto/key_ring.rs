@@ -14,7 +14,7 @@ use super::{encode, sha256};
 #[derive(Debug, Clone)]
 pub struct Jwks {
     /// The JSON.
-    pub body: Vec<u8>,
+    pub body: bytes::Bytes,
     /// Strong entity tag, quoted.
     pub etag: String,
 }
@@ -65,6 +65,6 @@ impl KeyRing {
         let etag = format!("\"{}\"", encode(&sha256(&body)[..16]));
         let verifier = Verifier::new(published.iter().filter_map(|k| Some((k.kid.clone(), public_of(&k.kid)?))), &naming.issuer, &naming.audience, &naming.typ);
         let master_version = masters.current().version;
-        Self { version, master_version, signer: Signer::new(active, &naming.typ), verifier, jwks: Jwks { body, etag }, ring, masters }
+        Self { version, master_version, signer: Signer::new(active, &naming.typ), verifier, jwks: Jwks { body: body.into(), etag }, ring, masters }
     }
 }

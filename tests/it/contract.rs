@@ -43,3 +43,34 @@ fn the_table_of_settings_is_complete_and_has_the_right_defaults() {
         effective.iter().map(|e| (e.key.as_str(), if e.key == "passwords.threads" { "cores" } else { e.value.as_str() })).collect();
     assert_eq!(known, listed);
 }
+
+/// Every test that `docs/security.md` names is there.
+#[test]
+fn the_security_table_names_tests_that_exist() {
+    fn gather(dir: &std::path::Path, all: &mut String) {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            match path.extension().and_then(|e| e.to_str()) {
+                None => gather(&path, all),
+                Some("rs" | "py") => all.push_str(&std::fs::read_to_string(&path).unwrap()),
+                Some(_) => {}
+            }
+        }
+    }
+    let mut all = String::new();
+    gather(std::path::Path::new("tests"), &mut all);
+    gather(std::path::Path::new("src"), &mut all);
+    let row = regex::Regex::new(r"(?m)^\| [A-Z]{3}-\d\d \| .* \| (.*) \|$").unwrap();
+    let name = regex::Regex::new(r"`(\w+)`").unwrap();
+    let table = include_str!("../../docs/security.md");
+    let mut rows = 0;
+    for tests in row.captures_iter(table).map(|c| c.get(1).unwrap().as_str()) {
+        rows += 1;
+        let named: Vec<&str> = name.captures_iter(tests).map(|c| c.get(1).unwrap().as_str()).collect();
+        assert!(!named.is_empty() || tests.starts_with("planned"), "{tests}");
+        for test in named {
+            assert!(all.contains(&format!("fn {test}(")) || all.contains(&format!("def {test}(")), "there is no test {test}");
+        }
+    }
+    assert_eq!(rows, 71);
+}

@@ -136,8 +136,8 @@ async fn keys_are_rotated_beside_the_running_server() {
     let verified = place.json(&["keys", "verify", refreshed["accessToken"].as_str().unwrap()], "");
     assert_eq!((verified["valid"].as_bool(), verified["kid"].as_str()), (Some(true), Some(kid(&after, "active").as_str())));
     let exported: serde_json::Value = serde_json::from_slice(&place.run(&["keys", "export", "--public"], "").stdout).unwrap();
-    let served: serde_json::Value = http.get(server.url("/api/auth/jwks")).send().await.unwrap().json().await.unwrap();
-    assert_eq!(exported, served);
+    let at_jwks: serde_json::Value = http.get(server.url("/api/auth/jwks")).send().await.unwrap().json().await.unwrap();
+    assert_eq!(exported, at_jwks);
     assert_eq!(String::from_utf8_lossy(&place.run(&["keys", "export", "--public", "--format", "pem"], "").stdout).matches("BEGIN PUBLIC KEY").count(), 3);
     assert_eq!(place.run(&["keys", "export"], "").status.code(), Some(2));
     let revoked = kid(&after, "active");

@@ -126,9 +126,9 @@ fn k5_a_rotation_killed_anywhere_leaves_one_active_and_one_standby() {
         let mut command = place.command();
         command.args(["keys", "rotate", "--force"]);
         if kill_after(command, Duration::from_millis(3 + n * 2)) {
-            ended += 1
+            ended += 1;
         } else {
-            killed += 1
+            killed += 1;
         }
         let now = states(&place, &[]);
         assert_eq!(now.iter().filter(|s| *s == "active").count(), 1, "{now:?}");

@@ -618,3 +618,24 @@ async fn repeats_from_elsewhere_after_three_rotations_in_a_row_raise_the_alarm()
     }
     assert_eq!(app.db_count_events("refresh_token.shadowed").await, 1);
 }
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_revives_no_spent_token() {
+    let app = TestApp::start().await;
+    let first = app.user("alice").await.sign_in().await;
+    let second = app.rotate(&first.refresh).await;
+    app.after(minutes(10));
+    app.rotate(&second).await;
+    let restarted = app.replica_with_clock(-3_600_000).await;
+    restarted.refresh(&first.refresh).await.refused(401, "REFRESH_TOKEN_REUSED");
+    app.refresh(&second).await.refused(401, "REFRESH_TOKEN_REVOKED");
+}
+
+#[tokio::test]
+async fn a_cookie_family_never_comes_out_in_a_body_even_if_asked() {
+    let app = TestApp::start().await;
+    let browser = app.user("alice").await.browser().await;
+    let answer = browser.post("/api/auth/refresh", &json!({ "tokenDelivery": "body", "mode": "body" })).await.ok();
+    assert!(!answer.text.contains("csr_") && answer.body.get("refreshToken").is_none());
+    assert!(browser.cookie("app.refresh_token").is_some());
+}

@@ -239,3 +239,67 @@ async fn mint_from_session_holds_its_three_settings() {
         assert_eq!(app.get_as("/api/auth/token", &tokens.session).await.status, after, "{setting}");
     }
 }
+
+/// The key of RFC 8037 appendix A, imported and active: the test can sign whatever it likes.
+async fn with_known_key(app: &TestApp) -> (jsonwebtoken::EncodingKey, &'static str) {
+    use countersign::flows::change_keys::{Order, change};
+    use countersign::model::key::Wish;
+    let jwk = r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    change(&app.app, Order::import(jwk, false, Default::default()).unwrap()).await.unwrap();
+    change(&app.app, Order::new(Wish::Rotate { force: true }, Default::default())).await.unwrap();
+    let prefix = [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+    let seed = B64.decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A").unwrap();
+    (jsonwebtoken::EncodingKey::from_ed_der(&[&prefix[..], &seed].concat()), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k")
+}
+
+fn sign_raw(key: &jsonwebtoken::EncodingKey, header: &Value, payload: &str) -> String {
+    let message = format!("{}.{}", B64.encode(header.to_string()), B64.encode(payload));
+    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), key, jsonwebtoken::Algorithm::EdDSA).unwrap();
+    format!("{message}.{signature}")
+}
+
+#[tokio::test]
+async fn even_well_signed_tokens_are_read_strictly() {
+    let app = TestApp::start().await;
+    let (key, kid) = with_known_key(&app).await;
+    let tokens = app.user("ana").await.sign_in().await;
+    let (good_header, good) = (header(&tokens.access), claims(&tokens.access));
+    assert_eq!(good_header["kid"], kid);
+    let status = async |header: &Value, payload: &str| app.get_as("/api/auth/session", &sign_raw(&key, header, payload)).await.status.as_u16();
+    assert_eq!(status(&good_header, &good.to_string()).await, 200, "the test signs as we do");
+    for typ in [json!("JWT"), json!("refresh+jwt"), json!("at+jwt+x"), Value::Null] {
+        let mut header = good_header.clone();
+        header["typ"] = typ;
+        assert_eq!(status(&header, &good.to_string()).await, 401, "{header}");
+    }
+    let mut typed = good_header.clone();
+    typed["typ"] = json!("application/AT+JWT");
+    assert_eq!(status(&typed, &good.to_string()).await, 200);
+    let exps =
+        [json!("9999999999"), json!(1e20), json!(-1), json!(1.5), Value::Null, json!(9_223_372_036_854_775_808_u64), json!(u64::MAX), json!(true), json!([])];
+    for exp in exps {
+        let mut payload = good.clone();
+        payload["exp"] = exp.clone();
+        assert_eq!(status(&good_header, &payload.to_string()).await, 401, "exp {exp}");
+    }
+    for missing in ["exp", "iss", "aud", "sub", "sid", "jti", "iat"] {
+        let mut payload = good.clone();
+        payload.as_object_mut().unwrap().remove(missing);
+        assert_eq!(status(&good_header, &payload.to_string()).await, 401, "without {missing}");
+    }
+    for (name, value) in [
+        ("iss", json!("http://localhost:4000/")),
+        ("aud", json!("another")),
+        ("aud", json!(5)),
+        ("sub", json!(5)),
+        ("sid", json!("x")),
+        ("iat", json!(9_999_999_999_u64)),
+    ] {
+        let mut payload = good.clone();
+        payload[name] = value;
+        assert_eq!(status(&good_header, &payload.to_string()).await, 401, "{payload}");
+    }
+    let twice = good.to_string().replacen('{', &format!("{{\"sub\":{},", good["sub"]), 1);
+    assert_eq!(status(&good_header, &twice).await, 401, "a claim twice");
+    assert_eq!(status(&good_header, "not json").await, 401);
+}

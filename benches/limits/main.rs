@@ -1,0 +1,193 @@
+//! Ours beside the raw limit, in one run. `benches/limits.sh` builds and runs it.
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::disallowed_methods, missing_docs, reason = "a benchmark speaks plainly")]
+
+mod client;
+mod raw;
+mod server;
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use client::Client;
+use server::Server;
+
+/// One line of the table.
+struct Row {
+    what: &'static str,
+    ours: String,
+    limit: String,
+    ratio: Option<f64>,
+    bound: &'static str,
+    met: bool,
+}
+
+const ROUNDS: usize = 5;
+const ROUND: Duration = Duration::from_secs(3);
+
+fn median(mut all: Vec<f64>) -> f64 {
+    all.sort_by(f64::total_cmp);
+    all[all.len() / 2]
+}
+
+fn ratio(what: &'static str, ours: f64, limit: f64, unit: &str, at_least: f64, bound: &'static str) -> Row {
+    let ratio = ours / limit;
+    Row { what, ours: format!("{ours:.0} {unit}"), limit: format!("{limit:.0} {unit}"), ratio: Some(ratio), bound, met: ratio >= at_least }
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let Some(at) = arguments.iter().position(|a| a == "--bare") {
+        return raw::serve_bare(&arguments[at + 1], &arguments[at + 2]);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let rows = runtime.block_on(measure());
+    let table = table(&rows);
+    println!("{table}");
+    std::fs::write("benches/results.md", table).unwrap();
+}
+
+async fn measure() -> Vec<Row> {
+    let mut rows = vec![start_to_first_jwks(), memory().await];
+    rows.push(size());
+    rows.push(signing());
+    rows.push(jwks());
+    rows.extend(refresh().await);
+    rows.push(sign_in().await);
+    rows
+}
+
+fn jwks() -> Row {
+    let server = Server::start(&[]);
+    let body = server.path("jwks.json");
+    std::fs::write(&body, server.get("/api/auth/jwks")).unwrap();
+    let bare = server::bare(&body);
+    let (mut ours, mut limit) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        ours.push(server::wrk(&server.url("/api/auth/jwks"), ROUND));
+        limit.push(server::wrk(&bare.url("/"), ROUND));
+    }
+    ratio("JWKS beside a bare axum route with the same bytes, 32 connections", median(ours), median(limit), "req/s", 0.8, "≥ 0.8")
+}
+
+async fn sign_in() -> Row {
+    let server = Server::start(&[]);
+    let form = r#"{"name":"a","email":"a@example.com","password":"a good long password","tokenDelivery":"body"}"#;
+    Client::connect(server.port).await.post("/api/auth/sign-up/email", form).await;
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let (mut ours, mut limit) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        limit.push(raw::argon2(cores, ROUND));
+        let started = Instant::now();
+        let clients = (0..cores * 4).map(|_| {
+            let port = server.port;
+            tokio::spawn(async move {
+                let mut client = Client::connect(port).await;
+                let mut done = 0_u32;
+                while started.elapsed() < ROUND {
+                    client.post("/api/auth/sign-in/email", form).await;
+                    done += 1;
+                }
+                done
+            })
+        });
+        ours.push(total(clients.collect(), started).await);
+    }
+    ratio("sign-in beside raw argon2id on all cores", median(ours), median(limit), "/s", 0.95, "≥ 0.95")
+}
+
+async fn refresh() -> Vec<Row> {
+    // Else it would measure `Keep`.
+    let strict = [
+        "sessions.refresh_grace=0s",
+        "sessions.refresh_cooldown=0s",
+        "rate_limits.enabled=false",
+        "passwords.argon2_memory_kib=64",
+        "passwords.argon2_iterations=1",
+        "log.level=warn",
+    ];
+    let server = Server::start(&strict);
+    let mut tokens = server.sessions(32).await;
+    let (mut one, mut many, mut limit) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        limit.push(raw::update_loop(&server.path("bare.db"), ROUND).await);
+        one.push(server.refresh_storm(&mut tokens[..1], ROUND).await);
+        many.push(server.refresh_storm(&mut tokens, ROUND).await);
+    }
+    let limit = median(limit);
+    vec![
+        ratio("refresh on SQLite (FULL), 32 clients, beside a bare loop of the UPDATE", median(many), limit, "/s", 1.0, "≥ 1.0"),
+        ratio("refresh on SQLite (FULL), 1 client, beside the same loop", median(one), limit, "/s", 0.5, "≥ 0.5"),
+    ]
+}
+
+fn signing() -> Row {
+    let (ours, limit) = raw::signing();
+    let ratio = ours / limit;
+    Row {
+        what: "signing an access token beside raw ed25519-dalek",
+        ours: format!("{ours:.1} µs"),
+        limit: format!("{limit:.1} µs"),
+        ratio: Some(ratio),
+        bound: "≤ 1.2",
+        met: ratio <= 1.2,
+    }
+}
+
+fn start_to_first_jwks() -> Row {
+    let mut server = Server::start(&[]);
+    let times = (0..11).map(|_| server.restart().as_secs_f64() * 1e3).collect();
+    let ms = median(times);
+    Row { what: "start to first JWKS, existing database", ours: format!("{ms:.0} ms"), limit: "–".into(), ratio: None, bound: "≤ 150 ms", met: ms <= 150.0 }
+}
+
+async fn memory() -> Row {
+    let server = Server::start(&["sessions.refresh_grace=0s", "sessions.refresh_cooldown=0s", "rate_limits.enabled=false", "log.level=warn"]);
+    let idle = server.resident_mib();
+    let mut tokens = server.sessions(8).await;
+    let mut done = 0.0;
+    while done < 10_000.0 {
+        let round = Duration::from_millis(500);
+        done += server.refresh_storm(&mut tokens, round).await * round.as_secs_f64();
+    }
+    let after = server.resident_mib();
+    // argon2 gives its blocks back after five idle seconds.
+    let settled = {
+        tokio::time::sleep(Duration::from_secs(12)).await;
+        server.resident_mib()
+    };
+    Row {
+        what: "memory idle; after 10,000 refreshes; 12 s later",
+        ours: format!("{idle:.1} MB; {after:.1} MB; {settled:.1} MB"),
+        limit: "–".into(),
+        ratio: None,
+        bound: "idle ≤ 25 MB",
+        met: idle <= 25.0,
+    }
+}
+
+fn size() -> Row {
+    let kb = u32::try_from(server::binary().metadata().unwrap().len() / 1000).unwrap();
+    let mib = f64::from(kb) / 1e3;
+    Row { what: "stripped binary", ours: format!("{mib:.1} MB"), limit: "–".into(), ratio: None, bound: "≤ 25 MB", met: mib <= 25.0 }
+}
+
+async fn total(clients: Vec<tokio::task::JoinHandle<u32>>, started: Instant) -> f64 {
+    let mut sum = 0;
+    for client in clients {
+        sum += client.await.unwrap();
+    }
+    f64::from(sum) / started.elapsed().as_secs_f64()
+}
+
+fn table(rows: &[Row]) -> String {
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let mut text = format!(
+        "# Limits\n\nWritten by `benches/limits.sh` on {cores} cores; medians of {ROUNDS} rounds of {ROUND:?} each, ours and the limit by turns in one run,\nload generator on the same cores. Trust the ratios, not the rates.\n\n| what | ours | raw limit | ratio | bound | met |\n| --- | --- | --- | --- | --- | --- |\n"
+    );
+    for row in rows {
+        let ratio = row.ratio.map_or_else(|| "–".to_owned(), |r| format!("{r:.2}"));
+        let met = if row.met { "yes" } else { "**no**" };
+        writeln!(text, "| {} | {} | {} | {ratio} | {} | {met} |", row.what, row.ours, row.limit, row.bound).unwrap();
+    }
+    text
+}

@@ -1,0 +1,129 @@
+//! The raw limits: what the same work costs without us.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use axum::http::header;
+use axum::routing::get;
+use countersign::crypto::jws::Signer;
+use countersign::crypto::keypair::Keypair;
+use countersign::model::claims::{AccessClaims, Audience};
+use ed25519_dalek::{Signer as _, SigningKey};
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+
+/// A static JSON body behind `axum::serve`, nothing else.
+pub fn serve_bare(port: &str, body: &str) {
+    let body: bytes::Bytes = std::fs::read(body).unwrap().into();
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(async {
+        let route = get(move || {
+            let body = body.clone();
+            async move { ([(header::CONTENT_TYPE, "application/json")], body) }
+        });
+        let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await.unwrap();
+        axum::serve(listener, axum::Router::new().route("/", route)).await.unwrap();
+    });
+}
+
+/// Hashes a second on so many threads, memory reused.
+pub fn argon2(threads: usize, time: Duration) -> f64 {
+    let started = Instant::now();
+    let counts: Vec<u32> = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(|| hash_until(started, time))).collect();
+        running.into_iter().map(|t| t.join().unwrap()).collect()
+    });
+    f64::from(counts.iter().sum::<u32>()) / started.elapsed().as_secs_f64()
+}
+
+fn hash_until(started: Instant, time: Duration) -> u32 {
+    let params = Params::new(19_456, 2, 1, Some(32)).unwrap();
+    let mut memory = vec![Block::default(); params.block_count()];
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let (mut output, mut done) = ([0; 32], 0);
+    while started.elapsed() < time {
+        argon2.hash_password_into_with_memory(b"a good long password", b"saltsaltsaltsalt", &mut output, &mut memory[..]).unwrap();
+        done += 1;
+    }
+    done
+}
+
+/// The UPDATE of a refresh on one held connection, each committed by itself, with the server's settings; updates a second.
+pub async fn update_loop(path: &Path, time: Duration) -> f64 {
+    let options = SqliteConnectOptions::new().filename(path).create_if_missing(true).journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
+    let mut connection = options.connect().await.unwrap();
+    sqlx::migrate!("./migrations/sqlite").run(&mut connection).await.unwrap();
+    sqlx::query("INSERT OR IGNORE INTO users (id, email, email_verified, name, role, banned, metadata, version, created_at, updated_at) VALUES ('u', 'a@example.com', 0, 'a', 'user', 0, '{}', 1, 0, 0)")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    sqlx::query("INSERT OR REPLACE INTO sessions (id, user_id, token_hash, generation, refresh_hash, rotated_at, idle_expires_at, expires_at, delivery, remember, auth_time, ip_address, user_agent, created_at, updated_at) VALUES ('01a1fd93-3b6c-70d2-a424-35e43cdbfdf9', 'u', 't', 1, '', 0, 99999999999999, 99999999999999, 'body', 1, 0, '', '', 0, 0)")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let started = Instant::now();
+    let (mut done, mut hash) = (0_u32, String::new());
+    while started.elapsed() < time {
+        let next = format!("{done:0>43}");
+        let row: (String, i64) = sqlx::query_as(
+            "UPDATE sessions SET generation = generation + 1, refresh_hash = $1, rotated_at = $2, idle_expires_at = CASE WHEN expires_at < $3 THEN expires_at ELSE $3 END
+              WHERE id = $4 AND generation = $5 AND refresh_hash = $6 AND delivery = $7 AND revoked_at IS NULL AND expires_at > $2 AND idle_expires_at > $2
+                AND (generation = 1 OR rotated_at <= $2)
+             RETURNING user_id, (SELECT version FROM users WHERE users.id = sessions.user_id)",
+        )
+        .bind(next.clone())
+        .bind(i64::from(done))
+        .bind(99_999_999_999_999_i64)
+        .bind("01a1fd93-3b6c-70d2-a424-35e43cdbfdf9")
+        .bind(i64::from(done) + 1)
+        .bind(hash)
+        .bind("body")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+        assert_eq!(row.0, "u");
+        hash = next;
+        done += 1;
+    }
+    f64::from(done) / started.elapsed().as_secs_f64()
+}
+
+/// Microseconds for an access token through our signer, and for a bare signature over as many bytes.
+pub fn signing() -> (f64, f64) {
+    const TIMES: u32 = 2_000;
+    let key = SigningKey::from_bytes(&[7; 32]);
+    let signer = Signer::new(&Keypair::from_seed(&[7; 32]).unwrap(), "at+jwt");
+    let id = "01a1fd93-3b6c-70d2-a424-35e43cdbfdf9".to_owned();
+    let claims = AccessClaims {
+        iss: "http://localhost:4000".into(),
+        sub: id.clone(),
+        aud: Audience::One("http://localhost:4000".into()),
+        iat: 1_795_244_107,
+        exp: 1_795_245_007,
+        jti: id.clone(),
+        sid: id,
+        auth_time: 1_795_244_107,
+        email: "ana@example.com".into(),
+        email_verified: true,
+        name: "Ana".into(),
+        role: "user".into(),
+        roles: vec!["user".into()],
+        permissions: vec![],
+        custom: serde_json::Map::new(),
+    };
+    let message = signer.sign(&claims).unwrap();
+    let message = message.rsplit_once('.').unwrap().0.as_bytes().to_vec();
+    let time = |work: &dyn Fn()| {
+        let started = Instant::now();
+        (0..TIMES).for_each(|_| work());
+        started.elapsed().as_secs_f64() * 1e6 / f64::from(TIMES)
+    };
+    let (mut ours, mut limit) = (Vec::new(), Vec::new());
+    for _ in 0..11 {
+        ours.push(time(&|| drop(std::hint::black_box(signer.sign(std::hint::black_box(&claims))))));
+        limit.push(time(&|| {
+            std::hint::black_box(key.sign(std::hint::black_box(&message)));
+        }));
+    }
+    (super::median(ours), super::median(limit))
+}

@@ -1,0 +1,157 @@
+//! The release binary in a folder of its own.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::client::{Client, member};
+
+pub struct Server {
+    child: Child,
+    pub port: u16,
+    dir: Option<tempfile::TempDir>,
+    settings: Vec<String>,
+}
+
+pub fn binary() -> PathBuf {
+    PathBuf::from("target/release/countersign").canonicalize().unwrap()
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// This benchmark's own executable as a bare axum route.
+pub fn bare(body: &Path) -> Server {
+    let port = free_port();
+    let child = Command::new(std::env::current_exe().unwrap()).args(["--bare", &port.to_string()]).arg(body).spawn().unwrap();
+    let server = Server { child, port, dir: None, settings: vec![] };
+    server.wait("/");
+    server
+}
+
+/// Requests a second.
+pub fn wrk(url: &str, time: Duration) -> f64 {
+    let output = Command::new("wrk").args(["-t2", "-c32", &format!("-d{}s", time.as_secs()), url]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(!text.contains("Non-2xx"), "{text}");
+    text.lines().find_map(|l| l.strip_prefix("Requests/sec:")).unwrap_or_else(|| panic!("{text}")).trim().parse().unwrap()
+}
+
+impl Server {
+    pub fn start(settings: &[&str]) -> Self {
+        // On the disk of the checkout: a temporary folder may be memory, where a commit costs nothing.
+        std::fs::create_dir_all("benches/.work").unwrap();
+        let dir = tempfile::tempdir_in("benches/.work").unwrap();
+        let port = free_port();
+        let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
+        let child = spawn(dir.path(), port, &settings);
+        let server = Self { child, port, dir: Some(dir), settings };
+        server.wait("/api/auth/jwks");
+        server
+    }
+
+    /// Ends the process and starts it again; how long until the JWKS was there.
+    pub fn restart(&mut self) -> Duration {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let started = Instant::now();
+        self.child = spawn(self.dir.as_ref().unwrap().path(), self.port, &self.settings);
+        self.wait("/api/auth/jwks");
+        started.elapsed()
+    }
+
+    fn wait(&self, path: &str) {
+        let started = Instant::now();
+        while !self.try_get(path).is_some_and(|a| a.starts_with("HTTP/1.1 200")) {
+            assert!(started.elapsed() < Duration::from_secs(20));
+            std::thread::sleep(Duration::from_micros(500));
+        }
+    }
+
+    fn try_get(&self, path: &str) -> Option<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    }
+
+    /// The body of a GET.
+    pub fn get(&self, path: &str) -> String {
+        self.try_get(path).unwrap().split_once("\r\n\r\n").unwrap().1.to_owned()
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.as_ref().unwrap().path().join(name)
+    }
+
+    pub fn resident_mib(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let kib: f64 = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap().trim().trim_end_matches(" kB").parse().unwrap();
+        kib * 1024.0 / 1e6
+    }
+
+    /// The refresh tokens of so many sessions.
+    pub async fn sessions(&self, count: usize) -> Vec<String> {
+        let form = r#"{"name":"a","email":"a@example.com","password":"a good long password","tokenDelivery":"body"}"#;
+        let mut client = Client::connect(self.port).await;
+        client.post("/api/auth/sign-up/email", form).await;
+        let mut tokens = Vec::new();
+        for _ in 0..count {
+            tokens.push(member(&client.post("/api/auth/sign-in/email", form).await, "refreshToken"));
+        }
+        tokens
+    }
+
+    /// One client a token, each refreshing as fast as it is answered; refreshes a second.
+    pub async fn refresh_storm(&self, tokens: &mut [String], time: Duration) -> f64 {
+        let started = Instant::now();
+        let clients: Vec<_> = tokens
+            .iter()
+            .map(|token| {
+                let (port, mut token) = (self.port, token.clone());
+                tokio::spawn(async move {
+                    let mut client = Client::connect(port).await;
+                    let mut done = 0_u32;
+                    while started.elapsed() < time {
+                        let answer = client.post("/api/auth/refresh", &format!(r#"{{"refreshToken":"{token}"}}"#)).await;
+                        token = member(&answer, "refreshToken");
+                        done += 1;
+                    }
+                    (done, token)
+                })
+            })
+            .collect();
+        let mut sum = 0;
+        for (slot, client) in tokens.iter_mut().zip(clients) {
+            let (done, token) = client.await.unwrap();
+            sum += done;
+            *slot = token;
+        }
+        f64::from(sum) / started.elapsed().as_secs_f64()
+    }
+}
+
+fn spawn(dir: &Path, port: u16, settings: &[String]) -> Child {
+    let mut command = Command::new(binary());
+    command.current_dir(dir).arg("--set").arg(format!("server.listen=127.0.0.1:{port}"));
+    for setting in settings {
+        command.arg("--set").arg(setting);
+    }
+    let log = std::fs::File::create(dir.join("log")).unwrap();
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap()
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# What takes longer than tests/all.sh may: fifty rotations under load with real verifiers and their default caches (14 minutes).
+set -uo pipefail
+cd "$(dirname "$0")/.."
+source tests/lib.sh
+export CARGO_TERM_COLOR=never
+part build cargo build --quiet
+part 'set up the verifiers' bash tests/interop/setup.sh
+part 'fifty rotations under load' env ROTATIONS="${ROTATIONS:-50}" COUNTERSIGN_BIN="$PWD/target/debug/countersign" target/interop/venv/bin/python -m pytest -q -s -p no:cacheprovider tests/interop/test_rotations.py
+finish
