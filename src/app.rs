@@ -106,11 +106,13 @@ impl App {
     /// Takes a newer ring; an older one, read before another task's, is dropped.
     pub fn set_ring(&self, ring: KeyRing) {
         let new = Arc::new(ring);
-        self.ring.rcu(|old| match old {
+        let before = self.ring.rcu(|old| match old {
             Some(old) if old.version > new.version => Some(Arc::clone(old)),
             Some(_) | None => Some(Arc::clone(&new)),
         });
-        self.confirm_ring();
+        if before.is_none_or(|before| before.version <= new.version) {
+            self.confirm_ring();
+        }
     }
 
     /// The database has just said which version of the ring is current, and ours is.

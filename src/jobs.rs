@@ -27,6 +27,15 @@ pub struct Jobs {
     running: TaskTracker,
 }
 
+/// Lets the next run begin, also after a panic.
+struct Free(Arc<AtomicBool>);
+
+impl Drop for Free {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
 /// Does to the keys what is due: rotation, the second rotation of an emergency, removal.
 pub async fn rotate_due_keys(app: &App) -> flows::Result<()> {
     let peer = Peer { actor: "schedule".into(), ..Peer::default() };
@@ -45,10 +54,10 @@ impl Jobs {
                     if busy.swap(true, Ordering::AcqRel) {
                         return;
                     }
+                    let _free = Free(busy);
                     if let Err(error) = run(app).await {
                         tracing::error!(job = name, %error, "a job failed and will be tried again");
                     }
-                    busy.store(false, Ordering::Release);
                 }))
             })?;
             scheduler.add(job).await?;

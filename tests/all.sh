@@ -6,25 +6,24 @@ source tests/lib.sh
 export CARGO_TERM_COLOR=never RUST_BACKTRACE=0
 
 install() {
-  need bc faketime golang-go golang-github-golang-jwt-jwt-dev python3 python3-venv || return 1
-  command -v node >/dev/null && command -v npm >/dev/null || need nodejs npm || return 1
-  command -v cargo-nextest >/dev/null || cargo install --locked cargo-nextest || return 1
-  rustup component add rustfmt clippy >/dev/null 2>&1 || cargo clippy --version >/dev/null
+  need faketime golang-go golang-github-golang-jwt-jwt-dev || return 1
+  python3 -c 'import ensurepip, venv' 2>/dev/null || need python3 python3-venv || return 1
+  { command -v node && command -v npm; } >/dev/null || need nodejs npm || return 1
+  command -v cargo-nextest >/dev/null || cargo install --quiet --locked cargo-nextest || return 1
+  command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny || return 1
+  { cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1 || rustup component add rustfmt clippy
 }
 
-
-part install install
+step install install
 part format cargo fmt --check
 part clippy cargo clippy --quiet --all-targets -- -D warnings
 part documentation env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --quiet
+part 'licences, bans, sources' cargo deny --log-level error check licenses bans sources
+skip advisories 'the advisory database cannot be fetched from the registries'
 part 'unit and integration tests' cargo nextest run --lib --test it --no-fail-fast --status-level fail
 part 'process tests' cargo nextest run --test process --no-fail-fast --status-level fail
-part 'model of the refresh decision' cargo test --quiet --test it s16_every -- --nocapture
-part 'set up the verifiers' bash tests/interop/setup.sh
-part 'interop: FastAPI, Go, Node; rotations under load' env COUNTERSIGN_BIN="$PWD/target/debug/countersign" target/interop/venv/bin/python -m pytest -q -s -p no:cacheprovider tests/interop
-if command -v cargo-deny >/dev/null; then
-  part 'licences, bans, sources' cargo deny --offline check licenses bans sources
-else
-  skip 'licences, bans, sources' 'cargo-deny is not installed (cargo install --locked cargo-deny)'
-fi
+step 'states of the refresh model' cargo test --quiet --test it s16_every -- --nocapture
+step 'set up the verifiers' bash tests/interop/setup.sh
+part 'interop: FastAPI, Go, Node; rotations under load' env BIN_UNDER_TEST="$PWD/target/debug/countersign" \
+  target/interop/venv/bin/python -m pytest -q -s -p no:cacheprovider tests/interop
 finish

@@ -4,7 +4,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 source tests/lib.sh
 export CARGO_TERM_COLOR=never
-part build cargo build --quiet
-part 'set up the verifiers' bash tests/interop/setup.sh
-part 'fifty rotations under load' env ROTATIONS="${ROTATIONS:-50}" COUNTERSIGN_BIN="$PWD/target/debug/countersign" target/interop/venv/bin/python -m pytest -q -s -p no:cacheprovider tests/interop/test_rotations.py
+step build cargo build --quiet
+step 'set up the verifiers' bash tests/interop/setup.sh
+part 'fifty rotations under load' env ROTATIONS="${ROTATIONS:-50}" BIN_UNDER_TEST="$PWD/target/debug/countersign" target/interop/venv/bin/python -m pytest -q -s -p no:cacheprovider tests/interop/test_rotations.py
 finish

@@ -65,7 +65,7 @@ pub async fn update_loop(path: &Path, time: Duration) -> f64 {
     let (mut done, mut hash) = (0_u32, String::new());
     while started.elapsed() < time {
         let next = format!("{done:0>43}");
-        let row: (String, i64) = sqlx::query_as(
+        let rows: Vec<(String, i64)> = sqlx::query_as(
             "UPDATE sessions SET generation = generation + 1, refresh_hash = $1, rotated_at = $2, idle_expires_at = CASE WHEN expires_at < $3 THEN expires_at ELSE $3 END
               WHERE id = $4 AND generation = $5 AND refresh_hash = $6 AND delivery = $7 AND revoked_at IS NULL AND expires_at > $2 AND idle_expires_at > $2
                 AND (generation = 1 OR rotated_at <= $2)
@@ -78,10 +78,10 @@ pub async fn update_loop(path: &Path, time: Duration) -> f64 {
         .bind(i64::from(done) + 1)
         .bind(hash)
         .bind("body")
-        .fetch_one(&mut connection)
+        .fetch_all(&mut connection)
         .await
         .unwrap();
-        assert_eq!(row.0, "u");
+        assert_eq!(rows[0].0, "u");
         hash = next;
         done += 1;
     }

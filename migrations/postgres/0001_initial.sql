@@ -89,7 +89,7 @@ CREATE TABLE key_ring (
 );
 INSERT INTO key_ring (id, version, master_version, rotate_after, verifier_cache) VALUES (1, 0, NULL, NULL, 0);
 
--- Append-only; each writer's events are a chain of hashes.
+-- Append-only; each writer's events are a chain of hashes. Ids are UUIDv7, so the primary key is in the order of time.
 CREATE TABLE audit_events (
     id TEXT PRIMARY KEY NOT NULL,
     writer TEXT NOT NULL,
@@ -106,4 +106,3 @@ CREATE TABLE audit_events (
     link TEXT NOT NULL,
     UNIQUE (writer, sequence)
 );
-CREATE INDEX audit_events_at ON audit_events (at);

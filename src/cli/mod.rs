@@ -109,7 +109,7 @@ impl From<flows::Error> for Failure {
     fn from(error: flows::Error) -> Self {
         use flows::Error as E;
         match error {
-            E::MasterKey(_) | E::MasterKeyNotLoaded { .. } | E::MasterKeyMissing { .. } => Self::Startup(error.to_string()),
+            E::WrongDatabase(_) | E::MasterKey(_) | E::MasterKeyNotLoaded { .. } | E::MasterKeyMissing { .. } => Self::Startup(error.to_string()),
             E::Unavailable(cause) | E::Internal(cause) => Self::Internal(cause),
             other => Self::Refused(other.to_string()),
         }

@@ -22,12 +22,13 @@ pub(super) async fn run(config: Config) -> Result<()> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let (public_url, base_path, max_connections) = (config.server.public_url.clone(), config.server.base_path.clone(), config.server.max_connections);
+    let (public_url, base_path) = (config.server.public_url.clone(), config.server.base_path.clone());
+    let limits = http::server::Limits { connections: config.server.max_connections, header_time: config.server.header_timeout };
     let app = Arc::new(start(config).await?);
     let jobs = Jobs::start(&app).await.map_err(|e| Failure::Internal(format!("cannot start the schedule: {e}")))?;
     tracing::info!(%address, %public_url, jwks = format!("http://{address}{base_path}/jwks"), "serving");
     let stop = stop_signal(Arc::clone(&app))?;
-    let finished = http::server::serve(listener, http::router(&app), max_connections, stop).await;
+    let finished = http::server::serve(listener, http::router(&app), limits, stop).await;
     if !finished {
         tracing::warn!("some connections did not finish in time");
     }

@@ -70,6 +70,7 @@ pub struct Server {
     pub trusted_origins: TrustedOrigins,
     pub trusted_proxies: Vec<IpNet>,
     pub max_connections: usize,
+    pub header_timeout: Duration,
 }
 
 /// `[database]`

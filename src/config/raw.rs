@@ -59,6 +59,9 @@ pub(super) struct Reader {
 
 const DEFAULT_FILE: &str = "countersign.toml";
 const PREFIX: &str = "COUNTERSIGN_";
+/// Variables outside the scheme of sections.
+const APART: [&str; 5] =
+    ["COUNTERSIGN_CONFIG", "COUNTERSIGN_MASTER_KEY", "COUNTERSIGN_MASTER_KEY_FILE", "COUNTERSIGN_PREVIOUS_MASTER_KEY", "COUNTERSIGN_PREVIOUS_MASTER_KEY_FILE"];
 
 impl Reader {
     pub(super) fn gather(sources: &Sources) -> Self {
@@ -73,6 +76,8 @@ impl Reader {
             if let Some((section, key)) = name.strip_prefix(PREFIX).and_then(|n| n.split_once("__")) {
                 let key = format!("{}.{}", section.to_ascii_lowercase(), key.to_ascii_lowercase().replace("__", "."));
                 reader.put(key, Text::One(value.clone()), "environment");
+            } else if name.starts_with(PREFIX) && !APART.contains(&name.as_str()) {
+                reader.problem(name, format!("there is no such variable; settings are {PREFIX}<SECTION>__<KEY>, with two underscores"));
             }
         }
         for (key, value) in &sources.flags {

@@ -32,8 +32,7 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
     let allow_insecure = r.flag("server.allow_insecure", false);
     let public_url = public_url(&mut r, allow_insecure);
     let server = server(&mut r, public_url.clone());
-    let database =
-        Database { url: r.text("database.url", "sqlite://data/countersign.db"), max_connections: r.number("database.max_connections", 16, 1..=1000) };
+    let database = Database { url: database_url(&mut r), max_connections: r.number("database.max_connections", 16, 1..=1000) };
     let tokens = tokens(&mut r, &public_url, allow_insecure);
     let keys = keys(&mut r, tokens.access_ttl);
     let sessions = sessions(&mut r, &public_url);
@@ -41,7 +40,7 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
     let sign_up = SignUp { enabled: r.flag("sign_up.enabled", true), auto_sign_in: r.flag("sign_up.auto_sign_in", true) };
     let rate_limits = r.flag("rate_limits.enabled", true);
     let log = Log {
-        level: r.text("log.level", "info"),
+        level: r.parsed("log.level", "info", log_level).unwrap_or_default(),
         format: r.choice("log.format", &[("auto", LogFormat::Auto), ("json", LogFormat::Json), ("human", LogFormat::Human)]),
     };
     let roles = r.names_under("roles").into_iter().map(|role| (role.clone(), r.list(&format!("roles.{role}"), |p| Ok(p.to_owned())))).collect();
@@ -52,6 +51,24 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
     }
     let master_key = master_key_sources(&sources.environment);
     Ok(Config { server, database, keys, tokens, sessions, passwords, sign_up, rate_limits, log, roles, master_key, effective: r.effective, warnings })
+}
+
+fn database_url(r: &mut Reader) -> String {
+    let parse = |text: &str| {
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return Err("postgres:// is not served yet; use sqlite://PATH".to_owned());
+        }
+        let path = text.strip_prefix("sqlite://").filter(|p| !p.is_empty() && !p.contains(['?', '#']));
+        path.map(|_| text.to_owned()).ok_or_else(|| "write sqlite://PATH, such as sqlite://data/countersign.db".to_owned())
+    };
+    r.parsed("database.url", "sqlite://data/countersign.db", parse).unwrap_or_default()
+}
+
+/// A level, or `target=level` pairs; a level that is misspelt would silence everything else.
+fn log_level(text: &str) -> Result<String, String> {
+    let levels = ["off", "error", "warn", "info", "debug", "trace"];
+    let known = |part: &str| levels.contains(&part.rsplit('=').next().unwrap_or(part).trim());
+    if text.split(',').all(known) { Ok(text.to_owned()) } else { Err(format!("{text:?} is none of {}, nor target=level pairs", levels.join(", "))) }
 }
 
 fn public_url(r: &mut Reader, allow_insecure: bool) -> Url {
@@ -86,6 +103,7 @@ fn server(r: &mut Reader, public_url: Url) -> Server {
             text.parse().or(address).map_err(|_| "write a network such as 10.0.0.0/8".to_owned())
         }),
         max_connections: r.number("server.max_connections", 10_000, 1..=1_000_000) as usize,
+        header_timeout: r.duration("server.header_timeout", "30s", SECOND..=10 * MINUTE),
         base_path: base_path.unwrap_or_default(),
         public_url,
     }
@@ -267,6 +285,8 @@ mod tests {
             ("server.listen", "nowhere"),
             ("server.public_url", "http://auth.example.com"),
             ("sessions.refresh_cooldown", "10s"),
+            ("database.url", "postgres://localhost/x"),
+            ("log.level", "wran"),
             ("sessions.cookie_same_site", "none"),
             ("tokens.access_ttl", "86401s"),
             ("tokens.issuer", "http://auth.example.com"),

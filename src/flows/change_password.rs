@@ -11,7 +11,7 @@ use crate::store::sessions::Which;
 use crate::store::{self, Conn};
 
 use super::end_session::end;
-use super::open_session::{Grant, Opening, Options};
+use super::open_session::{Grant, Opening, Options, RingVersion};
 use super::read_session::Authenticated;
 use super::record::Recorder;
 use super::{Error, Result};
@@ -33,10 +33,16 @@ pub async fn change_password(app: &App, who: &Authenticated, current: &str, new:
     let spared = (!move_session).then_some(who.session.id);
     let change = Change { user: id, verified: Some(verified), hash, spared, opening, recorder: Recorder::new(app, peer) };
     // The stored hash changed while the current password was verified: it no longer is the current one.
-    let opening = app.db.write(move |conn| Box::pin(change.run(conn))).await?.ok_or(Error::InvalidPassword)?;
+    let changed = app.db.write(move |conn| Box::pin(change.run(conn))).await;
+    let opened = match changed {
+        Ok(changed) => changed.ok_or(Error::InvalidPassword)?,
+        // Shut out meanwhile: nothing of the change stands.
+        Err(store::Error::Conflict) => return Err(Error::Unauthorized),
+        Err(error) => return Err(error.into()),
+    };
     let user = app.db.read(move |conn| Box::pin(store::users::by_id(conn, id))).await?.ok_or(Error::Unauthorized)?.user;
-    let grant = match opening {
-        Some(opening) => Some(opening.grant(app, &user).await?),
+    let grant = match opened {
+        Some((opening, ring)) => Some(opening.grant(app, &user, ring).await?),
         None => None,
     };
     Ok((user, grant))
@@ -67,7 +73,7 @@ struct Change {
 
 impl Change {
     /// The user's row first, the sessions in a later statement: a sign-in in between sees the new hash or is revoked.
-    async fn run(self, conn: &mut Conn) -> store::Result<Option<Option<Opening>>> {
+    async fn run(self, conn: &mut Conn) -> store::Result<Option<Option<(Opening, RingVersion)>>> {
         let now = self.recorder.now;
         if !store::users::set_password_hash(conn, self.user, self.verified.as_deref(), &self.hash, now).await? {
             return Ok(None);
@@ -75,9 +81,8 @@ impl Change {
         store::users::touch(conn, self.user, now).await?;
         end(conn, &self.recorder, Which::OfUser { user: self.user, except: self.spared }, RevokedReason::PasswordChanged).await?;
         self.recorder.record(conn, Kind::PasswordChanged, Some(self.user), None, serde_json::Map::new()).await?;
-        if let Some(opening) = &self.opening {
-            opening.insert(conn, &self.recorder, &self.hash).await?;
-        }
-        Ok(Some(self.opening))
+        let Some(opening) = self.opening else { return Ok(Some(None)) };
+        let ring = opening.insert(conn, &self.recorder, &self.hash).await?.ok_or(store::Error::Conflict)?;
+        Ok(Some(Some((opening, ring))))
     }
 }

@@ -34,6 +34,9 @@ impl Ending {
                 Err(error) => return Err(error),
             }
         }
+        // Two cookies of one name: of one session the highest generation counts, so that the current token is never reuse.
+        refreshes.sort_by_key(|(token, _): &(RefreshToken, _)| (token.session(), std::cmp::Reverse(token.generation())));
+        refreshes.dedup_by_key(|(token, _)| token.session());
         let sessions = session_tokens.iter().map(SessionToken::hash).collect();
         Ok(Self { sessions, refreshes, policy: app.config.sessions.refresh, reason })
     }

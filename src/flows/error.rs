@@ -54,6 +54,9 @@ pub enum Error {
     SessionNotFound,
     #[error("Somebody else changed the keys first; nothing was done")]
     AlreadyRotated,
+    /// The database has another master key than this process: load the keys and try again.
+    #[error("the master key was changed meanwhile")]
+    MasterKeyChanged,
     #[error("{0}")]
     KeyRefused(#[from] key::Refused),
     #[error("{0}")]
@@ -68,8 +71,12 @@ pub enum Error {
         "{path} is missing, but the database holds keys sealed under the master key {wanted}; restore the file, or set COUNTERSIGN_MASTER_KEY. No new key was made."
     )]
     MasterKeyMissing { path: String, wanted: String },
+    #[error("{0}")]
+    WrongDatabase(String),
     #[error("Service unavailable; nothing was changed. Please try again.")]
     Unavailable(String),
+    #[error("The answer took too long; the change may have been made. Please look before you try again.")]
+    OutOfTime,
     #[error("Internal error")]
     Internal(String),
 }
@@ -78,12 +85,8 @@ impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         match error {
             store::Error::Unavailable(reason) => Self::Unavailable(reason),
-            store::Error::Conflict
-            | store::Error::Corrupt { .. }
-            | store::Error::SchemaTooNew(_)
-            | store::Error::Migration(_)
-            | store::Error::Unsupported(_)
-            | store::Error::Other(_) => Self::Internal(error.to_string()),
+            store::Error::SchemaTooNew(_) | store::Error::Unsupported(_) => Self::WrongDatabase(error.to_string()),
+            store::Error::Conflict | store::Error::Corrupt { .. } | store::Error::Migration(_) | store::Error::Other(_) => Self::Internal(error.to_string()),
         }
     }
 }

@@ -38,6 +38,10 @@ pub struct Opening {
     ring: Arc<KeyRing>,
 }
 
+/// The ring's version as the database had it when the session began: who is behind reloads before signing.
+#[derive(Debug, Clone, Copy)]
+pub struct RingVersion(i64);
+
 /// What the client gets.
 pub struct Grant {
     /// The session.
@@ -46,6 +50,8 @@ pub struct Grant {
     pub session_token: SessionToken,
     /// The session cookie's value, signed.
     pub session_cookie: Zeroizing<String>,
+    /// The literal `true`, signed: the cookie that marks a session which ends with the browser.
+    pub dont_remember: String,
     /// The first refresh token.
     pub refresh_token: Zeroizing<String>,
     /// The first access token.
@@ -80,23 +86,28 @@ impl Opening {
         Ok(Self { new, session_token, refresh_token, ring })
     }
 
-    /// Writes the row; `false`: the password changed meanwhile, or the user was shut out.
-    pub async fn insert(&self, conn: &mut Conn, recorder: &Recorder, verified_hash: &str) -> store::Result<bool> {
+    /// Writes the row; `None`: the password changed meanwhile, or the user was shut out.
+    pub async fn insert(&self, conn: &mut Conn, recorder: &Recorder, verified_hash: &str) -> store::Result<Option<RingVersion>> {
+        let (ring_version, master_version) = store::signing_keys::versions(conn).await?;
+        if master_version != Some(i64::from(self.ring.master_version)) {
+            return Err(store::Error::Unavailable("the master key was changed meanwhile".into()));
+        }
         if !store::sessions::insert(conn, &self.new, verified_hash).await? {
-            return Ok(false);
+            return Ok(None);
         }
         let s = &self.new.session;
         recorder.record(conn, Kind::SignedIn, Some(s.user_id), Some(s.id), detail([("delivery", s.delivery.as_str().into())])).await?;
-        Ok(true)
+        Ok(Some(RingVersion(ring_version)))
     }
 
     /// Signs what the client gets, once the row is committed.
-    pub async fn grant(self, app: &App, user: &User) -> Result<Grant> {
+    pub async fn grant(self, app: &App, user: &User, ring: RingVersion) -> Result<Grant> {
         let ends_at = self.new.idle_expires_at.min(self.new.session.expires_at);
-        let grounds = Grounds { session: self.new.session.id, auth_time: self.new.session.auth_time, ends_at, ring_version: None };
+        let grounds = Grounds { session: self.new.session.id, auth_time: self.new.session.auth_time, ends_at, ring_version: Some(ring.0) };
         let access = issue_token::issue(app, user, &grounds).await?;
         Ok(Grant {
             session_cookie: Zeroizing::new(cookie::sign(self.session_token.expose(), &self.ring.masters)),
+            dont_remember: cookie::sign("true", &self.ring.masters),
             refresh_token: self.refresh_token.encode(&self.ring.masters),
             session: self.new.session,
             session_token: self.session_token,

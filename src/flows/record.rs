@@ -39,7 +39,12 @@ impl Recorder {
     ) -> store::Result<()> {
         let id = EventId::at(self.now, random::bytes(&*self.random));
         let event = Event { id, at: self.now, kind, peer: self.peer.clone(), subject, session, detail };
-        tracing::info!(kind = kind.as_str(), session = session.map(tracing::field::display), subject = subject.map(tracing::field::display), "audit");
+        // Routine has its request's line already; the rest should be seen by who reads the log.
+        if matches!(kind, Kind::SignedIn | Kind::SignedOut | Kind::UserCreated) {
+            tracing::debug!(kind = kind.as_str(), session = session.map(tracing::field::display), subject = subject.map(tracing::field::display), "audit");
+        } else {
+            tracing::info!(kind = kind.as_str(), session = session.map(tracing::field::display), subject = subject.map(tracing::field::display), "audit");
+        }
         store::audit::append(conn, &self.writer, &event).await
     }
 }

@@ -20,7 +20,7 @@ use crate::store::{self, Conn};
 
 use super::issue_token::{self, Grounds, Issued};
 use super::record::{Recorder, detail};
-use super::{Error, Result, load_keys, shadow};
+use super::{Error, Result, load_keys, read_session, shadow};
 
 /// The answer.
 pub struct Renewed {
@@ -59,7 +59,7 @@ pub async fn open(app: &App, text: &str) -> Result<(RefreshToken, Arc<KeyRing>)>
         Ok(token) => Ok((token, ring)),
         Err(NotOurs::Invalid) => Err(Error::RefreshTokenInvalid),
         // The master key may have been changed a second ago: one short query tells, as it does for any Bearer token.
-        Err(NotOurs::NewerKey(version)) if version != ring.master_version.saturating_add(1) => Err(Error::RefreshTokenInvalid),
+        // The master key may have been changed a second ago: one short query tells, as it does for any Bearer token.
         Err(NotOurs::NewerKey(_)) => {
             load_keys::confirm(app).await?;
             let ring = app.ring().ok_or_else(|| Error::Unavailable("the keys are not loaded".into()))?;
@@ -86,11 +86,21 @@ pub async fn choose<'t>(app: &App, texts: &[&'t str], session: Option<SessionId>
     Ok(best.map(|(_, text)| text))
 }
 
-/// Refreshes.
+/// Refreshes. A process that turns out to lack the current master key decides nothing: it loads the keys, and tries once more.
 pub async fn refresh(app: &App, text: &str, channel: Delivery, purpose: Purpose, peer: &Peer) -> Result<Renewed> {
+    match attempt(app, text, channel, purpose, peer).await {
+        Err(Error::MasterKeyChanged) => {
+            load_keys::reload(app).await?;
+            attempt(app, text, channel, purpose, peer).await
+        }
+        outcome => outcome,
+    }
+}
+
+async fn attempt(app: &App, text: &str, channel: Delivery, purpose: Purpose, peer: &Peer) -> Result<Renewed> {
     let (token, ring) = open(app, text).await?;
     let presented = token.presented(&ring.masters);
-    let job = Job::new(app, &token, presented, channel, purpose, Recorder::new(app, peer));
+    let job = Job::new(app, &token, presented, &ring, channel, purpose, Recorder::new(app, peer));
     let hash = token.hash();
     let (decision, session) = app.db.write_statement(move |conn| Box::pin(job.run(conn))).await??;
     if matches!(decision, Decision::Keep | Decision::Repeat(_)) && app.config.rate_limits {
@@ -112,8 +122,14 @@ pub async fn refresh(app: &App, text: &str, channel: Delivery, purpose: Purpose,
     Ok(Renewed { access, refresh_token, session, user, rotated: matches!(decision, Decision::Rotate) })
 }
 
+/// The session cookie that came along, signed anew, if it is this session's own and the family moved on.
+pub fn renew_session_cookie(app: &App, renewed: &Renewed, signed: &str) -> Option<Zeroizing<String>> {
+    let token = read_session::cookie_token(app, signed).filter(|token| renewed.rotated && token.hash() == renewed.session.token_hash)?;
+    read_session::signed_cookie(app, &token)
+}
+
 /// One writer job.
-pub(super) struct Job {
+struct Job {
     rotation: Option<Rotation>,
     presented: Presented,
     session: SessionId,
@@ -121,6 +137,7 @@ pub(super) struct Job {
     policy: Policy,
     lifetime: Lifetime,
     vouch: bool,
+    master_version: u8,
     recorder: Recorder,
 }
 
@@ -130,7 +147,7 @@ type Decided = Result<(Decision, Refreshed)>;
 const ROUNDS: usize = 3;
 
 impl Job {
-    pub(super) fn new(app: &App, token: &RefreshToken, presented: Presented, channel: Delivery, purpose: Purpose, recorder: Recorder) -> Self {
+    fn new(app: &App, token: &RefreshToken, presented: Presented, ring: &KeyRing, channel: Delivery, purpose: Purpose, recorder: Recorder) -> Self {
         let (policy, lifetime, now) = (app.config.sessions.refresh, app.config.sessions.lifetime, recorder.now);
         let vouch = purpose == Purpose::Vouch;
         let rotation = (!vouch).then(|| Rotation {
@@ -141,8 +158,9 @@ impl Job {
             delivery: channel,
             idle_expires_at: now + lifetime.idle,
             cooled_before: now - policy.cooldown,
+            master_version: ring.master_version,
         });
-        Self { rotation, presented, session: token.session(), channel, policy, lifetime, vouch, recorder }
+        Self { rotation, presented, session: token.session(), channel, policy, lifetime, vouch, master_version: ring.master_version, recorder }
     }
 
     async fn run(self, conn: &mut Conn) -> store::Result<Decided> {
@@ -158,6 +176,9 @@ impl Job {
     async fn look_and_decide(self, conn: &mut Conn) -> store::Result<Decided> {
         for _ in 0..ROUNDS {
             let row = store::refresh::find(conn, self.session).await?;
+            if row.as_ref().is_some_and(|r| r.master_version != i64::from(self.master_version)) {
+                return Ok(Err(Error::MasterKeyChanged));
+            }
             let now = self.recorder.now;
             let decision = decide(row.as_ref().map(|r| &r.state), &self.presented, now, &self.policy);
             let Some(row) = row else { return Ok(Err(Error::RefreshTokenInvalid)) };

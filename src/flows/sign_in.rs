@@ -14,7 +14,7 @@ use crate::store::users::WithPassword;
 use crate::store::{self, Conn};
 
 use super::end_session::Ending;
-use super::open_session::{Grant, Opening, Options};
+use super::open_session::{Grant, Opening, Options, RingVersion};
 use super::record::Recorder;
 use super::{Error, Result};
 
@@ -38,22 +38,35 @@ impl Presented<'_> {
 /// Proves a password and opens a session.
 pub async fn sign_in(app: &App, email: &Email, password: &str, options: Options, replaces: Presented<'_>, peer: &Peer) -> Result<(User, Grant)> {
     let password = Password::attempt(password, app.config.passwords.length)?;
+    let mut looked = false;
+    loop {
+        let (user, verified, outdated) = prove(app, email, &password).await?;
+        refuse_shut_out(app, &user)?;
+        let upgraded = if outdated { Some(app.hasher.hash(password.clone()).await?) } else { None };
+        let opening = Opening::prepare(app, &user, options, peer)?;
+        let ending = Ending::of(app, &replaces.sessions(app), replaces.refresh, RevokedReason::Replaced).await?;
+        let entry = Entry { user: user.clone(), verified, upgraded, opening, ending, recorder: Recorder::new(app, peer) };
+        if let Some((opening, ring)) = app.db.write(move |conn| Box::pin(entry.run(conn))).await? {
+            let grant = opening.grant(app, &user, ring).await?;
+            return Ok((user, grant));
+        }
+        // The hash that was verified is no longer the user's: changed, or only upgraded by a sign-in at the same moment. Look once more.
+        if std::mem::replace(&mut looked, true) {
+            return Err(Error::InvalidEmailOrPassword);
+        }
+    }
+}
+
+/// The user, the hash that the password was compared with, and whether that is weaker than the settings ask for.
+async fn prove(app: &App, email: &Email, password: &Password) -> Result<(User, String, bool)> {
     let key = email.clone();
     let known = app.db.read(move |conn| Box::pin(async move { store::users::by_email(conn, &key).await })).await?;
     let stored = known.as_ref().and_then(|k| k.password_hash.clone());
     let verdict = app.hasher.verify(password.clone(), stored).await?;
-    let (Some(WithPassword { user, password_hash: Some(verified) }), Verdict::Right { outdated }) = (known, verdict) else {
-        return Err(Error::InvalidEmailOrPassword);
-    };
-    refuse_shut_out(app, &user)?;
-    let upgraded = if outdated { Some(app.hasher.hash(password).await?) } else { None };
-    let opening = Opening::prepare(app, &user, options, peer)?;
-    let ending = Ending::of(app, &replaces.sessions(app), replaces.refresh, RevokedReason::Replaced).await?;
-    let entry = Entry { user: user.clone(), verified, upgraded, opening, ending, recorder: Recorder::new(app, peer) };
-    let opening = app.db.write(move |conn| Box::pin(entry.run(conn))).await?;
-    // The password changed, or the user was shut out, while it was verified: to the client that is a wrong password.
-    let grant = opening.ok_or(Error::InvalidEmailOrPassword)?.grant(app, &user).await?;
-    Ok((user, grant))
+    match (known, verdict) {
+        (Some(WithPassword { user, password_hash: Some(verified) }), Verdict::Right { outdated }) => Ok((user, verified, outdated)),
+        _ => Err(Error::InvalidEmailOrPassword),
+    }
 }
 
 fn refuse_shut_out(app: &App, user: &User) -> Result<()> {
@@ -73,14 +86,12 @@ struct Entry {
 }
 
 impl Entry {
-    async fn run(self, conn: &mut Conn) -> store::Result<Option<Opening>> {
-        if !self.opening.insert(conn, &self.recorder, &self.verified).await? {
-            return Ok(None);
-        }
+    async fn run(self, conn: &mut Conn) -> store::Result<Option<(Opening, RingVersion)>> {
+        let Some(ring) = self.opening.insert(conn, &self.recorder, &self.verified).await? else { return Ok(None) };
         if let Some(upgraded) = &self.upgraded {
             store::users::set_password_hash(conn, self.user.id, Some(&self.verified), upgraded, self.recorder.now).await?;
         }
         self.ending.run(conn, &self.recorder).await?;
-        Ok(Some(self.opening))
+        Ok(Some((self.opening, ring)))
     }
 }

@@ -11,7 +11,7 @@ use crate::random;
 use crate::store::{self, Conn};
 
 use super::end_session::Ending;
-use super::open_session::{Grant, Opening, Options};
+use super::open_session::{Grant, Opening, Options, RingVersion};
 use super::record::Recorder;
 use super::sign_in::Presented;
 use super::{Error, Result};
@@ -41,13 +41,15 @@ pub async fn sign_up(app: &App, form: Form, options: Options, replaces: Presente
     let ending = Ending::of(app, &replaces.sessions(app), replaces.refresh, RevokedReason::Replaced).await?;
     let creation = Creation { user: user.clone(), account: account_id(app), hash, opening, ending, recorder: Recorder::new(app, peer) };
     let created = app.db.write(move |conn| Box::pin(creation.run(conn))).await;
-    let opening = match created {
-        Ok(opening) => opening,
+    let opened = match created {
+        Ok(opened) => opened,
+        // Where nobody is signed in at once, a known address is not told from a new one: a user that was never written.
+        Err(store::Error::Conflict) if !app.config.sign_up.auto_sign_in => None,
         Err(store::Error::Conflict) => return Err(Error::UserExists),
         Err(error) => return Err(error.into()),
     };
-    let grant = match opening {
-        Some(opening) => Some(opening.grant(app, &user).await?),
+    let grant = match opened {
+        Some((opening, ring)) => Some(opening.grant(app, &user, ring).await?),
         None => None,
     };
     Ok((user, grant))
@@ -88,13 +90,13 @@ struct Creation {
 }
 
 impl Creation {
-    async fn run(self, conn: &mut Conn) -> store::Result<Option<Opening>> {
+    async fn run(self, conn: &mut Conn) -> store::Result<Option<(Opening, RingVersion)>> {
         store::users::insert(conn, &self.user, self.account, &self.hash).await?;
         self.recorder.record(conn, Kind::UserCreated, Some(self.user.id), None, serde_json::Map::new()).await?;
-        if let Some(opening) = &self.opening {
-            opening.insert(conn, &self.recorder, &self.hash).await?;
-            self.ending.run(conn, &self.recorder).await?;
-        }
-        Ok(self.opening)
+        let Some(opening) = self.opening else { return Ok(None) };
+        // Nobody else can have touched a user that this transaction made.
+        let ring = opening.insert(conn, &self.recorder, &self.hash).await?.ok_or(store::Error::Conflict)?;
+        self.ending.run(conn, &self.recorder).await?;
+        Ok(Some((opening, ring)))
     }
 }

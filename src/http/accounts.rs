@@ -128,7 +128,7 @@ fn deliver(app: &App, grant: &Grant, answer: &mut Value, headers: &mut HeaderMap
             let remember = grant.session.remember;
             cookies::set(app, headers, Name::Session, &grant.session_cookie, remember.then_some(grant.ends_at));
             if !remember {
-                cookies::set(app, headers, Name::DontRemember, "true", None);
+                cookies::set(app, headers, Name::DontRemember, &grant.dont_remember, None);
             }
             cookies::set(app, headers, Name::Refresh, &grant.refresh_token, remember.then_some(grant.session.expires_at));
         }

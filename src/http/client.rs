@@ -40,16 +40,24 @@ fn client_ip(direct: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
     if !is_proxy(&direct) {
         return direct;
     }
-    let hops: Vec<&str> = headers.get_all("x-forwarded-for").iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).collect();
+    let lines = headers.get_all("x-forwarded-for").iter().map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned());
+    let chain = lines.collect::<Vec<_>>().join(",");
     let mut last = direct;
-    for hop in hops.iter().rev() {
-        let Ok(ip) = hop.trim().parse::<IpAddr>() else { break };
+    // Each hop by itself: what a client wrote further left cannot hide what our proxy appended.
+    for hop in chain.rsplit(',') {
+        let Some(ip) = hop_ip(hop.trim()) else { break };
         last = ip.to_canonical();
         if !is_proxy(&last) {
             break;
         }
     }
     last
+}
+
+/// An address, as some proxies write it with a port.
+fn hop_ip(hop: &str) -> Option<IpAddr> {
+    let bare = hop.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(hop);
+    bare.parse().ok().or_else(|| hop.parse::<SocketAddr>().ok().map(|s| s.ip()))
 }
 
 /// Bounded, without control characters.
@@ -67,12 +75,15 @@ mod tests {
         let proxies: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
         let ip = |direct: &str, forwarded: &str| {
             let mut headers = HeaderMap::new();
-            headers.insert("x-forwarded-for", forwarded.parse().unwrap());
+            headers.insert("x-forwarded-for", axum::http::HeaderValue::from_bytes(forwarded.as_bytes()).unwrap());
             client_ip(direct.parse().unwrap(), &headers, &proxies).to_string()
         };
         assert_eq!(ip("192.0.2.1", "198.51.100.7"), "192.0.2.1", "a stranger's header is not read");
         assert_eq!(ip("10.0.0.1", "203.0.113.9, 198.51.100.7"), "198.51.100.7", "the leftmost hop is the client's word");
         assert_eq!(ip("10.0.0.1", "198.51.100.7, 10.0.0.2"), "198.51.100.7");
         assert_eq!(ip("10.0.0.1", "garbage"), "10.0.0.1");
+        assert_eq!(ip("10.0.0.1", "\u{ff}\u{fe}, 198.51.100.7"), "198.51.100.7");
+        assert_eq!(ip("10.0.0.1", "198.51.100.7:51234"), "198.51.100.7");
+        assert_eq!(ip("10.0.0.1", "[2001:db8::1]:443"), "2001:db8::1");
     }
 }

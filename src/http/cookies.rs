@@ -38,12 +38,23 @@ impl Name {
     }
 }
 
-/// Every value of this cookie that the request carries, decoded, empty ones left out.
+/// Every value of this cookie that the request carries, empty ones left out. Names are compared as they came: a name that only decodes to
+/// `__Host-…` has none of its guarantees. A value that does not decode stays raw, and another application's odd bytes hurt nobody.
 pub(super) fn read(app: &App, headers: &HeaderMap, name: Name) -> Vec<String> {
     let wanted = name.text(app);
-    let lines = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok());
-    let cookies = lines.flat_map(|line| Cookie::split_parse_encoded(line).filter_map(Result::ok));
-    cookies.filter(|c| c.name() == wanted && !c.value_trimmed().is_empty()).map(|c| c.value_trimmed().to_owned()).collect()
+    let mut values = Vec::new();
+    for line in headers.get_all(header::COOKIE) {
+        let line = String::from_utf8_lossy(line.as_bytes()).into_owned();
+        let found = Cookie::split_parse(line).filter_map(Result::ok).filter(|c| c.name() == wanted);
+        values.extend(found.map(|c| decoded(c.value_trimmed())));
+    }
+    values.retain(|v| !v.is_empty());
+    values
+}
+
+fn decoded(value: &str) -> String {
+    let whole = format!("v={value}");
+    Cookie::parse_encoded(whole).map_or_else(|_| value.to_owned(), |c| c.value().to_owned())
 }
 
 /// Sets a cookie until `until`, or until the browser closes.

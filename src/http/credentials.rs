@@ -53,16 +53,19 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
 }
 
 impl Credentials {
-    /// The one that counts.
-    pub(super) fn first(&self) -> Option<Credential<'_>> {
-        let cookie = || self.session_cookies.first().map(|c| Credential::Cookie(c));
-        self.bearer.as_deref().map(Credential::Bearer).or_else(cookie)
-    }
-
-    /// Who is asking, or why nobody is; `None`: no credential came.
+    /// Who is asking, or why nobody is; `None`: no credential came. A Bearer wins; one that is none of ours is ignored if there is a cookie.
     pub(super) async fn authenticate(&self, app: &App, accepts: Accepts) -> Result<Option<Result<read_session::Authenticated, Nobody>>, Error> {
-        let Some(credential) = self.first() else { return Ok(None) };
-        Ok(Some(read_session::authenticate(app, credential, accepts).await?))
+        let cookie = self.session_cookies.first().map(|c| Credential::Cookie(c));
+        let (first, second) = match self.bearer.as_deref().map(Credential::Bearer) {
+            Some(bearer) => (Some(bearer), cookie),
+            None => (cookie, None),
+        };
+        let Some(first) = first else { return Ok(None) };
+        let found = read_session::authenticate(app, first, accepts).await?;
+        match (found, second) {
+            (Err(Nobody::NotOurs), Some(second)) => Ok(Some(read_session::authenticate(app, second, accepts).await?)),
+            (found, _) => Ok(Some(found)),
+        }
     }
 }
 
@@ -76,8 +79,16 @@ impl FromRequestParts<Arc<App>> for Authenticated {
         let credentials = Credentials::from_request_parts(parts, app).await.unwrap_or_default();
         match credentials.authenticate(app, Accepts::SessionTokenOnly).await? {
             Some(Ok(who)) => Ok(Self(who)),
-            Some(Err(_)) => Err(Error::InvalidToken),
+            Some(Err(Nobody::NotOurs)) => Err(Error::InvalidToken),
+            Some(Err(Nobody::Over)) => Err(Error::SessionOver(over(app))),
             None => Err(crate::flows::Error::Unauthorized.into()),
         }
     }
+}
+
+/// The lines that clear the cookies of a session that is over.
+pub(super) fn over(app: &App) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    cookies::clear(app, &mut headers, false);
+    headers
 }

@@ -54,7 +54,7 @@ pub(super) async fn edge(mut request: Request, next: Next) -> Response {
     let response = match handled {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => Error::Internal("a handler panicked".into()).into_response(),
-        Err(_) => Error::Flow(crate::flows::Error::Unavailable("the time limit passed".into())).into_response(),
+        Err(_) => Error::Flow(crate::flows::Error::OutOfTime).into_response(),
     };
     let failure = response.extensions().get::<Failure>().cloned();
     let response = render(response, &id);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
@@ -39,7 +39,9 @@ pub enum Error {
     InvalidCallbackUrl,
     /// 401, and a credential did come.
     InvalidToken,
-    /// The handler took too long or panicked.
+    /// 401 for a session that is over, with the lines that clear its cookies.
+    SessionOver(HeaderMap),
+    /// The handler panicked.
     Internal(String),
 }
 
@@ -86,7 +88,7 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let retry = self.retry_after();
         let challenge = match &self {
-            Self::InvalidToken => Some(r#"Bearer realm="countersign", error="invalid_token""#),
+            Self::InvalidToken | Self::SessionOver(_) => Some(r#"Bearer realm="countersign", error="invalid_token""#),
             other if other.status() == StatusCode::UNAUTHORIZED => Some(r#"Bearer realm="countersign""#),
             _ => None,
         };
@@ -101,6 +103,9 @@ impl IntoResponse for Error {
         let mut response = status.into_response();
         response.extensions_mut().insert(Failure { status, code, message, errors, cause });
         let headers = response.headers_mut();
+        if let Self::SessionOver(clearing) = self {
+            headers.extend(clearing);
+        }
         if let Some(challenge) = challenge {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
@@ -133,7 +138,7 @@ impl Error {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::InvalidOrigin | Self::MissingOrNullOrigin | Self::InvalidCallbackUrl => StatusCode::FORBIDDEN,
-            Self::InvalidToken => StatusCode::UNAUTHORIZED,
+            Self::InvalidToken | Self::SessionOver(_) => StatusCode::UNAUTHORIZED,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -155,7 +160,7 @@ impl Error {
             Self::InvalidOrigin => ("INVALID_ORIGIN", "Invalid origin".into()),
             Self::MissingOrNullOrigin => ("MISSING_OR_NULL_ORIGIN", "Missing or null Origin".into()),
             Self::InvalidCallbackUrl => ("INVALID_CALLBACK_URL", "Invalid callbackURL".into()),
-            Self::InvalidToken => ("UNAUTHORIZED", "Unauthorized".into()),
+            Self::InvalidToken | Self::SessionOver(_) => ("UNAUTHORIZED", "Unauthorized".into()),
             Self::Internal(_) => ("INTERNAL_SERVER_ERROR", "Something went wrong on our side".into()),
         }
     }
@@ -179,8 +184,14 @@ fn flow_status(error: &flows::Error) -> StatusCode {
         E::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
         E::UserNotFound | E::SessionNotFound => StatusCode::NOT_FOUND,
         // A replica without the current master key serves nobody, and calls nobody a thief.
-        E::Unavailable(_) | E::KeyUnusable(_) | E::MasterKey(_) | E::MasterKeyNotLoaded { .. } | E::MasterKeyMissing { .. } => StatusCode::SERVICE_UNAVAILABLE,
-        E::AlreadyRotated | E::KeyRefused(_) | E::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        E::Unavailable(_)
+        | E::OutOfTime
+        | E::MasterKeyChanged
+        | E::KeyUnusable(_)
+        | E::MasterKey(_)
+        | E::MasterKeyNotLoaded { .. }
+        | E::MasterKeyMissing { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        E::AlreadyRotated | E::KeyRefused(_) | E::WrongDatabase(_) | E::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
@@ -206,14 +217,21 @@ fn flow_code(error: &flows::Error) -> &'static str {
         E::TooManyRequests(_) => "TOO_MANY_REQUESTS",
         E::UserNotFound => "USER_NOT_FOUND",
         E::SessionNotFound => "SESSION_NOT_FOUND",
-        E::Unavailable(_) | E::KeyUnusable(_) | E::MasterKey(_) | E::MasterKeyNotLoaded { .. } | E::MasterKeyMissing { .. } => "SERVICE_UNAVAILABLE",
-        E::AlreadyRotated | E::KeyRefused(_) | E::Internal(_) => "INTERNAL_SERVER_ERROR",
+        E::Unavailable(_)
+        | E::OutOfTime
+        | E::MasterKeyChanged
+        | E::KeyUnusable(_)
+        | E::MasterKey(_)
+        | E::MasterKeyNotLoaded { .. }
+        | E::MasterKeyMissing { .. } => "SERVICE_UNAVAILABLE",
+        E::AlreadyRotated | E::KeyRefused(_) | E::WrongDatabase(_) | E::Internal(_) => "INTERNAL_SERVER_ERROR",
     }
 }
 
 /// What is wrong inside is for the log, not for the client.
 fn flow_message(error: &flows::Error) -> String {
     match flow_status(error) {
+        StatusCode::SERVICE_UNAVAILABLE if matches!(error, flows::Error::OutOfTime) => error.to_string(),
         StatusCode::SERVICE_UNAVAILABLE => flows::Error::Unavailable(String::new()).to_string(),
         StatusCode::INTERNAL_SERVER_ERROR => flows::Error::Internal(String::new()).to_string(),
         _ => error.to_string(),

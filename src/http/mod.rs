@@ -51,8 +51,8 @@ pub fn router(app: &Arc<App>) -> Router {
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(from_fn_with_state(Arc::clone(app), origin::guard))
-        .layer(origin::cors(&app.config.server.trusted_origins))
-        .layer(from_fn(edge::edge));
+        .layer(from_fn(edge::edge))
+        .layer(origin::cors(&app.config.server.trusted_origins));
     let open = Router::new()
         .route(&at("/jwks"), get(well_known::jwks))
         .route("/.well-known/jwks.json", get(well_known::jwks))

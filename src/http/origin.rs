@@ -45,12 +45,6 @@ pub(super) fn cors(trusted: &TrustedOrigins) -> CorsLayer {
         .allow_credentials(true)
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([header::CONTENT_TYPE, header::AUTHORIZATION, REQUEST_ID])
-        .expose_headers([
-            header::RETRY_AFTER,
-            HeaderName::from_static("x-retry-after"),
-            HeaderName::from_static("set-auth-token"),
-            HeaderName::from_static("set-auth-jwt"),
-            REQUEST_ID,
-        ])
+        .expose_headers([header::RETRY_AFTER, HeaderName::from_static("x-retry-after"), REQUEST_ID])
         .max_age(std::time::Duration::from_secs(600))
 }

@@ -82,8 +82,8 @@ fn is_final(error: &flows::Error) -> bool {
 
 fn set_cookies(app: &App, renewed: &Renewed, session_cookie: Option<&str>, headers: &mut HeaderMap) {
     let until = |at| renewed.session.remember.then_some(at);
-    if let Some(cookie) = session_cookie.filter(|c| renewed.rotated && read_session::cookie_token(app, c).is_some()) {
-        cookies::set(app, headers, Name::Session, cookie, until(renewed.ends_at()));
+    if let Some(cookie) = session_cookie.and_then(|signed| flow::renew_session_cookie(app, renewed, signed)) {
+        cookies::set(app, headers, Name::Session, &cookie, until(renewed.ends_at()));
     }
     if let Some(token) = &renewed.refresh_token {
         cookies::set(app, headers, Name::Refresh, token, until(renewed.session.state.expires_at));

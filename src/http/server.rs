@@ -15,18 +15,25 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt;
 
-/// A client must send its headers within this; also ends idle connections.
-const HEADER_TIME: Duration = Duration::from_secs(30);
 const MAX_HEADERS: usize = 64;
 const MAX_HEADER_BYTES: usize = 32 * 1024;
 /// At shutdown, for what is under way.
 const DRAIN: Duration = Duration::from_secs(30);
 
+/// What connections may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// At once; more wait in the kernel's queue.
+    pub connections: usize,
+    /// For the headers of a request, and between two requests of a connection.
+    pub header_time: Duration,
+}
+
 /// Serves until `stop` resolves, then finishes what is under way. Returns whether all of it finished in time.
-pub async fn serve(listener: TcpListener, router: Router, max_connections: usize, stop: impl Future<Output = ()>) -> bool {
-    let places = Arc::new(Semaphore::new(max_connections));
+pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: impl Future<Output = ()>) -> bool {
+    let places = Arc::new(Semaphore::new(limits.connections));
     let graceful = GracefulShutdown::new();
-    let builder = builder();
+    let builder = builder(limits.header_time);
     tokio::pin!(stop);
     loop {
         // A place first: beyond the limit connections wait in the kernel's queue.
@@ -51,15 +58,10 @@ pub async fn serve(listener: TcpListener, router: Router, max_connections: usize
     tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_ok()
 }
 
-fn builder() -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIME).max_headers(MAX_HEADERS).max_buf_size(MAX_HEADER_BYTES);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(HEADER_TIME)
-        .max_concurrent_streams(100)
-        .max_header_list_size(u32::try_from(MAX_HEADER_BYTES).unwrap_or(u32::MAX));
+/// HTTP/1.1 alone: to find out which version a connection speaks hyper-util waits without a limit, and proxies speak 1.1 to us.
+fn builder(header_time: Duration) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(header_time).max_headers(MAX_HEADERS).max_buf_size(MAX_HEADER_BYTES);
     builder
 }
 

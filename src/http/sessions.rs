@@ -16,14 +16,15 @@ use crate::model::session::Delivery;
 use super::body::{Fields, Optional};
 use super::client::Client;
 use super::cookies::{self, Name};
-use super::credentials::{Authenticated, Credentials};
+use super::credentials::{self, Authenticated, Credentials};
 use super::error::Error;
 use super::views;
 
 pub(super) async fn session(State(app): State<Arc<App>>, credentials: Credentials) -> Result<Response, Error> {
     let who = match credentials.authenticate(&app, Accepts::AccessTokenToo).await? {
         Some(Ok(who)) => who,
-        Some(Err(_)) => return Err(Error::InvalidToken),
+        Some(Err(Nobody::NotOurs)) => return Err(Error::InvalidToken),
+        Some(Err(Nobody::Over)) => return Err(Error::SessionOver(credentials::over(&app))),
         None => return Err(crate::flows::Error::Unauthorized.into()),
     };
     let answer = json!({ "session": views::session(&who.session), "user": views::user_with_permissions(&app, &who.user) });

@@ -8,12 +8,8 @@ use super::{Conn, Error, Result, hash_text, on, parse_hash};
 
 /// Appends an event to the writer's chain.
 pub async fn append(conn: &mut Conn, writer: &str, event: &Event) -> Result<()> {
-    let last: Option<(i64, String)> = on!(conn, c => sqlx::query_as("SELECT sequence, link FROM audit_events WHERE writer = $1 ORDER BY sequence DESC LIMIT 1")
-        .bind(writer).fetch_optional(c).await)?;
-    let (sequence, previous) = match last {
-        None => (1, [0; 32]),
-        Some((sequence, link)) => (sequence + 1, parse_hash(&link).ok_or(Error::Corrupt { table: "audit_events", column: "link" })?),
-    };
+    let (sequence, previous) = tail(conn, writer).await?;
+    let sequence = sequence + 1;
     let link = event.link(writer, sequence, &previous);
     on!(conn, c => sqlx::query(
         "INSERT INTO audit_events (id, writer, sequence, at, kind, actor, subject, session_id, ip_address, user_agent, request_id, detail, link)
@@ -32,5 +28,21 @@ pub async fn append(conn: &mut Conn, writer: &str, event: &Event) -> Result<()> 
         .bind(Value::Object(event.detail.clone()).to_string())
         .bind(hash_text(&link))
         .execute(c).await.map(|_| ()))?;
+    if let Conn::Sqlite { audit_tail, .. } = conn {
+        *audit_tail = Some((sequence, link));
+    }
     Ok(())
+}
+
+/// Where the writer's chain ends. Nobody else writes it, so the connection may remember it until something is rolled back.
+async fn tail(conn: &mut Conn, writer: &str) -> Result<(i64, [u8; 32])> {
+    if let Conn::Sqlite { audit_tail: Some(tail), .. } = conn {
+        return Ok(*tail);
+    }
+    let last: Option<(i64, String)> = on!(conn, c => sqlx::query_as("SELECT sequence, link FROM audit_events WHERE writer = $1 ORDER BY sequence DESC LIMIT 1")
+        .bind(writer).fetch_optional(c).await)?;
+    match last {
+        None => Ok((0, [0; 32])),
+        Some((sequence, link)) => Ok((sequence, parse_hash(&link).ok_or(Error::Corrupt { table: "audit_events", column: "link" })?)),
+    }
 }

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod error;
 pub mod master_keys;
 pub mod migrate;
+mod readers;
 pub mod refresh;
 pub mod sessions;
 pub mod signing_keys;
@@ -18,10 +19,11 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, PgPool, Postgres, Sqlite, SqlitePool};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, PgPool, Postgres};
 
 pub use error::{Error, Result};
+use readers::Readers;
 use writer::Writer;
 
 /// Work on a connection that is not finished before its commit.
@@ -35,7 +37,7 @@ pub enum Db {
         /// Takes the writes.
         writer: Writer,
         /// Serves the reads.
-        readers: SqlitePool,
+        readers: Readers,
     },
     /// A pool.
     Postgres(PgPool),
@@ -49,9 +51,11 @@ pub enum Conn {
         connection: SqliteConnection,
         /// Whether a transaction is open on it.
         in_transaction: bool,
+        /// The end of this process's audit chain, while nothing was rolled back since it was written.
+        audit_tail: Option<(i64, [u8; 32])>,
     },
     /// A reader's.
-    SqliteReader(PoolConnection<Sqlite>),
+    SqliteReader(SqliteConnection),
     /// Of the pool.
     Postgres(PoolConnection<Postgres>),
 }
@@ -65,7 +69,7 @@ macro_rules! on {
                 $query
             }
             $crate::store::Conn::SqliteReader(reader) => {
-                let $c = &mut **reader;
+                let $c = &mut *reader;
                 $query
             }
             $crate::store::Conn::Postgres(connection) => {
@@ -85,7 +89,6 @@ pub struct Limits {
 }
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Few are enough: a read is a memory access.
 const MAX_READERS: u32 = 4;
 
@@ -103,12 +106,7 @@ impl Db {
             .log_statements(tracing::log::LevelFilter::Trace);
         migrate::sqlite(&options, &path).await?;
         let connection = options.connect().await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(limits.max_connections.clamp(1, MAX_READERS))
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .test_before_acquire(false)
-            .connect_with(options.read_only(true))
-            .await?;
+        let readers = Readers::new(options.read_only(true), limits.max_connections.clamp(1, MAX_READERS));
         Ok(Self::Sqlite { writer: Writer::start(connection), readers })
     }
 
@@ -117,11 +115,18 @@ impl Db {
     where
         F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T>,
     {
-        let mut conn = match self {
-            Self::Sqlite { readers, .. } => Conn::SqliteReader(readers.acquire().await?),
-            Self::Postgres(pool) => Conn::Postgres(pool.acquire().await?),
-        };
-        work(&mut conn).await
+        match self {
+            Self::Sqlite { readers, .. } => {
+                let (connection, place) = readers.take().await?;
+                let mut conn = Conn::SqliteReader(connection);
+                let outcome = work(&mut conn).await;
+                if let Conn::SqliteReader(connection) = conn {
+                    readers.give_back(connection, place);
+                }
+                outcome
+            }
+            Self::Postgres(pool) => work(&mut Conn::Postgres(pool.acquire().await?)).await,
+        }
     }
 
     /// Writes atomically: everything or, if the work fails, nothing. The answer comes after the commit.
@@ -179,9 +184,18 @@ impl Conn {
         match work(self).await {
             Ok(value) => self.execute(commit).await.map(|()| value),
             Err(error) => {
-                self.execute(rollback).await?;
+                self.forget_audit_tail();
+                // SQLite may have rolled back by itself, and then this fails: what went wrong first is what counts.
+                drop(self.execute(rollback).await);
                 Err(error)
             }
+        }
+    }
+
+    /// After a rollback only the table knows where the chain ends.
+    fn forget_audit_tail(&mut self) {
+        if let Self::Sqlite { audit_tail, .. } = self {
+            *audit_tail = None;
         }
     }
 

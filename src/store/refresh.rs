@@ -29,6 +29,10 @@ pub struct Refreshed {
     pub remember: bool,
     /// When the password was last proven.
     pub auth_time: Timestamp,
+    /// Hash of its session token.
+    pub token_hash: [u8; 32],
+    /// The current master key's version: a process that lacks it must not decide.
+    pub master_version: i64,
 }
 
 #[derive(FromRow)]
@@ -46,6 +50,8 @@ struct Row {
     delivery: String,
     remember: i64,
     auth_time: i64,
+    token_hash: String,
+    master_version: i64,
 }
 
 impl TryFrom<Row> for Refreshed {
@@ -68,6 +74,8 @@ impl TryFrom<Row> for Refreshed {
             delivery: Delivery::parse(&row.delivery).ok_or_else(|| corrupt("delivery"))?,
             remember: row.remember != 0,
             auth_time: Timestamp(row.auth_time),
+            token_hash: parse_hash(&row.token_hash).ok_or_else(|| corrupt("token_hash"))?,
+            master_version: row.master_version,
         })
     }
 }
@@ -89,17 +97,20 @@ pub struct Rotation {
     pub idle_expires_at: Timestamp,
     /// A current token younger than this is kept.
     pub cooled_before: Timestamp,
+    /// The master key that computed the successor's tag; if it is no longer the current one, nothing moves.
+    pub master_version: u8,
 }
 
 /// Row 5 of the table as one statement: `None` if anything at all was not as it should be.
 pub async fn rotate(conn: &mut Conn, r: &Rotation, now: Timestamp) -> Result<Option<Refreshed>> {
-    let row: Option<Row> = on!(conn, c => sqlx::query_as(
+    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(
         "UPDATE sessions
             SET generation = generation + 1, refresh_hash = $1, rotated_at = $2, idle_expires_at = CASE WHEN expires_at < $3 THEN expires_at ELSE $3 END
           WHERE id = $4 AND generation = $5 AND refresh_hash = $6 AND delivery = $7 AND revoked_at IS NULL
             AND expires_at > $2 AND idle_expires_at > $2 AND (generation = 1 OR rotated_at <= $8 OR rotated_at > $9)
-         RETURNING id, user_id, generation, refresh_hash, rotated_at, expires_at, idle_expires_at, revoked_at, delivery, remember, auth_time,
-                   (SELECT version FROM users WHERE users.id = sessions.user_id) AS user_version, (SELECT version FROM key_ring WHERE key_ring.id = 1) AS ring_version")
+            AND (SELECT master_version FROM key_ring WHERE key_ring.id = 1) = $10
+         RETURNING id, user_id, generation, refresh_hash, rotated_at, expires_at, idle_expires_at, revoked_at, delivery, remember, auth_time, token_hash,
+                   (SELECT master_version FROM key_ring WHERE key_ring.id = 1) AS master_version, (SELECT version FROM users WHERE users.id = sessions.user_id) AS user_version, (SELECT version FROM key_ring WHERE key_ring.id = 1) AS ring_version")
         .bind(hash_text(&r.successor))
         .bind(now.0)
         .bind(r.idle_expires_at.0)
@@ -109,15 +120,17 @@ pub async fn rotate(conn: &mut Conn, r: &Rotation, now: Timestamp) -> Result<Opt
         .bind(r.delivery.as_str())
         .bind(r.cooled_before.0)
         .bind(now.0.saturating_add(millis(MAX_CLOCK_SKEW)))
-        .fetch_optional(c).await)?;
-    row.map(Refreshed::try_from).transpose()
+        .bind(i64::from(r.master_version))
+        // Not `fetch_optional`: that resets the statement after its first row, and alone that reset is the commit whose failure sqlx drops.
+        .fetch_all(c).await)?;
+    rows.into_iter().next().map(Refreshed::try_from).transpose()
 }
 
 /// The row, live or not.
 pub async fn find(conn: &mut Conn, id: SessionId) -> Result<Option<Refreshed>> {
     let row: Option<Row> = on!(conn, c => sqlx::query_as(
-        "SELECT s.id, s.user_id, s.generation, s.refresh_hash, s.rotated_at, s.expires_at, s.idle_expires_at, s.revoked_at, s.delivery, s.remember, s.auth_time,
-                u.version AS user_version, (SELECT version FROM key_ring WHERE id = 1) AS ring_version
+        "SELECT s.id, s.user_id, s.generation, s.refresh_hash, s.rotated_at, s.expires_at, s.idle_expires_at, s.revoked_at, s.delivery, s.remember, s.auth_time, s.token_hash,
+                (SELECT master_version FROM key_ring WHERE id = 1) AS master_version, u.version AS user_version, (SELECT version FROM key_ring WHERE id = 1) AS ring_version
            FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1")
         .bind(id.to_string()).fetch_optional(c).await)?;
     row.map(Refreshed::try_from).transpose()

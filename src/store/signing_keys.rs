@@ -82,6 +82,11 @@ pub async fn version(conn: &mut Conn) -> Result<i64> {
     Ok(row.0)
 }
 
+/// The ring's version and the current master key's: what a process that is about to hand out tokens must know.
+pub async fn versions(conn: &mut Conn) -> Result<(i64, Option<i64>)> {
+    Ok(on!(conn, c => sqlx::query_as("SELECT version, master_version FROM key_ring WHERE id = 1").fetch_one(c).await)?)
+}
+
 /// Everything.
 pub async fn load(conn: &mut Conn) -> Result<StoredRing> {
     type RingRow = (i64, Option<i64>, Option<i64>, i64);

@@ -22,9 +22,17 @@ pub(super) enum Shape {
 
 /// Tells the caller the outcome, once the commit is known.
 type Answer = Box<dyn FnOnce(std::result::Result<(), String>) + Send>;
-/// Whether the piece is to be kept, and its answer.
-type Done = (bool, Answer);
+/// What is to become of a piece, and its answer.
+type Done = (Fate, Answer);
 type Run = Box<dyn for<'c> FnOnce(&'c mut Conn) -> Pin<Box<dyn Future<Output = Done> + Send + 'c>> + Send>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Keep,
+    Undo,
+    /// It stopped anywhere; nobody knows what is open on the connection.
+    Panicked,
+}
 
 enum Message {
     Piece { shape: Shape, run: Run },
@@ -44,7 +52,7 @@ impl Writer {
     /// Starts the task; it ends with its last handle.
     pub(super) fn start(connection: SqliteConnection) -> Self {
         let (queue, messages) = mpsc::channel(QUEUE);
-        tokio::spawn(serve(Conn::Sqlite { connection, in_transaction: false }, messages));
+        tokio::spawn(serve(Conn::Sqlite { connection, in_transaction: false, audit_tail: None }, messages));
         Self { queue }
     }
 
@@ -58,8 +66,12 @@ impl Writer {
             Box::pin(async move {
                 // A panic in one piece is that piece's error, not everybody's.
                 let outcome = AssertUnwindSafe(work(conn)).catch_unwind().await;
+                let fate = match &outcome {
+                    Ok(Ok(_)) => Fate::Keep,
+                    Ok(Err(_)) => Fate::Undo,
+                    Err(_) => Fate::Panicked,
+                };
                 let outcome = outcome.unwrap_or_else(|_| Err(Error::Unavailable("the write panicked".into())));
-                let keep = outcome.is_ok();
                 let answer: Answer = Box::new(move |committed| {
                     let told = match committed {
                         Ok(()) => outcome,
@@ -68,7 +80,7 @@ impl Writer {
                     // Nobody waits any more: the commit stands all the same.
                     drop(sender.send(told));
                 });
-                (keep, answer)
+                (fate, answer)
             })
         });
         let message = Message::Piece { shape, run };
@@ -122,34 +134,55 @@ async fn run_batch(conn: &mut Conn, pieces: Vec<(Shape, Run)>, answers: &mut Vec
     if alone && pieces.iter().all(|(shape, _)| *shape == Shape::Statement) {
         // SQLite's own transaction around the one statement: a third of the round trips.
         for (_, run) in pieces {
-            answers.push(run(conn).await.1);
+            let (fate, answer) = run(conn).await;
+            answers.push(answer);
+            if fate != Fate::Keep {
+                // Usually there is nothing left to roll back, and then this fails: what matters is that nothing stays open.
+                drop(conn.execute("ROLLBACK").await);
+                conn.forget_audit_tail();
+            }
         }
         return Ok(());
     }
-    let begun = begin(conn).await;
-    if let Err(error) = begun {
-        // The callers still wait for an answer: run nothing, tell them.
-        tracing::warn!(%error, "could not begin a batch of writes");
-        return Err(error);
-    }
-    let outcome = run_pieces(conn, pieces, answers).await;
+    conn.execute("BEGIN IMMEDIATE").await?;
+    set_in_transaction(conn, true);
+    let outcome = if alone { Ok(run_alone(conn, pieces, answers).await) } else { run_pieces(conn, pieces, answers).await.map(|()| Keep::All) };
     let outcome = match outcome {
-        Ok(()) => conn.execute("COMMIT").await,
+        Ok(Keep::All) => conn.execute("COMMIT").await,
+        Ok(Keep::None) => {
+            drop(conn.execute("ROLLBACK").await);
+            Ok(())
+        }
         Err(error) => Err(error),
     };
     if let Err(error) = &outcome {
         tracing::error!(%error, pieces = answers.len(), "a batch of writes was not committed");
         // After some errors SQLite has rolled back by itself, and then this one fails: that is the state we want.
         drop(conn.execute("ROLLBACK").await);
+        conn.forget_audit_tail();
     }
     set_in_transaction(conn, false);
     outcome
 }
 
-async fn begin(conn: &mut Conn) -> Result<()> {
-    conn.execute("BEGIN IMMEDIATE").await?;
-    set_in_transaction(conn, true);
-    Ok(())
+/// What becomes of a batch whose pieces have run.
+enum Keep {
+    All,
+    None,
+}
+
+/// A piece by itself needs no savepoint: the transaction is its own.
+async fn run_alone(conn: &mut Conn, pieces: Vec<(Shape, Run)>, answers: &mut Vec<Answer>) -> Keep {
+    let mut keep = Keep::All;
+    for (_, run) in pieces {
+        let (fate, answer) = run(conn).await;
+        answers.push(answer);
+        if fate != Fate::Keep {
+            conn.forget_audit_tail();
+            keep = Keep::None;
+        }
+    }
+    keep
 }
 
 async fn run_pieces(conn: &mut Conn, pieces: Vec<(Shape, Run)>, answers: &mut Vec<Answer>) -> Result<()> {
@@ -157,13 +190,18 @@ async fn run_pieces(conn: &mut Conn, pieces: Vec<(Shape, Run)>, answers: &mut Ve
         if shape == Shape::Steps {
             conn.execute("SAVEPOINT piece").await?;
         }
-        let (keep, answer) = run(conn).await;
+        let (fate, answer) = run(conn).await;
         answers.push(answer);
-        match (shape, keep) {
-            (Shape::Steps, true) => conn.execute("RELEASE piece").await?,
-            (Shape::Steps, false) => conn.execute("ROLLBACK TO piece; RELEASE piece").await?,
+        match (shape, fate) {
+            (Shape::Steps, Fate::Keep) => conn.execute("RELEASE piece").await?,
+            (Shape::Steps, Fate::Undo | Fate::Panicked) => {
+                conn.forget_audit_tail();
+                // Takes whatever savepoints a panic left inside with it.
+                conn.execute("ROLLBACK TO piece; RELEASE piece").await?;
+            }
             // A statement that fails undoes itself.
-            (Shape::Statement, _) => {}
+            (Shape::Statement, Fate::Keep | Fate::Undo) => {}
+            (Shape::Statement, Fate::Panicked) => return Err(Error::Unavailable("a write of this batch panicked".into())),
         }
     }
     Ok(())

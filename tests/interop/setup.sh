@@ -4,9 +4,13 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 work=target/interop
 mkdir -p "$work"
-if [ ! -x "$work/venv/bin/python" ]; then python3 -m venv "$work/venv"; fi
+if [ ! -x "$work/venv/bin/pip" ]; then rm -rf "$work/venv" && python3 -m venv "$work/venv"; fi
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check -r tests/interop/requirements.txt
 rm -rf "$work/node" && mkdir -p "$work/node"
 cp examples/node/package.json examples/node/server.mjs tests/interop/verify_loop.mjs "$work/node/"
 (cd "$work/node" && npm install --silent --no-audit --no-fund --no-package-lock)
+# jose needs Node 20; Debian 12 packages 18. The npm package `node` brings a newer one, found under node_modules/.bin.
+if [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then
+  (cd "$work/node" && npm install --silent --no-audit --no-fund --no-package-lock node@22)
+fi
 GO111MODULE=off GOPATH=/usr/share/gocode GOFLAGS= go build -o "$work/go-backend" examples/go/main.go

@@ -8,14 +8,14 @@ import sys
 
 import httpx
 import pytest
-from place import ROOT, Place, free_port, wait_for
+from place import NODE, ROOT, Place, free_port, wait_for
 
 WORK = ROOT / "target/interop"
 CACHE_SECONDS = "2"
 COMMANDS = {
     "fastapi": [sys.executable, "-m", "uvicorn", "main:app", "--app-dir", str(ROOT / "examples/fastapi"), "--port", "{port}", "--log-level", "warning"],
     "go": [str(WORK / "go-backend")],
-    "jose": ["node", str(WORK / "node/server.mjs")],
+    "jose": [NODE, str(WORK / "node/server.mjs")],
 }
 
 
@@ -109,7 +109,15 @@ def test_a_token_for_another_audience_is_refused(place, backend):
     assert me(backend, token).status_code == 401
 
 
-def test_an_unknown_kid_is_refused(place, backend):
+def test_an_unknown_kid_is_refused(place, backend, tmp_path):
+    # Well signed, by another issuer's key that says it is ours.
+    other = Place(tmp_path, [f"tokens.issuer={place.issuer}"])
+    try:
+        stranger = other.sign_in(base=other.serve())["accessToken"]
+    finally:
+        other.stop()
+    assert json.loads(unb64(stranger.split(".")[1]))["iss"] == place.issuer
+    assert me(backend, stranger).status_code == 401
     token = place.sign_in()["accessToken"]
     assert me(backend, with_header(token, kid="A" * 43)).status_code == 401
     assert me(backend, token).status_code == 200

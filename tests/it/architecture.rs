@@ -65,6 +65,18 @@ fn sql_stands_in_store_and_printing_in_output() {
 }
 
 #[test]
+fn time_and_chance_have_one_source() {
+    let sources_of_either = ["SystemTime::now", "Utc::now", "getrandom::", "thread_rng", "rand::rng", "Uuid::new_v4", "Uuid::now_v7", "OsRng"];
+    // A request id is no secret and no test looks at it.
+    let may = ["clock.rs", "random.rs", "http/edge.rs"];
+    for (file, text) in sources() {
+        let found = sources_of_either.iter().find(|s| production(&text).contains(*s));
+        assert!(found.is_none() || may.contains(&file.as_str()), "{file} has {found:?}");
+    }
+    assert!(include_str!("../../clippy.toml").contains("getrandom::fill"));
+}
+
+#[test]
 fn files_are_small_and_say_what_they_own() {
     for (file, text) in sources() {
         let lines = production(&text).lines().count();

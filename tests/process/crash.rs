@@ -14,7 +14,7 @@ const SESSIONS: usize = 200;
 const KILLS: u32 = 20;
 
 /// A client that follows the protocol: one token, retried until it is answered, signed out only by a 401.
-async fn client(port: u16, mut token: String, stop: Arc<AtomicBool>, rotations: Arc<AtomicU64>, seed: u64) -> Result<String, String> {
+async fn client(port: u16, mut token: String, stop: Arc<AtomicBool>, rotations: Arc<AtomicU64>, lost: Arc<AtomicU64>, seed: u64) -> Result<String, String> {
     let http = reqwest::Client::new();
     let url = format!("http://127.0.0.1:{port}/api/auth/refresh");
     let mut random = ChaCha20Rng::seed_from_u64(seed);
@@ -28,7 +28,10 @@ async fn client(port: u16, mut token: String, stop: Arc<AtomicBool>, rotations: 
                 tokio::time::sleep(Duration::from_millis(u64::from(random.next_u32() % 1_500))).await;
             }
             Some((401, body)) => return Err(format!("signed out: {body}")),
-            Some(_) | None => tokio::time::sleep(Duration::from_millis(50)).await,
+            Some(_) | None => {
+                lost.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
         }
     }
     Ok(token)
@@ -40,11 +43,11 @@ async fn s04_killed_20_times_in_a_storm_of_200_sessions_nobody_is_signed_out() {
     let mut server = place.serve();
     let http = reqwest::Client::new();
     sign_up(&http, &server, "ana").await;
-    let (stop, rotations) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let (stop, rotations, lost) = (Arc::new(AtomicBool::new(false)), Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
     let mut clients = Vec::new();
     for n in 0..SESSIONS {
         let token = sign_in(&http, &server, "ana").await["refreshToken"].as_str().unwrap().to_owned();
-        clients.push(tokio::spawn(client(server.port, token, stop.clone(), rotations.clone(), n as u64)));
+        clients.push(tokio::spawn(client(server.port, token, stop.clone(), rotations.clone(), lost.clone(), n as u64)));
     }
     let mut random = ChaCha20Rng::seed_from_u64(20);
     for _ in 0..KILLS {
@@ -66,7 +69,9 @@ async fn s04_killed_20_times_in_a_storm_of_200_sessions_nobody_is_signed_out() {
         assert_eq!(status, 200, "{body}");
         alive += 1;
     }
-    println!("{KILLS} kills, {SESSIONS} sessions, {} rotations: {alive} clients still signed in", rotations.load(Ordering::Relaxed));
+    let (rotations, lost) = (rotations.load(Ordering::Relaxed), lost.load(Ordering::Relaxed));
+    println!("{KILLS} kills, {SESSIONS} sessions, {rotations} rotations, {lost} lost requests: {alive} clients still signed in");
+    assert!(rotations > 300 && lost > 100);
     assert_eq!(alive, SESSIONS);
 }
 
@@ -88,6 +93,7 @@ async fn s03_killed_between_commit_and_answer_the_retry_gets_the_same_successor(
     server.signal(Signal::SIGKILL);
     server.wait();
     drop(stream);
+    assert_eq!(generation(&place).await, 2, "it was committed");
     let server = place.serve();
     let http = reqwest::Client::new();
     let (status, first) = refresh(&http, &server, &token).await.unwrap();
@@ -95,6 +101,12 @@ async fn s03_killed_between_commit_and_answer_the_retry_gets_the_same_successor(
     let (_, second) = refresh(&http, &server, &token).await.unwrap();
     assert_eq!(first["refreshToken"], second["refreshToken"]);
     assert!(server.log().matches("refresh_token.reused").count() == 0);
+}
+
+async fn generation(place: &Place) -> i64 {
+    use sqlx::ConnectOptions;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(place.path("data/countersign.db"));
+    sqlx::query_scalar("SELECT MAX(generation) FROM sessions").fetch_one(&mut options.connect().await.unwrap()).await.unwrap()
 }
 
 fn states(place: &Place, environment: &[(&str, &str)]) -> Vec<String> {
@@ -107,25 +119,43 @@ fn states(place: &Place, environment: &[(&str, &str)]) -> Vec<String> {
     states
 }
 
-/// Starts a command, kills it after a while, and tells whether it had ended by itself.
-fn kill_after(mut command: std::process::Command, wait: Duration) -> bool {
-    let mut child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).stdin(std::process::Stdio::null()).spawn().unwrap();
+fn quiet(command: &mut std::process::Command) -> &mut std::process::Command {
+    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).stdin(std::process::Stdio::null())
+}
+
+/// How long a command takes here that must succeed: what the kills are spread over.
+fn time_of(command: &mut std::process::Command) -> Duration {
+    let started = std::time::Instant::now();
+    assert!(quiet(command).status().unwrap().success());
+    started.elapsed()
+}
+
+/// Starts a command, kills it after a while, and tells whether it had succeeded by then.
+fn kill_after(command: &mut std::process::Command, wait: Duration) -> bool {
+    let mut child = quiet(command).spawn().unwrap();
     std::thread::sleep(wait);
-    let ended = child.try_wait().unwrap().is_some();
+    let ended = child.try_wait().unwrap().is_some_and(|status| status.success());
     drop(child.kill());
     drop(child.wait());
     ended
 }
 
+const TRIES: u32 = 30;
+
 #[test]
 fn k5_a_rotation_killed_anywhere_leaves_one_active_and_one_standby() {
     let place = Place::new(&[]);
     drop(place.serve());
-    let (mut killed, mut ended) = (0, 0);
-    for n in 0..30 {
+    let rotate = || {
         let mut command = place.command();
         command.args(["keys", "rotate", "--force"]);
-        if kill_after(command, Duration::from_millis(3 + n * 2)) {
+        command
+    };
+    let whole = time_of(&mut rotate());
+    let (mut killed, mut ended) = (0, 0);
+    for n in 0..TRIES {
+        // From the very beginning to well after the end.
+        if kill_after(&mut rotate(), whole * n * 3 / (TRIES * 2)) {
             ended += 1;
         } else {
             killed += 1;
@@ -135,6 +165,7 @@ fn k5_a_rotation_killed_anywhere_leaves_one_active_and_one_standby() {
         assert_eq!(now.iter().filter(|s| *s == "standby").count(), 1, "{now:?}");
     }
     println!("{killed} rotations killed, {ended} ended before the kill");
+    assert!(killed > 0 && ended > 0);
 }
 
 #[test]
@@ -142,14 +173,18 @@ fn k7_a_rewrap_killed_anywhere_leaves_every_key_under_the_old_or_every_key_under
     let place = Place::new(&[]);
     drop(place.serve());
     let mut current = std::fs::read_to_string(place.path("keys/master.key")).unwrap().trim().to_owned();
-    let (mut old, mut new) = (0, 0);
-    for n in 0..20_u64 {
+    let opens = |key: &str| place.command().args(["keys", "list"]).env("COUNTERSIGN_MASTER_KEY", key).output().unwrap().status.success();
+    let (mut old, mut new, mut whole) = (0, 0, Duration::ZERO);
+    for n in 0..TRIES {
         let next = format!("{:0>22}abcdefghijklmnopqrst0", n + 1_000_000);
         write_key(&place.path("new.key"), &next);
         let mut command = place.command();
         command.args(["keys", "rewrap", "--new-master-key-file", "new.key"]).env("COUNTERSIGN_MASTER_KEY", &current);
-        kill_after(command, Duration::from_millis(3 + n * 3));
-        let opens = |key: &str| place.command().args(["keys", "list"]).env("COUNTERSIGN_MASTER_KEY", key).output().unwrap().status.success();
+        if n == 0 {
+            whole = time_of(&mut command);
+        } else {
+            kill_after(&mut command, whole * n * 3 / (TRIES * 2));
+        }
         match (opens(&current), opens(&next)) {
             (true, false) => old += 1,
             (false, true) => {
@@ -159,7 +194,8 @@ fn k7_a_rewrap_killed_anywhere_leaves_every_key_under_the_old_or_every_key_under
             mix => panic!("old and new open: {mix:?}"),
         }
     }
-    println!("killed 20 times: {old} times all under the old, {new} times all under the new master key");
+    println!("killed {} times: {old} times all under the old, {new} times all under the new master key", TRIES - 1);
+    assert!(old > 0 && new > 1);
 }
 
 #[test]

@@ -117,3 +117,23 @@ async fn nothing_secret_is_ever_logged() {
     assert!(log.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "one line of JSON an event");
     assert!(log.contains("/api/auth/refresh"));
 }
+
+#[tokio::test]
+async fn silent_and_half_finished_connections_are_cut_off() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let place = Place::new(&["server.header_timeout=1s", "server.max_connections=4"]);
+    let server = place.serve();
+    let mut silent = Vec::new();
+    for opening in ["", "PRI * HT", "GET /health HTTP/1.1\r\nHost:", "GET /health HTTP/1.1\r\nHost: x\r\n\r\n"] {
+        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
+        stream.write_all(opening.as_bytes()).await.unwrap();
+        silent.push(stream);
+    }
+    // All four places are taken; the fifth is served once they have been cut off.
+    let fifth = reqwest::Client::new().get(server.url("/health")).send().await.unwrap();
+    assert_eq!(fifth.status(), 200);
+    for mut stream in silent {
+        let mut rest = Vec::new();
+        drop(stream.read_to_end(&mut rest).await);
+    }
+}

@@ -13,7 +13,14 @@ fn operations() -> Vec<(Method, String)> {
 }
 
 async fn send(app: &TestApp, method: &Method, path: &str, content_type: Option<&str>, body: Vec<u8>) -> Answer {
+    send_as(app, None, method, path, content_type, body).await
+}
+
+async fn send_as(app: &TestApp, session: Option<&str>, method: &Method, path: &str, content_type: Option<&str>, body: Vec<u8>) -> Answer {
     let mut request = Request::builder().method(method).uri(path);
+    if let Some(session) = session {
+        request = request.header("authorization", format!("Bearer {session}"));
+    }
     if let Some(content_type) = content_type {
         request = request.header("content-type", content_type);
     }
@@ -45,17 +52,39 @@ async fn no_body_however_bad_makes_a_500() {
         ("one megabyte", vec![b'x'; 1 << 20]),
         ("one megabyte of JSON", format!(r#"{{"email":"{}"}}"#, "a".repeat(1 << 20)).into_bytes()),
     ];
+    let ana = app.user("ana").await;
     let mut asked = 0;
     for (method, path) in operations() {
+        // Signed in, or what stands behind the guard would never see the body.
+        let session = ana.sign_in().await.session;
         for content_type in [Some("application/json"), Some("application/x-www-form-urlencoded"), Some("text/plain"), Some("application/vnd.api+json"), None] {
             for (name, body) in &bodies {
-                let answer = send(&app, &method, &path, content_type, body.clone()).await;
+                let answer = send_as(&app, Some(&session), &method, &path, content_type, body.clone()).await;
                 assert!(!answer.status.is_server_error(), "{method} {path} {name} {content_type:?}: {} {}", answer.status, answer.text);
                 asked += 1;
             }
         }
     }
     println!("{asked} bad requests, no 5xx");
+}
+
+#[tokio::test]
+async fn behind_the_guard_each_kind_has_its_own_status_too() {
+    let app = TestApp::start().await;
+    let session = app.user("ana").await.sign_in().await.session;
+    for path in ["/api/auth/change-password", "/api/auth/revoke-session"] {
+        let send = async |content_type: Option<&str>, body: Vec<u8>| send_as(&app, Some(&session), &Method::POST, path, content_type, body).await;
+        let json = Some("application/json");
+        send(json, vec![]).await.refused(400, "BAD_REQUEST");
+        send(json, b"{".to_vec()).await.refused(400, "BAD_REQUEST");
+        send(json, vec![0xFF]).await.refused(400, "BAD_REQUEST");
+        send(json, b"[]".to_vec()).await.refused(400, "VALIDATION_ERROR");
+        send(json, b"{}".to_vec()).await.refused(400, "VALIDATION_ERROR");
+        send(json, br#"{"token":1,"currentPassword":2,"newPassword":3}"#.to_vec()).await.refused(400, "VALIDATION_ERROR");
+        send(json, vec![b' '; 1 << 20]).await.refused(413, "PAYLOAD_TOO_LARGE");
+        send(Some("text/plain"), b"{}".to_vec()).await.refused(415, "UNSUPPORTED_MEDIA_TYPE");
+        send_as(&app, None, &Method::POST, path, json, b"{}".to_vec()).await.refused(401, "UNAUTHORIZED");
+    }
 }
 
 #[tokio::test]

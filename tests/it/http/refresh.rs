@@ -208,6 +208,12 @@ async fn s08_a_flipped_bit_anywhere_is_refused_and_the_session_untouched() {
     }
     assert_eq!(app.db_session(&first.session_id).await, before);
     app.refresh(&first.refresh).await.ok();
+    // No query: without a database the same garbage is refused and not "unavailable".
+    app.app.db.close().await;
+    let mut flipped = bytes.clone();
+    flipped[100] ^= 1;
+    app.refresh(&format!("csr_{}", b64.encode(&flipped))).await.refused(401, "REFRESH_TOKEN_INVALID");
+    app.refresh(&first.refresh).await.refused(503, "SERVICE_UNAVAILABLE");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -364,6 +370,13 @@ async fn s15_a_new_master_key_inside_a_grace_repeats_and_old_tokens_rotate_onto_
     std::fs::set_permissions(&new_file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     rewrap(&app.app, &new_file, Options { compromised: false, dry_run: false }, &Default::default()).await.unwrap();
 
+    // A process that has only the old key decides nothing about a token it could read: no rotation whose answer nobody gets.
+    let before = app.db_session(&untouched.session_id).await;
+    app.refresh(&untouched.refresh).await.refused(503, "SERVICE_UNAVAILABLE");
+    app.refresh(&first.refresh).await.refused(503, "SERVICE_UNAVAILABLE");
+    alice.try_sign_in(&alice.password).await.refused(503, "SERVICE_UNAVAILABLE");
+    assert_eq!(app.db_session(&untouched.session_id).await, before);
+
     let environment = [("COUNTERSIGN_MASTER_KEY_FILE", new_file.display().to_string()), ("COUNTERSIGN_PREVIOUS_MASTER_KEY", old)];
     let replica = app.replica(&environment).await.unwrap();
     let repeated = replica.rotate(&first.refresh).await;
@@ -417,7 +430,16 @@ async fn s17_10_000_repeats_meet_the_bucket_and_nobody_else_does() {
     let next = app.rotate(&noisy.refresh).await;
     let (mut served, mut limited) = (0, 0);
     for _ in 0..100 {
-        for answer in join_all((0..100).map(|_| app.refresh(&noisy.refresh))).await {
+        // In the middle of the flood somebody else is served, reading and writing.
+        let nothing = json!({ "token": "x" });
+        let (flood, session, written) = tokio::join!(
+            join_all((0..100).map(|_| app.refresh(&noisy.refresh))),
+            app.get_as("/api/auth/session", &quiet.session),
+            app.post_as("/api/auth/revoke-session", &quiet.session, &nothing),
+        );
+        session.ok();
+        written.ok();
+        for answer in flood {
             match answer.status.as_u16() {
                 200 => served += 1,
                 429 => {
@@ -638,4 +660,43 @@ async fn a_cookie_family_never_comes_out_in_a_body_even_if_asked() {
     let answer = browser.post("/api/auth/refresh", &json!({ "tokenDelivery": "body", "mode": "body" })).await.ok();
     assert!(!answer.text.contains("csr_") && answer.body.get("refreshToken").is_none());
     assert!(browser.cookie("app.refresh_token").is_some());
+}
+
+#[tokio::test]
+async fn two_cookies_of_one_family_at_sign_out_are_no_theft() {
+    let app = TestApp::start().await;
+    let browser = app.user("alice").await.browser().await;
+    let spent = browser.cookie("app.refresh_token").unwrap();
+    browser.refresh().await.ok();
+    app.after(minutes(10));
+    let current = browser.cookie("app.refresh_token").unwrap();
+    let line = format!("app.refresh_token={spent}; app.refresh_token={current}");
+    let request = axum::http::Request::post("/api/auth/sign-out").header("cookie", line).body(axum::body::Body::empty()).unwrap();
+    app.send(request).await.ok();
+    assert_eq!(app.db_count_events("refresh_token.reused").await, 0);
+    assert_eq!(app.db_count_events("session.signed_out").await, 1);
+}
+
+#[tokio::test]
+async fn a_rotation_signs_the_session_cookie_anew_and_only_its_own() {
+    let app = TestApp::start().await;
+    let alice = app.user("alice").await;
+    let (browser, other) = (alice.browser().await, alice.browser().await);
+    let answer = browser.refresh().await.ok();
+    assert_eq!(answer.cookies().len(), 2, "{:?}", answer.cookies());
+    app.after(minutes(10));
+    browser.set_cookie("app.session_token", &other.cookie("app.session_token").unwrap());
+    let answer = browser.refresh().await.ok();
+    assert!(answer.cookies().iter().all(|c| c.starts_with("app.refresh_token=")), "{:?}", answer.cookies());
+}
+
+#[tokio::test]
+async fn another_application_s_odd_cookies_sign_nobody_out() {
+    let app = TestApp::start().await;
+    let browser = app.user("alice").await.browser().await;
+    let mut line = b"city=Z\xfcrich; broken; =x; ".to_vec();
+    line.extend(format!("app.refresh_token={}", browser.cookie("app.refresh_token").unwrap()).bytes());
+    let value = axum::http::HeaderValue::from_bytes(&line).unwrap();
+    let request = axum::http::Request::post("/api/auth/refresh").header("cookie", value).body(axum::body::Body::empty()).unwrap();
+    app.send(request).await.ok();
 }

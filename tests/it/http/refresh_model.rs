@@ -2,7 +2,8 @@
 //! and one lost commit, against the real `decide`. A tick is 5 s: a message is answered or lost within one, a tab retries within one.
 //!
 //! Invariant A: no honest request is decided `Reuse` or `Ahead` unless the thief has acted.
-//! Invariant B: once thief and owner have used one token out of step, the next contact of either ends the family.
+//! Invariant B: a token that its family has left behind past the grace ends the family, whoever presents it, and of an ended family no
+//! token is ever served again.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
@@ -77,16 +78,34 @@ impl Model {
     }
 
     /// The row afterwards and the token in the answer (0: none); `None`: refused.
-    fn serve(&self, s: &State, token: u8) -> (Decision, State, Option<u8>) {
+    fn serve(&self, s: &State, token: u8) -> Result<(Decision, State, Option<u8>), String> {
         let decision = self.decide(s, token);
+        if let Some(broken) = self.broken(s, token, decision) {
+            return Err(broken);
+        }
         let moved = |generation| State { generation, age: 0, before: Some((s.generation, s.age)), ..*s };
-        match decision {
+        Ok(match decision {
             Decision::Rotate => (decision, moved(s.generation + 1), Some(s.generation + 1)),
             Decision::Heal => (decision, moved(token), Some(0)),
             Decision::Keep => (decision, *s, Some(0)),
             Decision::Repeat(Child { .. }) => (decision, *s, Some(s.generation)),
             Decision::Reuse | Decision::Ahead => (decision, State { revoked: true, before: None, ..*s }, None),
             Decision::Refuse(_) | Decision::Supersede => (decision, *s, None),
+        })
+    }
+
+    /// Invariant B, whoever asks: a token that the family has left behind for longer than the grace is out of step and ends it, and of
+    /// a family that has ended no token is served.
+    fn broken(&self, s: &State, token: u8, decision: Decision) -> Option<String> {
+        let past_grace = Duration::from_secs(u64::from(s.age) * TICK) > self.policy.grace;
+        let out_of_step = token < s.generation && (token + 1 < s.generation || past_grace);
+        let told = |what: &str| Some(format!("B: {what} {token} against {} was decided {decision:?}", s.generation));
+        match decision {
+            Decision::Refuse(_) if s.revoked => None,
+            _ if s.revoked => told("of an ended family"),
+            Decision::Reuse => None,
+            _ if out_of_step => told("out of step"),
+            _ => None,
         }
     }
 
@@ -101,7 +120,7 @@ impl Model {
             match s.tabs[i] {
                 Tab::Idle | Tab::MustRetry { .. } => next.push(with(*s, Tab::Sent { token: s.jar, late: 0 })),
                 Tab::Sent { token, late: _ } => {
-                    let (decision, after, carried) = self.serve(s, token);
+                    let (decision, after, carried) = self.serve(s, token)?;
                     if matches!(decision, Decision::Reuse | Decision::Ahead) && !s.thief_used {
                         return Err(format!("A: tab {i} with generation {token} against {} was decided {decision:?}", s.generation));
                     }
@@ -125,11 +144,7 @@ impl Model {
             next.push(State { thief: s.jar, ..*s });
         }
         if self.thief && s.thief > 0 {
-            let out_of_step = s.thief_used && s.generation > s.thief + 1;
-            let (decision, after, carried) = self.serve(s, s.thief);
-            if out_of_step && !s.rolled && !matches!(decision, Decision::Reuse | Decision::Ahead | Decision::Refuse(_)) {
-                return Err(format!("B: a thief two generations behind was decided {decision:?}"));
-            }
+            let (_, after, carried) = self.serve(s, s.thief)?;
             next.push(State { thief: carried.filter(|t| *t > 0).unwrap_or(s.thief), thief_used: true, ..after });
         }
         if let (Some((generation, age)), false, false) = (s.before, s.rolled, s.revoked) {
@@ -213,7 +228,7 @@ fn s16_a_thief_is_found_by_the_next_contact_out_of_step() {
     assert_eq!(model.decide(&old(2, 2), 1), Decision::Reuse);
     // The owner used it first: the thief still holds 1.
     assert_eq!(model.decide(&old(2, 1), 1), Decision::Reuse);
-    let (_, after, _) = model.serve(&old(2, 1), 1);
+    let (_, after, _) = model.serve(&old(2, 1), 1).unwrap();
     for token in 1..4 {
         assert!(matches!(model.decide(&after, token), Decision::Refuse(_)), "no token of the family is accepted");
     }

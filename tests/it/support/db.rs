@@ -1,5 +1,7 @@
 //! Looking at and changing the database behind the program's back; such helpers are called `db_…`.
 
+use countersign::model::audit::{Event, Kind, Peer};
+use countersign::model::time::Timestamp;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Row, SqliteConnection};
 
@@ -80,4 +82,40 @@ impl TestApp {
         }
         cells
     }
+
+    /// The audit trail as it stands, in the order of its chain.
+    pub async fn db_events(&self) -> Vec<StoredEvent> {
+        let rows: Vec<EventRow> = sqlx::query_as(
+            "SELECT writer, id, at, kind, actor, subject, session_id, ip_address, user_agent, request_id, detail, link FROM audit_events ORDER BY writer, sequence",
+        )
+        .fetch_all(&mut self.db().await)
+        .await
+        .unwrap();
+        rows.into_iter().map(stored_event).collect()
+    }
+}
+
+pub struct StoredEvent {
+    pub writer: String,
+    pub event: Event,
+    pub link: [u8; 32],
+}
+
+type EventRow = (String, String, i64, String, String, Option<String>, Option<String>, String, String, String, String, String);
+
+fn stored_event(row: EventRow) -> StoredEvent {
+    use base64::Engine;
+    let (writer, id, at, kind, actor, subject, session, ip_address, user_agent, request_id, detail, link) = row;
+    let kinds = [Kind::KeysRotated, Kind::UserCreated, Kind::SignedIn, Kind::SignedOut];
+    let event = Event {
+        id: id.parse().unwrap(),
+        at: Timestamp(at),
+        kind: *kinds.iter().find(|k| k.as_str() == kind).unwrap(),
+        peer: Peer { actor, ip_address, user_agent, request_id },
+        subject: subject.map(|s| s.parse().unwrap()),
+        session: session.map(|s| s.parse().unwrap()),
+        detail: serde_json::from_str(&detail).unwrap(),
+    };
+    let link = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(link).unwrap().try_into().unwrap();
+    StoredEvent { writer, event, link }
 }

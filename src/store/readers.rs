@@ -1,0 +1,62 @@
+//! Read-only SQLite connections, a few, handed out and taken back. sqlx's own pool tests a connection with a round trip each time it comes
+//! back, which doubles a short read; here a connection whose read was cut off is simply not taken back, and the next one is opened anew.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{Error, Result};
+
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Handle of the readers.
+#[derive(Clone)]
+pub struct Readers(Arc<Inner>);
+
+struct Inner {
+    options: SqliteConnectOptions,
+    idle: Mutex<Vec<SqliteConnection>>,
+    places: Arc<Semaphore>,
+}
+
+impl Readers {
+    pub(super) fn new(options: SqliteConnectOptions, count: u32) -> Self {
+        let places = Arc::new(Semaphore::new(count as usize));
+        Self(Arc::new(Inner { options, idle: Mutex::default(), places }))
+    }
+
+    /// A connection and the place it takes; waits for a few seconds at most.
+    pub(super) async fn take(&self) -> Result<(SqliteConnection, OwnedSemaphorePermit)> {
+        let place = tokio::time::timeout(ACQUIRE_TIMEOUT, Arc::clone(&self.0.places).acquire_owned()).await;
+        let place = place.map_err(|_| Error::Unavailable("every reader is busy".into()))?;
+        let place = place.map_err(|_| Error::Unavailable("the database is closed".into()))?;
+        let idle = self.lock().pop();
+        match idle {
+            Some(connection) => Ok((connection, place)),
+            None => Ok((self.0.options.connect().await?, place)),
+        }
+    }
+
+    /// After a read that ran to its end.
+    pub(super) fn give_back(&self, connection: SqliteConnection, place: OwnedSemaphorePermit) {
+        self.lock().push(connection);
+        drop(place);
+    }
+
+    pub(super) async fn close(&self) {
+        self.0.places.close();
+        let idle = std::mem::take(&mut *self.lock());
+        for connection in idle {
+            if let Err(error) = connection.close().await {
+                tracing::warn!(%error, "a reader did not close cleanly");
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<SqliteConnection>> {
+        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
