@@ -6,7 +6,7 @@ mod raw;
 mod server;
 
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use client::Client;
 use server::Server;
@@ -22,6 +22,7 @@ struct Row {
 }
 
 const ROUNDS: usize = 5;
+const PAIRS: usize = 11;
 const ROUND: Duration = Duration::from_secs(3);
 
 fn median(mut all: Vec<f64>) -> f64 {
@@ -73,26 +74,27 @@ async fn sign_in() -> Row {
     let server = Server::start(&[]);
     let form = r#"{"name":"a","email":"a@example.com","password":"a good long password","tokenDelivery":"body"}"#;
     Client::connect(server.port).await.post("/api/auth/sign-up/email", form).await;
+    let script = server.path("sign-in.lua");
+    std::fs::write(&script, format!("wrk.method = 'POST'\nwrk.headers['content-type'] = 'application/json'\nwrk.body = '{form}'\n")).unwrap();
     let cores = std::thread::available_parallelism().unwrap().get();
-    let (mut ours, mut limit) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        limit.push(raw::argon2(cores, ROUND));
-        let started = Instant::now();
-        let clients = (0..cores * 4).map(|_| {
-            let port = server.port;
-            tokio::spawn(async move {
-                let mut client = Client::connect(port).await;
-                let mut done = 0_u32;
-                while started.elapsed() < ROUND {
-                    client.post("/api/auth/sign-in/email", form).await;
-                    done += 1;
-                }
-                done
-            })
-        });
-        ours.push(total(clients.collect(), started).await);
+    // By turns, and the ratio of each pair: the machine's own speed moves more than a twentieth in a minute.
+    let (mut ours, mut limit, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..PAIRS {
+        let raw = raw::argon2(cores, ROUND);
+        let us = server::wrk_script(&server.url("/api/auth/sign-in/email"), &script, cores * 4, ROUND);
+        ratios.push(us / raw);
+        ours.push(us);
+        limit.push(raw);
     }
-    ratio("sign-in beside raw argon2id on all cores", median(ours), median(limit), "/s", 0.95, "≥ 0.95")
+    let ratio = median(ratios);
+    Row {
+        what: "sign-in beside raw argon2id on all cores (median of the ratios of 11 pairs)",
+        ours: format!("{:.0} /s", median(ours)),
+        limit: format!("{:.0} /s", median(limit)),
+        ratio: Some(ratio),
+        bound: "≥ 0.95",
+        met: ratio >= 0.95,
+    }
 }
 
 async fn refresh() -> Vec<Row> {
@@ -169,14 +171,6 @@ fn size() -> Row {
     let kb = u32::try_from(server::binary().metadata().unwrap().len() / 1000).unwrap();
     let mib = f64::from(kb) / 1e3;
     Row { what: "stripped binary", ours: format!("{mib:.1} MB"), limit: "–".into(), ratio: None, bound: "≤ 25 MB", met: mib <= 25.0 }
-}
-
-async fn total(clients: Vec<tokio::task::JoinHandle<u32>>, started: Instant) -> f64 {
-    let mut sum = 0;
-    for client in clients {
-        sum += client.await.unwrap();
-    }
-    f64::from(sum) / started.elapsed().as_secs_f64()
 }
 
 fn table(rows: &[Row]) -> String {

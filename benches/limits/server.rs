@@ -34,7 +34,16 @@ pub fn bare(body: &Path) -> Server {
 
 /// Requests a second.
 pub fn wrk(url: &str, time: Duration) -> f64 {
-    let output = Command::new("wrk").args(["-t2", "-c32", &format!("-d{}s", time.as_secs()), url]).output().unwrap();
+    run_wrk(&["-t2", "-c32", &format!("-d{}s", time.as_secs()), url])
+}
+
+/// Requests a second of a script on one thread.
+pub fn wrk_script(url: &str, script: &Path, connections: usize, time: Duration) -> f64 {
+    run_wrk(&["-t1", &format!("-c{connections}"), &format!("-d{}s", time.as_secs()), "-s", &script.display().to_string(), url])
+}
+
+fn run_wrk(arguments: &[&str]) -> f64 {
+    let output = Command::new("wrk").args(arguments).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(!text.contains("Non-2xx"), "{text}");
     text.lines().find_map(|l| l.strip_prefix("Requests/sec:")).unwrap_or_else(|| panic!("{text}")).trim().parse().unwrap()

@@ -89,9 +89,9 @@ CREATE TABLE key_ring (
 );
 INSERT INTO key_ring (id, version, master_version, rotate_after, verifier_cache) VALUES (1, 0, NULL, NULL, 0);
 
--- Append-only; each writer's events are a chain of hashes. Ids are UUIDv7, so the primary key is in the order of time.
+-- Append-only; each writer's events are a chain of hashes.
 CREATE TABLE audit_events (
-    id TEXT PRIMARY KEY NOT NULL,
+    id TEXT NOT NULL,
     writer TEXT NOT NULL,
     sequence BIGINT NOT NULL,
     at BIGINT NOT NULL,
@@ -104,5 +104,5 @@ CREATE TABLE audit_events (
     request_id TEXT NOT NULL,
     detail TEXT NOT NULL,
     link TEXT NOT NULL,
-    UNIQUE (writer, sequence)
+    PRIMARY KEY (writer, sequence)
 );

@@ -88,13 +88,14 @@ impl Opening {
 
     /// Writes the row; `None`: the password changed meanwhile, or the user was shut out.
     pub async fn insert(&self, conn: &mut Conn, recorder: &Recorder, verified_hash: &str) -> store::Result<Option<RingVersion>> {
-        let (ring_version, master_version) = store::signing_keys::versions(conn).await?;
-        if master_version != Some(i64::from(self.ring.master_version)) {
-            return Err(store::Error::Unavailable("the master key was changed meanwhile".into()));
-        }
-        if !store::sessions::insert(conn, &self.new, verified_hash).await? {
-            return Ok(None);
-        }
+        let Some(ring_version) = store::sessions::insert(conn, &self.new, verified_hash, self.ring.master_version).await? else {
+            let current = store::signing_keys::master_version(conn).await?;
+            return if current == Some(i64::from(self.ring.master_version)) {
+                Ok(None)
+            } else {
+                Err(store::Error::Unavailable("the master key was changed meanwhile".into()))
+            };
+        };
         let s = &self.new.session;
         recorder.record(conn, Kind::SignedIn, Some(s.user_id), Some(s.id), detail([("delivery", s.delivery.as_str().into())])).await?;
         Ok(Some(RingVersion(ring_version)))

@@ -61,10 +61,11 @@ pub(super) async fn edge(mut request: Request, next: Next) -> Response {
     let status = response.status().as_u16();
     let ms = started.elapsed().as_secs_f64() * 1e3;
     let code = failure.as_ref().map(Failure::code);
-    if let Some(cause) = failure.as_ref().and_then(|f| f.cause.as_deref()) {
-        tracing::error!(request_id = id, %method, route, status, code, ms, cause, "request");
-    } else {
-        tracing::info!(request_id = id, %method, route, status, code, ms, "request");
+    // Loud as it deserves: what went well is for who asks for it (log.level=debug).
+    match failure.as_ref() {
+        Some(Failure { cause: Some(cause), .. }) => tracing::error!(request_id = id, %method, route, status, code, ms, cause, "request"),
+        Some(Failure { cause: None, .. }) => tracing::info!(request_id = id, %method, route, status, code, ms, "request"),
+        None => tracing::debug!(request_id = id, %method, route, status, ms, "request"),
     }
     response
 }

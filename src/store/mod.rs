@@ -89,6 +89,8 @@ pub struct Limits {
 }
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pages in the write-ahead log before they are carried over: 16 MiB, so that a page written often is carried once.
+const CHECKPOINT_PAGES: &str = "4000";
 /// Few are enough: a read is a memory access.
 const MAX_READERS: u32 = 4;
 
@@ -103,6 +105,7 @@ impl Db {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT)
+            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
             .log_statements(tracing::log::LevelFilter::Trace);
         migrate::sqlite(&options, &path).await?;
         let connection = options.connect().await?;

@@ -56,17 +56,20 @@ pub struct New {
     pub idle_expires_at: Timestamp,
 }
 
-/// Inserts the session, if the password hash that was verified is still the user's and the user may sign in; tells whether it did.
-/// A sign-in that verified the old password while it changed inserts nothing.
-pub async fn insert(conn: &mut Conn, new: &New, verified_hash: &str) -> Result<bool> {
+/// Inserts the session, if the password hash that was verified is still the user's and the user may sign in; returns the
+/// key ring's version if it did.
+/// A sign-in that verified the old password while it changed inserts nothing, and so does a process without the current master key.
+pub async fn insert(conn: &mut Conn, new: &New, verified_hash: &str, master_version: u8) -> Result<Option<i64>> {
     let s = &new.session;
-    let inserted = on!(conn, c => sqlx::query(
+    let inserted: Vec<(i64,)> = on!(conn, c => sqlx::query_as(
         "INSERT INTO sessions (id, user_id, token_hash, generation, refresh_hash, rotated_at, idle_expires_at, expires_at, revoked_at, revoked_reason,
                                delivery, remember, auth_time, ip_address, user_agent, created_at, updated_at)
          SELECT $1, u.id, $2, 1, $3, CAST($4 AS BIGINT), CAST($5 AS BIGINT), CAST($6 AS BIGINT), NULL, NULL,
                 $7, CAST($8 AS BIGINT), CAST($4 AS BIGINT), $9, $10, CAST($4 AS BIGINT), CAST($4 AS BIGINT)
            FROM users u JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential'
-          WHERE u.id = $11 AND a.password_hash = $12 AND u.disabled_at IS NULL AND (u.banned = 0 OR u.ban_expires_at <= $4)")
+          WHERE u.id = $11 AND a.password_hash = $12 AND u.disabled_at IS NULL AND (u.banned = 0 OR u.ban_expires_at <= $4)
+            AND (SELECT master_version FROM key_ring WHERE key_ring.id = 1) = $13
+         RETURNING (SELECT version FROM key_ring WHERE key_ring.id = 1)")
         .bind(s.id.to_string())
         .bind(hash_text(&new.token_hash))
         .bind(hash_text(&new.refresh_hash))
@@ -79,8 +82,9 @@ pub async fn insert(conn: &mut Conn, new: &New, verified_hash: &str) -> Result<b
         .bind(s.user_agent.as_str())
         .bind(s.user_id.to_string())
         .bind(verified_hash)
-        .execute(c).await.map(|done| done.rows_affected()))?;
-    Ok(inserted == 1)
+        .bind(i64::from(master_version))
+        .fetch_all(c).await)?;
+    Ok(inserted.first().map(|(ring_version,)| *ring_version))
 }
 
 /// How a session is looked up.

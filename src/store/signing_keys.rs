@@ -82,9 +82,10 @@ pub async fn version(conn: &mut Conn) -> Result<i64> {
     Ok(row.0)
 }
 
-/// The ring's version and the current master key's: what a process that is about to hand out tokens must know.
-pub async fn versions(conn: &mut Conn) -> Result<(i64, Option<i64>)> {
-    Ok(on!(conn, c => sqlx::query_as("SELECT version, master_version FROM key_ring WHERE id = 1").fetch_one(c).await)?)
+/// The current master key's version.
+pub async fn master_version(conn: &mut Conn) -> Result<Option<i64>> {
+    let row: (Option<i64>,) = on!(conn, c => sqlx::query_as("SELECT master_version FROM key_ring WHERE id = 1").fetch_one(c).await)?;
+    Ok(row.0)
 }
 
 /// Everything.

@@ -78,7 +78,7 @@ async fn s04_killed_20_times_in_a_storm_of_200_sessions_nobody_is_signed_out() {
 #[tokio::test]
 async fn s03_killed_between_commit_and_answer_the_retry_gets_the_same_successor() {
     use tokio::io::AsyncWriteExt;
-    let place = Place::new(&[]);
+    let place = Place::new(&["log.level=debug"]);
     let mut server = place.serve();
     let http = reqwest::Client::new();
     let token = sign_up(&http, &server, "ana").await["refreshToken"].as_str().unwrap().to_owned();
