@@ -116,7 +116,9 @@ impl Policy {
     }
 
     fn next_after(&self, then: Timestamp) -> Option<Timestamp> {
-        let next = self.rotation.find_next_occurrence(&then.to_utc()?, false).ok()?;
+        // The library keeps the digits below a second that it is given.
+        let whole = Timestamp(then.seconds() * 1000);
+        let next = self.rotation.find_next_occurrence(&whole.to_utc()?, false).ok()?;
         Some(Timestamp(next.timestamp_millis()))
     }
 }
