@@ -152,6 +152,10 @@ async fn key_file(config: &Config, db: &Db, random: &dyn Random) -> Result<Maste
     }
     let versions = db.read(|conn| Box::pin(store::master_keys::list(conn))).await?;
     if let Some(newest) = versions.last() {
+        // Another first start may have made both, file and row, between our two looks: the file always comes first.
+        if let Some(key) = MasterKey::read(&path)? {
+            return Ok(key);
+        }
         return Err(Error::MasterKeyMissing { path: path.display().to_string(), wanted: newest.key_id.clone() });
     }
     tracing::info!(path = %path.display(), "made a master key; back it up apart from the database");
