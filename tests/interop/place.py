@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import time
@@ -51,7 +52,7 @@ class Place:
     def serve(self, port: int | None = None, settings: list[str] = (), prefix: list[str] = ()) -> str:
         port = port or self.port
         log = open(self.folder / f"{port}.log", "ab")
-        process = subprocess.Popen([*prefix, *self.command(port, settings, "serve")], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        process = subprocess.Popen([*prefix, *self.command(port, settings, "serve")], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         self.processes.append(process)
         base = f"http://127.0.0.1:{port}"
         wait_for(lambda: httpx.get(f"{base}/health").status_code == 200)
@@ -61,7 +62,7 @@ class Place:
         """A backend of ours that verifies tokens."""
         settings = {"ISSUER": self.issuer, "JWKS_URL": f"{self.base}/api/auth/jwks", "PORT": str(port), **environment}
         log = open(self.folder / f"{port}.log", "ab")
-        self.processes.append(subprocess.Popen(command, env={**os.environ, **settings}, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
+        self.processes.append(subprocess.Popen(command, env={**os.environ, **settings}, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True))
         wait_for(lambda: httpx.get(f"http://127.0.0.1:{port}/me").status_code == 401)
         return f"http://127.0.0.1:{port}"
 
@@ -78,7 +79,8 @@ class Place:
         return answer.raise_for_status().json()
 
     def stop(self):
+        # Each leads a group of its own: faketime does not pass a signal on to what it runs.
         for process in self.processes:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGTERM)
         for process in self.processes:
             process.wait(40)
