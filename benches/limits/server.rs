@@ -32,6 +32,13 @@ pub fn bare(body: &Path) -> Server {
     server
 }
 
+/// Hashes a second of raw argon2id in a process of its own, with the huge pages that `serve` asks for or without.
+pub fn raw_argon2(threads: usize, huge_pages: bool) -> f64 {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--argon2", &threads.to_string()]).env("GLIBC_TUNABLES", if huge_pages { "glibc.malloc.hugetlb=1" } else { "" });
+    String::from_utf8(command.output().unwrap().stdout).unwrap().trim().parse().unwrap()
+}
+
 /// Requests a second.
 pub fn wrk(url: &str, time: Duration) -> f64 {
     run_wrk(&["-t2", "-c32", &format!("-d{}s", time.as_secs()), url])

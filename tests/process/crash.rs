@@ -37,6 +37,15 @@ async fn client(port: u16, mut token: String, stop: Arc<AtomicBool>, rotations: 
     Ok(token)
 }
 
+/// Waits until the counter has risen by more than this.
+async fn until_more_than(counter: &AtomicU64, more: u64) {
+    let (seen, waited) = (counter.load(Ordering::Relaxed), std::time::Instant::now());
+    while counter.load(Ordering::Relaxed) <= seen + more {
+        assert!(waited.elapsed() < Duration::from_secs(60), "the storm has died down");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s04_killed_20_times_in_a_storm_of_200_sessions_nobody_is_signed_out() {
     let place = Place::new(&["tokens.access_ttl=1m", "sessions.refresh_grace=6s", "sessions.refresh_cooldown=6s"]);
@@ -51,14 +60,11 @@ async fn s04_killed_20_times_in_a_storm_of_200_sessions_nobody_is_signed_out() {
     }
     let mut random = ChaCha20Rng::seed_from_u64(20);
     for _ in 0..KILLS {
-        // The storm itself is the clock here: a kill comes once enough has been rotated since the last one.
-        let (seen, more) = (rotations.load(Ordering::Relaxed), u64::from(random.next_u32() % 40));
-        let waited = std::time::Instant::now();
-        while rotations.load(Ordering::Relaxed) < seen + more && waited.elapsed() < Duration::from_secs(8) {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        // The storm itself is the clock here: a kill comes once enough has been rotated since the last one, the next start once somebody missed it.
+        until_more_than(&rotations, u64::from(random.next_u32() % 40)).await;
         server.signal(Signal::SIGKILL);
         server.wait();
+        until_more_than(&lost, 0).await;
         server = tokio::task::block_in_place(|| place.serve());
     }
     stop.store(true, Ordering::Relaxed);
@@ -71,7 +77,7 @@ async fn s04_killed_20_times_in_a_storm_of_200_sessions_nobody_is_signed_out() {
     }
     let (rotations, lost) = (rotations.load(Ordering::Relaxed), lost.load(Ordering::Relaxed));
     println!("{KILLS} kills, {SESSIONS} sessions, {rotations} rotations, {lost} lost requests: {alive} clients still signed in");
-    assert!(rotations > 300 && lost > 100);
+    assert!(rotations > 300 && lost >= u64::from(KILLS));
     assert_eq!(alive, SESSIONS);
 }
 
