@@ -32,7 +32,7 @@ pub type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
 /// The database.
 #[derive(Clone)]
 pub enum Db {
-    /// One writer thread, a small pool of read-only connections.
+    /// One writer task, a small pool of read-only connections.
     Sqlite {
         /// Takes the writes.
         writer: Writer,
@@ -110,7 +110,7 @@ impl Db {
         migrate::sqlite(&options, &path).await?;
         let connection = options.connect().await?;
         let readers = Readers::new(options.read_only(true), limits.max_connections.clamp(1, MAX_READERS));
-        Ok(Self::Sqlite { writer: Writer::start(connection)?, readers })
+        Ok(Self::Sqlite { writer: Writer::start(connection), readers })
     }
 
     /// Reads on one connection.

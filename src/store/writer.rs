@@ -1,4 +1,4 @@
-//! Group commit on SQLite: one thread owns the one writing connection, takes what is queued, runs each piece in its own savepoint and
+//! Group commit on SQLite: one task owns the one writing connection, takes what is queued, runs each piece in its own savepoint and
 //! commits once. An answer leaves only after that commit; if it fails, everybody in the batch hears `Unavailable`.
 //! Measured against one commit a piece: four times the rate at `synchronous=FULL`.
 
@@ -39,7 +39,7 @@ enum Message {
     Close(oneshot::Sender<()>),
 }
 
-/// Handle of the thread.
+/// Handle of the task.
 #[derive(Clone)]
 pub struct Writer {
     queue: mpsc::Sender<Message>,
@@ -49,15 +49,11 @@ const QUEUE: usize = 4096;
 const BATCH: usize = 256;
 
 impl Writer {
-    /// Starts the thread; it ends with its last handle. A thread of its own rather than a task: it waits for SQLite after each statement,
-    /// and a parked thread is woken with one system call where a runtime wakes two workers.
-    pub(super) fn start(connection: SqliteConnection) -> Result<Self> {
+    /// Starts the task; it ends with its last handle.
+    pub(super) fn start(connection: SqliteConnection) -> Self {
         let (queue, messages) = mpsc::channel(QUEUE);
-        let conn = Conn::Sqlite { connection, in_transaction: false, audit_tail: None };
-        let runtime = tokio::runtime::Handle::current();
-        let thread = std::thread::Builder::new().name("sqlite-writer".into());
-        thread.spawn(move || runtime.block_on(serve(conn, messages))).map_err(|e| Error::Unavailable(format!("cannot start the writer: {e}")))?;
-        Ok(Self { queue })
+        tokio::spawn(serve(Conn::Sqlite { connection, in_transaction: false, audit_tail: None }, messages));
+        Self { queue }
     }
 
     pub(super) async fn run<T, F>(&self, shape: Shape, work: F) -> Result<T>
