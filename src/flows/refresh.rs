@@ -59,7 +59,6 @@ pub async fn open(app: &App, text: &str) -> Result<(RefreshToken, Arc<KeyRing>)>
         Ok(token) => Ok((token, ring)),
         Err(NotOurs::Invalid) => Err(Error::RefreshTokenInvalid),
         // The master key may have been changed a second ago: one short query tells, as it does for any Bearer token.
-        // The master key may have been changed a second ago: one short query tells, as it does for any Bearer token.
         Err(NotOurs::NewerKey(_)) => {
             load_keys::confirm(app).await?;
             let ring = app.ring().ok_or_else(|| Error::Unavailable("the keys are not loaded".into()))?;
