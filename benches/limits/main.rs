@@ -182,7 +182,11 @@ fn table(rows: &[Row]) -> String {
     );
     for row in rows {
         let ratio = row.ratio.map_or_else(|| "–".to_owned(), |r| format!("{r:.2}"));
-        let met = if row.met { "yes" } else { "**no**" };
+        let met = match (row.bound, row.met) {
+            ("–", _) => "–",
+            (_, true) => "yes",
+            (_, false) => "**no**",
+        };
         writeln!(text, "| {} | {} | {} | {ratio} | {} | {met} |", row.what, row.ours, row.limit, row.bound).unwrap();
     }
     text
