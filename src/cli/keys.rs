@@ -67,6 +67,8 @@ pub(super) enum Keys {
     /// Take a leaked key out of the JWKS at once; the standby key takes over
     Revoke {
         /// The key
+        // One thumbprint in 64 begins with a hyphen.
+        #[arg(allow_hyphen_values = true)]
         kid: String,
         /// Why; kept with the key
         #[arg(long)]
@@ -98,7 +100,7 @@ pub(super) enum Keys {
         #[arg(long = "as", value_enum, default_value_t)]
         state: As,
         /// The kid you expect; refused if the key's thumbprint is another
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         kid: Option<String>,
         /// Print the plan and write nothing
         #[arg(long)]

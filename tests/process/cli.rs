@@ -146,7 +146,10 @@ async fn keys_are_rotated_beside_the_running_server() {
     let verified = place.run(&["keys", "verify", refreshed["accessToken"].as_str().unwrap()], "");
     assert_eq!(verified.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&verified.stdout).contains("is revoked"));
-    assert_eq!(place.run(&["keys", "revoke", "nonsense", "--reason", "x", "--yes"], "").status.code(), Some(1));
+    // A kid may begin with a hyphen: it is unknown, not a misspelt option.
+    for unknown in ["nonsense", "-eRA23C4an5H930QcPhtOZxZS6FoI94QSc_02JAMgx4"] {
+        assert_eq!(place.run(&["keys", "revoke", unknown, "--reason", "x", "--yes"], "").status.code(), Some(1), "{unknown}");
+    }
 }
 
 #[tokio::test]
@@ -155,7 +158,9 @@ async fn keys_are_imported_and_sealed_anew() {
     drop(place.serve());
     let jwk = r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
     let kid = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
-    assert_eq!(place.run(&["keys", "import", "-", "--kid", "another"], jwk).status.code(), Some(1));
+    for other in ["another", "-another"] {
+        assert_eq!(place.run(&["keys", "import", "-", "--kid", other], jwk).status.code(), Some(1), "{other}");
+    }
     let dry = place.json(&["keys", "import", "-", "--dry-run"], jwk);
     assert_eq!((dry["kid"].as_str(), dry["written"].as_bool()), (Some(kid), Some(false)));
     place.json(&["keys", "import", "-", "--as", "retired", "--kid", kid], jwk);
