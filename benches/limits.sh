@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures ours beside the raw limit, as ratios in one run; prints a table and writes benches/results.md. About four minutes.
+# Measures ours beside the raw limit, as ratios in one run; prints a table and writes benches/results.md. About eight minutes with the build.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source tests/lib.sh

@@ -150,10 +150,10 @@ fn run(cli: Cli) -> Result<()> {
     }
     let config = config.map_err(Failure::Configuration)?;
     let serving = matches!(cli.command, None | Some(Command::Serve));
+    output::start_logging(&config.log, serving);
     if serving {
         serve::restart_with_huge_pages();
     }
-    output::start_logging(&config.log, serving);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| Failure::Internal(format!("cannot start the runtime: {e}")))?;
     runtime.block_on(async {
         match cli.command.unwrap_or(Command::Serve) {
