@@ -113,6 +113,11 @@ impl Hasher {
         .await
     }
 
+    /// Whether every thread is at work and more is queued: another answer comes within a hash's time.
+    pub fn is_saturated(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
     async fn run<T: Send + 'static>(&self, task: impl FnOnce(&mut Vec<Block>) -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
         let (answer, result) = oneshot::channel();
         let task = Box::new(move |memory: &mut Vec<Block>| {

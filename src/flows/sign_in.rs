@@ -1,6 +1,8 @@
 //! Signing in with an address and a password. An unknown address costs what a wrong password costs and gets the same answer;
 //! what is wrong with an account is told only to who knows its password.
 
+use std::time::Duration;
+
 use crate::app::App;
 use crate::crypto::cookie;
 use crate::crypto::password::Verdict;
@@ -17,6 +19,9 @@ use super::end_session::Ending;
 use super::open_session::{Grant, Opening, Options, RingVersion};
 use super::record::Recorder;
 use super::{Error, Result};
+
+/// While passwords queue, a sign-in may wait for the next one to share its commit: half a hash, of the many that it has waited for.
+const COMPANY: Duration = Duration::from_millis(8);
 
 /// Tokens that came with a request, and whose sessions a sign-in replaces.
 #[derive(Debug, Clone, Copy, Default)]
@@ -46,7 +51,8 @@ pub async fn sign_in(app: &App, email: &Email, password: &str, options: Options,
         let opening = Opening::prepare(app, &user, options, peer)?;
         let ending = Ending::of(app, &replaces.sessions(app), replaces.refresh, RevokedReason::Replaced).await?;
         let entry = Entry { user: user.clone(), verified, upgraded, opening, ending, recorder: Recorder::new(app, peer) };
-        if let Some((opening, ring)) = app.db.write(move |conn| Box::pin(entry.run(conn))).await? {
+        let patience = if app.hasher.is_saturated() { COMPANY } else { Duration::ZERO };
+        if let Some((opening, ring)) = app.db.write_in_company(patience, move |conn| Box::pin(entry.run(conn))).await? {
             let grant = opening.grant(app, &user, ring).await?;
             return Ok((user, grant));
         }

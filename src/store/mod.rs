@@ -139,8 +139,20 @@ impl Db {
         F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Send + 'static,
     {
         match self {
-            Self::Sqlite { writer, .. } => writer.run(writer::Shape::Steps, work).await,
+            Self::Sqlite { writer, .. } => writer.run(writer::Shape::Steps, Duration::ZERO, work).await,
             Self::Postgres(pool) => in_transaction(pool.clone(), work).await,
+        }
+    }
+
+    /// As [`Self::write`], while more of its kind are on their way: it may wait so long for one of them to share its commit (SQLite).
+    pub async fn write_in_company<T, F>(&self, patience: Duration, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Send + 'static,
+    {
+        match self {
+            Self::Sqlite { writer, .. } => writer.run(writer::Shape::Steps, patience, work).await,
+            Self::Postgres(_) => self.write(work).await,
         }
     }
 
@@ -152,7 +164,7 @@ impl Db {
         F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Send + 'static,
     {
         match self {
-            Self::Sqlite { writer, .. } => writer.run(writer::Shape::Statement, work).await,
+            Self::Sqlite { writer, .. } => writer.run(writer::Shape::Statement, Duration::ZERO, work).await,
             Self::Postgres(pool) => {
                 let mut conn = Conn::Postgres(pool.acquire().await?);
                 spawn(async move { work(&mut conn).await }).await

@@ -4,10 +4,12 @@
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use sqlx::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::{Conn, Error, Result, Work};
 
@@ -35,7 +37,12 @@ enum Fate {
 }
 
 enum Message {
-    Piece { shape: Shape, run: Run },
+    /// Alone, it may wait so long for company.
+    Piece {
+        shape: Shape,
+        patience: Duration,
+        run: Run,
+    },
     Close(oneshot::Sender<()>),
 }
 
@@ -56,7 +63,7 @@ impl Writer {
         Self { queue }
     }
 
-    pub(super) async fn run<T, F>(&self, shape: Shape, work: F) -> Result<T>
+    pub(super) async fn run<T, F>(&self, shape: Shape, patience: Duration, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Send + 'static,
@@ -83,7 +90,7 @@ impl Writer {
                 (fate, answer)
             })
         });
-        let message = Message::Piece { shape, run };
+        let message = Message::Piece { shape, patience, run };
         self.queue.try_send(message).map_err(|_| Error::Unavailable("the write queue is full".into()))?;
         receiver.await.unwrap_or_else(|_| Err(Error::Unavailable("the writer has stopped".into())))
     }
@@ -98,12 +105,12 @@ impl Writer {
 
 async fn serve(mut conn: Conn, mut messages: mpsc::Receiver<Message>) {
     let mut waiting = Vec::with_capacity(BATCH);
-    while messages.recv_many(&mut waiting, BATCH).await > 0 {
+    while gather(&mut messages, &mut waiting).await {
         let mut pieces = Vec::with_capacity(waiting.len());
         let mut close = None;
         for message in waiting.drain(..) {
             match message {
-                Message::Piece { shape, run } => pieces.push((shape, run)),
+                Message::Piece { shape, run, .. } => pieces.push((shape, run)),
                 Message::Close(done) => close = Some(done),
             }
         }
@@ -118,6 +125,18 @@ async fn serve(mut conn: Conn, mut messages: mpsc::Receiver<Message>) {
             return;
         }
     }
+}
+
+/// What is queued, at least one message; a patient piece by itself waits for the next one. `false`: the last handle is gone.
+async fn gather(messages: &mut mpsc::Receiver<Message>, waiting: &mut Vec<Message>) -> bool {
+    let any = messages.recv_many(waiting, BATCH).await > 0;
+    if let [Message::Piece { patience, .. }] = waiting[..]
+        && !patience.is_zero()
+    {
+        // Nobody came, or somebody did: either way the batch is whole.
+        drop(timeout(patience, messages.recv_many(waiting, BATCH)).await);
+    }
+    any
 }
 
 async fn commit_together(conn: &mut Conn, pieces: Vec<(Shape, Run)>) {
@@ -210,5 +229,42 @@ async fn run_pieces(conn: &mut Conn, pieces: Vec<(Shape, Run)>, answers: &mut Ve
 fn set_in_transaction(conn: &mut Conn, open: bool) {
     if let Conn::Sqlite { in_transaction, .. } = conn {
         *in_transaction = open;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_millis(8);
+
+    fn piece(patience: Duration) -> Message {
+        Message::Piece { shape: Shape::Steps, patience, run: Box::new(|_| Box::pin(async { (Fate::Keep, Box::new(|_| ()) as Answer) })) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_patient_piece_waits_for_company_and_no_longer() {
+        let (queue, mut messages) = mpsc::channel(8);
+        for (sent, waits, together) in [(vec![PATIENCE], PATIENCE, 1), (vec![Duration::ZERO], Duration::ZERO, 1), (vec![PATIENCE, PATIENCE], Duration::ZERO, 2)]
+        {
+            for patience in sent {
+                queue.try_send(piece(patience)).unwrap();
+            }
+            let (started, mut batch) = (Instant::now(), Vec::new());
+            assert!(gather(&mut messages, &mut batch).await);
+            assert_eq!((started.elapsed(), batch.len()), (waits, together));
+        }
+        let (started, mut batch) = (Instant::now(), Vec::new());
+        queue.try_send(piece(PATIENCE)).unwrap();
+        let company = async {
+            tokio::time::sleep(PATIENCE / 2).await;
+            queue.try_send(piece(Duration::ZERO)).unwrap();
+        };
+        assert!(tokio::join!(gather(&mut messages, &mut batch), company).0);
+        assert_eq!((started.elapsed(), batch.len()), (PATIENCE / 2, 2), "who comes is not kept waiting");
+        drop(queue);
+        assert!(!gather(&mut messages, &mut Vec::new()).await);
     }
 }
