@@ -21,7 +21,7 @@ use crate::model::id::{EventId, SessionId, UserId};
 use crate::model::time::Timestamp;
 use crate::model::user::User;
 use crate::random::{self, Random};
-use crate::store::{self, Db, Limits};
+use crate::store::{self, Db};
 
 /// The program, but for its key ring ready to serve.
 pub struct App {
@@ -90,7 +90,21 @@ impl App {
 
     /// Opens the database that the settings name.
     pub async fn open_db(config: &Config) -> Result<Db, store::Error> {
-        Db::open(&config.database.url, Limits { max_connections: config.database.max_connections }).await
+        Db::open(&config.database.url, &Self::db_options(config)).await
+    }
+
+    /// How the settings want the database used.
+    pub fn db_options(config: &Config) -> store::Options {
+        let d = config.database.clone();
+        store::Options {
+            max_connections: d.max_connections,
+            acquire_timeout: d.acquire_timeout,
+            statement_timeout: d.statement_timeout,
+            lock_timeout: d.lock_timeout,
+            prepared_statements: d.prepared_statements,
+            direct_url: d.direct_url,
+            migrate: d.migrate,
+        }
     }
 
     /// The time.

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tokio_util::task::TaskTracker;
@@ -25,6 +26,7 @@ const JOBS: [(&str, &str, Run); 3] = [
 pub struct Jobs {
     scheduler: JobScheduler,
     running: TaskTracker,
+    listening: Option<tokio::task::JoinHandle<()>>,
 }
 
 /// Lets the next run begin, also after a panic.
@@ -39,7 +41,24 @@ impl Drop for Free {
 /// Does to the keys what is due: rotation, the second rotation of an emergency, removal.
 pub async fn rotate_due_keys(app: &App) -> flows::Result<()> {
     let peer = Peer { actor: "schedule".into(), ..Peer::default() };
-    change_keys::change(app, change_keys::Order::new(Wish::Scheduled, peer)).await.map(|_| ())
+    match change_keys::change(app, change_keys::Order::new(Wish::Scheduled, peer)).await {
+        // Another replica was first: what was due is done.
+        Err(flows::Error::AlreadyRotated) => load_keys::reload(app).await,
+        outcome => outcome.map(|_| ()),
+    }
+}
+
+/// How long after a lost connection to listen again; the poll goes on meanwhile.
+const LISTEN_AGAIN: Duration = Duration::from_secs(5);
+
+/// Hears of the other replicas' rotations.
+async fn listen(app: Arc<App>) {
+    loop {
+        if let Err(error) = load_keys::listen(&app).await {
+            tracing::debug!(%error, "not listening for notifications");
+        }
+        tokio::time::sleep(LISTEN_AGAIN).await;
+    }
 }
 
 impl Jobs {
@@ -63,11 +82,15 @@ impl Jobs {
             scheduler.add(job).await?;
         }
         scheduler.start().await?;
-        Ok(Self { scheduler, running })
+        let listening = app.db.is_shared().then(|| tokio::spawn(listen(Arc::clone(app))));
+        Ok(Self { scheduler, running, listening })
     }
 
     /// Starts no more and waits for what runs.
     pub async fn stop(mut self) {
+        if let Some(listening) = self.listening {
+            listening.abort();
+        }
         if let Err(error) = self.scheduler.shutdown().await {
             tracing::warn!(%error, "the scheduler did not stop cleanly");
         }

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::app::App;
-use crate::config::Config;
+use crate::config::{Config, Database};
 use crate::flows;
 use crate::store;
 
@@ -24,7 +24,7 @@ fn failed(error: store::Error) -> Failure {
 }
 
 pub(super) async fn run(command: Migrate, config: Config) -> Result<()> {
-    let pending = store::migrate::pending(&config.database.url).await.map_err(failed)?;
+    let pending = store::migrate::pending(&config.database.url, &App::db_options(&config)).await.map_err(failed)?;
     if pending.is_empty() {
         output::note("The schema is current.");
         return Ok(());
@@ -36,6 +36,7 @@ pub(super) async fn run(command: Migrate, config: Config) -> Result<()> {
         output::note("Nothing was written.");
         return Ok(());
     }
+    let config = Config { database: Database { migrate: true, ..config.database.clone() }, ..config };
     App::open_db(&config).await.map_err(failed)?.close().await;
     output::note("The schema is current now.");
     Ok(())

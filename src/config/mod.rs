@@ -79,6 +79,13 @@ pub struct Server {
 pub struct Database {
     pub url: String,
     pub max_connections: u32,
+    pub acquire_timeout: Duration,
+    pub statement_timeout: Duration,
+    pub lock_timeout: Duration,
+    pub prepared_statements: bool,
+    pub direct_url: Option<String>,
+    pub migrate: bool,
+    pub max_clock_skew: Duration,
 }
 
 /// `[keys]`

@@ -204,6 +204,18 @@ impl Reader {
         self.entries.keys().filter_map(|k| k.strip_prefix(&prefix)).map(ToOwned::to_owned).collect()
     }
 
+    /// `config show` tells where a database is, not how to get in.
+    pub(super) fn hide_password(&mut self, key: &str) {
+        for shown in self.effective.iter_mut().filter(|e| e.key == key) {
+            if let Ok(mut url) = url::Url::parse(&shown.value)
+                && url.password().is_some()
+                && url.set_password(Some("***")).is_ok()
+            {
+                shown.value = url.to_string();
+            }
+        }
+    }
+
     /// Refuses what nobody asked for.
     pub(super) fn refuse_unknown(&mut self) {
         let unknown: Vec<String> = self.entries.iter().filter(|(_, e)| !e.asked).map(|(k, _)| k.clone()).collect();

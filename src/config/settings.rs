@@ -32,7 +32,7 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
     let allow_insecure = r.flag("server.allow_insecure", false);
     let public_url = public_url(&mut r, allow_insecure);
     let server = server(&mut r, public_url.clone());
-    let database = Database { url: database_url(&mut r), max_connections: r.number("database.max_connections", 16, 1..=1000) };
+    let database = database(&mut r);
     let tokens = tokens(&mut r, &public_url, allow_insecure);
     let keys = keys(&mut r, tokens.access_ttl);
     let sessions = sessions(&mut r, &public_url);
@@ -53,15 +53,41 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
     Ok(Config { server, database, keys, tokens, sessions, passwords, sign_up, rate_limits, log, roles, master_key, effective: r.effective, warnings })
 }
 
-fn database_url(r: &mut Reader) -> String {
+fn database(r: &mut Reader) -> Database {
     let parse = |text: &str| {
-        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            return Err("postgres:// is not served yet; use sqlite://PATH".to_owned());
+        if is_postgres(text) {
+            return Url::parse(text).map(|_| text.to_owned()).map_err(|e| format!("this is no postgres://user:password@host/database: {e}"));
         }
         let path = text.strip_prefix("sqlite://").filter(|p| !p.is_empty() && !p.contains(['?', '#']));
-        path.map(|_| text.to_owned()).ok_or_else(|| "write sqlite://PATH, such as sqlite://data/countersign.db".to_owned())
+        path.map(|_| text.to_owned()).ok_or_else(|| "write sqlite://PATH, such as sqlite://data/countersign.db, or postgres://user@host/database".to_owned())
     };
-    r.parsed("database.url", "sqlite://data/countersign.db", parse).unwrap_or_default()
+    let url = r.parsed("database.url", "sqlite://data/countersign.db", parse).unwrap_or_default();
+    let direct = |text: &str| match text {
+        "" => Ok(None),
+        text if is_postgres(text) => parse(text).map(Some),
+        _ => Err("write postgres://user@host/database, past the pooler".to_owned()),
+    };
+    let database = Database {
+        url,
+        max_connections: r.number("database.max_connections", 16, 1..=1000),
+        acquire_timeout: r.duration("database.acquire_timeout", "3s", Duration::from_millis(100)..=MINUTE),
+        statement_timeout: r.duration("database.statement_timeout", "5s", Duration::from_millis(100)..=MINUTE),
+        lock_timeout: r.duration("database.lock_timeout", "5s", Duration::from_millis(100)..=MINUTE),
+        prepared_statements: r.flag("database.prepared_statements", true),
+        direct_url: r.parsed("database.direct_url", "", direct).flatten(),
+        migrate: r.flag("database.migrate", true),
+        max_clock_skew: r.duration("database.max_clock_skew", "5s", Duration::ZERO..=HOUR),
+    };
+    if !is_postgres(&database.url) && (database.direct_url.is_some() || !database.prepared_statements) {
+        r.problem("database.url", "database.direct_url and database.prepared_statements are for postgres:// alone".into());
+    }
+    r.hide_password("database.url");
+    r.hide_password("database.direct_url");
+    database
+}
+
+fn is_postgres(url: &str) -> bool {
+    url.starts_with("postgres://") || url.starts_with("postgresql://")
 }
 
 /// A level, or `target=level` pairs; a level that is misspelt would silence everything else.

@@ -1,6 +1,8 @@
 //! Changing the signing keys: ask `model::key::plan`, apply its steps in one transaction in which the state was read again, load the
 //! result. The schedule, the command line and start-up all come through here. No request path ever makes a key.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::app::App;
@@ -17,11 +19,12 @@ use super::record::{Recorder, detail};
 use super::{Error, Result, load_keys};
 
 /// What somebody wants done to the keys.
+#[derive(Clone)]
 pub struct Order {
     wish: Wish,
     peer: Peer,
     reason: Option<String>,
-    import: Option<Import>,
+    import: Option<Arc<Import>>,
     expect_active: Option<String>,
 }
 
@@ -52,7 +55,7 @@ impl Order {
     pub fn import(text: &str, retired: bool, peer: Peer) -> Result<Self> {
         let pair = Keypair::import(text).map_err(|e| Error::KeyUnusable(e.to_string()))?;
         let (wish, state) = if retired { (Wish::Scheduled, State::Retired) } else { (Wish::ImportStandby, State::Standby) };
-        Ok(Self { import: Some(Import { pair, state }), ..Self::new(wish, peer) })
+        Ok(Self { import: Some(Arc::new(Import { pair, state })), ..Self::new(wish, peer) })
     }
 
     /// The imported key's kid.
@@ -103,15 +106,16 @@ pub async fn change(app: &App, order: Order) -> Result<Changed> {
 }
 
 /// A plan makes two keys at most; they are made before the transaction, not inside it.
-fn spare_pairs(app: &App) -> Result<Vec<Keypair>> {
-    let make = || Keypair::from_seed(&random::bytes(&*app.random)).map_err(|e| Error::Internal(e.to_string()));
+fn spare_pairs(app: &App) -> Result<Vec<Arc<Keypair>>> {
+    let make = || Keypair::from_seed(&random::bytes(&*app.random)).map(Arc::new).map_err(|e| Error::Internal(e.to_string()));
     (0..2).map(|_| make()).collect()
 }
 
+#[derive(Clone)]
 struct Change {
     order: Order,
     sealer: Versioned,
-    spare: Vec<Keypair>,
+    spare: Vec<Arc<Keypair>>,
     recorder: Recorder,
     policy: Policy,
     imported: bool,

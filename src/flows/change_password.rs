@@ -62,6 +62,7 @@ pub async fn set_password(app: &App, user: &User, new: &str, peer: &Peer) -> Res
     done.map(|_| ()).ok_or(Error::CredentialAccountNotFound)
 }
 
+#[derive(Clone)]
 struct Change {
     user: UserId,
     verified: Option<String>,

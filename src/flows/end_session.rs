@@ -16,6 +16,7 @@ use super::refresh::end_family;
 use super::{Error, Result, refresh};
 
 /// Tokens of sessions that are to end, opened and checked.
+#[derive(Clone)]
 pub struct Ending {
     sessions: Vec<[u8; 32]>,
     refreshes: Vec<(RefreshToken, Presented)>,

@@ -48,8 +48,11 @@ pub async fn ensure_keys(app: &App) -> Result<()> {
     for key in &stored.keys {
         open(key, &masters)?;
     }
-    change_keys::change(app, Order::new(Wish::Scheduled, Peer { actor: "schedule".into(), ..Peer::default() })).await?;
-    reload(app).await
+    match change_keys::change(app, Order::new(Wish::Scheduled, Peer { actor: "schedule".into(), ..Peer::default() })).await {
+        // Another process started at the same moment and was first.
+        Ok(_) | Err(Error::AlreadyRotated) => reload(app).await,
+        Err(error) => Err(error),
+    }
 }
 
 /// Asks which version is current and reloads if ours is not.
@@ -60,6 +63,16 @@ pub async fn confirm(app: &App) -> Result<()> {
         return Ok(());
     }
     reload(app).await
+}
+
+/// Reloads whenever another replica says that it changed the ring; ends when the connection is lost.
+pub async fn listen(app: &App) -> Result<()> {
+    let Some(listener) = app.db.listener() else { return Ok(()) };
+    let mut ear = listener.listen().await?;
+    loop {
+        ear.heard().await?;
+        confirm(app).await?;
+    }
 }
 
 /// Reads and opens the ring and puts it in place; if that fails for good, the process is not ready until it succeeds.
@@ -179,5 +192,9 @@ async fn adopt_first(db: &Db, key: &MasterKey, now: Timestamp) -> Result<()> {
             })
         })
         .await;
-    Ok(adopted?)
+    match adopted {
+        // Two first starts at the same moment: whose key it is shows when the ring is opened.
+        Err(store::Error::Conflict) => Ok(()),
+        outcome => Ok(outcome?),
+    }
 }

@@ -31,6 +31,7 @@ pub struct Options {
 }
 
 /// A session about to begin, with its tokens.
+#[derive(Clone)]
 pub struct Opening {
     new: New,
     session_token: SessionToken,

@@ -128,6 +128,7 @@ pub fn renew_session_cookie(app: &App, renewed: &Renewed, signed: &str) -> Optio
 }
 
 /// One writer job.
+#[derive(Clone)]
 struct Job {
     rotation: Option<Rotation>,
     presented: Presented,

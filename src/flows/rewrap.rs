@@ -45,6 +45,7 @@ pub async fn rewrap(app: &App, file: &Path, options: Options, peer: &Peer) -> Re
     app.db.write(move |conn| Box::pin(work.run(conn))).await?
 }
 
+#[derive(Clone)]
 struct Rewrap {
     new: Arc<MasterKey>,
     masters: MasterKeys,

@@ -82,6 +82,7 @@ fn refuse_shut_out(app: &App, user: &User) -> Result<()> {
     if user.is_banned(app.now()) { Err(Error::BannedUser) } else { Ok(()) }
 }
 
+#[derive(Clone)]
 struct Entry {
     user: User,
     verified: String,

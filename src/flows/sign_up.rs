@@ -80,6 +80,7 @@ pub(super) fn account_id(app: &App) -> EventId {
     EventId::at(app.now(), random::bytes(&*app.random))
 }
 
+#[derive(Clone)]
 struct Creation {
     user: User,
     account: EventId,

@@ -26,5 +26,9 @@ pub(super) async fn health() -> Response {
 pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
     let checks = check_health::readiness(&app).await;
     let (status, word) = if checks.is_ready() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
-    edge::render((status, Json(json!({ "status": word, "checks": checks }))).into_response(), &edge::new_request_id())
+    let reasons = checks.reasons();
+    if !reasons.is_empty() {
+        tracing::warn!(reasons = reasons.join("; "), "not ready");
+    }
+    edge::render((status, Json(json!({ "status": word, "checks": checks, "reasons": reasons }))).into_response(), &edge::new_request_id())
 }

@@ -6,6 +6,12 @@ pub enum Error {
     /// Away, overloaded or locked; nothing was changed that was answered. Try again.
     #[error("the database is not available: {0}")]
     Unavailable(String),
+    /// No transaction was begun: nothing was sent, and the work may be done again.
+    #[error("the database is not available: {0}")]
+    NotBegun(String),
+    /// The database undid the whole transaction to let another one pass (serialization failure, deadlock); it may be done again.
+    #[error("the database is too busy: {0}")]
+    RolledBack(String),
     /// A unique constraint said no.
     #[error("the row exists already")]
     Conflict,
@@ -44,13 +50,40 @@ impl From<sqlx::Error> for Error {
                 Self::Unavailable(error.to_string())
             }
             sqlx::Error::Database(db) if db.is_unique_violation() => Self::Conflict,
+            sqlx::Error::Database(db) if undone(db.as_ref()) => Self::RolledBack(error.to_string()),
             sqlx::Error::Database(db) if is_temporary(db.as_ref()) => Self::Unavailable(error.to_string()),
             _ => Self::Other(error),
         }
     }
 }
 
+impl Error {
+    /// What went wrong with a `BEGIN` went wrong before anything of the work was sent.
+    pub(super) fn before_anything(self) -> Self {
+        match self {
+            Self::Unavailable(reason) => Self::NotBegun(reason),
+            other => other,
+        }
+    }
+}
+
+fn sqlstate(error: &dyn sqlx::error::DatabaseError) -> Option<&str> {
+    error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().map(sqlx::postgres::PgDatabaseError::code)
+}
+
+/// serialization_failure, deadlock_detected.
+fn undone(error: &dyn sqlx::error::DatabaseError) -> bool {
+    sqlstate(error).is_some_and(|code| matches!(code, "40001" | "40P01"))
+}
+
+/// Postgres: connection lost (08), out of something (53), stopping or starting (57P), an operator or a limit (57014, 55P03), a disk (58),
+/// a server that was demoted (25006).
+const PASSING: [&str; 7] = ["08", "53", "57P", "57014", "55P03", "58", "25006"];
+
 fn is_temporary(error: &dyn sqlx::error::DatabaseError) -> bool {
+    if let Some(code) = sqlstate(error) {
+        return PASSING.iter().any(|class| code.starts_with(class));
+    }
     error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some()
         && error.code().and_then(|c| c.parse::<u32>().ok()).is_some_and(|code| TEMPORARY.contains(&(code & 0xFF)))
 }

@@ -1,22 +1,29 @@
 //! The schema's versions: `migrations/sqlite` and `migrations/postgres`, the same file names, embedded in the binary.
-//! A schema that is newer than the program is refused; programs that start at once wait for one another.
+//! A schema that is newer than the program is refused at start; programs that start at once wait for one another. A running program goes
+//! on beside a schema one version away: every migration only adds what the version before can ignore (`docs/decisions/0006`).
 
 use std::path::Path;
 
 use sqlx::ConnectOptions;
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::sqlite::SqliteConnectOptions;
 
-use super::{Conn, Error, Result, on};
+use super::conn::Conn;
+use super::{Error, Options, Result, on, postgres as pg, sqlite as lite};
 
 static SQLITE: Migrator = sqlx::migrate!("./migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("./migrations/postgres");
 
-/// Applies what is missing to the SQLite file.
-pub(super) async fn sqlite(options: &SqliteConnectOptions, path: &Path) -> Result<()> {
+/// Brings the SQLite file up to date, or only looks whether it will do.
+pub(super) async fn sqlite(options: &SqliteConnectOptions, path: &Path, migrate: bool) -> Result<()> {
     let _lock = lock(path)?;
     let mut connection = options.connect().await?;
-    SQLITE.run(&mut connection).await.map_err(translate)?;
+    if migrate {
+        SQLITE.run(&mut connection).await.map_err(translate)?;
+    } else {
+        will_do(&SQLITE, &applied(&mut connection, &SQLITE).await?)?;
+    }
     sqlx::Connection::close(connection).await?;
     Ok(())
 }
@@ -30,34 +37,75 @@ fn lock(path: &Path) -> Result<std::fs::File> {
     Ok(file)
 }
 
-/// The versions that this program knows and the file at `url` lacks; nothing is written.
-pub async fn pending(url: &str) -> Result<Vec<(i64, String)>> {
-    let path = super::sqlite_path(url)?;
-    let mut applied = Vec::new();
-    if path.exists() {
-        let mut connection = SqliteConnectOptions::new().filename(&path).read_only(true).connect().await?;
-        applied = match connection.list_applied_migrations(&SQLITE.table_name).await {
-            Ok(applied) => applied.into_iter().map(|m| m.version).collect(),
-            Err(MigrateError::Execute(sqlx::Error::Database(e))) if e.message().contains("no such table") => Vec::new(),
-            Err(error) => return Err(translate(error)),
-        };
+/// Brings the Postgres schema up to date, or only looks whether it will do. sqlx's own lock is one a database; ours knows the schema.
+pub(super) async fn postgres(options: &PgConnectOptions, migrate: bool) -> Result<()> {
+    // A migration may take longer than a request may.
+    let mut connection = options.clone().options([("statement_timeout", "0"), ("lock_timeout", "0")]).connect().await?;
+    if migrate {
+        sqlx::query("SELECT pg_advisory_lock(hashtextextended('countersign migrate ' || current_schema(), 0))").execute(&mut connection).await?;
+        // One statement a migration, and both inside its transaction: what is half done is not there.
+        run_postgres(&mut connection).await?;
+    } else {
+        will_do(&POSTGRES, &applied(&mut connection, &POSTGRES).await?)?;
     }
-    if let Some(newer) = applied.iter().find(|v| SQLITE.iter().all(|m| m.version != **v)) {
-        return Err(Error::SchemaTooNew(*newer));
+    sqlx::Connection::close(connection).await?;
+    Ok(())
+}
+
+async fn run_postgres(connection: &mut PgConnection) -> Result<()> {
+    let migrator = Migrator { migrations: POSTGRES.migrations.clone(), locking: false, ..Migrator::DEFAULT };
+    migrator.run(connection).await.map_err(translate)
+}
+
+async fn applied<C: Migrate>(connection: &mut C, known: &Migrator) -> Result<Vec<i64>> {
+    match connection.list_applied_migrations(&known.table_name).await {
+        Ok(applied) => Ok(applied.into_iter().map(|m| m.version).collect()),
+        Err(MigrateError::Execute(sqlx::Error::Database(e))) if e.message().contains("no such table") || e.message().contains("does not exist") => {
+            Ok(Vec::new())
+        }
+        Err(error) => Err(translate(error)),
     }
-    let missing = SQLITE.iter().filter(|m| !applied.contains(&m.version));
+}
+
+/// A program that may not migrate serves the current schema, and the one before while others are upgraded.
+fn will_do(known: &Migrator, applied: &[i64]) -> Result<()> {
+    refuse_newer(known, applied)?;
+    let missing = known.iter().filter(|m| !applied.contains(&m.version)).count();
+    if missing > 1 || applied.is_empty() {
+        return Err(Error::Unsupported(format!("the schema lacks {missing} migrations and database.migrate is off; run `countersign migrate`")));
+    }
+    Ok(())
+}
+
+fn refuse_newer(known: &Migrator, applied: &[i64]) -> Result<()> {
+    let newer = applied.iter().find(|v| known.iter().all(|m| m.version != **v));
+    newer.map_or(Ok(()), |version| Err(Error::SchemaTooNew(*version)))
+}
+
+/// The versions that this program knows and the database at `url` lacks; nothing is written.
+pub async fn pending(url: &str, options: &Options) -> Result<Vec<(i64, String)>> {
+    let (known, applied) = if super::is_postgres(url) {
+        let direct = Options { prepared_statements: true, ..options.clone() };
+        let connect = pg::connect_options(options.direct_url.as_deref().unwrap_or(url), &direct)?;
+        (&POSTGRES, applied(&mut connect.connect().await?, &POSTGRES).await?)
+    } else {
+        let path = lite::path(url)?;
+        let connect = SqliteConnectOptions::new().filename(&path).read_only(true);
+        (&SQLITE, if path.exists() { applied(&mut connect.connect().await?, &SQLITE).await? } else { Vec::new() })
+    };
+    refuse_newer(known, &applied)?;
+    let missing = known.iter().filter(|m| !applied.contains(&m.version));
     Ok(missing.map(|m| (m.version, m.description.to_string())).collect())
 }
 
-/// Whether the schema is the one this program was built for.
-pub async fn is_current(conn: &mut Conn) -> Result<bool> {
-    let known = match conn {
-        Conn::Sqlite { .. } | Conn::SqliteReader(_) => &SQLITE,
-        Conn::Postgres(_) => &POSTGRES,
-    };
-    let newest = known.iter().map(|m| m.version).max().unwrap_or(0);
-    let found: (Option<i64>,) = on!(conn, c => sqlx::query_as("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(c).await)?;
-    Ok(found.0 == Some(newest))
+/// Whether the schema is one that this program can serve: its own, one migration more (somebody is upgrading) or one less.
+pub async fn is_served(conn: &mut Conn) -> Result<bool> {
+    let known = if conn.is_postgres() { &POSTGRES } else { &SQLITE };
+    let found: Vec<(i64,)> = on!(conn, c => sqlx::query_as("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(c).await)?;
+    let ours: Vec<i64> = known.iter().map(|m| m.version).collect();
+    let more = found.iter().filter(|(v,)| !ours.contains(v)).count();
+    let missing = ours.iter().filter(|v| !found.iter().any(|(f,)| f == *v)).count();
+    Ok(more + missing <= 1)
 }
 
 fn translate(error: MigrateError) -> Error {

@@ -3,31 +3,30 @@
 //! writer's batch on SQLite, a transaction on Postgres. A store function never begins one itself.
 
 pub mod audit;
+mod conn;
 pub mod error;
+pub mod listener;
 pub mod master_keys;
 pub mod migrate;
+mod postgres;
 mod readers;
 pub mod refresh;
+pub mod server;
 pub mod sessions;
 pub mod signing_keys;
+mod sqlite;
 pub mod users;
 mod writer;
 
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::time::Duration;
 
-use sqlx::pool::PoolConnection;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, PgPool, Postgres};
-
+pub(crate) use conn::on;
+pub use conn::{Conn, Work};
 pub use error::{Error, Result};
+use listener::Listener;
+use postgres::Pool;
 use readers::Readers;
 use writer::Writer;
-
-/// Work on a connection that is not finished before its commit.
-pub type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
 
 /// The database.
 #[derive(Clone)]
@@ -40,107 +39,101 @@ pub enum Db {
         readers: Readers,
     },
     /// A pool.
-    Postgres(PgPool),
-}
-
-/// A connection that a store function works on.
-pub enum Conn {
-    /// The writer's own.
-    Sqlite {
-        /// The connection.
-        connection: SqliteConnection,
-        /// Whether a transaction is open on it.
-        in_transaction: bool,
-        /// The end of this process's audit chain, while nothing was rolled back since it was written.
-        audit_tail: Option<(i64, [u8; 32])>,
+    Postgres {
+        /// Takes both.
+        pool: Pool,
+        /// Where notifications come from, past any pooler.
+        listen: Listener,
     },
-    /// A reader's.
-    SqliteReader(SqliteConnection),
-    /// Of the pool.
-    Postgres(PoolConnection<Postgres>),
 }
 
-/// Runs a query on whichever database the connection is of: `on!(conn, c => query.fetch_one(c).await)`.
-macro_rules! on {
-    ($conn:expr, $c:ident => $query:expr) => {
-        match $conn {
-            $crate::store::Conn::Sqlite { connection, .. } => {
-                let $c = &mut *connection;
-                $query
-            }
-            $crate::store::Conn::SqliteReader(reader) => {
-                let $c = &mut *reader;
-                $query
-            }
-            $crate::store::Conn::Postgres(connection) => {
-                let $c = &mut **connection;
-                $query
-            }
-        }
-    };
-}
-pub(crate) use on;
-
-/// How the pool is sized.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
+/// How a database is opened and used.
+#[derive(Debug, Clone)]
+pub struct Options {
     /// Connections that read (SQLite) or all (Postgres).
     pub max_connections: u32,
+    /// The longest wait for a free or a new connection.
+    pub acquire_timeout: Duration,
+    /// The longest that the server works on one statement (Postgres).
+    pub statement_timeout: Duration,
+    /// The longest wait for somebody else's lock.
+    pub lock_timeout: Duration,
+    /// Off: every piece of work is a transaction without named statements, as a pooler in transaction mode wants it (Postgres).
+    pub prepared_statements: bool,
+    /// Past the pooler, for what needs a session of its own: notifications and migrations (Postgres).
+    pub direct_url: Option<String>,
+    /// Bring the schema up to date at start; else it must be the current one or the one before.
+    pub migrate: bool,
 }
 
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Pages in the write-ahead log before they are carried over: 16 MiB, so that a page written often is carried once.
-const CHECKPOINT_PAGES: &str = "4000";
-/// Few are enough: a read is a memory access.
-const MAX_READERS: u32 = 4;
+impl Default for Options {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            max_connections: 16,
+            acquire_timeout: seconds(3),
+            statement_timeout: seconds(5),
+            lock_timeout: seconds(5),
+            prepared_statements: true,
+            direct_url: None,
+            migrate: true,
+        }
+    }
+}
+
+/// Whether a URL names a Postgres server.
+pub fn is_postgres(url: &str) -> bool {
+    url.starts_with("postgres://") || url.starts_with("postgresql://")
+}
 
 impl Db {
-    /// Opens the database of the URL and brings its schema up to date.
-    pub async fn open(url: &str, limits: Limits) -> Result<Self> {
-        let path = sqlite_path(url)?;
-        create_private(&path)?;
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT)
-            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
-            .log_statements(tracing::log::LevelFilter::Trace);
-        migrate::sqlite(&options, &path).await?;
-        let connection = options.connect().await?;
-        let readers = Readers::new(options.read_only(true), limits.max_connections.clamp(1, MAX_READERS));
-        Ok(Self::Sqlite { writer: Writer::start(connection), readers })
+    /// Opens the database of the URL and, unless told otherwise, brings its schema up to date.
+    pub async fn open(url: &str, options: &Options) -> Result<Self> {
+        if !is_postgres(url) {
+            let (writer, readers) = sqlite::open(url, options).await?;
+            return Ok(Self::Sqlite { writer, readers });
+        }
+        let direct = Options { prepared_statements: true, ..options.clone() };
+        let direct = postgres::connect_options(options.direct_url.as_deref().unwrap_or(url), &direct)?;
+        migrate::postgres(&direct, options.migrate).await?;
+        let pool = Pool::new(postgres::connect_options(url, options)?, options.clone());
+        Ok(Self::Postgres { pool, listen: Listener::new(direct) })
+    }
+
+    /// Whether other machines may be using it too.
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Self::Postgres { .. })
+    }
+
+    /// Where notifications come from; `None` where there are none.
+    pub fn listener(&self) -> Option<&Listener> {
+        match self {
+            Self::Sqlite { .. } => None,
+            Self::Postgres { listen, .. } => Some(listen),
+        }
     }
 
     /// Reads on one connection.
     pub async fn read<T, F>(&self, work: F) -> Result<T>
     where
-        F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T>,
+        F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone,
     {
         match self {
-            Self::Sqlite { readers, .. } => {
-                let (connection, place) = readers.take().await?;
-                let mut conn = Conn::SqliteReader(connection);
-                let outcome = work(&mut conn).await;
-                if let Conn::SqliteReader(connection) = conn {
-                    readers.give_back(connection, place);
-                }
-                outcome
-            }
-            Self::Postgres(pool) => work(&mut Conn::Postgres(pool.acquire().await?)).await,
+            Self::Sqlite { readers, .. } => readers.run(work).await,
+            Self::Postgres { pool, .. } => pool.read(work).await,
         }
     }
 
-    /// Writes atomically: everything or, if the work fails, nothing. The answer comes after the commit.
+    /// Writes atomically: everything or, if the work fails, nothing. The answer comes after the commit. What the database rolled back
+    /// by itself is done again, and so the work must be fit to run more than once.
     pub async fn write<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone + Send + 'static,
     {
         match self {
             Self::Sqlite { writer, .. } => writer.run(writer::Shape::Steps, Duration::ZERO, work).await,
-            Self::Postgres(pool) => in_transaction(pool.clone(), work).await,
+            Self::Postgres { pool, .. } => pool.write(false, work).await,
         }
     }
 
@@ -148,11 +141,11 @@ impl Db {
     pub async fn write_in_company<T, F>(&self, patience: Duration, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone + Send + 'static,
     {
         match self {
             Self::Sqlite { writer, .. } => writer.run(writer::Shape::Steps, patience, work).await,
-            Self::Postgres(_) => self.write(work).await,
+            Self::Postgres { pool, .. } => pool.write(false, work).await,
         }
     }
 
@@ -161,14 +154,11 @@ impl Db {
     pub async fn write_statement<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone + Send + 'static,
     {
         match self {
             Self::Sqlite { writer, .. } => writer.run(writer::Shape::Statement, Duration::ZERO, work).await,
-            Self::Postgres(pool) => {
-                let mut conn = Conn::Postgres(pool.acquire().await?);
-                spawn(async move { work(&mut conn).await }).await
-            }
+            Self::Postgres { pool, .. } => pool.write(true, work).await,
         }
     }
 
@@ -179,77 +169,9 @@ impl Db {
                 readers.close().await;
                 writer.close().await;
             }
-            Self::Postgres(pool) => pool.close().await,
+            Self::Postgres { pool, .. } => pool.close().await,
         }
     }
-}
-
-impl Conn {
-    /// Several statements as one step, inside a transaction that is open or in one of their own.
-    pub async fn atomic<T>(&mut self, work: impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, T>) -> Result<T> {
-        let nested = matches!(self, Self::Sqlite { in_transaction: true, .. });
-        let (begin, commit, rollback) = if nested {
-            ("SAVEPOINT step", "RELEASE step", "ROLLBACK TO step; RELEASE step")
-        } else if matches!(self, Self::Postgres(_)) {
-            ("BEGIN", "COMMIT", "ROLLBACK")
-        } else {
-            ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
-        };
-        self.execute(begin).await?;
-        match work(self).await {
-            Ok(value) => self.execute(commit).await.map(|()| value),
-            Err(error) => {
-                self.forget_audit_tail();
-                // SQLite may have rolled back by itself, and then this fails: what went wrong first is what counts.
-                drop(self.execute(rollback).await);
-                Err(error)
-            }
-        }
-    }
-
-    /// After a rollback only the table knows where the chain ends.
-    fn forget_audit_tail(&mut self) {
-        if let Self::Sqlite { audit_tail, .. } = self {
-            *audit_tail = None;
-        }
-    }
-
-    async fn execute(&mut self, sql: &'static str) -> Result<()> {
-        on!(self, c => sqlx::raw_sql(sql).execute(c).await.map(|_| ()))?;
-        Ok(())
-    }
-}
-
-/// A transaction on Postgres, carried to its end even if the caller hangs up.
-async fn in_transaction<T, F>(pool: PgPool, work: F) -> Result<T>
-where
-    T: Send + 'static,
-    F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Send + 'static,
-{
-    let mut conn = Conn::Postgres(pool.acquire().await?);
-    spawn(async move { conn.atomic(work).await }).await
-}
-
-async fn spawn<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    tokio::spawn(work).await.unwrap_or_else(|e| Err(Error::Unavailable(e.to_string())))
-}
-
-fn sqlite_path(url: &str) -> Result<PathBuf> {
-    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        return Err(Error::Unsupported("postgres:// is not served yet; use sqlite://PATH".into()));
-    }
-    let path = url.strip_prefix("sqlite://").filter(|p| !p.is_empty() && !p.contains(['?', '#']));
-    path.map(PathBuf::from).ok_or_else(|| Error::Unsupported("write the database as sqlite://PATH, such as sqlite://data/countersign.db".into()))
-}
-
-/// The file is made with mode 0600 (its -wal and -shm follow it), a new folder with 0700.
-fn create_private(path: &Path) -> Result<()> {
-    let unavailable = |e: std::io::Error| Error::Unavailable(format!("cannot open {}: {e}", path.display()));
-    if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty() && !d.exists()) {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(unavailable)?;
-    }
-    std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map_err(unavailable)?;
-    Ok(())
 }
 
 /// Bytes as stored: base64url.

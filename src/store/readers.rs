@@ -8,9 +8,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::conn::{Conn, Handle, Work};
 use super::{Error, Result};
-
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Handle of the readers.
 #[derive(Clone)]
@@ -20,17 +19,28 @@ struct Inner {
     options: SqliteConnectOptions,
     idle: Mutex<Vec<SqliteConnection>>,
     places: Arc<Semaphore>,
+    acquire_timeout: Duration,
 }
 
 impl Readers {
-    pub(super) fn new(options: SqliteConnectOptions, count: u32) -> Self {
+    pub(super) fn new(options: SqliteConnectOptions, count: u32, acquire_timeout: Duration) -> Self {
         let places = Arc::new(Semaphore::new(count as usize));
-        Self(Arc::new(Inner { options, idle: Mutex::default(), places }))
+        Self(Arc::new(Inner { options, idle: Mutex::default(), places, acquire_timeout }))
+    }
+
+    pub(super) async fn run<T>(&self, work: impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, T>) -> Result<T> {
+        let (connection, place) = self.take().await?;
+        let mut conn = Conn::sqlite(connection);
+        let outcome = work(&mut conn).await;
+        if let Handle::Sqlite(connection) = conn.handle {
+            self.give_back(connection, place);
+        }
+        outcome
     }
 
     /// A connection and the place it takes; waits for a few seconds at most.
-    pub(super) async fn take(&self) -> Result<(SqliteConnection, OwnedSemaphorePermit)> {
-        let place = tokio::time::timeout(ACQUIRE_TIMEOUT, Arc::clone(&self.0.places).acquire_owned()).await;
+    async fn take(&self) -> Result<(SqliteConnection, OwnedSemaphorePermit)> {
+        let place = tokio::time::timeout(self.0.acquire_timeout, Arc::clone(&self.0.places).acquire_owned()).await;
         let place = place.map_err(|_| Error::Unavailable("every reader is busy".into()))?;
         let place = place.map_err(|_| Error::Unavailable("the database is closed".into()))?;
         let idle = self.lock().pop();
@@ -41,7 +51,7 @@ impl Readers {
     }
 
     /// After a read that ran to its end.
-    pub(super) fn give_back(&self, connection: SqliteConnection, place: OwnedSemaphorePermit) {
+    fn give_back(&self, connection: SqliteConnection, place: OwnedSemaphorePermit) {
         self.lock().push(connection);
         drop(place);
     }

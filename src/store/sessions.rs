@@ -45,6 +45,7 @@ impl TryFrom<Row> for Session {
 }
 
 /// A session about to begin.
+#[derive(Clone)]
 pub struct New {
     /// What a client may know of it.
     pub session: Session,
@@ -56,20 +57,33 @@ pub struct New {
     pub idle_expires_at: Timestamp,
 }
 
-/// Inserts the session, if the password hash that was verified is still the user's and the user may sign in; returns the
-/// key ring's version if it did.
-/// A sign-in that verified the old password while it changed inserts nothing, and so does a process without the current master key.
-pub async fn insert(conn: &mut Conn, new: &New, verified_hash: &str, master_version: u8) -> Result<Option<i64>> {
-    let s = &new.session;
-    let inserted: Vec<(i64,)> = on!(conn, c => sqlx::query_as(
+/// The session of a user whose verified hash is current and who may sign in.
+macro_rules! insert_session {
+    () => {
         "INSERT INTO sessions (id, user_id, token_hash, generation, refresh_hash, rotated_at, idle_expires_at, expires_at, revoked_at, revoked_reason,
                                delivery, remember, auth_time, ip_address, user_agent, created_at, updated_at)
          SELECT $1, u.id, $2, 1, $3, CAST($4 AS BIGINT), CAST($5 AS BIGINT), CAST($6 AS BIGINT), NULL, NULL,
                 $7, CAST($8 AS BIGINT), CAST($4 AS BIGINT), $9, $10, CAST($4 AS BIGINT), CAST($4 AS BIGINT)
            FROM users u JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential'
           WHERE u.id = $11 AND a.password_hash = $12 AND u.disabled_at IS NULL AND (u.banned = 0 OR u.ban_expires_at <= $4)
-            AND (SELECT master_version FROM key_ring WHERE key_ring.id = 1) = $13
-         RETURNING (SELECT version FROM key_ring WHERE key_ring.id = 1)")
+            AND (SELECT master_version FROM key_ring WHERE key_ring.id = 1) = $13"
+    };
+}
+
+macro_rules! insert_returning {
+    () => {
+        " RETURNING (SELECT version FROM key_ring WHERE key_ring.id = 1)"
+    };
+}
+
+/// Inserts the session, if the password hash that was verified is still the user's and the user may sign in; returns the
+/// key ring's version if it did.
+/// A sign-in that verified the old password while it changed inserts nothing, and so does a process without the current master key.
+pub async fn insert(conn: &mut Conn, new: &New, verified_hash: &str, master_version: u8) -> Result<Option<i64>> {
+    // SQLite has one writer. On Postgres the proof and the user are locked, in the order in which a change of password takes them.
+    let sql = if conn.is_postgres() { concat!(insert_session!(), " FOR SHARE OF a, u ", insert_returning!()) } else { concat!(insert_session!(), insert_returning!()) };
+    let s = &new.session;
+    let inserted: Vec<(i64,)> = on!(conn, c => sqlx::query_as(sql)
         .bind(s.id.to_string())
         .bind(hash_text(&new.token_hash))
         .bind(hash_text(&new.refresh_hash))
@@ -88,6 +102,7 @@ pub async fn insert(conn: &mut Conn, new: &New, verified_hash: &str, master_vers
 }
 
 /// How a session is looked up.
+#[derive(Clone, Copy)]
 pub enum By {
     /// By the hash of its session token.
     TokenHash([u8; 32]),
@@ -200,7 +215,11 @@ pub async fn owner(conn: &mut Conn, id: SessionId) -> Result<Option<UserId>> {
 
 /// Deletes up to `limit` sessions whose absolute end lies before `before`, oldest first; tells how many.
 pub async fn prune(conn: &mut Conn, before: Timestamp, limit: i64) -> Result<u64> {
-    let deleted = on!(conn, c => sqlx::query("DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)")
+    const DELETE: &str = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
+    // Two replicas that prune at once neither wait for one another nor for anybody.
+    const SKIPPING: &str = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
+    let sql = if conn.is_postgres() { SKIPPING } else { DELETE };
+    let deleted = on!(conn, c => sqlx::query(sql)
         .bind(before.0).bind(limit).execute(c).await.map(|done| done.rows_affected()))?;
     Ok(deleted)
 }

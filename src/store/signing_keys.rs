@@ -103,6 +103,9 @@ pub async fn load(conn: &mut Conn) -> Result<StoredRing> {
 pub async fn advance(conn: &mut Conn, seen: i64) -> Result<bool> {
     let changed = on!(conn, c => sqlx::query("UPDATE key_ring SET version = version + 1 WHERE id = 1 AND version = $1")
         .bind(seen).execute(c).await.map(|done| done.rows_affected()))?;
+    if changed == 1 {
+        super::listener::announce(conn).await?;
+    }
     Ok(changed == 1)
 }
 

@@ -11,7 +11,8 @@ use sqlx::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::{Conn, Error, Result, Work};
+use super::conn::{Conn, Handle, Work};
+use super::{Error, Result};
 
 /// What a piece of work looks like to the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +60,7 @@ impl Writer {
     /// Starts the task; it ends with its last handle.
     pub(super) fn start(connection: SqliteConnection) -> Self {
         let (queue, messages) = mpsc::channel(QUEUE);
-        tokio::spawn(serve(Conn::Sqlite { connection, in_transaction: false, audit_tail: None }, messages));
+        tokio::spawn(serve(Conn::sqlite(connection), messages));
         Self { queue }
     }
 
@@ -118,7 +119,7 @@ async fn serve(mut conn: Conn, mut messages: mpsc::Receiver<Message>) {
             commit_together(&mut conn, pieces).await;
         }
         if let Some(done) = close {
-            if let Conn::Sqlite { connection, .. } = conn {
+            if let Handle::Sqlite(connection) = conn.handle {
                 drop(sqlx::Connection::close(connection).await);
             }
             done.send(()).unwrap_or(());
@@ -155,6 +156,8 @@ async fn run_batch(conn: &mut Conn, pieces: Vec<(Shape, Run)>, answers: &mut Vec
         for (_, run) in pieces {
             let (fate, answer) = run(conn).await;
             answers.push(answer);
+            // Also after a panic inside a step.
+            conn.in_transaction = false;
             if fate != Fate::Keep {
                 // Usually there is nothing left to roll back, and then this fails: what matters is that nothing stays open.
                 drop(conn.execute("ROLLBACK").await);
@@ -164,7 +167,7 @@ async fn run_batch(conn: &mut Conn, pieces: Vec<(Shape, Run)>, answers: &mut Vec
         return Ok(());
     }
     conn.execute("BEGIN IMMEDIATE").await?;
-    set_in_transaction(conn, true);
+    conn.in_transaction = true;
     let outcome = if alone { Ok(run_alone(conn, pieces, answers).await) } else { run_pieces(conn, pieces, answers).await.map(|()| Keep::All) };
     let outcome = match outcome {
         Ok(Keep::All) => conn.execute("COMMIT").await,
@@ -180,7 +183,7 @@ async fn run_batch(conn: &mut Conn, pieces: Vec<(Shape, Run)>, answers: &mut Vec
         drop(conn.execute("ROLLBACK").await);
         conn.forget_audit_tail();
     }
-    set_in_transaction(conn, false);
+    conn.in_transaction = false;
     outcome
 }
 
@@ -224,12 +227,6 @@ async fn run_pieces(conn: &mut Conn, pieces: Vec<(Shape, Run)>, answers: &mut Ve
         }
     }
     Ok(())
-}
-
-fn set_in_transaction(conn: &mut Conn, open: bool) {
-    if let Conn::Sqlite { in_transaction, .. } = conn {
-        *in_transaction = open;
-    }
 }
 
 #[cfg(test)]

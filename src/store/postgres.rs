@@ -1,0 +1,240 @@
+//! Postgres connections, handed out and taken back. sqlx's own pool tests a connection with a round trip each time it comes back, which
+//! halves the rate of a short statement; here one that rested is tested before it is used, one that failed is thrown away with all
+//! that rest, and while the server refuses connections nobody waits for it.
+//!
+//! What failed before anything was sent is tried again, and so is what the server rolled back by itself (serialization, deadlock).
+//! What may have been committed never is: the caller hears `Unavailable`.
+
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, Connection};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::conn::{Conn, Handle, Work};
+use super::{Error, Options, Result};
+
+/// Rested for longer, a connection is tested first: under load none rests so long.
+const TRUSTED_REST: Duration = Duration::from_secs(1);
+/// Rested for longer, it is closed.
+const MAX_REST: Duration = Duration::from_secs(300);
+/// Older, it is replaced: balancers and role changes want that.
+const MAX_AGE: Duration = Duration::from_secs(1_800);
+/// After a refused connection nobody knocks again for so long.
+const KNOCK: Duration = Duration::from_millis(200);
+/// What a transaction may take beyond the server's own limit for a statement before the connection is given up.
+const SLACK: Duration = Duration::from_secs(1);
+const ATTEMPTS: u32 = 3;
+
+/// Handle of the connections.
+#[derive(Clone)]
+pub struct Pool(Arc<Inner>);
+
+struct Inner {
+    connect: PgConnectOptions,
+    options: Options,
+    resting: Mutex<Vec<Resting>>,
+    places: Arc<Semaphore>,
+    chains: AtomicU64,
+    shut_until: Mutex<Option<(Instant, String)>>,
+}
+
+struct Resting {
+    conn: Conn,
+    born: Instant,
+    since: Instant,
+    /// Its last read was cut off: test it, whatever its rest.
+    suspect: bool,
+}
+
+/// A connection at work, and the place that it takes.
+struct Lease {
+    conn: Option<Conn>,
+    born: Instant,
+    pool: Pool,
+    _place: OwnedSemaphorePermit,
+}
+
+/// How a URL is connected to.
+pub(super) fn connect_options(url: &str, options: &Options) -> Result<PgConnectOptions> {
+    let parsed = PgConnectOptions::from_str(url).map_err(|e| Error::Unsupported(format!("the database URL is not usable: {e}")))?;
+    let parsed = parsed.application_name("countersign").log_statements(tracing::log::LevelFilter::Trace);
+    if !options.prepared_statements {
+        // A pooler in between refuses what it cannot give every client: session settings and named statements.
+        return Ok(parsed.statement_cache_capacity(0).extra_float_digits(None));
+    }
+    let ms = |time: Duration| time.as_millis().to_string();
+    Ok(parsed.options([
+        ("statement_timeout", ms(options.statement_timeout)),
+        ("lock_timeout", ms(options.lock_timeout)),
+        ("idle_in_transaction_session_timeout", ms(options.statement_timeout + SLACK)),
+    ]))
+}
+
+impl Pool {
+    pub(super) fn new(connect: PgConnectOptions, options: Options) -> Self {
+        let places = Arc::new(Semaphore::new(options.max_connections as usize));
+        Self(Arc::new(Inner { connect, options, resting: Mutex::default(), places, chains: AtomicU64::default(), shut_until: Mutex::default() }))
+    }
+
+    /// Reads; a connection that died under a read is replaced and the read done again.
+    pub(super) async fn read<T, F>(&self, work: F) -> Result<T>
+    where
+        F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone,
+    {
+        let mut attempt = 1;
+        loop {
+            let mut lease = self.take().await?;
+            let outcome = lease.run(self.0.options.prepared_statements, work.clone()).await;
+            let died = lease.settle(&outcome);
+            match outcome {
+                Err(Error::Unavailable(_)) if died && attempt < ATTEMPTS => attempt += 1,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Writes in a transaction, or as the work's own single statement; carried to its end even if the caller hangs up.
+    pub(super) async fn write<T, F>(&self, single: bool, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone + Send + 'static,
+    {
+        let single = single && self.0.options.prepared_statements;
+        let mut attempt = 1;
+        loop {
+            let (mut lease, piece) = (self.take().await?, work.clone());
+            let running = tokio::spawn(async move {
+                let outcome = lease.run(single, piece).await;
+                lease.settle(&outcome);
+                outcome
+            });
+            let outcome = running.await.unwrap_or_else(|e| Err(Error::Unavailable(e.to_string())));
+            match outcome {
+                Err(Error::NotBegun(_) | Error::RolledBack(_)) if attempt < ATTEMPTS => attempt += 1,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn take(&self) -> Result<Lease> {
+        let inner = &self.0;
+        let place = tokio::time::timeout(inner.options.acquire_timeout, Arc::clone(&inner.places).acquire_owned()).await;
+        let place = place.map_err(|_| Error::Unavailable("every connection is busy".into()))?;
+        let place = place.map_err(|_| Error::Unavailable("the database is closed".into()))?;
+        let lease = |conn, born| Lease { conn: Some(conn), born, pool: self.clone(), _place: place };
+        while let Some(mut resting) = self.pop() {
+            let rested = resting.since.elapsed();
+            if resting.born.elapsed() > MAX_AGE || rested > MAX_REST {
+                continue;
+            }
+            if (rested < TRUSTED_REST && !resting.suspect) || self.answers(&mut resting.conn).await {
+                return Ok(lease(resting.conn, resting.born));
+            }
+            // It died at rest, and the others most likely with it.
+            self.forget_resting();
+        }
+        let conn = self.connect().await?;
+        Ok(lease(conn, Instant::now()))
+    }
+
+    async fn answers(&self, conn: &mut Conn) -> bool {
+        let Handle::Postgres(connection) = &mut conn.handle else { return false };
+        matches!(tokio::time::timeout(self.0.options.acquire_timeout, connection.ping()).await, Ok(Ok(())))
+    }
+
+    async fn connect(&self) -> Result<Conn> {
+        if let Some((until, reason)) = &*lock(&self.0.shut_until)
+            && Instant::now() < *until
+        {
+            return Err(Error::Unavailable(reason.clone()));
+        }
+        let connected = tokio::time::timeout(self.0.options.acquire_timeout, self.0.connect.connect()).await;
+        let connected: Result<PgConnection> = match connected {
+            Ok(outcome) => outcome.map_err(Error::from),
+            Err(_) => Err(Error::Unavailable("the database does not answer".into())),
+        };
+        match connected {
+            Ok(connection) => {
+                *lock(&self.0.shut_until) = None;
+                Ok(Conn::postgres(connection, self.0.chains.fetch_add(1, Ordering::Relaxed)))
+            }
+            Err(error) => {
+                let reason = error.to_string();
+                *lock(&self.0.shut_until) = Some((Instant::now() + KNOCK, reason.clone()));
+                // Whatever a server says to a new connection, the request that wanted it may come again.
+                Err(Error::Unavailable(reason))
+            }
+        }
+    }
+
+    fn pop(&self) -> Option<Resting> {
+        lock(&self.0.resting).pop()
+    }
+
+    fn forget_resting(&self) {
+        let dead = std::mem::take(&mut *lock(&self.0.resting));
+        drop(dead);
+    }
+
+    fn rest(&self, conn: Conn, born: Instant, suspect: bool) {
+        let mut resting = lock(&self.0.resting);
+        resting.push(Resting { conn, born, since: Instant::now(), suspect });
+        let stale = resting.iter().take_while(|r| r.since.elapsed() > MAX_REST).count();
+        drop(resting.drain(..stale));
+    }
+
+    pub(super) async fn close(&self) {
+        self.0.places.close();
+        let resting = std::mem::take(&mut *lock(&self.0.resting));
+        for Resting { conn, .. } in resting {
+            if let Handle::Postgres(connection) = conn.handle
+                && let Err(error) = connection.close().await
+            {
+                tracing::debug!(%error, "a connection did not close cleanly");
+            }
+        }
+    }
+}
+
+impl Lease {
+    /// The work, within its time: as it is, or inside BEGIN … COMMIT.
+    async fn run<T>(&mut self, single: bool, work: impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, T>) -> Result<T> {
+        let limit = self.pool.0.options.statement_timeout + SLACK;
+        let Some(conn) = &mut self.conn else { return Err(Error::Unavailable("the connection is gone".into())) };
+        let running = async {
+            if single { work(conn).await } else { conn.atomic(work).await }
+        };
+        let outcome = tokio::time::timeout(limit, running).await;
+        outcome.unwrap_or_else(|_| Err(Error::Unavailable("the database did not answer in time".into())))
+    }
+
+    /// Gives the connection back if it is as good as before; tells whether it was thrown away.
+    fn settle<T>(&mut self, outcome: &Result<T>) -> bool {
+        let Some(conn) = self.conn.take() else { return true };
+        let broken = conn.in_transaction || matches!(outcome, Err(Error::Unavailable(_) | Error::NotBegun(_)));
+        if broken {
+            // What took this one away has most likely taken those at rest too: each would cost a request to find out.
+            self.pool.forget_resting();
+        } else {
+            self.pool.rest(conn, self.born, false);
+        }
+        broken
+    }
+}
+
+impl Drop for Lease {
+    /// A read whose caller hung up: the connection is good, but its answer is still under way. In a transaction it is given up.
+    fn drop(&mut self) {
+        if let Some(conn) = self.conn.take().filter(|c| !c.in_transaction && !std::thread::panicking()) {
+            self.pool.rest(conn, self.born, true);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
