@@ -16,7 +16,7 @@ pub(super) struct Migrate {
     dry_run: bool,
 }
 
-fn failed(error: store::Error) -> Failure {
+pub(super) fn failed(error: store::Error) -> Failure {
     match error {
         store::Error::SchemaTooNew(_) | store::Error::Unsupported(_) => Failure::Startup(error.to_string()),
         other => flows::Error::from(other).into(),

@@ -3,6 +3,8 @@
 
 mod ask;
 mod config;
+mod database;
+mod doctor;
 mod keys;
 mod migrate;
 mod output;
@@ -62,6 +64,15 @@ enum Command {
     /// Sessions: list, revoke
     #[command(subcommand)]
     Sessions(sessions::Sessions),
+    /// Look at the database, the clock, the keys and the tables, and say what is wrong
+    Doctor {
+        /// How to print
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Databases: copy
+    #[command(subcommand)]
+    Database(database::DatabaseCommand),
     /// Settings: check, show
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -162,6 +173,8 @@ fn run(cli: Cli) -> Result<()> {
             Command::Keys(command) => keys::run(command, config).await,
             Command::Users(command) => users::run(command, config).await,
             Command::Sessions(command) => sessions::run(command, config).await,
+            Command::Doctor { output } => Box::pin(doctor::run(output, config)).await,
+            Command::Database(command) => database::run(command, config).await,
             Command::Config(_) | Command::Completions { .. } => Ok(()),
         }
     })

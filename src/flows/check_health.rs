@@ -33,7 +33,9 @@ impl Readiness {
 
     /// What is wrong, in words.
     pub fn reasons(&self) -> Vec<String> {
-        let clock = self.ahead_ms.map_or_else(String::new, |ms| format!("this machine's clock is {} ms {} the database's", ms.abs(), if ms > 0 { "ahead of" } else { "behind" }));
+        let clock = self
+            .ahead_ms
+            .map_or_else(String::new, |ms| format!("this machine's clock is {} ms {} the database's", ms.abs(), if ms > 0 { "ahead of" } else { "behind" }));
         let all = [
             (self.accepting, "stopping".to_owned()),
             (self.database, "the database does not answer".to_owned()),

@@ -12,7 +12,7 @@ use crate::crypto::keypair::Keypair;
 use crate::crypto::master_key::{MasterKey, MasterKeys, Versioned};
 use crate::crypto::{jwk, seal};
 use crate::model::audit::Peer;
-use crate::model::key::{State, Wish};
+use crate::model::key::{Ring, State, Wish};
 use crate::model::time::Timestamp;
 use crate::random::{self, Random};
 use crate::store::master_keys::Version;
@@ -53,6 +53,17 @@ pub async fn ensure_keys(app: &App) -> Result<()> {
         Ok(_) | Err(Error::AlreadyRotated) => reload(app).await,
         Err(error) => Err(error),
     }
+}
+
+/// Reads the ring and opens every sealed key once; changes nothing.
+pub async fn read_ring(app: &App) -> Result<Ring> {
+    let stored = app.db.read(|conn| Box::pin(store::signing_keys::load(conn))).await?;
+    let masters = loaded_versions(app, &stored).await?;
+    for key in &stored.keys {
+        open(key, &masters)?;
+    }
+    publics(&stored)?;
+    Ok(stored.ring())
 }
 
 /// Asks which version is current and reloads if ours is not.

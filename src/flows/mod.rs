@@ -4,6 +4,8 @@
 pub mod change_keys;
 pub mod change_password;
 pub mod check_health;
+pub mod copy_database;
+pub mod diagnose;
 pub mod end_session;
 pub mod error;
 pub mod inspect_keys;

@@ -94,10 +94,17 @@ struct Entry {
 
 impl Entry {
     async fn run(self, conn: &mut Conn) -> store::Result<Option<(Opening, RingVersion)>> {
-        let Some(ring) = self.opening.insert(conn, &self.recorder, &self.verified).await? else { return Ok(None) };
-        if let Some(upgraded) = &self.upgraded {
-            store::users::set_password_hash(conn, self.user.id, Some(&self.verified), upgraded, self.recorder.now).await?;
-        }
+        // The upgrade first: two sign-ins that both hold the proof as it was and both want to replace it would wait for one another.
+        let proof = match &self.upgraded {
+            Some(upgraded) => {
+                if !store::users::set_password_hash(conn, self.user.id, Some(&self.verified), upgraded, self.recorder.now).await? {
+                    return Ok(None);
+                }
+                upgraded
+            }
+            None => &self.verified,
+        };
+        let Some(ring) = self.opening.insert(conn, &self.recorder, proof).await? else { return Ok(None) };
         self.ending.run(conn, &self.recorder).await?;
         Ok(Some((self.opening, ring)))
     }

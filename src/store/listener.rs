@@ -7,7 +7,7 @@ use super::{Conn, Result, on};
 
 /// Where to listen.
 #[derive(Clone)]
-pub struct Listener(PgConnectOptions);
+pub struct Listener(std::sync::Arc<PgConnectOptions>);
 
 /// A connection that hears.
 pub struct Ear(PgListener);
@@ -16,12 +16,12 @@ const PREFIX: &str = "countersign_keys_";
 
 impl Listener {
     pub(super) fn new(options: PgConnectOptions) -> Self {
-        Self(options)
+        Self(options.into())
     }
 
     /// Connects and listens.
     pub async fn listen(&self) -> Result<Ear> {
-        let pool = PgPoolOptions::new().max_connections(1).connect_with(self.0.clone()).await?;
+        let pool = PgPoolOptions::new().max_connections(1).connect_with((*self.0).clone()).await?;
         let (schema,): (String,) = sqlx::query_as("SELECT current_schema()::text").fetch_one(&pool).await?;
         let mut listener = PgListener::connect_with(&pool).await?;
         listener.listen(&format!("{PREFIX}{schema}")).await?;

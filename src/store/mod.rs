@@ -4,6 +4,7 @@
 
 pub mod audit;
 mod conn;
+pub mod copy;
 pub mod error;
 pub mod listener;
 pub mod master_keys;

@@ -205,9 +205,7 @@ impl Lease {
     async fn run<T>(&mut self, single: bool, work: impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, T>) -> Result<T> {
         let limit = self.pool.0.options.statement_timeout + SLACK;
         let Some(conn) = &mut self.conn else { return Err(Error::Unavailable("the connection is gone".into())) };
-        let running = async {
-            if single { work(conn).await } else { conn.atomic(work).await }
-        };
+        let running = async { if single { work(conn).await } else { conn.atomic(work).await } };
         let outcome = tokio::time::timeout(limit, running).await;
         outcome.unwrap_or_else(|_| Err(Error::Unavailable("the database did not answer in time".into())))
     }

@@ -81,7 +81,11 @@ macro_rules! insert_returning {
 /// A sign-in that verified the old password while it changed inserts nothing, and so does a process without the current master key.
 pub async fn insert(conn: &mut Conn, new: &New, verified_hash: &str, master_version: u8) -> Result<Option<i64>> {
     // SQLite has one writer. On Postgres the proof and the user are locked, in the order in which a change of password takes them.
-    let sql = if conn.is_postgres() { concat!(insert_session!(), " FOR SHARE OF a, u ", insert_returning!()) } else { concat!(insert_session!(), insert_returning!()) };
+    let sql = if conn.is_postgres() {
+        concat!(insert_session!(), " FOR SHARE OF a, u ", insert_returning!())
+    } else {
+        concat!(insert_session!(), insert_returning!())
+    };
     let s = &new.session;
     let inserted: Vec<(i64,)> = on!(conn, c => sqlx::query_as(sql)
         .bind(s.id.to_string())
@@ -217,7 +221,8 @@ pub async fn owner(conn: &mut Conn, id: SessionId) -> Result<Option<UserId>> {
 pub async fn prune(conn: &mut Conn, before: Timestamp, limit: i64) -> Result<u64> {
     const DELETE: &str = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
     // Two replicas that prune at once neither wait for one another nor for anybody.
-    const SKIPPING: &str = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
+    const SKIPPING: &str =
+        "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
     let sql = if conn.is_postgres() { SKIPPING } else { DELETE };
     let deleted = on!(conn, c => sqlx::query(sql)
         .bind(before.0).bind(limit).execute(c).await.map(|done| done.rows_affected()))?;

@@ -237,7 +237,7 @@ async fn k7_a_dry_run_and_a_failed_rewrap_change_nothing() {
     let file = app.path("new.key");
     std::fs::write(&file, "MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3BxcnN0dXY").unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let sealed = async || app.db_text("SELECT group_concat(private_jwe) FROM signing_keys").await;
+    let sealed = async || app.db_texts("SELECT private_jwe FROM signing_keys ORDER BY kid").await;
     let before = sealed().await;
     let dry = rewrap(&app.app, &file, Options { compromised: false, dry_run: true }, &Default::default()).await.unwrap();
     assert_eq!((dry.keys, dry.version), (2, 2));

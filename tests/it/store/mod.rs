@@ -1,18 +1,21 @@
 //! What the database layer promises by itself: atomic pieces, group commit, the audit chain, nothing secret at rest.
 
+use std::collections::HashMap;
+
 use countersign::model::audit::{Event, Kind, Peer};
 use countersign::model::id::EventId;
 use countersign::model::time::Timestamp;
 use countersign::store::{self, Conn, Error};
 use serde_json::Map;
 
-use crate::support::{TestApp, minutes};
+use crate::support::{TestApp, minutes, on_postgres};
 
 fn bump(conn: &mut Conn, fail: bool) -> store::Work<'_, i64> {
     Box::pin(async move {
         let version = store::signing_keys::version(conn).await?;
-        store::signing_keys::advance(conn, version).await?;
-        if fail { Err(Error::Conflict) } else { Ok(version) }
+        // On Postgres the pieces run side by side, and of those that saw one version one advances it.
+        let advanced = store::signing_keys::advance(conn, version).await?;
+        if fail || !advanced { Err(Error::Conflict) } else { Ok(version) }
     })
 }
 
@@ -22,8 +25,9 @@ async fn pieces_of_one_batch_stand_or_fall_alone() {
     let before = app.app.ring().unwrap().version;
     let pieces = (0..200).map(|n| app.app.db.write(move |conn| bump(conn, n % 2 == 0)));
     let outcomes = futures_util::future::join_all(pieces).await;
-    assert_eq!(outcomes.iter().filter(|o| o.is_ok()).count(), 100);
-    assert_eq!(app.db_number("SELECT version FROM key_ring").await, before + 100);
+    let kept = outcomes.iter().filter(|o| o.is_ok()).count();
+    assert!(kept == 100 || on_postgres() && kept > 0, "{kept}");
+    assert_eq!(app.db_number("SELECT version FROM key_ring").await, before + i64::try_from(kept).unwrap());
 }
 
 #[tokio::test]
@@ -113,10 +117,14 @@ async fn a_write_whose_caller_hung_up_is_whole_or_not_there() {
     assert_eq!(app.db_number(orphans).await, 0);
 }
 
-#[tokio::test]
-async fn the_readers_cannot_write() {
-    let app = TestApp::start().await;
-    assert!(app.app.db.read(|conn| bump(conn, false)).await.is_err());
+mod sqlite {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_readers_cannot_write() {
+        let app = TestApp::start().await;
+        assert!(app.app.db.read(|conn| bump(conn, false)).await.is_err());
+    }
 }
 
 #[tokio::test]
@@ -124,17 +132,18 @@ async fn the_audit_chain_links_every_event_of_a_writer() {
     let app = TestApp::start().await;
     let tokens = app.user("ana").await.sign_in().await;
     app.post_as("/api/auth/sign-out", &tokens.session, &serde_json::json!({})).await.ok();
-    let kinds = app.db_text("SELECT group_concat(kind) FROM (SELECT kind FROM audit_events ORDER BY sequence)").await.unwrap();
-    assert_eq!(kinds, "keys.rotated,user.created,session.created,session.created,session.signed_out");
-    assert_eq!(app.db_number("SELECT MAX(sequence) - COUNT(*) FROM audit_events").await, 0);
+    let kinds = app.db_texts("SELECT kind FROM audit_events ORDER BY kind").await;
+    assert_eq!(kinds, ["keys.rotated", "session.created", "session.created", "session.signed_out", "user.created"]);
+    assert_eq!(app.db_number("SELECT CAST(SUM(n) AS BIGINT) FROM (SELECT MAX(sequence) - COUNT(*) AS n FROM audit_events GROUP BY writer) gaps").await, 0);
     // Recomputed from what stands in the table, link by link.
-    let mut previous = [0; 32];
-    for (sequence, row) in (1..).zip(app.db_events().await) {
-        let link = row.event.link(&row.writer, sequence, &previous);
-        assert_eq!(row.link, link, "event {sequence}");
-        previous = link;
+    let mut ends = HashMap::new();
+    for row in app.db_events().await {
+        let (sequence, previous) = ends.get(&row.writer).copied().unwrap_or((0, [0; 32]));
+        let link = row.event.link(&row.writer, sequence + 1, &previous);
+        assert_eq!(row.link, link, "event {}", sequence + 1);
+        ends.insert(row.writer, (sequence + 1, link));
     }
-    assert_ne!(previous, [0; 32]);
+    assert!(!ends.is_empty());
     let event = Event {
         id: EventId::at(Timestamp(0), [0; 10]),
         at: Timestamp(0),

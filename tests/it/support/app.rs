@@ -19,6 +19,7 @@ use tower::ServiceExt;
 
 use super::actors::{Answer, User};
 use super::contract;
+use super::db::Place;
 
 /// 2026-11-21T00:00:00Z, a Saturday.
 pub const START: i64 = 1_795_219_200_000;
@@ -36,16 +37,18 @@ pub struct TestApp {
     pub app: Arc<App>,
     pub clock: Arc<TestClock>,
     router: Router,
+    pub place: Arc<Place>,
     dir: Arc<TempDir>,
     settings: Arc<Vec<(String, String)>>,
     passwords: Arc<Mutex<Vec<String>>>,
 }
 
-/// Cheap hashing, a file of its own.
-fn settings(dir: &TempDir, extra: &[(&str, &str)]) -> Vec<(String, String)> {
+/// Cheap hashing, a place of its own. The test's clock is not the database server's.
+fn settings(dir: &TempDir, place: &Place, extra: &[(&str, &str)]) -> Vec<(String, String)> {
     let path = |name: &str| dir.path().join(name).display().to_string();
     let mut all = vec![
-        ("database.url".to_owned(), format!("sqlite://{}", path("test.db"))),
+        ("database.url".to_owned(), place.url.clone()),
+        ("database.max_clock_skew".to_owned(), "0s".to_owned()),
         ("keys.dir".to_owned(), path("keys")),
         ("passwords.argon2_memory_kib".to_owned(), "64".to_owned()),
         ("passwords.argon2_iterations".to_owned(), "1".to_owned()),
@@ -55,27 +58,33 @@ fn settings(dir: &TempDir, extra: &[(&str, &str)]) -> Vec<(String, String)> {
     all
 }
 
+async fn somewhere() -> (Arc<TempDir>, Arc<Place>) {
+    let dir = tempfile::tempdir().unwrap();
+    let place = Place::make(dir.path()).await;
+    (Arc::new(dir), Arc::new(place))
+}
+
 impl TestApp {
     pub async fn start() -> Self {
         Self::with(&[]).await
     }
 
     pub async fn with(extra: &[(&str, &str)]) -> Self {
-        let dir = Arc::new(tempfile::tempdir().unwrap());
-        let settings = Arc::new(settings(&dir, extra));
-        Self::open(dir, settings, &[], Arc::new(TestClock::at(START)), 7, |_| {}).await.unwrap()
+        let (dir, place) = somewhere().await;
+        let settings = Arc::new(settings(&dir, &place, extra));
+        Self::open((dir, place), settings, &[], Arc::new(TestClock::at(START)), 7, |_| {}).await.unwrap()
     }
 
     /// With windows that the settings would refuse.
     pub async fn with_windows(grace: Duration, cooldown: Duration) -> Self {
-        let dir = Arc::new(tempfile::tempdir().unwrap());
-        let settings = Arc::new(settings(&dir, &[("rate_limits.enabled", "false")]));
+        let (dir, place) = somewhere().await;
+        let settings = Arc::new(settings(&dir, &place, &[("rate_limits.enabled", "false")]));
         let tweak = |config: &mut Config| (config.sessions.refresh.grace, config.sessions.refresh.cooldown) = (grace, cooldown);
-        Self::open(dir, settings, &[], Arc::new(TestClock::at(START)), 7, tweak).await.unwrap()
+        Self::open((dir, place), settings, &[], Arc::new(TestClock::at(START)), 7, tweak).await.unwrap()
     }
 
     async fn open(
-        dir: Arc<TempDir>,
+        (dir, place): (Arc<TempDir>, Arc<Place>),
         settings: Arc<Vec<(String, String)>>,
         environment: &[(&str, String)],
         clock: Arc<TestClock>,
@@ -88,26 +97,30 @@ impl TestApp {
         tweak(&mut config);
         let app = Arc::new(load_keys::start(config, clock.clone(), Arc::new(SeededRandom::new(seed))).await?);
         let router = router(&app);
-        Ok(Self { app, clock, router, dir, settings, passwords: Arc::default() })
+        Ok(Self { app, clock, router, place, dir, settings, passwords: Arc::default() })
     }
 
     /// Another process on the same database and clock, with its own environment.
     pub async fn replica(&self, environment: &[(&str, String)]) -> countersign::flows::Result<Self> {
-        Self::open(self.dir.clone(), self.settings.clone(), environment, self.clock.clone(), 8, |_| {}).await
+        Self::open(self.home(), self.settings.clone(), environment, self.clock.clone(), 8, |_| {}).await
     }
 
     /// Another process on the same database and clock, with some settings of its own.
     pub async fn replica_with(&self, extra: &[(&str, &str)]) -> Self {
         let mut settings = self.settings.to_vec();
         settings.extend(extra.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
-        Self::open(self.dir.clone(), Arc::new(settings), &[], self.clock.clone(), 10, |_| {}).await.unwrap()
+        Self::open(self.home(), Arc::new(settings), &[], self.clock.clone(), 10, |_| {}).await.unwrap()
     }
 
     /// Another process on the same database whose clock is its own.
     pub async fn replica_with_clock(&self, skew_ms: i64) -> Self {
         use countersign::clock::Clock;
         let clock = Arc::new(TestClock::at(self.clock.now_ms() + skew_ms));
-        Self::open(self.dir.clone(), self.settings.clone(), &[], clock, 9, |_| {}).await.unwrap()
+        Self::open(self.home(), self.settings.clone(), &[], clock, 9, |_| {}).await.unwrap()
+    }
+
+    fn home(&self) -> (Arc<TempDir>, Arc<Place>) {
+        (self.dir.clone(), self.place.clone())
     }
 
     pub fn path(&self, name: &str) -> std::path::PathBuf {

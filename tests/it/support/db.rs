@@ -1,11 +1,54 @@
-//! Looking at and changing the database behind the program's back; such helpers are called `db_…`.
+//! The database of a test, and looking at and changing it behind the program's back; such helpers are called `db_…`.
+//! `TEST_DATABASE_URL=postgres://…` puts every test there, each into a schema of its own.
+
+use std::path::Path;
 
 use countersign::model::audit::{Event, Kind, Peer};
 use countersign::model::time::Timestamp;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Row, SqliteConnection};
+use sqlx::any::install_default_drivers;
+use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
 
 use super::TestApp;
+
+/// Where a test's rows are.
+pub struct Place {
+    pub url: String,
+    /// The server's URL and the schema to drop.
+    schema: Option<(String, String)>,
+}
+
+impl Place {
+    pub async fn make(dir: &Path) -> Self {
+        install_default_drivers();
+        let Ok(server) = std::env::var("TEST_DATABASE_URL") else {
+            return Self { url: format!("sqlite://{}", dir.join("test.db").display()), schema: None };
+        };
+        // As unique as the folder, whose name may differ from another one's in case alone.
+        let schema = dir.file_name().unwrap().as_encoded_bytes().iter().fold("test_".to_owned(), |name, byte| format!("{name}{byte:02x}"));
+        execute(&server, format!("CREATE SCHEMA {schema}")).await.unwrap();
+        Self { url: format!("{server}?options[search_path]={schema}"), schema: Some((server, schema)) }
+    }
+}
+
+impl Drop for Place {
+    /// A test that failed leaves its rows to look at.
+    fn drop(&mut self) {
+        let Some((server, schema)) = self.schema.take().filter(|_| !std::thread::panicking()) else { return };
+        let dropping = async move { execute(&server, format!("DROP SCHEMA {schema} CASCADE")).await };
+        let thread = std::thread::spawn(|| tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(dropping));
+        thread.join().unwrap().unwrap();
+    }
+}
+
+async fn execute(url: &str, sql: String) -> Result<(), sqlx::Error> {
+    let mut connection = AnyConnection::connect(url).await?;
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await?;
+    connection.close().await
+}
+
+pub fn on_postgres() -> bool {
+    std::env::var_os("TEST_DATABASE_URL").is_some()
+}
 
 /// A session's row but for its ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,9 +61,8 @@ pub struct SessionRow {
 }
 
 impl TestApp {
-    pub async fn db(&self) -> SqliteConnection {
-        let options = SqliteConnectOptions::new().filename(self.path("test.db")).busy_timeout(std::time::Duration::from_secs(5));
-        options.connect().await.unwrap()
+    pub async fn db(&self) -> AnyConnection {
+        AnyConnection::connect(&self.place.url).await.unwrap()
     }
 
     pub async fn db_session(&self, id: &str) -> SessionRow {
@@ -57,6 +99,11 @@ impl TestApp {
         sqlx::query_scalar(sql).fetch_optional(&mut self.db().await).await.unwrap().flatten()
     }
 
+    /// One text of each row, in the order of the query.
+    pub async fn db_texts(&self, sql: &'static str) -> Vec<String> {
+        sqlx::query_scalar(sql).fetch_all(&mut self.db().await).await.unwrap()
+    }
+
     pub async fn db_number(&self, sql: &'static str) -> i64 {
         sqlx::query_scalar(sql).fetch_one(&mut self.db().await).await.unwrap()
     }
@@ -68,16 +115,16 @@ impl TestApp {
     /// Every text that stands anywhere.
     pub async fn db_dump(&self) -> Vec<String> {
         let mut db = self.db().await;
-        let columns: Vec<(String, String)> = sqlx::query_as(
-            "SELECT m.name, p.name FROM sqlite_master m, pragma_table_info(m.name) p WHERE m.type = 'table' AND substr(m.name, 1, 1) <> '_' AND p.type = 'TEXT'",
-        )
-        .fetch_all(&mut db)
-        .await
-        .unwrap();
+        let catalogue = if on_postgres() {
+            "SELECT table_name::text, column_name::text FROM information_schema.columns WHERE table_schema = current_schema() AND data_type = 'text' AND table_name NOT LIKE '\\_%'"
+        } else {
+            "SELECT m.name, p.name FROM sqlite_master m, pragma_table_info(m.name) p WHERE m.type = 'table' AND substr(m.name, 1, 1) <> '_' AND p.type = 'TEXT'"
+        };
+        let columns: Vec<(String, String)> = sqlx::query_as(catalogue).fetch_all(&mut db).await.unwrap();
         let mut cells = Vec::new();
         for (table, column) in columns {
             let sql = format!("SELECT COALESCE({column}, '') FROM {table}");
-            let found: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_all(&mut db).await.unwrap();
+            let found: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut db).await.unwrap();
             cells.extend(found);
         }
         cells

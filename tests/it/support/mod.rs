@@ -7,3 +7,4 @@ pub mod db;
 
 pub use actors::{Answer, Browser};
 pub use app::{TestApp, minutes, seconds};
+pub use db::on_postgres;

@@ -1,0 +1,33 @@
+# Sourced: a scratch Postgres of Debian's, with a data directory and a port of its own, owned by `postgres` when we are root.
+# pg_start [SETTING=VALUE...] sets PG_DIR, PG_PORT, PG_PID and PG_URL; pg_stop ends it and removes the directory.
+
+pg_bin() {
+  local newest
+  newest=$(find /usr/lib/postgresql -maxdepth 1 -mindepth 1 | sort -V | tail -n 1)
+  printf '%s/bin' "$newest"
+}
+
+# The server refuses to run as root.
+pg_as() {
+  if [ "$(id -u)" -eq 0 ]; then setpriv --reuid=postgres --regid=postgres --clear-groups --reset-env "$@"; else "$@"; fi
+}
+
+pg_start() {
+  local bin options setting
+  bin=$(pg_bin)
+  PG_DIR=$(mktemp -d /tmp/countersign-postgres.XXXXXX)
+  PG_PORT=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+  [ "$(id -u)" -ne 0 ] || chown postgres: "$PG_DIR"
+  pg_as "$bin/initdb" -D "$PG_DIR/data" -U postgres -A trust -E UTF8 --no-sync >"$PG_DIR/initdb.log" 2>&1 || return 1
+  options="-p $PG_PORT -k $PG_DIR -c listen_addresses=127.0.0.1 -c max_connections=300"
+  for setting in "$@"; do options+=" -c $setting"; done
+  pg_as "$bin/pg_ctl" -w -s -D "$PG_DIR/data" -l "$PG_DIR/data/server.log" -o "$options" start || return 1
+  PG_PID=$(head -n 1 "$PG_DIR/data/postmaster.pid")
+  PG_URL="postgres://postgres@127.0.0.1:$PG_PORT/postgres"
+}
+
+pg_stop() {
+  [ -z "${PG_PID:-}" ] || { kill -INT "$PG_PID" && tail --pid="$PG_PID" -f /dev/null; }
+  [ -z "${PG_DIR:-}" ] || rm -rf "$PG_DIR"
+  PG_PID='' PG_DIR=''
+}

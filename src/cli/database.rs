@@ -1,0 +1,71 @@
+//! `database …`: moving from one database to another.
+
+use clap::Subcommand;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use crate::app::App;
+use crate::config::{Config, Database};
+use crate::flows::copy_database::{self, Copied};
+use crate::store::Db;
+
+use super::{Output, Result, migrate, output};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DatabaseCommand {
+    /// Copy users, sessions, keys and the audit trail into a database that nobody uses yet
+    #[command(
+        after_help = "Stop every countersign on the source first; what it writes meanwhile is found out and refused. The target's tables are made if they\nare missing. A copy that was interrupted is run again from its beginning. Both need the same master key.\n\nExample:\n  countersign database copy --from sqlite://data/countersign.db --to postgres://countersign@db/countersign"
+    )]
+    Copy {
+        /// Where the rows are
+        #[arg(long, value_name = "URL")]
+        from: String,
+        /// Where they are to be
+        #[arg(long, value_name = "URL")]
+        to: String,
+        /// Count and write nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// How to print
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+}
+
+pub(super) async fn run(command: DatabaseCommand, config: Config) -> Result<()> {
+    let DatabaseCommand::Copy { from, to, dry_run, output } = command;
+    let source = open(&config, from, false).await?;
+    if dry_run {
+        let found = copy_database::survey(&source, None).await?;
+        show(output, &found);
+        output::note("Nothing was written.");
+        return Ok(());
+    }
+    let target = open(&config, to, true).await?;
+    let total = copy_database::survey(&source, Some(&target)).await?.rows.iter().map(|(_, rows)| u64::try_from(*rows).unwrap_or(0)).sum();
+    let style = ProgressStyle::with_template("{msg:12} {wide_bar} {human_pos}/{human_len} rows, {eta} left").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::new(total).with_style(style);
+    let copied = copy_database::copy(&source, &target, |table, rows| {
+        bar.set_message(table);
+        bar.inc(rows);
+    })
+    .await;
+    bar.finish_and_clear();
+    let copied = copied?;
+    source.close().await;
+    target.close().await;
+    show(output, &copied);
+    output::note("Counted and added up on both sides: all is there. Set database.url to the target and start.");
+    Ok(())
+}
+
+async fn open(config: &Config, url: String, migrate: bool) -> Result<Db> {
+    let database = Database { url, migrate, direct_url: None, ..config.database.clone() };
+    App::open_db(&Config { database, ..config.clone() }).await.map_err(migrate::failed)
+}
+
+fn show(output: Output, copied: &Copied) {
+    let rows: Vec<_> = copied.rows.iter().map(|(table, rows)| vec![json!(table), json!(rows)]).collect();
+    output::rows(output, &["table", "rows"], &rows);
+}

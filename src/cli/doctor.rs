@@ -1,0 +1,48 @@
+//! `doctor`: what is wrong, and what to do about it.
+
+use std::sync::Arc;
+
+use indicatif::HumanBytes;
+use serde_json::{Value, json};
+
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::flows::diagnose::{self, Diagnosis, Verdict};
+use crate::random::OsRandom;
+
+use super::{Failure, Output, Result, output};
+
+pub(super) async fn run(form: Output, config: Config) -> Result<()> {
+    let found = diagnose::diagnose(config, Arc::new(SystemClock), Arc::new(OsRandom)).await;
+    match form {
+        Output::Json => output::object(form, &[("findings", findings(&found)), ("tables", tables(&found))]),
+        Output::Table => {
+            let row = |f: &diagnose::Finding| vec![json!(mark(f.verdict)), json!(f.subject), json!(f.says)];
+            output::rows(form, &["", "subject", "finding"], &found.findings.iter().map(row).collect::<Vec<_>>());
+            let size = |bytes: i64| json!(HumanBytes(u64::try_from(bytes).unwrap_or(0)).to_string());
+            let row = |t: &crate::store::server::TableSize| vec![json!(t.name), size(t.bytes), size(t.index_bytes)];
+            output::rows(form, &["table", "rows", "indexes"], &found.tables.iter().map(row).collect::<Vec<_>>());
+        }
+    }
+    if found.is_well() { Ok(()) } else { Err(Failure::Refused("something is wrong; see above".into())) }
+}
+
+fn mark(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Good => "✓",
+        Verdict::Warning => "!",
+        Verdict::Bad => "✗",
+    }
+}
+
+fn findings(found: &Diagnosis) -> Value {
+    found.findings.iter().map(|f| json!({ "subject": f.subject, "verdict": f.verdict, "finding": f.says })).collect()
+}
+
+fn tables(found: &Diagnosis) -> Value {
+    let table = |t: &crate::store::server::TableSize| {
+        json!({ "name": t.name, "bytes": t.bytes, "indexBytes": t.index_bytes, "liveRows": t.live_rows, "deadRows": t.dead_rows,
+                "updates": t.updates, "hotUpdates": t.hot_updates })
+    };
+    found.tables.iter().map(table).collect()
+}

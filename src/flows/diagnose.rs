@@ -1,0 +1,182 @@
+//! What an operator asks when something is wrong: one look at the database, its schema and clock, the keys and the tables. Writes nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::{Config, Database};
+use crate::model::key::{Policy, Ring, State};
+use crate::model::time::Timestamp;
+use crate::random::Random;
+use crate::store::server::{self, TableSize};
+use crate::store::{self, Db};
+
+use super::load_keys;
+
+/// How well something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// As it should be.
+    Good,
+    /// It works; look into it.
+    Warning,
+    /// It does not work, or soon will not.
+    Bad,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// What.
+    pub subject: &'static str,
+    /// How it is.
+    pub verdict: Verdict,
+    /// What was seen, and what to do about it.
+    pub says: String,
+}
+
+/// Everything that was found.
+#[derive(Debug, Clone, Default)]
+pub struct Diagnosis {
+    /// In the order in which they were looked at; the first bad one usually explains the rest.
+    pub findings: Vec<Finding>,
+    /// The tables, the largest first.
+    pub tables: Vec<TableSize>,
+}
+
+/// An update that is not heap-only writes every index: a refresh should never be one.
+const HOT_SHARE: f64 = 0.99;
+/// Fewer updates say nothing.
+const ENOUGH_UPDATES: i64 = 1_000;
+/// Dead rows beside live ones: autovacuum begins at a fifth.
+const DEAD_SHARE: i64 = 2;
+const FEW_ROWS: i64 = 10_000;
+/// The schedule looks every few seconds; so much later nobody serves.
+const OVERDUE: Duration = Duration::from_secs(3_600);
+
+impl Diagnosis {
+    fn say(&mut self, subject: &'static str, verdict: Verdict, says: impl Into<String>) {
+        self.findings.push(Finding { subject, verdict, says: says.into() });
+    }
+
+    /// Whether nothing is bad.
+    pub fn is_well(&self) -> bool {
+        self.findings.iter().all(|f| f.verdict != Verdict::Bad)
+    }
+}
+
+/// Looks at everything that can be looked at.
+pub async fn diagnose(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Diagnosis {
+    let mut found = Diagnosis::default();
+    let config = Config { database: Database { migrate: false, ..config.database.clone() }, ..config };
+    let now = Timestamp(clock.now_ms());
+    let most = config.database.max_clock_skew;
+    match store::migrate::pending(&config.database.url, &App::db_options(&config)).await {
+        Err(error) => {
+            found.say("database", Verdict::Bad, error.to_string());
+            return found;
+        }
+        Ok(pending) if pending.is_empty() => found.say("schema", Verdict::Good, "current"),
+        Ok(pending) => {
+            let names: Vec<String> = pending.iter().map(|(version, name)| format!("{version:04} {name}")).collect();
+            found.say("schema", Verdict::Bad, format!("lacks {}; run `countersign migrate`", names.join(", ")));
+            return found;
+        }
+    }
+    match load_keys::build(config, clock, random).await {
+        Err(error) => found.say("database", Verdict::Bad, error.to_string()),
+        Ok(app) => {
+            database(&app.db, &mut found).await;
+            clocks(&app.db, now, most, &mut found).await;
+            keys(&app, now, &mut found).await;
+            tables(&app.db, &mut found).await;
+            app.db.close().await;
+        }
+    }
+    found
+}
+
+async fn database(db: &Db, found: &mut Diagnosis) {
+    match db.read(|conn| Box::pin(async move { Ok((server::about(conn).await?, server::quick_check(conn).await?)) })).await {
+        Err(error) => found.say("database", Verdict::Bad, error.to_string()),
+        Ok((about, check)) => {
+            found.say("database", Verdict::Good, about.version);
+            match about.autovacuum {
+                Some(true) => found.say("autovacuum", Verdict::Good, "on"),
+                Some(false) => found.say("autovacuum", Verdict::Bad, "off: dead rows are never taken away; set autovacuum = on"),
+                None => {}
+            }
+            match check.as_deref() {
+                None => {}
+                Some("ok") => found.say("file", Verdict::Good, "quick_check finds nothing"),
+                Some(damage) => found.say("file", Verdict::Bad, format!("damaged: {damage}; restore a backup")),
+            }
+        }
+    }
+}
+
+async fn clocks(db: &Db, now: Timestamp, most: Duration, found: &mut Diagnosis) {
+    let Ok(Some(theirs)) = db.read(|conn| Box::pin(server::clock(conn))).await else { return };
+    let apart = Duration::from_millis((now.0 - theirs.0).unsigned_abs());
+    let verdict = if apart > most && !most.is_zero() { Verdict::Bad } else { Verdict::Good };
+    found.say("clock", verdict, format!("{} ms from the database's", apart.as_millis()));
+}
+
+async fn keys(app: &App, now: Timestamp, found: &mut Diagnosis) {
+    match load_keys::read_ring(app).await {
+        Err(error) => found.say("keys", Verdict::Bad, error.to_string()),
+        Ok(ring) => {
+            let (verdict, says) = judge_ring(&ring, now, &app.config.keys.policy);
+            found.say("keys", verdict, says);
+        }
+    }
+}
+
+fn judge_ring(ring: &Ring, now: Timestamp, policy: &Policy) -> (Verdict, String) {
+    if ring.in_state(State::Active).is_none() {
+        return (Verdict::Bad, "no active signing key; start `countersign serve` once".into());
+    }
+    if ring.in_state(State::Standby).is_none() {
+        return (Verdict::Bad, "no standby key; the next rotation has nothing to rotate to".into());
+    }
+    let retired = ring.keys.iter().filter(|k| k.state == State::Retired).count();
+    let says = format!("1 active, 1 standby, {retired} retired; all open with the master key");
+    match ring.next_rotation(policy) {
+        Some(due) if due + OVERDUE < now => (Verdict::Warning, format!("{says}; a rotation was due at {due} and nobody made it")),
+        Some(due) => (Verdict::Good, format!("{says}; next rotation {due}")),
+        None => (Verdict::Good, says),
+    }
+}
+
+async fn tables(db: &Db, found: &mut Diagnosis) {
+    match db.read(|conn| Box::pin(server::tables(conn))).await {
+        Err(error) => found.say("tables", Verdict::Warning, format!("sizes are not to be had: {error}")),
+        Ok(tables) => {
+            for table in &tables {
+                judge_table(table, found);
+            }
+            found.tables = tables;
+        }
+    }
+}
+
+fn judge_table(table: &TableSize, found: &mut Diagnosis) {
+    if table.autovacuum == 0 {
+        found.say("autovacuum", Verdict::Bad, format!("off for {}; ALTER TABLE {0} RESET (autovacuum_enabled)", table.name));
+    }
+    if table.dead_rows > FEW_ROWS && table.dead_rows > table.live_rows / DEAD_SHARE {
+        found.say(
+            "dead rows",
+            Verdict::Warning,
+            format!("{}: {} dead beside {} live; autovacuum cannot keep up", table.name, table.dead_rows, table.live_rows),
+        );
+    }
+    if table.name == "sessions" && table.updates > ENOUGH_UPDATES {
+        #[expect(clippy::cast_precision_loss, reason = "a share")]
+        let share = table.hot_updates as f64 / table.updates as f64;
+        let verdict = if share < HOT_SHARE { Verdict::Warning } else { Verdict::Good };
+        found.say("HOT", verdict, format!("{:.1} % of {} updates of sessions touched no index", share * 100.0, table.updates));
+    }
+}
