@@ -8,7 +8,7 @@ trap pg_stop EXIT
 export CARGO_TERM_COLOR=never RUST_BACKTRACE=0
 
 install() {
-  need postgresql faketime golang-go golang-github-golang-jwt-jwt-dev || return 1
+  need postgresql nginx pgbouncer faketime golang-go golang-github-golang-jwt-jwt-dev || return 1
   python3 -c 'import ensurepip, venv' 2>/dev/null || need python3 python3-venv || return 1
   { command -v node && command -v npm; } >/dev/null || need nodejs npm || return 1
   command -v cargo-nextest >/dev/null || cargo install --quiet --locked cargo-nextest || return 1
@@ -27,6 +27,8 @@ part 'unit and integration tests, SQLite' cargo nextest run --lib --test it --no
 pg_start fsync=off || step 'a scratch Postgres' false
 part 'integration tests, Postgres' env TEST_DATABASE_URL="${PG_URL:-}" cargo nextest run --test it -E 'not test(/sqlite::/)' --no-fail-fast --status-level fail
 part 'process tests' cargo nextest run --test process --no-fail-fast --status-level fail
+part 'three replicas behind nginx on one Postgres; a minute of chaos' \
+  cargo nextest run --test process --run-ignored only --no-fail-fast --status-level fail --success-output final
 step 'states of the refresh model' cargo test --quiet --test it s16_every -- --nocapture
 step 'set up the verifiers' bash tests/interop/setup.sh
 part 'interop: FastAPI, Go, Node; rotations under load' env BIN_UNDER_TEST="$PWD/target/debug/countersign" \

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# What takes longer than tests/all.sh may: fifty rotations under load with real verifiers and their default caches (14 minutes).
+# What takes longer than tests/all.sh may: fifty rotations under load with real verifiers and their default caches (14 minutes), and five
+# minutes of chaos.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 source tests/lib.sh
 export CARGO_TERM_COLOR=never
-step build cargo build --quiet
+step build cargo nextest run --no-run
 step 'set up the verifiers' bash tests/interop/setup.sh
 part 'fifty rotations under load' env ROTATIONS="${ROTATIONS:-50}" BIN_UNDER_TEST="$PWD/target/debug/countersign" target/interop/venv/bin/python -m pytest -q -s -p no:cacheprovider tests/interop/test_rotations.py
+part 'five minutes of chaos' tests/chaos.sh 300
 finish

@@ -26,8 +26,18 @@ pg_start() {
   PG_URL="postgres://postgres@127.0.0.1:$PG_PORT/postgres"
 }
 
+# Until the process, which is not our child, has ended, whether or not somebody has taken note of it.
+pg_wait() {
+  while grep -q '^State:[[:space:]]*[^Z[:space:]]' "/proc/$1/status" 2>/dev/null; do sleep 0.05; done
+}
+
+# pg_restart DIR [MODE]: as a crash would with the mode `immediate`; the server keeps its settings and its port.
+pg_restart() {
+  pg_as "$(pg_bin)/pg_ctl" -w -s -D "$1/data" -l "$1/data/server.log" -m "${2:-fast}" restart
+}
+
 pg_stop() {
-  [ -z "${PG_PID:-}" ] || { kill -INT "$PG_PID" && tail --pid="$PG_PID" -f /dev/null; }
+  [ -z "${PG_PID:-}" ] || { kill -INT "$PG_PID" && pg_wait "$PG_PID"; }
   [ -z "${PG_DIR:-}" ] || rm -rf "$PG_DIR"
   PG_PID='' PG_DIR=''
 }

@@ -71,8 +71,6 @@ impl Diagnosis {
 pub async fn diagnose(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Diagnosis {
     let mut found = Diagnosis::default();
     let config = Config { database: Database { migrate: false, ..config.database.clone() }, ..config };
-    let now = Timestamp(clock.now_ms());
-    let most = config.database.max_clock_skew;
     match store::migrate::pending(&config.database.url, &App::db_options(&config)).await {
         Err(error) => {
             found.say("database", Verdict::Bad, error.to_string());
@@ -89,8 +87,8 @@ pub async fn diagnose(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Ran
         Err(error) => found.say("database", Verdict::Bad, error.to_string()),
         Ok(app) => {
             database(&app.db, &mut found).await;
-            clocks(&app.db, now, most, &mut found).await;
-            keys(&app, now, &mut found).await;
+            clocks(&app, &mut found).await;
+            keys(&app, &mut found).await;
             tables(&app.db, &mut found).await;
             app.db.close().await;
         }
@@ -117,18 +115,19 @@ async fn database(db: &Db, found: &mut Diagnosis) {
     }
 }
 
-async fn clocks(db: &Db, now: Timestamp, most: Duration, found: &mut Diagnosis) {
-    let Ok(Some(theirs)) = db.read(|conn| Box::pin(server::clock(conn))).await else { return };
-    let apart = Duration::from_millis((now.0 - theirs.0).unsigned_abs());
+async fn clocks(app: &App, found: &mut Diagnosis) {
+    let Ok(Some(theirs)) = app.db.read(|conn| Box::pin(server::clock(conn))).await else { return };
+    let most = app.config.database.max_clock_skew;
+    let apart = Duration::from_millis((app.now().0 - theirs.0).unsigned_abs());
     let verdict = if apart > most && !most.is_zero() { Verdict::Bad } else { Verdict::Good };
     found.say("clock", verdict, format!("{} ms from the database's", apart.as_millis()));
 }
 
-async fn keys(app: &App, now: Timestamp, found: &mut Diagnosis) {
+async fn keys(app: &App, found: &mut Diagnosis) {
     match load_keys::read_ring(app).await {
         Err(error) => found.say("keys", Verdict::Bad, error.to_string()),
         Ok(ring) => {
-            let (verdict, says) = judge_ring(&ring, now, &app.config.keys.policy);
+            let (verdict, says) = judge_ring(&ring, app.now(), &app.config.keys.policy);
             found.say("keys", verdict, says);
         }
     }

@@ -21,6 +21,8 @@ pub struct Conn {
     /// Which of its process's audit chains this connection writes: SQLite's one writer has one, each Postgres connection its own.
     pub(super) chain: Option<u64>,
     begin: &'static str,
+    /// Whether statements may be named (Postgres).
+    pub(super) named: bool,
 }
 
 /// Whose it is.
@@ -38,7 +40,7 @@ macro_rules! on {
                 $query
             }
             $crate::store::conn::Handle::Postgres(connection) => {
-                let $c = &mut *connection;
+                let $c = $crate::store::session::Session { connection, named: $conn.named };
                 $query
             }
         }
@@ -49,11 +51,11 @@ pub(crate) use on;
 impl Conn {
     pub(super) fn sqlite(connection: SqliteConnection) -> Self {
         // A deferred transaction that turns to writing fails at once if somebody wrote meanwhile; this one waits.
-        Self { handle: Handle::Sqlite(connection), in_transaction: false, audit_tail: None, chain: None, begin: "BEGIN IMMEDIATE" }
+        Self { handle: Handle::Sqlite(connection), in_transaction: false, audit_tail: None, chain: None, begin: "BEGIN IMMEDIATE", named: true }
     }
 
-    pub(super) fn postgres(connection: PgConnection, chain: u64) -> Self {
-        Self { handle: Handle::Postgres(connection), in_transaction: false, audit_tail: None, chain: Some(chain), begin: "BEGIN" }
+    pub(super) fn postgres(connection: PgConnection, chain: u64, named: bool) -> Self {
+        Self { handle: Handle::Postgres(connection), in_transaction: false, audit_tail: None, chain: Some(chain), begin: "BEGIN", named }
     }
 
     /// Whether this is Postgres, where two texts stand side by side.

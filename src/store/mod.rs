@@ -13,6 +13,7 @@ mod postgres;
 mod readers;
 pub mod refresh;
 pub mod server;
+mod session;
 pub mod sessions;
 pub mod signing_keys;
 mod sqlite;

@@ -160,7 +160,7 @@ impl Pool {
         match connected {
             Ok(connection) => {
                 *lock(&self.0.shut_until) = None;
-                Ok(Conn::postgres(connection, self.0.chains.fetch_add(1, Ordering::Relaxed)))
+                Ok(Conn::postgres(connection, self.0.chains.fetch_add(1, Ordering::Relaxed), self.0.options.prepared_statements))
             }
             Err(error) => {
                 let reason = error.to_string();

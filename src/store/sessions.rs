@@ -140,12 +140,15 @@ struct FoundRow {
 
 /// The session, if it is neither revoked nor past an end.
 pub async fn find_live(conn: &mut Conn, by: &By, now: Timestamp) -> Result<Option<Found>> {
-    const BY_TOKEN: &str = "SELECT s.*, u.version AS user_version, (SELECT version FROM key_ring WHERE id = 1) AS ring_version
-        FROM sessions s JOIN users u ON u.id = s.user_id
-       WHERE s.token_hash = $1 AND s.revoked_at IS NULL AND s.expires_at > $2 AND s.idle_expires_at > $2";
-    const BY_ID: &str = "SELECT s.*, u.version AS user_version, (SELECT version FROM key_ring WHERE id = 1) AS ring_version
-        FROM sessions s JOIN users u ON u.id = s.user_id
-       WHERE s.id = $1 AND s.revoked_at IS NULL AND s.expires_at > $2 AND s.idle_expires_at > $2";
+    macro_rules! found {
+        () => {
+            "SELECT s.id, s.user_id, s.delivery, s.remember, s.auth_time, s.created_at, s.updated_at, s.expires_at, s.ip_address, s.user_agent,
+                    s.generation, s.idle_expires_at, u.version AS user_version, (SELECT version FROM key_ring WHERE id = 1) AS ring_version
+               FROM sessions s JOIN users u ON u.id = s.user_id "
+        };
+    }
+    const BY_TOKEN: &str = concat!(found!(), "WHERE s.token_hash = $1 AND s.revoked_at IS NULL AND s.expires_at > $2 AND s.idle_expires_at > $2");
+    const BY_ID: &str = concat!(found!(), "WHERE s.id = $1 AND s.revoked_at IS NULL AND s.expires_at > $2 AND s.idle_expires_at > $2");
     let (sql, key) = match by {
         By::TokenHash(hash) => (BY_TOKEN, hash_text(hash)),
         By::Id(id) => (BY_ID, id.to_string()),
@@ -166,7 +169,8 @@ pub async fn find_live(conn: &mut Conn, by: &By, now: Timestamp) -> Result<Optio
 /// The live sessions of a user, newest first; all of them.
 pub async fn list_live(conn: &mut Conn, user: UserId, now: Timestamp) -> Result<Vec<Session>> {
     let rows: Vec<Row> = on!(conn, c => sqlx::query_as(
-        "SELECT * FROM sessions WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 AND idle_expires_at > $2 ORDER BY created_at DESC, id DESC")
+        "SELECT id, user_id, delivery, remember, auth_time, created_at, updated_at, expires_at, ip_address, user_agent
+           FROM sessions WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 AND idle_expires_at > $2 ORDER BY created_at DESC, id DESC")
         .bind(user.to_string()).bind(now.0).fetch_all(c).await)?;
     rows.into_iter().map(Session::try_from).collect()
 }

@@ -94,7 +94,10 @@ pub async fn load(conn: &mut Conn) -> Result<StoredRing> {
     let row: RingRow =
         on!(conn, c => sqlx::query_as("SELECT version, master_version, rotate_after, verifier_cache FROM key_ring WHERE id = 1").fetch_one(c).await)?;
     let (version, master_version, rotate_after, verifier_cache) = row;
-    let rows: Vec<Row> = on!(conn, c => sqlx::query_as("SELECT * FROM signing_keys ORDER BY published_at, kid").fetch_all(c).await)?;
+    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(
+        "SELECT kid, algorithm, state, public_jwk, private_jwe, published_at, activated_at, retired_at, ended_at, reason, max_ttl
+           FROM signing_keys ORDER BY published_at, kid")
+        .fetch_all(c).await)?;
     let keys = rows.into_iter().map(Stored::try_from).collect::<Result<_>>()?;
     Ok(StoredRing { version, master_version, rotate_after: rotate_after.map(Timestamp), verifier_cache: duration(verifier_cache), keys })
 }

@@ -28,6 +28,20 @@ struct Row {
     updated_at: i64,
 }
 
+/// What `Row` reads, by name: a column that a newer version adds must not show up in a statement that is prepared already.
+macro_rules! columns {
+    () => {
+        "u.id, u.email, u.email_verified, u.name, u.image, u.role, u.banned, u.ban_reason, u.ban_expires_at, u.disabled_at, u.metadata, u.version, \
+         u.created_at, u.updated_at"
+    };
+}
+
+macro_rules! with_password {
+    () => {
+        concat!("SELECT ", columns!(), ", a.password_hash FROM users u LEFT JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential'")
+    };
+}
+
 fn corrupt(column: &'static str) -> Error {
     Error::Corrupt { table: "users", column }
 }
@@ -97,16 +111,14 @@ pub async fn insert(conn: &mut Conn, user: &User, account: EventId, password_has
 
 /// The user of this address with the password hash.
 pub async fn by_email(conn: &mut Conn, email: &Email) -> Result<Option<WithPassword>> {
-    let row: Option<PasswordRow> = on!(conn, c => sqlx::query_as(
-        "SELECT u.*, a.password_hash FROM users u LEFT JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential' WHERE u.email = $1")
+    let row: Option<PasswordRow> = on!(conn, c => sqlx::query_as(concat!(with_password!(), " WHERE u.email = $1"))
         .bind(email.as_str()).fetch_optional(c).await)?;
     row.map(with_password).transpose()
 }
 
 /// The user of this id with the password hash.
 pub async fn by_id(conn: &mut Conn, id: UserId) -> Result<Option<WithPassword>> {
-    let row: Option<PasswordRow> = on!(conn, c => sqlx::query_as(
-        "SELECT u.*, a.password_hash FROM users u LEFT JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential' WHERE u.id = $1")
+    let row: Option<PasswordRow> = on!(conn, c => sqlx::query_as(concat!(with_password!(), " WHERE u.id = $1"))
         .bind(id.to_string()).fetch_optional(c).await)?;
     row.map(with_password).transpose()
 }
@@ -117,7 +129,7 @@ fn with_password(row: PasswordRow) -> Result<WithPassword> {
 
 /// All users, oldest first, from after `after` (an id is its own page mark).
 pub async fn list(conn: &mut Conn, limit: i64, offset: i64) -> Result<Vec<User>> {
-    let rows: Vec<Row> = on!(conn, c => sqlx::query_as("SELECT * FROM users ORDER BY created_at, id LIMIT $1 OFFSET $2")
+    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(concat!("SELECT ", columns!(), " FROM users u ORDER BY u.created_at, u.id LIMIT $1 OFFSET $2"))
         .bind(limit).bind(offset).fetch_all(c).await)?;
     rows.into_iter().map(User::try_from).collect()
 }

@@ -48,6 +48,85 @@ async fn constraints_hold_what_the_code_promises() {
     }
 }
 
+/// The version before serves on while a newer one has migrated beside it: every path, before and after, on statements long prepared.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_program_serves_beside_a_schema_that_grew_by_one_migration() {
+    use serde_json::json;
+    let app = TestApp::with(&[("rate_limits.enabled", "false")]).await;
+    let ana = app.user("ana").await;
+    let whole_day = async |refresh: String| {
+        let (tokens, browser) = (ana.sign_in().await, ana.browser().await);
+        app.get_as("/api/auth/session", &tokens.access).await.ok();
+        app.get_as("/api/auth/list-sessions", &tokens.session).await.ok();
+        browser.get("/api/auth/get-session").await.ok();
+        browser.get("/api/auth/token").await.ok();
+        browser.refresh().await.ok();
+        app.post_as("/api/auth/sign-out", &tokens.session, &json!({})).await.ok();
+        countersign::flows::manage_users::find(&app.app, &ana.email).await.unwrap();
+        countersign::flows::load_keys::reload(&app.app).await.unwrap();
+        app.get("/health/ready").await.ok();
+        app.after(crate::support::minutes(10));
+        app.rotate(&refresh).await
+    };
+    let mut held = whole_day(ana.sign_in().await.refresh).await;
+    held = whole_day(held).await;
+    // What decision 0006 allows a migration to do.
+    let grown = [
+        "ALTER TABLE users ADD COLUMN nickname TEXT",
+        "ALTER TABLE sessions ADD COLUMN device TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE accounts ADD COLUMN hint TEXT",
+        "ALTER TABLE signing_keys ADD COLUMN note TEXT",
+        "ALTER TABLE key_ring ADD COLUMN note TEXT",
+        "ALTER TABLE audit_events ADD COLUMN place TEXT",
+        "CREATE INDEX users_nickname ON users (nickname)",
+        "INSERT INTO _sqlx_migrations SELECT 9999, 'later', installed_on, success, checksum, execution_time FROM _sqlx_migrations LIMIT 1",
+    ];
+    for sql in grown {
+        app.db_execute(sql).await.unwrap();
+        held = whole_day(held).await;
+    }
+    app.db_execute("INSERT INTO _sqlx_migrations SELECT 10000, 'later still', installed_on, success, checksum, execution_time FROM _sqlx_migrations LIMIT 1")
+        .await
+        .unwrap();
+    let far = app.get("/health/ready").await;
+    assert_eq!((far.status.as_u16(), far.body["checks"]["schema"].clone()), (503, json!(false)), "two migrations away");
+    assert!(far.body["reasons"][0].as_str().unwrap().contains("schema"));
+}
+
+#[tokio::test]
+async fn a_copied_database_serves_the_same_sessions_and_nothing_is_copied_over_another_s() {
+    use countersign::flows::copy_database::{copy, survey};
+    let (app, other) = (TestApp::start().await, TestApp::start().await);
+    let ana = app.user("ana").await;
+    let tokens = ana.sign_in().await;
+    let held = app.rotate(&tokens.refresh).await;
+    assert!(copy(&app.app.db, &other.app.db, |_, _| ()).await.is_err(), "the target is in use");
+    let empty = other.empty_database().await;
+    assert!(survey(&empty, None).await.is_err(), "nothing to copy");
+    let mut pages = 0;
+    let copied = copy(&app.app.db, &empty, |_, _| pages += 1).await.unwrap();
+    assert_eq!(copied, survey(&app.app.db, None).await.unwrap());
+    assert!(pages >= 6, "{pages}");
+    assert!(copy(&app.app.db, &empty, |_, _| ()).await.is_err(), "once is enough");
+    empty.close().await;
+    // With the same master key the other side goes on where this one stopped.
+    let moved = app.at_copy_of(&other).await;
+    moved.after(crate::support::minutes(10));
+    moved.rotate(&held).await;
+    moved.get_as("/api/auth/session", &tokens.session).await.ok();
+    assert_eq!(moved.app.ring().unwrap().jwks.body, app.app.ring().unwrap().jwks.body);
+}
+
+/// The copy's list of columns is the schema.
+#[tokio::test]
+async fn every_column_is_copied() {
+    use countersign::store::copy::{RING, TABLES};
+    let app = TestApp::start().await;
+    let mut listed: Vec<String> = TABLES.iter().chain([&RING]).flat_map(|t| t.columns().map(|c| format!("{}.{c}", t.name)).collect::<Vec<_>>()).collect();
+    listed.sort();
+    assert_eq!(app.db_columns().await, listed);
+}
+
 mod sqlite {
     use super::*;
 

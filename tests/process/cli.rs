@@ -186,3 +186,35 @@ fn no_password_is_ever_an_argument() {
     let text = String::from_utf8_lossy(&help.stdout).to_lowercase();
     assert!(!text.contains("--password"), "{text}");
 }
+
+#[test]
+fn doctor_finds_nothing_wrong_and_then_says_what_is() {
+    let place = Place::new(&[]);
+    let unborn = place.run(&["doctor"], "");
+    assert_eq!(unborn.status.code(), Some(1), "{unborn:?}");
+    assert!(!place.path("data").exists(), "it writes nothing");
+    drop(place.serve());
+    let found = place.json(&["doctor"], "");
+    let verdicts: Vec<_> = found["findings"].as_array().unwrap().iter().map(|f| f["verdict"].as_str().unwrap()).collect();
+    assert!(verdicts.len() >= 4 && verdicts.iter().all(|v| *v == "good"), "{found}");
+    assert!(found["tables"].as_array().unwrap().iter().any(|t| t["name"] == "sessions" && t["indexBytes"].as_i64().unwrap() > 0));
+    std::fs::rename(place.path("keys/master.key"), place.path("elsewhere")).unwrap();
+    let bad = place.run(&["doctor", "--output", "json"], "");
+    let text = String::from_utf8_lossy(&bad.stdout);
+    assert!(bad.status.code() == Some(1) && text.contains("master.key is missing"), "{text}");
+    assert!(!place.path("keys/master.key").exists(), "it makes no key");
+}
+
+#[test]
+fn a_database_is_copied_once_and_only_into_an_empty_one() {
+    let place = Place::new(&[]);
+    drop(place.serve());
+    let from = format!("sqlite://{}", place.path("data/countersign.db").display());
+    let to = format!("sqlite://{}", place.path("moved.db").display());
+    let copy = ["database", "copy", "--from", &from, "--to", &to];
+    let dry = place.json(&[&copy[..], &["--dry-run"]].concat(), "");
+    assert!(!place.path("moved.db").exists(), "a dry run writes nothing");
+    assert_eq!(place.json(&copy, ""), dry);
+    let again = place.run(&copy, "");
+    assert!(!again.status.success() && String::from_utf8_lossy(&again.stderr).contains("somebody's already"), "{again:?}");
+}

@@ -119,6 +119,13 @@ impl TestApp {
         Self::open(self.home(), self.settings.clone(), &[], clock, 9, |_| {}).await.unwrap()
     }
 
+    /// Another process with this one's keys on the second database beside the other's.
+    pub async fn at_copy_of(&self, other: &Self) -> Self {
+        let mut settings = self.settings.to_vec();
+        settings.push(("database.url".to_owned(), other.second_url()));
+        Self::open(self.home(), Arc::new(settings), &[], self.clock.clone(), 11, |_| {}).await.unwrap()
+    }
+
     fn home(&self) -> (Arc<TempDir>, Arc<Place>) {
         (self.dir.clone(), self.place.clone())
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use countersign::model::audit::{Event, Kind, Peer};
 use countersign::model::time::Timestamp;
+use countersign::store::{Db, Options};
 use sqlx::any::install_default_drivers;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
 
@@ -34,7 +35,7 @@ impl Drop for Place {
     /// A test that failed leaves its rows to look at.
     fn drop(&mut self) {
         let Some((server, schema)) = self.schema.take().filter(|_| !std::thread::panicking()) else { return };
-        let dropping = async move { execute(&server, format!("DROP SCHEMA {schema} CASCADE")).await };
+        let dropping = async move { execute(&server, format!("DROP SCHEMA {schema} CASCADE; DROP SCHEMA IF EXISTS {schema}_2 CASCADE")).await };
         let thread = std::thread::spawn(|| tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(dropping));
         thread.join().unwrap().unwrap();
     }
@@ -110,6 +111,34 @@ impl TestApp {
 
     pub async fn live_sessions(&self) -> i64 {
         self.db_number("SELECT COUNT(*) FROM sessions WHERE revoked_at IS NULL").await
+    }
+
+    /// A second database beside this one's: the tables are there, nothing is in them.
+    pub async fn empty_database(&self) -> Db {
+        let url = self.second_url();
+        if let Some((server, schema)) = &self.place.schema {
+            execute(server, format!("CREATE SCHEMA {schema}_2")).await.unwrap();
+        }
+        Db::open(&url, &Options::default()).await.unwrap()
+    }
+
+    pub fn second_url(&self) -> String {
+        match &self.place.schema {
+            Some((server, schema)) => format!("{server}?options[search_path]={schema}_2"),
+            None => format!("sqlite://{}", self.path("second.db").display()),
+        }
+    }
+
+    /// `table.column`, all of them but the migrations' own, sorted.
+    pub async fn db_columns(&self) -> Vec<String> {
+        let catalogue = if on_postgres() {
+            "SELECT (table_name || '.' || column_name)::text FROM information_schema.columns WHERE table_schema = current_schema() AND table_name NOT LIKE '\\_%'"
+        } else {
+            "SELECT m.name || '.' || p.name FROM sqlite_master m, pragma_table_info(m.name) p WHERE m.type = 'table' AND substr(m.name, 1, 1) <> '_'"
+        };
+        let mut columns: Vec<String> = sqlx::query_scalar(catalogue).fetch_all(&mut self.db().await).await.unwrap();
+        columns.sort();
+        columns
     }
 
     /// Every text that stands anywhere.

@@ -1,0 +1,251 @@
+//! Three replicas, 300 clients that follow the protocol, and everything that can happen to servers. `CHAOS_SECONDS` says how long,
+//! `CHAOS_SEED` repeats the order of events. Nobody may be signed out, no session may have two successors, no verifier may refuse a
+//! token, nothing may be called theft; afterwards fifty thefts must all be found.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use jsonwebtoken::jwk::JwkSet;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use nix::sys::signal::Signal;
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde_json::{Value, json};
+
+use crate::fleet::Fleet;
+use crate::server::{form, post};
+
+const CLIENTS: usize = 300;
+const MANY_TABS: usize = 30;
+const LOSING: usize = 60;
+const TABS: usize = 8;
+const THEFTS: usize = 50;
+
+/// Session and generation.
+type Place = (Vec<u8>, u32);
+type Secret = Vec<u8>;
+
+/// What all clients saw.
+#[derive(Default)]
+struct Seen {
+    signed_out: Mutex<Vec<String>>,
+    successors: Mutex<BTreeMap<Place, BTreeSet<Secret>>>,
+    refused_tokens: Mutex<Vec<String>>,
+    rotations: AtomicU64,
+    answers: AtomicU64,
+    failures: AtomicU64,
+    stop: AtomicBool,
+}
+
+/// A verifier with the habits of PyJWT and jose: a set is kept for five minutes, an unknown kid fetches again, at most every 30 s.
+struct Verifier {
+    url: String,
+    issuer: String,
+    http: reqwest::Client,
+    set: tokio::sync::Mutex<Option<(JwkSet, Instant)>>,
+}
+
+impl Verifier {
+    async fn verify(&self, token: &str) -> Result<(), String> {
+        let kid = decode_header(token).map_err(|e| e.to_string())?.kid.ok_or("no kid")?;
+        let mut set = self.set.lock().await;
+        let (known, age) = set.as_ref().map_or((false, Duration::MAX), |(set, at)| (set.find(&kid).is_some(), at.elapsed()));
+        if (age > Duration::from_secs(300) || !known && age > Duration::from_secs(30))
+            && let Some(fetched) = self.fetch().await
+        {
+            *set = Some((fetched, Instant::now()));
+        }
+        let jwk = set.as_ref().and_then(|(set, _)| set.find(&kid)).ok_or_else(|| format!("the kid {kid} is not in the set"))?;
+        let mut rules = Validation::new(Algorithm::EdDSA);
+        rules.set_audience(&[&self.issuer]);
+        rules.set_issuer(&[&self.issuer]);
+        decode::<Value>(token, &DecodingKey::from_jwk(jwk).unwrap(), &rules).map(|_| ()).map_err(|e| e.to_string())
+    }
+
+    async fn fetch(&self) -> Option<JwkSet> {
+        for _ in 0..20 {
+            if let Ok(answer) = self.http.get(&self.url).timeout(Duration::from_secs(3)).send().await
+                && let Ok(set) = answer.json().await
+            {
+                return Some(set);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        None
+    }
+}
+
+/// One browser or app: a jar that its tabs share without a word.
+struct Jar {
+    token: Mutex<String>,
+    first: String,
+    loses: bool,
+}
+
+/// The session, generation and secret of a refresh token, as `crypto::token` lays them out.
+fn parts(token: &str) -> (Vec<u8>, u32, Vec<u8>) {
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(token.strip_prefix("csr_").unwrap()).unwrap();
+    (bytes[1..17].to_vec(), u32::from_be_bytes(bytes[17..21].try_into().unwrap()), bytes[21..53].to_vec())
+}
+
+async fn tab(jar: Arc<Jar>, url: String, seen: Arc<Seen>, verifier: Arc<Verifier>, mut random: ChaCha20Rng) {
+    let http = reqwest::Client::new();
+    while !seen.stop.load(Ordering::Relaxed) {
+        let token = jar.token.lock().unwrap().clone();
+        let asked = http.post(&url).json(&json!({ "refreshToken": token })).timeout(Duration::from_secs(8)).send().await;
+        let lost = jar.loses && random.next_u32().is_multiple_of(5);
+        let answer = match asked {
+            Ok(answer) if !lost => Some((answer.status().as_u16(), answer.json::<Value>().await.ok())),
+            Ok(_) | Err(_) => None,
+        };
+        match answer {
+            Some((200, Some(body))) => {
+                seen.answers.fetch_add(1, Ordering::Relaxed);
+                if let Err(error) = verifier.verify(body["accessToken"].as_str().unwrap()).await {
+                    seen.refused_tokens.lock().unwrap().push(error);
+                }
+                if let Some(next) = body["refreshToken"].as_str() {
+                    let (session, generation, secret) = parts(next);
+                    if seen.successors.lock().unwrap().entry((session, generation)).or_default().insert(secret) {
+                        seen.rotations.fetch_add(1, Ordering::Relaxed);
+                    }
+                    next.clone_into(&mut jar.token.lock().unwrap());
+                }
+                tokio::time::sleep(Duration::from_millis(500 + u64::from(random.next_u32() % 4_000))).await;
+            }
+            Some((401, body)) => return seen.signed_out.lock().unwrap().push(format!("{body:?}")),
+            Some((500, body)) => return seen.signed_out.lock().unwrap().push(format!("a 500: {body:?}")),
+            Some(_) | None => {
+                seen.failures.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+        }
+    }
+}
+
+/// What happens to the servers; each event is over before the next.
+async fn misfortune(fleet: &Fleet, random: &mut ChaCha20Rng, happened: &mut BTreeMap<&'static str, u32>, rotated: &mut Instant) {
+    let n = 1 + u16::try_from(random.next_u32() % 3).unwrap();
+    let pause = Duration::from_millis(u64::from(random.next_u32() % 3_000));
+    let what = match random.next_u32() % 8 {
+        0..=2 => {
+            fleet.signal(n, Signal::SIGKILL);
+            tokio::time::sleep(pause).await;
+            fleet.serve(n);
+            "kill -9 of a replica"
+        }
+        3 | 4 => {
+            let killed = sqlx::query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'countersign'");
+            killed.execute(&mut fleet.sql().await).await.unwrap();
+            "pg_terminate_backend of all"
+        }
+        5 => {
+            tokio::task::block_in_place(|| fleet.crash_postgres());
+            "Postgres restarted (immediate)"
+        }
+        6 => {
+            fleet.signal(n, Signal::SIGSTOP);
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            fleet.signal(n, Signal::SIGCONT);
+            "SIGSTOP of a replica for 10 s"
+        }
+        _ if rotated.elapsed() > Duration::from_secs(16) => {
+            let done = tokio::task::block_in_place(|| fleet.cli(&["keys", "rotate", "--force", "--yes"]));
+            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+            *rotated = Instant::now();
+            "key rotation"
+        }
+        _ => "nothing",
+    };
+    *happened.entry(what).or_default() += 1;
+    tokio::time::sleep(Duration::from_millis(500) + pause).await;
+}
+
+async fn until_ready(fleet: &Fleet) {
+    let (http, started) = (reqwest::Client::new(), Instant::now());
+    for n in 1..=3 {
+        while !http.get(fleet.direct(n, "/health/ready")).send().await.is_ok_and(|a| a.status().is_success()) {
+            assert!(started.elapsed() < Duration::from_secs(30), "replica {n} does not come back:\n{}", fleet.log(n));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a seed that is printed")]
+fn setting(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).ok().map_or(otherwise, |text| text.parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Debian's postgresql and nginx; tests/all.sh runs it"]
+async fn chaos_signs_nobody_out_and_misses_no_thief() {
+    let (length, start) = (setting("CHAOS_SECONDS", 60), setting("CHAOS_SEED", u64::from(std::process::id())));
+    println!("CHAOS_SEED={start} CHAOS_SECONDS={length}");
+    let windows =
+        ["tokens.access_ttl=1m", "sessions.refresh_grace=20s", "sessions.refresh_cooldown=20s", "keys.verifier_cache=0s", "server.header_timeout=30s"];
+    let fleet = tokio::task::block_in_place(|| Fleet::start(&windows));
+    let http = reqwest::Client::new();
+    assert_eq!(post(&http, &fleet.url("/api/auth/sign-up/email"), &form("ana")).await.unwrap().0, 200);
+    let verifier =
+        Verifier { url: fleet.url("/api/auth/jwks"), issuer: format!("http://localhost:{}", fleet.port), http: http.clone(), set: Default::default() };
+    let (seen, verifier) = (Arc::<Seen>::default(), Arc::new(verifier));
+    let (mut jars, mut tabs) = (Vec::new(), Vec::new());
+    for n in 0..CLIENTS {
+        let (status, body) = post(&http, &fleet.url("/api/auth/sign-in/email"), &form("ana")).await.unwrap();
+        assert_eq!(status, 200, "{body}");
+        let first = body["refreshToken"].as_str().unwrap().to_owned();
+        let jar = Arc::new(Jar { token: Mutex::new(first.clone()), first, loses: (MANY_TABS..LOSING).contains(&n) });
+        for t in 0..if n < MANY_TABS { TABS } else { 1 } {
+            let random = ChaCha20Rng::seed_from_u64(start.wrapping_mul(1_000_003).wrapping_add((n * TABS + t) as u64));
+            tabs.push(tokio::spawn(tab(jar.clone(), fleet.url("/api/auth/refresh"), seen.clone(), verifier.clone(), random)));
+        }
+        jars.push(jar);
+    }
+    let (mut random, mut happened, started) = (ChaCha20Rng::seed_from_u64(start), BTreeMap::new(), Instant::now());
+    let mut rotated = Instant::now();
+    while started.elapsed() < Duration::from_secs(length) {
+        misfortune(&fleet, &mut random, &mut happened, &mut rotated).await;
+    }
+    until_ready(&fleet).await;
+    seen.stop.store(true, Ordering::Relaxed);
+    for tab in tabs {
+        tab.await.unwrap();
+    }
+    println!("{happened:?}");
+    let (rotations, answers, failures) = (seen.rotations.load(Ordering::Relaxed), seen.answers.load(Ordering::Relaxed), seen.failures.load(Ordering::Relaxed));
+    println!("{answers} answers, {rotations} rotations, {failures} requests without one");
+
+    let mut still = 0;
+    for jar in &jars {
+        let token = jar.token.lock().unwrap().clone();
+        let (status, body) = post(&http, &fleet.url("/api/auth/refresh"), &json!({ "refreshToken": token })).await.unwrap();
+        assert_eq!(status, 200, "{body}");
+        still += 1;
+    }
+    let doubled = seen.successors.lock().unwrap().values().filter(|secrets| secrets.len() > 1).count();
+    let thefts = fleet.number("SELECT COUNT(*) FROM audit_events WHERE kind = 'refresh_token.reused'").await;
+    let signed_out = seen.signed_out.lock().unwrap().clone();
+    let unverified = seen.refused_tokens.lock().unwrap().clone();
+    println!(
+        "{still} of {CLIENTS} still signed in, {} signed out, {doubled} with two successors, {} tokens refused, {thefts} reuse events",
+        signed_out.len(),
+        unverified.len()
+    );
+    assert_eq!((signed_out, doubled, unverified, thefts), (Vec::<String>::new(), 0, Vec::<String>::new(), 0));
+    assert!(rotations > CLIENTS as u64, "{rotations}");
+
+    let mut revoked = 0_usize;
+    for jar in jars.iter().filter(|jar| parts(&jar.token.lock().unwrap()).1 > 2).take(THEFTS) {
+        let (status, body) = post(&http, &fleet.url("/api/auth/refresh"), &json!({ "refreshToken": jar.first })).await.unwrap();
+        assert_eq!((status, body["code"].as_str()), (401, Some("REFRESH_TOKEN_REUSED")), "{body}");
+        let token = jar.token.lock().unwrap().clone();
+        let (status, _) = post(&http, &fleet.url("/api/auth/refresh"), &json!({ "refreshToken": token })).await.unwrap();
+        revoked += usize::from(status == 401);
+    }
+    println!("{THEFTS} thefts, {revoked} sessions revoked");
+    assert_eq!(revoked, THEFTS);
+    assert_eq!(fleet.number("SELECT COUNT(*) FROM audit_events WHERE kind = 'refresh_token.reused'").await, i64::try_from(THEFTS).unwrap());
+}

@@ -1,0 +1,205 @@
+//! Three replicas behind nginx on one Postgres: `examples/replicas` itself, and hands on each of its processes.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use sqlx::{Connection, PgConnection};
+use tempfile::TempDir;
+
+/// Cheap hashing, no limits: these tests are about replicas.
+const CHEAP: [&str; 4] = ["passwords.argon2_memory_kib=64", "passwords.argon2_iterations=1", "passwords.queue=10000", "rate_limits.enabled=false"];
+
+pub struct Fleet {
+    dir: TempDir,
+    pub port: u16,
+    settings: Vec<String>,
+}
+
+pub struct Pooler {
+    child: std::process::Child,
+    #[expect(dead_code, reason = "kept as long as it runs")]
+    dir: TempDir,
+}
+
+impl Drop for Pooler {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Four ports in a row that nobody has.
+fn free_ports() -> u16 {
+    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    let start = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port() % 10_000;
+    (0..2_500).map(|n| 20_000 + (start + n * 4) % 10_000).find(|base| (0..4).all(|n| free(base + n))).unwrap()
+}
+
+impl Fleet {
+    pub fn start(settings: &[&str]) -> Self {
+        let settings = CHEAP.iter().chain(settings).map(ToString::to_string).collect();
+        let fleet = Self { dir: tempfile::tempdir().unwrap(), port: free_ports(), settings };
+        let started = fleet.script("start", &[]);
+        assert!(started.status.success(), "{}{}", String::from_utf8_lossy(&started.stderr), fleet.log(1));
+        fleet
+    }
+
+    fn script(&self, command: &str, arguments: &[&str]) -> Output {
+        self.command(command, arguments).output().unwrap()
+    }
+
+    fn command(&self, command: &str, arguments: &[&str]) -> Command {
+        let mut script = Command::new("examples/replicas/replicas.sh");
+        script.arg(command).args(arguments);
+        if command != "stop" {
+            script.args(&self.settings);
+        }
+        script.env("BIN", env!("CARGO_BIN_EXE_countersign")).env("DIR", self.run()).env("PORT", self.port.to_string());
+        script
+    }
+
+    fn run(&self) -> PathBuf {
+        self.dir.path().join("run")
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.run().join(name)).unwrap_or_default().trim().to_owned()
+    }
+
+    /// Through the balancer.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// Past the balancer, replica 1 to 3.
+    pub fn direct(&self, n: u16, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port + n)
+    }
+
+    pub fn log(&self, n: u16) -> String {
+        self.read(&format!("replica-{n}.log"))
+    }
+
+    pub fn signal(&self, n: u16, signal: Signal) {
+        let pid: i32 = self.read(&format!("replica-{n}.pid")).parse().unwrap();
+        kill(Pid::from_raw(pid), signal).unwrap();
+    }
+
+    /// Starts a replica again whose clock is so many seconds off; waits until it listens.
+    pub fn serve_at(&self, n: u16, seconds: i64) {
+        use std::os::unix::fs::PermissionsExt;
+        let wrapper = self.dir.path().join("countersign");
+        let text = format!(
+            "#!/bin/sh\nexport FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME={seconds:+} LD_PRELOAD=$(echo /usr/lib/*/faketime/libfaketime.so.1)\nexec '{}' \"$@\"\n",
+            env!("CARGO_BIN_EXE_countersign")
+        );
+        std::fs::write(&wrapper, text).unwrap();
+        std::fs::set_permissions(&wrapper, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let started = self.command("serve", &[&n.to_string()]).env("BIN", &wrapper).output().unwrap();
+        assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
+        while std::net::TcpStream::connect(("127.0.0.1", self.port + n)).is_err() {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+
+    /// Starts a replica again; it need not be ready yet.
+    pub fn serve(&self, n: u16) {
+        self.serve_with(n, &[]);
+    }
+
+    /// The same with settings that win over the others.
+    pub fn serve_with(&self, n: u16, settings: &[&str]) {
+        let started = self.command("serve", &[&n.to_string()]).args(settings).output().unwrap();
+        assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
+    }
+
+    fn bash(text: &str) {
+        let done = Command::new("bash").args(["-euc", &format!("source examples/replicas/postgres.sh; {text}")]).output().unwrap();
+        assert!(done.status.success(), "{text}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    /// Postgres crashes and comes back.
+    pub fn crash_postgres(&self) {
+        Self::bash(&format!("pg_restart '{}' immediate", self.read("postgres.dir")));
+        let pid = std::fs::read_to_string(format!("{}/data/postmaster.pid", self.read("postgres.dir"))).unwrap();
+        std::fs::write(self.run().join("postgres.pid"), pid.lines().next().unwrap()).unwrap();
+    }
+
+    /// PgBouncer in transaction mode in front of Postgres, and its URL; it is ended by the value.
+    pub fn pooler(&self) -> (Pooler, String) {
+        use std::os::unix::fs::PermissionsExt;
+        let (dir, port) = (tempfile::tempdir().unwrap(), free_ports());
+        // It gives up root, as Postgres does.
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+        let url = self.read("postgres.url");
+        let server = url.rsplit(':').next().unwrap().split('/').next().unwrap();
+        let path = |name: &str| dir.path().join(name).display().to_string();
+        std::fs::write(path("users.txt"), "\"postgres\" \"\"\n").unwrap();
+        let root = if nix::unistd::geteuid().is_root() { "user = postgres\n" } else { "" };
+        let text = format!(
+            "[databases]\npostgres = host=127.0.0.1 port={server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {}\npool_mode = transaction\ndefault_pool_size = 6\n{root}",
+            path("users.txt")
+        );
+        std::fs::write(path("pgbouncer.ini"), text).unwrap();
+        for name in ["users.txt", "pgbouncer.ini"] {
+            std::fs::set_permissions(path(name), std::fs::Permissions::from_mode(0o644)).unwrap();
+        }
+        let log = std::fs::File::create(path("log")).unwrap();
+        let child = Command::new("pgbouncer").arg(path("pgbouncer.ini")).stderr(log).spawn().unwrap();
+        let pooler = Pooler { child, dir };
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        (pooler, format!("postgres://postgres@127.0.0.1:{port}/postgres"))
+    }
+
+    /// Straight to Postgres.
+    pub fn database_url(&self) -> String {
+        self.read("postgres.url")
+    }
+
+    /// Postgres is gone.
+    pub fn stop_postgres(&self) {
+        Self::bash(&format!("pg_as \"$(pg_bin)/pg_ctl\" -w -s -D '{}/data' -m immediate stop", self.read("postgres.dir")));
+    }
+
+    pub async fn sql(&self) -> PgConnection {
+        PgConnection::connect(&self.read("postgres.url")).await.unwrap()
+    }
+
+    pub async fn number(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(&mut self.sql().await).await.unwrap()
+    }
+
+    /// The command line on the same database and keys.
+    pub fn cli(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        command.current_dir(self.run()).env_clear().env("USER", "tester");
+        command.arg("--set").arg(format!("database.url={}", self.read("postgres.url"))).args(["--set", "keys.dir=keys"]);
+        for setting in &self.settings {
+            command.arg("--set").arg(setting);
+        }
+        command.args(arguments).output().unwrap()
+    }
+
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.cli(&[arguments, &["--output", "json"]].concat());
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        for n in 1..=3 {
+            if let Ok(pid) = self.read(&format!("replica-{n}.pid")).parse() {
+                let _gone = kill(Pid::from_raw(pid), Signal::SIGCONT);
+            }
+        }
+        drop(self.script("stop", &[]));
+    }
+}

@@ -1,0 +1,347 @@
+//! The scenarios of refresh and of keys, with three real processes behind nginx on one Postgres.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use nix::sys::signal::Signal;
+use reqwest::Client;
+use serde_json::{Value, json};
+
+use crate::fleet::Fleet;
+use crate::server::{form, post};
+
+const STRICT: [&str; 2] = ["sessions.refresh_grace=0s", "sessions.refresh_cooldown=0s"];
+
+async fn signed_up(fleet: &Fleet, http: &Client) -> String {
+    let (status, body) = post(http, &fleet.url("/api/auth/sign-up/email"), &form("ana")).await.unwrap();
+    assert_eq!(status, 200, "{body}");
+    token(&body)
+}
+
+async fn sign_in(fleet: &Fleet, http: &Client) -> Value {
+    let (status, body) = post(http, &fleet.url("/api/auth/sign-in/email"), &form("ana")).await.unwrap();
+    assert_eq!(status, 200, "{body}");
+    body
+}
+
+fn token(body: &Value) -> String {
+    body["refreshToken"].as_str().unwrap_or_else(|| panic!("{body}")).to_owned()
+}
+
+async fn refresh_at(fleet: &Fleet, http: &Client, n: u16, token: &str) -> (u16, Value) {
+    post(http, &fleet.direct(n, "/api/auth/refresh"), &json!({ "refreshToken": token })).await.unwrap()
+}
+
+async fn post_as(http: &Client, url: &str, session: &Value, body: &Value) -> u16 {
+    http.post(url).bearer_auth(session["token"].as_str().unwrap()).json(body).send().await.unwrap().status().as_u16()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Debian's postgresql and nginx; tests/all.sh runs it"]
+async fn s01_s02_s03_many_tabs_and_a_killed_replica_share_one_successor() {
+    let fleet = Fleet::start(&["log.level=debug"]);
+    let http = Client::new();
+    let first = signed_up(&fleet, &http).await;
+
+    let url = fleet.url("/api/auth/refresh");
+    let ask = json!({ "refreshToken": first });
+    let answers = join_all((0..64).map(|_| post(&http, &url, &ask))).await;
+    let successors: BTreeSet<String> =
+        answers.into_iter().map(Option::unwrap).inspect(|(status, body)| assert_eq!(*status, 200, "{body}")).map(|(_, body)| token(&body)).collect();
+    assert_eq!(successors.len(), 1, "64 at once, one successor");
+    assert_eq!(fleet.number("SELECT generation FROM sessions").await, 2);
+
+    // Eight tabs that do not coordinate: each sends what the jar held when it looked, to whichever replica.
+    let jar = std::sync::Mutex::new(successors.into_iter().next().unwrap());
+    join_all((0..8_u64).map(|tab| {
+        let (fleet, http, jar) = (&fleet, &http, &jar);
+        async move {
+            for cycle in 0..50_u64 {
+                tokio::time::sleep(Duration::from_millis((tab * 31 + cycle * 17) % 40)).await;
+                let held = jar.lock().unwrap().clone();
+                let (status, body) = refresh_at(fleet, http, u16::try_from((tab + cycle) % 3).unwrap() + 1, &held).await;
+                assert_eq!(status, 200, "{body}");
+                if let Some(next) = body["refreshToken"].as_str() {
+                    next.clone_into(&mut jar.lock().unwrap());
+                }
+            }
+        }
+    }))
+    .await;
+
+    // The answer is never read, the replica is killed, another one is asked.
+    let session = sign_in(&fleet, &http).await;
+    let before = fleet.log(1).matches("/api/auth/refresh").count();
+    let unread = http.post(fleet.direct(1, "/api/auth/refresh")).json(&json!({ "refreshToken": token(&session) })).send();
+    let (sent, ()) = tokio::join!(unread, async {
+        while fleet.log(1).matches("/api/auth/refresh").count() == before {
+            tokio::task::yield_now().await;
+        }
+        fleet.signal(1, Signal::SIGKILL);
+    });
+    drop(sent);
+    let (status, again) = refresh_at(&fleet, &http, 2, &token(&session)).await;
+    assert_eq!(status, 200, "{again}");
+    assert_eq!(token(&again), token(&refresh_at(&fleet, &http, 3, &token(&session)).await.1));
+    assert_eq!(fleet.number("SELECT COUNT(*) FROM audit_events WHERE kind = 'refresh_token.reused'").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Debian's postgresql and nginx; tests/all.sh runs it"]
+async fn s05_s06_a_replayed_token_ends_the_session_on_every_replica() {
+    let fleet = Fleet::start(&STRICT);
+    let http = Client::new();
+    signed_up(&fleet, &http).await;
+    for old in 0..2 {
+        let session = sign_in(&fleet, &http).await;
+        let mut family = vec![token(&session)];
+        for n in 1..=3 {
+            let (status, body) = refresh_at(&fleet, &http, n, family.last().unwrap()).await;
+            assert_eq!(status, 200, "{body}");
+            family.push(token(&body));
+        }
+        // The parent outside its grace, and one older than that.
+        let (status, body) = refresh_at(&fleet, &http, 1, &family[2 - old]).await;
+        assert_eq!((status, body["code"].as_str()), (401, Some("REFRESH_TOKEN_REUSED")), "{body}");
+        for n in 1..=3 {
+            let (status, body) = refresh_at(&fleet, &http, n, family.last().unwrap()).await;
+            assert_eq!((status, body["code"].as_str()), (401, Some("REFRESH_TOKEN_REVOKED")), "{body}");
+            let listed = http.get(fleet.direct(n, "/api/auth/list-sessions")).bearer_auth(session["token"].as_str().unwrap()).send().await.unwrap();
+            assert_eq!(listed.status().as_u16(), 401, "its session token is as dead");
+        }
+    }
+    assert_eq!(fleet.number("SELECT COUNT(*) FROM audit_events WHERE kind = 'refresh_token.reused'").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Debian's postgresql and nginx; tests/all.sh runs it"]
+async fn s09_s18_signing_out_and_changing_the_password_win_over_whatever_is_under_way() {
+    const ROUNDS: u16 = 400;
+    let fleet = Fleet::start(&STRICT);
+    let http = Client::new();
+    signed_up(&fleet, &http).await;
+    for round in 0..ROUNDS {
+        let session = sign_in(&fleet, &http).await;
+        let held = token(&session);
+        let storm = async {
+            let mut held = held.clone();
+            let mut newest = vec![held.clone()];
+            for n in 0..6 {
+                let (status, body) = refresh_at(&fleet, &http, (round + n) % 3 + 1, &held).await;
+                if status != 200 {
+                    break;
+                }
+                held = token(&body);
+                newest.push(held.clone());
+            }
+            newest
+        };
+        let out = async {
+            tokio::time::sleep(Duration::from_micros(u64::from(round % 20) * 500)).await;
+            post_as(&http, &fleet.direct(round % 3 + 1, "/api/auth/sign-out"), &session, &json!({})).await
+        };
+        let (newest, status) = tokio::join!(storm, out);
+        assert_eq!(status, 200);
+        for old in &newest {
+            assert_eq!(refresh_at(&fleet, &http, (round + 1) % 3 + 1, old).await.0, 401, "round {round}");
+        }
+    }
+    assert_eq!(fleet.number("SELECT COUNT(*) FROM sessions WHERE revoked_at IS NULL").await, 1, "only the sign-up's");
+
+    // Sign-ins with the old password race its change; whatever came of them, none is alive afterwards.
+    let mut current = form("ana")["password"].as_str().unwrap().to_owned();
+    for round in 0..20 {
+        let next = format!("a good long password {round}");
+        let body = |password: &str| json!({ "email": "ana@example.com", "password": password, "tokenDelivery": "body" });
+        let (_, session) = post(&http, &fleet.url("/api/auth/sign-in/email"), &body(&current)).await.unwrap();
+        let change = json!({ "currentPassword": current, "newPassword": next, "revokeOtherSessions": true });
+        let change_url = fleet.direct(1, "/api/auth/change-password");
+        let change = post_as(&http, &change_url, &session, &change);
+        let (url, old) = (fleet.direct(2, "/api/auth/sign-in/email"), body(&current));
+        let racing = join_all((0..4).map(|_| post(&http, &url, &old)));
+        let (status, racing) = tokio::join!(change, racing);
+        assert_eq!(status, 200);
+        for (status, body) in racing.into_iter().flatten().filter(|(status, _)| *status == 200) {
+            assert_eq!(refresh_at(&fleet, &http, 3, &token(&body)).await.0, 401, "{status}");
+        }
+        current = next;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Debian's postgresql and nginx; tests/all.sh runs it"]
+async fn s12_clocks_two_seconds_apart_do_no_harm_and_ten_are_told() {
+    let fleet = Fleet::start(&STRICT);
+    let http = Client::new();
+    let mut held = signed_up(&fleet, &http).await;
+    fleet.signal(2, Signal::SIGTERM);
+    until_closed(&fleet, 2);
+    fleet.serve_at(2, 2);
+    for cycle in 0..60 {
+        let (status, body) = refresh_at(&fleet, &http, cycle % 2 + 1, &held).await;
+        assert_eq!(status, 200, "{body}");
+        if let Some(next) = body["refreshToken"].as_str() {
+            next.clone_into(&mut held);
+        }
+    }
+    fleet.signal(3, Signal::SIGTERM);
+    until_closed(&fleet, 3);
+    fleet.serve_at(3, -10);
+    let answer = http.get(fleet.direct(3, "/health/ready")).send().await.unwrap();
+    let (status, body): (_, Value) = (answer.status().as_u16(), answer.json().await.unwrap());
+    let reason = body["reasons"][0].as_str().unwrap_or_default();
+    assert!(status == 503 && body["checks"]["clock"] == json!(false) && reason.contains("behind the database's"), "{body}");
+    assert_eq!(http.get(fleet.direct(2, "/health/ready")).send().await.unwrap().status().as_u16(), 200, "two seconds are not told");
+}
+
+fn until_closed(fleet: &Fleet, n: u16) {
+    let started = Instant::now();
+    while std::net::TcpStream::connect(("127.0.0.1", fleet.port + n)).is_ok() {
+        assert!(started.elapsed() < Duration::from_secs(30), "it does not end");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Debian's postgresql and nginx; tests/all.sh runs it"]
+async fn k2_ten_rotations_at_once_leave_one_active_and_one_standby() {
+    let fleet = Fleet::start(&["keys.verifier_cache=0s"]);
+    let (http, fleet) = (Client::new(), &fleet);
+    let outputs: Vec<_> = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..10).map(|_| scope.spawn(move || fleet.cli(&["keys", "rotate", "--force", "--yes"]))).collect();
+        running.into_iter().map(|r| r.join().unwrap()).collect()
+    });
+    let done = outputs.iter().filter(|o| o.status.success()).count();
+    for late in outputs.iter().filter(|o| !o.status.success()) {
+        assert!(String::from_utf8_lossy(&late.stderr).contains("Somebody else changed the keys first"), "{late:?}");
+    }
+    let states: Vec<String> = fleet.json(&["keys", "list", "--all"]).as_array().unwrap().iter().map(|k| k["state"].as_str().unwrap().to_owned()).collect();
+    let of = |state: &str| states.iter().filter(|s| *s == state).count();
+    assert_eq!((of("active"), of("standby"), of("retired")), (1, 1, done), "{states:?}: as many rotations as were reported");
+    // Every replica heard of it: the next signature is the new key's.
+    let active = fleet.json(&["keys", "list"]).as_array().unwrap().iter().find(|k| k["state"] == "active").unwrap()["kid"].as_str().unwrap().to_owned();
+    let held = signed_up(fleet, &http).await;
+    for n in 1..=3 {
+        let (_, body) = refresh_at(fleet, &http, n, &held).await;
+        let kid = jsonwebtoken::decode_header(body["accessToken"].as_str().unwrap()).unwrap().kid;
+        assert_eq!(kid.as_ref(), Some(&active), "replica {n}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Debian's postgresql and nginx; tests/all.sh runs it"]
+async fn without_its_database_for_20_s_it_says_so_at_once_and_recovers_within_5() {
+    let fleet = Fleet::start(&["sessions.refresh_grace=60s", "sessions.refresh_cooldown=60s"]);
+    let http = Client::new();
+    signed_up(&fleet, &http).await;
+    let sessions = join_all((0..40).map(|_| sign_in(&fleet, &http))).await;
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let (slowest, unavailable) = (std::sync::Mutex::new(Duration::ZERO), std::sync::atomic::AtomicU64::default());
+    let clients = join_all(sessions.iter().enumerate().map(|(at, session)| {
+        let (fleet, http, stop, slowest, unavailable) = (&fleet, &http, &stop, &slowest, &unavailable);
+        async move {
+            let (n, mut held) = (u16::try_from(at % 3).unwrap() + 1, token(session));
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                let asked = Instant::now();
+                let answer = http.post(fleet.direct(n, "/api/auth/refresh")).json(&json!({ "refreshToken": held })).send().await.unwrap();
+                let took = asked.elapsed();
+                {
+                    let mut slowest = slowest.lock().unwrap();
+                    *slowest = took.max(*slowest);
+                }
+                match answer.status().as_u16() {
+                    200 => {
+                        if let Some(next) = answer.json::<Value>().await.unwrap()["refreshToken"].as_str() {
+                            next.clone_into(&mut held);
+                        }
+                    }
+                    503 => {
+                        assert_eq!(answer.headers()["retry-after"], "1");
+                        unavailable.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    }
+                    status => panic!("{status}: {}", answer.text().await.unwrap()),
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            held
+        }
+    }));
+    let outage = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        tokio::task::block_in_place(|| fleet.stop_postgres());
+        let gone = Instant::now();
+        while gone.elapsed() < Duration::from_secs(20) {
+            for n in 1..=3 {
+                let status = async |path: &str| http.get(fleet.direct(n, path)).send().await.unwrap().status().as_u16();
+                assert_eq!(status("/api/auth/jwks").await, 200);
+                assert_eq!(status("/.well-known/openid-configuration").await, 200);
+                assert_eq!(status("/health").await, 200);
+                assert_eq!(status("/health/ready").await, 503);
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        tokio::task::block_in_place(|| fleet.crash_postgres());
+        let back = Instant::now();
+        for n in 1..=3 {
+            while http.get(fleet.direct(n, "/health/ready")).send().await.unwrap().status().as_u16() != 200 {
+                assert!(back.elapsed() < Duration::from_secs(5), "replica {n} does not recover");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        let recovered = back.elapsed();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        recovered
+    };
+    let (held, recovered) = tokio::join!(clients, outage);
+    let slowest = *slowest.lock().unwrap();
+    println!("{} × 503, the slowest answer {slowest:?}, ready again after {recovered:?}", unavailable.into_inner());
+    assert!(slowest < Duration::from_secs(8), "{slowest:?}");
+    for token in &held {
+        assert_eq!(refresh_at(&fleet, &http, 1, token).await.0, 200, "everybody goes on");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Debian's postgresql, pgbouncer and nginx; tests/all.sh runs it"]
+async fn behind_a_pooler_in_transaction_mode_a_replica_does_all_it_does_without() {
+    let fleet = Fleet::start(&["sessions.refresh_grace=0s", "sessions.refresh_cooldown=0s", "keys.verifier_cache=0s"]);
+    let http = Client::new();
+    let (_pooler, url) = fleet.pooler();
+    fleet.signal(2, Signal::SIGTERM);
+    until_closed(&fleet, 2);
+    let (url, direct) = (format!("database.url={url}"), format!("database.direct_url={}", fleet.database_url()));
+    fleet.serve_with(2, &[&url, &direct, "database.prepared_statements=false"]);
+    let started = Instant::now();
+    while !http.get(fleet.direct(2, "/health/ready")).send().await.is_ok_and(|a| a.status().is_success()) {
+        assert!(started.elapsed() < Duration::from_secs(10), "{}", fleet.log(2));
+    }
+    signed_up(&fleet, &http).await;
+    // More at once than the pooler has connections to Postgres.
+    join_all((0..40).map(|_| {
+        let (fleet, http) = (&fleet, &http);
+        async move {
+            let (status, session) = post(http, &fleet.direct(2, "/api/auth/sign-in/email"), &form("ana")).await.unwrap();
+            assert_eq!(status, 200, "{session}\n{}", fleet.log(2));
+            let mut held = token(&session);
+            for cycle in 0..10 {
+                let (status, body) = refresh_at(fleet, http, if cycle % 3 == 0 { 1 } else { 2 }, &held).await;
+                assert_eq!(status, 200, "{body}");
+                held = token(&body);
+            }
+        }
+    }))
+    .await;
+    let before = jwks(&fleet, &http).await;
+    assert!(fleet.cli(&["keys", "rotate", "--force", "--yes"]).status.success());
+    let started = Instant::now();
+    while jwks(&fleet, &http).await == before {
+        assert!(started.elapsed() < Duration::from_secs(2), "told past the pooler, before the poll of 5 s");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn jwks(fleet: &Fleet, http: &Client) -> String {
+    http.get(fleet.direct(2, "/api/auth/jwks")).send().await.unwrap().text().await.unwrap()
+}
