@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::disallowed_methods, missing_docs, reason = "a benchmark speaks plainly")]
 
 mod client;
+mod postgres;
 mod raw;
 mod server;
 
@@ -48,7 +49,15 @@ fn main() {
         return println!("{}", raw::argon2(arguments[at + 1].parse().unwrap(), LONG_ROUND));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let rows = runtime.block_on(measure());
+    let after = |name: &str| arguments.iter().position(|a| a == name).map(|at| arguments[at + 1].as_str());
+    let sessions = after("--sessions").map_or(5_000_000, |n| n.parse().unwrap());
+    let rows = runtime.block_on(async {
+        let mut rows = if after("--only") == Some("postgres") { Vec::new() } else { measure().await };
+        if let Some(url) = after("--postgres") {
+            rows.extend(postgres::measure(url, sessions).await);
+        }
+        rows
+    });
     let table = table(&rows);
     println!("{table}");
     std::fs::write("benches/results.md", table).unwrap();

@@ -126,6 +126,12 @@ impl Server {
         tokens
     }
 
+    /// A session token.
+    pub async fn session_token(&self) -> String {
+        let form = r#"{"email":"a@example.com","password":"a good long password","tokenDelivery":"body"}"#;
+        member(&Client::connect(self.port).await.post("/api/auth/sign-in/email", form).await, "token")
+    }
+
     /// One client a token, each refreshing as fast as it is answered; refreshes a second.
     pub async fn refresh_storm(&self, tokens: &mut [String], time: Duration) -> f64 {
         let started = Instant::now();

@@ -19,6 +19,49 @@ pub struct Fleet {
     settings: Vec<String>,
 }
 
+/// A second Postgres that follows the first.
+pub struct Standby {
+    dir: String,
+    primary: String,
+    port: u16,
+}
+
+impl Standby {
+    fn ctl(&self, arguments: &str) {
+        Fleet::bash(&format!("pg_as \"$(pg_bin)/pg_ctl\" -w -s -D '{0}/standby' -l '{0}/standby/server.log' {arguments}", self.dir));
+    }
+
+    /// From now on commits stay on the primary.
+    pub async fn cut_off(&self) {
+        let mut sql = PgConnection::connect(&format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)).await.unwrap();
+        for statement in ["ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()"] {
+            sqlx::raw_sql(statement).execute(&mut sql).await.unwrap();
+        }
+        let receivers = "SELECT COUNT(*) FROM pg_stat_wal_receiver";
+        while sqlx::query_scalar::<_, i64>(receivers).fetch_one(&mut sql).await.unwrap() > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+
+    /// The primary is lost; this one takes its place and its port.
+    pub fn take_over(&self, fleet: &Fleet) {
+        fleet.stop_postgres();
+        self.ctl("-m fast stop");
+        self.ctl(&format!("-o '-p {} -k {} -c listen_addresses=127.0.0.1 -c max_connections=300' start", self.primary, self.dir));
+        self.ctl("promote");
+        let pid = std::fs::read_to_string(format!("{}/standby/postmaster.pid", self.dir)).unwrap();
+        std::fs::write(fleet.run().join("postgres.pid"), pid.lines().next().unwrap()).unwrap();
+    }
+}
+
+async fn until(mut true_at_last: impl AsyncFnMut() -> bool) {
+    let started = std::time::Instant::now();
+    while !true_at_last().await {
+        assert!(started.elapsed() < std::time::Duration::from_secs(30), "it does not come to pass");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
 pub struct Pooler {
     child: std::process::Child,
     #[expect(dead_code, reason = "kept as long as it runs")]
@@ -165,6 +208,18 @@ impl Fleet {
     /// Postgres is gone.
     pub fn stop_postgres(&self) {
         Self::bash(&format!("pg_as \"$(pg_bin)/pg_ctl\" -w -s -D '{}/data' -m immediate stop", self.read("postgres.dir")));
+    }
+
+    /// A streaming, asynchronous standby that has everything so far.
+    pub async fn standby(&self) -> Standby {
+        let (dir, url, port) = (self.read("postgres.dir"), self.read("postgres.url"), free_ports());
+        let primary = url.rsplit(':').next().unwrap().split('/').next().unwrap().to_owned();
+        Self::bash(&format!("pg_as \"$(pg_bin)/pg_basebackup\" -h 127.0.0.1 -p {primary} -U postgres -D '{dir}/standby' -R -X stream -c fast"));
+        let standby = Standby { dir, primary, port };
+        standby.ctl(&format!("-o '-p {port} -k {} -c listen_addresses=127.0.0.1 -c max_connections=300' start", standby.dir));
+        let behind = "SELECT COUNT(*) FROM pg_stat_replication WHERE state = 'streaming' AND replay_lsn = pg_current_wal_lsn()";
+        until(async || self.number(behind).await == 1).await;
+        standby
     }
 
     pub async fn sql(&self) -> PgConnection {

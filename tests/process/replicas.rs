@@ -345,3 +345,61 @@ async fn behind_a_pooler_in_transaction_mode_a_replica_does_all_it_does_without(
 async fn jwks(fleet: &Fleet, http: &Client) -> String {
     http.get(fleet.direct(2, "/api/auth/jwks")).send().await.unwrap().text().await.unwrap()
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Debian's postgresql and nginx; tests/all.sh runs it"]
+async fn a_failover_that_loses_commits_heals_sessions_and_calls_nobody_a_thief() {
+    const OF_EACH: usize = 20;
+    let fleet = Fleet::start(&STRICT);
+    let http = Client::new();
+    signed_up(&fleet, &http).await;
+    let rotate = async |held: &str| {
+        let (status, body) = refresh_at(&fleet, &http, 1, held).await;
+        assert_eq!(status, 200, "{body}");
+        token(&body)
+    };
+    // 0, 1 or 2 rotations of each session will be lost with the primary.
+    let mut sessions = Vec::new();
+    for lost in 0..3 {
+        for _ in 0..OF_EACH {
+            let first = token(&sign_in(&fleet, &http).await);
+            sessions.push((lost, rotate(&first).await));
+        }
+    }
+    let standby = fleet.standby().await;
+    standby.cut_off().await;
+    for (lost, held) in &mut sessions {
+        for _ in 0..*lost {
+            *held = rotate(held).await;
+        }
+    }
+    tokio::task::block_in_place(|| standby.take_over(&fleet));
+    for n in 1..=3 {
+        let started = Instant::now();
+        while !http.get(fleet.direct(n, "/health/ready")).send().await.unwrap().status().is_success() {
+            assert!(started.elapsed() < Duration::from_secs(5), "replica {n} does not find the new primary");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    let mut answers = [[0; 2]; 3];
+    for (lost, held) in &sessions {
+        let (status, body) = refresh_at(&fleet, &http, 2, held).await;
+        answers[*lost][usize::from(status != 200)] += 1;
+        match lost {
+            0 | 1 => assert_eq!(status, 200, "{body}"),
+            _ => assert_eq!((status, body["code"].as_str()), (401, Some("REFRESH_TOKEN_REVOKED")), "{body}"),
+        }
+        if status == 200 {
+            // What was healed is kept; the next one rotates.
+            let next = body["refreshToken"].as_str().unwrap_or(held);
+            assert_eq!(refresh_at(&fleet, &http, 3, next).await.0, 200);
+        }
+    }
+    println!("commits lost → [answered, refused]: {answers:?}");
+    let events = async |kind: &str| -> i64 {
+        sqlx::query_scalar("SELECT COUNT(*) FROM audit_events WHERE kind = $1").bind(kind.to_owned()).fetch_one(&mut fleet.sql().await).await.unwrap()
+    };
+    let found = (events("refresh_token.healed").await, events("refresh_token.lost").await, events("refresh_token.reused").await);
+    let each = i64::try_from(OF_EACH).unwrap();
+    assert_eq!(found, (each, each, 0), "healed, lost, stolen");
+}

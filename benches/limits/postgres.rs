@@ -1,0 +1,255 @@
+//! Postgres: our rotate step and the whole refresh beside `pgbench` running the very same UPDATE with as many clients on the same table.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use countersign::model::id::SessionId;
+use countersign::model::session::Delivery;
+use countersign::model::time::Timestamp;
+use countersign::store::refresh::{ROTATE, Rotation, rotate};
+use countersign::store::{Db, Options};
+use sqlx::{Connection, PgConnection};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::server::Server;
+use super::{ROUND, ROUNDS, Row, median, ratio};
+
+const CLIENTS: usize = 32;
+/// Rows are taken in another order than they lie in.
+const STRIDE: u64 = 7_919;
+const NOW: i64 = 1_000;
+const FAR: i64 = 99_999_999_999_999;
+const HASH: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+/// The rows of one round: each is rotated once before any is rotated again, and no round touches another's.
+#[derive(Clone, Copy)]
+struct Region {
+    first: u64,
+    /// Rows of each client.
+    share: u64,
+}
+
+impl Region {
+    /// Ours are in the lower half of the table, pgbench's in the upper.
+    fn of(rows: u64, round: usize, upper: bool) -> Self {
+        let size = rows / 2 / ROUNDS as u64;
+        Self { first: if upper { rows / 2 } else { 0 } + round as u64 * size, share: size / CLIENTS as u64 }
+    }
+}
+
+async fn fill(connection: &mut PgConnection, rows: u64) {
+    let sql = format!(
+        "TRUNCATE sessions;
+         INSERT INTO users (id, email, email_verified, name, role, banned, metadata, version, created_at, updated_at)
+         VALUES ('00000000-0000-4000-8000-000000000000', 'bench@example.com', 0, 'a', 'user', 0, '{{}}', 1, 0, 0) ON CONFLICT DO NOTHING;
+         INSERT INTO sessions (id, user_id, token_hash, generation, refresh_hash, rotated_at, idle_expires_at, expires_at, delivery, remember, auth_time, ip_address, user_agent, created_at, updated_at)
+         SELECT '00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'), '00000000-0000-4000-8000-000000000000', md5(n::text) || lpad(to_hex(n), 10, '0') || 'A', 1, '{HASH}', 0,
+                {FAR}, {FAR}, 'body', 1, 0, '192.0.2.1', 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0', 0, 0
+           FROM generate_series(0, {}) n;",
+        rows - 1
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut *connection).await.unwrap();
+    // The table as it is between checkpoints, large or small: what was written since the last one is not logged as a whole page again.
+    for sql in ["VACUUM (FREEZE, ANALYZE) sessions", "SELECT pg_stat_reset()"] {
+        sqlx::raw_sql(sql).execute(&mut *connection).await.unwrap();
+    }
+}
+
+/// The statement with pgbench's variables for our parameters; a client's n-th transaction rotates a row that nobody else does.
+fn script(region: Region) -> String {
+    let id = "('00000000-0000-7000-8000-' || lpad(to_hex(:row::bigint), 12, '0'))";
+    let values = [
+        ("$10", "1"),
+        ("$1", &format!("'{HASH}'")),
+        ("$2", &NOW.to_string()),
+        ("$3", &FAR.to_string()),
+        ("$4", id),
+        ("$5", ":generation::bigint"),
+        ("$6", &format!("'{HASH}'")),
+        ("$7", "'body'"),
+        ("$8", &FAR.to_string()),
+        ("$9", &FAR.to_string()),
+    ];
+    let sql = values.iter().fold(ROTATE.split_whitespace().collect::<Vec<_>>().join(" "), |sql, (parameter, value)| sql.replace(parameter, value));
+    let Region { first, share } = region;
+    format!("\\set row {first} + :client_id + {CLIENTS} * ((:n * {STRIDE}) % {share})\n\\set generation 1 + :n / {share}\n\\set n :n + 1\n{sql};\n")
+}
+
+/// Transactions a second.
+fn pgbench(url: &str, file: &std::path::Path, time: Duration) -> f64 {
+    let bin = Command::new("bash").args(["-c", "source examples/replicas/postgres.sh; pg_bin"]).output().unwrap();
+    let output = Command::new(format!("{}/pgbench", String::from_utf8(bin.stdout).unwrap()))
+        .args(["-n", "-M", "prepared", "-j", "2", "-c", &CLIENTS.to_string(), "-T", &time.as_secs().to_string(), "-D", "n=0", "-f"])
+        .arg(file)
+        .arg(url)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    text.lines().find_map(|l| l.strip_prefix("tps = ")).unwrap().split(' ').next().unwrap().parse().unwrap()
+}
+
+/// Our own step, from as many tasks.
+async fn ours(db: &Db, region: Region, time: Duration) -> f64 {
+    let started = Instant::now();
+    let clients: Vec<_> = (0..CLIENTS as u64).map(|client| tokio::spawn(rotate_until(db.clone(), region, client, started + time))).collect();
+    let mut sum = 0;
+    for client in clients {
+        sum += client.await.unwrap();
+    }
+    f64::from(sum) / started.elapsed().as_secs_f64()
+}
+
+async fn rotate_until(db: Db, region: Region, client: u64, end: Instant) -> u32 {
+    let mut done = 0_u32;
+    while Instant::now() < end {
+        let n = u64::from(done);
+        let row = region.first + client + CLIENTS as u64 * ((n * STRIDE) % region.share);
+        let step = Rotation {
+            session: SessionId(uuid::Uuid::from_u64_pair(0x7000, 0x8000_0000_0000_0000 | row)),
+            generation: u32::try_from(1 + n / region.share).unwrap(),
+            hash: [0; 32],
+            successor: [0; 32],
+            delivery: Delivery::Body,
+            idle_expires_at: Timestamp(FAR),
+            cooled_before: Timestamp(FAR),
+            master_version: 1,
+        };
+        let rotated = db.write_statement(move |conn| Box::pin(async move { rotate(conn, &step, Timestamp(NOW)).await })).await.unwrap();
+        assert!(rotated.is_some());
+        done += 1;
+    }
+    done
+}
+
+/// Counts the Sync messages that pass: one ends each round trip of the extended protocol, as a Query ends one of the simple.
+async fn counting_proxy(to: u16, trips: Arc<AtomicU64>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let (server, trips) = (TcpStream::connect(("127.0.0.1", to)).await.unwrap(), trips.clone());
+            let ((mut from_client, mut to_client), (mut from_server, mut to_server)) = (client.into_split(), server.into_split());
+            tokio::spawn(async move { drop(tokio::io::copy(&mut from_server, &mut to_client).await) });
+            tokio::spawn(async move {
+                let (mut typed, mut body) = (false, Vec::new());
+                loop {
+                    // The first message has no type.
+                    let kind = if typed { from_client.read_u8().await.unwrap_or(0) } else { 0 };
+                    let Ok(length) = from_client.read_u32().await else { return };
+                    body.resize(length as usize - 4, 0);
+                    from_client.read_exact(&mut body).await.unwrap();
+                    trips.fetch_add(u64::from(matches!(kind, b'S' | b'Q')), Ordering::Relaxed);
+                    let mut message = if typed { vec![kind] } else { vec![] };
+                    message.extend_from_slice(&length.to_be_bytes());
+                    message.extend_from_slice(&body);
+                    to_server.write_all(&message).await.unwrap();
+                    typed = length != 8 || typed;
+                }
+            });
+        }
+    });
+    port
+}
+
+const STRICT: [&str; 6] = [
+    "sessions.refresh_grace=0s",
+    "sessions.refresh_cooldown=0s",
+    "rate_limits.enabled=false",
+    "passwords.argon2_memory_kib=64",
+    "passwords.argon2_iterations=1",
+    "log.level=warn",
+];
+
+/// All rows about Postgres; the database is empty and ours.
+pub async fn measure(url: &str, large: u64) -> Vec<Row> {
+    let database = format!("database.url={url}");
+    let settings = [&STRICT[..], &[database.as_str()]].concat();
+    let server = Server::start(&settings);
+    let mut tokens = server.sessions(CLIENTS).await;
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    let (mut http, mut reads) = (Vec::new(), Vec::new());
+    let bearer = server.path("session.lua");
+    let access = server.session_token().await;
+    std::fs::write(&bearer, format!("wrk.headers['authorization'] = 'Bearer {access}'\n")).unwrap();
+    for _ in 0..ROUNDS {
+        http.push(server.refresh_storm(&mut tokens, ROUND).await);
+        reads.push(super::server::wrk_script(&server.url("/api/auth/session"), &bearer, CLIENTS, ROUND));
+    }
+    let before = statistics(&mut connection).await;
+    let done = server.refresh_storm(&mut tokens, ROUND).await * ROUND.as_secs_f64();
+    let after = statistics(&mut connection).await;
+    #[expect(clippy::cast_precision_loss, reason = "bytes a refresh")]
+    let wal = (after.0 - before.0) as f64 / done;
+
+    let trips = Arc::<AtomicU64>::default();
+    let port: u16 = url.rsplit(':').next().unwrap().split('/').next().unwrap().parse().unwrap();
+    let proxied = counting_proxy(port, trips.clone()).await;
+    let through = format!("database.url={}", url.replace(&format!(":{port}/"), &format!(":{proxied}/")));
+    let direct = format!("database.direct_url={url}");
+    let masters = format!("keys.dir={}", server.path("keys").display());
+    let watched = Server::start(&[&STRICT[..], &[through.as_str(), direct.as_str(), masters.as_str()]].concat());
+    watched.refresh_storm(&mut tokens[..4], Duration::from_secs(1)).await;
+    let counted = trips.load(Ordering::Relaxed);
+    let rate = watched.refresh_storm(&mut tokens[..4], ROUND).await;
+    #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
+    let per_refresh = (trips.load(Ordering::Relaxed) - counted) as f64 / (rate * ROUND.as_secs_f64());
+    let path = server.path("rotate.sql");
+    drop(watched);
+
+    let (small_ours, small_bench) = pairs(url, &mut connection, 10_000, &path).await;
+    let hot = hot_share(&mut connection).await;
+    let (large_ours, large_bench) = pairs(url, &mut connection, large, &path).await;
+    drop(server);
+    let growth = median(large_ours.clone()) / median(small_ours.clone());
+    let plain = |what, ours: String, ratio: Option<f64>, bound, met| Row { what, ours, limit: "–".into(), ratio, bound, met };
+    vec![
+        ratio(
+            "Postgres: the store's rotate step beside pgbench with the same UPDATE, 32 clients, 10,000 sessions",
+            &small_ours,
+            &small_bench,
+            "/s",
+            0.8,
+            "≥ 0.8",
+        ),
+        ratio("Postgres: the same, 5,000,000 sessions", &large_ours, &large_bench, "/s", 0.8, "≥ 0.8"),
+        plain("Postgres: the rotate step at 5,000,000 sessions beside 10,000", format!("{:.0} /s", median(large_ours)), Some(growth), "≥ 0.8", growth >= 0.8),
+        ratio("Postgres: the whole refresh over HTTP beside pgbench, 32 clients", &http, &small_bench, "/s", 0.4, "≥ 0.4"),
+        plain("Postgres: GET /session by Bearer session token, 32 connections", format!("{:.0} req/s", median(reads)), None, "–", true),
+        plain("Postgres: round trips a refresh, counted on the wire", format!("{per_refresh:.3}"), None, "≤ 1.01 (the key poll included)", per_refresh <= 1.01),
+        plain("Postgres: WAL a refresh", format!("{wal:.0} bytes"), None, "–", true),
+        plain("Postgres: share of heap-only updates", format!("{:.2} %", hot * 100.0), None, "≥ 99 %", hot >= 0.99),
+    ]
+}
+
+async fn pairs(url: &str, connection: &mut PgConnection, rows: u64, path: &std::path::Path) -> (Vec<f64>, Vec<f64>) {
+    fill(connection, rows).await;
+    let db = Db::open(url, &Options { max_connections: u32::try_from(CLIENTS).unwrap(), ..Options::default() }).await.unwrap();
+    let (mut us, mut them) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        us.push(ours(&db, Region::of(rows, round, false), ROUND).await);
+        std::fs::write(path, script(Region::of(rows, round, true))).unwrap();
+        them.push(pgbench(url, path, ROUND));
+    }
+    db.close().await;
+    let moved: (i64,) = sqlx::query_as("SELECT COUNT(*) FROM sessions WHERE generation > 1").fetch_one(connection).await.unwrap();
+    assert!(moved.0 > 0, "pgbench and we changed rows");
+    (us, them)
+}
+
+/// Bytes of WAL so far.
+async fn statistics(connection: &mut PgConnection) -> (i64,) {
+    sqlx::query_as("SELECT CAST(wal_bytes AS BIGINT) FROM pg_stat_wal").fetch_one(connection).await.unwrap()
+}
+
+async fn hot_share(connection: &mut PgConnection) -> f64 {
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    let (updates, hot): (i64, i64) =
+        sqlx::query_as("SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'sessions'").fetch_one(connection).await.unwrap();
+    #[expect(clippy::cast_precision_loss, reason = "a share")]
+    let share = hot as f64 / updates as f64;
+    share
+}
