@@ -61,7 +61,7 @@ pub(super) async fn run(command: DatabaseCommand, config: Config) -> Result<()> 
 }
 
 async fn open(config: &Config, url: String, migrate: bool) -> Result<Db> {
-    let database = Database { url, migrate, direct_url: None, ..config.database.clone() };
+    let database = Database { url, migrate, direct_url: None, prepared_statements: true, ..config.database.clone() };
     App::open_db(&Config { database, ..config.clone() }).await.map_err(migrate::failed)
 }
 

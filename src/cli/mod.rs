@@ -15,12 +15,13 @@ mod users;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::app::App;
 use crate::clock::SystemClock;
-use crate::config::{Config, Problem, Sources};
+use crate::config::{Config, Database, Problem, Sources};
 use crate::flows::{self, load_keys};
 use crate::model::audit::Peer;
 use crate::random::OsRandom;
@@ -34,6 +35,8 @@ const EXAMPLES: &str = "Examples:
 
 Settings come from countersign.toml, then COUNTERSIGN_<SECTION>__<KEY>, then --set; the later wins.
 Exit status: 0 done, 1 refused, 2 usage, 70 internal, 78 bad configuration.";
+
+const OPERATOR_PATIENCE: Duration = Duration::from_secs(3_600);
 
 /// A sign-in service and token issuer.
 #[derive(Debug, Parser)]
@@ -165,6 +168,7 @@ fn run(cli: Cli) -> Result<()> {
     if serving {
         serve::restart_with_huge_pages();
     }
+    let config = if serving { config } else { patient(config) };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| Failure::Internal(format!("cannot start the runtime: {e}")))?;
     runtime.block_on(async {
         match cli.command.unwrap_or(Command::Serve) {
@@ -178,6 +182,12 @@ fn run(cli: Cli) -> Result<()> {
             Command::Config(_) | Command::Completions { .. } => Ok(()),
         }
     })
+}
+
+/// A request gives up after seconds; ending every session or counting a large table may take longer.
+fn patient(config: Config) -> Config {
+    let database = Database { statement_timeout: OPERATOR_PATIENCE, ..config.database.clone() };
+    Config { database, ..config }
 }
 
 /// The program without its key ring.

@@ -208,10 +208,18 @@ impl Reader {
     pub(super) fn hide_password(&mut self, key: &str) {
         for shown in self.effective.iter_mut().filter(|e| e.key == key) {
             if let Ok(mut url) = url::Url::parse(&shown.value)
-                && url.password().is_some()
-                && url.set_password(Some("***")).is_ok()
+                && !url.cannot_be_a_base()
             {
-                shown.value = url.to_string();
+                let mut masked = url.password().is_some() && url.set_password(Some("***")).is_ok();
+                let shown_pairs: Vec<(String, String)> =
+                    url.query_pairs().map(|(k, v)| (k.to_string(), if k == "password" { "***".into() } else { v.to_string() })).collect();
+                if shown_pairs.iter().any(|(k, _)| k == "password") {
+                    url.query_pairs_mut().clear().extend_pairs(shown_pairs);
+                    masked = true;
+                }
+                if masked {
+                    shown.value = url.to_string();
+                }
             }
         }
     }

@@ -81,6 +81,9 @@ fn database(r: &mut Reader) -> Database {
     if !is_postgres(&database.url) && (database.direct_url.is_some() || !database.prepared_statements) {
         r.problem("database.url", "database.direct_url and database.prepared_statements are for postgres:// alone".into());
     }
+    if is_postgres(&database.url) && !database.prepared_statements && database.direct_url.is_none() {
+        r.problem("database.direct_url", "behind a pooler migrations and notifications need a way past it".into());
+    }
     r.hide_password("database.url");
     r.hide_password("database.direct_url");
     database

@@ -39,6 +39,7 @@ pub async fn copy(from: &Db, to: &Db, mut progress: impl FnMut(&'static str, u64
     survey(from, Some(to)).await?;
     to.write(|conn| {
         Box::pin(async move {
+            copy::disown(conn).await?;
             for table in TABLES.iter().rev() {
                 copy::clear(conn, table).await?;
             }
@@ -62,6 +63,9 @@ pub async fn copy(from: &Db, to: &Db, mut progress: impl FnMut(&'static str, u64
     let ring = from.read(|conn| Box::pin(copy::page(conn, &RING, None, 1))).await?;
     to.write(move |conn| {
         Box::pin(async move {
+            if store::signing_keys::version(conn).await? != 0 {
+                return Err(store::Error::Conflict);
+            }
             copy::clear(conn, &RING).await?;
             copy::insert(conn, &RING, ring).await
         })

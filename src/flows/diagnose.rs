@@ -83,7 +83,7 @@ pub async fn diagnose(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Ran
             return found;
         }
     }
-    match load_keys::build(config, clock, random).await {
+    match load_keys::build_existing(config, clock, random).await {
         Err(error) => found.say("database", Verdict::Bad, error.to_string()),
         Ok(app) => {
             database(&app.db, &mut found).await;

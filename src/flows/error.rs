@@ -73,7 +73,7 @@ pub enum Error {
     MasterKeyMissing { path: String, wanted: String },
     #[error("{0}")]
     WrongDatabase(String),
-    #[error("Service unavailable; nothing was changed. Please try again.")]
+    #[error("Service unavailable. Please try again.")]
     Unavailable(String),
     #[error("The answer took too long; the change may have been made. Please look before you try again.")]
     OutOfTime,
@@ -84,7 +84,9 @@ pub enum Error {
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         match error {
-            store::Error::Unavailable(reason) | store::Error::NotBegun(reason) | store::Error::RolledBack(reason) => Self::Unavailable(reason),
+            store::Error::Unavailable(reason) | store::Error::Lost(reason) | store::Error::NotBegun(reason) | store::Error::RolledBack(reason) => {
+                Self::Unavailable(reason)
+            }
             store::Error::SchemaTooNew(_) | store::Error::Unsupported(_) => Self::WrongDatabase(error.to_string()),
             store::Error::Conflict | store::Error::Corrupt { .. } | store::Error::Migration(_) | store::Error::Other(_) => Self::Internal(error.to_string()),
         }

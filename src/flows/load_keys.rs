@@ -41,6 +41,16 @@ pub async fn build(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random
     Ok(App::build(config, clock, random, keys, db)?)
 }
 
+/// Builds the program on a database that was served from before; makes no master key and adopts none.
+pub async fn build_existing(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<App> {
+    let db = App::open_db(&config).await?;
+    if db.read(|conn| Box::pin(store::master_keys::list(conn))).await?.is_empty() {
+        return Err(Error::WrongDatabase("nothing was ever served from this database; start `countersign serve` once".into()));
+    }
+    let keys = load_master_keys(&config, &db, &*random).await?;
+    Ok(App::build(config, clock, random, keys, db)?)
+}
+
 /// Makes whatever the plan finds missing and loads the ring, with every sealed key opened once.
 pub async fn ensure_keys(app: &App) -> Result<()> {
     let stored = app.db.read(|conn| Box::pin(store::signing_keys::load(conn))).await?;

@@ -1,12 +1,13 @@
 //! One connection that a store function works on, and its transactions: `on!` runs a query on whichever database it is of,
 //! `atomic` makes one step of several statements.
 
+use std::borrow::Cow;
 use std::pin::Pin;
 
 use sqlx::postgres::PgConnection;
 use sqlx::sqlite::SqliteConnection;
 
-use super::{Error, Result};
+use super::Result;
 
 /// Work on a connection that is not finished before its commit.
 pub type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
@@ -20,7 +21,7 @@ pub struct Conn {
     pub(super) audit_tail: Option<(i64, [u8; 32])>,
     /// Which of its process's audit chains this connection writes: SQLite's one writer has one, each Postgres connection its own.
     pub(super) chain: Option<u64>,
-    begin: &'static str,
+    begin: Cow<'static, str>,
     /// Whether statements may be named (Postgres).
     pub(super) named: bool,
 }
@@ -51,11 +52,11 @@ pub(crate) use on;
 impl Conn {
     pub(super) fn sqlite(connection: SqliteConnection) -> Self {
         // A deferred transaction that turns to writing fails at once if somebody wrote meanwhile; this one waits.
-        Self { handle: Handle::Sqlite(connection), in_transaction: false, audit_tail: None, chain: None, begin: "BEGIN IMMEDIATE", named: true }
+        Self { handle: Handle::Sqlite(connection), in_transaction: false, audit_tail: None, chain: None, begin: "BEGIN IMMEDIATE".into(), named: true }
     }
 
-    pub(super) fn postgres(connection: PgConnection, chain: u64, named: bool) -> Self {
-        Self { handle: Handle::Postgres(connection), in_transaction: false, audit_tail: None, chain: Some(chain), begin: "BEGIN", named }
+    pub(super) fn postgres(connection: PgConnection, chain: u64, begin: Cow<'static, str>, named: bool) -> Self {
+        Self { handle: Handle::Postgres(connection), in_transaction: false, audit_tail: None, chain: Some(chain), begin, named }
     }
 
     /// Whether this is Postgres, where two texts stand side by side.
@@ -66,28 +67,38 @@ impl Conn {
     /// Several statements as one step, inside a transaction that is open or in one of their own.
     pub async fn atomic<T>(&mut self, work: impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, T>) -> Result<T> {
         if self.in_transaction {
-            return self.bracket("SAVEPOINT step", "RELEASE step", "ROLLBACK TO step; RELEASE step", work).await;
+            return self.savepoint(work).await;
         }
-        let outcome = self.bracket(self.begin, "COMMIT", "ROLLBACK", work).await;
-        self.in_transaction = false;
-        outcome
-    }
-
-    async fn bracket<T>(
-        &mut self,
-        begin: &'static str,
-        commit: &'static str,
-        rollback: &'static str,
-        work: impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, T>,
-    ) -> Result<T> {
-        self.execute(begin).await.map_err(Error::before_anything)?;
+        // From here on: a caller that hangs up while BEGIN is under way leaves a transaction open.
         self.in_transaction = true;
+        if let Err(error) = self.execute(self.begin.clone()).await {
+            self.in_transaction = false;
+            return Err(error.before_anything());
+        }
         match work(self).await {
-            Ok(value) => self.execute(commit).await.map(|()| value).inspect_err(|_| self.audit_tail = None),
+            Ok(value) => {
+                let committed = self.execute("COMMIT").await;
+                self.in_transaction = false;
+                committed.map(|()| value).inspect_err(|_| self.forget_audit_tail())
+            }
             Err(error) => {
                 self.forget_audit_tail();
-                // The database may have rolled back by itself, and then this fails: what went wrong first is what counts.
-                drop(self.execute(rollback).await);
+                // SQLite may have rolled back by itself, and then this fails; on Postgres the connection is no good any more.
+                let undone = self.execute("ROLLBACK").await;
+                self.in_transaction = undone.is_err() && self.is_postgres();
+                Err(error)
+            }
+        }
+    }
+
+    async fn savepoint<T>(&mut self, work: impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, T>) -> Result<T> {
+        self.execute("SAVEPOINT step").await?;
+        match work(self).await {
+            Ok(value) => self.execute("RELEASE step").await.map(|()| value),
+            Err(error) => {
+                self.forget_audit_tail();
+                // The database may have rolled back all of it, and then this fails: what went wrong first is what counts.
+                drop(self.execute("ROLLBACK TO step; RELEASE step").await);
                 Err(error)
             }
         }
@@ -98,7 +109,8 @@ impl Conn {
         self.audit_tail = None;
     }
 
-    pub(super) async fn execute(&mut self, sql: &'static str) -> Result<()> {
+    pub(super) async fn execute(&mut self, sql: impl Into<Cow<'static, str>>) -> Result<()> {
+        let sql = sqlx::AssertSqlSafe(sql.into().into_owned());
         on!(self, c => sqlx::raw_sql(sql).execute(c).await.map(|_| ()))?;
         Ok(())
     }

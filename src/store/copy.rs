@@ -134,6 +134,12 @@ pub async fn insert(conn: &mut Conn, table: &Table, rows: Vec<Cells>) -> Result<
     Ok(())
 }
 
+/// Forgets which master key a database that nobody ever served from was given.
+pub async fn disown(conn: &mut Conn) -> Result<()> {
+    on!(conn, c => sqlx::query("UPDATE key_ring SET master_version = NULL WHERE id = 1 AND version = 0").execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
 /// Empties the table.
 pub async fn clear(conn: &mut Conn, table: &Table) -> Result<()> {
     let sql = format!("DELETE FROM {}", table.name);

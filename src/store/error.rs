@@ -6,6 +6,9 @@ pub enum Error {
     /// Away, overloaded or locked; nothing was changed that was answered. Try again.
     #[error("the database is not available: {0}")]
     Unavailable(String),
+    /// The connection is gone, or did not answer in time; what it was last asked may have been done. It and those at rest are thrown away.
+    #[error("the database is not available: {0}")]
+    Lost(String),
     /// No transaction was begun: nothing was sent, and the work may be done again.
     #[error("the database is not available: {0}")]
     NotBegun(String),
@@ -47,10 +50,11 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         match &error {
             sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed | sqlx::Error::Tls(_) => {
-                Self::Unavailable(error.to_string())
+                Self::Lost(error.to_string())
             }
             sqlx::Error::Database(db) if db.is_unique_violation() => Self::Conflict,
             sqlx::Error::Database(db) if undone(db.as_ref()) => Self::RolledBack(error.to_string()),
+            sqlx::Error::Database(db) if sqlstate(db.as_ref()).is_some_and(|code| among(&GONE, code)) => Self::Lost(error.to_string()),
             sqlx::Error::Database(db) if is_temporary(db.as_ref()) => Self::Unavailable(error.to_string()),
             _ => Self::Other(error),
         }
@@ -61,7 +65,7 @@ impl Error {
     /// What went wrong with a `BEGIN` went wrong before anything of the work was sent.
     pub(super) fn before_anything(self) -> Self {
         match self {
-            Self::Unavailable(reason) => Self::NotBegun(reason),
+            Self::Lost(reason) => Self::NotBegun(reason),
             other => other,
         }
     }
@@ -76,13 +80,19 @@ fn undone(error: &dyn sqlx::error::DatabaseError) -> bool {
     sqlstate(error).is_some_and(|code| matches!(code, "40001" | "40P01"))
 }
 
-/// Postgres: connection lost (08), out of something (53), stopping or starting (57P), an operator or a limit (57014, 55P03), a disk (58),
-/// a server that was demoted (25006).
-const PASSING: [&str; 7] = ["08", "53", "57P", "57014", "55P03", "58", "25006"];
+/// Postgres: connection lost (08), stopping or starting (57P), a server that was demoted (25006).
+const GONE: [&str; 3] = ["08", "57P", "25006"];
+/// Out of something (53), an operator or a limit (57014, 55P03), a disk (58), an outcome that is not known (40003): the connection is as good
+/// as before.
+const PASSING: [&str; 5] = ["53", "57014", "55P03", "58", "40003"];
+
+fn among(classes: &[&str], code: &str) -> bool {
+    classes.iter().any(|class| code.starts_with(class))
+}
 
 fn is_temporary(error: &dyn sqlx::error::DatabaseError) -> bool {
     if let Some(code) = sqlstate(error) {
-        return PASSING.iter().any(|class| code.starts_with(class));
+        return among(&PASSING, code);
     }
     error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some()
         && error.code().and_then(|c| c.parse::<u32>().ok()).is_some_and(|code| TEMPORARY.contains(&(code & 0xFF)))

@@ -1,5 +1,5 @@
 //! Hearing of another replica's change at once: `NOTIFY` on Postgres. A poll does the same within seconds, so a lost notification costs
-//! no more than that. Channels are per database; the schema's name keeps two installations in one database apart.
+//! no more than that. Channels are per database; the schema's name, hashed because a channel's is short, keeps two installations in one database apart.
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 
@@ -22,7 +22,7 @@ impl Listener {
     /// Connects and listens.
     pub async fn listen(&self) -> Result<Ear> {
         let pool = PgPoolOptions::new().max_connections(1).connect_with((*self.0).clone()).await?;
-        let (schema,): (String,) = sqlx::query_as("SELECT current_schema()::text").fetch_one(&pool).await?;
+        let (schema,): (String,) = sqlx::query_as("SELECT md5(current_schema())").fetch_one(&pool).await?;
         let mut listener = PgListener::connect_with(&pool).await?;
         listener.listen(&format!("{PREFIX}{schema}")).await?;
         Ok(Ear(listener))
@@ -40,7 +40,7 @@ impl Ear {
 /// Tells the other replicas, once the transaction commits.
 pub(super) async fn announce(conn: &mut Conn) -> Result<()> {
     if conn.is_postgres() {
-        on!(conn, c => sqlx::query("SELECT pg_notify($1 || current_schema(), '')").bind(PREFIX).execute(c).await.map(|_| ()))?;
+        on!(conn, c => sqlx::query("SELECT pg_notify($1 || md5(current_schema()), '')").bind(PREFIX).execute(c).await.map(|_| ()))?;
     }
     Ok(())
 }

@@ -43,6 +43,8 @@ pub(super) async fn postgres(options: &PgConnectOptions, migrate: bool) -> Resul
     let mut connection = options.clone().options([("statement_timeout", "0"), ("lock_timeout", "0")]).connect().await?;
     if migrate {
         sqlx::query("SELECT pg_advisory_lock(hashtextextended('countersign migrate ' || current_schema(), 0))").execute(&mut connection).await?;
+        // Somebody who holds a table must not make everybody else queue behind us.
+        sqlx::query("SET lock_timeout = '5s'").execute(&mut connection).await?;
         // One statement a migration, and both inside its transaction: what is half done is not there.
         run_postgres(&mut connection).await?;
     } else {
@@ -60,9 +62,7 @@ async fn run_postgres(connection: &mut PgConnection) -> Result<()> {
 async fn applied<C: Migrate>(connection: &mut C, known: &Migrator) -> Result<Vec<i64>> {
     match connection.list_applied_migrations(&known.table_name).await {
         Ok(applied) => Ok(applied.into_iter().map(|m| m.version).collect()),
-        Err(MigrateError::Execute(sqlx::Error::Database(e))) if e.message().contains("no such table") || e.message().contains("does not exist") => {
-            Ok(Vec::new())
-        }
+        Err(MigrateError::Execute(sqlx::Error::Database(e))) if e.message().contains("no such table") || e.code().as_deref() == Some("42P01") => Ok(Vec::new()),
         Err(error) => Err(translate(error)),
     }
 }

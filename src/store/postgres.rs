@@ -5,6 +5,7 @@
 //! What failed before anything was sent is tried again, and so is what the server rolled back by itself (serialization, deadlock).
 //! What may have been committed never is: the caller hears `Unavailable`.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,6 +41,7 @@ struct Inner {
     places: Arc<Semaphore>,
     chains: AtomicU64,
     shut_until: Mutex<Option<(Instant, String)>>,
+    begin: Cow<'static, str>,
 }
 
 struct Resting {
@@ -74,10 +76,21 @@ pub(super) fn connect_options(url: &str, options: &Options) -> Result<PgConnectO
     ]))
 }
 
+/// Behind a pooler the limits belong to the transaction, because the session is not ours; they go in the same message.
+fn begin(options: &Options) -> Cow<'static, str> {
+    if options.prepared_statements {
+        return "BEGIN".into();
+    }
+    let (statement, lock) = (options.statement_timeout.as_millis(), options.lock_timeout.as_millis());
+    let idle = (options.statement_timeout + SLACK).as_millis();
+    format!("BEGIN; SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock}; SET LOCAL idle_in_transaction_session_timeout = {idle}").into()
+}
+
 impl Pool {
     pub(super) fn new(connect: PgConnectOptions, options: Options) -> Self {
         let places = Arc::new(Semaphore::new(options.max_connections as usize));
-        Self(Arc::new(Inner { connect, options, resting: Mutex::default(), places, chains: AtomicU64::default(), shut_until: Mutex::default() }))
+        let begin = begin(&options);
+        Self(Arc::new(Inner { connect, options, resting: Mutex::default(), places, chains: AtomicU64::default(), shut_until: Mutex::default(), begin }))
     }
 
     /// Reads; a connection that died under a read is replaced and the read done again.
@@ -91,7 +104,7 @@ impl Pool {
             let outcome = lease.run(self.0.options.prepared_statements, work.clone()).await;
             let died = lease.settle(&outcome);
             match outcome {
-                Err(Error::Unavailable(_)) if died && attempt < ATTEMPTS => attempt += 1,
+                Err(Error::Lost(_) | Error::NotBegun(_)) if died && attempt < ATTEMPTS => attempt += 1,
                 outcome => return outcome,
             }
         }
@@ -122,6 +135,10 @@ impl Pool {
 
     async fn take(&self) -> Result<Lease> {
         let inner = &self.0;
+        if inner.places.available_permits() == 0 {
+            // Those who have a place are finding out; nobody queues behind them.
+            self.refuse_while_shut()?;
+        }
         let place = tokio::time::timeout(inner.options.acquire_timeout, Arc::clone(&inner.places).acquire_owned()).await;
         let place = place.map_err(|_| Error::Unavailable("every connection is busy".into()))?;
         let place = place.map_err(|_| Error::Unavailable("the database is closed".into()))?;
@@ -146,12 +163,24 @@ impl Pool {
         matches!(tokio::time::timeout(self.0.options.acquire_timeout, connection.ping()).await, Ok(Ok(())))
     }
 
-    async fn connect(&self) -> Result<Conn> {
-        if let Some((until, reason)) = &*lock(&self.0.shut_until)
-            && Instant::now() < *until
-        {
-            return Err(Error::Unavailable(reason.clone()));
+    fn refuse_while_shut(&self) -> Result<()> {
+        match &*lock(&self.0.shut_until) {
+            Some((until, reason)) if Instant::now() < *until => Err(Error::Unavailable(reason.clone())),
+            _ => Ok(()),
         }
+    }
+
+    /// While the server does not let us in, one at a time tries; the others hear at once what the last one heard.
+    fn knock(&self) -> Result<()> {
+        self.refuse_while_shut()?;
+        if let Some((until, _)) = &mut *lock(&self.0.shut_until) {
+            *until = Instant::now() + self.0.options.acquire_timeout;
+        }
+        Ok(())
+    }
+
+    async fn connect(&self) -> Result<Conn> {
+        self.knock()?;
         let connected = tokio::time::timeout(self.0.options.acquire_timeout, self.0.connect.connect()).await;
         let connected: Result<PgConnection> = match connected {
             Ok(outcome) => outcome.map_err(Error::from),
@@ -160,7 +189,7 @@ impl Pool {
         match connected {
             Ok(connection) => {
                 *lock(&self.0.shut_until) = None;
-                Ok(Conn::postgres(connection, self.0.chains.fetch_add(1, Ordering::Relaxed), self.0.options.prepared_statements))
+                Ok(Conn::postgres(connection, self.0.chains.fetch_add(1, Ordering::Relaxed), self.0.begin.clone(), self.0.options.prepared_statements))
             }
             Err(error) => {
                 let reason = error.to_string();
@@ -207,13 +236,13 @@ impl Lease {
         let Some(conn) = &mut self.conn else { return Err(Error::Unavailable("the connection is gone".into())) };
         let running = async { if single { work(conn).await } else { conn.atomic(work).await } };
         let outcome = tokio::time::timeout(limit, running).await;
-        outcome.unwrap_or_else(|_| Err(Error::Unavailable("the database did not answer in time".into())))
+        outcome.unwrap_or_else(|_| Err(Error::Lost("the database did not answer in time".into())))
     }
 
     /// Gives the connection back if it is as good as before; tells whether it was thrown away.
     fn settle<T>(&mut self, outcome: &Result<T>) -> bool {
         let Some(conn) = self.conn.take() else { return true };
-        let broken = conn.in_transaction || matches!(outcome, Err(Error::Unavailable(_) | Error::NotBegun(_)));
+        let broken = conn.in_transaction || matches!(outcome, Err(Error::Lost(_) | Error::NotBegun(_)));
         if broken {
             // What took this one away has most likely taken those at rest too: each would cost a request to find out.
             self.pool.forget_resting();

@@ -193,6 +193,10 @@ fn doctor_finds_nothing_wrong_and_then_says_what_is() {
     let unborn = place.run(&["doctor"], "");
     assert_eq!(unborn.status.code(), Some(1), "{unborn:?}");
     assert!(!place.path("data").exists(), "it writes nothing");
+    assert!(place.run(&["migrate"], "").status.success());
+    let unserved = place.run(&["doctor"], "");
+    assert!(unserved.status.code() == Some(1) && String::from_utf8_lossy(&unserved.stdout).contains("nothing was ever served"), "{unserved:?}");
+    assert!(!place.path("keys/master.key").exists(), "it makes no key");
     drop(place.serve());
     let found = place.json(&["doctor"], "");
     let verdicts: Vec<_> = found["findings"].as_array().unwrap().iter().map(|f| f["verdict"].as_str().unwrap()).collect();

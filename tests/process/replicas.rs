@@ -40,7 +40,7 @@ async fn post_as(http: &Client, url: &str, session: &Value, body: &Value) -> u16
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Debian's postgresql and nginx; tests/all.sh runs it"]
 async fn s01_s02_s03_many_tabs_and_a_killed_replica_share_one_successor() {
-    let fleet = Fleet::start(&["log.level=debug"]);
+    let fleet = Fleet::start(&["log.level=debug", "sessions.refresh_grace=3s", "sessions.refresh_cooldown=3s"]);
     let http = Client::new();
     let first = signed_up(&fleet, &http).await;
 
@@ -58,7 +58,7 @@ async fn s01_s02_s03_many_tabs_and_a_killed_replica_share_one_successor() {
         let (fleet, http, jar) = (&fleet, &http, &jar);
         async move {
             for cycle in 0..50_u64 {
-                tokio::time::sleep(Duration::from_millis((tab * 31 + cycle * 17) % 40)).await;
+                tokio::time::sleep(Duration::from_millis((tab * 31 + cycle * 17) % 300)).await;
                 let held = jar.lock().unwrap().clone();
                 let (status, body) = refresh_at(fleet, http, u16::try_from((tab + cycle) % 3).unwrap() + 1, &held).await;
                 assert_eq!(status, 200, "{body}");
@@ -69,6 +69,9 @@ async fn s01_s02_s03_many_tabs_and_a_killed_replica_share_one_successor() {
         }
     }))
     .await;
+
+    let moved = fleet.number("SELECT MAX(generation) FROM sessions").await;
+    assert!(moved > 3, "it rotated under the tabs: {moved}");
 
     // The answer is never read, the replica is killed, another one is asked.
     let session = sign_in(&fleet, &http).await;
@@ -81,6 +84,7 @@ async fn s01_s02_s03_many_tabs_and_a_killed_replica_share_one_successor() {
         fleet.signal(1, Signal::SIGKILL);
     });
     drop(sent);
+    assert_eq!(fleet.number("SELECT generation FROM sessions ORDER BY created_at DESC LIMIT 1").await, 2, "it was committed");
     let (status, again) = refresh_at(&fleet, &http, 2, &token(&session)).await;
     assert_eq!(status, 200, "{again}");
     assert_eq!(token(&again), token(&refresh_at(&fleet, &http, 3, &token(&session)).await.1));
