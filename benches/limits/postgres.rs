@@ -179,11 +179,11 @@ pub async fn measure(url: &str, large: u64) -> Vec<Row> {
         http.push(server.refresh_storm(&mut tokens, ROUND).await);
         reads.push(super::server::wrk_script(&server.url("/api/auth/session"), &bearer, CLIENTS, ROUND));
     }
-    let before = statistics(&mut connection).await;
-    let done = server.refresh_storm(&mut tokens, ROUND).await * ROUND.as_secs_f64();
-    let after = statistics(&mut connection).await;
+    let (before, moved) = (wal_bytes(&mut connection).await, generations(&mut connection).await);
+    server.refresh_storm(&mut tokens, ROUND).await;
+    let (written, moved) = (wal_bytes(&mut connection).await - before, generations(&mut connection).await - moved);
     #[expect(clippy::cast_precision_loss, reason = "bytes a refresh")]
-    let wal = (after.0 - before.0) as f64 / done;
+    let wal = written as f64 / moved as f64;
 
     let trips = Arc::<AtomicU64>::default();
     let port: u16 = url.rsplit(':').next().unwrap().split('/').next().unwrap().parse().unwrap();
@@ -193,10 +193,11 @@ pub async fn measure(url: &str, large: u64) -> Vec<Row> {
     let masters = format!("keys.dir={}", server.path("keys").display());
     let watched = Server::start(&[&STRICT[..], &[through.as_str(), direct.as_str(), masters.as_str()]].concat());
     watched.refresh_storm(&mut tokens[..4], Duration::from_secs(1)).await;
-    let counted = trips.load(Ordering::Relaxed);
-    let rate = watched.refresh_storm(&mut tokens[..4], ROUND).await;
+    let (counted, moved) = (trips.load(Ordering::Relaxed), generations(&mut connection).await);
+    watched.refresh_storm(&mut tokens[..4], ROUND).await;
+    let (trips, moved) = (trips.load(Ordering::Relaxed) - counted, generations(&mut connection).await - moved);
     #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
-    let per_refresh = (trips.load(Ordering::Relaxed) - counted) as f64 / (rate * ROUND.as_secs_f64());
+    let per_refresh = trips as f64 / moved as f64;
     let path = server.path("rotate.sql");
     drop(watched);
 
@@ -240,9 +241,14 @@ async fn pairs(url: &str, connection: &mut PgConnection, rows: u64, path: &std::
     (us, them)
 }
 
+/// Rises by one with every refresh.
+async fn generations(connection: &mut PgConnection) -> i64 {
+    sqlx::query_scalar("SELECT CAST(SUM(generation) AS BIGINT) FROM sessions").fetch_one(connection).await.unwrap()
+}
+
 /// Bytes of WAL so far.
-async fn statistics(connection: &mut PgConnection) -> (i64,) {
-    sqlx::query_as("SELECT CAST(wal_bytes AS BIGINT) FROM pg_stat_wal").fetch_one(connection).await.unwrap()
+async fn wal_bytes(connection: &mut PgConnection) -> i64 {
+    sqlx::query_scalar("SELECT CAST(pg_current_wal_insert_lsn() - '0/0' AS BIGINT)").fetch_one(connection).await.unwrap()
 }
 
 async fn hot_share(connection: &mut PgConnection) -> f64 {
