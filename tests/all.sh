@@ -28,7 +28,7 @@ pg_start fsync=off || step 'a scratch Postgres' false
 part 'integration tests, Postgres' env TEST_DATABASE_URL="${PG_URL:-}" cargo nextest run --test it -E 'not test(/sqlite::/)' --no-fail-fast --status-level fail
 part 'process tests' cargo nextest run --test process --no-fail-fast --status-level fail
 part 'three replicas behind nginx on one Postgres; a minute of chaos' \
-  cargo nextest run --test process --run-ignored only --no-fail-fast --status-level fail --success-output final
+  env CHAOS_SEED=2026 cargo nextest run --test process --run-ignored only --no-fail-fast --status-level fail --success-output final
 step 'states of the refresh model' cargo test --quiet --test it s16_every -- --nocapture
 step 'set up the verifiers' bash tests/interop/setup.sh
 part 'interop: FastAPI, Go, Node; rotations under load' env BIN_UNDER_TEST="$PWD/target/debug/countersign" \

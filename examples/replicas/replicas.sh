@@ -8,6 +8,7 @@
 # BIN is the binary (target/release/countersign), DIR where everything is kept (examples/replicas/run), PORT the balancer's port (4000);
 # the replicas take the three after it and Postgres one of its own. Every process writes its number to DIR/*.pid.
 set -euo pipefail
+export PATH="$PATH:/usr/sbin"
 here=$(cd "$(dirname "$0")" && pwd)
 source "$here/postgres.sh"
 BIN=$(realpath "${BIN:-$here/../../target/release/countersign}")
