@@ -8,6 +8,16 @@ use std::time::{Duration, Instant};
 
 use super::client::{Client, member};
 
+/// Every refresh rotates, and nothing but it is measured.
+pub const STRICT: [&str; 6] = [
+    "sessions.refresh_grace=0s",
+    "sessions.refresh_cooldown=0s",
+    "rate_limits.enabled=false",
+    "passwords.argon2_memory_kib=64",
+    "passwords.argon2_iterations=1",
+    "log.level=warn",
+];
+
 pub struct Server {
     child: Child,
     pub port: u16,

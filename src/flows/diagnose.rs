@@ -116,7 +116,11 @@ async fn database(db: &Db, found: &mut Diagnosis) {
 }
 
 async fn clocks(app: &App, found: &mut Diagnosis) {
-    let Ok(Some(theirs)) = app.db.read(|conn| Box::pin(server::clock(conn))).await else { return };
+    let theirs = match app.db.read(|conn| Box::pin(server::clock(conn))).await {
+        Ok(Some(theirs)) => theirs,
+        Ok(None) => return,
+        Err(error) => return found.say("clock", Verdict::Bad, error.to_string()),
+    };
     let most = app.config.database.max_clock_skew;
     let apart = Duration::from_millis((app.now().0 - theirs.0).unsigned_abs());
     let verdict = if apart > most && !most.is_zero() { Verdict::Bad } else { Verdict::Good };

@@ -17,6 +17,10 @@ const MAX_READERS: u32 = 4;
 
 pub(super) async fn open(url: &str, options: &Options) -> Result<(Writer, Readers)> {
     let path = path(url)?;
+    if !options.migrate && !path.exists() {
+        // Only looked at: a name that was mistyped must not become an empty database.
+        return Err(Error::Unsupported(format!("there is no {}", path.display())));
+    }
     create_private(&path)?;
     let connect = SqliteConnectOptions::new()
         .filename(&path)

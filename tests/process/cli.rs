@@ -216,6 +216,9 @@ fn a_database_is_copied_once_and_only_into_an_empty_one() {
     let from = format!("sqlite://{}", place.path("data/countersign.db").display());
     let to = format!("sqlite://{}", place.path("moved.db").display());
     let copy = ["database", "copy", "--from", &from, "--to", &to];
+    let typo = format!("sqlite://{}", place.path("typo.db").display());
+    assert_eq!(place.run(&["database", "copy", "--from", &typo, "--to", &to], "").status.code(), Some(78));
+    assert!(!place.path("typo.db").exists() && !place.path("moved.db").exists(), "a mistyped source makes no file");
     let dry = place.json(&[&copy[..], &["--dry-run"]].concat(), "");
     assert!(!place.path("moved.db").exists(), "a dry run writes nothing");
     assert_eq!(place.json(&copy, ""), dry);
