@@ -9,5 +9,5 @@ command -v wrk >/dev/null || need wrk
 need postgresql
 cargo build --release --bin countersign
 trap pg_stop EXIT
-pg_start shared_buffers=2GB max_wal_size=32GB checkpoint_timeout=1h
+pg_start shared_buffers=6GB max_wal_size=32GB checkpoint_timeout=1h
 cargo bench --bench limits -- --postgres "$PG_URL" "$@"

@@ -63,25 +63,25 @@ async fn act(app: &App, command: Sessions) -> Result<()> {
             output::rows(output, &["id", "createdAt", "updatedAt", "expiresAt", "ipAddress", "userAgent"], &rows);
         }
         Sessions::Revoke { id, user, all, dry_run, yes } => {
-            let (which, words) = which(app, id, user, all).await?;
+            let named = if all { None } else { Some(which(app, id, user).await?) };
             if dry_run {
+                let words = named.map_or_else(|| "every session".into(), |(_, words)| words);
                 output::note(&format!("{words} would end. Nothing was written."));
                 return Ok(());
             }
-            if all {
+            let ended = if let Some((which, _)) = named {
+                manage_sessions::revoke(app, which, &operator()).await?
+            } else {
                 ask::confirm("End the sessions of everybody?", yes)?;
-            }
-            let ended = manage_sessions::revoke(app, which, &operator()).await?;
+                manage_sessions::revoke_all(app, &operator()).await?
+            };
             output::note(&format!("{ended} session(s) ended."));
         }
     }
     Ok(())
 }
 
-async fn which(app: &App, id: Option<String>, user: Option<String>, all: bool) -> Result<(Which, String)> {
-    if all {
-        return Ok((Which::All, "every session".into()));
-    }
+async fn which(app: &App, id: Option<String>, user: Option<String>) -> Result<(Which, String)> {
     if let Some(user) = user {
         let user = manage_users::find(app, &user).await?;
         return Ok((Which::OfUser { user: user.id, except: None }, format!("every session of {}", user.email)));

@@ -13,6 +13,9 @@ use super::end_session::end;
 use super::record::Recorder;
 use super::{Error, Result};
 
+/// Sessions that end in one transaction.
+const TOGETHER: i64 = 1_000;
+
 /// The live sessions of a user, newest first; all of them.
 pub async fn list(app: &App, user: UserId) -> Result<Vec<Session>> {
     let now = app.now();
@@ -53,4 +56,20 @@ pub async fn revoke(app: &App, which: Which, peer: &Peer) -> Result<usize> {
     let work = app.db.write(move |conn| Box::pin(async move { end(conn, &recorder, which, RevokedReason::Revoked).await }));
     let ended = work.await?.len();
     if ended == 0 && matches!(which, Which::One(_)) { Err(Error::SessionNotFound) } else { Ok(ended) }
+}
+
+/// Ends everybody's sessions and tells how many. A million of them in one transaction would keep every refresh waiting: it is done in pieces,
+/// and one that was interrupted is done again.
+pub async fn revoke_all(app: &App, peer: &Peer) -> Result<usize> {
+    let (mut ended, mut after) = (0, None);
+    loop {
+        let (recorder, which) = (Recorder::new(app, peer), Which::Next { after, limit: TOGETHER });
+        let work = app.db.write(move |conn| Box::pin(async move { end(conn, &recorder, which, RevokedReason::Revoked).await }));
+        let piece = work.await?;
+        after = piece.iter().max().copied();
+        if after.is_none() {
+            return Ok(ended);
+        }
+        ended += piece.len();
+    }
 }

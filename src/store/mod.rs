@@ -73,9 +73,9 @@ impl Default for Options {
         let seconds = Duration::from_secs;
         Self {
             max_connections: 16,
-            acquire_timeout: seconds(3),
-            statement_timeout: seconds(5),
-            lock_timeout: seconds(5),
+            acquire_timeout: seconds(2),
+            statement_timeout: seconds(3),
+            lock_timeout: seconds(3),
             prepared_statements: true,
             direct_url: None,
             migrate: true,

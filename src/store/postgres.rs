@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout_at;
 
 use super::conn::{Conn, Handle, Work};
 use super::{Error, Options, Result};
@@ -26,7 +27,7 @@ const MAX_REST: Duration = Duration::from_secs(300);
 const MAX_AGE: Duration = Duration::from_secs(1_800);
 /// After a refused connection nobody knocks again for so long.
 const KNOCK: Duration = Duration::from_millis(200);
-/// What a transaction may take beyond the server's own limit for a statement before the connection is given up.
+/// What a piece of work may take, from asking for a connection, beyond the server's own limit for a statement; then the connection is given up.
 const SLACK: Duration = Duration::from_secs(1);
 const ATTEMPTS: u32 = 3;
 
@@ -98,10 +99,10 @@ impl Pool {
     where
         F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone,
     {
-        let mut attempt = 1;
+        let (mut attempt, end) = (1, self.end());
         loop {
-            let mut lease = self.take().await?;
-            let outcome = lease.run(self.0.options.prepared_statements, work.clone()).await;
+            let mut lease = self.take(end).await?;
+            let outcome = lease.run(self.0.options.prepared_statements, work.clone(), end).await;
             let died = lease.settle(&outcome);
             match outcome {
                 Err(Error::Lost(_) | Error::NotBegun(_)) if died && attempt < ATTEMPTS => attempt += 1,
@@ -117,11 +118,11 @@ impl Pool {
         F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone + Send + 'static,
     {
         let single = single && self.0.options.prepared_statements;
-        let mut attempt = 1;
+        let (mut attempt, end) = (1, self.end());
         loop {
-            let (mut lease, piece) = (self.take().await?, work.clone());
+            let (mut lease, piece) = (self.take(end).await?, work.clone());
             let running = tokio::spawn(async move {
-                let outcome = lease.run(single, piece).await;
+                let outcome = lease.run(single, piece, end).await;
                 lease.settle(&outcome);
                 outcome
             });
@@ -133,13 +134,19 @@ impl Pool {
         }
     }
 
-    async fn take(&self) -> Result<Lease> {
+    /// When a piece of work that begins now must be over.
+    fn end(&self) -> Instant {
+        Instant::now() + self.0.options.statement_timeout + SLACK
+    }
+
+    async fn take(&self, end: Instant) -> Result<Lease> {
         let inner = &self.0;
+        let end = end.min(Instant::now() + inner.options.acquire_timeout);
         if inner.places.available_permits() == 0 {
             // Those who have a place are finding out; nobody queues behind them.
             self.refuse_while_shut()?;
         }
-        let place = tokio::time::timeout(inner.options.acquire_timeout, Arc::clone(&inner.places).acquire_owned()).await;
+        let place = timeout_at(end.into(), Arc::clone(&inner.places).acquire_owned()).await;
         let place = place.map_err(|_| Error::Unavailable("every connection is busy".into()))?;
         let place = place.map_err(|_| Error::Unavailable("the database is closed".into()))?;
         let lease = |conn, born| Lease { conn: Some(conn), born, pool: self.clone(), _place: place };
@@ -148,19 +155,19 @@ impl Pool {
             if resting.born.elapsed() > MAX_AGE || rested > MAX_REST {
                 continue;
             }
-            if (rested < TRUSTED_REST && !resting.suspect) || self.answers(&mut resting.conn).await {
+            if (rested < TRUSTED_REST && !resting.suspect) || self.answers(&mut resting.conn, end).await {
                 return Ok(lease(resting.conn, resting.born));
             }
             // It died at rest, and the others most likely with it.
             self.forget_resting();
         }
-        let conn = self.connect().await?;
+        let conn = self.connect(end).await?;
         Ok(lease(conn, Instant::now()))
     }
 
-    async fn answers(&self, conn: &mut Conn) -> bool {
+    async fn answers(&self, conn: &mut Conn, end: Instant) -> bool {
         let Handle::Postgres(connection) = &mut conn.handle else { return false };
-        matches!(tokio::time::timeout(self.0.options.acquire_timeout, connection.ping()).await, Ok(Ok(())))
+        matches!(timeout_at(end.into(), connection.ping()).await, Ok(Ok(())))
     }
 
     fn refuse_while_shut(&self) -> Result<()> {
@@ -179,9 +186,9 @@ impl Pool {
         Ok(())
     }
 
-    async fn connect(&self) -> Result<Conn> {
+    async fn connect(&self, end: Instant) -> Result<Conn> {
         self.knock()?;
-        let connected = tokio::time::timeout(self.0.options.acquire_timeout, self.0.connect.connect()).await;
+        let connected = timeout_at(end.into(), self.0.connect.connect()).await;
         let connected: Result<PgConnection> = match connected {
             Ok(outcome) => outcome.map_err(Error::from),
             Err(_) => Err(Error::Unavailable("the database does not answer".into())),
@@ -231,11 +238,10 @@ impl Pool {
 
 impl Lease {
     /// The work, within its time: as it is, or inside BEGIN … COMMIT.
-    async fn run<T>(&mut self, single: bool, work: impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, T>) -> Result<T> {
-        let limit = self.pool.0.options.statement_timeout + SLACK;
+    async fn run<T>(&mut self, single: bool, work: impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, T>, end: Instant) -> Result<T> {
         let Some(conn) = &mut self.conn else { return Err(Error::Unavailable("the connection is gone".into())) };
         let running = async { if single { work(conn).await } else { conn.atomic(work).await } };
-        let outcome = tokio::time::timeout(limit, running).await;
+        let outcome = timeout_at(end.into(), running).await;
         outcome.unwrap_or_else(|_| Err(Error::Lost("the database did not answer in time".into())))
     }
 

@@ -194,8 +194,13 @@ pub enum Which {
         /// Spared.
         except: Option<SessionId>,
     },
-    /// Everybody's.
-    All,
+    /// So many of everybody's behind this one, in the order of their ids.
+    Next {
+        /// The last one of those before.
+        after: Option<SessionId>,
+        /// At most.
+        limit: i64,
+    },
 }
 
 /// Ends live sessions and returns them as (session, user).
@@ -207,9 +212,10 @@ pub async fn revoke(conn: &mut Conn, which: Which, reason: RevokedReason, now: T
         Which::OfUser { user, except } => on!(conn, c => sqlx::query_as(
             "UPDATE sessions SET revoked_at = $1, revoked_reason = $2 WHERE user_id = $3 AND id <> $4 AND revoked_at IS NULL RETURNING id, user_id")
             .bind(now.0).bind(reason.as_str()).bind(user.to_string()).bind(except.map(|id| id.to_string()).unwrap_or_default()).fetch_all(c).await)?,
-        Which::All => on!(conn, c => sqlx::query_as(
-            "UPDATE sessions SET revoked_at = $1, revoked_reason = $2 WHERE revoked_at IS NULL RETURNING id, user_id")
-            .bind(now.0).bind(reason.as_str()).fetch_all(c).await)?,
+        Which::Next { after, limit } => on!(conn, c => sqlx::query_as(
+            "UPDATE sessions SET revoked_at = $1, revoked_reason = $2 WHERE revoked_at IS NULL
+                AND id IN (SELECT id FROM sessions WHERE id > $3 AND revoked_at IS NULL ORDER BY id LIMIT $4) RETURNING id, user_id")
+            .bind(now.0).bind(reason.as_str()).bind(after.map(|id| id.to_string()).unwrap_or_default()).bind(limit).fetch_all(c).await)?,
     };
     let parse = |(id, user): (String, String)| Ok((id.parse().map_err(|_| corrupt("id"))?, user.parse().map_err(|_| corrupt("user_id"))?));
     rows.into_iter().map(parse).collect()

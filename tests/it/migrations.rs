@@ -117,6 +117,38 @@ async fn a_copied_database_serves_the_same_sessions_and_nothing_is_copied_over_a
     assert_eq!(moved.app.ring().unwrap().jwks.body, app.app.ring().unwrap().jwks.body);
 }
 
+/// A source that somebody still writes to is found out, and the copy is begun again from what lies there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_source_that_is_written_to_meanwhile_is_not_taken_for_a_whole_copy() {
+    use countersign::flows::copy_database::copy;
+    let (app, other) = (TestApp::start().await, TestApp::start().await);
+    let ana = app.user("ana").await;
+    let tokens = ana.sign_in().await;
+    let empty = other.empty_database().await;
+    let mut written = false;
+    // A row that was copied already changes; then one comes that was not there when its table was read.
+    for change in [
+        "UPDATE sessions SET generation = generation + 1",
+        "INSERT INTO accounts (id, user_id, provider_id, account_id, created_at, updated_at) SELECT 'late', id, 'late', id, 0, 0 FROM users",
+    ] {
+        let refused = copy(&app.app.db, &empty, |table, _| {
+            if table == "signing_keys" && !std::mem::replace(&mut written, true) {
+                tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(app.db_execute(change))).unwrap();
+            }
+        })
+        .await;
+        let reason = refused.unwrap_err().to_string();
+        assert!(written && reason.contains("changed while it was copied"), "{reason}");
+        written = false;
+    }
+    app.db_execute("DELETE FROM accounts WHERE id = 'late'").await.unwrap();
+    app.db_execute("UPDATE sessions SET generation = generation - 1").await.unwrap();
+    copy(&app.app.db, &empty, |_, _| ()).await.unwrap();
+    empty.close().await;
+    let moved = app.at_copy_of(&other).await;
+    moved.rotate(&tokens.refresh).await;
+}
+
 /// The copy's list of columns is the schema.
 #[tokio::test]
 async fn every_column_is_copied() {

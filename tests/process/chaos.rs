@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use base64::Engine;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use nix::sys::signal::Signal;
@@ -15,6 +14,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
+use crate::calls::parts;
 use crate::fleet::Fleet;
 use crate::server::{form, post};
 
@@ -85,17 +85,11 @@ struct Jar {
     loses: bool,
 }
 
-/// The session, generation and secret of a refresh token, as `crypto::token` lays them out.
-fn parts(token: &str) -> (Vec<u8>, u32, Vec<u8>) {
-    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(token.strip_prefix("csr_").unwrap()).unwrap();
-    (bytes[1..17].to_vec(), u32::from_be_bytes(bytes[17..21].try_into().unwrap()), bytes[21..53].to_vec())
-}
-
 async fn tab(jar: Arc<Jar>, url: String, seen: Arc<Seen>, verifier: Arc<Verifier>, mut random: ChaCha20Rng) {
     let http = reqwest::Client::new();
     while !seen.stop.load(Ordering::Relaxed) {
         let token = jar.token.lock().unwrap().clone();
-        let asked = http.post(&url).json(&json!({ "refreshToken": token })).timeout(Duration::from_secs(8)).send().await;
+        let asked = http.post(&url).json(&json!({ "refreshToken": token })).timeout(Duration::from_secs(5)).send().await;
         let lost = jar.loses && random.next_u32().is_multiple_of(5);
         let answer = match asked {
             Ok(answer) if !lost => Some((answer.status().as_u16(), answer.json::<Value>().await.ok())),
@@ -164,16 +158,6 @@ async fn misfortune(fleet: &Fleet, random: &mut ChaCha20Rng, happened: &mut BTre
     tokio::time::sleep(Duration::from_millis(500) + pause).await;
 }
 
-async fn until_ready(fleet: &Fleet) {
-    let (http, started) = (reqwest::Client::new(), Instant::now());
-    for n in 1..=3 {
-        while !http.get(fleet.direct(n, "/health/ready")).send().await.is_ok_and(|a| a.status().is_success()) {
-            assert!(started.elapsed() < Duration::from_secs(30), "replica {n} does not come back:\n{}", fleet.log(n));
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-}
-
 #[expect(clippy::disallowed_methods, reason = "a seed that is printed")]
 fn setting(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().map_or(otherwise, |text| text.parse().unwrap())
@@ -185,7 +169,7 @@ async fn chaos_signs_nobody_out_and_misses_no_thief() {
     let (length, start) = (setting("CHAOS_SECONDS", 60), setting("CHAOS_SEED", u64::from(std::process::id())));
     println!("CHAOS_SEED={start} CHAOS_SECONDS={length}");
     let windows =
-        ["tokens.access_ttl=1m", "sessions.refresh_grace=20s", "sessions.refresh_cooldown=20s", "keys.verifier_cache=0s", "server.header_timeout=30s"];
+        ["tokens.access_ttl=2m", "sessions.refresh_grace=20s", "sessions.refresh_cooldown=40s", "keys.verifier_cache=0s", "server.header_timeout=30s"];
     let fleet = tokio::task::block_in_place(|| Fleet::start(&windows));
     let http = reqwest::Client::new();
     assert_eq!(post(&http, &fleet.url("/api/auth/sign-up/email"), &form("ana")).await.unwrap().0, 200);
@@ -209,7 +193,9 @@ async fn chaos_signs_nobody_out_and_misses_no_thief() {
     while started.elapsed() < Duration::from_secs(length) {
         misfortune(&fleet, &mut random, &mut happened, &mut rotated).await;
     }
-    until_ready(&fleet).await;
+    for n in 1..=3 {
+        fleet.until_ready(n).await;
+    }
     seen.stop.store(true, Ordering::Relaxed);
     for tab in tabs {
         tab.await.unwrap();

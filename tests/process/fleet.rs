@@ -1,7 +1,7 @@
 //! Three replicas behind nginx on one Postgres: `examples/replicas` itself, and hands on each of its processes.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use nix::sys::signal::{Signal, kill};
@@ -127,6 +127,10 @@ impl Fleet {
         self.read(&format!("replica-{n}.log"))
     }
 
+    pub fn balancer_log(&self) -> String {
+        self.read("error.log")
+    }
+
     pub fn signal(&self, n: u16, signal: Signal) {
         let pid: i32 = self.read(&format!("replica-{n}.pid")).parse().unwrap();
         kill(Pid::from_raw(pid), signal).unwrap();
@@ -154,10 +158,24 @@ impl Fleet {
         self.serve_with(n, &[]);
     }
 
+    /// The same with another binary.
+    pub fn serve_as(&self, n: u16, binary: &Path, settings: &[&str]) {
+        let started = self.command("serve", &[&n.to_string()]).args(settings).env("BIN", binary).output().unwrap();
+        assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
+    }
+
     /// The same with settings that win over the others.
     pub fn serve_with(&self, n: u16, settings: &[&str]) {
-        let started = self.command("serve", &[&n.to_string()]).args(settings).output().unwrap();
-        assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
+        self.serve_as(n, Path::new(env!("CARGO_BIN_EXE_countersign")), settings);
+    }
+
+    /// Until the replica says that it is ready.
+    pub async fn until_ready(&self, n: u16) {
+        let (http, started) = (reqwest::Client::new(), std::time::Instant::now());
+        while !http.get(self.direct(n, "/health/ready")).send().await.is_ok_and(|a| a.status().is_success()) {
+            assert!(started.elapsed() < std::time::Duration::from_secs(30), "replica {n} is not ready:\n{}", self.log(n));
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
     }
 
     fn bash(text: &str) {
@@ -205,6 +223,42 @@ impl Fleet {
         self.read("postgres.url")
     }
 
+    /// A signal for every process of Postgres: stopped, it answers nobody and refuses nobody.
+    pub fn signal_postgres(&self, signal: Signal) {
+        let main = self.read("postgres.pid");
+        let children = std::fs::read_to_string(format!("/proc/{main}/task/{main}/children")).unwrap_or_default();
+        for pid in std::iter::once(main.as_str()).chain(children.split_whitespace()) {
+            // A child may just have ended.
+            let _gone = kill(Pid::from_raw(pid.parse().unwrap()), signal);
+        }
+    }
+
+    /// Postgres speaks TLS from now on, with a certificate for `localhost` of an authority of its own; the authority's file.
+    pub async fn certify_postgres(&self) -> PathBuf {
+        let data = format!("{}/data", self.read("postgres.dir"));
+        Self::bash(&format!(
+            "umask 077; cd /; as() {{ pg_as openssl \"$@\" 2>/dev/null; }}
+             as req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority -keyout {data}/ca.key -out {data}/ca.crt
+             as req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout {data}/server.key -out {data}/server.csr
+             pg_as bash -c 'echo subjectAltName=DNS:localhost > {data}/names'
+             as x509 -req -in {data}/server.csr -CA {data}/ca.crt -CAkey {data}/ca.key -CAcreateserial -days 2 -extfile {data}/names -out {data}/server.crt"
+        ));
+        for sql in ["ALTER SYSTEM SET ssl = on", "SELECT pg_reload_conf()"] {
+            sqlx::raw_sql(sql).execute(&mut self.sql().await).await.unwrap();
+        }
+        until(async || sqlx::query_scalar::<_, String>("SHOW ssl").fetch_one(&mut self.sql().await).await.unwrap() == "on").await;
+        let authority = self.dir.path().join("authority.pem");
+        std::fs::copy(format!("{data}/ca.crt"), &authority).unwrap();
+        authority
+    }
+
+    /// The certificate of an authority that has nothing to do with it.
+    pub fn stranger(&self) -> PathBuf {
+        let path = self.dir.path().join("stranger.pem");
+        Self::bash(&format!("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=stranger -keyout /dev/null -out '{}' 2>/dev/null", path.display()));
+        path
+    }
+
     /// Postgres is gone.
     pub fn stop_postgres(&self) {
         Self::bash(&format!("pg_as \"$(pg_bin)/pg_ctl\" -w -s -D '{}/data' -m immediate stop", self.read("postgres.dir")));
@@ -232,7 +286,12 @@ impl Fleet {
 
     /// The command line on the same database and keys.
     pub fn cli(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        self.cli_of(Path::new(env!("CARGO_BIN_EXE_countersign")), arguments)
+    }
+
+    /// The same with another binary.
+    pub fn cli_of(&self, binary: &Path, arguments: &[&str]) -> Output {
+        let mut command = Command::new(binary);
         command.current_dir(self.run()).env_clear().env("USER", "tester");
         command.arg("--set").arg(format!("database.url={}", self.read("postgres.url"))).args(["--set", "keys.dir=keys"]);
         for setting in &self.settings {
@@ -250,6 +309,9 @@ impl Fleet {
 
 impl Drop for Fleet {
     fn drop(&mut self) {
+        if !self.read("postgres.pid").is_empty() {
+            self.signal_postgres(Signal::SIGCONT);
+        }
         for n in 1..=3 {
             if let Ok(pid) = self.read(&format!("replica-{n}.pid")).parse() {
                 let _gone = kill(Pid::from_raw(pid), Signal::SIGCONT);

@@ -1,41 +1,16 @@
 //! The scenarios of refresh and of keys, with three real processes behind nginx on one Postgres.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use nix::sys::signal::Signal;
 use reqwest::Client;
 use serde_json::{Value, json};
 
+use crate::calls::{STRICT, post_as, refresh_at, sign_in, signed_up, token, until_closed};
 use crate::fleet::Fleet;
 use crate::server::{form, post};
-
-const STRICT: [&str; 2] = ["sessions.refresh_grace=0s", "sessions.refresh_cooldown=0s"];
-
-async fn signed_up(fleet: &Fleet, http: &Client) -> String {
-    let (status, body) = post(http, &fleet.url("/api/auth/sign-up/email"), &form("ana")).await.unwrap();
-    assert_eq!(status, 200, "{body}");
-    token(&body)
-}
-
-async fn sign_in(fleet: &Fleet, http: &Client) -> Value {
-    let (status, body) = post(http, &fleet.url("/api/auth/sign-in/email"), &form("ana")).await.unwrap();
-    assert_eq!(status, 200, "{body}");
-    body
-}
-
-fn token(body: &Value) -> String {
-    body["refreshToken"].as_str().unwrap_or_else(|| panic!("{body}")).to_owned()
-}
-
-async fn refresh_at(fleet: &Fleet, http: &Client, n: u16, token: &str) -> (u16, Value) {
-    post(http, &fleet.direct(n, "/api/auth/refresh"), &json!({ "refreshToken": token })).await.unwrap()
-}
-
-async fn post_as(http: &Client, url: &str, session: &Value, body: &Value) -> u16 {
-    http.post(url).bearer_auth(session["token"].as_str().unwrap()).json(body).send().await.unwrap().status().as_u16()
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Debian's postgresql and nginx; tests/all.sh runs it"]
@@ -171,6 +146,24 @@ async fn s09_s18_signing_out_and_changing_the_password_win_over_whatever_is_unde
         }
         current = next;
     }
+
+    // And the same when somebody shuts the user out.
+    for round in 0..20 {
+        let form = form(&format!("eve{round}"));
+        assert_eq!(post(&http, &fleet.url("/api/auth/sign-up/email"), &form).await.unwrap().0, 200);
+        let address = form["email"].as_str().unwrap();
+        let url = fleet.direct(2, "/api/auth/sign-in/email");
+        let racing = join_all((0..4).map(|_| post(&http, &url, &form)));
+        let disabling = async { tokio::task::block_in_place(|| fleet.cli(&["users", "disable", address, "--yes"])) };
+        let (done, racing) = tokio::join!(disabling, racing);
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        for (_, body) in racing.into_iter().flatten().filter(|(status, _)| *status == 200) {
+            assert_eq!(refresh_at(&fleet, &http, 3, &token(&body)).await.0, 401);
+        }
+        assert_eq!(post(&http, &url, &form).await.unwrap().0, 403);
+    }
+    let live = "SELECT COUNT(*) FROM sessions s JOIN users u ON u.id = s.user_id WHERE u.disabled_at IS NOT NULL AND s.revoked_at IS NULL";
+    assert_eq!(fleet.number(live).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -199,14 +192,6 @@ async fn s12_clocks_two_seconds_apart_do_no_harm_and_ten_are_told() {
     assert_eq!(http.get(fleet.direct(2, "/health/ready")).send().await.unwrap().status().as_u16(), 200, "two seconds are not told");
 }
 
-fn until_closed(fleet: &Fleet, n: u16) {
-    let started = Instant::now();
-    while std::net::TcpStream::connect(("127.0.0.1", fleet.port + n)).is_ok() {
-        assert!(started.elapsed() < Duration::from_secs(30), "it does not end");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Debian's postgresql and nginx; tests/all.sh runs it"]
 async fn k2_ten_rotations_at_once_leave_one_active_and_one_standby() {
@@ -231,179 +216,4 @@ async fn k2_ten_rotations_at_once_leave_one_active_and_one_standby() {
         let kid = jsonwebtoken::decode_header(body["accessToken"].as_str().unwrap()).unwrap().kid;
         assert_eq!(kid.as_ref(), Some(&active), "replica {n}");
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs Debian's postgresql and nginx; tests/all.sh runs it"]
-async fn without_its_database_for_20_s_it_says_so_at_once_and_recovers_within_5() {
-    let fleet = Fleet::start(&["sessions.refresh_grace=60s", "sessions.refresh_cooldown=60s"]);
-    let http = Client::new();
-    signed_up(&fleet, &http).await;
-    let sessions = join_all((0..40).map(|_| sign_in(&fleet, &http))).await;
-    let stop = std::sync::atomic::AtomicBool::new(false);
-    let (slowest, unavailable) = (std::sync::Mutex::new(Duration::ZERO), std::sync::atomic::AtomicU64::default());
-    let clients = join_all(sessions.iter().enumerate().map(|(at, session)| {
-        let (fleet, http, stop, slowest, unavailable) = (&fleet, &http, &stop, &slowest, &unavailable);
-        async move {
-            let (n, mut held) = (u16::try_from(at % 3).unwrap() + 1, token(session));
-            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                let asked = Instant::now();
-                let answer = http.post(fleet.direct(n, "/api/auth/refresh")).json(&json!({ "refreshToken": held })).send().await.unwrap();
-                let took = asked.elapsed();
-                {
-                    let mut slowest = slowest.lock().unwrap();
-                    *slowest = took.max(*slowest);
-                }
-                match answer.status().as_u16() {
-                    200 => {
-                        if let Some(next) = answer.json::<Value>().await.unwrap()["refreshToken"].as_str() {
-                            next.clone_into(&mut held);
-                        }
-                    }
-                    503 => {
-                        assert_eq!(answer.headers()["retry-after"], "1");
-                        unavailable.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                    }
-                    status => panic!("{status}: {}", answer.text().await.unwrap()),
-                }
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-            held
-        }
-    }));
-    let outage = async {
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        tokio::task::block_in_place(|| fleet.stop_postgres());
-        let gone = Instant::now();
-        while gone.elapsed() < Duration::from_secs(20) {
-            for n in 1..=3 {
-                let status = async |path: &str| http.get(fleet.direct(n, path)).send().await.unwrap().status().as_u16();
-                assert_eq!(status("/api/auth/jwks").await, 200);
-                assert_eq!(status("/.well-known/openid-configuration").await, 200);
-                assert_eq!(status("/health").await, 200);
-                assert_eq!(status("/health/ready").await, 503);
-            }
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
-        tokio::task::block_in_place(|| fleet.crash_postgres());
-        let back = Instant::now();
-        for n in 1..=3 {
-            while http.get(fleet.direct(n, "/health/ready")).send().await.unwrap().status().as_u16() != 200 {
-                assert!(back.elapsed() < Duration::from_secs(5), "replica {n} does not recover");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }
-        let recovered = back.elapsed();
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        recovered
-    };
-    let (held, recovered) = tokio::join!(clients, outage);
-    let slowest = *slowest.lock().unwrap();
-    println!("{} × 503, the slowest answer {slowest:?}, ready again after {recovered:?}", unavailable.into_inner());
-    assert!(slowest < Duration::from_secs(8), "{slowest:?}");
-    for token in &held {
-        assert_eq!(refresh_at(&fleet, &http, 1, token).await.0, 200, "everybody goes on");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs Debian's postgresql, pgbouncer and nginx; tests/all.sh runs it"]
-async fn behind_a_pooler_in_transaction_mode_a_replica_does_all_it_does_without() {
-    let fleet = Fleet::start(&["sessions.refresh_grace=0s", "sessions.refresh_cooldown=0s", "keys.verifier_cache=0s"]);
-    let http = Client::new();
-    let (_pooler, url) = fleet.pooler();
-    fleet.signal(2, Signal::SIGTERM);
-    until_closed(&fleet, 2);
-    let (url, direct) = (format!("database.url={url}"), format!("database.direct_url={}", fleet.database_url()));
-    fleet.serve_with(2, &[&url, &direct, "database.prepared_statements=false"]);
-    let started = Instant::now();
-    while !http.get(fleet.direct(2, "/health/ready")).send().await.is_ok_and(|a| a.status().is_success()) {
-        assert!(started.elapsed() < Duration::from_secs(10), "{}", fleet.log(2));
-    }
-    signed_up(&fleet, &http).await;
-    // More at once than the pooler has connections to Postgres.
-    join_all((0..40).map(|_| {
-        let (fleet, http) = (&fleet, &http);
-        async move {
-            let (status, session) = post(http, &fleet.direct(2, "/api/auth/sign-in/email"), &form("ana")).await.unwrap();
-            assert_eq!(status, 200, "{session}\n{}", fleet.log(2));
-            let mut held = token(&session);
-            for cycle in 0..10 {
-                let (status, body) = refresh_at(fleet, http, if cycle % 3 == 0 { 1 } else { 2 }, &held).await;
-                assert_eq!(status, 200, "{body}");
-                held = token(&body);
-            }
-        }
-    }))
-    .await;
-    let before = jwks(&fleet, &http).await;
-    assert!(fleet.cli(&["keys", "rotate", "--force", "--yes"]).status.success());
-    let started = Instant::now();
-    while jwks(&fleet, &http).await == before {
-        assert!(started.elapsed() < Duration::from_secs(2), "told past the pooler, before the poll of 5 s");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-async fn jwks(fleet: &Fleet, http: &Client) -> String {
-    http.get(fleet.direct(2, "/api/auth/jwks")).send().await.unwrap().text().await.unwrap()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs Debian's postgresql and nginx; tests/all.sh runs it"]
-async fn a_failover_that_loses_commits_heals_sessions_and_calls_nobody_a_thief() {
-    const OF_EACH: usize = 20;
-    let fleet = Fleet::start(&STRICT);
-    let http = Client::new();
-    signed_up(&fleet, &http).await;
-    let rotate = async |held: &str| {
-        let (status, body) = refresh_at(&fleet, &http, 1, held).await;
-        assert_eq!(status, 200, "{body}");
-        token(&body)
-    };
-    // 0, 1 or 2 rotations of each session will be lost with the primary.
-    let mut sessions = Vec::new();
-    for lost in 0..3 {
-        for _ in 0..OF_EACH {
-            let first = token(&sign_in(&fleet, &http).await);
-            sessions.push((lost, rotate(&first).await));
-        }
-    }
-    let standby = fleet.standby().await;
-    standby.cut_off().await;
-    for (lost, held) in &mut sessions {
-        for _ in 0..*lost {
-            *held = rotate(held).await;
-        }
-    }
-    tokio::task::block_in_place(|| standby.take_over(&fleet));
-    for n in 1..=3 {
-        let started = Instant::now();
-        while !http.get(fleet.direct(n, "/health/ready")).send().await.unwrap().status().is_success() {
-            assert!(started.elapsed() < Duration::from_secs(5), "replica {n} does not find the new primary");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-    let mut answers = [[0; 2]; 3];
-    for (lost, held) in &sessions {
-        let (status, body) = refresh_at(&fleet, &http, 2, held).await;
-        answers[*lost][usize::from(status != 200)] += 1;
-        match lost {
-            0 | 1 => assert_eq!(status, 200, "{body}"),
-            _ => assert_eq!((status, body["code"].as_str()), (401, Some("REFRESH_TOKEN_REVOKED")), "{body}"),
-        }
-        if status == 200 {
-            // What was healed is kept; the next one rotates.
-            let next = body["refreshToken"].as_str().unwrap_or(held);
-            assert_eq!(refresh_at(&fleet, &http, 3, next).await.0, 200);
-        }
-    }
-    println!("commits lost → [answered, refused]: {answers:?}");
-    let events = async |kind: &str| -> i64 {
-        sqlx::query_scalar("SELECT COUNT(*) FROM audit_events WHERE kind = $1").bind(kind.to_owned()).fetch_one(&mut fleet.sql().await).await.unwrap()
-    };
-    let found = (events("refresh_token.healed").await, events("refresh_token.lost").await, events("refresh_token.reused").await);
-    let each = i64::try_from(OF_EACH).unwrap();
-    assert_eq!(found, (each, each, 0), "healed, lost, stolen");
 }
