@@ -18,6 +18,7 @@ use super::server::{STRICT, Server};
 use super::{ROUND, ROUNDS, Row, median, ratio};
 
 const CLIENTS: usize = 32;
+const SMALL: u64 = 10_000;
 /// Rows are taken in another order than they lie in.
 const STRIDE: u64 = 7_919;
 const NOW: i64 = 1_000;
@@ -160,47 +161,38 @@ pub async fn measure(url: &str, large: u64) -> Vec<Row> {
     let database = format!("database.url={url}");
     let settings = [&STRICT[..], &[database.as_str()]].concat();
     let server = Server::start(&settings);
-    let mut tokens = server.sessions(CLIENTS).await;
     let mut connection = PgConnection::connect(url).await.unwrap();
-    let (mut http, mut reads) = (Vec::new(), Vec::new());
+    fill(&mut connection, SMALL).await;
+    let mut tokens = server.sessions(CLIENTS).await;
+    let path = server.path("rotate.sql");
+    let (mut http, mut spent) = (Vec::new(), Spent::default());
+    let (small_ours, small_bench) = pairs(url, &mut connection, SMALL, &path, async || {
+        let (before, moved) = (Spent::now(&server), generations(&mut PgConnection::connect(url).await.unwrap()).await);
+        http.push(server.refresh_storm(&mut tokens, ROUND).await);
+        let moved = generations(&mut PgConnection::connect(url).await.unwrap()).await - moved;
+        spent.add(&before, &Spent::now(&server), moved);
+    })
+    .await;
     let bearer = server.path("session.lua");
     let access = server.session_token().await;
     std::fs::write(&bearer, format!("wrk.headers['authorization'] = 'Bearer {access}'\n")).unwrap();
-    for _ in 0..ROUNDS {
-        http.push(server.refresh_storm(&mut tokens, ROUND).await);
-        reads.push(super::server::wrk_script(&server.url("/api/auth/session"), &bearer, CLIENTS, ROUND));
-    }
+    let reads = (0..ROUNDS).map(|_| super::server::wrk_script(&server.url("/api/auth/session"), &bearer, CLIENTS, ROUND)).collect();
     let (before, moved) = (wal_bytes(&mut connection).await, generations(&mut connection).await);
     server.refresh_storm(&mut tokens, ROUND).await;
     let (written, moved) = (wal_bytes(&mut connection).await - before, generations(&mut connection).await - moved);
     #[expect(clippy::cast_precision_loss, reason = "bytes a refresh")]
     let wal = written as f64 / moved as f64;
-
-    let trips = Arc::<AtomicU64>::default();
-    let port: u16 = url.rsplit(':').next().unwrap().split('/').next().unwrap().parse().unwrap();
-    let proxied = counting_proxy(port, trips.clone()).await;
-    let through = format!("database.url={}", url.replace(&format!(":{port}/"), &format!(":{proxied}/")));
-    let direct = format!("database.direct_url={url}");
-    let masters = format!("keys.dir={}", server.path("keys").display());
-    let watched = Server::start(&[&STRICT[..], &[through.as_str(), direct.as_str(), masters.as_str()]].concat());
-    watched.refresh_storm(&mut tokens[..4], Duration::from_secs(1)).await;
-    let (counted, moved) = (trips.load(Ordering::Relaxed), generations(&mut connection).await);
-    watched.refresh_storm(&mut tokens[..4], ROUND).await;
-    let (trips, moved) = (trips.load(Ordering::Relaxed) - counted, generations(&mut connection).await - moved);
-    #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
-    let per_refresh = trips as f64 / moved as f64;
-    let path = server.path("rotate.sql");
-    drop(watched);
-
-    let (small_ours, small_bench) = pairs(url, &mut connection, 10_000, &path).await;
+    let per_refresh = round_trips(url, &server, &mut tokens[..4], &mut connection).await;
     let hot = hot_share(&mut connection).await;
-    let (large_ours, large_bench) = pairs(url, &mut connection, large, &path).await;
+
+    fill(&mut connection, large).await;
+    let (large_ours, large_bench) = pairs(url, &mut connection, large, &path, async || ()).await;
     drop(server);
     let growth = median(large_ours.clone()) / median(small_ours.clone());
     let plain = |what: String, ours: String, ratio: Option<f64>, bound, met| Row { what, ours, limit: "–".into(), ratio, bound, met };
     vec![
         ratio(
-            "Postgres: the store's rotate step beside pgbench with the same UPDATE, 32 clients, 10,000 sessions",
+            format!("Postgres: the store's rotate step beside pgbench with the same UPDATE, {CLIENTS} clients, {SMALL} sessions"),
             &small_ours,
             &small_bench,
             "/s",
@@ -209,13 +201,14 @@ pub async fn measure(url: &str, large: u64) -> Vec<Row> {
         ),
         ratio(format!("Postgres: the same, {large} sessions"), &large_ours, &large_bench, "/s", 0.8, "≥ 0.8"),
         plain(
-            format!("Postgres: the rotate step at {large} sessions beside 10,000"),
+            format!("Postgres: the rotate step at {large} sessions beside {SMALL}"),
             format!("{:.0} /s", median(large_ours)),
             Some(growth),
             "≥ 0.8",
             growth >= 0.8,
         ),
-        ratio("Postgres: the whole refresh over HTTP beside pgbench, 32 clients (one after the other, not by turns)", &http, &small_bench, "/s", 0.4, "≥ 0.4"),
+        ratio(format!("Postgres: the whole refresh over HTTP beside pgbench, {CLIENTS} clients"), &http, &small_bench, "/s", 0.4, "≥ 0.4"),
+        plain("Postgres: where its time goes, of both cores: Postgres, countersign, the clients, idle".into(), spent.shares(&http), None, "–", true),
         plain("Postgres: GET /session by Bearer session token, 32 connections".into(), format!("{:.0} req/s", median(reads)), None, "–", true),
         plain(
             "Postgres: round trips a refresh, counted on the wire".into(),
@@ -229,24 +222,97 @@ pub async fn measure(url: &str, large: u64) -> Vec<Row> {
     ]
 }
 
-async fn pairs(url: &str, connection: &mut PgConnection, rows: u64, path: &std::path::Path) -> (Vec<f64>, Vec<f64>) {
-    fill(connection, rows).await;
+/// Ours, pgbench and something else by turns on a filled table.
+async fn pairs(url: &str, connection: &mut PgConnection, rows: u64, path: &std::path::Path, mut third: impl AsyncFnMut()) -> (Vec<f64>, Vec<f64>) {
     let db = Db::open(url, &Options { max_connections: u32::try_from(CLIENTS).unwrap(), ..Options::default() }).await.unwrap();
     let (mut us, mut them) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         us.push(ours(&db, Region::of(rows, round, false), ROUND).await);
         std::fs::write(path, script(Region::of(rows, round, true))).unwrap();
         them.push(pgbench(url, path, ROUND));
+        third().await;
     }
     db.close().await;
-    let half = format!("00000000-0000-7000-8000-{:012x}", rows / 2);
-    let moved: (i64, i64) = sqlx::query_as("SELECT COUNT(*) FILTER (WHERE id < $1), COUNT(*) FILTER (WHERE id >= $1) FROM sessions WHERE generation > 1")
-        .bind(half)
-        .fetch_one(connection)
-        .await
-        .unwrap();
+    let (half, end) = (id(rows / 2), id(rows));
+    let moved: (i64, i64) =
+        sqlx::query_as("SELECT COUNT(*) FILTER (WHERE id < $1), COUNT(*) FILTER (WHERE id >= $1 AND id < $2) FROM sessions WHERE generation > 1")
+            .bind(half)
+            .bind(end)
+            .fetch_one(connection)
+            .await
+            .unwrap();
     assert!(moved.0 > 0 && moved.1 > 0, "we and pgbench both changed rows: {moved:?}");
     (us, them)
+}
+
+fn id(row: u64) -> String {
+    format!("00000000-0000-7000-8000-{row:012x}")
+}
+
+/// Round trips a refresh between a server and Postgres, the key poll included.
+async fn round_trips(url: &str, server: &Server, tokens: &mut [String], connection: &mut PgConnection) -> f64 {
+    let trips = Arc::<AtomicU64>::default();
+    let port: u16 = url.rsplit(':').next().unwrap().split('/').next().unwrap().parse().unwrap();
+    let proxied = counting_proxy(port, trips.clone()).await;
+    let through = format!("database.url={}", url.replace(&format!(":{port}/"), &format!(":{proxied}/")));
+    let direct = format!("database.direct_url={url}");
+    let masters = format!("keys.dir={}", server.path("keys").display());
+    let watched = Server::start(&[&STRICT[..], &[through.as_str(), direct.as_str(), masters.as_str()]].concat());
+    watched.refresh_storm(tokens, Duration::from_secs(1)).await;
+    let (counted, moved) = (trips.load(Ordering::Relaxed), generations(connection).await);
+    watched.refresh_storm(tokens, ROUND).await;
+    let (trips, moved) = (trips.load(Ordering::Relaxed) - counted, generations(connection).await - moved);
+    #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
+    let per_refresh = trips as f64 / moved as f64;
+    per_refresh
+}
+
+/// Processor time, in the kernel's ticks of 10 ms.
+#[derive(Default)]
+struct Spent {
+    postgres: u64,
+    countersign: u64,
+    clients: u64,
+    refreshes: i64,
+}
+
+impl Spent {
+    fn now(server: &Server) -> Self {
+        let mut spent = Self::default();
+        for entry in std::fs::read_dir("/proc").unwrap() {
+            // A process may have ended since.
+            let Ok(stat) = std::fs::read_to_string(entry.unwrap().path().join("stat")) else { continue };
+            let Some((head, tail)) = stat.rsplit_once(')') else { continue };
+            let (pid, name) = head.split_once(" (").unwrap();
+            // Behind the name the fields count from 3; 14 and 15 are the time of the process and of the kernel for it.
+            let ticks: u64 = tail.split_whitespace().skip(11).take(2).map(|t| t.parse::<u64>().unwrap()).sum();
+            let pid: u32 = pid.parse().unwrap();
+            match name {
+                "postgres" => spent.postgres += ticks,
+                _ if pid == server.pid() => spent.countersign += ticks,
+                _ if pid == std::process::id() => spent.clients += ticks,
+                _ => {}
+            }
+        }
+        spent
+    }
+
+    fn add(&mut self, before: &Self, after: &Self, refreshes: i64) {
+        self.postgres += after.postgres.saturating_sub(before.postgres);
+        self.countersign += after.countersign - before.countersign;
+        self.clients += after.clients - before.clients;
+        self.refreshes += refreshes;
+    }
+
+    /// Of all processors' time while the storms ran, and microseconds a refresh.
+    #[expect(clippy::cast_precision_loss, reason = "shares")]
+    fn shares(&self, rates: &[f64]) -> String {
+        let cores = std::thread::available_parallelism().unwrap().get() as f64;
+        let whole = self.refreshes as f64 / median(rates.to_vec()) * cores * 100.0;
+        let show = |ticks: u64| format!("{:.0} % ({:.0} µs)", ticks as f64 / whole * 100.0, ticks as f64 * 1e4 / self.refreshes as f64);
+        let idle = 1.0 - (self.postgres + self.countersign + self.clients) as f64 / whole;
+        format!("{}, {}, {}, {:.0} %", show(self.postgres), show(self.countersign), show(self.clients), idle * 100.0)
+    }
 }
 
 /// Rises by one with every refresh.

@@ -20,8 +20,8 @@ use super::open_session::{Grant, Opening, Options, RingVersion};
 use super::record::Recorder;
 use super::{Error, Result};
 
-/// While passwords queue, a sign-in may wait for the next one to share its commit: half a hash, of the many that it has waited for.
-const COMPANY: Duration = Duration::from_millis(8);
+/// While passwords queue, a sign-in may wait for the next ones to share its commit: two hashes, of the many that it has waited for.
+const COMPANY: Duration = Duration::from_millis(32);
 
 /// Tokens that came with a request, and whose sessions a sign-in replaces.
 #[derive(Debug, Clone, Copy, Default)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use sqlx::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::conn::{Conn, Handle, Work};
 use super::{Error, Result};
@@ -38,13 +38,22 @@ enum Fate {
 }
 
 enum Message {
-    /// Alone, it may wait so long for company.
+    /// Among others of its kind it may wait so long for more.
     Piece {
         shape: Shape,
         patience: Duration,
         run: Run,
     },
     Close(oneshot::Sender<()>),
+}
+
+impl Message {
+    fn patience(&self) -> Duration {
+        match self {
+            Self::Piece { patience, .. } => *patience,
+            Self::Close(_) => Duration::ZERO,
+        }
+    }
 }
 
 /// Handle of the task.
@@ -128,14 +137,16 @@ async fn serve(mut conn: Conn, mut messages: mpsc::Receiver<Message>) {
     }
 }
 
-/// What is queued, at least one message; a patient piece by itself waits for the next one. `false`: the last handle is gone.
+/// What is queued, at least one message; while all are patient they wait for more, as long as the first one may. `false`: the last handle is gone.
 async fn gather(messages: &mut mpsc::Receiver<Message>, waiting: &mut Vec<Message>) -> bool {
     let any = messages.recv_many(waiting, BATCH).await > 0;
-    if let [Message::Piece { patience, .. }] = waiting[..]
-        && !patience.is_zero()
-    {
-        // Nobody came, or somebody did: either way the batch is whole.
-        drop(timeout(patience, messages.recv_many(waiting, BATCH)).await);
+    let end = Instant::now() + waiting.iter().map(Message::patience).min().unwrap_or_default();
+    while waiting.len() < BATCH && waiting.iter().all(|m| !m.patience().is_zero()) {
+        match timeout_at(end, messages.recv_many(waiting, BATCH - waiting.len())).await {
+            Ok(1..) => {}
+            // Nobody came in time, or nobody will.
+            Ok(0) | Err(_) => break,
+        }
     }
     any
 }
@@ -166,17 +177,7 @@ async fn run_batch(conn: &mut Conn, pieces: Vec<(Shape, Run)>, answers: &mut Vec
         }
         return Ok(());
     }
-    conn.execute("BEGIN IMMEDIATE").await?;
-    conn.in_transaction = true;
-    let outcome = if alone { Ok(run_alone(conn, pieces, answers).await) } else { run_pieces(conn, pieces, answers).await.map(|()| Keep::All) };
-    let outcome = match outcome {
-        Ok(Keep::All) => conn.execute("COMMIT").await,
-        Ok(Keep::None) => {
-            drop(conn.execute("ROLLBACK").await);
-            Ok(())
-        }
-        Err(error) => Err(error),
-    };
+    let outcome = if alone { run_alone(conn, pieces, answers).await } else { run_pieces(conn, pieces, answers).await };
     if let Err(error) = &outcome {
         tracing::error!(%error, pieces = answers.len(), "a batch of writes was not committed");
         // After some errors SQLite has rolled back by itself, and then this one fails: that is the state we want.
@@ -187,52 +188,55 @@ async fn run_batch(conn: &mut Conn, pieces: Vec<(Shape, Run)>, answers: &mut Vec
     outcome
 }
 
-/// What becomes of a batch whose pieces have run.
-enum Keep {
-    All,
-    None,
-}
-
 /// A piece by itself needs no savepoint: the transaction is its own.
-async fn run_alone(conn: &mut Conn, pieces: Vec<(Shape, Run)>, answers: &mut Vec<Answer>) -> Keep {
-    let mut keep = Keep::All;
+async fn run_alone(conn: &mut Conn, pieces: Vec<(Shape, Run)>, answers: &mut Vec<Answer>) -> Result<()> {
+    conn.execute("BEGIN IMMEDIATE").await?;
+    conn.in_transaction = true;
+    let mut end = "COMMIT";
     for (_, run) in pieces {
         let (fate, answer) = run(conn).await;
         answers.push(answer);
         if fate != Fate::Keep {
             conn.forget_audit_tail();
-            keep = Keep::None;
+            end = "ROLLBACK";
         }
     }
-    keep
+    match conn.execute(end).await {
+        Err(error) if end == "COMMIT" => Err(error),
+        // Whatever SQLite says to a rollback, nothing of it is kept.
+        _ => Ok(()),
+    }
 }
 
+/// Each in its own savepoint. What ends a piece is sent with what begins the next: the way to SQLite's thread costs more than either.
 async fn run_pieces(conn: &mut Conn, pieces: Vec<(Shape, Run)>, answers: &mut Vec<Answer>) -> Result<()> {
+    let mut before = "BEGIN IMMEDIATE; ";
     for (shape, run) in pieces {
-        if shape == Shape::Steps {
-            conn.execute("SAVEPOINT piece").await?;
+        match shape {
+            Shape::Steps => conn.execute(format!("{before}SAVEPOINT piece")).await?,
+            Shape::Statement if before.is_empty() => {}
+            Shape::Statement => conn.execute(before).await?,
         }
+        conn.in_transaction = true;
         let (fate, answer) = run(conn).await;
         answers.push(answer);
-        match (shape, fate) {
-            (Shape::Steps, Fate::Keep) => conn.execute("RELEASE piece").await?,
+        before = match (shape, fate) {
+            (Shape::Steps, Fate::Keep) => "RELEASE piece; ",
             (Shape::Steps, Fate::Undo | Fate::Panicked) => {
                 conn.forget_audit_tail();
                 // Takes whatever savepoints a panic left inside with it.
-                conn.execute("ROLLBACK TO piece; RELEASE piece").await?;
+                "ROLLBACK TO piece; RELEASE piece; "
             }
             // A statement that fails undoes itself.
-            (Shape::Statement, Fate::Keep | Fate::Undo) => {}
+            (Shape::Statement, Fate::Keep | Fate::Undo) => "",
             (Shape::Statement, Fate::Panicked) => return Err(Error::Unavailable("a write of this batch panicked".into())),
-        }
+        };
     }
-    Ok(())
+    conn.execute(format!("{before}COMMIT")).await
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::Instant;
-
     use super::*;
 
     const PATIENCE: Duration = Duration::from_millis(8);
@@ -244,7 +248,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_patient_piece_waits_for_company_and_no_longer() {
         let (queue, mut messages) = mpsc::channel(8);
-        for (sent, waits, together) in [(vec![PATIENCE], PATIENCE, 1), (vec![Duration::ZERO], Duration::ZERO, 1), (vec![PATIENCE, PATIENCE], Duration::ZERO, 2)]
+        let none = Duration::ZERO;
+        for (sent, waits, together) in
+            [(vec![PATIENCE], PATIENCE, 1), (vec![none], none, 1), (vec![PATIENCE, PATIENCE], PATIENCE, 2), (vec![PATIENCE, none], none, 2)]
         {
             for patience in sent {
                 queue.try_send(piece(patience)).unwrap();
@@ -256,11 +262,13 @@ mod tests {
         let (started, mut batch) = (Instant::now(), Vec::new());
         queue.try_send(piece(PATIENCE)).unwrap();
         let company = async {
-            tokio::time::sleep(PATIENCE / 2).await;
+            tokio::time::sleep(PATIENCE / 4).await;
+            queue.try_send(piece(PATIENCE)).unwrap();
+            tokio::time::sleep(PATIENCE / 4).await;
             queue.try_send(piece(Duration::ZERO)).unwrap();
         };
         assert!(tokio::join!(gather(&mut messages, &mut batch), company).0);
-        assert_eq!((started.elapsed(), batch.len()), (PATIENCE / 2, 2), "who comes is not kept waiting");
+        assert_eq!((started.elapsed(), batch.len()), (PATIENCE / 2, 3), "who is in a hurry is not kept waiting");
         drop(queue);
         assert!(!gather(&mut messages, &mut Vec::new()).await);
     }
