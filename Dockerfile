@@ -1,3 +1,4 @@
+# Written and not run: the machine that tests everything else has no Docker.
 # Multi-stage; the image holds the binary and CA certificates. Runs as nobody's user, on a read-only file system if /data and /keys are volumes.
 FROM rust:1-bookworm AS build
 WORKDIR /src

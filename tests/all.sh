@@ -22,10 +22,13 @@ part clippy cargo clippy --quiet --all-targets -- -D warnings
 part documentation env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --quiet
 part 'licences, bans, sources' cargo deny --log-level error check licenses bans sources
 skip advisories 'the advisory database cannot be fetched from the registries'
-part 'unit and integration tests, SQLite' cargo nextest run --lib --test it --no-fail-fast --status-level fail
+part 'unit tests' cargo nextest run --lib --no-fail-fast --status-level fail
+part 'integration tests, SQLite' cargo nextest run --test it --no-fail-fast --status-level fail
 # Losing the machine is not what these tests are about: no waiting for the disk. What they skip is about SQLite's files.
 pg_start fsync=off || step 'a scratch Postgres' false
+part 'connections, Postgres' env TEST_DATABASE_URL="${PG_URL:-}" cargo nextest run --lib --run-ignored only --no-fail-fast --status-level fail
 part 'integration tests, Postgres' env TEST_DATABASE_URL="${PG_URL:-}" cargo nextest run --test it -E 'not test(/sqlite::/)' --no-fail-fast --status-level fail
+step 'build what the next release might be' tests/next_release.sh
 part 'process tests' cargo nextest run --test process --no-fail-fast --status-level fail
 part 'three replicas behind nginx on one Postgres; a minute of chaos' \
   env CHAOS_SEED=2026 cargo nextest run --test process --run-ignored only --no-fail-fast --status-level fail --success-output final

@@ -156,23 +156,29 @@ async fn counting_proxy(to: u16, trips: Arc<AtomicU64>) -> u16 {
     port
 }
 
-/// All rows about Postgres; the database is empty and ours.
+/// All rows about Postgres; the server is ours and empty. The small and the large table stand in databases of their own and are measured by
+/// turns, as everything is: the machine's own speed moves in minutes.
 pub async fn measure(url: &str, large: u64) -> Vec<Row> {
     let database = format!("database.url={url}");
     let settings = [&STRICT[..], &[database.as_str()]].concat();
     let server = Server::start(&settings);
     let mut connection = PgConnection::connect(url).await.unwrap();
-    fill(&mut connection, SMALL).await;
+    let mut small_table = Table::fill(url, SMALL, server.path("small.sql")).await;
+    sqlx::raw_sql("CREATE DATABASE large").execute(&mut connection).await.unwrap();
+    let large_url = format!("{}/large", url.rsplit_once('/').unwrap().0);
+    let mut large_table = Table::fill(&large_url, large, server.path("large.sql")).await;
     let mut tokens = server.sessions(CLIENTS).await;
-    let path = server.path("rotate.sql");
     let (mut http, mut spent) = (Vec::new(), Spent::default());
-    let (small_ours, small_bench) = pairs(url, &mut connection, SMALL, &path, async || {
-        let (before, moved) = (Spent::now(&server), generations(&mut PgConnection::connect(url).await.unwrap()).await);
+    for round in 0..ROUNDS {
+        small_table.turn(round).await;
+        large_table.turn(round).await;
+        let (before, moved) = (Spent::now(&server), generations(&mut connection).await);
         http.push(server.refresh_storm(&mut tokens, ROUND).await);
-        let moved = generations(&mut PgConnection::connect(url).await.unwrap()).await - moved;
+        let moved = generations(&mut connection).await - moved;
         spent.add(&before, &Spent::now(&server), moved);
-    })
-    .await;
+    }
+    let (small_ours, small_bench) = small_table.finish().await;
+    let (large_ours, large_bench) = large_table.finish().await;
     let bearer = server.path("session.lua");
     let access = server.session_token().await;
     std::fs::write(&bearer, format!("wrk.headers['authorization'] = 'Bearer {access}'\n")).unwrap();
@@ -185,10 +191,7 @@ pub async fn measure(url: &str, large: u64) -> Vec<Row> {
     let per_refresh = round_trips(url, &server, &mut tokens[..4], &mut connection).await;
     let hot = hot_share(&mut connection).await;
 
-    fill(&mut connection, large).await;
-    let (large_ours, large_bench) = pairs(url, &mut connection, large, &path, async || ()).await;
     drop(server);
-    let growth = median(large_ours.clone()) / median(small_ours.clone());
     let plain = |what: String, ours: String, ratio: Option<f64>, bound, met| Row { what, ours, limit: "–".into(), ratio, bound, met };
     vec![
         ratio(
@@ -200,13 +203,7 @@ pub async fn measure(url: &str, large: u64) -> Vec<Row> {
             "≥ 0.8",
         ),
         ratio(format!("Postgres: the same, {large} sessions"), &large_ours, &large_bench, "/s", 0.8, "≥ 0.8"),
-        plain(
-            format!("Postgres: the rotate step at {large} sessions beside {SMALL}"),
-            format!("{:.0} /s", median(large_ours)),
-            Some(growth),
-            "≥ 0.8",
-            growth >= 0.8,
-        ),
+        ratio(format!("Postgres: the rotate step at {large} sessions beside {SMALL}"), &large_ours, &small_ours, "/s", 0.8, "≥ 0.8"),
         ratio(format!("Postgres: the whole refresh over HTTP beside pgbench, {CLIENTS} clients"), &http, &small_bench, "/s", 0.4, "≥ 0.4"),
         plain("Postgres: where its time goes, of both cores: Postgres, countersign, the clients, idle".into(), spent.shares(&http), None, "–", true),
         plain("Postgres: GET /session by Bearer session token, 32 connections".into(), format!("{:.0} req/s", median(reads)), None, "–", true),
@@ -222,27 +219,44 @@ pub async fn measure(url: &str, large: u64) -> Vec<Row> {
     ]
 }
 
-/// Ours, pgbench and something else by turns on a filled table.
-async fn pairs(url: &str, connection: &mut PgConnection, rows: u64, path: &std::path::Path, mut third: impl AsyncFnMut()) -> (Vec<f64>, Vec<f64>) {
-    let db = Db::open(url, &Options { max_connections: u32::try_from(CLIENTS).unwrap(), ..Options::default() }).await.unwrap();
-    let (mut us, mut them) = (Vec::new(), Vec::new());
-    for round in 0..ROUNDS {
-        us.push(ours(&db, Region::of(rows, round, false), ROUND).await);
-        std::fs::write(path, script(Region::of(rows, round, true))).unwrap();
-        them.push(pgbench(url, path, ROUND));
-        third().await;
+/// A filled table, and what it was measured at.
+struct Table {
+    url: String,
+    db: Db,
+    connection: PgConnection,
+    rows: u64,
+    script: std::path::PathBuf,
+    ours: Vec<f64>,
+    bench: Vec<f64>,
+}
+
+impl Table {
+    async fn fill(url: &str, rows: u64, script: std::path::PathBuf) -> Self {
+        let db = Db::open(url, &Options { max_connections: u32::try_from(CLIENTS).unwrap(), ..Options::default() }).await.unwrap();
+        let mut connection = PgConnection::connect(url).await.unwrap();
+        fill(&mut connection, rows).await;
+        Self { url: url.to_owned(), db, connection, rows, script, ours: Vec::new(), bench: Vec::new() }
     }
-    db.close().await;
-    let (half, end) = (id(rows / 2), id(rows));
-    let moved: (i64, i64) =
-        sqlx::query_as("SELECT COUNT(*) FILTER (WHERE id < $1), COUNT(*) FILTER (WHERE id >= $1 AND id < $2) FROM sessions WHERE generation > 1")
-            .bind(half)
-            .bind(end)
-            .fetch_one(connection)
-            .await
-            .unwrap();
-    assert!(moved.0 > 0 && moved.1 > 0, "we and pgbench both changed rows: {moved:?}");
-    (us, them)
+
+    /// Ours, then pgbench.
+    async fn turn(&mut self, round: usize) {
+        self.ours.push(ours(&self.db, Region::of(self.rows, round, false), ROUND).await);
+        std::fs::write(&self.script, script(Region::of(self.rows, round, true))).unwrap();
+        self.bench.push(pgbench(&self.url, &self.script, ROUND));
+    }
+
+    async fn finish(mut self) -> (Vec<f64>, Vec<f64>) {
+        self.db.close().await;
+        let moved: (i64, i64) =
+            sqlx::query_as("SELECT COUNT(*) FILTER (WHERE id < $1), COUNT(*) FILTER (WHERE id >= $1 AND id < $2) FROM sessions WHERE generation > 1")
+                .bind(id(self.rows / 2))
+                .bind(id(self.rows))
+                .fetch_one(&mut self.connection)
+                .await
+                .unwrap();
+        assert!(moved.0 > 0 && moved.1 > 0, "we and pgbench both changed rows: {moved:?}");
+        (self.ours, self.bench)
+    }
 }
 
 fn id(row: u64) -> String {
@@ -258,7 +272,8 @@ async fn round_trips(url: &str, server: &Server, tokens: &mut [String], connecti
     let direct = format!("database.direct_url={url}");
     let masters = format!("keys.dir={}", server.path("keys").display());
     let watched = Server::start(&[&STRICT[..], &[through.as_str(), direct.as_str(), masters.as_str()]].concat());
-    watched.refresh_storm(tokens, Duration::from_secs(1)).await;
+    // Until every connection has its statements prepared.
+    watched.refresh_storm(tokens, ROUND).await;
     let (counted, moved) = (trips.load(Ordering::Relaxed), generations(connection).await);
     watched.refresh_storm(tokens, ROUND).await;
     let (trips, moved) = (trips.load(Ordering::Relaxed) - counted, generations(connection).await - moved);

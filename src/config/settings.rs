@@ -70,7 +70,7 @@ fn database(r: &mut Reader) -> Database {
     let database = Database {
         url,
         max_connections: r.number("database.max_connections", 16, 1..=1000),
-        acquire_timeout: r.duration("database.acquire_timeout", "2s", Duration::from_millis(100)..=MINUTE),
+        acquire_timeout: r.duration("database.acquire_timeout", "1s", Duration::from_millis(100)..=MINUTE),
         statement_timeout: r.duration("database.statement_timeout", "3s", Duration::from_millis(100)..=MINUTE),
         lock_timeout: r.duration("database.lock_timeout", "3s", Duration::from_millis(100)..=MINUTE),
         prepared_statements: r.flag("database.prepared_statements", true),

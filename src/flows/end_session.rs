@@ -5,7 +5,7 @@ use crate::app::App;
 use crate::crypto::key_ring::KeyRing;
 use crate::crypto::token::{RefreshToken, SessionToken};
 use crate::model::audit::Kind;
-use crate::model::id::SessionId;
+use crate::model::id::UserId;
 use crate::model::refresh::{Decision, Policy, Presented, decide};
 use crate::model::session::RevokedReason;
 use crate::store::sessions::{By, Which};
@@ -82,12 +82,12 @@ fn judge(token: RefreshToken, ring: &KeyRing) -> (RefreshToken, Presented) {
     (token, presented)
 }
 
-/// Ends sessions and records each; returns which.
-pub async fn end(conn: &mut Conn, recorder: &Recorder, which: Which, reason: RevokedReason) -> store::Result<Vec<SessionId>> {
+/// Ends sessions and records each; returns whose they were.
+pub async fn end(conn: &mut Conn, recorder: &Recorder, which: Which, reason: RevokedReason) -> store::Result<Vec<UserId>> {
     let ended = store::sessions::revoke(conn, which, reason, recorder.now).await?;
     let kind = if reason == RevokedReason::SignOut { Kind::SignedOut } else { Kind::SessionRevoked };
     for (session, user) in &ended {
         recorder.record(conn, kind, Some(*user), Some(*session), detail([("reason", reason.as_str().into())])).await?;
     }
-    Ok(ended.into_iter().map(|(session, _)| session).collect())
+    Ok(ended.into_iter().map(|(_, user)| user).collect())
 }

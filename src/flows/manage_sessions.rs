@@ -14,7 +14,7 @@ use super::record::Recorder;
 use super::{Error, Result};
 
 /// Sessions that end in one transaction.
-const TOGETHER: i64 = 1_000;
+const TOGETHER: i64 = 500;
 
 /// The live sessions of a user, newest first; all of them.
 pub async fn list(app: &App, user: UserId) -> Result<Vec<Session>> {
@@ -62,14 +62,11 @@ pub async fn revoke(app: &App, which: Which, peer: &Peer) -> Result<usize> {
 /// and one that was interrupted is done again.
 pub async fn revoke_all(app: &App, peer: &Peer) -> Result<usize> {
     let (mut ended, mut after) = (0, None);
-    loop {
-        let (recorder, which) = (Recorder::new(app, peer), Which::Next { after, limit: TOGETHER });
+    while let Some(until) = app.db.read(move |conn| Box::pin(store::sessions::end_of_page(conn, after, TOGETHER))).await? {
+        let (recorder, which) = (Recorder::new(app, peer), Which::Between { after, until });
         let work = app.db.write(move |conn| Box::pin(async move { end(conn, &recorder, which, RevokedReason::Revoked).await }));
-        let piece = work.await?;
-        after = piece.iter().max().copied();
-        if after.is_none() {
-            return Ok(ended);
-        }
-        ended += piece.len();
+        ended += work.await?.len();
+        after = Some(until);
     }
+    Ok(ended)
 }

@@ -15,7 +15,7 @@ pub struct Table {
     numbers: &'static [&'static str],
 }
 
-/// Every table but `key_ring`, referenced ones first.
+/// Every table but `key_ring`, referenced ones first and `sessions` last: they are what changes when somebody still serves from the source.
 pub const TABLES: [Table; 6] = [
     Table {
         name: "users",
@@ -24,12 +24,6 @@ pub const TABLES: [Table; 6] = [
         numbers: &["email_verified", "banned", "ban_expires_at", "disabled_at", "version", "created_at", "updated_at"],
     },
     Table { name: "accounts", key: &["id"], texts: &["id", "user_id", "provider_id", "account_id", "password_hash"], numbers: &["created_at", "updated_at"] },
-    Table {
-        name: "sessions",
-        key: &["id"],
-        texts: &["id", "user_id", "token_hash", "refresh_hash", "revoked_reason", "delivery", "ip_address", "user_agent"],
-        numbers: &["generation", "rotated_at", "idle_expires_at", "expires_at", "revoked_at", "remember", "auth_time", "created_at", "updated_at"],
-    },
     Table {
         name: "signing_keys",
         key: &["kid"],
@@ -42,6 +36,12 @@ pub const TABLES: [Table; 6] = [
         key: &["writer", "sequence"],
         texts: &["id", "writer", "kind", "actor", "subject", "session_id", "ip_address", "user_agent", "request_id", "detail", "link"],
         numbers: &["sequence", "at"],
+    },
+    Table {
+        name: "sessions",
+        key: &["id"],
+        texts: &["id", "user_id", "token_hash", "refresh_hash", "revoked_reason", "delivery", "ip_address", "user_agent"],
+        numbers: &["generation", "rotated_at", "idle_expires_at", "expires_at", "revoked_at", "remember", "auth_time", "created_at", "updated_at"],
     },
 ];
 

@@ -6,7 +6,7 @@ pub enum Error {
     /// Away, overloaded or locked; nothing was changed that was answered. Try again.
     #[error("the database is not available: {0}")]
     Unavailable(String),
-    /// The connection is gone, or did not answer in time; what it was last asked may have been done. It and those at rest are thrown away.
+    /// The connection is gone; what it was last asked may have been done. It and those at rest are thrown away.
     #[error("the database is not available: {0}")]
     Lost(String),
     /// No transaction was begun: nothing was sent, and the work may be done again.

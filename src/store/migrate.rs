@@ -3,6 +3,7 @@
 //! on beside a schema one version away: every migration only adds what the version before can ignore (`docs/decisions/0006`).
 
 use std::path::Path;
+use std::time::Duration;
 
 use sqlx::ConnectOptions;
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
@@ -11,6 +12,8 @@ use sqlx::sqlite::SqliteConnectOptions;
 
 use super::conn::Conn;
 use super::{Error, Options, Result, on, postgres as pg, sqlite as lite};
+
+const PATIENCE: Duration = Duration::from_secs(5);
 
 static SQLITE: Migrator = sqlx::migrate!("./migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("./migrations/postgres");
@@ -40,7 +43,7 @@ fn lock(path: &Path) -> Result<std::fs::File> {
 /// Brings the Postgres schema up to date, or only looks whether it will do. sqlx's own lock is one a database; ours knows the schema.
 pub(super) async fn postgres(options: &PgConnectOptions, migrate: bool) -> Result<()> {
     // A migration may take longer than a request may.
-    let mut connection = options.clone().options([("statement_timeout", "0"), ("lock_timeout", "0")]).connect().await?;
+    let mut connection = connect(options.clone().options([("statement_timeout", "0"), ("lock_timeout", "0")])).await?;
     if migrate {
         sqlx::query("SELECT pg_advisory_lock(hashtextextended('countersign migrate ' || current_schema(), 0))").execute(&mut connection).await?;
         // Somebody who holds a table must not make everybody else queue behind us.
@@ -52,6 +55,12 @@ pub(super) async fn postgres(options: &PgConnectOptions, migrate: bool) -> Resul
     }
     sqlx::Connection::close(connection).await?;
     Ok(())
+}
+
+/// A server may accept and then say nothing.
+async fn connect(options: PgConnectOptions) -> Result<PgConnection> {
+    let connected = tokio::time::timeout(PATIENCE, options.connect()).await;
+    Ok(connected.map_err(|_| Error::Unavailable("it does not answer".into()))??)
 }
 
 async fn run_postgres(connection: &mut PgConnection) -> Result<()> {
@@ -86,8 +95,8 @@ fn refuse_newer(known: &Migrator, applied: &[i64]) -> Result<()> {
 pub async fn pending(url: &str, options: &Options) -> Result<Vec<(i64, String)>> {
     let (known, applied) = if super::is_postgres(url) {
         let direct = Options { prepared_statements: true, ..options.clone() };
-        let connect = pg::connect_options(options.direct_url.as_deref().unwrap_or(url), &direct)?;
-        (&POSTGRES, applied(&mut connect.connect().await?, &POSTGRES).await?)
+        let options = pg::connect_options(options.direct_url.as_deref().unwrap_or(url), &direct)?;
+        (&POSTGRES, applied(&mut connect(options).await?, &POSTGRES).await?)
     } else {
         let path = lite::path(url)?;
         let connect = SqliteConnectOptions::new().filename(&path).read_only(true);

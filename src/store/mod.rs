@@ -73,7 +73,7 @@ impl Default for Options {
         let seconds = Duration::from_secs;
         Self {
             max_connections: 16,
-            acquire_timeout: seconds(2),
+            acquire_timeout: seconds(1),
             statement_timeout: seconds(3),
             lock_timeout: seconds(3),
             prepared_statements: true,

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 
 use super::conn::{Conn, Handle, Work};
 use super::{Error, Options, Result};
@@ -27,8 +27,10 @@ const MAX_REST: Duration = Duration::from_secs(300);
 const MAX_AGE: Duration = Duration::from_secs(1_800);
 /// After a refused connection nobody knocks again for so long.
 const KNOCK: Duration = Duration::from_millis(200);
-/// What a piece of work may take, from asking for a connection, beyond the server's own limit for a statement; then the connection is given up.
-const SLACK: Duration = Duration::from_secs(1);
+/// What a transaction may take beyond the server's own limit for a statement before the connection is given up.
+const SLACK: Duration = Duration::from_millis(500);
+/// The server gives up a transaction in which nothing happens for so long, whatever a statement may take: its client is gone.
+const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
 const ATTEMPTS: u32 = 3;
 
 /// Handle of the connections.
@@ -73,7 +75,7 @@ pub(super) fn connect_options(url: &str, options: &Options) -> Result<PgConnectO
     Ok(parsed.options([
         ("statement_timeout", ms(options.statement_timeout)),
         ("lock_timeout", ms(options.lock_timeout)),
-        ("idle_in_transaction_session_timeout", ms(options.statement_timeout + SLACK)),
+        ("idle_in_transaction_session_timeout", ms(IDLE_IN_TRANSACTION)),
     ]))
 }
 
@@ -83,7 +85,7 @@ fn begin(options: &Options) -> Cow<'static, str> {
         return "BEGIN".into();
     }
     let (statement, lock) = (options.statement_timeout.as_millis(), options.lock_timeout.as_millis());
-    let idle = (options.statement_timeout + SLACK).as_millis();
+    let idle = IDLE_IN_TRANSACTION.as_millis();
     format!("BEGIN; SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock}; SET LOCAL idle_in_transaction_session_timeout = {idle}").into()
 }
 
@@ -99,13 +101,13 @@ impl Pool {
     where
         F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone,
     {
-        let (mut attempt, end) = (1, self.end());
+        let mut attempt = 1;
         loop {
-            let mut lease = self.take(end).await?;
-            let outcome = lease.run(self.0.options.prepared_statements, work.clone(), end).await;
-            let died = lease.settle(&outcome);
+            let mut lease = self.take().await?;
+            let outcome = lease.run(self.0.options.prepared_statements, work.clone()).await;
+            lease.settle(&outcome);
             match outcome {
-                Err(Error::Lost(_) | Error::NotBegun(_)) if died && attempt < ATTEMPTS => attempt += 1,
+                Err(Error::Lost(_) | Error::NotBegun(_)) if attempt < ATTEMPTS => attempt += 1,
                 outcome => return outcome,
             }
         }
@@ -118,11 +120,11 @@ impl Pool {
         F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone + Send + 'static,
     {
         let single = single && self.0.options.prepared_statements;
-        let (mut attempt, end) = (1, self.end());
+        let mut attempt = 1;
         loop {
-            let (mut lease, piece) = (self.take(end).await?, work.clone());
+            let (mut lease, piece) = (self.take().await?, work.clone());
             let running = tokio::spawn(async move {
-                let outcome = lease.run(single, piece, end).await;
+                let outcome = lease.run(single, piece).await;
                 lease.settle(&outcome);
                 outcome
             });
@@ -134,14 +136,10 @@ impl Pool {
         }
     }
 
-    /// When a piece of work that begins now must be over.
-    fn end(&self) -> Instant {
-        Instant::now() + self.0.options.statement_timeout + SLACK
-    }
-
-    async fn take(&self, end: Instant) -> Result<Lease> {
+    /// A connection that can be used, within `acquire_timeout`: a place, then one that rested, else a new one.
+    async fn take(&self) -> Result<Lease> {
         let inner = &self.0;
-        let end = end.min(Instant::now() + inner.options.acquire_timeout);
+        let end = Instant::now() + inner.options.acquire_timeout;
         if inner.places.available_permits() == 0 {
             // Those who have a place are finding out; nobody queues behind them.
             self.refuse_while_shut()?;
@@ -150,12 +148,14 @@ impl Pool {
         let place = place.map_err(|_| Error::Unavailable("every connection is busy".into()))?;
         let place = place.map_err(|_| Error::Unavailable("the database is closed".into()))?;
         let lease = |conn, born| Lease { conn: Some(conn), born, pool: self.clone(), _place: place };
+        // One that died in silence answers nothing: half of the time is for the new one.
+        let tested_by = Instant::now() + end.duration_since(Instant::now()) / 2;
         while let Some(mut resting) = self.pop() {
             let rested = resting.since.elapsed();
             if resting.born.elapsed() > MAX_AGE || rested > MAX_REST {
                 continue;
             }
-            if (rested < TRUSTED_REST && !resting.suspect) || self.answers(&mut resting.conn, end).await {
+            if (rested < TRUSTED_REST && !resting.suspect) || self.answers(&mut resting.conn, tested_by).await {
                 return Ok(lease(resting.conn, resting.born));
             }
             // It died at rest, and the others most likely with it.
@@ -238,16 +238,21 @@ impl Pool {
 
 impl Lease {
     /// The work, within its time: as it is, or inside BEGIN … COMMIT.
-    async fn run<T>(&mut self, single: bool, work: impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, T>, end: Instant) -> Result<T> {
+    async fn run<T>(&mut self, single: bool, work: impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, T>) -> Result<T> {
+        let limit = self.pool.0.options.statement_timeout + SLACK;
         let Some(conn) = &mut self.conn else { return Err(Error::Unavailable("the connection is gone".into())) };
         let running = async { if single { work(conn).await } else { conn.atomic(work).await } };
-        let outcome = timeout_at(end.into(), running).await;
-        outcome.unwrap_or_else(|_| Err(Error::Lost("the database did not answer in time".into())))
+        let outcome = timeout(limit, running).await;
+        // The others may be well, and nobody has the time to try again: this connection alone is given up.
+        outcome.unwrap_or_else(|_| {
+            self.conn = None;
+            Err(Error::Unavailable("the database did not answer in time".into()))
+        })
     }
 
-    /// Gives the connection back if it is as good as before; tells whether it was thrown away.
-    fn settle<T>(&mut self, outcome: &Result<T>) -> bool {
-        let Some(conn) = self.conn.take() else { return true };
+    /// Gives the connection back if it is as good as before.
+    fn settle<T>(&mut self, outcome: &Result<T>) {
+        let Some(conn) = self.conn.take() else { return };
         let broken = conn.in_transaction || matches!(outcome, Err(Error::Lost(_) | Error::NotBegun(_)));
         if broken {
             // What took this one away has most likely taken those at rest too: each would cost a request to find out.
@@ -255,7 +260,6 @@ impl Lease {
         } else {
             self.pool.rest(conn, self.born, false);
         }
-        broken
     }
 }
 
@@ -270,4 +274,88 @@ impl Drop for Lease {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use super::*;
+
+    const CONFLICT: &str = "DO $$ BEGIN RAISE EXCEPTION 'another one came first' USING ERRCODE = '40001'; END $$";
+    const DIE: &str = "SELECT pg_terminate_backend(pg_backend_pid())";
+
+    #[expect(clippy::disallowed_methods, reason = "where the server is")]
+    fn pool() -> Pool {
+        let url = std::env::var("TEST_DATABASE_URL").expect("a server");
+        let options = Options::default();
+        Pool::new(connect_options(&url, &options).unwrap(), options)
+    }
+
+    /// Fails so at the first attempt and then succeeds; how often it was attempted is counted.
+    fn failing_once(sql: &'static str, count: &Arc<AtomicU32>) -> impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, u32> + Clone + Send + use<> {
+        let count = Arc::clone(count);
+        move |conn| {
+            Box::pin(async move {
+                let attempt = count.fetch_add(1, Ordering::Relaxed) + 1;
+                if attempt == 1 {
+                    conn.execute(sql).await?;
+                }
+                conn.execute("SELECT 1").await?;
+                Ok(attempt)
+            })
+        }
+    }
+
+    #[tokio::test]
+    #[ignore = "needs TEST_DATABASE_URL; tests/all.sh runs it"]
+    async fn what_the_server_rolled_back_by_itself_is_done_again() {
+        let (pool, count) = (pool(), Arc::default());
+        assert_eq!(pool.write(false, failing_once(CONFLICT, &count)).await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    #[ignore = "needs TEST_DATABASE_URL; tests/all.sh runs it"]
+    async fn what_may_have_been_committed_is_never_done_again_and_a_read_is() {
+        let pool = pool();
+        for single in [true, false] {
+            let count = Arc::default();
+            let outcome = pool.write(single, failing_once(DIE, &count)).await;
+            assert!(matches!(outcome, Err(Error::Lost(_))), "{outcome:?}");
+            assert_eq!(count.load(Ordering::Relaxed), 1);
+        }
+        let count = Arc::default();
+        assert_eq!(pool.read(failing_once(DIE, &count)).await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    #[ignore = "needs TEST_DATABASE_URL; tests/all.sh runs it"]
+    async fn a_connection_that_died_at_rest_is_replaced_before_anything_is_sent() {
+        let pool = pool();
+        let at_rest: Vec<_> = futures_util::future::join_all((0..3).map(|_| pool.take())).await;
+        let pids = |mut lease: Lease| async move {
+            let Some(Conn { handle: Handle::Postgres(connection), .. }) = &mut lease.conn else { panic!("a connection") };
+            let (pid,): (i32,) = sqlx::query_as("SELECT pg_backend_pid()").fetch_one(connection).await.unwrap();
+            pid
+        };
+        let pids: Vec<i32> = futures_util::future::join_all(at_rest.into_iter().map(|lease| pids(lease.unwrap()))).await;
+        assert_eq!(lock(&pool.0.resting).len(), 3);
+        let mut other = pool.0.connect.connect().await.unwrap();
+        sqlx::query("SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) pid").bind(&pids).execute(&mut other).await.unwrap();
+        let count = Arc::default();
+        assert_eq!(pool.write(false, failing_once("SELECT 1", &count)).await.unwrap(), 1, "the work itself was begun once");
+        assert_eq!(pool.read(failing_once("SELECT 1", &Arc::default())).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    #[ignore = "needs TEST_DATABASE_URL; tests/all.sh runs it"]
+    async fn a_statement_over_its_time_costs_its_own_connection_and_no_other() {
+        let pool = pool();
+        let leases: Vec<_> = futures_util::future::join_all((0..3).map(|_| pool.take())).await;
+        drop(leases);
+        let slow = pool.write(false, |conn| Box::pin(async move { conn.execute("SELECT pg_sleep(30)").await })).await;
+        assert!(matches!(slow, Err(Error::Unavailable(_))), "{slow:?}");
+        assert!(lock(&pool.0.resting).len() >= 2);
+        assert_eq!(pool.read(failing_once("SELECT 1", &Arc::default())).await.unwrap(), 1);
+    }
 }

@@ -68,7 +68,8 @@ pub async fn tables(conn: &mut Conn) -> Result<Vec<TableSize>> {
     const POSTGRES: &str = "SELECT c.relname::text AS name, pg_table_size(c.oid) AS bytes, pg_indexes_size(c.oid) AS index_bytes,
                 COALESCE(s.n_dead_tup, 0) AS dead_rows, COALESCE(s.n_live_tup, 0) AS live_rows, COALESCE(s.n_tup_upd, 0) AS updates,
                 COALESCE(s.n_tup_hot_upd, 0) AS hot_updates,
-                CASE WHEN COALESCE('autovacuum_enabled=false' = ANY (c.reloptions), FALSE) THEN 0::bigint ELSE 1 END AS autovacuum
+                COALESCE((SELECT o.option_value::boolean::int::bigint FROM pg_options_to_table(c.reloptions) o WHERE o.option_name = 'autovacuum_enabled'), 1)
+                    AS autovacuum
            FROM pg_class c LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid
           WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' ORDER BY 2 DESC, 1";
     const SQLITE: &str = "SELECT m.tbl_name AS name, SUM(CASE WHEN m.type = 'table' THEN s.pgsize ELSE 0 END) AS bytes,

@@ -194,12 +194,12 @@ pub enum Which {
         /// Spared.
         except: Option<SessionId>,
     },
-    /// So many of everybody's behind this one, in the order of their ids.
-    Next {
+    /// Everybody's behind this one, up to that one, in the order of their ids.
+    Between {
         /// The last one of those before.
         after: Option<SessionId>,
-        /// At most.
-        limit: i64,
+        /// The last one of these.
+        until: SessionId,
     },
 }
 
@@ -212,13 +212,20 @@ pub async fn revoke(conn: &mut Conn, which: Which, reason: RevokedReason, now: T
         Which::OfUser { user, except } => on!(conn, c => sqlx::query_as(
             "UPDATE sessions SET revoked_at = $1, revoked_reason = $2 WHERE user_id = $3 AND id <> $4 AND revoked_at IS NULL RETURNING id, user_id")
             .bind(now.0).bind(reason.as_str()).bind(user.to_string()).bind(except.map(|id| id.to_string()).unwrap_or_default()).fetch_all(c).await)?,
-        Which::Next { after, limit } => on!(conn, c => sqlx::query_as(
-            "UPDATE sessions SET revoked_at = $1, revoked_reason = $2 WHERE revoked_at IS NULL
-                AND id IN (SELECT id FROM sessions WHERE id > $3 AND revoked_at IS NULL ORDER BY id LIMIT $4) RETURNING id, user_id")
-            .bind(now.0).bind(reason.as_str()).bind(after.map(|id| id.to_string()).unwrap_or_default()).bind(limit).fetch_all(c).await)?,
+        Which::Between { after, until } => on!(conn, c => sqlx::query_as(
+            "UPDATE sessions SET revoked_at = $1, revoked_reason = $2 WHERE id > $3 AND id <= $4 AND revoked_at IS NULL RETURNING id, user_id")
+            .bind(now.0).bind(reason.as_str()).bind(after.map(|id| id.to_string()).unwrap_or_default()).bind(until.to_string()).fetch_all(c).await)?,
     };
     let parse = |(id, user): (String, String)| Ok((id.parse().map_err(|_| corrupt("id"))?, user.parse().map_err(|_| corrupt("user_id"))?));
     rows.into_iter().map(parse).collect()
+}
+
+/// The last one of the next `limit` sessions that were not ended, in the order of their ids; `None`: there is none behind `after`.
+pub async fn end_of_page(conn: &mut Conn, after: Option<SessionId>, limit: i64) -> Result<Option<SessionId>> {
+    let (last,): (Option<String>,) = on!(conn, c => sqlx::query_as(
+        "SELECT MAX(id) FROM (SELECT id FROM sessions WHERE id > $1 AND revoked_at IS NULL ORDER BY id LIMIT $2) page")
+        .bind(after.map(|id| id.to_string()).unwrap_or_default()).bind(limit).fetch_one(c).await)?;
+    last.map(|id| id.parse().map_err(|_| corrupt("id"))).transpose()
 }
 
 /// Whose session this is, live or not.

@@ -128,11 +128,11 @@ async fn a_source_that_is_written_to_meanwhile_is_not_taken_for_a_whole_copy() {
     let mut written = false;
     // A row that was copied already changes; then one comes that was not there when its table was read.
     for change in [
-        "UPDATE sessions SET generation = generation + 1",
+        "UPDATE users SET version = version + 1",
         "INSERT INTO accounts (id, user_id, provider_id, account_id, created_at, updated_at) SELECT 'late', id, 'late', id, 0, 0 FROM users",
     ] {
         let refused = copy(&app.app.db, &empty, |table, _| {
-            if table == "signing_keys" && !std::mem::replace(&mut written, true) {
+            if table == "audit_events" && !std::mem::replace(&mut written, true) {
                 tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(app.db_execute(change))).unwrap();
             }
         })
@@ -142,7 +142,7 @@ async fn a_source_that_is_written_to_meanwhile_is_not_taken_for_a_whole_copy() {
         written = false;
     }
     app.db_execute("DELETE FROM accounts WHERE id = 'late'").await.unwrap();
-    app.db_execute("UPDATE sessions SET generation = generation - 1").await.unwrap();
+    app.db_execute("UPDATE users SET version = version - 1").await.unwrap();
     copy(&app.app.db, &empty, |_, _| ()).await.unwrap();
     empty.close().await;
     let moved = app.at_copy_of(&other).await;

@@ -226,8 +226,10 @@ impl Fleet {
     /// A signal for every process of Postgres: stopped, it answers nobody and refuses nobody.
     pub fn signal_postgres(&self, signal: Signal) {
         let main = self.read("postgres.pid");
+        // The parent first: then nobody is born meanwhile.
+        let _gone = kill(Pid::from_raw(main.parse().unwrap()), signal);
         let children = std::fs::read_to_string(format!("/proc/{main}/task/{main}/children")).unwrap_or_default();
-        for pid in std::iter::once(main.as_str()).chain(children.split_whitespace()) {
+        for pid in children.split_whitespace() {
             // A child may just have ended.
             let _gone = kill(Pid::from_raw(pid.parse().unwrap()), signal);
         }

@@ -162,7 +162,7 @@ async fn a_user_agent_is_bounded_and_plain() {
 }
 
 #[tokio::test]
-async fn everybody_is_signed_out_in_pieces_of_a_thousand() {
+async fn everybody_is_signed_out_in_pieces_also_by_two_who_do_it_at_once() {
     use countersign::flows::manage_sessions::revoke_all;
     use countersign::model::audit::Peer;
     let app = TestApp::start().await;
@@ -175,9 +175,21 @@ async fn everybody_is_signed_out_in_pieces_of_a_thousand() {
            FROM n, sessions s";
     app.db_execute(many).await.unwrap();
     let tokens = ana.sign_in().await;
-    assert_eq!(revoke_all(&app.app, &Peer::default()).await.unwrap(), 2_502);
+    assert_eq!(page_ends(&app).await, 6, "2,502 in pieces of 500");
+    let peer = Peer::default();
+    let (one, other) = tokio::join!(revoke_all(&app.app, &peer), revoke_all(&app.app, &peer));
+    assert_eq!(one.unwrap() + other.unwrap(), 2_502);
     assert_eq!(app.live_sessions().await, 0);
     assert_eq!(app.db_count_events("session.revoked").await, 2_502);
     app.refresh(&tokens.refresh).await.refused(401, "REFRESH_TOKEN_REVOKED");
     assert_eq!(revoke_all(&app.app, &Peer::default()).await.unwrap(), 0);
+}
+
+async fn page_ends(app: &TestApp) -> usize {
+    use countersign::store::sessions::end_of_page;
+    let (mut after, mut pages) = (None, 0);
+    while let Some(until) = app.app.db.read(move |conn| Box::pin(end_of_page(conn, after, 500))).await.unwrap() {
+        (after, pages) = (Some(until), pages + 1);
+    }
+    pages
 }

@@ -198,3 +198,26 @@ async fn a_stolen_database_signs_in_nobody() {
     }
     assert!(tried > 100, "{tried}");
 }
+
+#[tokio::test]
+async fn doctor_finds_all_well_and_tables_that_are_not_tidied_up() {
+    use countersign::flows::diagnose::{Verdict, diagnose};
+    let app = TestApp::start().await;
+    app.user("ana").await;
+    let look = async || diagnose(app.app.config.clone(), app.clock.clone(), app.app.random.clone()).await;
+    let found = look().await;
+    assert!(found.is_well(), "{:?}", found.findings);
+    let subjects: Vec<_> = found.findings.iter().map(|f| f.subject).collect();
+    assert!(["schema", "database", "keys"].iter().all(|s| subjects.contains(s)), "{subjects:?}");
+    let sessions = found.tables.iter().find(|t| t.name == "sessions").unwrap();
+    assert!(sessions.bytes > 0 && sessions.index_bytes > 0);
+    if on_postgres() {
+        assert!(subjects.contains(&"clock") && subjects.contains(&"autovacuum"), "{subjects:?}");
+        // As people write it.
+        for off in ["ALTER TABLE sessions SET (autovacuum_enabled = off)", "ALTER TABLE sessions SET (autovacuum_enabled = 0)"] {
+            app.db_execute(off).await.unwrap();
+            let found = look().await;
+            assert!(found.findings.iter().any(|f| f.verdict != Verdict::Good && f.says.contains("sessions")), "{off}: {:?}", found.findings);
+        }
+    }
+}
