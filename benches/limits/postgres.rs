@@ -234,6 +234,10 @@ impl Table {
     async fn fill(url: &str, rows: u64, script: std::path::PathBuf) -> Self {
         let db = Db::open(url, &Options { max_connections: u32::try_from(CLIENTS).unwrap(), ..Options::default() }).await.unwrap();
         let mut connection = PgConnection::connect(url).await.unwrap();
+        // Nobody has served from the second database: it has no master key yet, and without one nothing moves.
+        let owned = "INSERT INTO master_keys (version, key_id, created_at) VALUES (1, 'benchmark', 0) ON CONFLICT DO NOTHING;
+                     UPDATE key_ring SET master_version = 1 WHERE master_version IS NULL";
+        sqlx::raw_sql(owned).execute(&mut connection).await.unwrap();
         fill(&mut connection, rows).await;
         Self { url: url.to_owned(), db, connection, rows, script, ours: Vec::new(), bench: Vec::new() }
     }
