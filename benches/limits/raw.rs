@@ -135,6 +135,7 @@ pub fn signing() -> (f64, f64) {
         role: "user".into(),
         roles: vec!["user".into()],
         permissions: vec![],
+        act: None,
         custom: serde_json::Map::new(),
     };
     let message = signer.sign(&claims).unwrap();

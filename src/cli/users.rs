@@ -5,8 +5,9 @@ use serde_json::{Map, Value, json};
 
 use crate::app::App;
 use crate::config::Config;
+use crate::flows::authority::{self, Authority};
 use crate::flows::manage_users::{self, New};
-use crate::flows::{change_password, manage_sessions};
+use crate::flows::{administer_users, change_password, manage_sessions};
 use crate::model::user::User;
 
 use super::{Failure, Output, Result, ask, build, operator, output};
@@ -65,6 +66,53 @@ pub(super) enum Users {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Replace a user's roles: `user`, `admin`, those of [roles] in the settings, or several joined by commas
+    SetRole {
+        /// Address or id
+        user: String,
+        /// Such as admin
+        #[arg(value_parser = roles)]
+        role: String,
+        /// Say what would be done and write nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Ban a user, for ever or for a time; every session of the user ends
+    Ban {
+        /// Address or id
+        user: String,
+        /// What the user is not told, and other admins are
+        #[arg(long)]
+        reason: Option<String>,
+        /// Such as 7d; without it for ever
+        #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+        time: Option<std::time::Duration>,
+        /// Say what would be done and write nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Let a banned user in again
+    Unban {
+        /// Address or id
+        user: String,
+        /// Say what would be done and write nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Delete a user with every session and account; there is no way back
+    Delete {
+        /// Address or id
+        user: String,
+        /// Say what would be done and write nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
     /// Shut a user out; every session of the user ends
     Disable {
         /// Address or id
@@ -108,13 +156,13 @@ async fn act(app: &App, command: Users) -> Result<()> {
         Users::Create { email, name, role, email_verified, metadata, dry_run, output } => {
             let email = email.parse().map_err(|e| Failure::Usage(format!("{email}: {e}")))?;
             let password = ask::password()?.to_string();
-            let new = New { email, name, password, role, email_verified, metadata };
+            let new = New { email, name, image: None, password: Some(password), role, email_verified, metadata };
             if dry_run {
                 manage_users::check_new(app, &new).await?;
                 output::note("The user could be made. Nothing was written.");
                 return Ok(());
             }
-            show(output, &manage_users::create(app, new, &operator()).await?);
+            show(output, &manage_users::create(app, Authority::Operator, new, &operator()).await?);
         }
         Users::List { limit, offset, output } => list(output, &manage_users::list(app, limit, offset).await?),
         Users::Show { user, output } => show(output, &manage_users::find(app, &user).await?),
@@ -128,6 +176,47 @@ async fn act(app: &App, command: Users) -> Result<()> {
             }
             change_password::set_password(app, &user, &password, &operator()).await?;
             output::note(&format!("{} has a new password and is signed out everywhere.", user.email));
+        }
+        Users::SetRole { user, role, dry_run } => {
+            let user = manage_users::find(app, &user).await?;
+            authority::check_roles(app, &role)?;
+            if dry_run {
+                output::note(&format!("{} would be {role} and is {}. Nothing was written.", user.email, user.role));
+                return Ok(());
+            }
+            let user = administer_users::set_role(app, Authority::Operator, user.id, role, &operator()).await?;
+            output::note(&format!("{} is now {}.", user.email, user.role));
+        }
+        Users::Ban { user, reason, time, dry_run, yes } => {
+            let user = manage_users::find(app, &user).await?;
+            let sessions = manage_sessions::list(app, user.id).await?.len();
+            if dry_run {
+                output::note(&format!("{} would be banned and {sessions} session(s) would end.", user.email));
+                return Ok(());
+            }
+            ask::confirm(&format!("Ban {} and end {sessions} session(s)?", user.email), yes)?;
+            let user = administer_users::ban(app, Authority::Operator, user.id, reason, time, &operator()).await?;
+            let until = user.ban_expires_at.map_or_else(|| "for ever".to_owned(), |end| format!("until {end}"));
+            output::note(&format!("{} is banned {until}.", user.email));
+        }
+        Users::Unban { user, dry_run } => {
+            let user = manage_users::find(app, &user).await?;
+            if dry_run {
+                output::note(&format!("{} would be let in again.", user.email));
+                return Ok(());
+            }
+            administer_users::unban(app, Authority::Operator, user.id, &operator()).await?;
+            output::note(&format!("{} is no longer banned.", user.email));
+        }
+        Users::Delete { user, dry_run, yes } => {
+            let user = manage_users::find(app, &user).await?;
+            if dry_run {
+                output::note(&format!("{} would be deleted with everything.", user.email));
+                return Ok(());
+            }
+            ask::confirm(&format!("Delete {} with every session and account?", user.email), yes)?;
+            administer_users::remove(app, Authority::Operator, user.id, &operator()).await?;
+            output::note(&format!("{} is deleted.", user.email));
         }
         Users::Disable { user, dry_run, yes } => {
             let user = manage_users::find(app, &user).await?;

@@ -3,17 +3,18 @@
 use crate::app::App;
 use crate::crypto::password::Verdict;
 use crate::model::audit::{Kind, Peer};
-use crate::model::id::UserId;
+use crate::model::id::{EventId, UserId};
 use crate::model::password::Password;
 use crate::model::session::RevokedReason;
 use crate::model::user::User;
-use crate::store::sessions::Which;
+use crate::store::sessions::{Proof, Which};
 use crate::store::{self, Conn};
 
 use super::end_session::end;
 use super::open_session::{Grant, Opening, Options, RingVersion};
 use super::read_session::Authenticated;
 use super::record::Recorder;
+use super::sign_up::account_id;
 use super::{Error, Result};
 
 /// Replaces the password; with `move_session` the caller's own session gives way to a new one too.
@@ -31,7 +32,7 @@ pub async fn change_password(app: &App, who: &Authenticated, current: &str, new:
     let options = Options { delivery: who.session.delivery, remember: who.session.remember };
     let opening = if move_session { Some(Opening::prepare(app, &known.user, options, peer)?) } else { None };
     let spared = (!move_session).then_some(who.session.id);
-    let change = Change { user: id, verified: Some(verified), hash, spared, opening, recorder: Recorder::new(app, peer) };
+    let change = Change { user: id, verified: Some(verified), account: account_id(app), hash, spared, opening, recorder: Recorder::new(app, peer) };
     // The stored hash changed while the current password was verified: it no longer is the current one.
     let changed = app.db.write(move |conn| Box::pin(change.run(conn))).await;
     let opened = match changed {
@@ -54,18 +55,20 @@ pub fn check_new(app: &App, new: &str) -> Result<()> {
     Ok(())
 }
 
-/// An operator sets a password: every session of the user ends.
+/// An operator or an admin sets a password: every session of the user ends.
 pub async fn set_password(app: &App, user: &User, new: &str, peer: &Peer) -> Result<()> {
     let hash = app.hasher.hash(Password::chosen(new, app.config.passwords.length)?).await?;
-    let change = Change { user: user.id, verified: None, hash, spared: None, opening: None, recorder: Recorder::new(app, peer) };
+    let change = Change { user: user.id, verified: None, account: account_id(app), hash, spared: None, opening: None, recorder: Recorder::new(app, peer) };
     let done = app.db.write(move |conn| Box::pin(change.run(conn))).await?;
-    done.map(|_| ()).ok_or(Error::CredentialAccountNotFound)
+    done.map(|_| ()).ok_or(Error::UserNotFound)
 }
 
 #[derive(Clone)]
 struct Change {
     user: UserId,
+    /// What must still be the current hash; `None`: whatever it is, and if there is none.
     verified: Option<String>,
+    account: EventId,
     hash: String,
     spared: Option<crate::model::id::SessionId>,
     opening: Option<Opening>,
@@ -77,13 +80,16 @@ impl Change {
     async fn run(self, conn: &mut Conn) -> store::Result<Option<Option<(Opening, RingVersion)>>> {
         let now = self.recorder.now;
         if !store::users::set_password_hash(conn, self.user, self.verified.as_deref(), &self.hash, now).await? {
-            return Ok(None);
+            if self.verified.is_some() {
+                return Ok(None);
+            }
+            store::users::insert_password(conn, self.user, self.account, &self.hash, now).await?;
         }
         store::users::touch(conn, self.user, now).await?;
         end(conn, &self.recorder, Which::OfUser { user: self.user, except: self.spared }, RevokedReason::PasswordChanged).await?;
         self.recorder.record(conn, Kind::PasswordChanged, Some(self.user), None, serde_json::Map::new()).await?;
         let Some(opening) = self.opening else { return Ok(Some(None)) };
-        let ring = opening.insert(conn, &self.recorder, &self.hash).await?.ok_or(store::Error::Conflict)?;
+        let ring = opening.insert(conn, &self.recorder, Proof::Password(&self.hash)).await?.ok_or(store::Error::Conflict)?;
         Ok(Some(Some((opening, ring))))
     }
 }

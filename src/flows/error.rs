@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::crypto::{master_key, password as hashing, seal};
+use crate::model::permission::Action;
 use crate::model::{key, password};
 use crate::store;
 
@@ -36,6 +37,10 @@ pub enum Error {
     InvalidPassword,
     #[error("Credential account not found")]
     CredentialAccountNotFound,
+    #[error("No fields to update")]
+    NoFieldsToUpdate,
+    #[error("Email can not be updated")]
+    EmailCanNotBeUpdated,
     #[error("A refresh token is required")]
     RefreshTokenMissing,
     #[error("The refresh token is not valid")]
@@ -52,6 +57,28 @@ pub enum Error {
     UserNotFound,
     #[error("There is no such session")]
     SessionNotFound,
+    #[error("User already exists. Use another email.")]
+    EmailTaken,
+    #[error("You are not allowed to do this")]
+    NotAllowed(Action),
+    #[error("You cannot impersonate admins")]
+    CannotImpersonateAdmins,
+    #[error("You are not impersonating anyone")]
+    NotImpersonating,
+    #[error("You cannot ban yourself")]
+    CannotBanYourself,
+    #[error("You cannot remove yourself")]
+    CannotRemoveYourself,
+    #[error("You are not allowed to set a non-existent role value")]
+    NonExistentRole,
+    #[error("No data to update")]
+    NoDataToUpdate,
+    #[error("Password cannot be updated via update-user; use set-user-password")]
+    PasswordViaUpdate,
+    #[error("The id of a user cannot be changed")]
+    UserIdCannotBeUpdated,
+    #[error("This would leave nobody who is an admin")]
+    LastAdmin,
     #[error("Somebody else changed the keys first; nothing was done")]
     AlreadyRotated,
     /// The database has another master key than this process: load the keys and try again.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::app::App;
 use crate::crypto::key_ring::KeyRing;
-use crate::model::claims::AccessClaims;
+use crate::model::claims::{AccessClaims, Actor};
 use crate::model::id::{EventId, SessionId, UserId};
 use crate::model::time::Timestamp;
 use crate::model::user::User;
@@ -29,6 +29,8 @@ pub struct Grounds {
     pub session: SessionId,
     /// When the password was last proven.
     pub auth_time: Timestamp,
+    /// The admin who acts as the user.
+    pub actor: Option<UserId>,
     /// The session's nearer end; no token outlives it.
     pub ends_at: Timestamp,
     /// The ring's version as the database just told; `None` if it was not asked.
@@ -97,6 +99,7 @@ fn claims(app: &App, user: &User, grounds: &Grounds, now: Timestamp, exp: i64) -
         name: user.name.clone(),
         role: user.role.clone(),
         permissions: app.config.permissions(&roles),
+        act: grounds.actor.map(|admin| Actor { sub: admin.to_string() }),
         roles: roles.into_iter().map(ToOwned::to_owned).collect(),
         custom: t.claims.iter().filter_map(|(name, source)| Some((name.clone(), source.of(user)?))).collect(),
     }

@@ -4,11 +4,14 @@ use crate::app::App;
 use crate::crypto::token::SessionToken;
 use crate::model::audit::Peer;
 use crate::model::id::{SessionId, UserId};
+use crate::model::permission::Action;
 use crate::model::session::{RevokedReason, Session};
 use crate::store;
 use crate::store::sessions::By;
 pub use crate::store::sessions::Which;
 
+use super::administer_users;
+use super::authority::Authority;
 use super::end_session::end;
 use super::record::Recorder;
 use super::{Error, Result};
@@ -48,6 +51,18 @@ pub async fn revoke_own(app: &App, owner: UserId, name: &str, peer: &Peer) -> Re
 /// Ends the sessions of a user, but for one.
 pub async fn revoke_of_user(app: &App, user: UserId, except: Option<SessionId>, peer: &Peer) -> Result<usize> {
     revoke(app, Which::OfUser { user, except }, peer).await
+}
+
+/// Ends anybody's session by its handle, on an admin's word; one that is not there is none of anybody's concern.
+pub async fn revoke_of_somebody(app: &App, by: Authority<'_>, id: SessionId, peer: &Peer) -> Result<()> {
+    by.may(app, Action::RevokeSessions)?;
+    let owner = app.db.read(move |conn| Box::pin(store::sessions::owner(conn, id))).await?;
+    let Some(owner) = owner else { return Ok(()) };
+    administer_users::target(app, by, Action::RevokeSessions, owner).await?;
+    match revoke(app, Which::One(id), peer).await {
+        Ok(_) | Err(Error::SessionNotFound) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Ends sessions and tells how many; `One` that does not exist is an error.

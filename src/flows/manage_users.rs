@@ -7,11 +7,14 @@ use crate::model::audit::{Kind, Peer};
 use crate::model::email::Email;
 use crate::model::id::UserId;
 use crate::model::password::Password;
+use crate::model::permission::Action;
 use crate::model::session::RevokedReason;
 use crate::model::user::User;
 use crate::store;
 use crate::store::sessions::Which;
 
+use super::administer_users::is_last_admin;
+use super::authority::{Authority, check_roles};
 use super::end_session::end;
 use super::record::Recorder;
 use super::sign_up::{account_id, new_user};
@@ -23,8 +26,10 @@ pub struct New {
     pub email: Email,
     /// May be empty.
     pub name: String,
-    /// As typed.
-    pub password: String,
+    /// Address of a picture.
+    pub image: Option<String>,
+    /// As typed; `None`: the user has none yet.
+    pub password: Option<String>,
     /// Comma-joined role names.
     pub role: String,
     /// Whether the operator vouches for the mailbox.
@@ -35,26 +40,41 @@ pub struct New {
 
 /// Whether [`create`] would succeed now.
 pub async fn check_new(app: &App, new: &New) -> Result<()> {
-    Password::chosen(&new.password, app.config.passwords.length)?;
+    if let Some(password) = &new.password {
+        Password::chosen(password, app.config.passwords.length)?;
+    }
+    check_roles(app, &new.role)?;
     let email = new.email.clone();
     let known = app.db.read(move |conn| Box::pin(async move { store::users::by_email(conn, &email).await })).await?;
-    if known.is_some() { Err(Error::UserExists) } else { Ok(()) }
+    if known.is_some() { Err(Error::EmailTaken) } else { Ok(()) }
 }
 
 /// Makes a user; the password rules hold.
-pub async fn create(app: &App, new: New, peer: &Peer) -> Result<User> {
-    let hash = app.hasher.hash(Password::chosen(&new.password, app.config.passwords.length)?).await?;
-    let user = User { role: new.role, email_verified: new.email_verified, metadata: new.metadata, ..new_user(app, new.email, new.name, None) };
+pub async fn create(app: &App, by: Authority<'_>, new: New, peer: &Peer) -> Result<User> {
+    by.may(app, Action::CreateUser)?;
+    check_roles(app, &new.role)?;
+    if new.role != "user" {
+        by.may(app, Action::SetRole)?;
+    }
+    let hash = match &new.password {
+        Some(password) => Some(app.hasher.hash(Password::chosen(password, app.config.passwords.length)?).await?),
+        None => None,
+    };
+    let fresh = new_user(app, new.email, new.name, new.image);
+    let user = User { role: new.role, email_verified: new.email_verified, metadata: new.metadata, ..fresh };
+    if user.is_admin() && !by.is_admin() {
+        return Err(Error::NotAllowed(Action::SetRole));
+    }
     let (row, account, recorder) = (user.clone(), account_id(app), Recorder::new(app, peer));
     let created = app.db.write(move |conn| {
         Box::pin(async move {
-            store::users::insert(conn, &row, account, &hash).await?;
+            store::users::insert(conn, &row, account, hash.as_deref()).await?;
             recorder.record(conn, Kind::UserCreated, Some(row.id), None, Map::new()).await
         })
     });
     match created.await {
         Ok(()) => Ok(user),
-        Err(store::Error::Conflict) => Err(Error::UserExists),
+        Err(store::Error::Conflict) => Err(Error::EmailTaken),
         Err(error) => Err(error.into()),
     }
 }
@@ -80,16 +100,19 @@ pub async fn set_disabled(app: &App, user: UserId, disabled: bool, peer: &Peer) 
     let work = app.db.write(move |conn| {
         Box::pin(async move {
             let now = recorder.now;
+            if disabled && is_last_admin(conn, user, &recorder).await? {
+                return Ok(Err(Error::LastAdmin));
+            }
             if !store::users::set_disabled(conn, user, disabled.then_some(now), now).await? {
-                return Ok(false);
+                return Ok(Ok(false));
             }
             if disabled {
                 end(conn, &recorder, Which::OfUser { user, except: None }, RevokedReason::UserDisabled).await?;
             }
             let kind = if disabled { Kind::UserDisabled } else { Kind::UserEnabled };
             recorder.record(conn, kind, Some(user), None, Map::new()).await?;
-            Ok(true)
+            Ok(Ok(true))
         })
     });
-    Ok(work.await?)
+    work.await?
 }

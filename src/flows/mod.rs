@@ -1,6 +1,8 @@
 //! The verbs, one story a file: what happens, in order, with early returns. Jobs, command line and HTTP call the same ones.
 //! Time and chance come from `App`; SQL is `store`'s and secrets are `crypto`'s business.
 
+pub mod administer_users;
+pub mod authority;
 pub mod change_keys;
 pub mod change_password;
 pub mod check_health;
@@ -8,6 +10,7 @@ pub mod copy_database;
 pub mod diagnose;
 pub mod end_session;
 pub mod error;
+pub mod impersonate;
 pub mod inspect_keys;
 pub mod issue_token;
 pub mod load_keys;
@@ -23,6 +26,7 @@ pub mod shadow;
 pub mod sign_in;
 pub mod sign_out;
 pub mod sign_up;
+pub mod update_user;
 pub mod verify_token;
 
 pub use error::{Error, Result};

@@ -10,11 +10,11 @@ use crate::crypto::key_ring::KeyRing;
 use crate::crypto::token::{RefreshToken, SessionToken};
 use crate::model::audit::{Kind, Peer};
 use crate::model::id::SessionId;
-use crate::model::session::{Delivery, Session};
+use crate::model::session::{Delivery, IMPERSONATION_LIFETIME, Session};
 use crate::model::time::Timestamp;
 use crate::model::user::User;
 use crate::random;
-use crate::store::sessions::New;
+use crate::store::sessions::{New, Proof};
 use crate::store::{self, Conn};
 
 use super::issue_token::{self, Grounds, Issued};
@@ -61,35 +61,62 @@ pub struct Grant {
     pub ends_at: Timestamp,
 }
 
+fn begin(app: &App, user: &User, options: Options, peer: &Peer) -> Session {
+    let now = app.now();
+    Session {
+        id: SessionId::at(now, random::bytes(&*app.random)),
+        user_id: user.id,
+        delivery: options.delivery,
+        remember: options.remember,
+        auth_time: now,
+        created_at: now,
+        updated_at: now,
+        expires_at: app.config.sessions.lifetime.absolute_end(now, options.remember),
+        ip_address: peer.ip_address.clone(),
+        user_agent: peer.user_agent.clone(),
+        impersonated_by: None,
+    }
+}
+
 impl Opening {
     /// Draws the tokens; nothing is written.
     pub fn prepare(app: &App, user: &User, options: Options, peer: &Peer) -> Result<Self> {
-        let ring = app.ring().ok_or_else(|| Error::Unavailable("the keys are not loaded".into()))?;
+        Self::of(app, begin(app, user, options, peer))
+    }
+
+    /// A session in which an admin acts as the user, for an hour.
+    pub fn impersonate(app: &App, user: &User, admin: &Session, peer: &Peer) -> Result<Self> {
+        let session = begin(app, user, Options { delivery: admin.delivery, remember: false }, peer);
+        let expires_at = session.expires_at.min(session.created_at + IMPERSONATION_LIFETIME);
+        Self::of(app, Session { impersonated_by: Some(admin.user_id), auth_time: admin.auth_time, expires_at, ..session })
+    }
+
+    /// The session that takes another one's place: as old as that, and with the same end.
+    pub fn succeed(app: &App, before: &Session, peer: &Peer) -> Result<Self> {
         let now = app.now();
-        let lifetime = &app.config.sessions.lifetime;
-        let expires_at = lifetime.absolute_end(now, options.remember);
         let session = Session {
             id: SessionId::at(now, random::bytes(&*app.random)),
-            user_id: user.id,
-            delivery: options.delivery,
-            remember: options.remember,
-            auth_time: now,
             created_at: now,
             updated_at: now,
-            expires_at,
             ip_address: peer.ip_address.clone(),
             user_agent: peer.user_agent.clone(),
+            ..before.clone()
         };
+        Self::of(app, session)
+    }
+
+    fn of(app: &App, session: Session) -> Result<Self> {
+        let ring = app.ring().ok_or_else(|| Error::Unavailable("the keys are not loaded".into()))?;
         let session_token = SessionToken::new(&Zeroizing::new(random::bytes(&*app.random)));
         let refresh_token = RefreshToken::first(session.id, random::bytes(&*app.random), &ring.masters);
-        let idle_expires_at = lifetime.idle_end(now, expires_at);
+        let idle_expires_at = app.config.sessions.lifetime.idle_end(session.created_at, session.expires_at);
         let new = New { session, token_hash: session_token.hash(), refresh_hash: refresh_token.hash(), idle_expires_at };
         Ok(Self { new, session_token, refresh_token, ring })
     }
 
     /// Writes the row; `None`: the password changed meanwhile, or the user was shut out.
-    pub async fn insert(&self, conn: &mut Conn, recorder: &Recorder, verified_hash: &str) -> store::Result<Option<RingVersion>> {
-        let Some(ring_version) = store::sessions::insert(conn, &self.new, verified_hash, self.ring.master_version).await? else {
+    pub async fn insert(&self, conn: &mut Conn, recorder: &Recorder, proof: Proof<'_>) -> store::Result<Option<RingVersion>> {
+        let Some(ring_version) = store::sessions::insert(conn, &self.new, proof, self.ring.master_version).await? else {
             let current = store::signing_keys::master_version(conn).await?;
             return if current == Some(i64::from(self.ring.master_version)) {
                 Ok(None)
@@ -105,7 +132,8 @@ impl Opening {
     /// Signs what the client gets, once the row is committed.
     pub async fn grant(self, app: &App, user: &User, ring: RingVersion) -> Result<Grant> {
         let ends_at = self.new.idle_expires_at.min(self.new.session.expires_at);
-        let grounds = Grounds { session: self.new.session.id, auth_time: self.new.session.auth_time, ends_at, ring_version: Some(ring.0) };
+        let s = &self.new.session;
+        let grounds = Grounds { session: s.id, auth_time: s.auth_time, actor: s.impersonated_by, ends_at, ring_version: Some(ring.0) };
         let access = issue_token::issue(app, user, &grounds).await?;
         Ok(Grant {
             session_cookie: Zeroizing::new(cookie::sign(self.session_token.expose(), &self.ring.masters)),

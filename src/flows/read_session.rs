@@ -108,6 +108,16 @@ pub fn signed_cookie(app: &App, token: &SessionToken) -> Option<Zeroizing<String
     app.ring().map(|ring| Zeroizing::new(cookie::sign(token.expose(), &ring.masters)))
 }
 
+/// A cookie's value, signed.
+pub(super) fn sign(app: &App, value: &str) -> Option<String> {
+    app.ring().map(|ring| cookie::sign(value, &ring.masters))
+}
+
+/// What a signed cookie holds, if we signed it.
+pub(super) fn open(app: &App, signed: &str) -> Option<String> {
+    app.ring().and_then(|ring| cookie::open(signed, &ring.masters).map(ToOwned::to_owned))
+}
+
 /// A session token, bare or signed.
 pub(super) fn session_token(app: &App, text: &str) -> Option<SessionToken> {
     let ring = app.ring()?;

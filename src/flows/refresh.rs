@@ -115,7 +115,8 @@ async fn attempt(app: &App, text: &str, channel: Delivery, purpose: Purpose, pee
     };
     let user = issue_token::user_facts(app, session.user, session.user_version).await?;
     let ends_at = session.state.idle_expires_at.min(session.state.expires_at);
-    let grounds = Grounds { session: session.session, auth_time: session.auth_time, ends_at, ring_version: Some(session.ring_version) };
+    let grounds =
+        Grounds { session: session.session, auth_time: session.auth_time, actor: session.impersonated_by, ends_at, ring_version: Some(session.ring_version) };
     let access = issue_token::issue(app, &user, &grounds).await?;
     let refresh_token = child.map(|c| c.encode(&ring.masters));
     Ok(Renewed { access, refresh_token, session, user, rotated: matches!(decision, Decision::Rotate) })

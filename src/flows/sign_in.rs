@@ -12,6 +12,7 @@ use crate::model::email::Email;
 use crate::model::password::Password;
 use crate::model::session::RevokedReason;
 use crate::model::user::User;
+use crate::store::sessions::Proof;
 use crate::store::users::WithPassword;
 use crate::store::{self, Conn};
 
@@ -104,7 +105,7 @@ impl Entry {
             }
             None => &self.verified,
         };
-        let Some(ring) = self.opening.insert(conn, &self.recorder, proof).await? else { return Ok(None) };
+        let Some(ring) = self.opening.insert(conn, &self.recorder, Proof::Password(proof)).await? else { return Ok(None) };
         self.ending.run(conn, &self.recorder).await?;
         Ok(Some((self.opening, ring)))
     }

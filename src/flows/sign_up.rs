@@ -8,6 +8,7 @@ use crate::model::password::Password;
 use crate::model::session::RevokedReason;
 use crate::model::user::User;
 use crate::random;
+use crate::store::sessions::Proof;
 use crate::store::{self, Conn};
 
 use super::end_session::Ending;
@@ -92,11 +93,11 @@ struct Creation {
 
 impl Creation {
     async fn run(self, conn: &mut Conn) -> store::Result<Option<(Opening, RingVersion)>> {
-        store::users::insert(conn, &self.user, self.account, &self.hash).await?;
+        store::users::insert(conn, &self.user, self.account, Some(&self.hash)).await?;
         self.recorder.record(conn, Kind::UserCreated, Some(self.user.id), None, serde_json::Map::new()).await?;
         let Some(opening) = self.opening else { return Ok(None) };
         // Nobody else can have touched a user that this transaction made.
-        let ring = opening.insert(conn, &self.recorder, &self.hash).await?.ok_or(store::Error::Conflict)?;
+        let ring = opening.insert(conn, &self.recorder, Proof::Password(&self.hash)).await?.ok_or(store::Error::Conflict)?;
         self.ending.run(conn, &self.recorder).await?;
         Ok(Some((opening, ring)))
     }

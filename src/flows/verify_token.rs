@@ -30,7 +30,13 @@ pub async fn mint(app: &App, who: &Authenticated, refresh_token: Option<&str>, p
         return Ok(refresh::refresh(app, token, Delivery::Cookie, Purpose::Vouch, peer).await?.access);
     }
     let ends_at = who.idle_expires_at.min(who.session.expires_at);
-    let grounds = Grounds { session: who.session.id, auth_time: who.session.auth_time, ends_at, ring_version: Some(who.ring_version) };
+    let grounds = Grounds {
+        session: who.session.id,
+        auth_time: who.session.auth_time,
+        actor: who.session.impersonated_by,
+        ends_at,
+        ring_version: Some(who.ring_version),
+    };
     issue_token::issue(app, &who.user, &grounds).await
 }
 

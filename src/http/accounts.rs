@@ -16,19 +16,24 @@ use crate::model::email::Email;
 use crate::model::origin::is_trusted_redirect;
 use crate::model::session::Delivery;
 
-use super::body::{Fields, Optional};
+use super::body::{Fields, Optional, Submitted};
 use super::client::Client;
 use super::cookies::{self, Name};
 use super::credentials::{Authenticated, Credentials};
 use super::error::Error;
 use super::views;
 
-const MAX_NAME: usize = 256;
-const MAX_URL: usize = 2_048;
+pub(super) const MAX_NAME: usize = 256;
+pub(super) const MAX_URL: usize = 2_048;
 /// Longer than any password that is accepted, so that its own error is told.
-const MAX_PASSWORD: usize = 16_384;
+pub(super) const MAX_PASSWORD: usize = 16_384;
 
-pub(super) async fn sign_up(State(app): State<Arc<App>>, Client(peer): Client, credentials: Credentials, mut body: Fields) -> Result<Response, Error> {
+pub(super) async fn sign_up(
+    State(app): State<Arc<App>>,
+    Client(peer): Client,
+    credentials: Credentials,
+    Submitted(mut body): Submitted,
+) -> Result<Response, Error> {
     body.refuse_privileged()?;
     let name = body.text("name", MAX_NAME);
     let email: Option<Email> = body.text("email", MAX_NAME * 4).parse().ok();
@@ -51,7 +56,12 @@ pub(super) async fn sign_up(State(app): State<Arc<App>>, Client(peer): Client, c
     Ok((headers, Json(answer)).into_response())
 }
 
-pub(super) async fn sign_in(State(app): State<Arc<App>>, Client(peer): Client, credentials: Credentials, mut body: Fields) -> Result<Response, Error> {
+pub(super) async fn sign_in(
+    State(app): State<Arc<App>>,
+    Client(peer): Client,
+    credentials: Credentials,
+    Submitted(mut body): Submitted,
+) -> Result<Response, Error> {
     let email = body.text("email", MAX_NAME * 4);
     let password = body.text("password", MAX_PASSWORD);
     let (options, callback) = session_options(&app, &mut body)?;
@@ -115,7 +125,7 @@ fn session_options(app: &App, body: &mut Fields) -> Result<(Options, Option<Stri
 }
 
 /// The tokens go into the body or into cookies, never both ways.
-fn deliver(app: &App, grant: &Grant, answer: &mut Value, headers: &mut HeaderMap) {
+pub(super) fn deliver(app: &App, grant: &Grant, answer: &mut Value, headers: &mut HeaderMap) {
     answer["accessToken"] = grant.access.token.clone().into();
     answer["tokenType"] = "Bearer".into();
     answer["expiresIn"] = grant.access.expires_in.into();

@@ -1,5 +1,4 @@
-//! Bodies: read within bounds, parsed strictly, typed field by field with every problem noted. A member twice is refused; unknown
-//! members are ignored (the Better Auth client sends extras), privileged ones are refused.
+//! Bodies: read within bounds and parsed strictly; a member twice is refused.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,34 +13,10 @@ use serde_json::{Map, Value};
 
 use super::MAX_BODY;
 use super::error::Error;
+pub(super) use super::fields::Fields;
 
 /// A client that sends slower than this is dropped.
 const BODY_TIME: Duration = Duration::from_secs(10);
-
-/// What only the server or an admin sets.
-const PRIVILEGED: [&str; 14] = [
-    "id",
-    "role",
-    "roles",
-    "emailVerified",
-    "banned",
-    "banReason",
-    "banExpires",
-    "disabledAt",
-    "createdAt",
-    "updatedAt",
-    "metadata",
-    "permissions",
-    "sub",
-    "version",
-];
-
-/// The members of a JSON body; empty if there was none and none was needed.
-#[derive(Debug, Default)]
-pub(super) struct Fields {
-    members: Map<String, Value>,
-    problems: BTreeMap<String, Vec<String>>,
-}
 
 /// A body that may be missing.
 pub(super) struct Optional(pub(super) Fields);
@@ -64,6 +39,29 @@ impl<S: Send + Sync> FromRequest<S> for Optional {
         }
         checked?;
         parse(&bytes).map(Self)
+    }
+}
+
+/// JSON, or the form that a page without script sends; there every value is a text.
+pub(super) struct Submitted(pub(super) Fields);
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+impl<S: Send + Sync> FromRequest<S> for Submitted {
+    type Rejection = Error;
+    async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
+        if media_type(&request).as_deref() != Some(FORM) {
+            require_json(&request)?;
+            return parse(&read(request).await?).map(Self);
+        }
+        let bytes = read(request).await?;
+        let mut members = Map::new();
+        for (name, value) in url::form_urlencoded::parse(&bytes) {
+            if members.insert(name.into_owned(), Value::String(value.into_owned())).is_some() {
+                return Err(Error::BadRequest("A field stands twice in the form".into()));
+            }
+        }
+        Ok(Self(Fields::new(members)))
     }
 }
 
@@ -98,7 +96,7 @@ fn require_json(request: &Request) -> Result<(), Error> {
 
 fn parse(bytes: &[u8]) -> Result<Fields, Error> {
     match serde_json::from_slice::<Json>(bytes) {
-        Ok(Json::Object(members)) => Ok(Fields { members, ..Fields::default() }),
+        Ok(Json::Object(members)) => Ok(Fields::new(members)),
         Ok(Json::Other) => {
             let problem = BTreeMap::from([(String::new(), vec!["expected an object".to_owned()])]);
             Err(Error::Validation(problem))
@@ -154,59 +152,5 @@ impl<'de> Deserialize<'de> for Json {
             }
         }
         deserializer.deserialize_any(Strict)
-    }
-}
-
-impl Fields {
-    /// A text that must be there.
-    pub(super) fn text(&mut self, name: &str, max: usize) -> String {
-        match self.members.get(name) {
-            None => {
-                self.problem(name, "is required");
-                String::new()
-            }
-            Some(_) => self.optional_text(name, max).unwrap_or_default(),
-        }
-    }
-
-    /// A text that may be missing; `null` is no text.
-    pub(super) fn optional_text(&mut self, name: &str, max: usize) -> Option<String> {
-        let value = self.members.get(name)?;
-        let Value::String(text) = value else {
-            self.problem(name, "expected a string");
-            return None;
-        };
-        let text = text.clone();
-        if text.chars().count() > max {
-            self.problem(name, &format!("is longer than {max} characters"));
-        } else if text.contains('\0') {
-            self.problem(name, "holds a NUL character");
-        }
-        Some(text)
-    }
-
-    /// True, false or missing.
-    pub(super) fn optional_bool(&mut self, name: &str) -> Option<bool> {
-        let value = self.members.get(name)?.as_bool();
-        if value.is_none() {
-            self.problem(name, "expected a boolean");
-        }
-        value
-    }
-
-    /// Notes a problem.
-    pub(super) fn problem(&mut self, name: &str, message: &str) {
-        self.problems.entry(name.to_owned()).or_default().push(message.to_owned());
-    }
-
-    /// Refuses what clients do not set.
-    pub(super) fn refuse_privileged(&self) -> Result<(), Error> {
-        let found = PRIVILEGED.iter().find(|name| self.members.contains_key(**name));
-        found.map_or(Ok(()), |name| Err(Error::FieldNotAllowed((*name).to_owned())))
-    }
-
-    /// All problems at once, or none.
-    pub(super) fn finish(self) -> Result<(), Error> {
-        if self.problems.is_empty() { Ok(()) } else { Err(Error::Validation(self.problems)) }
     }
 }

@@ -1,11 +1,14 @@
 //! Cookies: their names, attributes and clearing lines. The values come signed from the flows; percent-encoding is the library's.
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use cookie::Cookie;
 use cookie::time::Duration;
 
 use crate::app::App;
 use crate::model::time::Timestamp;
+
+/// `set-auth-token`: the session cookie's value, decoded.
+pub(super) const SET_AUTH_TOKEN: HeaderName = HeaderName::from_static("set-auth-token");
 
 /// Which cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +19,8 @@ pub(super) enum Name {
     SessionData,
     /// Marks a session that ends with the browser.
     DontRemember,
+    /// The session of an admin who acts as somebody else, set aside.
+    AdminSession,
     /// The refresh token.
     Refresh,
 }
@@ -32,6 +37,7 @@ impl Name {
             Self::Session => "session_token",
             Self::SessionData => "session_data",
             Self::DontRemember => "dont_remember",
+            Self::AdminSession => "admin_session",
             Self::Refresh => "refresh_token",
         };
         format!("{guard}{}.{own}", sessions.cookie_prefix)
@@ -65,16 +71,27 @@ pub(super) fn set(app: &App, headers: &mut HeaderMap, name: Name, value: &str, u
         cookie.set_max_age(Duration::seconds(seconds));
     }
     append(headers, &cookie);
+    // For clients that hold no cookies: the same value as it goes behind `Bearer` (contract section 4).
+    if name == Name::Session
+        && let Ok(value) = HeaderValue::from_str(value)
+    {
+        headers.insert(SET_AUTH_TOKEN, value);
+    }
 }
 
 /// Clears the cookies of a session; with `only_refresh` just that one.
 pub(super) fn clear(app: &App, headers: &mut HeaderMap, only_refresh: bool) {
     let names: &[Name] = if only_refresh { &[Name::Refresh] } else { &[Name::Session, Name::SessionData, Name::DontRemember, Name::Refresh] };
     for name in names {
-        let mut cookie = base(app, *name, "");
-        cookie.set_max_age(Duration::ZERO);
-        append(headers, &cookie);
+        clear_one(app, headers, *name);
     }
+}
+
+/// Clears this cookie.
+pub(super) fn clear_one(app: &App, headers: &mut HeaderMap, name: Name) {
+    let mut cookie = base(app, name, "");
+    cookie.set_max_age(Duration::ZERO);
+    append(headers, &cookie);
 }
 
 fn base(app: &App, name: Name, value: &str) -> Cookie<'static> {

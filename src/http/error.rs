@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 use crate::flows;
 
+use super::codes::{flow_code, flow_status};
+
 /// A refusal on its way out.
 #[derive(Debug)]
 pub enum Error {
@@ -119,6 +121,11 @@ impl IntoResponse for Error {
 }
 
 impl Error {
+    /// A field of the query that must be there.
+    pub(super) fn missing(field: &str) -> Self {
+        Self::Validation(BTreeMap::from([(field.to_owned(), vec!["is required".to_owned()])]))
+    }
+
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Flow(flows::Error::TooManyRequests(wait)) => Some(*wait),
@@ -163,68 +170,6 @@ impl Error {
             Self::InvalidToken | Self::SessionOver(_) => ("UNAUTHORIZED", "Unauthorized".into()),
             Self::Internal(_) => ("INTERNAL_SERVER_ERROR", "Something went wrong on our side".into()),
         }
-    }
-}
-
-fn flow_status(error: &flows::Error) -> StatusCode {
-    use flows::Error as E;
-    match error {
-        E::InvalidEmail | E::SignUpDisabled | E::PasswordTooShort | E::PasswordTooLong | E::InvalidPassword | E::CredentialAccountNotFound => {
-            StatusCode::BAD_REQUEST
-        }
-        E::InvalidEmailOrPassword
-        | E::Unauthorized
-        | E::RefreshTokenMissing
-        | E::RefreshTokenInvalid
-        | E::RefreshTokenExpired
-        | E::RefreshTokenRevoked
-        | E::RefreshTokenReused => StatusCode::UNAUTHORIZED,
-        E::BannedUser | E::UserDisabled => StatusCode::FORBIDDEN,
-        E::UserExists => StatusCode::UNPROCESSABLE_ENTITY,
-        E::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
-        E::UserNotFound | E::SessionNotFound => StatusCode::NOT_FOUND,
-        // A replica without the current master key serves nobody, and calls nobody a thief.
-        E::Unavailable(_)
-        | E::OutOfTime
-        | E::MasterKeyChanged
-        | E::KeyUnusable(_)
-        | E::MasterKey(_)
-        | E::MasterKeyNotLoaded { .. }
-        | E::MasterKeyMissing { .. } => StatusCode::SERVICE_UNAVAILABLE,
-        E::AlreadyRotated | E::KeyRefused(_) | E::WrongDatabase(_) | E::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
-    }
-}
-
-fn flow_code(error: &flows::Error) -> &'static str {
-    use flows::Error as E;
-    match error {
-        E::InvalidEmailOrPassword => "INVALID_EMAIL_OR_PASSWORD",
-        E::InvalidEmail => "INVALID_EMAIL",
-        E::UserExists => "USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL",
-        E::SignUpDisabled => "EMAIL_PASSWORD_SIGN_UP_DISABLED",
-        E::PasswordTooShort => "PASSWORD_TOO_SHORT",
-        E::PasswordTooLong => "PASSWORD_TOO_LONG",
-        E::BannedUser => "BANNED_USER",
-        E::UserDisabled => "USER_DISABLED",
-        E::Unauthorized => "UNAUTHORIZED",
-        E::InvalidPassword => "INVALID_PASSWORD",
-        E::CredentialAccountNotFound => "CREDENTIAL_ACCOUNT_NOT_FOUND",
-        E::RefreshTokenMissing => "REFRESH_TOKEN_MISSING",
-        E::RefreshTokenInvalid => "REFRESH_TOKEN_INVALID",
-        E::RefreshTokenExpired => "REFRESH_TOKEN_EXPIRED",
-        E::RefreshTokenRevoked => "REFRESH_TOKEN_REVOKED",
-        E::RefreshTokenReused => "REFRESH_TOKEN_REUSED",
-        E::TooManyRequests(_) => "TOO_MANY_REQUESTS",
-        E::UserNotFound => "USER_NOT_FOUND",
-        E::SessionNotFound => "SESSION_NOT_FOUND",
-        E::Unavailable(_)
-        | E::OutOfTime
-        | E::MasterKeyChanged
-        | E::KeyUnusable(_)
-        | E::MasterKey(_)
-        | E::MasterKeyNotLoaded { .. }
-        | E::MasterKeyMissing { .. } => "SERVICE_UNAVAILABLE",
-        E::AlreadyRotated | E::KeyRefused(_) | E::WrongDatabase(_) | E::Internal(_) => "INTERNAL_SERVER_ERROR",
     }
 }
 

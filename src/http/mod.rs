@@ -2,18 +2,24 @@
 //! stand outside the layers that they do not need: they answer from memory when everything else is slow or away.
 
 mod accounts;
+mod admin;
+mod admin_sessions;
 mod body;
 mod client;
+mod codes;
 mod cookies;
 mod credentials;
 mod edge;
 pub mod error;
+mod fields;
 mod health;
 mod oauth;
 mod origin;
+mod query;
 mod refresh;
 pub mod server;
 mod sessions;
+mod users;
 mod views;
 mod well_known;
 
@@ -38,6 +44,25 @@ pub fn router(app: &Arc<App>) -> Router {
         .route(&at("/sign-in/email"), post(accounts::sign_in))
         .route(&at("/sign-out"), post(accounts::sign_out))
         .route(&at("/change-password"), post(accounts::change_password))
+        .route(&at("/update-user"), post(users::update))
+        .route(&at("/verify-password"), post(users::verify_password))
+        .route(&at("/list-accounts"), get(users::list_accounts))
+        .route(&at("/update-session"), post(users::update_session))
+        .route(&at("/admin/list-users"), get(admin::list_users))
+        .route(&at("/admin/get-user"), get(admin::get_user))
+        .route(&at("/admin/create-user"), post(admin::create_user))
+        .route(&at("/admin/update-user"), post(admin::update_user))
+        .route(&at("/admin/set-role"), post(admin::set_role))
+        .route(&at("/admin/ban-user"), post(admin::ban_user))
+        .route(&at("/admin/unban-user"), post(admin::unban_user))
+        .route(&at("/admin/remove-user"), post(admin::remove_user))
+        .route(&at("/admin/set-user-password"), post(admin::set_user_password))
+        .route(&at("/admin/list-user-sessions"), post(admin_sessions::list_sessions))
+        .route(&at("/admin/revoke-user-session"), post(admin_sessions::revoke_session))
+        .route(&at("/admin/revoke-user-sessions"), post(admin_sessions::revoke_sessions))
+        .route(&at("/admin/has-permission"), post(admin::has_permission))
+        .route(&at("/admin/impersonate-user"), post(admin_sessions::impersonate_user))
+        .route(&at("/admin/stop-impersonating"), post(admin_sessions::stop_impersonating))
         .route(&at("/session"), get(sessions::session))
         .route(&at("/get-session"), get(sessions::get_session).post(sessions::get_session))
         .route(&at("/list-sessions"), get(sessions::list))

@@ -12,8 +12,10 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use crate::app::App;
 use crate::model::origin::TrustedOrigins;
 
+use super::cookies::SET_AUTH_TOKEN;
 use super::edge::REQUEST_ID;
 use super::error::Error;
+use super::sessions::SET_AUTH_JWT;
 
 pub(super) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     match check(&request, &app.config.server.trusted_origins) {
@@ -45,6 +47,6 @@ pub(super) fn cors(trusted: &TrustedOrigins) -> CorsLayer {
         .allow_credentials(true)
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([header::CONTENT_TYPE, header::AUTHORIZATION, REQUEST_ID])
-        .expose_headers([header::RETRY_AFTER, HeaderName::from_static("x-retry-after"), REQUEST_ID])
+        .expose_headers([header::RETRY_AFTER, HeaderName::from_static("x-retry-after"), REQUEST_ID, SET_AUTH_TOKEN, SET_AUTH_JWT])
         .max_age(std::time::Duration::from_secs(600))
 }

@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::flows::Error as Refused;
+use crate::flows::issue_token::Issued;
 use crate::flows::read_session::{self, Accepts, Nobody};
 use crate::flows::{manage_sessions, refresh as refreshing, verify_token};
+use crate::model::audit::Peer;
 use crate::model::session::Delivery;
 
 use super::body::{Fields, Optional};
@@ -31,14 +34,27 @@ pub(super) async fn session(State(app): State<Arc<App>>, credentials: Credential
     Ok((renewed(&app, &who), Json(answer)).into_response())
 }
 
+/// `set-auth-jwt`: an access token beside the answer.
+pub(super) const SET_AUTH_JWT: HeaderName = HeaderName::from_static("set-auth-jwt");
+
 /// `200 null` for nobody, never 401; a session that is over also clears its cookies.
-pub(super) async fn get_session(State(app): State<Arc<App>>, credentials: Credentials, _: Optional) -> Result<Response, Error> {
+pub(super) async fn get_session(State(app): State<Arc<App>>, Client(peer): Client, credentials: Credentials, _: Optional) -> Result<Response, Error> {
     let mut headers = HeaderMap::from_iter([(header::PRAGMA, HeaderValue::from_static("no-cache"))]);
     let answer = match credentials.authenticate(&app, Accepts::SessionTokenOnly).await? {
-        Some(Ok(who)) => {
-            headers.extend(renewed(&app, &who));
-            json!({ "session": views::client_session(&who.session), "user": views::user(&who.user) })
-        }
+        Some(Ok(who)) => match mint(&app, &credentials, &who, &peer).await {
+            // The refresh token that came along was stolen or lost: the session has just ended.
+            Err(Refused::RefreshTokenReused | Refused::RefreshTokenRevoked | Refused::RefreshTokenExpired) => {
+                cookies::clear(&app, &mut headers, false);
+                Value::Null
+            }
+            // Where no token may be minted, or none can be now, the session is told all the same.
+            minted => {
+                headers.extend(renewed(&app, &who));
+                let value = minted.ok().and_then(|issued| HeaderValue::from_str(&issued.token).ok());
+                headers.extend(value.map(|value| (SET_AUTH_JWT, value)));
+                json!({ "session": views::client_session(&who.session), "user": views::user(&who.user) })
+            }
+        },
         Some(Err(Nobody::Over)) => {
             cookies::clear(&app, &mut headers, false);
             Value::Null
@@ -50,7 +66,9 @@ pub(super) async fn get_session(State(app): State<Arc<App>>, credentials: Creden
 
 pub(super) async fn list(State(app): State<Arc<App>>, Authenticated(who): Authenticated) -> Result<Response, Error> {
     let sessions = manage_sessions::list(&app, who.user.id).await?;
-    let views: Vec<Value> = sessions.iter().map(views::client_session).collect();
+    // What an admin does in one's name is the admin's own list.
+    let own = sessions.iter().filter(|s| s.impersonated_by.is_none());
+    let views: Vec<Value> = own.map(|s| views::listed_session(s, Some(who.session.id))).collect();
     Ok((renewed(&app, &who), Json(views)).into_response())
 }
 
@@ -83,17 +101,22 @@ pub(super) async fn token(
     credentials: Credentials,
     Authenticated(who): Authenticated,
 ) -> Result<Response, Error> {
-    let texts: Vec<&str> = credentials.refresh_cookies.iter().map(String::as_str).collect();
-    let vouching = match who.session.delivery {
-        Delivery::Cookie => refreshing::choose(&app, &texts, Some(who.session.id)).await?,
-        Delivery::Body => None,
-    };
-    let issued = verify_token::mint(&app, &who, vouching, &peer).await?;
+    let issued = mint(&app, &credentials, &who, &peer).await?;
     Ok((renewed(&app, &who), Json(json!({ "token": issued.token }))).into_response())
 }
 
+/// An access token for a session, vouched for by the refresh cookie that came along.
+async fn mint(app: &App, credentials: &Credentials, who: &read_session::Authenticated, peer: &Peer) -> Result<Issued, Refused> {
+    let texts: Vec<&str> = credentials.refresh_cookies.iter().map(String::as_str).collect();
+    let vouching = match who.session.delivery {
+        Delivery::Cookie => refreshing::choose(app, &texts, Some(who.session.id)).await?,
+        Delivery::Body => None,
+    };
+    verify_token::mint(app, who, vouching, peer).await
+}
+
 /// The session cookie, if its sliding end has just been written.
-fn renewed(app: &App, who: &read_session::Authenticated) -> HeaderMap {
+pub(super) fn renewed(app: &App, who: &read_session::Authenticated) -> HeaderMap {
     let mut headers = HeaderMap::new();
     if let Some(value) = who.renewed_cookie.as_ref().filter(|_| who.session.delivery == Delivery::Cookie) {
         cookies::set(app, &mut headers, Name::Session, value, Some(who.idle_expires_at.min(who.session.expires_at)));

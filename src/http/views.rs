@@ -4,8 +4,10 @@
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::model::id::SessionId;
 use crate::model::session::Session;
 use crate::model::user::User;
+use crate::model::user_agent::device;
 
 /// The user, with the fields of the admin plugin.
 pub(super) fn user(user: &User) -> Value {
@@ -44,10 +46,18 @@ pub(super) fn session(session: &Session) -> Value {
     })
 }
 
+/// One of a list, for people to read; `current` is the one that asks.
+pub(super) fn listed_session(s: &Session, current: Option<SessionId>) -> Value {
+    let mut view = client_session(s);
+    view["device"] = json!(device(&s.user_agent));
+    view["current"] = json!(current == Some(s.id));
+    view
+}
+
 /// The session as the Better Auth client knows it.
 pub(super) fn client_session(s: &Session) -> Value {
     let mut view = session(s);
     view["token"] = json!(s.id);
-    view["impersonatedBy"] = Value::Null;
+    view["impersonatedBy"] = json!(s.impersonated_by);
     view
 }

@@ -11,6 +11,13 @@ use super::time::Timestamp;
 #[expect(missing_docs, reason = "the names are the texts")]
 pub enum Kind {
     UserCreated,
+    UserUpdated,
+    UserDeleted,
+    UserBanned,
+    UserUnbanned,
+    RoleChanged,
+    ImpersonationStarted,
+    ImpersonationStopped,
     UserDisabled,
     UserEnabled,
     SignedIn,
@@ -33,6 +40,13 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::UserCreated => "user.created",
+            Self::UserUpdated => "user.updated",
+            Self::UserDeleted => "user.deleted",
+            Self::UserBanned => "user.banned",
+            Self::UserUnbanned => "user.unbanned",
+            Self::RoleChanged => "user.role_changed",
+            Self::ImpersonationStarted => "impersonation.started",
+            Self::ImpersonationStopped => "impersonation.stopped",
             Self::UserDisabled => "user.disabled",
             Self::UserEnabled => "user.enabled",
             Self::SignedIn => "session.created",

@@ -64,9 +64,19 @@ pub struct AccessClaims {
     pub roles: Vec<String>,
     /// From `[roles]` in the settings.
     pub permissions: Vec<String>,
+    /// The admin who acts as the subject (RFC 8693 section 4.1).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub act: Option<Actor>,
     /// `[tokens.claims]`.
     #[serde(flatten)]
     pub custom: Map<String, Value>,
+}
+
+/// Who acts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// The admin's user id.
+    pub sub: String,
 }
 
 /// Names that `[tokens.claims]` may not set.

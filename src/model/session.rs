@@ -46,6 +46,8 @@ pub enum RevokedReason {
     PasswordChanged,
     /// The account was disabled.
     UserDisabled,
+    /// The user was banned.
+    UserBanned,
     /// A spent refresh token was used again: theft.
     Reuse,
     /// A token came from the future of this row: commits were lost. Not theft.
@@ -61,6 +63,7 @@ impl RevokedReason {
             Self::Revoked => "revoked",
             Self::PasswordChanged => "password_changed",
             Self::UserDisabled => "user_disabled",
+            Self::UserBanned => "user_banned",
             Self::Reuse => "reuse",
             Self::Lost => "lost",
         }
@@ -90,6 +93,8 @@ pub struct Session {
     pub ip_address: String,
     /// User agent it was opened with; empty if unknown.
     pub user_agent: String,
+    /// The admin who acts as this user, if it is not the user's own.
+    pub impersonated_by: Option<UserId>,
 }
 
 /// How long sessions live.
@@ -102,6 +107,9 @@ pub struct Lifetime {
     /// How often the sliding end of a session cookie is written.
     pub update_age: Duration,
 }
+
+/// The absolute end of a session in which an admin acts as somebody else.
+pub const IMPERSONATION_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
 /// The absolute end of a session that is not to be remembered.
 pub const FORGETFUL_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);

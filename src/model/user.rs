@@ -45,6 +45,11 @@ impl User {
         self.role.split(',').filter(|r| !r.is_empty()).collect()
     }
 
+    /// Whether one of the roles is `admin`.
+    pub fn is_admin(&self) -> bool {
+        self.roles().contains(&super::permission::ADMIN)
+    }
+
     /// Whether a ban stands now.
     pub fn is_banned(&self, now: Timestamp) -> bool {
         self.banned && self.ban_expires_at.is_none_or(|end| now < end)

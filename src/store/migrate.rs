@@ -15,6 +15,9 @@ use super::{Error, Options, Result, on, postgres as pg, sqlite as lite};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Migrations that this version can serve without, until somebody has made them.
+const DISPENSABLE: &[i64] = &[];
+
 static SQLITE: Migrator = sqlx::migrate!("./migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("./migrations/postgres");
 
@@ -76,12 +79,13 @@ async fn applied<C: Migrate>(connection: &mut C, known: &Migrator) -> Result<Vec
     }
 }
 
-/// A program that may not migrate serves the current schema, and the one before while others are upgraded.
+/// A program that may not migrate serves the current schema, and one that lacks only what it can do without.
 fn will_do(known: &Migrator, applied: &[i64]) -> Result<()> {
     refuse_newer(known, applied)?;
-    let missing = known.iter().filter(|m| !applied.contains(&m.version)).count();
-    if missing > 1 || applied.is_empty() {
-        return Err(Error::Unsupported(format!("the schema lacks {missing} migrations and database.migrate is off; run `countersign migrate`")));
+    let missing: Vec<i64> = known.iter().map(|m| m.version).filter(|v| !applied.contains(v)).collect();
+    if missing.iter().any(|v| !DISPENSABLE.contains(v)) || applied.is_empty() {
+        let count = missing.len();
+        return Err(Error::Unsupported(format!("the schema lacks {count} migrations and database.migrate is off; run `countersign migrate`")));
     }
     Ok(())
 }
@@ -107,14 +111,14 @@ pub async fn pending(url: &str, options: &Options) -> Result<Vec<(i64, String)>>
     Ok(missing.map(|m| (m.version, m.description.to_string())).collect())
 }
 
-/// Whether the schema is one that this program can serve: its own, one migration more (somebody is upgrading) or one less.
+/// Whether the schema is one that this program can serve: its own, one migration more (somebody is upgrading), or less what it can do without.
 pub async fn is_served(conn: &mut Conn) -> Result<bool> {
     let known = if conn.is_postgres() { &POSTGRES } else { &SQLITE };
     let found: Vec<(i64,)> = on!(conn, c => sqlx::query_as("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(c).await)?;
     let ours: Vec<i64> = known.iter().map(|m| m.version).collect();
     let more = found.iter().filter(|(v,)| !ours.contains(v)).count();
-    let missing = ours.iter().filter(|v| !found.iter().any(|(f,)| f == *v)).count();
-    Ok(more + missing <= 1)
+    let lacks = ours.iter().any(|v| !DISPENSABLE.contains(v) && !found.iter().any(|(f,)| f == v));
+    Ok(more <= 1 && !lacks)
 }
 
 fn translate(error: MigrateError) -> Error {

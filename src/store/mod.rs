@@ -17,6 +17,8 @@ mod session;
 pub mod sessions;
 pub mod signing_keys;
 mod sqlite;
+pub mod user_changes;
+pub mod user_search;
 pub mod users;
 mod writer;
 

@@ -29,6 +29,8 @@ pub struct Refreshed {
     pub remember: bool,
     /// When the password was last proven.
     pub auth_time: Timestamp,
+    /// The admin who acts as the user.
+    pub impersonated_by: Option<UserId>,
     /// Hash of its session token.
     pub token_hash: [u8; 32],
     /// The current master key's version: a process that lacks it must not decide.
@@ -51,6 +53,7 @@ struct Row {
     remember: i64,
     auth_time: i64,
     token_hash: String,
+    impersonated_by: Option<String>,
     master_version: i64,
 }
 
@@ -75,6 +78,7 @@ impl TryFrom<Row> for Refreshed {
             remember: row.remember != 0,
             auth_time: Timestamp(row.auth_time),
             token_hash: parse_hash(&row.token_hash).ok_or_else(|| corrupt("token_hash"))?,
+            impersonated_by: row.impersonated_by.map(|id| id.parse().map_err(|_| corrupt("impersonated_by"))).transpose()?,
             master_version: row.master_version,
         })
     }
@@ -108,7 +112,7 @@ pub const ROTATE: &str =
           WHERE id = $4 AND generation = $5 AND refresh_hash = $6 AND delivery = $7 AND revoked_at IS NULL
             AND expires_at > $2 AND idle_expires_at > $2 AND (generation = 1 OR rotated_at <= $8 OR rotated_at > $9)
             AND (SELECT master_version FROM key_ring WHERE key_ring.id = 1) = $10
-         RETURNING id, user_id, generation, refresh_hash, rotated_at, expires_at, idle_expires_at, revoked_at, delivery, remember, auth_time, token_hash,
+         RETURNING id, user_id, generation, refresh_hash, rotated_at, expires_at, idle_expires_at, revoked_at, delivery, remember, auth_time, token_hash, impersonated_by,
                    (SELECT master_version FROM key_ring WHERE key_ring.id = 1) AS master_version, (SELECT version FROM users WHERE users.id = sessions.user_id) AS user_version, (SELECT version FROM key_ring WHERE key_ring.id = 1) AS ring_version";
 
 /// Row 5 of the table as one statement: `None` if anything at all was not as it should be.
@@ -132,7 +136,7 @@ pub async fn rotate(conn: &mut Conn, r: &Rotation, now: Timestamp) -> Result<Opt
 /// The row, live or not.
 pub async fn find(conn: &mut Conn, id: SessionId) -> Result<Option<Refreshed>> {
     let row: Option<Row> = on!(conn, c => sqlx::query_as(
-        "SELECT s.id, s.user_id, s.generation, s.refresh_hash, s.rotated_at, s.expires_at, s.idle_expires_at, s.revoked_at, s.delivery, s.remember, s.auth_time, s.token_hash,
+        "SELECT s.id, s.user_id, s.generation, s.refresh_hash, s.rotated_at, s.expires_at, s.idle_expires_at, s.revoked_at, s.delivery, s.remember, s.auth_time, s.token_hash, s.impersonated_by,
                 (SELECT master_version FROM key_ring WHERE id = 1) AS master_version, u.version AS user_version, (SELECT version FROM key_ring WHERE id = 1) AS ring_version
            FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1")
         .bind(id.to_string()).fetch_optional(c).await)?;

@@ -20,6 +20,7 @@ struct Row {
     expires_at: i64,
     ip_address: String,
     user_agent: String,
+    impersonated_by: Option<String>,
 }
 
 fn corrupt(column: &'static str) -> Error {
@@ -40,6 +41,7 @@ impl TryFrom<Row> for Session {
             expires_at: Timestamp(row.expires_at),
             ip_address: row.ip_address,
             user_agent: row.user_agent,
+            impersonated_by: row.impersonated_by.map(|id| id.parse().map_err(|_| corrupt("impersonated_by"))).transpose()?,
         })
     }
 }
@@ -57,51 +59,71 @@ pub struct New {
     pub idle_expires_at: Timestamp,
 }
 
-/// The session of a user whose verified hash is current and who may sign in.
+/// Why a session may begin.
+#[derive(Debug, Clone, Copy)]
+pub enum Proof<'p> {
+    /// The password hash that was verified, as it was.
+    Password(&'p str),
+    /// Something else than a password: an admin's word, or the session that this one follows.
+    Vouched,
+}
+
+/// The session of a user who may sign in. Alone, or with the account whose hash must be current.
 macro_rules! insert_session {
-    () => {
-        "INSERT INTO sessions (id, user_id, token_hash, generation, refresh_hash, rotated_at, idle_expires_at, expires_at, revoked_at, revoked_reason,
-                               delivery, remember, auth_time, ip_address, user_agent, created_at, updated_at)
+    ($from:literal, $proof:literal, $lock:literal) => {
+        concat!(
+            "INSERT INTO sessions (id, user_id, token_hash, generation, refresh_hash, rotated_at, idle_expires_at, expires_at, revoked_at, revoked_reason,
+                               delivery, remember, auth_time, ip_address, user_agent, impersonated_by, created_at, updated_at)
          SELECT $1, u.id, $2, 1, $3, CAST($4 AS BIGINT), CAST($5 AS BIGINT), CAST($6 AS BIGINT), NULL, NULL,
-                $7, CAST($8 AS BIGINT), CAST($4 AS BIGINT), $9, $10, CAST($4 AS BIGINT), CAST($4 AS BIGINT)
-           FROM users u JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential'
-          WHERE u.id = $11 AND a.password_hash = $12 AND u.disabled_at IS NULL AND (u.banned = 0 OR u.ban_expires_at <= $4)
-            AND (SELECT master_version FROM key_ring WHERE key_ring.id = 1) = $13"
+                $7, CAST($8 AS BIGINT), CAST($13 AS BIGINT), $9, $10, $14, CAST($4 AS BIGINT), CAST($4 AS BIGINT)
+           FROM ",
+            $from,
+            " WHERE u.id = $11 AND u.disabled_at IS NULL AND (u.banned = 0 OR u.ban_expires_at <= $4)
+            AND (SELECT master_version FROM key_ring WHERE key_ring.id = 1) = $12",
+            $proof,
+            $lock,
+            " RETURNING (SELECT version FROM key_ring WHERE key_ring.id = 1)"
+        )
     };
 }
 
-macro_rules! insert_returning {
-    () => {
-        " RETURNING (SELECT version FROM key_ring WHERE key_ring.id = 1)"
-    };
-}
-
-/// Inserts the session, if the password hash that was verified is still the user's and the user may sign in; returns the
+/// Inserts the session, if the user may sign in and, where a password was proven, its hash is still the user's; returns the
 /// key ring's version if it did.
 /// A sign-in that verified the old password while it changed inserts nothing, and so does a process without the current master key.
-pub async fn insert(conn: &mut Conn, new: &New, verified_hash: &str, master_version: u8) -> Result<Option<i64>> {
+pub async fn insert(conn: &mut Conn, new: &New, proof: Proof<'_>, master_version: u8) -> Result<Option<i64>> {
     // SQLite has one writer. On Postgres the proof and the user are locked, in the order in which a change of password takes them.
-    let sql = if conn.is_postgres() {
-        concat!(insert_session!(), " FOR SHARE OF a, u ", insert_returning!())
-    } else {
-        concat!(insert_session!(), insert_returning!())
+    let sql = match (proof, conn.is_postgres()) {
+        (Proof::Password(_), true) => {
+            insert_session!("users u JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential'", " AND a.password_hash = $15", " FOR SHARE OF a, u ")
+        }
+        (Proof::Password(_), false) => {
+            insert_session!("users u JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential'", " AND a.password_hash = $15", "")
+        }
+        (Proof::Vouched, true) => insert_session!("users u", "", " FOR SHARE OF u "),
+        (Proof::Vouched, false) => insert_session!("users u", "", ""),
     };
     let s = &new.session;
-    let inserted: Vec<(i64,)> = on!(conn, c => sqlx::query_as(sql)
-        .bind(s.id.to_string())
-        .bind(hash_text(&new.token_hash))
-        .bind(hash_text(&new.refresh_hash))
-        .bind(s.created_at.0)
-        .bind(new.idle_expires_at.0)
-        .bind(s.expires_at.0)
-        .bind(s.delivery.as_str())
-        .bind(i64::from(s.remember))
-        .bind(s.ip_address.as_str())
-        .bind(s.user_agent.as_str())
-        .bind(s.user_id.to_string())
-        .bind(verified_hash)
-        .bind(i64::from(master_version))
-        .fetch_all(c).await)?;
+    let inserted: Vec<(i64,)> = on!(conn, c => {
+        let query = sqlx::query_as(sql)
+            .bind(s.id.to_string())
+            .bind(hash_text(&new.token_hash))
+            .bind(hash_text(&new.refresh_hash))
+            .bind(s.created_at.0)
+            .bind(new.idle_expires_at.0)
+            .bind(s.expires_at.0)
+            .bind(s.delivery.as_str())
+            .bind(i64::from(s.remember))
+            .bind(s.ip_address.as_str())
+            .bind(s.user_agent.as_str())
+            .bind(s.user_id.to_string())
+            .bind(i64::from(master_version))
+            .bind(s.auth_time.0)
+            .bind(s.impersonated_by.map(|id| id.to_string()));
+        match proof {
+            Proof::Password(hash) => query.bind(hash).fetch_all(c).await,
+            Proof::Vouched => query.fetch_all(c).await,
+        }
+    })?;
     Ok(inserted.first().map(|(ring_version,)| *ring_version))
 }
 
@@ -142,7 +164,7 @@ struct FoundRow {
 pub async fn find_live(conn: &mut Conn, by: &By, now: Timestamp) -> Result<Option<Found>> {
     macro_rules! found {
         () => {
-            "SELECT s.id, s.user_id, s.delivery, s.remember, s.auth_time, s.created_at, s.updated_at, s.expires_at, s.ip_address, s.user_agent,
+            "SELECT s.id, s.user_id, s.delivery, s.remember, s.auth_time, s.created_at, s.updated_at, s.expires_at, s.ip_address, s.user_agent, s.impersonated_by,
                     s.generation, s.idle_expires_at, u.version AS user_version, (SELECT version FROM key_ring WHERE id = 1) AS ring_version
                FROM sessions s JOIN users u ON u.id = s.user_id "
         };
@@ -169,7 +191,7 @@ pub async fn find_live(conn: &mut Conn, by: &By, now: Timestamp) -> Result<Optio
 /// The live sessions of a user, newest first; all of them.
 pub async fn list_live(conn: &mut Conn, user: UserId, now: Timestamp) -> Result<Vec<Session>> {
     let rows: Vec<Row> = on!(conn, c => sqlx::query_as(
-        "SELECT id, user_id, delivery, remember, auth_time, created_at, updated_at, expires_at, ip_address, user_agent
+        "SELECT id, user_id, delivery, remember, auth_time, created_at, updated_at, expires_at, ip_address, user_agent, impersonated_by
            FROM sessions WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 AND idle_expires_at > $2 ORDER BY created_at DESC, id DESC")
         .bind(user.to_string()).bind(now.0).fetch_all(c).await)?;
     rows.into_iter().map(Session::try_from).collect()

@@ -11,7 +11,7 @@ use crate::model::user::User;
 use super::{Conn, Error, Result, on};
 
 #[derive(FromRow)]
-struct Row {
+pub(super) struct Row {
     id: String,
     email: String,
     email_verified: i64,
@@ -29,16 +29,18 @@ struct Row {
 }
 
 /// What `Row` reads, by name: a column that a newer version adds must not show up in a statement that is prepared already.
-macro_rules! columns {
+macro_rules! user_columns {
     () => {
         "u.id, u.email, u.email_verified, u.name, u.image, u.role, u.banned, u.ban_reason, u.ban_expires_at, u.disabled_at, u.metadata, u.version, \
          u.created_at, u.updated_at"
     };
 }
 
+pub(super) use user_columns;
+
 macro_rules! with_password {
     () => {
-        concat!("SELECT ", columns!(), ", a.password_hash FROM users u LEFT JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential'")
+        concat!("SELECT ", user_columns!(), ", a.password_hash FROM users u LEFT JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential'")
     };
 }
 
@@ -84,8 +86,8 @@ struct PasswordRow {
     password_hash: Option<String>,
 }
 
-/// Inserts a user with a password; `Conflict` if the address is taken.
-pub async fn insert(conn: &mut Conn, user: &User, account: EventId, password_hash: &str) -> Result<()> {
+/// Inserts a user, with a password or without; `Conflict` if the address is taken.
+pub async fn insert(conn: &mut Conn, user: &User, account: EventId, password_hash: Option<&str>) -> Result<()> {
     on!(conn, c => sqlx::query(
         "INSERT INTO users (id, email, email_verified, name, image, role, banned, ban_reason, ban_expires_at, disabled_at, metadata, version, created_at, updated_at)
          VALUES ($1, $2, $3, $4, $5, $6, 0, NULL, NULL, NULL, $7, $8, $9, $9)")
@@ -99,12 +101,18 @@ pub async fn insert(conn: &mut Conn, user: &User, account: EventId, password_has
         .bind(user.version)
         .bind(user.created_at.0)
         .execute(c).await.map(|_| ()))?;
+    let Some(password_hash) = password_hash else { return Ok(()) };
+    insert_password(conn, user.id, account, password_hash, user.created_at).await
+}
+
+/// Gives a user who has none a password; `Conflict` if there is one.
+pub async fn insert_password(conn: &mut Conn, user: UserId, account: EventId, password_hash: &str, now: Timestamp) -> Result<()> {
     on!(conn, c => sqlx::query(
         "INSERT INTO accounts (id, user_id, provider_id, account_id, password_hash, created_at, updated_at) VALUES ($1, $2, 'credential', $2, $3, $4, $4)")
         .bind(account.to_string())
-        .bind(user.id.to_string())
+        .bind(user.to_string())
         .bind(password_hash)
-        .bind(user.created_at.0)
+        .bind(now.0)
         .execute(c).await.map(|_| ()))?;
     Ok(())
 }
@@ -129,7 +137,7 @@ fn with_password(row: PasswordRow) -> Result<WithPassword> {
 
 /// All users, oldest first, from after `after` (an id is its own page mark).
 pub async fn list(conn: &mut Conn, limit: i64, offset: i64) -> Result<Vec<User>> {
-    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(concat!("SELECT ", columns!(), " FROM users u ORDER BY u.created_at, u.id LIMIT $1 OFFSET $2"))
+    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(concat!("SELECT ", user_columns!(), " FROM users u ORDER BY u.created_at, u.id LIMIT $1 OFFSET $2"))
         .bind(limit).bind(offset).fetch_all(c).await)?;
     rows.into_iter().map(User::try_from).collect()
 }
@@ -158,4 +166,34 @@ pub async fn set_disabled(conn: &mut Conn, id: UserId, disabled_at: Option<Times
         .bind(disabled_at.map(|t| t.0)).bind(now.0).bind(id.to_string()).bind(i64::from(disabled_at.is_some()))
         .execute(c).await.map(|done| done.rows_affected()))?;
     Ok(changed == 1)
+}
+
+/// One way in which a user may prove who one is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Its own id.
+    pub id: String,
+    /// `credential` is a password.
+    pub provider_id: String,
+    /// The user as that provider knows one; for a password our own id.
+    pub account_id: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A user's accounts, oldest first.
+pub async fn accounts(conn: &mut Conn, user: UserId) -> Result<Vec<Account>> {
+    let rows: Vec<(String, String, String, i64, i64)> = on!(conn, c => sqlx::query_as(
+        "SELECT id, provider_id, account_id, created_at, updated_at FROM accounts WHERE user_id = $1 ORDER BY created_at, id")
+        .bind(user.to_string()).fetch_all(c).await)?;
+    let account = |(id, provider_id, account_id, created, updated)| Account {
+        id,
+        provider_id,
+        account_id,
+        created_at: Timestamp(created),
+        updated_at: Timestamp(updated),
+    };
+    Ok(rows.into_iter().map(account).collect())
 }

@@ -13,4 +13,7 @@ cp examples/node/package.json examples/node/server.mjs tests/interop/verify_loop
 if [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then
   (cd "$work/node" && npm install --silent --no-audit --no-fund --no-package-lock node@22)
 fi
+mkdir -p "$work/better_auth"
+cp tests/interop/better_auth/* "$work/better_auth/"
+(cd "$work/better_auth" && npm install --silent --no-audit --no-fund --no-package-lock)
 GO111MODULE=off GOPATH=/usr/share/gocode GOFLAGS= go build -o "$work/go-backend" examples/go/main.go

@@ -61,7 +61,7 @@ fn a_weak_or_exposed_master_key_is_refused() {
 fn migrate_says_what_it_would_do_first() {
     let place = Place::new(&[]);
     let dry = place.run(&["migrate", "--dry-run"], "");
-    assert_eq!(String::from_utf8_lossy(&dry.stdout), "0001 initial\n");
+    assert_eq!(String::from_utf8_lossy(&dry.stdout), "0001 initial\n0002 impersonation\n");
     assert!(!place.path("data/countersign.db").exists());
     assert!(place.run(&["migrate"], "").status.success());
     assert!(stderr(&place.run(&["migrate"], "")).contains("is current"));
@@ -87,12 +87,30 @@ async fn users_are_made_shown_and_shut_out() {
     assert!(place.run(&["users", "disable", "ana@example.com", "--dry-run"], "").status.success());
     assert_eq!(refresh(&http, &server, token).await.unwrap().0, 200);
     assert_eq!(place.run(&["users", "disable", "ana@example.com"], "").status.code(), Some(2), "without a terminal --yes must say it");
+    for last in [
+        &["users", "disable", "ana@example.com", "--yes"][..],
+        &["users", "set-role", "ana@example.com", "user"],
+        &["users", "delete", "ana@example.com", "--yes"],
+    ] {
+        let refused = place.run(last, "");
+        assert!(refused.status.code() == Some(1) && stderr(&refused).contains("nobody who is an admin"), "{last:?}: {refused:?}");
+    }
+    assert!(place.run(&["users", "create", "root@example.com", "--role", "admin"], "a good long password\n").status.success());
+    assert!(place.run(&["users", "set-role", "ana@example.com", "king"], "").status.code() == Some(1));
+    assert!(place.run(&["users", "set-role", "ana@example.com", "user"], "").status.success());
+    assert!(place.run(&["users", "ban", "ana@example.com", "--for", "1h", "--dry-run"], "").status.success());
+    assert_eq!(refresh(&http, &server, token).await.unwrap().0, 200);
     assert!(place.run(&["users", "disable", made["id"].as_str().unwrap(), "--yes"], "").status.success());
     assert_eq!(refresh(&http, &server, token).await.unwrap().1["code"], "REFRESH_TOKEN_REVOKED");
     assert!(place.run(&["users", "enable", "ana@example.com"], "").status.success());
     assert!(place.run(&["users", "set-password", "ana@example.com"], "another good password\n").status.success());
     let old = crate::server::post(&http, &server.url("/api/auth/sign-in/email"), &crate::server::form("ana")).await.unwrap();
     assert_eq!(old.1["code"], "INVALID_EMAIL_OR_PASSWORD");
+    assert!(stderr(&place.run(&["users", "ban", "ana@example.com", "--for", "1h", "--reason", "spam", "--yes"], "")).contains("is banned until"));
+    assert_eq!(place.json(&["users", "show", "ana@example.com"], "")["state"], "banned");
+    assert!(place.run(&["users", "unban", "ana@example.com"], "").status.success());
+    assert!(place.run(&["users", "delete", "ana@example.com", "--yes"], "").status.success());
+    assert_eq!(place.run(&["users", "show", "ana@example.com"], "").status.code(), Some(1));
 }
 
 #[tokio::test]

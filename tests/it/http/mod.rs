@@ -1,9 +1,11 @@
 //! What clients see.
 
 mod accounts;
+mod admin;
 mod bad_input;
 mod refresh;
 mod refresh_model;
 mod sessions;
 mod tokens;
+mod users;
 mod well_known;

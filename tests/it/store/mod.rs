@@ -82,7 +82,12 @@ async fn a_session_begins_only_under_the_hash_that_was_verified() {
         let options = Options { delivery: Delivery::Body, remember: true };
         let opening = Opening::prepare(&app.app, &user, options, &Peer::default()).unwrap();
         let recorder = Recorder::new(&app.app, &Peer::default());
-        app.app.db.write(move |conn| Box::pin(async move { opening.insert(conn, &recorder, &hash).await })).await.unwrap().is_some()
+        app.app
+            .db
+            .write(move |conn| Box::pin(async move { opening.insert(conn, &recorder, store::sessions::Proof::Password(&hash)).await }))
+            .await
+            .unwrap()
+            .is_some()
     };
     let verified = stored().await;
     assert!(begin(verified.clone()).await);

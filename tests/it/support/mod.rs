@@ -5,6 +5,6 @@ pub mod app;
 pub mod contract;
 pub mod db;
 
-pub use actors::{Answer, Browser};
+pub use actors::{Answer, Browser, Tokens, User, claims};
 pub use app::{TestApp, minutes, seconds};
 pub use db::on_postgres;

@@ -1,0 +1,50 @@
+//! Who may do what to whom: operators at a shell everything, a signed-in user what the roles allow, and only an admin anything to an admin.
+
+use crate::app::App;
+use crate::model::permission::{Action, holds};
+use crate::model::user::User;
+
+use super::read_session::Authenticated;
+use super::{Error, Result};
+
+/// By whose word something is done.
+#[derive(Clone, Copy)]
+pub enum Authority<'a> {
+    /// At a shell, with the database and the keys in hand.
+    Operator,
+    /// Signed in.
+    Session(&'a Authenticated),
+}
+
+impl Authority<'_> {
+    /// Refuses what the roles do not allow.
+    pub fn may(self, app: &App, action: Action) -> Result<()> {
+        let Self::Session(who) = self else { return Ok(()) };
+        if holds(&who.user, action.permission(), &app.config.permissions(&who.user.roles())) { Ok(()) } else { Err(Error::NotAllowed(action)) }
+    }
+
+    /// The same for an action on this user: nobody who is no admin touches one who is.
+    pub fn may_to(self, app: &App, action: Action, target: &User) -> Result<()> {
+        self.may(app, action)?;
+        if target.is_admin() && !self.is_admin() { Err(Error::NotAllowed(action)) } else { Ok(()) }
+    }
+
+    /// Whether an admin's word counts here.
+    pub fn is_admin(self) -> bool {
+        match self {
+            Self::Operator => true,
+            Self::Session(who) => who.user.is_admin(),
+        }
+    }
+
+    /// Whether the user is the one who asks.
+    pub fn is(self, user: &User) -> bool {
+        matches!(self, Self::Session(who) if who.user.id == user.id)
+    }
+}
+
+/// Refuses role names that nobody has said anything of.
+pub fn check_roles(app: &App, role: &str) -> Result<()> {
+    let known = |name: &str| matches!(name, "user" | "admin") || app.config.roles.iter().any(|(role, _)| role == name);
+    if !role.is_empty() && role.split(',').all(known) { Ok(()) } else { Err(Error::NonExistentRole) }
+}

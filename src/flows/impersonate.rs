@@ -1,0 +1,92 @@
+//! Acting as somebody else, for an hour, marked: in the session, in every access token (`act`) and in the audit trail.
+
+use crate::app::App;
+use crate::crypto::token::SessionToken;
+use crate::model::audit::{Kind, Peer};
+use crate::model::id::UserId;
+use crate::model::permission::Action;
+use crate::model::session::RevokedReason;
+use crate::model::user::User;
+use crate::store;
+use crate::store::sessions::{By, Found, Proof, Which};
+
+use super::authority::Authority;
+use super::end_session::end;
+use super::open_session::{Grant, Opening};
+use super::read_session::{self, Authenticated};
+use super::record::{Recorder, detail};
+use super::{Error, Result};
+
+/// Begins to act as the user.
+pub async fn start(app: &App, who: &Authenticated, target: UserId, peer: &Peer) -> Result<(User, Grant)> {
+    let by = Authority::Session(who);
+    by.may(app, Action::Impersonate)?;
+    let found = app.db.read(move |conn| Box::pin(store::users::by_id(conn, target))).await?;
+    let user = found.ok_or(Error::UserNotFound)?.user;
+    if user.is_admin() && by.may(app, Action::ImpersonateAdmins).is_err() {
+        return Err(Error::CannotImpersonateAdmins);
+    }
+    // An admin who already acts as somebody has no right to act as a third.
+    if who.session.impersonated_by.is_some() {
+        return Err(Error::NotAllowed(Action::Impersonate));
+    }
+    let opening = Opening::impersonate(app, &user, &who.session, peer)?;
+    let recorder = Recorder::new(app, peer);
+    let admin = who.user.id;
+    let work = app.db.write(move |conn| {
+        Box::pin(async move {
+            let Some(ring) = opening.insert(conn, &recorder, Proof::Vouched).await? else { return Ok(None) };
+            recorder.record(conn, Kind::ImpersonationStarted, Some(target), None, detail([("admin", admin.to_string().into())])).await?;
+            Ok(Some((opening, ring)))
+        })
+    });
+    // Banned, disabled or deleted.
+    let (opening, ring) = work.await?.ok_or(Error::BannedUser)?;
+    let grant = opening.grant(app, &user, ring).await?;
+    Ok((user, grant))
+}
+
+/// The admin's own session, as the cookie that was set aside names it.
+pub fn set_aside(app: &App, who: &Authenticated) -> Option<String> {
+    let token = who.session_token.as_ref()?;
+    let marked = format!("{}:{}", token.expose(), if who.session.remember { "" } else { "true" });
+    read_session::sign(app, &marked)
+}
+
+fn admin_token(app: &App, cookie: &str) -> Option<SessionToken> {
+    let marked = read_session::open(app, cookie)?;
+    SessionToken::parse(marked.rsplit_once(':')?.0)
+}
+
+/// Ends the session in which an admin acted as somebody, and brings the admin's own back: as a new one with the same end, since its refresh
+/// token was given up. Without the cookie that was set aside (`None` in the answer) an admin goes on with a token of one's own.
+pub async fn stop(app: &App, who: &Authenticated, cookie: Option<&str>, peer: &Peer) -> Result<(User, Option<Grant>)> {
+    let admin = who.session.impersonated_by.ok_or(Error::NotImpersonating)?;
+    let now = app.now();
+    let own: Option<Found> = match cookie.and_then(|c| admin_token(app, c)) {
+        Some(token) => {
+            let by = By::TokenHash(token.hash());
+            app.db.read(move |conn| Box::pin(async move { store::sessions::find_live(conn, &by, now).await })).await?
+        }
+        None => None,
+    };
+    let own = own.filter(|found| found.session.user_id == admin);
+    let found = app.db.read(move |conn| Box::pin(store::users::by_id(conn, admin))).await?;
+    let user = found.ok_or(Error::Unauthorized)?.user;
+    let opening = own.as_ref().map(|found| Opening::succeed(app, &found.session, peer)).transpose()?;
+    let (recorder, acted, before) = (Recorder::new(app, peer), who.session.clone(), own.map(|found| found.session.id));
+    let work = app.db.write(move |conn| {
+        Box::pin(async move {
+            end(conn, &recorder, Which::One(acted.id), RevokedReason::SignOut).await?;
+            recorder.record(conn, Kind::ImpersonationStopped, Some(acted.user_id), Some(acted.id), detail([("admin", admin.to_string().into())])).await?;
+            let (Some(opening), Some(before)) = (opening, before) else { return Ok(None) };
+            end(conn, &recorder, Which::One(before), RevokedReason::Replaced).await?;
+            Ok(opening.insert(conn, &recorder, Proof::Vouched).await?.map(|ring| (opening, ring)))
+        })
+    });
+    let grant = match work.await? {
+        Some((opening, ring)) => Some(opening.grant(app, &user, ring).await?),
+        None => None,
+    };
+    Ok((user, grant))
+}

@@ -1,0 +1,55 @@
+//! What users change about themselves, and how they prove once more who they are.
+
+use crate::app::App;
+use crate::crypto::password::Verdict;
+use crate::model::audit::{Kind, Peer};
+use crate::model::id::UserId;
+use crate::model::password::Password;
+use crate::store;
+use crate::store::user_changes::{Changes, change};
+pub use crate::store::users::Account;
+
+use super::record::{Recorder, detail};
+use super::{Error, Result};
+
+/// What users say of themselves; `None` leaves it as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Profile {
+    /// May be empty.
+    pub name: Option<String>,
+    /// Address of a picture; an empty one takes it away.
+    pub image: Option<String>,
+}
+
+/// Changes name and picture.
+pub async fn update_user(app: &App, user: UserId, profile: Profile, peer: &Peer) -> Result<()> {
+    let changes = Changes { name: profile.name, image: profile.image, ..Changes::default() };
+    if changes.is_empty() {
+        return Err(Error::NoFieldsToUpdate);
+    }
+    let recorder = Recorder::new(app, peer);
+    let done = app.db.write(move |conn| {
+        Box::pin(async move {
+            if change(conn, user, &changes, recorder.now).await?.is_none() {
+                return Ok(false);
+            }
+            let fields = detail([("name", changes.name.is_some().into()), ("image", changes.image.is_some().into())]);
+            recorder.record(conn, Kind::UserUpdated, Some(user), None, fields).await?;
+            Ok(true)
+        })
+    });
+    if done.await? { Ok(()) } else { Err(Error::Unauthorized) }
+}
+
+/// Whether this is the user's password.
+pub async fn verify_password(app: &App, user: UserId, password: &str) -> Result<()> {
+    let password = Password::attempt(password, app.config.passwords.length)?;
+    let known = app.db.read(move |conn| Box::pin(store::users::by_id(conn, user))).await?.ok_or(Error::Unauthorized)?;
+    let verdict = app.hasher.verify(password, known.password_hash).await?;
+    if verdict == Verdict::Wrong { Err(Error::InvalidPassword) } else { Ok(()) }
+}
+
+/// How the user may sign in.
+pub async fn accounts(app: &App, user: UserId) -> Result<Vec<Account>> {
+    Ok(app.db.read(move |conn| Box::pin(store::users::accounts(conn, user))).await?)
+}

@@ -1,0 +1,116 @@
+//! `/admin/…` about sessions: other people's, and acting as somebody.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::app::App;
+use crate::flows::Error as Refused;
+use crate::flows::administer_users as administer;
+use crate::flows::authority::Authority;
+use crate::flows::{impersonate, manage_sessions};
+use crate::model::id::SessionId;
+use crate::model::permission;
+use crate::model::session::Delivery;
+
+use super::accounts::deliver;
+use super::admin::user_id;
+use super::body::{Fields, Optional};
+use super::client::Client;
+use super::cookies::{self, Name};
+use super::credentials::Authenticated;
+use super::error::Error;
+use super::views;
+
+pub(super) async fn list_sessions(State(app): State<Arc<App>>, Authenticated(who): Authenticated, mut body: Fields) -> Result<Response, Error> {
+    Authority::Session(&who).may(&app, permission::Action::ListSessions)?;
+    // An unknown user has no sessions.
+    let sessions = match user_id(&mut body) {
+        Ok(id) => manage_sessions::list(&app, id).await?,
+        Err(Error::Flow(Refused::UserNotFound)) => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    Ok(Json(json!({ "sessions": sessions.iter().map(|s| views::listed_session(s, Some(who.session.id))).collect::<Vec<_>>() })).into_response())
+}
+
+pub(super) async fn revoke_session(
+    State(app): State<Arc<App>>,
+    Client(peer): Client,
+    Authenticated(who): Authenticated,
+    mut body: Fields,
+) -> Result<Response, Error> {
+    let by = Authority::Session(&who);
+    by.may(&app, permission::Action::RevokeSessions)?;
+    let handle = body.text("sessionToken", 256);
+    body.finish()?;
+    if let Ok(id) = handle.parse::<SessionId>() {
+        manage_sessions::revoke_of_somebody(&app, by, id, &peer).await?;
+    }
+    Ok(Json(json!({ "success": true })).into_response())
+}
+
+pub(super) async fn revoke_sessions(
+    State(app): State<Arc<App>>,
+    Client(peer): Client,
+    Authenticated(who): Authenticated,
+    mut body: Fields,
+) -> Result<Response, Error> {
+    let by = Authority::Session(&who);
+    by.may(&app, permission::Action::RevokeSessions)?;
+    match user_id(&mut body) {
+        Ok(id) => {
+            administer::target(&app, by, permission::Action::RevokeSessions, id).await?;
+            manage_sessions::revoke_of_user(&app, id, None, &peer).await?;
+        }
+        Err(Error::Flow(Refused::UserNotFound)) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(Json(json!({ "success": true })).into_response())
+}
+
+pub(super) async fn impersonate_user(
+    State(app): State<Arc<App>>,
+    Client(peer): Client,
+    Authenticated(who): Authenticated,
+    mut body: Fields,
+) -> Result<Response, Error> {
+    Authority::Session(&who).may(&app, permission::Action::Impersonate)?;
+    let id = user_id(&mut body)?;
+    let (user, grant) = impersonate::start(&app, &who, id, &peer).await?;
+    let mut answer = json!({ "session": views::client_session(&grant.session), "user": views::user(&user) });
+    let mut headers = HeaderMap::new();
+    if who.session.delivery == Delivery::Cookie {
+        cookies::clear(&app, &mut headers, false);
+        if let Some(own) = impersonate::set_aside(&app, &who) {
+            cookies::set(&app, &mut headers, Name::AdminSession, &own, who.session.remember.then_some(who.session.expires_at));
+        }
+    }
+    deliver(&app, &grant, &mut answer, &mut headers);
+    Ok((headers, Json(answer)).into_response())
+}
+
+pub(super) async fn stop_impersonating(
+    State(app): State<Arc<App>>,
+    Client(peer): Client,
+    headers: HeaderMap,
+    Authenticated(who): Authenticated,
+    _: Optional,
+) -> Result<Response, Error> {
+    let aside = cookies::read(&app, &headers, Name::AdminSession);
+    let (user, grant) = impersonate::stop(&app, &who, aside.first().map(String::as_str), &peer).await?;
+    let session = grant.as_ref().map(|g| views::client_session(&g.session));
+    let mut answer = json!({ "session": session, "user": views::user(&user) });
+    let mut headers = HeaderMap::new();
+    if who.session.delivery == Delivery::Cookie {
+        cookies::clear(&app, &mut headers, false);
+        cookies::clear_one(&app, &mut headers, Name::AdminSession);
+    }
+    if let Some(grant) = &grant {
+        deliver(&app, grant, &mut answer, &mut headers);
+    }
+    Ok((headers, Json(answer)).into_response())
+}

@@ -1,0 +1,110 @@
+//! What is changed of a user, by oneself, an admin or an operator; every change raises `users.version`, so that no copy of it is used again.
+
+use serde_json::{Map, Value};
+
+use crate::model::email::Email;
+use crate::model::id::UserId;
+use crate::model::time::Timestamp;
+use crate::model::user::User;
+
+use super::users::{Row, user_columns};
+use super::{Conn, Result, on};
+
+/// A ban, or its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ban {
+    /// From now on.
+    Set {
+        /// What the admin said.
+        reason: String,
+        /// `None`: for ever.
+        ends_at: Option<Timestamp>,
+    },
+    /// No longer.
+    Lifted,
+}
+
+/// What to change; `None` leaves it as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// May be empty.
+    pub name: Option<String>,
+    /// Canonical; `Conflict` if it is another user's.
+    pub email: Option<Email>,
+    /// Whether the mailbox is proven.
+    pub email_verified: Option<bool>,
+    /// Address of a picture; an empty one takes it away.
+    pub image: Option<String>,
+    /// Comma-joined role names.
+    pub role: Option<String>,
+    /// A ban or its end.
+    pub ban: Option<Ban>,
+    /// The whole of it.
+    pub metadata: Option<Map<String, Value>>,
+}
+
+impl Changes {
+    /// Whether nothing would change.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Changes a user and returns what became of it; `None`: there is none.
+pub async fn change(conn: &mut Conn, id: UserId, changes: &Changes, now: Timestamp) -> Result<Option<User>> {
+    let (banned, reason, ends_at) = match &changes.ban {
+        None => (None, None, None),
+        Some(Ban::Lifted) => (Some(0_i64), None, None),
+        Some(Ban::Set { reason, ends_at }) => (Some(1), Some(reason.as_str()), ends_at.map(|t| t.0)),
+    };
+    on!(conn, c => sqlx::query(
+        "UPDATE users
+            SET name = COALESCE($1, name), email = COALESCE($2, email), email_verified = COALESCE(CAST($3 AS BIGINT), email_verified),
+                image = CASE WHEN $4 IS NULL THEN image ELSE NULLIF($4, '') END, role = COALESCE($5, role),
+                banned = COALESCE(CAST($6 AS BIGINT), banned), ban_reason = CASE WHEN CAST($6 AS BIGINT) IS NULL THEN ban_reason ELSE $7 END,
+                ban_expires_at = CASE WHEN CAST($6 AS BIGINT) IS NULL THEN ban_expires_at ELSE CAST($8 AS BIGINT) END,
+                metadata = COALESCE($9, metadata), version = version + 1, updated_at = $10
+          WHERE id = $11")
+        .bind(changes.name.as_deref())
+        .bind(changes.email.as_ref().map(Email::as_str))
+        .bind(changes.email_verified.map(i64::from))
+        .bind(changes.image.as_deref())
+        .bind(changes.role.as_deref())
+        .bind(banned)
+        .bind(reason)
+        .bind(ends_at)
+        .bind(changes.metadata.clone().map(|m| Value::Object(m).to_string()))
+        .bind(now.0)
+        .bind(id.to_string())
+        .execute(c).await.map(|_| ()))?;
+    lock(conn, id).await
+}
+
+/// Deletes a user with everything that is theirs; tells whether there was one.
+pub async fn delete(conn: &mut Conn, id: UserId) -> Result<bool> {
+    let deleted = on!(conn, c => sqlx::query("DELETE FROM users WHERE id = $1").bind(id.to_string()).execute(c).await.map(|done| done.rows_affected()))?;
+    Ok(deleted == 1)
+}
+
+/// The user as the row is now; nobody else changes it until this transaction ends.
+pub async fn lock(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
+    const FIND: &str = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = $1");
+    const LOCKING: &str = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = $1 FOR UPDATE");
+    let sql = if conn.is_postgres() { LOCKING } else { FIND };
+    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(sql).bind(id.to_string()).fetch_all(c).await)?;
+    rows.into_iter().next().map(User::try_from).transpose()
+}
+
+/// The users with the role `admin` who may sign in, locked in the order of their ids: two admins who remove each other wait for one another.
+pub async fn lock_admins(conn: &mut Conn, now: Timestamp) -> Result<Vec<User>> {
+    macro_rules! admins {
+        () => {
+            " FROM users u WHERE ',' || u.role || ',' LIKE '%,admin,%' AND u.disabled_at IS NULL AND (u.banned = 0 OR u.ban_expires_at <= $1) ORDER BY u.id"
+        };
+    }
+    const FIND: &str = concat!("SELECT ", user_columns!(), admins!());
+    const LOCKING: &str = concat!("SELECT ", user_columns!(), admins!(), " FOR UPDATE");
+    let sql = if conn.is_postgres() { LOCKING } else { FIND };
+    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(sql).bind(now.0).fetch_all(c).await)?;
+    rows.into_iter().map(User::try_from).collect()
+}

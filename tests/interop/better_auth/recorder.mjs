@@ -1,0 +1,81 @@
+// What a browser would do around the client, with everything that passes written down: a cookie jar, the page's origin, one exchange a call.
+
+/** Exchanges of one user agent. */
+export class Recorder {
+  constructor(base, { bearer } = {}) {
+    this.base = base;
+    this.jar = new Map();
+    this.exchanges = [];
+    this.bearer = bearer;
+  }
+
+  /** For `fetchOptions.customFetchImpl`. */
+  fetch = async (input, init = {}) => {
+    const url = new URL(typeof input === "string" ? input : input.url ?? String(input));
+    const headers = new Headers(init.headers ?? {});
+    if (this.bearer) headers.set("authorization", `Bearer ${this.bearer}`);
+    if (this.jar.size > 0 && !this.bearer) headers.set("cookie", [...this.jar].map(([k, v]) => `${k}=${v}`).join("; "));
+    headers.set("origin", this.origin ?? this.base);
+    const answer = await fetch(url, { ...init, headers, redirect: "manual" });
+    const text = await answer.clone().text();
+    const cookies = answer.headers.getSetCookie();
+    for (const line of cookies) {
+      const [pair, ...attributes] = line.split("; ");
+      const [name, value] = [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)];
+      if (attributes.includes("Max-Age=0")) this.jar.delete(name);
+      else this.jar.set(name, value);
+    }
+    this.exchanges.push({
+      call: `${init.method ?? "GET"} ${url.pathname.replace("/api/auth", "")}`,
+      status: answer.status,
+      type: answer.headers.get("content-type"),
+      body: parse(text),
+      raw: parse(text),
+      cookies: cookies.map(cookie),
+      headers: Object.fromEntries(["set-auth-token", "set-auth-jwt", "location", "pragma"].map((n) => [n, answer.headers.get(n)])),
+    });
+    return answer;
+  };
+}
+
+function parse(text) {
+  try {
+    return text === "" ? "" : JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** Name and attributes; a value only when it is empty. */
+function cookie(line) {
+  const [pair, ...attributes] = line.split("; ");
+  const [name, value] = [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)];
+  const kept = attributes.map((a) => (/^Max-Age=[1-9]/.test(a) ? "Max-Age=n" : a)).filter((a) => !a.startsWith("Expires="));
+  return `${name}=${value === "" ? "" : "…"}; ${kept.sort().join("; ")}`;
+}
+
+const shapes = [
+  [/^[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/, "<id>"],
+  [/^css_[A-Za-z0-9_-]{43}$/, "<token>"],
+  [/^[A-Za-z0-9]{32}$/, "<id>"],
+  [/^[\w-]+\.[\w-]+\.[\w-]+$/, "<jwt>"],
+  [/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/, "<date>"],
+];
+
+/** Values that differ in every run, as what they are. `token` at sign-up and sign-in is a credential on both sides. */
+export function normal(value, key = "") {
+  if (Array.isArray(value)) return value.map((v) => normal(v, key));
+  if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).sort(([a], [b]) => a.localeCompare(b)).map(([k, v]) => [k, normal(v, k)]));
+  if (typeof value !== "string") return value;
+  if (key === "token" && (/^css_/.test(value) || /^[A-Za-z0-9]{32}$/.test(value) || /^[0-9a-f-]{36}$/.test(value))) return "<token>";
+  return shapes.reduce((text, [shape, name]) => (shape.test(text) ? name : text), value);
+}
+
+/** Paths at which two normalised values differ, with both sides. */
+export function differences(theirs, ours, path = "") {
+  if (JSON.stringify(theirs) === JSON.stringify(ours)) return [];
+  const isObject = (v) => v && typeof v === "object";
+  if (!isObject(theirs) || !isObject(ours) || Array.isArray(theirs) !== Array.isArray(ours)) return [{ path, theirs, ours }];
+  const keys = new Set([...Object.keys(theirs), ...Object.keys(ours)]);
+  return [...keys].flatMap((k) => differences(theirs[k], ours[k], path === "" ? k : `${path}.${k}`));
+}

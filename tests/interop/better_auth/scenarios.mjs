@@ -1,0 +1,279 @@
+// What the npm client does, one scenario a claim. `s.agent()` is a browser with a client in it, `s.note` keeps what the client made of an answer.
+const PASSWORD = "a good long password";
+
+async function signedUp(s, name = "ana") {
+  const agent = s.agent();
+  const email = s.email(name);
+  await agent.client.signUp.email({ name, email, password: PASSWORD });
+  return { ...agent, email };
+}
+
+async function admin(s) {
+  const agent = await signedUp(s, "root");
+  await s.promote(agent.email);
+  return agent;
+}
+
+async function target(s) {
+  const bob = await signedUp(s, "bob");
+  const { data } = await bob.client.getSession();
+  return { ...bob, id: data.user.id };
+}
+
+const signUp = (over) => async (s) => {
+  const { client } = s.agent();
+  s.note(await client.signUp.email({ name: "Ana", email: s.email("ana"), password: PASSWORD, ...(typeof over === "function" ? over(s) : over) }));
+};
+
+const signIn = (over) => async (s) => {
+  const { email } = await signedUp(s);
+  const { client } = s.agent();
+  s.note(await client.signIn.email({ email, password: PASSWORD, ...(typeof over === "function" ? over(s) : over) }));
+  s.note(await client.getSession());
+};
+
+/** A call of an admin's on another user. */
+const onBob = (call) => async (s) => {
+  const root = await admin(s);
+  const bob = await target(s);
+  await call(s, root, bob);
+};
+
+export const scenarios = {
+  // health and shapes
+  "ok answers": async (s) => s.note(await s.agent().client.$fetch("/ok")),
+  "a body that is no JSON": async (s) => s.raw("POST", "/sign-in/email", "{"),
+  "a body that is an array": async (s) => s.raw("POST", "/sign-in/email", "[]"),
+  "a content type that is not JSON": async (s) => s.raw("POST", "/change-password", "x", { "content-type": "text/plain" }),
+  "an origin that nobody trusts": async (s) => {
+    const { recorder } = await signedUp(s);
+    await s.raw("POST", "/sign-out", "{}", { origin: "https://evil.example" }, recorder);
+  },
+  "no origin beside a cookie from another site": async (s) => s.raw("POST", "/sign-in/email", "{}", { origin: "https://evil.example" }),
+
+  // sign-up
+  "sign-up": signUp({}),
+  "sign-up with a picture": signUp({ image: "https://example.com/a.png" }),
+  "sign-up with an empty name": signUp({ name: "" }),
+  "sign-up in capitals": signUp((s) => ({ email: s.email("ANA").toUpperCase() })),
+  "sign-up that ends with the browser": signUp({ rememberMe: false }),
+  "sign-up with a known address": async (s) => {
+    const { email } = await signedUp(s);
+    s.note(await s.agent().client.signUp.email({ name: "x", email: email.toUpperCase(), password: PASSWORD }));
+  },
+  "sign-up with a bad address": signUp({ email: "nobody" }),
+  "sign-up with a short password": signUp({ password: "short" }),
+  "sign-up with a long password": signUp({ password: "x".repeat(129) }),
+  "sign-up without a password": signUp({ password: undefined }),
+  "sign-up as an admin": signUp({ role: "admin" }),
+  "sign-up with id and emailVerified": async (s) => s.raw("POST", "/sign-up/email", JSON.stringify({ name: "x", email: s.email("x"), password: PASSWORD, banned: true })),
+  "sign-up with a callback to elsewhere": signUp({ callbackURL: "https://evil.example/" }),
+
+  // sign-in
+  "sign-in": signIn({}),
+  "sign-in in capitals": signIn((s) => ({ email: s.email("ana").toUpperCase() })),
+  "sign-in that ends with the browser": signIn({ rememberMe: false }),
+  "sign-in with a callback": signIn({ callbackURL: "/dash" }),
+  "sign-in with a callback to elsewhere": signIn({ callbackURL: "https://evil.example/" }),
+  "sign-in with a wrong password": signIn({ password: "another good password" }),
+  "sign-in with a short password": signIn({ password: "x" }),
+  "sign-in with a very long password": signIn({ password: "x".repeat(129) }),
+  "sign-in of nobody": signIn((s) => ({ email: s.email("nobody") })),
+  "sign-in with no address": signIn({ email: "nobody" }),
+  "sign-in with a number": signIn({ password: 12345678 }),
+  "sign-in by a form": async (s) => {
+    const { email } = await signedUp(s);
+    const form = new URLSearchParams({ email, password: PASSWORD }).toString();
+    await s.raw("POST", "/sign-in/email", form, { "content-type": "application/x-www-form-urlencoded" });
+  },
+
+  // sessions
+  "a session of nobody": async (s) => s.note(await s.agent().client.getSession()),
+  "a session": async (s) => s.note(await (await signedUp(s)).client.getSession()),
+  "a session by Bearer": async (s) => {
+    const { recorder } = await signedUp(s);
+    const token = recorder.exchanges[0].raw.token;
+    s.note(await s.agent({ bearer: token }).client.getSession());
+  },
+  "a session by a signed Bearer": async (s) => {
+    const { recorder } = await signedUp(s);
+    s.note(await s.agent({ bearer: recorder.exchanges[0].headers["set-auth-token"] }).client.getSession());
+  },
+  "a cookie that was tampered with": async (s) => {
+    const { client, recorder } = await signedUp(s);
+    recorder.jar.set("app.session_token", recorder.jar.get("app.session_token").replace(/.{4}%3D$/, "AAAA%3D"));
+    s.note(await client.getSession());
+  },
+  "sign-out": async (s) => {
+    const { client } = await signedUp(s);
+    s.note(await client.signOut());
+    s.note(await client.getSession());
+  },
+  "sign-out of nobody": async (s) => s.note(await s.agent().client.signOut()),
+  "a list of sessions": async (s) => {
+    const { client, email } = await signedUp(s);
+    await s.agent().client.signIn.email({ email, password: PASSWORD });
+    s.note(await client.listSessions());
+  },
+  "a list of sessions of nobody": async (s) => s.note(await s.agent().client.listSessions()),
+  "a session ended from another": async (s) => {
+    const { client, email } = await signedUp(s);
+    const other = s.agent();
+    await other.client.signIn.email({ email, password: PASSWORD });
+    const { data: mine } = await client.getSession();
+    const { data: list } = await client.listSessions();
+    const token = list.find((l) => l.id !== mine.session.id).token;
+    s.note(await client.revokeSession({ token }));
+    s.note(await other.client.getSession());
+    s.note(await client.getSession());
+  },
+  "an unknown session ended": async (s) => s.note(await (await signedUp(s)).client.revokeSession({ token: "unknown" })),
+  "a session ended by nobody": async (s) => s.note(await s.agent().client.revokeSession({ token: "unknown" })),
+  "a session ended without a token": async (s) => s.note(await (await signedUp(s)).client.revokeSession({})),
+  "all other sessions ended": async (s) => {
+    const { client, email } = await signedUp(s);
+    const other = s.agent();
+    await other.client.signIn.email({ email, password: PASSWORD });
+    s.note(await client.revokeOtherSessions());
+    s.note(await other.client.getSession());
+    s.note(await client.getSession());
+  },
+  "all sessions ended": async (s) => {
+    const { client } = await signedUp(s);
+    s.note(await client.revokeSessions());
+    s.note(await client.getSession());
+  },
+  "fields of a session": async (s) => s.note(await (await signedUp(s)).client.updateSession({ theme: "dark" })),
+
+  // the account
+  "a password changed": async (s) => {
+    const { client, email } = await signedUp(s);
+    s.note(await client.changePassword({ currentPassword: PASSWORD, newPassword: "another good password" }));
+    s.note(await s.agent().client.signIn.email({ email, password: "another good password" }));
+  },
+  "a password changed and the session moved": async (s) => {
+    const { client } = await signedUp(s);
+    s.note(await client.changePassword({ currentPassword: PASSWORD, newPassword: "another good password", revokeOtherSessions: true }));
+    s.note(await client.getSession());
+  },
+  "a password changed with a wrong one": async (s) => s.note(await (await signedUp(s)).client.changePassword({ currentPassword: "x", newPassword: "another good password" })),
+  "a password changed to a short one": async (s) => s.note(await (await signedUp(s)).client.changePassword({ currentPassword: PASSWORD, newPassword: "x" })),
+  "a password changed by nobody": async (s) => s.note(await s.agent().client.changePassword({ currentPassword: PASSWORD, newPassword: "another good password" })),
+  "a name changed": async (s) => {
+    const { client } = await signedUp(s);
+    s.note(await client.updateUser({ name: "Another" }));
+    s.note(await client.getSession());
+  },
+  "a picture set and taken away": async (s) => {
+    const { client } = await signedUp(s);
+    s.note(await client.updateUser({ image: "https://example.com/a.png" }));
+    s.note(await client.updateUser({ image: null }));
+    s.note(await client.getSession());
+  },
+  "an address changed as a name is": async (s) => s.note(await (await signedUp(s)).client.updateUser({ email: "x@example.com" })),
+  "a role changed as a name is": async (s) => s.note(await (await signedUp(s)).client.updateUser({ role: "admin" })),
+  "nothing changed": async (s) => s.note(await (await signedUp(s)).client.updateUser({ unknown: 1 })),
+  "the password proven": async (s) => s.note(await (await signedUp(s)).client.verifyPassword({ password: PASSWORD })),
+  "a wrong password proven": async (s) => s.note(await (await signedUp(s)).client.verifyPassword({ password: "another good password" })),
+  "accounts": async (s) => s.note(await (await signedUp(s)).client.listAccounts()),
+  "accounts of nobody": async (s) => s.note(await s.agent().client.listAccounts()),
+
+  // tokens
+  "a token": async (s) => s.note(await (await signedUp(s)).client.token()),
+  "a token of nobody": async (s) => s.note(await s.agent().client.token()),
+
+  // admin
+  "users listed by nobody": async (s) => s.note(await s.agent().client.admin.listUsers({ query: {} })),
+  "users listed by a user": async (s) => s.note(await (await signedUp(s)).client.admin.listUsers({ query: {} })),
+  "users searched": async (s) => {
+    const root = await admin(s);
+    s.note(await root.client.admin.listUsers({ query: { searchValue: s.email("root"), searchField: "email", searchOperator: "contains" } }));
+    s.note(await root.client.admin.listUsers({ query: { searchValue: s.email("nobody"), limit: 5, offset: 0 } }));
+  },
+  "users filtered": async (s) => {
+    const root = await admin(s);
+    s.note(await root.client.admin.listUsers({ query: { filterField: "email", filterValue: root.email, filterOperator: "eq", limit: 10 } }));
+  },
+  "users searched with a bad operator": async (s) => s.note(await (await admin(s)).client.admin.listUsers({ query: { searchValue: "x", searchOperator: "like" } })),
+  "a user looked at": onBob(async (s, root, bob) => s.note(await root.client.admin.getUser({ query: { id: bob.id } }))),
+  "nobody looked at": async (s) => s.note(await (await admin(s)).client.admin.getUser({ query: { id: "nobody" } })),
+  "a user made": async (s) => {
+    const root = await admin(s);
+    s.note(await root.client.admin.createUser({ email: s.email("new"), name: "New", password: PASSWORD, role: "user" }));
+    s.note(await s.agent().client.signIn.email({ email: s.email("new"), password: PASSWORD }));
+  },
+  "a user made twice": async (s) => {
+    const root = await admin(s);
+    await root.client.admin.createUser({ email: s.email("new"), name: "New", password: PASSWORD });
+    s.note(await root.client.admin.createUser({ email: s.email("new"), name: "New", password: PASSWORD }));
+  },
+  "a user made with a bad address": async (s) => s.note(await (await admin(s)).client.admin.createUser({ email: "nobody", name: "x", password: PASSWORD })),
+  "a user made by a user": async (s) => s.note(await (await signedUp(s)).client.admin.createUser({ email: s.email("x"), name: "x", password: PASSWORD })),
+  "a user changed": onBob(async (s, root, bob) => s.note(await root.client.admin.updateUser({ userId: bob.id, data: { name: "Robert" } }))),
+  "a user changed to nothing": onBob(async (s, root, bob) => s.note(await root.client.admin.updateUser({ userId: bob.id, data: {} }))),
+  "a user's password changed as a name is": onBob(async (s, root, bob) => s.note(await root.client.admin.updateUser({ userId: bob.id, data: { password: PASSWORD } }))),
+  "nobody changed": async (s) => s.note(await (await admin(s)).client.admin.updateUser({ userId: "nobody", data: { name: "x" } })),
+  "a role given": onBob(async (s, root, bob) => s.note(await root.client.admin.setRole({ userId: bob.id, role: "admin" }))),
+  "two roles given": onBob(async (s, root, bob) => s.note(await root.client.admin.setRole({ userId: bob.id, role: ["user", "admin"] }))),
+  "a role given by a user": async (s) => {
+    const bob = await target(s);
+    s.note(await bob.client.admin.setRole({ userId: bob.id, role: "admin" }));
+  },
+  "a user banned and let in again": onBob(async (s, root, bob) => {
+    s.note(await root.client.admin.banUser({ userId: bob.id, banReason: "spam", banExpiresIn: 3600 }));
+    s.note(await bob.client.getSession());
+    s.note(await s.agent().client.signIn.email({ email: bob.email, password: PASSWORD }));
+    s.note(await root.client.admin.unbanUser({ userId: bob.id }));
+    s.note(await s.agent().client.signIn.email({ email: bob.email, password: PASSWORD }));
+  }),
+  "a user banned for ever": onBob(async (s, root, bob) => s.note(await root.client.admin.banUser({ userId: bob.id }))),
+  "oneself banned": async (s) => {
+    const root = await admin(s);
+    const { data } = await root.client.getSession();
+    s.note(await root.client.admin.banUser({ userId: data.user.id }));
+  },
+  "nobody banned": async (s) => s.note(await (await admin(s)).client.admin.banUser({ userId: "nobody" })),
+  "sessions of a user": onBob(async (s, root, bob) => s.note(await root.client.admin.listUserSessions({ userId: bob.id }))),
+  "sessions of nobody": async (s) => s.note(await (await admin(s)).client.admin.listUserSessions({ userId: "nobody" })),
+  "a session of a user ended": onBob(async (s, root, bob) => {
+    const { data } = await root.client.admin.listUserSessions({ userId: bob.id });
+    s.note(await root.client.admin.revokeUserSession({ sessionToken: data.sessions[0].token }));
+    s.note(await bob.client.getSession());
+  }),
+  "an unknown session of a user ended": async (s) => s.note(await (await admin(s)).client.admin.revokeUserSession({ sessionToken: "unknown" })),
+  "all sessions of a user ended": onBob(async (s, root, bob) => {
+    s.note(await root.client.admin.revokeUserSessions({ userId: bob.id }));
+    s.note(await bob.client.getSession());
+  }),
+  "a password set": onBob(async (s, root, bob) => {
+    s.note(await root.client.admin.setUserPassword({ userId: bob.id, newPassword: "another good password" }));
+    s.note(await s.agent().client.signIn.email({ email: bob.email, password: "another good password" }));
+  }),
+  "a short password set": onBob(async (s, root, bob) => s.note(await root.client.admin.setUserPassword({ userId: bob.id, newPassword: "short" }))),
+  "an empty password set": onBob(async (s, root, bob) => s.note(await root.client.admin.setUserPassword({ userId: bob.id, newPassword: "" }))),
+  "a user removed": onBob(async (s, root, bob) => {
+    s.note(await root.client.admin.removeUser({ userId: bob.id }));
+    s.note(await s.agent().client.signIn.email({ email: bob.email, password: PASSWORD }));
+  }),
+  "oneself removed": async (s) => {
+    const root = await admin(s);
+    const { data } = await root.client.getSession();
+    s.note(await root.client.admin.removeUser({ userId: data.user.id }));
+  },
+  "permissions of an admin": async (s) => s.note(await (await admin(s)).client.admin.hasPermission({ permissions: { user: ["list", "ban"], session: ["revoke"] } })),
+  "permissions of a user": async (s) => s.note(await (await signedUp(s)).client.admin.hasPermission({ permissions: { user: ["list"] } })),
+  "no permissions asked for": async (s) => s.note(await (await signedUp(s)).client.admin.hasPermission({})),
+  "somebody acted as": onBob(async (s, root, bob) => {
+    s.note(await root.client.admin.impersonateUser({ userId: bob.id }));
+    s.note(await root.client.getSession());
+    s.note(await root.client.admin.stopImpersonating());
+    s.note(await root.client.getSession());
+  }),
+  "an admin acted as": async (s) => {
+    const root = await admin(s);
+    const { data } = await root.client.getSession();
+    s.note(await root.client.admin.impersonateUser({ userId: data.user.id }));
+  },
+  "nobody acted as": async (s) => s.note(await (await admin(s)).client.admin.impersonateUser({ userId: "nobody" })),
+  "oneself again without having been another": async (s) => s.note(await (await signedUp(s)).client.admin.stopImpersonating()),
+};

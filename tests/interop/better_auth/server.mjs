@@ -1,0 +1,35 @@
+// Better Auth itself, as the contract's captures were made: jwt, bearer and admin, the cookie prefix `app`, everything in memory.
+// node server.mjs PORT; mails are kept and given out at /mails, roles are set at /promote?email=…, which only tests may have.
+import { createServer } from "node:http";
+import { betterAuth } from "better-auth";
+import { memoryAdapter } from "better-auth/adapters/memory";
+import { toNodeHandler } from "better-auth/node";
+import { admin, bearer, jwt } from "better-auth/plugins";
+
+const port = Number(process.argv[2]);
+const db = { user: [], session: [], account: [], verification: [], jwks: [] };
+const mails = [];
+const auth = betterAuth({
+  baseURL: `http://localhost:${port}`,
+  secret: "a secret of the tests that is long enough",
+  database: memoryAdapter(db),
+  trustedOrigins: [`http://localhost:${port}`],
+  emailAndPassword: { enabled: true },
+  rateLimit: { enabled: false },
+  advanced: { cookiePrefix: "app" },
+  plugins: [jwt(), bearer(), admin()],
+  telemetry: { enabled: false },
+});
+const handler = toNodeHandler(auth);
+createServer((request, response) => {
+  const url = new URL(request.url, `http://localhost:${port}`);
+  if (url.pathname === "/promote") {
+    const user = db.user.find((u) => u.email === url.searchParams.get("email"));
+    if (user) user.role = "admin";
+    response.end(String(Boolean(user)));
+  } else if (url.pathname === "/mails") {
+    response.end(JSON.stringify(mails));
+  } else {
+    handler(request, response);
+  }
+}).listen(port, "127.0.0.1", () => console.log(`listening on ${port}`));

@@ -1,0 +1,334 @@
+//! What admins do with users, and who is refused.
+
+use countersign::flows::administer_users;
+use countersign::flows::authority::Authority;
+use countersign::flows::manage_users;
+use countersign::model::audit::Peer;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, TestApp, Tokens, User, minutes};
+
+async fn made_admin(app: &TestApp, name: &str) -> User {
+    let user = app.user(name).await;
+    set_role(app, &user, "admin").await;
+    user
+}
+
+async fn set_role(app: &TestApp, user: &User, role: &str) {
+    let id = manage_users::find(&app.app, &user.email).await.unwrap().id;
+    administer_users::set_role(&app.app, Authority::Operator, id, role.into(), &Peer::default()).await.unwrap();
+}
+
+async fn id(user: &User) -> String {
+    manage_users::find(&user.app.app, &user.email).await.unwrap().id.to_string()
+}
+
+async fn ask(app: &TestApp, by: &Tokens, what: &str, body: Value) -> Answer {
+    app.post_as(&format!("/api/auth/admin/{what}"), &by.session, &body).await
+}
+
+#[tokio::test]
+async fn without_the_permission_every_call_is_refused_with_its_own_code() {
+    let app = TestApp::with(&[("roles.support", "user:list,user:get,session:list")]).await;
+    let (ana, eve) = (app.user("ana").await, app.user("eve").await);
+    let target = json!({ "userId": id(&eve).await, "role": "user", "data": { "name": "x" }, "newPassword": "a good long password", "sessionToken": "x",
+                         "email": "new@example.com", "name": "New" });
+    let calls = [
+        ("create-user", "YOU_ARE_NOT_ALLOWED_TO_CREATE_USERS"),
+        ("update-user", "YOU_ARE_NOT_ALLOWED_TO_UPDATE_USERS"),
+        ("set-role", "YOU_ARE_NOT_ALLOWED_TO_CHANGE_USERS_ROLE"),
+        ("ban-user", "YOU_ARE_NOT_ALLOWED_TO_BAN_USERS"),
+        ("unban-user", "YOU_ARE_NOT_ALLOWED_TO_BAN_USERS"),
+        ("remove-user", "YOU_ARE_NOT_ALLOWED_TO_DELETE_USERS"),
+        ("set-user-password", "YOU_ARE_NOT_ALLOWED_TO_SET_USERS_PASSWORD"),
+        ("impersonate-user", "YOU_ARE_NOT_ALLOWED_TO_IMPERSONATE_USERS"),
+        ("revoke-user-session", "YOU_ARE_NOT_ALLOWED_TO_REVOKE_USERS_SESSIONS"),
+        ("revoke-user-sessions", "YOU_ARE_NOT_ALLOWED_TO_REVOKE_USERS_SESSIONS"),
+        ("list-user-sessions", "YOU_ARE_NOT_ALLOWED_TO_LIST_USERS_SESSIONS"),
+    ];
+    let tokens = ana.sign_in().await;
+    for (call, code) in calls {
+        ask(&app, &tokens, call, target.clone()).await.refused(403, code);
+        app.post(&format!("/api/auth/admin/{call}"), &target).await.refused(401, "UNAUTHORIZED");
+    }
+    app.get_as("/api/auth/admin/list-users", &tokens.session).await.refused(403, "YOU_ARE_NOT_ALLOWED_TO_LIST_USERS");
+    app.get_as("/api/auth/admin/get-user?id=x", &tokens.session).await.refused(403, "YOU_ARE_NOT_ALLOWED_TO_GET_USER");
+    assert_eq!(manage_users::find(&app.app, &eve.email).await.unwrap().name, "eve");
+    // What [roles] grants, and no more.
+    set_role(&app, &ana, "support").await;
+    app.get_as("/api/auth/admin/list-users", &tokens.session).await.ok();
+    ask(&app, &tokens, "list-user-sessions", target.clone()).await.ok();
+    ask(&app, &tokens, "ban-user", target).await.refused(403, "YOU_ARE_NOT_ALLOWED_TO_BAN_USERS");
+    let has = async |permissions: Value| ask(&app, &tokens, "has-permission", json!({ "permissions": permissions })).await.ok().body["success"].clone();
+    assert_eq!(has(json!({ "user": ["list", "get"] })).await, true);
+    assert_eq!(has(json!({ "user": ["list", "ban"] })).await, false);
+    assert_eq!(has(json!({ "spaceship": ["fly"] })).await, false);
+}
+
+#[tokio::test]
+async fn an_admins_life_of_a_user() {
+    let app = TestApp::with(&[("roles.editor", "posts:write")]).await;
+    let admin = made_admin(&app, "root").await.sign_in().await;
+    let new = json!({ "email": "Bob@Example.com", "name": "Bob", "password": "bob's good password", "role": ["user", "editor"],
+                      "data": { "emailVerified": true, "metadata": { "department": "press" } } });
+    let bob = ask(&app, &admin, "create-user", new.clone()).await.ok().body["user"].clone();
+    assert_eq!((bob["email"].clone(), bob["role"].clone(), bob["emailVerified"].clone()), (json!("bob@example.com"), json!("user,editor"), json!(true)));
+    ask(&app, &admin, "create-user", new).await.refused(400, "USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL");
+    let short = json!({ "email": "c@example.com", "name": "", "password": "1" });
+    ask(&app, &admin, "create-user", short).await.refused(400, "PASSWORD_TOO_SHORT");
+    ask(&app, &admin, "create-user", json!({ "email": "c", "name": "" })).await.refused(400, "INVALID_EMAIL");
+    ask(&app, &admin, "create-user", json!({ "email": "c@example.com", "name": "", "role": "king" }))
+        .await
+        .refused(400, "YOU_ARE_NOT_ALLOWED_TO_SET_NON_EXISTENT_VALUE");
+
+    let user_id = bob["id"].clone();
+    let found = app.get_as(&format!("/api/auth/admin/get-user?id={}", user_id.as_str().unwrap()), &admin.session).await.ok().body;
+    assert_eq!(found, bob);
+    let update = async |data: Value| ask(&app, &admin, "update-user", json!({ "userId": user_id, "data": data })).await;
+    assert_eq!(update(json!({ "name": "Robert", "unknown": 1 })).await.ok().body["name"], "Robert");
+    update(json!({})).await.refused(400, "NO_DATA_TO_UPDATE");
+    update(json!({ "password": "x" })).await.refused(400, "PASSWORD_CANNOT_BE_UPDATED_VIA_UPDATE_USER");
+    update(json!({ "id": "x" })).await.refused(400, "USER_ID_CANNOT_BE_UPDATED");
+    update(json!({ "email": "root@example.com" })).await.refused(400, "USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL");
+    update(json!({ "emailVerified": "yes" })).await.refused(400, "VALIDATION_ERROR");
+    ask(&app, &admin, "update-user", json!({ "userId": "nobody", "data": { "name": "x" } })).await.refused(404, "USER_NOT_FOUND");
+
+    let sign_in = json!({ "email": "bob@example.com", "password": "bob's good password", "tokenDelivery": "body" });
+    let session = app.post("/api/auth/sign-in/email", &sign_in).await.ok();
+    assert_eq!(session.claims("accessToken")["roles"], json!(["user", "editor"]));
+    assert_eq!(session.claims("accessToken")["permissions"], json!(["posts:write"]));
+    // A change of role is in the next token; no token ever carries another one than the database's.
+    ask(&app, &admin, "set-role", json!({ "userId": user_id, "role": "user" })).await.ok();
+    let refreshed = app.refresh(&session.str("refreshToken")).await.ok();
+    assert_eq!((refreshed.claims("accessToken")["role"].clone(), refreshed.claims("accessToken")["permissions"].clone()), (json!("user"), json!([])));
+
+    let listed = ask(&app, &admin, "list-user-sessions", json!({ "userId": user_id })).await.ok().body["sessions"].clone();
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+    ask(&app, &admin, "revoke-user-session", json!({ "sessionToken": listed[0]["token"] })).await.ok();
+    app.refresh(&refreshed.str("refreshToken")).await.refused(401, "REFRESH_TOKEN_REVOKED");
+    ask(&app, &admin, "revoke-user-session", json!({ "sessionToken": "unknown" })).await.ok();
+    let session = app.post("/api/auth/sign-in/email", &sign_in).await.ok();
+    ask(&app, &admin, "revoke-user-sessions", json!({ "userId": user_id })).await.ok();
+    app.refresh(&session.str("refreshToken")).await.refused(401, "REFRESH_TOKEN_REVOKED");
+
+    ask(&app, &admin, "set-user-password", json!({ "userId": user_id, "newPassword": "" })).await.refused(400, "VALIDATION_ERROR");
+    ask(&app, &admin, "set-user-password", json!({ "userId": user_id, "newPassword": "short" })).await.refused(400, "PASSWORD_TOO_SHORT");
+    ask(&app, &admin, "set-user-password", json!({ "userId": user_id, "newPassword": "another good password" })).await.ok();
+    app.post("/api/auth/sign-in/email", &sign_in).await.refused(401, "INVALID_EMAIL_OR_PASSWORD");
+
+    ask(&app, &admin, "remove-user", json!({ "userId": user_id })).await.ok();
+    ask(&app, &admin, "remove-user", json!({ "userId": user_id })).await.refused(404, "USER_NOT_FOUND");
+    assert_eq!(app.db_number("SELECT COUNT(*) FROM accounts").await, 1);
+    for kind in ["user.created", "user.updated", "user.role_changed", "session.revoked", "password.changed", "user.deleted"] {
+        assert!(app.db_count_events(kind).await > 0, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_user_without_a_password_gets_one_from_an_admin() {
+    let app = TestApp::start().await;
+    let admin = made_admin(&app, "root").await.sign_in().await;
+    let bob = ask(&app, &admin, "create-user", json!({ "email": "bob@example.com", "name": "Bob" })).await.ok().body["user"]["id"].clone();
+    let sign_in = json!({ "email": "bob@example.com", "password": "bob's good password" });
+    app.post("/api/auth/sign-in/email", &sign_in).await.refused(401, "INVALID_EMAIL_OR_PASSWORD");
+    ask(&app, &admin, "set-user-password", json!({ "userId": bob, "newPassword": "bob's good password" })).await.ok();
+    app.post("/api/auth/sign-in/email", &sign_in).await.ok();
+}
+
+#[tokio::test]
+async fn a_ban_ends_every_session_and_may_end_by_itself() {
+    let app = TestApp::start().await;
+    let admin = made_admin(&app, "root").await.sign_in().await;
+    let bob = app.user("bob").await;
+    let (held, user_id) = (bob.sign_in().await, id(&bob).await);
+    let banned = ask(&app, &admin, "ban-user", json!({ "userId": user_id, "banExpiresIn": 3600 })).await.ok().body["user"].clone();
+    assert_eq!((banned["banned"].clone(), banned["banReason"].clone()), (json!(true), json!("No reason")));
+    app.refresh(&held.refresh).await.refused(401, "REFRESH_TOKEN_REVOKED");
+    app.get_as("/api/auth/session", &held.access).await.refused(401, "UNAUTHORIZED");
+    bob.try_sign_in(&bob.password).await.refused(403, "BANNED_USER");
+    bob.try_sign_in("a wrong password").await.refused(401, "INVALID_EMAIL_OR_PASSWORD");
+    app.after(minutes(61));
+    bob.sign_in().await;
+    ask(&app, &admin, "ban-user", json!({ "userId": user_id, "banReason": "spam" })).await.ok();
+    app.after(minutes(60 * 24 * 400));
+    bob.try_sign_in(&bob.password).await.refused(403, "BANNED_USER");
+    let admin = User { app: app.clone(), name: "root".into(), email: "root@example.com".into(), password: "root's good password".into() }.sign_in().await;
+    let lifted = ask(&app, &admin, "unban-user", json!({ "userId": user_id })).await.ok().body["user"].clone();
+    assert_eq!((lifted["banned"].clone(), lifted["banReason"].clone(), lifted["banExpires"].clone()), (json!(false), Value::Null, Value::Null));
+    bob.sign_in().await;
+    let myself = app.get_as("/api/auth/session", &admin.access).await.ok().body["user"]["id"].clone();
+    ask(&app, &admin, "ban-user", json!({ "userId": myself })).await.refused(400, "YOU_CANNOT_BAN_YOURSELF");
+    ask(&app, &admin, "update-user", json!({ "userId": myself, "data": { "banned": true } })).await.refused(400, "YOU_CANNOT_BAN_YOURSELF");
+    ask(&app, &admin, "remove-user", json!({ "userId": myself })).await.refused(400, "YOU_CANNOT_REMOVE_YOURSELF");
+}
+
+#[tokio::test]
+async fn the_last_admin_stays_one_also_when_two_unmake_each_other() {
+    let app = TestApp::start().await;
+    let (one, two) = (made_admin(&app, "one").await, made_admin(&app, "two").await);
+    let (ids, tokens) = ((id(&one).await, id(&two).await), (one.sign_in().await, two.sign_in().await));
+    let demote = async |by: &Tokens, who: &str| ask(&app, by, "set-role", json!({ "userId": who, "role": "user" })).await;
+    let (first, second) = tokio::join!(demote(&tokens.0, &ids.1), demote(&tokens.1, &ids.0));
+    let done = [&first, &second].iter().filter(|a| a.status == 200).count();
+    assert_eq!(done, 1, "{} {}", first.text, second.text);
+    let refused = if first.status == 200 { second } else { first };
+    assert!(["LAST_ADMIN", "YOU_ARE_NOT_ALLOWED_TO_CHANGE_USERS_ROLE"].contains(&refused.body["code"].as_str().unwrap()), "{}", refused.text);
+    let last = manage_users::list(&app.app, 10, 0).await.unwrap().into_iter().find(countersign::model::user::User::is_admin).unwrap();
+    let peer = Peer::default();
+    let by = Authority::Operator;
+    let refusals = [
+        administer_users::set_role(&app.app, by, last.id, "user".into(), &peer).await.err().unwrap().to_string(),
+        administer_users::ban(&app.app, by, last.id, None, None, &peer).await.err().unwrap().to_string(),
+        administer_users::remove(&app.app, by, last.id, &peer).await.err().unwrap().to_string(),
+        manage_users::set_disabled(&app.app, last.id, true, &peer).await.err().unwrap().to_string(),
+    ];
+    assert!(refusals.iter().all(|r| r.contains("nobody who is an admin")), "{refusals:?}");
+}
+
+#[tokio::test]
+async fn who_is_no_admin_touches_none_and_makes_none() {
+    let powers = "user:set-role,user:set-password,user:ban,user:update,user:set-email,user:delete,user:impersonate,user:create,session:revoke";
+    let app = TestApp::with(&[("roles.helper", powers)]).await;
+    let (root, helper, bob) = (made_admin(&app, "root").await, app.user("helper").await, app.user("bob").await);
+    set_role(&app, &helper, "helper").await;
+    let (helper, root_id, bob_id) = (helper.sign_in().await, id(&root).await, id(&bob).await);
+    let on_admin = [
+        ("set-role", json!({ "role": "user" }), "YOU_ARE_NOT_ALLOWED_TO_CHANGE_USERS_ROLE"),
+        ("set-user-password", json!({ "newPassword": "a good long password" }), "YOU_ARE_NOT_ALLOWED_TO_SET_USERS_PASSWORD"),
+        ("ban-user", json!({}), "YOU_ARE_NOT_ALLOWED_TO_BAN_USERS"),
+        ("update-user", json!({ "data": { "email": "mine@example.com" } }), "YOU_ARE_NOT_ALLOWED_TO_UPDATE_USERS"),
+        ("remove-user", json!({}), "YOU_ARE_NOT_ALLOWED_TO_DELETE_USERS"),
+        ("impersonate-user", json!({}), "YOU_CANNOT_IMPERSONATE_ADMINS"),
+        ("revoke-user-sessions", json!({}), "YOU_ARE_NOT_ALLOWED_TO_REVOKE_USERS_SESSIONS"),
+    ];
+    for (call, mut body, code) in on_admin {
+        body["userId"] = json!(root_id);
+        ask(&app, &helper, call, body).await.refused(403, code);
+    }
+    ask(&app, &helper, "set-role", json!({ "userId": bob_id, "role": "user,admin" })).await.refused(403, "YOU_ARE_NOT_ALLOWED_TO_CHANGE_USERS_ROLE");
+    let new = json!({ "email": "new@example.com", "name": "", "role": "admin" });
+    ask(&app, &helper, "create-user", new).await.refused(403, "YOU_ARE_NOT_ALLOWED_TO_CHANGE_USERS_ROLE");
+    ask(&app, &helper, "set-role", json!({ "userId": bob_id, "role": "helper" })).await.ok();
+    assert_eq!(root.sign_in().await.session_id.len(), 36, "unharmed");
+}
+
+#[tokio::test]
+async fn an_admin_acts_as_somebody_and_is_oneself_again() {
+    let app = TestApp::start().await;
+    let (root, bob) = (made_admin(&app, "root").await, app.user("bob").await);
+    let browser = root.browser().await;
+    browser.refresh().await.ok();
+    let own = browser.get("/api/auth/get-session").await.ok().body;
+    let acting = browser.post("/api/auth/admin/impersonate-user", &json!({ "userId": id(&bob).await })).await.ok();
+    assert_eq!((acting.body["user"]["email"].clone(), acting.body["session"]["impersonatedBy"].clone()), (json!(bob.email), own["user"]["id"].clone()));
+    assert_eq!(acting.claims("accessToken")["act"]["sub"], own["user"]["id"]);
+    assert_eq!(acting.claims("accessToken")["sub"], acting.body["user"]["id"]);
+    let line = |answer: &Answer, name: &str| answer.cookies().into_iter().rfind(|c| c.starts_with(&format!("app.{name}="))).unwrap();
+    assert!(!line(&acting, "session_token").contains("Max-Age"), "it ends with the browser");
+    // The mark stays through a refresh; the session lives for an hour, is not the user's own, and cannot be stacked.
+    app.after(minutes(2));
+    assert_eq!(browser.refresh().await.ok().claims("accessToken")["act"]["sub"], own["user"]["id"]);
+    assert_eq!(app.get_as("/api/auth/list-sessions", &bob.sign_in().await.session).await.ok().body.as_array().unwrap().len(), 2, "sign-up and sign-in");
+    browser.post("/api/auth/admin/impersonate-user", &json!({ "userId": id(&root).await })).await.refused(403, "YOU_ARE_NOT_ALLOWED_TO_IMPERSONATE_USERS");
+    browser.get("/api/auth/admin/list-users").await.refused(403, "YOU_ARE_NOT_ALLOWED_TO_LIST_USERS");
+
+    let back = browser.post("/api/auth/admin/stop-impersonating", &json!({})).await.ok();
+    assert_eq!(back.body["user"]["email"], "root@example.com");
+    assert_eq!(back.body["session"]["expiresAt"], own["session"]["expiresAt"], "as long as before");
+    assert!(browser.cookie("app.admin_session").is_none() && browser.cookie("app.dont_remember").is_none());
+    assert!(line(&back, "session_token").contains("Max-Age"));
+    app.after(minutes(2));
+    browser.refresh().await.ok();
+    browser.get("/api/auth/admin/list-users").await.ok();
+    browser.post("/api/auth/admin/stop-impersonating", &json!({})).await.refused(400, "NOT_IMPERSONATING");
+    assert_eq!((app.db_count_events("impersonation.started").await, app.db_count_events("impersonation.stopped").await), (1, 1));
+
+    // For an hour at most.
+    browser.post("/api/auth/admin/impersonate-user", &json!({ "userId": id(&bob).await })).await.ok();
+    app.after(minutes(61));
+    assert_eq!(browser.get("/api/auth/get-session").await.ok().body, Value::Null);
+}
+
+#[tokio::test]
+async fn a_cookie_that_was_set_aside_is_good_for_its_own_admin_alone() {
+    let app = TestApp::start().await;
+    let (root, other, bob) = (made_admin(&app, "root").await, made_admin(&app, "other").await, app.user("bob").await);
+    let (one, two) = (root.browser().await, other.browser().await);
+    for browser in [&one, &two] {
+        browser.post("/api/auth/admin/impersonate-user", &json!({ "userId": id(&bob).await })).await.ok();
+    }
+    // Another admin's cookie brings nobody's session; the impersonation ends all the same.
+    two.set_cookie("app.admin_session", &one.cookie("app.admin_session").unwrap());
+    let back = two.post("/api/auth/admin/stop-impersonating", &json!({})).await.ok();
+    assert_eq!((back.body["session"].clone(), back.body["user"]["email"].clone()), (Value::Null, json!("other@example.com")));
+    assert!(two.cookie("app.session_token").is_none());
+    // A native client keeps its own tokens itself.
+    let tokens = root.sign_in().await;
+    let acting = ask(&app, &tokens, "impersonate-user", json!({ "userId": id(&bob).await })).await.ok();
+    assert!(acting.cookies().is_empty());
+    app.get_as("/api/auth/list-sessions", &tokens.session).await.ok();
+    assert_eq!(app.refresh(&acting.str("refreshToken")).await.ok().body["user"]["email"], json!(bob.email));
+}
+
+#[tokio::test]
+async fn users_are_searched_filtered_sorted_and_paged() {
+    let app = TestApp::start().await;
+    let admin = made_admin(&app, "root").await.sign_in().await;
+    for (email, name) in [("a_b@example.com", "Ann 100%"), ("axb@example.com", "Ben"), ("c@example.org", "ann")] {
+        app.after(minutes(1));
+        ask(&app, &admin, "create-user", json!({ "email": email, "name": name })).await.ok();
+    }
+    let list = async |query: &str| {
+        let body = app.get_as(&format!("/api/auth/admin/list-users?{query}"), &admin.session).await.ok().body;
+        let emails: Vec<String> = body["users"].as_array().unwrap().iter().map(|u| u["email"].as_str().unwrap().to_owned()).collect();
+        (emails, body["total"].as_i64().unwrap())
+    };
+    assert_eq!(list("").await, (vec!["root@example.com".into(), "a_b@example.com".into(), "axb@example.com".into(), "c@example.org".into()], 4));
+    assert_eq!(list("searchValue=a_b").await.0, ["a_b@example.com"], "no wildcard");
+    assert_eq!(list("searchValue=%25&searchField=name").await.0, ["a_b@example.com"], "nor this one");
+    assert_eq!(list("searchValue=ANN&searchField=name&searchOperator=starts_with").await.0, ["a_b@example.com", "c@example.org"]);
+    assert_eq!(list("searchValue=.org&searchOperator=ends_with").await.0, ["c@example.org"]);
+    assert_eq!(list("filterField=role&filterValue=admin").await.0, ["root@example.com"]);
+    assert_eq!(list("filterField=email&filterOperator=in&filterValue=axb@example.com&filterValue=c@example.org").await.1, 2);
+    assert_eq!(list("filterField=email&filterOperator=not_in&filterValue=axb@example.com&filterValue=c@example.org").await.1, 2);
+    assert_eq!(list("filterField=banned&filterValue=true").await.1, 0);
+    assert_eq!(list("filterField=banned&filterValue=false&filterOperator=eq").await.1, 4);
+    let at = manage_users::find(&app.app, "axb@example.com").await.unwrap().created_at;
+    assert_eq!(list(&format!("filterField=createdAt&filterOperator=gte&filterValue={at}")).await.0, ["axb@example.com", "c@example.org"]);
+    assert_eq!(list("sortBy=email&sortDirection=desc").await.0.first().unwrap(), "root@example.com");
+    assert_eq!(list("sortBy=email&limit=2&offset=1").await, (vec!["axb@example.com".into(), "c@example.org".into()], 4));
+    let page = app.get_as("/api/auth/admin/list-users?limit=2&offset=1", &admin.session).await.ok().body;
+    assert_eq!((page["limit"].clone(), page["offset"].clone()), (json!(2), json!(1)));
+    for wrong in
+        ["sortBy=password_hash", "sortDirection=up", "searchValue=x&searchField=role", "filterValue=x&filterField=id;--", "filterValue=x&filterField=banned"]
+    {
+        app.get_as(&format!("/api/auth/admin/list-users?{wrong}"), &admin.session).await.refused(400, "VALIDATION_ERROR");
+    }
+    // Beyond Better Auth's silent hundred.
+    assert_eq!(list("limit=100000").await.1, 4);
+}
+
+#[tokio::test]
+async fn a_sign_in_while_one_is_banned_or_deleted_leaves_no_session() {
+    let app = TestApp::start().await;
+    for round in 0..20 {
+        let bob = app.user(&format!("bob{round}")).await;
+        let target = manage_users::find(&app.app, &bob.email).await.unwrap().id;
+        let peer = Peer::default();
+        let shutting = async {
+            if round % 2 == 0 {
+                administer_users::ban(&app.app, Authority::Operator, target, None, None, &peer).await.map(|_| ())
+            } else {
+                administer_users::remove(&app.app, Authority::Operator, target, &peer).await
+            }
+        };
+        let racing = futures_util::future::join_all((0..4).map(|_| bob.try_sign_in(&bob.password)));
+        let (done, racing) = tokio::join!(shutting, racing);
+        done.unwrap();
+        for answer in racing.iter().filter(|a| a.status == 200) {
+            assert_eq!(app.refresh(&answer.str("refreshToken")).await.status, 401);
+        }
+    }
+    let live = "SELECT COUNT(*) FROM sessions s LEFT JOIN users u ON u.id = s.user_id WHERE s.revoked_at IS NULL AND (u.id IS NULL OR u.banned = 1)";
+    assert_eq!(app.db_number(live).await, 0);
+}
