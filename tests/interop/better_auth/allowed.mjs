@@ -1,18 +1,23 @@
 // Where Countersign is deliberately different: the first table of the contract, each with its reason. A rule that nothing needs any more is an error.
+const added = (t) => t === undefined;
+
 export const allowed = [
-  { path: /^body\.(accessToken|tokenType|expiresIn)$/, why: "sign-in answers carry the access token" },
-  { path: /^cookies$/, only: (t, o) => sameBut(t, o, "app.refresh_token"), why: "a refresh token's cookie stands beside the session's" },
-  { path: /^type$/, only: (t, o) => o === "application/json", why: "every JSON answer is application/json" },
-  { path: /^headers\.pragma$/, only: (t, o) => t === null && o === null, why: "" },
-  { call: /^GET \/token$|^POST \/admin\//, status: 401, path: /^body$/, only: (t) => t === "", why: "an empty 401 has a code here" },
-  { path: /^body\.code$/, only: (t) => t === undefined, why: "every error has a code" },
+  { path: /^body\.(accessToken|tokenType|expiresIn)$/, only: added, why: "whoever is signed in gets an access token at once" },
+  { path: /^body\..*(image|banReason|banExpires|impersonatedBy)$/, only: (t, o) => t === undefined && o === null, why: "theirs keeps everything in memory here and leaves out what a database has as null" },
+  { path: /^body\..*ipAddress$/, only: (t) => t === "", why: "the client's address is known without a proxy too" },
+  { path: /^body\.code$/, only: added, why: "every error has a code" },
   { path: /^body\.message$/, why: "texts are our own, codes are the contract's" },
-  { path: /^body\.errors$/, only: (t) => t === undefined, why: "validation names each field" },
-  { call: /list-sessions|list-user-sessions/, path: /\.(device|current)$/, only: (t) => t === undefined, why: "a list that people can read" },
+  { path: /^body\.errors$/, only: added, why: "validation names each field" },
+  { call: /list-sessions|list-user-sessions/, path: /\.(device|current)$/, only: added, why: "a list that people can read" },
+  { path: /^(client\.\d+\.error\.code)$/, only: added, why: "every error has a code, and the client passes it on" },
+  { status: 404, path: /^(status|type|body)$/, only: (t, o, _, ours) => ours.status === 405, why: "a wrong method is 405 with Allow and a JSON body, not an empty 404" },
+  { path: /^client\.\d+\.error\.status$/, only: (t, o) => t === 404 && o === 405, why: "the same, as the client tells it" },
+  { call: /^GET \/admin\//, status: 401, path: /^body$/, only: (t) => t === "", why: "a 401 of an admin's path has a body" },
+  { call: /stop-impersonating$/, path: /^cookies\./, why: "every cookie of the other session is cleared, dont_remember too (section 17, 8)" },
+  { call: /change-password$/, status: 415, path: /^(status|body\.code)$/, only: (t, o) => [401, "UNAUTHORIZED"].includes(o), why: "behind the guard 401 comes before what is wrong with the body" },
+  { call: /sign-in\/email$/, status: 400, path: /^(status|body\.code)$/, only: (t, o) => [403, "INVALID_ORIGIN"].includes(o), why: "an origin that nobody trusts is refused before the body is read" },
+  { call: /sign-up\/email$/, status: 200, only: (t, o, _, ours) => ours.body?.code === "FIELD_NOT_ALLOWED", path: /./, why: "a privileged field is refused, not ignored" },
 ];
 
-/** The same cookies but for one of ours. */
-function sameBut(theirs, ours, extra) {
-  const rest = (ours ?? []).filter((c) => !c.startsWith(`${extra}=`));
-  return JSON.stringify(rest) === JSON.stringify(theirs ?? []);
-}
+/** Cookies of ours that theirs does not have. */
+export const ownCookies = ["app.refresh_token"];
