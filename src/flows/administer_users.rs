@@ -82,8 +82,7 @@ pub async fn set_role(app: &App, by: Authority<'_>, id: UserId, role: String, pe
 fn may_give(app: &App, by: Authority<'_>, target: &User, role: &str) -> Result<()> {
     by.may_to(app, Action::SetRole, target)?;
     check_roles(app, role)?;
-    let makes_admin = role.split(',').any(|r| r == crate::model::permission::ADMIN);
-    if makes_admin && !by.is_admin() { Err(Error::NotAllowed(Action::SetRole)) } else { Ok(()) }
+    if by.may_give(app, role) { Ok(()) } else { Err(Error::NotAllowed(Action::SetRole)) }
 }
 
 /// Shuts a user out for a time or for ever; every session ends in the same transaction.
@@ -120,6 +119,7 @@ pub async fn remove(app: &App, by: Authority<'_>, id: UserId, peer: &Peer) -> Re
             if is_last_admin(conn, id, &recorder).await? {
                 return Ok(Err(Error::LastAdmin));
             }
+            end(conn, &recorder, Which::ActedBy(id), RevokedReason::Revoked).await?;
             if !store::user_changes::delete(conn, id).await? {
                 return Ok(Err(Error::UserNotFound));
             }
@@ -155,6 +155,9 @@ async fn change(conn: &mut Conn, id: UserId, changes: Changes, recorder: Recorde
     let Some(user) = store::user_changes::change(conn, id, &changes, recorder.now).await? else { return Ok(Err(Error::UserNotFound)) };
     if bans {
         end(conn, &recorder, Which::OfUser { user: id, except: None }, RevokedReason::UserBanned).await?;
+    } else if changes.role.is_some() {
+        // What the old roles allowed is over: also what somebody does in another one's name.
+        end(conn, &recorder, Which::ActedBy(id), RevokedReason::Revoked).await?;
     }
     for (kind, detail) in events(&changes) {
         recorder.record(conn, kind, Some(id), None, detail).await?;

@@ -1,7 +1,7 @@
 //! Who may do what to whom: operators at a shell everything, a signed-in user what the roles allow, and only an admin anything to an admin.
 
 use crate::app::App;
-use crate::model::permission::{Action, holds};
+use crate::model::permission::{ADMIN, Action, holds};
 use crate::model::user::User;
 
 use super::read_session::Authenticated;
@@ -35,6 +35,15 @@ impl Authority<'_> {
             Self::Operator => true,
             Self::Session(who) => who.user.is_admin(),
         }
+    }
+
+    /// Whether these roles allow nothing that the one who gives them may not do; only an admin makes admins.
+    pub fn may_give(self, app: &App, role: &str) -> bool {
+        let Self::Session(who) = self else { return true };
+        let own = app.config.permissions(&who.user.roles());
+        let given = app.config.permissions(&role.split(',').collect::<Vec<_>>());
+        let makes_admin = role.split(',').any(|r| r == ADMIN);
+        who.user.is_admin() || (!makes_admin && given.iter().all(|permission| holds(&who.user, permission, &own)))
     }
 
     /// Whether the user is the one who asks.

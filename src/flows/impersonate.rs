@@ -32,16 +32,20 @@ pub async fn start(app: &App, who: &Authenticated, target: UserId, peer: &Peer) 
     }
     let opening = Opening::impersonate(app, &user, &who.session, peer)?;
     let recorder = Recorder::new(app, peer);
-    let admin = who.user.id;
+    let (admin, version, own) = (who.user.id, who.user.version, By::Id(who.session.id));
     let work = app.db.write(move |conn| {
         Box::pin(async move {
-            let Some(ring) = opening.insert(conn, &recorder, Proof::Vouched).await? else { return Ok(None) };
+            // Shut out, demoted or signed out since: the row decides, not what was read before.
+            let unchanged = store::user_changes::lock(conn, admin).await?.is_some_and(|user| user.version == version);
+            if !unchanged || store::sessions::find_live(conn, &own, recorder.now).await?.is_none() {
+                return Ok(Err(Error::NotAllowed(Action::Impersonate)));
+            }
+            let Some(ring) = opening.insert(conn, &recorder, Proof::Vouched).await? else { return Ok(Err(Error::BannedUser)) };
             recorder.record(conn, Kind::ImpersonationStarted, Some(target), None, detail([("admin", admin.to_string().into())])).await?;
-            Ok(Some((opening, ring)))
+            Ok(Ok((opening, ring)))
         })
     });
-    // Banned, disabled or deleted.
-    let (opening, ring) = work.await?.ok_or(Error::BannedUser)?;
+    let (opening, ring) = work.await??;
     let grant = opening.grant(app, &user, ring).await?;
     Ok((user, grant))
 }
@@ -80,7 +84,10 @@ pub async fn stop(app: &App, who: &Authenticated, cookie: Option<&str>, peer: &P
             end(conn, &recorder, Which::One(acted.id), RevokedReason::SignOut).await?;
             recorder.record(conn, Kind::ImpersonationStopped, Some(acted.user_id), Some(acted.id), detail([("admin", admin.to_string().into())])).await?;
             let (Some(opening), Some(before)) = (opening, before) else { return Ok(None) };
-            end(conn, &recorder, Which::One(before), RevokedReason::Replaced).await?;
+            // Ended meanwhile: then it stays so.
+            if end(conn, &recorder, Which::One(before), RevokedReason::Replaced).await?.is_empty() {
+                return Ok(None);
+            }
             Ok(opening.insert(conn, &recorder, Proof::Vouched).await?.map(|ring| (opening, ring)))
         })
     });

@@ -62,7 +62,7 @@ pub async fn create(app: &App, by: Authority<'_>, new: New, peer: &Peer) -> Resu
     };
     let fresh = new_user(app, new.email, new.name, new.image);
     let user = User { role: new.role, email_verified: new.email_verified, metadata: new.metadata, ..fresh };
-    if user.is_admin() && !by.is_admin() {
+    if !by.may_give(app, &user.role) && user.role != "user" {
         return Err(Error::NotAllowed(Action::SetRole));
     }
     let (row, account, recorder) = (user.clone(), account_id(app), Recorder::new(app, peer));

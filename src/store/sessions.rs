@@ -209,13 +209,15 @@ pub async fn slide(conn: &mut Conn, id: SessionId, idle_expires_at: Timestamp, n
 pub enum Which {
     /// This one.
     One(SessionId),
-    /// All of a user, but for one.
+    /// All of a user, and those in which the user acts as somebody else, but for one.
     OfUser {
         /// Whose.
         user: UserId,
         /// Spared.
         except: Option<SessionId>,
     },
+    /// Those in which this admin acts as somebody else.
+    ActedBy(UserId),
     /// Everybody's behind this one, up to that one, in the order of their ids.
     Between {
         /// The last one of those before.
@@ -232,8 +234,12 @@ pub async fn revoke(conn: &mut Conn, which: Which, reason: RevokedReason, now: T
             "UPDATE sessions SET revoked_at = $1, revoked_reason = $2 WHERE id = $3 AND revoked_at IS NULL RETURNING id, user_id")
             .bind(now.0).bind(reason.as_str()).bind(id.to_string()).fetch_all(c).await)?,
         Which::OfUser { user, except } => on!(conn, c => sqlx::query_as(
-            "UPDATE sessions SET revoked_at = $1, revoked_reason = $2 WHERE user_id = $3 AND id <> $4 AND revoked_at IS NULL RETURNING id, user_id")
+            "UPDATE sessions SET revoked_at = $1, revoked_reason = $2
+              WHERE (user_id = $3 OR impersonated_by = $3) AND id <> $4 AND revoked_at IS NULL RETURNING id, user_id")
             .bind(now.0).bind(reason.as_str()).bind(user.to_string()).bind(except.map(|id| id.to_string()).unwrap_or_default()).fetch_all(c).await)?,
+        Which::ActedBy(admin) => on!(conn, c => sqlx::query_as(
+            "UPDATE sessions SET revoked_at = $1, revoked_reason = $2 WHERE impersonated_by = $3 AND revoked_at IS NULL RETURNING id, user_id")
+            .bind(now.0).bind(reason.as_str()).bind(admin.to_string()).fetch_all(c).await)?,
         Which::Between { after, until } => on!(conn, c => sqlx::query_as(
             "UPDATE sessions SET revoked_at = $1, revoked_reason = $2 WHERE id > $3 AND id <= $4 AND revoked_at IS NULL RETURNING id, user_id")
             .bind(now.0).bind(reason.as_str()).bind(after.map(|id| id.to_string()).unwrap_or_default()).bind(until.to_string()).fetch_all(c).await)?,

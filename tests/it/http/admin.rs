@@ -332,3 +332,38 @@ async fn a_sign_in_while_one_is_banned_or_deleted_leaves_no_session() {
     let live = "SELECT COUNT(*) FROM sessions s LEFT JOIN users u ON u.id = s.user_id WHERE s.revoked_at IS NULL AND (u.id IS NULL OR u.banned = 1)";
     assert_eq!(app.db_number(live).await, 0);
 }
+
+#[tokio::test]
+async fn an_admin_who_is_shut_out_acts_as_nobody_any_more() {
+    let app = TestApp::start().await;
+    let (root, bob) = (made_admin(&app, "root").await, app.user("bob").await);
+    let peer = Peer::default();
+    for round in 0..4 {
+        let other = made_admin(&app, &format!("other{round}")).await;
+        let target = manage_users::find(&app.app, &other.email).await.unwrap().id;
+        let acting = ask(&app, &other.sign_in().await, "impersonate-user", json!({ "userId": id(&bob).await })).await.ok();
+        let by = Authority::Operator;
+        match round {
+            0 => drop(administer_users::ban(&app.app, by, target, None, None, &peer).await.unwrap()),
+            1 => drop(administer_users::set_role(&app.app, by, target, "user".into(), &peer).await.unwrap()),
+            2 => administer_users::remove(&app.app, by, target, &peer).await.unwrap(),
+            _ => drop(manage_users::set_disabled(&app.app, target, true, &peer).await.unwrap()),
+        }
+        app.refresh(&acting.str("refreshToken")).await.refused(401, "REFRESH_TOKEN_REVOKED");
+    }
+    root.sign_in().await;
+}
+
+#[tokio::test]
+async fn nobody_gives_what_one_does_not_hold() {
+    let app = TestApp::with(&[("roles.helper", "user:set-role,user:create,notes:read"), ("roles.boss", "user:impersonate,user:impersonate-admins")]).await;
+    let (helper, bob) = (app.user("helper").await, app.user("bob").await);
+    set_role(&app, &helper, "helper").await;
+    let tokens = helper.sign_in().await;
+    for target in [id(&bob).await, id(&helper).await] {
+        ask(&app, &tokens, "set-role", json!({ "userId": target, "role": "boss" })).await.refused(403, "YOU_ARE_NOT_ALLOWED_TO_CHANGE_USERS_ROLE");
+    }
+    let new = json!({ "email": "new@example.com", "name": "", "role": ["user", "boss"] });
+    ask(&app, &tokens, "create-user", new).await.refused(403, "YOU_ARE_NOT_ALLOWED_TO_CHANGE_USERS_ROLE");
+    ask(&app, &tokens, "set-role", json!({ "userId": id(&bob).await, "role": "helper" })).await.ok();
+}
