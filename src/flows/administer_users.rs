@@ -1,5 +1,5 @@
-//! What admins and operators change about users: roles, bans, addresses, everything; and deleting them. The rules are decided on the row as it
-//! is, locked: the last admin stays one.
+//! What admins and operators change about users: roles, bans, addresses, everything; and deleting them. That the last admin stays one is
+//! decided on locked rows, in the transaction of the change; who may touch whom by the rows as they were just read.
 
 use std::time::Duration;
 

@@ -13,6 +13,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use super::conn::Conn;
 use super::{Error, Options, Result, on, postgres as pg, sqlite as lite};
 
+/// The longest wait for a connection to migrate or to look with; requests have not begun yet.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Migrations that this version can serve without, until somebody has made them.

@@ -367,3 +367,22 @@ async fn nobody_gives_what_one_does_not_hold() {
     ask(&app, &tokens, "create-user", new).await.refused(403, "YOU_ARE_NOT_ALLOWED_TO_CHANGE_USERS_ROLE");
     ask(&app, &tokens, "set-role", json!({ "userId": id(&bob).await, "role": "helper" })).await.ok();
 }
+
+#[tokio::test]
+async fn rights_are_the_row_s_at_each_call_and_malformed_roles_are_none() {
+    let app = TestApp::start().await;
+    let (root, other, bob) = (made_admin(&app, "root").await, made_admin(&app, "other").await, app.user("bob").await);
+    let (tokens, held, bob_id) = (root.sign_in().await, other.sign_in().await, id(&bob).await);
+    app.get_as("/api/auth/admin/list-users", &held.access).await.refused(401, "UNAUTHORIZED");
+    app.get_as("/api/auth/admin/list-users", &held.session).await.ok();
+    ask(&app, &tokens, "set-role", json!({ "userId": id(&other).await, "role": "user" })).await.ok();
+    app.get_as("/api/auth/admin/list-users", &held.session).await.refused(403, "YOU_ARE_NOT_ALLOWED_TO_LIST_USERS");
+    // Whose id stands in the body makes no difference.
+    let body = json!({ "permissions": { "user": ["list"] }, "userId": id(&root).await, "role": "admin" });
+    assert_eq!(ask(&app, &held, "has-permission", body).await.ok().body["success"], false);
+    for role in [json!(" admin"), json!("ADMIN"), json!("admin,"), json!(""), json!([]), json!(["admin", "king"]), json!("user;admin")] {
+        ask(&app, &tokens, "set-role", json!({ "userId": bob_id, "role": role })).await.refused(400, "YOU_ARE_NOT_ALLOWED_TO_SET_NON_EXISTENT_VALUE");
+    }
+    ask(&app, &tokens, "set-role", json!({ "userId": bob_id, "role": 5 })).await.refused(400, "VALIDATION_ERROR");
+    ask(&app, &tokens, "set-role", json!({ "userId": bob_id, "role": ["admin"] })).await.ok();
+}
