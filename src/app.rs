@@ -13,15 +13,17 @@ use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, MailTransport};
 use crate::crypto::key_ring::KeyRing;
 use crate::crypto::master_key::MasterKey;
 use crate::crypto::password::{Cost, Hasher};
+use crate::mail::{Mailer, Transport, Wording};
 use crate::model::id::{EventId, SessionId, UserId};
 use crate::model::time::Timestamp;
 use crate::model::user::User;
 use crate::random::{self, Random};
 use crate::store::{self, Db};
+use tokio::sync::Notify;
 
 /// The program, but for its key ring ready to serve.
 pub struct App {
@@ -41,6 +43,10 @@ pub struct App {
     pub refresh_limit: RefreshLimit,
     /// Which address each session last rotated from, for the shadow alarm.
     pub rotations: moka::sync::Cache<SessionId, Rotated>,
+    /// Words and ways of mails.
+    pub mailer: Mailer,
+    /// Told when a mail has come into the queue.
+    pub mail_waits: Notify,
     /// Names this process in the audit trail.
     pub writer: String,
     clock: Arc<dyn Clock>,
@@ -71,6 +77,8 @@ impl App {
         let now = Timestamp(clock.now_ms());
         let writer = EventId::at(now, random::bytes(&*random)).to_string();
         Ok(Self {
+            mailer: mailer(&config)?,
+            mail_waits: Notify::new(),
             refresh_limit: RefreshLimit::new(Arc::clone(&clock)),
             rotations: moka::sync::Cache::new(100_000),
             users: UserCache(moka::sync::Cache::new(100_000)),
@@ -159,6 +167,18 @@ impl App {
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
+}
+
+fn mailer(config: &Config) -> Result<Mailer, store::Error> {
+    let unusable = |key: &str, reason: String| store::Error::Unsupported(format!("{key}: {reason}"));
+    let transport = match &config.mail.transport {
+        MailTransport::Smtp(url) => Transport::smtp(&url.0).map_err(|e| unusable("mail.smtp_url", e))?,
+        MailTransport::File(dir) => Transport::File(dir.clone()),
+        MailTransport::Log => Transport::Log,
+    };
+    Transport::check_sender(&config.mail.from).map_err(|e| unusable("mail.from", e))?;
+    let wording = Wording::load(config.mail.templates_dir.as_deref()).map_err(|e| unusable("mail.templates_dir", e.to_string()))?;
+    Ok(Mailer { wording, transport, from: config.mail.from.clone() })
 }
 
 /// Users by id **and** version, so a stale entry cannot be used on any replica; entries live for seconds on the injected clock.

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
-use crate::flows::{self, change_keys, load_keys, prune};
+use crate::flows::{self, change_keys, deliver_mail, load_keys, prune};
 use crate::model::audit::Peer;
 use crate::model::key::Wish;
 
@@ -27,6 +28,8 @@ pub struct Jobs {
     scheduler: JobScheduler,
     running: TaskTracker,
     listening: Option<tokio::task::JoinHandle<()>>,
+    /// Ends the sending of mails, between two of them.
+    stopped: CancellationToken,
 }
 
 /// Lets the next run begin, also after a panic.
@@ -61,6 +64,23 @@ async fn listen(app: Arc<App>) {
     }
 }
 
+/// How often the queue is looked at when nobody has said that there is something in it: retries, and what a process that died left behind.
+const LOOK_FOR_MAIL: Duration = Duration::from_secs(5);
+
+/// Sends mails as they come.
+async fn deliver(app: Arc<App>, stopped: CancellationToken) {
+    while !stopped.is_cancelled() {
+        if let Err(error) = deliver_mail::deliver_due(&app).await {
+            tracing::warn!(%error, "mails are not being sent");
+        }
+        tokio::select! {
+            () = app.mail_waits.notified() => {}
+            () = tokio::time::sleep(LOOK_FOR_MAIL) => {}
+            () = stopped.cancelled() => {}
+        }
+    }
+}
+
 impl Jobs {
     /// Starts every job.
     pub async fn start(app: &Arc<App>) -> Result<Self, JobSchedulerError> {
@@ -83,7 +103,9 @@ impl Jobs {
         }
         scheduler.start().await?;
         let listening = app.db.is_shared().then(|| tokio::spawn(listen(Arc::clone(app))));
-        Ok(Self { scheduler, running, listening })
+        let stopped = CancellationToken::new();
+        running.spawn(deliver(Arc::clone(app), stopped.clone()));
+        Ok(Self { scheduler, running, listening, stopped })
     }
 
     /// Starts no more and waits for what runs.
@@ -94,6 +116,7 @@ impl Jobs {
         if let Err(error) = self.scheduler.shutdown().await {
             tracing::warn!(%error, "the scheduler did not stop cleanly");
         }
+        self.stopped.cancel();
         self.running.close();
         self.running.wait().await;
     }

@@ -9,13 +9,14 @@
 //! | [`model`] | nouns and pure rules, no I/O; `model::refresh::decide` and `model::key::plan` are the heart |
 //! | [`crypto`] | every line that touches a secret |
 //! | [`store`] | every line of SQL |
+//! | [`mail`] | the words of mails and the ways out |
 //! | [`app`] | everything built once from the settings and passed down |
 //! | [`flows`] | the verbs, one story a file |
 //! | [`jobs`] | the schedule |
 //! | [`http`] | the URLs |
 //! | [`cli`] | the commands |
 //!
-//! Imports run one way: `http | cli | jobs → flows → store | crypto → model`; a test reads every `use` and holds them to it.
+//! Imports run one way: `http | cli | jobs → flows → store | crypto | mail → model`; a test reads every `use` and holds them to it.
 
 pub mod app;
 pub mod cli;
@@ -25,6 +26,7 @@ pub mod crypto;
 pub mod flows;
 pub mod http;
 pub mod jobs;
+pub mod mail;
 pub mod model;
 pub mod random;
 pub mod store;

@@ -13,7 +13,7 @@ use crate::random::OsRandom;
 use super::{Failure, Output, Result, output};
 
 pub(super) async fn run(form: Output, config: Config) -> Result<()> {
-    let found = diagnose::diagnose(config, Arc::new(SystemClock), Arc::new(OsRandom)).await;
+    let found = Box::pin(diagnose::diagnose(config, Arc::new(SystemClock), Arc::new(OsRandom))).await;
     match form {
         Output::Json => output::object(form, &[("findings", findings(&found)), ("tables", tables(&found))]),
         Output::Table => {

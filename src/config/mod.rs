@@ -1,6 +1,7 @@
 //! What the operator may say. `raw` gathers file, environment and flags into text values and types them one by one, noting every
 //! problem; this file holds the result and the rules between settings. Secrets are named here but read by `crypto`.
 
+mod mail;
 mod raw;
 mod settings;
 
@@ -35,6 +36,8 @@ pub struct Config {
     pub passwords: Passwords,
     /// `[sign_up]`
     pub sign_up: SignUp,
+    /// `[mail]`
+    pub mail: Mail,
     /// `rate_limits.enabled`
     pub rate_limits: bool,
     /// `[log]`
@@ -171,6 +174,47 @@ pub struct Passwords {
 pub struct SignUp {
     pub enabled: bool,
     pub auto_sign_in: bool,
+    pub require_email_verification: bool,
+}
+
+impl SignUp {
+    /// Whether who signs up is signed in at once.
+    pub fn signs_in(self) -> bool {
+        self.auto_sign_in && !self.require_email_verification
+    }
+}
+
+/// `[mail]`
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "docs/settings.md describes every setting")]
+pub struct Mail {
+    pub transport: MailTransport,
+    pub from: String,
+    pub app_name: String,
+    pub templates_dir: Option<PathBuf>,
+    pub lifetimes: MailLifetimes,
+    pub notify_new_sign_in: bool,
+}
+
+/// `mail.transport`
+#[derive(Debug, Clone)]
+pub enum MailTransport {
+    /// `mail.smtp_url`, with its password.
+    Smtp(Secret),
+    /// `mail.dir`
+    File(PathBuf),
+    /// The log.
+    Log,
+}
+
+/// How long links are good.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "docs/settings.md describes every setting")]
+pub struct MailLifetimes {
+    pub verify: Duration,
+    pub reset: Duration,
+    pub change: Duration,
+    pub delete: Duration,
 }
 
 /// `[log]`

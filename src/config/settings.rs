@@ -14,6 +14,7 @@ use crate::model::refresh::{LateRetry, Policy};
 use crate::model::session::Lifetime;
 use crate::model::{claims, key};
 
+use super::mail;
 use super::raw::{Problem, Reader, Sources};
 use super::{Config, Database, Keys, Log, LogFormat, MasterKeySources, MintFromSession, Passwords, SameSite, Secret, Server, Sessions, SignUp, Tokens};
 
@@ -37,7 +38,12 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
     let keys = keys(&mut r, tokens.access_ttl);
     let sessions = sessions(&mut r, &public_url);
     let passwords = passwords(&mut r);
-    let sign_up = SignUp { enabled: r.flag("sign_up.enabled", true), auto_sign_in: r.flag("sign_up.auto_sign_in", true) };
+    let sign_up = SignUp {
+        enabled: r.flag("sign_up.enabled", true),
+        auto_sign_in: r.flag("sign_up.auto_sign_in", true),
+        require_email_verification: r.flag("sign_up.require_email_verification", false),
+    };
+    let mail = mail::read(&mut r, &public_url, &mut warnings);
     let rate_limits = r.flag("rate_limits.enabled", true);
     let log = Log {
         level: r.parsed("log.level", "info", log_level).unwrap_or_default(),
@@ -50,7 +56,7 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
         return Err(r.problems);
     }
     let master_key = master_key_sources(&sources.environment);
-    Ok(Config { server, database, keys, tokens, sessions, passwords, sign_up, rate_limits, log, roles, master_key, effective: r.effective, warnings })
+    Ok(Config { server, database, keys, tokens, sessions, passwords, sign_up, mail, rate_limits, log, roles, master_key, effective: r.effective, warnings })
 }
 
 fn database(r: &mut Reader) -> Database {

@@ -38,6 +38,7 @@ const TAG: &[u8] = b"countersign/refresh/tag/v1";
 const NEXT: &[u8] = b"countersign/refresh/next/v1";
 const LATE: &[u8] = b"countersign/refresh/late/v1";
 const COOKIE: &[u8] = b"countersign/cookie/v1";
+const MAIL: &[u8] = b"countersign/mail/token/v1";
 const ID: &[u8] = b"countersign/master-key/id/v1";
 
 /// A master key and all that is derived from it.
@@ -51,6 +52,7 @@ pub struct MasterKey {
     next: [u8; 32],
     late: [u8; 32],
     cookie: [u8; 32],
+    mail: [u8; 32],
 }
 
 impl MasterKey {
@@ -63,7 +65,7 @@ impl MasterKey {
             key
         };
         let id = encode(&derive(ID)[..12]);
-        Self { id, secret, seal: derive(SEAL), tag: derive(TAG), next: derive(NEXT), late: derive(LATE), cookie: derive(COOKIE) }
+        Self { id, secret, seal: derive(SEAL), tag: derive(TAG), next: derive(NEXT), late: derive(LATE), cookie: derive(COOKIE), mail: derive(MAIL) }
     }
 
     /// A public name of the key; tells nothing about it.
@@ -138,6 +140,10 @@ impl MasterKey {
 
     pub(super) fn late_mac(&self) -> Hmac<Sha256> {
         mac(&self.late)
+    }
+
+    pub(super) fn mail_mac(&self) -> Hmac<Sha256> {
+        mac(&self.mail)
     }
 
     pub(super) fn cookie_mac(&self) -> Hmac<Sha256> {

@@ -6,6 +6,7 @@ pub mod jwk;
 pub mod jws;
 pub mod key_ring;
 pub mod keypair;
+pub mod mail_token;
 pub mod master_key;
 pub mod password;
 pub mod seal;

@@ -159,6 +159,10 @@ async fn change(conn: &mut Conn, id: UserId, changes: Changes, recorder: Recorde
         // What the old roles allowed is over: also what somebody does in another one's name.
         end(conn, &recorder, Which::ActedBy(id), RevokedReason::Revoked).await?;
     }
+    if changes.email.is_some() || changes.email_verified.is_some() {
+        // What was sent to the mailbox of before is worth nothing, also if it becomes the user's again.
+        store::mails::end_tokens(conn, id, recorder.now).await?;
+    }
     for (kind, detail) in events(&changes) {
         recorder.record(conn, kind, Some(id), None, detail).await?;
     }

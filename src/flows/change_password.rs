@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::crypto::password::Verdict;
 use crate::model::audit::{Kind, Peer};
 use crate::model::id::{EventId, UserId};
+use crate::model::mail::Template;
 use crate::model::password::Password;
 use crate::model::session::RevokedReason;
 use crate::model::user::User;
@@ -12,6 +13,7 @@ use crate::store::{self, Conn};
 
 use super::end_session::end;
 use super::open_session::{Grant, Opening, Options, RingVersion};
+use super::outbox::Outbox;
 use super::read_session::Authenticated;
 use super::record::Recorder;
 use super::sign_up::account_id;
@@ -32,7 +34,16 @@ pub async fn change_password(app: &App, who: &Authenticated, current: &str, new:
     let options = Options { delivery: who.session.delivery, remember: who.session.remember };
     let opening = if move_session { Some(Opening::prepare(app, &known.user, options, peer)?) } else { None };
     let spared = (!move_session).then_some(who.session.id);
-    let change = Change { user: id, verified: Some(verified), account: account_id(app), hash, spared, opening, recorder: Recorder::new(app, peer) };
+    let change = Change {
+        user: id,
+        verified: Some(verified),
+        account: account_id(app),
+        hash,
+        spared,
+        opening,
+        outbox: Outbox::new(app),
+        recorder: Recorder::new(app, peer),
+    };
     // The stored hash changed while the current password was verified: it no longer is the current one.
     let changed = app.db.write(move |conn| Box::pin(change.run(conn))).await;
     let opened = match changed {
@@ -58,7 +69,16 @@ pub fn check_new(app: &App, new: &str) -> Result<()> {
 /// An operator or an admin sets a password: every session of the user ends.
 pub async fn set_password(app: &App, user: &User, new: &str, peer: &Peer) -> Result<()> {
     let hash = app.hasher.hash(Password::chosen(new, app.config.passwords.length)?).await?;
-    let change = Change { user: user.id, verified: None, account: account_id(app), hash, spared: None, opening: None, recorder: Recorder::new(app, peer) };
+    let change = Change {
+        user: user.id,
+        verified: None,
+        account: account_id(app),
+        hash,
+        spared: None,
+        opening: None,
+        outbox: Outbox::new(app),
+        recorder: Recorder::new(app, peer),
+    };
     let done = app.db.write(move |conn| Box::pin(change.run(conn))).await?;
     done.map(|_| ()).ok_or(Error::UserNotFound)
 }
@@ -72,6 +92,7 @@ struct Change {
     hash: String,
     spared: Option<crate::model::id::SessionId>,
     opening: Option<Opening>,
+    outbox: Outbox,
     recorder: Recorder,
 }
 
@@ -88,6 +109,10 @@ impl Change {
         store::users::touch(conn, self.user, now).await?;
         end(conn, &self.recorder, Which::OfUser { user: self.user, except: self.spared }, RevokedReason::PasswordChanged).await?;
         self.recorder.record(conn, Kind::PasswordChanged, Some(self.user), None, serde_json::Map::new()).await?;
+        store::mails::end_tokens(conn, self.user, now).await?;
+        if let Some(found) = store::users::by_id(conn, self.user).await? {
+            self.outbox.notice(conn, Template::PasswordChanged, &found.user, serde_json::Map::new()).await?;
+        }
         let Some(opening) = self.opening else { return Ok(Some(None)) };
         let ring = opening.insert(conn, &self.recorder, Proof::Password(&self.hash)).await?.ok_or(store::Error::Conflict)?;
         Ok(Some(Some((opening, ring))))

@@ -79,6 +79,18 @@ pub enum Error {
     UserIdCannotBeUpdated,
     #[error("This would leave nobody who is an admin")]
     LastAdmin,
+    #[error("Email not verified")]
+    EmailNotVerified,
+    #[error("Email mismatch")]
+    EmailMismatch,
+    #[error("Email is already verified")]
+    EmailAlreadyVerified,
+    #[error("Email is the same")]
+    EmailIsTheSame,
+    #[error("Invalid token")]
+    MailTokenInvalid,
+    #[error("Token expired")]
+    MailTokenExpired,
     #[error("Somebody else changed the keys first; nothing was done")]
     AlreadyRotated,
     /// The database has another master key than this process: load the keys and try again.

@@ -3,10 +3,13 @@
 
 pub mod administer_users;
 pub mod authority;
+pub mod change_email;
 pub mod change_keys;
 pub mod change_password;
 pub mod check_health;
 pub mod copy_database;
+pub mod delete_user;
+pub mod deliver_mail;
 pub mod diagnose;
 pub mod end_session;
 pub mod error;
@@ -14,19 +17,23 @@ pub mod impersonate;
 pub mod inspect_keys;
 pub mod issue_token;
 pub mod load_keys;
+pub mod mail_links;
 pub mod manage_sessions;
 pub mod manage_users;
 pub mod open_session;
+pub mod outbox;
 pub mod prune;
 pub mod read_session;
 pub mod record;
 pub mod refresh;
+pub mod reset_password;
 pub mod rewrap;
 pub mod shadow;
 pub mod sign_in;
 pub mod sign_out;
 pub mod sign_up;
 pub mod update_user;
+pub mod verify_email;
 pub mod verify_token;
 
 pub use error::{Error, Result};

@@ -15,6 +15,7 @@ const BATCH: i64 = 1_000;
 pub async fn prune(app: &App) -> Result<u64> {
     app.refresh_limit.forget_idle();
     let before = app.now() - KEEP;
+    app.db.write_statement(move |conn| Box::pin(store::mails::prune_tokens(conn, before))).await?;
     let mut total = 0;
     loop {
         let deleted = app.db.write_statement(move |conn| Box::pin(store::sessions::prune(conn, before, BATCH))).await?;

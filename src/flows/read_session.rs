@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use crate::app::App;
 use crate::crypto::cookie;
 use crate::crypto::token::SessionToken;
+use crate::model::permission::Action;
 use crate::model::session::Session;
 use crate::model::time::Timestamp;
 use crate::model::user::User;
@@ -51,6 +52,13 @@ pub struct Authenticated {
     pub session_token: Option<SessionToken>,
     /// A session cookie to issue anew: its sliding end has just been written.
     pub renewed_cookie: Option<Zeroizing<String>>,
+}
+
+impl Authenticated {
+    /// Refuses who only acts as the user: what cannot be taken back is the user's own to do.
+    pub fn oneself(&self, action: Action) -> Result<()> {
+        if self.session.impersonated_by.is_some() { Err(Error::NotAllowed(action)) } else { Ok(()) }
+    }
 }
 
 /// Why nobody is signed in.

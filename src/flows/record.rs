@@ -5,11 +5,14 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::app::App;
+use crate::config::MailLifetimes;
 use crate::model::audit::{Event, Kind, Peer};
 use crate::model::id::{EventId, SessionId, UserId};
 use crate::model::time::Timestamp;
 use crate::random::{self, Random};
 use crate::store::{self, Conn};
+
+use super::outbox::Outbox;
 
 /// What the writes of one flow share.
 #[derive(Clone)]
@@ -20,12 +23,18 @@ pub struct Recorder {
     pub peer: Peer,
     writer: String,
     random: Arc<dyn Random>,
+    lifetimes: MailLifetimes,
 }
 
 impl Recorder {
     /// For a flow that begins now.
     pub fn new(app: &App, peer: &Peer) -> Self {
-        Self { now: app.now(), peer: peer.clone(), writer: app.writer.clone(), random: Arc::clone(&app.random) }
+        Self { now: app.now(), peer: peer.clone(), writer: app.writer.clone(), random: Arc::clone(&app.random), lifetimes: app.config.mail.lifetimes }
+    }
+
+    /// Mails of the same moment.
+    pub fn outbox(&self) -> Outbox {
+        Outbox::at(self.now, Arc::clone(&self.random), self.lifetimes)
     }
 
     /// Appends an event.

@@ -11,6 +11,7 @@ use crate::crypto::key_ring::KeyRing;
 use crate::crypto::token::{NotOurs, RefreshToken};
 use crate::model::audit::{Kind, Peer};
 use crate::model::id::SessionId;
+use crate::model::mail::Template;
 use crate::model::refresh::{Child, Decision, Policy, Presented, Refusal, decide};
 use crate::model::session::{Delivery, Lifetime, RevokedReason};
 use crate::model::time::Timestamp;
@@ -246,5 +247,10 @@ pub(super) async fn end_family(conn: &mut Conn, decision: Decision, row: &Refres
     }
     let detail = detail([("presented", presented.into()), ("current", row.state.generation.into())]);
     recorder.record(conn, kind, Some(row.user), Some(row.session), detail).await?;
+    if decision == Decision::Reuse
+        && let Some(user) = store::users::by_id(conn, row.user).await?
+    {
+        recorder.outbox().notice(conn, Template::RefreshTokenReused, &user.user, serde_json::Map::new()).await?;
+    }
     Ok(Some(error))
 }

@@ -9,16 +9,18 @@ use crate::crypto::password::Verdict;
 use crate::crypto::token::SessionToken;
 use crate::model::audit::Peer;
 use crate::model::email::Email;
+use crate::model::mail::Template;
 use crate::model::password::Password;
 use crate::model::session::RevokedReason;
 use crate::model::user::User;
+use crate::model::user_agent::device;
 use crate::store::sessions::Proof;
 use crate::store::users::WithPassword;
 use crate::store::{self, Conn};
 
 use super::end_session::Ending;
 use super::open_session::{Grant, Opening, Options, RingVersion};
-use super::record::Recorder;
+use super::record::{Recorder, detail};
 use super::{Error, Result};
 
 /// While passwords queue, a sign-in may wait for the next ones to share its commit: two hashes, of the many that it has waited for.
@@ -51,7 +53,8 @@ pub async fn sign_in(app: &App, email: &Email, password: &str, options: Options,
         let upgraded = if outdated { Some(app.hasher.hash(password.clone()).await?) } else { None };
         let opening = Opening::prepare(app, &user, options, peer)?;
         let ending = Ending::of(app, &replaces.sessions(app), replaces.refresh, RevokedReason::Replaced).await?;
-        let entry = Entry { user: user.clone(), verified, upgraded, opening, ending, recorder: Recorder::new(app, peer) };
+        let entry =
+            Entry { user: user.clone(), verified, upgraded, opening, ending, notify: app.config.mail.notify_new_sign_in, recorder: Recorder::new(app, peer) };
         let patience = if app.hasher.is_saturated() { COMPANY } else { Duration::ZERO };
         if let Some((opening, ring)) = app.db.write_in_company(patience, move |conn| Box::pin(entry.run(conn))).await? {
             let grant = opening.grant(app, &user, ring).await?;
@@ -80,7 +83,10 @@ fn refuse_shut_out(app: &App, user: &User) -> Result<()> {
     if user.disabled_at.is_some() {
         return Err(Error::UserDisabled);
     }
-    if user.is_banned(app.now()) { Err(Error::BannedUser) } else { Ok(()) }
+    if user.is_banned(app.now()) {
+        return Err(Error::BannedUser);
+    }
+    if app.config.sign_up.require_email_verification && !user.email_verified { Err(Error::EmailNotVerified) } else { Ok(()) }
 }
 
 #[derive(Clone)]
@@ -90,6 +96,8 @@ struct Entry {
     upgraded: Option<String>,
     opening: Opening,
     ending: Ending,
+    /// Whether the user hears of a device that was not seen before.
+    notify: bool,
     recorder: Recorder,
 }
 
@@ -105,7 +113,13 @@ impl Entry {
             }
             None => &self.verified,
         };
+        let peer = self.recorder.peer.clone();
+        let is_new = self.notify && !store::sessions::has_used(conn, self.user.id, &peer.user_agent).await?;
         let Some(ring) = self.opening.insert(conn, &self.recorder, Proof::Password(proof)).await? else { return Ok(None) };
+        if is_new {
+            let device = device(&peer.user_agent).unwrap_or_else(|| "an unknown device".into());
+            self.recorder.outbox().notice(conn, Template::NewSignIn, &self.user, detail([("device", device.into())])).await?;
+        }
         self.ending.run(conn, &self.recorder).await?;
         Ok(Some((self.opening, ring)))
     }

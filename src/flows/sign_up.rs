@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::model::audit::{Kind, Peer};
 use crate::model::email::Email;
 use crate::model::id::{EventId, UserId};
+use crate::model::mail::Purpose;
 use crate::model::password::Password;
 use crate::model::session::RevokedReason;
 use crate::model::user::User;
@@ -13,6 +14,7 @@ use crate::store::{self, Conn};
 
 use super::end_session::Ending;
 use super::open_session::{Grant, Opening, Options, RingVersion};
+use super::outbox::Outbox;
 use super::record::Recorder;
 use super::sign_in::Presented;
 use super::{Error, Result};
@@ -27,6 +29,8 @@ pub struct Form {
     pub password: String,
     /// Address of a picture.
     pub image: Option<String>,
+    /// Where the link that proves the mailbox leads to.
+    pub callback: Option<String>,
 }
 
 /// Makes a user, and a session unless the settings say no.
@@ -38,17 +42,32 @@ pub async fn sign_up(app: &App, form: Form, options: Options, replaces: Presente
     // Hashed before anybody looks whether the address is known: both cost the same.
     let hash = app.hasher.hash(password).await?;
     let user = new_user(app, form.email, form.name, form.image);
-    let opening = if app.config.sign_up.auto_sign_in { Some(Opening::prepare(app, &user, options, peer)?) } else { None };
+    let opening = if app.config.sign_up.signs_in() { Some(Opening::prepare(app, &user, options, peer)?) } else { None };
     let ending = Ending::of(app, &replaces.sessions(app), replaces.refresh, RevokedReason::Replaced).await?;
-    let creation = Creation { user: user.clone(), account: account_id(app), hash, opening, ending, recorder: Recorder::new(app, peer) };
+    let verification = app.config.sign_up.require_email_verification.then(|| Outbox::new(app));
+    let creation = Creation {
+        user: user.clone(),
+        account: account_id(app),
+        hash,
+        opening,
+        ending,
+        verification,
+        callback: form.callback,
+        recorder: Recorder::new(app, peer),
+    };
     let created = app.db.write(move |conn| Box::pin(creation.run(conn))).await;
     let opened = match created {
         Ok(opened) => opened,
         // Where nobody is signed in at once, a known address is not told from a new one: a user that was never written.
-        Err(store::Error::Conflict) if !app.config.sign_up.auto_sign_in => None,
+        Err(store::Error::Conflict) if !app.config.sign_up.signs_in() => {
+            let outbox = Outbox::new(app);
+            app.db.write(move |conn| Box::pin(async move { outbox.decoy(conn).await })).await?;
+            None
+        }
         Err(store::Error::Conflict) => return Err(Error::UserExists),
         Err(error) => return Err(error.into()),
     };
+    app.mail_waits.notify_one();
     let grant = match opened {
         Some((opening, ring)) => Some(opening.grant(app, &user, ring).await?),
         None => None,
@@ -88,6 +107,9 @@ struct Creation {
     hash: String,
     opening: Option<Opening>,
     ending: Ending,
+    /// Writes the link that proves the mailbox.
+    verification: Option<Outbox>,
+    callback: Option<String>,
     recorder: Recorder,
 }
 
@@ -95,6 +117,9 @@ impl Creation {
     async fn run(self, conn: &mut Conn) -> store::Result<Option<(Opening, RingVersion)>> {
         store::users::insert(conn, &self.user, self.account, Some(&self.hash)).await?;
         self.recorder.record(conn, Kind::UserCreated, Some(self.user.id), None, serde_json::Map::new()).await?;
+        if let Some(outbox) = &self.verification {
+            outbox.link(conn, Purpose::VerifyEmail, &self.user, None, self.callback.as_deref()).await?;
+        }
         let Some(opening) = self.opening else { return Ok(None) };
         // Nobody else can have touched a user that this transaction made.
         let ring = opening.insert(conn, &self.recorder, Proof::Password(&self.hash)).await?.ok_or(store::Error::Conflict)?;

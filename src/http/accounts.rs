@@ -42,10 +42,10 @@ pub(super) async fn sign_up(
     }
     let password = body.text("password", MAX_PASSWORD);
     let image = body.optional_text("image", MAX_URL);
-    let (options, _) = session_options(&app, &mut body)?;
+    let (options, callback) = session_options(&app, &mut body)?;
     body.finish()?;
     let Some(email) = email else { return Err(crate::flows::Error::InvalidEmail.into()) };
-    let form = flow_up::Form { name, email, password, image };
+    let form = flow_up::Form { name, email, password, image, callback };
     let presented = Replaced::of(&credentials);
     let (user, grant) = flow_up::sign_up(&app, form, options, presented.borrow(), &peer).await?;
     let mut answer = json!({ "token": grant.as_ref().map(|g| g.session_token.expose()), "user": views::user(&user) });

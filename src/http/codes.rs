@@ -24,6 +24,11 @@ pub(super) fn flow_status(error: &flows::Error) -> StatusCode {
         | E::PasswordViaUpdate
         | E::UserIdCannotBeUpdated
         | E::LastAdmin
+        | E::EmailMismatch
+        | E::EmailAlreadyVerified
+        | E::EmailIsTheSame
+        | E::MailTokenInvalid
+        | E::MailTokenExpired
         | E::EmailCanNotBeUpdated => StatusCode::BAD_REQUEST,
         E::InvalidEmailOrPassword
         | E::Unauthorized
@@ -32,7 +37,7 @@ pub(super) fn flow_status(error: &flows::Error) -> StatusCode {
         | E::RefreshTokenExpired
         | E::RefreshTokenRevoked
         | E::RefreshTokenReused => StatusCode::UNAUTHORIZED,
-        E::BannedUser | E::UserDisabled | E::NotAllowed(_) | E::CannotImpersonateAdmins => StatusCode::FORBIDDEN,
+        E::BannedUser | E::UserDisabled | E::EmailNotVerified | E::NotAllowed(_) | E::CannotImpersonateAdmins => StatusCode::FORBIDDEN,
         E::UserExists => StatusCode::UNPROCESSABLE_ENTITY,
         E::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
         E::UserNotFound | E::SessionNotFound => StatusCode::NOT_FOUND,
@@ -82,6 +87,12 @@ pub(super) fn flow_code(error: &flows::Error) -> &'static str {
         E::PasswordViaUpdate => "PASSWORD_CANNOT_BE_UPDATED_VIA_UPDATE_USER",
         E::UserIdCannotBeUpdated => "USER_ID_CANNOT_BE_UPDATED",
         E::LastAdmin => "LAST_ADMIN",
+        E::EmailNotVerified => "EMAIL_NOT_VERIFIED",
+        E::EmailMismatch => "EMAIL_MISMATCH",
+        E::EmailAlreadyVerified => "EMAIL_ALREADY_VERIFIED",
+        E::EmailIsTheSame => "EMAIL_IS_THE_SAME",
+        E::MailTokenInvalid => "INVALID_TOKEN",
+        E::MailTokenExpired => "TOKEN_EXPIRED",
         E::Unavailable(_)
         | E::OutOfTime
         | E::MasterKeyChanged

@@ -39,6 +39,10 @@ pub enum Error {
     MissingOrNullOrigin,
     /// A redirect that would leave the trusted origins.
     InvalidCallbackUrl,
+    /// The same, called `redirectTo`.
+    InvalidRedirectUrl,
+    /// A link of a mail that is not good, with the status that its path has for it.
+    Link(StatusCode, flows::Error),
     /// 401, and a credential did come.
     InvalidToken,
     /// 401 for a session that is over, with the lines that clear its cookies.
@@ -144,15 +148,21 @@ impl Error {
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::InvalidOrigin | Self::MissingOrNullOrigin | Self::InvalidCallbackUrl => StatusCode::FORBIDDEN,
+            Self::InvalidOrigin | Self::MissingOrNullOrigin | Self::InvalidCallbackUrl | Self::InvalidRedirectUrl => StatusCode::FORBIDDEN,
+            Self::Link(status, _) => *status,
             Self::InvalidToken | Self::SessionOver(_) => StatusCode::UNAUTHORIZED,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        self.code_and_message().0
+    }
+
     fn code_and_message(&self) -> (&'static str, String) {
         match self {
-            Self::Flow(flow) => (flow_code(flow), flow_message(flow)),
+            Self::Flow(flow) | Self::Link(_, flow) => (flow_code(flow), flow_message(flow)),
             Self::BadRequest(message) => ("BAD_REQUEST", message.clone()),
             Self::Validation(errors) => {
                 let lines: Vec<String> = errors.iter().flat_map(|(field, all)| all.iter().map(move |m| format!("[body.{field}] {m}"))).collect();
@@ -167,6 +177,7 @@ impl Error {
             Self::InvalidOrigin => ("INVALID_ORIGIN", "Invalid origin".into()),
             Self::MissingOrNullOrigin => ("MISSING_OR_NULL_ORIGIN", "Missing or null Origin".into()),
             Self::InvalidCallbackUrl => ("INVALID_CALLBACK_URL", "Invalid callbackURL".into()),
+            Self::InvalidRedirectUrl => ("INVALID_REDIRECT_URL", "Invalid redirectTo".into()),
             Self::InvalidToken | Self::SessionOver(_) => ("UNAUTHORIZED", "Unauthorized".into()),
             Self::Internal(_) => ("INTERNAL_SERVER_ERROR", "Something went wrong on our side".into()),
         }

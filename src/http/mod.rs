@@ -10,11 +10,14 @@ mod codes;
 mod cookies;
 mod credentials;
 mod edge;
+mod emails;
 pub mod error;
 mod fields;
 mod health;
 mod oauth;
 mod origin;
+mod pages;
+mod passwords;
 mod query;
 mod refresh;
 pub mod server;
@@ -44,6 +47,15 @@ pub fn router(app: &Arc<App>) -> Router {
         .route(&at("/sign-in/email"), post(accounts::sign_in))
         .route(&at("/sign-out"), post(accounts::sign_out))
         .route(&at("/change-password"), post(accounts::change_password))
+        .route(&at("/error"), get(pages::error))
+        .route(&at("/send-verification-email"), post(emails::send_verification))
+        .route(&at("/verify-email"), get(emails::verify).post(emails::change))
+        .route(&at("/change-email"), post(emails::change_email))
+        .route(&at("/delete-user"), post(emails::delete))
+        .route(&at("/delete-user/callback"), get(emails::ask_to_delete).post(emails::delete_as_asked))
+        .route(&at("/request-password-reset"), post(passwords::request))
+        .route(&at("/reset-password"), post(passwords::reset))
+        .route(&at("/reset-password/{token}"), get(passwords::open))
         .route(&at("/update-user"), post(users::update))
         .route(&at("/verify-password"), post(users::verify_password))
         .route(&at("/list-accounts"), get(users::list_accounts))

@@ -12,6 +12,9 @@ use super::time::Timestamp;
 pub enum Kind {
     UserCreated,
     UserUpdated,
+    EmailVerified,
+    EmailChanged,
+    MailTokenSent,
     UserDeleted,
     UserBanned,
     UserUnbanned,
@@ -41,6 +44,9 @@ impl Kind {
         match self {
             Self::UserCreated => "user.created",
             Self::UserUpdated => "user.updated",
+            Self::EmailVerified => "email.verified",
+            Self::EmailChanged => "email.changed",
+            Self::MailTokenSent => "mail_token.sent",
             Self::UserDeleted => "user.deleted",
             Self::UserBanned => "user.banned",
             Self::UserUnbanned => "user.unbanned",

@@ -5,6 +5,7 @@ pub mod claims;
 pub mod email;
 pub mod id;
 pub mod key;
+pub mod mail;
 pub mod origin;
 pub mod password;
 pub mod permission;

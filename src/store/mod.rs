@@ -7,6 +7,7 @@ mod conn;
 pub mod copy;
 pub mod error;
 pub mod listener;
+pub mod mails;
 pub mod master_keys;
 pub mod migrate;
 mod postgres;

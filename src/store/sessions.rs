@@ -256,6 +256,13 @@ pub async fn end_of_page(conn: &mut Conn, after: Option<SessionId>, limit: i64) 
     last.map(|id| id.parse().map_err(|_| corrupt("id"))).transpose()
 }
 
+/// Whether the user has signed in with this user agent before.
+pub async fn has_used(conn: &mut Conn, user: UserId, user_agent: &str) -> Result<bool> {
+    let (times,): (i64,) = on!(conn, c => sqlx::query_as("SELECT COUNT(*) FROM sessions WHERE user_id = $1 AND user_agent = $2")
+        .bind(user.to_string()).bind(user_agent).fetch_one(c).await)?;
+    Ok(times > 0)
+}
+
 /// Whose session this is, live or not.
 pub async fn owner(conn: &mut Conn, id: SessionId) -> Result<Option<UserId>> {
     let row: Option<(String,)> = on!(conn, c => sqlx::query_as("SELECT user_id FROM sessions WHERE id = $1").bind(id.to_string()).fetch_optional(c).await)?;

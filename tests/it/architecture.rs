@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
-const ALLOWED: [(&str, &[&str]); 11] = [
+const ALLOWED: [(&str, &[&str]); 12] = [
     ("clock", &[]),
     ("random", &[]),
     ("model", &[]),
     ("crypto", &["model", "random"]),
     ("store", &["model"]),
     ("config", &["model"]),
-    ("app", &["clock", "config", "crypto", "model", "random", "store"]),
-    ("flows", &["app", "clock", "config", "crypto", "model", "random", "store"]),
+    ("mail", &["model"]),
+    ("app", &["clock", "config", "crypto", "mail", "model", "random", "store"]),
+    ("flows", &["app", "clock", "config", "crypto", "mail", "model", "random", "store"]),
     ("jobs", &["app", "flows", "model"]),
     ("http", &["app", "flows", "model"]),
     ("cli", &["app", "clock", "config", "flows", "http", "jobs", "model", "random", "store"]),

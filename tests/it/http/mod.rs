@@ -3,6 +3,7 @@
 mod accounts;
 mod admin;
 mod bad_input;
+mod mail;
 mod refresh;
 mod refresh_model;
 mod sessions;

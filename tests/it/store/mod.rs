@@ -209,7 +209,7 @@ async fn doctor_finds_all_well_and_tables_that_are_not_tidied_up() {
     use countersign::flows::diagnose::{Verdict, diagnose};
     let app = TestApp::start().await;
     app.user("ana").await;
-    let look = async || diagnose(app.app.config.clone(), app.clock.clone(), app.app.random.clone()).await;
+    let look = || Box::pin(diagnose(app.app.config.clone(), app.clock.clone(), app.app.random.clone()));
     let found = look().await;
     assert!(found.is_well(), "{:?}", found.findings);
     let subjects: Vec<_> = found.findings.iter().map(|f| f.subject).collect();

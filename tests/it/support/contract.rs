@@ -21,6 +21,8 @@ static VALIDATORS: LazyLock<Mutex<HashMap<Key, Option<std::sync::Arc<Validator>>
 
 /// The operation, if the document knows path and method.
 pub fn operation(method: &Method, path: &str) -> Option<&'static Value> {
+    // The one path with something in it.
+    let path = if path.starts_with("/api/auth/reset-password/") { "/api/auth/reset-password/{token}" } else { path };
     let method = if method == Method::HEAD { "get".to_owned() } else { method.as_str().to_lowercase() };
     DOCUMENT["paths"].get(path)?.get(method)
 }
@@ -38,6 +40,7 @@ pub fn check(method: &Method, path: &str, answer: &Answer) {
     assert!(response.is_object(), "{method} {path} answered {status}, which openapi.yaml does not know: {}", answer.text);
     let response = response["$ref"].as_str().map_or(response, |r| DOCUMENT.pointer(r.trim_start_matches('#')).unwrap());
     match &response["content"]["application/json"]["schema"] {
+        _ if response["content"]["text/html"].is_object() && answer.headers.get("content-type").is_some_and(|t| t == "text/html; charset=utf-8") => {}
         Value::Null => assert!(answer.text.is_empty(), "{method} {path} has a body that openapi.yaml does not know: {}", answer.text),
         _ if method == Method::HEAD => {}
         schema => {

@@ -1,0 +1,74 @@
+//! Deleting one's own account: with the password at once, without it by a link that is good only where one is signed in.
+
+use serde_json::Map;
+
+use crate::app::App;
+use crate::model::audit::{Kind, Peer};
+use crate::model::id::{EventId, UserId};
+use crate::model::mail::Purpose;
+use crate::model::session::RevokedReason;
+use crate::store;
+use crate::store::sessions::Which;
+
+use super::administer_users::is_last_admin;
+use super::end_session::end;
+use super::outbox::Outbox;
+use super::record::Recorder;
+use super::update_user::verify_password;
+use super::{Error, Result, mail_links};
+
+/// Deletes the account of who knows its password.
+pub async fn with_password(app: &App, user: UserId, password: &str, peer: &Peer) -> Result<()> {
+    verify_password(app, user, password).await?;
+    delete(app, user, None, peer).await
+}
+
+/// Sends the link.
+pub async fn request(app: &App, user: UserId, callback: Option<String>) -> Result<()> {
+    let outbox = Outbox::new(app);
+    let work = app.db.write(move |conn| {
+        Box::pin(async move {
+            let Some(user) = store::user_changes::lock(conn, user).await? else { return Ok(Err(Error::Unauthorized)) };
+            outbox.link(conn, Purpose::DeleteUser, &user, None, callback.as_deref()).await?;
+            Ok(Ok(()))
+        })
+    });
+    work.await??;
+    app.mail_waits.notify_one();
+    Ok(())
+}
+
+/// Whether the link is this user's and good.
+pub async fn check(app: &App, user: UserId, token: &str) -> Result<()> {
+    let token = mail_links::open(app, token, Purpose::DeleteUser).await?;
+    if token.user == user { Ok(()) } else { Err(Error::MailTokenInvalid) }
+}
+
+/// Follows the link.
+pub async fn with_token(app: &App, user: UserId, token: &str, peer: &Peer) -> Result<()> {
+    let token = mail_links::open(app, token, Purpose::DeleteUser).await?;
+    if token.user == user { delete(app, user, Some(token.id), peer).await } else { Err(Error::MailTokenInvalid) }
+}
+
+async fn delete(app: &App, user: UserId, link: Option<EventId>, peer: &Peer) -> Result<()> {
+    let recorder = Recorder::new(app, peer);
+    let work = app.db.write(move |conn| {
+        Box::pin(async move {
+            if is_last_admin(conn, user, &recorder).await? {
+                return Ok(Err(Error::LastAdmin));
+            }
+            if let Some(link) = link
+                && !store::mails::end_token(conn, link, recorder.now).await?
+            {
+                return Ok(Err(Error::MailTokenInvalid));
+            }
+            end(conn, &recorder, Which::ActedBy(user), RevokedReason::Revoked).await?;
+            if !store::user_changes::delete(conn, user).await? {
+                return Ok(Err(Error::Unauthorized));
+            }
+            recorder.record(conn, Kind::UserDeleted, Some(user), None, Map::new()).await?;
+            Ok(Ok(()))
+        })
+    });
+    work.await?
+}

@@ -1,0 +1,122 @@
+//! Sending what is queued. Whoever takes a mail holds it for some minutes; one who dies meanwhile gives it back, and it goes out again under the same
+//! `Message-ID`. What a server cannot take now is tried again, later and later, for three days.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use crate::app::App;
+use crate::crypto::mail_token;
+use crate::mail::{Undelivered, Words};
+use crate::model::id::EventId;
+use crate::model::mail::{Mail, MailToken, Purpose, Template};
+use crate::model::time::Timestamp;
+use crate::store;
+
+use super::outbox::lifetime;
+use super::{Error, Result};
+
+/// Mails sent side by side.
+const TOGETHER: i64 = 8;
+/// Longer than a server may take for all its commands.
+const HOLD: Duration = Duration::from_secs(300);
+const FIRST_RETRY: Duration = Duration::from_secs(10);
+const LAST_RETRY: Duration = Duration::from_secs(3_600);
+const GIVE_UP: Duration = Duration::from_secs(3 * 86_400);
+
+/// Sends everything that is due; tells how many mails were taken by their server.
+pub async fn deliver_due(app: &App) -> Result<usize> {
+    let mut sent = 0;
+    loop {
+        let now = app.now();
+        let taken = app.db.write(move |conn| Box::pin(store::mails::take_due(conn, TOGETHER, now, now + HOLD))).await?;
+        if taken.is_empty() {
+            return Ok(sent);
+        }
+        for outcome in join_all(taken.into_iter().map(|mail| deliver(app, mail))).await {
+            sent += usize::from(outcome?);
+        }
+    }
+}
+
+async fn deliver(app: &App, mail: Mail) -> Result<bool> {
+    let (id, attempts) = (mail.id, mail.attempts);
+    let outcome = attempt(app, &mail).await?;
+    if let Some(Err(Undelivered::Later(reason))) = &outcome
+        && app.now().since(mail.created_at) < GIVE_UP
+    {
+        let wait = (FIRST_RETRY * 2_u32.saturating_pow(attempts.saturating_sub(1).min(16))).min(LAST_RETRY);
+        tracing::warn!(mail = %id, template = mail.template.as_str(), attempts, reason, "a mail was not taken and will be tried again");
+        let due = app.now() + wait;
+        app.db.write(move |conn| Box::pin(store::mails::postpone(conn, id, due))).await?;
+        return Ok(false);
+    }
+    if let Some(Err(error)) = &outcome {
+        tracing::error!(mail = %id, template = mail.template.as_str(), attempts, %error, "a mail is given up");
+    }
+    app.db.write(move |conn| Box::pin(store::mails::remove(conn, id))).await?;
+    Ok(matches!(outcome, Some(Ok(()))))
+}
+
+/// `None`: nobody is to get it, or its link is worth nothing any more.
+async fn attempt(app: &App, mail: &Mail) -> Result<Option<std::result::Result<(), Undelivered>>> {
+    let Some(recipient) = &mail.recipient else { return Ok(None) };
+    let token = match mail.token {
+        None => None,
+        Some(id) => match live_token(app, id).await? {
+            Some(token) => Some(token),
+            None => return Ok(None),
+        },
+    };
+    let words = words(app, mail, token.as_ref())?;
+    let rendered = match app.mailer.wording.render(mail.template, &words) {
+        Ok(rendered) => rendered,
+        Err(error) => return Ok(Some(Err(Undelivered::Later(error.to_string())))),
+    };
+    Ok(Some(app.mailer.send(mail.id, recipient, &rendered, mail.created_at).await))
+}
+
+async fn live_token(app: &App, id: EventId) -> Result<Option<MailToken>> {
+    let now = app.now();
+    let found = app.db.read(move |conn| Box::pin(store::mails::find_token(conn, id))).await?;
+    Ok(found.filter(|(token, live)| *live && now < token.expires_at).map(|(token, _)| token))
+}
+
+fn words(app: &App, mail: &Mail, token: Option<&MailToken>) -> Result<Words> {
+    let text = |name: &str| mail.detail.get(name).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
+    let link = token.map(|token| link(app, token, &text("callback"))).transpose()?.unwrap_or_default();
+    let lifetime = match mail.template {
+        Template::Link(purpose) => humantime::format_duration(lifetime(&app.config.mail.lifetimes, purpose)).to_string(),
+        _ => String::new(),
+    };
+    Ok(Words {
+        app_name: app.config.mail.app_name.clone(),
+        name: text("name"),
+        email: text("email"),
+        new_email: text("newEmail"),
+        link,
+        lifetime,
+        time: readable(mail.created_at),
+        device: text("device"),
+    })
+}
+
+fn readable(time: Timestamp) -> String {
+    time.to_utc().map_or_else(|| time.to_string(), |utc| utc.format("%Y-%m-%d %H:%M UTC").to_string())
+}
+
+/// From the public URL alone: what a request said of its host counts for nothing.
+fn link(app: &App, token: &MailToken, callback: &str) -> Result<String> {
+    let ring = app.ring().ok_or_else(|| Error::Unavailable("the keys are not loaded".into()))?;
+    let text = mail_token::make(token.id, token.purpose, &ring.masters);
+    let base = format!("{}{}", app.config.server.public_url.as_str().trim_end_matches('/'), app.config.server.base_path);
+    let query = |pairs: &[(&str, &str)]| url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+    let callback_or_root = if callback.is_empty() { "/" } else { callback };
+    Ok(match token.purpose {
+        Purpose::VerifyEmail | Purpose::ApproveChange | Purpose::VerifyChange => {
+            format!("{base}/verify-email?{}", query(&[("token", &text), ("callbackURL", callback_or_root)]))
+        }
+        Purpose::ResetPassword => format!("{base}/reset-password/{}?{}", *text, query(&[("callbackURL", callback)])),
+        Purpose::DeleteUser => format!("{base}/delete-user/callback?{}", query(&[("token", &text), ("callbackURL", callback_or_root)])),
+    })
+}

@@ -1,0 +1,26 @@
+//! Opening the links of mails: the token is checked first, without the database; then its row must be live.
+
+use crate::app::App;
+use crate::crypto::mail_token;
+use crate::model::mail::{MailToken, Purpose};
+use crate::store;
+
+use super::{Error, Result};
+
+/// The row behind a link of this purpose.
+pub async fn open(app: &App, text: &str, purpose: Purpose) -> Result<MailToken> {
+    let ring = app.ring().ok_or_else(|| Error::Unavailable("the keys are not loaded".into()))?;
+    let id = mail_token::open(text, purpose, &ring.masters).ok_or(Error::MailTokenInvalid)?;
+    let found = app.db.read(move |conn| Box::pin(store::mails::find_token(conn, id))).await?;
+    let (token, live) = found.filter(|(token, _)| token.purpose == purpose).ok_or(Error::MailTokenInvalid)?;
+    if app.now() >= token.expires_at {
+        return Err(Error::MailTokenExpired);
+    }
+    if live { Ok(token) } else { Err(Error::MailTokenInvalid) }
+}
+
+/// What a link at `/verify-email` is for.
+pub fn purpose_of(app: &App, text: &str) -> Option<Purpose> {
+    let ring = app.ring()?;
+    [Purpose::VerifyEmail, Purpose::ApproveChange, Purpose::VerifyChange].into_iter().find(|p| mail_token::open(text, *p, &ring.masters).is_some())
+}

@@ -1,0 +1,189 @@
+//! Mailboxes and what their links do: `/send-verification-email`, `/verify-email`, `/change-email`, `/delete-user`. A link that changes or deletes
+//! opens a page that asks; a mail scanner that follows links changes nothing.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::flows::read_session::Accepts;
+use crate::flows::{Error as Refused, change_email, delete_user, mail_links, verify_email};
+use crate::model::email::Email;
+use crate::model::mail::Purpose;
+use crate::model::origin::is_trusted_redirect;
+use crate::model::permission::Action;
+
+use super::accounts::{MAX_NAME, MAX_PASSWORD, MAX_URL};
+use super::body::{Fields, Submitted};
+use super::client::Client;
+use super::cookies;
+use super::credentials::{Authenticated, Credentials};
+use super::error::Error;
+use super::pages;
+use super::query::Query;
+use super::views;
+
+const MAX_TOKEN: usize = 256;
+
+/// `callbackURL` of a body, if it is trusted.
+fn callback(app: &App, body: &mut Fields) -> Result<Option<String>, Error> {
+    let callback = body.optional_text("callbackURL", MAX_URL);
+    match callback {
+        Some(url) if !is_trusted_redirect(&url, &app.config.server.trusted_origins) => Err(Error::InvalidCallbackUrl),
+        callback => Ok(callback),
+    }
+}
+
+/// `callbackURL` of a query, if it is trusted.
+pub(super) fn callback_of(app: &App, query: &Query) -> Result<Option<String>, Error> {
+    match query.one("callbackURL") {
+        Some(url) if !is_trusted_redirect(url, &app.config.server.trusted_origins) => Err(Error::InvalidCallbackUrl),
+        callback => Ok(callback.map(ToOwned::to_owned)),
+    }
+}
+
+pub(super) async fn send_verification(State(app): State<Arc<App>>, credentials: Credentials, mut body: Fields) -> Result<Response, Error> {
+    let email = body.text("email", MAX_NAME * 4);
+    let callback = callback(&app, &mut body)?;
+    let parsed: Option<Email> = email.parse().ok();
+    if parsed.is_none() {
+        body.problem("email", "Invalid email address");
+    }
+    body.finish()?;
+    let Some(email) = parsed else { return Err(Refused::InvalidEmail.into()) };
+    let who = match credentials.authenticate(&app, Accepts::SessionTokenOnly).await? {
+        Some(Ok(who)) => Some(who),
+        Some(Err(_)) | None => None,
+    };
+    verify_email::request(&app, &email, who.as_ref().map(|w| &*w.user), callback).await?;
+    Ok(Json(json!({ "status": true })).into_response())
+}
+
+/// Where a link leads to in the end, and how it went.
+pub(super) fn led_to(callback: Option<&str>, outcome: Result<Value, Refused>) -> Result<Response, Error> {
+    match (callback, outcome) {
+        (None, Ok(answer)) => Ok(Json(answer).into_response()),
+        (Some(url), Ok(_)) => redirect(url, None),
+        (Some(url), Err(error @ (Refused::MailTokenInvalid | Refused::MailTokenExpired | Refused::UserNotFound))) => {
+            redirect(url, Some(Error::from(error).code()))
+        }
+        (_, Err(error)) => Err(error.into()),
+    }
+}
+
+/// 302, as Better Auth answers; `error` is appended to the query.
+pub(super) fn redirect(url: &str, error: Option<&str>) -> Result<Response, Error> {
+    let target = match error {
+        Some(code) => format!("{url}{}error={code}", if url.contains('?') { '&' } else { '?' }),
+        None => url.to_owned(),
+    };
+    let location = HeaderValue::from_str(&target).map_err(|_| Error::InvalidCallbackUrl)?;
+    Ok((StatusCode::FOUND, [(header::LOCATION, location)]).into_response())
+}
+
+/// A link that proves a mailbox does so at once and as often as it is opened; one that changes an address asks first.
+pub(super) async fn verify(State(app): State<Arc<App>>, Client(peer): Client, query: Query) -> Result<Response, Error> {
+    let callback = callback_of(&app, &query)?;
+    let token = query.one("token").unwrap_or_default();
+    let Some(purpose @ (Purpose::ApproveChange | Purpose::VerifyChange)) = mail_links::purpose_of(&app, token) else {
+        let outcome = verify_email::verify(&app, token, &peer).await.map(|()| json!({ "status": true, "user": null }));
+        return led_to(callback.as_deref(), outcome).map_err(at_verify_email);
+    };
+    if let Err(error) = mail_links::open(&app, token, purpose).await {
+        return led_to(callback.as_deref(), Err(error)).map_err(at_verify_email);
+    }
+    let ask = pages::Confirm { question: "Change the address of your account?", button: "Change it", token, callback: callback.as_deref().unwrap_or("") };
+    Ok(ask.page())
+}
+
+/// The form of the page that asked.
+pub(super) async fn change(State(app): State<Arc<App>>, Client(peer): Client, Submitted(mut body): Submitted) -> Result<Response, Error> {
+    let token = body.text("token", MAX_TOKEN);
+    let callback = callback(&app, &mut body)?.filter(|url| !url.is_empty());
+    body.finish()?;
+    let outcome = if mail_links::purpose_of(&app, &token) == Some(Purpose::ApproveChange) {
+        change_email::approve(&app, &token, callback.clone()).await.map(|()| json!({ "status": true, "user": null }))
+    } else {
+        change_email::confirm(&app, &token, &peer).await.map(|user| json!({ "status": true, "user": views::user(&user) }))
+    };
+    led_to(callback.as_deref(), outcome).map_err(at_verify_email)
+}
+
+/// At this path a link that is not good is 401 (contract section 5.6).
+fn at_verify_email(error: Error) -> Error {
+    match error {
+        Error::Flow(refused @ (Refused::MailTokenInvalid | Refused::MailTokenExpired)) => Error::Link(StatusCode::UNAUTHORIZED, refused),
+        other => other,
+    }
+}
+
+pub(super) async fn change_email(State(app): State<Arc<App>>, Authenticated(who): Authenticated, mut body: Fields) -> Result<Response, Error> {
+    who.oneself(Action::SetEmail)?;
+    let new = body.text("newEmail", MAX_NAME * 4);
+    let callback = callback(&app, &mut body)?;
+    let parsed: Option<Email> = new.parse().ok();
+    if parsed.is_none() {
+        body.problem("newEmail", "Invalid email address");
+    }
+    body.finish()?;
+    let Some(new) = parsed else { return Err(Refused::InvalidEmail.into()) };
+    change_email::request(&app, who.user.id, new, callback).await?;
+    Ok(Json(json!({ "status": true })).into_response())
+}
+
+pub(super) async fn delete(State(app): State<Arc<App>>, Client(peer): Client, Authenticated(who): Authenticated, mut body: Fields) -> Result<Response, Error> {
+    who.oneself(Action::DeleteUser)?;
+    let password = body.optional_text("password", MAX_PASSWORD);
+    let token = body.optional_text("token", MAX_TOKEN);
+    let callback = callback(&app, &mut body)?;
+    body.finish()?;
+    match (password, token) {
+        (Some(password), _) => delete_user::with_password(&app, who.user.id, &password, &peer).await?,
+        (None, Some(token)) => delete_user::with_token(&app, who.user.id, &token, &peer).await.map_err(|e| at_delete_user(e.into()))?,
+        (None, None) => {
+            delete_user::request(&app, who.user.id, callback).await?;
+            return Ok(Json(json!({ "success": true, "message": "Verification email sent" })).into_response());
+        }
+    }
+    let mut headers = HeaderMap::new();
+    cookies::clear(&app, &mut headers, false);
+    Ok((headers, Json(json!({ "success": true, "message": "User deleted" }))).into_response())
+}
+
+/// The link of the mail: asks, where its user is signed in.
+pub(super) async fn ask_to_delete(State(app): State<Arc<App>>, Authenticated(who): Authenticated, query: Query) -> Result<Response, Error> {
+    let callback = callback_of(&app, &query)?;
+    let token = query.one("token").unwrap_or_default();
+    delete_user::check(&app, who.user.id, token).await.map_err(|e| at_delete_user(e.into()))?;
+    let question = "Delete your account with everything in it? There is no way back.";
+    Ok(pages::Confirm { question, button: "Delete my account", token, callback: callback.as_deref().unwrap_or("") }.page())
+}
+
+/// The form of the page that asked.
+pub(super) async fn delete_as_asked(
+    State(app): State<Arc<App>>,
+    Client(peer): Client,
+    Authenticated(who): Authenticated,
+    Submitted(mut body): Submitted,
+) -> Result<Response, Error> {
+    who.oneself(Action::DeleteUser)?;
+    let token = body.text("token", MAX_TOKEN);
+    let callback = callback(&app, &mut body)?.filter(|url| !url.is_empty());
+    body.finish()?;
+    delete_user::with_token(&app, who.user.id, &token, &peer).await.map_err(|e| at_delete_user(e.into()))?;
+    let mut response = led_to(callback.as_deref(), Ok(json!({ "success": true, "message": "User deleted" })))?;
+    cookies::clear(&app, response.headers_mut(), false);
+    Ok(response)
+}
+
+/// At these paths a link that is not good is 404 (contract section 5.5).
+fn at_delete_user(error: Error) -> Error {
+    match error {
+        Error::Flow(refused @ (Refused::MailTokenInvalid | Refused::MailTokenExpired)) => Error::Link(StatusCode::NOT_FOUND, refused),
+        other => other,
+    }
+}

@@ -1,0 +1,28 @@
+//! Mails: their words, and the ways out: a server that speaks SMTP, a folder, the log. What is sent, and when, is `flows`' business.
+
+pub mod transport;
+pub mod words;
+
+pub use transport::{Transport, Undelivered};
+pub use words::{BadTemplate, Rendered, Wording, Words};
+
+use crate::model::email::Email;
+use crate::model::id::EventId;
+use crate::model::time::Timestamp;
+
+/// What the operator said of mails, made ready.
+pub struct Mailer {
+    /// The words.
+    pub wording: Wording,
+    /// The way out.
+    pub transport: Transport,
+    /// Who writes: `Name <address>`.
+    pub from: String,
+}
+
+impl Mailer {
+    /// Sends; `id` becomes the `Message-ID`, the same at each try.
+    pub async fn send(&self, id: EventId, to: &Email, mail: &Rendered, at: Timestamp) -> Result<(), Undelivered> {
+        self.transport.send(&self.from, id, to, mail, at).await
+    }
+}

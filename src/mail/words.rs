@@ -1,0 +1,183 @@
+//! The words of mails: templates checked at compile time, in `templates/mail`. An operator's own, of the same names, are read at start from
+//! `mail.templates_dir` and all tried once before anything is served. The first line of a text is the subject.
+
+use std::path::{Path, PathBuf};
+
+use askama::Template as _;
+use minijinja::{Environment, context};
+
+use crate::model::mail::{Purpose, Template};
+
+/// What the templates may say.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+#[expect(missing_docs, reason = "docs/mail.md describes each")]
+pub struct Words {
+    pub app_name: String,
+    pub name: String,
+    pub email: String,
+    pub new_email: String,
+    pub link: String,
+    pub lifetime: String,
+    pub time: String,
+    pub device: String,
+}
+
+/// A mail's subject and both its bodies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// One line.
+    pub subject: String,
+    /// For everybody.
+    pub text: String,
+    /// For those who like it.
+    pub html: String,
+}
+
+/// A template of the operator's cannot be read or does not render.
+#[derive(Debug, thiserror::Error)]
+#[error("{name}: {reason}")]
+pub struct BadTemplate {
+    name: String,
+    reason: String,
+}
+
+macro_rules! templates {
+    ($($template:pat => $text:ident $text_path:tt, $html:ident $html_path:tt;)*) => {
+        $(
+            #[derive(askama::Template)]
+            #[template(path = $text_path)]
+            struct $text<'w> {
+                w: &'w Words,
+            }
+            #[derive(askama::Template)]
+            #[template(path = $html_path)]
+            struct $html<'w> {
+                w: &'w Words,
+            }
+        )*
+
+        fn built_in(template: Template, w: &Words) -> Result<(String, String), askama::Error> {
+            match template {
+                $($template => Ok(($text { w }.render()?, $html { w }.render()?)),)*
+                Template::Nobody => Ok((String::new(), String::new())),
+            }
+        }
+
+        /// Name and source of every built-in file, for templates of the operator's that build upon them.
+        const SOURCES: &[(&str, &str)] = &[
+            ("mail/layout.html", include_str!("../../templates/mail/layout.html")),
+            $(
+                ($text_path, include_str!(concat!("../../templates/", $text_path))),
+                ($html_path, include_str!(concat!("../../templates/", $html_path))),
+            )*
+        ];
+    };
+}
+
+templates! {
+    Template::Link(Purpose::VerifyEmail) => VerifyEmailText "mail/verify_email.txt", VerifyEmailHtml "mail/verify_email.html";
+    Template::Link(Purpose::ResetPassword) => ResetPasswordText "mail/reset_password.txt", ResetPasswordHtml "mail/reset_password.html";
+    Template::Link(Purpose::ApproveChange) => ApproveChangeText "mail/approve_change.txt", ApproveChangeHtml "mail/approve_change.html";
+    Template::Link(Purpose::VerifyChange) => VerifyChangeText "mail/verify_change.txt", VerifyChangeHtml "mail/verify_change.html";
+    Template::Link(Purpose::DeleteUser) => DeleteUserText "mail/delete_user.txt", DeleteUserHtml "mail/delete_user.html";
+    Template::PasswordChanged => PasswordChangedText "mail/password_changed.txt", PasswordChangedHtml "mail/password_changed.html";
+    Template::EmailChanged => EmailChangedText "mail/email_changed.txt", EmailChangedHtml "mail/email_changed.html";
+    Template::RefreshTokenReused => RefreshTokenReusedText "mail/refresh_token_reused.txt", RefreshTokenReusedHtml "mail/refresh_token_reused.html";
+    Template::NewSignIn => NewSignInText "mail/new_sign_in.txt", NewSignInHtml "mail/new_sign_in.html";
+}
+
+/// Every mail that somebody gets.
+const ALL: [Template; 9] = [
+    Template::Link(Purpose::VerifyEmail),
+    Template::Link(Purpose::ResetPassword),
+    Template::Link(Purpose::ApproveChange),
+    Template::Link(Purpose::VerifyChange),
+    Template::Link(Purpose::DeleteUser),
+    Template::PasswordChanged,
+    Template::EmailChanged,
+    Template::RefreshTokenReused,
+    Template::NewSignIn,
+];
+
+/// Where the words come from.
+pub struct Wording(Option<Environment<'static>>);
+
+impl Wording {
+    /// The built-in ones, or the operator's where there are any; each is tried once.
+    pub fn load(dir: Option<&Path>) -> Result<Self, BadTemplate> {
+        let wording = Self(dir.map(|dir| environment(dir.to_owned())));
+        let sample = Words { app_name: "x".into(), name: "x".into(), link: "https://example.com".into(), ..Words::default() };
+        for template in ALL {
+            wording.render(template, &sample)?;
+        }
+        Ok(wording)
+    }
+
+    /// The mail in words.
+    pub fn render(&self, template: Template, words: &Words) -> Result<Rendered, BadTemplate> {
+        let name = template.as_str();
+        let bad = |reason: String| BadTemplate { name: name.to_owned(), reason };
+        let (text, html) = match &self.0 {
+            None => built_in(template, words).map_err(|e| bad(e.to_string()))?,
+            Some(environment) => {
+                let render = |extension: &str| {
+                    let found = environment.get_template(&format!("mail/{name}.{extension}"));
+                    found.and_then(|t| t.render(context! { w => words })).map_err(|e| bad(format!("{e:#}")))
+                };
+                (render("txt")?, render("html")?)
+            }
+        };
+        let (subject, text) = text.split_once('\n').unwrap_or((&text, ""));
+        Ok(Rendered { subject: subject.trim().to_owned(), text: text.trim_start().to_owned(), html })
+    }
+}
+
+fn environment(dir: PathBuf) -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_loader(move |name| {
+        let own = std::fs::read_to_string(dir.join(name.trim_start_matches("mail/")));
+        match own {
+            Ok(source) => Ok(Some(source)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(SOURCES.iter().find(|(n, _)| *n == name).map(|(_, source)| (*source).to_owned())),
+            Err(error) => Err(minijinja::Error::new(minijinja::ErrorKind::TemplateNotFound, error.to_string())),
+        }
+    });
+    environment
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_engines_say_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let (built_in, read) = (Wording::load(None).unwrap(), Wording::load(Some(dir.path())).unwrap());
+        let words = Words {
+            app_name: "Notes & Co".into(),
+            name: "<b>Ana</b>".into(),
+            email: "ana@example.com".into(),
+            link: "https://example.com/?a=1&b=2".into(),
+            ..Words::default()
+        };
+        for template in ALL {
+            let (one, other) = (built_in.render(template, &words).unwrap(), read.render(template, &words).unwrap());
+            assert_eq!(one.text, other.text);
+            assert!(one.html.contains("&lt;b&gt;") || one.html.contains("&#60;b&#62;"), "escaped: {}", one.html);
+            assert!(!one.html.contains("<b>Ana") && !other.html.contains("<b>Ana"));
+            assert!(!one.subject.is_empty() && !one.subject.contains('\n'));
+        }
+    }
+
+    #[test]
+    fn an_operators_own_words_count_and_bad_ones_are_told_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("verify_email.txt"), "Hallo von {{ w.app_name }}\n\n{{ w.link }}\n").unwrap();
+        let wording = Wording::load(Some(dir.path())).unwrap();
+        let words = Words { app_name: "Notizen".into(), link: "https://example.com".into(), ..Words::default() };
+        let rendered = wording.render(Template::Link(Purpose::VerifyEmail), &words).unwrap();
+        assert_eq!((rendered.subject.as_str(), rendered.text.as_str()), ("Hallo von Notizen", "https://example.com"));
+        std::fs::write(dir.path().join("new_sign_in.html"), "{% if %}").unwrap();
+        assert!(Wording::load(Some(dir.path())).err().unwrap().to_string().contains("new_sign_in"));
+    }
+}

@@ -1,0 +1,157 @@
+//! The queue of mails and the rows behind their links. Whoever takes mails from the queue holds them for a while; one who dies gives them back by
+//! doing nothing.
+
+use serde_json::{Map, Value};
+use sqlx::FromRow;
+
+use crate::model::id::{EventId, UserId};
+use crate::model::mail::{Mail, MailToken, Purpose, Template};
+use crate::model::time::Timestamp;
+
+use super::{Conn, Error, Result, on};
+
+fn corrupt(column: &'static str) -> Error {
+    Error::Corrupt { table: "mails", column }
+}
+
+/// Writes the row behind a link; older links of the same purpose are worth nothing from then on.
+pub async fn insert_token(conn: &mut Conn, token: &MailToken) -> Result<()> {
+    end_tokens_of(conn, token.user, token.purpose, token.created_at).await?;
+    on!(conn, c => sqlx::query(
+        "INSERT INTO mail_tokens (id, purpose, user_id, email, new_email, created_at, expires_at, ended_at) VALUES ($1, $2, $3, $4, $5, $6, $7, NULL)")
+        .bind(token.id.to_string())
+        .bind(token.purpose.as_str())
+        .bind(token.user.to_string())
+        .bind(token.email.as_str())
+        .bind(token.new_email.as_ref().map(ToString::to_string))
+        .bind(token.created_at.0)
+        .bind(token.expires_at.0)
+        .execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+#[derive(FromRow)]
+struct TokenRow {
+    id: String,
+    purpose: String,
+    user_id: String,
+    email: String,
+    new_email: Option<String>,
+    created_at: i64,
+    expires_at: i64,
+    ended_at: Option<i64>,
+}
+
+/// The row behind a link and whether it is still good: not ended, and its user's address still the one it was sent to.
+pub async fn find_token(conn: &mut Conn, id: EventId) -> Result<Option<(MailToken, bool)>> {
+    let row: Option<TokenRow> = on!(conn, c => sqlx::query_as(
+        "SELECT t.id, t.purpose, t.user_id, t.email, t.new_email, t.created_at, t.expires_at,
+                CASE WHEN u.email = t.email THEN t.ended_at ELSE 0 END AS ended_at
+           FROM mail_tokens t JOIN users u ON u.id = t.user_id WHERE t.id = $1")
+        .bind(id.to_string()).fetch_optional(c).await)?;
+    let Some(row) = row else { return Ok(None) };
+    let corrupt = |column| Error::Corrupt { table: "mail_tokens", column };
+    let token = MailToken {
+        id: row.id.parse().map_err(|_| corrupt("id"))?,
+        purpose: Purpose::parse(&row.purpose).ok_or_else(|| corrupt("purpose"))?,
+        user: row.user_id.parse().map_err(|_| corrupt("user_id"))?,
+        email: row.email.parse().map_err(|_| corrupt("email"))?,
+        new_email: row.new_email.map(|e| e.parse().map_err(|_| corrupt("new_email"))).transpose()?,
+        created_at: Timestamp(row.created_at),
+        expires_at: Timestamp(row.expires_at),
+    };
+    Ok(Some((token, row.ended_at.is_none())))
+}
+
+/// Uses a link up; `false`: somebody else has, or a newer one replaced it.
+pub async fn end_token(conn: &mut Conn, id: EventId, now: Timestamp) -> Result<bool> {
+    let ended = on!(conn, c => sqlx::query("UPDATE mail_tokens SET ended_at = $1 WHERE id = $2 AND ended_at IS NULL")
+        .bind(now.0).bind(id.to_string()).execute(c).await.map(|done| done.rows_affected()))?;
+    Ok(ended == 1)
+}
+
+/// Ends every link of a user: the password or the address has changed.
+pub async fn end_tokens(conn: &mut Conn, user: UserId, now: Timestamp) -> Result<()> {
+    on!(conn, c => sqlx::query("UPDATE mail_tokens SET ended_at = $1 WHERE user_id = $2 AND ended_at IS NULL")
+        .bind(now.0).bind(user.to_string()).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Ends the links of one purpose.
+pub async fn end_tokens_of(conn: &mut Conn, user: UserId, purpose: Purpose, now: Timestamp) -> Result<()> {
+    on!(conn, c => sqlx::query("UPDATE mail_tokens SET ended_at = $1 WHERE user_id = $2 AND purpose = $3 AND ended_at IS NULL")
+        .bind(now.0).bind(user.to_string()).bind(purpose.as_str()).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Deletes links that were over before `before`; tells how many.
+pub async fn prune_tokens(conn: &mut Conn, before: Timestamp) -> Result<u64> {
+    Ok(on!(conn, c => sqlx::query("DELETE FROM mail_tokens WHERE expires_at < $1").bind(before.0).execute(c).await.map(|done| done.rows_affected()))?)
+}
+
+/// Puts a mail into the queue.
+pub async fn enqueue(conn: &mut Conn, mail: &Mail) -> Result<()> {
+    on!(conn, c => sqlx::query(
+        "INSERT INTO mails (id, template, recipient, token_id, detail, attempts, created_at, due_at) VALUES ($1, $2, $3, $4, $5, 0, $6, $6)")
+        .bind(mail.id.to_string())
+        .bind(mail.template.as_str())
+        .bind(mail.recipient.as_ref().map(ToString::to_string))
+        .bind(mail.token.map(|id| id.to_string()))
+        .bind(Value::Object(mail.detail.clone()).to_string())
+        .bind(mail.created_at.0)
+        .execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: String,
+    template: String,
+    recipient: Option<String>,
+    token_id: Option<String>,
+    detail: String,
+    attempts: i64,
+    created_at: i64,
+}
+
+/// Takes up to `limit` mails that are due and holds them until `until`; nobody else takes them meanwhile.
+pub async fn take_due(conn: &mut Conn, limit: i64, now: Timestamp, until: Timestamp) -> Result<Vec<Mail>> {
+    const TAKE: &str =
+        "UPDATE mails SET attempts = attempts + 1, due_at = $1 WHERE id IN (SELECT id FROM mails WHERE due_at <= $2 ORDER BY due_at, id LIMIT $3)
+                        RETURNING id, template, recipient, token_id, detail, attempts, created_at";
+    const SKIPPING: &str =
+        "UPDATE mails SET attempts = attempts + 1, due_at = $1 WHERE id IN (SELECT id FROM mails WHERE due_at <= $2 ORDER BY due_at, id LIMIT $3 FOR UPDATE SKIP LOCKED)
+                        RETURNING id, template, recipient, token_id, detail, attempts, created_at";
+    let sql = if conn.is_postgres() { SKIPPING } else { TAKE };
+    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(sql).bind(until.0).bind(now.0).bind(limit).fetch_all(c).await)?;
+    let mail = |row: Row| -> Result<Mail> {
+        let detail: Map<String, Value> = serde_json::from_str(&row.detail).map_err(|_| corrupt("detail"))?;
+        Ok(Mail {
+            id: row.id.parse().map_err(|_| corrupt("id"))?,
+            template: Template::parse(&row.template).ok_or_else(|| corrupt("template"))?,
+            recipient: row.recipient.map(|e| e.parse().map_err(|_| corrupt("recipient"))).transpose()?,
+            token: row.token_id.map(|id| id.parse().map_err(|_| corrupt("token_id"))).transpose()?,
+            detail,
+            attempts: u32::try_from(row.attempts).unwrap_or(u32::MAX),
+            created_at: Timestamp(row.created_at),
+        })
+    };
+    // One that cannot be read, such as a newer version's, stays held and keeps nobody else waiting.
+    let readable = |row: Row| {
+        let id = row.id.clone();
+        mail(row).inspect_err(|error| tracing::error!(mail = id, %error, "a mail in the queue cannot be read")).ok()
+    };
+    Ok(rows.into_iter().filter_map(readable).collect())
+}
+
+/// The mail was taken by its server, or nobody is to get it any more.
+pub async fn remove(conn: &mut Conn, id: EventId) -> Result<()> {
+    on!(conn, c => sqlx::query("DELETE FROM mails WHERE id = $1").bind(id.to_string()).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Tries again then.
+pub async fn postpone(conn: &mut Conn, id: EventId, due_at: Timestamp) -> Result<()> {
+    on!(conn, c => sqlx::query("UPDATE mails SET due_at = $1 WHERE id = $2").bind(due_at.0).bind(id.to_string()).execute(c).await.map(|_| ()))?;
+    Ok(())
+}

@@ -1,0 +1,293 @@
+//! Mails and their links: who gets which, what a link may do, when it is over, and what a stranger learns.
+
+use std::path::Path;
+
+use countersign::flows::deliver_mail::deliver_due;
+use serde_json::{Value, json};
+
+use crate::support::{Browser, TestApp, User, minutes};
+
+/// Mails go into a folder of the test.
+async fn posting(extra: &[(&str, &str)]) -> (TestApp, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().display().to_string();
+    let settings = [&[("mail.transport", "file"), ("mail.dir", path.as_str())][..], extra].concat();
+    (TestApp::with(&settings).await, dir)
+}
+
+/// One mail as a reader sees it.
+#[derive(Debug)]
+struct Received {
+    to: String,
+    subject: String,
+    text: String,
+}
+
+impl Received {
+    /// The path and query of the link in it.
+    fn link(&self) -> String {
+        let link = self.text.lines().find(|l| l.starts_with("http://localhost:4000/")).unwrap_or_else(|| panic!("no link: {}", self.text));
+        link.trim_start_matches("http://localhost:4000").to_owned()
+    }
+
+    fn token(&self) -> String {
+        let link = self.link();
+        let query = link.split_once('?').map_or("", |(_, q)| q);
+        let from_query = url::form_urlencoded::parse(query.as_bytes()).find(|(k, _)| k == "token").map(|(_, v)| v.into_owned());
+        from_query.unwrap_or_else(|| link.split_once("/reset-password/").unwrap().1.split('?').next().unwrap().to_owned())
+    }
+}
+
+/// Everything that has arrived since the last look.
+async fn received(app: &TestApp, dir: &Path) -> Vec<Received> {
+    deliver_due(&app.app).await.unwrap();
+    let mut names: Vec<_> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
+    names.sort();
+    let mut all = Vec::new();
+    for path in names {
+        let raw = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let header = |name: &str| raw.lines().find_map(|l| l.strip_prefix(&format!("{name}: "))).unwrap_or_default().to_owned();
+        let plain =
+            raw.split("text/plain").nth(1).unwrap().split_once("\r\n\r\n").unwrap().1.split("\r\n--").next().unwrap().replace("=\r\n", "").replace("=3D", "=");
+        all.push(Received { to: header("To"), subject: header("Subject"), text: plain.replace("\r\n", "\n") });
+    }
+    all
+}
+
+async fn only(app: &TestApp, dir: &Path) -> Received {
+    let mut all = received(app, dir).await;
+    assert_eq!(all.len(), 1, "{all:?}");
+    all.remove(0)
+}
+
+#[tokio::test]
+async fn a_mailbox_is_proven_by_its_link_as_often_as_it_is_opened() {
+    let (app, dir) = posting(&[("sign_up.require_email_verification", "true")]).await;
+    let form = json!({ "name": "Ana", "email": "ana@example.com", "password": "a good long password", "callbackURL": "/welcome" });
+    let signed_up = app.post("/api/auth/sign-up/email", &form).await.ok();
+    assert!(signed_up.body["token"].is_null() && signed_up.cookies().is_empty());
+    app.post("/api/auth/sign-in/email", &form).await.refused(403, "EMAIL_NOT_VERIFIED");
+    app.post("/api/auth/sign-in/email", &json!({ "email": "ana@example.com", "password": "a wrong password" })).await.refused(401, "INVALID_EMAIL_OR_PASSWORD");
+    let mail = only(&app, dir.path()).await;
+    assert!(mail.to.contains("ana@example.com") && mail.subject.starts_with("Confirm your address"));
+    for _ in 0..2 {
+        let answer = app.get(&mail.link()).await;
+        assert_eq!((answer.status.as_u16(), answer.header("location")), (302, "/welcome"));
+    }
+    assert_eq!(app.db_count_events("email.verified").await, 1);
+    app.post("/api/auth/sign-in/email", &form).await.ok();
+    app.after(minutes(60 * 24));
+    let late = app.get(&mail.link()).await;
+    assert_eq!(late.header("location"), "/welcome?error=TOKEN_EXPIRED");
+    app.get(&format!("/api/auth/verify-email?token={}", mail.token())).await.refused(401, "TOKEN_EXPIRED");
+    app.get("/api/auth/verify-email?token=nonsense").await.refused(401, "INVALID_TOKEN");
+    app.get(&format!("/api/auth/verify-email?token={}&callbackURL=https://evil.example", mail.token())).await.refused(403, "INVALID_CALLBACK_URL");
+}
+
+#[tokio::test]
+async fn whether_an_address_is_known_is_told_to_nobody() {
+    let (app, dir) = posting(&[("sign_up.require_email_verification", "true")]).await;
+    let form = |email: &str| json!({ "name": "x", "email": email, "password": "a good long password" });
+    let first = app.post("/api/auth/sign-up/email", &form("ana@example.com")).await.ok();
+    only(&app, dir.path()).await;
+    let again = app.post("/api/auth/sign-up/email", &form("ana@example.com")).await.ok();
+    let shape = |v: &Value| {
+        v["user"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter(|(k, _)| !["id", "createdAt", "updatedAt"].contains(&k.as_str()))
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!((shape(&first.body), first.header("set-cookie")), (shape(&again.body), again.header("set-cookie")));
+    assert!(received(&app, dir.path()).await.is_empty(), "who owns the address hears nothing either");
+    for path in ["request-password-reset", "send-verification-email"] {
+        let ask = async |email: &str| app.post(&format!("/api/auth/{path}"), &json!({ "email": email })).await;
+        let (known, unknown) = (ask("ana@example.com").await.ok(), ask("nobody@example.com").await.ok());
+        assert_eq!(known.body, unknown.body);
+        let rows = "SELECT COUNT(*) FROM mails";
+        assert_eq!(app.db_number(rows).await, 2, "both wrote a row");
+        assert_eq!(received(&app, dir.path()).await.len(), 1);
+        assert_eq!(app.db_number(rows).await, 0);
+    }
+}
+
+async fn reset_link(app: &TestApp, dir: &Path, email: &str) -> Received {
+    app.post("/api/auth/request-password-reset", &json!({ "email": email, "redirectTo": "/reset" })).await.ok();
+    only(app, dir).await
+}
+
+#[tokio::test]
+async fn a_password_is_reset_once_a_link_and_everybody_is_signed_out() {
+    let (app, dir) = posting(&[]).await;
+    let ana = app.user("ana").await;
+    let held = ana.sign_in().await;
+    let (old, mail) = (reset_link(&app, dir.path(), &ana.email).await, reset_link(&app, dir.path(), &ana.email).await);
+    let opened = app.get(&mail.link()).await;
+    assert_eq!((opened.status.as_u16(), opened.header("location")), (302, format!("http://localhost:4000/reset?token={}", mail.token()).as_str()));
+    assert_eq!(app.get(&old.link()).await.header("location"), "http://localhost:4000/reset?error=INVALID_TOKEN", "a newer one was sent");
+    let reset = async |token: &str, new: &str| app.post("/api/auth/reset-password", &json!({ "token": token, "newPassword": new })).await;
+    reset(&old.token(), "another good password").await.refused(400, "INVALID_TOKEN");
+    reset(&mail.token(), "short").await.refused(400, "PASSWORD_TOO_SHORT");
+    reset(&mail.token(), "another good password").await.ok();
+    reset(&mail.token(), "a third good password").await.refused(400, "INVALID_TOKEN");
+    app.refresh(&held.refresh).await.refused(401, "REFRESH_TOKEN_REVOKED");
+    ana.try_sign_in("another good password").await.ok();
+    let notice = only(&app, dir.path()).await;
+    assert!(notice.subject.starts_with("Your password was changed"), "{notice:?}");
+    // Too late, and another purpose.
+    let mail = reset_link(&app, dir.path(), &ana.email).await;
+    app.get(&format!("/api/auth/verify-email?token={}", mail.token())).await.refused(401, "INVALID_TOKEN");
+    app.after(minutes(61));
+    reset(&mail.token(), "a third good password").await.refused(400, "TOKEN_EXPIRED");
+    app.post("/api/auth/request-password-reset", &json!({ "email": ana.email, "redirectTo": "https://evil.example" }))
+        .await
+        .refused(403, "INVALID_REDIRECT_URL");
+    // A change of password ends what was sent before.
+    let mail = reset_link(&app, dir.path(), &ana.email).await;
+    let session = ana.try_sign_in("another good password").await.ok().str("token");
+    app.post_as("/api/auth/change-password", &session, &json!({ "currentPassword": "another good password", "newPassword": "a third good password" }))
+        .await
+        .ok();
+    reset(&mail.token(), "a fourth good password").await.refused(400, "INVALID_TOKEN");
+}
+
+async fn verified(app: &TestApp, dir: &Path, name: &str) -> User {
+    let user = app.user(name).await;
+    app.post("/api/auth/send-verification-email", &json!({ "email": user.email })).await.ok();
+    let mail = only(app, dir).await;
+    app.get(&format!("/api/auth/verify-email?token={}", mail.token())).await.ok();
+    user
+}
+
+async fn agree(app: &TestApp, mail: &Received) -> crate::support::Answer {
+    // What opening the link shows changes nothing; the form does.
+    let page = app.get(&mail.link()).await;
+    assert!(
+        page.status == 200 && page.text.contains("<form method=\"post\">") && page.header("content-security-policy").contains("default-src 'none'"),
+        "{}",
+        page.text
+    );
+    // As a browser posts it: with the origin that the page's policy lets it tell.
+    assert_eq!(page.header("referrer-policy"), "same-origin");
+    let request = axum::http::Request::post("/api/auth/verify-email").header("content-type", "application/x-www-form-urlencoded");
+    let request = request.header("origin", "http://localhost:4000").header("sec-fetch-site", "same-origin");
+    app.send(request.body(axum::body::Body::from(format!("token={}", mail.token()))).unwrap()).await
+}
+
+#[tokio::test]
+async fn another_address_is_agreed_to_at_the_old_one_and_proven_at_the_new() {
+    let (app, dir) = posting(&[]).await;
+    let (ana, eve) = (verified(&app, dir.path(), "ana").await, app.user("eve").await);
+    let session = ana.sign_in().await.session;
+    let ask = async |new: &str| app.post_as("/api/auth/change-email", &session, &json!({ "newEmail": new })).await;
+    ask(&ana.email).await.refused(400, "EMAIL_IS_THE_SAME");
+    ask("nobody").await.refused(400, "VALIDATION_ERROR");
+    assert_eq!(ask(&eve.email).await.ok().body, json!({ "status": true }));
+    // It is somebody else's: the old mailbox is asked all the same, and then nobody gets anything.
+    let approve = only(&app, dir.path()).await;
+    agree(&app, &approve).await.ok();
+    assert!(received(&app, dir.path()).await.is_empty());
+    ask("new@example.com").await.ok();
+    let approve = only(&app, dir.path()).await;
+    assert!(approve.to.contains(&ana.email) && approve.text.contains("new@example.com"));
+    agree(&app, &approve).await.ok();
+    app.form("/api/auth/verify-email", &format!("token={}", approve.token())).await.refused(401, "INVALID_TOKEN");
+    app.get(&format!("/api/auth/verify-email?token={}", approve.token())).await.refused(401, "INVALID_TOKEN");
+    let confirm = only(&app, dir.path()).await;
+    assert!(confirm.to.contains("new@example.com"));
+    app.get_as("/api/auth/session", &session).await.ok();
+    let changed = agree(&app, &confirm).await.ok();
+    assert_eq!((changed.body["user"]["email"].clone(), changed.body["user"]["emailVerified"].clone()), (json!("new@example.com"), json!(true)));
+    assert!(changed.cookies().is_empty(), "nobody is signed in by it (contract section 17, 11)");
+    let notice = only(&app, dir.path()).await;
+    assert!(notice.to.contains(&ana.email) && notice.subject.starts_with("Your address was changed"));
+    ana.try_sign_in(&ana.password).await.refused(401, "INVALID_EMAIL_OR_PASSWORD");
+    app.get_as("/api/auth/list-sessions", &session).await.ok();
+    assert_eq!(app.db_count_events("email.changed").await, 1);
+}
+
+#[tokio::test]
+async fn an_account_is_deleted_with_its_password_or_by_a_link_where_one_is_signed_in() {
+    let (app, dir) = posting(&[]).await;
+    let (ana, eve) = (app.user("ana").await, app.user("eve").await);
+    let (browser, other) = (ana.browser().await, eve.browser().await);
+    browser.post("/api/auth/delete-user", &json!({ "password": "a wrong password" })).await.refused(400, "INVALID_PASSWORD");
+    assert_eq!(browser.post("/api/auth/delete-user", &json!({ "callbackURL": "/bye" })).await.ok().body["message"], "Verification email sent");
+    let mail = only(&app, dir.path()).await;
+    other.get(&mail.link()).await.refused(404, "INVALID_TOKEN");
+    Browser::new(&app).get(&mail.link()).await.refused(401, "UNAUTHORIZED");
+    let page = browser.get(&mail.link()).await;
+    assert!(page.text.contains("There is no way back") && page.text.contains("/bye"));
+    let gone = browser.post("/api/auth/delete-user", &json!({ "token": mail.token() })).await.ok();
+    assert_eq!(gone.body, json!({ "success": true, "message": "User deleted" }));
+    assert!(browser.cookie("app.session_token").is_none());
+    ana.try_sign_in(&ana.password).await.refused(401, "INVALID_EMAIL_OR_PASSWORD");
+    other.post("/api/auth/delete-user", &json!({ "password": eve.password })).await.ok();
+    assert_eq!(app.db_number("SELECT COUNT(*) FROM users").await, 0);
+    assert_eq!(app.db_count_events("user.deleted").await, 2);
+}
+
+#[tokio::test]
+async fn a_stolen_refresh_token_and_a_new_device_are_told_to_the_owner() {
+    let (app, dir) = posting(&[("mail.notify_new_sign_in", "true"), ("sessions.refresh_grace", "0s"), ("sessions.refresh_cooldown", "0s")]).await;
+    let ana = app.user("ana").await;
+    ana.sign_in().await;
+    assert!(received(&app, dir.path()).await.is_empty(), "the same user agent as at sign-up");
+    let tokens = ana.sign_in().await;
+    app.rotate(&tokens.refresh).await;
+    app.refresh(&tokens.refresh).await.refused(401, "REFRESH_TOKEN_REUSED");
+    let notice = only(&app, dir.path()).await;
+    assert!(notice.to.contains(&ana.email) && notice.subject.starts_with("You were signed out"));
+}
+
+#[tokio::test]
+async fn nothing_secret_is_in_the_queue_and_what_is_over_is_not_sent() {
+    let (app, dir) = posting(&[]).await;
+    let ana = app.user("ana").await;
+    app.post("/api/auth/request-password-reset", &json!({ "email": ana.email })).await.ok();
+    let dump = app.db_dump().await.join("\n");
+    let mail = only(&app, dir.path()).await;
+    assert!(!dump.contains(&mail.token()), "the token is made when it is sent");
+    app.post("/api/auth/request-password-reset", &json!({ "email": ana.email })).await.ok();
+    app.after(minutes(61));
+    assert!(received(&app, dir.path()).await.is_empty(), "a link that is over");
+    assert_eq!(app.db_number("SELECT COUNT(*) FROM mails").await, 0);
+}
+
+#[tokio::test]
+async fn who_only_acts_as_somebody_takes_nothing_away() {
+    use countersign::flows::administer_users;
+    use countersign::flows::authority::Authority;
+    use countersign::flows::manage_users;
+    use countersign::model::audit::Peer;
+    let (app, dir) = posting(&[]).await;
+    let (root, bob) = (app.user("root").await, app.user("bob").await);
+    let id = async |user: &User| manage_users::find(&app.app, &user.email).await.unwrap().id;
+    administer_users::set_role(&app.app, Authority::Operator, id(&root).await, "admin".into(), &Peer::default()).await.unwrap();
+    let browser = root.browser().await;
+    browser.post("/api/auth/admin/impersonate-user", &json!({ "userId": id(&bob).await })).await.ok();
+    browser.post("/api/auth/change-email", &json!({ "newEmail": "mine@example.com" })).await.refused(403, "YOU_ARE_NOT_ALLOWED_TO_UPDATE_USERS");
+    browser.post("/api/auth/delete-user", &json!({})).await.refused(403, "YOU_ARE_NOT_ALLOWED_TO_DELETE_USERS");
+    assert!(received(&app, dir.path()).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_admins_change_of_an_address_ends_what_was_sent_to_it() {
+    use countersign::flows::administer_users::{self, Changes};
+    use countersign::flows::authority::Authority;
+    use countersign::flows::manage_users;
+    use countersign::model::audit::Peer;
+    let (app, dir) = posting(&[]).await;
+    let ana = app.user("ana").await;
+    let mail = reset_link(&app, dir.path(), &ana.email).await;
+    let id = manage_users::find(&app.app, &ana.email).await.unwrap().id;
+    for address in ["other@example.com", "ana@example.com"] {
+        let changes = Changes { email: Some(address.parse().unwrap()), ..Changes::default() };
+        administer_users::update(&app.app, Authority::Operator, id, changes, &Peer::default()).await.unwrap();
+    }
+    let reset = json!({ "token": mail.token(), "newPassword": "another good password" });
+    app.post("/api/auth/reset-password", &reset).await.refused(400, "INVALID_TOKEN");
+}
