@@ -172,9 +172,10 @@ impl App {
 fn mailer(config: &Config) -> Result<Mailer, store::Error> {
     let unusable = |key: &str, reason: String| store::Error::Unsupported(format!("{key}: {reason}"));
     let transport = match &config.mail.transport {
-        MailTransport::Smtp(url) => Transport::smtp(&url.0).map_err(|e| unusable("mail.smtp_url", e))?,
+        MailTransport::Smtp { url, timeout } => Transport::smtp(&url.0, *timeout).map_err(|e| unusable("mail.smtp_url", e))?,
         MailTransport::File(dir) => Transport::File(dir.clone()),
         MailTransport::Log => Transport::Log,
+        MailTransport::Off => Transport::Off,
     };
     Transport::check_sender(&config.mail.from).map_err(|e| unusable("mail.from", e))?;
     let wording = Wording::load(config.mail.templates_dir.as_deref()).map_err(|e| unusable("mail.templates_dir", e.to_string()))?;

@@ -2,10 +2,12 @@
 //! harm and a missed one is caught up. tokio-cron-scheduler overlaps a job with itself and does not wait for it at shutdown;
 //! the guard and the tracker here do.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -64,14 +66,20 @@ async fn listen(app: Arc<App>) {
     }
 }
 
+/// How long the last runs of jobs may take when the process ends.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// How often the queue is looked at when nobody has said that there is something in it: retries, and what a process that died left behind.
 const LOOK_FOR_MAIL: Duration = Duration::from_secs(5);
 
 /// Sends mails as they come.
 async fn deliver(app: Arc<App>, stopped: CancellationToken) {
     while !stopped.is_cancelled() {
-        if let Err(error) = deliver_mail::deliver_due(&app).await {
-            tracing::warn!(%error, "mails are not being sent");
+        let round = AssertUnwindSafe(deliver_mail::deliver_due(&app, || stopped.is_cancelled())).catch_unwind();
+        match round.await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "mails are not being sent"),
+            Err(_) => tracing::error!("the sending of mails panicked and goes on"),
         }
         tokio::select! {
             () = app.mail_waits.notified() => {}
@@ -118,6 +126,8 @@ impl Jobs {
         }
         self.stopped.cancel();
         self.running.close();
-        self.running.wait().await;
+        if tokio::time::timeout(PATIENCE, self.running.wait()).await.is_err() {
+            tracing::warn!("a job is still running and is left to itself; a mail that it was sending may go out twice");
+        }
     }
 }

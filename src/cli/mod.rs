@@ -10,6 +10,7 @@ mod migrate;
 mod output;
 mod serve;
 mod sessions;
+mod user_arguments;
 mod users;
 
 use std::path::PathBuf;
@@ -63,7 +64,7 @@ enum Command {
     Keys(keys::Keys),
     /// Users: create, list, show, set-password, disable, enable
     #[command(subcommand)]
-    Users(users::Users),
+    Users(user_arguments::Users),
     /// Sessions: list, revoke
     #[command(subcommand)]
     Sessions(sessions::Sessions),

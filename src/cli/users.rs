@@ -1,148 +1,18 @@
 //! `users …`: a user is named by address or id.
 
-use clap::Subcommand;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::config::Config;
 use crate::flows::authority::{self, Authority};
+use crate::flows::invite_user::{self, Invitation};
 use crate::flows::manage_users::{self, New};
 use crate::flows::{administer_users, change_password, manage_sessions};
+use crate::model::origin::is_trusted_redirect;
 use crate::model::user::User;
 
+use super::user_arguments::Users;
 use super::{Failure, Output, Result, ask, build, operator, output};
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Users {
-    /// Make a user; the password is read from the terminal or from standard input
-    #[command(after_help = "Example:\n  echo \"$PASSWORD\" | countersign users create ana@example.com --name Ana --email-verified")]
-    Create {
-        /// Address
-        email: String,
-        /// Name
-        #[arg(long, default_value = "")]
-        name: String,
-        /// Comma-joined roles
-        #[arg(long, default_value = "user", value_parser = roles)]
-        role: String,
-        /// The mailbox is known to be the user's
-        #[arg(long)]
-        email_verified: bool,
-        /// JSON object that feeds custom claims
-        #[arg(long, default_value = "{}", value_parser = metadata)]
-        metadata: Map<String, Value>,
-        /// Check everything and write nothing
-        #[arg(long)]
-        dry_run: bool,
-        /// How to print
-        #[arg(long, value_enum, default_value_t)]
-        output: Output,
-    },
-    /// List users, oldest first
-    List {
-        /// At most so many
-        #[arg(long, default_value_t = 100)]
-        limit: u32,
-        /// Skip so many
-        #[arg(long, default_value_t = 0)]
-        offset: u32,
-        /// How to print
-        #[arg(long, value_enum, default_value_t)]
-        output: Output,
-    },
-    /// Show one user
-    Show {
-        /// Address or id
-        user: String,
-        /// How to print
-        #[arg(long, value_enum, default_value_t)]
-        output: Output,
-    },
-    /// Set a password, read as in `create`; every session of the user ends
-    SetPassword {
-        /// Address or id
-        user: String,
-        /// Check everything and write nothing
-        #[arg(long)]
-        dry_run: bool,
-    },
-    /// Replace a user's roles: `user`, `admin`, those of [roles] in the settings, or several joined by commas
-    SetRole {
-        /// Address or id
-        user: String,
-        /// Such as admin
-        #[arg(value_parser = roles)]
-        role: String,
-        /// Say what would be done and write nothing
-        #[arg(long)]
-        dry_run: bool,
-    },
-    /// Ban a user, for ever or for a time; every session of the user ends
-    Ban {
-        /// Address or id
-        user: String,
-        /// What the user is not told, and other admins are
-        #[arg(long)]
-        reason: Option<String>,
-        /// Such as 7d; without it for ever
-        #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
-        time: Option<std::time::Duration>,
-        /// Say what would be done and write nothing
-        #[arg(long)]
-        dry_run: bool,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
-    },
-    /// Let a banned user in again
-    Unban {
-        /// Address or id
-        user: String,
-        /// Say what would be done and write nothing
-        #[arg(long)]
-        dry_run: bool,
-    },
-    /// Delete a user with every session and account; there is no way back
-    Delete {
-        /// Address or id
-        user: String,
-        /// Say what would be done and write nothing
-        #[arg(long)]
-        dry_run: bool,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
-    },
-    /// Shut a user out; every session of the user ends
-    Disable {
-        /// Address or id
-        user: String,
-        /// Say what would be done and write nothing
-        #[arg(long)]
-        dry_run: bool,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
-    },
-    /// Let a user in again
-    Enable {
-        /// Address or id
-        user: String,
-        /// Say what would be done and write nothing
-        #[arg(long)]
-        dry_run: bool,
-    },
-}
-
-fn metadata(text: &str) -> std::result::Result<Map<String, Value>, String> {
-    serde_json::from_str(text).map_err(|e| format!("not a JSON object: {e}"))
-}
-
-/// RFC 6749 names no form for roles; ours is one that no comma or space can hide in.
-fn roles(text: &str) -> std::result::Result<String, String> {
-    let good = |role: &str| (1..=32).contains(&role.len()) && role.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b));
-    if text.split(',').all(good) { Ok(text.to_owned()) } else { Err("roles are lower-case letters, digits, - and _, joined by commas".into()) }
-}
 
 pub(super) async fn run(command: Users, config: Config) -> Result<()> {
     let app = build(config).await?;
@@ -186,6 +56,31 @@ async fn act(app: &App, command: Users) -> Result<()> {
             }
             let user = administer_users::set_role(app, Authority::Operator, user.id, role, &operator()).await?;
             output::note(&format!("{} is now {}.", user.email, user.role));
+        }
+        Users::Invite { email, name, role, redirect_to, dry_run } => {
+            let email = email.parse().map_err(|e| Failure::Usage(format!("{email}: {e}")))?;
+            if !is_trusted_redirect(&redirect_to, &app.config.server.trusted_origins) {
+                return Err(Failure::Usage(format!("{redirect_to}: neither a path of ours nor of an origin in server.trusted_origins")));
+            }
+            authority::check_roles(app, &role)?;
+            let invitation = Invitation { email, name, role, redirect: redirect_to };
+            if dry_run {
+                output::note(&format!("{} would be invited. Nothing was written.", invitation.email));
+                return Ok(());
+            }
+            let user = invite_user::invite(app, Authority::Operator, invitation, &operator()).await?;
+            output::note(&format!("{} is invited; a running service sends the mail.", user.email));
+        }
+        Users::SetMetadata { user, metadata, dry_run } => {
+            let user = manage_users::find(app, &user).await?;
+            let text = Value::Object(metadata.clone());
+            if dry_run {
+                output::note(&format!("{} would have {text} and has {}. Nothing was written.", user.email, Value::Object(user.metadata.clone())));
+                return Ok(());
+            }
+            let changes = administer_users::Changes { metadata: Some(metadata), ..administer_users::Changes::default() };
+            let user = administer_users::update(app, Authority::Operator, user.id, changes, &operator()).await?;
+            output::note(&format!("{} has {text} now.", user.email));
         }
         Users::Ban { user, reason, time, dry_run, yes } => {
             let user = manage_users::find(app, &user).await?;

@@ -5,29 +5,61 @@ use std::time::Duration;
 use url::Url;
 use zeroize::Zeroizing;
 
+use crate::model::origin::LOOPBACK;
+
 use super::raw::Reader;
 use super::{Mail, MailLifetimes, MailTransport, Secret};
 
-pub(super) fn read(r: &mut Reader, public_url: &Url, warnings: &mut Vec<String>) -> Mail {
+#[derive(Clone, Copy)]
+enum Way {
+    /// The log where nobody else reads it, else off.
+    Auto,
+    Off,
+    Log,
+    File,
+    Smtp,
+}
+
+/// Mails carry links that set passwords: they do not travel in the clear, but to this very machine.
+fn check_smtp(url: &str, allow_insecure: bool) -> Result<(), String> {
+    const FORM: &str = "write smtps://user:password@host, or smtp://user:password@host:587?tls=required";
+    let url = Url::parse(url).map_err(|_| FORM.to_owned())?;
+    let tls = url.query_pairs().find(|(name, _)| name == "tls").map(|(_, value)| value.into_owned());
+    let host = url.host_str().ok_or(FORM)?;
+    match (url.scheme(), tls.as_deref()) {
+        ("smtps", _) | ("smtp", Some("required")) => Ok(()),
+        ("smtp", _) if LOOPBACK.contains(&host) || allow_insecure => Ok(()),
+        ("smtp", _) => Err(format!("mails would travel in the clear; {FORM}, or set server.allow_insecure")),
+        _ => Err(FORM.to_owned()),
+    }
+}
+
+pub(super) fn read(r: &mut Reader, public_url: &Url, allow_insecure: bool) -> Mail {
     let url = r.text("mail.smtp_url", "");
     let dir = r.text("mail.dir", "data/mail");
-    let transport = match r.choice("mail.transport", &[("log", 0), ("file", 1), ("smtp", 2)]) {
-        2 if url.is_empty() => {
-            r.problem("mail.smtp_url", "mail.transport is smtp: write smtp://user:password@host:587?tls=required".into());
-            MailTransport::Log
+    let choices = [("auto", Way::Auto), ("off", Way::Off), ("log", Way::Log), ("file", Way::File), ("smtp", Way::Smtp)];
+    let timeout = r.duration("mail.smtp_timeout", "30s", Duration::from_secs(1)..=Duration::from_secs(240));
+    let https = public_url.scheme() == "https";
+    let transport = match r.choice("mail.transport", &choices) {
+        Way::Auto if https => MailTransport::Off,
+        Way::Off => MailTransport::Off,
+        Way::Log if https => {
+            r.problem("mail.transport", "log would put links that set passwords into the log of a public service; use smtp, file or off".into());
+            MailTransport::Off
         }
-        2 => MailTransport::Smtp(Secret(Zeroizing::new(url))),
-        1 => MailTransport::File(dir.into()),
-        _ => {
-            if public_url.scheme() == "https" {
-                warnings.push("mail.transport is log: links that set passwords stand in the log, and nobody gets a mail".into());
+        Way::Auto | Way::Log => MailTransport::Log,
+        Way::File => MailTransport::File(dir.into()),
+        Way::Smtp => match check_smtp(&url, allow_insecure) {
+            Ok(()) => MailTransport::Smtp { url: Secret(Zeroizing::new(url)), timeout },
+            Err(problem) => {
+                r.problem("mail.smtp_url", problem);
+                MailTransport::Off
             }
-            MailTransport::Log
-        }
+        },
     };
     r.hide_password("mail.smtp_url");
     let templates = r.text("mail.templates_dir", "");
-    let link = Duration::from_secs(60)..=Duration::from_secs(7 * 86_400);
+    let link = Duration::from_secs(60)..=Duration::from_secs(30 * 86_400);
     Mail {
         transport,
         from: r.text("mail.from", "Countersign <countersign@localhost>"),
@@ -37,7 +69,8 @@ pub(super) fn read(r: &mut Reader, public_url: &Url, warnings: &mut Vec<String>)
             verify: r.duration("mail.verify_ttl", "1d", link.clone()),
             reset: r.duration("mail.reset_ttl", "1h", link.clone()),
             change: r.duration("mail.change_ttl", "1h", link.clone()),
-            delete: r.duration("mail.delete_ttl", "1d", link),
+            delete: r.duration("mail.delete_ttl", "1d", link.clone()),
+            invitation: r.duration("mail.invitation_ttl", "7d", link),
         },
         notify_new_sign_in: r.flag("mail.notify_new_sign_in", false),
     }

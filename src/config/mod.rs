@@ -1,6 +1,7 @@
 //! What the operator may say. `raw` gathers file, environment and flags into text values and types them one by one, noting every
 //! problem; this file holds the result and the rules between settings. Secrets are named here but read by `crypto`.
 
+mod database;
 mod mail;
 mod raw;
 mod settings;
@@ -14,6 +15,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::model::claims::{Audience, ClaimSource};
+use crate::model::domain::DomainRules;
 use crate::model::origin::TrustedOrigins;
 use crate::model::{key, password, refresh, session};
 
@@ -134,6 +136,7 @@ pub struct Sessions {
     pub cookie_same_site: SameSite,
     pub cookie_domain: Option<String>,
     pub cookie_host_prefix: bool,
+    pub cookie_cache: Duration,
 }
 
 /// `sessions.cookie_same_site`
@@ -169,17 +172,18 @@ pub struct Passwords {
 }
 
 /// `[sign_up]`
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "docs/settings.md describes every setting")]
 pub struct SignUp {
     pub enabled: bool,
+    pub domains: DomainRules,
     pub auto_sign_in: bool,
     pub require_email_verification: bool,
 }
 
 impl SignUp {
     /// Whether who signs up is signed in at once.
-    pub fn signs_in(self) -> bool {
+    pub fn signs_in(&self) -> bool {
         self.auto_sign_in && !self.require_email_verification
     }
 }
@@ -199,12 +203,26 @@ pub struct Mail {
 /// `mail.transport`
 #[derive(Debug, Clone)]
 pub enum MailTransport {
-    /// `mail.smtp_url`, with its password.
-    Smtp(Secret),
+    /// `mail.smtp_url`, with its password, and `mail.smtp_timeout`.
+    Smtp {
+        /// With its password.
+        url: Secret,
+        /// For all of a mail.
+        timeout: Duration,
+    },
     /// `mail.dir`
     File(PathBuf),
     /// The log.
     Log,
+    /// Nowhere.
+    Off,
+}
+
+impl Mail {
+    /// Whether there is a way for mails.
+    pub fn sends(&self) -> bool {
+        !matches!(self.transport, MailTransport::Off)
+    }
 }
 
 /// How long links are good.
@@ -215,6 +233,7 @@ pub struct MailLifetimes {
     pub reset: Duration,
     pub change: Duration,
     pub delete: Duration,
+    pub invitation: Duration,
 }
 
 /// `[log]`

@@ -8,15 +8,16 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::model::claims::{Audience, RESERVED};
-use crate::model::origin::{OriginPattern, TrustedOrigins};
+use crate::model::domain::{Domain, DomainRules};
+use crate::model::origin::{LOOPBACK, OriginPattern, TrustedOrigins};
 use crate::model::password::Length;
 use crate::model::refresh::{LateRetry, Policy};
 use crate::model::session::Lifetime;
 use crate::model::{claims, key};
 
-use super::mail;
 use super::raw::{Problem, Reader, Sources};
-use super::{Config, Database, Keys, Log, LogFormat, MasterKeySources, MintFromSession, Passwords, SameSite, Secret, Server, Sessions, SignUp, Tokens};
+use super::{Config, Keys, Log, LogFormat, MasterKeySources, MintFromSession, Passwords, SameSite, Secret, Server, Sessions, SignUp, Tokens};
+use super::{database, mail};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -33,17 +34,24 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
     let allow_insecure = r.flag("server.allow_insecure", false);
     let public_url = public_url(&mut r, allow_insecure);
     let server = server(&mut r, public_url.clone());
-    let database = database(&mut r);
+    let database = database::read(&mut r);
     let tokens = tokens(&mut r, &public_url, allow_insecure);
     let keys = keys(&mut r, tokens.access_ttl);
     let sessions = sessions(&mut r, &public_url);
     let passwords = passwords(&mut r);
     let sign_up = SignUp {
         enabled: r.flag("sign_up.enabled", true),
+        domains: DomainRules {
+            allowed: r.list("sign_up.allowed_domains", |text| text.parse::<Domain>().map_err(|e| e.to_string())),
+            blocked: r.list("sign_up.blocked_domains", |text| text.parse::<Domain>().map_err(|e| e.to_string())),
+        },
         auto_sign_in: r.flag("sign_up.auto_sign_in", true),
         require_email_verification: r.flag("sign_up.require_email_verification", false),
     };
-    let mail = mail::read(&mut r, &public_url, &mut warnings);
+    let mail = mail::read(&mut r, &public_url, allow_insecure);
+    if sign_up.require_email_verification && !mail.sends() {
+        r.problem("sign_up.require_email_verification", "needs mail: set mail.transport to smtp or file".into());
+    }
     let rate_limits = r.flag("rate_limits.enabled", true);
     let log = Log {
         level: r.parsed("log.level", "info", log_level).unwrap_or_default(),
@@ -57,46 +65,6 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
     }
     let master_key = master_key_sources(&sources.environment);
     Ok(Config { server, database, keys, tokens, sessions, passwords, sign_up, mail, rate_limits, log, roles, master_key, effective: r.effective, warnings })
-}
-
-fn database(r: &mut Reader) -> Database {
-    let parse = |text: &str| {
-        if is_postgres(text) {
-            return Url::parse(text).map(|_| text.to_owned()).map_err(|e| format!("this is no postgres://user:password@host/database: {e}"));
-        }
-        let path = text.strip_prefix("sqlite://").filter(|p| !p.is_empty() && !p.contains(['?', '#']));
-        path.map(|_| text.to_owned()).ok_or_else(|| "write sqlite://PATH, such as sqlite://data/countersign.db, or postgres://user@host/database".to_owned())
-    };
-    let url = r.parsed("database.url", "sqlite://data/countersign.db", parse).unwrap_or_default();
-    let direct = |text: &str| match text {
-        "" => Ok(None),
-        text if is_postgres(text) => parse(text).map(Some),
-        _ => Err("write postgres://user@host/database, past the pooler".to_owned()),
-    };
-    let database = Database {
-        url,
-        max_connections: r.number("database.max_connections", 16, 1..=1000),
-        acquire_timeout: r.duration("database.acquire_timeout", "1s", Duration::from_millis(100)..=MINUTE),
-        statement_timeout: r.duration("database.statement_timeout", "3s", Duration::from_millis(100)..=MINUTE),
-        lock_timeout: r.duration("database.lock_timeout", "3s", Duration::from_millis(100)..=MINUTE),
-        prepared_statements: r.flag("database.prepared_statements", true),
-        direct_url: r.parsed("database.direct_url", "", direct).flatten(),
-        migrate: r.flag("database.migrate", true),
-        max_clock_skew: r.duration("database.max_clock_skew", "5s", Duration::ZERO..=HOUR),
-    };
-    if !is_postgres(&database.url) && (database.direct_url.is_some() || !database.prepared_statements) {
-        r.problem("database.url", "database.direct_url and database.prepared_statements are for postgres:// alone".into());
-    }
-    if is_postgres(&database.url) && !database.prepared_statements && database.direct_url.is_none() {
-        r.problem("database.direct_url", "behind a pooler migrations and notifications need a way past it".into());
-    }
-    r.hide_password("database.url");
-    r.hide_password("database.direct_url");
-    database
-}
-
-fn is_postgres(url: &str) -> bool {
-    url.starts_with("postgres://") || url.starts_with("postgresql://")
 }
 
 /// A level, or `target=level` pairs; a level that is misspelt would silence everything else.
@@ -143,8 +111,6 @@ fn server(r: &mut Reader, public_url: Url) -> Server {
         public_url,
     }
 }
-
-const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 fn tokens(r: &mut Reader, public_url: &Url, allow_insecure: bool) -> Tokens {
     let own = public_url.as_str().trim_end_matches('/').to_owned();
@@ -243,6 +209,7 @@ fn sessions(r: &mut Reader, public_url: &Url) -> Sessions {
         cookie_same_site: same_site,
         cookie_domain: Some(domain).filter(|d| !d.is_empty()),
         cookie_host_prefix: host_prefix,
+        cookie_cache: r.duration("sessions.cookie_cache", "0s", Duration::ZERO..=5 * MINUTE),
     }
 }
 

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 
 use crate::app::App;
 use crate::model::audit::{Kind, Peer};
-use crate::model::id::UserId;
+use crate::model::id::{SessionId, UserId};
+use crate::model::mail::Template;
 use crate::model::permission::Action;
 use crate::model::session::RevokedReason;
 use crate::model::user::User;
@@ -68,7 +69,7 @@ pub async fn update(app: &App, by: Authority<'_>, id: UserId, changes: Changes, 
     if matches!(changes.ban, Some(Ban::Set { .. })) && by.is(&target) {
         return Err(Error::CannotBanYourself);
     }
-    carry_out(app, id, changes, peer).await
+    carry_out(app, by, id, changes, peer).await
 }
 
 /// Replaces the roles.
@@ -76,7 +77,7 @@ pub async fn set_role(app: &App, by: Authority<'_>, id: UserId, role: String, pe
     by.may(app, Action::SetRole)?;
     let target = find(app, id).await?;
     may_give(app, by, &target, &role)?;
-    carry_out(app, id, Changes { role: Some(role), ..Changes::default() }, peer).await
+    carry_out(app, by, id, Changes { role: Some(role), ..Changes::default() }, peer).await
 }
 
 fn may_give(app: &App, by: Authority<'_>, target: &User, role: &str) -> Result<()> {
@@ -95,14 +96,14 @@ pub async fn ban(app: &App, by: Authority<'_>, id: UserId, reason: Option<String
     by.may_to(app, Action::BanUser, &target)?;
     let ends_at = expires_in.map(|time| app.now() + time);
     let ban = Ban::Set { reason: reason.filter(|r| !r.is_empty()).unwrap_or_else(|| NO_REASON.into()), ends_at };
-    carry_out(app, id, Changes { ban: Some(ban), ..Changes::default() }, peer).await
+    carry_out(app, by, id, Changes { ban: Some(ban), ..Changes::default() }, peer).await
 }
 
 /// Lets a banned user in again.
 pub async fn unban(app: &App, by: Authority<'_>, id: UserId, peer: &Peer) -> Result<User> {
     by.may(app, Action::BanUser)?;
     by.may_to(app, Action::BanUser, &find(app, id).await?)?;
-    carry_out(app, id, Changes { ban: Some(Ban::Lifted), ..Changes::default() }, peer).await
+    carry_out(app, by, id, Changes { ban: Some(Ban::Lifted), ..Changes::default() }, peer).await
 }
 
 /// Deletes a user with every session and account.
@@ -116,6 +117,7 @@ pub async fn remove(app: &App, by: Authority<'_>, id: UserId, peer: &Peer) -> Re
     let recorder = Recorder::new(app, peer);
     let work = app.db.write(move |conn| {
         Box::pin(async move {
+            store::user_changes::lock_account(conn, id).await?;
             if is_last_admin(conn, id, &recorder).await? {
                 return Ok(Err(Error::LastAdmin));
             }
@@ -136,9 +138,11 @@ pub(super) async fn is_last_admin(conn: &mut Conn, id: UserId, recorder: &Record
     Ok(admins.len() == 1 && admins.iter().any(|a| a.id == id))
 }
 
-async fn carry_out(app: &App, id: UserId, changes: Changes, peer: &Peer) -> Result<User> {
+async fn carry_out(app: &App, by: Authority<'_>, id: UserId, changes: Changes, peer: &Peer) -> Result<User> {
     let recorder = Recorder::new(app, peer);
-    let done = app.db.write(move |conn| Box::pin(change(conn, id, changes, recorder))).await;
+    let spared = by.session();
+    let done = app.db.write(move |conn| Box::pin(change(conn, id, changes, spared, recorder))).await;
+    app.mail_waits.notify_one();
     match done {
         Ok(outcome) => outcome,
         Err(store::Error::Conflict) => Err(Error::EmailTaken),
@@ -146,12 +150,13 @@ async fn carry_out(app: &App, id: UserId, changes: Changes, peer: &Peer) -> Resu
     }
 }
 
-async fn change(conn: &mut Conn, id: UserId, changes: Changes, recorder: Recorder) -> store::Result<Result<User>> {
+async fn change(conn: &mut Conn, id: UserId, changes: Changes, spared: Option<SessionId>, recorder: Recorder) -> store::Result<Result<User>> {
     let bans = matches!(changes.ban, Some(Ban::Set { .. }));
     let demotes = changes.role.as_ref().is_some_and(|role| role.split(',').all(|r| r != crate::model::permission::ADMIN));
     if (bans || demotes) && is_last_admin(conn, id, &recorder).await? {
         return Ok(Err(Error::LastAdmin));
     }
+    let Some(before) = store::user_changes::lock(conn, id).await? else { return Ok(Err(Error::UserNotFound)) };
     let Some(user) = store::user_changes::change(conn, id, &changes, recorder.now).await? else { return Ok(Err(Error::UserNotFound)) };
     if bans {
         end(conn, &recorder, Which::OfUser { user: id, except: None }, RevokedReason::UserBanned).await?;
@@ -162,6 +167,10 @@ async fn change(conn: &mut Conn, id: UserId, changes: Changes, recorder: Recorde
     if changes.email.is_some() || changes.email_verified.is_some() {
         // What was sent to the mailbox of before is worth nothing, also if it becomes the user's again.
         store::mails::end_tokens(conn, id, recorder.now).await?;
+    }
+    if user.email != before.email {
+        end(conn, &recorder, Which::OfUser { user: id, except: spared }, RevokedReason::EmailChanged).await?;
+        recorder.outbox().notice(conn, Template::EmailChanged, &before, detail([("newEmail", user.email.as_str().into())])).await?;
     }
     for (kind, detail) in events(&changes) {
         recorder.record(conn, kind, Some(id), None, detail).await?;

@@ -1,6 +1,7 @@
 //! Who may do what to whom: operators at a shell everything, a signed-in user what the roles allow, and only an admin anything to an admin.
 
 use crate::app::App;
+use crate::model::id::SessionId;
 use crate::model::permission::{ADMIN, Action, holds};
 use crate::model::user::User;
 
@@ -44,6 +45,14 @@ impl Authority<'_> {
         let given = app.config.permissions(&role.split(',').collect::<Vec<_>>());
         let makes_admin = role.split(',').any(|r| r == ADMIN);
         who.user.is_admin() || (!makes_admin && given.iter().all(|permission| holds(&who.user, permission, &own)))
+    }
+
+    /// The session that asks.
+    pub fn session(self) -> Option<SessionId> {
+        match self {
+            Self::Operator => None,
+            Self::Session(who) => Some(who.session.id),
+        }
     }
 
     /// Whether the user is the one who asks.

@@ -1,35 +1,58 @@
 //! Another address: agreed to at the old one, if that was proven, and proven at the new one. Whether the new one is somebody else's is told to
-//! nobody before it is proven, and then there is nothing to tell.
+//! nobody before it is proven, and then there is nothing to tell. Every other session ends with the change.
+
+use std::time::Duration;
 
 use serde_json::Map;
 
 use crate::app::App;
 use crate::model::audit::{Kind, Peer};
 use crate::model::email::Email;
-use crate::model::id::UserId;
 use crate::model::mail::{Purpose, Template};
+use crate::model::session::RevokedReason;
 use crate::model::user::User;
+use crate::store::sessions::Which;
 use crate::store::user_changes::{Changes, change};
 use crate::store::{self, Conn};
 
-use super::outbox::Outbox;
+use super::end_session::end;
+use super::outbox::{Change, Outbox};
+use super::read_session::Authenticated;
 use super::record::{Recorder, detail};
 use super::{Error, Result, mail_links};
 
+/// Where no mailbox was proven, nobody but the session can agree: it must be this fresh. A day, as Better Auth's.
+const FRESH: Duration = Duration::from_secs(86_400);
+
 /// Asks for another address.
-pub async fn request(app: &App, user: UserId, new: Email, callback: Option<String>) -> Result<()> {
-    let outbox = Outbox::new(app);
+pub async fn request(app: &App, who: &Authenticated, new: Email, callback: Option<String>) -> Result<()> {
+    if !app.config.mail.sends() {
+        return Err(Error::ChangeEmailDisabled);
+    }
+    if !app.config.sign_up.domains.admit(&new) {
+        return Err(Error::EmailDomainNotAllowed);
+    }
+    let is_fresh = app.now().since(who.session.auth_time) < FRESH;
+    let (outbox, user) = (Outbox::new(app), who.user.id);
+    let wish = Change { new_email: new, session: Some(who.session.id) };
     let work = app.db.write(move |conn| {
         Box::pin(async move {
             let Some(user) = store::user_changes::lock(conn, user).await? else { return Ok(Err(Error::Unauthorized)) };
-            if user.email == new {
+            if user.email == wish.new_email {
                 return Ok(Err(Error::EmailIsTheSame));
+            }
+            if !user.email_verified && !is_fresh {
+                return Ok(Err(Error::SessionNotFresh));
+            }
+            // One change at a time: what was agreed to before is worth nothing.
+            for purpose in [Purpose::ApproveChange, Purpose::VerifyChange] {
+                store::mails::end_tokens_of(conn, user.id, purpose, outbox.now()).await?;
             }
             // Whether the new one is taken decides where its proof would go: to the old mailbox it makes no difference.
             if user.email_verified {
-                outbox.link(conn, Purpose::ApproveChange, &user, Some(&new), callback.as_deref()).await?;
+                outbox.link_of_change(conn, Purpose::ApproveChange, &user, &wish, Some(&user.email), callback.as_deref()).await?;
             } else {
-                prove(conn, &outbox, &user, &new, callback.as_deref()).await?;
+                prove(conn, &outbox, &user, &wish, callback.as_deref()).await?;
             }
             Ok(Ok(()))
         })
@@ -40,17 +63,16 @@ pub async fn request(app: &App, user: UserId, new: Email, callback: Option<Strin
 }
 
 /// Sends the link to the new address, unless somebody else has it: then nobody gets one, and nothing tells.
-async fn prove(conn: &mut Conn, outbox: &Outbox, user: &User, new: &Email, callback: Option<&str>) -> store::Result<()> {
-    if store::users::by_email(conn, new).await?.is_some() {
-        return outbox.silent_link(conn, Purpose::VerifyChange, user, new).await;
-    }
-    outbox.link(conn, Purpose::VerifyChange, user, Some(new), callback).await
+async fn prove(conn: &mut Conn, outbox: &Outbox, user: &User, wish: &Change, callback: Option<&str>) -> store::Result<()> {
+    let taken = store::users::by_email(conn, &wish.new_email).await?.is_some();
+    let to = (!taken).then_some(&wish.new_email);
+    outbox.link_of_change(conn, Purpose::VerifyChange, user, wish, to, callback).await
 }
 
 /// The old address agrees: the new one gets its link.
 pub async fn approve(app: &App, text: &str, callback: Option<String>) -> Result<()> {
     let token = mail_links::open(app, text, Purpose::ApproveChange).await?;
-    let new = token.new_email.clone().ok_or(Error::MailTokenInvalid)?;
+    let wish = Change { new_email: token.new_email.clone().ok_or(Error::MailTokenInvalid)?, session: token.session };
     let (outbox, now) = (Outbox::new(app), app.now());
     let work = app.db.write(move |conn| {
         Box::pin(async move {
@@ -58,7 +80,7 @@ pub async fn approve(app: &App, text: &str, callback: Option<String>) -> Result<
             if user.email != token.email || !store::mails::end_token(conn, token.id, now).await? {
                 return Ok(Err(Error::MailTokenInvalid));
             }
-            prove(conn, &outbox, &user, &new, callback.as_deref()).await?;
+            prove(conn, &outbox, &user, &wish, callback.as_deref()).await?;
             Ok(Ok(()))
         })
     });
@@ -67,7 +89,7 @@ pub async fn approve(app: &App, text: &str, callback: Option<String>) -> Result<
     Ok(())
 }
 
-/// The new address is proven: it is the user's from now on. Nobody is signed in by it.
+/// The new address is proven: it is the user's from now on. Nobody is signed in by it, and who did not ask for it is signed out.
 pub async fn confirm(app: &App, text: &str, peer: &Peer) -> Result<User> {
     let token = mail_links::open(app, text, Purpose::VerifyChange).await?;
     let new = token.new_email.clone().ok_or(Error::MailTokenInvalid)?;
@@ -82,6 +104,7 @@ pub async fn confirm(app: &App, text: &str, peer: &Peer) -> Result<User> {
             let changes = Changes { email: Some(new.clone()), email_verified: Some(true), ..Changes::default() };
             let Some(user) = change(conn, before.id, &changes, now).await? else { return Ok(Err(Error::UserNotFound)) };
             store::mails::end_tokens(conn, user.id, now).await?;
+            end(conn, &recorder, Which::OfUser { user: user.id, except: token.session }, RevokedReason::EmailChanged).await?;
             outbox.notice(conn, Template::EmailChanged, &before, detail([("newEmail", new.as_str().into())])).await?;
             recorder.record(conn, Kind::EmailChanged, Some(user.id), None, Map::new()).await?;
             Ok(Ok(user))

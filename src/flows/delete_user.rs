@@ -1,5 +1,7 @@
 //! Deleting one's own account: with the password at once, without it by a link that is good only where one is signed in.
 
+use std::time::Duration;
+
 use serde_json::Map;
 
 use crate::app::App;
@@ -13,14 +15,26 @@ use crate::store::sessions::Which;
 use super::administer_users::is_last_admin;
 use super::end_session::end;
 use super::outbox::Outbox;
+use super::read_session::Authenticated;
 use super::record::Recorder;
 use super::update_user::verify_password;
 use super::{Error, Result, mail_links};
 
+/// How old a sign-in may be that deletes without a password or a link.
+const FRESH: Duration = Duration::from_secs(86_400);
+
 /// Deletes the account of who knows its password.
 pub async fn with_password(app: &App, user: UserId, password: &str, peer: &Peer) -> Result<()> {
-    verify_password(app, user, password).await?;
-    delete(app, user, None, peer).await
+    let verified = verify_password(app, user, password).await?;
+    delete(app, user, Proof::Password(verified), peer).await
+}
+
+/// Where no mail is sent: a sign-in that is not a day old is proof enough, as with Better Auth.
+pub async fn with_fresh_session(app: &App, who: &Authenticated, peer: &Peer) -> Result<()> {
+    if app.now().since(who.session.auth_time) >= FRESH {
+        return Err(Error::SessionExpired);
+    }
+    delete(app, who.user.id, Proof::FreshSession, peer).await
 }
 
 /// Sends the link.
@@ -29,7 +43,7 @@ pub async fn request(app: &App, user: UserId, callback: Option<String>) -> Resul
     let work = app.db.write(move |conn| {
         Box::pin(async move {
             let Some(user) = store::user_changes::lock(conn, user).await? else { return Ok(Err(Error::Unauthorized)) };
-            outbox.link(conn, Purpose::DeleteUser, &user, None, callback.as_deref()).await?;
+            outbox.link(conn, Purpose::DeleteUser, &user, callback.as_deref()).await?;
             Ok(Ok(()))
         })
     });
@@ -47,20 +61,41 @@ pub async fn check(app: &App, user: UserId, token: &str) -> Result<()> {
 /// Follows the link.
 pub async fn with_token(app: &App, user: UserId, token: &str, peer: &Peer) -> Result<()> {
     let token = mail_links::open(app, token, Purpose::DeleteUser).await?;
-    if token.user == user { delete(app, user, Some(token.id), peer).await } else { Err(Error::MailTokenInvalid) }
+    if token.user == user { delete(app, user, Proof::Link(token.id), peer).await } else { Err(Error::MailTokenInvalid) }
 }
 
-async fn delete(app: &App, user: UserId, link: Option<EventId>, peer: &Peer) -> Result<()> {
+/// Why an account may be deleted.
+#[derive(Clone)]
+enum Proof {
+    /// The hash that the password was compared with.
+    Password(Option<String>),
+    Link(EventId),
+    FreshSession,
+}
+
+async fn delete(app: &App, user: UserId, proof: Proof, peer: &Peer) -> Result<()> {
     let recorder = Recorder::new(app, peer);
     let work = app.db.write(move |conn| {
         Box::pin(async move {
+            store::user_changes::lock_account(conn, user).await?;
             if is_last_admin(conn, user, &recorder).await? {
                 return Ok(Err(Error::LastAdmin));
             }
-            if let Some(link) = link
-                && !store::mails::end_token(conn, link, recorder.now).await?
-            {
-                return Ok(Err(Error::MailTokenInvalid));
+            store::user_changes::lock(conn, user).await?;
+            match &proof {
+                Proof::Password(verified) => {
+                    // Changed while it was being verified: it no longer is the user's.
+                    let now = store::users::by_id(conn, user).await?.and_then(|found| found.password_hash);
+                    if now != *verified {
+                        return Ok(Err(Error::InvalidPassword));
+                    }
+                }
+                Proof::Link(link) => {
+                    if !store::mails::end_token(conn, *link, recorder.now).await? {
+                        return Ok(Err(Error::MailTokenInvalid));
+                    }
+                }
+                Proof::FreshSession => {}
             }
             end(conn, &recorder, Which::ActedBy(user), RevokedReason::Revoked).await?;
             if !store::user_changes::delete(conn, user).await? {

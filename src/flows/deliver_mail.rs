@@ -13,7 +13,7 @@ use crate::model::mail::{Mail, MailToken, Purpose, Template};
 use crate::model::time::Timestamp;
 use crate::store;
 
-use super::outbox::lifetime;
+use super::outbox::{Outbox, lifetime};
 use super::{Error, Result};
 
 /// Mails sent side by side.
@@ -23,11 +23,13 @@ const HOLD: Duration = Duration::from_secs(300);
 const FIRST_RETRY: Duration = Duration::from_secs(10);
 const LAST_RETRY: Duration = Duration::from_secs(3_600);
 const GIVE_UP: Duration = Duration::from_secs(3 * 86_400);
+/// What a server has said no to so often, over more than two hours, it will not take.
+const REFUSALS: u32 = 12;
 
-/// Sends everything that is due; tells how many mails were taken by their server.
-pub async fn deliver_due(app: &App) -> Result<usize> {
+/// Sends everything that is due, unless it is told to stop between two rounds; tells how many mails were taken by their server.
+pub async fn deliver_due(app: &App, stopped: impl Fn() -> bool) -> Result<usize> {
     let mut sent = 0;
-    loop {
+    while !stopped() {
         let now = app.now();
         let taken = app.db.write(move |conn| Box::pin(store::mails::take_due(conn, TOGETHER, now, now + HOLD))).await?;
         if taken.is_empty() {
@@ -37,25 +39,39 @@ pub async fn deliver_due(app: &App) -> Result<usize> {
             sent += usize::from(outcome?);
         }
     }
+    Ok(sent)
 }
 
 async fn deliver(app: &App, mail: Mail) -> Result<bool> {
     let (id, attempts) = (mail.id, mail.attempts);
-    let outcome = attempt(app, &mail).await?;
-    if let Some(Err(Undelivered::Later(reason))) = &outcome
-        && app.now().since(mail.created_at) < GIVE_UP
-    {
+    let outcome = match resolve(app, mail.clone()).await? {
+        Some(mail) => attempt(app, &mail).await?,
+        None => None,
+    };
+    let again = match &outcome {
+        Some(Err(Undelivered::Later(reason))) => (app.now().since(mail.created_at) < GIVE_UP).then_some(reason),
+        Some(Err(Undelivered::Refused(reason))) => (attempts < REFUSALS).then_some(reason),
+        Some(Ok(())) | None => None,
+    };
+    if let Some(reason) = again {
         let wait = (FIRST_RETRY * 2_u32.saturating_pow(attempts.saturating_sub(1).min(16))).min(LAST_RETRY);
         tracing::warn!(mail = %id, template = mail.template.as_str(), attempts, reason, "a mail was not taken and will be tried again");
         let due = app.now() + wait;
-        app.db.write(move |conn| Box::pin(store::mails::postpone(conn, id, due))).await?;
+        app.db.write(move |conn| Box::pin(store::mails::postpone(conn, id, attempts, due))).await?;
         return Ok(false);
     }
     if let Some(Err(error)) = &outcome {
         tracing::error!(mail = %id, template = mail.template.as_str(), attempts, %error, "a mail is given up");
     }
-    app.db.write(move |conn| Box::pin(store::mails::remove(conn, id))).await?;
+    app.db.write(move |conn| Box::pin(store::mails::remove(conn, id, attempts))).await?;
     Ok(matches!(outcome, Some(Ok(()))))
+}
+
+/// A request becomes a link for whoever has its address; `None`: nobody has.
+async fn resolve(app: &App, mail: Mail) -> Result<Option<Mail>> {
+    let (Template::Link(purpose), None) = (mail.template, mail.token) else { return Ok(Some(mail)) };
+    let outbox = Outbox::new(app);
+    Ok(app.db.write(move |conn| Box::pin(async move { outbox.resolve(conn, purpose, &mail).await })).await?)
 }
 
 /// `None`: nobody is to get it, or its link is worth nothing any more.
@@ -63,10 +79,13 @@ async fn attempt(app: &App, mail: &Mail) -> Result<Option<std::result::Result<()
     let Some(recipient) = &mail.recipient else { return Ok(None) };
     let token = match mail.token {
         None => None,
-        Some(id) => match live_token(app, id).await? {
-            Some(token) => Some(token),
-            None => return Ok(None),
-        },
+        Some(id) => {
+            let Some(token) = live_token(app, id).await? else {
+                tracing::info!(mail = %mail.id, template = mail.template.as_str(), attempts = mail.attempts, "a mail is not sent: its link is over");
+                return Ok(None);
+            };
+            Some(token)
+        }
     };
     let words = words(app, mail, token.as_ref())?;
     let rendered = match app.mailer.wording.render(mail.template, &words) {
@@ -116,7 +135,7 @@ fn link(app: &App, token: &MailToken, callback: &str) -> Result<String> {
         Purpose::VerifyEmail | Purpose::ApproveChange | Purpose::VerifyChange => {
             format!("{base}/verify-email?{}", query(&[("token", &text), ("callbackURL", callback_or_root)]))
         }
-        Purpose::ResetPassword => format!("{base}/reset-password/{}?{}", *text, query(&[("callbackURL", callback)])),
+        Purpose::ResetPassword | Purpose::Invitation => format!("{base}/reset-password/{}?{}", *text, query(&[("callbackURL", callback)])),
         Purpose::DeleteUser => format!("{base}/delete-user/callback?{}", query(&[("token", &text), ("callbackURL", callback_or_root)])),
     })
 }

@@ -79,6 +79,20 @@ pub enum Error {
     UserIdCannotBeUpdated,
     #[error("This would leave nobody who is an admin")]
     LastAdmin,
+    #[error("Addresses of this domain cannot be used here")]
+    EmailDomainNotAllowed,
+    #[error("Session is not fresh")]
+    SessionNotFresh,
+    #[error("Session expired. Re-authenticate to perform this action.")]
+    SessionExpired,
+    #[error("Change email is disabled")]
+    ChangeEmailDisabled,
+    #[error("Reset password isn't enabled")]
+    ResetPasswordDisabled,
+    #[error("Verification email isn't enabled")]
+    VerificationEmailNotEnabled,
+    #[error("Failed to get user info")]
+    FailedToGetUserInfo,
     #[error("Email not verified")]
     EmailNotVerified,
     #[error("Email mismatch")]

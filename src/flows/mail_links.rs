@@ -7,6 +7,12 @@ use crate::store;
 
 use super::{Error, Result};
 
+/// The row behind a link that lets its reader choose a password.
+pub async fn open_password(app: &App, text: &str) -> Result<MailToken> {
+    let purpose = purpose_among(app, text, &[Purpose::ResetPassword, Purpose::Invitation]).ok_or(Error::MailTokenInvalid)?;
+    open(app, text, purpose).await
+}
+
 /// The row behind a link of this purpose.
 pub async fn open(app: &App, text: &str, purpose: Purpose) -> Result<MailToken> {
     let ring = app.ring().ok_or_else(|| Error::Unavailable("the keys are not loaded".into()))?;
@@ -21,6 +27,10 @@ pub async fn open(app: &App, text: &str, purpose: Purpose) -> Result<MailToken> 
 
 /// What a link at `/verify-email` is for.
 pub fn purpose_of(app: &App, text: &str) -> Option<Purpose> {
+    purpose_among(app, text, &[Purpose::VerifyEmail, Purpose::ApproveChange, Purpose::VerifyChange])
+}
+
+fn purpose_among(app: &App, text: &str, purposes: &[Purpose]) -> Option<Purpose> {
     let ring = app.ring()?;
-    [Purpose::VerifyEmail, Purpose::ApproveChange, Purpose::VerifyChange].into_iter().find(|p| mail_token::open(text, *p, &ring.masters).is_some())
+    purposes.iter().copied().find(|p| mail_token::open(text, *p, &ring.masters).is_some())
 }

@@ -52,19 +52,13 @@ pub async fn check_new(app: &App, new: &New) -> Result<()> {
 /// Makes a user; the password rules hold.
 pub async fn create(app: &App, by: Authority<'_>, new: New, peer: &Peer) -> Result<User> {
     by.may(app, Action::CreateUser)?;
-    check_roles(app, &new.role)?;
-    if new.role != "user" {
-        by.may(app, Action::SetRole)?;
-    }
+    may_make(app, by, &new.role)?;
     let hash = match &new.password {
         Some(password) => Some(app.hasher.hash(Password::chosen(password, app.config.passwords.length)?).await?),
         None => None,
     };
     let fresh = new_user(app, new.email, new.name, new.image);
     let user = User { role: new.role, email_verified: new.email_verified, metadata: new.metadata, ..fresh };
-    if !by.may_give(app, &user.role) && user.role != "user" {
-        return Err(Error::NotAllowed(Action::SetRole));
-    }
     let (row, account, recorder) = (user.clone(), account_id(app), Recorder::new(app, peer));
     let created = app.db.write(move |conn| {
         Box::pin(async move {
@@ -77,6 +71,16 @@ pub async fn create(app: &App, by: Authority<'_>, new: New, peer: &Peer) -> Resu
         Err(store::Error::Conflict) => Err(Error::EmailTaken),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Refuses roles for a new user that are unknown or not the maker's to give.
+pub(super) fn may_make(app: &App, by: Authority<'_>, role: &str) -> Result<()> {
+    check_roles(app, role)?;
+    if role == "user" {
+        return Ok(());
+    }
+    by.may(app, Action::SetRole)?;
+    if by.may_give(app, role) { Ok(()) } else { Err(Error::NotAllowed(Action::SetRole)) }
 }
 
 /// Finds a user by address or id.

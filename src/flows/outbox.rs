@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::app::App;
 use crate::config::MailLifetimes;
 use crate::model::email::Email;
-use crate::model::id::EventId;
+use crate::model::id::{EventId, SessionId};
 use crate::model::mail::{Mail, MailToken, Purpose, Template};
 use crate::model::time::Timestamp;
 use crate::model::user::User;
@@ -26,9 +26,27 @@ pub struct Outbox {
     lifetimes: MailLifetimes,
 }
 
-/// Who has not proven the mailbox may be anybody, and has no word in what a stranger gets from us.
-fn proven_name(user: &User) -> &str {
-    if user.email_verified { &user.name } else { "" }
+/// A change of address that somebody asked for.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// The address to be.
+    pub new_email: Email,
+    /// The session that asked.
+    pub session: Option<SessionId>,
+}
+
+/// Who has not proven the mailbox may be anybody, and has no word in what a stranger gets from us; nor has anybody more than a line.
+fn proven_name(user: &User, to: &Email) -> String {
+    if user.email_verified && user.email == *to { user.name.split_whitespace().collect::<Vec<_>>().join(" ") } else { String::new() }
+}
+
+fn words_for(user: &User, to: &Email, new_email: Option<&Email>) -> Map<String, Value> {
+    detail([("name", proven_name(user, to).into()), ("email", user.email.as_str().into()), ("newEmail", new_email.map(Email::as_str).into())])
+}
+
+/// Whether somebody's asking for this, without being signed in, is worth a mail to the user.
+fn may_get(purpose: Purpose, user: &User) -> bool {
+    user.disabled_at.is_none() && (purpose != Purpose::VerifyEmail || !user.email_verified)
 }
 
 /// How long a link of this purpose is good.
@@ -38,11 +56,12 @@ pub fn lifetime(lifetimes: &MailLifetimes, purpose: Purpose) -> Duration {
         Purpose::ResetPassword => lifetimes.reset,
         Purpose::ApproveChange | Purpose::VerifyChange => lifetimes.change,
         Purpose::DeleteUser => lifetimes.delete,
+        Purpose::Invitation => lifetimes.invitation,
     }
 }
 
 /// The user of an address, locked: two who ask at once leave one live link, and a change of password meanwhile ends it.
-pub(super) async fn lock_by_email(conn: &mut Conn, email: &Email) -> store::Result<Option<User>> {
+async fn lock_by_email(conn: &mut Conn, email: &Email) -> store::Result<Option<User>> {
     let Some(found) = store::users::by_email(conn, email).await? else { return Ok(None) };
     Ok(store::user_changes::lock(conn, found.user.id).await?.filter(|user| user.email == *email))
 }
@@ -58,18 +77,45 @@ impl Outbox {
         Self { now, random, lifetimes }
     }
 
+    /// Its moment.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
     fn id(&self) -> EventId {
         EventId::at(self.now, random::bytes(&*self.random))
     }
 
-    /// A link; those of the same purpose that were sent before are worth nothing from now on.
-    pub async fn link(&self, conn: &mut Conn, purpose: Purpose, user: &User, new_email: Option<&Email>, callback: Option<&str>) -> store::Result<()> {
-        self.write_link(conn, purpose, user, new_email, callback, false).await
+    /// The row behind a link.
+    pub fn token(&self, purpose: Purpose, user: &User, change: Option<&Change>) -> MailToken {
+        MailToken {
+            id: self.id(),
+            purpose,
+            user: user.id,
+            email: user.email.clone(),
+            new_email: change.map(|c| c.new_email.clone()),
+            created_at: self.now,
+            expires_at: self.now + lifetime(&self.lifetimes, purpose),
+            session: change.and_then(|c| c.session),
+        }
     }
 
-    /// The same, but for the mail: everything looks as if it had been sent.
-    pub async fn silent_link(&self, conn: &mut Conn, purpose: Purpose, user: &User, new_email: &Email) -> store::Result<()> {
-        self.write_link(conn, purpose, user, Some(new_email), None, true).await
+    /// A link; those of the same purpose that were sent before are worth nothing from now on.
+    pub async fn link(&self, conn: &mut Conn, purpose: Purpose, user: &User, callback: Option<&str>) -> store::Result<()> {
+        self.write_link(conn, purpose, user, None, Some(&user.email), callback).await
+    }
+
+    /// A link of a change of address: to the old mailbox, which agrees, or to the new one, which is proven. `to` nobody, everything looks as if.
+    pub async fn link_of_change(
+        &self,
+        conn: &mut Conn,
+        purpose: Purpose,
+        user: &User,
+        change: &Change,
+        to: Option<&Email>,
+        callback: Option<&str>,
+    ) -> store::Result<()> {
+        self.write_link(conn, purpose, user, Some(change), to, callback).await
     }
 
     async fn write_link(
@@ -77,41 +123,39 @@ impl Outbox {
         conn: &mut Conn,
         purpose: Purpose,
         user: &User,
-        new_email: Option<&Email>,
+        change: Option<&Change>,
+        to: Option<&Email>,
         callback: Option<&str>,
-        silent: bool,
     ) -> store::Result<()> {
-        let token = MailToken {
-            id: self.id(),
-            purpose,
-            user: user.id,
-            email: user.email.clone(),
-            new_email: new_email.cloned(),
-            created_at: self.now,
-            expires_at: self.now + lifetime(&self.lifetimes, purpose),
-        };
+        let token = self.token(purpose, user, change);
         store::mails::insert_token(conn, &token).await?;
-        let to = new_email.filter(|_| purpose == Purpose::VerifyChange).unwrap_or(&user.email);
-        let recipient = (!silent).then_some(to);
-        let words = detail([
-            ("name", proven_name(user).into()),
-            ("email", user.email.as_str().into()),
-            ("newEmail", new_email.map(Email::as_str).into()),
-            ("callback", callback.into()),
-        ]);
-        self.put(conn, Template::Link(purpose), recipient, Some(token.id), words).await
+        let mut words = words_for(user, to.unwrap_or(&user.email), change.map(|c| &c.new_email));
+        words.extend(detail([("callback", callback.into())]));
+        self.put(conn, Template::Link(purpose), to, Some(token.id), words).await
     }
 
     /// Tells a user of something that has happened.
     pub async fn notice(&self, conn: &mut Conn, template: Template, user: &User, more: Map<String, Value>) -> store::Result<()> {
-        let mut words = detail([("name", proven_name(user).into()), ("email", user.email.as_str().into())]);
+        let mut words = words_for(user, &user.email, None);
         words.extend(more);
         self.put(conn, template, Some(&user.email), None, words).await
     }
 
-    /// A mail that nobody gets: an address that nobody has costs what a known one costs.
-    pub async fn decoy(&self, conn: &mut Conn) -> store::Result<()> {
-        self.put(conn, Template::Nobody, None, None, Map::new()).await
+    /// What somebody who is not signed in asks for: one row, whoever has the address, and nobody is looked up before the answer.
+    pub async fn request(&self, conn: &mut Conn, purpose: Purpose, email: &Email, callback: Option<&str>) -> store::Result<()> {
+        self.put(conn, Template::Link(purpose), Some(email), None, detail([("callback", callback.into())])).await
+    }
+
+    /// Looks up who has the address of a request, and makes the link; `None`: nobody gets one.
+    pub async fn resolve(&self, conn: &mut Conn, purpose: Purpose, mail: &Mail) -> store::Result<Option<Mail>> {
+        let Some(email) = &mail.recipient else { return Ok(None) };
+        let Some(user) = lock_by_email(conn, email).await?.filter(|user| may_get(purpose, user)) else { return Ok(None) };
+        let token = self.token(purpose, &user, None);
+        store::mails::insert_token(conn, &token).await?;
+        let mut words = mail.detail.clone();
+        words.extend(words_for(&user, email, None));
+        store::mails::resolve(conn, mail.id, token.id, &words).await?;
+        Ok(Some(Mail { token: Some(token.id), detail: words, ..mail.clone() }))
     }
 
     async fn put(&self, conn: &mut Conn, template: Template, to: Option<&Email>, token: Option<EventId>, detail: Map<String, Value>) -> store::Result<()> {

@@ -1,4 +1,4 @@
-//! Deleting sessions that ended long ago, in batches; nothing is cleaned per refresh and nothing waits for it.
+//! Deleting sessions and links of mails that ended long ago, in batches; nothing is cleaned per refresh and nothing waits for it.
 
 use std::time::Duration;
 
@@ -11,15 +11,20 @@ use super::Result;
 const KEEP: Duration = Duration::from_secs(7 * 86_400);
 const BATCH: i64 = 1_000;
 
-/// Deletes everything that is due; tells how many.
+/// Deletes everything that is due; tells how many sessions.
 pub async fn prune(app: &App) -> Result<u64> {
     app.refresh_limit.forget_idle();
     let before = app.now() - KEEP;
-    app.db.write_statement(move |conn| Box::pin(store::mails::prune_tokens(conn, before))).await?;
     let mut total = 0;
     loop {
         let deleted = app.db.write_statement(move |conn| Box::pin(store::sessions::prune(conn, before, BATCH))).await?;
         total += deleted;
+        if deleted < BATCH.unsigned_abs() {
+            break;
+        }
+    }
+    loop {
+        let deleted = app.db.write_statement(move |conn| Box::pin(store::mails::prune_tokens(conn, before, BATCH))).await?;
         if deleted < BATCH.unsigned_abs() {
             return Ok(total);
         }

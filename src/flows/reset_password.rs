@@ -1,32 +1,28 @@
-//! A new password for who has forgotten the old one. Every session ends with it, and every other link that was sent.
+//! A new password for who has forgotten the old one, and the first one of who was invited. Every session ends with it, and every other link that was sent.
 
 use crate::app::App;
 use crate::model::audit::{Kind, Peer};
 use crate::model::email::Email;
-use crate::model::mail::{Purpose, Template};
+use crate::model::mail::{MailToken, Purpose, Template};
 use crate::model::password::Password;
 use crate::model::session::RevokedReason;
 use crate::store;
 use crate::store::sessions::Which;
+use crate::store::user_changes::{Changes, change};
 
 use super::end_session::end;
-use super::outbox::{Outbox, lock_by_email};
+use super::outbox::Outbox;
 use super::record::Recorder;
 use super::sign_up::account_id;
 use super::{Error, Result, mail_links};
 
-/// Sends the link to whoever has the address; an unknown one costs the same.
+/// Sends the link to whoever has the address; that is looked up after the answer.
 pub async fn request(app: &App, email: &Email, redirect: Option<String>) -> Result<()> {
+    if !app.config.mail.sends() {
+        return Err(Error::ResetPasswordDisabled);
+    }
     let (key, outbox) = (email.clone(), Outbox::new(app));
-    let work = app.db.write(move |conn| {
-        Box::pin(async move {
-            let found = lock_by_email(conn, &key).await?;
-            match found.filter(|user| user.disabled_at.is_none()) {
-                Some(user) => outbox.link(conn, Purpose::ResetPassword, &user, None, redirect.as_deref()).await,
-                None => outbox.decoy(conn).await,
-            }
-        })
-    });
+    let work = app.db.write(move |conn| Box::pin(async move { outbox.request(conn, Purpose::ResetPassword, &key, redirect.as_deref()).await }));
     work.await?;
     app.mail_waits.notify_one();
     Ok(())
@@ -34,19 +30,25 @@ pub async fn request(app: &App, email: &Email, redirect: Option<String>) -> Resu
 
 /// Whether the link is good; it is not used up by that.
 pub async fn check(app: &App, token: &str) -> Result<()> {
-    mail_links::open(app, token, Purpose::ResetPassword).await.map(|_| ())
+    open(app, token).await.map(|_| ())
+}
+
+/// One that is too old is as bad as any other here (contract section 5.6).
+async fn open(app: &App, token: &str) -> Result<MailToken> {
+    mail_links::open_password(app, token).await.map_err(|e| if matches!(e, Error::MailTokenExpired) { Error::MailTokenInvalid } else { e })
 }
 
 /// Sets the password, once a link.
 pub async fn reset(app: &App, token: &str, new: &str, peer: &Peer) -> Result<()> {
     // A password that cannot be chosen does not use the link up.
     let new = Password::chosen(new, app.config.passwords.length)?;
-    let token = mail_links::open(app, token, Purpose::ResetPassword).await?;
+    let token = open(app, token).await?;
     let hash = app.hasher.hash(new).await?;
     let (outbox, recorder, account) = (Outbox::new(app), Recorder::new(app, peer), account_id(app));
     let work = app.db.write(move |conn| {
         Box::pin(async move {
             let now = recorder.now;
+            store::user_changes::lock_account(conn, token.user).await?;
             let Some(user) = store::user_changes::lock(conn, token.user).await? else { return Ok(Err(Error::MailTokenInvalid)) };
             if user.email != token.email || !store::mails::end_token(conn, token.id, now).await? {
                 return Ok(Err(Error::MailTokenInvalid));
@@ -54,11 +56,19 @@ pub async fn reset(app: &App, token: &str, new: &str, peer: &Peer) -> Result<()>
             if !store::users::set_password_hash(conn, token.user, None, &hash, now).await? {
                 store::users::insert_password(conn, token.user, account, &hash, now).await?;
             }
-            store::users::touch(conn, user.id, now).await?;
+            if token.purpose == Purpose::Invitation {
+                // Nobody but the mailbox had the link.
+                change(conn, user.id, &Changes { email_verified: Some(true), ..Changes::default() }, now).await?;
+                recorder.record(conn, Kind::EmailVerified, Some(user.id), None, serde_json::Map::new()).await?;
+            } else {
+                store::users::touch(conn, user.id, now).await?;
+            }
             store::mails::end_tokens(conn, user.id, now).await?;
             end(conn, &recorder, Which::OfUser { user: user.id, except: None }, RevokedReason::PasswordChanged).await?;
             recorder.record(conn, Kind::PasswordChanged, Some(user.id), None, serde_json::Map::new()).await?;
-            outbox.notice(conn, Template::PasswordChanged, &user, serde_json::Map::new()).await?;
+            if token.purpose == Purpose::ResetPassword {
+                outbox.notice(conn, Template::PasswordChanged, &user, serde_json::Map::new()).await?;
+            }
             Ok(Ok(()))
         })
     });

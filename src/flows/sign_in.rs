@@ -89,6 +89,11 @@ fn refuse_shut_out(app: &App, user: &User) -> Result<()> {
     if app.config.sign_up.require_email_verification && !user.email_verified { Err(Error::EmailNotVerified) } else { Ok(()) }
 }
 
+/// Whether nobody has signed in with such a device before, as far as sessions are still known; the very first is none that is new.
+fn is_unknown(user_agent: &str, before: &[String]) -> bool {
+    !before.is_empty() && !before.iter().any(|known| known == user_agent || device(known) == device(user_agent))
+}
+
 #[derive(Clone)]
 struct Entry {
     user: User,
@@ -114,7 +119,7 @@ impl Entry {
             None => &self.verified,
         };
         let peer = self.recorder.peer.clone();
-        let is_new = self.notify && !store::sessions::has_used(conn, self.user.id, &peer.user_agent).await?;
+        let is_new = self.notify && is_unknown(&peer.user_agent, &store::sessions::user_agents(conn, self.user.id).await?);
         let Some(ring) = self.opening.insert(conn, &self.recorder, Proof::Password(proof)).await? else { return Ok(None) };
         if is_new {
             let device = device(&peer.user_agent).unwrap_or_else(|| "an unknown device".into());

@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::model::audit::{Kind, Peer};
 use crate::model::email::Email;
 use crate::model::id::{EventId, UserId};
-use crate::model::mail::Purpose;
+use crate::model::mail::{Purpose, Template};
 use crate::model::password::Password;
 use crate::model::session::RevokedReason;
 use crate::model::user::User;
@@ -38,6 +38,9 @@ pub async fn sign_up(app: &App, form: Form, options: Options, replaces: Presente
     if !app.config.sign_up.enabled {
         return Err(Error::SignUpDisabled);
     }
+    if !app.config.sign_up.domains.admit(&form.email) {
+        return Err(Error::EmailDomainNotAllowed);
+    }
     let password = Password::chosen(&form.password, app.config.passwords.length)?;
     // Hashed before anybody looks whether the address is known: both cost the same.
     let hash = app.hasher.hash(password).await?;
@@ -55,15 +58,15 @@ pub async fn sign_up(app: &App, form: Form, options: Options, replaces: Presente
         callback: form.callback,
         recorder: Recorder::new(app, peer),
     };
-    let created = app.db.write(move |conn| Box::pin(creation.run(conn))).await;
+    let hidden = !app.config.sign_up.signs_in();
+    let attempt = creation.clone();
+    let created = match app.db.write(move |conn| Box::pin(attempt.run(conn))).await {
+        // Somebody took the address between the look and the write: now it is known.
+        Err(store::Error::Conflict) if hidden => app.db.write(move |conn| Box::pin(creation.run(conn))).await,
+        created => created,
+    };
     let opened = match created {
         Ok(opened) => opened,
-        // Where nobody is signed in at once, a known address is not told from a new one: a user that was never written.
-        Err(store::Error::Conflict) if !app.config.sign_up.signs_in() => {
-            let outbox = Outbox::new(app);
-            app.db.write(move |conn| Box::pin(async move { outbox.decoy(conn).await })).await?;
-            None
-        }
         Err(store::Error::Conflict) => return Err(Error::UserExists),
         Err(error) => return Err(error.into()),
     };
@@ -115,15 +118,23 @@ struct Creation {
 
 impl Creation {
     async fn run(self, conn: &mut Conn) -> store::Result<Option<(Opening, RingVersion)>> {
+        if self.opening.is_none()
+            && let Some(known) = store::users::by_email(conn, &self.user.email).await?
+        {
+            // Where nobody is signed in at once, a known address is not told from a new one: by the answer, nor by the time it takes.
+            self.recorder.record(conn, Kind::SignedUpAgain, Some(known.user.id), None, serde_json::Map::new()).await?;
+            self.recorder.outbox().notice(conn, Template::SignedUpAgain, &known.user, serde_json::Map::new()).await?;
+            return Ok(None);
+        }
         store::users::insert(conn, &self.user, self.account, Some(&self.hash)).await?;
         self.recorder.record(conn, Kind::UserCreated, Some(self.user.id), None, serde_json::Map::new()).await?;
         if let Some(outbox) = &self.verification {
-            outbox.link(conn, Purpose::VerifyEmail, &self.user, None, self.callback.as_deref()).await?;
+            outbox.request(conn, Purpose::VerifyEmail, &self.user.email, self.callback.as_deref()).await?;
         }
-        let Some(opening) = self.opening else { return Ok(None) };
+        let Some(opening) = &self.opening else { return Ok(None) };
         // Nobody else can have touched a user that this transaction made.
         let ring = opening.insert(conn, &self.recorder, Proof::Password(&self.hash)).await?.ok_or(store::Error::Conflict)?;
         self.ending.run(conn, &self.recorder).await?;
-        Ok(Some((opening, ring)))
+        Ok(self.opening.map(|opening| (opening, ring)))
     }
 }

@@ -41,12 +41,12 @@ pub async fn update_user(app: &App, user: UserId, profile: Profile, peer: &Peer)
     if done.await? { Ok(()) } else { Err(Error::Unauthorized) }
 }
 
-/// Whether this is the user's password.
-pub async fn verify_password(app: &App, user: UserId, password: &str) -> Result<()> {
+/// Whether this is the user's password; the stored hash that says so.
+pub async fn verify_password(app: &App, user: UserId, password: &str) -> Result<Option<String>> {
     let password = Password::attempt(password, app.config.passwords.length)?;
     let known = app.db.read(move |conn| Box::pin(store::users::by_id(conn, user))).await?.ok_or(Error::Unauthorized)?;
-    let verdict = app.hasher.verify(password, known.password_hash).await?;
-    if verdict == Verdict::Wrong { Err(Error::InvalidPassword) } else { Ok(()) }
+    let verdict = app.hasher.verify(password, known.password_hash.clone()).await?;
+    if verdict == Verdict::Wrong { Err(Error::InvalidPassword) } else { Ok(known.password_hash) }
 }
 
 /// How the user may sign in.

@@ -1,4 +1,4 @@
-//! Proving a mailbox. Whether an address is known is told to nobody: an unknown one costs the same and gets the same answer.
+//! Proving a mailbox. Whether an address is known is told to nobody: before the answer nobody has looked.
 
 use serde_json::Map;
 
@@ -11,12 +11,14 @@ use crate::store;
 use crate::store::user_changes::{Changes, change};
 
 use super::outbox::Outbox;
-use super::outbox::lock_by_email;
 use super::record::Recorder;
 use super::{Error, Result, mail_links};
 
 /// Sends the link, to the user who is signed in or to whoever has the address.
 pub async fn request(app: &App, email: &Email, signed_in: Option<&User>, callback: Option<String>) -> Result<()> {
+    if !app.config.mail.sends() {
+        return Err(Error::VerificationEmailNotEnabled);
+    }
     if let Some(user) = signed_in {
         if user.email != *email {
             return Err(Error::EmailMismatch);
@@ -26,15 +28,7 @@ pub async fn request(app: &App, email: &Email, signed_in: Option<&User>, callbac
         }
     }
     let (key, outbox) = (email.clone(), Outbox::new(app));
-    let work = app.db.write(move |conn| {
-        Box::pin(async move {
-            let found = lock_by_email(conn, &key).await?;
-            match found.filter(|user| !user.email_verified && user.disabled_at.is_none()) {
-                Some(user) => outbox.link(conn, Purpose::VerifyEmail, &user, None, callback.as_deref()).await,
-                None => outbox.decoy(conn).await,
-            }
-        })
-    });
+    let work = app.db.write(move |conn| Box::pin(async move { outbox.request(conn, Purpose::VerifyEmail, &key, callback.as_deref()).await }));
     work.await?;
     app.mail_waits.notify_one();
     Ok(())

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::flows::open_session::{Grant, Options};
+use crate::flows::session_cache;
 use crate::flows::sign_in::Presented;
 use crate::flows::{change_password as change, sign_in as flow_in, sign_out as flow_out, sign_up as flow_up};
 use crate::model::email::Email;
@@ -141,6 +142,10 @@ pub(super) fn deliver(app: &App, grant: &Grant, answer: &mut Value, headers: &mu
                 cookies::set(app, headers, Name::DontRemember, &grant.dont_remember, None);
             }
             cookies::set(app, headers, Name::Refresh, &grant.refresh_token, remember.then_some(grant.session.expires_at));
+            let told = json!({ "session": views::client_session(&grant.session), "user": answer["user"] });
+            if let Some((value, until)) = session_cache::seal(app, &grant.session_token, grant.ends_at, &told) {
+                cookies::set(app, headers, Name::SessionData, &value, remember.then_some(until));
+            }
         }
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn user_id(body: &mut Fields) -> Result<UserId, Error> {
 }
 
 /// A role or several, as one comma-joined text.
-fn role(fields: &mut Fields, name: &str) -> Option<String> {
+pub(super) fn role(fields: &mut Fields, name: &str) -> Option<String> {
     let roles = fields.texts(name, MAX_ROLES)?;
     Some(roles.join(","))
 }

@@ -29,6 +29,10 @@ pub(super) fn flow_status(error: &flows::Error) -> StatusCode {
         | E::EmailIsTheSame
         | E::MailTokenInvalid
         | E::MailTokenExpired
+        | E::SessionExpired
+        | E::ChangeEmailDisabled
+        | E::ResetPasswordDisabled
+        | E::VerificationEmailNotEnabled
         | E::EmailCanNotBeUpdated => StatusCode::BAD_REQUEST,
         E::InvalidEmailOrPassword
         | E::Unauthorized
@@ -37,10 +41,16 @@ pub(super) fn flow_status(error: &flows::Error) -> StatusCode {
         | E::RefreshTokenExpired
         | E::RefreshTokenRevoked
         | E::RefreshTokenReused => StatusCode::UNAUTHORIZED,
-        E::BannedUser | E::UserDisabled | E::EmailNotVerified | E::NotAllowed(_) | E::CannotImpersonateAdmins => StatusCode::FORBIDDEN,
+        E::BannedUser
+        | E::UserDisabled
+        | E::EmailNotVerified
+        | E::EmailDomainNotAllowed
+        | E::SessionNotFresh
+        | E::NotAllowed(_)
+        | E::CannotImpersonateAdmins => StatusCode::FORBIDDEN,
         E::UserExists => StatusCode::UNPROCESSABLE_ENTITY,
         E::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
-        E::UserNotFound | E::SessionNotFound => StatusCode::NOT_FOUND,
+        E::UserNotFound | E::SessionNotFound | E::FailedToGetUserInfo => StatusCode::NOT_FOUND,
         // A replica without the current master key serves nobody, and calls nobody a thief.
         E::Unavailable(_)
         | E::OutOfTime
@@ -87,7 +97,14 @@ pub(super) fn flow_code(error: &flows::Error) -> &'static str {
         E::PasswordViaUpdate => "PASSWORD_CANNOT_BE_UPDATED_VIA_UPDATE_USER",
         E::UserIdCannotBeUpdated => "USER_ID_CANNOT_BE_UPDATED",
         E::LastAdmin => "LAST_ADMIN",
+        E::SessionNotFresh => "SESSION_NOT_FRESH",
+        E::SessionExpired => "SESSION_EXPIRED",
+        E::ChangeEmailDisabled => "CHANGE_EMAIL_DISABLED",
+        E::ResetPasswordDisabled => "RESET_PASSWORD_DISABLED",
+        E::VerificationEmailNotEnabled => "VERIFICATION_EMAIL_NOT_ENABLED",
+        E::FailedToGetUserInfo => "FAILED_TO_GET_USER_INFO",
         E::EmailNotVerified => "EMAIL_NOT_VERIFIED",
+        E::EmailDomainNotAllowed => "EMAIL_DOMAIN_NOT_ALLOWED",
         E::EmailMismatch => "EMAIL_MISMATCH",
         E::EmailAlreadyVerified => "EMAIL_ALREADY_VERIFIED",
         E::EmailIsTheSame => "EMAIL_IS_THE_SAME",

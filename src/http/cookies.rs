@@ -15,7 +15,7 @@ pub(super) const SET_AUTH_TOKEN: HeaderName = HeaderName::from_static("set-auth-
 pub(super) enum Name {
     /// The session token, signed.
     Session,
-    /// The cookie cache; only ever cleared yet.
+    /// The cookie cache.
     SessionData,
     /// Marks a session that ends with the browser.
     DontRemember,
@@ -92,6 +92,15 @@ pub(super) fn clear_one(app: &App, headers: &mut HeaderMap, name: Name) {
     let mut cookie = base(app, name, "");
     cookie.set_max_age(Duration::ZERO);
     append(headers, &cookie);
+}
+
+/// After a change the cookie cache may be wrong: it goes, unless this answer brought or cleared it already.
+pub(super) fn forget_cache(app: &App, headers: &mut HeaderMap) {
+    let own = format!("{}=", Name::SessionData.text(app));
+    let told = headers.get_all(header::SET_COOKIE).iter().any(|line| line.as_bytes().starts_with(own.as_bytes()));
+    if !told {
+        clear_one(app, headers, Name::SessionData);
+    }
 }
 
 fn base(app: &App, name: Name, value: &str) -> Cookie<'static> {

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, header};
 
 use crate::app::App;
 use crate::flows::read_session::{self, Accepts, Credential, Nobody};
+use crate::flows::session_cache;
 
 use super::cookies::{self, Name};
 use super::error::Error;
@@ -20,6 +21,8 @@ pub(super) struct Credentials {
     pub(super) bearer: Option<String>,
     /// Session cookies; the first counts.
     pub(super) session_cookies: Vec<String>,
+    /// Cookie caches; the first counts.
+    pub(super) cached_sessions: Vec<String>,
     /// Refresh cookies, all of one name.
     pub(super) refresh_cookies: Vec<String>,
 }
@@ -30,6 +33,7 @@ impl FromRequestParts<Arc<App>> for Credentials {
         Ok(Self {
             bearer: bearer(&parts.headers),
             session_cookies: cookies::read(app, &parts.headers, Name::Session),
+            cached_sessions: cookies::read(app, &parts.headers, Name::SessionData),
             refresh_cookies: cookies::read(app, &parts.headers, Name::Refresh),
         })
     }
@@ -53,6 +57,14 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
 }
 
 impl Credentials {
+    /// What the cookie cache says of the session whose cookie came; a Bearer has none.
+    pub(super) fn cached_session(&self, app: &App) -> Option<serde_json::Value> {
+        if self.bearer.is_some() {
+            return None;
+        }
+        session_cache::open(app, self.session_cookies.first()?, self.cached_sessions.first()?)
+    }
+
     /// Who is asking, or why nobody is; `None`: no credential came. A Bearer wins; one that is none of ours is ignored if there is a cookie.
     pub(super) async fn authenticate(&self, app: &App, accepts: Accepts) -> Result<Option<Result<read_session::Authenticated, Nobody>>, Error> {
         let cookie = self.session_cookies.first().map(|c| Credential::Cookie(c));

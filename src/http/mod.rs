@@ -14,6 +14,7 @@ mod emails;
 pub mod error;
 mod fields;
 mod health;
+mod invitations;
 mod oauth;
 mod origin;
 mod pages;
@@ -64,6 +65,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route(&at("/admin/get-user"), get(admin::get_user))
         .route(&at("/admin/create-user"), post(admin::create_user))
         .route(&at("/admin/update-user"), post(admin::update_user))
+        .route(&at("/admin/invite-user"), post(invitations::invite))
         .route(&at("/admin/set-role"), post(admin::set_role))
         .route(&at("/admin/ban-user"), post(admin::ban_user))
         .route(&at("/admin/unban-user"), post(admin::unban_user))

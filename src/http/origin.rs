@@ -12,14 +12,21 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use crate::app::App;
 use crate::model::origin::TrustedOrigins;
 
-use super::cookies::SET_AUTH_TOKEN;
+use super::cookies::{self, Name, SET_AUTH_TOKEN};
 use super::edge::REQUEST_ID;
 use super::error::Error;
 use super::sessions::SET_AUTH_JWT;
 
 pub(super) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     match check(&request, &app.config.server.trusted_origins) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => {
+            let changes = *request.method() == Method::POST && !cookies::read(&app, request.headers(), Name::SessionData).is_empty();
+            let mut response = next.run(request).await;
+            if changes {
+                cookies::forget_cache(&app, response.headers_mut());
+            }
+            response
+        }
         Err(error) => error.into_response(),
     }
 }

@@ -45,7 +45,7 @@ pub(super) async fn open(State(app): State<Arc<App>>, Path(token): Path<String>,
     let absolute = if callback.starts_with('/') { format!("{}{callback}", app.config.server.public_url.as_str().trim_end_matches('/')) } else { callback };
     match reset_password::check(&app, &token).await {
         Ok(()) => redirect(&format!("{absolute}{}token={token}", if absolute.contains('?') { '&' } else { '?' }), None),
-        Err(Refused::MailTokenInvalid | Refused::MailTokenExpired) => redirect(&absolute, Some("INVALID_TOKEN")),
+        Err(Refused::MailTokenInvalid) => redirect(&absolute, Some("INVALID_TOKEN")),
         Err(error) => Err(error.into()),
     }
 }

@@ -35,6 +35,11 @@ impl Query {
         self.0.iter().filter(move |(n, v)| n == name && !v.is_empty()).map(|(_, v)| v.as_str())
     }
 
+    /// Whether it says `true` or `1`; `false` is no (contract section 17, 12).
+    pub(super) fn flag(&self, name: &str) -> bool {
+        matches!(self.one(name), Some("true" | "1"))
+    }
+
     /// A number; what is none is ignored, as Better Auth does.
     pub(super) fn number(&self, name: &str) -> Option<i64> {
         self.one(name)?.parse().ok().filter(|n| *n >= 0)

@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::flows::Error as Refused;
 use crate::flows::issue_token::Issued;
 use crate::flows::read_session::{self, Accepts, Nobody};
-use crate::flows::{manage_sessions, refresh as refreshing, verify_token};
+use crate::flows::{manage_sessions, refresh as refreshing, session_cache, verify_token};
 use crate::model::audit::Peer;
 use crate::model::session::Delivery;
 
@@ -21,6 +21,7 @@ use super::client::Client;
 use super::cookies::{self, Name};
 use super::credentials::{self, Authenticated, Credentials};
 use super::error::Error;
+use super::query::Query;
 use super::views;
 
 pub(super) async fn session(State(app): State<Arc<App>>, credentials: Credentials) -> Result<Response, Error> {
@@ -38,8 +39,21 @@ pub(super) async fn session(State(app): State<Arc<App>>, credentials: Credential
 pub(super) const SET_AUTH_JWT: HeaderName = HeaderName::from_static("set-auth-jwt");
 
 /// `200 null` for nobody, never 401; a session that is over also clears its cookies.
-pub(super) async fn get_session(State(app): State<Arc<App>>, Client(peer): Client, credentials: Credentials, _: Optional) -> Result<Response, Error> {
+/// With the cookie cache on, what it holds is the answer, and no access token comes with it: those are for sessions that live.
+pub(super) async fn get_session(
+    State(app): State<Arc<App>>,
+    Client(peer): Client,
+    credentials: Credentials,
+    query: Query,
+    _: Optional,
+) -> Result<Response, Error> {
     let mut headers = HeaderMap::from_iter([(header::PRAGMA, HeaderValue::from_static("no-cache"))]);
+    if let Some(cached) = credentials.cached_session(&app).filter(|_| !query.flag("disableCookieCache")) {
+        return Ok((headers, Json(cached)).into_response());
+    }
+    if !credentials.cached_sessions.is_empty() {
+        cookies::clear_one(&app, &mut headers, Name::SessionData);
+    }
     let answer = match credentials.authenticate(&app, Accepts::SessionTokenOnly).await? {
         Some(Ok(who)) => match mint(&app, &credentials, &who, &peer).await {
             // The refresh token that came along was stolen or lost: the session has just ended.
@@ -52,7 +66,9 @@ pub(super) async fn get_session(State(app): State<Arc<App>>, Client(peer): Clien
                 headers.extend(renewed(&app, &who));
                 let value = minted.ok().and_then(|issued| HeaderValue::from_str(&issued.token).ok());
                 headers.extend(value.map(|value| (SET_AUTH_JWT, value)));
-                json!({ "session": views::client_session(&who.session), "user": views::user(&who.user) })
+                let answer = json!({ "session": views::client_session(&who.session), "user": views::user(&who.user) });
+                remember(&app, &who, &answer, &mut headers);
+                answer
             }
         },
         Some(Err(Nobody::Over)) => {
@@ -103,6 +119,15 @@ pub(super) async fn token(
 ) -> Result<Response, Error> {
     let issued = mint(&app, &credentials, &who, &peer).await?;
     Ok((renewed(&app, &who), Json(json!({ "token": issued.token }))).into_response())
+}
+
+/// Puts the answer into the cookie cache.
+fn remember(app: &App, who: &read_session::Authenticated, answer: &Value, headers: &mut HeaderMap) {
+    let Some(token) = who.session_token.as_ref().filter(|_| who.session.delivery == Delivery::Cookie) else { return };
+    let sealed = session_cache::seal(app, token, who.idle_expires_at.min(who.session.expires_at), answer);
+    if let Some((value, until)) = sealed {
+        cookies::set(app, headers, Name::SessionData, &value, who.session.remember.then_some(until));
+    }
 }
 
 /// An access token for a session, vouched for by the refresh cookie that came along.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
 use lettre::message::{Mailbox, Message, MultiPart};
+use lettre::transport::smtp::PoolConfig;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 
 use crate::model::email::Email;
@@ -12,28 +13,32 @@ use crate::model::time::Timestamp;
 
 use super::Rendered;
 
-/// How long a server may take for one command.
-const PATIENCE: Duration = Duration::from_secs(15);
-
 /// Why a mail is still here.
 #[derive(Debug, thiserror::Error)]
 pub enum Undelivered {
-    /// It may go better next time.
+    /// It may go better next time: the server is away, slow or full.
     #[error("{0}")]
     Later(String),
-    /// It never will: the server refuses this mail.
+    /// The server says no. To this mail, or to every mail of ours until somebody mends something: that is not to be told apart for certain.
     #[error("{0}")]
-    Never(String),
+    Refused(String),
 }
 
 /// Where mails go.
 pub enum Transport {
     /// To a server.
-    Smtp(Box<AsyncSmtpTransport<Tokio1Executor>>),
+    Smtp {
+        /// Where.
+        server: Box<AsyncSmtpTransport<Tokio1Executor>>,
+        /// How long it may take for all of a mail; the library bounds the connecting alone.
+        timeout: Duration,
+    },
     /// Into a folder, one `.eml` each.
     File(PathBuf),
     /// Into the log, links and all: for machines on which nobody else reads it.
     Log,
+    /// Nowhere.
+    Off,
 }
 
 impl Transport {
@@ -43,13 +48,15 @@ impl Transport {
     }
 
     /// A server: `smtp://user:password@host:587?tls=required`, or `smtps://…`.
-    pub fn smtp(url: &str) -> Result<Self, String> {
+    pub fn smtp(url: &str, timeout: Duration) -> Result<Self, String> {
         let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|e| e.to_string())?;
-        Ok(Self::Smtp(Box::new(builder.timeout(Some(PATIENCE)).build())))
+        // A connection that is given up must not come back to a pool with an answer outstanding.
+        let own = PoolConfig::new().max_size(0).min_idle(0);
+        Ok(Self::Smtp { server: Box::new(builder.timeout(Some(timeout)).pool_config(own).build()), timeout })
     }
 
     pub(super) async fn send(&self, from: &str, id: EventId, to: &Email, mail: &Rendered, at: Timestamp) -> Result<(), Undelivered> {
-        let never = |reason: String| Undelivered::Never(reason);
+        let never = |reason: String| Undelivered::Refused(reason);
         let from: Mailbox = from.parse().map_err(|e| never(format!("mail.from: {e}")))?;
         let domain = from.email.domain().to_owned();
         let message = Message::builder()
@@ -61,10 +68,11 @@ impl Transport {
             .multipart(MultiPart::alternative_plain_html(mail.text.clone(), mail.html.clone()))
             .map_err(|e| never(e.to_string()))?;
         match self {
-            Self::Smtp(server) => match server.send(message).await {
-                Ok(_) => Ok(()),
-                Err(error) if refuses_this_mail(&error) => Err(never(error.to_string())),
-                Err(error) => Err(Undelivered::Later(error.to_string())),
+            Self::Smtp { server, timeout } => match tokio::time::timeout(*timeout, server.send(message)).await {
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err(error)) if error.is_permanent() => Err(Undelivered::Refused(error.to_string())),
+                Ok(Err(error)) => Err(Undelivered::Later(error.to_string())),
+                Err(_) => Err(Undelivered::Later("the server took too long".into())),
             },
             Self::File(dir) => {
                 let (dir, bytes) = (dir.clone(), message.formatted());
@@ -75,14 +83,9 @@ impl Transport {
                 tracing::info!(%to, subject = mail.subject, text = mail.text, "mail");
                 Ok(())
             }
+            Self::Off => Ok(()),
         }
     }
-}
-
-/// RFC 5321 section 4.2.3: the mailbox is not there or not allowed. Any other 5xx, such as a password that is no longer good, is of the server and
-/// passes when somebody mends it.
-fn refuses_this_mail(error: &lettre::transport::smtp::Error) -> bool {
-    error.is_permanent() && error.status().is_some_and(|code| matches!(code.to_string().as_str(), "550" | "551" | "552" | "553" | "554"))
 }
 
 /// Whole or not at all; nobody else may read it.

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use askama::Template as _;
-use minijinja::{Environment, context};
+use minijinja::{Environment, UndefinedBehavior, context};
 
 use crate::model::mail::{Purpose, Template};
 
@@ -59,7 +59,6 @@ macro_rules! templates {
         fn built_in(template: Template, w: &Words) -> Result<(String, String), askama::Error> {
             match template {
                 $($template => Ok(($text { w }.render()?, $html { w }.render()?)),)*
-                Template::Nobody => Ok((String::new(), String::new())),
             }
         }
 
@@ -80,6 +79,8 @@ templates! {
     Template::Link(Purpose::ApproveChange) => ApproveChangeText "mail/approve_change.txt", ApproveChangeHtml "mail/approve_change.html";
     Template::Link(Purpose::VerifyChange) => VerifyChangeText "mail/verify_change.txt", VerifyChangeHtml "mail/verify_change.html";
     Template::Link(Purpose::DeleteUser) => DeleteUserText "mail/delete_user.txt", DeleteUserHtml "mail/delete_user.html";
+    Template::Link(Purpose::Invitation) => InvitationText "mail/invitation.txt", InvitationHtml "mail/invitation.html";
+    Template::SignedUpAgain => SignedUpAgainText "mail/signed_up_again.txt", SignedUpAgainHtml "mail/signed_up_again.html";
     Template::PasswordChanged => PasswordChangedText "mail/password_changed.txt", PasswordChangedHtml "mail/password_changed.html";
     Template::EmailChanged => EmailChangedText "mail/email_changed.txt", EmailChangedHtml "mail/email_changed.html";
     Template::RefreshTokenReused => RefreshTokenReusedText "mail/refresh_token_reused.txt", RefreshTokenReusedHtml "mail/refresh_token_reused.html";
@@ -87,12 +88,14 @@ templates! {
 }
 
 /// Every mail that somebody gets.
-const ALL: [Template; 9] = [
+const ALL: [Template; 11] = [
     Template::Link(Purpose::VerifyEmail),
     Template::Link(Purpose::ResetPassword),
     Template::Link(Purpose::ApproveChange),
     Template::Link(Purpose::VerifyChange),
     Template::Link(Purpose::DeleteUser),
+    Template::Link(Purpose::Invitation),
+    Template::SignedUpAgain,
     Template::PasswordChanged,
     Template::EmailChanged,
     Template::RefreshTokenReused,
@@ -134,6 +137,8 @@ impl Wording {
 
 fn environment(dir: PathBuf) -> Environment<'static> {
     let mut environment = Environment::new();
+    // A word that is misspelt would make a mail without its link.
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_loader(move |name| {
         let own = std::fs::read_to_string(dir.join(name.trim_start_matches("mail/")));
         match own {

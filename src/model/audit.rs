@@ -11,10 +11,11 @@ use super::time::Timestamp;
 #[expect(missing_docs, reason = "the names are the texts")]
 pub enum Kind {
     UserCreated,
+    SignedUpAgain,
+    UserInvited,
     UserUpdated,
     EmailVerified,
     EmailChanged,
-    MailTokenSent,
     UserDeleted,
     UserBanned,
     UserUnbanned,
@@ -43,10 +44,11 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::UserCreated => "user.created",
+            Self::SignedUpAgain => "user.signed_up_again",
+            Self::UserInvited => "user.invited",
             Self::UserUpdated => "user.updated",
             Self::EmailVerified => "email.verified",
             Self::EmailChanged => "email.changed",
-            Self::MailTokenSent => "mail_token.sent",
             Self::UserDeleted => "user.deleted",
             Self::UserBanned => "user.banned",
             Self::UserUnbanned => "user.unbanned",

@@ -1,7 +1,7 @@
 //! Mails and what their links stand for. Words are `mail`'s business, sending too.
 
 use super::email::Email;
-use super::id::{EventId, UserId};
+use super::id::{EventId, SessionId, UserId};
 use super::time::Timestamp;
 
 /// What a link in a mail lets its reader do.
@@ -17,6 +17,8 @@ pub enum Purpose {
     VerifyChange,
     /// Delete the account.
     DeleteUser,
+    /// Choose the first password of an account that an admin made, and prove the mailbox by it.
+    Invitation,
 }
 
 impl Purpose {
@@ -28,12 +30,14 @@ impl Purpose {
             Self::ApproveChange => "approve_change",
             Self::VerifyChange => "verify_change",
             Self::DeleteUser => "delete_user",
+            Self::Invitation => "invitation",
         }
     }
 
     /// As stored; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::VerifyEmail, Self::ResetPassword, Self::ApproveChange, Self::VerifyChange, Self::DeleteUser].into_iter().find(|p| p.as_str() == text)
+        let all = [Self::VerifyEmail, Self::ResetPassword, Self::ApproveChange, Self::VerifyChange, Self::DeleteUser, Self::Invitation];
+        all.into_iter().find(|p| p.as_str() == text)
     }
 }
 
@@ -54,6 +58,8 @@ pub struct MailToken {
     pub created_at: Timestamp,
     /// Worthless from then on.
     pub expires_at: Timestamp,
+    /// The session that asked for it: the one that a change of address spares.
+    pub session: Option<SessionId>,
 }
 
 /// Which mail.
@@ -69,8 +75,8 @@ pub enum Template {
     RefreshTokenReused,
     /// A sign-in from a device that was not seen before.
     NewSignIn,
-    /// Nobody gets it: it costs what a mail to a known address costs.
-    Nobody,
+    /// Somebody signed up with an address that has an account; goes to its owner.
+    SignedUpAgain,
 }
 
 impl Template {
@@ -82,13 +88,13 @@ impl Template {
             Self::EmailChanged => "email_changed",
             Self::RefreshTokenReused => "refresh_token_reused",
             Self::NewSignIn => "new_sign_in",
-            Self::Nobody => "nobody",
+            Self::SignedUpAgain => "signed_up_again",
         }
     }
 
     /// As stored; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
-        let notices = [Self::PasswordChanged, Self::EmailChanged, Self::RefreshTokenReused, Self::NewSignIn, Self::Nobody];
+        let notices = [Self::PasswordChanged, Self::EmailChanged, Self::RefreshTokenReused, Self::NewSignIn, Self::SignedUpAgain];
         Purpose::parse(text).map(Self::Link).or_else(|| notices.into_iter().find(|t| t.as_str() == text))
     }
 }
@@ -100,9 +106,9 @@ pub struct Mail {
     pub id: EventId,
     /// Which one.
     pub template: Template,
-    /// To whom; `None`: nobody.
+    /// To whom; `None`: nobody, though it must look as if.
     pub recipient: Option<Email>,
-    /// The link in it.
+    /// The link in it. A mail that is all link and has none yet is an address that somebody wrote: whose it is has not been looked up.
     pub token: Option<EventId>,
     /// What else its words need; no secret.
     pub detail: serde_json::Map<String, serde_json::Value>,

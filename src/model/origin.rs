@@ -65,7 +65,8 @@ impl OriginPattern {
 #[derive(Debug, Clone)]
 pub struct TrustedOrigins(Vec<OriginPattern>);
 
-const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+/// The names of this very machine.
+pub const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 impl TrustedOrigins {
     /// The public URL's origin is always in it; if that is loopback, so is every loopback name on its port.

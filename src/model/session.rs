@@ -44,6 +44,8 @@ pub enum RevokedReason {
     Revoked,
     /// The password changed.
     PasswordChanged,
+    /// The address changed.
+    EmailChanged,
     /// The account was disabled.
     UserDisabled,
     /// The user was banned.
@@ -62,6 +64,7 @@ impl RevokedReason {
             Self::Replaced => "replaced",
             Self::Revoked => "revoked",
             Self::PasswordChanged => "password_changed",
+            Self::EmailChanged => "email_changed",
             Self::UserDisabled => "user_disabled",
             Self::UserBanned => "user_banned",
             Self::Reuse => "reuse",

@@ -24,7 +24,12 @@ pub const TABLES: [Table; 8] = [
         numbers: &["email_verified", "banned", "ban_expires_at", "disabled_at", "version", "created_at", "updated_at"],
     },
     Table { name: "accounts", key: &["id"], texts: &["id", "user_id", "provider_id", "account_id", "password_hash"], numbers: &["created_at", "updated_at"] },
-    Table { name: "mail_tokens", key: &["id"], texts: &["id", "purpose", "user_id", "email", "new_email"], numbers: &["created_at", "expires_at", "ended_at"] },
+    Table {
+        name: "mail_tokens",
+        key: &["id"],
+        texts: &["id", "purpose", "user_id", "email", "new_email", "session_id"],
+        numbers: &["created_at", "expires_at", "ended_at"],
+    },
     Table { name: "mails", key: &["id"], texts: &["id", "template", "recipient", "token_id", "detail"], numbers: &["attempts", "created_at", "due_at"] },
     Table {
         name: "signing_keys",

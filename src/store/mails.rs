@@ -18,7 +18,7 @@ fn corrupt(column: &'static str) -> Error {
 pub async fn insert_token(conn: &mut Conn, token: &MailToken) -> Result<()> {
     end_tokens_of(conn, token.user, token.purpose, token.created_at).await?;
     on!(conn, c => sqlx::query(
-        "INSERT INTO mail_tokens (id, purpose, user_id, email, new_email, created_at, expires_at, ended_at) VALUES ($1, $2, $3, $4, $5, $6, $7, NULL)")
+        "INSERT INTO mail_tokens (id, purpose, user_id, email, new_email, created_at, expires_at, session_id, ended_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL)")
         .bind(token.id.to_string())
         .bind(token.purpose.as_str())
         .bind(token.user.to_string())
@@ -26,6 +26,7 @@ pub async fn insert_token(conn: &mut Conn, token: &MailToken) -> Result<()> {
         .bind(token.new_email.as_ref().map(ToString::to_string))
         .bind(token.created_at.0)
         .bind(token.expires_at.0)
+        .bind(token.session.map(|s| s.to_string()))
         .execute(c).await.map(|_| ()))?;
     Ok(())
 }
@@ -39,13 +40,14 @@ struct TokenRow {
     new_email: Option<String>,
     created_at: i64,
     expires_at: i64,
+    session_id: Option<String>,
     ended_at: Option<i64>,
 }
 
 /// The row behind a link and whether it is still good: not ended, and its user's address still the one it was sent to.
 pub async fn find_token(conn: &mut Conn, id: EventId) -> Result<Option<(MailToken, bool)>> {
     let row: Option<TokenRow> = on!(conn, c => sqlx::query_as(
-        "SELECT t.id, t.purpose, t.user_id, t.email, t.new_email, t.created_at, t.expires_at,
+        "SELECT t.id, t.purpose, t.user_id, t.email, t.new_email, t.created_at, t.expires_at, t.session_id,
                 CASE WHEN u.email = t.email THEN t.ended_at ELSE 0 END AS ended_at
            FROM mail_tokens t JOIN users u ON u.id = t.user_id WHERE t.id = $1")
         .bind(id.to_string()).fetch_optional(c).await)?;
@@ -59,6 +61,7 @@ pub async fn find_token(conn: &mut Conn, id: EventId) -> Result<Option<(MailToke
         new_email: row.new_email.map(|e| e.parse().map_err(|_| corrupt("new_email"))).transpose()?,
         created_at: Timestamp(row.created_at),
         expires_at: Timestamp(row.expires_at),
+        session: row.session_id.map(|s| s.parse().map_err(|_| corrupt("session_id"))).transpose()?,
     };
     Ok(Some((token, row.ended_at.is_none())))
 }
@@ -84,9 +87,13 @@ pub async fn end_tokens_of(conn: &mut Conn, user: UserId, purpose: Purpose, now:
     Ok(())
 }
 
-/// Deletes links that were over before `before`; tells how many.
-pub async fn prune_tokens(conn: &mut Conn, before: Timestamp) -> Result<u64> {
-    Ok(on!(conn, c => sqlx::query("DELETE FROM mail_tokens WHERE expires_at < $1").bind(before.0).execute(c).await.map(|done| done.rows_affected()))?)
+/// Deletes up to `limit` links that were over before `before`; tells how many.
+pub async fn prune_tokens(conn: &mut Conn, before: Timestamp, limit: i64) -> Result<u64> {
+    const DELETE: &str = "DELETE FROM mail_tokens WHERE id IN (SELECT id FROM mail_tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
+    const SKIPPING: &str =
+        "DELETE FROM mail_tokens WHERE id IN (SELECT id FROM mail_tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
+    let sql = if conn.is_postgres() { SKIPPING } else { DELETE };
+    Ok(on!(conn, c => sqlx::query(sql).bind(before.0).bind(limit).execute(c).await.map(|done| done.rows_affected()))?)
 }
 
 /// Puts a mail into the queue.
@@ -144,14 +151,21 @@ pub async fn take_due(conn: &mut Conn, limit: i64, now: Timestamp, until: Timest
     Ok(rows.into_iter().filter_map(readable).collect())
 }
 
-/// The mail was taken by its server, or nobody is to get it any more.
-pub async fn remove(conn: &mut Conn, id: EventId) -> Result<()> {
-    on!(conn, c => sqlx::query("DELETE FROM mails WHERE id = $1").bind(id.to_string()).execute(c).await.map(|_| ()))?;
+/// A request has found its user: the mail has a link and words now.
+pub async fn resolve(conn: &mut Conn, id: EventId, token: EventId, detail: &Map<String, Value>) -> Result<()> {
+    on!(conn, c => sqlx::query("UPDATE mails SET token_id = $1, detail = $2 WHERE id = $3")
+        .bind(token.to_string()).bind(Value::Object(detail.clone()).to_string()).bind(id.to_string()).execute(c).await.map(|_| ()))?;
     Ok(())
 }
 
-/// Tries again then.
-pub async fn postpone(conn: &mut Conn, id: EventId, due_at: Timestamp) -> Result<()> {
-    on!(conn, c => sqlx::query("UPDATE mails SET due_at = $1 WHERE id = $2").bind(due_at.0).bind(id.to_string()).execute(c).await.map(|_| ()))?;
+/// The mail was taken by its server, or nobody is to get it any more. `attempt` is the one that ended so: what somebody else took meanwhile is theirs.
+pub async fn remove(conn: &mut Conn, id: EventId, attempt: u32) -> Result<()> {
+    on!(conn, c => sqlx::query("DELETE FROM mails WHERE id = $1 AND attempts = $2").bind(id.to_string()).bind(i64::from(attempt)).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Tries again then, unless somebody else has taken it since this attempt.
+pub async fn postpone(conn: &mut Conn, id: EventId, attempt: u32, due_at: Timestamp) -> Result<()> {
+    on!(conn, c => sqlx::query("UPDATE mails SET due_at = $1 WHERE id = $2 AND attempts = $3").bind(due_at.0).bind(id.to_string()).bind(i64::from(attempt)).execute(c).await.map(|_| ()))?;
     Ok(())
 }

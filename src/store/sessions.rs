@@ -256,11 +256,11 @@ pub async fn end_of_page(conn: &mut Conn, after: Option<SessionId>, limit: i64) 
     last.map(|id| id.parse().map_err(|_| corrupt("id"))).transpose()
 }
 
-/// Whether the user has signed in with this user agent before.
-pub async fn has_used(conn: &mut Conn, user: UserId, user_agent: &str) -> Result<bool> {
-    let (times,): (i64,) = on!(conn, c => sqlx::query_as("SELECT COUNT(*) FROM sessions WHERE user_id = $1 AND user_agent = $2")
-        .bind(user.to_string()).bind(user_agent).fetch_one(c).await)?;
-    Ok(times > 0)
+/// What the user has signed in with, as far as sessions are still known.
+pub async fn user_agents(conn: &mut Conn, user: UserId) -> Result<Vec<String>> {
+    let rows: Vec<(String,)> = on!(conn, c => sqlx::query_as("SELECT DISTINCT user_agent FROM sessions WHERE user_id = $1")
+        .bind(user.to_string()).fetch_all(c).await)?;
+    Ok(rows.into_iter().map(|(text,)| text).collect())
 }
 
 /// Whose session this is, live or not.

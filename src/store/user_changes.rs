@@ -86,6 +86,15 @@ pub async fn delete(conn: &mut Conn, id: UserId) -> Result<bool> {
     Ok(deleted == 1)
 }
 
+/// The user's password as it is now; nobody else changes it until this transaction ends. Whoever locks both takes this first and the user's row after
+/// it, as a sign-in does.
+pub async fn lock_account(conn: &mut Conn, id: UserId) -> Result<()> {
+    if conn.is_postgres() {
+        on!(conn, c => sqlx::query("SELECT id FROM accounts WHERE user_id = $1 ORDER BY id FOR UPDATE").bind(id.to_string()).execute(c).await.map(|_| ()))?;
+    }
+    Ok(())
+}
+
 /// The user as the row is now; nobody else changes it until this transaction ends.
 pub async fn lock(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
     const FIND: &str = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = $1");

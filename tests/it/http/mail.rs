@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 
 use crate::support::{Browser, TestApp, User, minutes};
 
+const FIREFOX_140: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+const FIREFOX_141: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:141.0) Gecko/20100101 Firefox/141.0";
+
 /// Mails go into a folder of the test.
 async fn posting(extra: &[(&str, &str)]) -> (TestApp, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
@@ -40,7 +43,7 @@ impl Received {
 
 /// Everything that has arrived since the last look.
 async fn received(app: &TestApp, dir: &Path) -> Vec<Received> {
-    deliver_due(&app.app).await.unwrap();
+    deliver_due(&app.app, || false).await.unwrap();
     let mut names: Vec<_> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
     names.sort();
     let mut all = Vec::new();
@@ -102,7 +105,8 @@ async fn whether_an_address_is_known_is_told_to_nobody() {
             .collect::<Vec<_>>()
     };
     assert_eq!((shape(&first.body), first.header("set-cookie")), (shape(&again.body), again.header("set-cookie")));
-    assert!(received(&app, dir.path()).await.is_empty(), "who owns the address hears nothing either");
+    let told = only(&app, dir.path()).await;
+    assert!(told.to.contains("ana@example.com") && told.subject.starts_with("You have an account already"), "{told:?}");
     for path in ["request-password-reset", "send-verification-email"] {
         let ask = async |email: &str| app.post(&format!("/api/auth/{path}"), &json!({ "email": email })).await;
         let (known, unknown) = (ask("ana@example.com").await.ok(), ask("nobody@example.com").await.ok());
@@ -141,7 +145,7 @@ async fn a_password_is_reset_once_a_link_and_everybody_is_signed_out() {
     let mail = reset_link(&app, dir.path(), &ana.email).await;
     app.get(&format!("/api/auth/verify-email?token={}", mail.token())).await.refused(401, "INVALID_TOKEN");
     app.after(minutes(61));
-    reset(&mail.token(), "a third good password").await.refused(400, "TOKEN_EXPIRED");
+    reset(&mail.token(), "a third good password").await.refused(400, "INVALID_TOKEN");
     app.post("/api/auth/request-password-reset", &json!({ "email": ana.email, "redirectTo": "https://evil.example" }))
         .await
         .refused(403, "INVALID_REDIRECT_URL");
@@ -181,7 +185,7 @@ async fn agree(app: &TestApp, mail: &Received) -> crate::support::Answer {
 async fn another_address_is_agreed_to_at_the_old_one_and_proven_at_the_new() {
     let (app, dir) = posting(&[]).await;
     let (ana, eve) = (verified(&app, dir.path(), "ana").await, app.user("eve").await);
-    let session = ana.sign_in().await.session;
+    let (session, elsewhere) = (ana.sign_in().await.session, ana.sign_in().await);
     let ask = async |new: &str| app.post_as("/api/auth/change-email", &session, &json!({ "newEmail": new })).await;
     ask(&ana.email).await.refused(400, "EMAIL_IS_THE_SAME");
     ask("nobody").await.refused(400, "VALIDATION_ERROR");
@@ -206,6 +210,7 @@ async fn another_address_is_agreed_to_at_the_old_one_and_proven_at_the_new() {
     assert!(notice.to.contains(&ana.email) && notice.subject.starts_with("Your address was changed"));
     ana.try_sign_in(&ana.password).await.refused(401, "INVALID_EMAIL_OR_PASSWORD");
     app.get_as("/api/auth/list-sessions", &session).await.ok();
+    app.refresh(&elsewhere.refresh).await.refused(401, "REFRESH_TOKEN_REVOKED");
     assert_eq!(app.db_count_events("email.changed").await, 1);
 }
 
@@ -218,7 +223,7 @@ async fn an_account_is_deleted_with_its_password_or_by_a_link_where_one_is_signe
     assert_eq!(browser.post("/api/auth/delete-user", &json!({ "callbackURL": "/bye" })).await.ok().body["message"], "Verification email sent");
     let mail = only(&app, dir.path()).await;
     other.get(&mail.link()).await.refused(404, "INVALID_TOKEN");
-    Browser::new(&app).get(&mail.link()).await.refused(401, "UNAUTHORIZED");
+    Browser::new(&app).get(&mail.link()).await.refused(404, "FAILED_TO_GET_USER_INFO");
     let page = browser.get(&mail.link()).await;
     assert!(page.text.contains("There is no way back") && page.text.contains("/bye"));
     let gone = browser.post("/api/auth/delete-user", &json!({ "token": mail.token() })).await.ok();
@@ -236,6 +241,14 @@ async fn a_stolen_refresh_token_and_a_new_device_are_told_to_the_owner() {
     let ana = app.user("ana").await;
     ana.sign_in().await;
     assert!(received(&app, dir.path()).await.is_empty(), "the same user agent as at sign-up");
+    let form = json!({ "email": ana.email, "password": ana.password });
+    for (agent, mails) in [(FIREFOX_140, 1), (FIREFOX_141, 0)] {
+        let request = axum::http::Request::post("/api/auth/sign-in/email").header("content-type", "application/json").header("user-agent", agent);
+        app.send(request.body(form.to_string().into()).unwrap()).await.ok();
+        let told = received(&app, dir.path()).await;
+        assert_eq!(told.len(), mails, "an update of the browser is no new device: {told:?}");
+        assert!(told.iter().all(|m| m.text.contains("Firefox on Linux") && m.to.contains(&ana.email)));
+    }
     let tokens = ana.sign_in().await;
     app.rotate(&tokens.refresh).await;
     app.refresh(&tokens.refresh).await.refused(401, "REFRESH_TOKEN_REUSED");
@@ -251,8 +264,9 @@ async fn nothing_secret_is_in_the_queue_and_what_is_over_is_not_sent() {
     let dump = app.db_dump().await.join("\n");
     let mail = only(&app, dir.path()).await;
     assert!(!dump.contains(&mail.token()), "the token is made when it is sent");
-    app.post("/api/auth/request-password-reset", &json!({ "email": ana.email })).await.ok();
-    app.after(minutes(61));
+    let session = ana.sign_in().await.session;
+    app.post_as("/api/auth/delete-user", &session, &json!({})).await.ok();
+    app.after(minutes(60 * 24));
     assert!(received(&app, dir.path()).await.is_empty(), "a link that is over");
     assert_eq!(app.db_number("SELECT COUNT(*) FROM mails").await, 0);
 }
@@ -290,4 +304,150 @@ async fn an_admins_change_of_an_address_ends_what_was_sent_to_it() {
     }
     let reset = json!({ "token": mail.token(), "newPassword": "another good password" });
     app.post("/api/auth/reset-password", &reset).await.refused(400, "INVALID_TOKEN");
+}
+
+async fn made_admin(app: &TestApp) -> Browser {
+    use countersign::flows::authority::Authority;
+    use countersign::flows::{administer_users, manage_users};
+    use countersign::model::audit::Peer;
+    let root = app.user("root").await;
+    let id = manage_users::find(&app.app, &root.email).await.unwrap().id;
+    administer_users::set_role(&app.app, Authority::Operator, id, "admin".into(), &Peer::default()).await.unwrap();
+    root.browser().await
+}
+
+#[tokio::test]
+async fn where_signing_up_is_closed_an_invitation_lets_in() {
+    use countersign::flows::authority::Authority;
+    use countersign::flows::manage_users::{self, New};
+    use countersign::model::audit::Peer;
+    let (app, dir) = posting(&[("sign_up.enabled", "false"), ("sign_up.require_email_verification", "true")]).await;
+    let form = json!({ "name": "x", "email": "ana@example.com", "password": "a good long password" });
+    app.post("/api/auth/sign-up/email", &form).await.refused(400, "EMAIL_PASSWORD_SIGN_UP_DISABLED");
+    let root = New {
+        email: "root@example.com".parse().unwrap(),
+        name: "Root".into(),
+        image: None,
+        password: Some("a good long password".into()),
+        role: "admin".into(),
+        email_verified: true,
+        metadata: serde_json::Map::new(),
+    };
+    manage_users::create(&app.app, Authority::Operator, root, &Peer::default()).await.unwrap();
+    let admin = Browser::new(&app);
+    admin.post("/api/auth/sign-in/email", &json!({ "email": "root@example.com", "password": "a good long password" })).await.ok();
+    let invite = async |body: Value| admin.post("/api/auth/admin/invite-user", &body).await;
+    invite(json!({ "email": "ana@example.com", "redirectTo": "https://evil.example/" })).await.refused(403, "INVALID_REDIRECT_URL");
+    invite(json!({ "email": "nobody", "redirectTo": "/welcome" })).await.refused(400, "INVALID_EMAIL");
+    invite(json!({ "email": "ana@example.com" })).await.refused(400, "VALIDATION_ERROR");
+    invite(json!({ "email": "ana@example.com", "redirectTo": "/welcome", "role": "emperor" }))
+        .await
+        .refused(400, "YOU_ARE_NOT_ALLOWED_TO_SET_NON_EXISTENT_VALUE");
+    let made = invite(json!({ "email": "ana@example.com", "name": "Ana", "redirectTo": "/welcome" })).await.ok();
+    assert_eq!((made.body["user"]["emailVerified"].clone(), made.body["user"]["role"].clone()), (json!(false), json!("user")));
+    let first = only(&app, dir.path()).await;
+    // Once more: the first link is worth nothing.
+    assert_eq!(invite(json!({ "email": "ana@example.com", "redirectTo": "/welcome" })).await.ok().body["user"]["id"], made.body["user"]["id"]);
+    let mail = only(&app, dir.path()).await;
+    assert!(mail.to.contains("ana@example.com") && mail.subject.starts_with("You are invited"));
+    let reset = |token: &str| json!({ "token": token, "newPassword": "a good long password" });
+    app.post("/api/auth/reset-password", &reset(&first.token())).await.refused(400, "INVALID_TOKEN");
+    assert!(app.get(&mail.link()).await.header("location").starts_with("http://localhost:4000/welcome?token="));
+    app.post("/api/auth/sign-in/email", &form).await.refused(401, "INVALID_EMAIL_OR_PASSWORD");
+    app.post("/api/auth/reset-password", &reset(&mail.token())).await.ok();
+    let signed_in = app.post("/api/auth/sign-in/email", &form).await.ok();
+    assert_eq!(signed_in.body["user"]["emailVerified"], true, "nobody but the mailbox had the link");
+    app.post("/api/auth/reset-password", &reset(&mail.token())).await.refused(400, "INVALID_TOKEN");
+    invite(json!({ "email": "ana@example.com", "redirectTo": "/welcome" })).await.refused(400, "USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL");
+    let own = signed_in.str("token");
+    app.post_as("/api/auth/admin/invite-user", &own, &json!({ "email": "eve@example.com", "redirectTo": "/welcome" }))
+        .await
+        .refused(403, "YOU_ARE_NOT_ALLOWED_TO_CREATE_USERS");
+    assert_eq!(app.db_count_events("user.invited").await, 2);
+}
+
+#[tokio::test]
+async fn mail_domains_hold_wherever_somebody_chooses_an_address() {
+    let (app, dir) = posting(&[("sign_up.allowed_domains", "example.com, *.example.org"), ("sign_up.blocked_domains", "spam.example.org")]).await;
+    let sign_up = async |email: &str| app.post("/api/auth/sign-up/email", &json!({ "name": "x", "email": email, "password": "a good long password" })).await;
+    for refused in ["a@evil.example", "a@example.org", "a@SPAM.example.org", "a@badexample.com"] {
+        sign_up(refused).await.refused(403, "EMAIL_DOMAIN_NOT_ALLOWED");
+    }
+    sign_up("A@Example.Com").await.ok();
+    let session = sign_up("b@mail.example.org").await.ok().str("token");
+    app.post_as("/api/auth/change-email", &session, &json!({ "newEmail": "b@evil.example" })).await.refused(403, "EMAIL_DOMAIN_NOT_ALLOWED");
+    assert!(received(&app, dir.path()).await.is_empty());
+}
+
+#[tokio::test]
+async fn who_only_reserved_somebodys_address_is_out_when_its_owner_comes() {
+    let (app, dir) = posting(&[]).await;
+    let thief = app.user("victim").await;
+    let held = thief.sign_in().await;
+    // The owner hears that there is an account already, and comes in by the mailbox.
+    let mail = reset_link(&app, dir.path(), &thief.email).await;
+    app.post("/api/auth/reset-password", &json!({ "token": mail.token(), "newPassword": "the owner's own password" })).await.ok();
+    thief.try_sign_in(&thief.password).await.refused(401, "INVALID_EMAIL_OR_PASSWORD");
+    app.refresh(&held.refresh).await.refused(401, "REFRESH_TOKEN_REVOKED");
+    app.get_as("/api/auth/session", &held.session).await.refused(401, "UNAUTHORIZED");
+}
+
+#[tokio::test]
+async fn a_session_alone_changes_an_unproven_address_only_while_it_is_fresh() {
+    let (app, dir) = posting(&[]).await;
+    let ana = app.user("ana").await;
+    let session = ana.sign_in().await.session;
+    app.after(minutes(60 * 24));
+    let ask = async || app.post_as("/api/auth/change-email", &session, &json!({ "newEmail": "mine@example.com" })).await;
+    ask().await.refused(403, "SESSION_NOT_FRESH");
+    assert!(received(&app, dir.path()).await.is_empty());
+    let again = ana.sign_in().await.session;
+    app.post_as("/api/auth/change-email", &again, &json!({ "newEmail": "mine@example.com" })).await.ok();
+    // Another wish takes the place of the first, also at its last step.
+    let first = only(&app, dir.path()).await;
+    app.post_as("/api/auth/change-email", &again, &json!({ "newEmail": "other@example.com" })).await.ok();
+    let second = only(&app, dir.path()).await;
+    app.get(&format!("/api/auth/verify-email?token={}", first.token())).await.refused(401, "INVALID_TOKEN");
+    agree(&app, &second).await.ok();
+}
+
+#[tokio::test]
+async fn the_words_of_a_stranger_reach_nobody() {
+    let (app, dir) = posting(&[]).await;
+    let ana = verified(&app, dir.path(), "ana").await;
+    let session = ana.sign_in().await.session;
+    app.post_as("/api/auth/update-user", &session, &json!({ "name": "\n\nYour account is locked:\r\nhttps://evil.example/" })).await.ok();
+    app.post_as("/api/auth/change-email", &session, &json!({ "newEmail": "victim@example.com" })).await.ok();
+    let approve = only(&app, dir.path()).await;
+    assert!(approve.text.contains("Hello Your account is locked: https://evil.example/,"), "on one line, to oneself: {}", approve.text);
+    agree(&app, &approve).await.ok();
+    let confirm = only(&app, dir.path()).await;
+    assert!(confirm.to.contains("victim@example.com") && !confirm.text.contains("evil.example"), "{}", confirm.text);
+}
+
+#[tokio::test]
+async fn without_a_way_for_mails_everything_says_so() {
+    let app = TestApp::with(&[("mail.transport", "off")]).await;
+    let ana = app.user("ana").await;
+    let session = ana.sign_in().await.session;
+    app.post("/api/auth/request-password-reset", &json!({ "email": ana.email })).await.refused(400, "RESET_PASSWORD_DISABLED");
+    app.post("/api/auth/send-verification-email", &json!({ "email": ana.email })).await.refused(400, "VERIFICATION_EMAIL_NOT_ENABLED");
+    app.post_as("/api/auth/change-email", &session, &json!({ "newEmail": "x@example.com" })).await.refused(400, "CHANGE_EMAIL_DISABLED");
+    app.after(minutes(60 * 24));
+    app.post_as("/api/auth/delete-user", &session, &json!({})).await.refused(400, "SESSION_EXPIRED");
+    let fresh = ana.sign_in().await.session;
+    assert_eq!(app.post_as("/api/auth/delete-user", &fresh, &json!({})).await.ok().body["message"], "User deleted");
+}
+
+#[tokio::test]
+async fn an_admins_change_of_an_address_is_told_at_the_old_one_and_ends_the_sessions() {
+    let (app, dir) = posting(&[]).await;
+    let admin = made_admin(&app).await;
+    let bob = app.user("bob").await;
+    let held = bob.sign_in().await;
+    let id = app.get_as("/api/auth/session", &held.session).await.ok().body["user"]["id"].clone();
+    admin.post("/api/auth/admin/update-user", &json!({ "userId": id, "data": { "email": "robert@example.com" } })).await.ok();
+    let notice = only(&app, dir.path()).await;
+    assert!(notice.to.contains(&bob.email) && notice.subject.starts_with("Your address was changed"));
+    app.refresh(&held.refresh).await.refused(401, "REFRESH_TOKEN_REVOKED");
 }

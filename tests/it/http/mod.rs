@@ -3,6 +3,7 @@
 mod accounts;
 mod admin;
 mod bad_input;
+mod cookie_cache;
 mod mail;
 mod refresh;
 mod refresh_model;

@@ -1,0 +1,51 @@
+//! `[database]`: where it is and how long we wait for it.
+
+use std::time::Duration;
+
+use url::Url;
+
+use super::Database;
+use super::raw::Reader;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+
+pub(super) fn read(r: &mut Reader) -> Database {
+    let parse = |text: &str| {
+        if is_postgres(text) {
+            return Url::parse(text).map(|_| text.to_owned()).map_err(|e| format!("this is no postgres://user:password@host/database: {e}"));
+        }
+        let path = text.strip_prefix("sqlite://").filter(|p| !p.is_empty() && !p.contains(['?', '#']));
+        path.map(|_| text.to_owned()).ok_or_else(|| "write sqlite://PATH, such as sqlite://data/countersign.db, or postgres://user@host/database".to_owned())
+    };
+    let url = r.parsed("database.url", "sqlite://data/countersign.db", parse).unwrap_or_default();
+    let direct = |text: &str| match text {
+        "" => Ok(None),
+        text if is_postgres(text) => parse(text).map(Some),
+        _ => Err("write postgres://user@host/database, past the pooler".to_owned()),
+    };
+    let database = Database {
+        url,
+        max_connections: r.number("database.max_connections", 16, 1..=1000),
+        acquire_timeout: r.duration("database.acquire_timeout", "1s", Duration::from_millis(100)..=MINUTE),
+        statement_timeout: r.duration("database.statement_timeout", "3s", Duration::from_millis(100)..=MINUTE),
+        lock_timeout: r.duration("database.lock_timeout", "3s", Duration::from_millis(100)..=MINUTE),
+        prepared_statements: r.flag("database.prepared_statements", true),
+        direct_url: r.parsed("database.direct_url", "", direct).flatten(),
+        migrate: r.flag("database.migrate", true),
+        max_clock_skew: r.duration("database.max_clock_skew", "5s", Duration::ZERO..=HOUR),
+    };
+    if !is_postgres(&database.url) && (database.direct_url.is_some() || !database.prepared_statements) {
+        r.problem("database.url", "database.direct_url and database.prepared_statements are for postgres:// alone".into());
+    }
+    if is_postgres(&database.url) && !database.prepared_statements && database.direct_url.is_none() {
+        r.problem("database.direct_url", "behind a pooler migrations and notifications need a way past it".into());
+    }
+    r.hide_password("database.url");
+    r.hide_password("database.direct_url");
+    database
+}
+
+fn is_postgres(url: &str) -> bool {
+    url.starts_with("postgres://") || url.starts_with("postgresql://")
+}

@@ -1,0 +1,39 @@
+//! `/admin/invite-user`: ours; Better Auth's admin plugin knows no invitations. The link ends where a forgotten password's does.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::app::App;
+use crate::flows::Error as Refused;
+use crate::flows::authority::Authority;
+use crate::flows::invite_user::{self, Invitation};
+use crate::model::origin::is_trusted_redirect;
+use crate::model::permission::Action;
+
+use super::accounts::{MAX_NAME, MAX_URL};
+use super::admin::role;
+use super::body::Fields;
+use super::client::Client;
+use super::credentials::Authenticated;
+use super::error::Error;
+use super::views;
+
+pub(super) async fn invite(State(app): State<Arc<App>>, Client(peer): Client, Authenticated(who): Authenticated, mut body: Fields) -> Result<Response, Error> {
+    let by = Authority::Session(&who);
+    by.may(&app, Action::CreateUser)?;
+    let email = body.text("email", MAX_NAME * 4);
+    let name = body.optional_text("name", MAX_NAME).unwrap_or_default();
+    let role = role(&mut body, "role").unwrap_or_else(|| "user".into());
+    let redirect = body.text("redirectTo", MAX_URL);
+    body.finish()?;
+    if !is_trusted_redirect(&redirect, &app.config.server.trusted_origins) {
+        return Err(Error::InvalidRedirectUrl);
+    }
+    let email = email.parse().map_err(|_| Refused::InvalidEmail)?;
+    let user = invite_user::invite(&app, by, Invitation { email, name, role, redirect }, &peer).await?;
+    Ok(Json(json!({ "user": views::user(&user) })).into_response())
+}
