@@ -82,7 +82,7 @@ pub(super) fn redirect(url: &str, error: Option<&str>) -> Result<Response, Error
         None => url.to_owned(),
     };
     let location = HeaderValue::from_str(&target).map_err(|_| Error::InvalidCallbackUrl)?;
-    Ok((StatusCode::FOUND, [(header::LOCATION, location)]).into_response())
+    Ok((StatusCode::FOUND, [(header::LOCATION, location), (header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]).into_response())
 }
 
 /// A link that proves a mailbox does so at once and as often as it is opened; one that changes an address asks first.

@@ -11,17 +11,24 @@ WORK = ROOT / "target/interop/better_auth"
 
 
 def test_the_client_works_unmodified_and_differs_only_where_it_is_said(tmp_path):
-    place = Place(tmp_path)
-    theirs = f"http://localhost:{(port := free_port())}"
-    log = open(tmp_path / "better-auth.log", "ab")
-    server = subprocess.Popen([NODE, "server.mjs", str(port)], cwd=WORK, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-    place.processes.append(server)
+    places, pairs = [], []
     try:
-        place.serve()
-        wait_for(lambda: httpx.get(f"{theirs}/api/auth/ok").status_code == 200)
-        command = json.dumps(place.command(place.port, []))
-        done = subprocess.run([NODE, "compare.mjs", theirs, place.issuer, command], cwd=WORK, capture_output=True, text=True, check=False, env={"PATH": "/usr/bin:/bin", "PLACE": str(tmp_path)})
+        for name, mode, settings in [("scenarios", [], []), ("verifying", ["verify"], ["sign_up.require_email_verification=true"])]:
+            (folder := tmp_path / name).mkdir()
+            (mails := folder / "mails").mkdir()
+            place = Place(folder, ["mail.transport=file", f"mail.dir={mails}", *settings])
+            places.append(place)
+            theirs = f"http://localhost:{(port := free_port())}"
+            log = open(folder / "better-auth.log", "ab")
+            server = subprocess.Popen([NODE, "server.mjs", str(port), *mode], cwd=WORK, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            place.processes.append(server)
+            place.serve()
+            wait_for(lambda: httpx.get(f"{theirs}/api/auth/ok").status_code == 200)
+            pairs.append({"set": name, "theirs": theirs, "ours": place.issuer, "command": place.command(place.port, []), "mails": str(mails)})
+        environment = {"PATH": "/usr/bin:/bin", "PLACE": str(tmp_path / "scenarios")}
+        done = subprocess.run([NODE, "compare.mjs", json.dumps(pairs)], cwd=WORK, capture_output=True, text=True, check=False, env=environment)
         print(done.stdout[-20_000:], done.stderr[-2_000:])
         assert done.returncode == 0, done.stdout[-20_000:]
     finally:
-        place.stop()
+        for place in places:
+            place.stop()

@@ -17,6 +17,12 @@ export const allowed = [
   { call: /change-password$/, status: 415, path: /^(status|body\.code)$/, only: (t, o) => [401, "UNAUTHORIZED"].includes(o), why: "behind the guard 401 comes before what is wrong with the body" },
   { call: /sign-in\/email$/, status: 400, path: /^(status|body\.code)$/, only: (t, o) => [403, "INVALID_ORIGIN"].includes(o), why: "an origin that nobody trusts is refused before the body is read" },
   { call: /sign-up\/email$/, status: 200, only: (t, o, _, ours) => ours.body?.code === "FIELD_NOT_ALLOWED", path: /./, why: "a privileged field is refused, not ignored" },
+  { path: /^call$/, only: (t, o) => o === t.replace("GET", "POST"), why: "a link that changes or deletes opens a page that asks: a scanner that follows links changes nothing" },
+  { scenario: /another address/, call: /verify-email$/, path: /^(cookies|headers\.set-auth-token)/, only: (_, o) => o === undefined || o === null, why: "the link of a change of address signs nobody in (section 17, 11)" },
+  { scenario: /proven by a visitor/, path: /^(body|headers\.set-auth-jwt|client\.1\.nothing)$/, why: "the same: the visitor is nobody afterwards" },
+  { scenario: /ends what was signed in/, path: /^(body|headers\.set-auth-jwt|cookies\.\d|client\.2\.nothing)$/, why: "a new password ends every session" },
+  { scenario: /by the token of its mail/, path: /^cookies/, why: "the cookies go with the account at once, not at the next look" },
+  { scenario: /known address that nobody tells/, path: /^body\.user\.role$/, only: (t) => t === null, why: "a known address is not told by its role (section 17, 6)" },
 ];
 
 /** Cookies of ours that theirs does not have. */

@@ -1,19 +1,22 @@
-// node compare.mjs THEIRS OURS 'PROMOTE…': every scenario against Better Auth and against Countersign, exchange by exchange; exits 1 on a difference
-// that `allowed.mjs` does not name, and on a rule there that nothing needs. PROMOTE is our command line as JSON; theirs has a door for tests.
+// node compare.mjs '[{set, theirs, ours, command, mails}, …]': every scenario of each set against Better Auth and against Countersign, exchange by
+// exchange; exits 1 on a difference that `allowed.mjs` does not name, and on a rule there that nothing needs. `command` is our command line, `mails`
+// the folder into which ours puts mails; theirs has doors for tests.
 import { execFileSync } from "node:child_process";
+import { readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { createAuthClient } from "better-auth/client";
 import { adminClient, jwtClient } from "better-auth/client/plugins";
 import { allowed, ownCookies } from "./allowed.mjs";
 import { Recorder, differences, normal } from "./recorder.mjs";
-import { scenarios } from "./scenarios.mjs";
+import { mail, scenarios, verifying } from "./scenarios.mjs";
 
-const [theirs, ours, command] = process.argv.slice(2);
-const [binary, ...settings] = JSON.parse(command);
+const sets = { scenarios: { ...scenarios, ...mail }, verifying };
+const pairs = JSON.parse(process.argv[2]);
 
 /** What a scenario works with, on one side. */
 class Side {
-  constructor(base, name, promote) {
-    Object.assign(this, { base, name, promote, exchanges: [], notes: [] });
+  constructor(base, name, { promote, mails, asks }) {
+    Object.assign(this, { base, name, promote, mails, asks, read: {}, exchanges: [], notes: [] });
   }
 
   email = (name) => `${name.toLowerCase()}-${this.name.replaceAll(/[^a-z]+/gi, "-").toLowerCase()}@example.com`;
@@ -28,6 +31,30 @@ class Side {
     return { client, recorder };
   }
 
+  /** The link of the next mail to this address. */
+  link = async (to) => {
+    const nth = (this.read[to] = (this.read[to] ?? 0) + 1);
+    for (let tries = 0; tries < 400; tries += 1) {
+      const mails = (await this.mails()).filter((m) => m.to === to);
+      if (mails.length >= nth) return mails[nth - 1].url;
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
+    throw new Error(`no mail to ${to}`);
+  };
+
+  /** Opens a link and, where a page asks, says yes; the answer to that is what counts. */
+  agree = async (agent, url) => {
+    const cookie = [...agent.recorder.jar].map(([k, v]) => `${k}=${v}`).join("; ");
+    const page = this.asks ? await fetch(url, { headers: cookie ? { cookie } : {}, redirect: "manual" }) : null;
+    if (!page?.headers.get("content-type")?.includes("html")) return agent.recorder.fetch(url);
+    const field = (html, name) => new RegExp(`name="${name}" value="([^"]*)"`).exec(html)[1];
+    const html = await page.text();
+    const form = new URLSearchParams({ token: field(html, "token"), callbackURL: field(html, "callbackURL").replaceAll("&#x2F;", "/").replaceAll("&#47;", "/") });
+    const target = new URL(url);
+    target.search = "";
+    return agent.recorder.fetch(target, { method: "POST", body: form.toString(), headers: { "content-type": "application/x-www-form-urlencoded" } });
+  };
+
   note = (result) => this.notes.push({ data: result.data ?? null, error: result.error ? { status: result.error.status, code: result.error.code } : null });
 
   raw = async (method, path, body, headers = {}, recorder = this.agent().recorder) => {
@@ -38,28 +65,60 @@ class Side {
   };
 }
 
-async function play(base, name, promote) {
-  const side = new Side(base, name, promote);
+/** Ours: the mails of a folder that hold a link, oldest first. */
+function folder(path) {
+  const files = readdirSync(path, { withFileTypes: true }).filter((f) => f.name.endsWith(".eml"));
+  const read = (f) => readFileSync(join(path, f.name), "utf8");
+  return files.map((f) => f.name).sort().map((name) => link(read({ name }))).filter((m) => m.url);
+}
+
+function link(raw) {
+  const plain = raw.split("text/plain")[1].split("\r\n--")[0].replaceAll("=\r\n", "").replaceAll("=3D", "=");
+  return { to: /^To: (.*)$/m.exec(raw)[1].trim(), url: /https?:\/\/\S+/.exec(plain)?.[0] };
+}
+
+async function play(base, run, name, doors) {
+  const side = new Side(base, name, doors);
   try {
-    await scenarios[name](side);
+    await run(side);
   } catch (error) {
     side.notes.push({ threw: String(error) });
   }
   return side;
 }
 
-const promoteTheirs = async (email) => fetch(`${theirs}/promote?email=${encodeURIComponent(email)}`);
-const promoteOurs = async (email) => execFileSync(binary, [...settings, "users", "set-role", email, "admin"], { stdio: "pipe", cwd: process.env.PLACE });
+/** What each side has for tests. */
+function doors({ theirs, command: [binary, ...settings], mails }) {
+  return {
+    theirs: {
+      asks: false,
+      promote: async (email) => fetch(`${theirs}/promote?email=${encodeURIComponent(email)}`),
+      mails: async () => (await fetch(`${theirs}/mails`)).json(),
+    },
+    ours: {
+      asks: true,
+      promote: async (email) => execFileSync(binary, [...settings, "users", "set-role", email, "admin"], { stdio: "pipe", cwd: process.env.PLACE }),
+      mails: async () => folder(mails),
+    },
+  };
+}
 
 const used = new Set();
-let exchanges = 0;
-let bad = 0;
-for (const name of Object.keys(scenarios)) {
-  const [a, b] = [await play(theirs, name, promoteTheirs), await play(ours, name, promoteOurs)];
+let [exchanges, count, bad] = [0, 0, 0];
+for (const pair of pairs) {
+  const door = doors(pair);
+  for (const [name, run] of Object.entries(sets[pair.set])) {
+    count += 1;
+    await compare(name, await play(pair.theirs, run, name, door.theirs), await play(pair.ours, run, name, door.ours));
+  }
+}
+
+async function compare(name, a, b) {
   const found = [];
   if (a.exchanges.length !== b.exchanges.length) found.push({ path: "exchanges", theirs: a.exchanges.map((e) => e.call), ours: b.exchanges.map((e) => e.call) });
   const judge = (d, t, o) => {
-    const rule = allowed.findIndex((r) => r.path.test(d.path) && (r.call?.test(t.call) ?? true) && (r.status ? r.status === t.status : true) && (r.only?.(d.theirs, d.ours, t, o) ?? true));
+    const fits = (r) => r.path.test(d.path) && (r.scenario?.test(name) ?? true) && (r.call?.test(t.call) ?? true) && (r.status ? r.status === t.status : true);
+    const rule = allowed.findIndex((r) => fits(r) && (r.only?.(d.theirs, d.ours, t, o) ?? true));
     if (rule >= 0) used.add(rule);
     else found.push({ call: t.call, status: `${t.status}/${o.status}`, ...d });
   };
@@ -75,9 +134,10 @@ for (const name of Object.keys(scenarios)) {
     for (const d of found) console.log(`    ${d.call ?? ""} ${d.status ?? ""} ${d.path}\n      theirs ${JSON.stringify(d.theirs)}\n      ours   ${JSON.stringify(d.ours)}`);
   }
 }
+
 const idle = allowed.filter((_, n) => !used.has(n));
 for (const rule of idle) console.log(`a rule that nothing needs: ${rule.path} (${rule.why})`);
-console.log(`${Object.keys(scenarios).length} scenarios, ${exchanges} exchanges, ${used.size} rules used, ${bad} scenarios with differences`);
+console.log(`${count} scenarios, ${exchanges} exchanges, ${used.size} rules used, ${bad} scenarios with differences`);
 process.exitCode = bad + idle.length > 0 ? 1 : 0;
 
 function strip({ raw, ...exchange }) {

@@ -26,13 +26,16 @@ export class Recorder {
       else this.jar.set(name, value);
     }
     this.exchanges.push({
-      call: `${init.method ?? "GET"} ${url.pathname.replace("/api/auth", "")}`,
+      call: `${init.method ?? "GET"} ${url.pathname.replace("/api/auth", "").replace(/^(\/reset-password)\/.+/, "$1/:token")}`,
       status: answer.status,
       type: answer.headers.get("content-type"),
       body: parse(text),
       raw: parse(text),
       cookies: cookies.map(cookie),
-      headers: Object.fromEntries(["set-auth-token", "set-auth-jwt", "location", "pragma"].map((n) => [n, answer.headers.get(n)])),
+      headers: {
+        ...Object.fromEntries(["set-auth-token", "set-auth-jwt", "pragma"].map((n) => [n, answer.headers.get(n)])),
+        location: answer.headers.get("location")?.replace(this.base, "<base>").replace(/token=[^&]+/, "token=<token>") ?? null,
+      },
     });
     return answer;
   };

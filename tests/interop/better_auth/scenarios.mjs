@@ -277,3 +277,193 @@ export const scenarios = {
   "nobody acted as": async (s) => s.note(await (await admin(s)).client.admin.impersonateUser({ userId: "nobody" })),
   "oneself again without having been another": async (s) => s.note(await (await signedUp(s)).client.admin.stopImpersonating()),
 };
+
+/** A user who has proven the mailbox. */
+async function proven(s, name = "ana") {
+  const user = await signedUp(s, name);
+  await user.client.sendVerificationEmail({ email: user.email });
+  await user.recorder.fetch(await s.link(user.email));
+  return user;
+}
+
+const verifyEmail = (s, agent, query) => agent.recorder.fetch(`${s.base}/api/auth/verify-email?${new URLSearchParams(query)}`);
+
+/** Somebody who has forgotten the password, with the token of the link. */
+async function forgetful(s) {
+  const user = await signedUp(s);
+  const { client, recorder } = s.agent();
+  s.note(await client.requestPasswordReset({ email: user.email, redirectTo: "/reset" }));
+  const link = await s.link(user.email);
+  return { ...user, client, recorder, held: user.client, link, token: new URL(link).pathname.split("/").at(-1) };
+}
+
+const NEW = "another good password";
+
+/** What goes by mail. */
+export const mail = {
+  "a mailbox proven": async (s) => {
+    const user = await signedUp(s);
+    s.note(await user.client.sendVerificationEmail({ email: user.email, callbackURL: "/done" }));
+    const link = await s.link(user.email);
+    await user.recorder.fetch(link);
+    s.note(await user.client.getSession());
+    await user.recorder.fetch(link);
+  },
+  "a mailbox proven by nobody who is signed in": async (s) => {
+    const user = await signedUp(s);
+    const other = s.agent();
+    s.note(await other.client.sendVerificationEmail({ email: user.email }));
+    const token = new URL(await s.link(user.email)).searchParams.get("token");
+    s.note(await other.client.verifyEmail({ query: { token } }));
+    s.note(await user.client.getSession());
+  },
+  "a mailbox proven by nonsense": async (s) => {
+    await verifyEmail(s, s.agent(), { token: "nonsense" });
+    await verifyEmail(s, s.agent(), { token: "nonsense", callbackURL: "/done" });
+    await verifyEmail(s, s.agent(), { token: "nonsense", callbackURL: "/done?x=1" });
+  },
+  "a link that leads elsewhere": async (s) => verifyEmail(s, s.agent(), { token: "nonsense", callbackURL: "https://evil.example/" }),
+  "a mailbox of nobody": async (s) => s.note(await s.agent().client.sendVerificationEmail({ email: s.email("nobody") })),
+  "a mailbox of somebody else": async (s) => {
+    const [user, other] = [await signedUp(s), await signedUp(s, "bob")];
+    s.note(await user.client.sendVerificationEmail({ email: other.email }));
+  },
+  "a mailbox proven before": async (s) => {
+    const user = await proven(s);
+    s.note(await user.client.sendVerificationEmail({ email: user.email }));
+  },
+  "a mailbox that is none": async (s) => s.note(await s.agent().client.sendVerificationEmail({ email: "nobody" })),
+
+  "a forgotten password": async (s) => {
+    const { client, recorder, email, link, token } = await forgetful(s);
+    await recorder.fetch(link);
+    s.note(await client.resetPassword({ newPassword: NEW, token }));
+    s.note(await client.signIn.email({ email, password: PASSWORD }));
+    s.note(await client.signIn.email({ email, password: NEW }));
+  },
+  "a forgotten password ends what was signed in": async (s) => {
+    const { client, held, token } = await forgetful(s);
+    s.note(await client.resetPassword({ newPassword: NEW, token }));
+    s.note(await held.getSession());
+  },
+  "a link of a forgotten password used twice": async (s) => {
+    const { client, recorder, link, token } = await forgetful(s);
+    s.note(await client.resetPassword({ newPassword: NEW, token }));
+    s.note(await client.resetPassword({ newPassword: NEW, token }));
+    await recorder.fetch(link);
+  },
+  "a forgotten password that becomes a short one": async (s) => {
+    const { client, token } = await forgetful(s);
+    s.note(await client.resetPassword({ newPassword: "short", token }));
+    s.note(await client.resetPassword({ newPassword: "x".repeat(129), token }));
+    s.note(await client.resetPassword({ newPassword: NEW, token }));
+  },
+  "a forgotten password of nobody": async (s) => s.note(await s.agent().client.requestPasswordReset({ email: s.email("nobody"), redirectTo: "/reset" })),
+  "a forgotten password that leads elsewhere": async (s) => s.note(await s.agent().client.requestPasswordReset({ email: s.email("nobody"), redirectTo: "https://evil.example/" })),
+  "a forgotten password with no address": async (s) => s.note(await s.agent().client.requestPasswordReset({ email: "nobody" })),
+  "a new password by nonsense": async (s) => {
+    s.note(await s.agent().client.resetPassword({ newPassword: NEW, token: "nonsense" }));
+    s.note(await s.agent().client.resetPassword({ newPassword: NEW }));
+  },
+  "a link of a forgotten password that is nonsense": async (s) => {
+    const open = (query) => s.agent().recorder.fetch(`${s.base}/api/auth/reset-password/nonsense${query}`);
+    await open("?callbackURL=%2Freset");
+    await open("?callbackURL=https%3A%2F%2Fevil.example%2F");
+    await open("");
+  },
+
+  "another address": async (s) => {
+    const user = await signedUp(s);
+    s.note(await user.client.changeEmail({ newEmail: s.email("new"), callbackURL: "/changed" }));
+    await s.agree(user, await s.link(s.email("new")));
+    s.note(await user.client.getSession());
+    s.note(await s.agent().client.signIn.email({ email: s.email("new"), password: PASSWORD }));
+    s.note(await s.agent().client.signIn.email({ email: user.email, password: PASSWORD }));
+  },
+  "another address, agreed to at the old one": async (s) => {
+    const user = await proven(s);
+    s.note(await user.client.changeEmail({ newEmail: s.email("new"), callbackURL: "/changed" }));
+    await s.agree(user, await s.link(user.email));
+    s.note(await user.client.getSession());
+    await s.agree(user, await s.link(s.email("new")));
+    s.note(await user.client.getSession());
+  },
+  "another address, proven by a visitor": async (s) => {
+    const user = await signedUp(s);
+    s.note(await user.client.changeEmail({ newEmail: s.email("new"), callbackURL: "/changed" }));
+    const visitor = s.agent();
+    await s.agree(visitor, await s.link(s.email("new")));
+    s.note(await visitor.client.getSession());
+  },
+  "the same address": async (s) => {
+    const user = await signedUp(s);
+    s.note(await user.client.changeEmail({ newEmail: user.email.toUpperCase() }));
+  },
+  "another address that is taken": async (s) => {
+    const [user, other] = [await signedUp(s), await signedUp(s, "bob")];
+    s.note(await user.client.changeEmail({ newEmail: other.email }));
+  },
+  "another address that is none": async (s) => s.note(await (await signedUp(s)).client.changeEmail({ newEmail: "nobody" })),
+  "another address that leads elsewhere": async (s) => s.note(await (await signedUp(s)).client.changeEmail({ newEmail: s.email("new"), callbackURL: "https://evil.example/" })),
+  "another address of nobody": async (s) => s.note(await s.agent().client.changeEmail({ newEmail: s.email("new") })),
+
+  "an account not deleted with a wrong password": async (s) => s.note(await (await signedUp(s)).client.deleteUser({ password: NEW })),
+  "an account deleted by its mail": async (s) => {
+    const user = await signedUp(s);
+    s.note(await user.client.deleteUser({ callbackURL: "/bye" }));
+    await s.agree(user, await s.link(user.email));
+    s.note(await user.client.getSession());
+  },
+  "an account deleted by the token of its mail": async (s) => {
+    const user = await signedUp(s);
+    s.note(await user.client.deleteUser({}));
+    const token = new URL(await s.link(user.email)).searchParams.get("token");
+    s.note(await user.client.deleteUser({ token }));
+    s.note(await user.client.getSession());
+  },
+  "an account not deleted by somebody else's mail": async (s) => {
+    const [user, other] = [await signedUp(s), await signedUp(s, "bob")];
+    s.note(await user.client.deleteUser({}));
+    const token = new URL(await s.link(user.email)).searchParams.get("token");
+    s.note(await other.client.deleteUser({ token }));
+    s.note(await user.client.getSession());
+  },
+  "an account not deleted by nonsense": async (s) => {
+    s.note(await (await signedUp(s)).client.deleteUser({ token: "nonsense" }));
+    await s.agent().recorder.fetch(`${s.base}/api/auth/delete-user/callback?token=nonsense`);
+  },
+  "an account of nobody deleted": async (s) => s.note(await s.agent().client.deleteUser({ password: PASSWORD })),
+};
+
+/** Where who signs up proves the mailbox first. */
+export const verifying = {
+  "a sign-up that is to be proven": async (s) => {
+    const { client, recorder, email } = await signedUp(s);
+    s.note(await client.getSession());
+    s.note(await client.signIn.email({ email, password: PASSWORD }));
+    s.note(await client.signIn.email({ email, password: NEW }));
+    await recorder.fetch(await s.link(email));
+    s.note(await client.signIn.email({ email, password: PASSWORD }));
+  },
+  "a sign-up with a known address that nobody tells": async (s) => {
+    const { email } = await signedUp(s);
+    s.note(await s.agent().client.signUp.email({ name: "Ana", email, password: NEW }));
+    s.note(await s.agent().client.signIn.email({ email, password: NEW }));
+  },
+  "an account deleted with its password": async (s) => {
+    const { client, recorder, email } = await signedUp(s);
+    await recorder.fetch(await s.link(email));
+    await client.signIn.email({ email, password: PASSWORD });
+    s.note(await client.deleteUser({ password: NEW }));
+    s.note(await client.deleteUser({ password: PASSWORD }));
+    s.note(await client.getSession());
+    s.note(await s.agent().client.signIn.email({ email, password: PASSWORD }));
+  },
+  "a link sent once more": async (s) => {
+    const { client, recorder, email } = await signedUp(s);
+    await s.link(email);
+    s.note(await client.sendVerificationEmail({ email, callbackURL: "/again" }));
+    await recorder.fetch(await s.link(email));
+    s.note(await client.signIn.email({ email, password: PASSWORD }));
+  },
+};
