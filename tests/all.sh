@@ -8,7 +8,7 @@ trap pg_stop EXIT
 export CARGO_TERM_COLOR=never RUST_BACKTRACE=0
 
 install() {
-  need postgresql nginx pgbouncer faketime golang-go golang-github-golang-jwt-jwt-dev || return 1
+  need postgresql nginx pgbouncer faketime golang-go golang-github-golang-jwt-jwt-dev chromium fonts-dejavu-core || return 1
   python3 -c 'import ensurepip, venv' 2>/dev/null || need python3 python3-venv || return 1
   { command -v node && command -v npm; } >/dev/null || need nodejs npm || return 1
   command -v cargo-nextest >/dev/null || cargo install --quiet --locked cargo-nextest || return 1
@@ -36,4 +36,6 @@ step 'states of the refresh model' cargo test --quiet --test it s16_every -- --n
 step 'set up the verifiers' bash tests/interop/setup.sh
 part 'interop: FastAPI, Go, Node; rotations under load' env BIN_UNDER_TEST="$PWD/target/debug/countersign" \
   target/interop/venv/bin/python -m pytest -q -s -p no:cacheprovider tests/interop
+step 'set up the browser tests' bash tests/e2e/setup.sh
+part 'a real browser: the npm client, links of mails' env BIN_UNDER_TEST="$PWD/target/debug/countersign" tests/e2e/run.sh
 finish

@@ -307,6 +307,23 @@ mod tests {
     }
 
     #[test]
+    fn mails_do_not_travel_in_the_clear() {
+        let smtp = |url: &str, more: &[(&str, &str)]| read(&flags(&[&[("mail.transport", "smtp"), ("mail.smtp_url", url)], more].concat()));
+        for good in ["smtps://u:p@mail.example.com", "smtp://mail.example.com:587?tls=required", "smtp://127.0.0.1:2525", "smtp://localhost"] {
+            assert!(smtp(good, &[]).is_ok(), "{good}");
+        }
+        for bad in ["smtp://mail.example.com", "smtp://u:p@mail.example.com?tls=opportunistic", "mail.example.com", "http://127.0.0.1", ""] {
+            assert!(smtp(bad, &[]).unwrap_err().iter().all(|p| p.key == "mail.smtp_url"), "{bad}");
+        }
+        assert!(smtp("smtp://relay.internal", &[("server.allow_insecure", "true")]).is_ok());
+        // Nor do links stand in the log of a service that others can reach.
+        let https = ("server.public_url", "https://auth.example.com");
+        assert!(!read(&flags(&[https])).unwrap().mail.sends());
+        assert_eq!(read(&flags(&[https, ("mail.transport", "log")])).unwrap_err()[0].key, "mail.transport");
+        assert_eq!(read(&flags(&[https, ("sign_up.require_email_verification", "true")])).unwrap_err()[0].key, "sign_up.require_email_verification");
+    }
+
+    #[test]
     fn the_later_source_wins() {
         let mut sources = flags(&[("tokens.access_ttl", "20m")]);
         sources.environment = vec![

@@ -105,7 +105,7 @@ fn words(app: &App, mail: &Mail, token: Option<&MailToken>) -> Result<Words> {
     let text = |name: &str| mail.detail.get(name).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
     let link = token.map(|token| link(app, token, &text("callback"))).transpose()?.unwrap_or_default();
     let lifetime = match mail.template {
-        Template::Link(purpose) => humantime::format_duration(lifetime(&app.config.mail.lifetimes, purpose)).to_string(),
+        Template::Link(purpose) => in_words(lifetime(&app.config.mail.lifetimes, purpose)),
         _ => String::new(),
     };
     Ok(Words {
@@ -118,6 +118,17 @@ fn words(app: &App, mail: &Mail, token: Option<&MailToken>) -> Result<Words> {
         time: readable(mail.created_at),
         device: text("device"),
     })
+}
+
+/// In the largest unit that says it whole.
+fn in_words(time: Duration) -> String {
+    let minutes = time.as_secs().div_ceil(60);
+    let (count, unit) = match minutes {
+        m if m % 1_440 == 0 => (m / 1_440, "day"),
+        m if m % 60 == 0 => (m / 60, "hour"),
+        m => (m, "minute"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
 fn readable(time: Timestamp) -> String {

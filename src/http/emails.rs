@@ -96,7 +96,13 @@ pub(super) async fn verify(State(app): State<Arc<App>>, Client(peer): Client, qu
     if let Err(error) = mail_links::open(&app, token, purpose).await {
         return led_to(callback.as_deref(), Err(error)).map_err(at_verify_email);
     }
-    let ask = pages::Confirm { question: "Change the address of your account?", button: "Change it", token, callback: callback.as_deref().unwrap_or("") };
+    let ask = pages::Confirm {
+        app_name: &app.config.mail.app_name,
+        question: "Change the address of your account?",
+        button: "Change it",
+        token,
+        callback: callback.as_deref().unwrap_or(""),
+    };
     Ok(ask.page())
 }
 
@@ -162,7 +168,7 @@ pub(super) async fn ask_to_delete(State(app): State<Arc<App>>, credentials: Cred
     let token = query.one("token").unwrap_or_default();
     delete_user::check(&app, who.user.id, token).await.map_err(|e| at_delete_user(e.into()))?;
     let question = "Delete your account with everything in it? There is no way back.";
-    Ok(pages::Confirm { question, button: "Delete my account", token, callback: callback.as_deref().unwrap_or("") }.page())
+    Ok(pages::Confirm { app_name: &app.config.mail.app_name, question, button: "Delete my account", token, callback: callback.as_deref().unwrap_or("") }.page())
 }
 
 /// The form of the page that asked.

@@ -33,7 +33,7 @@ pub(super) async fn jwks(State(app): State<Arc<App>>, request: HeaderMap) -> Res
     }
     headers.insert(header::CACHE_CONTROL, max_age(&app));
     headers.extend(HeaderValue::from_str(&ring.jwks.etag).ok().map(|etag| (header::ETAG, etag)));
-    open_to_all(headers);
+    open_to_all(&app, &request, headers);
     response
 }
 
@@ -42,7 +42,7 @@ fn matches(seen: &HeaderValue, etag: &str) -> bool {
     seen.to_str().is_ok_and(|seen| seen.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag))
 }
 
-pub(super) async fn discovery(State(app): State<Arc<App>>) -> Response {
+pub(super) async fn discovery(State(app): State<Arc<App>>, request: HeaderMap) -> Response {
     let server = &app.config.server;
     let at = |path: &str| format!("{}{}{path}", server.public_url.as_str().trim_end_matches('/'), server.base_path);
     let document = json!({
@@ -60,7 +60,7 @@ pub(super) async fn discovery(State(app): State<Arc<App>>) -> Response {
     let mut response = axum::Json(document).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, max_age(&app));
-    open_to_all(headers);
+    open_to_all(&app, &request, headers);
     response
 }
 
@@ -80,8 +80,15 @@ fn max_age(app: &App) -> HeaderValue {
     HeaderValue::from_str(&format!("public, max-age={seconds}")).unwrap_or(HeaderValue::from_static("public, max-age=300"))
 }
 
-fn open_to_all(headers: &mut HeaderMap) {
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANYBODY);
+/// Anybody may read it. Browsers take a star for no answer where a page sends its cookies along, as the Better Auth client does: a trusted page is
+/// named instead.
+fn open_to_all(app: &App, request: &HeaderMap, headers: &mut HeaderMap) {
+    let origin = request.get(header::ORIGIN).filter(|o| o.to_str().is_ok_and(|o| app.config.server.trusted_origins.contains(o)));
+    if origin.is_some() {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    }
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.cloned().unwrap_or(ANYBODY));
+    headers.insert(header::VARY, HeaderValue::from_static("origin"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.extend(HeaderValue::from_str(&edge::new_request_id()).ok().map(|id| (edge::REQUEST_ID, id)));
 }

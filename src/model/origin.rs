@@ -99,9 +99,12 @@ pub fn is_trusted_redirect(target: &str, trusted: &TrustedOrigins) -> bool {
         return false;
     }
     if target.starts_with('/') {
-        return !target.starts_with("//") && !path.contains("%2f") && !path.contains("%5c");
+        // Neither what is a host to somebody, nor what becomes one when somebody on the way tidies the path.
+        let dots = path.split('/').any(|segment| matches!(segment.replace("%2e", ".").as_str(), "." | ".."));
+        return !path.contains("//") && !path.contains("%2f") && !path.contains("%5c") && !dots;
     }
-    Url::parse(target).is_ok_and(|url| url.username().is_empty() && url.password().is_none() && trusted.contains(&url.origin().ascii_serialization()))
+    lower.contains("://")
+        && Url::parse(target).is_ok_and(|url| url.username().is_empty() && url.password().is_none() && trusted.contains(&url.origin().ascii_serialization()))
 }
 
 #[cfg(test)]
@@ -133,6 +136,10 @@ mod tests {
         }
         for target in [
             "//evil.test",
+            "/x/..//evil.test",
+            "/.//evil.test",
+            "/%2e%2e/evil.test",
+            "https:auth.example.com",
             "/\\evil.test",
             "\\\\evil.test",
             "/%2f/evil.test",

@@ -451,3 +451,124 @@ async fn an_admins_change_of_an_address_is_told_at_the_old_one_and_ends_the_sess
     assert!(notice.to.contains(&bob.email) && notice.subject.starts_with("Your address was changed"));
     app.refresh(&held.refresh).await.refused(401, "REFRESH_TOKEN_REVOKED");
 }
+
+#[tokio::test]
+async fn twenty_who_use_one_link_at_once_set_one_password() {
+    let (app, dir) = posting(&[]).await;
+    let ana = app.user("ana").await;
+    let mail = reset_link(&app, dir.path(), &ana.email).await;
+    let token = mail.token();
+    let attempts = (0..20).map(|n| {
+        let (app, token) = (app.clone(), token.clone());
+        async move { app.post("/api/auth/reset-password", &json!({ "token": token, "newPassword": format!("good password {n:02}") })).await.status.as_u16() }
+    });
+    let statuses = futures_util::future::join_all(attempts).await;
+    assert_eq!(statuses.iter().filter(|s| **s == 200).count(), 1, "{statuses:?}");
+    let winner = statuses.iter().position(|s| *s == 200).unwrap();
+    for n in 0..20 {
+        let answer = ana.try_sign_in(&format!("good password {n:02}")).await;
+        assert_eq!(answer.status == 200, n == winner);
+    }
+}
+
+#[tokio::test]
+async fn a_link_leads_where_the_settings_say_whatever_the_request_says() {
+    let (app, dir) = posting(&[]).await;
+    let ana = app.user("ana").await;
+    let mut request = axum::http::Request::post("/api/auth/request-password-reset").header("content-type", "application/json");
+    for name in ["host", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-prefix", "x-original-url", "forwarded"] {
+        request = request.header(name, if name == "forwarded" { "host=evil.example;proto=https" } else { "evil.example" });
+    }
+    app.send(request.body(json!({ "email": ana.email, "redirectTo": "/reset" }).to_string().into()).unwrap()).await.ok();
+    let mail = only(&app, dir.path()).await;
+    assert!(mail.text.contains("\nhttp://localhost:4000/api/auth/reset-password/") && !mail.text.contains("evil"), "{}", mail.text);
+}
+
+#[tokio::test]
+async fn links_lead_to_no_strangers_in_any_spelling() {
+    let (app, _dir) = posting(&[("server.trusted_origins", "https://app.example.com")]).await;
+    for target in [
+        "//evil.example",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "/x/..//evil.example",
+        "/.//evil.example",
+        "https://app.example.com@evil.example",
+        "https://app.example.com.evil.example",
+        "https://evil.example/https://app.example.com",
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "/\tevil",
+        "/%2f/evil.example",
+        "/%5cevil.example",
+        "http://app.example.com",
+        "https:evil.example",
+    ] {
+        let encoded: String = url::form_urlencoded::byte_serialize(target.as_bytes()).collect();
+        for path in ["verify-email?token=x&callbackURL=", "reset-password/x?callbackURL="] {
+            let answer = app.get(&format!("/api/auth/{path}{encoded}")).await;
+            assert_eq!((answer.status.as_u16(), answer.header("location")), (403, ""), "{path} {target:?}");
+        }
+        let body = json!({ "email": "a@example.com", "redirectTo": target });
+        app.post("/api/auth/request-password-reset", &body).await.refused(403, "INVALID_REDIRECT_URL");
+    }
+}
+
+#[tokio::test]
+async fn links_of_one_kind_are_no_good_for_another() {
+    let (app, dir) = posting(&[]).await;
+    let ana = app.user("ana").await;
+    let browser = ana.browser().await;
+    app.post("/api/auth/send-verification-email", &json!({ "email": ana.email })).await.ok();
+    let verify = only(&app, dir.path()).await.token();
+    let reset = reset_link(&app, dir.path(), &ana.email).await.token();
+    browser.post("/api/auth/delete-user", &json!({})).await.ok();
+    let delete = only(&app, dir.path()).await.token();
+    browser.post("/api/auth/change-email", &json!({ "newEmail": "new@example.com" })).await.ok();
+    let change = only(&app, dir.path()).await.token();
+    for token in [&verify, &delete, &change] {
+        app.post("/api/auth/reset-password", &json!({ "token": token, "newPassword": "another good password" })).await.refused(400, "INVALID_TOKEN");
+    }
+    for token in [&reset, &delete] {
+        app.get(&format!("/api/auth/verify-email?token={token}")).await.refused(401, "INVALID_TOKEN");
+    }
+    for token in [&verify, &reset, &change] {
+        browser.post("/api/auth/delete-user", &json!({ "token": token })).await.refused(404, "INVALID_TOKEN");
+        app.form("/api/auth/verify-email", &format!("token={reset}")).await.refused(401, "INVALID_TOKEN");
+    }
+    ana.try_sign_in(&ana.password).await.ok();
+}
+
+#[tokio::test]
+async fn a_banned_user_gets_a_password_and_not_in() {
+    let (app, dir) = posting(&[]).await;
+    let admin = made_admin(&app).await;
+    let bob = app.user("bob").await;
+    let id = app.get_as("/api/auth/session", &bob.sign_in().await.session).await.ok().body["user"]["id"].clone();
+    admin.post("/api/auth/admin/ban-user", &json!({ "userId": id })).await.ok();
+    let mail = reset_link(&app, dir.path(), &bob.email).await;
+    let reset = app.post("/api/auth/reset-password", &json!({ "token": mail.token(), "newPassword": "another good password" })).await.ok();
+    assert!(reset.cookies().is_empty(), "nobody is signed in by it");
+    bob.try_sign_in("another good password").await.refused(403, "BANNED_USER");
+}
+
+#[tokio::test]
+async fn words_are_never_read_as_a_template() {
+    let (app, dir) = posting(&[]).await;
+    let ana = verified(&app, dir.path(), "ana").await;
+    let session = ana.sign_in().await.session;
+    app.post_as("/api/auth/update-user", &session, &json!({ "name": "{{7*7}} ${7*7} <%=7*7%>" })).await.ok();
+    let mail = reset_link(&app, dir.path(), &ana.email).await;
+    assert!(mail.text.contains("Hello {{7*7}} ${7*7} <%=7*7%>,") && !mail.text.contains("49"), "{}", mail.text);
+}
+
+#[tokio::test]
+async fn twenty_who_sign_up_at_once_make_one_user_and_learn_nothing() {
+    let (app, dir) = posting(&[("sign_up.require_email_verification", "true")]).await;
+    let form = json!({ "name": "x", "email": "ana@example.com", "password": "a good long password" });
+    let answers = futures_util::future::join_all((0..20).map(|_| app.post("/api/auth/sign-up/email", &form))).await;
+    assert!(answers.iter().all(|a| a.status == 200 && a.body["token"].is_null()), "{:?}", answers.iter().map(|a| a.status).collect::<Vec<_>>());
+    assert_eq!(app.db_number("SELECT COUNT(*) FROM users").await, 1);
+    let mails = received(&app, dir.path()).await;
+    assert_eq!(mails.iter().filter(|m| m.subject.starts_with("Confirm")).count(), 1);
+}

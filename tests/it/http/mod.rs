@@ -4,6 +4,7 @@ mod accounts;
 mod admin;
 mod bad_input;
 mod cookie_cache;
+mod defects;
 mod mail;
 mod refresh;
 mod refresh_model;

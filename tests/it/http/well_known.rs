@@ -24,6 +24,18 @@ async fn the_jwks_is_public_cacheable_and_says_nothing_more_than_it_must() {
 }
 
 #[tokio::test]
+async fn a_trusted_page_reads_keys_and_discovery_with_its_cookies_too() {
+    let app = TestApp::with(&[("server.trusted_origins", "https://app.example.com")]).await;
+    for path in ["/api/auth/jwks", "/.well-known/openid-configuration"] {
+        for (origin, allowed, credentials) in [("https://app.example.com", "https://app.example.com", "true"), ("https://evil.example", "*", "")] {
+            let answer = app.send(Request::get(path).header("origin", origin).body(Body::empty()).unwrap()).await.ok();
+            assert_eq!((answer.header("access-control-allow-origin"), answer.header("access-control-allow-credentials")), (allowed, credentials));
+            assert_eq!(answer.header("vary"), "origin", "for caches on the way");
+        }
+    }
+}
+
+#[tokio::test]
 async fn nothing_of_the_request_goes_into_jwks_or_discovery() {
     let app = TestApp::start().await;
     for path in ["/api/auth/jwks", "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"] {

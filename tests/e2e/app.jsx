@@ -1,0 +1,14 @@
+// A page of somebody's: React, and the npm client pointed at us. Tests speak to `window.client` as its code would.
+import { adminClient, jwtClient } from "better-auth/client/plugins";
+import { createAuthClient } from "better-auth/react";
+import { createRoot } from "react-dom/client";
+
+const client = createAuthClient({ baseURL: document.documentElement.dataset.auth, plugins: [jwtClient(), adminClient()] });
+window.client = client;
+
+function Who() {
+  const { data, isPending } = client.useSession();
+  return <p id="who">{isPending ? "…" : data ? `${data.user.name} <${data.user.email}>` : "nobody"}</p>;
+}
+
+createRoot(document.querySelector("#root")).render(<Who />);

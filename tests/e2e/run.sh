@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# The browser tests, after tests/e2e/setup.sh; ends with a line of counts.
+set -uo pipefail
+cd "$(dirname "$0")/../../target/e2e"
+[ ! -x node_modules/.bin/node ] || PATH="$PWD/node_modules/.bin:$PATH"
+started=$SECONDS
+log=$(mktemp)
+node --test --test-reporter=spec --test-timeout=300000 ./*.test.mjs 2>&1 | tee "$log"
+status=${PIPESTATUS[0]}
+number() { sed 's/\x1b\[[0-9;]*m//g' "$log" | grep -oE "^ℹ $1 [0-9]+" | tail -n 1 | grep -oE '[0-9]+' || echo 0; }
+printf '%s passed, %s failed, %s skipped in %s.0s\n' "$(number pass)" "$(number fail)" "$(number skipped)" "$((SECONDS - started))"
+rm -f "$log"
+exit "$status"

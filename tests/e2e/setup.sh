@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Brings the browser tests under target/e2e: playwright-core to drive Debian's Chromium, the npm client of Better Auth, a page that uses it.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+work=target/e2e
+mkdir -p "$work"
+cp tests/e2e/*.mjs tests/e2e/*.jsx tests/e2e/package.json "$work/"
+cd "$work"
+npm install --silent --no-audit --no-fund --no-package-lock
+# Node 20 is the oldest that the test runner's options are for; Debian 12 packages 18.
+if [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then npm install --silent --no-audit --no-fund --no-package-lock node@22; fi
+node_modules/.bin/esbuild app.jsx --bundle --format=esm --jsx=automatic --define:process.env.NODE_ENV='"production"' --outfile=app.js --log-level=warning
