@@ -62,7 +62,7 @@ enum Command {
     /// Signing keys: list, rotate, revoke, export, import, rewrap, verify
     #[command(subcommand)]
     Keys(keys::Keys),
-    /// Users: create, list, show, set-password, disable, enable
+    /// Users: create, invite, list, show, update, set-password, set-role, set-metadata, ban, unban, disable, enable, delete
     #[command(subcommand)]
     Users(user_arguments::Users),
     /// Sessions: list, revoke

@@ -33,6 +33,12 @@ pub(super) enum Users {
     },
     /// List users, oldest first
     List {
+        /// Only whose address holds this text
+        #[arg(long, value_name = "TEXT")]
+        search: Option<String>,
+        /// Only with this role
+        #[arg(long, value_name = "ROLE")]
+        role: Option<String>,
         /// At most so many
         #[arg(long, default_value_t = 100)]
         limit: u32,
@@ -85,6 +91,26 @@ pub(super) enum Users {
         #[arg(long, value_name = "URL")]
         redirect_to: String,
         /// Check everything and write nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Change a user's name, address or picture; another address ends every session and is told at the old one
+    Update {
+        /// Address or id
+        user: String,
+        /// Another name
+        #[arg(long)]
+        name: Option<String>,
+        /// Another address
+        #[arg(long)]
+        email: Option<String>,
+        /// Whether the mailbox is known to be the user's
+        #[arg(long, value_name = "BOOL")]
+        email_verified: Option<bool>,
+        /// Address of a picture; an empty one takes it away
+        #[arg(long)]
+        image: Option<String>,
+        /// Say what would be done and write nothing
         #[arg(long)]
         dry_run: bool,
     },

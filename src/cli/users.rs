@@ -4,11 +4,13 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::config::Config;
+use crate::flows::administer_users::{Changes, Column, Condition, Operand, Operator, Search};
 use crate::flows::authority::{self, Authority};
 use crate::flows::invite_user::{self, Invitation};
 use crate::flows::manage_users::{self, New};
 use crate::flows::{administer_users, change_password, manage_sessions};
 use crate::model::origin::is_trusted_redirect;
+use crate::model::time::Timestamp;
 use crate::model::user::User;
 
 use super::user_arguments::Users;
@@ -32,10 +34,10 @@ async fn act(app: &App, command: Users) -> Result<()> {
                 output::note("The user could be made. Nothing was written.");
                 return Ok(());
             }
-            show(output, &manage_users::create(app, Authority::Operator, new, &operator()).await?);
+            show(app.now(), output, &manage_users::create(app, Authority::Operator, new, &operator()).await?);
         }
-        Users::List { limit, offset, output } => list(output, &manage_users::list(app, limit, offset).await?),
-        Users::Show { user, output } => show(output, &manage_users::find(app, &user).await?),
+        Users::List { search, role, limit, offset, output } => list(app.now(), output, &found(app, search, role, limit, offset).await?),
+        Users::Show { user, output } => show(app.now(), output, &manage_users::find(app, &user).await?),
         Users::SetPassword { user, dry_run } => {
             let user = manage_users::find(app, &user).await?;
             let password = ask::password()?;
@@ -71,6 +73,20 @@ async fn act(app: &App, command: Users) -> Result<()> {
             let user = invite_user::invite(app, Authority::Operator, invitation, &operator()).await?;
             output::note(&format!("{} is invited; a running service sends the mail.", user.email));
         }
+        Users::Update { user, name, email, email_verified, image, dry_run } => {
+            let user = manage_users::find(app, &user).await?;
+            let email = email.map(|text| text.parse().map_err(|e| Failure::Usage(format!("{text}: {e}")))).transpose()?;
+            let changes = Changes { name, email, email_verified, image, ..Changes::default() };
+            if changes.is_empty() {
+                return Err(Failure::Usage("say what to change: --name, --email, --email-verified, --image".into()));
+            }
+            if dry_run {
+                output::note(&format!("{} would be changed. Nothing was written.", user.email));
+                return Ok(());
+            }
+            let user = administer_users::update(app, Authority::Operator, user.id, changes, &operator()).await?;
+            output::note(&format!("{} is changed.", user.email));
+        }
         Users::SetMetadata { user, metadata, dry_run } => {
             let user = manage_users::find(app, &user).await?;
             let text = Value::Object(metadata.clone());
@@ -78,7 +94,7 @@ async fn act(app: &App, command: Users) -> Result<()> {
                 output::note(&format!("{} would have {text} and has {}. Nothing was written.", user.email, Value::Object(user.metadata.clone())));
                 return Ok(());
             }
-            let changes = administer_users::Changes { metadata: Some(metadata), ..administer_users::Changes::default() };
+            let changes = Changes { metadata: Some(metadata), ..Changes::default() };
             let user = administer_users::update(app, Authority::Operator, user.id, changes, &operator()).await?;
             output::note(&format!("{} has {text} now.", user.email));
         }
@@ -142,12 +158,22 @@ async fn set_disabled(app: &App, user: &User, disabled: bool) -> Result<()> {
     Ok(())
 }
 
-fn list(format: Output, users: &[User]) {
-    let rows: Vec<_> = users.iter().map(|u| vec![json!(u.id), json!(u.email), json!(u.name), json!(u.role), json!(state(u)), json!(u.created_at)]).collect();
+/// A page of those whose address holds a text, and who have a role.
+async fn found(app: &App, search: Option<String>, role: Option<String>, limit: u32, offset: u32) -> Result<Vec<User>> {
+    let contains =
+        |(column, text): (Column, Option<String>)| text.map(|text| Condition { column, operator: Operator::Contains, values: vec![Operand::Text(text)] });
+    let conditions = [(Column::Email, search), (Column::Role, role)].into_iter().filter_map(contains).collect();
+    let page = Search { conditions, sort: Column::CreatedAt, descending: false, limit: limit.into(), offset: offset.into() };
+    Ok(administer_users::search(app, Authority::Operator, page).await?.0)
+}
+
+fn list(now: Timestamp, format: Output, users: &[User]) {
+    let rows: Vec<_> =
+        users.iter().map(|u| vec![json!(u.id), json!(u.email), json!(u.name), json!(u.role), json!(state(now, u)), json!(u.created_at)]).collect();
     output::rows(format, &["id", "email", "name", "role", "state", "createdAt"], &rows);
 }
 
-fn show(format: Output, u: &User) {
+fn show(now: Timestamp, format: Output, u: &User) {
     output::object(
         format,
         &[
@@ -156,7 +182,7 @@ fn show(format: Output, u: &User) {
             ("emailVerified", json!(u.email_verified)),
             ("name", json!(u.name)),
             ("role", json!(u.role)),
-            ("state", json!(state(u))),
+            ("state", json!(state(now, u))),
             ("metadata", Value::String(Value::Object(u.metadata.clone()).to_string())),
             ("createdAt", json!(u.created_at)),
             ("updatedAt", json!(u.updated_at)),
@@ -164,8 +190,8 @@ fn show(format: Output, u: &User) {
     );
 }
 
-fn state(user: &User) -> &'static str {
-    match (user.disabled_at, user.banned) {
+fn state(now: Timestamp, user: &User) -> &'static str {
+    match (user.disabled_at, user.is_banned(now)) {
         (Some(_), _) => "disabled",
         (None, true) => "banned",
         (None, false) => "active",

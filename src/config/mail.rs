@@ -39,11 +39,11 @@ pub(super) fn read(r: &mut Reader, public_url: &Url, allow_insecure: bool) -> Ma
     let dir = r.text("mail.dir", "data/mail");
     let choices = [("auto", Way::Auto), ("off", Way::Off), ("log", Way::Log), ("file", Way::File), ("smtp", Way::Smtp)];
     let timeout = r.duration("mail.smtp_timeout", "30s", Duration::from_secs(1)..=Duration::from_secs(240));
-    let https = public_url.scheme() == "https";
+    let is_local = public_url.scheme() == "http" && public_url.host_str().is_some_and(|host| LOOPBACK.contains(&host));
     let transport = match r.choice("mail.transport", &choices) {
-        Way::Auto if https => MailTransport::Off,
+        Way::Auto if !is_local => MailTransport::Off,
         Way::Off => MailTransport::Off,
-        Way::Log if https => {
+        Way::Log if !is_local => {
             r.problem("mail.transport", "log would put links that set passwords into the log of a public service; use smtp, file or off".into());
             MailTransport::Off
         }

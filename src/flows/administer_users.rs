@@ -134,7 +134,7 @@ pub async fn remove(app: &App, by: Authority<'_>, id: UserId, peer: &Peer) -> Re
 
 /// Whether nobody else could sign in as an admin; admins are locked first, so that two who remove each other wait for one another.
 pub(super) async fn is_last_admin(conn: &mut Conn, id: UserId, recorder: &Recorder) -> store::Result<bool> {
-    let admins = store::user_changes::lock_admins(conn, recorder.now).await?;
+    let admins = store::user_changes::lock_admins(conn, recorder.proven_mailboxes, recorder.now).await?;
     Ok(admins.len() == 1 && admins.iter().any(|a| a.id == id))
 }
 

@@ -27,7 +27,10 @@ impl Authority<'_> {
     /// The same for an action on this user: nobody who is no admin touches one who is.
     pub fn may_to(self, app: &App, action: Action, target: &User) -> Result<()> {
         self.may(app, action)?;
-        if target.is_admin() && !self.is_admin() { Err(Error::NotAllowed(action)) } else { Ok(()) }
+        // Whoever takes an account over has what its roles allow.
+        let takes_over = matches!(action, Action::Impersonate | Action::SetPassword | Action::SetEmail);
+        let too_much = takes_over && !self.is(target) && !self.may_give(app, &target.role);
+        if target.is_admin() && !self.is_admin() || too_much { Err(Error::NotAllowed(action)) } else { Ok(()) }
     }
 
     /// Whether an admin's word counts here.

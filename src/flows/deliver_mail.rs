@@ -95,10 +95,18 @@ async fn attempt(app: &App, mail: &Mail) -> Result<Option<std::result::Result<()
     Ok(Some(app.mailer.send(mail.id, recipient, &rendered, mail.created_at).await))
 }
 
+/// The row behind the link, if it was neither used nor replaced. Nobody has had the link before it is sent: its time begins now, however long the
+/// server was away.
 async fn live_token(app: &App, id: EventId) -> Result<Option<MailToken>> {
     let now = app.now();
     let found = app.db.read(move |conn| Box::pin(store::mails::find_token(conn, id))).await?;
-    Ok(found.filter(|(token, live)| *live && now < token.expires_at).map(|(token, _)| token))
+    let Some((token, true)) = found else { return Ok(None) };
+    let expires_at = now + lifetime(&app.config.mail.lifetimes, token.purpose);
+    if token.expires_at >= expires_at {
+        return Ok(Some(token));
+    }
+    let lives = app.db.write(move |conn| Box::pin(store::mails::begin_token(conn, id, expires_at))).await?;
+    Ok(lives.then_some(MailToken { expires_at, ..token }))
 }
 
 fn words(app: &App, mail: &Mail, token: Option<&MailToken>) -> Result<Words> {

@@ -26,6 +26,9 @@ pub async fn start(app: &App, who: &Authenticated, target: UserId, peer: &Peer) 
     if user.is_admin() && by.may(app, Action::ImpersonateAdmins).is_err() {
         return Err(Error::CannotImpersonateAdmins);
     }
+    if !user.is_admin() {
+        by.may_to(app, Action::Impersonate, &user)?;
+    }
     // An admin who already acts as somebody has no right to act as a third.
     if who.session.impersonated_by.is_some() {
         return Err(Error::NotAllowed(Action::Impersonate));
@@ -41,7 +44,7 @@ pub async fn start(app: &App, who: &Authenticated, target: UserId, peer: &Peer) 
                 return Ok(Err(Error::NotAllowed(Action::Impersonate)));
             }
             let Some(ring) = opening.insert(conn, &recorder, Proof::Vouched).await? else { return Ok(Err(Error::BannedUser)) };
-            recorder.record(conn, Kind::ImpersonationStarted, Some(target), None, detail([("admin", admin.to_string().into())])).await?;
+            recorder.record(conn, Kind::ImpersonationStarted, Some(target), Some(opening.session()), detail([("admin", admin.to_string().into())])).await?;
             Ok(Ok((opening, ring)))
         })
     });

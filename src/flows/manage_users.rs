@@ -93,11 +93,6 @@ pub async fn find(app: &App, name: &str) -> Result<User> {
     found.map(|f| f.user).ok_or(Error::UserNotFound)
 }
 
-/// A page of users, oldest first.
-pub async fn list(app: &App, limit: u32, offset: u32) -> Result<Vec<User>> {
-    Ok(app.db.read(move |conn| Box::pin(store::users::list(conn, limit.into(), offset.into()))).await?)
-}
-
 /// Shuts a user out, or lets one in again; shutting out ends every session in the same transaction. Tells whether it changed anything.
 pub async fn set_disabled(app: &App, user: UserId, disabled: bool, peer: &Peer) -> Result<bool> {
     let recorder = Recorder::new(app, peer);

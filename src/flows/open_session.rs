@@ -114,6 +114,11 @@ impl Opening {
         Ok(Self { new, session_token, refresh_token, ring })
     }
 
+    /// Its id.
+    pub fn session(&self) -> SessionId {
+        self.new.session.id
+    }
+
     /// Writes the row; `None`: the password changed meanwhile, or the user was shut out.
     pub async fn insert(&self, conn: &mut Conn, recorder: &Recorder, proof: Proof<'_>) -> store::Result<Option<RingVersion>> {
         let Some(ring_version) = store::sessions::insert(conn, &self.new, proof, self.ring.master_version).await? else {

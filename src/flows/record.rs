@@ -24,12 +24,21 @@ pub struct Recorder {
     writer: String,
     random: Arc<dyn Random>,
     lifetimes: MailLifetimes,
+    /// Whether nobody signs in without having proven the mailbox.
+    pub(super) proven_mailboxes: bool,
 }
 
 impl Recorder {
     /// For a flow that begins now.
     pub fn new(app: &App, peer: &Peer) -> Self {
-        Self { now: app.now(), peer: peer.clone(), writer: app.writer.clone(), random: Arc::clone(&app.random), lifetimes: app.config.mail.lifetimes }
+        Self {
+            now: app.now(),
+            peer: peer.clone(),
+            writer: app.writer.clone(),
+            random: Arc::clone(&app.random),
+            lifetimes: app.config.mail.lifetimes,
+            proven_mailboxes: app.config.sign_up.require_email_verification,
+        }
     }
 
     /// Mails of the same moment.

@@ -14,13 +14,12 @@ use crate::flows::session_cache;
 use crate::flows::sign_in::Presented;
 use crate::flows::{change_password as change, sign_in as flow_in, sign_out as flow_out, sign_up as flow_up};
 use crate::model::email::Email;
-use crate::model::origin::is_trusted_redirect;
 use crate::model::session::Delivery;
 
 use super::body::{Fields, Optional, Submitted};
 use super::client::Client;
 use super::cookies::{self, Name};
-use super::credentials::{Authenticated, Credentials};
+use super::credentials::{Acting, Credentials};
 use super::error::Error;
 use super::views;
 
@@ -43,7 +42,7 @@ pub(super) async fn sign_up(
     }
     let password = body.text("password", MAX_PASSWORD);
     let image = body.optional_text("image", MAX_URL);
-    let (options, callback) = session_options(&app, &mut body)?;
+    let (options, callback) = session_options(&mut body);
     body.finish()?;
     let Some(email) = email else { return Err(crate::flows::Error::InvalidEmail.into()) };
     let form = flow_up::Form { name, email, password, image, callback };
@@ -65,7 +64,7 @@ pub(super) async fn sign_in(
 ) -> Result<Response, Error> {
     let email = body.text("email", MAX_NAME * 4);
     let password = body.text("password", MAX_PASSWORD);
-    let (options, callback) = session_options(&app, &mut body)?;
+    let (options, callback) = session_options(&mut body);
     body.finish()?;
     let email: Email = email.parse().map_err(|_| crate::flows::Error::InvalidEmail)?;
     let presented = Replaced::of(&credentials);
@@ -88,12 +87,7 @@ pub(super) async fn sign_out(State(app): State<Arc<App>>, Client(peer): Client, 
     Ok((headers, Json(json!({ "success": true }))).into_response())
 }
 
-pub(super) async fn change_password(
-    State(app): State<Arc<App>>,
-    Client(peer): Client,
-    Authenticated(who): Authenticated,
-    mut body: Fields,
-) -> Result<Response, Error> {
+pub(super) async fn change_password(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
     let current = body.text("currentPassword", MAX_PASSWORD);
     let new = body.text("newPassword", MAX_PASSWORD);
     let move_session = body.optional_bool("revokeOtherSessions").unwrap_or(false);
@@ -108,7 +102,7 @@ pub(super) async fn change_password(
 }
 
 /// `rememberMe`, `tokenDelivery`, `callbackURL`.
-fn session_options(app: &App, body: &mut Fields) -> Result<(Options, Option<String>), Error> {
+fn session_options(body: &mut Fields) -> (Options, Option<String>) {
     let delivery = match body.optional_text("tokenDelivery", 16).as_deref() {
         None | Some("cookie") => Delivery::Cookie,
         Some("body") => Delivery::Body,
@@ -118,11 +112,8 @@ fn session_options(app: &App, body: &mut Fields) -> Result<(Options, Option<Stri
         }
     };
     let remember = body.optional_bool("rememberMe").unwrap_or(true);
-    let callback = body.optional_text("callbackURL", MAX_URL);
-    if callback.as_deref().is_some_and(|url| !is_trusted_redirect(url, &app.config.server.trusted_origins)) {
-        return Err(Error::InvalidCallbackUrl);
-    }
-    Ok((Options { delivery, remember }, callback))
+    let callback = body.optional_text("callbackURL", MAX_URL).filter(|url| !url.is_empty());
+    (Options { delivery, remember }, callback)
 }
 
 /// The tokens go into the body or into cookies, never both ways.
@@ -134,6 +125,8 @@ pub(super) fn deliver(app: &App, grant: &Grant, answer: &mut Value, headers: &mu
         Delivery::Body => {
             answer["refreshToken"] = grant.refresh_token.as_str().into();
             answer["refreshExpiresIn"] = grant.ends_at.since(app.now()).as_secs().into();
+            // Not every answer has a member for it.
+            headers.extend(HeaderValue::from_str(&grant.session_cookie).ok().map(|token| (cookies::SET_AUTH_TOKEN, token)));
         }
         Delivery::Cookie => {
             let remember = grant.session.remember;

@@ -19,8 +19,7 @@ use crate::model::permission;
 
 use super::accounts::{MAX_NAME, MAX_PASSWORD, MAX_URL};
 use super::body::Fields;
-use super::client::Client;
-use super::credentials::Authenticated;
+use super::credentials::{Acting, Authenticated};
 use super::error::Error;
 use super::views;
 
@@ -30,7 +29,7 @@ const MAX_REASON: usize = 1_024;
 
 /// The id of a user; one that is none names nobody.
 pub(super) fn user_id(body: &mut Fields) -> Result<UserId, Error> {
-    let text = body.text("userId", MAX_ID);
+    let text = body.text_or_number("userId", MAX_ID);
     let checked = std::mem::take(body);
     checked.finish()?;
     text.parse().map_err(|_| Refused::UserNotFound.into())
@@ -65,12 +64,7 @@ pub(super) async fn list_users(State(app): State<Arc<App>>, Authenticated(who): 
     Ok(Json(answer).into_response())
 }
 
-pub(super) async fn create_user(
-    State(app): State<Arc<App>>,
-    Client(peer): Client,
-    Authenticated(who): Authenticated,
-    mut body: Fields,
-) -> Result<Response, Error> {
+pub(super) async fn create_user(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
     let by = Authority::Session(&who);
     by.may(&app, permission::Action::CreateUser)?;
     let email = body.text("email", MAX_NAME * 4);
@@ -89,12 +83,7 @@ pub(super) async fn create_user(
     Ok(Json(json!({ "user": views::user(&user) })).into_response())
 }
 
-pub(super) async fn update_user(
-    State(app): State<Arc<App>>,
-    Client(peer): Client,
-    Authenticated(who): Authenticated,
-    mut body: Fields,
-) -> Result<Response, Error> {
+pub(super) async fn update_user(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
     let by = Authority::Session(&who);
     by.may(&app, permission::Action::UpdateUser)?;
     let data = body.record("data");
@@ -132,12 +121,7 @@ fn changes(mut data: Fields) -> Result<Changes, Error> {
     Ok(changes)
 }
 
-pub(super) async fn set_role(
-    State(app): State<Arc<App>>,
-    Client(peer): Client,
-    Authenticated(who): Authenticated,
-    mut body: Fields,
-) -> Result<Response, Error> {
+pub(super) async fn set_role(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
     let by = Authority::Session(&who);
     by.may(&app, permission::Action::SetRole)?;
     let role = role(&mut body, "role");
@@ -149,12 +133,7 @@ pub(super) async fn set_role(
     Ok(Json(json!({ "user": views::user(&user) })).into_response())
 }
 
-pub(super) async fn ban_user(
-    State(app): State<Arc<App>>,
-    Client(peer): Client,
-    Authenticated(who): Authenticated,
-    mut body: Fields,
-) -> Result<Response, Error> {
+pub(super) async fn ban_user(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
     let by = Authority::Session(&who);
     by.may(&app, permission::Action::BanUser)?;
     let reason = body.optional_text("banReason", MAX_REASON);
@@ -164,12 +143,7 @@ pub(super) async fn ban_user(
     Ok(Json(json!({ "user": views::user(&user) })).into_response())
 }
 
-pub(super) async fn unban_user(
-    State(app): State<Arc<App>>,
-    Client(peer): Client,
-    Authenticated(who): Authenticated,
-    mut body: Fields,
-) -> Result<Response, Error> {
+pub(super) async fn unban_user(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
     let by = Authority::Session(&who);
     by.may(&app, permission::Action::BanUser)?;
     let id = user_id(&mut body)?;
@@ -177,12 +151,7 @@ pub(super) async fn unban_user(
     Ok(Json(json!({ "user": views::user(&user) })).into_response())
 }
 
-pub(super) async fn remove_user(
-    State(app): State<Arc<App>>,
-    Client(peer): Client,
-    Authenticated(who): Authenticated,
-    mut body: Fields,
-) -> Result<Response, Error> {
+pub(super) async fn remove_user(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
     let by = Authority::Session(&who);
     by.may(&app, permission::Action::DeleteUser)?;
     let id = user_id(&mut body)?;
@@ -190,12 +159,7 @@ pub(super) async fn remove_user(
     Ok(Json(json!({ "success": true })).into_response())
 }
 
-pub(super) async fn set_user_password(
-    State(app): State<Arc<App>>,
-    Client(peer): Client,
-    Authenticated(who): Authenticated,
-    mut body: Fields,
-) -> Result<Response, Error> {
+pub(super) async fn set_user_password(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
     let by = Authority::Session(&who);
     by.may(&app, permission::Action::SetPassword)?;
     let new = body.text("newPassword", MAX_PASSWORD);

@@ -22,7 +22,7 @@ use super::admin::user_id;
 use super::body::{Fields, Optional};
 use super::client::Client;
 use super::cookies::{self, Name};
-use super::credentials::Authenticated;
+use super::credentials::{Acting, Authenticated};
 use super::error::Error;
 use super::views;
 
@@ -37,12 +37,7 @@ pub(super) async fn list_sessions(State(app): State<Arc<App>>, Authenticated(who
     Ok(Json(json!({ "sessions": sessions.iter().map(|s| views::listed_session(s, Some(who.session.id))).collect::<Vec<_>>() })).into_response())
 }
 
-pub(super) async fn revoke_session(
-    State(app): State<Arc<App>>,
-    Client(peer): Client,
-    Authenticated(who): Authenticated,
-    mut body: Fields,
-) -> Result<Response, Error> {
+pub(super) async fn revoke_session(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
     let by = Authority::Session(&who);
     by.may(&app, permission::Action::RevokeSessions)?;
     let handle = body.text("sessionToken", 256);
@@ -53,12 +48,7 @@ pub(super) async fn revoke_session(
     Ok(Json(json!({ "success": true })).into_response())
 }
 
-pub(super) async fn revoke_sessions(
-    State(app): State<Arc<App>>,
-    Client(peer): Client,
-    Authenticated(who): Authenticated,
-    mut body: Fields,
-) -> Result<Response, Error> {
+pub(super) async fn revoke_sessions(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
     let by = Authority::Session(&who);
     by.may(&app, permission::Action::RevokeSessions)?;
     match user_id(&mut body) {
@@ -72,12 +62,7 @@ pub(super) async fn revoke_sessions(
     Ok(Json(json!({ "success": true })).into_response())
 }
 
-pub(super) async fn impersonate_user(
-    State(app): State<Arc<App>>,
-    Client(peer): Client,
-    Authenticated(who): Authenticated,
-    mut body: Fields,
-) -> Result<Response, Error> {
+pub(super) async fn impersonate_user(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
     Authority::Session(&who).may(&app, permission::Action::Impersonate)?;
     let id = user_id(&mut body)?;
     let (user, grant) = impersonate::start(&app, &who, id, &peer).await?;

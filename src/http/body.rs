@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -10,6 +11,9 @@ use axum::http::header;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
+
+use crate::app::App;
+use crate::model::origin::is_trusted_redirect;
 
 use super::MAX_BODY;
 use super::error::Error;
@@ -21,24 +25,28 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 /// A body that may be missing.
 pub(super) struct Optional(pub(super) Fields);
 
-impl<S: Send + Sync> FromRequest<S> for Fields {
+impl FromRequest<Arc<App>> for Fields {
     type Rejection = Error;
-    async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Error> {
+        // Nothing at all, not even a type: a body is missing.
+        if request.headers().get(header::CONTENT_TYPE).is_none() && read_nothing(&request) {
+            return Err(no_object());
+        }
         require_json(&request)?;
-        parse(&read(request).await?)
+        parse(app, &read(request).await?)
     }
 }
 
-impl<S: Send + Sync> FromRequest<S> for Optional {
+impl FromRequest<Arc<App>> for Optional {
     type Rejection = Error;
-    async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Error> {
         let checked = require_json(&request);
         let bytes = read(request).await?;
         if bytes.is_empty() {
             return Ok(Self(Fields::default()));
         }
         checked?;
-        parse(&bytes).map(Self)
+        parse(app, &bytes).map(Self)
     }
 }
 
@@ -47,12 +55,12 @@ pub(super) struct Submitted(pub(super) Fields);
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-impl<S: Send + Sync> FromRequest<S> for Submitted {
+impl FromRequest<Arc<App>> for Submitted {
     type Rejection = Error;
-    async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Error> {
         if media_type(&request).as_deref() != Some(FORM) {
             require_json(&request)?;
-            return parse(&read(request).await?).map(Self);
+            return parse(app, &read(request).await?).map(Self);
         }
         let bytes = read(request).await?;
         let mut members = Map::new();
@@ -61,8 +69,12 @@ impl<S: Send + Sync> FromRequest<S> for Submitted {
                 return Err(Error::BadRequest("A field stands twice in the form".into()));
             }
         }
-        Ok(Self(Fields::new(members)))
+        checked(app, Fields::new(members)).map(Self)
     }
+}
+
+fn read_nothing(request: &Request) -> bool {
+    axum::body::HttpBody::is_end_stream(request.body())
 }
 
 /// Reads at most [`MAX_BODY`] bytes.
@@ -94,15 +106,28 @@ fn require_json(request: &Request) -> Result<(), Error> {
     Err(Error::UnsupportedMediaType(message))
 }
 
-fn parse(bytes: &[u8]) -> Result<Fields, Error> {
+fn no_object() -> Error {
+    Error::Validation(BTreeMap::from([(String::new(), vec!["expected an object".to_owned()])]))
+}
+
+fn parse(app: &App, bytes: &[u8]) -> Result<Fields, Error> {
     match serde_json::from_slice::<Json>(bytes) {
-        Ok(Json::Object(members)) => Ok(Fields::new(members)),
-        Ok(Json::Other) => {
-            let problem = BTreeMap::from([(String::new(), vec!["expected an object".to_owned()])]);
-            Err(Error::Validation(problem))
-        }
+        Ok(Json::Object(members)) => checked(app, Fields::new(members)),
+        Ok(Json::Other) => Err(no_object()),
         Err(_) => Err(Error::BadRequest("Invalid JSON in request body".into())),
     }
+}
+
+/// Where a body wants to lead, it may lead to nobody but whom we trust, whether or not the path makes use of it (contract section 10).
+fn checked(app: &App, fields: Fields) -> Result<Fields, Error> {
+    let is_strange = |name| fields.peek(name).is_some_and(|url| !is_trusted_redirect(url, &app.config.server.trusted_origins));
+    let refusals = [
+        ("callbackURL", Error::InvalidCallbackUrl),
+        ("redirectTo", Error::InvalidRedirectUrl),
+        ("errorCallbackURL", Error::InvalidErrorCallbackUrl),
+        ("newUserCallbackURL", Error::InvalidNewUserCallbackUrl),
+    ];
+    refusals.into_iter().find(|(name, _)| is_strange(name)).map_or(Ok(fields), |(_, refusal)| Err(refusal))
 }
 
 /// JSON in which no member of the body stands twice (RFC 7493 section 2.3).

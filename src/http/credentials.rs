@@ -10,7 +10,9 @@ use axum::http::{HeaderMap, header};
 use crate::app::App;
 use crate::flows::read_session::{self, Accepts, Credential, Nobody};
 use crate::flows::session_cache;
+use crate::model::audit::Peer;
 
+use super::client::Client;
 use super::cookies::{self, Name};
 use super::error::Error;
 
@@ -95,6 +97,23 @@ impl FromRequestParts<Arc<App>> for Authenticated {
             Some(Err(Nobody::Over)) => Err(Error::SessionOver(over(app))),
             None => Err(crate::flows::Error::Unauthorized.into()),
         }
+    }
+}
+
+/// A user who is signed in and does something: the audit trail names the one who acts, also in another one's name.
+pub(super) struct Acting {
+    pub(super) who: read_session::Authenticated,
+    pub(super) peer: Peer,
+}
+
+impl FromRequestParts<Arc<App>> for Acting {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
+        let Authenticated(who) = Authenticated::from_request_parts(parts, app).await?;
+        let Ok(Client(peer)) = Client::from_request_parts(parts, app).await;
+        let actor = who.session.impersonated_by.unwrap_or(who.user.id);
+        Ok(Self { who, peer: Peer { actor: format!("user:{actor}"), ..peer } })
     }
 }
 

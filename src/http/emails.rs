@@ -21,7 +21,7 @@ use super::accounts::{MAX_NAME, MAX_PASSWORD, MAX_URL};
 use super::body::{Fields, Submitted};
 use super::client::Client;
 use super::cookies;
-use super::credentials::{Authenticated, Credentials};
+use super::credentials::{Acting, Authenticated, Credentials};
 use super::error::Error;
 use super::pages;
 use super::query::Query;
@@ -29,13 +29,9 @@ use super::views;
 
 const MAX_TOKEN: usize = 256;
 
-/// `callbackURL` of a body, if it is trusted.
-fn callback(app: &App, body: &mut Fields) -> Result<Option<String>, Error> {
-    let callback = body.optional_text("callbackURL", MAX_URL);
-    match callback {
-        Some(url) if !is_trusted_redirect(&url, &app.config.server.trusted_origins) => Err(Error::InvalidCallbackUrl),
-        callback => Ok(callback),
-    }
+/// `callbackURL` of a body.
+fn callback(body: &mut Fields) -> Option<String> {
+    body.optional_text("callbackURL", MAX_URL).filter(|url| !url.is_empty())
 }
 
 /// `callbackURL` of a query, if it is trusted.
@@ -48,7 +44,7 @@ pub(super) fn callback_of(app: &App, query: &Query) -> Result<Option<String>, Er
 
 pub(super) async fn send_verification(State(app): State<Arc<App>>, credentials: Credentials, mut body: Fields) -> Result<Response, Error> {
     let email = body.text("email", MAX_NAME * 4);
-    let callback = callback(&app, &mut body)?;
+    let callback = callback(&mut body);
     let parsed: Option<Email> = email.parse().ok();
     if parsed.is_none() {
         body.problem("email", "Invalid email address");
@@ -69,18 +65,21 @@ pub(super) fn led_to(callback: Option<&str>, outcome: Result<Value, Refused>) ->
         (None, Ok(answer)) => Ok(Json(answer).into_response()),
         (Some(url), Ok(_)) => redirect(url, None),
         (Some(url), Err(error @ (Refused::MailTokenInvalid | Refused::MailTokenExpired | Refused::UserNotFound))) => {
-            redirect(url, Some(Error::from(error).code()))
+            redirect(url, Some(("error", Error::from(error).code())))
         }
         (_, Err(error)) => Err(error.into()),
     }
 }
 
-/// 302, as Better Auth answers; `error` is appended to the query.
-pub(super) fn redirect(url: &str, error: Option<&str>) -> Result<Response, Error> {
-    let target = match error {
-        Some(code) => format!("{url}{}error={code}", if url.contains('?') { '&' } else { '?' }),
-        None => url.to_owned(),
-    };
+/// 302, as Better Auth answers, with one more pair in the query.
+pub(super) fn redirect(url: &str, pair: Option<(&str, &str)>) -> Result<Response, Error> {
+    let target = pair.map_or_else(
+        || url.to_owned(),
+        |(name, value)| {
+            let (before, fragment) = url.find('#').map_or((url, ""), |at| url.split_at(at));
+            format!("{before}{}{name}={value}{fragment}", if before.contains('?') { '&' } else { '?' })
+        },
+    );
     let location = HeaderValue::from_str(&target).map_err(|_| Error::InvalidCallbackUrl)?;
     Ok((StatusCode::FOUND, [(header::LOCATION, location), (header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]).into_response())
 }
@@ -91,25 +90,26 @@ pub(super) async fn verify(State(app): State<Arc<App>>, Client(peer): Client, qu
     let token = query.one("token").unwrap_or_default();
     let Some(purpose @ (Purpose::ApproveChange | Purpose::VerifyChange)) = mail_links::purpose_of(&app, token) else {
         let outcome = verify_email::verify(&app, token, &peer).await.map(|()| json!({ "status": true, "user": null }));
-        return led_to(callback.as_deref(), outcome).map_err(at_verify_email);
+        let mut response = led_to(callback.as_deref(), outcome).map_err(at_verify_email)?;
+        if !app.config.sessions.cookie_cache.is_zero() {
+            cookies::forget_cache(&app, response.headers_mut());
+        }
+        return Ok(response);
     };
-    if let Err(error) = mail_links::open(&app, token, purpose).await {
-        return led_to(callback.as_deref(), Err(error)).map_err(at_verify_email);
-    }
-    let ask = pages::Confirm {
-        app_name: &app.config.mail.app_name,
-        question: "Change the address of your account?",
-        button: "Change it",
-        token,
-        callback: callback.as_deref().unwrap_or(""),
+    let new = match mail_links::open(&app, token, purpose).await {
+        Ok(link) => link.new_email.map(|email| email.to_string()).unwrap_or_default(),
+        Err(error) => return led_to(callback.as_deref(), Err(error)).map_err(at_verify_email),
     };
+    let question = format!("Change the address of your account to {new}?");
+    let ask =
+        pages::Confirm { app_name: &app.config.mail.app_name, question: &question, button: "Change it", token, callback: callback.as_deref().unwrap_or("") };
     Ok(ask.page())
 }
 
 /// The form of the page that asked.
 pub(super) async fn change(State(app): State<Arc<App>>, Client(peer): Client, Submitted(mut body): Submitted) -> Result<Response, Error> {
     let token = body.text("token", MAX_TOKEN);
-    let callback = callback(&app, &mut body)?.filter(|url| !url.is_empty());
+    let callback = callback(&mut body);
     body.finish()?;
     let outcome = if mail_links::purpose_of(&app, &token) == Some(Purpose::ApproveChange) {
         change_email::approve(&app, &token, callback.clone()).await.map(|()| json!({ "status": true, "user": null }))
@@ -130,7 +130,7 @@ fn at_verify_email(error: Error) -> Error {
 pub(super) async fn change_email(State(app): State<Arc<App>>, Authenticated(who): Authenticated, mut body: Fields) -> Result<Response, Error> {
     who.oneself(Action::SetEmail)?;
     let new = body.text("newEmail", MAX_NAME * 4);
-    let callback = callback(&app, &mut body)?;
+    let callback = callback(&mut body);
     let parsed: Option<Email> = new.parse().ok();
     if parsed.is_none() {
         body.problem("newEmail", "Invalid email address");
@@ -141,11 +141,11 @@ pub(super) async fn change_email(State(app): State<Arc<App>>, Authenticated(who)
     Ok(Json(json!({ "status": true })).into_response())
 }
 
-pub(super) async fn delete(State(app): State<Arc<App>>, Client(peer): Client, Authenticated(who): Authenticated, mut body: Fields) -> Result<Response, Error> {
+pub(super) async fn delete(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
     who.oneself(Action::DeleteUser)?;
     let password = body.optional_text("password", MAX_PASSWORD);
     let token = body.optional_text("token", MAX_TOKEN);
-    let callback = callback(&app, &mut body)?;
+    let callback = callback(&mut body);
     body.finish()?;
     match (password, token) {
         (Some(password), _) => delete_user::with_password(&app, who.user.id, &password, &peer).await?,
@@ -172,15 +172,10 @@ pub(super) async fn ask_to_delete(State(app): State<Arc<App>>, credentials: Cred
 }
 
 /// The form of the page that asked.
-pub(super) async fn delete_as_asked(
-    State(app): State<Arc<App>>,
-    Client(peer): Client,
-    Authenticated(who): Authenticated,
-    Submitted(mut body): Submitted,
-) -> Result<Response, Error> {
+pub(super) async fn delete_as_asked(State(app): State<Arc<App>>, Acting { who, peer }: Acting, Submitted(mut body): Submitted) -> Result<Response, Error> {
     who.oneself(Action::DeleteUser)?;
     let token = body.text("token", MAX_TOKEN);
-    let callback = callback(&app, &mut body)?.filter(|url| !url.is_empty());
+    let callback = callback(&mut body);
     body.finish()?;
     delete_user::with_token(&app, who.user.id, &token, &peer).await.map_err(|e| at_delete_user(e.into()))?;
     let mut response = led_to(callback.as_deref(), Ok(json!({ "success": true, "message": "User deleted" })))?;

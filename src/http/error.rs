@@ -41,6 +41,10 @@ pub enum Error {
     InvalidCallbackUrl,
     /// The same, called `redirectTo`.
     InvalidRedirectUrl,
+    /// The same, called `errorCallbackURL`.
+    InvalidErrorCallbackUrl,
+    /// The same, called `newUserCallbackURL`.
+    InvalidNewUserCallbackUrl,
     /// A link of a mail that is not good, with the status that its path has for it.
     Link(StatusCode, flows::Error),
     /// 401, and a credential did come.
@@ -148,7 +152,12 @@ impl Error {
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::InvalidOrigin | Self::MissingOrNullOrigin | Self::InvalidCallbackUrl | Self::InvalidRedirectUrl => StatusCode::FORBIDDEN,
+            Self::InvalidOrigin
+            | Self::MissingOrNullOrigin
+            | Self::InvalidCallbackUrl
+            | Self::InvalidRedirectUrl
+            | Self::InvalidErrorCallbackUrl
+            | Self::InvalidNewUserCallbackUrl => StatusCode::FORBIDDEN,
             Self::Link(status, _) => *status,
             Self::InvalidToken | Self::SessionOver(_) => StatusCode::UNAUTHORIZED,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -178,6 +187,8 @@ impl Error {
             Self::MissingOrNullOrigin => ("MISSING_OR_NULL_ORIGIN", "Missing or null Origin".into()),
             Self::InvalidCallbackUrl => ("INVALID_CALLBACK_URL", "Invalid callbackURL".into()),
             Self::InvalidRedirectUrl => ("INVALID_REDIRECT_URL", "Invalid redirectTo".into()),
+            Self::InvalidErrorCallbackUrl => ("INVALID_ERROR_CALLBACK_URL", "Invalid errorCallbackURL".into()),
+            Self::InvalidNewUserCallbackUrl => ("INVALID_NEW_USER_CALLBACK_URL", "Invalid newUserCallbackURL".into()),
             Self::InvalidToken | Self::SessionOver(_) => ("UNAUTHORIZED", "Unauthorized".into()),
             Self::Internal(_) => ("INTERNAL_SERVER_ERROR", "Something went wrong on our side".into()),
         }

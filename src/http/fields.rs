@@ -126,6 +126,19 @@ impl Fields {
         time
     }
 
+    /// A text as it came, unchecked; an empty one is none.
+    pub(super) fn peek(&self, name: &str) -> Option<&str> {
+        self.members.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
+    }
+
+    /// A text, or a number as Better Auth takes it for one.
+    pub(super) fn text_or_number(&mut self, name: &str, max: usize) -> String {
+        match self.members.get(name) {
+            Some(Value::Number(number)) => number.to_string(),
+            _ => self.text(name, max),
+        }
+    }
+
     /// Whether the member is there, whatever it holds.
     pub(super) fn has(&self, name: &str) -> bool {
         self.members.contains_key(name)

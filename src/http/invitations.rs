@@ -11,28 +11,26 @@ use crate::app::App;
 use crate::flows::Error as Refused;
 use crate::flows::authority::Authority;
 use crate::flows::invite_user::{self, Invitation};
-use crate::model::origin::is_trusted_redirect;
 use crate::model::permission::Action;
 
 use super::accounts::{MAX_NAME, MAX_URL};
 use super::admin::role;
 use super::body::Fields;
-use super::client::Client;
-use super::credentials::Authenticated;
+use super::credentials::Acting;
 use super::error::Error;
 use super::views;
 
-pub(super) async fn invite(State(app): State<Arc<App>>, Client(peer): Client, Authenticated(who): Authenticated, mut body: Fields) -> Result<Response, Error> {
+pub(super) async fn invite(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
     let by = Authority::Session(&who);
     by.may(&app, Action::CreateUser)?;
     let email = body.text("email", MAX_NAME * 4);
     let name = body.optional_text("name", MAX_NAME).unwrap_or_default();
     let role = role(&mut body, "role").unwrap_or_else(|| "user".into());
     let redirect = body.text("redirectTo", MAX_URL);
-    body.finish()?;
-    if !is_trusted_redirect(&redirect, &app.config.server.trusted_origins) {
-        return Err(Error::InvalidRedirectUrl);
+    if redirect.is_empty() {
+        body.problem("redirectTo", "is required");
     }
+    body.finish()?;
     let email = email.parse().map_err(|_| Refused::InvalidEmail)?;
     let user = invite_user::invite(&app, by, Invitation { email, name, role, redirect }, &peer).await?;
     Ok(Json(json!({ "user": views::user(&user) })).into_response())

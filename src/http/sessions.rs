@@ -19,7 +19,7 @@ use crate::model::session::Delivery;
 use super::body::{Fields, Optional};
 use super::client::Client;
 use super::cookies::{self, Name};
-use super::credentials::{self, Authenticated, Credentials};
+use super::credentials::{self, Acting, Authenticated, Credentials};
 use super::error::Error;
 use super::query::Query;
 use super::views;
@@ -88,24 +88,19 @@ pub(super) async fn list(State(app): State<Arc<App>>, Authenticated(who): Authen
     Ok((renewed(&app, &who), Json(views)).into_response())
 }
 
-pub(super) async fn revoke(State(app): State<Arc<App>>, Client(peer): Client, Authenticated(who): Authenticated, mut body: Fields) -> Result<Response, Error> {
+pub(super) async fn revoke(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
     let name = body.text("token", 256);
     body.finish()?;
     manage_sessions::revoke_own(&app, who.user.id, &name, &peer).await?;
     Ok(Json(json!({ "status": true })).into_response())
 }
 
-pub(super) async fn revoke_all(State(app): State<Arc<App>>, Client(peer): Client, Authenticated(who): Authenticated, _: Optional) -> Result<Response, Error> {
+pub(super) async fn revoke_all(State(app): State<Arc<App>>, Acting { who, peer }: Acting, _: Optional) -> Result<Response, Error> {
     manage_sessions::revoke_of_user(&app, who.user.id, None, &peer).await?;
     Ok(Json(json!({ "status": true })).into_response())
 }
 
-pub(super) async fn revoke_others(
-    State(app): State<Arc<App>>,
-    Client(peer): Client,
-    Authenticated(who): Authenticated,
-    _: Optional,
-) -> Result<Response, Error> {
+pub(super) async fn revoke_others(State(app): State<Arc<App>>, Acting { who, peer }: Acting, _: Optional) -> Result<Response, Error> {
     manage_sessions::revoke_of_user(&app, who.user.id, Some(who.session.id), &peer).await?;
     Ok(Json(json!({ "status": true })).into_response())
 }

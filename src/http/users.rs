@@ -15,13 +15,12 @@ use crate::model::session::Delivery;
 
 use super::accounts::{MAX_NAME, MAX_PASSWORD, MAX_URL};
 use super::body::Fields;
-use super::client::Client;
 use super::cookies::{self, Name};
-use super::credentials::Authenticated;
+use super::credentials::{Acting, Authenticated};
 use super::error::Error;
 use super::sessions;
 
-pub(super) async fn update(State(app): State<Arc<App>>, Client(peer): Client, Authenticated(who): Authenticated, mut body: Fields) -> Result<Response, Error> {
+pub(super) async fn update(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
     if body.has("email") {
         return Err(Refused::EmailCanNotBeUpdated.into());
     }

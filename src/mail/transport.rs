@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
 use lettre::message::{Mailbox, Message, MultiPart};
-use lettre::transport::smtp::PoolConfig;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 
 use crate::model::email::Email;
@@ -50,9 +49,7 @@ impl Transport {
     /// A server: `smtp://user:password@host:587?tls=required`, or `smtps://…`.
     pub fn smtp(url: &str, timeout: Duration) -> Result<Self, String> {
         let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|e| e.to_string())?;
-        // A connection that is given up must not come back to a pool with an answer outstanding.
-        let own = PoolConfig::new().max_size(0).min_idle(0);
-        Ok(Self::Smtp { server: Box::new(builder.timeout(Some(timeout)).pool_config(own).build()), timeout })
+        Ok(Self::Smtp { server: Box::new(builder.timeout(Some(timeout)).build()), timeout })
     }
 
     pub(super) async fn send(&self, from: &str, id: EventId, to: &Email, mail: &Rendered, at: Timestamp) -> Result<(), Undelivered> {

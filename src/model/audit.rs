@@ -6,71 +6,63 @@ use sha2::{Digest, Sha256};
 use super::id::{EventId, SessionId, UserId};
 use super::time::Timestamp;
 
-/// What happened; the texts are an interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are the texts")]
-pub enum Kind {
-    UserCreated,
-    SignedUpAgain,
-    UserInvited,
-    UserUpdated,
-    EmailVerified,
-    EmailChanged,
-    UserDeleted,
-    UserBanned,
-    UserUnbanned,
-    RoleChanged,
-    ImpersonationStarted,
-    ImpersonationStopped,
-    UserDisabled,
-    UserEnabled,
-    SignedIn,
-    SignedOut,
-    SessionRevoked,
-    PasswordChanged,
-    RefreshTokenReused,
-    RefreshTokenHealed,
-    RefreshTokenLost,
-    RefreshTokenShadowed,
-    KeysRotated,
-    KeyRevoked,
-    KeyImported,
-    KeysRemoved,
-    MasterKeyChanged,
+macro_rules! kinds {
+    ($($kind:ident => $text:literal,)*) => {
+        /// What happened; the texts are an interface.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[expect(missing_docs, reason = "the names are the texts")]
+        pub enum Kind {
+            $($kind,)*
+        }
+
+        impl Kind {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$kind,)*];
+
+            /// As stored.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $text,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    UserCreated => "user.created",
+    SignedUpAgain => "user.signed_up_again",
+    UserInvited => "user.invited",
+    UserUpdated => "user.updated",
+    EmailVerified => "email.verified",
+    EmailChanged => "email.changed",
+    UserDeleted => "user.deleted",
+    UserBanned => "user.banned",
+    UserUnbanned => "user.unbanned",
+    RoleChanged => "user.role_changed",
+    ImpersonationStarted => "impersonation.started",
+    ImpersonationStopped => "impersonation.stopped",
+    UserDisabled => "user.disabled",
+    UserEnabled => "user.enabled",
+    SignedIn => "session.created",
+    SignedOut => "session.signed_out",
+    SessionRevoked => "session.revoked",
+    PasswordChanged => "password.changed",
+    RefreshTokenReused => "refresh_token.reused",
+    RefreshTokenHealed => "refresh_token.healed",
+    RefreshTokenLost => "refresh_token.lost",
+    RefreshTokenShadowed => "refresh_token.shadowed",
+    KeysRotated => "keys.rotated",
+    KeyRevoked => "keys.revoked",
+    KeyImported => "keys.imported",
+    KeysRemoved => "keys.removed",
+    MasterKeyChanged => "keys.rewrapped",
 }
 
 impl Kind {
-    /// As stored.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::UserCreated => "user.created",
-            Self::SignedUpAgain => "user.signed_up_again",
-            Self::UserInvited => "user.invited",
-            Self::UserUpdated => "user.updated",
-            Self::EmailVerified => "email.verified",
-            Self::EmailChanged => "email.changed",
-            Self::UserDeleted => "user.deleted",
-            Self::UserBanned => "user.banned",
-            Self::UserUnbanned => "user.unbanned",
-            Self::RoleChanged => "user.role_changed",
-            Self::ImpersonationStarted => "impersonation.started",
-            Self::ImpersonationStopped => "impersonation.stopped",
-            Self::UserDisabled => "user.disabled",
-            Self::UserEnabled => "user.enabled",
-            Self::SignedIn => "session.created",
-            Self::SignedOut => "session.signed_out",
-            Self::SessionRevoked => "session.revoked",
-            Self::PasswordChanged => "password.changed",
-            Self::RefreshTokenReused => "refresh_token.reused",
-            Self::RefreshTokenHealed => "refresh_token.healed",
-            Self::RefreshTokenLost => "refresh_token.lost",
-            Self::RefreshTokenShadowed => "refresh_token.shadowed",
-            Self::KeysRotated => "keys.rotated",
-            Self::KeyRevoked => "keys.revoked",
-            Self::KeyImported => "keys.imported",
-            Self::KeysRemoved => "keys.removed",
-            Self::MasterKeyChanged => "keys.rewrapped",
-        }
+    /// As stored; `None` for any other text.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.as_str() == text)
     }
 }
 

@@ -66,6 +66,13 @@ pub async fn find_token(conn: &mut Conn, id: EventId) -> Result<Option<(MailToke
     Ok(Some((token, row.ended_at.is_none())))
 }
 
+/// The time of a link begins when it is sent; `false`: it has ended meanwhile.
+pub async fn begin_token(conn: &mut Conn, id: EventId, expires_at: Timestamp) -> Result<bool> {
+    let begun = on!(conn, c => sqlx::query("UPDATE mail_tokens SET expires_at = $1 WHERE id = $2 AND ended_at IS NULL")
+        .bind(expires_at.0).bind(id.to_string()).execute(c).await.map(|done| done.rows_affected()))?;
+    Ok(begun == 1)
+}
+
 /// Uses a link up; `false`: somebody else has, or a newer one replaced it.
 pub async fn end_token(conn: &mut Conn, id: EventId, now: Timestamp) -> Result<bool> {
     let ended = on!(conn, c => sqlx::query("UPDATE mail_tokens SET ended_at = $1 WHERE id = $2 AND ended_at IS NULL")

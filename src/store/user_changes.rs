@@ -104,16 +104,18 @@ pub async fn lock(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
     rows.into_iter().next().map(User::try_from).transpose()
 }
 
-/// The users with the role `admin` who may sign in, locked in the order of their ids: two admins who remove each other wait for one another.
-pub async fn lock_admins(conn: &mut Conn, now: Timestamp) -> Result<Vec<User>> {
+/// The users with the role `admin` who can sign in (with a password, and a proven mailbox where that is asked for), locked in the order of their ids:
+/// two admins who remove each other wait for one another.
+pub async fn lock_admins(conn: &mut Conn, proven: bool, now: Timestamp) -> Result<Vec<User>> {
     macro_rules! admins {
         () => {
-            " FROM users u WHERE ',' || u.role || ',' LIKE '%,admin,%' AND u.disabled_at IS NULL AND (u.banned = 0 OR u.ban_expires_at <= $1) ORDER BY u.id"
+            " FROM users u WHERE ',' || u.role || ',' LIKE '%,admin,%' AND u.disabled_at IS NULL AND (u.banned = 0 OR u.ban_expires_at <= $1) AND u.email_verified >= $2
+               AND EXISTS (SELECT 1 FROM accounts a WHERE a.user_id = u.id AND a.password_hash IS NOT NULL) ORDER BY u.id"
         };
     }
     const FIND: &str = concat!("SELECT ", user_columns!(), admins!());
     const LOCKING: &str = concat!("SELECT ", user_columns!(), admins!(), " FOR UPDATE");
     let sql = if conn.is_postgres() { LOCKING } else { FIND };
-    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(sql).bind(now.0).fetch_all(c).await)?;
+    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(sql).bind(now.0).bind(i64::from(proven)).fetch_all(c).await)?;
     rows.into_iter().map(User::try_from).collect()
 }

@@ -135,13 +135,6 @@ fn with_password(row: PasswordRow) -> Result<WithPassword> {
     Ok(WithPassword { user: row.user.try_into()?, password_hash: row.password_hash })
 }
 
-/// All users, oldest first, from after `after` (an id is its own page mark).
-pub async fn list(conn: &mut Conn, limit: i64, offset: i64) -> Result<Vec<User>> {
-    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(concat!("SELECT ", user_columns!(), " FROM users u ORDER BY u.created_at, u.id LIMIT $1 OFFSET $2"))
-        .bind(limit).bind(offset).fetch_all(c).await)?;
-    rows.into_iter().map(User::try_from).collect()
-}
-
 /// Replaces the password hash if it still is `current`; without `current`, always. Tells whether it did.
 pub async fn set_password_hash(conn: &mut Conn, id: UserId, current: Option<&str>, new: &str, now: Timestamp) -> Result<bool> {
     let changed = on!(conn, c => sqlx::query(

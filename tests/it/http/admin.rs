@@ -2,8 +2,9 @@
 
 use countersign::flows::administer_users;
 use countersign::flows::authority::Authority;
+use countersign::flows::invite_user::{self, Invitation};
 use countersign::flows::manage_users;
-use countersign::model::audit::Peer;
+use countersign::model::audit::{Event, Peer};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, TestApp, Tokens, User, minutes};
@@ -173,8 +174,12 @@ async fn the_last_admin_stays_one_also_when_two_unmake_each_other() {
     assert_eq!(done, 1, "{} {}", first.text, second.text);
     let refused = if first.status == 200 { second } else { first };
     assert!(["LAST_ADMIN", "YOU_ARE_NOT_ALLOWED_TO_CHANGE_USERS_ROLE"].contains(&refused.body["code"].as_str().unwrap()), "{}", refused.text);
-    let last = manage_users::list(&app.app, 10, 0).await.unwrap().into_iter().find(countersign::model::user::User::is_admin).unwrap();
+    let both = [manage_users::find(&app.app, &one.email).await.unwrap(), manage_users::find(&app.app, &two.email).await.unwrap()];
+    let last = both.into_iter().find(countersign::model::user::User::is_admin).unwrap();
+    // Who is invited and has not come, or was made without a password, is an admin in name alone.
     let peer = Peer::default();
+    let invited = Invitation { email: "later@example.com".parse().unwrap(), name: String::new(), role: "admin".into(), redirect: "/".into() };
+    invite_user::invite(&app.app, Authority::Operator, invited, &peer).await.unwrap();
     let by = Authority::Operator;
     let refusals = [
         administer_users::set_role(&app.app, by, last.id, "user".into(), &peer).await.err().unwrap().to_string(),
@@ -385,4 +390,49 @@ async fn rights_are_the_row_s_at_each_call_and_malformed_roles_are_none() {
     }
     ask(&app, &tokens, "set-role", json!({ "userId": bob_id, "role": 5 })).await.refused(400, "VALIDATION_ERROR");
     ask(&app, &tokens, "set-role", json!({ "userId": bob_id, "role": ["admin"] })).await.ok();
+}
+
+#[tokio::test]
+async fn nobody_takes_over_what_one_does_not_hold() {
+    let app =
+        TestApp::with(&[("roles.support", "user:impersonate,user:set-password,user:update,user:set-email"), ("roles.manager", "user:ban,user:delete")]).await;
+    let (helper, manager, plain) = (app.user("helper").await, app.user("manager").await, app.user("plain").await);
+    for (user, role) in [(&helper, "support"), (&manager, "manager")] {
+        let found = manage_users::find(&app.app, &user.email).await.unwrap();
+        administer_users::set_role(&app.app, Authority::Operator, found.id, role.into(), &Peer::default()).await.unwrap();
+    }
+    let tokens = helper.sign_in().await;
+    let (manager, plain) = (id(&manager).await, id(&plain).await);
+    let new = json!({ "userId": manager, "newPassword": "another good password" });
+    ask(&app, &tokens, "impersonate-user", json!({ "userId": manager })).await.refused(403, "YOU_ARE_NOT_ALLOWED_TO_IMPERSONATE_USERS");
+    ask(&app, &tokens, "set-user-password", new).await.refused(403, "YOU_ARE_NOT_ALLOWED_TO_SET_USERS_PASSWORD");
+    let email = json!({ "userId": manager, "data": { "email": "mine@example.com" } });
+    ask(&app, &tokens, "update-user", email).await.refused(403, "YOU_ARE_NOT_ALLOWED_TO_UPDATE_USERS");
+    ask(&app, &tokens, "impersonate-user", json!({ "userId": plain })).await.ok();
+}
+
+#[tokio::test]
+async fn the_audit_trail_names_who_acted() {
+    let app = TestApp::start().await;
+    let (root, bob) = (made_admin(&app, "root").await, app.user("bob").await);
+    let (root_id, bob_id) = (id(&root).await, id(&bob).await);
+    let tokens = root.sign_in().await;
+    ask(&app, &tokens, "set-role", json!({ "userId": bob_id, "role": "user" })).await.ok();
+    let acting = ask(&app, &tokens, "impersonate-user", json!({ "userId": bob_id })).await.ok();
+    let (token, session) = (acting.claims("accessToken"), acting.body["session"]["id"].as_str().unwrap().to_owned());
+    assert_eq!(token["act"]["sub"], root_id.as_str());
+    let told = async |kind: &str, actor: &str, session: Option<&str>| {
+        let events = app.db_events().await;
+        let is_it = |e: &Event| e.kind.as_str() == kind && e.peer.actor == actor && e.subject.is_some_and(|s| s.to_string() == bob_id);
+        events.iter().filter(|e| is_it(&e.event) && e.event.session.map(|s| s.to_string()).as_deref() == session).count()
+    };
+    let root_acts = format!("user:{root_id}");
+    assert_eq!(told("user.role_changed", &root_acts, None).await, 1);
+    assert_eq!(told("impersonation.started", &root_acts, Some(&session)).await, 1);
+    // What is done in another one's name is the admin's doing.
+    let (own, other) = (bob.sign_in().await.session, acting.header("set-auth-token").to_owned());
+    for (session, actor) in [(&own, format!("user:{bob_id}")), (&other, root_acts)] {
+        app.post_as("/api/auth/update-user", session, &json!({ "name": actor })).await.ok();
+        assert_eq!(told("user.updated", &actor, None).await, 1);
+    }
 }

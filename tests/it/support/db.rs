@@ -182,11 +182,10 @@ type EventRow = (String, String, i64, String, String, Option<String>, Option<Str
 fn stored_event(row: EventRow) -> StoredEvent {
     use base64::Engine;
     let (writer, id, at, kind, actor, subject, session, ip_address, user_agent, request_id, detail, link) = row;
-    let kinds = [Kind::KeysRotated, Kind::UserCreated, Kind::SignedIn, Kind::SignedOut];
     let event = Event {
         id: id.parse().unwrap(),
         at: Timestamp(at),
-        kind: *kinds.iter().find(|k| k.as_str() == kind).unwrap(),
+        kind: Kind::parse(&kind).unwrap(),
         peer: Peer { actor, ip_address, user_agent, request_id },
         subject: subject.map(|s| s.parse().unwrap()),
         session: session.map(|s| s.parse().unwrap()),
