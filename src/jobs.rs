@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::flows::{self, change_keys, deliver_mail, load_keys, prune};
 use crate::model::audit::Peer;
 use crate::model::key::Wish;
+use crate::random;
 
 type Run = fn(Arc<App>) -> std::pin::Pin<Box<dyn Future<Output = flows::Result<()>> + Send>>;
 
@@ -72,6 +73,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often the queue is looked at when nobody has said that there is something in it: retries, and what a process that died left behind.
 const LOOK_FOR_MAIL: Duration = Duration::from_secs(5);
 
+/// Looking up whose address it is, and sending, is work that the next request would feel: it is done at a moment that nobody can tell. A second at most.
+fn apart(app: &App) -> Duration {
+    let [byte] = random::bytes(&*app.random);
+    Duration::from_millis(100 + u64::from(byte) * 4)
+}
+
 /// Sends mails as they come.
 async fn deliver(app: Arc<App>, stopped: CancellationToken) {
     while !stopped.is_cancelled() {
@@ -82,7 +89,7 @@ async fn deliver(app: Arc<App>, stopped: CancellationToken) {
             Err(_) => tracing::error!("the sending of mails panicked and goes on"),
         }
         tokio::select! {
-            () = app.mail_waits.notified() => {}
+            () = app.mail_waits.notified() => tokio::time::sleep(apart(&app)).await,
             () = tokio::time::sleep(LOOK_FOR_MAIL) => {}
             () = stopped.cancelled() => {}
         }

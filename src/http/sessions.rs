@@ -51,9 +51,6 @@ pub(super) async fn get_session(
     if let Some(cached) = credentials.cached_session(&app).filter(|_| !query.flag("disableCookieCache")) {
         return Ok((headers, Json(cached)).into_response());
     }
-    if !credentials.cached_sessions.is_empty() {
-        cookies::clear_one(&app, &mut headers, Name::SessionData);
-    }
     let answer = match credentials.authenticate(&app, Accepts::SessionTokenOnly).await? {
         Some(Ok(who)) => match mint(&app, &credentials, &who, &peer).await {
             // The refresh token that came along was stolen or lost: the session has just ended.
@@ -77,6 +74,10 @@ pub(super) async fn get_session(
         }
         Some(Err(Nobody::NotOurs)) | None => Value::Null,
     };
+    // One that came and was worth nothing goes, unless this answer brings another.
+    if !credentials.cached_sessions.is_empty() {
+        cookies::forget_cache(&app, &mut headers);
+    }
     Ok((headers, Json(answer)).into_response())
 }
 

@@ -45,6 +45,9 @@ function application(auth) {
   return server;
 }
 
+/** RFC 2047: words of a header that are not ASCII. */
+const words = (text) => text.replaceAll(/=\?utf-8\?b\?([^?]*)\?=\s*/gi, (_, encoded) => Buffer.from(encoded, "base64").toString("utf8"));
+
 /** Everything, running; `settings` are ours. */
 export async function start(settings = []) {
   const folder = mkdtempSync(join(tmpdir(), "countersign-e2e-"));
@@ -79,12 +82,16 @@ export async function start(settings = []) {
 }
 
 /** The mails to an address, oldest first. */
-export function mailsTo(place, address) {
+export const mailsTo = (place, address) => everyMail(place).filter((m) => m.to === address);
+
+/** Every mail, oldest first. */
+export function everyMail(place) {
   const names = readdirSync(place.mails).filter((n) => n.endsWith(".eml")).sort();
   const part = (raw, type) => raw.split(`text/${type}`)[1].split("\r\n\r\n").slice(1).join("\r\n\r\n").split("\r\n--")[0].replaceAll("=\r\n", "");
   const bytes = (text) => decodeURIComponent(text.replace(/%/g, "%25").replace(/=([0-9A-F]{2})/g, "%$1"));
-  const read = (raw) => ({ to: /^To: (.*)$/m.exec(raw)[1].trim(), subject: /^Subject: (.*)$/m.exec(raw)[1].trim(), html: bytes(part(raw, "html")), text: bytes(part(raw, "plain")) });
-  return names.map((name) => read(readFileSync(join(place.mails, name), "utf8"))).filter((m) => m.to === address);
+  const header = (raw, name) => new RegExp(`^${name}: (.*(?:\\r\\n .*)*)$`, "m").exec(raw)[1].trim();
+  const read = (raw) => ({ to: header(raw, "To"), subject: words(header(raw, "Subject")), html: bytes(part(raw, "html")), text: bytes(part(raw, "plain")) });
+  return names.map((name) => read(readFileSync(join(place.mails, name), "utf8")));
 }
 
 /** The link in a mail. */

@@ -10,13 +10,23 @@ from place import NODE, ROOT, Place, free_port, wait_for
 WORK = ROOT / "target/interop/better_auth"
 
 
+POSTING = "mail.transport=file"
+SETS = [
+    ("scenarios", [], [POSTING]),
+    ("verifying", ["verify"], [POSTING, "sign_up.require_email_verification=true"]),
+    ("bare", ["bare"], ["mail.transport=off"]),
+    ("closed", ["closed"], [POSTING, "sign_up.enabled=false"]),
+    ("cached", ["cached"], [POSTING, "sessions.cookie_cache=5m"]),
+]
+
+
 def test_the_client_works_unmodified_and_differs_only_where_it_is_said(tmp_path):
     places, pairs = [], []
     try:
-        for name, mode, settings in [("scenarios", [], []), ("verifying", ["verify"], ["sign_up.require_email_verification=true"])]:
+        for name, mode, settings in SETS:
             (folder := tmp_path / name).mkdir()
             (mails := folder / "mails").mkdir()
-            place = Place(folder, ["mail.transport=file", f"mail.dir={mails}", *settings])
+            place = Place(folder, [f"mail.dir={mails}", *settings])
             places.append(place)
             theirs = f"http://localhost:{(port := free_port())}"
             log = open(folder / "better-auth.log", "ab")

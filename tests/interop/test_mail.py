@@ -4,11 +4,15 @@ import asyncio
 import email
 import email.policy
 import re
+import sqlite3
+import ssl
+import subprocess
 import time
 
 import httpx
 import pytest
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
 from place import PASSWORD, Place, free_port, wait_for
 
 
@@ -29,10 +33,20 @@ class Inbox:
         return "250 OK"
 
 
+def over(tmp_path, url: str) -> Place:
+    return Place(tmp_path, ["mail.transport=smtp", f"mail.smtp_url={url}", "mail.smtp_timeout=1s", "mail.from=Notes <notes@example.com>", "mail.app_name=Notes"])
+
+
+def outstanding(place: Place) -> int:
+    """Mails that are still in the queue."""
+    with sqlite3.connect(place.folder / "data/countersign.db") as database:
+        return database.execute("SELECT COUNT(*) FROM mails").fetchone()[0]
+
+
 @pytest.fixture
 def post(tmp_path):
     inbox, port = Inbox(), free_port()
-    place = Place(tmp_path, ["mail.transport=smtp", f"mail.smtp_url=smtp://127.0.0.1:{port}", "mail.smtp_timeout=1s", "mail.from=Notes <notes@example.com>", "mail.app_name=Notes"])
+    place = over(tmp_path, f"smtp://127.0.0.1:{port}")
     controller = Controller(inbox, hostname="127.0.0.1", port=port)
     yield place, inbox, controller
     place.stop()
@@ -85,7 +99,7 @@ def test_what_is_refused_now_is_taken_later_and_once(post, answer):
     place.serve()
     sign_up(place, "Ana", "ana@example.com")
     ask(place, "ana@example.com")
-    wait_for(lambda: inbox.messages, 40)
+    wait_for(lambda: inbox.messages and outstanding(place) == 0, 40)
     assert len(inbox.messages) == 1 and not inbox.refusals
 
 
@@ -99,7 +113,7 @@ def test_a_server_that_says_nothing_keeps_nobody_else_waiting(post):
         started = time.monotonic()
         ask(place, f"{name}@example.com")
         assert time.monotonic() - started < 1, "the answer waits for no mail"
-    wait_for(lambda: len(inbox.messages) == 2, 40)
+    wait_for(lambda: len(inbox.messages) == 2 and outstanding(place) == 0, 40)
     assert sorted(r[0] for r in inbox.recipients) == ["ana@example.com", "bob@example.com"]
 
 
@@ -116,12 +130,13 @@ def test_killed_while_it_sends_it_loses_none_and_repeats_under_the_same_name(pos
     place.serve(prefix=["faketime", "-f", f"+{shift}s"])
     wait_for(lambda: len(inbox.messages) >= 5, 60)
     place.kill()
+    assert (left := outstanding(place)) > 0, "it was killed on its way"
     place.serve(prefix=["faketime", "-f", f"+{2 * shift}s"])
-    ids = lambda: {m["Message-ID"] for m in list(inbox.messages)}
-    wait_for(lambda: len(ids()) >= len(names), 60)
-    assert len(ids()) == len(names)
+    wait_for(lambda: outstanding(place) == 0, 60)
+    ids = {m["Message-ID"] for m in inbox.messages}
+    assert len(ids) == len(names) == len({m["To"] for m in inbox.messages})
     repeated = len(inbox.messages) - len(names)
-    print(f"{len(names)} mails, one kill -9 while they were sent: {repeated} went out twice, each under its own Message-ID")
+    print(f"{len(names)} mails, one kill -9 with {left} of them still queued: {repeated} went out twice, each under its own Message-ID")
     assert repeated <= 8, "no more than were on their way"
 
 
@@ -136,5 +151,93 @@ def test_nothing_is_lost_when_the_server_is_away_and_the_service_is_killed(post)
     controller.start()
     # What the killed process held is free again after five minutes; the clock is moved, not waited for.
     place.serve(prefix=["faketime", "-f", "+400s"])
-    wait_for(lambda: len(inbox.messages) >= len(names), 60)
+    wait_for(lambda: outstanding(place) == 0, 60)
     assert sorted(r[0] for r in inbox.recipients) == sorted(f"{name}@example.com" for name in names)
+
+
+def test_an_address_brings_no_header_and_no_second_recipient(post):
+    place, inbox, controller = post
+    controller.start()
+    place.serve()
+    sign_up(place, "Ana", "ana@example.com")
+    for address in ["ana@example.com\r\nBcc: eve@example.com", "ana@example.com\nRCPT TO:<eve@example.com>", "ana@example.com,eve@example.com", "<ana@example.com> SIZE=1", "ana@example.com%0aBcc:eve@example.com"]:
+        for path, body in [("request-password-reset", {"email": address}), ("send-verification-email", {"email": address}), ("sign-up/email", {"name": "x", "email": address, "password": PASSWORD})]:
+            assert httpx.post(f"{place.base}/api/auth/{path}", json=body).status_code == 400, (path, address)
+    assert outstanding(place) == 0
+    # Who has proven the mailbox is called by name: in the words, never in a header.
+    httpx.post(f"{place.base}/api/auth/send-verification-email", json={"email": "ana@example.com"}).raise_for_status()
+    wait_for(lambda: inbox.messages)
+    token = re.search(r"token=([\w-]+)", inbox.messages[0].get_body(("plain",)).get_content()).group(1)
+    assert httpx.get(f"{place.base}/api/auth/verify-email?token={token}").status_code == 200
+    session = place.sign_in("ana")["token"]
+    name = "Eve\r\nBcc: victim@example.com\r\n\r\n<script>alert(1)</script>"
+    httpx.post(f"{place.base}/api/auth/update-user", json={"name": name}, headers={"authorization": f"Bearer {session}"}).raise_for_status()
+    ask(place, "ana@example.com")
+    wait_for(lambda: len(inbox.messages) == 2)
+    message = inbox.messages[1]
+    assert message["Bcc"] is None and sorted(set(message.keys())) == ["Content-Type", "Date", "From", "MIME-Version", "Message-ID", "Subject", "To"]
+    text, html = (message.get_body((kind,)).get_content() for kind in ("plain", "html"))
+    assert "Hello Eve Bcc: victim@example.com <script>alert(1)</script>," in text and "<script>" not in html
+    assert inbox.recipients == [["ana@example.com"], ["ana@example.com"]]
+
+
+class Relay:
+    """A server that wants TLS and a password, with a certificate of an authority of the test."""
+
+    def __init__(self, folder, inbox, implicit: bool):
+        self.port = free_port()
+        self.authority, key, certificate = folder / "authority.pem", folder / "relay.key", folder / "relay.pem"
+        openssl = lambda *arguments: subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
+        new = ("-newkey", "rsa:2048", "-nodes")
+        openssl("req", "-x509", *new, "-days", 2, "-subj", "/CN=An authority", "-keyout", folder / "authority.key", "-out", self.authority)
+        openssl("req", *new, "-subj", "/CN=localhost", "-keyout", key, "-out", folder / "relay.csr")
+        (extensions := folder / "relay.ext").write_text("subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n")
+        signing = ("-CA", self.authority, "-CAkey", folder / "authority.key", "-CAcreateserial", "-days", 2, "-extfile", extensions)
+        openssl("x509", "-req", "-in", folder / "relay.csr", *signing, "-out", certificate)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate, key)
+        self.seen = []
+        check = lambda server, session, envelope, mechanism, data: AuthResult(success=self.note(data))
+        rules = {"authenticator": check, "auth_required": True}
+        rules |= {"auth_require_tls": False} if implicit else {"tls_context": context, "require_starttls": True}
+        self.controller = Controller(inbox, hostname="localhost", port=self.port, ssl_context=context if implicit else None, **rules)
+        self.url = f"{'smtps' if implicit else 'smtp'}://notes:secret%20word@localhost:{self.port}{'' if implicit else '?tls=required'}"
+
+    def note(self, data) -> bool:
+        self.seen.append((data.login, data.password))
+        return (data.login, data.password) == (b"notes", b"secret word")
+
+
+@pytest.mark.filterwarnings("ignore:Requiring AUTH")
+@pytest.mark.parametrize("implicit", [True, False], ids=["smtps", "starttls"])
+def test_it_speaks_tls_to_whom_it_can_verify_and_signs_in(tmp_path, implicit):
+    inbox = Inbox()
+    relay = Relay(tmp_path, inbox, implicit)
+    relay.controller.start()
+    place = over(tmp_path, relay.url)
+    try:
+        # Nobody has vouched for this certificate: nothing is sent, not even the password.
+        place.serve()
+        sign_up(place, "Ana", "ana@example.com")
+        ask(place, "ana@example.com")
+        wait_for(lambda: b"will be tried again" in (place.folder / f"{place.port}.log").read_bytes())
+        assert not inbox.messages and not relay.seen
+        assert b"secret" not in (place.folder / f"{place.port}.log").read_bytes()
+        place.kill()
+        place.serve(prefix=["env", f"SSL_CERT_FILE={relay.authority}", "faketime", "-f", "+400s"])
+        wait_for(lambda: inbox.messages and outstanding(place) == 0, 40)
+        assert relay.seen == [(b"notes", b"secret word")] and inbox.recipients == [["ana@example.com"]]
+    finally:
+        place.stop()
+        relay.controller.stop()
+
+
+def test_a_server_that_takes_the_padlock_away_gets_nothing(post):
+    place, inbox, controller = post
+    place.settings = [s if not s.startswith("mail.smtp_url") else s + "?tls=required" for s in place.settings]
+    controller.start()
+    place.serve()
+    sign_up(place, "Ana", "ana@example.com")
+    ask(place, "ana@example.com")
+    wait_for(lambda: b"will be tried again" in (place.folder / f"{place.port}.log").read_bytes())
+    assert not inbox.messages and outstanding(place) == 1

@@ -12,7 +12,7 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     ("mail", &["model"]),
     ("app", &["clock", "config", "crypto", "mail", "model", "random", "store"]),
     ("flows", &["app", "clock", "config", "crypto", "mail", "model", "random", "store"]),
-    ("jobs", &["app", "flows", "model"]),
+    ("jobs", &["app", "flows", "model", "random"]),
     ("http", &["app", "flows", "model"]),
     ("cli", &["app", "clock", "config", "flows", "http", "jobs", "model", "random", "store"]),
 ];

@@ -6,7 +6,7 @@ export const allowed = [
   { path: /^body\..*(image|banReason|banExpires|impersonatedBy)$/, only: (t, o) => t === undefined && o === null, why: "theirs keeps everything in memory here and leaves out what a database has as null" },
   { path: /^body\..*ipAddress$/, only: (t) => t === "", why: "the client's address is known without a proxy too" },
   { path: /^body\.code$/, only: added, why: "every error has a code" },
-  { path: /^body\.message$/, why: "texts are our own, codes are the contract's" },
+  { path: /^body\.message$/, only: (_, o, theirs) => theirs.status >= 400, why: "texts are our own, codes are the contract's" },
   { path: /^body\.errors$/, only: added, why: "validation names each field" },
   { call: /list-sessions|list-user-sessions/, path: /\.(device|current)$/, only: added, why: "a list that people can read" },
   { path: /^(client\.\d+\.error\.code)$/, only: added, why: "every error has a code, and the client passes it on" },
@@ -23,6 +23,13 @@ export const allowed = [
   { scenario: /ends what was signed in/, path: /^(body|headers\.set-auth-jwt|cookies\.\d|client\.2\.nothing)$/, why: "a new password ends every session" },
   { scenario: /by the token of its mail/, path: /^cookies/, why: "the cookies go with the account at once, not at the next look" },
   { scenario: /known address that nobody tells/, path: /^body\.user\.role$/, only: (t) => t === null, why: "a known address is not told by its role (section 17, 6)" },
+  { scenario: /deleted with its password where mails are sent/, path: /./, why: "the password is proof: no link is mailed" },
+  { call: /^POST \/get-session$/, status: 405, path: /./, why: "reading the session by POST is what the client does where theirs defers its refresh; ours needs no setting for it" },
+  { call: /^GET \/jwks$/, path: /^body/, why: "one key in use and its successor, with `use`" },
+  { scenario: /cached/, path: /^headers\.set-auth-jwt$/, only: (_, o) => o === null, why: "a hit of the cookie cache mints nothing (section 17, 2)" },
+  { scenario: /an id changed by an admin/, path: /./, why: "ids are for ever; 1.7.24 refuses it too" },
+  { scenario: /cached and changed/, path: /^cookies\.\d$/, why: "after a change the cache is forgotten, and read anew at the next look" },
+  { scenario: /cached and ended/, call: /sign-out$/, path: /^cookies\.\d$/, why: "theirs clears the cache twice" },
 ];
 
 /** Cookies of ours that theirs does not have. */

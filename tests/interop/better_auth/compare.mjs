@@ -8,9 +8,9 @@ import { createAuthClient } from "better-auth/client";
 import { adminClient, jwtClient } from "better-auth/client/plugins";
 import { allowed, ownCookies } from "./allowed.mjs";
 import { Recorder, differences, normal } from "./recorder.mjs";
-import { mail, scenarios, verifying } from "./scenarios.mjs";
+import { bare, cached, closed, mail, refusals, scenarios, verifying } from "./scenarios.mjs";
 
-const sets = { scenarios: { ...scenarios, ...mail }, verifying };
+const sets = { scenarios: { ...scenarios, ...mail, ...refusals }, verifying, bare, closed, cached };
 const pairs = JSON.parse(process.argv[2]);
 
 /** What a scenario works with, on one side. */
@@ -127,6 +127,8 @@ async function compare(name, a, b) {
     const [t, o] = [normal(strip(exchange)), normal(strip(b.exchanges[n] ?? {}))];
     for (const d of differences(t, o)) judge(d, t, o);
   }
+  // One that breaks down on both sides proves nothing.
+  for (const [side, { notes }] of Object.entries({ theirs: a, ours: b })) for (const { threw } of notes) if (threw) found.push({ path: side, [side]: threw });
   for (const d of differences(normal(a.notes.map(outcome)), normal(b.notes.map(outcome)), "client")) judge(d, {}, {});
   if (found.length > 0) {
     bad += 1;

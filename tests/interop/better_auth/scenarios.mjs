@@ -49,7 +49,11 @@ export const scenarios = {
     const { recorder } = await signedUp(s);
     await s.raw("POST", "/sign-out", "{}", { origin: "https://evil.example" }, recorder);
   },
-  "no origin beside a cookie from another site": async (s) => s.raw("POST", "/sign-in/email", "{}", { origin: "https://evil.example" }),
+  "an origin that nobody trusts, at sign-in": async (s) => s.raw("POST", "/sign-in/email", "{}", { origin: "https://evil.example" }),
+  "no origin that could be named, beside a cookie": async (s) => {
+    const { recorder } = await signedUp(s);
+    await s.raw("POST", "/sign-out", "{}", { origin: "null" }, recorder);
+  },
 
   // sign-up
   "sign-up": signUp({}),
@@ -66,7 +70,12 @@ export const scenarios = {
   "sign-up with a long password": signUp({ password: "x".repeat(129) }),
   "sign-up without a password": signUp({ password: undefined }),
   "sign-up as an admin": signUp({ role: "admin" }),
-  "sign-up with id and emailVerified": async (s) => s.raw("POST", "/sign-up/email", JSON.stringify({ name: "x", email: s.email("x"), password: PASSWORD, banned: true })),
+  "sign-up with banned, id and emailVerified": async (s) => {
+    for (const gift of [{ banned: true }, { id: "x" }, { emailVerified: true }, { createdAt: "2020-01-01T00:00:00.000Z" }, { metadata: {} }]) {
+      const email = s.email(Object.keys(gift)[0]);
+      await s.raw("POST", "/sign-up/email", JSON.stringify({ name: "x", email, password: PASSWORD, ...gift }));
+    }
+  },
   "sign-up with a callback to elsewhere": signUp({ callbackURL: "https://evil.example/" }),
 
   // sign-in
@@ -450,20 +459,133 @@ export const verifying = {
     s.note(await s.agent().client.signUp.email({ name: "Ana", email, password: NEW }));
     s.note(await s.agent().client.signIn.email({ email, password: NEW }));
   },
-  "an account deleted with its password": async (s) => {
-    const { client, recorder, email } = await signedUp(s);
-    await recorder.fetch(await s.link(email));
-    await client.signIn.email({ email, password: PASSWORD });
-    s.note(await client.deleteUser({ password: NEW }));
-    s.note(await client.deleteUser({ password: PASSWORD }));
-    s.note(await client.getSession());
-    s.note(await s.agent().client.signIn.email({ email, password: PASSWORD }));
-  },
   "a link sent once more": async (s) => {
     const { client, recorder, email } = await signedUp(s);
     await s.link(email);
     s.note(await client.sendVerificationEmail({ email, callbackURL: "/again" }));
     await recorder.fetch(await s.link(email));
     s.note(await client.signIn.email({ email, password: PASSWORD }));
+  },
+};
+
+/** Where there is no way for mails. */
+export const bare = {
+  "a forgotten password where no mail is sent": async (s) => s.note(await s.agent().client.requestPasswordReset({ email: s.email("ana"), redirectTo: "/reset" })),
+  "a mailbox to be proven where no mail is sent": async (s) => s.note(await s.agent().client.sendVerificationEmail({ email: s.email("ana") })),
+  "another address where no mail is sent": async (s) => s.note(await (await signedUp(s)).client.changeEmail({ newEmail: s.email("new") })),
+  "an account deleted with its password": async (s) => {
+    const { client, email } = await signedUp(s);
+    s.note(await client.deleteUser({ password: NEW }));
+    s.note(await client.deleteUser({ password: PASSWORD }));
+    s.note(await client.getSession());
+    s.note(await s.agent().client.signIn.email({ email, password: PASSWORD }));
+  },
+  "an account deleted by a fresh session": async (s) => {
+    const { client, email } = await signedUp(s);
+    s.note(await client.deleteUser({}));
+    s.note(await client.getSession());
+    s.note(await s.agent().client.signIn.email({ email, password: PASSWORD }));
+  },
+};
+
+/** Where nobody signs up. */
+export const closed = {
+  "sign-up where it is closed": async (s) => s.note(await s.agent().client.signUp.email({ name: "Ana", email: s.email("ana"), password: PASSWORD })),
+};
+
+/** With the cookie cache on. */
+export const cached = {
+  "a session, cached": async (s) => {
+    const { client } = await signedUp(s);
+    s.note(await client.getSession());
+    s.note(await client.getSession({ query: { disableCookieCache: true } }));
+    s.note(await client.getSession());
+  },
+  "a session, cached and changed": async (s) => {
+    const { client } = await signedUp(s);
+    s.note(await client.updateUser({ name: "Another" }));
+    const { data } = await client.getSession();
+    s.note({ data: data.user.name });
+  },
+  "a session, cached and ended": async (s) => {
+    const { client } = await signedUp(s);
+    s.note(await client.signOut());
+    s.note(await client.getSession());
+  },
+};
+
+/** A user without rights calls everything that admins call. */
+const forbidden = Object.fromEntries(
+  Object.entries({
+    getUser: (id) => ({ query: { id } }),
+    updateUser: (id) => ({ userId: id, data: { name: "x" } }),
+    banUser: (id) => ({ userId: id }),
+    unbanUser: (id) => ({ userId: id }),
+    removeUser: (id) => ({ userId: id }),
+    setUserPassword: (id) => ({ userId: id, newPassword: NEW }),
+    impersonateUser: (id) => ({ userId: id }),
+    listUserSessions: (id) => ({ userId: id }),
+    revokeUserSession: () => ({ sessionToken: "unknown" }),
+    revokeUserSessions: (id) => ({ userId: id }),
+  }).map(([call, form]) => [
+    `${call} by a user`,
+    async (s) => {
+      const [ana, bob] = [await signedUp(s), await target(s)];
+      s.note(await ana.client.admin[call](form(bob.id)));
+    },
+  ]),
+);
+
+const ofNobody = Object.fromEntries(
+  Object.entries({ setRole: { role: "user" }, unbanUser: {}, removeUser: {}, setUserPassword: { newPassword: NEW } }).map(([call, form]) => [
+    `${call} of nobody`,
+    async (s) => s.note(await (await admin(s)).client.admin[call]({ userId: "nobody", ...form })),
+  ]),
+);
+
+/** What is refused, call by call. */
+export const refusals = {
+  ...forbidden,
+  ...ofNobody,
+  "the keys": async (s) => s.note(await s.agent().client.jwks()),
+  "the session by POST": async (s) => s.raw("POST", "/get-session", "{}"),
+  "an address given twice by an admin": onBob(async (s, root, bob) => s.note(await root.client.admin.updateUser({ userId: bob.id, data: { email: root.email } }))),
+  "an id changed by an admin": onBob(async (s, root, bob) => s.note(await root.client.admin.updateUser({ userId: bob.id, data: { name: "Robert", id: "x" } }))),
+  "oneself banned as a name is changed": async (s) => {
+    const root = await admin(s);
+    const { data } = await root.client.getSession();
+    s.note(await root.client.admin.updateUser({ userId: data.user.id, data: { banned: true } }));
+  },
+  "a long password, in every place": onBob(async (s, root, bob) => {
+    const long = "x".repeat(129);
+    s.note(await bob.client.changePassword({ currentPassword: PASSWORD, newPassword: long }));
+    s.note(await root.client.admin.setUserPassword({ userId: bob.id, newPassword: long }));
+    s.note(await bob.client.verifyPassword({ password: NEW }));
+  }),
+  "a number for a user's id": async (s) => s.note(await (await admin(s)).client.admin.banUser({ userId: 5 })),
+  "a password changed by who has none": async (s) => {
+    const root = await admin(s);
+    const { data } = await root.client.admin.createUser({ email: s.email("new"), name: "New" });
+    await root.client.admin.impersonateUser({ userId: data.user.id });
+    s.note(await root.client.changePassword({ currentPassword: PASSWORD, newPassword: NEW }));
+    s.note(await root.client.verifyPassword({ password: PASSWORD }));
+    s.note(await root.client.listAccounts());
+  },
+  "an account deleted with its password where mails are sent": async (s) => s.note(await (await signedUp(s)).client.deleteUser({ password: PASSWORD })),
+  "a sign-out that leads elsewhere": async (s) => {
+    const { recorder } = await signedUp(s);
+    for (const name of ["callbackURL", "redirectTo", "errorCallbackURL", "newUserCallbackURL"]) {
+      await s.raw("POST", "/sign-out", JSON.stringify({ [name]: "https://evil.example/" }), {}, recorder);
+    }
+  },
+  "an update and a deletion without a body": async (s) => {
+    const { recorder } = await signedUp(s);
+    for (const path of ["/update-user", "/delete-user"]) await recorder.fetch(`${s.base}/api/auth${path}`, { method: "POST" });
+  },
+  "a link of a forgotten password to a page with a fragment": async (s) => {
+    const user = await signedUp(s);
+    const { client, recorder } = s.agent();
+    s.note(await client.requestPasswordReset({ email: user.email, redirectTo: "/app?x=1#/reset" }));
+    await recorder.fetch(await s.link(user.email));
   },
 };

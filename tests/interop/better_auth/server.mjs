@@ -1,6 +1,6 @@
 // Better Auth itself, as the contract's captures were made: jwt, bearer and admin, the cookie prefix `app`, everything in memory.
-// node server.mjs PORT [verify]; mails are kept and given out at /mails, roles are set at /promote?email=…, which only tests may have. With `verify`
-// who signs up proves the mailbox first.
+// node server.mjs PORT [verify|bare|closed|cached]; mails are kept and given out at /mails, roles are set at /promote?email=…, which only tests may
+// have. With `verify` who signs up proves the mailbox first; `bare` has no way for mails; `closed` takes nobody in; `cached` has the cookie cache on.
 import { createServer } from "node:http";
 import { betterAuth } from "better-auth";
 import { memoryAdapter } from "better-auth/adapters/memory";
@@ -9,7 +9,7 @@ import { admin, bearer, jwt } from "better-auth/plugins";
 
 const port = Number(process.argv[2]);
 const db = { user: [], session: [], account: [], verification: [], jwks: [] };
-const verify = process.argv[3] === "verify";
+const [verify, bare, closed, cached] = ["verify", "bare", "closed", "cached"].map((mode) => process.argv[3] === mode);
 const mails = [];
 const post = (to) => async (mail) => void mails.push({ to: to(mail), url: mail.url });
 const auth = betterAuth({
@@ -17,12 +17,20 @@ const auth = betterAuth({
   secret: "a secret of the tests that is long enough",
   database: memoryAdapter(db),
   trustedOrigins: [`http://localhost:${port}`],
-  emailAndPassword: { enabled: true, requireEmailVerification: verify, sendResetPassword: post((m) => m.user.email) },
-  emailVerification: { sendOnSignUp: verify, sendVerificationEmail: post((m) => m.user.email) },
-  user: {
-    changeEmail: { enabled: true, sendChangeEmailConfirmation: post((m) => m.user.email) },
-    deleteUser: { enabled: true, ...(verify ? {} : { sendDeleteAccountVerification: post((m) => m.user.email) }) },
+  emailAndPassword: {
+    enabled: true,
+    disableSignUp: closed,
+    requireEmailVerification: verify,
+    ...(bare ? {} : { sendResetPassword: post((m) => m.user.email) }),
   },
+  emailVerification: bare ? {} : { sendOnSignUp: verify, sendVerificationEmail: post((m) => m.user.email) },
+  user: bare
+    ? { deleteUser: { enabled: true } }
+    : {
+        changeEmail: { enabled: true, sendChangeEmailConfirmation: post((m) => m.user.email) },
+        deleteUser: { enabled: true, sendDeleteAccountVerification: post((m) => m.user.email) },
+      },
+  session: cached ? { cookieCache: { enabled: true, maxAge: 300 } } : {},
   rateLimit: { enabled: false },
   advanced: { cookiePrefix: "app" },
   plugins: [jwt(), bearer(), admin()],
