@@ -41,6 +41,8 @@ pub struct App {
     pub users: UserCache,
     /// `Keep` and `Repeat`, a presented token.
     pub refresh_limit: RefreshLimit,
+    /// Keys of limits that say no, and until when: a flood is answered from memory.
+    pub refused: moka::sync::Cache<String, Timestamp>,
     /// Which address each session last rotated from, for the shadow alarm.
     pub rotations: moka::sync::Cache<SessionId, Rotated>,
     /// Words and ways of mails.
@@ -80,6 +82,7 @@ impl App {
             mailer: mailer(&config)?,
             mail_waits: Notify::new(),
             refresh_limit: RefreshLimit::new(Arc::clone(&clock)),
+            refused: moka::sync::Cache::new(100_000),
             rotations: moka::sync::Cache::new(100_000),
             users: UserCache(moka::sync::Cache::new(100_000)),
             ring: ArcSwapOption::empty(),

@@ -173,9 +173,9 @@ fn run(cli: Cli) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| Failure::Internal(format!("cannot start the runtime: {e}")))?;
     runtime.block_on(async {
         match cli.command.unwrap_or(Command::Serve) {
-            Command::Serve => serve::run(config).await,
+            Command::Serve => Box::pin(serve::run(config)).await,
             Command::Migrate(command) => migrate::run(command, config).await,
-            Command::Keys(command) => keys::run(command, config).await,
+            Command::Keys(command) => Box::pin(keys::run(command, config)).await,
             Command::Users(command) => users::run(command, config).await,
             Command::Sessions(command) => sessions::run(command, config).await,
             Command::Doctor { output } => Box::pin(doctor::run(output, config)).await,

@@ -1,5 +1,6 @@
 //! `[mail]`: where mails go, what they say, how long their links are good.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use url::Url;
@@ -7,8 +8,56 @@ use zeroize::Zeroizing;
 
 use crate::model::origin::LOOPBACK;
 
+use super::Secret;
 use super::raw::Reader;
-use super::{Mail, MailLifetimes, MailTransport, Secret};
+
+/// `[mail]`
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "docs/settings.md describes every setting")]
+pub struct Mail {
+    pub transport: MailTransport,
+    pub from: String,
+    pub app_name: String,
+    pub templates_dir: Option<PathBuf>,
+    pub lifetimes: MailLifetimes,
+    pub notify_new_sign_in: bool,
+}
+
+/// `mail.transport`
+#[derive(Debug, Clone)]
+pub enum MailTransport {
+    /// `mail.smtp_url`, with its password, and `mail.smtp_timeout`.
+    Smtp {
+        /// With its password.
+        url: Secret,
+        /// For all of a mail.
+        timeout: Duration,
+    },
+    /// `mail.dir`
+    File(PathBuf),
+    /// The log.
+    Log,
+    /// Nowhere.
+    Off,
+}
+
+impl Mail {
+    /// Whether there is a way for mails.
+    pub fn sends(&self) -> bool {
+        !matches!(self.transport, MailTransport::Off)
+    }
+}
+
+/// How long links are good.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "docs/settings.md describes every setting")]
+pub struct MailLifetimes {
+    pub verify: Duration,
+    pub reset: Duration,
+    pub change: Duration,
+    pub delete: Duration,
+    pub invitation: Duration,
+}
 
 #[derive(Clone, Copy)]
 enum Way {

@@ -2,6 +2,7 @@
 //! problem; this file holds the result and the rules between settings. Secrets are named here but read by `crypto`.
 
 mod database;
+mod limits;
 mod mail;
 mod raw;
 mod settings;
@@ -19,6 +20,8 @@ use crate::model::domain::DomainRules;
 use crate::model::origin::TrustedOrigins;
 use crate::model::{key, password, refresh, session};
 
+pub use limits::RateLimits;
+pub use mail::{Mail, MailLifetimes, MailTransport};
 pub use raw::{Problem, Sources};
 
 /// Every setting, checked.
@@ -40,8 +43,8 @@ pub struct Config {
     pub sign_up: SignUp,
     /// `[mail]`
     pub mail: Mail,
-    /// `rate_limits.enabled`
-    pub rate_limits: bool,
+    /// `[rate_limits]`
+    pub rate_limits: RateLimits,
     /// `[log]`
     pub log: Log,
     /// `[roles]`: permissions by role.
@@ -186,54 +189,6 @@ impl SignUp {
     pub fn signs_in(&self) -> bool {
         self.auto_sign_in && !self.require_email_verification
     }
-}
-
-/// `[mail]`
-#[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "docs/settings.md describes every setting")]
-pub struct Mail {
-    pub transport: MailTransport,
-    pub from: String,
-    pub app_name: String,
-    pub templates_dir: Option<PathBuf>,
-    pub lifetimes: MailLifetimes,
-    pub notify_new_sign_in: bool,
-}
-
-/// `mail.transport`
-#[derive(Debug, Clone)]
-pub enum MailTransport {
-    /// `mail.smtp_url`, with its password, and `mail.smtp_timeout`.
-    Smtp {
-        /// With its password.
-        url: Secret,
-        /// For all of a mail.
-        timeout: Duration,
-    },
-    /// `mail.dir`
-    File(PathBuf),
-    /// The log.
-    Log,
-    /// Nowhere.
-    Off,
-}
-
-impl Mail {
-    /// Whether there is a way for mails.
-    pub fn sends(&self) -> bool {
-        !matches!(self.transport, MailTransport::Off)
-    }
-}
-
-/// How long links are good.
-#[derive(Debug, Clone, Copy)]
-#[expect(missing_docs, reason = "docs/settings.md describes every setting")]
-pub struct MailLifetimes {
-    pub verify: Duration,
-    pub reset: Duration,
-    pub change: Duration,
-    pub delete: Duration,
-    pub invitation: Duration,
 }
 
 /// `[log]`

@@ -17,7 +17,7 @@ use crate::model::{claims, key};
 
 use super::raw::{Problem, Reader, Sources};
 use super::{Config, Keys, Log, LogFormat, MasterKeySources, MintFromSession, Passwords, SameSite, Secret, Server, Sessions, SignUp, Tokens};
-use super::{database, mail};
+use super::{database, limits, mail};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -52,7 +52,7 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
     if sign_up.require_email_verification && !mail.sends() {
         r.problem("sign_up.require_email_verification", "needs mail: set mail.transport to smtp or file".into());
     }
-    let rate_limits = r.flag("rate_limits.enabled", true);
+    let rate_limits = limits::read(&mut r);
     let log = Log {
         level: r.parsed("log.level", "info", log_level).unwrap_or_default(),
         format: r.choice("log.format", &[("auto", LogFormat::Auto), ("json", LogFormat::Json), ("human", LogFormat::Human)]),

@@ -16,6 +16,7 @@ use crate::store::user_changes::{Changes, change};
 use crate::store::{self, Conn};
 
 use super::end_session::end;
+use super::limit::Charges;
 use super::outbox::{Change, Outbox};
 use super::read_session::Authenticated;
 use super::record::{Recorder, detail};
@@ -25,13 +26,14 @@ use super::{Error, Result, mail_links};
 const FRESH: Duration = Duration::from_secs(86_400);
 
 /// Asks for another address.
-pub async fn request(app: &App, who: &Authenticated, new: Email, callback: Option<String>) -> Result<()> {
+pub async fn request(app: &App, who: &Authenticated, new: Email, callback: Option<String>, peer: &Peer) -> Result<()> {
     if !app.config.mail.sends() {
         return Err(Error::ChangeEmailDisabled);
     }
     if !app.config.sign_up.domains.admit(&new) {
         return Err(Error::EmailDomainNotAllowed);
     }
+    Charges::mail(app, &new, peer).take(app).await?;
     let is_fresh = app.now().since(who.session.auth_time) < FRESH;
     let (outbox, user) = (Outbox::new(app), who.user.id);
     let wish = Change { new_email: new, session: Some(who.session.id) };

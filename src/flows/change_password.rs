@@ -12,6 +12,7 @@ use crate::store::sessions::{Proof, Which};
 use crate::store::{self, Conn};
 
 use super::end_session::end;
+use super::limit::Charges;
 use super::open_session::{Grant, Opening, Options, RingVersion};
 use super::outbox::Outbox;
 use super::read_session::Authenticated;
@@ -27,9 +28,12 @@ pub async fn change_password(app: &App, who: &Authenticated, current: &str, new:
     let id = who.user.id;
     let known = app.db.read(move |conn| Box::pin(store::users::by_id(conn, id))).await?.ok_or(Error::Unauthorized)?;
     let verified = known.password_hash.ok_or(Error::CredentialAccountNotFound)?;
+    let charges = Charges::password(app, &known.user.email, None, peer);
+    charges.take(app).await?;
     if app.hasher.verify(current, Some(verified.clone())).await? == Verdict::Wrong {
         return Err(Error::InvalidPassword);
     }
+    charges.forgive_now(app).await?;
     let hash = app.hasher.hash(new).await?;
     let options = Options { delivery: who.session.delivery, remember: who.session.remember };
     let opening = if move_session { Some(Opening::prepare(app, &known.user, options, peer)?) } else { None };

@@ -14,6 +14,7 @@ use crate::store::sessions::Which;
 
 use super::administer_users::is_last_admin;
 use super::end_session::end;
+use super::limit::Charges;
 use super::outbox::Outbox;
 use super::read_session::Authenticated;
 use super::record::Recorder;
@@ -25,7 +26,7 @@ const FRESH: Duration = Duration::from_secs(86_400);
 
 /// Deletes the account of who knows its password.
 pub async fn with_password(app: &App, user: UserId, password: &str, peer: &Peer) -> Result<()> {
-    let verified = verify_password(app, user, password).await?;
+    let verified = verify_password(app, user, password, peer).await?;
     delete(app, user, Proof::Password(verified), peer).await
 }
 
@@ -38,7 +39,9 @@ pub async fn with_fresh_session(app: &App, who: &Authenticated, peer: &Peer) -> 
 }
 
 /// Sends the link.
-pub async fn request(app: &App, user: UserId, callback: Option<String>) -> Result<()> {
+pub async fn request(app: &App, who: &Authenticated, callback: Option<String>, peer: &Peer) -> Result<()> {
+    Charges::mail(app, &who.user.email, peer).take(app).await?;
+    let user = who.user.id;
     let outbox = Outbox::new(app);
     let work = app.db.write(move |conn| {
         Box::pin(async move {

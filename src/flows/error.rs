@@ -8,6 +8,8 @@ use crate::model::permission::Action;
 use crate::model::{key, password};
 use crate::store;
 
+use super::limit::Limited;
+
 /// Shorthand.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -53,6 +55,8 @@ pub enum Error {
     RefreshTokenReused,
     #[error("Too many requests. Please try again later.")]
     TooManyRequests(Duration),
+    #[error("Too many requests. Please try again later.")]
+    Limited(Limited),
     #[error("There is no such user")]
     UserNotFound,
     #[error("There is no such session")]

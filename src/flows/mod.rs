@@ -17,6 +17,7 @@ pub mod impersonate;
 pub mod inspect_keys;
 pub mod invite_user;
 pub mod issue_token;
+pub mod limit;
 pub mod load_keys;
 pub mod mail_links;
 pub mod manage_sessions;

@@ -11,16 +11,18 @@ use crate::store::sessions::Which;
 use crate::store::user_changes::{Changes, change};
 
 use super::end_session::end;
+use super::limit::Charges;
 use super::outbox::Outbox;
 use super::record::Recorder;
 use super::sign_up::account_id;
 use super::{Error, Result, mail_links};
 
 /// Sends the link to whoever has the address; that is looked up after the answer.
-pub async fn request(app: &App, email: &Email, redirect: Option<String>) -> Result<()> {
+pub async fn request(app: &App, email: &Email, redirect: Option<String>, peer: &Peer) -> Result<()> {
     if !app.config.mail.sends() {
         return Err(Error::ResetPasswordDisabled);
     }
+    Charges::mail(app, email, peer).take(app).await?;
     let (key, outbox) = (email.clone(), Outbox::new(app));
     let work = app.db.write(move |conn| Box::pin(async move { outbox.request(conn, Purpose::ResetPassword, &key, redirect.as_deref()).await }));
     work.await?;

@@ -19,6 +19,7 @@ use crate::store::users::WithPassword;
 use crate::store::{self, Conn};
 
 use super::end_session::Ending;
+use super::limit::Charges;
 use super::open_session::{Grant, Opening, Options, RingVersion};
 use super::record::{Recorder, detail};
 use super::{Error, Result};
@@ -33,6 +34,8 @@ pub struct Presented<'r> {
     pub cookies: &'r [&'r str],
     /// Refresh tokens.
     pub refresh: &'r [&'r str],
+    /// The cookie of a device that is known at some account.
+    pub device: Option<&'r str>,
 }
 
 impl Presented<'_> {
@@ -46,6 +49,8 @@ impl Presented<'_> {
 /// Proves a password and opens a session.
 pub async fn sign_in(app: &App, email: &Email, password: &str, options: Options, replaces: Presented<'_>, peer: &Peer) -> Result<(User, Grant)> {
     let password = Password::attempt(password, app.config.passwords.length)?;
+    let charges = Charges::password(app, email, replaces.device, peer);
+    charges.take(app).await?;
     let mut looked = false;
     loop {
         let (user, verified, outdated) = prove(app, email, &password).await?;
@@ -53,8 +58,16 @@ pub async fn sign_in(app: &App, email: &Email, password: &str, options: Options,
         let upgraded = if outdated { Some(app.hasher.hash(password.clone()).await?) } else { None };
         let opening = Opening::prepare(app, &user, options, peer)?;
         let ending = Ending::of(app, &replaces.sessions(app), replaces.refresh, RevokedReason::Replaced).await?;
-        let entry =
-            Entry { user: user.clone(), verified, upgraded, opening, ending, notify: app.config.mail.notify_new_sign_in, recorder: Recorder::new(app, peer) };
+        let entry = Entry {
+            user: user.clone(),
+            verified,
+            upgraded,
+            opening,
+            ending,
+            notify: app.config.mail.notify_new_sign_in,
+            charges: charges.clone(),
+            recorder: Recorder::new(app, peer),
+        };
         let patience = if app.hasher.is_saturated() { COMPANY } else { Duration::ZERO };
         if let Some((opening, ring)) = app.db.write_in_company(patience, move |conn| Box::pin(entry.run(conn))).await? {
             let grant = opening.grant(app, &user, ring).await?;
@@ -103,6 +116,8 @@ struct Entry {
     ending: Ending,
     /// Whether the user hears of a device that was not seen before.
     notify: bool,
+    /// What it was charged with before anybody knew that it would succeed.
+    charges: Charges,
     recorder: Recorder,
 }
 
@@ -126,6 +141,7 @@ impl Entry {
             self.recorder.outbox().notice(conn, Template::NewSignIn, &self.user, detail([("device", device.into())])).await?;
         }
         self.ending.run(conn, &self.recorder).await?;
+        self.charges.forgive(conn, self.recorder.now).await?;
         Ok(Some((self.opening, ring)))
     }
 }

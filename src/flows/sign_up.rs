@@ -13,6 +13,7 @@ use crate::store::sessions::Proof;
 use crate::store::{self, Conn};
 
 use super::end_session::Ending;
+use super::limit::Charges;
 use super::open_session::{Grant, Opening, Options, RingVersion};
 use super::outbox::Outbox;
 use super::record::Recorder;
@@ -41,6 +42,7 @@ pub async fn sign_up(app: &App, form: Form, options: Options, replaces: Presente
     if !app.config.sign_up.domains.admit(&form.email) {
         return Err(Error::EmailDomainNotAllowed);
     }
+    Charges::sign_up(app, peer).take(app).await?;
     let password = Password::chosen(&form.password, app.config.passwords.length)?;
     // Hashed before anybody looks whether the address is known: both cost the same.
     let hash = app.hasher.hash(password).await?;

@@ -9,6 +9,7 @@ use crate::store;
 use crate::store::user_changes::{Changes, change};
 pub use crate::store::users::Account;
 
+use super::limit::Charges;
 use super::record::{Recorder, detail};
 use super::{Error, Result};
 
@@ -42,11 +43,17 @@ pub async fn update_user(app: &App, user: UserId, profile: Profile, peer: &Peer)
 }
 
 /// Whether this is the user's password; the stored hash that says so.
-pub async fn verify_password(app: &App, user: UserId, password: &str) -> Result<Option<String>> {
+pub async fn verify_password(app: &App, user: UserId, password: &str, peer: &Peer) -> Result<Option<String>> {
     let password = Password::attempt(password, app.config.passwords.length)?;
     let known = app.db.read(move |conn| Box::pin(store::users::by_id(conn, user))).await?.ok_or(Error::Unauthorized)?;
+    let charges = Charges::password(app, &known.user.email, None, peer);
+    charges.take(app).await?;
     let verdict = app.hasher.verify(password, known.password_hash.clone()).await?;
-    if verdict == Verdict::Wrong { Err(Error::InvalidPassword) } else { Ok(known.password_hash) }
+    if verdict == Verdict::Wrong {
+        return Err(Error::InvalidPassword);
+    }
+    charges.forgive_now(app).await?;
+    Ok(known.password_hash)
 }
 
 /// How the user may sign in.

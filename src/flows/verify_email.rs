@@ -10,12 +10,13 @@ use crate::model::user::User;
 use crate::store;
 use crate::store::user_changes::{Changes, change};
 
+use super::limit::Charges;
 use super::outbox::Outbox;
 use super::record::Recorder;
 use super::{Error, Result, mail_links};
 
 /// Sends the link, to the user who is signed in or to whoever has the address.
-pub async fn request(app: &App, email: &Email, signed_in: Option<&User>, callback: Option<String>) -> Result<()> {
+pub async fn request(app: &App, email: &Email, signed_in: Option<&User>, callback: Option<String>, peer: &Peer) -> Result<()> {
     if !app.config.mail.sends() {
         return Err(Error::VerificationEmailNotEnabled);
     }
@@ -27,6 +28,7 @@ pub async fn request(app: &App, email: &Email, signed_in: Option<&User>, callbac
             return Err(Error::EmailAlreadyVerified);
         }
     }
+    Charges::mail(app, email, peer).take(app).await?;
     let (key, outbox) = (email.clone(), Outbox::new(app));
     let work = app.db.write(move |conn| Box::pin(async move { outbox.request(conn, Purpose::VerifyEmail, &key, callback.as_deref()).await }));
     work.await?;

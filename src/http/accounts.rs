@@ -1,6 +1,7 @@
 //! `/sign-up/email`, `/sign-in/email`, `/sign-out`, `/change-password`: the Better Auth contract, and our tokens beside its answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -116,6 +117,9 @@ fn session_options(body: &mut Fields) -> (Options, Option<String>) {
     (Options { delivery, remember }, callback)
 }
 
+/// How long a browser is known at an account.
+const DEVICE_LIFETIME: Duration = Duration::from_secs(365 * 86_400);
+
 /// The tokens go into the body or into cookies, never both ways.
 pub(super) fn deliver(app: &App, grant: &Grant, answer: &mut Value, headers: &mut HeaderMap) {
     answer["accessToken"] = grant.access.token.clone().into();
@@ -135,6 +139,9 @@ pub(super) fn deliver(app: &App, grant: &Grant, answer: &mut Value, headers: &mu
                 cookies::set(app, headers, Name::DontRemember, &grant.dont_remember, None);
             }
             cookies::set(app, headers, Name::Refresh, &grant.refresh_token, remember.then_some(grant.session.expires_at));
+            if let Some(device) = &grant.device {
+                cookies::set(app, headers, Name::Device, device, Some(app.now() + DEVICE_LIFETIME));
+            }
             let told = json!({ "session": views::client_session(&grant.session), "user": answer["user"] });
             if let Some((value, until)) = session_cache::seal(app, &grant.session_token, grant.ends_at, &told) {
                 cookies::set(app, headers, Name::SessionData, &value, remember.then_some(until));
@@ -147,15 +154,20 @@ pub(super) fn deliver(app: &App, grant: &Grant, answer: &mut Value, headers: &mu
 struct Replaced<'r> {
     cookies: Vec<&'r str>,
     refresh: Vec<&'r str>,
+    device: Option<&'r str>,
 }
 
 impl<'r> Replaced<'r> {
     fn of(credentials: &'r Credentials) -> Self {
         let borrow = |list: &'r [String]| list.iter().map(String::as_str).collect();
-        Self { cookies: borrow(&credentials.session_cookies), refresh: borrow(&credentials.refresh_cookies) }
+        Self {
+            cookies: borrow(&credentials.session_cookies),
+            refresh: borrow(&credentials.refresh_cookies),
+            device: credentials.devices.first().map(String::as_str),
+        }
     }
 
     fn borrow(&self) -> Presented<'_> {
-        Presented { cookies: &self.cookies, refresh: &self.refresh }
+        Presented { cookies: &self.cookies, refresh: &self.refresh, device: self.device }
     }
 }

@@ -49,7 +49,7 @@ pub(super) fn flow_status(error: &flows::Error) -> StatusCode {
         | E::NotAllowed(_)
         | E::CannotImpersonateAdmins => StatusCode::FORBIDDEN,
         E::UserExists => StatusCode::UNPROCESSABLE_ENTITY,
-        E::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
+        E::TooManyRequests(_) | E::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
         E::UserNotFound | E::SessionNotFound | E::FailedToGetUserInfo => StatusCode::NOT_FOUND,
         // A replica without the current master key serves nobody, and calls nobody a thief.
         E::Unavailable(_)
@@ -84,7 +84,7 @@ pub(super) fn flow_code(error: &flows::Error) -> &'static str {
         E::RefreshTokenExpired => "REFRESH_TOKEN_EXPIRED",
         E::RefreshTokenRevoked => "REFRESH_TOKEN_REVOKED",
         E::RefreshTokenReused => "REFRESH_TOKEN_REUSED",
-        E::TooManyRequests(_) => "TOO_MANY_REQUESTS",
+        E::TooManyRequests(_) | E::Limited(_) => "TOO_MANY_REQUESTS",
         E::UserNotFound => "USER_NOT_FOUND",
         E::SessionNotFound => "SESSION_NOT_FOUND",
         E::NotAllowed(action) => not_allowed(*action),

@@ -21,6 +21,8 @@ pub(super) enum Name {
     DontRemember,
     /// The session of an admin who acts as somebody else, set aside.
     AdminSession,
+    /// Says at which account this browser has signed in before; outlives signing out.
+    Device,
     /// The refresh token.
     Refresh,
 }
@@ -38,6 +40,7 @@ impl Name {
             Self::SessionData => "session_data",
             Self::DontRemember => "dont_remember",
             Self::AdminSession => "admin_session",
+            Self::Device => "known_device",
             Self::Refresh => "refresh_token",
         };
         format!("{guard}{}.{own}", sessions.cookie_prefix)
@@ -120,7 +123,7 @@ fn base(app: &App, name: Name, value: &str) -> Cookie<'static> {
         "strict" => cookie::SameSite::Strict,
         _ => cookie::SameSite::Lax,
     });
-    let path = if name == Name::Refresh && !sessions.cookie_host_prefix { app.config.server.base_path.clone() } else { "/".to_owned() };
+    let path = if matches!(name, Name::Refresh | Name::Device) && !sessions.cookie_host_prefix { app.config.server.base_path.clone() } else { "/".to_owned() };
     cookie.set_path(path);
     cookie
 }

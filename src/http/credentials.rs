@@ -25,6 +25,8 @@ pub(super) struct Credentials {
     pub(super) session_cookies: Vec<String>,
     /// Cookie caches; the first counts.
     pub(super) cached_sessions: Vec<String>,
+    /// Devices; the first counts.
+    pub(super) devices: Vec<String>,
     /// Refresh cookies, all of one name.
     pub(super) refresh_cookies: Vec<String>,
 }
@@ -36,6 +38,7 @@ impl FromRequestParts<Arc<App>> for Credentials {
             bearer: bearer(&parts.headers),
             session_cookies: cookies::read(app, &parts.headers, Name::Session),
             cached_sessions: cookies::read(app, &parts.headers, Name::SessionData),
+            devices: cookies::read(app, &parts.headers, Name::Device),
             refresh_cookies: cookies::read(app, &parts.headers, Name::Refresh),
         })
     }

@@ -21,7 +21,7 @@ use super::accounts::{MAX_NAME, MAX_PASSWORD, MAX_URL};
 use super::body::{Fields, Submitted};
 use super::client::Client;
 use super::cookies;
-use super::credentials::{Acting, Authenticated, Credentials};
+use super::credentials::{Acting, Credentials};
 use super::error::Error;
 use super::pages;
 use super::query::Query;
@@ -42,7 +42,12 @@ pub(super) fn callback_of(app: &App, query: &Query) -> Result<Option<String>, Er
     }
 }
 
-pub(super) async fn send_verification(State(app): State<Arc<App>>, credentials: Credentials, mut body: Fields) -> Result<Response, Error> {
+pub(super) async fn send_verification(
+    State(app): State<Arc<App>>,
+    Client(peer): Client,
+    credentials: Credentials,
+    mut body: Fields,
+) -> Result<Response, Error> {
     let email = body.text("email", MAX_NAME * 4);
     let callback = callback(&mut body);
     let parsed: Option<Email> = email.parse().ok();
@@ -55,7 +60,7 @@ pub(super) async fn send_verification(State(app): State<Arc<App>>, credentials: 
         Some(Ok(who)) => Some(who),
         Some(Err(_)) | None => None,
     };
-    verify_email::request(&app, &email, who.as_ref().map(|w| &*w.user), callback).await?;
+    verify_email::request(&app, &email, who.as_ref().map(|w| &*w.user), callback, &peer).await?;
     Ok(Json(json!({ "status": true })).into_response())
 }
 
@@ -127,7 +132,7 @@ fn at_verify_email(error: Error) -> Error {
     }
 }
 
-pub(super) async fn change_email(State(app): State<Arc<App>>, Authenticated(who): Authenticated, mut body: Fields) -> Result<Response, Error> {
+pub(super) async fn change_email(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
     who.oneself(Action::SetEmail)?;
     let new = body.text("newEmail", MAX_NAME * 4);
     let callback = callback(&mut body);
@@ -137,7 +142,7 @@ pub(super) async fn change_email(State(app): State<Arc<App>>, Authenticated(who)
     }
     body.finish()?;
     let Some(new) = parsed else { return Err(Refused::InvalidEmail.into()) };
-    change_email::request(&app, &who, new, callback).await?;
+    change_email::request(&app, &who, new, callback, &peer).await?;
     Ok(Json(json!({ "status": true })).into_response())
 }
 
@@ -151,7 +156,7 @@ pub(super) async fn delete(State(app): State<Arc<App>>, Acting { who, peer }: Ac
         (Some(password), _) => delete_user::with_password(&app, who.user.id, &password, &peer).await?,
         (None, Some(token)) => delete_user::with_token(&app, who.user.id, &token, &peer).await.map_err(|e| at_delete_user(e.into()))?,
         (None, None) if app.config.mail.sends() => {
-            delete_user::request(&app, who.user.id, callback).await?;
+            delete_user::request(&app, &who, callback, &peer).await?;
             return Ok(Json(json!({ "success": true, "message": "Verification email sent" })).into_response());
         }
         (None, None) => delete_user::with_fresh_session(&app, &who, &peer).await?,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
@@ -91,6 +91,19 @@ impl Failure {
     }
 }
 
+/// `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers): what is allowed, and how long until something is again.
+fn rate_limit(limited: &flows::limit::Limited) -> Vec<(HeaderName, HeaderValue)> {
+    let (name, wait) = (limited.rule.as_str(), whole_seconds(limited.wait));
+    let policy = format!("\"{name}\";q={};w={}", limited.quota.count, limited.quota.period.as_secs());
+    let lines = [("ratelimit", format!("\"{name}\";r=0;t={wait}")), ("ratelimit-policy", policy)];
+    lines.into_iter().filter_map(|(name, value)| Some((HeaderName::from_static(name), HeaderValue::from_str(&value).ok()?))).collect()
+}
+
+/// Rounded up: who waits so long is not refused again by a fraction.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
 /// How long a client should wait after a 503.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -102,6 +115,7 @@ impl IntoResponse for Error {
             other if other.status() == StatusCode::UNAUTHORIZED => Some(r#"Bearer realm="countersign""#),
             _ => None,
         };
+        let policy = if let Self::Flow(flows::Error::Limited(limited)) = &self { Some(rate_limit(limited)) } else { None };
         let cause = match &self {
             Self::Flow(flows::Error::Unavailable(cause) | flows::Error::Internal(cause)) | Self::Internal(cause) => Some(cause.clone()),
             Self::Flow(flow) if flow_status(flow).is_server_error() => Some(flow.to_string()),
@@ -116,11 +130,12 @@ impl IntoResponse for Error {
         if let Self::SessionOver(clearing) = self {
             headers.extend(clearing);
         }
+        headers.extend(policy.into_iter().flatten());
         if let Some(challenge) = challenge {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         if let Some(wait) = retry {
-            let seconds = HeaderValue::from(wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
+            let seconds = HeaderValue::from(whole_seconds(wait));
             headers.insert("x-retry-after", seconds.clone());
             headers.insert(header::RETRY_AFTER, seconds);
         }
@@ -136,7 +151,7 @@ impl Error {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Flow(flows::Error::TooManyRequests(wait)) => Some(*wait),
+            Self::Flow(flows::Error::TooManyRequests(wait) | flows::Error::Limited(flows::limit::Limited { wait, .. })) => Some(*wait),
             Self::Flow(flow) if flow_status(flow) == StatusCode::SERVICE_UNAVAILABLE => Some(RETRY),
             _ => None,
         }

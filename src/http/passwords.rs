@@ -21,7 +21,7 @@ use super::query::Query;
 const MAX_TOKEN: usize = 256;
 const SENT: &str = "If this email exists in our system, check your email for the reset link";
 
-pub(super) async fn request(State(app): State<Arc<App>>, mut body: Fields) -> Result<Response, Error> {
+pub(super) async fn request(State(app): State<Arc<App>>, Client(peer): Client, mut body: Fields) -> Result<Response, Error> {
     let email = body.text("email", MAX_NAME * 4);
     let target = body.optional_text("redirectTo", MAX_URL);
     let parsed: Option<Email> = email.parse().ok();
@@ -30,7 +30,7 @@ pub(super) async fn request(State(app): State<Arc<App>>, mut body: Fields) -> Re
     }
     body.finish()?;
     let Some(email) = parsed else { return Err(Refused::InvalidEmail.into()) };
-    reset_password::request(&app, &email, target).await?;
+    reset_password::request(&app, &email, target, &peer).await?;
     Ok(Json(json!({ "status": true, "message": SENT })).into_response())
 }
 

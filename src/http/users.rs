@@ -38,10 +38,10 @@ pub(super) async fn update(State(app): State<Arc<App>>, Acting { who, peer }: Ac
     Ok((headers, Json(json!({ "status": true }))).into_response())
 }
 
-pub(super) async fn verify_password(State(app): State<Arc<App>>, Authenticated(who): Authenticated, mut body: Fields) -> Result<Response, Error> {
+pub(super) async fn verify_password(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
     let password = body.text("password", MAX_PASSWORD);
     body.finish()?;
-    update_user::verify_password(&app, who.user.id, &password).await?;
+    update_user::verify_password(&app, who.user.id, &password, &peer).await?;
     Ok(Json(json!({ "status": true })).into_response())
 }
 

@@ -6,6 +6,7 @@ pub mod domain;
 pub mod email;
 pub mod id;
 pub mod key;
+pub mod limit;
 pub mod mail;
 pub mod origin;
 pub mod password;

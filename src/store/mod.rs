@@ -6,6 +6,7 @@ pub mod audit;
 mod conn;
 pub mod copy;
 pub mod error;
+pub mod limits;
 pub mod listener;
 pub mod mails;
 pub mod master_keys;

@@ -39,7 +39,7 @@ test("a sign-up shows in useSession at once, and after a reload", async () => {
   await who(page, "ana <ana@example.com>");
   assert.equal(await page.evaluate(() => document.cookie), "", "no script reads a cookie of ours");
   const cookies = await context.cookies();
-  assert.deepEqual(cookies.map((c) => [c.name, c.httpOnly, c.sameSite]).sort(), [["app.refresh_token", true, "Strict"], ["app.session_token", true, "Lax"]]);
+  assert.deepEqual(cookies.map((c) => [c.name, c.httpOnly, c.sameSite]).sort(), [["app.known_device", true, "Lax"], ["app.refresh_token", true, "Strict"], ["app.session_token", true, "Lax"]]);
   await context.close();
 });
 
@@ -111,7 +111,8 @@ test("who is only here until the browser closes is not there afterwards", async 
   await page.evaluate(() => client.signOut());
   await signIn(page, "emil", { rememberMe: false });
   await who(page, "emil <emil@example.com>");
-  assert.ok((await context.cookies()).every((c) => c.expires === -1), "session cookies");
+  const kept = (await context.cookies()).filter((c) => c.expires !== -1).map((c) => c.name);
+  assert.deepEqual(kept, ["app.known_device"], "which signs nobody in");
   await context.close();
 });
 
@@ -156,7 +157,7 @@ test("an account is deleted by the button behind its mail, and cookies go", asyn
   await page.getByRole("button", { name: "Delete my account" }).click();
   await page.waitForURL(`${place.origin}/bye`);
   await who(page, "nobody");
-  assert.deepEqual(await context.cookies(), []);
+  assert.deepEqual((await context.cookies()).map((c) => c.name), ["app.known_device"]);
   assert.deepEqual(refused, []);
   await context.close();
 });

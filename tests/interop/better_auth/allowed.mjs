@@ -33,4 +33,4 @@ export const allowed = [
 ];
 
 /** Cookies of ours that theirs does not have. */
-export const ownCookies = ["app.refresh_token"];
+export const ownCookies = ["app.refresh_token", "app.known_device"];

@@ -5,6 +5,7 @@ mod admin;
 mod bad_input;
 mod cookie_cache;
 mod defects;
+mod limits;
 mod mail;
 mod refresh;
 mod refresh_model;

@@ -1,0 +1,50 @@
+//! `[rate_limits]`: how often what may be done.
+
+use crate::model::limit::{Quota, Rule};
+
+use super::raw::Reader;
+
+/// `[rate_limits]`; what is off holds for nobody.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "docs/settings.md describes every setting")]
+pub struct RateLimits {
+    pub enabled: bool,
+    pub sign_in: Option<Quota>,
+    pub sign_in_account: Option<Quota>,
+    pub sign_in_network: Option<Quota>,
+    pub sign_up: Option<Quota>,
+    pub mail_address: Option<Quota>,
+    pub mail_network: Option<Quota>,
+}
+
+pub(super) fn read(r: &mut Reader) -> RateLimits {
+    let enabled = r.flag("rate_limits.enabled", true);
+    let mut quota = |key: &str, default: &str| {
+        let parse = |text: &str| if text == "off" { Ok(None) } else { text.parse::<Quota>().map(Some).map_err(|e| e.to_string()) };
+        r.parsed(key, default, parse).flatten()
+    };
+    RateLimits {
+        enabled,
+        sign_in: quota("rate_limits.sign_in", "5/15m"),
+        sign_in_account: quota("rate_limits.sign_in_account", "50/1h"),
+        sign_in_network: quota("rate_limits.sign_in_network", "100/15m"),
+        sign_up: quota("rate_limits.sign_up", "30/1h"),
+        mail_address: quota("rate_limits.mail_address", "3/1h"),
+        mail_network: quota("rate_limits.mail_network", "20/1h"),
+    }
+}
+
+impl RateLimits {
+    /// What holds for a rule; `None`: nothing.
+    pub fn quota(&self, rule: Rule) -> Option<Quota> {
+        let quota = match rule {
+            Rule::SignIn | Rule::SignInDevice => self.sign_in,
+            Rule::SignInAccount => self.sign_in_account,
+            Rule::SignInNetwork => self.sign_in_network,
+            Rule::SignUp => self.sign_up,
+            Rule::MailAddress => self.mail_address,
+            Rule::MailNetwork => self.mail_network,
+        };
+        quota.filter(|_| self.enabled)
+    }
+}

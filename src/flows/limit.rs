@@ -1,0 +1,161 @@
+//! Who has done too much of late waits. Replicas share the count through the database; in front of it every process remembers whom it has just refused,
+//! so that a flood is answered from memory. Charged before the password is hashed, by all rules or by none, and given back if it was right.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+
+use crate::app::App;
+use crate::crypto::cookie;
+use crate::model::audit::Peer;
+use crate::model::email::Email;
+use crate::model::limit::{Quota, Rule, State, decide, forgive, network};
+use crate::model::time::Timestamp;
+use crate::random;
+use crate::store::{self, Conn};
+
+use super::{Error, Result};
+
+/// A rule that says no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limited {
+    /// Which.
+    pub rule: Rule,
+    /// What it allows.
+    pub quota: Quota,
+    /// How long until it might say yes.
+    pub wait: Duration,
+}
+
+/// One rule and one whom it counts.
+#[derive(Debug, Clone)]
+struct Charge {
+    rule: Rule,
+    quota: Quota,
+    key: String,
+}
+
+/// Everything that one attempt is charged with.
+#[derive(Debug, Clone, Default)]
+pub struct Charges(Vec<Charge>);
+
+/// A hash: neither addresses nor networks stand in the table.
+fn key(rule: Rule, whom: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in whom {
+        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    format!("{}:{}", rule.as_str(), URL_SAFE_NO_PAD.encode(&hash.finalize()[..16]))
+}
+
+impl Charges {
+    fn of(app: &App, rules: &[(Rule, &[&str])]) -> Self {
+        let charge = |(rule, whom): &(Rule, &[&str])| app.config.rate_limits.quota(*rule).map(|quota| Charge { rule: *rule, quota, key: key(*rule, whom) });
+        let mut charges: Vec<Charge> = rules.iter().filter_map(charge).collect();
+        // Rows are locked in one order everywhere.
+        charges.sort_by(|a, b| a.key.cmp(&b.key));
+        Self(charges)
+    }
+
+    /// A password that may be wrong. A device that has signed in to this account before is counted by itself: no stranger's guessing shuts it out.
+    pub fn password(app: &App, email: &Email, device: Option<&str>, peer: &Peer) -> Self {
+        let (email, network) = (email.as_str(), network(&peer.ip_address));
+        match device.and_then(|device| known_device(app, device, email)) {
+            Some(device) => Self::of(app, &[(Rule::SignInDevice, &[email, &device])]),
+            None => Self::of(app, &[(Rule::SignIn, &[email, &network]), (Rule::SignInAccount, &[email]), (Rule::SignInNetwork, &[&network])]),
+        }
+    }
+
+    /// A new account.
+    pub fn sign_up(app: &App, peer: &Peer) -> Self {
+        Self::of(app, &[(Rule::SignUp, &[&network(&peer.ip_address)])])
+    }
+
+    /// A mail to an address, whoever has it.
+    pub fn mail(app: &App, email: &Email, peer: &Peer) -> Self {
+        Self::of(app, &[(Rule::MailAddress, &[email.as_str()]), (Rule::MailNetwork, &[&network(&peer.ip_address)])])
+    }
+
+    /// Charges all of them, or says which one says no and charges none.
+    pub async fn take(&self, app: &App) -> Result<()> {
+        let now = app.now();
+        let known = |charge: &Charge| app.refused.get(&charge.key).map(|until| until.since(now)).filter(|wait| !wait.is_zero()).map(|wait| charge.says(wait));
+        if let Some(limited) = self.0.iter().find_map(known) {
+            return Err(Error::Limited(limited));
+        }
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let charges = self.0.clone();
+        let refusal = app.db.write(move |conn| Box::pin(async move { charge_all(conn, &charges, now).await })).await?;
+        let Some((key, limited)) = refusal else { return Ok(()) };
+        app.refused.insert(key, now + limited.wait);
+        Err(Error::Limited(limited))
+    }
+
+    /// It was no failure: in the transaction of what has succeeded.
+    pub async fn forgive(&self, conn: &mut Conn, now: Timestamp) -> store::Result<()> {
+        for charge in &self.0 {
+            let Some(state) = store::limits::take(conn, &charge.key).await? else { continue };
+            match forgive(charge.rule, charge.quota, state, now) {
+                Some(before) => store::limits::put(conn, &charge.key, before).await?,
+                None => store::limits::forget(conn, &charge.key).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The same by itself.
+    pub async fn forgive_now(&self, app: &App) -> Result<()> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let (charges, now) = (self.clone(), app.now());
+        Ok(app.db.write(move |conn| Box::pin(async move { charges.forgive(conn, now).await })).await?)
+    }
+}
+
+impl Charge {
+    fn says(&self, wait: Duration) -> Limited {
+        Limited { rule: self.rule, quota: self.quota, wait }
+    }
+}
+
+async fn charge_all(conn: &mut Conn, charges: &[Charge], now: Timestamp) -> store::Result<Option<(String, Limited)>> {
+    let mut after: Vec<(&Charge, State)> = Vec::with_capacity(charges.len());
+    for charge in charges {
+        let state = store::limits::take(conn, &charge.key).await?;
+        match decide(charge.rule, charge.quota, state, now) {
+            Ok(state) => after.push((charge, state)),
+            Err(wait) => return Ok(Some((charge.key.clone(), charge.says(wait)))),
+        }
+    }
+    for (charge, state) in after {
+        store::limits::put(conn, &charge.key, state).await?;
+    }
+    Ok(None)
+}
+
+const DEVICE: &str = "device";
+
+/// The value of the cookie by which a browser is known again at this account: a sign-in has given it, and signing out leaves it.
+pub fn device_cookie(app: &App, email: &Email) -> Option<String> {
+    let ring = app.ring()?;
+    let id = URL_SAFE_NO_PAD.encode(random::bytes::<16>(&*app.random));
+    Some(cookie::sign(&format!("{DEVICE}:{}:{id}", account(email.as_str())), &ring.masters))
+}
+
+/// The device's id, if the cookie is of this account.
+fn known_device(app: &App, signed: &str, email: &str) -> Option<String> {
+    let ring = app.ring()?;
+    let mut parts = cookie::open(signed, &ring.masters)?.split(':');
+    let is_its = parts.next() == Some(DEVICE) && parts.next() == Some(account(email).as_str());
+    parts.next().filter(|_| is_its).map(ToOwned::to_owned)
+}
+
+fn account(email: &str) -> String {
+    URL_SAFE_NO_PAD.encode(&Sha256::digest(email)[..16])
+}

@@ -1,0 +1,208 @@
+//! How often something may be done, decided purely. Two paces: a steady one (the generic cell rate algorithm: a burst, then one by one), and one for
+//! guessing, where after some free failures every further one costs twice the wait of the one before, up to a quarter of an hour and no longer: a
+//! stranger can slow an owner down, never lock one out.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::time::Timestamp;
+
+/// The first wait of the growing pace; it doubles.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// Its longest.
+const LAST_WAIT: Duration = Duration::from_secs(15 * 60);
+
+/// So many in so long, written `5/15m`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// At least one.
+    pub count: u32,
+    /// In which time.
+    pub period: Duration,
+}
+
+/// The text is no quota.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("write how many in how long, such as 5/15m, or off")]
+pub struct InvalidQuota;
+
+impl FromStr for Quota {
+    type Err = InvalidQuota;
+
+    fn from_str(text: &str) -> Result<Self, InvalidQuota> {
+        let (count, period) = text.split_once('/').ok_or(InvalidQuota)?;
+        let count = count.trim().parse().ok().filter(|n| (1..=1_000_000).contains(n)).ok_or(InvalidQuota)?;
+        let period = humantime::parse_duration(period.trim()).map_err(|_| InvalidQuota)?;
+        let good = Duration::from_secs(1) <= period && period <= Duration::from_secs(86_400);
+        if good { Ok(Self { count, period }) } else { Err(InvalidQuota) }
+    }
+}
+
+/// What is limited. The name is part of keys and of the `RateLimit` field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// Failed passwords of an account from a network.
+    SignIn,
+    /// The same from a device that has signed in to the account before: what strangers do does not count here.
+    SignInDevice,
+    /// Failed passwords of an account from everywhere.
+    SignInAccount,
+    /// Failed passwords from a network.
+    SignInNetwork,
+    /// New accounts from a network.
+    SignUp,
+    /// Mails to an address.
+    MailAddress,
+    /// Mails asked for from a network.
+    MailNetwork,
+}
+
+impl Rule {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SignIn => "sign-in",
+            Self::SignInDevice => "sign-in-device",
+            Self::SignInAccount => "sign-in-account",
+            Self::SignInNetwork => "sign-in-network",
+            Self::SignUp => "sign-up",
+            Self::MailAddress => "mail-address",
+            Self::MailNetwork => "mail-network",
+        }
+    }
+
+    fn grows(self) -> bool {
+        match self {
+            Self::SignIn | Self::SignInDevice | Self::SignInAccount => true,
+            Self::SignInNetwork | Self::SignUp | Self::MailAddress | Self::MailNetwork => false,
+        }
+    }
+}
+
+/// What is remembered of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct State {
+    /// How many in a row.
+    pub level: i64,
+    /// Growing: when the next one may come. Steady: when the bucket is full again.
+    pub free_at: Timestamp,
+    /// Nothing is remembered from then on.
+    pub expires_at: Timestamp,
+}
+
+/// One more: the state after it, or how long to wait.
+pub fn decide(rule: Rule, quota: Quota, state: Option<State>, now: Timestamp) -> Result<State, Duration> {
+    let state = state.filter(|s| now < s.expires_at);
+    if rule.grows() { grow(quota, state, now) } else { steadily(quota, state, now) }
+}
+
+fn grow(quota: Quota, state: Option<State>, now: Timestamp) -> Result<State, Duration> {
+    if let Some(wait) = state.map(|s| s.free_at.since(now)).filter(|wait| !wait.is_zero()) {
+        return Err(wait);
+    }
+    let level = state.map_or(0, |s| s.level).saturating_add(1);
+    let beyond = level - i64::from(quota.count);
+    let wait = u32::try_from(beyond).map_or(Duration::ZERO, |n| FIRST_WAIT.saturating_mul(1 << n.min(20)).min(LAST_WAIT));
+    Ok(State { level, free_at: now + wait, expires_at: now + wait + quota.period })
+}
+
+fn steadily(quota: Quota, state: Option<State>, now: Timestamp) -> Result<State, Duration> {
+    let full_at = state.map_or(now, |s| s.free_at.max(now));
+    let free_at = full_at + every(quota);
+    let debt = free_at.since(now);
+    if debt > quota.period {
+        return Err(debt.saturating_sub(quota.period));
+    }
+    Ok(State { level: state.map_or(0, |s| s.level).saturating_add(1), free_at, expires_at: free_at })
+}
+
+/// The time that one costs at the steady pace.
+fn every(quota: Quota) -> Duration {
+    (quota.period / quota.count).max(Duration::from_millis(1))
+}
+
+/// What it was before one that turned out to be no failure; `None`: nothing is left to remember.
+pub fn forgive(rule: Rule, quota: Quota, state: State, now: Timestamp) -> Option<State> {
+    if rule.grows() {
+        return None;
+    }
+    let free_at = state.free_at.max(now).0 - i64::try_from(every(quota).as_millis()).unwrap_or(i64::MAX);
+    (free_at > now.0).then(|| State { level: state.level - 1, free_at: Timestamp(free_at), expires_at: Timestamp(free_at) })
+}
+
+/// Who counts as one: an IPv4 address, or the /64 that an IPv6 customer has for oneself.
+pub fn network(address: &str) -> String {
+    match address.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
+        Ok(IpAddr::V4(v4)) => v4.to_string(),
+        Ok(IpAddr::V6(v6)) => {
+            let [a, b, c, d, ..] = v6.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+        // All whose address nobody knows are one.
+        Err(_) => "unknown".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIVE: Quota = Quota { count: 5, period: Duration::from_secs(900) };
+
+    #[test]
+    fn five_failures_are_free_and_then_the_wait_doubles_to_a_quarter_of_an_hour() {
+        let mut now = Timestamp(1_000_000);
+        let (mut state, mut waits) = (None, Vec::new());
+        for _ in 0..20 {
+            let next = decide(Rule::SignIn, FIVE, state, now).expect("the wait was kept");
+            waits.push(next.free_at.since(now).as_secs());
+            now = next.free_at;
+            state = Some(next);
+        }
+        assert_eq!(waits, [0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900, 900, 900, 900]);
+        let early = decide(Rule::SignIn, FIVE, state, now + Duration::from_secs(0)).map(|s| s.free_at.since(now));
+        assert_eq!(early, Ok(LAST_WAIT), "at the very end it is free");
+        assert_eq!(decide(Rule::SignIn, FIVE, state.map(|s| State { free_at: s.free_at + FIRST_WAIT, ..s }), now), Err(FIRST_WAIT));
+        // A quarter of an hour of quiet, and everything is forgotten.
+        let later = now + FIVE.period;
+        assert_eq!(decide(Rule::SignIn, FIVE, state, later).map(|s| (s.level, s.free_at)), Ok((1, later)));
+        assert_eq!(forgive(Rule::SignIn, FIVE, state.unwrap(), now), None);
+    }
+
+    #[test]
+    fn a_steady_pace_is_a_burst_and_then_one_by_one_and_forgiveness_gives_one_back() {
+        let now = Timestamp(5_000_000);
+        let mut state = None;
+        for _ in 0..5 {
+            state = Some(decide(Rule::SignUp, FIVE, state, now).unwrap());
+        }
+        assert_eq!(decide(Rule::SignUp, FIVE, state, now), Err(Duration::from_secs(180)));
+        let back = forgive(Rule::SignUp, FIVE, state.unwrap(), now);
+        assert!(decide(Rule::SignUp, FIVE, back, now).is_ok());
+        let later = now + Duration::from_secs(180);
+        state = Some(decide(Rule::SignUp, FIVE, state, later).unwrap());
+        assert_eq!(decide(Rule::SignUp, FIVE, state, later), Err(Duration::from_secs(180)));
+        assert!((0..5).try_fold(None, |s, _| decide(Rule::SignUp, FIVE, s, now + FIVE.period * 9).map(Some)).is_ok());
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_locks_nobody_out_for_longer() {
+        let now = Timestamp(50_000_000);
+        let state = decide(Rule::SignUp, FIVE, None, now + Duration::from_secs(60)).unwrap();
+        assert!(decide(Rule::SignUp, FIVE, Some(state), now).is_ok());
+    }
+
+    #[test]
+    fn quotas_are_read_and_networks_are_whole() {
+        assert_eq!("5/15m".parse(), Ok(FIVE));
+        for text in ["5", "0/1m", "5/0s", "5/2d", "-1/1m", "five/1m", ""] {
+            assert_eq!(text.parse::<Quota>(), Err(InvalidQuota), "{text:?}");
+        }
+        for (one, same) in [("192.0.2.1", "::ffff:192.0.2.1"), ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9"), ("", "somewhere")] {
+            assert_eq!(network(one), network(same));
+        }
+        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
+        assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
+    }
+}

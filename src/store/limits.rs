@@ -1,0 +1,48 @@
+//! What is remembered of who did how much of late. A row is taken, decided upon and put back in one transaction.
+
+use crate::model::limit::State;
+use crate::model::time::Timestamp;
+
+use super::{Conn, Result, on};
+
+/// The row of a key, locked until this transaction ends; nobody else decides upon it meanwhile. Several are taken in the order of their keys.
+pub async fn take(conn: &mut Conn, key: &str) -> Result<Option<State>> {
+    const FIND: &str = "SELECT level, free_at, expires_at FROM rate_limits WHERE key = $1";
+    const LOCKING: &str = "SELECT level, free_at, expires_at FROM rate_limits WHERE key = $1 FOR UPDATE";
+    if conn.is_postgres() {
+        // What is not there cannot be locked.
+        on!(conn, c => sqlx::query("INSERT INTO rate_limits (key, level, free_at, expires_at) VALUES ($1, 0, 0, 0) ON CONFLICT (key) DO NOTHING")
+            .bind(key).execute(c).await.map(|_| ()))?;
+    }
+    let sql = if conn.is_postgres() { LOCKING } else { FIND };
+    let row: Option<(i64, i64, i64)> = on!(conn, c => sqlx::query_as(sql).bind(key).fetch_optional(c).await)?;
+    Ok(row.map(|(level, free_at, expires_at)| State { level, free_at: Timestamp(free_at), expires_at: Timestamp(expires_at) }))
+}
+
+/// Puts it back.
+pub async fn put(conn: &mut Conn, key: &str, state: State) -> Result<()> {
+    on!(conn, c => sqlx::query(
+        "INSERT INTO rate_limits (key, level, free_at, expires_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (key) DO UPDATE SET level = excluded.level, free_at = excluded.free_at, expires_at = excluded.expires_at")
+        .bind(key)
+        .bind(state.level)
+        .bind(state.free_at.0)
+        .bind(state.expires_at.0)
+        .execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Forgets a key.
+pub async fn forget(conn: &mut Conn, key: &str) -> Result<()> {
+    on!(conn, c => sqlx::query("DELETE FROM rate_limits WHERE key = $1").bind(key).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Deletes up to `limit` rows that are worth nothing; tells how many.
+pub async fn prune(conn: &mut Conn, now: Timestamp, limit: i64) -> Result<u64> {
+    const DELETE: &str = "DELETE FROM rate_limits WHERE key IN (SELECT key FROM rate_limits WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
+    const SKIPPING: &str =
+        "DELETE FROM rate_limits WHERE key IN (SELECT key FROM rate_limits WHERE expires_at < $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
+    let sql = if conn.is_postgres() { SKIPPING } else { DELETE };
+    Ok(on!(conn, c => sqlx::query(sql).bind(now.0).bind(limit).execute(c).await.map(|done| done.rows_affected()))?)
+}

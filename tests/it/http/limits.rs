@@ -1,0 +1,201 @@
+//! Who does too much waits; owners do not wait for strangers.
+
+use axum::http::Request;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Browser, TestApp, User, minutes, seconds};
+
+const DEFAULTS: [(&str, &str); 7] = [
+    ("rate_limits.sign_in", "5/15m"),
+    ("rate_limits.sign_in_account", "50/1h"),
+    ("rate_limits.sign_in_network", "100/15m"),
+    ("rate_limits.sign_up", "30/1h"),
+    ("rate_limits.mail_address", "3/1h"),
+    ("rate_limits.mail_network", "20/1h"),
+    ("server.trusted_proxies", "192.0.2.1"),
+];
+
+async fn limited() -> TestApp {
+    TestApp::with(&DEFAULTS).await
+}
+
+/// A request that came through our proxy from this address.
+async fn from(app: &TestApp, address: &str, path: &str, body: &Value) -> Answer {
+    let request = Request::post(format!("/api/auth/{path}")).header("content-type", "application/json").header("x-forwarded-for", address);
+    app.send(request.body(body.to_string().into()).unwrap()).await
+}
+
+fn guess(user: &User, password: &str) -> Value {
+    json!({ "email": user.email, "password": password, "tokenDelivery": "body" })
+}
+
+#[tokio::test]
+async fn five_guesses_are_free_and_then_right_and_wrong_wait_alike() {
+    let app = limited().await;
+    let ana = app.user("ana").await;
+    for _ in 0..5 {
+        from(&app, "198.51.100.7", "sign-in/email", &guess(&ana, "a wrong password")).await.refused(401, "INVALID_EMAIL_OR_PASSWORD");
+    }
+    let wrong = from(&app, "198.51.100.7", "sign-in/email", &guess(&ana, "a wrong password")).await.refused(429, "TOO_MANY_REQUESTS");
+    let right = from(&app, "198.51.100.7", "sign-in/email", &guess(&ana, &ana.password)).await.refused(429, "TOO_MANY_REQUESTS");
+    assert_eq!(wrong.body, right.body);
+    for answer in [&wrong, &right] {
+        assert_eq!((answer.header("retry-after"), answer.header("x-retry-after")), ("1", "1"));
+        assert_eq!(answer.header("ratelimit"), "\"sign-in\";r=0;t=1");
+        assert_eq!(answer.header("ratelimit-policy"), "\"sign-in\";q=5;w=900");
+    }
+    // Another spelling of the address is the same account, another network another count.
+    let spelt = json!({ "email": ana.email.to_uppercase(), "password": "x", "tokenDelivery": "body" });
+    from(&app, "198.51.100.7", "sign-in/email", &spelt).await.refused(429, "TOO_MANY_REQUESTS");
+    from(&app, "203.0.113.9", "sign-in/email", &guess(&ana, &ana.password)).await.ok();
+    app.after(seconds(1));
+    from(&app, "198.51.100.7", "sign-in/email", &guess(&ana, "a wrong password")).await.refused(401, "INVALID_EMAIL_OR_PASSWORD");
+    let longer = from(&app, "198.51.100.7", "sign-in/email", &guess(&ana, &ana.password)).await.refused(429, "TOO_MANY_REQUESTS");
+    assert_eq!(longer.header("retry-after"), "2");
+    app.after(seconds(2));
+    from(&app, "198.51.100.7", "sign-in/email", &guess(&ana, &ana.password)).await.ok();
+    // The right password wipes the slate.
+    for _ in 0..5 {
+        from(&app, "198.51.100.7", "sign-in/email", &guess(&ana, "a wrong password")).await.refused(401, "INVALID_EMAIL_OR_PASSWORD");
+    }
+}
+
+#[tokio::test]
+async fn ten_thousand_guesses_from_fifty_addresses_try_fifty_and_the_owner_signs_in() {
+    let app = limited().await;
+    let ana = app.user("ana").await;
+    let own = Browser::new(&app);
+    own.post("/api/auth/sign-in/email", &json!({ "email": ana.email, "password": ana.password })).await.ok();
+    own.post("/api/auth/sign-out", &json!({})).await.ok();
+    let mut tried = 0;
+    for n in 0..10_000 {
+        let address = format!("198.51.100.{}", n % 50);
+        let answer = from(&app, &address, "sign-in/email", &guess(&ana, &format!("guess number {n}"))).await;
+        assert!([401, 429].contains(&answer.status.as_u16()), "{}", answer.text);
+        tried += u32::from(answer.status == 401);
+    }
+    assert_eq!(tried, 50, "so many reached argon2");
+    // A stranger's device waits, whatever the password; the owner's does not.
+    from(&app, "203.0.113.9", "sign-in/email", &guess(&ana, &ana.password)).await.refused(429, "TOO_MANY_REQUESTS");
+    own.post("/api/auth/sign-in/email", &json!({ "email": ana.email, "password": ana.password })).await.ok();
+    // It has a count of its own, and helps at no other account.
+    for _ in 0..5 {
+        own.post("/api/auth/sign-in/email", &json!({ "email": ana.email, "password": "a wrong password" })).await.refused(401, "INVALID_EMAIL_OR_PASSWORD");
+    }
+    own.post("/api/auth/sign-in/email", &json!({ "email": ana.email, "password": ana.password })).await.refused(429, "TOO_MANY_REQUESTS");
+    let bob = app.user("bob").await;
+    for n in 0..6 {
+        let answer = own.post("/api/auth/sign-in/email", &json!({ "email": bob.email, "password": "a wrong password" })).await;
+        assert_eq!(answer.status.as_u16(), if n < 5 { 401 } else { 429 });
+    }
+    // Nor does one that was made up.
+    let made_up = Browser::new(&app);
+    made_up.set_cookie("app.known_device", "device:x:y.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA%3D");
+    made_up.post("/api/auth/sign-in/email", &json!({ "email": ana.email, "password": ana.password })).await.refused(429, "TOO_MANY_REQUESTS");
+    // The longest wait is a quarter of an hour: nobody is locked out for ever.
+    app.after(minutes(15));
+    from(&app, "203.0.113.9", "sign-in/email", &guess(&ana, &ana.password)).await.ok();
+}
+
+#[tokio::test]
+async fn three_replicas_share_one_limit_and_a_hundred_at_once_are_counted_right() {
+    let app = limited().await;
+    let ana = app.user("ana").await;
+    let replicas = [app.clone(), app.replica_with(&[]).await, app.replica_with(&[]).await];
+    let attempts = (0..100).map(|n| {
+        let (replica, form) = (replicas[n % 3].clone(), guess(&ana, &format!("guess number {n}")));
+        async move { from(&replica, "198.51.100.7", "sign-in/email", &form).await.status.as_u16() }
+    });
+    let statuses = futures_util::future::join_all(attempts).await;
+    assert_eq!(statuses.iter().filter(|s| **s == 401).count(), 5, "{statuses:?}");
+    assert!(statuses.iter().all(|s| [401, 429].contains(s)));
+}
+
+#[tokio::test]
+async fn every_door_to_a_password_has_the_same_count() {
+    let app = limited().await;
+    let ana = app.user("ana").await;
+    let session = ana.sign_in().await.session;
+    let doors = [
+        ("verify-password", json!({ "password": "a wrong password" })),
+        ("change-password", json!({ "currentPassword": "a wrong password", "newPassword": "another good password" })),
+        ("delete-user", json!({ "password": "a wrong password" })),
+    ];
+    for n in 0..5 {
+        let (path, body) = &doors[n % 3];
+        app.post_as(&format!("/api/auth/{path}"), &session, body).await.refused(400, "INVALID_PASSWORD");
+    }
+    for (path, body) in &doors {
+        app.post_as(&format!("/api/auth/{path}"), &session, body).await.refused(429, "TOO_MANY_REQUESTS");
+    }
+    ana.try_sign_in(&ana.password).await.refused(429, "TOO_MANY_REQUESTS");
+    app.get_as("/api/auth/session", &session).await.ok();
+}
+
+#[tokio::test]
+async fn a_network_that_guesses_at_many_accounts_waits() {
+    let app = limited().await;
+    let mut tried = 0;
+    for n in 0..150 {
+        let form = json!({ "email": format!("user{n}@example.com"), "password": "a wrong password" });
+        // Every address of one /64 is one customer.
+        tried += u32::from(from(&app, &format!("2001:db8:1:2::{n:x}"), "sign-in/email", &form).await.status == 401);
+    }
+    assert_eq!(tried, 100);
+    let form = json!({ "email": "user1@example.com", "password": "a wrong password" });
+    from(&app, "2001:db8:1:3::1", "sign-in/email", &form).await.refused(401, "INVALID_EMAIL_OR_PASSWORD");
+    let refused = from(&app, "2001:db8:1:2::1", "sign-in/email", &form).await.refused(429, "TOO_MANY_REQUESTS");
+    assert_eq!((refused.header("retry-after"), refused.header("ratelimit-policy")), ("9", "\"sign-in-network\";q=100;w=900"));
+}
+
+#[tokio::test]
+async fn sign_ups_of_a_network_are_counted_and_a_forged_address_is_none() {
+    let app = TestApp::with(&[("rate_limits.sign_up", "3/1h")]).await;
+    let form = |n: u32| json!({ "name": "x", "email": format!("user{n}@example.com"), "password": "a good long password" });
+    for n in 0..3 {
+        from(&app, &format!("198.51.100.{n}"), "sign-up/email", &form(n)).await.ok();
+    }
+    // Nobody trusts this proxy: what it says of addresses counts for nothing.
+    for address in ["198.51.100.9", "a", "::ffff:1.2.3.4, 5.6.7.8", "fe80::1%eth0"] {
+        from(&app, address, "sign-up/email", &form(9)).await.refused(429, "TOO_MANY_REQUESTS");
+    }
+    app.after(minutes(20));
+    from(&app, "198.51.100.9", "sign-up/email", &form(9)).await.ok();
+    from(&app, "198.51.100.9", "sign-up/email", &form(10)).await.refused(429, "TOO_MANY_REQUESTS");
+}
+
+#[tokio::test]
+async fn three_mails_an_hour_to_an_address_whoever_has_it() {
+    let app = limited().await;
+    let ana = app.user("ana").await;
+    let ask = async |email: &str, n: u32| {
+        let path = ["request-password-reset", "send-verification-email"][n as usize % 2];
+        from(&app, &format!("198.51.100.{n}"), path, &json!({ "email": email })).await
+    };
+    for n in 0..6 {
+        let (known, unknown) = (ask(&ana.email, n).await, ask("nobody@example.com", n).await);
+        let shown = |a: &Answer| (a.status, a.body.clone(), a.header("retry-after").to_owned(), a.header("ratelimit").to_owned());
+        assert_eq!(shown(&known), shown(&unknown));
+        assert_eq!(known.status.as_u16(), if n < 3 { 200 } else { 429 });
+    }
+    assert_eq!(app.db_number("SELECT COUNT(*) FROM mails").await, 6, "and no more were written");
+    let mut asked = 0;
+    for n in 0..40 {
+        let body = json!({ "email": format!("user{n}@example.com") });
+        asked += u32::from(from(&app, "203.0.113.9", "request-password-reset", &body).await.status == 200);
+    }
+    assert_eq!(asked, 20, "from one network");
+}
+
+#[tokio::test]
+async fn what_is_remembered_names_nobody_and_is_forgotten() {
+    let app = limited().await;
+    let ana = app.user("ana").await;
+    from(&app, "198.51.100.7", "sign-in/email", &guess(&ana, "a wrong password")).await.refused(401, "INVALID_EMAIL_OR_PASSWORD");
+    assert!(app.db_number("SELECT COUNT(*) FROM rate_limits").await >= 3);
+    let named = app.db_dump().await.into_iter().filter(|cell| cell.starts_with("sign-in") && (cell.contains("ana") || cell.contains("198.51")));
+    assert_eq!(named.count(), 0);
+    app.after(minutes(60 * 24));
+    countersign::flows::prune::prune(&app.app).await.unwrap();
+    assert_eq!(app.db_number("SELECT COUNT(*) FROM rate_limits").await, 0);
+}
