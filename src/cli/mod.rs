@@ -2,6 +2,7 @@
 //! Exit status: 0 done, 1 refused, 2 usage, 70 internal, 78 bad configuration.
 
 mod ask;
+mod audit;
 mod config;
 mod database;
 mod doctor;
@@ -68,6 +69,9 @@ enum Command {
     /// Sessions: list, revoke
     #[command(subcommand)]
     Sessions(sessions::Sessions),
+    /// The audit trail: list, tail, export, verify
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Look at the database, the clock, the keys and the tables, and say what is wrong
     Doctor {
         /// How to print
@@ -177,6 +181,7 @@ fn run(cli: Cli) -> Result<()> {
             Command::Migrate(command) => migrate::run(command, config).await,
             Command::Keys(command) => Box::pin(keys::run(command, config)).await,
             Command::Users(command) => users::run(command, config).await,
+            Command::Audit(command) => audit::run(command, config).await,
             Command::Sessions(command) => sessions::run(command, config).await,
             Command::Doctor { output } => Box::pin(doctor::run(output, config)).await,
             Command::Database(command) => database::run(command, config).await,

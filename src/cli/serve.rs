@@ -6,6 +6,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
+use crate::flows::announce;
 use crate::http;
 use crate::jobs::Jobs;
 
@@ -25,6 +26,7 @@ pub(super) async fn run(config: Config) -> Result<()> {
     let (public_url, base_path) = (config.server.public_url.clone(), config.server.base_path.clone());
     let limits = http::server::Limits { connections: config.server.max_connections, header_time: config.server.header_timeout };
     let app = Arc::new(start(config).await?);
+    announce::announce(&app).await?;
     let jobs = Jobs::start(&app).await.map_err(|e| Failure::Internal(format!("cannot start the schedule: {e}")))?;
     tracing::info!(%address, %public_url, jwks = format!("http://{address}{base_path}/jwks"), "serving");
     let stop = stop_signal(Arc::clone(&app))?;

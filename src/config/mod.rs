@@ -45,6 +45,8 @@ pub struct Config {
     pub mail: Mail,
     /// `[rate_limits]`
     pub rate_limits: RateLimits,
+    /// `audit.retention`; `None`: for ever.
+    pub audit_retention: Option<Duration>,
     /// `[log]`
     pub log: Log,
     /// `[roles]`: permissions by role.

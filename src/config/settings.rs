@@ -53,6 +53,7 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
         r.problem("sign_up.require_email_verification", "needs mail: set mail.transport to smtp or file".into());
     }
     let rate_limits = limits::read(&mut r);
+    let audit_retention = Some(r.duration("audit.retention", "0s", Duration::ZERO..=50 * YEAR)).filter(|keep| !keep.is_zero());
     let log = Log {
         level: r.parsed("log.level", "info", log_level).unwrap_or_default(),
         format: r.choice("log.format", &[("auto", LogFormat::Auto), ("json", LogFormat::Json), ("human", LogFormat::Human)]),
@@ -64,7 +65,23 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
         return Err(r.problems);
     }
     let master_key = master_key_sources(&sources.environment);
-    Ok(Config { server, database, keys, tokens, sessions, passwords, sign_up, mail, rate_limits, log, roles, master_key, effective: r.effective, warnings })
+    Ok(Config {
+        server,
+        database,
+        keys,
+        tokens,
+        sessions,
+        passwords,
+        sign_up,
+        mail,
+        rate_limits,
+        audit_retention,
+        log,
+        roles,
+        master_key,
+        effective: r.effective,
+        warnings,
+    })
 }
 
 /// A level, or `target=level` pairs; a level that is misspelt would silence everything else.

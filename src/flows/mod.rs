@@ -2,6 +2,7 @@
 //! Time and chance come from `App`; SQL is `store`'s and secrets are `crypto`'s business.
 
 pub mod administer_users;
+pub mod announce;
 pub mod authority;
 pub mod change_email;
 pub mod change_keys;
@@ -25,6 +26,7 @@ pub mod manage_users;
 pub mod open_session;
 pub mod outbox;
 pub mod prune;
+pub mod read_audit;
 pub mod read_session;
 pub mod record;
 pub mod refresh;

@@ -23,6 +23,7 @@ pub async fn prune(app: &App) -> Result<u64> {
             break;
         }
     }
+    super::read_audit::prune(app).await?;
     let now = app.now();
     while app.db.write_statement(move |conn| Box::pin(store::limits::prune(conn, now, BATCH))).await? == BATCH.unsigned_abs() {}
     loop {

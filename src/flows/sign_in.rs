@@ -7,8 +7,9 @@ use crate::app::App;
 use crate::crypto::cookie;
 use crate::crypto::password::Verdict;
 use crate::crypto::token::SessionToken;
-use crate::model::audit::Peer;
+use crate::model::audit::{Kind, Peer};
 use crate::model::email::Email;
+use crate::model::id::UserId;
 use crate::model::mail::Template;
 use crate::model::password::Password;
 use crate::model::session::RevokedReason;
@@ -53,8 +54,13 @@ pub async fn sign_in(app: &App, email: &Email, password: &str, options: Options,
     charges.take(app).await?;
     let mut looked = false;
     loop {
-        let (user, verified, outdated) = prove(app, email, &password).await?;
-        refuse_shut_out(app, &user)?;
+        let (user, verified, outdated) = match prove(app, email, &password).await? {
+            Ok(proven) => proven,
+            Err(user) => return Err(refused(app, user, Error::InvalidEmailOrPassword, peer).await),
+        };
+        if let Err(error) = refuse_shut_out(app, &user) {
+            return Err(refused(app, Some(user.id), error, peer).await);
+        }
         let upgraded = if outdated { Some(app.hasher.hash(password.clone()).await?) } else { None };
         let opening = Opening::prepare(app, &user, options, peer)?;
         let ending = Ending::of(app, &replaces.sessions(app), replaces.refresh, RevokedReason::Replaced).await?;
@@ -80,15 +86,23 @@ pub async fn sign_in(app: &App, email: &Email, password: &str, options: Options,
     }
 }
 
+/// The refusal, once it stands in the audit trail: for an address that nobody has as for any other.
+async fn refused(app: &App, user: Option<UserId>, error: Error, peer: &Peer) -> Error {
+    let recorder = Recorder::new(app, peer);
+    let why = detail([("reason", error.to_string().into())]);
+    let written = app.db.write(move |conn| Box::pin(async move { recorder.record(conn, Kind::SignInRefused, user, None, why).await })).await;
+    written.map_or_else(Into::into, |()| error)
+}
+
 /// The user, the hash that the password was compared with, and whether that is weaker than the settings ask for.
-async fn prove(app: &App, email: &Email, password: &Password) -> Result<(User, String, bool)> {
+async fn prove(app: &App, email: &Email, password: &Password) -> Result<std::result::Result<(User, String, bool), Option<UserId>>> {
     let key = email.clone();
     let known = app.db.read(move |conn| Box::pin(async move { store::users::by_email(conn, &key).await })).await?;
     let stored = known.as_ref().and_then(|k| k.password_hash.clone());
     let verdict = app.hasher.verify(password.clone(), stored).await?;
     match (known, verdict) {
-        (Some(WithPassword { user, password_hash: Some(verified) }), Verdict::Right { outdated }) => Ok((user, verified, outdated)),
-        _ => Err(Error::InvalidEmailOrPassword),
+        (Some(WithPassword { user, password_hash: Some(verified) }), Verdict::Right { outdated }) => Ok(Ok((user, verified, outdated))),
+        (known, _) => Ok(Err(known.map(|k| k.user.id))),
     }
 }
 

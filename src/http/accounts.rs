@@ -129,8 +129,10 @@ pub(super) fn deliver(app: &App, grant: &Grant, answer: &mut Value, headers: &mu
         Delivery::Body => {
             answer["refreshToken"] = grant.refresh_token.as_str().into();
             answer["refreshExpiresIn"] = grant.ends_at.since(app.now()).as_secs().into();
-            // Not every answer has a member for it.
-            headers.extend(HeaderValue::from_str(&grant.session_cookie).ok().map(|token| (cookies::SET_AUTH_TOKEN, token)));
+            // An answer without a member for it: those of impersonation.
+            if answer.get("token").is_none() {
+                headers.extend(HeaderValue::from_str(&grant.session_cookie).ok().map(|token| (cookies::SET_AUTH_TOKEN, token)));
+            }
         }
         Delivery::Cookie => {
             let remember = grant.session.remember;
@@ -139,7 +141,8 @@ pub(super) fn deliver(app: &App, grant: &Grant, answer: &mut Value, headers: &mu
                 cookies::set(app, headers, Name::DontRemember, &grant.dont_remember, None);
             }
             cookies::set(app, headers, Name::Refresh, &grant.refresh_token, remember.then_some(grant.session.expires_at));
-            if let Some(device) = &grant.device {
+            // On somebody else's machine, or a shared one, nothing stays.
+            if let Some(device) = grant.device.as_ref().filter(|_| remember) {
                 cookies::set(app, headers, Name::Device, device, Some(app.now() + DEVICE_LIFETIME));
             }
             let told = json!({ "session": views::client_session(&grant.session), "user": answer["user"] });

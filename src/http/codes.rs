@@ -134,5 +134,6 @@ fn not_allowed(action: Action) -> &'static str {
         Action::Impersonate | Action::ImpersonateAdmins => "YOU_ARE_NOT_ALLOWED_TO_IMPERSONATE_USERS",
         Action::ListSessions => "YOU_ARE_NOT_ALLOWED_TO_LIST_USERS_SESSIONS",
         Action::RevokeSessions => "YOU_ARE_NOT_ALLOWED_TO_REVOKE_USERS_SESSIONS",
+        Action::ReadAudit => "YOU_ARE_NOT_ALLOWED_TO_READ_THE_AUDIT_TRAIL",
     }
 }

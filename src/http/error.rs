@@ -149,6 +149,11 @@ impl Error {
         Self::Validation(BTreeMap::from([(field.to_owned(), vec!["is required".to_owned()])]))
     }
 
+    /// A field of the query that holds what it cannot.
+    pub(super) fn invalid(field: &str, problem: &str) -> Self {
+        Self::Validation(BTreeMap::from([(field.to_owned(), vec![problem.to_owned()])]))
+    }
+
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Flow(flows::Error::TooManyRequests(wait) | flows::Error::Limited(flows::limit::Limited { wait, .. })) => Some(*wait),

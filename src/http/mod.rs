@@ -4,6 +4,7 @@
 mod accounts;
 mod admin;
 mod admin_sessions;
+mod audit;
 mod body;
 mod client;
 mod codes;
@@ -66,6 +67,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route(&at("/admin/create-user"), post(admin::create_user))
         .route(&at("/admin/update-user"), post(admin::update_user))
         .route(&at("/admin/invite-user"), post(invitations::invite))
+        .route(&at("/admin/audit"), get(audit::list))
         .route(&at("/admin/set-role"), post(admin::set_role))
         .route(&at("/admin/ban-user"), post(admin::ban_user))
         .route(&at("/admin/unban-user"), post(admin::unban_user))

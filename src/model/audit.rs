@@ -30,7 +30,9 @@ macro_rules! kinds {
 }
 
 kinds! {
+    Started => "process.started",
     UserCreated => "user.created",
+    SignInRefused => "session.refused",
     SignedUpAgain => "user.signed_up_again",
     UserInvited => "user.invited",
     UserUpdated => "user.updated",
@@ -69,7 +71,7 @@ impl Kind {
 /// Who did it, from where.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Peer {
-    /// `user`, `cli:NAME` or `schedule`.
+    /// `user:ID`, `user` where nobody is known yet, `cli:NAME`, `schedule` or `process`.
     pub actor: String,
     /// The client's address; empty if unknown.
     pub ip_address: String,
@@ -98,31 +100,147 @@ pub struct Event {
     pub detail: Map<String, Value>,
 }
 
-impl Event {
-    /// The link: SHA-256 over the writer, the place, the link before and every field, each with its length in front.
-    pub fn link(&self, writer: &str, sequence: i64, previous: &[u8; 32]) -> [u8; 32] {
-        let detail = Value::Object(self.detail.clone()).to_string();
-        let (subject, session) = (self.subject.map(|u| u.to_string()), self.session.map(|s| s.to_string()));
+/// One event as it stands in the table: texts, so that one of a newer version or a spoilt one can be looked at too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the columns; `Event` says what they hold")]
+pub struct Entry {
+    pub id: String,
+    pub writer: String,
+    pub sequence: i64,
+    pub at: Timestamp,
+    pub kind: String,
+    pub actor: String,
+    pub subject: Option<String>,
+    pub session: Option<String>,
+    pub ip_address: String,
+    pub user_agent: String,
+    pub request_id: String,
+    pub detail: String,
+    /// SHA-256, base64url.
+    pub link: String,
+}
+
+impl Entry {
+    /// The link that it should have: SHA-256 over the writer, the place, the link before and every field, each with its length in front.
+    pub fn expected_link(&self, previous: &[u8; 32]) -> [u8; 32] {
         let fields: [&str; 10] = [
-            writer,
-            &self.id.to_string(),
-            self.kind.as_str(),
-            &self.peer.actor,
-            &self.peer.ip_address,
-            &self.peer.user_agent,
-            &self.peer.request_id,
-            subject.as_deref().unwrap_or(""),
-            session.as_deref().unwrap_or(""),
-            &detail,
+            &self.writer,
+            &self.id,
+            &self.kind,
+            &self.actor,
+            &self.ip_address,
+            &self.user_agent,
+            &self.request_id,
+            self.subject.as_deref().unwrap_or(""),
+            self.session.as_deref().unwrap_or(""),
+            &self.detail,
         ];
         let mut hash = Sha256::new();
         hash.update(previous);
-        hash.update(sequence.to_be_bytes());
+        hash.update(self.sequence.to_be_bytes());
         hash.update(self.at.0.to_be_bytes());
         for field in fields {
             hash.update((field.len() as u64).to_be_bytes());
             hash.update(field.as_bytes());
         }
         hash.finalize().into()
+    }
+}
+
+impl Event {
+    /// As it goes into the table; the link is still empty.
+    pub fn entry(&self, writer: &str, sequence: i64) -> Entry {
+        Entry {
+            id: self.id.to_string(),
+            writer: writer.to_owned(),
+            sequence,
+            at: self.at,
+            kind: self.kind.as_str().to_owned(),
+            actor: self.peer.actor.clone(),
+            subject: self.subject.map(|u| u.to_string()),
+            session: self.session.map(|s| s.to_string()),
+            ip_address: self.peer.ip_address.clone(),
+            user_agent: self.peer.user_agent.clone(),
+            request_id: self.peer.request_id.clone(),
+            detail: Value::Object(self.detail.clone()).to_string(),
+            link: String::new(),
+        }
+    }
+
+    /// The link in the writer's chain, at this place, after this link.
+    pub fn link(&self, writer: &str, sequence: i64, previous: &[u8; 32]) -> [u8; 32] {
+        self.entry(writer, sequence).expected_link(previous)
+    }
+}
+
+/// What is wrong with a chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// Events of a writer are not there.
+    Missing {
+        /// Whose.
+        writer: String,
+        /// The first.
+        from: i64,
+        /// The last.
+        to: i64,
+    },
+    /// An event is not what was written, or does not stand where it was.
+    Altered {
+        /// Whose.
+        writer: String,
+        /// Where it stands.
+        sequence: i64,
+        /// Its id.
+        id: String,
+    },
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Missing { writer, from, to } if from == to => write!(f, "event {from} of {writer} is missing"),
+            Self::Missing { writer, from, to } => write!(f, "events {from} to {to} of {writer} are missing"),
+            Self::Altered { writer, sequence, id } => write!(f, "event {sequence} of {writer} ({id}) is not what was written"),
+        }
+    }
+}
+
+/// Walks a writer's chain, event by event in the order of their places.
+#[derive(Debug, Clone)]
+pub struct Walk {
+    writer: String,
+    sequence: i64,
+    link: Option<[u8; 32]>,
+}
+
+impl Walk {
+    /// From where the chain begins: after what was deleted because it was old.
+    pub fn from(writer: &str, sequence: i64, link: Option<[u8; 32]>) -> Self {
+        Self { writer: writer.to_owned(), sequence, link: link.or((sequence == 0).then_some([0; 32])) }
+    }
+
+    /// The next event; `link` is what stands beside it.
+    pub fn step(&mut self, entry: &Entry, link: Option<[u8; 32]>) -> Vec<Fault> {
+        let mut faults = self.gap(entry.sequence);
+        // After a gap nobody knows the link before: what follows is held to what stands there.
+        let expected = if faults.is_empty() { self.link.map(|previous| entry.expected_link(&previous)) } else { None };
+        if link.is_none() || expected.is_some_and(|expected| link != Some(expected)) {
+            faults.push(Fault::Altered { writer: self.writer.clone(), sequence: entry.sequence, id: entry.id.clone() });
+        }
+        (self.sequence, self.link) = (entry.sequence, link);
+        faults
+    }
+
+    /// The end: the place of the last event that was written.
+    pub fn end(&self, sequence: i64) -> Vec<Fault> {
+        self.gap(sequence + 1)
+    }
+
+    fn gap(&self, next: i64) -> Vec<Fault> {
+        if next <= self.sequence + 1 {
+            return Vec::new();
+        }
+        vec![Fault::Missing { writer: self.writer.clone(), from: self.sequence + 1, to: next - 1 }]
     }
 }

@@ -23,11 +23,12 @@ pub enum Action {
     ImpersonateAdmins,
     ListSessions,
     RevokeSessions,
+    ReadAudit,
 }
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::CreateUser,
         Self::ListUsers,
         Self::GetUser,
@@ -41,6 +42,7 @@ impl Action {
         Self::ImpersonateAdmins,
         Self::ListSessions,
         Self::RevokeSessions,
+        Self::ReadAudit,
     ];
 
     /// The permission's name, as Better Auth's admin plugin has it: resource and action.
@@ -59,6 +61,7 @@ impl Action {
             Self::ImpersonateAdmins => "user:impersonate-admins",
             Self::ListSessions => "session:list",
             Self::RevokeSessions => "session:revoke",
+            Self::ReadAudit => "audit:list",
         }
     }
 }

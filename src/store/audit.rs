@@ -1,8 +1,10 @@
 //! The audit trail: append-only, each writer's events a chain of hashes. Written in the transaction of what it records.
 
-use serde_json::Value;
+use sqlx::FromRow;
 
-use crate::model::audit::Event;
+use crate::model::audit::{Entry, Event};
+use crate::model::id::EventId;
+use crate::model::time::Timestamp;
 
 use super::{Conn, Error, Result, hash_text, on, parse_hash};
 
@@ -10,26 +12,34 @@ use super::{Conn, Error, Result, hash_text, on, parse_hash};
 pub async fn append(conn: &mut Conn, writer: &str, event: &Event) -> Result<()> {
     // Connections that write side by side would fork one chain: each has its own.
     let writer = &conn.chain.map_or_else(|| writer.to_owned(), |chain| format!("{writer}.{chain}"));
-    let (sequence, previous) = tail(conn, writer).await?;
-    let sequence = sequence + 1;
-    let link = event.link(writer, sequence, &previous);
+    let (last, previous) = tail(conn, writer).await?;
+    let entry = event.entry(writer, last + 1);
+    let link = entry.expected_link(&previous);
     on!(conn, c => sqlx::query(
         "INSERT INTO audit_events (id, writer, sequence, at, kind, actor, subject, session_id, ip_address, user_agent, request_id, detail, link)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)")
-        .bind(event.id.to_string())
+        .bind(&entry.id)
         .bind(writer.as_str())
-        .bind(sequence)
-        .bind(event.at.0)
-        .bind(event.kind.as_str())
-        .bind(event.peer.actor.as_str())
-        .bind(event.subject.map(|u| u.to_string()))
-        .bind(event.session.map(|s| s.to_string()))
-        .bind(event.peer.ip_address.as_str())
-        .bind(event.peer.user_agent.as_str())
-        .bind(event.peer.request_id.as_str())
-        .bind(Value::Object(event.detail.clone()).to_string())
+        .bind(entry.sequence)
+        .bind(entry.at.0)
+        .bind(&entry.kind)
+        .bind(&entry.actor)
+        .bind(&entry.subject)
+        .bind(&entry.session)
+        .bind(&entry.ip_address)
+        .bind(&entry.user_agent)
+        .bind(&entry.request_id)
+        .bind(&entry.detail)
         .bind(hash_text(&link))
         .execute(c).await.map(|_| ()))?;
+    on!(conn, c => sqlx::query(
+        "INSERT INTO audit_chains (writer, sequence, link, pruned_sequence, pruned_link) VALUES ($1, $2, $3, 0, NULL)
+         ON CONFLICT (writer) DO UPDATE SET sequence = excluded.sequence, link = excluded.link")
+        .bind(writer.as_str())
+        .bind(entry.sequence)
+        .bind(hash_text(&link))
+        .execute(c).await.map(|_| ()))?;
+    let sequence = entry.sequence;
     conn.audit_tail = Some((sequence, link));
     Ok(())
 }
@@ -39,10 +49,143 @@ async fn tail(conn: &mut Conn, writer: &str) -> Result<(i64, [u8; 32])> {
     if let Some(tail) = conn.audit_tail {
         return Ok(tail);
     }
-    let last: Option<(i64, String)> = on!(conn, c => sqlx::query_as("SELECT sequence, link FROM audit_events WHERE writer = $1 ORDER BY sequence DESC LIMIT 1")
+    let last: Option<(i64, String)> = on!(conn, c => sqlx::query_as("SELECT sequence, link FROM audit_chains WHERE writer = $1")
         .bind(writer).fetch_optional(c).await)?;
     match last {
         None => Ok((0, [0; 32])),
-        Some((sequence, link)) => Ok((sequence, parse_hash(&link).ok_or(Error::Corrupt { table: "audit_events", column: "link" })?)),
+        Some((sequence, link)) => Ok((sequence, parse_hash(&link).ok_or(Error::Corrupt { table: "audit_chains", column: "link" })?)),
     }
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: String,
+    writer: String,
+    sequence: i64,
+    at: i64,
+    kind: String,
+    actor: String,
+    subject: Option<String>,
+    session_id: Option<String>,
+    ip_address: String,
+    user_agent: String,
+    request_id: String,
+    detail: String,
+    link: String,
+}
+
+impl From<Row> for Entry {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            writer: row.writer,
+            sequence: row.sequence,
+            at: Timestamp(row.at),
+            kind: row.kind,
+            actor: row.actor,
+            subject: row.subject,
+            session: row.session_id,
+            ip_address: row.ip_address,
+            user_agent: row.user_agent,
+            request_id: row.request_id,
+            detail: row.detail,
+            link: row.link,
+        }
+    }
+}
+
+macro_rules! entries {
+    ($rest:literal) => {
+        concat!("SELECT id, writer, sequence, at, kind, actor, subject, session_id, ip_address, user_agent, request_id, detail, link FROM audit_events ", $rest)
+    };
+}
+
+/// What is looked for; what is not said is everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Whom it concerns.
+    pub subject: Option<String>,
+    /// Such as `session.created`, or `session.` for all that begin so.
+    pub kind: Option<String>,
+    /// From this moment on.
+    pub since: Option<Timestamp>,
+    /// Only what stands after this place, oldest first; else the newest first.
+    pub after: Option<(Timestamp, EventId)>,
+    /// Only what stands before this place.
+    pub before: Option<(Timestamp, EventId)>,
+}
+
+/// A page of what is looked for: by time, newest first, or oldest first after a place.
+pub async fn list(conn: &mut Conn, filter: &Filter, limit: i64) -> Result<Vec<Entry>> {
+    const BACKWARD: &str = entries!(
+        "WHERE at >= $1 AND (at < $2 OR at = $2 AND id < $3) AND ($4 = '' OR subject = $4) AND ($5 = '' OR substr(kind, 1, length($5)) = $5) ORDER BY at DESC, id DESC LIMIT $6"
+    );
+    const FORWARD: &str = entries!(
+        "WHERE at >= $1 AND (at > $2 OR at = $2 AND id > $3) AND ($4 = '' OR subject = $4) AND ($5 = '' OR substr(kind, 1, length($5)) = $5) ORDER BY at, id LIMIT $6"
+    );
+    let (sql, place) = match (filter.after, filter.before) {
+        (Some(after), _) => (FORWARD, after),
+        (None, before) => (BACKWARD, before.unwrap_or((Timestamp(i64::MAX), EventId(uuid::Uuid::nil())))),
+    };
+    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(sql)
+        .bind(filter.since.map_or(i64::MIN, |t| t.0))
+        .bind(place.0.0)
+        .bind(place.1.to_string())
+        .bind(filter.subject.clone().unwrap_or_default())
+        .bind(filter.kind.clone().unwrap_or_default())
+        .bind(limit)
+        .fetch_all(c).await)?;
+    Ok(rows.into_iter().map(Entry::from).collect())
+}
+
+/// A chain's ends: what was written last, and what was deleted last because it was old.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain {
+    /// Whose.
+    pub writer: String,
+    /// The place of the last event.
+    pub sequence: i64,
+    /// The place of the last one that was deleted; 0: none was.
+    pub pruned_sequence: i64,
+    /// Its link.
+    pub pruned_link: Option<[u8; 32]>,
+}
+
+/// Every chain, those too of which only events are left.
+pub async fn chains(conn: &mut Conn) -> Result<Vec<Chain>> {
+    let rows: Vec<(String, i64, i64, Option<String>)> = on!(conn, c => sqlx::query_as(
+        "SELECT writer, sequence, pruned_sequence, pruned_link FROM audit_chains
+         UNION ALL
+         SELECT DISTINCT e.writer, CAST(0 AS BIGINT), CAST(0 AS BIGINT), CAST(NULL AS TEXT) FROM audit_events e
+          WHERE NOT EXISTS (SELECT 1 FROM audit_chains c WHERE c.writer = e.writer) ORDER BY 1")
+        .fetch_all(c).await)?;
+    let chain = |(writer, sequence, pruned_sequence, link): (String, i64, i64, Option<String>)| Chain {
+        writer,
+        sequence,
+        pruned_sequence,
+        pruned_link: link.as_deref().and_then(parse_hash),
+    };
+    Ok(rows.into_iter().map(chain).collect())
+}
+
+/// The next events of a writer, in the order of their places, each with its link.
+pub async fn of_writer(conn: &mut Conn, writer: &str, after: i64, limit: i64) -> Result<Vec<(Entry, Option<[u8; 32]>)>> {
+    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(entries!("WHERE writer = $1 AND sequence > $2 ORDER BY sequence LIMIT $3"))
+        .bind(writer).bind(after).bind(limit).fetch_all(c).await)?;
+    let with_link = |row: Row| {
+        let link = parse_hash(&row.link);
+        (Entry::from(row), link)
+    };
+    Ok(rows.into_iter().map(with_link).collect())
+}
+
+/// Deletes up to `limit` of a writer's oldest events, if they are older than `before`, and notes where the chain begins now; tells how many.
+pub async fn prune(conn: &mut Conn, writer: &str, before: Timestamp, limit: i64) -> Result<u64> {
+    let old: Vec<(i64, i64, String)> = on!(conn, c => sqlx::query_as("SELECT sequence, at, link FROM audit_events WHERE writer = $1 ORDER BY sequence LIMIT $2")
+        .bind(writer).bind(limit).fetch_all(c).await)?;
+    let Some((sequence, _, link)) = old.into_iter().take_while(|(_, at, _)| *at < before.0).last() else { return Ok(0) };
+    on!(conn, c => sqlx::query("UPDATE audit_chains SET pruned_sequence = $1, pruned_link = $2 WHERE writer = $3")
+        .bind(sequence).bind(link).bind(writer).execute(c).await.map(|_| ()))?;
+    Ok(on!(conn, c => sqlx::query("DELETE FROM audit_events WHERE writer = $1 AND sequence <= $2")
+        .bind(writer).bind(sequence).execute(c).await.map(|done| done.rows_affected()))?)
 }

@@ -1,6 +1,8 @@
 //! The command line beside a running server: what it prints, what it refuses, how it exits.
 
 use serde_json::json;
+use sqlx::ConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
 
 use crate::server::{Place, refresh, sign_in, sign_up, write_key};
 
@@ -65,6 +67,36 @@ fn migrate_says_what_it_would_do_first() {
     assert!(!place.path("data/countersign.db").exists());
     assert!(place.run(&["migrate"], "").status.success());
     assert!(stderr(&place.run(&["migrate"], "")).contains("is current"));
+}
+
+#[tokio::test]
+async fn the_audit_trail_is_read_written_out_and_proven() {
+    let place = Place::new(&[]);
+    let server = place.serve();
+    let http = reqwest::Client::new();
+    assert!(place.run(&["users", "create", "ana@example.com"], "a good long password\n").status.success());
+    sign_in(&http, &server, "ana").await;
+    let lines = |args: &[&str]| -> Vec<serde_json::Value> {
+        let out = place.run(args, "");
+        assert!(out.status.success(), "{out:?}");
+        String::from_utf8(out.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let all = lines(&["audit", "export"]);
+    let kinds: Vec<&str> = all.iter().map(|e| e["kind"].as_str().unwrap()).collect();
+    assert!(["process.started", "keys.rotated", "user.created", "session.created"].iter().all(|kind| kinds.contains(kind)), "{kinds:?}");
+    let started = all.iter().find(|e| e["kind"] == "process.started").unwrap();
+    assert_eq!(started["detail"]["settings"]["passwords.argon2_memory_kib"], "64", "what is not as by default");
+    let made = all.iter().find(|e| e["kind"] == "user.created").unwrap();
+    assert!(made["actor"].as_str().unwrap().starts_with("cli:"));
+    let about = lines(&["audit", "list", "--user", "ana@example.com", "--kind", "session.", "--since", "1h", "--output", "json"]);
+    assert_eq!(about.len(), 1);
+    assert!(String::from_utf8(place.run(&["audit", "list"], "").stdout).unwrap().contains("user.created"));
+    let proven = place.run(&["audit", "verify"], "");
+    assert!(proven.status.success() && stderr(&proven).contains("nothing is missing"), "{proven:?}");
+    let mut database = SqliteConnectOptions::new().filename(place.path("data/countersign.db")).connect().await.unwrap();
+    sqlx::query("DELETE FROM audit_events WHERE kind = 'user.created'").execute(&mut database).await.unwrap();
+    let spoilt = place.run(&["audit", "verify"], "");
+    assert!(spoilt.status.code() == Some(1) && stderr(&spoilt).contains("missing"), "{spoilt:?}");
 }
 
 #[tokio::test]

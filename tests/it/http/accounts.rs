@@ -14,7 +14,14 @@ async fn signing_up_signs_in_with_cookies_and_an_access_token() {
     assert_eq!(answer.body["user"]["email"], "ana@example.com");
     assert_eq!(answer.body["user"]["role"], "user");
     let attributes: Vec<String> = answer.cookies().iter().map(|c| c.split_once(';').unwrap().1.to_owned()).collect();
-    assert_eq!(attributes, [" HttpOnly; SameSite=Lax; Path=/; Max-Age=1209600", " HttpOnly; SameSite=Strict; Path=/api/auth; Max-Age=7776000"]);
+    assert_eq!(
+        attributes,
+        [
+            " HttpOnly; SameSite=Lax; Path=/; Max-Age=1209600",
+            " HttpOnly; SameSite=Strict; Path=/api/auth; Max-Age=7776000",
+            " HttpOnly; SameSite=Lax; Path=/api/auth; Max-Age=31536000",
+        ]
+    );
     browser.get("/api/auth/session").await.ok();
     browser.refresh().await.ok();
 }

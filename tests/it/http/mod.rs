@@ -2,6 +2,7 @@
 
 mod accounts;
 mod admin;
+mod audit;
 mod bad_input;
 mod cookie_cache;
 mod defects;

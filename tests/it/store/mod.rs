@@ -140,6 +140,7 @@ async fn the_audit_chain_links_every_event_of_a_writer() {
     let kinds = app.db_texts("SELECT kind FROM audit_events ORDER BY kind").await;
     assert_eq!(kinds, ["keys.rotated", "session.created", "session.created", "session.signed_out", "user.created"]);
     assert_eq!(app.db_number("SELECT CAST(SUM(n) AS BIGINT) FROM (SELECT MAX(sequence) - COUNT(*) AS n FROM audit_events GROUP BY writer) gaps").await, 0);
+    assert_eq!(countersign::flows::read_audit::verify(&app.app).await.unwrap().faults, []);
     // Recomputed from what stands in the table, link by link.
     let mut ends = HashMap::new();
     for row in app.db_events().await {

@@ -92,8 +92,8 @@ impl TestApp {
         sqlx::query_scalar("SELECT COUNT(*) FROM audit_events WHERE kind = $1").bind(kind.to_owned()).fetch_one(&mut self.db().await).await.unwrap()
     }
 
-    pub async fn db_execute(&self, sql: &'static str) -> Result<(), sqlx::Error> {
-        sqlx::query(sql).execute(&mut self.db().await).await.map(|_| ())
+    pub async fn db_execute(&self, sql: &str) -> Result<(), sqlx::Error> {
+        sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&mut self.db().await).await.map(|_| ())
     }
 
     pub async fn db_text(&self, sql: &'static str) -> Option<String> {
@@ -105,8 +105,8 @@ impl TestApp {
         sqlx::query_scalar(sql).fetch_all(&mut self.db().await).await.unwrap()
     }
 
-    pub async fn db_number(&self, sql: &'static str) -> i64 {
-        sqlx::query_scalar(sql).fetch_one(&mut self.db().await).await.unwrap()
+    pub async fn db_number(&self, sql: &str) -> i64 {
+        sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut self.db().await).await.unwrap()
     }
 
     pub async fn live_sessions(&self) -> i64 {
