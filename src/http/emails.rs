@@ -121,7 +121,15 @@ pub(super) async fn change(State(app): State<Arc<App>>, Client(peer): Client, Su
     } else {
         change_email::confirm(&app, &token, &peer).await.map(|user| json!({ "status": true, "user": views::user(&user) }))
     };
-    led_to(callback.as_deref(), outcome).map_err(at_verify_email)
+    led_to(callback.as_deref(), outcome).map(after_post).map_err(at_verify_email)
+}
+
+/// The browser goes on with GET, and sends no form again.
+fn after_post(mut response: Response) -> Response {
+    if response.status() == StatusCode::FOUND {
+        *response.status_mut() = StatusCode::SEE_OTHER;
+    }
+    response
 }
 
 /// At this path a link that is not good is 401 (contract section 5.6).
@@ -183,7 +191,7 @@ pub(super) async fn delete_as_asked(State(app): State<Arc<App>>, Acting { who, p
     let callback = callback(&mut body);
     body.finish()?;
     delete_user::with_token(&app, who.user.id, &token, &peer).await.map_err(|e| at_delete_user(e.into()))?;
-    let mut response = led_to(callback.as_deref(), Ok(json!({ "success": true, "message": "User deleted" })))?;
+    let mut response = after_post(led_to(callback.as_deref(), Ok(json!({ "success": true, "message": "User deleted" })))?);
     cookies::clear(&app, response.headers_mut(), false);
     Ok(response)
 }

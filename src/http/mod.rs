@@ -103,5 +103,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .iter()
         .fold(open, |router, path| router.route(path, get(well_known::discovery)))
         .method_not_allowed_fallback(error::method_not_allowed_plain);
-    open.merge(api).with_state(Arc::clone(app))
+    let all = open.merge(api);
+    let all = if app.config.is_https() { all.layer(from_fn(edge::transport_security)) } else { all };
+    all.with_state(Arc::clone(app))
 }

@@ -90,5 +90,6 @@ fn open_to_all(app: &App, request: &HeaderMap, headers: &mut HeaderMap) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.cloned().unwrap_or(ANYBODY));
     headers.insert(header::VARY, HeaderValue::from_static("origin"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(edge::RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
     headers.extend(HeaderValue::from_str(&edge::new_request_id()).ok().map(|id| (edge::REQUEST_ID, id)));
 }

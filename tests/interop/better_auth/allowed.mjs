@@ -17,6 +17,7 @@ export const allowed = [
   { call: /change-password$/, status: 415, path: /^(status|body\.code)$/, only: (t, o) => [401, "UNAUTHORIZED"].includes(o), why: "behind the guard 401 comes before what is wrong with the body" },
   { call: /sign-in\/email$/, status: 400, path: /^(status|body\.code)$/, only: (t, o) => [403, "INVALID_ORIGIN"].includes(o), why: "an origin that nobody trusts is refused before the body is read" },
   { call: /sign-up\/email$/, status: 200, only: (t, o, _, ours) => ours.body?.code === "FIELD_NOT_ALLOWED", path: /./, why: "a privileged field is refused, not ignored" },
+  { path: /^status$/, only: (t, o, theirs, ours) => t === 302 && o === 303 && ours.call?.startsWith("POST"), why: "after a form the browser goes on with GET" },
   { path: /^call$/, only: (t, o) => o === t.replace("GET", "POST"), why: "a link that changes or deletes opens a page that asks: a scanner that follows links changes nothing" },
   { scenario: /another address/, call: /verify-email$/, path: /^(cookies|headers\.set-auth-token)/, only: (_, o) => o === undefined || o === null, why: "the link of a change of address signs nobody in (section 17, 11)" },
   { scenario: /proven by a visitor/, path: /^(body|headers\.set-auth-jwt|client\.1\.nothing)$/, why: "the same: the visitor is nobody afterwards" },

@@ -138,3 +138,32 @@ async fn a_client_s_request_id_is_kept_only_if_it_is_plain() {
         assert_ne!(id(odd).await, odd);
     }
 }
+
+#[tokio::test]
+async fn every_answer_says_what_browsers_may_do_with_it() {
+    let app = TestApp::start().await;
+    let policy = "default-src 'none'; frame-ancestors 'none'";
+    for (path, status) in [
+        ("/api/auth/ok", 200),
+        ("/api/auth/session", 401),
+        ("/api/auth/verify-email?token=x", 401),
+        ("/nowhere", 404),
+        ("/api/auth/sign-out", 405),
+        ("/health", 200),
+    ] {
+        let answer = app.get(path).await;
+        assert_eq!(answer.status.as_u16(), status, "{path}");
+        let header = |name: &str| answer.header(name).to_owned();
+        assert_eq!((header("content-security-policy").as_str(), header("x-frame-options").as_str()), (policy, "DENY"), "{path}");
+        assert_eq!((header("x-content-type-options").as_str(), header("referrer-policy").as_str()), ("nosniff", "no-referrer"), "{path}");
+        assert_eq!((header("cross-origin-resource-policy").as_str(), header("cache-control").as_str()), ("same-origin", "no-store"), "{path}");
+        assert_eq!(header("strict-transport-security"), "", "{path}: not over http");
+    }
+    assert_eq!(app.get("/api/auth/jwks").await.ok().header("cross-origin-resource-policy"), "cross-origin");
+    let page = app.get("/api/auth/error?error=X").await.ok();
+    assert!(page.header("content-security-policy").contains("style-src 'sha256-") && page.header("x-frame-options") == "DENY");
+    let secure = TestApp::with(&[("server.public_url", "https://auth.example.com")]).await;
+    for path in ["/api/auth/ok", "/api/auth/jwks", "/nowhere", "/health"] {
+        assert_eq!(secure.get(path).await.header("strict-transport-security"), "max-age=63072000", "{path}");
+    }
+}

@@ -212,6 +212,11 @@ async fn another_address_is_agreed_to_at_the_old_one_and_proven_at_the_new() {
     app.get_as("/api/auth/list-sessions", &session).await.ok();
     app.refresh(&elsewhere.refresh).await.refused(401, "REFRESH_TOKEN_REVOKED");
     assert_eq!(app.db_count_events("email.changed").await, 1);
+    // With somewhere to go on to, the browser goes there with GET.
+    ask("third@example.com").await.ok();
+    let approve = only(&app, dir.path()).await;
+    let on = app.form("/api/auth/verify-email", &format!("token={}&callbackURL=%2Fdone", approve.token())).await;
+    assert_eq!((on.status.as_u16(), on.header("location")), (303, "/done"));
 }
 
 #[tokio::test]
