@@ -1,5 +1,6 @@
 //! `audit …`: read the trail, follow it, write it out, prove it.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use clap::Subcommand;
@@ -10,13 +11,14 @@ use crate::config::Config;
 use crate::flows::authority::Authority;
 use crate::flows::manage_users;
 use crate::flows::read_audit::{self, Entry, Filter};
-use crate::model::id::EventId;
 use crate::model::time::Timestamp;
 
 use super::{Failure, Output, Result, build, output};
 
 /// How often `tail` looks.
 const LOOK: Duration = Duration::from_secs(1);
+/// How late a transaction may be seen.
+const OVERLAP: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Audit {
@@ -60,26 +62,40 @@ pub(super) async fn run(command: Audit, config: Config) -> Result<()> {
 
 async fn act(app: &App, command: Audit) -> Result<()> {
     match command {
-        Audit::List { user, kind, since, limit, output } => {
+        Audit::List { user, kind, since: age, limit, output } => {
             let subject = match user {
                 Some(user) if user.contains('@') => Some(manage_users::find(app, &user).await?.id.to_string()),
                 user => user,
             };
-            let filter = Filter { subject, kind, since: since.map(|time| app.now() - time), ..Filter::default() };
+            let filter = Filter { subject, kind, since: age.map(|time| app.now() - time), ..Filter::default() };
             list(output, &read_audit::list(app, Authority::Operator, filter, limit.into()).await?);
             Ok(())
         }
         Audit::Tail => {
-            let mut place = (app.now(), EventId(uuid::Uuid::max()));
+            // Of two that write at once the later may be seen first: the last seconds are looked at again, and nothing is printed twice.
+            let mut seen = HashSet::new();
+            let mut from = app.now();
             loop {
-                place = print_after(app, place).await?;
+                let page = since(app, from).await?;
+                for entry in page.iter().filter(|e| seen.insert(e.id.clone())) {
+                    output::line(&object(entry).to_string());
+                }
+                from = app.now() - OVERLAP;
+                seen.retain(|id| page.iter().any(|e| e.id == *id));
                 tokio::time::sleep(LOOK).await;
             }
         }
-        Audit::Export { since } => {
-            let from = since.map_or(Timestamp(0), |time| app.now() - time);
-            print_after(app, (from, EventId(uuid::Uuid::nil()))).await?;
-            Ok(())
+        Audit::Export { since: age } => {
+            let mut place = (age.map_or(Timestamp(0), |time| app.now() - time), String::new());
+            loop {
+                let filter = Filter { after: Some(place.clone()), ..Filter::default() };
+                let page = read_audit::list(app, Authority::Operator, filter, read_audit::PAGE).await?;
+                let Some(last) = page.last() else { return Ok(()) };
+                place = (last.at, last.id.clone());
+                for entry in &page {
+                    output::line(&object(entry).to_string());
+                }
+            }
         }
         Audit::Verify => {
             let report = read_audit::verify(app).await?;
@@ -96,18 +112,16 @@ async fn act(app: &App, command: Audit) -> Result<()> {
     }
 }
 
-/// Everything after a place; tells where it ended.
-async fn print_after(app: &App, mut place: (Timestamp, EventId)) -> Result<(Timestamp, EventId)> {
+/// Everything from a moment on, oldest first.
+async fn since(app: &App, from: Timestamp) -> Result<Vec<Entry>> {
+    let mut all = Vec::new();
+    let mut place = (from, String::new());
     loop {
         let filter = Filter { after: Some(place), ..Filter::default() };
         let page = read_audit::list(app, Authority::Operator, filter, read_audit::PAGE).await?;
-        for entry in &page {
-            output::line(&object(entry).to_string());
-        }
-        match page.last().and_then(|last| Some((last.at, last.id.parse().ok()?))) {
-            Some(last) => place = last,
-            None => return Ok(place),
-        }
+        let Some(last) = page.last() else { return Ok(all) };
+        place = (last.at, last.id.clone());
+        all.extend(page);
     }
 }
 

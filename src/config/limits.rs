@@ -38,8 +38,8 @@ impl RateLimits {
     /// What holds for a rule; `None`: nothing.
     pub fn quota(&self, rule: Rule) -> Option<Quota> {
         let quota = match rule {
-            Rule::SignIn | Rule::SignInDevice => self.sign_in,
-            Rule::SignInAccount => self.sign_in_account,
+            Rule::SignIn | Rule::SignInDevice | Rule::Confirm => self.sign_in,
+            Rule::SignInAccount | Rule::SignInDevices => self.sign_in_account,
             Rule::SignInNetwork => self.sign_in_network,
             Rule::SignUp => self.sign_up,
             Rule::MailAddress => self.mail_address,

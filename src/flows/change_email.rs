@@ -33,7 +33,7 @@ pub async fn request(app: &App, who: &Authenticated, new: Email, callback: Optio
     if !app.config.sign_up.domains.admit(&new) {
         return Err(Error::EmailDomainNotAllowed);
     }
-    Charges::mail(app, &new, peer).take(app).await?;
+    Charges::own_mail(app, Purpose::VerifyChange, who.user.id, peer).take(app).await?;
     let is_fresh = app.now().since(who.session.auth_time) < FRESH;
     let (outbox, user) = (Outbox::new(app), who.user.id);
     let wish = Change { new_email: new, session: Some(who.session.id) };
@@ -72,10 +72,11 @@ async fn prove(conn: &mut Conn, outbox: &Outbox, user: &User, wish: &Change, cal
 }
 
 /// The old address agrees: the new one gets its link.
-pub async fn approve(app: &App, text: &str, callback: Option<String>) -> Result<()> {
+pub async fn approve(app: &App, text: &str, callback: Option<String>, peer: &Peer) -> Result<()> {
     let token = mail_links::open(app, text, Purpose::ApproveChange).await?;
     let wish = Change { new_email: token.new_email.clone().ok_or(Error::MailTokenInvalid)?, session: token.session };
-    let (outbox, now) = (Outbox::new(app), app.now());
+    let (outbox, recorder) = (Outbox::new(app), Recorder::new(app, peer));
+    let now = recorder.now;
     let work = app.db.write(move |conn| {
         Box::pin(async move {
             let Some(user) = store::user_changes::lock(conn, token.user).await? else { return Ok(Err(Error::UserNotFound)) };
@@ -83,6 +84,7 @@ pub async fn approve(app: &App, text: &str, callback: Option<String>) -> Result<
                 return Ok(Err(Error::MailTokenInvalid));
             }
             prove(conn, &outbox, &user, &wish, callback.as_deref()).await?;
+            recorder.record(conn, Kind::EmailChangeApproved, Some(user.id), None, Map::new()).await?;
             Ok(Ok(()))
         })
     });

@@ -18,6 +18,7 @@ use super::outbox::Outbox;
 use super::read_session::Authenticated;
 use super::record::Recorder;
 use super::sign_up::account_id;
+use super::update_user::refused;
 use super::{Error, Result};
 
 /// Replaces the password; with `move_session` the caller's own session gives way to a new one too.
@@ -28,10 +29,10 @@ pub async fn change_password(app: &App, who: &Authenticated, current: &str, new:
     let id = who.user.id;
     let known = app.db.read(move |conn| Box::pin(store::users::by_id(conn, id))).await?.ok_or(Error::Unauthorized)?;
     let verified = known.password_hash.ok_or(Error::CredentialAccountNotFound)?;
-    let charges = Charges::password(app, &known.user.email, None, peer);
+    let charges = Charges::confirmation(app, who.session.id);
     charges.take(app).await?;
-    if app.hasher.verify(current, Some(verified.clone())).await? == Verdict::Wrong {
-        return Err(Error::InvalidPassword);
+    if charges.settle(app, app.hasher.verify(current, Some(verified.clone())).await.map_err(Into::into)).await? == Verdict::Wrong {
+        return Err(refused(app, who, peer).await);
     }
     charges.forgive_now(app).await?;
     let hash = app.hasher.hash(new).await?;

@@ -25,8 +25,8 @@ use super::{Error, Result, mail_links};
 const FRESH: Duration = Duration::from_secs(86_400);
 
 /// Deletes the account of who knows its password.
-pub async fn with_password(app: &App, user: UserId, password: &str, peer: &Peer) -> Result<()> {
-    let verified = verify_password(app, user, password, peer).await?;
+pub async fn with_password(app: &App, who: &Authenticated, password: &str, peer: &Peer) -> Result<()> {
+    let (user, verified) = (who.user.id, verify_password(app, who, password, peer).await?);
     delete(app, user, Proof::Password(verified), peer).await
 }
 
@@ -40,7 +40,7 @@ pub async fn with_fresh_session(app: &App, who: &Authenticated, peer: &Peer) -> 
 
 /// Sends the link.
 pub async fn request(app: &App, who: &Authenticated, callback: Option<String>, peer: &Peer) -> Result<()> {
-    Charges::mail(app, &who.user.email, peer).take(app).await?;
+    Charges::own_mail(app, Purpose::DeleteUser, who.user.id, peer).take(app).await?;
     let user = who.user.id;
     let outbox = Outbox::new(app);
     let work = app.db.write(move |conn| {

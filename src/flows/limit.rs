@@ -11,7 +11,9 @@ use crate::app::App;
 use crate::crypto::cookie;
 use crate::model::audit::Peer;
 use crate::model::email::Email;
+use crate::model::id::{SessionId, UserId};
 use crate::model::limit::{Quota, Rule, State, decide, forgive, network};
+use crate::model::mail::Purpose;
 use crate::model::time::Timestamp;
 use crate::random;
 use crate::store::{self, Conn};
@@ -64,9 +66,14 @@ impl Charges {
     pub fn password(app: &App, email: &Email, device: Option<&str>, peer: &Peer) -> Self {
         let (email, network) = (email.as_str(), network(&peer.ip_address));
         match device.and_then(|device| known_device(app, device, email)) {
-            Some(device) => Self::of(app, &[(Rule::SignInDevice, &[email, &device])]),
+            Some(device) => Self::of(app, &[(Rule::SignInDevice, &[email, &device]), (Rule::SignInDevices, &[email])]),
             None => Self::of(app, &[(Rule::SignIn, &[email, &network]), (Rule::SignInAccount, &[email]), (Rule::SignInNetwork, &[&network])]),
         }
+    }
+
+    /// The password of who is signed in: counted by session, and no stranger's guessing stands in its way.
+    pub fn confirmation(app: &App, session: SessionId) -> Self {
+        Self::of(app, &[(Rule::Confirm, &[&session.to_string()])])
     }
 
     /// A new account.
@@ -74,9 +81,14 @@ impl Charges {
         Self::of(app, &[(Rule::SignUp, &[&network(&peer.ip_address)])])
     }
 
-    /// A mail to an address, whoever has it.
-    pub fn mail(app: &App, email: &Email, peer: &Peer) -> Self {
-        Self::of(app, &[(Rule::MailAddress, &[email.as_str()]), (Rule::MailNetwork, &[&network(&peer.ip_address)])])
+    /// A mail to an address, whoever has it: each purpose by itself, so that nobody uses up another one's resets with something else.
+    pub fn mail(app: &App, purpose: Purpose, email: &Email, peer: &Peer) -> Self {
+        Self::of(app, &[(Rule::MailAddress, &[purpose.as_str(), email.as_str()]), (Rule::MailNetwork, &[&network(&peer.ip_address)])])
+    }
+
+    /// A mail that a signed-in user asks for, wherever it goes.
+    pub fn own_mail(app: &App, purpose: Purpose, user: UserId, peer: &Peer) -> Self {
+        Self::of(app, &[(Rule::MailAddress, &[purpose.as_str(), &user.to_string()]), (Rule::MailNetwork, &[&network(&peer.ip_address)])])
     }
 
     /// Charges all of them, or says which one says no and charges none.
@@ -108,13 +120,30 @@ impl Charges {
         Ok(())
     }
 
-    /// The same by itself.
-    pub async fn forgive_now(&self, app: &App) -> Result<()> {
-        if self.0.is_empty() {
-            return Ok(());
+    /// Once that is committed: this process holds nothing against anybody any more.
+    pub fn forgiven(&self, app: &App) {
+        for charge in &self.0 {
+            app.refused.invalidate(&charge.key);
         }
-        let (charges, now) = (self.clone(), app.now());
-        Ok(app.db.write(move |conn| Box::pin(async move { charges.forgive(conn, now).await })).await?)
+    }
+
+    /// Both by itself.
+    pub async fn forgive_now(&self, app: &App) -> Result<()> {
+        if !self.0.is_empty() {
+            let (charges, now) = (self.clone(), app.now());
+            app.db.write(move |conn| Box::pin(async move { charges.forgive(conn, now).await })).await?;
+            self.forgiven(app);
+        }
+        Ok(())
+    }
+
+    /// What comes of an attempt: only a wrong password is a failure. One that could not be looked at is given back.
+    pub async fn settle<T>(&self, app: &App, outcome: Result<T>) -> Result<T> {
+        if matches!(outcome, Err(Error::Unavailable(_) | Error::Internal(_) | Error::OutOfTime | Error::MasterKeyChanged)) {
+            // The database may be away: then the charge stands, and nothing else can be done about it.
+            drop(self.forgive_now(app).await);
+        }
+        outcome
     }
 }
 
@@ -140,12 +169,14 @@ async fn charge_all(conn: &mut Conn, charges: &[Charge], now: Timestamp) -> stor
 }
 
 const DEVICE: &str = "device";
+/// How long a browser is known at an account.
+pub const DEVICE_LIFETIME: Duration = Duration::from_secs(365 * 86_400);
 
 /// The value of the cookie by which a browser is known again at this account: a sign-in has given it, and signing out leaves it.
 pub fn device_cookie(app: &App, email: &Email) -> Option<String> {
     let ring = app.ring()?;
     let id = URL_SAFE_NO_PAD.encode(random::bytes::<16>(&*app.random));
-    Some(cookie::sign(&format!("{DEVICE}:{}:{id}", account(email.as_str())), &ring.masters))
+    Some(cookie::sign(&format!("{DEVICE}:{}:{id}:{}", account(email.as_str()), app.now().seconds()), &ring.masters))
 }
 
 /// The device's id, if the cookie is of this account.
@@ -153,7 +184,9 @@ fn known_device(app: &App, signed: &str, email: &str) -> Option<String> {
     let ring = app.ring()?;
     let mut parts = cookie::open(signed, &ring.masters)?.split(':');
     let is_its = parts.next() == Some(DEVICE) && parts.next() == Some(account(email).as_str());
-    parts.next().filter(|_| is_its).map(ToOwned::to_owned)
+    let (id, issued_at): (&str, i64) = (parts.next()?, parts.next()?.parse().ok()?);
+    let lives = u64::try_from(app.now().seconds() - issued_at).is_ok_and(|age| age < DEVICE_LIFETIME.as_secs());
+    (is_its && lives).then(|| id.to_owned())
 }
 
 fn account(email: &str) -> String {

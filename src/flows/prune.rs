@@ -23,13 +23,14 @@ pub async fn prune(app: &App) -> Result<u64> {
             break;
         }
     }
-    super::read_audit::prune(app).await?;
     let now = app.now();
     while app.db.write_statement(move |conn| Box::pin(store::limits::prune(conn, now, BATCH))).await? == BATCH.unsigned_abs() {}
     loop {
         let deleted = app.db.write_statement(move |conn| Box::pin(store::mails::prune_tokens(conn, before, BATCH))).await?;
         if deleted < BATCH.unsigned_abs() {
-            return Ok(total);
+            break;
         }
     }
+    super::read_audit::prune(app).await?;
+    Ok(total)
 }

@@ -22,7 +22,7 @@ pub async fn request(app: &App, email: &Email, redirect: Option<String>, peer: &
     if !app.config.mail.sends() {
         return Err(Error::ResetPasswordDisabled);
     }
-    Charges::mail(app, email, peer).take(app).await?;
+    Charges::mail(app, Purpose::ResetPassword, email, peer).take(app).await?;
     let (key, outbox) = (email.clone(), Outbox::new(app));
     let work = app.db.write(move |conn| Box::pin(async move { outbox.request(conn, Purpose::ResetPassword, &key, redirect.as_deref()).await }));
     work.await?;

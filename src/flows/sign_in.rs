@@ -52,9 +52,22 @@ pub async fn sign_in(app: &App, email: &Email, password: &str, options: Options,
     let password = Password::attempt(password, app.config.passwords.length)?;
     let charges = Charges::password(app, email, replaces.device, peer);
     charges.take(app).await?;
+    let attempt = attempt(app, email, &password, options, replaces, &charges, peer).await;
+    charges.settle(app, attempt).await
+}
+
+async fn attempt(
+    app: &App,
+    email: &Email,
+    password: &Password,
+    options: Options,
+    replaces: Presented<'_>,
+    charges: &Charges,
+    peer: &Peer,
+) -> Result<(User, Grant)> {
     let mut looked = false;
     loop {
-        let (user, verified, outdated) = match prove(app, email, &password).await? {
+        let (user, verified, outdated) = match prove(app, email, password).await? {
             Ok(proven) => proven,
             Err(user) => return Err(refused(app, user, Error::InvalidEmailOrPassword, peer).await),
         };
@@ -76,6 +89,7 @@ pub async fn sign_in(app: &App, email: &Email, password: &str, options: Options,
         };
         let patience = if app.hasher.is_saturated() { COMPANY } else { Duration::ZERO };
         if let Some((opening, ring)) = app.db.write_in_company(patience, move |conn| Box::pin(entry.run(conn))).await? {
+            charges.forgiven(app);
             let grant = opening.grant(app, &user, ring).await?;
             return Ok((user, grant));
         }

@@ -43,6 +43,10 @@ pub async fn sign_up(app: &App, form: Form, options: Options, replaces: Presente
         return Err(Error::EmailDomainNotAllowed);
     }
     Charges::sign_up(app, peer).take(app).await?;
+    if !app.config.sign_up.signs_in() {
+        // Whoever has the address gets a mail.
+        Charges::mail(app, Purpose::VerifyEmail, &form.email, peer).take(app).await?;
+    }
     let password = Password::chosen(&form.password, app.config.passwords.length)?;
     // Hashed before anybody looks whether the address is known: both cost the same.
     let hash = app.hasher.hash(password).await?;

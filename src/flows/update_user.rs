@@ -10,6 +10,7 @@ use crate::store::user_changes::{Changes, change};
 pub use crate::store::users::Account;
 
 use super::limit::Charges;
+use super::read_session::Authenticated;
 use super::record::{Recorder, detail};
 use super::{Error, Result};
 
@@ -43,17 +44,27 @@ pub async fn update_user(app: &App, user: UserId, profile: Profile, peer: &Peer)
 }
 
 /// Whether this is the user's password; the stored hash that says so.
-pub async fn verify_password(app: &App, user: UserId, password: &str, peer: &Peer) -> Result<Option<String>> {
+pub async fn verify_password(app: &App, who: &Authenticated, password: &str, peer: &Peer) -> Result<Option<String>> {
+    let user = who.user.id;
     let password = Password::attempt(password, app.config.passwords.length)?;
     let known = app.db.read(move |conn| Box::pin(store::users::by_id(conn, user))).await?.ok_or(Error::Unauthorized)?;
-    let charges = Charges::password(app, &known.user.email, None, peer);
+    let charges = Charges::confirmation(app, who.session.id);
     charges.take(app).await?;
-    let verdict = app.hasher.verify(password, known.password_hash.clone()).await?;
+    let verdict = charges.settle(app, app.hasher.verify(password, known.password_hash.clone()).await.map_err(Into::into)).await?;
     if verdict == Verdict::Wrong {
-        return Err(Error::InvalidPassword);
+        return Err(refused(app, who, peer).await);
     }
     charges.forgive_now(app).await?;
     Ok(known.password_hash)
+}
+
+/// A wrong password of who is signed in, once it stands in the audit trail.
+pub(super) async fn refused(app: &App, who: &Authenticated, peer: &Peer) -> Error {
+    let (recorder, user, session) = (Recorder::new(app, peer), who.user.id, who.session.id);
+    let work = app
+        .db
+        .write(move |conn| Box::pin(async move { recorder.record(conn, Kind::PasswordRefused, Some(user), Some(session), serde_json::Map::new()).await }));
+    work.await.map_or_else(Into::into, |()| Error::InvalidPassword)
 }
 
 /// How the user may sign in.

@@ -28,7 +28,7 @@ pub async fn request(app: &App, email: &Email, signed_in: Option<&User>, callbac
             return Err(Error::EmailAlreadyVerified);
         }
     }
-    Charges::mail(app, email, peer).take(app).await?;
+    Charges::mail(app, Purpose::VerifyEmail, email, peer).take(app).await?;
     let (key, outbox) = (email.clone(), Outbox::new(app));
     let work = app.db.write(move |conn| Box::pin(async move { outbox.request(conn, Purpose::VerifyEmail, &key, callback.as_deref()).await }));
     work.await?;

@@ -1,7 +1,6 @@
 //! `/sign-up/email`, `/sign-in/email`, `/sign-out`, `/change-password`: the Better Auth contract, and our tokens beside its answers.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -10,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::flows::limit::DEVICE_LIFETIME;
 use crate::flows::open_session::{Grant, Options};
 use crate::flows::session_cache;
 use crate::flows::sign_in::Presented;
@@ -116,9 +116,6 @@ fn session_options(body: &mut Fields) -> (Options, Option<String>) {
     let callback = body.optional_text("callbackURL", MAX_URL).filter(|url| !url.is_empty());
     (Options { delivery, remember }, callback)
 }
-
-/// How long a browser is known at an account.
-const DEVICE_LIFETIME: Duration = Duration::from_secs(365 * 86_400);
 
 /// The tokens go into the body or into cookies, never both ways.
 pub(super) fn deliver(app: &App, grant: &Grant, answer: &mut Value, headers: &mut HeaderMap) {

@@ -42,9 +42,9 @@ pub(super) async fn list(State(app): State<Arc<App>>, Authenticated(who): Authen
 }
 
 /// Where a page ended.
-fn place_of(text: &str) -> Option<(Timestamp, crate::model::id::EventId)> {
+fn place_of(text: &str) -> Option<(Timestamp, String)> {
     let (at, id) = text.split_once('.')?;
-    Some((Timestamp(at.parse().ok()?), id.parse().ok()?))
+    Some((Timestamp(at.parse().ok()?), id.to_owned()))
 }
 
 fn view(e: &Entry) -> Value {

@@ -117,7 +117,7 @@ pub(super) async fn change(State(app): State<Arc<App>>, Client(peer): Client, Su
     let callback = callback(&mut body);
     body.finish()?;
     let outcome = if mail_links::purpose_of(&app, &token) == Some(Purpose::ApproveChange) {
-        change_email::approve(&app, &token, callback.clone()).await.map(|()| json!({ "status": true, "user": null }))
+        change_email::approve(&app, &token, callback.clone(), &peer).await.map(|()| json!({ "status": true, "user": null }))
     } else {
         change_email::confirm(&app, &token, &peer).await.map(|user| json!({ "status": true, "user": views::user(&user) }))
     };
@@ -161,7 +161,7 @@ pub(super) async fn delete(State(app): State<Arc<App>>, Acting { who, peer }: Ac
     let callback = callback(&mut body);
     body.finish()?;
     match (password, token) {
-        (Some(password), _) => delete_user::with_password(&app, who.user.id, &password, &peer).await?,
+        (Some(password), _) => delete_user::with_password(&app, &who, &password, &peer).await?,
         (None, Some(token)) => delete_user::with_token(&app, who.user.id, &token, &peer).await.map_err(|e| at_delete_user(e.into()))?,
         (None, None) if app.config.mail.sends() => {
             delete_user::request(&app, &who, callback, &peer).await?;

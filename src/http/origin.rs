@@ -54,6 +54,14 @@ pub(super) fn cors(trusted: &TrustedOrigins) -> CorsLayer {
         .allow_credentials(true)
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([header::CONTENT_TYPE, header::AUTHORIZATION, REQUEST_ID])
-        .expose_headers([header::RETRY_AFTER, HeaderName::from_static("x-retry-after"), REQUEST_ID, SET_AUTH_TOKEN, SET_AUTH_JWT])
+        .expose_headers([
+            header::RETRY_AFTER,
+            HeaderName::from_static("x-retry-after"),
+            HeaderName::from_static("ratelimit"),
+            HeaderName::from_static("ratelimit-policy"),
+            REQUEST_ID,
+            SET_AUTH_TOKEN,
+            SET_AUTH_JWT,
+        ])
         .max_age(std::time::Duration::from_secs(600))
 }

@@ -41,7 +41,7 @@ pub(super) async fn update(State(app): State<Arc<App>>, Acting { who, peer }: Ac
 pub(super) async fn verify_password(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
     let password = body.text("password", MAX_PASSWORD);
     body.finish()?;
-    update_user::verify_password(&app, who.user.id, &password, &peer).await?;
+    update_user::verify_password(&app, &who, &password, &peer).await?;
     Ok(Json(json!({ "status": true })).into_response())
 }
 

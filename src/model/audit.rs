@@ -33,6 +33,8 @@ kinds! {
     Started => "process.started",
     UserCreated => "user.created",
     SignInRefused => "session.refused",
+    PasswordRefused => "password.refused",
+    EmailChangeApproved => "email.change_approved",
     SignedUpAgain => "user.signed_up_again",
     UserInvited => "user.invited",
     UserUpdated => "user.updated",

@@ -46,6 +46,10 @@ pub enum Rule {
     SignIn,
     /// The same from a device that has signed in to the account before: what strangers do does not count here.
     SignInDevice,
+    /// The same from all such devices together.
+    SignInDevices,
+    /// A password asked for once more, in one session.
+    Confirm,
     /// Failed passwords of an account from everywhere.
     SignInAccount,
     /// Failed passwords from a network.
@@ -64,6 +68,8 @@ impl Rule {
         match self {
             Self::SignIn => "sign-in",
             Self::SignInDevice => "sign-in-device",
+            Self::SignInDevices => "sign-in-devices",
+            Self::Confirm => "confirm",
             Self::SignInAccount => "sign-in-account",
             Self::SignInNetwork => "sign-in-network",
             Self::SignUp => "sign-up",
@@ -74,7 +80,7 @@ impl Rule {
 
     fn grows(self) -> bool {
         match self {
-            Self::SignIn | Self::SignInDevice | Self::SignInAccount => true,
+            Self::SignIn | Self::SignInDevice | Self::SignInDevices | Self::Confirm | Self::SignInAccount => true,
             Self::SignInNetwork | Self::SignUp | Self::MailAddress | Self::MailNetwork => false,
         }
     }
@@ -99,7 +105,8 @@ pub fn decide(rule: Rule, quota: Quota, state: Option<State>, now: Timestamp) ->
 
 fn grow(quota: Quota, state: Option<State>, now: Timestamp) -> Result<State, Duration> {
     if let Some(wait) = state.map(|s| s.free_at.since(now)).filter(|wait| !wait.is_zero()) {
-        return Err(wait);
+        // A clock that was set back makes nobody wait for longer than the rule does.
+        return Err(wait.min(LAST_WAIT));
     }
     let level = state.map_or(0, |s| s.level).saturating_add(1);
     let beyond = level - i64::from(quota.count);

@@ -3,7 +3,6 @@
 use sqlx::FromRow;
 
 use crate::model::audit::{Entry, Event};
-use crate::model::id::EventId;
 use crate::model::time::Timestamp;
 
 use super::{Conn, Error, Result, hash_text, on, parse_hash};
@@ -110,27 +109,27 @@ pub struct Filter {
     /// From this moment on.
     pub since: Option<Timestamp>,
     /// Only what stands after this place, oldest first; else the newest first.
-    pub after: Option<(Timestamp, EventId)>,
+    pub after: Option<(Timestamp, String)>,
     /// Only what stands before this place.
-    pub before: Option<(Timestamp, EventId)>,
+    pub before: Option<(Timestamp, String)>,
 }
 
 /// A page of what is looked for: by time, newest first, or oldest first after a place.
 pub async fn list(conn: &mut Conn, filter: &Filter, limit: i64) -> Result<Vec<Entry>> {
     const BACKWARD: &str = entries!(
-        "WHERE at >= $1 AND (at < $2 OR at = $2 AND id < $3) AND ($4 = '' OR subject = $4) AND ($5 = '' OR substr(kind, 1, length($5)) = $5) ORDER BY at DESC, id DESC LIMIT $6"
+        "WHERE at >= $1 AND (at, id) < ($2, $3) AND ($4 = '' OR subject = $4) AND ($5 = '' OR substr(kind, 1, length($5)) = $5) ORDER BY at DESC, id DESC LIMIT $6"
     );
     const FORWARD: &str = entries!(
-        "WHERE at >= $1 AND (at > $2 OR at = $2 AND id > $3) AND ($4 = '' OR subject = $4) AND ($5 = '' OR substr(kind, 1, length($5)) = $5) ORDER BY at, id LIMIT $6"
+        "WHERE at >= $1 AND (at, id) > ($2, $3) AND ($4 = '' OR subject = $4) AND ($5 = '' OR substr(kind, 1, length($5)) = $5) ORDER BY at, id LIMIT $6"
     );
-    let (sql, place) = match (filter.after, filter.before) {
-        (Some(after), _) => (FORWARD, after),
-        (None, before) => (BACKWARD, before.unwrap_or((Timestamp(i64::MAX), EventId(uuid::Uuid::nil())))),
+    let (sql, place) = match (&filter.after, &filter.before) {
+        (Some(after), _) => (FORWARD, after.clone()),
+        (None, before) => (BACKWARD, before.clone().unwrap_or((Timestamp(i64::MAX), String::new()))),
     };
     let rows: Vec<Row> = on!(conn, c => sqlx::query_as(sql)
         .bind(filter.since.map_or(i64::MIN, |t| t.0))
         .bind(place.0.0)
-        .bind(place.1.to_string())
+        .bind(place.1)
         .bind(filter.subject.clone().unwrap_or_default())
         .bind(filter.kind.clone().unwrap_or_default())
         .bind(limit)
@@ -143,8 +142,10 @@ pub async fn list(conn: &mut Conn, filter: &Filter, limit: i64) -> Result<Vec<En
 pub struct Chain {
     /// Whose.
     pub writer: String,
-    /// The place of the last event.
+    /// The place of the last event; 0: nobody has noted it.
     pub sequence: i64,
+    /// Its link.
+    pub link: Option<[u8; 32]>,
     /// The place of the last one that was deleted; 0: none was.
     pub pruned_sequence: i64,
     /// Its link.
@@ -153,19 +154,34 @@ pub struct Chain {
 
 /// Every chain, those too of which only events are left.
 pub async fn chains(conn: &mut Conn) -> Result<Vec<Chain>> {
-    let rows: Vec<(String, i64, i64, Option<String>)> = on!(conn, c => sqlx::query_as(
-        "SELECT writer, sequence, pruned_sequence, pruned_link FROM audit_chains
+    let rows: Vec<ChainRow> = on!(conn, c => sqlx::query_as(
+        "SELECT writer, sequence, link, pruned_sequence, pruned_link FROM audit_chains
          UNION ALL
-         SELECT DISTINCT e.writer, CAST(0 AS BIGINT), CAST(0 AS BIGINT), CAST(NULL AS TEXT) FROM audit_events e
+         SELECT DISTINCT e.writer, CAST(0 AS BIGINT), CAST(NULL AS TEXT), CAST(0 AS BIGINT), CAST(NULL AS TEXT) FROM audit_events e
           WHERE NOT EXISTS (SELECT 1 FROM audit_chains c WHERE c.writer = e.writer) ORDER BY 1")
         .fetch_all(c).await)?;
-    let chain = |(writer, sequence, pruned_sequence, link): (String, i64, i64, Option<String>)| Chain {
-        writer,
-        sequence,
-        pruned_sequence,
-        pruned_link: link.as_deref().and_then(parse_hash),
-    };
-    Ok(rows.into_iter().map(chain).collect())
+    Ok(rows.into_iter().map(chain_of).collect())
+}
+
+type ChainRow = (String, i64, Option<String>, i64, Option<String>);
+
+fn chain_of((writer, sequence, link, pruned_sequence, pruned_link): ChainRow) -> Chain {
+    let hash = |text: Option<String>| text.as_deref().and_then(parse_hash);
+    Chain { writer, sequence, link: hash(link), pruned_sequence, pruned_link: hash(pruned_link) }
+}
+
+/// A chain's ends as they are now.
+pub async fn chain(conn: &mut Conn, writer: &str) -> Result<Option<Chain>> {
+    let row: Option<ChainRow> = on!(conn, c => sqlx::query_as("SELECT writer, sequence, link, pruned_sequence, pruned_link FROM audit_chains WHERE writer = $1")
+        .bind(writer).fetch_optional(c).await)?;
+    Ok(row.map(chain_of))
+}
+
+/// Writers of events that are older than `before`.
+pub async fn writers_before(conn: &mut Conn, before: Timestamp, limit: i64) -> Result<Vec<String>> {
+    let rows: Vec<(String,)> = on!(conn, c => sqlx::query_as("SELECT DISTINCT writer FROM (SELECT writer FROM audit_events WHERE at < $1 ORDER BY at, id LIMIT $2) old")
+        .bind(before.0).bind(limit).fetch_all(c).await)?;
+    Ok(rows.into_iter().map(|(writer,)| writer).collect())
 }
 
 /// The next events of a writer, in the order of their places, each with its link.
@@ -181,6 +197,18 @@ pub async fn of_writer(conn: &mut Conn, writer: &str, after: i64, limit: i64) ->
 
 /// Deletes up to `limit` of a writer's oldest events, if they are older than `before`, and notes where the chain begins now; tells how many.
 pub async fn prune(conn: &mut Conn, writer: &str, before: Timestamp, limit: i64) -> Result<u64> {
+    // One at a time for each chain: somebody slower must not say that it begins where it began before.
+    const FIND: &str = "SELECT writer FROM audit_chains WHERE writer = $1";
+    const LOCKING: &str = "SELECT writer FROM audit_chains WHERE writer = $1 FOR UPDATE";
+    let sql = if conn.is_postgres() { LOCKING } else { FIND };
+    let noted: Option<(String,)> = on!(conn, c => sqlx::query_as(sql).bind(writer).fetch_optional(c).await)?;
+    if noted.is_none() {
+        // One that an older version wrote beside this schema.
+        on!(conn, c => sqlx::query(
+            "INSERT INTO audit_chains (writer, sequence, link, pruned_sequence, pruned_link)
+             SELECT writer, sequence, link, 0, NULL FROM audit_events WHERE writer = $1 ORDER BY sequence DESC LIMIT 1 ON CONFLICT (writer) DO NOTHING")
+            .bind(writer).execute(c).await.map(|_| ()))?;
+    }
     let old: Vec<(i64, i64, String)> = on!(conn, c => sqlx::query_as("SELECT sequence, at, link FROM audit_events WHERE writer = $1 ORDER BY sequence LIMIT $2")
         .bind(writer).bind(limit).fetch_all(c).await)?;
     let Some((sequence, _, link)) = old.into_iter().take_while(|(_, at, _)| *at < before.0).last() else { return Ok(0) };

@@ -8,12 +8,9 @@ use super::{Conn, Result, on};
 /// The row of a key, locked until this transaction ends; nobody else decides upon it meanwhile. Several are taken in the order of their keys.
 pub async fn take(conn: &mut Conn, key: &str) -> Result<Option<State>> {
     const FIND: &str = "SELECT level, free_at, expires_at FROM rate_limits WHERE key = $1";
-    const LOCKING: &str = "SELECT level, free_at, expires_at FROM rate_limits WHERE key = $1 FOR UPDATE";
-    if conn.is_postgres() {
-        // What is not there cannot be locked.
-        on!(conn, c => sqlx::query("INSERT INTO rate_limits (key, level, free_at, expires_at) VALUES ($1, 0, 0, 0) ON CONFLICT (key) DO NOTHING")
-            .bind(key).execute(c).await.map(|_| ()))?;
-    }
+    // What is not there cannot be locked, and what is deleted meanwhile must be there again: one statement that always ends with the row in hand.
+    const LOCKING: &str = "INSERT INTO rate_limits (key, level, free_at, expires_at) VALUES ($1, 0, 0, 0)
+         ON CONFLICT (key) DO UPDATE SET key = excluded.key RETURNING level, free_at, expires_at";
     let sql = if conn.is_postgres() { LOCKING } else { FIND };
     let row: Option<(i64, i64, i64)> = on!(conn, c => sqlx::query_as(sql).bind(key).fetch_optional(c).await)?;
     Ok(row.map(|(level, free_at, expires_at)| State { level, free_at: Timestamp(free_at), expires_at: Timestamp(expires_at) }))

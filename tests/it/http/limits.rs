@@ -90,8 +90,20 @@ async fn ten_thousand_guesses_from_fifty_addresses_try_fifty_and_the_owner_signs
     }
     // Nor does one that was made up.
     let made_up = Browser::new(&app);
-    made_up.set_cookie("app.known_device", "device:x:y.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA%3D");
+    made_up.set_cookie("app.known_device", "device:x:y:1.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA%3D");
     made_up.post("/api/auth/sign-in/email", &json!({ "email": ana.email, "password": ana.password })).await.refused(429, "TOO_MANY_REQUESTS");
+    // All devices together have a ceiling too, for who has hoarded many.
+    app.after(minutes(61));
+    let mut tried = 0;
+    for _ in 0..20 {
+        let device = Browser::new(&app);
+        device.post("/api/auth/sign-in/email", &json!({ "email": ana.email, "password": ana.password })).await.ok();
+        for _ in 0..5 {
+            let answer = device.post("/api/auth/sign-in/email", &json!({ "email": ana.email, "password": "a wrong password" })).await;
+            tried += u32::from(answer.status == 401);
+        }
+    }
+    assert_eq!(tried, 50, "however many devices somebody holds");
     // The longest wait is a quarter of an hour: nobody is locked out for ever.
     app.after(minutes(15));
     from(&app, "203.0.113.9", "sign-in/email", &guess(&ana, &ana.password)).await.ok();
@@ -112,10 +124,14 @@ async fn three_replicas_share_one_limit_and_a_hundred_at_once_are_counted_right(
 }
 
 #[tokio::test]
-async fn every_door_to_a_password_has_the_same_count() {
+async fn every_door_of_a_session_has_one_count_and_strangers_none_of_it() {
     let app = limited().await;
     let ana = app.user("ana").await;
-    let session = ana.sign_in().await.session;
+    let (session, other) = (ana.sign_in().await.session, ana.sign_in().await.session);
+    // Whoever guesses from everywhere holds up nobody who is signed in.
+    for n in 0..60 {
+        from(&app, &format!("198.51.100.{n}"), "sign-in/email", &guess(&ana, "a wrong password")).await;
+    }
     let doors = [
         ("verify-password", json!({ "password": "a wrong password" })),
         ("change-password", json!({ "currentPassword": "a wrong password", "newPassword": "another good password" })),
@@ -128,8 +144,12 @@ async fn every_door_to_a_password_has_the_same_count() {
     for (path, body) in &doors {
         app.post_as(&format!("/api/auth/{path}"), &session, body).await.refused(429, "TOO_MANY_REQUESTS");
     }
-    ana.try_sign_in(&ana.password).await.refused(429, "TOO_MANY_REQUESTS");
-    app.get_as("/api/auth/session", &session).await.ok();
+    app.post_as("/api/auth/verify-password", &other, &json!({ "password": ana.password })).await.ok();
+    assert_eq!(app.db_count_events("password.refused").await, 5);
+    app.after(seconds(1));
+    let right = json!({ "currentPassword": ana.password, "newPassword": "another good password" });
+    app.post_as("/api/auth/change-password", &session, &right).await.ok();
+    app.post_as("/api/auth/verify-password", &session, &json!({ "password": "another good password" })).await.ok();
 }
 
 #[tokio::test]
@@ -169,8 +189,7 @@ async fn three_mails_an_hour_to_an_address_whoever_has_it() {
     let app = limited().await;
     let ana = app.user("ana").await;
     let ask = async |email: &str, n: u32| {
-        let path = ["request-password-reset", "send-verification-email"][n as usize % 2];
-        from(&app, &format!("198.51.100.{n}"), path, &json!({ "email": email })).await
+        from(&app, &format!("198.51.100.{n}"), "request-password-reset", &json!({ "email": email })).await
     };
     for n in 0..6 {
         let (known, unknown) = (ask(&ana.email, n).await, ask("nobody@example.com", n).await);
@@ -179,6 +198,8 @@ async fn three_mails_an_hour_to_an_address_whoever_has_it() {
         assert_eq!(known.status.as_u16(), if n < 3 { 200 } else { 429 });
     }
     assert_eq!(app.db_number("SELECT COUNT(*) FROM mails").await, 6, "and no more were written");
+    // What a stranger uses up of one kind leaves the others.
+    from(&app, "198.51.100.9", "send-verification-email", &json!({ "email": ana.email })).await.ok();
     let mut asked = 0;
     for n in 0..40 {
         let body = json!({ "email": format!("user{n}@example.com") });
