@@ -188,9 +188,7 @@ async fn sign_ups_of_a_network_are_counted_and_a_forged_address_is_none() {
 async fn three_mails_an_hour_to_an_address_whoever_has_it() {
     let app = limited().await;
     let ana = app.user("ana").await;
-    let ask = async |email: &str, n: u32| {
-        from(&app, &format!("198.51.100.{n}"), "request-password-reset", &json!({ "email": email })).await
-    };
+    let ask = async |email: &str, n: u32| from(&app, &format!("198.51.100.{n}"), "request-password-reset", &json!({ "email": email })).await;
     for n in 0..6 {
         let (known, unknown) = (ask(&ana.email, n).await, ask("nobody@example.com", n).await);
         let shown = |a: &Answer| (a.status, a.body.clone(), a.header("retry-after").to_owned(), a.header("ratelimit").to_owned());
