@@ -14,12 +14,12 @@ const binary = process.env.BIN_UNDER_TEST ?? join(root, "target/debug/countersig
 export const pictures = join(here, "pictures");
 mkdirSync(pictures, { recursive: true });
 
+// Below those that the kernel gives to clients.
 const freePort = () =>
   new Promise((resolve) => {
-    const probe = createProbe().listen(0, "127.0.0.1", () => {
-      const { port } = probe.address();
-      probe.close(() => resolve(port));
-    });
+    const port = 10_000 + Math.floor(Math.random() * 20_000);
+    const probe = createProbe().once("error", () => resolve(freePort()));
+    probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(port)));
   });
 
 /** Asks until the answer is true, and gives it. */

@@ -1,8 +1,10 @@
 """The real server in a folder of its own, for tests that look at it from outside."""
 
+import contextlib
 import json
 import os
 import pathlib
+import random
 import signal
 import socket
 import subprocess
@@ -18,9 +20,11 @@ CHEAP = ["passwords.argon2_memory_kib=64", "passwords.argon2_iterations=1", "rat
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """One that nobody has, and that the kernel gives to no client: a server that was killed finds its port again."""
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port := random.randrange(10_000, 30_000)))
+            return port
 
 
 def wait_for(check, seconds: float = 30):
@@ -36,6 +40,12 @@ def wait_for(check, seconds: float = 30):
         time.sleep(0.05)
 
 
+def shifted(seconds: int) -> dict[str, str]:
+    """The wall clock ahead or behind, without the `faketime` program between: what is killed is the server, and whoever waits for its end has it."""
+    library = next(pathlib.Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+    return {"LD_PRELOAD": str(library), "FAKETIME": f"{seconds:+}", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
+
 class Place:
     """A database and a master key, with any number of servers on them."""
 
@@ -49,13 +59,20 @@ class Place:
         everything = [f"server.listen=127.0.0.1:{port}", f"server.public_url={self.issuer}", *self.settings, *settings]
         return [BINARY, *(part for s in everything for part in ("--set", s)), *arguments]
 
-    def serve(self, port: int | None = None, settings: list[str] = (), prefix: list[str] = ()) -> str:
+    def serve(self, port: int | None = None, settings: list[str] = (), clock: int = 0, **environment: str) -> str:
+        """A server whose clock is so many seconds ahead of ours."""
         port = port or self.port
         log = open(self.folder / f"{port}.log", "ab")
-        process = subprocess.Popen([*prefix, *self.command(port, settings, "serve")], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        environment = {**os.environ, **environment, **(shifted(clock) if clock else {})}
+        process = subprocess.Popen(self.command(port, settings, "serve"), cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         self.processes.append(process)
         base = f"http://127.0.0.1:{port}"
-        wait_for(lambda: httpx.get(f"{base}/health").status_code == 200)
+
+        def ready() -> bool:
+            assert process.poll() is None, f"it ended with {process.returncode}: {pathlib.Path(log.name).read_text()[-2000:]}"
+            return httpx.get(f"{base}/health").status_code == 200
+
+        wait_for(ready)
         return base
 
     def start(self, command: list[str], port: int, **environment: str) -> str:
@@ -86,7 +103,7 @@ class Place:
         self.processes.clear()
 
     def stop(self):
-        # Each leads a group of its own: faketime does not pass a signal on to what it runs.
+        # Each leads a group of its own: a backend's runner need not pass a signal on.
         for process in self.processes:
             os.killpg(process.pid, signal.SIGTERM)
         for process in self.processes:

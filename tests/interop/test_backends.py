@@ -97,7 +97,7 @@ def place_pem(place: Place, kid: str) -> str:
 
 def test_an_expired_token_is_refused(place, backend):
     # The same keys, signed by a process whose clock is half an hour behind.
-    behind = place.serve(free_port(), prefix=["faketime", "-f", "-30m"])
+    behind = place.serve(free_port(), clock=-30 * 60)
     answer = me(backend, place.sign_in(base=behind)["accessToken"])
     assert answer.status_code == 401
 

@@ -127,11 +127,11 @@ def test_killed_while_it_sends_it_loses_none_and_repeats_under_the_same_name(pos
     place.kill()
     controller.start()
     shift = 400
-    place.serve(prefix=["faketime", "-f", f"+{shift}s"])
+    place.serve(clock=shift)
     wait_for(lambda: len(inbox.messages) >= 5, 60)
     place.kill()
     assert (left := outstanding(place)) > 0, "it was killed on its way"
-    place.serve(prefix=["faketime", "-f", f"+{2 * shift}s"])
+    place.serve(clock=2 * shift)
     wait_for(lambda: outstanding(place) == 0, 60)
     ids = {m["Message-ID"] for m in inbox.messages}
     assert len(ids) == len(names) == len({m["To"] for m in inbox.messages})
@@ -150,7 +150,7 @@ def test_nothing_is_lost_when_the_server_is_away_and_the_service_is_killed(post)
     place.kill()
     controller.start()
     # What the killed process held is free again after five minutes; the clock is moved, not waited for.
-    place.serve(prefix=["faketime", "-f", "+400s"])
+    place.serve(clock=400)
     wait_for(lambda: outstanding(place) == 0, 60)
     assert sorted(r[0] for r in inbox.recipients) == sorted(f"{name}@example.com" for name in names)
 
@@ -224,7 +224,7 @@ def test_it_speaks_tls_to_whom_it_can_verify_and_signs_in(tmp_path, implicit):
         assert not inbox.messages and not relay.seen
         assert b"secret" not in (place.folder / f"{place.port}.log").read_bytes()
         place.kill()
-        place.serve(prefix=["env", f"SSL_CERT_FILE={relay.authority}", "faketime", "-f", "+400s"])
+        place.serve(clock=400, SSL_CERT_FILE=str(relay.authority))
         wait_for(lambda: inbox.messages and outstanding(place) == 0, 40)
         assert relay.seen == [(b"notes", b"secret word")] and inbox.recipients == [["ana@example.com"]]
     finally:

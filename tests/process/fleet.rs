@@ -1,6 +1,5 @@
 //! Three replicas behind nginx on one Postgres: `examples/replicas` itself, and hands on each of its processes.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -9,6 +8,8 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
+
+use crate::server::free_ports;
 
 /// Cheap hashing, no limits: these tests are about replicas.
 const CHEAP: [&str; 4] = ["passwords.argon2_memory_kib=64", "passwords.argon2_iterations=1", "passwords.queue=10000", "rate_limits.enabled=false"];
@@ -75,17 +76,10 @@ impl Drop for Pooler {
     }
 }
 
-/// Four ports in a row that nobody has.
-fn free_ports() -> u16 {
-    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    let start = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port() % 10_000;
-    (0..2_500).map(|n| 20_000 + (start + n * 4) % 10_000).find(|base| (0..4).all(|n| free(base + n))).unwrap()
-}
-
 impl Fleet {
     pub fn start(settings: &[&str]) -> Self {
         let settings = CHEAP.iter().chain(settings).map(ToString::to_string).collect();
-        let fleet = Self { dir: tempfile::tempdir().unwrap(), port: free_ports(), settings };
+        let fleet = Self { dir: tempfile::tempdir().unwrap(), port: free_ports(4), settings };
         let started = fleet.script("start", &[]);
         assert!(started.status.success(), "{}{}", String::from_utf8_lossy(&started.stderr), fleet.log(1));
         fleet
@@ -193,7 +187,7 @@ impl Fleet {
     /// PgBouncer in transaction mode in front of Postgres, and its URL; it is ended by the value.
     pub fn pooler(&self) -> (Pooler, String) {
         use std::os::unix::fs::PermissionsExt;
-        let (dir, port) = (tempfile::tempdir().unwrap(), free_ports());
+        let (dir, port) = (tempfile::tempdir().unwrap(), free_ports(4));
         // It gives up root, as Postgres does.
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
         let url = self.read("postgres.url");
@@ -268,7 +262,7 @@ impl Fleet {
 
     /// A streaming, asynchronous standby that has everything so far.
     pub async fn standby(&self) -> Standby {
-        let (dir, url, port) = (self.read("postgres.dir"), self.read("postgres.url"), free_ports());
+        let (dir, url, port) = (self.read("postgres.dir"), self.read("postgres.url"), free_ports(4));
         let primary = url.rsplit(':').next().unwrap().split('/').next().unwrap().to_owned();
         Self::bash(&format!("pg_as \"$(pg_bin)/pg_basebackup\" -h 127.0.0.1 -p {primary} -U postgres -D '{dir}/standby' -R -X stream -c fast"));
         let standby = Standby { dir, primary, port };

@@ -14,6 +14,14 @@ use tempfile::TempDir;
 /// Cheap hashing: these tests are about processes.
 const CHEAP: [&str; 4] = ["passwords.argon2_memory_kib=64", "passwords.argon2_iterations=1", "passwords.queue=10000", "rate_limits.enabled=false"];
 
+/// So many ports in a row that nobody has, and that the kernel gives to no client: a server that was killed finds its port again.
+pub fn free_ports(count: u16) -> u16 {
+    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    // The kernel's choice differs from one process to the next.
+    let start = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port() % 20_000;
+    (0..20_000 / count).map(|n| 10_000 + (start / count * count + n * count) % 20_000).find(|base| (0..count).all(|n| free(base + n))).unwrap()
+}
+
 /// A folder with a database and a master key; what an operator has.
 pub struct Place {
     pub dir: TempDir,
@@ -23,8 +31,7 @@ pub struct Place {
 
 impl Place {
     pub fn new(settings: &[&str]) -> Self {
-        // Asked of the kernel and given back: the next process that asks gets another.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_ports(1);
         let settings = CHEAP.iter().chain(settings).map(ToString::to_string).collect();
         Self { dir: tempfile::tempdir().unwrap(), port, settings }
     }
