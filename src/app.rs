@@ -1,6 +1,7 @@
 //! Everything that is built once from the settings and passed down. A plain struct: no trait stands between the layers.
 //! What the key ring holds changes while the process runs; `flows::load_keys` swaps it.
 
+use std::hash::Hash;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -14,11 +15,13 @@ use governor::{Quota, RateLimiter};
 
 use crate::clock::Clock;
 use crate::config::{Config, MailTransport};
+use crate::crypto::breached::BreachedHashes;
 use crate::crypto::key_ring::KeyRing;
 use crate::crypto::master_key::MasterKey;
 use crate::crypto::password::{Cost, Hasher};
 use crate::mail::{Mailer, Transport, Wording};
 use crate::model::id::{EventId, SessionId, UserId};
+use crate::model::limit::{self, Rule};
 use crate::model::time::Timestamp;
 use crate::model::user::User;
 use crate::random::{self, Random};
@@ -39,8 +42,10 @@ pub struct App {
     pub loaded_keys: Vec<Arc<MasterKey>>,
     /// Users as of some version; a short-lived copy for access tokens.
     pub users: UserCache,
-    /// `Keep` and `Repeat`, a presented token.
-    pub refresh_limit: RefreshLimit,
+    /// How often one refresh token may be kept or repeated. By token and not by session, or a thief could drown the owner's reuse in refusals.
+    pub refresh_pace: Pace<[u8; 32]>,
+    /// How often a session may have access tokens made; `None`: as often as it likes.
+    pub mint_pace: Option<Pace<SessionId>>,
     /// Keys of limits that say no, and until when: a flood is answered from memory.
     pub refused: moka::sync::Cache<String, Timestamp>,
     /// Which address each session last rotated from, for the shadow alarm.
@@ -49,6 +54,8 @@ pub struct App {
     pub mailer: Mailer,
     /// Told when a mail has come into the queue.
     pub mail_waits: Notify,
+    /// The operator's list of breached passwords.
+    pub breached: Option<Arc<BreachedHashes>>,
     /// Names this process in the audit trail.
     pub writer: String,
     clock: Arc<dyn Clock>,
@@ -72,7 +79,7 @@ pub struct Rotated {
 impl App {
     /// Opens the database and starts the password threads; keys are `flows::load_keys`'s business.
     pub fn build(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>, loaded_keys: Vec<Arc<MasterKey>>, db: Db) -> Result<Self, store::Error> {
-        let p = config.passwords;
+        let p = &config.passwords;
         let cost = Cost { memory: p.memory_kib, iterations: p.iterations, parallelism: p.parallelism };
         let hasher =
             Hasher::start(cost, p.threads, p.queue, Arc::clone(&random)).map_err(|e| store::Error::Unavailable(format!("cannot start a thread: {e}")))?;
@@ -80,8 +87,10 @@ impl App {
         let writer = EventId::at(now, random::bytes(&*random)).to_string();
         Ok(Self {
             mailer: mailer(&config)?,
+            breached: breached(&config)?,
             mail_waits: Notify::new(),
-            refresh_limit: RefreshLimit::new(Arc::clone(&clock)),
+            refresh_pace: Pace::new(presented_pace(), Arc::clone(&clock)),
+            mint_pace: config.rate_limits.quota(Rule::Mint).and_then(pace).map(|pace| Pace::new(pace, Arc::clone(&clock))),
             refused: moka::sync::Cache::new(100_000),
             rotations: moka::sync::Cache::new(100_000),
             users: UserCache(moka::sync::Cache::new(100_000)),
@@ -172,16 +181,25 @@ impl App {
     }
 }
 
+fn unusable(key: &str, reason: &str) -> store::Error {
+    store::Error::Unsupported(format!("{key}: {reason}"))
+}
+
+fn breached(config: &Config) -> Result<Option<Arc<BreachedHashes>>, store::Error> {
+    let Some(path) = &config.passwords.breached_file else { return Ok(None) };
+    let list = BreachedHashes::open(path).map_err(|e| unusable("passwords.breached_file", &format!("{}: {e}", path.display())))?;
+    Ok(Some(Arc::new(list)))
+}
+
 fn mailer(config: &Config) -> Result<Mailer, store::Error> {
-    let unusable = |key: &str, reason: String| store::Error::Unsupported(format!("{key}: {reason}"));
     let transport = match &config.mail.transport {
-        MailTransport::Smtp { url, timeout } => Transport::smtp(&url.0, *timeout).map_err(|e| unusable("mail.smtp_url", e))?,
+        MailTransport::Smtp { url, timeout } => Transport::smtp(&url.0, *timeout).map_err(|e| unusable("mail.smtp_url", &e))?,
         MailTransport::File(dir) => Transport::File(dir.clone()),
         MailTransport::Log => Transport::Log,
         MailTransport::Off => Transport::Off,
     };
-    Transport::check_sender(&config.mail.from).map_err(|e| unusable("mail.from", e))?;
-    let wording = Wording::load(config.mail.templates_dir.as_deref()).map_err(|e| unusable("mail.templates_dir", e.to_string()))?;
+    Transport::check_sender(&config.mail.from).map_err(|e| unusable("mail.from", &e))?;
+    let wording = Wording::load(config.mail.templates_dir.as_deref()).map_err(|e| unusable("mail.templates_dir", &e.to_string()))?;
     Ok(Mailer { wording, transport, from: config.mail.from.clone() })
 }
 
@@ -218,34 +236,40 @@ impl governor::clock::Clock for LimitClock {
     }
 }
 
-type TokenHash = [u8; 32];
-
-/// How often one token may be kept or repeated: a burst of 100, then 20 a minute. By token and not by session, or a thief could
-/// drown the owner's reuse in refusals.
-pub struct RefreshLimit {
-    limiter: RateLimiter<TokenHash, DashMapStateStore<TokenHash>, LimitClock, NoOpMiddleware<Nanos>>,
+/// How often one key may do something, as this process counts it; in memory alone, on the injected clock.
+pub struct Pace<K: Hash + Eq + Clone> {
+    limiter: RateLimiter<K, DashMapStateStore<K>, LimitClock, NoOpMiddleware<Nanos>>,
     clock: LimitClock,
 }
 
-impl RefreshLimit {
-    const BURST: NonZeroU32 = NonZeroU32::new(100).expect("not zero");
-    const PER_MINUTE: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
-
-    fn new(clock: Arc<dyn Clock>) -> Self {
+impl<K: Hash + Eq + Clone> Pace<K> {
+    fn new(pace: Quota, clock: Arc<dyn Clock>) -> Self {
         let clock = LimitClock(clock);
-        let quota = Quota::per_minute(Self::PER_MINUTE).allow_burst(Self::BURST);
-        Self { limiter: RateLimiter::new(quota, DashMapStateStore::default(), clock.clone()), clock }
+        Self { limiter: RateLimiter::new(pace, DashMapStateStore::default(), clock.clone()), clock }
     }
 
     /// `Err`: how long to wait.
-    pub fn check(&self, token: &TokenHash) -> Result<(), Duration> {
+    pub fn check(&self, key: &K) -> Result<(), Duration> {
         use governor::clock::Clock as _;
-        self.limiter.check_key(token).map_err(|until| until.wait_time_from(self.clock.now()))
+        self.limiter.check_key(key).map_err(|until| until.wait_time_from(self.clock.now()))
     }
 
-    /// Forgets tokens whose bucket is full again.
+    /// Forgets keys whose bucket is full again.
     pub fn forget_idle(&self) {
         self.limiter.retain_recent();
         self.limiter.shrink_to_fit();
     }
+}
+
+/// Of one refresh token: a burst of 100, then 20 a minute.
+fn presented_pace() -> Quota {
+    const BURST: NonZeroU32 = NonZeroU32::new(100).expect("not zero");
+    const PER_MINUTE: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
+    Quota::per_minute(PER_MINUTE).allow_burst(BURST)
+}
+
+/// What the settings say, as a burst that comes back one by one.
+fn pace(quota: limit::Quota) -> Option<Quota> {
+    let burst = NonZeroU32::new(quota.count)?;
+    Some(Quota::with_period(quota.period / quota.count)?.allow_burst(burst))
 }

@@ -42,7 +42,7 @@ async fn act(app: &App, command: Users) -> Result<()> {
             let user = manage_users::find(app, &user).await?;
             let password = ask::password()?;
             if dry_run {
-                change_password::check_new(app, &password)?;
+                change_password::check_new(app, &user, &password).await?;
                 output::note("The password could be set. Nothing was written.");
                 return Ok(());
             }

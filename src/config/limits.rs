@@ -15,6 +15,7 @@ pub struct RateLimits {
     pub sign_up: Option<Quota>,
     pub mail_address: Option<Quota>,
     pub mail_network: Option<Quota>,
+    pub token: Option<Quota>,
 }
 
 pub(super) fn read(r: &mut Reader) -> RateLimits {
@@ -31,6 +32,7 @@ pub(super) fn read(r: &mut Reader) -> RateLimits {
         sign_up: quota("rate_limits.sign_up", "30/1h"),
         mail_address: quota("rate_limits.mail_address", "3/1h"),
         mail_network: quota("rate_limits.mail_network", "20/1h"),
+        token: quota("rate_limits.token", "120/1m"),
     }
 }
 
@@ -44,6 +46,7 @@ impl RateLimits {
             Rule::SignUp => self.sign_up,
             Rule::MailAddress => self.mail_address,
             Rule::MailNetwork => self.mail_network,
+            Rule::Mint => self.token,
         };
         quota.filter(|_| self.enabled)
     }

@@ -165,7 +165,7 @@ impl SameSite {
 }
 
 /// `[passwords]`
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "docs/settings.md describes every setting")]
 pub struct Passwords {
     pub length: password::Length,
@@ -174,6 +174,8 @@ pub struct Passwords {
     pub parallelism: u32,
     pub threads: usize,
     pub queue: usize,
+    pub blocklist: bool,
+    pub breached_file: Option<PathBuf>,
 }
 
 /// `[sign_up]`

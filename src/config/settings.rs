@@ -261,6 +261,8 @@ fn passwords(r: &mut Reader) -> Passwords {
         parallelism: r.number("passwords.argon2_parallelism", 1, 1..=16),
         threads: r.number("passwords.threads", cores, 1..=1024) as usize,
         queue: r.number("passwords.queue", 256, 1..=100_000) as usize,
+        blocklist: r.flag("passwords.blocklist", true),
+        breached_file: Some(r.text("passwords.breached_file", "")).filter(|path| !path.is_empty()).map(Into::into),
     };
     if passwords.length.min > passwords.length.max {
         r.problem("passwords.min_length", "must not exceed passwords.max_length".into());

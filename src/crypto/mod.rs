@@ -1,6 +1,7 @@
 //! Every line that touches a secret. Nothing here knows of HTTP, SQL or settings; private material lives in zeroizing types
 //! without `Debug`. jsonwebtoken's back end is aws-lc-rs alone: a second one in the graph would make the first signature panic.
 
+pub mod breached;
 pub mod cookie;
 pub mod jwk;
 pub mod jws;

@@ -11,6 +11,7 @@ use crate::model::user::User;
 use crate::store::sessions::{Proof, Which};
 use crate::store::{self, Conn};
 
+use super::choose_password::choose;
 use super::end_session::end;
 use super::limit::Charges;
 use super::open_session::{Grant, Opening, Options, RingVersion};
@@ -24,7 +25,7 @@ use super::{Error, Result};
 /// Replaces the password; with `move_session` the caller's own session gives way to a new one too.
 pub async fn change_password(app: &App, who: &Authenticated, current: &str, new: &str, move_session: bool, peer: &Peer) -> Result<(User, Option<Grant>)> {
     let length = app.config.passwords.length;
-    let new = Password::chosen(new, length)?;
+    let new = choose(app, new, &own_words(&who.user)).await?;
     let current = Password::attempt(current, length)?;
     let id = who.user.id;
     let known = app.db.read(move |conn| Box::pin(store::users::by_id(conn, id))).await?.ok_or(Error::Unauthorized)?;
@@ -65,15 +66,18 @@ pub async fn change_password(app: &App, who: &Authenticated, current: &str, new:
     Ok((user, grant))
 }
 
-/// Whether a password may be chosen.
-pub fn check_new(app: &App, new: &str) -> Result<()> {
-    Password::chosen(new, app.config.passwords.length)?;
-    Ok(())
+fn own_words(user: &User) -> [&str; 2] {
+    [user.email.as_str(), &user.name]
+}
+
+/// Whether the user may have this password.
+pub async fn check_new(app: &App, user: &User, new: &str) -> Result<()> {
+    choose(app, new, &own_words(user)).await.map(|_| ())
 }
 
 /// An operator or an admin sets a password: every session of the user ends.
 pub async fn set_password(app: &App, user: &User, new: &str, peer: &Peer) -> Result<()> {
-    let hash = app.hasher.hash(Password::chosen(new, app.config.passwords.length)?).await?;
+    let hash = app.hasher.hash(choose(app, new, &own_words(user)).await?).await?;
     let change = Change {
         user: user.id,
         verified: None,

@@ -29,6 +29,10 @@ pub enum Error {
     PasswordTooShort,
     #[error("Password too long")]
     PasswordTooLong,
+    #[error("This password is too easy to guess. Please choose a different password.")]
+    PasswordTooCommon,
+    #[error("The password you entered has been compromised. Please choose a different password.")]
+    PasswordCompromised,
     #[error("You have been banned from this application. Please contact support if you believe this is an error.")]
     BannedUser,
     #[error("This account is disabled")]

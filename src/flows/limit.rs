@@ -153,6 +153,12 @@ impl Charge {
     }
 }
 
+/// An access token for a session. Counted by each process alone: a row a token would cost more than the token.
+pub fn mint(app: &App, session: SessionId) -> Result<()> {
+    let Some((pace, quota)) = app.mint_pace.as_ref().zip(app.config.rate_limits.quota(Rule::Mint)) else { return Ok(()) };
+    pace.check(&session).map_err(|wait| Error::Limited(Limited { rule: Rule::Mint, quota, wait }))
+}
+
 async fn charge_all(conn: &mut Conn, charges: &[Charge], now: Timestamp) -> store::Result<Option<(String, Limited)>> {
     let mut after: Vec<(&Charge, State)> = Vec::with_capacity(charges.len());
     for charge in charges {

@@ -6,7 +6,6 @@ use crate::app::App;
 use crate::model::audit::{Kind, Peer};
 use crate::model::email::Email;
 use crate::model::id::UserId;
-use crate::model::password::Password;
 use crate::model::permission::Action;
 use crate::model::session::RevokedReason;
 use crate::model::user::User;
@@ -15,6 +14,7 @@ use crate::store::sessions::Which;
 
 use super::administer_users::is_last_admin;
 use super::authority::{Authority, check_roles};
+use super::choose_password::choose;
 use super::end_session::end;
 use super::record::Recorder;
 use super::sign_up::{account_id, new_user};
@@ -41,7 +41,7 @@ pub struct New {
 /// Whether [`create`] would succeed now.
 pub async fn check_new(app: &App, new: &New) -> Result<()> {
     if let Some(password) = &new.password {
-        Password::chosen(password, app.config.passwords.length)?;
+        choose(app, password, &[new.email.as_str(), &new.name]).await?;
     }
     check_roles(app, &new.role)?;
     let email = new.email.clone();
@@ -54,7 +54,7 @@ pub async fn create(app: &App, by: Authority<'_>, new: New, peer: &Peer) -> Resu
     by.may(app, Action::CreateUser)?;
     may_make(app, by, &new.role)?;
     let hash = match &new.password {
-        Some(password) => Some(app.hasher.hash(Password::chosen(password, app.config.passwords.length)?).await?),
+        Some(password) => Some(app.hasher.hash(choose(app, password, &[new.email.as_str(), &new.name]).await?).await?),
         None => None,
     };
     let fresh = new_user(app, new.email, new.name, new.image);

@@ -8,6 +8,7 @@ pub mod change_email;
 pub mod change_keys;
 pub mod change_password;
 pub mod check_health;
+pub mod choose_password;
 pub mod copy_database;
 pub mod delete_user;
 pub mod deliver_mail;

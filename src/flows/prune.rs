@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::app::App;
+use crate::app::{App, Pace};
 use crate::store;
 
 use super::Result;
@@ -13,7 +13,8 @@ const BATCH: i64 = 1_000;
 
 /// Deletes everything that is due; tells how many sessions.
 pub async fn prune(app: &App) -> Result<u64> {
-    app.refresh_limit.forget_idle();
+    app.refresh_pace.forget_idle();
+    app.mint_pace.iter().for_each(Pace::forget_idle);
     let before = app.now() - KEEP;
     let mut total = 0;
     loop {

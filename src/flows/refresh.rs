@@ -104,7 +104,7 @@ async fn attempt(app: &App, text: &str, channel: Delivery, purpose: Purpose, pee
     let hash = token.hash();
     let (decision, session) = app.db.write_statement(move |conn| Box::pin(job.run(conn))).await??;
     if matches!(decision, Decision::Keep | Decision::Repeat(_)) && app.config.rate_limits.enabled {
-        app.refresh_limit.check(&hash).map_err(Error::TooManyRequests)?;
+        app.refresh_pace.check(&hash).map_err(Error::TooManyRequests)?;
     }
     shadow::watch(app, &session, decision, peer).await?;
     let child = match decision {

@@ -10,6 +10,7 @@ use crate::store;
 use crate::store::sessions::Which;
 use crate::store::user_changes::{Changes, change};
 
+use super::choose_password::consider;
 use super::end_session::end;
 use super::limit::Charges;
 use super::outbox::Outbox;
@@ -45,6 +46,7 @@ pub async fn reset(app: &App, token: &str, new: &str, peer: &Peer) -> Result<()>
     // A password that cannot be chosen does not use the link up.
     let new = Password::chosen(new, app.config.passwords.length)?;
     let token = open(app, token).await?;
+    consider(app, &new, &[token.email.as_str()]).await?;
     let hash = app.hasher.hash(new).await?;
     let (outbox, recorder, account) = (Outbox::new(app), Recorder::new(app, peer), account_id(app));
     let work = app.db.write(move |conn| {

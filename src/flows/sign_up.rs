@@ -5,13 +5,13 @@ use crate::model::audit::{Kind, Peer};
 use crate::model::email::Email;
 use crate::model::id::{EventId, UserId};
 use crate::model::mail::{Purpose, Template};
-use crate::model::password::Password;
 use crate::model::session::RevokedReason;
 use crate::model::user::User;
 use crate::random;
 use crate::store::sessions::Proof;
 use crate::store::{self, Conn};
 
+use super::choose_password::choose;
 use super::end_session::Ending;
 use super::limit::Charges;
 use super::open_session::{Grant, Opening, Options, RingVersion};
@@ -47,7 +47,7 @@ pub async fn sign_up(app: &App, form: Form, options: Options, replaces: Presente
         // Whoever has the address gets a mail.
         Charges::mail(app, Purpose::VerifyEmail, &form.email, peer).take(app).await?;
     }
-    let password = Password::chosen(&form.password, app.config.passwords.length)?;
+    let password = choose(app, &form.password, &[form.email.as_str(), &form.name]).await?;
     // Hashed before anybody looks whether the address is known: both cost the same.
     let hash = app.hasher.hash(password).await?;
     let user = new_user(app, form.email, form.name, form.image);

@@ -12,7 +12,7 @@ use crate::store;
 use super::issue_token::{self, Grounds, Issued};
 use super::read_session::Authenticated;
 use super::refresh::{self, Purpose};
-use super::{Error, Result};
+use super::{Error, Result, limit};
 
 /// Mints an access token. Once a session has refreshed, its cookie alone is no second key: the refresh token must vouch for it.
 pub async fn mint(app: &App, who: &Authenticated, refresh_token: Option<&str>, peer: &Peer) -> Result<Issued> {
@@ -21,23 +21,27 @@ pub async fn mint(app: &App, who: &Authenticated, refresh_token: Option<&str>, p
         MintFromSession::UntilRefresh => who.generation == 1,
         MintFromSession::Never => false,
     };
-    if !vouched {
+    let issued = if vouched {
+        let ends_at = who.idle_expires_at.min(who.session.expires_at);
+        let grounds = Grounds {
+            session: who.session.id,
+            auth_time: who.session.auth_time,
+            actor: who.session.impersonated_by,
+            ends_at,
+            ring_version: Some(who.ring_version),
+        };
+        issue_token::issue(app, &who.user, &grounds).await?
+    } else {
         let token = refresh_token.ok_or(Error::RefreshTokenMissing)?;
         let (opened, _) = refresh::open(app, token).await?;
         if opened.session() != who.session.id {
             return Err(Error::RefreshTokenInvalid);
         }
-        return Ok(refresh::refresh(app, token, Delivery::Cookie, Purpose::Vouch, peer).await?.access);
-    }
-    let ends_at = who.idle_expires_at.min(who.session.expires_at);
-    let grounds = Grounds {
-        session: who.session.id,
-        auth_time: who.session.auth_time,
-        actor: who.session.impersonated_by,
-        ends_at,
-        ring_version: Some(who.ring_version),
+        refresh::refresh(app, token, Delivery::Cookie, Purpose::Vouch, peer).await?.access
     };
-    issue_token::issue(app, &who.user, &grounds).await
+    // Last of all: a limit hides no stolen refresh token.
+    limit::mint(app, who.session.id)?;
+    Ok(issued)
 }
 
 /// What `keys verify` found.

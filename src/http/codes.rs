@@ -12,6 +12,8 @@ pub(super) fn flow_status(error: &flows::Error) -> StatusCode {
         | E::SignUpDisabled
         | E::PasswordTooShort
         | E::PasswordTooLong
+        | E::PasswordTooCommon
+        | E::PasswordCompromised
         | E::InvalidPassword
         | E::CredentialAccountNotFound
         | E::NoFieldsToUpdate
@@ -72,6 +74,8 @@ pub(super) fn flow_code(error: &flows::Error) -> &'static str {
         E::SignUpDisabled => "EMAIL_PASSWORD_SIGN_UP_DISABLED",
         E::PasswordTooShort => "PASSWORD_TOO_SHORT",
         E::PasswordTooLong => "PASSWORD_TOO_LONG",
+        E::PasswordTooCommon => "PASSWORD_TOO_COMMON",
+        E::PasswordCompromised => "PASSWORD_COMPROMISED",
         E::BannedUser => "BANNED_USER",
         E::UserDisabled => "USER_DISABLED",
         E::Unauthorized => "UNAUTHORIZED",

@@ -60,6 +60,8 @@ pub enum Rule {
     MailAddress,
     /// Mails asked for from a network.
     MailNetwork,
+    /// Access tokens made for a session cookie.
+    Mint,
 }
 
 impl Rule {
@@ -75,13 +77,14 @@ impl Rule {
             Self::SignUp => "sign-up",
             Self::MailAddress => "mail-address",
             Self::MailNetwork => "mail-network",
+            Self::Mint => "token",
         }
     }
 
     fn grows(self) -> bool {
         match self {
             Self::SignIn | Self::SignInDevice | Self::SignInDevices | Self::Confirm | Self::SignInAccount => true,
-            Self::SignInNetwork | Self::SignUp | Self::MailAddress | Self::MailNetwork => false,
+            Self::SignInNetwork | Self::SignUp | Self::MailAddress | Self::MailNetwork | Self::Mint => false,
         }
     }
 }

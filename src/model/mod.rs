@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod claims;
+pub mod common_password;
 pub mod domain;
 pub mod email;
 pub mod id;

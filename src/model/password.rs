@@ -19,6 +19,14 @@ pub struct Length {
 #[derive(Clone)]
 pub struct Password(Zeroizing<String>);
 
+/// With fewer letters than that, a name tells nothing of a password.
+const SHORTEST_WORD: usize = 3;
+
+/// Lower case, and nothing but letters.
+fn letters(text: &str) -> Zeroizing<String> {
+    Zeroizing::new(text.chars().filter(|c| c.is_alphabetic()).flat_map(char::to_lowercase).collect())
+}
+
 /// Why a password was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
@@ -45,6 +53,18 @@ impl Password {
     pub fn chosen(text: &str, length: Length) -> Result<Self, Refused> {
         let password = Self::attempt(text, length)?;
         if password.0.chars().count() < length.min { Err(Refused::TooShort) } else { Ok(password) }
+    }
+
+    /// Its words.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is one of these words, or an address's first part, but for case, signs, and digits around it.
+    pub fn resembles<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> bool {
+        let own = letters(&self.0);
+        let parts = |word: &'a str| [Some(word), word.split_once('@').map(|(local, _)| local)];
+        words.into_iter().flat_map(parts).flatten().map(letters).any(|word| word.chars().count() >= SHORTEST_WORD && *word == *own)
     }
 
     /// The bytes to hash.
@@ -75,5 +95,16 @@ mod tests {
         let (composed, decomposed) = (Password::attempt("é", LENGTH).unwrap(), Password::attempt("e\u{301}", LENGTH).unwrap());
         assert_eq!(composed.expose(), decomposed.expose());
         assert_eq!(format!("{composed:?}"), "Password(…)");
+    }
+
+    #[test]
+    fn resembles_a_name_in_other_clothes_and_nothing_longer() {
+        let own = ["ana.silva@example.com", "Ana Silva", "Notes", "Jo"];
+        for alike in ["ana.silva@example.com", "AnaSilva2024!", "ana silva", "1234notes", "notes!!!", "ana_silva@example.com"] {
+            assert!(Password::attempt(alike, LENGTH).unwrap().resembles(own), "{alike}");
+        }
+        for other in ["ana silva likes tea", "jo123456", "12345678", "notesnotes", "silva-ana"] {
+            assert!(!Password::attempt(other, LENGTH).unwrap().resembles(own), "{other}");
+        }
     }
 }

@@ -235,6 +235,10 @@ fn no_password_is_ever_an_argument() {
     let help = place.run(&["users", "create", "--help"], "");
     let text = String::from_utf8_lossy(&help.stdout).to_lowercase();
     assert!(!text.contains("--password"), "{text}");
+    // And an operator may choose no worse one than a user.
+    let refused = place.run(&["users", "create", "ana@example.com"], "password123\n");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(refused.status.code() == Some(1) && said.contains("too easy to guess") && !said.contains("password123"), "{refused:?}");
 }
 
 #[test]

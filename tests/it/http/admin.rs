@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, TestApp, Tokens, User, minutes};
 
-async fn made_admin(app: &TestApp, name: &str) -> User {
+pub(super) async fn made_admin(app: &TestApp, name: &str) -> User {
     let user = app.user(name).await;
     set_role(app, &user, "admin").await;
     user
@@ -20,11 +20,11 @@ async fn set_role(app: &TestApp, user: &User, role: &str) {
     administer_users::set_role(&app.app, Authority::Operator, id, role.into(), &Peer::default()).await.unwrap();
 }
 
-async fn id(user: &User) -> String {
+pub(super) async fn id(user: &User) -> String {
     manage_users::find(&user.app.app, &user.email).await.unwrap().id.to_string()
 }
 
-async fn ask(app: &TestApp, by: &Tokens, what: &str, body: Value) -> Answer {
+pub(super) async fn ask(app: &TestApp, by: &Tokens, what: &str, body: Value) -> Answer {
     app.post_as(&format!("/api/auth/admin/{what}"), &by.session, &body).await
 }
 

@@ -218,3 +218,34 @@ async fn what_is_remembered_names_nobody_and_is_forgotten() {
     countersign::flows::prune::prune(&app.app).await.unwrap();
     assert_eq!(app.db_number("SELECT COUNT(*) FROM rate_limits").await, 0);
 }
+
+#[tokio::test]
+async fn a_session_has_only_so_many_access_tokens_made_and_others_theirs() {
+    let app = TestApp::with(&[("rate_limits.token", "3/1m")]).await;
+    let (ana, bob) = (app.user("ana").await.browser().await, app.user("bob").await.browser().await);
+    for _ in 0..3 {
+        ana.get("/api/auth/token").await.ok();
+    }
+    let limited = ana.get("/api/auth/token").await.refused(429, "TOO_MANY_REQUESTS");
+    assert_eq!((limited.header("retry-after"), limited.header("ratelimit-policy")), ("20", "\"token\";q=3;w=60"));
+    bob.get("/api/auth/token").await.ok();
+    // Who only looks at the session is told it, without a token.
+    let told = ana.get("/api/auth/get-session").await.ok();
+    assert!(told.body["user"].is_object() && told.header("set-auth-jwt").is_empty());
+    assert!(!bob.get("/api/auth/get-session").await.ok().header("set-auth-jwt").is_empty());
+    // A refresh is another matter: it has a pace of its own.
+    ana.post("/api/auth/refresh", &json!({})).await.ok();
+    app.after(seconds(20));
+    ana.get("/api/auth/token").await.ok();
+    ana.get("/api/auth/token").await.refused(429, "TOO_MANY_REQUESTS");
+    // Where the refresh token must vouch, a limit hides no theft.
+    let thief = ana.stolen();
+    app.after(minutes(10));
+    ana.post("/api/auth/refresh", &json!({})).await.ok();
+    app.after(minutes(1));
+    for _ in 0..3 {
+        ana.get("/api/auth/token").await.ok();
+    }
+    ana.get("/api/auth/token").await.refused(429, "TOO_MANY_REQUESTS");
+    thief.get("/api/auth/token").await.refused(401, "REFRESH_TOKEN_REUSED");
+}

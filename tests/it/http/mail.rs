@@ -11,7 +11,7 @@ const FIREFOX_140: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100
 const FIREFOX_141: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:141.0) Gecko/20100101 Firefox/141.0";
 
 /// Mails go into a folder of the test.
-async fn posting(extra: &[(&str, &str)]) -> (TestApp, tempfile::TempDir) {
+pub(super) async fn posting(extra: &[(&str, &str)]) -> (TestApp, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().display().to_string();
     let settings = [&[("mail.transport", "file"), ("mail.dir", path.as_str())][..], extra].concat();
@@ -20,7 +20,7 @@ async fn posting(extra: &[(&str, &str)]) -> (TestApp, tempfile::TempDir) {
 
 /// One mail as a reader sees it.
 #[derive(Debug)]
-struct Received {
+pub(super) struct Received {
     to: String,
     subject: String,
     text: String,
@@ -33,7 +33,7 @@ impl Received {
         link.trim_start_matches("http://localhost:4000").to_owned()
     }
 
-    fn token(&self) -> String {
+    pub(super) fn token(&self) -> String {
         let link = self.link();
         let query = link.split_once('?').map_or("", |(_, q)| q);
         let from_query = url::form_urlencoded::parse(query.as_bytes()).find(|(k, _)| k == "token").map(|(_, v)| v.into_owned());
@@ -118,7 +118,7 @@ async fn whether_an_address_is_known_is_told_to_nobody() {
     }
 }
 
-async fn reset_link(app: &TestApp, dir: &Path, email: &str) -> Received {
+pub(super) async fn reset_link(app: &TestApp, dir: &Path, email: &str) -> Received {
     app.post("/api/auth/request-password-reset", &json!({ "email": email, "redirectTo": "/reset" })).await.ok();
     only(app, dir).await
 }
