@@ -20,6 +20,7 @@ use crate::crypto::key_ring::KeyRing;
 use crate::crypto::master_key::MasterKey;
 use crate::crypto::password::{Cost, Hasher};
 use crate::mail::{Mailer, Transport, Wording};
+use crate::metrics::Metrics;
 use crate::model::id::{EventId, SessionId, UserId};
 use crate::model::limit::{self, Rule};
 use crate::model::time::Timestamp;
@@ -58,6 +59,9 @@ pub struct App {
     pub breached: Option<Arc<BreachedHashes>>,
     /// Names this process in the audit trail.
     pub writer: String,
+    /// What happened here, counted.
+    pub metrics: Metrics,
+    next_count: AtomicI64,
     clock: Arc<dyn Clock>,
     ring: ArcSwapOption<KeyRing>,
     ring_confirmed_at: AtomicI64,
@@ -104,6 +108,8 @@ impl App {
             hasher,
             loaded_keys,
             writer,
+            metrics: Metrics::new(),
+            next_count: AtomicI64::new(i64::MIN),
             clock,
         })
     }
@@ -168,6 +174,17 @@ impl App {
     /// How long nobody could say whether the ring is current.
     pub fn ring_age(&self) -> Duration {
         self.now().since(Timestamp(self.ring_confirmed_at.load(Ordering::Relaxed)))
+    }
+
+    /// Whether sessions may be counted again now, and next `then` at the earliest; one who asks is told so.
+    pub fn begin_count(&self, now: Timestamp, then: Timestamp) -> bool {
+        let due = self.next_count.load(Ordering::Relaxed);
+        due <= now.0 && self.next_count.compare_exchange(due, then.0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// It took long: not before then.
+    pub fn count_again_at(&self, then: Timestamp) {
+        self.next_count.store(then.0, Ordering::Relaxed);
     }
 
     /// From now on `/health/ready` says no.

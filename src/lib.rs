@@ -10,6 +10,7 @@
 //! | [`crypto`] | every line that touches a secret |
 //! | [`store`] | every line of SQL |
 //! | [`mail`] | the words of mails and the ways out |
+//! | [`metrics`] | what is counted and measured |
 //! | [`app`] | everything built once from the settings and passed down |
 //! | [`flows`] | the verbs, one story a file |
 //! | [`jobs`] | the schedule |
@@ -27,6 +28,7 @@ pub mod flows;
 pub mod http;
 pub mod jobs;
 pub mod mail;
+pub mod metrics;
 pub mod model;
 pub mod random;
 pub mod store;

@@ -177,7 +177,7 @@ impl Server {
 
 fn spawn(dir: &Path, port: u16, settings: &[String]) -> Child {
     let mut command = Command::new(binary());
-    command.current_dir(dir).arg("--set").arg(format!("server.listen=127.0.0.1:{port}"));
+    command.current_dir(dir).arg("--set").arg(format!("server.listen=127.0.0.1:{port}")).args(["--set", "server.ops_listen=off"]);
     for setting in settings {
         command.arg("--set").arg(setting);
     }

@@ -23,6 +23,7 @@ serve() {
   cd "$DIR"
   # No terminal's interrupt is meant for a replica.
   setsid "$BIN" --set server.listen="127.0.0.1:$((PORT + n))" --set server.public_url="http://localhost:$PORT" \
+    --set server.ops_listen="127.0.0.1:$((9400 + n))" \
     --set server.trusted_proxies=127.0.0.1/32 --set database.url="$(cat postgres.url)" --set keys.dir="$DIR/keys" "${flags[@]}" \
     </dev/null >>"replica-$n.log" 2>&1 &
   echo $! >"replica-$n.pid"
@@ -51,7 +52,7 @@ start() {
   sed -e "s/@PORT@/$PORT/" -e "s/@A@/$((PORT + 1))/" -e "s/@B@/$((PORT + 2))/" -e "s/@C@/$((PORT + 3))/" "$here/nginx.conf" >"$DIR/nginx.conf"
   nginx -p "$DIR" -c "$DIR/nginx.conf" -e "$DIR/error.log"
   until_ready "$PORT" /api/auth/ok
-  echo "serving on http://127.0.0.1:$PORT; replicas on $((PORT + 1)) to $((PORT + 3)); everything is in $DIR"
+  echo "serving on http://127.0.0.1:$PORT; replicas on $((PORT + 1)) to $((PORT + 3)), their metrics on 9401 to 9403; everything is in $DIR"
 }
 
 # end FILE [SIGNAL]

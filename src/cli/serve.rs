@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::{Config, OpsListen};
 use crate::flows::announce;
 use crate::http;
 use crate::jobs::Jobs;
@@ -20,6 +21,10 @@ pub(super) async fn run(config: Config) -> Result<()> {
         .await
         .map_err(|e| Failure::Startup(format!("cannot listen on {listen}: {e}; is another instance running? (setting server.listen)")))?;
     let address = listener.local_addr().map_err(|e| Failure::Internal(e.to_string()))?;
+    let ops = match config.server.ops_listen {
+        Some(wanted) => operations(wanted).await?,
+        None => None,
+    };
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -30,7 +35,17 @@ pub(super) async fn run(config: Config) -> Result<()> {
     let jobs = Jobs::start(&app).await.map_err(|e| Failure::Internal(format!("cannot start the schedule: {e}")))?;
     tracing::info!(%address, %public_url, jwks = format!("http://{address}{base_path}/jwks"), "serving");
     let stop = stop_signal(Arc::clone(&app))?;
+    let served = CancellationToken::new();
+    let watched = ops.map(|listener| {
+        let (few, router, served) = (http::server::Limits { connections: OPERATORS, ..limits }, http::ops_router(&app), served.clone());
+        tokio::spawn(async move { http::server::serve(listener, router, few, served.cancelled_owned()).await })
+    });
     let finished = http::server::serve(listener, http::router(&app), limits, stop).await;
+    // Watched to the end: that it is stopping shows there too.
+    served.cancel();
+    if let Some(watched) = watched {
+        drop(watched.await);
+    }
     if !finished {
         tracing::warn!("some connections did not finish in time");
     }
@@ -38,6 +53,25 @@ pub(super) async fn run(config: Config) -> Result<()> {
     app.db.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Connections to the operations listener.
+const OPERATORS: usize = 64;
+
+/// The operations listener. Where nobody has asked for one, another program may have the address.
+async fn operations(wanted: OpsListen) -> Result<Option<TcpListener>> {
+    let address = wanted.address;
+    match TcpListener::bind(address).await {
+        Ok(listener) => {
+            tracing::info!(metrics = format!("http://{address}/metrics"), "for operators");
+            Ok(Some(listener))
+        }
+        Err(error) if wanted.asked => Err(Failure::Startup(format!("cannot listen on {address}: {error} (setting server.ops_listen)"))),
+        Err(error) => {
+            tracing::warn!(%address, %error, "no metrics: the address is taken; set server.ops_listen to another, or to off");
+            Ok(None)
+        }
+    }
 }
 
 /// glibc's switch for transparent huge pages in large allocations; it is read once, before `main`.

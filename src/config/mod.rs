@@ -75,12 +75,22 @@ pub struct Effective {
 #[expect(missing_docs, reason = "docs/settings.md describes every setting")]
 pub struct Server {
     pub listen: SocketAddr,
+    pub ops_listen: Option<OpsListen>,
     pub public_url: Url,
     pub base_path: String,
     pub trusted_origins: TrustedOrigins,
     pub trusted_proxies: Vec<IpNet>,
     pub max_connections: usize,
     pub header_timeout: Duration,
+}
+
+/// `server.ops_listen`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpsListen {
+    /// Where metrics are read.
+    pub address: SocketAddr,
+    /// Whether somebody has asked for it: then it is an error if the address is taken.
+    pub asked: bool,
 }
 
 /// `[database]`

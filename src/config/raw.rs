@@ -147,6 +147,11 @@ impl Reader {
         parse(&text).map_err(|message| self.problem(key, message)).ok()
     }
 
+    /// Whether the operator has said anything about it.
+    pub(super) fn was_set(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
     pub(super) fn text(&mut self, key: &str, default: &str) -> String {
         self.parsed(key, default, |t| Ok(t.to_owned())).unwrap_or_default()
     }

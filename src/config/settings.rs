@@ -16,7 +16,7 @@ use crate::model::session::Lifetime;
 use crate::model::{claims, key};
 
 use super::raw::{Problem, Reader, Sources};
-use super::{Config, Keys, Log, LogFormat, MasterKeySources, MintFromSession, Passwords, SameSite, Secret, Server, Sessions, SignUp, Tokens};
+use super::{Config, Keys, Log, LogFormat, MasterKeySources, MintFromSession, OpsListen, Passwords, SameSite, Secret, Server, Sessions, SignUp, Tokens};
 use super::{database, limits, mail};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -117,6 +117,7 @@ fn server(r: &mut Reader, public_url: Url) -> Server {
     let listed = r.list("server.trusted_origins", |text| text.parse::<OriginPattern>().map_err(|e| e.to_string()));
     Server {
         listen: r.value("server.listen", "127.0.0.1:4000", "an address such as 127.0.0.1:4000").unwrap_or_else(|| ([127, 0, 0, 1], 4000).into()),
+        ops_listen: ops_listen(r),
         trusted_origins: TrustedOrigins::new(&public_url, listed),
         trusted_proxies: r.list("server.trusted_proxies", |text| {
             let address = text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from);
@@ -127,6 +128,15 @@ fn server(r: &mut Reader, public_url: Url) -> Server {
         base_path: base_path.unwrap_or_default(),
         public_url,
     }
+}
+
+fn ops_listen(r: &mut Reader) -> Option<OpsListen> {
+    let parse = |text: &str| match text {
+        "off" => Ok(None),
+        address => address.parse().map(Some).map_err(|_| "write an address such as 127.0.0.1:9400, or off".to_owned()),
+    };
+    let address = r.parsed("server.ops_listen", "127.0.0.1:9400", parse).flatten()?;
+    Some(OpsListen { address, asked: r.was_set("server.ops_listen") })
 }
 
 fn tokens(r: &mut Reader, public_url: &Url, allow_insecure: bool) -> Tokens {

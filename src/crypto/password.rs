@@ -118,6 +118,11 @@ impl Hasher {
         !self.queue.is_empty()
     }
 
+    /// Passwords that wait for a thread.
+    pub fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
     async fn run<T: Send + 'static>(&self, task: impl FnOnce(&mut Vec<Block>) -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
         let (answer, result) = oneshot::channel();
         let task = Box::new(move |memory: &mut Vec<Block>| {

@@ -48,6 +48,12 @@ async fn deliver(app: &App, mail: Mail) -> Result<bool> {
         Some(mail) => attempt(app, &mail).await?,
         None => None,
     };
+    app.metrics.mail(match &outcome {
+        Some(Ok(())) => "sent",
+        Some(Err(Undelivered::Later(_))) => "later",
+        Some(Err(Undelivered::Refused(_))) => "refused",
+        None => "void",
+    });
     let again = match &outcome {
         Some(Err(Undelivered::Later(reason))) => (app.now().since(mail.created_at) < GIVE_UP).then_some(reason),
         Some(Err(Undelivered::Refused(reason))) => (attempts < REFUSALS).then_some(reason),

@@ -96,7 +96,7 @@ impl Charges {
         let now = app.now();
         let known = |charge: &Charge| app.refused.get(&charge.key).map(|until| until.since(now)).filter(|wait| !wait.is_zero()).map(|wait| charge.says(wait));
         if let Some(limited) = self.0.iter().find_map(known) {
-            return Err(Error::Limited(limited));
+            return Err(refuse(app, limited));
         }
         if self.0.is_empty() {
             return Ok(());
@@ -105,7 +105,7 @@ impl Charges {
         let refusal = app.db.write(move |conn| Box::pin(async move { charge_all(conn, &charges, now).await })).await?;
         let Some((key, limited)) = refusal else { return Ok(()) };
         app.refused.insert(key, now + limited.wait);
-        Err(Error::Limited(limited))
+        Err(refuse(app, limited))
     }
 
     /// It was no failure: in the transaction of what has succeeded.
@@ -153,10 +153,15 @@ impl Charge {
     }
 }
 
+fn refuse(app: &App, limited: Limited) -> Error {
+    app.metrics.limited(limited.rule.as_str());
+    Error::Limited(limited)
+}
+
 /// An access token for a session. Counted by each process alone: a row a token would cost more than the token.
 pub fn mint(app: &App, session: SessionId) -> Result<()> {
     let Some((pace, quota)) = app.mint_pace.as_ref().zip(app.config.rate_limits.quota(Rule::Mint)) else { return Ok(()) };
-    pace.check(&session).map_err(|wait| Error::Limited(Limited { rule: Rule::Mint, quota, wait }))
+    pace.check(&session).map_err(|wait| refuse(app, Limited { rule: Rule::Mint, quota, wait }))
 }
 
 async fn charge_all(conn: &mut Conn, charges: &[Charge], now: Timestamp) -> store::Result<Option<(String, Limited)>> {

@@ -24,6 +24,7 @@ pub mod load_keys;
 pub mod mail_links;
 pub mod manage_sessions;
 pub mod manage_users;
+pub mod measure;
 pub mod open_session;
 pub mod outbox;
 pub mod prune;

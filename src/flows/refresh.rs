@@ -88,13 +88,24 @@ pub async fn choose<'t>(app: &App, texts: &[&'t str], session: Option<SessionId>
 
 /// Refreshes. A process that turns out to lack the current master key decides nothing: it loads the keys, and tries once more.
 pub async fn refresh(app: &App, text: &str, channel: Delivery, purpose: Purpose, peer: &Peer) -> Result<Renewed> {
-    match attempt(app, text, channel, purpose, peer).await {
+    let outcome = match attempt(app, text, channel, purpose, peer).await {
         Err(Error::MasterKeyChanged) => {
             load_keys::reload(app).await?;
             attempt(app, text, channel, purpose, peer).await
         }
         outcome => outcome,
+    };
+    if let Err(error) = &outcome {
+        app.metrics.refresh(match error {
+            Error::RefreshTokenInvalid => "invalid",
+            Error::RefreshTokenExpired => "expired",
+            Error::RefreshTokenRevoked => "revoked",
+            Error::RefreshTokenReused => "reused",
+            Error::TooManyRequests(_) => "limited",
+            _ => "unavailable",
+        });
     }
+    outcome
 }
 
 async fn attempt(app: &App, text: &str, channel: Delivery, purpose: Purpose, peer: &Peer) -> Result<Renewed> {
@@ -104,9 +115,13 @@ async fn attempt(app: &App, text: &str, channel: Delivery, purpose: Purpose, pee
     let hash = token.hash();
     let (decision, session) = app.db.write_statement(move |conn| Box::pin(job.run(conn))).await??;
     if matches!(decision, Decision::Keep | Decision::Repeat(_)) && app.config.rate_limits.enabled {
-        app.refresh_pace.check(&hash).map_err(Error::TooManyRequests)?;
+        app.refresh_pace.check(&hash).map_err(|wait| {
+            app.metrics.limited("refresh-token");
+            Error::TooManyRequests(wait)
+        })?;
     }
     shadow::watch(app, &session, decision, peer).await?;
+    app.metrics.refresh(decision.as_str());
     let child = match decision {
         Decision::Rotate => token.successor(&ring.masters),
         Decision::Repeat(child) => token.child(child, &ring.masters),

@@ -49,6 +49,20 @@ impl Presented<'_> {
 
 /// Proves a password and opens a session.
 pub async fn sign_in(app: &App, email: &Email, password: &str, options: Options, replaces: Presented<'_>, peer: &Peer) -> Result<(User, Grant)> {
+    let outcome = within_limits(app, email, password, options, replaces, peer).await;
+    app.metrics.sign_in(match &outcome {
+        Ok(_) => "success",
+        Err(Error::InvalidEmailOrPassword | Error::PasswordTooLong) => "wrong_password",
+        Err(Error::BannedUser | Error::UserDisabled) => "shut_out",
+        Err(Error::EmailNotVerified) => "unverified",
+        Err(Error::Limited(_)) => "limited",
+        Err(Error::Unavailable(_) | Error::OutOfTime | Error::MasterKeyChanged) => "unavailable",
+        Err(_) => "error",
+    });
+    outcome
+}
+
+async fn within_limits(app: &App, email: &Email, password: &str, options: Options, replaces: Presented<'_>, peer: &Peer) -> Result<(User, Grant)> {
     let password = Password::attempt(password, app.config.passwords.length)?;
     let charges = Charges::password(app, email, replaces.device, peer);
     charges.take(app).await?;

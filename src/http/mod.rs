@@ -17,6 +17,7 @@ mod fields;
 mod health;
 mod invitations;
 mod oauth;
+mod ops;
 mod origin;
 mod pages;
 mod passwords;
@@ -105,5 +106,14 @@ pub fn router(app: &Arc<App>) -> Router {
         .method_not_allowed_fallback(error::method_not_allowed_plain);
     let all = open.merge(api);
     let all = if app.config.is_https() { all.layer(from_fn(edge::transport_security)) } else { all };
-    all.with_state(Arc::clone(app))
+    all.layer(from_fn_with_state(Arc::clone(app), ops::count)).with_state(Arc::clone(app))
+}
+
+/// What only operators reach: `server.ops_listen`.
+pub fn ops_router(app: &Arc<App>) -> Router {
+    Router::new()
+        .route("/metrics", get(ops::metrics))
+        .route("/health", get(health::health))
+        .route("/health/ready", get(health::ready))
+        .with_state(Arc::clone(app))
 }

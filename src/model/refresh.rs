@@ -105,6 +105,22 @@ pub enum Decision {
     Reuse,
 }
 
+impl Decision {
+    /// In a word, for those who count.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Refuse(_) => "refused",
+            Self::Keep => "kept",
+            Self::Rotate => "rotated",
+            Self::Repeat(_) => "repeated",
+            Self::Supersede => "superseded",
+            Self::Heal => "healed",
+            Self::Ahead => "ahead",
+            Self::Reuse => "reused",
+        }
+    }
+}
+
 /// Why a session serves no refresh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {

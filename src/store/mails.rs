@@ -176,3 +176,8 @@ pub async fn postpone(conn: &mut Conn, id: EventId, attempt: u32, due_at: Timest
     on!(conn, c => sqlx::query("UPDATE mails SET due_at = $1 WHERE id = $2 AND attempts = $3").bind(due_at.0).bind(id.to_string()).bind(i64::from(attempt)).execute(c).await.map(|_| ()))?;
     Ok(())
 }
+
+/// How many wait.
+pub async fn count(conn: &mut Conn) -> Result<i64> {
+    Ok(on!(conn, c => sqlx::query_scalar("SELECT COUNT(*) FROM mails").fetch_one(c).await)?)
+}

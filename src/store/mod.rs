@@ -111,6 +111,22 @@ impl Db {
         matches!(self, Self::Postgres { .. })
     }
 
+    /// Connections at work, and how many there may be; on SQLite those that read.
+    pub fn connections(&self) -> (usize, usize) {
+        match self {
+            Self::Sqlite { readers, .. } => readers.busy(),
+            Self::Postgres { pool, .. } => pool.busy(),
+        }
+    }
+
+    /// Writes that wait for SQLite's one writer; Postgres has many.
+    pub fn queued_writes(&self) -> usize {
+        match self {
+            Self::Sqlite { writer, .. } => writer.queued(),
+            Self::Postgres { .. } => 0,
+        }
+    }
+
     /// Where notifications come from; `None` where there are none.
     pub fn listener(&self) -> Option<&Listener> {
         match self {

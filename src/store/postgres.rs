@@ -96,6 +96,12 @@ impl Pool {
         Self(Arc::new(Inner { connect, options, resting: Mutex::default(), places, chains: AtomicU64::default(), shut_until: Mutex::default(), begin }))
     }
 
+    /// How many connections are at work, of how many.
+    pub(super) fn busy(&self) -> (usize, usize) {
+        let count = self.0.options.max_connections as usize;
+        (count.saturating_sub(self.0.places.available_permits()), count)
+    }
+
     /// Reads; a connection that died under a read is replaced and the read done again.
     pub(super) async fn read<T, F>(&self, work: F) -> Result<T>
     where

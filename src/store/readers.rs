@@ -20,12 +20,18 @@ struct Inner {
     idle: Mutex<Vec<SqliteConnection>>,
     places: Arc<Semaphore>,
     acquire_timeout: Duration,
+    count: usize,
 }
 
 impl Readers {
     pub(super) fn new(options: SqliteConnectOptions, count: u32, acquire_timeout: Duration) -> Self {
         let places = Arc::new(Semaphore::new(count as usize));
-        Self(Arc::new(Inner { options, idle: Mutex::default(), places, acquire_timeout }))
+        Self(Arc::new(Inner { options, idle: Mutex::default(), places, acquire_timeout, count: count as usize }))
+    }
+
+    /// How many are at work, of how many.
+    pub(super) fn busy(&self) -> (usize, usize) {
+        (self.0.count.saturating_sub(self.0.places.available_permits()), self.0.count)
     }
 
     pub(super) async fn run<T>(&self, work: impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, T>) -> Result<T> {

@@ -1,5 +1,7 @@
 //! Sessions but for their refresh, which is `refresh`'s business.
 
+use std::time::Duration;
+
 use sqlx::FromRow;
 
 use crate::model::id::{SessionId, UserId};
@@ -279,4 +281,12 @@ pub async fn prune(conn: &mut Conn, before: Timestamp, limit: i64) -> Result<u64
     let deleted = on!(conn, c => sqlx::query(sql)
         .bind(before.0).bind(limit).execute(c).await.map(|done| done.rows_affected()))?;
     Ok(deleted)
+}
+
+/// How many sessions live, and how old they are on average. Reads the whole table.
+pub async fn census(conn: &mut Conn, now: Timestamp) -> Result<(i64, Duration)> {
+    const LIVE: &str = "SELECT COUNT(*), CAST(COALESCE(AVG($1 - created_at), 0) AS BIGINT) FROM sessions
+        WHERE revoked_at IS NULL AND idle_expires_at > $1 AND expires_at > $1";
+    let (count, age): (i64, i64) = on!(conn, c => sqlx::query_as(LIVE).bind(now.0).fetch_one(c).await)?;
+    Ok((count, Duration::from_millis(age.unsigned_abs())))
 }

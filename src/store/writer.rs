@@ -73,6 +73,11 @@ impl Writer {
         Self { queue }
     }
 
+    /// How many pieces wait.
+    pub(super) fn queued(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
+    }
+
     pub(super) async fn run<T, F>(&self, shape: Shape, patience: Duration, work: F) -> Result<T>
     where
         T: Send + 'static,

@@ -58,6 +58,7 @@ export async function start(settings = []) {
   mkdirSync(mails);
   const fixed = [
     `server.listen=127.0.0.1:${port}`,
+    "server.ops_listen=off",
     `server.public_url=${auth}`,
     `server.trusted_origins=${origin}`,
     "mail.transport=file",

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-const ALLOWED: [(&str, &[&str]); 12] = [
+const ALLOWED: [(&str, &[&str]); 13] = [
     ("clock", &[]),
     ("random", &[]),
     ("model", &[]),
@@ -10,8 +10,9 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     ("store", &["model"]),
     ("config", &["model"]),
     ("mail", &["model"]),
-    ("app", &["clock", "config", "crypto", "mail", "model", "random", "store"]),
-    ("flows", &["app", "clock", "config", "crypto", "mail", "model", "random", "store"]),
+    ("metrics", &[]),
+    ("app", &["clock", "config", "crypto", "mail", "metrics", "model", "random", "store"]),
+    ("flows", &["app", "clock", "config", "crypto", "mail", "metrics", "model", "random", "store"]),
     ("jobs", &["app", "flows", "model", "random"]),
     ("http", &["app", "flows", "model"]),
     ("cli", &["app", "clock", "config", "flows", "http", "jobs", "model", "random", "store"]),

@@ -8,6 +8,7 @@ mod cookie_cache;
 mod defects;
 mod limits;
 mod mail;
+mod metrics;
 mod passwords;
 mod refresh;
 mod refresh_model;

@@ -55,7 +55,7 @@ fn settings(dir: &TempDir, place: &Place, extra: &[(&str, &str)]) -> Vec<(String
         ("passwords.queue".to_owned(), "10000".to_owned()),
     ];
     // The clock stands still: what a test does in one moment is more than anybody does. Tests of limits say theirs.
-    let rules = ["sign_in", "sign_in_account", "sign_in_network", "sign_up", "mail_address", "mail_network"];
+    let rules = ["sign_in", "sign_in_account", "sign_in_network", "sign_up", "mail_address", "mail_network", "token"];
     all.extend(rules.map(|rule| (format!("rate_limits.{rule}"), "off".to_owned())));
     all.extend(extra.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
     all

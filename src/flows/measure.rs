@@ -1,0 +1,47 @@
+//! What an operator's monitoring reads: the counters of this process, and gauges as they are at that moment.
+
+use std::time::Duration;
+
+use crate::app::App;
+use crate::metrics::Seen;
+use crate::model::key::State;
+use crate::model::time::Timestamp;
+use crate::store;
+
+/// Counting all sessions reads the whole table: once a minute, and for no more than a hundredth of the time.
+const BETWEEN_COUNTS: Duration = Duration::from_secs(60);
+const SHARE: u32 = 100;
+
+/// The text of `/metrics`.
+pub async fn metrics(app: &App) -> String {
+    let now = app.now();
+    let mail_queue = app.db.read(|conn| Box::pin(store::mails::count(conn))).await.ok();
+    let ring = app.ring();
+    let active = ring.as_ref().and_then(|ring| ring.ring.in_state(State::Active)).and_then(|key| key.activated_at);
+    let next = ring.as_ref().and_then(|ring| ring.ring.next_rotation(&app.config.keys.policy));
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of some weeks are exact in a double")]
+    let seconds_until = |then: Timestamp| (then.0 - now.0) as f64 / 1e3;
+    let seen = Seen {
+        database: mail_queue.is_some(),
+        key_age: active.map(|since| now.since(since)),
+        next_rotation: next.map(seconds_until),
+        ring_age: app.ring_age(),
+        password_queue: app.hasher.queued(),
+        password_queue_limit: app.config.passwords.queue,
+        connections: app.db.connections(),
+        write_queue: app.db.queued_writes(),
+        mail_queue,
+        sessions: sessions(app, now).await,
+    };
+    app.metrics.render(&seen)
+}
+
+/// `None`: it is too early to count again, or nobody could.
+async fn sessions(app: &App, now: Timestamp) -> Option<(i64, Duration)> {
+    if !app.begin_count(now, now + BETWEEN_COUNTS) {
+        return None;
+    }
+    let counted = app.db.read(move |conn| Box::pin(store::sessions::census(conn, now))).await;
+    app.count_again_at(now + BETWEEN_COUNTS.max(app.now().since(now) * SHARE));
+    counted.inspect_err(|error| tracing::warn!(%error, "the sessions could not be counted")).ok()
+}
