@@ -81,6 +81,7 @@ pub struct Server {
     pub trusted_origins: TrustedOrigins,
     pub trusted_proxies: Vec<IpNet>,
     pub max_connections: usize,
+    pub max_requests: usize,
     pub header_timeout: Duration,
 }
 

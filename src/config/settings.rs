@@ -124,6 +124,7 @@ fn server(r: &mut Reader, public_url: Url) -> Server {
             text.parse().or(address).map_err(|_| "write a network such as 10.0.0.0/8".to_owned())
         }),
         max_connections: r.number("server.max_connections", 10_000, 1..=1_000_000) as usize,
+        max_requests: r.number("server.max_requests", 1_000, 1..=1_000_000) as usize,
         header_timeout: r.duration("server.header_timeout", "30s", SECOND..=10 * MINUTE),
         base_path: base_path.unwrap_or_default(),
         public_url,

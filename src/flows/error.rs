@@ -132,6 +132,9 @@ pub enum Error {
         "{path} is missing, but the database holds keys sealed under the master key {wanted}; restore the file, or set COUNTERSIGN_MASTER_KEY. No new key was made."
     )]
     MasterKeyMissing { path: String, wanted: String },
+    /// More to do than this process may take on; nothing was begun.
+    #[error("Service unavailable. Please try again.")]
+    Busy,
     #[error("{0}")]
     WrongDatabase(String),
     #[error("Service unavailable. Please try again.")]
@@ -157,7 +160,7 @@ impl From<store::Error> for Error {
 impl From<hashing::Error> for Error {
     fn from(error: hashing::Error) -> Self {
         match error {
-            hashing::Error::Busy => Self::Unavailable(error.to_string()),
+            hashing::Error::Busy => Self::Busy,
             hashing::Error::Unreadable => Self::Internal(error.to_string()),
         }
     }

@@ -12,7 +12,7 @@ use crate::crypto::cookie;
 use crate::model::audit::Peer;
 use crate::model::email::Email;
 use crate::model::id::{SessionId, UserId};
-use crate::model::limit::{Quota, Rule, State, decide, forgive, network};
+use crate::model::limit::{Quota, Rule, State, decide, forgive, give_back, network};
 use crate::model::mail::Purpose;
 use crate::model::time::Timestamp;
 use crate::random;
@@ -110,9 +110,13 @@ impl Charges {
 
     /// It was no failure: in the transaction of what has succeeded.
     pub async fn forgive(&self, conn: &mut Conn, now: Timestamp) -> store::Result<()> {
+        self.undo(conn, now, forgive).await
+    }
+
+    async fn undo(&self, conn: &mut Conn, now: Timestamp, before: fn(Rule, Quota, State, Timestamp) -> Option<State>) -> store::Result<()> {
         for charge in &self.0 {
             let Some(state) = store::limits::take(conn, &charge.key).await? else { continue };
-            match forgive(charge.rule, charge.quota, state, now) {
+            match before(charge.rule, charge.quota, state, now) {
                 Some(before) => store::limits::put(conn, &charge.key, before).await?,
                 None => store::limits::forget(conn, &charge.key).await?,
             }
@@ -137,11 +141,14 @@ impl Charges {
         Ok(())
     }
 
-    /// What comes of an attempt: only a wrong password is a failure. One that could not be looked at is given back.
+    /// What comes of an attempt: only a wrong password is a failure. One that could not be looked at is given back, and nothing else with it:
+    /// who keeps the service busy wins no guesses.
     pub async fn settle<T>(&self, app: &App, outcome: Result<T>) -> Result<T> {
-        if matches!(outcome, Err(Error::Unavailable(_) | Error::Internal(_) | Error::OutOfTime | Error::MasterKeyChanged)) {
+        if matches!(outcome, Err(Error::Busy | Error::Unavailable(_) | Error::Internal(_) | Error::OutOfTime | Error::MasterKeyChanged)) && !self.0.is_empty() {
+            let (charges, now) = (self.clone(), app.now());
             // The database may be away: then the charge stands, and nothing else can be done about it.
-            drop(self.forgive_now(app).await);
+            drop(app.db.write(move |conn| Box::pin(async move { charges.undo(conn, now, give_back).await })).await);
+            self.forgiven(app);
         }
         outcome
     }

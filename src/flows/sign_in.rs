@@ -56,7 +56,7 @@ pub async fn sign_in(app: &App, email: &Email, password: &str, options: Options,
         Err(Error::BannedUser | Error::UserDisabled) => "shut_out",
         Err(Error::EmailNotVerified) => "unverified",
         Err(Error::Limited(_)) => "limited",
-        Err(Error::Unavailable(_) | Error::OutOfTime | Error::MasterKeyChanged) => "unavailable",
+        Err(Error::Busy | Error::Unavailable(_) | Error::OutOfTime | Error::MasterKeyChanged) => "unavailable",
         Err(_) => "error",
     });
     outcome
@@ -64,6 +64,10 @@ pub async fn sign_in(app: &App, email: &Email, password: &str, options: Options,
 
 async fn within_limits(app: &App, email: &Email, password: &str, options: Options, replaces: Presented<'_>, peer: &Peer) -> Result<(User, Grant)> {
     let password = Password::attempt(password, app.config.passwords.length)?;
+    if app.hasher.is_full() {
+        // Nothing is written for who cannot be served anyway.
+        return Err(Error::Busy);
+    }
     let charges = Charges::password(app, email, replaces.device, peer);
     charges.take(app).await?;
     let attempt = attempt(app, email, &password, options, replaces, &charges, peer).await;

@@ -42,6 +42,9 @@ pub async fn sign_up(app: &App, form: Form, options: Options, replaces: Presente
     if !app.config.sign_up.domains.admit(&form.email) {
         return Err(Error::EmailDomainNotAllowed);
     }
+    if app.hasher.is_full() {
+        return Err(Error::Busy);
+    }
     Charges::sign_up(app, peer).take(app).await?;
     if !app.config.sign_up.signs_in() {
         // Whoever has the address gets a mail.

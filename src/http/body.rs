@@ -18,6 +18,7 @@ use crate::model::origin::is_trusted_redirect;
 use super::MAX_BODY;
 use super::error::Error;
 pub(super) use super::fields::Fields;
+use super::places::Place;
 
 /// A client that sends slower than this is dropped.
 const BODY_TIME: Duration = Duration::from_secs(10);
@@ -79,8 +80,10 @@ fn read_nothing(request: &Request) -> bool {
 
 /// Reads at most [`MAX_BODY`] bytes.
 pub(super) async fn read(request: Request) -> Result<Bytes, Error> {
+    let place = request.extensions().get::<Place>().cloned();
     let body = Limited::new(request.into_body(), MAX_BODY).collect();
     let collected = tokio::time::timeout(BODY_TIME, body).await.map_err(|_| Error::RequestTimeout)?;
+    place.as_ref().map_or(Ok(()), Place::take)?;
     match collected {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(Error::PayloadTooLarge),

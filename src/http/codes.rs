@@ -55,6 +55,7 @@ pub(super) fn flow_status(error: &flows::Error) -> StatusCode {
         E::UserNotFound | E::SessionNotFound | E::FailedToGetUserInfo => StatusCode::NOT_FOUND,
         // A replica without the current master key serves nobody, and calls nobody a thief.
         E::Unavailable(_)
+        | E::Busy
         | E::OutOfTime
         | E::MasterKeyChanged
         | E::KeyUnusable(_)
@@ -115,6 +116,7 @@ pub(super) fn flow_code(error: &flows::Error) -> &'static str {
         E::MailTokenInvalid => "INVALID_TOKEN",
         E::MailTokenExpired => "TOKEN_EXPIRED",
         E::Unavailable(_)
+        | E::Busy
         | E::OutOfTime
         | E::MasterKeyChanged
         | E::KeyUnusable(_)

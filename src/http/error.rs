@@ -61,6 +61,10 @@ impl<E: Into<flows::Error>> From<E> for Error {
     }
 }
 
+/// A refusal because of too much: the listener is in no hurry to send it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unhurried;
+
 /// What `edge` turns into a body.
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
@@ -118,6 +122,8 @@ impl IntoResponse for Error {
         let policy = if let Self::Flow(flows::Error::Limited(limited)) = &self { Some(rate_limit(limited)) } else { None };
         let cause = match &self {
             Self::Flow(flows::Error::Unavailable(cause) | flows::Error::Internal(cause)) | Self::Internal(cause) => Some(cause.clone()),
+            // A flood is no fault of ours: it does not fill the log with errors.
+            Self::Flow(flows::Error::Busy) => None,
             Self::Flow(flow) if flow_status(flow).is_server_error() => Some(flow.to_string()),
             _ => None,
         };
@@ -125,6 +131,9 @@ impl IntoResponse for Error {
         let errors = if let Self::Validation(errors) = &self { Some(errors.clone()) } else { None };
         let status = self.status();
         let mut response = status.into_response();
+        if matches!(self, Self::Flow(flows::Error::Busy | flows::Error::Limited(_) | flows::Error::TooManyRequests(_))) {
+            response.extensions_mut().insert(Unhurried);
+        }
         response.extensions_mut().insert(Failure { status, code, message, errors, cause });
         let headers = response.headers_mut();
         if let Self::SessionOver(clearing) = self {

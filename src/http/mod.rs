@@ -21,6 +21,7 @@ mod ops;
 mod origin;
 mod pages;
 mod passwords;
+mod places;
 mod query;
 mod refresh;
 pub mod server;
@@ -34,6 +35,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
+use tokio::sync::Semaphore;
 
 use crate::app::App;
 
@@ -93,6 +95,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(from_fn_with_state(Arc::clone(app), origin::guard))
+        .layer(from_fn_with_state(Arc::new(Semaphore::new(app.config.server.max_requests)), places::limit))
         .layer(from_fn(edge::edge))
         .layer(origin::cors(&app.config.server.trusted_origins));
     let open = Router::new()

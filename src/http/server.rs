@@ -1,6 +1,7 @@
 //! The listener: hyper with the limits that `axum::serve` does not set. Slow headers are cut off, connections are counted, and at
 //! shutdown what is under way is finished within a bound.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +16,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt;
 
+use super::error::Unhurried;
+
 const MAX_HEADERS: usize = 64;
 const MAX_HEADER_BYTES: usize = 32 * 1024;
+/// Before a refusal because of too much is sent.
+const PAUSE: Duration = Duration::from_secs(1);
 /// At shutdown, for what is under way.
 const DRAIN: Duration = Duration::from_secs(30);
 
@@ -71,7 +76,15 @@ fn handle(builder: &http1::Builder, graceful: &GracefulShutdown, stream: TcpStre
     }
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().oneshot(request)
+        let answer = router.clone().oneshot(request);
+        async move {
+            let answer = answer.await?;
+            if answer.extensions().get::<Unhurried>().is_some() {
+                // Who floods waits for each refusal, and costs next to nothing meanwhile; anybody else is told to come again later than that anyway.
+                tokio::time::sleep(PAUSE).await;
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
     tokio::spawn(async move {

@@ -112,9 +112,13 @@ fn grow(quota: Quota, state: Option<State>, now: Timestamp) -> Result<State, Dur
         return Err(wait.min(LAST_WAIT));
     }
     let level = state.map_or(0, |s| s.level).saturating_add(1);
-    let beyond = level - i64::from(quota.count);
-    let wait = u32::try_from(beyond).map_or(Duration::ZERO, |n| FIRST_WAIT.saturating_mul(1 << n.min(20)).min(LAST_WAIT));
+    let wait = wait_after(quota, level);
     Ok(State { level, free_at: now + wait, expires_at: now + wait + quota.period })
+}
+
+/// What so many failures cost.
+fn wait_after(quota: Quota, level: i64) -> Duration {
+    u32::try_from(level - i64::from(quota.count)).map_or(Duration::ZERO, |beyond| FIRST_WAIT.saturating_mul(1 << beyond.min(20)).min(LAST_WAIT))
 }
 
 fn steadily(quota: Quota, state: Option<State>, now: Timestamp) -> Result<State, Duration> {
@@ -132,10 +136,17 @@ fn every(quota: Quota) -> Duration {
     (quota.period / quota.count).max(Duration::from_millis(1))
 }
 
-/// What it was before one that turned out to be no failure; `None`: nothing is left to remember.
+/// After a success; `None`: nothing is left to remember.
 pub fn forgive(rule: Rule, quota: Quota, state: State, now: Timestamp) -> Option<State> {
+    if rule.grows() { None } else { give_back(rule, quota, state, now) }
+}
+
+/// What it was before one that nobody has looked at: the failures before it stand.
+pub fn give_back(rule: Rule, quota: Quota, state: State, now: Timestamp) -> Option<State> {
     if rule.grows() {
-        return None;
+        let level = state.level - 1;
+        let free_at = state.free_at.min(now + wait_after(quota, level));
+        return (level > 0).then_some(State { level, free_at, ..state });
     }
     let free_at = state.free_at.max(now).0 - i64::try_from(every(quota).as_millis()).unwrap_or(i64::MAX);
     (free_at > now.0).then(|| State { level: state.level - 1, free_at: Timestamp(free_at), expires_at: Timestamp(free_at) })
@@ -178,6 +189,26 @@ mod tests {
         let later = now + FIVE.period;
         assert_eq!(decide(Rule::SignIn, FIVE, state, later).map(|s| (s.level, s.free_at)), Ok((1, later)));
         assert_eq!(forgive(Rule::SignIn, FIVE, state.unwrap(), now), None);
+    }
+
+    #[test]
+    fn what_nobody_looked_at_is_given_back_and_the_failures_before_it_stand() {
+        let now = Timestamp(1_000_000);
+        let mut state = None;
+        for _ in 0..4 {
+            state = decide(Rule::SignIn, FIVE, state, now).ok();
+        }
+        // However often the service was too busy: the fifth try costs a second, as it did before.
+        for _ in 0..100 {
+            let charged = decide(Rule::SignIn, FIVE, state, now).unwrap();
+            assert_eq!(charged.free_at.since(now), FIRST_WAIT);
+            state = give_back(Rule::SignIn, FIVE, charged, now);
+            assert_eq!(state.map(|s| (s.level, s.free_at)), Some((4, now)));
+        }
+        let first = decide(Rule::SignIn, FIVE, None, now).unwrap();
+        assert_eq!(give_back(Rule::SignIn, FIVE, first, now), None);
+        let two = decide(Rule::SignUp, FIVE, decide(Rule::SignUp, FIVE, None, now).ok(), now).unwrap();
+        assert_eq!(give_back(Rule::SignUp, FIVE, two, now).map(|s| s.level), Some(1));
     }
 
     #[test]

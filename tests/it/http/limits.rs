@@ -249,3 +249,39 @@ async fn a_session_has_only_so_many_access_tokens_made_and_others_theirs() {
     ana.get("/api/auth/token").await.refused(429, "TOO_MANY_REQUESTS");
     thief.get("/api/auth/token").await.refused(401, "REFRESH_TOKEN_REUSED");
 }
+
+#[tokio::test]
+async fn more_at_once_than_the_settings_allow_is_refused_at_once_and_keys_are_not() {
+    let app = TestApp::with(&[("server.max_requests", "1")]).await;
+    let ana = app.user("ana").await;
+    let (first, second, jwks, health) =
+        tokio::join!(ana.try_sign_in(&ana.password), ana.try_sign_in(&ana.password), app.get("/api/auth/jwks"), app.get("/health/ready"));
+    first.ok();
+    let refused = second.refused(503, "SERVICE_UNAVAILABLE");
+    assert_eq!(refused.header("retry-after"), "1");
+    assert_eq!((jwks.status.as_u16(), health.status.as_u16()), (200, 200));
+    // The place is free again, also after a refusal.
+    ana.try_sign_in(&ana.password).await.ok();
+    app.get("/api/auth/ok").await.ok();
+}
+
+#[tokio::test]
+async fn who_keeps_the_service_busy_wins_no_guesses() {
+    let app = TestApp::with(&[&DEFAULTS[..], &[("passwords.queue", "1"), ("passwords.threads", "1"), ("passwords.argon2_memory_kib", "8192")]].concat()).await;
+    let ana = app.user("ana").await;
+    let wrong = guess(&ana, "a wrong password");
+    let (mut looked_at, mut limited, mut busy) = (0, 0, 0);
+    for _ in 0..20 {
+        let tries = (0..8).map(|_| from(&app, "198.51.100.7", "sign-in/email", &wrong));
+        for answer in futures_util::future::join_all(tries).await {
+            match answer.status.as_u16() {
+                401 => looked_at += 1,
+                429 => limited += 1,
+                503 => busy += 1,
+                other => panic!("{other}: {}", answer.text),
+            }
+        }
+    }
+    assert_eq!(looked_at, 5, "{limited} limited, {busy} too busy");
+    assert!(busy > 0, "or nothing was shown");
+}

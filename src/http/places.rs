@@ -1,0 +1,44 @@
+//! How many requests are worked on at once. One more than the settings allow is refused before it costs anything, so that those under way are answered
+//! in time. Who is still sending a body takes no place: a thousand slow clients leave all of them to the others.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::body::HttpBody;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::flows;
+
+use super::error::Error;
+
+/// The place of one request, from when its body has come until it is answered.
+#[derive(Clone)]
+pub(super) struct Place {
+    all: Arc<Semaphore>,
+    taken: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
+}
+
+impl Place {
+    /// Takes one of those that are free.
+    pub(super) fn take(&self) -> Result<(), Error> {
+        let place = Arc::clone(&self.all).try_acquire_owned().map_err(|_| Error::Flow(flows::Error::Busy))?;
+        *self.taken.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
+        Ok(())
+    }
+}
+
+/// The layer; `body::read` takes the place of a request that has a body.
+pub(super) async fn limit(State(all): State<Arc<Semaphore>>, mut request: Request, next: Next) -> Response {
+    let place = Place { all, taken: Arc::default() };
+    if request.body().is_end_stream()
+        && let Err(error) = place.take()
+    {
+        return error.into_response();
+    }
+    request.extensions_mut().insert(place.clone());
+    let response = next.run(request).await;
+    drop(place);
+    response
+}
