@@ -25,6 +25,7 @@ use crate::model::id::{EventId, SessionId, UserId};
 use crate::model::limit::{self, Rule};
 use crate::model::time::Timestamp;
 use crate::model::user::User;
+use crate::outgoing;
 use crate::random::{self, Random};
 use crate::store::{self, Db};
 use tokio::sync::Notify;
@@ -59,6 +60,8 @@ pub struct App {
     pub breached: Option<Arc<BreachedHashes>>,
     /// Names this process in the audit trail.
     pub writer: String,
+    /// Makes requests.
+    pub outgoing: outgoing::Client,
     /// What happened here, counted.
     pub metrics: Metrics,
     next_count: AtomicI64,
@@ -108,6 +111,7 @@ impl App {
             hasher,
             loaded_keys,
             writer,
+            outgoing: outgoing::Client::new().map_err(|e| store::Error::Unsupported(format!("no requests can be made: {e}")))?,
             metrics: Metrics::new(),
             next_count: AtomicI64::new(i64::MIN),
             clock,

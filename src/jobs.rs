@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
-use crate::flows::{self, change_keys, deliver_mail, load_keys, prune};
+use crate::flows::{self, change_keys, deliver_mail, deliver_webhooks, load_keys, prune};
 use crate::model::audit::Peer;
 use crate::model::key::Wish;
 use crate::random;
@@ -79,6 +79,24 @@ fn apart(app: &App) -> Duration {
     Duration::from_millis(100 + u64::from(byte) * 4)
 }
 
+/// How often the webhook's queue is looked at: a security team hears of a theft within seconds.
+const LOOK_FOR_EVENTS: Duration = Duration::from_secs(2);
+
+/// Tells the webhook what has happened.
+async fn tell(app: Arc<App>, stopped: CancellationToken) {
+    while !stopped.is_cancelled() {
+        match AssertUnwindSafe(deliver_webhooks::deliver_due(&app, || stopped.is_cancelled())).catch_unwind().await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the webhook hears nothing"),
+            Err(_) => tracing::error!("telling the webhook panicked and goes on"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_FOR_EVENTS) => {}
+            () = stopped.cancelled() => {}
+        }
+    }
+}
+
 /// Sends mails as they come.
 async fn deliver(app: Arc<App>, stopped: CancellationToken) {
     while !stopped.is_cancelled() {
@@ -120,6 +138,9 @@ impl Jobs {
         let listening = app.db.is_shared().then(|| tokio::spawn(listen(Arc::clone(app))));
         let stopped = CancellationToken::new();
         running.spawn(deliver(Arc::clone(app), stopped.clone()));
+        if app.config.webhooks.is_some() {
+            running.spawn(tell(Arc::clone(app), stopped.clone()));
+        }
         Ok(Self { scheduler, running, listening, stopped })
     }
 

@@ -10,6 +10,7 @@
 //! | [`crypto`] | every line that touches a secret |
 //! | [`store`] | every line of SQL |
 //! | [`mail`] | the words of mails and the ways out |
+//! | [`outgoing`] | requests that this program makes |
 //! | [`metrics`] | what is counted and measured |
 //! | [`app`] | everything built once from the settings and passed down |
 //! | [`flows`] | the verbs, one story a file |
@@ -30,5 +31,6 @@ pub mod jobs;
 pub mod mail;
 pub mod metrics;
 pub mod model;
+pub mod outgoing;
 pub mod random;
 pub mod store;

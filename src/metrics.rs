@@ -25,6 +25,7 @@ pub struct Metrics {
     refreshes: Words<1>,
     limited: Words<1>,
     mails: Words<1>,
+    webhooks: Words<1>,
     gauges: Gauges,
 }
 
@@ -39,6 +40,7 @@ struct Gauges {
     connections: Family<[(&'static str, &'static str); 1], Gauge>,
     write_queue: Gauge,
     mail_queue: Gauge,
+    webhook_queue: Gauge,
     sessions: Gauge,
     session_age: Decimal,
 }
@@ -64,6 +66,8 @@ pub struct Seen {
     pub write_queue: usize,
     /// Mails that were not sent yet.
     pub mail_queue: Option<i64>,
+    /// Events that the webhook has not taken yet.
+    pub webhook_queue: Option<i64>,
     /// Sessions that live, and how old they are on average.
     pub sessions: Option<(i64, Duration)>,
 }
@@ -84,6 +88,7 @@ const RULES: [&str; 11] = [
     "refresh-token",
 ];
 const MAILS: [&str; 4] = ["sent", "later", "refused", "void"];
+const WEBHOOKS: [&str; 3] = ["taken", "later", "given_up"];
 
 /// All words begin at zero: of a series that begins at one, nobody sees that it rose.
 fn words(label: &'static str, all: &[&'static str]) -> Words<1> {
@@ -108,6 +113,7 @@ impl Metrics {
         let refreshes = words("decision", &REFRESHES);
         let limited = words("rule", &RULES);
         let mails = words("outcome", &MAILS);
+        let webhooks = words("outcome", &WEBHOOKS);
         let times = Times::new_with_constructor(durations as fn() -> Histogram);
         registry.register("http_requests", "Requests answered, by method, route and status", requests.clone());
         registry.register_with_unit("http_request_duration", "How long requests took, by route", Unit::Seconds, times.clone());
@@ -115,9 +121,10 @@ impl Metrics {
         registry.register("refreshes", "Refresh tokens presented, by what was decided", refreshes.clone());
         registry.register("rate_limited", "Requests that a limit refused, by limit", limited.clone());
         registry.register("mails", "Mails tried, by outcome", mails.clone());
+        registry.register("webhooks", "Events offered to the webhook, by outcome", webhooks.clone());
         let gauges = Gauges::default();
         gauges.register(&mut registry);
-        Self { registry, requests, durations: times, sign_ins, refreshes, limited, mails, gauges }
+        Self { registry, requests, durations: times, sign_ins, refreshes, limited, mails, webhooks, gauges }
     }
 
     /// An answered request.
@@ -144,6 +151,11 @@ impl Metrics {
     /// A mail that was tried.
     pub fn mail(&self, outcome: &'static str) {
         self.mails.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
+    /// An event that was offered to the webhook.
+    pub fn webhook(&self, outcome: &'static str) {
+        self.webhooks.get_or_create(&[("outcome", outcome)]).inc();
     }
 
     /// The text that Prometheus reads, with the gauges as just seen.
@@ -179,6 +191,7 @@ impl Gauges {
         registry.register("database_connections", "Connections that are at work, and their limit", self.connections.clone());
         registry.register("write_queue", "Writes that wait for SQLite's writer", self.write_queue.clone());
         registry.register("mail_queue", "Mails that were not sent yet", self.mail_queue.clone());
+        registry.register("webhook_queue", "Events that the webhook has not taken yet", self.webhook_queue.clone());
         registry.register("sessions", "Sessions that live", self.sessions.clone());
         registry.register_with_unit("session_age_mean", "Mean age of the sessions that live", Unit::Seconds, self.session_age.clone());
     }
@@ -199,6 +212,9 @@ impl Gauges {
         // What nobody could say now keeps what was said last.
         if let Some(mails) = seen.mail_queue {
             self.mail_queue.set(mails);
+        }
+        if let Some(events) = seen.webhook_queue {
+            self.webhook_queue.set(events);
         }
         if let Some((count, age)) = seen.sessions {
             self.sessions.set(count);

@@ -1,8 +1,9 @@
 //! `serve`: bind, start the keys and the schedule, serve until SIGTERM or Ctrl-C, finish what is under way.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -15,14 +16,14 @@ use super::{Failure, Result, start};
 
 pub(super) async fn run(config: Config) -> Result<()> {
     forbid_core_dumps();
+    allow_connections(config.server.max_connections);
     // Bound before anything is opened: a second instance on the same address is told at once.
     let listen = config.server.listen;
-    let listener = TcpListener::bind(listen)
-        .await
-        .map_err(|e| Failure::Startup(format!("cannot listen on {listen}: {e}; is another instance running? (setting server.listen)")))?;
+    let listener =
+        bind(listen).map_err(|e| Failure::Startup(format!("cannot listen on {listen}: {e}; is another instance running? (setting server.listen)")))?;
     let address = listener.local_addr().map_err(|e| Failure::Internal(e.to_string()))?;
     let ops = match config.server.ops_listen {
-        Some(wanted) => operations(wanted).await?,
+        Some(wanted) => operations(wanted)?,
         None => None,
     };
     for warning in &config.warnings {
@@ -55,13 +56,24 @@ pub(super) async fn run(config: Config) -> Result<()> {
     Ok(())
 }
 
+/// Connections that the kernel keeps while they wait to be accepted (as far as `net.core.somaxconn` goes): beyond it a client believes that it is
+/// connected and nobody knows of it.
+const BACKLOG: u32 = 4_096;
+
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 /// Connections to the operations listener.
 const OPERATORS: usize = 64;
 
 /// The operations listener. Where nobody has asked for one, another program may have the address.
-async fn operations(wanted: OpsListen) -> Result<Option<TcpListener>> {
+fn operations(wanted: OpsListen) -> Result<Option<TcpListener>> {
     let address = wanted.address;
-    match TcpListener::bind(address).await {
+    match bind(address) {
         Ok(listener) => {
             tracing::info!(metrics = format!("http://{address}/metrics"), "for operators");
             Ok(Some(listener))
@@ -77,15 +89,19 @@ async fn operations(wanted: OpsListen) -> Result<Option<TcpListener>> {
 /// glibc's switch for transparent huge pages in large allocations; it is read once, before `main`.
 const TUNABLES: &str = "GLIBC_TUNABLES";
 
-/// argon2 walks 19 MiB at random: with huge pages it is one to five per cent faster (measured; the heap stays as small). The switch can only be
-/// set before a program starts, so `serve` starts itself again, under the same pid, unless the operator has set the variable.
+/// argon2 walks 19 MiB at random: with huge pages it is one to five per cent faster (measured; the heap stays as small). And the block is always
+/// mapped by itself: left to its habits glibc takes later ones from the heap and never gives them back (96 MB after some hours of guessing, 36 so).
+/// The switches can only be set before a program starts, so `serve` starts itself again, under the same pid, unless the operator has set the variable.
 pub(super) fn restart_with_huge_pages() {
     use std::os::unix::process::CommandExt;
     if !cfg!(all(target_os = "linux", target_env = "gnu")) || std::env::var_os(TUNABLES).is_some() {
         return;
     }
     if let Ok(program) = std::env::current_exe() {
-        let error = std::process::Command::new(program).args(std::env::args_os().skip(1)).env(TUNABLES, "glibc.malloc.hugetlb=1").exec();
+        let error = std::process::Command::new(program)
+            .args(std::env::args_os().skip(1))
+            .env(TUNABLES, "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4194304")
+            .exec();
         // Only a failure comes back; without huge pages everything works too.
         tracing::debug!(%error, "could not start again");
     }
@@ -103,6 +119,22 @@ fn stop_signal(app: Arc<crate::app::App>) -> Result<impl Future<Output = ()>> {
         app.drain();
         tracing::info!("stopping");
     })
+}
+
+/// A connection is an open file, and a shell usually allows 1,024: as many more as the system lets us.
+fn allow_connections(wanted: usize) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    /// The database, the log, the listeners.
+    const OTHERS: u64 = 256;
+    let (now, wanted) = (getrlimit(Resource::Nofile), wanted as u64 + OTHERS);
+    let Some(current) = now.current.filter(|current| *current < wanted) else { return };
+    let allowed = now.maximum.map_or(wanted, |most| most.min(wanted)).max(current);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(allowed), maximum: now.maximum }) {
+        tracing::warn!(%error, "could not raise the limit of open files");
+    }
+    if allowed < wanted {
+        tracing::warn!(allowed, wanted, "server.max_connections is more than this system's limit of open files lets in (ulimit -n)");
+    }
 }
 
 /// Keys and passwords are in this process's memory: no core file, no ptrace by the same user.

@@ -6,6 +6,7 @@ mod limits;
 mod mail;
 mod raw;
 mod settings;
+mod webhooks;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use crate::model::{key, password, refresh, session};
 pub use limits::RateLimits;
 pub use mail::{Mail, MailLifetimes, MailTransport};
 pub use raw::{Problem, Sources};
+pub use webhooks::Webhooks;
 
 /// Every setting, checked.
 #[derive(Debug, Clone)]
@@ -45,6 +47,8 @@ pub struct Config {
     pub mail: Mail,
     /// `[rate_limits]`
     pub rate_limits: RateLimits,
+    /// `[webhooks]`; `None`: nobody hears of anything.
+    pub webhooks: Option<Webhooks>,
     /// `audit.retention`; `None`: for ever.
     pub audit_retention: Option<Duration>,
     /// `[log]`

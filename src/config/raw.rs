@@ -209,6 +209,13 @@ impl Reader {
         self.entries.keys().filter_map(|k| k.strip_prefix(&prefix)).map(ToOwned::to_owned).collect()
     }
 
+    /// `config show` tells that there is one, not which.
+    pub(super) fn hide(&mut self, key: &str) {
+        for shown in self.effective.iter_mut().filter(|e| e.key == key && !e.value.is_empty()) {
+            shown.value = "***".into();
+        }
+    }
+
     /// `config show` tells where a database is, not how to get in.
     pub(super) fn hide_password(&mut self, key: &str) {
         for shown in self.effective.iter_mut().filter(|e| e.key == key) {

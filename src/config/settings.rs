@@ -17,7 +17,7 @@ use crate::model::{claims, key};
 
 use super::raw::{Problem, Reader, Sources};
 use super::{Config, Keys, Log, LogFormat, MasterKeySources, MintFromSession, OpsListen, Passwords, SameSite, Secret, Server, Sessions, SignUp, Tokens};
-use super::{database, limits, mail};
+use super::{database, limits, mail, webhooks};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -53,6 +53,7 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
         r.problem("sign_up.require_email_verification", "needs mail: set mail.transport to smtp or file".into());
     }
     let rate_limits = limits::read(&mut r);
+    let webhooks = webhooks::read(&mut r, allow_insecure);
     let audit_retention = Some(r.duration("audit.retention", "0s", Duration::ZERO..=50 * YEAR)).filter(|keep| !keep.is_zero());
     let log = Log {
         level: r.parsed("log.level", "info", log_level).unwrap_or_default(),
@@ -75,6 +76,7 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
         sign_up,
         mail,
         rate_limits,
+        webhooks,
         audit_retention,
         log,
         roles,
@@ -360,13 +362,13 @@ mod tests {
             ("COUNTERSIGN_TOKENS__ACCESS_TTL".into(), "30m".into()),
             ("COUNTERSIGN_SERVER__TRUSTED_ORIGINS".into(), "https://a.example, https://b.example".into()),
             ("DATABASE_URL".into(), "sqlite://x.db".into()),
-            ("COUNTERSIGN_MASTER_KEY".into(), "secret".into()),
+            ("COUNTERSIGN_MASTER_KEY".into(), "hidden words".into()),
         ];
         let config = read(&sources).unwrap();
         assert_eq!(config.tokens.access_ttl, 20 * MINUTE);
         assert_eq!(config.database.url, "sqlite://x.db");
         assert!(config.server.trusted_origins.contains("https://b.example"));
-        assert!(!format!("{config:?}").contains("secret"));
+        assert!(!format!("{config:?}").contains("hidden words"));
     }
 
     #[test]

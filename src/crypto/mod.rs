@@ -12,6 +12,7 @@ pub mod master_key;
 pub mod password;
 pub mod seal;
 pub mod token;
+pub mod webhook;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

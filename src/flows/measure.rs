@@ -15,14 +15,14 @@ const SHARE: u32 = 100;
 /// The text of `/metrics`.
 pub async fn metrics(app: &App) -> String {
     let now = app.now();
-    let mail_queue = app.db.read(|conn| Box::pin(store::mails::count(conn))).await.ok();
+    let queues = app.db.read(|conn| Box::pin(async move { Ok((store::mails::count(conn).await?, store::webhooks::count(conn).await?)) })).await.ok();
     let ring = app.ring();
     let active = ring.as_ref().and_then(|ring| ring.ring.in_state(State::Active)).and_then(|key| key.activated_at);
     let next = ring.as_ref().and_then(|ring| ring.ring.next_rotation(&app.config.keys.policy));
     #[expect(clippy::cast_precision_loss, reason = "milliseconds of some weeks are exact in a double")]
     let seconds_until = |then: Timestamp| (then.0 - now.0) as f64 / 1e3;
     let seen = Seen {
-        database: mail_queue.is_some(),
+        database: queues.is_some(),
         key_age: active.map(|since| now.since(since)),
         next_rotation: next.map(seconds_until),
         ring_age: app.ring_age(),
@@ -30,7 +30,8 @@ pub async fn metrics(app: &App) -> String {
         password_queue_limit: app.config.passwords.queue,
         connections: app.db.connections(),
         write_queue: app.db.queued_writes(),
-        mail_queue,
+        mail_queue: queues.map(|(mails, _)| mails),
+        webhook_queue: queues.map(|(_, webhooks)| webhooks),
         sessions: sessions(app, now).await,
     };
     app.metrics.render(&seen)

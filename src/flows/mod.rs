@@ -12,6 +12,7 @@ pub mod choose_password;
 pub mod copy_database;
 pub mod delete_user;
 pub mod deliver_mail;
+pub mod deliver_webhooks;
 pub mod diagnose;
 pub mod end_session;
 pub mod error;

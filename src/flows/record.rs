@@ -9,6 +9,7 @@ use crate::config::MailLifetimes;
 use crate::model::audit::{Event, Kind, Peer};
 use crate::model::id::{EventId, SessionId, UserId};
 use crate::model::time::Timestamp;
+use crate::model::webhook::{Choice, Webhook};
 use crate::random::{self, Random};
 use crate::store::{self, Conn};
 
@@ -24,6 +25,8 @@ pub struct Recorder {
     writer: String,
     random: Arc<dyn Random>,
     lifetimes: MailLifetimes,
+    /// What a webhook is told of.
+    told: Arc<[Choice]>,
     /// Whether nobody signs in without having proven the mailbox.
     pub(super) proven_mailboxes: bool,
 }
@@ -37,6 +40,7 @@ impl Recorder {
             writer: app.writer.clone(),
             random: Arc::clone(&app.random),
             lifetimes: app.config.mail.lifetimes,
+            told: app.config.webhooks.as_ref().map(|webhooks| Arc::clone(&webhooks.events)).unwrap_or_default(),
             proven_mailboxes: app.config.sign_up.require_email_verification,
         }
     }
@@ -62,6 +66,9 @@ impl Recorder {
             tracing::debug!(kind = kind.as_str(), session = session.map(tracing::field::display), subject = subject.map(tracing::field::display), "audit");
         } else {
             tracing::info!(kind = kind.as_str(), session = session.map(tracing::field::display), subject = subject.map(tracing::field::display), "audit");
+        }
+        if self.told.iter().any(|choice| choice.takes(kind)) {
+            store::webhooks::enqueue(conn, &Webhook::of(&event)).await?;
         }
         store::audit::append(conn, &self.writer, &event).await
     }

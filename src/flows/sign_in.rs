@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::crypto::cookie;
-use crate::crypto::password::Verdict;
+use crate::crypto::password::{Place, Verdict};
 use crate::crypto::token::SessionToken;
 use crate::model::audit::{Kind, Peer};
 use crate::model::email::Email;
@@ -64,18 +64,18 @@ pub async fn sign_in(app: &App, email: &Email, password: &str, options: Options,
 
 async fn within_limits(app: &App, email: &Email, password: &str, options: Options, replaces: Presented<'_>, peer: &Peer) -> Result<(User, Grant)> {
     let password = Password::attempt(password, app.config.passwords.length)?;
-    if app.hasher.is_full() {
-        // Nothing is written for who cannot be served anyway.
-        return Err(Error::Busy);
-    }
+    // Nothing is written for who cannot be served anyway.
+    let place = app.hasher.reserve()?;
     let charges = Charges::password(app, email, replaces.device, peer);
     charges.take(app).await?;
-    let attempt = attempt(app, email, &password, options, replaces, &charges, peer).await;
+    let attempt = attempt(app, place, email, &password, options, replaces, &charges, peer).await;
     charges.settle(app, attempt).await
 }
 
+#[expect(clippy::too_many_arguments, reason = "a sign-in's own story, told once")]
 async fn attempt(
     app: &App,
+    place: Place,
     email: &Email,
     password: &Password,
     options: Options,
@@ -83,9 +83,10 @@ async fn attempt(
     charges: &Charges,
     peer: &Peer,
 ) -> Result<(User, Grant)> {
-    let mut looked = false;
+    let (mut looked, mut place) = (false, Some(place));
     loop {
-        let (user, verified, outdated) = match prove(app, email, password).await? {
+        let place = place.take().map_or_else(|| app.hasher.reserve(), Ok)?;
+        let (user, verified, outdated) = match prove(app, place, email, password).await? {
             Ok(proven) => proven,
             Err(user) => return Err(refused(app, user, Error::InvalidEmailOrPassword, peer).await),
         };
@@ -127,11 +128,11 @@ async fn refused(app: &App, user: Option<UserId>, error: Error, peer: &Peer) -> 
 }
 
 /// The user, the hash that the password was compared with, and whether that is weaker than the settings ask for.
-async fn prove(app: &App, email: &Email, password: &Password) -> Result<std::result::Result<(User, String, bool), Option<UserId>>> {
+async fn prove(app: &App, place: Place, email: &Email, password: &Password) -> Result<std::result::Result<(User, String, bool), Option<UserId>>> {
     let key = email.clone();
     let known = app.db.read(move |conn| Box::pin(async move { store::users::by_email(conn, &key).await })).await?;
     let stored = known.as_ref().and_then(|k| k.password_hash.clone());
-    let verdict = app.hasher.verify(password.clone(), stored).await?;
+    let verdict = app.hasher.verify_in(place, password.clone(), stored).await?;
     match (known, verdict) {
         (Some(WithPassword { user, password_hash: Some(verified) }), Verdict::Right { outdated }) => Ok(Ok((user, verified, outdated))),
         (known, _) => Ok(Err(known.map(|k| k.user.id))),

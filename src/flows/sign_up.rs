@@ -42,9 +42,7 @@ pub async fn sign_up(app: &App, form: Form, options: Options, replaces: Presente
     if !app.config.sign_up.domains.admit(&form.email) {
         return Err(Error::EmailDomainNotAllowed);
     }
-    if app.hasher.is_full() {
-        return Err(Error::Busy);
-    }
+    let place = app.hasher.reserve()?;
     Charges::sign_up(app, peer).take(app).await?;
     if !app.config.sign_up.signs_in() {
         // Whoever has the address gets a mail.
@@ -52,7 +50,7 @@ pub async fn sign_up(app: &App, form: Form, options: Options, replaces: Presente
     }
     let password = choose(app, &form.password, &[form.email.as_str(), &form.name]).await?;
     // Hashed before anybody looks whether the address is known: both cost the same.
-    let hash = app.hasher.hash(password).await?;
+    let hash = app.hasher.hash_in(place, password).await?;
     let user = new_user(app, form.email, form.name, form.image);
     let opening = if app.config.sign_up.signs_in() { Some(Opening::prepare(app, &user, options, peer)?) } else { None };
     let ending = Ending::of(app, &replaces.sessions(app), replaces.refresh, RevokedReason::Replaced).await?;

@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -20,8 +21,13 @@ use super::error::Unhurried;
 
 const MAX_HEADERS: usize = 64;
 const MAX_HEADER_BYTES: usize = 32 * 1024;
-/// Before a refusal because of too much is sent.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Before a refusal because of too much is sent: half a second to one and a half, spread evenly, so that those who are refused together do not come
+/// again together.
+fn pause() -> Duration {
+    static REFUSED: AtomicU64 = AtomicU64::new(0);
+    Duration::from_millis(500 + REFUSED.fetch_add(618, Ordering::Relaxed) % 1_000)
+}
+
 /// At shutdown, for what is under way.
 const DRAIN: Duration = Duration::from_secs(30);
 
@@ -81,7 +87,7 @@ fn handle(builder: &http1::Builder, graceful: &GracefulShutdown, stream: TcpStre
             let answer = answer.await?;
             if answer.extensions().get::<Unhurried>().is_some() {
                 // Who floods waits for each refusal, and costs next to nothing meanwhile; anybody else is told to come again later than that anyway.
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(pause()).await;
             }
             Ok::<_, Infallible>(answer)
         }

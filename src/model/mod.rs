@@ -17,3 +17,4 @@ pub mod session;
 pub mod time;
 pub mod user;
 pub mod user_agent;
+pub mod webhook;

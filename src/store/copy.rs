@@ -16,7 +16,7 @@ pub struct Table {
 }
 
 /// Every table but `key_ring`, referenced ones first and `sessions` last: they are what changes when somebody still serves from the source.
-pub const TABLES: [Table; 10] = [
+pub const TABLES: [Table; 11] = [
     Table {
         name: "users",
         key: &["id"],
@@ -33,6 +33,7 @@ pub const TABLES: [Table; 10] = [
     Table { name: "audit_chains", key: &["writer"], texts: &["writer", "link", "pruned_link"], numbers: &["sequence", "pruned_sequence"] },
     Table { name: "rate_limits", key: &["key"], texts: &["key"], numbers: &["level", "free_at", "expires_at"] },
     Table { name: "mails", key: &["id"], texts: &["id", "template", "recipient", "token_id", "detail"], numbers: &["attempts", "created_at", "due_at"] },
+    Table { name: "webhooks", key: &["id"], texts: &["id", "kind", "body"], numbers: &["attempts", "created_at", "due_at"] },
     Table {
         name: "signing_keys",
         key: &["kid"],

@@ -3,6 +3,7 @@
 //! writer's batch on SQLite, a transaction on Postgres. A store function never begins one itself.
 
 pub mod audit;
+mod checkpointer;
 mod conn;
 pub mod copy;
 pub mod error;
@@ -22,6 +23,7 @@ mod sqlite;
 pub mod user_changes;
 pub mod user_search;
 pub mod users;
+pub mod webhooks;
 mod writer;
 
 use std::time::Duration;

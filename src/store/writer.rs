@@ -11,6 +11,7 @@ use sqlx::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
+use super::checkpointer::Checkpointer;
 use super::conn::{Conn, Handle, Work};
 use super::{Error, Result};
 
@@ -67,9 +68,9 @@ const BATCH: usize = 256;
 
 impl Writer {
     /// Starts the task; it ends with its last handle.
-    pub(super) fn start(connection: SqliteConnection) -> Self {
+    pub(super) fn start(connection: SqliteConnection, checkpointer: Checkpointer) -> Self {
         let (queue, messages) = mpsc::channel(QUEUE);
-        tokio::spawn(serve(Conn::sqlite(connection), messages));
+        tokio::spawn(serve(Conn::sqlite(connection), messages, checkpointer));
         Self { queue }
     }
 
@@ -118,7 +119,7 @@ impl Writer {
     }
 }
 
-async fn serve(mut conn: Conn, mut messages: mpsc::Receiver<Message>) {
+async fn serve(mut conn: Conn, mut messages: mpsc::Receiver<Message>, checkpointer: Checkpointer) {
     let mut waiting = Vec::with_capacity(BATCH);
     while gather(&mut messages, &mut waiting).await {
         let mut pieces = Vec::with_capacity(waiting.len());
@@ -131,8 +132,10 @@ async fn serve(mut conn: Conn, mut messages: mpsc::Receiver<Message>) {
         }
         if !pieces.is_empty() {
             commit_together(&mut conn, pieces).await;
+            checkpointer.written();
         }
         if let Some(done) = close {
+            checkpointer.close().await;
             if let Handle::Sqlite(connection) = conn.handle {
                 drop(sqlx::Connection::close(connection).await);
             }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     ("clock", &[]),
     ("random", &[]),
     ("model", &[]),
@@ -11,7 +11,8 @@ const ALLOWED: [(&str, &[&str]); 13] = [
     ("config", &["model"]),
     ("mail", &["model"]),
     ("metrics", &[]),
-    ("app", &["clock", "config", "crypto", "mail", "metrics", "model", "random", "store"]),
+    ("outgoing", &[]),
+    ("app", &["clock", "config", "crypto", "mail", "metrics", "model", "outgoing", "random", "store"]),
     ("flows", &["app", "clock", "config", "crypto", "mail", "metrics", "model", "random", "store"]),
     ("jobs", &["app", "flows", "model", "random"]),
     ("http", &["app", "flows", "model"]),

@@ -7,6 +7,7 @@ mod cli;
 mod crash;
 mod faults;
 mod fleet;
+mod floods;
 mod replicas;
 mod server;
 mod serving;

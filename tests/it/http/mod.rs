@@ -15,4 +15,5 @@ mod refresh_model;
 mod sessions;
 mod tokens;
 mod users;
+mod webhooks;
 mod well_known;

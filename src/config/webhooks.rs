@@ -1,0 +1,69 @@
+//! `[webhooks]`: who hears of which events.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use url::Url;
+use zeroize::Zeroizing;
+
+use crate::model::origin::LOOPBACK;
+use crate::model::webhook::Choice;
+
+use super::Secret;
+use super::raw::Reader;
+
+/// `[webhooks]`
+#[derive(Debug, Clone)]
+pub struct Webhooks {
+    /// Where events go.
+    pub url: Url,
+    /// The key of their signatures, as configured: `whsec_` and base64.
+    pub secret: Secret,
+    /// Which.
+    pub events: Arc<[Choice]>,
+}
+
+/// What begins every secret (Standard Webhooks).
+pub const PREFIX: &str = "whsec_";
+/// The fewest bytes in it.
+const SHORTEST: usize = 24;
+
+fn check_url(text: &str, allow_insecure: bool) -> Result<Option<Url>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let url = Url::parse(text).map_err(|e| format!("{text:?} is not a URL: {e}"))?;
+    let near = LOOPBACK.contains(&url.host_str().unwrap_or_default());
+    match url.scheme() {
+        "https" => Ok(Some(url)),
+        "http" if near || allow_insecure => Ok(Some(url)),
+        "http" => Err("who did what would travel in the clear; write https, or set server.allow_insecure".into()),
+        _ => Err("write https://…".into()),
+    }
+}
+
+fn check_secret(text: &str) -> Result<(), String> {
+    let key = text.strip_prefix(PREFIX).and_then(|key| STANDARD.decode(key).ok());
+    match key {
+        Some(key) if key.len() >= SHORTEST => Ok(()),
+        _ => Err("write whsec_ and at least 24 random bytes in base64: echo whsec_$(openssl rand -base64 32)".into()),
+    }
+}
+
+/// `None`: nobody hears anything.
+pub(super) fn read(r: &mut Reader, allow_insecure: bool) -> Option<Webhooks> {
+    let url = r.parsed("webhooks.url", "", |text| check_url(text, allow_insecure)).flatten();
+    let secret = Zeroizing::new(r.text("webhooks.secret", ""));
+    r.hide("webhooks.secret");
+    r.hide_password("webhooks.url");
+    let events = r.list("webhooks.events", |text| text.parse::<Choice>().map_err(|e| e.to_string()));
+    let url = url?;
+    if let Err(problem) = check_secret(&secret) {
+        r.problem("webhooks.secret", problem);
+    }
+    if events.is_empty() {
+        r.problem("webhooks.events", "name the events that are sent, such as refresh_token.reused, or *".into());
+    }
+    Some(Webhooks { url, secret: Secret(secret), events: events.into() })
+}

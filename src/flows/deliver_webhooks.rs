@@ -1,0 +1,67 @@
+//! Telling a webhook what has happened. Whoever takes a message holds it for a minute; one who dies meanwhile gives it back, and it goes out again under the
+//! same `webhook-id`. What is not taken is tried again, later and later, for three days.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use crate::app::App;
+use crate::config::Webhooks;
+use crate::crypto::webhook::sign;
+use crate::model::webhook::Webhook;
+use crate::store;
+
+use super::{Error, Result};
+
+/// Sent side by side.
+const TOGETHER: i64 = 8;
+/// Longer than a request may take.
+const HOLD: Duration = Duration::from_secs(60);
+const FIRST_RETRY: Duration = Duration::from_secs(5);
+const LAST_RETRY: Duration = Duration::from_secs(3_600);
+const GIVE_UP: Duration = Duration::from_secs(3 * 86_400);
+
+/// Sends everything that is due, unless it is told to stop between two rounds; tells how many were taken.
+pub async fn deliver_due(app: &App, stopped: impl Fn() -> bool) -> Result<usize> {
+    let Some(webhooks) = &app.config.webhooks else { return Ok(0) };
+    let mut sent = 0;
+    while !stopped() {
+        let now = app.now();
+        let taken = app.db.write(move |conn| Box::pin(store::webhooks::take_due(conn, TOGETHER, now, now + HOLD))).await?;
+        if taken.is_empty() {
+            break;
+        }
+        for outcome in join_all(taken.into_iter().map(|webhook| deliver(app, webhooks, webhook))).await {
+            sent += usize::from(outcome?);
+        }
+    }
+    Ok(sent)
+}
+
+async fn deliver(app: &App, webhooks: &Webhooks, webhook: Webhook) -> Result<bool> {
+    let (id, attempts) = (webhook.id, webhook.attempts);
+    let Err(reason) = offer(app, webhooks, &webhook).await? else {
+        app.metrics.webhook("taken");
+        app.db.write(move |conn| Box::pin(store::webhooks::remove(conn, id, attempts))).await?;
+        return Ok(true);
+    };
+    if app.now().since(webhook.created_at) >= GIVE_UP {
+        app.metrics.webhook("given_up");
+        tracing::error!(webhook = %id, kind = webhook.kind, attempts, reason, "an event is given up: the webhook has not taken it for three days");
+        app.db.write(move |conn| Box::pin(store::webhooks::remove(conn, id, attempts))).await?;
+        return Ok(false);
+    }
+    app.metrics.webhook("later");
+    tracing::warn!(webhook = %id, kind = webhook.kind, attempts, reason, "an event was not taken and will be sent again");
+    let due = app.now() + (FIRST_RETRY * 2_u32.saturating_pow(attempts.saturating_sub(1).min(16))).min(LAST_RETRY);
+    app.db.write(move |conn| Box::pin(store::webhooks::postpone(conn, id, attempts, due))).await?;
+    Ok(false)
+}
+
+/// Offers a message; the inner error is the receiver's.
+async fn offer(app: &App, webhooks: &Webhooks, webhook: &Webhook) -> Result<std::result::Result<(), String>> {
+    let (id, seconds) = (webhook.id.to_string(), app.now().seconds());
+    let signature = sign(&webhooks.secret.0, &id, seconds, &webhook.body).ok_or_else(|| Error::Internal("the webhook's secret is unusable".into()))?;
+    let headers = [("webhook-id", id), ("webhook-timestamp", seconds.to_string()), ("webhook-signature", signature)];
+    Ok(app.outgoing.post_json(&webhooks.url, &headers, webhook.body.clone()).await)
+}

@@ -1,0 +1,45 @@
+//! Requests that this program makes: to addresses that the operator has named, never to one that a client names. No redirect is followed, no proxy of the
+//! environment asked.
+
+use std::time::Duration;
+
+use reqwest::redirect::Policy;
+use url::Url;
+
+/// For the whole of a request.
+const TIME: Duration = Duration::from_secs(10);
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Makes requests.
+#[derive(Debug, Clone)]
+pub struct Client(reqwest::Client);
+
+impl Client {
+    /// Connections are kept for the next request.
+    pub fn new() -> Result<Self, String> {
+        let builder = reqwest::Client::builder().redirect(Policy::none()).no_proxy().timeout(TIME).connect_timeout(CONNECT);
+        builder.user_agent("countersign").build().map(Self).map_err(|e| e.to_string())
+    }
+
+    /// Posts JSON. `Err`: what went wrong, in words for a log; the answer's body is not read.
+    pub async fn post_json(&self, url: &Url, headers: &[(&'static str, String)], body: String) -> Result<(), String> {
+        let mut request = self.0.post(url.clone()).header("content-type", "application/json").body(body);
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        // Where it went is the operator's own setting, and may hold a password.
+        let answer = request.send().await.map_err(|e| root(&e.without_url()))?;
+        if answer.status().is_success() { Ok(()) } else { Err(format!("answered {}", answer.status().as_u16())) }
+    }
+}
+
+/// The error with what is behind it.
+fn root(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut behind = error.source();
+    while let Some(error) = behind {
+        words = format!("{words}: {error}");
+        behind = error.source();
+    }
+    words
+}

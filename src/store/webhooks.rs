@@ -1,0 +1,73 @@
+//! The queue of events for a webhook. Whoever takes some holds them for a while; one who dies gives them back by doing nothing.
+
+use sqlx::FromRow;
+
+use crate::model::id::EventId;
+use crate::model::time::Timestamp;
+use crate::model::webhook::Webhook;
+
+use super::{Conn, Error, Result, on};
+
+#[derive(FromRow)]
+struct Row {
+    id: String,
+    kind: String,
+    body: String,
+    attempts: i64,
+    created_at: i64,
+}
+
+/// Writes one into the queue; it is due at once.
+pub async fn enqueue(conn: &mut Conn, webhook: &Webhook) -> Result<()> {
+    on!(conn, c => sqlx::query("INSERT INTO webhooks (id, kind, body, attempts, created_at, due_at) VALUES ($1, $2, $3, 0, $4, $4)")
+        .bind(webhook.id.to_string())
+        .bind(&webhook.kind)
+        .bind(&webhook.body)
+        .bind(webhook.created_at.0)
+        .execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Takes up to `limit` that are due and holds them until `until`; nobody else takes them meanwhile.
+pub async fn take_due(conn: &mut Conn, limit: i64, now: Timestamp, until: Timestamp) -> Result<Vec<Webhook>> {
+    macro_rules! take {
+        ($skip:literal) => {
+            concat!(
+                "UPDATE webhooks SET attempts = attempts + 1, due_at = $1 WHERE id IN (SELECT id FROM webhooks WHERE due_at <= $2 ORDER BY due_at, id LIMIT $3",
+                $skip,
+                ") RETURNING id, kind, body, attempts, created_at"
+            )
+        };
+    }
+    let sql = if conn.is_postgres() { take!(" FOR UPDATE SKIP LOCKED") } else { take!("") };
+    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(sql).bind(until.0).bind(now.0).bind(limit).fetch_all(c).await)?;
+    let webhook = |row: Row| {
+        Ok(Webhook {
+            id: row.id.parse().map_err(|_| Error::Corrupt { table: "webhooks", column: "id" })?,
+            kind: row.kind,
+            body: row.body,
+            attempts: u32::try_from(row.attempts).unwrap_or(u32::MAX),
+            created_at: Timestamp(row.created_at),
+        })
+    };
+    rows.into_iter().map(webhook).collect()
+}
+
+/// It was taken, or is given up. `attempt` is the one that ended so: what somebody else took meanwhile is theirs.
+pub async fn remove(conn: &mut Conn, id: EventId, attempt: u32) -> Result<()> {
+    on!(conn, c => sqlx::query("DELETE FROM webhooks WHERE id = $1 AND attempts = $2")
+        .bind(id.to_string()).bind(i64::from(attempt)).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Tries again then, unless somebody else has taken it since this attempt.
+pub async fn postpone(conn: &mut Conn, id: EventId, attempt: u32, due_at: Timestamp) -> Result<()> {
+    on!(conn, c => sqlx::query("UPDATE webhooks SET due_at = $1 WHERE id = $2 AND attempts = $3")
+        .bind(due_at.0).bind(id.to_string()).bind(i64::from(attempt)).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// How many wait.
+pub async fn count(conn: &mut Conn) -> Result<i64> {
+    Ok(on!(conn, c => sqlx::query_scalar("SELECT COUNT(*) FROM webhooks").fetch_one(c).await)?)
+}

@@ -1,0 +1,76 @@
+"""Events that a security team hears of: verified with the library of Standard Webhooks, while the receiver fails and the service is killed."""
+
+import http.server
+import threading
+
+import httpx
+import pytest
+from place import PASSWORD, Place, free_port, wait_for
+from standardwebhooks.webhooks import Webhook
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqr"
+
+
+class Receiver:
+    def __init__(self):
+        self.heard, self.refuse, self.port = [], 0, free_port()
+        receiver = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["content-length"]))
+                # Raises what makes the connection break if the signature is not ours or not of now.
+                event = Webhook(SECRET).verify(body, dict(self.headers))
+                refused = receiver.refuse > 0
+                receiver.refuse -= refused
+                if not refused:
+                    receiver.heard.append((self.headers["webhook-id"], event))
+                self.send_response(500 if refused else 204)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def hooked(tmp_path):
+    receiver = Receiver()
+    url = f"webhooks.url=http://127.0.0.1:{receiver.port}/"
+    place = Place(tmp_path, [url, f"webhooks.secret={SECRET}", "webhooks.events=refresh_token.*,user.created", "sessions.refresh_grace=1s", "sessions.refresh_cooldown=21s"])
+    yield place, receiver
+    place.stop()
+    receiver.server.shutdown()
+
+
+def test_a_theft_is_heard_of_within_seconds_and_is_verified_by_the_library(hooked):
+    place, receiver = hooked
+    place.serve()
+    token = place.sign_in("ana")["refreshToken"]
+    place.kill()
+    # The clock is moved, not waited for: past the cool-down, and past the grace after a rotation.
+    place.serve(clock=60)
+    renewed = httpx.post(f"{place.base}/api/auth/refresh", json={"refreshToken": token}).raise_for_status().json()
+    assert renewed["refreshToken"] != token
+    place.kill()
+    place.serve(clock=120)
+    assert httpx.post(f"{place.base}/api/auth/refresh", json={"refreshToken": token}).status_code == 401
+    wait_for(lambda: any(event["type"] == "refresh_token.reused" for _, event in receiver.heard), 10)
+
+
+def test_nothing_is_lost_while_the_receiver_fails_and_the_service_is_killed(hooked):
+    place, receiver = hooked
+    receiver.refuse = 10_000
+    place.serve()
+    for n in range(20):
+        form = {"name": f"user{n}", "email": f"user{n}@example.com", "password": PASSWORD}
+        httpx.post(f"{place.base}/api/auth/sign-up/email", json=form).raise_for_status()
+    wait_for(lambda: receiver.refuse < 10_000)
+    place.kill()
+    receiver.refuse = 0
+    # Past the minute for which the killed process held some of them.
+    place.serve(clock=70)
+    wait_for(lambda: len({id for id, _ in receiver.heard}) == 20)
+    assert len(receiver.heard) <= 28, "twice at most those that were under way"
