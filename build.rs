@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::{env, fs};
 
-const LIST: &str = "data/common_passwords.txt";
+const LIST: &str = "assets/common_passwords.txt";
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

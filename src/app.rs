@@ -60,8 +60,8 @@ pub struct App {
     pub breached: Option<Arc<BreachedHashes>>,
     /// Names this process in the audit trail.
     pub writer: String,
-    /// Makes requests.
-    pub outgoing: outgoing::Client,
+    /// Makes requests, where the settings name somebody to make them to.
+    pub outgoing: Option<outgoing::Client>,
     /// What happened here, counted.
     pub metrics: Metrics,
     next_count: AtomicI64,
@@ -94,6 +94,7 @@ impl App {
         let writer = EventId::at(now, random::bytes(&*random)).to_string();
         Ok(Self {
             mailer: mailer(&config)?,
+            outgoing: config.webhooks.as_ref().map(|_| outgoing::Client::new().map_err(|e| unusable("webhooks.url", &e))).transpose()?,
             breached: breached(&config)?,
             mail_waits: Notify::new(),
             refresh_pace: Pace::new(presented_pace(), Arc::clone(&clock)),
@@ -111,7 +112,6 @@ impl App {
             hasher,
             loaded_keys,
             writer,
-            outgoing: outgoing::Client::new().map_err(|e| store::Error::Unsupported(format!("no requests can be made: {e}")))?,
             metrics: Metrics::new(),
             next_count: AtomicI64::new(i64::MIN),
             clock,

@@ -39,9 +39,9 @@ struct Gauges {
     password_queue_limit: Gauge,
     connections: Family<[(&'static str, &'static str); 1], Gauge>,
     write_queue: Gauge,
-    mail_queue: Gauge,
-    webhook_queue: Gauge,
-    sessions: Gauge,
+    mail_queue: Decimal,
+    webhook_queue: Decimal,
+    sessions: Decimal,
     session_age: Decimal,
 }
 
@@ -123,6 +123,10 @@ impl Metrics {
         registry.register("mails", "Mails tried, by outcome", mails.clone());
         registry.register("webhooks", "Events offered to the webhook, by outcome", webhooks.clone());
         let gauges = Gauges::default();
+        // Nobody has counted yet: that is not none.
+        for gauge in [&gauges.mail_queue, &gauges.webhook_queue, &gauges.sessions, &gauges.session_age] {
+            gauge.set(f64::NAN);
+        }
         gauges.register(&mut registry);
         Self { registry, requests, durations: times, sign_ins, refreshes, limited, mails, webhooks, gauges }
     }
@@ -210,14 +214,18 @@ impl Gauges {
         whole(&self.connections.get_or_create(&[("state", "limit")]), seen.connections.1);
         whole(&self.write_queue, seen.write_queue);
         // What nobody could say now keeps what was said last.
+        #[expect(clippy::cast_precision_loss, reason = "counts of rows are exact in a double")]
+        let count = |gauge: &Decimal, count: i64| {
+            gauge.set(count as f64);
+        };
         if let Some(mails) = seen.mail_queue {
-            self.mail_queue.set(mails);
+            count(&self.mail_queue, mails);
         }
         if let Some(events) = seen.webhook_queue {
-            self.webhook_queue.set(events);
+            count(&self.webhook_queue, events);
         }
-        if let Some((count, age)) = seen.sessions {
-            self.sessions.set(count);
+        if let Some((sessions, age)) = seen.sessions {
+            count(&self.sessions, sessions);
             self.session_age.set(age.as_secs_f64());
         }
     }
@@ -240,7 +248,7 @@ mod tests {
             "countersign_http_request_duration_seconds_bucket{le=\"0.004\",route=\"/api/auth/refresh\"} 1",
             "countersign_sign_ins_total{result=\"success\"} 2",
             "countersign_refreshes_total{decision=\"reused\"} 0",
-            "countersign_sessions 7",
+            "countersign_sessions 7.0",
             "countersign_session_age_mean_seconds 90.0",
             "countersign_database_up 1",
             "# EOF",
@@ -249,6 +257,6 @@ mod tests {
         }
         // Nobody could ask the database: what was last known stays, and that it is away shows.
         let text = metrics.render(&Seen::default());
-        assert!(text.contains("countersign_sessions 7\n") && text.contains("countersign_database_up 0\n"), "{text}");
+        assert!(text.contains("countersign_sessions 7.0\n") && text.contains("countersign_database_up 0\n"), "{text}");
     }
 }

@@ -216,6 +216,13 @@ impl Reader {
         }
     }
 
+    /// `config show` tells whose address it is: the rest of it may be as good as a password.
+    pub(super) fn hide_path(&mut self, key: &str) {
+        for shown in self.effective.iter_mut().filter(|e| e.key == key && !e.value.is_empty()) {
+            shown.value = url::Url::parse(&shown.value).map_or_else(|_| "***".into(), |url| format!("{}/***", url.origin().ascii_serialization()));
+        }
+    }
+
     /// `config show` tells where a database is, not how to get in.
     pub(super) fn hide_password(&mut self, key: &str) {
         for shown in self.effective.iter_mut().filter(|e| e.key == key) {

@@ -14,7 +14,7 @@ use super::Secret;
 use super::raw::Reader;
 
 /// `[webhooks]`
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Webhooks {
     /// Where events go.
     pub url: Url,
@@ -22,6 +22,13 @@ pub struct Webhooks {
     pub secret: Secret,
     /// Which.
     pub events: Arc<[Choice]>,
+}
+
+impl std::fmt::Debug for Webhooks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // A path may be as good as a password there.
+        f.debug_struct("Webhooks").field("host", &self.url.host_str()).field("events", &self.events).finish_non_exhaustive()
+    }
 }
 
 /// What begins every secret (Standard Webhooks).
@@ -33,7 +40,7 @@ fn check_url(text: &str, allow_insecure: bool) -> Result<Option<Url>, String> {
     if text.is_empty() {
         return Ok(None);
     }
-    let url = Url::parse(text).map_err(|e| format!("{text:?} is not a URL: {e}"))?;
+    let url = Url::parse(text).map_err(|e| format!("is not a URL: {e}"))?;
     let near = LOOPBACK.contains(&url.host_str().unwrap_or_default());
     match url.scheme() {
         "https" => Ok(Some(url)),
@@ -56,7 +63,7 @@ pub(super) fn read(r: &mut Reader, allow_insecure: bool) -> Option<Webhooks> {
     let url = r.parsed("webhooks.url", "", |text| check_url(text, allow_insecure)).flatten();
     let secret = Zeroizing::new(r.text("webhooks.secret", ""));
     r.hide("webhooks.secret");
-    r.hide_password("webhooks.url");
+    r.hide_path("webhooks.url");
     let events = r.list("webhooks.events", |text| text.parse::<Choice>().map_err(|e| e.to_string()));
     let url = url?;
     if let Err(problem) = check_secret(&secret) {

@@ -151,7 +151,8 @@ impl Hasher {
     pub fn reserve(&self) -> Result<Place, Error> {
         let waiting = self.places.fetch_add(1, Ordering::Relaxed);
         let place = Place(Arc::clone(&self.places));
-        let wait = (waiting as u64).saturating_mul(self.usual.load(Ordering::Relaxed)) / self.threads;
+        let before = (waiting as u64 + 1).saturating_sub(self.threads);
+        let wait = before.saturating_mul(self.usual.load(Ordering::Relaxed)) / self.threads;
         if waiting >= self.depth || Duration::from_nanos(wait) > PATIENCE { Err(Error::Busy) } else { Ok(place) }
     }
 
@@ -171,9 +172,11 @@ impl Hasher {
             // A caller that hung up is not worked for.
             let wanted = !answer.is_closed();
             if wanted {
-                drop(answer.send(task(memory)));
+                let outcome = task(memory);
+                // Before the answer: who has it finds the place free.
+                drop(place);
+                drop(answer.send(outcome));
             }
-            drop(place);
             wanted
         });
         self.queue.try_send(task).map_err(|e| match e {
@@ -195,7 +198,8 @@ fn work(tasks: &Receiver<Task>, usual: &AtomicU64) {
                 // A panic in the library costs one request, not the thread.
                 match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| task(&mut memory))) {
                     Ok(true) => {
-                        let took = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX / 8);
+                        // One that took so long was held up by something else.
+                        let took = u64::try_from(begun.elapsed().min(PATIENCE).as_nanos()).unwrap_or_default();
                         usual.store((usual.load(Ordering::Relaxed) * 7 + took) / 8, Ordering::Relaxed);
                     }
                     Ok(false) => {}

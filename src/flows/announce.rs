@@ -8,8 +8,8 @@ use crate::model::audit::{Kind, Peer};
 use super::Result;
 use super::record::{Recorder, detail};
 
-/// Their user names may be keys of somebody's.
-const SECRETIVE: [&str; 3] = ["mail.smtp_url", "database.url", "database.direct_url"];
+/// Their user names or paths may be keys of somebody's.
+const SECRETIVE: [&str; 4] = ["webhooks.url", "mail.smtp_url", "database.url", "database.direct_url"];
 
 /// Records the start with everything that is not as it is by default; secrets are hidden as `config show` hides them.
 pub async fn announce(app: &App) -> Result<()> {

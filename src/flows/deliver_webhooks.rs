@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::config::Webhooks;
 use crate::crypto::webhook::sign;
 use crate::model::webhook::Webhook;
+use crate::outgoing::Client;
 use crate::store;
 
 use super::{Error, Result};
@@ -19,11 +20,12 @@ const TOGETHER: i64 = 8;
 const HOLD: Duration = Duration::from_secs(60);
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 const LAST_RETRY: Duration = Duration::from_secs(3_600);
-const GIVE_UP: Duration = Duration::from_secs(3 * 86_400);
+/// What nobody has taken by then is dropped, here or by `prune`.
+pub(super) const GIVE_UP: Duration = Duration::from_secs(3 * 86_400);
 
 /// Sends everything that is due, unless it is told to stop between two rounds; tells how many were taken.
 pub async fn deliver_due(app: &App, stopped: impl Fn() -> bool) -> Result<usize> {
-    let Some(webhooks) = &app.config.webhooks else { return Ok(0) };
+    let (Some(webhooks), Some(client)) = (&app.config.webhooks, &app.outgoing) else { return Ok(0) };
     let mut sent = 0;
     while !stopped() {
         let now = app.now();
@@ -31,16 +33,24 @@ pub async fn deliver_due(app: &App, stopped: impl Fn() -> bool) -> Result<usize>
         if taken.is_empty() {
             break;
         }
-        for outcome in join_all(taken.into_iter().map(|webhook| deliver(app, webhooks, webhook))).await {
-            sent += usize::from(outcome?);
+        let offered = taken.len();
+        let mut round = 0;
+        for outcome in join_all(taken.into_iter().map(|webhook| deliver(app, client, webhooks, webhook))).await {
+            round += usize::from(outcome?);
+        }
+        sent += round;
+        if round == 0 {
+            // Most likely nobody is there: the rest is not tried in vain, and the log hears of it once.
+            tracing::warn!(offered, "the webhook takes nothing; it will be offered again");
+            break;
         }
     }
     Ok(sent)
 }
 
-async fn deliver(app: &App, webhooks: &Webhooks, webhook: Webhook) -> Result<bool> {
+async fn deliver(app: &App, client: &Client, webhooks: &Webhooks, webhook: Webhook) -> Result<bool> {
     let (id, attempts) = (webhook.id, webhook.attempts);
-    let Err(reason) = offer(app, webhooks, &webhook).await? else {
+    let Err(reason) = offer(app, client, webhooks, &webhook).await? else {
         app.metrics.webhook("taken");
         app.db.write(move |conn| Box::pin(store::webhooks::remove(conn, id, attempts))).await?;
         return Ok(true);
@@ -52,16 +62,16 @@ async fn deliver(app: &App, webhooks: &Webhooks, webhook: Webhook) -> Result<boo
         return Ok(false);
     }
     app.metrics.webhook("later");
-    tracing::warn!(webhook = %id, kind = webhook.kind, attempts, reason, "an event was not taken and will be sent again");
+    tracing::info!(webhook = %id, kind = webhook.kind, attempts, reason, "an event was not taken and will be sent again");
     let due = app.now() + (FIRST_RETRY * 2_u32.saturating_pow(attempts.saturating_sub(1).min(16))).min(LAST_RETRY);
     app.db.write(move |conn| Box::pin(store::webhooks::postpone(conn, id, attempts, due))).await?;
     Ok(false)
 }
 
 /// Offers a message; the inner error is the receiver's.
-async fn offer(app: &App, webhooks: &Webhooks, webhook: &Webhook) -> Result<std::result::Result<(), String>> {
+async fn offer(app: &App, client: &Client, webhooks: &Webhooks, webhook: &Webhook) -> Result<std::result::Result<(), String>> {
     let (id, seconds) = (webhook.id.to_string(), app.now().seconds());
     let signature = sign(&webhooks.secret.0, &id, seconds, &webhook.body).ok_or_else(|| Error::Internal("the webhook's secret is unusable".into()))?;
     let headers = [("webhook-id", id), ("webhook-timestamp", seconds.to_string()), ("webhook-signature", signature)];
-    Ok(app.outgoing.post_json(&webhooks.url, &headers, webhook.body.clone()).await)
+    Ok(client.post_json(&webhooks.url, &headers, webhook.body.clone()).await)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::app::{App, Pace};
 use crate::store;
 
-use super::Result;
+use super::{Result, deliver_webhooks};
 
 /// How long an ended session is still known, so that its tokens are refused with the right reason.
 const KEEP: Duration = Duration::from_secs(7 * 86_400);
@@ -32,6 +32,9 @@ pub async fn prune(app: &App) -> Result<u64> {
             break;
         }
     }
+    // Also where no webhook is told of anything any more.
+    let stale = app.now() - deliver_webhooks::GIVE_UP;
+    while app.db.write_statement(move |conn| Box::pin(store::webhooks::prune(conn, stale, BATCH))).await? == BATCH.unsigned_abs() {}
     super::read_audit::prune(app).await?;
     Ok(total)
 }

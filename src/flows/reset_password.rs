@@ -46,7 +46,9 @@ pub async fn reset(app: &App, token: &str, new: &str, peer: &Peer) -> Result<()>
     // A password that cannot be chosen does not use the link up.
     let new = Password::chosen(new, app.config.passwords.length)?;
     let token = open(app, token).await?;
-    consider(app, &new, &[token.email.as_str()]).await?;
+    let id = token.user;
+    let known = app.db.read(move |conn| Box::pin(store::users::by_id(conn, id))).await?.ok_or(Error::MailTokenInvalid)?;
+    consider(app, &new, &[token.email.as_str(), &known.user.name]).await?;
     let hash = app.hasher.hash(new).await?;
     let (outbox, recorder, account) = (Outbox::new(app), Recorder::new(app, peer), account_id(app));
     let work = app.db.write(move |conn| {

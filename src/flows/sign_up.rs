@@ -42,13 +42,14 @@ pub async fn sign_up(app: &App, form: Form, options: Options, replaces: Presente
     if !app.config.sign_up.domains.admit(&form.email) {
         return Err(Error::EmailDomainNotAllowed);
     }
+    // Before anything is charged: who has to think of another password has used nothing up.
+    let password = choose(app, &form.password, &[form.email.as_str(), &form.name]).await?;
     let place = app.hasher.reserve()?;
     Charges::sign_up(app, peer).take(app).await?;
     if !app.config.sign_up.signs_in() {
         // Whoever has the address gets a mail.
         Charges::mail(app, Purpose::VerifyEmail, &form.email, peer).take(app).await?;
     }
-    let password = choose(app, &form.password, &[form.email.as_str(), &form.name]).await?;
     // Hashed before anybody looks whether the address is known: both cost the same.
     let hash = app.hasher.hash_in(place, password).await?;
     let user = new_user(app, form.email, form.name, form.image);

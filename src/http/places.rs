@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::HttpBody;
 use axum::extract::{Request, State};
+use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -21,10 +22,12 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Takes one of those that are free.
+    /// Takes one of those that are free, unless it has one.
     pub(super) fn take(&self) -> Result<(), Error> {
-        let place = Arc::clone(&self.all).try_acquire_owned().map_err(|_| Error::Flow(flows::Error::Busy))?;
-        *self.taken.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if taken.is_none() {
+            *taken = Some(Arc::clone(&self.all).try_acquire_owned().map_err(|_| Error::Flow(flows::Error::Busy))?);
+        }
         Ok(())
     }
 }
@@ -32,7 +35,8 @@ impl Place {
 /// The layer; `body::read` takes the place of a request that has a body.
 pub(super) async fn limit(State(all): State<Arc<Semaphore>>, mut request: Request, next: Next) -> Response {
     let place = Place { all, taken: Arc::default() };
-    if request.body().is_end_stream()
+    // A body is waited for where one is read, and nowhere else.
+    if (*request.method() != Method::POST || request.body().is_end_stream())
         && let Err(error) = place.take()
     {
         return error.into_response();

@@ -1,5 +1,5 @@
 //! Passwords that everybody chooses: the 100,000 most frequent ones of at least eight characters, in a set that is searched where it lies in the binary.
-//! `data/README.md` says where they come from.
+//! `assets/README.md` says where they come from.
 
 use fst::Set;
 

@@ -55,3 +55,33 @@ async fn run(mut connection: SqliteConnection, written: Arc<Notify>, mut stopped
     }
     drop(connection.close().await);
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::ConnectOptions;
+    use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_written_comes_into_the_file_while_the_writer_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        let options =
+            SqliteConnectOptions::new().filename(&path).create_if_missing(true).journal_mode(SqliteJournalMode::Wal).pragma("wal_autocheckpoint", "0");
+        let mut writer = options.connect().await.unwrap();
+        let checkpointer = Checkpointer::start(options.connect().await.unwrap());
+        sqlx::query("CREATE TABLE words (word TEXT)").execute(&mut writer).await.unwrap();
+        sqlx::query("INSERT INTO words VALUES ('carried over')").execute(&mut writer).await.unwrap();
+        let is_there = || std::fs::read(&path).unwrap().windows(12).any(|bytes| bytes == b"carried over");
+        assert!(!is_there(), "only in the log");
+        checkpointer.written();
+        let looking = async {
+            while !is_there() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), looking).await.expect("it is carried over");
+        checkpointer.close().await;
+    }
+}

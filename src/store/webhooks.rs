@@ -50,7 +50,18 @@ pub async fn take_due(conn: &mut Conn, limit: i64, now: Timestamp, until: Timest
             created_at: Timestamp(row.created_at),
         })
     };
-    rows.into_iter().map(webhook).collect()
+    // One that cannot be read stays held and keeps nobody else waiting.
+    let readable = |row: Row| {
+        let id = row.id.clone();
+        webhook(row).inspect_err(|error: &Error| tracing::error!(webhook = id, %error, "an event in the queue cannot be read")).ok()
+    };
+    Ok(rows.into_iter().filter_map(readable).collect())
+}
+
+/// Deletes up to `limit` that were written before then; tells how many.
+pub async fn prune(conn: &mut Conn, before: Timestamp, limit: i64) -> Result<u64> {
+    Ok(on!(conn, c => sqlx::query("DELETE FROM webhooks WHERE id IN (SELECT id FROM webhooks WHERE created_at < $1 ORDER BY id LIMIT $2)")
+        .bind(before.0).bind(limit).execute(c).await.map(|done| done.rows_affected()))?)
 }
 
 /// It was taken, or is given up. `attempt` is the one that ended so: what somebody else took meanwhile is theirs.

@@ -13,7 +13,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("metrics", &[]),
     ("outgoing", &[]),
     ("app", &["clock", "config", "crypto", "mail", "metrics", "model", "outgoing", "random", "store"]),
-    ("flows", &["app", "clock", "config", "crypto", "mail", "metrics", "model", "random", "store"]),
+    ("flows", &["app", "clock", "config", "crypto", "mail", "metrics", "model", "outgoing", "random", "store"]),
     ("jobs", &["app", "flows", "model", "random"]),
     ("http", &["app", "flows", "model"]),
     ("cli", &["app", "clock", "config", "flows", "http", "jobs", "model", "random", "store"]),

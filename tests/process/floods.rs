@@ -65,3 +65,18 @@ async fn a_thousand_slow_and_a_thousand_idle_clients_take_nothing_from_the_other
         assert!(said.is_empty() || said.starts_with("HTTP/1.1 408"), "{said}");
     }
 }
+
+#[tokio::test]
+async fn a_refusal_because_of_too_much_comes_late_and_others_do_not_wait_for_it() {
+    let place = Place::new(&["rate_limits.enabled=true", "rate_limits.sign_in=1/15m"]);
+    let server = place.serve();
+    let client = reqwest::Client::new();
+    sign_up(&client, &server, "ana").await;
+    let wrong = serde_json::json!({ "email": "nobody@example.com", "password": "a wrong password" });
+    let guess = async || client.post(server.url("/api/auth/sign-in/email")).json(&wrong).send().await.unwrap().status().as_u16();
+    assert_eq!(guess().await, 401);
+    let (begun, health) = (std::time::Instant::now(), server.url("/health"));
+    let (refused, well) = tokio::join!(guess(), client.get(&health).send());
+    assert_eq!((refused, well.unwrap().status().as_u16()), (429, 200));
+    assert!(begun.elapsed() >= Duration::from_millis(500), "who floods waits");
+}

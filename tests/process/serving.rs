@@ -139,7 +139,7 @@ async fn silent_and_half_finished_connections_are_cut_off() {
 }
 
 #[tokio::test]
-async fn operators_have_a_listener_of_their_own_until_the_end() {
+async fn operators_have_a_listener_of_their_own() {
     let port = free_ports(1);
     let listen = format!("server.ops_listen=127.0.0.1:{port}");
     let place = Place::new(&[&listen]);
@@ -148,12 +148,12 @@ async fn operators_have_a_listener_of_their_own_until_the_end() {
     let at = |path: &str| format!("http://127.0.0.1:{port}{path}");
     sign_up(&client, &server, "ana").await;
     let text = client.get(at("/metrics")).send().await.unwrap().text().await.unwrap();
-    assert!(text.contains("countersign_sessions 1\n") && text.ends_with("# EOF\n"), "{text}");
+    assert!(text.contains("countersign_sessions 1.0\n") && text.ends_with("# EOF\n"), "{text}");
     assert_eq!(client.get(at("/health/ready")).send().await.unwrap().status(), 200);
     // Nothing else is there, and nothing of it on the public one.
     assert_eq!(client.get(at("/api/auth/jwks")).send().await.unwrap().status(), 404);
     assert_eq!(client.get(server.url("/metrics")).send().await.unwrap().status(), 404);
-    // Who asks for an address that is taken is told; who has not asked is served without.
+    // Who asks for an address that is taken is told.
     let other = Place::new(&[&listen]);
     let refused = other.run(&["serve"], "");
     let said = String::from_utf8_lossy(&refused.stderr);

@@ -263,6 +263,12 @@ async fn more_at_once_than_the_settings_allow_is_refused_at_once_and_keys_are_no
     // The place is free again, also after a refusal.
     ana.try_sign_in(&ana.password).await.ok();
     app.get("/api/auth/ok").await.ok();
+    // With and without a body, and with one that nobody reads: one place each.
+    let browser = ana.browser().await;
+    browser.get("/api/auth/get-session").await.ok();
+    browser.post("/api/auth/get-session", &json!({})).await.ok();
+    let odd = Request::get("/api/auth/session").header("content-length", "1");
+    app.send(odd.body("x".into()).unwrap()).await.refused(401, "UNAUTHORIZED");
 }
 
 #[tokio::test]

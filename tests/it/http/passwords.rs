@@ -18,7 +18,7 @@ async fn at_every_door(app: &TestApp, mails: &std::path::Path, ana: &User, passw
         ("sign-up", app.post("/api/auth/sign-up/email", &new).await),
         ("change", app.post_as("/api/auth/change-password", &tokens.session, &json!({ "currentPassword": ana.password, "newPassword": password })).await),
         ("reset", app.post("/api/auth/reset-password", &json!({ "token": link.token(), "newPassword": password })).await),
-        ("create", ask(app, &root, "create-user", new).await),
+        ("create", ask(app, &root, "create-user", json!({ "name": "Ana Silva", "email": "ana@silva.example", "password": password })).await),
         ("set", ask(app, &root, "set-user-password", json!({ "userId": id(ana).await, "newPassword": password })).await),
     ]
 }
@@ -40,6 +40,13 @@ async fn what_everybody_chooses_nobody_may_at_any_door() {
         all_say(&answers, password, "PASSWORD_TOO_COMMON");
         // The refused reset has not used the link up, and nothing has changed.
         ana.try_sign_in(&ana.password).await.ok();
+    }
+    // Nor one's own name; the one who is made or signs up is Ana Silva, who is there already is ana.
+    let (app, dir) = posting(&[]).await;
+    let ana = app.user("anamaria").await;
+    for (door, answer) in at_every_door(&app, dir.path(), &ana, "anamaria2026").await {
+        let new_user = ["sign-up", "create"].contains(&door);
+        assert_eq!(answer.status.as_u16(), if new_user { 200 } else { 400 }, "{door}: {}", answer.text);
     }
     let (app, _dir) = posting(&[("passwords.blocklist", "false")]).await;
     app.post("/api/auth/sign-up/email", &json!({ "name": "Ana", "email": "ana@example.com", "password": "password123" })).await.ok();

@@ -89,7 +89,7 @@ async fn a_stolen_refresh_token_is_told_of_and_nothing_that_was_not_asked_for() 
 
 #[tokio::test]
 async fn what_is_not_taken_is_offered_again_under_its_name_and_given_up_after_three_days() {
-    let no = [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::FOUND, StatusCode::GONE];
+    let no = [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::TEMPORARY_REDIRECT, StatusCode::GONE];
     let (receiver, url) = Receiver::open(&no).await;
     let app = telling(&url, "refresh_token.reused").await;
     steal(&app, "ana").await;

@@ -1,0 +1,17 @@
+"""The most frequent passwords of at least eight characters from a list in order of frequency: lower case, NFC, each once, sorted by bytes."""
+
+import pathlib
+import sys
+import unicodedata
+
+COUNT, SHORTEST = 100_000, 8
+
+chosen: dict[str, None] = {}
+for line in pathlib.Path(sys.argv[1]).read_text(encoding="utf-8", errors="replace").split("\n"):
+    password = unicodedata.normalize("NFC", line.rstrip("\r")).lower()
+    if len(password) >= SHORTEST and "\ufffd" not in password and password.isprintable():
+        chosen[password] = None
+    if len(chosen) == COUNT:
+        break
+for password in sorted(chosen, key=str.encode):
+    print(password)
