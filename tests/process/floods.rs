@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{interval, timeout};
@@ -38,6 +39,9 @@ async fn drip(port: u16, at_once: &str, slowly: &'static str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_slow_and_a_thousand_idle_clients_take_nothing_from_the_others() {
+    // Two thousand connections are as many files; the service sees to its own.
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
     // Ten places: if a slow client took one, nobody else would have any.
     let place = Place::new(&["server.header_timeout=5s", "server.max_requests=10"]);
     let server = place.serve();
