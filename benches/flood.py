@@ -110,7 +110,6 @@ def run(title: str, who: str):
         probe.close()
         settings = [f"server.listen=127.0.0.1:{port}", "server.trusted_proxies=127.0.0.1", "server.ops_listen=off", "log.level=warn",
                     "sessions.refresh_grace=0s", "sessions.refresh_cooldown=0s"]
-        settings = [s for s in settings if "ops_listen" not in s or os.getenv("OLD") is None]
         log = open(pathlib.Path(folder) / "log", "wb")
         server = subprocess.Popen([BINARY, *(p for s in settings for p in ("--set", s)), "serve"], cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:

@@ -11,6 +11,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::model::limit::Rule;
+
 type By<const N: usize> = Family<[(&'static str, String); N], Counter>;
 type Words<const N: usize> = Family<[(&'static str, &'static str); N], Counter>;
 type Times = Family<[(&'static str, String); 1], Histogram, fn() -> Histogram>;
@@ -74,27 +76,16 @@ pub struct Seen {
 
 const SIGN_INS: [&str; 7] = ["success", "wrong_password", "limited", "shut_out", "unverified", "unavailable", "error"];
 const REFRESHES: [&str; 11] = ["rotated", "kept", "repeated", "superseded", "healed", "reused", "revoked", "expired", "invalid", "limited", "unavailable"];
-const RULES: [&str; 11] = [
-    "sign-in",
-    "sign-in-device",
-    "sign-in-devices",
-    "confirm",
-    "sign-in-account",
-    "sign-in-network",
-    "sign-up",
-    "mail-address",
-    "mail-network",
-    "token",
-    "refresh-token",
-];
+/// The limit of one refresh token, which has no rule in the settings.
+pub const REFRESH_TOKEN: &str = "refresh-token";
 const MAILS: [&str; 4] = ["sent", "later", "refused", "void"];
 const WEBHOOKS: [&str; 3] = ["taken", "later", "given_up"];
 
 /// All words begin at zero: of a series that begins at one, nobody sees that it rose.
-fn words(label: &'static str, all: &[&'static str]) -> Words<1> {
+fn words(label: &'static str, all: impl IntoIterator<Item = &'static str>) -> Words<1> {
     let family = Words::default();
     for word in all {
-        drop(family.get_or_create(&[(label, *word)]));
+        drop(family.get_or_create(&[(label, word)]));
     }
     family
 }
@@ -109,11 +100,11 @@ impl Metrics {
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("countersign");
         let requests = By::default();
-        let sign_ins = words("result", &SIGN_INS);
-        let refreshes = words("decision", &REFRESHES);
-        let limited = words("rule", &RULES);
-        let mails = words("outcome", &MAILS);
-        let webhooks = words("outcome", &WEBHOOKS);
+        let sign_ins = words("result", SIGN_INS);
+        let refreshes = words("decision", REFRESHES);
+        let limited = words("rule", Rule::ALL.map(Rule::as_str).into_iter().chain([REFRESH_TOKEN]));
+        let mails = words("outcome", MAILS);
+        let webhooks = words("outcome", WEBHOOKS);
         let times = Times::new_with_constructor(durations as fn() -> Histogram);
         registry.register("http_requests", "Requests answered, by method, route and status", requests.clone());
         registry.register_with_unit("http_request_duration", "How long requests took, by route", Unit::Seconds, times.clone());

@@ -90,7 +90,7 @@ fn operations(wanted: OpsListen) -> Result<Option<TcpListener>> {
 const TUNABLES: &str = "GLIBC_TUNABLES";
 
 /// argon2 walks 19 MiB at random: with huge pages it is one to five per cent faster (measured; the heap stays as small). And the block is always
-/// mapped by itself: left to its habits glibc takes later ones from the heap and never gives them back (96 MB after some hours of guessing, 36 so).
+/// mapped by itself: left to its habits glibc takes later ones from the heap and does not give them back (96 MB after four floods of 20 s, 36 MB after five of 15 s so).
 /// The switches can only be set before a program starts, so `serve` starts itself again, under the same pid, unless the operator has set the variable.
 pub(super) fn restart_with_huge_pages() {
     use std::os::unix::process::CommandExt;

@@ -8,7 +8,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::model::origin::LOOPBACK;
-use crate::model::webhook::Choice;
+use crate::model::webhook::{Choice, SECRET_PREFIX};
 
 use super::Secret;
 use super::raw::Reader;
@@ -31,8 +31,6 @@ impl std::fmt::Debug for Webhooks {
     }
 }
 
-/// What begins every secret (Standard Webhooks).
-pub const PREFIX: &str = "whsec_";
 /// The fewest bytes in it.
 const SHORTEST: usize = 24;
 
@@ -51,7 +49,7 @@ fn check_url(text: &str, allow_insecure: bool) -> Result<Option<Url>, String> {
 }
 
 fn check_secret(text: &str) -> Result<(), String> {
-    let key = text.strip_prefix(PREFIX).and_then(|key| STANDARD.decode(key).ok());
+    let key = text.strip_prefix(SECRET_PREFIX).and_then(|key| STANDARD.decode(key).ok());
     match key {
         Some(key) if key.len() >= SHORTEST => Ok(()),
         _ => Err("write whsec_ and at least 24 random bytes in base64: echo whsec_$(openssl rand -base64 32)".into()),

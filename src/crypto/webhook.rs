@@ -6,9 +6,11 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use crate::model::webhook::SECRET_PREFIX;
+
 /// `v1,…`; `None`: the key is none.
 pub fn sign(secret: &str, id: &str, seconds: i64, body: &str) -> Option<String> {
-    let key = Zeroizing::new(STANDARD.decode(secret.strip_prefix("whsec_")?).ok()?);
+    let key = Zeroizing::new(STANDARD.decode(secret.strip_prefix(SECRET_PREFIX)?).ok()?);
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).ok()?;
     for part in [id, ".", &seconds.to_string(), ".", body] {
         mac.update(part.as_bytes());

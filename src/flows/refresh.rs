@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use crate::app::App;
 use crate::crypto::key_ring::KeyRing;
 use crate::crypto::token::{NotOurs, RefreshToken};
+use crate::metrics::REFRESH_TOKEN;
 use crate::model::audit::{Kind, Peer};
 use crate::model::id::SessionId;
 use crate::model::mail::Template;
@@ -116,12 +117,11 @@ async fn attempt(app: &App, text: &str, channel: Delivery, purpose: Purpose, pee
     let (decision, session) = app.db.write_statement(move |conn| Box::pin(job.run(conn))).await??;
     if matches!(decision, Decision::Keep | Decision::Repeat(_)) && app.config.rate_limits.enabled {
         app.refresh_pace.check(&hash).map_err(|wait| {
-            app.metrics.limited("refresh-token");
+            app.metrics.limited(REFRESH_TOKEN);
             Error::TooManyRequests(wait)
         })?;
     }
     shadow::watch(app, &session, decision, peer).await?;
-    app.metrics.refresh(decision.as_str());
     let child = match decision {
         Decision::Rotate => token.successor(&ring.masters),
         Decision::Repeat(child) => token.child(child, &ring.masters),
@@ -134,6 +134,7 @@ async fn attempt(app: &App, text: &str, channel: Delivery, purpose: Purpose, pee
     let grounds =
         Grounds { session: session.session, auth_time: session.auth_time, actor: session.impersonated_by, ends_at, ring_version: Some(session.ring_version) };
     let access = issue_token::issue(app, &user, &grounds).await?;
+    app.metrics.refresh(decision.as_str());
     let refresh_token = child.map(|c| c.encode(&ring.masters));
     Ok(Renewed { access, refresh_token, session, user, rotated: matches!(decision, Decision::Rotate) })
 }

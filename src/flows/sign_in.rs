@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::crypto::cookie;
-use crate::crypto::password::{Place, Verdict};
+use crate::crypto::password::{self as hashing, Place, Verdict};
 use crate::crypto::token::SessionToken;
 use crate::model::audit::{Kind, Peer};
 use crate::model::email::Email;
@@ -93,8 +93,7 @@ async fn attempt(
         if let Err(error) = refuse_shut_out(app, &user) {
             return Err(refused(app, Some(user.id), error, peer).await);
         }
-        // Where the threads are busy the next sign-in will do.
-        let upgraded = if outdated { app.hasher.hash(password.clone()).await.ok() } else { None };
+        let upgraded = if outdated { upgrade(app, password).await? } else { None };
         let opening = Opening::prepare(app, &user, options, peer)?;
         let ending = Ending::of(app, &replaces.sessions(app), replaces.refresh, RevokedReason::Replaced).await?;
         let entry = Entry {
@@ -117,6 +116,15 @@ async fn attempt(
         if std::mem::replace(&mut looked, true) {
             return Err(Error::InvalidEmailOrPassword);
         }
+    }
+}
+
+/// A hash as the settings ask for it; `None` where the threads are busy: the next sign-in will do.
+async fn upgrade(app: &App, password: &Password) -> Result<Option<String>> {
+    match app.hasher.hash(password.clone()).await {
+        Ok(hash) => Ok(Some(hash)),
+        Err(hashing::Error::Busy) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -86,7 +86,7 @@ fn handle(builder: &http1::Builder, graceful: &GracefulShutdown, stream: TcpStre
         async move {
             let answer = answer.await?;
             if answer.extensions().get::<Unhurried>().is_some() {
-                // Who floods waits for each refusal, and costs next to nothing meanwhile; anybody else is told to come again later than that anyway.
+                // Who floods waits for each refusal, and costs next to nothing meanwhile.
                 tokio::time::sleep(pause()).await;
             }
             Ok::<_, Infallible>(answer)

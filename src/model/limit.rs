@@ -65,6 +65,20 @@ pub enum Rule {
 }
 
 impl Rule {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::SignIn,
+        Self::SignInDevice,
+        Self::SignInDevices,
+        Self::Confirm,
+        Self::SignInAccount,
+        Self::SignInNetwork,
+        Self::SignUp,
+        Self::MailAddress,
+        Self::MailNetwork,
+        Self::Mint,
+    ];
+
     /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {

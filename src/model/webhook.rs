@@ -8,6 +8,9 @@ use super::audit::{Event, Kind};
 use super::id::EventId;
 use super::time::Timestamp;
 
+/// What begins every secret, before its base64.
+pub const SECRET_PREFIX: &str = "whsec_";
+
 /// An event by its name, or all whose names begin so: `refresh_token.reused`, `refresh_token.*`, `*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {

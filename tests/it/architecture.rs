@@ -10,7 +10,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("store", &["model"]),
     ("config", &["model"]),
     ("mail", &["model"]),
-    ("metrics", &[]),
+    ("metrics", &["model"]),
     ("outgoing", &[]),
     ("app", &["clock", "config", "crypto", "mail", "metrics", "model", "outgoing", "random", "store"]),
     ("flows", &["app", "clock", "config", "crypto", "mail", "metrics", "model", "outgoing", "random", "store"]),
