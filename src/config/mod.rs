@@ -5,6 +5,7 @@ mod database;
 mod limits;
 mod mail;
 mod raw;
+mod sessions;
 mod settings;
 mod webhooks;
 
@@ -157,6 +158,7 @@ pub struct Sessions {
     pub cookie_domain: Option<String>,
     pub cookie_host_prefix: bool,
     pub cookie_cache: Duration,
+    pub admin_fresh_for: Option<Duration>,
 }
 
 /// `sessions.cookie_same_site`
@@ -201,6 +203,7 @@ pub struct SignUp {
     pub domains: DomainRules,
     pub auto_sign_in: bool,
     pub require_email_verification: bool,
+    pub unproven_ttl: Option<Duration>,
 }
 
 impl SignUp {

@@ -17,7 +17,7 @@ use super::end_session::end;
 use super::limit::Charges;
 use super::outbox::Outbox;
 use super::read_session::Authenticated;
-use super::record::Recorder;
+use super::record::{Recorder, detail};
 use super::update_user::verify_password;
 use super::{Error, Result, mail_links};
 
@@ -109,4 +109,25 @@ async fn delete(app: &App, user: UserId, proof: Proof, peer: &Peer) -> Result<()
         })
     });
     work.await?
+}
+
+/// Deletes those who signed up and never proved that the mailbox is theirs (`sign_up.unproven_ttl`), at most so many; tells how many it looked at.
+pub async fn unproven(app: &App, limit: i64) -> Result<u64> {
+    let now = app.now();
+    let due = app.db.read(move |conn| Box::pin(store::user_changes::unproven(conn, now, limit))).await?;
+    let count = due.len() as u64;
+    for user in due {
+        let recorder = Recorder::new(app, &Peer { actor: "schedule".into(), ..Peer::default() });
+        let work = app.db.write(move |conn| {
+            Box::pin(async move {
+                // Whoever proved it meanwhile stays.
+                if store::user_changes::delete_unproven(conn, user, now).await? {
+                    recorder.record(conn, Kind::UserDeleted, Some(user), None, detail([("reason", "never proven".into())])).await?;
+                }
+                Ok(())
+            })
+        });
+        work.await?;
+    }
+    Ok(count)
 }

@@ -102,7 +102,7 @@ impl Charges {
             return Ok(());
         }
         let charges = self.0.clone();
-        let refusal = app.db.write(move |conn| Box::pin(async move { charge_all(conn, &charges, now).await })).await?;
+        let refusal = app.db.write_unsynced(move |conn| Box::pin(async move { charge_all(conn, &charges, now).await })).await?;
         let Some((key, limited)) = refusal else { return Ok(()) };
         app.refused.insert(key, now + limited.wait);
         Err(refuse(app, limited))
@@ -135,7 +135,7 @@ impl Charges {
     pub async fn forgive_now(&self, app: &App) -> Result<()> {
         if !self.0.is_empty() {
             let (charges, now) = (self.clone(), app.now());
-            app.db.write(move |conn| Box::pin(async move { charges.forgive(conn, now).await })).await?;
+            app.db.write_unsynced(move |conn| Box::pin(async move { charges.forgive(conn, now).await })).await?;
             self.forgiven(app);
         }
         Ok(())
@@ -147,7 +147,7 @@ impl Charges {
         if matches!(outcome, Err(Error::Busy | Error::Unavailable(_) | Error::Internal(_) | Error::OutOfTime | Error::MasterKeyChanged)) && !self.0.is_empty() {
             let (charges, now) = (self.clone(), app.now());
             // The database may be away: then the charge stands, and nothing else can be done about it.
-            drop(app.db.write(move |conn| Box::pin(async move { charges.undo(conn, now, give_back).await })).await);
+            drop(app.db.write_unsynced(move |conn| Box::pin(async move { charges.undo(conn, now, give_back).await })).await);
             self.forgiven(app);
         }
         outcome

@@ -1,11 +1,11 @@
-//! Deleting sessions and links of mails that ended long ago, in batches; nothing is cleaned per refresh and nothing waits for it.
+//! Deleting sessions and links of mails that ended long ago, and accounts that nobody proved, in batches; nothing is cleaned per refresh and nothing waits for it.
 
 use std::time::Duration;
 
 use crate::app::{App, Pace};
 use crate::store;
 
-use super::{Result, deliver_webhooks};
+use super::{Result, delete_user, deliver_webhooks};
 
 /// How long an ended session is still known, so that its tokens are refused with the right reason.
 const KEEP: Duration = Duration::from_secs(7 * 86_400);
@@ -32,6 +32,7 @@ pub async fn prune(app: &App) -> Result<u64> {
             break;
         }
     }
+    while delete_user::unproven(app, BATCH).await? == BATCH.unsigned_abs() {}
     // Also where no webhook is told of anything any more.
     let stale = app.now() - deliver_webhooks::GIVE_UP;
     while app.db.write_statement(move |conn| Box::pin(store::webhooks::prune(conn, stale, BATCH))).await? == BATCH.unsigned_abs() {}

@@ -128,11 +128,11 @@ async fn upgrade(app: &App, password: &Password) -> Result<Option<String>> {
     }
 }
 
-/// The refusal, once it stands in the audit trail: for an address that nobody has as for any other.
+/// The refusal, once it stands in the audit trail (a power cut may forget the last ones): for an address that nobody has as for any other.
 async fn refused(app: &App, user: Option<UserId>, error: Error, peer: &Peer) -> Error {
     let recorder = Recorder::new(app, peer);
     let why = detail([("reason", error.to_string().into())]);
-    let written = app.db.write(move |conn| Box::pin(async move { recorder.record(conn, Kind::SignInRefused, user, None, why).await })).await;
+    let written = app.db.write_unsynced(move |conn| Box::pin(async move { recorder.record(conn, Kind::SignInRefused, user, None, why).await })).await;
     written.map_or_else(Into::into, |()| error)
 }
 

@@ -6,6 +6,7 @@ use crate::model::email::Email;
 use crate::model::id::{EventId, UserId};
 use crate::model::mail::{Purpose, Template};
 use crate::model::session::RevokedReason;
+use crate::model::time::Timestamp;
 use crate::model::user::User;
 use crate::random;
 use crate::store::sessions::Proof;
@@ -62,6 +63,7 @@ pub async fn sign_up(app: &App, form: Form, options: Options, replaces: Presente
         hash,
         opening,
         ending,
+        unproven_until: app.config.sign_up.unproven_ttl.filter(|_| verification.is_some()).map(|ttl| app.now() + ttl),
         verification,
         callback: form.callback,
         recorder: Recorder::new(app, peer),
@@ -118,6 +120,8 @@ struct Creation {
     hash: String,
     opening: Option<Opening>,
     ending: Ending,
+    /// When the account goes, if nobody proves it.
+    unproven_until: Option<Timestamp>,
     /// Writes the link that proves the mailbox.
     verification: Option<Outbox>,
     callback: Option<String>,
@@ -136,6 +140,9 @@ impl Creation {
         }
         store::users::insert(conn, &self.user, self.account, Some(&self.hash)).await?;
         self.recorder.record(conn, Kind::UserCreated, Some(self.user.id), None, serde_json::Map::new()).await?;
+        if let Some(until) = self.unproven_until {
+            store::user_changes::expect_proof(conn, self.user.id, until).await?;
+        }
         if let Some(outbox) = &self.verification {
             outbox.request(conn, Purpose::VerifyEmail, &self.user.email, self.callback.as_deref()).await?;
         }

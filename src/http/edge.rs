@@ -80,6 +80,11 @@ pub(super) async fn edge(mut request: Request, next: Next) -> Response {
     response
 }
 
+/// A refusal before anything else has seen the request.
+pub(super) fn refuse(error: Error) -> Response {
+    render(error.into_response(), &new_request_id())
+}
+
 /// Writes the body of a refusal and the headers that every answer has.
 pub(super) fn render(mut response: Response, id: &str) -> Response {
     if let Some(failure) = response.extensions_mut().remove::<Failure>() {

@@ -17,7 +17,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt;
 
-use super::error::Unhurried;
+use super::edge;
+use super::error::{Error, Unhurried};
 
 const MAX_HEADERS: usize = 64;
 const MAX_HEADER_BYTES: usize = 32 * 1024;
@@ -76,15 +77,22 @@ fn builder(header_time: Duration) -> http1::Builder {
     builder
 }
 
+/// RFC 9112 section 3.2: exactly one `Host`, but for HTTP/1.0. Which one says nothing to us: no link, no rule and no cookie is made of it.
+fn names_one_host(request: &hyper::Request<Incoming>) -> bool {
+    let named = request.headers().get_all(hyper::header::HOST).iter().count();
+    named == 1 || named == 0 && request.version() == hyper::Version::HTTP_10
+}
+
 fn handle(builder: &http1::Builder, graceful: &GracefulShutdown, stream: TcpStream, peer: SocketAddr, router: Router, place: Option<OwnedSemaphorePermit>) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "could not set TCP_NODELAY");
     }
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        let answer = router.clone().oneshot(request);
+        let router = router.clone();
         async move {
-            let answer = answer.await?;
+            let answer =
+                if names_one_host(&request) { router.oneshot(request).await? } else { edge::refuse(Error::BadRequest("a request names one host".into())) };
             if answer.extensions().get::<Unhurried>().is_some() {
                 // Who floods waits for each refusal, and costs next to nothing meanwhile.
                 tokio::time::sleep(pause()).await;

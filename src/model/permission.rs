@@ -45,6 +45,12 @@ impl Action {
         Self::ReadAudit,
     ];
 
+    /// Whether it takes something away that does not come back, or an account over.
+    pub fn is_destructive(self) -> bool {
+        use Action as A;
+        matches!(self, A::SetRole | A::SetEmail | A::BanUser | A::DeleteUser | A::SetPassword | A::Impersonate | A::ImpersonateAdmins | A::RevokeSessions)
+    }
+
     /// The permission's name, as Better Auth's admin plugin has it: resource and action.
     pub fn permission(self) -> &'static str {
         match self {

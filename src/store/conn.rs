@@ -21,6 +21,8 @@ pub struct Conn {
     pub(super) audit_tail: Option<(i64, [u8; 32])>,
     /// Which of its process's audit chains this connection writes: SQLite's one writer has one, each Postgres connection its own.
     pub(super) chain: Option<u64>,
+    /// Whether a commit on it waits for the disk.
+    pub(super) synced: bool,
     begin: Cow<'static, str>,
     /// Whether statements may be named (Postgres).
     pub(super) named: bool,
@@ -52,11 +54,19 @@ pub(crate) use on;
 impl Conn {
     pub(super) fn sqlite(connection: SqliteConnection) -> Self {
         // A deferred transaction that turns to writing fails at once if somebody wrote meanwhile; this one waits.
-        Self { handle: Handle::Sqlite(connection), in_transaction: false, audit_tail: None, chain: None, begin: "BEGIN IMMEDIATE".into(), named: true }
+        Self {
+            handle: Handle::Sqlite(connection),
+            in_transaction: false,
+            audit_tail: None,
+            chain: None,
+            synced: true,
+            begin: "BEGIN IMMEDIATE".into(),
+            named: true,
+        }
     }
 
     pub(super) fn postgres(connection: PgConnection, chain: u64, begin: Cow<'static, str>, named: bool) -> Self {
-        Self { handle: Handle::Postgres(connection), in_transaction: false, audit_tail: None, chain: Some(chain), begin, named }
+        Self { handle: Handle::Postgres(connection), in_transaction: false, audit_tail: None, chain: Some(chain), synced: true, begin, named }
     }
 
     /// Whether this is Postgres, where two texts stand side by side.
@@ -71,7 +81,8 @@ impl Conn {
         }
         // From here on: a caller that hangs up while BEGIN is under way leaves a transaction open.
         self.in_transaction = true;
-        if let Err(error) = self.execute(self.begin.clone()).await {
+        let begin = if self.is_postgres() && !self.synced { format!("{}; SET LOCAL synchronous_commit = off", self.begin).into() } else { self.begin.clone() };
+        if let Err(error) = self.execute(begin).await {
             self.in_transaction = false;
             return Err(error.before_anything());
         }
@@ -102,6 +113,15 @@ impl Conn {
                 Err(error)
             }
         }
+    }
+
+    /// Whether the commits from here on wait for the disk (SQLite; on Postgres each transaction says so by itself). One that does takes all before it along.
+    pub(super) async fn sync(&mut self, synced: bool) -> Result<()> {
+        if self.synced != synced {
+            self.execute(if synced { "PRAGMA synchronous = FULL" } else { "PRAGMA synchronous = NORMAL" }).await?;
+            self.synced = synced;
+        }
+        Ok(())
     }
 
     /// After a rollback only the table knows where the chain ends.

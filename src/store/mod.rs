@@ -3,7 +3,6 @@
 //! writer's batch on SQLite, a transaction on Postgres. A store function never begins one itself.
 
 pub mod audit;
-mod checkpointer;
 mod conn;
 pub mod copy;
 pub mod error;
@@ -94,6 +93,29 @@ pub fn is_postgres(url: &str) -> bool {
     url.starts_with("postgres://") || url.starts_with("postgresql://")
 }
 
+/// What a piece of work looks like to the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// One statement that is whole by itself.
+    Statement,
+    /// Several that belong together.
+    Steps,
+}
+
+/// How a piece of work is written.
+#[derive(Debug, Clone, Copy)]
+struct Manner {
+    shape: Shape,
+    /// Among others of its kind it may wait so long for more (SQLite).
+    patience: Duration,
+    /// Whether its answer waits for the disk.
+    synced: bool,
+}
+
+impl Manner {
+    const STEPS: Self = Self { shape: Shape::Steps, patience: Duration::ZERO, synced: true };
+}
+
 impl Db {
     /// Opens the database of the URL and, unless told otherwise, brings its schema up to date.
     pub async fn open(url: &str, options: &Options) -> Result<Self> {
@@ -148,6 +170,17 @@ impl Db {
         }
     }
 
+    async fn write_as<T, F>(&self, manner: Manner, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone + Send + 'static,
+    {
+        match self {
+            Self::Sqlite { writer, .. } => writer.run(manner, work).await,
+            Self::Postgres { pool, .. } => pool.write(manner, work).await,
+        }
+    }
+
     /// Writes atomically: everything or, if the work fails, nothing. The answer comes after the commit. What the database rolled back
     /// by itself is done again, and so the work must be fit to run more than once.
     pub async fn write<T, F>(&self, work: F) -> Result<T>
@@ -155,10 +188,17 @@ impl Db {
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone + Send + 'static,
     {
-        match self {
-            Self::Sqlite { writer, .. } => writer.run(writer::Shape::Steps, Duration::ZERO, work).await,
-            Self::Postgres { pool, .. } => pool.write(false, work).await,
-        }
+        self.write_as(Manner::STEPS, work).await
+    }
+
+    /// As [`Self::write`], but the answer does not wait for the disk: a power cut may forget it, though never without all that came after it. For what
+    /// nobody was promised.
+    pub async fn write_unsynced<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone + Send + 'static,
+    {
+        self.write_as(Manner { synced: false, ..Manner::STEPS }, work).await
     }
 
     /// As [`Self::write`], while more of its kind are on their way: it may wait so long for one of them to share its commit (SQLite).
@@ -167,10 +207,7 @@ impl Db {
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone + Send + 'static,
     {
-        match self {
-            Self::Sqlite { writer, .. } => writer.run(writer::Shape::Steps, patience, work).await,
-            Self::Postgres { pool, .. } => pool.write(false, work).await,
-        }
+        self.write_as(Manner { patience, ..Manner::STEPS }, work).await
     }
 
     /// Writes whose first statement is whole by itself and usually all there is: it runs without a savepoint, and alone without a
@@ -180,10 +217,7 @@ impl Db {
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone + Send + 'static,
     {
-        match self {
-            Self::Sqlite { writer, .. } => writer.run(writer::Shape::Statement, Duration::ZERO, work).await,
-            Self::Postgres { pool, .. } => pool.write(true, work).await,
-        }
+        self.write_as(Manner { shape: Shape::Statement, ..Manner::STEPS }, work).await
     }
 
     /// Lets the writer finish what is queued and closes the connections.

@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{timeout, timeout_at};
 
 use super::conn::{Conn, Handle, Work};
-use super::{Error, Options, Result};
+use super::{Error, Manner, Options, Result, Shape};
 
 /// Rested for longer, a connection is tested first: under load none rests so long.
 const TRUSTED_REST: Duration = Duration::from_secs(1);
@@ -120,17 +120,17 @@ impl Pool {
     }
 
     /// Writes in a transaction, or as the work's own single statement; carried to its end even if the caller hangs up.
-    pub(super) async fn write<T, F>(&self, single: bool, work: F) -> Result<T>
+    pub(super) async fn write<T, F>(&self, manner: Manner, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone + Send + 'static,
     {
-        let single = single && self.0.options.prepared_statements;
+        let single = manner.shape == Shape::Statement && self.0.options.prepared_statements;
         let mut attempt = 1;
         loop {
             let (mut lease, piece) = (self.take().await?, work.clone());
             let running = tokio::spawn(async move {
-                let outcome = lease.run(single, piece).await;
+                let outcome = lease.run_as(single, manner.synced, piece).await;
                 lease.settle(&outcome);
                 outcome
             });
@@ -243,10 +243,15 @@ impl Pool {
 }
 
 impl Lease {
-    /// The work, within its time: as it is, or inside BEGIN … COMMIT.
     async fn run<T>(&mut self, single: bool, work: impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, T>) -> Result<T> {
+        self.run_as(single, true, work).await
+    }
+
+    /// The work, within its time: as it is, or inside BEGIN … COMMIT, whose end waits for the disk or not.
+    async fn run_as<T>(&mut self, single: bool, synced: bool, work: impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, T>) -> Result<T> {
         let limit = self.pool.0.options.statement_timeout + SLACK;
         let Some(conn) = &mut self.conn else { return Err(Error::Unavailable("the connection is gone".into())) };
+        conn.synced = synced;
         let running = async { if single { work(conn).await } else { conn.atomic(work).await } };
         let outcome = timeout(limit, running).await;
         // The others may be well, and nobody has the time to try again: this connection alone is given up.
@@ -317,21 +322,38 @@ mod tests {
     #[ignore = "needs TEST_DATABASE_URL; tests/all.sh runs it"]
     async fn what_the_server_rolled_back_by_itself_is_done_again() {
         let (pool, count) = (pool(), Arc::default());
-        assert_eq!(pool.write(false, failing_once(CONFLICT, &count)).await.unwrap(), 2);
+        assert_eq!(pool.write(Manner::STEPS, failing_once(CONFLICT, &count)).await.unwrap(), 2);
     }
 
     #[tokio::test]
     #[ignore = "needs TEST_DATABASE_URL; tests/all.sh runs it"]
     async fn what_may_have_been_committed_is_never_done_again_and_a_read_is() {
         let pool = pool();
-        for single in [true, false] {
+        for shape in [Shape::Statement, Shape::Steps] {
             let count = Arc::default();
-            let outcome = pool.write(single, failing_once(DIE, &count)).await;
+            let outcome = pool.write(Manner { shape, ..Manner::STEPS }, failing_once(DIE, &count)).await;
             assert!(matches!(outcome, Err(Error::Lost(_))), "{outcome:?}");
             assert_eq!(count.load(Ordering::Relaxed), 1);
         }
         let count = Arc::default();
         assert_eq!(pool.read(failing_once(DIE, &count)).await.unwrap(), 2);
+    }
+
+    fn synchronous_commit(conn: &mut Conn) -> Work<'_, String> {
+        Box::pin(async move {
+            let Handle::Postgres(connection) = &mut conn.handle else { panic!("Postgres") };
+            let (says,): (String,) = sqlx::query_as("SHOW synchronous_commit").fetch_one(connection).await?;
+            Ok(says)
+        })
+    }
+
+    #[tokio::test]
+    #[ignore = "needs TEST_DATABASE_URL; tests/all.sh runs it"]
+    async fn only_what_may_be_forgotten_does_not_wait_for_the_disk() {
+        let pool = pool();
+        for (synced, expected) in [(true, "on"), (false, "off"), (true, "on")] {
+            assert_eq!(pool.write(Manner { synced, ..Manner::STEPS }, synchronous_commit).await.unwrap(), expected);
+        }
     }
 
     #[tokio::test]
@@ -349,7 +371,7 @@ mod tests {
         let mut other = pool.0.connect.connect().await.unwrap();
         sqlx::query("SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) pid").bind(&pids).execute(&mut other).await.unwrap();
         let count = Arc::default();
-        assert_eq!(pool.write(false, failing_once("SELECT 1", &count)).await.unwrap(), 1, "the work itself was begun once");
+        assert_eq!(pool.write(Manner::STEPS, failing_once("SELECT 1", &count)).await.unwrap(), 1, "the work itself was begun once");
         assert_eq!(pool.read(failing_once("SELECT 1", &Arc::default())).await.unwrap(), 1);
     }
 
@@ -359,7 +381,7 @@ mod tests {
         let pool = pool();
         let leases: Vec<_> = futures_util::future::join_all((0..3).map(|_| pool.take())).await;
         drop(leases);
-        let slow = pool.write(false, |conn| Box::pin(async move { conn.execute("SELECT pg_sleep(30)").await })).await;
+        let slow = pool.write(Manner::STEPS, |conn| Box::pin(async move { conn.execute("SELECT pg_sleep(30)").await })).await;
         assert!(matches!(slow, Err(Error::Unavailable(_))), "{slow:?}");
         assert!(lock(&pool.0.resting).len() >= 2);
         assert_eq!(pool.read(failing_once("SELECT 1", &Arc::default())).await.unwrap(), 1);

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
-use super::checkpointer::Checkpointer;
 use super::readers::Readers;
 use super::writer::Writer;
 use super::{Error, Options, Result, migrate};
 
-/// Pages in the write-ahead log before the writer itself carries over what nobody else has: 16 MiB, so that a page written often is carried once.
-const CHECKPOINT_PAGES: &str = "4000";
+/// Pages in the write-ahead log before the writer carries them over and everybody waits for the disk: 64 MiB, so that a page written often is carried
+/// once and it happens seldom. (A second connection that did it beside the writer made every commit slower: both wait for one disk.)
+const CHECKPOINT_PAGES: &str = "16000";
 /// Few are enough: a read is a memory access.
 const MAX_READERS: u32 = 4;
 
@@ -32,7 +32,7 @@ pub(super) async fn open(url: &str, options: &Options) -> Result<(Writer, Reader
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .log_statements(tracing::log::LevelFilter::Trace);
     migrate::sqlite(&connect, &path, options.migrate).await?;
-    let writer = Writer::start(connect.connect().await?, Checkpointer::start(connect.connect().await?));
+    let writer = Writer::start(connect.connect().await?);
     let readers = Readers::new(connect.read_only(true), options.max_connections.clamp(1, MAX_READERS), options.acquire_timeout);
     Ok((writer, readers))
 }

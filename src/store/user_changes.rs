@@ -8,7 +8,7 @@ use crate::model::time::Timestamp;
 use crate::model::user::User;
 
 use super::users::{Row, user_columns};
-use super::{Conn, Result, on};
+use super::{Conn, Error, Result, on};
 
 /// A ban, or its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +83,27 @@ pub async fn change(conn: &mut Conn, id: UserId, changes: &Changes, now: Timesta
 /// Deletes a user with everything that is theirs; tells whether there was one.
 pub async fn delete(conn: &mut Conn, id: UserId) -> Result<bool> {
     let deleted = on!(conn, c => sqlx::query("DELETE FROM users WHERE id = $1").bind(id.to_string()).execute(c).await.map(|done| done.rows_affected()))?;
+    Ok(deleted == 1)
+}
+
+/// Notes when a user goes who has not proven the mailbox by then and was not changed by anybody else.
+pub async fn expect_proof(conn: &mut Conn, id: UserId, until: Timestamp) -> Result<()> {
+    on!(conn, c => sqlx::query("UPDATE users SET unproven_until = $1 WHERE id = $2").bind(until.0).bind(id.to_string()).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Those whose time is over, the longest first.
+pub async fn unproven(conn: &mut Conn, now: Timestamp, limit: i64) -> Result<Vec<UserId>> {
+    let rows: Vec<(String,)> = on!(conn, c => sqlx::query_as(
+        "SELECT id FROM users WHERE unproven_until < $1 AND email_verified = 0 AND version = 1 ORDER BY unproven_until LIMIT $2")
+        .bind(now.0).bind(limit).fetch_all(c).await)?;
+    rows.into_iter().map(|(id,)| id.parse().map_err(|_| Error::Corrupt { table: "users", column: "id" })).collect()
+}
+
+/// Deletes one of them, if the row still says so.
+pub async fn delete_unproven(conn: &mut Conn, id: UserId, now: Timestamp) -> Result<bool> {
+    let deleted = on!(conn, c => sqlx::query("DELETE FROM users WHERE id = $1 AND unproven_until < $2 AND email_verified = 0 AND version = 1")
+        .bind(id.to_string()).bind(now.0).execute(c).await.map(|done| done.rows_affected()))?;
     Ok(deleted == 1)
 }
 

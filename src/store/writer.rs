@@ -11,18 +11,8 @@ use sqlx::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-use super::checkpointer::Checkpointer;
 use super::conn::{Conn, Handle, Work};
-use super::{Error, Result};
-
-/// What a piece of work looks like to the database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shape {
-    /// One statement that is whole by itself.
-    Statement,
-    /// Several that belong together.
-    Steps,
-}
+use super::{Error, Manner, Result, Shape};
 
 /// Tells the caller the outcome, once the commit is known.
 type Answer = Box<dyn FnOnce(std::result::Result<(), String>) + Send>;
@@ -39,19 +29,14 @@ enum Fate {
 }
 
 enum Message {
-    /// Among others of its kind it may wait so long for more.
-    Piece {
-        shape: Shape,
-        patience: Duration,
-        run: Run,
-    },
+    Piece { manner: Manner, run: Run },
     Close(oneshot::Sender<()>),
 }
 
 impl Message {
     fn patience(&self) -> Duration {
         match self {
-            Self::Piece { patience, .. } => *patience,
+            Self::Piece { manner, .. } => manner.patience,
             Self::Close(_) => Duration::ZERO,
         }
     }
@@ -68,9 +53,9 @@ const BATCH: usize = 256;
 
 impl Writer {
     /// Starts the task; it ends with its last handle.
-    pub(super) fn start(connection: SqliteConnection, checkpointer: Checkpointer) -> Self {
+    pub(super) fn start(connection: SqliteConnection) -> Self {
         let (queue, messages) = mpsc::channel(QUEUE);
-        tokio::spawn(serve(Conn::sqlite(connection), messages, checkpointer));
+        tokio::spawn(serve(Conn::sqlite(connection), messages));
         Self { queue }
     }
 
@@ -79,7 +64,7 @@ impl Writer {
         self.queue.max_capacity() - self.queue.capacity()
     }
 
-    pub(super) async fn run<T, F>(&self, shape: Shape, patience: Duration, work: F) -> Result<T>
+    pub(super) async fn run<T, F>(&self, manner: Manner, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Send + 'static,
@@ -106,7 +91,7 @@ impl Writer {
                 (fate, answer)
             })
         });
-        let message = Message::Piece { shape, patience, run };
+        let message = Message::Piece { manner, run };
         self.queue.try_send(message).map_err(|_| Error::Unavailable("the write queue is full".into()))?;
         receiver.await.unwrap_or_else(|_| Err(Error::Unavailable("the writer has stopped".into())))
     }
@@ -119,23 +104,21 @@ impl Writer {
     }
 }
 
-async fn serve(mut conn: Conn, mut messages: mpsc::Receiver<Message>, checkpointer: Checkpointer) {
+async fn serve(mut conn: Conn, mut messages: mpsc::Receiver<Message>) {
     let mut waiting = Vec::with_capacity(BATCH);
     while gather(&mut messages, &mut waiting).await {
         let mut pieces = Vec::with_capacity(waiting.len());
         let mut close = None;
         for message in waiting.drain(..) {
             match message {
-                Message::Piece { shape, run, .. } => pieces.push((shape, run)),
+                Message::Piece { manner, run } => pieces.push((manner, run)),
                 Message::Close(done) => close = Some(done),
             }
         }
         if !pieces.is_empty() {
             commit_together(&mut conn, pieces).await;
-            checkpointer.written();
         }
         if let Some(done) = close {
-            checkpointer.close().await;
             if let Handle::Sqlite(connection) = conn.handle {
                 drop(sqlx::Connection::close(connection).await);
             }
@@ -159,7 +142,7 @@ async fn gather(messages: &mut mpsc::Receiver<Message>, waiting: &mut Vec<Messag
     any
 }
 
-async fn commit_together(conn: &mut Conn, pieces: Vec<(Shape, Run)>) {
+async fn commit_together(conn: &mut Conn, pieces: Vec<(Manner, Run)>) {
     let mut answers = Vec::with_capacity(pieces.len());
     let committed = run_batch(conn, pieces, &mut answers).await.map_err(|e| e.to_string());
     for answer in answers {
@@ -168,9 +151,12 @@ async fn commit_together(conn: &mut Conn, pieces: Vec<(Shape, Run)>) {
 }
 
 /// Runs all pieces and commits; an error means that none of them is kept.
-async fn run_batch(conn: &mut Conn, pieces: Vec<(Shape, Run)>, answers: &mut Vec<Answer>) -> Result<()> {
+async fn run_batch(conn: &mut Conn, pieces: Vec<(Manner, Run)>, answers: &mut Vec<Answer>) -> Result<()> {
     let alone = pieces.len() == 1;
-    if alone && pieces.iter().all(|(shape, _)| *shape == Shape::Statement) {
+    // One who waits for the disk is enough: it is one commit for all.
+    let synced = pieces.iter().any(|(manner, _)| manner.synced);
+    conn.sync(synced).await?;
+    if alone && pieces.iter().all(|(manner, _)| manner.shape == Shape::Statement) {
         // SQLite's own transaction around the one statement: a third of the round trips.
         for (_, run) in pieces {
             let (fate, answer) = run(conn).await;
@@ -197,7 +183,7 @@ async fn run_batch(conn: &mut Conn, pieces: Vec<(Shape, Run)>, answers: &mut Vec
 }
 
 /// A piece by itself needs no savepoint: the transaction is its own.
-async fn run_alone(conn: &mut Conn, pieces: Vec<(Shape, Run)>, answers: &mut Vec<Answer>) -> Result<()> {
+async fn run_alone(conn: &mut Conn, pieces: Vec<(Manner, Run)>, answers: &mut Vec<Answer>) -> Result<()> {
     conn.execute("BEGIN IMMEDIATE").await?;
     conn.in_transaction = true;
     let mut end = "COMMIT";
@@ -217,9 +203,9 @@ async fn run_alone(conn: &mut Conn, pieces: Vec<(Shape, Run)>, answers: &mut Vec
 }
 
 /// Each in its own savepoint. What ends a piece is sent with what begins the next: the way to SQLite's thread costs more than either.
-async fn run_pieces(conn: &mut Conn, pieces: Vec<(Shape, Run)>, answers: &mut Vec<Answer>) -> Result<()> {
+async fn run_pieces(conn: &mut Conn, pieces: Vec<(Manner, Run)>, answers: &mut Vec<Answer>) -> Result<()> {
     let mut before = "BEGIN IMMEDIATE; ";
-    for (shape, run) in pieces {
+    for (Manner { shape, .. }, run) in pieces {
         match shape {
             Shape::Steps => conn.execute(format!("{before}SAVEPOINT piece")).await?,
             Shape::Statement if before.is_empty() => {}
@@ -245,12 +231,17 @@ async fn run_pieces(conn: &mut Conn, pieces: Vec<(Shape, Run)>, answers: &mut Ve
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use sqlx::ConnectOptions;
+    use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+
     use super::*;
 
     const PATIENCE: Duration = Duration::from_millis(8);
 
     fn piece(patience: Duration) -> Message {
-        Message::Piece { shape: Shape::Steps, patience, run: Box::new(|_| Box::pin(async { (Fate::Keep, Box::new(|_| ()) as Answer) })) }
+        Message::Piece { manner: Manner { patience, ..Manner::STEPS }, run: Box::new(|_| Box::pin(async { (Fate::Keep, Box::new(|_| ()) as Answer) })) }
     }
 
     #[tokio::test(start_paused = true)]
@@ -279,5 +270,30 @@ mod tests {
         assert_eq!((started.elapsed(), batch.len()), (PATIENCE / 2, 3), "who is in a hurry is not kept waiting");
         drop(queue);
         assert!(!gather(&mut messages, &mut Vec::new()).await);
+    }
+
+    #[tokio::test]
+    async fn a_commit_waits_for_the_disk_if_anybody_in_it_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = SqliteConnectOptions::new().filename(dir.path().join("x.db")).create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
+        let mut conn = Conn::sqlite(options.synchronous(SqliteSynchronous::Full).connect().await.unwrap());
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let look = |synced: bool| {
+            let seen = Arc::clone(&seen);
+            let run: Run = Box::new(move |conn| {
+                Box::pin(async move {
+                    let Handle::Sqlite(connection) = &mut conn.handle else { panic!("SQLite") };
+                    let (level,): (i64,) = sqlx::query_as("PRAGMA synchronous").fetch_one(connection).await.unwrap();
+                    seen.lock().unwrap().push(level);
+                    (Fate::Keep, Box::new(|_| ()) as Answer)
+                })
+            });
+            (Manner { synced, ..Manner::STEPS }, run)
+        };
+        for batch in [vec![look(true)], vec![look(false)], vec![look(false), look(false)], vec![look(false), look(true)]] {
+            commit_together(&mut conn, batch).await;
+        }
+        let (normal, full) = (1, 2);
+        assert_eq!(*seen.lock().unwrap(), [full, normal, normal, normal, full, full]);
     }
 }

@@ -1,0 +1,77 @@
+//! `[sessions]`: how long they live, their cookies, the windows of the refresh.
+
+use std::time::Duration;
+
+use url::Url;
+
+use crate::model::refresh::{LateRetry, Policy};
+use crate::model::session::Lifetime;
+
+use super::raw::Reader;
+use super::{SameSite, Sessions};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+const YEAR: Duration = Duration::from_secs(366 * 86_400);
+
+/// The longest a message is under way: the client's timeout.
+const MESSAGE: Duration = Duration::from_secs(5);
+
+pub(super) fn read(r: &mut Reader, public_url: &Url) -> Sessions {
+    let https = public_url.scheme() == "https";
+    let idle = r.duration("sessions.idle_ttl", "14d", MINUTE..=YEAR);
+    let absolute = r.duration("sessions.absolute_ttl", "90d", MINUTE..=YEAR);
+    if absolute < idle {
+        r.problem("sessions.absolute_ttl", "must not be shorter than sessions.idle_ttl".into());
+    }
+    let cookie_prefix = r.parsed("sessions.cookie_prefix", "app", |text| {
+        let plain = !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+        if plain { Ok(text.to_owned()) } else { Err("write letters, digits, - and _".to_owned()) }
+    });
+    let same_site = r.choice("sessions.cookie_same_site", &[("lax", SameSite::Lax), ("strict", SameSite::Strict), ("none", SameSite::None)]);
+    if same_site == SameSite::None && !https {
+        r.problem("sessions.cookie_same_site", "browsers accept none only with https".into());
+    }
+    let domain = r.text("sessions.cookie_domain", "");
+    let host_prefix = r.flag("sessions.cookie_host_prefix", false);
+    if host_prefix && (!https || !domain.is_empty()) {
+        r.problem("sessions.cookie_host_prefix", "needs https and no sessions.cookie_domain".into());
+    }
+    Sessions {
+        lifetime: Lifetime { idle, absolute, update_age: r.duration("sessions.update_age", "1d", Duration::ZERO..=YEAR) },
+        refresh: Policy {
+            grace: r.duration("sessions.refresh_grace", "30s", Duration::ZERO..=10 * MINUTE),
+            cooldown: r.duration("sessions.refresh_cooldown", "50s", Duration::ZERO..=HOUR),
+            late_retry: r.choice("sessions.late_retry", &[("revoke", LateRetry::Revoke), ("supersede", LateRetry::Supersede)]),
+        },
+        cookie_prefix: cookie_prefix.unwrap_or_default(),
+        cookie_same_site: same_site,
+        cookie_domain: Some(domain).filter(|d| !d.is_empty()),
+        cookie_host_prefix: host_prefix,
+        cookie_cache: r.duration("sessions.cookie_cache", "0s", Duration::ZERO..=5 * MINUTE),
+        admin_fresh_for: Some(r.duration("sessions.admin_fresh_for", "1d", Duration::ZERO..=YEAR)).filter(|fresh| !fresh.is_zero()),
+    }
+}
+
+/// The two inequalities of the refresh design; an exhaustive model finds a counter-example just below them.
+pub(super) fn check_windows(r: &mut Reader, policy: &Policy, access_ttl: Duration, warnings: &mut Vec<String>) {
+    if policy.grace.is_zero() && policy.cooldown.is_zero() {
+        return;
+    }
+    if policy.cooldown < policy.grace {
+        r.problem("sessions.refresh_cooldown", "must not be shorter than sessions.refresh_grace: two tabs would sign each other out".into());
+    } else if policy.cooldown < policy.grace + 4 * MESSAGE {
+        warnings.push(format!("sessions.refresh_cooldown below the grace + {} s lets a slow network sign an honest client out", (4 * MESSAGE).as_secs()));
+    }
+    if policy.grace < 4 * MESSAGE {
+        warnings.push(format!(
+            "sessions.refresh_grace below {} s forgives no lost answer of a client whose timeout is {} s",
+            (4 * MESSAGE).as_secs(),
+            MESSAGE.as_secs()
+        ));
+    }
+    if policy.cooldown * 2 >= access_ttl + SECOND {
+        r.problem("tokens.access_ttl", "must be at least twice sessions.refresh_cooldown, or a refresh that falls due would be kept waiting".into());
+    }
+}

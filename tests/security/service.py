@@ -1,0 +1,236 @@
+"""A server, its users, its mails and its files."""
+
+import base64
+import email
+import email.policy
+import itertools
+import json
+import pathlib
+import re
+import socket
+import sqlite3
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from place import PASSWORD, ROOT, Place, wait_for
+
+APP = "https://app.example.com"
+EVIL = "https://evil.example"
+NUMBERS = itertools.count(1)
+
+
+def b64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def unb64(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def decode(token: str) -> tuple[dict, dict]:
+    """Header and claims, unverified."""
+    header, payload, _ = token.split(".")
+    return json.loads(unb64(header)), json.loads(unb64(payload))
+
+
+def at_once(call, count: int = 20) -> list:
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(lambda _: call(), range(count)))
+
+
+class User:
+    """An account and what signing in gave it."""
+
+    def __init__(self, service: "Service", email: str, password: str, answer: dict):
+        self.service, self.email, self.password, self.answer = service, email, password, answer
+        self.id = answer["user"]["id"]
+
+    access = property(lambda self: self.answer["accessToken"])
+    refresh = property(lambda self: self.answer["refreshToken"])
+    token = property(lambda self: self.answer["token"])
+    bearer = property(lambda self: {"Authorization": f"Bearer {self.token}"})
+
+    def get(self, path: str, **more) -> httpx.Response:
+        return self.service.get(path, headers={**self.bearer, **more.pop("headers", {})}, **more)
+
+    def post(self, path: str, json=None, **more) -> httpx.Response:
+        return self.service.post(path, json if json is not None else {}, headers={**self.bearer, **more.pop("headers", {})}, **more)
+
+    def is_in(self) -> bool:
+        return self.get("/session").status_code == 200
+
+
+class Service(Place):
+    def __init__(self, folder: pathlib.Path, settings: list[str] = (), issuer: str | None = None):
+        super().__init__(folder, settings)
+        self.issuer = issuer or self.issuer
+        self.key = None
+
+    def kept(self) -> pathlib.Path:
+        return self.folder / "data/countersign.db"
+
+    def log(self) -> str:
+        return "".join(p.read_text(errors="replace") for p in self.folder.glob("*.log"))
+
+    def url(self, path: str) -> str:
+        return f"{self.base}{path}" if path.startswith(("/health", "/.well-known")) else f"{self.base}/api/auth{path}"
+
+    def ask(self, method: str, path: str, **more) -> httpx.Response:
+        return httpx.request(method, self.url(path), timeout=30, **more)
+
+    def get(self, path: str, **more) -> httpx.Response:
+        return self.ask("GET", path, **more)
+
+    def post(self, path: str, json=None, **more) -> httpx.Response:
+        return self.ask("POST", path, **({"json": json} if json is not None else {}), **more)
+
+    def sign_up(self, address: str | None = None, password: str = PASSWORD, name: str = "Ana", **more) -> User:
+        address = address or f"user{next(NUMBERS)}@example.com"
+        answer = self.post("/sign-up/email", {"name": name, "email": address, "password": password, "tokenDelivery": "body", **more})
+        assert answer.status_code == 200, answer.text
+        return User(self, address, password, answer.json())
+
+    def sign_in(self, address: str, password: str = PASSWORD, **more) -> User:
+        answer = self.attempt(address, password, **more)
+        assert answer.status_code == 200, answer.text
+        return User(self, address, password, answer.json())
+
+    def attempt(self, address, password=PASSWORD, headers=None, **more) -> httpx.Response:
+        return self.post("/sign-in/email", {"email": address, "password": password, "tokenDelivery": "body", **more}, headers=headers)
+
+    def browser(self, address: str | None = None, origin: str | None = None, **more) -> httpx.Client:
+        """A client that holds cookies, signed in."""
+        user = self.sign_up() if address is None else None
+        client = httpx.Client(base_url=f"{self.base}/api/auth/", headers={"Origin": origin or self.issuer}, timeout=30)
+        answer = client.post("sign-in/email", json={"email": address or user.email, "password": PASSWORD, **more})
+        assert answer.status_code == 200, answer.text
+        client.user, client.answer = user, answer
+        return client
+
+    def rotate(self, token: str, **more) -> httpx.Response:
+        return self.post("/refresh", {"refreshToken": token}, **more)
+
+    def admin(self, role: str = "admin") -> User:
+        user = self.sign_up()
+        self.cli("users", "set-role", user.email, role)
+        return self.sign_in(user.email)
+
+    def who(self, token: str, **more) -> httpx.Response:
+        return self.get("/session", headers={"Authorization": f"Bearer {token}"}, **more)
+
+    # Mails
+
+    def mails(self, address: str | None = None) -> list:
+        def parse(path):
+            return email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+
+        folder = self.folder / "data/mail"
+        files = sorted(folder.glob("*.eml"), key=lambda p: p.stat().st_mtime_ns) if folder.exists() else []
+        return [m for m in map(parse, files) if address is None or address in str(m["To"])]
+
+    def mail(self, address: str, count: int = 1):
+        """The newest to an address, once there are so many."""
+        return wait_for(lambda: len(found := self.mails(address)) >= count and found, 10)[-1]
+
+    def link(self, address: str, count: int = 1) -> str:
+        body = self.mail(address, count).get_body(("plain",)).get_content()
+        return re.search(r"https?://\S+", body)[0]
+
+    def settled(self):
+        """Until no mail waits."""
+        def none_waits():
+            with sqlite3.connect(self.kept()) as database:
+                return database.execute("SELECT COUNT(*) FROM mails").fetchone()[0] == 0
+        time.sleep(1.2)  # what follows a request begins up to a second after its answer, and that is a secret
+        wait_for(none_waits, 10)
+
+    def reset_token(self, address: str, count: int = 1) -> str:
+        self.post("/request-password-reset", {"email": address, "redirectTo": "/reset"})
+        return re.search(r"reset-password/([^?\s]+)", self.link(address, count))[1]
+
+    # Shell
+
+    def run(self, *arguments: str, stdin: str = "", settings: list[str] = (), **more) -> subprocess.CompletedProcess:
+        return subprocess.run(self.command(self.port, list(settings), *arguments), cwd=self.folder, input=stdin, capture_output=True, text=True, timeout=60, **more)
+
+    def starts(self, *settings: str, **environment: str) -> tuple[int, str]:
+        """What `serve` ends with at once and says; whoever does start is an error."""
+        import os
+
+        command = self.command(self.port, list(settings), "serve")
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL, env={**os.environ, **environment})
+        return done.returncode, done.stdout + done.stderr
+
+    def stop_database(self):
+        """Nobody can write until this object is gone: somebody else holds the file."""
+        self.holder = sqlite3.connect(self.kept(), isolation_level=None, check_same_thread=False)
+        self.holder.execute("BEGIN IMMEDIATE")
+
+    def stop_and_settle(self):
+        """Ends the servers as an operator does; nothing is left in the log of the database."""
+        self.stop()
+        self.processes.clear()
+
+    def rows(self, sql: str, *values) -> list[tuple]:
+        with sqlite3.connect(self.kept(), timeout=10) as database:
+            return database.execute(sql, values).fetchall()
+
+    def audit(self, kind: str, user: str | None = None) -> list[dict]:
+        return self.cli("audit", "list", "--kind", kind, "--limit", "1000", *(["--user", user] if user else []))
+
+    # Keys
+
+    def import_key(self):
+        self.key = Ed25519PrivateKey.generate()
+        pem = self.key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        (self.folder / "ours.pem").write_bytes(pem)
+        (self.folder / "ours.pem").chmod(0o600)
+        self.cli("keys", "import", "ours.pem", "--yes")
+        self.cli("keys", "rotate", "--force", "--yes")
+        user = self.sign_up()
+        wait_for(lambda: decode(self.sign_in(user.email).access)[0]["kid"] == self.kid())
+
+    def kid(self) -> str:
+        import hashlib
+
+        x = b64(self.key.public_key().public_bytes_raw())
+        return b64(hashlib.sha256(json.dumps({"crv": "Ed25519", "kty": "OKP", "x": x}, separators=(",", ":")).encode()).digest())
+
+    def forge(self, user: User, header: dict | bytes | None = None, payload: bytes | None = None, **claims) -> str:
+        """A token of this user signed with the real key, but with this header and these claims; `...` leaves one out."""
+        _, good = decode(user.access)
+        changed = {name: value for name, value in {**good, **claims}.items() if value is not ...}
+        header = {"typ": "at+jwt", "alg": "EdDSA", "kid": self.kid()} if header is None else header
+        head = header if isinstance(header, bytes) else json.dumps({n: v for n, v in header.items() if v is not ...}).encode()
+        signed = f"{b64(head)}.{b64(payload if payload is not None else json.dumps(changed).encode())}"
+        return f"{signed}.{b64(self.key.sign(signed.encode()))}"
+
+    # The wire
+
+    def raw(self, request: bytes, wait: float = 5) -> bytes:
+        """What comes back to these bytes, until the server closes or is silent for so long."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=wait) as connection:
+            try:
+                connection.sendall(request)
+                data = b""
+                while chunk := connection.recv(65536):
+                    data += chunk
+                    head, _, body = data.partition(b"\r\n\r\n")
+                    length = re.search(rb"(?i)content-length: (\d+)", head)
+                    if length and len(body) >= int(length[1]) and not request.count(b"HTTP/1.1") > 1:
+                        break
+            except (TimeoutError, ConnectionResetError, BrokenPipeError):
+                pass
+            return data
+
+    def status(self, request: bytes, wait: float = 5) -> int:
+        answer = self.raw(request, wait)
+        return int(answer.split(b" ")[1]) if answer else 0
+
+
+def document(*parts: str) -> str:
+    return ROOT.joinpath(*parts).read_text()

@@ -1,0 +1,227 @@
+"""ADM: administration."""
+
+import time
+import uuid
+
+import pytest
+import yaml
+from place import PASSWORD
+from service import EVIL, NUMBERS, at_once, decode, document
+
+ADMIN = [(m.upper(), p.removeprefix("/api/auth")) for p, o in yaml.safe_load(document("openapi.yaml"))["paths"].items() if "/admin/" in p for m in o if m in ("get", "post")]
+# Who acts as somebody ends that; everybody may ask what one may do oneself.
+FOR_EVERYBODY = {"/admin/stop-impersonating", "/admin/has-permission"}
+
+
+def form(path: str, target) -> dict:
+    return {"userId": target.id, "sessionId": str(uuid.uuid4()), "sessionToken": str(uuid.uuid4()), "role": "user", "newPassword": "another good password", "email": f"adm{next(NUMBERS)}@example.com", "name": "x",
+            "password": PASSWORD, "data": {"name": "y"}}
+
+
+@pytest.mark.parametrize(("method", "path"), ADMIN)
+def test_adm_01_every_call_asks_who(service, method, path):
+    user, target = service.sign_up(), service.sign_up()
+    def call(headers):
+        query = {"id": target.id, "userId": target.id}
+        return service.ask(method, path, headers=headers, **({"params": query} if method == "GET" else {"json": form(path, target)})).status_code
+    assert call({}) == 401
+    if path not in FOR_EVERYBODY:
+        assert call(user.bearer) == 403
+    assert call({"Authorization": f"Bearer {user.access}"}) in (401, 403, 400)
+
+
+def test_adm_02_the_row_at_each_call(service):
+    admin = service.admin()
+    service.admin()
+    assert admin.get("/admin/list-users").status_code == 200
+    service.cli("users", "set-role", admin.email, "user")
+    assert admin.get("/admin/list-users").status_code in (401, 403)
+    assert service.get("/admin/list-users", headers={"Authorization": f"Bearer {admin.access}"}).status_code in (401, 403)
+
+
+def test_adm_03_nobody_reaches_another(service):
+    mine, theirs = service.sign_up(), service.sign_up()
+    session = theirs.get("/list-sessions").json()[0]["id"]
+    before = theirs.get("/session").json()
+    for path, body in {"/revoke-session": {"token": session}, "/update-user": {"id": theirs.id, "userId": theirs.id, "name": "stolen"}, "/update-session": {"id": session, "sessionId": session, "theme": "x"},
+                       "/change-password": {"userId": theirs.id, "currentPassword": PASSWORD, "newPassword": "another good password"}, "/change-email": {"userId": theirs.id, "newEmail": "x@example.com"},
+                       "/delete-user": {"userId": theirs.id}, "/verify-password": {"userId": theirs.id, "password": PASSWORD}, "/revoke-sessions": {"userId": theirs.id}, "/revoke-other-sessions": {"userId": theirs.id}}.items():
+        mine = service.sign_up()
+        mine.post(path, body)
+        assert theirs.get("/session").json() == before, path
+    for path in ("/list-sessions", "/list-accounts", "/session", "/get-session"):
+        assert theirs.id not in service.sign_up().get(path, params={"userId": theirs.id, "id": theirs.id}).text
+    assert service.sign_in(theirs.email).id == theirs.id
+
+
+@pytest.fixture(scope="module")
+def support(tmp_path_factory):
+    """A service with a role that may look and rename, and no more."""
+    from service import Service
+
+    place = Service(tmp_path_factory.mktemp("support"), ["mail.transport=file"])
+    (place.folder / "countersign.toml").write_text('[roles]\nsupport = ["user:list", "user:get", "user:update", "user:impersonate"]\nbanner = ["user:ban", "user:set-role"]\n')
+    place.serve()
+    yield place
+    place.stop()
+
+
+def test_adm_04_each_right_by_itself(support):
+    helper, target = support.admin("support"), support.sign_up()
+    assert helper.post("/admin/update-user", {"userId": target.id, "data": {"name": "renamed"}}).status_code == 200
+    for data in ({"role": "admin"}, {"email": "x@example.com"}, {"banned": True}, {"password": "x" * 12}, {"id": "x"}, {"emailVerified": True}):
+        assert helper.post("/admin/update-user", {"userId": target.id, "data": data}).status_code in (400, 403), data
+    for path in ("set-role", "ban-user", "remove-user", "set-user-password", "create-user", "revoke-user-sessions"):
+        assert helper.post(f"/admin/{path}", form(path, target)).status_code == 403, path
+
+
+def test_adm_05_nobody_reaches_above(support):
+    admin, helper, banner, target = support.admin(), support.admin("support"), support.admin("banner"), support.sign_up()
+    assert helper.post("/admin/update-user", {"userId": admin.id, "data": {"name": "x"}}).status_code == 403
+    assert helper.post("/admin/impersonate-user", {"userId": admin.id}).status_code == 403
+    assert banner.post("/admin/ban-user", {"userId": admin.id}).status_code == 403
+    assert banner.post("/admin/set-role", {"userId": target.id, "role": "admin"}).status_code == 403
+    assert banner.post("/admin/set-role", {"userId": banner.id, "role": "admin"}).status_code == 403
+    assert support.sign_in(admin.email).get("/admin/list-users").status_code == 200
+
+
+def test_adm_06_the_last_admin_stays(own):
+    place = own()
+    one, two = place.admin(), place.admin()
+    assert one.post("/admin/ban-user", {"userId": one.id}).status_code == 400
+    pairs = iter([(one, two), (two, one)] * 2)
+    at_once(lambda: (lambda p: p[0].post("/admin/set-role", {"userId": p[1].id, "role": "user"}).status_code)(next(pairs)), 4)
+    assert place.rows("SELECT COUNT(*) FROM users WHERE role = 'admin'")[0][0] >= 1
+    left = place.rows("SELECT email FROM users WHERE role = 'admin'")[0][0]
+    if place.rows("SELECT COUNT(*) FROM users WHERE role = 'admin'")[0][0] > 1:
+        place.cli("users", "set-role", (one if left != one.email else two).email, "user")
+    assert place.run("users", "set-role", left, "user").returncode == 1 and place.run("users", "delete", left, "--yes").returncode == 1
+
+
+def test_adm_07_unknown_roles(service):
+    admin, target = service.admin(), service.sign_up()
+    for role in ("ADMIN", " admin", "admin ", "root", "user,,admin", "*", [], ["nobody"], 5, None, "a" * 100):
+        answer = admin.post("/admin/set-role", {"userId": target.id, "role": role})
+        assert answer.status_code == 400, (role, answer.text)
+    assert decode(service.sign_in(target.email).access)[1]["roles"] == ["user"]
+
+
+def test_adm_08_the_first_comes_from_the_shell(own):
+    place = own()
+    assert place.rows("SELECT COUNT(*) FROM users") == [(0,)], "no account of ours"
+    assert decode(place.sign_up().access)[1]["roles"] == ["user"]
+
+
+def test_adm_09_shut_out_on_every_path(service):
+    admin = service.admin()
+    for how in ({"banReason": "x"}, {"banReason": "x", "banExpiresIn": 3600}):
+        user = service.sign_up()
+        token = service.reset_token(user.email)
+        assert admin.post("/admin/ban-user", {"userId": user.id, **how}).status_code == 200
+        assert not user.is_in() and service.rotate(user.refresh).status_code == 401 and service.who(user.access).status_code == 401
+        assert service.attempt(user.email).json()["code"] == "BANNED_USER"
+        service.post("/reset-password", {"token": token, "newPassword": "another good password"})
+        assert service.attempt(user.email, "another good password").status_code in (401, 403)
+
+
+def test_adm_10_no_secret_is_readable(service):
+    admin, user = service.admin(), service.sign_up()
+    shown = [admin.get("/admin/list-users", params={"limit": 1000}), admin.get("/admin/get-user", params={"id": user.id}), admin.post("/admin/list-user-sessions", {"userId": user.id}), admin.get("/admin/audit")]
+    for answer in shown:
+        assert answer.status_code == 200 and not any(word in answer.text for word in ("$argon2", "password_hash", "csr_", "css_", user.token, user.refresh))
+    assert not any(word in service.run("users", "show", user.email, "--output", "json").stdout for word in ("$argon2", "hash"))
+
+
+def test_adm_11_the_caller_is_the_credential_s(service):
+    user, victim = service.sign_up(), service.admin()
+    assert service.post("/admin/has-permission", {"userId": victim.id, "permissions": {"user": ["list"]}}).status_code == 401
+    assert user.post("/admin/has-permission", {"userId": victim.id, "permissions": {"user": ["list"]}}).json()["success"] is False
+    assert service.post("/update-user", {"userId": victim.id, "name": "x"}).status_code == 401
+
+
+def test_adm_12_destruction_wants_a_fresh_sign_in(own):
+    place = own()
+    admin, target, other = place.admin(), place.sign_up(), place.sign_up()
+    place.kill()
+    place.serve(clock=2 * 86_400)
+    assert admin.get("/admin/list-users").status_code == 200
+    for path in ("remove-user", "set-user-password", "set-role", "ban-user", "impersonate-user", "revoke-user-sessions"):
+        assert admin.post(f"/admin/{path}", form(path, target)).json()["code"] == "SESSION_NOT_FRESH", path
+    fresh = place.sign_in(admin.email)
+    assert fresh.post("/admin/remove-user", {"userId": target.id}).status_code == 200
+    lax = own("sessions.admin_fresh_for=0s")
+    admin, target = lax.admin(), lax.sign_up()
+    lax.kill()
+    lax.serve(clock=2 * 86_400)
+    assert admin.post("/admin/remove-user", {"userId": target.id}).status_code == 200
+
+
+def test_adm_13_who_acts_as_another(service):
+    admin, target, peer = service.admin(), service.sign_up(), service.admin()
+    assert admin.post("/admin/impersonate-user", {"userId": peer.id}).status_code == 403
+    answer = admin.post("/admin/impersonate-user", {"userId": target.id})
+    session, token = answer.json()["session"], answer.json()["session"]["token"]
+    assert session["impersonatedBy"] == admin.id
+    cookie = {"Cookie": "; ".join(f"{n}={v}" for n, v in answer.cookies.items()), "Origin": service.issuer}
+    def act(path, **body):
+        return service.post(path, body, headers=cookie)
+    assert service.get("/session", headers=cookie).json()["user"]["id"] == target.id
+    for path, body in (("/change-password", {"currentPassword": PASSWORD, "newPassword": "another good password"}), ("/change-email", {"newEmail": "x@example.com"}), ("/delete-user", {"password": PASSWORD})):
+        act(path, **body)
+    assert service.attempt(target.email).status_code == 200, "nothing of that was done"
+    claims = decode(service.get("/token", headers=cookie).json().get("token", target.access))[1]
+    assert claims["sub"] == target.id and (claims.get("act", {}).get("sub") == admin.id or claims["sid"] != session["id"])
+    assert service.audit("session.", target.id)
+
+
+def test_adm_14_gone_for_good(own):
+    place = own()
+    admin, user = place.admin(), place.sign_up()
+    assert admin.post("/admin/remove-user", {"userId": user.id}).status_code == 200
+    assert not user.is_in() and place.rotate(user.refresh).status_code == 401 and place.who(user.access).status_code == 401
+    for table in ("sessions", "accounts", "mails"):
+        columns = [c[1] for c in place.rows(f"PRAGMA table_info({table})")]
+        assert not place.rows(f"SELECT * FROM {table} WHERE user_id = ?", user.id) if "user_id" in columns else True
+    assert [e for e in place.audit("user.") if e["subject"] == user.id], "the trail keeps the id"
+    again = place.sign_up(user.email)
+    assert again.id != user.id and len(again.get("/list-sessions").json()) == 1
+
+
+def test_adm_15_admins_in_browsers(service):
+    admin = service.admin()
+    browser = service.browser(admin.email)
+    target = service.sign_up()
+    assert browser.post("admin/remove-user", json={"userId": target.id}, headers={"Origin": EVIL}).status_code == 403
+    assert target.is_in()
+
+
+def test_adm_16_a_list_is_for_who_may_list(support):
+    helper, banner = support.admin("support"), support.admin("banner")
+    assert helper.get("/admin/list-users").json()["total"] >= 1
+    for path, more in (("/admin/list-users", {}), ("/admin/audit", {})):
+        answer = banner.get(path, **more)
+        assert answer.status_code == 403 and "total" not in answer.text
+    assert helper.get("/admin/audit").status_code == 403
+
+
+def test_adm_17_exports_are_json_lines(service):
+    import json
+
+    service.sign_up(name="=cmd()|' /C calc'!A0")
+    lines = service.run("audit", "export").stdout.splitlines()
+    assert lines and all(isinstance(json.loads(line), dict) for line in lines)
+
+
+def test_adm_18_who_may_what_is_written_down(service):
+    settings = document("docs", "settings.md")
+    for permission in ("user:create", "user:list", "user:get", "user:update", "user:set-role", "user:set-email", "user:ban", "user:delete", "user:set-password", "user:impersonate", "session:list", "session:revoke"):
+        assert f"`{permission}`" in settings, permission
+
+
+def test_adm_19_everybody_s_sessions_want_a_word(own):
+    place = own()
+    user = place.sign_up()
+    assert place.run("sessions", "revoke", "--all").returncode != 0 or not user.is_in()
+    asked = place.run("users", "delete", user.email)
+    assert asked.returncode in (0, 1, 2)
+    assert "--dry-run" in place.run("sessions", "revoke", "--help").stdout

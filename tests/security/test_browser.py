@@ -1,0 +1,167 @@
+"""WEB: cookies, cross-site requests, CORS, headers."""
+
+import re
+import time
+
+import httpx
+import pytest
+from place import PASSWORD
+from service import APP, EVIL, document
+
+UNSAFE = ["/sign-out", "/refresh", "/revoke-sessions", "/update-user", "/change-password", "/delete-user"]
+
+
+def lines(answer) -> dict[str, str]:
+    return {line.split("=", 1)[0]: line for line in answer.headers.get_list("set-cookie")}
+
+
+def test_web_01_the_session_cookie(secure, own):
+    browser = secure.browser()
+    line = lines(browser.answer)["__Secure-app.session_token"]
+    assert all(part in line for part in ("Secure", "HttpOnly", "SameSite=Lax", "Path=/")) and "Domain" not in line
+    host = own("sessions.cookie_host_prefix=true", start=False)
+    host.issuer = "https://auth.example.com"
+    host.serve()
+    user = host.sign_up()
+    named = lines(host.post("/sign-in/email", {"email": user.email, "password": PASSWORD}))
+    assert all(n.startswith("__Host-") and "Path=/;" in line + ";" and "Secure" in line for n, line in named.items())
+
+
+def test_web_02_the_refresh_cookie(secure):
+    line = lines(secure.browser().answer)["__Secure-app.refresh_token"]
+    assert all(part in line for part in ("Secure", "HttpOnly", "SameSite=Strict", "Path=/api/auth")) and "Domain" not in line
+
+
+def test_web_03_bounded(secure):
+    for line in lines(secure.browser().answer).values():
+        assert len(line) < 4_096 and int(re.search(r"Max-Age=(\d+)", line)[1]) <= 400 * 86_400
+
+
+def test_web_04_tossed_cookies(secure):
+    browser = secure.browser()
+    name, good = "__Secure-app.session_token", browser.cookies["__Secure-app.session_token"]
+    for cookie in (f"__secure-app.session_token={good}", f"=__Secure-app.session_token={good}", f"%5F_Secure-app.session_token={good}"):
+        assert secure.get("/session", headers={"Cookie": cookie}).status_code == 401, cookie
+    # A second one that a sibling host planted neither opens another session nor, unsigned as it is, ends this one.
+    for cookie in (f"{name}=evil; {name}={good}", f"{name}={good}; {name}=evil"):
+        answer = secure.get("/session", headers={"Cookie": cookie})
+        assert answer.status_code == 401 or answer.json()["user"]["id"] == browser.user.id
+    thief = secure.browser()
+    both = f"{name}={thief.cookies[name]}; {name}={good}"
+    assert secure.get("/session", headers={"Cookie": both}).status_code in (200, 401)
+
+
+def test_web_05_no_other_name(secure):
+    good = secure.browser().cookies["__Secure-app.session_token"]
+    for name in ("app.session_token", "session", "session_token", "__Host-app.session_token", "better-auth.session_token"):
+        assert secure.get("/session", headers={"Cookie": f"{name}={good}"}).status_code == 401
+
+
+@pytest.mark.parametrize("path", UNSAFE)
+def test_web_06_from_elsewhere_nothing_is_done(service, path):
+    browser = service.browser()
+    for headers in ({"Origin": EVIL}, {"Origin": "null"}, {"Origin": APP + ".evil.example"}, {"Origin": "https://evilapp.example.com"}, {"Origin": "http://app.example.com"},
+                    {"Origin": "", "Sec-Fetch-Site": "cross-site"}, {"Origin": EVIL, "Sec-Fetch-Site": "same-origin"}):
+        assert browser.post(path[1:], json={}, headers=headers).status_code == 403, headers
+    assert browser.get("session").status_code == 200
+    assert browser.post("update-user", json={"name": "y"}, headers={"Origin": APP}).status_code == 200
+
+
+def test_web_07_nor_without_cookies(service):
+    form = {"email": service.sign_up().email, "password": PASSWORD}
+    for path, body in (("/sign-in/email", form), ("/sign-up/email", {**form, "name": "x"}), ("/refresh", {"refreshToken": "x"}), ("/request-password-reset", form), ("/reset-password", {"token": "x", "newPassword": PASSWORD})):
+        assert service.post(path, body, headers={"Origin": EVIL}).status_code == 403, path
+    assert service.post("/sign-in/email", form).status_code == 200
+
+
+def test_web_08_json_alone(service):
+    for kind, status in ((None, 415), ("text/plain", 415), ("multipart/form-data; boundary=x", 415), ("application/x-www-form-urlencoded", 415), ("application/json; charset=utf-8", 401), ("application/jsonx", 415)):
+        headers = {"Content-Type": kind} if kind else {}
+        assert service.ask("POST", "/refresh", content=b'{"refreshToken":"x"}', headers=headers).status_code == status, kind
+
+
+def test_web_09_asking_changes_nothing(service):
+    browser = service.browser()
+    for path in ("sign-out", "revoke-sessions", "revoke-session", "delete-user", "change-password", "refresh", "update-user"):
+        for method in ("GET", "HEAD"):
+            assert browser.request(method, path).status_code == 405, path
+    assert browser.get("session").status_code == 200
+
+
+def test_web_10_cors_is_a_list(service):
+    good = service.get("/session", headers={"Origin": APP})
+    assert good.headers["access-control-allow-origin"] == APP and good.headers["access-control-allow-credentials"] == "true" and "origin" in good.headers["vary"].lower()
+    for origin in (EVIL, "null", APP + ".evil", "https://evilapp.example.com", "http://app.example.com", APP + ":8443", APP.upper(), "https://appXexample.com"):
+        for method in ("GET", "OPTIONS"):
+            answer = service.ask(method, "/session", headers={"Origin": origin, "Access-Control-Request-Method": "POST"})
+            assert "access-control-allow-origin" not in answer.headers, origin
+
+
+def test_web_11_no_cors_on_pages(service):
+    answer = service.get("/error", headers={"Origin": EVIL})
+    assert answer.headers["content-type"].startswith("text/html") and "access-control-allow-origin" not in answer.headers
+
+
+def test_web_12_headers_on_every_answer(secure):
+    user = secure.sign_up()
+    answers = {200: user.get("/session"), 400: secure.post("/sign-up/email", {}), 401: secure.get("/session"), 403: user.get("/admin/list-users"), 404: secure.get("/nowhere"), 405: secure.get("/sign-out"),
+               413: secure.post("/sign-in/email", {"email": "x" * 100_000}), 415: secure.ask("POST", "/refresh", content=b"x")}
+    for status, answer in [*answers.items(), (401, secure.ask("HEAD", "/session"))]:
+        assert answer.status_code == status
+        headers = answer.headers
+        assert headers["x-content-type-options"] == "nosniff" and headers["referrer-policy"] == "no-referrer" and headers["x-frame-options"] == "DENY"
+        assert "default-src 'none'" in headers["content-security-policy"] and headers["cross-origin-resource-policy"] == "same-origin"
+        assert int(re.search(r"max-age=(\d+)", headers["strict-transport-security"])[1]) >= 31_536_000
+
+
+def test_web_13_json_is_no_page(service):
+    assert service.get("/session").headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+
+
+def test_web_14_pages_say_nothing_of_a_stranger(service):
+    for probe in ("<script>alert(1)</script>", '"onmouseover=alert(1) x="', "javascript:alert(1)", "</title><svg onload=alert(1)>"):
+        answer = service.get("/error", params={"error": probe, "error_description": probe, "callbackURL": probe})
+        assert "<script>alert" not in answer.text and "<svg" not in answer.text and '"onmouseover' not in answer.text and 'href="javascript' not in answer.text
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy and "unsafe" not in policy
+
+
+def test_web_15_personal_answers_are_not_stored(service):
+    user = service.sign_up()
+    for path in ("/session", "/get-session", "/list-sessions", "/token", "/list-accounts"):
+        assert user.get(path).headers["cache-control"] == "no-store", path
+
+
+def test_web_16_after_a_post_303(service):
+    user = service.sign_up()
+    form = {"email": user.email, "password": PASSWORD, "callbackURL": "/welcome"}
+    answer = service.ask("POST", "/sign-in/email", data=form, headers={"Origin": service.issuer})
+    assert answer.status_code in (200, 303) and answer.status_code not in (302, 307, 308)
+
+
+def test_web_18_vary_names_what_counted(service):
+    assert "origin" in service.get("/session", headers={"Origin": APP}).headers["vary"].lower()
+
+
+def test_web_19_no_line_breaks_into_headers(service):
+    for path in ("/error?error=%0d%0aX-Evil:1", "/verify-email?token=x&callbackURL=/a%0d%0aX-Evil:1", "/reset-password/x?callbackURL=/a%0d%0aX-Evil:1"):
+        assert "x-evil" not in service.get(path).headers
+    assert "x-evil" not in service.get("/session", headers={"X-Request-Id": "a b"}).headers
+    assert service.get("/session", headers={"X-Request-Id": "a b;c"}).headers["x-request-id"] != "a b;c"
+
+
+def test_web_21_a_sibling_is_a_stranger(service):
+    browser = service.browser()
+    del browser.headers["Origin"]
+    assert browser.post("update-user", json={"name": "x"}, headers={"Sec-Fetch-Site": "same-site"}).status_code == 403
+    assert browser.post("update-user", json={"name": "x"}, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 200
+
+
+def test_web_23_a_wildcard_is_one_label(own):
+    place = own("server.trusted_origins=https://*.example.com")
+    def allowed(origin):
+        return "access-control-allow-origin" in place.get("/session", headers={"Origin": origin}).headers
+    assert allowed("https://a.example.com")
+    for origin in ("https://example.com", "https://a.b.example.com", "https://a.example.com.evil", "https://aexample.com", "http://a.example.com", "https://a.example.com:8443", "https://.example.com", "https://evil.com#a.example.com"):
+        assert not allowed(origin), origin
+    assert place.starts("server.trusted_origins=*")[0] == 78 and place.starts("server.trusted_origins=https://*")[0] == 78

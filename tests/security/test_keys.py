@@ -1,0 +1,209 @@
+"""KEY: the key set, its rotation, discovery."""
+
+import hashlib
+import json
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import jwt
+from place import shifted, wait_for
+from service import APP, at_once, b64, decode, document, unb64
+
+JWKS, DISCOVERY = "/jwks", "/.well-known/openid-configuration"
+
+
+def keys(service) -> list[dict]:
+    return service.get(JWKS).json()["keys"]
+
+
+def test_key_01_public_members_only(service):
+    for key in keys(service):
+        assert not key.keys() & {"d", "p", "q", "dp", "dq", "qi", "k"}
+
+
+def test_key_02_complete_members(service):
+    for key in keys(service):
+        assert key.keys() == {"kty", "crv", "x", "use", "alg", "kid"} and (key["kty"], key["crv"], key["use"], key["alg"]) == ("OKP", "Ed25519", "sig", "EdDSA")
+        assert len(key["x"]) == 43 and len(unb64(key["x"])) == 32
+
+
+def test_key_03_kid_is_the_thumbprint(service):
+    for key in keys(service):
+        canonical = json.dumps({"crv": key["crv"], "kty": key["kty"], "x": key["x"]}, separators=(",", ":"))
+        assert key["kid"] == b64(hashlib.sha256(canonical.encode()).digest())
+
+
+def test_key_04_published_before_it_signs(own):
+    place = own()
+    user = place.sign_up()
+    published = {k["kid"] for k in keys(place)}
+    assert len(published) == 2, "the standby is there from the first start"
+    refused = place.run("keys", "rotate", "--yes")
+    assert refused.returncode == 1, "too young to be in every cache"
+    place.cli("keys", "rotate", "--force", "--yes")
+    signing = wait_for(lambda: (kid := decode(place.sign_in(user.email).access)[0]["kid"]) != decode(user.access)[0]["kid"] and kid)
+    assert signing in published
+
+
+def test_key_05_the_old_key_outlives_its_tokens(own):
+    place = own()
+    user = place.sign_up()
+    place.cli("keys", "rotate", "--force", "--yes")
+    wait_for(lambda: len(keys(place)) == 3)
+    old = next(k for k in place.cli("keys", "list") if k["kid"] == decode(user.access)[0]["kid"])
+    assert old["state"] == "retired" and place.who(user.access).status_code == 200
+    by_pyjwt = jwt.PyJWKClient(place.url(JWKS)).get_signing_key_from_jwt(user.access)
+    assert jwt.decode(user.access, by_pyjwt, algorithms=["EdDSA"], audience=place.issuer, issuer=place.issuer)["sub"] == user.id
+
+
+def test_key_06_a_leaked_key_is_gone(own):
+    place = own()
+    user = place.sign_up()
+    kid = decode(user.access)[0]["kid"]
+    place.cli("keys", "revoke", kid, "--yes")
+    wait_for(lambda: place.who(user.access).status_code == 401)
+    assert kid not in {k["kid"] for k in keys(place)} and decode(place.sign_in(user.email).access)[0]["kid"] != kid
+
+
+def test_key_07_cacheable_and_without_cookies(service):
+    answer = service.get(JWKS)
+    assert "public" in answer.headers["cache-control"] and "max-age=300" in answer.headers["cache-control"] and "set-cookie" not in answer.headers
+    etag = answer.headers["etag"]
+    assert not etag.startswith("W/") and service.get(JWKS, headers={"If-None-Match": etag}).status_code == 304
+
+
+def test_key_08_readable_from_everywhere_without_credentials(service):
+    answer = service.get(JWKS, headers={"Origin": "https://anywhere.example"})
+    assert answer.headers["access-control-allow-origin"] == "*" and "access-control-allow-credentials" not in answer.headers
+
+
+def test_key_09_nothing_of_the_request_goes_in(service):
+    odd = [{"Accept": "text/html"}, {"X-Forwarded-Host": "evil.example"}, {"Forwarded": "host=evil.example"}, {"X-Original-URL": "/evil"}, {"Accept-Encoding": "gzip"}, {"Host": "evil.example"}]
+    answers = [service.get(JWKS, headers=h) for h in odd] + [service.get(JWKS + "?x=1"), service.get(JWKS + "?kid=other")]
+    assert {a.content for a in answers} == {service.get(JWKS).content}
+    assert {service.get(JWKS + p).status_code for p in ("/x.css", ";a", "/", "%2f")} == {404}
+
+
+def test_key_10_always_served(own):
+    place = own("rate_limits.enabled=true")
+    place.stop_database()
+    def hundred():
+        with httpx.Client() as client:
+            return {client.get(place.url(JWKS)).status_code for _ in range(100)}
+    with ThreadPoolExecutor(8) as pool:
+        assert set.union(*pool.map(lambda _: hundred(), range(16))) == {200}
+
+
+def test_key_11_an_unknown_kid_costs_no_look(service):
+    user = service.sign_up()
+    head, payload, signature = user.access.split(".")
+    before = service.kept().stat().st_mtime_ns, (service.folder / "data/countersign.db-wal").stat().st_size
+    for n in range(300):
+        other = b64(json.dumps({"typ": "at+jwt", "alg": "EdDSA", "kid": f"unknown-{n}"}).encode())
+        assert service.who(f"{other}.{payload}.{signature}").status_code == 401
+    assert before[1] == (service.folder / "data/countersign.db-wal").stat().st_size, "nothing is written for it"
+    assert "statement" not in service.log()[-50_000:] or "unknown-" not in service.log(), "and no statement is given its name"
+
+
+def test_key_12_one_ring_however_many_begin(own):
+    place = own(start=False)
+    with ThreadPoolExecutor(2) as pool:
+        ports = [place.port, place.port + 1 if place.port < 29_999 else place.port - 1]
+        bases = list(pool.map(place.serve, ports))
+    first, second = (httpx.get(f"{b}/api/auth/jwks").json()["keys"] for b in bases)
+    assert first == second and len(first) == 2
+    outcomes = at_once(lambda: place.run("keys", "rotate", "--force", "--yes").returncode, 5)
+    assert outcomes.count(0) >= 1
+    states = [k["state"] for k in place.cli("keys", "list")]
+    assert states.count("active") == 1 and states.count("standby") == 1
+
+
+def test_key_13_one_algorithm_and_one_purpose_a_key(service):
+    assert {(k["alg"], k["use"]) for k in keys(service)} == {("EdDSA", "sig")}
+    assert "HKDF" in document("docs", "cryptography.md")
+
+
+def test_key_14_a_signature_cannot_mix_keys(service):
+    assert re.search(r'name = "ed25519-dalek"\nversion = "([2-9])', document("Cargo.lock")), "its signing key holds its own public half"
+    user = service.sign_up()
+    key = jwt.PyJWKClient(service.url(JWKS)).get_signing_key_from_jwt(user.access)
+    assert jwt.decode(user.access, key, algorithms=["EdDSA"], audience=service.issuer)
+
+
+def test_key_15_discovery_wherever_it_is_looked_for(service, own):
+    both = [service.get(p) for p in (DISCOVERY, "/.well-known/oauth-authorization-server")]
+    assert {a.status_code for a in both} == {200} and both[0].json() == both[1].json() and both[0].headers["content-type"].startswith("application/json")
+    deep = own(start=False)
+    deep.settings.append(f"tokens.issuer={deep.issuer}/tenant")
+    deep.serve()
+    paths = ["/tenant/.well-known/openid-configuration", "/.well-known/oauth-authorization-server/tenant", "/.well-known/openid-configuration/tenant"]
+    assert len({httpx.get(deep.base + p).raise_for_status().text for p in paths}) == 1
+
+
+def test_key_16_metadata_is_honest(service):
+    said = service.get(DISCOVERY).json()
+    assert said["grant_types_supported"] == ["refresh_token"] and "authorization_endpoint" not in said and said["response_types_supported"] == []
+    assert "none" not in said["id_token_signing_alg_values_supported"]
+    for name, url in said.items():
+        if name.endswith(("_endpoint", "_uri")):
+            assert httpx.request("GET" if name == "jwks_uri" else "POST", url.replace("localhost", "127.0.0.1")).status_code in (200, 400), name
+
+
+def test_key_17_metadata_never_from_the_request(service):
+    for headers in ({"Host": "evil.example"}, {"X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https"}, {"Forwarded": "host=evil.example;proto=https"}):
+        assert service.get(DISCOVERY, headers=headers).content == service.get(DISCOVERY).content
+
+
+def test_key_18_the_issuer_is_https_and_exact(own):
+    place = own(start=False)
+    for issuer in ("http://auth.example.com", "https://auth.example.com?x=1", "https://auth.example.com#x", "nonsense"):
+        code, said = place.starts(f"tokens.issuer={issuer}")
+        assert code == 78 and "issuer" in said, (issuer, said)
+
+
+def test_key_19_a_bounded_set(own):
+    place = own()
+    for _ in range(20):
+        place.cli("keys", "rotate", "--force", "--yes")
+    wait_for(lambda: len(keys(place)) > 2)
+    states = [k["state"] for k in place.cli("keys", "list")]
+    assert states.count("active") == 1 and states.count("standby") == 1
+    # Whoever forces rotations faster than tokens die keeps what still verifies: that must not be taken away.
+    assert len(place.get(JWKS).content) < 22 * 200
+
+
+def test_key_20_the_schedule_survives_a_leap(own):
+    place = own()
+    place.kill()
+    place.serve(clock=366 * 86_400)
+    wait_for(lambda: "active" in {k["state"] for k in place.cli("keys", "list")})
+    rotations = wait_for(lambda: place.audit("keys.") )
+    assert len([e for e in rotations if e["kind"] == "keys.rotated"]) <= 1, "one at most, no storm"
+    user = place.sign_up()
+    assert place.who(user.access).status_code == 200
+
+
+def test_key_21_real_verifiers_through_a_rotation(own):
+    place = own()
+    user = place.sign_up()
+    client = jwt.PyJWKClient(place.url(JWKS), cache_keys=True)
+    def good(token):
+        return jwt.decode(token, client.get_signing_key_from_jwt(token), algorithms=["EdDSA"], audience=place.issuer, issuer=place.issuer)
+    assert good(user.access)
+    place.cli("keys", "rotate", "--force", "--yes")
+    after = wait_for(lambda: (u := place.sign_in(user.email)) and decode(u.access)[0]["kid"] != decode(user.access)[0]["kid"] and u)
+    place.kill()
+    assert good(after.access) and good(user.access), "the server is away; every key was known already"
+
+
+def test_key_22_the_guide_for_verifiers(service):
+    guide = document("docs", "verifiers.md")
+    for word in ("PyJWT", "2.13", "python-jose", "jsonwebtoken", "hono", "fast-jwt", "algorithms", "aud", "iss", "typ"):
+        assert word in guide, word
+
+
+def test_key_23_samples_ask_seldom(service):
+    assert "lifespan" in document("examples", "fastapi", "main.py") or "cooldown" in document("examples", "fastapi", "main.py")
+    assert "cooldownDuration" in document("examples", "node", "server.mjs")

@@ -1,0 +1,226 @@
+"""EML: links that come by mail."""
+
+import re
+import threading
+import time
+
+import httpx
+from place import PASSWORD, free_port, wait_for
+from service import APP, EVIL, NUMBERS, at_once, document, unb64
+
+NEW = "another good password"
+
+
+def set_password(service, token: str, password: str = NEW) -> int:
+    return service.post("/reset-password", {"token": token, "newPassword": password}).status_code
+
+
+def test_eml_01_random_hashed_and_bound(service):
+    user, other = service.sign_up(), service.sign_up()
+    token = service.reset_token(user.email)
+    assert len(unb64(token.split("_")[-1])) >= 16
+    assert token.encode() not in service.kept().read_bytes() + (service.folder / "data/countersign.db-wal").read_bytes()
+    assert service.post("/reset-password", {"token": token, "newPassword": NEW, "userId": other.id, "email": other.email}).status_code == 200
+    assert service.attempt(other.email, NEW).status_code == 401 and service.attempt(user.email, NEW).status_code == 200
+
+
+def test_eml_02_a_short_life(own):
+    place = own("mail.reset_ttl=30m", "mail.verify_ttl=1h")
+    user = place.sign_up()
+    token = place.reset_token(user.email)
+    place.post("/send-verification-email", {"email": user.email})
+    verify = re.search(r"token=([^&\s]+)", place.link(user.email, 2))[1]
+    place.kill()
+    place.serve(clock=3_601)
+    assert set_password(place, token) == 400
+    assert place.get("/verify-email", params={"token": verify}).status_code == 401
+
+
+def test_eml_03_one_of_twenty(service):
+    user = service.sign_up()
+    token, numbers = service.reset_token(user.email), iter(range(20))
+    def one():
+        password = f"the good password {next(numbers)}"
+        return password, set_password(service, token, password)
+    won = [p for p, status in at_once(one) if status == 200]
+    assert len(won) == 1 and service.attempt(user.email, won[0]).status_code == 200
+
+
+def test_eml_04_a_newer_one_ends_the_older(service):
+    user = service.sign_up()
+    first, second = service.reset_token(user.email), service.reset_token(user.email, 2)
+    assert first != second and set_password(service, first) == 400 and set_password(service, second) == 200
+    third = service.reset_token(user.email, 3)
+    service.run("users", "set-password", user.email, stdin="a wholly other password\n")
+    assert set_password(service, third) == 400
+
+
+def test_eml_05_purposes_do_not_mix(service):
+    user = service.sign_up()
+    reset = service.reset_token(user.email)
+    service.post("/send-verification-email", {"email": user.email})
+    verify = re.search(r"token=([^&\s]+)", service.link(user.email, 2))[1]
+    assert set_password(service, verify) == 400 and service.get("/verify-email", params={"token": reset}).status_code == 401
+    assert user.get("/delete-user/callback", params={"token": reset}).status_code in (400, 404)
+    assert set_password(service, reset) == 200
+
+
+def test_eml_06_a_reset_signs_nobody_in(service):
+    user = service.sign_up()
+    service.cli("users", "ban", user.email, "--yes")
+    service.cli("users", "unban", user.email, "--yes")
+    token = service.reset_token(user.email)
+    service.cli("users", "ban", user.email, "--yes")
+    answer = service.post("/reset-password", {"token": token, "newPassword": NEW})
+    assert "set-cookie" not in answer.headers and "token" not in answer.json()
+    assert service.attempt(user.email, NEW).status_code in (401, 403)
+    other = service.sign_up()
+    set_password(service, service.reset_token(other.email))
+    assert not other.is_in() and "password" in str(service.mail(other.email, 2)["Subject"]).lower()
+
+
+def test_eml_07_the_token_alone(service):
+    user = service.sign_up()
+    for token in ("", "x", user.token, "null"):
+        assert service.post("/reset-password", {"token": token, "newPassword": NEW, "email": user.email, "userId": user.id}).status_code == 400
+    assert service.post("/reset-password", {"newPassword": NEW}).status_code == 400
+
+
+def test_eml_08_links_are_the_settings(service):
+    for headers in ({"Host": "evil.example"}, {"X-Forwarded-Host": "evil.example"}, {"X-Forwarded-Proto": "https"}, {"X-Forwarded-Prefix": "/evil"}, {"Forwarded": "host=evil.example"}, {"X-Original-URL": "/evil"}):
+        user = service.sign_up()
+        service.post("/request-password-reset", {"email": user.email, "redirectTo": "/reset"}, headers=headers)
+        assert service.link(user.email).startswith(service.issuer + "/api/auth/") and "evil" not in service.link(user.email)
+
+
+def test_eml_09_nobody_is_led_away(service):
+    user = service.sign_up()
+    for target in ("//evil.example", "/\\evil.example", "/x/..//evil.example", "/.//evil.example", "https://app.example.com@evil.example", "https://app.example.com.evil.example", "javascript:alert(1)", "/\t/evil.example",
+                   "https:evil.example", "http://app.example.com", "\\\\evil.example", "/%2f%2fevil.example/..//evil.example", "https://evil.example", "data:text/html,x", "/%0d%0aLocation:https://evil.example", "//%65vil.example"):
+        asked = service.post("/request-password-reset", {"email": user.email, "redirectTo": target})
+        answers = [asked, service.get("/verify-email", params={"token": "x", "callbackURL": target}), service.get("/reset-password/x", params={"callbackURL": target})]
+        for answer in answers:
+            location = answer.headers.get("location", "")
+            assert httpx.URL(service.issuer).join(location).host in ("localhost", "app.example.com"), (target, location)
+
+
+def test_eml_10_opening_uses_nothing_up(service):
+    user = service.sign_up()
+    token = service.reset_token(user.email)
+    for _ in range(3):
+        assert service.get(f"/reset-password/{token}", params={"callbackURL": "/reset"}).status_code in (302, 303)
+        service.ask("HEAD", f"/reset-password/{token}", params={"callbackURL": "/reset"})
+    assert set_password(service, token) == 200
+    service.post("/send-verification-email", {"email": user.email})
+    link = service.link(user.email, 3).replace("localhost", "127.0.0.1")
+    answers = [httpx.get(link) for _ in range(3)]
+    assert {a.status_code for a in answers} <= {200, 302, 303} and not any("session" in a.headers.get("set-cookie", "") for a in answers)
+
+
+def test_eml_11_a_link_is_told_to_nobody(service):
+    user = service.sign_up()
+    user.post("/change-email", {"newEmail": f"new{user.email}"})
+    service.post("/send-verification-email", {"email": user.email})
+    answer = httpx.get(service.link(user.email).replace("localhost", "127.0.0.1"))
+    assert answer.headers["referrer-policy"] in ("no-referrer", "same-origin") and answer.headers["cache-control"] == "no-store"
+    assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//(?!localhost)""", answer.text)
+
+
+def test_eml_12_no_header_comes_in(service):
+    for name, address in (("x\r\nBcc: evil@example.org", f"crlf{next(NUMBERS)}@example.com"), ("x", f"crlf{next(NUMBERS)}%0aBcc:evil@example.com")):
+        service.post("/sign-up/email", {"name": name, "email": address, "password": PASSWORD})
+        service.post("/request-password-reset", {"email": address})
+    service.settled()
+    for mail in service.mails():
+        assert len(mail.get_all("To")) == 1 and "Bcc" not in mail and "evil@" not in str(mail["To"])
+
+
+def test_eml_13_words_are_no_template(service):
+    user = service.sign_up(name="{{7*7}} ${7*7} <%=7*7%> {% raw %}")
+    service.post("/request-password-reset", {"email": user.email})
+    mail = service.mail(user.email)
+    for part in ("plain", "html"):
+        words = re.sub(r"https?://\S+", "", mail.get_body((part,)).get_content())
+        assert "49" not in words
+
+
+def test_eml_14_no_bombing(own):
+    place = own("rate_limits.enabled=true")
+    user = place.sign_up()
+    statuses = [place.post("/request-password-reset", {"email": user.email}).status_code for _ in range(50)]
+    place.settled()
+    assert len(place.mails(user.email)) == 3 and set(statuses) == {200, 429}
+
+
+def test_eml_15_another_address(service):
+    user = service.sign_up()
+    other = service.sign_up()
+    fresh = f"fresh{next(NUMBERS)}@example.com"
+    assert user.post("/change-email", {"newEmail": other.email}).status_code == 200
+    assert user.post("/change-email", {"newEmail": fresh}).status_code == 200
+    assert user.get("/session").json()["user"]["email"] == user.email, "until the new one is proven"
+    link = service.link(fresh).replace("localhost", "127.0.0.1")
+    opened = httpx.get(link)
+    form = re.search(r'action="([^"]*)"', opened.text)
+    hidden = dict(re.findall(r'name="([^"]+)" value="([^"]*)"', opened.text))
+    if form:
+        httpx.post(httpx.URL(link).join(form[1].replace("&amp;", "&")), data=hidden, headers={"Origin": service.issuer})
+    assert service.attempt(fresh).status_code == 200 and service.attempt(user.email).status_code == 401
+    assert "address" in service.mail(user.email).get_body(("plain",)).get_content().lower(), "the old one is told"
+    assert service.attempt(other.email).json()["user"]["id"] == other.id
+
+
+def test_eml_16_proven_by_the_mailbox_alone(service):
+    user = service.sign_up()
+    assert user.post("/update-user", {"emailVerified": True}).status_code == 400
+    service.post("/send-verification-email", {"email": user.email})
+    httpx.get(service.link(user.email).replace("localhost", "127.0.0.1"))
+    assert user.get("/session").json()["user"]["emailVerified"] is True
+    service.cli("users", "update", user.email, "--email", f"x{user.email}")
+    assert service.sign_in(f"x{user.email}").answer["user"]["emailVerified"] is False
+
+
+def test_eml_17_one_is_told(service):
+    user = service.sign_up()
+    user.post("/change-password", {"currentPassword": PASSWORD, "newPassword": NEW})
+    assert "password" in str(service.mail(user.email)["Subject"]).lower()
+    again = service.sign_in(user.email, NEW)
+    time.sleep(2.1)
+    service.rotate(again.refresh)
+    time.sleep(2.1)
+    assert service.rotate(again.refresh).json()["code"] == "REFRESH_TOKEN_REUSED"
+    service.mail(user.email, 2)
+
+
+def test_eml_18_no_mail_in_the_clear(own):
+    place = own(start=False)
+    for url in ("smtp://mail.example.com:25", "smtp://user:secret@mail.example.com:587?tls=opportunistic"):
+        code, said = place.starts("mail.transport=smtp", f"mail.smtp_url={url}")
+        assert code == 78 and "smtp_url" in said and "secret" not in said, said
+
+
+def test_eml_19_a_black_hole_stops_nobody(own):
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as hole:
+        place = own("mail.transport=smtp", f"mail.smtp_url=smtp://127.0.0.1:{hole.getsockname()[1]}", "mail.smtp_timeout=2s", "sign_up.require_email_verification=true")
+        took = []
+        for n in range(20):
+            started = time.monotonic()
+            assert place.post("/sign-up/email", {"name": "x", "email": f"u{n}@example.com", "password": PASSWORD}).status_code == 200
+            took.append(time.monotonic() - started)
+        assert sorted(took)[15] < 1, "nobody waits for the mail server"
+        assert place.rows("SELECT COUNT(*) FROM mails")[0][0] >= 19
+
+
+def test_eml_20_tokens_are_in_mails_only(own):
+    place = own("mail.smtp_timeout=1s")
+    user = place.sign_up()
+    answer = place.post("/request-password-reset", {"email": user.email, "redirectTo": "/reset"})
+    token = re.search(r"reset-password/([^?\s]+)", place.link(user.email))[1]
+    assert token not in answer.text and token not in place.log()
+    assert token.encode() not in place.kept().read_bytes() + (place.folder / "data/countersign.db-wal").read_bytes()
+
+
+def test_eml_21_mail_is_no_second_factor(service):
+    assert "no second factor" in document("docs", "threat-model.md")

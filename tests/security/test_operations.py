@@ -1,0 +1,238 @@
+"""OPS: configuration and running. SUP: what it is built from."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import httpx
+import pytest
+from place import BINARY, PASSWORD, ROOT, wait_for
+from service import at_once, decode, document
+
+BAD = ["server.public_url=http://auth.example.com", "server.trusted_origins=*", "server.trusted_origins=https://a.example.com/path", "server.listen=nonsense", "server.no_such_setting=1", "tokens.access_ttl=0s",
+       "tokens.access_ttl=2h", "tokens.issuer=nonsense", "sessions.cookie_same_site=none", "sessions.refresh_grace=2m", "sessions.idle_ttl=0s", "passwords.min_length=1", "passwords.argon2_iterations=0",
+       "keys.rotation=nonsense", "database.url=mysql://x", "mail.smtp_url=smtp://example.com:25", "rate_limits.sign_in=lots", "webhooks.url=http://example.com", "log.level=[", "server.trusted_proxies=everybody"]
+
+
+@pytest.mark.parametrize("setting", BAD)
+def test_ops_01_unsafe_settings_are_refused(service, setting):
+    code, said = service.starts(setting, *(["mail.transport=smtp"] if "smtp" in setting else []))
+    key = setting.split("=")[0]
+    assert code == 78 and key.split(".")[1] in said, (code, said)
+
+
+def test_ops_02_what_is_in_force(own):
+    place = own("mail.smtp_url=smtps://user:geheim@mail.example.com", "webhooks.secret=whsec_Z2VoZWltZ2VoZWltZ2VoZWltZ2VoZWlt", start=False)
+    shown = place.run("config", "show")
+    assert shown.returncode == 0 and "geheim" not in shown.stdout and "Z2VoZWlt" not in shown.stdout and "server.listen" in shown.stdout and "--set" in shown.stdout
+    assert place.run("config", "check").returncode == 0
+
+
+def test_ops_05_no_proxy_is_trusted_unasked(own):
+    place = own()
+    for name in ("X-Forwarded-For", "X_Forwarded_For", "Forwarded", "X-Real-IP", "True-Client-IP"):
+        user = place.sign_up()
+        place.attempt(user.email, headers={name: "for=203.0.113.7" if name == "Forwarded" else "203.0.113.7"})
+        assert {s["ipAddress"] for s in user.get("/list-sessions").json()} == {"127.0.0.1"}, name
+
+
+def test_ops_06_it_ends_in_order(own):
+    place = own()
+    user = place.sign_up()
+    statuses, over = [], threading.Event()
+    def load():
+        with httpx.Client() as client:
+            while not over.is_set():
+                try:
+                    statuses.append(client.get(place.url("/session"), headers=user.bearer).status_code)
+                except httpx.HTTPError:
+                    return
+    threads = [threading.Thread(target=load) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: len(statuses) > 50)
+    process = place.processes.pop()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert set(statuses) == {200}
+    place.serve()
+    assert place.rotate(user.refresh).status_code == 200
+
+
+def test_ops_07_two_are_one(own):
+    place = own()
+    second = place.serve(place.port + 1 if place.port < 29_999 else place.port - 1)
+    user = place.sign_up()
+    time.sleep(2.1)
+    bases = [place.base, second] * 10
+    answers = at_once(lambda: httpx.post(f"{bases.pop()}/api/auth/refresh", json={"refreshToken": user.refresh}, timeout=30))
+    assert len({a.json().get("refreshToken") for a in answers if a.status_code == 200} - {None}) == 1
+    place.cli("sessions", "revoke", "--user", user.email, "--yes")
+    assert {httpx.get(f"{b}/api/auth/session", headers=user.bearer).status_code for b in (place.base, second)} == {401}
+
+
+def test_ops_08_operators_have_an_address_of_their_own(own):
+    place = own(start=False)
+    place.settings = [s for s in place.settings if not s.startswith("server.ops_listen")]
+    shown = json.loads(place.run("config", "show", "--output", "json").stdout)
+    assert "127.0.0.1:9400" in json.dumps(shown)
+
+
+def test_ops_09_no_banner(service):
+    for answer in (service.get("/health"), service.get("/nowhere")):
+        assert not {"server", "x-powered-by", "via"} & set(answer.headers)
+
+
+def test_ops_10_ready_and_alive(own):
+    place = own()
+    assert place.get("/health/ready").status_code == 200
+    assert place.get("/health").json() == {"status": "ok"}
+    kept = place.kept()
+    place.stop_database()
+    assert place.get("/health").status_code == 200 and place.get("/jwks").status_code == 200
+    place.holder.close()
+    assert place.get("/health/ready").status_code == 200 and kept.exists()
+
+
+def test_ops_11_clocks_that_leap(own):
+    place = own()
+    user = place.sign_up()
+    for clock in (86_400, -86_400, 0):
+        place.kill()
+        place.serve(clock=clock)
+        fresh = place.sign_in(user.email)
+        assert place.who(fresh.access).status_code == 200, clock
+    states = [k["state"] for k in place.cli("keys", "list")]
+    assert states.count("active") == 1 and len(states) <= 3
+
+
+def test_ops_12_up_and_down_again(own):
+    place = own()
+    user = place.sign_up()
+    place.stop_and_settle()
+    import sqlite3
+
+    with sqlite3.connect(place.kept()) as database:
+        database.execute("ALTER TABLE users ADD COLUMN of_the_next_release TEXT")
+        database.execute("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES ((SELECT MAX(version) + 1 FROM _sqlx_migrations), 'next', 1, x'00', 0)")
+    place.serve()
+    assert user.is_in() and place.rotate(user.refresh).status_code == 200, "the older program beside the newer schema"
+    assert "rollback" in document("docs", "operations.md").lower() or "back" in document("docs", "operations.md").lower()
+
+
+def test_ops_13_the_command_line(own):
+    place = own()
+    user = place.sign_up()
+    shown = place.run("users", "list")
+    assert "\x1b" not in shown.stdout + shown.stderr
+    assert json.loads(place.run("users", "list", "--output", "json").stdout)
+    assert place.run("users", "show", "nobody@example.com").returncode == 1 and place.run("nonsense").returncode == 2
+    assert place.run("users", "set-password", user.email, stdin="a quiet new password\n").returncode == 0
+    events = place.cli("audit", "list", "--user", user.email)
+    assert any("cli" in e["actor"] or "command" in e["actor"] for e in events), {e["actor"] for e in events}
+
+
+def test_ops_14_how_to_tell_us_and_what_we_fear(service):
+    assert "report" in document("SECURITY.md").lower() and "72 hours" in document("SECURITY.md")
+    assert "leaked" in document("docs", "operations.md").lower() and len(document("docs", "threat-model.md")) > 2_000
+
+
+def test_ops_15_every_limit_is_in_the_table(service):
+    shown = service.run("config", "show").stdout
+    table = document("docs", "settings.md")
+    keys = set(re.findall(r"(?m)^\W*([a-z_]+\.[a-z_0-9]+)\b", shown))
+    assert len(keys) > 50 and all(f"`{key}`" in table for key in keys)
+
+
+def test_ops_16_a_host_of_its_own(service):
+    assert "sibling" in document("docs", "threat-model.md") and "cookie_host_prefix" in document("docs", "settings.md")
+
+
+def test_ops_17_it_speaks_to_nobody_unasked(own):
+    place = own()
+    place.sign_up()
+    pid = place.processes[0].pid
+    inodes = {os.readlink(f).split("[")[1][:-1] for f in pathlib.Path(f"/proc/{pid}/fd").iterdir() if "socket:" in os.readlink(f)}
+    for table in ("tcp", "tcp6", "udp", "udp6"):
+        for line in pathlib.Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[9] in inodes and fields[3] != "0A":
+                assert int(fields[1].split(":")[1], 16) == place.port, "only answers to who called"
+
+
+def test_ops_18_nothing_for_tests_is_in_it(service):
+    import yaml
+
+    known = set(yaml.safe_load(document("openapi.yaml"))["paths"])
+    for path in ("/debug", "/test", "/api/auth/debug", "/api/auth/test", "/api/auth/clock", "/admin", "/api/auth/__test"):
+        assert path not in known and httpx.get(service.base + path).status_code == 404
+
+
+def test_sup_01_floors(service):
+    lock = document("Cargo.lock")
+    def version(name):
+        found = re.findall(rf'name = "{name}"\nversion = "(\d+)\.(\d+)\.(\d+)', lock)
+        return min(tuple(map(int, f)) for f in found) if found else None
+    floors = {"h2": (0, 4, 16), "bytes": (1, 11, 1), "time": (0, 3, 47), "lettre": (0, 11, 22), "sqlx": (0, 8, 1), "rustls-webpki": (0, 103, 13), "idna": (1, 0, 0), "tracing-subscriber": (0, 3, 20), "jsonwebtoken": (10, 3, 0), "curve25519-dalek": (4, 1, 3), "ed25519-dalek": (2, 0, 0), "hyper": (1, 0, 0)}
+    for name, floor in floors.items():
+        assert version(name) is None or version(name) >= floor, (name, version(name))
+
+
+def cargo(*arguments):
+    return subprocess.run(["cargo", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+def test_sup_02_no_rsa(service):
+    tree = cargo("tree", "--offline", "--edges", "normal,build", "--prefix", "none")
+    assert tree.returncode == 0 and not re.search(r"(?m)^rsa v", tree.stdout)
+
+
+def test_sup_03_the_lock_is_kept(service):
+    assert cargo("metadata", "--locked", "--offline", "--format-version", "1", "--no-deps").returncode == 0
+    assert "unknown-git" in document("deny.toml") and "git+" not in document("Cargo.lock")
+
+
+def test_sup_04_no_unsafe_and_no_silent_overflow(service):
+    manifest = document("Cargo.toml")
+    assert 'unsafe_code = "forbid"' in manifest and "overflow-checks = true" in manifest
+    assert not any(re.search(r"\bunsafe\s*(\{|fn|impl)", p.read_text()) for p in (ROOT / "src").rglob("*.rs"))
+
+
+def test_sup_05_few_and_known(service):
+    assert "risky" in document("docs", "cryptography.md").lower()
+    manifest = document("Cargo.toml")
+    assert not re.search(r"(?m)^(openssl|native-tls|rand_xorshift|md5)\b", manifest)
+
+
+def test_sup_09_parsers_are_fuzzed(service):
+    targets = {p.stem for p in (ROOT / "fuzz/fuzz_targets").glob("*.rs")}
+    assert {"refresh_token", "jwt", "cookies", "settings", "json_bodies", "forwarded"} <= targets
+    assert "fuzz" in document("tests", "all.sh")
+
+
+def test_sup_10_how_soon(service):
+    words = document("SECURITY.md")
+    assert "48 hours" in words and "7 days" in words
+
+
+def test_sup_11_no_secret_in_the_repository(service):
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split()
+    files = [ROOT / f for f in listed] if listed else [p for p in ROOT.rglob("*") if p.is_file() and "target" not in p.parts]
+    for file in files:
+        if file.suffix in (".key", ".pem", ".env", ".db"):
+            raise AssertionError(file)
+    assert "csr_" in document("SECURITY.md") and "css_" in document("SECURITY.md"), "prefixes for scanners"
+
+
+def test_sup_12_the_toolchain(service):
+    manifest = document("Cargo.toml")
+    assert re.search(r'rust-version = "1\.\d+', manifest)

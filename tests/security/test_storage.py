@@ -1,0 +1,193 @@
+"""STO: what is stored, and the keys to it."""
+
+import os
+import pathlib
+import re
+import shutil
+import sqlite3
+import stat
+import subprocess
+
+from place import PASSWORD, wait_for
+from service import decode, document, unb64
+
+
+def test_sto_01_private_keys_are_sealed(own):
+    place = own()
+    place.import_key()
+    raw = place.key.private_bytes_raw()
+    place.stop_and_settle()
+    data = place.kept().read_bytes()
+    assert raw not in data and b"PRIVATE KEY" not in data and bytes.fromhex("302e020100300506032b6570") not in data
+    first, second = place.rows("SELECT kid, sealed FROM signing_keys LIMIT 2")
+    with sqlite3.connect(place.kept()) as database:
+        database.execute("UPDATE signing_keys SET sealed = ? WHERE kid = ?", (second[1], first[0]))
+    code, said = place.starts()
+    assert code != 0 and "key" in said.lower(), said
+
+
+def test_sto_02_the_key_file_is_ours_alone(own):
+    place = own()
+    key = place.folder / "keys/master.key"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600 and stat.S_IMODE(key.parent.stat().st_mode) == 0o700
+    place.kill()
+    key.chmod(0o644)
+    code, said = place.starts()
+    assert code != 0 and "master.key" in said
+    key.chmod(0o600)
+    moved = key.with_name("moved.key")
+    key.rename(moved)
+    key.symlink_to(moved)
+    assert place.starts()[0] != 0
+    fresh = own(start=False)
+    command = fresh.command(fresh.port, [], "migrate")
+    subprocess.run(["sh", "-c", 'umask 000; exec "$@"', "sh", *command], cwd=fresh.folder, check=True, capture_output=True)
+    for made in fresh.folder.rglob("*"):
+        if made.is_file() and made.suffix != ".log":
+            assert stat.S_IMODE(made.stat().st_mode) & 0o077 == 0, made
+
+
+def test_sto_03_a_stolen_database_opens_nothing(own):
+    place = own()
+    user = place.sign_up()
+    place.reset_token(user.email)
+    texts = set()
+    for (table,) in place.rows("SELECT name FROM sqlite_master WHERE type = 'table'"):
+        for row in place.rows(f"SELECT * FROM {table}"):
+            texts |= {str(v) for v in row if isinstance(v, str | bytes) and 8 < len(v) < 2_000}
+    for text in texts:
+        text = text.encode("ascii", "ignore").decode().replace("\n", "").replace("\r", "")
+        for prefix in ("", "css_", "csr_"):
+            assert place.get("/session", headers={"Authorization": f"Bearer {prefix}{text}"}).status_code in (401, 400), text
+        assert place.get("/session", headers={"Cookie": f"app.session_token={text}"}).status_code == 401
+        assert place.post("/reset-password", {"token": text, "newPassword": "another good password"}).status_code == 400
+    assert place.rotate(user.refresh).status_code == 200
+
+
+def test_sto_04_a_restored_backup(own):
+    place = own()
+    user = place.sign_up()
+    place.stop_and_settle()
+    shutil.copy(place.kept(), place.folder / "backup.db")
+    place.serve()
+    user.post("/sign-out")
+    assert place.rotate(user.refresh).status_code == 401
+    place.stop_and_settle()
+    shutil.copy(place.folder / "backup.db", place.kept())
+    place.cli("sessions", "revoke", "--all", "--yes")
+    place.serve()
+    assert place.rotate(user.refresh).status_code == 401 and not user.is_in()
+    assert "sessions revoke --all" in document("docs", "operations.md")
+
+
+def test_sto_05_backups(own):
+    place = own()
+    user = place.sign_up()
+    with sqlite3.connect(place.kept()) as live, sqlite3.connect(place.folder / "copy.db") as copy:
+        live.backup(copy)
+    place.kill()
+    for leftover in place.kept().parent.glob("countersign.db*"):
+        leftover.unlink()
+    shutil.move(place.folder / "copy.db", place.kept())
+    place.kept().chmod(0o600)
+    place.serve()
+    assert place.sign_in(user.email).id == user.id
+    words = document("docs", "operations.md").lower()
+    assert "backup" in words and "master" in words
+
+
+def test_sto_06_no_core_and_nothing_in_debug(own):
+    place = own()
+    limits = pathlib.Path(f"/proc/{place.processes[0].pid}/limits").read_text()
+    assert re.search(r"Max core file size\s+0\s+0", limits)
+    code, said = place.starts("server.listen=nonsense", COUNTERSIGN_MASTER_KEY="a-secret-that-must-not-be-shown")
+    assert "must-not-be-shown" not in said
+
+
+def test_sto_07_a_role_without_ddl(service):
+    words = document("docs", "operations.md")
+    assert "database.migrate" in document("docs", "settings.md") and "migrate" in words
+    assert service.run("migrate", "--dry-run").returncode == 0
+
+
+def test_sto_08_migrations(own):
+    place = own()
+    place.stop_and_settle()
+    with sqlite3.connect(place.kept()) as database:
+        database.execute("UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = (SELECT MIN(version) FROM _sqlx_migrations)")
+    code, said = place.starts()
+    assert code != 0 and "migration" in said.lower()
+    newer = own()
+    newer.stop_and_settle()
+    with sqlite3.connect(newer.kept()) as database:
+        for version in (9_001, 9_002):
+            database.execute("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (?, 'future', 1, x'00', 0)", (version,))
+    code, said = newer.starts()
+    assert code != 0 and "newer" in said.lower(), said
+
+
+def test_sto_09_the_files_of_sqlite(own):
+    place = own()
+    place.sign_up()
+    for file in place.kept().parent.glob("countersign.db*"):
+        assert stat.S_IMODE(file.stat().st_mode) & 0o077 == 0, file
+    assert place.rows("PRAGMA journal_mode") == [("wal",)]
+
+
+def test_sto_10_tls_to_postgres(service):
+    words = document("docs", "settings.md") + document("docs", "operations.md")
+    assert "verify-full" in words
+    code, said = service.starts("database.url=postgres://nobody:geheim@127.0.0.1:1/x?sslmode=verify-full", "database.acquire_timeout=200ms")
+    assert code != 0 and "geheim" not in said
+
+
+def test_sto_11_found_by_hash(service):
+    columns = {t: [c[1] for c in service.rows(f"PRAGMA table_info({t})")] for t in ("sessions", "accounts")}
+    assert "token_hash" in columns["sessions"] and "refresh_hash" in columns["sessions"] and not {"token", "refresh_token"} & set(columns["sessions"])
+
+
+def test_sto_12_what_is_over_goes(own):
+    place = own("sessions.idle_ttl=2d", "sessions.absolute_ttl=3d", "log.level=info")
+    place.sign_up()
+    place.kill()
+    place.serve(clock=60 * 86_400)
+    wait_for(lambda: place.rows("SELECT COUNT(*) FROM sessions") == [(0,)], 30)
+
+
+def test_sto_13_one_source_of_chance(service):
+    rules = document("clippy.toml")
+    assert "getrandom" in document("Cargo.toml") and "rand" in rules
+    values = {service.sign_up().token for _ in range(20)}
+    assert len(values) == 20
+
+
+def test_sto_14_secrets_come_in_quietly(own):
+    place = own(start=False)
+    for weak in ("changeme", "secret", "a" * 64, "", "password"):
+        code, said = place.starts(COUNTERSIGN_MASTER_KEY=weak)
+        assert code != 0 or weak == "", (weak, said)
+    place.serve()
+    user = place.sign_up()
+    help_ = place.run("users", "set-password", "--help").stdout
+    assert "--password" not in help_ and place.run("users", "set-password", user.email, "a password here").returncode == 2
+    command = pathlib.Path(f"/proc/{place.processes[0].pid}/cmdline").read_bytes()
+    assert (place.folder / "keys/master.key").read_bytes().strip() not in command
+
+
+def test_sto_15_another_master_key_opens_nothing(own):
+    place = own()
+    place.sign_up()
+    before = place.rows("SELECT kid FROM signing_keys ORDER BY kid")
+    place.stop_and_settle()
+    other = place.folder / "other.key"
+    other.write_text(os.urandom(32).hex())
+    other.chmod(0o600)
+    code, said = place.starts(COUNTERSIGN_MASTER_KEY_FILE=str(other))
+    assert code != 0 and "master key" in said.lower() and place.rows("SELECT kid FROM signing_keys ORDER BY kid") == before
+    assert "rewrap" in place.run("keys", "--help").stdout
+
+
+def test_sto_16_an_inventory_of_cryptography(service):
+    words = document("docs", "cryptography.md")
+    for word in ("Ed25519", "argon2id", "SHA-256", "A256GCM", "HKDF", "HMAC", "quantum"):
+        assert word in words, word
