@@ -138,6 +138,13 @@ impl Jobs {
         let listening = app.db.is_shared().then(|| tokio::spawn(listen(Arc::clone(app))));
         let stopped = CancellationToken::new();
         running.spawn(deliver(Arc::clone(app), stopped.clone()));
+        let late = Arc::clone(app);
+        // A process that is restarted every day would never come to it.
+        running.spawn(async move {
+            if let Err(error) = prune::prune(&late).await {
+                tracing::warn!(%error, "what is over was not deleted at the start");
+            }
+        });
         if app.config.webhooks.is_some() {
             running.spawn(tell(Arc::clone(app), stopped.clone()));
         }

@@ -47,10 +47,15 @@ pub(super) fn object(output: Output, members: &[(&str, Value)]) {
 fn cell(value: &Value) -> String {
     match value {
         Value::Null => "–".into(),
-        Value::String(text) => text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect(),
+        Value::String(text) => text.chars().map(|c| if c.is_control() || turns_the_line(c) { '\u{FFFD}' } else { c }).collect(),
         Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join("\n"),
         other => other.to_string(),
     }
+}
+
+/// Whether what follows may be shown backwards (Unicode's embeddings, overrides and isolates): a name could look like another cell.
+fn turns_the_line(c: char) -> bool {
+    matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 fn json(value: &Value) {

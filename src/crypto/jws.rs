@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::Deserialize;
 
-use crate::model::claims::{AccessClaims, Audience};
+use crate::model::claims::{AccessClaims, Audience, RESERVED};
 
 use super::decode;
 use super::keypair::Keypair;
@@ -48,7 +48,7 @@ pub enum Rejected {
     UnknownKey,
     #[error("the signature does not match")]
     BadSignature,
-    #[error("for another issuer or audience, or a claim is missing or of the wrong type")]
+    #[error("for another issuer or audience, or a claim is missing, of the wrong type or none of ours")]
     BadClaims,
 }
 
@@ -84,6 +84,8 @@ impl Verifier {
         let header = self.header(token).ok_or(Rejected::Malformed)?;
         let key = self.keys.get(&header.kid).ok_or(Rejected::UnknownKey)?;
         match jsonwebtoken::decode::<AccessClaims>(token, key, &self.validation) {
+            // A registered claim that we never write, such as `nbf`, would mean something that nobody here looks at.
+            Ok(data) if RESERVED.iter().any(|name| data.claims.custom.contains_key(*name)) => Err(Rejected::BadClaims),
             Ok(data) => Ok(data.claims),
             Err(e) if matches!(e.kind(), jsonwebtoken::errors::ErrorKind::InvalidSignature) => Err(Rejected::BadSignature),
             Err(_) => Err(Rejected::BadClaims),

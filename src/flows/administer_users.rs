@@ -51,12 +51,16 @@ async fn find(app: &App, id: UserId) -> Result<User> {
 }
 
 /// Changes whatever is said of a user.
-pub async fn update(app: &App, by: Authority<'_>, id: UserId, changes: Changes, peer: &Peer) -> Result<User> {
+pub async fn update(app: &App, by: Authority<'_>, id: UserId, mut changes: Changes, peer: &Peer) -> Result<User> {
     if changes.is_empty() {
         return Err(Error::NoDataToUpdate);
     }
     let target = find(app, id).await?;
     by.may_to(app, Action::UpdateUser, &target)?;
+    if changes.email.as_ref().is_some_and(|new| *new != target.email) {
+        // Nobody has proven the new mailbox, unless whoever changes it says so.
+        changes.email_verified.get_or_insert(false);
+    }
     if changes.email.is_some() || changes.email_verified.is_some() {
         by.may_to(app, Action::SetEmail, &target)?;
     }

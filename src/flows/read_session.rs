@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use crate::app::App;
 use crate::crypto::cookie;
 use crate::crypto::token::SessionToken;
+use crate::model::id::{SessionId, UserId};
 use crate::model::permission::Action;
 use crate::model::session::Session;
 use crate::model::time::Timestamp;
@@ -73,19 +74,22 @@ pub enum Nobody {
 /// Finds the session; the inner error says why there is none.
 pub async fn authenticate(app: &App, credential: Credential<'_>, accepts: Accepts) -> Result<std::result::Result<Authenticated, Nobody>> {
     let now = app.now();
-    let (by, token) = match credential {
+    let (by, token, subject) = match credential {
         Credential::Bearer(text) if accepts == Accepts::AccessTokenToo && is_jwt(text) => match session_of_access_token(app, text, now) {
-            Some(id) => (By::Id(id), None),
+            Some((id, subject)) => (By::Id(id), None, Some(subject)),
             None => return Ok(Err(Nobody::NotOurs)),
         },
         Credential::Bearer(text) | Credential::Cookie(text) => match session_token(app, text) {
             // A cookie is always signed: the bare token is a Bearer credential only.
-            Some(token) if matches!(credential, Credential::Bearer(_)) || text.contains('.') => (By::TokenHash(token.hash()), Some(token)),
+            Some(token) if matches!(credential, Credential::Bearer(_)) || text.contains('.') => (By::TokenHash(token.hash()), Some(token), None),
             Some(_) | None => return Ok(Err(Nobody::NotOurs)),
         },
     };
     let found = app.db.read(move |conn| Box::pin(async move { store::sessions::find_live(conn, &by, now).await })).await?;
     let Some(found) = found else { return Ok(Err(Nobody::Over)) };
+    if subject.is_some_and(|subject| subject != found.session.user_id) {
+        return Ok(Err(Nobody::NotOurs));
+    }
     let user = issue_token::user_facts(app, found.session.user_id, found.user_version).await?;
     if user.disabled_at.is_some() || user.is_banned(now) {
         return Ok(Err(Nobody::Over));
@@ -142,12 +146,12 @@ fn is_jwt(text: &str) -> bool {
     text.bytes().filter(|b| *b == b'.').count() == 2
 }
 
-fn session_of_access_token(app: &App, text: &str, now: Timestamp) -> Option<crate::model::id::SessionId> {
+fn session_of_access_token(app: &App, text: &str, now: Timestamp) -> Option<(SessionId, UserId)> {
     let claims = app.ring()?.verifier.verify(text).ok()?;
     let now = u64::try_from(now.seconds()).ok()?;
     // No leeway: we are the issuer and read our own clock.
     let in_time = claims.iat <= now && now < claims.exp && claims.exp <= now.checked_add(86_400)?;
-    if in_time { claims.sid.parse().ok() } else { None }
+    if in_time { claims.sid.parse().ok().zip(claims.sub.parse().ok()) } else { None }
 }
 
 impl From<Nobody> for Error {

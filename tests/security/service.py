@@ -105,7 +105,8 @@ class Service(Place):
     def browser(self, address: str | None = None, origin: str | None = None, **more) -> httpx.Client:
         """A client that holds cookies, signed in."""
         user = self.sign_up() if address is None else None
-        client = httpx.Client(base_url=f"{self.base}/api/auth/", headers={"Origin": origin or self.issuer}, timeout=30)
+        # A connection whose body was not read when it was refused is closed: each request has its own.
+        client = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0), base_url=f"{self.base}/api/auth/", headers={"Origin": origin or self.issuer}, timeout=30)
         answer = client.post("sign-in/email", json={"email": address or user.email, "password": PASSWORD, **more})
         assert answer.status_code == 200, answer.text
         client.user, client.answer = user, answer
@@ -116,7 +117,7 @@ class Service(Place):
 
     def admin(self, role: str = "admin") -> User:
         user = self.sign_up()
-        self.cli("users", "set-role", user.email, role)
+        self.do("users", "set-role", user.email, role)
         return self.sign_in(user.email)
 
     def who(self, token: str, **more) -> httpx.Response:
@@ -157,6 +158,10 @@ class Service(Place):
     def run(self, *arguments: str, stdin: str = "", settings: list[str] = (), **more) -> subprocess.CompletedProcess:
         return subprocess.run(self.command(self.port, list(settings), *arguments), cwd=self.folder, input=stdin, capture_output=True, text=True, timeout=60, **more)
 
+    def do(self, *arguments: str):
+        done = self.run(*arguments)
+        assert done.returncode == 0, done.stderr
+
     def starts(self, *settings: str, **environment: str) -> tuple[int, str]:
         """What `serve` ends with at once and says; whoever does start is an error."""
         import os
@@ -179,8 +184,10 @@ class Service(Place):
         with sqlite3.connect(self.kept(), timeout=10) as database:
             return database.execute(sql, values).fetchall()
 
-    def audit(self, kind: str, user: str | None = None) -> list[dict]:
-        return self.cli("audit", "list", "--kind", kind, "--limit", "1000", *(["--user", user] if user else []))
+    def audit(self, kind: str = "", user: str | None = None) -> list[dict]:
+        done = self.run("audit", "list", *(["--kind", kind] if kind else []), "--limit", "1000", "--output", "json", *(["--user", user] if user else []))
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
 
     # Keys
 
@@ -189,8 +196,8 @@ class Service(Place):
         pem = self.key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         (self.folder / "ours.pem").write_bytes(pem)
         (self.folder / "ours.pem").chmod(0o600)
-        self.cli("keys", "import", "ours.pem", "--yes")
-        self.cli("keys", "rotate", "--force", "--yes")
+        self.do("keys", "import", "ours.pem")
+        self.do("keys", "rotate", "--force", "--yes")
         user = self.sign_up()
         wait_for(lambda: decode(self.sign_in(user.email).access)[0]["kid"] == self.kid())
 

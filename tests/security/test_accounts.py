@@ -15,8 +15,8 @@ def plain(answer) -> tuple:
 
 def test_enu_01_one_answer(service):
     wrong, disabled, banned = (service.sign_up() for _ in range(3))
-    service.cli("users", "disable", disabled.email, "--yes")
-    service.cli("users", "ban", banned.email, "--yes")
+    service.do("users", "disable", disabled.email, "--yes")
+    service.do("users", "ban", banned.email, "--yes")
     service.run("users", "invite", "invited@example.com")
     answers = [plain(service.attempt(a, "a wrong password")) for a in (wrong.email, disabled.email, banned.email, "invited@example.com", "nobody@example.com")]
     assert answers == [answers[0]] * 5 and answers[0][0] == 401

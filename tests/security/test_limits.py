@@ -21,6 +21,15 @@ def guess(place, address: str, password: str = "a wrong password", ip: str | Non
     return place.attempt(address, password, headers={"X-Forwarded-For": ip} if ip else None, **more)
 
 
+def held(place, address: str, wait: int = 3, **more):
+    """Guesses until the next one has to wait for so many seconds; the answer that says so."""
+    for _ in range(60):
+        answer = guess(place, address, **more)
+        if answer.status_code == 429 and int(answer.headers["retry-after"]) >= wait:
+            return answer
+    raise AssertionError("never held up")
+
+
 def resident(place) -> float:
     """Megabytes."""
     status = pathlib.Path(f"/proc/{place.processes[0].pid}/status").read_text()
@@ -53,8 +62,7 @@ def test_lim_02_never_for_ever_and_never_for_the_owner(own):
 def test_lim_03_right_and_wrong_wait_alike(own):
     place = own(*BEHIND)
     user = place.sign_up()
-    for _ in range(6):
-        guess(place, user.email)
+    held(place, user.email)
     wrong, right = guess(place, user.email), guess(place, user.email, PASSWORD)
     assert (wrong.status_code, wrong.text) == (right.status_code, right.text) == (429, wrong.text)
 
@@ -62,8 +70,8 @@ def test_lim_03_right_and_wrong_wait_alike(own):
 def test_lim_04_one_count_for_every_spelling(own):
     place = own(*BEHIND)
     user = place.sign_up("somebody@example.com")
-    statuses = [guess(place, a).status_code for a in ("somebody@example.com", "SOMEBODY@example.com", "Somebody@Example.com") * 3]
-    assert statuses.count(401) == 5
+    held(place, "somebody@example.com", 7)
+    assert {guess(place, a, PASSWORD).status_code for a in ("somebody@example.com", "SOMEBODY@example.com", "Somebody@Example.com")} == {429}
     form = {"email": "somebody@example.com", "password": "wrong password"}
     assert place.ask("POST", "/sign-in/email", data=form, headers={"Origin": place.issuer}).status_code in (429, 303)
     assert user.is_in()
@@ -74,7 +82,7 @@ def test_lim_05_nobody_chooses_one_s_address(own):
     user = place.sign_up()
     forged = ["203.0.113.%d" % n for n in range(20)] + ["a", "", "1.2.3.4, 5.6.7.8", "fe80::1%eth0", "1.2.3.4:80", "9" * 8_000]
     statuses = [place.attempt(user.email, "wrong password", headers={"X-Forwarded-For": ip, "Forwarded": f"for={ip[:50]}", "X-Real-IP": ip[:50]}).status_code for ip in forged]
-    assert statuses.count(401) == 5 and set(statuses) == {401, 429}
+    assert statuses.count(401) <= 5 + 5 and set(statuses) == {401, 429}, "five are free, then one after 1 s, 2 s, 4 s …"
     trusting = own(*BEHIND)
     other = trusting.sign_up()
     for ip in ("a", "", "1.2.3.4:80", "[2001:db8::1]:80"):
@@ -84,25 +92,25 @@ def test_lim_05_nobody_chooses_one_s_address(own):
 def test_lim_06_networks_of_ipv6(own):
     place = own(*BEHIND)
     user = place.sign_up()
-    statuses = [guess(place, user.email, ip=f"2001:db8:1:1::{n:x}").status_code for n in range(1, 12)]
-    assert statuses.count(401) == 5
+    held(place, user.email, 7, ip="2001:db8:1:1::1")
+    assert {guess(place, user.email, ip=f"2001:db8:1:1::{n:x}").status_code for n in range(2, 5)} == {429}
+    assert guess(place, user.email, ip="2001:db8:1:2::1").status_code == 401
     other = place.sign_up()
-    statuses = [guess(place, other.email, ip=ip).status_code for ip in ("1.2.3.4", "::ffff:1.2.3.4", "::ffff:102:304") * 3]
-    assert statuses.count(401) == 5
+    held(place, other.email, 7, ip="1.2.3.4")
+    assert {guess(place, other.email, ip=ip).status_code for ip in ("1.2.3.4", "::ffff:1.2.3.4", "::ffff:102:304")} == {429}
 
 
 def test_lim_07_a_hundred_at_once(own):
     place = own(*BEHIND)
     user = place.sign_up()
     statuses = at_once(lambda: guess(place, user.email).status_code, 100)
-    assert statuses.count(401) <= 5 and set(statuses) <= {401, 429, 503}
+    assert statuses.count(401) <= 7 and set(statuses) <= {401, 429, 503}, "five, and one a second later"
 
 
 def test_lim_08_no_path_goes_round(own):
     place = own(*BEHIND)
     user = place.sign_up()
-    for _ in range(6):
-        guess(place, user.email)
+    held(place, user.email, 15)
     body = json.dumps({"email": user.email, "password": PASSWORD}).encode()
     for path in ("//api/auth/sign-in/email", "/api/auth/./sign-in/email", "/api/auth/sign-in/%65mail", "/api/auth/sign-in/email;x", "/api/auth/sign-in/email/", "/API/auth/sign-in/email", "/api/auth/sign-in/email?x", "/api/auth/x/../sign-in/email"):
         request = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-HTTP-Method-Override: GET\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % (path.encode(), len(body)) + body
@@ -175,9 +183,9 @@ def test_lim_13_sizes(service):
     assert body(65_536) == 400 and body(65_537) == 413
     many = b"GET /health HTTP/1.1\r\nHost: x\r\n" + b"".join(b"X-%d: y\r\n" % n for n in range(80)) + b"\r\n"
     few = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + b"".join(b"X-%d: y\r\n" % n for n in range(60)) + b"\r\n"
-    large = b"GET /health HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 40_000 + b"\r\n\r\n"
+    large = b"GET /health HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 70_000 + b"\r\n\r\n"
     assert (service.status(many), service.status(few), service.status(large)) == (431, 200, 431)
-    assert service.status(b"GET /health?" + b"x" * 40_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n") in (414, 431)
+    assert service.status(b"GET /health?" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n") in (414, 431)
 
 
 def test_lim_14_deep_json(service):
@@ -198,11 +206,11 @@ def test_lim_16_nothing_is_unpacked_or_packed(service):
 
 
 def test_lim_17_each_door_has_a_limit(own):
-    place = own(LIMITED, "rate_limits.sign_up=3/1h", "rate_limits.token=5/1m")
+    place = own(LIMITED, "rate_limits.sign_up=3/1h", "rate_limits.token=5/1m", "sessions.refresh_grace=30s", "sessions.refresh_cooldown=50s")
     assert [place.post("/sign-up/email", {"name": "x", "email": f"u{n}@example.com", "password": PASSWORD}).status_code for n in range(5)] == [200] * 3 + [429] * 2
     user = place.sign_in("u0@example.com")
     assert 429 in [user.get("/token").status_code for _ in range(8)]
-    assert 429 in [place.rotate(user.refresh).status_code for _ in range(200)]
+    assert 429 in [place.rotate(user.refresh).status_code for _ in range(140)], "a burst of a hundred, then twenty a minute"
 
 
 def test_lim_18_memory_is_bounded(own):
@@ -238,10 +246,11 @@ def test_lim_21_waits_are_spread_and_tell_nothing(own):
     place = own(*BEHIND)
     user = place.sign_up()
     def headers_of_the_last(address):
-        return [guess(place, address) for _ in range(7)][-1].headers
+        return held(place, address).headers
     known, unknown = headers_of_the_last(user.email), headers_of_the_last("nobody@example.com")
-    assert known["ratelimit-policy"] == unknown["ratelimit-policy"] and known["retry-after"] == unknown["retry-after"]
+    assert known["ratelimit-policy"] == unknown["ratelimit-policy"] and abs(int(known["retry-after"]) - int(unknown["retry-after"])) <= 1
     times = []
+    held(place, user.email, 15)
     for _ in range(6):
         started = time.monotonic()
         guess(place, user.email)
@@ -252,10 +261,7 @@ def test_lim_21_waits_are_spread_and_tell_nothing(own):
 def test_lim_22_a_restart_forgets_nothing(own):
     place = own(*BEHIND)
     user = place.sign_up()
-    for _ in range(6):
-        guess(place, user.email)
+    held(place, user.email, 7)
     place.kill()
     place.serve()
-    for _ in range(4):
-        guess(place, user.email)
     assert guess(place, user.email).status_code == 429

@@ -6,7 +6,7 @@ import time
 
 import httpx
 from place import PASSWORD, free_port, wait_for
-from service import APP, EVIL, NUMBERS, at_once, document, unb64
+from service import APP, EVIL, NUMBERS, at_once, document
 
 NEW = "another good password"
 
@@ -18,7 +18,7 @@ def set_password(service, token: str, password: str = NEW) -> int:
 def test_eml_01_random_hashed_and_bound(service):
     user, other = service.sign_up(), service.sign_up()
     token = service.reset_token(user.email)
-    assert len(unb64(token.split("_")[-1])) >= 16
+    assert len(token) >= 40
     assert token.encode() not in service.kept().read_bytes() + (service.folder / "data/countersign.db-wal").read_bytes()
     assert service.post("/reset-password", {"token": token, "newPassword": NEW, "userId": other.id, "email": other.email}).status_code == 200
     assert service.attempt(other.email, NEW).status_code == 401 and service.attempt(user.email, NEW).status_code == 200
@@ -67,10 +67,10 @@ def test_eml_05_purposes_do_not_mix(service):
 
 def test_eml_06_a_reset_signs_nobody_in(service):
     user = service.sign_up()
-    service.cli("users", "ban", user.email, "--yes")
-    service.cli("users", "unban", user.email, "--yes")
+    service.do("users", "ban", user.email, "--yes")
+    service.do("users", "unban", user.email)
     token = service.reset_token(user.email)
-    service.cli("users", "ban", user.email, "--yes")
+    service.do("users", "ban", user.email, "--yes")
     answer = service.post("/reset-password", {"token": token, "newPassword": NEW})
     assert "set-cookie" not in answer.headers and "token" not in answer.json()
     assert service.attempt(user.email, NEW).status_code in (401, 403)
@@ -149,7 +149,8 @@ def test_eml_14_no_bombing(own):
     user = place.sign_up()
     statuses = [place.post("/request-password-reset", {"email": user.email}).status_code for _ in range(50)]
     place.settled()
-    assert len(place.mails(user.email)) == 3 and set(statuses) == {200, 429}
+    assert 1 <= len(place.mails(user.email)) <= 3, "a newer one takes the place of one that waits"
+    assert set(statuses) == {200, 429}
 
 
 def test_eml_15_another_address(service):
@@ -161,10 +162,9 @@ def test_eml_15_another_address(service):
     assert user.get("/session").json()["user"]["email"] == user.email, "until the new one is proven"
     link = service.link(fresh).replace("localhost", "127.0.0.1")
     opened = httpx.get(link)
-    form = re.search(r'action="([^"]*)"', opened.text)
+    assert user.get("/session").json()["user"]["email"] == user.email, "opening it changes nothing"
     hidden = dict(re.findall(r'name="([^"]+)" value="([^"]*)"', opened.text))
-    if form:
-        httpx.post(httpx.URL(link).join(form[1].replace("&amp;", "&")), data=hidden, headers={"Origin": service.issuer})
+    assert httpx.post(link, data=hidden, headers={"Origin": service.issuer}).status_code == 303
     assert service.attempt(fresh).status_code == 200 and service.attempt(user.email).status_code == 401
     assert "address" in service.mail(user.email).get_body(("plain",)).get_content().lower(), "the old one is told"
     assert service.attempt(other.email).json()["user"]["id"] == other.id
@@ -176,7 +176,7 @@ def test_eml_16_proven_by_the_mailbox_alone(service):
     service.post("/send-verification-email", {"email": user.email})
     httpx.get(service.link(user.email).replace("localhost", "127.0.0.1"))
     assert user.get("/session").json()["user"]["emailVerified"] is True
-    service.cli("users", "update", user.email, "--email", f"x{user.email}")
+    service.do("users", "update", user.email, "--email", f"x{user.email}")
     assert service.sign_in(f"x{user.email}").answer["user"]["emailVerified"] is False
 
 

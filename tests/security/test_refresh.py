@@ -105,7 +105,7 @@ def test_ref_09_nothing_is_chosen_at_a_refresh(service):
 def test_ref_10_the_user_is_asked_at_each(service):
     for do, undo in (("ban", None), ("disable", None), ("delete", None)):
         user = service.sign_up()
-        service.cli("users", do, user.email, "--yes")
+        service.do("users", do, user.email, "--yes")
         assert service.rotate(user.refresh).status_code == 401, do
 
 
@@ -120,7 +120,7 @@ def test_ref_11_a_new_password_ends_the_others(service):
     user.post("/change-password", {"currentPassword": "another good password", "newPassword": "a third good password"})
     assert service.rotate(other.refresh).status_code == 401
     after = service.sign_in(user.email, "a third good password")
-    service.cli("users", "update", user.email, "--email", f"moved-{user.email}")
+    service.do("users", "update", user.email, "--email", f"moved-{user.email}")
     assert service.rotate(after.refresh).status_code == 401
 
 

