@@ -12,6 +12,7 @@
 //! | [`mail`] | the words of mails and the ways out |
 //! | [`outgoing`] | requests that this program makes |
 //! | [`metrics`] | what is counted and measured |
+//! | [`traces`] | where the time of a request goes, for a collector |
 //! | [`app`] | everything built once from the settings and passed down |
 //! | [`flows`] | the verbs, one story a file |
 //! | [`jobs`] | the schedule |
@@ -34,3 +35,4 @@ pub mod model;
 pub mod outgoing;
 pub mod random;
 pub mod store;
+pub mod traces;

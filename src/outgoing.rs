@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
+use tracing::Instrument;
 use url::Url;
 
 /// For the whole of a request.
@@ -28,7 +29,8 @@ impl Client {
             request = request.header(*name, value);
         }
         // Where it went is the operator's own setting, and may hold a password.
-        let answer = request.send().await.map_err(|e| root(&e.without_url()))?;
+        let span = tracing::info_span!(target: "traces", "webhook", otel.kind = "client");
+        let answer = request.send().instrument(span).await.map_err(|e| root(&e.without_url()))?;
         if answer.status().is_success() { Ok(()) } else { Err(format!("answered {}", answer.status().as_u16())) }
     }
 }

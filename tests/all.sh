@@ -18,6 +18,7 @@ install() {
 
 step install install
 part format cargo fmt --check
+part 'format, fuzz targets' cargo fmt --manifest-path fuzz/Cargo.toml --check
 part clippy cargo clippy --quiet --all-targets -- -D warnings
 part documentation env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --quiet
 part 'licences, bans, sources' cargo deny --log-level error check licenses bans sources
@@ -36,6 +37,11 @@ step 'states of the refresh model' cargo test --quiet --test it s16_every -- --n
 step 'set up the verifiers' bash tests/interop/setup.sh
 part 'interop: FastAPI, Go, Node; rotations under load' env BIN_UNDER_TEST="$PWD/target/debug/countersign" \
   target/interop/venv/bin/python -m pytest -q -s -p no:cacheprovider tests/interop
+part 'the security checklist, row by row' env BIN_UNDER_TEST="$PWD/target/debug/countersign" \
+  target/interop/venv/bin/python -m pytest -q -p no:cacheprovider -n 5 tests/security
+step 'rows of the checklist' target/interop/venv/bin/python tests/security/rows.py
+part 'openapi.yaml: schemathesis' env BIN_UNDER_TEST="$PWD/target/debug/countersign" target/interop/venv/bin/python tests/schemathesis.py
+part 'fuzz: six targets, a minute each' tests/fuzz.sh 60
 step 'set up the browser tests' bash tests/e2e/setup.sh
 part 'a real browser: the npm client, links of mails' env BIN_UNDER_TEST="$PWD/target/debug/countersign" tests/e2e/run.sh
 finish

@@ -7,7 +7,10 @@ use countersign_fuzz::SERVICE;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    let mut request = Request::post("/api/auth/oauth2/revoke").header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(Body::from("token=x")).expect("a request");
+    let mut request = Request::post("/api/auth/oauth2/revoke")
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(Body::from("token=x"))
+        .expect("a request");
     for (number, line) in data.split(|b| *b == b'\n').take(8).enumerate() {
         let Ok(value) = HeaderValue::from_bytes(line) else { continue };
         match number % 4 {

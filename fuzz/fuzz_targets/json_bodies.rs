@@ -7,8 +7,20 @@ use countersign_fuzz::SERVICE;
 use libfuzzer_sys::fuzz_target;
 
 const PATHS: [&str; 14] = [
-    "sign-in/email", "sign-up/email", "refresh", "sign-out", "request-password-reset", "reset-password", "send-verification-email", "change-password", "update-user", "oauth2/token", "oauth2/revoke",
-    "admin/list-user-sessions", "verify-email", "delete-user/callback",
+    "sign-in/email",
+    "sign-up/email",
+    "refresh",
+    "sign-out",
+    "request-password-reset",
+    "reset-password",
+    "send-verification-email",
+    "change-password",
+    "update-user",
+    "oauth2/token",
+    "oauth2/revoke",
+    "admin/list-user-sessions",
+    "verify-email",
+    "delete-user/callback",
 ];
 const TYPES: [&str; 3] = ["application/json", "application/x-www-form-urlencoded", "application/json; charset=utf-8"];
 

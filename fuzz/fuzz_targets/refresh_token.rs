@@ -8,7 +8,8 @@ use countersign::crypto::token::RefreshToken;
 use countersign::model::id::SessionId;
 use libfuzzer_sys::fuzz_target;
 
-static MASTERS: LazyLock<MasterKeys> = LazyLock::new(|| MasterKeys::new(Versioned { version: 1, key: std::sync::Arc::new(MasterKey::new([7; 32])) }, Vec::new()));
+static MASTERS: LazyLock<MasterKeys> =
+    LazyLock::new(|| MasterKeys::new(Versioned { version: 1, key: std::sync::Arc::new(MasterKey::new([7; 32])) }, Vec::new()));
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(text) = std::str::from_utf8(data) {

@@ -27,6 +27,7 @@ use crate::config::{Config, Database, Problem, Sources};
 use crate::flows::{self, load_keys};
 use crate::model::audit::Peer;
 use crate::random::OsRandom;
+use crate::traces::Exporter;
 
 const EXAMPLES: &str = "Examples:
   countersign                                        serve on 127.0.0.1:4000 with SQLite, no configuration
@@ -169,25 +170,30 @@ fn run(cli: Cli) -> Result<()> {
     }
     let config = config.map_err(Failure::Configuration)?;
     let serving = matches!(cli.command, None | Some(Command::Serve));
-    output::start_logging(&config.log, serving);
     if serving {
         serve::restart_with_huge_pages();
     }
+    let traces = if serving { Exporter::start(&config.traces).map_err(|e| Failure::Startup(format!("{e} (setting traces.otlp_url)")))? } else { None };
+    output::start_logging(&config.log, serving, traces.as_ref());
     let config = if serving { config } else { patient(config) };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| Failure::Internal(format!("cannot start the runtime: {e}")))?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         match cli.command.unwrap_or(Command::Serve) {
             Command::Serve => Box::pin(serve::run(config)).await,
             Command::Migrate(command) => migrate::run(command, config).await,
             Command::Keys(command) => Box::pin(keys::run(command, config)).await,
-            Command::Users(command) => users::run(command, config).await,
-            Command::Audit(command) => audit::run(command, config).await,
-            Command::Sessions(command) => sessions::run(command, config).await,
+            Command::Users(command) => Box::pin(users::run(command, config)).await,
+            Command::Audit(command) => Box::pin(audit::run(command, config)).await,
+            Command::Sessions(command) => Box::pin(sessions::run(command, config)).await,
             Command::Doctor { output } => Box::pin(doctor::run(output, config)).await,
             Command::Database(command) => database::run(command, config).await,
             Command::Config(_) | Command::Completions { .. } => Ok(()),
         }
-    })
+    });
+    if let Some(traces) = traces {
+        traces.stop();
+    }
+    outcome
 }
 
 /// A request gives up after seconds; ending every session or counting a large table may take longer.

@@ -5,9 +5,12 @@ use std::io::{IsTerminal, Write};
 
 use comfy_table::{Table, presets};
 use serde_json::Value;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::{Log, LogFormat};
+use crate::traces::{self, Exporter};
 
 use super::{Failure, Output};
 
@@ -91,16 +94,18 @@ pub(super) fn completions(shell: clap_complete::Shell, command: &mut clap::Comma
 }
 
 /// JSON for machines, lines for people; commands other than `serve` speak up only when something is wrong.
-pub(super) fn start_logging(log: &Log, serving: bool) {
+pub(super) fn start_logging(log: &Log, serving: bool, traces: Option<&Exporter>) {
     let level = if serving { log.level.as_str() } else { "warn" };
-    let filter = EnvFilter::try_new(format!("{level},tokio_cron_scheduler=warn")).unwrap_or_else(|_| EnvFilter::new("info"));
+    let quiet = format!("{level},tokio_cron_scheduler=warn,opentelemetry=warn,{}=off", traces::TARGET);
+    let filter = EnvFilter::try_new(quiet).unwrap_or_else(|_| EnvFilter::new("info"));
     let human = match log.format {
         LogFormat::Human => true,
         LogFormat::Json => false,
         LogFormat::Auto => std::io::stderr().is_terminal(),
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    let started = if human { builder.try_init() } else { builder.json().flatten_event(true).try_init() };
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let lines = if human { lines.boxed() } else { lines.json().flatten_event(true).boxed() };
+    let started = tracing_subscriber::registry().with(traces.map(Exporter::layer)).with(lines.with_filter(filter)).try_init();
     if let Err(error) = started {
         eprintln!("countersign: logging could not be started: {error}");
     }

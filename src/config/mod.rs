@@ -54,6 +54,8 @@ pub struct Config {
     pub audit_retention: Option<Duration>,
     /// `[log]`
     pub log: Log,
+    /// `[traces]`
+    pub traces: Traces,
     /// `[roles]`: permissions by role.
     pub roles: Vec<(String, Vec<String>)>,
     /// Where master keys come from.
@@ -211,6 +213,15 @@ impl SignUp {
     pub fn signs_in(&self) -> bool {
         self.auto_sign_in && !self.require_email_verification
     }
+}
+
+/// `[traces]`
+#[derive(Debug, Clone)]
+pub struct Traces {
+    /// The collector's, such as `http://127.0.0.1:4318/v1/traces`.
+    pub url: Option<Url>,
+    /// The share of traces that are kept.
+    pub sample: f64,
 }
 
 /// `[log]`

@@ -14,7 +14,7 @@ use crate::model::password::Length;
 use crate::model::{claims, key};
 
 use super::raw::{Problem, Reader, Sources};
-use super::{Config, Keys, Log, LogFormat, MasterKeySources, MintFromSession, OpsListen, Passwords, Secret, Server, SignUp, Tokens};
+use super::{Config, Keys, Log, LogFormat, MasterKeySources, MintFromSession, OpsListen, Passwords, Secret, Server, SignUp, Tokens, Traces};
 use super::{database, limits, mail, sessions, webhooks};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -55,6 +55,7 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
         level: r.parsed("log.level", "info", log_level).unwrap_or_default(),
         format: r.choice("log.format", &[("auto", LogFormat::Auto), ("json", LogFormat::Json), ("human", LogFormat::Human)]),
     };
+    let traces = traces(&mut r, allow_insecure);
     let roles = r.names_under("roles").into_iter().map(|role| (role.clone(), r.list(&format!("roles.{role}"), |p| Ok(p.to_owned())))).collect();
     sessions::check_windows(&mut r, &sessions.refresh, tokens.access_ttl, &mut warnings);
     r.refuse_unknown();
@@ -75,11 +76,20 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
         webhooks,
         audit_retention,
         log,
+        traces,
         roles,
         master_key,
         effective: r.effective,
         warnings,
     })
+}
+
+fn traces(r: &mut Reader, allow_insecure: bool) -> Traces {
+    let url = r.parsed("traces.otlp_url", "", |text| webhooks::check_url(text, allow_insecure)).flatten();
+    let sample = r.parsed("traces.sample", "1", |t| {
+        t.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| format!("{t:?} is not a share from 0 to 1"))
+    });
+    Traces { url, sample: sample.unwrap_or_default() }
 }
 
 /// A level, or `target=level` pairs; a level that is misspelt would silence everything else.

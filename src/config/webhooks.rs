@@ -34,7 +34,8 @@ impl std::fmt::Debug for Webhooks {
 /// The fewest bytes in it.
 const SHORTEST: usize = 24;
 
-fn check_url(text: &str, allow_insecure: bool) -> Result<Option<Url>, String> {
+/// https, or loopback.
+pub(super) fn check_url(text: &str, allow_insecure: bool) -> Result<Option<Url>, String> {
     if text.is_empty() {
         return Ok(None);
     }

@@ -11,6 +11,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use subtle::ConstantTimeEq;
 use tokio::sync::oneshot;
 
+use tracing::Instrument;
+
 use crate::model::password::Password;
 use crate::random::{self, Random};
 
@@ -125,7 +127,7 @@ impl Hasher {
             let output = argon2id(&password, &salt, cost, memory).ok_or(Error::Unreadable)?;
             Ok(phc(cost, &salt, &output))
         };
-        self.run(place, hash).await
+        self.run(place, hash).instrument(tracing::info_span!(target: "traces", "password.hash")).await
     }
 
     /// Compares with a stored hash; without one, does the same work and says `Wrong`.
@@ -144,7 +146,7 @@ impl Hasher {
             }
             Some(phc) => verify(&password, &phc, wanted, memory),
         };
-        self.run(place, verify).await
+        self.run(place, verify).instrument(tracing::info_span!(target: "traces", "password.verify")).await
     }
 
     /// A place in the queue, before anything is done for who needs one. `Busy`: there is none, or its turn would come later than anybody should wait.

@@ -11,6 +11,10 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
+use tracing::Instrument;
+use tracing::field::Empty;
+
+use crate::traces::{TARGET, adopt};
 
 use super::error::{Error, Failure};
 
@@ -60,7 +64,13 @@ pub(super) async fn edge(mut request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or_else(String::new, |p| p.as_str().to_owned());
     request.extensions_mut().insert(RequestId(id.clone()));
-    let handled = tokio::time::timeout(TIME_LIMIT, AssertUnwindSafe(next.run(request)).catch_unwind()).await;
+    let span = tracing::info_span!(
+        target: TARGET, "request", otel.name = format!("{method} {route}"), otel.kind = "server", http.request.method = %method, http.route = route, request_id = id,
+        http.response.status_code = Empty, error.type = Empty,
+    );
+    adopt(&span, request.headers());
+    let work = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone());
+    let handled = tokio::time::timeout(TIME_LIMIT, work).await;
     let response = match handled {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => Error::Internal("a handler panicked".into()).into_response(),
@@ -71,6 +81,10 @@ pub(super) async fn edge(mut request: Request, next: Next) -> Response {
     let status = response.status().as_u16();
     let ms = started.elapsed().as_secs_f64() * 1e3;
     let code = failure.as_ref().map(Failure::code);
+    span.record("http.response.status_code", status);
+    if let Some(code) = code {
+        span.record("error.type", code);
+    }
     // Loud as it deserves: what went well is for who asks for it (log.level=debug).
     match failure.as_ref() {
         Some(Failure { cause: Some(cause), .. }) => tracing::error!(request_id = id, %method, route, status, code, ms, cause, "request"),

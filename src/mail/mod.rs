@@ -6,6 +6,8 @@ pub mod words;
 pub use transport::{Transport, Undelivered};
 pub use words::{BadTemplate, Rendered, Wording, Words};
 
+use tracing::Instrument;
+
 use crate::model::email::Email;
 use crate::model::id::EventId;
 use crate::model::time::Timestamp;
@@ -23,6 +25,7 @@ pub struct Mailer {
 impl Mailer {
     /// Sends; `id` becomes the `Message-ID`, the same at each try.
     pub async fn send(&self, id: EventId, to: &Email, mail: &Rendered, at: Timestamp) -> Result<(), Undelivered> {
-        self.transport.send(&self.from, id, to, mail, at).await
+        let span = tracing::info_span!(target: "traces", "mail.send", otel.kind = "client");
+        self.transport.send(&self.from, id, to, mail, at).instrument(span).await
     }
 }

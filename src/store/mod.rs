@@ -33,6 +33,7 @@ pub use error::{Error, Result};
 use listener::Listener;
 use postgres::Pool;
 use readers::Readers;
+use tracing::Instrument;
 use writer::Writer;
 
 /// The database.
@@ -164,9 +165,10 @@ impl Db {
     where
         F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone,
     {
+        let span = tracing::info_span!(target: "traces", "database.read", otel.kind = "client");
         match self {
-            Self::Sqlite { readers, .. } => readers.run(work).await,
-            Self::Postgres { pool, .. } => pool.read(work).await,
+            Self::Sqlite { readers, .. } => readers.run(work).instrument(span).await,
+            Self::Postgres { pool, .. } => pool.read(work).instrument(span).await,
         }
     }
 
@@ -175,9 +177,10 @@ impl Db {
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone + Send + 'static,
     {
+        let span = tracing::info_span!(target: "traces", "database.write", otel.kind = "client");
         match self {
-            Self::Sqlite { writer, .. } => writer.run(manner, work).await,
-            Self::Postgres { pool, .. } => pool.write(manner, work).await,
+            Self::Sqlite { writer, .. } => writer.run(manner, work).instrument(span).await,
+            Self::Postgres { pool, .. } => pool.write(manner, work).instrument(span).await,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     ("clock", &[]),
     ("random", &[]),
     ("model", &[]),
@@ -12,11 +12,12 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("mail", &["model"]),
     ("metrics", &["model"]),
     ("outgoing", &[]),
+    ("traces", &["config"]),
     ("app", &["clock", "config", "crypto", "mail", "metrics", "model", "outgoing", "random", "store"]),
     ("flows", &["app", "clock", "config", "crypto", "mail", "metrics", "model", "outgoing", "random", "store"]),
     ("jobs", &["app", "flows", "model", "random"]),
-    ("http", &["app", "flows", "model"]),
-    ("cli", &["app", "clock", "config", "flows", "http", "jobs", "model", "random", "store"]),
+    ("http", &["app", "flows", "model", "traces"]),
+    ("cli", &["app", "clock", "config", "flows", "http", "jobs", "model", "random", "store", "traces"]),
 ];
 
 fn sources() -> Vec<(String, String)> {

@@ -68,10 +68,10 @@ fn the_security_table_names_tests_that_exist() {
     for tests in row.captures_iter(table).map(|c| c.get(1).unwrap().as_str()) {
         rows += 1;
         let named: Vec<&str> = name.captures_iter(tests).map(|c| c.get(1).unwrap().as_str()).collect();
-        assert!(!named.is_empty() || tests.starts_with("planned"), "{tests}");
+        assert!(!named.is_empty() || matches!(tests, "–") || tests.starts_with("planned"), "{tests}");
         for test in named {
             assert!(all.contains(&format!("fn {test}(")) || all.contains(&format!("def {test}(")), "there is no test {test}");
         }
     }
-    assert_eq!(rows, 170, "rows of the checklist, and twelve defects");
+    assert_eq!(rows, 312, "rows of the checklist, and twelve defects");
 }

@@ -1,0 +1,59 @@
+//! Traces for OpenTelemetry, sent by OTLP over HTTP to the collector that the settings name: a span for each request, under its caller's where `traceparent`
+//! came along, and what takes its time inside. Routes, outcomes and ids; never what a person wrote. Without a collector a span costs nothing.
+
+use axum::http::HeaderMap;
+use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_http::HeaderExtractor;
+use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use tracing::{Span, Subscriber};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::config::Traces;
+
+/// The target of every span, which the log leaves out.
+pub const TARGET: &str = "traces";
+
+/// Sends what is made.
+#[derive(Debug, Clone)]
+pub struct Exporter(SdkTracerProvider);
+
+impl Exporter {
+    /// Starts a thread that sends; `None` where no collector is named. `Err`: what is wrong with it.
+    pub fn start(settings: &Traces) -> Result<Option<Self>, String> {
+        let Some(url) = &settings.url else { return Ok(None) };
+        let exporter = SpanExporter::builder().with_http().with_endpoint(url.as_str()).build().map_err(|e| e.to_string())?;
+        let resource =
+            Resource::builder().with_service_name("countersign").with_attribute(opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
+        // By the trace's id alone: a stranger's header does not decide what is kept.
+        let sampler = Sampler::TraceIdRatioBased(settings.sample);
+        Ok(Some(Self(SdkTracerProvider::builder().with_batch_exporter(exporter).with_sampler(sampler).with_resource(resource.build()).build())))
+    }
+
+    /// What hands our spans over to it.
+    pub fn layer<S: Subscriber + for<'s> LookupSpan<'s>>(&self) -> impl Layer<S> + use<S> {
+        let layer = tracing_opentelemetry::layer().with_tracer(self.0.tracer("countersign")).with_location(false).with_threads(false).with_target(false);
+        layer.with_filter(filter_fn(|metadata| metadata.is_span() && metadata.target() == TARGET))
+    }
+
+    /// Sends the rest, for some seconds at most.
+    pub fn stop(&self) {
+        if let Err(error) = self.0.shutdown() {
+            tracing::warn!(%error, "the last traces were not sent");
+        }
+    }
+}
+
+/// The span of a request becomes a part of its caller's trace.
+pub fn adopt(span: &Span, headers: &HeaderMap) {
+    if !span.is_disabled() {
+        // A span that has begun already stays where it is.
+        drop(span.set_parent(TraceContextPropagator::new().extract(&HeaderExtractor(headers))));
+    }
+}

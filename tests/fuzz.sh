@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Every fuzz target for SECONDS (60), three at a time, on stable without a sanitizer; prints executions and crashes. By hand for longer: tests/fuzz.sh 3600
+set -euo pipefail
+cd "$(dirname "$0")/../fuzz"
+seconds=${1:-60}
+command -v cargo-fuzz >/dev/null || cargo install --quiet --locked cargo-fuzz
+cargo fuzz build --dev --sanitizer none 2>&1 | { grep -vE '^ +(Compiling|Downloaded|Downloading) ' || true; }
+binaries=target/$(rustc -vV | sed -n 's/^host: //p')/debug
+work=target/fuzz
+mkdir -p "$work"
+
+one() {
+  local target=$1
+  mkdir -p "$work/corpus/$target" "$work/artifacts/$target"
+  "$binaries/$target" "$work/corpus/$target" "seeds/$target" -max_total_time="$seconds" -max_len=2048 -timeout=20 -rss_limit_mb=1024 \
+    -artifact_prefix="$work/artifacts/$target/" >"$work/$target.log" 2>&1
+}
+export -f one
+export binaries work seconds
+failed=0
+printf '%s\n' fuzz_targets/*.rs | xargs -n 1 basename -s .rs | xargs -P 3 -I {} bash -c 'one {}' || failed=1
+crashes=0
+for source in fuzz_targets/*.rs; do
+  target=$(basename -s .rs "$source")
+  runs=$(sed -n 's/^Done \([0-9]*\) runs.*/\1/p' "$work/$target.log")
+  found=$(find "$work/artifacts/$target" -type f | wc -l)
+  crashes=$((crashes + found))
+  printf '%-14s %10s executions, %s crashes\n' "$target" "${runs:-?}" "$found"
+  if [ -z "$runs" ]; then failed=1 && tail -n 40 "$work/$target.log"; fi
+done
+[ "$failed" -eq 0 ] && [ "$crashes" -eq 0 ]
