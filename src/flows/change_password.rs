@@ -6,6 +6,7 @@ use crate::model::audit::{Kind, Peer};
 use crate::model::id::{EventId, UserId};
 use crate::model::mail::Template;
 use crate::model::password::Password;
+use crate::model::permission::Action;
 use crate::model::session::RevokedReason;
 use crate::model::user::User;
 use crate::store::sessions::{Proof, Which};
@@ -30,6 +31,7 @@ pub async fn change_password(app: &App, who: &Authenticated, current: &str, new:
     let id = who.user.id;
     let known = app.db.read(move |conn| Box::pin(store::users::by_id(conn, id))).await?.ok_or(Error::Unauthorized)?;
     let verified = known.password_hash.ok_or(Error::CredentialAccountNotFound)?;
+    who.oneself(Action::SetPassword)?;
     let charges = Charges::confirmation(app, who.session.id);
     charges.take(app).await?;
     if charges.settle(app, app.hasher.verify(current, Some(verified.clone())).await.map_err(Into::into)).await? == Verdict::Wrong {

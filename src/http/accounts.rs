@@ -15,7 +15,6 @@ use crate::flows::session_cache;
 use crate::flows::sign_in::Presented;
 use crate::flows::{change_password as change, sign_in as flow_in, sign_out as flow_out, sign_up as flow_up};
 use crate::model::email::Email;
-use crate::model::permission::Action;
 use crate::model::session::Delivery;
 
 use super::body::{Fields, Optional, Submitted};
@@ -90,7 +89,6 @@ pub(super) async fn sign_out(State(app): State<Arc<App>>, Client(peer): Client, 
 }
 
 pub(super) async fn change_password(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
-    who.oneself(Action::SetPassword)?;
     let current = body.text("currentPassword", MAX_PASSWORD);
     let new = body.text("newPassword", MAX_PASSWORD);
     let move_session = body.optional_bool("revokeOtherSessions").unwrap_or(false);

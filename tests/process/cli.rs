@@ -63,7 +63,10 @@ fn a_weak_or_exposed_master_key_is_refused() {
 fn migrate_says_what_it_would_do_first() {
     let place = Place::new(&[]);
     let dry = place.run(&["migrate", "--dry-run"], "");
-    assert_eq!(String::from_utf8_lossy(&dry.stdout), "0001 initial\n0002 impersonation\n0003 mail\n0004 rate limits\n0005 audit chains\n0006 webhooks\n");
+    assert_eq!(
+        String::from_utf8_lossy(&dry.stdout),
+        "0001 initial\n0002 impersonation\n0003 mail\n0004 rate limits\n0005 audit chains\n0006 webhooks\n0007 unproven\n"
+    );
     assert!(!place.path("data/countersign.db").exists());
     assert!(place.run(&["migrate"], "").status.success());
     assert!(stderr(&place.run(&["migrate"], "")).contains("is current"));
