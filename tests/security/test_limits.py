@@ -118,7 +118,7 @@ def test_lim_08_no_path_goes_round(own):
 
 
 def test_lim_09_hashes_have_a_bounded_place(own):
-    place = own("passwords.argon2_memory_kib=19456", "passwords.argon2_iterations=2", "server.max_requests=200")
+    place = own("passwords.argon2_memory_kib=19456", "passwords.argon2_iterations=2", "passwords.queue=16")
     user = place.sign_up()
     with httpx.Client(limits=httpx.Limits(max_connections=400), timeout=60) as client, concurrent.futures.ThreadPoolExecutor(120) as pool:
         most, over = [0.0], threading.Event()
