@@ -1,14 +1,18 @@
 //! Traces for OpenTelemetry, sent by OTLP over HTTP to the collector that the settings name: a span for each request, under its caller's where `traceparent`
 //! came along, and what takes its time inside. Routes, outcomes and ids; never what a person wrote. Without a collector a span costs nothing.
 
+use std::time::Duration;
+
 use axum::http::HeaderMap;
+use opentelemetry::Context;
 use opentelemetry::propagation::TextMapPropagator;
-use opentelemetry::trace::TracerProvider;
+use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState, TracerProvider};
 use opentelemetry_http::HeaderExtractor;
-use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use reqwest::redirect::Policy;
 use tracing::{Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::Layer;
@@ -20,6 +24,9 @@ use crate::config::Traces;
 /// The target of every span, which the log leaves out.
 pub const TARGET: &str = "traces";
 
+/// For the whole of a batch.
+const TIME: Duration = Duration::from_secs(10);
+
 /// Sends what is made.
 #[derive(Debug, Clone)]
 pub struct Exporter(SdkTracerProvider);
@@ -28,10 +35,13 @@ impl Exporter {
     /// Starts a thread that sends; `None` where no collector is named. `Err`: what is wrong with it.
     pub fn start(settings: &Traces) -> Result<Option<Self>, String> {
         let Some(url) = &settings.url else { return Ok(None) };
-        let exporter = SpanExporter::builder().with_http().with_endpoint(url.as_str()).build().map_err(|e| e.to_string())?;
+        // As every request of this program: no redirect is followed, no proxy of the environment asked.
+        let client = reqwest::blocking::Client::builder().redirect(Policy::none()).no_proxy().timeout(TIME).user_agent("countersign");
+        let client = client.build().map_err(|e| e.to_string())?;
+        let exporter = SpanExporter::builder().with_http().with_http_client(client).with_endpoint(url.as_str()).build().map_err(|e| e.to_string())?;
         let resource =
             Resource::builder().with_service_name("countersign").with_attribute(opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
-        // By the trace's id alone: a stranger's header does not decide what is kept.
+        // By the trace's id alone, whatever else the caller says; who chooses the id can still choose to be kept.
         let sampler = Sampler::TraceIdRatioBased(settings.sample);
         Ok(Some(Self(SdkTracerProvider::builder().with_batch_exporter(exporter).with_sampler(sampler).with_resource(resource.build()).build())))
     }
@@ -53,7 +63,11 @@ impl Exporter {
 /// The span of a request becomes a part of its caller's trace.
 pub fn adopt(span: &Span, headers: &HeaderMap) {
     if !span.is_disabled() {
+        let caller = TraceContextPropagator::new().extract(&HeaderExtractor(headers));
+        let caller = caller.span().span_context().clone();
+        // The ids alone: `tracestate` is words of the caller's.
+        let caller = SpanContext::new(caller.trace_id(), caller.span_id(), caller.trace_flags(), true, TraceState::NONE);
         // A span that has begun already stays where it is.
-        drop(span.set_parent(TraceContextPropagator::new().extract(&HeaderExtractor(headers))));
+        drop(span.set_parent(Context::new().with_remote_span_context(caller)));
     }
 }

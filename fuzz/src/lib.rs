@@ -6,12 +6,15 @@ use std::sync::{Arc, LazyLock};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::http::{Request, StatusCode};
+use axum::http::{Request, StatusCode, header};
 use countersign::app::App;
 use countersign::clock::SystemClock;
 use countersign::config::{Config, Sources};
+use countersign::flows::administer_users::set_role;
+use countersign::flows::authority::Authority;
 use countersign::flows::load_keys;
 use countersign::http::router;
+use countersign::model::audit::Peer;
 use countersign::random::SeededRandom;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -23,6 +26,8 @@ pub struct Service {
     router: Router,
     /// What it was built from.
     pub app: Arc<App>,
+    /// An admin's session token.
+    pub admin: String,
     _dir: TempDir,
 }
 
@@ -43,8 +48,21 @@ pub static SERVICE: LazyLock<Service> = LazyLock::new(|| {
     let runtime = Runtime::new().expect("a runtime");
     let app = runtime.block_on(load_keys::start(config, Arc::new(SystemClock), Arc::new(SeededRandom::new(7)))).expect("a service");
     let app = Arc::new(app);
-    Service { router: router(&app), runtime, app, _dir: dir }
+    let router = router(&app);
+    let admin = runtime.block_on(admin(&app, &router));
+    Service { router, runtime, app, admin, _dir: dir }
 });
+
+async fn admin(app: &Arc<App>, router: &Router) -> String {
+    let body = r#"{"name":"Ana","email":"admin@example.com","password":"a good long password","tokenDelivery":"body"}"#;
+    let request = Request::post("/api/auth/sign-up/email").header(header::CONTENT_TYPE, "application/json").body(Body::from(body)).expect("a request");
+    let answer = router.clone().oneshot(request).await.expect("an answer");
+    let body = axum::body::to_bytes(answer.into_body(), 65_536).await.expect("a body");
+    let answer: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+    let id = answer["user"]["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
+    set_role(app, Authority::Operator, id, "admin".into(), &Peer::default()).await.expect("a role");
+    answer["token"].as_str().expect("a token").to_owned()
+}
 
 impl Service {
     /// What it answers; a fault of its own ends the process, which is what a fuzzer looks for.

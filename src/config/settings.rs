@@ -48,6 +48,9 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
     if sign_up.require_email_verification && !mail.sends() {
         r.problem("sign_up.require_email_verification", "needs mail: set mail.transport to smtp or file".into());
     }
+    if sign_up.unproven_ttl.is_some_and(|ttl| ttl < mail.lifetimes.verify) {
+        r.problem("sign_up.unproven_ttl", "must not be shorter than mail.verify_ttl: a link would outlive its account".into());
+    }
     let rate_limits = limits::read(&mut r);
     let webhooks = webhooks::read(&mut r, allow_insecure);
     let audit_retention = Some(r.duration("audit.retention", "0s", Duration::ZERO..=50 * YEAR)).filter(|keep| !keep.is_zero());
@@ -86,6 +89,7 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
 
 fn traces(r: &mut Reader, allow_insecure: bool) -> Traces {
     let url = r.parsed("traces.otlp_url", "", |text| webhooks::check_url(text, allow_insecure)).flatten();
+    r.hide_path("traces.otlp_url");
     let sample = r.parsed("traces.sample", "1", |t| {
         t.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| format!("{t:?} is not a share from 0 to 1"))
     });

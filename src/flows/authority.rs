@@ -18,15 +18,15 @@ pub enum Authority<'a> {
 }
 
 impl Authority<'_> {
-    /// Refuses what the roles do not allow, and what cannot be undone where the password was not proven of late.
+    /// Refuses what the roles do not allow, and every change where the password was not proven of late.
     pub fn may(self, app: &App, action: Action) -> Result<()> {
         let Self::Session(who) = self else { return Ok(()) };
         if !holds(&who.user, action.permission(), &app.config.permissions(&who.user.roles())) {
             return Err(Error::NotAllowed(action));
         }
-        // A laptop left open, a stolen cookie: the password was proven too long ago for what does not come back.
+        // A laptop left open, a stolen cookie: the password was proven too long ago to change anything of others.
         let stale = app.config.sessions.admin_fresh_for.is_some_and(|fresh| app.now().since(who.session.auth_time) >= fresh);
-        if stale && action.is_destructive() { Err(Error::SessionNotFresh) } else { Ok(()) }
+        if stale && !action.only_looks() { Err(Error::SessionNotFresh) } else { Ok(()) }
     }
 
     /// The same for an action on this user: nobody who is no admin touches one who is.

@@ -113,6 +113,10 @@ async fn delete(app: &App, user: UserId, proof: Proof, peer: &Peer) -> Result<()
 
 /// Deletes those who signed up and never proved that the mailbox is theirs (`sign_up.unproven_ttl`), at most so many; tells how many it looked at.
 pub async fn unproven(app: &App, limit: i64) -> Result<u64> {
+    let sign_up = &app.config.sign_up;
+    if !sign_up.require_email_verification || sign_up.unproven_ttl.is_none() {
+        return Ok(0);
+    }
     let now = app.now();
     let due = app.db.read(move |conn| Box::pin(store::user_changes::unproven(conn, now, limit))).await?;
     let count = due.len() as u64;
@@ -120,6 +124,7 @@ pub async fn unproven(app: &App, limit: i64) -> Result<u64> {
         let recorder = Recorder::new(app, &Peer { actor: "schedule".into(), ..Peer::default() });
         let work = app.db.write(move |conn| {
             Box::pin(async move {
+                store::user_changes::lock_account(conn, user).await?;
                 // Whoever proved it meanwhile stays.
                 if store::user_changes::delete_unproven(conn, user, now).await? {
                     recorder.record(conn, Kind::UserDeleted, Some(user), None, detail([("reason", "never proven".into())])).await?;

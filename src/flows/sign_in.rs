@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::crypto::cookie;
-use crate::crypto::password::{self as hashing, Place, Verdict};
+use crate::crypto::password::{Place, Verdict};
 use crate::crypto::token::SessionToken;
 use crate::model::audit::{Kind, Peer};
 use crate::model::email::Email;
@@ -93,7 +93,7 @@ async fn attempt(
         if let Err(error) = refuse_shut_out(app, &user) {
             return Err(refused(app, Some(user.id), error, peer).await);
         }
-        let upgraded = if outdated { upgrade(app, password).await? } else { None };
+        let upgraded = if outdated { upgrade(app, password).await } else { None };
         let opening = Opening::prepare(app, &user, options, peer)?;
         let ending = Ending::of(app, &replaces.sessions(app), replaces.refresh, RevokedReason::Replaced).await?;
         let entry = Entry {
@@ -119,12 +119,14 @@ async fn attempt(
     }
 }
 
-/// A hash as the settings ask for it; `None` where the threads are busy: the next sign-in will do.
-async fn upgrade(app: &App, password: &Password) -> Result<Option<String>> {
+/// A hash as the settings ask for it; `None` where that fails: the next sign-in will do, and the password was right.
+async fn upgrade(app: &App, password: &Password) -> Option<String> {
     match app.hasher.hash(password.clone()).await {
-        Ok(hash) => Ok(Some(hash)),
-        Err(hashing::Error::Busy) => Ok(None),
-        Err(error) => Err(error.into()),
+        Ok(hash) => Some(hash),
+        Err(error) => {
+            tracing::warn!(%error, "a weaker hash was left as it is");
+            None
+        }
     }
 }
 

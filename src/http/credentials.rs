@@ -67,12 +67,19 @@ impl Credentials {
         if self.bearer.is_some() {
             return None;
         }
-        session_cache::open(app, self.session_cookies.first()?, self.cached_sessions.first()?)
+        session_cache::open(app, self.session_cookie(app)?, self.cached_sessions.first()?)
+    }
+
+    /// The one session cookie. Two good ones are none: a sibling host may have planted one of its own session, and nobody can tell which.
+    fn session_cookie(&self, app: &App) -> Option<&str> {
+        let mut ours = self.session_cookies.iter().filter(|c| read_session::cookie_token(app, c).is_some());
+        let Some(first) = ours.next() else { return self.session_cookies.first().map(String::as_str) };
+        if ours.any(|other| other != first) { None } else { Some(first) }
     }
 
     /// Who is asking, or why nobody is; `None`: no credential came. A Bearer wins; one that is none of ours is ignored if there is a cookie.
     pub(super) async fn authenticate(&self, app: &App, accepts: Accepts) -> Result<Option<Result<read_session::Authenticated, Nobody>>, Error> {
-        let cookie = self.session_cookies.first().map(|c| Credential::Cookie(c));
+        let cookie = self.session_cookie(app).map(Credential::Cookie);
         let (first, second) = match self.bearer.as_deref().map(Credential::Bearer) {
             Some(bearer) => (Some(bearer), cookie),
             None => (cookie, None),

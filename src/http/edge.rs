@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
@@ -58,6 +58,14 @@ fn request_id(request: &Request) -> String {
     given.filter(plain).map_or_else(new_request_id, ToOwned::to_owned)
 }
 
+/// A method that HTTP names; a client's own invention is none to keep.
+fn known(method: &Method) -> &str {
+    match *method {
+        Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::DELETE | Method::PATCH | Method::OPTIONS => method.as_str(),
+        _ => "_OTHER",
+    }
+}
+
 pub(super) async fn edge(mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = request_id(&request);
@@ -65,7 +73,7 @@ pub(super) async fn edge(mut request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or_else(String::new, |p| p.as_str().to_owned());
     request.extensions_mut().insert(RequestId(id.clone()));
     let span = tracing::info_span!(
-        target: TARGET, "request", otel.name = format!("{method} {route}"), otel.kind = "server", http.request.method = %method, http.route = route, request_id = id,
+        target: TARGET, "request", otel.name = format!("{} {route}", known(&method)), otel.kind = "server", http.request.method = known(&method), http.route = route, request_id = id,
         http.response.status_code = Empty, error.type = Empty,
     );
     adopt(&span, request.headers());

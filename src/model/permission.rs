@@ -45,10 +45,9 @@ impl Action {
         Self::ReadAudit,
     ];
 
-    /// Whether it takes something away that does not come back, or an account over.
-    pub fn is_destructive(self) -> bool {
-        use Action as A;
-        matches!(self, A::SetRole | A::SetEmail | A::BanUser | A::DeleteUser | A::SetPassword | A::Impersonate | A::ImpersonateAdmins | A::RevokeSessions)
+    /// Whether it only looks.
+    pub fn only_looks(self) -> bool {
+        matches!(self, Self::ListUsers | Self::GetUser | Self::ListSessions | Self::ReadAudit)
     }
 
     /// The permission's name, as Better Auth's admin plugin has it: resource and action.

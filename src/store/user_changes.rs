@@ -92,17 +92,24 @@ pub async fn expect_proof(conn: &mut Conn, id: UserId, until: Timestamp) -> Resu
     Ok(())
 }
 
+/// Over, as it was when it was made, and never signed in: whoever is in by other settings than those of the sign-up stays.
+macro_rules! never_proven {
+    ($now:literal) => {
+        concat!("unproven_until < ", $now, " AND email_verified = 0 AND version = 1 AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.user_id = users.id)")
+    };
+}
+
 /// Those whose time is over, the longest first.
 pub async fn unproven(conn: &mut Conn, now: Timestamp, limit: i64) -> Result<Vec<UserId>> {
     let rows: Vec<(String,)> = on!(conn, c => sqlx::query_as(
-        "SELECT id FROM users WHERE unproven_until < $1 AND email_verified = 0 AND version = 1 ORDER BY unproven_until LIMIT $2")
+        concat!("SELECT id FROM users WHERE ", never_proven!("$1"), " ORDER BY unproven_until LIMIT $2"))
         .bind(now.0).bind(limit).fetch_all(c).await)?;
     rows.into_iter().map(|(id,)| id.parse().map_err(|_| Error::Corrupt { table: "users", column: "id" })).collect()
 }
 
 /// Deletes one of them, if the row still says so.
 pub async fn delete_unproven(conn: &mut Conn, id: UserId, now: Timestamp) -> Result<bool> {
-    let deleted = on!(conn, c => sqlx::query("DELETE FROM users WHERE id = $1 AND unproven_until < $2 AND email_verified = 0 AND version = 1")
+    let deleted = on!(conn, c => sqlx::query(concat!("DELETE FROM users WHERE id = $1 AND ", never_proven!("$2")))
         .bind(id.to_string()).bind(now.0).execute(c).await.map(|done| done.rows_affected()))?;
     Ok(deleted == 1)
 }

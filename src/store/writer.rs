@@ -155,7 +155,13 @@ async fn run_batch(conn: &mut Conn, pieces: Vec<(Manner, Run)>, answers: &mut Ve
     let alone = pieces.len() == 1;
     // One who waits for the disk is enough: it is one commit for all.
     let synced = pieces.iter().any(|(manner, _)| manner.synced);
-    conn.sync(synced).await?;
+    if let Err(error) = conn.sync(synced).await {
+        // Something is still open: it cannot be said inside a transaction.
+        drop(conn.execute("ROLLBACK").await);
+        conn.forget_audit_tail();
+        conn.in_transaction = false;
+        return Err(error);
+    }
     if alone && pieces.iter().all(|(manner, _)| manner.shape == Shape::Statement) {
         // SQLite's own transaction around the one statement: a third of the round trips.
         for (_, run) in pieces {

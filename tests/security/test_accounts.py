@@ -120,6 +120,16 @@ def test_enu_11_unproven_is_not_in_and_does_not_stay(own):
 
     wait_for(lambda: place.attempt("ana@example.com").status_code == 401)
     assert place.rows("SELECT email FROM users") == [("made@example.com",)], "who was made by an operator stays"
+    lenient = own("sign_up.require_email_verification=true", "log.level=info")
+    lenient.post("/sign-up/email", {"name": "Ana", "email": "ana@example.com", "password": PASSWORD})
+    lenient.kill()
+    lenient.serve(settings=["sign_up.require_email_verification=false"])
+    lenient.sign_in("ana@example.com")
+    for settings in (["sign_up.require_email_verification=false"], ["sign_up.unproven_ttl=0s"], []):
+        lenient.kill()
+        lenient.serve(settings=settings, clock=8 * 86_400)
+        time.sleep(1)
+        assert lenient.rows("SELECT COUNT(*) FROM users") == [(1,)], "who is in by other settings stays"
 
 
 def test_enu_12_closed_is_closed_on_every_path(own):

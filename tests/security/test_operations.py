@@ -6,6 +6,7 @@ import pathlib
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import threading
 import time
@@ -95,12 +96,13 @@ def test_ops_09_no_banner(service):
 def test_ops_10_ready_and_alive(own):
     place = own()
     assert place.get("/health/ready").status_code == 200
-    assert place.get("/health").json() == {"status": "ok"}
-    kept = place.kept()
-    place.stop_database()
-    assert place.get("/health").status_code == 200 and place.get("/jwks").status_code == 200
-    place.holder.close()
-    assert place.get("/health/ready").status_code == 200 and kept.exists()
+    with sqlite3.connect(place.kept()) as database:
+        database.execute("ALTER TABLE _sqlx_migrations RENAME TO away")
+    assert wait_for(lambda: (answer := place.get("/health/ready")).status_code == 503 and answer).json()["reasons"]
+    assert place.get("/health").json() == {"status": "ok"} and place.get("/jwks").status_code == 200
+    with sqlite3.connect(place.kept()) as database:
+        database.execute("ALTER TABLE away RENAME TO _sqlx_migrations")
+    wait_for(lambda: place.get("/health/ready").status_code == 200)
 
 
 def test_ops_11_clocks_that_leap(own):
