@@ -188,8 +188,7 @@ impl Hasher {
     }
 }
 
-/// Whoever else wants to run, runs at once. (At the lowest nice value alone a waking thread still waits for the end of a hash's slice: 4 ms at the
-/// 99th percentile of `/jwks` in a flood, 2 ms so.)
+/// Whoever else wants to run, runs at once: beside the lowest nice value alone a waking thread waits for the end of a hash's slice.
 fn step_back() {
     use thread_priority::unix::{NormalThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id};
     let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);

@@ -11,7 +11,7 @@ use super::writer::Writer;
 use super::{Error, Options, Result, migrate};
 
 /// Pages in the write-ahead log before the writer carries them over and everybody waits for the disk: 64 MiB, so that a page written often is carried
-/// once and it happens seldom. (A second connection that did it beside the writer made every commit slower: both wait for one disk.)
+/// once and it happens seldom. (A second connection that did it beside the writer did no good that could be measured.)
 const CHECKPOINT_PAGES: &str = "16000";
 /// Few are enough: a read is a memory access.
 const MAX_READERS: u32 = 4;
