@@ -3,8 +3,10 @@
 import base64
 import email
 import email.policy
+import hashlib
 import itertools
 import json
+import os
 import pathlib
 import re
 import socket
@@ -164,8 +166,6 @@ class Service(Place):
 
     def starts(self, *settings: str, **environment: str) -> tuple[int, str]:
         """What `serve` ends with at once and says; whoever does start is an error."""
-        import os
-
         command = self.command(self.port, list(settings), "serve")
         done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL, env={**os.environ, **environment})
         return done.returncode, done.stdout + done.stderr
@@ -202,8 +202,6 @@ class Service(Place):
         wait_for(lambda: decode(self.sign_in(user.email).access)[0]["kid"] == self.kid())
 
     def kid(self) -> str:
-        import hashlib
-
         x = b64(self.key.public_key().public_bytes_raw())
         return b64(hashlib.sha256(json.dumps({"crv": "Ed25519", "kty": "OKP", "x": x}, separators=(",", ":")).encode()).digest())
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 from place import PASSWORD
-from service import NUMBERS, at_once, document
+from service import NUMBERS, at_once
 
 
 def plain(answer) -> tuple:

@@ -1,6 +1,5 @@
 """ADM: administration."""
 
-import time
 import uuid
 
 import pytest
@@ -141,7 +140,7 @@ def test_adm_11_the_caller_is_the_credential_s(service):
 
 def test_adm_12_destruction_wants_a_fresh_sign_in(own):
     place = own()
-    admin, target, other = place.admin(), place.sign_up(), place.sign_up()
+    admin, target = place.admin(), place.sign_up()
     place.kill()
     place.serve(clock=2 * 86_400)
     assert admin.get("/admin/list-users").status_code == 200

@@ -1,12 +1,10 @@
 """WEB: cookies, cross-site requests, CORS, headers."""
 
 import re
-import time
 
-import httpx
 import pytest
 from place import PASSWORD
-from service import APP, EVIL, document
+from service import APP, EVIL
 
 UNSAFE = ["/sign-out", "/refresh", "/revoke-sessions", "/update-user", "/change-password", "/delete-user"]
 

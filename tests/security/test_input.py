@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 import yaml
-from place import PASSWORD, wait_for
-from service import APP, NUMBERS, at_once, document
+from place import PASSWORD
+from service import NUMBERS, at_once, document
 
 JSON = {"Content-Type": "application/json"}
 

@@ -4,13 +4,12 @@ import hashlib
 import json
 import re
 import sqlite3
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import jwt
 from place import PASSWORD, wait_for
-from service import APP, at_once, b64, decode, document, unb64
+from service import at_once, b64, decode, document, unb64
 
 JWKS, DISCOVERY = "/jwks", "/.well-known/openid-configuration"
 

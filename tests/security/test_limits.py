@@ -9,9 +9,8 @@ import threading
 import time
 
 import httpx
-import pytest
-from place import PASSWORD, free_port, wait_for
-from service import NUMBERS, at_once, b64, document
+from place import PASSWORD
+from service import NUMBERS, at_once
 
 LIMITED = "rate_limits.enabled=true"
 BEHIND = ["server.trusted_proxies=127.0.0.1", LIMITED]

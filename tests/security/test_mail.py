@@ -1,12 +1,11 @@
 """EML: links that come by mail."""
 
 import re
-import threading
 import time
 
 import httpx
-from place import PASSWORD, free_port, wait_for
-from service import APP, EVIL, NUMBERS, at_once, document
+from place import PASSWORD
+from service import NUMBERS, at_once, document
 
 NEW = "another good password"
 

@@ -6,7 +6,6 @@ import pathlib
 import re
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import tempfile
@@ -15,8 +14,8 @@ import time
 
 import httpx
 import pytest
-from place import BINARY, PASSWORD, ROOT, wait_for
-from service import Service, at_once, decode, document
+from place import BINARY, ROOT, wait_for
+from service import Service, at_once, document
 
 BAD = ["server.public_url=http://auth.example.com", "server.trusted_origins=*", "server.trusted_origins=https://a.example.com/path", "server.listen=nonsense", "server.no_such_setting=1", "tokens.access_ttl=0s",
        "tokens.access_ttl=2h", "tokens.issuer=nonsense", "sessions.cookie_same_site=none", "sessions.refresh_grace=2m", "sessions.idle_ttl=0s", "passwords.min_length=1", "passwords.argon2_iterations=0",

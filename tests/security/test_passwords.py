@@ -1,12 +1,10 @@
 """PWD: passwords."""
 
 import re
-import subprocess
 import time
 
-import pytest
-from place import PASSWORD, wait_for
-from service import at_once, document
+from place import PASSWORD
+from service import document
 
 
 def choose(service, password: str, **more):

@@ -3,8 +3,7 @@
 import re
 import time
 
-from place import PASSWORD, wait_for
-from service import APP, EVIL, at_once, decode, unb64
+from service import EVIL, at_once, decode, unb64
 
 
 def code(answer) -> str:

@@ -1,11 +1,9 @@
 """SES: sessions."""
 
-import time
 import uuid
 
-import httpx
-from place import PASSWORD, wait_for
-from service import APP, document, unb64
+from place import PASSWORD
+from service import document, unb64
 
 
 def test_ses_01_an_id_that_was_planted_is_never_taken_up(service):

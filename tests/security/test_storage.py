@@ -8,8 +8,8 @@ import sqlite3
 import stat
 import subprocess
 
-from place import PASSWORD, wait_for
-from service import b64, decode, document, unb64
+from place import wait_for
+from service import b64, document
 
 
 def test_sto_01_private_keys_are_sealed(own):

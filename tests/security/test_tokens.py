@@ -6,7 +6,6 @@ import hmac
 import json
 import time
 
-import httpx
 import pytest
 from cryptography.hazmat.primitives import serialization
 from service import b64, decode, unb64
