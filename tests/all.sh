@@ -42,6 +42,7 @@ part 'the security checklist, row by row' env BIN_UNDER_TEST="$PWD/target/debug/
 step 'rows of the checklist' target/interop/venv/bin/python tests/security/rows.py
 part 'openapi.yaml: schemathesis' env BIN_UNDER_TEST="$PWD/target/debug/countersign" target/interop/venv/bin/python tests/schemathesis.py
 part 'fuzz: six targets, a minute each' tests/fuzz.sh 60
+part 'the client for browsers: types, tests, size, package, a strict consumer' bash tests/web.sh
 step 'set up the browser tests' bash tests/e2e/setup.sh
 part 'a real browser: the npm client, links of mails' env BIN_UNDER_TEST="$PWD/target/debug/countersign" tests/e2e/run.sh
 finish

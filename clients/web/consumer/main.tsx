@@ -1,0 +1,26 @@
+// Somebody's application, as strict as TypeScript can be: it must compile against what `npm pack` makes.
+import { type CountersignError, createCountersign, type Session, type State, type User } from "@countersign/web";
+import { withCountersign } from "@countersign/web/axios";
+import axios from "axios";
+import { useSyncExternalStore } from "react";
+
+const auth = createCountersign({ baseURL: "https://auth.example.com", origins: ["https://api.example.com"] });
+export const undo: () => void = withCountersign(axios.create({ baseURL: "https://api.example.com" }), auth);
+
+export function useAuth(): State {
+  return useSyncExternalStore(auth.subscribe, auth.getSnapshot, auth.getServerSnapshot);
+}
+
+/** What Svelte calls a store. */
+export const store: { subscribe(run: (value: State) => void): () => void } = auth;
+
+export async function everything(): Promise<string> {
+  const made: { user: User; signedIn: boolean } = await auth.signUp({ name: "Ana", email: "ana@example.com", password: "a good long password" });
+  const user: User = await auth.signIn({ email: made.user.email, password: "a good long password", rememberMe: false });
+  const known: { user: User; session: Session } | null = await auth.session({ fresh: true });
+  const token: string | null = await auth.getAccessToken();
+  const answer: Response = await auth.fetch("https://api.example.com/notes", { method: "POST", body: JSON.stringify({ text: "hello" }) });
+  await auth.signOut({ everywhere: true }).catch((error: CountersignError) => error.errors["email"]?.[0] ?? error.code);
+  auth.close();
+  return `${user.id} ${known?.session.expiresAt ?? "unknown"} ${token ?? "none"} ${answer.status}`;
+}

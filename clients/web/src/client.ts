@@ -1,0 +1,349 @@
+// Who is signed in, and with which access token. One refresh a browser; signed out only when the service says so.
+import type { Environment } from "./environment.js";
+import { CountersignError, isPassing, Service } from "./service.js";
+import { Tabs } from "./tabs.js";
+import type { Options, Session, SignIn, SignUp, State, Token, User } from "./types.js";
+
+/** The members of a sign-in's or a refresh's answer that are used here. */
+interface Granted {
+  accessToken?: string;
+  expiresIn?: number;
+  session?: Session;
+  user: User;
+}
+
+/** Of its lifetime a token is used up to here, … */
+const USED_UP = 0.9;
+/** … and renewed in time from here on by those who show something, not all at once. */
+const RENEWED_FROM = 0.75;
+/** After three attempts in vain: until the next three, doubled each time. */
+const FIRST_WAIT_MS = 3_000;
+const LONGEST_WAIT_MS = 60_000;
+/** Somebody else in this browser may have signed in: looked for no more often than this. */
+const LOOK_AGAIN_MS = 10_000;
+
+const LOADING: State = Object.freeze({ status: "loading", user: null, session: null, error: null });
+const SIGNED_OUT: State = Object.freeze({ status: "signedOut", user: null, session: null, error: null });
+
+export class Client {
+  private readonly service: Service;
+  private readonly tabs: Tabs;
+  private readonly origins: Set<string> | undefined;
+  private readonly listeners = new Set<(state: State) => void>();
+  /** Sessions that are over: a sister tab's late word brings none of them back. */
+  private readonly over = new Set<string>();
+  private state: State = LOADING;
+  private token: Token | undefined;
+  /** `ticks()` when the token was asked for. */
+  private heldSince = 0;
+  private renewing: Promise<Token | undefined> | undefined;
+  /** Rises with every other session: an answer to a question from before it says nothing any more. */
+  private epoch = 0;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private wait = FIRST_WAIT_MS;
+  private lookedAt = -Infinity;
+  /** A new token that a backend refused all the same: no other would please it more. */
+  private unloved: string | undefined;
+  private started = false;
+
+  constructor(
+    options: Options,
+    private readonly env: Environment,
+  ) {
+    const base = options.baseURL.replace(/\/+$/, "") + (options.basePath ?? "/api/auth");
+    this.service = new Service(base, env);
+    this.origins = options.origins && new Set(options.origins.map((origin) => new URL(origin).origin));
+    this.tabs = new Tabs(`countersign:${base}`, env, {
+      offer: () => (this.token && this.share() < RENEWED_FROM ? this.token : undefined),
+      take: (token) => this.take(token),
+      out: (session) => this.hearOut(session),
+    });
+  }
+
+  // ---- for applications
+
+  /** Creates an account; `signedIn` is false where the address must be verified first. */
+  readonly signUp = async (form: SignUp): Promise<{ user: User; signedIn: boolean }> => {
+    const granted = await this.enter("/sign-up/email", form);
+    return { user: granted.user, signedIn: granted.accessToken !== undefined };
+  };
+
+  /** Signs in, in all tabs. */
+  readonly signIn = async (form: SignIn): Promise<User> => (await this.enter("/sign-in/email", form)).user;
+
+  /** Ends this session in all tabs; with `everywhere` those of all devices. If the service cannot be reached nothing is ended, and that is an error. */
+  readonly signOut = (options: { everywhere?: boolean } = {}): Promise<void> => {
+    this.start();
+    return this.tabs.alone(async () => {
+      if (options.everywhere) await this.service.ask("/revoke-sessions", {}).catch(unlessNobody);
+      await this.service.ask("/sign-out", {});
+      this.end();
+    });
+  };
+
+  /** Who is signed in; with `fresh` the service is asked, otherwise what the last refresh told is good enough. */
+  readonly session = async (options: { fresh?: boolean } = {}): Promise<{ user: User; session: Session } | null> => {
+    if (options.fresh) await this.renew(this.token?.value ?? "");
+    else await this.getAccessToken();
+    const { user, session } = this.state;
+    return user && session ? { user, session } : null;
+  };
+
+  /** A token that is good for a request now; `null` for nobody. Fails only if there is none and the service cannot be asked. */
+  readonly getAccessToken = async (): Promise<string | null> => {
+    this.start();
+    if (!this.env.window || this.state.status === "signedOut") return null;
+    if (this.token && this.share() < USED_UP) return this.token.value;
+    try {
+      return (await this.renew())?.value ?? null;
+    } catch (error) {
+      if (this.token && this.share() < 1) return this.token.value;
+      throw error;
+    }
+  };
+
+  /** Another token than the one that a backend refused; `null` if the session is over. For interceptors. */
+  readonly replace = async (refused: string): Promise<string | null> => {
+    if (this.state.status === "signedOut" || refused === this.unloved) return null;
+    return (await this.renew(refused))?.value ?? null;
+  };
+
+  /** A backend refused a token that had just been replaced: it is not asked again with yet another. */
+  readonly giveUp = (refused: string): void => {
+    this.unloved = refused;
+  };
+
+  /** As the browser's, with the access token; a 401 is answered by one refresh, and the request is sent again. */
+  readonly fetch = async (input: RequestInfo | URL, init?: RequestInit): Promise<Response> => {
+    const request = new Request(input, init);
+    if (request.headers.has("authorization") || (this.origins && !this.origins.has(new URL(request.url).origin))) return this.env.fetch(request);
+    const token = await this.getAccessToken();
+    if (!token) return this.env.fetch(request);
+    // A body can be read once: a stream is kept until it is known that it need not be sent again.
+    const spare = request.body ? request.clone() : request;
+    const answer = await this.send(request, token);
+    const next = answer.status === 401 ? await this.replace(token).catch(() => null) : null;
+    if (!next || request.signal.aborted) {
+      if (spare !== request) void spare.body?.cancel();
+      return answer;
+    }
+    void answer.body?.cancel();
+    const second = await this.send(spare, next);
+    if (second.status === 401) this.giveUp(next);
+    return second;
+  };
+
+  /** Calls at once and after every change; returns how to stop. Fits `useSyncExternalStore` and Svelte's stores. */
+  readonly subscribe = (listener: (state: State) => void): (() => void) => {
+    this.start();
+    this.listeners.add(listener);
+    if (this.env.window && this.state.status === "loading") void this.getAccessToken().catch(() => {});
+    listener(this.state);
+    return () => void this.listeners.delete(listener);
+  };
+
+  /** What is known now. */
+  readonly getSnapshot = (): State => this.state;
+
+  /** What a server renders: nobody knows yet. */
+  readonly getServerSnapshot = (): State => LOADING;
+
+  /** Stops everything, for tests and for modules that are replaced while they run. */
+  readonly close = (): void => {
+    this.started = false;
+    clearTimeout(this.timer);
+    this.listen("removeEventListener");
+    this.tabs.part();
+  };
+
+  // ---- who is here
+
+  private async enter(path: string, form: object): Promise<Granted> {
+    this.start();
+    return this.tabs.alone(async () => {
+      const asked = this.clocks();
+      const granted = await this.service.ask<Granted>(path, form);
+      if (granted.accessToken) this.keep(granted, asked);
+      return granted;
+    });
+  }
+
+  /** One at a time in this tab. A token other than `refused`, or nobody. */
+  private async renew(refused?: string): Promise<Token | undefined> {
+    this.start();
+    for (;;) {
+      const epoch = this.epoch;
+      this.renewing ??= this.tabs.alone(() => this.obtain(refused, epoch)).finally(() => (this.renewing = undefined));
+      const token = await this.renewing;
+      // What was under way may not have known that this one is no good.
+      if (!token || token.value !== refused) return token;
+    }
+  }
+
+  /** Alone: a token that came while this tab waited, another tab's, or a new one. */
+  private async obtain(refused: string | undefined, before: number): Promise<Token | undefined> {
+    const willDo = (token: Token) => token.value !== refused && this.share(token) < RENEWED_FROM && !this.over.has(token.session.id);
+    if (this.token && willDo(this.token)) return this.token;
+    if (before !== this.epoch && this.state.status === "signedOut") return undefined;
+    if ((await this.tabs.ask(willDo)) && this.token?.value !== refused) return this.token;
+    const epoch = this.epoch;
+    const asked = this.clocks();
+    try {
+      const granted = await this.service.refresh<Granted>();
+      // Meanwhile nobody or somebody else is here: this answer is about another.
+      if (epoch !== this.epoch) return this.token;
+      this.keep(granted, asked);
+      this.wait = FIRST_WAIT_MS;
+    } catch (error) {
+      if (epoch !== this.epoch) return this.token;
+      if (!(error instanceof CountersignError) || error.status !== 401) {
+        this.failed(error as Error);
+        throw error;
+      }
+      this.lookedAt = this.env.ticks();
+      this.end();
+    }
+    return this.token;
+  }
+
+  private keep({ accessToken, expiresIn, session, user }: Granted, asked: Clocks): void {
+    const token = { value: accessToken!, user, session: session ?? { id: sessionOf(accessToken!), expiresAt: null }, lifetime: expiresIn! * 1_000, at: asked.wall };
+    if (this.token && this.token.session.id !== token.session.id) this.over.add(this.token.session.id);
+    this.hold(token, asked.ticks);
+    this.tabs.tellToken(token);
+  }
+
+  /** A sister tab's token: it came from the same cookies. */
+  private take(token: Token): void {
+    const age = Math.max(0, this.env.now() - token.at);
+    const isOther = this.token?.session.id !== token.session.id;
+    if (this.over.has(token.session.id) || (!isOther && this.share() < this.share(token))) return;
+    if (this.token && isOther) this.over.add(this.token.session.id);
+    this.hold(token, this.env.ticks() - age);
+  }
+
+  private hold(token: Token, since: number): void {
+    if (this.token?.session.id !== token.session.id) this.epoch++;
+    this.token = token;
+    this.heldSince = since;
+    this.show({ status: "signedIn", user: token.user, session: token.session, error: null });
+    this.plan();
+  }
+
+  /** The session is over: here and in all tabs. */
+  private end(): void {
+    const session = this.token?.session.id ?? null;
+    this.forget();
+    this.tabs.tellOut(session);
+  }
+
+  private hearOut(session: string | null): void {
+    const mine = this.token?.session.id ?? null;
+    if (session) this.over.add(session);
+    if (session && session === mine) this.forget();
+    // A tab that held no token was told that nobody is here: this one asks for itself.
+    else if (!session && mine) void this.renew(this.token?.value).catch(() => {});
+  }
+
+  private forget(): void {
+    clearTimeout(this.timer);
+    if (this.token) this.over.add(this.token.session.id);
+    this.token = undefined;
+    this.epoch++;
+    this.show(SIGNED_OUT);
+  }
+
+  private failed(error: Error): void {
+    // Only somebody's question failed: the token is good, and its own time will come.
+    if (this.share() < RENEWED_FROM) return;
+    this.show({ ...this.state, error });
+    const wait = isPassing(error) && error.retryAfter ? error.retryAfter * 1_000 : this.wait;
+    this.wait = Math.min(this.wait * 2, LONGEST_WAIT_MS);
+    clearTimeout(this.timer);
+    this.timer = setTimeout(this.wake, wait * (1 + this.env.random() / 2));
+  }
+
+  private show(next: State): void {
+    const before = this.state;
+    const same = (["status", "user", "session", "error"] as const).every((part) => JSON.stringify(before[part]) === JSON.stringify(next[part]));
+    if (same) return;
+    this.state = Object.freeze(next);
+    for (const listener of [...this.listeners]) listener(this.state);
+  }
+
+  // ---- time
+
+  private clocks(): Clocks {
+    return { wall: this.env.now(), ticks: this.env.ticks() };
+  }
+
+  /** The share of its lifetime that a token has behind it. One clock may stand still in sleep, the other may be set back: the larger counts. */
+  private share(token = this.token): number {
+    if (!token) return Infinity;
+    const ticked = token === this.token ? this.env.ticks() - this.heldSince : 0;
+    return Math.max(ticked, this.env.now() - token.at) / token.lifetime;
+  }
+
+  /** Each tab at another moment between three quarters and nine tenths; the first one's token is everybody's. */
+  private plan(): void {
+    clearTimeout(this.timer);
+    if (!this.token || !this.started) return;
+    const from = RENEWED_FROM + this.env.random() * (USED_UP - RENEWED_FROM);
+    this.timer = setTimeout(this.wake, Math.max(0, (from - this.share()) * this.token.lifetime));
+  }
+
+  /** A timer, the network, or somebody who looks: is there something to do? */
+  private readonly wake = (): void => {
+    if (this.env.document?.visibilityState === "hidden" || !this.env.isOnline()) return;
+    if (this.state.status === "signedOut") {
+      if (this.env.ticks() - this.lookedAt < LOOK_AGAIN_MS) return;
+    } else if (this.share() < RENEWED_FROM) return this.plan();
+    void this.renew().catch(() => {});
+  };
+
+  private start(): void {
+    if (this.started || !this.env.window) return;
+    this.started = true;
+    this.tabs.join();
+    this.listen("addEventListener");
+  }
+
+  private listen(how: "addEventListener" | "removeEventListener"): void {
+    for (const event of ["online", "focus"]) this.env.window?.[how](event, this.wake);
+    this.env.window?.[how]("pagehide", this.putAway);
+    this.env.window?.[how]("pageshow", this.broughtBack);
+    this.env.document?.[how]("visibilitychange", this.wake);
+  }
+
+  private readonly putAway = (): void => this.tabs.part();
+
+  private readonly broughtBack = (event: Event): void => {
+    if (!(event as PageTransitionEvent).persisted) return;
+    this.tabs.join();
+    // Whatever was said meanwhile was not heard.
+    this.lookedAt = -Infinity;
+    void this.renew(this.token?.value).catch(() => {});
+  };
+
+  private send(request: Request, token: string): Promise<Response> {
+    const headers = new Headers(request.headers);
+    headers.set("authorization", `Bearer ${token}`);
+    return this.env.fetch(new Request(request, { headers }));
+  }
+}
+
+interface Clocks {
+  wall: number;
+  ticks: number;
+}
+
+/** Signing out nobody is done already. */
+function unlessNobody(error: unknown): void {
+  if (!(error instanceof CountersignError) || error.status !== 401) throw error;
+}
+
+/** The `sid` of an access token; nothing is trusted to it. */
+function sessionOf(token: string): string {
+  const text = atob(token.split(".")[1]!.replaceAll("-", "+").replaceAll("_", "/"));
+  return (JSON.parse(text) as { sid: string }).sid;
+}

@@ -1,0 +1,32 @@
+// Everything of the browser that the client uses, in one place: tests give another.
+
+export interface Environment {
+  fetch: typeof fetch;
+  /** Wall clock in milliseconds; may jump. */
+  now(): number;
+  /** Milliseconds since some moment; never goes back, and may stand still while the device sleeps. */
+  ticks(): number;
+  random(): number;
+  locks: LockManager | undefined;
+  channel: ((name: string) => BroadcastChannel) | undefined;
+  /** Where `online`, `focus` and the like are told; `undefined` on a server. */
+  window: Pick<EventTarget, "addEventListener" | "removeEventListener"> | undefined;
+  document: Pick<Document, "addEventListener" | "removeEventListener" | "visibilityState"> | undefined;
+  isOnline(): boolean;
+}
+
+/** The browser's own; on a server next to nothing. */
+export function environment(): Environment {
+  const inBrowser = typeof window !== "undefined" && typeof document !== "undefined";
+  return {
+    fetch: (...call) => fetch(...call),
+    now: () => Date.now(),
+    ticks: () => performance.now(),
+    random: () => Math.random(),
+    locks: inBrowser ? navigator.locks : undefined,
+    channel: inBrowser && typeof BroadcastChannel !== "undefined" ? (name) => new BroadcastChannel(name) : undefined,
+    window: inBrowser ? window : undefined,
+    document: inBrowser ? document : undefined,
+    isOnline: () => !inBrowser || navigator.onLine !== false,
+  };
+}

@@ -1,0 +1,97 @@
+// Requests to the service: its refusals as errors, and the retries of a refresh.
+import type { Environment } from "./environment.js";
+
+/** A refusal of the service, or no answer at all. */
+export class CountersignError extends Error {
+  override name = "CountersignError";
+  constructor(
+    /** The HTTP status; 0 without an answer. */
+    readonly status: number,
+    /** The stable code, such as `INVALID_EMAIL_OR_PASSWORD`; `NETWORK_ERROR` without an answer. */
+    readonly code: string,
+    message: string,
+    /** What is wrong with which field. */
+    readonly errors: Record<string, string[]> = {},
+    /** Seconds to wait before the next attempt, if the service named them. */
+    readonly retryAfter: number | null = null,
+    /** Names this request in the service's log. */
+    readonly requestId: string | null = null,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** The longest that a refresh is waited for: the service's own rules are made for this number. */
+const REFRESH_MS = 5_000;
+/** A sign-in may have to wait for its turn. */
+const ANSWER_MS = 30_000;
+/** Before the second and the third attempt. */
+const PAUSES_MS = [1_000, 2_000];
+const LONGEST_PAUSE_MS = 10_000;
+
+export class Service {
+  constructor(
+    private readonly base: string,
+    private readonly env: Environment,
+  ) {}
+
+  /** One request. With a body or without an answer to keep it is a POST. */
+  async ask<T>(path: string, body?: object, token?: string, limit = ANSWER_MS): Promise<T> {
+    let answer: Response;
+    let said: Record<string, unknown>;
+    try {
+      answer = await this.env.fetch(this.base + path, {
+        credentials: "include",
+        cache: "no-store",
+        signal: AbortSignal.timeout(limit),
+        ...(body ? { method: "POST", body: JSON.stringify(body) } : {}),
+        headers: { ...(body ? { "content-type": "application/json" } : {}), ...(token ? { authorization: `Bearer ${token}` } : {}) },
+      });
+      // An answer that is cut off is no answer either.
+      const text = await answer.text();
+      said = answer.ok || text.startsWith("{") ? JSON.parse(text) : {};
+    } catch (cause) {
+      throw new CountersignError(0, "NETWORK_ERROR", "The service did not answer", {}, null, null, { cause });
+    }
+    if (answer.ok) return said as T;
+    throw new CountersignError(
+      answer.status,
+      typeof said.code === "string" ? said.code : "UNKNOWN",
+      typeof said.message === "string" ? said.message : answer.statusText,
+      (said.errors ?? {}) as Record<string, string[]>,
+      Number(answer.headers.get("retry-after")) || null,
+      answer.headers.get("x-request-id"),
+    );
+  }
+
+  /** `POST /refresh`, three times if need be: the same token again, which the service forgives. */
+  async refresh<T>(): Promise<T> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await this.ask<T>("/refresh", {}, undefined, REFRESH_MS);
+      } catch (error) {
+        const pause = PAUSES_MS[attempt];
+        if (!pause || !isPassing(error)) throw error;
+        await this.pause(Math.min(Math.max(pause, 1_000 * (error.retryAfter ?? 0)), LONGEST_PAUSE_MS));
+      }
+    }
+  }
+
+  /** Waits, but not longer than until the network is back. */
+  private pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        this.env.window?.removeEventListener("online", end);
+        resolve();
+      };
+      const timer = setTimeout(end, ms);
+      this.env.window?.addEventListener("online", end);
+    });
+  }
+}
+
+/** Whether another attempt may go better. */
+export const isPassing = (error: unknown): error is CountersignError =>
+  error instanceof CountersignError && (error.status === 0 || error.status === 408 || error.status === 429 || error.status >= 500);

@@ -1,0 +1,329 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { CountersignError, createCountersign } from "../src/index.js";
+import { API, BASE, pass, World } from "./world.js";
+
+let world: World;
+beforeEach(() => {
+  vi.useFakeTimers();
+  world = new World();
+});
+afterEach(() => {
+  world.end();
+  vi.useRealTimers();
+});
+
+const ANA = { email: "ana@example.com", password: "right" };
+const MINUTE = 60_000;
+
+/** What comes of a promise while time passes. */
+async function settle<T>(promise: Promise<T>, ms = 2_000): Promise<T> {
+  promise.catch(() => {});
+  await pass(ms);
+  return promise;
+}
+
+async function signedIn(options = {}) {
+  const tab = world.tab(options);
+  const states: string[] = [];
+  tab.client.subscribe((state) => states.push(state.status));
+  await pass(1_000);
+  await settle(tab.client.signIn(ANA), 500);
+  return { tab, states };
+}
+
+const status = (tab: { client: { getSnapshot(): { status: string } } }) => tab.client.getSnapshot().status;
+
+describe("who is signed in", () => {
+  test("nobody, then Ana, then nobody", async () => {
+    const { tab, states } = await signedIn();
+    expect(tab.client.getSnapshot().user?.name).toBe("Ana");
+    await settle(tab.client.signOut());
+    expect(states).toEqual(["loading", "signedOut", "signedIn", "signedOut"]);
+    expect(await tab.client.getAccessToken()).toBeNull();
+  });
+
+  test("a wrong password is an error with the code, and changes nothing", async () => {
+    const tab = world.tab();
+    const error = await settle(tab.client.signIn({ ...ANA, password: "wrong" })).catch((e) => e);
+    expect(error).toBeInstanceOf(CountersignError);
+    expect([error.status, error.code]).toEqual([401, "INVALID_EMAIL_OR_PASSWORD"]);
+  });
+
+  test("a reload finds the session by the cookie", async () => {
+    const { tab } = await signedIn();
+    tab.client.close();
+    const reloaded = world.tab();
+    expect((await settle(reloaded.client.session()))?.user.name).toBe("Ana");
+    expect(reloaded.client.getSnapshot().session?.expiresAt).toBe("2030-01-01T00:00:00.000Z");
+  });
+
+  test("the snapshot is the same object until something changes", async () => {
+    const { tab } = await signedIn();
+    await pass(14 * MINUTE);
+    const seen = tab.client.getSnapshot();
+    await pass(14 * MINUTE);
+    expect(world.refreshes).toBeGreaterThan(1);
+    expect(tab.client.getSnapshot()).toBe(seen);
+  });
+
+  test("on a server nothing happens and nobody is known", async () => {
+    const client = createCountersign({ baseURL: BASE });
+    const listener = vi.fn();
+    client.subscribe(listener)();
+    expect(listener).toHaveBeenCalledWith({ status: "loading", user: null, session: null, error: null });
+    expect(client.getServerSnapshot()).toBe(client.getServerSnapshot());
+    expect(await client.getAccessToken()).toBeNull();
+    expect(await client.session()).toBeNull();
+  });
+});
+
+describe("in time", () => {
+  test("refreshed between 75 and 90 % of the lifetime, once", async () => {
+    await signedIn();
+    world.refreshes = 0;
+    await pass(0.75 * 15 * MINUTE - 5_000);
+    expect(world.refreshes).toBe(0);
+    await pass(0.15 * 15 * MINUTE + 10_000);
+    expect(world.refreshes).toBe(1);
+  });
+
+  test("not while hidden or offline, but on coming back", async () => {
+    const { tab } = await signedIn();
+    world.refreshes = 0;
+    tab.document.visibilityState = "hidden";
+    await pass(20 * MINUTE);
+    expect(world.refreshes).toBe(0);
+    tab.document.visibilityState = "visible";
+    tab.document.dispatchEvent(new Event("visibilitychange"));
+    await pass(1_000);
+    expect(world.refreshes).toBe(1);
+    tab.online = false;
+    await pass(20 * MINUTE);
+    tab.online = true;
+    tab.say("online");
+    await pass(1_000);
+    expect([world.refreshes, status(tab)]).toEqual([2, "signedIn"]);
+  });
+
+  test("after a sleep in which timers stood still", async () => {
+    const { tab } = await signedIn();
+    const before = await tab.client.getAccessToken();
+    world.slept = 60 * MINUTE;
+    tab.say("focus");
+    await pass(1_000);
+    const after = await tab.client.getAccessToken();
+    expect(after).not.toBe(before);
+    expect((await settle(tab.client.fetch(API))).status).toBe(200);
+  });
+
+  test.each([-10 * 365 * 24 * 60 * MINUTE, -MINUTE, 10 * 365 * 24 * 60 * MINUTE])("a clock that is wrong by %i ms, or set so meanwhile, does no harm", async (skew) => {
+    world.skew = skew;
+    const { tab } = await signedIn();
+    for (const next of [skew, 0, -skew]) {
+      world.skew = next;
+      await pass(13 * MINUTE);
+      expect((await settle(tab.client.fetch(API))).status).toBe(200);
+      expect(status(tab)).toBe("signedIn");
+    }
+  });
+
+  test("a page put away and brought back asks again", async () => {
+    const { tab } = await signedIn();
+    tab.say("pagehide");
+    await pass(1);
+    expect((await world.locks!.query()).held).toEqual([]);
+    world.jar = null;
+    tab.window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
+    await pass(1_000);
+    expect(status(tab)).toBe("signedOut");
+  });
+});
+
+describe("fetch", () => {
+  test("sends the token, and heals a 401 with one refresh and one replay, body and all", async () => {
+    const { tab } = await signedIn();
+    world.tokens.clear();
+    world.refreshes = world.backend = 0;
+    const answers = await settle(Promise.all(["a", "b", "c"].map((body) => tab.client.fetch(API, { method: "POST", body }))));
+    expect(await Promise.all(answers.map((answer) => answer.json()))).toEqual([{ body: "a" }, { body: "b" }, { body: "c" }]);
+    expect([world.refreshes, world.backend]).toEqual([1, 6]);
+  });
+
+  test("a streamed body is sent again too", async () => {
+    const { tab } = await signedIn();
+    world.tokens.clear();
+    const body = new Blob(["one ", "two"]).stream();
+    const answer = await settle(tab.client.fetch(API, { method: "POST", body, duplex: "half" } as RequestInit));
+    expect(await answer.json()).toEqual({ body: "one two" });
+  });
+
+  test("a backend that refuses every token is asked twice, and then once each time", async () => {
+    const { tab } = await signedIn();
+    world.refusesEverything = true;
+    world.refreshes = world.backend = 0;
+    for (let i = 0; i < 3; i++) expect((await settle(tab.client.fetch(API))).status).toBe(401);
+    expect([world.refreshes, world.backend, status(tab)]).toEqual([1, 4, "signedIn"]);
+  });
+
+  test("with origins named, nobody else gets the token; a caller's own is left", async () => {
+    const { tab } = await signedIn({ origins: ["https://other.example.com/"] });
+    expect((await settle(tab.client.fetch(API))).status).toBe(401);
+    const own = world.tab();
+    const seen = vi.fn();
+    world.before = () => void seen();
+    expect((await settle(own.client.fetch(API, { headers: { authorization: "Basic x" } }))).status).toBe(401);
+    expect(seen).not.toHaveBeenCalled();
+  });
+});
+
+describe("answers that get lost", () => {
+  test("the same token after one and two seconds; then later; nobody is signed out", async () => {
+    const { tab } = await signedIn();
+    let at: number[] = [];
+    world.before = (path) => {
+      if (path.endsWith("/refresh")) at.push(performance.now());
+      throw new TypeError("Failed to fetch");
+    };
+    const refused = settle(tab.client.session({ fresh: true }), 4_000);
+    await expect(refused).rejects.toMatchObject({ status: 0, code: "NETWORK_ERROR" });
+    expect(at.map((t) => Math.round((t - at[0]!) / 500) / 2)).toEqual([0, 1, 3]);
+    expect(tab.client.getSnapshot()).toMatchObject({ status: "signedIn", error: null });
+    await pass(14 * MINUTE);
+    expect(tab.client.getSnapshot()).toMatchObject({ status: "signedIn", error: { code: "NETWORK_ERROR" } });
+    at = [];
+    await pass(5 * MINUTE);
+    expect(at.length).toBeGreaterThan(6);
+    expect(at.length).toBeLessThan(40);
+    world.before = () => {};
+    await pass(2 * MINUTE);
+    expect(tab.client.getSnapshot()).toMatchObject({ status: "signedIn", error: null });
+  });
+
+  test("a rotation whose answer is lost is repeated inside the grace", async () => {
+    const { tab } = await signedIn();
+    let losses = 2;
+    world.lost = true;
+    world.after = (path) => {
+      if (path.endsWith("/refresh") && losses-- > 0) throw new TypeError("network error");
+      world.lost = false;
+    };
+    expect(await settle(tab.client.session({ fresh: true }), 5_000)).not.toBeNull();
+    expect(losses).toBe(-1);
+  });
+
+  test.each([429, 500, 502, 503])("a %i is no sign-out, and Retry-After is kept to", async (code) => {
+    const { tab } = await signedIn();
+    const at: number[] = [];
+    world.before = () => {
+      at.push(performance.now());
+      if (at.length < 3) return new Response("{}", { status: code, headers: { "retry-after": "4" } });
+    };
+    expect(await settle(tab.client.session({ fresh: true }), 12_000)).not.toBeNull();
+    expect(at.map((t) => Math.round((t - at[0]!) / 1_000))).toEqual([0, 4, 8]);
+  });
+
+  test("the network's return ends the pause", async () => {
+    const { tab } = await signedIn();
+    tab.online = false;
+    const coming = tab.client.session({ fresh: true });
+    await pass(100);
+    tab.online = true;
+    tab.say("online");
+    await pass(200);
+    expect(await coming).not.toBeNull();
+  });
+
+  test("while the service is away a token that still lasts is used", async () => {
+    const { tab } = await signedIn();
+    const held = await tab.client.getAccessToken();
+    world.before = () => new Response("", { status: 503 });
+    await pass(14 * MINUTE);
+    expect(await settle(tab.client.getAccessToken(), 15_000)).toBe(held);
+    await pass(MINUTE);
+    await expect(settle(tab.client.getAccessToken(), 15_000)).rejects.toMatchObject({ status: 503 });
+    expect(status(tab)).toBe("signedIn");
+  });
+});
+
+describe.each([
+  ["with locks and a channel", true, true],
+  ["with a channel alone", false, true],
+  ["with neither", false, false],
+])("eight tabs %s", (_, hasLocks, hasChannel) => {
+  const HOUR = 60 * MINUTE;
+
+  async function eight() {
+    if (!hasLocks) world.locks = undefined;
+    world.hasChannel = hasChannel;
+    const { tab } = await signedIn();
+    const others = Array.from({ length: 7 }, () => world.tab());
+    for (const other of others) other.client.subscribe(() => {});
+    await pass(2_000);
+    return [tab, ...others];
+  }
+
+  test("an hour, with reloads: everybody stays, one refresh a lifetime where tabs can talk", async () => {
+    const tabs = await eight();
+    world.refreshes = 0;
+    for (let minute = 0; minute < 60; minute++) {
+      const at = minute % tabs.length;
+      tabs[at]!.client.close();
+      tabs[at] = world.tab();
+      tabs[at]!.client.subscribe(() => {});
+      await pass(MINUTE);
+      expect(tabs.map(status)).toEqual(Array(8).fill("signedIn"));
+    }
+    const lifetimes = HOUR / (world.ttl * 1_000);
+    if (hasChannel) expect(world.refreshes).toBeLessThanOrEqual(Math.ceil(lifetimes / 0.75) + 1);
+    expect(world.refreshes).toBeGreaterThanOrEqual(lifetimes);
+  });
+
+  test("signing out here is signing out everywhere", async () => {
+    const tabs = await eight();
+    await settle(tabs[3]!.client.signOut());
+    if (hasChannel) expect(tabs.map(status)).toEqual(Array(8).fill("signedOut"));
+    await pass(15 * MINUTE);
+    expect(tabs.map(status)).toEqual(Array(8).fill("signedOut"));
+  });
+
+  test("a session ended from elsewhere ends in all of them with one question, where tabs can talk", async () => {
+    const tabs = await eight();
+    world.live.clear();
+    world.refreshes = 0;
+    expect(await settle(tabs[5]!.client.session({ fresh: true }))).toBeNull();
+    if (!hasChannel) return;
+    expect(tabs.map(status)).toEqual(Array(8).fill("signedOut"));
+    expect(world.refreshes).toBe(1);
+  });
+
+  test("signing in as another shows in all of them", async () => {
+    const tabs = await eight();
+    const before = tabs[0]!.client.getSnapshot().session!.id;
+    await settle(tabs[2]!.client.signIn(ANA));
+    const now = tabs[2]!.client.getSnapshot().session!.id;
+    expect(now).not.toBe(before);
+    if (hasChannel) expect(tabs.map((tab) => tab.client.getSnapshot().session!.id)).toEqual(Array(8).fill(now));
+  });
+
+  test("a refresh under way when somebody signs out brings nobody back", async () => {
+    const tabs = await eight();
+    const late = tabs[0]!.client.session({ fresh: true });
+    const out = tabs[0]!.client.signOut();
+    await pass(2_000);
+    await Promise.all([late, out]);
+    expect(status(tabs[0]!)).toBe("signedOut");
+  });
+});
+
+test("a lock that somebody never gives back is waited for no longer than the service forgives", async () => {
+  const stuck = new AbortController();
+  const timeout = vi.spyOn(AbortSignal, "timeout").mockImplementation((ms) => (ms === 25_000 ? stuck.signal : new AbortController().signal));
+  void world.locks!.request(`countersign:${BASE}/api/auth`, () => new Promise(() => {}));
+  const coming = world.tab().client.session();
+  await pass(10_000);
+  expect(world.refreshes).toBe(0);
+  stuck.abort();
+  expect(await settle(coming)).toBeNull();
+  expect(world.refreshes).toBe(1);
+  timeout.mockRestore();
+});

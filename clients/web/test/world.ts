@@ -1,0 +1,202 @@
+// A browser with tabs, and a service that rotates as ours does: one cookie jar, a grace, answers that get lost.
+import { vi } from "vitest";
+import { Client } from "../src/client.js";
+import type { Environment } from "../src/environment.js";
+import type { Options } from "../src/types.js";
+
+export const BASE = "https://auth.example.com";
+export const API = "https://api.example.com/notes";
+
+const jwt = (claims: object) => `e30.${btoa(JSON.stringify(claims)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")}.s`;
+const json = (status: number, body: object, headers: Record<string, string> = {}) =>
+  new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json", ...headers } });
+
+/** `navigator.locks`, as far as it is used. */
+class Locks {
+  private held: { name: string; shared: boolean }[] = [];
+  private waiting: { name: string; go: () => void }[] = [];
+
+  async request(name: string, ...rest: unknown[]): Promise<unknown> {
+    const work = rest.at(-1) as () => Promise<unknown>;
+    const { mode, signal } = (rest.length > 1 ? rest[0] : {}) as LockOptions;
+    const shared = mode === "shared";
+    if (!shared && this.held.some((lock) => lock.name === name)) {
+      await new Promise<void>((go, fail) => {
+        this.waiting.push({ name, go });
+        signal?.addEventListener("abort", () => fail(signal.reason));
+      });
+    }
+    const lock = { name, shared };
+    this.held.push(lock);
+    try {
+      return await work();
+    } finally {
+      this.held.splice(this.held.indexOf(lock), 1);
+      const next = this.waiting.findIndex((w) => w.name === name);
+      if (next >= 0) this.waiting.splice(next, 1)[0]!.go();
+    }
+  }
+
+  async query(): Promise<LockManagerSnapshot> {
+    return { held: this.held.map(({ name }) => ({ name, mode: "shared" as const })), pending: [] };
+  }
+}
+
+export class Tab {
+  readonly window = new EventTarget();
+  readonly document = Object.assign(new EventTarget(), { visibilityState: "visible" as DocumentVisibilityState });
+  readonly client: Client;
+  online = true;
+
+  constructor(world: World, options: Partial<Options>) {
+    const env: Environment = {
+      fetch: (input, init) => world.answer(new Request(input, init), this),
+      now: () => world.wall(),
+      ticks: () => world.ticks(),
+      random: () => world.random(),
+      locks: world.locks as unknown as LockManager | undefined,
+      channel: world.hasChannel ? (name) => world.channel(name) : undefined,
+      window: this.window,
+      document: this.document as unknown as Document,
+      isOnline: () => this.online,
+    };
+    this.client = new Client({ baseURL: BASE, ...options }, env);
+  }
+
+  say(event: string): void {
+    this.window.dispatchEvent(new Event(event));
+  }
+}
+
+export class World {
+  locks: Locks | undefined = new Locks();
+  hasChannel = true;
+  /** What the wall clock is ahead, and how long the device slept. */
+  skew = 0;
+  slept = 0;
+  /** The service. */
+  ttl = 900;
+  jar: { session: string; generation: number } | null = null;
+  live = new Map<string, { generation: number; parentUntil: number }>();
+  tokens = new Map<string, { session: string; until: number }>();
+  refreshes = 0;
+  backend = 0;
+  refusesEverything = false;
+  /** Called before the service sees a refresh, and before its answer is heard; may throw or answer in its place. */
+  before: (path: string) => Response | void = () => {};
+  after: (path: string) => void = () => {};
+  private chance = 0;
+  private granted = 0;
+  private channels = new Set<{ name: string; onmessage?: (event: unknown) => void }>();
+  readonly tabs: Tab[] = [];
+
+  tab(options: Partial<Options> = {}): Tab {
+    const tab = new Tab(this, options);
+    this.tabs.push(tab);
+    return tab;
+  }
+
+  end(): void {
+    for (const tab of this.tabs) tab.client.close();
+  }
+
+  random(): number {
+    return (this.chance = (this.chance + 0.618) % 1);
+  }
+
+  wall(): number {
+    return Date.now() + this.skew + this.slept;
+  }
+
+  ticks(): number {
+    return performance.now();
+  }
+
+  channel(name: string): BroadcastChannel {
+    const world = this;
+    const channel = {
+      name,
+      onmessage: undefined as ((event: unknown) => void) | undefined,
+      close: () => void world.channels.delete(channel as never),
+      postMessage(data: unknown) {
+        const copy = structuredClone(data);
+        for (const other of world.channels) if (other !== (channel as never) && other.name === name) setTimeout(() => other.onmessage?.({ data: copy }), 1);
+      },
+    };
+    this.channels.add(channel as never);
+    return channel as unknown as BroadcastChannel;
+  }
+
+  private grant(session: string) {
+    const id = `${session}.${++this.granted}`;
+    const accessToken = jwt({ sid: session, jti: id });
+    this.tokens.set(accessToken, { session, until: this.serviceTime() + this.ttl * 1000 });
+    return { accessToken, tokenType: "Bearer", expiresIn: this.ttl, user: { id: "u", name: "Ana", email: "ana@example.com" } };
+  }
+
+  /** The service's clock knows nothing of the device's. */
+  private serviceTime(): number {
+    return Date.now() + this.slept;
+  }
+
+  async answer(request: Request, tab: Tab): Promise<Response> {
+    const { pathname, origin } = new URL(request.url);
+    if (!tab.online) throw new TypeError("Failed to fetch");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    if (origin !== BASE) {
+      this.backend++;
+      const token = this.tokens.get((request.headers.get("authorization") ?? "").slice(7));
+      const body = await request.text();
+      const good = !this.refusesEverything && token && token.until > this.serviceTime() && this.live.has(token.session);
+      return json(good ? 200 : 401, { body });
+    }
+    const early = this.before(pathname);
+    if (early) return early;
+    const answer = await this.serve(pathname, request);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    this.after(pathname);
+    return answer;
+  }
+
+  private async serve(path: string, request: Request): Promise<Response> {
+    switch (path) {
+      case "/api/auth/sign-in/email": {
+        const { password } = (await request.json()) as { password: string };
+        if (password !== "right") return json(401, { code: "INVALID_EMAIL_OR_PASSWORD", message: "Invalid email or password" });
+        if (this.jar) this.live.delete(this.jar.session);
+        const session = `s${++this.granted}`;
+        this.live.set(session, { generation: 1, parentUntil: 0 });
+        this.jar = { session, generation: 1 };
+        return json(200, this.grant(session));
+      }
+      case "/api/auth/refresh": {
+        this.refreshes++;
+        const row = this.jar && this.live.get(this.jar.session);
+        if (!this.jar) return json(401, { code: "REFRESH_TOKEN_MISSING", message: "" });
+        if (!row) return json(401, { code: "REFRESH_TOKEN_REVOKED", message: "" });
+        const { session, generation } = this.jar;
+        const isParent = generation === row.generation - 1 && this.serviceTime() <= row.parentUntil;
+        if (generation !== row.generation && !isParent) {
+          this.live.delete(session);
+          return json(401, { code: "REFRESH_TOKEN_REUSED", message: "" });
+        }
+        if (!isParent) Object.assign(row, { generation: generation + 1, parentUntil: this.serviceTime() + 30_000 });
+        const next = { session, generation: row.generation };
+        const granted = { ...this.grant(session), session: { id: session, expiresAt: "2030-01-01T00:00:00.000Z" } };
+        // The jar learns of it only if the answer arrives.
+        queueMicrotask(() => setTimeout(() => this.lost || (this.jar = next), 15));
+        return json(200, granted);
+      }
+      default:
+        if (this.jar) this.live.delete(this.jar.session);
+        this.jar = null;
+        return json(200, { success: true });
+    }
+  }
+
+  /** Answers do not arrive: no cookie is set. */
+  lost = false;
+}
+
+/** Lets time pass, in small steps, so that what waits for each other gets on. */
+export const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
