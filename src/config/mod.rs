@@ -4,6 +4,7 @@
 mod database;
 mod limits;
 mod mail;
+mod pages;
 mod raw;
 mod sessions;
 mod settings;
@@ -24,6 +25,7 @@ use crate::model::{key, password, refresh, session};
 
 pub use limits::RateLimits;
 pub use mail::{Mail, MailLifetimes, MailTransport};
+pub use pages::{Logo, Pages};
 pub use raw::{Problem, Sources};
 pub use webhooks::Webhooks;
 
@@ -52,6 +54,8 @@ pub struct Config {
     pub webhooks: Option<Webhooks>,
     /// `audit.retention`; `None`: for ever.
     pub audit_retention: Option<Duration>,
+    /// `[pages]`
+    pub pages: Pages,
     /// `[log]`
     pub log: Log,
     /// `[traces]`

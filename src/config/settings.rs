@@ -15,7 +15,7 @@ use crate::model::{claims, key};
 
 use super::raw::{Problem, Reader, Sources};
 use super::{Config, Keys, Log, LogFormat, MasterKeySources, MintFromSession, OpsListen, Passwords, Secret, Server, SignUp, Tokens, Traces};
-use super::{database, limits, mail, sessions, webhooks};
+use super::{database, limits, mail, pages, sessions, webhooks};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -51,6 +51,7 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
     if sign_up.unproven_ttl.is_some_and(|ttl| ttl < mail.lifetimes.verify) {
         r.problem("sign_up.unproven_ttl", "must not be shorter than mail.verify_ttl: a link would outlive its account".into());
     }
+    let pages = pages::read(&mut r, &server.base_path, &server.trusted_origins);
     let rate_limits = limits::read(&mut r);
     let webhooks = webhooks::read(&mut r, allow_insecure);
     let audit_retention = Some(r.duration("audit.retention", "0s", Duration::ZERO..=50 * YEAR)).filter(|keep| !keep.is_zero());
@@ -62,9 +63,7 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
     let roles = r.names_under("roles").into_iter().map(|role| (role.clone(), r.list(&format!("roles.{role}"), |p| Ok(p.to_owned())))).collect();
     sessions::check_windows(&mut r, &sessions.refresh, tokens.access_ttl, &mut warnings);
     r.refuse_unknown();
-    if !r.problems.is_empty() {
-        return Err(r.problems);
-    }
+    let Some(pages) = pages.filter(|_| r.problems.is_empty()) else { return Err(r.problems) };
     let master_key = master_key_sources(&sources.environment);
     Ok(Config {
         server,
@@ -78,6 +77,7 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
         rate_limits,
         webhooks,
         audit_retention,
+        pages,
         log,
         traces,
         roles,

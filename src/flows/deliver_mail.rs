@@ -160,7 +160,10 @@ fn link(app: &App, token: &MailToken, callback: &str) -> Result<String> {
         Purpose::VerifyEmail | Purpose::ApproveChange | Purpose::VerifyChange => {
             format!("{base}/verify-email?{}", query(&[("token", &text), ("callbackURL", callback_or_root)]))
         }
-        Purpose::ResetPassword | Purpose::Invitation => format!("{base}/reset-password/{}?{}", *text, query(&[("callbackURL", callback)])),
+        Purpose::ResetPassword | Purpose::Invitation => {
+            let own = if app.config.pages.enabled { "/auth/reset-password" } else { "" };
+            format!("{base}/reset-password/{}?{}", *text, query(&[("callbackURL", if callback.is_empty() { own } else { callback })]))
+        }
         Purpose::DeleteUser => format!("{base}/delete-user/callback?{}", query(&[("token", &text), ("callbackURL", callback_or_root)])),
     })
 }

@@ -16,6 +16,7 @@ pub mod deliver_webhooks;
 pub mod diagnose;
 pub mod end_session;
 pub mod error;
+pub mod form_token;
 pub mod impersonate;
 pub mod inspect_keys;
 pub mod invite_user;

@@ -151,14 +151,14 @@ pub(super) fn deliver(app: &App, grant: &Grant, answer: &mut Value, headers: &mu
 }
 
 /// Cookies that came along, as the flows borrow them.
-struct Replaced<'r> {
+pub(super) struct Replaced<'r> {
     cookies: Vec<&'r str>,
     refresh: Vec<&'r str>,
     device: Option<&'r str>,
 }
 
 impl<'r> Replaced<'r> {
-    fn of(credentials: &'r Credentials) -> Self {
+    pub(super) fn of(credentials: &'r Credentials) -> Self {
         let borrow = |list: &'r [String]| list.iter().map(String::as_str).collect();
         Self {
             cookies: borrow(&credentials.session_cookies),
@@ -167,7 +167,7 @@ impl<'r> Replaced<'r> {
         }
     }
 
-    fn borrow(&self) -> Presented<'_> {
+    pub(super) fn borrow(&self) -> Presented<'_> {
         Presented { cookies: &self.cookies, refresh: &self.refresh, device: self.device }
     }
 }

@@ -42,7 +42,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, Authenticated(who): Authen
 }
 
 /// Where a page ended.
-fn place_of(text: &str) -> Option<(Timestamp, String)> {
+pub(super) fn place_of(text: &str) -> Option<(Timestamp, String)> {
     let (at, id) = text.split_once('.')?;
     Some((Timestamp(at.parse().ok()?), id.to_owned()))
 }

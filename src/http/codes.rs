@@ -141,5 +141,7 @@ fn not_allowed(action: Action) -> &'static str {
         Action::ListSessions => "YOU_ARE_NOT_ALLOWED_TO_LIST_USERS_SESSIONS",
         Action::RevokeSessions => "YOU_ARE_NOT_ALLOWED_TO_REVOKE_USERS_SESSIONS",
         Action::ReadAudit => "YOU_ARE_NOT_ALLOWED_TO_READ_THE_AUDIT_TRAIL",
+        Action::ListKeys => "YOU_ARE_NOT_ALLOWED_TO_LIST_KEYS",
+        Action::RotateKeys => "YOU_ARE_NOT_ALLOWED_TO_ROTATE_KEYS",
     }
 }

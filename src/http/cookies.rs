@@ -123,7 +123,7 @@ fn base(app: &App, name: Name, value: &str) -> Cookie<'static> {
         "strict" => cookie::SameSite::Strict,
         _ => cookie::SameSite::Lax,
     });
-    let path = if matches!(name, Name::Refresh | Name::Device) && !sessions.cookie_host_prefix { app.config.server.base_path.clone() } else { "/".to_owned() };
+    let path = if name == Name::Refresh && !sessions.cookie_host_prefix { app.config.server.base_path.clone() } else { "/".to_owned() };
     cookie.set_path(path);
     cookie
 }

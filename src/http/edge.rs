@@ -109,7 +109,7 @@ pub(super) fn refuse(error: Error) -> Response {
 
 /// Writes the body of a refusal and the headers that every answer has.
 pub(super) fn render(mut response: Response, id: &str) -> Response {
-    if let Some(failure) = response.extensions_mut().remove::<Failure>() {
+    if let Some(failure) = response.extensions_mut().remove::<Failure>().filter(|failure| !failure.shown) {
         *response.body_mut() = Body::from(failure.body(id));
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response.headers_mut().remove(header::CONTENT_LENGTH);

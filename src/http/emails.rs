@@ -23,7 +23,8 @@ use super::client::Client;
 use super::cookies;
 use super::credentials::{Acting, Credentials};
 use super::error::Error;
-use super::pages;
+use super::pages::Page;
+use super::pages::ask::confirm;
 use super::query::Query;
 use super::views;
 
@@ -90,7 +91,7 @@ pub(super) fn redirect(url: &str, pair: Option<(&str, &str)>) -> Result<Response
 }
 
 /// A link that proves a mailbox does so at once and as often as it is opened; one that changes an address asks first.
-pub(super) async fn verify(State(app): State<Arc<App>>, Client(peer): Client, query: Query) -> Result<Response, Error> {
+pub(super) async fn verify(State(app): State<Arc<App>>, Client(peer): Client, page: Page, query: Query) -> Result<Response, Error> {
     let callback = callback_of(&app, &query)?;
     let token = query.one("token").unwrap_or_default();
     let Some(purpose @ (Purpose::ApproveChange | Purpose::VerifyChange)) = mail_links::purpose_of(&app, token) else {
@@ -105,10 +106,7 @@ pub(super) async fn verify(State(app): State<Arc<App>>, Client(peer): Client, qu
         Ok(link) => link.new_email.map(|email| email.to_string()).unwrap_or_default(),
         Err(error) => return led_to(callback.as_deref(), Err(error)).map_err(at_verify_email),
     };
-    let question = format!("Change the address of your account to {new}?");
-    let ask =
-        pages::Confirm { app_name: &app.config.mail.app_name, question: &question, button: "Change it", token, callback: callback.as_deref().unwrap_or("") };
-    Ok(ask.page())
+    Ok(confirm(&page, &page.with("ask.change_email", "email", new), "ask.change_email_button", token, callback.as_deref()))
 }
 
 /// The form of the page that asked.
@@ -175,13 +173,12 @@ pub(super) async fn delete(State(app): State<Arc<App>>, Acting { who, peer }: Ac
 }
 
 /// The link of the mail: asks, where its user is signed in.
-pub(super) async fn ask_to_delete(State(app): State<Arc<App>>, credentials: Credentials, query: Query) -> Result<Response, Error> {
+pub(super) async fn ask_to_delete(State(app): State<Arc<App>>, credentials: Credentials, page: Page, query: Query) -> Result<Response, Error> {
     let Some(Ok(who)) = credentials.authenticate(&app, Accepts::SessionTokenOnly).await? else { return Err(Refused::FailedToGetUserInfo.into()) };
     let callback = callback_of(&app, &query)?;
     let token = query.one("token").unwrap_or_default();
     delete_user::check(&app, who.user.id, token).await.map_err(|e| at_delete_user(e.into()))?;
-    let question = "Delete your account with everything in it? There is no way back.";
-    Ok(pages::Confirm { app_name: &app.config.mail.app_name, question, button: "Delete my account", token, callback: callback.as_deref().unwrap_or("") }.page())
+    Ok(confirm(&page, page.t("ask.delete"), "ask.delete_button", token, callback.as_deref()))
 }
 
 /// The form of the page that asked.

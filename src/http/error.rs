@@ -45,6 +45,10 @@ pub enum Error {
     InvalidErrorCallbackUrl,
     /// The same, called `newUserCallbackURL`.
     InvalidNewUserCallbackUrl,
+    /// A form that was shown to another session.
+    InvalidFormToken,
+    /// Keys that cannot be rotated yet, or have just been.
+    KeysTooYoung,
     /// A link of a mail that is not good, with the status that its path has for it.
     Link(StatusCode, flows::Error),
     /// 401, and a credential did come.
@@ -74,6 +78,8 @@ pub(super) struct Failure {
     errors: Option<BTreeMap<String, Vec<String>>>,
     /// For the log alone.
     pub(super) cause: Option<String>,
+    /// A page has said it: there is no body to write.
+    pub(super) shown: bool,
 }
 
 impl Failure {
@@ -134,7 +140,7 @@ impl IntoResponse for Error {
         if matches!(self, Self::Flow(flows::Error::Busy | flows::Error::Limited(_) | flows::Error::TooManyRequests(_))) {
             response.extensions_mut().insert(Unhurried);
         }
-        response.extensions_mut().insert(Failure { status, code, message, errors, cause });
+        response.extensions_mut().insert(Failure { status, code, message, errors, cause, shown: false });
         let headers = response.headers_mut();
         if let Self::SessionOver(clearing) = self {
             headers.extend(clearing);
@@ -163,7 +169,8 @@ impl Error {
         Self::Validation(BTreeMap::from([(field.to_owned(), vec![problem.to_owned()])]))
     }
 
-    fn retry_after(&self) -> Option<Duration> {
+    /// How long to wait before another attempt.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Flow(flows::Error::TooManyRequests(wait) | flows::Error::Limited(flows::limit::Limited { wait, .. })) => Some(*wait),
             Self::Flow(flow) if flow_status(flow) == StatusCode::SERVICE_UNAVAILABLE => Some(RETRY),
@@ -186,7 +193,9 @@ impl Error {
             | Self::InvalidCallbackUrl
             | Self::InvalidRedirectUrl
             | Self::InvalidErrorCallbackUrl
-            | Self::InvalidNewUserCallbackUrl => StatusCode::FORBIDDEN,
+            | Self::InvalidNewUserCallbackUrl
+            | Self::InvalidFormToken => StatusCode::FORBIDDEN,
+            Self::KeysTooYoung => StatusCode::CONFLICT,
             Self::Link(status, _) => *status,
             Self::InvalidToken | Self::SessionOver(_) => StatusCode::UNAUTHORIZED,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -196,6 +205,11 @@ impl Error {
     /// The stable code.
     pub fn code(&self) -> &'static str {
         self.code_and_message().0
+    }
+
+    /// The sentence beside it.
+    pub(super) fn message(&self) -> String {
+        self.code_and_message().1
     }
 
     fn code_and_message(&self) -> (&'static str, String) {
@@ -218,6 +232,8 @@ impl Error {
             Self::InvalidRedirectUrl => ("INVALID_REDIRECT_URL", "Invalid redirectTo".into()),
             Self::InvalidErrorCallbackUrl => ("INVALID_ERROR_CALLBACK_URL", "Invalid errorCallbackURL".into()),
             Self::InvalidNewUserCallbackUrl => ("INVALID_NEW_USER_CALLBACK_URL", "Invalid newUserCallbackURL".into()),
+            Self::InvalidFormToken => ("INVALID_FORM_TOKEN", "This form was shown to another session".into()),
+            Self::KeysTooYoung => ("KEYS_TOO_YOUNG", "The next key is not known to every verifier yet".into()),
             Self::InvalidToken | Self::SessionOver(_) => ("UNAUTHORIZED", "Unauthorized".into()),
             Self::Internal(_) => ("INTERNAL_SERVER_ERROR", "Something went wrong on our side".into()),
         }

@@ -46,13 +46,14 @@ pub const MAX_BODY: usize = 64 * 1024;
 pub fn router(app: &Arc<App>) -> Router {
     let base = app.config.server.base_path.as_str();
     let at = |path: &str| format!("{base}{path}");
+    let places = Arc::new(Semaphore::new(app.config.server.max_requests));
     let api = Router::new()
         .route(&at("/ok"), get(health::ok))
         .route(&at("/sign-up/email"), post(accounts::sign_up))
         .route(&at("/sign-in/email"), post(accounts::sign_in))
         .route(&at("/sign-out"), post(accounts::sign_out))
         .route(&at("/change-password"), post(accounts::change_password))
-        .route(&at("/error"), get(pages::error))
+        .route(&at("/error"), get(pages::ask::error))
         .route(&at("/send-verification-email"), post(emails::send_verification))
         .route(&at("/verify-email"), get(emails::verify).post(emails::change))
         .route(&at("/change-email"), post(emails::change_email))
@@ -95,7 +96,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(from_fn_with_state(Arc::clone(app), origin::guard))
-        .layer(from_fn_with_state(Arc::new(Semaphore::new(app.config.server.max_requests)), places::limit))
+        .layer(from_fn_with_state(Arc::clone(&places), places::limit))
         .layer(from_fn(edge::edge))
         .layer(origin::cors(&app.config.server.trusted_origins));
     let open = Router::new()
@@ -107,7 +108,12 @@ pub fn router(app: &Arc<App>) -> Router {
         .iter()
         .fold(open, |router, path| router.route(path, get(well_known::discovery)))
         .method_not_allowed_fallback(error::method_not_allowed_plain);
-    let all = open.merge(api);
+    let mut all = open.merge(api).merge(pages::assets());
+    if app.config.pages.enabled {
+        // As the API, but for CORS: no other origin has business with a page.
+        let guarded = pages::router().layer(from_fn_with_state(Arc::clone(app), origin::guard)).layer(from_fn_with_state(places, places::limit));
+        all = all.merge(guarded.layer(from_fn_with_state(Arc::clone(app), pages::failures::show)).layer(from_fn(edge::edge)));
+    }
     let all = if app.config.is_https() { all.layer(from_fn(edge::transport_security)) } else { all };
     all.layer(from_fn_with_state(Arc::clone(app), ops::count)).with_state(Arc::clone(app))
 }

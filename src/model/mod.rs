@@ -2,12 +2,14 @@
 
 pub mod audit;
 pub mod claims;
+pub mod colour;
 pub mod common_password;
 pub mod domain;
 pub mod email;
 pub mod id;
 pub mod key;
 pub mod limit;
+pub mod locale;
 pub mod mail;
 pub mod origin;
 pub mod password;

@@ -24,11 +24,13 @@ pub enum Action {
     ListSessions,
     RevokeSessions,
     ReadAudit,
+    ListKeys,
+    RotateKeys,
 }
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::CreateUser,
         Self::ListUsers,
         Self::GetUser,
@@ -43,11 +45,13 @@ impl Action {
         Self::ListSessions,
         Self::RevokeSessions,
         Self::ReadAudit,
+        Self::ListKeys,
+        Self::RotateKeys,
     ];
 
     /// Whether it only looks.
     pub fn only_looks(self) -> bool {
-        matches!(self, Self::ListUsers | Self::GetUser | Self::ListSessions | Self::ReadAudit)
+        matches!(self, Self::ListUsers | Self::GetUser | Self::ListSessions | Self::ReadAudit | Self::ListKeys)
     }
 
     /// The permission's name, as Better Auth's admin plugin has it: resource and action.
@@ -67,6 +71,8 @@ impl Action {
             Self::ListSessions => "session:list",
             Self::RevokeSessions => "session:revoke",
             Self::ReadAudit => "audit:list",
+            Self::ListKeys => "key:list",
+            Self::RotateKeys => "key:rotate",
         }
     }
 }

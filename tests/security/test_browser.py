@@ -2,6 +2,7 @@
 
 import re
 
+import httpx
 import pytest
 from place import PASSWORD
 from service import APP, EVIL
@@ -101,6 +102,12 @@ def test_web_11_no_cors_on_pages(service):
     assert answer.headers["content-type"].startswith("text/html") and "access-control-allow-origin" not in answer.headers
 
 
+def test_web_11_no_cors_on_the_pages_of_auth(service):
+    for origin in (EVIL, APP):
+        for answer in (httpx.get(service.base + "/auth/sign-in", headers={"Origin": origin}), httpx.options(service.base + "/auth/sign-in", headers={"Origin": origin, "Access-Control-Request-Method": "POST"})):
+            assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
 def test_web_12_headers_on_every_answer(secure):
     user = secure.sign_up()
     answers = {200: user.get("/session"), 400: secure.post("/sign-up/email", {}), 401: secure.get("/session"), 403: user.get("/admin/list-users"), 404: secure.get("/nowhere"), 405: secure.get("/sign-out"),
@@ -123,6 +130,15 @@ def test_web_14_pages_say_nothing_of_a_stranger(service):
         assert "<script>alert" not in answer.text and "<svg" not in answer.text and '"onmouseover' not in answer.text and 'href="javascript' not in answer.text
         policy = answer.headers["content-security-policy"]
         assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy and "unsafe" not in policy
+
+
+def test_web_14_hosted_pages(service):
+    for path in ("/auth/sign-in", "/auth/sign-up", "/auth/forgot-password", "/auth/verify-email", "/auth/nowhere"):
+        answer = httpx.get(service.base + path, params={"redirect_to": '/"><script>alert(1)</script>', "error": "<svg onload=alert(1)>", "done": "<b>"})
+        assert "<script>alert" not in answer.text and "<svg" not in answer.text, path
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy and "base-uri 'none'" in policy and "unsafe" not in policy, path
+        assert answer.headers["x-frame-options"] == "DENY" and not re.search(r"<script(?! src=)| on[a-z]+=| style=", answer.text), path
 
 
 def test_web_15_personal_answers_are_not_stored(service):
@@ -164,3 +180,15 @@ def test_web_23_a_wildcard_is_one_label(own):
     for origin in ("https://example.com", "https://a.b.example.com", "https://a.example.com.evil", "https://aexample.com", "http://a.example.com", "https://a.example.com:8443", "https://.example.com", "https://evil.com#a.example.com"):
         assert not allowed(origin), origin
     assert place.starts("server.trusted_origins=*")[0] == 78 and place.starts("server.trusted_origins=https://*")[0] == 78
+
+
+def cookies_of(user) -> dict:
+    signed = httpx.post(f"{user.service.base}/api/auth/sign-in/email", json={"email": user.email, "password": user.password})
+    return {"app.session_token": signed.cookies["app.session_token"]}
+
+
+def test_web_22_a_form_belongs_to_its_session(service):
+    ana, bob = cookies_of(service.sign_up()), cookies_of(service.sign_up())
+    token = lambda cookies: re.search(r'name="csrf" value="([^"]+)"', httpx.get(f"{service.base}/auth/account", cookies=cookies).text)[1]  # noqa: E731
+    send = lambda cookies, csrf: httpx.post(f"{service.base}/auth/account/name", cookies=cookies, data={"csrf": csrf, "name": "Eve"}).status_code  # noqa: E731
+    assert send(ana, token(bob)) == 403 and send(ana, "") == 403 and send(ana, token(ana)) == 303

@@ -1,6 +1,7 @@
 """OPS: configuration and running. SUP: what it is built from."""
 
 import json
+import contextlib
 import os
 import pathlib
 import re
@@ -179,11 +180,22 @@ def test_ops_16_a_host_of_its_own(service):
     assert "sibling" in document("docs", "threat-model.md") and "cookie_host_prefix" in document("docs", "settings.md")
 
 
+def sockets(pid: int) -> set[str]:
+    """The inodes of a process's sockets; what is closed while we look is none of them."""
+    found = set()
+    for descriptor in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            target = os.readlink(descriptor)
+            if target.startswith("socket:"):
+                found.add(target.split("[")[1][:-1])
+    return found
+
+
 def test_ops_17_it_speaks_to_nobody_unasked(own):
     place = own()
     place.sign_up()
     pid = place.processes[0].pid
-    inodes = {os.readlink(f).split("[")[1][:-1] for f in pathlib.Path(f"/proc/{pid}/fd").iterdir() if "socket:" in os.readlink(f)}
+    inodes = sockets(pid)
     for table in ("tcp", "tcp6", "udp", "udp6"):
         for line in pathlib.Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
             fields = line.split()

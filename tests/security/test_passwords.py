@@ -3,6 +3,7 @@
 import re
 import time
 
+import httpx
 from place import PASSWORD
 from service import document
 
@@ -130,3 +131,11 @@ def test_pwd_12_a_password_that_leaked_is_taken_away(own):
     token = place.reset_token(user.email, 2)
     assert place.post("/reset-password", {"token": token, "newPassword": "a password of one's own"}).status_code == 200
     assert place.attempt(user.email, "a password of one's own").status_code == 200
+
+
+def test_pwd_17_fields_that_managers_know(service):
+    fields = lambda path: re.findall(r'<input[^>]*type="password"[^>]*autocomplete="([a-z-]+)"', httpx.get(service.base + path).text)  # noqa: E731
+    assert fields("/auth/sign-in") == ["current-password"] and fields("/auth/sign-up") == ["new-password", "new-password"]
+    for path in ("/auth/sign-in", "/auth/sign-up"):
+        page = httpx.get(service.base + path).text
+        assert 'autocomplete="username"' in page and "onpaste" not in page and 'autocomplete="off"' not in page

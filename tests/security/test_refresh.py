@@ -27,9 +27,10 @@ def test_ref_02_spent_is_dead(service):
     assert service.rotate(following).status_code == 401
 
 
-def test_ref_03_one_successor_however_many_ask(service):
+def test_ref_03_one_successor_however_many_ask(own):
+    # As long as it is in production: fifty who ask at once on a busy machine may take more than the two seconds of the others here.
+    service = own("sessions.refresh_grace=30s", "sessions.refresh_cooldown=50s")
     user = service.sign_up()
-    time.sleep(2.1)
     answers = at_once(lambda: service.rotate(user.refresh), 50)
     given = {a.json().get("refreshToken") for a in answers if a.status_code == 200} - {None}
     assert len(given) == 1 and {a.status_code for a in answers} <= {200, 429}

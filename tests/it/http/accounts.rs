@@ -19,7 +19,7 @@ async fn signing_up_signs_in_with_cookies_and_an_access_token() {
         [
             " HttpOnly; SameSite=Lax; Path=/; Max-Age=1209600",
             " HttpOnly; SameSite=Strict; Path=/api/auth; Max-Age=7776000",
-            " HttpOnly; SameSite=Lax; Path=/api/auth; Max-Age=31536000",
+            " HttpOnly; SameSite=Lax; Path=/; Max-Age=31536000",
         ]
     );
     browser.get("/api/auth/session").await.ok();

@@ -9,6 +9,7 @@ mod defects;
 mod limits;
 mod mail;
 mod metrics;
+mod pages;
 mod passwords;
 mod refresh;
 mod refresh_model;

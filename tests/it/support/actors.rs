@@ -199,6 +199,16 @@ impl Browser {
         answer
     }
 
+    /// Sends a form of ours, as a browser does that has opened this page.
+    pub async fn form(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let cookies: Vec<String> = self.jar.lock().unwrap().iter().map(|(k, v)| format!("{k}={v}")).collect();
+        let request = Request::post(path).header("content-type", "application/x-www-form-urlencoded").header("origin", "http://localhost:4000");
+        let answer = self.app.send(request.header("cookie", cookies.join("; ")).body(Body::from(body)).unwrap()).await;
+        self.store(&answer);
+        answer
+    }
+
     pub async fn refresh(&self) -> Answer {
         self.post("/api/auth/refresh", &json!({})).await
     }

@@ -27,7 +27,29 @@ pub fn operation(method: &Method, path: &str) -> Option<&'static Value> {
     DOCUMENT["paths"].get(path)?.get(method)
 }
 
+/// A page is for people: HTML under a strict policy, or a way on.
+fn check_page(method: &Method, path: &str, answer: &Answer) {
+    if answer.status.is_redirection() {
+        return assert_eq!(answer.status, 303, "{method} {path}");
+    }
+    assert_eq!(answer.header("content-type"), "text/html; charset=utf-8", "{method} {path}: {}", answer.text);
+    let policy = answer.header("content-security-policy");
+    assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"), "{method} {path}: {policy}");
+    assert!(answer.headers.get("access-control-allow-origin").is_none() && answer.header("cache-control") == "no-store", "{method} {path}");
+    for sign in ["<script>", " onclick=", " style=\"", "javascript:"] {
+        assert!(!answer.text.contains(sign), "{method} {path} has {sign}");
+    }
+}
+
 pub fn check(method: &Method, path: &str, answer: &Answer) {
+    // Where pages are turned off there is nothing, in the words of the API.
+    let is_page = answer.header("content-type") != "application/json";
+    if is_page && (path == "/" || path == "/auth" || path.starts_with("/auth/") && !path.starts_with("/auth/assets/")) {
+        return check_page(method, path, answer);
+    }
+    if path.starts_with("/auth/assets/") && answer.status == 200 {
+        return assert!(answer.header("cache-control").starts_with("public"), "{path}");
+    }
     let status = answer.status.as_u16();
     if matches!(status, 404 | 405 | 500) {
         return check_against(&json!({ "$ref": "#/components/schemas/Error" }), method, path, answer);

@@ -1,0 +1,88 @@
+//! `[pages]`: the pages under `/auth`, their name, colours and languages.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::model::colour::Colour;
+use crate::model::locale::Locales;
+use crate::model::origin::{TrustedOrigins, is_trusted_redirect};
+
+use super::raw::Reader;
+
+/// `[pages]`
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "docs/settings.md describes every setting")]
+pub struct Pages {
+    pub enabled: bool,
+    pub name: Option<String>,
+    pub home: String,
+    pub accent: Colour,
+    pub accent_dark: Colour,
+    pub logo: Option<Arc<Logo>>,
+    pub locales: Locales,
+}
+
+/// `pages.logo`, as it is served.
+#[derive(Debug)]
+pub struct Logo {
+    /// The file.
+    pub bytes: Vec<u8>,
+    /// By its extension.
+    pub media_type: &'static str,
+}
+
+const MAX_LOGO: usize = 256 * 1024;
+
+fn logo(path: &str) -> Result<Option<Arc<Logo>>, String> {
+    if path.is_empty() {
+        return Ok(None);
+    }
+    let extension = Path::new(path).extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+    let media_type = match extension.as_str() {
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "webp" => "image/webp",
+        _ => return Err(format!("{path}: name a file that ends in .svg, .png or .webp")),
+    };
+    let bytes = std::fs::read(path).map_err(|e| format!("{path}: {e}"))?;
+    if bytes.len() > MAX_LOGO {
+        return Err(format!("{path}: is larger than 256 KiB"));
+    }
+    Ok(Some(Arc::new(Logo { bytes, media_type })))
+}
+
+/// Name and content of the operator's catalogues.
+fn catalogues(dir: &str) -> Result<Vec<(String, String)>, String> {
+    if dir.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(|e| format!("{dir}: {e}"))? {
+        let path = entry.map_err(|e| format!("{dir}: {e}"))?.path();
+        let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        if path.extension().is_some_and(|e| e == "json") {
+            let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+            found.push((name, text));
+        }
+    }
+    Ok(found)
+}
+
+pub(super) fn read(r: &mut Reader, base_path: &str, trusted: &TrustedOrigins) -> Option<Pages> {
+    let enabled = r.flag("pages.enabled", true);
+    if enabled && base_path == "/auth" {
+        r.problem("server.base_path", "/auth is where the pages are; name another path, or set pages.enabled to false".into());
+    }
+    let name = r.text("pages.name", "");
+    let home = r.text("pages.home", "/auth/account");
+    if !is_trusted_redirect(&home, trusted) {
+        r.problem("pages.home", "write a path of ours such as /auth/account, or a URL of a trusted origin".into());
+    }
+    let accent = r.value("pages.accent", "#1f5eff", "a colour such as #1f5eff");
+    let accent_dark = r.value("pages.accent_dark", "#7aa2ff", "a colour such as #7aa2ff");
+    let logo = r.parsed("pages.logo", "", logo).flatten();
+    let more = r.parsed("pages.languages_dir", "", catalogues).unwrap_or_default();
+    let language = r.text("pages.language", "en");
+    let locales = Locales::build(&more, &language).map_err(|e| r.problem("pages.languages_dir", e)).ok()?;
+    Some(Pages { enabled, name: Some(name).filter(|n| !n.is_empty()), home, accent: accent?, accent_dark: accent_dark?, logo, locales })
+}

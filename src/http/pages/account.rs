@@ -1,0 +1,180 @@
+//! `/auth/account`: one's own name, address, password and devices. A form that was refused is shown again with the reason; one that was done leads back
+//! here, so that nothing is sent twice.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use crate::app::App;
+use crate::flows::update_user::{self, Profile};
+use crate::flows::{change_email, change_password, delete_user, manage_sessions, verify_email};
+use crate::model::permission::Action;
+use crate::model::session::Session;
+use crate::model::user::User;
+use crate::model::user_agent::device;
+
+use super::super::accounts::{MAX_NAME, MAX_PASSWORD, deliver};
+use super::super::cookies;
+use super::super::error::Error;
+use super::super::sessions::renewed;
+use super::form::Form;
+use super::page::{Page, moment};
+use super::passwords::chosen;
+use super::sign_in::checked_email;
+use super::verify_email::DONE;
+use super::visitor::{Sent, Visitor, see_other};
+
+#[derive(Template)]
+#[template(path = "pages/account.html")]
+struct Account<'p> {
+    p: &'p Page,
+    user: &'p User,
+    name: &'p Form,
+    email: &'p Form,
+    password: &'p Form,
+    delete: &'p Form,
+    devices: Vec<Device>,
+}
+
+/// A session as its owner knows it.
+pub(super) struct Device {
+    pub(super) id: String,
+    pub(super) kind: String,
+    pub(super) address: String,
+    pub(super) since: String,
+    pub(super) current: bool,
+}
+
+impl Device {
+    pub(super) fn of(page: &Page, session: &Session, own: bool) -> Self {
+        Self {
+            id: session.id.to_string(),
+            kind: device(&session.user_agent).unwrap_or_else(|| page.t("device.unknown").to_owned()),
+            address: session.ip_address.clone(),
+            since: moment(session.created_at),
+            current: own,
+        }
+    }
+}
+
+/// The page with one of its forms as it was sent, and why it was refused.
+async fn account(visitor: &Visitor, sent: Form, refused: Option<Error>) -> Result<Response, Error> {
+    let Visitor { page, who, .. } = visitor;
+    let sessions = manage_sessions::list(&page.app, who.user.id).await?;
+    let own = sessions.iter().filter(|s| s.impersonated_by.is_none());
+    let devices = own.map(|s| Device::of(page, s, s.id == who.session.id)).collect();
+    let fresh = [Form::new("name").filled("name", &who.user.name), Form::new("email"), Form::new("password"), Form::new("delete")];
+    let form = |at: usize| if sent.id() == fresh[at].id() { &sent } else { &fresh[at] };
+    let shown = Account { p: page, user: &who.user, name: form(0), email: form(1), password: form(2), delete: form(3), devices };
+    let mut response = match refused {
+        None => Page::answer(&shown, StatusCode::OK, ""),
+        Some(error) => Page::refuse(&shown, error, ""),
+    };
+    response.headers_mut().extend(renewed(&page.app, who));
+    Ok(response)
+}
+
+/// Back to the page if it was done, the form again if not.
+async fn settle(visitor: &Visitor, mut form: Form, outcome: Result<Response, Error>) -> Result<Response, Error> {
+    match outcome {
+        Ok(response) => Ok(response),
+        Err(error) => {
+            let error = form.refused(&visitor.page, error)?;
+            account(visitor, form, Some(error)).await
+        }
+    }
+}
+
+fn done(what: &str) -> Response {
+    see_other(&format!("/auth/account?done={what}"))
+}
+
+pub(super) async fn show(visitor: Visitor) -> Result<Response, Error> {
+    account(&visitor, Form::default(), None).await
+}
+
+pub(super) async fn name(State(app): State<Arc<App>>, Sent { visitor, mut fields }: Sent) -> Result<Response, Error> {
+    let name = fields.optional_text("name", MAX_NAME).unwrap_or_default().trim().to_owned();
+    fields.finish()?;
+    let mut form = Form::new("name").filled("name", &name);
+    if name.is_empty() {
+        form.note(&visitor.page, "name", "form.missing");
+        let problems = form.problems();
+        return account(&visitor, form, Some(problems)).await;
+    }
+    let profile = Profile { name: Some(name), image: None };
+    let outcome = update_user::update_user(&app, visitor.who.user.id, profile, &visitor.peer).await;
+    settle(&visitor, form, outcome.map(|()| done("name")).map_err(Into::into)).await
+}
+
+pub(super) async fn verify(State(app): State<Arc<App>>, Sent { visitor, .. }: Sent) -> Result<Response, Error> {
+    let user = &visitor.who.user;
+    let outcome = verify_email::request(&app, &user.email, Some(user), Some(DONE.into()), &visitor.peer).await;
+    settle(&visitor, Form::new("email"), outcome.map(|()| done("mailed")).map_err(Into::into)).await
+}
+
+pub(super) async fn email(State(app): State<Arc<App>>, Sent { visitor, mut fields }: Sent) -> Result<Response, Error> {
+    let text = fields.optional_text("email", MAX_NAME * 4).unwrap_or_default();
+    fields.finish()?;
+    let mut form = Form::new("email").filled("email", &text);
+    let Some(new) = checked_email(&visitor.page, &mut form, &text) else {
+        let problems = form.problems();
+        return account(&visitor, form, Some(problems)).await;
+    };
+    visitor.who.oneself(Action::SetEmail)?;
+    let outcome = change_email::request(&app, &visitor.who, new, Some("/auth/account?done=email".into()), &visitor.peer).await;
+    // Where no mail has to be waited for it is done already.
+    let what = if app.config.mail.sends() { "email_mailed" } else { "email" };
+    settle(&visitor, form, outcome.map(|()| done(what)).map_err(Into::into)).await
+}
+
+pub(super) async fn password(State(app): State<Arc<App>>, Sent { visitor, mut fields }: Sent) -> Result<Response, Error> {
+    let mut form = Form::new("password");
+    let current = fields.optional_text("current", MAX_PASSWORD).unwrap_or_default();
+    let new = chosen(&visitor.page, &mut form, &mut fields, MAX_PASSWORD);
+    fields.finish()?;
+    if current.is_empty() {
+        form.note(&visitor.page, "current", "form.missing");
+    }
+    if !form.is_good() {
+        let problems = form.problems();
+        return account(&visitor, form, Some(problems)).await;
+    }
+    let outcome = change_password::change_password(&app, &visitor.who, &current, &new, true, &visitor.peer).await;
+    let answer = outcome.map(|(user, grant)| {
+        let mut headers = HeaderMap::new();
+        if let Some(grant) = grant {
+            deliver(&app, &grant, &mut serde_json::json!({ "user": super::super::views::user(&user) }), &mut headers);
+        }
+        (headers, done("password")).into_response()
+    });
+    settle(&visitor, form, answer.map_err(Into::into)).await
+}
+
+pub(super) async fn end_session(State(app): State<Arc<App>>, Sent { visitor, mut fields }: Sent) -> Result<Response, Error> {
+    let session = fields.text("session", 64);
+    fields.finish()?;
+    manage_sessions::revoke_own(&app, visitor.who.user.id, &session, &visitor.peer).await?;
+    Ok(done("session"))
+}
+
+pub(super) async fn end_others(State(app): State<Arc<App>>, Sent { visitor, .. }: Sent) -> Result<Response, Error> {
+    manage_sessions::revoke_of_user(&app, visitor.who.user.id, Some(visitor.who.session.id), &visitor.peer).await?;
+    Ok(done("sessions"))
+}
+
+pub(super) async fn delete(State(app): State<Arc<App>>, Sent { visitor, mut fields }: Sent) -> Result<Response, Error> {
+    let current = fields.optional_text("current", MAX_PASSWORD).unwrap_or_default();
+    fields.finish()?;
+    visitor.who.oneself(Action::DeleteUser)?;
+    let outcome = delete_user::with_password(&app, &visitor.who, &current, &visitor.peer).await;
+    let answer = outcome.map(|()| {
+        let mut headers = HeaderMap::new();
+        cookies::clear(&app, &mut headers, false);
+        (headers, see_other("/auth/sign-in?done=deleted")).into_response()
+    });
+    settle(&visitor, Form::new("delete"), answer.map_err(Into::into)).await
+}

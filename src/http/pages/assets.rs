@@ -1,0 +1,78 @@
+//! Style, script and pictures of the pages. Style and script carry the hash of their content in their name and are kept for ever.
+
+use std::sync::{Arc, LazyLock};
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use sha2::{Digest, Sha256};
+
+use crate::app::App;
+
+use super::super::edge::{RESOURCE_POLICY, new_request_id, render};
+use super::super::error::Error;
+
+const STYLE: &str = include_str!("../../../templates/pages/style.css");
+const SCRIPT: &str = include_str!("../../../templates/pages/page.js");
+const ICON: &str = include_str!("../../../templates/pages/icon.svg");
+
+fn named(content: &str, extension: &str) -> String {
+    format!("{}.{extension}", hex::encode(&Sha256::digest(content)[..8]))
+}
+
+static STYLE_NAME: LazyLock<String> = LazyLock::new(|| named(STYLE, "css"));
+static SCRIPT_NAME: LazyLock<String> = LazyLock::new(|| named(SCRIPT, "js"));
+
+/// Path of the style sheet.
+pub(super) fn style() -> String {
+    format!("/auth/assets/{}", *STYLE_NAME)
+}
+
+/// Path of the script.
+pub(super) fn script() -> String {
+    format!("/auth/assets/{}", *SCRIPT_NAME)
+}
+
+const FOR_EVER: &str = "public, max-age=31536000, immutable";
+const FOR_A_WHILE: &str = "public, max-age=300";
+
+fn answer(media_type: &'static str, keep: &'static str, body: impl IntoResponse) -> Response {
+    let mut response = body.into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(keep));
+    response.headers_mut().insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
+    // A picture that is opened as a page runs nothing and shows nothing of others.
+    let policy = HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'");
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    render(response, &new_request_id())
+}
+
+fn none() -> Response {
+    render(Error::NotFound.into_response(), &new_request_id())
+}
+
+pub(super) async fn file(Path(name): Path<String>) -> Response {
+    if name == *STYLE_NAME {
+        answer("text/css; charset=utf-8", FOR_EVER, STYLE)
+    } else if name == *SCRIPT_NAME {
+        answer("text/javascript; charset=utf-8", FOR_EVER, SCRIPT)
+    } else {
+        none()
+    }
+}
+
+/// The operator's colours, and the text that can be read on them.
+pub(super) async fn theme(State(app): State<Arc<App>>) -> Response {
+    let pages = &app.config.pages;
+    let colours = |accent: crate::model::colour::Colour| format!(":root{{--accent:{accent};--on-accent:{}}}", accent.text_on());
+    let body = format!("{}@media (prefers-color-scheme:dark){{{}}}", colours(pages.accent), colours(pages.accent_dark));
+    answer("text/css; charset=utf-8", FOR_A_WHILE, body)
+}
+
+pub(super) async fn icon() -> Response {
+    answer("image/svg+xml", FOR_A_WHILE, ICON)
+}
+
+pub(super) async fn logo(State(app): State<Arc<App>>) -> Response {
+    app.config.pages.logo.as_ref().map_or_else(none, |logo| answer(logo.media_type, FOR_A_WHILE, logo.bytes.clone()))
+}

@@ -1,0 +1,63 @@
+//! Refusals as pages: every failure under `/auth` that no form has said.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::Response;
+
+use crate::app::App;
+
+use super::super::error::Failure;
+use super::page::{Page, put};
+
+/// One thing to read, and where to go on.
+#[derive(Template)]
+#[template(path = "pages/told.html")]
+pub(super) struct Told<'p> {
+    pub(super) p: &'p Page,
+    pub(super) title: &'p str,
+    pub(super) text: &'p str,
+    pub(super) code: &'p str,
+    pub(super) request_id: &'p str,
+    pub(super) href: &'p str,
+    pub(super) link: &'p str,
+}
+
+/// Title and text of a status.
+fn words_of(status: StatusCode) -> (&'static str, &'static str) {
+    match status.as_u16() {
+        401 => ("fault.401", "fault.401_text"),
+        403 => ("fault.403", "fault.403_text"),
+        404 => ("fault.404", "fault.404_text"),
+        429 => ("fault.429", "fault.429_text"),
+        503 => ("fault.503", "fault.503_text"),
+        500..=599 => ("fault.500", "fault.500_text"),
+        _ => ("fault.400", "fault.400_text"),
+    }
+}
+
+pub(in crate::http) async fn show(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let Ok(page) = Page::from_request_parts(&mut parts, &app).await;
+    let mut response = next.run(Request::from_parts(parts, body)).await;
+    let Some(failure) = response.extensions().get::<Failure>().filter(|failure| !failure.shown).cloned() else { return response };
+    let (title, text) = words_of(failure.status);
+    // A password that was proven too long ago: there is something to do about it.
+    let again = failure.code() == "SESSION_NOT_FRESH";
+    let told = Told {
+        p: &page,
+        title: page.t(title),
+        text: page.meaning(failure.code()).unwrap_or_else(|| page.t(text)),
+        code: failure.code(),
+        request_id: if failure.status.is_server_error() { &page.request_id } else { "" },
+        href: if again { "/auth/sign-in?again=1" } else { "/auth" },
+        link: if again { "sign_in.title" } else { "to_start" },
+    };
+    if let Ok(body) = told.render() {
+        put(&mut response, body, "");
+    }
+    response
+}

@@ -1,0 +1,77 @@
+//! The pages under `/auth`: forms that a browser sends and answers that people read. They call the same flows as the API, work without script, and are
+//! shown in no frame. Every route of theirs stands here.
+
+mod account;
+pub(super) mod ask;
+mod assets;
+mod audit;
+pub(super) mod failures;
+mod form;
+mod keys;
+mod page;
+mod passwords;
+mod sign_in;
+mod sign_up;
+mod user;
+mod users;
+mod verify_email;
+mod visitor;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+
+use crate::app::App;
+
+use super::error;
+pub(super) use page::Page;
+
+/// The pages of one's own and the console.
+pub(super) fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/", get(sign_in::front))
+        .route("/auth", get(sign_in::front))
+        .route("/auth/sign-in", get(sign_in::show).post(sign_in::send))
+        .route("/auth/sign-up", get(sign_up::show).post(sign_up::send))
+        .route("/auth/sign-out", post(sign_in::sign_out))
+        .route("/auth/forgot-password", get(passwords::show_forgot).post(passwords::forgot))
+        .route("/auth/reset-password", get(passwords::show_reset).post(passwords::reset))
+        .route("/auth/verify-email", get(verify_email::show).post(verify_email::send))
+        .route("/auth/account", get(account::show))
+        .route("/auth/account/name", post(account::name))
+        .route("/auth/account/verify", post(account::verify))
+        .route("/auth/account/email", post(account::email))
+        .route("/auth/account/password", post(account::password))
+        .route("/auth/account/sessions/end", post(account::end_session))
+        .route("/auth/account/sessions/end-others", post(account::end_others))
+        .route("/auth/account/delete", post(account::delete))
+        .route("/auth/admin", get(users::front))
+        .route("/auth/admin/users", get(users::list))
+        .route("/auth/admin/users/{id}", get(user::show))
+        .route("/auth/admin/users/{id}/role", post(user::set_role))
+        .route("/auth/admin/users/{id}/ban", post(user::ban))
+        .route("/auth/admin/users/{id}/unban", post(user::unban))
+        .route("/auth/admin/users/{id}/sessions/end", post(user::end_session))
+        .route("/auth/admin/users/{id}/sessions/end-all", post(user::end_sessions))
+        .route("/auth/admin/keys", get(keys::show))
+        .route("/auth/admin/keys/rotate", post(keys::rotate))
+        .route("/auth/admin/audit", get(audit::show))
+        .route("/auth/error", get(ask::error))
+        .route("/auth/{*rest}", get(nothing_here))
+        .method_not_allowed_fallback(error::method_not_allowed)
+}
+
+/// What the pages are made of; those that ask after a link of a mail need it too.
+pub(super) fn assets() -> Router<Arc<App>> {
+    Router::new()
+        .route("/auth/assets/{name}", get(assets::file))
+        .route("/auth/assets/theme.css", get(assets::theme))
+        .route("/auth/assets/icon.svg", get(assets::icon))
+        .route("/auth/assets/logo", get(assets::logo))
+}
+
+async fn nothing_here() -> Response {
+    error::Error::NotFound.into_response()
+}

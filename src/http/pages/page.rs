@@ -1,0 +1,187 @@
+//! What every page has: language, name, who is signed in, and the headers that browsers hold it to.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use url::Url;
+
+use crate::app::App;
+use crate::flows::authority::Authority;
+use crate::flows::form_token;
+use crate::flows::read_session::Authenticated;
+use crate::model::locale::Messages;
+use crate::model::permission::Action;
+use crate::model::time::Timestamp;
+
+use super::super::edge::RequestId;
+use super::super::error::{Error, Failure};
+use super::super::query::Query;
+use super::assets;
+
+/// The frame of one page.
+pub(in crate::http) struct Page {
+    pub(super) app: Arc<App>,
+    words: Arc<Messages>,
+    path: String,
+    /// The id that the log has.
+    pub(super) request_id: String,
+    who: Option<Box<Authenticated>>,
+    notice: String,
+}
+
+impl FromRequestParts<Arc<App>> for Page {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Self::Rejection> {
+        let path = parts.uri.path().to_owned();
+        let words = words(app, &parts.headers);
+        let Ok(query) = Query::from_request_parts(parts, app).await;
+        let key = query.one("done").filter(|done| done.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')).map(|done| format!("done.{done}"));
+        let notice = key.and_then(|key| words.find(&key).map(ToOwned::to_owned)).unwrap_or_default();
+        let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+        Ok(Self { app: Arc::clone(app), words, path, request_id, who: None, notice })
+    }
+}
+
+/// The language that the browser likes best of those that there are.
+fn words(app: &App, headers: &HeaderMap) -> Arc<Messages> {
+    let locales = &app.config.pages.locales;
+    let wished = headers.get(header::ACCEPT_LANGUAGE).and_then(|v| v.to_str().ok()).filter(|v| v.len() <= 256);
+    let names = locales.names();
+    // `de-AT` is content with `de`; RFC 4647 section 3.4.
+    let known =
+        |tag: &String| names.iter().find(|name| tag.eq_ignore_ascii_case(name) || tag.split('-').next().is_some_and(|base| base.eq_ignore_ascii_case(name)));
+    let tags = wished.map(accept_language::parse).unwrap_or_default();
+    locales.of(tags.iter().find_map(known).copied())
+}
+
+/// Whom a page greets; its forms are bound to this session.
+impl Page {
+    pub(super) fn of(self, who: &Authenticated) -> Self {
+        Self { who: Some(Box::new(who.clone())), ..self }
+    }
+
+    /// The page as an answer. `leads_to`: where its form goes on to in the end, which browsers want named.
+    pub(super) fn answer(template: &impl Template, status: StatusCode, leads_to: &str) -> Response {
+        let Ok(body) = template.render() else { return Error::Internal("a page does not render".into()).into_response() };
+        let mut response = status.into_response();
+        put(&mut response, body, leads_to);
+        response
+    }
+
+    /// The page as the answer to what was refused: its status, its `Retry-After`, its line in the log.
+    pub(super) fn refuse(template: &impl Template, error: Error, leads_to: &str) -> Response {
+        let Ok(body) = template.render() else { return Error::Internal("a page does not render".into()).into_response() };
+        let mut response = error.into_response();
+        put(&mut response, body, leads_to);
+        response
+    }
+}
+
+/// Its body is written: nobody writes another over it.
+pub(super) fn put(response: &mut Response, body: String, leads_to: &str) {
+    const RULES: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
+    let origin = Url::parse(leads_to).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
+    let policy = HeaderValue::from_str(format!("{RULES} {origin}").trim_end()).unwrap_or(HeaderValue::from_static(RULES));
+    if let Some(failure) = response.extensions_mut().get_mut::<Failure>() {
+        failure.shown = true;
+    }
+    *response.body_mut() = body.into();
+    let headers = response.headers_mut();
+    headers.remove(header::CONTENT_LENGTH);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    // With none at all a browser would post a form with the origin `null`.
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept-language, cookie"));
+}
+
+/// For the templates.
+impl Page {
+    pub(in crate::http) fn t<'a>(&'a self, key: &'a str) -> &'a str {
+        self.words.text(key)
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "templates hand over what they have")]
+    pub(in crate::http) fn with(&self, key: &str, name: &str, value: impl ToString) -> String {
+        self.words.with(key, name, &value.to_string())
+    }
+
+    /// What a code means, if the catalogue says.
+    pub(super) fn meaning(&self, code: &str) -> Option<&str> {
+        self.words.find(&format!("error.{code}"))
+    }
+
+    pub(super) fn lang(&self) -> &str {
+        self.words.language()
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.app.config.pages.name.as_deref().unwrap_or(&self.app.config.mail.app_name)
+    }
+
+    #[expect(clippy::unused_self, reason = "templates call methods")]
+    pub(super) fn style(&self) -> String {
+        assets::style()
+    }
+
+    #[expect(clippy::unused_self, reason = "templates call methods")]
+    pub(super) fn script(&self) -> String {
+        assets::script()
+    }
+
+    pub(super) fn has_logo(&self) -> bool {
+        self.app.config.pages.logo.is_some()
+    }
+
+    pub(super) fn who(&self) -> Option<&str> {
+        self.who.as_ref().map(|who| who.user.email.as_str())
+    }
+
+    pub(super) fn notice(&self) -> &str {
+        &self.notice
+    }
+
+    /// Binds a form to the session.
+    pub(super) fn csrf(&self) -> String {
+        self.who.as_ref().and_then(|who| form_token::of(&self.app, who.session.id)).unwrap_or_default()
+    }
+
+    /// What the navigation leads to, for this user.
+    pub(super) fn places(&self) -> Vec<(&'static str, &'static str)> {
+        let Some(who) = &self.who else { return Vec::new() };
+        let may = |action| Authority::Session(who).may(&self.app, action).is_ok();
+        let console = [
+            (Action::ListUsers, "/auth/admin/users", "users.title"),
+            (Action::ListKeys, "/auth/admin/keys", "keys.title"),
+            (Action::ReadAudit, "/auth/admin/audit", "audit.title"),
+        ];
+        let allowed = console.into_iter().filter(|(action, _, _)| may(*action)).map(|(_, path, key)| (path, key));
+        std::iter::once(("/auth/account", "account.title")).chain(allowed).collect()
+    }
+
+    pub(super) fn is_here(&self, path: &str) -> bool {
+        self.path.starts_with(path)
+    }
+
+    pub(super) fn least(&self) -> usize {
+        self.app.config.passwords.length.min
+    }
+
+    pub(super) fn mails(&self) -> bool {
+        self.app.config.mail.sends()
+    }
+
+    pub(super) fn signs_up(&self) -> bool {
+        self.app.config.sign_up.enabled
+    }
+}
+
+/// A moment as an element that a script may show in the reader's own time.
+pub(super) fn moment(at: Timestamp) -> String {
+    at.to_utc().map_or_else(String::new, |utc| format!("<time datetime=\"{}\">{}</time>", utc.format("%Y-%m-%dT%H:%M:%SZ"), utc.format("%Y-%m-%d %H:%M UTC")))
+}

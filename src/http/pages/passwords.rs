@@ -1,0 +1,97 @@
+//! `/auth/forgot-password` and `/auth/reset-password`, which the links of mails lead to.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use crate::app::App;
+use crate::flows::Error as Refused;
+use crate::flows::reset_password;
+
+use super::super::accounts::{MAX_NAME, MAX_PASSWORD};
+use super::super::body::{Fields, Submitted};
+use super::super::client::Client;
+use super::super::error::Error;
+use super::super::query::Query;
+use super::failures::Told;
+use super::form::Form;
+use super::page::Page;
+use super::sign_in::checked_email;
+use super::visitor::see_other;
+
+const MAX_TOKEN: usize = 256;
+
+#[derive(Template)]
+#[template(path = "pages/forgot_password.html")]
+struct Forgot<'p> {
+    p: &'p Page,
+    f: &'p Form,
+}
+
+#[derive(Template)]
+#[template(path = "pages/reset_password.html")]
+struct Reset<'p> {
+    p: &'p Page,
+    f: &'p Form,
+    token: &'p str,
+}
+
+/// A new password that was typed twice.
+pub(super) fn chosen(page: &Page, form: &mut Form, body: &mut Fields, max: usize) -> String {
+    let password = body.optional_text("password", max).unwrap_or_default();
+    let again = body.optional_text("again", max).unwrap_or_default();
+    if password.is_empty() {
+        form.note(page, "password", "form.missing");
+    } else if password != again {
+        form.note(page, "again", "form.differs");
+    }
+    password
+}
+
+pub(super) async fn show_forgot(State(app): State<Arc<App>>, page: Page) -> Result<Response, Error> {
+    if !app.config.mail.sends() {
+        return Err(Refused::ResetPasswordDisabled.into());
+    }
+    Ok(Page::answer(&Forgot { p: &page, f: &Form::new("forgot") }, StatusCode::OK, ""))
+}
+
+pub(super) async fn forgot(State(app): State<Arc<App>>, page: Page, Client(peer): Client, Submitted(mut body): Submitted) -> Result<Response, Error> {
+    let text = body.optional_text("email", MAX_NAME * 4).unwrap_or_default();
+    body.finish()?;
+    let mut form = Form::new("forgot").filled("email", &text);
+    let Some(email) = checked_email(&page, &mut form, &text) else { return Ok(Page::refuse(&Forgot { p: &page, f: &form }, form.problems(), "")) };
+    if let Err(error) = reset_password::request(&app, &email, Some("/auth/reset-password".into()), &peer).await {
+        let error = form.refused(&page, error.into())?;
+        return Ok(Page::refuse(&Forgot { p: &page, f: &form }, error, ""));
+    }
+    let told =
+        Told { p: &page, title: page.t("forgot.sent"), text: page.t("forgot.sent_text"), code: "", request_id: "", href: "/auth/sign-in", link: "to_sign_in" };
+    Ok(Page::answer(&told, StatusCode::OK, ""))
+}
+
+/// A link that is not good is told before anybody thinks of a password.
+pub(super) async fn show_reset(State(app): State<Arc<App>>, page: Page, query: Query) -> Result<Response, Error> {
+    let token = query.one("token").filter(|token| token.len() <= MAX_TOKEN).unwrap_or_default();
+    reset_password::check(&app, token).await?;
+    Ok(Page::answer(&Reset { p: &page, f: &Form::new("reset"), token }, StatusCode::OK, ""))
+}
+
+pub(super) async fn reset(State(app): State<Arc<App>>, page: Page, Client(peer): Client, Submitted(mut body): Submitted) -> Result<Response, Error> {
+    let token = body.optional_text("token", MAX_TOKEN).unwrap_or_default();
+    let mut form = Form::new("reset");
+    let new = chosen(&page, &mut form, &mut body, MAX_PASSWORD);
+    body.finish()?;
+    if !form.is_good() {
+        return Ok(Page::refuse(&Reset { p: &page, f: &form, token: &token }, form.problems(), ""));
+    }
+    match reset_password::reset(&app, &token, &new, &peer).await {
+        Ok(()) => Ok(see_other("/auth/sign-in?done=reset")),
+        Err(error) => {
+            let error = form.refused(&page, error.into())?;
+            Ok(Page::refuse(&Reset { p: &page, f: &form, token: &token }, error, ""))
+        }
+    }
+}

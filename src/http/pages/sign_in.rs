@@ -1,0 +1,141 @@
+//! `/auth/sign-in` and `/auth/sign-out`, and where one goes from there: to a path of ours or a trusted origin, and nowhere else.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use crate::app::App;
+use crate::flows::open_session::{Grant, Options};
+use crate::flows::read_session::Accepts;
+use crate::flows::{sign_in as flow_in, sign_out as flow_out};
+use crate::model::email::Email;
+use crate::model::origin::is_trusted_redirect;
+use crate::model::session::Delivery;
+use crate::model::user::User;
+
+use super::super::accounts::{MAX_NAME, MAX_PASSWORD, MAX_URL, Replaced, deliver};
+use super::super::body::{Fields, Submitted};
+use super::super::client::Client;
+use super::super::cookies;
+use super::super::credentials::Credentials;
+use super::super::error::Error;
+use super::super::query::Query;
+use super::super::views;
+use super::form::Form;
+use super::page::Page;
+use super::visitor::{Sent, see_other};
+
+#[derive(Template)]
+#[template(path = "pages/sign_in.html")]
+struct SignIn<'p> {
+    p: &'p Page,
+    f: &'p Form,
+    next: &'p str,
+    query: &'p str,
+    unproven: bool,
+}
+
+/// `?redirect_to=` for the link to the other form.
+pub(super) fn query_of(next: &str) -> String {
+    if next.is_empty() {
+        return String::new();
+    }
+    format!("?{}", url::form_urlencoded::Serializer::new(String::new()).append_pair("redirect_to", next).finish())
+}
+
+/// Where somebody wants to go afterwards; empty: nowhere in particular.
+pub(super) fn next_of(app: &App, text: Option<&str>) -> Result<String, Error> {
+    match text.filter(|text| !text.is_empty()) {
+        None => Ok(String::new()),
+        Some(text) if text.len() <= MAX_URL && is_trusted_redirect(text, &app.config.server.trusted_origins) => Ok(text.to_owned()),
+        Some(_) => Err(Error::InvalidRedirectUrl),
+    }
+}
+
+/// There, or home.
+pub(super) fn onward<'n>(app: &'n App, next: &'n str) -> &'n str {
+    if next.is_empty() { &app.config.pages.home } else { next }
+}
+
+/// The cookies of a new session, and the way on.
+pub(super) fn welcome(app: &App, grant: &Grant, user: &User, next: &str) -> Response {
+    let mut headers = HeaderMap::new();
+    deliver(app, grant, &mut serde_json::json!({ "user": views::user(user) }), &mut headers);
+    (headers, see_other(onward(app, next))).into_response()
+}
+
+/// To one's account; who is not signed in is led on to the form.
+pub(super) async fn front(query: Query) -> Response {
+    // A link of a mail that named no page of its own ends here.
+    query.one("error").map_or_else(|| see_other("/auth/account"), |code| see_other(&format!("/auth/error?{}", pair("error", code))))
+}
+
+fn pair(name: &str, value: &str) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish()
+}
+
+pub(super) async fn show(State(app): State<Arc<App>>, page: Page, credentials: Credentials, query: Query) -> Result<Response, Error> {
+    let next = next_of(&app, query.one("redirect_to"))?;
+    // `again`: the password is to be proven once more.
+    let signed_in = matches!(credentials.authenticate(&app, Accepts::SessionTokenOnly).await?, Some(Ok(_)));
+    if signed_in && !query.flag("again") {
+        return Ok(see_other(onward(&app, &next)));
+    }
+    let shown = SignIn { p: &page, f: &Form::new("sign-in"), next: &next, query: &query_of(&next), unproven: false };
+    Ok(Page::answer(&shown, StatusCode::OK, onward(&app, &next)))
+}
+
+pub(super) async fn send(
+    State(app): State<Arc<App>>,
+    page: Page,
+    Client(peer): Client,
+    credentials: Credentials,
+    Submitted(mut body): Submitted,
+) -> Result<Response, Error> {
+    let next = next_of(&app, body.peek("redirect_to"))?;
+    let (text, password) = (body.optional_text("email", MAX_NAME * 4).unwrap_or_default(), body.optional_text("password", MAX_PASSWORD).unwrap_or_default());
+    let remember = body.has("remember");
+    body.finish()?;
+    let mut form = Form::new("sign-in").filled("email", &text).filled("remember", if remember { "yes" } else { "no" });
+    let email = checked_email(&page, &mut form, &text);
+    if password.is_empty() {
+        form.note(&page, "password", "form.missing");
+    }
+    let (Some(email), true) = (email, form.is_good()) else { return Ok(again(&page, &form, &next, form.problems())) };
+    let options = Options { delivery: Delivery::Cookie, remember };
+    let presented = Replaced::of(&credentials);
+    match flow_in::sign_in(&app, &email, &password, options, presented.borrow(), &peer).await {
+        Ok((user, grant)) => Ok(welcome(&app, &grant, &user, &next)),
+        Err(error) => {
+            let error = form.refused(&page, error.into())?;
+            Ok(again(&page, &form, &next, error))
+        }
+    }
+}
+
+/// The address, or what is wrong with it.
+pub(super) fn checked_email(page: &Page, form: &mut Form, text: &str) -> Option<Email> {
+    let parsed = text.parse().ok();
+    if parsed.is_none() {
+        form.note(page, "email", if text.trim().is_empty() { "form.missing" } else { "error.INVALID_EMAIL" });
+    }
+    parsed
+}
+
+fn again(page: &Page, form: &Form, next: &str, error: Error) -> Response {
+    let unproven = error.code() == "EMAIL_NOT_VERIFIED";
+    Page::refuse(&SignIn { p: page, f: form, next, query: &query_of(next), unproven }, error, onward(&page.app, next))
+}
+
+pub(super) async fn sign_out(State(app): State<Arc<App>>, credentials: Credentials, sent: Sent) -> Result<Response, Error> {
+    let Sent { visitor, fields } = sent;
+    Fields::finish(fields)?;
+    let presented = Replaced::of(&credentials);
+    flow_out::sign_out(&app, presented.borrow(), None, &visitor.peer).await?;
+    let mut headers = HeaderMap::new();
+    cookies::clear(&app, &mut headers, false);
+    Ok((headers, see_other("/auth/sign-in?done=signed_out")).into_response())
+}

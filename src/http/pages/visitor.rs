@@ -1,0 +1,76 @@
+//! The extractor is the guard of pages too: who is not signed in is led to the sign-in page, and a form that changes something for somebody who is must
+//! carry the token of this very session.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::app::App;
+use crate::flows::form_token;
+use crate::flows::read_session::Authenticated;
+use crate::model::audit::Peer;
+
+use super::super::body::{Fields, Submitted};
+use super::super::credentials::{self, Acting};
+use super::super::error::Error;
+use super::page::Page;
+
+/// Somebody who is signed in, and the frame of a page for them.
+pub(super) struct Visitor {
+    pub(super) who: Authenticated,
+    pub(super) peer: Peer,
+    pub(super) page: Page,
+}
+
+impl FromRequestParts<Arc<App>> for Visitor {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Response> {
+        let Ok(page) = Page::from_request_parts(parts, app).await;
+        match Acting::from_request_parts(parts, app).await {
+            Ok(Acting { who, peer }) => Ok(Self { page: page.of(&who), who, peer }),
+            Err(error) if error.status() == StatusCode::UNAUTHORIZED => Err(sign_in_first(parts, app, &error)),
+            Err(error) => Err(error.into_response()),
+        }
+    }
+}
+
+/// Leads to the sign-in page and from there back here; a session that is over loses its cookies on the way.
+fn sign_in_first(parts: &Parts, app: &App, error: &Error) -> Response {
+    let back = parts.uri.path_and_query().map(ToString::to_string).filter(|_| parts.method == Method::GET);
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(back.map(|back| ("redirect_to", back))).finish();
+    let mut response = see_other(&format!("/auth/sign-in?{query}"));
+    if matches!(error, Error::SessionOver(_)) {
+        response.headers_mut().extend(credentials::over(app));
+    }
+    response
+}
+
+/// The browser goes on with GET, and sends no form again.
+pub(super) fn see_other(path: &str) -> Response {
+    (StatusCode::SEE_OTHER, [(header::LOCATION, path)]).into_response()
+}
+
+/// A form of somebody who is signed in.
+pub(super) struct Sent {
+    pub(super) visitor: Visitor,
+    pub(super) fields: Fields,
+}
+
+impl FromRequest<Arc<App>> for Sent {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Response> {
+        let (mut parts, body) = request.into_parts();
+        let visitor = Visitor::from_request_parts(&mut parts, app).await?;
+        let Submitted(fields) = Submitted::from_request(Request::from_parts(parts, body), app).await.map_err(IntoResponse::into_response)?;
+        if form_token::is_good(app, visitor.who.session.id, fields.peek("csrf").unwrap_or_default()) {
+            Ok(Self { visitor, fields })
+        } else {
+            Err(Error::InvalidFormToken.into_response())
+        }
+    }
+}

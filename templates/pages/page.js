@@ -1,0 +1,142 @@
+// What makes the pages more pleasant. Everything works without it: the service checks, refuses and answers each form.
+"use strict";
+
+/** Rough on purpose: what is too short, too common or one's own name the service refuses, with the reason. */
+function strength(password, own) {
+  const lower = password.toLowerCase();
+  const kinds = [/[a-z]/, /[A-Z]/, /[0-9]/, /[^A-Za-z0-9]/].filter((kind) => kind.test(password)).length;
+  const different = new Set(password).size;
+  const guessable = own.some((word) => word.length > 2 && lower.includes(word.toLowerCase()));
+  if (guessable || different < 5) return 1;
+  const score = Math.min(different, password.length) + 2 * (kinds - 1);
+  return score < 11 ? 1 : score < 16 ? 2 : 3;
+}
+
+function tell(input, text) {
+  const place = document.getElementById(`${input.id}-wrong`);
+  if (text) input.setAttribute("aria-invalid", "true");
+  else input.removeAttribute("aria-invalid");
+  if (place && place.textContent !== text) place.textContent = text;
+}
+
+/** What is wrong with a field, in the page's language. */
+function wrong(input) {
+  const { valid, valueMissing, typeMismatch, tooShort, patternMismatch } = input.validity;
+  const said = input.dataset;
+  const other = said.same && document.getElementById(said.same);
+  if (valueMissing || (input.required && !input.value.trim())) return said.missing ?? input.validationMessage;
+  if (typeMismatch || patternMismatch) return said.invalid ?? input.validationMessage;
+  if (tooShort || (said.least && [...input.value.normalize("NFC")].length < Number(said.least))) return said.short ?? input.validationMessage;
+  if (other && other.value !== input.value) return said.differs;
+  return valid ? "" : input.validationMessage;
+}
+
+// A message that appears while a button is pressed would push the button away from under the pointer.
+let pressed = false;
+addEventListener("pointerdown", () => (pressed = true), true);
+for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => (pressed = false), true);
+const whenReleased = (work) => (pressed ? addEventListener("pointerup", () => setTimeout(work), { once: true }) : work());
+
+for (const form of document.querySelectorAll("form[data-checked]")) {
+  const inputs = [...form.querySelectorAll("input:not([type=hidden],[type=checkbox])")];
+  form.noValidate = true;
+  for (const input of inputs) {
+    let touched = input.getAttribute("aria-invalid") === "true";
+    input.addEventListener("blur", () => {
+      if (!input.value && !touched) return;
+      touched = true;
+      whenReleased(() => tell(input, wrong(input)));
+    });
+    input.addEventListener("input", () => {
+      for (const each of inputs) if (each === input ? touched : each.dataset.same === input.id && each.value) tell(each, wrong(each));
+    });
+  }
+  form.addEventListener("submit", (event) => {
+    for (const input of inputs) tell(input, wrong(input));
+    const first = inputs.find((input) => input.getAttribute("aria-invalid") === "true");
+    if (!first) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    first.focus();
+  });
+}
+
+for (const form of document.querySelectorAll("form[method=post]")) {
+  form.addEventListener("submit", (event) => {
+    const question = event.submitter?.dataset.sure ?? form.dataset.sure;
+    if (question && !confirm(question)) return event.preventDefault();
+    // Not before the form has been read: a disabled button's value would not be sent.
+    setTimeout(() => {
+      for (const button of form.querySelectorAll("button")) button.disabled = true;
+      form.setAttribute("aria-busy", "true");
+    });
+  });
+}
+// Back from the next page: the form is there to be used again.
+addEventListener("pageshow", () => {
+  for (const button of document.querySelectorAll("form[aria-busy] button")) button.disabled = false;
+  for (const form of document.querySelectorAll("form[aria-busy]")) form.removeAttribute("aria-busy");
+});
+
+for (const input of document.querySelectorAll("input[data-show]")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = input.dataset.show;
+  button.setAttribute("aria-controls", input.id);
+  button.setAttribute("aria-pressed", "false");
+  button.addEventListener("click", () => {
+    const shown = input.type === "text";
+    input.type = shown ? "password" : "text";
+    button.textContent = shown ? input.dataset.show : input.dataset.hide;
+    button.setAttribute("aria-pressed", String(!shown));
+  });
+  input.form.addEventListener("submit", () => (input.type = "password"));
+  const around = document.createElement("div");
+  around.className = "reveal";
+  input.replaceWith(around);
+  around.append(input, button);
+}
+
+for (const input of document.querySelectorAll("input[data-strength]")) {
+  const words = input.dataset.strength.split("|");
+  const line = document.createElement("div");
+  line.className = "strength";
+  const meter = Object.assign(document.createElement("meter"), { min: 0, max: 3, low: 1.5, high: 2.5, optimum: 3 });
+  meter.setAttribute("aria-hidden", "true");
+  const text = document.createElement("span");
+  text.setAttribute("role", "status");
+  line.append(meter, text);
+  line.hidden = true;
+  (input.closest(".reveal") ?? input).after(line);
+  input.addEventListener("input", () => {
+    const own = [...input.form.querySelectorAll("input[name=name],input[name=email]")].flatMap((other) => other.value.split(/[\s@.]+/));
+    const value = strength(input.value, own);
+    line.hidden = !input.value;
+    meter.value = value;
+    if (text.textContent !== words[value - 1]) text.textContent = words[value - 1];
+  });
+}
+
+const { lang } = document.documentElement;
+const locale = navigator.language.startsWith(lang) ? navigator.language : lang;
+for (const time of document.querySelectorAll("time[datetime]")) {
+  const at = new Date(time.dateTime);
+  if (!Number.isNaN(at.getTime())) time.textContent = at.toLocaleString(locale, { dateStyle: "medium", timeStyle: "short" });
+}
+
+for (const place of document.querySelectorAll("[data-wait]")) {
+  const until = performance.now() + Number(place.dataset.wait) * 1000;
+  const button = document.querySelector(`#${place.dataset.form} button:not([type=button])`);
+  const tick = () => {
+    const left = Math.ceil((until - performance.now()) / 1000);
+    if (left <= 0) {
+      if (button) button.disabled = false;
+      place.remove();
+      return;
+    }
+    if (button) button.disabled = true;
+    place.querySelector("[data-seconds]").textContent = String(left);
+    setTimeout(tick, 250);
+  };
+  tick();
+}

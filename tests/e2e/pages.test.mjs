@@ -1,0 +1,459 @@
+// The pages under /auth in a real browser: with script and without, by keyboard alone, in three languages, and every one looked at.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { look, seen, watch } from "./looking.mjs";
+import { linkIn, mailsTo, start, waitFor } from "./place.mjs";
+
+const PASSWORD = "a good long password";
+const OTHER = "another good password";
+let place;
+before(async () => (place = await start()));
+after(async () => {
+  await place?.stop();
+  console.log(`${seen.pages.size} pages looked at ${seen.looks} times: ${seen.violations} violations of axe's rules, ${seen.policy.length} of the pages' policy`);
+  assert.deepEqual(seen.policy, []);
+});
+
+async function visitor(options = {}) {
+  const context = await place.browser.newContext({ locale: "en-GB", ...options });
+  await watch(context);
+  const page = await context.newPage();
+  const open = (path) => page.goto(place.auth + path);
+  const at = (path) => page.waitForURL((url) => url.pathname + url.search === path || url.pathname === path);
+  return { context, page, open, at };
+}
+
+const field = (page, label) => page.getByLabel(label, { exact: true });
+const press = (page, name) => page.getByRole("button", { name, exact: true }).click();
+
+async function signUp({ page, open, at }, name, password = PASSWORD) {
+  await open("/auth/sign-up");
+  await field(page, "Name").fill(name);
+  await field(page, "Email address").fill(`${name}@example.com`);
+  await field(page, "Password").fill(password);
+  await field(page, "Repeat the password").fill(password);
+  await press(page, "Create account");
+  await at("/auth/account");
+}
+
+async function signIn({ page, open }, name, password = PASSWORD, path = "/auth/sign-in") {
+  await open(path);
+  await field(page, "Email address").fill(`${name}@example.com`);
+  await field(page, "Password").fill(password);
+  await press(page, "Sign in");
+}
+
+const lastMail = (to, subject) => waitFor(() => mailsTo(place, to).filter((m) => subject.test(m.subject)).at(-1), `a mail to ${to}`);
+
+test("every page, looked at", async () => {
+  const me = await visitor();
+  const { page, open, at, context } = me;
+  await open("/");
+  await at("/auth/sign-in?redirect_to=%2Fauth%2Faccount");
+  await look(page, "sign-in");
+  await open("/auth/sign-up");
+  await look(page, "sign-up");
+  await field(page, "Name").fill("ana");
+  await field(page, "Email address").fill("ana@");
+  await field(page, "Password").fill("short");
+  await field(page, "Repeat the password").fill("shorter");
+  await press(page, "Create account");
+  await page.getByText("The two passwords are not the same.").waitFor();
+  await look(page, "sign-up-wrong");
+  await signUp(me, "ana");
+  await look(page, "account");
+  await open("/auth/sign-in?again=1");
+  await signIn(me, "ana", "wrong", "/auth/sign-in?again=1");
+  await page.getByText("The address or the password is wrong.").waitFor();
+  await look(page, "sign-in-wrong");
+  await open("/auth/forgot-password");
+  await look(page, "forgot-password");
+  await field(page, "Email address").fill("ana@example.com");
+  await press(page, "Send the link");
+  await look(page, "forgot-password-sent");
+  await page.goto(linkIn(await lastMail("ana@example.com", /Choose a new password/)));
+  await at("/auth/reset-password");
+  await look(page, "reset-password");
+  await open("/auth/reset-password?token=nonsense");
+  await look(page, "error-link");
+  await open("/auth/verify-email");
+  await look(page, "verify-email");
+  await field(page, "Email address").fill("ana@example.com");
+  await press(page, "Send the link");
+  await look(page, "verify-email-sent");
+  await page.goto(linkIn(await lastMail("ana@example.com", /^Confirm your address/)));
+  await page.getByText("Your address is verified").waitFor();
+  await look(page, "verify-email-done");
+  await open("/auth/verify-email?error=INVALID_TOKEN");
+  await look(page, "verify-email-bad-link");
+  await open("/auth/error?error=INVALID_TOKEN");
+  await look(page, "error");
+  assert.equal((await open("/auth/nowhere")).status(), 404);
+  await look(page, "error-404");
+  assert.equal((await open("/auth/admin/users")).status(), 403);
+  await look(page, "error-403");
+  await open("/auth/account?done=name");
+  await page.getByText("Your name is saved.").waitFor();
+
+  execFileSync(...place.cli("users", "set-role", "ana@example.com", "admin"));
+  await waitFor(async () => (await open("/auth/admin/users")).status() === 200, "the role");
+  await look(page, "admin-users");
+  await page.getByRole("link", { name: "ana@example.com" }).click();
+  await look(page, "admin-user");
+  await open("/auth/admin/keys");
+  await look(page, "admin-keys");
+  await open("/auth/admin/audit");
+  await look(page, "admin-audit");
+  await open("/api/auth/error?error=TOKEN_EXPIRED");
+  await look(page, "api-error");
+  await open("/auth/account");
+  await field(page, "New email address").fill("anna@example.com");
+  await press(page, "Change the address");
+  // The old mailbox agrees, the new one is proven.
+  await page.goto(linkIn(await lastMail("ana@example.com", /^Change your address/)));
+  await look(page, "confirm");
+  await press(page, "Change it");
+  await page.goto(linkIn(await lastMail("anna@example.com", /^Confirm your new address/)));
+  await press(page, "Change it");
+  await page.getByText("Your address is changed.").waitFor();
+  await page.getByText("anna@example.com", { exact: false }).first().waitFor();
+  await context.close();
+});
+
+test("what is typed is checked while it is typed; buttons rest while a form is sent; passwords can be seen", async () => {
+  const { page, open, context, at } = await visitor();
+  await open("/auth/sign-up");
+  await field(page, "Name").fill("bob");
+  const email = field(page, "Email address");
+  await email.fill("not an address");
+  await email.blur();
+  await page.getByText("Please write an address such as name@example.com.").waitFor();
+  assert.equal(await email.getAttribute("aria-invalid"), "true");
+  await email.fill("bob@example.com");
+  assert.equal(await email.getAttribute("aria-invalid"), null);
+  const password = field(page, "Password");
+  await password.fill("1234");
+  await password.blur();
+  await page.getByText("Please use at least 8 characters.").waitFor();
+  await page.getByText("Easy to guess").waitFor();
+  await password.fill(PASSWORD);
+  await page.getByText("Strong").waitFor();
+  assert.deepEqual(await page.locator("input").evaluateAll((all) => all.filter((i) => i.type !== "hidden").map((i) => i.autocomplete)), ["name", "username", "new-password", "new-password"]);
+  await page.getByRole("button", { name: "Show" }).first().click();
+  assert.equal(await password.getAttribute("type"), "text");
+  await page.getByRole("button", { name: "Hide" }).click();
+  assert.equal(await password.getAttribute("type"), "password");
+  await field(page, "Repeat the password").fill(`${PASSWORD}r`);
+  await press(page, "Create account");
+  await page.getByText("The two passwords are not the same.").waitFor();
+  await waitFor(() => field(page, "Repeat the password").evaluate((i) => i === document.activeElement), "what is wrong to have the focus");
+  await field(page, "Repeat the password").fill(PASSWORD);
+  let sent = 0;
+  await page.route("**/auth/sign-up", async (route) => {
+    sent++;
+    await waitFor(() => page.getByRole("button", { name: "Create account" }).isDisabled(), "the button to rest");
+    await route.continue();
+  });
+  await page.getByRole("button", { name: "Create account" }).dblclick();
+  await at("/auth/account");
+  assert.equal(sent, 1);
+  await page.unrouteAll();
+  await press(page, "Sign out");
+  await page.getByText("You are signed out.").waitFor();
+  assert.deepEqual((await context.cookies()).map((c) => c.name), ["app.known_device"]);
+  await context.close();
+});
+
+test("the service refuses what a browser let through, with the reason at its field", async () => {
+  const me = await visitor({ javaScriptEnabled: false });
+  const { page, open, context } = me;
+  await signUp(me, "carl");
+  const again = await visitor({ javaScriptEnabled: false });
+  await again.open("/auth/sign-up");
+  for (const [label, value] of [["Name", "carl"], ["Email address", "carl@example.com"], ["Password", PASSWORD], ["Repeat the password", PASSWORD]]) await field(again.page, label).fill(value);
+  await press(again.page, "Create account");
+  await again.page.getByText("This address has an account already.").waitFor();
+  assert.equal(await field(again.page, "Name").inputValue(), "carl", "what was typed is still there");
+  assert.equal(await field(again.page, "Password").inputValue(), "", "but no password");
+  for (const [password, second, reason] of [["password1", "password1", "This password is too easy to guess"], [PASSWORD, OTHER, "The two passwords are not the same."], ["x", "x", "This password is too short."]]) {
+    await field(again.page, "Email address").fill("carla@example.com");
+    await field(again.page, "Password").fill(password);
+    await field(again.page, "Repeat the password").fill(second);
+    await press(again.page, "Create account");
+    await again.page.getByText(reason).waitFor();
+  }
+  await again.context.close();
+  // A wrong password and an unknown address read the same.
+  await press(page, "Sign out");
+  const texts = [];
+  for (const name of ["carl", "nobody"]) {
+    await signIn(me, name, "not the password");
+    texts.push(await page.getByRole("alert").first().innerText());
+  }
+  assert.deepEqual(texts, Array(2).fill("The address or the password is wrong."));
+  await open("/auth/account");
+  assert.match(page.url(), /sign-in\?redirect_to=%2Fauth%2Faccount$/);
+  await context.close();
+});
+
+test("everything with script turned off", async () => {
+  const me = await visitor({ javaScriptEnabled: false });
+  const { page, open, at, context } = me;
+  await signUp(me, "dora");
+  await field(page, "Name").fill("Dora D.");
+  await press(page, "Save");
+  await page.getByText("Your name is saved.").waitFor();
+  await press(page, "Send a verification link");
+  await page.getByText("The link is on its way to your mailbox.").waitFor();
+  const other = await visitor();
+  await signIn(other, "dora");
+  await other.at("/auth/account");
+  await open("/auth/account");
+  assert.equal(await page.getByRole("button", { name: /^Sign out: / }).count(), 1);
+  await page.getByRole("button", { name: /^Sign out: / }).click();
+  await page.getByText("The session has ended.").waitFor();
+  await other.open("/auth/account");
+  await other.at("/auth/sign-in?redirect_to=%2Fauth%2Faccount");
+  await signIn(other, "dora");
+  await open("/auth/account");
+  await press(page, "Sign out everywhere else");
+  await page.getByText("The sessions have ended.").waitFor();
+  await other.open("/auth/account");
+  await other.at("/auth/sign-in?redirect_to=%2Fauth%2Faccount");
+  await other.context.close();
+
+  await field(page, "Current password").first().fill("not the password");
+  await field(page, "New password").fill(OTHER);
+  await field(page, "Repeat the password").fill(OTHER);
+  await press(page, "Change the password");
+  await page.getByText("This is not your password.").waitFor();
+  await field(page, "Current password").first().fill(PASSWORD);
+  await field(page, "New password").fill(OTHER);
+  await field(page, "Repeat the password").fill(OTHER);
+  await press(page, "Change the password");
+  await page.getByText("Your password is changed; all other devices are signed out.").waitFor();
+  await press(page, "Sign out");
+
+  await open("/auth/forgot-password");
+  await field(page, "Email address").fill("dora@example.com");
+  await press(page, "Send the link");
+  await page.getByText("If the address is known here").waitFor();
+  const link = linkIn(await lastMail("dora@example.com", /Choose a new password/));
+  await page.goto(link);
+  await field(page, "New password").fill(PASSWORD);
+  await field(page, "Repeat the password").fill(PASSWORD);
+  await press(page, "Save the password");
+  await page.getByText("Your password is changed. Sign in with the new one.").waitFor();
+  await page.goto(link);
+  await page.getByText("This link is not valid any more.").waitFor();
+  await signIn(me, "dora");
+  await at("/auth/account");
+  await field(page, "Current password").last().fill(PASSWORD);
+  await press(page, "Delete my account");
+  await page.getByText("Your account is deleted.").waitFor();
+  await signIn(me, "dora");
+  await page.getByText("The address or the password is wrong.").waitFor();
+  await context.close();
+});
+
+test("by keyboard alone: signing up, changing a name, signing out, signing in", async () => {
+  const { page, open, at, context } = await visitor();
+  const keys = page.keyboard;
+  /** Tabs on until this has the focus. */
+  async function to(role, name) {
+    const target = page.getByRole(role, { name, exact: true }).first();
+    for (let i = 0; i < 60; i++) {
+      if (await target.evaluate((e) => e === document.activeElement)) {
+        const outline = await target.evaluate((e) => getComputedStyle(e).outlineStyle);
+        return assert.notEqual(outline, "none", `${name}: the focus is seen`);
+      }
+      await keys.press("Tab");
+    }
+    assert.fail(`${name} is not reached`);
+  }
+  await open("/auth/sign-in");
+  await to("link", "Create an account");
+  await keys.press("Enter");
+  await at("/auth/sign-up");
+  await to("textbox", "Name");
+  await keys.type("emil");
+  await to("textbox", "Email address");
+  await keys.type("emil@example.com");
+  for (const label of ["Password", "Repeat the password"]) {
+    await to("textbox", label);
+    await keys.type(PASSWORD);
+  }
+  await keys.press("Enter");
+  await at("/auth/account");
+  await keys.press("Tab");
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Skip to content");
+  await keys.press("Enter");
+  await to("textbox", "Name");
+  await keys.press("Control+A");
+  await keys.type("Emil E.");
+  await to("button", "Save");
+  await keys.press("Space");
+  await page.getByText("Your name is saved.").waitFor();
+  await to("button", "Sign out");
+  await keys.press("Enter");
+  await at("/auth/sign-in");
+  await to("textbox", "Email address");
+  await keys.type("emil@example.com");
+  await to("textbox", "Password");
+  await keys.type(PASSWORD);
+  await to("checkbox", "Stay signed in on this device");
+  await keys.press("Space");
+  await to("button", "Sign in");
+  await keys.press("Enter");
+  await at("/auth/account");
+  const kept = (await context.cookies()).filter((c) => c.expires !== -1 && c.name !== "app.known_device");
+  assert.deepEqual(kept, [], "not to stay signed in");
+  await context.close();
+});
+
+test("from there one goes on to trusted places, and nowhere else", async () => {
+  const me = await visitor();
+  await signUp(me, "fay");
+  await press(me.page, "Sign out");
+  const to = (target) => `/auth/sign-in?redirect_to=${encodeURIComponent(target)}`;
+  await signIn(me, "fay", PASSWORD, to(`${place.origin}/notes?a=1#b`));
+  await me.page.waitForURL(`${place.origin}/notes?a=1#b`);
+  await me.open(to("/auth/account?done=name"));
+  await me.at("/auth/account?done=name");
+  for (const target of [place.evil, "//evil.example", "javascript:alert(1)", `${place.origin}.evil.example/`, "/\\evil.example"]) {
+    assert.equal((await me.open(to(target))).status(), 403, target);
+    await me.page.getByText("The address to go on to is not trusted here.").waitFor();
+  }
+  // Nor by a form that somebody has changed.
+  await me.context.clearCookies();
+  await me.open("/auth/sign-in");
+  await me.page.locator("input[name=redirect_to]").evaluate((i, evil) => (i.value = evil), place.evil);
+  await field(me.page, "Email address").fill("fay@example.com");
+  await field(me.page, "Password").fill(PASSWORD);
+  await press(me.page, "Sign in");
+  await me.page.getByText("The address to go on to is not trusted here.").waitFor();
+  await me.context.close();
+});
+
+test("a form of another session is refused, and a page of a stranger's cannot send one", async () => {
+  const [gus, hal] = [await visitor(), await visitor()];
+  await signUp(gus, "gus");
+  await signUp(hal, "hal");
+  const token = await hal.page.locator("input[name=csrf]").first().inputValue();
+  await gus.page.locator("form[action$='/name'] input[name=csrf]").evaluate((i, token) => (i.value = token), token);
+  await press(gus.page, "Save");
+  await gus.page.getByText("This form is out of date.").waitFor();
+  await hal.page.goto(place.evil);
+  await hal.page.evaluate((auth) => {
+    document.body.innerHTML = `<form method="post" action="${auth}/auth/account/sessions/end-others"></form>`;
+    document.forms[0].submit();
+  }, place.auth);
+  await hal.page.getByRole("heading", { name: "Not allowed" }).waitFor();
+  await Promise.all([gus.context.close(), hal.context.close()]);
+});
+
+test("the console: search, roles, ban, sessions, keys, audit", async () => {
+  const me = await visitor();
+  const ines = await visitor();
+  await signUp(me, "root");
+  await signUp(ines, "ines");
+  execFileSync(...place.cli("users", "set-role", "root@example.com", "admin"));
+  const { page, open, context } = me;
+  page.on("dialog", (dialog) => dialog.accept());
+  await waitFor(async () => (await open("/auth/admin/users")).status() === 200, "the role");
+  await page.getByLabel("Address or name").fill("ines");
+  await press(page, "Search");
+  await page.getByText("Found: 1").waitFor();
+  await page.getByRole("link", { name: "ines@example.com" }).click();
+  await page.getByLabel("Roles").fill("editor");
+  await press(page, "Set roles");
+  await page.getByText("There is no such role.").waitFor();
+  await page.getByLabel("Roles").fill("user, admin");
+  await press(page, "Set roles");
+  await page.getByText("The roles are set.").waitFor();
+  await page.getByLabel("Roles").fill("user");
+  await press(page, "Set roles");
+  await page.getByText("The roles are set.").waitFor();
+  await page.getByLabel("Reason").fill("spam <b>");
+  await page.getByLabel("For").selectOption("7");
+  await press(page, "Ban");
+  await page.getByText("The user is banned.").waitFor();
+  await page.getByText("banned: spam <b>").waitFor();
+  await page.getByText("Signed in nowhere.").waitFor();
+  await ines.open("/auth/account");
+  await signIn(ines, "ines");
+  await ines.page.getByText("This account is banned.").waitFor();
+  await press(page, "Lift the ban");
+  await page.getByText("The ban is lifted.").waitFor();
+  await signIn(ines, "ines");
+  await ines.at("/auth/account");
+  await page.reload();
+  await page.getByRole("button", { name: /^Sign out: / }).click();
+  await page.getByText("The session has ended.").waitFor();
+  await ines.open("/auth/account");
+  await ines.page.getByRole("heading", { name: "Sign in" }).waitFor();
+  await open("/auth/admin/keys");
+  await page.getByText("standby").waitFor();
+  await press(page, "Rotate now");
+  await page.getByText("Nothing was done: the next key is not known").waitFor();
+  await open("/auth/admin/audit?kind=user.");
+  await page.getByRole("cell", { name: "user.banned" }).first().waitFor();
+  await Promise.all([context.close(), ines.context.close()]);
+});
+
+test("in German and Spanish, and in English for everybody else", async () => {
+  for (const [locale, lang, title] of [["de-AT", "de", "Anmelden"], ["es-MX", "es", "Iniciar sesión"], ["ja-JP", "en", "Sign in"]]) {
+    const { page, open, context } = await visitor({ locale });
+    await open("/auth/sign-in");
+    assert.equal(await page.locator("html").getAttribute("lang"), lang);
+    await page.getByRole("heading", { name: title }).waitFor();
+    if (lang !== "en") await look(page, `sign-in-${lang}`);
+    await context.close();
+  }
+});
+
+test("an operator's name, logo and colours; too many attempts, with the time to wait; pages turned off", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "countersign-theme-"));
+  writeFileSync(join(folder, "logo.svg"), '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 40"><circle cx="20" cy="20" r="20" fill="#b0006d"/><script>alert(1)</script></svg>');
+  writeFileSync(join(folder, "fr.json"), JSON.stringify({ "sign_in.title": "Connexion" }));
+  const themed = await start([`pages.logo=${folder}/logo.svg`, "pages.name=Notes & more", "pages.accent=#b0006d", "pages.accent_dark=#ff9ad5", `pages.languages_dir=${folder}`, "rate_limits.enabled=true"]);
+  try {
+    const context = await themed.browser.newContext({ locale: "fr-FR" });
+    await watch(context);
+    const page = await context.newPage();
+    await page.goto(`${themed.auth}/auth/sign-in`);
+    await page.getByRole("heading", { name: "Connexion" }).waitFor();
+    assert.match(await page.title(), /Notes & more$/);
+    assert.equal(await page.getByRole("button", { name: "Sign in" }).evaluate((b) => getComputedStyle(b).backgroundColor), "rgb(176, 0, 109)");
+    assert.equal(await page.locator("header img").evaluate((i) => i.naturalWidth > 0), true);
+    await look(page, "sign-in-themed");
+    for (let i = 0; i < 7 && !(await page.locator("[data-wait]").count()); i++) {
+      await field(page, "Email address").fill("ana@example.com");
+      await field(page, "Password").fill("wrong");
+      await press(page, "Sign in");
+      await page.getByRole("alert").first().waitFor();
+      await page.waitForLoadState();
+    }
+    await page.getByText("Too many attempts. Please wait.").waitFor();
+    assert.equal(await page.getByRole("button", { name: "Sign in" }).isDisabled(), true);
+    const left = async () => Number(await page.locator("[data-seconds]").innerText());
+    const first = await left();
+    assert.ok(first > 0);
+    await look(page, "too-many");
+    await waitFor(async () => !(await page.locator("[data-seconds]").count()) || (await left()) < first, "the timer to run");
+    await context.close();
+  } finally {
+    await themed.stop();
+  }
+  const off = await start(["pages.enabled=false"]);
+  try {
+    for (const path of ["/", "/auth", "/auth/sign-in", "/auth/admin/users"]) assert.equal((await fetch(off.auth + path)).status, 404, path);
+    assert.equal((await fetch(`${off.auth}/api/auth/error`)).status, 200);
+  } finally {
+    await off.stop();
+  }
+});
