@@ -8,7 +8,7 @@ trap pg_stop EXIT
 export CARGO_TERM_COLOR=never RUST_BACKTRACE=0
 
 install() {
-  need postgresql nginx pgbouncer faketime golang-go golang-github-golang-jwt-jwt-dev chromium fonts-dejavu-core || return 1
+  need postgresql nginx pgbouncer faketime golang-go golang-github-golang-jwt-jwt-dev chromium fonts-dejavu-core libssl-dev pkg-config || return 1
   python3 -c 'import ensurepip, venv' 2>/dev/null || need python3 python3-venv || return 1
   { command -v node && command -v npm; } >/dev/null || need nodejs npm || return 1
   command -v cargo-nextest >/dev/null || cargo install --quiet --locked cargo-nextest || return 1
@@ -20,7 +20,8 @@ step install install
 part format cargo fmt --check
 part 'format, fuzz targets' cargo fmt --manifest-path fuzz/Cargo.toml --check
 part clippy cargo clippy --quiet --all-targets -- -D warnings
-part documentation env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --quiet
+# There are no examples; naming them makes it the build of the tests, which is there already, and not another one.
+part documentation env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --quiet --lib --bins --examples
 part 'licences, bans, sources' cargo deny --log-level error check licenses bans sources
 skip advisories 'the advisory database cannot be fetched from the registries'
 part 'unit tests' cargo nextest run --lib --no-fail-fast --status-level fail
@@ -44,5 +45,5 @@ part 'openapi.yaml: schemathesis' env BIN_UNDER_TEST="$PWD/target/debug/counters
 part 'fuzz: six targets, a minute each' tests/fuzz.sh 60
 part 'the client for browsers: types, tests, size, package, a strict consumer' bash tests/web.sh
 step 'set up the browser tests' bash tests/e2e/setup.sh
-part 'a real browser: the npm client, links of mails' env BIN_UNDER_TEST="$PWD/target/debug/countersign" tests/e2e/run.sh
+part 'a real browser: pages, the example, eight tabs, the npm client' env BIN_UNDER_TEST="$PWD/target/debug/countersign" tests/e2e/run.sh
 finish

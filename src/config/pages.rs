@@ -83,6 +83,36 @@ pub(super) fn read(r: &mut Reader, base_path: &str, trusted: &TrustedOrigins) ->
     let logo = r.parsed("pages.logo", "", logo).flatten();
     let more = r.parsed("pages.languages_dir", "", catalogues).unwrap_or_default();
     let language = r.text("pages.language", "en");
-    let locales = Locales::build(&more, &language).map_err(|e| r.problem("pages.languages_dir", e)).ok()?;
+    let locales = Locales::build(&more).map_err(|e| r.problem("pages.languages_dir", e)).ok()?;
+    let locales = locales.fall_back_on(&language).map_err(|e| r.problem("pages.language", e)).ok()?;
     Some(Pages { enabled, name: Some(name).filter(|n| !n.is_empty()), home, accent: accent?, accent_dark: accent_dark?, logo, locales })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Config, Sources};
+
+    fn problems(pairs: &[(&str, &str)]) -> Vec<String> {
+        let flags = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Config::load(&Sources { flags, ..Sources::default() }).err().into_iter().flatten().map(|problem| problem.key).collect()
+    }
+
+    #[test]
+    fn what_cannot_be_shown_is_refused_at_start() {
+        for (key, value) in [
+            ("pages.accent", "red"),
+            ("pages.accent_dark", "#fff;}body{display:none"),
+            ("pages.logo", "/nowhere/logo.svg"),
+            ("pages.logo", "Cargo.toml"),
+            ("pages.home", "https://evil.example/"),
+            ("pages.home", "//evil.example"),
+            ("pages.languages_dir", "/nowhere"),
+        ] {
+            assert_eq!(problems(&[(key, value)]), [key], "{value}");
+        }
+        assert_eq!(problems(&[("pages.language", "tlh")]), ["pages.language"]);
+        assert_eq!(problems(&[("server.base_path", "/auth")]), ["server.base_path"]);
+        assert!(problems(&[("server.base_path", "/auth"), ("pages.enabled", "false")]).is_empty());
+        assert!(problems(&[("server.base_path", "/auth/api")]).is_empty());
+    }
 }

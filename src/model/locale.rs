@@ -55,8 +55,8 @@ pub struct Locales {
 }
 
 impl Locales {
-    /// The built-in ones, and those of the operator, whose texts win; `fallback` is for visitors who read none of them.
-    pub fn build(more: &[(String, String)], fallback: &str) -> Result<Self, String> {
+    /// The built-in ones, and those of the operator, whose texts win.
+    pub fn build(more: &[(String, String)]) -> Result<Self, String> {
         let mut all: BTreeMap<String, Texts> = BTreeMap::new();
         for (language, json) in BUILT_IN.iter().map(|(l, j)| (*l, *j)).chain(more.iter().map(|(l, j)| (l.as_str(), j.as_str()))) {
             let texts: Texts = serde_json::from_str(json).map_err(|e| format!("{language}.json: {e}"))?;
@@ -68,8 +68,13 @@ impl Locales {
         }
         let other = |(language, texts)| Arc::new(Messages { language, texts, english: Some(Arc::clone(&english)) });
         let languages: Vec<Arc<Messages>> = std::iter::once(Arc::clone(&english)).chain(all.into_iter().map(other)).collect();
-        let fallback = languages.iter().find(|m| m.language == fallback).ok_or_else(|| format!("there is no catalogue {fallback}.json"))?;
-        Ok(Self { fallback: Arc::clone(fallback), languages })
+        Ok(Self { fallback: english, languages })
+    }
+
+    /// With another language than English for visitors who read none of them.
+    pub fn fall_back_on(self, language: &str) -> Result<Self, String> {
+        let found = self.languages.iter().find(|m| m.language == language).map(Arc::clone);
+        found.map(|fallback| Self { fallback, ..self }).ok_or_else(|| format!("there is no catalogue {language}.json"))
     }
 
     /// The languages, English first.
@@ -95,7 +100,7 @@ mod tests {
             names.sort();
             names
         };
-        let locales = Locales::build(&[], ENGLISH).unwrap();
+        let locales = Locales::build(&[]).unwrap();
         let english = &locales.languages[0];
         for messages in &locales.languages[1..] {
             for (key, text) in &english.texts {
@@ -108,13 +113,13 @@ mod tests {
     #[test]
     fn an_operator_adds_a_language_and_changes_words() {
         let more = [("fr".to_owned(), r#"{"sign_in.title":"Connexion"}"#.to_owned()), ("en".to_owned(), r#"{"sign_in.title":"Log in"}"#.to_owned())];
-        let locales = Locales::build(&more, "fr").unwrap();
+        let locales = Locales::build(&more).unwrap().fall_back_on("fr").unwrap();
         assert_eq!(locales.of(Some("en")).text("sign_in.title"), "Log in");
         assert_eq!(locales.of(None).text("sign_in.title"), "Connexion");
         assert_eq!(locales.of(None).text("sign_up.title"), locales.of(Some("en")).text("sign_up.title"));
         assert_eq!(locales.of(Some("tlh")).language(), "fr");
         let unknown = [("fr".to_owned(), r#"{"sign_in.titel":"x"}"#.to_owned())];
-        assert!(Locales::build(&unknown, "fr").unwrap_err().contains("sign_in.titel"));
-        assert!(Locales::build(&[], "fr").is_err());
+        assert!(Locales::build(&unknown).unwrap_err().contains("sign_in.titel"));
+        assert!(Locales::build(&[]).unwrap().fall_back_on("fr").is_err());
     }
 }

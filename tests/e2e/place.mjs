@@ -1,7 +1,7 @@
 // What the browser tests stand on: our server in a folder of its own, an application on another origin, Chromium.
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync } from "node:fs";
-import { createServer } from "node:http";
+import { createServer, request as ask } from "node:http";
 import { createServer as createProbe } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -10,12 +10,12 @@ import { chromium } from "playwright-core";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, "../..");
-const binary = process.env.BIN_UNDER_TEST ?? join(root, "target/debug/countersign");
+export const binary = process.env.BIN_UNDER_TEST ?? join(root, "target/debug/countersign");
 export const pictures = join(here, "pictures");
 mkdirSync(pictures, { recursive: true });
 
 // Below those that the kernel gives to clients.
-const freePort = () =>
+export const freePort = () =>
   new Promise((resolve) => {
     const port = 10_000 + Math.floor(Math.random() * 20_000);
     const probe = createProbe().once("error", () => resolve(freePort()));
@@ -33,27 +33,47 @@ export async function waitFor(check, what = "what was waited for", seconds = 20)
   }
 }
 
-/** The application: one page on any path, from an origin of its own. */
+/** The application, from an origin of its own: the npm client of Better Auth on any path, ours on `/spa`, both on `/both`. */
 function application(auth) {
-  const bundle = readFileSync(join(here, "app.js"));
-  const page = `<!doctype html><html lang="en" data-auth="${auth}"><meta charset="utf-8"><title>Notes</title><div id="root"></div><script type="module" src="/app.js"></script></html>`;
-  const server = createServer((request, response) => {
-    const script = request.url === "/app.js";
+  const bundles = new Map(["/app.js", "/spa.js"].map((name) => [name, readFileSync(join(here, name.slice(1)))]));
+  const page = (...scripts) =>
+    `<!doctype html><html lang="en" data-auth="${auth}"><meta charset="utf-8"><title>Notes</title><div id="root"></div><p id="state"></p>${scripts.map((s) => `<script type="module" src="${s}"></script>`).join("")}</html>`;
+  const pages = new Map([["/spa", page("/spa.js")], ["/both", page("/app.js", "/spa.js")]]);
+  return createServer((request, response) => {
+    const { pathname } = new URL(request.url, "http://app");
+    const script = bundles.get(pathname);
     response.setHeader("content-type", script ? "text/javascript" : "text/html");
-    response.end(script ? bundle : page);
+    response.end(script ?? pages.get(pathname) ?? page("/app.js"));
   });
-  return server;
+}
+
+/** Stands between browsers and the service: hands everything on, and tells `hears` of each answer, which may keep it from ever arriving. */
+function between(port, hears) {
+  return createServer((request, response) => {
+    const { method, url, headers } = request;
+    const onward = ask({ host: "127.0.0.1", port, method, path: url, headers }, (answer) => {
+      if (hears(request, answer) === "lose") {
+        answer.resume();
+        return answer.on("end", () => response.destroy());
+      }
+      response.writeHead(answer.statusCode, answer.rawHeaders);
+      answer.pipe(response);
+    });
+    onward.on("error", () => response.destroy());
+    request.pipe(onward);
+  });
 }
 
 /** RFC 2047: words of a header that are not ASCII. */
 const words = (text) => text.replaceAll(/=\?utf-8\?b\?([^?]*)\?=\s*/gi, (_, encoded) => Buffer.from(encoded, "base64").toString("utf8"));
 
-/** Everything, running; `settings` are ours. */
-export async function start(settings = []) {
+/** Everything, running; `settings` are ours, `hears` is told of every answer to a browser. */
+export async function start(settings = [], hears = undefined) {
   const folder = mkdtempSync(join(tmpdir(), "countersign-e2e-"));
   const [port, appPort, evilPort] = [await freePort(), await freePort(), await freePort()];
-  const [auth, origin, evil] = [port, appPort, evilPort].map((p) => `http://localhost:${p}`);
-  const servers = [application(auth).listen(appPort, "127.0.0.1"), application(auth).listen(evilPort, "127.0.0.1")];
+  const front = hears ? await freePort() : port;
+  const [auth, origin, evil] = [front, appPort, evilPort].map((p) => `http://localhost:${p}`);
+  const servers = [...(hears ? [between(port, hears).listen(front, "127.0.0.1")] : []), application(auth).listen(appPort, "127.0.0.1"), application(auth).listen(evilPort, "127.0.0.1")];
   const mails = join(folder, "mails");
   mkdirSync(mails);
   const fixed = [
@@ -75,7 +95,7 @@ export async function start(settings = []) {
   const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
   const stop = async () => {
     await browser.close();
-    for (const server of servers) server.close();
+    for (const server of servers) server.close().closeAllConnections();
     child.kill("SIGTERM");
     await new Promise((resolve) => (child.exitCode === null ? child.once("exit", resolve) : resolve()));
   };

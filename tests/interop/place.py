@@ -75,12 +75,12 @@ class Place:
         wait_for(ready)
         return base
 
-    def start(self, command: list[str], port: int, **environment: str) -> str:
-        """A backend of ours that verifies tokens."""
+    def start(self, command: list[str], port: int, ready: int = 401, **environment: str) -> str:
+        """A backend of ours, up when it answers a stranger with this status."""
         settings = {"ISSUER": self.issuer, "JWKS_URL": f"{self.base}/api/auth/jwks", "PORT": str(port), **environment}
         log = open(self.folder / f"{port}.log", "ab")
         self.processes.append(subprocess.Popen(command, env={**os.environ, **settings}, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True))
-        wait_for(lambda: httpx.get(f"http://127.0.0.1:{port}/me").status_code == 401)
+        wait_for(lambda: httpx.get(f"http://127.0.0.1:{port}/me").status_code == ready)
         return f"http://127.0.0.1:{port}"
 
     def cli(self, *arguments: str) -> dict | list:

@@ -1,0 +1,41 @@
+"""A page that is made on a server: cookies are handed on to `/get-session`, and what that sets comes back."""
+
+import httpx
+import pytest
+from place import NODE, PASSWORD, ROOT, Place, free_port
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    place = Place(tmp_path_factory.mktemp("rendering"))
+    place.serve()
+    yield place
+    place.stop()
+
+
+@pytest.fixture(scope="module")
+def page(place):
+    port = free_port()
+    return place.start([NODE, str(ROOT / "examples/server-rendering/server.mjs")], port, ready=302, COUNTERSIGN=place.base, PORT=str(port), HERE=f"http://localhost:{port}")
+
+
+def browser(place) -> dict:
+    signed = httpx.post(f"{place.base}/api/auth/sign-up/email", json={"name": "<b>Ines", "email": f"ines{free_port()}@example.com", "password": PASSWORD})
+    return dict(signed.cookies)
+
+
+def test_the_page_greets_who_is_signed_in(place, page):
+    answer = httpx.get(page, cookies=browser(place))
+    assert answer.status_code == 200 and "Hello &#60;b&#62;Ines" in answer.text and answer.headers["cache-control"] == "private, no-store"
+
+
+def test_nobody_is_led_to_the_sign_in_and_back(place, page):
+    answer = httpx.get(f"{page}/deep?a=1")
+    assert answer.status_code == 302 and answer.headers["location"].startswith(f"{place.base}/auth/sign-in?redirect_to=http%3A%2F%2Flocalhost")
+
+
+def test_a_session_that_is_over_loses_its_cookies_through_the_page(place, page):
+    cookies = browser(place)
+    httpx.post(f"{place.base}/api/auth/sign-out", cookies=cookies)
+    answer = httpx.get(page, cookies=cookies)
+    assert answer.status_code == 302 and any("session_token=;" in line and "Max-Age=0" in line for line in answer.headers.get_list("set-cookie"))
