@@ -39,7 +39,7 @@ step 'set up the verifiers' bash tests/interop/setup.sh
 part 'interop: FastAPI, Go, Node; rotations under load' env BIN_UNDER_TEST="$PWD/target/debug/countersign" \
   target/interop/venv/bin/python -m pytest -q -s -p no:cacheprovider tests/interop
 part 'the security checklist, row by row' env BIN_UNDER_TEST="$PWD/target/debug/countersign" \
-  target/interop/venv/bin/python -m pytest -q -p no:cacheprovider -n 5 tests/security
+  target/interop/venv/bin/python -m pytest -q -p no:cacheprovider -n 6 --dist worksteal tests/security
 step 'rows of the checklist' target/interop/venv/bin/python tests/security/rows.py
 part 'openapi.yaml: schemathesis' env BIN_UNDER_TEST="$PWD/target/debug/countersign" target/interop/venv/bin/python tests/schemathesis.py
 part 'fuzz: six targets, a minute each' tests/fuzz.sh 60

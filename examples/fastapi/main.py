@@ -35,6 +35,9 @@ def get_current_user(credentials: Annotated[HTTPAuthorizationCredentials | None,
             issuer=ISSUER,
             options={"require": ["exp", "iss", "aud", "sub"]},
         )
+    except jwt.PyJWKClientConnectionError as error:
+        # Nobody could be asked for the keys: that says nothing about the token.
+        raise HTTPException(503, "the keys cannot be fetched", {"Retry-After": "1"}) from error
     except jwt.PyJWTError as error:
         raise HTTPException(401, f"invalid token: {error}", {"WWW-Authenticate": 'Bearer error="invalid_token"'}) from error
 

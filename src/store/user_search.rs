@@ -15,6 +15,7 @@ pub enum Column {
     Email,
     EmailVerified,
     Name,
+    EmailAndName,
     Image,
     Role,
     Banned,
@@ -31,6 +32,8 @@ impl Column {
             Self::Email => "u.email",
             Self::EmailVerified => "u.email_verified",
             Self::Name => "u.name",
+            // One text: what is looked for may stand in either.
+            Self::EmailAndName => "(u.email || ' ' || u.name)",
             Self::Image => "u.image",
             Self::Role => "u.role",
             Self::Banned => "u.banned",

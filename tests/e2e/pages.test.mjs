@@ -119,7 +119,7 @@ test("every page, looked at", async () => {
   await press(page, "Change it");
   await page.goto(linkIn(await lastMail("anna@example.com", /^Confirm your new address/)));
   await press(page, "Change it");
-  await page.getByText("Your address is changed.").waitFor();
+  await page.getByText("Confirmed.").waitFor();
   await page.getByText("anna@example.com", { exact: false }).first().waitFor();
   await context.close();
 });
@@ -295,7 +295,47 @@ test("by keyboard alone: signing up, changing a name, signing out, signing in", 
   await to("button", "Save");
   await keys.press("Space");
   await page.getByText("Your name is saved.").waitFor();
+  // The password, with a current one that is wrong: the reason is read out, and the field is reached again.
+  for (const [label, text] of [["Current password", "not the password"], ["New password", OTHER], ["Repeat the password", OTHER]]) {
+    await to("textbox", label);
+    await keys.type(text);
+  }
+  await keys.press("Enter");
+  await page.getByText("This is not your password.").waitFor();
+  await look(page, "account-refused");
+  execFileSync(...place.cli("users", "set-role", "emil@example.com", "admin"));
+  await waitFor(async () => (await page.goto(`${place.auth}/auth/admin`)).status() === 200, "the role");
+  await to("searchbox", "Address or name");
+  await keys.type("emil");
+  await to("button", "Search");
+  await keys.press("Enter");
+  await to("link", "emil@example.com");
+  await keys.press("Enter");
+  await page.getByRole("heading", { name: "emil@example.com" }).waitFor();
+  await to("combobox", "Roles");
+  await to("combobox", "For");
+  await to("button", "End all sessions");
+  await to("link", "Keys");
+  await keys.press("Enter");
+  await at("/auth/admin/keys");
+  await to("button", "Rotate now");
+  await to("link", "Audit trail");
+  await keys.press("Enter");
+  await at("/auth/admin/audit");
+  await to("searchbox", "Kind");
+  await keys.type("user.");
+  await keys.press("Enter");
+  await page.getByRole("cell", { name: "user.created" }).first().waitFor();
   await to("button", "Sign out");
+  await keys.press("Enter");
+  await at("/auth/sign-in");
+  await to("link", "Forgot your password?");
+  await keys.press("Enter");
+  await to("textbox", "Email address");
+  await keys.type("emil@example.com");
+  await keys.press("Enter");
+  await page.getByText("If the address is known here").waitFor();
+  await to("link", "Go to sign-in");
   await keys.press("Enter");
   await at("/auth/sign-in");
   await to("textbox", "Email address");
@@ -380,10 +420,12 @@ test("the console: search, roles, ban, sessions, keys, audit", async () => {
   await press(page, "Ban");
   await page.getByText("The user is banned.").waitFor();
   await page.getByText("banned: spam <b>").waitFor();
+  await look(page, "admin-user-banned");
   await page.getByText("Signed in nowhere.").waitFor();
   await ines.open("/auth/account");
   await signIn(ines, "ines");
   await ines.page.getByText("This account is banned.").waitFor();
+  await look(ines.page, "sign-in-banned");
   await press(page, "Lift the ban");
   await page.getByText("The ban is lifted.").waitFor();
   await signIn(ines, "ines");
@@ -397,6 +439,7 @@ test("the console: search, roles, ban, sessions, keys, audit", async () => {
   await page.getByText("standby").waitFor();
   await press(page, "Rotate now");
   await page.getByText("Nothing was done: the next key is not known").waitFor();
+  await look(page, "admin-keys-refused");
   await open("/auth/admin/audit?kind=user.");
   await page.getByRole("cell", { name: "user.banned" }).first().waitFor();
   await Promise.all([context.close(), ines.context.close()]);
@@ -410,6 +453,39 @@ test("in German and Spanish, and in English for everybody else", async () => {
     await page.getByRole("heading", { name: title }).waitFor();
     if (lang !== "en") await look(page, `sign-in-${lang}`);
     await context.close();
+  }
+});
+
+test("where the mailbox is proven first: nobody is in before, and the way on is kept", async () => {
+  const strict = await start(["sign_up.require_email_verification=true"]);
+  try {
+    const context = await strict.browser.newContext({ locale: "en-GB" });
+    await watch(context);
+    const page = await context.newPage();
+    const query = `?redirect_to=${encodeURIComponent(`${strict.origin}/welcome`)}`;
+    await page.goto(`${strict.auth}/auth/sign-up${query}`);
+    for (const [label, value] of [["Name", "jo"], ["Email address", "jo@example.com"], ["Password", PASSWORD], ["Repeat the password", PASSWORD]]) await field(page, label).fill(value);
+    await press(page, "Create account");
+    await page.getByText("Check your mailbox").waitFor();
+    await look(page, "sign-up-mailed");
+    await page.goto(`${strict.auth}/auth/sign-in${query}`);
+    await field(page, "Email address").fill("jo@example.com");
+    await field(page, "Password").fill(PASSWORD);
+    await press(page, "Sign in");
+    await page.getByText("Your address is not verified yet.").waitFor();
+    await page.getByRole("link", { name: "Send another verification link" }).waitFor();
+    await look(page, "sign-in-unverified");
+    const mail = await waitFor(() => mailsTo(strict, "jo@example.com").find((m) => /^Confirm your address/.test(m.subject)), "the mail");
+    await page.goto(linkIn(mail));
+    await page.getByText("Your address is verified").waitFor();
+    await page.getByRole("link", { name: "Go on" }).click();
+    await field(page, "Email address").fill("jo@example.com");
+    await field(page, "Password").fill(PASSWORD);
+    await press(page, "Sign in");
+    await page.waitForURL(`${strict.origin}/welcome`);
+    await context.close();
+  } finally {
+    await strict.stop();
   }
 });
 

@@ -150,10 +150,12 @@ test("401, 404, 422, 500, and a network that is away", async () => {
   await page.getByRole("listitem").getByText("healed in flight").waitFor();
   assert.deepEqual([refused, refreshes], [2, 1]);
   await page.unrouteAll();
+  await press(page, "Spoil the token");
+  await page.getByText("/notes: 401, /api/auth/refresh: 200, /notes: 200").waitFor();
   await context.setOffline(true);
   await field(page, "Text").fill("into the void");
   await press(page, "Save");
-  await page.getByText("The network is away. Nothing was sent.").waitFor();
+  await page.getByText("No answer came.").waitFor();
   assert.equal(await field(page, "Text").inputValue(), "into the void");
   await context.setOffline(false);
   await press(page, "Save");

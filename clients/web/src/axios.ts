@@ -4,10 +4,11 @@ import type { Client } from "./client.js";
 
 type Marked = InternalAxiosRequestConfig & { countersign?: string; replayed?: boolean };
 
-/** Makes an axios instance send the token; returns how to undo it. Give it an instance that speaks to your own backends only. */
+/** Makes an axios instance send the token; returns how to undo it. With `origins` named, others get none. */
 export function withCountersign(axios: AxiosInstance, client: Client): () => void {
   const request = axios.interceptors.request.use(async (config: Marked) => {
     if (config.headers.has("authorization") && !config.replayed) return config;
+    if (!client.mayGo(axios.getUri(config))) return config;
     const token = config.countersign ?? (await client.getAccessToken());
     if (token) {
       config.countersign = token;

@@ -21,6 +21,10 @@ const FIRST_WAIT_MS = 3_000;
 const LONGEST_WAIT_MS = 60_000;
 /** Somebody else in this browser may have signed in: looked for no more often than this. */
 const LOOK_AGAIN_MS = 10_000;
+/** Whoever looks at the page again is told of a session that ended elsewhere: asked for no more often than this. */
+const STILL_THERE_MS = 30_000;
+/** A request is not kept waiting for a new token for longer than this while the old one is good. */
+const PATIENCE_MS = 1_000;
 
 const LOADING: State = Object.freeze({ status: "loading", user: null, session: null, error: null });
 const SIGNED_OUT: State = Object.freeze({ status: "signedOut", user: null, session: null, error: null });
@@ -29,6 +33,8 @@ export class Client {
   private readonly service: Service;
   private readonly tabs: Tabs;
   private readonly origins: Set<string> | undefined;
+  /** What an address without an origin is relative to. */
+  private readonly base: string;
   private readonly listeners = new Set<(state: State) => void>();
   /** Sessions that are over: a sister tab's late word brings none of them back. */
   private readonly over = new Set<string>();
@@ -42,6 +48,8 @@ export class Client {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private wait = FIRST_WAIT_MS;
   private lookedAt = -Infinity;
+  /** After a failure: nobody asks again before, while the token lasts. */
+  private notBefore = -Infinity;
   /** A new token that a backend refused all the same: no other would please it more. */
   private unloved: string | undefined;
   private started = false;
@@ -51,11 +59,13 @@ export class Client {
     private readonly env: Environment,
   ) {
     const base = options.baseURL.replace(/\/+$/, "") + (options.basePath ?? "/api/auth");
+    this.base = typeof location === "undefined" ? base : location.href;
     this.service = new Service(base, env);
     this.origins = options.origins && new Set(options.origins.map((origin) => new URL(origin).origin));
     this.tabs = new Tabs(`countersign:${base}`, env, {
       offer: () => (this.token && this.share() < RENEWED_FROM ? this.token : undefined),
-      take: (token) => this.take(token),
+      age: (token) => this.age(token),
+      take: (token, age) => this.take(token, age),
       out: (session) => this.hearOut(session),
     });
   }
@@ -75,15 +85,28 @@ export class Client {
   readonly signOut = (options: { everywhere?: boolean } = {}): Promise<void> => {
     this.start();
     return this.tabs.alone(async () => {
-      if (options.everywhere) await this.service.ask("/revoke-sessions", {}).catch(unlessNobody);
-      await this.service.ask("/sign-out", {});
+      let failure: unknown;
+      if (options.everywhere) {
+        // A session that is over already ends no others: that is told, and this browser is signed out all the same.
+        await this.service.ask("/revoke-sessions", {}).catch((error) => {
+          if (!isUnauthorized(error)) throw error;
+          failure = error;
+        });
+      }
+      try {
+        await this.service.ask("/sign-out", {});
+      } catch (error) {
+        // With `everywhere` the sessions have ended; only cookies that are worth nothing are left.
+        if (!options.everywhere) throw error;
+      }
       this.end();
+      if (failure) throw failure;
     });
   };
 
   /** Who is signed in; with `fresh` the service is asked, otherwise what the last refresh told is good enough. */
   readonly session = async (options: { fresh?: boolean } = {}): Promise<{ user: User; session: Session } | null> => {
-    if (options.fresh) await this.renew(this.token?.value ?? "");
+    if (options.fresh && this.env.window) await this.renew(this.token?.value ?? "");
     else await this.getAccessToken();
     const { user, session } = this.state;
     return user && session ? { user, session } : null;
@@ -93,18 +116,17 @@ export class Client {
   readonly getAccessToken = async (): Promise<string | null> => {
     this.start();
     if (!this.env.window || this.state.status === "signedOut") return null;
-    if (this.token && this.share() < USED_UP) return this.token.value;
-    try {
-      return (await this.renew())?.value ?? null;
-    } catch (error) {
-      if (this.token && this.share() < 1) return this.token.value;
-      throw error;
-    }
+    const held = this.token;
+    if (!held || this.share() >= 1) return (await this.renew())?.value ?? null;
+    if (this.share() < USED_UP || this.env.ticks() < this.notBefore) return held.value;
+    // It is good for a while yet: what is slow or fails now is tried again by the timer.
+    const renewed = this.renew().then((token) => token?.value ?? null, () => held.value);
+    return Promise.race([renewed, new Promise<string>((resolve) => setTimeout(() => resolve(held.value), PATIENCE_MS))]);
   };
 
   /** Another token than the one that a backend refused; `null` if the session is over. For interceptors. */
   readonly replace = async (refused: string): Promise<string | null> => {
-    if (this.state.status === "signedOut" || refused === this.unloved) return null;
+    if (!this.env.window || this.state.status === "signedOut" || refused === this.unloved) return null;
     return (await this.renew(refused))?.value ?? null;
   };
 
@@ -113,10 +135,13 @@ export class Client {
     this.unloved = refused;
   };
 
+  /** Whether the token may be sent to this address. */
+  readonly mayGo = (url: string): boolean => !this.origins || this.origins.has(new URL(url, this.base).origin);
+
   /** As the browser's, with the access token; a 401 is answered by one refresh, and the request is sent again. */
   readonly fetch = async (input: RequestInfo | URL, init?: RequestInit): Promise<Response> => {
     const request = new Request(input, init);
-    if (request.headers.has("authorization") || (this.origins && !this.origins.has(new URL(request.url).origin))) return this.env.fetch(request);
+    if (request.headers.has("authorization") || !this.mayGo(request.url)) return this.env.fetch(request);
     const token = await this.getAccessToken();
     if (!token) return this.env.fetch(request);
     // A body can be read once: a stream is kept until it is known that it need not be sent again.
@@ -194,9 +219,10 @@ export class Client {
       if (epoch !== this.epoch) return this.token;
       this.keep(granted, asked);
       this.wait = FIRST_WAIT_MS;
+      this.notBefore = -Infinity;
     } catch (error) {
       if (epoch !== this.epoch) return this.token;
-      if (!(error instanceof CountersignError) || error.status !== 401) {
+      if (!isUnauthorized(error)) {
         this.failed(error as Error);
         throw error;
       }
@@ -207,34 +233,40 @@ export class Client {
   }
 
   private keep({ accessToken, expiresIn, session, user }: Granted, asked: Clocks): void {
+    // A server holds nobody's token: its memory is everybody's.
+    if (!this.env.window) return;
     const token = { value: accessToken!, user, session: session ?? { id: sessionOf(accessToken!), expiresAt: null }, lifetime: expiresIn! * 1_000, at: asked.wall };
+    // A sister has signed out while the answer was under way.
+    if (this.over.has(token.session.id)) return this.end();
     if (this.token && this.token.session.id !== token.session.id) this.over.add(this.token.session.id);
-    this.hold(token, asked.ticks);
-    this.tabs.tellToken(token);
+    this.lookedAt = this.env.ticks();
+    this.hold(token, asked.ticks, true);
   }
 
   /** A sister tab's token: it came from the same cookies. */
-  private take(token: Token): void {
-    const age = Math.max(0, this.env.now() - token.at);
+  private take(token: Token, told: number): void {
+    if (token.value === this.token?.value) return;
+    // What lay in a sleeping tab's post is older than it was when it was sent.
+    const age = Math.max(told, this.env.now() - token.at);
     const isOther = this.token?.session.id !== token.session.id;
-    if (this.over.has(token.session.id) || (!isOther && this.share() < this.share(token))) return;
+    if (this.over.has(token.session.id) || (!isOther && this.share() < age / token.lifetime)) return;
     if (this.token && isOther) this.over.add(this.token.session.id);
-    this.hold(token, this.env.ticks() - age);
+    this.hold(token, this.env.ticks() - age, false);
   }
 
-  private hold(token: Token, since: number): void {
+  private hold(token: Token, since: number, tell: boolean): void {
     if (this.token?.session.id !== token.session.id) this.epoch++;
     this.token = token;
     this.heldSince = since;
-    this.show({ status: "signedIn", user: token.user, session: token.session, error: null });
     this.plan();
+    if (tell) this.tabs.tellToken(token);
+    this.show({ status: "signedIn", user: token.user, session: token.session, error: null });
   }
 
   /** The session is over: here and in all tabs. */
   private end(): void {
-    const session = this.token?.session.id ?? null;
+    this.tabs.tellOut(this.token?.session.id ?? null);
     this.forget();
-    this.tabs.tellOut(session);
   }
 
   private hearOut(session: string | null): void {
@@ -259,6 +291,7 @@ export class Client {
     this.show({ ...this.state, error });
     const wait = isPassing(error) && error.retryAfter ? error.retryAfter * 1_000 : this.wait;
     this.wait = Math.min(this.wait * 2, LONGEST_WAIT_MS);
+    this.notBefore = this.env.ticks() + wait;
     clearTimeout(this.timer);
     this.timer = setTimeout(this.wake, wait * (1 + this.env.random() / 2));
   }
@@ -268,7 +301,16 @@ export class Client {
     const same = (["status", "user", "session", "error"] as const).every((part) => JSON.stringify(before[part]) === JSON.stringify(next[part]));
     if (same) return;
     this.state = Object.freeze(next);
-    for (const listener of [...this.listeners]) listener(this.state);
+    for (const listener of [...this.listeners]) {
+      try {
+        listener(this.state);
+      } catch (error) {
+        // An application's fault is told, and stops nothing of ours.
+        setTimeout(() => {
+          throw error;
+        });
+      }
+    }
   }
 
   // ---- time
@@ -279,9 +321,12 @@ export class Client {
 
   /** The share of its lifetime that a token has behind it. One clock may stand still in sleep, the other may be set back: the larger counts. */
   private share(token = this.token): number {
-    if (!token) return Infinity;
+    return token ? this.age(token) / token.lifetime : Infinity;
+  }
+
+  private age(token: Token): number {
     const ticked = token === this.token ? this.env.ticks() - this.heldSince : 0;
-    return Math.max(ticked, this.env.now() - token.at) / token.lifetime;
+    return Math.max(ticked, this.env.now() - token.at);
   }
 
   /** Each tab at another moment between three quarters and nine tenths; the first one's token is everybody's. */
@@ -298,7 +343,19 @@ export class Client {
     if (this.state.status === "signedOut") {
       if (this.env.ticks() - this.lookedAt < LOOK_AGAIN_MS) return;
     } else if (this.share() < RENEWED_FROM) return this.plan();
+    this.lookedAt = this.env.ticks();
     void this.renew().catch(() => {});
+  };
+
+  /** Somebody looks at the page again: is the session still there? A question that costs no refresh. */
+  private readonly lookAgain = (): void => {
+    this.wake();
+    const { token } = this;
+    if (!token || this.env.document?.visibilityState === "hidden" || !this.env.isOnline() || this.env.ticks() - this.lookedAt < STILL_THERE_MS) return;
+    this.lookedAt = this.env.ticks();
+    this.service.ask("/session", undefined, token.value).catch((error) => {
+      if (isUnauthorized(error) && this.token?.value === token.value) void this.renew(token.value).catch(() => {});
+    });
   };
 
   private start(): void {
@@ -309,10 +366,10 @@ export class Client {
   }
 
   private listen(how: "addEventListener" | "removeEventListener"): void {
-    for (const event of ["online", "focus"]) this.env.window?.[how](event, this.wake);
+    for (const event of ["online", "focus"]) this.env.window?.[how](event, this.lookAgain);
     this.env.window?.[how]("pagehide", this.putAway);
     this.env.window?.[how]("pageshow", this.broughtBack);
-    this.env.document?.[how]("visibilitychange", this.wake);
+    this.env.document?.[how]("visibilitychange", this.lookAgain);
   }
 
   private readonly putAway = (): void => this.tabs.part();
@@ -337,10 +394,7 @@ interface Clocks {
   ticks: number;
 }
 
-/** Signing out nobody is done already. */
-function unlessNobody(error: unknown): void {
-  if (!(error instanceof CountersignError) || error.status !== 401) throw error;
-}
+const isUnauthorized = (error: unknown): error is CountersignError => error instanceof CountersignError && error.status === 401;
 
 /** The `sid` of an access token; nothing is trusted to it. */
 function sessionOf(token: string): string {

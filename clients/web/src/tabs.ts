@@ -4,7 +4,7 @@ import type { Token } from "./types.js";
 
 /** What tabs say to each other; only pages of the same origin hear it. */
 type Message =
-  | { is: "token"; token: Token; to?: string }
+  | { is: "token"; token: Token; age: number; to?: string }
   | { is: "none"; to: string }
   | { is: "ask"; from: string }
   | { is: "out"; session: string | null };
@@ -13,19 +13,22 @@ type Message =
 const ANSWER_MS = 300;
 /** Where locks are missing nobody knows whether there are others. */
 const BLIND_ANSWER_MS = 100;
-/** Longer than three attempts at a refresh: whoever holds the lock for longer is stuck, and the service forgives two at once. */
-const LOCK_MS = 25_000;
+/** Longer than three attempts at a refresh with every pause that a service may ask for: whoever holds the lock for longer is stuck. */
+const LOCK_MS = 45_000;
 
 export interface Listener {
   /** A token that is worth passing on, or none. */
   offer(): Token | undefined;
-  take(token: Token): void;
+  /** Milliseconds since a token was asked for, as this tab's clocks tell. */
+  age(token: Token): number;
+  take(token: Token, age: number): void;
   out(session: string | null): void;
 }
 
 export class Tabs {
   private channel: BroadcastChannel | undefined;
-  private leave: (() => void) | undefined;
+  private membership: AbortController | undefined;
+  private counted = false;
   private readonly id: string;
   private reply: ((token?: Token) => void) | undefined;
 
@@ -39,10 +42,15 @@ export class Tabs {
 
   /** From now on this tab hears the others and is counted by them. */
   join(): void {
-    this.channel = this.env.channel?.(this.name);
-    if (this.channel) this.channel.onmessage = (event: MessageEvent<Message>) => this.hear(event.data);
-    if (!this.leave) {
-      void this.env.locks?.request(this.tabName, { mode: "shared" }, () => new Promise<void>((resolve) => (this.leave = resolve))).catch(() => {});
+    this.part();
+    const { signal } = (this.membership = new AbortController());
+    try {
+      this.channel = this.env.channel?.(this.name);
+      if (this.channel) this.channel.onmessage = (event: MessageEvent<Message>) => this.hear(event.data);
+      const hold = () => new Promise<void>((resolve) => ((this.counted = true), signal.addEventListener("abort", () => resolve())));
+      void this.env.locks?.request(this.tabName, { mode: "shared", signal }, hold).catch(() => {});
+    } catch {
+      // Refused by the browser's settings: this tab is on its own, which the service forgives.
     }
   }
 
@@ -50,12 +58,12 @@ export class Tabs {
   part(): void {
     this.channel?.close();
     this.channel = undefined;
-    this.leave?.();
-    this.leave = undefined;
+    this.membership?.abort();
+    this.counted = false;
   }
 
   tellToken(token: Token): void {
-    this.post({ is: "token", token });
+    this.post({ is: "token", token, age: this.listener.age(token) });
   }
 
   tellOut(session: string | null): void {
@@ -80,11 +88,7 @@ export class Tabs {
   /** A token that another tab holds and that will do. */
   async ask(willDo: (token: Token) => boolean): Promise<Token | undefined> {
     if (!this.channel) return undefined;
-    let others = Infinity;
-    if (this.env.locks) {
-      const held = (await this.env.locks.query()).held ?? [];
-      others = held.filter((lock) => lock.name === this.tabName).length - (this.leave ? 1 : 0);
-    }
+    const others = await this.others();
     if (others <= 0) return undefined;
     return new Promise((resolve) => {
       let silent = others;
@@ -102,6 +106,16 @@ export class Tabs {
     });
   }
 
+  /** How many there are; endless where nobody can tell. */
+  private async others(): Promise<number> {
+    try {
+      const held = (await this.env.locks?.query())?.held;
+      return held ? held.filter((lock) => lock.name === this.tabName).length - (this.counted ? 1 : 0) : Infinity;
+    } catch {
+      return Infinity;
+    }
+  }
+
   private get tabName(): string {
     return `${this.name}:tab`;
   }
@@ -114,7 +128,7 @@ export class Tabs {
     switch (message.is) {
       case "ask": {
         const token = this.listener.offer();
-        return this.post(token ? { is: "token", token, to: message.from } : { is: "none", to: message.from });
+        return this.post(token ? { is: "token", token, age: this.listener.age(token), to: message.from } : { is: "none", to: message.from });
       }
       case "none":
         if (message.to === this.id) this.reply?.();
@@ -122,7 +136,7 @@ export class Tabs {
       case "out":
         return this.listener.out(message.session);
       case "token":
-        this.listener.take(message.token);
+        this.listener.take(message.token, message.age);
         if (message.to === this.id) this.reply?.(message.token);
     }
   }

@@ -13,8 +13,8 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-async function start() {
-  const tab = world.tab();
+async function start(options = {}) {
+  const tab = world.tab(options);
   const coming = tab.client.signIn({ email: "ana@example.com", password: "right" });
   await pass(1_000);
   await coming;
@@ -51,4 +51,10 @@ test("undone, it sends nothing more; a caller's own header is left", async () =>
   await expect(settle(api.get(API, { headers: { Authorization: "Basic x" } }))).rejects.toMatchObject({ response: { status: 401 } });
   undo();
   await expect(settle(api.get(API))).rejects.toMatchObject({ response: { status: 401 } });
+});
+
+test("with origins named, nobody else gets the token", async () => {
+  const { api } = await start({ origins: ["https://other.example.com"] });
+  await expect(settle(api.get(API))).rejects.toMatchObject({ response: { status: 401 } });
+  expect(world.refreshes).toBe(0);
 });

@@ -315,9 +315,98 @@ describe.each([
   });
 });
 
+test("a tab whose clock is set back takes no old token for a new one", async () => {
+  const { tab } = await signedIn();
+  await pass(10 * MINUTE);
+  world.skew = -10 * MINUTE;
+  const sister = world.tab();
+  sister.client.subscribe(() => {});
+  await pass(500);
+  expect(await sister.client.getAccessToken()).toBe(await tab.client.getAccessToken());
+  for (let minute = 0; minute < 10; minute++) {
+    await pass(MINUTE);
+    for (const each of [tab, sister]) expect((await settle(each.client.fetch(API), 500)).status).toBe(200);
+  }
+});
+
+test("a listener that throws stops nothing: all tabs are signed out", async () => {
+  const { tab } = await signedIn();
+  const sister = world.tab();
+  sister.client.subscribe(() => {});
+  await pass(1_000);
+  const thrown: unknown[] = [];
+  const before = tab.client.getSnapshot();
+  tab.client.subscribe((state) => {
+    if (state !== before) throw new Error("the application's fault");
+  });
+  const original = globalThis.setTimeout;
+  const timeout = vi.spyOn(globalThis, "setTimeout");
+  // What would be the page's `error` event.
+  timeout.mockImplementation(((work: () => void, ms?: number) => original(() => {
+    try {
+      work();
+    } catch (error) {
+      thrown.push(error);
+    }
+  }, ms)) as never);
+  await settle(tab.client.signOut());
+  timeout.mockRestore();
+  expect([status(tab), status(sister), thrown.length]).toEqual(["signedOut", "signedOut", 1]);
+});
+
+test("signing out everywhere with a session that is over ends nothing elsewhere, and says so", async () => {
+  const { tab } = await signedIn();
+  world.before = (path) => {
+    if (path.endsWith("/revoke-sessions")) return new Response("{}", { status: 401 });
+  };
+  await expect(settle(tab.client.signOut({ everywhere: true }))).rejects.toMatchObject({ status: 401 });
+  expect(status(tab)).toBe("signedOut");
+});
+
+test("everywhere: done even if the last answer is lost", async () => {
+  const { tab } = await signedIn();
+  world.before = (path) => {
+    if (path.endsWith("/sign-out")) throw new TypeError("Failed to fetch");
+  };
+  await settle(tab.client.signOut({ everywhere: true }));
+  expect(status(tab)).toBe("signedOut");
+});
+
+test("who comes back to the page learns of a session that ended elsewhere", async () => {
+  const { tab } = await signedIn();
+  await pass(MINUTE);
+  world.live.clear();
+  tab.say("focus");
+  await pass(1_000);
+  expect(status(tab)).toBe("signedOut");
+});
+
+test("a request is not kept waiting by a service that hangs while the token is good", async () => {
+  const { tab } = await signedIn();
+  tab.document.visibilityState = "hidden";
+  await pass(13.8 * MINUTE);
+  const held = world.tokens.size;
+  world.hangs = true;
+  const began = performance.now();
+  expect((await settle(tab.client.fetch(API), 1_500)).status).toBe(200);
+  expect(performance.now() - began).toBeLessThan(2_000);
+  expect(world.tokens.size).toBe(held);
+  world.hangs = false;
+});
+
+test("on a server a sign-in is nobody's afterwards", async () => {
+  const client = createCountersign({ baseURL: BASE });
+  const grant = { accessToken: "e30.eyJzaWQiOiJzIn0.s", expiresIn: 900, user: { name: "Ana" } };
+  const fetched = vi.spyOn(globalThis, "fetch").mockResolvedValue(new Response(JSON.stringify(grant)));
+  expect((await client.signIn(ANA)).name).toBe("Ana");
+  expect([client.getSnapshot().status, await client.session({ fresh: true }), await client.replace("x")]).toEqual(["loading", null, null]);
+  expect(fetched).toHaveBeenCalledTimes(1);
+  fetched.mockRestore();
+});
+
 test("a lock that somebody never gives back is waited for no longer than the service forgives", async () => {
   const stuck = new AbortController();
-  const timeout = vi.spyOn(AbortSignal, "timeout").mockImplementation((ms) => (ms === 25_000 ? stuck.signal : new AbortController().signal));
+  const timeout = vi.spyOn(AbortSignal, "timeout").mockImplementation((ms) => (ms === 45_000 ? stuck.signal : new AbortController().signal));
   void world.locks!.request(`countersign:${BASE}/api/auth`, () => new Promise(() => {}));
   const coming = world.tab().client.session();
   await pass(10_000);

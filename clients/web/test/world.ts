@@ -82,6 +82,7 @@ export class World {
   refreshes = 0;
   backend = 0;
   refusesEverything = false;
+  hangs = false;
   /** Called before the service sees a refresh, and before its answer is heard; may throw or answer in its place. */
   before: (path: string) => Response | void = () => {};
   after: (path: string) => void = () => {};
@@ -169,8 +170,13 @@ export class World {
         this.jar = { session, generation: 1 };
         return json(200, this.grant(session));
       }
+      case "/api/auth/session": {
+        const token = this.tokens.get((request.headers.get("authorization") ?? "").slice(7));
+        return json(token && this.live.has(token.session) ? 200 : 401, {});
+      }
       case "/api/auth/refresh": {
         this.refreshes++;
+        if (this.hangs) await new Promise((resolve) => setTimeout(resolve, 60_000));
         const row = this.jar && this.live.get(this.jar.session);
         if (!this.jar) return json(401, { code: "REFRESH_TOKEN_MISSING", message: "" });
         if (!row) return json(401, { code: "REFRESH_TOKEN_REVOKED", message: "" });

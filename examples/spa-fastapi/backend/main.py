@@ -4,6 +4,7 @@
     uvicorn main:app --port 8000
 """
 
+import logging
 import os
 import sqlite3
 from contextlib import closing
@@ -31,6 +32,7 @@ async def faults(request: Request, call_next):
     try:
         return await call_next(request)
     except Exception:
+        logging.exception("%s %s", request.method, request.url.path)
         return JSONResponse({"detail": "internal error"}, 500)
 
 
@@ -50,6 +52,9 @@ def get_current_user(credentials: Annotated[HTTPAuthorizationCredentials | None,
     try:
         key = keys.get_signing_key_from_jwt(token)
         return jwt.decode(token, key, algorithms=["EdDSA"], audience=ISSUER, issuer=ISSUER, options={"require": ["exp", "iss", "aud", "sub"]})
+    except jwt.PyJWKClientConnectionError as error:
+        # Nobody could be asked for the keys: that says nothing about the token.
+        raise HTTPException(503, "the keys cannot be fetched", {"Retry-After": "1"}) from error
     except jwt.PyJWTError as error:
         raise HTTPException(401, "invalid token", {"WWW-Authenticate": 'Bearer error="invalid_token"'}) from error
 

@@ -18,6 +18,7 @@ const WORDS: Record<number, string> = {
   404: "There is nothing here.",
   429: "Too many requests. Please wait a little.",
   500: "The backend had a fault. It is not you.",
+  503: "The backend cannot answer just now. Please try again in a moment.",
 };
 
 /** FastAPI's 422: `detail` is a list of `{ loc: ["body", "text"], msg }`. */
@@ -27,7 +28,7 @@ const fieldsOf = (detail: unknown): Record<string, string> =>
 export async function api<T>(path: string, body?: object): Promise<T> {
   const post = body && { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
   const answer = await auth.fetch(API + path, post).catch(() => {
-    throw new Refused(0, "The network is away. Nothing was sent.");
+    throw new Refused(0, "No answer came. If something was to be saved, please look before you try again.");
   });
   const said = await answer.json().catch(() => ({}));
   if (answer.ok) return said as T;

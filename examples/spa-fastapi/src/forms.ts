@@ -58,7 +58,7 @@ export function form(title: string, button: string, fields: Field[], send: (valu
       await send(values());
     } catch (error) {
       show(error);
-      const wait = error instanceof CountersignError ? error.retryAfter : null;
+      const wait = error instanceof CountersignError && error.status === 429 ? error.retryAfter : null;
       if (wait) return timer(wait);
     }
     submit.disabled = false;

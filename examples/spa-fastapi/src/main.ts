@@ -1,7 +1,7 @@
 // The application: a few views, guarded by who is signed in. All tabs show the same.
 import "./style.css";
 import { api, Refused } from "./api.js";
-import { auth } from "./auth.js";
+import { auth, spoilNextToken } from "./auth.js";
 import { form, isEmail, isLong } from "./forms.js";
 
 interface Note {
@@ -70,6 +70,7 @@ async function notes() {
   (await api<Note[]>("/notes")).forEach(show);
   const card = element("section", "", { className: "card" });
   card.append(element("h1", "Your notes"), list, button("Fail on purpose", () => api("/fail")), button("Ask for nothing", () => api("/nothing")));
+  card.append(button("Spoil the token", async () => (spoilNextToken((line) => (status.textContent = line)), void (await api("/notes")))));
   return [add, card];
 }
 

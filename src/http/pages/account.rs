@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
+use crate::flows::Error as Refused;
 use crate::flows::update_user::{self, Profile};
 use crate::flows::{change_email, change_password, delete_user, manage_sessions, verify_email};
 use crate::model::permission::Action;
@@ -19,7 +20,7 @@ use crate::model::user_agent::device;
 use super::super::accounts::{MAX_NAME, MAX_PASSWORD, deliver};
 use super::super::cookies;
 use super::super::error::Error;
-use super::super::sessions::renewed;
+use super::super::query::Query;
 use super::form::Form;
 use super::page::{Page, moment};
 use super::passwords::chosen;
@@ -69,18 +70,18 @@ async fn account(visitor: &Visitor, sent: Form, refused: Option<Error>) -> Resul
     let fresh = [Form::new("name").filled("name", &who.user.name), Form::new("email"), Form::new("password"), Form::new("delete")];
     let form = |at: usize| if sent.id() == fresh[at].id() { &sent } else { &fresh[at] };
     let shown = Account { p: page, user: &who.user, name: form(0), email: form(1), password: form(2), delete: form(3), devices };
-    let mut response = match refused {
+    Ok(match refused {
         None => Page::answer(&shown, StatusCode::OK, ""),
         Some(error) => Page::refuse(&shown, error, ""),
-    };
-    response.headers_mut().extend(renewed(&page.app, who));
-    Ok(response)
+    })
 }
 
 /// Back to the page if it was done, the form again if not.
 async fn settle(visitor: &Visitor, mut form: Form, outcome: Result<Response, Error>) -> Result<Response, Error> {
     match outcome {
         Ok(response) => Ok(response),
+        // Whose page says what to do about it.
+        Err(Error::Flow(error @ Refused::SessionNotFresh)) => Err(error.into()),
         Err(error) => {
             let error = form.refused(&visitor.page, error)?;
             account(visitor, form, Some(error)).await
@@ -92,8 +93,13 @@ fn done(what: &str) -> Response {
     see_other(&format!("/auth/account?done={what}"))
 }
 
-pub(super) async fn show(visitor: Visitor) -> Result<Response, Error> {
-    account(&visitor, Form::default(), None).await
+/// A link of a mail may end here with an error; it is said where the address stands.
+pub(super) async fn show(visitor: Visitor, query: Query) -> Result<Response, Error> {
+    let mut form = if query.one("error").is_some() { Form::new("email") } else { Form::default() };
+    if query.one("error").is_some() {
+        form.say(&visitor.page, "error.INVALID_TOKEN");
+    }
+    account(&visitor, form, None).await
 }
 
 pub(super) async fn name(State(app): State<Arc<App>>, Sent { visitor, mut fields }: Sent) -> Result<Response, Error> {
@@ -126,9 +132,7 @@ pub(super) async fn email(State(app): State<Arc<App>>, Sent { visitor, mut field
     };
     visitor.who.oneself(Action::SetEmail)?;
     let outcome = change_email::request(&app, &visitor.who, new, Some("/auth/account?done=email".into()), &visitor.peer).await;
-    // Where no mail has to be waited for it is done already.
-    let what = if app.config.mail.sends() { "email_mailed" } else { "email" };
-    settle(&visitor, form, outcome.map(|()| done(what)).map_err(Into::into)).await
+    settle(&visitor, form, outcome.map(|()| done("email_mailed")).map_err(Into::into)).await
 }
 
 pub(super) async fn password(State(app): State<Arc<App>>, Sent { visitor, mut fields }: Sent) -> Result<Response, Error> {

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -51,7 +52,9 @@ fn none() -> Response {
     render(Error::NotFound.into_response(), &new_request_id())
 }
 
-pub(super) async fn file(Path(name): Path<String>) -> Response {
+/// A name that does not decode is no name of ours.
+pub(super) async fn file(name: Result<Path<String>, PathRejection>) -> Response {
+    let Ok(Path(name)) = name else { return none() };
     if name == *STYLE_NAME {
         answer("text/css; charset=utf-8", FOR_EVER, STYLE)
     } else if name == *SCRIPT_NAME {

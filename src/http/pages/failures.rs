@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use url::Url;
 
 use crate::app::App;
 
 use super::super::error::Failure;
 use super::page::{Page, put};
+use super::visitor::Renewed;
 
 /// One thing to read, and where to go on.
 #[derive(Template)]
@@ -39,21 +42,33 @@ fn words_of(status: StatusCode) -> (&'static str, &'static str) {
     }
 }
 
+/// The page that a form was on, or the one that was asked for, for after the sign-in.
+fn back_to(parts: &Parts) -> String {
+    let from = parts.headers.get(header::REFERER).and_then(|v| v.to_str().ok()).and_then(|text| Url::parse(text).ok()).map(|url| url.path().to_owned());
+    let path = if parts.method == Method::POST { from } else { Some(parts.uri.path().to_owned()) };
+    let own = path.filter(|path| path.starts_with("/auth/"));
+    own.map(|path| format!("&{}", url::form_urlencoded::Serializer::new(String::new()).append_pair("redirect_to", &path).finish())).unwrap_or_default()
+}
+
 pub(in crate::http) async fn show(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
+    let (back, renewed) = (back_to(&parts), Renewed::default());
+    parts.extensions.insert(renewed.clone());
     let Ok(page) = Page::from_request_parts(&mut parts, &app).await;
     let mut response = next.run(Request::from_parts(parts, body)).await;
+    renewed.put(&app, &mut response);
     let Some(failure) = response.extensions().get::<Failure>().filter(|failure| !failure.shown).cloned() else { return response };
     let (title, text) = words_of(failure.status);
     // A password that was proven too long ago: there is something to do about it.
     let again = failure.code() == "SESSION_NOT_FRESH";
+    let sign_in = format!("/auth/sign-in?again=1{back}");
     let told = Told {
         p: &page,
         title: page.t(title),
         text: page.meaning(failure.code()).unwrap_or_else(|| page.t(text)),
         code: failure.code(),
         request_id: if failure.status.is_server_error() { &page.request_id } else { "" },
-        href: if again { "/auth/sign-in?again=1" } else { "/auth" },
+        href: if again { &sign_in } else { "/auth" },
         link: if again { "sign_in.title" } else { "to_start" },
     };
     if let Ok(body) = told.render() {

@@ -70,6 +70,7 @@ pub(super) fn assets() -> Router<Arc<App>> {
         .route("/auth/assets/theme.css", get(assets::theme))
         .route("/auth/assets/icon.svg", get(assets::icon))
         .route("/auth/assets/logo", get(assets::logo))
+        .method_not_allowed_fallback(error::method_not_allowed_plain)
 }
 
 async fn nothing_here() -> Response {

@@ -5,16 +5,15 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use url::Url;
 
 use crate::app::App;
-use crate::flows::authority::Authority;
 use crate::flows::form_token;
 use crate::flows::read_session::Authenticated;
 use crate::model::locale::Messages;
-use crate::model::permission::Action;
+use crate::model::permission::{Action, holds};
 use crate::model::time::Timestamp;
 
 use super::super::edge::RequestId;
@@ -41,10 +40,17 @@ impl FromRequestParts<Arc<App>> for Page {
         let words = words(app, &parts.headers);
         let Ok(query) = Query::from_request_parts(parts, app).await;
         let key = query.one("done").filter(|done| done.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')).map(|done| format!("done.{done}"));
+        // What failed is not told as done.
+        let key = key.filter(|_| query.one("error").is_none());
         let notice = key.and_then(|key| words.find(&key).map(ToOwned::to_owned)).unwrap_or_default();
         let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
         Ok(Self { app: Arc::clone(app), words, path, request_id, who: None, notice })
     }
+}
+
+/// `de-AT` without its last part.
+fn shorter<'t>(tag: &&'t str) -> Option<&'t str> {
+    tag.rsplit_once('-').map(|(rest, _)| rest)
 }
 
 /// The language that the browser likes best of those that there are.
@@ -52,9 +58,8 @@ fn words(app: &App, headers: &HeaderMap) -> Arc<Messages> {
     let locales = &app.config.pages.locales;
     let wished = headers.get(header::ACCEPT_LANGUAGE).and_then(|v| v.to_str().ok()).filter(|v| v.len() <= 256);
     let names = locales.names();
-    // `de-AT` is content with `de`; RFC 4647 section 3.4.
-    let known =
-        |tag: &String| names.iter().find(|name| tag.eq_ignore_ascii_case(name) || tag.split('-').next().is_some_and(|base| base.eq_ignore_ascii_case(name)));
+    // RFC 4647 section 3.4: `de-AT` is content with `de`.
+    let known = |tag: &String| std::iter::successors(Some(tag.as_str()), shorter).find_map(|tag| names.iter().find(|name| tag.eq_ignore_ascii_case(name)));
     let tags = wished.map(accept_language::parse).unwrap_or_default();
     locales.of(tags.iter().find_map(known).copied())
 }
@@ -97,6 +102,8 @@ pub(super) fn put(response: &mut Response, body: String, leads_to: &str) {
     headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     // With none at all a browser would post a form with the origin `null`.
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    // A window that was opened by another page, or that opens one, is not within its reach.
+    headers.insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
     headers.insert(header::VARY, HeaderValue::from_static("accept-language, cookie"));
 }
 
@@ -151,16 +158,27 @@ impl Page {
         self.who.as_ref().and_then(|who| form_token::of(&self.app, who.session.id)).unwrap_or_default()
     }
 
+    /// Whether the user holds a permission, however long ago the password was proven.
+    pub(super) fn may(&self, permission: &str) -> bool {
+        self.who.as_ref().is_some_and(|who| holds(&who.user, permission, &self.app.config.permissions(&who.user.roles())))
+    }
+
+    /// Whether an admin acts as this user.
+    pub(super) fn is_acted(&self) -> bool {
+        self.who.as_ref().is_some_and(|who| who.session.impersonated_by.is_some())
+    }
+
     /// What the navigation leads to, for this user.
     pub(super) fn places(&self) -> Vec<(&'static str, &'static str)> {
-        let Some(who) = &self.who else { return Vec::new() };
-        let may = |action| Authority::Session(who).may(&self.app, action).is_ok();
+        if self.who.is_none() {
+            return Vec::new();
+        }
         let console = [
             (Action::ListUsers, "/auth/admin/users", "users.title"),
             (Action::ListKeys, "/auth/admin/keys", "keys.title"),
             (Action::ReadAudit, "/auth/admin/audit", "audit.title"),
         ];
-        let allowed = console.into_iter().filter(|(action, _, _)| may(*action)).map(|(_, path, key)| (path, key));
+        let allowed = console.into_iter().filter(|(action, _, _)| self.may(action.permission())).map(|(_, path, key)| (path, key));
         std::iter::once(("/auth/account", "account.title")).chain(allowed).collect()
     }
 

@@ -19,7 +19,7 @@ use super::super::query::Query;
 use super::failures::Told;
 use super::form::Form;
 use super::page::Page;
-use super::sign_in::checked_email;
+use super::sign_in::{checked_email, next_of, with_next};
 use super::visitor::see_other;
 
 const MAX_TOKEN: usize = 256;
@@ -29,6 +29,7 @@ const MAX_TOKEN: usize = 256;
 struct Forgot<'p> {
     p: &'p Page,
     f: &'p Form,
+    next: &'p str,
 }
 
 #[derive(Template)]
@@ -37,6 +38,7 @@ struct Reset<'p> {
     p: &'p Page,
     f: &'p Form,
     token: &'p str,
+    next: &'p str,
 }
 
 /// A new password that was typed twice.
@@ -51,21 +53,24 @@ pub(super) fn chosen(page: &Page, form: &mut Form, body: &mut Fields, max: usize
     password
 }
 
-pub(super) async fn show_forgot(State(app): State<Arc<App>>, page: Page) -> Result<Response, Error> {
+pub(super) async fn show_forgot(State(app): State<Arc<App>>, page: Page, query: Query) -> Result<Response, Error> {
     if !app.config.mail.sends() {
         return Err(Refused::ResetPasswordDisabled.into());
     }
-    Ok(Page::answer(&Forgot { p: &page, f: &Form::new("forgot") }, StatusCode::OK, ""))
+    let next = next_of(&app, query.one("redirect_to"))?;
+    Ok(Page::answer(&Forgot { p: &page, f: &Form::new("forgot"), next: &next }, StatusCode::OK, ""))
 }
 
 pub(super) async fn forgot(State(app): State<Arc<App>>, page: Page, Client(peer): Client, Submitted(mut body): Submitted) -> Result<Response, Error> {
+    let next = next_of(&app, body.peek("redirect_to"))?;
     let text = body.optional_text("email", MAX_NAME * 4).unwrap_or_default();
     body.finish()?;
     let mut form = Form::new("forgot").filled("email", &text);
-    let Some(email) = checked_email(&page, &mut form, &text) else { return Ok(Page::refuse(&Forgot { p: &page, f: &form }, form.problems(), "")) };
-    if let Err(error) = reset_password::request(&app, &email, Some("/auth/reset-password".into()), &peer).await {
+    let again = |form: &Form, error| Page::refuse(&Forgot { p: &page, f: form, next: &next }, error, "");
+    let Some(email) = checked_email(&page, &mut form, &text) else { return Ok(again(&form, form.problems())) };
+    if let Err(error) = reset_password::request(&app, &email, Some(with_next("/auth/reset-password", &next)), &peer).await {
         let error = form.refused(&page, error.into())?;
-        return Ok(Page::refuse(&Forgot { p: &page, f: &form }, error, ""));
+        return Ok(again(&form, error));
     }
     let told =
         Told { p: &page, title: page.t("forgot.sent"), text: page.t("forgot.sent_text"), code: "", request_id: "", href: "/auth/sign-in", link: "to_sign_in" };
@@ -75,23 +80,25 @@ pub(super) async fn forgot(State(app): State<Arc<App>>, page: Page, Client(peer)
 /// A link that is not good is told before anybody thinks of a password.
 pub(super) async fn show_reset(State(app): State<Arc<App>>, page: Page, query: Query) -> Result<Response, Error> {
     let token = query.one("token").filter(|token| token.len() <= MAX_TOKEN).unwrap_or_default();
+    let next = next_of(&app, query.one("redirect_to"))?;
     reset_password::check(&app, token).await?;
-    Ok(Page::answer(&Reset { p: &page, f: &Form::new("reset"), token }, StatusCode::OK, ""))
+    Ok(Page::answer(&Reset { p: &page, f: &Form::new("reset"), token, next: &next }, StatusCode::OK, ""))
 }
 
 pub(super) async fn reset(State(app): State<Arc<App>>, page: Page, Client(peer): Client, Submitted(mut body): Submitted) -> Result<Response, Error> {
+    let next = next_of(&app, body.peek("redirect_to"))?;
     let token = body.optional_text("token", MAX_TOKEN).unwrap_or_default();
     let mut form = Form::new("reset");
     let new = chosen(&page, &mut form, &mut body, MAX_PASSWORD);
     body.finish()?;
     if !form.is_good() {
-        return Ok(Page::refuse(&Reset { p: &page, f: &form, token: &token }, form.problems(), ""));
+        return Ok(Page::refuse(&Reset { p: &page, f: &form, token: &token, next: &next }, form.problems(), ""));
     }
     match reset_password::reset(&app, &token, &new, &peer).await {
-        Ok(()) => Ok(see_other("/auth/sign-in?done=reset")),
+        Ok(()) => Ok(see_other(&with_next("/auth/sign-in?done=reset", &next))),
         Err(error) => {
             let error = form.refused(&page, error.into())?;
-            Ok(Page::refuse(&Reset { p: &page, f: &form, token: &token }, error, ""))
+            Ok(Page::refuse(&Reset { p: &page, f: &form, token: &token, next: &next }, error, ""))
         }
     }
 }

@@ -9,7 +9,6 @@ use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
 use crate::flows::open_session::{Grant, Options};
-use crate::flows::read_session::Accepts;
 use crate::flows::{sign_in as flow_in, sign_out as flow_out};
 use crate::model::email::Email;
 use crate::model::origin::is_trusted_redirect;
@@ -26,7 +25,7 @@ use super::super::query::Query;
 use super::super::views;
 use super::form::Form;
 use super::page::Page;
-use super::visitor::{Sent, see_other};
+use super::visitor::{Anybody, Sent, see_other};
 
 #[derive(Template)]
 #[template(path = "pages/sign_in.html")]
@@ -55,6 +54,12 @@ pub(super) fn next_of(app: &App, text: Option<&str>) -> Result<String, Error> {
     }
 }
 
+/// A path of ours with where to go on from there, for the link of a mail.
+pub(super) fn with_next(path: &str, next: &str) -> String {
+    let sign = if path.contains('?') { "&" } else { "?" };
+    query_of(next).strip_prefix('?').map_or_else(|| path.to_owned(), |pair| format!("{path}{sign}{pair}"))
+}
+
 /// There, or home.
 pub(super) fn onward<'n>(app: &'n App, next: &'n str) -> &'n str {
     if next.is_empty() { &app.config.pages.home } else { next }
@@ -77,11 +82,10 @@ fn pair(name: &str, value: &str) -> String {
     url::form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish()
 }
 
-pub(super) async fn show(State(app): State<Arc<App>>, page: Page, credentials: Credentials, query: Query) -> Result<Response, Error> {
+pub(super) async fn show(State(app): State<Arc<App>>, page: Page, Anybody(who): Anybody, query: Query) -> Result<Response, Error> {
     let next = next_of(&app, query.one("redirect_to"))?;
     // `again`: the password is to be proven once more.
-    let signed_in = matches!(credentials.authenticate(&app, Accepts::SessionTokenOnly).await?, Some(Ok(_)));
-    if signed_in && !query.flag("again") {
+    if who.is_some() && !query.flag("again") {
         return Ok(see_other(onward(&app, &next)));
     }
     let shown = SignIn { p: &page, f: &Form::new("sign-in"), next: &next, query: &query_of(&next), unproven: false };

@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::app::App;
+use crate::flows::Error as Refused;
 use crate::flows::administer_users::{self as administer, Column, Condition, Operand, Operator, Search};
 use crate::flows::authority::Authority;
 use crate::model::permission::Action;
@@ -52,9 +53,11 @@ pub(super) fn state_of(user: &User, now: Timestamp) -> &'static str {
     }
 }
 
+/// To the first place of the console that this user may see.
 pub(super) async fn front(visitor: Visitor) -> Result<Response, Error> {
-    Authority::Session(&visitor.who).may(&visitor.page.app, Action::ListUsers)?;
-    Ok(see_other("/auth/admin/users"))
+    let places = visitor.page.places();
+    let first = places.iter().find(|(path, _)| path.starts_with("/auth/admin/"));
+    first.map(|(path, _)| see_other(path)).ok_or_else(|| Refused::NotAllowed(Action::ListUsers).into())
 }
 
 pub(super) async fn list(State(app): State<Arc<App>>, visitor: Visitor, query: Query) -> Result<Response, Error> {
@@ -62,20 +65,10 @@ pub(super) async fn list(State(app): State<Arc<App>>, visitor: Visitor, query: Q
     by.may(&app, Action::ListUsers)?;
     let q = query.one("q").unwrap_or_default().trim();
     let offset = query.number("offset").unwrap_or(0);
-    let wanted = |column| Condition { column, operator: Operator::Contains, values: vec![Operand::Text(q.to_owned())] };
-    let column = if q.contains('@') || q.is_empty() { Column::Email } else { Column::Name };
-    let search = |column, limit| Search {
-        conditions: if q.is_empty() { Vec::new() } else { vec![wanted(column)] },
-        sort: Column::CreatedAt,
-        descending: true,
-        limit,
-        offset,
-    };
-    let (mut users, mut total) = administer::search(&app, by, search(column, PAGE)).await?;
-    // Part of an address without its `@` is no name.
-    if total == 0 && column == Column::Name {
-        (users, total) = administer::search(&app, by, search(Column::Email, PAGE)).await?;
-    }
+    let wanted = Condition { column: Column::EmailAndName, operator: Operator::Contains, values: vec![Operand::Text(q.to_owned())] };
+    let conditions = if q.is_empty() { Vec::new() } else { vec![wanted] };
+    let search = Search { conditions, sort: Column::CreatedAt, descending: true, limit: PAGE, offset };
+    let (users, total) = administer::search(&app, by, search).await?;
     let now = app.now();
     let row = |user: &User| Row {
         id: user.id.to_string(),

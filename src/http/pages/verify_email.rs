@@ -18,7 +18,7 @@ use super::super::query::Query;
 use super::failures::Told;
 use super::form::Form;
 use super::page::Page;
-use super::sign_in::checked_email;
+use super::sign_in::{checked_email, next_of, with_next};
 
 /// Where the link of a mail that a page sent leads to.
 pub(super) const DONE: &str = "/auth/verify-email?done=verified";
@@ -35,16 +35,18 @@ fn told(page: &Page, title: &str, text: &str, href: &str, link: &str) -> Respons
     Page::answer(&told, StatusCode::OK, "")
 }
 
-pub(super) async fn show(page: Page, query: Query) -> Response {
-    match (query.one("error"), query.one("done")) {
-        (None, Some("verified")) => told(&page, "verify.done", "verify.done_text", "/auth/account", "to_account"),
+pub(super) async fn show(State(app): State<Arc<App>>, page: Page, query: Query) -> Result<Response, Error> {
+    let next = next_of(&app, query.one("redirect_to"))?;
+    Ok(match (query.one("error"), query.one("done")) {
+        // Who is signed in already goes on at once from there.
+        (None, Some("verified")) => told(&page, "verify.done", "verify.done_text", &with_next("/auth/sign-in", &next), "to_go_on"),
         (Some(_), _) => {
             let mut form = Form::new("verify");
             form.say(&page, "verify.bad_link");
             Page::answer(&Verify { p: &page, f: &form }, StatusCode::OK, "")
         }
         (None, _) => Page::answer(&Verify { p: &page, f: &Form::new("verify") }, StatusCode::OK, ""),
-    }
+    })
 }
 
 pub(super) async fn send(State(app): State<Arc<App>>, page: Page, Client(peer): Client, Submitted(mut body): Submitted) -> Result<Response, Error> {

@@ -1,7 +1,7 @@
 //! The extractor is the guard of pages too: who is not signed in is led to the sign-in page, and a form that changes something for somebody who is must
 //! carry the token of this very session.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
@@ -10,13 +10,51 @@ use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
 use crate::flows::form_token;
-use crate::flows::read_session::Authenticated;
+use crate::flows::read_session::{Accepts, Authenticated};
 use crate::model::audit::Peer;
 
 use super::super::body::{Fields, Submitted};
-use super::super::credentials::{self, Acting};
+use super::super::credentials::{self, Acting, Credentials};
 use super::super::error::Error;
+use super::super::sessions::renewed;
 use super::page::Page;
+
+/// The session whose sliding end a request has just written, if it did: whatever the page answers, the browser is to hear of it.
+#[derive(Clone, Default)]
+pub(super) struct Renewed(Arc<Mutex<Option<Authenticated>>>);
+
+impl Renewed {
+    fn note(&self, who: &Authenticated) {
+        if who.renewed_cookie.is_some() {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(who.clone());
+        }
+    }
+
+    /// Adds the cookie, unless the answer sets or clears cookies of its own.
+    pub(super) fn put(&self, app: &App, response: &mut Response) {
+        if let Some(who) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+            && !response.headers().contains_key(header::SET_COOKIE)
+        {
+            response.headers_mut().extend(renewed(app, &who));
+        }
+    }
+}
+
+/// Who is signed in, if anybody is.
+pub(super) struct Anybody(pub(super) Option<Authenticated>);
+
+impl FromRequestParts<Arc<App>> for Anybody {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
+        let credentials = Credentials::from_request_parts(parts, app).await.unwrap_or_default();
+        let Some(Ok(who)) = credentials.authenticate(app, Accepts::SessionTokenOnly).await? else { return Ok(Self(None)) };
+        if let Some(renewed) = parts.extensions.get::<Renewed>() {
+            renewed.note(&who);
+        }
+        Ok(Self(Some(who)))
+    }
+}
 
 /// Somebody who is signed in, and the frame of a page for them.
 pub(super) struct Visitor {
@@ -31,7 +69,12 @@ impl FromRequestParts<Arc<App>> for Visitor {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Response> {
         let Ok(page) = Page::from_request_parts(parts, app).await;
         match Acting::from_request_parts(parts, app).await {
-            Ok(Acting { who, peer }) => Ok(Self { page: page.of(&who), who, peer }),
+            Ok(Acting { who, peer }) => {
+                if let Some(renewed) = parts.extensions.get::<Renewed>() {
+                    renewed.note(&who);
+                }
+                Ok(Self { page: page.of(&who), who, peer })
+            }
             Err(error) if error.status() == StatusCode::UNAUTHORIZED => Err(sign_in_first(parts, app, &error)),
             Err(error) => Err(error.into_response()),
         }

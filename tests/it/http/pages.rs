@@ -213,6 +213,8 @@ async fn errors_are_pages_too_and_in_the_readers_language() {
     assert!(get("/auth/reset-password?token=nonsense", "en").await.text.contains("This link is not valid any more."));
     assert_eq!(app.post("/auth/sign-in", &json!({ "email": 1 })).await.status, 400);
     app.get("/auth/assets/nothing.css").await.refused(404, "NOT_FOUND");
+    app.get("/auth/assets/%ff").await.refused(404, "NOT_FOUND");
+    app.form("/auth/assets/icon.svg", "").await.refused(405, "METHOD_NOT_ALLOWED");
     let page = app.get("/auth/sign-in").await;
     let assets = regex::Regex::new(r#"(?:href|src)="(/auth/assets/[^"]+)""#).unwrap();
     let found: Vec<String> = assets.captures_iter(&page.text).map(|c| c[1].to_owned()).collect();
@@ -243,4 +245,68 @@ async fn pages_that_are_turned_off_are_not_there() {
         app.get(path).await.refused(404, "NOT_FOUND");
     }
     assert!(app.get("/api/auth/error?error=X").await.ok().text.contains("/auth/assets/"));
+}
+
+#[tokio::test]
+async fn whoever_comes_by_a_page_alone_stays_signed_in() {
+    let app = TestApp::start().await;
+    let browser = app.user("ana").await.browser().await;
+    for path in ["/auth/sign-in", "/auth/account", "/auth/nowhere"] {
+        app.after(minutes(25 * 60));
+        let answer = browser.get(path).await;
+        let renewed = answer.cookies().iter().any(|line| line.starts_with("app.session_token=") && line.contains("Max-Age=1209600"));
+        assert_eq!(renewed, path != "/auth/nowhere", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_link_did_not_do_is_not_told_as_done() {
+    let app = TestApp::start().await;
+    let browser = app.user("ana").await.browser().await;
+    let failed = browser.get("/auth/account?done=email&error=INVALID_TOKEN").await.ok();
+    assert!(failed.text.contains("This link is not valid any more.") && !failed.text.contains("Confirmed."));
+    assert!(browser.get("/auth/account?done=email").await.ok().text.contains("Confirmed."));
+    assert!(!browser.get("/auth/account?done=%3Cb%3E").await.ok().text.contains("role=\"status\""));
+}
+
+#[tokio::test]
+async fn the_console_shows_each_what_the_roles_allow() {
+    let app = TestApp::with(&[("roles.auditor", "audit:list"), ("roles.clerk", "user:list,user:get")]).await;
+    let (ana, bob) = (app.user("ana").await, app.user("bob").await);
+    app.db_execute("UPDATE users SET role = 'auditor', version = version + 1, name = 'Jane Smith' WHERE email = 'ana@example.com'").await.unwrap();
+    app.db_execute("UPDATE users SET role = 'clerk', version = version + 1, email = 'smith@example.com' WHERE email = 'bob@example.com'").await.unwrap();
+    let auditor = ana.browser().await;
+    leads_to(&auditor.get("/auth/admin").await, "/auth/admin/audit");
+    let page = auditor.get("/auth/admin/audit").await.ok();
+    assert!(!page.text.contains("/auth/admin/users") && !page.text.contains("/auth/admin/keys"));
+    for path in ["/auth/admin/users", "/auth/admin/keys"] {
+        assert_eq!(auditor.get(path).await.status, 403, "{path}");
+    }
+    let clerk = Browser::new(&app);
+    clerk.post("/api/auth/sign-in/email", &json!({ "email": "smith@example.com", "password": bob.password })).await.ok();
+    let found = clerk.get("/auth/admin/users?q=smith").await.ok();
+    assert!(found.text.contains("Found: 2") && found.text.contains("Jane Smith") && found.text.contains("smith@example.com"), "{}", found.text);
+    let id = regex::Regex::new(r"/auth/admin/users/([0-9a-f-]{36})").unwrap().captures(&found.text).unwrap()[1].to_owned();
+    let user = clerk.get(&format!("/auth/admin/users/{id}")).await.ok();
+    for control in ["/role", "/ban", "/sessions/end"] {
+        assert!(!user.text.contains(&format!("{id}{control}")), "{control} would only be refused");
+    }
+    let csrf = hidden(&user, "csrf");
+    for control in ["role", "ban", "unban", "sessions/end-all"] {
+        let refused = clerk.form(&format!("/auth/admin/users/{id}/{control}"), &[("csrf", &csrf), ("role", "admin")]).await;
+        assert_eq!(refused.status, 403, "{control}");
+    }
+}
+
+#[tokio::test]
+async fn the_way_on_is_not_lost_in_a_mailbox() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = [("mail.transport", "file"), ("mail.dir", dir.path().to_str().unwrap()), ("server.trusted_origins", "https://app.example.com")];
+    let app = TestApp::with(&settings).await;
+    let browser = Browser::new(&app);
+    let page = browser.get("/auth/sign-in?redirect_to=https%3A%2F%2Fapp.example.com%2Fx").await.ok();
+    assert!(page.text.contains("/auth/forgot-password?redirect_to=https%3A%2F%2Fapp.example.com%2Fx"));
+    let done = browser.get("/auth/verify-email?done=verified&redirect_to=https%3A%2F%2Fapp.example.com%2Fx").await.ok();
+    assert!(done.text.contains(r#"href="/auth/sign-in?redirect_to=https%3A%2F%2Fapp.example.com%2Fx""#), "{}", done.text);
+    assert_eq!(browser.get("/auth/verify-email?done=verified&redirect_to=https%3A%2F%2Fevil.example").await.status, 403);
 }

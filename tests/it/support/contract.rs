@@ -36,6 +36,7 @@ fn check_page(method: &Method, path: &str, answer: &Answer) {
     let policy = answer.header("content-security-policy");
     assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"), "{method} {path}: {policy}");
     assert!(answer.headers.get("access-control-allow-origin").is_none() && answer.header("cache-control") == "no-store", "{method} {path}");
+    assert_eq!(answer.header("cross-origin-opener-policy"), "same-origin", "{method} {path}");
     for sign in ["<script>", " onclick=", " style=\"", "javascript:"] {
         assert!(!answer.text.contains(sign), "{method} {path} has {sign}");
     }
