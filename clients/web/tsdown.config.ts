@@ -1,3 +1,4 @@
+// How the package is built: two ES modules with types and source maps.
 import { defineConfig } from "tsdown";
 
 export default defineConfig({

@@ -265,6 +265,7 @@ export class Client {
 
   /** The session is over: here and in all tabs. */
   private end(): void {
+    if (!this.env.window) return;
     this.tabs.tellOut(this.token?.session.id ?? null);
     this.forget();
   }

@@ -1,3 +1,4 @@
+// What the package offers: a client for one service, its errors, its types.
 import { Client } from "./client.js";
 import { environment } from "./environment.js";
 import type { Options } from "./types.js";

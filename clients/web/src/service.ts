@@ -36,7 +36,7 @@ export class Service {
     private readonly env: Environment,
   ) {}
 
-  /** One request. With a body or without an answer to keep it is a POST. */
+  /** One request; with a body it is a POST. Anything but a 2xx, and no answer, is a `CountersignError`. */
   async ask<T>(path: string, body?: object, token?: string, limit = ANSWER_MS): Promise<T> {
     let answer: Response;
     let said: Record<string, unknown>;

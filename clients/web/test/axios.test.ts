@@ -1,3 +1,4 @@
+// The axios interceptors against the same browser and service.
 import axios from "axios";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { withCountersign } from "../src/axios.js";

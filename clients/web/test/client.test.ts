@@ -1,3 +1,4 @@
+// The client in a browser of our making: who is signed in, when tokens are renewed, what gets lost, eight tabs.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { CountersignError, createCountersign } from "../src/index.js";
 import { API, BASE, pass, World } from "./world.js";
@@ -397,10 +398,12 @@ test("a request is not kept waiting by a service that hangs while the token is g
 test("on a server a sign-in is nobody's afterwards", async () => {
   const client = createCountersign({ baseURL: BASE });
   const grant = { accessToken: "e30.eyJzaWQiOiJzIn0.s", expiresIn: 900, user: { name: "Ana" } };
-  const fetched = vi.spyOn(globalThis, "fetch").mockResolvedValue(new Response(JSON.stringify(grant)));
+  const fetched = vi.spyOn(globalThis, "fetch").mockImplementation(async () => new Response(JSON.stringify(grant)));
   expect((await client.signIn(ANA)).name).toBe("Ana");
   expect([client.getSnapshot().status, await client.session({ fresh: true }), await client.replace("x")]).toEqual(["loading", null, null]);
-  expect(fetched).toHaveBeenCalledTimes(1);
+  await client.signOut();
+  expect(client.getSnapshot().status).toBe("loading");
+  expect(fetched).toHaveBeenCalledTimes(2);
   fetched.mockRestore();
 });
 

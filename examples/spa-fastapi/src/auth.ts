@@ -1,3 +1,4 @@
+// The client for Countersign, and where everything is.
 import { createCountersign } from "@countersign/web";
 
 export const AUTH = import.meta.env.VITE_AUTH ?? "http://localhost:4000";

@@ -30,6 +30,8 @@ pub(in crate::http) async fn error(page: Page, query: Query) -> Response {
     let plain = |code: &&str| code.len() <= 64 && code.bytes().all(|b| b.is_ascii_alphanumeric() || b"_'-".contains(&b));
     let code = query.one("error").filter(plain).unwrap_or("UNKNOWN");
     let text = page.meaning(&code.to_ascii_uppercase()).unwrap_or_else(|| page.t("fault.link_text"));
-    let told = Told { p: &page, title: page.t("fault.400"), text, code, request_id: "", href: "/auth", link: "to_start" };
+    // Where the pages are turned off there is nowhere to go on to.
+    let href = if page.app.config.pages.enabled { "/auth" } else { "" };
+    let told = Told { p: &page, title: page.t("fault.400"), text, code, request_id: "", href, link: "to_start" };
     Page::answer(&told, StatusCode::OK, "")
 }
