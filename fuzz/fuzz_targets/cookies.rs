@@ -14,7 +14,7 @@ fuzz_target!(|data: &[u8]| {
     }
     assert_eq!(SERVICE.ask(request), StatusCode::UNAUTHORIZED);
     let mut named = Request::post("/api/auth/refresh").body(Body::empty()).expect("a request");
-    let value = [b"app.refresh_token=", data].concat();
+    let value = [b"better-auth.refresh_token=", data].concat();
     if let Ok(value) = HeaderValue::from_bytes(&value) {
         named.headers_mut().insert(header::COOKIE, value);
         assert!(SERVICE.ask(named).is_client_error());

@@ -25,7 +25,7 @@ pub(super) fn read(r: &mut Reader, public_url: &Url) -> Sessions {
     if absolute < idle {
         r.problem("sessions.absolute_ttl", "must not be shorter than sessions.idle_ttl".into());
     }
-    let cookie_prefix = r.parsed("sessions.cookie_prefix", "app", |text| {
+    let cookie_prefix = r.parsed("sessions.cookie_prefix", "better-auth", |text| {
         let plain = !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
         if plain { Ok(text.to_owned()) } else { Err("write letters, digits, - and _".to_owned()) }
     });

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { look, seen, watch } from "./looking.mjs";
-import { linkIn, mailsTo, start, waitFor } from "./place.mjs";
+import { cookie, linkIn, mailsTo, start, waitFor } from "./place.mjs";
 
 const PASSWORD = "a good long password";
 const OTHER = "another good password";
@@ -161,7 +161,7 @@ test("what is typed is checked while it is typed; buttons rest while a form is s
   assert.deepEqual([sent, rests], [1, true]);
   await press(page, "Sign out");
   await page.getByText("You are signed out.").waitFor();
-  assert.deepEqual((await context.cookies()).map((c) => c.name), ["app.known_device"]);
+  assert.deepEqual((await context.cookies()).map((c) => c.name), [cookie("known_device")]);
   await context.close();
 });
 
@@ -347,7 +347,7 @@ test("by keyboard alone: signing up, changing a name, signing out, signing in", 
   await to("button", "Sign in");
   await keys.press("Enter");
   await at("/auth/account");
-  const kept = (await context.cookies()).filter((c) => c.expires !== -1 && c.name !== "app.known_device");
+  const kept = (await context.cookies()).filter((c) => c.expires !== -1 && c.name !== cookie("known_device"));
   assert.deepEqual(kept, [], "not to stay signed in");
   await context.close();
 });

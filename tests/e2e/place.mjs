@@ -14,6 +14,9 @@ export const binary = process.env.BIN_UNDER_TEST ?? join(root, "target/debug/cou
 export const pictures = join(here, "pictures");
 mkdirSync(pictures, { recursive: true });
 
+/** The full name of a cookie without any setting: the default of `sessions.cookie_prefix` and what it holds. */
+export const cookie = (own) => `better-auth.${own}`;
+
 // Below those that the kernel gives to clients.
 export const freePort = () =>
   new Promise((resolve) => {

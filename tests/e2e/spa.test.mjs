@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { after, before, test } from "node:test";
 import { chromium } from "playwright-core";
 import { look, seen, watch } from "./looking.mjs";
-import { binary, freePort, waitFor } from "./place.mjs";
+import { binary, cookie, freePort, waitFor } from "./place.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, "../..");
@@ -203,7 +203,7 @@ test("time passes: renewed before it ends; a session that was ended leads to the
   execFileSync(binary, ["sessions", "revoke", "--user", "dora@example.com", "--yes"], { cwd: data });
   await page.clock.fastForward("14:00");
   await is(page, "#/sign-in");
-  assert.deepEqual((await context.cookies()).map((c) => c.name), ["app.known_device"], "what is over is cleared");
+  assert.deepEqual((await context.cookies()).map((c) => c.name), [cookie("known_device")], "what is over is cleared");
   await context.close();
 });
 
@@ -217,7 +217,7 @@ test("two tabs are in step; signing out here, and everywhere", async () => {
   await press(page, "Sign out");
   await is(page, "#/sign-in");
   await is(second, "#/sign-in");
-  assert.deepEqual((await context.cookies()).map((c) => c.name), ["app.known_device"]);
+  assert.deepEqual((await context.cookies()).map((c) => c.name), [cookie("known_device")]);
   assert.equal(await page.evaluate(() => JSON.stringify([Object.entries(localStorage), Object.entries(sessionStorage)])), "[[],[]]", "no token lies about");
   await signIn(second, "emil");
   await heading(second, "Your notes");

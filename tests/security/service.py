@@ -22,6 +22,8 @@ from place import PASSWORD, ROOT, Place, wait_for
 
 APP = "https://app.example.com"
 EVIL = "https://evil.example"
+# What the cookies are called without any setting: the default of `sessions.cookie_prefix`, then what they hold.
+SESSION_COOKIE, REFRESH_COOKIE = "better-auth.session_token", "better-auth.refresh_token"
 NUMBERS = itertools.count(1)
 
 

@@ -5,7 +5,7 @@ import re
 import httpx
 import pytest
 from place import PASSWORD
-from service import APP, EVIL
+from service import APP, EVIL, REFRESH_COOKIE, SESSION_COOKIE
 
 UNSAFE = ["/sign-out", "/refresh", "/revoke-sessions", "/update-user", "/change-password", "/delete-user"]
 
@@ -16,7 +16,7 @@ def lines(answer) -> dict[str, str]:
 
 def test_web_01_the_session_cookie(secure, own):
     browser = secure.browser()
-    line = lines(browser.answer)["__Secure-app.session_token"]
+    line = lines(browser.answer)[f"__Secure-{SESSION_COOKIE}"]
     assert all(part in line for part in ("Secure", "HttpOnly", "SameSite=Lax", "Path=/")) and "Domain" not in line
     host = own("sessions.cookie_host_prefix=true", start=False)
     host.issuer = "https://auth.example.com"
@@ -27,7 +27,7 @@ def test_web_01_the_session_cookie(secure, own):
 
 
 def test_web_02_the_refresh_cookie(secure):
-    line = lines(secure.browser().answer)["__Secure-app.refresh_token"]
+    line = lines(secure.browser().answer)[f"__Secure-{REFRESH_COOKIE}"]
     assert all(part in line for part in ("Secure", "HttpOnly", "SameSite=Strict", "Path=/api/auth")) and "Domain" not in line
 
 
@@ -38,8 +38,8 @@ def test_web_03_bounded(secure):
 
 def test_web_04_tossed_cookies(secure):
     browser = secure.browser()
-    name, good = "__Secure-app.session_token", browser.cookies["__Secure-app.session_token"]
-    for cookie in (f"__secure-app.session_token={good}", f"=__Secure-app.session_token={good}", f"%5F_Secure-app.session_token={good}"):
+    name, good = f"__Secure-{SESSION_COOKIE}", browser.cookies[f"__Secure-{SESSION_COOKIE}"]
+    for cookie in (f"__secure-{SESSION_COOKIE}={good}", f"=__Secure-{SESSION_COOKIE}={good}", f"%5F_Secure-{SESSION_COOKIE}={good}"):
         assert secure.get("/session", headers={"Cookie": cookie}).status_code == 401, cookie
     # A second one that a sibling host planted neither opens another session nor, unsigned as it is, ends this one.
     for cookie in (f"{name}=evil; {name}={good}", f"{name}={good}; {name}=evil"):
@@ -52,8 +52,8 @@ def test_web_04_tossed_cookies(secure):
 
 
 def test_web_05_no_other_name(secure):
-    good = secure.browser().cookies["__Secure-app.session_token"]
-    for name in ("app.session_token", "session", "session_token", "__Host-app.session_token", "better-auth.session_token"):
+    good = secure.browser().cookies[f"__Secure-{SESSION_COOKIE}"]
+    for name in (SESSION_COOKIE, "session", "session_token", f"__Host-{SESSION_COOKIE}", "app.session_token"):
         assert secure.get("/session", headers={"Cookie": f"{name}={good}"}).status_code == 401
 
 
@@ -184,7 +184,7 @@ def test_web_23_a_wildcard_is_one_label(own):
 
 def cookies_of(user) -> dict:
     signed = httpx.post(f"{user.service.base}/api/auth/sign-in/email", json={"email": user.email, "password": user.password})
-    return {"app.session_token": signed.cookies["app.session_token"]}
+    return {SESSION_COOKIE: signed.cookies[SESSION_COOKIE]}
 
 
 def test_web_22_a_form_belongs_to_its_session(service):

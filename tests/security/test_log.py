@@ -7,7 +7,7 @@ import time
 
 import httpx
 from place import PASSWORD, free_port, wait_for
-from service import NUMBERS, document
+from service import NUMBERS, SESSION_COOKIE, document
 
 
 def test_log_01_everything_is_an_event(own):
@@ -49,7 +49,7 @@ def test_log_03_no_secret_anywhere(own):
     place.attempt(user.email, "canary-wrong-kjqx")
     token = place.reset_token(user.email)
     place.rotate(user.refresh)
-    place.get("/session", headers={"Authorization": f"Bearer {user.access}", "Cookie": "app.session_token=canary-cookie-kjqx"})
+    place.get("/session", headers={"Authorization": f"Bearer {user.access}", "Cookie": f"{SESSION_COOKIE}=canary-cookie-kjqx"})
     place.get("/session?token=canary-query-kjqx")
     place.ask("POST", "/sign-in/email", content=b'{"password":"canary-broken-kjqx"', headers={"Content-Type": "application/json"})
     place.run("users", "set-password", user.email, stdin="canary-shell-kjqx\n")

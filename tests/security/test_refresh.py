@@ -3,7 +3,7 @@
 import re
 import time
 
-from service import EVIL, at_once, decode, unb64
+from service import EVIL, REFRESH_COOKIE, at_once, decode, unb64
 
 
 def code(answer) -> str:
@@ -135,7 +135,7 @@ def test_ref_13_a_cookie_never_becomes_a_body(service):
     time.sleep(2.1)
     for form in ({}, {"tokenDelivery": "body"}, {"delivery": "body", "mode": "body"}):
         assert "refreshToken" not in browser.post("refresh", json=form).json()
-    stolen = browser.cookies["app.refresh_token"]
+    stolen = browser.cookies[REFRESH_COOKIE]
     assert code(service.rotate(stolen)) == "REFRESH_TOKEN_INVALID"
 
 

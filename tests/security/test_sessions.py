@@ -3,15 +3,15 @@
 import uuid
 
 from place import PASSWORD
-from service import document, unb64
+from service import SESSION_COOKIE, document, unb64
 
 
 def test_ses_01_an_id_that_was_planted_is_never_taken_up(service):
     user = service.sign_up()
     planted = "css_" + "A" * 43
-    answer = service.post("/sign-in/email", {"email": user.email, "password": PASSWORD}, headers={"Cookie": f"app.session_token={planted}.x"})
-    assert answer.cookies["app.session_token"].split(".")[0] != planted
-    assert service.get("/get-session", headers={"Cookie": f"app.session_token={planted}.x"}).json() is None
+    answer = service.post("/sign-in/email", {"email": user.email, "password": PASSWORD}, headers={"Cookie": f"{SESSION_COOKIE}={planted}.x"})
+    assert answer.cookies[SESSION_COOKIE].split(".")[0] != planted
+    assert service.get("/get-session", headers={"Cookie": f"{SESSION_COOKIE}={planted}.x"}).json() is None
     before, after = service.sign_in(user.email).token, service.sign_in(user.email).token
     assert before != after
 
@@ -21,12 +21,12 @@ def test_ses_02_random_and_hashed(service):
     assert len(unb64(user.token[4:])) == 32
     assert user.token.encode() not in service.kept().read_bytes() + (service.folder / "data/countersign.db-wal").read_bytes()
     for cookie in ('"', "=", "é", "css_é.x", '"css_x', "a=b=c", "%00"):
-        assert service.get("/session", headers={"Cookie": b"app.session_token=" + cookie.encode()}).status_code == 401
+        assert service.get("/session", headers={"Cookie": f"{SESSION_COOKIE}={cookie}".encode()}).status_code == 401
 
 
 def test_ses_03_signing_out_is_the_server_s(service):
     browser = service.browser()
-    cookie = f"app.session_token={browser.cookies['app.session_token']}"
+    cookie = f"{SESSION_COOKIE}={browser.cookies[SESSION_COOKIE]}"
     answer = browser.post("sign-out", json={})
     assert answer.status_code == 200 and "Max-Age=0" in " ".join(answer.headers.get_list("set-cookie"))
     assert service.get("/get-session", headers={"Cookie": cookie}).json() is None and service.get("/session", headers={"Cookie": cookie}).status_code == 401

@@ -9,7 +9,7 @@ import stat
 import subprocess
 
 from place import wait_for
-from service import b64, document
+from service import SESSION_COOKIE, b64, document
 
 
 def test_sto_01_private_keys_are_sealed(own):
@@ -59,7 +59,7 @@ def test_sto_03_a_stolen_database_opens_nothing(own):
         text = text.encode("ascii", "ignore").decode().replace("\n", "").replace("\r", "")
         for prefix in ("", "css_", "csr_"):
             assert place.get("/session", headers={"Authorization": f"Bearer {prefix}{text}"}).status_code in (401, 400), text
-        assert place.get("/session", headers={"Cookie": f"app.session_token={text}"}).status_code == 401
+        assert place.get("/session", headers={"Cookie": f"{SESSION_COOKIE}={text}"}).status_code == 401
         assert place.post("/reset-password", {"token": text, "newPassword": "another good password"}).status_code == 400
     assert place.rotate(user.refresh).status_code == 200
 

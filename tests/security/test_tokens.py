@@ -8,7 +8,7 @@ import time
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from service import b64, decode, unb64
+from service import SESSION_COOKIE, b64, decode, unb64
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +180,7 @@ def test_tok_18_kinds_do_not_mix(service):
     assert service.get("/verify-email", params={"token": reset}).status_code == 401
     for token in (user.access, user.refresh, user.token):
         assert service.post("/reset-password", {"token": token, "newPassword": "another good password"}).status_code == 400
-    cookie = {"Cookie": f"app.session_token={user.access}"}
+    cookie = {"Cookie": f"{SESSION_COOKIE}={user.access}"}
     assert service.get("/get-session", headers=cookie).json() is None
 
 

@@ -33,5 +33,8 @@ export const allowed = [
   { scenario: /cached and ended/, call: /sign-out$/, path: /^cookies\.\d$/, why: "theirs clears the cache twice" },
 ];
 
+/** The session cookie, by the default of both. */
+export const sessionCookie = "better-auth.session_token";
+
 /** Cookies of ours that theirs does not have. */
-export const ownCookies = ["app.refresh_token", "app.known_device"];
+export const ownCookies = ["better-auth.refresh_token", "better-auth.known_device"];

@@ -1,4 +1,6 @@
 // What the npm client does, one scenario a claim. `s.agent()` is a browser with a client in it, `s.note` keeps what the client made of an answer.
+import { sessionCookie } from "./allowed.mjs";
+
 const PASSWORD = "a good long password";
 
 async function signedUp(s, name = "ana") {
@@ -110,7 +112,7 @@ export const scenarios = {
   },
   "a cookie that was tampered with": async (s) => {
     const { client, recorder } = await signedUp(s);
-    recorder.jar.set("app.session_token", recorder.jar.get("app.session_token").replace(/.{4}%3D$/, "AAAA%3D"));
+    recorder.jar.set(sessionCookie, recorder.jar.get(sessionCookie).replace(/.{4}%3D$/, "AAAA%3D"));
     s.note(await client.getSession());
   },
   "sign-out": async (s) => {

@@ -1,4 +1,4 @@
-// Better Auth itself, as the contract's captures were made: jwt, bearer and admin, the cookie prefix `app`, everything in memory.
+// Better Auth itself, as the contract's captures were made: jwt, bearer and admin, everything in memory.
 // node server.mjs PORT [verify|bare|closed|cached]; mails are kept and given out at /mails, roles are set at /promote?email=…, which only tests may
 // have. With `verify` who signs up proves the mailbox first; `bare` has no way for mails; `closed` takes nobody in; `cached` has the cookie cache on.
 import { createServer } from "node:http";
@@ -32,7 +32,6 @@ const auth = betterAuth({
       },
   session: cached ? { cookieCache: { enabled: true, maxAge: 300 } } : {},
   rateLimit: { enabled: false },
-  advanced: { cookiePrefix: "app" },
   plugins: [jwt(), bearer(), admin()],
   telemetry: { enabled: false },
 });

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::Request;
 use serde_json::json;
 
-use crate::support::{Browser, TestApp};
+use crate::support::{Browser, CACHE_COOKIE, DONT_REMEMBER_COOKIE, REFRESH_COOKIE, SESSION_COOKIE, TestApp};
 
 #[tokio::test]
 async fn signing_up_signs_in_with_cookies_and_an_access_token() {
@@ -85,7 +85,7 @@ async fn rememberme_false_ends_with_the_browser_and_after_a_day() {
     let body = json!({ "email": ana.email, "password": ana.password, "rememberMe": false });
     let answer = browser.post("/api/auth/sign-in/email", &body).await.ok();
     assert!(answer.cookies().iter().all(|c| !c.contains("Max-Age")), "{:?}", answer.cookies());
-    assert!(browser.cookie("app.dont_remember").unwrap().starts_with("true."), "signed");
+    assert!(browser.cookie(DONT_REMEMBER_COOKIE).unwrap().starts_with("true."), "signed");
     app.after(crate::support::minutes(60 * 24 - 1));
     browser.refresh().await.ok();
     app.after(crate::support::minutes(1));
@@ -122,9 +122,9 @@ async fn a_planted_session_cookie_is_never_adopted() {
     let app = TestApp::start().await;
     let ana = app.user("ana").await;
     let browser = Browser::new(&app);
-    browser.set_cookie("app.session_token", "css_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+    browser.set_cookie(SESSION_COOKIE, "css_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
     browser.post("/api/auth/sign-in/email", &json!({ "email": ana.email, "password": ana.password })).await.ok();
-    assert!(!browser.cookie("app.session_token").unwrap().contains("AAAAAAAAAA"));
+    assert!(!browser.cookie(SESSION_COOKIE).unwrap().contains("AAAAAAAAAA"));
 }
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn signing_out_ends_every_token_and_twice_is_no_error() {
     let copy = browser.stolen();
     let answer = browser.post("/api/auth/sign-out", &json!({})).await.ok();
     let cleared: Vec<&str> = answer.cookies().iter().map(|c| c.split('=').next().unwrap().to_owned()).map(|c| &*c.leak()).collect();
-    assert_eq!(cleared, ["app.session_token", "app.session_data", "app.dont_remember", "app.refresh_token"]);
+    assert_eq!(cleared, [SESSION_COOKIE, CACHE_COOKIE, DONT_REMEMBER_COOKIE, REFRESH_COOKIE]);
     assert!(answer.cookies().iter().all(|c| c.contains("Max-Age=0")));
     copy.refresh().await.refused(401, "REFRESH_TOKEN_REVOKED");
     copy.get("/api/auth/session").await.refused(401, "UNAUTHORIZED");
@@ -146,7 +146,7 @@ async fn signing_out_with_only_the_refresh_cookie_ends_its_session() {
     let app = TestApp::start().await;
     let browser = app.user("ana").await.browser().await;
     let copy = browser.stolen();
-    browser.forget("app.session_token");
+    browser.forget(SESSION_COOKIE);
     browser.post("/api/auth/sign-out", &json!({})).await.ok();
     assert_eq!(copy.get("/api/auth/get-session").await.ok().text, "null");
 }

@@ -7,7 +7,7 @@ use countersign::flows::manage_users;
 use countersign::model::audit::{Event, Peer};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, TestApp, Tokens, User, minutes};
+use crate::support::{ADMIN_COOKIE, Answer, DONT_REMEMBER_COOKIE, SESSION_COOKIE, TestApp, Tokens, User, minutes};
 
 pub(super) async fn made_admin(app: &TestApp, name: &str) -> User {
     let user = app.user(name).await;
@@ -228,8 +228,8 @@ async fn an_admin_acts_as_somebody_and_is_oneself_again() {
     assert_eq!((acting.body["user"]["email"].clone(), acting.body["session"]["impersonatedBy"].clone()), (json!(bob.email), own["user"]["id"].clone()));
     assert_eq!(acting.claims("accessToken")["act"]["sub"], own["user"]["id"]);
     assert_eq!(acting.claims("accessToken")["sub"], acting.body["user"]["id"]);
-    let line = |answer: &Answer, name: &str| answer.cookies().into_iter().rfind(|c| c.starts_with(&format!("app.{name}="))).unwrap();
-    assert!(!line(&acting, "session_token").contains("Max-Age"), "it ends with the browser");
+    let line = |answer: &Answer, name: &str| answer.cookies().into_iter().rfind(|c| c.starts_with(&format!("{name}="))).unwrap();
+    assert!(!line(&acting, SESSION_COOKIE).contains("Max-Age"), "it ends with the browser");
     // The mark stays through a refresh; the session lives for an hour, is not the user's own, and cannot be stacked.
     app.after(minutes(2));
     assert_eq!(browser.refresh().await.ok().claims("accessToken")["act"]["sub"], own["user"]["id"]);
@@ -240,8 +240,8 @@ async fn an_admin_acts_as_somebody_and_is_oneself_again() {
     let back = browser.post("/api/auth/admin/stop-impersonating", &json!({})).await.ok();
     assert_eq!(back.body["user"]["email"], "root@example.com");
     assert_eq!(back.body["session"]["expiresAt"], own["session"]["expiresAt"], "as long as before");
-    assert!(browser.cookie("app.admin_session").is_none() && browser.cookie("app.dont_remember").is_none());
-    assert!(line(&back, "session_token").contains("Max-Age"));
+    assert!(browser.cookie(ADMIN_COOKIE).is_none() && browser.cookie(DONT_REMEMBER_COOKIE).is_none());
+    assert!(line(&back, SESSION_COOKIE).contains("Max-Age"));
     app.after(minutes(2));
     browser.refresh().await.ok();
     browser.get("/api/auth/admin/list-users").await.ok();
@@ -263,10 +263,10 @@ async fn a_cookie_that_was_set_aside_is_good_for_its_own_admin_alone() {
         browser.post("/api/auth/admin/impersonate-user", &json!({ "userId": id(&bob).await })).await.ok();
     }
     // Another admin's cookie brings nobody's session; the impersonation ends all the same.
-    two.set_cookie("app.admin_session", &one.cookie("app.admin_session").unwrap());
+    two.set_cookie(ADMIN_COOKIE, &one.cookie(ADMIN_COOKIE).unwrap());
     let back = two.post("/api/auth/admin/stop-impersonating", &json!({})).await.ok();
     assert_eq!((back.body["session"].clone(), back.body["user"]["email"].clone()), (Value::Null, json!("other@example.com")));
-    assert!(two.cookie("app.session_token").is_none());
+    assert!(two.cookie(SESSION_COOKIE).is_none());
     // A native client keeps its own tokens itself.
     let tokens = root.sign_in().await;
     let acting = ask(&app, &tokens, "impersonate-user", json!({ "userId": id(&bob).await })).await.ok();

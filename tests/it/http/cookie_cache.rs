@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Browser, TestApp, seconds};
+use crate::support::{Browser, CACHE_COOKIE, TestApp, seconds};
 
 const SESSION: &str = "/api/auth/get-session";
 
@@ -17,21 +17,21 @@ async fn cached() -> (TestApp, Browser, crate::support::User) {
 async fn off_there_is_none_and_one_that_comes_is_cleared() {
     let app = TestApp::start().await;
     let browser = app.user("ana").await.browser().await;
-    assert!(browser.cookie("app.session_data").is_none());
-    browser.set_cookie("app.session_data", "anything");
+    assert!(browser.cookie(CACHE_COOKIE).is_none());
+    browser.set_cookie(CACHE_COOKIE, "anything");
     let answer = browser.get(SESSION).await.ok();
-    assert!(answer.cookies().iter().any(|c| c.starts_with("app.session_data=; ") && c.contains("Max-Age=0")), "{:?}", answer.cookies());
+    assert!(answer.cookies().iter().any(|c| c.starts_with(&format!("{CACHE_COOKIE}=; ")) && c.contains("Max-Age=0")), "{:?}", answer.cookies());
 }
 
 #[tokio::test]
 async fn a_hit_says_what_a_read_says_and_mints_nothing() {
     let (app, browser, ana) = cached().await;
-    let by_sign_in = browser.cookie("app.session_data").expect("set by the sign-in");
+    let by_sign_in = browser.cookie(CACHE_COOKIE).expect("set by the sign-in");
     let hit = browser.get(SESSION).await.ok();
     assert!(hit.cookies().is_empty() && hit.header("set-auth-jwt").is_empty());
     let read = browser.get(&format!("{SESSION}?disableCookieCache=true")).await.ok();
     assert_eq!(hit.body, read.body);
-    assert!(!read.header("set-auth-jwt").is_empty() && browser.cookie("app.session_data").is_some());
+    assert!(!read.header("set-auth-jwt").is_empty() && browser.cookie(CACHE_COOKIE).is_some());
     // `false` is no (contract section 17, 12).
     assert!(browser.get(&format!("{SESSION}?disableCookieCache=false")).await.ok().header("set-auth-jwt").is_empty());
     assert!(!by_sign_in.contains(&ana.email), "no plain text for people who look over a shoulder");
@@ -44,13 +44,13 @@ async fn one_of_another_session_or_of_nobodys_making_counts_for_nothing() {
     let (app, browser, _) = cached().await;
     let eve = app.user("eve").await.browser().await;
     let own = eve.get(SESSION).await.ok().body;
-    eve.set_cookie("app.session_data", &browser.cookie("app.session_data").unwrap());
+    eve.set_cookie(CACHE_COOKIE, &browser.cookie(CACHE_COOKIE).unwrap());
     assert_eq!(eve.get(SESSION).await.ok().body, own);
-    eve.set_cookie("app.session_data", "eyJhbnN3ZXIiOnt9fQ.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA%3D");
+    eve.set_cookie(CACHE_COOKIE, "eyJhbnN3ZXIiOnt9fQ.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA%3D");
     assert_eq!(eve.get(SESSION).await.ok().body, own);
     // Without the session cookie, or with a Bearer of another session, it is nobody's.
     let alone = Browser::new(&app);
-    alone.set_cookie("app.session_data", &browser.cookie("app.session_data").unwrap());
+    alone.set_cookie(CACHE_COOKIE, &browser.cookie(CACHE_COOKIE).unwrap());
     assert!(alone.get(SESSION).await.ok().body.is_null());
 }
 
@@ -60,7 +60,7 @@ async fn after_a_change_the_browser_that_made_it_reads_anew() {
     browser.post("/api/auth/update-user", &json!({ "name": "Another" })).await.ok();
     assert_eq!(browser.get(SESSION).await.ok().body["user"]["name"], "Another");
     browser.post("/api/auth/sign-out", &json!({})).await.ok();
-    assert!(browser.cookie("app.session_data").is_none() && browser.get(SESSION).await.ok().body.is_null());
+    assert!(browser.cookie(CACHE_COOKIE).is_none() && browser.get(SESSION).await.ok().body.is_null());
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Browser, TestApp, User, minutes, seconds};
+use crate::support::{Browser, CACHE_COOKIE, DONT_REMEMBER_COOKIE, SESSION_COOKIE, TestApp, User, minutes, seconds};
 
 const DAY: u64 = 60 * 24;
 
@@ -27,7 +27,7 @@ async fn d02_a_cookie_cache_mints_nothing_for_who_is_out() {
         admin.post(&format!("/api/auth/admin/{call}"), &json!({ "userId": id(&app, user).await })).await.ok();
     }
     for browser in [revoked, banned] {
-        assert!(browser.cookie("app.session_data").is_some());
+        assert!(browser.cookie(CACHE_COOKIE).is_some());
         browser.get("/api/auth/token").await.refused(401, "UNAUTHORIZED");
         assert!(browser.get("/api/auth/get-session").await.header("set-auth-jwt").is_empty());
     }
@@ -76,10 +76,10 @@ async fn d07_every_cookie_of_an_answer_arrives() {
     let browser = app.user("ana").await.browser().await;
     app.after(minutes(DAY + 1));
     let answer = browser.get("/api/auth/get-session").await.ok();
-    for name in ["app.session_token=", "app.session_data="] {
-        assert!(answer.cookies().iter().any(|c| c.starts_with(name)), "{:?}", answer.cookies());
+    for name in [SESSION_COOKIE, CACHE_COOKIE].map(|name| format!("{name}=")) {
+        assert!(answer.cookies().iter().any(|c| c.starts_with(&name)), "{:?}", answer.cookies());
     }
-    assert!(answer.cookies().iter().all(|c| !c.starts_with("app.session_token=;")));
+    assert!(answer.cookies().iter().all(|c| !c.starts_with(&format!("{SESSION_COOKIE}=;"))));
 }
 
 #[tokio::test]
@@ -88,14 +88,14 @@ async fn d08_the_admin_is_remembered_again() {
     let (root, bob) = (app.user("root").await, app.user("bob").await);
     let admin = as_admin(&app, &root).await;
     admin.post("/api/auth/admin/impersonate-user", &json!({ "userId": id(&app, &bob).await })).await.ok();
-    assert!(admin.cookie("app.dont_remember").is_some());
+    assert!(admin.cookie(DONT_REMEMBER_COOKIE).is_some());
     let stopped = admin.post("/api/auth/admin/stop-impersonating", &json!({})).await.ok();
-    assert!(admin.cookie("app.dont_remember").is_none());
-    let set = stopped.cookies().into_iter().rfind(|c| c.starts_with("app.session_token=")).unwrap();
+    assert!(admin.cookie(DONT_REMEMBER_COOKIE).is_none());
+    let set = stopped.cookies().into_iter().rfind(|c| c.starts_with(&format!("{SESSION_COOKIE}="))).unwrap();
     assert!(set.contains("Max-Age="), "it outlives the browser again: {set}");
     app.after(minutes(DAY + 1));
     let slid = admin.get("/api/auth/get-session").await.ok();
-    assert!(slid.cookies().iter().any(|c| c.starts_with("app.session_token=")), "and slides");
+    assert!(slid.cookies().iter().any(|c| c.starts_with(&format!("{SESSION_COOKIE}="))), "and slides");
 }
 
 #[tokio::test]

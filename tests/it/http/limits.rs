@@ -3,7 +3,7 @@
 use axum::http::Request;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Browser, TestApp, User, minutes, seconds};
+use crate::support::{Answer, Browser, DEVICE_COOKIE, TestApp, User, minutes, seconds};
 
 const DEFAULTS: [(&str, &str); 7] = [
     ("rate_limits.sign_in", "5/15m"),
@@ -90,7 +90,7 @@ async fn ten_thousand_guesses_from_fifty_addresses_try_fifty_and_the_owner_signs
     }
     // Nor does one that was made up.
     let made_up = Browser::new(&app);
-    made_up.set_cookie("app.known_device", "device:x:y:1.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA%3D");
+    made_up.set_cookie(DEVICE_COOKIE, "device:x:y:1.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA%3D");
     made_up.post("/api/auth/sign-in/email", &json!({ "email": ana.email, "password": ana.password })).await.refused(429, "TOO_MANY_REQUESTS");
     // All devices together have a ceiling too, for who has hoarded many.
     app.after(minutes(61));

@@ -5,7 +5,7 @@ use std::path::Path;
 use countersign::flows::deliver_mail::deliver_due;
 use serde_json::{Value, json};
 
-use crate::support::{Browser, TestApp, User, minutes};
+use crate::support::{Browser, SESSION_COOKIE, TestApp, User, minutes};
 
 const FIREFOX_140: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
 const FIREFOX_141: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:141.0) Gecko/20100101 Firefox/141.0";
@@ -233,7 +233,7 @@ async fn an_account_is_deleted_with_its_password_or_by_a_link_where_one_is_signe
     assert!(page.text.contains("There is no way back") && page.text.contains("/bye"));
     let gone = browser.post("/api/auth/delete-user", &json!({ "token": mail.token() })).await.ok();
     assert_eq!(gone.body, json!({ "success": true, "message": "User deleted" }));
-    assert!(browser.cookie("app.session_token").is_none());
+    assert!(browser.cookie(SESSION_COOKIE).is_none());
     ana.try_sign_in(&ana.password).await.refused(401, "INVALID_EMAIL_OR_PASSWORD");
     other.post("/api/auth/delete-user", &json!({ "password": eve.password })).await.ok();
     assert_eq!(app.db_number("SELECT COUNT(*) FROM users").await, 0);

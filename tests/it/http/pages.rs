@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::Request;
 use serde_json::json;
 
-use crate::support::{Answer, Browser, TestApp, minutes};
+use crate::support::{Answer, Browser, SESSION_COOKIE, TestApp, minutes};
 
 /// The value of the first hidden field of this name.
 fn hidden(page: &Answer, name: &str) -> String {
@@ -118,9 +118,9 @@ async fn a_form_belongs_to_the_session_that_it_was_shown_to() {
     assert!(ana.get("/auth/account").await.text.contains(r#"value="Anna""#));
     // Nor is it a session cookie, or the other way round.
     let thief = Browser::new(&app);
-    thief.set_cookie("app.session_token", &anas);
+    thief.set_cookie(SESSION_COOKIE, &anas);
     leads_to(&thief.get("/auth/account").await, "/auth/sign-in?redirect_to=%2Fauth%2Faccount");
-    let cookie = ana.cookie("app.session_token").unwrap();
+    let cookie = ana.cookie(SESSION_COOKIE).unwrap();
     assert_eq!(ana.form("/auth/account/name", &[("csrf", &cookie), ("name", "Eve")]).await.status, 403);
 }
 
@@ -140,7 +140,7 @@ async fn devices_passwords_and_the_account_itself() {
         leads_to(&here.form("/auth/account/sessions/end", &[sign, ("session", other)]).await, "/auth/account?done=session");
     }
     leads_to(&there.get("/auth/account").await, "/auth/sign-in?redirect_to=%2Fauth%2Faccount");
-    assert!(there.cookie("app.session_token").is_none(), "what is over is cleared");
+    assert!(there.cookie(SESSION_COOKIE).is_none(), "what is over is cleared");
     let there = user.browser().await;
     leads_to(&here.form("/auth/account/sessions/end-others", &[sign]).await, "/auth/account?done=sessions");
     assert_eq!(there.get("/auth/account").await.status, 303);
@@ -255,7 +255,7 @@ async fn whoever_comes_by_a_page_alone_stays_signed_in() {
     for path in ["/auth/sign-in", "/auth/account", "/auth/nowhere"] {
         app.after(minutes(25 * 60));
         let answer = browser.get(path).await;
-        let renewed = answer.cookies().iter().any(|line| line.starts_with("app.session_token=") && line.contains("Max-Age=1209600"));
+        let renewed = answer.cookies().iter().any(|line| line.starts_with(&format!("{SESSION_COOKIE}=")) && line.contains("Max-Age=1209600"));
         assert_eq!(renewed, path != "/auth/nowhere", "{path}");
     }
 }

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::json;
 
-use crate::support::{Answer, TestApp, minutes, seconds};
+use crate::support::{Answer, REFRESH_COOKIE, SESSION_COOKIE, TestApp, minutes, seconds};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -84,9 +84,9 @@ async fn s02_a_kept_answer_that_comes_late_leaves_the_newer_cookie_in_the_jar() 
     let kept = browser.ask(Method::POST, "/api/auth/refresh", Some(&json!({}))).await.ok();
     app.after(seconds(2));
     browser.refresh().await.ok();
-    let newer = browser.cookie("app.refresh_token");
+    let newer = browser.cookie(REFRESH_COOKIE);
     browser.store(&kept);
-    assert_eq!(browser.cookie("app.refresh_token"), newer);
+    assert_eq!(browser.cookie(REFRESH_COOKIE), newer);
     assert!(kept.cookies().is_empty(), "{:?}", kept.cookies());
     app.after(minutes(10));
     browser.refresh().await.ok();
@@ -547,7 +547,7 @@ async fn s20_a_stolen_jar_that_only_calls_token_gets_nothing_once_the_session_re
     browser.refresh().await.ok();
     browser.get("/api/auth/token").await.ok().claims("token");
     let thief = browser.stolen();
-    thief.forget("app.refresh_token");
+    thief.forget(REFRESH_COOKIE);
     thief.get("/api/auth/token").await.refused(401, "REFRESH_TOKEN_MISSING");
     // With the whole jar it lasts until the owner moves on.
     let thief = browser.stolen();
@@ -563,11 +563,11 @@ async fn a_token_works_only_on_the_channel_it_was_made_for() {
     let app = TestApp::start().await;
     let alice = app.user("alice").await;
     let (native, browser) = (alice.sign_in().await, alice.browser().await);
-    let in_cookie = browser.cookie("app.refresh_token").unwrap();
+    let in_cookie = browser.cookie(REFRESH_COOKIE).unwrap();
     app.refresh(&in_cookie).await.refused(401, "REFRESH_TOKEN_INVALID");
     browser.refresh().await.ok();
     let other = crate::support::Browser::new(&app);
-    other.set_cookie("app.refresh_token", &native.refresh);
+    other.set_cookie(REFRESH_COOKIE, &native.refresh);
     other.refresh().await.refused(401, "REFRESH_TOKEN_INVALID");
     app.refresh(&native.refresh).await.ok();
     // Sent both ways at once: nothing is consumed.
@@ -579,11 +579,11 @@ async fn a_token_works_only_on_the_channel_it_was_made_for() {
 async fn of_several_refresh_cookies_the_current_one_counts() {
     let app = TestApp::start().await;
     let browser = app.user("alice").await.browser().await;
-    let spent = browser.cookie("app.refresh_token").unwrap();
+    let spent = browser.cookie(REFRESH_COOKIE).unwrap();
     browser.refresh().await.ok();
     app.after(minutes(10));
-    let current = browser.cookie("app.refresh_token").unwrap();
-    let line = format!("app.refresh_token=garbage; app.refresh_token={spent}; app.refresh_token={current}");
+    let current = browser.cookie(REFRESH_COOKIE).unwrap();
+    let line = format!("{REFRESH_COOKIE}=garbage; {REFRESH_COOKIE}={spent}; {REFRESH_COOKIE}={current}");
     let request = axum::http::Request::post("/api/auth/refresh").header("cookie", line).body(axum::body::Body::empty()).unwrap();
     app.send(request).await.ok();
 }
@@ -593,9 +593,9 @@ async fn a_refusal_clears_only_the_refresh_cookie_when_another_session_lives() {
     let app = TestApp::start().await;
     let alice = app.user("alice").await;
     let (dead, living) = (alice.browser().await, alice.browser().await);
-    let stale = dead.cookie("app.refresh_token").unwrap();
+    let stale = dead.cookie(REFRESH_COOKIE).unwrap();
     dead.post("/api/auth/sign-out", &json!({})).await.ok();
-    living.set_cookie("app.refresh_token", &stale);
+    living.set_cookie(REFRESH_COOKIE, &stale);
     let refused = living.refresh().await.refused(401, "REFRESH_TOKEN_REVOKED");
     assert_eq!(refused.cookies().len(), 1, "{:?}", refused.cookies());
     living.get("/api/auth/session").await.ok();
@@ -659,18 +659,18 @@ async fn a_cookie_family_never_comes_out_in_a_body_even_if_asked() {
     let browser = app.user("alice").await.browser().await;
     let answer = browser.post("/api/auth/refresh", &json!({ "tokenDelivery": "body", "mode": "body" })).await.ok();
     assert!(!answer.text.contains("csr_") && answer.body.get("refreshToken").is_none());
-    assert!(browser.cookie("app.refresh_token").is_some());
+    assert!(browser.cookie(REFRESH_COOKIE).is_some());
 }
 
 #[tokio::test]
 async fn two_cookies_of_one_family_at_sign_out_are_no_theft() {
     let app = TestApp::start().await;
     let browser = app.user("alice").await.browser().await;
-    let spent = browser.cookie("app.refresh_token").unwrap();
+    let spent = browser.cookie(REFRESH_COOKIE).unwrap();
     browser.refresh().await.ok();
     app.after(minutes(10));
-    let current = browser.cookie("app.refresh_token").unwrap();
-    let line = format!("app.refresh_token={spent}; app.refresh_token={current}");
+    let current = browser.cookie(REFRESH_COOKIE).unwrap();
+    let line = format!("{REFRESH_COOKIE}={spent}; {REFRESH_COOKIE}={current}");
     let request = axum::http::Request::post("/api/auth/sign-out").header("cookie", line).body(axum::body::Body::empty()).unwrap();
     app.send(request).await.ok();
     assert_eq!(app.db_count_events("refresh_token.reused").await, 0);
@@ -685,9 +685,9 @@ async fn a_rotation_signs_the_session_cookie_anew_and_only_its_own() {
     let answer = browser.refresh().await.ok();
     assert_eq!(answer.cookies().len(), 2, "{:?}", answer.cookies());
     app.after(minutes(10));
-    browser.set_cookie("app.session_token", &other.cookie("app.session_token").unwrap());
+    browser.set_cookie(SESSION_COOKIE, &other.cookie(SESSION_COOKIE).unwrap());
     let answer = browser.refresh().await.ok();
-    assert!(answer.cookies().iter().all(|c| c.starts_with("app.refresh_token=")), "{:?}", answer.cookies());
+    assert!(answer.cookies().iter().all(|c| c.starts_with(&format!("{REFRESH_COOKIE}="))), "{:?}", answer.cookies());
 }
 
 #[tokio::test]
@@ -695,7 +695,7 @@ async fn another_application_s_odd_cookies_sign_nobody_out() {
     let app = TestApp::start().await;
     let browser = app.user("alice").await.browser().await;
     let mut line = b"city=Z\xfcrich; broken; =x; ".to_vec();
-    line.extend(format!("app.refresh_token={}", browser.cookie("app.refresh_token").unwrap()).bytes());
+    line.extend(format!("{REFRESH_COOKIE}={}", browser.cookie(REFRESH_COOKIE).unwrap()).bytes());
     let value = axum::http::HeaderValue::from_bytes(&line).unwrap();
     let request = axum::http::Request::post("/api/auth/refresh").header("cookie", value).body(axum::body::Body::empty()).unwrap();
     app.send(request).await.ok();

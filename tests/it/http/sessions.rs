@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Browser, TestApp, minutes};
+use crate::support::{Browser, SESSION_COOKIE, TestApp, minutes};
 
 #[tokio::test]
 async fn every_credential_is_good_where_it_should_be() {
     let app = TestApp::start().await;
     let ana = app.user("ana").await;
     let (native, browser) = (ana.sign_in().await, ana.browser().await);
-    let signed = browser.cookie("app.session_token").unwrap();
+    let signed = browser.cookie(SESSION_COOKIE).unwrap();
     for credential in [&native.session, &native.access, &signed] {
         let who = app.get_as("/api/auth/session", credential).await.ok();
         assert_eq!(who.body["user"]["email"], "ana@example.com");
@@ -44,10 +44,10 @@ async fn a_cookie_without_a_good_signature_is_no_cookie() {
     let app = TestApp::start().await;
     let ana = app.user("ana").await;
     let browser = ana.browser().await;
-    let cookie = browser.cookie("app.session_token").unwrap();
+    let cookie = browser.cookie(SESSION_COOKIE).unwrap();
     let token = cookie.split('.').next().unwrap().to_owned();
     for forged in [token.clone(), format!("{token}.AAAA"), cookie.replace("css_", "css-"), format!("{cookie}A")] {
-        browser.set_cookie("app.session_token", &forged);
+        browser.set_cookie(SESSION_COOKIE, &forged);
         let answer = browser.get("/api/auth/get-session").await.ok();
         assert_eq!(answer.text, "null", "{forged}");
         assert!(answer.cookies().is_empty(), "left alone");
@@ -61,7 +61,7 @@ async fn a_bearer_wins_over_a_cookie() {
     let (ana, bob) = (app.user("ana").await, app.user("bob").await);
     let (tokens, browser) = (ana.sign_in().await, bob.browser().await);
     let request = axum::http::Request::get("/api/auth/session")
-        .header("cookie", format!("app.session_token={}", browser.cookie("app.session_token").unwrap()))
+        .header("cookie", format!("{SESSION_COOKIE}={}", browser.cookie(SESSION_COOKIE).unwrap()))
         .header("authorization", format!("bearer {}", tokens.session));
     let who = app.send(request.body(axum::body::Body::empty()).unwrap()).await.ok();
     assert_eq!(who.body["user"]["name"], "ana");
@@ -129,11 +129,28 @@ async fn https_cookies_are_secure_and_prefixed() {
     let browser = Browser::new(&app);
     let body = json!({ "name": "A", "email": "a@example.com", "password": "correct horse" });
     let answer = browser.post("/api/auth/sign-up/email", &body).await.ok();
-    assert!(answer.cookies().iter().all(|c| c.starts_with("__Secure-app.") && c.contains("; Secure")), "{:?}", answer.cookies());
+    assert!(answer.cookies().iter().all(|c| c.starts_with("__Secure-better-auth.") && c.contains("; Secure")), "{:?}", answer.cookies());
     browser.refresh().await.ok();
     let host = TestApp::with(&[("server.public_url", "https://auth.example.com"), ("sessions.cookie_host_prefix", "true")]).await;
     let answer = host.post("/api/auth/sign-up/email", &body).await.ok();
-    assert!(answer.cookies().iter().all(|c| c.starts_with("__Host-app.") && c.contains("Path=/") && !c.contains("Path=/api")), "{:?}", answer.cookies());
+    assert!(
+        answer.cookies().iter().all(|c| c.starts_with("__Host-better-auth.") && c.contains("Path=/") && !c.contains("Path=/api")),
+        "{:?}",
+        answer.cookies()
+    );
+}
+
+/// `getSessionCookie` and `@better-auth/expo` look for this prefix unless they are told of another.
+#[tokio::test]
+async fn cookies_have_the_prefix_that_better_auth_clients_expect_or_the_one_of_the_settings() {
+    let body = json!({ "name": "A", "email": "a@example.com", "password": "correct horse" });
+    for (settings, prefix) in [(&[][..], "better-auth."), (&[("sessions.cookie_prefix", "app")][..], "app.")] {
+        let app = TestApp::with(settings).await;
+        let browser = Browser::new(&app);
+        let answer = browser.post("/api/auth/sign-up/email", &body).await.ok();
+        assert!(answer.cookies().len() >= 2 && answer.cookies().iter().all(|c| c.starts_with(prefix)), "{:?}", answer.cookies());
+        assert_eq!(browser.get("/api/auth/get-session").await.ok().body["user"]["email"], "a@example.com");
+    }
 }
 
 #[tokio::test]

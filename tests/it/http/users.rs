@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Browser, TestApp, minutes};
+use crate::support::{Browser, REFRESH_COOKIE, TestApp, minutes};
 
 #[tokio::test]
 async fn users_change_their_name_and_picture_and_nothing_else() {
@@ -61,7 +61,7 @@ async fn clients_without_cookies_read_their_tokens_from_headers() {
     // Once the session has refreshed, the session cookie alone mints nothing, here as at /token.
     browser.refresh().await.ok();
     let thief = browser.stolen();
-    thief.forget("app.refresh_token");
+    thief.forget(REFRESH_COOKIE);
     let told = thief.get("/api/auth/get-session").await.ok();
     assert!(told.body["user"].is_object() && !told.headers.contains_key("set-auth-jwt"));
     assert!(browser.get("/api/auth/get-session").await.ok().headers.contains_key("set-auth-jwt"));

@@ -8,7 +8,7 @@ use countersign::model::time::Timestamp;
 use countersign::store::{self, Conn, Error};
 use serde_json::Map;
 
-use crate::support::{TestApp, minutes, on_postgres};
+use crate::support::{REFRESH_COOKIE, SESSION_COOKIE, TestApp, minutes, on_postgres};
 
 fn bump(conn: &mut Conn, fail: bool) -> store::Work<'_, i64> {
     Box::pin(async move {
@@ -185,7 +185,7 @@ async fn a_stolen_database_signs_in_nobody() {
     let (tokens, browser) = (ana.sign_in().await, ana.browser().await);
     app.rotate(&tokens.refresh).await;
     let dump = app.db_dump().await;
-    let cookies = [browser.cookie("app.session_token").unwrap(), browser.cookie("app.refresh_token").unwrap()];
+    let cookies = [browser.cookie(SESSION_COOKIE).unwrap(), browser.cookie(REFRESH_COOKIE).unwrap()];
     let private = app.app.ring().unwrap().jwks.body.clone();
     assert!(!private.is_empty());
     for secret in [&tokens.session, &tokens.refresh, &tokens.access, &cookies[0], &cookies[1], &ana.password] {

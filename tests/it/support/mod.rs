@@ -3,8 +3,10 @@
 pub mod actors;
 pub mod app;
 pub mod contract;
+pub mod cookies;
 pub mod db;
 
 pub use actors::{Answer, Browser, Tokens, User, claims};
 pub use app::{TestApp, minutes, seconds};
+pub use cookies::{ADMIN_COOKIE, CACHE_COOKIE, DEVICE_COOKIE, DONT_REMEMBER_COOKIE, REFRESH_COOKIE, SESSION_COOKIE};
 pub use db::on_postgres;
