@@ -25,8 +25,9 @@ pub async fn list(app: &App, user: UserId) -> Result<Vec<Session>> {
     Ok(app.db.read(move |conn| Box::pin(store::sessions::list_live(conn, user, now))).await?)
 }
 
-/// Ends one of the owner's sessions, named by its handle or its raw token; anybody else's is left alone and nobody is told.
-pub async fn revoke_own(app: &App, owner: UserId, name: &str, peer: &Peer) -> Result<()> {
+/// Ends one of the owner's sessions, named by its handle or its raw token, and returns its id. `None`: the owner has no such session. The answer to the
+/// client is the same in both cases, so that it does not tell which sessions exist.
+pub async fn revoke_own(app: &App, owner: UserId, name: &str, peer: &Peer) -> Result<Option<SessionId>> {
     let recorder = Recorder::new(app, peer);
     let handle: Option<SessionId> = name.parse().ok();
     let token = SessionToken::parse(name).map(|t| t.hash());
@@ -41,8 +42,9 @@ pub async fn revoke_own(app: &App, owner: UserId, name: &str, peer: &Peer) -> Re
                 && store::sessions::owner(conn, id).await? == Some(owner)
             {
                 end(conn, &recorder, Which::One(id), RevokedReason::Revoked).await?;
+                return Ok(Some(id));
             }
-            Ok(())
+            Ok(None)
         })
     });
     Ok(work.await?)

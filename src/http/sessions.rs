@@ -92,13 +92,14 @@ pub(super) async fn list(State(app): State<Arc<App>>, Authenticated(who): Authen
 pub(super) async fn revoke(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
     let name = body.text("token", 256);
     body.finish()?;
-    manage_sessions::revoke_own(&app, who.user.id, &name, &peer).await?;
-    Ok(Json(json!({ "status": true })).into_response())
+    let ended = manage_sessions::revoke_own(&app, who.user.id, &name, &peer).await?;
+    let cookies = if ended == Some(who.session.id) { credentials::over(&app) } else { HeaderMap::new() };
+    Ok((cookies, Json(json!({ "status": true }))).into_response())
 }
 
 pub(super) async fn revoke_all(State(app): State<Arc<App>>, Acting { who, peer }: Acting, _: Optional) -> Result<Response, Error> {
     manage_sessions::revoke_of_user(&app, who.user.id, None, &peer).await?;
-    Ok(Json(json!({ "status": true })).into_response())
+    Ok((credentials::over(&app), Json(json!({ "status": true }))).into_response())
 }
 
 pub(super) async fn revoke_others(State(app): State<Arc<App>>, Acting { who, peer }: Acting, _: Optional) -> Result<Response, Error> {

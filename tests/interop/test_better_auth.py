@@ -37,7 +37,7 @@ def test_the_client_works_unmodified_and_differs_only_where_it_is_said(tmp_path)
             pairs.append({"set": name, "theirs": theirs, "ours": place.issuer, "command": place.command(place.port, []), "mails": str(mails)})
         environment = {"PATH": "/usr/bin:/bin", "PLACE": str(tmp_path / "scenarios")}
         done = subprocess.run([NODE, "compare.mjs", json.dumps(pairs)], cwd=WORK, capture_output=True, text=True, check=False, env=environment)
-        print(done.stdout[-20_000:], done.stderr[-2_000:])
+        print(done.stdout, done.stderr[-2_000:])
         assert done.returncode == 0, done.stdout[-20_000:]
     finally:
         for place in places:

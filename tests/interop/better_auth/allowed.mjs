@@ -1,36 +1,68 @@
-// Where Countersign is deliberately different: the first table of the contract, each with its reason. A rule that nothing needs any more is an error.
+// Where Countersign is deliberately different: the first table of the contract, each with its reason. A rule names the calls or scenarios and the
+// path that it is about, and where it can the values of both sides. A rule that nothing needs any more is an error, and so is one that fits everything.
 const added = (t) => t === undefined;
+const isText = (value) => typeof value === "string" && value.length > 0;
+
+// The calls that sign in or change what the session cookie goes with, and thereby set it.
+const signsIn = /^POST \/(sign-in|sign-up)\/email$|^POST \/(change-password|update-user)$|^POST \/admin\/(impersonate-user|stop-impersonating)$|^(GET|POST) \/verify-email$/;
+// The calls that answer with an access token, in a header or in the body.
+const mints = /^GET \/(get-session|token)$/;
+const token = String.raw`(headers\.set-auth-jwt|body\.token)`;
+const inToken = (path) => new RegExp(`^${token}\\.${path}$`);
+const users = /^(GET|POST) \/(get-session|sign-(in|up)\/email|list-sessions|change-password|admin\/[a-z-]+)$/;
+// What an exchange was refused for. Codes are the contract's and are compared by `body.code`; texts are our own, and there is one.
+const refused = (t, o, theirs, ours) => theirs.status >= 400 && isText(o) && (theirs.body?.code === undefined || theirs.body.code === ours.body?.code || ours.status !== theirs.status);
 
 export const allowed = [
-  { path: /^body\.(accessToken|tokenType|expiresIn)$/, only: added, why: "whoever is signed in gets an access token at once" },
-  { path: /^body\..*(image|banReason|banExpires|impersonatedBy)$/, only: (t, o) => t === undefined && o === null, why: "theirs keeps everything in memory here and leaves out what a database has as null" },
-  { path: /^body\..*ipAddress$/, only: (t) => t === "", why: "the client's address is known without a proxy too" },
-  { path: /^body\.code$/, only: added, why: "every error has a code" },
-  { path: /^body\.message$/, only: (_, o, theirs) => theirs.status >= 400, why: "texts are our own, codes are the contract's" },
-  { path: /^body\.errors$/, only: added, why: "validation names each field" },
-  { call: /list-sessions|list-user-sessions/, path: /\.(device|current)$/, only: added, why: "a list that people can read" },
-  { path: /^(client\.\d+\.error\.code)$/, only: added, why: "every error has a code, and the client passes it on" },
-  { status: 404, path: /^(status|type|body)$/, only: (t, o, _, ours) => ours.status === 405, why: "a wrong method is 405 with Allow and a JSON body, not an empty 404" },
-  { path: /^client\.\d+\.error\.status$/, only: (t, o) => t === 404 && o === 405, why: "the same, as the client tells it" },
-  { call: /^GET \/admin\//, status: 401, path: /^body$/, only: (t) => t === "", why: "a 401 of an admin's path has a body" },
-  { call: /stop-impersonating$/, path: /^cookies\./, why: "every cookie of the other session is cleared, dont_remember too (section 17, 8)" },
+  { call: signsIn, path: /^body\.(accessToken|tokenType|expiresIn)$/, only: added, why: "a sign-in brings an access token at once" },
+  { call: users, path: /^body\.(.+\.)?(image|banReason|banExpires|impersonatedBy)$/, only: (t, o) => t === undefined && o === null, why: "theirs keeps everything in memory here and leaves out what a database has as null" },
+  { call: /^(GET|POST) \/(get-session|list-sessions|admin\/(list-user-sessions|impersonate-user|stop-impersonating))$/, path: /^body\.(.+\.)?ipAddress$/, only: (t, o) => t === "" && isText(o), why: "the client's address is known without a proxy too" },
+  { call: /^(GET|POST) \//, path: /^body\.code$/, only: (t, o) => t === undefined && /^[A-Z_]+$/.test(o), why: "every error has a code" },
+  { call: /^(GET|POST) \//, path: /^body\.message$/, only: refused, why: "codes are the contract's, texts are our own" },
+  { call: /^(GET|POST) \//, path: /^body\.errors$/, only: (t, o, theirs, ours) => t === undefined && ours.body.code === "VALIDATION_ERROR" && Object.keys(o).length > 0, why: "validation names each field" },
+  { call: /^GET \/list-sessions$|^POST \/admin\/list-user-sessions$/, path: /^body\.(sessions\.)?\d+\.(device|current)$/, only: (t, o) => t === undefined && (o === null || ["string", "boolean"].includes(typeof o)), why: "a list that people can read; a program's agent is no device" },
+  { scenario: /^/, path: /^client\.\d+\.error\.code$/, only: (t, o) => t === undefined && /^[A-Z_]+$/.test(o), why: "every error has a code, and the client passes it on" },
+  { scenario: /^a session ended without a token$|^no permissions asked for$/, status: 404, path: /^(status|type|body)$/, only: (t, o, _, ours) => ours.status === 405, why: "a wrong method is 405 with Allow and a JSON body, not an empty 404" },
+  { scenario: /^a session ended without a token$|^no permissions asked for$/, path: /^client\.\d+\.error\.status$/, only: (t, o) => t === 404 && o === 405, why: "the same, as the client tells it" },
+  { call: /^GET \/admin\//, status: 401, path: /^body$/, only: (t, o) => t === "" && o.code === "UNAUTHORIZED", why: "a 401 of an admin's path has a body" },
+  { call: /^(GET|POST) \//, path: /^headers\.www-authenticate$/, only: (t, o, _, ours) => t === null && /^Bearer realm="countersign"/.test(o) && ours.status === 401, why: "RFC 9110: a 401 carries a challenge" },
+
+  // lifetimes
+  { call: signsIn, path: /^cookies\.\d$/, only: (t, o) => /^better-auth\.session_token=…; HttpOnly; Max-Age=604800; Path/.test(t) && o === t.replace("604800", "1209600"), why: "a session that is not used lives for two weeks, not one" },
+  { call: /^POST \/admin\/impersonate-user$/, path: /^cookies\.\d$/, only: (t, o) => /^better-auth\.admin_session=…; HttpOnly; Max-Age=604800;/.test(t) && o === t.replace("604800", "7776000"), why: "the admin's own session is set aside until its absolute end" },
+  { call: mints, path: inToken(String.raw`claims\.exp`), only: (t, o) => t === 900 && o >= 810 && o <= 930, why: "`iat` lies half a minute back for slow clocks, and lives differ by a tenth so that not all refresh at once" },
+
+  // claims: `docs/verifiers.md`
+  { call: mints, path: inToken(String.raw`header\.typ`), only: (t, o) => t === undefined && o === "at+jwt", why: "RFC 9068: an access token says what it is" },
+  { call: mints, path: inToken(String.raw`claims\.(id|image|banned|banReason|banExpires|createdAt|updatedAt|emailVerified)`), only: (t, o) => t !== undefined && o === undefined, why: "the token holds no more of the user than backends need" },
+  { call: mints, path: inToken(String.raw`claims\.email_verified`), only: (t, o, theirs, ours) => t === undefined && typeof o === "boolean", why: "OpenID Connect's name for `emailVerified`" },
+  { call: mints, path: inToken(String.raw`claims\.(sid|jti)`), only: (t, o) => t === undefined && o === "<id>", why: "the session, and the token's own name" },
+  { call: mints, path: inToken(String.raw`claims\.auth_time`), only: (t, o) => t === undefined && o === "<time>", why: "OpenID Connect: when the user signed in" },
+  { call: mints, path: inToken(String.raw`claims\.(roles|permissions)`), only: (t, o) => t === undefined && Array.isArray(o), why: "what a backend decides by" },
+  { scenario: /^somebody acted as$/, call: mints, path: inToken(String.raw`claims\.act`), only: (t, o) => t === undefined && o.sub === "<id>", why: "RFC 8693: who acts as the user" },
+
+  // cookies that go
+  { call: /stop-impersonating$/, path: /^cookies\.\d$/, only: (t, o) => o === undefined || /Max-Age/.test(o), why: "every cookie of the other session is cleared, dont_remember too (section 17, 8)" },
+  { scenario: /^a session, cached and changed$/, path: /^cookies\.\d$/, only: (t, o) => [t, o].some((line) => line === undefined || /session_data=/.test(line)), why: "after a change the cache is forgotten, and read anew at the next look" },
+  { scenario: /^a session, cached and ended$/, call: /sign-out$/, path: /^cookies\.\d$/, only: (t, o) => o === undefined || /Max-Age=0/.test(t ?? ""), why: "theirs clears the cache twice, and so its list is one longer" },
+  { scenario: /^a session, cached/, path: /^headers\.set-auth-jwt$/, only: (t, o) => o === null, why: "a hit of the cookie cache mints nothing (section 17, 2)" },
+
+  // order of the checks
   { call: /change-password$/, status: 415, path: /^(status|body\.code)$/, only: (t, o) => [401, "UNAUTHORIZED"].includes(o), why: "behind the guard 401 comes before what is wrong with the body" },
-  { call: /sign-in\/email$/, status: 400, path: /^(status|body\.code)$/, only: (t, o) => [403, "INVALID_ORIGIN"].includes(o), why: "an origin that nobody trusts is refused before the body is read" },
-  { call: /sign-up\/email$/, status: 200, only: (t, o, _, ours) => ours.body?.code === "FIELD_NOT_ALLOWED", path: /./, why: "a privileged field is refused, not ignored" },
-  { path: /^status$/, only: (t, o, theirs, ours) => t === 302 && o === 303 && ours.call?.startsWith("POST"), why: "after a form the browser goes on with GET" },
-  { path: /^call$/, only: (t, o) => o === t.replace("GET", "POST"), why: "a link that changes or deletes opens a page that asks: a scanner that follows links changes nothing" },
-  { scenario: /another address/, call: /verify-email$/, path: /^(cookies|headers\.set-auth-token)/, only: (_, o) => o === undefined || o === null, why: "the link of a change of address signs nobody in (section 17, 11)" },
-  { scenario: /proven by a visitor/, path: /^(body|headers\.set-auth-jwt|client\.1\.nothing)$/, why: "the same: the visitor is nobody afterwards" },
-  { scenario: /ends what was signed in/, path: /^(body|headers\.set-auth-jwt|cookies\.\d|client\.2\.nothing)$/, why: "a new password ends every session" },
-  { scenario: /by the token of its mail/, path: /^cookies/, why: "the cookies go with the account at once, not at the next look" },
-  { scenario: /known address that nobody tells/, path: /^body\.user\.role$/, only: (t) => t === null, why: "a known address is not told by its role (section 17, 6)" },
-  { scenario: /deleted with its password where mails are sent/, path: /./, why: "the password is proof: no link is mailed" },
-  { call: /^POST \/get-session$/, status: 405, path: /./, why: "reading the session by POST is what the client does where theirs defers its refresh; ours needs no setting for it" },
-  { call: /^GET \/jwks$/, path: /^body/, why: "one key in use and its successor, with `use`" },
-  { scenario: /cached/, path: /^headers\.set-auth-jwt$/, only: (_, o) => o === null, why: "a hit of the cookie cache mints nothing (section 17, 2)" },
-  { scenario: /an id changed by an admin/, path: /./, why: "ids are for ever; 1.7.24 refuses it too" },
-  { scenario: /cached and changed/, path: /^cookies\.\d$/, why: "after a change the cache is forgotten, and read anew at the next look" },
-  { scenario: /cached and ended/, call: /sign-out$/, path: /^cookies\.\d$/, why: "theirs clears the cache twice" },
+  { call: /sign-in\/email$/, status: 400, path: /^(status|body\.code)$/, only: (t, o) => [403, "INVALID_ORIGIN"].includes(o), why: "an origin that is not trusted is refused before the body is read" },
+  { call: /sign-up\/email$/, status: 200, path: /^(status|type|body|body\.[a-zA-Z.]+|cookies(\.\d)?|headers\.set-auth-token|headers\.access-control-expose-headers)$/, only: (t, o, _, ours) => ours.status === 400 && ours.body?.code === "FIELD_NOT_ALLOWED", why: "a privileged field is refused, not ignored" },
+
+  // links
+  { call: /^(GET|POST) \/(verify-email|delete-user\/callback|reset-password\/:token)$/, path: /^status$/, only: (t, o, theirs, ours) => t === 302 && o === 303 && ours.call?.startsWith("POST"), why: "after a form the browser goes on with GET" },
+  { call: /^GET \/(verify-email|delete-user\/callback)$/, path: /^call$/, only: (t, o) => o === t.replace("GET", "POST"), why: "a link opens a page that asks: a scanner that follows links changes nothing" },
+  { scenario: /another address/, call: /verify-email$/, path: /^(cookies(\.\d)?|headers\.set-auth-token)$/, only: (_, o) => o === undefined || o === null || o.length === 0, why: "the link of a change of address signs in no visitor (section 17, 11)" },
+  { scenario: /^another address$/, path: /^body\.user\.emailVerified$/, only: (t, o) => t === false && o === true, why: "the link was opened in the new mailbox, so that mailbox is proven; 1.7.25 asks for a second link" },
+  { scenario: /ends what was signed in/, path: /^(body|headers\.set-auth-jwt|cookies\.\d|client\.2\.nothing)$/, only: (t, o) => o === null || o === true || o === undefined || /Max-Age=0/.test(o), why: "a new password ends every session" },
+  { scenario: /known address that nobody tells/, path: /^body\.user\.role$/, only: (t, o) => t === null && o === "user", why: "a known address is not told by its role (section 17, 6)" },
+  { scenario: /deleted with its password where mails are sent/, call: /delete-user$/, path: /^(body\.message|cookies(\.\d)?)$/, only: (t, o) => o === "User deleted" || /Max-Age=0/.test(o), why: "the password is proof: no link is mailed" },
+
+  { call: /^POST \/get-session$/, status: 405, path: /^(status|type|body|body\.[a-z]+|headers\.pragma)$/, only: (t, o, _, ours) => ours.status === 200, why: "reading the session by POST is what the client does where theirs defers its refresh; ours needs no setting for it" },
+  { call: /^GET \/jwks$/, path: /^body\.keys\.\d+(\.use)?$/, only: (t, o) => t === undefined && (o === "sig" || o.use === "sig"), why: "one key in use and its successor, with `use`" },
 ];
 
 /** The session cookie, by the default of both. */
@@ -38,3 +70,22 @@ export const sessionCookie = "better-auth.session_token";
 
 /** Cookies of ours that theirs does not have. */
 export const ownCookies = ["better-auth.refresh_token", "better-auth.known_device"];
+
+const trusted = (o) => (o.origin === "<base>" ? "<base>" : null);
+const unlessKeys = (value, keys = null) => (o) => (o.call?.endsWith("/jwks") ? keys : value);
+
+
+/** Headers that ours sends and theirs does not, each with the one value that is right for an answer of the API. The key set is public. */
+export const ownHeaders = {
+  "cache-control": unlessKeys("no-store", "public, max-age=300"),
+  "x-content-type-options": () => "nosniff",
+  "x-frame-options": unlessKeys("DENY"),
+  "referrer-policy": unlessKeys("no-referrer"),
+  "cross-origin-resource-policy": unlessKeys("same-origin", "cross-origin"),
+  "content-security-policy": unlessKeys("default-src 'none'; frame-ancestors 'none'"),
+  "access-control-allow-origin": trusted,
+  "access-control-allow-credentials": () => "true",
+};
+
+/** Lists to which ours may add, but from which nothing of theirs may be missing. */
+export const sharedHeaders = ["access-control-expose-headers", "vary"];

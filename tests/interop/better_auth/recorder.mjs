@@ -1,5 +1,27 @@
 // What a browser would do around the client, with everything that passes written down: a cookie jar, the page's origin, one exchange a call.
 
+/** Headers that a client or a browser acts on. What is not in this list is the server's own affair (`date`, `connection`, lengths). */
+const compared = [
+  "set-auth-token",
+  "set-auth-jwt",
+  "pragma",
+  "cache-control",
+  "vary",
+  "www-authenticate",
+  "retry-after",
+  "access-control-allow-origin",
+  "access-control-allow-credentials",
+  "access-control-expose-headers",
+  "strict-transport-security",
+  "content-security-policy",
+  "cross-origin-opener-policy",
+  "cross-origin-resource-policy",
+  "permissions-policy",
+  "referrer-policy",
+  "x-content-type-options",
+  "x-frame-options",
+];
+
 /** Exchanges of one user agent. */
 export class Recorder {
   constructor(base, { bearer } = {}) {
@@ -28,12 +50,13 @@ export class Recorder {
     this.exchanges.push({
       call: `${init.method ?? "GET"} ${url.pathname.replace("/api/auth", "").replace(/^(\/reset-password)\/.+/, "$1/:token")}`,
       status: answer.status,
+      origin: headers.get("origin").replace(this.base, "<base>"),
       type: answer.headers.get("content-type"),
       body: parse(text),
       raw: parse(text),
       cookies: cookies.map(cookie),
       headers: {
-        ...Object.fromEntries(["set-auth-token", "set-auth-jwt", "pragma"].map((n) => [n, answer.headers.get(n)])),
+        ...Object.fromEntries(compared.map((n) => [n, answer.headers.get(n)?.replace(this.base, "<base>") ?? null])),
         location: answer.headers.get("location")?.replace(this.base, "<base>").replace(/token=[^&]+/, "token=<token>") ?? null,
       },
     });
@@ -49,11 +72,11 @@ function parse(text) {
   }
 }
 
-/** Name and attributes; a value only when it is empty. */
+/** Name and attributes with the number of seconds that the cookie lives; a value only when it is empty. */
 function cookie(line) {
   const [pair, ...attributes] = line.split("; ");
   const [name, value] = [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)];
-  const kept = attributes.map((a) => (/^Max-Age=[1-9]/.test(a) ? "Max-Age=n" : a)).filter((a) => !a.startsWith("Expires="));
+  const kept = attributes.filter((a) => !a.startsWith("Expires="));
   return `${name}=${value === "" ? "" : "…"}; ${kept.sort().join("; ")}`;
 }
 
@@ -62,7 +85,6 @@ const shapes = [
   [/^css_[A-Za-z0-9_-]{43}$/, "<token>"],
   [/^[A-Za-z0-9]{32}$/, "<id>"],
   [/^(css_)?[\w-]{32,43}\.[A-Za-z0-9+/]{43}=$/, "<signed>"],
-  [/^[\w-]+\.[\w-]+\.[\w-]+$/, "<jwt>"],
   [/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/, "<date>"],
 ];
 
@@ -71,8 +93,20 @@ export function normal(value, key = "") {
   if (Array.isArray(value)) return value.map((v) => normal(v, key));
   if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).sort(([a], [b]) => a.localeCompare(b)).map(([k, v]) => [k, normal(v, k)]));
   if (typeof value !== "string") return value;
+  if (/^[\w-]+\.[\w-]+\.[\w-]+$/.test(value)) return normal(jwt(value), "jwt");
+  if (key === "kid" || (key === "x" && /^[\w-]{43}$/.test(value))) return "<key>";
   if (key === "token" && (/^css_/.test(value) || /^[A-Za-z0-9]{32}$/.test(value) || /^[0-9a-f-]{36}$/.test(value))) return "<token>";
   return shapes.reduce((text, [shape, name]) => (shape.test(text) ? name : text), value);
+}
+
+/** Header and claims of a token; points in time become lifetimes, counted from `iat`. */
+function jwt(text) {
+  const [header, claims] = text.split(".").slice(0, 2).map((part) => JSON.parse(Buffer.from(part, "base64url").toString()));
+  const { iat, exp, auth_time, jti, ...rest } = claims;
+  const lives = { exp: exp - iat, auth_time: auth_time && "<time>", jti: jti && "<id>" };
+  // Each server is its own issuer and, by default, its own audience: an origin, and nothing else than that of `iss`.
+  const names = { iss: /^http:\/\/localhost:\d+$/.test(claims.iss) ? "<base>" : claims.iss, aud: claims.aud === claims.iss ? "<base>" : claims.aud };
+  return { header: { ...header, kid: "<id>" }, claims: { ...rest, ...lives, ...names } };
 }
 
 /** Paths at which two normalised values differ, with both sides. */

@@ -138,6 +138,12 @@ export const scenarios = {
     s.note(await other.client.getSession());
     s.note(await client.getSession());
   },
+  "the session that asks ended": async (s) => {
+    const { client } = await signedUp(s);
+    const { data } = await client.getSession();
+    s.note(await client.revokeSession({ token: data.session.token }));
+    s.note(await client.getSession());
+  },
   "an unknown session ended": async (s) => s.note(await (await signedUp(s)).client.revokeSession({ token: "unknown" })),
   "a session ended by nobody": async (s) => s.note(await s.agent().client.revokeSession({ token: "unknown" })),
   "a session ended without a token": async (s) => s.note(await (await signedUp(s)).client.revokeSession({})),
