@@ -27,7 +27,7 @@ def get_current_user(credentials: Annotated[HTTPAuthorizationCredentials | None,
         raise HTTPException(401, "missing token", {"WWW-Authenticate": "Bearer"})
     try:
         key = keys.get_signing_key_from_jwt(credentials.credentials)
-        return jwt.decode(
+        token = jwt.decode_complete(
             credentials.credentials,
             key,
             algorithms=["EdDSA"],
@@ -35,6 +35,10 @@ def get_current_user(credentials: Annotated[HTTPAuthorizationCredentials | None,
             issuer=ISSUER,
             options={"require": ["exp", "iss", "aud", "sub"]},
         )
+        # RFC 9068: other tokens of the same issuer, signed by the same key, are no access tokens. PyJWT does not look at this header by itself.
+        if str(token["header"].get("typ")).lower() not in ("at+jwt", "application/at+jwt"):
+            raise jwt.InvalidTokenError("not an access token")
+        return token["payload"]
     except jwt.PyJWKClientConnectionError as error:
         # Nobody could be asked for the keys: that says nothing about the token.
         raise HTTPException(503, "the keys cannot be fetched", {"Retry-After": "1"}) from error

@@ -82,12 +82,17 @@ var parser = jwt.Parser{ValidMethods: []string{"EdDSA"}}
 
 func verify(keys *keySet, token string) (jwt.MapClaims, error) {
 	claims := jwt.MapClaims{}
-	_, err := parser.ParseWithClaims(token, claims, func(t *jwt.Token) (interface{}, error) {
+	parsed, err := parser.ParseWithClaims(token, claims, func(t *jwt.Token) (interface{}, error) {
 		kid, _ := t.Header["kid"].(string)
 		return keys.key(kid)
 	})
 	if err != nil {
 		return nil, err
+	}
+	// RFC 9068: other tokens of the same issuer, signed by the same key, are no access tokens.
+	typ, _ := parsed.Header["typ"].(string)
+	if typ = strings.ToLower(typ); typ != "at+jwt" && typ != "application/at+jwt" {
+		return nil, errors.New("not an access token")
 	}
 	if !claims.VerifyIssuer(issuer, true) || !claims.VerifyAudience(audience, true) || !claims.VerifyExpiresAt(time.Now().Unix(), true) {
 		return nil, errors.New("for another issuer or audience, or without an end")

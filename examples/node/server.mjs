@@ -13,7 +13,9 @@ const server = createServer(async (request, response) => {
   response.setHeader('content-type', 'application/json')
   try {
     const token = (request.headers.authorization ?? '').replace(/^Bearer /i, '')
-    const { payload } = await jwtVerify(token, keys, { issuer, audience, algorithms: ['EdDSA'], requiredClaims: ['exp', 'sub'] })
+    // `typ`: other tokens of the same issuer, signed by the same key, are no access tokens (RFC 9068).
+    const pins = { issuer, audience, algorithms: ['EdDSA'], typ: 'at+jwt', requiredClaims: ['exp', 'sub'] }
+    const { payload } = await jwtVerify(token, keys, pins)
     response.end(JSON.stringify({ sub: payload.sub, email: payload.email, roles: payload.roles }))
   } catch (error) {
     response.writeHead(401, { 'www-authenticate': 'Bearer error="invalid_token"' })

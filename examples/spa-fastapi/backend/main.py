@@ -51,7 +51,12 @@ def get_current_user(credentials: Annotated[HTTPAuthorizationCredentials | None,
     token = credentials.credentials
     try:
         key = keys.get_signing_key_from_jwt(token)
-        return jwt.decode(token, key, algorithms=["EdDSA"], audience=ISSUER, issuer=ISSUER, options={"require": ["exp", "iss", "aud", "sub"]})
+        options = {"require": ["exp", "iss", "aud", "sub"]}
+        verified = jwt.decode_complete(token, key, algorithms=["EdDSA"], audience=ISSUER, issuer=ISSUER, options=options)
+        # RFC 9068: other tokens of the same issuer are no access tokens. PyJWT does not look at this header by itself.
+        if str(verified["header"].get("typ")).lower() not in ("at+jwt", "application/at+jwt"):
+            raise jwt.InvalidTokenError("not an access token")
+        return verified["payload"]
     except jwt.PyJWKClientConnectionError as error:
         # Nobody could be asked for the keys: that says nothing about the token.
         raise HTTPException(503, "the keys cannot be fetched", {"Retry-After": "1"}) from error
