@@ -63,7 +63,7 @@ pub struct App {
     /// Makes requests, where the settings name somebody to make them to.
     pub outgoing: Option<outgoing::Client>,
     /// What happened here, counted.
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
     next_count: AtomicI64,
     clock: Arc<dyn Clock>,
     ring: ArcSwapOption<KeyRing>,
@@ -112,7 +112,7 @@ impl App {
             hasher,
             loaded_keys,
             writer,
-            metrics: Metrics::new(),
+            metrics: Arc::new(Metrics::new()),
             next_count: AtomicI64::new(i64::MIN),
             clock,
         })

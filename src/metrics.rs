@@ -78,7 +78,7 @@ const SIGN_INS: [&str; 7] = ["success", "wrong_password", "limited", "shut_out",
 const REFRESHES: [&str; 11] = ["rotated", "kept", "repeated", "superseded", "healed", "reused", "revoked", "expired", "invalid", "limited", "unavailable"];
 /// The limit of one refresh token, which has no rule in the settings.
 pub const REFRESH_TOKEN: &str = "refresh-token";
-const MAILS: [&str; 4] = ["sent", "later", "refused", "void"];
+const MAILS: [&str; 5] = ["sent", "later", "refused", "void", "limited"];
 const WEBHOOKS: [&str; 3] = ["taken", "later", "given_up"];
 
 /// All words begin at zero: of a series that begins at one, nobody sees that it rose.

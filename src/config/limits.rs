@@ -44,7 +44,7 @@ impl RateLimits {
             Rule::SignInAccount | Rule::SignInDevices => self.sign_in_account,
             Rule::SignInNetwork => self.sign_in_network,
             Rule::SignUp => self.sign_up,
-            Rule::MailAddress => self.mail_address,
+            Rule::MailAddress | Rule::MailRecipient => self.mail_address,
             Rule::MailNetwork => self.mail_network,
             Rule::Mint => self.token,
         };

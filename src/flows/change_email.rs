@@ -1,5 +1,5 @@
-//! Another address: agreed to at the old one, if that was proven, and proven at the new one. Whether the new one is somebody else's is told to
-//! nobody before it is proven, and then there is nothing to tell. Every other session ends with the change.
+//! Another address: agreed to at the old one, if that was proven, and proven at the new one. Whether the new one belongs to another account is not told
+//! before it is proven, and then there is nothing to tell. Every other session ends with the change.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use crate::model::mail::{Purpose, Template};
 use crate::model::session::RevokedReason;
 use crate::model::user::User;
 use crate::store::sessions::Which;
-use crate::store::user_changes::{Changes, change};
 use crate::store::{self, Conn};
 
 use super::end_session::end;
 use super::limit::Charges;
+use super::mailbox::{self, Evidence, Proof, Tie};
 use super::outbox::{Change, Outbox};
 use super::read_session::Authenticated;
 use super::record::{Recorder, detail};
@@ -46,15 +46,16 @@ pub async fn request(app: &App, who: &Authenticated, new: Email, callback: Optio
             if !user.email_verified && !is_fresh {
                 return Ok(Err(Error::SessionNotFresh));
             }
-            // One change at a time: what was agreed to before is worth nothing.
-            for purpose in [Purpose::ApproveChange, Purpose::VerifyChange] {
-                store::mails::end_tokens_of(conn, user.id, purpose, outbox.now()).await?;
-            }
             // Whether the new one is taken decides where its proof would go: to the old mailbox it makes no difference.
-            if user.email_verified {
-                outbox.link_of_change(conn, Purpose::ApproveChange, &user, &wish, Some(&user.email), callback.as_deref()).await?;
+            let (sent, other) = if user.email_verified {
+                let sent = outbox.link_of_change(conn, Purpose::ApproveChange, &user, &wish, Some(&user.email), callback.as_deref()).await?;
+                (sent, Purpose::VerifyChange)
             } else {
-                prove(conn, &outbox, &user, &wish, callback.as_deref()).await?;
+                (prove(conn, &outbox, &user, &wish, callback.as_deref()).await?, Purpose::ApproveChange)
+            };
+            // One change at a time: a new link ends those of the change before. One that the limit of its recipient dropped ends nothing.
+            if sent {
+                store::mails::end_tokens_of(conn, user.id, other, outbox.now()).await?;
             }
             Ok(Ok(()))
         })
@@ -64,8 +65,8 @@ pub async fn request(app: &App, who: &Authenticated, new: Email, callback: Optio
     Ok(())
 }
 
-/// Sends the link to the new address, unless somebody else has it: then nobody gets one, and nothing tells.
-async fn prove(conn: &mut Conn, outbox: &Outbox, user: &User, wish: &Change, callback: Option<&str>) -> store::Result<()> {
+/// Sends the link to the new address, unless it belongs to another account: then no link is sent, and nothing tells. `false`: over the recipient's limit.
+async fn prove(conn: &mut Conn, outbox: &Outbox, user: &User, wish: &Change, callback: Option<&str>) -> store::Result<bool> {
     let taken = store::users::by_email(conn, &wish.new_email).await?.is_some();
     let to = (!taken).then_some(&wish.new_email);
     outbox.link_of_change(conn, Purpose::VerifyChange, user, wish, to, callback).await
@@ -93,33 +94,37 @@ pub async fn approve(app: &App, text: &str, callback: Option<String>, peer: &Pee
     Ok(())
 }
 
-/// The new address is proven: it is the user's from now on. Nobody is signed in by it, and who did not ask for it is signed out.
-pub async fn confirm(app: &App, text: &str, peer: &Peer) -> Result<User> {
+/// The new address is proven: it is the user's from now on. Nobody is signed in by it. Every other session ends: all but the one that proved it or, where
+/// the password did, the one that asked; without either all of them, with the password (`mailbox`).
+pub async fn confirm(app: &App, text: &str, evidence: Evidence<'_>, peer: &Peer) -> Result<Proof> {
     let token = mail_links::open(app, text, Purpose::VerifyChange).await?;
     let new = token.new_email.clone().ok_or(Error::MailTokenInvalid)?;
+    let tie = mailbox::weigh(app, &token, &evidence, peer).await?;
     let (outbox, recorder) = (Outbox::new(app), Recorder::new(app, peer));
     let work = app.db.write(move |conn| {
         Box::pin(async move {
             let now = recorder.now;
+            store::user_changes::lock_account(conn, token.user).await?;
             let Some(before) = store::user_changes::lock(conn, token.user).await? else { return Ok(Err(Error::UserNotFound)) };
             if before.email != token.email || !store::mails::end_token(conn, token.id, now).await? {
                 return Ok(Err(Error::MailTokenInvalid));
             }
-            let changes = Changes { email: Some(new.clone()), email_verified: Some(true), ..Changes::default() };
-            let Some(user) = change(conn, before.id, &changes, now).await? else { return Ok(Err(Error::UserNotFound)) };
-            store::mails::end_tokens(conn, user.id, now).await?;
-            end(conn, &recorder, Which::OfUser { user: user.id, except: token.session }, RevokedReason::EmailChanged).await?;
+            let proven = match mailbox::prove(conn, &recorder, &outbox, &before, Some(&new), &tie).await? {
+                Ok(proven) => proven,
+                Err(error) => return Ok(Err(error)),
+            };
+            let spared = if let Tie::Session(session) = tie { Some(session) } else { token.session };
+            end(conn, &recorder, Which::OfUser { user: before.id, except: spared }, RevokedReason::EmailChanged).await?;
             outbox.notice(conn, Template::EmailChanged, &before, detail([("newEmail", new.as_str().into())])).await?;
-            recorder.record(conn, Kind::EmailChanged, Some(user.id), None, Map::new()).await?;
-            Ok(Ok(user))
+            Ok(Ok(proven))
         })
     });
-    let user = match work.await {
+    let proven = match work.await {
         Ok(outcome) => outcome?,
-        // Somebody took the address meanwhile.
+        // Another account took the address meanwhile.
         Err(store::Error::Conflict) => return Err(Error::MailTokenInvalid),
         Err(error) => return Err(error.into()),
     };
     app.mail_waits.notify_one();
-    Ok(user)
+    mailbox::told(app, proven)
 }

@@ -115,13 +115,9 @@ impl Change {
         if store::user_changes::lock(conn, self.user).await?.is_none() {
             return Ok(None);
         }
-        if !store::users::set_password_hash(conn, self.user, self.verified.as_deref(), &self.hash, now).await? {
-            if self.verified.is_some() {
-                return Ok(None);
-            }
-            store::users::insert_password(conn, self.user, self.account, &self.hash, now).await?;
+        if !store::users::set_password(conn, self.user, self.account, self.verified.as_deref(), &self.hash, now).await? {
+            return Ok(None);
         }
-        store::users::touch(conn, self.user, now).await?;
         end(conn, &self.recorder, Which::OfUser { user: self.user, except: self.spared }, RevokedReason::PasswordChanged).await?;
         self.recorder.record(conn, Kind::PasswordChanged, Some(self.user), None, serde_json::Map::new()).await?;
         store::mails::end_tokens(conn, self.user, now).await?;

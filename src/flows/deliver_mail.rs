@@ -6,7 +6,6 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::app::App;
-use crate::crypto::mail_token;
 use crate::mail::{Undelivered, Words};
 use crate::model::id::EventId;
 use crate::model::mail::{Mail, MailToken, Purpose, Template};
@@ -14,7 +13,7 @@ use crate::model::time::Timestamp;
 use crate::store;
 
 use super::outbox::{Outbox, lifetime};
-use super::{Error, Result};
+use super::{Result, mail_links};
 
 /// Mails sent side by side.
 const TOGETHER: i64 = 8;
@@ -151,8 +150,7 @@ fn readable(time: Timestamp) -> String {
 
 /// From the public URL alone: what a request said of its host counts for nothing.
 fn link(app: &App, token: &MailToken, callback: &str) -> Result<String> {
-    let ring = app.ring().ok_or_else(|| Error::Unavailable("the keys are not loaded".into()))?;
-    let text = mail_token::make(token.id, token.purpose, &ring.masters);
+    let text = mail_links::text(app, token)?;
     let base = format!("{}{}", app.config.server.public_url.as_str().trim_end_matches('/'), app.config.server.base_path);
     let query = |pairs: &[(&str, &str)]| url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
     let callback_or_root = if callback.is_empty() { "/" } else { callback };
@@ -162,7 +160,7 @@ fn link(app: &App, token: &MailToken, callback: &str) -> Result<String> {
         }
         Purpose::ResetPassword | Purpose::Invitation => {
             let own = if app.config.pages.enabled { "/auth/reset-password" } else { "" };
-            format!("{base}/reset-password/{}?{}", *text, query(&[("callbackURL", if callback.is_empty() { own } else { callback })]))
+            format!("{base}/reset-password/{text}?{}", query(&[("callbackURL", if callback.is_empty() { own } else { callback })]))
         }
         Purpose::DeleteUser => format!("{base}/delete-user/callback?{}", query(&[("token", &text), ("callbackURL", callback_or_root)])),
     })

@@ -8,17 +8,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use crate::app::App;
-use crate::crypto::cookie;
 use crate::model::audit::Peer;
 use crate::model::email::Email;
 use crate::model::id::{SessionId, UserId};
 use crate::model::limit::{Quota, Rule, State, decide, forgive, give_back, network};
 use crate::model::mail::Purpose;
 use crate::model::time::Timestamp;
-use crate::random;
 use crate::store::{self, Conn};
 
-use super::{Error, Result};
+use super::{Error, Result, known_device};
 
 /// A rule that says no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +42,7 @@ struct Charge {
 pub struct Charges(Vec<Charge>);
 
 /// A hash: neither addresses nor networks stand in the table.
-fn key(rule: Rule, whom: &[&str]) -> String {
+pub(super) fn key(rule: Rule, whom: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in whom {
         hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
@@ -63,12 +61,13 @@ impl Charges {
     }
 
     /// A password that may be wrong. A device that has signed in to this account before is counted by itself: no stranger's guessing shuts it out.
-    pub fn password(app: &App, email: &Email, device: Option<&str>, peer: &Peer) -> Self {
+    pub async fn password(app: &App, email: &Email, devices: &[&str], peer: &Peer) -> Result<Self> {
+        let device = known_device::known(app, devices, email).await?;
         let (email, network) = (email.as_str(), network(&peer.ip_address));
-        match device.and_then(|device| known_device(app, device, email)) {
+        Ok(match device {
             Some(device) => Self::of(app, &[(Rule::SignInDevice, &[email, &device]), (Rule::SignInDevices, &[email])]),
             None => Self::of(app, &[(Rule::SignIn, &[email, &network]), (Rule::SignInAccount, &[email]), (Rule::SignInNetwork, &[&network])]),
-        }
+        })
     }
 
     /// The password of who is signed in: counted by session, and no stranger's guessing stands in its way.
@@ -184,29 +183,4 @@ async fn charge_all(conn: &mut Conn, charges: &[Charge], now: Timestamp) -> stor
         store::limits::put(conn, &charge.key, state).await?;
     }
     Ok(None)
-}
-
-const DEVICE: &str = "device";
-/// How long a browser is known at an account.
-pub const DEVICE_LIFETIME: Duration = Duration::from_secs(365 * 86_400);
-
-/// The value of the cookie by which a browser is known again at this account: a sign-in has given it, and signing out leaves it.
-pub fn device_cookie(app: &App, email: &Email) -> Option<String> {
-    let ring = app.ring()?;
-    let id = URL_SAFE_NO_PAD.encode(random::bytes::<16>(&*app.random));
-    Some(cookie::sign(&format!("{DEVICE}:{}:{id}:{}", account(email.as_str()), app.now().seconds()), &ring.masters))
-}
-
-/// The device's id, if the cookie is of this account.
-fn known_device(app: &App, signed: &str, email: &str) -> Option<String> {
-    let ring = app.ring()?;
-    let mut parts = cookie::open(signed, &ring.masters)?.split(':');
-    let is_its = parts.next() == Some(DEVICE) && parts.next() == Some(account(email).as_str());
-    let (id, issued_at): (&str, i64) = (parts.next()?, parts.next()?.parse().ok()?);
-    let lives = u64::try_from(app.now().seconds() - issued_at).is_ok_and(|age| age < DEVICE_LIFETIME.as_secs());
-    (is_its && lives).then(|| id.to_owned())
-}
-
-fn account(email: &str) -> String {
-    URL_SAFE_NO_PAD.encode(&Sha256::digest(email)[..16])
 }

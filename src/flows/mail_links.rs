@@ -25,6 +25,18 @@ pub async fn open(app: &App, text: &str, purpose: Purpose) -> Result<MailToken> 
     if live { Ok(token) } else { Err(Error::MailTokenInvalid) }
 }
 
+/// The row behind a link of `/verify-email`, whatever it is for.
+pub async fn open_at_verify_email(app: &App, text: &str) -> Result<MailToken> {
+    let purpose = purpose_of(app, text).ok_or(Error::MailTokenInvalid)?;
+    open(app, text, purpose).await
+}
+
+/// The token of a link as a text.
+pub(super) fn text(app: &App, token: &MailToken) -> Result<String> {
+    let ring = app.ring().ok_or_else(|| Error::Unavailable("the keys are not loaded".into()))?;
+    Ok(mail_token::make(token.id, token.purpose, &ring.masters).to_string())
+}
+
 /// What a link at `/verify-email` is for.
 pub fn purpose_of(app: &App, text: &str) -> Option<Purpose> {
     purpose_among(app, text, &[Purpose::VerifyEmail, Purpose::ApproveChange, Purpose::VerifyChange])

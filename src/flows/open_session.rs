@@ -18,9 +18,8 @@ use crate::store::sessions::{New, Proof};
 use crate::store::{self, Conn};
 
 use super::issue_token::{self, Grounds, Issued};
-use super::limit::device_cookie;
 use super::record::{Recorder, detail};
-use super::{Error, Result};
+use super::{Error, Result, known_device};
 
 /// What the client chose.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +53,7 @@ pub struct Grant {
     pub session_cookie: Zeroizing<String>,
     /// The literal `true`, signed: the cookie that marks a session which ends with the browser.
     pub dont_remember: String,
-    /// The cookie by which the browser is known again at this account; none where somebody only acts as the user.
+    /// The token by which the device is known again at this account; none in a session in which an admin acts as the user.
     pub device: Option<String>,
     /// The first refresh token.
     pub refresh_token: Zeroizing<String>,
@@ -146,7 +145,7 @@ impl Opening {
         Ok(Grant {
             session_cookie: Zeroizing::new(cookie::sign(self.session_token.expose(), &self.ring.masters)),
             dont_remember: cookie::sign("true", &self.ring.masters),
-            device: if s.impersonated_by.is_none() { device_cookie(app, &user.email) } else { None },
+            device: if s.impersonated_by.is_none() { known_device::token(app, user) } else { None },
             refresh_token: self.refresh_token.encode(&self.ring.masters),
             session: self.new.session,
             session_token: self.session_token,

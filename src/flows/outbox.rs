@@ -1,5 +1,8 @@
 //! Writing mails into the queue, in the transaction of what they tell of: a mail that was promised is not lost in a crash, and one of something
 //! that did not happen is never sent. Sending is `deliver_mail`'s business, after the answer.
+//!
+//! Every mail passes the limit of its recipient here: so many of each kind, whoever asks for them and from wherever. What is over it is dropped without a
+//! word, and leaves the links of before as they are. A notice goes to a proven mailbox only.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,14 +11,17 @@ use serde_json::{Map, Value};
 
 use crate::app::App;
 use crate::config::MailLifetimes;
+use crate::metrics::Metrics;
 use crate::model::email::Email;
 use crate::model::id::{EventId, SessionId};
+use crate::model::limit::{Quota, Rule, decide};
 use crate::model::mail::{Mail, MailToken, Purpose, Template};
 use crate::model::time::Timestamp;
 use crate::model::user::User;
 use crate::random::{self, Random};
 use crate::store::{self, Conn};
 
+use super::limit;
 use super::record::detail;
 
 /// Writes mails of one moment.
@@ -24,9 +30,12 @@ pub struct Outbox {
     now: Timestamp,
     random: Arc<dyn Random>,
     lifetimes: MailLifetimes,
+    /// Of each kind to one address; `None`: as many as there are.
+    quota: Option<Quota>,
+    metrics: Arc<Metrics>,
 }
 
-/// A change of address that somebody asked for.
+/// A change of address that a user asked for.
 #[derive(Debug, Clone)]
 pub struct Change {
     /// The address to be.
@@ -69,12 +78,13 @@ async fn lock_by_email(conn: &mut Conn, email: &Email) -> store::Result<Option<U
 impl Outbox {
     /// For a flow that begins now.
     pub fn new(app: &App) -> Self {
-        Self { now: app.now(), random: Arc::clone(&app.random), lifetimes: app.config.mail.lifetimes }
-    }
-
-    /// For a transaction that has its moment already.
-    pub(super) fn at(now: Timestamp, random: Arc<dyn Random>, lifetimes: MailLifetimes) -> Self {
-        Self { now, random, lifetimes }
+        Self {
+            now: app.now(),
+            random: Arc::clone(&app.random),
+            lifetimes: app.config.mail.lifetimes,
+            quota: app.config.rate_limits.quota(Rule::MailRecipient),
+            metrics: Arc::clone(&app.metrics),
+        }
     }
 
     /// Its moment.
@@ -100,12 +110,26 @@ impl Outbox {
         }
     }
 
-    /// A link; those of the same purpose that were sent before are worth nothing from now on.
-    pub async fn link(&self, conn: &mut Conn, purpose: Purpose, user: &User, callback: Option<&str>) -> store::Result<()> {
+    /// Counts one more mail of this kind to this address; `false`: it is over the limit and not to be written.
+    async fn admits(&self, conn: &mut Conn, template: Template, to: &Email) -> store::Result<bool> {
+        let Some(quota) = self.quota else { return Ok(true) };
+        let key = limit::key(Rule::MailRecipient, &[template.as_str(), to.as_str()]);
+        let state = store::limits::take(conn, &key).await?;
+        let Ok(state) = decide(Rule::MailRecipient, quota, state, self.now) else {
+            self.metrics.mail("limited");
+            return Ok(false);
+        };
+        store::limits::put(conn, &key, state).await?;
+        Ok(true)
+    }
+
+    /// A link; those of the same purpose that were sent before are no longer good. `false`: over the recipient's limit, and nothing has changed.
+    pub async fn link(&self, conn: &mut Conn, purpose: Purpose, user: &User, callback: Option<&str>) -> store::Result<bool> {
         self.write_link(conn, purpose, user, None, Some(&user.email), callback).await
     }
 
-    /// A link of a change of address: to the old mailbox, which agrees, or to the new one, which is proven. `to` nobody, everything looks as if.
+    /// A link of a change of address: to the old mailbox, which agrees, or to the new one, which is proven. Without `to` no mail is sent, and everything
+    /// else looks the same. `false`: over the recipient's limit, and nothing has changed.
     pub async fn link_of_change(
         &self,
         conn: &mut Conn,
@@ -114,7 +138,7 @@ impl Outbox {
         change: &Change,
         to: Option<&Email>,
         callback: Option<&str>,
-    ) -> store::Result<()> {
+    ) -> store::Result<bool> {
         self.write_link(conn, purpose, user, Some(change), to, callback).await
     }
 
@@ -126,30 +150,42 @@ impl Outbox {
         change: Option<&Change>,
         to: Option<&Email>,
         callback: Option<&str>,
-    ) -> store::Result<()> {
+    ) -> store::Result<bool> {
+        if let Some(to) = to
+            && !self.admits(conn, Template::Link(purpose), to).await?
+        {
+            return Ok(false);
+        }
         let token = self.token(purpose, user, change);
         store::mails::insert_token(conn, &token).await?;
         let mut words = words_for(user, to.unwrap_or(&user.email), change.map(|c| &c.new_email));
         words.extend(detail([("callback", callback.into())]));
-        self.put(conn, Template::Link(purpose), to, Some(token.id), words).await
+        self.put(conn, Template::Link(purpose), to, Some(token.id), words).await?;
+        Ok(true)
     }
 
-    /// Tells a user of something that has happened.
+    /// Tells a user of something that has happened; nothing is sent to a mailbox that was not proven, since it may be a stranger's.
     pub async fn notice(&self, conn: &mut Conn, template: Template, user: &User, more: Map<String, Value>) -> store::Result<()> {
+        if !user.email_verified || !self.admits(conn, template, &user.email).await? {
+            return Ok(());
+        }
         let mut words = words_for(user, &user.email, None);
         words.extend(more);
         self.put(conn, template, Some(&user.email), None, words).await
     }
 
-    /// What somebody who is not signed in asks for: one row, whoever has the address, and nobody is looked up before the answer.
+    /// What is asked for without a session: one row, whether the address is known or not; that is looked up after the answer, and counted then.
     pub async fn request(&self, conn: &mut Conn, purpose: Purpose, email: &Email, callback: Option<&str>) -> store::Result<()> {
         self.put(conn, Template::Link(purpose), Some(email), None, detail([("callback", callback.into())])).await
     }
 
-    /// Looks up who has the address of a request, and makes the link; `None`: nobody gets one.
+    /// Looks up who has the address of a request, and makes the link; `None`: no link is sent.
     pub async fn resolve(&self, conn: &mut Conn, purpose: Purpose, mail: &Mail) -> store::Result<Option<Mail>> {
         let Some(email) = &mail.recipient else { return Ok(None) };
         let Some(user) = lock_by_email(conn, email).await?.filter(|user| may_get(purpose, user)) else { return Ok(None) };
+        if !self.admits(conn, mail.template, email).await? {
+            return Ok(None);
+        }
         let token = self.token(purpose, &user, None);
         store::mails::insert_token(conn, &token).await?;
         let mut words = mail.detail.clone();

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::app::App;
-use crate::config::MailLifetimes;
 use crate::model::audit::{Event, Kind, Peer};
 use crate::model::id::{EventId, SessionId, UserId};
 use crate::model::time::Timestamp;
@@ -24,7 +23,7 @@ pub struct Recorder {
     pub peer: Peer,
     writer: String,
     random: Arc<dyn Random>,
-    lifetimes: MailLifetimes,
+    outbox: Outbox,
     /// What a webhook is told of.
     told: Arc<[Choice]>,
     /// Whether nobody signs in without having proven the mailbox.
@@ -39,7 +38,7 @@ impl Recorder {
             peer: peer.clone(),
             writer: app.writer.clone(),
             random: Arc::clone(&app.random),
-            lifetimes: app.config.mail.lifetimes,
+            outbox: Outbox::new(app),
             told: app.config.webhooks.as_ref().map(|webhooks| Arc::clone(&webhooks.events)).unwrap_or_default(),
             proven_mailboxes: app.config.sign_up.require_email_verification,
         }
@@ -47,7 +46,7 @@ impl Recorder {
 
     /// Mails of the same moment.
     pub fn outbox(&self) -> Outbox {
-        Outbox::at(self.now, Arc::clone(&self.random), self.lifetimes)
+        self.outbox.clone()
     }
 
     /// Appends an event.

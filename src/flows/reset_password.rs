@@ -1,4 +1,5 @@
-//! A new password for who has forgotten the old one, and the first one of who was invited. Every session ends with it, and every other link that was sent.
+//! A new password for a user who has forgotten the old one, and the first one of an invited user. Every session ends with it, and every other link that was
+//! sent; the mailbox is proven by it.
 
 use crate::app::App;
 use crate::model::audit::{Kind, Peer};
@@ -6,9 +7,9 @@ use crate::model::email::Email;
 use crate::model::mail::{MailToken, Purpose, Template};
 use crate::model::password::Password;
 use crate::model::session::RevokedReason;
+use crate::model::user::User;
 use crate::store;
 use crate::store::sessions::Which;
-use crate::store::user_changes::{Changes, change};
 
 use super::choose_password::consider;
 use super::end_session::end;
@@ -16,7 +17,7 @@ use super::limit::Charges;
 use super::outbox::Outbox;
 use super::record::Recorder;
 use super::sign_up::account_id;
-use super::{Error, Result, mail_links};
+use super::{Error, Result, mail_links, mailbox};
 
 /// Sends the link to whoever has the address; that is looked up after the answer.
 pub async fn request(app: &App, email: &Email, redirect: Option<String>, peer: &Peer) -> Result<()> {
@@ -55,20 +56,17 @@ pub async fn reset(app: &App, token: &str, new: &str, peer: &Peer) -> Result<()>
         Box::pin(async move {
             let now = recorder.now;
             store::user_changes::lock_account(conn, token.user).await?;
-            let Some(user) = store::user_changes::lock(conn, token.user).await? else { return Ok(Err(Error::MailTokenInvalid)) };
+            let Some(mut user) = store::user_changes::lock(conn, token.user).await? else { return Ok(Err(Error::MailTokenInvalid)) };
             if user.email != token.email || !store::mails::end_token(conn, token.id, now).await? {
                 return Ok(Err(Error::MailTokenInvalid));
             }
-            if !store::users::set_password_hash(conn, token.user, None, &hash, now).await? {
-                store::users::insert_password(conn, token.user, account, &hash, now).await?;
+            if !user.email_verified {
+                // The link proves the mailbox too: what was set before, without it, ends.
+                let Some(claimed) = mailbox::claim(conn, &recorder, &user, None).await? else { return Ok(Err(Error::MailTokenInvalid)) };
+                // The name may be a stranger's: it has no place in what the owner gets from us about this.
+                user = User { name: String::new(), ..claimed };
             }
-            if token.purpose == Purpose::Invitation {
-                // Nobody but the mailbox had the link.
-                change(conn, user.id, &Changes { email_verified: Some(true), ..Changes::default() }, now).await?;
-                recorder.record(conn, Kind::EmailVerified, Some(user.id), None, serde_json::Map::new()).await?;
-            } else {
-                store::users::touch(conn, user.id, now).await?;
-            }
+            store::users::set_password(conn, token.user, account, None, &hash, now).await?;
             store::mails::end_tokens(conn, user.id, now).await?;
             end(conn, &recorder, Which::OfUser { user: user.id, except: None }, RevokedReason::PasswordChanged).await?;
             recorder.record(conn, Kind::PasswordChanged, Some(user.id), None, serde_json::Map::new()).await?;

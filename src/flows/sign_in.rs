@@ -35,8 +35,8 @@ pub struct Presented<'r> {
     pub cookies: &'r [&'r str],
     /// Refresh tokens.
     pub refresh: &'r [&'r str],
-    /// The cookie of a device that is known at some account.
-    pub device: Option<&'r str>,
+    /// Tokens of devices that are known at some account.
+    pub devices: &'r [&'r str],
 }
 
 impl Presented<'_> {
@@ -66,7 +66,7 @@ async fn within_limits(app: &App, email: &Email, password: &str, options: Option
     let password = Password::attempt(password, app.config.passwords.length)?;
     // Nothing is written for who cannot be served anyway.
     let place = app.hasher.reserve()?;
-    let charges = Charges::password(app, email, replaces.device, peer);
+    let charges = Charges::password(app, email, replaces.devices, peer).await?;
     charges.take(app).await?;
     let attempt = attempt(app, place, email, &password, options, replaces, &charges, peer).await;
     charges.settle(app, attempt).await
@@ -184,7 +184,7 @@ impl Entry {
         // The upgrade first: two sign-ins that both hold the proof as it was and both want to replace it would wait for one another.
         let proof = match &self.upgraded {
             Some(upgraded) => {
-                if !store::users::set_password_hash(conn, self.user.id, Some(&self.verified), upgraded, self.recorder.now).await? {
+                if !store::users::rehash(conn, self.user.id, &self.verified, upgraded, self.recorder.now).await? {
                     return Ok(None);
                 }
                 upgraded

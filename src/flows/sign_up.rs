@@ -104,6 +104,7 @@ pub(super) fn new_user(app: &App, email: Email, name: String, image: Option<Stri
         disabled_at: None,
         metadata: serde_json::Map::new(),
         version: 1,
+        login_epoch: 0,
         created_at: now,
         updated_at: now,
     }
@@ -133,9 +134,15 @@ impl Creation {
         if self.opening.is_none()
             && let Some(known) = store::users::by_email(conn, &self.user.email).await?
         {
-            // Where nobody is signed in at once, a known address is not told from a new one: by the answer, nor by the time it takes.
+            // Where a sign-up does not sign in, a known address is not told from a new one: neither by the answer nor by the time it takes.
             self.recorder.record(conn, Kind::SignedUpAgain, Some(known.user.id), None, serde_json::Map::new()).await?;
-            self.recorder.outbox().notice(conn, Template::SignedUpAgain, &known.user, serde_json::Map::new()).await?;
+            match &self.verification {
+                // The mailbox is still to be proven, and its holder may be the one who signs up now.
+                Some(outbox) if !known.user.email_verified => {
+                    outbox.request(conn, Purpose::VerifyEmail, &self.user.email, self.callback.as_deref()).await?;
+                }
+                _ => self.recorder.outbox().notice(conn, Template::SignedUpAgain, &known.user, serde_json::Map::new()).await?,
+            }
             return Ok(None);
         }
         store::users::insert(conn, &self.user, self.account, Some(&self.hash)).await?;

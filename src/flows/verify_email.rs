@@ -1,21 +1,19 @@
-//! Proving a mailbox. Whether an address is known is told to nobody: before the answer nobody has looked.
-
-use serde_json::Map;
+//! Proving a mailbox after a sign-up. Whether an address is known is not told: before the answer nothing is looked up.
 
 use crate::app::App;
-use crate::model::audit::{Kind, Peer};
+use crate::model::audit::Peer;
 use crate::model::email::Email;
 use crate::model::mail::Purpose;
 use crate::model::user::User;
 use crate::store;
-use crate::store::user_changes::{Changes, change};
 
 use super::limit::Charges;
+use super::mailbox::{self, Evidence, Proof};
 use super::outbox::Outbox;
 use super::record::Recorder;
 use super::{Error, Result, mail_links};
 
-/// Sends the link, to the user who is signed in or to whoever has the address.
+/// Sends the link, to the user who is signed in or to the user of the address, if there is one.
 pub async fn request(app: &App, email: &Email, signed_in: Option<&User>, callback: Option<String>, peer: &Peer) -> Result<()> {
     if !app.config.mail.sends() {
         return Err(Error::VerificationEmailNotEnabled);
@@ -36,24 +34,23 @@ pub async fn request(app: &App, email: &Email, signed_in: Option<&User>, callbac
     Ok(())
 }
 
-/// Follows the link; doing it again until it expires is no error.
-pub async fn verify(app: &App, token: &str, peer: &Peer) -> Result<()> {
-    let token = mail_links::open(app, token, Purpose::VerifyEmail).await?;
-    let recorder = Recorder::new(app, peer);
+/// Acts on the link; doing it again until it expires changes nothing more.
+pub async fn verify(app: &App, text: &str, evidence: Evidence<'_>, peer: &Peer) -> Result<Proof> {
+    let token = mail_links::open(app, text, Purpose::VerifyEmail).await?;
+    let tie = mailbox::weigh(app, &token, &evidence, peer).await?;
+    let (outbox, recorder) = (Outbox::new(app), Recorder::new(app, peer));
     let work = app.db.write(move |conn| {
         Box::pin(async move {
+            store::user_changes::lock_account(conn, token.user).await?;
             let Some(user) = store::user_changes::lock(conn, token.user).await? else { return Ok(Err(Error::UserNotFound)) };
             if user.email != token.email {
                 return Ok(Err(Error::MailTokenInvalid));
             }
-            if !user.email_verified {
-                // What could be changed without this address's word can be no longer.
-                store::mails::end_tokens_of(conn, user.id, Purpose::VerifyChange, recorder.now).await?;
-                change(conn, user.id, &Changes { email_verified: Some(true), ..Changes::default() }, recorder.now).await?;
-                recorder.record(conn, Kind::EmailVerified, Some(user.id), None, Map::new()).await?;
+            if user.email_verified {
+                return Ok(Ok((user, None)));
             }
-            Ok(Ok(()))
+            mailbox::prove(conn, &recorder, &outbox, &user, None, &tie).await
         })
     });
-    work.await?
+    mailbox::told(app, work.await??)
 }

@@ -9,13 +9,14 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::flows::limit::DEVICE_LIFETIME;
+use crate::flows::known_device;
 use crate::flows::open_session::{Grant, Options};
 use crate::flows::session_cache;
 use crate::flows::sign_in::Presented;
 use crate::flows::{change_password as change, sign_in as flow_in, sign_out as flow_out, sign_up as flow_up};
 use crate::model::email::Email;
-use crate::model::session::Delivery;
+use crate::model::session::{Delivery, Session};
+use crate::model::user::User;
 
 use super::body::{Fields, Optional, Submitted};
 use super::client::Client;
@@ -26,6 +27,8 @@ use super::views;
 
 pub(super) const MAX_NAME: usize = 256;
 pub(super) const MAX_URL: usize = 2_048;
+/// Longer than any token of a device.
+const MAX_DEVICE: usize = 512;
 /// Longer than any password that is accepted, so that its own error is told.
 pub(super) const MAX_PASSWORD: usize = 16_384;
 
@@ -53,8 +56,18 @@ pub(super) async fn sign_up(
     let mut headers = HeaderMap::new();
     if let Some(grant) = &grant {
         deliver(&app, grant, &mut answer, &mut headers);
+    } else if options.delivery == Delivery::Cookie {
+        remember_asker(&app, &user, options.remember, &mut headers);
     }
     Ok((headers, Json(answer)).into_response())
+}
+
+/// A browser that has signed up and is not signed in yet: it is a known device, so that the link of the mail asks it for no password. For an address that
+/// was known before, it is a device of a user who does not exist, and looks the same.
+pub(super) fn remember_asker(app: &App, user: &User, remember: bool, headers: &mut HeaderMap) {
+    if let Some(device) = known_device::token(app, user) {
+        cookies::set(app, headers, Name::Device, &device, remember.then(|| app.now() + known_device::LIFETIME));
+    }
 }
 
 pub(super) async fn sign_in(
@@ -66,9 +79,10 @@ pub(super) async fn sign_in(
     let email = body.text("email", MAX_NAME * 4);
     let password = body.text("password", MAX_PASSWORD);
     let (options, callback) = session_options(&mut body);
+    let device = body.optional_text("deviceToken", MAX_DEVICE);
     body.finish()?;
     let email: Email = email.parse().map_err(|_| crate::flows::Error::InvalidEmail)?;
-    let presented = Replaced::of(&credentials);
+    let presented = Replaced::of(&credentials).with_device(device.as_deref());
     let (user, grant) = flow_in::sign_in(&app, &email, &password, options, presented.borrow(), &peer).await?;
     let mut answer = json!({ "redirect": callback.is_some(), "token": grant.session_token.expose(), "user": views::user(&user) });
     let mut headers = HeaderMap::new();
@@ -96,10 +110,21 @@ pub(super) async fn change_password(State(app): State<Arc<App>>, Acting { who, p
     let (user, grant) = change::change_password(&app, &who, &current, &new, move_session, &peer).await?;
     let mut answer = json!({ "token": grant.as_ref().map(|g| g.session_token.expose()), "user": views::user(&user) });
     let mut headers = HeaderMap::new();
-    if let Some(grant) = &grant {
-        deliver(&app, grant, &mut answer, &mut headers);
+    match &grant {
+        Some(grant) => deliver(&app, grant, &mut answer, &mut headers),
+        None => know_again(&app, &who.session, &user, &mut answer, &mut headers),
     }
     Ok((headers, Json(answer)).into_response())
+}
+
+/// The change ended every known device of the account; the one on which it was made is known by a new token.
+fn know_again(app: &App, session: &Session, user: &User, answer: &mut Value, headers: &mut HeaderMap) {
+    let Some(device) = known_device::token(app, user) else { return };
+    match session.delivery {
+        Delivery::Body => answer["deviceToken"] = device.into(),
+        Delivery::Cookie if session.remember => cookies::set(app, headers, Name::Device, &device, Some(app.now() + known_device::LIFETIME)),
+        Delivery::Cookie => {}
+    }
 }
 
 /// `rememberMe`, `tokenDelivery`, `callbackURL`.
@@ -126,6 +151,9 @@ pub(super) fn deliver(app: &App, grant: &Grant, answer: &mut Value, headers: &mu
         Delivery::Body => {
             answer["refreshToken"] = grant.refresh_token.as_str().into();
             answer["refreshExpiresIn"] = grant.ends_at.since(app.now()).as_secs().into();
+            if let Some(device) = &grant.device {
+                answer["deviceToken"] = device.as_str().into();
+            }
             // An answer without a member for it: those of impersonation.
             if answer.get("token").is_none() {
                 headers.extend(HeaderValue::from_str(&grant.session_cookie).ok().map(|token| (cookies::SET_AUTH_TOKEN, token)));
@@ -140,7 +168,7 @@ pub(super) fn deliver(app: &App, grant: &Grant, answer: &mut Value, headers: &mu
             cookies::set(app, headers, Name::Refresh, &grant.refresh_token, remember.then_some(grant.session.expires_at));
             // On somebody else's machine, or a shared one, nothing stays.
             if let Some(device) = grant.device.as_ref().filter(|_| remember) {
-                cookies::set(app, headers, Name::Device, device, Some(app.now() + DEVICE_LIFETIME));
+                cookies::set(app, headers, Name::Device, device, Some(app.now() + known_device::LIFETIME));
             }
             let told = json!({ "session": views::client_session(&grant.session), "user": answer["user"] });
             if let Some((value, until)) = session_cache::seal(app, &grant.session_token, grant.ends_at, &told) {
@@ -154,20 +182,22 @@ pub(super) fn deliver(app: &App, grant: &Grant, answer: &mut Value, headers: &mu
 pub(super) struct Replaced<'r> {
     cookies: Vec<&'r str>,
     refresh: Vec<&'r str>,
-    device: Option<&'r str>,
+    devices: Vec<&'r str>,
 }
 
 impl<'r> Replaced<'r> {
     pub(super) fn of(credentials: &'r Credentials) -> Self {
         let borrow = |list: &'r [String]| list.iter().map(String::as_str).collect();
-        Self {
-            cookies: borrow(&credentials.session_cookies),
-            refresh: borrow(&credentials.refresh_cookies),
-            device: credentials.devices.first().map(String::as_str),
-        }
+        Self { cookies: borrow(&credentials.session_cookies), refresh: borrow(&credentials.refresh_cookies), devices: borrow(&credentials.devices) }
+    }
+
+    /// With the token that a native client sent in the body.
+    pub(super) fn with_device(mut self, token: Option<&'r str>) -> Self {
+        self.devices.extend(token);
+        self
     }
 
     pub(super) fn borrow(&self) -> Presented<'_> {
-        Presented { cookies: &self.cookies, refresh: &self.refresh, device: self.device }
+        Presented { cookies: &self.cookies, refresh: &self.refresh, devices: &self.devices }
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct Credentials {
     pub(super) session_cookies: Vec<String>,
     /// Cookie caches; the first counts.
     pub(super) cached_sessions: Vec<String>,
-    /// Devices; the first counts.
+    /// Tokens of devices; one that is known at the account counts.
     pub(super) devices: Vec<String>,
     /// Refresh cookies, all of one name.
     pub(super) refresh_cookies: Vec<String>,

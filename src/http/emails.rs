@@ -1,5 +1,5 @@
-//! Mailboxes and what their links do: `/send-verification-email`, `/verify-email`, `/change-email`, `/delete-user`. A link that changes or deletes
-//! opens a page that asks; a mail scanner that follows links changes nothing.
+//! Mails that are asked for, and the deletion that one of them asks about: `/send-verification-email`, `/change-email`, `/delete-user`. Opening a link
+//! shows a page that asks; a mail scanner that follows links changes nothing.
 
 use std::sync::Arc;
 
@@ -11,9 +11,8 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::flows::read_session::Accepts;
-use crate::flows::{Error as Refused, change_email, delete_user, mail_links, verify_email};
+use crate::flows::{Error as Refused, change_email, delete_user, verify_email};
 use crate::model::email::Email;
-use crate::model::mail::Purpose;
 use crate::model::origin::is_trusted_redirect;
 use crate::model::permission::Action;
 
@@ -26,18 +25,17 @@ use super::error::Error;
 use super::pages::Page;
 use super::pages::ask::confirm;
 use super::query::Query;
-use super::views;
 
-const MAX_TOKEN: usize = 256;
+pub(super) const MAX_TOKEN: usize = 256;
 
 /// `callbackURL` of a body.
-fn callback(body: &mut Fields) -> Option<String> {
+pub(super) fn callback(body: &mut Fields) -> Option<String> {
     body.optional_text("callbackURL", MAX_URL).filter(|url| !url.is_empty())
 }
 
-/// `callbackURL` of a query, if it is trusted.
+/// `callbackURL` of a query, if it is trusted; an empty one is none.
 pub(super) fn callback_of(app: &App, query: &Query) -> Result<Option<String>, Error> {
-    match query.one("callbackURL") {
+    match query.one("callbackURL").filter(|url| !url.is_empty()) {
         Some(url) if !is_trusted_redirect(url, &app.config.server.trusted_origins) => Err(Error::InvalidCallbackUrl),
         callback => Ok(callback.map(ToOwned::to_owned)),
     }
@@ -90,52 +88,12 @@ pub(super) fn redirect(url: &str, pair: Option<(&str, &str)>) -> Result<Response
     Ok((StatusCode::FOUND, [(header::LOCATION, location), (header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]).into_response())
 }
 
-/// A link that proves a mailbox does so at once and as often as it is opened; one that changes an address asks first.
-pub(super) async fn verify(State(app): State<Arc<App>>, Client(peer): Client, page: Page, query: Query) -> Result<Response, Error> {
-    let callback = callback_of(&app, &query)?;
-    let token = query.one("token").unwrap_or_default();
-    let Some(purpose @ (Purpose::ApproveChange | Purpose::VerifyChange)) = mail_links::purpose_of(&app, token) else {
-        let outcome = verify_email::verify(&app, token, &peer).await.map(|()| json!({ "status": true, "user": null }));
-        let mut response = led_to(callback.as_deref(), outcome).map_err(at_verify_email)?;
-        if !app.config.sessions.cookie_cache.is_zero() {
-            cookies::forget_cache(&app, response.headers_mut());
-        }
-        return Ok(response);
-    };
-    let new = match mail_links::open(&app, token, purpose).await {
-        Ok(link) => link.new_email.map(|email| email.to_string()).unwrap_or_default(),
-        Err(error) => return led_to(callback.as_deref(), Err(error)).map_err(at_verify_email),
-    };
-    Ok(confirm(&page, &page.with("ask.change_email", "email", new), "ask.change_email_button", token, callback.as_deref()))
-}
-
-/// The form of the page that asked.
-pub(super) async fn change(State(app): State<Arc<App>>, Client(peer): Client, Submitted(mut body): Submitted) -> Result<Response, Error> {
-    let token = body.text("token", MAX_TOKEN);
-    let callback = callback(&mut body);
-    body.finish()?;
-    let outcome = if mail_links::purpose_of(&app, &token) == Some(Purpose::ApproveChange) {
-        change_email::approve(&app, &token, callback.clone(), &peer).await.map(|()| json!({ "status": true, "user": null }))
-    } else {
-        change_email::confirm(&app, &token, &peer).await.map(|user| json!({ "status": true, "user": views::user(&user) }))
-    };
-    led_to(callback.as_deref(), outcome).map(after_post).map_err(at_verify_email)
-}
-
 /// The browser goes on with GET, and sends no form again.
-fn after_post(mut response: Response) -> Response {
+pub(super) fn after_post(mut response: Response) -> Response {
     if response.status() == StatusCode::FOUND {
         *response.status_mut() = StatusCode::SEE_OTHER;
     }
     response
-}
-
-/// At this path a link that is not good is 401 (contract section 5.6).
-fn at_verify_email(error: Error) -> Error {
-    match error {
-        Error::Flow(refused @ (Refused::MailTokenInvalid | Refused::MailTokenExpired)) => Error::Link(StatusCode::UNAUTHORIZED, refused),
-        other => other,
-    }
 }
 
 pub(super) async fn change_email(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {

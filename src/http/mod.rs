@@ -16,6 +16,7 @@ pub mod error;
 mod fields;
 mod health;
 mod invitations;
+mod mail_proofs;
 mod oauth;
 mod ops;
 mod origin;
@@ -55,13 +56,13 @@ pub fn router(app: &Arc<App>) -> Router {
         .route(&at("/change-password"), post(accounts::change_password))
         .route(&at("/error"), get(pages::ask::error))
         .route(&at("/send-verification-email"), post(emails::send_verification))
-        .route(&at("/verify-email"), get(emails::verify).post(emails::change))
+        .route(&at("/verify-email"), get(mail_proofs::open).post(mail_proofs::act))
         .route(&at("/change-email"), post(emails::change_email))
         .route(&at("/delete-user"), post(emails::delete))
         .route(&at("/delete-user/callback"), get(emails::ask_to_delete).post(emails::delete_as_asked))
         .route(&at("/request-password-reset"), post(passwords::request))
         .route(&at("/reset-password"), post(passwords::reset))
-        .route(&at("/reset-password/{token}"), get(passwords::open))
+        .route(&at("/reset-password/{token}"), get(passwords::open).post(passwords::choose))
         .route(&at("/update-user"), post(users::update))
         .route(&at("/verify-password"), post(users::verify_password))
         .route(&at("/list-accounts"), get(users::list_accounts))

@@ -12,10 +12,13 @@ use crate::flows::{Error as Refused, reset_password};
 use crate::model::email::Email;
 
 use super::accounts::{MAX_NAME, MAX_PASSWORD, MAX_URL};
-use super::body::Fields;
+use super::body::{Fields, Submitted};
 use super::client::Client;
 use super::emails::{callback_of, redirect};
 use super::error::Error;
+use super::pages::Page;
+use super::pages::passwords::{Choosing, after_choosing};
+use super::pages::sign_in::next_of;
 use super::query::Query;
 
 const MAX_TOKEN: usize = 256;
@@ -34,9 +37,17 @@ pub(super) async fn request(State(app): State<Arc<App>>, Client(peer): Client, m
     Ok(Json(json!({ "status": true, "message": SENT })).into_response())
 }
 
-/// The link of the mail: leads to the application's own page, with the token or with an error; it is not used up by that.
-pub(super) async fn open(State(app): State<Arc<App>>, Path(token): Path<String>, query: Query) -> Result<Response, Error> {
-    let callback = callback_of(&app, &query)?.ok_or_else(|| Error::missing("callbackURL"))?;
+/// The link of the mail: leads to the application's own page, with the token or with an error; it is not used up by that. Without a page of the
+/// application the link has one itself.
+pub(super) async fn open(State(app): State<Arc<App>>, page: Page, Path(token): Path<String>, query: Query) -> Result<Response, Error> {
+    let Some(callback) = callback_of(&app, &query)? else {
+        let next = next_of(&app, query.one("redirect_to"))?;
+        return match reset_password::check(&app, &token).await {
+            Ok(()) => Ok(Choosing { page: &page, token: &token, next: &next, action: &action(&app, &token) }.ask()),
+            Err(Refused::MailTokenInvalid) => Err(Error::missing("callbackURL")),
+            Err(error) => Err(error.into()),
+        };
+    };
     // A path alone means a page of ours.
     let absolute = if callback.starts_with('/') { format!("{}{callback}", app.config.server.public_url.as_str().trim_end_matches('/')) } else { callback };
     match reset_password::check(&app, &token).await {
@@ -44,6 +55,24 @@ pub(super) async fn open(State(app): State<Arc<App>>, Path(token): Path<String>,
         Err(Refused::MailTokenInvalid) => redirect(&absolute, Some(("error", "INVALID_TOKEN"))),
         Err(error) => Err(error.into()),
     }
+}
+
+fn action(app: &App, token: &str) -> String {
+    format!("{}/reset-password/{token}", app.config.server.base_path)
+}
+
+/// The form of the link's own page.
+pub(super) async fn choose(
+    State(app): State<Arc<App>>,
+    page: Page,
+    Client(peer): Client,
+    Path(token): Path<String>,
+    Submitted(body): Submitted,
+) -> Result<Response, Error> {
+    let next = next_of(&app, body.peek("redirect_to"))?;
+    reset_password::check(&app, &token).await?;
+    let refused = Choosing { page: &page, token: &token, next: &next, action: &action(&app, &token) }.answer(body, &peer).await?;
+    Ok(refused.unwrap_or_else(|| after_choosing(&page, &next)))
 }
 
 pub(super) async fn reset(State(app): State<Arc<App>>, Client(peer): Client, query: Query, mut body: Fields) -> Result<Response, Error> {

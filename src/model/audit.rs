@@ -40,6 +40,7 @@ kinds! {
     UserUpdated => "user.updated",
     EmailVerified => "email.verified",
     EmailChanged => "email.changed",
+    AccountReclaimed => "account.reclaimed",
     UserDeleted => "user.deleted",
     UserBanned => "user.banned",
     UserUnbanned => "user.unbanned",

@@ -58,6 +58,8 @@ pub enum Rule {
     SignUp,
     /// Mails to an address.
     MailAddress,
+    /// Mails of one kind that go to an address, whatever asked for them.
+    MailRecipient,
     /// Mails asked for from a network.
     MailNetwork,
     /// Access tokens made for a session cookie.
@@ -66,7 +68,7 @@ pub enum Rule {
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::SignIn,
         Self::SignInDevice,
         Self::SignInDevices,
@@ -75,6 +77,7 @@ impl Rule {
         Self::SignInNetwork,
         Self::SignUp,
         Self::MailAddress,
+        Self::MailRecipient,
         Self::MailNetwork,
         Self::Mint,
     ];
@@ -90,6 +93,7 @@ impl Rule {
             Self::SignInNetwork => "sign-in-network",
             Self::SignUp => "sign-up",
             Self::MailAddress => "mail-address",
+            Self::MailRecipient => "mail-recipient",
             Self::MailNetwork => "mail-network",
             Self::Mint => "token",
         }
@@ -98,7 +102,7 @@ impl Rule {
     fn grows(self) -> bool {
         match self {
             Self::SignIn | Self::SignInDevice | Self::SignInDevices | Self::Confirm | Self::SignInAccount => true,
-            Self::SignInNetwork | Self::SignUp | Self::MailAddress | Self::MailNetwork | Self::Mint => false,
+            Self::SignInNetwork | Self::SignUp | Self::MailAddress | Self::MailRecipient | Self::MailNetwork | Self::Mint => false,
         }
     }
 }

@@ -21,7 +21,7 @@ pub const TABLES: [Table; 11] = [
         name: "users",
         key: &["id"],
         texts: &["id", "email", "name", "image", "role", "ban_reason", "metadata"],
-        numbers: &["email_verified", "banned", "ban_expires_at", "disabled_at", "version", "created_at", "updated_at", "unproven_until"],
+        numbers: &["email_verified", "banned", "ban_expires_at", "disabled_at", "version", "login_epoch", "created_at", "updated_at", "unproven_until"],
     },
     Table { name: "accounts", key: &["id"], texts: &["id", "user_id", "provider_id", "account_id", "password_hash"], numbers: &["created_at", "updated_at"] },
     Table {

@@ -63,7 +63,8 @@ pub async fn change(conn: &mut Conn, id: UserId, changes: &Changes, now: Timesta
                 image = CASE WHEN $4 IS NULL THEN image ELSE NULLIF($4, '') END, role = COALESCE($5, role),
                 banned = COALESCE(CAST($6 AS BIGINT), banned), ban_reason = CASE WHEN CAST($6 AS BIGINT) IS NULL THEN ban_reason ELSE $7 END,
                 ban_expires_at = CASE WHEN CAST($6 AS BIGINT) IS NULL THEN ban_expires_at ELSE CAST($8 AS BIGINT) END,
-                metadata = COALESCE($9, metadata), version = version + 1, updated_at = $10
+                metadata = COALESCE($9, metadata),
+                login_epoch = login_epoch + CASE WHEN $2 IS NULL OR email = $2 THEN 0 ELSE 1 END, version = version + 1, updated_at = $10
           WHERE id = $11")
         .bind(changes.name.as_deref())
         .bind(changes.email.as_ref().map(Email::as_str))

@@ -24,6 +24,7 @@ pub(super) struct Row {
     disabled_at: Option<i64>,
     metadata: String,
     version: i64,
+    login_epoch: i64,
     created_at: i64,
     updated_at: i64,
 }
@@ -32,7 +33,7 @@ pub(super) struct Row {
 macro_rules! user_columns {
     () => {
         "u.id, u.email, u.email_verified, u.name, u.image, u.role, u.banned, u.ban_reason, u.ban_expires_at, u.disabled_at, u.metadata, u.version, \
-         u.created_at, u.updated_at"
+         u.login_epoch, u.created_at, u.updated_at"
     };
 }
 
@@ -65,6 +66,7 @@ impl TryFrom<Row> for User {
             disabled_at: row.disabled_at.map(Timestamp),
             metadata,
             version: row.version,
+            login_epoch: row.login_epoch,
             created_at: Timestamp(row.created_at),
             updated_at: Timestamp(row.updated_at),
         })
@@ -106,7 +108,7 @@ pub async fn insert(conn: &mut Conn, user: &User, account: EventId, password_has
 }
 
 /// Gives a user who has none a password; `Conflict` if there is one.
-pub async fn insert_password(conn: &mut Conn, user: UserId, account: EventId, password_hash: &str, now: Timestamp) -> Result<()> {
+async fn insert_password(conn: &mut Conn, user: UserId, account: EventId, password_hash: &str, now: Timestamp) -> Result<()> {
     on!(conn, c => sqlx::query(
         "INSERT INTO accounts (id, user_id, provider_id, account_id, password_hash, created_at, updated_at) VALUES ($1, $2, 'credential', $2, $3, $4, $4)")
         .bind(account.to_string())
@@ -135,8 +137,25 @@ fn with_password(row: PasswordRow) -> Result<WithPassword> {
     Ok(WithPassword { user: row.user.try_into()?, password_hash: row.password_hash })
 }
 
-/// Replaces the password hash if it still is `current`; without `current`, always. Tells whether it did.
-pub async fn set_password_hash(conn: &mut Conn, id: UserId, current: Option<&str>, new: &str, now: Timestamp) -> Result<bool> {
+/// Replaces the hash of an unchanged password, if it still is `current`; tells whether it did. What is bound to the password stays as it is.
+pub async fn rehash(conn: &mut Conn, id: UserId, current: &str, new: &str, now: Timestamp) -> Result<bool> {
+    replace_hash(conn, id, Some(current), new, now).await
+}
+
+/// Gives the user a new password: over the one whose hash is `current`, or, without `current`, over whatever there is. `false` if the hash is no longer
+/// `current`. Every known device of the user is known no longer.
+pub async fn set_password(conn: &mut Conn, id: UserId, account: EventId, current: Option<&str>, new: &str, now: Timestamp) -> Result<bool> {
+    if !replace_hash(conn, id, current, new, now).await? {
+        if current.is_some() {
+            return Ok(false);
+        }
+        insert_password(conn, id, account, new, now).await?;
+    }
+    raise_login_epoch(conn, id, now).await?;
+    Ok(true)
+}
+
+async fn replace_hash(conn: &mut Conn, id: UserId, current: Option<&str>, new: &str, now: Timestamp) -> Result<bool> {
     let changed = on!(conn, c => sqlx::query(
         "UPDATE accounts SET password_hash = $1, updated_at = $2
           WHERE user_id = $3 AND provider_id = 'credential' AND ($4 IS NULL OR password_hash = $4)")
@@ -145,9 +164,14 @@ pub async fn set_password_hash(conn: &mut Conn, id: UserId, current: Option<&str
     Ok(changed == 1)
 }
 
-/// Marks the user as changed: caches that hold an older version miss.
-pub async fn touch(conn: &mut Conn, id: UserId, now: Timestamp) -> Result<()> {
-    on!(conn, c => sqlx::query("UPDATE users SET version = version + 1, updated_at = $1 WHERE id = $2")
+/// Deletes every way to sign in that the user has, the password included. Every known device of the user is known no longer.
+pub async fn drop_accounts(conn: &mut Conn, id: UserId, now: Timestamp) -> Result<()> {
+    on!(conn, c => sqlx::query("DELETE FROM accounts WHERE user_id = $1").bind(id.to_string()).execute(c).await.map(|_| ()))?;
+    raise_login_epoch(conn, id, now).await
+}
+
+async fn raise_login_epoch(conn: &mut Conn, id: UserId, now: Timestamp) -> Result<()> {
+    on!(conn, c => sqlx::query("UPDATE users SET login_epoch = login_epoch + 1, version = version + 1, updated_at = $1 WHERE id = $2")
         .bind(now.0).bind(id.to_string()).execute(c).await.map(|_| ()))?;
     Ok(())
 }

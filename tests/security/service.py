@@ -4,6 +4,7 @@ import base64
 import email
 import email.policy
 import hashlib
+import html
 import itertools
 import json
 import os
@@ -144,6 +145,21 @@ class Service(Place):
     def link(self, address: str, count: int = 1) -> str:
         body = self.mail(address, count).get_body(("plain",)).get_content()
         return re.search(r"https?://\S+", body)[0]
+
+    def follow(self, link: str, client: httpx.Client | None = None, **more) -> httpx.Response:
+        """Opens a link and sends the form of its page, with what else was typed."""
+        client, link = client or httpx.Client(), link.replace("localhost", "127.0.0.1")
+        opened = client.get(link)
+        assert opened.status_code == 200 and 'method="post"' in opened.text, opened.text
+        hidden = {name: html.unescape(value) for name, value in re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', opened.text)}
+        return client.post(link, data=hidden | more, headers={"Origin": self.issuer})
+
+    def choose(self, led: httpx.Response, password: str):
+        """Chooses a password on the page that a followed link led to."""
+        assert led.status_code == 303 and "/reset-password/" in led.headers["location"], (led.status_code, led.headers)
+        page = f"{self.base}{led.headers['location']}"
+        assert 'name="again"' in httpx.get(page).text
+        assert httpx.post(page, data={"password": password, "again": password}, headers={"Origin": self.issuer}).status_code == 303
 
     def settled(self):
         """Until no mail waits."""

@@ -2,10 +2,12 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 
+use super::super::error::Error;
 use super::super::query::Query;
 use super::failures::Told;
+use super::form::Form;
 use super::page::Page;
 
 /// Asks, and posts the answer to where it was asked.
@@ -19,10 +21,45 @@ pub(in crate::http) struct Confirm<'p> {
     callback: &'p str,
 }
 
-/// Whether somebody means it: the answer is posted to where it was asked.
+/// Asks once more before a link acts: the answer is posted to where it was asked.
 pub(in crate::http) fn confirm(p: &Page, question: &str, button: &str, token: &str, callback: Option<&str>) -> Response {
     let callback = callback.unwrap_or_default();
     Page::answer(&Confirm { p, question, button: p.t(button), token, callback }, StatusCode::OK, callback)
+}
+
+/// The page of a link that proves a mailbox.
+#[derive(Template)]
+#[template(path = "pages/prove.html")]
+struct ProvePage<'p> {
+    p: &'p Page,
+    f: &'p Form,
+    email: &'p str,
+    asks: bool,
+    token: &'p str,
+    callback: &'p str,
+}
+
+/// What the form of such a page carries, and why it was refused.
+pub(in crate::http) struct Prove<'p> {
+    pub(in crate::http) token: &'p str,
+    pub(in crate::http) callback: Option<&'p str>,
+    pub(in crate::http) refused: Option<Error>,
+}
+
+/// Asks whether the mailbox is the reader's. With `asks` the page wants the password too, or offers to choose a new one.
+pub(in crate::http) fn prove(p: &Page, email: &str, asks: bool, form: Prove<'_>) -> Response {
+    let mut f = Form::new("prove");
+    let callback = form.callback.unwrap_or_default();
+    let refused = match form.refused.map(|error| f.refused_at(p, "password", error)) {
+        Some(Err(error)) => return error.into_response(),
+        Some(Ok(error)) => Some(error),
+        None => None,
+    };
+    let shown = ProvePage { p, f: &f, email, asks, token: form.token, callback };
+    match refused {
+        None => Page::answer(&shown, StatusCode::OK, callback),
+        Some(error) => Page::refuse(&shown, error, callback),
+    }
 }
 
 /// `GET …/error?error=CODE`: only what looks like a code is repeated.

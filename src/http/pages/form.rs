@@ -64,6 +64,15 @@ impl Form {
         Error::Validation(problems.collect())
     }
 
+    /// As [`Self::refused`], in a form whose current password is the field `password`.
+    pub(super) fn refused_at(&mut self, page: &Page, password: &'static str, error: Error) -> Result<Error, Error> {
+        let error = self.refused(page, error)?;
+        if let Some(text) = self.wrong.remove("current") {
+            self.wrong.insert(password, text);
+        }
+        Ok(error)
+    }
+
     /// Says a refusal where it belongs; what is no fault of the form is an error of the page.
     pub(super) fn refused(&mut self, page: &Page, error: Error) -> Result<Error, Error> {
         let status = error.status();

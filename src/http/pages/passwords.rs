@@ -10,6 +10,7 @@ use axum::response::Response;
 use crate::app::App;
 use crate::flows::Error as Refused;
 use crate::flows::reset_password;
+use crate::model::audit::Peer;
 
 use super::super::accounts::{MAX_NAME, MAX_PASSWORD};
 use super::super::body::{Fields, Submitted};
@@ -39,6 +40,59 @@ struct Reset<'p> {
     f: &'p Form,
     token: &'p str,
     next: &'p str,
+    /// Where the form goes.
+    action: &'p str,
+}
+
+/// Where the form of the pages goes.
+const OWN: &str = "/auth/reset-password";
+
+/// The page where the holder of a link chooses a password; its form goes to `action`. With `refused`, why the form comes again.
+pub(in crate::http) struct Choosing<'p> {
+    pub(in crate::http) page: &'p Page,
+    pub(in crate::http) token: &'p str,
+    pub(in crate::http) next: &'p str,
+    pub(in crate::http) action: &'p str,
+}
+
+impl Choosing<'_> {
+    /// The form as it is shown first.
+    pub(in crate::http) fn ask(&self) -> Response {
+        Page::answer(&self.with(&Form::new("reset")), StatusCode::OK, self.next)
+    }
+
+    /// Sets the password that the form says; `None`: it is set. Else the form again, with what is wrong.
+    pub(in crate::http) async fn answer(&self, mut body: Fields, peer: &Peer) -> Result<Option<Response>, Error> {
+        let mut form = Form::new("reset");
+        let new = chosen(self.page, &mut form, &mut body, MAX_PASSWORD);
+        body.finish()?;
+        if !form.is_good() {
+            return Ok(Some(Page::refuse(&self.with(&form), form.problems(), self.next)));
+        }
+        match reset_password::reset(&self.page.app, self.token, &new, peer).await {
+            Ok(()) => Ok(None),
+            Err(error) => {
+                let error = form.refused(self.page, error.into())?;
+                Ok(Some(Page::refuse(&self.with(&form), error, self.next)))
+            }
+        }
+    }
+
+    fn with<'f>(&'f self, form: &'f Form) -> Reset<'f> {
+        Reset { p: self.page, f: form, token: self.token, next: self.next, action: self.action }
+    }
+}
+
+/// Where one goes on to with a new password: the sign-in page, from there to `next`. Without pages straight there, or nowhere.
+pub(in crate::http) fn after_choosing(page: &Page, next: &str) -> Response {
+    if page.app.config.pages.enabled {
+        return see_other(&with_next("/auth/sign-in?done=reset", next));
+    }
+    if !next.is_empty() {
+        return see_other(next);
+    }
+    let told = Told { p: page, title: page.t("reset.title"), text: page.t("done.reset"), code: "", request_id: "", href: "", link: "to_start" };
+    Page::answer(&told, StatusCode::OK, "")
 }
 
 /// A new password that was typed twice.
@@ -77,28 +131,17 @@ pub(super) async fn forgot(State(app): State<Arc<App>>, page: Page, Client(peer)
     Ok(Page::answer(&told, StatusCode::OK, ""))
 }
 
-/// A link that is not good is told before anybody thinks of a password.
+/// A link that is not good is told before a password is typed.
 pub(super) async fn show_reset(State(app): State<Arc<App>>, page: Page, query: Query) -> Result<Response, Error> {
     let token = query.one("token").filter(|token| token.len() <= MAX_TOKEN).unwrap_or_default();
     let next = next_of(&app, query.one("redirect_to"))?;
     reset_password::check(&app, token).await?;
-    Ok(Page::answer(&Reset { p: &page, f: &Form::new("reset"), token, next: &next }, StatusCode::OK, ""))
+    Ok(Choosing { page: &page, token, next: &next, action: OWN }.ask())
 }
 
 pub(super) async fn reset(State(app): State<Arc<App>>, page: Page, Client(peer): Client, Submitted(mut body): Submitted) -> Result<Response, Error> {
     let next = next_of(&app, body.peek("redirect_to"))?;
     let token = body.optional_text("token", MAX_TOKEN).unwrap_or_default();
-    let mut form = Form::new("reset");
-    let new = chosen(&page, &mut form, &mut body, MAX_PASSWORD);
-    body.finish()?;
-    if !form.is_good() {
-        return Ok(Page::refuse(&Reset { p: &page, f: &form, token: &token, next: &next }, form.problems(), ""));
-    }
-    match reset_password::reset(&app, &token, &new, &peer).await {
-        Ok(()) => Ok(see_other(&with_next("/auth/sign-in?done=reset", &next))),
-        Err(error) => {
-            let error = form.refused(&page, error.into())?;
-            Ok(Page::refuse(&Reset { p: &page, f: &form, token: &token, next: &next }, error, ""))
-        }
-    }
+    let refused = Choosing { page: &page, token: &token, next: &next, action: OWN }.answer(body, &peer).await?;
+    Ok(refused.unwrap_or_else(|| after_choosing(&page, &next)))
 }

@@ -46,7 +46,7 @@ pub(super) fn query_of(next: &str) -> String {
 }
 
 /// Where somebody wants to go afterwards; empty: nowhere in particular.
-pub(super) fn next_of(app: &App, text: Option<&str>) -> Result<String, Error> {
+pub(in crate::http) fn next_of(app: &App, text: Option<&str>) -> Result<String, Error> {
     match text.filter(|text| !text.is_empty()) {
         None => Ok(String::new()),
         Some(text) if text.len() <= MAX_URL && is_trusted_redirect(text, &app.config.server.trusted_origins) => Ok(text.to_owned()),

@@ -13,7 +13,7 @@ use crate::flows::open_session::Options;
 use crate::flows::sign_up as flow_up;
 use crate::model::session::Delivery;
 
-use super::super::accounts::{MAX_NAME, MAX_PASSWORD, Replaced};
+use super::super::accounts::{MAX_NAME, MAX_PASSWORD, Replaced, remember_asker};
 use super::super::body::Submitted;
 use super::super::client::Client;
 use super::super::credentials::Credentials;
@@ -68,12 +68,14 @@ pub(super) async fn send(
     let presented = Replaced::of(&credentials);
     match flow_up::sign_up(&app, wanted, options, presented.borrow(), &peer).await {
         Ok((user, Some(grant))) => Ok(welcome(&app, &grant, &user, &next)),
-        // Whoever has the address: what the mail says is between it and its mailbox.
-        Ok((_, None)) => {
+        // Known or new: what the mail says is between us and the mailbox.
+        Ok((user, None)) => {
             let (title, text) =
                 if app.config.sign_up.require_email_verification { ("sign_up.mailed", "sign_up.mailed_text") } else { ("sign_up.made", "sign_up.made_text") };
             let told = Told { p: &page, title: page.t(title), text: page.t(text), code: "", request_id: "", href: "/auth/sign-in", link: "to_sign_in" };
-            Ok(Page::answer(&told, StatusCode::OK, ""))
+            let mut answer = Page::answer(&told, StatusCode::OK, "");
+            remember_asker(&app, &user, true, answer.headers_mut());
+            Ok(answer)
         }
         Err(error) => {
             let error = form.refused(&page, error.into())?;

@@ -291,3 +291,136 @@ async fn who_keeps_the_service_busy_wins_no_guesses() {
     assert_eq!(looked_at, 5, "{limited} limited, {busy} too busy");
     assert!(busy > 0, "or nothing was shown");
 }
+
+/// So many wrong passwords from everywhere that a stranger's next one waits.
+async fn flood(app: &TestApp, user: &User) {
+    for n in 0..60 {
+        from(app, &format!("198.51.100.{n}"), "sign-in/email", &guess(user, "a wrong password")).await;
+    }
+    from(app, "203.0.113.9", "sign-in/email", &guess(user, &user.password)).await.refused(429, "TOO_MANY_REQUESTS");
+}
+
+#[tokio::test]
+async fn a_native_client_keeps_its_device_and_waits_for_no_stranger() {
+    let app = limited().await;
+    let ana = app.user("ana").await;
+    let signed_in = from(&app, "192.0.2.77", "sign-in/email", &guess(&ana, &ana.password)).await.ok();
+    let device = signed_in.str("deviceToken");
+    flood(&app, &ana).await;
+    let with_device = |device: &str| json!({ "email": ana.email, "password": ana.password, "tokenDelivery": "body", "deviceToken": device });
+    from(&app, "192.0.2.77", "sign-in/email", &with_device(&device)).await.ok();
+    // It is a device of this account alone, and one that we signed.
+    let eve = app.user("eve").await;
+    let others = from(&app, "192.0.2.78", "sign-in/email", &guess(&eve, &eve.password)).await.ok().str("deviceToken");
+    for odd in [others.as_str(), "nonsense", "", &device[..device.len() - 4]] {
+        from(&app, "192.0.2.77", "sign-in/email", &with_device(odd)).await.refused(429, "TOO_MANY_REQUESTS");
+    }
+    from(&app, "192.0.2.77", "sign-in/email", &with_device(&"x".repeat(600))).await.refused(400, "VALIDATION_ERROR");
+}
+
+#[tokio::test]
+async fn a_known_device_is_known_no_longer_after_a_change_of_password_or_address() {
+    use countersign::flows::administer_users::{self, Changes};
+    use countersign::flows::authority::Authority;
+    use countersign::flows::{change_password, manage_users};
+    use countersign::model::audit::Peer;
+    let app = limited().await;
+    for change in ["a change of one's own", "a password of an operator", "an address of an operator"] {
+        let mut user = app.user(&change.replace([' ', '\''], "-")).await;
+        let thief = Browser::new(&app);
+        thief.post("/api/auth/sign-in/email", &json!({ "email": user.email, "password": user.password })).await.ok();
+        let native = from(&app, "192.0.2.77", "sign-in/email", &guess(&user, &user.password)).await.ok();
+        let known = manage_users::find(&app.app, &user.email).await.unwrap();
+        let owner = Browser::new(&app);
+        owner.post("/api/auth/sign-in/email", &json!({ "email": user.email, "password": user.password })).await.ok();
+        let new = "another good password".to_owned();
+        match change {
+            "a change of one's own" => {
+                owner.post("/api/auth/change-password", &json!({ "currentPassword": user.password, "newPassword": new })).await.ok();
+                user.password = new;
+            }
+            "a password of an operator" => {
+                change_password::set_password(&app.app, &known, &new, &Peer::default()).await.unwrap();
+                user.password = new;
+            }
+            _ => {
+                user.email = "moved@example.com".into();
+                let changes = Changes { email: Some(user.email.parse().unwrap()), ..Changes::default() };
+                administer_users::update(&app.app, Authority::Operator, known.id, changes, &Peer::default()).await.unwrap();
+            }
+        }
+        flood(&app, &user).await;
+        // What the thief of the old password holds takes nothing of the owner's allowance, and does not pass the strangers' either.
+        let form = json!({ "email": user.email, "password": user.password });
+        thief.post("/api/auth/sign-in/email", &form).await.refused(429, "TOO_MANY_REQUESTS");
+        let native = json!({ "email": user.email, "password": user.password, "tokenDelivery": "body", "deviceToken": native.str("deviceToken") });
+        from(&app, "192.0.2.77", "sign-in/email", &native).await.refused(429, "TOO_MANY_REQUESTS");
+        if change == "a change of one's own" {
+            // The browser in which the owner changed it is known by the new one.
+            owner.post("/api/auth/sign-in/email", &form).await.ok();
+        }
+    }
+    // A hash that is only renewed is no other password.
+    let ana = app.user("ana").await;
+    let own = ana.browser().await;
+    let costlier = app.replica_with(&[("passwords.argon2_iterations", "2")]).await;
+    let again = json!({ "email": ana.email, "password": ana.password });
+    own.at(&costlier).post("/api/auth/sign-in/email", &again).await.ok();
+    assert_eq!(app.db_number("SELECT login_epoch FROM users WHERE email = 'ana@example.com'").await, 0);
+}
+
+#[tokio::test]
+async fn an_address_gets_three_mails_of_a_kind_an_hour_whatever_asks_for_them() {
+    let settings = [("rate_limits.mail_address", "3/1h"), ("sign_up.require_email_verification", "false")];
+    let (app, dir) = super::mail::posting(&settings).await;
+    let replica = app.replica_with(&[]).await;
+    let mut mails = 0;
+    for n in 0..6 {
+        let session = app.user(&format!("user{n}")).await.sign_in().await.session;
+        let asked = if n % 2 == 0 { &app } else { &replica };
+        asked.post_as("/api/auth/change-email", &session, &json!({ "newEmail": "stranger@example.org" })).await.ok();
+        mails += super::mail::received(&app, dir.path()).await.len();
+    }
+    assert_eq!(mails, 3, "of six accounts, each with its own allowance, at two replicas");
+    for (process, dropped) in [(&app, 1), (&replica, 2)] {
+        let told = countersign::flows::measure::metrics(&process.app).await;
+        assert!(told.contains(&format!("mails_total{{outcome=\"limited\"}} {dropped}")), "{told}");
+    }
+    // What was dropped ended nothing: a link that waits in the mailbox stays good.
+    let ana = super::mail::verified(&app, dir.path(), "ana").await;
+    let session = ana.sign_in().await.session;
+    let mut last = None;
+    for n in 0..5 {
+        app.post_as("/api/auth/change-password", &session, &json!({ "currentPassword": if n == 0 { ana.password.clone() } else { format!("good password {n}") }, "newPassword": format!("good password {}", n + 1) })).await.ok();
+        last = super::mail::received(&app, dir.path()).await.pop().or(last);
+    }
+    assert!(last.unwrap().subject.starts_with("Your password was changed"));
+    assert_eq!(app.db_count_events("password.changed").await, 5);
+    app.after(minutes(20));
+    app.post_as("/api/auth/change-password", &session, &json!({ "currentPassword": "good password 5", "newPassword": "good password 6" })).await.ok();
+    assert_eq!(super::mail::received(&app, dir.path()).await.len(), 1, "one more in each third of an hour");
+}
+
+#[tokio::test]
+async fn a_flood_of_one_kind_takes_no_reset_away_from_the_owner() {
+    let (app, dir) = super::mail::posting(&[("rate_limits.mail_address", "3/1h"), ("sign_up.require_email_verification", "true")]).await;
+    app.post("/api/auth/sign-up/email", &json!({ "name": "x", "email": "ana@example.com", "password": "a good long password" })).await.ok();
+    let token = super::mail::only(&app, dir.path()).await.token();
+    app.post("/api/auth/verify-email", &json!({ "token": token, "password": "a good long password" })).await.ok();
+    for _ in 0..10 {
+        app.post("/api/auth/sign-up/email", &json!({ "name": "x", "email": "ana@example.com", "password": "a good long password" })).await;
+        app.post("/api/auth/send-verification-email", &json!({ "email": "ana@example.com" })).await;
+    }
+    super::mail::received(&app, dir.path()).await;
+    let reset = super::mail::reset_link(&app, dir.path(), "ana@example.com").await;
+    // Two more that a stranger asks for; the owner's own request is refused, and the newest link in the mailbox is good.
+    for _ in 0..2 {
+        app.post("/api/auth/request-password-reset", &json!({ "email": "ana@example.com" })).await.ok();
+    }
+    let newest = super::mail::received(&app, dir.path()).await.pop().unwrap();
+    app.post("/api/auth/request-password-reset", &json!({ "email": "ana@example.com" })).await.refused(429, "TOO_MANY_REQUESTS");
+    for (token, good) in [(reset.token(), false), (newest.token(), true)] {
+        let answer = app.post("/api/auth/reset-password", &json!({ "token": token, "newPassword": "another good password" })).await;
+        assert_eq!(answer.status == 200, good);
+    }
+}

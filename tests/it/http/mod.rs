@@ -8,6 +8,7 @@ mod cookie_cache;
 mod defects;
 mod limits;
 mod mail;
+mod mailbox;
 mod metrics;
 mod pages;
 mod passwords;

@@ -1,0 +1,68 @@
+//! Devices that have signed in to an account before. What a stranger guesses at the account does not hold them up, and a link that proves the mailbox
+//! counts in their browser without a password. A device is bound to the user and to the user's `login_epoch`: a new password or address ends it.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::app::App;
+use crate::crypto::cookie;
+use crate::model::email::Email;
+use crate::model::id::UserId;
+use crate::model::user::User;
+use crate::random;
+use crate::store;
+
+use super::Result;
+
+const KIND: &str = "device";
+
+/// How long a device is known at an account.
+pub const LIFETIME: Duration = Duration::from_secs(365 * 86_400);
+
+/// A device whose token was signed by us and is in its time. Whether the user's epoch is still its own only the user's row can tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    user: UserId,
+    epoch: i64,
+    id: String,
+}
+
+impl Device {
+    /// Reads the value of the cookie or of `deviceToken`; `None` if it is none of ours or too old.
+    pub fn open(app: &App, signed: &str) -> Option<Self> {
+        let ring = app.ring()?;
+        let mut parts = cookie::open(signed, &ring.masters)?.split(':');
+        if parts.next() != Some(KIND) {
+            return None;
+        }
+        let (user, epoch, id) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?.to_owned());
+        let issued_at: i64 = parts.next()?.parse().ok()?;
+        let lives = u64::try_from(app.now().seconds() - issued_at).is_ok_and(|age| age < LIFETIME.as_secs());
+        (lives && parts.next().is_none()).then_some(Self { user, epoch, id })
+    }
+
+    /// Whether it is known at this account as the row is now.
+    pub fn is_known_to(&self, user: &User) -> bool {
+        self.user == user.id && self.epoch == user.login_epoch
+    }
+}
+
+/// A new token for a device of this user: the value of the cookie, and `deviceToken` of a native client.
+pub fn token(app: &App, user: &User) -> Option<String> {
+    let ring = app.ring()?;
+    let id = URL_SAFE_NO_PAD.encode(random::bytes::<16>(&*app.random));
+    Some(cookie::sign(&format!("{KIND}:{}:{}:{id}:{}", user.id, user.login_epoch, app.now().seconds()), &ring.masters))
+}
+
+/// The id of the device among `tokens` that is known at the account of this address. The database is asked only if a token is one of ours.
+pub(super) async fn known(app: &App, tokens: &[&str], email: &Email) -> Result<Option<String>> {
+    let devices: Vec<Device> = tokens.iter().filter_map(|token| Device::open(app, token)).collect();
+    if devices.is_empty() {
+        return Ok(None);
+    }
+    let email = email.clone();
+    let user = app.db.read(move |conn| Box::pin(async move { store::users::by_email(conn, &email).await })).await?;
+    Ok(user.and_then(|known| devices.into_iter().find(|device| device.is_known_to(&known.user)).map(|device| device.id)))
+}

@@ -1,0 +1,184 @@
+//! Proving a mailbox: the one way for every link that does so (verification, change of address, reset, invitation).
+//!
+//! A link alone proves only who reads the mailbox. Whether the one who set the password is the same person, three things tell: a live session of the
+//! account, a device that is known at it, or the password itself. With one of them everything stays as it is. Without, the account belongs to the
+//! mailbox from then on: password, sessions and known devices of before end, and a new password is chosen.
+
+use serde_json::Map;
+
+use crate::app::App;
+use crate::crypto::password::Verdict;
+use crate::model::audit::{Kind, Peer};
+use crate::model::email::Email;
+use crate::model::id::SessionId;
+use crate::model::mail::{MailToken, Purpose};
+use crate::model::password::Password;
+use crate::model::session::RevokedReason;
+use crate::model::user::User;
+use crate::store::sessions::{By, Which};
+use crate::store::user_changes::{Changes, change};
+use crate::store::{self, Conn};
+
+use super::end_session::end;
+use super::known_device::Device;
+use super::limit::Charges;
+use super::outbox::Outbox;
+use super::read_session::Authenticated;
+use super::record::{Recorder, detail};
+use super::{Error, Result, mail_links};
+
+/// What came with a link that proves a mailbox.
+#[derive(Clone, Copy, Default)]
+pub struct Evidence<'r> {
+    /// The live session whose token came along.
+    pub session: Option<&'r Authenticated>,
+    /// Tokens of known devices, not yet looked at.
+    pub devices: &'r [&'r str],
+    /// What was typed as the password of the account.
+    pub password: Option<&'r str>,
+}
+
+/// What ties the one who follows a link to the one who set the password.
+#[derive(Debug, Clone)]
+pub(super) enum Tie {
+    /// A session of the account.
+    Session(SessionId),
+    /// A device that is known at the account.
+    Device(Device),
+    /// The password, whose hash was this.
+    Password(String),
+    /// Nothing.
+    None,
+}
+
+/// How a link that proves a mailbox stands to the browser that shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// The link is all that it takes.
+    Enough,
+    /// The password is needed too; or a new one is chosen and what was before ends.
+    NotEnough,
+}
+
+/// What came of a proof.
+#[derive(Debug, Clone)]
+pub struct Proof {
+    /// The user with the mailbox proven.
+    pub user: User,
+    /// The token that lets the mailbox's holder choose a password, once: what was there before has ended.
+    pub choose: Option<String>,
+}
+
+fn own_session(token: &MailToken, session: Option<&Authenticated>) -> Option<SessionId> {
+    // An admin who acts as the user is not the user.
+    session.filter(|who| who.session.user_id == token.user && who.session.impersonated_by.is_none()).map(|who| who.session.id)
+}
+
+fn tie(app: &App, token: &MailToken, evidence: &Evidence<'_>, user: &User) -> Tie {
+    if let Some(session) = own_session(token, evidence.session) {
+        return Tie::Session(session);
+    }
+    let device = evidence.devices.iter().filter_map(|text| Device::open(app, text)).find(|device| device.is_known_to(user));
+    device.map_or(Tie::None, Tie::Device)
+}
+
+async fn holder(app: &App, token: &MailToken) -> Result<store::users::WithPassword> {
+    let id = token.user;
+    app.db.read(move |conn| Box::pin(store::users::by_id(conn, id))).await?.ok_or(Error::UserNotFound)
+}
+
+/// What a page that shows the link has to ask for. Changes nothing.
+pub async fn standing(app: &App, token: &MailToken, evidence: &Evidence<'_>) -> Result<Standing> {
+    let user = holder(app, token).await?.user;
+    let is_proven = token.purpose == Purpose::VerifyEmail && user.email_verified;
+    let enough = is_proven || !matches!(tie(app, token, evidence, &user), Tie::None);
+    Ok(if enough { Standing::Enough } else { Standing::NotEnough })
+}
+
+/// Weighs what came with the link. A password is tried under the limits of a sign-in.
+///
+/// # Errors
+/// [`Error::InvalidPassword`] for a wrong one, [`Error::Limited`] for too many.
+pub(super) async fn weigh(app: &App, token: &MailToken, evidence: &Evidence<'_>, peer: &Peer) -> Result<Tie> {
+    let known = holder(app, token).await?;
+    let found = tie(app, token, evidence, &known.user);
+    let (Tie::None, Some(typed)) = (&found, evidence.password) else { return Ok(found) };
+    let typed = Password::attempt(typed, app.config.passwords.length)?;
+    let charges = Charges::password(app, &known.user.email, &[], peer).await?;
+    charges.take(app).await?;
+    let stored = known.password_hash;
+    let verdict = charges.settle(app, app.hasher.verify(typed, stored.clone()).await.map_err(Into::into)).await?;
+    if let (Verdict::Right { .. }, Some(hash)) = (verdict, stored) {
+        charges.forgive_now(app).await?;
+        return Ok(Tie::Password(hash));
+    }
+    let (recorder, user) = (Recorder::new(app, peer), known.user.id);
+    let why = detail([("reason", "wrong password at a link of a mail".into())]);
+    app.db.write_unsynced(move |conn| Box::pin(async move { recorder.record(conn, Kind::SignInRefused, Some(user), None, why).await })).await?;
+    Err(Error::InvalidPassword)
+}
+
+/// Whether what was weighed is still so; the user's row is locked.
+async fn holds(conn: &mut Conn, recorder: &Recorder, user: &User, tie: &Tie) -> store::Result<bool> {
+    Ok(match tie {
+        Tie::Session(id) => store::sessions::find_live(conn, &By::Id(*id), recorder.now).await?.is_some_and(|found| found.session.user_id == user.id),
+        Tie::Device(device) => device.is_known_to(user),
+        Tie::Password(hash) => store::users::by_id(conn, user.id).await?.and_then(|found| found.password_hash).as_ref() == Some(hash),
+        Tie::None => true,
+    })
+}
+
+/// The mailbox of `user`, or the one at `new_email`, is proven. The account and the user's row are locked.
+///
+/// The inner error: what tied the link to the account is no longer so.
+pub(super) async fn prove(
+    conn: &mut Conn,
+    recorder: &Recorder,
+    outbox: &Outbox,
+    user: &User,
+    new_email: Option<&Email>,
+    tie: &Tie,
+) -> store::Result<Result<(User, Option<MailToken>)>> {
+    if !holds(conn, recorder, user, tie).await? {
+        return Ok(Err(Error::Unauthorized));
+    }
+    if matches!(tie, Tie::None) {
+        let Some(user) = claim(conn, recorder, user, new_email).await? else { return Ok(Err(Error::UserNotFound)) };
+        let token = outbox.token(Purpose::ResetPassword, &user, None);
+        store::mails::insert_token(conn, &token).await?;
+        return Ok(Ok((user, Some(token))));
+    }
+    // What could be changed without this address's word can be no longer.
+    match new_email {
+        None => store::mails::end_tokens_of(conn, user.id, Purpose::VerifyChange, recorder.now).await?,
+        Some(_) => store::mails::end_tokens(conn, user.id, recorder.now).await?,
+    }
+    Ok(mark(conn, recorder, user, new_email).await?.ok_or(Error::UserNotFound).map(|user| (user, None)))
+}
+
+/// The account belongs to the mailbox alone: every password, session, known device and link of before ends. The account and the user's row are locked.
+pub(super) async fn claim(conn: &mut Conn, recorder: &Recorder, user: &User, new_email: Option<&Email>) -> store::Result<Option<User>> {
+    let now = recorder.now;
+    let had_password = store::users::by_id(conn, user.id).await?.is_some_and(|found| found.password_hash.is_some());
+    store::users::drop_accounts(conn, user.id, now).await?;
+    store::mails::end_tokens(conn, user.id, now).await?;
+    let ended = end(conn, recorder, Which::OfUser { user: user.id, except: None }, RevokedReason::PasswordChanged).await?;
+    end(conn, recorder, Which::ActedBy(user.id), RevokedReason::Revoked).await?;
+    if had_password || !ended.is_empty() {
+        recorder.record(conn, Kind::AccountReclaimed, Some(user.id), None, Map::new()).await?;
+    }
+    mark(conn, recorder, user, new_email).await
+}
+
+async fn mark(conn: &mut Conn, recorder: &Recorder, user: &User, new_email: Option<&Email>) -> store::Result<Option<User>> {
+    let changes = Changes { email: new_email.cloned(), email_verified: Some(true), ..Changes::default() };
+    let proven = change(conn, user.id, &changes, recorder.now).await?;
+    let kind = if new_email.is_some() { Kind::EmailChanged } else { Kind::EmailVerified };
+    recorder.record(conn, kind, Some(user.id), None, Map::new()).await?;
+    Ok(proven)
+}
+
+/// The proof as the browser gets it, once it is committed.
+pub(super) fn told(app: &App, (user, token): (User, Option<MailToken>)) -> Result<Proof> {
+    Ok(Proof { user, choose: token.map(|token| mail_links::text(app, &token)).transpose()? })
+}
