@@ -52,6 +52,8 @@ pub struct App {
     pub refused: moka::sync::Cache<String, Timestamp>,
     /// Which address each session last rotated from, for the shadow alarm.
     pub rotations: moka::sync::Cache<SessionId, Rotated>,
+    /// When this process, and the service, stood still.
+    pub standstills: Arc<crate::model::standstill::Watch>,
     /// Words and ways of mails.
     pub mailer: Mailer,
     /// Told when a mail has come into the queue.
@@ -101,6 +103,7 @@ impl App {
             mint_pace: config.rate_limits.quota(Rule::Mint).and_then(pace).map(|pace| Pace::new(pace, Arc::clone(&clock))),
             refused: moka::sync::Cache::new(100_000),
             rotations: moka::sync::Cache::new(100_000),
+            standstills: Arc::default(),
             users: UserCache(moka::sync::Cache::new(100_000)),
             ring: ArcSwapOption::empty(),
             ring_confirmed_at: AtomicI64::new(now.0),
@@ -119,8 +122,8 @@ impl App {
     }
 
     /// Opens the database that the settings name.
-    pub async fn open_db(config: &Config) -> Result<Db, store::Error> {
-        Db::open(&config.database.url, &Self::db_options(config)).await
+    pub async fn open_db(config: &Config, clock: Arc<dyn Clock>) -> Result<Db, store::Error> {
+        Db::open(&config.database.url, &store::Options { clock: clock.into(), ..Self::db_options(config) }).await
     }
 
     /// How the settings want the database used.
@@ -134,6 +137,7 @@ impl App {
             prepared_statements: d.prepared_statements,
             direct_url: d.direct_url,
             migrate: d.migrate,
+            clock: store::TimeSource::default(),
         }
     }
 

@@ -13,9 +13,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
-use crate::flows::{self, change_keys, deliver_mail, deliver_webhooks, load_keys, prune};
+use crate::flows::{self, change_keys, deliver_mail, deliver_webhooks, heartbeat, load_keys, prune};
 use crate::model::audit::Peer;
 use crate::model::key::Wish;
+use crate::model::standstill::BEAT;
 use crate::random;
 
 type Run = fn(Arc<App>) -> std::pin::Pin<Box<dyn Future<Output = flows::Result<()>> + Send>>;
@@ -97,6 +98,24 @@ async fn tell(app: Arc<App>, stopped: CancellationToken) {
     }
 }
 
+/// Notes once a second that this process serves.
+async fn beat(app: Arc<App>, stopped: CancellationToken) {
+    while !stopped.is_cancelled() {
+        match AssertUnwindSafe(heartbeat::beat(&app)).catch_unwind().await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "a heartbeat was not written"),
+            Err(_) => tracing::error!("a heartbeat panicked; the next one follows"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(BEAT) => {}
+            () = stopped.cancelled() => {}
+        }
+    }
+    if let Err(error) = heartbeat::stop(&app).await {
+        tracing::debug!(%error, "the last heartbeat was not written");
+    }
+}
+
 /// Sends mails as they come.
 async fn deliver(app: Arc<App>, stopped: CancellationToken) {
     while !stopped.is_cancelled() {
@@ -137,6 +156,11 @@ impl Jobs {
         scheduler.start().await?;
         let listening = app.db.is_shared().then(|| tokio::spawn(listen(Arc::clone(app))));
         let stopped = CancellationToken::new();
+        // Before anything is served: what stood still before the start is known from the first request on.
+        if let Err(error) = heartbeat::beat(app).await {
+            tracing::warn!(%error, "the first heartbeat was not written");
+        }
+        running.spawn(beat(Arc::clone(app), stopped.clone()));
         running.spawn(deliver(Arc::clone(app), stopped.clone()));
         let late = Arc::clone(app);
         // A process that is restarted every day would never come to it.

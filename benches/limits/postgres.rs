@@ -115,11 +115,11 @@ async fn rotate_until(db: Db, region: Region, client: u64, end: Instant) -> u32 
             hash: [0; 32],
             successor: [0; 32],
             delivery: Delivery::Body,
-            idle_expires_at: Timestamp(FAR),
-            cooled_before: Timestamp(FAR),
+            idle: Duration::from_secs(86_400),
+            cooldown: Duration::ZERO,
             master_version: 1,
         };
-        let rotated = db.write_statement(move |conn| Box::pin(async move { rotate(conn, &step, Timestamp(NOW)).await })).await.unwrap();
+        let rotated = db.write_statement(move |conn| Box::pin(async move { rotate(conn, &step).await })).await.unwrap();
         assert!(rotated.is_some());
         done += 1;
     }

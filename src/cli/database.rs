@@ -1,10 +1,13 @@
 //! `database …`: moving from one database to another.
 
+use std::sync::Arc;
+
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::app::App;
+use crate::clock::SystemClock;
 use crate::config::{Config, Database};
 use crate::flows::copy_database::{self, Copied};
 use crate::store::Db;
@@ -62,7 +65,7 @@ pub(super) async fn run(command: DatabaseCommand, config: Config) -> Result<()> 
 
 async fn open(config: &Config, url: String, migrate: bool) -> Result<Db> {
     let database = Database { url, migrate, direct_url: None, prepared_statements: true, ..config.database.clone() };
-    App::open_db(&Config { database, ..config.clone() }).await.map_err(migrate::failed)
+    App::open_db(&Config { database, ..config.clone() }, Arc::new(SystemClock)).await.map_err(migrate::failed)
 }
 
 fn show(output: Output, copied: &Copied) {

@@ -1,8 +1,11 @@
 //! `migrate`: the schema. `serve` does the same at start; this is for operators who want it apart.
 
+use std::sync::Arc;
+
 use clap::Args;
 
 use crate::app::App;
+use crate::clock::SystemClock;
 use crate::config::{Config, Database};
 use crate::flows;
 use crate::store;
@@ -37,7 +40,7 @@ pub(super) async fn run(command: Migrate, config: Config) -> Result<()> {
         return Ok(());
     }
     let config = Config { database: Database { migrate: true, ..config.database.clone() }, ..config };
-    App::open_db(&config).await.map_err(failed)?.close().await;
+    App::open_db(&config, Arc::new(SystemClock)).await.map_err(failed)?.close().await;
     output::note("The schema is current now.");
     Ok(())
 }

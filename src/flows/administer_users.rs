@@ -138,7 +138,7 @@ pub async fn remove(app: &App, by: Authority<'_>, id: UserId, peer: &Peer) -> Re
 
 /// Whether nobody else could sign in as an admin; admins are locked first, so that two who remove each other wait for one another.
 pub(super) async fn is_last_admin(conn: &mut Conn, id: UserId, recorder: &Recorder) -> store::Result<bool> {
-    let admins = store::user_changes::lock_admins(conn, recorder.proven_mailboxes, recorder.now).await?;
+    let admins = store::user_changes::lock_admins(conn, recorder.proven_mailboxes, conn.now()).await?;
     Ok(admins.len() == 1 && admins.iter().any(|a| a.id == id))
 }
 
@@ -161,7 +161,7 @@ async fn change(conn: &mut Conn, id: UserId, changes: Changes, spared: Option<Se
         return Ok(Err(Error::LastAdmin));
     }
     let Some(before) = store::user_changes::lock(conn, id).await? else { return Ok(Err(Error::UserNotFound)) };
-    let Some(user) = store::user_changes::change(conn, id, &changes, recorder.now).await? else { return Ok(Err(Error::UserNotFound)) };
+    let Some(user) = store::user_changes::change(conn, id, &changes, conn.now()).await? else { return Ok(Err(Error::UserNotFound)) };
     if bans {
         end(conn, &recorder, Which::OfUser { user: id, except: None }, RevokedReason::UserBanned).await?;
     } else if changes.role.is_some() {
@@ -170,7 +170,7 @@ async fn change(conn: &mut Conn, id: UserId, changes: Changes, spared: Option<Se
     }
     if changes.email.is_some() || changes.email_verified.is_some() {
         // What was sent to the mailbox of before is worth nothing, also if it becomes the user's again.
-        store::mails::end_tokens(conn, id, recorder.now).await?;
+        store::mails::end_tokens(conn, id, conn.now()).await?;
     }
     if user.email != before.email {
         end(conn, &recorder, Which::OfUser { user: id, except: spared }, RevokedReason::EmailChanged).await?;

@@ -55,7 +55,7 @@ pub async fn request(app: &App, who: &Authenticated, new: Email, callback: Optio
             };
             // One change at a time: a new link ends those of the change before. One that the limit of its recipient dropped ends nothing.
             if sent {
-                store::mails::end_tokens_of(conn, user.id, other, outbox.now()).await?;
+                store::mails::end_tokens_of(conn, user.id, other, conn.now()).await?;
             }
             Ok(Ok(()))
         })
@@ -77,9 +77,9 @@ pub async fn approve(app: &App, text: &str, callback: Option<String>, peer: &Pee
     let token = mail_links::open(app, text, Purpose::ApproveChange).await?;
     let wish = Change { new_email: token.new_email.clone().ok_or(Error::MailTokenInvalid)?, session: token.session };
     let (outbox, recorder) = (Outbox::new(app), Recorder::new(app, peer));
-    let now = recorder.now;
     let work = app.db.write(move |conn| {
         Box::pin(async move {
+            let now = conn.now();
             let Some(user) = store::user_changes::lock(conn, token.user).await? else { return Ok(Err(Error::UserNotFound)) };
             if user.email != token.email || !store::mails::end_token(conn, token.id, now).await? {
                 return Ok(Err(Error::MailTokenInvalid));
@@ -103,7 +103,7 @@ pub async fn confirm(app: &App, text: &str, evidence: Evidence<'_>, peer: &Peer)
     let (outbox, recorder) = (Outbox::new(app), Recorder::new(app, peer));
     let work = app.db.write(move |conn| {
         Box::pin(async move {
-            let now = recorder.now;
+            let now = conn.now();
             store::user_changes::lock_account(conn, token.user).await?;
             let Some(before) = store::user_changes::lock(conn, token.user).await? else { return Ok(Err(Error::UserNotFound)) };
             if before.email != token.email || !store::mails::end_token(conn, token.id, now).await? {

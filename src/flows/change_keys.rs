@@ -127,7 +127,7 @@ impl Change {
         if let Err(refused) = self.check(&stored) {
             return Ok(Err(refused));
         }
-        let steps = match plan(self.recorder.now, &stored.ring(), &self.policy, &self.order.wish) {
+        let steps = match plan(conn.now(), &stored.ring(), &self.policy, &self.order.wish) {
             Ok(steps) => steps,
             Err(refused) => return Ok(Err(refused.into())),
         };
@@ -159,7 +159,7 @@ impl Change {
     }
 
     async fn take(&mut self, conn: &mut Conn, step: &Step) -> store::Result<Option<String>> {
-        let now = self.recorder.now;
+        let now = conn.now();
         match step {
             Step::Create(state) => {
                 let pair = self.spare.pop().ok_or(store::Error::Conflict)?;
@@ -182,7 +182,7 @@ impl Change {
     }
 
     async fn insert(&self, conn: &mut Conn, pair: &Keypair, state: State) -> store::Result<()> {
-        let now = self.recorder.now;
+        let now = conn.now();
         let signs = state == State::Active;
         // A retired import has signed elsewhere, with a TTL that we take to be our own.
         let max_ttl = if state == State::Standby { std::time::Duration::ZERO } else { self.policy.access_ttl };

@@ -110,7 +110,7 @@ struct Change {
 impl Change {
     /// The user's row first, the sessions in a later statement: a sign-in in between sees the new hash or is revoked.
     async fn run(self, conn: &mut Conn) -> store::Result<Option<Option<(Opening, RingVersion)>>> {
-        let now = self.recorder.now;
+        let now = conn.now();
         store::user_changes::lock_account(conn, self.user).await?;
         if store::user_changes::lock(conn, self.user).await?.is_none() {
             return Ok(None);

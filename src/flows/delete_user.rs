@@ -94,7 +94,7 @@ async fn delete(app: &App, user: UserId, proof: Proof, peer: &Peer) -> Result<()
                     }
                 }
                 Proof::Link(link) => {
-                    if !store::mails::end_token(conn, *link, recorder.now).await? {
+                    if !store::mails::end_token(conn, *link, conn.now()).await? {
                         return Ok(Err(Error::MailTokenInvalid));
                     }
                 }
@@ -126,7 +126,7 @@ pub async fn unproven(app: &App, limit: i64) -> Result<u64> {
             Box::pin(async move {
                 store::user_changes::lock_account(conn, user).await?;
                 // Whoever proved it meanwhile stays.
-                if store::user_changes::delete_unproven(conn, user, now).await? {
+                if store::user_changes::delete_unproven(conn, user, conn.now()).await? {
                     recorder.record(conn, Kind::UserDeleted, Some(user), None, detail([("reason", "never proven".into())])).await?;
                 }
                 Ok(())

@@ -29,8 +29,13 @@ const REFUSALS: u32 = 12;
 pub async fn deliver_due(app: &App, stopped: impl Fn() -> bool) -> Result<usize> {
     let mut sent = 0;
     while !stopped() {
-        let now = app.now();
-        let taken = app.db.write(move |conn| Box::pin(store::mails::take_due(conn, TOGETHER, now, now + HOLD))).await?;
+        let work = app.db.write(move |conn| {
+            Box::pin(async move {
+                let now = conn.now();
+                store::mails::take_due(conn, TOGETHER, now, now + HOLD).await
+            })
+        });
+        let taken = work.await?;
         if taken.is_empty() {
             return Ok(sent);
         }

@@ -1,6 +1,8 @@
 //! Ending a session by one of its tokens: at sign-out, when a sign-in takes its place, at `/oauth2/revoke`. A refresh token is judged
 //! before it ends anything, so that a thief cannot clean up quietly: a spent one is reuse, with its event.
 
+use std::sync::Arc;
+
 use crate::app::App;
 use crate::crypto::key_ring::KeyRing;
 use crate::crypto::token::{RefreshToken, SessionToken};
@@ -8,6 +10,7 @@ use crate::model::audit::Kind;
 use crate::model::id::UserId;
 use crate::model::refresh::{Decision, Policy, Presented, decide};
 use crate::model::session::RevokedReason;
+use crate::model::standstill::Watch;
 use crate::store::sessions::{By, Which};
 use crate::store::{self, Conn};
 
@@ -21,6 +24,7 @@ pub struct Ending {
     sessions: Vec<[u8; 32]>,
     refreshes: Vec<(RefreshToken, Presented)>,
     policy: Policy,
+    standstills: Arc<Watch>,
     reason: RevokedReason,
 }
 
@@ -39,7 +43,7 @@ impl Ending {
         refreshes.sort_by_key(|(token, _): &(RefreshToken, _)| (token.session(), std::cmp::Reverse(token.generation())));
         refreshes.dedup_by_key(|(token, _)| token.session());
         let sessions = session_tokens.iter().map(SessionToken::hash).collect();
-        Ok(Self { sessions, refreshes, policy: app.config.sessions.refresh, reason })
+        Ok(Self { sessions, refreshes, policy: app.config.sessions.refresh, standstills: Arc::clone(&app.standstills), reason })
     }
 
     /// Whether there is anything to end.
@@ -53,7 +57,7 @@ impl Ending {
             self.end_by_refresh_token(conn, recorder, token, presented).await?;
         }
         for hash in &self.sessions {
-            let found = store::sessions::find_live(conn, &By::TokenHash(*hash), recorder.now).await?;
+            let found = store::sessions::find_live(conn, &By::TokenHash(*hash), conn.now()).await?;
             if let Some(found) = found {
                 end(conn, recorder, Which::One(found.session.id), self.reason).await?;
             }
@@ -63,13 +67,15 @@ impl Ending {
 
     async fn end_by_refresh_token(&self, conn: &mut Conn, recorder: &Recorder, token: &RefreshToken, presented: &Presented) -> store::Result<()> {
         let Some(row) = store::refresh::find(conn, token.session()).await? else { return Ok(()) };
-        let decision = decide(Some(&row.state), presented, recorder.now, &self.policy);
+        let now = conn.now();
+        let decision = decide(Some(&row.state), presented, now, &self.policy, &self.standstills.at(now));
         match decision {
             Decision::Refuse(_) => {}
             Decision::Reuse | Decision::Ahead => {
                 end_family(conn, decision, &row, presented.generation, recorder).await?;
             }
-            Decision::Keep | Decision::Rotate | Decision::Repeat(_) | Decision::Supersede | Decision::Heal => {
+            Decision::Wait => return Err(store::Error::Unavailable(super::refresh::STOOD_STILL.into())),
+            Decision::Keep | Decision::Rotate | Decision::Repeat(_) | Decision::Resume(_) | Decision::Supersede | Decision::Heal => {
                 end(conn, recorder, Which::One(row.session), self.reason).await?;
             }
         }
@@ -84,7 +90,7 @@ fn judge(token: RefreshToken, ring: &KeyRing) -> (RefreshToken, Presented) {
 
 /// Ends sessions and records each; returns whose they were.
 pub async fn end(conn: &mut Conn, recorder: &Recorder, which: Which, reason: RevokedReason) -> store::Result<Vec<UserId>> {
-    let ended = store::sessions::revoke(conn, which, reason, recorder.now).await?;
+    let ended = store::sessions::revoke(conn, which, reason, conn.now()).await?;
     let kind = if reason == RevokedReason::SignOut { Kind::SignedOut } else { Kind::SessionRevoked };
     for (session, user) in &ended {
         recorder.record(conn, kind, Some(*user), Some(*session), detail([("reason", reason.as_str().into())])).await?;

@@ -40,7 +40,7 @@ pub async fn start(app: &App, who: &Authenticated, target: UserId, peer: &Peer) 
         Box::pin(async move {
             // Shut out, demoted or signed out since: the row decides, not what was read before.
             let unchanged = store::user_changes::lock(conn, admin).await?.is_some_and(|user| user.version == version);
-            if !unchanged || store::sessions::find_live(conn, &own, recorder.now).await?.is_none() {
+            if !unchanged || store::sessions::find_live(conn, &own, conn.now()).await?.is_none() {
                 return Ok(Err(Error::NotAllowed(Action::Impersonate)));
             }
             let Some(ring) = opening.insert(conn, &recorder, Proof::Vouched).await? else { return Ok(Err(Error::BannedUser)) };

@@ -101,18 +101,19 @@ impl Charges {
             return Ok(());
         }
         let charges = self.0.clone();
-        let refusal = app.db.write_unsynced(move |conn| Box::pin(async move { charge_all(conn, &charges, now).await })).await?;
+        let refusal = app.db.write_unsynced(move |conn| Box::pin(async move { charge_all(conn, &charges).await })).await?;
         let Some((key, limited)) = refusal else { return Ok(()) };
-        app.refused.insert(key, now + limited.wait);
+        app.refused.insert(key, app.now() + limited.wait);
         Err(refuse(app, limited))
     }
 
     /// It was no failure: in the transaction of what has succeeded.
-    pub async fn forgive(&self, conn: &mut Conn, now: Timestamp) -> store::Result<()> {
-        self.undo(conn, now, forgive).await
+    pub async fn forgive(&self, conn: &mut Conn) -> store::Result<()> {
+        self.undo(conn, forgive).await
     }
 
-    async fn undo(&self, conn: &mut Conn, now: Timestamp, before: fn(Rule, Quota, State, Timestamp) -> Option<State>) -> store::Result<()> {
+    async fn undo(&self, conn: &mut Conn, before: fn(Rule, Quota, State, Timestamp) -> Option<State>) -> store::Result<()> {
+        let now = conn.now();
         for charge in &self.0 {
             let Some(state) = store::limits::take(conn, &charge.key).await? else { continue };
             match before(charge.rule, charge.quota, state, now) {
@@ -133,8 +134,8 @@ impl Charges {
     /// Both by itself.
     pub async fn forgive_now(&self, app: &App) -> Result<()> {
         if !self.0.is_empty() {
-            let (charges, now) = (self.clone(), app.now());
-            app.db.write_unsynced(move |conn| Box::pin(async move { charges.forgive(conn, now).await })).await?;
+            let charges = self.clone();
+            app.db.write_unsynced(move |conn| Box::pin(async move { charges.forgive(conn).await })).await?;
             self.forgiven(app);
         }
         Ok(())
@@ -144,9 +145,9 @@ impl Charges {
     /// who keeps the service busy wins no guesses.
     pub async fn settle<T>(&self, app: &App, outcome: Result<T>) -> Result<T> {
         if matches!(outcome, Err(Error::Busy | Error::Unavailable(_) | Error::Internal(_) | Error::OutOfTime | Error::MasterKeyChanged)) && !self.0.is_empty() {
-            let (charges, now) = (self.clone(), app.now());
+            let charges = self.clone();
             // The database may be away: then the charge stands, and nothing else can be done about it.
-            drop(app.db.write_unsynced(move |conn| Box::pin(async move { charges.undo(conn, now, give_back).await })).await);
+            drop(app.db.write_unsynced(move |conn| Box::pin(async move { charges.undo(conn, give_back).await })).await);
             self.forgiven(app);
         }
         outcome
@@ -170,7 +171,8 @@ pub fn mint(app: &App, session: SessionId) -> Result<()> {
     pace.check(&session).map_err(|wait| refuse(app, Limited { rule: Rule::Mint, quota, wait }))
 }
 
-async fn charge_all(conn: &mut Conn, charges: &[Charge], now: Timestamp) -> store::Result<Option<(String, Limited)>> {
+async fn charge_all(conn: &mut Conn, charges: &[Charge]) -> store::Result<Option<(String, Limited)>> {
+    let now = conn.now();
     let mut after: Vec<(&Charge, State)> = Vec::with_capacity(charges.len());
     for charge in charges {
         let state = store::limits::take(conn, &charge.key).await?;

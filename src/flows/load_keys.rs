@@ -13,7 +13,6 @@ use crate::crypto::master_key::{MasterKey, MasterKeys, Versioned};
 use crate::crypto::{jwk, seal};
 use crate::model::audit::Peer;
 use crate::model::key::{Ring, State, Wish};
-use crate::model::time::Timestamp;
 use crate::random::{self, Random};
 use crate::store::master_keys::Version;
 use crate::store::signing_keys::{Stored, StoredRing};
@@ -34,16 +33,15 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random
 
 /// Builds the program without its key ring, for commands that need none.
 pub async fn build(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<App> {
-    let db = App::open_db(&config).await?;
+    let db = App::open_db(&config, Arc::clone(&clock)).await?;
     let keys = load_master_keys(&config, &db, &*random).await?;
-    let now = Timestamp(clock.now_ms());
-    adopt_first(&db, &keys[0], now).await?;
+    adopt_first(&db, &keys[0]).await?;
     Ok(App::build(config, clock, random, keys, db)?)
 }
 
 /// Builds the program on a database that was served from before; makes no master key and adopts none.
 pub async fn build_existing(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<App> {
-    let db = App::open_db(&config).await?;
+    let db = App::open_db(&config, Arc::clone(&clock)).await?;
     if db.read(|conn| Box::pin(store::master_keys::list(conn))).await?.is_empty() {
         return Err(Error::WrongDatabase("nothing was ever served from this database; start `countersign serve` once".into()));
     }
@@ -197,7 +195,7 @@ async fn key_file(config: &Config, db: &Db, random: &dyn Random) -> Result<Maste
 }
 
 /// The first process on a new database says which master key is version 1; a second one at the same moment sees that it was late.
-async fn adopt_first(db: &Db, key: &MasterKey, now: Timestamp) -> Result<()> {
+async fn adopt_first(db: &Db, key: &MasterKey) -> Result<()> {
     let id = key.id().to_owned();
     let known = db.read(|conn| Box::pin(store::master_keys::list(conn))).await?;
     if !known.is_empty() {
@@ -207,7 +205,7 @@ async fn adopt_first(db: &Db, key: &MasterKey, now: Timestamp) -> Result<()> {
         .write(move |conn| {
             Box::pin(async move {
                 if store::master_keys::list(conn).await?.is_empty() {
-                    store::master_keys::adopt(conn, 1, &id, now).await?;
+                    store::master_keys::adopt(conn, 1, &id, conn.now()).await?;
                 }
                 Ok(())
             })

@@ -119,9 +119,9 @@ pub(super) async fn weigh(app: &App, token: &MailToken, evidence: &Evidence<'_>,
 }
 
 /// Whether what was weighed is still so; the user's row is locked.
-async fn holds(conn: &mut Conn, recorder: &Recorder, user: &User, tie: &Tie) -> store::Result<bool> {
+async fn holds(conn: &mut Conn, user: &User, tie: &Tie) -> store::Result<bool> {
     Ok(match tie {
-        Tie::Session(id) => store::sessions::find_live(conn, &By::Id(*id), recorder.now).await?.is_some_and(|found| found.session.user_id == user.id),
+        Tie::Session(id) => store::sessions::find_live(conn, &By::Id(*id), conn.now()).await?.is_some_and(|found| found.session.user_id == user.id),
         Tie::Device(device) => device.is_known_to(user),
         Tie::Password(hash) => store::users::by_id(conn, user.id).await?.and_then(|found| found.password_hash).as_ref() == Some(hash),
         Tie::None => true,
@@ -139,26 +139,26 @@ pub(super) async fn prove(
     new_email: Option<&Email>,
     tie: &Tie,
 ) -> store::Result<Result<(User, Option<MailToken>)>> {
-    if !holds(conn, recorder, user, tie).await? {
+    if !holds(conn, user, tie).await? {
         return Ok(Err(Error::Unauthorized));
     }
     if matches!(tie, Tie::None) {
         let Some(user) = claim(conn, recorder, user, new_email).await? else { return Ok(Err(Error::UserNotFound)) };
-        let token = outbox.token(Purpose::ResetPassword, &user, None);
+        let token = outbox.token(conn.now(), Purpose::ResetPassword, &user, None);
         store::mails::insert_token(conn, &token).await?;
         return Ok(Ok((user, Some(token))));
     }
     // What could be changed without this address's word can be no longer.
     match new_email {
-        None => store::mails::end_tokens_of(conn, user.id, Purpose::VerifyChange, recorder.now).await?,
-        Some(_) => store::mails::end_tokens(conn, user.id, recorder.now).await?,
+        None => store::mails::end_tokens_of(conn, user.id, Purpose::VerifyChange, conn.now()).await?,
+        Some(_) => store::mails::end_tokens(conn, user.id, conn.now()).await?,
     }
     Ok(mark(conn, recorder, user, new_email).await?.ok_or(Error::UserNotFound).map(|user| (user, None)))
 }
 
 /// The account belongs to the mailbox alone: every password, session, known device and link of before ends. The account and the user's row are locked.
 pub(super) async fn claim(conn: &mut Conn, recorder: &Recorder, user: &User, new_email: Option<&Email>) -> store::Result<Option<User>> {
-    let now = recorder.now;
+    let now = conn.now();
     let had_password = store::users::by_id(conn, user.id).await?.is_some_and(|found| found.password_hash.is_some());
     store::users::drop_accounts(conn, user.id, now).await?;
     store::mails::end_tokens(conn, user.id, now).await?;
@@ -172,7 +172,7 @@ pub(super) async fn claim(conn: &mut Conn, recorder: &Recorder, user: &User, new
 
 async fn mark(conn: &mut Conn, recorder: &Recorder, user: &User, new_email: Option<&Email>) -> store::Result<Option<User>> {
     let changes = Changes { email: new_email.cloned(), email_verified: Some(true), ..Changes::default() };
-    let proven = change(conn, user.id, &changes, recorder.now).await?;
+    let proven = change(conn, user.id, &changes, conn.now()).await?;
     let kind = if new_email.is_some() { Kind::EmailChanged } else { Kind::EmailVerified };
     recorder.record(conn, kind, Some(user.id), None, Map::new()).await?;
     Ok(proven)

@@ -35,7 +35,7 @@ pub async fn revoke_own(app: &App, owner: UserId, name: &str, peer: &Peer) -> Re
         Box::pin(async move {
             let named = match (handle, token) {
                 (Some(id), _) => Some(id),
-                (None, Some(hash)) => store::sessions::find_live(conn, &By::TokenHash(hash), recorder.now).await?.map(|f| f.session.id),
+                (None, Some(hash)) => store::sessions::find_live(conn, &By::TokenHash(hash), conn.now()).await?.map(|f| f.session.id),
                 (None, None) => None,
             };
             if let Some(id) = named

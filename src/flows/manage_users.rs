@@ -98,7 +98,7 @@ pub async fn set_disabled(app: &App, user: UserId, disabled: bool, peer: &Peer) 
     let recorder = Recorder::new(app, peer);
     let work = app.db.write(move |conn| {
         Box::pin(async move {
-            let now = recorder.now;
+            let now = conn.now();
             if disabled && is_last_admin(conn, user, &recorder).await? {
                 return Ok(Err(Error::LastAdmin));
             }

@@ -17,6 +17,7 @@ pub mod diagnose;
 pub mod end_session;
 pub mod error;
 pub mod form_token;
+pub mod heartbeat;
 pub mod impersonate;
 pub mod inspect_keys;
 pub mod invite_user;

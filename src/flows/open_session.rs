@@ -10,7 +10,7 @@ use crate::crypto::key_ring::KeyRing;
 use crate::crypto::token::{RefreshToken, SessionToken};
 use crate::model::audit::{Kind, Peer};
 use crate::model::id::SessionId;
-use crate::model::session::{Delivery, IMPERSONATION_LIFETIME, Session};
+use crate::model::session::{Delivery, IMPERSONATION_LIFETIME, Lifetime, Session};
 use crate::model::time::Timestamp;
 use crate::model::user::User;
 use crate::random;
@@ -34,14 +34,20 @@ pub struct Options {
 #[derive(Clone)]
 pub struct Opening {
     new: New,
+    lifetime: Lifetime,
+    /// Whether the session ends when the one before it would have ended, however late it begins.
+    keeps_end: bool,
     session_token: SessionToken,
     refresh_token: RefreshToken,
     ring: Arc<KeyRing>,
 }
 
-/// The ring's version as the database had it when the session began: who is behind reloads before signing.
+/// The ring's version as the database had it when the session began, so that a process with an older ring reloads before it signs; and that moment.
 #[derive(Debug, Clone, Copy)]
-pub struct RingVersion(i64);
+pub struct RingVersion {
+    version: i64,
+    began_at: Timestamp,
+}
 
 /// What the client gets.
 pub struct Grant {
@@ -83,14 +89,14 @@ fn begin(app: &App, user: &User, options: Options, peer: &Peer) -> Session {
 impl Opening {
     /// Draws the tokens; nothing is written.
     pub fn prepare(app: &App, user: &User, options: Options, peer: &Peer) -> Result<Self> {
-        Self::of(app, begin(app, user, options, peer))
+        Self::of(app, begin(app, user, options, peer), false)
     }
 
     /// A session in which an admin acts as the user, for an hour.
     pub fn impersonate(app: &App, user: &User, admin: &Session, peer: &Peer) -> Result<Self> {
         let session = begin(app, user, Options { delivery: admin.delivery, remember: false }, peer);
         let expires_at = session.expires_at.min(session.created_at + IMPERSONATION_LIFETIME);
-        Self::of(app, Session { impersonated_by: Some(admin.user_id), auth_time: admin.auth_time, expires_at, ..session })
+        Self::of(app, Session { impersonated_by: Some(admin.user_id), auth_time: admin.auth_time, expires_at, ..session }, false)
     }
 
     /// The session that takes another one's place: as old as that, and with the same end.
@@ -104,16 +110,25 @@ impl Opening {
             user_agent: peer.user_agent.clone(),
             ..before.clone()
         };
-        Self::of(app, session)
+        Self::of(app, session, true)
     }
 
-    fn of(app: &App, session: Session) -> Result<Self> {
+    fn of(app: &App, session: Session, keeps_end: bool) -> Result<Self> {
         let ring = app.ring().ok_or_else(|| Error::Unavailable("the keys are not loaded".into()))?;
         let session_token = SessionToken::new(&Zeroizing::new(random::bytes(&*app.random)));
         let refresh_token = RefreshToken::first(session.id, random::bytes(&*app.random), &ring.masters);
-        let idle_expires_at = app.config.sessions.lifetime.idle_end(session.created_at, session.expires_at);
+        let lifetime = app.config.sessions.lifetime;
+        let idle_expires_at = lifetime.idle_end(session.created_at, session.expires_at);
         let new = New { session, token_hash: session_token.hash(), refresh_hash: refresh_token.hash(), idle_expires_at };
-        Ok(Self { new, session_token, refresh_token, ring })
+        Ok(Self { new, lifetime, keeps_end, session_token, refresh_token, ring })
+    }
+
+    /// The row of a session that begins at this moment; it was prepared earlier.
+    fn beginning_at(&self, now: Timestamp) -> New {
+        let prepared = &self.new.session;
+        let expires_at = if self.keeps_end { prepared.expires_at } else { now + prepared.expires_at.since(prepared.created_at) };
+        let session = Session { created_at: now, updated_at: now, expires_at, ..prepared.clone() };
+        New { idle_expires_at: self.lifetime.idle_end(now, expires_at), session, ..self.new.clone() }
     }
 
     /// Its id.
@@ -123,7 +138,9 @@ impl Opening {
 
     /// Writes the row; `None`: the password changed meanwhile, or the user was shut out.
     pub async fn insert(&self, conn: &mut Conn, recorder: &Recorder, proof: Proof<'_>) -> store::Result<Option<RingVersion>> {
-        let Some(ring_version) = store::sessions::insert(conn, &self.new, proof, self.ring.master_version).await? else {
+        let began_at = conn.now();
+        let new = self.beginning_at(began_at);
+        let Some(version) = store::sessions::insert(conn, &new, proof, self.ring.master_version).await? else {
             let current = store::signing_keys::master_version(conn).await?;
             return if current == Some(i64::from(self.ring.master_version)) {
                 Ok(None)
@@ -131,23 +148,24 @@ impl Opening {
                 Err(store::Error::Unavailable("the master key was changed meanwhile".into()))
             };
         };
-        let s = &self.new.session;
+        let s = &new.session;
         recorder.record(conn, Kind::SignedIn, Some(s.user_id), Some(s.id), detail([("delivery", s.delivery.as_str().into())])).await?;
-        Ok(Some(RingVersion(ring_version)))
+        Ok(Some(RingVersion { version, began_at }))
     }
 
     /// Signs what the client gets, once the row is committed.
     pub async fn grant(self, app: &App, user: &User, ring: RingVersion) -> Result<Grant> {
-        let ends_at = self.new.idle_expires_at.min(self.new.session.expires_at);
-        let s = &self.new.session;
-        let grounds = Grounds { session: s.id, auth_time: s.auth_time, actor: s.impersonated_by, ends_at, ring_version: Some(ring.0) };
+        let new = self.beginning_at(ring.began_at);
+        let ends_at = new.idle_expires_at.min(new.session.expires_at);
+        let s = &new.session;
+        let grounds = Grounds { session: s.id, auth_time: s.auth_time, actor: s.impersonated_by, ends_at, ring_version: Some(ring.version) };
         let access = issue_token::issue(app, user, &grounds).await?;
         Ok(Grant {
             session_cookie: Zeroizing::new(cookie::sign(self.session_token.expose(), &self.ring.masters)),
             dont_remember: cookie::sign("true", &self.ring.masters),
             device: if s.impersonated_by.is_none() { known_device::token(app, user) } else { None },
             refresh_token: self.refresh_token.encode(&self.ring.masters),
-            session: self.new.session,
+            session: new.session,
             session_token: self.session_token,
             access,
             ends_at,

@@ -24,10 +24,9 @@ use crate::store::{self, Conn};
 use super::limit;
 use super::record::detail;
 
-/// Writes mails of one moment.
+/// Writes mails. Each is dated with the moment of its transaction.
 #[derive(Clone)]
 pub struct Outbox {
-    now: Timestamp,
     random: Arc<dyn Random>,
     lifetimes: MailLifetimes,
     /// Of each kind to one address; `None`: as many as there are.
@@ -76,10 +75,9 @@ async fn lock_by_email(conn: &mut Conn, email: &Email) -> store::Result<Option<U
 }
 
 impl Outbox {
-    /// For a flow that begins now.
+    /// With the settings of the program.
     pub fn new(app: &App) -> Self {
         Self {
-            now: app.now(),
             random: Arc::clone(&app.random),
             lifetimes: app.config.mail.lifetimes,
             quota: app.config.rate_limits.quota(Rule::MailRecipient),
@@ -87,25 +85,20 @@ impl Outbox {
         }
     }
 
-    /// Its moment.
-    pub fn now(&self) -> Timestamp {
-        self.now
+    fn id(&self, now: Timestamp) -> EventId {
+        EventId::at(now, random::bytes(&*self.random))
     }
 
-    fn id(&self) -> EventId {
-        EventId::at(self.now, random::bytes(&*self.random))
-    }
-
-    /// The row behind a link.
-    pub fn token(&self, purpose: Purpose, user: &User, change: Option<&Change>) -> MailToken {
+    /// The row behind a link that is made now.
+    pub fn token(&self, now: Timestamp, purpose: Purpose, user: &User, change: Option<&Change>) -> MailToken {
         MailToken {
-            id: self.id(),
+            id: self.id(now),
             purpose,
             user: user.id,
             email: user.email.clone(),
             new_email: change.map(|c| c.new_email.clone()),
-            created_at: self.now,
-            expires_at: self.now + lifetime(&self.lifetimes, purpose),
+            created_at: now,
+            expires_at: now + lifetime(&self.lifetimes, purpose),
             session: change.and_then(|c| c.session),
         }
     }
@@ -115,7 +108,7 @@ impl Outbox {
         let Some(quota) = self.quota else { return Ok(true) };
         let key = limit::key(Rule::MailRecipient, &[template.as_str(), to.as_str()]);
         let state = store::limits::take(conn, &key).await?;
-        let Ok(state) = decide(Rule::MailRecipient, quota, state, self.now) else {
+        let Ok(state) = decide(Rule::MailRecipient, quota, state, conn.now()) else {
             self.metrics.mail("limited");
             return Ok(false);
         };
@@ -156,7 +149,7 @@ impl Outbox {
         {
             return Ok(false);
         }
-        let token = self.token(purpose, user, change);
+        let token = self.token(conn.now(), purpose, user, change);
         store::mails::insert_token(conn, &token).await?;
         let mut words = words_for(user, to.unwrap_or(&user.email), change.map(|c| &c.new_email));
         words.extend(detail([("callback", callback.into())]));
@@ -186,7 +179,7 @@ impl Outbox {
         if !self.admits(conn, mail.template, email).await? {
             return Ok(None);
         }
-        let token = self.token(purpose, &user, None);
+        let token = self.token(conn.now(), purpose, &user, None);
         store::mails::insert_token(conn, &token).await?;
         let mut words = mail.detail.clone();
         words.extend(words_for(&user, email, None));
@@ -195,7 +188,8 @@ impl Outbox {
     }
 
     async fn put(&self, conn: &mut Conn, template: Template, to: Option<&Email>, token: Option<EventId>, detail: Map<String, Value>) -> store::Result<()> {
-        let mail = Mail { id: self.id(), template, recipient: to.cloned(), token, detail, attempts: 0, created_at: self.now };
+        let now = conn.now();
+        let mail = Mail { id: self.id(now), template, recipient: to.cloned(), token, detail, attempts: 0, created_at: now };
         store::mails::enqueue(conn, &mail).await
     }
 }

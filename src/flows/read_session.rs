@@ -106,10 +106,14 @@ async fn slide(app: &App, found: Found, user: Arc<User>, token: Option<SessionTo
     let lifetime = &app.config.sessions.lifetime;
     let mut renewed_cookie = None;
     if let Some(token) = token.as_ref().filter(|_| session.remember && now >= session.updated_at + lifetime.update_age) {
-        let (id, end) = (session.id, lifetime.idle_end(now, session.expires_at));
-        app.db.write_statement(move |conn| Box::pin(store::sessions::slide(conn, id, end, now))).await?;
-        session.updated_at = now;
-        idle_expires_at = end;
+        let (id, absolute_end, lifetime) = (session.id, session.expires_at, *lifetime);
+        let slid = app.db.write_statement(move |conn| {
+            Box::pin(async move {
+                let (now, end) = (conn.now(), lifetime.idle_end(conn.now(), absolute_end));
+                store::sessions::slide(conn, id, end, now).await.map(|()| (now, end))
+            })
+        });
+        (session.updated_at, idle_expires_at) = slid.await?;
         renewed_cookie = signed_cookie(app, token);
     }
     Ok(Authenticated { session, user, generation, idle_expires_at, ring_version, session_token: token, renewed_cookie })

@@ -7,18 +7,16 @@ use serde_json::{Map, Value};
 use crate::app::App;
 use crate::model::audit::{Event, Kind, Peer};
 use crate::model::id::{EventId, SessionId, UserId};
-use crate::model::time::Timestamp;
 use crate::model::webhook::{Choice, Webhook};
 use crate::random::{self, Random};
 use crate::store::{self, Conn};
 
 use super::outbox::Outbox;
 
-/// What the writes of one flow share.
+/// What the writes of one flow share. The time is not among it: a flow begins when its request arrives and may wait for the database, and the moment at
+/// which it decides and writes is [`Conn::now`].
 #[derive(Clone)]
 pub struct Recorder {
-    /// When it happens.
-    pub now: Timestamp,
     /// Who does it.
     pub peer: Peer,
     writer: String,
@@ -31,10 +29,9 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// For a flow that begins now.
+    /// For the writes of this peer's request.
     pub fn new(app: &App, peer: &Peer) -> Self {
         Self {
-            now: app.now(),
             peer: peer.clone(),
             writer: app.writer.clone(),
             random: Arc::clone(&app.random),
@@ -44,12 +41,12 @@ impl Recorder {
         }
     }
 
-    /// Mails of the same moment.
+    /// Writes mails of the same transaction.
     pub fn outbox(&self) -> Outbox {
         self.outbox.clone()
     }
 
-    /// Appends an event.
+    /// Appends an event of this moment.
     pub async fn record(
         &self,
         conn: &mut Conn,
@@ -58,8 +55,8 @@ impl Recorder {
         session: Option<SessionId>,
         detail: Map<String, Value>,
     ) -> store::Result<()> {
-        let id = EventId::at(self.now, random::bytes(&*self.random));
-        let event = Event { id, at: self.now, kind, peer: self.peer.clone(), subject, session, detail };
+        let now = conn.now();
+        let event = Event { id: EventId::at(now, random::bytes(&*self.random)), at: now, kind, peer: self.peer.clone(), subject, session, detail };
         // Routine has its request's line already; the rest should be seen by who reads the log.
         if matches!(kind, Kind::SignedIn | Kind::SignedOut | Kind::UserCreated) {
             tracing::debug!(kind = kind.as_str(), session = session.map(tracing::field::display), subject = subject.map(tracing::field::display), "audit");

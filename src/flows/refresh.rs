@@ -15,6 +15,7 @@ use crate::model::id::SessionId;
 use crate::model::mail::Template;
 use crate::model::refresh::{Child, Decision, Policy, Presented, Refusal, decide};
 use crate::model::session::{Delivery, Lifetime, RevokedReason};
+use crate::model::standstill::Watch;
 use crate::model::time::Timestamp;
 use crate::model::user::User;
 use crate::store::refresh::{Refreshed, Rotation};
@@ -124,10 +125,10 @@ async fn attempt(app: &App, text: &str, channel: Delivery, purpose: Purpose, pee
     shadow::watch(app, &session, decision, peer).await?;
     let child = match decision {
         Decision::Rotate => token.successor(&ring.masters),
-        Decision::Repeat(child) => token.child(child, &ring.masters),
+        Decision::Repeat(child) | Decision::Resume(child) => token.child(child, &ring.masters),
         Decision::Supersede => token.child(Child { kin: 0, late: true }, &ring.masters),
         // These never carry a refresh token: a late answer would put an older one back into the cookie jar.
-        Decision::Keep | Decision::Heal | Decision::Refuse(_) | Decision::Ahead | Decision::Reuse => None,
+        Decision::Keep | Decision::Heal | Decision::Refuse(_) | Decision::Ahead | Decision::Wait | Decision::Reuse => None,
     };
     let user = issue_token::user_facts(app, session.user, session.user_version).await?;
     let ends_at = session.state.idle_expires_at.min(session.state.expires_at);
@@ -157,6 +158,7 @@ struct Job {
     vouch: bool,
     master_version: u8,
     recorder: Recorder,
+    standstills: Arc<Watch>,
 }
 
 type Decided = Result<(Decision, Refreshed)>;
@@ -164,9 +166,12 @@ type Decided = Result<(Decision, Refreshed)>;
 /// A compare-and-set that loses looks again; three losses in a row are no longer chance.
 const ROUNDS: usize = 3;
 
+/// Why nothing is decided about a token that looks stolen.
+pub(super) const STOOD_STILL: &str = "the service stood still a moment ago; ask again in some seconds";
+
 impl Job {
     fn new(app: &App, token: &RefreshToken, presented: Presented, ring: &KeyRing, channel: Delivery, purpose: Purpose, recorder: Recorder) -> Self {
-        let (policy, lifetime, now) = (app.config.sessions.refresh, app.config.sessions.lifetime, recorder.now);
+        let (policy, lifetime) = (app.config.sessions.refresh, app.config.sessions.lifetime);
         let vouch = purpose == Purpose::Vouch;
         let rotation = (!vouch).then(|| Rotation {
             session: token.session(),
@@ -174,16 +179,17 @@ impl Job {
             hash: presented.hash,
             successor: presented.kin[0].successor,
             delivery: channel,
-            idle_expires_at: now + lifetime.idle,
-            cooled_before: now - policy.cooldown,
+            idle: lifetime.idle,
+            cooldown: policy.cooldown,
             master_version: ring.master_version,
         });
-        Self { rotation, presented, session: token.session(), channel, policy, lifetime, vouch, master_version: ring.master_version, recorder }
+        let (session, standstills) = (token.session(), Arc::clone(&app.standstills));
+        Self { rotation, presented, session, channel, policy, lifetime, vouch, master_version: ring.master_version, recorder, standstills }
     }
 
     async fn run(self, conn: &mut Conn) -> store::Result<Decided> {
         if let Some(rotation) = &self.rotation
-            && let Some(row) = store::refresh::rotate(conn, rotation, self.recorder.now).await?
+            && let Some(row) = store::refresh::rotate(conn, rotation).await?
         {
             return Ok(Ok((Decision::Rotate, row)));
         }
@@ -197,8 +203,8 @@ impl Job {
             if row.as_ref().is_some_and(|r| r.master_version != i64::from(self.master_version)) {
                 return Ok(Err(Error::MasterKeyChanged));
             }
-            let now = self.recorder.now;
-            let decision = decide(row.as_ref().map(|r| &r.state), &self.presented, now, &self.policy);
+            let now = conn.now();
+            let decision = decide(row.as_ref().map(|r| &r.state), &self.presented, now, &self.policy, &self.standstills.at(now));
             let Some(row) = row else { return Ok(Err(Error::RefreshTokenInvalid)) };
             if let Some(done) = self.act(conn, decision, row).await? {
                 return Ok(done);
@@ -210,26 +216,33 @@ impl Job {
     /// `None`: the row has moved meanwhile.
     async fn act(&self, conn: &mut Conn, decision: Decision, row: Refreshed) -> store::Result<Option<Decided>> {
         let done = |decision, row| Ok(Some(Ok((decision, row))));
-        let serves = matches!(decision, Decision::Keep | Decision::Rotate | Decision::Repeat(_) | Decision::Supersede | Decision::Heal);
+        let serves = matches!(decision, Decision::Keep | Decision::Rotate | Decision::Repeat(_) | Decision::Resume(_) | Decision::Supersede | Decision::Heal);
         if serves && row.delivery != self.channel {
             return Ok(Some(Err(Error::RefreshTokenInvalid)));
         }
         match decision {
             Decision::Refuse(refusal) => Ok(Some(Err(refused(refusal)))),
             Decision::Keep | Decision::Repeat(_) => done(decision, row),
+            // To vouch moves nothing: the grace does not begin anew.
+            Decision::Resume(child) if self.vouch => done(Decision::Repeat(child), row),
             Decision::Rotate | Decision::Supersede if self.vouch => done(Decision::Keep, row),
             Decision::Rotate => match &self.rotation {
-                Some(rotation) => Ok(store::refresh::rotate(conn, rotation, self.recorder.now).await?.map(|row| Ok((Decision::Rotate, row)))),
+                Some(rotation) => Ok(store::refresh::rotate(conn, rotation).await?.map(|row| Ok((Decision::Rotate, row)))),
                 None => Ok(None),
             },
+            Decision::Resume(_) => {
+                let current = row.state.refresh_hash;
+                self.replace(conn, decision, row, current).await
+            }
             Decision::Supersede => self.replace(conn, decision, row, self.presented.kin[0].late_successor).await,
             Decision::Heal => self.replace(conn, decision, row, self.presented.hash).await,
+            Decision::Wait => Err(store::Error::Unavailable(STOOD_STILL.into())),
             Decision::Ahead | Decision::Reuse => Ok(end_family(conn, decision, &row, self.presented.generation, &self.recorder).await?.map(Err)),
         }
     }
 
     async fn replace(&self, conn: &mut Conn, decision: Decision, row: Refreshed, hash: [u8; 32]) -> store::Result<Option<Decided>> {
-        let now = self.recorder.now;
+        let now = conn.now();
         let generation = if decision == Decision::Heal { self.presented.generation } else { row.state.generation };
         let idle = self.lifetime.idle_end(now, row.state.expires_at).max(row.state.idle_expires_at);
         if !store::refresh::replace(conn, &row, generation, &hash, idle, now).await? {
@@ -258,7 +271,7 @@ pub(super) async fn end_family(conn: &mut Conn, decision: Decision, row: &Refres
         Decision::Reuse => (RevokedReason::Reuse, Kind::RefreshTokenReused, Error::RefreshTokenReused),
         _ => (RevokedReason::Lost, Kind::RefreshTokenLost, Error::RefreshTokenRevoked),
     };
-    if !store::refresh::end(conn, row, reason, recorder.now).await? {
+    if !store::refresh::end(conn, row, reason, conn.now()).await? {
         return Ok(None);
     }
     let detail = detail([("presented", presented.into()), ("current", row.state.generation.into())]);

@@ -54,7 +54,7 @@ pub async fn reset(app: &App, token: &str, new: &str, peer: &Peer) -> Result<()>
     let (outbox, recorder, account) = (Outbox::new(app), Recorder::new(app, peer), account_id(app));
     let work = app.db.write(move |conn| {
         Box::pin(async move {
-            let now = recorder.now;
+            let now = conn.now();
             store::user_changes::lock_account(conn, token.user).await?;
             let Some(mut user) = store::user_changes::lock(conn, token.user).await? else { return Ok(Err(Error::MailTokenInvalid)) };
             if user.email != token.email || !store::mails::end_token(conn, token.id, now).await? {

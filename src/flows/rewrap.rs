@@ -84,7 +84,7 @@ impl Rewrap {
     }
 
     async fn adopt(&self, conn: &mut Conn, done: &Rewrapped, seen: i64) -> store::Result<()> {
-        let now = self.recorder.now;
+        let now = conn.now();
         store::master_keys::adopt(conn, done.version, &done.key_id, now).await?;
         if self.options.compromised {
             store::master_keys::condemn_before(conn, done.version, now).await?;

@@ -184,7 +184,7 @@ impl Entry {
         // The upgrade first: two sign-ins that both hold the proof as it was and both want to replace it would wait for one another.
         let proof = match &self.upgraded {
             Some(upgraded) => {
-                if !store::users::rehash(conn, self.user.id, &self.verified, upgraded, self.recorder.now).await? {
+                if !store::users::rehash(conn, self.user.id, &self.verified, upgraded, conn.now()).await? {
                     return Ok(None);
                 }
                 upgraded
@@ -199,7 +199,7 @@ impl Entry {
             self.recorder.outbox().notice(conn, Template::NewSignIn, &self.user, detail([("device", device.into())])).await?;
         }
         self.ending.run(conn, &self.recorder).await?;
-        self.charges.forgive(conn, self.recorder.now).await?;
+        self.charges.forgive(conn).await?;
         Ok(Some((self.opening, ring)))
     }
 }

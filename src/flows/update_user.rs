@@ -32,7 +32,7 @@ pub async fn update_user(app: &App, user: UserId, profile: Profile, peer: &Peer)
     let recorder = Recorder::new(app, peer);
     let done = app.db.write(move |conn| {
         Box::pin(async move {
-            if change(conn, user, &changes, recorder.now).await?.is_none() {
+            if change(conn, user, &changes, conn.now()).await?.is_none() {
                 return Ok(false);
             }
             let fields = detail([("name", changes.name.is_some().into()), ("image", changes.image.is_some().into())]);

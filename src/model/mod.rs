@@ -16,6 +16,7 @@ pub mod password;
 pub mod permission;
 pub mod refresh;
 pub mod session;
+pub mod standstill;
 pub mod time;
 pub mod user;
 pub mod user_agent;

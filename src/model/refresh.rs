@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::standstill::Standstills;
 use super::time::Timestamp;
 
 /// SHA-256 of a token's secret: all that is ever stored.
@@ -95,12 +96,16 @@ pub enum Decision {
     Rotate,
     /// 6: the very same successor once more.
     Repeat(Child),
+    /// 6a: the very same successor once more, past the grace by the clock but not by the time that was served. The grace begins anew.
+    Resume(Child),
     /// 6b: another child of the parent becomes current.
     Supersede,
     /// 7: the row lost a commit; it moves forward to the token. Answered like `Keep`.
     Heal,
     /// 8: the row lost more than one commit. The session ends, and nobody is called a thief.
     Ahead,
+    /// 9a: it would be reuse, but this process stood still a moment ago and the request may have waited since before. Nothing happens; a retry is decided.
+    Wait,
     /// 9: a spent token was used again. The session ends.
     Reuse,
 }
@@ -113,9 +118,11 @@ impl Decision {
             Self::Keep => "kept",
             Self::Rotate => "rotated",
             Self::Repeat(_) => "repeated",
+            Self::Resume(_) => "resumed",
             Self::Supersede => "superseded",
             Self::Heal => "healed",
             Self::Ahead => "ahead",
+            Self::Wait => "postponed",
             Self::Reuse => "reused",
         }
     }
@@ -140,7 +147,8 @@ impl Row {
 }
 
 /// Decides. The order of the questions is the security of it: what is over stays over before any window is looked at.
-pub fn decide(row: Option<&Row>, token: &Presented, now: Timestamp, policy: &Policy) -> Decision {
+/// `standstills` are the times before `now` in which the service stood still.
+pub fn decide(row: Option<&Row>, token: &Presented, now: Timestamp, policy: &Policy, standstills: &Standstills) -> Decision {
     let Some(row) = row else { return Decision::Refuse(Refusal::Unknown) };
     if row.revoked {
         return Decision::Refuse(Refusal::Revoked);
@@ -154,24 +162,33 @@ pub fn decide(row: Option<&Row>, token: &Presented, now: Timestamp, policy: &Pol
         return if cooling { Decision::Keep } else { Decision::Rotate };
     }
     if presented + 1 == current
-        && let Some(decision) = decide_parent(row, token, now, policy)
+        && let Some(decision) = decide_parent(row, token, now, policy, standstills)
     {
         return decision;
     }
     if presented == current + 1 && token.lineage && token.parent_hash == row.refresh_hash {
         return Decision::Heal;
     }
-    if presented > current { Decision::Ahead } else { Decision::Reuse }
+    if presented > current {
+        return Decision::Ahead;
+    }
+    if standstills.is_settling() { Decision::Wait } else { Decision::Reuse }
 }
 
-/// Rows 6 and 6b: the parent of the current token came back.
-fn decide_parent(row: &Row, token: &Presented, now: Timestamp, policy: &Policy) -> Option<Decision> {
-    let in_grace = !policy.grace.is_zero() && now <= row.rotated_at + policy.grace;
+/// Rows 6 to 6b: the parent of the current token came back.
+fn decide_parent(row: &Row, token: &Presented, now: Timestamp, policy: &Policy, standstills: &Standstills) -> Option<Decision> {
     let child = child_of(row, token)?;
-    match (in_grace, policy.late_retry) {
-        (true, _) => Some(Decision::Repeat(child)),
-        (false, LateRetry::Supersede) if !child.late => Some(Decision::Supersede),
-        (false, LateRetry::Supersede | LateRetry::Revoke) => None,
+    if !policy.grace.is_zero() {
+        if now <= row.rotated_at + policy.grace {
+            return Some(Decision::Repeat(child));
+        }
+        if standstills.served_since(row.rotated_at, now) <= policy.grace {
+            return Some(Decision::Resume(child));
+        }
+    }
+    match policy.late_retry {
+        LateRetry::Supersede if !child.late => Some(Decision::Supersede),
+        LateRetry::Supersede | LateRetry::Revoke => None,
     }
 }
 
@@ -208,7 +225,7 @@ mod tests {
     }
 
     fn after(row: &Row, token: &Presented, ms: i64, policy: &Policy) -> Decision {
-        decide(Some(row), token, Timestamp(T0.0 + ms), policy)
+        decide(Some(row), token, Timestamp(T0.0 + ms), policy, &Standstills::default())
     }
 
     #[test]
@@ -247,7 +264,7 @@ mod tests {
         for ended in [idle, absolute] {
             assert_eq!(after(&ended, &token(1), 0, &POLICY), Decision::Refuse(Refusal::Expired));
         }
-        assert_eq!(decide(None, &token(1), T0, &POLICY), Decision::Refuse(Refusal::Unknown));
+        assert_eq!(decide(None, &token(1), T0, &POLICY, &Standstills::default()), Decision::Refuse(Refusal::Unknown));
     }
 
     #[test]

@@ -7,7 +7,10 @@ use std::pin::Pin;
 use sqlx::postgres::PgConnection;
 use sqlx::sqlite::SqliteConnection;
 
+use crate::model::time::Timestamp;
+
 use super::Result;
+use super::asked::TimeSource;
 
 /// Work on a connection that is not finished before its commit.
 pub type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
@@ -26,6 +29,8 @@ pub struct Conn {
     begin: Cow<'static, str>,
     /// Whether statements may be named (Postgres).
     pub(super) named: bool,
+    clock: TimeSource,
+    moment: Timestamp,
 }
 
 /// Whose it is.
@@ -52,7 +57,7 @@ macro_rules! on {
 pub(crate) use on;
 
 impl Conn {
-    pub(super) fn sqlite(connection: SqliteConnection) -> Self {
+    pub(super) fn sqlite(connection: SqliteConnection, clock: TimeSource) -> Self {
         // A deferred transaction that turns to writing fails at once if somebody wrote meanwhile; this one waits.
         Self {
             handle: Handle::Sqlite(connection),
@@ -62,11 +67,27 @@ impl Conn {
             synced: true,
             begin: "BEGIN IMMEDIATE".into(),
             named: true,
+            moment: clock.now(),
+            clock,
         }
     }
 
-    pub(super) fn postgres(connection: PgConnection, chain: u64, begin: Cow<'static, str>, named: bool) -> Self {
-        Self { handle: Handle::Postgres(connection), in_transaction: false, audit_tail: None, chain: Some(chain), synced: true, begin, named }
+    pub(super) fn postgres(connection: PgConnection, chain: u64, begin: Cow<'static, str>, named: bool, clock: TimeSource) -> Self {
+        let handle = Handle::Postgres(connection);
+        let moment = clock.now();
+        Self { handle, in_transaction: false, audit_tail: None, chain: Some(chain), synced: true, begin, named, clock, moment }
+    }
+
+    /// The moment of this piece of work: when the writer took it up or, on Postgres, when its connection was held and its transaction had begun. Every
+    /// decision of the work is made, and every row of it is stamped, with this time. The time at which the request arrived may be much earlier, because
+    /// work waits for the writer or for a connection.
+    pub fn now(&self) -> Timestamp {
+        self.moment
+    }
+
+    /// A piece of work begins.
+    pub(super) fn stamp(&mut self) {
+        self.moment = self.clock.now();
     }
 
     /// Whether this is Postgres, where two texts stand side by side.
@@ -86,6 +107,7 @@ impl Conn {
             self.in_transaction = false;
             return Err(error.before_anything());
         }
+        self.stamp();
         match work(self).await {
             Ok(value) => {
                 let committed = self.execute("COMMIT").await;

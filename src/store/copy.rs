@@ -16,7 +16,7 @@ pub struct Table {
 }
 
 /// Every table but `key_ring`, referenced ones first and `sessions` last: they are what changes when somebody still serves from the source.
-pub const TABLES: [Table; 11] = [
+pub const TABLES: [Table; 13] = [
     Table {
         name: "users",
         key: &["id"],
@@ -32,6 +32,8 @@ pub const TABLES: [Table; 11] = [
     },
     Table { name: "audit_chains", key: &["writer"], texts: &["writer", "link", "pruned_link"], numbers: &["sequence", "pruned_sequence"] },
     Table { name: "rate_limits", key: &["key"], texts: &["key"], numbers: &["level", "free_at", "expires_at"] },
+    Table { name: "heartbeats", key: &["writer"], texts: &["writer"], numbers: &["beat_at", "stopped"] },
+    Table { name: "standstills", key: &["writer", "began_at"], texts: &["writer"], numbers: &["began_at", "ended_at"] },
     Table { name: "mails", key: &["id"], texts: &["id", "template", "recipient", "token_id", "detail"], numbers: &["attempts", "created_at", "due_at"] },
     Table { name: "webhooks", key: &["id"], texts: &["id", "kind", "body"], numbers: &["attempts", "created_at", "due_at"] },
     Table {

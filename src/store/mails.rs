@@ -75,7 +75,7 @@ pub async fn begin_token(conn: &mut Conn, id: EventId, expires_at: Timestamp) ->
 
 /// Uses a link up; `false`: somebody else has, or a newer one replaced it.
 pub async fn end_token(conn: &mut Conn, id: EventId, now: Timestamp) -> Result<bool> {
-    let ended = on!(conn, c => sqlx::query("UPDATE mail_tokens SET ended_at = $1 WHERE id = $2 AND ended_at IS NULL")
+    let ended = on!(conn, c => sqlx::query("UPDATE mail_tokens SET ended_at = $1 WHERE id = $2 AND ended_at IS NULL AND expires_at > $1")
         .bind(now.0).bind(id.to_string()).execute(c).await.map(|done| done.rows_affected()))?;
     Ok(ended == 1)
 }

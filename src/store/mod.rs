@@ -2,6 +2,7 @@
 //! it, `$1` placeholders, no `now()` and no `random()`. Reads go through `db.read`, writes through `db.write`: a savepoint in the
 //! writer's batch on SQLite, a transaction on Postgres. A store function never begins one itself.
 
+mod asked;
 pub mod audit;
 mod conn;
 pub mod copy;
@@ -19,6 +20,7 @@ mod session;
 pub mod sessions;
 pub mod signing_keys;
 mod sqlite;
+pub mod standstills;
 pub mod user_changes;
 pub mod user_search;
 pub mod users;
@@ -27,6 +29,7 @@ mod writer;
 
 use std::time::Duration;
 
+pub use asked::{PATIENCE, TimeSource};
 pub(crate) use conn::on;
 pub use conn::{Conn, Work};
 pub use error::{Error, Result};
@@ -72,6 +75,8 @@ pub struct Options {
     pub direct_url: Option<String>,
     /// Bring the schema up to date at start; else it must be the current one or the one before.
     pub migrate: bool,
+    /// What the connections read the time from.
+    pub clock: TimeSource,
 }
 
 impl Default for Options {
@@ -85,6 +90,7 @@ impl Default for Options {
             prepared_statements: true,
             direct_url: None,
             migrate: true,
+            clock: TimeSource::default(),
         }
     }
 }
@@ -184,7 +190,8 @@ impl Db {
         }
     }
 
-    /// Writes atomically: everything or, if the work fails, nothing. The answer comes after the commit. What the database rolled back
+    /// Writes atomically: everything or, if the work fails, nothing. The work's time is [`Conn::now`]. Work that could not be begun within [`PATIENCE`],
+    /// or whose caller has gone by then, is not begun and is [`Error::Unavailable`]. The answer comes after the commit. What the database rolled back
     /// by itself is done again, and so the work must be fit to run more than once.
     pub async fn write<T, F>(&self, work: F) -> Result<T>
     where

@@ -16,6 +16,7 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{timeout, timeout_at};
 
+use super::asked::{Asked, not_begun};
 use super::conn::{Conn, Handle, Work};
 use super::{Error, Manner, Options, Result, Shape};
 
@@ -127,10 +128,13 @@ impl Pool {
     {
         let single = manner.shape == Shape::Statement && self.0.options.prepared_statements;
         let mut attempt = 1;
+        let (_caller, asked) = Asked::now(&self.0.options.clock);
+        let asked = Arc::new(asked);
         loop {
-            let (mut lease, piece) = (self.take().await?, work.clone());
+            let (mut lease, piece, asked) = (self.take().await?, work.clone(), Arc::clone(&asked));
             let running = tokio::spawn(async move {
-                let outcome = lease.run_as(single, manner.synced, piece).await;
+                // Asked here: the task may have waited too, and the caller may have gone meanwhile.
+                let outcome = if asked.is_wanted() { lease.run_as(single, manner.synced, piece).await } else { Err(not_begun()) };
                 lease.settle(&outcome);
                 outcome
             });
@@ -202,7 +206,8 @@ impl Pool {
         match connected {
             Ok(connection) => {
                 *lock(&self.0.shut_until) = None;
-                Ok(Conn::postgres(connection, self.0.chains.fetch_add(1, Ordering::Relaxed), self.0.begin.clone(), self.0.options.prepared_statements))
+                let (chain, options) = (self.0.chains.fetch_add(1, Ordering::Relaxed), &self.0.options);
+                Ok(Conn::postgres(connection, chain, self.0.begin.clone(), options.prepared_statements, options.clock.clone()))
             }
             Err(error) => {
                 let reason = error.to_string();
@@ -252,6 +257,7 @@ impl Lease {
         let limit = self.pool.0.options.statement_timeout + SLACK;
         let Some(conn) = &mut self.conn else { return Err(Error::Unavailable("the connection is gone".into())) };
         conn.synced = synced;
+        conn.stamp();
         let running = async { if single { work(conn).await } else { conn.atomic(work).await } };
         let outcome = timeout(limit, running).await;
         // The others may be well, and nobody has the time to try again: this connection alone is given up.

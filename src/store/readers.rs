@@ -8,6 +8,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::asked::TimeSource;
 use super::conn::{Conn, Handle, Work};
 use super::{Error, Result};
 
@@ -21,12 +22,13 @@ struct Inner {
     places: Arc<Semaphore>,
     acquire_timeout: Duration,
     count: usize,
+    clock: TimeSource,
 }
 
 impl Readers {
-    pub(super) fn new(options: SqliteConnectOptions, count: u32, acquire_timeout: Duration) -> Self {
+    pub(super) fn new(options: SqliteConnectOptions, count: u32, acquire_timeout: Duration, clock: TimeSource) -> Self {
         let places = Arc::new(Semaphore::new(count as usize));
-        Self(Arc::new(Inner { options, idle: Mutex::default(), places, acquire_timeout, count: count as usize }))
+        Self(Arc::new(Inner { options, idle: Mutex::default(), places, acquire_timeout, count: count as usize, clock }))
     }
 
     /// How many are at work, of how many.
@@ -36,7 +38,7 @@ impl Readers {
 
     pub(super) async fn run<T>(&self, work: impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, T>) -> Result<T> {
         let (connection, place) = self.take().await?;
-        let mut conn = Conn::sqlite(connection);
+        let mut conn = Conn::sqlite(connection, self.0.clock.clone());
         let outcome = work(&mut conn).await;
         if let Handle::Sqlite(connection) = conn.handle {
             self.give_back(connection, place);

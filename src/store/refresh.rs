@@ -1,6 +1,8 @@
 //! The statements of a refresh: one on the warm path, a look and a compare-and-set on the others.
 //! Only the primary key is looked up and no indexed column is written, so on Postgres every refresh is a heap-only update.
 
+use std::time::Duration;
+
 use sqlx::FromRow;
 
 use crate::model::id::{SessionId, UserId};
@@ -97,10 +99,10 @@ pub struct Rotation {
     pub successor: SecretHash,
     /// Cookie or body; the other channel moves nothing.
     pub delivery: Delivery,
-    /// The new idle end, if that is before the absolute one.
-    pub idle_expires_at: Timestamp,
+    /// From now to the new idle end, if that is before the absolute one.
+    pub idle: Duration,
     /// A current token younger than this is kept.
-    pub cooled_before: Timestamp,
+    pub cooldown: Duration,
     /// The master key that computed the successor's tag; if it is no longer the current one, nothing moves.
     pub master_version: u8,
 }
@@ -116,16 +118,17 @@ pub const ROTATE: &str =
                    (SELECT master_version FROM key_ring WHERE key_ring.id = 1) AS master_version, (SELECT version FROM users WHERE users.id = sessions.user_id) AS user_version, (SELECT version FROM key_ring WHERE key_ring.id = 1) AS ring_version";
 
 /// Row 5 of the table as one statement: `None` if anything at all was not as it should be.
-pub async fn rotate(conn: &mut Conn, r: &Rotation, now: Timestamp) -> Result<Option<Refreshed>> {
+pub async fn rotate(conn: &mut Conn, r: &Rotation) -> Result<Option<Refreshed>> {
+    let now = conn.now();
     let rows: Vec<Row> = on!(conn, c => sqlx::query_as(ROTATE)
         .bind(hash_text(&r.successor))
         .bind(now.0)
-        .bind(r.idle_expires_at.0)
+        .bind((now + r.idle).0)
         .bind(r.session.to_string())
         .bind(i64::from(r.generation))
         .bind(hash_text(&r.hash))
         .bind(r.delivery.as_str())
-        .bind(r.cooled_before.0)
+        .bind((now - r.cooldown).0)
         .bind(now.0.saturating_add(millis(MAX_CLOCK_SKEW)))
         .bind(i64::from(r.master_version))
         // Not `fetch_optional`: that resets the statement after its first row, and alone that reset is the commit whose failure sqlx drops.

@@ -199,9 +199,10 @@ pub async fn list_live(conn: &mut Conn, user: UserId, now: Timestamp) -> Result<
     rows.into_iter().map(Session::try_from).collect()
 }
 
-/// Writes the sliding end of a session that its cookie was used for; it never moves back.
+/// Writes the sliding end of a session that its cookie was used for; it never moves back, and a session that is over by now stays so.
 pub async fn slide(conn: &mut Conn, id: SessionId, idle_expires_at: Timestamp, now: Timestamp) -> Result<()> {
-    on!(conn, c => sqlx::query("UPDATE sessions SET idle_expires_at = $1, updated_at = $2 WHERE id = $3 AND revoked_at IS NULL AND idle_expires_at <= $1")
+    on!(conn, c => sqlx::query("UPDATE sessions SET idle_expires_at = $1, updated_at = $2 WHERE id = $3 AND revoked_at IS NULL AND idle_expires_at <= $1
+            AND expires_at > $2 AND idle_expires_at > $2")
         .bind(idle_expires_at.0).bind(now.0).bind(id.to_string()).execute(c).await.map(|_| ()))?;
     Ok(())
 }

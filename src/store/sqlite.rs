@@ -32,8 +32,8 @@ pub(super) async fn open(url: &str, options: &Options) -> Result<(Writer, Reader
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .log_statements(tracing::log::LevelFilter::Trace);
     migrate::sqlite(&connect, &path, options.migrate).await?;
-    let writer = Writer::start(connect.connect().await?);
-    let readers = Readers::new(connect.read_only(true), options.max_connections.clamp(1, MAX_READERS), options.acquire_timeout);
+    let writer = Writer::start(connect.connect().await?, options.clock.clone());
+    let readers = Readers::new(connect.read_only(true), options.max_connections.clamp(1, MAX_READERS), options.acquire_timeout, options.clock.clone());
     Ok((writer, readers))
 }
 

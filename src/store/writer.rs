@@ -11,6 +11,7 @@ use sqlx::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
+use super::asked::{Asked, TimeSource, not_begun};
 use super::conn::{Conn, Handle, Work};
 use super::{Error, Manner, Result, Shape};
 
@@ -28,15 +29,21 @@ enum Fate {
     Panicked,
 }
 
+struct Piece {
+    manner: Manner,
+    asked: Asked,
+    run: Run,
+}
+
 enum Message {
-    Piece { manner: Manner, run: Run },
+    Piece(Piece),
     Close(oneshot::Sender<()>),
 }
 
 impl Message {
     fn patience(&self) -> Duration {
         match self {
-            Self::Piece { manner, .. } => manner.patience,
+            Self::Piece(piece) => piece.manner.patience,
             Self::Close(_) => Duration::ZERO,
         }
     }
@@ -46,6 +53,7 @@ impl Message {
 #[derive(Clone)]
 pub struct Writer {
     queue: mpsc::Sender<Message>,
+    clock: TimeSource,
 }
 
 const QUEUE: usize = 4096;
@@ -53,10 +61,10 @@ const BATCH: usize = 256;
 
 impl Writer {
     /// Starts the task; it ends with its last handle.
-    pub(super) fn start(connection: SqliteConnection) -> Self {
+    pub(super) fn start(connection: SqliteConnection, clock: TimeSource) -> Self {
         let (queue, messages) = mpsc::channel(QUEUE);
-        tokio::spawn(serve(Conn::sqlite(connection), messages));
-        Self { queue }
+        tokio::spawn(serve(Conn::sqlite(connection, clock.clone()), messages));
+        Self { queue, clock }
     }
 
     /// How many pieces wait.
@@ -91,9 +99,11 @@ impl Writer {
                 (fate, answer)
             })
         });
-        let message = Message::Piece { manner, run };
+        let (_caller, asked) = Asked::now(&self.clock);
+        let message = Message::Piece(Piece { manner, asked, run });
         self.queue.try_send(message).map_err(|_| Error::Unavailable("the write queue is full".into()))?;
-        receiver.await.unwrap_or_else(|_| Err(Error::Unavailable("the writer has stopped".into())))
+        // Dropped without an answer: it waited too long, or the writer has stopped.
+        receiver.await.unwrap_or_else(|_| Err(not_begun()))
     }
 
     pub(super) async fn close(&self) {
@@ -111,7 +121,7 @@ async fn serve(mut conn: Conn, mut messages: mpsc::Receiver<Message>) {
         let mut close = None;
         for message in waiting.drain(..) {
             match message {
-                Message::Piece { manner, run } => pieces.push((manner, run)),
+                Message::Piece(piece) => pieces.push(piece),
                 Message::Close(done) => close = Some(done),
             }
         }
@@ -142,7 +152,12 @@ async fn gather(messages: &mut mpsc::Receiver<Message>, waiting: &mut Vec<Messag
     any
 }
 
-async fn commit_together(conn: &mut Conn, pieces: Vec<(Manner, Run)>) {
+async fn commit_together(conn: &mut Conn, mut pieces: Vec<Piece>) {
+    // Before anything is begun for them; a piece that becomes too old behind others of its batch is left out there.
+    pieces.retain(|piece| piece.asked.is_wanted());
+    if pieces.is_empty() {
+        return;
+    }
     let mut answers = Vec::with_capacity(pieces.len());
     let committed = run_batch(conn, pieces, &mut answers).await.map_err(|e| e.to_string());
     for answer in answers {
@@ -151,10 +166,10 @@ async fn commit_together(conn: &mut Conn, pieces: Vec<(Manner, Run)>) {
 }
 
 /// Runs all pieces and commits; an error means that none of them is kept.
-async fn run_batch(conn: &mut Conn, pieces: Vec<(Manner, Run)>, answers: &mut Vec<Answer>) -> Result<()> {
+async fn run_batch(conn: &mut Conn, pieces: Vec<Piece>, answers: &mut Vec<Answer>) -> Result<()> {
     let alone = pieces.len() == 1;
     // One who waits for the disk is enough: it is one commit for all.
-    let synced = pieces.iter().any(|(manner, _)| manner.synced);
+    let synced = pieces.iter().any(|piece| piece.manner.synced);
     if let Err(error) = conn.sync(synced).await {
         // Something is still open: it cannot be said inside a transaction.
         drop(conn.execute("ROLLBACK").await);
@@ -162,10 +177,11 @@ async fn run_batch(conn: &mut Conn, pieces: Vec<(Manner, Run)>, answers: &mut Ve
         conn.in_transaction = false;
         return Err(error);
     }
-    if alone && pieces.iter().all(|(manner, _)| manner.shape == Shape::Statement) {
+    if alone && pieces.iter().all(|piece| piece.manner.shape == Shape::Statement) {
         // SQLite's own transaction around the one statement: a third of the round trips.
-        for (_, run) in pieces {
-            let (fate, answer) = run(conn).await;
+        for piece in pieces {
+            conn.stamp();
+            let (fate, answer) = (piece.run)(conn).await;
             answers.push(answer);
             // Also after a panic inside a step.
             conn.in_transaction = false;
@@ -189,12 +205,18 @@ async fn run_batch(conn: &mut Conn, pieces: Vec<(Manner, Run)>, answers: &mut Ve
 }
 
 /// A piece by itself needs no savepoint: the transaction is its own.
-async fn run_alone(conn: &mut Conn, pieces: Vec<(Manner, Run)>, answers: &mut Vec<Answer>) -> Result<()> {
+async fn run_alone(conn: &mut Conn, pieces: Vec<Piece>, answers: &mut Vec<Answer>) -> Result<()> {
     conn.execute("BEGIN IMMEDIATE").await?;
     conn.in_transaction = true;
     let mut end = "COMMIT";
-    for (_, run) in pieces {
-        let (fate, answer) = run(conn).await;
+    for piece in pieces {
+        // After `BEGIN`, which may have waited for another process.
+        if !piece.asked.is_wanted() {
+            end = "ROLLBACK";
+            continue;
+        }
+        conn.stamp();
+        let (fate, answer) = (piece.run)(conn).await;
         answers.push(answer);
         if fate != Fate::Keep {
             conn.forget_audit_tail();
@@ -209,15 +231,19 @@ async fn run_alone(conn: &mut Conn, pieces: Vec<(Manner, Run)>, answers: &mut Ve
 }
 
 /// Each in its own savepoint. What ends a piece is sent with what begins the next: the way to SQLite's thread costs more than either.
-async fn run_pieces(conn: &mut Conn, pieces: Vec<(Manner, Run)>, answers: &mut Vec<Answer>) -> Result<()> {
+async fn run_pieces(conn: &mut Conn, pieces: Vec<Piece>, answers: &mut Vec<Answer>) -> Result<()> {
     let mut before = "BEGIN IMMEDIATE; ";
-    for (Manner { shape, .. }, run) in pieces {
+    for Piece { manner: Manner { shape, .. }, asked, run } in pieces {
+        if !asked.is_wanted() {
+            continue;
+        }
         match shape {
             Shape::Steps => conn.execute(format!("{before}SAVEPOINT piece")).await?,
             Shape::Statement if before.is_empty() => {}
             Shape::Statement => conn.execute(before).await?,
         }
         conn.in_transaction = true;
+        conn.stamp();
         let (fate, answer) = run(conn).await;
         answers.push(answer);
         before = match (shape, fate) {
@@ -231,6 +257,10 @@ async fn run_pieces(conn: &mut Conn, pieces: Vec<(Manner, Run)>, answers: &mut V
             (Shape::Statement, Fate::Keep | Fate::Undo) => "",
             (Shape::Statement, Fate::Panicked) => return Err(Error::Unavailable("a write of this batch panicked".into())),
         };
+    }
+    if !conn.in_transaction {
+        // None of them was begun.
+        return Ok(());
     }
     conn.execute(format!("{before}COMMIT")).await
 }
@@ -246,8 +276,15 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_millis(8);
 
+    /// A piece whose caller waits for ever.
+    fn wanted(manner: Manner, run: Run) -> Piece {
+        let (caller, asked) = Asked::now(&TimeSource::default());
+        std::mem::forget(caller);
+        Piece { manner, asked, run }
+    }
+
     fn piece(patience: Duration) -> Message {
-        Message::Piece { manner: Manner { patience, ..Manner::STEPS }, run: Box::new(|_| Box::pin(async { (Fate::Keep, Box::new(|_| ()) as Answer) })) }
+        Message::Piece(wanted(Manner { patience, ..Manner::STEPS }, Box::new(|_| Box::pin(async { (Fate::Keep, Box::new(|_| ()) as Answer) }))))
     }
 
     #[tokio::test(start_paused = true)]
@@ -282,7 +319,7 @@ mod tests {
     async fn a_commit_waits_for_the_disk_if_anybody_in_it_does() {
         let dir = tempfile::tempdir().unwrap();
         let options = SqliteConnectOptions::new().filename(dir.path().join("x.db")).create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
-        let mut conn = Conn::sqlite(options.synchronous(SqliteSynchronous::Full).connect().await.unwrap());
+        let mut conn = Conn::sqlite(options.synchronous(SqliteSynchronous::Full).connect().await.unwrap(), TimeSource::default());
         let seen = Arc::new(Mutex::new(Vec::new()));
         let look = |synced: bool| {
             let seen = Arc::clone(&seen);
@@ -294,7 +331,7 @@ mod tests {
                     (Fate::Keep, Box::new(|_| ()) as Answer)
                 })
             });
-            (Manner { synced, ..Manner::STEPS }, run)
+            wanted(Manner { synced, ..Manner::STEPS }, run)
         };
         for batch in [vec![look(true)], vec![look(false)], vec![look(false), look(false)], vec![look(false), look(true)]] {
             commit_together(&mut conn, batch).await;

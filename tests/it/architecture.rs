@@ -7,7 +7,7 @@ const ALLOWED: [(&str, &[&str]); 15] = [
     ("random", &[]),
     ("model", &[]),
     ("crypto", &["model", "random"]),
-    ("store", &["model"]),
+    ("store", &["clock", "model"]),
     ("config", &["model"]),
     ("mail", &["model"]),
     ("metrics", &["model"]),
@@ -81,6 +81,42 @@ fn time_and_chance_have_one_source() {
         assert!(found.is_none() || may.contains(&file.as_str()), "{file} has {found:?}");
     }
     assert!(include_str!("../../clippy.toml").contains("getrandom::fill"));
+}
+
+/// Work waits for the writer or for a connection: the time of its decision is the connection's, not the one at which its request arrived.
+#[test]
+fn no_write_of_a_flow_carries_a_time_of_before_its_turn() {
+    let begins = regex::Regex::new(r"\.write(_\w+)?\(").unwrap();
+    let time = regex::Regex::new(r"\bnow\b").unwrap();
+    // What they delete was over long ago, whatever the moment.
+    let may = ["flows/prune.rs", "flows/read_audit.rs", "flows/deliver_webhooks.rs"];
+    let mut writes = 0;
+    for (file, text) in sources().into_iter().filter(|(file, _)| file.starts_with("flows/") && !may.contains(&file.as_str())) {
+        let text = production(&text);
+        assert!(!text.contains("recorder.now"), "{file}: a recorder has no time");
+        for found in begins.find_iter(text) {
+            let work = inside_brackets(&text[found.end()..]);
+            let is_own = work.contains("now = conn.now()") || work.contains("(now, end) = (conn.now()");
+            let foreign = time.find_iter(work).any(|at| !is_own && !work[..at.start()].ends_with("conn."));
+            assert!(!foreign, "{file} takes a time of its own into: {work}");
+            writes += 1;
+        }
+    }
+    assert!(writes > 30, "{writes}: the pattern finds the writes no more");
+}
+
+/// Up to the bracket that closes what was open before.
+fn inside_brackets(text: &str) -> &str {
+    let mut open = 1;
+    let end = text.char_indices().find(|(_, c)| {
+        open += match c {
+            '(' => 1,
+            ')' => -1,
+            _ => 0,
+        };
+        open == 0
+    });
+    &text[..end.map_or(text.len(), |(at, _)| at)]
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod passwords;
 mod refresh;
 mod refresh_model;
 mod sessions;
+mod standstills;
 mod tokens;
 mod users;
 mod webhooks;

@@ -9,6 +9,7 @@ use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use countersign::model::refresh::{Child, Decision, Kin, LateRetry, Policy, Presented, Row, decide};
+use countersign::model::standstill::Standstills;
 use countersign::model::time::Timestamp;
 
 const TICK: u64 = 5;
@@ -74,7 +75,7 @@ impl Model {
             Row { generation: s.generation.into(), refresh_hash: hash(s.generation), rotated_at, expires_at: end, idle_expires_at: end, revoked: s.revoked };
         let kin = vec![Kin { successor: hash(token + 1), late_successor: [255; 32] }];
         let presented = Presented { generation: token.into(), hash: hash(token), parent_hash: hash(token - 1), lineage: token > 1, kin };
-        decide(Some(&row), &presented, now, &self.policy)
+        decide(Some(&row), &presented, now, &self.policy, &Standstills::default())
     }
 
     /// The row afterwards and the token in the answer (0: none); `None`: refused.
@@ -90,7 +91,7 @@ impl Model {
             Decision::Keep => (decision, *s, Some(0)),
             Decision::Repeat(Child { .. }) => (decision, *s, Some(s.generation)),
             Decision::Reuse | Decision::Ahead => (decision, State { revoked: true, before: None, ..*s }, None),
-            Decision::Refuse(_) | Decision::Supersede => (decision, *s, None),
+            Decision::Refuse(_) | Decision::Supersede | Decision::Resume(_) | Decision::Wait => (decision, *s, None),
         })
     }
 

@@ -227,3 +227,73 @@ async fn doctor_finds_all_well_and_tables_that_are_not_tidied_up() {
         }
     }
 }
+
+/// Keeps SQLite's writer, or every connection of Postgres, busy until the permits come.
+async fn occupy(app: &TestApp, gate: &std::sync::Arc<tokio::sync::Semaphore>) -> Vec<tokio::task::JoinHandle<store::Result<()>>> {
+    let (busy, count) = (std::sync::Arc::new(tokio::sync::Semaphore::new(0)), if on_postgres() { app.app.db.connections().1 } else { 1 });
+    let hold = || {
+        let (db, gate, busy) = (app.app.db.clone(), gate.clone(), busy.clone());
+        tokio::spawn(async move {
+            db.write(move |_: &mut Conn| -> store::Work<'_, ()> {
+                Box::pin(async move {
+                    busy.add_permits(1);
+                    drop(gate.acquire().await);
+                    Ok(())
+                })
+            })
+            .await
+        })
+    };
+    let held = (0..count).map(|_| hold()).collect();
+    drop(busy.acquire_many(u32::try_from(count).unwrap()).await.unwrap());
+    held
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_that_waited_too_long_or_lost_its_caller_is_not_begun() {
+    use futures_util::poll;
+    let app = TestApp::start().await;
+    let version = async || app.db_number("SELECT version FROM key_ring").await;
+    let before = version().await;
+    let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+    let held = occupy(&app, &gate).await;
+    let (mut late, mut gone) = (Box::pin(app.app.db.write(|conn| bump(conn, false))), Box::pin(app.app.db.write(|conn| bump(conn, false))));
+    assert!(poll!(&mut late).is_pending() && poll!(&mut gone).is_pending());
+    app.after(std::time::Duration::from_millis(5_001));
+    drop(gone);
+    gate.close();
+    for piece in held {
+        drop(piece.await.unwrap());
+    }
+    assert!(matches!(late.await, Err(Error::Unavailable(_))));
+    assert_eq!(version().await, before, "nothing was written");
+    // In time, but nobody waits for it.
+    let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+    let held = occupy(&app, &gate).await;
+    let (mut prompt, mut gone) = (Box::pin(app.app.db.write(|conn| bump(conn, false))), Box::pin(app.app.db.write(|conn| bump(conn, false))));
+    assert!(poll!(&mut gone).is_pending() && poll!(&mut prompt).is_pending());
+    drop(gone);
+    gate.close();
+    for piece in held {
+        drop(piece.await.unwrap());
+    }
+    prompt.await.unwrap();
+    assert_eq!(version().await, before + 1, "only the one whose caller waits");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_time_of_work_is_the_one_at_which_it_is_begun() {
+    use futures_util::poll;
+    let app = TestApp::start().await;
+    let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+    let held = occupy(&app, &gate).await;
+    let asked_at = app.app.now();
+    let mut work = Box::pin(app.app.db.write(|conn: &mut Conn| -> store::Work<'_, _> { Box::pin(async move { Ok(conn.now()) }) }));
+    assert!(poll!(&mut work).is_pending());
+    app.after(std::time::Duration::from_secs(4));
+    gate.close();
+    for piece in held {
+        drop(piece.await.unwrap());
+    }
+    assert_eq!(work.await.unwrap(), asked_at + std::time::Duration::from_secs(4));
+}

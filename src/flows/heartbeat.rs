@@ -1,0 +1,83 @@
+//! The heartbeat of a process that serves: a read and a write once a second, by the way that a refresh takes. Where it cannot be written, no refresh can be
+//! answered either, and the gap is a standstill: time that does not count against the retry of a client.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::app::App;
+use crate::model::standstill::{SILENCE_COUNTED, Standstill, Watch, Whose};
+use crate::store::{self, Conn};
+
+use super::Result;
+
+/// Rows of processes that are gone for so long are deleted.
+const FORGOTTEN: Duration = Duration::from_secs(86_400);
+
+/// Notes that this process serves. A process that cannot sign does not serve.
+pub async fn beat(app: &App) -> Result<()> {
+    if app.ring().is_none() || app.is_ring_unusable() {
+        return Ok(());
+    }
+    let (writer, keep) = (app.writer.clone(), keep(app));
+    let others = app.db.read(move |conn| Box::pin(async move { store::standstills::of_others(conn, &writer, keep).await })).await?;
+    let beat = Beat { watch: Arc::clone(&app.standstills), writer: app.writer.clone(), alone: !app.db.is_shared() };
+    // On Postgres the heartbeat waits for the disk as a refresh does. On SQLite it stands in the one writer's queue behind those that do.
+    let (now, stood_still) = if app.db.is_shared() {
+        app.db.write(move |conn| Box::pin(beat.run(conn))).await?
+    } else {
+        app.db.write_unsynced(move |conn| Box::pin(beat.run(conn))).await?
+    };
+    app.standstills.beat(now, stood_still, others, keep);
+    if let Some(stood) = stood_still {
+        tracing::warn!(from = %stood.began_at, to = %stood.ended_at, "the service stood still; the time does not count against retries of refresh tokens");
+    }
+    Ok(())
+}
+
+/// The process stops; its silence means nothing.
+pub async fn stop(app: &App) -> Result<()> {
+    let writer = app.writer.clone();
+    Ok(app.db.write(move |conn| Box::pin(async move { store::standstills::stop(conn, &writer).await })).await?)
+}
+
+/// How long a standstill that is over can matter: as long as a retry may take, and what clocks of replicas differ by.
+fn keep(app: &App) -> Duration {
+    app.config.sessions.refresh.grace + SILENCE_COUNTED
+}
+
+#[derive(Clone)]
+struct Beat {
+    watch: Arc<Watch>,
+    writer: String,
+    /// Whether no other process serves this database for long.
+    alone: bool,
+}
+
+impl Beat {
+    async fn run(self, conn: &mut Conn) -> store::Result<(crate::model::time::Timestamp, Option<Standstill>)> {
+        let now = conn.now();
+        let stood_still = match self.watch.last_beat() {
+            Some(last) => Watch::gap(Some(last), now),
+            None => self.before_the_start(conn).await?,
+        };
+        if let Some(stood) = stood_still {
+            store::standstills::note(conn, &self.writer, stood).await?;
+        }
+        store::standstills::beat(conn, &self.writer).await?;
+        Ok((now, stood_still))
+    }
+
+    /// The time between the last heartbeat of anybody and the start of this process, if nothing served meanwhile. With it the processes of before are
+    /// accounted for: one that only stood still notes its own standstill when it goes on.
+    async fn before_the_start(&self, conn: &mut Conn) -> store::Result<Option<Standstill>> {
+        let now = conn.now();
+        let Some(last) = store::standstills::newest(conn).await? else { return Ok(None) };
+        let gap = Watch::gap(Some(last), now);
+        if gap.is_none() && !self.alone {
+            store::standstills::forget(conn, &self.writer, now - FORGOTTEN).await?;
+            return Ok(None);
+        }
+        store::standstills::forget(conn, &self.writer, last).await?;
+        Ok(Some(Standstill { began_at: last, ended_at: now.max(last), whose: Whose::Ours }))
+    }
+}
