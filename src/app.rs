@@ -19,7 +19,7 @@ use crate::crypto::breached::BreachedHashes;
 use crate::crypto::key_ring::KeyRing;
 use crate::crypto::master_key::MasterKey;
 use crate::crypto::password::{Cost, Hasher};
-use crate::mail::{Mailer, Transport, Wording};
+use crate::mail::{Inbox, Mailer, Transport, Wording};
 use crate::metrics::Metrics;
 use crate::model::id::{EventId, SessionId, UserId};
 use crate::model::limit::{self, Rule};
@@ -221,6 +221,7 @@ fn mailer(config: &Config) -> Result<Mailer, store::Error> {
         MailTransport::Smtp { url, timeout } => Transport::smtp(&url.0, *timeout).map_err(|e| unusable("mail.smtp_url", &e))?,
         MailTransport::File(dir) => Transport::File(dir.clone()),
         MailTransport::Log => Transport::Log,
+        MailTransport::Inbox => Transport::Inbox(Inbox::default()),
         MailTransport::Off => Transport::Off,
     };
     Transport::check_sender(&config.mail.from).map_err(|e| unusable("mail.from", &e))?;

@@ -21,6 +21,23 @@ impl Clock for SystemClock {
     }
 }
 
+/// The machine's clock, moved by so much: `countersign dev` lets a test do that.
+#[derive(Debug, Default)]
+pub struct MovableClock(AtomicI64);
+
+impl MovableClock {
+    /// Moves the clock by so many milliseconds, backwards if negative.
+    pub fn advance_ms(&self, ms: i64) {
+        self.0.fetch_add(ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for MovableClock {
+    fn now_ms(&self) -> i64 {
+        SystemClock.now_ms().saturating_add(self.0.load(Ordering::SeqCst))
+    }
+}
+
 /// A clock that stands still until it is told to move.
 #[derive(Debug)]
 pub struct TestClock(AtomicI64);

@@ -5,6 +5,7 @@ mod ask;
 mod audit;
 mod config;
 mod database;
+mod dev;
 mod doctor;
 mod keys;
 mod migrate;
@@ -59,6 +60,8 @@ struct Cli {
 enum Command {
     /// Serve (the default command)
     Serve,
+    /// Serve on this machine alone, with a database of its own and doors for tests under /dev
+    Dev(dev::Arguments),
     /// Bring the database schema up to date
     Migrate(migrate::Migrate),
     /// Signing keys: list, rotate, revoke, export, import, rewrap, verify
@@ -163,14 +166,21 @@ fn run(cli: Cli) -> Result<()> {
     }
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
-    let sources = Sources { file: cli.config, environment, flags: cli.set };
+    let scratch = match &cli.command {
+        Some(Command::Dev(arguments)) => Some(dev::Scratch::make(arguments)?),
+        _ => None,
+    };
+    let mut flags = scratch.as_ref().map(dev::Scratch::settings).unwrap_or_default();
+    flags.extend(cli.set);
+    let sources = Sources { file: cli.config, environment, flags };
     let config = Config::load(&sources);
     if let Some(Command::Config(command)) = cli.command {
         return config::run(&command, config);
     }
     let config = config.map_err(Failure::Configuration)?;
-    let serving = matches!(cli.command, None | Some(Command::Serve));
-    if serving {
+    let serving = matches!(cli.command, None | Some(Command::Serve | Command::Dev(_)));
+    // A second start of `dev` would make a second folder.
+    if serving && scratch.is_none() {
         serve::restart_with_huge_pages();
     }
     let traces = if serving { Exporter::start(&config.traces).map_err(|e| Failure::Startup(format!("{e} (setting traces.otlp_url)")))? } else { None };
@@ -179,7 +189,8 @@ fn run(cli: Cli) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| Failure::Internal(format!("cannot start the runtime: {e}")))?;
     let outcome = runtime.block_on(async {
         match cli.command.unwrap_or(Command::Serve) {
-            Command::Serve => Box::pin(serve::run(config)).await,
+            Command::Serve => Box::pin(serve::run(config, None)).await,
+            Command::Dev(_) => Box::pin(dev::run(config)).await,
             Command::Migrate(command) => migrate::run(command, config).await,
             Command::Keys(command) => Box::pin(keys::run(command, config)).await,
             Command::Users(command) => Box::pin(users::run(command, config)).await,

@@ -7,14 +7,18 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::{Clock, MovableClock};
 use crate::config::{Config, OpsListen};
-use crate::flows::announce;
+use crate::flows::dev::Dev;
+use crate::flows::{announce, load_keys};
 use crate::http;
 use crate::jobs::Jobs;
+use crate::random::OsRandom;
 
 use super::{Failure, Result, start};
 
-pub(super) async fn run(config: Config) -> Result<()> {
+/// Serves until a signal. With `dev`: on the clock that tests move, and with the doors of `countersign dev`.
+pub(super) async fn run(config: Config, dev: Option<(Dev, Arc<MovableClock>)>) -> Result<()> {
     forbid_core_dumps();
     allow_connections(config.server.max_connections);
     // Bound before anything is opened: a second instance on the same address is told at once.
@@ -31,7 +35,15 @@ pub(super) async fn run(config: Config) -> Result<()> {
     }
     let (public_url, base_path) = (config.server.public_url.clone(), config.server.base_path.clone());
     let limits = http::server::Limits { connections: config.server.max_connections, header_time: config.server.header_timeout };
-    let app = Arc::new(start(config).await?);
+    let app = Arc::new(match &dev {
+        Some((_, clock)) => load_keys::start(config, Arc::clone(clock) as Arc<dyn Clock>, Arc::new(OsRandom)).await?,
+        None => start(config).await?,
+    });
+    let mut router = http::router(&app);
+    if let Some((dev, _)) = dev {
+        dev.ensure_user(&app).await?;
+        router = router.merge(http::dev::router(&app, dev));
+    }
     announce::announce(&app).await?;
     let jobs = Jobs::start(&app).await.map_err(|e| Failure::Internal(format!("cannot start the schedule: {e}")))?;
     tracing::info!(%address, %public_url, jwks = format!("http://{address}{base_path}/jwks"), "serving");
@@ -41,7 +53,7 @@ pub(super) async fn run(config: Config) -> Result<()> {
         let (few, router, served) = (http::server::Limits { connections: OPERATORS, ..limits }, http::ops_router(&app), served.clone());
         tokio::spawn(async move { http::server::serve(listener, router, few, served.cancelled_owned()).await })
     });
-    let finished = http::server::serve(listener, http::router(&app), limits, stop).await;
+    let finished = http::server::serve(listener, router, limits, stop).await;
     // Watched to the end: that it is stopping shows there too.
     served.cancel();
     if let Some(watched) = watched {

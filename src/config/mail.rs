@@ -37,6 +37,8 @@ pub enum MailTransport {
     File(PathBuf),
     /// The log.
     Log,
+    /// This process's memory; `countersign dev` alone sets it, no setting names it.
+    Inbox,
     /// Nowhere.
     Off,
 }

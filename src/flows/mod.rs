@@ -13,6 +13,7 @@ pub mod copy_database;
 pub mod delete_user;
 pub mod deliver_mail;
 pub mod deliver_webhooks;
+pub mod dev;
 pub mod diagnose;
 pub mod end_session;
 pub mod error;

@@ -128,7 +128,7 @@ fn know_again(app: &App, session: &Session, user: &User, answer: &mut Value, hea
 }
 
 /// `rememberMe`, `tokenDelivery`, `callbackURL`.
-fn session_options(body: &mut Fields) -> (Options, Option<String>) {
+pub(super) fn session_options(body: &mut Fields) -> (Options, Option<String>) {
     let delivery = match body.optional_text("tokenDelivery", 16).as_deref() {
         None | Some("cookie") => Delivery::Cookie,
         Some("body") => Delivery::Body,

@@ -10,6 +10,7 @@ mod client;
 mod codes;
 mod cookies;
 mod credentials;
+pub mod dev;
 mod edge;
 mod emails;
 pub mod error;

@@ -1,8 +1,10 @@
 //! Mails: their words, and the ways out: a server that speaks SMTP, a folder, the log. What is sent, and when, is `flows`' business.
 
+pub mod inbox;
 pub mod transport;
 pub mod words;
 
+pub use inbox::{Inbox, Received};
 pub use transport::{Transport, Undelivered};
 pub use words::{BadTemplate, Rendered, Wording, Words};
 

@@ -10,7 +10,7 @@ use crate::model::email::Email;
 use crate::model::id::EventId;
 use crate::model::time::Timestamp;
 
-use super::Rendered;
+use super::{Inbox, Received, Rendered};
 
 /// Why a mail is still here.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,8 @@ pub enum Transport {
     File(PathBuf),
     /// Into the log, links and all: for machines on which nobody else reads it.
     Log,
+    /// Into this process's memory, for `countersign dev`.
+    Inbox(Inbox),
     /// Nowhere.
     Off,
 }
@@ -78,6 +80,10 @@ impl Transport {
             }
             Self::Log => {
                 tracing::info!(%to, subject = mail.subject, text = mail.text, "mail");
+                Ok(())
+            }
+            Self::Inbox(inbox) => {
+                inbox.keep(Received { id, to: to.as_str().to_owned(), content: mail.clone(), at });
                 Ok(())
             }
             Self::Off => Ok(()),

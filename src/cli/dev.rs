@@ -1,0 +1,89 @@
+//! `dev`: the service on this machine alone, for people's own end-to-end tests. Its database and keys are new at each start and gone at the end,
+//! unless a folder is named; settings of a file or the environment that would lead it to a real database are overridden.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+
+use crate::clock::MovableClock;
+use crate::config::{Config, MailTransport, Problem};
+use crate::flows::dev::{Dev, USER_EMAIL, USER_PASSWORD};
+use crate::model::origin::LOOPBACK;
+
+use super::{Failure, Result, serve};
+
+/// What `dev` may be told.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Keep the database and the keys in this folder instead of a temporary one
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Listen on this port of 127.0.0.1, with http://localhost:PORT as the public URL
+    #[arg(long, default_value_t = 4000)]
+    port: u16,
+}
+
+/// The folder of one run.
+pub(super) struct Scratch {
+    dir: PathBuf,
+    port: u16,
+    /// Deletes the folder when the process ends.
+    _temporary: Option<tempfile::TempDir>,
+}
+
+impl Scratch {
+    pub(super) fn make(arguments: &Arguments) -> Result<Self> {
+        let port = arguments.port;
+        let failed = |e: std::io::Error| Failure::Startup(format!("cannot make a folder for the database: {e}"));
+        if let Some(dir) = &arguments.data {
+            std::fs::create_dir_all(dir).map_err(failed)?;
+            return Ok(Self { dir: dir.canonicalize().map_err(failed)?, port, _temporary: None });
+        }
+        let temporary = tempfile::Builder::new().prefix("countersign-dev-").tempdir().map_err(failed)?;
+        Ok(Self { dir: temporary.path().to_owned(), port, _temporary: Some(temporary) })
+    }
+
+    /// Settings that come after the file and the environment, and before what `--set` says.
+    pub(super) fn settings(&self) -> Vec<(String, String)> {
+        let at = |name: &str| self.dir.join(name).display().to_string();
+        [
+            ("database.url", format!("sqlite://{}", at("dev.db"))),
+            ("keys.dir", at("keys")),
+            // Replaced by the inbox in memory as soon as the settings are read.
+            ("mail.transport", "file".into()),
+            ("mail.dir", at("mail")),
+            ("server.listen", format!("127.0.0.1:{}", self.port)),
+            ("server.public_url", format!("http://localhost:{}", self.port)),
+            ("rate_limits.enabled", "false".into()),
+            ("passwords.argon2_memory_kib", "1024".into()),
+            ("passwords.argon2_iterations", "1".into()),
+            ("server.ops_listen", "off".into()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into()
+    }
+}
+
+/// Refuses to stand anywhere but on this machine, and takes mails into memory.
+fn confine(mut config: Config) -> Result<Config> {
+    let problem = |key: &str, message: &str| Problem { key: key.into(), message: message.into() };
+    let mut problems = Vec::new();
+    if !config.server.listen.ip().is_loopback() {
+        problems.push(problem("server.listen", "`countersign dev` opens sessions without a password and listens on loopback only, such as 127.0.0.1:4000"));
+    }
+    if !config.server.public_url.host_str().is_some_and(|host| LOOPBACK.contains(&host)) {
+        problems.push(problem("server.public_url", "`countersign dev` is for this machine only: its public URL is http://localhost:PORT"));
+    }
+    if !problems.is_empty() {
+        return Err(Failure::Configuration(problems));
+    }
+    config.mail.transport = MailTransport::Inbox;
+    Ok(config)
+}
+
+pub(super) async fn run(config: Config) -> Result<()> {
+    let (config, clock) = (confine(config)?, Arc::new(MovableClock::default()));
+    tracing::warn!(user = USER_EMAIL, password = USER_PASSWORD, "`countersign dev` is for tests on this machine: sessions without a password under /dev");
+    serve::run(config, Some((Dev::new(Arc::clone(&clock)), clock))).await
+}
