@@ -19,6 +19,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::model::claims::{Audience, ClaimSource};
+use crate::model::cookie_domain::CookieDomain;
 use crate::model::domain::DomainRules;
 use crate::model::origin::TrustedOrigins;
 use crate::model::{key, password, refresh, session};
@@ -161,7 +162,7 @@ pub struct Sessions {
     pub refresh: refresh::Policy,
     pub cookie_prefix: String,
     pub cookie_same_site: SameSite,
-    pub cookie_domain: Option<String>,
+    pub cookie_domain: Option<CookieDomain>,
     pub cookie_host_prefix: bool,
     pub cookie_cache: Duration,
     pub admin_fresh_for: Option<Duration>,

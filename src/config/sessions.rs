@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::model::cookie_domain::CookieDomain;
 use crate::model::refresh::{LateRetry, Policy};
 use crate::model::session::Lifetime;
 
@@ -33,9 +34,13 @@ pub(super) fn read(r: &mut Reader, public_url: &Url) -> Sessions {
     if same_site == SameSite::None && !https {
         r.problem("sessions.cookie_same_site", "browsers accept none only with https".into());
     }
-    let domain = r.text("sessions.cookie_domain", "");
+    let domain = r.parsed("sessions.cookie_domain", "", |text| match text {
+        "" => Ok(None),
+        text => CookieDomain::parse(text, public_url).map(Some).map_err(|e| e.to_string()),
+    });
+    let domain = domain.flatten();
     let host_prefix = r.flag("sessions.cookie_host_prefix", false);
-    if host_prefix && (!https || !domain.is_empty()) {
+    if host_prefix && (!https || domain.is_some()) {
         r.problem("sessions.cookie_host_prefix", "needs https and no sessions.cookie_domain".into());
     }
     Sessions {
@@ -47,7 +52,7 @@ pub(super) fn read(r: &mut Reader, public_url: &Url) -> Sessions {
         },
         cookie_prefix: cookie_prefix.unwrap_or_default(),
         cookie_same_site: same_site,
-        cookie_domain: Some(domain).filter(|d| !d.is_empty()),
+        cookie_domain: domain,
         cookie_host_prefix: host_prefix,
         cookie_cache: r.duration("sessions.cookie_cache", "0s", Duration::ZERO..=5 * MINUTE),
         admin_fresh_for: Some(r.duration("sessions.admin_fresh_for", "1d", Duration::ZERO..=YEAR)).filter(|fresh| !fresh.is_zero()),

@@ -48,6 +48,7 @@ pub async fn change_password(app: &App, who: &Authenticated, current: &str, new:
         account: account_id(app),
         hash,
         spared,
+        replaced: move_session.then_some(who.session.id),
         opening,
         outbox: Outbox::new(app),
         recorder: Recorder::new(app, peer),
@@ -86,6 +87,7 @@ pub async fn set_password(app: &App, user: &User, new: &str, peer: &Peer) -> Res
         account: account_id(app),
         hash,
         spared: None,
+        replaced: None,
         opening: None,
         outbox: Outbox::new(app),
         recorder: Recorder::new(app, peer),
@@ -102,6 +104,8 @@ struct Change {
     account: EventId,
     hash: String,
     spared: Option<crate::model::id::SessionId>,
+    /// The session whose place `opening` takes in the same browser.
+    replaced: Option<crate::model::id::SessionId>,
     opening: Option<Opening>,
     outbox: Outbox,
     recorder: Recorder,
@@ -117,6 +121,9 @@ impl Change {
         }
         if !store::users::set_password(conn, self.user, self.account, self.verified.as_deref(), &self.hash, now).await? {
             return Ok(None);
+        }
+        if let Some(replaced) = self.replaced {
+            end(conn, &self.recorder, Which::One(replaced), RevokedReason::Replaced).await?;
         }
         end(conn, &self.recorder, Which::OfUser { user: self.user, except: self.spared }, RevokedReason::PasswordChanged).await?;
         self.recorder.record(conn, Kind::PasswordChanged, Some(self.user), None, serde_json::Map::new()).await?;

@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::crypto::key_ring::KeyRing;
 use crate::crypto::token::{RefreshToken, SessionToken};
 use crate::model::audit::Kind;
-use crate::model::id::UserId;
+use crate::model::id::{SessionId, UserId};
 use crate::model::refresh::{Decision, Policy, Presented, decide};
 use crate::model::session::RevokedReason;
 use crate::model::standstill::Watch;
@@ -22,6 +22,7 @@ use super::{Error, Result, refresh};
 #[derive(Clone)]
 pub struct Ending {
     sessions: Vec<[u8; 32]>,
+    ids: Vec<(SessionId, UserId)>,
     refreshes: Vec<(RefreshToken, Presented)>,
     policy: Policy,
     standstills: Arc<Watch>,
@@ -43,26 +44,47 @@ impl Ending {
         refreshes.sort_by_key(|(token, _): &(RefreshToken, _)| (token.session(), std::cmp::Reverse(token.generation())));
         refreshes.dedup_by_key(|(token, _)| token.session());
         let sessions = session_tokens.iter().map(SessionToken::hash).collect();
-        Ok(Self { sessions, refreshes, policy: app.config.sessions.refresh, standstills: Arc::clone(&app.standstills), reason })
+        Ok(Self { sessions, ids: Vec::new(), refreshes, policy: app.config.sessions.refresh, standstills: Arc::clone(&app.standstills), reason })
+    }
+
+    /// Adds a session by its id and its user, as an access token of ours names them.
+    #[must_use]
+    pub fn and_session(mut self, named: Option<(SessionId, UserId)>) -> Self {
+        self.ids.extend(named);
+        self
     }
 
     /// Whether there is anything to end.
     pub fn is_empty(&self) -> bool {
-        self.sessions.is_empty() && self.refreshes.is_empty()
+        self.sessions.is_empty() && self.refreshes.is_empty() && self.ids.is_empty()
     }
 
-    /// Ends them, refresh tokens first: their judgement outranks a plain end.
-    pub async fn run(&self, conn: &mut Conn, recorder: &Recorder) -> store::Result<()> {
+    /// Ends them, refresh tokens first: their judgement outranks a plain end. Tells whether any token named a session, which may have ended before.
+    pub async fn run(&self, conn: &mut Conn, recorder: &Recorder) -> store::Result<bool> {
+        // The tag of a refresh token vouches for its session, also where the row was deleted meanwhile.
+        let mut named = !self.refreshes.is_empty();
         for (token, presented) in &self.refreshes {
             self.end_by_refresh_token(conn, recorder, token, presented).await?;
         }
         for hash in &self.sessions {
-            let found = store::sessions::find_live(conn, &By::TokenHash(*hash), conn.now()).await?;
-            if let Some(found) = found {
-                end(conn, recorder, Which::One(found.session.id), self.reason).await?;
+            named |= self.end_one(conn, recorder, &By::TokenHash(*hash)).await?;
+        }
+        for (id, user) in &self.ids {
+            if store::sessions::owner(conn, *id).await? == Some(*user) {
+                named |= self.end_one(conn, recorder, &By::Id(*id)).await?;
             }
         }
-        Ok(())
+        Ok(named)
+    }
+
+    async fn end_one(&self, conn: &mut Conn, recorder: &Recorder, by: &By) -> store::Result<bool> {
+        match store::sessions::find_live(conn, by, conn.now()).await? {
+            Some(found) => {
+                end(conn, recorder, Which::One(found.session.id), self.reason).await?;
+                Ok(true)
+            }
+            None => Ok(store::ended::end_of(conn, by, conn.now()).await?.is_some()),
+        }
     }
 
     async fn end_by_refresh_token(&self, conn: &mut Conn, recorder: &Recorder, token: &RefreshToken, presented: &Presented) -> store::Result<()> {

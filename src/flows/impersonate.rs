@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::crypto::token::SessionToken;
 use crate::model::audit::{Kind, Peer};
-use crate::model::id::UserId;
+use crate::model::id::{SessionId, UserId};
 use crate::model::permission::Action;
 use crate::model::session::RevokedReason;
 use crate::model::user::User;
@@ -16,6 +16,9 @@ use super::open_session::{Grant, Opening};
 use super::read_session::{self, Authenticated};
 use super::record::{Recorder, detail};
 use super::{Error, Result};
+
+/// How many sessions that were set aside are looked up.
+const MOST: usize = 16;
 
 /// Begins to act as the user.
 pub async fn start(app: &App, who: &Authenticated, target: UserId, peer: &Peer) -> Result<(User, Grant)> {
@@ -60,32 +63,45 @@ pub fn set_aside(app: &App, who: &Authenticated) -> Option<String> {
     read_session::sign(app, &marked)
 }
 
-fn admin_token(app: &App, cookie: &str) -> Option<SessionToken> {
+/// The session token inside a cookie that was set aside.
+pub(super) fn admin_token(app: &App, cookie: &str) -> Option<SessionToken> {
     let marked = read_session::open(app, cookie)?;
     SessionToken::parse(marked.rsplit_once(':')?.0)
 }
 
 /// Ends the session in which an admin acted as somebody, and brings the admin's own back: as a new one with the same end, since its refresh
-/// token was given up. Without the cookie that was set aside (`None` in the answer) an admin goes on with a token of one's own.
-pub async fn stop(app: &App, who: &Authenticated, cookie: Option<&str>, peer: &Peer) -> Result<(User, Option<Grant>)> {
+/// token was given up. Without the cookie that was set aside (`None` in the answer) an admin goes on with a token of one's own. Every other session that was
+/// set aside in this browser ends too: its cookie is cleared, and nothing else knows of it.
+pub async fn stop(app: &App, who: &Authenticated, cookies: &[String], peer: &Peer) -> Result<(User, Option<Grant>)> {
     let admin = who.session.impersonated_by.ok_or(Error::NotImpersonating)?;
     let now = app.now();
-    let own: Option<Found> = match cookie.and_then(|c| admin_token(app, c)) {
-        Some(token) => {
-            let by = By::TokenHash(token.hash());
-            app.db.read(move |conn| Box::pin(async move { store::sessions::find_live(conn, &by, now).await })).await?
-        }
-        None => None,
-    };
-    let own = own.filter(|found| found.session.user_id == admin);
+    let hashes: Vec<_> = cookies.iter().filter_map(|cookie| admin_token(app, cookie)).map(|token| token.hash()).take(MOST).collect();
+    let aside = app.db.read(move |conn| {
+        let hashes = hashes.clone();
+        Box::pin(async move {
+            let mut found: Vec<Found> = Vec::new();
+            for hash in hashes {
+                found.extend(store::sessions::find_live(conn, &By::TokenHash(hash), now).await?);
+            }
+            Ok(found)
+        })
+    });
+    let (mut own, strange): (Vec<Found>, Vec<Found>) = aside.await?.into_iter().partition(|found| found.session.user_id == admin);
+    let chosen = own.pop();
+    let others: Vec<SessionId> = own.iter().chain(&strange).map(|found| found.session.id).collect();
     let found = app.db.read(move |conn| Box::pin(store::users::by_id(conn, admin))).await?;
     let user = found.ok_or(Error::Unauthorized)?.user;
-    let opening = own.as_ref().map(|found| Opening::succeed(app, &found.session, peer)).transpose()?;
-    let (recorder, acted, before) = (Recorder::new(app, peer), who.session.clone(), own.map(|found| found.session.id));
+    let opening = chosen.as_ref().map(|found| Opening::succeed(app, &found.session, peer)).transpose()?;
+    let (recorder, acted, before) = (Recorder::new(app, peer), who.session.clone(), chosen.map(|found| found.session.id));
     let work = app.db.write(move |conn| {
         Box::pin(async move {
-            end(conn, &recorder, Which::One(acted.id), RevokedReason::SignOut).await?;
+            // The admin's own session takes this one's place in the browser, if there is one to go back to.
+            let reason = if before.is_some() { RevokedReason::Replaced } else { RevokedReason::SignOut };
+            end(conn, &recorder, Which::One(acted.id), reason).await?;
             recorder.record(conn, Kind::ImpersonationStopped, Some(acted.user_id), Some(acted.id), detail([("admin", admin.to_string().into())])).await?;
+            for other in others {
+                end(conn, &recorder, Which::One(other), RevokedReason::SignOut).await?;
+            }
             let (Some(opening), Some(before)) = (opening, before) else { return Ok(None) };
             // Ended meanwhile: then it stays so.
             if end(conn, &recorder, Which::One(before), RevokedReason::Replaced).await?.is_empty() {

@@ -4,6 +4,7 @@
 pub mod administer_users;
 pub mod announce;
 pub mod authority;
+pub mod carried;
 pub mod change_email;
 pub mod change_keys;
 pub mod change_password;

@@ -10,7 +10,7 @@ use crate::crypto::cookie;
 use crate::crypto::token::SessionToken;
 use crate::model::id::{SessionId, UserId};
 use crate::model::permission::Action;
-use crate::model::session::Session;
+use crate::model::session::{End, Session};
 use crate::model::time::Timestamp;
 use crate::model::user::User;
 use crate::store;
@@ -67,8 +67,8 @@ impl Authenticated {
 pub enum Nobody {
     /// The credential is not ours; cookies are left alone.
     NotOurs,
-    /// It is ours, and its session is over: cookies may be cleared.
-    Over,
+    /// It is ours, and its session is over. Cookies may be cleared, unless a newer session of the same browser took its place.
+    Over(End),
 }
 
 /// Finds the session; the inner error says why there is none.
@@ -86,13 +86,16 @@ pub async fn authenticate(app: &App, credential: Credential<'_>, accepts: Accept
         },
     };
     let found = app.db.read(move |conn| Box::pin(async move { store::sessions::find_live(conn, &by, now).await })).await?;
-    let Some(found) = found else { return Ok(Err(Nobody::Over)) };
+    let Some(found) = found else {
+        let end = app.db.read(move |conn| Box::pin(async move { store::ended::end_of(conn, &by, now).await })).await?;
+        return Ok(Err(Nobody::Over(end.unwrap_or(End::Unknown))));
+    };
     if subject.is_some_and(|subject| subject != found.session.user_id) {
         return Ok(Err(Nobody::NotOurs));
     }
     let user = issue_token::user_facts(app, found.session.user_id, found.user_version).await?;
     if user.disabled_at.is_some() || user.is_banned(now) {
-        return Ok(Err(Nobody::Over));
+        return Ok(Err(Nobody::Over(End::Revoked)));
     }
     if app.ring().is_some_and(|ring| ring.version < found.ring_version) {
         load_keys::reload(app).await?;
@@ -146,11 +149,12 @@ pub fn cookie_token(app: &App, signed: &str) -> Option<SessionToken> {
     cookie::open(signed, &ring.masters).and_then(SessionToken::parse)
 }
 
-fn is_jwt(text: &str) -> bool {
+pub(super) fn is_jwt(text: &str) -> bool {
     text.bytes().filter(|b| *b == b'.').count() == 2
 }
 
-fn session_of_access_token(app: &App, text: &str, now: Timestamp) -> Option<(SessionId, UserId)> {
+/// The session and the user of an access token that is good now.
+pub(super) fn session_of_access_token(app: &App, text: &str, now: Timestamp) -> Option<(SessionId, UserId)> {
     let claims = app.ring()?.verifier.verify(text).ok()?;
     let now = u64::try_from(now.seconds()).ok()?;
     // No leeway: we are the issuer and read our own clock.
@@ -161,7 +165,7 @@ fn session_of_access_token(app: &App, text: &str, now: Timestamp) -> Option<(Ses
 impl From<Nobody> for Error {
     fn from(nobody: Nobody) -> Self {
         match nobody {
-            Nobody::NotOurs | Nobody::Over => Self::Unauthorized,
+            Nobody::NotOurs | Nobody::Over(_) => Self::Unauthorized,
         }
     }
 }

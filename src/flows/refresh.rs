@@ -70,24 +70,6 @@ pub async fn open(app: &App, text: &str) -> Result<(RefreshToken, Arc<KeyRing>)>
     }
 }
 
-/// Of several refresh cookies of one name: forged ones do not count, and of one session the highest generation does, so that a
-/// request which carries the current token is never reuse. With `session` only that family's tokens are looked at.
-pub async fn choose<'t>(app: &App, texts: &[&'t str], session: Option<SessionId>) -> Result<Option<&'t str>> {
-    let mut best: Option<((SessionId, u32), &str)> = None;
-    for text in texts {
-        let token = match open(app, text).await {
-            Ok((token, _)) => token,
-            Err(Error::RefreshTokenInvalid) => continue,
-            Err(error) => return Err(error),
-        };
-        let rank = (token.session(), token.generation());
-        if session.is_none_or(|s| s == token.session()) && best.as_ref().is_none_or(|(r, _)| *r < rank) {
-            best = Some((rank, text));
-        }
-    }
-    Ok(best.map(|(_, text)| text))
-}
-
 /// Refreshes. A process that turns out to lack the current master key decides nothing: it loads the keys, and tries once more.
 pub async fn refresh(app: &App, text: &str, channel: Delivery, purpose: Purpose, peer: &Peer) -> Result<Renewed> {
     let outcome = match attempt(app, text, channel, purpose, peer).await {
@@ -140,9 +122,10 @@ async fn attempt(app: &App, text: &str, channel: Delivery, purpose: Purpose, pee
     Ok(Renewed { access, refresh_token, session, user, rotated: matches!(decision, Decision::Rotate) })
 }
 
-/// The session cookie that came along, signed anew, if it is this session's own and the family moved on.
-pub fn renew_session_cookie(app: &App, renewed: &Renewed, signed: &str) -> Option<Zeroizing<String>> {
-    let token = read_session::cookie_token(app, signed).filter(|token| renewed.rotated && token.hash() == renewed.session.token_hash)?;
+/// The session cookie that came along, signed anew, if one is this session's own and the family moved on.
+pub fn renew_session_cookie(app: &App, renewed: &Renewed, cookies: &[String]) -> Option<Zeroizing<String>> {
+    let own = |signed: &String| read_session::cookie_token(app, signed).filter(|token| token.hash() == renewed.session.token_hash);
+    let token = cookies.iter().find_map(own).filter(|_| renewed.rotated)?;
     read_session::signed_cookie(app, &token)
 }
 

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use crate::app::App;
-use crate::crypto::cookie;
 use crate::crypto::password::{Place, Verdict};
 use crate::crypto::token::SessionToken;
 use crate::model::audit::{Kind, Peer};
@@ -23,7 +22,7 @@ use super::end_session::Ending;
 use super::limit::Charges;
 use super::open_session::{Grant, Opening, Options, RingVersion};
 use super::record::{Recorder, detail};
-use super::{Error, Result};
+use super::{Error, Result, impersonate, read_session};
 
 /// While passwords queue, a sign-in may wait for the next ones to share its commit: two hashes, of the many that it has waited for.
 const COMPANY: Duration = Duration::from_millis(32);
@@ -33,6 +32,8 @@ const COMPANY: Duration = Duration::from_millis(32);
 pub struct Presented<'r> {
     /// Values of session cookies, still signed.
     pub cookies: &'r [&'r str],
+    /// Values of the cookies that hold the session of an admin who acts as another user, still signed.
+    pub admin: &'r [&'r str],
     /// Refresh tokens.
     pub refresh: &'r [&'r str],
     /// Tokens of devices that are known at some account.
@@ -42,8 +43,8 @@ pub struct Presented<'r> {
 impl Presented<'_> {
     /// The session tokens inside the cookies whose signature is good.
     pub(super) fn sessions(&self, app: &App) -> Vec<SessionToken> {
-        let Some(ring) = app.ring() else { return Vec::new() };
-        self.cookies.iter().filter_map(|signed| cookie::open(signed, &ring.masters).and_then(SessionToken::parse)).collect()
+        let own = self.cookies.iter().filter_map(|signed| read_session::cookie_token(app, signed));
+        own.chain(self.admin.iter().filter_map(|signed| impersonate::admin_token(app, signed))).collect()
     }
 }
 

@@ -13,14 +13,15 @@ use crate::flows::known_device;
 use crate::flows::open_session::{Grant, Options};
 use crate::flows::session_cache;
 use crate::flows::sign_in::Presented;
-use crate::flows::{change_password as change, sign_in as flow_in, sign_out as flow_out, sign_up as flow_up};
+use crate::flows::{self, change_password as change, sign_in as flow_in, sign_out as flow_out, sign_up as flow_up};
+use crate::model::audit::Peer;
 use crate::model::email::Email;
 use crate::model::session::{Delivery, Session};
 use crate::model::user::User;
 
 use super::body::{Fields, Optional, Submitted};
 use super::client::Client;
-use super::cookies::{self, Name};
+use super::cookies::{self, Clear, Name};
 use super::credentials::{Acting, Credentials};
 use super::error::Error;
 use super::views;
@@ -55,7 +56,7 @@ pub(super) async fn sign_up(
     let mut answer = json!({ "token": grant.as_ref().map(|g| g.session_token.expose()), "user": views::user(&user) });
     let mut headers = HeaderMap::new();
     if let Some(grant) = &grant {
-        deliver(&app, grant, &mut answer, &mut headers);
+        presented.deliver(&app, grant, &mut answer, &mut headers);
     } else if options.delivery == Delivery::Cookie {
         remember_asker(&app, &user, options.remember, &mut headers);
     }
@@ -90,16 +91,35 @@ pub(super) async fn sign_in(
         headers.extend(HeaderValue::from_str(&callback).ok().map(|value| (header::LOCATION, value)));
         answer["url"] = callback.into();
     }
-    deliver(&app, &grant, &mut answer, &mut headers);
+    presented.deliver(&app, &grant, &mut answer, &mut headers);
     Ok((headers, Json(answer)).into_response())
 }
 
-pub(super) async fn sign_out(State(app): State<Arc<App>>, Client(peer): Client, credentials: Credentials, _: Optional) -> Result<Response, Error> {
-    let presented = Replaced::of(&credentials);
-    flow_out::sign_out(&app, presented.borrow(), credentials.bearer.as_deref(), &peer).await?;
-    let mut headers = HeaderMap::new();
-    cookies::clear(&app, &mut headers, false);
+pub(super) async fn sign_out(
+    State(app): State<Arc<App>>,
+    Client(peer): Client,
+    credentials: Credentials,
+    Optional(mut body): Optional,
+) -> Result<Response, Error> {
+    let in_body = body.nullable_text("refreshToken", 1_024).filter(|token| !token.is_empty());
+    body.finish()?;
+    let headers = end_all(&app, &credentials, in_body.as_deref(), &peer).await?;
     Ok((headers, Json(json!({ "success": true }))).into_response())
+}
+
+/// Ends every session whose token the request carries, and clears every cookie of theirs.
+pub(super) async fn end_all(app: &App, credentials: &Credentials, in_body: Option<&str>, peer: &Peer) -> Result<HeaderMap, Error> {
+    let replaced = Replaced::of(credentials);
+    match flow_out::sign_out(app, replaced.borrow(), credentials.bearer.as_deref(), in_body, peer).await {
+        // A token that was named and ends nothing is no success. A browser that names none has been signed out before, and whatever it still carries goes.
+        Err(flows::Error::Unauthorized) if credentials.bearer.is_some() || in_body.is_some() => return Err(Error::InvalidToken),
+        Err(flows::Error::Unauthorized) if credentials.from_browser => {}
+        outcome => outcome?,
+    }
+    let mut headers = HeaderMap::new();
+    cookies::clear(app, &mut headers, Clear::Session);
+    replaced.clear_admin(app, &mut headers);
+    Ok(headers)
 }
 
 pub(super) async fn change_password(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
@@ -181,6 +201,7 @@ pub(super) fn deliver(app: &App, grant: &Grant, answer: &mut Value, headers: &mu
 /// Cookies that came along, as the flows borrow them.
 pub(super) struct Replaced<'r> {
     cookies: Vec<&'r str>,
+    admin: Vec<&'r str>,
     refresh: Vec<&'r str>,
     devices: Vec<&'r str>,
 }
@@ -188,7 +209,12 @@ pub(super) struct Replaced<'r> {
 impl<'r> Replaced<'r> {
     pub(super) fn of(credentials: &'r Credentials) -> Self {
         let borrow = |list: &'r [String]| list.iter().map(String::as_str).collect();
-        Self { cookies: borrow(&credentials.session_cookies), refresh: borrow(&credentials.refresh_cookies), devices: borrow(&credentials.devices) }
+        Self {
+            cookies: borrow(&credentials.session_cookies),
+            admin: borrow(&credentials.admin_sessions),
+            refresh: borrow(&credentials.refresh_cookies),
+            devices: borrow(&credentials.devices),
+        }
     }
 
     /// With the token that a native client sent in the body.
@@ -197,7 +223,20 @@ impl<'r> Replaced<'r> {
         self
     }
 
+    /// Delivers the session that takes their place.
+    pub(super) fn deliver(&self, app: &App, grant: &Grant, answer: &mut Value, headers: &mut HeaderMap) {
+        self.clear_admin(app, headers);
+        deliver(app, grant, answer, headers);
+    }
+
+    /// Clears the cookie of an admin's session that was set aside, where one came.
+    fn clear_admin(&self, app: &App, headers: &mut HeaderMap) {
+        if !self.admin.is_empty() {
+            cookies::clear_one(app, headers, Name::AdminSession);
+        }
+    }
+
     pub(super) fn borrow(&self) -> Presented<'_> {
-        Presented { cookies: &self.cookies, refresh: &self.refresh, devices: &self.devices }
+        Presented { cookies: &self.cookies, admin: &self.admin, refresh: &self.refresh, devices: &self.devices }
     }
 }

@@ -21,8 +21,8 @@ use super::accounts::deliver;
 use super::admin::user_id;
 use super::body::{Fields, Optional};
 use super::client::Client;
-use super::cookies::{self, Name};
-use super::credentials::{Acting, Authenticated};
+use super::cookies::{self, Clear, Name};
+use super::credentials::{Acting, Authenticated, Credentials};
 use super::error::Error;
 use super::views;
 
@@ -69,7 +69,7 @@ pub(super) async fn impersonate_user(State(app): State<Arc<App>>, Acting { who, 
     let mut answer = json!({ "session": views::client_session(&grant.session), "user": views::user(&user) });
     let mut headers = HeaderMap::new();
     if who.session.delivery == Delivery::Cookie {
-        cookies::clear(&app, &mut headers, false);
+        cookies::clear(&app, &mut headers, Clear::Session);
         if let Some(own) = impersonate::set_aside(&app, &who) {
             cookies::set(&app, &mut headers, Name::AdminSession, &own, who.session.remember.then_some(who.session.expires_at));
         }
@@ -81,17 +81,16 @@ pub(super) async fn impersonate_user(State(app): State<Arc<App>>, Acting { who, 
 pub(super) async fn stop_impersonating(
     State(app): State<Arc<App>>,
     Client(peer): Client,
-    headers: HeaderMap,
+    credentials: Credentials,
     Authenticated(who): Authenticated,
     _: Optional,
 ) -> Result<Response, Error> {
-    let aside = cookies::read(&app, &headers, Name::AdminSession);
-    let (user, grant) = impersonate::stop(&app, &who, aside.first().map(String::as_str), &peer).await?;
+    let (user, grant) = impersonate::stop(&app, &who, &credentials.admin_sessions, &peer).await?;
     let session = grant.as_ref().map(|g| views::client_session(&g.session));
     let mut answer = json!({ "session": session, "user": views::user(&user) });
     let mut headers = HeaderMap::new();
     if who.session.delivery == Delivery::Cookie {
-        cookies::clear(&app, &mut headers, false);
+        cookies::clear(&app, &mut headers, Clear::Session);
         cookies::clear_one(&app, &mut headers, Name::AdminSession);
     }
     if let Some(grant) = &grant {

@@ -1,10 +1,16 @@
 //! Cookies: their names, attributes and clearing lines. The values come signed from the flows; percent-encoding is the library's.
 
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::Response;
 use cookie::Cookie;
 use cookie::time::Duration;
 
 use crate::app::App;
+use crate::model::cookie_domain::CookieDomain;
 use crate::model::time::Timestamp;
 
 /// `set-auth-token`: the session cookie's value, decoded.
@@ -19,13 +25,15 @@ pub(super) enum Name {
     SessionData,
     /// Marks a session that ends with the browser.
     DontRemember,
-    /// The session of an admin who acts as somebody else, set aside.
+    /// The session of an admin who acts as another user, set aside.
     AdminSession,
     /// Says at which account this browser has signed in before; outlives signing out.
     Device,
     /// The refresh token.
     Refresh,
 }
+
+const NAMES: [Name; 6] = [Name::Session, Name::SessionData, Name::DontRemember, Name::AdminSession, Name::Device, Name::Refresh];
 
 impl Name {
     fn text(self, app: &App) -> String {
@@ -47,17 +55,22 @@ impl Name {
     }
 }
 
-/// Every value of this cookie that the request carries, empty ones left out. Names are compared as they came: a name that only decodes to
-/// `__Host-…` has none of its guarantees. A value that does not decode stays raw, and another application's odd bytes hurt nobody.
+/// Every value of this cookie that the request carries, empty ones left out.
 pub(super) fn read(app: &App, headers: &HeaderMap, name: Name) -> Vec<String> {
-    let wanted = name.text(app);
+    let mut values = raw(headers, &name.text(app));
+    values.retain(|value| !value.is_empty());
+    values
+}
+
+/// Names are compared as they came: a name that only decodes to `__Host-…` has none of its guarantees. A value that does not decode stays raw, and odd bytes
+/// of another application's cookies do no harm.
+fn raw(headers: &HeaderMap, wanted: &str) -> Vec<String> {
     let mut values = Vec::new();
     for line in headers.get_all(header::COOKIE) {
         let line = String::from_utf8_lossy(line.as_bytes()).into_owned();
         let found = Cookie::split_parse(line).filter_map(Result::ok).filter(|c| c.name() == wanted);
         values.extend(found.map(|c| decoded(c.value_trimmed())));
     }
-    values.retain(|v| !v.is_empty());
     values
 }
 
@@ -73,18 +86,28 @@ pub(super) fn set(app: &App, headers: &mut HeaderMap, name: Name, value: &str, u
         let seconds = i64::try_from(until.since(app.now()).as_millis().div_ceil(1000)).unwrap_or(i64::MAX);
         cookie.set_max_age(Duration::seconds(seconds));
     }
-    append(headers, &cookie);
+    headers.append(header::SET_COOKIE, line(&cookie));
     // For clients that hold no cookies: the same value as it goes behind `Bearer` (contract section 4).
-    if name == Name::Session
-        && let Ok(value) = HeaderValue::from_str(value)
-    {
-        headers.insert(SET_AUTH_TOKEN, value);
+    if name == Name::Session {
+        headers.insert(SET_AUTH_TOKEN, visible(value));
     }
 }
 
-/// Clears the cookies of a session; with `only_refresh` just that one.
-pub(super) fn clear(app: &App, headers: &mut HeaderMap, only_refresh: bool) {
-    let names: &[Name] = if only_refresh { &[Name::Refresh] } else { &[Name::Session, Name::SessionData, Name::DontRemember, Name::Refresh] };
+/// Which cookies of a session go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Clear {
+    /// All that belong to the session of the session cookie.
+    Session,
+    /// The refresh token alone: the session cookie beside it belongs to another session that lives.
+    Refresh,
+}
+
+/// Clears the cookies of a session.
+pub(super) fn clear(app: &App, headers: &mut HeaderMap, which: Clear) {
+    let names: &[Name] = match which {
+        Clear::Session => &[Name::Session, Name::SessionData, Name::DontRemember, Name::Refresh],
+        Clear::Refresh => &[Name::Refresh],
+    };
     for name in names {
         clear_one(app, headers, *name);
     }
@@ -92,9 +115,60 @@ pub(super) fn clear(app: &App, headers: &mut HeaderMap, only_refresh: bool) {
 
 /// Clears this cookie.
 pub(super) fn clear_one(app: &App, headers: &mut HeaderMap, name: Name) {
-    let mut cookie = base(app, name, "");
+    headers.append(header::SET_COOKIE, cleared(base(app, name, "")));
+}
+
+fn cleared(mut cookie: Cookie<'_>) -> HeaderValue {
     cookie.set_max_age(Duration::ZERO);
-    append(headers, &cookie);
+    line(&cookie)
+}
+
+/// A name that came more than once stands in the browser for several domains or paths. Where the answer sets or clears it, the others go too: every answer passes
+/// here.
+pub(super) async fn every_variant(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let repeated: Vec<Name> = NAMES.into_iter().filter(|name| raw(request.headers(), &name.text(&app)).len() > 1).collect();
+    let mut response = next.run(request).await;
+    for name in repeated {
+        clear_variants(&app, response.headers_mut(), name);
+    }
+    response
+}
+
+fn clear_variants(app: &App, headers: &mut HeaderMap, name: Name) {
+    let own = format!("{}=", name.text(app));
+    let told: Vec<HeaderValue> = headers.get_all(header::SET_COOKIE).iter().cloned().collect();
+    if !told.iter().any(|line| line.as_bytes().starts_with(own.as_bytes())) {
+        return;
+    }
+    // Before the lines of the answer: a browser that takes two of them for one cookie ends with what the answer says.
+    headers.remove(header::SET_COOKIE);
+    for variant in variants(app, name).into_iter().map(cleared).filter(|variant| !told.contains(variant)) {
+        headers.append(header::SET_COOKIE, variant);
+    }
+    for line in told {
+        headers.append(header::SET_COOKIE, line);
+    }
+}
+
+/// For the host alone and for every domain that reaches it, at each path that we set cookies for. A `__Host-` name has but one place.
+fn variants(app: &App, name: Name) -> Vec<Cookie<'static>> {
+    if app.config.sessions.cookie_host_prefix {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    let domains = std::iter::once(None).chain(CookieDomain::all(&app.config.server.public_url).into_iter().map(Some));
+    for domain in domains {
+        for path in ["/", app.config.server.base_path.as_str()] {
+            let mut cookie = base(app, name, "");
+            match &domain {
+                Some(domain) => cookie.set_domain(domain.as_str().to_owned()),
+                None => cookie.unset_domain(),
+            }
+            cookie.set_path(path.to_owned());
+            found.push(cookie);
+        }
+    }
+    found
 }
 
 /// After a change the cookie cache may be wrong: it goes, unless this answer brought or cleared it already.
@@ -114,7 +188,7 @@ fn base(app: &App, name: Name, value: &str) -> Cookie<'static> {
         cookie.set_secure(true);
     }
     if let Some(domain) = &sessions.cookie_domain {
-        cookie.set_domain(domain.clone());
+        cookie.set_domain(domain.as_str().to_owned());
     }
     // The refresh token travels to us alone and from our own site alone, unless the operator serves another site.
     let same_site = sessions.cookie_same_site.for_cookie(name == Name::Refresh);
@@ -128,8 +202,11 @@ fn base(app: &App, name: Name, value: &str) -> Cookie<'static> {
     cookie
 }
 
-fn append(headers: &mut HeaderMap, cookie: &Cookie<'_>) {
-    if let Ok(value) = HeaderValue::from_str(&cookie.encoded().to_string()) {
-        headers.append(header::SET_COOKIE, value);
-    }
+fn line(cookie: &Cookie<'_>) -> HeaderValue {
+    visible(&cookie.encoded().to_string())
+}
+
+/// The name, the domain and the path of a cookie are types that hold nothing else than visible ASCII, its value is percent-encoded, and tokens are base64url.
+fn visible(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("nothing but visible ASCII goes into a header of ours")
 }

@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderName, header};
 
 use crate::app::App;
 use crate::flows::read_session::{self, Accepts, Credential, Nobody};
-use crate::flows::session_cache;
+use crate::flows::{carried, session_cache};
 use crate::model::audit::Peer;
+use crate::model::session::End;
 
 use super::client::Client;
-use super::cookies::{self, Name};
+use super::cookies::{self, Clear, Name};
 use super::error::Error;
 
 /// Every credential that a request carries, not yet looked at.
@@ -21,14 +22,18 @@ use super::error::Error;
 pub(super) struct Credentials {
     /// After `Bearer`.
     pub(super) bearer: Option<String>,
-    /// Session cookies; the first counts.
+    /// Session cookies; `flows::carried` says which one counts.
     pub(super) session_cookies: Vec<String>,
-    /// Cookie caches; the first counts.
+    /// Cookie caches; the one of the session cookie counts.
     pub(super) cached_sessions: Vec<String>,
     /// Tokens of devices; one that is known at the account counts.
     pub(super) devices: Vec<String>,
-    /// Refresh cookies, all of one name.
+    /// Refresh cookies; `flows::carried` says which one counts.
     pub(super) refresh_cookies: Vec<String>,
+    /// Sessions of an admin who acts as another user, set aside.
+    pub(super) admin_sessions: Vec<String>,
+    /// Whether a browser sent the request, signed in or not.
+    pub(super) from_browser: bool,
 }
 
 impl FromRequestParts<Arc<App>> for Credentials {
@@ -40,6 +45,8 @@ impl FromRequestParts<Arc<App>> for Credentials {
             cached_sessions: cookies::read(app, &parts.headers, Name::SessionData),
             devices: cookies::read(app, &parts.headers, Name::Device),
             refresh_cookies: cookies::read(app, &parts.headers, Name::Refresh),
+            admin_sessions: cookies::read(app, &parts.headers, Name::AdminSession),
+            from_browser: [header::COOKIE, header::ORIGIN, HeaderName::from_static("sec-fetch-site")].iter().any(|name| parts.headers.contains_key(name)),
         })
     }
 }
@@ -62,33 +69,26 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
 }
 
 impl Credentials {
-    /// What the cookie cache says of the session whose cookie came; a Bearer has none.
+    /// What the cookie cache says of the session whose cookie came; a Bearer has none. Which of several sessions lives only the database can tell.
     pub(super) fn cached_session(&self, app: &App) -> Option<serde_json::Value> {
-        if self.bearer.is_some() {
-            return None;
-        }
-        session_cache::open(app, self.session_cookie(app)?, self.cached_sessions.first()?)
+        let signed = carried::signed(app, &self.session_cookies);
+        let ([(_, session)], None) = (signed.as_slice(), &self.bearer) else { return None };
+        self.cached_sessions.iter().find_map(|cached| session_cache::open(app, session, cached))
     }
 
-    /// The one session cookie. Two good ones are none: a sibling host may have planted one of its own session, and nobody can tell which.
-    fn session_cookie(&self, app: &App) -> Option<&str> {
-        let mut ours = self.session_cookies.iter().filter(|c| read_session::cookie_token(app, c).is_some());
-        let Some(first) = ours.next() else { return self.session_cookies.first().map(String::as_str) };
-        if ours.any(|other| other != first) { None } else { Some(first) }
-    }
-
-    /// Who is asking, or why nobody is; `None`: no credential came. A Bearer wins; one that is none of ours is ignored if there is a cookie.
+    /// Who is asking, or why the credential is refused; `None`: no credential came that counts. A Bearer wins; one that is none of ours is ignored if there is
+    /// a cookie.
     pub(super) async fn authenticate(&self, app: &App, accepts: Accepts) -> Result<Option<Result<read_session::Authenticated, Nobody>>, Error> {
-        let cookie = self.session_cookie(app).map(Credential::Cookie);
-        let (first, second) = match self.bearer.as_deref().map(Credential::Bearer) {
-            Some(bearer) => (Some(bearer), cookie),
-            None => (cookie, None),
+        let by_bearer = match self.bearer.as_deref() {
+            Some(bearer) => Some(read_session::authenticate(app, Credential::Bearer(bearer), accepts).await?),
+            None => None,
         };
-        let Some(first) = first else { return Ok(None) };
-        let found = read_session::authenticate(app, first, accepts).await?;
-        match (found, second) {
-            (Err(Nobody::NotOurs), Some(second)) => Ok(Some(read_session::authenticate(app, second, accepts).await?)),
-            (found, _) => Ok(Some(found)),
+        if !matches!(by_bearer, None | Some(Err(Nobody::NotOurs))) {
+            return Ok(by_bearer);
+        }
+        match carried::session_cookie(app, &self.session_cookies).await? {
+            Some(cookie) => Ok(Some(read_session::authenticate(app, Credential::Cookie(cookie), accepts).await?)),
+            None => Ok(by_bearer),
         }
     }
 }
@@ -104,7 +104,7 @@ impl FromRequestParts<Arc<App>> for Authenticated {
         match credentials.authenticate(app, Accepts::SessionTokenOnly).await? {
             Some(Ok(who)) => Ok(Self(who)),
             Some(Err(Nobody::NotOurs)) => Err(Error::InvalidToken),
-            Some(Err(Nobody::Over)) => Err(Error::SessionOver(over(app))),
+            Some(Err(Nobody::Over(end))) => Err(over(app, end)),
             None => Err(crate::flows::Error::Unauthorized.into()),
         }
     }
@@ -127,9 +127,24 @@ impl FromRequestParts<Arc<App>> for Acting {
     }
 }
 
-/// The lines that clear the cookies of a session that is over.
-pub(super) fn over(app: &App) -> HeaderMap {
+/// The lines that clear the cookies of a session which this request has ended.
+pub(super) fn ended(app: &App) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    cookies::clear(app, &mut headers, false);
+    cookies::clear(app, &mut headers, Clear::Session);
     headers
+}
+
+/// The refusal for a session that is over.
+pub(super) fn over(app: &App, end: End) -> Error {
+    let mut clearing = HeaderMap::new();
+    clear_over(app, &mut clearing, end);
+    Error::SessionOver { end, clearing }
+}
+
+/// Clears the cookies of a session that is over. Not of one that a newer session in the same browser has replaced: an answer that is late would
+/// clear the cookies of the newer one.
+pub(super) fn clear_over(app: &App, headers: &mut HeaderMap, end: End) {
+    if end != End::Replaced {
+        cookies::clear(app, headers, Clear::Session);
+    }
 }

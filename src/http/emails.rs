@@ -19,7 +19,7 @@ use crate::model::permission::Action;
 use super::accounts::{MAX_NAME, MAX_PASSWORD, MAX_URL};
 use super::body::{Fields, Submitted};
 use super::client::Client;
-use super::cookies;
+use super::cookies::{self, Clear};
 use super::credentials::{Acting, Credentials};
 use super::error::Error;
 use super::pages::Page;
@@ -126,7 +126,7 @@ pub(super) async fn delete(State(app): State<Arc<App>>, Acting { who, peer }: Ac
         (None, None) => delete_user::with_fresh_session(&app, &who, &peer).await?,
     }
     let mut headers = HeaderMap::new();
-    cookies::clear(&app, &mut headers, false);
+    cookies::clear(&app, &mut headers, Clear::Session);
     Ok((headers, Json(json!({ "success": true, "message": "User deleted" }))).into_response())
 }
 
@@ -147,7 +147,7 @@ pub(super) async fn delete_as_asked(State(app): State<Arc<App>>, Acting { who, p
     body.finish()?;
     delete_user::with_token(&app, who.user.id, &token, &peer).await.map_err(|e| at_delete_user(e.into()))?;
     let mut response = after_post(led_to(callback.as_deref(), Ok(json!({ "success": true, "message": "User deleted" })))?);
-    cookies::clear(&app, response.headers_mut(), false);
+    cookies::clear(&app, response.headers_mut(), Clear::Session);
     Ok(response)
 }
 

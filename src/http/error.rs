@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::flows;
+use crate::model::session::End;
 
 use super::codes::{flow_code, flow_status};
 
@@ -54,7 +55,12 @@ pub enum Error {
     /// 401, and a credential did come.
     InvalidToken,
     /// 401 for a session that is over, with the lines that clear its cookies.
-    SessionOver(HeaderMap),
+    SessionOver {
+        /// How it ended.
+        end: End,
+        /// Those lines.
+        clearing: HeaderMap,
+    },
     /// The handler panicked.
     Internal(String),
 }
@@ -121,7 +127,13 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let retry = self.retry_after();
         let challenge = match &self {
-            Self::InvalidToken | Self::SessionOver(_) => Some(r#"Bearer realm="countersign", error="invalid_token""#),
+            Self::SessionOver { end: End::Revoked | End::Replaced, .. } => {
+                Some(r#"Bearer realm="countersign", error="invalid_token", error_description="The session was revoked""#)
+            }
+            Self::SessionOver { end: End::Expired, .. } => {
+                Some(r#"Bearer realm="countersign", error="invalid_token", error_description="The session has expired""#)
+            }
+            Self::InvalidToken | Self::SessionOver { .. } => Some(r#"Bearer realm="countersign", error="invalid_token""#),
             other if other.status() == StatusCode::UNAUTHORIZED => Some(r#"Bearer realm="countersign""#),
             _ => None,
         };
@@ -142,7 +154,7 @@ impl IntoResponse for Error {
         }
         response.extensions_mut().insert(Failure { status, code, message, errors, cause, shown: false });
         let headers = response.headers_mut();
-        if let Self::SessionOver(clearing) = self {
+        if let Self::SessionOver { clearing, .. } = self {
             headers.extend(clearing);
         }
         headers.extend(policy.into_iter().flatten());
@@ -197,7 +209,7 @@ impl Error {
             | Self::InvalidFormToken => StatusCode::FORBIDDEN,
             Self::KeysTooYoung => StatusCode::CONFLICT,
             Self::Link(status, _) => *status,
-            Self::InvalidToken | Self::SessionOver(_) => StatusCode::UNAUTHORIZED,
+            Self::InvalidToken | Self::SessionOver { .. } => StatusCode::UNAUTHORIZED,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -234,7 +246,9 @@ impl Error {
             Self::InvalidNewUserCallbackUrl => ("INVALID_NEW_USER_CALLBACK_URL", "Invalid newUserCallbackURL".into()),
             Self::InvalidFormToken => ("INVALID_FORM_TOKEN", "This form was shown to another session".into()),
             Self::KeysTooYoung => ("KEYS_TOO_YOUNG", "The next key is not known to every verifier yet".into()),
-            Self::InvalidToken | Self::SessionOver(_) => ("UNAUTHORIZED", "Unauthorized".into()),
+            Self::SessionOver { end: End::Revoked | End::Replaced, .. } => ("UNAUTHORIZED", "The session was revoked".into()),
+            Self::SessionOver { end: End::Expired, .. } => ("UNAUTHORIZED", "The session has expired".into()),
+            Self::InvalidToken | Self::SessionOver { .. } => ("UNAUTHORIZED", "Unauthorized".into()),
             Self::Internal(_) => ("INTERNAL_SERVER_ERROR", "Something went wrong on our side".into()),
         }
     }

@@ -98,6 +98,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(from_fn_with_state(Arc::clone(app), origin::guard))
+        .layer(from_fn_with_state(Arc::clone(app), cookies::every_variant))
         .layer(from_fn_with_state(Arc::clone(&places), places::limit))
         .layer(from_fn(edge::edge))
         .layer(origin::cors(&app.config.server.trusted_origins));
@@ -113,7 +114,10 @@ pub fn router(app: &Arc<App>) -> Router {
     let mut all = open.merge(api).merge(pages::assets());
     if app.config.pages.enabled {
         // As the API, but for CORS: no other origin has business with a page.
-        let guarded = pages::router().layer(from_fn_with_state(Arc::clone(app), origin::guard)).layer(from_fn_with_state(places, places::limit));
+        let guarded = pages::router()
+            .layer(from_fn_with_state(Arc::clone(app), origin::guard))
+            .layer(from_fn_with_state(Arc::clone(app), cookies::every_variant))
+            .layer(from_fn_with_state(places, places::limit));
         all = all.merge(guarded.layer(from_fn_with_state(Arc::clone(app), pages::failures::show)).layer(from_fn(edge::edge)));
     }
     let all = if app.config.is_https() { all.layer(from_fn(edge::transport_security)) } else { all };

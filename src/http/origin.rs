@@ -22,7 +22,8 @@ pub(super) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
         Ok(()) => {
             let changes = *request.method() == Method::POST && !cookies::read(&app, request.headers(), Name::SessionData).is_empty();
             let mut response = next.run(request).await;
-            if changes {
+            // What was refused has changed nothing.
+            if changes && !response.status().is_client_error() {
                 cookies::forget_cache(&app, response.headers_mut());
             }
             response

@@ -9,15 +9,15 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::app::App;
-use crate::flows::read_session::{self, Accepts, Credential};
+use crate::flows::carried::{self, RefreshCookie};
 use crate::flows::refresh::{self as flow, Purpose, Renewed};
 use crate::flows::{self};
 use crate::model::audit::Peer;
-use crate::model::session::Delivery;
+use crate::model::session::{Delivery, End};
 
 use super::body::Optional;
 use super::client::Client;
-use super::cookies::{self, Name};
+use super::cookies::{self, Clear, Name};
 use super::credentials::Credentials;
 use super::error::Error;
 use super::views;
@@ -30,11 +30,10 @@ pub(super) async fn refresh(
 ) -> Result<Response, Error> {
     let in_body = body.optional_text("refreshToken", 1_024);
     body.finish()?;
-    let in_cookies: Vec<&str> = credentials.refresh_cookies.iter().map(String::as_str).collect();
-    match (in_body, in_cookies.is_empty()) {
+    match (in_body, credentials.refresh_cookies.is_empty()) {
         (Some(_), false) => Err(Error::BadRequest("Send the refresh token in the cookie or in the body, not both".into())),
         (Some(token), true) => by_body(&app, &token, &peer).await,
-        (None, false) => by_cookie(&app, &credentials, &in_cookies, &peer).await,
+        (None, false) => by_cookie(&app, &credentials, &peer).await,
         (None, true) => Err(flows::Error::RefreshTokenMissing.into()),
     }
 }
@@ -49,25 +48,35 @@ async fn by_body(app: &App, token: &str, peer: &Peer) -> Result<Response, Error>
     Ok(Json(answer).into_response())
 }
 
-async fn by_cookie(app: &App, credentials: &Credentials, texts: &[&str], peer: &Peer) -> Result<Response, Error> {
-    let outcome = match flow::choose(app, texts, None).await? {
+async fn by_cookie(app: &App, credentials: &Credentials, peer: &Peer) -> Result<Response, Error> {
+    let (chosen, session_lives) = carried::refresh_cookie(app, &credentials.session_cookies, &credentials.refresh_cookies).await?;
+    // What is left of another session goes; the session cookie that lives beside it stays.
+    let (token, clear) = match chosen {
+        RefreshCookie::One(token) => (Some(token), Clear::Session),
+        RefreshCookie::Foreign { token, lives } => (Some(token).filter(|_| !lives), Clear::Refresh),
+        RefreshCookie::NotOurs if session_lives => (None, Clear::Refresh),
+        RefreshCookie::NotOurs => (None, Clear::Session),
+        RefreshCookie::Several => return Err(flows::Error::RefreshTokenInvalid.into()),
+    };
+    let outcome = match token {
         Some(token) => flow::refresh(app, token, Delivery::Cookie, Purpose::Refresh, peer).await,
         None => Err(flows::Error::RefreshTokenInvalid),
     };
-    let session_cookie = credentials.session_cookies.first().map(String::as_str);
     let mut headers = HeaderMap::new();
     match outcome {
         Ok(renewed) => {
-            set_cookies(app, &renewed, session_cookie, &mut headers);
+            set_cookies(app, &renewed, &credentials.session_cookies, &mut headers);
             Ok((headers, Json(answer(&renewed))).into_response())
         }
         Err(error) if is_final(&error) => {
-            // A session cookie that still lives belongs to another session: only the refresh cookie goes.
-            let other_lives = match session_cookie {
-                Some(cookie) => read_session::authenticate(app, Credential::Cookie(cookie), Accepts::SessionTokenOnly).await?.is_ok(),
-                None => false,
+            // A newer session of this browser has replaced it: when this answer arrives, the cookies are those of the newer one.
+            let replaced = match (&error, token) {
+                (flows::Error::RefreshTokenRevoked, Some(token)) => carried::end_of_family(app, token).await? == End::Replaced,
+                _ => false,
             };
-            cookies::clear(app, &mut headers, other_lives);
+            if !replaced {
+                cookies::clear(app, &mut headers, clear);
+            }
             Ok((headers, Error::Flow(error)).into_response())
         }
         Err(error) => Err(error.into()),
@@ -80,9 +89,9 @@ fn is_final(error: &flows::Error) -> bool {
     matches!(error, E::RefreshTokenInvalid | E::RefreshTokenExpired | E::RefreshTokenRevoked | E::RefreshTokenReused)
 }
 
-fn set_cookies(app: &App, renewed: &Renewed, session_cookie: Option<&str>, headers: &mut HeaderMap) {
+fn set_cookies(app: &App, renewed: &Renewed, session_cookies: &[String], headers: &mut HeaderMap) {
     let until = |at| renewed.session.remember.then_some(at);
-    if let Some(cookie) = session_cookie.and_then(|signed| flow::renew_session_cookie(app, renewed, signed)) {
+    if let Some(cookie) = flow::renew_session_cookie(app, renewed, session_cookies) {
         cookies::set(app, headers, Name::Session, &cookie, until(renewed.ends_at()));
     }
     if let Some(token) = &renewed.refresh_token {

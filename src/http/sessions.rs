@@ -12,9 +12,9 @@ use crate::app::App;
 use crate::flows::Error as Refused;
 use crate::flows::issue_token::Issued;
 use crate::flows::read_session::{self, Accepts, Nobody};
-use crate::flows::{manage_sessions, refresh as refreshing, session_cache, verify_token};
+use crate::flows::{carried, manage_sessions, session_cache, verify_token};
 use crate::model::audit::Peer;
-use crate::model::session::Delivery;
+use crate::model::session::{Delivery, End};
 
 use super::body::{Fields, Optional};
 use super::client::Client;
@@ -28,7 +28,7 @@ pub(super) async fn session(State(app): State<Arc<App>>, credentials: Credential
     let who = match credentials.authenticate(&app, Accepts::AccessTokenToo).await? {
         Some(Ok(who)) => who,
         Some(Err(Nobody::NotOurs)) => return Err(Error::InvalidToken),
-        Some(Err(Nobody::Over)) => return Err(Error::SessionOver(credentials::over(&app))),
+        Some(Err(Nobody::Over(end))) => return Err(credentials::over(&app, end)),
         None => return Err(crate::flows::Error::Unauthorized.into()),
     };
     let answer = json!({ "session": views::session(&who.session), "user": views::user_with_permissions(&app, &who.user) });
@@ -51,11 +51,12 @@ pub(super) async fn get_session(
     if let Some(cached) = credentials.cached_session(&app).filter(|_| !query.flag("disableCookieCache")) {
         return Ok((headers, Json(cached)).into_response());
     }
+    let mut end = None;
     let answer = match credentials.authenticate(&app, Accepts::SessionTokenOnly).await? {
         Some(Ok(who)) => match mint(&app, &credentials, &who, &peer).await {
             // The refresh token that came along was stolen or lost: the session has just ended.
             Err(Refused::RefreshTokenReused | Refused::RefreshTokenRevoked | Refused::RefreshTokenExpired) => {
-                cookies::clear(&app, &mut headers, false);
+                end = Some(carried::end_of(&app, who.session.id).await?);
                 Value::Null
             }
             // Where no token may be minted, or none can be now, the session is told all the same.
@@ -68,14 +69,17 @@ pub(super) async fn get_session(
                 answer
             }
         },
-        Some(Err(Nobody::Over)) => {
-            cookies::clear(&app, &mut headers, false);
+        Some(Err(Nobody::Over(how))) => {
+            end = Some(how);
             Value::Null
         }
         Some(Err(Nobody::NotOurs)) | None => Value::Null,
     };
-    // One that came and was worth nothing goes, unless this answer brings another.
-    if !credentials.cached_sessions.is_empty() {
+    if let Some(end) = end {
+        credentials::clear_over(&app, &mut headers, end);
+    }
+    // A cache that came and was not used goes, unless this answer brings another, or belongs to a session that was replaced meanwhile.
+    if !credentials.cached_sessions.is_empty() && end != Some(End::Replaced) {
         cookies::forget_cache(&app, &mut headers);
     }
     Ok((headers, Json(answer)).into_response())
@@ -93,13 +97,13 @@ pub(super) async fn revoke(State(app): State<Arc<App>>, Acting { who, peer }: Ac
     let name = body.text("token", 256);
     body.finish()?;
     let ended = manage_sessions::revoke_own(&app, who.user.id, &name, &peer).await?;
-    let cookies = if ended == Some(who.session.id) { credentials::over(&app) } else { HeaderMap::new() };
+    let cookies = if ended == Some(who.session.id) { credentials::ended(&app) } else { HeaderMap::new() };
     Ok((cookies, Json(json!({ "status": true }))).into_response())
 }
 
 pub(super) async fn revoke_all(State(app): State<Arc<App>>, Acting { who, peer }: Acting, _: Optional) -> Result<Response, Error> {
     manage_sessions::revoke_of_user(&app, who.user.id, None, &peer).await?;
-    Ok((credentials::over(&app), Json(json!({ "status": true }))).into_response())
+    Ok((credentials::ended(&app), Json(json!({ "status": true }))).into_response())
 }
 
 pub(super) async fn revoke_others(State(app): State<Arc<App>>, Acting { who, peer }: Acting, _: Optional) -> Result<Response, Error> {
@@ -129,9 +133,8 @@ fn remember(app: &App, who: &read_session::Authenticated, answer: &Value, header
 
 /// An access token for a session, vouched for by the refresh cookie that came along.
 async fn mint(app: &App, credentials: &Credentials, who: &read_session::Authenticated, peer: &Peer) -> Result<Issued, Refused> {
-    let texts: Vec<&str> = credentials.refresh_cookies.iter().map(String::as_str).collect();
     let vouching = match who.session.delivery {
-        Delivery::Cookie => refreshing::choose(app, &texts, Some(who.session.id)).await?,
+        Delivery::Cookie => carried::refresh_cookie_of(app, &credentials.refresh_cookies, who.session.id).await?,
         Delivery::Body => None,
     };
     verify_token::mint(app, who, vouching, peer).await

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod claims;
 pub mod colour;
 pub mod common_password;
+pub mod cookie_domain;
 pub mod domain;
 pub mod email;
 pub mod id;

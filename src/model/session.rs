@@ -73,6 +73,20 @@ impl RevokedReason {
     }
 }
 
+/// How a session came to its end, as far as its client is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Its time was over.
+    Expired,
+    /// It was ended before its time.
+    Revoked,
+    /// A newer session of the same browser took its place. What answers for the old one must leave the cookies alone: by the time the answer
+    /// arrives, they are those of the newer session.
+    Replaced,
+    /// There is no such session, or none any more.
+    Unknown,
+}
+
 /// What a client may know of a session. Nothing here moves with a refresh (no schedule oracle).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {

@@ -6,6 +6,7 @@ mod asked;
 pub mod audit;
 mod conn;
 pub mod copy;
+pub mod ended;
 pub mod error;
 pub mod limits;
 pub mod listener;

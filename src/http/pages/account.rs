@@ -18,7 +18,7 @@ use crate::model::user::User;
 use crate::model::user_agent::device;
 
 use super::super::accounts::{MAX_NAME, MAX_PASSWORD, deliver};
-use super::super::cookies;
+use super::super::cookies::{self, Clear};
 use super::super::error::Error;
 use super::super::query::Query;
 use super::form::Form;
@@ -177,7 +177,7 @@ pub(super) async fn delete(State(app): State<Arc<App>>, Sent { visitor, mut fiel
     let outcome = delete_user::with_password(&app, &visitor.who, &current, &visitor.peer).await;
     let answer = outcome.map(|()| {
         let mut headers = HeaderMap::new();
-        cookies::clear(&app, &mut headers, false);
+        cookies::clear(&app, &mut headers, Clear::Session);
         (headers, see_other("/auth/sign-in?done=deleted")).into_response()
     });
     settle(&visitor, Form::new("delete"), answer.map_err(Into::into)).await

@@ -9,16 +9,15 @@ use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
 use crate::flows::open_session::{Grant, Options};
-use crate::flows::{sign_in as flow_in, sign_out as flow_out};
+use crate::flows::sign_in as flow_in;
 use crate::model::email::Email;
 use crate::model::origin::is_trusted_redirect;
 use crate::model::session::Delivery;
 use crate::model::user::User;
 
-use super::super::accounts::{MAX_NAME, MAX_PASSWORD, MAX_URL, Replaced, deliver};
+use super::super::accounts::{MAX_NAME, MAX_PASSWORD, MAX_URL, Replaced, end_all};
 use super::super::body::{Fields, Submitted};
 use super::super::client::Client;
-use super::super::cookies;
 use super::super::credentials::Credentials;
 use super::super::error::Error;
 use super::super::query::Query;
@@ -66,9 +65,9 @@ pub(super) fn onward<'n>(app: &'n App, next: &'n str) -> &'n str {
 }
 
 /// The cookies of a new session, and the way on.
-pub(super) fn welcome(app: &App, grant: &Grant, user: &User, next: &str) -> Response {
+pub(super) fn welcome(app: &App, replaced: &Replaced<'_>, grant: &Grant, user: &User, next: &str) -> Response {
     let mut headers = HeaderMap::new();
-    deliver(app, grant, &mut serde_json::json!({ "user": views::user(user) }), &mut headers);
+    replaced.deliver(app, grant, &mut serde_json::json!({ "user": views::user(user) }), &mut headers);
     (headers, see_other(onward(app, next))).into_response()
 }
 
@@ -112,7 +111,7 @@ pub(super) async fn send(
     let options = Options { delivery: Delivery::Cookie, remember };
     let presented = Replaced::of(&credentials);
     match flow_in::sign_in(&app, &email, &password, options, presented.borrow(), &peer).await {
-        Ok((user, grant)) => Ok(welcome(&app, &grant, &user, &next)),
+        Ok((user, grant)) => Ok(welcome(&app, &presented, &grant, &user, &next)),
         Err(error) => {
             let error = form.refused(&page, error.into())?;
             Ok(again(&page, &form, &next, error))
@@ -137,9 +136,6 @@ fn again(page: &Page, form: &Form, next: &str, error: Error) -> Response {
 pub(super) async fn sign_out(State(app): State<Arc<App>>, credentials: Credentials, sent: Sent) -> Result<Response, Error> {
     let Sent { visitor, fields } = sent;
     Fields::finish(fields)?;
-    let presented = Replaced::of(&credentials);
-    flow_out::sign_out(&app, presented.borrow(), None, &visitor.peer).await?;
-    let mut headers = HeaderMap::new();
-    cookies::clear(&app, &mut headers, false);
+    let headers = end_all(&app, &credentials, None, &visitor.peer).await?;
     Ok((headers, see_other("/auth/sign-in?done=signed_out")).into_response())
 }

@@ -67,7 +67,7 @@ pub(super) async fn send(
     let options = Options { delivery: Delivery::Cookie, remember: true };
     let presented = Replaced::of(&credentials);
     match flow_up::sign_up(&app, wanted, options, presented.borrow(), &peer).await {
-        Ok((user, Some(grant))) => Ok(welcome(&app, &grant, &user, &next)),
+        Ok((user, Some(grant))) => Ok(welcome(&app, &presented, &grant, &user, &next)),
         // Known or new: what the mail says is between us and the mailbox.
         Ok((user, None)) => {
             let (title, text) =

@@ -14,7 +14,7 @@ use crate::flows::read_session::{Accepts, Authenticated};
 use crate::model::audit::Peer;
 
 use super::super::body::{Fields, Submitted};
-use super::super::credentials::{self, Acting, Credentials};
+use super::super::credentials::{Acting, Credentials};
 use super::super::error::Error;
 use super::super::sessions::renewed;
 use super::page::Page;
@@ -75,19 +75,19 @@ impl FromRequestParts<Arc<App>> for Visitor {
                 }
                 Ok(Self { page: page.of(&who), who, peer })
             }
-            Err(error) if error.status() == StatusCode::UNAUTHORIZED => Err(sign_in_first(parts, app, &error)),
+            Err(error) if error.status() == StatusCode::UNAUTHORIZED => Err(sign_in_first(parts, &error)),
             Err(error) => Err(error.into_response()),
         }
     }
 }
 
 /// Leads to the sign-in page and from there back here; a session that is over loses its cookies on the way.
-fn sign_in_first(parts: &Parts, app: &App, error: &Error) -> Response {
+fn sign_in_first(parts: &Parts, error: &Error) -> Response {
     let back = parts.uri.path_and_query().map(ToString::to_string).filter(|_| parts.method == Method::GET);
     let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(back.map(|back| ("redirect_to", back))).finish();
     let mut response = see_other(&format!("/auth/sign-in?{query}"));
-    if matches!(error, Error::SessionOver(_)) {
-        response.headers_mut().extend(credentials::over(app));
+    if let Error::SessionOver { clearing, .. } = error {
+        response.headers_mut().extend(clearing.clone());
     }
     response
 }

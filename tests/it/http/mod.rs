@@ -15,6 +15,8 @@ mod passwords;
 mod refresh;
 mod refresh_model;
 mod sessions;
+mod several_cookies;
+mod sign_out;
 mod standstills;
 mod tokens;
 mod users;

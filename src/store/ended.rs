@@ -1,0 +1,37 @@
+//! How sessions came to their end, for those who are told why theirs is over.
+
+use sqlx::FromRow;
+
+use crate::model::session::{End, RevokedReason};
+use crate::model::time::Timestamp;
+
+use super::sessions::By;
+use super::{Conn, Result, hash_text, on};
+
+#[derive(FromRow)]
+struct Row {
+    revoked_at: Option<i64>,
+    revoked_reason: Option<String>,
+    expires_at: i64,
+    idle_expires_at: i64,
+}
+
+/// The end of a session that does not live; `None`: there is no such session, or none any more.
+pub async fn end_of(conn: &mut Conn, by: &By, now: Timestamp) -> Result<Option<End>> {
+    const BY_TOKEN: &str = "SELECT revoked_at, revoked_reason, expires_at, idle_expires_at FROM sessions WHERE token_hash = $1";
+    const BY_ID: &str = "SELECT revoked_at, revoked_reason, expires_at, idle_expires_at FROM sessions WHERE id = $1";
+    let (sql, key) = match by {
+        By::TokenHash(hash) => (BY_TOKEN, hash_text(hash)),
+        By::Id(id) => (BY_ID, id.to_string()),
+    };
+    let row: Option<Row> = on!(conn, c => sqlx::query_as(sql).bind(key.as_str()).fetch_optional(c).await)?;
+    Ok(row.map(|row| {
+        let replaced = row.revoked_reason.as_deref() == Some(RevokedReason::Replaced.as_str());
+        match row.revoked_at {
+            Some(_) if replaced => End::Replaced,
+            None if row.expires_at <= now.0 || row.idle_expires_at <= now.0 => End::Expired,
+            // Without a mark of its own it lives by its row: its user was shut out, or all sessions of the user have ended.
+            Some(_) | None => End::Revoked,
+        }
+    }))
+}

@@ -1,0 +1,166 @@
+//! What a sign-out ends: every session whose token came along, whichever way it came.
+
+use axum::body::Body;
+use axum::http::Request;
+use serde_json::{Value, json};
+
+use super::admin::{id, made_admin};
+use crate::support::{ADMIN_COOKIE, Answer, Browser, REFRESH_COOKIE, SESSION_COOKIE, TestApp, User};
+
+const SIGN_OUT: &str = "/api/auth/sign-out";
+const SESSION: &str = "/api/auth/session";
+
+/// An admin's browser in which the admin acts as a user, and what it held before.
+async fn acting(app: &TestApp) -> (Browser, Browser, User) {
+    let (root, bob) = (made_admin(app, "root").await, app.user("bob").await);
+    let browser = root.browser().await;
+    let before = browser.stolen();
+    browser.post("/api/auth/admin/impersonate-user", &json!({ "userId": id(&bob).await })).await.ok();
+    (browser, before, root)
+}
+
+/// The token inside a signed cookie, as it goes behind `Bearer`.
+fn token_of(cookie: &str) -> String {
+    cookie.split(['.', ':', '%']).next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn signing_out_while_acting_as_another_ends_and_clears_the_admin_s_own_session_too() {
+    let app = TestApp::start().await;
+    let (browser, before, _) = acting(&app).await;
+    let (acted, aside) = (browser.stolen(), token_of(&browser.cookie(ADMIN_COOKIE).unwrap()));
+    app.get_as("/api/auth/admin/list-users", &aside).await.ok();
+    let answer = browser.post(SIGN_OUT, &json!({})).await.ok();
+    assert!(answer.cookies().iter().any(|c| c.starts_with(&format!("{ADMIN_COOKIE}=;")) && c.contains("Max-Age=0")), "{:?}", answer.cookies());
+    app.get_as(SESSION, &aside).await.refused(401, "UNAUTHORIZED");
+    for left in [before, acted] {
+        left.stolen().get(SESSION).await.refused(401, "UNAUTHORIZED");
+        left.refresh().await.refused(401, "REFRESH_TOKEN_REVOKED");
+    }
+    assert!([SESSION_COOKIE, REFRESH_COOKIE, ADMIN_COOKIE].iter().all(|name| browser.cookie(name).is_none()));
+}
+
+#[tokio::test]
+async fn the_page_s_sign_out_while_acting_as_another_ends_the_admin_s_own_session_too() {
+    let app = TestApp::start().await;
+    let (browser, _, _) = acting(&app).await;
+    let aside = token_of(&browser.cookie(ADMIN_COOKIE).unwrap());
+    let page = browser.get("/auth/account").await.ok().text;
+    let csrf = page.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    assert_eq!(browser.form("/auth/sign-out", &[("csrf", &csrf)]).await.status, 303);
+    app.get_as(SESSION, &aside).await.refused(401, "UNAUTHORIZED");
+    assert!([SESSION_COOKIE, REFRESH_COOKIE, ADMIN_COOKIE].iter().all(|name| browser.cookie(name).is_none()));
+}
+
+#[tokio::test]
+async fn signing_in_while_acting_as_another_replaces_the_admin_s_own_session_too() {
+    let app = TestApp::start().await;
+    let (browser, _, _) = acting(&app).await;
+    let (ana, aside) = (app.user("ana").await, token_of(&browser.cookie(ADMIN_COOKIE).unwrap()));
+    browser.post("/api/auth/sign-in/email", &json!({ "email": ana.email, "password": ana.password })).await.ok();
+    app.get_as(SESSION, &aside).await.refused(401, "UNAUTHORIZED");
+    assert!(browser.cookie(ADMIN_COOKIE).is_none());
+    assert_eq!(browser.get(SESSION).await.ok().body["user"]["email"], ana.email);
+}
+
+#[tokio::test]
+async fn a_session_of_another_admin_that_was_set_aside_ends_when_acting_ends() {
+    let app = TestApp::start().await;
+    let (browser, _, _) = acting(&app).await;
+    let other = made_admin(&app, "other").await;
+    let theirs = other.browser().await;
+    theirs.post("/api/auth/admin/impersonate-user", &json!({ "userId": id(&app.user("eve").await).await })).await.ok();
+    let aside = theirs.cookie(ADMIN_COOKIE).unwrap();
+    browser.set_cookie(ADMIN_COOKIE, &aside);
+    browser.post("/api/auth/admin/stop-impersonating", &json!({})).await.ok();
+    assert!(browser.cookie(ADMIN_COOKIE).is_none());
+    app.get_as(SESSION, &token_of(&aside)).await.refused(401, "UNAUTHORIZED");
+}
+
+async fn sign_out(app: &TestApp, headers: &[(&str, &str)], body: &Value) -> Answer {
+    let request = headers.iter().fold(Request::post(SIGN_OUT).header("content-type", "application/json"), |r, (name, value)| r.header(*name, *value));
+    app.send(request.body(Body::from(body.to_string())).unwrap()).await
+}
+
+#[tokio::test]
+async fn every_token_that_comes_with_a_sign_out_ends_its_session() {
+    let app = TestApp::start().await;
+    let ana = app.user("ana").await;
+    for way in ["access", "session", "signed", "refresh", "bearer refresh"] {
+        let held = ana.sign_in().await;
+        let signed = ana.browser().await;
+        let cookie = signed.cookie(SESSION_COOKIE).unwrap();
+        let (bearer, body) = match way {
+            "access" => (Some(held.access.as_str()), json!({})),
+            "session" => (Some(held.session.as_str()), json!({})),
+            "signed" => (Some(cookie.as_str()), json!({})),
+            "bearer refresh" => (Some(held.refresh.as_str()), json!({})),
+            _ => (None, json!({ "refreshToken": held.refresh })),
+        };
+        let bearer = bearer.map(|token| format!("Bearer {token}"));
+        let headers: Vec<_> = bearer.iter().map(|value| ("authorization", value.as_str())).collect();
+        for _ in 0..2 {
+            sign_out(&app, &headers, &body).await.ok();
+        }
+        if way == "signed" {
+            signed.get(SESSION).await.refused(401, "UNAUTHORIZED");
+        } else {
+            for token in [&held.access, &held.session] {
+                app.get_as(SESSION, token).await.refused(401, "UNAUTHORIZED");
+            }
+            app.refresh(&held.refresh).await.refused(401, "REFRESH_TOKEN_REVOKED");
+        }
+    }
+    // Several at once, each of a session of its own.
+    let (a, b, c) = (ana.sign_in().await, ana.sign_in().await, ana.browser().await);
+    let line = format!("{SESSION_COOKIE}={}", c.cookie(SESSION_COOKIE).unwrap());
+    sign_out(&app, &[("authorization", &format!("Bearer {}", a.access)), ("cookie", &line)], &json!({ "refreshToken": b.refresh })).await.ok();
+    for token in [a.access, b.access] {
+        app.get_as(SESSION, &token).await.refused(401, "UNAUTHORIZED");
+    }
+    c.get(SESSION).await.refused(401, "UNAUTHORIZED");
+}
+
+#[tokio::test]
+async fn a_sign_out_that_names_no_session_is_refused_and_a_browser_without_one_is_signed_out() {
+    let app = TestApp::start().await;
+    let ana = app.user("ana").await;
+    sign_out(&app, &[], &json!({})).await.refused(401, "UNAUTHORIZED");
+    sign_out(&app, &[], &json!({ "refreshToken": null })).await.refused(401, "UNAUTHORIZED");
+    for bearer in ["garbage", "css_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "a.b.c"] {
+        sign_out(&app, &[("authorization", &format!("Bearer {bearer}"))], &json!({})).await.refused(401, "UNAUTHORIZED");
+    }
+    sign_out(&app, &[], &json!({ "refreshToken": "csr_garbage" })).await.refused(401, "UNAUTHORIZED");
+    sign_out(&app, &[], &json!({ "refreshToken": 7 })).await.refused(400, "VALIDATION_ERROR");
+    // One that is no longer good proves nothing.
+    let held = ana.sign_in().await;
+    app.after(std::time::Duration::from_secs(3_600));
+    sign_out(&app, &[("authorization", &format!("Bearer {}", held.access))], &json!({})).await.refused(401, "UNAUTHORIZED");
+    app.get_as(SESSION, &held.session).await.ok();
+    // What Better Auth's client sends where its cookies are gone, dead, or another service's.
+    let origin = ("origin", "http://localhost:4000");
+    sign_out(&app, &[origin], &json!({})).await.ok();
+    let foreign = format!("{SESSION_COOKIE}=abc.def");
+    let answer = sign_out(&app, &[origin, ("cookie", &foreign)], &json!({})).await.ok();
+    assert!(answer.cookies().iter().any(|c| c.starts_with(&format!("{SESSION_COOKIE}=;"))), "{:?}", answer.cookies());
+}
+
+/// The first answer after an end tells that the session was ended, not merely that the caller is unknown.
+#[tokio::test]
+async fn the_first_look_at_a_session_that_was_revoked_tells_so() {
+    let app = TestApp::start().await;
+    let ana = app.user("ana").await;
+    let (held, browser) = (ana.sign_in().await, ana.browser().await);
+    app.post_as("/api/auth/revoke-sessions", &ana.sign_in().await.session, &json!({})).await.ok();
+    let told = browser.get(SESSION).await.refused(401, "UNAUTHORIZED");
+    assert!(told.header("www-authenticate").contains(r#"error_description="The session was revoked""#), "{}", told.header("www-authenticate"));
+    for token in [&held.access, &held.session] {
+        let told = app.get_as(SESSION, token).await.refused(401, "UNAUTHORIZED");
+        assert!(told.header("www-authenticate").contains("The session was revoked"), "{}", told.header("www-authenticate"));
+        assert_eq!(told.str("message"), "The session was revoked");
+    }
+    let late = ana.sign_in().await;
+    app.after(std::time::Duration::from_secs(100 * 86_400));
+    let told = app.get_as(SESSION, &late.session).await.refused(401, "UNAUTHORIZED");
+    assert_eq!(told.str("message"), "The session has expired");
+}
