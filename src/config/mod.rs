@@ -281,13 +281,4 @@ impl Config {
     pub fn is_https(&self) -> bool {
         self.server.public_url.scheme() == "https"
     }
-
-    /// What the roles allow, sorted, each once.
-    pub fn permissions(&self, roles: &[&str]) -> Vec<String> {
-        let granted = self.roles.iter().filter(|(role, _)| roles.contains(&role.as_str()));
-        let mut permissions: Vec<String> = granted.flat_map(|(_, permissions)| permissions.clone()).collect();
-        permissions.sort();
-        permissions.dedup();
-        permissions
-    }
 }

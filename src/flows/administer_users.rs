@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::model::audit::{Kind, Peer};
 use crate::model::id::{SessionId, UserId};
 use crate::model::mail::Template;
-use crate::model::permission::Action;
+use crate::model::permission::{Action, Field};
 use crate::model::session::RevokedReason;
 use crate::model::user::User;
 use crate::store::sessions::Which;
@@ -57,21 +57,18 @@ pub async fn update(app: &App, by: Authority<'_>, id: UserId, mut changes: Chang
     }
     let target = find(app, id).await?;
     by.may_to(app, Action::UpdateUser, &target)?;
-    if changes.email.as_ref().is_some_and(|new| *new != target.email) {
-        // Nobody has proven the new mailbox, unless whoever changes it says so.
-        changes.email_verified.get_or_insert(false);
-    }
-    if changes.email.is_some() || changes.email_verified.is_some() {
-        by.may_to(app, Action::SetEmail, &target)?;
-    }
-    if changes.ban.is_some() {
-        by.may_to(app, Action::BanUser, &target)?;
+    for field in changes.fields() {
+        by.may_set(app, field, &target)?;
     }
     if let Some(role) = &changes.role {
         may_give(app, by, &target, role)?;
     }
-    if matches!(changes.ban, Some(Ban::Set { .. })) && by.is(&target) {
+    if matches!(changes.ban, Some(Ban::Set { .. })) && by.names(&target) {
         return Err(Error::CannotBanYourself);
+    }
+    if changes.email.as_ref().is_some_and(|new| *new != target.email) {
+        // The new mailbox is not proven, unless the request vouches for it.
+        changes.email_verified.get_or_insert(false);
     }
     carry_out(app, by, id, changes, peer).await
 }
@@ -85,7 +82,7 @@ pub async fn set_role(app: &App, by: Authority<'_>, id: UserId, role: String, pe
 }
 
 fn may_give(app: &App, by: Authority<'_>, target: &User, role: &str) -> Result<()> {
-    by.may_to(app, Action::SetRole, target)?;
+    by.may_set(app, Field::Role, target)?;
     check_roles(app, role)?;
     if by.may_give(app, role) { Ok(()) } else { Err(Error::NotAllowed(Action::SetRole)) }
 }
@@ -94,7 +91,7 @@ fn may_give(app: &App, by: Authority<'_>, target: &User, role: &str) -> Result<(
 pub async fn ban(app: &App, by: Authority<'_>, id: UserId, reason: Option<String>, expires_in: Option<Duration>, peer: &Peer) -> Result<User> {
     by.may(app, Action::BanUser)?;
     let target = find(app, id).await?;
-    if by.is(&target) {
+    if by.names(&target) {
         return Err(Error::CannotBanYourself);
     }
     by.may_to(app, Action::BanUser, &target)?;
@@ -114,12 +111,12 @@ pub async fn unban(app: &App, by: Authority<'_>, id: UserId, peer: &Peer) -> Res
 pub async fn remove(app: &App, by: Authority<'_>, id: UserId, peer: &Peer) -> Result<()> {
     by.may(app, Action::DeleteUser)?;
     let target = find(app, id).await?;
-    if by.is(&target) {
+    if by.names(&target) {
         return Err(Error::CannotRemoveYourself);
     }
     by.may_to(app, Action::DeleteUser, &target)?;
     let recorder = Recorder::new(app, peer);
-    let work = app.db.write(move |conn| {
+    let work = app.db.write_unless_refused(move |conn| {
         Box::pin(async move {
             store::user_changes::lock_account(conn, id).await?;
             if is_last_admin(conn, id, &recorder).await? {
@@ -145,7 +142,7 @@ pub(super) async fn is_last_admin(conn: &mut Conn, id: UserId, recorder: &Record
 async fn carry_out(app: &App, by: Authority<'_>, id: UserId, changes: Changes, peer: &Peer) -> Result<User> {
     let recorder = Recorder::new(app, peer);
     let spared = by.session();
-    let done = app.db.write(move |conn| Box::pin(change(conn, id, changes, spared, recorder))).await;
+    let done = app.db.write_unless_refused(move |conn| Box::pin(change(conn, id, changes, spared, recorder))).await;
     app.mail_waits.notify_one();
     match done {
         Ok(outcome) => outcome,
@@ -193,14 +190,8 @@ fn events(changes: &Changes) -> Vec<(Kind, Map<String, Value>)> {
         Some(Ban::Lifted) => events.push((Kind::UserUnbanned, Map::new())),
         None => {}
     }
-    let fields = [
-        ("name", changes.name.is_some()),
-        ("email", changes.email.is_some()),
-        ("emailVerified", changes.email_verified.is_some()),
-        ("image", changes.image.is_some()),
-        ("metadata", changes.metadata.is_some()),
-    ];
-    let named: Vec<Value> = fields.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name.into()).collect();
+    // A role and a ban have events of their own.
+    let named: Vec<Value> = changes.fields().into_iter().filter(|field| !matches!(field, Field::Role | Field::Ban)).map(|field| field.name().into()).collect();
     if !named.is_empty() {
         events.push((Kind::UserUpdated, detail([("fields", named.into())])));
     }

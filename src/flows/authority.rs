@@ -1,58 +1,76 @@
-//! Who may do what to whom: operators at a shell everything, a signed-in user what the roles allow, and only an admin anything to an admin.
+//! Who may do what to whom. An operator at a shell may do everything; a signed-in user may do what the powers of the session allow
+//! ([`Powers`]); only an admin may change another admin.
 
 use crate::app::App;
 use crate::model::id::SessionId;
-use crate::model::permission::{ADMIN, Action, holds};
+use crate::model::permission::{Action, Field};
 use crate::model::user::User;
 
 use super::read_session::Authenticated;
 use super::{Error, Result};
 
-/// By whose word something is done.
+/// On whose authority something is done.
 #[derive(Clone, Copy)]
 pub enum Authority<'a> {
-    /// At a shell, with the database and the keys in hand.
+    /// At a shell, with the database and the keys at hand.
     Operator,
     /// Signed in.
     Session(&'a Authenticated),
 }
 
 impl Authority<'_> {
-    /// Refuses what the roles do not allow, and every change where the password was not proven of late.
+    /// Refuses what the session's powers do not allow, and every change where the password was proven too long ago (`sessions.admin_fresh_for`).
     pub fn may(self, app: &App, action: Action) -> Result<()> {
         let Self::Session(who) = self else { return Ok(()) };
-        if !holds(&who.user, action.permission(), &app.config.permissions(&who.user.roles())) {
+        if !who.powers.allow(action) {
             return Err(Error::NotAllowed(action));
         }
-        // A laptop left open, a stolen cookie: the password was proven too long ago to change anything of others.
-        let stale = app.config.sessions.admin_fresh_for.is_some_and(|fresh| app.now().since(who.session.auth_time) >= fresh);
-        if stale && !action.only_looks() { Err(Error::SessionNotFresh) } else { Ok(()) }
+        who.fresh_for(app, action)
     }
 
-    /// The same for an action on this user: nobody who is no admin touches one who is.
+    /// The same for an action on this user: only an admin may do anything to an admin.
     pub fn may_to(self, app: &App, action: Action, target: &User) -> Result<()> {
         self.may(app, action)?;
-        // Whoever takes an account over has what its roles allow.
-        let takes_over = matches!(action, Action::Impersonate | Action::SetPassword | Action::SetEmail);
-        let too_much = takes_over && !self.is(target) && !self.may_give(app, &target.role);
-        if target.is_admin() && !self.is_admin() || too_much { Err(Error::NotAllowed(action)) } else { Ok(()) }
+        let Self::Session(who) = self else { return Ok(()) };
+        let above = target.is_admin() && !who.powers.is_admin();
+        // Who sets the password or the address of an account can sign in to it: that needs the right to act as its user.
+        let takes_over = matches!(action, Action::Impersonate | Action::SetPassword | Action::SetEmail) && !self.is(target);
+        let too_much = takes_over && if target.is_admin() { !who.powers.allow(Action::ImpersonateAdmins) } else { !self.may_give(app, &target.role) };
+        if above || too_much { Err(Error::NotAllowed(action)) } else { Ok(()) }
     }
 
-    /// Whether an admin's word counts here.
+    /// Whether this field of this user may be set.
+    pub fn may_set(self, app: &App, field: Field, target: &User) -> Result<()> {
+        self.may_to(app, field.action(), target)?;
+        let vouches_for_oneself = match field {
+            // Claims of access tokens come from it: who could write one's own would choose one's own tenant.
+            Field::Metadata => self.names(target),
+            // Applications trust a proven address.
+            Field::Email | Field::EmailVerified => self.names(target) && !self.is_admin(),
+            Field::Name | Field::Image | Field::Role | Field::Ban | Field::Password => false,
+        };
+        if vouches_for_oneself { Err(Error::NotAllowed(field.action())) } else { Ok(()) }
+    }
+
+    /// Whether this field of a user who is being created may be set.
+    pub fn may_begin_with(self, app: &App, field: Field) -> Result<()> {
+        if field.comes_with_creation() { self.may(app, Action::CreateUser) } else { self.may(app, field.action()) }
+    }
+
+    /// Whether this is done with the rights of an admin.
     pub fn is_admin(self) -> bool {
         match self {
             Self::Operator => true,
-            Self::Session(who) => who.user.is_admin(),
+            Self::Session(who) => who.powers.is_admin(),
         }
     }
 
-    /// Whether these roles allow nothing that the one who gives them may not do; only an admin makes admins.
+    /// Whether these roles allow nothing that is not allowed here; only an admin makes admins.
     pub fn may_give(self, app: &App, role: &str) -> bool {
-        let Self::Session(who) = self else { return true };
-        let own = app.config.permissions(&who.user.roles());
-        let given = app.config.permissions(&role.split(',').collect::<Vec<_>>());
-        let makes_admin = role.split(',').any(|r| r == ADMIN);
-        who.user.is_admin() || (!makes_admin && given.iter().all(|permission| holds(&who.user, permission, &own)))
+        match self {
+            Self::Operator => true,
+            Self::Session(who) => who.powers.may_give(role, &app.config.roles),
+        }
     }
 
     /// The session that asks.
@@ -63,13 +81,19 @@ impl Authority<'_> {
         }
     }
 
-    /// Whether the user is the one who asks.
+    /// Whether the user is the one who asks, in a session of their own.
     pub fn is(self, user: &User) -> bool {
-        matches!(self, Self::Session(who) if who.user.id == user.id)
+        matches!(self, Self::Session(who) if who.user.id == user.id && who.powers.actor().is_none())
+    }
+
+    /// Whether the user is the one of the session, or the one who acts in it.
+    pub fn names(self, user: &User) -> bool {
+        let Self::Session(who) = self else { return false };
+        who.user.id == user.id || who.powers.actor().is_some_and(|actor| actor.user() == user.id)
     }
 }
 
-/// Refuses role names that nobody has said anything of.
+/// Refuses role names that neither the program nor the settings know.
 pub fn check_roles(app: &App, role: &str) -> Result<()> {
     let known = |name: &str| matches!(name, "user" | "admin") || app.config.roles.iter().any(|(role, _)| role == name);
     if !role.is_empty() && role.split(',').all(known) { Ok(()) } else { Err(Error::NonExistentRole) }

@@ -37,7 +37,7 @@ pub async fn request(app: &App, who: &Authenticated, new: Email, callback: Optio
     let is_fresh = app.now().since(who.session.auth_time) < FRESH;
     let (outbox, user) = (Outbox::new(app), who.user.id);
     let wish = Change { new_email: new, session: Some(who.session.id) };
-    let work = app.db.write(move |conn| {
+    let work = app.db.write_unless_refused(move |conn| {
         Box::pin(async move {
             let Some(user) = store::user_changes::lock(conn, user).await? else { return Ok(Err(Error::Unauthorized)) };
             if user.email == wish.new_email {
@@ -77,7 +77,7 @@ pub async fn approve(app: &App, text: &str, callback: Option<String>, peer: &Pee
     let token = mail_links::open(app, text, Purpose::ApproveChange).await?;
     let wish = Change { new_email: token.new_email.clone().ok_or(Error::MailTokenInvalid)?, session: token.session };
     let (outbox, recorder) = (Outbox::new(app), Recorder::new(app, peer));
-    let work = app.db.write(move |conn| {
+    let work = app.db.write_unless_refused(move |conn| {
         Box::pin(async move {
             let now = conn.now();
             let Some(user) = store::user_changes::lock(conn, token.user).await? else { return Ok(Err(Error::UserNotFound)) };
@@ -101,7 +101,7 @@ pub async fn confirm(app: &App, text: &str, evidence: Evidence<'_>, peer: &Peer)
     let new = token.new_email.clone().ok_or(Error::MailTokenInvalid)?;
     let tie = mailbox::weigh(app, &token, &evidence, peer).await?;
     let (outbox, recorder) = (Outbox::new(app), Recorder::new(app, peer));
-    let work = app.db.write(move |conn| {
+    let work = app.db.write_unless_refused(move |conn| {
         Box::pin(async move {
             let now = conn.now();
             store::user_changes::lock_account(conn, token.user).await?;

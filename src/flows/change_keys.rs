@@ -95,7 +95,7 @@ pub async fn change(app: &App, order: Order) -> Result<Changed> {
         imported: order.import.is_some(),
         order,
     };
-    let outcome = app.db.write(move |conn| Box::pin(change.apply(conn))).await;
+    let outcome = app.db.write_unless_refused(move |conn| Box::pin(change.apply(conn))).await;
     let changed = match outcome {
         Ok(done) => done?,
         Err(store::Error::Conflict) => return Err(Error::KeyUnusable("a key with this kid was here before; a kid never returns".into())),

@@ -6,12 +6,13 @@ use crate::model::audit::{Kind, Peer};
 use crate::model::id::{EventId, UserId};
 use crate::model::mail::Template;
 use crate::model::password::Password;
-use crate::model::permission::Action;
+use crate::model::permission::{Action, Field};
 use crate::model::session::RevokedReason;
 use crate::model::user::User;
 use crate::store::sessions::{Proof, Which};
 use crate::store::{self, Conn};
 
+use super::authority::Authority;
 use super::choose_password::choose;
 use super::end_session::end;
 use super::limit::Charges;
@@ -20,8 +21,8 @@ use super::outbox::Outbox;
 use super::read_session::Authenticated;
 use super::record::Recorder;
 use super::sign_up::account_id;
-use super::update_user::refused;
-use super::{Error, Result};
+use super::update_user::{refused, verify_password};
+use super::{Error, Result, administer_users};
 
 /// Replaces the password; with `move_session` the caller's own session gives way to a new one too.
 pub async fn change_password(app: &App, who: &Authenticated, current: &str, new: &str, move_session: bool, peer: &Peer) -> Result<(User, Option<Grant>)> {
@@ -78,12 +79,31 @@ pub async fn check_new(app: &App, user: &User, new: &str) -> Result<()> {
     choose(app, new, &own_words(user)).await.map(|_| ())
 }
 
+/// Sets the password of a user who is not asked: every session of the user ends. For oneself the current password is proven; a session that is stolen
+/// takes no account.
+pub async fn set_for_user(app: &App, who: &Authenticated, id: UserId, current: Option<&str>, new: &str, peer: &Peer) -> Result<()> {
+    let by = Authority::Session(who);
+    let user = administer_users::target(app, by, Field::Password.action(), id).await?;
+    if !by.names(&user) {
+        return set_password(app, &user, new, peer).await;
+    }
+    // An actor who acts as the user knows the current password no better than a thief would.
+    who.oneself(Field::Password.action())?;
+    let verified = verify_password(app, who, current.ok_or(Error::InvalidPassword)?, peer).await?.ok_or(Error::InvalidPassword)?;
+    set(app, &user, Some(verified), new, peer).await?.ok_or(Error::InvalidPassword)
+}
+
 /// An operator or an admin sets a password: every session of the user ends.
 pub async fn set_password(app: &App, user: &User, new: &str, peer: &Peer) -> Result<()> {
+    set(app, user, None, new, peer).await?.ok_or(Error::UserNotFound)
+}
+
+/// `None`: there is no such user, or `verified` is no longer the current hash.
+async fn set(app: &App, user: &User, verified: Option<String>, new: &str, peer: &Peer) -> Result<Option<()>> {
     let hash = app.hasher.hash(choose(app, new, &own_words(user)).await?).await?;
     let change = Change {
         user: user.id,
-        verified: None,
+        verified,
         account: account_id(app),
         hash,
         spared: None,
@@ -93,7 +113,7 @@ pub async fn set_password(app: &App, user: &User, new: &str, peer: &Peer) -> Res
         recorder: Recorder::new(app, peer),
     };
     let done = app.db.write(move |conn| Box::pin(change.run(conn))).await?;
-    done.map(|_| ()).ok_or(Error::UserNotFound)
+    Ok(done.map(|_| ()))
 }
 
 #[derive(Clone)]

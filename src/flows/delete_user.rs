@@ -43,7 +43,7 @@ pub async fn request(app: &App, who: &Authenticated, callback: Option<String>, p
     Charges::own_mail(app, Purpose::DeleteUser, who.user.id, peer).take(app).await?;
     let user = who.user.id;
     let outbox = Outbox::new(app);
-    let work = app.db.write(move |conn| {
+    let work = app.db.write_unless_refused(move |conn| {
         Box::pin(async move {
             let Some(user) = store::user_changes::lock(conn, user).await? else { return Ok(Err(Error::Unauthorized)) };
             outbox.link(conn, Purpose::DeleteUser, &user, callback.as_deref()).await?;
@@ -78,7 +78,7 @@ enum Proof {
 
 async fn delete(app: &App, user: UserId, proof: Proof, peer: &Peer) -> Result<()> {
     let recorder = Recorder::new(app, peer);
-    let work = app.db.write(move |conn| {
+    let work = app.db.write_unless_refused(move |conn| {
         Box::pin(async move {
             store::user_changes::lock_account(conn, user).await?;
             if is_last_admin(conn, user, &recorder).await? {

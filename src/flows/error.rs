@@ -152,7 +152,9 @@ impl From<store::Error> for Error {
                 Self::Unavailable(reason)
             }
             store::Error::SchemaTooNew(_) | store::Error::Unsupported(_) => Self::WrongDatabase(error.to_string()),
-            store::Error::Conflict | store::Error::Corrupt { .. } | store::Error::Migration(_) | store::Error::Other(_) => Self::Internal(error.to_string()),
+            store::Error::Refused | store::Error::Conflict | store::Error::Corrupt { .. } | store::Error::Migration(_) | store::Error::Other(_) => {
+                Self::Internal(error.to_string())
+            }
         }
     }
 }

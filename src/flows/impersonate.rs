@@ -1,10 +1,11 @@
-//! Acting as somebody else, for an hour, marked: in the session, in every access token (`act`) and in the audit trail.
+//! Acting as another user, for an hour, marked: in the session, in every access token (`act`) and in the audit trail. At each request the actor must
+//! still be allowed to act as the user, and may do no more than both of them may ([`powers`]).
 
 use crate::app::App;
 use crate::crypto::token::SessionToken;
 use crate::model::audit::{Kind, Peer};
 use crate::model::id::{SessionId, UserId};
-use crate::model::permission::Action;
+use crate::model::permission::{Action, Powers};
 use crate::model::session::RevokedReason;
 use crate::model::user::User;
 use crate::store;
@@ -23,23 +24,17 @@ const MOST: usize = 16;
 /// Begins to act as the user.
 pub async fn start(app: &App, who: &Authenticated, target: UserId, peer: &Peer) -> Result<(User, Grant)> {
     let by = Authority::Session(who);
+    // Who already acts as another user has no right to act as a third.
     by.may(app, Action::Impersonate)?;
     let found = app.db.read(move |conn| Box::pin(store::users::by_id(conn, target))).await?;
     let user = found.ok_or(Error::UserNotFound)?.user;
-    if user.is_admin() && by.may(app, Action::ImpersonateAdmins).is_err() {
-        return Err(Error::CannotImpersonateAdmins);
-    }
-    if !user.is_admin() {
-        by.may_to(app, Action::Impersonate, &user)?;
-    }
-    // An admin who already acts as somebody has no right to act as a third.
-    if who.session.impersonated_by.is_some() {
-        return Err(Error::NotAllowed(Action::Impersonate));
+    if !who.powers.may_act_as(&user, &app.config.roles) {
+        return Err(if user.is_admin() { Error::CannotImpersonateAdmins } else { Error::NotAllowed(Action::Impersonate) });
     }
     let opening = Opening::impersonate(app, &user, &who.session, peer)?;
     let recorder = Recorder::new(app, peer);
     let (admin, version, own) = (who.user.id, who.user.version, By::Id(who.session.id));
-    let work = app.db.write(move |conn| {
+    let work = app.db.write_unless_refused(move |conn| {
         Box::pin(async move {
             // Shut out, demoted or signed out since: the row decides, not what was read before.
             let unchanged = store::user_changes::lock(conn, admin).await?.is_some_and(|user| user.version == version);
@@ -54,6 +49,36 @@ pub async fn start(app: &App, who: &Authenticated, target: UserId, peer: &Peer) 
     let (opening, ring) = work.await??;
     let grant = opening.grant(app, &user, ring).await?;
     Ok((user, grant))
+}
+
+/// What may be done in a session of this user, in which `actor` acts as the user if it is set. Every path that reads a session or issues a token for one
+/// comes here. `None`: the actor is gone or shut out, or may no longer act as this user; the session is to end ([`end_unallowed`]).
+pub async fn powers(app: &App, user: &User, actor: Option<UserId>) -> Result<Option<Powers>> {
+    let own = Powers::of(user, &app.config.roles);
+    let Some(actor) = actor else { return Ok(Some(own)) };
+    // The row, not a copy: an actor who was demoted is not to go on for as long as copies live.
+    let Some(found) = app.db.read(move |conn| Box::pin(store::users::by_id(conn, actor))).await? else { return Ok(None) };
+    let actor = found.user;
+    let theirs = Powers::of(&actor, &app.config.roles);
+    let is_allowed = actor.disabled_at.is_none() && !actor.is_banned(app.now()) && theirs.may_act_as(user, &app.config.roles);
+    Ok(is_allowed.then(|| own.within(theirs, &app.config.roles)))
+}
+
+/// Ends a session whose actor may no longer act as its user.
+pub async fn end_unallowed(app: &App, session: SessionId, peer: &Peer) -> Result<()> {
+    let recorder = Recorder::new(app, peer);
+    let work = app.db.write(move |conn| {
+        Box::pin(async move {
+            // Of two requests that come at once the first one ends it.
+            let Some(found) = store::sessions::find_live(conn, &By::Id(session), recorder.now).await? else { return Ok(()) };
+            let reason = RevokedReason::ActorNotAllowed;
+            end(conn, &recorder, Which::One(session), reason).await?;
+            let actor = found.session.impersonated_by.map(|id| id.to_string());
+            let detail = detail([("admin", actor.into()), ("reason", reason.as_str().into())]);
+            recorder.record(conn, Kind::ImpersonationStopped, Some(found.session.user_id), Some(session), detail).await
+        })
+    });
+    Ok(work.await?)
 }
 
 /// The admin's own session, as the cookie that was set aside names it.

@@ -36,7 +36,7 @@ pub async fn invite(app: &App, by: Authority<'_>, invitation: Invitation, peer: 
     may_make(app, by, &invitation.role)?;
     let fresh = User { role: invitation.role, ..new_user(app, invitation.email, invitation.name, None) };
     let (account, outbox, recorder) = (account_id(app), Outbox::new(app), Recorder::new(app, peer));
-    let work = app.db.write(move |conn| {
+    let work = app.db.write_unless_refused(move |conn| {
         Box::pin(async move {
             let user = match store::users::by_email(conn, &fresh.email).await? {
                 None => {

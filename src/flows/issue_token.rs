@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::crypto::key_ring::KeyRing;
 use crate::model::claims::{AccessClaims, Actor};
 use crate::model::id::{EventId, SessionId, UserId};
+use crate::model::permission::Powers;
 use crate::model::time::Timestamp;
 use crate::model::user::User;
 use crate::random;
@@ -29,20 +30,18 @@ pub struct Grounds {
     pub session: SessionId,
     /// When the password was last proven.
     pub auth_time: Timestamp,
-    /// The admin who acts as the user.
-    pub actor: Option<UserId>,
     /// The session's nearer end; no token outlives it.
     pub ends_at: Timestamp,
     /// The ring's version as the database just told; `None` if it was not asked.
     pub ring_version: Option<i64>,
 }
 
-/// Signs a token.
-pub async fn issue(app: &App, user: &User, grounds: &Grounds) -> Result<Issued> {
+/// Signs a token that says no more than the powers of its session allow.
+pub async fn issue(app: &App, user: &User, powers: &Powers, grounds: &Grounds) -> Result<Issued> {
     let ring = current_ring(app, grounds.ring_version).await?;
     let now = app.now();
     let exp = now.seconds() + lifetime(app, now, grounds.ends_at);
-    let claims = claims(app, user, grounds, now, exp);
+    let claims = claims(app, user, powers, grounds, now, exp);
     let token = ring.signer.sign(&claims).ok_or_else(|| Error::Unavailable("signing failed".into()))?;
     Ok(Issued { token, expires_in: unsigned(exp - now.seconds()) })
 }
@@ -82,9 +81,8 @@ fn lifetime(app: &App, now: Timestamp, ends_at: Timestamp) -> i64 {
     seconds.min(ends_at.seconds() - now.seconds()).max(1)
 }
 
-fn claims(app: &App, user: &User, grounds: &Grounds, now: Timestamp, exp: i64) -> AccessClaims {
+fn claims(app: &App, user: &User, powers: &Powers, grounds: &Grounds, now: Timestamp, exp: i64) -> AccessClaims {
     let t = &app.config.tokens;
-    let roles = user.roles();
     AccessClaims {
         iss: t.issuer.clone(),
         sub: user.id.to_string(),
@@ -97,10 +95,10 @@ fn claims(app: &App, user: &User, grounds: &Grounds, now: Timestamp, exp: i64) -
         email: user.email.to_string(),
         email_verified: user.email_verified,
         name: user.name.clone(),
-        role: user.role.clone(),
-        permissions: app.config.permissions(&roles),
-        act: grounds.actor.map(|admin| Actor { sub: admin.to_string() }),
-        roles: roles.into_iter().map(ToOwned::to_owned).collect(),
+        role: powers.roles().join(","),
+        permissions: powers.granted().map(ToOwned::to_owned).collect(),
+        act: powers.actor().map(|actor| Actor { sub: actor.user().to_string() }),
+        roles: powers.roles().to_vec(),
         custom: t.claims.iter().filter_map(|(name, source)| Some((name.clone(), source.of(user)?))).collect(),
     }
 }

@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::model::audit::{Kind, Peer};
 use crate::model::email::Email;
 use crate::model::id::UserId;
-use crate::model::permission::Action;
+use crate::model::permission::{Action, Field};
 use crate::model::session::RevokedReason;
 use crate::model::user::User;
 use crate::store;
@@ -20,7 +20,10 @@ use super::record::Recorder;
 use super::sign_up::{account_id, new_user};
 use super::{Error, Result};
 
-/// What an operator says of a new user.
+/// The role of a user who signs up.
+const DEFAULT_ROLE: &str = "user";
+
+/// What is said of a new user.
 pub struct New {
     /// Canonical.
     pub email: Email,
@@ -38,6 +41,21 @@ pub struct New {
     pub metadata: Map<String, Value>,
 }
 
+impl New {
+    /// The fields in which the new user would differ from one who has just signed up.
+    fn fields(&self) -> Vec<Field> {
+        let Self { email: _, name: _, image, password, role, email_verified, metadata } = self;
+        let set = [
+            (Field::Image, image.is_some()),
+            (Field::Password, password.is_some()),
+            (Field::Role, role != DEFAULT_ROLE),
+            (Field::EmailVerified, *email_verified),
+            (Field::Metadata, !metadata.is_empty()),
+        ];
+        [Field::Email, Field::Name].into_iter().chain(set.into_iter().filter(|(_, is_set)| *is_set).map(|(field, _)| field)).collect()
+    }
+}
+
 /// Whether [`create`] would succeed now.
 pub async fn check_new(app: &App, new: &New) -> Result<()> {
     if let Some(password) = &new.password {
@@ -52,6 +70,9 @@ pub async fn check_new(app: &App, new: &New) -> Result<()> {
 /// Makes a user; the password rules hold.
 pub async fn create(app: &App, by: Authority<'_>, new: New, peer: &Peer) -> Result<User> {
     by.may(app, Action::CreateUser)?;
+    for field in new.fields() {
+        by.may_begin_with(app, field)?;
+    }
     may_make(app, by, &new.role)?;
     let hash = match &new.password {
         Some(password) => Some(app.hasher.hash(choose(app, password, &[new.email.as_str(), &new.name]).await?).await?),
@@ -76,7 +97,7 @@ pub async fn create(app: &App, by: Authority<'_>, new: New, peer: &Peer) -> Resu
 /// Refuses roles for a new user that are unknown or not the maker's to give.
 pub(super) fn may_make(app: &App, by: Authority<'_>, role: &str) -> Result<()> {
     check_roles(app, role)?;
-    if role == "user" {
+    if role == DEFAULT_ROLE {
         return Ok(());
     }
     by.may(app, Action::SetRole)?;
@@ -96,7 +117,7 @@ pub async fn find(app: &App, name: &str) -> Result<User> {
 /// Shuts a user out, or lets one in again; shutting out ends every session in the same transaction. Tells whether it changed anything.
 pub async fn set_disabled(app: &App, user: UserId, disabled: bool, peer: &Peer) -> Result<bool> {
     let recorder = Recorder::new(app, peer);
-    let work = app.db.write(move |conn| {
+    let work = app.db.write_unless_refused(move |conn| {
         Box::pin(async move {
             let now = conn.now();
             if disabled && is_last_admin(conn, user, &recorder).await? {

@@ -10,6 +10,7 @@ use crate::crypto::key_ring::KeyRing;
 use crate::crypto::token::{RefreshToken, SessionToken};
 use crate::model::audit::{Kind, Peer};
 use crate::model::id::SessionId;
+use crate::model::permission::{Action, Powers};
 use crate::model::session::{Delivery, IMPERSONATION_LIFETIME, Lifetime, Session};
 use crate::model::time::Timestamp;
 use crate::model::user::User;
@@ -19,7 +20,7 @@ use crate::store::{self, Conn};
 
 use super::issue_token::{self, Grounds, Issued};
 use super::record::{Recorder, detail};
-use super::{Error, Result, known_device};
+use super::{Error, Result, impersonate, known_device};
 
 /// What the client chose.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +54,8 @@ pub struct RingVersion {
 pub struct Grant {
     /// The session.
     pub session: Session,
+    /// What may be done in it.
+    pub powers: Powers,
     /// The `token` of the answer: good as Bearer wherever the session cookie is.
     pub session_token: SessionToken,
     /// The session cookie's value, signed.
@@ -158,8 +161,9 @@ impl Opening {
         let new = self.beginning_at(ring.began_at);
         let ends_at = new.idle_expires_at.min(new.session.expires_at);
         let s = &new.session;
-        let grounds = Grounds { session: s.id, auth_time: s.auth_time, actor: s.impersonated_by, ends_at, ring_version: Some(ring.version) };
-        let access = issue_token::issue(app, user, &grounds).await?;
+        let grounds = Grounds { session: s.id, auth_time: s.auth_time, ends_at, ring_version: Some(ring.version) };
+        let powers = impersonate::powers(app, user, s.impersonated_by).await?.ok_or(Error::NotAllowed(Action::Impersonate))?;
+        let access = issue_token::issue(app, user, &powers, &grounds).await?;
         Ok(Grant {
             session_cookie: Zeroizing::new(cookie::sign(self.session_token.expose(), &self.ring.masters)),
             dont_remember: cookie::sign("true", &self.ring.masters),
@@ -167,6 +171,7 @@ impl Opening {
             refresh_token: self.refresh_token.encode(&self.ring.masters),
             session: new.session,
             session_token: self.session_token,
+            powers,
             access,
             ends_at,
         })

@@ -8,15 +8,16 @@ use zeroize::Zeroizing;
 use crate::app::App;
 use crate::crypto::cookie;
 use crate::crypto::token::SessionToken;
+use crate::model::audit::Peer;
 use crate::model::id::{SessionId, UserId};
-use crate::model::permission::Action;
+use crate::model::permission::{Action, Powers};
 use crate::model::session::{End, Session};
 use crate::model::time::Timestamp;
 use crate::model::user::User;
 use crate::store;
 use crate::store::sessions::{By, Found};
 
-use super::{Error, Result, issue_token, load_keys};
+use super::{Error, Result, impersonate, issue_token, load_keys};
 
 /// What came with the request.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +44,8 @@ pub struct Authenticated {
     pub session: Session,
     /// Its user.
     pub user: Arc<User>,
+    /// What may be done in it, as of this request.
+    pub powers: Powers,
     /// Past 1 it has refreshed.
     pub generation: u32,
     /// The end without use.
@@ -56,9 +59,24 @@ pub struct Authenticated {
 }
 
 impl Authenticated {
-    /// Refuses who only acts as the user: what cannot be taken back is the user's own to do.
+    /// Refuses an actor who only acts as the user: passwords, addresses and the account itself are the user's own to change.
     pub fn oneself(&self, action: Action) -> Result<()> {
         if self.session.impersonated_by.is_some() { Err(Error::NotAllowed(action)) } else { Ok(()) }
+    }
+
+    /// Allows users to do this to themselves; an actor who acts as the user needs the permission to do it to another user.
+    pub fn to_oneself(&self, app: &App, action: Action) -> Result<()> {
+        match self.powers.actor() {
+            None => Ok(()),
+            Some(actor) if actor.allow(action) => self.fresh_for(app, action),
+            Some(_) => Err(Error::NotAllowed(action)),
+        }
+    }
+
+    /// Refuses a change where the password was proven too long ago: a laptop left open, a stolen cookie.
+    pub fn fresh_for(&self, app: &App, action: Action) -> Result<()> {
+        let stale = app.config.sessions.admin_fresh_for.is_some_and(|fresh| app.now().since(self.session.auth_time) >= fresh);
+        if stale && !action.only_looks() { Err(Error::SessionNotFresh) } else { Ok(()) }
     }
 }
 
@@ -97,14 +115,18 @@ pub async fn authenticate(app: &App, credential: Credential<'_>, accepts: Accept
     if user.disabled_at.is_some() || user.is_banned(now) {
         return Ok(Err(Nobody::Over(End::Revoked)));
     }
+    let Some(powers) = impersonate::powers(app, &user, found.session.impersonated_by).await? else {
+        impersonate::end_unallowed(app, found.session.id, &Peer { actor: "service".into(), ..Peer::default() }).await?;
+        return Ok(Err(Nobody::Over));
+    };
     if app.ring().is_some_and(|ring| ring.version < found.ring_version) {
         load_keys::reload(app).await?;
     }
-    Ok(Ok(slide(app, found, user, token, now).await?))
+    Ok(Ok(slide(app, found, (user, powers), token, now).await?))
 }
 
 /// Extends the sliding end of a session whose token is used, once in `sessions.update_age`.
-async fn slide(app: &App, found: Found, user: Arc<User>, token: Option<SessionToken>, now: Timestamp) -> Result<Authenticated> {
+async fn slide(app: &App, found: Found, (user, powers): (Arc<User>, Powers), token: Option<SessionToken>, now: Timestamp) -> Result<Authenticated> {
     let Found { mut session, generation, mut idle_expires_at, ring_version, .. } = found;
     let lifetime = &app.config.sessions.lifetime;
     let mut renewed_cookie = None;
@@ -119,7 +141,7 @@ async fn slide(app: &App, found: Found, user: Arc<User>, token: Option<SessionTo
         (session.updated_at, idle_expires_at) = slid.await?;
         renewed_cookie = signed_cookie(app, token);
     }
-    Ok(Authenticated { session, user, generation, idle_expires_at, ring_version, session_token: token, renewed_cookie })
+    Ok(Authenticated { session, user, powers, generation, idle_expires_at, ring_version, session_token: token, renewed_cookie })
 }
 
 /// The session cookie's value for a token.

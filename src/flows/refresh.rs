@@ -13,6 +13,7 @@ use crate::metrics::REFRESH_TOKEN;
 use crate::model::audit::{Kind, Peer};
 use crate::model::id::SessionId;
 use crate::model::mail::Template;
+use crate::model::permission::Powers;
 use crate::model::refresh::{Child, Decision, Policy, Presented, Refusal, decide};
 use crate::model::session::{Delivery, Lifetime, RevokedReason};
 use crate::model::standstill::Watch;
@@ -23,7 +24,7 @@ use crate::store::{self, Conn};
 
 use super::issue_token::{self, Grounds, Issued};
 use super::record::{Recorder, detail};
-use super::{Error, Result, load_keys, read_session, shadow};
+use super::{Error, Result, impersonate, load_keys, read_session, shadow};
 
 /// The answer.
 pub struct Renewed {
@@ -35,6 +36,8 @@ pub struct Renewed {
     pub session: Refreshed,
     /// Whose it is.
     pub user: Arc<User>,
+    /// What may be done in the session.
+    pub powers: Powers,
     /// Whether the family moved on; then the session cookie is issued anew too.
     pub rotated: bool,
 }
@@ -114,12 +117,15 @@ async fn attempt(app: &App, text: &str, channel: Delivery, purpose: Purpose, pee
     };
     let user = issue_token::user_facts(app, session.user, session.user_version).await?;
     let ends_at = session.state.idle_expires_at.min(session.state.expires_at);
-    let grounds =
-        Grounds { session: session.session, auth_time: session.auth_time, actor: session.impersonated_by, ends_at, ring_version: Some(session.ring_version) };
-    let access = issue_token::issue(app, &user, &grounds).await?;
+    let Some(powers) = impersonate::powers(app, &user, session.impersonated_by).await? else {
+        impersonate::end_unallowed(app, session.session, peer).await?;
+        return Err(Error::RefreshTokenRevoked);
+    };
+    let grounds = Grounds { session: session.session, auth_time: session.auth_time, ends_at, ring_version: Some(session.ring_version) };
+    let access = issue_token::issue(app, &user, &powers, &grounds).await?;
     app.metrics.refresh(decision.as_str());
     let refresh_token = child.map(|c| c.encode(&ring.masters));
-    Ok(Renewed { access, refresh_token, session, user, rotated: matches!(decision, Decision::Rotate) })
+    Ok(Renewed { access, refresh_token, session, user, powers, rotated: matches!(decision, Decision::Rotate) })
 }
 
 /// The session cookie that came along, signed anew, if one is this session's own and the family moved on.

@@ -52,7 +52,7 @@ pub async fn reset(app: &App, token: &str, new: &str, peer: &Peer) -> Result<()>
     consider(app, &new, &[token.email.as_str(), &known.user.name]).await?;
     let hash = app.hasher.hash(new).await?;
     let (outbox, recorder, account) = (Outbox::new(app), Recorder::new(app, peer), account_id(app));
-    let work = app.db.write(move |conn| {
+    let work = app.db.write_unless_refused(move |conn| {
         Box::pin(async move {
             let now = conn.now();
             store::user_changes::lock_account(conn, token.user).await?;

@@ -42,7 +42,7 @@ pub async fn rewrap(app: &App, file: &Path, options: Options, peer: &Peer) -> Re
     if options.dry_run {
         return app.db.read(move |conn| Box::pin(work.run(conn))).await?;
     }
-    app.db.write(move |conn| Box::pin(work.run(conn))).await?
+    app.db.write_unless_refused(move |conn| Box::pin(work.run(conn))).await?
 }
 
 #[derive(Clone)]

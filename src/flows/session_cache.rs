@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::app::App;
 use crate::crypto::cookie;
 use crate::crypto::token::SessionToken;
+use crate::model::session::Session;
 use crate::model::time::Timestamp;
 
 use super::read_session::cookie_token;
@@ -29,10 +30,11 @@ fn hash(token: &SessionToken) -> String {
     URL_SAFE_NO_PAD.encode(token.hash())
 }
 
-/// The cookie's value and its end; `None`: the cache is off, or the answer too long.
-pub fn seal(app: &App, token: &SessionToken, ends_at: Timestamp, answer: &Value) -> Option<(String, Timestamp)> {
+/// The cookie's value and its end; `None`: the cache is off, or the answer too long, or it is a session in which one user acts as another: whether that is
+/// still allowed is asked at each request.
+pub fn seal(app: &App, session: &Session, token: &SessionToken, ends_at: Timestamp, answer: &Value) -> Option<(String, Timestamp)> {
     let life = app.config.sessions.cookie_cache;
-    if life.is_zero() {
+    if life.is_zero() || session.impersonated_by.is_some() {
         return None;
     }
     let until = ends_at.min(app.now() + life);

@@ -39,7 +39,7 @@ pub async fn verify(app: &App, text: &str, evidence: Evidence<'_>, peer: &Peer) 
     let token = mail_links::open(app, text, Purpose::VerifyEmail).await?;
     let tie = mailbox::weigh(app, &token, &evidence, peer).await?;
     let (outbox, recorder) = (Outbox::new(app), Recorder::new(app, peer));
-    let work = app.db.write(move |conn| {
+    let work = app.db.write_unless_refused(move |conn| {
         Box::pin(async move {
             store::user_changes::lock_account(conn, token.user).await?;
             let Some(user) = store::user_changes::lock(conn, token.user).await? else { return Ok(Err(Error::UserNotFound)) };

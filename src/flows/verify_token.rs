@@ -23,14 +23,8 @@ pub async fn mint(app: &App, who: &Authenticated, refresh_token: Option<&str>, p
     };
     let issued = if vouched {
         let ends_at = who.idle_expires_at.min(who.session.expires_at);
-        let grounds = Grounds {
-            session: who.session.id,
-            auth_time: who.session.auth_time,
-            actor: who.session.impersonated_by,
-            ends_at,
-            ring_version: Some(who.ring_version),
-        };
-        issue_token::issue(app, &who.user, &grounds).await?
+        let grounds = Grounds { session: who.session.id, auth_time: who.session.auth_time, ends_at, ring_version: Some(who.ring_version) };
+        issue_token::issue(app, &who.user, &who.powers, &grounds).await?
     } else {
         let token = refresh_token.ok_or(Error::RefreshTokenMissing)?;
         let (opened, _) = refresh::open(app, token).await?;

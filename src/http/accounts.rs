@@ -16,6 +16,7 @@ use crate::flows::sign_in::Presented;
 use crate::flows::{self, change_password as change, sign_in as flow_in, sign_out as flow_out, sign_up as flow_up};
 use crate::model::audit::Peer;
 use crate::model::email::Email;
+use crate::model::permission::Action;
 use crate::model::session::{Delivery, Session};
 use crate::model::user::User;
 
@@ -123,6 +124,7 @@ pub(super) async fn end_all(app: &App, credentials: &Credentials, in_body: Optio
 }
 
 pub(super) async fn change_password(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
+    who.oneself(Action::SetPassword)?;
     let current = body.text("currentPassword", MAX_PASSWORD);
     let new = body.text("newPassword", MAX_PASSWORD);
     let move_session = body.optional_bool("revokeOtherSessions").unwrap_or(false);
@@ -191,7 +193,7 @@ pub(super) fn deliver(app: &App, grant: &Grant, answer: &mut Value, headers: &mu
                 cookies::set(app, headers, Name::Device, device, Some(app.now() + known_device::LIFETIME));
             }
             let told = json!({ "session": views::client_session(&grant.session), "user": answer["user"] });
-            if let Some((value, until)) = session_cache::seal(app, &grant.session_token, grant.ends_at, &told) {
+            if let Some((value, until)) = session_cache::seal(app, &grant.session, &grant.session_token, grant.ends_at, &told) {
                 cookies::set(app, headers, Name::SessionData, &value, remember.then_some(until));
             }
         }

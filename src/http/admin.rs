@@ -166,23 +166,22 @@ pub(super) async fn set_user_password(State(app): State<Arc<App>>, Acting { who,
     if new.is_empty() {
         body.problem("newPassword", "newPassword cannot be empty");
     }
+    let current = body.nullable_text("currentPassword", MAX_PASSWORD).filter(|text| !text.is_empty());
     let id = user_id(&mut body)?;
-    let user = administer::target(&app, by, permission::Action::SetPassword, id).await?;
-    change_password::set_password(&app, &user, &new, &peer).await?;
+    change_password::set_for_user(&app, &who, id, current.as_deref(), &new, &peer).await?;
     Ok(Json(json!({ "status": true })).into_response())
 }
 
 /// Answers for the caller; over HTTP a `userId` or a `role` in the body counts for nothing.
-pub(super) async fn has_permission(State(app): State<Arc<App>>, Authenticated(who): Authenticated, mut body: Fields) -> Result<Response, Error> {
+pub(super) async fn has_permission(_: State<Arc<App>>, Authenticated(who): Authenticated, mut body: Fields) -> Result<Response, Error> {
     let asked = body.object("permissions");
     if asked.is_none() {
         body.problem("permissions", "is required");
     }
     body.finish()?;
-    let granted = app.config.permissions(&who.user.roles());
     let holds = |(resource, actions): (&String, &Value)| {
         let mut actions = actions.as_array()?.iter();
-        Some(actions.all(|action| action.as_str().is_some_and(|a| permission::holds(&who.user, &format!("{resource}:{a}"), &granted))))
+        Some(actions.all(|action| action.as_str().is_some_and(|a| who.powers.holds(&format!("{resource}:{a}")))))
     };
     let success = asked.iter().flatten().all(|pair| holds(pair) == Some(true));
     Ok(Json(json!({ "error": null, "success": success })).into_response())

@@ -66,7 +66,7 @@ pub(super) async fn impersonate_user(State(app): State<Arc<App>>, Acting { who, 
     Authority::Session(&who).may(&app, permission::Action::Impersonate)?;
     let id = user_id(&mut body)?;
     let (user, grant) = impersonate::start(&app, &who, id, &peer).await?;
-    let mut answer = json!({ "session": views::client_session(&grant.session), "user": views::user(&user) });
+    let mut answer = json!({ "session": views::client_session(&grant.session), "user": views::session_user(&user, &grant.powers) });
     let mut headers = HeaderMap::new();
     if who.session.delivery == Delivery::Cookie {
         cookies::clear(&app, &mut headers, Clear::Session);

@@ -132,7 +132,7 @@ fn not_allowed(action: Action) -> &'static str {
         Action::CreateUser => "YOU_ARE_NOT_ALLOWED_TO_CREATE_USERS",
         Action::ListUsers => "YOU_ARE_NOT_ALLOWED_TO_LIST_USERS",
         Action::GetUser => "YOU_ARE_NOT_ALLOWED_TO_GET_USER",
-        Action::UpdateUser | Action::SetEmail => "YOU_ARE_NOT_ALLOWED_TO_UPDATE_USERS",
+        Action::UpdateUser | Action::SetEmail | Action::SetEmailVerified | Action::SetMetadata => "YOU_ARE_NOT_ALLOWED_TO_UPDATE_USERS",
         Action::SetRole => "YOU_ARE_NOT_ALLOWED_TO_CHANGE_USERS_ROLE",
         Action::BanUser => "YOU_ARE_NOT_ALLOWED_TO_BAN_USERS",
         Action::DeleteUser => "YOU_ARE_NOT_ALLOWED_TO_DELETE_USERS",

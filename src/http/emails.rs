@@ -133,6 +133,7 @@ pub(super) async fn delete(State(app): State<Arc<App>>, Acting { who, peer }: Ac
 /// The link of the mail: asks, where its user is signed in.
 pub(super) async fn ask_to_delete(State(app): State<Arc<App>>, credentials: Credentials, page: Page, query: Query) -> Result<Response, Error> {
     let Some(Ok(who)) = credentials.authenticate(&app, Accepts::SessionTokenOnly).await? else { return Err(Refused::FailedToGetUserInfo.into()) };
+    who.oneself(Action::DeleteUser)?;
     let callback = callback_of(&app, &query)?;
     let token = query.one("token").unwrap_or_default();
     delete_user::check(&app, who.user.id, token).await.map_err(|e| at_delete_user(e.into()))?;

@@ -105,6 +105,6 @@ fn answer(renewed: &Renewed) -> serde_json::Value {
         "tokenType": "Bearer",
         "expiresIn": renewed.access.expires_in,
         "session": { "id": renewed.session.session, "expiresAt": renewed.ends_at() },
-        "user": views::user(&renewed.user),
+        "user": views::session_user(&renewed.user, &renewed.powers),
     })
 }

@@ -14,6 +14,7 @@ use crate::flows::issue_token::Issued;
 use crate::flows::read_session::{self, Accepts, Nobody};
 use crate::flows::{carried, manage_sessions, session_cache, verify_token};
 use crate::model::audit::Peer;
+use crate::model::permission::Action;
 use crate::model::session::{Delivery, End};
 
 use super::body::{Fields, Optional};
@@ -31,7 +32,7 @@ pub(super) async fn session(State(app): State<Arc<App>>, credentials: Credential
         Some(Err(Nobody::Over(end))) => return Err(credentials::over(&app, end)),
         None => return Err(crate::flows::Error::Unauthorized.into()),
     };
-    let answer = json!({ "session": views::session(&who.session), "user": views::user_with_permissions(&app, &who.user) });
+    let answer = json!({ "session": views::session(&who.session), "user": views::user_with_permissions(&who.user, &who.powers) });
     Ok((renewed(&app, &who), Json(answer)).into_response())
 }
 
@@ -64,7 +65,7 @@ pub(super) async fn get_session(
                 headers.extend(renewed(&app, &who));
                 let value = minted.ok().and_then(|issued| HeaderValue::from_str(&issued.token).ok());
                 headers.extend(value.map(|value| (SET_AUTH_JWT, value)));
-                let answer = json!({ "session": views::client_session(&who.session), "user": views::user(&who.user) });
+                let answer = json!({ "session": views::client_session(&who.session), "user": views::session_user(&who.user, &who.powers) });
                 remember(&app, &who, &answer, &mut headers);
                 answer
             }
@@ -94,6 +95,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, Authenticated(who): Authen
 }
 
 pub(super) async fn revoke(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
+    who.to_oneself(&app, Action::RevokeSessions)?;
     let name = body.text("token", 256);
     body.finish()?;
     let ended = manage_sessions::revoke_own(&app, who.user.id, &name, &peer).await?;
@@ -102,11 +104,13 @@ pub(super) async fn revoke(State(app): State<Arc<App>>, Acting { who, peer }: Ac
 }
 
 pub(super) async fn revoke_all(State(app): State<Arc<App>>, Acting { who, peer }: Acting, _: Optional) -> Result<Response, Error> {
+    who.to_oneself(&app, Action::RevokeSessions)?;
     manage_sessions::revoke_of_user(&app, who.user.id, None, &peer).await?;
     Ok((credentials::ended(&app), Json(json!({ "status": true }))).into_response())
 }
 
 pub(super) async fn revoke_others(State(app): State<Arc<App>>, Acting { who, peer }: Acting, _: Optional) -> Result<Response, Error> {
+    who.to_oneself(&app, Action::RevokeSessions)?;
     manage_sessions::revoke_of_user(&app, who.user.id, Some(who.session.id), &peer).await?;
     Ok(Json(json!({ "status": true })).into_response())
 }
@@ -125,7 +129,7 @@ pub(super) async fn token(
 /// Puts the answer into the cookie cache.
 fn remember(app: &App, who: &read_session::Authenticated, answer: &Value, headers: &mut HeaderMap) {
     let Some(token) = who.session_token.as_ref().filter(|_| who.session.delivery == Delivery::Cookie) else { return };
-    let sealed = session_cache::seal(app, token, who.idle_expires_at.min(who.session.expires_at), answer);
+    let sealed = session_cache::seal(app, &who.session, token, who.idle_expires_at.min(who.session.expires_at), answer);
     if let Some((value, until)) = sealed {
         cookies::set(app, headers, Name::SessionData, &value, who.session.remember.then_some(until));
     }

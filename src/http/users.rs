@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::flows::Error as Refused;
 use crate::flows::update_user::{self, Profile};
+use crate::model::permission::Action;
 use crate::model::session::Delivery;
 
 use super::accounts::{MAX_NAME, MAX_PASSWORD, MAX_URL};
@@ -21,6 +22,7 @@ use super::error::Error;
 use super::sessions;
 
 pub(super) async fn update(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
+    who.to_oneself(&app, Action::UpdateUser)?;
     if body.has("email") {
         return Err(Refused::EmailCanNotBeUpdated.into());
     }
@@ -39,6 +41,8 @@ pub(super) async fn update(State(app): State<Arc<App>>, Acting { who, peer }: Ac
 }
 
 pub(super) async fn verify_password(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
+    // An actor who acts as the user would have a place to guess the password at.
+    who.oneself(Action::SetPassword)?;
     let password = body.text("password", MAX_PASSWORD);
     body.finish()?;
     update_user::verify_password(&app, &who, &password, &peer).await?;

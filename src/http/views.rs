@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::app::App;
 use crate::model::id::SessionId;
+use crate::model::permission::Powers;
 use crate::model::session::Session;
 use crate::model::user::User;
 use crate::model::user_agent::device;
@@ -26,10 +26,17 @@ pub(super) fn user(user: &User) -> Value {
     })
 }
 
-/// The user of `GET /session`, who also learns what the roles allow.
-pub(super) fn user_with_permissions(app: &App, who: &User) -> Value {
+/// The user of a session, with the roles that count in it: applications decide by them.
+pub(super) fn session_user(who: &User, powers: &Powers) -> Value {
     let mut view = user(who);
-    view["permissions"] = json!(app.config.permissions(&who.roles()));
+    view["role"] = json!(powers.roles().join(","));
+    view
+}
+
+/// The user of `GET /session`, who also learns what the roles allow.
+pub(super) fn user_with_permissions(who: &User, powers: &Powers) -> Value {
+    let mut view = session_user(who, powers);
+    view["permissions"] = json!(powers.granted().collect::<Vec<_>>());
     view
 }
 

@@ -50,6 +50,8 @@ pub enum RevokedReason {
     UserDisabled,
     /// The user was banned.
     UserBanned,
+    /// The actor may no longer act as the session's user.
+    ActorNotAllowed,
     /// A spent refresh token was used again: theft.
     Reuse,
     /// A token came from the future of this row: commits were lost. Not theft.
@@ -67,6 +69,7 @@ impl RevokedReason {
             Self::EmailChanged => "email_changed",
             Self::UserDisabled => "user_disabled",
             Self::UserBanned => "user_banned",
+            Self::ActorNotAllowed => "actor_not_allowed",
             Self::Reuse => "reuse",
             Self::Lost => "lost",
         }

@@ -15,6 +15,9 @@ pub enum Error {
     /// The database undid the whole transaction to let another one pass (serialization failure, deadlock); it may be done again.
     #[error("the database is too busy: {0}")]
     RolledBack(String),
+    /// The work itself refused; what it had written is undone ([`super::Db::write_unless_refused`]).
+    #[error("refused")]
+    Refused,
     /// A unique constraint said no.
     #[error("the row exists already")]
     Conflict,

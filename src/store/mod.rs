@@ -28,6 +28,7 @@ pub mod users;
 pub mod webhooks;
 mod writer;
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use asked::{PATIENCE, TimeSource};
@@ -200,6 +201,30 @@ impl Db {
         F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone + Send + 'static,
     {
         self.write_as(Manner::STEPS, work).await
+    }
+
+    /// As [`Self::write`], for work that may refuse: a refusal undoes everything that the work wrote before it.
+    pub async fn write_unless_refused<T, E, F>(&self, work: F) -> Result<std::result::Result<T, E>>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, std::result::Result<T, E>> + Clone + Send + 'static,
+    {
+        let refusal = Arc::new(Mutex::new(None));
+        let said = Arc::clone(&refusal);
+        let outcome = self.write(move |conn| {
+            Box::pin(async move {
+                work(conn).await?.map_err(|refused| {
+                    *said.lock().unwrap_or_else(PoisonError::into_inner) = Some(refused);
+                    Error::Refused
+                })
+            })
+        });
+        match Box::pin(outcome).await {
+            Ok(done) => Ok(Ok(done)),
+            Err(Error::Refused) => refusal.lock().unwrap_or_else(PoisonError::into_inner).take().map(Err).ok_or(Error::Refused),
+            Err(error) => Err(error),
+        }
     }
 
     /// As [`Self::write`], but the answer does not wait for the disk: a power cut may forget it, though never without all that came after it. For what

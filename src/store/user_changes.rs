@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::model::email::Email;
 use crate::model::id::UserId;
+use crate::model::permission::Field;
 use crate::model::time::Timestamp;
 use crate::model::user::User;
 
@@ -47,6 +48,21 @@ impl Changes {
     /// Whether nothing would change.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// The fields that would be set.
+    pub fn fields(&self) -> Vec<Field> {
+        let Self { name, email, email_verified, image, role, ban, metadata } = self;
+        let set = [
+            (Field::Name, name.is_some()),
+            (Field::Email, email.is_some()),
+            (Field::EmailVerified, email_verified.is_some()),
+            (Field::Image, image.is_some()),
+            (Field::Role, role.is_some()),
+            (Field::Ban, ban.is_some()),
+            (Field::Metadata, metadata.is_some()),
+        ];
+        set.into_iter().filter(|(_, is_set)| *is_set).map(|(field, _)| field).collect()
     }
 }
 

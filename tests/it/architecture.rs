@@ -128,6 +128,24 @@ fn files_are_small_and_say_what_they_own() {
     }
 }
 
+/// What a flow wrote before it refused is undone by the way it writes, not by care.
+#[test]
+fn a_refusal_inside_a_transaction_undoes_it() {
+    let written = regex::Regex::new(r"\.write(?:_in_company|_unsynced)?\(\s*(?:\w+, )?move \|conn\| (\{[\s\S]*?\n\s*\}\)|[^\n]*)").unwrap();
+    let refusing = regex::Regex::new(r"async fn (\w+)[^{;]*-> store::Result<Result<").unwrap();
+    let (mut seen, mut checked) = (0, 0);
+    for (file, text) in sources().into_iter().filter(|(file, _)| file.starts_with("flows/")) {
+        let text = production(&text);
+        seen += text.matches("write_unless_refused(").count();
+        for step in written.captures_iter(text).map(|found| found[1].to_owned()) {
+            checked += 1;
+            let calls = refusing.captures_iter(text).any(|name| step.contains(&format!("{}(conn", &name[1])));
+            assert!(!step.contains("Ok(Err(") && !calls, "{file} would commit what it wrote before a refusal; use write_unless_refused: {step}");
+        }
+    }
+    assert!(seen >= 14 && checked >= 15, "{seen} and {checked}");
+}
+
 #[test]
 fn one_cryptographic_back_end_is_in_the_graph() {
     let lock = std::fs::read_to_string("Cargo.lock").unwrap();

@@ -103,6 +103,7 @@ pub(super) async fn show(visitor: Visitor, query: Query) -> Result<Response, Err
 }
 
 pub(super) async fn name(State(app): State<Arc<App>>, Sent { visitor, mut fields }: Sent) -> Result<Response, Error> {
+    visitor.who.to_oneself(&app, Action::UpdateUser)?;
     let name = fields.optional_text("name", MAX_NAME).unwrap_or_default().trim().to_owned();
     fields.finish()?;
     let mut form = Form::new("name").filled("name", &name);
@@ -123,6 +124,7 @@ pub(super) async fn verify(State(app): State<Arc<App>>, Sent { visitor, .. }: Se
 }
 
 pub(super) async fn email(State(app): State<Arc<App>>, Sent { visitor, mut fields }: Sent) -> Result<Response, Error> {
+    visitor.who.oneself(Action::SetEmail)?;
     let text = fields.optional_text("email", MAX_NAME * 4).unwrap_or_default();
     fields.finish()?;
     let mut form = Form::new("email").filled("email", &text);
@@ -130,12 +132,12 @@ pub(super) async fn email(State(app): State<Arc<App>>, Sent { visitor, mut field
         let problems = form.problems();
         return account(&visitor, form, Some(problems)).await;
     };
-    visitor.who.oneself(Action::SetEmail)?;
     let outcome = change_email::request(&app, &visitor.who, new, Some("/auth/account?done=email".into()), &visitor.peer).await;
     settle(&visitor, form, outcome.map(|()| done("email_mailed")).map_err(Into::into)).await
 }
 
 pub(super) async fn password(State(app): State<Arc<App>>, Sent { visitor, mut fields }: Sent) -> Result<Response, Error> {
+    visitor.who.oneself(Action::SetPassword)?;
     let mut form = Form::new("password");
     let current = fields.optional_text("current", MAX_PASSWORD).unwrap_or_default();
     let new = chosen(&visitor.page, &mut form, &mut fields, MAX_PASSWORD);
@@ -159,6 +161,7 @@ pub(super) async fn password(State(app): State<Arc<App>>, Sent { visitor, mut fi
 }
 
 pub(super) async fn end_session(State(app): State<Arc<App>>, Sent { visitor, mut fields }: Sent) -> Result<Response, Error> {
+    visitor.who.to_oneself(&app, Action::RevokeSessions)?;
     let session = fields.text("session", 64);
     fields.finish()?;
     manage_sessions::revoke_own(&app, visitor.who.user.id, &session, &visitor.peer).await?;
@@ -166,14 +169,15 @@ pub(super) async fn end_session(State(app): State<Arc<App>>, Sent { visitor, mut
 }
 
 pub(super) async fn end_others(State(app): State<Arc<App>>, Sent { visitor, .. }: Sent) -> Result<Response, Error> {
+    visitor.who.to_oneself(&app, Action::RevokeSessions)?;
     manage_sessions::revoke_of_user(&app, visitor.who.user.id, Some(visitor.who.session.id), &visitor.peer).await?;
     Ok(done("sessions"))
 }
 
 pub(super) async fn delete(State(app): State<Arc<App>>, Sent { visitor, mut fields }: Sent) -> Result<Response, Error> {
+    visitor.who.oneself(Action::DeleteUser)?;
     let current = fields.optional_text("current", MAX_PASSWORD).unwrap_or_default();
     fields.finish()?;
-    visitor.who.oneself(Action::DeleteUser)?;
     let outcome = delete_user::with_password(&app, &visitor.who, &current, &visitor.peer).await;
     let answer = outcome.map(|()| {
         let mut headers = HeaderMap::new();

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::flows::form_token;
 use crate::flows::read_session::Authenticated;
 use crate::model::locale::Messages;
-use crate::model::permission::{Action, holds};
+use crate::model::permission::Action;
 use crate::model::time::Timestamp;
 
 use super::super::edge::RequestId;
@@ -160,7 +160,7 @@ impl Page {
 
     /// Whether the user holds a permission, however long ago the password was proven.
     pub(super) fn may(&self, permission: &str) -> bool {
-        self.who.as_ref().is_some_and(|who| holds(&who.user, permission, &self.app.config.permissions(&who.user.roles())))
+        self.who.as_ref().is_some_and(|who| who.powers.holds(permission))
     }
 
     /// Whether an admin acts as this user.

@@ -98,24 +98,26 @@ pub(super) async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Res
 }
 
 pub(super) async fn set_role(State(app): State<Arc<App>>, Path(id): Path<String>, Sent { visitor, mut fields }: Sent) -> Result<Response, Error> {
+    let by = Authority::Session(&visitor.who);
+    by.may(&app, Action::SetRole)?;
     let role = fields.text("role", 1_024);
     fields.finish()?;
-    let (id, by) = (parsed(&id)?, Authority::Session(&visitor.who));
+    let id = parsed(&id)?;
     let roles: Vec<&str> = role.split(',').map(str::trim).filter(|role| !role.is_empty()).collect();
-    by.may(&app, Action::SetRole)?;
     let outcome = administer::set_role(&app, by, id, roles.join(","), &visitor.peer).await;
     settle(&visitor, id, "role", outcome).await
 }
 
 pub(super) async fn ban(State(app): State<Arc<App>>, Path(id): Path<String>, Sent { visitor, mut fields }: Sent) -> Result<Response, Error> {
+    let by = Authority::Session(&visitor.who);
+    by.may(&app, Action::BanUser)?;
     let reason = fields.optional_text("reason", 1_024).filter(|reason| !reason.is_empty());
     let days = fields.peek("days").map(|days| days.parse::<u64>().ok().filter(|days| (1..=36_500).contains(days)));
     fields.finish()?;
     if days == Some(None) {
         return Err(Error::invalid("days", "expected a number of days"));
     }
-    let (id, by) = (parsed(&id)?, Authority::Session(&visitor.who));
-    by.may(&app, Action::BanUser)?;
+    let id = parsed(&id)?;
     let time = days.flatten().map(|days| Duration::from_secs(days * DAY));
     let outcome = administer::ban(&app, by, id, reason, time, &visitor.peer).await;
     settle(&visitor, id, "ban", outcome).await
@@ -129,10 +131,11 @@ pub(super) async fn unban(State(app): State<Arc<App>>, Path(id): Path<String>, S
 }
 
 pub(super) async fn end_session(State(app): State<Arc<App>>, Path(id): Path<String>, Sent { visitor, mut fields }: Sent) -> Result<Response, Error> {
+    let by = Authority::Session(&visitor.who);
+    by.may(&app, Action::RevokeSessions)?;
     let handle = fields.text("session", 64);
     fields.finish()?;
-    let (id, by) = (parsed(&id)?, Authority::Session(&visitor.who));
-    by.may(&app, Action::RevokeSessions)?;
+    let id = parsed(&id)?;
     let session: SessionId = handle.parse().map_err(|_| Refused::SessionNotFound)?;
     let outcome = manage_sessions::revoke_of_somebody(&app, by, session, &visitor.peer).await;
     settle(&visitor, id, "session", outcome).await

@@ -15,7 +15,7 @@ pub(super) async fn made_admin(app: &TestApp, name: &str) -> User {
     user
 }
 
-async fn set_role(app: &TestApp, user: &User, role: &str) {
+pub(super) async fn set_role(app: &TestApp, user: &User, role: &str) {
     let id = manage_users::find(&app.app, &user.email).await.unwrap().id;
     administer_users::set_role(&app.app, Authority::Operator, id, role.into(), &Peer::default()).await.unwrap();
 }

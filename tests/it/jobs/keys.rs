@@ -252,6 +252,38 @@ async fn k7_a_dry_run_and_a_failed_rewrap_change_nothing() {
     assert!(with_new.path("keys/master.key").exists(), "rewrap never writes the key file");
 }
 
+/// Everything that a rewrap writes.
+async fn rows_of_keys(app: &TestApp) -> Vec<String> {
+    let mut rows = app.db_texts("SELECT kid || ' ' || state || ' ' || COALESCE(private_jwe, '-') FROM signing_keys ORDER BY kid").await;
+    rows.extend(app.db_texts("SELECT key_id FROM master_keys ORDER BY version").await);
+    rows.push(app.db_number("SELECT version FROM key_ring").await.to_string());
+    rows.push(app.db_number("SELECT COALESCE(master_version, 0) FROM key_ring").await.to_string());
+    rows.push(app.db_number("SELECT COUNT(*) FROM audit_events").await.to_string());
+    rows
+}
+
+#[tokio::test]
+async fn a_rewrap_that_is_refused_after_its_first_key_leaves_every_row_as_it_was() {
+    let app = TestApp::start().await;
+    let file = app.path("new.key");
+    std::fs::write(&file, "MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3BxcnN0dXY").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let kids = app.db_texts("SELECT kid FROM signing_keys ORDER BY published_at, kid").await;
+    assert_eq!(kids.len(), 2);
+    // Each of the keys in turn: one of them is sealed anew before the other one is refused.
+    for damaged in &kids {
+        app.db_execute("CREATE TABLE backup AS SELECT * FROM signing_keys").await.unwrap();
+        app.db_execute(&format!("UPDATE signing_keys SET private_jwe = 'x' || private_jwe WHERE kid = '{damaged}'")).await.unwrap();
+        let rows = rows_of_keys(&app).await;
+        let refused = rewrap(&app.app, &file, Options { compromised: false, dry_run: false }, &Default::default()).await;
+        assert!(refused.is_err(), "{damaged} cannot be opened");
+        assert_eq!(rows_of_keys(&app).await, rows);
+        app.db_execute("UPDATE signing_keys SET private_jwe = (SELECT b.private_jwe FROM backup b WHERE b.kid = signing_keys.kid)").await.unwrap();
+        app.db_execute("DROP TABLE backup").await.unwrap();
+    }
+    rewrap(&app.app, &file, Options { compromised: false, dry_run: false }, &Default::default()).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_replica_with_the_old_master_key_cannot_seal() {
     let app = TestApp::start().await;
