@@ -123,6 +123,7 @@ pub fn signing() -> (f64, f64) {
     let claims = AccessClaims {
         iss: "http://localhost:4000".into(),
         sub: id.clone(),
+        client_id: "web".into(),
         aud: Audience::One("http://localhost:4000".into()),
         iat: 1_795_244_107,
         exp: 1_795_245_007,

@@ -135,6 +135,7 @@ pub struct Keys {
 pub struct Tokens {
     pub issuer: String,
     pub audience: Audience,
+    pub client_id: String,
     pub typ: String,
     pub access_ttl: Duration,
     pub access_ttl_jitter: f64,

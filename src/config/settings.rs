@@ -172,9 +172,13 @@ fn tokens(r: &mut Reader, public_url: &Url, allow_insecure: bool) -> Tokens {
     let jitter = r.parsed("tokens.access_ttl_jitter", "0.1", |t| {
         t.parse::<f64>().ok().filter(|j| (0.0..=0.5).contains(j)).ok_or_else(|| format!("{t:?} is not a share from 0 to 0.5"))
     });
+    // The client of an audience whose tokens are asked for without naming one.
+    let client = r.parsed("tokens.client_id", "", client_id).unwrap_or_default();
+    let client = Some(client).filter(|client| !client.is_empty()).or_else(|| audience.all().first().cloned());
     Tokens {
         issuer,
         audience,
+        client_id: client.unwrap_or_default(),
         typ: r.choice("tokens.typ", &[("at+jwt", "at+jwt"), ("JWT", "JWT")]).to_owned(),
         access_ttl: r.duration("tokens.access_ttl", "15m", MINUTE..=HOUR),
         access_ttl_jitter: jitter.unwrap_or_default(),
@@ -185,6 +189,12 @@ fn tokens(r: &mut Reader, public_url: &Url, allow_insecure: bool) -> Tokens {
         ),
         claims: custom_claims(r),
     }
+}
+
+/// RFC 6749 appendix A.1: visible ASCII characters and spaces.
+fn client_id(text: &str) -> Result<String, String> {
+    let good = text.len() <= 255 && text.bytes().all(|byte| (0x20..=0x7e).contains(&byte));
+    if good { Ok(text.to_owned()) } else { Err("write up to 255 visible ASCII characters (RFC 6749 appendix A.1)".into()) }
 }
 
 fn custom_claims(r: &mut Reader) -> Vec<(String, claims::ClaimSource)> {

@@ -87,6 +87,7 @@ fn claims(app: &App, user: &User, powers: &Powers, grounds: &Grounds, now: Times
         iss: t.issuer.clone(),
         sub: user.id.to_string(),
         aud: t.audience.clone(),
+        client_id: t.client_id.clone(),
         iat: unsigned((now - t.iat_backdate).seconds()),
         exp: unsigned(exp),
         jti: EventId::at(now, random::bytes(&*app.random)).to_string(),

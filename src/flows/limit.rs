@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::model::audit::Peer;
 use crate::model::email::Email;
 use crate::model::id::{SessionId, UserId};
-use crate::model::limit::{Quota, Rule, State, decide, forgive, give_back, network};
+use crate::model::limit::{Quota, Reach, Rule, State, decide, forgive, give_back, networks};
 use crate::model::mail::Purpose;
 use crate::model::time::Timestamp;
 use crate::store::{self, Conn};
@@ -54,20 +54,32 @@ pub(super) fn key(rule: Rule, whom: &[&str]) -> String {
 impl Charges {
     fn of(app: &App, rules: &[(Rule, &[&str])]) -> Self {
         let charge = |(rule, whom): &(Rule, &[&str])| app.config.rate_limits.quota(*rule).map(|quota| Charge { rule: *rule, quota, key: key(*rule, whom) });
-        let mut charges: Vec<Charge> = rules.iter().filter_map(charge).collect();
-        // Rows are locked in one order everywhere.
-        charges.sort_by(|a, b| a.key.cmp(&b.key));
-        Self(charges)
+        Self(rules.iter().filter_map(charge).collect()).in_order()
+    }
+
+    /// The same by network too, at every reach of the peer's address; with `whom`, what it does to that one alone.
+    fn by_network(mut self, app: &App, rule: Rule, whom: &[&str], peer: &Peer) -> Self {
+        let Some(quota) = app.config.rate_limits.quota(rule) else { return self };
+        let charge = |(reach, network): (Reach, String)| Charge { rule, quota: reach.quota(rule, quota), key: key(rule, &[whom, &[&network]].concat()) };
+        self.0.extend(networks(&peer.ip_address).into_iter().map(charge));
+        self.in_order()
+    }
+
+    /// Rows are locked in one order everywhere.
+    fn in_order(mut self) -> Self {
+        self.0.sort_by(|a, b| a.key.cmp(&b.key));
+        self
     }
 
     /// A password that may be wrong. A device that has signed in to this account before is counted by itself: no stranger's guessing shuts it out.
     pub async fn password(app: &App, email: &Email, devices: &[&str], peer: &Peer) -> Result<Self> {
         let device = known_device::known(app, devices, email).await?;
-        let (email, network) = (email.as_str(), network(&peer.ip_address));
-        Ok(match device {
-            Some(device) => Self::of(app, &[(Rule::SignInDevice, &[email, &device]), (Rule::SignInDevices, &[email])]),
-            None => Self::of(app, &[(Rule::SignIn, &[email, &network]), (Rule::SignInAccount, &[email]), (Rule::SignInNetwork, &[&network])]),
-        })
+        let email = email.as_str();
+        if let Some(device) = device {
+            return Ok(Self::of(app, &[(Rule::SignInDevice, &[email, &device]), (Rule::SignInDevices, &[email])]));
+        }
+        let account = Self::of(app, &[(Rule::SignInAccount, &[email])]);
+        Ok(account.by_network(app, Rule::SignIn, &[email], peer).by_network(app, Rule::SignInNetwork, &[], peer))
     }
 
     /// The password of who is signed in: counted by session, and no stranger's guessing stands in its way.
@@ -77,17 +89,17 @@ impl Charges {
 
     /// A new account.
     pub fn sign_up(app: &App, peer: &Peer) -> Self {
-        Self::of(app, &[(Rule::SignUp, &[&network(&peer.ip_address)])])
+        Self::default().by_network(app, Rule::SignUp, &[], peer)
     }
 
     /// A mail to an address, whoever has it: each purpose by itself, so that nobody uses up another one's resets with something else.
     pub fn mail(app: &App, purpose: Purpose, email: &Email, peer: &Peer) -> Self {
-        Self::of(app, &[(Rule::MailAddress, &[purpose.as_str(), email.as_str()]), (Rule::MailNetwork, &[&network(&peer.ip_address)])])
+        Self::of(app, &[(Rule::MailAddress, &[purpose.as_str(), email.as_str()])]).by_network(app, Rule::MailNetwork, &[], peer)
     }
 
     /// A mail that a signed-in user asks for, wherever it goes.
     pub fn own_mail(app: &App, purpose: Purpose, user: UserId, peer: &Peer) -> Self {
-        Self::of(app, &[(Rule::MailAddress, &[purpose.as_str(), &user.to_string()]), (Rule::MailNetwork, &[&network(&peer.ip_address)])])
+        Self::of(app, &[(Rule::MailAddress, &[purpose.as_str(), &user.to_string()])]).by_network(app, Rule::MailNetwork, &[], peer)
     }
 
     /// Charges all of them, or says which one says no and charges none.

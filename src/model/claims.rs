@@ -46,6 +46,9 @@ pub struct AccessClaims {
     pub iat: u64,
     /// Dead from then on.
     pub exp: u64,
+    /// The client that it was issued to (RFC 9068 section 2.2): `tokens.client_id`. Empty in tokens of releases before there was one.
+    #[serde(default)]
+    pub client_id: String,
     /// Its own id.
     pub jti: String,
     /// The session's id.

@@ -2,7 +2,7 @@
 //! guessing, where after some free failures every further one costs twice the wait of the one before, up to a quarter of an hour and no longer: a
 //! stranger can slow an owner down, never lock one out.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -170,17 +170,65 @@ pub fn give_back(rule: Rule, quota: Quota, state: State, now: Timestamp) -> Opti
     (free_at > now.0).then(|| State { level: state.level - 1, free_at: Timestamp(free_at), expires_at: Timestamp(free_at) })
 }
 
-/// Who counts as one: an IPv4 address, or the /64 that an IPv6 customer has for oneself.
-pub fn network(address: &str) -> String {
-    match address.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
-        Ok(IpAddr::V4(v4)) => v4.to_string(),
-        Ok(IpAddr::V6(v6)) => {
-            let [a, b, c, d, ..] = v6.segments();
-            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
-        }
-        // All whose address nobody knows are one.
-        Err(_) => "unknown".into(),
+/// How far the addresses reach that are counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// An IPv4 address, or the /64 of one link.
+    Link,
+    /// The /56 that a provider gives to one customer (RIPE-690).
+    Customer,
+    /// The /48 of a site: a campus, or one customer of a tunnel or a data centre.
+    Site,
+}
+
+impl Reach {
+    /// What a rule allows to addresses that reach so far. A customer has a quarter more than one of the links, or, where failures cost ever more, twice as
+    /// much: one host that guesses does not at once hold up the rest of its home. Many share a site, as many share one IPv4 address behind NAT.
+    pub fn quota(self, rule: Rule, quota: Quota) -> Quota {
+        let count = match (self, rule.grows()) {
+            (Self::Link, _) => quota.count,
+            (Self::Customer, false) => quota.count.saturating_add(quota.count.div_ceil(4)),
+            (Self::Customer, true) => quota.count.saturating_mul(2),
+            (Self::Site, _) => quota.count.saturating_mul(4),
+        };
+        Quota { count, ..quota }
     }
+}
+
+/// Whom a limit by network counts, the nearest first. IPv4 counts by address alone: a /24 has hundreds of customers who do not know each other. An IPv6
+/// customer has at least 256 of the /64 networks, and many have 65,536, so that each of them counts at three reaches.
+pub fn networks(address: &str) -> Vec<(Reach, String)> {
+    let Ok(ip) = address.parse::<IpAddr>() else {
+        // All whose address is not known are one.
+        return vec![(Reach::Link, "unknown".into())];
+    };
+    match embedded(ip) {
+        IpAddr::V4(v4) => vec![(Reach::Link, v4.to_string())],
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            vec![
+                (Reach::Link, format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")),
+                (Reach::Customer, format!("{a:x}:{b:x}:{c:x}:{:x}::/56", d & 0xff00)),
+                (Reach::Site, format!("{a:x}:{b:x}:{c:x}::/48")),
+            ]
+        }
+    }
+}
+
+/// The IPv4 address inside an IPv6 address: mapped (`::ffff:192.0.2.1`), or translated on its way (`64:ff9b::192.0.2.1`, RFC 6052).
+fn embedded(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(v6) => match v6.segments() {
+            [0x64, 0xff9b, 0, 0, 0, 0, high, low] => IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low))),
+            _ => IpAddr::V6(v6),
+        },
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+/// The nearest network of an address.
+pub fn network(address: &str) -> String {
+    networks(address).swap_remove(0).1
 }
 
 #[cfg(test)]
@@ -258,10 +306,15 @@ mod tests {
         for text in ["5", "0/1m", "5/0s", "5/2d", "-1/1m", "five/1m", ""] {
             assert_eq!(text.parse::<Quota>(), Err(InvalidQuota), "{text:?}");
         }
-        for (one, same) in [("192.0.2.1", "::ffff:192.0.2.1"), ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9"), ("", "somewhere")] {
+        for (one, same) in
+            [("192.0.2.1", "::ffff:192.0.2.1"), ("192.0.2.1", "64:ff9b::192.0.2.1"), ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9"), ("", "somewhere")]
+        {
             assert_eq!(network(one), network(same));
         }
         assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
         assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
+        let names = |address: &str| networks(address).into_iter().map(|(_, name)| name).collect::<Vec<_>>();
+        assert_eq!(names("2001:db8:1:2ff::1"), ["2001:db8:1:2ff::/64", "2001:db8:1:200::/56", "2001:db8:1::/48"]);
+        assert_eq!(names("::ffff:192.0.2.1"), ["192.0.2.1"]);
     }
 }

@@ -48,8 +48,8 @@ def test_tok_02_an_explicit_type(forger, user):
 
 def test_tok_03_the_claims_are_there(service):
     _, claims = decode(service.sign_up().access)
-    assert {"iss", "exp", "aud", "sub", "iat", "jti", "sid"} <= claims.keys()
-    assert "client_id" not in claims, "a first-party sign-in has none"
+    assert {"iss", "exp", "aud", "sub", "client_id", "iat", "jti", "sid"} <= claims.keys()
+    assert claims["client_id"] == claims["aud"], "the default client of the audience"
     assert all(type(claims[name]) is int for name in ("exp", "iat", "auth_time"))
 
 
@@ -113,7 +113,7 @@ def test_tok_10_sub_says_nothing_and_stays(service):
 
 def test_tok_11_no_more_than_needed(service):
     claims = decode(service.sign_up().access)[1]
-    assert claims.keys() == {"iss", "sub", "aud", "iat", "exp", "jti", "sid", "auth_time", "email", "email_verified", "name", "role", "roles", "permissions"}
+    assert claims.keys() == {"iss", "sub", "aud", "client_id", "iat", "exp", "jti", "sid", "auth_time", "email", "email_verified", "name", "role", "roles", "permissions"}
 
 
 def test_tok_12_roles_follow_at_the_next_refresh(service):

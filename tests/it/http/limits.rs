@@ -424,3 +424,69 @@ async fn a_flood_of_one_kind_takes_no_reset_away_from_the_owner() {
         assert_eq!(answer.status == 200, good);
     }
 }
+
+#[tokio::test]
+async fn an_ipv6_customer_has_one_allowance_however_many_networks() {
+    let app = limited().await;
+    let stranger = |number: usize| json!({ "email": format!("stranger{number}@example.com"), "password": "x", "tokenDelivery": "body" });
+    // One customer: a guess at another account from another /64 each time.
+    let mut tried = 0;
+    for number in 0..200 {
+        let answer = from(&app, &format!("2001:db8:1:{:x}::1", number % 256), "sign-in/email", &stranger(number)).await;
+        tried += usize::from(answer.status == 401);
+    }
+    println!("200 guesses from the /64 networks of one /56: {tried} tried");
+    assert_eq!(tried, 125, "a quarter more than from one of them");
+    // Another customer of the same site is not held up, and all of them together have four times as much.
+    for number in 200..1_000 {
+        let answer = from(&app, &format!("2001:db8:1:{:x}::1", number * 17 + 0x100), "sign-in/email", &stranger(number)).await;
+        tried += usize::from(answer.status == 401);
+    }
+    println!("1,000 guesses from one /48: {tried} tried");
+    assert_eq!(tried, 400);
+    from(&app, "2001:db8:2::1", "sign-in/email", &stranger(1)).await.refused(401, "INVALID_EMAIL_OR_PASSWORD");
+}
+
+#[tokio::test]
+async fn guesses_at_one_account_from_one_ipv6_customer_share_their_free_failures() {
+    let app = limited().await;
+    let ana = app.user("ana").await;
+    let mut tried = [0, 0];
+    for number in 0..100 {
+        let answer = from(&app, &format!("2001:db8:1:{number:x}::1"), "sign-in/email", &guess(&ana, "a wrong password")).await;
+        tried[0] += usize::from(answer.status == 401);
+    }
+    for number in 1..100 {
+        let answer = from(&app, &format!("2001:db8:1:{number:x}00::1"), "sign-in/email", &guess(&ana, "a wrong password")).await;
+        tried[1] += usize::from(answer.status == 401);
+    }
+    println!("tried at one account from one /56, then from its /48: {tried:?}");
+    assert_eq!(tried, [10, 10], "ten from a customer, twenty from a site");
+    from(&app, "2001:db8:2::1", "sign-in/email", &guess(&ana, &ana.password)).await.ok();
+}
+
+#[tokio::test]
+async fn sign_ups_and_mails_are_counted_by_customer_and_site_too() {
+    let app = limited().await;
+    let (mut made, mut mailed) = (0, [0, 0]);
+    for number in 0..60 {
+        let new = json!({ "name": "New", "email": format!("new{number}@example.com"), "password": "a good long password" });
+        made += usize::from(from(&app, &format!("2001:db8:1:{number:x}::1"), "sign-up/email", &new).await.status == 200);
+    }
+    for number in 0..120 {
+        let wanted = json!({ "email": format!("new{number}@example.com"), "redirectTo": "/x" });
+        let subnet = if number < 40 { number } else { number << 8 };
+        let answer = from(&app, &format!("2001:db8:2:{subnet:x}::1"), "request-password-reset", &wanted).await;
+        mailed[usize::from(number >= 40)] += usize::from(answer.status == 200);
+    }
+    assert_eq!(made, 38);
+    assert_eq!(mailed, [25, 55], "25 from a customer, 80 from a site");
+    // The same over IPv4 inside IPv6 is one address.
+    let mut tried = 0;
+    for number in 0..150 {
+        let guess = json!({ "email": format!("stranger{number}@example.com"), "password": "x", "tokenDelivery": "body" });
+        let address = ["198.51.100.9", "::ffff:198.51.100.9", "64:ff9b::198.51.100.9"][number % 3];
+        tried += usize::from(from(&app, address, "sign-in/email", &guess).await.status == 401);
+    }
+    assert_eq!(tried, 100);
+}

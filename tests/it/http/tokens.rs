@@ -30,6 +30,7 @@ async fn the_token_says_what_the_design_says() {
     let now = 1_795_219_200_u64;
     assert_eq!(claims["iss"], "http://localhost:4000");
     assert_eq!(claims["aud"], json!(["api-one", "api-two"]));
+    assert_eq!(claims["client_id"], "api-one", "the audience's default client");
     assert_eq!(claims["iat"], now - 5);
     assert_eq!(claims["exp"], now + answer.body["expiresIn"].as_u64().unwrap());
     assert!((810..=900).contains(&answer.body["expiresIn"].as_u64().unwrap()));
@@ -39,6 +40,26 @@ async fn the_token_says_what_the_design_says() {
     assert_eq!((claims["email"].clone(), claims["email_verified"].clone(), claims["name"].clone()), (json!("ana@example.com"), json!(false), json!("Ana")));
     assert_eq!(claims["picture"], "https://x.test/a.png");
     assert!(claims.get("nbf").is_none() && claims["sub"].is_string() && claims["jti"].is_string() && claims["sid"].is_string());
+}
+
+#[tokio::test]
+async fn every_access_token_names_the_client_that_it_was_issued_to() {
+    for (settings, expected) in [(vec![], "http://localhost:4000"), (vec![("tokens.client_id", "web"), ("tokens.audience", "api")], "web")] {
+        let app = TestApp::with(&settings).await;
+        let tokens = app.user("ana").await.sign_in().await;
+        let minted = app.get_as("/api/auth/token", &tokens.session).await.ok().str("token");
+        let form = format!("grant_type=refresh_token&refresh_token={}", tokens.refresh);
+        let renewed = app.form("/api/auth/oauth2/token", &form).await.ok().str("access_token");
+        for token in [&tokens.access, &minted, &renewed] {
+            assert_eq!(claims(token)["client_id"], expected);
+        }
+        app.get_as("/api/auth/session", &renewed).await.ok();
+    }
+    let error = countersign::config::Config::load(&countersign::config::Sources {
+        flags: vec![("tokens.client_id".into(), "with a\nline break".into())],
+        ..Default::default()
+    });
+    assert_eq!(error.unwrap_err()[0].key, "tokens.client_id");
 }
 
 #[tokio::test]
