@@ -12,7 +12,7 @@ use crate::flows::change_keys::{self, Changed, Order, describe};
 use crate::flows::{inspect_keys, rewrap, verify_token};
 use crate::model::key::{Key, State, Step, Wish};
 
-use super::{Failure, Output, Result, ask, operator, output, start};
+use super::{Failure, Output, Result, ask, lost_key, operator, output, start};
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
 pub(super) enum Format {
@@ -130,6 +130,18 @@ pub(super) enum Keys {
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
+    /// Give up everything that a lost master key sealed: new signing keys, everybody signs in again (docs/operations.md)
+    Abandon {
+        /// Required, so that the command is not mistaken for a rotation
+        #[arg(long, required = true)]
+        lost_master_key: bool,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+        /// How to print
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
     /// Explain an access token: which key, which claims, valid or why not
     Verify {
         /// The token; - for standard input
@@ -141,6 +153,9 @@ pub(super) enum Keys {
 }
 
 pub(super) async fn run(command: Keys, config: Config) -> Result<()> {
+    if let Keys::Abandon { lost_master_key: _, yes, output } = command {
+        return lost_key::abandon(config, yes, output).await;
+    }
     let app = start(config).await?;
     let done = act(&app, command).await;
     app.db.close().await;
@@ -181,15 +196,14 @@ async fn act(app: &App, command: Keys) -> Result<()> {
                 ask::confirm("End every session and cookie?", yes)?;
             }
             let done = rewrap::rewrap(app, &new_master_key_file, rewrap::Options { compromised, dry_run }, &operator()).await?;
-            output::object(
-                output,
-                &[("masterKey", json!(done.key_id)), ("version", json!(done.version)), ("keys", json!(done.keys)), ("written", json!(!dry_run))],
-            );
+            let members = [("masterKey", json!(done.key_id)), ("version", json!(done.version)), ("keys", json!(done.keys)), ("written", json!(!dry_run))];
+            output::object(output, &members);
             if !dry_run {
                 output::note("Now put the new key where every process reads its master key, and keep the old one as the previous key.");
             }
             Ok(())
         }
+        Keys::Abandon { .. } => Err(Failure::Internal("the keys were loaded, and so the master key is not lost".into())),
         Keys::Verify { token, output } => verify(app, &token, output).await,
     }
 }

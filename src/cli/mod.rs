@@ -8,6 +8,7 @@ mod database;
 mod dev;
 mod doctor;
 mod keys;
+mod lost_key;
 mod migrate;
 mod output;
 mod serve;

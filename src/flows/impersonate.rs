@@ -70,7 +70,7 @@ pub async fn end_unallowed(app: &App, session: SessionId, peer: &Peer) -> Result
     let work = app.db.write(move |conn| {
         Box::pin(async move {
             // Of two requests that come at once the first one ends it.
-            let Some(found) = store::sessions::find_live(conn, &By::Id(session), recorder.now).await? else { return Ok(()) };
+            let Some(found) = store::sessions::find_live(conn, &By::Id(session), conn.now()).await? else { return Ok(()) };
             let reason = RevokedReason::ActorNotAllowed;
             end(conn, &recorder, Which::One(session), reason).await?;
             let actor = found.session.impersonated_by.map(|id| id.to_string());

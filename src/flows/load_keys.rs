@@ -49,6 +49,16 @@ pub async fn build_existing(config: Config, clock: Arc<dyn Clock>, random: Arc<d
     Ok(App::build(config, clock, random, keys, db)?)
 }
 
+/// Builds the program for an operator who has lost the master key: makes a key file where there is none and the settings name no key.
+pub async fn build_without_master_key(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<App> {
+    let db = App::open_db(&config, Arc::clone(&clock)).await?;
+    let keys = match load_master_keys(&config, &db, &*random).await {
+        Err(Error::MasterKeyMissing { .. }) => vec![Arc::new(MasterKey::create(&config.keys.dir.join(KEY_FILE), random::bytes(&*random))?)],
+        loaded => loaded?,
+    };
+    Ok(App::build(config, clock, random, keys, db)?)
+}
+
 /// Makes whatever the plan finds missing and loads the ring, with every sealed key opened once.
 pub async fn ensure_keys(app: &App) -> Result<()> {
     let stored = app.db.read(|conn| Box::pin(store::signing_keys::load(conn))).await?;

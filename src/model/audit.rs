@@ -62,6 +62,7 @@ kinds! {
     KeyImported => "keys.imported",
     KeysRemoved => "keys.removed",
     MasterKeyChanged => "keys.rewrapped",
+    MasterKeyAbandoned => "keys.abandoned",
 }
 
 impl Kind {

@@ -346,3 +346,50 @@ async fn an_imported_key_signs_next_and_its_kid_never_returns() {
     assert!(matches!(change(&app.app, import()).await, Err(Error::KeyUnusable(_))));
     load_keys::confirm(&app.app).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_lost_master_key_is_given_up_and_everybody_signs_in_again() {
+    let app = TestApp::start().await;
+    let ana = app.user("ana").await;
+    let (tokens, browser) = (ana.sign_in().await, ana.browser().await);
+    let kids = app.db_texts("SELECT kid FROM signing_keys ORDER BY kid").await;
+    let before = rows_of_keys(&app).await;
+    let early = app.abandon_master_key().await.unwrap_err().to_string();
+    assert!(early.contains("is loaded and not lost"), "{early}");
+    assert_eq!((rows_of_keys(&app).await, app.live_sessions().await), (before, 3));
+
+    let file = app.path("keys/master.key");
+    let lost = std::fs::read_to_string(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    assert!(app.replica(&[]).await.is_err(), "no process makes a key over a database that has one");
+    let done = app.abandon_master_key().await.unwrap();
+    assert_eq!((done.keys, done.version, done.sessions), (2, 2, 3));
+    let later = app.replica(&[]).await.unwrap();
+
+    // Refused honestly, and called no theft.
+    later.refresh(&tokens.refresh).await.refused(401, "REFRESH_TOKEN_INVALID");
+    for token in [&tokens.session, &tokens.access] {
+        assert_eq!(later.get_as("/api/auth/session", token).await.status, 401);
+    }
+    let answer = browser.at(&later).post("/api/auth/refresh", &serde_json::json!({})).await;
+    assert_eq!(answer.status, 401, "{}", answer.text);
+    assert_eq!((app.db_count_events("refresh_token.reused").await, app.db_count_events("keys.abandoned").await, app.live_sessions().await), (0, 1, 0));
+    // New keys alone are published; those of before are tombstones.
+    let jwks = later.get("/api/auth/jwks").await.ok();
+    assert_eq!(jwks.body["keys"].as_array().unwrap().len(), 2);
+    assert!(kids.iter().all(|kid| !jwks.text.contains(kid.as_str())));
+    assert_eq!(app.db_number("SELECT COUNT(*) FROM signing_keys WHERE state = 'revoked' AND private_jwe IS NULL").await, 2);
+    // Accounts are as they were.
+    let again = later.post("/api/auth/sign-in/email", &serde_json::json!({ "email": ana.email, "password": ana.password, "tokenDelivery": "body" })).await.ok();
+    later.get_as("/api/auth/session", &again.str("token")).await.ok();
+    later.rotate(&again.str("refreshToken")).await;
+
+    // Once is enough, and a key that is found later is good for nothing.
+    assert!(app.abandon_master_key().await.unwrap_err().to_string().contains("is loaded and not lost"));
+    let found = app.path("found.key");
+    std::fs::write(&found, lost).unwrap();
+    std::fs::set_permissions(&found, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let with_found = app.replica(&[("COUNTERSIGN_PREVIOUS_MASTER_KEY_FILE", found.display().to_string())]).await.unwrap();
+    with_found.refresh(&tokens.refresh).await.refused(401, "REFRESH_TOKEN_INVALID");
+    assert!(app.replica(&[("COUNTERSIGN_MASTER_KEY_FILE", found.display().to_string())]).await.is_err());
+}

@@ -10,8 +10,10 @@ use axum::http::{Method, Request, header};
 use countersign::app::App;
 use countersign::clock::TestClock;
 use countersign::config::{Config, Sources};
+use countersign::flows::abandon_keys::{self, Abandoned};
 use countersign::flows::load_keys;
 use countersign::http::router;
+use countersign::model::audit::Peer;
 use countersign::random::SeededRandom;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -106,6 +108,13 @@ impl TestApp {
     /// Another process on the same database and clock, with its own environment.
     pub async fn replica(&self, environment: &[(&str, String)]) -> countersign::flows::Result<Self> {
         Self::open(self.home(), self.settings.clone(), environment, self.clock.clone(), 8, |_| {}).await
+    }
+
+    /// What an operator does who has lost the master key.
+    pub async fn abandon_master_key(&self) -> countersign::flows::Result<Abandoned> {
+        let config = Config::load(&Sources { flags: self.settings.to_vec(), ..Sources::default() }).unwrap();
+        let app = load_keys::build_without_master_key(config, self.clock.clone(), Arc::new(SeededRandom::new(12))).await?;
+        abandon_keys::abandon(&app, &Peer::default()).await
     }
 
     /// Another process on the same database and clock, with some settings of its own.

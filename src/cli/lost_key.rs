@@ -1,0 +1,32 @@
+//! `keys abandon`: what an operator does who has lost the master key. The only command about keys that runs without them.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::flows::{abandon_keys, load_keys};
+use crate::random::OsRandom;
+
+use super::{Output, Result, ask, operator, output};
+
+pub(super) async fn abandon(config: Config, yes: bool, format: Output) -> Result<()> {
+    ask::confirm("Give up every signing key and end every session? What the lost master key sealed cannot be brought back.", yes)?;
+    let app = Box::pin(load_keys::build_without_master_key(config, Arc::new(SystemClock), Arc::new(OsRandom))).await?;
+    let done = abandon_keys::abandon(&app, &operator()).await;
+    app.db.close().await;
+    let done = done?;
+    output::object(
+        format,
+        &[
+            ("lost", json!(done.lost)),
+            ("masterKey", json!(done.key_id)),
+            ("version", json!(done.version)),
+            ("keys", json!(done.keys)),
+            ("sessions", json!(done.sessions)),
+        ],
+    );
+    output::note("Back the new master key up apart from the database, give it to every process and start them again.");
+    Ok(())
+}
