@@ -1,5 +1,4 @@
-//! Everything that is built once from the settings and passed down. A plain struct: no trait stands between the layers.
-//! What the key ring holds changes while the process runs; `flows::load_keys` swaps it.
+//! Everything that is built once from the settings and passed down. A plain struct: no trait stands between the layers. `flows::load_keys` swaps the key ring.
 
 use std::hash::Hash;
 use std::num::NonZeroU32;
@@ -12,6 +11,7 @@ use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
+use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::config::{Config, MailTransport};
@@ -28,7 +28,6 @@ use crate::model::user::User;
 use crate::outgoing;
 use crate::random::{self, Random};
 use crate::store::{self, Db};
-use tokio::sync::Notify;
 
 /// The program, but for its key ring ready to serve.
 pub struct App {

@@ -88,8 +88,8 @@ async fn delete(app: &App, user: UserId, proof: Proof, peer: &Peer) -> Result<()
             match &proof {
                 Proof::Password(verified) => {
                     // Changed while it was being verified: it no longer is the user's.
-                    let now = store::users::by_id(conn, user).await?.and_then(|found| found.password_hash);
-                    if now != *verified {
+                    let current = store::users::by_id(conn, user).await?.and_then(|found| found.password_hash);
+                    if current != *verified {
                         return Ok(Err(Error::InvalidPassword));
                     }
                 }

@@ -117,7 +117,7 @@ pub async fn authenticate(app: &App, credential: Credential<'_>, accepts: Accept
     }
     let Some(powers) = impersonate::powers(app, &user, found.session.impersonated_by).await? else {
         impersonate::end_unallowed(app, found.session.id, &Peer { actor: "service".into(), ..Peer::default() }).await?;
-        return Ok(Err(Nobody::Over));
+        return Ok(Err(Nobody::Over(End::Revoked)));
     };
     if app.ring().is_some_and(|ring| ring.version < found.ring_version) {
         load_keys::reload(app).await?;
