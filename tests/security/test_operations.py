@@ -16,7 +16,7 @@ import time
 import httpx
 import pytest
 from place import BINARY, ROOT, wait_for
-from service import Service, at_once, document
+from service import Service, at_once, decode, document
 
 BAD = ["server.public_url=http://auth.example.com", "server.trusted_origins=*", "server.trusted_origins=https://a.example.com/path", "server.listen=nonsense", "server.no_such_setting=1", "tokens.access_ttl=0s",
        "tokens.access_ttl=2h", "tokens.issuer=nonsense", "sessions.cookie_same_site=none", "sessions.refresh_grace=2m", "sessions.idle_ttl=0s", "passwords.min_length=1", "passwords.argon2_iterations=0",
@@ -95,13 +95,40 @@ def test_ops_06_it_ends_in_order(own):
 def test_ops_07_two_are_one(own):
     place = own()
     second = place.serve(place.port + 1 if place.port < 29_999 else place.port - 1)
+    both = (place.base, second)
     user = place.sign_up()
+
+    def ask(base, method, path, token=None, **more):
+        return httpx.request(method, f"{base}/api/auth{path}", headers={"Authorization": f"Bearer {token}"} if token else {}, timeout=30, **more)
+
+    def signed_in(base):
+        answer = ask(base, "POST", "/sign-in/email", json={"email": user.email, "password": user.password, "tokenDelivery": "body"})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    # What one has made is good at the other at once: the session, and the access token by its signature.
+    for base in both:
+        made = signed_in(base)
+        assert {ask(other, "GET", "/session", made[kind]).status_code for other in both for kind in ("token", "accessToken")} == {200}
+        assert {len(ask(other, "GET", "/list-sessions", made["token"]).json()) for other in both} == {2 if base is place.base else 3}
+    # A refresh token at both at once has one successor, and nobody is refused.
     time.sleep(2.1)
-    bases = [place.base, second] * 10
+    bases = list(both) * 10
     answers = at_once(lambda: httpx.post(f"{bases.pop()}/api/auth/refresh", json={"refreshToken": user.refresh}, timeout=30))
-    assert len({a.json().get("refreshToken") for a in answers if a.status_code == 200} - {None}) == 1
+    assert {a.status_code for a in answers} == {200} and len({a.json().get("refreshToken") for a in answers} - {None}) == 1
+    # Keys are followed by version: another process rotates them, and both sign with the new one.
+    before = {decode(signed_in(base)["accessToken"])[0]["kid"] for base in both}
+    assert len(before) == 1
+    place.do("keys", "rotate", "--force", "--yes")
+    wait_for(lambda: len(now := {decode(signed_in(base)["accessToken"])[0]["kid"] for base in both}) == 1 and now != before, 20)
+    assert len({ask(base, "GET", "/jwks").text for base in both}) == 1
+    # What ends at one, or by the command line, has ended at both.
+    made = signed_in(place.base)
+    assert ask(second, "POST", "/sign-out", made["token"], json={}).status_code == 200
+    assert {ask(base, "GET", "/session", made["token"]).status_code for base in both} == {401}
     place.do("sessions", "revoke", "--user", user.email, "--yes")
-    assert {httpx.get(f"{b}/api/auth/session", headers=user.bearer).status_code for b in (place.base, second)} == {401}
+    assert {ask(base, "GET", "/session", user.token).status_code for base in both} == {401}
+    assert {ask(base, "POST", "/refresh", json={"refreshToken": user.refresh}).status_code for base in both} == {401}
 
 
 def test_ops_08_operators_have_an_address_of_their_own(own):
