@@ -28,6 +28,7 @@ pub struct Metrics {
     limited: Words<1>,
     mails: Words<1>,
     webhooks: Words<1>,
+    left_out: Words<1>,
     gauges: Gauges,
 }
 
@@ -79,6 +80,7 @@ const REFRESHES: [&str; 11] = ["rotated", "kept", "repeated", "superseded", "hea
 /// The limit of one refresh token, which has no rule in the settings.
 pub const REFRESH_TOKEN: &str = "refresh-token";
 const MAILS: [&str; 5] = ["sent", "later", "refused", "void", "limited"];
+const LEFT_OUT: [&str; 3] = ["session_data", "set-auth-jwt", "nothing"];
 const WEBHOOKS: [&str; 3] = ["taken", "later", "given_up"];
 
 /// All words begin at zero: of a series that begins at one, nobody sees that it rose.
@@ -105,6 +107,7 @@ impl Metrics {
         let limited = words("rule", Rule::ALL.map(Rule::as_str).into_iter().chain([REFRESH_TOKEN]));
         let mails = words("outcome", MAILS);
         let webhooks = words("outcome", WEBHOOKS);
+        let left_out = words("what", LEFT_OUT);
         let times = Times::new_with_constructor(durations as fn() -> Histogram);
         registry.register("http_requests", "Requests answered, by method, route and status", requests.clone());
         registry.register_with_unit("http_request_duration", "How long requests took, by route", Unit::Seconds, times.clone());
@@ -113,13 +116,14 @@ impl Metrics {
         registry.register("rate_limited", "Requests that a limit refused, by limit", limited.clone());
         registry.register("mails", "Mails tried, by outcome", mails.clone());
         registry.register("webhooks", "Events offered to the webhook, by outcome", webhooks.clone());
+        registry.register("headers_left_out", "Answers whose headers a proxy might not have taken, by what was left out", left_out.clone());
         let gauges = Gauges::default();
         // Nobody has counted yet: that is not none.
         for gauge in [&gauges.mail_queue, &gauges.webhook_queue, &gauges.sessions, &gauges.session_age] {
             gauge.set(f64::NAN);
         }
         gauges.register(&mut registry);
-        Self { registry, requests, durations: times, sign_ins, refreshes, limited, mails, webhooks, gauges }
+        Self { registry, requests, durations: times, sign_ins, refreshes, limited, mails, webhooks, left_out, gauges }
     }
 
     /// An answered request.
@@ -151,6 +155,11 @@ impl Metrics {
     /// An event that was offered to the webhook.
     pub fn webhook(&self, outcome: &'static str) {
         self.webhooks.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
+    /// An answer whose headers were too large.
+    pub fn left_out(&self, what: &'static str) {
+        self.left_out.get_or_create(&[("what", what)]).inc();
     }
 
     /// The text that Prometheus reads, with the gauges as just seen.

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use countersign::model::id::SessionId;
 use countersign::model::session::Delivery;
-use countersign::model::time::Timestamp;
 use countersign::store::refresh::{ROTATE, Rotation, rotate};
 use countersign::store::{Db, Options};
 use sqlx::{Connection, PgConnection};

@@ -85,5 +85,5 @@ fn confine(mut config: Config) -> Result<Config> {
 pub(super) async fn run(config: Config) -> Result<()> {
     let (config, clock) = (confine(config)?, Arc::new(MovableClock::default()));
     tracing::warn!(user = USER_EMAIL, password = USER_PASSWORD, "`countersign dev` is for tests on this machine: sessions without a password under /dev");
-    serve::run(config, Some((Dev::new(Arc::clone(&clock)), clock))).await
+    Box::pin(serve::run(config, Some((Dev::new(Arc::clone(&clock)), clock)))).await
 }

@@ -11,7 +11,10 @@ use crate::clock::{Clock, MovableClock};
 use crate::config::{Config, OpsListen};
 use crate::flows::dev::Dev;
 use crate::flows::{announce, load_keys};
-use crate::http;
+use crate::http::{
+    self,
+    server::{KEPT_ASIDE, Limits, Routes},
+};
 use crate::jobs::Jobs;
 use crate::random::OsRandom;
 
@@ -34,7 +37,7 @@ pub(super) async fn run(config: Config, dev: Option<(Dev, Arc<MovableClock>)>) -
         tracing::warn!("{warning}");
     }
     let (public_url, base_path) = (config.server.public_url.clone(), config.server.base_path.clone());
-    let limits = http::server::Limits { connections: config.server.max_connections, header_time: config.server.header_timeout };
+    let limits = limits(&config);
     let app = Arc::new(match &dev {
         Some((_, clock)) => load_keys::start(config, Arc::clone(clock) as Arc<dyn Clock>, Arc::new(OsRandom)).await?,
         None => start(config).await?,
@@ -50,10 +53,13 @@ pub(super) async fn run(config: Config, dev: Option<(Dev, Arc<MovableClock>)>) -
     let stop = stop_signal(Arc::clone(&app))?;
     let served = CancellationToken::new();
     let watched = ops.map(|listener| {
-        let (few, router, served) = (http::server::Limits { connections: OPERATORS, ..limits }, http::ops_router(&app), served.clone());
-        tokio::spawn(async move { http::server::serve(listener, router, few, served.cancelled_owned()).await })
+        let few = Limits { connections: OPERATORS, per_network: OPERATORS, ..limits.clone() };
+        let (operators, served) = (http::ops_router(&app), served.clone());
+        let answered = Routes { all: operators.clone(), essential: operators };
+        tokio::spawn(async move { http::server::serve(listener, answered, few, served.cancelled_owned()).await })
     });
-    let finished = http::server::serve(listener, router, limits, stop).await;
+    let answered = Routes { all: router, essential: http::essential_router(&app) };
+    let finished = http::server::serve(listener, answered, limits, stop).await;
     // Watched to the end: that it is stopping shows there too.
     served.cancel();
     if let Some(watched) = watched {
@@ -66,6 +72,17 @@ pub(super) async fn run(config: Config, dev: Option<(Dev, Arc<MovableClock>)>) -
     app.db.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+fn limits(config: &Config) -> Limits {
+    let server = &config.server;
+    Limits {
+        connections: server.max_connections,
+        per_network: server.max_connections_per_network,
+        proxies: server.trusted_proxies.clone(),
+        header_time: server.header_timeout,
+        keep_alive: server.keep_alive,
+    }
 }
 
 /// Connections that the kernel keeps while they wait to be accepted (as far as `net.core.somaxconn` goes): beyond it a client believes that it is
@@ -136,8 +153,8 @@ fn stop_signal(app: Arc<crate::app::App>) -> Result<impl Future<Output = ()>> {
 /// A connection is an open file, and a shell usually allows 1,024: as many more as the system lets us.
 fn allow_connections(wanted: usize) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    /// The database, the log, the listeners.
-    const OTHERS: u64 = 256;
+    /// The database, the log, the listeners; the connections beyond the limit.
+    const OTHERS: u64 = 256 + KEPT_ASIDE as u64;
     let (now, wanted) = (getrlimit(Resource::Nofile), wanted as u64 + OTHERS);
     let Some(current) = now.current.filter(|current| *current < wanted) else { return };
     let allowed = now.maximum.map_or(wanted, |most| most.min(wanted)).max(current);

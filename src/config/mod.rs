@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 use crate::model::claims::{Audience, ClaimSource};
 use crate::model::cookie_domain::CookieDomain;
 use crate::model::domain::DomainRules;
+use crate::model::mount::Mount;
 use crate::model::origin::TrustedOrigins;
 use crate::model::{key, password, refresh, session};
 
@@ -90,11 +91,14 @@ pub struct Server {
     pub ops_listen: Option<OpsListen>,
     pub public_url: Url,
     pub base_path: String,
+    pub mount: Mount,
     pub trusted_origins: TrustedOrigins,
     pub trusted_proxies: Vec<IpNet>,
     pub max_connections: usize,
+    pub max_connections_per_network: usize,
     pub max_requests: usize,
     pub header_timeout: Duration,
+    pub keep_alive: Duration,
 }
 
 /// `server.ops_listen`

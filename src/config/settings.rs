@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::model::claims::{Audience, RESERVED};
 use crate::model::domain::{Domain, DomainRules};
+use crate::model::mount::Mount;
 use crate::model::origin::{LOOPBACK, OriginPattern, TrustedOrigins};
 use crate::model::password::Length;
 use crate::model::{claims, key};
@@ -107,8 +108,8 @@ fn public_url(r: &mut Reader, allow_insecure: bool) -> Url {
     let parse = |text: &str| {
         let url = Url::parse(text).map_err(|e| format!("{text:?} is not a URL: {e}"))?;
         let host = url.host_str().ok_or("name a host")?.to_owned();
-        if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.path() != "/" {
-            return Err(format!("write {text:?} as http(s)://host[:port], nothing else"));
+        if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
+            return Err(format!("write {text:?} as http(s)://host[:port][/path], nothing else"));
         }
         let loopback = LOOPBACK.contains(&host.as_str());
         if url.scheme() == "http" && !loopback && !allow_insecure {
@@ -127,6 +128,9 @@ fn server(r: &mut Reader, public_url: Url) -> Server {
         if good { Ok(text.to_owned()) } else { Err("write a path such as /api/auth".to_owned()) }
     });
     let listed = r.list("server.trusted_origins", |text| text.parse::<OriginPattern>().map_err(|e| e.to_string()));
+    let base_path = base_path.unwrap_or_default();
+    let mount = Mount::of(&public_url, &base_path).map_err(|problem| r.problem("server.public_url", problem)).unwrap_or_default();
+    let max_connections = r.number("server.max_connections", 10_000, 1..=1_000_000) as usize;
     Server {
         listen: r.value("server.listen", "127.0.0.1:4000", "an address such as 127.0.0.1:4000").unwrap_or_else(|| ([127, 0, 0, 1], 4000).into()),
         ops_listen: ops_listen(r),
@@ -135,12 +139,24 @@ fn server(r: &mut Reader, public_url: Url) -> Server {
             let address = text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from);
             text.parse().or(address).map_err(|_| "write a network such as 10.0.0.0/8".to_owned())
         }),
-        max_connections: r.number("server.max_connections", 10_000, 1..=1_000_000) as usize,
+        max_connections,
+        max_connections_per_network: per_network(r, max_connections),
         max_requests: r.number("server.max_requests", 1_000, 1..=1_000_000) as usize,
         header_timeout: r.duration("server.header_timeout", "30s", SECOND..=10 * MINUTE),
-        base_path: base_path.unwrap_or_default(),
+        keep_alive: r.duration("server.keep_alive", "75s", SECOND..=HOUR),
+        base_path,
+        mount,
         public_url,
     }
+}
+
+/// A quarter of all, unless the operator says a number.
+fn per_network(r: &mut Reader, all: usize) -> usize {
+    let parse = |text: &str| match text {
+        "auto" => Ok(all.div_ceil(4)),
+        number => number.parse().ok().filter(|n| (1..=1_000_000).contains(n)).ok_or_else(|| format!("{text:?} is neither auto nor a number from 1 to 1000000")),
+    };
+    r.parsed("server.max_connections_per_network", "auto", parse).unwrap_or(all)
 }
 
 fn ops_listen(r: &mut Reader) -> Option<OpsListen> {

@@ -19,6 +19,7 @@ use super::MAX_BODY;
 use super::error::Error;
 pub(super) use super::fields::Fields;
 use super::places::Place;
+use super::text;
 
 /// A client that sends slower than this is dropped.
 const BODY_TIME: Duration = Duration::from_secs(10);
@@ -64,6 +65,9 @@ impl FromRequest<Arc<App>> for Submitted {
             return parse(app, &read(request).await?).map(Self);
         }
         let bytes = read(request).await?;
+        if !text::is_storable(&bytes) {
+            return Err(Error::BadRequest("The form holds a NUL character or is not UTF-8".into()));
+        }
         let mut members = Map::new();
         for (name, value) in url::form_urlencoded::parse(&bytes) {
             if members.insert(name.into_owned(), Value::String(value.into_owned())).is_some() {
@@ -115,10 +119,16 @@ fn no_object() -> Error {
 
 fn parse(app: &App, bytes: &[u8]) -> Result<Fields, Error> {
     match serde_json::from_slice::<Json>(bytes) {
-        Ok(Json::Object(members)) => checked(app, Fields::new(members)),
+        Ok(Json::Object(members)) => storable(members).and_then(|fields| checked(app, fields)),
         Ok(Json::Other) => Err(no_object()),
         Err(_) => Err(Error::BadRequest("Invalid JSON in request body".into())),
     }
+}
+
+/// No text of a body, however deep and whether or not the path makes use of it, holds what a database cannot.
+fn storable(members: Map<String, Value>) -> Result<Fields, Error> {
+    let problems: BTreeMap<_, _> = text::with_nul(&members).into_iter().map(|name| (name, vec!["holds a NUL character".to_owned()])).collect();
+    if problems.is_empty() { Ok(Fields::new(members)) } else { Err(Error::Validation(problems)) }
 }
 
 /// Where a body wants to lead, it may lead to nobody but whom we trust, whether or not the path makes use of it (contract section 10).

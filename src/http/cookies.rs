@@ -180,6 +180,24 @@ pub(super) fn forget_cache(app: &App, headers: &mut HeaderMap) {
     }
 }
 
+/// These headers without the cookie cache, if they set one; with a line that clears an older one where the browser `had` it.
+pub(super) fn without_cache(app: &App, headers: &HeaderMap, had: bool) -> Option<HeaderMap> {
+    let own = format!("{}=", Name::SessionData.text(app));
+    let sets = |line: &&HeaderValue| line.as_bytes().starts_with(own.as_bytes());
+    if !headers.get_all(header::SET_COOKIE).iter().any(|line| sets(&line)) {
+        return None;
+    }
+    let mut slim = headers.clone();
+    slim.remove(header::SET_COOKIE);
+    for line in headers.get_all(header::SET_COOKIE).iter().filter(|line| !sets(line)) {
+        slim.append(header::SET_COOKIE, line.clone());
+    }
+    if had {
+        clear_one(app, &mut slim, Name::SessionData);
+    }
+    Some(slim)
+}
+
 fn base(app: &App, name: Name, value: &str) -> Cookie<'static> {
     let sessions = &app.config.sessions;
     let mut cookie = Cookie::new(name.text(app), value.to_owned());
@@ -197,7 +215,7 @@ fn base(app: &App, name: Name, value: &str) -> Cookie<'static> {
         "strict" => cookie::SameSite::Strict,
         _ => cookie::SameSite::Lax,
     });
-    let path = if name == Name::Refresh && !sessions.cookie_host_prefix { app.config.server.base_path.clone() } else { "/".to_owned() };
+    let path = if name == Name::Refresh && !sessions.cookie_host_prefix { app.config.server.mount.api() } else { "/".to_owned() };
     cookie.set_path(path);
     cookie
 }

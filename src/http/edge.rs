@@ -1,4 +1,5 @@
-//! The outermost layer of the API: request id, time limit, panics, the body of refusals, security headers, one log line a request.
+//! The outermost layer of the API and the pages: request id, the body of refusals, security headers, one log line a request; and the one that bounds
+//! time and catches panics.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::LazyLock;
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
@@ -77,15 +78,12 @@ pub(super) async fn edge(mut request: Request, next: Next) -> Response {
         http.response.status_code = Empty, error.type = Empty,
     );
     adopt(&span, request.headers());
+    let is_oauth = oauth(request.uri().path());
     let work = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone());
-    let handled = tokio::time::timeout(TIME_LIMIT, work).await;
-    let response = match handled {
-        Ok(Ok(response)) => response,
-        Ok(Err(_)) => Error::Internal("a handler panicked".into()).into_response(),
-        Err(_) => Error::Flow(crate::flows::Error::OutOfTime).into_response(),
-    };
+    // What is inside has its own catch; this one is for the layers between.
+    let response = work.await.unwrap_or_else(|_| panicked());
     let failure = response.extensions().get::<Failure>().cloned();
-    let response = render(response, &id);
+    let response = if is_oauth { render_oauth(response, &id) } else { render(response, &id) };
     let status = response.status().as_u16();
     let ms = started.elapsed().as_secs_f64() * 1e3;
     let code = failure.as_ref().map(Failure::code);
@@ -100,6 +98,41 @@ pub(super) async fn edge(mut request: Request, next: Next) -> Response {
         None => tracing::debug!(request_id = id, %method, route, status, ms, "request"),
     }
     response
+}
+
+/// Bounds the time of what is inside and catches its panics; both become refusals, and pass the layers outside.
+pub(super) async fn bounded(request: Request, next: Next) -> Response {
+    let work = AssertUnwindSafe(next.run(request)).catch_unwind();
+    match tokio::time::timeout(TIME_LIMIT, work).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => panicked(),
+        Err(_) => Error::Flow(crate::flows::Error::OutOfTime).into_response(),
+    }
+}
+
+fn panicked() -> Response {
+    Error::Internal("a handler panicked".into()).into_response()
+}
+
+/// Whether clients of OAuth read the answers there.
+fn oauth(path: &str) -> bool {
+    path.ends_with("/oauth2/token") || path.ends_with("/oauth2/revoke")
+}
+
+/// A refusal in the form of RFC 6749, whatever refused: a limit, a full house, a panic. A wrong method or path is no request of OAuth.
+fn render_oauth(mut response: Response, id: &str) -> Response {
+    if let Some(failure) =
+        response.extensions_mut().get_mut::<Failure>().filter(|failure| !matches!(failure.status, StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_FOUND))
+    {
+        failure.shown = true;
+        let body = failure.oauth_body();
+        *response.body_mut() = Body::from(body);
+        let headers = response.headers_mut();
+        headers.remove(header::CONTENT_LENGTH);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    }
+    render(response, id)
 }
 
 /// A refusal before anything else has seen the request.

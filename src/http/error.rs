@@ -30,6 +30,8 @@ pub enum Error {
     PayloadTooLarge,
     /// The body came too slowly.
     RequestTimeout,
+    /// Too many headers, or a head that is too long.
+    HeadersTooLarge,
     /// No such path.
     NotFound,
     /// The path knows other methods.
@@ -99,6 +101,16 @@ impl Failure {
             body["requestId"] = Value::from(request_id);
         }
         body.to_string()
+    }
+
+    /// The body at an endpoint of OAuth (RFC 6749 section 5.2). What has no code there has one of section 4.1.2.1, as is usual.
+    pub(super) fn oauth_body(&self) -> String {
+        let (error, description) = match self.status {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => ("temporarily_unavailable", "try again later"),
+            status if status.is_server_error() => ("server_error", "something went wrong on our side"),
+            _ => ("invalid_request", "this is no request of RFC 6749"),
+        };
+        json!({ "error": error, "error_description": description }).to_string()
     }
 
     /// The stable code.
@@ -198,6 +210,7 @@ impl Error {
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::InvalidOrigin
@@ -236,6 +249,9 @@ impl Error {
             Self::UnsupportedMediaType(message) => ("UNSUPPORTED_MEDIA_TYPE", message.clone()),
             Self::PayloadTooLarge => ("PAYLOAD_TOO_LARGE", "The body is larger than 64 KiB".into()),
             Self::RequestTimeout => ("REQUEST_TIMEOUT", "The body came too slowly".into()),
+            Self::HeadersTooLarge => {
+                ("REQUEST_HEADER_FIELDS_TOO_LARGE", "The path, the query and the headers are too long, or there are too many headers".into())
+            }
             Self::NotFound => ("NOT_FOUND", "There is nothing at this path".into()),
             Self::MethodNotAllowed => ("METHOD_NOT_ALLOWED", "This path does not answer this method".into()),
             Self::InvalidOrigin => ("INVALID_ORIGIN", "Invalid origin".into()),
@@ -275,4 +291,9 @@ pub(super) async fn method_not_allowed() -> Error {
 /// Outside `edge`, the body is written here.
 pub(super) async fn method_not_allowed_plain() -> Response {
     super::edge::render(Error::MethodNotAllowed.into_response(), &super::edge::new_request_id())
+}
+
+/// On a connection over a limit.
+pub(super) async fn busy() -> Error {
+    Error::Flow(flows::Error::Busy)
 }

@@ -64,8 +64,6 @@ impl Fields {
         let text = text.clone();
         if text.chars().count() > max {
             self.problem(name, &format!("is longer than {max} characters"));
-        } else if text.contains('\0') {
-            self.problem(name, "holds a NUL character");
         }
         Some(text)
     }

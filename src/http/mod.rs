@@ -4,10 +4,13 @@
 mod accounts;
 mod admin;
 mod admin_sessions;
+mod admission;
 mod audit;
+mod bodies;
 mod body;
 mod client;
 mod codes;
+mod connection;
 mod cookies;
 mod credentials;
 pub mod dev;
@@ -15,19 +18,24 @@ mod edge;
 mod emails;
 pub mod error;
 mod fields;
+mod headers;
 mod health;
 mod invitations;
+pub mod layers;
 mod mail_proofs;
 mod oauth;
 mod ops;
 mod origin;
+mod outside;
 mod pages;
 mod passwords;
 mod places;
 mod query;
 mod refresh;
+mod refusal;
 pub mod server;
 mod sessions;
+mod text;
 mod users;
 mod views;
 mod well_known;
@@ -37,7 +45,6 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
-use tokio::sync::Semaphore;
 
 use crate::app::App;
 
@@ -48,7 +55,7 @@ pub const MAX_BODY: usize = 64 * 1024;
 pub fn router(app: &Arc<App>) -> Router {
     let base = app.config.server.base_path.as_str();
     let at = |path: &str| format!("{base}{path}");
-    let places = Arc::new(Semaphore::new(app.config.server.max_requests));
+    let places = layers::places(app);
     let api = Router::new()
         .route(&at("/ok"), get(health::ok))
         .route(&at("/sign-up/email"), post(accounts::sign_up))
@@ -96,32 +103,38 @@ pub fn router(app: &Arc<App>) -> Router {
         .route(&at("/oauth2/token"), post(oauth::token))
         .route(&at("/oauth2/revoke"), post(oauth::revoke))
         .fallback(error::not_found)
-        .method_not_allowed_fallback(error::method_not_allowed)
-        .layer(from_fn_with_state(Arc::clone(app), origin::guard))
-        .layer(from_fn_with_state(Arc::clone(app), cookies::every_variant))
-        .layer(from_fn_with_state(Arc::clone(&places), places::limit))
-        .layer(from_fn(edge::edge))
-        .layer(origin::cors(&app.config.server.trusted_origins));
+        .method_not_allowed_fallback(error::method_not_allowed);
+    let mut all = open(app).merge(layers::of_api(app, &places, api)).merge(pages::assets());
+    if app.config.pages.enabled {
+        all = all.merge(layers::of_pages(app, &places, pages::router()));
+    }
+    outermost(app, all)
+}
+
+/// What is answered from memory whatever else is full: keys, discovery and health.
+fn open(app: &Arc<App>) -> Router<Arc<App>> {
     let open = Router::new()
-        .route(&at("/jwks"), get(well_known::jwks))
-        .route("/.well-known/jwks.json", get(well_known::jwks))
+        .route(&format!("{}/jwks", app.config.server.base_path), get(well_known::jwks).options(well_known::preflight))
+        .route("/.well-known/jwks.json", get(well_known::jwks).options(well_known::preflight))
         .route("/health", get(health::health))
         .route("/health/ready", get(health::ready));
-    let open = well_known::paths(&app.config.tokens.issuer)
+    well_known::paths(&app.config.tokens.issuer)
         .iter()
-        .fold(open, |router, path| router.route(path, get(well_known::discovery)))
-        .method_not_allowed_fallback(error::method_not_allowed_plain);
-    let mut all = open.merge(api).merge(pages::assets());
-    if app.config.pages.enabled {
-        // As the API, but for CORS: no other origin has business with a page.
-        let guarded = pages::router()
-            .layer(from_fn_with_state(Arc::clone(app), origin::guard))
-            .layer(from_fn_with_state(Arc::clone(app), cookies::every_variant))
-            .layer(from_fn_with_state(places, places::limit));
-        all = all.merge(guarded.layer(from_fn_with_state(Arc::clone(app), pages::failures::show)).layer(from_fn(edge::edge)));
-    }
-    let all = if app.config.is_https() { all.layer(from_fn(edge::transport_security)) } else { all };
-    all.layer(from_fn_with_state(Arc::clone(app), ops::count)).with_state(Arc::clone(app))
+        .fold(open, |router, path| router.route(path, get(well_known::discovery).options(well_known::preflight)))
+        .method_not_allowed_fallback(error::method_not_allowed_plain)
+}
+
+/// For a connection over a limit: keys, discovery and health, and for the rest 503 before it costs anything; a page that says so has its style.
+pub fn essential_router(app: &Arc<App>) -> Router {
+    let refused = layers::of_refusals(app, Router::new().fallback(error::busy));
+    outermost(app, open(app).merge(pages::assets()).merge(refused))
+}
+
+fn outermost(app: &Arc<App>, routes: Router<Arc<App>>) -> Router {
+    let routes = if app.config.is_https() { routes.layer(from_fn(edge::transport_security)) } else { routes };
+    let routes = if app.config.server.mount.is_root() { routes } else { routes.layer(from_fn_with_state(Arc::clone(app), outside::outward)) };
+    let routes = routes.layer(from_fn_with_state(Arc::clone(app), headers::budget));
+    outside::inward(app, routes.layer(from_fn_with_state(Arc::clone(app), ops::count)).with_state(Arc::clone(app)))
 }
 
 /// What only operators reach: `server.ops_listen`.

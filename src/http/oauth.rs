@@ -17,6 +17,7 @@ use crate::model::session::Delivery;
 use super::body;
 use super::client::Client;
 use super::error::Error;
+use super::text;
 
 /// RFC 6749 section 5.2; descriptions are constants, nothing of the request is echoed.
 struct Refused {
@@ -80,9 +81,11 @@ async fn form(request: Request) -> Result<BTreeMap<String, String>, Response> {
         return Err(invalid_request("the body must be application/x-www-form-urlencoded"));
     }
     let bytes = body::read(request).await.map_err(IntoResponse::into_response)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| invalid_request("the body is not UTF-8"))?;
+    if !text::is_storable(&bytes) {
+        return Err(invalid_request("the body holds a NUL character or is not UTF-8"));
+    }
     let mut form = BTreeMap::new();
-    for (name, value) in url::form_urlencoded::parse(text.as_bytes()) {
+    for (name, value) in url::form_urlencoded::parse(&bytes) {
         if form.insert(name.into_owned(), value.into_owned()).is_some() {
             return Err(invalid_request("a parameter stands twice"));
         }

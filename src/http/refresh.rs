@@ -1,6 +1,7 @@
 //! `POST /refresh`: the token in the cookie or in the body, never both. A kept token is not sent again.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use axum::Json;
 use axum::extract::State;
@@ -34,7 +35,27 @@ pub(super) async fn refresh(
         (Some(_), false) => Err(Error::BadRequest("Send the refresh token in the cookie or in the body, not both".into())),
         (Some(token), true) => by_body(&app, &token, &peer).await,
         (None, false) => by_cookie(&app, &credentials, &peer).await,
-        (None, true) => Err(flows::Error::RefreshTokenMissing.into()),
+        (None, true) => {
+            warn_of_a_lost_path(&app, &credentials);
+            Err(flows::Error::RefreshTokenMissing.into())
+        }
+    }
+}
+
+/// A browser that has the session cookie (its path is `/`) and not the refresh cookie (its path is the API's) is usually one behind a proxy that takes
+/// a path off which `server.public_url` does not have. Said once an hour: a client could repeat it.
+fn warn_of_a_lost_path(app: &App, credentials: &Credentials) {
+    const AGAIN_AFTER_MS: i64 = 3_600_000;
+    static SAID_AT: AtomicI64 = AtomicI64::new(i64::MIN);
+    let ours = credentials.session_cookies.iter().any(|cookie| crate::flows::read_session::cookie_token(app, cookie).is_some());
+    let (now, said_at) = (app.now().0, SAID_AT.load(Ordering::Relaxed));
+    if ours && now.saturating_sub(said_at) >= AGAIN_AFTER_MS {
+        SAID_AT.store(now, Ordering::Relaxed);
+        let path = app.config.server.mount.api();
+        tracing::warn!(
+            path,
+            "a browser with a session cookie has sent no refresh cookie, whose path this is; if a proxy takes a path off, write it into server.public_url"
+        );
     }
 }
 

@@ -14,7 +14,9 @@ use crate::flows;
 
 use super::edge;
 use super::error::Error;
+use super::origin::MAX_REQUESTED;
 
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 const ANYBODY: HeaderValue = HeaderValue::from_static("*");
 
 pub(super) async fn jwks(State(app): State<Arc<App>>, request: HeaderMap) -> Response {
@@ -34,6 +36,21 @@ pub(super) async fn jwks(State(app): State<Arc<App>>, request: HeaderMap) -> Res
     headers.insert(header::CACHE_CONTROL, max_age(&app));
     headers.extend(HeaderValue::from_str(&ring.jwks.etag).ok().map(|etag| (header::ETAG, etag)));
     open_to_all(&app, &request, headers);
+    response
+}
+
+/// A preflight: any page may ask with any header, none of which is read.
+pub(super) async fn preflight(State(app): State<Arc<App>>, request: HeaderMap) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let headers = response.headers_mut();
+    open_to_all(&app, &request, headers);
+    headers.insert(header::VARY, HeaderValue::from_static("origin, access-control-request-method, access-control-request-headers"));
+    headers.insert(header::ALLOW, METHODS);
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let requested = request.get(header::ACCESS_CONTROL_REQUEST_HEADERS).filter(|names| names.len() <= MAX_REQUESTED);
+    headers.extend(requested.map(|names| (header::ACCESS_CONTROL_ALLOW_HEADERS, names.clone())));
     response
 }
 

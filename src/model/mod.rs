@@ -12,6 +12,7 @@ pub mod key;
 pub mod limit;
 pub mod locale;
 pub mod mail;
+pub mod mount;
 pub mod origin;
 pub mod password;
 pub mod permission;

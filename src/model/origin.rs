@@ -1,5 +1,9 @@
-//! Which web origins may speak to us with cookies: the public URL's own, its loopback names, and the operator's list.
-//! CORS and the cross-site check use this one list.
+//! Which origins may speak to us with cookies: the public URL's own, its loopback names, and the operator's list.
+//! CORS, the cross-site check and the check of redirects use this one list.
+//!
+//! Beside web origins the list takes those of native web views and browser extensions (`capacitor://localhost`, `tauri://localhost`,
+//! `chrome-extension://…`, `myapp://`), each exactly as the client sends it. Such a scheme belongs to an app on the user's device and to no host, so a
+//! star stands in none of them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,22 +12,64 @@ use url::Url;
 
 /// One entry of the list: an exact origin, or `https://*.example.com` whose star is exactly one label.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OriginPattern {
-    scheme: String,
-    host: String,
-    port: Option<u16>,
+pub struct OriginPattern(Kind);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Kind {
+    Web {
+        scheme: String,
+        host: String,
+        port: Option<u16>,
+    },
+    /// `scheme://authority`, the scheme in lower case and the rest as written.
+    Native(String),
 }
 
 /// The text is no origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("write an origin such as https://app.example.com or https://*.example.com, without path")]
+#[error("write an origin such as https://app.example.com, https://*.example.com or capacitor://localhost, without path")]
 pub struct InvalidOrigin;
+
+/// Schemes whose pages have no origin of their own, or that run or show what a link carries; and those of the web, which are read as such.
+const NO_APP: [&str; 17] = [
+    "http",
+    "https",
+    "ws",
+    "wss",
+    "ftp",
+    "ftps",
+    "file",
+    "data",
+    "blob",
+    "javascript",
+    "vbscript",
+    "about",
+    "filesystem",
+    "view-source",
+    "mailto",
+    "intent",
+    "null",
+];
+
+/// `scheme://authority` of a URL whose scheme belongs to an app, as browsers write it in `Origin`.
+fn native_origin(text: &str) -> Option<String> {
+    let (scheme, rest) = text.split_once("://")?;
+    let scheme = scheme.to_ascii_lowercase();
+    let plain = |c: u8| c.is_ascii_alphanumeric() || b"+-.".contains(&c);
+    let well_formed = scheme.bytes().all(plain) && scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && !NO_APP.contains(&scheme.as_str());
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let known = |c: u8| c.is_ascii_alphanumeric() || b"-._:[]".contains(&c);
+    (well_formed && authority.bytes().all(known)).then(|| format!("{scheme}://{authority}"))
+}
 
 impl FromStr for OriginPattern {
     type Err = InvalidOrigin;
 
     fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
         let (scheme, rest) = text.split_once("://").ok_or(InvalidOrigin)?;
+        if let Some(native) = native_origin(text) {
+            return if native.len() == text.len() { Ok(Self(Kind::Native(native))) } else { Err(InvalidOrigin) };
+        }
         // A star stands for one label in front of a real domain; the URL parser refuses it, so it reads the rest.
         let (wild, plain) = match rest.strip_prefix("*.") {
             Some(base) if base.contains('.') => (true, base),
@@ -37,27 +83,37 @@ impl FromStr for OriginPattern {
             return Err(InvalidOrigin);
         }
         let host = if wild { format!("*.{host}") } else { host.to_owned() };
-        Ok(Self { scheme: url.scheme().to_owned(), host, port: url.port_or_known_default() })
+        Ok(Self(Kind::Web { scheme: url.scheme().to_owned(), host, port: url.port_or_known_default() }))
     }
 }
 
 impl fmt::Display for OriginPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.scheme, self.host)?;
-        match (self.scheme.as_str(), self.port) {
-            ("https", Some(443)) | ("http", Some(80)) | (_, None) => Ok(()),
-            (_, Some(port)) => write!(f, ":{port}"),
+        match &self.0 {
+            Kind::Native(origin) => f.write_str(origin),
+            Kind::Web { scheme, host, port } => {
+                write!(f, "{scheme}://{host}")?;
+                match (scheme.as_str(), port) {
+                    ("https", Some(443)) | ("http", Some(80)) | (_, None) => Ok(()),
+                    (_, Some(port)) => write!(f, ":{port}"),
+                }
+            }
         }
     }
 }
 
 impl OriginPattern {
     fn matches(&self, scheme: &str, host: &str, port: Option<u16>) -> bool {
-        let same_host = match self.host.strip_prefix("*.") {
+        let Kind::Web { scheme: own_scheme, host: own_host, port: own_port } = &self.0 else { return false };
+        let same_host = match own_host.strip_prefix("*.") {
             Some(base) => host.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && rest == base),
-            None => self.host == host,
+            None => own_host == host,
         };
-        same_host && self.scheme == scheme && self.port == port
+        same_host && own_scheme == scheme && *own_port == port
+    }
+
+    fn is_native(&self, origin: &str) -> bool {
+        matches!(&self.0, Kind::Native(own) if own == origin)
     }
 }
 
@@ -71,7 +127,8 @@ pub const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 impl TrustedOrigins {
     /// The public URL's origin is always in it; if that is loopback, so is every loopback name on its port.
     pub fn new(public_url: &Url, mut listed: Vec<OriginPattern>) -> Self {
-        let own = |host: &str| OriginPattern { scheme: public_url.scheme().to_owned(), host: host.to_owned(), port: public_url.port_or_known_default() };
+        let port = public_url.port_or_known_default();
+        let own = |host: &str| OriginPattern(Kind::Web { scheme: public_url.scheme().to_owned(), host: host.to_owned(), port });
         let host = public_url.host_str().unwrap_or_default();
         if LOOPBACK.contains(&host) {
             listed.extend(LOOPBACK.map(own));
@@ -83,6 +140,9 @@ impl TrustedOrigins {
 
     /// Whether the value of an `Origin` header is trusted; `null` and anything malformed is not.
     pub fn contains(&self, origin: &str) -> bool {
+        if native_origin(origin).is_some_and(|native| native == origin) {
+            return self.0.iter().any(|entry| entry.is_native(origin));
+        }
         let Ok(url) = Url::parse(origin) else { return false };
         let Some(host) = url.host_str() else { return false };
         // `Origin` is scheme, host and port and nothing else: what does not print back the same is forged.
@@ -91,7 +151,13 @@ impl TrustedOrigins {
     }
 }
 
-/// Whether a redirect may go there: a path of our own, or a URL of a trusted origin.
+/// The origin of a URL as the list writes it: of the web, or of an app. `None`: it has none.
+pub fn origin_of(target: &str) -> Option<String> {
+    native_origin(target).or_else(|| Url::parse(target).ok().map(|url| url.origin()).filter(url::Origin::is_tuple).map(|origin| origin.ascii_serialization()))
+}
+
+/// Whether a redirect may go there: a path of our own, or a URL of a trusted origin. To an app's own scheme only if the operator has listed it: the
+/// links of mails carry tokens there, and the device decides which app gets them (RFC 8252 section 7.1).
 pub fn is_trusted_redirect(target: &str, trusted: &TrustedOrigins) -> bool {
     let lower = target.to_ascii_lowercase();
     let (path, _) = lower.split_once(['?', '#']).unwrap_or((&lower, ""));
@@ -102,6 +168,9 @@ pub fn is_trusted_redirect(target: &str, trusted: &TrustedOrigins) -> bool {
         // Neither what is a host to somebody, nor what becomes one when somebody on the way tidies the path.
         let dots = path.split('/').any(|segment| matches!(segment.replace("%2e", ".").as_str(), "." | ".."));
         return !path.contains("//") && !path.contains("%2f") && !path.contains("%5c") && !dots;
+    }
+    if native_origin(target).is_some_and(|native| trusted.contains(&native)) {
+        return true;
     }
     lower.contains("://")
         && Url::parse(target).is_ok_and(|url| url.username().is_empty() && url.password().is_none() && trusted.contains(&url.origin().ascii_serialization()))
@@ -157,6 +226,65 @@ mod tests {
         ] {
             assert!(!is_trusted_redirect(target, &list), "{target:?}");
         }
+    }
+
+    #[test]
+    fn an_app_s_own_scheme_is_an_exact_entry() {
+        let ids = ["chrome-extension://abcdefghijklmnopabcdefghijklmnop", "moz-extension://0ad2e2c3-6a3b-4d5e-8f00-123456789abc"];
+        let listed = ["capacitor://localhost", "tauri://localhost", "http://tauri.localhost", "app://bundle", "myapp://", ids[0], ids[1]];
+        let list = trusted("https://auth.example.com", &listed);
+        for origin in listed {
+            assert!(list.contains(origin), "{origin}");
+        }
+        for origin in [
+            "capacitor://localhost.evil.test",
+            "capacitor://localhost:80",
+            "capacitor://localhost/",
+            "capacitor://",
+            "Capacitor://localhost",
+            "ionic://localhost",
+            "chrome-extension://abcdefghijklmnopabcdefghijklmnoq",
+            "https://tauri.localhost",
+            "tauri.localhost",
+            "myapp://evil",
+            "app://",
+            "null",
+        ] {
+            assert!(!list.contains(origin), "{origin}");
+        }
+        for target in ["capacitor://localhost/reset?token=x", "myapp:///dash", "myapp://?a", "app://bundle#x", "http://tauri.localhost/x"] {
+            assert!(is_trusted_redirect(target, &list), "{target}");
+        }
+        for target in [
+            "capacitor://localhost@evil.test/",
+            "capacitor://localhost.evil/",
+            "myapp://evil/",
+            "myapp:dash",
+            "capacitor:/localhost",
+            "tauri://localhost\\@evil",
+            "other://x",
+        ] {
+            assert!(!is_trusted_redirect(target, &list), "{target}");
+        }
+        for text in [
+            "chrome-extension://*",
+            "*://localhost",
+            "capacitor://localhost/",
+            "capacitor://a@b",
+            "file://",
+            "file:///x",
+            "data://x",
+            "javascript://x",
+            "blob://x",
+            "null",
+            "myapp:",
+            "://x",
+            "my app://x",
+            "capacitor://*.x",
+        ] {
+            assert!(text.parse::<OriginPattern>().is_err(), "{text}");
+        }
+        assert_eq!("Capacitor://localhost".parse::<OriginPattern>().unwrap().to_string(), "capacitor://localhost");
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod crash;
 mod faults;
 mod fleet;
 mod floods;
+mod listener;
 mod replicas;
 mod server;
 mod serving;

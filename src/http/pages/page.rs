@@ -7,12 +7,12 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use url::Url;
 
 use crate::app::App;
 use crate::flows::form_token;
 use crate::flows::read_session::Authenticated;
 use crate::model::locale::Messages;
+use crate::model::origin::origin_of;
 use crate::model::permission::Action;
 use crate::model::time::Timestamp;
 
@@ -90,7 +90,8 @@ impl Page {
 /// Its body is written: nobody writes another over it.
 pub(super) fn put(response: &mut Response, body: String, leads_to: &str) {
     const RULES: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
-    let origin = Url::parse(leads_to).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
+    // A source of a policy has a host, or is a scheme alone.
+    let origin = origin_of(leads_to).map(|origin| origin.strip_suffix("//").map_or_else(|| origin.clone(), ToOwned::to_owned)).unwrap_or_default();
     let policy = HeaderValue::from_str(format!("{RULES} {origin}").trim_end()).unwrap_or(HeaderValue::from_static(RULES));
     if let Some(failure) = response.extensions_mut().get_mut::<Failure>() {
         failure.shown = true;

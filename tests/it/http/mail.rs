@@ -543,7 +543,8 @@ async fn links_lead_to_no_strangers_in_any_spelling() {
         let encoded: String = url::form_urlencoded::byte_serialize(target.as_bytes()).collect();
         for path in ["verify-email?token=x&callbackURL=", "reset-password/x?callbackURL="] {
             let answer = app.get(&format!("/api/auth/{path}{encoded}")).await;
-            assert_eq!((answer.status.as_u16(), answer.header("location")), (403, ""), "{path} {target:?}");
+            let status = if target.contains(char::is_control) { 400 } else { 403 };
+            assert_eq!((answer.status.as_u16(), answer.header("location")), (status, ""), "{path} {target:?}");
         }
         let body = json!({ "email": "a@example.com", "redirectTo": target });
         app.post("/api/auth/request-password-reset", &body).await.refused(403, "INVALID_REDIRECT_URL");

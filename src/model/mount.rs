@@ -1,0 +1,115 @@
+//! Where the service stands below its public host: at the root, or at a path that a proxy in front takes off. Inside, every path begins at the root;
+//! outside, in links, cookies, redirects and documents, it begins with that path.
+
+use std::borrow::Cow;
+
+use url::Url;
+
+/// The path of the public URL, and what stands below it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mount {
+    /// Scheme, host and port.
+    origin: String,
+    /// Empty, or such as `/id`.
+    prefix: String,
+    base_path: String,
+}
+
+/// The pages.
+const PAGES: &str = "/auth";
+
+/// Whether `path` is `root` or below it.
+fn is_below(path: &str, root: &str) -> bool {
+    path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']))
+}
+
+impl Mount {
+    /// Of a public URL and the path of the API.
+    ///
+    /// # Errors
+    /// The path is none that a cookie and a route can have, or it cannot be told from the paths inside.
+    pub fn of(public_url: &Url, base_path: &str) -> Result<Self, String> {
+        let prefix = public_url.path().trim_end_matches('/').to_owned();
+        let plain = prefix.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./~".contains(&b));
+        let dots = prefix.split('/').skip(1).any(|segment| matches!(segment, "" | "." | ".."));
+        if !plain || dots {
+            return Err("its path may have letters, digits and - _ . ~ alone, such as /id".into());
+        }
+        // A proxy that takes the path off and one that does not would mean different things by the same request.
+        if !prefix.is_empty() && is_below(base_path, &format!("{prefix}{PAGES}")) {
+            return Err(format!("with the path {prefix} a request for server.base_path ({base_path}) has two meanings; choose another of the two"));
+        }
+        Ok(Self { origin: public_url.origin().ascii_serialization(), prefix, base_path: base_path.to_owned() })
+    }
+
+    /// Whether it stands at the root of its host.
+    pub fn is_root(&self) -> bool {
+        self.prefix.is_empty()
+    }
+
+    /// The API's path as a browser sees it.
+    pub fn api(&self) -> String {
+        format!("{}{}", self.prefix, self.base_path)
+    }
+
+    /// A path of ours as a browser sees it: the front, the pages, the API. Other paths of the host are other programs'.
+    pub fn outside<'p>(&self, path: &'p str) -> Cow<'p, str> {
+        let ours = is_below(path, PAGES) || is_below(path, &self.base_path) || path == "/" || path.starts_with("/?") || path.starts_with("/#");
+        if self.is_root() || !ours { Cow::Borrowed(path) } else { Cow::Owned(format!("{}{path}", self.prefix)) }
+    }
+
+    /// A path of our host as a URL; what is ours stands below the path of the public URL.
+    pub fn absolute(&self, path: &str) -> String {
+        format!("{}{}", self.origin, self.outside(path))
+    }
+
+    /// A path as the routes know it, where a proxy has not taken the path of the public URL off.
+    pub fn inside<'p>(&self, path: &'p str) -> &'p str {
+        let Some(rest) = path.strip_prefix(self.prefix.as_str()).filter(|_| !self.is_root()) else { return path };
+        let known = [PAGES, &self.base_path, "/health", "/.well-known"].into_iter().any(|root| is_below(rest, root));
+        if known || rest == "/" { rest } else { path }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(url: &str) -> Mount {
+        Mount::of(&url.parse().unwrap(), "/api/auth").unwrap()
+    }
+
+    #[test]
+    fn at_the_root_nothing_changes() {
+        let root = at("https://auth.example.com");
+        assert!(root.is_root() && root.api() == "/api/auth");
+        for path in ["/", "/auth/sign-in", "/api/auth/ok", "/auth", "/x"] {
+            assert_eq!((root.outside(path).as_ref(), root.inside(path)), (path, path));
+        }
+    }
+
+    #[test]
+    fn below_a_path_what_is_ours_has_it_outside_and_not_inside() {
+        for prefix in ["/id", "/auth", "/a/b"] {
+            let mount = at(&format!("https://example.com{prefix}/"));
+            assert_eq!(mount.api(), format!("{prefix}/api/auth"));
+            for path in ["/", "/auth/sign-in?x=1", "/auth", "/api/auth/refresh"] {
+                assert_eq!(mount.outside(path), format!("{prefix}{path}"));
+                assert_eq!(mount.inside(path), path, "a proxy has taken it off");
+            }
+            for path in ["/auth/sign-in", "/api/auth/refresh", "/health/ready", "/.well-known/jwks.json", "/"] {
+                assert_eq!(mount.inside(&format!("{prefix}{path}")), path, "a proxy has left it");
+            }
+            for path in ["/dash", "/authors", "https://app.example.com/auth"] {
+                assert_eq!((mount.outside(path).as_ref(), mount.inside(path)), (path, path));
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_that_no_cookie_can_have_or_that_is_ambiguous_is_refused() {
+        for url in ["https://x.example/a;b", "https://x.example/a//b", "https://x.example/a%20b", "https://x.example/a,b", "https://x.example/api"] {
+            assert!(Mount::of(&url.parse().unwrap(), "/api/auth").is_err(), "{url}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+// What a real browser makes of our answers to other origins: preflights with the headers of tracing, and pages whose origin is null.
+import assert from "node:assert/strict";
+import { createServer, request as ask } from "node:http";
+import { after, before, test } from "node:test";
+import { freePort, start } from "./place.mjs";
+
+const PASSWORD = "a good long password";
+let place;
+let proxy;
+before(async () => {
+  const port = await freePort();
+  place = await start([`server.trusted_proxies=127.0.0.1`]);
+  // A proxy that adds `Referrer-Policy: no-referrer` to everything, as some are told to; with it browsers send `Origin: null` with a form.
+  const target = new URL(place.auth);
+  proxy = createServer((request, response) => {
+    const headers = { ...request.headers, host: target.host };
+    const onward = ask({ host: "127.0.0.1", port: target.port, method: request.method, path: request.url, headers }, (answer) => {
+      response.writeHead(answer.statusCode, { ...answer.headers, "referrer-policy": "no-referrer" });
+      answer.pipe(response);
+    });
+    request.pipe(onward);
+  }).listen(port, "127.0.0.1");
+  proxy.url = `http://localhost:${port}`;
+});
+after(async () => {
+  proxy?.close().closeAllConnections();
+  await place?.stop();
+});
+
+/** What a page at this address gets for a request with headers of its own: the status, or "refused" where the browser keeps it. */
+async function asked(address, path, headers, options = {}) {
+  const context = await place.browser.newContext();
+  const page = await context.newPage();
+  await page.goto(address);
+  const answer = await page.evaluate(
+    async ([url, own, more]) => {
+      try {
+        const response = await fetch(url, { headers: own, ...more });
+        return { status: response.status, id: response.headers.get("x-request-id") };
+      } catch {
+        return "refused";
+      }
+    },
+    [place.auth + path, headers, options],
+  );
+  await context.close();
+  return answer;
+}
+
+const TRACING = { "sentry-trace": "x", baggage: "x", traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "x-requested-with": "XMLHttpRequest", dpop: "x" };
+
+test("a trusted page sends the headers of tracing along, with cookies, and no other page does", async () => {
+  const post = { method: "POST", credentials: "include", body: "{}" };
+  const json = { ...TRACING, "content-type": "application/json" };
+  const answer = await asked(place.origin, "/api/auth/sign-out", json, post);
+  assert.ok(answer !== "refused" && answer.id, JSON.stringify(answer));
+  assert.notEqual(await asked(place.origin, "/api/auth/get-session", TRACING, { credentials: "include" }), "refused");
+  assert.equal(await asked(place.evil, "/api/auth/sign-out", json, post), "refused");
+  assert.equal(await asked(place.evil, "/api/auth/get-session", TRACING), "refused");
+});
+
+test("any page reads keys and discovery with any header, without cookies", async () => {
+  for (const path of ["/api/auth/jwks", "/.well-known/openid-configuration"]) {
+    for (const page of [place.origin, place.evil]) {
+      const answer = await asked(page, path, TRACING);
+      assert.equal(answer.status, 200, `${path} from ${page}: ${JSON.stringify(answer)}`);
+    }
+    assert.equal(await asked(place.evil, path, TRACING, { credentials: "include" }), "refused");
+    assert.equal((await asked(place.origin, path, TRACING, { credentials: "include" })).status, 200);
+  }
+});
+
+test("a form of ours behind a proxy that adds no-referrer is sent with the origin null, and passes", async () => {
+  const context = await place.browser.newContext();
+  const page = await context.newPage();
+  const sent = [];
+  page.on("request", async (request) => request.method() === "POST" && sent.push(await request.allHeaders()));
+  await page.goto(`${proxy.url}/auth/sign-up`);
+  await page.getByLabel("Name", { exact: true }).fill("nora");
+  await page.getByLabel("Email address", { exact: true }).fill("nora@example.com");
+  await page.getByLabel("Password", { exact: true }).fill(PASSWORD);
+  await page.getByLabel("Repeat the password", { exact: true }).fill(PASSWORD);
+  await page.getByRole("button", { name: "Create account", exact: true }).click();
+  await page.waitForURL((url) => url.pathname === "/auth/account");
+  assert.deepEqual([sent[0].origin, sent[0]["sec-fetch-site"]], ["null", "same-origin"]);
+  await context.close();
+});
+
+test("a form in a sandboxed frame or from a data: page has the origin null too, and is refused", async () => {
+  const context = await place.browser.newContext();
+  const page = await context.newPage();
+  const form = `<form method="post" action="${place.auth}/auth/sign-in"><input name="email" value="nora@example.com"><input name="password" value="${PASSWORD}"></form><script>document.forms[0].submit()</script>`;
+  const frames = [
+    ["sandbox", `<iframe sandbox="allow-forms allow-scripts" srcdoc='${form.replaceAll("'", "&#39;")}'></iframe>`],
+    ["data", `<iframe src="data:text/html,${encodeURIComponent(form)}"></iframe>`],
+  ];
+  for (const [name, frame] of frames) {
+    for (const host of [place.origin, place.evil, `${place.auth}/api/auth/ok`]) {
+      await page.goto(host);
+      // The page's own policy would stop what this test is about; a page of another program has none.
+      const answered = page.waitForResponse((response) => response.request().method() === "POST", { timeout: 15_000 });
+      const client = await context.newCDPSession(page);
+      await client.send("Page.setBypassCSP", { enabled: true });
+      await page.goto(host);
+      await page.evaluate((html) => document.body.insertAdjacentHTML("beforeend", html), frame);
+      const response = await answered;
+      assert.equal(response.status(), 403, `${name} in ${host}`);
+      assert.equal((await response.request().allHeaders()).origin, "null", `${name} in ${host}`);
+    }
+  }
+  await context.close();
+});

@@ -1,0 +1,147 @@
+//! Behind a proxy that takes a path off, and behind one that leaves it: a browser sees one path everywhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::Request;
+use countersign::flows::deliver_mail::deliver_due;
+use serde_json::json;
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+use super::mail::posting;
+use crate::support::{Answer, TestApp};
+
+const HOST: &str = "https://example.com";
+
+/// A browser in front of a proxy: its cookies go where their path says, and it sees what is outside.
+struct Outside {
+    app: TestApp,
+    mails: TempDir,
+    strips: bool,
+    /// By name: path and value.
+    jar: BTreeMap<String, (String, String)>,
+}
+
+impl Outside {
+    async fn at(url: &str, strips: bool, extra: &[(&str, &str)]) -> Self {
+        let (app, mails) = posting(&[&[("server.public_url", url)][..], extra].concat()).await;
+        Self { app, mails, strips, jar: BTreeMap::new() }
+    }
+
+    /// Sends to a path of the host; what is not below `/id` is another program's.
+    async fn send(&mut self, method: &str, path: &str, body: Option<(&str, String)>) -> Answer {
+        let inside = path.strip_prefix("/id").unwrap_or_else(|| panic!("{path} is another program's"));
+        let onward = if self.strips { if inside.is_empty() { "/" } else { inside } } else { path };
+        let bare = path.split('?').next().unwrap();
+        let cookies: Vec<String> =
+            self.jar.iter().filter(|(_, (at, _))| at == "/" || bare.starts_with(&format!("{at}/"))).map(|(k, (_, v))| format!("{k}={v}")).collect();
+        let mut request = Request::builder().method(method).uri(onward).header("cookie", cookies.join("; "));
+        if method == "POST" {
+            request = request.header("origin", HOST);
+        }
+        let body = body.map_or(Body::empty(), |(media, text)| {
+            request = std::mem::take(&mut request).header("content-type", media);
+            Body::from(text)
+        });
+        let mut request = request.body(body).unwrap();
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([192, 0, 2, 1], 4321))));
+        let answer = Answer::read(countersign::http::router(&self.app.app).oneshot(request).await.unwrap()).await;
+        for line in answer.cookies() {
+            let (name, rest) = line.split_once('=').unwrap();
+            let at = rest.split("; ").find_map(|part| part.strip_prefix("Path=")).unwrap().to_owned();
+            if line.contains("Max-Age=0") {
+                self.jar.remove(name);
+            } else {
+                self.jar.insert(name.to_owned(), (at, rest.split(';').next().unwrap().to_owned()));
+            }
+        }
+        answer
+    }
+
+    async fn get(&mut self, path: &str) -> Answer {
+        self.send("GET", path, None).await
+    }
+
+    async fn form(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let text = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.send("POST", path, Some(("application/x-www-form-urlencoded", text))).await
+    }
+
+    async fn json(&mut self, path: &str, body: serde_json::Value) -> Answer {
+        self.send("POST", path, Some(("application/json", body.to_string()))).await
+    }
+}
+
+fn links(page: &Answer) -> BTreeSet<String> {
+    let link = regex::Regex::new(r##" (?:href|action|src)="([^"#]+)"##).unwrap();
+    link.captures_iter(&page.text).map(|c| c[1].to_owned()).collect()
+}
+
+#[tokio::test]
+async fn below_a_path_every_link_cookie_and_document_has_it() {
+    for strips in [true, false] {
+        let mut browser = Outside::at("https://example.com/id", strips, &[]).await;
+        assert_eq!(browser.get("/id/").await.header("location"), "/id/auth/account");
+        let first = browser.get("/id/auth/account").await;
+        assert!(first.header("location").starts_with("/id/auth/sign-in?redirect_to="), "{}", first.header("location"));
+        let mut seen = BTreeSet::new();
+        let mut open: Vec<String> =
+            vec![first.header("location").to_owned(), "/id/auth/sign-up".into(), "/id/auth/forgot-password".into(), "/id/auth/error?error=X".into()];
+        while let Some(path) = open.pop() {
+            if !seen.insert(path.clone()) {
+                continue;
+            }
+            let answer = browser.get(&path).await;
+            assert!(matches!(answer.status.as_u16(), 200 | 303 | 400 | 401), "{path}: {} {}", answer.status, answer.text);
+            assert!(answer.header("location").is_empty() || answer.header("location").starts_with("/id/"), "{path} leads to {}", answer.header("location"));
+            for link in links(&answer) {
+                assert!(link.starts_with("/id/"), "{path} links to {link}");
+                // What a form posts to has a page too.
+                open.push(link.replace("&#38;", "&").replace("&amp;", "&"));
+            }
+        }
+        assert!(seen.len() > 8, "{seen:?}");
+        let fields = [("name", "Ana"), ("email", "ana@example.com"), ("password", "a good long password"), ("again", "a good long password")];
+        let signed_up = browser.form("/id/auth/sign-up", &fields).await;
+        assert_eq!((signed_up.status.as_u16(), signed_up.header("location")), (303, "/id/auth/account"), "{}", signed_up.text);
+        let refresh = browser.jar.iter().find(|(name, _)| name.ends_with("refresh_token")).unwrap();
+        assert_eq!(refresh.1.0, "/id/api/auth");
+        browser.json("/id/api/auth/refresh", json!({})).await.ok();
+        let account = browser.get("/id/auth/account").await.ok();
+        assert!(links(&account).iter().all(|link| link.starts_with("/id/")), "{:?}", links(&account));
+    }
+}
+
+#[tokio::test]
+async fn discovery_the_issuer_and_the_links_of_mails_have_the_path() {
+    let mut browser = Outside::at("https://example.com/id", true, &[]).await;
+    let document = browser.get("/id/.well-known/openid-configuration").await.ok();
+    assert_eq!(document.body["issuer"], "https://example.com/id");
+    for endpoint in ["jwks_uri", "token_endpoint", "revocation_endpoint"] {
+        assert!(document.str(endpoint).starts_with("https://example.com/id/api/auth/"), "{}", document.text);
+    }
+    browser.get(document.str("jwks_uri").strip_prefix(HOST).unwrap()).await.ok();
+    let tokens = browser.app.user("ana").await.sign_in().await;
+    assert_eq!(crate::support::claims(&tokens.access)["iss"], "https://example.com/id");
+    browser.json("/id/api/auth/request-password-reset", json!({ "email": "ana@example.com" })).await.ok();
+    deliver_due(&browser.app.app, || false).await.unwrap();
+    let mail = std::fs::read_dir(browser.mails.path()).unwrap().map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap());
+    let mail = mail.map(|raw| raw.replace("=\r\n", "").replace("=3D", "=")).find(|raw| raw.contains("/reset-password/")).unwrap();
+    let link = regex::Regex::new(r"https://\S+/reset-password/\S+").unwrap().find(&mail).unwrap().as_str().to_owned();
+    assert!(link.starts_with("https://example.com/id/api/auth/reset-password/"), "{link}");
+    let opened = browser.get(link.strip_prefix(HOST).unwrap()).await;
+    let led = opened.header("location").to_owned();
+    assert!(led.starts_with("https://example.com/id/auth/reset-password?token="), "{led}");
+    browser.get(led.strip_prefix(HOST).unwrap()).await.ok();
+}
+
+#[tokio::test]
+async fn another_program_s_paths_on_the_same_host_stay_as_they_are() {
+    let mut browser = Outside::at("https://example.com/id", true, &[]).await;
+    browser.app.user("ana").await;
+    let fields = [("email", "ana@example.com"), ("password", "ana's good password"), ("redirect_to", "/dash?x=1")];
+    assert_eq!(browser.form("/id/auth/sign-in", &fields).await.header("location"), "/dash?x=1");
+}
