@@ -1,16 +1,13 @@
 //! Everything that is built once from the settings and passed down. A plain struct: no trait stands between the layers. `flows::load_keys` swaps the key ring.
 
-use std::hash::Hash;
-use std::num::NonZeroU32;
+mod memory;
+mod pace;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use governor::middleware::NoOpMiddleware;
-use governor::nanos::Nanos;
-use governor::state::keyed::DashMapStateStore;
-use governor::{Quota, RateLimiter};
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
@@ -21,13 +18,16 @@ use crate::crypto::master_key::MasterKey;
 use crate::crypto::password::{Cost, Hasher};
 use crate::mail::{Inbox, Mailer, Transport, Wording};
 use crate::metrics::Metrics;
-use crate::model::id::{EventId, SessionId, UserId};
-use crate::model::limit::{self, Rule};
+use crate::model::id::{EventId, SessionId};
+use crate::model::limit::Rule;
 use crate::model::time::Timestamp;
-use crate::model::user::User;
 use crate::outgoing;
 use crate::random::{self, Random};
 use crate::store::{self, Db};
+
+pub use memory::{Blocks, ClockTrust, RevokedKids, ToldEnds, UserCache};
+pub use pace::Pace;
+use pace::{pace, presented_pace};
 
 /// The program, but for its key ring ready to serve.
 pub struct App {
@@ -47,8 +47,8 @@ pub struct App {
     pub refresh_pace: Pace<[u8; 32]>,
     /// How often a session may have access tokens made; `None`: as often as it likes.
     pub mint_pace: Option<Pace<SessionId>>,
-    /// Keys of limits that say no, and until when: a flood is answered from memory.
-    pub refused: moka::sync::Cache<String, Timestamp>,
+    /// Keys of limits that say no, and until which uptime: a flood is answered from memory.
+    pub refused: moka::sync::Cache<String, Duration>,
     /// Which address each session last rotated from, for the shadow alarm.
     pub rotations: moka::sync::Cache<SessionId, Rotated>,
     /// When this process, and the service, stood still.
@@ -65,10 +65,20 @@ pub struct App {
     pub outgoing: Option<outgoing::Client>,
     /// What happened here, counted.
     pub metrics: Arc<Metrics>,
-    next_count: AtomicI64,
+    /// Held while the ring is read from the database and put in place.
+    pub reloading: tokio::sync::Mutex<()>,
+    /// Keys that this process has known as revoked.
+    pub revoked_kids: RevokedKids,
+    /// Networks that an operator has shut out.
+    pub blocks: Blocks,
+    /// Which ends of audit chains stand in the log already.
+    pub told_ends: ToldEnds,
+    /// Whether the clock was confirmed when that was last asked.
+    pub clock_trust: ClockTrust,
+    next_count: AtomicU64,
     clock: Arc<dyn Clock>,
     ring: ArcSwapOption<KeyRing>,
-    ring_confirmed_at: AtomicI64,
+    ring_confirmed_at: AtomicU64,
     ring_unusable: AtomicBool,
     draining: AtomicBool,
 }
@@ -105,7 +115,7 @@ impl App {
             standstills: Arc::default(),
             users: UserCache(moka::sync::Cache::new(100_000)),
             ring: ArcSwapOption::empty(),
-            ring_confirmed_at: AtomicI64::new(now.0),
+            ring_confirmed_at: AtomicU64::new(whole_ms(clock.uptime())),
             ring_unusable: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             config,
@@ -115,7 +125,12 @@ impl App {
             loaded_keys,
             writer,
             metrics: Arc::new(Metrics::new()),
-            next_count: AtomicI64::new(i64::MIN),
+            next_count: AtomicU64::new(0),
+            reloading: tokio::sync::Mutex::default(),
+            revoked_kids: RevokedKids::default(),
+            blocks: Blocks::default(),
+            told_ends: ToldEnds::default(),
+            clock_trust: ClockTrust::default(),
             clock,
         })
     }
@@ -145,26 +160,26 @@ impl App {
         Timestamp(self.clock.now_ms())
     }
 
+    /// Time since a fixed moment of this process. Ages and intervals are measured by it: nobody can set it.
+    pub fn uptime(&self) -> Duration {
+        self.clock.uptime()
+    }
+
     /// The key ring; `None` until it is loaded.
     pub fn ring(&self) -> Option<Arc<KeyRing>> {
         self.ring.load_full()
     }
 
-    /// Takes a newer ring; an older one, read before another task's, is dropped.
+    /// Takes the ring that was read last, also one of an earlier version: the database may have gone back. The reloads come one after another (`reloading`), so
+    /// that none puts a ring in place that was read before another one's.
     pub fn set_ring(&self, ring: KeyRing) {
-        let new = Arc::new(ring);
-        let before = self.ring.rcu(|old| match old {
-            Some(old) if old.version > new.version => Some(Arc::clone(old)),
-            Some(_) | None => Some(Arc::clone(&new)),
-        });
-        if before.is_none_or(|before| before.version <= new.version) {
-            self.confirm_ring();
-        }
+        self.ring.store(Some(Arc::new(ring)));
+        self.confirm_ring();
     }
 
     /// The database has just said which version of the ring is current, and ours is.
     pub fn confirm_ring(&self) {
-        self.ring_confirmed_at.store(self.now().0, Ordering::Relaxed);
+        self.ring_confirmed_at.store(whole_ms(self.uptime()), Ordering::Relaxed);
         self.ring_unusable.store(false, Ordering::Relaxed);
     }
 
@@ -178,20 +193,20 @@ impl App {
         self.ring_unusable.load(Ordering::Relaxed)
     }
 
-    /// How long nobody could say whether the ring is current.
+    /// How long ago the database confirmed that the ring is current.
     pub fn ring_age(&self) -> Duration {
-        self.now().since(Timestamp(self.ring_confirmed_at.load(Ordering::Relaxed)))
+        self.uptime().saturating_sub(Duration::from_millis(self.ring_confirmed_at.load(Ordering::Relaxed)))
     }
 
-    /// Whether sessions may be counted again now, and next `then` at the earliest; one who asks is told so.
-    pub fn begin_count(&self, now: Timestamp, then: Timestamp) -> bool {
+    /// Whether sessions may be counted again at this uptime. If so, the caller counts, and nobody else before `then`.
+    pub fn begin_count(&self, now: Duration, then: Duration) -> bool {
         let due = self.next_count.load(Ordering::Relaxed);
-        due <= now.0 && self.next_count.compare_exchange(due, then.0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        due <= whole_ms(now) && self.next_count.compare_exchange(due, whole_ms(then), Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    /// It took long: not before then.
-    pub fn count_again_at(&self, then: Timestamp) {
-        self.next_count.store(then.0, Ordering::Relaxed);
+    /// Counting took long: sessions are not counted again before this uptime.
+    pub fn count_again_at(&self, then: Duration) {
+        self.next_count.store(whole_ms(then), Ordering::Relaxed);
     }
 
     /// From now on `/health/ready` says no.
@@ -203,6 +218,10 @@ impl App {
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
+}
+
+fn whole_ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn unusable(key: &str, reason: &str) -> store::Error {
@@ -226,75 +245,4 @@ fn mailer(config: &Config) -> Result<Mailer, store::Error> {
     Transport::check_sender(&config.mail.from).map_err(|e| unusable("mail.from", &e))?;
     let wording = Wording::load(config.mail.templates_dir.as_deref()).map_err(|e| unusable("mail.templates_dir", &e.to_string()))?;
     Ok(Mailer { wording, transport, from: config.mail.from.clone() })
-}
-
-/// Users by id **and** version, so a stale entry cannot be used on any replica; entries live for seconds on the injected clock.
-pub struct UserCache(moka::sync::Cache<(UserId, i64), (Timestamp, Arc<User>)>);
-
-impl UserCache {
-    const LIFE: Duration = Duration::from_secs(10);
-
-    /// The user as of this version, unless the copy is too old.
-    pub fn get(&self, id: UserId, version: i64, now: Timestamp) -> Option<Arc<User>> {
-        let (read_at, user) = self.0.get(&(id, version))?;
-        (now.since(read_at) < Self::LIFE).then_some(user)
-    }
-
-    /// Keeps a copy.
-    pub fn put(&self, user: &Arc<User>, now: Timestamp) {
-        self.0.insert((user.id, user.version), (now, Arc::clone(user)));
-    }
-}
-
-struct LimitClock(Arc<dyn Clock>);
-
-impl Clone for LimitClock {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl governor::clock::Clock for LimitClock {
-    type Instant = Nanos;
-    fn now(&self) -> Nanos {
-        Nanos::from(Duration::from_millis(u64::try_from(self.0.now_ms()).unwrap_or(0)))
-    }
-}
-
-/// How often one key may do something, as this process counts it; in memory alone, on the injected clock.
-pub struct Pace<K: Hash + Eq + Clone> {
-    limiter: RateLimiter<K, DashMapStateStore<K>, LimitClock, NoOpMiddleware<Nanos>>,
-    clock: LimitClock,
-}
-
-impl<K: Hash + Eq + Clone> Pace<K> {
-    fn new(pace: Quota, clock: Arc<dyn Clock>) -> Self {
-        let clock = LimitClock(clock);
-        Self { limiter: RateLimiter::new(pace, DashMapStateStore::default(), clock.clone()), clock }
-    }
-
-    /// `Err`: how long to wait.
-    pub fn check(&self, key: &K) -> Result<(), Duration> {
-        use governor::clock::Clock as _;
-        self.limiter.check_key(key).map_err(|until| until.wait_time_from(self.clock.now()))
-    }
-
-    /// Forgets keys whose bucket is full again.
-    pub fn forget_idle(&self) {
-        self.limiter.retain_recent();
-        self.limiter.shrink_to_fit();
-    }
-}
-
-/// Of one refresh token: a burst of 100, then 20 a minute.
-fn presented_pace() -> Quota {
-    const BURST: NonZeroU32 = NonZeroU32::new(100).expect("not zero");
-    const PER_MINUTE: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
-    Quota::per_minute(PER_MINUTE).allow_burst(BURST)
-}
-
-/// What the settings say, as a burst that comes back one by one.
-fn pace(quota: limit::Quota) -> Option<Quota> {
-    let burst = NonZeroU32::new(quota.count)?;
-    Some(Quota::with_period(quota.period / quota.count)?.allow_burst(burst))
 }

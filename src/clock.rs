@@ -1,15 +1,21 @@
-//! Where the time comes from. Owns the only call to the system's clock; everything else is handed a `Clock`
-//! (through `App::now`), so a test can move a year in a line. Leaves arithmetic and formatting to `model::time`.
+//! Where the time comes from. Owns the only calls to the system's clocks; everything else is handed a `Clock` (through `App::now` and `App::uptime`), so a
+//! test can move a year in a line. The wall clock decides what is due and what is stored; intervals and ages inside one process use the uptime, which
+//! does not change when somebody sets the wall clock. Leaves arithmetic and formatting to `model::time`.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-/// A source of wall-clock time.
+/// A source of time.
 pub trait Clock: Send + Sync + 'static {
-    /// Unix time in milliseconds.
+    /// Unix time in milliseconds, by the wall clock, which can be set forwards and backwards.
     fn now_ms(&self) -> i64;
+
+    /// Time since a fixed moment in the past of this process, by a monotonic clock. Only differences between two readings mean something.
+    fn uptime(&self) -> Duration;
 }
 
-/// The machine's clock.
+/// The machine's clocks.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct SystemClock;
 
@@ -18,6 +24,11 @@ impl Clock for SystemClock {
     fn now_ms(&self) -> i64 {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         since.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    fn uptime(&self) -> Duration {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        START.elapsed()
     }
 }
 
@@ -36,26 +47,43 @@ impl Clock for MovableClock {
     fn now_ms(&self) -> i64 {
         SystemClock.now_ms().saturating_add(self.0.load(Ordering::SeqCst))
     }
+
+    fn uptime(&self) -> Duration {
+        SystemClock.uptime()
+    }
 }
 
 /// A clock that stands still until it is told to move.
 #[derive(Debug)]
-pub struct TestClock(AtomicI64);
+pub struct TestClock {
+    wall_ms: AtomicI64,
+    uptime_ms: AtomicU64,
+}
 
 impl TestClock {
     /// Starts at the given Unix time in milliseconds.
     pub fn at(ms: i64) -> Self {
-        Self(AtomicI64::new(ms))
+        Self { wall_ms: AtomicI64::new(ms), uptime_ms: AtomicU64::new(0) }
     }
 
-    /// Moves the clock by so many milliseconds, backwards if negative.
+    /// Lets so many milliseconds pass, on both clocks. A negative number sets the wall clock back and leaves the uptime as it is.
     pub fn advance_ms(&self, ms: i64) {
-        self.0.fetch_add(ms, Ordering::SeqCst);
+        self.wall_ms.fetch_add(ms, Ordering::SeqCst);
+        self.uptime_ms.fetch_add(u64::try_from(ms).unwrap_or(0), Ordering::SeqCst);
+    }
+
+    /// Sets the wall clock forwards or backwards by so many milliseconds; no time passes.
+    pub fn set_ms(&self, by: i64) {
+        self.wall_ms.fetch_add(by, Ordering::SeqCst);
     }
 }
 
 impl Clock for TestClock {
     fn now_ms(&self) -> i64 {
-        self.0.load(Ordering::SeqCst)
+        self.wall_ms.load(Ordering::SeqCst)
+    }
+
+    fn uptime(&self) -> Duration {
+        Duration::from_millis(self.uptime_ms.load(Ordering::SeqCst))
     }
 }

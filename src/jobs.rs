@@ -1,30 +1,41 @@
-//! The schedule: name, cron line, flow. Decides nothing: each flow asks what is due on the injected clock, so a run too many does no
-//! harm and a missed one is caught up. tokio-cron-scheduler overlaps a job with itself and does not wait for it at shutdown;
-//! the guard and the tracker here do.
+//! The schedule: name, interval, flow. Decides nothing: each flow asks what is due on the injected clock, so a run too many does no harm and a missed one is
+//! caught up. Intervals run by the monotonic clock: setting the wall clock back stops none of them. The moment of a rotation is the operator's cron line, and
+//! tokio-cron-scheduler wakes the keys' job at it; where the wall clock is set back that scheduler waits until it has caught up, and the job's own interval does
+//! the work meanwhile.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::sync::Notify;
+use tokio::time::MissedTickBehavior;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
-use crate::flows::{self, change_keys, deliver_mail, deliver_webhooks, heartbeat, load_keys, prune};
-use crate::model::audit::Peer;
-use crate::model::key::Wish;
+use crate::flows::{self, change_keys, deliver_mail, deliver_webhooks, heartbeat, load_keys, operate_limits, prune, read_audit};
 use crate::model::standstill::BEAT;
 use crate::random;
 
 type Run = fn(Arc<App>) -> std::pin::Pin<Box<dyn Future<Output = flows::Result<()>> + Send>>;
 
-const JOBS: [(&str, &str, Run); 3] = [
-    ("confirm-keys", "*/5 * * * * *", |app| Box::pin(async move { load_keys::confirm(&app).await })),
-    ("keys", "0 * * * * *", |app| Box::pin(async move { rotate_due_keys(&app).await })),
-    ("prune", "30 7 * * * *", |app| Box::pin(async move { prune::prune(&app).await.map(|_| ()) })),
+/// What runs at its interval, the first time at once.
+struct Repeated {
+    name: &'static str,
+    every: Duration,
+    run: Run,
+    /// Whether the cron line of the rotation wakes it as well.
+    at_rotation: bool,
+}
+
+const JOBS: [Repeated; 5] = [
+    Repeated { name: "confirm-keys", every: Duration::from_secs(5), run: |app| Box::pin(async move { load_keys::confirm(&app).await }), at_rotation: false },
+    Repeated { name: "limits", every: Duration::from_secs(1), run: |app| Box::pin(async move { operate_limits::follow(&app).await }), at_rotation: false },
+    Repeated { name: "keys", every: Duration::from_secs(60), run: |app| Box::pin(async move { rotate_due_keys(&app).await }), at_rotation: true },
+    Repeated { name: "audit-ends", every: Duration::from_secs(900), run: |app| Box::pin(async move { read_audit::tell_ends(&app).await }), at_rotation: false },
+    Repeated { name: "prune", every: Duration::from_secs(3_600), run: |app| Box::pin(async move { prune::prune(&app).await.map(|_| ()) }), at_rotation: false },
 ];
 
 /// The running schedule.
@@ -32,23 +43,41 @@ pub struct Jobs {
     scheduler: JobScheduler,
     running: TaskTracker,
     listening: Option<tokio::task::JoinHandle<()>>,
-    /// Ends the sending of mails, between two of them.
+    /// Ends the jobs, each between two of its runs.
     stopped: CancellationToken,
 }
 
-/// Lets the next run begin, also after a panic.
-struct Free(Arc<AtomicBool>);
-
-impl Drop for Free {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
+/// Runs a job at its interval, and whenever it is woken. A run that takes longer than the interval delays the next one; a panic ends only that run.
+async fn repeat(app: Arc<App>, job: Repeated, woken: Arc<Notify>, stopped: CancellationToken) {
+    let mut ticks = tokio::time::interval(job.every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = woken.notified(), if job.at_rotation => {}
+            () = stopped.cancelled() => return,
+        }
+        match AssertUnwindSafe((job.run)(Arc::clone(&app))).catch_unwind().await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(job = job.name, %error, "a job failed and will be tried again"),
+            Err(_) => tracing::error!(job = job.name, "a job panicked and will be tried again"),
+        }
     }
+}
+
+/// Wakes the keys' job at the moments of the cron line.
+async fn at_rotation(scheduler: &JobScheduler, app: &App, woken: &Arc<Notify>) -> Result<(), JobSchedulerError> {
+    let (line, woken) = (app.config.keys.policy.rotation.pattern.to_string(), Arc::clone(woken));
+    let job = Job::new_async(line.as_str(), move |_, _| {
+        woken.notify_one();
+        Box::pin(std::future::ready(()))
+    })?;
+    scheduler.add(job).await.map(|_| ())
 }
 
 /// Does to the keys what is due: rotation, the second rotation of an emergency, removal.
 pub async fn rotate_due_keys(app: &App) -> flows::Result<()> {
-    let peer = Peer { actor: "schedule".into(), ..Peer::default() };
-    match change_keys::change(app, change_keys::Order::new(Wish::Scheduled, peer)).await {
+    match change_keys::change_scheduled(app).await {
         // Another replica was first: what was due is done.
         Err(flows::Error::AlreadyRotated) => load_keys::reload(app).await,
         outcome => outcome.map(|_| ()),
@@ -136,39 +165,22 @@ async fn deliver(app: Arc<App>, stopped: CancellationToken) {
 impl Jobs {
     /// Starts every job.
     pub async fn start(app: &Arc<App>) -> Result<Self, JobSchedulerError> {
-        let (scheduler, running) = (JobScheduler::new().await?, TaskTracker::new());
-        for (name, cron, run) in JOBS {
-            let (app, running, busy) = (Arc::clone(app), running.clone(), Arc::new(AtomicBool::new(false)));
-            let job = Job::new_async(cron, move |_, _| {
-                let (app, busy) = (Arc::clone(&app), Arc::clone(&busy));
-                Box::pin(running.track_future(async move {
-                    if busy.swap(true, Ordering::AcqRel) {
-                        return;
-                    }
-                    let _free = Free(busy);
-                    if let Err(error) = run(app).await {
-                        tracing::error!(job = name, %error, "a job failed and will be tried again");
-                    }
-                }))
-            })?;
-            scheduler.add(job).await?;
+        let (scheduler, running, stopped) = (JobScheduler::new().await?, TaskTracker::new(), CancellationToken::new());
+        let woken = Arc::new(Notify::new());
+        if let Err(error) = at_rotation(&scheduler, app, &woken).await {
+            tracing::warn!(%error, "the scheduler does not take keys.rotation; keys rotate within a minute of the time instead");
         }
         scheduler.start().await?;
+        for job in JOBS {
+            running.spawn(repeat(Arc::clone(app), job, Arc::clone(&woken), stopped.clone()));
+        }
         let listening = app.db.is_shared().then(|| tokio::spawn(listen(Arc::clone(app))));
-        let stopped = CancellationToken::new();
         // Before anything is served: what stood still before the start is known from the first request on.
         if let Err(error) = heartbeat::beat(app).await {
             tracing::warn!(%error, "the first heartbeat was not written");
         }
         running.spawn(beat(Arc::clone(app), stopped.clone()));
         running.spawn(deliver(Arc::clone(app), stopped.clone()));
-        let late = Arc::clone(app);
-        // A process that is restarted every day would never come to it.
-        running.spawn(async move {
-            if let Err(error) = prune::prune(&late).await {
-                tracing::warn!(%error, "what is over was not deleted at the start");
-            }
-        });
         if app.config.webhooks.is_some() {
             running.spawn(tell(Arc::clone(app), stopped.clone()));
         }

@@ -38,6 +38,7 @@ struct Gauges {
     key_age: Decimal,
     next_rotation: Decimal,
     ring_age: Decimal,
+    clock_confirmed: Gauge,
     password_queue: Gauge,
     password_queue_limit: Gauge,
     connections: Family<[(&'static str, &'static str); 1], Gauge>,
@@ -59,6 +60,8 @@ pub struct Seen {
     pub next_rotation: Option<f64>,
     /// How long ago the keys were confirmed to be the current ones.
     pub ring_age: Duration,
+    /// Whether the clock was trusted when a job last asked.
+    pub clock_confirmed: bool,
     /// Passwords that wait for a thread.
     pub password_queue: usize,
     /// How many may.
@@ -190,6 +193,7 @@ impl Gauges {
             self.next_rotation.clone(),
         );
         registry.register_with_unit("key_ring_age", "How long ago the keys were confirmed as the current ones", Unit::Seconds, self.ring_age.clone());
+        registry.register("clock_confirmed", "Whether deletion and scheduled rotation trust this machine's clock", self.clock_confirmed.clone());
         registry.register("password_queue", "Passwords that wait for a hashing thread", self.password_queue.clone());
         registry.register("password_queue_limit", "How many may wait; more are answered 503", self.password_queue_limit.clone());
         registry.register("database_connections", "Connections that are at work, and their limit", self.connections.clone());
@@ -208,6 +212,7 @@ impl Gauges {
         self.key_age.set(seen.key_age.map_or(f64::NAN, |age| age.as_secs_f64()));
         self.next_rotation.set(seen.next_rotation.unwrap_or(f64::NAN));
         self.ring_age.set(seen.ring_age.as_secs_f64());
+        self.clock_confirmed.set(i64::from(seen.clock_confirmed));
         whole(&self.password_queue, seen.password_queue);
         whole(&self.password_queue_limit, seen.password_queue_limit);
         whole(&self.connections.get_or_create(&[("state", "busy")]), seen.connections.0);

@@ -17,3 +17,25 @@ CREATE TABLE standstills (
     ended_at BIGINT NOT NULL,
     PRIMARY KEY (writer, began_at)
 );
+-- One row: the newest time at which a job of this database ran on a clock that was confirmed. While a process's clock is more than a day away from it,
+-- nothing is deleted, rotated or given up until the clock is right again or an operator confirms it. NULL: no job has run yet.
+CREATE TABLE clock (
+    id BIGINT PRIMARY KEY NOT NULL CHECK (id = 1),
+    confirmed_at BIGINT
+);
+INSERT INTO clock (id, confirmed_at) SELECT 1, MAX(at) FROM audit_events;
+-- A random number, another one with every change of the ring: a ring of the same version that was changed differently, after a failover or a restore, is another one.
+ALTER TABLE key_ring ADD COLUMN identity BIGINT;
+-- Networks that an operator has shut out until a time, and who did it.
+CREATE TABLE network_blocks (
+    network TEXT PRIMARY KEY NOT NULL,
+    reason TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    ends_at BIGINT NOT NULL
+);
+-- One row: rises whenever an operator blocks a network, lifts a block or clears limits, so that running processes forget what they remember of either.
+CREATE TABLE limits_state (
+    id BIGINT PRIMARY KEY NOT NULL CHECK (id = 1),
+    version BIGINT NOT NULL
+);
+INSERT INTO limits_state (id, version) VALUES (1, 0);

@@ -1,6 +1,7 @@
 //! `audit …`: read the trail, follow it, write it out, prove it.
 
 use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Subcommand;
@@ -10,10 +11,11 @@ use crate::app::App;
 use crate::config::Config;
 use crate::flows::authority::Authority;
 use crate::flows::manage_users;
-use crate::flows::read_audit::{self, Entry, Filter};
+use crate::flows::read_audit::{self, Entry, Filter, Known};
+use crate::flows::reapply_audit::{self, Exported, Outcome};
 use crate::model::time::Timestamp;
 
-use super::{Failure, Output, Result, build, output};
+use super::{Failure, Output, Result, ask, build, operator, output};
 
 /// How often `tail` looks.
 const LOOK: Duration = Duration::from_secs(1);
@@ -49,8 +51,32 @@ pub(super) enum Audit {
         #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
         since: Option<Duration>,
     },
-    /// Recompute every chain: what was taken away, changed or moved shows
-    Verify,
+    /// Recompute every chain: an event that was taken out, changed or moved shows
+    #[command(
+        after_help = "A chain is checked up to the end that the database itself notes. One who can write the database may cut off the last events together\n\
+        with that note, or take away a whole chain: compare with a copy that was kept elsewhere.\n\n\
+        Examples:\n  countersign audit verify --against export.jsonl\n  countersign audit verify --against countersign.log"
+    )]
+    Verify {
+        /// Compare with an earlier `audit export`, or with a log in JSON, which holds the ends of the chains
+        #[arg(long, value_name = "FILE")]
+        against: Option<PathBuf>,
+    },
+    /// After a failover or a restore: do again what the database has lost, from an export kept elsewhere
+    #[command(
+        after_help = "Sign-outs, revocations, bans, roles, deletions and revoked keys are done again. Passwords, addresses and new accounts are not in the trail:\n\
+        what cannot be done again is listed. A second run does nothing more.\n\nExample:\n  countersign audit reapply export.jsonl --dry-run"
+    )]
+    Reapply {
+        /// As `audit export` wrote it
+        export: PathBuf,
+        /// Say what would be done and write nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 pub(super) async fn run(command: Audit, config: Config) -> Result<()> {
@@ -97,19 +123,84 @@ async fn act(app: &App, command: Audit) -> Result<()> {
                 }
             }
         }
-        Audit::Verify => {
-            let report = read_audit::verify(app).await?;
-            for fault in &report.faults {
-                output::note(&fault.to_string());
-            }
-            let summary = format!("{} events of {} writers", report.events, report.writers);
-            if report.faults.is_empty() {
-                output::note(&format!("{summary}: nothing is missing and nothing was changed."));
-                return Ok(());
-            }
-            Err(Failure::Refused(format!("{summary}: {} fault(s)", report.faults.len())))
-        }
+        Audit::Verify { against } => verify(app, against.as_deref()).await,
+        Audit::Reapply { export, dry_run, yes } => reapply(app, &export, dry_run, yes).await,
     }
+}
+
+async fn verify(app: &App, against: Option<&Path>) -> Result<()> {
+    let mut report = read_audit::verify(app).await?;
+    if let Some(path) = against {
+        let copy = known_in(path)?;
+        let (compared, faults) = read_audit::compare(app, &copy).await?;
+        report.compared = compared;
+        report.faults.extend(faults);
+    }
+    for fault in &report.faults {
+        output::note(&fault.to_string());
+    }
+    let summary = format!("{} events in {} chains", report.events, report.writers);
+    if !report.faults.is_empty() {
+        return Err(Failure::Refused(format!("{summary}: {} fault(s)", report.faults.len())));
+    }
+    if report.events == 0 {
+        return Err(Failure::Refused("there is no audit event: nothing was verified".into()));
+    }
+    output::note(&format!("{summary}: each event fits the one before it, up to the end that the database notes."));
+    output::note(&match against {
+        Some(path) => format!("{} events named in {} are there, unchanged. Later events may have been cut off.", report.compared, path.display()),
+        None => "Events cut off together with that note, or a whole chain taken away, do not show: compare with a copy (--against FILE).".to_owned(),
+    });
+    Ok(())
+}
+
+async fn reapply(app: &App, export: &Path, dry_run: bool, yes: bool) -> Result<()> {
+    let text = read(export)?;
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    let parsed = lines.enumerate().map(|(n, line)| {
+        Exported::parse(line).ok_or_else(|| Failure::Refused(format!("line {} of {} is no event of an export; nothing was done", n + 1, export.display())))
+    });
+    let events: Vec<Exported> = parsed.collect::<Result<_>>()?;
+    if !dry_run {
+        ask::confirm(&format!("Do again what this database has lost of the {} events in {}?", events.len(), export.display()), yes)?;
+    }
+    let done = reapply_audit::reapply(app, events, dry_run, &operator()).await?;
+    let (mut changed, mut open) = (0, 0);
+    for line in &done {
+        let (mark, words) = match &line.outcome {
+            Outcome::Done(words) => ("done", words.as_str()),
+            Outcome::Partly(words) => ("partly", words.as_str()),
+            Outcome::Already => ("already", "nothing to do"),
+            Outcome::NotPossible(words) => ("not possible", words.as_str()),
+        };
+        changed += usize::from(matches!(line.outcome, Outcome::Done(_) | Outcome::Partly(_)));
+        open += usize::from(matches!(line.outcome, Outcome::Partly(_) | Outcome::NotPossible(_)));
+        let subject = line.subject.map_or_else(|| "-".to_owned(), |id| id.to_string());
+        output::line(&format!("{} {} {subject} {mark}: {words}", line.at, line.kind));
+    }
+    let verb = if dry_run { "would be done again. Nothing was written." } else { "done again." };
+    output::note(&format!("{} lost event(s); {changed} {verb} {open} need you: see above.", done.len()));
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|e| Failure::Usage(format!("cannot read {}: {e}", path.display())))
+}
+
+/// The events that an export names, or the ends of chains in a log; other lines of a log are passed over.
+fn known_in(path: &Path) -> Result<Vec<Known>> {
+    let text = read(path)?;
+    let known = |line: &str| -> Option<Known> {
+        let value: Value = serde_json::from_str(line).ok()?;
+        let text = |name: &str| value[name].as_str().map(ToOwned::to_owned);
+        let at = value["at"].as_str().and_then(Timestamp::parse);
+        Some(Known { writer: text("writer")?, sequence: value["sequence"].as_i64()?, link: text("link")?, at })
+    };
+    let found: Vec<Known> = text.lines().filter_map(known).collect();
+    if found.is_empty() {
+        return Err(Failure::Refused(format!("{} names no audit event: there is nothing to compare with", path.display())));
+    }
+    Ok(found)
 }
 
 /// Everything from a moment on, oldest first.

@@ -3,11 +3,13 @@
 
 mod ask;
 mod audit;
+mod clock;
 mod config;
 mod database;
 mod dev;
 mod doctor;
 mod keys;
+mod limits;
 mod lost_key;
 mod migrate;
 mod output;
@@ -77,6 +79,12 @@ enum Command {
     /// The audit trail: list, tail, export, verify
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Limits and blocked networks: list, clear, block, unblock
+    #[command(subcommand)]
+    Limits(limits::Limits),
+    /// The machine's clock: show, confirm
+    #[command(subcommand)]
+    Clock(clock::Clock),
     /// Look at the database, the clock, the keys and the tables, and say what is wrong
     Doctor {
         /// How to print
@@ -197,6 +205,8 @@ fn run(cli: Cli) -> Result<()> {
             Command::Users(command) => Box::pin(users::run(command, config)).await,
             Command::Audit(command) => Box::pin(audit::run(command, config)).await,
             Command::Sessions(command) => Box::pin(sessions::run(command, config)).await,
+            Command::Limits(command) => Box::pin(limits::run(command, config)).await,
+            Command::Clock(command) => Box::pin(clock::run(command, config)).await,
             Command::Doctor { output } => Box::pin(doctor::run(output, config)).await,
             Command::Database(command) => database::run(command, config).await,
             Command::Config(_) | Command::Completions { .. } => Ok(()),
@@ -221,7 +231,7 @@ async fn build(config: Config) -> Result<App> {
 
 /// The program ready to serve.
 async fn start(config: Config) -> Result<App> {
-    Ok(load_keys::start(config, Arc::new(SystemClock), Arc::new(OsRandom)).await?)
+    Ok(Box::pin(load_keys::start(config, Arc::new(SystemClock), Arc::new(OsRandom))).await?)
 }
 
 /// The operator, for the audit trail.

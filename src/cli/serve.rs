@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{Clock, MovableClock};
 use crate::config::{Config, OpsListen};
 use crate::flows::dev::Dev;
-use crate::flows::{announce, load_keys};
+use crate::flows::{announce, load_keys, read_audit};
 use crate::http::{
     self,
     server::{KEPT_ASIDE, Limits, Routes},
@@ -69,6 +69,9 @@ pub(super) async fn run(config: Config, dev: Option<(Dev, Arc<MovableClock>)>) -
         tracing::warn!("some connections did not finish in time");
     }
     jobs.stop().await;
+    if let Err(error) = read_audit::tell_ends(&app).await {
+        tracing::warn!(%error, "the ends of the audit chains are not in the log");
+    }
     app.db.close().await;
     tracing::info!("stopped");
     Ok(())

@@ -3,6 +3,7 @@
 
 use crate::model::claims::Audience;
 use crate::model::key::{Ring, State};
+use crate::model::ring_id::RingId;
 
 use super::jwk;
 use super::jws::{Signer, Verifier};
@@ -32,8 +33,8 @@ pub struct Naming {
 
 /// One version of the ring.
 pub struct KeyRing {
-    /// `key_ring.version` in the database.
-    pub version: i64,
+    /// Which state of the database's ring this is.
+    pub id: RingId,
     /// The newest master key's version in the database; a token that names a newer one is not ours.
     pub master_version: u8,
     /// Signs.
@@ -50,7 +51,7 @@ pub struct KeyRing {
 
 impl KeyRing {
     /// Builds a ring; `publics` are the published keys by kid, `active` the opened pair.
-    pub fn new(version: i64, ring: Ring, active: &Keypair, publics: &[(String, [u8; 32])], masters: MasterKeys, naming: &Naming) -> Self {
+    pub fn new(id: RingId, ring: Ring, active: &Keypair, publics: &[(String, [u8; 32])], masters: MasterKeys, naming: &Naming) -> Self {
         let mut published: Vec<_> = ring.keys.iter().filter(|k| k.state.is_published()).collect();
         let order = |state: State| match state {
             State::Active => 0,
@@ -65,6 +66,6 @@ impl KeyRing {
         let etag = format!("\"{}\"", encode(&sha256(&body)[..16]));
         let verifier = Verifier::new(published.iter().filter_map(|k| Some((k.kid.clone(), public_of(&k.kid)?))), &naming.issuer, &naming.audience, &naming.typ);
         let master_version = masters.current().version;
-        Self { version, master_version, signer: Signer::new(active, &naming.typ), verifier, jwks: Jwks { body: body.into(), etag }, ring, masters }
+        Self { id, master_version, signer: Signer::new(active, &naming.typ), verifier, jwks: Jwks { body: body.into(), etag }, ring, masters }
     }
 }

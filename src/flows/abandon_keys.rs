@@ -77,7 +77,7 @@ impl Abandon {
         };
         let stored = store::signing_keys::load(conn).await?;
         let now = conn.now();
-        if !store::signing_keys::advance(conn, stored.version).await? {
+        if !store::signing_keys::advance(conn, stored.id, self.recorder.ring_identity()).await? {
             return Ok(Err(Error::AlreadyRotated));
         }
         let published: Vec<_> = stored.keys.iter().filter(|k| k.key.state.is_published()).collect();

@@ -16,7 +16,7 @@ use crate::store::signing_keys::{Stored, StoredRing};
 use crate::store::{self, Conn};
 
 use super::record::{Recorder, detail};
-use super::{Error, Result, load_keys};
+use super::{Error, Result, confirm_clock, load_keys};
 
 /// What somebody wants done to the keys.
 #[derive(Clone)]
@@ -54,7 +54,7 @@ impl Order {
     /// A key made elsewhere: as the next standby, or as a retired one whose tokens are still about.
     pub fn import(text: &str, retired: bool, peer: Peer) -> Result<Self> {
         let pair = Keypair::import(text).map_err(|e| Error::KeyUnusable(e.to_string()))?;
-        let (wish, state) = if retired { (Wish::Scheduled, State::Retired) } else { (Wish::ImportStandby, State::Standby) };
+        let (wish, state) = if retired { (Wish::Missing, State::Retired) } else { (Wish::ImportStandby, State::Standby) };
         Ok(Self { import: Some(Arc::new(Import { pair, state })), ..Self::new(wish, peer) })
     }
 
@@ -73,14 +73,29 @@ pub struct Changed {
     pub created: Vec<String>,
 }
 
+/// Does what is due by the schedule: rotation, the second rotation of an emergency, removal. On a clock that is not confirmed only missing keys are made.
+pub async fn change_scheduled(app: &App) -> Result<Changed> {
+    let wish = confirm_clock::confirm(app).await?.map_or(Wish::Missing, Wish::Scheduled);
+    change(app, Order::new(wish, Peer { actor: "schedule".into(), ..Peer::default() })).await
+}
+
 /// The plan alone; nothing is written.
 pub async fn preview(app: &App, wish: &Wish) -> Result<Vec<Step>> {
     let stored = app.db.read(|conn| Box::pin(store::signing_keys::load(conn))).await?;
     Ok(plan(app.now(), &stored.ring(), &app.config.keys.policy, wish)?)
 }
 
-/// Carries an order out.
+/// Carries an order out and loads the ring that came of it.
 pub async fn change(app: &App, order: Order) -> Result<Changed> {
+    let changed = apply(app, order).await?;
+    if !(changed.steps.is_empty() && changed.created.is_empty()) {
+        load_keys::reload(app).await?;
+    }
+    Ok(changed)
+}
+
+/// Carries an order out in the database alone.
+pub(super) async fn apply(app: &App, order: Order) -> Result<Changed> {
     let stored = app.db.read(|conn| Box::pin(store::signing_keys::load(conn))).await?;
     // The schedule asks every minute: nothing due means no write.
     if order.import.is_none() && plan(app.now(), &stored.ring(), &app.config.keys.policy, &order.wish)?.is_empty() {
@@ -96,13 +111,11 @@ pub async fn change(app: &App, order: Order) -> Result<Changed> {
         order,
     };
     let outcome = app.db.write_unless_refused(move |conn| Box::pin(change.apply(conn))).await;
-    let changed = match outcome {
-        Ok(done) => done?,
-        Err(store::Error::Conflict) => return Err(Error::KeyUnusable("a key with this kid was here before; a kid never returns".into())),
-        Err(error) => return Err(error.into()),
-    };
-    load_keys::reload(app).await?;
-    Ok(changed)
+    match outcome {
+        Ok(done) => done,
+        Err(store::Error::Conflict) => Err(Error::KeyUnusable("a key with this kid was here before; a kid never returns".into())),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A plan makes two keys at most; they are made before the transaction, not inside it.
@@ -127,6 +140,11 @@ impl Change {
         if let Err(refused) = self.check(&stored) {
             return Ok(Err(refused));
         }
+        if let Wish::Scheduled(now) = &self.order.wish
+            && !store::clock::holds(conn, *now).await?
+        {
+            return Ok(Err(Error::Unavailable("the clock is no longer confirmed".into())));
+        }
         let steps = match plan(conn.now(), &stored.ring(), &self.policy, &self.order.wish) {
             Ok(steps) => steps,
             Err(refused) => return Ok(Err(refused.into())),
@@ -134,7 +152,7 @@ impl Change {
         if steps.is_empty() && self.order.import.is_none() {
             return Ok(Ok(Changed { steps, created: vec![] }));
         }
-        if !store::signing_keys::advance(conn, stored.version).await? {
+        if !store::signing_keys::advance(conn, stored.id, self.recorder.ring_identity()).await? {
             return Ok(Err(Error::AlreadyRotated));
         }
         let mut created = Vec::new();
@@ -205,9 +223,9 @@ impl Change {
     async fn record(&self, conn: &mut Conn, steps: &[Step], created: &[String]) -> store::Result<()> {
         let kind = match &self.order.wish {
             Wish::Revoke(_) | Wish::ReplaceAll => Kind::KeyRevoked,
-            Wish::Scheduled | Wish::ImportStandby if self.imported => Kind::KeyImported,
-            Wish::Scheduled if steps.iter().all(|s| matches!(s, Step::Remove(_))) && created.is_empty() => Kind::KeysRemoved,
-            Wish::Scheduled | Wish::Rotate { .. } | Wish::ImportStandby => Kind::KeysRotated,
+            Wish::Missing | Wish::ImportStandby if self.imported => Kind::KeyImported,
+            Wish::Scheduled(_) if steps.iter().all(|s| matches!(s, Step::Remove(_))) && created.is_empty() => Kind::KeysRemoved,
+            Wish::Missing | Wish::Scheduled(_) | Wish::Rotate { .. } | Wish::ImportStandby => Kind::KeysRotated,
         };
         let steps: Vec<Value> = steps.iter().map(|s| describe(s).into()).collect();
         let reason = self.order.reason.clone().map_or(Value::Null, Value::String);

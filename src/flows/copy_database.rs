@@ -63,7 +63,7 @@ pub async fn copy(from: &Db, to: &Db, mut progress: impl FnMut(&'static str, u64
     let ring = from.read(|conn| Box::pin(copy::page(conn, &RING, None, 1))).await?;
     to.write(move |conn| {
         Box::pin(async move {
-            if store::signing_keys::version(conn).await? != 0 {
+            if store::signing_keys::id(conn).await?.version != 0 {
                 return Err(store::Error::Conflict);
             }
             copy::clear(conn, &RING).await?;
@@ -98,5 +98,5 @@ async fn count(db: &Db, table: &'static Table) -> Result<i64> {
 }
 
 async fn ring_version(db: &Db) -> Result<i64> {
-    Ok(db.read(|conn| Box::pin(store::signing_keys::version(conn))).await?)
+    Ok(db.read(|conn| Box::pin(store::signing_keys::id(conn))).await?.version)
 }

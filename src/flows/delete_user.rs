@@ -9,6 +9,7 @@ use crate::model::audit::{Kind, Peer};
 use crate::model::id::{EventId, UserId};
 use crate::model::mail::Purpose;
 use crate::model::session::RevokedReason;
+use crate::model::trusted_clock::ConfirmedNow;
 use crate::store;
 use crate::store::sessions::Which;
 
@@ -112,13 +113,12 @@ async fn delete(app: &App, user: UserId, proof: Proof, peer: &Peer) -> Result<()
 }
 
 /// Deletes those who signed up and never proved that the mailbox is theirs (`sign_up.unproven_ttl`), at most so many; tells how many it looked at.
-pub async fn unproven(app: &App, limit: i64) -> Result<u64> {
+pub async fn unproven(app: &App, confirmed: ConfirmedNow, limit: i64) -> Result<u64> {
     let sign_up = &app.config.sign_up;
     if !sign_up.require_email_verification || sign_up.unproven_ttl.is_none() {
         return Ok(0);
     }
-    let now = app.now();
-    let due = app.db.read(move |conn| Box::pin(store::user_changes::unproven(conn, now, limit))).await?;
+    let due = app.db.read(move |conn| Box::pin(store::user_changes::unproven(conn, confirmed.now(), limit))).await?;
     let count = due.len() as u64;
     for user in due {
         let recorder = Recorder::new(app, &Peer { actor: "schedule".into(), ..Peer::default() });
@@ -126,7 +126,7 @@ pub async fn unproven(app: &App, limit: i64) -> Result<u64> {
             Box::pin(async move {
                 store::user_changes::lock_account(conn, user).await?;
                 // Whoever proved it meanwhile stays.
-                if store::user_changes::delete_unproven(conn, user, conn.now()).await? {
+                if store::user_changes::delete_unproven(conn, user, confirmed).await? {
                     recorder.record(conn, Kind::UserDeleted, Some(user), None, detail([("reason", "never proven".into())])).await?;
                 }
                 Ok(())

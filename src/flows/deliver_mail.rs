@@ -13,7 +13,7 @@ use crate::model::time::Timestamp;
 use crate::store;
 
 use super::outbox::{Outbox, lifetime};
-use super::{Result, mail_links};
+use super::{Result, confirm_clock, mail_links};
 
 /// Mails sent side by side.
 const TOGETHER: i64 = 8;
@@ -21,6 +21,8 @@ const TOGETHER: i64 = 8;
 const HOLD: Duration = Duration::from_secs(300);
 const FIRST_RETRY: Duration = Duration::from_secs(10);
 const LAST_RETRY: Duration = Duration::from_secs(3_600);
+/// Replicas' clocks are apart by far less than a minute.
+const TIMES: store::mails::Hold = store::mails::Hold { hold: HOLD, latest: LAST_RETRY.saturating_add(Duration::from_secs(60)) };
 const GIVE_UP: Duration = Duration::from_secs(3 * 86_400);
 /// What a server has said no to so often, over more than two hours, it will not take.
 const REFUSALS: u32 = 12;
@@ -32,7 +34,7 @@ pub async fn deliver_due(app: &App, stopped: impl Fn() -> bool) -> Result<usize>
         let work = app.db.write(move |conn| {
             Box::pin(async move {
                 let now = conn.now();
-                store::mails::take_due(conn, TOGETHER, now, now + HOLD).await
+                store::mails::take_due(conn, TOGETHER, now, TIMES).await
             })
         });
         let taken = work.await?;
@@ -58,8 +60,13 @@ async fn deliver(app: &App, mail: Mail) -> Result<bool> {
         Some(Err(Undelivered::Refused(_))) => "refused",
         None => "void",
     });
+    let too_old = match &outcome {
+        Some(Err(Undelivered::Later(_))) if app.now().since(mail.created_at) >= GIVE_UP => confirm_clock::confirm(app).await?,
+        _ => None,
+    };
     let again = match &outcome {
-        Some(Err(Undelivered::Later(reason))) => (app.now().since(mail.created_at) < GIVE_UP).then_some(reason),
+        // On a clock that is not confirmed no mail is too old.
+        Some(Err(Undelivered::Later(reason))) => too_old.is_none().then_some(reason),
         Some(Err(Undelivered::Refused(reason))) => (attempts < REFUSALS).then_some(reason),
         Some(Ok(())) | None => None,
     };
@@ -73,7 +80,10 @@ async fn deliver(app: &App, mail: Mail) -> Result<bool> {
     if let Some(Err(error)) = &outcome {
         tracing::error!(mail = %id, template = mail.template.as_str(), attempts, %error, "a mail is given up");
     }
-    app.db.write(move |conn| Box::pin(store::mails::remove(conn, id, attempts))).await?;
+    match too_old {
+        Some(confirmed) => app.db.write(move |conn| Box::pin(store::mails::give_up(conn, id, attempts, confirmed))).await.map(|_| ())?,
+        None => app.db.write(move |conn| Box::pin(store::mails::remove(conn, id, attempts))).await?,
+    }
     Ok(matches!(outcome, Some(Ok(()))))
 }
 

@@ -12,7 +12,7 @@ use crate::model::webhook::Webhook;
 use crate::outgoing::Client;
 use crate::store;
 
-use super::{Error, Result};
+use super::{Error, Result, confirm_clock};
 
 /// Sent side by side.
 const TOGETHER: i64 = 8;
@@ -20,6 +20,8 @@ const TOGETHER: i64 = 8;
 const HOLD: Duration = Duration::from_secs(60);
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 const LAST_RETRY: Duration = Duration::from_secs(3_600);
+/// Replicas' clocks are apart by far less than a minute.
+const TIMES: store::mails::Hold = store::mails::Hold { hold: HOLD, latest: LAST_RETRY.saturating_add(Duration::from_secs(60)) };
 /// What nobody has taken by then is dropped, here or by `prune`.
 pub(super) const GIVE_UP: Duration = Duration::from_secs(3 * 86_400);
 
@@ -29,7 +31,7 @@ pub async fn deliver_due(app: &App, stopped: impl Fn() -> bool) -> Result<usize>
     let mut sent = 0;
     while !stopped() {
         let now = app.now();
-        let taken = app.db.write(move |conn| Box::pin(store::webhooks::take_due(conn, TOGETHER, now, now + HOLD))).await?;
+        let taken = app.db.write(move |conn| Box::pin(store::webhooks::take_due(conn, TOGETHER, now, TIMES))).await?;
         if taken.is_empty() {
             break;
         }
@@ -55,10 +57,11 @@ async fn deliver(app: &App, client: &Client, webhooks: &Webhooks, webhook: Webho
         app.db.write(move |conn| Box::pin(store::webhooks::remove(conn, id, attempts))).await?;
         return Ok(true);
     };
-    if app.now().since(webhook.created_at) >= GIVE_UP {
+    let too_old = if app.now().since(webhook.created_at) >= GIVE_UP { confirm_clock::confirm(app).await? } else { None };
+    if let Some(now) = too_old {
         app.metrics.webhook("given_up");
         tracing::error!(webhook = %id, kind = webhook.kind, attempts, reason, "an event is given up: the webhook has not taken it for three days");
-        app.db.write(move |conn| Box::pin(store::webhooks::remove(conn, id, attempts))).await?;
+        app.db.write(move |conn| Box::pin(store::webhooks::give_up(conn, id, attempts, now))).await?;
         return Ok(false);
     }
     app.metrics.webhook("later");

@@ -10,16 +10,15 @@ use crate::app::App;
 use crate::clock::MovableClock;
 use crate::mail::{Received, Transport};
 use crate::model::audit::Peer;
-use crate::model::key::Wish;
 use crate::model::time::Timestamp;
 use crate::model::user::User;
 use crate::store::sessions::Proof;
 
 use super::authority::Authority;
-use super::change_keys::{self, Order};
+
 use super::open_session::{Grant, Opening, Options};
 use super::record::Recorder;
-use super::{Error, Result, deliver_mail, load_keys, manage_users};
+use super::{Error, Result, change_keys, confirm_clock, deliver_mail, load_keys, manage_users};
 
 /// The email address of the user who is always there.
 pub const USER_EMAIL: &str = "dev@example.com";
@@ -90,7 +89,9 @@ impl Dev {
     pub async fn move_clock(&self, app: &App, by_ms: i64) -> Result<Timestamp> {
         let furthest = i64::try_from(FURTHEST.as_millis()).unwrap_or(i64::MAX);
         self.clock.advance_ms(by_ms.clamp(-furthest, furthest));
-        match change_keys::change(app, Order::new(Wish::Scheduled, peer())).await {
+        // Whoever moves the clock says that it is right: deletion and rotation go by it.
+        let _confirmed = confirm_clock::confirm_by_operator(app, &peer()).await?;
+        match change_keys::change_scheduled(app).await {
             Ok(_) | Err(Error::AlreadyRotated) => load_keys::reload(app).await?,
             Err(error) => return Err(error),
         }

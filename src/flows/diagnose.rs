@@ -12,7 +12,7 @@ use crate::random::Random;
 use crate::store::server::{self, TableSize};
 use crate::store::{self, Db};
 
-use super::load_keys;
+use super::{confirm_clock, load_keys};
 
 /// How well something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -116,15 +116,15 @@ async fn database(db: &Db, found: &mut Diagnosis) {
 }
 
 async fn clocks(app: &App, found: &mut Diagnosis) {
-    let theirs = match app.db.read(|conn| Box::pin(server::clock(conn))).await {
-        Ok(Some(theirs)) => theirs,
-        Ok(None) => return,
+    let look = match confirm_clock::look(app).await {
+        Ok(look) => look,
         Err(error) => return found.say("clock", Verdict::Bad, error.to_string()),
     };
-    let most = app.config.database.max_clock_skew;
-    let apart = Duration::from_millis((app.now().0 - theirs.0).unsigned_abs());
-    let verdict = if apart > most && !most.is_zero() { Verdict::Bad } else { Verdict::Good };
-    found.say("clock", verdict, format!("{} ms from the database's", apart.as_millis()));
+    let apart = look.evidence.database.map(|theirs| format!("{} ms from the database's", (look.now.0 - theirs.0).unsigned_abs()));
+    match look.outcome {
+        Err(doubt) => found.say("clock", Verdict::Bad, format!("{doubt}; nothing is deleted, rotated or given up meanwhile")),
+        Ok(_) => found.say("clock", Verdict::Good, apart.unwrap_or_else(|| "near the last confirmed time".into())),
+    }
 }
 
 async fn keys(app: &App, found: &mut Diagnosis) {

@@ -7,6 +7,7 @@ use crate::crypto::key_ring::KeyRing;
 use crate::model::claims::{AccessClaims, Actor};
 use crate::model::id::{EventId, SessionId, UserId};
 use crate::model::permission::Powers;
+use crate::model::ring_id::RingId;
 use crate::model::time::Timestamp;
 use crate::model::user::User;
 use crate::random;
@@ -32,13 +33,13 @@ pub struct Grounds {
     pub auth_time: Timestamp,
     /// The session's nearer end; no token outlives it.
     pub ends_at: Timestamp,
-    /// The ring's version as the database just told; `None` if it was not asked.
-    pub ring_version: Option<i64>,
+    /// The ring's state as the database just told it.
+    pub ring_id: RingId,
 }
 
 /// Signs a token that says no more than the powers of its session allow.
 pub async fn issue(app: &App, user: &User, powers: &Powers, grounds: &Grounds) -> Result<Issued> {
-    let ring = current_ring(app, grounds.ring_version).await?;
+    let ring = current_ring(app, grounds.ring_id).await?;
     let now = app.now();
     let exp = now.seconds() + lifetime(app, now, grounds.ends_at);
     let claims = claims(app, user, powers, grounds, now, exp);
@@ -48,28 +49,26 @@ pub async fn issue(app: &App, user: &User, powers: &Powers, grounds: &Grounds) -
 
 /// The user as of this version, from the short-lived copy or the database.
 pub async fn user_facts(app: &App, id: UserId, version: i64) -> Result<Arc<User>> {
-    let now = app.now();
-    if let Some(user) = app.users.get(id, version, now) {
+    let uptime = app.uptime();
+    if let Some(user) = app.users.get(id, version, uptime) {
         return Ok(user);
     }
     let found = app.db.read(move |conn| Box::pin(store::users::by_id(conn, id))).await?;
     // Deleted between two statements: the session went with it.
     let user = Arc::new(found.ok_or(Error::RefreshTokenRevoked)?.user);
-    app.users.put(&user, now);
+    app.users.put(&user, uptime);
     Ok(user)
 }
 
-/// A process that learns from a statement's answer that it is behind reloads before it signs.
-async fn current_ring(app: &App, told: Option<i64>) -> Result<Arc<KeyRing>> {
+/// A process that learns from a statement's answer that the database has another ring reloads before it signs, whichever of the two has the higher version.
+async fn current_ring(app: &App, told: RingId) -> Result<Arc<KeyRing>> {
     let loaded = || app.ring().ok_or_else(|| Error::Unavailable("the keys are not loaded".into()));
     let ring = loaded()?;
-    match told {
-        Some(version) if version > ring.version => {
-            load_keys::reload(app).await?;
-            loaded()
-        }
-        Some(_) | None => Ok(ring),
+    if ring.id == told {
+        return Ok(ring);
     }
+    load_keys::follow(app, Some(told)).await?;
+    loaded()
 }
 
 /// Whole seconds, shortened at random so that tabs do not wake together, never past the session's end.

@@ -43,12 +43,12 @@ pub struct Charges(Vec<Charge>);
 
 /// A hash: neither addresses nor networks stand in the table.
 pub(super) fn key(rule: Rule, whom: &[&str]) -> String {
-    let mut hash = Sha256::new();
-    for part in whom {
-        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-        hash.update(part.as_bytes());
-    }
-    format!("{}:{}", rule.as_str(), URL_SAFE_NO_PAD.encode(&hash.finalize()[..16]))
+    format!("{}:{}", rule.as_str(), whom.iter().map(|whom| part(whom)).collect::<Vec<_>>().join("."))
+}
+
+/// What stands in a key for one of those that it counts; an operator clears by it.
+pub fn part(whom: &str) -> String {
+    URL_SAFE_NO_PAD.encode(&Sha256::digest(whom)[..16])
 }
 
 impl Charges {
@@ -104,8 +104,10 @@ impl Charges {
 
     /// Charges all of them, or says which one says no and charges none.
     pub async fn take(&self, app: &App) -> Result<()> {
-        let now = app.now();
-        let known = |charge: &Charge| app.refused.get(&charge.key).map(|until| until.since(now)).filter(|wait| !wait.is_zero()).map(|wait| charge.says(wait));
+        let uptime = app.uptime();
+        let known = |charge: &Charge| {
+            app.refused.get(&charge.key).map(|until| until.saturating_sub(uptime)).filter(|wait| !wait.is_zero()).map(|wait| charge.says(wait))
+        };
         if let Some(limited) = self.0.iter().find_map(known) {
             return Err(refuse(app, limited));
         }
@@ -115,7 +117,7 @@ impl Charges {
         let charges = self.0.clone();
         let refusal = app.db.write_unsynced(move |conn| Box::pin(async move { charge_all(conn, &charges).await })).await?;
         let Some((key, limited)) = refusal else { return Ok(()) };
-        app.refused.insert(key, app.now() + limited.wait);
+        app.refused.insert(key, app.uptime() + limited.wait);
         Err(refuse(app, limited))
     }
 

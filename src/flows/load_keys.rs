@@ -13,6 +13,7 @@ use crate::crypto::master_key::{MasterKey, MasterKeys, Versioned};
 use crate::crypto::{jwk, seal};
 use crate::model::audit::Peer;
 use crate::model::key::{Ring, State, Wish};
+use crate::model::ring_id::{Losses, RingId};
 use crate::random::{self, Random};
 use crate::store::master_keys::Version;
 use crate::store::signing_keys::{Stored, StoredRing};
@@ -26,8 +27,9 @@ pub const KEY_FILE: &str = "master.key";
 
 /// Builds the program and its key ring; on an empty database makes the first keys.
 pub async fn start(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<App> {
-    let app = build(config, clock, random).await?;
-    ensure_keys(&app).await?;
+    // On the heap: a start goes through much code, and the future of every caller would hold it all.
+    let app = Box::pin(build(config, clock, random)).await?;
+    Box::pin(ensure_keys(&app)).await?;
     Ok(app)
 }
 
@@ -66,7 +68,7 @@ pub async fn ensure_keys(app: &App) -> Result<()> {
     for key in &stored.keys {
         open(key, &masters)?;
     }
-    match change_keys::change(app, Order::new(Wish::Scheduled, Peer { actor: "schedule".into(), ..Peer::default() })).await {
+    match change_keys::change_scheduled(app).await {
         // Another process started at the same moment and was first.
         Ok(_) | Err(Error::AlreadyRotated) => reload(app).await,
         Err(error) => Err(error),
@@ -84,10 +86,10 @@ pub async fn read_ring(app: &App) -> Result<Ring> {
     Ok(stored.ring())
 }
 
-/// Asks which version is current and reloads if ours is not.
+/// Asks which state of the ring is current and reloads if ours is another one.
 pub async fn confirm(app: &App) -> Result<()> {
-    let version = app.db.read(|conn| Box::pin(store::signing_keys::version(conn))).await?;
-    if app.ring().is_some_and(|ring| ring.version == version) {
+    let id = app.db.read(|conn| Box::pin(store::signing_keys::id(conn))).await?;
+    if app.ring().is_some_and(|ring| ring.id == id) {
         app.confirm_ring();
         return Ok(());
     }
@@ -106,14 +108,76 @@ pub async fn listen(app: &App) -> Result<()> {
 
 /// Reads and opens the ring and puts it in place; if that fails for good, the process is not ready until it succeeds.
 pub async fn reload(app: &App) -> Result<()> {
-    let loaded = load(app).await;
+    follow(app, None).await
+}
+
+/// The same, for one who was told which state the database has: where another task has put that one in place meanwhile, nothing is read.
+pub async fn follow(app: &App, told: Option<RingId>) -> Result<()> {
+    let loaded = load(app, told).await;
     if let Err(Error::MasterKeyNotLoaded { .. } | Error::KeyUnusable(_)) = &loaded {
         app.condemn_ring();
     }
     loaded
 }
 
-async fn load(app: &App) -> Result<()> {
+async fn load(app: &App, told: Option<RingId>) -> Result<()> {
+    let _in_order = app.reloading.lock().await;
+    if told.is_some() && app.ring().map(|ring| ring.id) == told {
+        return Ok(());
+    }
+    let mut stored = read(app).await?;
+    if let Some(held) = app.ring().filter(|held| held.id != stored.id) {
+        tell_losses(held.id, &held.ring, &stored);
+    }
+    for _ in 0..ROUNDS {
+        let revived = app.revoked_kids.learn(&stored.ring());
+        if revived.is_empty() {
+            return put_in_place(app, &stored).await;
+        }
+        // Until they are revoked again nothing is signed here: the ring that this process holds is not the database's any more.
+        app.condemn_ring();
+        revoke_again(app, &revived).await?;
+        stored = read(app).await?;
+    }
+    Err(Error::Unavailable("keys that were revoked came back and could not be revoked again".into()))
+}
+
+/// How often keys that came back are revoked again while other processes change the ring at the same moment.
+const ROUNDS: u32 = 5;
+
+/// Says in the log that the database went back, and what that costs.
+fn tell_losses(held: RingId, ring: &Ring, stored: &StoredRing) {
+    let losses = Losses::between(ring, &stored.ring());
+    if losses.is_empty() && stored.id.version >= held.version {
+        return;
+    }
+    tracing::error!(
+        %held,
+        found = %stored.id,
+        missing = ?losses.missing,
+        earlier = ?losses.earlier,
+        "the database went back to an earlier state of the key ring, as after a failover or a restore, and that state is adopted; tokens that the missing keys \
+         signed are refused, and sign-outs, bans, passwords and revocations of that time may be lost too: see \"A promotion is a restore\" in docs/operations.md"
+    );
+}
+
+/// Keys that were revoked and are published again by a database that went back.
+async fn revoke_again(app: &App, revived: &[String]) -> Result<()> {
+    for kid in revived {
+        tracing::error!(kid, "a revoked key came back with the database and is revoked again");
+        let peer = Peer { actor: "process".into(), ..Peer::default() };
+        let order = Order::new(Wish::Revoke(kid.clone()), peer).because("revoked before the database went back");
+        match change_keys::apply(app, order).await {
+            // Another process was first, with this key or with another one: look again.
+            Ok(_) | Err(Error::AlreadyRotated | Error::KeyRefused(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The ring as stored, after what must be known before the first signature was written.
+async fn read(app: &App) -> Result<StoredRing> {
     let (ttl, cache) = (app.config.tokens.access_ttl, app.config.keys.policy.verifier_cache);
     let mut stored = app.db.read(|conn| Box::pin(store::signing_keys::load(conn))).await?;
     // Before the first signature with a longer TTL the row must know of it, or the key would leave the JWKS too soon.
@@ -122,12 +186,16 @@ async fn load(app: &App) -> Result<()> {
         app.db.write(move |conn| Box::pin(store::signing_keys::raise_bounds(conn, ttl, cache))).await?;
         stored = app.db.read(|conn| Box::pin(store::signing_keys::load(conn))).await?;
     }
-    let masters = loaded_versions(app, &stored).await?;
+    Ok(stored)
+}
+
+async fn put_in_place(app: &App, stored: &StoredRing) -> Result<()> {
+    let masters = loaded_versions(app, stored).await?;
     let active = stored.keys.iter().find(|k| k.key.state == State::Active).ok_or_else(|| Error::Unavailable("there is no active signing key".into()))?;
     let pair = open(active, &masters)?.ok_or_else(|| Error::KeyUnusable(format!("the active signing key {} has no private part", active.key.kid)))?;
     let tokens = &app.config.tokens;
     let naming = Naming { issuer: tokens.issuer.clone(), audience: tokens.audience.clone(), typ: tokens.typ.clone() };
-    app.set_ring(KeyRing::new(stored.version, stored.ring(), &pair, &publics(&stored)?, masters, &naming));
+    app.set_ring(KeyRing::new(stored.id, stored.ring(), &pair, &publics(stored)?, masters, &naming));
     Ok(())
 }
 

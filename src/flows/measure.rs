@@ -26,6 +26,7 @@ pub async fn metrics(app: &App) -> String {
         key_age: active.map(|since| now.since(since)),
         next_rotation: next.map(seconds_until),
         ring_age: app.ring_age(),
+        clock_confirmed: !app.clock_trust.is_doubted(),
         password_queue: app.hasher.queued(),
         password_queue_limit: app.config.passwords.queue,
         connections: app.db.connections(),
@@ -39,10 +40,11 @@ pub async fn metrics(app: &App) -> String {
 
 /// `None`: it is too early to count again, or nobody could.
 async fn sessions(app: &App, now: Timestamp) -> Option<(i64, Duration)> {
-    if !app.begin_count(now, now + BETWEEN_COUNTS) {
+    let begun = app.uptime();
+    if !app.begin_count(begun, begun + BETWEEN_COUNTS) {
         return None;
     }
     let counted = app.db.read(move |conn| Box::pin(store::sessions::census(conn, now))).await;
-    app.count_again_at(now + BETWEEN_COUNTS.max(app.now().since(now) * SHARE));
+    app.count_again_at(begun + BETWEEN_COUNTS.max(app.uptime().saturating_sub(begun) * SHARE));
     counted.inspect_err(|error| tracing::warn!(%error, "the sessions could not be counted")).ok()
 }

@@ -11,6 +11,7 @@ use crate::crypto::token::{RefreshToken, SessionToken};
 use crate::model::audit::{Kind, Peer};
 use crate::model::id::SessionId;
 use crate::model::permission::{Action, Powers};
+use crate::model::ring_id::RingId;
 use crate::model::session::{Delivery, IMPERSONATION_LIFETIME, Lifetime, Session};
 use crate::model::time::Timestamp;
 use crate::model::user::User;
@@ -46,7 +47,7 @@ pub struct Opening {
 /// The ring's version as the database had it when the session began, so that a process with an older ring reloads before it signs; and that moment.
 #[derive(Debug, Clone, Copy)]
 pub struct RingVersion {
-    version: i64,
+    ring_id: RingId,
     began_at: Timestamp,
 }
 
@@ -143,7 +144,7 @@ impl Opening {
     pub async fn insert(&self, conn: &mut Conn, recorder: &Recorder, proof: Proof<'_>) -> store::Result<Option<RingVersion>> {
         let began_at = conn.now();
         let new = self.beginning_at(began_at);
-        let Some(version) = store::sessions::insert(conn, &new, proof, self.ring.master_version).await? else {
+        let Some(ring_id) = store::sessions::insert(conn, &new, proof, self.ring.master_version).await? else {
             let current = store::signing_keys::master_version(conn).await?;
             return if current == Some(i64::from(self.ring.master_version)) {
                 Ok(None)
@@ -153,7 +154,7 @@ impl Opening {
         };
         let s = &new.session;
         recorder.record(conn, Kind::SignedIn, Some(s.user_id), Some(s.id), detail([("delivery", s.delivery.as_str().into())])).await?;
-        Ok(Some(RingVersion { version, began_at }))
+        Ok(Some(RingVersion { ring_id, began_at }))
     }
 
     /// Signs what the client gets, once the row is committed.
@@ -161,7 +162,7 @@ impl Opening {
         let new = self.beginning_at(ring.began_at);
         let ends_at = new.idle_expires_at.min(new.session.expires_at);
         let s = &new.session;
-        let grounds = Grounds { session: s.id, auth_time: s.auth_time, ends_at, ring_version: Some(ring.version) };
+        let grounds = Grounds { session: s.id, auth_time: s.auth_time, ends_at, ring_id: ring.ring_id };
         let powers = impersonate::powers(app, user, s.impersonated_by).await?.ok_or(Error::NotAllowed(Action::Impersonate))?;
         let access = issue_token::issue(app, user, &powers, &grounds).await?;
         Ok(Grant {

@@ -1,41 +1,45 @@
-//! Deleting sessions and links of mails that ended long ago, and accounts that nobody proved, in batches; nothing is cleaned per refresh and nothing waits for it.
+//! Deleting sessions and links of mails that ended long ago, and accounts that were never proven, in batches; nothing is cleaned per refresh and nothing waits
+//! for it. Each batch asks anew whether the clock is confirmed: one that jumps in the middle deletes nothing more.
 
 use std::time::Duration;
 
 use crate::app::{App, Pace};
-use crate::store;
+use crate::model::trusted_clock::ConfirmedNow;
+use crate::store::{self, Conn, Work};
 
-use super::{Result, delete_user, deliver_webhooks};
+use super::{Result, confirm_clock, delete_user, deliver_webhooks, read_audit};
 
 /// How long an ended session is still known, so that its tokens are refused with the right reason.
 const KEEP: Duration = Duration::from_secs(7 * 86_400);
 const BATCH: i64 = 1_000;
 
-/// Deletes everything that is due; tells how many sessions.
+/// Deletes everything that is due; tells how many sessions. On a clock that is not confirmed nothing is.
 pub async fn prune(app: &App) -> Result<u64> {
     app.refresh_pace.forget_idle();
     app.mint_pace.iter().for_each(Pace::forget_idle);
-    let before = app.now() - KEEP;
+    let sessions = in_batches(app, |conn, now| Box::pin(store::sessions::prune(conn, now, KEEP, BATCH))).await?;
+    in_batches(app, |conn, now| Box::pin(store::limits::prune(conn, now, BATCH))).await?;
+    in_batches(app, |conn, now| Box::pin(store::mails::prune_tokens(conn, now, KEEP, BATCH))).await?;
+    while let Some(now) = confirm_clock::confirm(app).await? {
+        if delete_user::unproven(app, now, BATCH).await? < BATCH.unsigned_abs() {
+            break;
+        }
+    }
+    // Also where no webhook is configured any more.
+    in_batches(app, |conn, now| Box::pin(store::webhooks::prune(conn, now, deliver_webhooks::GIVE_UP, BATCH))).await?;
+    read_audit::prune(app).await?;
+    Ok(sessions)
+}
+
+/// Deletes batch by batch until one is not full; tells how many rows.
+async fn in_batches(app: &App, delete: impl for<'c> Fn(&'c mut Conn, ConfirmedNow) -> Work<'c, u64> + Copy + Send + Sync + 'static) -> Result<u64> {
     let mut total = 0;
-    loop {
-        let deleted = app.db.write_statement(move |conn| Box::pin(store::sessions::prune(conn, before, BATCH))).await?;
+    while let Some(now) = confirm_clock::confirm(app).await? {
+        let deleted = app.db.write(move |conn| delete(conn, now)).await?;
         total += deleted;
         if deleted < BATCH.unsigned_abs() {
             break;
         }
     }
-    let now = app.now();
-    while app.db.write_statement(move |conn| Box::pin(store::limits::prune(conn, now, BATCH))).await? == BATCH.unsigned_abs() {}
-    loop {
-        let deleted = app.db.write_statement(move |conn| Box::pin(store::mails::prune_tokens(conn, before, BATCH))).await?;
-        if deleted < BATCH.unsigned_abs() {
-            break;
-        }
-    }
-    while delete_user::unproven(app, BATCH).await? == BATCH.unsigned_abs() {}
-    // Also where no webhook is told of anything any more.
-    let stale = app.now() - deliver_webhooks::GIVE_UP;
-    while app.db.write_statement(move |conn| Box::pin(store::webhooks::prune(conn, stale, BATCH))).await? == BATCH.unsigned_abs() {}
-    super::read_audit::prune(app).await?;
     Ok(total)
 }

@@ -1,14 +1,16 @@
-//! Reading the audit trail, and proving that nobody has taken anything away from it or changed it.
+//! Reading the audit trail, and checking it: each chain by itself, and against a copy that was kept elsewhere (an export, the ends of chains in the log).
 
 use crate::app::App;
 pub use crate::model::audit::{Entry, Fault, Walk};
+use crate::model::id::EventId;
 use crate::model::permission::Action;
+use crate::model::time::Timestamp;
 use crate::store;
 use crate::store::audit::Chain;
 pub use crate::store::audit::Filter;
 
-use super::Result;
 use super::authority::Authority;
+use super::{Result, confirm_clock};
 
 /// Events that are read at once.
 pub const PAGE: i64 = 1_000;
@@ -26,8 +28,23 @@ pub struct Report {
     pub writers: usize,
     /// Events that were looked at.
     pub events: u64,
+    /// What was compared with a copy.
+    pub compared: u64,
     /// Everything that is wrong.
     pub faults: Vec<Fault>,
+}
+
+/// One event as a copy outside the database names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// Whose chain.
+    pub writer: String,
+    /// Its place.
+    pub sequence: i64,
+    /// Its link.
+    pub link: String,
+    /// When it happened, where the copy says so.
+    pub at: Option<Timestamp>,
 }
 
 /// Recomputes every chain, link by link. One in which something is wrong is looked at once more: it may have been shortened meanwhile.
@@ -41,10 +58,62 @@ pub async fn verify(app: &App) -> Result<Report> {
             let now = app.db.read(move |conn| Box::pin(async move { store::audit::chain(conn, &writer).await })).await?;
             (events, faults) = walk(app, now.as_ref().unwrap_or(&chain)).await?;
         }
+        if !is_explained(app, &chain) {
+            faults.push(Fault::Unexplained { writer: chain.writer.clone(), to: chain.pruned_sequence });
+        }
         report.events += events;
         report.faults.extend(faults);
     }
     Ok(report)
+}
+
+/// Whether what is marked as deleted for its age can have been that old: with a retention, and in a chain that began before it.
+fn is_explained(app: &App, chain: &Chain) -> bool {
+    if chain.pruned_sequence == 0 {
+        return true;
+    }
+    let Some(oldest) = app.config.audit_retention.map(|keep| app.now() - keep) else { return false };
+    let process = chain.writer.split('.').next().unwrap_or_default();
+    // A writer's name holds the time at which its process started.
+    process.parse::<EventId>().ok().and_then(|id| id.made_at()).is_none_or(|began| began < oldest)
+}
+
+/// Looks for every event of a copy. What the retention has deleted since may be missing.
+pub async fn compare(app: &App, copy: &[Known]) -> Result<(u64, Vec<Fault>)> {
+    let chains = app.db.read(|conn| Box::pin(store::audit::chains(conn))).await?;
+    let oldest = app.config.audit_retention.map(|keep| app.now() - keep);
+    let (mut compared, mut faults) = (0, Vec::new());
+    for known in copy {
+        compared += 1;
+        let (writer, sequence) = (known.writer.clone(), known.sequence);
+        let found = app.db.read(move |conn| Box::pin(async move { store::audit::of_writer(conn, &writer, sequence - 1, 1).await })).await?;
+        let (writer, sequence) = (known.writer.clone(), known.sequence);
+        match found.into_iter().find(|(entry, _)| entry.sequence == sequence) {
+            Some((entry, _)) if entry.link == known.link => {}
+            Some(_) => faults.push(Fault::Differs { writer, sequence }),
+            None => {
+                let pruned = chains.iter().any(|chain| chain.writer == writer && sequence <= chain.pruned_sequence && is_explained(app, chain));
+                let old_enough = known.at.is_none_or(|at| oldest.is_some_and(|oldest| at < oldest));
+                if !(pruned && old_enough) {
+                    faults.push(Fault::NotThere { writer, sequence });
+                }
+            }
+        }
+    }
+    Ok((compared, faults))
+}
+
+/// Writes where this process's chains end into the log, as far as they have grown since it last did: a copy outside the database, which shows later whether events
+/// were cut off. `audit verify --against` reads it.
+pub async fn tell_ends(app: &App) -> Result<()> {
+    let writer = app.writer.clone();
+    let ends = app.db.read(move |conn| Box::pin(async move { store::audit::ends_of_process(conn, &writer).await })).await?;
+    for (writer, sequence, link) in ends {
+        if app.told_ends.is_news(&writer, sequence) {
+            tracing::info!(writer, sequence, link, "audit chain end");
+        }
+    }
+    Ok(())
 }
 
 async fn walk(app: &App, chain: &Chain) -> Result<(u64, Vec<Fault>)> {
@@ -84,18 +153,19 @@ fn altered(entry: &Entry) -> Fault {
 /// Deletes what is older than the settings keep; tells how many events.
 pub async fn prune(app: &App) -> Result<u64> {
     let Some(keep) = app.config.audit_retention else { return Ok(0) };
-    let before = app.now() - keep;
     let mut total = 0;
-    loop {
+    while let Some(now) = confirm_clock::confirm(app).await? {
+        let before = now.now() - keep;
         let writers = app.db.read(move |conn| Box::pin(store::audit::writers_before(conn, before, PAGE))).await?;
         let mut deleted = 0;
         for writer in writers {
-            deleted += app.db.write(move |conn| Box::pin(async move { store::audit::prune(conn, &writer, before, PAGE).await })).await?;
+            deleted += app.db.write(move |conn| Box::pin(async move { store::audit::prune(conn, &writer, now, keep, PAGE).await })).await?;
         }
         total += deleted;
         // What is old but stands behind something younger, by a clock that was set back, waits for that.
         if deleted == 0 {
-            return Ok(total);
+            break;
         }
     }
+    Ok(total)
 }

@@ -11,6 +11,7 @@ use crate::crypto::token::SessionToken;
 use crate::model::audit::Peer;
 use crate::model::id::{SessionId, UserId};
 use crate::model::permission::{Action, Powers};
+use crate::model::ring_id::RingId;
 use crate::model::session::{End, Session};
 use crate::model::time::Timestamp;
 use crate::model::user::User;
@@ -51,7 +52,7 @@ pub struct Authenticated {
     /// The end without use.
     pub idle_expires_at: Timestamp,
     /// The ring's version as the database told.
-    pub ring_version: i64,
+    pub ring_id: RingId,
     /// The session token, unless an access token came.
     pub session_token: Option<SessionToken>,
     /// A session cookie to issue anew: its sliding end has just been written.
@@ -119,15 +120,15 @@ pub async fn authenticate(app: &App, credential: Credential<'_>, accepts: Accept
         impersonate::end_unallowed(app, found.session.id, &Peer { actor: "service".into(), ..Peer::default() }).await?;
         return Ok(Err(Nobody::Over(End::Revoked)));
     };
-    if app.ring().is_some_and(|ring| ring.version < found.ring_version) {
-        load_keys::reload(app).await?;
+    if app.ring().is_some_and(|ring| ring.id != found.ring_id) {
+        load_keys::follow(app, Some(found.ring_id)).await?;
     }
     Ok(Ok(slide(app, found, (user, powers), token, now).await?))
 }
 
 /// Extends the sliding end of a session whose token is used, once in `sessions.update_age`.
 async fn slide(app: &App, found: Found, (user, powers): (Arc<User>, Powers), token: Option<SessionToken>, now: Timestamp) -> Result<Authenticated> {
-    let Found { mut session, generation, mut idle_expires_at, ring_version, .. } = found;
+    let Found { mut session, generation, mut idle_expires_at, ring_id, .. } = found;
     let lifetime = &app.config.sessions.lifetime;
     let mut renewed_cookie = None;
     if let Some(token) = token.as_ref().filter(|_| session.remember && now >= session.updated_at + lifetime.update_age) {
@@ -141,7 +142,7 @@ async fn slide(app: &App, found: Found, (user, powers): (Arc<User>, Powers), tok
         (session.updated_at, idle_expires_at) = slid.await?;
         renewed_cookie = signed_cookie(app, token);
     }
-    Ok(Authenticated { session, user, powers, generation, idle_expires_at, ring_version, session_token: token, renewed_cookie })
+    Ok(Authenticated { session, user, powers, generation, idle_expires_at, ring_id, session_token: token, renewed_cookie })
 }
 
 /// The session cookie's value for a token.

@@ -41,6 +41,11 @@ impl Recorder {
         }
     }
 
+    /// A number for the next state of the key ring that no other change has.
+    pub fn ring_identity(&self) -> i64 {
+        i64::from_be_bytes(random::bytes(&*self.random))
+    }
+
     /// Writes mails of the same transaction.
     pub fn outbox(&self) -> Outbox {
         self.outbox.clone()

@@ -121,7 +121,7 @@ async fn attempt(app: &App, text: &str, channel: Delivery, purpose: Purpose, pee
         impersonate::end_unallowed(app, session.session, peer).await?;
         return Err(Error::RefreshTokenRevoked);
     };
-    let grounds = Grounds { session: session.session, auth_time: session.auth_time, ends_at, ring_version: Some(session.ring_version) };
+    let grounds = Grounds { session: session.session, auth_time: session.auth_time, ends_at, ring_id: session.ring_id };
     let access = issue_token::issue(app, &user, &powers, &grounds).await?;
     app.metrics.refresh(decision.as_str());
     let refresh_token = child.map(|c| c.encode(&ring.masters));

@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::crypto::master_key::{MasterKey, MasterKeys};
 use crate::crypto::seal;
 use crate::model::audit::{Kind, Peer};
+use crate::model::ring_id::RingId;
 use crate::store::{self, Conn};
 
 use super::record::{Recorder, detail};
@@ -78,18 +79,18 @@ impl Rewrap {
             }
         }
         if !self.options.dry_run {
-            self.adopt(conn, &done, stored.version).await?;
+            self.adopt(conn, &done, stored.id).await?;
         }
         Ok(Ok(done))
     }
 
-    async fn adopt(&self, conn: &mut Conn, done: &Rewrapped, seen: i64) -> store::Result<()> {
+    async fn adopt(&self, conn: &mut Conn, done: &Rewrapped, seen: RingId) -> store::Result<()> {
         let now = conn.now();
         store::master_keys::adopt(conn, done.version, &done.key_id, now).await?;
         if self.options.compromised {
             store::master_keys::condemn_before(conn, done.version, now).await?;
         }
-        if !store::signing_keys::advance(conn, seen).await? {
+        if !store::signing_keys::advance(conn, seen, self.recorder.ring_identity()).await? {
             return Err(store::Error::Conflict);
         }
         let detail = detail([("key_id", done.key_id.clone().into()), ("version", done.version.into()), ("compromised", self.options.compromised.into())]);

@@ -23,7 +23,7 @@ pub async fn mint(app: &App, who: &Authenticated, refresh_token: Option<&str>, p
     };
     let issued = if vouched {
         let ends_at = who.idle_expires_at.min(who.session.expires_at);
-        let grounds = Grounds { session: who.session.id, auth_time: who.session.auth_time, ends_at, ring_version: Some(who.ring_version) };
+        let grounds = Grounds { session: who.session.id, auth_time: who.session.auth_time, ends_at, ring_id: who.ring_id };
         issue_token::issue(app, &who.user, &who.powers, &grounds).await?
     } else {
         let token = refresh_token.ok_or(Error::RefreshTokenMissing)?;

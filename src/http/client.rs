@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{Extensions, HeaderMap, header};
 use ipnet::IpNet;
 
 use crate::app::App;
@@ -24,8 +24,7 @@ impl FromRequestParts<Arc<App>> for Client {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
-        let direct = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip().to_canonical());
-        let ip = direct.map(|direct| client_ip(direct, &parts.headers, &app.config.server.trusted_proxies));
+        let ip = address(app, &parts.extensions, &parts.headers);
         Ok(Self(Peer {
             actor: "user".into(),
             ip_address: ip.map(|ip| ip.to_string()).unwrap_or_default(),
@@ -33,6 +32,12 @@ impl FromRequestParts<Arc<App>> for Client {
             request_id: parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
         }))
     }
+}
+
+/// Whose request this is, past the trusted proxies; `None`: the connection is not known.
+pub(super) fn address(app: &App, extensions: &Extensions, headers: &HeaderMap) -> Option<IpAddr> {
+    let direct = extensions.get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip().to_canonical())?;
+    Some(client_ip(direct, headers, &app.config.server.trusted_proxies))
 }
 
 fn client_ip(direct: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {

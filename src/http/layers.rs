@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use crate::app::App;
 
-use super::{cookies, edge, origin, pages, places, text};
+use super::{blocks, cookies, edge, origin, pages, places, text};
 
 /// How many requests are worked on at once; the API and the pages share them.
 pub fn places(app: &App) -> Arc<Semaphore> {
@@ -41,6 +41,7 @@ fn bounded(app: &Arc<App>, places: &Arc<Semaphore>, routes: Router<Arc<App>>) ->
         .layer(from_fn_with_state(Arc::clone(app), origin::guard))
         .layer(from_fn_with_state(Arc::clone(app), cookies::every_variant))
         .layer(from_fn_with_state(Arc::clone(places), places::limit))
+        .layer(from_fn_with_state(Arc::clone(app), blocks::guard))
         .layer(from_fn(text::guard))
         .layer(from_fn(edge::bounded))
 }

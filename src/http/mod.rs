@@ -6,6 +6,7 @@ mod admin;
 mod admin_sessions;
 mod admission;
 mod audit;
+mod blocks;
 mod bodies;
 mod body;
 mod client;

@@ -63,6 +63,11 @@ kinds! {
     KeysRemoved => "keys.removed",
     MasterKeyChanged => "keys.rewrapped",
     MasterKeyAbandoned => "keys.abandoned",
+    ClockConfirmed => "clock.confirmed",
+    Reapplied => "audit.reapplied",
+    LimitsCleared => "limits.cleared",
+    NetworkBlocked => "network.blocked",
+    NetworkUnblocked => "network.unblocked",
 }
 
 impl Kind {
@@ -198,6 +203,27 @@ pub enum Fault {
         /// Its id.
         id: String,
     },
+    /// The front of a chain is marked as deleted because it was old, and the retention of the settings does not explain that.
+    Unexplained {
+        /// Whose.
+        writer: String,
+        /// The last event that is marked so.
+        to: i64,
+    },
+    /// A copy kept elsewhere holds an event that the database does not.
+    NotThere {
+        /// Whose.
+        writer: String,
+        /// Its place.
+        sequence: i64,
+    },
+    /// A copy kept elsewhere holds another event at this place.
+    Differs {
+        /// Whose.
+        writer: String,
+        /// Its place.
+        sequence: i64,
+    },
 }
 
 impl std::fmt::Display for Fault {
@@ -205,6 +231,11 @@ impl std::fmt::Display for Fault {
         match self {
             Self::Missing { writer, from, to } if from == to => write!(f, "event {from} of {writer} is missing"),
             Self::Missing { writer, from, to } => write!(f, "events {from} to {to} of {writer} are missing"),
+            Self::Unexplained { writer, to } => {
+                write!(f, "events up to {to} of {writer} are marked as deleted for their age, which audit.retention does not explain")
+            }
+            Self::NotThere { writer, sequence } => write!(f, "event {sequence} of {writer} is in the copy and not in the database"),
+            Self::Differs { writer, sequence } => write!(f, "event {sequence} of {writer} is not the one in the copy"),
             Self::Altered { writer, sequence, id } => write!(f, "event {sequence} of {writer} ({id}) is not what was written"),
         }
     }

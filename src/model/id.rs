@@ -71,6 +71,12 @@ impl SessionId {
 }
 
 impl EventId {
+    /// The instant that the identifier was made for; `None` if it is of another version.
+    pub fn made_at(&self) -> Option<Timestamp> {
+        let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
+        Some(Timestamp(i64::try_from(seconds).ok()?.checked_mul(1000)? + i64::from(nanos / 1_000_000)))
+    }
+
     /// A version 7 identifier of this instant and these random bytes.
     pub fn at(now: Timestamp, bytes: [u8; 10]) -> Self {
         Self(v7(now, bytes))

@@ -8,6 +8,7 @@ use std::time::Duration;
 use croner::Cron;
 
 use super::time::Timestamp;
+use super::trusted_clock::ConfirmedNow;
 
 /// Where a key is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -154,8 +155,10 @@ impl Ring {
 /// What somebody asks of the ring.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wish {
-    /// Do what is due.
-    Scheduled,
+    /// Make the keys that are missing and nothing else: what may be done by a clock that is not confirmed.
+    Missing,
+    /// Do what is due at this moment: also rotate and remove.
+    Scheduled(ConfirmedNow),
     /// Rotate now; inside Λ only with force.
     Rotate {
         /// Skip the waiting time.
@@ -210,7 +213,8 @@ pub enum Refused {
 /// Decides what to do; no steps: nothing is due.
 pub fn plan(now: Timestamp, ring: &Ring, policy: &Policy, wish: &Wish) -> Result<Vec<Step>, Refused> {
     match wish {
-        Wish::Scheduled => Ok(plan_due(now, ring, policy)),
+        Wish::Missing => Ok(plan_missing(ring)),
+        Wish::Scheduled(now) => Ok(plan_due(now.now(), ring, policy)),
         Wish::Rotate { force } => plan_rotation(now, ring, policy, *force),
         Wish::ReplaceAll => plan_replacement(ring),
         Wish::Revoke(kid) => plan_revocation(now, ring, policy, kid),
@@ -218,13 +222,19 @@ pub fn plan(now: Timestamp, ring: &Ring, policy: &Policy, wish: &Wish) -> Result
     }
 }
 
-fn plan_due(now: Timestamp, ring: &Ring, policy: &Policy) -> Vec<Step> {
-    let mut steps: Vec<Step> = match (ring.in_state(State::Active), ring.in_state(State::Standby)) {
+fn plan_missing(ring: &Ring) -> Vec<Step> {
+    match (ring.in_state(State::Active), ring.in_state(State::Standby)) {
         (None, None) => vec![Step::Create(State::Active), Step::Create(State::Standby)],
         (None, Some(standby)) => vec![Step::Activate(standby.kid.clone()), Step::Create(State::Standby)],
         (Some(_), None) => vec![Step::Create(State::Standby)],
-        (Some(active), Some(standby)) if ring.next_rotation(policy).is_some_and(|at| at <= now) => rotation(active, standby, ring),
         (Some(_), Some(_)) => vec![],
+    }
+}
+
+fn plan_due(now: Timestamp, ring: &Ring, policy: &Policy) -> Vec<Step> {
+    let mut steps = match (ring.in_state(State::Active), ring.in_state(State::Standby)) {
+        (Some(active), Some(standby)) if ring.next_rotation(policy).is_some_and(|at| at <= now) => rotation(active, standby, ring),
+        (Some(_), Some(_)) | (None, _) | (_, None) => plan_missing(ring),
     };
     let over = ring.keys.iter().filter(|k| k.leaves_at().is_some_and(|at| at <= now));
     steps.extend(over.map(|k| Step::Remove(k.kid.clone())));

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::refresh::MAX_CLOCK_SKEW;
 use super::time::Timestamp;
 
 /// The first wait of the growing pace; it doubles.
@@ -125,9 +126,13 @@ pub fn decide(rule: Rule, quota: Quota, state: Option<State>, now: Timestamp) ->
 }
 
 fn grow(quota: Quota, state: Option<State>, now: Timestamp) -> Result<State, Duration> {
-    if let Some(wait) = state.map(|s| s.free_at.since(now)).filter(|wait| !wait.is_zero()) {
-        // A clock that was set back makes nobody wait for longer than the rule does.
-        return Err(wait.min(LAST_WAIT));
+    if let Some(state) = state {
+        let (left, most) = (state.free_at.since(now), wait_after(quota, state.level));
+        // Further away than this count ever costs, it was written by a clock that was ahead, and nobody knows how much of the wait is left: the count stands and
+        // the next one may come. Replicas are a little apart: what one of them wrote is cut to what the count costs.
+        if !left.is_zero() && !most.is_zero() && left <= most + MAX_CLOCK_SKEW {
+            return Err(left.min(most));
+        }
     }
     let level = state.map_or(0, |s| s.level).saturating_add(1);
     let wait = wait_after(quota, level);
@@ -140,13 +145,19 @@ fn wait_after(quota: Quota, level: i64) -> Duration {
 }
 
 fn steadily(quota: Quota, state: Option<State>, now: Timestamp) -> Result<State, Duration> {
-    let full_at = state.map_or(now, |s| s.free_at.max(now));
+    let full_at = state.map_or(now, |s| full_at(quota, s, now));
     let free_at = full_at + every(quota);
     let debt = free_at.since(now);
     if debt > quota.period {
         return Err(debt.saturating_sub(quota.period));
     }
     Ok(State { level: state.map_or(0, |s| s.level).saturating_add(1), free_at, expires_at: free_at })
+}
+
+/// When the bucket is full again. An empty one takes its whole period: a time beyond that was written by a clock that was ahead and says nothing.
+fn full_at(quota: Quota, state: State, now: Timestamp) -> Timestamp {
+    let debt = state.free_at.since(now);
+    if debt > quota.period + MAX_CLOCK_SKEW { now } else { now + debt.min(quota.period) }
 }
 
 /// The time that one costs at the steady pace.
@@ -166,7 +177,7 @@ pub fn give_back(rule: Rule, quota: Quota, state: State, now: Timestamp) -> Opti
         let free_at = state.free_at.min(now + wait_after(quota, level));
         return (level > 0).then_some(State { level, free_at, ..state });
     }
-    let free_at = state.free_at.max(now).0 - i64::try_from(every(quota).as_millis()).unwrap_or(i64::MAX);
+    let free_at = full_at(quota, state, now).0 - i64::try_from(every(quota).as_millis()).unwrap_or(i64::MAX);
     (free_at > now.0).then(|| State { level: state.level - 1, free_at: Timestamp(free_at), expires_at: Timestamp(free_at) })
 }
 
@@ -293,11 +304,58 @@ mod tests {
         assert!((0..5).try_fold(None, |s, _| decide(Rule::SignUp, FIVE, s, now + FIVE.period * 9).map(Some)).is_ok());
     }
 
+    /// Many, each as soon as it may come, until one is refused: what is remembered then, and when that is.
+    fn exhaust(rule: Rule, mut now: Timestamp) -> (State, Timestamp) {
+        let mut state = None;
+        for _ in 0..40 {
+            match decide(rule, FIVE, state, now) {
+                Ok(next) => state = Some(next),
+                Err(wait) => now = now + wait,
+            }
+        }
+        while let Ok(next) = decide(rule, FIVE, state, now) {
+            state = Some(next);
+        }
+        (state.expect("something was charged"), now)
+    }
+
     #[test]
-    fn a_clock_that_was_set_back_locks_nobody_out_for_longer() {
-        let now = Timestamp(50_000_000);
-        let state = decide(Rule::SignUp, FIVE, None, now + Duration::from_secs(60)).unwrap();
-        assert!(decide(Rule::SignUp, FIVE, Some(state), now).is_ok());
+    fn a_clock_that_jumped_ahead_and_back_makes_nobody_wait_longer_than_the_rule_does() {
+        let now = Timestamp(1_795_219_200_000);
+        for rule in Rule::ALL {
+            // How long one who is refused waits at most by a clock that never jumped.
+            let (state, then) = exhaust(rule, now);
+            let usual = decide(rule, FIVE, Some(state), then).expect_err("refused");
+            for jump in [1, 2, 10, 60, 900, 3_600, 43_200, 86_400, 100 * 86_400].map(Duration::from_secs) {
+                let (state, then) = exhaust(rule, now + jump);
+                let set_back = then - jump;
+                let mut at = set_back;
+                // A client does as it is told: it waits and comes again.
+                while let Err(wait) = decide(rule, FIVE, Some(state), at) {
+                    assert!(wait <= LAST_WAIT.max(FIVE.period), "{rule:?} {jump:?}: {wait:?}");
+                    at = at + wait;
+                }
+                let most = (LAST_WAIT * 2).max(usual) + MAX_CLOCK_SKEW;
+                assert!(at.since(set_back) <= most, "{rule:?}, a jump of {jump:?}: locked out for {:?}", at.since(set_back));
+                if jump >= Duration::from_secs(86_400) {
+                    assert_eq!(at, set_back, "{rule:?}, a jump of {jump:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn replicas_that_are_two_seconds_apart_give_no_guess_away() {
+        let (now, apart) = (Timestamp(1_795_219_200_000), Duration::from_secs(2));
+        let mut state = None;
+        for _ in 0..8 {
+            state = decide(Rule::SignIn, FIVE, state, state.map_or(now, |s: State| s.free_at)).ok();
+        }
+        let state = state.expect("eight failures cost eight seconds");
+        let cost = Duration::from_secs(8);
+        let written = state.free_at - cost;
+        assert_eq!(decide(Rule::SignIn, FIVE, Some(state), written - apart), Err(cost), "cut to what the count costs");
+        assert_eq!(decide(Rule::SignIn, FIVE, Some(state), written + apart), Err(Duration::from_secs(6)));
     }
 
     #[test]

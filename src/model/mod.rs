@@ -1,6 +1,7 @@
 //! Nouns and pure rules. No I/O, no clock, no chance: all of it can be tested exhaustively.
 
 pub mod audit;
+pub mod block;
 pub mod claims;
 pub mod colour;
 pub mod common_password;
@@ -11,15 +12,18 @@ pub mod id;
 pub mod key;
 pub mod limit;
 pub mod locale;
+pub mod lost_event;
 pub mod mail;
 pub mod mount;
 pub mod origin;
 pub mod password;
 pub mod permission;
 pub mod refresh;
+pub mod ring_id;
 pub mod session;
 pub mod standstill;
 pub mod time;
+pub mod trusted_clock;
 pub mod user;
 pub mod user_agent;
 pub mod webhook;

@@ -1,9 +1,12 @@
 //! The audit trail: append-only, each writer's events a chain of hashes. Written in the transaction of what it records.
 
+use std::time::Duration;
+
 use sqlx::FromRow;
 
 use crate::model::audit::{Entry, Event};
 use crate::model::time::Timestamp;
+use crate::model::trusted_clock::ConfirmedNow;
 
 use super::{Conn, Error, Result, hash_text, on, parse_hash};
 
@@ -177,6 +180,20 @@ pub async fn chain(conn: &mut Conn, writer: &str) -> Result<Option<Chain>> {
     Ok(row.map(chain_of))
 }
 
+/// Whether an event is there, or stood where a chain's front was deleted for its age.
+pub async fn holds(conn: &mut Conn, at: Timestamp, id: &str, writer: &str, sequence: i64) -> Result<bool> {
+    let (found,): (i64,) = on!(conn, c => sqlx::query_as(
+        "SELECT (SELECT COUNT(*) FROM audit_events WHERE at = $1 AND id = $2) + (SELECT COUNT(*) FROM audit_chains WHERE writer = $3 AND pruned_sequence >= $4)")
+        .bind(at.0).bind(id).bind(writer).bind(sequence).fetch_one(c).await)?;
+    Ok(found > 0)
+}
+
+/// Where the chains of one process end: writer, place, link. A process writes one, or one for each of its connections.
+pub async fn ends_of_process(conn: &mut Conn, process: &str) -> Result<Vec<(String, i64, String)>> {
+    Ok(on!(conn, c => sqlx::query_as("SELECT writer, sequence, link FROM audit_chains WHERE substr(writer, 1, length($1)) = $1 ORDER BY writer")
+        .bind(process).fetch_all(c).await)?)
+}
+
 /// Writers of events that are older than `before`.
 pub async fn writers_before(conn: &mut Conn, before: Timestamp, limit: i64) -> Result<Vec<String>> {
     let rows: Vec<(String,)> = on!(conn, c => sqlx::query_as("SELECT DISTINCT writer FROM (SELECT writer FROM audit_events WHERE at < $1 ORDER BY at, id LIMIT $2) old")
@@ -195,11 +212,15 @@ pub async fn of_writer(conn: &mut Conn, writer: &str, after: i64, limit: i64) ->
     Ok(rows.into_iter().map(with_link).collect())
 }
 
-/// Deletes up to `limit` of a writer's oldest events, if they are older than `before`, and notes where the chain begins now; tells how many.
-pub async fn prune(conn: &mut Conn, writer: &str, before: Timestamp, limit: i64) -> Result<u64> {
+/// Deletes up to `limit` of a writer's oldest events, if they are older than `keep`, and notes where the chain begins now; tells how many.
+pub async fn prune(conn: &mut Conn, writer: &str, now: ConfirmedNow, keep: Duration, limit: i64) -> Result<u64> {
     // One at a time for each chain: somebody slower must not say that it begins where it began before.
     const FIND: &str = "SELECT writer FROM audit_chains WHERE writer = $1";
     const LOCKING: &str = "SELECT writer FROM audit_chains WHERE writer = $1 FOR UPDATE";
+    if !super::clock::holds(conn, now).await? {
+        return Ok(0);
+    }
+    let before = now.now() - keep;
     let sql = if conn.is_postgres() { LOCKING } else { FIND };
     let noted: Option<(String,)> = on!(conn, c => sqlx::query_as(sql).bind(writer).fetch_optional(c).await)?;
     if noted.is_none() {

@@ -16,12 +16,23 @@ pub struct Table {
 }
 
 /// Every table but `key_ring`, referenced ones first and `sessions` last: they are what changes when somebody still serves from the source.
-pub const TABLES: [Table; 13] = [
+pub const TABLES: [Table; 16] = [
     Table {
         name: "users",
         key: &["id"],
         texts: &["id", "email", "name", "image", "role", "ban_reason", "metadata"],
-        numbers: &["email_verified", "banned", "ban_expires_at", "disabled_at", "version", "login_epoch", "created_at", "updated_at", "unproven_until"],
+        numbers: &[
+            "email_verified",
+            "banned",
+            "ban_expires_at",
+            "disabled_at",
+            "version",
+            "login_epoch",
+            "session_epoch",
+            "created_at",
+            "updated_at",
+            "unproven_until",
+        ],
     },
     Table { name: "accounts", key: &["id"], texts: &["id", "user_id", "provider_id", "account_id", "password_hash"], numbers: &["created_at", "updated_at"] },
     Table {
@@ -31,6 +42,9 @@ pub const TABLES: [Table; 13] = [
         numbers: &["created_at", "expires_at", "ended_at"],
     },
     Table { name: "audit_chains", key: &["writer"], texts: &["writer", "link", "pruned_link"], numbers: &["sequence", "pruned_sequence"] },
+    Table { name: "clock", key: &["id"], texts: &[], numbers: &["id", "confirmed_at"] },
+    Table { name: "network_blocks", key: &["network"], texts: &["network", "reason"], numbers: &["created_at", "ends_at"] },
+    Table { name: "limits_state", key: &["id"], texts: &[], numbers: &["id", "version"] },
     Table { name: "rate_limits", key: &["key"], texts: &["key"], numbers: &["level", "free_at", "expires_at"] },
     Table { name: "heartbeats", key: &["writer"], texts: &["writer"], numbers: &["beat_at", "stopped"] },
     Table { name: "standstills", key: &["writer", "began_at"], texts: &["writer"], numbers: &["began_at", "ended_at"] },
@@ -53,12 +67,13 @@ pub const TABLES: [Table; 13] = [
         name: "sessions",
         key: &["id"],
         texts: &["id", "user_id", "token_hash", "refresh_hash", "revoked_reason", "delivery", "ip_address", "user_agent", "impersonated_by"],
-        numbers: &["generation", "rotated_at", "idle_expires_at", "expires_at", "revoked_at", "remember", "auth_time", "created_at", "updated_at"],
+        numbers: &["generation", "rotated_at", "idle_expires_at", "expires_at", "revoked_at", "remember", "auth_time", "created_at", "updated_at", "epoch"],
     },
 ];
 
 /// The one row that makes a database somebody's: copied last, so that a copy that was interrupted is nobody's and may begin anew.
-pub const RING: Table = Table { name: "key_ring", key: &["id"], texts: &[], numbers: &["id", "version", "master_version", "rotate_after", "verifier_cache"] };
+pub const RING: Table =
+    Table { name: "key_ring", key: &["id"], texts: &[], numbers: &["id", "version", "master_version", "rotate_after", "verifier_cache", "identity"] };
 
 /// What stands in one column of one row.
 #[derive(Debug, Clone, PartialEq, Eq)]

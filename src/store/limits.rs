@@ -2,6 +2,7 @@
 
 use crate::model::limit::State;
 use crate::model::time::Timestamp;
+use crate::model::trusted_clock::ConfirmedNow;
 
 use super::{Conn, Result, on};
 
@@ -35,11 +36,34 @@ pub async fn forget(conn: &mut Conn, key: &str) -> Result<()> {
     Ok(())
 }
 
-/// Deletes up to `limit` rows that are worth nothing; tells how many.
-pub async fn prune(conn: &mut Conn, now: Timestamp, limit: i64) -> Result<u64> {
+/// Deletes up to `limit` rows that have expired; tells how many.
+pub async fn prune(conn: &mut Conn, now: ConfirmedNow, limit: i64) -> Result<u64> {
     const DELETE: &str = "DELETE FROM rate_limits WHERE key IN (SELECT key FROM rate_limits WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
     const SKIPPING: &str =
         "DELETE FROM rate_limits WHERE key IN (SELECT key FROM rate_limits WHERE expires_at < $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
+    if !super::clock::holds(conn, now).await? {
+        return Ok(0);
+    }
     let sql = if conn.is_postgres() { SKIPPING } else { DELETE };
-    Ok(on!(conn, c => sqlx::query(sql).bind(now.0).bind(limit).execute(c).await.map(|done| done.rows_affected()))?)
+    Ok(on!(conn, c => sqlx::query(sql).bind(now.now().0).bind(limit).execute(c).await.map(|done| done.rows_affected()))?)
+}
+
+/// What stands against a key now, the longest first.
+pub async fn list(conn: &mut Conn, now: Timestamp, limit: i64) -> Result<Vec<(String, State)>> {
+    let rows: Vec<(String, i64, i64, i64)> = on!(conn, c => sqlx::query_as(
+        "SELECT key, level, free_at, expires_at FROM rate_limits WHERE expires_at > $1 ORDER BY free_at DESC, key LIMIT $2")
+        .bind(now.0).bind(limit).fetch_all(c).await)?;
+    let state = |(key, level, free_at, expires_at)| (key, State { level, free_at: Timestamp(free_at), expires_at: Timestamp(expires_at) });
+    Ok(rows.into_iter().map(state).collect())
+}
+
+/// Forgets every key with this part, or all of them; tells how many.
+pub async fn clear(conn: &mut Conn, part: Option<&str>) -> Result<u64> {
+    let cleared = match part {
+        Some(part) => {
+            on!(conn, c => sqlx::query("DELETE FROM rate_limits WHERE key LIKE '%' || $1 || '%'").bind(part).execute(c).await.map(|done| done.rows_affected()))?
+        }
+        None => on!(conn, c => sqlx::query("DELETE FROM rate_limits").execute(c).await.map(|done| done.rows_affected()))?,
+    };
+    Ok(cleared)
 }

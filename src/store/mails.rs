@@ -1,12 +1,15 @@
 //! The queue of mails and the rows behind their links. Whoever takes mails from the queue holds them for a while; one who dies gives them back by
 //! doing nothing.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 use sqlx::FromRow;
 
 use crate::model::id::{EventId, UserId};
 use crate::model::mail::{Mail, MailToken, Purpose, Template};
 use crate::model::time::Timestamp;
+use crate::model::trusted_clock::ConfirmedNow;
 
 use super::{Conn, Error, Result, on};
 
@@ -94,12 +97,15 @@ pub async fn end_tokens_of(conn: &mut Conn, user: UserId, purpose: Purpose, now:
     Ok(())
 }
 
-/// Deletes up to `limit` links that were over before `before`; tells how many.
-pub async fn prune_tokens(conn: &mut Conn, before: Timestamp, limit: i64) -> Result<u64> {
+/// Deletes up to `limit` links that expired more than `keep` ago; tells how many.
+pub async fn prune_tokens(conn: &mut Conn, now: ConfirmedNow, keep: Duration, limit: i64) -> Result<u64> {
     const DELETE: &str = "DELETE FROM mail_tokens WHERE id IN (SELECT id FROM mail_tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
     const SKIPPING: &str =
         "DELETE FROM mail_tokens WHERE id IN (SELECT id FROM mail_tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
-    let sql = if conn.is_postgres() { SKIPPING } else { DELETE };
+    if !super::clock::holds(conn, now).await? {
+        return Ok(0);
+    }
+    let (sql, before) = (if conn.is_postgres() { SKIPPING } else { DELETE }, now.now() - keep);
     Ok(on!(conn, c => sqlx::query(sql).bind(before.0).bind(limit).execute(c).await.map(|done| done.rows_affected()))?)
 }
 
@@ -117,6 +123,15 @@ pub async fn enqueue(conn: &mut Conn, mail: &Mail) -> Result<()> {
     Ok(())
 }
 
+/// How long what is taken from a queue is held, and how far ahead an attempt may be postponed at most.
+#[derive(Debug, Clone, Copy)]
+pub struct Hold {
+    /// One who takes it has so much time to deliver it.
+    pub hold: Duration,
+    /// Longer than the longest wait between two attempts.
+    pub latest: Duration,
+}
+
 #[derive(FromRow)]
 struct Row {
     id: String,
@@ -128,16 +143,18 @@ struct Row {
     created_at: i64,
 }
 
-/// Takes up to `limit` mails that are due and holds them until `until`; nobody else takes them meanwhile.
-pub async fn take_due(conn: &mut Conn, limit: i64, now: Timestamp, until: Timestamp) -> Result<Vec<Mail>> {
+/// Takes up to `limit` mails that are due and holds them for a while; nobody else takes them meanwhile. Due is also what a clock that was ahead has
+/// postponed further than any attempt is.
+pub async fn take_due(conn: &mut Conn, limit: i64, now: Timestamp, times: Hold) -> Result<Vec<Mail>> {
     const TAKE: &str =
-        "UPDATE mails SET attempts = attempts + 1, due_at = $1 WHERE id IN (SELECT id FROM mails WHERE due_at <= $2 ORDER BY due_at, id LIMIT $3)
+        "UPDATE mails SET attempts = attempts + 1, due_at = $1 WHERE id IN (SELECT id FROM mails WHERE due_at <= $2 OR due_at > $4 ORDER BY due_at, id LIMIT $3)
                         RETURNING id, template, recipient, token_id, detail, attempts, created_at";
     const SKIPPING: &str =
-        "UPDATE mails SET attempts = attempts + 1, due_at = $1 WHERE id IN (SELECT id FROM mails WHERE due_at <= $2 ORDER BY due_at, id LIMIT $3 FOR UPDATE SKIP LOCKED)
+        "UPDATE mails SET attempts = attempts + 1, due_at = $1 WHERE id IN (SELECT id FROM mails WHERE due_at <= $2 OR due_at > $4 ORDER BY due_at, id LIMIT $3 FOR UPDATE SKIP LOCKED)
                         RETURNING id, template, recipient, token_id, detail, attempts, created_at";
     let sql = if conn.is_postgres() { SKIPPING } else { TAKE };
-    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(sql).bind(until.0).bind(now.0).bind(limit).fetch_all(c).await)?;
+    let rows: Vec<Row> =
+        on!(conn, c => sqlx::query_as(sql).bind((now + times.hold).0).bind(now.0).bind(limit).bind((now + times.latest).0).fetch_all(c).await)?;
     let mail = |row: Row| -> Result<Mail> {
         let detail: Map<String, Value> = serde_json::from_str(&row.detail).map_err(|_| corrupt("detail"))?;
         Ok(Mail {
@@ -169,6 +186,14 @@ pub async fn resolve(conn: &mut Conn, id: EventId, token: EventId, detail: &Map<
 pub async fn remove(conn: &mut Conn, id: EventId, attempt: u32) -> Result<()> {
     on!(conn, c => sqlx::query("DELETE FROM mails WHERE id = $1 AND attempts = $2").bind(id.to_string()).bind(i64::from(attempt)).execute(c).await.map(|_| ()))?;
     Ok(())
+}
+
+/// Gives a mail up because it is too old: removed only by a confirmed clock. `false`: it stays.
+pub async fn give_up(conn: &mut Conn, id: EventId, attempt: u32, now: ConfirmedNow) -> Result<bool> {
+    if !super::clock::holds(conn, now).await? {
+        return Ok(false);
+    }
+    remove(conn, id, attempt).await.map(|()| true)
 }
 
 /// Tries again then, unless somebody else has taken it since this attempt.

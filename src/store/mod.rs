@@ -4,6 +4,8 @@
 
 mod asked;
 pub mod audit;
+pub mod blocks;
+pub mod clock;
 mod conn;
 pub mod copy;
 pub mod ended;

@@ -7,6 +7,7 @@ use sqlx::FromRow;
 
 use crate::model::id::{SessionId, UserId};
 use crate::model::refresh::{MAX_CLOCK_SKEW, Row as State, SecretHash};
+use crate::model::ring_id::RingId;
 use crate::model::session::{Delivery, RevokedReason};
 use crate::model::time::{Timestamp, millis};
 
@@ -21,8 +22,8 @@ pub struct Refreshed {
     pub user: UserId,
     /// `users.version`: the other half of the cache key.
     pub user_version: i64,
-    /// `key_ring.version`: a replica that is behind reloads before it signs.
-    pub ring_version: i64,
+    /// The key ring's state: a replica that holds another one reloads before it signs.
+    pub ring_id: RingId,
     /// The part that decides.
     pub state: State,
     /// How its tokens travel.
@@ -44,7 +45,7 @@ struct Row {
     id: String,
     user_id: String,
     user_version: i64,
-    ring_version: i64,
+    ring_id: String,
     generation: i64,
     refresh_hash: String,
     rotated_at: i64,
@@ -67,7 +68,7 @@ impl TryFrom<Row> for Refreshed {
             session: row.id.parse().map_err(|_| corrupt("id"))?,
             user: row.user_id.parse().map_err(|_| corrupt("user_id"))?,
             user_version: row.user_version,
-            ring_version: row.ring_version,
+            ring_id: row.ring_id.parse().map_err(|_| Error::Corrupt { table: "key_ring", column: "identity" })?,
             state: State {
                 generation: u32::try_from(row.generation).map_err(|_| corrupt("generation"))?,
                 refresh_hash: parse_hash(&row.refresh_hash).ok_or_else(|| corrupt("refresh_hash"))?,
@@ -115,7 +116,7 @@ pub const ROTATE: &str =
             AND expires_at > $2 AND idle_expires_at > $2 AND (generation = 1 OR rotated_at <= $8 OR rotated_at > $9)
             AND (SELECT master_version FROM key_ring WHERE key_ring.id = 1) = $10
          RETURNING id, user_id, generation, refresh_hash, rotated_at, expires_at, idle_expires_at, revoked_at, delivery, remember, auth_time, token_hash, impersonated_by,
-                   (SELECT master_version FROM key_ring WHERE key_ring.id = 1) AS master_version, (SELECT version FROM users WHERE users.id = sessions.user_id) AS user_version, (SELECT version FROM key_ring WHERE key_ring.id = 1) AS ring_version";
+                   (SELECT master_version FROM key_ring WHERE key_ring.id = 1) AS master_version, (SELECT version FROM users WHERE users.id = sessions.user_id) AS user_version, (SELECT CAST(version AS TEXT) || ':' || CAST(COALESCE(identity, 0) AS TEXT) FROM key_ring WHERE key_ring.id = 1) AS ring_id";
 
 /// Row 5 of the table as one statement: `None` if anything at all was not as it should be.
 pub async fn rotate(conn: &mut Conn, r: &Rotation) -> Result<Option<Refreshed>> {
@@ -140,7 +141,7 @@ pub async fn rotate(conn: &mut Conn, r: &Rotation) -> Result<Option<Refreshed>> 
 pub async fn find(conn: &mut Conn, id: SessionId) -> Result<Option<Refreshed>> {
     let row: Option<Row> = on!(conn, c => sqlx::query_as(
         "SELECT s.id, s.user_id, s.generation, s.refresh_hash, s.rotated_at, s.expires_at, s.idle_expires_at, s.revoked_at, s.delivery, s.remember, s.auth_time, s.token_hash, s.impersonated_by,
-                (SELECT master_version FROM key_ring WHERE id = 1) AS master_version, u.version AS user_version, (SELECT version FROM key_ring WHERE id = 1) AS ring_version
+                (SELECT master_version FROM key_ring WHERE id = 1) AS master_version, u.version AS user_version, (SELECT CAST(version AS TEXT) || ':' || CAST(COALESCE(identity, 0) AS TEXT) FROM key_ring WHERE id = 1) AS ring_id
            FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1")
         .bind(id.to_string()).fetch_optional(c).await)?;
     row.map(Refreshed::try_from).transpose()

@@ -5,8 +5,10 @@ use std::time::Duration;
 use sqlx::FromRow;
 
 use crate::model::id::{SessionId, UserId};
+use crate::model::ring_id::RingId;
 use crate::model::session::{Delivery, RevokedReason, Session};
 use crate::model::time::Timestamp;
+use crate::model::trusted_clock::ConfirmedNow;
 
 use super::{Conn, Error, Result, hash_text, on};
 
@@ -84,15 +86,15 @@ macro_rules! insert_session {
             AND (SELECT master_version FROM key_ring WHERE key_ring.id = 1) = $12",
             $proof,
             $lock,
-            " RETURNING (SELECT version FROM key_ring WHERE key_ring.id = 1)"
+            " RETURNING (SELECT CAST(version AS TEXT) || ':' || CAST(COALESCE(identity, 0) AS TEXT) FROM key_ring WHERE key_ring.id = 1)"
         )
     };
 }
 
 /// Inserts the session, if the user may sign in and, where a password was proven, its hash is still the user's; returns the
-/// key ring's version if it did.
+/// key ring's state if it did.
 /// A sign-in that verified the old password while it changed inserts nothing, and so does a process without the current master key.
-pub async fn insert(conn: &mut Conn, new: &New, proof: Proof<'_>, master_version: u8) -> Result<Option<i64>> {
+pub async fn insert(conn: &mut Conn, new: &New, proof: Proof<'_>, master_version: u8) -> Result<Option<RingId>> {
     // SQLite has one writer. On Postgres the proof and the user are locked, in the order in which a change of password takes them.
     let sql = match (proof, conn.is_postgres()) {
         (Proof::Password(_), true) => {
@@ -105,7 +107,7 @@ pub async fn insert(conn: &mut Conn, new: &New, proof: Proof<'_>, master_version
         (Proof::Vouched, false) => insert_session!("users u", "", ""),
     };
     let s = &new.session;
-    let inserted: Vec<(i64,)> = on!(conn, c => {
+    let inserted: Vec<(String,)> = on!(conn, c => {
         let query = sqlx::query_as(sql)
             .bind(s.id.to_string())
             .bind(hash_text(&new.token_hash))
@@ -126,7 +128,7 @@ pub async fn insert(conn: &mut Conn, new: &New, proof: Proof<'_>, master_version
             Proof::Vouched => query.fetch_all(c).await,
         }
     })?;
-    Ok(inserted.first().map(|(ring_version,)| *ring_version))
+    inserted.first().map(|(id,)| id.parse().map_err(|_| Error::Corrupt { table: "key_ring", column: "identity" })).transpose()
 }
 
 /// How a session is looked up.
@@ -148,8 +150,8 @@ pub struct Found {
     pub idle_expires_at: Timestamp,
     /// `users.version` of its user.
     pub user_version: i64,
-    /// `key_ring.version`.
-    pub ring_version: i64,
+    /// The key ring's state.
+    pub ring_id: RingId,
 }
 
 #[derive(FromRow)]
@@ -159,7 +161,7 @@ struct FoundRow {
     generation: i64,
     idle_expires_at: i64,
     user_version: i64,
-    ring_version: i64,
+    ring_id: String,
 }
 
 /// The session, if it is neither revoked nor past an end.
@@ -167,7 +169,7 @@ pub async fn find_live(conn: &mut Conn, by: &By, now: Timestamp) -> Result<Optio
     macro_rules! found {
         () => {
             "SELECT s.id, s.user_id, s.delivery, s.remember, s.auth_time, s.created_at, s.updated_at, s.expires_at, s.ip_address, s.user_agent, s.impersonated_by,
-                    s.generation, s.idle_expires_at, u.version AS user_version, (SELECT version FROM key_ring WHERE id = 1) AS ring_version
+                    s.generation, s.idle_expires_at, u.version AS user_version, (SELECT CAST(version AS TEXT) || ':' || CAST(COALESCE(identity, 0) AS TEXT) FROM key_ring WHERE id = 1) AS ring_id
                FROM sessions s JOIN users u ON u.id = s.user_id "
         };
     }
@@ -184,7 +186,7 @@ pub async fn find_live(conn: &mut Conn, by: &By, now: Timestamp) -> Result<Optio
             generation: u32::try_from(row.generation).map_err(|_| corrupt("generation"))?,
             idle_expires_at: Timestamp(row.idle_expires_at),
             user_version: row.user_version,
-            ring_version: row.ring_version,
+            ring_id: row.ring_id.parse().map_err(|_| Error::Corrupt { table: "key_ring", column: "identity" })?,
         })
     })
     .transpose()
@@ -272,13 +274,16 @@ pub async fn owner(conn: &mut Conn, id: SessionId) -> Result<Option<UserId>> {
     row.map(|(user,)| user.parse().map_err(|_| corrupt("user_id"))).transpose()
 }
 
-/// Deletes up to `limit` sessions whose absolute end lies before `before`, oldest first; tells how many.
-pub async fn prune(conn: &mut Conn, before: Timestamp, limit: i64) -> Result<u64> {
+/// Deletes up to `limit` sessions whose absolute end lies more than `keep` ago, oldest first; tells how many.
+pub async fn prune(conn: &mut Conn, now: ConfirmedNow, keep: Duration, limit: i64) -> Result<u64> {
     const DELETE: &str = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
     // Two replicas that prune at once neither wait for one another nor for anybody.
     const SKIPPING: &str =
         "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
-    let sql = if conn.is_postgres() { SKIPPING } else { DELETE };
+    if !super::clock::holds(conn, now).await? {
+        return Ok(0);
+    }
+    let (sql, before) = (if conn.is_postgres() { SKIPPING } else { DELETE }, now.now() - keep);
     let deleted = on!(conn, c => sqlx::query(sql)
         .bind(before.0).bind(limit).execute(c).await.map(|done| done.rows_affected()))?;
     Ok(deleted)

@@ -3,6 +3,7 @@
 use sqlx::FromRow;
 
 use crate::model::key::{Key, Ring, State};
+use crate::model::ring_id::RingId;
 use crate::model::time::{Timestamp, millis};
 
 use super::{Conn, Error, Result, on};
@@ -19,8 +20,8 @@ pub struct Stored {
 
 /// The ring as stored.
 pub struct StoredRing {
-    /// Rises with every change.
-    pub version: i64,
+    /// Another one with every change.
+    pub id: RingId,
     /// The current master key's version; `None` before the first start.
     pub master_version: Option<i64>,
     /// When the second rotation of an emergency is due.
@@ -76,10 +77,10 @@ impl TryFrom<Row> for Stored {
     }
 }
 
-/// Only the version: what replicas poll.
-pub async fn version(conn: &mut Conn) -> Result<i64> {
-    let row: (i64,) = on!(conn, c => sqlx::query_as("SELECT version FROM key_ring WHERE id = 1").fetch_one(c).await)?;
-    Ok(row.0)
+/// Only which state it is: what replicas poll.
+pub async fn id(conn: &mut Conn) -> Result<RingId> {
+    let (version, identity) = on!(conn, c => sqlx::query_as("SELECT version, COALESCE(identity, 0) FROM key_ring WHERE id = 1").fetch_one(c).await)?;
+    Ok(RingId { version, identity })
 }
 
 /// The current master key's version.
@@ -90,22 +91,28 @@ pub async fn master_version(conn: &mut Conn) -> Result<Option<i64>> {
 
 /// Everything.
 pub async fn load(conn: &mut Conn) -> Result<StoredRing> {
-    type RingRow = (i64, Option<i64>, Option<i64>, i64);
-    let row: RingRow =
-        on!(conn, c => sqlx::query_as("SELECT version, master_version, rotate_after, verifier_cache FROM key_ring WHERE id = 1").fetch_one(c).await)?;
-    let (version, master_version, rotate_after, verifier_cache) = row;
+    type RingRow = (i64, Option<i64>, Option<i64>, i64, i64);
+    let row: RingRow = on!(conn, c => sqlx::query_as("SELECT version, master_version, rotate_after, verifier_cache, COALESCE(identity, 0) FROM key_ring WHERE id = 1").fetch_one(c).await)?;
+    let (version, master_version, rotate_after, verifier_cache, identity) = row;
     let rows: Vec<Row> = on!(conn, c => sqlx::query_as(
         "SELECT kid, algorithm, state, public_jwk, private_jwe, published_at, activated_at, retired_at, ended_at, reason, max_ttl
            FROM signing_keys ORDER BY published_at, kid")
         .fetch_all(c).await)?;
     let keys = rows.into_iter().map(Stored::try_from).collect::<Result<_>>()?;
-    Ok(StoredRing { version, master_version, rotate_after: rotate_after.map(Timestamp), verifier_cache: duration(verifier_cache), keys })
+    Ok(StoredRing {
+        id: RingId { version, identity },
+        master_version,
+        rotate_after: rotate_after.map(Timestamp),
+        verifier_cache: duration(verifier_cache),
+        keys,
+    })
 }
 
-/// Raises the version from `seen`; `false`: somebody else was first.
-pub async fn advance(conn: &mut Conn, seen: i64) -> Result<bool> {
-    let changed = on!(conn, c => sqlx::query("UPDATE key_ring SET version = version + 1 WHERE id = 1 AND version = $1")
-        .bind(seen).execute(c).await.map(|done| done.rows_affected()))?;
+/// From the state that was seen to the next version, with an identity that is drawn at random for it; `false`: another change was first.
+pub async fn advance(conn: &mut Conn, seen: RingId, identity: i64) -> Result<bool> {
+    let changed = on!(conn, c => sqlx::query(
+        "UPDATE key_ring SET version = version + 1, identity = $3 WHERE id = 1 AND version = $1 AND COALESCE(identity, 0) = $2")
+        .bind(seen.version).bind(seen.identity).bind(identity).execute(c).await.map(|done| done.rows_affected()))?;
     if changed == 1 {
         super::listener::announce(conn).await?;
     }

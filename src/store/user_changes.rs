@@ -6,6 +6,7 @@ use crate::model::email::Email;
 use crate::model::id::UserId;
 use crate::model::permission::Field;
 use crate::model::time::Timestamp;
+use crate::model::trusted_clock::ConfirmedNow;
 use crate::model::user::User;
 
 use super::users::{Row, user_columns};
@@ -125,9 +126,12 @@ pub async fn unproven(conn: &mut Conn, now: Timestamp, limit: i64) -> Result<Vec
 }
 
 /// Deletes one of them, if the row still says so.
-pub async fn delete_unproven(conn: &mut Conn, id: UserId, now: Timestamp) -> Result<bool> {
+pub async fn delete_unproven(conn: &mut Conn, id: UserId, now: ConfirmedNow) -> Result<bool> {
+    if !super::clock::holds(conn, now).await? {
+        return Ok(false);
+    }
     let deleted = on!(conn, c => sqlx::query(concat!("DELETE FROM users WHERE id = $1 AND ", never_proven!("$2")))
-        .bind(id.to_string()).bind(now.0).execute(c).await.map(|done| done.rows_affected()))?;
+        .bind(id.to_string()).bind(now.now().0).execute(c).await.map(|done| done.rows_affected()))?;
     Ok(deleted == 1)
 }
 

@@ -1,11 +1,15 @@
 //! The queue of events for a webhook. Whoever takes some holds them for a while; one who dies gives them back by doing nothing.
 
+use std::time::Duration;
+
 use sqlx::FromRow;
 
 use crate::model::id::EventId;
 use crate::model::time::Timestamp;
+use crate::model::trusted_clock::ConfirmedNow;
 use crate::model::webhook::Webhook;
 
+use super::mails::Hold;
 use super::{Conn, Error, Result, on};
 
 #[derive(FromRow)]
@@ -28,19 +32,21 @@ pub async fn enqueue(conn: &mut Conn, webhook: &Webhook) -> Result<()> {
     Ok(())
 }
 
-/// Takes up to `limit` that are due and holds them until `until`; nobody else takes them meanwhile.
-pub async fn take_due(conn: &mut Conn, limit: i64, now: Timestamp, until: Timestamp) -> Result<Vec<Webhook>> {
+/// Takes up to `limit` that are due and holds them for a while; nobody else takes them meanwhile. Due is also what a clock that was ahead has
+/// postponed further than any attempt is.
+pub async fn take_due(conn: &mut Conn, limit: i64, now: Timestamp, times: Hold) -> Result<Vec<Webhook>> {
     macro_rules! take {
         ($skip:literal) => {
             concat!(
-                "UPDATE webhooks SET attempts = attempts + 1, due_at = $1 WHERE id IN (SELECT id FROM webhooks WHERE due_at <= $2 ORDER BY due_at, id LIMIT $3",
+                "UPDATE webhooks SET attempts = attempts + 1, due_at = $1 WHERE id IN (SELECT id FROM webhooks WHERE due_at <= $2 OR due_at > $4 ORDER BY due_at, id LIMIT $3",
                 $skip,
                 ") RETURNING id, kind, body, attempts, created_at"
             )
         };
     }
     let sql = if conn.is_postgres() { take!(" FOR UPDATE SKIP LOCKED") } else { take!("") };
-    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(sql).bind(until.0).bind(now.0).bind(limit).fetch_all(c).await)?;
+    let rows: Vec<Row> =
+        on!(conn, c => sqlx::query_as(sql).bind((now + times.hold).0).bind(now.0).bind(limit).bind((now + times.latest).0).fetch_all(c).await)?;
     let webhook = |row: Row| {
         Ok(Webhook {
             id: row.id.parse().map_err(|_| Error::Corrupt { table: "webhooks", column: "id" })?,
@@ -58,8 +64,12 @@ pub async fn take_due(conn: &mut Conn, limit: i64, now: Timestamp, until: Timest
     Ok(rows.into_iter().filter_map(readable).collect())
 }
 
-/// Deletes up to `limit` that were written before then; tells how many.
-pub async fn prune(conn: &mut Conn, before: Timestamp, limit: i64) -> Result<u64> {
+/// Deletes up to `limit` that were written more than `keep` ago; tells how many.
+pub async fn prune(conn: &mut Conn, now: ConfirmedNow, keep: Duration, limit: i64) -> Result<u64> {
+    if !super::clock::holds(conn, now).await? {
+        return Ok(0);
+    }
+    let before = now.now() - keep;
     Ok(on!(conn, c => sqlx::query("DELETE FROM webhooks WHERE id IN (SELECT id FROM webhooks WHERE created_at < $1 ORDER BY id LIMIT $2)")
         .bind(before.0).bind(limit).execute(c).await.map(|done| done.rows_affected()))?)
 }
@@ -69,6 +79,14 @@ pub async fn remove(conn: &mut Conn, id: EventId, attempt: u32) -> Result<()> {
     on!(conn, c => sqlx::query("DELETE FROM webhooks WHERE id = $1 AND attempts = $2")
         .bind(id.to_string()).bind(i64::from(attempt)).execute(c).await.map(|_| ()))?;
     Ok(())
+}
+
+/// Gives an event up because it is too old: removed only by a confirmed clock. `false`: it stays.
+pub async fn give_up(conn: &mut Conn, id: EventId, attempt: u32, now: ConfirmedNow) -> Result<bool> {
+    if !super::clock::holds(conn, now).await? {
+        return Ok(false);
+    }
+    remove(conn, id, attempt).await.map(|()| true)
 }
 
 /// Tries again then, unless somebody else has taken it since this attempt.

@@ -65,7 +65,7 @@ fn migrate_says_what_it_would_do_first() {
     let dry = place.run(&["migrate", "--dry-run"], "");
     assert_eq!(
         String::from_utf8_lossy(&dry.stdout),
-        "0001 initial\n0002 impersonation\n0003 mail\n0004 rate limits\n0005 audit chains\n0006 webhooks\n0007 unproven\n"
+        "0001 initial\n0002 impersonation\n0003 mail\n0004 rate limits\n0005 audit chains\n0006 webhooks\n0007 unproven\n0008 field faults\n"
     );
     assert!(!place.path("data/countersign.db").exists());
     assert!(place.run(&["migrate"], "").status.success());
@@ -75,7 +75,7 @@ fn migrate_says_what_it_would_do_first() {
 #[tokio::test]
 async fn the_audit_trail_is_read_written_out_and_proven() {
     let place = Place::new(&[]);
-    let server = place.serve();
+    let mut server = place.serve();
     let http = reqwest::Client::new();
     assert!(place.run(&["users", "create", "ana@example.com"], "a good long password\n").status.success());
     sign_in(&http, &server, "ana").await;
@@ -95,11 +95,119 @@ async fn the_audit_trail_is_read_written_out_and_proven() {
     assert_eq!(about.len(), 1);
     assert!(String::from_utf8(place.run(&["audit", "list"], "").stdout).unwrap().contains("user.created"));
     let proven = place.run(&["audit", "verify"], "");
-    assert!(proven.status.success() && stderr(&proven).contains("nothing is missing"), "{proven:?}");
+    assert!(proven.status.success() && stderr(&proven).contains("each event fits the one before it"), "{proven:?}");
+    // At its end the server writes where its chains end into the log.
+    server.signal(nix::sys::signal::Signal::SIGTERM);
+    assert!(server.wait().success());
     let mut database = SqliteConnectOptions::new().filename(place.path("data/countersign.db")).connect().await.unwrap();
+    sqlx::raw_sql("CREATE TABLE kept_events AS SELECT * FROM audit_events; CREATE TABLE kept_chains AS SELECT * FROM audit_chains")
+        .execute(&mut database)
+        .await
+        .unwrap();
+    let export = place.run(&["audit", "export"], "").stdout;
+    std::fs::write(place.path("export.jsonl"), export).unwrap();
+    let against = |copy: &str| place.run(&["audit", "verify", "--against", copy], "");
+    for copy in ["export.jsonl", "log.jsonl"] {
+        let same = against(copy);
+        assert!(same.status.success() && stderr(&same).contains("are there, unchanged"), "{copy}: {same:?}");
+    }
+    // What the chains alone cannot show: the last event with the note of the end, a whole chain, everything, a front that is marked as old.
+    let longest = "(SELECT writer FROM kept_chains ORDER BY sequence DESC LIMIT 1)";
+    let cut = format!(
+        "DELETE FROM audit_events WHERE writer = {longest} AND sequence = (SELECT sequence FROM audit_chains WHERE writer = {longest});
+         UPDATE audit_chains SET sequence = sequence - 1, link = (SELECT link FROM audit_events e WHERE e.writer = {longest} ORDER BY sequence DESC LIMIT 1) WHERE writer = {longest}"
+    );
+    let chain = format!("DELETE FROM audit_events WHERE writer = {longest}; DELETE FROM audit_chains WHERE writer = {longest}");
+    let front = format!(
+        "UPDATE audit_chains SET pruned_sequence = 1, pruned_link = (SELECT link FROM kept_events k WHERE k.writer = {longest} AND k.sequence = 1) WHERE writer = {longest};
+         DELETE FROM audit_events WHERE writer = {longest} AND sequence = 1"
+    );
+    let nothing = "DELETE FROM audit_events; DELETE FROM audit_chains".to_owned();
+    for (damage, copies, alone) in [
+        (&cut, &["export.jsonl", "log.jsonl"][..], Some(0)),
+        (&chain, &["export.jsonl", "log.jsonl"], Some(0)),
+        (&front, &["export.jsonl"], Some(1)),
+        (&nothing, &["export.jsonl", "log.jsonl"], Some(1)),
+    ] {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(damage.clone())).execute(&mut database).await.unwrap();
+        let found = place.run(&["audit", "verify"], "");
+        assert_eq!(found.status.code(), alone, "{damage}: {found:?}");
+        assert!(!stderr(&found).contains("nothing is missing"), "{found:?}");
+        for copy in copies {
+            let found = against(copy);
+            assert!(found.status.code() == Some(1) && stderr(&found).contains("in the copy and not in the database"), "{damage}, {copy}: {found:?}");
+        }
+        let back = "DELETE FROM audit_events; DELETE FROM audit_chains; INSERT INTO audit_events SELECT * FROM kept_events; INSERT INTO audit_chains SELECT * FROM kept_chains";
+        sqlx::raw_sql(back).execute(&mut database).await.unwrap();
+    }
+    assert_eq!(against("nowhere.jsonl").status.code(), Some(2));
     sqlx::query("DELETE FROM audit_events WHERE kind = 'user.created'").execute(&mut database).await.unwrap();
     let spoilt = place.run(&["audit", "verify"], "");
     assert!(spoilt.status.code() == Some(1) && stderr(&spoilt).contains("missing"), "{spoilt:?}");
+}
+
+/// What a promotion of an asynchronous standby loses: the database is as it was, and an export of the trail is not.
+#[tokio::test]
+async fn what_a_database_that_went_back_has_lost_is_done_again_from_an_export_once() {
+    let place = Place::new(&[]);
+    let mut server = place.serve();
+    let http = reqwest::Client::new();
+    let mut tokens = Vec::new();
+    for name in ["ana", "bob", "carl", "dora", "emil"] {
+        tokens.push(sign_up(&http, &server, name).await["refreshToken"].as_str().unwrap().to_owned());
+    }
+    let file = place.path("data/countersign.db");
+    server.signal(nix::sys::signal::Signal::SIGTERM);
+    assert!(server.wait().success());
+    std::fs::copy(&file, place.path("backup.db")).unwrap();
+    let kids = || place.json(&["keys", "list"], "");
+    let active = kids().as_array().unwrap().iter().find(|k| k["state"] == "active").unwrap()["kid"].as_str().unwrap().to_owned();
+    let done = |arguments: &[&str], stdin: &str| {
+        let output = place.run(arguments, stdin);
+        assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
+        output
+    };
+    let session = place.json(&["sessions", "list", "--user", "ana@example.com"], "")[0]["id"].as_str().unwrap().to_owned();
+    done(&["sessions", "revoke", &session], "");
+    done(&["users", "ban", "bob@example.com", "--reason", "spam", "--yes"], "");
+    done(&["users", "delete", "carl@example.com", "--yes"], "");
+    done(&["users", "set-password", "dora@example.com"], "another good password\n");
+    done(&["users", "create", "fred@example.com"], "a good long password\n");
+    done(&["keys", "revoke", &active, "--reason", "leaked", "--yes"], "");
+    std::fs::write(place.path("export.jsonl"), done(&["audit", "export"], "").stdout).unwrap();
+    // The database goes back.
+    for name in ["data/countersign.db-wal", "data/countersign.db-shm"] {
+        drop(std::fs::remove_file(place.path(name)));
+    }
+    std::fs::copy(place.path("backup.db"), &file).unwrap();
+    let dry = done(&["audit", "reapply", "export.jsonl", "--dry-run"], "");
+    assert!(stderr(&dry).contains("Nothing was written"), "{}", stderr(&dry));
+    assert_eq!(place.json(&["sessions", "list", "--user", "ana@example.com"], "").as_array().unwrap().len(), 1);
+    assert_eq!(place.run(&["audit", "reapply", "export.jsonl"], "").status.code(), Some(2), "without a terminal --yes must say it");
+    let first = done(&["audit", "reapply", "export.jsonl", "--yes"], "");
+    let says = String::from_utf8(first.stdout).unwrap();
+    for expected in ["user.banned", "user.deleted", "keys.revoked", "password.changed", "users set-password", "user.created", "the account is gone"] {
+        assert!(says.contains(expected), "{expected} is not in\n{says}");
+    }
+    assert_eq!(place.run(&["users", "show", "carl@example.com"], "").status.code(), Some(1));
+    assert!(!kids().as_array().unwrap().iter().any(|k| k["kid"] == active.as_str() && k["state"] != "revoked"), "{says}");
+    let server = place.serve();
+    // The connections of before are closed.
+    let http = reqwest::Client::new();
+    let mut statuses = Vec::new();
+    for token in &tokens {
+        statuses.push(refresh(&http, &server, token).await.unwrap().0);
+    }
+    assert_eq!(statuses, [401, 401, 401, 401, 200], "signed out, banned, deleted, password changed, none of it");
+    // Once more, after an operator has decided otherwise: what was done is not done again.
+    done(&["users", "unban", "bob@example.com"], "");
+    let again = done(&["audit", "reapply", "export.jsonl", "--yes"], "");
+    let says = String::from_utf8(again.stdout).unwrap();
+    assert!(!says.contains(" done:") && !says.contains(" partly:"), "{says}");
+    // It fails while bob is banned.
+    sign_in(&http, &server, "bob").await;
+    std::fs::write(place.path("nonsense.jsonl"), "{}\n").unwrap();
+    assert_eq!(place.run(&["audit", "reapply", "nonsense.jsonl", "--yes"], "").status.code(), Some(1));
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 mod calls;
 mod chaos;
 mod cli;
+mod clocks;
 mod crash;
 mod faults;
 mod fleet;
@@ -13,3 +14,4 @@ mod replicas;
 mod server;
 mod serving;
 mod upgrade;
+mod went_back;

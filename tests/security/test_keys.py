@@ -1,15 +1,22 @@
 """KEY: the key set, its rotation, discovery."""
 
+import base64
 import hashlib
+import hmac
 import json
 import re
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import unquote
 
 import httpx
 import jwt
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from place import PASSWORD, wait_for
-from service import at_once, b64, decode, document, unb64
+from service import SESSION_COOKIE, at_once, b64, decode, document, unb64
 
 JWKS, DISCOVERY = "/jwks", "/.well-known/openid-configuration"
 
@@ -129,7 +136,32 @@ def test_key_12_one_ring_however_many_begin(own):
 
 def test_key_13_one_algorithm_and_one_purpose_a_key(service):
     assert {(k["alg"], k["use"]) for k in keys(service)} == {("EdDSA", "sig")}
-    assert "HKDF" in document("docs", "cryptography.md")
+    # The master key is read as an operator could, and every purpose's key is derived here, by the labels in the source.
+    secret = unb64((service.folder / "keys/master.key").read_text().strip())
+    labels = re.findall(r'b"(countersign/[^"]+)"', document("src", "crypto", "master_key.rs"))
+    assert len(labels) >= 6 and len(set(labels)) == len(labels), "a label each"
+    derived = {label: HKDF(hashes.SHA256(), 32, None, label.encode()).derive(secret) for label in labels}
+    every = {**derived, "the master key itself": secret}
+
+    def signs(key, value, signature):
+        return hmac.compare_digest(base64.b64encode(hmac.digest(key, value.encode(), hashlib.sha256)).decode(), signature)
+
+    def opens(key, jwe):
+        header, _, nonce, sealed, tag = jwe.split(".")
+        try:
+            return json.loads(AESGCM(key).decrypt(unb64(nonce), unb64(sealed) + unb64(tag), header.encode()))
+        except InvalidTag:
+            return None
+
+    value, signature = unquote(service.browser().cookies[SESSION_COOKIE]).rsplit(".", 1)
+    signers = {label for label, key in every.items() if signs(key, value, signature)}
+    sealed = [jwe for (jwe,) in service.rows("SELECT private_jwe FROM signing_keys WHERE private_jwe IS NOT NULL")]
+    openers = {label for jwe in sealed for label, key in every.items() if opens(key, jwe)}
+    assert len(signers) == 1 and len(openers) == 1 and not signers & openers and "the master key itself" not in signers | openers, (signers, openers)
+    # Signing keys are none of them, and sign no cookie.
+    for jwe in sealed:
+        private = unb64(opens(derived[min(openers)], jwe)["d"])
+        assert private not in every.values() and not signs(private, value, signature)
 
 
 def test_key_14_a_signature_cannot_mix_keys(service):

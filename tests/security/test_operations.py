@@ -230,12 +230,29 @@ def test_ops_17_it_speaks_to_nobody_unasked(own):
                 assert int(fields[1].split(":")[1], 16) == place.port, "only answers to who called"
 
 
+def routes():
+    """Every path that the sources give to the router: those below the base path, and the others."""
+    below, others = set(), set()
+    for file in (ROOT / "src/http").rglob("*.rs"):
+        text = file.read_text().split("#[cfg(test)]")[0]
+        below |= {f"/api/auth{path}" for path in re.findall(r'\.route\(\s*&at\(\s*"([^"]+)"', text)}
+        others |= set(re.findall(r'\.route\(\s*"([^"]+)"', text))
+    return below, others
+
+
 def test_ops_18_nothing_for_tests_is_in_it(service):
     import yaml
 
     known = set(yaml.safe_load(document("openapi.yaml"))["paths"])
-    for path in ("/debug", "/test", "/api/auth/debug", "/api/auth/test", "/api/auth/clock", "/admin", "/api/auth/__test"):
-        assert path not in known and httpx.get(service.base + path).status_code == 404
+    below, others = routes()
+    assert len(below) > 40 and len(others) > 10, "the sources are read"
+    assert below <= known, f"routes that no contract names: {below - known}"
+    purposes = re.compile(r"(^|[/_-])(debug|tests?|testing|mock|fake|seed|fixtures?|pprof|profile|trace|dump|heap|clock|inbox|shell|eval|exec)([/_-]|$)")
+    assert not [path for path in below | others if purposes.search(path)]
+    words = ("debug", "test", "clock", "__test", "dev", "dev/inbox", "dev/sessions", "dev/clock", "pprof", "admin", "actuator", "env", "config", "metrics")
+    for path in [f"/{word}" for word in words] + [f"/api/auth/{word}" for word in words]:
+        for method in ("GET", "POST"):
+            assert path not in known and httpx.request(method, service.base + path).status_code == 404, (method, path)
 
 
 def test_sup_01_floors(service):

@@ -63,7 +63,7 @@ async fn a_deleted_an_edited_and_a_moved_event_show() {
 async fn what_is_older_than_the_settings_keep_goes_and_the_rest_still_proves_itself() {
     let app = lived_in(&[("audit.retention", "30d")]).await;
     let before = app.db_number("SELECT COUNT(*) FROM audit_events").await;
-    app.after(minutes(60 * 24 * 31));
+    app.runs_for(minutes(60 * 24 * 31)).await;
     app.user("bob").await.sign_in().await;
     countersign::flows::prune::prune(&app.app).await.unwrap();
     let after = app.db_number("SELECT COUNT(*) FROM audit_events").await;

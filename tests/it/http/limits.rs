@@ -207,6 +207,75 @@ async fn three_mails_an_hour_to_an_address_whoever_has_it() {
 }
 
 #[tokio::test]
+async fn a_clock_that_jumped_a_day_ahead_and_back_keeps_nobody_out_who_has_the_right_password() {
+    const DAY_MS: i64 = 86_400_000;
+    let app = limited().await;
+    let ana = app.user("ana").await;
+    app.clock.set_ms(DAY_MS);
+    for _ in 0..5 {
+        from(&app, "198.51.100.7", "sign-in/email", &guess(&ana, "a wrong password")).await.refused(401, "INVALID_EMAIL_OR_PASSWORD");
+    }
+    from(&app, "198.51.100.7", "sign-in/email", &guess(&ana, &ana.password)).await.refused(429, "TOO_MANY_REQUESTS");
+    app.clock.set_ms(-DAY_MS);
+    // The process that has just refused remembers that for the second that it said; another one does not.
+    let other = app.replica(&[]).await.unwrap();
+    from(&other, "198.51.100.7", "sign-in/email", &guess(&ana, &ana.password)).await.ok();
+    app.after(seconds(1));
+    from(&app, "198.51.100.7", "sign-in/email", &guess(&ana, &ana.password)).await.ok();
+}
+
+#[tokio::test]
+async fn an_operator_shuts_a_network_out_for_a_time_and_clears_limits_on_every_replica() {
+    use countersign::flows::operate_limits::{Whose, block, clear, follow, unblock};
+    let app = limited().await;
+    let other = app.replica(&[]).await.unwrap();
+    let ana = app.user("ana").await;
+    let net = countersign::model::block::network("198.51.100.0/24").unwrap();
+    let all = async |address: &str| {
+        let mut statuses = Vec::new();
+        for process in [&app, &other] {
+            follow(&process.app).await.unwrap();
+            statuses.push(from(process, address, "sign-in/email", &guess(&ana, &ana.password)).await.status.as_u16());
+        }
+        statuses
+    };
+    block(&app.app, net, minutes(120), "flood", &Default::default()).await.unwrap();
+    assert_eq!(all("198.51.100.7").await, [429, 429]);
+    let refused = from(&app, "198.51.100.7", "refresh", &json!({})).await.refused(429, "TOO_MANY_REQUESTS");
+    assert_eq!(refused.header("retry-after"), "7200");
+    assert_eq!(all("198.51.101.7").await, [200, 200], "the neighbours");
+    for open in ["/api/auth/jwks", "/health"] {
+        let request = Request::get(open).header("x-forwarded-for", "198.51.100.7").body(axum::body::Body::empty()).unwrap();
+        app.send(request).await.ok();
+    }
+    // A clock that is set back makes it no longer than it was made for.
+    app.clock.set_ms(-86_400_000);
+    app.after(minutes(120));
+    assert_eq!(all("198.51.100.7").await, [200, 200], "its time is over");
+    app.clock.set_ms(86_400_000);
+    block(&app.app, net, minutes(120), "flood", &Default::default()).await.unwrap();
+    assert_eq!(all("198.51.100.7").await, [429, 429]);
+    assert!(unblock(&other.app, net, &Default::default()).await.unwrap());
+    assert_eq!(all("198.51.100.7").await, [200, 200]);
+    // Limits, which a process remembers too.
+    for _ in 0..5 {
+        from(&app, "203.0.113.7", "sign-in/email", &guess(&ana, "a wrong password")).await.refused(401, "INVALID_EMAIL_OR_PASSWORD");
+    }
+    from(&app, "203.0.113.7", "sign-in/email", &guess(&ana, &ana.password)).await.refused(429, "TOO_MANY_REQUESTS");
+    for whose in [Whose::Account(ana.email.clone()), Whose::Network("203.0.113.7".parse().unwrap()), Whose::All] {
+        for _ in 0..8 {
+            from(&app, "203.0.113.7", "sign-in/email", &guess(&ana, "a wrong password")).await;
+        }
+        assert_eq!(from(&app, "203.0.113.7", "sign-in/email", &guess(&ana, &ana.password)).await.status.as_u16(), 429);
+        assert!(clear(&other.app, whose, &Default::default()).await.unwrap() > 0);
+        assert_eq!(all("203.0.113.7").await, [200, 200]);
+    }
+    for (kind, count) in [("network.blocked", 2), ("network.unblocked", 1), ("limits.cleared", 3)] {
+        assert_eq!(app.db_count_events(kind).await, count, "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_remembered_names_nobody_and_is_forgotten() {
     let app = limited().await;
     let ana = app.user("ana").await;

@@ -110,7 +110,7 @@ async fn what_is_not_taken_is_offered_again_under_its_name_and_given_up_after_th
     for _ in 0..3 {
         assert_eq!(deliver_due(&away.app, || false).await.unwrap(), 0);
         assert_eq!(away.db_number("SELECT COUNT(*) FROM webhooks").await, waiting);
-        away.after(minutes(24 * 60));
+        away.runs_for(minutes(24 * 60)).await;
     }
     assert_eq!(deliver_due(&away.app, || false).await.unwrap(), 0);
     assert_eq!(away.db_number("SELECT COUNT(*) FROM webhooks").await, 0);

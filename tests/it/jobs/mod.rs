@@ -1,4 +1,6 @@
 //! What happens on the schedule: the scenarios of the key design, by number.
 
+mod clock;
 mod keys;
 mod prune;
+mod ring;

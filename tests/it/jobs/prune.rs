@@ -10,7 +10,7 @@ async fn a_session_is_deleted_seven_days_after_its_absolute_end() {
     let ana = app.user("ana").await;
     let tokens = ana.sign_in().await;
     let day = minutes(60 * 24);
-    app.after(day * 97);
+    app.runs_for(day * 97).await;
     assert_eq!(prune(&app.app).await.unwrap(), 0);
     app.refresh(&tokens.refresh).await.refused(401, "REFRESH_TOKEN_EXPIRED");
     app.after(minutes(1));

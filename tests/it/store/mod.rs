@@ -12,17 +12,17 @@ use crate::support::{REFRESH_COOKIE, SESSION_COOKIE, TestApp, minutes, on_postgr
 
 fn bump(conn: &mut Conn, fail: bool) -> store::Work<'_, i64> {
     Box::pin(async move {
-        let version = store::signing_keys::version(conn).await?;
+        let version = store::signing_keys::id(conn).await?;
         // On Postgres the pieces run side by side, and of those that saw one version one advances it.
-        let advanced = store::signing_keys::advance(conn, version).await?;
-        if fail || !advanced { Err(Error::Conflict) } else { Ok(version) }
+        let advanced = store::signing_keys::advance(conn, version, 1).await?;
+        if fail || !advanced { Err(Error::Conflict) } else { Ok(version.version) }
     })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn pieces_of_one_batch_stand_or_fall_alone() {
     let app = TestApp::start().await;
-    let before = app.app.ring().unwrap().version;
+    let before = app.app.ring().unwrap().id.version;
     let pieces = (0..200).map(|n| app.app.db.write(move |conn| bump(conn, n % 2 == 0)));
     let outcomes = futures_util::future::join_all(pieces).await;
     let kept = outcomes.iter().filter(|o| o.is_ok()).count();
@@ -43,14 +43,14 @@ async fn a_panic_in_a_piece_is_that_piece_s_error() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_panic_inside_a_step_leaves_nothing_open() {
     let app = TestApp::start().await;
-    let before = app.app.ring().unwrap().version;
+    let before = app.app.ring().unwrap().id.version;
     let panics = || {
         app.app.db.write_statement(|conn: &mut Conn| -> store::Work<'_, ()> {
             Box::pin(async move {
                 conn.atomic(|conn| {
                     Box::pin(async move {
-                        let version = store::signing_keys::version(conn).await?;
-                        store::signing_keys::advance(conn, version).await?;
+                        let version = store::signing_keys::id(conn).await?;
+                        store::signing_keys::advance(conn, version, 1).await?;
                         panic!("inside a step")
                     })
                 })

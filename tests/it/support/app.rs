@@ -11,7 +11,7 @@ use countersign::app::App;
 use countersign::clock::TestClock;
 use countersign::config::{Config, Sources};
 use countersign::flows::abandon_keys::{self, Abandoned};
-use countersign::flows::load_keys;
+use countersign::flows::{confirm_clock, load_keys};
 use countersign::http::router;
 use countersign::model::audit::Peer;
 use countersign::random::SeededRandom;
@@ -74,6 +74,15 @@ impl TestApp {
         Self::with(&[]).await
     }
 
+    /// By the time of this machine, which is also that of the database server, with the usual comparison of the two.
+    pub async fn with_real_time(extra: &[(&str, &str)]) -> Self {
+        use countersign::clock::{Clock, SystemClock};
+        let (dir, place) = somewhere().await;
+        let extra: Vec<_> = [("database.max_clock_skew", "5m")].iter().chain(extra).copied().collect();
+        let settings = Arc::new(settings(&dir, &place, &extra));
+        Self::open((dir, place), settings, &[], Arc::new(TestClock::at(SystemClock.now_ms())), 7, |_| {}).await.unwrap()
+    }
+
     pub async fn with(extra: &[(&str, &str)]) -> Self {
         let (dir, place) = somewhere().await;
         let settings = Arc::new(settings(&dir, &place, extra));
@@ -100,7 +109,7 @@ impl TestApp {
         let sources = Sources { file: None, environment, flags: settings.to_vec() };
         let mut config = Config::load(&sources).unwrap();
         tweak(&mut config);
-        let app = Arc::new(load_keys::start(config, clock.clone(), Arc::new(SeededRandom::new(seed))).await?);
+        let app = Arc::new(Box::pin(load_keys::start(config, clock.clone(), Arc::new(SeededRandom::new(seed)))).await?);
         let router = router(&app);
         Ok(Self { app, clock, router, place, dir, settings, passwords: Arc::default() })
     }
@@ -149,6 +158,22 @@ impl TestApp {
     /// The only way time passes.
     pub fn after(&self, time: Duration) {
         self.clock.advance_ms(i64::try_from(time.as_millis()).unwrap());
+    }
+
+    /// So much time passes while the process runs and its jobs see the clock.
+    pub async fn runs_for(&self, time: Duration) {
+        let step = minutes(12 * 60);
+        let mut left = time;
+        while !left.is_zero() {
+            self.after(left.min(step));
+            left = left.saturating_sub(step);
+            confirm_clock::confirm(&self.app).await.unwrap();
+        }
+    }
+
+    /// The wall clock is set, forwards or backwards; no time passes.
+    pub fn set_clock(&self, by_ms: i64) {
+        self.clock.set_ms(by_ms);
     }
 
     /// A signed-up user.

@@ -1,0 +1,118 @@
+//! What a process remembers: users as of a version, whether its clock was trusted, which keys were revoked. Ages are measured by the uptime.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use crate::model::block::Block;
+use crate::model::id::UserId;
+use crate::model::key::{Ring, State};
+use crate::model::user::User;
+
+/// Users by id **and** version, so a stale entry cannot be used on any replica; entries live for seconds of uptime.
+pub struct UserCache(pub(super) moka::sync::Cache<(UserId, i64), (Duration, Arc<User>)>);
+
+impl UserCache {
+    const LIFE: Duration = Duration::from_secs(10);
+
+    /// The user as of this version, unless the copy is too old.
+    pub fn get(&self, id: UserId, version: i64, uptime: Duration) -> Option<Arc<User>> {
+        let (read_at, user) = self.0.get(&(id, version))?;
+        (uptime.saturating_sub(read_at) < Self::LIFE).then_some(user)
+    }
+
+    /// Keeps a copy.
+    pub fn put(&self, user: &Arc<User>, uptime: Duration) {
+        self.0.insert((user.id, user.version), (uptime, Arc::clone(user)));
+    }
+}
+
+/// When the log was last told that the clock is in doubt.
+#[derive(Debug, Default)]
+pub struct ClockTrust(Mutex<Option<Duration>>);
+
+impl ClockTrust {
+    /// How often the log hears of a doubt that lasts.
+    const REMIND: Duration = Duration::from_secs(3_600);
+
+    /// The clock is in doubt at this uptime; `true`: the log should be told.
+    pub fn doubted(&self, uptime: Duration) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = told.is_none_or(|at| uptime >= at + Self::REMIND);
+        if due {
+            *told = Some(uptime);
+        }
+        due
+    }
+
+    /// The clock is confirmed; `true`: it was in doubt before.
+    pub fn confirmed(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take().is_some()
+    }
+
+    /// Whether the clock is in doubt.
+    pub fn is_doubted(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+}
+
+/// Keys that this process has known as revoked. It never forgets one: a database that goes back may bring it to life again.
+#[derive(Debug, Default)]
+pub struct RevokedKids(Mutex<HashSet<String>>);
+
+impl RevokedKids {
+    /// Remembers the revoked keys of a ring, and returns those that it publishes although they were revoked before, the active one last.
+    pub fn learn(&self, ring: &Ring) -> Vec<String> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.extend(ring.keys.iter().filter(|key| key.state == State::Revoked).map(|key| key.kid.clone()));
+        let mut revived: Vec<_> = ring.keys.iter().filter(|key| key.state.is_published() && known.contains(&key.kid)).collect();
+        // Revoking the active key puts the standby in its place: that one must not be a revoked one either.
+        revived.sort_by_key(|key| key.state == State::Active);
+        revived.into_iter().map(|key| key.kid.clone()).collect()
+    }
+}
+
+/// The ends of this process's audit chains that stand in the log already.
+#[derive(Debug, Default)]
+pub struct ToldEnds(Mutex<HashMap<String, i64>>);
+
+impl ToldEnds {
+    /// Whether this end is not in the log yet; from now on it is.
+    pub fn is_news(&self, writer: &str, sequence: i64) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.insert(writer.to_owned(), sequence) != Some(sequence)
+    }
+}
+
+/// The networks that are shut out, as of one version of the database's list.
+#[derive(Debug, Default)]
+pub struct Blocks(ArcSwap<Shut>);
+
+#[derive(Debug, Default)]
+struct Shut {
+    version: i64,
+    /// Each with the uptime at which it ends.
+    blocks: Vec<(Duration, Block)>,
+}
+
+impl Blocks {
+    /// Which version this is; 0 before the first.
+    pub fn version(&self) -> i64 {
+        self.0.load().version
+    }
+
+    /// Takes another list.
+    pub fn replace(&self, version: i64, blocks: Vec<(Duration, Block)>) {
+        self.0.store(Arc::new(Shut { version, blocks }));
+    }
+
+    /// How long an address is still shut out at this uptime.
+    pub fn left(&self, address: IpAddr, uptime: Duration) -> Option<Duration> {
+        let shut = self.0.load();
+        let left = |(until, block): &(Duration, Block)| block.holds(address).then(|| until.saturating_sub(uptime)).filter(|left| !left.is_zero());
+        shut.blocks.iter().filter_map(left).max()
+    }
+}

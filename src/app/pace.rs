@@ -1,0 +1,67 @@
+//! How often one key may do something, as this process counts it: in memory alone, by the uptime, so that setting the wall clock changes nothing.
+
+use std::hash::Hash;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::keyed::DashMapStateStore;
+use governor::{Quota, RateLimiter};
+
+use crate::clock::Clock;
+use crate::model::limit;
+
+struct LimitClock(Arc<dyn Clock>);
+
+impl Clone for LimitClock {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl governor::clock::Clock for LimitClock {
+    type Instant = Nanos;
+    fn now(&self) -> Nanos {
+        Nanos::from(self.0.uptime())
+    }
+}
+
+/// How often one key may do something, as this process counts it; in memory alone, on the injected clock.
+pub struct Pace<K: Hash + Eq + Clone> {
+    limiter: RateLimiter<K, DashMapStateStore<K>, LimitClock, NoOpMiddleware<Nanos>>,
+    clock: LimitClock,
+}
+
+impl<K: Hash + Eq + Clone> Pace<K> {
+    pub(super) fn new(pace: Quota, clock: Arc<dyn Clock>) -> Self {
+        let clock = LimitClock(clock);
+        Self { limiter: RateLimiter::new(pace, DashMapStateStore::default(), clock.clone()), clock }
+    }
+
+    /// `Err`: how long to wait.
+    pub fn check(&self, key: &K) -> Result<(), Duration> {
+        use governor::clock::Clock as _;
+        self.limiter.check_key(key).map_err(|until| until.wait_time_from(self.clock.now()))
+    }
+
+    /// Forgets keys whose bucket is full again.
+    pub fn forget_idle(&self) {
+        self.limiter.retain_recent();
+        self.limiter.shrink_to_fit();
+    }
+}
+
+/// Of one refresh token: a burst of 100, then 20 a minute.
+pub(super) fn presented_pace() -> Quota {
+    const BURST: NonZeroU32 = NonZeroU32::new(100).expect("not zero");
+    const PER_MINUTE: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
+    Quota::per_minute(PER_MINUTE).allow_burst(BURST)
+}
+
+/// What the settings say, as a burst that comes back one by one.
+pub(super) fn pace(quota: limit::Quota) -> Option<Quota> {
+    let burst = NonZeroU32::new(quota.count)?;
+    Some(Quota::with_period(quota.period / quota.count)?.allow_burst(burst))
+}

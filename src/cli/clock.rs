@@ -1,0 +1,59 @@
+//! `clock …`: whether the service trusts this machine's clock, and telling it to.
+
+use clap::Subcommand;
+use serde_json::json;
+
+use crate::app::App;
+use crate::config::Config;
+use crate::flows::confirm_clock::{self, Look};
+
+use super::{Failure, Output, Result, ask, build, operator, output};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Clock {
+    /// Show this machine's time, the last confirmed time and the database server's time
+    Show {
+        /// How to print
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Say that this machine's clock is right: deletion and scheduled rotation go on by it
+    #[command(after_help = "Needed when the clock is more than a day away from the last confirmed time, as after a machine was off for days.\n\
+        Compare the time with another source first: on a wrong clock the service would delete sessions, keys and audit events that are still in use.")]
+    Confirm {
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+pub(super) async fn run(command: Clock, config: Config) -> Result<()> {
+    let app = build(config).await?;
+    let done = act(&app, command).await;
+    app.db.close().await;
+    done
+}
+
+async fn act(app: &App, command: Clock) -> Result<()> {
+    match command {
+        Clock::Show { output } => show(output, &confirm_clock::look(app).await?),
+        Clock::Confirm { yes } => {
+            ask::confirm(&format!("This machine says that it is {}. Is that right?", app.now()), yes)?;
+            let confirmed = confirm_clock::confirm_by_operator(app, &operator()).await?.map_err(|doubt| Failure::Refused(doubt.to_string()))?;
+            output::note(&format!("{confirmed} is the confirmed time; running processes follow within a minute."));
+        }
+    }
+    Ok(())
+}
+
+fn show(form: Output, look: &Look) {
+    let doubt = look.outcome.err().map(|doubt| doubt.to_string());
+    let members = [
+        ("now", json!(look.now)),
+        ("lastConfirmed", json!(look.evidence.last_confirmed)),
+        ("database", json!(look.evidence.database)),
+        ("confirmed", json!(doubt.is_none())),
+        ("reason", json!(doubt)),
+    ];
+    output::object(form, &members);
+}

@@ -1,0 +1,120 @@
+//! `limits …`: what stands against accounts and networks, clearing it, and shutting a network out.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use clap::{ArgGroup, Subcommand};
+use ipnet::IpNet;
+use serde_json::json;
+
+use crate::app::App;
+use crate::config::Config;
+use crate::flows::operate_limits::{self, Whose};
+use crate::model::block;
+
+use super::{Failure, Output, Result, ask, build, operator, output};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Limits {
+    /// List the blocked networks and the limits that are not back to zero, the longest first
+    #[command(after_help = "Whom a limit counts is hashed: neither addresses nor networks stand in the table.")]
+    List {
+        /// At most so many limits
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+        /// How to print
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Forget what was counted; running servers follow within a second
+    #[command(group(ArgGroup::new("whose").required(true).args(["email", "network", "all"])))]
+    Clear {
+        /// Everything that was counted for this account, from wherever
+        #[arg(long)]
+        email: Option<String>,
+        /// Everything that was counted for the network of this address
+        #[arg(long, value_name = "ADDRESS")]
+        network: Option<IpAddr>,
+        /// Everything
+        #[arg(long)]
+        all: bool,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Refuse every request from a network for a time, with 429; running servers follow within a second
+    #[command(
+        after_help = "Examples:\n  countersign limits block 198.51.100.0/24 --for 2h --reason flood\n  countersign limits block 2001:db8:1:2::/64 --for 1d"
+    )]
+    Block {
+        /// Such as 198.51.100.0/24, or one address
+        #[arg(value_name = "CIDR", value_parser = network)]
+        network: IpNet,
+        /// How long, 30 days at most
+        #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+        time: Duration,
+        /// Why; kept with the block and in the audit trail
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Lift a block
+    Unblock {
+        /// As it was blocked
+        #[arg(value_name = "CIDR", value_parser = network)]
+        network: IpNet,
+    },
+}
+
+fn network(text: &str) -> std::result::Result<IpNet, String> {
+    block::network(text).ok_or_else(|| "write a network such as 198.51.100.0/24, or an address".into())
+}
+
+pub(super) async fn run(command: Limits, config: Config) -> Result<()> {
+    let app = build(config).await?;
+    let done = act(&app, command).await;
+    app.db.close().await;
+    done
+}
+
+async fn act(app: &App, command: Limits) -> Result<()> {
+    match command {
+        Limits::List { limit, output } => list(app, limit, output).await?,
+        Limits::Clear { email, network, all: _, yes } => {
+            let whose = match (email, network) {
+                (Some(email), _) => Whose::Account(email.parse::<crate::model::email::Email>().map_err(|e| Failure::Usage(e.to_string()))?.to_string()),
+                (None, Some(address)) => Whose::Network(address),
+                (None, None) => Whose::All,
+            };
+            if matches!(whose, Whose::All) {
+                ask::confirm("Forget every limit? Whoever is guessing passwords may go on.", yes)?;
+            }
+            let cleared = operate_limits::clear(app, whose, &operator()).await?;
+            output::note(&format!("{cleared} limit(s) cleared."));
+        }
+        Limits::Block { network, time, reason } => {
+            if time.is_zero() || time > block::LONGEST {
+                return Err(Failure::Usage("--for: more than nothing and 30 days at most".into()));
+            }
+            let ends_at = operate_limits::block(app, network, time, &reason, &operator()).await?;
+            output::note(&format!("{network} is refused until {ends_at}."));
+        }
+        Limits::Unblock { network } => {
+            if !operate_limits::unblock(app, network, &operator()).await? {
+                return Err(Failure::Refused(format!("{network} is not blocked; see `countersign limits list`")));
+            }
+            output::note(&format!("{network} is let in again."));
+        }
+    }
+    Ok(())
+}
+
+async fn list(app: &App, limit: u32, form: Output) -> Result<()> {
+    let (limits, blocks) = operate_limits::list(app, limit.into()).await?;
+    let mut rows: Vec<_> = blocks.iter().map(|b| vec![json!("block"), json!(b.network.to_string()), json!(null), json!(b.ends_at), json!(b.reason)]).collect();
+    rows.extend(limits.iter().map(|(key, state)| {
+        let (rule, whom) = key.split_once(':').unwrap_or((key, ""));
+        vec![json!(rule), json!(whom), json!(state.level), json!(state.free_at), json!("")]
+    }));
+    output::rows(form, &["rule", "whom", "count", "until", "reason"], &rows);
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! Whether this machine's clock may be trusted with what cannot be undone: deleting, rotating, giving up. Decided purely from what the database knows of
+//! the time. A `ConfirmedNow` comes only from here, and everything that destroys takes one, so the check cannot be forgotten.
+
+use std::time::Duration;
+
+use super::time::Timestamp;
+
+/// How far the clock may be from the last confirmed time before an operator has to confirm it.
+pub const MAX_GAP: Duration = Duration::from_secs(86_400);
+
+/// A moment by a clock that was checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConfirmedNow {
+    now: Timestamp,
+    max_skew: Option<Duration>,
+}
+
+impl ConfirmedNow {
+    /// The moment.
+    pub fn now(self) -> Timestamp {
+        self.now
+    }
+
+    /// How far this may lie ahead of the database's own clock when a statement uses it; `None`: that is not compared.
+    pub fn max_skew(self) -> Option<Duration> {
+        self.max_skew
+    }
+}
+
+/// What the database knows of the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Evidence {
+    /// The database server's clock; `None` where it has none of its own (SQLite).
+    pub database: Option<Timestamp>,
+    /// The newest time at which a job ran on a confirmed clock; `None` before the first run.
+    pub last_confirmed: Option<Timestamp>,
+}
+
+/// Why a clock is not trusted. Milliseconds; positive means that the clock is ahead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Doubt {
+    /// Too far from the database server's clock.
+    #[error("this machine's clock is {} {} the database's", distance(*.0), direction(*.0))]
+    Database(i64),
+    /// Too far from the last confirmed time.
+    #[error("this machine's clock is {} {} the last confirmed time; if it is right, run `countersign clock confirm`", distance(*.0), direction(*.0))]
+    LastRun(i64),
+}
+
+/// Whole days from two days on, else exactly.
+fn distance(ms: i64) -> String {
+    let exact = Duration::from_millis(ms.unsigned_abs());
+    match exact.as_secs() / MAX_GAP.as_secs() {
+        0 | 1 => humantime::format_duration(exact).to_string(),
+        days => format!("{days} days"),
+    }
+}
+
+fn direction(ms: i64) -> &'static str {
+    if ms > 0 { "ahead of" } else { "behind" }
+}
+
+/// Checks the clock. `max_skew` is how far it may be from the database server's; zero: that one is not asked.
+///
+/// # Errors
+/// The reason why nothing may be destroyed at this moment.
+pub fn confirm(now: Timestamp, evidence: Evidence, max_skew: Duration) -> Result<ConfirmedNow, Doubt> {
+    let compared = evidence.database.filter(|_| !max_skew.is_zero());
+    if let Some(ahead) = compared.and_then(|theirs| beyond(now, theirs, max_skew)) {
+        return Err(Doubt::Database(ahead));
+    }
+    if let Some(ahead) = evidence.last_confirmed.and_then(|last| beyond(now, last, MAX_GAP)) {
+        return Err(Doubt::LastRun(ahead));
+    }
+    Ok(ConfirmedNow { now, max_skew: compared.map(|_| max_skew) })
+}
+
+fn beyond(now: Timestamp, other: Timestamp, most: Duration) -> Option<i64> {
+    let ahead = now.0.saturating_sub(other.0);
+    (Duration::from_millis(ahead.unsigned_abs()) > most).then_some(ahead)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_795_244_107_000);
+    const SKEW: Duration = Duration::from_secs(5);
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn a_clock_is_trusted_within_a_day_of_the_last_run_and_within_the_skew_of_the_database() {
+        let by = |database, last_confirmed| confirm(NOW, Evidence { database, last_confirmed }, SKEW).map(ConfirmedNow::now);
+        assert_eq!(by(None, None), Ok(NOW), "nothing has ever run here");
+        for last in [NOW - MAX_GAP, NOW, NOW + MAX_GAP] {
+            assert_eq!(by(None, Some(last)), Ok(NOW));
+        }
+        let day = 86_400_000;
+        assert_eq!(by(None, Some(NOW - MAX_GAP - MS)), Err(Doubt::LastRun(day + 1)));
+        assert_eq!(by(None, Some(NOW + MAX_GAP + MS)), Err(Doubt::LastRun(-day - 1)));
+        assert_eq!(by(Some(NOW + SKEW), Some(NOW)), Ok(NOW));
+        assert_eq!(by(Some(NOW - SKEW - MS), Some(NOW)), Err(Doubt::Database(5_001)));
+        assert_eq!(by(Some(NOW + SKEW + MS), Some(NOW)), Err(Doubt::Database(-5_001)));
+        // Both clocks of one machine are wrong together.
+        assert_eq!(by(Some(NOW), Some(NOW - MAX_GAP * 100)), Err(Doubt::LastRun(100 * day)));
+        assert_eq!(confirm(NOW, Evidence { database: Some(NOW + MAX_GAP), last_confirmed: None }, Duration::ZERO).map(ConfirmedNow::max_skew), Ok(None));
+        assert_eq!(
+            Doubt::LastRun(100 * day).to_string(),
+            "this machine's clock is 100 days ahead of the last confirmed time; if it is right, run `countersign clock confirm`"
+        );
+    }
+}
