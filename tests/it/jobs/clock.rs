@@ -100,7 +100,7 @@ async fn a_clock_that_jumps_between_the_check_and_the_statement_deletes_nothing(
     app.db_execute("UPDATE sessions SET expires_at = 1").await.unwrap();
     let pruned = app.app.db.write(move |conn| Box::pin(store::sessions::prune(conn, now, seconds(1), 10))).await.unwrap();
     assert_eq!((pruned, app.live_sessions().await), (0, 1));
-    app.db_execute(&format!("UPDATE clock SET confirmed_at = confirmed_at + {}", DAY_MS)).await.unwrap();
+    app.db_execute(&format!("UPDATE clock SET confirmed_at = confirmed_at + {DAY_MS}")).await.unwrap();
     assert_eq!(app.app.db.write(move |conn| Box::pin(store::sessions::prune(conn, now, seconds(1), 10))).await.unwrap(), 1);
 }
 
