@@ -1,6 +1,8 @@
 //! What is counted and measured, for Prometheus (OpenMetrics text). Labels are words of ours from short lists, never a user's: the number of series does not
 //! grow with the users. Counters are counted where things happen; gauges are set when somebody reads (`flows::measure`).
 
+pub mod verifiers;
+
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -30,11 +32,14 @@ pub struct Metrics {
     webhooks: Words<1>,
     left_out: Words<1>,
     gauges: Gauges,
+    /// Who fetched the JWKS.
+    pub verifiers: verifiers::Verifiers,
 }
 
 #[derive(Default)]
 struct Gauges {
     database_up: Gauge,
+    database_writable: Gauge,
     key_age: Decimal,
     next_rotation: Decimal,
     ring_age: Decimal,
@@ -54,6 +59,8 @@ struct Gauges {
 pub struct Seen {
     /// The database answered.
     pub database: bool,
+    /// It can be written, as far as the last write told.
+    pub writable: bool,
     /// How long the active key has been signing.
     pub key_age: Option<Duration>,
     /// How long until another one does; negative when it is overdue. In seconds.
@@ -126,7 +133,19 @@ impl Metrics {
             gauge.set(f64::NAN);
         }
         gauges.register(&mut registry);
-        Self { registry, requests, durations: times, sign_ins, refreshes, limited, mails, webhooks, left_out, gauges }
+        Self {
+            registry,
+            requests,
+            durations: times,
+            sign_ins,
+            refreshes,
+            limited,
+            mails,
+            webhooks,
+            left_out,
+            gauges,
+            verifiers: verifiers::Verifiers::default(),
+        }
     }
 
     /// An answered request.
@@ -184,7 +203,8 @@ impl Default for Metrics {
 
 impl Gauges {
     fn register(&self, registry: &mut Registry) {
-        registry.register("database_up", "Whether the database answered when this was read", self.database_up.clone());
+        registry.register("database_up", "Whether the database answered when this was read, and can be written", self.database_up.clone());
+        registry.register("database_writable", "Whether the database could be written when that was last tried", self.database_writable.clone());
         registry.register_with_unit("signing_key_age", "How long the active key has been signing", Unit::Seconds, self.key_age.clone());
         registry.register_with_unit(
             "next_rotation",
@@ -209,6 +229,7 @@ impl Gauges {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         };
         self.database_up.set(i64::from(seen.database));
+        self.database_writable.set(i64::from(seen.writable));
         self.key_age.set(seen.key_age.map_or(f64::NAN, |age| age.as_secs_f64()));
         self.next_rotation.set(seen.next_rotation.unwrap_or(f64::NAN));
         self.ring_age.set(seen.ring_age.as_secs_f64());

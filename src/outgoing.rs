@@ -22,6 +22,23 @@ impl Client {
         builder.user_agent("countersign").build().map(Self).map_err(|e| e.to_string())
     }
 
+    /// The body of an answer that is a success, a mebibyte at most. `Err`: what went wrong, in words.
+    pub async fn get(&self, url: &Url) -> Result<Vec<u8>, String> {
+        const LONGEST: usize = 1024 * 1024;
+        let mut answer = self.0.get(url.clone()).send().await.map_err(|e| root(&e.without_url()))?;
+        if !answer.status().is_success() {
+            return Err(format!("answered {}", answer.status().as_u16()));
+        }
+        let mut body = Vec::new();
+        while let Some(part) = answer.chunk().await.map_err(|e| root(&e.without_url()))? {
+            body.extend_from_slice(&part);
+            if body.len() > LONGEST {
+                return Err("the answer is too long".into());
+            }
+        }
+        Ok(body)
+    }
+
     /// Posts JSON. `Err`: what went wrong, in words for a log; the answer's body is not read.
     pub async fn post_json(&self, url: &Url, headers: &[(&'static str, String)], body: String) -> Result<(), String> {
         let mut request = self.0.post(url.clone()).header("content-type", "application/json").body(body);

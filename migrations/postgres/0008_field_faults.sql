@@ -39,3 +39,5 @@ CREATE TABLE limits_state (
     version BIGINT NOT NULL
 );
 INSERT INTO limits_state (id, version) VALUES (1, 0);
+-- Rows that are written to find out whether the database can be written; they mean nothing else.
+CREATE TABLE write_probes (id BIGINT PRIMARY KEY NOT NULL, at BIGINT NOT NULL);

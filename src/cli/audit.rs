@@ -34,7 +34,7 @@ pub(super) enum Audit {
         #[arg(long)]
         kind: Option<String>,
         /// Only what is not older than so long
-        #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+        #[arg(long, value_name = "TIME", value_parser = super::duration)]
         since: Option<Duration>,
         /// At most so many
         #[arg(long, default_value_t = 100)]
@@ -48,7 +48,7 @@ pub(super) enum Audit {
     /// Print every event, oldest first, one JSON object a line
     Export {
         /// Only what is not older than so long
-        #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+        #[arg(long, value_name = "TIME", value_parser = super::duration)]
         since: Option<Duration>,
     },
     /// Recompute every chain: an event that was taken out, changed or moved shows

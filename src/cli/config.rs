@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use serde_json::json;
 
-use crate::config::{Config, Problem};
+use crate::config::{Blocklist, Config, Problem};
 
 use super::{Failure, Output, Result, output};
 
@@ -28,7 +28,7 @@ const RULES: [&str; 9] = [
     "sessions.absolute_ttl ≥ sessions.idle_ttl",
     "cookie_same_site = none and cookie_host_prefix need https",
     "registered claim names are not for [tokens.claims]",
-    "a setting that does not exist is refused, with the nearest one named",
+    "a setting that does not exist is refused, with the one that was probably meant",
 ];
 
 pub(super) fn run(command: &ConfigCommand, config: std::result::Result<Config, Vec<Problem>>) -> Result<()> {
@@ -51,6 +51,11 @@ fn check(config: std::result::Result<Config, Vec<Problem>>) -> Result<()> {
         output::note(&format!("  {rule}"));
     }
     output::note(&format!("A key is published for {:?} before it signs (keys.jwks_max_age + keys.verifier_cache + 15 s).", policy.publish_before_use(&ring)));
+    output::note(match config.passwords.blocklist {
+        Blocklist::On => "Frequent passwords are refused (passwords.blocklist).",
+        Blocklist::Off => "Frequent passwords are accepted (passwords.blocklist is false).",
+        Blocklist::OffOnLoopback => "Frequent passwords are accepted, because the public URL is loopback (passwords.blocklist is auto).",
+    });
     for warning in &config.warnings {
         output::note(&format!("warning: {warning}"));
     }
@@ -59,19 +64,6 @@ fn check(config: std::result::Result<Config, Vec<Problem>>) -> Result<()> {
 }
 
 fn show(format: Output, config: &Config) {
-    let hidden = |key: &str, value: &str| if key == "database.url" { without_password(value) } else { value.to_owned() };
-    let rows: Vec<_> = config.effective.iter().map(|e| vec![json!(e.key), json!(hidden(&e.key, &e.value)), json!(e.source)]).collect();
+    let rows: Vec<_> = config.effective.iter().map(|e| vec![json!(e.key), json!(e.value), json!(e.source)]).collect();
     output::rows(format, &["setting", "value", "source"], &rows);
-}
-
-fn without_password(url: &str) -> String {
-    match url::Url::parse(url) {
-        Ok(mut parsed) if parsed.password().is_some() => {
-            if parsed.set_password(Some("…")).is_err() {
-                return "…".into();
-            }
-            parsed.to_string()
-        }
-        Ok(_) | Err(_) => url.to_owned(),
-    }
 }

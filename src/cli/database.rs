@@ -8,11 +8,11 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::clock::SystemClock;
-use crate::config::{Config, Database};
+use crate::config::{self, Config, Database};
 use crate::flows::copy_database::{self, Copied};
 use crate::store::Db;
 
-use super::{Output, Result, migrate, output};
+use super::{Failure, Output, Result, migrate, output};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DatabaseCommand {
@@ -38,6 +38,12 @@ pub(super) enum DatabaseCommand {
 
 pub(super) async fn run(command: DatabaseCommand, config: Config) -> Result<()> {
     let DatabaseCommand::Copy { from, to, dry_run, output } = command;
+    let urls = [("--from".to_owned(), from.clone()), ("--to".to_owned(), to.clone())];
+    if let Some((argument, _)) = urls.iter().find(|(_, url)| config::holds_secret(url)) {
+        return Err(Failure::Usage(format!(
+            "{argument} holds a password, and every user of this machine can read the arguments of a process; leave it out and set PGPASSFILE or PGPASSWORD"
+        )));
+    }
     let source = open(&config, from, false).await?;
     if dry_run {
         let found = copy_database::survey(&source, None).await?;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::flows::diagnose::{self, Diagnosis, Verdict};
+use crate::flows::verifiers;
 use crate::random::OsRandom;
 
 use super::{Failure, Output, Result, output};
@@ -25,6 +26,20 @@ pub(super) async fn run(form: Output, config: Config) -> Result<()> {
         }
     }
     if found.is_well() { Ok(()) } else { Err(Failure::Refused("something is wrong; see above".into())) }
+}
+
+/// `doctor --verifiers`: asks the running process which verifiers have fetched the key set since the last rotation.
+pub(super) async fn verifiers(form: Output, config: &Config) -> Result<()> {
+    let seen = verifiers::ask(config).await.map_err(Failure::Refused)?;
+    let columns = ["network", "userAgent", "count", "first", "last", "sinceRotation"];
+    let row = |verifier: &Value| columns.iter().map(|column| verifier[*column].clone()).collect::<Vec<_>>();
+    output::rows(form, &columns, &seen["verifiers"].as_array().into_iter().flatten().map(row).collect::<Vec<_>>());
+    if let Some(rotated) = seen["rotatedAt"].as_str() {
+        output::note(&format!(
+            "The active key signs since {rotated}. Verifiers that have not fetched since then know it from before, or not at all. Each process has its own list."
+        ));
+    }
+    Ok(())
 }
 
 fn mark(verdict: Verdict) -> &'static str {

@@ -87,6 +87,9 @@ enum Command {
     Clock(clock::Clock),
     /// Look at the database, the clock, the keys and the tables, and say what is wrong
     Doctor {
+        /// Ask the running process instead which networks and user agents have fetched the JWKS since the last rotation
+        #[arg(long)]
+        verifiers: bool,
         /// How to print
         #[arg(long, value_enum, default_value_t)]
         output: Output,
@@ -153,6 +156,13 @@ fn key_value(text: &str) -> std::result::Result<(String, String), String> {
     Ok((key.trim().to_owned(), value.trim().to_owned()))
 }
 
+/// A duration such as `15m` or `7d`, of a hundred years at most.
+fn duration(text: &str) -> std::result::Result<Duration, String> {
+    const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
+    let parsed = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if parsed <= LONGEST { Ok(parsed) } else { Err("is longer than a hundred years".into()) }
+}
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     // Unset bits of what any new file may have: databases and keys are nobody else's business.
@@ -168,6 +178,16 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Adds the problems of `--set` to those of the settings themselves.
+fn refuse_secrets(arguments: &[(String, String)], config: std::result::Result<Config, Vec<Problem>>) -> std::result::Result<Config, Vec<Problem>> {
+    let refused = crate::config::refuse_secrets(arguments);
+    match config {
+        Ok(config) if refused.is_empty() => Ok(config),
+        Ok(_) => Err(refused),
+        Err(problems) => Err([refused, problems].concat()),
+    }
+}
+
 fn run(cli: Cli) -> Result<()> {
     if let Some(Command::Completions { shell }) = cli.command {
         output::completions(shell, &mut Cli::command());
@@ -180,9 +200,11 @@ fn run(cli: Cli) -> Result<()> {
         _ => None,
     };
     let mut flags = scratch.as_ref().map(dev::Scratch::settings).unwrap_or_default();
+    // Those of `dev` were no arguments.
+    let arguments = cli.set.clone();
     flags.extend(cli.set);
     let sources = Sources { file: cli.config, environment, flags };
-    let config = Config::load(&sources);
+    let config = refuse_secrets(&arguments, Config::load(&sources));
     if let Some(Command::Config(command)) = cli.command {
         return config::run(&command, config);
     }
@@ -197,6 +219,7 @@ fn run(cli: Cli) -> Result<()> {
     let config = if serving { config } else { patient(config) };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| Failure::Internal(format!("cannot start the runtime: {e}")))?;
     let outcome = runtime.block_on(async {
+        let _limit = outlive_file_limits();
         match cli.command.unwrap_or(Command::Serve) {
             Command::Serve => Box::pin(serve::run(config, None)).await,
             Command::Dev(_) => Box::pin(dev::run(config)).await,
@@ -207,7 +230,8 @@ fn run(cli: Cli) -> Result<()> {
             Command::Sessions(command) => Box::pin(sessions::run(command, config)).await,
             Command::Limits(command) => Box::pin(limits::run(command, config)).await,
             Command::Clock(command) => Box::pin(clock::run(command, config)).await,
-            Command::Doctor { output } => Box::pin(doctor::run(output, config)).await,
+            Command::Doctor { output, verifiers: true } => doctor::verifiers(output, &config).await,
+            Command::Doctor { output, verifiers: false } => Box::pin(doctor::run(output, config)).await,
             Command::Database(command) => database::run(command, config).await,
             Command::Config(_) | Command::Completions { .. } => Ok(()),
         }
@@ -216,6 +240,12 @@ fn run(cli: Cli) -> Result<()> {
         traces.stop();
     }
     outcome
+}
+
+/// A limit of file sizes (`ulimit -f`) would end the process with a signal; with a handler for it the write fails instead, as on a full disk.
+fn outlive_file_limits() -> Option<tokio::signal::unix::Signal> {
+    const SIGXFSZ: i32 = 25;
+    tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(SIGXFSZ)).ok()
 }
 
 /// A request gives up after seconds; ending every session or counting a large table may take longer.

@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, MovableClock};
-use crate::config::{Config, OpsListen};
+use crate::config::{Blocklist, Config, OpsListen};
 use crate::flows::dev::Dev;
 use crate::flows::{announce, load_keys, read_audit};
 use crate::http::{
@@ -35,6 +35,9 @@ pub(super) async fn run(config: Config, dev: Option<(Dev, Arc<MovableClock>)>) -
     };
     for warning in &config.warnings {
         tracing::warn!("{warning}");
+    }
+    if config.passwords.blocklist == Blocklist::OffOnLoopback {
+        tracing::warn!("frequent passwords are accepted, because the public URL is loopback (passwords.blocklist is auto)");
     }
     let (public_url, base_path) = (config.server.public_url.clone(), config.server.base_path.clone());
     let limits = limits(&config);

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::model::origin::is_loopback;
+
 use super::Database;
 use super::raw::Reader;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 
-pub(super) fn read(r: &mut Reader) -> Database {
+pub(super) fn read(r: &mut Reader, environment: &[(String, String)]) -> Database {
     let parse = |text: &str| {
         if is_postgres(text) {
             return Url::parse(text).map(|_| text.to_owned()).map_err(|e| format!("this is no postgres://user:password@host/database: {e}"));
@@ -41,9 +43,25 @@ pub(super) fn read(r: &mut Reader) -> Database {
     if is_postgres(&database.url) && !database.prepared_statements && database.direct_url.is_none() {
         r.problem("database.direct_url", "behind a pooler migrations and notifications need a way past it".into());
     }
-    r.hide_password("database.url");
-    r.hide_password("database.direct_url");
+    for (key, url) in [("database.url", Some(&database.url)), ("database.direct_url", database.direct_url.as_ref())] {
+        if url.is_some_and(|url| is_postgres(url) && travels_in_the_clear(url, environment)) {
+            r.warnings.push(format!("{key}: the server is on another machine and sslmode does not ask for encryption; add sslmode=verify-full"));
+        }
+    }
     database
+}
+
+/// Whether a connection may be neither encrypted nor verified on its way to another machine. Without `sslmode` in the URL `PGSSLMODE` counts, and
+/// without a host `PGHOST`, as in libpq.
+fn travels_in_the_clear(url: &str, environment: &[(String, String)]) -> bool {
+    let Ok(url) = Url::parse(url) else { return false };
+    let variable = |name: &str| environment.iter().find(|(n, v)| n == name && !v.is_empty()).map(|(_, v)| v.clone());
+    let parameter = |name: &str| url.query_pairs().filter(|(n, _)| n == name).last().map(|(_, value)| value.into_owned());
+    let named = url.host_str().filter(|host| !host.is_empty()).map(|host| host.replace("%2F", "/").replace("%2f", "/"));
+    let host = parameter("hostaddr").or_else(|| parameter("host")).or(named).or_else(|| variable("PGHOSTADDR")).or_else(|| variable("PGHOST"));
+    let is_near = host.is_none_or(|host| host.starts_with(['/', '@']) || is_loopback(&host));
+    let mode = parameter("sslmode").or_else(|| parameter("ssl-mode")).or_else(|| variable("PGSSLMODE"));
+    !is_near && mode.is_none_or(|mode| matches!(mode.to_ascii_lowercase().as_str(), "" | "disable" | "allow" | "prefer"))
 }
 
 fn is_postgres(url: &str) -> bool {

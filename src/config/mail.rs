@@ -108,7 +108,6 @@ pub(super) fn read(r: &mut Reader, public_url: &Url, allow_insecure: bool) -> Ma
             }
         },
     };
-    r.hide_password("mail.smtp_url");
     let templates = r.text("mail.templates_dir", "");
     let link = Duration::from_secs(60)..=Duration::from_secs(30 * 86_400);
     Mail {

@@ -2,10 +2,14 @@
 //! problem; this file holds the result and the rules between settings. Secrets are named here but read by `crypto`.
 
 mod database;
+mod environment;
 mod limits;
 mod mail;
+mod mask;
 mod pages;
+mod passwords;
 mod raw;
+pub mod secret_file;
 mod sessions;
 mod settings;
 mod webhooks;
@@ -23,11 +27,13 @@ use crate::model::cookie_domain::CookieDomain;
 use crate::model::domain::DomainRules;
 use crate::model::mount::Mount;
 use crate::model::origin::TrustedOrigins;
-use crate::model::{key, password, refresh, session};
+use crate::model::{key, refresh, session};
 
 pub use limits::RateLimits;
 pub use mail::{Mail, MailLifetimes, MailTransport};
+pub use mask::{holds_secret, refuse_secrets};
 pub use pages::{Logo, Pages};
+pub use passwords::{Blocklist, Passwords};
 pub use raw::{Problem, Sources};
 pub use webhooks::Webhooks;
 
@@ -191,20 +197,6 @@ impl SameSite {
             (Self::Lax, false) => "lax",
         }
     }
-}
-
-/// `[passwords]`
-#[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "docs/settings.md describes every setting")]
-pub struct Passwords {
-    pub length: password::Length,
-    pub memory_kib: u32,
-    pub iterations: u32,
-    pub parallelism: u32,
-    pub threads: usize,
-    pub queue: usize,
-    pub blocklist: bool,
-    pub breached_file: Option<PathBuf>,
 }
 
 /// `[sign_up]`

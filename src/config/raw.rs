@@ -1,5 +1,5 @@
 //! Settings as text: file, then environment, then flags, the later wins. A `Reader` hands them out one by one, typed, and notes what is
-//! wrong; what nobody asked for in the end does not exist and is refused with the nearest name that does.
+//! wrong; what was asked for by no part of the program does not exist and is refused, with the name that was probably meant.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,7 +10,8 @@ use figment::Figment;
 use figment::providers::{Format, Toml};
 use figment::value::{Dict, Value};
 
-use super::Effective;
+use super::environment::{self, Variable};
+use super::{Effective, mask, secret_file};
 
 /// Where settings come from; `main` fills it from the process, tests by hand.
 #[derive(Debug, Clone, Default)]
@@ -42,6 +43,10 @@ struct Entry {
     text: Text,
     source: &'static str,
     asked: bool,
+    /// Whether it stood in a file of its own.
+    in_file: bool,
+    /// The variable that it came from, if that has the form of one that a platform makes.
+    platform: Option<String>,
 }
 
 enum Text {
@@ -53,19 +58,26 @@ enum Text {
 pub(super) struct Reader {
     entries: BTreeMap<String, Entry>,
     known: Vec<String>,
+    unused_variables: Vec<String>,
     pub(super) problems: Vec<Problem>,
+    pub(super) warnings: Vec<String>,
     pub(super) effective: Vec<Effective>,
 }
 
 const DEFAULT_FILE: &str = "countersign.toml";
-const PREFIX: &str = "COUNTERSIGN_";
-/// Variables outside the scheme of sections.
-const APART: [&str; 5] =
-    ["COUNTERSIGN_CONFIG", "COUNTERSIGN_MASTER_KEY", "COUNTERSIGN_MASTER_KEY_FILE", "COUNTERSIGN_PREVIOUS_MASTER_KEY", "COUNTERSIGN_PREVIOUS_MASTER_KEY_FILE"];
+/// Settings that may stand in a file of their own, which `<setting>_file` names.
+const IN_FILES: [&str; 6] = ["database.url", "database.direct_url", "mail.smtp_url", "traces.otlp_url", "webhooks.secret", "webhooks.url"];
 
 impl Reader {
     pub(super) fn gather(sources: &Sources) -> Self {
-        let mut reader = Self { entries: BTreeMap::new(), known: Vec::new(), problems: Vec::new(), effective: Vec::new() };
+        let mut reader = Self {
+            entries: BTreeMap::new(),
+            known: Vec::new(),
+            unused_variables: Vec::new(),
+            problems: Vec::new(),
+            warnings: Vec::new(),
+            effective: Vec::new(),
+        };
         reader.take_file(sources.file.as_ref());
         for (name, value) in &sources.environment {
             if name == "DATABASE_URL" {
@@ -73,11 +85,15 @@ impl Reader {
             }
         }
         for (name, value) in &sources.environment {
-            if let Some((section, key)) = name.strip_prefix(PREFIX).and_then(|n| n.split_once("__")) {
-                let key = format!("{}.{}", section.to_ascii_lowercase(), key.to_ascii_lowercase().replace("__", "."));
-                reader.put(key, Text::One(value.clone()), "environment");
-            } else if name.starts_with(PREFIX) && !APART.contains(&name.as_str()) {
-                reader.problem(name, format!("there is no such variable; settings are {PREFIX}<SECTION>__<KEY>, with two underscores"));
+            match environment::classify(name) {
+                Variable::Setting { key, platform } => {
+                    reader.put(key.clone(), Text::One(value.clone()), "environment");
+                    if let Some(entry) = reader.entries.get_mut(&key).filter(|_| platform) {
+                        entry.platform = Some(name.clone());
+                    }
+                }
+                Variable::Unknown => reader.unused_variables.push(name.clone()),
+                Variable::Other => {}
             }
         }
         for (key, value) in &sources.flags {
@@ -119,7 +135,18 @@ impl Reader {
     }
 
     fn put(&mut self, key: String, text: Text, source: &'static str) {
-        self.entries.insert(key, Entry { text, source, asked: false });
+        let setting = IN_FILES.iter().find(|name| key.strip_suffix("_file") == Some(name));
+        let (key, text, in_file) = match (setting, text) {
+            (Some(setting), Text::One(path)) => match secret_file::read(path.as_ref()) {
+                Ok(text) => ((*setting).to_owned(), Text::One(text.to_string()), true),
+                Err(error) => return self.problem(&key, error.to_string()),
+            },
+            (_, text) => (key, text, false),
+        };
+        if self.entries.get(&key).is_some_and(|entry| entry.source == source && entry.in_file != in_file) {
+            self.problem(&key, format!("{key} and {key}_file are both set; set one of them"));
+        }
+        self.entries.insert(key, Entry { text, source, asked: false, in_file, platform: None });
     }
 
     pub(super) fn problem(&mut self, key: &str, message: String) {
@@ -143,7 +170,7 @@ impl Reader {
                 return None;
             }
         };
-        self.effective.push(Effective { key: key.to_owned(), value: text.clone(), source });
+        self.show(key, &text, source);
         parse(&text).map_err(|message| self.problem(key, message)).ok()
     }
 
@@ -198,7 +225,7 @@ impl Reader {
             Some((Text::Many(items), source)) => (items.clone(), source),
             Some((Text::One(text), source)) => (text.split(',').map(|t| t.trim().to_owned()).filter(|t| !t.is_empty()).collect(), source),
         };
-        self.effective.push(Effective { key: key.to_owned(), value: items.join(","), source });
+        self.show(key, &items.join(","), source);
         let parsed: Vec<_> = items.iter().map(|item| parse(item).map_err(|m| format!("{item:?}: {m}"))).collect();
         parsed.into_iter().filter_map(|item| item.map_err(|m| self.problem(key, m)).ok()).collect()
     }
@@ -209,48 +236,24 @@ impl Reader {
         self.entries.keys().filter_map(|k| k.strip_prefix(&prefix)).map(ToOwned::to_owned).collect()
     }
 
-    /// `config show` tells that there is one, not which.
-    pub(super) fn hide(&mut self, key: &str) {
-        for shown in self.effective.iter_mut().filter(|e| e.key == key && !e.value.is_empty()) {
-            shown.value = "***".into();
-        }
+    /// What `config show` prints of it.
+    fn show(&mut self, key: &str, value: &str, source: &'static str) {
+        self.effective.push(Effective { key: key.to_owned(), value: mask::setting(key, value), source });
     }
 
-    /// `config show` tells whose address it is: the rest of it may be as good as a password.
-    pub(super) fn hide_path(&mut self, key: &str) {
-        for shown in self.effective.iter_mut().filter(|e| e.key == key && !e.value.is_empty()) {
-            shown.value = url::Url::parse(&shown.value).map_or_else(|_| "***".into(), |url| format!("{}/***", url.origin().ascii_serialization()));
-        }
-    }
-
-    /// `config show` tells where a database is, not how to get in.
-    pub(super) fn hide_password(&mut self, key: &str) {
-        for shown in self.effective.iter_mut().filter(|e| e.key == key) {
-            if let Ok(mut url) = url::Url::parse(&shown.value)
-                && !url.cannot_be_a_base()
-            {
-                let mut masked = url.password().is_some() && url.set_password(Some("***")).is_ok();
-                let shown_pairs: Vec<(String, String)> =
-                    url.query_pairs().map(|(k, v)| (k.to_string(), if k == "password" { "***".into() } else { v.to_string() })).collect();
-                if shown_pairs.iter().any(|(k, _)| k == "password") {
-                    url.query_pairs_mut().clear().extend_pairs(shown_pairs);
-                    masked = true;
-                }
-                if masked {
-                    shown.value = url.to_string();
-                }
-            }
-        }
-    }
-
-    /// Refuses what nobody asked for.
+    /// Refuses every setting that does not exist, and says which variables are not used.
     pub(super) fn refuse_unknown(&mut self) {
-        let unknown: Vec<String> = self.entries.iter().filter(|(_, e)| !e.asked).map(|(k, _)| k.clone()).collect();
-        for key in unknown {
-            let nearest = self.known.iter().max_by(|a, b| strsim::jaro_winkler(a, &key).total_cmp(&strsim::jaro_winkler(b, &key)));
-            let message = nearest.map_or_else(|| "there is no such setting".into(), |n| format!("there is no such setting; did you mean {n}?"));
+        let unknown: Vec<(String, Option<String>)> = self.entries.iter().filter(|(_, e)| !e.asked).map(|(key, e)| (key.clone(), e.platform.clone())).collect();
+        for (key, platform) in unknown {
+            if let Some(variable) = platform {
+                self.unused_variables.push(variable);
+                continue;
+            }
+            let nearest = environment::nearest(&key, &self.known, |name| name);
+            let message = nearest.map_or_else(|| "there is no such setting".into(), |near| format!("there is no such setting; did you mean {near}?"));
             self.problem(&key, message);
         }
+        self.warnings.extend(environment::warnings(&self.unused_variables, &self.known));
     }
 }
 

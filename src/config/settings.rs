@@ -11,12 +11,11 @@ use crate::model::claims::{Audience, RESERVED};
 use crate::model::domain::{Domain, DomainRules};
 use crate::model::mount::Mount;
 use crate::model::origin::{LOOPBACK, OriginPattern, TrustedOrigins};
-use crate::model::password::Length;
 use crate::model::{claims, key};
 
 use super::raw::{Problem, Reader, Sources};
-use super::{Config, Keys, Log, LogFormat, MasterKeySources, MintFromSession, OpsListen, Passwords, Secret, Server, SignUp, Tokens, Traces};
-use super::{database, limits, mail, pages, sessions, webhooks};
+use super::{Config, Keys, Log, LogFormat, MasterKeySources, MintFromSession, OpsListen, Secret, Server, SignUp, Tokens, Traces};
+use super::{database, limits, mail, mask, pages, passwords, sessions, webhooks};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -24,17 +23,20 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 const YEAR: Duration = Duration::from_secs(366 * 86_400);
 
+const NO_PROXIES: &str = "server.trusted_proxies is empty, but server.public_url is https and this program speaks http: behind a proxy every client has the \
+     proxy's address, and one client's failures use up the limits of all; name the proxy's address or network there";
+
 pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
     let mut r = Reader::gather(sources);
     let mut warnings = Vec::new();
     let allow_insecure = r.flag("server.allow_insecure", false);
     let public_url = public_url(&mut r, allow_insecure);
     let server = server(&mut r, public_url.clone());
-    let database = database::read(&mut r);
+    let database = database::read(&mut r, &sources.environment);
     let tokens = tokens(&mut r, &public_url, allow_insecure);
     let keys = keys(&mut r, tokens.access_ttl);
     let sessions = sessions::read(&mut r, &public_url);
-    let passwords = passwords(&mut r);
+    let passwords = passwords::read(&mut r, &public_url);
     let sign_up = SignUp {
         enabled: r.flag("sign_up.enabled", true),
         domains: DomainRules {
@@ -64,6 +66,10 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
     let roles = r.names_under("roles").into_iter().map(|role| (role.clone(), r.list(&format!("roles.{role}"), |p| Ok(p.to_owned())))).collect();
     sessions::check_windows(&mut r, &sessions.refresh, tokens.access_ttl, &mut warnings);
     r.refuse_unknown();
+    warnings.splice(0..0, std::mem::take(&mut r.warnings));
+    if server.trusted_proxies.is_empty() && public_url.scheme() == "https" {
+        warnings.push(NO_PROXIES.into());
+    }
     let Some(pages) = pages.filter(|_| r.problems.is_empty()) else { return Err(r.problems) };
     let master_key = master_key_sources(&sources.environment);
     Ok(Config {
@@ -90,7 +96,6 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
 
 fn traces(r: &mut Reader, allow_insecure: bool) -> Traces {
     let url = r.parsed("traces.otlp_url", "", |text| webhooks::check_url(text, allow_insecure)).flatten();
-    r.hide_path("traces.otlp_url");
     let sample = r.parsed("traces.sample", "1", |t| {
         t.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| format!("{t:?} is not a share from 0 to 1"))
     });
@@ -106,10 +111,10 @@ fn log_level(text: &str) -> Result<String, String> {
 
 fn public_url(r: &mut Reader, allow_insecure: bool) -> Url {
     let parse = |text: &str| {
-        let url = Url::parse(text).map_err(|e| format!("{text:?} is not a URL: {e}"))?;
+        let url = Url::parse(text).map_err(|e| format!("is not a URL: {e}"))?;
         let host = url.host_str().ok_or("name a host")?.to_owned();
         if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
-            return Err(format!("write {text:?} as http(s)://host[:port][/path], nothing else"));
+            return Err(format!("write {:?} as http(s)://host[:port][/path], nothing else", mask::url(text)));
         }
         let loopback = LOOPBACK.contains(&host.as_str());
         if url.scheme() == "http" && !loopback && !allow_insecure {
@@ -244,27 +249,6 @@ fn keys(r: &mut Reader, access_ttl: Duration) -> Keys {
     Keys { dir: r.text("keys.dir", "keys").into(), policy }
 }
 
-fn passwords(r: &mut Reader) -> Passwords {
-    let cores = std::thread::available_parallelism().map_or(2, |n| u32::try_from(n.get()).unwrap_or(2));
-    let passwords = Passwords {
-        length: Length { min: r.number("passwords.min_length", 8, 8..=128) as usize, max: r.number("passwords.max_length", 128, 64..=1024) as usize },
-        memory_kib: r.number("passwords.argon2_memory_kib", 19_456, 8..=262_144),
-        iterations: r.number("passwords.argon2_iterations", 2, 1..=16),
-        parallelism: r.number("passwords.argon2_parallelism", 1, 1..=16),
-        threads: r.number("passwords.threads", cores, 1..=1024) as usize,
-        queue: r.number("passwords.queue", 256, 1..=100_000) as usize,
-        blocklist: r.flag("passwords.blocklist", true),
-        breached_file: Some(r.text("passwords.breached_file", "")).filter(|path| !path.is_empty()).map(Into::into),
-    };
-    if passwords.length.min > passwords.length.max {
-        r.problem("passwords.min_length", "must not exceed passwords.max_length".into());
-    }
-    if passwords.memory_kib < 8 * passwords.parallelism {
-        r.problem("passwords.argon2_memory_kib", "argon2 needs at least 8 KiB a lane".into());
-    }
-    passwords
-}
-
 fn master_key_sources(environment: &[(String, String)]) -> MasterKeySources {
     let find = |name: &str| environment.iter().find(|(n, v)| n == name && !v.is_empty()).map(|(_, v)| v.clone());
     let secret = |name: &str| find(name).map(|v| Secret(Zeroizing::new(v)));
@@ -288,6 +272,7 @@ mod tests {
     fn defaults_are_good_and_complete() {
         let config = read(&Sources::default()).unwrap();
         assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+        assert_eq!(config.passwords.blocklist, super::super::Blocklist::OffOnLoopback);
         assert_eq!(config.tokens.issuer, "http://localhost:4000");
         assert_eq!(config.tokens.audience, Audience::One("http://localhost:4000".into()));
     }

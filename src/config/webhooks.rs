@@ -61,8 +61,6 @@ fn check_secret(text: &str) -> Result<(), String> {
 pub(super) fn read(r: &mut Reader, allow_insecure: bool) -> Option<Webhooks> {
     let url = r.parsed("webhooks.url", "", |text| check_url(text, allow_insecure)).flatten();
     let secret = Zeroizing::new(r.text("webhooks.secret", ""));
-    r.hide("webhooks.secret");
-    r.hide_path("webhooks.url");
     let events = r.list("webhooks.events", |text| text.parse::<Choice>().map_err(|e| e.to_string()));
     let url = url?;
     if let Err(problem) = check_secret(&secret) {

@@ -20,6 +20,8 @@ use super::{decode_array, encode};
 pub enum Error {
     #[error("{0} must hold 32 bytes as 43 characters of base64url; make one with `head -c32 /dev/urandom | basenc --base64url | tr -d =`")]
     Malformed(String),
+    #[error("the master key: {0}")]
+    File(String),
     #[error("{0} is a placeholder, not a random key")]
     Placeholder(String),
     #[error("cannot read the master key {path}: {source}")]

@@ -14,6 +14,8 @@ pub struct Readiness {
     pub accepting: bool,
     /// The database answers.
     pub database: bool,
+    /// The last write to it succeeded, and it takes more.
+    pub writable: bool,
     /// Its schema is one that this program serves.
     pub schema: bool,
     /// There is an active and a standby key, and the ring was confirmed in the last minute.
@@ -23,12 +25,15 @@ pub struct Readiness {
     /// How far this machine's clock is ahead of the database's, where it has one, in milliseconds.
     #[serde(skip)]
     pub ahead_ms: Option<i64>,
+    /// Why it cannot be written.
+    #[serde(skip)]
+    pub unwritable: Option<String>,
 }
 
 impl Readiness {
     /// All is well.
     pub fn is_ready(&self) -> bool {
-        self.accepting && self.database && self.schema && self.keys && self.clock
+        self.accepting && self.database && self.writable && self.schema && self.keys && self.clock
     }
 
     /// What is wrong, in words.
@@ -39,6 +44,7 @@ impl Readiness {
         let all = [
             (self.accepting, "stopping".to_owned()),
             (self.database, "the database does not answer".to_owned()),
+            (self.writable || !self.database, "the database cannot be written: a full or failing disk, or it is read-only; the log says which".to_owned()),
             (self.schema || !self.database, "the database schema is not one that this version serves".to_owned()),
             (self.keys, "the signing keys are not loaded or were not confirmed for a minute".to_owned()),
             (self.clock, clock),
@@ -53,6 +59,7 @@ const STALE: Duration = Duration::from_secs(60);
 /// Looks.
 pub async fn readiness(app: &App) -> Readiness {
     let looked = app.db.read(|conn| Box::pin(async move { Ok((store::migrate::is_served(conn).await?, store::server::clock(conn).await?)) })).await;
+    let unwritable = if looked.is_ok() { unwritable(app).await } else { None };
     let has = |state| app.ring().is_some_and(|ring| ring.ring.in_state(state).is_some());
     let (database, (schema, clock)) = (looked.is_ok(), looked.unwrap_or((false, None)));
     let ahead_ms = clock.map(|clock| app.now().0 - clock.0);
@@ -61,9 +68,30 @@ pub async fn readiness(app: &App) -> Readiness {
     Readiness {
         accepting: !app.is_draining(),
         database,
+        writable: database && unwritable.is_none(),
         schema,
         keys: has(State::Active) && has(State::Standby) && app.ring_age() < STALE && !app.is_ring_unusable(),
         clock: !far,
         ahead_ms,
+        unwritable,
     }
+}
+
+/// Which row this process writes to find out whether it can: one of 64, so that replicas seldom wait for each other.
+pub fn probe_slot(app: &App) -> i64 {
+    app.writer.bytes().fold(0, |slot, byte| (slot * 31 + i64::from(byte)) % 64)
+}
+
+/// How long is waited for the write that is tried; what is slow, for whatever reason, says nothing about whether it is possible.
+const PROBE: Duration = Duration::from_secs(2);
+
+/// Why nothing can be written; `None` where it can, or where nothing says otherwise. What was written last decides; after a failure, and after some
+/// seconds without a write, one is tried, so that it recovers by itself and an idle process notices a full disk.
+pub async fn unwritable(app: &App) -> Option<String> {
+    if let Err(error @ store::Error::Unwritable(_)) = app.db.read(|conn| Box::pin(store::writes::refuse_read_only(conn))).await {
+        return Some(error.to_string());
+    }
+    // Carried to its end even if nobody waits for it any more.
+    drop(tokio::time::timeout(PROBE, app.db.probe_write_if_due(probe_slot(app), app.now())).await);
+    app.db.writes().failure()
 }

@@ -1,4 +1,5 @@
-//! What an operator asks when something is wrong: one look at the database, its schema and clock, the keys and the tables. Writes nothing.
+//! What an operator asks when something is wrong: one look at the database, its schema and clock, the keys and the tables. It makes nothing and
+//! changes nothing; it writes one row that means nothing, to know that it can.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use crate::random::Random;
 use crate::store::server::{self, TableSize};
 use crate::store::{self, Db};
 
-use super::{confirm_clock, load_keys};
+use super::{check_health, confirm_clock, load_keys};
 
 /// How well something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -67,10 +68,14 @@ impl Diagnosis {
     }
 }
 
-/// Looks at everything that can be looked at.
+/// Looks at everything that can be looked at, with the checks that `serve` makes at its start.
 pub async fn diagnose(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Diagnosis {
     let mut found = Diagnosis::default();
+    for warning in &config.warnings {
+        found.say("settings", Verdict::Warning, warning.clone());
+    }
     let config = Config { database: Database { migrate: false, ..config.database.clone() }, ..config };
+    disk(&config.database.url, &mut found);
     match store::migrate::pending(&config.database.url, &App::db_options(&config)).await {
         Err(error) => {
             found.say("database", Verdict::Bad, error.to_string());
@@ -87,6 +92,8 @@ pub async fn diagnose(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Ran
         Err(error) => found.say("database", Verdict::Bad, error.to_string()),
         Ok(app) => {
             database(&app.db, &mut found).await;
+            writes(&app, &mut found).await;
+            queues(&app.db, &mut found).await;
             clocks(&app, &mut found).await;
             keys(&app, &mut found).await;
             tables(&app.db, &mut found).await;
@@ -110,6 +117,55 @@ async fn database(db: &Db, found: &mut Diagnosis) {
                 None => {}
                 Some("ok") => found.say("file", Verdict::Good, "quick_check finds nothing"),
                 Some(damage) => found.say("file", Verdict::Bad, format!("damaged: {damage}; restore a backup")),
+            }
+        }
+    }
+}
+
+/// Less is soon nothing: a night's worth of the write-ahead log.
+const LITTLE: u64 = 256 * 1024 * 1024;
+/// Less is nothing.
+const NONE: u64 = 16 * 1024 * 1024;
+/// A log that is not carried over: something has been reading for a long time, or the disk is too slow. 64 MiB are usual.
+const LONG_LOG: u64 = 512 * 1024 * 1024;
+
+fn disk(url: &str, found: &mut Diagnosis) {
+    let mib = |bytes: u64| format!("{} MiB", bytes / 1024 / 1024);
+    match store::writes::disk(url) {
+        Err(error) => found.say("disk", Verdict::Warning, error.to_string()),
+        Ok(None) => {}
+        Ok(Some(disk)) => {
+            let free = format!("{} free in {}", mib(disk.free), disk.dir.display());
+            match disk.free {
+                ..NONE => found.say("disk", Verdict::Bad, format!("{free}: nothing can be written soon; make room")),
+                NONE..LITTLE => found.say("disk", Verdict::Warning, format!("{free}: make room")),
+                _ => found.say("disk", Verdict::Good, free),
+            }
+            let verdict = if disk.wal > LONG_LOG { Verdict::Warning } else { Verdict::Good };
+            found.say("write-ahead log", verdict, format!("{} beside a database of {}", mib(disk.wal), mib(disk.file)));
+        }
+    }
+}
+
+/// Writes a row and commits it: the one way to know that it is possible.
+async fn writes(app: &App, found: &mut Diagnosis) {
+    match app.db.probe_write(check_health::probe_slot(app), app.now()).await {
+        Ok(()) => found.say("writing", Verdict::Good, "a row was written"),
+        Err(error) => found.say("writing", Verdict::Bad, error.to_string()),
+    }
+}
+
+/// More wait only where they are not sent.
+const LONG_QUEUE: i64 = 100;
+
+async fn queues(db: &Db, found: &mut Diagnosis) {
+    match db.read(|conn| Box::pin(async move { Ok((store::mails::count(conn).await?, store::webhooks::count(conn).await?)) })).await {
+        Err(error) => found.say("queues", Verdict::Warning, error.to_string()),
+        Ok((mails, webhooks)) => {
+            for (subject, waiting, setting) in [("mail queue", mails, "mail.transport"), ("webhook queue", webhooks, "webhooks.url")] {
+                let verdict = if waiting > LONG_QUEUE { Verdict::Warning } else { Verdict::Good };
+                let advice = if waiting > LONG_QUEUE { format!("; is what {setting} names there?") } else { String::new() };
+                found.say(subject, verdict, format!("{waiting} waiting{advice}"));
             }
         }
     }

@@ -148,9 +148,11 @@ pub enum Error {
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         match error {
-            store::Error::Unavailable(reason) | store::Error::Lost(reason) | store::Error::NotBegun(reason) | store::Error::RolledBack(reason) => {
-                Self::Unavailable(reason)
-            }
+            store::Error::Unavailable(reason)
+            | store::Error::Lost(reason)
+            | store::Error::NotBegun(reason)
+            | store::Error::RolledBack(reason)
+            | store::Error::Unwritable(reason) => Self::Unavailable(reason),
             store::Error::SchemaTooNew(_) | store::Error::Unsupported(_) => Self::WrongDatabase(error.to_string()),
             store::Error::Refused | store::Error::Conflict | store::Error::Corrupt { .. } | store::Error::Migration(_) | store::Error::Other(_) => {
                 Self::Internal(error.to_string())

@@ -1,15 +1,15 @@
 //! From sealed rows to a ring that signs: which master key is current, opening the private keys, building the JWKS.
 //! Runs at start, when a poll or a statement's answer shows a newer version, and after every change of our own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::app::App;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, secret_file};
 use crate::crypto::key_ring::{KeyRing, Naming};
 use crate::crypto::keypair::Keypair;
-use crate::crypto::master_key::{MasterKey, MasterKeys, Versioned};
+use crate::crypto::master_key::{self, MasterKey, MasterKeys, Versioned};
 use crate::crypto::{jwk, seal};
 use crate::model::audit::Peer;
 use crate::model::key::{Ring, State, Wish};
@@ -235,7 +235,7 @@ fn arrange(versions: &[Version], current: Option<i64>, loaded: &[Arc<MasterKey>]
 /// Gathers the configured master keys, the primary one first; makes the key file only if the database has no keys yet.
 async fn load_master_keys(config: &Config, db: &Db, random: &dyn Random) -> Result<Vec<Arc<MasterKey>>> {
     let sources = &config.master_key;
-    let required = |path: &PathBuf| MasterKey::read(path).and_then(|key| key.ok_or_else(|| not_found(path)));
+    let required = |path: &PathBuf| -> Result<MasterKey> { Ok(named_key(path)?) };
     let primary = match (&sources.inline, &sources.file) {
         (Some(text), _) => MasterKey::parse(&text.0, "COUNTERSIGN_MASTER_KEY")?,
         (None, Some(path)) => required(path)?,
@@ -251,8 +251,10 @@ async fn load_master_keys(config: &Config, db: &Db, random: &dyn Random) -> Resu
     Ok(keys)
 }
 
-fn not_found(path: &std::path::Path) -> crate::crypto::master_key::Error {
-    crate::crypto::master_key::Error::Unreadable { path: path.to_owned(), source: std::io::ErrorKind::NotFound.into() }
+/// The master key in a file that the operator names, which may be a link (a mounted Secret).
+pub fn named_key(path: &Path) -> std::result::Result<MasterKey, master_key::Error> {
+    let text = secret_file::read(path).map_err(|error| master_key::Error::File(error.to_string()))?;
+    MasterKey::parse(&text, &path.display().to_string())
 }
 
 async fn key_file(config: &Config, db: &Db, random: &dyn Random) -> Result<MasterKey> {

@@ -8,6 +8,8 @@ use crate::model::key::State;
 use crate::model::time::Timestamp;
 use crate::store;
 
+use super::check_health;
+
 /// Counting all sessions reads the whole table: once a minute, and for no more than a hundredth of the time.
 const BETWEEN_COUNTS: Duration = Duration::from_secs(60);
 const SHARE: u32 = 100;
@@ -16,13 +18,15 @@ const SHARE: u32 = 100;
 pub async fn metrics(app: &App) -> String {
     let now = app.now();
     let queues = app.db.read(|conn| Box::pin(async move { Ok((store::mails::count(conn).await?, store::webhooks::count(conn).await?)) })).await.ok();
+    let writable = queues.is_some() && check_health::unwritable(app).await.is_none();
     let ring = app.ring();
     let active = ring.as_ref().and_then(|ring| ring.ring.in_state(State::Active)).and_then(|key| key.activated_at);
     let next = ring.as_ref().and_then(|ring| ring.ring.next_rotation(&app.config.keys.policy));
     #[expect(clippy::cast_precision_loss, reason = "milliseconds of some weeks are exact in a double")]
     let seconds_until = |then: Timestamp| (then.0 - now.0) as f64 / 1e3;
     let seen = Seen {
-        database: queues.is_some(),
+        database: queues.is_some() && writable,
+        writable,
         key_age: active.map(|since| now.since(since)),
         next_rotation: next.map(seconds_until),
         ring_age: app.ring_age(),

@@ -51,6 +51,7 @@ pub mod sign_in;
 pub mod sign_out;
 pub mod sign_up;
 pub mod update_user;
+pub mod verifiers;
 pub mod verify_email;
 pub mod verify_token;
 

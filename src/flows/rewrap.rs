@@ -35,8 +35,7 @@ pub struct Options {
 
 /// Seals everything under the key in this file.
 pub async fn rewrap(app: &App, file: &Path, options: Options, peer: &Peer) -> Result<Rewrapped> {
-    let new = MasterKey::read(file)?.ok_or_else(|| Error::KeyUnusable(format!("there is no file {}", file.display())))?;
-    let new = Arc::new(new);
+    let new = Arc::new(load_keys::named_key(file)?);
     let stored = app.db.read(|conn| Box::pin(store::signing_keys::load(conn))).await?;
     let masters = load_keys::loaded_versions(app, &stored).await?;
     let work = Rewrap { new, masters, options, recorder: Recorder::new(app, peer) };

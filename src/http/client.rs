@@ -3,11 +3,14 @@
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, header};
+use axum::middleware::Next;
+use axum::response::Response;
 use ipnet::IpNet;
 
 use crate::app::App;
@@ -38,6 +41,56 @@ impl FromRequestParts<Arc<App>> for Client {
 pub(super) fn address(app: &App, extensions: &Extensions, headers: &HeaderMap) -> Option<IpAddr> {
     let direct = extensions.get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip().to_canonical())?;
     Some(client_ip(direct, headers, &app.config.server.trusted_proxies))
+}
+
+/// The network of an address, as it is shown to operators: a /24 of IPv4, a /48 of IPv6.
+pub(super) fn network(address: &str) -> String {
+    let Ok(ip) = address.parse::<IpAddr>() else { return "unknown".into() };
+    let bits = if ip.is_ipv4() { 24 } else { 48 };
+    IpNet::new(ip, bits).map_or_else(|_| ip.to_string(), |net| net.trunc().to_string())
+}
+
+/// Looks for proxies that `server.trusted_proxies` does not name.
+pub(super) struct Proxies {
+    trusted: Vec<IpNet>,
+    said: Mutex<Option<Instant>>,
+}
+
+/// How long until it is said again.
+const SAY_AGAIN: Duration = Duration::from_secs(3_600);
+
+impl Proxies {
+    pub(super) fn new(trusted: &[IpNet]) -> Self {
+        Self { trusted: trusted.to_vec(), said: Mutex::default() }
+    }
+
+    /// The sender, if it is to be named now: it is no trusted proxy and the last one was named long ago.
+    fn to_be_named(&self, direct: IpAddr) -> Option<IpAddr> {
+        if self.trusted.iter().any(|net| net.contains(&direct)) {
+            return None;
+        }
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.is_some_and(|then| then.elapsed() < SAY_AGAIN) {
+            return None;
+        }
+        *said = Some(Instant::now());
+        Some(direct)
+    }
+}
+
+/// Who sends a field of a proxy and is none that is trusted is named once: behind a proxy that is not named all clients count as one.
+pub(super) async fn notice_untrusted(State(proxies): State<Arc<Proxies>>, request: Request, next: Next) -> Response {
+    let field = ["x-forwarded-for", "forwarded"].into_iter().find(|name| request.headers().contains_key(*name));
+    let direct = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip().to_canonical());
+    if let (Some(field), Some(peer)) = (field, direct.and_then(|direct| field.and_then(|_| proxies.to_be_named(direct)))) {
+        tracing::warn!(
+            %peer,
+            field,
+            "a request carries a proxy's field and its sender is not in server.trusted_proxies: if that is your proxy, add {peer} there, or all its clients count as one; \
+             the field was ignored"
+        );
+    }
+    next.run(request).await
 }
 
 fn client_ip(direct: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {

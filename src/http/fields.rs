@@ -117,9 +117,9 @@ impl Fields {
     /// A time, in the wire's form or as Unix milliseconds; `null` is none.
     pub(super) fn time(&mut self, name: &str) -> Option<Timestamp> {
         let value = self.members.get(name).filter(|v| !v.is_null())?;
-        let time = value.as_i64().map(Timestamp).or_else(|| value.as_str().and_then(Timestamp::parse));
+        let time = value.as_i64().and_then(Timestamp::from_outside).or_else(|| value.as_str().and_then(Timestamp::parse));
         if time.is_none() {
-            self.problem(name, "expected a time such as 2030-01-31T12:00:00.000Z");
+            self.problem(name, "expected a time of the years 1970 to 9999, such as 2030-01-31T12:00:00.000Z");
         }
         time
     }

@@ -28,7 +28,7 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
     let (status, word) = if checks.is_ready() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
     let reasons = checks.reasons();
     if !reasons.is_empty() {
-        tracing::warn!(reasons = reasons.join("; "), "not ready");
+        tracing::warn!(reasons = reasons.join("; "), unwritable = checks.unwritable, "not ready");
     }
     edge::render((status, Json(json!({ "status": word, "checks": checks, "reasons": reasons }))).into_response(), &edge::new_request_id())
 }

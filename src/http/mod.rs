@@ -109,7 +109,8 @@ pub fn router(app: &Arc<App>) -> Router {
     if app.config.pages.enabled {
         all = all.merge(layers::of_pages(app, &places, pages::router()));
     }
-    outermost(app, all)
+    let proxies = Arc::new(client::Proxies::new(&app.config.server.trusted_proxies));
+    outermost(app, all.layer(from_fn_with_state(proxies, client::notice_untrusted)))
 }
 
 /// What is answered from memory whatever else is full: keys, discovery and health.
@@ -142,6 +143,7 @@ fn outermost(app: &Arc<App>, routes: Router<Arc<App>>) -> Router {
 pub fn ops_router(app: &Arc<App>) -> Router {
     Router::new()
         .route("/metrics", get(ops::metrics))
+        .route(crate::flows::verifiers::PATH, get(ops::verifiers))
         .route("/health", get(health::health))
         .route("/health/ready", get(health::ready))
         .with_state(Arc::clone(app))

@@ -9,13 +9,18 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
-use crate::flows::measure;
+use crate::flows::{self, measure};
 
 /// OpenMetrics 1.0.
 const TEXT: HeaderValue = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
     ([(header::CONTENT_TYPE, TEXT)], measure::metrics(&app).await).into_response()
+}
+
+/// Which verifiers have fetched the JWKS (`doctor --verifiers`).
+pub(super) async fn verifiers(State(app): State<Arc<App>>) -> Response {
+    axum::Json(flows::verifiers::seen(&app)).into_response()
 }
 
 /// Counts an answer under its route as this program names it: what a client makes up is `other`.

@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::app::App;
 use crate::flows;
 
+use super::client::{self, Client};
 use super::edge;
 use super::error::Error;
 use super::origin::MAX_REQUESTED;
@@ -19,7 +20,8 @@ use super::origin::MAX_REQUESTED;
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 const ANYBODY: HeaderValue = HeaderValue::from_static("*");
 
-pub(super) async fn jwks(State(app): State<Arc<App>>, request: HeaderMap) -> Response {
+pub(super) async fn jwks(State(app): State<Arc<App>>, Client(peer): Client, request: HeaderMap) -> Response {
+    app.metrics.verifiers.fetched(&client::network(&peer.ip_address), &peer.user_agent, app.now());
     let Some(ring) = app.ring() else {
         let error = Error::Flow(flows::Error::Unavailable("the keys are not loaded".into()));
         return edge::render(error.into_response(), &edge::new_request_id());

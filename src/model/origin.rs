@@ -124,6 +124,13 @@ pub struct TrustedOrigins(Vec<OriginPattern>);
 /// The names of this very machine.
 pub const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
+/// Whether a host, as it stands in a URL, is a name or an address of this very machine.
+pub fn is_loopback(host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let is_name = bare.eq_ignore_ascii_case("localhost") || bare.to_ascii_lowercase().ends_with(".localhost");
+    is_name || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
 impl TrustedOrigins {
     /// The public URL's origin is always in it; if that is loopback, so is every loopback name on its port.
     pub fn new(public_url: &Url, mut listed: Vec<OriginPattern>) -> Self {
@@ -172,8 +179,13 @@ pub fn is_trusted_redirect(target: &str, trusted: &TrustedOrigins) -> bool {
     if native_origin(target).is_some_and(|native| trusted.contains(&native)) {
         return true;
     }
+    // The origin of `blob:https://…` is that of the URL inside it, which is no place to go to: the scheme must be the origin's own.
+    let is_its_own = |url: &Url, origin: &str| origin.split_once("://").is_some_and(|(scheme, _)| scheme == url.scheme());
     lower.contains("://")
-        && Url::parse(target).is_ok_and(|url| url.username().is_empty() && url.password().is_none() && trusted.contains(&url.origin().ascii_serialization()))
+        && Url::parse(target).is_ok_and(|url| {
+            let origin = url.origin().ascii_serialization();
+            is_its_own(&url, &origin) && url.username().is_empty() && url.password().is_none() && trusted.contains(&origin)
+        })
 }
 
 #[cfg(test)]
@@ -218,6 +230,11 @@ mod tests {
             "https://app.example.com@evil.test",
             "javascript:alert(1)",
             "data:text/html,x",
+            "blob:https://app.example.com/0b7c9b0a-6f0e-4a53-8a0e-1f6c1c1b3f8e",
+            "BLOB:https://auth.example.com/x",
+            "blob://https://app.example.com/x",
+            "filesystem:https://app.example.com/temporary/x",
+            "view-source:https://app.example.com/",
             "evil",
             "",
             "\thttps://evil.test",

@@ -23,10 +23,19 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// From an ISO 8601 text with a time zone.
+    /// From an ISO 8601 text with a time zone, within the bounds of [`Self::from_outside`].
     pub fn parse(text: &str) -> Option<Self> {
-        DateTime::parse_from_rfc3339(text).ok().map(|time| Self(time.timestamp_millis()))
+        DateTime::parse_from_rfc3339(text).ok().and_then(|time| Self::from_outside(time.timestamp_millis()))
     }
+
+    /// A time in Unix milliseconds that a client or an operator names: of the years 1970 to 9999. What lies beyond has no form of four digits for
+    /// the year, and clients, databases and sums with a duration break on it.
+    pub fn from_outside(ms: i64) -> Option<Self> {
+        (0..=Self::LATEST.0).contains(&ms).then_some(Self(ms))
+    }
+
+    /// 9999-12-31T23:59:59.999Z.
+    pub const LATEST: Self = Self(253_402_300_799_999);
 
     /// The same instant for the cron library; `None` outside the years it can hold.
     pub fn to_utc(self) -> Option<DateTime<Utc>> {
@@ -41,8 +50,9 @@ pub fn millis(duration: Duration) -> i64 {
 
 impl Add<Duration> for Timestamp {
     type Output = Self;
+    /// Never later than [`Timestamp::LATEST`], unless it was so before.
     fn add(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(millis(duration)))
+        Self(self.0.saturating_add(millis(duration)).min(Self::LATEST.0.max(self.0)))
     }
 }
 
@@ -76,5 +86,20 @@ mod tests {
     fn prints_exactly_three_digits() {
         assert_eq!(Timestamp(1_795_244_107_000).to_string(), "2026-11-21T06:55:07.000Z");
         assert_eq!(Timestamp(1_795_244_107_050).to_string(), "2026-11-21T06:55:07.050Z");
+    }
+
+    #[test]
+    fn a_time_from_outside_has_a_year_of_four_digits() {
+        assert_eq!(Timestamp::LATEST.to_string(), "9999-12-31T23:59:59.999Z");
+        for ms in [0, 1_795_244_107_000, Timestamp::LATEST.0] {
+            assert_eq!(Timestamp::from_outside(ms), Some(Timestamp(ms)));
+        }
+        for ms in [-1, Timestamp::LATEST.0 + 1, i64::MAX, i64::MIN, 8_640_000_000_000_001] {
+            assert_eq!(Timestamp::from_outside(ms), None, "{ms}");
+        }
+        assert_eq!(Timestamp::parse("1969-12-31T23:59:59Z"), None);
+        assert_eq!(Timestamp::parse("0000-01-01T00:00:00Z"), None);
+        assert_eq!(Timestamp::parse("9999-12-31T23:59:59.999-01:00"), None);
+        assert_eq!(Timestamp(1) + Duration::MAX, Timestamp::LATEST);
     }
 }

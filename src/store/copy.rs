@@ -16,7 +16,7 @@ pub struct Table {
 }
 
 /// Every table but `key_ring`, referenced ones first and `sessions` last: they are what changes when somebody still serves from the source.
-pub const TABLES: [Table; 16] = [
+pub const TABLES: [Table; 17] = [
     Table {
         name: "users",
         key: &["id"],
@@ -57,6 +57,7 @@ pub const TABLES: [Table; 16] = [
         numbers: &["published_at", "activated_at", "retired_at", "ended_at", "max_ttl"],
     },
     Table { name: "master_keys", key: &["version"], texts: &["key_id"], numbers: &["version", "created_at", "compromised_at"] },
+    Table { name: "write_probes", key: &["id"], texts: &[], numbers: &["id", "at"] },
     Table {
         name: "audit_events",
         key: &["writer", "sequence"],

@@ -18,6 +18,9 @@ pub enum Error {
     /// The work itself refused; what it had written is undone ([`super::Db::write_unless_refused`]).
     #[error("refused")]
     Refused,
+    /// The database answers and cannot be written: a full disk, a file or a server that is read-only, a disk that fails. Nothing was changed.
+    #[error("the database cannot be written: {0}")]
+    Unwritable(String),
     /// A unique constraint said no.
     #[error("the row exists already")]
     Conflict,
@@ -46,8 +49,12 @@ pub enum Error {
 /// Shorthand.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// SQLite: BUSY, LOCKED, FULL, IOERR, CANTOPEN, READONLY and their extended codes share the low byte.
-const TEMPORARY: [u32; 6] = [5, 6, 8, 10, 13, 14];
+/// SQLite: BUSY and LOCKED; extended codes share the low byte.
+const TEMPORARY: [u32; 2] = [5, 6];
+/// SQLite: READONLY, IOERR, FULL, CANTOPEN.
+const UNWRITABLE_FILE: [u32; 4] = [8, 10, 13, 14];
+/// Postgres: read_only_sql_transaction (a server that was demoted), disk_full, a system error (58).
+const UNWRITABLE_SERVER: [&str; 3] = ["25006", "53100", "58"];
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
@@ -57,6 +64,7 @@ impl From<sqlx::Error> for Error {
             }
             sqlx::Error::Database(db) if db.is_unique_violation() => Self::Conflict,
             sqlx::Error::Database(db) if undone(db.as_ref()) => Self::RolledBack(error.to_string()),
+            sqlx::Error::Database(db) if is_unwritable(db.as_ref()) => Self::Unwritable(error.to_string()),
             sqlx::Error::Database(db) if sqlstate(db.as_ref()).is_some_and(|code| among(&GONE, code)) => Self::Lost(error.to_string()),
             sqlx::Error::Database(db) if is_temporary(db.as_ref()) => Self::Unavailable(error.to_string()),
             _ => Self::Other(error),
@@ -74,6 +82,16 @@ impl Error {
     }
 }
 
+impl Error {
+    /// The same news for everyone in a batch that was not committed.
+    pub(super) fn for_everyone(&self) -> Self {
+        match self {
+            Self::Unwritable(reason) => Self::Unwritable(reason.clone()),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}
+
 fn sqlstate(error: &dyn sqlx::error::DatabaseError) -> Option<&str> {
     error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().map(sqlx::postgres::PgDatabaseError::code)
 }
@@ -83,20 +101,31 @@ fn undone(error: &dyn sqlx::error::DatabaseError) -> bool {
     sqlstate(error).is_some_and(|code| matches!(code, "40001" | "40P01"))
 }
 
-/// Postgres: connection lost (08), stopping or starting (57P), a server that was demoted (25006).
-const GONE: [&str; 3] = ["08", "57P", "25006"];
-/// Out of something (53), an operator or a limit (57014, 55P03), a disk (58), an outcome that is not known (40003): the connection is as good
-/// as before.
-const PASSING: [&str; 5] = ["53", "57014", "55P03", "58", "40003"];
+/// Postgres: connection lost (08), stopping or starting (57P).
+const GONE: [&str; 2] = ["08", "57P"];
+/// Out of something (53), an operator or a limit (57014, 55P03), an outcome that is not known (40003): the connection is as good as before.
+const PASSING: [&str; 4] = ["53", "57014", "55P03", "40003"];
 
 fn among(classes: &[&str], code: &str) -> bool {
     classes.iter().any(|class| code.starts_with(class))
 }
 
-fn is_temporary(error: &dyn sqlx::error::DatabaseError) -> bool {
-    if let Some(code) = sqlstate(error) {
-        return among(&PASSING, code);
+/// The primary result code, where the database is SQLite.
+fn sqlite_code(error: &dyn sqlx::error::DatabaseError) -> Option<u32> {
+    error.try_downcast_ref::<sqlx::sqlite::SqliteError>()?;
+    error.code()?.parse::<u32>().ok().map(|code| code & 0xFF)
+}
+
+fn is_unwritable(error: &dyn sqlx::error::DatabaseError) -> bool {
+    match sqlstate(error) {
+        Some(code) => among(&UNWRITABLE_SERVER, code),
+        None => sqlite_code(error).is_some_and(|code| UNWRITABLE_FILE.contains(&code)),
     }
-    error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some()
-        && error.code().and_then(|c| c.parse::<u32>().ok()).is_some_and(|code| TEMPORARY.contains(&(code & 0xFF)))
+}
+
+fn is_temporary(error: &dyn sqlx::error::DatabaseError) -> bool {
+    match sqlstate(error) {
+        Some(code) => among(&PASSING, code),
+        None => sqlite_code(error).is_some_and(|code| TEMPORARY.contains(&code)),
+    }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::ConnectOptions;
-use sqlx::migrate::{Migrate, MigrateError, Migrator};
+use sqlx::migrate::{AppliedMigration, Migrate, MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::sqlite::SqliteConnectOptions;
 
@@ -72,28 +72,36 @@ async fn run_postgres(connection: &mut PgConnection) -> Result<()> {
     migrator.run(connection).await.map_err(translate)
 }
 
+/// The versions that were applied, if a start would accept them: all of them known, none of them left half done, each with the text that this program
+/// has. What applies migrations (`run`) refuses the same.
 async fn applied<C: Migrate>(connection: &mut C, known: &Migrator) -> Result<Vec<i64>> {
-    match connection.list_applied_migrations(&known.table_name).await {
-        Ok(applied) => Ok(applied.into_iter().map(|m| m.version).collect()),
-        Err(MigrateError::Execute(sqlx::Error::Database(e))) if e.message().contains("no such table") || e.code().as_deref() == Some("42P01") => Ok(Vec::new()),
-        Err(error) => Err(translate(error)),
+    let found: Vec<AppliedMigration> = match connection.list_applied_migrations(&known.table_name).await {
+        Ok(found) => found,
+        Err(MigrateError::Execute(sqlx::Error::Database(e))) if e.message().contains("no such table") || e.code().as_deref() == Some("42P01") => {
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(translate(error)),
+    };
+    if let Some(version) = connection.dirty_version(&known.table_name).await.map_err(translate)? {
+        return Err(Error::Migration(format!("migration {version} was begun and did not end; restore a backup")));
     }
+    for applied in &found {
+        let ours = known.iter().find(|m| m.version == applied.version).ok_or(Error::SchemaTooNew(applied.version))?;
+        if ours.checksum != applied.checksum {
+            return Err(Error::Migration(format!("migration {} was applied with another text than this program has", applied.version)));
+        }
+    }
+    Ok(found.into_iter().map(|m| m.version).collect())
 }
 
 /// A program that may not migrate serves the current schema, and one that lacks only what it can do without.
 fn will_do(known: &Migrator, applied: &[i64]) -> Result<()> {
-    refuse_newer(known, applied)?;
     let missing: Vec<i64> = known.iter().map(|m| m.version).filter(|v| !applied.contains(v)).collect();
     if missing.iter().any(|v| !DISPENSABLE.contains(v)) || applied.is_empty() {
         let count = missing.len();
         return Err(Error::Unsupported(format!("the schema lacks {count} migrations and database.migrate is off; run `countersign migrate`")));
     }
     Ok(())
-}
-
-fn refuse_newer(known: &Migrator, applied: &[i64]) -> Result<()> {
-    let newer = applied.iter().find(|v| known.iter().all(|m| m.version != **v));
-    newer.map_or(Ok(()), |version| Err(Error::SchemaTooNew(*version)))
 }
 
 /// The versions that this program knows and the database at `url` lacks; nothing is written.
@@ -107,7 +115,6 @@ pub async fn pending(url: &str, options: &Options) -> Result<Vec<(i64, String)>>
         let connect = SqliteConnectOptions::new().filename(&path).read_only(true);
         (&SQLITE, if path.exists() { applied(&mut connect.connect().await?, &SQLITE).await? } else { Vec::new() })
     };
-    refuse_newer(known, &applied)?;
     let missing = known.iter().filter(|m| !applied.contains(&m.version));
     Ok(missing.map(|m| (m.version, m.description.to_string())).collect())
 }

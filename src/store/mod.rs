@@ -29,11 +29,13 @@ pub mod user_search;
 pub mod users;
 pub mod webhooks;
 mod writer;
+pub mod writes;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use asked::{PATIENCE, TimeSource};
+
 pub(crate) use conn::on;
 pub use conn::{Conn, Work};
 pub use error::{Error, Result};
@@ -42,6 +44,7 @@ use postgres::Pool;
 use readers::Readers;
 use tracing::Instrument;
 use writer::Writer;
+use writes::Writes;
 
 /// The database.
 #[derive(Clone)]
@@ -52,6 +55,8 @@ pub enum Db {
         writer: Writer,
         /// Serves the reads.
         readers: Readers,
+        /// Whether it can be written.
+        writes: Writes,
     },
     /// A pool.
     Postgres {
@@ -59,6 +64,8 @@ pub enum Db {
         pool: Pool,
         /// Where notifications come from, past any pooler.
         listen: Listener,
+        /// Whether it can be written.
+        writes: Writes,
     },
 }
 
@@ -132,13 +139,13 @@ impl Db {
     pub async fn open(url: &str, options: &Options) -> Result<Self> {
         if !is_postgres(url) {
             let (writer, readers) = sqlite::open(url, options).await?;
-            return Ok(Self::Sqlite { writer, readers });
+            return Ok(Self::Sqlite { writer, readers, writes: Writes::default() });
         }
         let direct = Options { prepared_statements: true, ..options.clone() };
         let direct = postgres::connect_options(options.direct_url.as_deref().unwrap_or(url), &direct)?;
         migrate::postgres(&direct, options.migrate).await?;
         let pool = Pool::new(postgres::connect_options(url, options)?, options.clone());
-        Ok(Self::Postgres { pool, listen: Listener::new(direct) })
+        Ok(Self::Postgres { pool, listen: Listener::new(direct), writes: Writes::default() })
     }
 
     /// Whether other machines may be using it too.
@@ -188,10 +195,12 @@ impl Db {
         F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone + Send + 'static,
     {
         let span = tracing::info_span!(target: "traces", "database.write", otel.kind = "client");
-        match self {
+        let outcome = match self {
             Self::Sqlite { writer, .. } => writer.run(manner, work).instrument(span).await,
             Self::Postgres { pool, .. } => pool.write(manner, work).instrument(span).await,
-        }
+        };
+        self.writes().note(&outcome);
+        outcome
     }
 
     /// Writes atomically: everything or, if the work fails, nothing. The work's time is [`Conn::now`]. Work that could not be begun within [`PATIENCE`],
@@ -261,7 +270,7 @@ impl Db {
     /// Lets the writer finish what is queued and closes the connections.
     pub async fn close(&self) {
         match self {
-            Self::Sqlite { writer, readers } => {
+            Self::Sqlite { writer, readers, .. } => {
                 readers.close().await;
                 writer.close().await;
             }

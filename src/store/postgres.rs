@@ -270,7 +270,8 @@ impl Lease {
     /// Gives the connection back if it is as good as before.
     fn settle<T>(&mut self, outcome: &Result<T>) {
         let Some(conn) = self.conn.take() else { return };
-        let broken = conn.in_transaction || matches!(outcome, Err(Error::Lost(_) | Error::NotBegun(_)));
+        // One that may not write says so until it is opened anew: after a failover, or when the role may write again.
+        let broken = conn.in_transaction || matches!(outcome, Err(Error::Lost(_) | Error::NotBegun(_) | Error::Unwritable(_)));
         if broken {
             // What took this one away has most likely taken those at rest too: each would cost a request to find out.
             self.pool.forget_resting();

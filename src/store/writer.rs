@@ -16,7 +16,7 @@ use super::conn::{Conn, Handle, Work};
 use super::{Error, Manner, Result, Shape};
 
 /// Tells the caller the outcome, once the commit is known.
-type Answer = Box<dyn FnOnce(std::result::Result<(), String>) + Send>;
+type Answer = Box<dyn FnOnce(Result<()>) + Send>;
 /// What is to become of a piece, and its answer.
 type Done = (Fate, Answer);
 type Run = Box<dyn for<'c> FnOnce(&'c mut Conn) -> Pin<Box<dyn Future<Output = Done> + Send + 'c>> + Send>;
@@ -91,7 +91,7 @@ impl Writer {
                 let answer: Answer = Box::new(move |committed| {
                     let told = match committed {
                         Ok(()) => outcome,
-                        Err(reason) => Err(Error::Unavailable(reason)),
+                        Err(error) => Err(error),
                     };
                     // Nobody waits any more: the commit stands all the same.
                     drop(sender.send(told));
@@ -159,9 +159,9 @@ async fn commit_together(conn: &mut Conn, mut pieces: Vec<Piece>) {
         return;
     }
     let mut answers = Vec::with_capacity(pieces.len());
-    let committed = run_batch(conn, pieces, &mut answers).await.map_err(|e| e.to_string());
+    let committed = run_batch(conn, pieces, &mut answers).await;
     for answer in answers {
-        answer(committed.clone());
+        answer(committed.as_ref().copied().map_err(Error::for_everyone));
     }
 }
 

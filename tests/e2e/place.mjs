@@ -90,6 +90,7 @@ export async function start(settings = [], hears = undefined) {
     "passwords.argon2_memory_kib=64",
     "passwords.argon2_iterations=1",
     "rate_limits.enabled=false",
+    "passwords.blocklist=true",
   ];
   const flags = [...fixed, ...settings].flatMap((s) => ["--set", s]);
   const log = openSync(join(folder, "server.log"), "a");

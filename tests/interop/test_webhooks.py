@@ -39,7 +39,9 @@ class Receiver:
 def hooked(tmp_path):
     receiver = Receiver()
     url = f"webhooks.url=http://127.0.0.1:{receiver.port}/"
-    place = Place(tmp_path, [url, f"webhooks.secret={SECRET}", "webhooks.events=refresh_token.*,user.created", "sessions.refresh_grace=1s", "sessions.refresh_cooldown=21s"])
+    place = Place(tmp_path, [url, "webhooks.events=refresh_token.*,user.created", "sessions.refresh_grace=1s", "sessions.refresh_cooldown=21s"])
+    # A secret is refused as an argument.
+    (tmp_path / "countersign.toml").write_text(f'[webhooks]\nsecret = "{SECRET}"\n')
     yield place, receiver
     place.stop()
     receiver.server.shutdown()

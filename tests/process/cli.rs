@@ -342,7 +342,7 @@ async fn keys_are_imported_and_sealed_anew() {
 
 #[test]
 fn no_password_is_ever_an_argument() {
-    let place = Place::new(&[]);
+    let place = Place::new(&["passwords.blocklist=true"]);
     let help = place.run(&["users", "create", "--help"], "");
     let text = String::from_utf8_lossy(&help.stdout).to_lowercase();
     assert!(!text.contains("--password"), "{text}");

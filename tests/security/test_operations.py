@@ -31,10 +31,16 @@ def test_ops_01_unsafe_settings_are_refused(service, setting):
 
 
 def test_ops_02_what_is_in_force(own):
-    place = own("mail.smtp_url=smtps://user:geheim@mail.example.com", "webhooks.secret=whsec_Z2VoZWltZ2VoZWltZ2VoZWltZ2VoZWlt", start=False)
+    place = own(start=False)
+    toml = '[mail]\nsmtp_url = "smtps://user:geheim@mail.example.com"\n[webhooks]\nsecret = "whsec_Z2VoZWltZ2VoZWltZ2VoZWltZ2VoZWlt"\n'
+    (place.folder / "countersign.toml").write_text(toml)
     shown = place.run("config", "show")
     assert shown.returncode == 0 and "geheim" not in shown.stdout and "Z2VoZWlt" not in shown.stdout and "server.listen" in shown.stdout and "flag" in shown.stdout
     assert place.run("config", "check").returncode == 0
+    # What everybody on the machine can read is refused.
+    for setting in ("mail.smtp_url=smtps://user:geheim@mail.example.com", "webhooks.secret=whsec_Z2VoZWltZ2VoZWltZ2VoZWltZ2VoZWlt"):
+        code, said = place.starts(setting)
+        assert code == 78 and "COUNTERSIGN_" in said and "geheim" not in said, said
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root gives rights away and makes file systems read-only")

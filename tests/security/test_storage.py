@@ -137,7 +137,8 @@ def test_sto_09_the_files_of_sqlite(own):
 def test_sto_10_tls_to_postgres(service):
     words = document("docs", "settings.md") + document("docs", "operations.md")
     assert "verify-full" in words
-    code, said = service.starts("database.url=postgres://nobody:geheim@127.0.0.1:1/x?sslmode=verify-full", "database.acquire_timeout=200ms")
+    url = "postgres://nobody:geheim@127.0.0.1:1/x?sslmode=verify-full"
+    code, said = service.starts("database.acquire_timeout=200ms", COUNTERSIGN_DATABASE__URL=url)
     assert code != 0 and "geheim" not in said
 
 

@@ -436,3 +436,16 @@ async fn the_audit_trail_names_who_acted() {
         assert_eq!(told("user.updated", &actor, None).await, 1);
     }
 }
+
+#[tokio::test]
+async fn a_time_that_no_date_can_show_is_refused() {
+    let app = TestApp::start().await;
+    let admin = made_admin(&app, "root").await.sign_in().await;
+    let user = id(&app.user("bob").await).await;
+    for wrong in [json!(i64::MAX), json!(-1), json!(8_640_000_000_000_001_i64), json!("0000-01-01T00:00:00Z"), json!("+010000-01-01T00:00:00Z")] {
+        let body = json!({ "userId": user, "data": { "banned": true, "banExpires": wrong } });
+        ask(&app, &admin, "update-user", body).await.refused(400, "VALIDATION_ERROR");
+    }
+    let latest = json!({ "userId": user, "data": { "banned": true, "banExpires": "9999-12-31T23:59:59.999Z" } });
+    assert_eq!(ask(&app, &admin, "update-user", latest).await.ok().body["banExpires"], "9999-12-31T23:59:59.999Z");
+}

@@ -55,6 +55,7 @@ fn settings(dir: &TempDir, place: &Place, extra: &[(&str, &str)]) -> Vec<(String
         ("passwords.argon2_memory_kib".to_owned(), "64".to_owned()),
         ("passwords.argon2_iterations".to_owned(), "1".to_owned()),
         ("passwords.queue".to_owned(), "10000".to_owned()),
+        ("passwords.blocklist".to_owned(), "true".to_owned()),
     ];
     // The clock stands still: what a test does in one moment is more than anybody does. Tests of limits say theirs.
     let rules = ["sign_in", "sign_in_account", "sign_in_network", "sign_up", "mail_address", "mail_network", "token"];

@@ -1,0 +1,82 @@
+//! `[passwords]`: their length, what hashing costs, which are refused.
+
+use std::path::PathBuf;
+
+use url::Url;
+
+use crate::model::origin::is_loopback;
+use crate::model::password::{self, Length};
+
+use super::raw::Reader;
+
+/// `[passwords]`
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "docs/settings.md describes every setting")]
+pub struct Passwords {
+    pub length: password::Length,
+    pub memory_kib: u32,
+    pub iterations: u32,
+    pub parallelism: u32,
+    pub threads: usize,
+    pub queue: usize,
+    pub blocklist: Blocklist,
+    pub breached_file: Option<PathBuf>,
+}
+
+/// `passwords.blocklist`: whether frequent passwords are refused, and who decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blocklist {
+    /// They are refused.
+    On,
+    /// The operator allows them.
+    Off,
+    /// `auto` allows them, because the public URL is of this very machine.
+    OffOnLoopback,
+}
+
+impl Blocklist {
+    /// Whether frequent passwords are refused.
+    pub fn is_on(self) -> bool {
+        self == Self::On
+    }
+}
+
+/// `passwords.blocklist` as it is written.
+#[derive(Clone, Copy)]
+enum Choice {
+    Auto,
+    On,
+    Off,
+}
+
+impl Choice {
+    /// `auto` is off where the public URL is of this very machine: a developer's, with passwords such as `password123`.
+    fn decide(self, public_url: &Url) -> Blocklist {
+        match self {
+            Self::Off => Blocklist::Off,
+            Self::Auto if is_loopback(public_url.host_str().unwrap_or_default()) => Blocklist::OffOnLoopback,
+            Self::On | Self::Auto => Blocklist::On,
+        }
+    }
+}
+
+pub(super) fn read(r: &mut Reader, public_url: &Url) -> Passwords {
+    let cores = std::thread::available_parallelism().map_or(2, |n| u32::try_from(n.get()).unwrap_or(2));
+    let passwords = Passwords {
+        length: Length { min: r.number("passwords.min_length", 8, 8..=128) as usize, max: r.number("passwords.max_length", 128, 64..=1024) as usize },
+        memory_kib: r.number("passwords.argon2_memory_kib", 19_456, 8..=262_144),
+        iterations: r.number("passwords.argon2_iterations", 2, 1..=16),
+        parallelism: r.number("passwords.argon2_parallelism", 1, 1..=16),
+        threads: r.number("passwords.threads", cores, 1..=1024) as usize,
+        queue: r.number("passwords.queue", 256, 1..=100_000) as usize,
+        blocklist: r.choice("passwords.blocklist", &[("auto", Choice::Auto), ("true", Choice::On), ("false", Choice::Off)]).decide(public_url),
+        breached_file: Some(r.text("passwords.breached_file", "")).filter(|path| !path.is_empty()).map(Into::into),
+    };
+    if passwords.length.min > passwords.length.max {
+        r.problem("passwords.min_length", "must not exceed passwords.max_length".into());
+    }
+    if passwords.memory_kib < 8 * passwords.parallelism {
+        r.problem("passwords.argon2_memory_kib", "argon2 needs at least 8 KiB a lane".into());
+    }
+    passwords
+}
