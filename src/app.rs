@@ -236,7 +236,7 @@ fn breached(config: &Config) -> Result<Option<Arc<BreachedHashes>>, store::Error
 
 fn mailer(config: &Config) -> Result<Mailer, store::Error> {
     let transport = match &config.mail.transport {
-        MailTransport::Smtp { url, timeout } => Transport::smtp(&url.0, *timeout).map_err(|e| unusable("mail.smtp_url", &e))?,
+        MailTransport::Smtp { url, timeout, helo } => Transport::smtp(&url.0, *timeout, helo).map_err(|e| unusable("mail.smtp_url", &e))?,
         MailTransport::File(dir) => Transport::File(dir.clone()),
         MailTransport::Log => Transport::Log,
         MailTransport::Inbox => Transport::Inbox(Inbox::default()),

@@ -1,6 +1,7 @@
 //! Requests that this program makes: to addresses that the operator has named, never to one that a client names. No redirect is followed, no proxy of the
 //! environment asked.
 
+use std::error::Error;
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
@@ -25,12 +26,12 @@ impl Client {
     /// The body of an answer that is a success, a mebibyte at most. `Err`: what went wrong, in words.
     pub async fn get(&self, url: &Url) -> Result<Vec<u8>, String> {
         const LONGEST: usize = 1024 * 1024;
-        let mut answer = self.0.get(url.clone()).send().await.map_err(|e| root(&e.without_url()))?;
+        let mut answer = self.0.get(url.clone()).send().await.map_err(|error| reason(&error))?;
         if !answer.status().is_success() {
             return Err(format!("answered {}", answer.status().as_u16()));
         }
         let mut body = Vec::new();
-        while let Some(part) = answer.chunk().await.map_err(|e| root(&e.without_url()))? {
+        while let Some(part) = answer.chunk().await.map_err(|error| reason(&error))? {
             body.extend_from_slice(&part);
             if body.len() > LONGEST {
                 return Err("the answer is too long".into());
@@ -47,18 +48,32 @@ impl Client {
         }
         // Where it went is the operator's own setting, and may hold a password.
         let span = tracing::info_span!(target: "traces", "webhook", otel.kind = "client");
-        let answer = request.send().instrument(span).await.map_err(|e| root(&e.without_url()))?;
+        let answer = request.send().instrument(span).await.map_err(|error| reason(&error))?;
         if answer.status().is_success() { Ok(()) } else { Err(format!("answered {}", answer.status().as_u16())) }
     }
 }
 
-/// The error with what is behind it.
-fn root(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
+/// What went wrong, in words of ours: those of the other side, and the address with what it holds, have no place in a log.
+fn reason(error: &reqwest::Error) -> String {
+    let kind = io_kind(error);
+    match kind {
+        _ if error.is_timeout() => "no answer in time".into(),
+        // How rustls reports a certificate that it does not trust.
+        Some(std::io::ErrorKind::InvalidData) if error.is_connect() => "no TLS that can be trusted".into(),
+        Some(kind) => format!("no connection: {kind}"),
+        None if error.is_connect() => "no connection".into(),
+        None => "the answer is not HTTP".into(),
+    }
+}
+
+/// The kind of the first failure of the system behind an error.
+fn io_kind(error: &dyn Error) -> Option<std::io::ErrorKind> {
     let mut behind = error.source();
     while let Some(error) = behind {
-        words = format!("{words}: {error}");
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return Some(error.kind());
+        }
         behind = error.source();
     }
-    words
+    None
 }

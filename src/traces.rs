@@ -1,6 +1,7 @@
 //! Traces for OpenTelemetry, sent by OTLP over HTTP to the collector that the settings name: a span for each request, under its caller's where `traceparent`
 //! came along, and what takes its time inside. Routes, outcomes and ids; never what a person wrote. Without a collector a span costs nothing.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::http::HeaderMap;
@@ -10,8 +11,9 @@ use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState, TracerProvi
 use opentelemetry_http::HeaderExtractor;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, SpanData};
 use reqwest::redirect::Policy;
 use tracing::{Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -26,6 +28,39 @@ pub const TARGET: &str = "traces";
 
 /// For the whole of a batch.
 const TIME: Duration = Duration::from_secs(10);
+
+/// Says in our own words that a collector takes nothing, once until it does again. The library's lines, which the log leaves out, repeat its address and
+/// its answer.
+#[derive(Debug)]
+struct Quiet {
+    inner: SpanExporter,
+    failing: AtomicBool,
+}
+
+impl opentelemetry_sdk::trace::SpanExporter for Quiet {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let outcome = self.inner.export(batch).await;
+        match (self.failing.swap(outcome.is_err(), Ordering::Relaxed), &outcome) {
+            (false, Err(OTelSdkError::Timeout(_))) => tracing::warn!("the collector does not answer; traces are lost"),
+            (false, Err(_)) => tracing::warn!("the collector does not take traces; they are lost"),
+            (true, Ok(())) => tracing::info!("the collector takes traces again"),
+            (true, Err(_)) | (false, Ok(())) => {}
+        }
+        outcome
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.inner.shutdown_with_timeout(timeout)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.inner.force_flush()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.inner.set_resource(resource);
+    }
+}
 
 /// Sends what is made.
 #[derive(Debug, Clone)]
@@ -43,7 +78,13 @@ impl Exporter {
             Resource::builder().with_service_name("countersign").with_attribute(opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
         // By the trace's id alone, whatever else the caller says; who chooses the id can still choose to be kept.
         let sampler = Sampler::TraceIdRatioBased(settings.sample);
-        Ok(Some(Self(SdkTracerProvider::builder().with_batch_exporter(exporter).with_sampler(sampler).with_resource(resource.build()).build())))
+        Ok(Some(Self(
+            SdkTracerProvider::builder()
+                .with_batch_exporter(Quiet { inner: exporter, failing: AtomicBool::new(false) })
+                .with_sampler(sampler)
+                .with_resource(resource.build())
+                .build(),
+        )))
     }
 
     /// What hands our spans over to it.
@@ -54,8 +95,8 @@ impl Exporter {
 
     /// Sends the rest, for some seconds at most.
     pub fn stop(&self) {
-        if let Err(error) = self.0.shutdown() {
-            tracing::warn!(%error, "the last traces were not sent");
+        if self.0.shutdown().is_err() {
+            tracing::warn!("the last traces were not sent");
         }
     }
 }

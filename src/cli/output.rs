@@ -5,11 +5,13 @@ use std::io::{IsTerminal, Write};
 
 use comfy_table::{Table, presets};
 use serde_json::Value;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::{Log, LogFormat};
+use crate::store;
 use crate::traces::{self, Exporter};
 
 use super::{Failure, Output};
@@ -93,10 +95,16 @@ pub(super) fn completions(shell: clap_complete::Shell, command: &mut clap::Comma
     clap_complete::generate(shell, command, "countersign", &mut std::io::stdout());
 }
 
+/// Whether lines of this origin repeat what another server has said, which may hold an address, a token or a statement's values: the collector's answers,
+/// the notices of Postgres. No level shows them.
+fn repeats_others(target: &str) -> bool {
+    target.starts_with("opentelemetry") || target.starts_with(store::NOTICES)
+}
+
 /// JSON for machines, lines for people; commands other than `serve` speak up only when something is wrong.
 pub(super) fn start_logging(log: &Log, serving: bool, traces: Option<&Exporter>) {
     let level = if serving { log.level.as_str() } else { "warn" };
-    let quiet = format!("{level},tokio_cron_scheduler=warn,opentelemetry=warn,{}=off", traces::TARGET);
+    let quiet = format!("{level},tokio_cron_scheduler=warn,{}=off", traces::TARGET);
     let filter = EnvFilter::try_new(quiet).unwrap_or_else(|_| EnvFilter::new("info"));
     let human = match log.format {
         LogFormat::Human => true,
@@ -105,7 +113,10 @@ pub(super) fn start_logging(log: &Log, serving: bool, traces: Option<&Exporter>)
     };
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
     let lines = if human { lines.boxed() } else { lines.json().flatten_event(true).boxed() };
-    let started = tracing_subscriber::registry().with(traces.map(Exporter::layer)).with(lines.with_filter(filter)).try_init();
+    let started = tracing_subscriber::registry()
+        .with(traces.map(Exporter::layer))
+        .with(lines.with_filter(filter.and(filter_fn(|line| !repeats_others(line.target())))))
+        .try_init();
     if let Err(error) = started {
         eprintln!("countersign: logging could not be started: {error}");
     }

@@ -1,11 +1,13 @@
 //! `[mail]`: where mails go, what they say, how long their links are good.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use url::Url;
+use url::{Host, Url};
 use zeroize::Zeroizing;
 
+use crate::model::mail::{Helo, InvalidHelo};
 use crate::model::origin::LOOPBACK;
 
 use super::Secret;
@@ -26,12 +28,14 @@ pub struct Mail {
 /// `mail.transport`
 #[derive(Debug, Clone)]
 pub enum MailTransport {
-    /// `mail.smtp_url`, with its password, and `mail.smtp_timeout`.
+    /// `mail.smtp_url`, with its password, `mail.smtp_timeout` and `mail.helo`.
     Smtp {
         /// With its password.
         url: Secret,
         /// For all of a mail.
         timeout: Duration,
+        /// `mail.helo`, or the public URL's host.
+        helo: Helo,
     },
     /// `mail.dir`
     File(PathBuf),
@@ -71,9 +75,37 @@ enum Way {
     Smtp,
 }
 
+/// Whether the user and the password hold only what RFC 3986 section 3.2.1 lets stand there. What is before the last `@` is taken for them: a raw `@`, `/`,
+/// `?` or `#` in a password would else make another host of the rest, or a part of the password.
+fn is_encoded(url: &str) -> bool {
+    let Some((info, _)) = url.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@')) else { return true };
+    let mut parts = info.split('%');
+    let plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:".contains(&b));
+    let encoded = |text: &str| text.len() >= 2 && text.as_bytes()[..2].iter().all(u8::is_ascii_hexdigit) && plain(&text[2..]);
+    parts.next().is_none_or(plain) && parts.all(encoded)
+}
+
+/// The name for `EHLO`: the setting, or the host of the public URL.
+fn helo(r: &mut Reader, public_url: &Url) -> Helo {
+    let own = match public_url.host() {
+        Some(Host::Domain(name)) => name.parse().ok(),
+        Some(Host::Ipv4(address)) => Some(Helo::Address(address.into())),
+        Some(Host::Ipv6(address)) => Some(Helo::Address(address.into())),
+        None => None,
+    };
+    let set = r.parsed("mail.helo", "", |text| if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|e: InvalidHelo| e.to_string()) });
+    set.flatten().or(own).unwrap_or(Helo::Address(Ipv4Addr::LOCALHOST.into()))
+}
+
 /// Mails carry links that set passwords: they do not travel in the clear, but to this very machine.
 fn check_smtp(url: &str, allow_insecure: bool) -> Result<(), String> {
     const FORM: &str = "write smtps://user:password@host, or smtp://user:password@host:587?tls=required";
+    if !is_encoded(url) {
+        return Err(
+            "a character of the user or the password cannot stand in a URL as it is: percent-encode it (@ is %40, / is %2F, # is %23, ? is %3F, % is %25)"
+                .to_owned(),
+        );
+    }
     let url = Url::parse(url).map_err(|_| FORM.to_owned())?;
     let tls = url.query_pairs().find(|(name, _)| name == "tls").map(|(_, value)| value.into_owned());
     let host = url.host_str().ok_or(FORM)?;
@@ -90,6 +122,7 @@ pub(super) fn read(r: &mut Reader, public_url: &Url, allow_insecure: bool) -> Ma
     let dir = r.text("mail.dir", "data/mail");
     let choices = [("auto", Way::Auto), ("off", Way::Off), ("log", Way::Log), ("file", Way::File), ("smtp", Way::Smtp)];
     let timeout = r.duration("mail.smtp_timeout", "30s", Duration::from_secs(1)..=Duration::from_secs(240));
+    let helo = helo(r, public_url);
     let is_local = public_url.scheme() == "http" && public_url.host_str().is_some_and(|host| LOOPBACK.contains(&host));
     let transport = match r.choice("mail.transport", &choices) {
         Way::Auto if !is_local => MailTransport::Off,
@@ -101,7 +134,7 @@ pub(super) fn read(r: &mut Reader, public_url: &Url, allow_insecure: bool) -> Ma
         Way::Auto | Way::Log => MailTransport::Log,
         Way::File => MailTransport::File(dir.into()),
         Way::Smtp => match check_smtp(&url, allow_insecure) {
-            Ok(()) => MailTransport::Smtp { url: Secret(Zeroizing::new(url)), timeout },
+            Ok(()) => MailTransport::Smtp { url: Secret(Zeroizing::new(url)), timeout, helo },
             Err(problem) => {
                 r.problem("mail.smtp_url", problem);
                 MailTransport::Off
@@ -123,5 +156,28 @@ pub(super) fn read(r: &mut Reader, public_url: &Url, allow_insecure: bool) -> Ma
             invitation: r.duration("mail.invitation_ttl", "7d", link),
         },
         notify_new_sign_in: r.flag("mail.notify_new_sign_in", false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_raw_special_character_in_a_password_is_refused_with_what_to_do_about_it() {
+        for password in ["p@ss", "p/ss", "p#ss", "p?ss", "p%ss", "p%4", "p ss", "p[ss", "p\"ss", "p\u{e4}ss", "p@", "/@x"] {
+            for url in [format!("smtps://user:{password}@mail.example.com"), format!("smtp://user:{password}@mail.example.com:587?tls=required")] {
+                let refused = check_smtp(&url, false).unwrap_err();
+                assert!(refused.contains("percent-encode it") && !refused.contains(password), "{url}: {refused}");
+            }
+        }
+        for good in [
+            "smtps://user:p%40ss%2F%23%3F%25@mail.example.com",
+            "smtps://a%40example.com:x:y@mail.example.com:465",
+            "smtps://mail.example.com",
+            "smtp://localhost:25",
+        ] {
+            assert_eq!(check_smtp(good, false), Ok(()), "{good}");
+        }
     }
 }

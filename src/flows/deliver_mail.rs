@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::app::App;
-use crate::mail::{Undelivered, Words};
+use crate::mail::{Fault, Undelivered, Words};
 use crate::model::id::EventId;
 use crate::model::mail::{Mail, MailToken, Purpose, Template};
 use crate::model::time::Timestamp;
@@ -72,7 +72,7 @@ async fn deliver(app: &App, mail: Mail) -> Result<bool> {
     };
     if let Some(reason) = again {
         let wait = (FIRST_RETRY * 2_u32.saturating_pow(attempts.saturating_sub(1).min(16))).min(LAST_RETRY);
-        tracing::warn!(mail = %id, template = mail.template.as_str(), attempts, reason, "a mail was not taken and will be tried again");
+        tracing::warn!(mail = %id, template = mail.template.as_str(), attempts, %reason, "a mail was not taken and will be tried again");
         let due = app.now() + wait;
         app.db.write(move |conn| Box::pin(store::mails::postpone(conn, id, attempts, due))).await?;
         return Ok(false);
@@ -110,7 +110,8 @@ async fn attempt(app: &App, mail: &Mail) -> Result<Option<std::result::Result<()
     let words = words(app, mail, token.as_ref())?;
     let rendered = match app.mailer.wording.render(mail.template, &words) {
         Ok(rendered) => rendered,
-        Err(error) => return Ok(Some(Err(Undelivered::Later(error.to_string())))),
+        // What its engine says of it may hold the words of the mail.
+        Err(_) => return Ok(Some(Err(Undelivered::Later(Fault::Unusable("its template does not render"))))),
     };
     Ok(Some(app.mailer.send(mail.id, recipient, &rendered, mail.created_at).await))
 }

@@ -96,6 +96,7 @@ pub async fn diagnose(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Ran
             queues(&app.db, &mut found).await;
             clocks(&app, &mut found).await;
             keys(&app, &mut found).await;
+            mails(&app, &mut found).await;
             tables(&app.db, &mut found).await;
             app.db.close().await;
         }
@@ -206,6 +207,28 @@ fn judge_ring(ring: &Ring, now: Timestamp, policy: &Policy) -> (Verdict, String)
         Some(due) if due + OVERDUE < now => (Verdict::Warning, format!("{says}; a rotation was due at {due} and nobody made it")),
         Some(due) => (Verdict::Good, format!("{says}; next rotation {due}")),
         None => (Verdict::Good, says),
+    }
+}
+
+/// A mail waits for seconds, or for the next try of a server that was away for a moment.
+const LATE_MAIL: Duration = Duration::from_secs(15 * 60);
+
+async fn mails(app: &App, found: &mut Diagnosis) {
+    match app.db.read(|conn| Box::pin(store::mails::queue(conn))).await {
+        Err(error) => found.say("mail", Verdict::Warning, error.to_string()),
+        Ok((_, None)) if app.config.mail.sends() => found.say("mail", Verdict::Good, "nothing waits"),
+        Ok((_, None)) => found.say("mail", Verdict::Good, "mail.transport is off"),
+        Ok((count, Some(oldest))) => {
+            let age = app.now().since(oldest);
+            let says = format!("{count} in the queue, the oldest for {}", humantime::format_duration(Duration::from_secs(age.as_secs())));
+            if !app.config.mail.sends() {
+                found.say("mail", Verdict::Warning, format!("{says}; mail.transport is off, so they stay"));
+            } else if age > LATE_MAIL {
+                found.say("mail", Verdict::Warning, format!("{says}; the log says why: \"a mail was not taken\""));
+            } else {
+                found.say("mail", Verdict::Good, says);
+            }
+        }
     }
 }
 

@@ -5,7 +5,7 @@ pub mod transport;
 pub mod words;
 
 pub use inbox::{Inbox, Received};
-pub use transport::{Transport, Undelivered};
+pub use transport::{Fault, Transport, Undelivered};
 pub use words::{BadTemplate, Rendered, Wording, Words};
 
 use tracing::Instrument;

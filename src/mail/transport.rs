@@ -1,26 +1,81 @@
 //! The ways out. Addresses and subjects are put into headers by the library, which encodes what could end one.
 
+use std::io::ErrorKind;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
 use lettre::message::{Mailbox, Message, MultiPart};
+use lettre::transport::smtp::extension::ClientId;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 
 use crate::model::email::Email;
 use crate::model::id::EventId;
+use crate::model::mail::Helo;
 use crate::model::time::Timestamp;
 
 use super::{Inbox, Received, Rendered};
 
+/// What went wrong with a mail, in words of ours and codes. A server's own text may repeat the address, a link or the words of the mail, and a log is no
+/// place for them: there is no way to put it here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The server's reply code (RFC 5321 section 4.2).
+    #[error("the server answered {0}")]
+    Answered(u16),
+    /// All of `mail.smtp_timeout` has passed, or the connection's part of it.
+    #[error("the server took too long")]
+    Slow,
+    /// No connection, or one that broke.
+    #[error("no connection: {0}")]
+    Connection(ErrorKind),
+    /// The certificate is not trusted, or TLS is not offered.
+    #[error("no TLS that can be trusted")]
+    Tls,
+    /// What came is no SMTP, or lacks what we need of it.
+    #[error("the server does not speak SMTP as it should")]
+    Protocol,
+    /// The mail could not be written into its folder.
+    #[error("the file could not be written: {0}")]
+    File(ErrorKind),
+    /// The mail cannot be made.
+    #[error("{0}")]
+    Unusable(&'static str),
+}
+
 /// Why a mail is still here.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Undelivered {
     /// It may go better next time: the server is away, slow or full.
     #[error("{0}")]
-    Later(String),
-    /// The server says no. To this mail, or to every mail of ours until somebody mends something: that is not to be told apart for certain.
+    Later(Fault),
+    /// The server says no: to this mail, or to every mail of ours until its operator or ours mends something. That is not to be told apart for certain.
     #[error("{0}")]
-    Refused(String),
+    Refused(Fault),
+}
+
+impl From<lettre::transport::smtp::Error> for Undelivered {
+    fn from(error: lettre::transport::smtp::Error) -> Self {
+        let fault = match error.status() {
+            Some(code) => Fault::Answered(code.into()),
+            None if error.is_timeout() => Fault::Slow,
+            None if error.is_tls() => Fault::Tls,
+            None => io_kind(&error).map_or(Fault::Protocol, Fault::Connection),
+        };
+        if error.is_permanent() { Self::Refused(fault) } else { Self::Later(fault) }
+    }
+}
+
+/// The kind of the first failure of the system behind an error.
+fn io_kind(error: &dyn std::error::Error) -> Option<ErrorKind> {
+    let mut behind = error.source();
+    while let Some(error) = behind {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return Some(error.kind());
+        }
+        behind = error.source();
+    }
+    None
 }
 
 /// Where mails go.
@@ -34,7 +89,7 @@ pub enum Transport {
     },
     /// Into a folder, one `.eml` each.
     File(PathBuf),
-    /// Into the log, links and all: for machines on which nobody else reads it.
+    /// Into the log, with the address, the words and the link: for a developer's own machine. The settings refuse it where the public URL is not loopback.
     Log,
     /// Into this process's memory, for `countersign dev`.
     Inbox(Inbox),
@@ -49,34 +104,42 @@ impl Transport {
     }
 
     /// A server: `smtp://user:password@host:587?tls=required`, or `smtps://…`.
-    pub fn smtp(url: &str, timeout: Duration) -> Result<Self, String> {
-        let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|e| e.to_string())?;
+    ///
+    /// `helo` is the name that we give in `EHLO`.
+    pub fn smtp(url: &str, timeout: Duration, helo: &Helo) -> Result<Self, String> {
+        let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|_| "is no URL of a mail server".to_owned())?;
+        let name = match helo {
+            Helo::Domain(name) => ClientId::Domain(name.clone()),
+            Helo::Address(IpAddr::V4(address)) => ClientId::Ipv4(*address),
+            Helo::Address(IpAddr::V6(address)) => ClientId::Ipv6(*address),
+        };
+        let builder = builder.hello_name(name);
         Ok(Self::Smtp { server: Box::new(builder.timeout(Some(timeout)).build()), timeout })
     }
 
     pub(super) async fn send(&self, from: &str, id: EventId, to: &Email, mail: &Rendered, at: Timestamp) -> Result<(), Undelivered> {
-        let never = |reason: String| Undelivered::Refused(reason);
-        let from: Mailbox = from.parse().map_err(|e| never(format!("mail.from: {e}")))?;
+        let never = |what: &'static str| Undelivered::Refused(Fault::Unusable(what));
+        let from: Mailbox = from.parse().map_err(|_| never("mail.from is no address"))?;
         let domain = from.email.domain().to_owned();
         let message = Message::builder()
             .from(from)
-            .to(Mailbox::new(None, to.as_str().parse().map_err(|e| never(format!("the address: {e}")))?))
+            .to(Mailbox::new(None, to.as_str().parse().map_err(|_| never("the address cannot stand in a header"))?))
             .subject(&mail.subject)
             .message_id(Some(format!("<{id}@{domain}>")))
             .date(UNIX_EPOCH + Duration::from_millis(u64::try_from(at.0).unwrap_or(0)))
             .multipart(MultiPart::alternative_plain_html(mail.text.clone(), mail.html.clone()))
-            .map_err(|e| never(e.to_string()))?;
+            .map_err(|_| never("the mail cannot be put together"))?;
         match self {
             Self::Smtp { server, timeout } => match tokio::time::timeout(*timeout, server.send(message)).await {
                 Ok(Ok(_)) => Ok(()),
-                Ok(Err(error)) if error.is_permanent() => Err(Undelivered::Refused(error.to_string())),
-                Ok(Err(error)) => Err(Undelivered::Later(error.to_string())),
-                Err(_) => Err(Undelivered::Later("the server took too long".into())),
+                Ok(Err(error)) => Err(error.into()),
+                Err(_) => Err(Undelivered::Later(Fault::Slow)),
             },
             Self::File(dir) => {
                 let (dir, bytes) = (dir.clone(), message.formatted());
                 let written = tokio::task::spawn_blocking(move || write(&dir, &id.to_string(), &bytes)).await;
-                written.map_err(|e| Undelivered::Later(e.to_string()))?.map_err(|e| Undelivered::Later(e.to_string()))
+                let written = written.map_err(|_| Undelivered::Later(Fault::Unusable("writing the file panicked")))?;
+                written.map_err(|e| Undelivered::Later(Fault::File(e.kind())))
             }
             Self::Log => {
                 tracing::info!(%to, subject = mail.subject, text = mail.text, "mail");

@@ -1,8 +1,42 @@
 //! Mails and what their links stand for. Words are `mail`'s business, sending too.
 
+use std::net::IpAddr;
+use std::str::FromStr;
+
 use super::email::Email;
 use super::id::{EventId, SessionId, UserId};
 use super::time::Timestamp;
+
+/// The name that a mail client gives in `EHLO` (RFC 5321 section 4.1.1.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Helo {
+    /// A host name.
+    Domain(String),
+    /// An address literal: `[192.0.2.1]`, `[IPv6:2001:db8::1]`.
+    Address(IpAddr),
+}
+
+/// The text is neither a host name nor an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("write a host name such as mail.example.com, or an IP address")]
+pub struct InvalidHelo;
+
+impl FromStr for Helo {
+    type Err = InvalidHelo;
+
+    fn from_str(text: &str) -> Result<Self, InvalidHelo> {
+        let literal = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+        if let Ok(address) = literal.strip_prefix("IPv6:").unwrap_or(literal).parse() {
+            return Ok(Self::Address(address));
+        }
+        let is_label = |label: &str| {
+            let plain = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+            plain && (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-')
+        };
+        let good = text.len() <= 253 && text.split('.').all(is_label);
+        if good { Ok(Self::Domain(text.to_ascii_lowercase())) } else { Err(InvalidHelo) }
+    }
+}
 
 /// What a link in a mail lets its reader do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,4 +150,23 @@ pub struct Mail {
     pub attempts: u32,
     /// When it was written.
     pub created_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_for_ehlo_is_a_host_or_an_address_and_brings_no_line_of_its_own() {
+        assert_eq!("Mail.Example.com".parse(), Ok(Helo::Domain("mail.example.com".into())));
+        for (text, address) in [("192.0.2.1", "192.0.2.1"), ("[192.0.2.1]", "192.0.2.1"), ("2001:db8::1", "2001:db8::1"), ("[IPv6:2001:db8::1]", "2001:db8::1")]
+        {
+            assert_eq!(text.parse(), Ok(Helo::Address(address.parse().unwrap())), "{text}");
+        }
+        for odd in
+            ["", ".", "a..b", "-a.example", "a-.example", "a b", "a\r\nMAIL FROM:<x>", "host:25", "ex\u{e4}mple.com", &"a".repeat(64), "under_score.example"]
+        {
+            assert_eq!(odd.parse::<Helo>(), Err(InvalidHelo), "{odd:?}");
+        }
+    }
 }

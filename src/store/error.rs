@@ -43,7 +43,7 @@ pub enum Error {
     Unsupported(String),
     /// Anything else.
     #[error("database error: {0}")]
-    Other(#[source] sqlx::Error),
+    Other(String),
 }
 
 /// Shorthand.
@@ -58,18 +58,53 @@ const UNWRITABLE_SERVER: [&str; 3] = ["25006", "53100", "58"];
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
+        let reason = reason(&error);
         match &error {
-            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed | sqlx::Error::Tls(_) => {
-                Self::Lost(error.to_string())
-            }
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed | sqlx::Error::Tls(_) => Self::Lost(reason),
             sqlx::Error::Database(db) if db.is_unique_violation() => Self::Conflict,
-            sqlx::Error::Database(db) if undone(db.as_ref()) => Self::RolledBack(error.to_string()),
-            sqlx::Error::Database(db) if is_unwritable(db.as_ref()) => Self::Unwritable(error.to_string()),
-            sqlx::Error::Database(db) if sqlstate(db.as_ref()).is_some_and(|code| among(&GONE, code)) => Self::Lost(error.to_string()),
-            sqlx::Error::Database(db) if is_temporary(db.as_ref()) => Self::Unavailable(error.to_string()),
-            _ => Self::Other(error),
+            sqlx::Error::Database(db) if undone(db.as_ref()) => Self::RolledBack(reason),
+            sqlx::Error::Database(db) if is_unwritable(db.as_ref()) => Self::Unwritable(reason),
+            sqlx::Error::Database(db) if sqlstate(db.as_ref()).is_some_and(|code| among(&GONE, code)) => Self::Lost(reason),
+            sqlx::Error::Database(db) if is_temporary(db.as_ref()) => Self::Unavailable(reason),
+            _ => Self::Other(reason),
         }
     }
+}
+
+/// What may be said of an error, in a log too: codes and words of ours. The text of a Postgres server may hold values of the statement, so only its code
+/// and the name of the constraint are told. SQLite's texts name tables and columns and no values.
+fn reason(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(db) => match (sqlstate(db.as_ref()), db.constraint()) {
+            (Some(code), Some(constraint)) => format!("Postgres answered {code} ({}, {constraint})", meaning(code)),
+            (Some(code), None) => format!("Postgres answered {code} ({})", meaning(code)),
+            (None, _) => error.to_string(),
+        },
+        sqlx::Error::Io(error) => format!("no connection: {}", error.kind()),
+        sqlx::Error::Tls(_) => "no TLS that can be trusted".into(),
+        other => other.to_string(),
+    }
+}
+
+/// What a code of Postgres is about, as far as an operator can do something about it (appendix A of its manual).
+fn meaning(code: &str) -> &'static str {
+    const CLASSES: [(&str, &str); 14] = [
+        ("28", "it refuses the user or the password"),
+        ("3D", "there is no such database"),
+        ("25006", "it is read-only"),
+        ("40", "it undid the transaction"),
+        ("42501", "the user lacks a right"),
+        ("42", "it does not understand the statement; is the schema another version's?"),
+        ("53", "it has run out of something: connections, memory or disk"),
+        ("55P03", "a lock was not to be had"),
+        ("57014", "it cancelled the statement"),
+        ("57", "it is starting or stopping, or an operator intervened"),
+        ("58", "its system or disk has failed"),
+        ("08", "the connection failed"),
+        ("22", "it does not take a value"),
+        ("23", "a constraint said no"),
+    ];
+    CLASSES.iter().find(|(class, _)| code.starts_with(class)).map_or("see appendix A of its manual", |(_, meaning)| meaning)
 }
 
 impl Error {

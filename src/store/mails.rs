@@ -202,6 +202,12 @@ pub async fn postpone(conn: &mut Conn, id: EventId, attempt: u32, due_at: Timest
     Ok(())
 }
 
+/// How many wait, and since when the oldest does.
+pub async fn queue(conn: &mut Conn) -> Result<(i64, Option<Timestamp>)> {
+    let (count, oldest): (i64, Option<i64>) = on!(conn, c => sqlx::query_as("SELECT COUNT(*), MIN(created_at) FROM mails").fetch_one(c).await)?;
+    Ok((count, oldest.map(Timestamp)))
+}
+
 /// How many wait.
 pub async fn count(conn: &mut Conn) -> Result<i64> {
     Ok(on!(conn, c => sqlx::query_scalar("SELECT COUNT(*) FROM mails").fetch_one(c).await)?)

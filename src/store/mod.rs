@@ -39,6 +39,9 @@ pub use asked::{PATIENCE, TimeSource};
 pub(crate) use conn::on;
 pub use conn::{Conn, Work};
 pub use error::{Error, Result};
+
+/// The origin of log lines that repeat the notices of a Postgres server, which may hold values of a statement.
+pub const NOTICES: &str = "sqlx::postgres::notice";
 use listener::Listener;
 use postgres::Pool;
 use readers::Readers;

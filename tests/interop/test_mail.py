@@ -3,6 +3,8 @@
 import asyncio
 import email
 import email.policy
+import json
+import os
 import re
 import sqlite3
 import ssl
@@ -13,14 +15,19 @@ import httpx
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
-from place import PASSWORD, Place, free_port, wait_for
+from place import PASSWORD, Place, free_port, shifted, wait_for
 
 
 class Inbox:
     """A server that keeps what it takes."""
 
     def __init__(self):
-        self.messages, self.recipients, self.refusals, self.silences = [], [], [], 0
+        self.messages, self.recipients, self.refusals, self.silences, self.names = [], [], [], 0, []
+
+    async def handle_EHLO(self, server, session, envelope, hostname, responses):
+        session.host_name = hostname
+        self.names.append(hostname)
+        return responses
 
     async def handle_DATA(self, server, session, envelope):
         if self.silences > 0:
@@ -153,6 +160,41 @@ def test_nothing_is_lost_when_the_server_is_away_and_the_service_is_killed(post)
     place.serve(clock=400)
     wait_for(lambda: outstanding(place) == 0, 60)
     assert sorted(r[0] for r in inbox.recipients) == sorted(f"{name}@example.com" for name in names)
+
+
+def test_it_gives_the_public_host_as_its_name_or_the_one_that_is_set(post):
+    place, inbox, controller = post
+    controller.start()
+    place.serve()
+    sign_up(place, "Ana", "ana@example.com")
+    for name, setting in (("localhost", None), ("mail.example.com", "mail.helo=mail.example.com"), ("[192.0.2.7]", "mail.helo=192.0.2.7")):
+        if setting:
+            place.kill()
+            place.settings = [s for s in place.settings if not s.startswith("mail.helo")] + [setting]
+            place.serve()
+        count = len(inbox.messages)
+        ask(place, "ana@example.com")
+        wait_for(lambda: len(inbox.messages) > count)
+        assert inbox.names[-1] == name, inbox.names
+    command = place.command(place.port, ["mail.helo=a\r\nMAIL FROM:<x>"], "config", "check")
+    refused = subprocess.run(command, cwd=place.folder, capture_output=True, text=True)
+    assert refused.returncode == 78 and "mail.helo" in refused.stderr + refused.stdout
+
+
+def test_the_doctor_tells_how_old_the_oldest_mail_is(post):
+    place, _, _ = post
+    place.serve()
+    finding = lambda told: next(f for f in told["findings"] if f["subject"] == "mail")
+    assert finding(place.cli("doctor")) == {"subject": "mail", "verdict": "good", "finding": "nothing waits"}
+    sign_up(place, "Ana", "ana@example.com")
+    ask(place, "ana@example.com")
+    wait_for(lambda: outstanding(place) == 1)
+    now = finding(place.cli("doctor"))
+    assert now["verdict"] == "good" and "1 in the queue, the oldest for" in now["finding"]
+    command = place.command(place.port, [], "doctor", "--output", "json")
+    later = subprocess.run(command, cwd=place.folder, capture_output=True, env={**os.environ, **shifted(7_200)})
+    late = finding(json.loads(later.stdout))
+    assert late["verdict"] == "warning" and "the oldest for 2h" in late["finding"], late
 
 
 def test_an_address_brings_no_header_and_no_second_recipient(post):

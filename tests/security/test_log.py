@@ -1,11 +1,17 @@
 """LOG: the log, the audit trail, metrics."""
 
+import base64
+import contextlib
+import http.server
 import json
 import re
+import socket
 import sqlite3
+import threading
 import time
 
 import httpx
+import pytest
 from place import PASSWORD, free_port, wait_for
 from service import NUMBERS, SESSION_COOKIE, document
 
@@ -57,6 +63,157 @@ def test_log_03_no_secret_anywhere(own):
     assert "trace" in written.lower() or "TRACE" in written, "this was at the loudest level"
     for secret in ("kjqx", user.refresh, user.token, user.access, token, (place.folder / "keys/master.key").read_text().strip()):
         assert secret not in written, secret[:12]
+
+
+class Postman:
+    """A mail server that fails in a way of its own, and repeats in its answers whatever it was told."""
+
+    def __init__(self, way: str):
+        self.way, self.heard, self.told = way, b"", threading.Event()
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        threading.Thread(target=self.receive, daemon=True).start()
+
+    def receive(self):
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.talk, args=(connection,), daemon=True).start()
+
+    def talk(self, connection):
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(b"220 here\r\n")
+            while line := self.line(connection):
+                word = line[:4].upper()
+                if word in (b"EHLO", b"HELO"):
+                    connection.sendall(b"250-here\r\n250 AUTH PLAIN\r\n" if self.way == "refuses the password" else b"250 here\r\n")
+                elif word == b"AUTH":
+                    secret = base64.b64decode(line.split()[2]).replace(b"\0", b" ")
+                    self.answer(connection, b"535 5.7.8 not you: " + line.strip() + b" " + secret)
+                elif word == b"RCPT" and self.way in ("refuses the address", "wants us later"):
+                    code = b"550 5.1.1 " if self.way == "refuses the address" else b"451 4.7.1 "
+                    self.answer(connection, code + b"not " + line.strip())
+                elif word == b"RCPT" and self.way == "says nothing":
+                    self.told.set()
+                    time.sleep(5)
+                elif word == b"RCPT" and self.way == "speaks no SMTP":
+                    self.answer(connection, b"what is " + line.strip())
+                elif word == b"DATA" and self.way == "vanishes":
+                    connection.sendall(b"354 go on\r\n")
+                    self.line(connection)
+                    self.told.set()
+                    return
+                elif word == b"DATA":
+                    connection.sendall(b"354 go on\r\n")
+                    message = b""
+                    while not message.endswith(b"\r\n.\r\n") and (more := self.line(connection)):
+                        message += more
+                    lines = [line for line in message.splitlines() if line]
+                    self.answer(connection, b"".join(b"554-5.7.1 " + line + b"\r\n" for line in lines) + b"554 5.7.1 no more of this")
+                elif word == b"QUIT":
+                    return
+                else:
+                    connection.sendall(b"250 as you like\r\n")
+
+    def answer(self, connection, text: bytes):
+        connection.sendall(text + b"\r\n")
+        self.told.set()
+
+    def line(self, connection) -> bytes:
+        line = b""
+        while not line.endswith(b"\n") and (byte := connection.recv(1)):
+            line += byte
+        self.heard += line
+        return line
+
+
+CANARY = "kjqx"
+FAILURES = {"refuses the address": "answered 550", "wants us later": "answered 451", "refuses the mail": "answered 554", "refuses the password": "answered 535", "says nothing": "took too long",
+            "vanishes": "no connection", "speaks no SMTP": "does not speak SMTP"}
+
+
+def tokens_of(mail: bytes) -> set[str]:
+    """Links' tokens in a mail, however its lines are folded."""
+    whole = mail.replace(b"=\r\n", b"").replace(b"=3D", b"=").decode(errors="replace")
+    return {token for token in re.findall(r"reset-password/([\w-]{20,})", whole)}
+
+
+def says_nothing_of(place, log: str, *secrets: str):
+    """No address, token or secret; every line of the log is looked at."""
+    for secret in (CANARY, *secrets):
+        found = next((line for line in log.splitlines() if secret in line), None)
+        assert found is None, f"{secret[:12]}: {found[:300]}"
+
+
+def asks_for_a_mail(place):
+    user = place.sign_up(f"ana-{CANARY}@example.com", f"a password {CANARY}", name=f"Ana {CANARY}")
+    assert place.post("/request-password-reset", {"email": user.email, "redirectTo": f"/{CANARY}"}).status_code == 200
+    return user
+
+
+@pytest.mark.parametrize("way", FAILURES)
+def test_log_03_whatever_a_mail_server_answers(own, way):
+    postman = Postman(way)
+    place = own("mail.transport=smtp", f"mail.smtp_url=smtp://sender:secret-{CANARY}@127.0.0.1:{postman.port}" if "password" in way else f"mail.smtp_url=smtp://127.0.0.1:{postman.port}", "mail.smtp_timeout=1s")
+    user = asks_for_a_mail(place)
+    wait_for(lambda: "a mail was not taken" in place.log(), 15)
+    assert postman.told.is_set()
+    if "password" not in way:
+        assert user.email.encode() in postman.heard
+    if way == "refuses the mail":
+        assert tokens_of(postman.heard), "the server knew the link"
+    says_nothing_of(place, place.log(), *tokens_of(postman.heard), user.token, user.refresh)
+    assert any(FAILURES[way] in line for line in place.log().splitlines()), "it says what went wrong, in words of ours"
+    postman.socket.close()
+
+
+def test_log_03_whatever_becomes_of_a_file_or_of_a_log_line(own):
+    place = own(start=False)
+    (place.folder / "in-the-way").write_text("")
+    place.settings.append("mail.dir=in-the-way/mail")
+    place.serve()
+    user = asks_for_a_mail(place)
+    wait_for(lambda: "the file could not be written" in place.log(), 15)
+    says_nothing_of(place, place.log(), user.token, user.refresh)
+    # With `log` the mails themselves are lines, for a developer's own machine; no other line holds anything of them.
+    printing = own("mail.transport=log")
+    user = asks_for_a_mail(printing)
+    wait_for(lambda: '"mail"' in printing.log(), 15)
+    lines = [json.loads(line) for line in printing.log().splitlines()]
+    mails = [line for line in lines if line.get("message") == "mail"]
+    assert mails and all(line["level"] == "INFO" for line in mails) and any(tokens_of(line["text"].encode()) for line in mails)
+    others = "\n".join(json.dumps(line) for line in lines if line.get("message") != "mail")
+    says_nothing_of(printing, others, *tokens_of(json.dumps(mails).encode()), user.token, user.refresh)
+
+
+def test_log_03_whatever_a_webhook_or_a_collector_answers(own):
+    class Parrot(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            self.server.heard.append(self.path)
+            self.send_response_only(503, f"no {CANARY}")
+            self.send_header("X-Echo", CANARY)
+            self.end_headers()
+            self.wfile.write(body + CANARY.encode())
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Parrot)
+    server.heard = []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    base = f"http://u:{CANARY}@127.0.0.1:{server.server_port}"
+    secret = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes, kjq").decode()
+    place = own(f"webhooks.url={base}/hook?key={CANARY}", "webhooks.events=*", f"traces.otlp_url=http://127.0.0.1:{server.server_port}/v1/traces?key={CANARY}", OTEL_BSP_SCHEDULE_DELAY="100", COUNTERSIGN_WEBHOOKS__SECRET=secret)
+    user = asks_for_a_mail(place)
+    wait_for(lambda: {path.split("?")[0] for path in server.heard} == {"/hook", "/v1/traces"}, 20)
+    wait_for(lambda: "answered 503" in place.log() and "the collector does not take traces" in place.log(), 20)
+    server.shutdown()
+    server.server_close()
+    wait_for(lambda: "no connection" in place.log(), 20)
+    says_nothing_of(place, place.log(), secret, user.token, user.refresh)
 
 
 def test_log_04_one_line_an_event(own):

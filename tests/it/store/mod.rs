@@ -297,3 +297,32 @@ async fn the_time_of_work_is_the_one_at_which_it_is_begun() {
     }
     assert_eq!(work.await.unwrap(), asked_at + std::time::Duration::from_secs(4));
 }
+
+#[tokio::test]
+async fn what_postgres_says_of_values_is_told_to_no_log() {
+    use countersign::flows::authority::Authority;
+    use countersign::flows::manage_users::{self, New};
+    use countersign::model::audit::Peer;
+    if !crate::support::on_postgres() {
+        return;
+    }
+    let app = crate::support::TestApp::start().await;
+    for sql in [
+        "CREATE FUNCTION repeat_it() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not %', NEW.email; END $$",
+        "CREATE TRIGGER repeat_it BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION repeat_it()",
+    ] {
+        app.db_execute(sql).await.unwrap();
+    }
+    let new = New {
+        email: "canary@example.com".parse().unwrap(),
+        name: String::new(),
+        image: None,
+        password: None,
+        role: "user".into(),
+        email_verified: false,
+        metadata: serde_json::Map::new(),
+    };
+    let error = manage_users::create(&app.app, Authority::Operator, new, &Peer::default()).await.unwrap_err();
+    let told = format!("{error} {error:?}");
+    assert!(told.contains("P0001") && !told.contains("canary"), "{told}");
+}
