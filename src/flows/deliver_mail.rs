@@ -108,10 +108,9 @@ async fn attempt(app: &App, mail: &Mail) -> Result<Option<std::result::Result<()
         }
     };
     let words = words(app, mail, token.as_ref())?;
-    let rendered = match app.mailer.wording.render(mail.template, &words) {
-        Ok(rendered) => rendered,
-        // What its engine says of it may hold the words of the mail.
-        Err(_) => return Ok(Some(Err(Undelivered::Later(Fault::Unusable("its template does not render"))))),
+    // What the template's engine says of a failure may hold the words of the mail.
+    let Ok(rendered) = app.mailer.wording.render(mail.template, &words) else {
+        return Ok(Some(Err(Undelivered::Later(Fault::Unusable("its template does not render")))));
     };
     Ok(Some(app.mailer.send(mail.id, recipient, &rendered, mail.created_at).await))
 }
