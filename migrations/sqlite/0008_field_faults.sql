@@ -41,3 +41,5 @@ CREATE TABLE limits_state (
 INSERT INTO limits_state (id, version) VALUES (1, 0);
 -- Rows that are written to find out whether the database can be written; they mean nothing else.
 CREATE TABLE write_probes (id BIGINT PRIMARY KEY NOT NULL, at BIGINT NOT NULL);
+-- Who presented the session's refresh tokens last: sealed entries of one length, the newest first, opened only when a spent token was used again.
+ALTER TABLE sessions ADD COLUMN presenters TEXT;

@@ -48,7 +48,7 @@ pub(super) fn read(r: &mut Reader, public_url: &Url) -> Sessions {
         refresh: Policy {
             grace: r.duration("sessions.refresh_grace", "30s", Duration::ZERO..=10 * MINUTE),
             cooldown: r.duration("sessions.refresh_cooldown", "50s", Duration::ZERO..=HOUR),
-            late_retry: r.choice("sessions.late_retry", &[("revoke", LateRetry::Revoke), ("supersede", LateRetry::Supersede)]),
+            late_retry: r.choice("sessions.late_retry", &[("auto", LateRetry::Auto), ("revoke", LateRetry::Revoke), ("supersede", LateRetry::Supersede)]),
         },
         cookie_prefix: cookie_prefix.unwrap_or_default(),
         cookie_same_site: same_site,

@@ -41,6 +41,8 @@ const NEXT: &[u8] = b"countersign/refresh/next/v1";
 const LATE: &[u8] = b"countersign/refresh/late/v1";
 const COOKIE: &[u8] = b"countersign/cookie/v1";
 const MAIL: &[u8] = b"countersign/mail/token/v1";
+const PRESENTERS: &[u8] = b"countersign/refresh/presenters/v1";
+const PRESENTER_TAG: &[u8] = b"countersign/refresh/presenter-tag/v1";
 const ID: &[u8] = b"countersign/master-key/id/v1";
 
 /// A master key and all that is derived from it.
@@ -55,6 +57,8 @@ pub struct MasterKey {
     late: [u8; 32],
     cookie: [u8; 32],
     mail: [u8; 32],
+    pub(super) presenters: [u8; 32],
+    presenter_tag: [u8; 32],
 }
 
 impl MasterKey {
@@ -67,7 +71,18 @@ impl MasterKey {
             key
         };
         let id = encode(&derive(ID)[..12]);
-        Self { id, secret, seal: derive(SEAL), tag: derive(TAG), next: derive(NEXT), late: derive(LATE), cookie: derive(COOKIE), mail: derive(MAIL) }
+        Self {
+            id,
+            secret,
+            seal: derive(SEAL),
+            tag: derive(TAG),
+            next: derive(NEXT),
+            late: derive(LATE),
+            cookie: derive(COOKIE),
+            mail: derive(MAIL),
+            presenters: derive(PRESENTERS),
+            presenter_tag: derive(PRESENTER_TAG),
+        }
     }
 
     /// A public name of the key; tells nothing about it.
@@ -146,6 +161,10 @@ impl MasterKey {
 
     pub(super) fn mail_mac(&self) -> Hmac<Sha256> {
         mac(&self.mail)
+    }
+
+    pub(super) fn presenter_mac(&self) -> Hmac<Sha256> {
+        mac(&self.presenter_tag)
     }
 
     pub(super) fn cookie_mac(&self) -> Hmac<Sha256> {

@@ -145,6 +145,10 @@ fn words(app: &App, mail: &Mail, token: Option<&MailToken>) -> Result<Words> {
         lifetime,
         time: readable(mail.created_at),
         device: text("device"),
+        network: text("network"),
+        other_device: text("otherDevice"),
+        other_network: text("otherNetwork"),
+        other_time: mail.detail.get("otherSince").and_then(serde_json::Value::as_i64).map(|at| readable(crate::model::time::Timestamp(at))).unwrap_or_default(),
     })
 }
 

@@ -14,8 +14,8 @@ use crate::model::standstill::Watch;
 use crate::store::sessions::{By, Which};
 use crate::store::{self, Conn};
 
+use super::end_family::end_family;
 use super::record::{Recorder, detail};
-use super::refresh::end_family;
 use super::{Error, Result, refresh};
 
 /// Tokens of sessions that are to end, opened and checked.

@@ -27,8 +27,11 @@ pub async fn beat(app: &App) -> Result<()> {
     } else {
         app.db.write_unsynced(move |conn| Box::pin(beat.run(conn))).await?
     };
+    let starts = app.standstills.last_beat().is_none();
     app.standstills.beat(now, stood_still, others, keep);
-    if let Some(stood) = stood_still {
+    if let Some(stood) = stood_still.filter(|_| starts) {
+        tracing::info!(from = %stood.began_at, to = %stood.ended_at, "nothing was served before this start; the time does not count against retries of refresh tokens");
+    } else if let Some(stood) = stood_still {
         tracing::warn!(from = %stood.began_at, to = %stood.ended_at, "the service stood still; the time does not count against retries of refresh tokens");
     }
     Ok(())

@@ -18,6 +18,7 @@ pub mod deliver_mail;
 pub mod deliver_webhooks;
 pub mod dev;
 pub mod diagnose;
+mod end_family;
 pub mod end_session;
 pub mod error;
 pub mod form_token;

@@ -5,13 +5,19 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::app::App;
+use crate::crypto::key_ring::KeyRing;
+use crate::crypto::presenter::{self, Sealed};
 use crate::model::audit::{Event, Kind, Peer};
 use crate::model::id::{EventId, SessionId, UserId};
+use crate::model::presenter::Presenter;
 use crate::model::webhook::{Choice, Webhook};
 use crate::random::{self, Random};
 use crate::store::{self, Conn};
 
 use super::outbox::Outbox;
+
+// The statements cut a session's presenters by the length of an entry and compare its tag.
+const _: () = assert!(presenter::ENTRY == store::refresh::ENTRY && presenter::TAG == store::refresh::TAG);
 
 /// What the writes of one flow share. The time is not among it: a flow begins when its request arrives and may wait for the database, and the moment at
 /// which it decides and writes is [`Conn::now`].
@@ -22,6 +28,7 @@ pub struct Recorder {
     writer: String,
     random: Arc<dyn Random>,
     outbox: Outbox,
+    ring: Option<Arc<KeyRing>>,
     /// What a webhook is told of.
     told: Arc<[Choice]>,
     /// Whether nobody signs in without having proven the mailbox.
@@ -36,6 +43,7 @@ impl Recorder {
             writer: app.writer.clone(),
             random: Arc::clone(&app.random),
             outbox: Outbox::new(app),
+            ring: app.ring(),
             told: app.config.webhooks.as_ref().map(|webhooks| Arc::clone(&webhooks.events)).unwrap_or_default(),
             proven_mailboxes: app.config.sign_up.require_email_verification,
         }
@@ -49,6 +57,23 @@ impl Recorder {
     /// Writes mails of the same transaction.
     pub fn outbox(&self) -> Outbox {
         self.outbox.clone()
+    }
+
+    /// The peer as the one who presents a refresh token now.
+    pub fn presenter(&self, conn: &Conn) -> Presenter {
+        Presenter { ip_address: self.peer.ip_address.clone(), user_agent: self.peer.user_agent.clone(), since: conn.now() }
+    }
+
+    /// The same, sealed for the session's row.
+    pub fn seal_presenter(&self, conn: &Conn, session: SessionId) -> store::Result<Sealed> {
+        let ring = self.ring.as_ref().ok_or_else(|| store::Error::Unavailable("the keys are not loaded".into()))?;
+        Ok(presenter::seal(session, &self.presenter(conn), &ring.masters))
+    }
+
+    /// What a session's row knows of its last presenters, the newest first; what does not open is left out.
+    pub fn open_presenters(&self, session: SessionId, column: &str) -> Vec<Presenter> {
+        let opened = self.ring.as_ref().map(|ring| presenter::open(session, column, &ring.masters)).unwrap_or_default();
+        opened.into_iter().flatten().collect()
     }
 
     /// Appends an event of this moment.

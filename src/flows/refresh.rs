@@ -12,16 +12,16 @@ use crate::crypto::token::{NotOurs, RefreshToken};
 use crate::metrics::REFRESH_TOKEN;
 use crate::model::audit::{Kind, Peer};
 use crate::model::id::SessionId;
-use crate::model::mail::Template;
 use crate::model::permission::Powers;
 use crate::model::refresh::{Child, Decision, Policy, Presented, Refusal, decide};
-use crate::model::session::{Delivery, Lifetime, RevokedReason};
+use crate::model::session::{Delivery, Lifetime};
 use crate::model::standstill::Watch;
 use crate::model::time::Timestamp;
 use crate::model::user::User;
-use crate::store::refresh::{Refreshed, Rotation};
+use crate::store::refresh::{Entry, Refreshed, Rotation};
 use crate::store::{self, Conn};
 
+use super::end_family::end_family;
 use super::issue_token::{self, Grounds, Issued};
 use super::record::{Recorder, detail};
 use super::{Error, Result, impersonate, load_keys, read_session, shadow};
@@ -178,11 +178,16 @@ impl Job {
 
     async fn run(self, conn: &mut Conn) -> store::Result<Decided> {
         if let Some(rotation) = &self.rotation
-            && let Some(row) = store::refresh::rotate(conn, rotation).await?
+            && let Some(row) = self.rotate(conn, rotation).await?
         {
             return Ok(Ok((Decision::Rotate, row)));
         }
         conn.atomic(move |conn| Box::pin(self.look_and_decide(conn))).await
+    }
+
+    async fn rotate(&self, conn: &mut Conn, rotation: &Rotation) -> store::Result<Option<Refreshed>> {
+        let presenter = self.recorder.seal_presenter(conn, self.session)?;
+        store::refresh::rotate(conn, rotation, Entry { tag: &presenter.tag, sealed: &presenter.entry }).await
     }
 
     /// The statement moved nothing: look why, and act.
@@ -216,7 +221,7 @@ impl Job {
             Decision::Resume(child) if self.vouch => done(Decision::Repeat(child), row),
             Decision::Rotate | Decision::Supersede if self.vouch => done(Decision::Keep, row),
             Decision::Rotate => match &self.rotation {
-                Some(rotation) => Ok(store::refresh::rotate(conn, rotation).await?.map(|row| Ok((Decision::Rotate, row)))),
+                Some(rotation) => Ok(self.rotate(conn, rotation).await?.map(|row| Ok((Decision::Rotate, row)))),
                 None => Ok(None),
             },
             Decision::Resume(_) => {
@@ -234,7 +239,9 @@ impl Job {
         let now = conn.now();
         let generation = if decision == Decision::Heal { self.presented.generation } else { row.state.generation };
         let idle = self.lifetime.idle_end(now, row.state.expires_at).max(row.state.idle_expires_at);
-        if !store::refresh::replace(conn, &row, generation, &hash, idle, now).await? {
+        let presenter = self.recorder.seal_presenter(conn, row.session)?;
+        let presenter = Entry { tag: &presenter.tag, sealed: &presenter.entry };
+        if !store::refresh::replace(conn, &row, generation, &hash, idle, presenter).await? {
             return Ok(None);
         }
         if decision == Decision::Heal {
@@ -252,23 +259,4 @@ fn refused(refusal: Refusal) -> Error {
         Refusal::Revoked => Error::RefreshTokenRevoked,
         Refusal::Expired => Error::RefreshTokenExpired,
     }
-}
-
-/// Ends a family whose token told of theft (`Reuse`) or of lost commits (`Ahead`), with its event; `None`: the row has moved.
-pub(super) async fn end_family(conn: &mut Conn, decision: Decision, row: &Refreshed, presented: u32, recorder: &Recorder) -> store::Result<Option<Error>> {
-    let (reason, kind, error) = match decision {
-        Decision::Reuse => (RevokedReason::Reuse, Kind::RefreshTokenReused, Error::RefreshTokenReused),
-        _ => (RevokedReason::Lost, Kind::RefreshTokenLost, Error::RefreshTokenRevoked),
-    };
-    if !store::refresh::end(conn, row, reason, conn.now()).await? {
-        return Ok(None);
-    }
-    let detail = detail([("presented", presented.into()), ("current", row.state.generation.into())]);
-    recorder.record(conn, kind, Some(row.user), Some(row.session), detail).await?;
-    if decision == Decision::Reuse
-        && let Some(user) = store::users::by_id(conn, row.user).await?
-    {
-        recorder.outbox().notice(conn, Template::RefreshTokenReused, &user.user, serde_json::Map::new()).await?;
-    }
-    Ok(Some(error))
 }

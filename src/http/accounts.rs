@@ -81,7 +81,7 @@ pub(super) async fn sign_in(
     let email = body.text("email", MAX_NAME * 4);
     let password = body.text("password", MAX_PASSWORD);
     let (options, callback) = session_options(&mut body);
-    let device = body.optional_text("deviceToken", MAX_DEVICE);
+    let device = body.text_or_nothing("deviceToken", MAX_DEVICE);
     body.finish()?;
     let email: Email = email.parse().map_err(|_| crate::flows::Error::InvalidEmail)?;
     let presented = Replaced::of(&credentials).with_device(device.as_deref());
@@ -151,7 +151,7 @@ fn know_again(app: &App, session: &Session, user: &User, answer: &mut Value, hea
 
 /// `rememberMe`, `tokenDelivery`, `callbackURL`.
 pub(super) fn session_options(body: &mut Fields) -> (Options, Option<String>) {
-    let delivery = match body.optional_text("tokenDelivery", 16).as_deref() {
+    let delivery = match body.text_or_nothing("tokenDelivery", 16).as_deref() {
         None | Some("cookie") => Delivery::Cookie,
         Some("body") => Delivery::Body,
         Some(_) => {

@@ -24,7 +24,7 @@ use super::text;
 /// A client that sends slower than this is dropped.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
-/// A body that may be missing.
+/// A body that may be missing; `null` is none.
 pub(super) struct Optional(pub(super) Fields);
 
 impl FromRequest<Arc<App>> for Fields {
@@ -48,6 +48,9 @@ impl FromRequest<Arc<App>> for Optional {
             return Ok(Self(Fields::default()));
         }
         checked?;
+        if bytes.trim_ascii() == b"null" {
+            return Ok(Self(Fields::default()));
+        }
         parse(app, &bytes).map(Self)
     }
 }

@@ -54,7 +54,7 @@ impl Fields {
         }
     }
 
-    /// A text that may be missing; `null` is no text.
+    /// A text that may be missing; `null` is no text and is refused.
     pub(super) fn optional_text(&mut self, name: &str, max: usize) -> Option<String> {
         let value = self.members.get(name)?;
         let Value::String(text) = value else {
@@ -66,6 +66,12 @@ impl Fields {
             self.problem(name, &format!("is longer than {max} characters"));
         }
         Some(text)
+    }
+
+    /// A text of a field of our own that may be missing; there `null` is nothing. Fields of Better Auth's are read as it reads them.
+    pub(super) fn text_or_nothing(&mut self, name: &str, max: usize) -> Option<String> {
+        self.members.get(name).filter(|value| !value.is_null())?;
+        self.optional_text(name, max)
     }
 
     /// A text, empty for `null`, or missing.

@@ -24,7 +24,7 @@ pub(super) async fn invite(State(app): State<Arc<App>>, Acting { who, peer }: Ac
     let by = Authority::Session(&who);
     by.may(&app, Action::CreateUser)?;
     let email = body.text("email", MAX_NAME * 4);
-    let name = body.optional_text("name", MAX_NAME).unwrap_or_default();
+    let name = body.text_or_nothing("name", MAX_NAME).unwrap_or_default();
     let role = role(&mut body, "role").unwrap_or_else(|| "user".into());
     let redirect = body.text("redirectTo", MAX_URL);
     if redirect.is_empty() {

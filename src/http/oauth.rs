@@ -1,4 +1,5 @@
-//! `/oauth2/token` and `/oauth2/revoke` (RFC 6749 section 6, RFC 7009): form encoded, errors as in section 5.2. Cookies are never read.
+//! `/oauth2/token` and `/oauth2/revoke` (RFC 6749 section 6, RFC 7009): form encoded, errors as in section 5.2. Cookies are never read. How long the
+//! refresh token and the session last stands in the answer (draft-ietf-oauth-refresh-token-expiration-03).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -56,8 +57,12 @@ pub(super) async fn token(State(app): State<Arc<App>>, Client(peer): Client, req
         Err(error) => return refuse(error),
     };
     let mut answer = json!({ "access_token": renewed.access.token, "token_type": "Bearer", "expires_in": renewed.access.expires_in });
+    // The absolute end tells nothing of when the session was used. The timeout does, and so it comes only with a new token.
+    let now = app.now();
+    answer["authorization_expires_in"] = renewed.session.state.expires_at.since(now).as_secs().into();
     if let Some(token) = &renewed.refresh_token {
         answer["refresh_token"] = token.as_str().into();
+        answer["refresh_token_timeout"] = renewed.ends_at().since(now).as_secs().into();
     }
     ([(header::PRAGMA, HeaderValue::from_static("no-cache"))], Json(answer)).into_response()
 }

@@ -29,7 +29,7 @@ pub(super) async fn refresh(
     credentials: Credentials,
     Optional(mut body): Optional,
 ) -> Result<Response, Error> {
-    let in_body = body.optional_text("refreshToken", 1_024);
+    let in_body = body.text_or_nothing("refreshToken", 1_024);
     body.finish()?;
     match (in_body, credentials.refresh_cookies.is_empty()) {
         (Some(_), false) => Err(Error::BadRequest("Send the refresh token in the cookie or in the body, not both".into())),

@@ -75,6 +75,7 @@ pub(super) async fn discovery(State(app): State<Arc<App>>, request: HeaderMap) -
         "id_token_signing_alg_values_supported": ["EdDSA"],
         "token_endpoint_auth_methods_supported": ["none"],
         "revocation_endpoint_auth_methods_supported": ["none"],
+        "refresh_token_expiration_types_supported": ["authorization", "token_timeout"],
     });
     let mut response = axum::Json(document).into_response();
     let headers = response.headers_mut();

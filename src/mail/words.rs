@@ -20,6 +20,10 @@ pub struct Words {
     pub lifetime: String,
     pub time: String,
     pub device: String,
+    pub network: String,
+    pub other_device: String,
+    pub other_network: String,
+    pub other_time: String,
 }
 
 /// A mail's subject and both its bodies.

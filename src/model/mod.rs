@@ -18,6 +18,7 @@ pub mod mount;
 pub mod origin;
 pub mod password;
 pub mod permission;
+pub mod presenter;
 pub mod refresh;
 pub mod ring_id;
 pub mod session;

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::session::Delivery;
 use super::standstill::Standstills;
 use super::time::Timestamp;
 
@@ -29,6 +30,9 @@ pub struct Policy {
 /// `sessions.late_retry`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LateRetry {
+    /// Supersede for sessions whose tokens travel in bodies, revoke for cookies: an app is suspended in the middle of a refresh, a browser's tabs share a jar.
+    /// With a grace of zero every token is used once, and a retry ends the session.
+    Auto,
     /// The session ends: the answer was lost and every retry came too late, or a thief came.
     Revoke,
     /// Another child takes the place of the unused successor, once.
@@ -50,6 +54,8 @@ pub struct Row {
     pub idle_expires_at: Timestamp,
     /// Set once the session is over.
     pub revoked: bool,
+    /// How the session's tokens travel.
+    pub delivery: Delivery,
 }
 
 /// One loaded master key's view of the presented token.
@@ -186,10 +192,12 @@ fn decide_parent(row: &Row, token: &Presented, now: Timestamp, policy: &Policy, 
             return Some(Decision::Resume(child));
         }
     }
-    match policy.late_retry {
-        LateRetry::Supersede if !child.late => Some(Decision::Supersede),
-        LateRetry::Supersede | LateRetry::Revoke => None,
-    }
+    let forgives = match policy.late_retry {
+        LateRetry::Auto => row.delivery == Delivery::Body && !policy.grace.is_zero(),
+        LateRetry::Revoke => false,
+        LateRetry::Supersede => true,
+    };
+    (forgives && !child.late).then_some(Decision::Supersede)
 }
 
 /// The child of the presented token that is current, if one is.
@@ -216,7 +224,7 @@ mod tests {
 
     fn row(generation: u32) -> Row {
         let end = T0 + Duration::from_secs(86_400);
-        Row { generation, refresh_hash: hash(generation), rotated_at: T0, expires_at: end, idle_expires_at: end, revoked: false }
+        Row { generation, refresh_hash: hash(generation), rotated_at: T0, expires_at: end, idle_expires_at: end, revoked: false, delivery: Delivery::Body }
     }
 
     fn token(generation: u32) -> Presented {
@@ -293,6 +301,16 @@ mod tests {
         assert_eq!(after(&superseded, &token(1), 60_001, &lenient), Decision::Repeat(Child { kin: 0, late: true }));
         assert_eq!(after(&superseded, &token(1), 60_002, &lenient), Decision::Reuse, "a second late one");
         assert_eq!(after(&superseded, &token(2), 30_002, &lenient), Decision::Reuse, "the unused successor is dead");
+    }
+
+    #[test]
+    fn by_default_a_late_retry_is_forgiven_in_bodies_and_not_in_cookies() {
+        let auto = Policy { late_retry: LateRetry::Auto, ..POLICY };
+        let in_cookie = Row { delivery: Delivery::Cookie, ..row(2) };
+        assert_eq!(after(&row(2), &token(1), 30_001, &auto), Decision::Supersede);
+        assert_eq!(after(&in_cookie, &token(1), 30_001, &auto), Decision::Reuse);
+        let strict = Policy { grace: Duration::ZERO, cooldown: Duration::ZERO, ..auto };
+        assert_eq!(after(&row(2), &token(1), 0, &strict), Decision::Reuse, "single use is single use");
     }
 
     #[test]

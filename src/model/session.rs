@@ -6,7 +6,7 @@ use super::id::{SessionId, UserId};
 use super::time::Timestamp;
 
 /// How the tokens of a session travel; fixed at sign-in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Delivery {
     /// HttpOnly cookies, for browsers.
     Cookie,

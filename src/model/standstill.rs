@@ -111,6 +111,12 @@ impl Watch {
         seen.all.extend(others);
     }
 
+    /// The clock was moved on purpose: the time since the last heartbeat was no standstill.
+    pub fn lived_until(&self, now: Timestamp) {
+        let mut seen = self.seen();
+        seen.last_beat = seen.last_beat.map(|_| now);
+    }
+
     /// What matters to a decision at this moment: the gap since the last heartbeat too.
     pub fn at(&self, now: Timestamp) -> Standstills {
         let seen = self.seen();

@@ -67,7 +67,7 @@ pub const TABLES: [Table; 17] = [
     Table {
         name: "sessions",
         key: &["id"],
-        texts: &["id", "user_id", "token_hash", "refresh_hash", "revoked_reason", "delivery", "ip_address", "user_agent", "impersonated_by"],
+        texts: &["id", "user_id", "token_hash", "refresh_hash", "revoked_reason", "delivery", "ip_address", "user_agent", "impersonated_by", "presenters"],
         numbers: &["generation", "rotated_at", "idle_expires_at", "expires_at", "revoked_at", "remember", "auth_time", "created_at", "updated_at", "epoch"],
     },
 ];

@@ -38,7 +38,36 @@ pub struct Refreshed {
     pub token_hash: [u8; 32],
     /// The current master key's version: a process that lacks it must not decide.
     pub master_version: i64,
+    /// The last presenters, sealed, and the sign-in; only where the row was looked at.
+    pub sides: Sides,
 }
+
+/// Who used a session, as its row knows.
+#[derive(Debug, Clone, Default)]
+pub struct Sides {
+    /// Sealed entries, the newest first.
+    pub presenters: String,
+    /// Address of the sign-in.
+    pub ip_address: String,
+    /// Agent of the sign-in.
+    pub user_agent: String,
+    /// The sign-in, Unix milliseconds.
+    pub signed_in_at: i64,
+}
+
+/// A presenter as it is written into the row.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'e> {
+    /// Tells the same presenter again: its first entry stays.
+    pub tag: &'e str,
+    /// Tag and sealed presenter; entries are [`ENTRY`] characters.
+    pub sealed: &'e str,
+}
+
+/// Characters of an entry; the statements below keep two of them.
+pub const ENTRY: usize = 396;
+/// Characters of its tag.
+pub const TAG: usize = 11;
 
 #[derive(FromRow)]
 struct Row {
@@ -58,12 +87,21 @@ struct Row {
     token_hash: String,
     impersonated_by: Option<String>,
     master_version: i64,
+    #[sqlx(default)]
+    presenters: Option<String>,
+    #[sqlx(default)]
+    ip_address: String,
+    #[sqlx(default)]
+    user_agent: String,
+    #[sqlx(default)]
+    created_at: i64,
 }
 
 impl TryFrom<Row> for Refreshed {
     type Error = Error;
     fn try_from(row: Row) -> Result<Self> {
         let corrupt = |column| Error::Corrupt { table: "sessions", column };
+        let delivery = Delivery::parse(&row.delivery).ok_or_else(|| corrupt("delivery"))?;
         Ok(Self {
             session: row.id.parse().map_err(|_| corrupt("id"))?,
             user: row.user_id.parse().map_err(|_| corrupt("user_id"))?,
@@ -76,13 +114,20 @@ impl TryFrom<Row> for Refreshed {
                 expires_at: Timestamp(row.expires_at),
                 idle_expires_at: Timestamp(row.idle_expires_at),
                 revoked: row.revoked_at.is_some(),
+                delivery,
             },
-            delivery: Delivery::parse(&row.delivery).ok_or_else(|| corrupt("delivery"))?,
+            delivery,
             remember: row.remember != 0,
             auth_time: Timestamp(row.auth_time),
             token_hash: parse_hash(&row.token_hash).ok_or_else(|| corrupt("token_hash"))?,
             impersonated_by: row.impersonated_by.map(|id| id.parse().map_err(|_| corrupt("impersonated_by"))).transpose()?,
             master_version: row.master_version,
+            sides: Sides {
+                presenters: row.presenters.unwrap_or_default(),
+                ip_address: row.ip_address,
+                user_agent: row.user_agent,
+                signed_in_at: row.created_at,
+            },
         })
     }
 }
@@ -111,7 +156,8 @@ pub struct Rotation {
 /// Row 5 of the table. Public so that the benchmark runs the very same text beside us.
 pub const ROTATE: &str =
         "UPDATE sessions
-            SET generation = generation + 1, refresh_hash = $1, rotated_at = $2, idle_expires_at = CASE WHEN expires_at < $3 THEN expires_at ELSE $3 END
+            SET generation = generation + 1, refresh_hash = $1, rotated_at = $2, idle_expires_at = CASE WHEN expires_at < $3 THEN expires_at ELSE $3 END,
+                presenters = CASE WHEN substr(presenters, 1, 11) = CAST($11 AS TEXT) THEN presenters ELSE substr(CAST($12 AS TEXT) || COALESCE(presenters, ''), 1, 792) END
           WHERE id = $4 AND generation = $5 AND refresh_hash = $6 AND delivery = $7 AND revoked_at IS NULL
             AND expires_at > $2 AND idle_expires_at > $2 AND (generation = 1 OR rotated_at <= $8 OR rotated_at > $9)
             AND (SELECT master_version FROM key_ring WHERE key_ring.id = 1) = $10
@@ -119,7 +165,7 @@ pub const ROTATE: &str =
                    (SELECT master_version FROM key_ring WHERE key_ring.id = 1) AS master_version, (SELECT version FROM users WHERE users.id = sessions.user_id) AS user_version, (SELECT CAST(version AS TEXT) || ':' || CAST(COALESCE(identity, 0) AS TEXT) FROM key_ring WHERE key_ring.id = 1) AS ring_id";
 
 /// Row 5 of the table as one statement: `None` if anything at all was not as it should be.
-pub async fn rotate(conn: &mut Conn, r: &Rotation) -> Result<Option<Refreshed>> {
+pub async fn rotate(conn: &mut Conn, r: &Rotation, presenter: Entry<'_>) -> Result<Option<Refreshed>> {
     let now = conn.now();
     let rows: Vec<Row> = on!(conn, c => sqlx::query_as(ROTATE)
         .bind(hash_text(&r.successor))
@@ -132,6 +178,8 @@ pub async fn rotate(conn: &mut Conn, r: &Rotation) -> Result<Option<Refreshed>> 
         .bind((now - r.cooldown).0)
         .bind(now.0.saturating_add(millis(MAX_CLOCK_SKEW)))
         .bind(i64::from(r.master_version))
+        .bind(presenter.tag)
+        .bind(presenter.sealed)
         // Not `fetch_optional`: that resets the statement after its first row, and alone that reset is the commit whose failure sqlx drops.
         .fetch_all(c).await)?;
     rows.into_iter().next().map(Refreshed::try_from).transpose()
@@ -141,6 +189,7 @@ pub async fn rotate(conn: &mut Conn, r: &Rotation) -> Result<Option<Refreshed>> 
 pub async fn find(conn: &mut Conn, id: SessionId) -> Result<Option<Refreshed>> {
     let row: Option<Row> = on!(conn, c => sqlx::query_as(
         "SELECT s.id, s.user_id, s.generation, s.refresh_hash, s.rotated_at, s.expires_at, s.idle_expires_at, s.revoked_at, s.delivery, s.remember, s.auth_time, s.token_hash, s.impersonated_by,
+                s.presenters, s.ip_address, s.user_agent, s.created_at,
                 (SELECT master_version FROM key_ring WHERE id = 1) AS master_version, u.version AS user_version, (SELECT CAST(version AS TEXT) || ':' || CAST(COALESCE(identity, 0) AS TEXT) FROM key_ring WHERE id = 1) AS ring_id
            FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1")
         .bind(id.to_string()).fetch_optional(c).await)?;
@@ -148,12 +197,15 @@ pub async fn find(conn: &mut Conn, id: SessionId) -> Result<Option<Refreshed>> {
 }
 
 /// Moves the row from what was seen to another current token (`Heal`, `Supersede`); `false`: it has moved meanwhile, decide again.
-pub async fn replace(conn: &mut Conn, seen: &Refreshed, generation: u32, hash: &SecretHash, idle_expires_at: Timestamp, now: Timestamp) -> Result<bool> {
+pub async fn replace(conn: &mut Conn, seen: &Refreshed, generation: u32, hash: &SecretHash, idle_expires_at: Timestamp, presenter: Entry<'_>) -> Result<bool> {
+    let now = conn.now();
     let changed = on!(conn, c => sqlx::query(
-        "UPDATE sessions SET generation = $1, refresh_hash = $2, rotated_at = $3, idle_expires_at = $4
+        "UPDATE sessions SET generation = $1, refresh_hash = $2, rotated_at = $3, idle_expires_at = $4,
+                presenters = CASE WHEN substr(presenters, 1, 11) = CAST($8 AS TEXT) THEN presenters ELSE substr(CAST($9 AS TEXT) || COALESCE(presenters, ''), 1, 792) END
           WHERE id = $5 AND generation = $6 AND refresh_hash = $7 AND revoked_at IS NULL")
         .bind(i64::from(generation)).bind(hash_text(hash)).bind(now.0).bind(idle_expires_at.0)
         .bind(seen.session.to_string()).bind(i64::from(seen.state.generation)).bind(hash_text(&seen.state.refresh_hash))
+        .bind(presenter.tag).bind(presenter.sealed)
         .execute(c).await.map(|done| done.rows_affected()))?;
     Ok(changed == 1)
 }

@@ -9,7 +9,7 @@ import pytest
 from service import Service
 
 # What most rows ask of: links of mails lie in files, and a page on another origin is trusted.
-USUAL = ["mail.transport=file", "server.trusted_origins=https://app.example.com", "sessions.refresh_grace=2s", "sessions.refresh_cooldown=2s", "log.level=trace"]
+USUAL = ["mail.transport=file", "server.trusted_origins=https://app.example.com", "sessions.refresh_grace=2s", "sessions.refresh_cooldown=2s", "sessions.late_retry=revoke", "log.level=trace"]
 
 
 @pytest.fixture(scope="session")

@@ -101,12 +101,30 @@ def test_ses_10_half_a_sign_in_is_none(own):
 
 def test_ses_11_everywhere(own):
     place = own()
-    users = [place.sign_up() for _ in range(3)]
-    second = place.sign_in(users[0].email)
-    users[0].post("/revoke-sessions")
-    assert not users[0].is_in() and not second.is_in() and users[1].is_in()
+    admin, mine, theirs, others = place.admin(), place.sign_up(), place.sign_up(), place.sign_up()
+    everybody = {"mine": [mine, place.sign_in(mine.email)], "theirs": [theirs, place.sign_in(theirs.email)], "others": [others, place.sign_in(others.email)], "admin": [admin]}
+    held = {id(session): session.refresh for sessions in everybody.values() for session in sessions}
+    def refreshes(session) -> bool:
+        answer = place.rotate(held[id(session)])
+        held[id(session)] = answer.json().get("refreshToken", held[id(session)])
+        assert answer.status_code in (200, 401)
+        return answer.status_code == 200
+    def over(*names: str) -> None:
+        for name, sessions in everybody.items():
+            for session in sessions:
+                ended = name in names
+                assert session.is_in() != ended, name
+                assert refreshes(session) != ended, name
+                assert (place.who(session.access).status_code == 401) == ended, name
+    over()
+    assert mine.post("/revoke-sessions").status_code == 200
+    over("mine")
+    assert mine.post("/revoke-sessions").status_code == 401 and others.post("/admin/revoke-user-sessions", {"userId": theirs.id}).status_code == 403
+    over("mine")
+    assert admin.post("/admin/revoke-user-sessions", {"userId": theirs.id}).status_code == 200
+    over("mine", "theirs")
     place.do("sessions", "revoke", "--all", "--yes")
-    assert not any(u.is_in() or place.rotate(u.refresh).is_success for u in users)
+    over(*everybody)
 
 
 def test_ses_12_two_credentials_at_once(service):

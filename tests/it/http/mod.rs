@@ -4,6 +4,7 @@ mod accounts;
 mod admin;
 mod audit;
 mod bad_input;
+mod both_sides;
 mod cookie_cache;
 mod defects;
 mod edge;

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::json;
 
-use crate::support::{Answer, REFRESH_COOKIE, SESSION_COOKIE, TestApp, minutes, seconds};
+use crate::support::{Answer, Browser, REFRESH_COOKIE, SESSION_COOKIE, TestApp, minutes, seconds};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -107,7 +107,7 @@ async fn s03_a_lost_answer_is_repeated_with_the_same_successor_also_by_another_r
 
 #[tokio::test]
 async fn s05_the_grace_ends_to_the_millisecond_and_then_it_is_theft() {
-    let app = TestApp::start().await;
+    let app = TestApp::with(&[("sessions.late_retry", "revoke")]).await;
     let alice = app.user("alice").await;
     let first = alice.sign_in().await;
     let second = app.rotate(&first.refresh).await;
@@ -424,7 +424,7 @@ impl TestApp {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn s17_10_000_repeats_meet_the_bucket_and_nobody_else_does() {
-    let app = TestApp::start().await;
+    let app = TestApp::with(&[("sessions.late_retry", "revoke")]).await;
     let alice = app.user("alice").await;
     let (noisy, quiet) = (alice.sign_in().await, alice.sign_in().await);
     let next = app.rotate(&noisy.refresh).await;
@@ -603,7 +603,7 @@ async fn a_refusal_clears_only_the_refresh_cookie_when_another_session_lives() {
 
 #[tokio::test]
 async fn revoking_by_a_spent_token_is_reuse_so_a_thief_cannot_clean_up_quietly() {
-    let app = TestApp::start().await;
+    let app = TestApp::with(&[("sessions.late_retry", "revoke")]).await;
     let alice = app.user("alice").await;
     let tokens = alice.sign_in().await;
     let next = app.rotate(&tokens.refresh).await;
@@ -700,4 +700,58 @@ async fn another_application_s_odd_cookies_sign_nobody_out() {
     let value = axum::http::HeaderValue::from_bytes(&line).unwrap();
     let request = axum::http::Request::post("/api/auth/refresh").header("cookie", value).body(axum::body::Body::empty()).unwrap();
     app.send(request).await.ok();
+}
+
+#[tokio::test]
+async fn an_app_that_was_suspended_in_a_refresh_is_not_signed_out_and_its_owner_is_told_of_no_theft() {
+    let app = TestApp::start().await;
+    let alice = app.user("alice").await;
+    // The answer of the first refresh was lost; the app comes back with the token that it has.
+    let (native, browser) = (alice.sign_in().await, alice.browser().await);
+    let unheard = app.rotate(&native.refresh).await;
+    let stale = browser.stolen();
+    browser.refresh().await.ok();
+    app.after(minutes(60));
+    let late = app.rotate(&native.refresh).await;
+    assert_ne!(late, unheard);
+    app.after(minutes(10));
+    app.refresh(&late).await.ok();
+    assert_eq!(app.db_count_events("refresh_token.reused").await, 0);
+    // A browser's tabs share one jar: there it is a copy.
+    stale.refresh().await.refused(401, "REFRESH_TOKEN_REUSED");
+    assert_eq!(app.db_count_events("refresh_token.reused").await, 1);
+}
+
+#[tokio::test]
+async fn null_in_a_field_of_our_own_is_nothing() {
+    let app = TestApp::start().await;
+    let alice = app.user("alice").await;
+    let browser = alice.browser().await;
+    browser.post("/api/auth/refresh", &json!({ "refreshToken": null })).await.ok();
+    app.after(seconds(50));
+    browser.post("/api/auth/refresh", &json!(null)).await.ok();
+    app.post("/api/auth/refresh", &json!({ "refreshToken": null })).await.refused(401, "REFRESH_TOKEN_MISSING");
+    let form = json!({ "email": alice.email, "password": alice.password, "tokenDelivery": null, "deviceToken": null });
+    let answer = Browser::new(&app).post("/api/auth/sign-in/email", &form).await.ok();
+    assert!(answer.cookies().iter().any(|c| c.starts_with(REFRESH_COOKIE)) && answer.body["refreshToken"].is_null());
+    app.post("/api/auth/refresh", &json!({ "refreshToken": 1 })).await.refused(400, "VALIDATION_ERROR");
+}
+
+#[tokio::test]
+async fn the_token_endpoint_says_how_long_the_token_and_the_session_last() {
+    let app = TestApp::start().await;
+    let tokens = app.user("alice").await.sign_in().await;
+    let form = |token: &str| format!("grant_type=refresh_token&refresh_token={token}");
+    let lifetime = app.app.config.sessions.lifetime;
+    app.after(minutes(10));
+    let rotated = app.form("/api/auth/oauth2/token", &form(&tokens.refresh)).await.ok();
+    assert_eq!(rotated.body["refresh_token_timeout"], lifetime.idle.as_secs());
+    assert_eq!(rotated.body["authorization_expires_in"], lifetime.absolute.as_secs() - 600);
+    app.after(seconds(10));
+    // A token that is kept comes without its timeout, which would tell when it was last used.
+    let kept = app.form("/api/auth/oauth2/token", &form(&rotated.str("refresh_token"))).await.ok();
+    assert!(kept.body["refresh_token"].is_null() && kept.body["refresh_token_timeout"].is_null());
+    assert_eq!(kept.body["authorization_expires_in"], lifetime.absolute.as_secs() - 610);
+    let metadata = app.get("/.well-known/oauth-authorization-server").await.ok();
+    assert_eq!(metadata.body["refresh_token_expiration_types_supported"], json!(["authorization", "token_timeout"]));
 }

@@ -9,6 +9,7 @@ use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use countersign::model::refresh::{Child, Decision, Kin, LateRetry, Policy, Presented, Row, decide};
+use countersign::model::session::Delivery;
 use countersign::model::standstill::Standstills;
 use countersign::model::time::Timestamp;
 
@@ -71,8 +72,15 @@ impl Model {
         let now = Timestamp(1_000_000_000);
         let rotated_at = now - Duration::from_secs(u64::from(s.age) * TICK);
         let end = now + Duration::from_secs(1_000_000);
-        let row =
-            Row { generation: s.generation.into(), refresh_hash: hash(s.generation), rotated_at, expires_at: end, idle_expires_at: end, revoked: s.revoked };
+        let row = Row {
+            generation: s.generation.into(),
+            refresh_hash: hash(s.generation),
+            rotated_at,
+            expires_at: end,
+            idle_expires_at: end,
+            revoked: s.revoked,
+            delivery: Delivery::Cookie,
+        };
         let kin = vec![Kin { successor: hash(token + 1), late_successor: [255; 32] }];
         let presented = Presented { generation: token.into(), hash: hash(token), parent_hash: hash(token - 1), lineage: token > 1, kin };
         decide(Some(&row), &presented, now, &self.policy, &Standstills::default())

@@ -57,7 +57,7 @@ impl Receiver {
 }
 
 async fn telling(url: &str, events: &str) -> TestApp {
-    TestApp::with(&[("webhooks.url", url), ("webhooks.secret", SECRET), ("webhooks.events", events)]).await
+    TestApp::with(&[("webhooks.url", url), ("webhooks.secret", SECRET), ("webhooks.events", events), ("sessions.late_retry", "revoke")]).await
 }
 
 async fn steal(app: &TestApp, name: &str) -> Value {
