@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use countersign::model::id::SessionId;
 use countersign::model::session::Delivery;
-use countersign::store::refresh::{ROTATE, Rotation, rotate};
+use countersign::store::refresh::{Entry, ROTATE, Rotation, rotate};
 use countersign::store::{Db, Options};
 use sqlx::{Connection, PgConnection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -63,6 +63,8 @@ fn script(region: Region) -> String {
     let id = "('00000000-0000-7000-8000-' || lpad(to_hex(:row::bigint), 12, '0'))";
     let values = [
         ("$10", "1"),
+        ("$11", "''"),
+        ("$12", "''"),
         ("$1", &format!("'{HASH}'")),
         ("$2", &NOW.to_string()),
         ("$3", &FAR.to_string()),
@@ -118,7 +120,7 @@ async fn rotate_until(db: Db, region: Region, client: u64, end: Instant) -> u32 
             cooldown: Duration::ZERO,
             master_version: 1,
         };
-        let rotated = db.write_statement(move |conn| Box::pin(async move { rotate(conn, &step).await })).await.unwrap();
+        let rotated = db.write_statement(move |conn| Box::pin(async move { rotate(conn, &step, Entry { tag: "", sealed: "" }).await })).await.unwrap();
         assert!(rotated.is_some());
         done += 1;
     }

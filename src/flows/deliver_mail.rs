@@ -37,20 +37,28 @@ pub async fn deliver_due(app: &App, stopped: impl Fn() -> bool) -> Result<usize>
                 store::mails::take_due(conn, TOGETHER, now, TIMES).await
             })
         });
-        let taken = work.await?;
+        let mut taken = work.await?;
         if taken.is_empty() {
             return Ok(sent);
         }
-        for outcome in join_all(taken.into_iter().map(|mail| deliver(app, mail))).await {
+        taken.sort_by_key(|mail| mail.id);
+        // One after another, in the order in which they were asked for: a link replaces the one before it, and the good one belongs into the last mail.
+        let mut resolved = Vec::with_capacity(taken.len());
+        for mail in taken {
+            let found = resolve(app, mail.clone()).await?;
+            resolved.push((mail, found));
+        }
+        for outcome in join_all(resolved.into_iter().map(|(mail, found)| deliver(app, mail, found))).await {
             sent += usize::from(outcome?);
         }
     }
     Ok(sent)
 }
 
-async fn deliver(app: &App, mail: Mail) -> Result<bool> {
+/// Sends a mail that was taken; `resolved` is the same with its link, `None` if there is no one to send it to.
+async fn deliver(app: &App, mail: Mail, resolved: Option<Mail>) -> Result<bool> {
     let (id, attempts) = (mail.id, mail.attempts);
-    let outcome = match resolve(app, mail.clone()).await? {
+    let outcome = match resolved {
         Some(mail) => attempt(app, &mail).await?,
         None => None,
     };

@@ -52,7 +52,7 @@ pub(super) async fn received(app: &TestApp, dir: &Path) -> Vec<Received> {
         std::fs::remove_file(&path).unwrap();
         let header = |name: &str| raw.lines().find_map(|l| l.strip_prefix(&format!("{name}: "))).unwrap_or_default().to_owned();
         let plain =
-            raw.split("text/plain").nth(1).unwrap().split_once("\r\n\r\n").unwrap().1.split("\r\n--").next().unwrap().replace("=\r\n", "").replace("=3D", "=");
+            raw.split("text/plain").nth(1).unwrap().split_once("\r\n\r\n").unwrap().1.replace("=\r\n", "").split("\r\n--").next().unwrap().replace("=3D", "=");
         all.push(Received { to: header("To"), subject: header("Subject"), text: plain.replace("\r\n", "\n") });
     }
     all

@@ -72,6 +72,7 @@ async fn a_strangers_sign_up_is_the_owners_alone_once_the_link_is_followed_elsew
     // Asked for by the stranger, or by the owner of the mailbox: that is not what makes an account one's own.
     let asks = [stranger.clone(), Browser::new(&app)];
     for asker in &asks {
+        app.after(std::time::Duration::from_millis(1));
         asker.post("/api/auth/send-verification-email", &json!({ "email": "ceo@corp.example", "callbackURL": "/welcome" })).await.ok();
     }
     let mails = received(&app, dir.path()).await;
@@ -109,6 +110,7 @@ async fn in_the_browser_that_signed_up_one_press_proves_and_keeps_everything() {
         let (app, dir) = posting(settings).await;
         let browser = Browser::new(&app);
         browser.post("/api/auth/sign-up/email", &form("ana@example.com")).await.ok();
+        app.after(std::time::Duration::from_millis(1));
         browser.post("/api/auth/send-verification-email", &json!({ "email": "ana@example.com", "callbackURL": "/welcome" })).await.ok();
         let link = received(&app, dir.path()).await.last().unwrap().link();
         let page = browser.get(&link).await.ok();

@@ -231,7 +231,7 @@ async fn doctor_finds_all_well_and_tables_that_are_not_tidied_up() {
 /// Keeps SQLite's writer, or every connection of Postgres, busy until the permits come.
 async fn occupy(app: &TestApp, gate: &std::sync::Arc<tokio::sync::Semaphore>) -> Vec<tokio::task::JoinHandle<store::Result<()>>> {
     let (busy, count) = (std::sync::Arc::new(tokio::sync::Semaphore::new(0)), if on_postgres() { app.app.db.connections().1 } else { 1 });
-    let hold = || {
+    let occupy_one = || {
         let (db, gate, busy) = (app.app.db.clone(), gate.clone(), busy.clone());
         tokio::spawn(async move {
             db.write(move |_: &mut Conn| -> store::Work<'_, ()> {
@@ -244,7 +244,7 @@ async fn occupy(app: &TestApp, gate: &std::sync::Arc<tokio::sync::Semaphore>) ->
             .await
         })
     };
-    let held = (0..count).map(|_| hold()).collect();
+    let held = (0..count).map(|_| occupy_one()).collect();
     drop(busy.acquire_many(u32::try_from(count).unwrap()).await.unwrap());
     held
 }
