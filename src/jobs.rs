@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
-use crate::flows::{self, change_keys, deliver_mail, deliver_webhooks, heartbeat, load_keys, operate_limits, prune, read_audit};
+use crate::flows::{self, change_keys, deliver_mail, deliver_webhooks, heartbeat, load_keys, mark_endings, operate_limits, prune, read_audit};
 use crate::model::standstill::BEAT;
 use crate::random;
 
@@ -162,6 +162,24 @@ async fn deliver(app: Arc<App>, stopped: CancellationToken) {
     }
 }
 
+/// How often it is looked whether rows of ended sessions are left to be marked.
+const LOOK_FOR_ENDINGS: Duration = Duration::from_secs(5);
+
+/// Marks the rows of sessions that have ended.
+async fn mark(app: Arc<App>, stopped: CancellationToken) {
+    while !stopped.is_cancelled() {
+        match AssertUnwindSafe(mark_endings::run(&app, || stopped.is_cancelled())).catch_unwind().await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the rows of ended sessions are not being marked; the sessions are over all the same"),
+            Err(_) => tracing::error!("marking ended sessions panicked and goes on"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_FOR_ENDINGS) => {}
+            () = stopped.cancelled() => {}
+        }
+    }
+}
+
 impl Jobs {
     /// Starts every job.
     pub async fn start(app: &Arc<App>) -> Result<Self, JobSchedulerError> {
@@ -181,6 +199,7 @@ impl Jobs {
         }
         running.spawn(beat(Arc::clone(app), stopped.clone()));
         running.spawn(deliver(Arc::clone(app), stopped.clone()));
+        running.spawn(mark(Arc::clone(app), stopped.clone()));
         if app.config.webhooks.is_some() {
             running.spawn(tell(Arc::clone(app), stopped.clone()));
         }

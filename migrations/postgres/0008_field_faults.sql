@@ -43,3 +43,25 @@ INSERT INTO limits_state (id, version) VALUES (1, 0);
 CREATE TABLE write_probes (id BIGINT PRIMARY KEY NOT NULL, at BIGINT NOT NULL);
 -- Who presented the session's refresh tokens last: sealed entries of one length, the newest first, opened only when a spent token was used again.
 ALTER TABLE sessions ADD COLUMN presenters TEXT;
+-- The same for the sessions in which an admin acts as another user: they live only while their `acting_epoch` is the admin's `acting_epoch`.
+ALTER TABLE users ADD COLUMN acting_epoch BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE sessions ADD COLUMN acting_epoch BIGINT NOT NULL DEFAULT 0;
+-- And for everybody: it is added to the epochs of users, and links in mails hold it, so that one row ends all sessions and all links.
+ALTER TABLE key_ring ADD COLUMN epoch BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE mail_tokens ADD COLUMN epoch BIGINT NOT NULL DEFAULT 0;
+-- A user's sessions in the order of their ids: the newest ones are found without reading all.
+CREATE INDEX IF NOT EXISTS sessions_of_user ON sessions (user_id, id);
+-- A user's live sessions. A refresh writes no column of it.
+CREATE INDEX IF NOT EXISTS sessions_live_of_user ON sessions (user_id, epoch, id) WHERE revoked_at IS NULL;
+-- Sessions that were ended by an epoch and whose rows are not all marked yet: a background job marks them in small pieces.
+CREATE TABLE session_endings (
+    id TEXT PRIMARY KEY NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('of_user', 'acted_by', 'everybody', 'deleted')),
+    user_id TEXT,
+    epoch BIGINT NOT NULL,
+    reason TEXT NOT NULL,
+    ended_at BIGINT NOT NULL,
+    done_to TEXT NOT NULL
+);
+-- A user who is deleted and has very many sessions: what is personal is gone from the row, no statement finds it, and it goes with the last session.
+ALTER TABLE users ADD COLUMN deleted_at BIGINT;

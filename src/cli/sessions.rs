@@ -5,8 +5,9 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::config::Config;
-use crate::flows::manage_sessions::{self, Which};
+use crate::flows::manage_sessions::{self, Page, Which};
 use crate::flows::manage_users;
+use crate::model::id::SessionId;
 
 use super::{Failure, Output, Result, ask, build, operator, output};
 
@@ -17,6 +18,12 @@ pub(super) enum Sessions {
         /// Address or id
         #[arg(long)]
         user: String,
+        /// How many, newest first; 100 at most
+        #[arg(long, default_value_t = manage_sessions::PAGE, value_parser = clap::value_parser!(i64).range(1..=manage_sessions::PAGE))]
+        limit: i64,
+        /// Those that began before this one: the last id of the page before
+        #[arg(long)]
+        before: Option<SessionId>,
         /// How to print
         #[arg(long, value_enum, default_value_t)]
         output: Output,
@@ -24,7 +31,7 @@ pub(super) enum Sessions {
     /// End sessions: one by its id, all of a user, or everybody's
     #[command(
         group(ArgGroup::new("which").required(true).args(["id", "user", "all"])),
-        after_help = "After restoring a backup run `countersign sessions revoke --all --yes`: the backup brings signed-out sessions back."
+        after_help = "After restoring a backup run `countersign sessions revoke --all --yes`: the backup brings signed-out sessions and used links back, and this ends both."
     )]
     Revoke {
         /// The session's id
@@ -53,29 +60,37 @@ pub(super) async fn run(command: Sessions, config: Config) -> Result<()> {
 
 async fn act(app: &App, command: Sessions) -> Result<()> {
     match command {
-        Sessions::List { user, output } => {
+        Sessions::List { user, limit, before, output } => {
             let user = manage_users::find(app, &user).await?;
-            let sessions = manage_sessions::list(app, user.id).await?;
+            let sessions = manage_sessions::list(app, user.id, Page { limit, before, own: false }).await?;
             let row = |s: &crate::model::session::Session| {
                 vec![json!(s.id), json!(s.created_at), json!(s.updated_at), json!(s.expires_at), json!(s.ip_address), json!(s.user_agent)]
             };
             let rows: Vec<_> = sessions.iter().map(row).collect();
             output::rows(output, &["id", "createdAt", "updatedAt", "expiresAt", "ipAddress", "userAgent"], &rows);
+            if let Some(last) = sessions.last().filter(|_| i64::try_from(sessions.len()).is_ok_and(|n| n >= limit)) {
+                output::note(&format!("There may be more: --before {}", last.id));
+            }
         }
         Sessions::Revoke { id, user, all, dry_run, yes } => {
             let named = if all { None } else { Some(which(app, id, user).await?) };
             if dry_run {
-                let words = named.map_or_else(|| "every session".into(), |(_, words)| words);
+                let words = named.map_or_else(|| "every session, and every link in a mail,".into(), |(_, words)| words);
                 output::note(&format!("{words} would end. Nothing was written."));
                 return Ok(());
             }
-            let ended = if let Some((which, _)) = named {
-                manage_sessions::revoke(app, which, &operator()).await?
+            let which = if let Some((which, _)) = named {
+                which
             } else {
-                ask::confirm("End the sessions of everybody?", yes)?;
-                manage_sessions::revoke_all(app, &operator()).await?
+                ask::confirm("End the sessions of everybody, and every link that was sent in a mail?", yes)?;
+                Which::Everybody
             };
-            output::note(&format!("{ended} session(s) ended."));
+            let ended = manage_sessions::revoke(app, which, &operator()).await?;
+            if ended.complete {
+                output::note(&format!("{} session(s) ended.", ended.marked.len()));
+            } else {
+                output::note("Every one of these sessions has ended. There are many: their rows are marked by the server in the next minutes.");
+            }
         }
     }
     Ok(())

@@ -9,6 +9,7 @@ use crate::flows::authority::{self, Authority};
 use crate::flows::invite_user::{self, Invitation};
 use crate::flows::manage_users::{self, New};
 use crate::flows::{administer_users, change_password, manage_sessions};
+use crate::model::id::UserId;
 use crate::model::origin::is_trusted_redirect;
 use crate::model::time::Timestamp;
 use crate::model::user::User;
@@ -100,12 +101,12 @@ async fn act(app: &App, command: Users) -> Result<()> {
         }
         Users::Ban { user, reason, time, dry_run, yes } => {
             let user = manage_users::find(app, &user).await?;
-            let sessions = manage_sessions::list(app, user.id).await?.len();
+            let sessions = how_many(app, user.id).await?;
             if dry_run {
-                output::note(&format!("{} would be banned and {sessions} session(s) would end.", user.email));
+                output::note(&format!("{} would be banned and {sessions} would end.", user.email));
                 return Ok(());
             }
-            ask::confirm(&format!("Ban {} and end {sessions} session(s)?", user.email), yes)?;
+            ask::confirm(&format!("Ban {} and end {sessions}?", user.email), yes)?;
             let user = administer_users::ban(app, Authority::Operator, user.id, reason, time, &operator()).await?;
             let until = user.ban_expires_at.map_or_else(|| "for ever".to_owned(), |end| format!("until {end}"));
             output::note(&format!("{} is banned {until}.", user.email));
@@ -131,12 +132,12 @@ async fn act(app: &App, command: Users) -> Result<()> {
         }
         Users::Disable { user, dry_run, yes } => {
             let user = manage_users::find(app, &user).await?;
-            let sessions = manage_sessions::list(app, user.id).await?.len();
+            let sessions = how_many(app, user.id).await?;
             if dry_run {
-                output::note(&format!("{} would be shut out and {sessions} session(s) would end.", user.email));
+                output::note(&format!("{} would be shut out and {sessions} would end.", user.email));
                 return Ok(());
             }
-            ask::confirm(&format!("Shut {} out and end {sessions} session(s)?", user.email), yes)?;
+            ask::confirm(&format!("Shut {} out and end {sessions}?", user.email), yes)?;
             set_disabled(app, &user, true).await?;
         }
         Users::Enable { user, dry_run } => {
@@ -196,4 +197,10 @@ fn state(now: Timestamp, user: &User) -> &'static str {
         (None, true) => "banned",
         (None, false) => "active",
     }
+}
+
+/// How many sessions the user has, in words; very many are not counted.
+async fn how_many(app: &App, user: UserId) -> Result<String> {
+    let sessions = i64::try_from(manage_sessions::list(app, user, manage_sessions::FIRST).await?.len()).unwrap_or(manage_sessions::PAGE);
+    Ok(if sessions < manage_sessions::PAGE { format!("{sessions} session(s)") } else { format!("{sessions} or more sessions") })
 }

@@ -177,6 +177,7 @@ pub struct Sessions {
     pub cookie_host_prefix: bool,
     pub cookie_cache: Duration,
     pub admin_fresh_for: Option<Duration>,
+    pub max_per_user: i64,
 }
 
 /// `sessions.cookie_same_site`

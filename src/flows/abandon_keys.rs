@@ -8,8 +8,9 @@ use crate::model::audit::{Kind, Peer};
 use crate::model::key::State;
 use crate::store::{self, Conn};
 
+use super::manage_sessions::{self, Which};
 use super::record::{Recorder, detail};
-use super::{Error, Result, load_keys, manage_sessions};
+use super::{Error, Result, load_keys};
 
 /// Why the keys of before are tombstones.
 const REASON: &str = "the master key was lost";
@@ -25,7 +26,7 @@ pub struct Abandoned {
     pub version: u8,
     /// How many signing keys were given up.
     pub keys: usize,
-    /// How many sessions ended.
+    /// How many sessions ended whose rows are marked already; every session is over, however many they are.
     pub sessions: usize,
 }
 
@@ -37,7 +38,7 @@ pub async fn abandon(app: &App, peer: &Peer) -> Result<Abandoned> {
     let look = work.clone();
     app.db.read(move |conn| Box::pin(async move { look.check(conn).await })).await??;
     // First, so that a run that was interrupted is done again as a whole. No token of theirs can be checked any more.
-    let sessions = manage_sessions::revoke_all(app, peer).await?;
+    let sessions = manage_sessions::revoke(app, Which::Everybody, peer).await?.marked.len();
     let done = app.db.write_unless_refused(move |conn| Box::pin(work.run(conn))).await??;
     load_keys::ensure_keys(app).await?;
     Ok(Abandoned { sessions, ..done })

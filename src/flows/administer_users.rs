@@ -12,7 +12,7 @@ use crate::model::mail::Template;
 use crate::model::permission::{Action, Field};
 use crate::model::session::RevokedReason;
 use crate::model::user::User;
-use crate::store::sessions::Which;
+use crate::store::endings::Which;
 pub use crate::store::user_changes::{Ban, Changes};
 pub use crate::store::user_search::{Column, Condition, Operator, Search, Value as Operand};
 use crate::store::{self, Conn};
@@ -123,7 +123,7 @@ pub async fn remove(app: &App, by: Authority<'_>, id: UserId, peer: &Peer) -> Re
                 return Ok(Err(Error::LastAdmin));
             }
             end(conn, &recorder, Which::ActedBy(id), RevokedReason::Revoked).await?;
-            if !store::user_changes::delete(conn, id).await? {
+            if !store::user_changes::delete(conn, id, &recorder.cause(conn.now(), RevokedReason::Revoked)).await? {
                 return Ok(Err(Error::UserNotFound));
             }
             recorder.record(conn, Kind::UserDeleted, Some(id), None, Map::new()).await?;

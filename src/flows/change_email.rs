@@ -11,7 +11,7 @@ use crate::model::email::Email;
 use crate::model::mail::{Purpose, Template};
 use crate::model::session::RevokedReason;
 use crate::model::user::User;
-use crate::store::sessions::Which;
+use crate::store::endings::Which;
 use crate::store::{self, Conn};
 
 use super::end_session::end;

@@ -9,7 +9,8 @@ use crate::model::password::Password;
 use crate::model::permission::{Action, Field};
 use crate::model::session::RevokedReason;
 use crate::model::user::User;
-use crate::store::sessions::{Proof, Which};
+use crate::store::endings::Which;
+use crate::store::sessions::Proof;
 use crate::store::{self, Conn};
 
 use super::authority::Authority;
@@ -152,7 +153,7 @@ impl Change {
             self.outbox.notice(conn, Template::PasswordChanged, &found.user, serde_json::Map::new()).await?;
         }
         let Some(opening) = self.opening else { return Ok(Some(None)) };
-        let ring = opening.insert(conn, &self.recorder, Proof::Password(&self.hash)).await?.ok_or(store::Error::Conflict)?;
+        let ring = opening.insert(conn, &self.recorder, Proof::Password(&self.hash), None).await?.ok_or(store::Error::Conflict)?;
         Ok(Some(Some((opening, ring))))
     }
 }

@@ -7,7 +7,7 @@ use crate::store::{self, Db};
 
 use super::{Error, Result};
 
-/// Rows a statement: 17 columns of them are half of what either database takes as parameters.
+/// Rows a statement: 20 columns of them are less than either database takes as parameters.
 const PAGE: i64 = 1_000;
 
 /// What was or would be copied.

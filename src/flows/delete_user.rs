@@ -11,7 +11,7 @@ use crate::model::mail::Purpose;
 use crate::model::session::RevokedReason;
 use crate::model::trusted_clock::ConfirmedNow;
 use crate::store;
-use crate::store::sessions::Which;
+use crate::store::endings::Which;
 
 use super::administer_users::is_last_admin;
 use super::end_session::end;
@@ -102,7 +102,7 @@ async fn delete(app: &App, user: UserId, proof: Proof, peer: &Peer) -> Result<()
                 Proof::FreshSession => {}
             }
             end(conn, &recorder, Which::ActedBy(user), RevokedReason::Revoked).await?;
-            if !store::user_changes::delete(conn, user).await? {
+            if !store::user_changes::delete(conn, user, &recorder.cause(conn.now(), RevokedReason::Revoked)).await? {
                 return Ok(Err(Error::Unauthorized));
             }
             recorder.record(conn, Kind::UserDeleted, Some(user), None, Map::new()).await?;

@@ -62,7 +62,8 @@ impl Dev {
         let user = manage_users::find(app, user).await?;
         let opening = Opening::prepare(app, &user, options, peer)?;
         let recorder = Recorder::new(app, peer);
-        let work = app.db.write(move |conn| Box::pin(async move { Ok(opening.insert(conn, &recorder, Proof::Vouched).await?.map(|ring| (opening, ring))) }));
+        let work =
+            app.db.write(move |conn| Box::pin(async move { Ok(opening.insert(conn, &recorder, Proof::Vouched, None).await?.map(|ring| (opening, ring))) }));
         let refusal = if user.disabled_at.is_some() { Error::UserDisabled } else { Error::BannedUser };
         let (opening, ring) = work.await?.ok_or(refusal)?;
         let grant = opening.grant(app, &user, ring).await?;

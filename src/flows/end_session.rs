@@ -11,7 +11,8 @@ use crate::model::id::{SessionId, UserId};
 use crate::model::refresh::{Decision, Policy, Presented, decide};
 use crate::model::session::RevokedReason;
 use crate::model::standstill::Watch;
-use crate::store::sessions::{By, Which};
+use crate::store::endings::{self, Ended, Which};
+use crate::store::sessions::By;
 use crate::store::{self, Conn};
 
 use super::end_family::end_family;
@@ -110,12 +111,43 @@ fn judge(token: RefreshToken, ring: &KeyRing) -> (RefreshToken, Presented) {
     (token, presented)
 }
 
-/// Ends sessions and records each; returns whose they were.
-pub async fn end(conn: &mut Conn, recorder: &Recorder, which: Which, reason: RevokedReason) -> store::Result<Vec<UserId>> {
-    let ended = store::sessions::revoke(conn, which, reason, conn.now()).await?;
-    let kind = if reason == RevokedReason::SignOut { Kind::SignedOut } else { Kind::SessionRevoked };
-    for (session, user) in &ended {
-        recorder.record(conn, kind, Some(*user), Some(*session), detail([("reason", reason.as_str().into())])).await?;
+/// Ends sessions and records it: one event, and so one call of a webhook, however many they are.
+pub async fn end(conn: &mut Conn, recorder: &Recorder, which: Which, reason: RevokedReason) -> store::Result<Ended> {
+    let ended = endings::end(conn, which, &recorder.cause(conn.now(), reason)).await?;
+    record(conn, recorder, which, &ended, reason).await?;
+    Ok(ended)
+}
+
+async fn record(conn: &mut Conn, recorder: &Recorder, which: Which, ended: &Ended, reason: RevokedReason) -> store::Result<()> {
+    if ended.is_empty() {
+        return Ok(());
     }
-    Ok(ended.into_iter().map(|(_, user)| user).collect())
+    let kind = if reason == RevokedReason::SignOut { Kind::SignedOut } else { Kind::SessionRevoked };
+    let why = ("reason", reason.as_str().into());
+    if let ([(session, user)], true) = (ended.marked.as_slice(), ended.complete) {
+        return recorder.record(conn, kind, Some(*user), Some(*session), detail([why])).await;
+    }
+    let (subject, whose) = match which {
+        Which::One(_) => (None, "one"),
+        Which::OfUser { user, .. } => (Some(user), "user"),
+        Which::ActedBy(user) => (Some(user), "acting"),
+        Which::Everybody => (None, "everybody"),
+    };
+    // Of very many only the first are counted here.
+    let count = ("sessions", ended.marked.len().into());
+    recorder.record(conn, kind, subject, None, detail([why, ("of", whose.into()), count, ("more", (!ended.complete).into())])).await
+}
+
+/// How many sessions a sign-in ends at most to make room for its own.
+const ROOM: i64 = 100;
+
+/// Ends the least recently used sessions of a user who has more than `sessions.max_per_user`; in the transaction that opens `new`.
+/// With `acted` those in which this user acts as another one.
+pub async fn make_room(conn: &mut Conn, recorder: &Recorder, user: UserId, acted: bool, new: SessionId) -> store::Result<()> {
+    let old = store::old_sessions::too_many(conn, user, acted, new, recorder.max_sessions, ROOM).await?;
+    let mut ended = Ended { complete: true, ..Ended::default() };
+    for id in old {
+        ended.marked.extend(endings::end(conn, Which::One(id), &recorder.cause(conn.now(), RevokedReason::TooMany)).await?.marked);
+    }
+    record(conn, recorder, Which::OfUser { user, except: Some(new) }, &ended, RevokedReason::TooMany).await
 }

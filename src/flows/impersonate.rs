@@ -9,7 +9,8 @@ use crate::model::permission::{Action, Powers};
 use crate::model::session::RevokedReason;
 use crate::model::user::User;
 use crate::store;
-use crate::store::sessions::{By, Found, Proof, Which};
+use crate::store::endings::Which;
+use crate::store::sessions::{By, Found, Proof};
 
 use super::authority::Authority;
 use super::end_session::end;
@@ -41,7 +42,7 @@ pub async fn start(app: &App, who: &Authenticated, target: UserId, peer: &Peer) 
             if !unchanged || store::sessions::find_live(conn, &own, conn.now()).await?.is_none() {
                 return Ok(Err(Error::NotAllowed(Action::Impersonate)));
             }
-            let Some(ring) = opening.insert(conn, &recorder, Proof::Vouched).await? else { return Ok(Err(Error::BannedUser)) };
+            let Some(ring) = opening.insert(conn, &recorder, Proof::Vouched, None).await? else { return Ok(Err(Error::BannedUser)) };
             recorder.record(conn, Kind::ImpersonationStarted, Some(target), Some(opening.session()), detail([("admin", admin.to_string().into())])).await?;
             Ok(Ok((opening, ring)))
         })
@@ -132,7 +133,7 @@ pub async fn stop(app: &App, who: &Authenticated, cookies: &[String], peer: &Pee
             if end(conn, &recorder, Which::One(before), RevokedReason::Replaced).await?.is_empty() {
                 return Ok(None);
             }
-            Ok(opening.insert(conn, &recorder, Proof::Vouched).await?.map(|ring| (opening, ring)))
+            Ok(opening.insert(conn, &recorder, Proof::Vouched, None).await?.map(|ring| (opening, ring)))
         })
     });
     let grant = match work.await? {

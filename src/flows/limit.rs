@@ -37,6 +37,21 @@ struct Charge {
     key: String,
 }
 
+/// A charge that was refused in a transaction.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    key: String,
+    limited: Limited,
+}
+
+impl Refused {
+    /// The error that it is; from now on this process refuses the same from memory.
+    pub fn error(self, app: &App) -> Error {
+        app.refused.insert(self.key, app.uptime() + self.limited.wait);
+        refuse(app, self.limited)
+    }
+}
+
 /// Everything that one attempt is charged with.
 #[derive(Debug, Clone, Default)]
 pub struct Charges(Vec<Charge>);
@@ -82,6 +97,11 @@ impl Charges {
         Ok(account.by_network(app, Rule::SignIn, &[email], peer).by_network(app, Rule::SignInNetwork, &[], peer))
     }
 
+    /// A sign-in that succeeds. Charged in the transaction that opens the session.
+    pub fn success(app: &App, email: &Email, peer: &Peer) -> Self {
+        Self::default().by_network(app, Rule::SignInSuccess, &[email.as_str()], peer)
+    }
+
     /// The password of who is signed in: counted by session, and no stranger's guessing stands in its way.
     pub fn confirmation(app: &App, session: SessionId) -> Self {
         Self::of(app, &[(Rule::Confirm, &[&session.to_string()])])
@@ -102,23 +122,29 @@ impl Charges {
         Self::of(app, &[(Rule::MailAddress, &[purpose.as_str(), &user.to_string()])]).by_network(app, Rule::MailNetwork, &[], peer)
     }
 
-    /// Charges all of them, or says which one says no and charges none.
-    pub async fn take(&self, app: &App) -> Result<()> {
+    /// Refuses what this process has refused a moment ago; nothing is charged and no database is asked.
+    pub fn look(&self, app: &App) -> Result<()> {
         let uptime = app.uptime();
         let known = |charge: &Charge| {
             app.refused.get(&charge.key).map(|until| until.saturating_sub(uptime)).filter(|wait| !wait.is_zero()).map(|wait| charge.says(wait))
         };
-        if let Some(limited) = self.0.iter().find_map(known) {
-            return Err(refuse(app, limited));
-        }
+        self.0.iter().find_map(known).map_or(Ok(()), |limited| Err(refuse(app, limited)))
+    }
+
+    /// Charges all of them inside a transaction, or says which one says no and charges none. What is refused goes to [`Refused::error`] afterwards.
+    pub async fn take_within(&self, conn: &mut Conn) -> store::Result<Option<Refused>> {
+        Ok(charge_all(conn, &self.0).await?.map(|(key, limited)| Refused { key, limited }))
+    }
+
+    /// Charges all of them, or says which one says no and charges none.
+    pub async fn take(&self, app: &App) -> Result<()> {
+        self.look(app)?;
         if self.0.is_empty() {
             return Ok(());
         }
         let charges = self.0.clone();
         let refusal = app.db.write_unsynced(move |conn| Box::pin(async move { charge_all(conn, &charges).await })).await?;
-        let Some((key, limited)) = refusal else { return Ok(()) };
-        app.refused.insert(key, app.uptime() + limited.wait);
-        Err(refuse(app, limited))
+        refusal.map_or(Ok(()), |(key, limited)| Err(Refused { key, limited }.error(app)))
     }
 
     /// It was no failure: in the transaction of what has succeeded.

@@ -15,7 +15,8 @@ use crate::model::mail::{MailToken, Purpose};
 use crate::model::password::Password;
 use crate::model::session::RevokedReason;
 use crate::model::user::User;
-use crate::store::sessions::{By, Which};
+use crate::store::endings::Which;
+use crate::store::sessions::By;
 use crate::store::user_changes::{Changes, change};
 use crate::store::{self, Conn};
 

@@ -7,8 +7,9 @@ use crate::model::id::{SessionId, UserId};
 use crate::model::permission::Action;
 use crate::model::session::{RevokedReason, Session};
 use crate::store;
+pub use crate::store::endings::{Ended, Which};
 use crate::store::sessions::By;
-pub use crate::store::sessions::Which;
+pub use crate::store::sessions::Page;
 
 use super::administer_users;
 use super::authority::Authority;
@@ -16,13 +17,16 @@ use super::end_session::end;
 use super::record::Recorder;
 use super::{Error, Result};
 
-/// Sessions that end in one transaction.
-const TOGETHER: i64 = 500;
+/// The sessions of a page that says nothing else, and the most that one may ask for.
+pub const PAGE: i64 = 100;
 
-/// The live sessions of a user, newest first; all of them.
-pub async fn list(app: &App, user: UserId) -> Result<Vec<Session>> {
-    let now = app.now();
-    Ok(app.db.read(move |conn| Box::pin(store::sessions::list_live(conn, user, now))).await?)
+/// The first page of a user's sessions.
+pub const FIRST: Page = Page { limit: PAGE, before: None, own: false };
+
+/// A page of the live sessions of a user, newest first; never more than [`PAGE`].
+pub async fn list(app: &App, user: UserId, page: Page) -> Result<Vec<Session>> {
+    let (now, page) = (app.now(), Page { limit: page.limit.clamp(1, PAGE), ..page });
+    Ok(app.db.read(move |conn| Box::pin(async move { store::sessions::list_live(conn, user, &page, now).await })).await?)
 }
 
 /// Ends one of the owner's sessions, named by its handle or its raw token, and returns its id. `None`: the owner has no such session. The answer to the
@@ -51,7 +55,7 @@ pub async fn revoke_own(app: &App, owner: UserId, name: &str, peer: &Peer) -> Re
 }
 
 /// Ends the sessions of a user, but for one.
-pub async fn revoke_of_user(app: &App, user: UserId, except: Option<SessionId>, peer: &Peer) -> Result<usize> {
+pub async fn revoke_of_user(app: &App, user: UserId, except: Option<SessionId>, peer: &Peer) -> Result<Ended> {
     revoke(app, Which::OfUser { user, except }, peer).await
 }
 
@@ -67,23 +71,10 @@ pub async fn revoke_of_somebody(app: &App, by: Authority<'_>, id: SessionId, pee
     }
 }
 
-/// Ends sessions and tells how many; `One` that does not exist is an error.
-pub async fn revoke(app: &App, which: Which, peer: &Peer) -> Result<usize> {
+/// Ends sessions; `One` that does not exist is an error. With `Everybody` every link that was sent in a mail ends too.
+pub async fn revoke(app: &App, which: Which, peer: &Peer) -> Result<Ended> {
     let recorder = Recorder::new(app, peer);
     let work = app.db.write(move |conn| Box::pin(async move { end(conn, &recorder, which, RevokedReason::Revoked).await }));
-    let ended = work.await?.len();
-    if ended == 0 && matches!(which, Which::One(_)) { Err(Error::SessionNotFound) } else { Ok(ended) }
-}
-
-/// Ends everybody's sessions and tells how many. A million of them in one transaction would keep every refresh waiting: it is done in pieces,
-/// and one that was interrupted is done again.
-pub async fn revoke_all(app: &App, peer: &Peer) -> Result<usize> {
-    let (mut ended, mut after) = (0, None);
-    while let Some(until) = app.db.read(move |conn| Box::pin(store::sessions::end_of_page(conn, after, TOGETHER))).await? {
-        let (recorder, which) = (Recorder::new(app, peer), Which::Between { after, until });
-        let work = app.db.write(move |conn| Box::pin(async move { end(conn, &recorder, which, RevokedReason::Revoked).await }));
-        ended += work.await?.len();
-        after = Some(until);
-    }
-    Ok(ended)
+    let ended = work.await?;
+    if ended.is_empty() && matches!(which, Which::One(_)) { Err(Error::SessionNotFound) } else { Ok(ended) }
 }

@@ -10,7 +10,7 @@ use crate::model::permission::{Action, Field};
 use crate::model::session::RevokedReason;
 use crate::model::user::User;
 use crate::store;
-use crate::store::sessions::Which;
+use crate::store::endings::Which;
 
 use super::administer_users::is_last_admin;
 use super::authority::{Authority, check_roles};

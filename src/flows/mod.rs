@@ -34,6 +34,7 @@ pub mod mail_links;
 pub mod mailbox;
 pub mod manage_sessions;
 pub mod manage_users;
+pub mod mark_endings;
 pub mod measure;
 pub mod open_session;
 pub mod operate_limits;

@@ -19,6 +19,7 @@ use crate::random;
 use crate::store::sessions::{New, Proof};
 use crate::store::{self, Conn};
 
+use super::end_session::{Ending, make_room};
 use super::issue_token::{self, Grounds, Issued};
 use super::record::{Recorder, detail};
 use super::{Error, Result, impersonate, known_device};
@@ -140,8 +141,9 @@ impl Opening {
         self.new.session.id
     }
 
-    /// Writes the row; `None`: the password changed meanwhile, or the user was shut out.
-    pub async fn insert(&self, conn: &mut Conn, recorder: &Recorder, proof: Proof<'_>) -> store::Result<Option<RingVersion>> {
+    /// Writes the row, ends the sessions that it replaces, and makes room where the user has too many; `None`: the password changed meanwhile,
+    /// or the user was shut out.
+    pub async fn insert(&self, conn: &mut Conn, recorder: &Recorder, proof: Proof<'_>, replaced: Option<&Ending>) -> store::Result<Option<RingVersion>> {
         let began_at = conn.now();
         let new = self.beginning_at(began_at);
         let Some(ring_id) = store::sessions::insert(conn, &new, proof, self.ring.master_version).await? else {
@@ -154,6 +156,13 @@ impl Opening {
         };
         let s = &new.session;
         recorder.record(conn, Kind::SignedIn, Some(s.user_id), Some(s.id), detail([("delivery", s.delivery.as_str().into())])).await?;
+        if let Some(replaced) = replaced {
+            replaced.run(conn, recorder).await?;
+        }
+        match s.impersonated_by {
+            Some(admin) => make_room(conn, recorder, admin, true, s.id).await?,
+            None => make_room(conn, recorder, s.user_id, false, s.id).await?,
+        }
         Ok(Some(RingVersion { ring_id, began_at }))
     }
 

@@ -17,7 +17,8 @@ const BATCH: i64 = 1_000;
 pub async fn prune(app: &App) -> Result<u64> {
     app.refresh_pace.forget_idle();
     app.mint_pace.iter().for_each(Pace::forget_idle);
-    let sessions = in_batches(app, |conn, now| Box::pin(store::sessions::prune(conn, now, KEEP, BATCH))).await?;
+    let absolute = in_batches(app, |conn, now| Box::pin(store::old_sessions::prune(conn, now, KEEP, BATCH))).await?;
+    let sessions = absolute + prune_idle(app).await?;
     in_batches(app, |conn, now| Box::pin(store::limits::prune(conn, now, BATCH))).await?;
     in_batches(app, |conn, now| Box::pin(store::mails::prune_tokens(conn, now, KEEP, BATCH))).await?;
     while let Some(now) = confirm_clock::confirm(app).await? {
@@ -40,6 +41,25 @@ async fn in_batches(app: &App, delete: impl for<'c> Fn(&'c mut Conn, ConfirmedNo
         if deleted < BATCH.unsigned_abs() {
             break;
         }
+    }
+    Ok(total)
+}
+
+/// Sessions that are looked at together.
+const PAGE: i64 = 500;
+
+/// Deletes the sessions whose end without use lies long enough ago. No index holds that end, since every refresh would have to write it: the table is read in
+/// pages, and only a page in which something is due is written to.
+async fn prune_idle(app: &App) -> Result<u64> {
+    let (mut total, mut after) = (0, None);
+    while let Some(now) = confirm_clock::confirm(app).await? {
+        let before = now.now() - KEEP;
+        let page = app.db.read(move |conn| Box::pin(store::old_sessions::idle_page(conn, after, before, PAGE))).await?;
+        let Some((last, due)) = page else { break };
+        if due > 0 {
+            total += app.db.write(move |conn| Box::pin(store::old_sessions::prune_idle(conn, after, last, now, KEEP))).await?;
+        }
+        after = Some(last);
     }
     Ok(total)
 }

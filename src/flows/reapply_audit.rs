@@ -16,12 +16,15 @@ pub use crate::model::lost_event::Exported;
 use crate::model::time::Timestamp;
 use crate::store;
 use crate::store::audit::Filter;
-use crate::store::sessions::Which;
+use crate::store::endings::Which;
 
 use super::authority::Authority;
 use super::change_keys::{self, Order};
 use super::record::{Recorder, detail};
 use super::{Error, Result, administer_users, load_keys, manage_sessions, manage_users, read_audit};
+
+/// So many sessions are a whole page of them: there may be more.
+const MANY: usize = 100;
 
 /// What came of one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,11 +110,12 @@ async fn carry_out(app: &App, event: &Exported, deed: Deed, dry_run: bool, peer:
             if find(app, user).await?.is_none() {
                 return Ok(gone());
             }
-            let live = manage_sessions::list(app, user).await?.len();
+            let live = manage_sessions::list(app, user, manage_sessions::FIRST).await?.len();
             if !dry_run && live > 0 {
                 manage_sessions::revoke_of_user(app, user, None, peer).await?;
             }
-            Outcome::Partly(format!("{live} session(s) end; {remark}"))
+            let many = if live < MANY { "" } else { "at least " };
+            Outcome::Partly(format!("{many}{live} session(s) end; {remark}"))
         }
         Deed::Ban(user, ends_at) => match find(app, user).await? {
             None => gone(),

@@ -10,8 +10,11 @@ use crate::crypto::presenter::{self, Sealed};
 use crate::model::audit::{Event, Kind, Peer};
 use crate::model::id::{EventId, SessionId, UserId};
 use crate::model::presenter::Presenter;
+use crate::model::session::RevokedReason;
+use crate::model::time::Timestamp;
 use crate::model::webhook::{Choice, Webhook};
 use crate::random::{self, Random};
+use crate::store::endings::Cause;
 use crate::store::{self, Conn};
 
 use super::outbox::Outbox;
@@ -33,6 +36,8 @@ pub struct Recorder {
     told: Arc<[Choice]>,
     /// Whether nobody signs in without having proven the mailbox.
     pub(super) proven_mailboxes: bool,
+    /// `sessions.max_per_user`
+    pub(super) max_sessions: i64,
 }
 
 impl Recorder {
@@ -46,6 +51,7 @@ impl Recorder {
             ring: app.ring(),
             told: app.config.webhooks.as_ref().map(|webhooks| Arc::clone(&webhooks.events)).unwrap_or_default(),
             proven_mailboxes: app.config.sign_up.require_email_verification,
+            max_sessions: app.config.sessions.max_per_user,
         }
     }
 
@@ -74,6 +80,12 @@ impl Recorder {
     pub fn open_presenters(&self, session: SessionId, column: &str) -> Vec<Presenter> {
         let opened = self.ring.as_ref().map(|ring| presenter::open(session, column, &ring.masters)).unwrap_or_default();
         opened.into_iter().flatten().collect()
+    }
+
+    /// Sessions that end at `at`, for this reason.
+    pub(super) fn cause(&self, at: Timestamp, reason: RevokedReason) -> Cause {
+        let note = || EventId::at(at, random::bytes(&*self.random));
+        Cause { reason, at, note: [note(), note()] }
     }
 
     /// Appends an event of this moment.

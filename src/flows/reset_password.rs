@@ -9,7 +9,7 @@ use crate::model::password::Password;
 use crate::model::session::RevokedReason;
 use crate::model::user::User;
 use crate::store;
-use crate::store::sessions::Which;
+use crate::store::endings::Which;
 
 use super::choose_password::consider;
 use super::end_session::end;

@@ -19,7 +19,7 @@ use crate::store::users::WithPassword;
 use crate::store::{self, Conn};
 
 use super::end_session::Ending;
-use super::limit::Charges;
+use super::limit::{Charges, Refused};
 use super::open_session::{Grant, Opening, Options, RingVersion};
 use super::record::{Recorder, detail};
 use super::{Error, Result, impersonate, read_session};
@@ -68,9 +68,17 @@ async fn within_limits(app: &App, email: &Email, password: &str, options: Option
     // Nothing is written for who cannot be served anyway.
     let place = app.hasher.reserve()?;
     let charges = Charges::password(app, email, replaces.devices, peer).await?;
+    let success = Charges::success(app, email, peer);
+    success.look(app)?;
     charges.take(app).await?;
-    let attempt = attempt(app, place, email, &password, options, replaces, &charges, peer).await;
+    let attempt = attempt(app, place, email, &password, options, replaces, &Both { charges: &charges, success: &success }, peer).await;
     charges.settle(app, attempt).await
+}
+
+/// What an attempt is charged with before the password is looked at, and what the sign-in that comes of it is charged with.
+struct Both<'c> {
+    charges: &'c Charges,
+    success: &'c Charges,
 }
 
 #[expect(clippy::too_many_arguments, reason = "a sign-in's own story, told once")]
@@ -81,7 +89,7 @@ async fn attempt(
     password: &Password,
     options: Options,
     replaces: Presented<'_>,
-    charges: &Charges,
+    both: &Both<'_>,
     peer: &Peer,
 ) -> Result<(User, Grant)> {
     let (mut looked, mut place) = (false, Some(place));
@@ -104,12 +112,14 @@ async fn attempt(
             opening,
             ending,
             notify: app.config.mail.notify_new_sign_in,
-            charges: charges.clone(),
+            charges: both.charges.clone(),
+            success: both.success.clone(),
             recorder: Recorder::new(app, peer),
         };
         let patience = if app.hasher.is_saturated() { COMPANY } else { Duration::ZERO };
-        if let Some((opening, ring)) = app.db.write_in_company(patience, move |conn| Box::pin(entry.run(conn))).await? {
-            charges.forgiven(app);
+        let opened = app.db.write_in_company(patience, move |conn| Box::pin(entry.run(conn))).await?;
+        if let Some((opening, ring)) = opened.map_err(|refused| refused.error(app))? {
+            both.charges.forgiven(app);
             let grant = opening.grant(app, &user, ring).await?;
             return Ok((user, grant));
         }
@@ -177,16 +187,22 @@ struct Entry {
     notify: bool,
     /// What it was charged with before anybody knew that it would succeed.
     charges: Charges,
+    /// What it is charged with when it succeeds.
+    success: Charges,
     recorder: Recorder,
 }
 
 impl Entry {
-    async fn run(self, conn: &mut Conn) -> store::Result<Option<(Opening, RingVersion)>> {
+    async fn run(self, conn: &mut Conn) -> store::Result<std::result::Result<Option<(Opening, RingVersion)>, Refused>> {
+        // Before anything is written: a refusal leaves nothing behind.
+        if let Some(refused) = self.success.take_within(conn).await? {
+            return Ok(Err(refused));
+        }
         // The upgrade first: two sign-ins that both hold the proof as it was and both want to replace it would wait for one another.
         let proof = match &self.upgraded {
             Some(upgraded) => {
                 if !store::users::rehash(conn, self.user.id, &self.verified, upgraded, conn.now()).await? {
-                    return Ok(None);
+                    return Ok(Ok(None));
                 }
                 upgraded
             }
@@ -194,13 +210,12 @@ impl Entry {
         };
         let peer = self.recorder.peer.clone();
         let is_new = self.notify && is_unknown(&peer.user_agent, &store::sessions::user_agents(conn, self.user.id).await?);
-        let Some(ring) = self.opening.insert(conn, &self.recorder, Proof::Password(proof)).await? else { return Ok(None) };
+        let Some(ring) = self.opening.insert(conn, &self.recorder, Proof::Password(proof), Some(&self.ending)).await? else { return Ok(Ok(None)) };
         if is_new {
             let device = device(&peer.user_agent).unwrap_or_else(|| "an unknown device".into());
             self.recorder.outbox().notice(conn, Template::NewSignIn, &self.user, detail([("device", device.into())])).await?;
         }
-        self.ending.run(conn, &self.recorder).await?;
         self.charges.forgive(conn).await?;
-        Ok(Some((self.opening, ring)))
+        Ok(Ok(Some((self.opening, ring))))
     }
 }

@@ -155,8 +155,7 @@ impl Creation {
         }
         let Some(opening) = &self.opening else { return Ok(None) };
         // Nobody else can have touched a user that this transaction made.
-        let ring = opening.insert(conn, &self.recorder, Proof::Password(&self.hash)).await?.ok_or(store::Error::Conflict)?;
-        self.ending.run(conn, &self.recorder).await?;
+        let ring = opening.insert(conn, &self.recorder, Proof::Password(&self.hash), Some(&self.ending)).await?.ok_or(store::Error::Conflict)?;
         Ok(self.opening.map(|opening| (opening, ring)))
     }
 }

@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::flows::Error as Refused;
 use crate::flows::administer_users as administer;
 use crate::flows::authority::Authority;
+use crate::flows::manage_sessions::Page;
 use crate::flows::{impersonate, manage_sessions};
 use crate::model::id::SessionId;
 use crate::model::permission;
@@ -28,9 +29,12 @@ use super::views;
 
 pub(super) async fn list_sessions(State(app): State<Arc<App>>, Authenticated(who): Authenticated, mut body: Fields) -> Result<Response, Error> {
     Authority::Session(&who).may(&app, permission::Action::ListSessions)?;
+    let before = body.nullable_text("before", 64).filter(|text| !text.is_empty()).map(|text| text.parse()).transpose();
+    let before = before.map_err(|_| Error::BadRequest("before is not the id of a session".into()))?;
+    let page = Page { limit: body.count("limit").unwrap_or(manage_sessions::PAGE), before, own: false };
     // An unknown user has no sessions.
     let sessions = match user_id(&mut body) {
-        Ok(id) => manage_sessions::list(&app, id).await?,
+        Ok(id) => manage_sessions::list(&app, id, page).await?,
         Err(Error::Flow(Refused::UserNotFound)) => Vec::new(),
         Err(error) => return Err(error),
     };

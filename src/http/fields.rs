@@ -120,6 +120,16 @@ impl Fields {
         seconds
     }
 
+    /// How many: a whole number that is not negative; `null` is none.
+    pub(super) fn count(&mut self, name: &str) -> Option<i64> {
+        let value = self.members.get(name).filter(|v| !v.is_null())?;
+        let count = value.as_i64().filter(|n| *n >= 0);
+        if count.is_none() {
+            self.problem(name, "expected a whole number");
+        }
+        count
+    }
+
     /// A time, in the wire's form or as Unix milliseconds; `null` is none.
     pub(super) fn time(&mut self, name: &str) -> Option<Timestamp> {
         let value = self.members.get(name).filter(|v| !v.is_null())?;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::flows::Error as Refused;
 use crate::flows::issue_token::Issued;
+use crate::flows::manage_sessions::Page;
 use crate::flows::read_session::{self, Accepts, Nobody};
 use crate::flows::{carried, manage_sessions, session_cache, verify_token};
 use crate::model::audit::Peer;
@@ -86,11 +87,12 @@ pub(super) async fn get_session(
     Ok((headers, Json(answer)).into_response())
 }
 
-pub(super) async fn list(State(app): State<Arc<App>>, Authenticated(who): Authenticated) -> Result<Response, Error> {
-    let sessions = manage_sessions::list(&app, who.user.id).await?;
-    // What an admin does in one's name is the admin's own list.
-    let own = sessions.iter().filter(|s| s.impersonated_by.is_none());
-    let views: Vec<Value> = own.map(|s| views::listed_session(s, Some(who.session.id))).collect();
+pub(super) async fn list(State(app): State<Arc<App>>, Authenticated(who): Authenticated, query: Query) -> Result<Response, Error> {
+    let before = query.one("before").map(str::parse).transpose().map_err(|_| Error::BadRequest("before is not the id of a session".into()))?;
+    // Sessions in which an admin acts as the user are not the user's own.
+    let page = Page { limit: query.number("limit").unwrap_or(manage_sessions::PAGE), before, own: true };
+    let sessions = manage_sessions::list(&app, who.user.id, page).await?;
+    let views: Vec<Value> = sessions.iter().map(|s| views::listed_session(s, Some(who.session.id))).collect();
     Ok((renewed(&app, &who), Json(views)).into_response())
 }
 

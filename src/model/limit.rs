@@ -55,6 +55,8 @@ pub enum Rule {
     SignInAccount,
     /// Failed passwords from a network.
     SignInNetwork,
+    /// Sign-ins of an account from a network that succeed: each opens a session.
+    SignInSuccess,
     /// New accounts from a network.
     SignUp,
     /// Mails to an address.
@@ -69,13 +71,14 @@ pub enum Rule {
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::SignIn,
         Self::SignInDevice,
         Self::SignInDevices,
         Self::Confirm,
         Self::SignInAccount,
         Self::SignInNetwork,
+        Self::SignInSuccess,
         Self::SignUp,
         Self::MailAddress,
         Self::MailRecipient,
@@ -92,6 +95,7 @@ impl Rule {
             Self::Confirm => "confirm",
             Self::SignInAccount => "sign-in-account",
             Self::SignInNetwork => "sign-in-network",
+            Self::SignInSuccess => "sign-in-success",
             Self::SignUp => "sign-up",
             Self::MailAddress => "mail-address",
             Self::MailRecipient => "mail-recipient",
@@ -103,7 +107,7 @@ impl Rule {
     fn grows(self) -> bool {
         match self {
             Self::SignIn | Self::SignInDevice | Self::SignInDevices | Self::Confirm | Self::SignInAccount => true,
-            Self::SignInNetwork | Self::SignUp | Self::MailAddress | Self::MailRecipient | Self::MailNetwork | Self::Mint => false,
+            Self::SignInNetwork | Self::SignInSuccess | Self::SignUp | Self::MailAddress | Self::MailRecipient | Self::MailNetwork | Self::Mint => false,
         }
     }
 }

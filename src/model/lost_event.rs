@@ -53,6 +53,7 @@ impl Exported {
                 _,
                 Some(session),
             ) => Deed::EndSession(session),
+            (Some(Kind::SignedOut | Kind::SessionRevoked), subject, None) => self.of_many(subject),
             (Some(Kind::UserBanned), Some(user), _) => Deed::Ban(user, self.detail["endsAt"].as_i64().map(Timestamp)),
             (Some(Kind::UserUnbanned), Some(user), _) => Deed::Unban(user),
             (Some(Kind::UserDisabled), Some(user), _) => Deed::Disable(user, true),
@@ -78,6 +79,20 @@ impl Exported {
             (None, _, _) => Deed::Say("this version does not know this kind of event"),
             // Refusals, notes, and what the schedule does again by itself.
             (Some(_), _, _) => Deed::Nothing,
+        }
+    }
+}
+
+impl Exported {
+    /// One event that tells of many sessions: `detail.of` says whose (`flows::end_session`).
+    fn of_many(&self, subject: Option<UserId>) -> Deed {
+        match (self.detail["of"].as_str(), subject) {
+            (Some("everybody"), _) => Deed::Say("every session had ended, and every link in a mail; run `countersign sessions revoke --all` again"),
+            // Room was made for a newer session.
+            (Some("user"), Some(_)) if self.detail["reason"] == "too_many" => Deed::Nothing,
+            (Some("user"), Some(user)) => Deed::EndSessions(user, "also those that began since, and one that the user had kept"),
+            // In the name of another user: the change of roles that ended them is done again by its own event.
+            _ => Deed::Nothing,
         }
     }
 }

@@ -52,6 +52,8 @@ pub enum RevokedReason {
     UserBanned,
     /// The actor may no longer act as the session's user.
     ActorNotAllowed,
+    /// The user had more sessions than `sessions.max_per_user` allows.
+    TooMany,
     /// A spent refresh token was used again: theft.
     Reuse,
     /// A token came from the future of this row: commits were lost. Not theft.
@@ -70,6 +72,7 @@ impl RevokedReason {
             Self::UserDisabled => "user_disabled",
             Self::UserBanned => "user_banned",
             Self::ActorNotAllowed => "actor_not_allowed",
+            Self::TooMany => "too_many",
             Self::Reuse => "reuse",
             Self::Lost => "lost",
         }

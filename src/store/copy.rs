@@ -16,7 +16,7 @@ pub struct Table {
 }
 
 /// Every table but `key_ring`, referenced ones first and `sessions` last: they are what changes when somebody still serves from the source.
-pub const TABLES: [Table; 17] = [
+pub const TABLES: [Table; 18] = [
     Table {
         name: "users",
         key: &["id"],
@@ -28,10 +28,12 @@ pub const TABLES: [Table; 17] = [
             "disabled_at",
             "version",
             "login_epoch",
-            "session_epoch",
             "created_at",
             "updated_at",
             "unproven_until",
+            "session_epoch",
+            "acting_epoch",
+            "deleted_at",
         ],
     },
     Table { name: "accounts", key: &["id"], texts: &["id", "user_id", "provider_id", "account_id", "password_hash"], numbers: &["created_at", "updated_at"] },
@@ -39,7 +41,7 @@ pub const TABLES: [Table; 17] = [
         name: "mail_tokens",
         key: &["id"],
         texts: &["id", "purpose", "user_id", "email", "new_email", "session_id"],
-        numbers: &["created_at", "expires_at", "ended_at"],
+        numbers: &["created_at", "expires_at", "ended_at", "epoch"],
     },
     Table { name: "audit_chains", key: &["writer"], texts: &["writer", "link", "pruned_link"], numbers: &["sequence", "pruned_sequence"] },
     Table { name: "clock", key: &["id"], texts: &[], numbers: &["id", "confirmed_at"] },
@@ -49,6 +51,7 @@ pub const TABLES: [Table; 17] = [
     Table { name: "heartbeats", key: &["writer"], texts: &["writer"], numbers: &["beat_at", "stopped"] },
     Table { name: "standstills", key: &["writer", "began_at"], texts: &["writer"], numbers: &["began_at", "ended_at"] },
     Table { name: "mails", key: &["id"], texts: &["id", "template", "recipient", "token_id", "detail"], numbers: &["attempts", "created_at", "due_at"] },
+    Table { name: "session_endings", key: &["id"], texts: &["id", "kind", "user_id", "reason", "done_to"], numbers: &["epoch", "ended_at"] },
     Table { name: "webhooks", key: &["id"], texts: &["id", "kind", "body"], numbers: &["attempts", "created_at", "due_at"] },
     Table {
         name: "signing_keys",
@@ -68,13 +71,25 @@ pub const TABLES: [Table; 17] = [
         name: "sessions",
         key: &["id"],
         texts: &["id", "user_id", "token_hash", "refresh_hash", "revoked_reason", "delivery", "ip_address", "user_agent", "impersonated_by", "presenters"],
-        numbers: &["generation", "rotated_at", "idle_expires_at", "expires_at", "revoked_at", "remember", "auth_time", "created_at", "updated_at", "epoch"],
+        numbers: &[
+            "generation",
+            "rotated_at",
+            "idle_expires_at",
+            "expires_at",
+            "revoked_at",
+            "remember",
+            "auth_time",
+            "created_at",
+            "updated_at",
+            "epoch",
+            "acting_epoch",
+        ],
     },
 ];
 
 /// The one row that makes a database somebody's: copied last, so that a copy that was interrupted is nobody's and may begin anew.
 pub const RING: Table =
-    Table { name: "key_ring", key: &["id"], texts: &[], numbers: &["id", "version", "master_version", "rotate_after", "verifier_cache", "identity"] };
+    Table { name: "key_ring", key: &["id"], texts: &[], numbers: &["id", "version", "master_version", "rotate_after", "verifier_cache", "identity", "epoch"] };
 
 /// What stands in one column of one row.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -21,7 +21,8 @@ fn corrupt(column: &'static str) -> Error {
 pub async fn insert_token(conn: &mut Conn, token: &MailToken) -> Result<()> {
     end_tokens_of(conn, token.user, token.purpose, token.created_at).await?;
     on!(conn, c => sqlx::query(
-        "INSERT INTO mail_tokens (id, purpose, user_id, email, new_email, created_at, expires_at, session_id, ended_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL)")
+        "INSERT INTO mail_tokens (id, purpose, user_id, email, new_email, created_at, expires_at, session_id, ended_at, epoch)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL, (SELECT epoch FROM key_ring WHERE key_ring.id = 1))")
         .bind(token.id.to_string())
         .bind(token.purpose.as_str())
         .bind(token.user.to_string())
@@ -47,11 +48,11 @@ struct TokenRow {
     ended_at: Option<i64>,
 }
 
-/// The row behind a link and whether it is still good: not ended, and its user's address still the one it was sent to.
+/// The row behind a link and whether it is still good: not ended, neither by itself nor with all links of everybody, and its user's address still the one it was sent to.
 pub async fn find_token(conn: &mut Conn, id: EventId) -> Result<Option<(MailToken, bool)>> {
     let row: Option<TokenRow> = on!(conn, c => sqlx::query_as(
         "SELECT t.id, t.purpose, t.user_id, t.email, t.new_email, t.created_at, t.expires_at, t.session_id,
-                CASE WHEN u.email = t.email THEN t.ended_at ELSE 0 END AS ended_at
+                CASE WHEN u.email = t.email AND t.epoch = (SELECT epoch FROM key_ring WHERE key_ring.id = 1) THEN t.ended_at ELSE 0 END AS ended_at
            FROM mail_tokens t JOIN users u ON u.id = t.user_id WHERE t.id = $1")
         .bind(id.to_string()).fetch_optional(c).await)?;
     let Some(row) = row else { return Ok(None) };
@@ -71,14 +72,16 @@ pub async fn find_token(conn: &mut Conn, id: EventId) -> Result<Option<(MailToke
 
 /// The time of a link begins when it is sent; `false`: it has ended meanwhile.
 pub async fn begin_token(conn: &mut Conn, id: EventId, expires_at: Timestamp) -> Result<bool> {
-    let begun = on!(conn, c => sqlx::query("UPDATE mail_tokens SET expires_at = $1 WHERE id = $2 AND ended_at IS NULL")
+    let begun = on!(conn, c => sqlx::query(
+        "UPDATE mail_tokens SET expires_at = $1 WHERE id = $2 AND ended_at IS NULL AND epoch = (SELECT epoch FROM key_ring WHERE key_ring.id = 1)")
         .bind(expires_at.0).bind(id.to_string()).execute(c).await.map(|done| done.rows_affected()))?;
     Ok(begun == 1)
 }
 
 /// Uses a link up; `false`: somebody else has, or a newer one replaced it.
 pub async fn end_token(conn: &mut Conn, id: EventId, now: Timestamp) -> Result<bool> {
-    let ended = on!(conn, c => sqlx::query("UPDATE mail_tokens SET ended_at = $1 WHERE id = $2 AND ended_at IS NULL AND expires_at > $1")
+    let ended = on!(conn, c => sqlx::query(
+        "UPDATE mail_tokens SET ended_at = $1 WHERE id = $2 AND ended_at IS NULL AND expires_at > $1 AND epoch = (SELECT epoch FROM key_ring WHERE key_ring.id = 1)")
         .bind(now.0).bind(id.to_string()).execute(c).await.map(|done| done.rows_affected()))?;
     Ok(ended == 1)
 }

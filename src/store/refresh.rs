@@ -11,6 +11,7 @@ use crate::model::ring_id::RingId;
 use crate::model::session::{Delivery, RevokedReason};
 use crate::model::time::{Timestamp, millis};
 
+use super::epochs::in_force;
 use super::{Conn, Error, Result, hash_text, on, parse_hash};
 
 /// What the answer to a refresh needs, in the same round trip.
@@ -80,7 +81,8 @@ struct Row {
     rotated_at: i64,
     expires_at: i64,
     idle_expires_at: i64,
-    revoked_at: Option<i64>,
+    /// 1: it was ended, by itself or by an epoch.
+    is_over: i64,
     delivery: String,
     remember: i64,
     auth_time: i64,
@@ -113,7 +115,7 @@ impl TryFrom<Row> for Refreshed {
                 rotated_at: Timestamp(row.rotated_at),
                 expires_at: Timestamp(row.expires_at),
                 idle_expires_at: Timestamp(row.idle_expires_at),
-                revoked: row.revoked_at.is_some(),
+                revoked: row.is_over != 0,
                 delivery,
             },
             delivery,
@@ -154,15 +156,17 @@ pub struct Rotation {
 }
 
 /// Row 5 of the table. Public so that the benchmark runs the very same text beside us.
-pub const ROTATE: &str =
-        "UPDATE sessions
+pub const ROTATE: &str = concat!(
+    "UPDATE sessions
             SET generation = generation + 1, refresh_hash = $1, rotated_at = $2, idle_expires_at = CASE WHEN expires_at < $3 THEN expires_at ELSE $3 END,
                 presenters = CASE WHEN substr(presenters, 1, 11) = CAST($11 AS TEXT) THEN presenters ELSE substr(CAST($12 AS TEXT) || COALESCE(presenters, ''), 1, 792) END
-          WHERE id = $4 AND generation = $5 AND refresh_hash = $6 AND delivery = $7 AND revoked_at IS NULL
+          WHERE id = $4 AND generation = $5 AND refresh_hash = $6 AND delivery = $7
             AND expires_at > $2 AND idle_expires_at > $2 AND (generation = 1 OR rotated_at <= $8 OR rotated_at > $9)
-            AND (SELECT master_version FROM key_ring WHERE key_ring.id = 1) = $10
-         RETURNING id, user_id, generation, refresh_hash, rotated_at, expires_at, idle_expires_at, revoked_at, delivery, remember, auth_time, token_hash, impersonated_by,
-                   (SELECT master_version FROM key_ring WHERE key_ring.id = 1) AS master_version, (SELECT version FROM users WHERE users.id = sessions.user_id) AS user_version, (SELECT CAST(version AS TEXT) || ':' || CAST(COALESCE(identity, 0) AS TEXT) FROM key_ring WHERE key_ring.id = 1) AS ring_id";
+            AND (SELECT master_version FROM key_ring WHERE key_ring.id = 1) = $10 AND ",
+    in_force!("sessions"),
+    " RETURNING id, user_id, generation, refresh_hash, rotated_at, expires_at, idle_expires_at, CAST(0 AS BIGINT) AS is_over, delivery, remember, auth_time, token_hash, impersonated_by,
+                   (SELECT master_version FROM key_ring WHERE key_ring.id = 1) AS master_version, (SELECT version FROM users WHERE users.id = sessions.user_id) AS user_version, (SELECT CAST(version AS TEXT) || ':' || CAST(COALESCE(identity, 0) AS TEXT) FROM key_ring WHERE key_ring.id = 1) AS ring_id"
+);
 
 /// Row 5 of the table as one statement: `None` if anything at all was not as it should be.
 pub async fn rotate(conn: &mut Conn, r: &Rotation, presenter: Entry<'_>) -> Result<Option<Refreshed>> {
@@ -187,22 +191,28 @@ pub async fn rotate(conn: &mut Conn, r: &Rotation, presenter: Entry<'_>) -> Resu
 
 /// The row, live or not.
 pub async fn find(conn: &mut Conn, id: SessionId) -> Result<Option<Refreshed>> {
-    let row: Option<Row> = on!(conn, c => sqlx::query_as(
-        "SELECT s.id, s.user_id, s.generation, s.refresh_hash, s.rotated_at, s.expires_at, s.idle_expires_at, s.revoked_at, s.delivery, s.remember, s.auth_time, s.token_hash, s.impersonated_by,
-                s.presenters, s.ip_address, s.user_agent, s.created_at,
-                (SELECT master_version FROM key_ring WHERE id = 1) AS master_version, u.version AS user_version, (SELECT CAST(version AS TEXT) || ':' || CAST(COALESCE(identity, 0) AS TEXT) FROM key_ring WHERE id = 1) AS ring_id
-           FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1")
-        .bind(id.to_string()).fetch_optional(c).await)?;
+    const FIND: &str = concat!(
+        "SELECT s.id, s.user_id, s.generation, s.refresh_hash, s.rotated_at, s.expires_at, s.idle_expires_at, s.delivery, s.remember, s.auth_time, s.token_hash, s.impersonated_by,
+                CAST(CASE WHEN ",
+        in_force!("s"),
+        " THEN 0 ELSE 1 END AS BIGINT) AS is_over, s.presenters, s.ip_address, s.user_agent, s.created_at,
+                (SELECT master_version FROM key_ring WHERE id = 1) AS master_version, u.version AS user_version, (SELECT CAST(version AS TEXT) || ':' || CAST(COALESCE(identity, 0) AS TEXT) FROM key_ring WHERE key_ring.id = 1) AS ring_id
+           FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1"
+    );
+    let row: Option<Row> = on!(conn, c => sqlx::query_as(FIND).bind(id.to_string()).fetch_optional(c).await)?;
     row.map(Refreshed::try_from).transpose()
 }
 
 /// Moves the row from what was seen to another current token (`Heal`, `Supersede`); `false`: it has moved meanwhile, decide again.
 pub async fn replace(conn: &mut Conn, seen: &Refreshed, generation: u32, hash: &SecretHash, idle_expires_at: Timestamp, presenter: Entry<'_>) -> Result<bool> {
-    let now = conn.now();
-    let changed = on!(conn, c => sqlx::query(
+    const REPLACE: &str = concat!(
         "UPDATE sessions SET generation = $1, refresh_hash = $2, rotated_at = $3, idle_expires_at = $4,
                 presenters = CASE WHEN substr(presenters, 1, 11) = CAST($8 AS TEXT) THEN presenters ELSE substr(CAST($9 AS TEXT) || COALESCE(presenters, ''), 1, 792) END
-          WHERE id = $5 AND generation = $6 AND refresh_hash = $7 AND revoked_at IS NULL")
+          WHERE id = $5 AND generation = $6 AND refresh_hash = $7 AND ",
+        in_force!("sessions")
+    );
+    let now = conn.now();
+    let changed = on!(conn, c => sqlx::query(REPLACE)
         .bind(i64::from(generation)).bind(hash_text(hash)).bind(now.0).bind(idle_expires_at.0)
         .bind(seen.session.to_string()).bind(i64::from(seen.state.generation)).bind(hash_text(&seen.state.refresh_hash))
         .bind(presenter.tag).bind(presenter.sealed)
@@ -212,8 +222,9 @@ pub async fn replace(conn: &mut Conn, seen: &Refreshed, generation: u32, hash: &
 
 /// Ends the session as it was seen (`Reuse`, `Ahead`, a revocation by token); `false`: it has moved meanwhile, decide again.
 pub async fn end(conn: &mut Conn, seen: &Refreshed, reason: RevokedReason, now: Timestamp) -> Result<bool> {
-    let changed = on!(conn, c => sqlx::query(
-        "UPDATE sessions SET revoked_at = $1, revoked_reason = $2 WHERE id = $3 AND generation = $4 AND refresh_hash = $5 AND revoked_at IS NULL")
+    const END: &str =
+        concat!("UPDATE sessions SET revoked_at = $1, revoked_reason = $2 WHERE id = $3 AND generation = $4 AND refresh_hash = $5 AND ", in_force!("sessions"));
+    let changed = on!(conn, c => sqlx::query(END)
         .bind(now.0).bind(reason.as_str())
         .bind(seen.session.to_string()).bind(i64::from(seen.state.generation)).bind(hash_text(&seen.state.refresh_hash))
         .execute(c).await.map(|done| done.rows_affected()))?;

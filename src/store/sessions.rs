@@ -6,10 +6,10 @@ use sqlx::FromRow;
 
 use crate::model::id::{SessionId, UserId};
 use crate::model::ring_id::RingId;
-use crate::model::session::{Delivery, RevokedReason, Session};
+use crate::model::session::{Delivery, Session};
 use crate::model::time::Timestamp;
-use crate::model::trusted_clock::ConfirmedNow;
 
+use super::epochs::{in_force, live_of_user};
 use super::{Conn, Error, Result, hash_text, on};
 
 #[derive(FromRow)]
@@ -77,9 +77,12 @@ macro_rules! insert_session {
     ($from:literal, $proof:literal, $lock:literal) => {
         concat!(
             "INSERT INTO sessions (id, user_id, token_hash, generation, refresh_hash, rotated_at, idle_expires_at, expires_at, revoked_at, revoked_reason,
-                               delivery, remember, auth_time, ip_address, user_agent, impersonated_by, created_at, updated_at)
+                               delivery, remember, auth_time, ip_address, user_agent, impersonated_by, created_at, updated_at, epoch, acting_epoch)
          SELECT $1, u.id, $2, 1, $3, CAST($4 AS BIGINT), CAST($5 AS BIGINT), CAST($6 AS BIGINT), NULL, NULL,
-                $7, CAST($8 AS BIGINT), CAST($13 AS BIGINT), $9, $10, $14, CAST($4 AS BIGINT), CAST($4 AS BIGINT)
+                $7, CAST($8 AS BIGINT), CAST($13 AS BIGINT), $9, $10, CAST($14 AS TEXT), CAST($4 AS BIGINT), CAST($4 AS BIGINT),
+                u.session_epoch + (SELECT epoch FROM key_ring WHERE key_ring.id = 1),
+                CASE WHEN CAST($14 AS TEXT) IS NULL THEN 0
+                     ELSE (SELECT actor.acting_epoch FROM users actor WHERE actor.id = CAST($14 AS TEXT)) + (SELECT epoch FROM key_ring WHERE key_ring.id = 1) END
            FROM ",
             $from,
             " WHERE u.id = $11 AND u.disabled_at IS NULL AND (u.banned = 0 OR u.ban_expires_at <= $4)
@@ -164,17 +167,22 @@ struct FoundRow {
     ring_id: String,
 }
 
-/// The session, if it is neither revoked nor past an end.
+/// The session, if it was not ended, by itself or by an epoch, and is not past an end.
 pub async fn find_live(conn: &mut Conn, by: &By, now: Timestamp) -> Result<Option<Found>> {
     macro_rules! found {
-        () => {
-            "SELECT s.id, s.user_id, s.delivery, s.remember, s.auth_time, s.created_at, s.updated_at, s.expires_at, s.ip_address, s.user_agent, s.impersonated_by,
-                    s.generation, s.idle_expires_at, u.version AS user_version, (SELECT CAST(version AS TEXT) || ':' || CAST(COALESCE(identity, 0) AS TEXT) FROM key_ring WHERE id = 1) AS ring_id
-               FROM sessions s JOIN users u ON u.id = s.user_id "
+        ($key:literal) => {
+            concat!(
+                "SELECT s.id, s.user_id, s.delivery, s.remember, s.auth_time, s.created_at, s.updated_at, s.expires_at, s.ip_address, s.user_agent, s.impersonated_by,
+                        s.generation, s.idle_expires_at, u.version AS user_version, (SELECT CAST(version AS TEXT) || ':' || CAST(COALESCE(identity, 0) AS TEXT) FROM key_ring WHERE key_ring.id = 1) AS ring_id
+                   FROM sessions s JOIN users u ON u.id = s.user_id WHERE ",
+                $key,
+                " = $1 AND s.expires_at > $2 AND s.idle_expires_at > $2 AND ",
+                in_force!("s")
+            )
         };
     }
-    const BY_TOKEN: &str = concat!(found!(), "WHERE s.token_hash = $1 AND s.revoked_at IS NULL AND s.expires_at > $2 AND s.idle_expires_at > $2");
-    const BY_ID: &str = concat!(found!(), "WHERE s.id = $1 AND s.revoked_at IS NULL AND s.expires_at > $2 AND s.idle_expires_at > $2");
+    const BY_TOKEN: &str = found!("s.token_hash");
+    const BY_ID: &str = found!("s.id");
     let (sql, key) = match by {
         By::TokenHash(hash) => (BY_TOKEN, hash_text(hash)),
         By::Id(id) => (BY_ID, id.to_string()),
@@ -192,79 +200,48 @@ pub async fn find_live(conn: &mut Conn, by: &By, now: Timestamp) -> Result<Optio
     .transpose()
 }
 
-/// The live sessions of a user, newest first; all of them.
-pub async fn list_live(conn: &mut Conn, user: UserId, now: Timestamp) -> Result<Vec<Session>> {
-    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(
-        "SELECT id, user_id, delivery, remember, auth_time, created_at, updated_at, expires_at, ip_address, user_agent, impersonated_by
-           FROM sessions WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 AND idle_expires_at > $2 ORDER BY created_at DESC, id DESC")
-        .bind(user.to_string()).bind(now.0).fetch_all(c).await)?;
+/// Which part of a list of sessions.
+#[derive(Debug, Clone, Copy)]
+pub struct Page {
+    /// How many at most.
+    pub limit: i64,
+    /// Only those that began before this one.
+    pub before: Option<SessionId>,
+    /// Leaves out those in which an admin acts as the user.
+    pub own: bool,
+}
+
+/// A page of the live sessions of a user, newest first.
+pub async fn list_live(conn: &mut Conn, user: UserId, page: &Page, now: Timestamp) -> Result<Vec<Session>> {
+    const LIST: &str = concat!(
+        "SELECT s.id, s.user_id, s.delivery, s.remember, s.auth_time, s.created_at, s.updated_at, s.expires_at, s.ip_address, s.user_agent, s.impersonated_by
+           FROM sessions s WHERE ",
+        live_of_user!(),
+        " AND s.expires_at > $2 AND s.idle_expires_at > $2 AND (CAST($3 AS TEXT) IS NULL OR s.id < $3) AND (s.impersonated_by IS NULL OR $4 = 0) ORDER BY s.id DESC LIMIT $5"
+    );
+    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(LIST)
+        .bind(user.to_string()).bind(now.0).bind(page.before.map(|id| id.to_string())).bind(i64::from(page.own)).bind(page.limit).fetch_all(c).await)?;
     rows.into_iter().map(Session::try_from).collect()
 }
 
 /// Writes the sliding end of a session that its cookie was used for; it never moves back, and a session that is over by now stays so.
 pub async fn slide(conn: &mut Conn, id: SessionId, idle_expires_at: Timestamp, now: Timestamp) -> Result<()> {
-    on!(conn, c => sqlx::query("UPDATE sessions SET idle_expires_at = $1, updated_at = $2 WHERE id = $3 AND revoked_at IS NULL AND idle_expires_at <= $1
-            AND expires_at > $2 AND idle_expires_at > $2")
-        .bind(idle_expires_at.0).bind(now.0).bind(id.to_string()).execute(c).await.map(|_| ()))?;
+    const SLIDE: &str = concat!(
+        "UPDATE sessions SET idle_expires_at = $1, updated_at = $2 WHERE id = $3 AND idle_expires_at <= $1 AND expires_at > $2 AND idle_expires_at > $2 AND ",
+        in_force!("sessions")
+    );
+    on!(conn, c => sqlx::query(SLIDE).bind(idle_expires_at.0).bind(now.0).bind(id.to_string()).execute(c).await.map(|_| ()))?;
     Ok(())
 }
 
-/// Which sessions to end.
-#[derive(Debug, Clone, Copy)]
-pub enum Which {
-    /// This one.
-    One(SessionId),
-    /// All of a user, and those in which the user acts as somebody else, but for one.
-    OfUser {
-        /// Whose.
-        user: UserId,
-        /// Spared.
-        except: Option<SessionId>,
-    },
-    /// Those in which this admin acts as somebody else.
-    ActedBy(UserId),
-    /// Everybody's behind this one, up to that one, in the order of their ids.
-    Between {
-        /// The last one of those before.
-        after: Option<SessionId>,
-        /// The last one of these.
-        until: SessionId,
-    },
-}
+/// How many of a user's newest sessions tell which devices are known.
+const REMEMBERED: i64 = 200;
 
-/// Ends live sessions and returns them as (session, user).
-pub async fn revoke(conn: &mut Conn, which: Which, reason: RevokedReason, now: Timestamp) -> Result<Vec<(SessionId, UserId)>> {
-    let rows: Vec<(String, String)> = match which {
-        Which::One(id) => on!(conn, c => sqlx::query_as(
-            "UPDATE sessions SET revoked_at = $1, revoked_reason = $2 WHERE id = $3 AND revoked_at IS NULL RETURNING id, user_id")
-            .bind(now.0).bind(reason.as_str()).bind(id.to_string()).fetch_all(c).await)?,
-        Which::OfUser { user, except } => on!(conn, c => sqlx::query_as(
-            "UPDATE sessions SET revoked_at = $1, revoked_reason = $2
-              WHERE (user_id = $3 OR impersonated_by = $3) AND id <> $4 AND revoked_at IS NULL RETURNING id, user_id")
-            .bind(now.0).bind(reason.as_str()).bind(user.to_string()).bind(except.map(|id| id.to_string()).unwrap_or_default()).fetch_all(c).await)?,
-        Which::ActedBy(admin) => on!(conn, c => sqlx::query_as(
-            "UPDATE sessions SET revoked_at = $1, revoked_reason = $2 WHERE impersonated_by = $3 AND revoked_at IS NULL RETURNING id, user_id")
-            .bind(now.0).bind(reason.as_str()).bind(admin.to_string()).fetch_all(c).await)?,
-        Which::Between { after, until } => on!(conn, c => sqlx::query_as(
-            "UPDATE sessions SET revoked_at = $1, revoked_reason = $2 WHERE id > $3 AND id <= $4 AND revoked_at IS NULL RETURNING id, user_id")
-            .bind(now.0).bind(reason.as_str()).bind(after.map(|id| id.to_string()).unwrap_or_default()).bind(until.to_string()).fetch_all(c).await)?,
-    };
-    let parse = |(id, user): (String, String)| Ok((id.parse().map_err(|_| corrupt("id"))?, user.parse().map_err(|_| corrupt("user_id"))?));
-    rows.into_iter().map(parse).collect()
-}
-
-/// The last one of the next `limit` sessions that were not ended, in the order of their ids; `None`: there is none behind `after`.
-pub async fn end_of_page(conn: &mut Conn, after: Option<SessionId>, limit: i64) -> Result<Option<SessionId>> {
-    let (last,): (Option<String>,) = on!(conn, c => sqlx::query_as(
-        "SELECT MAX(id) FROM (SELECT id FROM sessions WHERE id > $1 AND revoked_at IS NULL ORDER BY id LIMIT $2) page")
-        .bind(after.map(|id| id.to_string()).unwrap_or_default()).bind(limit).fetch_one(c).await)?;
-    last.map(|id| id.parse().map_err(|_| corrupt("id"))).transpose()
-}
-
-/// What the user has signed in with, as far as sessions are still known.
+/// What the user has signed in with, as far as sessions are still known: of the newest ones.
 pub async fn user_agents(conn: &mut Conn, user: UserId) -> Result<Vec<String>> {
-    let rows: Vec<(String,)> = on!(conn, c => sqlx::query_as("SELECT DISTINCT user_agent FROM sessions WHERE user_id = $1")
-        .bind(user.to_string()).fetch_all(c).await)?;
+    let rows: Vec<(String,)> = on!(conn, c => sqlx::query_as(
+        "SELECT DISTINCT user_agent FROM (SELECT user_agent FROM sessions WHERE user_id = $1 ORDER BY id DESC LIMIT $2) newest")
+        .bind(user.to_string()).bind(REMEMBERED).fetch_all(c).await)?;
     Ok(rows.into_iter().map(|(text,)| text).collect())
 }
 
@@ -274,25 +251,13 @@ pub async fn owner(conn: &mut Conn, id: SessionId) -> Result<Option<UserId>> {
     row.map(|(user,)| user.parse().map_err(|_| corrupt("user_id"))).transpose()
 }
 
-/// Deletes up to `limit` sessions whose absolute end lies more than `keep` ago, oldest first; tells how many.
-pub async fn prune(conn: &mut Conn, now: ConfirmedNow, keep: Duration, limit: i64) -> Result<u64> {
-    const DELETE: &str = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
-    // Two replicas that prune at once neither wait for one another nor for anybody.
-    const SKIPPING: &str =
-        "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
-    if !super::clock::holds(conn, now).await? {
-        return Ok(0);
-    }
-    let (sql, before) = (if conn.is_postgres() { SKIPPING } else { DELETE }, now.now() - keep);
-    let deleted = on!(conn, c => sqlx::query(sql)
-        .bind(before.0).bind(limit).execute(c).await.map(|done| done.rows_affected()))?;
-    Ok(deleted)
-}
-
 /// How many sessions live, and how old they are on average. Reads the whole table.
 pub async fn census(conn: &mut Conn, now: Timestamp) -> Result<(i64, Duration)> {
-    const LIVE: &str = "SELECT COUNT(*), CAST(COALESCE(AVG($1 - created_at), 0) AS BIGINT) FROM sessions
-        WHERE revoked_at IS NULL AND idle_expires_at > $1 AND expires_at > $1";
+    const LIVE: &str = concat!(
+        "SELECT COUNT(*), CAST(COALESCE(AVG($1 - s.created_at), 0) AS BIGINT) FROM sessions s
+          WHERE s.idle_expires_at > $1 AND s.expires_at > $1 AND ",
+        in_force!("s")
+    );
     let (count, age): (i64, i64) = on!(conn, c => sqlx::query_as(LIVE).bind(now.0).fetch_one(c).await)?;
     Ok((count, Duration::from_millis(age.unsigned_abs())))
 }

@@ -9,6 +9,7 @@ use crate::model::time::Timestamp;
 use crate::model::trusted_clock::ConfirmedNow;
 use crate::model::user::User;
 
+use super::endings::Cause;
 use super::users::{Row, user_columns};
 use super::{Conn, Error, Result, on};
 
@@ -98,10 +99,32 @@ pub async fn change(conn: &mut Conn, id: UserId, changes: &Changes, now: Timesta
     lock(conn, id).await
 }
 
-/// Deletes a user with everything that is theirs; tells whether there was one.
-pub async fn delete(conn: &mut Conn, id: UserId) -> Result<bool> {
-    let deleted = on!(conn, c => sqlx::query("DELETE FROM users WHERE id = $1").bind(id.to_string()).execute(c).await.map(|done| done.rows_affected()))?;
+/// Deletes a user with everything that is theirs; tells whether there was one. Where the sessions are many the row stays until a background job has deleted
+/// them, without anything of the person; nothing finds it any more.
+pub async fn delete(conn: &mut Conn, id: UserId, cause: &Cause) -> Result<bool> {
+    if super::endings::has_many_rows(conn, id).await? {
+        return empty(conn, id, cause).await;
+    }
+    let deleted = on!(conn, c => sqlx::query("DELETE FROM users WHERE id = $1 AND deleted_at IS NULL")
+        .bind(id.to_string()).execute(c).await.map(|done| done.rows_affected()))?;
     Ok(deleted == 1)
+}
+
+async fn empty(conn: &mut Conn, id: UserId, cause: &Cause) -> Result<bool> {
+    const EMPTY: &str =
+        "UPDATE users SET email = 'deleted.' || id || '@invalid', email_verified = 0, name = '', image = NULL, role = 'user', banned = 0, ban_reason = NULL,
+                ban_expires_at = NULL, metadata = '{}', unproven_until = NULL, disabled_at = $1, deleted_at = $1, updated_at = $1, version = version + 1,
+                session_epoch = session_epoch + 1, acting_epoch = acting_epoch + 1
+          WHERE id = $2 AND deleted_at IS NULL";
+    let emptied = on!(conn, c => sqlx::query(EMPTY).bind(cause.at.0).bind(id.to_string()).execute(c).await.map(|done| done.rows_affected()))?;
+    if emptied == 0 {
+        return Ok(false);
+    }
+    for sql in ["DELETE FROM accounts WHERE user_id = $1", "DELETE FROM mail_tokens WHERE user_id = $1"] {
+        on!(conn, c => sqlx::query(sql).bind(id.to_string()).execute(c).await.map(|_| ()))?;
+    }
+    super::endings::delete_later(conn, id, cause).await?;
+    Ok(true)
 }
 
 /// Notes when a user goes who has not proven the mailbox by then and was not changed by anybody else.
@@ -146,8 +169,8 @@ pub async fn lock_account(conn: &mut Conn, id: UserId) -> Result<()> {
 
 /// The user as the row is now; nobody else changes it until this transaction ends.
 pub async fn lock(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
-    const FIND: &str = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = $1");
-    const LOCKING: &str = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = $1 FOR UPDATE");
+    const FIND: &str = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = $1 AND u.deleted_at IS NULL");
+    const LOCKING: &str = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = $1 AND u.deleted_at IS NULL FOR UPDATE");
     let sql = if conn.is_postgres() { LOCKING } else { FIND };
     let rows: Vec<Row> = on!(conn, c => sqlx::query_as(sql).bind(id.to_string()).fetch_all(c).await)?;
     rows.into_iter().next().map(User::try_from).transpose()

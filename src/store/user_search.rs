@@ -139,7 +139,7 @@ pub async fn search(conn: &mut Conn, search: &Search) -> Result<(Vec<User>, i64)
 }
 
 fn clause(conditions: &[Condition]) -> (String, Vec<Value>) {
-    let (mut parts, mut values) = (Vec::new(), Vec::new());
+    let (mut parts, mut values) = (vec!["u.deleted_at IS NULL".to_owned()], Vec::new());
     for Condition { column, operator, values: given } in conditions {
         let name = column.sql();
         let mut mark = |value: Value| {
@@ -177,8 +177,7 @@ fn clause(conditions: &[Condition]) -> (String, Vec<Value>) {
             }
         });
     }
-    let clause = if parts.is_empty() { String::new() } else { format!("WHERE {}", parts.join(" AND ")) };
-    (clause, values)
+    (format!("WHERE {}", parts.join(" AND ")), values)
 }
 
 /// What is meant as text is no wildcard.

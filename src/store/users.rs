@@ -121,14 +121,14 @@ async fn insert_password(conn: &mut Conn, user: UserId, account: EventId, passwo
 
 /// The user of this address with the password hash.
 pub async fn by_email(conn: &mut Conn, email: &Email) -> Result<Option<WithPassword>> {
-    let row: Option<PasswordRow> = on!(conn, c => sqlx::query_as(concat!(with_password!(), " WHERE u.email = $1"))
+    let row: Option<PasswordRow> = on!(conn, c => sqlx::query_as(concat!(with_password!(), " WHERE u.email = $1 AND u.deleted_at IS NULL"))
         .bind(email.as_str()).fetch_optional(c).await)?;
     row.map(with_password).transpose()
 }
 
 /// The user of this id with the password hash.
 pub async fn by_id(conn: &mut Conn, id: UserId) -> Result<Option<WithPassword>> {
-    let row: Option<PasswordRow> = on!(conn, c => sqlx::query_as(concat!(with_password!(), " WHERE u.id = $1"))
+    let row: Option<PasswordRow> = on!(conn, c => sqlx::query_as(concat!(with_password!(), " WHERE u.id = $1 AND u.deleted_at IS NULL"))
         .bind(id.to_string()).fetch_optional(c).await)?;
     row.map(with_password).transpose()
 }

@@ -153,3 +153,24 @@ fn one_cryptographic_back_end_is_in_the_graph() {
     let jsonwebtoken = lock.split("[[package]]").find(|p| p.contains("name = \"jsonwebtoken\"")).unwrap();
     assert!(jsonwebtoken.contains("aws-lc-rs") && !jsonwebtoken.contains("\"rsa\""), "{jsonwebtoken}");
 }
+
+/// A user's sessions end by one row (`store/epochs.rs`): a statement that would serve a session without a look at it brings them back.
+#[test]
+fn a_statement_that_reads_a_session_asks_whether_it_is_in_force() {
+    // These end, count, delete or copy rows, or tell why a session is over, and serve none.
+    let free = ["store/ended.rs", "store/endings.rs", "store/epochs.rs", "store/old_sessions.rs", "store/copy.rs"];
+    let harmless = ["SELECT DISTINCT user_agent FROM (", "SELECT user_id FROM sessions WHERE id = $1", "NOT EXISTS (SELECT 1 FROM sessions s"];
+    let names = regex::Regex::new(r"(FROM|JOIN|UPDATE)\s+sessions\b").unwrap();
+    let mut looked_at = 0;
+    for (file, text) in sources().into_iter().filter(|(file, _)| file.starts_with("store/") && !free.contains(&file.as_str())) {
+        let text = production(&text);
+        for found in names.find_iter(text) {
+            let start = text[..found.start()].rfind(';').unwrap_or(0);
+            let statement = &text[start..found.end() + text[found.end()..].find(';').unwrap()];
+            looked_at += 1;
+            let asks = statement.contains("in_force!(") || statement.contains("live_of_user!(");
+            assert!(asks || harmless.iter().any(|h| statement.contains(h)), "{file}: {statement}");
+        }
+    }
+    assert!(looked_at >= 10, "{looked_at}");
+}

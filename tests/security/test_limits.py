@@ -1,6 +1,7 @@
 """LIM: limits and floods."""
 
 import concurrent.futures
+import http.server
 import json
 import os
 import pathlib
@@ -9,7 +10,7 @@ import threading
 import time
 
 import httpx
-from place import PASSWORD
+from place import PASSWORD, wait_for
 from service import NUMBERS, at_once
 
 LIMITED = "rate_limits.enabled=true"
@@ -154,12 +155,86 @@ def test_lim_10_hashing_stops_nobody(own):
     assert sorted(times)[50] < 0.25, "benches/flood.sh has the figures"
 
 
+def fields(message: bytes):
+    """The fields of a protobuf message: numbers and, for what has a length, bytes."""
+    def varint(at):
+        value, shift = 0, 0
+        while True:
+            value |= (message[at] & 0x7F) << shift
+            shift, at = shift + 7, at + 1
+            if message[at - 1] < 0x80:
+                return value, at
+
+    at = 0
+    while at < len(message):
+        tag, at = varint(at)
+        if tag & 7 == 0:
+            value, at = varint(at)
+        elif tag & 7 == 2:
+            size, at = varint(at)
+            value, at = message[at:at + size], at + size
+        else:
+            size = {1: 8, 5: 4}[tag & 7]
+            value, at = int.from_bytes(message[at:at + size], "little"), at + size
+        yield tag >> 3, value
+
+
+def spans(exports: list[bytes]) -> dict[str, list[str]]:
+    """The names of the spans of each trace, in the order in which they began."""
+    def inside(messages, number):
+        return [value for message in messages for field, value in fields(message) if field == number]
+
+    found = {}
+    for span in inside(inside(inside(exports, 1), 2), 2):
+        known = dict(fields(span))
+        found.setdefault(known[1].hex(), []).append((known[7], known[5].decode()))
+    return {trace: [name for _, name in sorted(began)] for trace, began in found.items()}
+
+
 def test_lim_11_cheap_checks_first(own):
-    place = own("passwords.argon2_memory_kib=65536", "passwords.argon2_iterations=8")
-    started = time.monotonic()
-    answers = [place.post("/sign-in/email", {"email": "ana@example.com", "password": "x" * 1_000_000}).status_code for _ in range(20)]
-    assert set(answers) == {413} and time.monotonic() - started < 5
-    assert place.post("/sign-in/email", {"email": "ana@example.com", "password": "x" * 1_000}).status_code in (400, 401)
+    """What a request costs, as its trace tells: each check comes before all that are dearer, and a request that fails it reaches none of them."""
+    taken = []
+
+    class Collector(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            taken.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    collector = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Collector)
+    threading.Thread(target=collector.serve_forever, daemon=True).start()
+    place = own(LIMITED, "rate_limits.sign_in=1/15m", f"traces.otlp_url=http://127.0.0.1:{collector.server_port}/v1/traces", OTEL_BSP_SCHEDULE_DELAY="100")
+    user = place.sign_up()
+    asked = {}
+
+    def sign_in(what: str, expected: int, headers=None, **form) -> float:
+        trace = f"{len(asked) + 1:032x}"
+        asked[what] = trace
+        began = time.monotonic()
+        body = {"email": user.email, "password": "a wrong password", **form}
+        answer = place.post("/sign-in/email", body, headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01", **(headers or {})})
+        assert answer.status_code == expected, (what, answer.text)
+        return time.monotonic() - began
+
+    large, foreign, broken = {"password": "x" * 1_000_000}, {"Origin": "https://evil.example", "Cookie": "a=b"}, {"email": 7}
+    sign_in("all is well", 401)
+    held(place, user.email)
+    # Each is wrong in its own way and in every way that is looked at later: the limit is used up.
+    sign_in("origin", 403, foreign, **{**broken, **large})
+    sign_in("size", 413, **{**broken, **large})
+    sign_in("form", 400, **broken)
+    assert sign_in("limit", 429) >= 0.5, "a refusal because of too much is sent late"
+    wait_for(lambda: asked["limit"] in spans(taken))
+    place.stop_and_settle()
+    collector.shutdown()
+    costs = {what: [name for name in spans(taken).get(trace, []) if name.startswith(("database.", "password."))] for what, trace in asked.items()}
+    # The limit, the look-up, the hash, then the audit trail.
+    assert costs["all is well"] == ["database.write", "database.read", "password.verify", "database.write"], costs
+    assert costs["size"] == costs["origin"] == costs["form"] == [], costs
+    assert set(costs["limit"]) <= {"database.write"}, costs
 
 
 def test_lim_12_the_slow_are_cut_off(own):

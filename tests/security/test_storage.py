@@ -1,13 +1,21 @@
 """STO: what is stored, and the keys to it."""
 
+import datetime
 import os
 import pathlib
 import re
 import shutil
+import socket
 import sqlite3
+import ssl
 import stat
 import subprocess
+import threading
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from place import wait_for
 from service import SESSION_COOKIE, b64, document
 
@@ -134,12 +142,78 @@ def test_sto_09_the_files_of_sqlite(own):
     assert place.rows("PRAGMA journal_mode") == [("wal",)]
 
 
-def test_sto_10_tls_to_postgres(service):
+def certificate(folder, name: str, host: str, authority=None):
+    """A certificate for a host, signed by an authority or by itself, as files; and what signs the next ones."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    signer, issuer = authority or (key, subject)
+    begins = datetime.datetime(2020, 1, 1)
+    made = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key()).serial_number(x509.random_serial_number())
+    made = made.not_valid_before(begins).not_valid_after(begins + datetime.timedelta(days=36_500))
+    made = made.add_extension(x509.BasicConstraints(ca=authority is None, path_length=None), critical=True)
+    made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False).sign(signer, hashes.SHA256())
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / f"{name}.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (folder / f"{name}.key").write_bytes(private)
+    return key, subject
+
+
+class Postgres:
+    """As much of a Postgres server as a client sees before it has said who it is; keeps what came after the question about TLS."""
+
+    def __init__(self, folder, name: str | None):
+        self.context = None
+        if name:
+            self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.context.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
+        self.heard, self.asked = b"", 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            with connection:
+                connection.settimeout(10)
+                try:
+                    self.asked += len(connection.recv(8)) == 8
+                    connection.sendall(b"S" if self.context else b"N")
+                    if self.context:
+                        connection = self.context.wrap_socket(connection, server_side=True)
+                    self.heard += connection.recv(1_000)
+                except (OSError, ssl.SSLError):
+                    pass
+                finally:
+                    connection.close()
+
+    def stop(self):
+        self.listener.close()
+
+
+def test_sto_10_tls_to_postgres(own, tmp_path):
+    """With `verify-full` the name of the user, and all that comes after it, is sent only to a server whose certificate is of the authority and the host."""
     words = document("docs", "settings.md") + document("docs", "operations.md")
     assert "verify-full" in words
-    url = "postgres://nobody:geheim@127.0.0.1:1/x?sslmode=verify-full"
-    code, said = service.starts("database.acquire_timeout=200ms", COUNTERSIGN_DATABASE__URL=url)
-    assert code != 0 and "geheim" not in said
+    authority = certificate(tmp_path, "authority", "authority.example")
+    certificate(tmp_path, "good", "localhost", authority)
+    certificate(tmp_path, "elsewhere", "db.example.com", authority)
+    certificate(tmp_path, "stranger", "localhost")
+    heard = {}
+    for server in ("good", "elsewhere", "stranger", None):
+        postgres = Postgres(tmp_path, server)
+        place = own(start=False)
+        url = f"postgres://nutzer:geheim@localhost:{postgres.port}/x?sslmode=verify-full&sslrootcert={tmp_path}/authority.pem"
+        code, said = place.starts("database.acquire_timeout=2s", COUNTERSIGN_DATABASE__URL=url)
+        postgres.stop()
+        assert code != 0 and "geheim" not in said, said
+        assert postgres.asked > 0, said
+        heard[server] = b"nutzer" in postgres.heard
+    assert heard == {"good": True, "elsewhere": False, "stranger": False, None: False}
 
 
 def test_sto_11_found_by_hash(service):

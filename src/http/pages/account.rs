@@ -64,7 +64,7 @@ impl Device {
 /// The page with one of its forms as it was sent, and why it was refused.
 async fn account(visitor: &Visitor, sent: Form, refused: Option<Error>) -> Result<Response, Error> {
     let Visitor { page, who, .. } = visitor;
-    let sessions = manage_sessions::list(&page.app, who.user.id).await?;
+    let sessions = manage_sessions::list(&page.app, who.user.id, manage_sessions::FIRST).await?;
     let own = sessions.iter().filter(|s| s.impersonated_by.is_none());
     let devices = own.map(|s| Device::of(page, s, s.id == who.session.id)).collect();
     let fresh = [Form::new("name").filled("name", &who.user.name), Form::new("email"), Form::new("password"), Form::new("delete")];

@@ -57,7 +57,7 @@ async fn page_of(visitor: &Visitor, id: UserId, form: Form, refused: Option<Erro
     let (app, by) = (&page.app, Authority::Session(who));
     by.may(app, Action::GetUser)?;
     let user: User = administer::get(app, by, id).await?;
-    let sessions = if by.may(app, Action::ListSessions).is_ok() { manage_sessions::list(app, id).await? } else { Vec::new() };
+    let sessions = if by.may(app, Action::ListSessions).is_ok() { manage_sessions::list(app, id, manage_sessions::FIRST).await? } else { Vec::new() };
     let now = app.now();
     let facts = Facts {
         id: user.id.to_string(),

@@ -13,6 +13,7 @@ mod impersonation;
 mod limits;
 mod mail;
 mod mailbox;
+mod many_sessions;
 mod matrix;
 mod metrics;
 mod mount;

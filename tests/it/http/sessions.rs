@@ -177,36 +177,3 @@ async fn a_user_agent_is_bounded_and_plain() {
     let seen = app.get_as("/api/auth/session", &answer.str("token")).await.ok().body["session"]["userAgent"].clone();
     assert_eq!(seen, Value::from(format!("<script>{}", "x".repeat(248))));
 }
-
-#[tokio::test]
-async fn everybody_is_signed_out_in_pieces_also_by_two_who_do_it_at_once() {
-    use countersign::flows::manage_sessions::revoke_all;
-    use countersign::model::audit::Peer;
-    let app = TestApp::start().await;
-    let ana = app.user("ana").await;
-    let many = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)
-         INSERT INTO sessions (id, user_id, token_hash, generation, refresh_hash, rotated_at, idle_expires_at, expires_at, delivery, remember, auth_time,
-                               ip_address, user_agent, created_at, updated_at)
-         SELECT '01900000-0000-7000-8000-' || CAST(100000000000 + i AS TEXT), s.user_id, 'hash ' || CAST(i AS TEXT), 1, s.refresh_hash, s.rotated_at,
-                s.idle_expires_at, s.expires_at, s.delivery, s.remember, s.auth_time, s.ip_address, s.user_agent, s.created_at, s.updated_at
-           FROM n, sessions s";
-    app.db_execute(many).await.unwrap();
-    let tokens = ana.sign_in().await;
-    assert_eq!(page_ends(&app).await, 6, "2,502 in pieces of 500");
-    let peer = Peer::default();
-    let (one, other) = tokio::join!(revoke_all(&app.app, &peer), revoke_all(&app.app, &peer));
-    assert_eq!(one.unwrap() + other.unwrap(), 2_502);
-    assert_eq!(app.live_sessions().await, 0);
-    assert_eq!(app.db_count_events("session.revoked").await, 2_502);
-    app.refresh(&tokens.refresh).await.refused(401, "REFRESH_TOKEN_REVOKED");
-    assert_eq!(revoke_all(&app.app, &Peer::default()).await.unwrap(), 0);
-}
-
-async fn page_ends(app: &TestApp) -> usize {
-    use countersign::store::sessions::end_of_page;
-    let (mut after, mut pages) = (None, 0);
-    while let Some(until) = app.app.db.read(move |conn| Box::pin(end_of_page(conn, after, 500))).await.unwrap() {
-        (after, pages) = (Some(until), pages + 1);
-    }
-    pages
-}

@@ -98,10 +98,10 @@ async fn a_clock_that_jumps_between_the_check_and_the_statement_deletes_nothing(
     // What the database has confirmed lies more than a day behind what this process checked.
     app.db_execute(&format!("UPDATE clock SET confirmed_at = confirmed_at - {}", DAY_MS + 1)).await.unwrap();
     app.db_execute("UPDATE sessions SET expires_at = 1").await.unwrap();
-    let pruned = app.app.db.write(move |conn| Box::pin(store::sessions::prune(conn, now, seconds(1), 10))).await.unwrap();
+    let pruned = app.app.db.write(move |conn| Box::pin(store::old_sessions::prune(conn, now, seconds(1), 10))).await.unwrap();
     assert_eq!((pruned, app.live_sessions().await), (0, 1));
     app.db_execute(&format!("UPDATE clock SET confirmed_at = confirmed_at + {DAY_MS}")).await.unwrap();
-    assert_eq!(app.app.db.write(move |conn| Box::pin(store::sessions::prune(conn, now, seconds(1), 10))).await.unwrap(), 1);
+    assert_eq!(app.app.db.write(move |conn| Box::pin(store::old_sessions::prune(conn, now, seconds(1), 10))).await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn beside_postgres_the_database_s_own_time_decides() {
     let blind = app.replica_with_clock(100 * DAY_MS).await;
     let evidence = countersign::model::trusted_clock::Evidence { database: Some(blind.app.now()), last_confirmed: None };
     let now = countersign::model::trusted_clock::confirm(blind.app.now(), evidence, minutes(5)).unwrap();
-    assert_eq!(blind.app.db.write(move |conn| Box::pin(store::sessions::prune(conn, now, seconds(1), 10))).await.unwrap(), 0);
+    assert_eq!(blind.app.db.write(move |conn| Box::pin(store::old_sessions::prune(conn, now, seconds(1), 10))).await.unwrap(), 0);
     assert_eq!(prune(&app.app).await.unwrap(), 1, "the right clock deletes what is due");
 }
 
@@ -191,7 +191,13 @@ async fn every_stored_time_is_over_a_day_later_and_not_a_day_before() {
         Box::pin(async move {
             let user: countersign::model::id::UserId = app.db_text("SELECT id FROM users").await.unwrap().parse().unwrap();
             let now = app.app.now();
-            let listed = app.app.db.read(move |conn| Box::pin(store::sessions::list_live(conn, user, now))).await.unwrap().len();
+            let listed = app
+                .app
+                .db
+                .read(move |conn| Box::pin(async move { store::sessions::list_live(conn, user, &countersign::flows::manage_sessions::FIRST, now).await }))
+                .await
+                .unwrap()
+                .len();
             let (counted, _) = app.app.db.read(move |conn| Box::pin(store::sessions::census(conn, now))).await.unwrap();
             assert_eq!(i64::try_from(listed).unwrap(), counted, "two statements say the same");
             listed == 0

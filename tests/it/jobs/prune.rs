@@ -6,7 +6,7 @@ use crate::support::{TestApp, minutes};
 
 #[tokio::test]
 async fn a_session_is_deleted_seven_days_after_its_absolute_end() {
-    let app = TestApp::start().await;
+    let app = TestApp::with(&[("sessions.idle_ttl", "90d")]).await;
     let ana = app.user("ana").await;
     let tokens = ana.sign_in().await;
     let day = minutes(60 * 24);

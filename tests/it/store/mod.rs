@@ -84,7 +84,7 @@ async fn a_session_begins_only_under_the_hash_that_was_verified() {
         let recorder = Recorder::new(&app.app, &Peer::default());
         app.app
             .db
-            .write(move |conn| Box::pin(async move { opening.insert(conn, &recorder, store::sessions::Proof::Password(&hash)).await }))
+            .write(move |conn| Box::pin(async move { opening.insert(conn, &recorder, store::sessions::Proof::Password(&hash), None).await }))
             .await
             .unwrap()
             .is_some()

@@ -58,7 +58,7 @@ fn settings(dir: &TempDir, place: &Place, extra: &[(&str, &str)]) -> Vec<(String
         ("passwords.blocklist".to_owned(), "true".to_owned()),
     ];
     // The clock stands still: what a test does in one moment is more than anybody does. Tests of limits say theirs.
-    let rules = ["sign_in", "sign_in_account", "sign_in_network", "sign_up", "mail_address", "mail_network", "token"];
+    let rules = ["sign_in", "sign_in_account", "sign_in_network", "sign_in_success", "sign_up", "mail_address", "mail_network", "token"];
     all.extend(rules.map(|rule| (format!("rate_limits.{rule}"), "off".to_owned())));
     all.extend(extra.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
     all
