@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from place import PASSWORD, ROOT, Place, wait_for
+from place import PASSWORD, ROOT, Place, shifted, wait_for
 
 APP = "https://app.example.com"
 EVIL = "https://evil.example"
@@ -180,6 +180,11 @@ class Service(Place):
 
     def do(self, *arguments: str):
         done = self.run(*arguments)
+        assert done.returncode == 0, done.stderr
+
+    def confirm_clock(self, clock: int):
+        """An operator says that a clock so many seconds ahead is right: until then nothing is deleted by it."""
+        done = self.run("clock", "confirm", "--yes", env={**os.environ, **shifted(clock)})
         assert done.returncode == 0, done.stderr
 
     def starts(self, *settings: str, **environment: str) -> tuple[int, str]:

@@ -179,6 +179,7 @@ def test_enu_11_unproven_is_not_in_and_does_not_stay(own):
     made = place.run("users", "create", "made@example.com", stdin=PASSWORD + "\n")
     assert made.returncode == 0, made.stderr
     place.kill()
+    place.confirm_clock(8 * 86_400)
     place.serve(clock=8 * 86_400)
     from place import wait_for
 
@@ -191,6 +192,7 @@ def test_enu_11_unproven_is_not_in_and_does_not_stay(own):
     lenient.sign_in("ana@example.com")
     for settings in (["sign_up.require_email_verification=false"], ["sign_up.unproven_ttl=0s"], []):
         lenient.kill()
+        lenient.confirm_clock(8 * 86_400)
         lenient.serve(settings=settings, clock=8 * 86_400)
         time.sleep(1)
         assert lenient.rows("SELECT COUNT(*) FROM users") == [(1,)], "who is in by other settings stays"

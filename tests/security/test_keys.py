@@ -114,7 +114,8 @@ def test_key_11_an_unknown_kid_costs_no_look(service):
     for n in range(300):
         other = b64(json.dumps({"typ": "at+jwt", "alg": "EdDSA", "kid": f"unknown-{n}"}).encode())
         assert service.who(f"{other}.{payload}.{signature}").status_code == 401
-    assert before == (service.folder / "data/countersign.db-wal").stat().st_size, "nothing is written for it"
+    # The heartbeat of the process is a few pages a second; a write for each request would be a page each.
+    assert (service.folder / "data/countersign.db-wal").stat().st_size - before < 300 * 4096 / 2, "nothing is written for it"
     # At this level every statement is logged: what little there is comes from the jobs.
     assert service.log()[mark:].count('"db.statement"') < 100, "and nothing is looked up"
 

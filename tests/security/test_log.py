@@ -26,7 +26,7 @@ def test_log_01_everything_is_an_event(own):
     place.rotate(user.refresh)
     user = place.sign_in(user.email)
     user.post("/change-password", {"currentPassword": PASSWORD, "newPassword": "another good password"})
-    place.post("/reset-password", {"token": place.reset_token(user.email, 3), "newPassword": "a third good password"})
+    place.post("/reset-password", {"token": place.reset_token(user.email), "newPassword": "a third good password"})
     place.do("users", "set-role", user.email, "admin")
     place.do("keys", "rotate", "--force", "--yes")
     place.do("users", "ban", place.sign_up().email, "--yes")
@@ -156,7 +156,8 @@ def asks_for_a_mail(place):
 @pytest.mark.parametrize("way", FAILURES)
 def test_log_03_whatever_a_mail_server_answers(own, way):
     postman = Postman(way)
-    place = own("mail.transport=smtp", f"mail.smtp_url=smtp://sender:secret-{CANARY}@127.0.0.1:{postman.port}" if "password" in way else f"mail.smtp_url=smtp://127.0.0.1:{postman.port}", "mail.smtp_timeout=1s")
+    credential = f"sender:secret-{CANARY}@" if "password" in way else ""
+    place = own("mail.transport=smtp", "mail.smtp_timeout=1s", COUNTERSIGN_MAIL__SMTP_URL=f"smtp://{credential}127.0.0.1:{postman.port}")
     user = asks_for_a_mail(place)
     wait_for(lambda: "a mail was not taken" in place.log(), 15)
     assert postman.told.is_set()
@@ -206,7 +207,12 @@ def test_log_03_whatever_a_webhook_or_a_collector_answers(own):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     base = f"http://u:{CANARY}@127.0.0.1:{server.server_port}"
     secret = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes, kjq").decode()
-    place = own(f"webhooks.url={base}/hook?key={CANARY}", "webhooks.events=*", f"traces.otlp_url=http://127.0.0.1:{server.server_port}/v1/traces?key={CANARY}", OTEL_BSP_SCHEDULE_DELAY="100", COUNTERSIGN_WEBHOOKS__SECRET=secret)
+    secrets = {
+        "COUNTERSIGN_WEBHOOKS__URL": f"{base}/hook?key={CANARY}",
+        "COUNTERSIGN_WEBHOOKS__SECRET": secret,
+        "COUNTERSIGN_TRACES__OTLP_URL": f"http://127.0.0.1:{server.server_port}/v1/traces?key={CANARY}",
+    }
+    place = own("webhooks.events=*", OTEL_BSP_SCHEDULE_DELAY="100", **secrets)
     user = asks_for_a_mail(place)
     wait_for(lambda: {path.split("?")[0] for path in server.heard} == {"/hook", "/v1/traces"}, 20)
     wait_for(lambda: "answered 503" in place.log() and "the collector does not take traces" in place.log(), 20)
@@ -256,6 +262,7 @@ def test_log_07_kept_as_long_as_is_said(own):
     place = own("audit.retention=30d")
     place.sign_up()
     place.kill()
+    place.confirm_clock(40 * 86_400)
     place.serve(clock=40 * 86_400)
     wait_for(lambda: not place.rows("SELECT 1 FROM audit_events WHERE kind = 'user.created'") and place.run("audit", "verify").returncode == 0, 20)
     assert "audit.retention" in document("docs", "settings.md")

@@ -225,6 +225,7 @@ def test_sto_12_what_is_over_goes(own):
     place = own("sessions.idle_ttl=2d", "sessions.absolute_ttl=3d", "log.level=info")
     place.sign_up()
     place.kill()
+    place.confirm_clock(60 * 86_400)
     place.serve(clock=60 * 86_400)
     wait_for(lambda: place.rows("SELECT COUNT(*) FROM sessions") == [(0,)], 30)
 
