@@ -1,5 +1,5 @@
 //! Who may do what to whom. An operator at a shell may do everything; a signed-in user may do what the powers of the session allow
-//! ([`Powers`]); only an admin may change another admin.
+//! ([`crate::model::permission::Powers`]); only an admin may change another admin.
 
 use crate::app::App;
 use crate::model::id::SessionId;
