@@ -16,7 +16,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 BINARY = os.getenv("BIN_UNDER_TEST", str(ROOT / "target/debug/countersign"))
 NODE = str(ROOT / "target/interop/node/node_modules/.bin/node") if (ROOT / "target/interop/node/node_modules/.bin/node").exists() else "node"
 PASSWORD = "a good long password"
-CHEAP = ["server.ops_listen=off", "passwords.argon2_memory_kib=64", "passwords.argon2_iterations=1", "rate_limits.enabled=false", "passwords.blocklist=true"]
+CHEAP = ["server.ops_listen=off", "passwords.argon2_memory_kib=64", "passwords.argon2_iterations=1", "rate_limits.enabled=false", "sessions.max_per_user=100000", "passwords.blocklist=true"]
 
 
 def free_port() -> int:

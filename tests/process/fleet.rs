@@ -12,8 +12,14 @@ use tempfile::TempDir;
 use crate::server::free_ports;
 
 /// Cheap hashing, no limits: these tests are about replicas.
-const CHEAP: [&str; 5] =
-    ["server.ops_listen=off", "passwords.argon2_memory_kib=64", "passwords.argon2_iterations=1", "passwords.queue=10000", "rate_limits.enabled=false"];
+const CHEAP: [&str; 6] = [
+    "server.ops_listen=off",
+    "passwords.argon2_memory_kib=64",
+    "passwords.argon2_iterations=1",
+    "passwords.queue=10000",
+    "rate_limits.enabled=false",
+    "sessions.max_per_user=100000",
+];
 
 pub struct Fleet {
     dir: TempDir,

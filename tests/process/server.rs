@@ -12,8 +12,14 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Cheap hashing: these tests are about processes.
-const CHEAP: [&str; 5] =
-    ["server.ops_listen=off", "passwords.argon2_memory_kib=64", "passwords.argon2_iterations=1", "passwords.queue=10000", "rate_limits.enabled=false"];
+const CHEAP: [&str; 6] = [
+    "server.ops_listen=off",
+    "passwords.argon2_memory_kib=64",
+    "passwords.argon2_iterations=1",
+    "passwords.queue=10000",
+    "rate_limits.enabled=false",
+    "sessions.max_per_user=100000",
+];
 
 /// So many ports in a row that nobody has, and that the kernel gives to no client: a server that was killed finds its port again.
 pub fn free_ports(count: u16) -> u16 {
