@@ -216,7 +216,7 @@ impl Powers {
     /// Whether these powers allow to act as the user.
     pub fn may_act_as(&self, target: &User, grants: &Grants) -> bool {
         let all_of_it = if target.is_admin() { self.allow(Action::ImpersonateAdmins) } else { self.may_give(&target.role, grants) };
-        self.allow(Action::Impersonate) && (all_of_it || target.id == self.user)
+        self.allow(Action::Impersonate) && all_of_it
     }
 
     /// The roles that count in this session.

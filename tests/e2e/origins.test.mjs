@@ -85,28 +85,3 @@ test("a form of ours behind a proxy that adds no-referrer is sent with the origi
   assert.deepEqual([sent[0].origin, sent[0]["sec-fetch-site"]], ["null", "same-origin"]);
   await context.close();
 });
-
-test("a form in a sandboxed frame or from a data: page has the origin null too, and is refused", async () => {
-  const context = await place.browser.newContext();
-  const page = await context.newPage();
-  const form = `<form method="post" action="${place.auth}/auth/sign-in"><input name="email" value="nora@example.com"><input name="password" value="${PASSWORD}"></form><script>document.forms[0].submit()</script>`;
-  const frames = [
-    ["sandbox", `<iframe sandbox="allow-forms allow-scripts" srcdoc='${form.replaceAll("'", "&#39;")}'></iframe>`],
-    ["data", `<iframe src="data:text/html,${encodeURIComponent(form)}"></iframe>`],
-  ];
-  for (const [name, frame] of frames) {
-    for (const host of [place.origin, place.evil, `${place.auth}/api/auth/ok`]) {
-      await page.goto(host);
-      // The page's own policy would stop what this test is about; a page of another program has none.
-      const answered = page.waitForResponse((response) => response.request().method() === "POST", { timeout: 15_000 });
-      const client = await context.newCDPSession(page);
-      await client.send("Page.setBypassCSP", { enabled: true });
-      await page.goto(host);
-      await page.evaluate((html) => document.body.insertAdjacentHTML("beforeend", html), frame);
-      const response = await answered;
-      assert.equal(response.status(), 403, `${name} in ${host}`);
-      assert.equal((await response.request().allHeaders()).origin, "null", `${name} in ${host}`);
-    }
-  }
-  await context.close();
-});

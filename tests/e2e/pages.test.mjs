@@ -86,6 +86,8 @@ test("every page, looked at", async () => {
   await press(page, "Send the link");
   await look(page, "verify-email-sent");
   await page.goto(linkIn(await lastMail("ana@example.com", /^Confirm your address/)));
+  await look(page, "prove-address");
+  await press(page, "Yes, confirm it");
   await page.getByText("Your address is verified").waitFor();
   await look(page, "verify-email-done");
   await open("/auth/verify-email?error=INVALID_TOKEN");
@@ -118,7 +120,7 @@ test("every page, looked at", async () => {
   await look(page, "confirm");
   await press(page, "Change it");
   await page.goto(linkIn(await lastMail("anna@example.com", /^Confirm your new address/)));
-  await press(page, "Change it");
+  await press(page, "Yes, confirm it");
   await page.getByText("Confirmed.").waitFor();
   await page.getByText("anna@example.com", { exact: false }).first().waitFor();
   await context.close();
@@ -477,6 +479,7 @@ test("where the mailbox is proven first: nobody is in before, and the way on is 
     await look(page, "sign-in-unverified");
     const mail = await waitFor(() => mailsTo(strict, "jo@example.com").find((m) => /^Confirm your address/.test(m.subject)), "the mail");
     await page.goto(linkIn(mail));
+    await press(page, "Yes, confirm it");
     await page.getByText("Your address is verified").waitFor();
     await page.getByRole("link", { name: "Go on" }).click();
     await field(page, "Email address").fill("jo@example.com");

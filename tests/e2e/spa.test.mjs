@@ -20,7 +20,7 @@ before(async () => {
   const [AUTH_PORT, API_PORT, APP_PORT] = [await freePort(), await freePort(), await freePort()];
   [auth, api, app] = [AUTH_PORT, API_PORT, APP_PORT].map((port) => `http://localhost:${port}`);
   const log = openSync(join(data, "log"), "a");
-  const settings = "--set passwords.argon2_memory_kib=64 --set passwords.argon2_iterations=1 --set server.ops_listen=off";
+  const settings = "--set passwords.argon2_memory_kib=64 --set passwords.argon2_iterations=1 --set server.ops_listen=off --set passwords.blocklist=true";
   const environment = { AUTH_PORT, API_PORT, APP_PORT, DATA: data, BIN: binary, SETTINGS: settings, PYTHON: join(root, "target/interop/venv/bin/python") };
   example = spawn(join(root, "examples/spa-fastapi/start.sh"), { env: { ...process.env, ...environment }, stdio: ["ignore", log, log] });
   browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });

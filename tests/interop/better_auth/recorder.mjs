@@ -105,7 +105,7 @@ function jwt(text) {
   const { iat, exp, auth_time, jti, ...rest } = claims;
   const lives = { exp: exp - iat, auth_time: auth_time && "<time>", jti: jti && "<id>" };
   // Each server is its own issuer and, by default, its own audience: an origin, and nothing else than that of `iss`.
-  const names = { iss: /^http:\/\/localhost:\d+$/.test(claims.iss) ? "<base>" : claims.iss, aud: claims.aud === claims.iss ? "<base>" : claims.aud };
+  const names = { iss: /^http:\/\/localhost:\d+$/.test(claims.iss) ? "<base>" : claims.iss, aud: claims.aud === claims.iss ? "<base>" : claims.aud, ...(claims.client_id && { client_id: claims.client_id === claims.iss ? "<base>" : claims.client_id }) };
   return { header: { ...header, kid: "<id>" }, claims: { ...rest, ...lives, ...names } };
 }
 
