@@ -5,7 +5,7 @@
 """
 
 import os
-import socket
+import random
 import subprocess
 import time
 
@@ -16,9 +16,8 @@ import pytest
 @pytest.fixture(scope="session")
 def auth():
     """A service of its own for this run; its database goes with it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    # Below the ports that the system gives to clients: no other program takes it before the service does.
+    port = random.randrange(10_000, 30_000)
     process = subprocess.Popen([os.environ.get("COUNTERSIGN", "countersign"), "dev", "--port", str(port)], stdout=subprocess.DEVNULL)
     client = httpx.Client(base_url=f"http://localhost:{port}")
     try:
