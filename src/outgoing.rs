@@ -1,12 +1,13 @@
 //! Requests that this program makes: to addresses that the operator has named, never to one that a client names. No redirect is followed, no proxy of the
 //! environment asked.
 
-use std::error::Error;
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
 use tracing::Instrument;
 use url::Url;
+
+use crate::connection::Broken;
 
 /// For the whole of a request.
 const TIME: Duration = Duration::from_secs(10);
@@ -55,25 +56,10 @@ impl Client {
 
 /// What went wrong, in words of ours: those of the other side, and the address with what it holds, have no place in a log.
 fn reason(error: &reqwest::Error) -> String {
-    let kind = io_kind(error);
-    match kind {
+    match Broken::in_error(error) {
         _ if error.is_timeout() => "no answer in time".into(),
-        // How rustls reports a certificate that it does not trust.
-        Some(std::io::ErrorKind::InvalidData) if error.is_connect() => "no TLS that can be trusted".into(),
-        Some(kind) => format!("no connection: {kind}"),
+        Some(broken) => broken.to_string(),
         None if error.is_connect() => "no connection".into(),
         None => "the answer is not HTTP".into(),
     }
-}
-
-/// The kind of the first failure of the system behind an error.
-fn io_kind(error: &dyn Error) -> Option<std::io::ErrorKind> {
-    let mut behind = error.source();
-    while let Some(error) = behind {
-        if let Some(error) = error.downcast_ref::<std::io::Error>() {
-            return Some(error.kind());
-        }
-        behind = error.source();
-    }
-    None
 }

@@ -9,6 +9,7 @@ use lettre::message::{Mailbox, Message, MultiPart};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 
+use crate::connection::Broken;
 use crate::model::email::Email;
 use crate::model::id::EventId;
 use crate::model::mail::Helo;
@@ -26,12 +27,9 @@ pub enum Fault {
     /// All of `mail.smtp_timeout` has passed, or the connection's part of it.
     #[error("the server took too long")]
     Slow,
-    /// No connection, or one that broke.
-    #[error("no connection: {0}")]
-    Connection(ErrorKind),
-    /// The certificate is not trusted, or TLS is not offered.
-    #[error("no TLS that can be trusted")]
-    Tls,
+    /// No connection, one that broke, or one that cannot be trusted.
+    #[error("{0}")]
+    Connection(Broken),
     /// What came is no SMTP, or lacks what we need of it.
     #[error("the server does not speak SMTP as it should")]
     Protocol,
@@ -59,23 +57,14 @@ impl From<lettre::transport::smtp::Error> for Undelivered {
         let fault = match error.status() {
             Some(code) => Fault::Answered(code.into()),
             None if error.is_timeout() => Fault::Slow,
-            None if error.is_tls() => Fault::Tls,
-            None => io_kind(&error).map_or(Fault::Protocol, Fault::Connection),
+            None => match Broken::in_error(&error) {
+                Some(broken) => Fault::Connection(broken),
+                None if error.is_tls() => Fault::Connection(Broken::Tls),
+                None => Fault::Protocol,
+            },
         };
         if error.is_permanent() { Self::Refused(fault) } else { Self::Later(fault) }
     }
-}
-
-/// The kind of the first failure of the system behind an error.
-fn io_kind(error: &dyn std::error::Error) -> Option<ErrorKind> {
-    let mut behind = error.source();
-    while let Some(error) = behind {
-        if let Some(error) = error.downcast_ref::<std::io::Error>() {
-            return Some(error.kind());
-        }
-        behind = error.source();
-    }
-    None
 }
 
 /// Where mails go.

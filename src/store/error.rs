@@ -1,5 +1,7 @@
 //! What can go wrong with the database. "Not found" is `Option`, not an error.
 
+use crate::connection::Broken;
+
 /// The one error of this room.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -80,8 +82,7 @@ fn reason(error: &sqlx::Error) -> String {
             (Some(code), None) => format!("Postgres answered {code} ({})", meaning(code)),
             (None, _) => error.to_string(),
         },
-        sqlx::Error::Io(error) => format!("no connection: {}", error.kind()),
-        sqlx::Error::Tls(_) => "no TLS that can be trusted".into(),
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) => Broken::in_error(error).unwrap_or(Broken::Tls).to_string(),
         other => other.to_string(),
     }
 }

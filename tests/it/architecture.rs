@@ -2,16 +2,17 @@
 
 use std::path::Path;
 
-const ALLOWED: [(&str, &[&str]); 15] = [
+const ALLOWED: [(&str, &[&str]); 16] = [
     ("clock", &[]),
     ("random", &[]),
     ("model", &[]),
     ("crypto", &["model", "random"]),
-    ("store", &["clock", "model"]),
+    ("connection", &[]),
+    ("store", &["clock", "connection", "model"]),
     ("config", &["model"]),
-    ("mail", &["model"]),
+    ("mail", &["connection", "model"]),
     ("metrics", &["model"]),
-    ("outgoing", &[]),
+    ("outgoing", &["connection"]),
     ("traces", &["config"]),
     ("app", &["clock", "config", "crypto", "mail", "metrics", "model", "outgoing", "random", "store"]),
     ("flows", &["app", "clock", "config", "crypto", "mail", "metrics", "model", "outgoing", "random", "store"]),
