@@ -65,3 +65,5 @@ CREATE TABLE session_endings (
 );
 -- A user who is deleted and has very many sessions: what is personal is gone from the row, no statement finds it, and it goes with the last session.
 ALTER TABLE users ADD COLUMN deleted_at BIGINT;
+-- When the browser that held the cookies of this session, which was over, has signed in anew: an answer about it clears no cookies from then on.
+ALTER TABLE sessions ADD COLUMN left_at BIGINT;

@@ -12,6 +12,7 @@ use hmac::{Hmac, KeyInit};
 use sha2::Sha256;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
+use super::cookie::Purpose;
 use super::{decode_array, encode};
 
 /// Why a master key could not be had.
@@ -34,12 +35,11 @@ pub enum Error {
     NotOurs(PathBuf),
 }
 
-/// Purpose labels: one key each, so that none serves two ends (RFC 5869 section 3.2).
+/// Purpose labels: one key each, so that none serves two ends (RFC 5869 section 3.2). Those of signed cookies are in [`Purpose`].
 const SEAL: &[u8] = b"countersign/seal/v1";
 const TAG: &[u8] = b"countersign/refresh/tag/v1";
 const NEXT: &[u8] = b"countersign/refresh/next/v1";
 const LATE: &[u8] = b"countersign/refresh/late/v1";
-const COOKIE: &[u8] = b"countersign/cookie/v1";
 const MAIL: &[u8] = b"countersign/mail/token/v1";
 const PRESENTERS: &[u8] = b"countersign/refresh/presenters/v1";
 const PRESENTER_TAG: &[u8] = b"countersign/refresh/presenter-tag/v1";
@@ -55,7 +55,8 @@ pub struct MasterKey {
     tag: [u8; 32],
     next: [u8; 32],
     late: [u8; 32],
-    cookie: [u8; 32],
+    /// By the place of the purpose in [`Purpose::ALL`].
+    cookies: [[u8; 32]; Purpose::ALL.len()],
     mail: [u8; 32],
     pub(super) presenters: [u8; 32],
     presenter_tag: [u8; 32],
@@ -78,7 +79,7 @@ impl MasterKey {
             tag: derive(TAG),
             next: derive(NEXT),
             late: derive(LATE),
-            cookie: derive(COOKIE),
+            cookies: Purpose::ALL.map(|purpose| derive(purpose.label())),
             mail: derive(MAIL),
             presenters: derive(PRESENTERS),
             presenter_tag: derive(PRESENTER_TAG),
@@ -167,8 +168,8 @@ impl MasterKey {
         mac(&self.presenter_tag)
     }
 
-    pub(super) fn cookie_mac(&self) -> Hmac<Sha256> {
-        mac(&self.cookie)
+    pub(super) fn cookie_mac(&self, purpose: Purpose) -> Hmac<Sha256> {
+        mac(&self.cookies[purpose as usize])
     }
 }
 

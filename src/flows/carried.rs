@@ -4,13 +4,15 @@
 use std::collections::BTreeMap;
 
 use crate::app::App;
+use crate::crypto::cookie::Purpose;
 use crate::crypto::token::SessionToken;
-use crate::model::id::SessionId;
-use crate::model::session::End;
+use crate::model::id::{SessionId, UserId};
+use crate::model::session::{End, Session};
 use crate::store;
 use crate::store::sessions::By;
 
-use super::read_session::cookie_token;
+use super::known_device::Device;
+use super::read_session::{self, cookie_token};
 use super::{Error, Result, refresh};
 
 /// How many cookies of one name are looked up in the database; a request that carries more carries none that counts.
@@ -162,6 +164,47 @@ async fn families<'r>(app: &App, texts: &'r [String]) -> Result<BTreeMap<Session
         }
     }
     Ok(families)
+}
+
+/// The session token inside a cookie in which the session of an admin who acts as another user was set aside.
+pub(super) fn admin_token(app: &App, cookie: &str) -> Option<SessionToken> {
+    let marked = read_session::open(app, Purpose::AdminSession, cookie)?;
+    SessionToken::parse(marked.rsplit_once(':')?.0)
+}
+
+/// The live sessions that were set aside in a browser.
+pub(super) struct SetAside {
+    /// The one of the admin who acts here. Of several the one that began last: the others can only be left from an earlier time.
+    pub(super) own: Option<Session>,
+    /// All others, also of other admins. Their cookies are cleared when acting ends, so they end with it.
+    pub(super) others: Vec<SessionId>,
+}
+
+/// Which of the sessions that were set aside counts for this admin.
+pub(super) async fn set_aside(app: &App, cookies: &[String], admin: UserId) -> Result<SetAside> {
+    let hashes: Vec<_> = cookies.iter().filter_map(|cookie| admin_token(app, cookie)).map(|token| token.hash()).take(MOST).collect();
+    let now = app.now();
+    let work = app.db.read(move |conn| {
+        let hashes = hashes.clone();
+        Box::pin(async move {
+            let mut found: BTreeMap<SessionId, Session> = BTreeMap::new();
+            for hash in hashes {
+                let live = store::sessions::find_live(conn, &By::TokenHash(hash), now).await?;
+                found.extend(live.map(|live| (live.session.id, live.session)));
+            }
+            Ok(found)
+        })
+    });
+    let mut found = work.await?;
+    // Identifiers begin with the time at which they were made.
+    let newest = found.values().rfind(|session| session.user_id == admin).map(|session| session.id);
+    let own = newest.and_then(|id| found.remove(&id));
+    Ok(SetAside { own, others: found.into_keys().collect() })
+}
+
+/// The sessions with which the devices of a browser were given: this browser has had them, whether their cookies are still there or not.
+pub(super) fn had(app: &App, devices: &[&str]) -> Vec<SessionId> {
+    devices.iter().filter_map(|token| Device::open(app, token)?.session()).take(MOST).collect()
 }
 
 /// How the session of this refresh token ended, as far as it has.

@@ -24,6 +24,7 @@ use super::{Error, Result, refresh};
 pub struct Ending {
     sessions: Vec<[u8; 32]>,
     ids: Vec<(SessionId, UserId)>,
+    left: Vec<SessionId>,
     refreshes: Vec<(RefreshToken, Presented)>,
     policy: Policy,
     standstills: Arc<Watch>,
@@ -45,7 +46,22 @@ impl Ending {
         refreshes.sort_by_key(|(token, _): &(RefreshToken, _)| (token.session(), std::cmp::Reverse(token.generation())));
         refreshes.dedup_by_key(|(token, _)| token.session());
         let sessions = session_tokens.iter().map(SessionToken::hash).collect();
-        Ok(Self { sessions, ids: Vec::new(), refreshes, policy: app.config.sessions.refresh, standstills: Arc::clone(&app.standstills), reason })
+        Ok(Self {
+            sessions,
+            ids: Vec::new(),
+            left: Vec::new(),
+            refreshes,
+            policy: app.config.sessions.refresh,
+            standstills: Arc::clone(&app.standstills),
+            reason,
+        })
+    }
+
+    /// Adds sessions that this browser has had. Those that live go on; of those that are over it is noted that the browser has left them.
+    #[must_use]
+    pub fn and_left(mut self, sessions: Vec<SessionId>) -> Self {
+        self.left = sessions;
+        self
     }
 
     /// Adds a session by its id and its user, as an access token of ours names them.
@@ -75,17 +91,26 @@ impl Ending {
                 named |= self.end_one(conn, recorder, &By::Id(*id)).await?;
             }
         }
+        for id in &self.left {
+            if store::sessions::find_live(conn, &By::Id(*id), conn.now()).await?.is_none() {
+                self.leave(conn, &By::Id(*id)).await?;
+            }
+        }
         Ok(named)
     }
 
+    /// Where another session takes the place of one that is over already, a refusal of the old one must not clear the cookies of the new one.
+    async fn leave(&self, conn: &mut Conn, by: &By) -> store::Result<()> {
+        if self.reason == RevokedReason::Replaced { store::ended::leave(conn, by, conn.now()).await } else { Ok(()) }
+    }
+
     async fn end_one(&self, conn: &mut Conn, recorder: &Recorder, by: &By) -> store::Result<bool> {
-        match store::sessions::find_live(conn, by, conn.now()).await? {
-            Some(found) => {
-                end(conn, recorder, Which::One(found.session.id), self.reason).await?;
-                Ok(true)
-            }
-            None => Ok(store::ended::end_of(conn, by, conn.now()).await?.is_some()),
+        if let Some(found) = store::sessions::find_live(conn, by, conn.now()).await? {
+            end(conn, recorder, Which::One(found.session.id), self.reason).await?;
+            return Ok(true);
         }
+        self.leave(conn, by).await?;
+        Ok(store::ended::end_of(conn, by, conn.now()).await?.is_some())
     }
 
     async fn end_by_refresh_token(&self, conn: &mut Conn, recorder: &Recorder, token: &RefreshToken, presented: &Presented) -> store::Result<()> {
@@ -93,7 +118,7 @@ impl Ending {
         let now = conn.now();
         let decision = decide(Some(&row.state), presented, now, &self.policy, &self.standstills.at(now));
         match decision {
-            Decision::Refuse(_) => {}
+            Decision::Refuse(_) => self.leave(conn, &By::Id(row.session)).await?,
             Decision::Reuse | Decision::Ahead => {
                 end_family(conn, decision, &row, presented.generation, recorder).await?;
             }

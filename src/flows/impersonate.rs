@@ -2,7 +2,7 @@
 //! still be allowed to act as the user, and may do no more than both of them may ([`powers`]).
 
 use crate::app::App;
-use crate::crypto::token::SessionToken;
+use crate::crypto::cookie::Purpose;
 use crate::model::audit::{Kind, Peer};
 use crate::model::id::{SessionId, UserId};
 use crate::model::permission::{Action, Powers};
@@ -10,17 +10,15 @@ use crate::model::session::RevokedReason;
 use crate::model::user::User;
 use crate::store;
 use crate::store::endings::Which;
-use crate::store::sessions::{By, Found, Proof};
+use crate::store::sessions::{By, Proof};
 
 use super::authority::Authority;
+use super::carried::{self, SetAside};
 use super::end_session::end;
 use super::open_session::{Grant, Opening};
 use super::read_session::{self, Authenticated};
 use super::record::{Recorder, detail};
 use super::{Error, Result};
-
-/// How many sessions that were set aside are looked up.
-const MOST: usize = 16;
 
 /// Begins to act as the user.
 pub async fn start(app: &App, who: &Authenticated, target: UserId, peer: &Peer) -> Result<(User, Grant)> {
@@ -86,13 +84,7 @@ pub async fn end_unallowed(app: &App, session: SessionId, peer: &Peer) -> Result
 pub fn set_aside(app: &App, who: &Authenticated) -> Option<String> {
     let token = who.session_token.as_ref()?;
     let marked = format!("{}:{}", token.expose(), if who.session.remember { "" } else { "true" });
-    read_session::sign(app, &marked)
-}
-
-/// The session token inside a cookie that was set aside.
-pub(super) fn admin_token(app: &App, cookie: &str) -> Option<SessionToken> {
-    let marked = read_session::open(app, cookie)?;
-    SessionToken::parse(marked.rsplit_once(':')?.0)
+    read_session::sign(app, Purpose::AdminSession, &marked)
 }
 
 /// Ends the session in which an admin acted as somebody, and brings the admin's own back: as a new one with the same end, since its refresh
@@ -100,25 +92,11 @@ pub(super) fn admin_token(app: &App, cookie: &str) -> Option<SessionToken> {
 /// set aside in this browser ends too: its cookie is cleared, and nothing else knows of it.
 pub async fn stop(app: &App, who: &Authenticated, cookies: &[String], peer: &Peer) -> Result<(User, Option<Grant>)> {
     let admin = who.session.impersonated_by.ok_or(Error::NotImpersonating)?;
-    let now = app.now();
-    let hashes: Vec<_> = cookies.iter().filter_map(|cookie| admin_token(app, cookie)).map(|token| token.hash()).take(MOST).collect();
-    let aside = app.db.read(move |conn| {
-        let hashes = hashes.clone();
-        Box::pin(async move {
-            let mut found: Vec<Found> = Vec::new();
-            for hash in hashes {
-                found.extend(store::sessions::find_live(conn, &By::TokenHash(hash), now).await?);
-            }
-            Ok(found)
-        })
-    });
-    let (mut own, strange): (Vec<Found>, Vec<Found>) = aside.await?.into_iter().partition(|found| found.session.user_id == admin);
-    let chosen = own.pop();
-    let others: Vec<SessionId> = own.iter().chain(&strange).map(|found| found.session.id).collect();
+    let SetAside { own, others } = carried::set_aside(app, cookies, admin).await?;
     let found = app.db.read(move |conn| Box::pin(store::users::by_id(conn, admin))).await?;
     let user = found.ok_or(Error::Unauthorized)?.user;
-    let opening = chosen.as_ref().map(|found| Opening::succeed(app, &found.session, peer)).transpose()?;
-    let (recorder, acted, before) = (Recorder::new(app, peer), who.session.clone(), chosen.map(|found| found.session.id));
+    let opening = own.as_ref().map(|session| Opening::succeed(app, session, peer)).transpose()?;
+    let (recorder, acted, before) = (Recorder::new(app, peer), who.session.clone(), own.map(|session| session.id));
     let work = app.db.write(move |conn| {
         Box::pin(async move {
             // The admin's own session takes this one's place in the browser, if there is one to go back to.

@@ -1,5 +1,6 @@
 //! Devices that have signed in to an account before. What a stranger guesses at the account does not hold them up, and a link that proves the mailbox
-//! counts in their browser without a password. A device is bound to the user and to the user's `login_epoch`: a new password or address ends it.
+//! counts in their browser without a password. A device is bound to the user and to the user's `login_epoch`: a new password or address ends it. It also
+//! names the session with which it was given, so that a later sign-in in the same browser tells which session that browser has left.
 
 use std::time::Duration;
 
@@ -7,9 +8,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::app::App;
-use crate::crypto::cookie;
+use crate::crypto::cookie::{self, Purpose};
 use crate::model::email::Email;
-use crate::model::id::UserId;
+use crate::model::id::{SessionId, UserId};
 use crate::model::user::User;
 use crate::random;
 use crate::store;
@@ -33,7 +34,7 @@ impl Device {
     /// Reads the value of the cookie or of `deviceToken`; `None` if it is none of ours or too old.
     pub fn open(app: &App, signed: &str) -> Option<Self> {
         let ring = app.ring()?;
-        let mut parts = cookie::open(signed, &ring.masters)?.split(':');
+        let mut parts = cookie::open(Purpose::KnownDevice, signed, &ring.masters)?.split(':');
         if parts.next() != Some(KIND) {
             return None;
         }
@@ -43,17 +44,23 @@ impl Device {
         (lives && parts.next().is_none()).then_some(Self { user, epoch, id })
     }
 
+    /// The session with which the token was given; `None` if there was none.
+    pub(super) fn session(&self) -> Option<SessionId> {
+        self.id.parse().ok()
+    }
+
     /// Whether it is known at this account as the row is now.
     pub fn is_known_to(&self, user: &User) -> bool {
         self.user == user.id && self.epoch == user.login_epoch
     }
 }
 
-/// A new token for a device of this user: the value of the cookie, and `deviceToken` of a native client.
-pub fn token(app: &App, user: &User) -> Option<String> {
+/// A new token for a device of this user: the value of the cookie, and `deviceToken` of a native client. `session` is the one that the device has; one
+/// that has signed up and is not signed in yet has none.
+pub fn token(app: &App, user: &User, session: Option<SessionId>) -> Option<String> {
     let ring = app.ring()?;
-    let id = URL_SAFE_NO_PAD.encode(random::bytes::<16>(&*app.random));
-    Some(cookie::sign(&format!("{KIND}:{}:{}:{id}:{}", user.id, user.login_epoch, app.now().seconds()), &ring.masters))
+    let id = session.map_or_else(|| URL_SAFE_NO_PAD.encode(random::bytes::<16>(&*app.random)), |session| session.to_string());
+    Some(cookie::sign(Purpose::KnownDevice, &format!("{KIND}:{}:{}:{id}:{}", user.id, user.login_epoch, app.now().seconds()), &ring.masters))
 }
 
 /// The id of the device among `tokens` that is known at the account of this address. The database is asked only if a token is one of ours.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::app::App;
-use crate::crypto::cookie;
+use crate::crypto::cookie::{self, Purpose};
 use crate::crypto::key_ring::KeyRing;
 use crate::crypto::token::{RefreshToken, SessionToken};
 use crate::model::audit::{Kind, Peer};
@@ -175,9 +175,9 @@ impl Opening {
         let powers = impersonate::powers(app, user, s.impersonated_by).await?.ok_or(Error::NotAllowed(Action::Impersonate))?;
         let access = issue_token::issue(app, user, &powers, &grounds).await?;
         Ok(Grant {
-            session_cookie: Zeroizing::new(cookie::sign(self.session_token.expose(), &self.ring.masters)),
-            dont_remember: cookie::sign("true", &self.ring.masters),
-            device: if s.impersonated_by.is_none() { known_device::token(app, user) } else { None },
+            session_cookie: Zeroizing::new(cookie::sign(Purpose::Session, self.session_token.expose(), &self.ring.masters)),
+            dont_remember: cookie::sign(Purpose::DontRemember, "true", &self.ring.masters),
+            device: if s.impersonated_by.is_none() { known_device::token(app, user, Some(s.id)) } else { None },
             refresh_token: self.refresh_token.encode(&self.ring.masters),
             session: new.session,
             session_token: self.session_token,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::app::App;
-use crate::crypto::cookie;
+use crate::crypto::cookie::{self, Purpose};
 use crate::crypto::token::SessionToken;
 use crate::model::audit::Peer;
 use crate::model::id::{SessionId, UserId};
@@ -147,29 +147,29 @@ async fn slide(app: &App, found: Found, (user, powers): (Arc<User>, Powers), tok
 
 /// The session cookie's value for a token.
 pub fn signed_cookie(app: &App, token: &SessionToken) -> Option<Zeroizing<String>> {
-    app.ring().map(|ring| Zeroizing::new(cookie::sign(token.expose(), &ring.masters)))
+    app.ring().map(|ring| Zeroizing::new(cookie::sign(Purpose::Session, token.expose(), &ring.masters)))
 }
 
-/// A cookie's value, signed.
-pub(super) fn sign(app: &App, value: &str) -> Option<String> {
-    app.ring().map(|ring| cookie::sign(value, &ring.masters))
+/// A value, signed for this purpose.
+pub(super) fn sign(app: &App, purpose: Purpose, value: &str) -> Option<String> {
+    app.ring().map(|ring| cookie::sign(purpose, value, &ring.masters))
 }
 
-/// What a signed cookie holds, if we signed it.
-pub(super) fn open(app: &App, signed: &str) -> Option<String> {
-    app.ring().and_then(|ring| cookie::open(signed, &ring.masters).map(ToOwned::to_owned))
+/// What a signed value holds, if we signed it for this purpose.
+pub(super) fn open(app: &App, purpose: Purpose, signed: &str) -> Option<String> {
+    app.ring().and_then(|ring| cookie::open(purpose, signed, &ring.masters).map(ToOwned::to_owned))
 }
 
 /// A session token, bare or signed.
 pub(super) fn session_token(app: &App, text: &str) -> Option<SessionToken> {
     let ring = app.ring()?;
-    SessionToken::parse(text).or_else(|| cookie::open(text, &ring.masters).and_then(SessionToken::parse))
+    SessionToken::parse(text).or_else(|| cookie::open(Purpose::Session, text, &ring.masters).and_then(SessionToken::parse))
 }
 
 /// The session that a cookie's signature vouches for; no database is asked.
 pub fn cookie_token(app: &App, signed: &str) -> Option<SessionToken> {
     let ring = app.ring()?;
-    cookie::open(signed, &ring.masters).and_then(SessionToken::parse)
+    cookie::open(Purpose::Session, signed, &ring.masters).and_then(SessionToken::parse)
 }
 
 pub(super) fn is_jwt(text: &str) -> bool {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::app::App;
-use crate::crypto::cookie;
+use crate::crypto::cookie::{self, Purpose};
 use crate::crypto::token::SessionToken;
 use crate::model::session::Session;
 use crate::model::time::Timestamp;
@@ -41,7 +41,7 @@ pub fn seal(app: &App, session: &Session, token: &SessionToken, ends_at: Timesta
     let cached = Cached { of: hash(token), until: until.0, answer: answer.clone() };
     let text = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&cached).ok()?);
     let ring = app.ring()?;
-    Some((cookie::sign(&text, &ring.masters), until)).filter(|(value, _)| value.len() <= LONGEST)
+    Some((cookie::sign(Purpose::SessionData, &text, &ring.masters), until)).filter(|(value, _)| value.len() <= LONGEST)
 }
 
 /// The answer that a cookie holds, if it is of the session whose signed cookie came with it and not over.
@@ -51,7 +51,7 @@ pub fn open(app: &App, session: &str, cached: &str) -> Option<Value> {
     }
     let token = cookie_token(app, session)?;
     let ring = app.ring()?;
-    let text = cookie::open(cached, &ring.masters)?;
+    let text = cookie::open(Purpose::SessionData, cached, &ring.masters)?;
     let cached: Cached = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
     let in_time = app.now() < Timestamp(cached.until) && Timestamp(cached.until) <= app.now() + app.config.sessions.cookie_cache;
     (in_time && cached.of == hash(&token)).then_some(cached.answer)

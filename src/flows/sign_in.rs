@@ -22,7 +22,7 @@ use super::end_session::Ending;
 use super::limit::{Charges, Refused};
 use super::open_session::{Grant, Opening, Options, RingVersion};
 use super::record::{Recorder, detail};
-use super::{Error, Result, impersonate, read_session};
+use super::{Error, Result, carried, read_session};
 
 /// While passwords queue, a sign-in may wait for the next ones to share its commit: two hashes, of the many that it has waited for.
 const COMPANY: Duration = Duration::from_millis(32);
@@ -44,7 +44,7 @@ impl Presented<'_> {
     /// The session tokens inside the cookies whose signature is good.
     pub(super) fn sessions(&self, app: &App) -> Vec<SessionToken> {
         let own = self.cookies.iter().filter_map(|signed| read_session::cookie_token(app, signed));
-        own.chain(self.admin.iter().filter_map(|signed| impersonate::admin_token(app, signed))).collect()
+        own.chain(self.admin.iter().filter_map(|signed| carried::admin_token(app, signed))).collect()
     }
 }
 
@@ -104,7 +104,7 @@ async fn attempt(
         }
         let upgraded = if outdated { upgrade(app, password).await } else { None };
         let opening = Opening::prepare(app, &user, options, peer)?;
-        let ending = Ending::of(app, &replaces.sessions(app), replaces.refresh, RevokedReason::Replaced).await?;
+        let ending = Ending::of(app, &replaces.sessions(app), replaces.refresh, RevokedReason::Replaced).await?.and_left(carried::had(app, replaces.devices));
         let entry = Entry {
             user: user.clone(),
             verified,

@@ -19,7 +19,7 @@ use super::open_session::{Grant, Opening, Options, RingVersion};
 use super::outbox::Outbox;
 use super::record::Recorder;
 use super::sign_in::Presented;
-use super::{Error, Result};
+use super::{Error, Result, carried};
 
 /// What the form says.
 pub struct Form {
@@ -55,7 +55,7 @@ pub async fn sign_up(app: &App, form: Form, options: Options, replaces: Presente
     let hash = app.hasher.hash_in(place, password).await?;
     let user = new_user(app, form.email, form.name, form.image);
     let opening = if app.config.sign_up.signs_in() { Some(Opening::prepare(app, &user, options, peer)?) } else { None };
-    let ending = Ending::of(app, &replaces.sessions(app), replaces.refresh, RevokedReason::Replaced).await?;
+    let ending = Ending::of(app, &replaces.sessions(app), replaces.refresh, RevokedReason::Replaced).await?.and_left(carried::had(app, replaces.devices));
     let verification = app.config.sign_up.require_email_verification.then(|| Outbox::new(app));
     let creation = Creation {
         user: user.clone(),

@@ -67,7 +67,7 @@ pub(super) async fn sign_up(
 /// A browser that has signed up and is not signed in yet: it is a known device, so that the link of the mail asks it for no password. For an address that
 /// was known before, it is a device of a user who does not exist, and looks the same.
 pub(super) fn remember_asker(app: &App, user: &User, remember: bool, headers: &mut HeaderMap) {
-    if let Some(device) = known_device::token(app, user) {
+    if let Some(device) = known_device::token(app, user, None) {
         cookies::set(app, headers, Name::Device, &device, remember.then(|| app.now() + known_device::LIFETIME));
     }
 }
@@ -141,7 +141,7 @@ pub(super) async fn change_password(State(app): State<Arc<App>>, Acting { who, p
 
 /// The change ended every known device of the account; the one on which it was made is known by a new token.
 fn know_again(app: &App, session: &Session, user: &User, answer: &mut Value, headers: &mut HeaderMap) {
-    let Some(device) = known_device::token(app, user) else { return };
+    let Some(device) = known_device::token(app, user, Some(session.id)) else { return };
     match session.delivery {
         Delivery::Body => answer["deviceToken"] = device.into(),
         Delivery::Cookie if session.remember => cookies::set(app, headers, Name::Device, &device, Some(app.now() + known_device::LIFETIME)),

@@ -141,10 +141,9 @@ pub(super) fn over(app: &App, end: End) -> Error {
     Error::SessionOver { end, clearing }
 }
 
-/// Clears the cookies of a session that is over. Not of one that a newer session in the same browser has replaced: an answer that is late would
-/// clear the cookies of the newer one.
+/// Clears the cookies of a session that is over, unless a newer session of the same browser has them by now.
 pub(super) fn clear_over(app: &App, headers: &mut HeaderMap, end: End) {
-    if end != End::Replaced {
+    if end.clears() {
         cookies::clear(app, headers, Clear::Session);
     }
 }

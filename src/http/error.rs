@@ -139,7 +139,7 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let retry = self.retry_after();
         let challenge = match &self {
-            Self::SessionOver { end: End::Revoked | End::Replaced, .. } => {
+            Self::SessionOver { end: End::Revoked | End::SignedOut(_) | End::Replaced, .. } => {
                 Some(r#"Bearer realm="countersign", error="invalid_token", error_description="The session was revoked""#)
             }
             Self::SessionOver { end: End::Expired, .. } => {
@@ -262,7 +262,7 @@ impl Error {
             Self::InvalidNewUserCallbackUrl => ("INVALID_NEW_USER_CALLBACK_URL", "Invalid newUserCallbackURL".into()),
             Self::InvalidFormToken => ("INVALID_FORM_TOKEN", "This form was shown to another session".into()),
             Self::KeysTooYoung => ("KEYS_TOO_YOUNG", "The next key is not known to every verifier yet".into()),
-            Self::SessionOver { end: End::Revoked | End::Replaced, .. } => ("UNAUTHORIZED", "The session was revoked".into()),
+            Self::SessionOver { end: End::Revoked | End::SignedOut(_) | End::Replaced, .. } => ("UNAUTHORIZED", "The session was revoked".into()),
             Self::SessionOver { end: End::Expired, .. } => ("UNAUTHORIZED", "The session has expired".into()),
             Self::InvalidToken | Self::SessionOver { .. } => ("UNAUTHORIZED", "Unauthorized".into()),
             Self::Internal(_) => ("INTERNAL_SERVER_ERROR", "Something went wrong on our side".into()),

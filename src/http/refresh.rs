@@ -14,7 +14,7 @@ use crate::flows::carried::{self, RefreshCookie};
 use crate::flows::refresh::{self as flow, Purpose, Renewed};
 use crate::flows::{self};
 use crate::model::audit::Peer;
-use crate::model::session::{Delivery, End};
+use crate::model::session::Delivery;
 
 use super::body::Optional;
 use super::client::Client;
@@ -90,12 +90,13 @@ async fn by_cookie(app: &App, credentials: &Credentials, peer: &Peer) -> Result<
             Ok((headers, Json(answer(&renewed))).into_response())
         }
         Err(error) if is_final(&error) => {
-            // A newer session of this browser has replaced it: when this answer arrives, the cookies are those of the newer one.
-            let replaced = match (&error, token) {
-                (flows::Error::RefreshTokenRevoked, Some(token)) => carried::end_of_family(app, token).await? == End::Replaced,
-                _ => false,
+            // When this answer arrives, the cookies may be those of a newer session of this browser.
+            let clears = match (token, clear) {
+                (Some(token), Clear::Session) => carried::end_of_family(app, token).await?.clears_after_refresh(app.now()),
+                (Some(token), Clear::Refresh) => carried::end_of_family(app, token).await?.clears(),
+                (None, _) => true,
             };
-            if !replaced {
+            if clears {
                 cookies::clear(app, &mut headers, clear);
             }
             Ok((headers, Error::Flow(error)).into_response())

@@ -81,7 +81,7 @@ pub(super) async fn get_session(
         credentials::clear_over(&app, &mut headers, end);
     }
     // A cache that came and was not used goes, unless this answer brings another, or belongs to a session that was replaced meanwhile.
-    if !credentials.cached_sessions.is_empty() && end != Some(End::Replaced) {
+    if !credentials.cached_sessions.is_empty() && end.is_none_or(End::clears) {
         cookies::forget_cache(&app, &mut headers);
     }
     Ok((headers, Json(answer)).into_response())

@@ -86,11 +86,33 @@ pub enum End {
     Expired,
     /// It was ended before its time.
     Revoked,
-    /// A newer session of the same browser took its place. What answers for the old one must leave the cookies alone: by the time the answer
+    /// Its user signed out at this time. The answer to the sign-out has cleared the cookies.
+    SignedOut(Timestamp),
+    /// A newer session of the same browser took its place, or has begun there after its end. What answers for the old one must leave the cookies alone: by the time the answer
     /// arrives, they are those of the newer session.
     Replaced,
     /// There is no such session, or none any more.
     Unknown,
+}
+
+/// How long a request or its answer may be under way: headers have 30 s, the body 10 s, and proxies give up after 60 s.
+const UNDER_WAY: Duration = Duration::from_secs(60);
+
+impl End {
+    /// Whether an answer about the session clears its cookies.
+    pub fn clears(self) -> bool {
+        self != Self::Replaced
+    }
+
+    /// Whether the refusal of a refresh clears them. Clients refresh on their own, also while their user signs out and in again: for a minute after a sign-out,
+    /// whose answer has cleared the cookies, such a refusal may arrive when they are those of the next session. A browser to which the answer of the sign-out
+    /// was lost is cleared by any other answer, or by a refresh after that minute.
+    pub fn clears_after_refresh(self, now: Timestamp) -> bool {
+        match self {
+            Self::SignedOut(at) => now >= at + UNDER_WAY,
+            end => end.clears(),
+        }
+    }
 }
 
 /// What a client may know of a session. Nothing here moves with a refresh (no schedule oracle).

@@ -83,6 +83,7 @@ pub const TABLES: [Table; 18] = [
             "updated_at",
             "epoch",
             "acting_epoch",
+            "left_at",
         ],
     },
 ];

@@ -14,21 +14,36 @@ struct Row {
     revoked_reason: Option<String>,
     expires_at: i64,
     idle_expires_at: i64,
+    left_at: Option<i64>,
+}
+
+/// Notes that the browser which held the cookies of a session that is over has signed in anew. No effect on one that lives for its browser.
+pub async fn leave(conn: &mut Conn, by: &By, now: Timestamp) -> Result<()> {
+    const BY_TOKEN: &str = "UPDATE sessions SET left_at = $1 WHERE token_hash = $2 AND left_at IS NULL";
+    const BY_ID: &str = "UPDATE sessions SET left_at = $1 WHERE id = $2 AND left_at IS NULL";
+    let (sql, key) = match by {
+        By::TokenHash(hash) => (BY_TOKEN, hash_text(hash)),
+        By::Id(id) => (BY_ID, id.to_string()),
+    };
+    on!(conn, c => sqlx::query(sql).bind(now.0).bind(key.as_str()).execute(c).await.map(|_| ()))?;
+    Ok(())
 }
 
 /// The end of a session that does not live; `None`: there is no such session, or none any more.
 pub async fn end_of(conn: &mut Conn, by: &By, now: Timestamp) -> Result<Option<End>> {
-    const BY_TOKEN: &str = "SELECT revoked_at, revoked_reason, expires_at, idle_expires_at FROM sessions WHERE token_hash = $1";
-    const BY_ID: &str = "SELECT revoked_at, revoked_reason, expires_at, idle_expires_at FROM sessions WHERE id = $1";
+    const BY_TOKEN: &str = "SELECT revoked_at, revoked_reason, expires_at, idle_expires_at, left_at FROM sessions WHERE token_hash = $1";
+    const BY_ID: &str = "SELECT revoked_at, revoked_reason, expires_at, idle_expires_at, left_at FROM sessions WHERE id = $1";
     let (sql, key) = match by {
         By::TokenHash(hash) => (BY_TOKEN, hash_text(hash)),
         By::Id(id) => (BY_ID, id.to_string()),
     };
     let row: Option<Row> = on!(conn, c => sqlx::query_as(sql).bind(key.as_str()).fetch_optional(c).await)?;
     Ok(row.map(|row| {
-        let replaced = row.revoked_reason.as_deref() == Some(RevokedReason::Replaced.as_str());
+        let is = |reason: RevokedReason| row.revoked_reason.as_deref() == Some(reason.as_str());
         match row.revoked_at {
-            Some(_) if replaced => End::Replaced,
+            _ if row.left_at.is_some() => End::Replaced,
+            Some(_) if is(RevokedReason::Replaced) => End::Replaced,
+            Some(at) if is(RevokedReason::SignOut) => End::SignedOut(Timestamp(at)),
             None if row.expires_at <= now.0 || row.idle_expires_at <= now.0 => End::Expired,
             // Without a mark of its own it lives by its row: its user was shut out, or all sessions of the user have ended.
             Some(_) | None => End::Revoked,

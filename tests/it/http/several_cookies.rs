@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::{Method, Request};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Browser, CACHE_COOKIE, REFRESH_COOKIE, SESSION_COOKIE, TestApp, User, minutes};
+use crate::support::{ADMIN_COOKIE, Answer, Browser, CACHE_COOKIE, REFRESH_COOKIE, SESSION_COOKIE, TestApp, User, minutes, seconds};
 
 const SESSION: &str = "/api/auth/session";
 const REFRESH: &str = "/api/auth/refresh";
@@ -219,9 +219,158 @@ async fn a_late_refusal_of_a_session_that_this_browser_has_replaced_clears_nothi
     // One that ended in any other way is cleared as before.
     let other = bob_again(&app, &bob).await;
     let late = other.stolen();
-    other.post(SIGN_OUT, &json!({})).await.ok();
-    let answer = late.refresh().await.refused(401, "REFRESH_TOKEN_REVOKED");
-    assert!(!clearing(&answer, SESSION_COOKIE).is_empty() && !clearing(&answer, REFRESH_COOKIE).is_empty(), "{:?}", answer.cookies());
+    app.post_as("/api/auth/revoke-sessions", &token_of(&late), &json!({})).await.ok();
+    assert_cleared(&late.refresh().await.refused(401, "REFRESH_TOKEN_REVOKED"));
+}
+
+fn token_of(browser: &Browser) -> String {
+    held(browser, SESSION_COOKIE).split(['.', '%']).next().unwrap().to_owned()
+}
+
+#[track_caller]
+fn assert_cleared(answer: &Answer) {
+    assert!(!clearing(answer, SESSION_COOKIE).is_empty() && !clearing(answer, REFRESH_COOKIE).is_empty(), "{:?}", answer.cookies());
+}
+
+#[track_caller]
+fn assert_untouched(answer: &Answer, what: &str) {
+    assert!(answer.cookies().is_empty(), "{what}: {} {:?}", answer.text, answer.cookies());
+}
+
+/// Whatever a browser may have had under way when its session ended, answered now.
+async fn late_answers(late: &Browser) -> Vec<Answer> {
+    let mut answers = vec![late.ask(Method::POST, REFRESH, Some(&json!({}))).await];
+    for path in [SESSION, "/api/auth/get-session?disableCookieCache=true", "/api/auth/token", "/api/auth/list-sessions", "/auth/account"] {
+        answers.push(late.ask(Method::GET, path, None).await);
+    }
+    answers.push(late.ask(Method::POST, "/api/auth/update-user", Some(&json!({ "name": "x" }))).await);
+    answers
+}
+
+#[tokio::test]
+async fn a_late_refusal_after_signing_out_and_in_again_clears_nothing_of_the_new_session() {
+    let app = TestApp::with(&[("sessions.cookie_cache", "1m")]).await;
+    let (ana, bob) = (app.user("ana").await, app.user("bob").await);
+    // The next session in this browser is the same user's, or another one's.
+    for next in [&ana, &bob] {
+        for pause in [0, 2, 60 * 24] {
+            let browser = ana.browser().await;
+            let late = browser.stolen();
+            browser.post(SIGN_OUT, &json!({})).await.ok();
+            // Refused before the next sign-in, and still under way to the browser.
+            let under_way = late.ask(Method::POST, REFRESH, Some(&json!({}))).await.refused(401, "REFRESH_TOKEN_REVOKED");
+            assert_untouched(&under_way, "right after the sign-out");
+            app.after(minutes(pause));
+            browser.post("/api/auth/sign-in/email", &json!({ "email": next.email, "password": next.password })).await.ok();
+            browser.store(&under_way);
+            for answer in late_answers(&late).await {
+                assert_untouched(&answer, &format!("{pause} minutes after the sign-out"));
+                browser.store(&answer);
+            }
+            assert_eq!(browser.get(SESSION).await.ok().body["user"]["email"], next.email);
+            browser.refresh().await.ok();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_late_refusal_of_a_session_that_ended_in_any_way_clears_nothing_after_the_next_sign_in() {
+    let app = TestApp::with(&[("sessions.idle_ttl", "1h")]).await;
+    let (ana, bob) = (app.user("ana").await, app.user("bob").await);
+    for how in ["revoked", "expired", "password", "reuse"] {
+        for told in [false, true] {
+            let (ana, browser) = (app.user(&format!("ana-{how}-{told}")).await, Browser::new(&app));
+            browser.post("/api/auth/sign-in/email", &json!({ "email": ana.email, "password": ana.password })).await.ok();
+            let late = browser.stolen();
+            match how {
+                "revoked" => drop(app.post_as("/api/auth/revoke-sessions", &ana.sign_in().await.session, &json!({})).await.ok()),
+                "expired" => app.after(minutes(61)),
+                "password" => {
+                    let change = json!({ "currentPassword": ana.password, "newPassword": "another good password", "revokeOtherSessions": true });
+                    app.post_as("/api/auth/change-password", &ana.sign_in().await.session, &change).await.ok();
+                }
+                _ => {
+                    let thief = browser.stolen();
+                    for _ in 0..2 {
+                        app.after(minutes(2));
+                        thief.refresh().await.ok();
+                    }
+                    app.after(minutes(2));
+                    late.ask(Method::POST, REFRESH, Some(&json!({}))).await.refused(401, "REFRESH_TOKEN_REUSED");
+                }
+            }
+            // The browser has been told of the end, and its cookies are cleared; or it signs in with them.
+            if told {
+                assert_eq!(browser.get(SESSION).await.status, 401);
+                assert!(browser.cookie(SESSION_COOKIE).is_none(), "{how}");
+            }
+            browser.post("/api/auth/sign-in/email", &json!({ "email": bob.email, "password": bob.password })).await.ok();
+            for answer in late_answers(&late).await {
+                assert_untouched(&answer, &format!("{how}, told: {told}"));
+                browser.store(&answer);
+            }
+            assert_eq!(browser.get(SESSION).await.ok().body["user"]["email"], bob.email, "{how}");
+        }
+    }
+    // Only the browser's own: a sign-in elsewhere does not keep the cookies of another browser.
+    let (here, there) = (ana.browser().await, ana.browser().await);
+    app.post_as("/api/auth/revoke-sessions", &token_of(&there), &json!({})).await.ok();
+    there.post("/api/auth/sign-in/email", &json!({ "email": ana.email, "password": ana.password })).await.ok();
+    assert_cleared(&here.refresh().await);
+}
+
+#[tokio::test]
+async fn a_browser_to_which_the_answer_of_a_sign_out_was_lost_is_rid_of_its_cookies() {
+    let app = TestApp::start().await;
+    let ana = app.user("ana").await;
+    let signed_out = async || {
+        let browser = ana.browser().await;
+        browser.ask(Method::POST, SIGN_OUT, Some(&json!({}))).await.ok();
+        browser
+    };
+    // By the next answer that is not a refresh: of the API, or of a page.
+    for path in [SESSION, "/api/auth/get-session", "/api/auth/token", "/auth/account"] {
+        let browser = signed_out().await;
+        assert_cleared(&browser.get(path).await);
+        assert!(browser.cookie(SESSION_COOKIE).is_none() && browser.cookie(REFRESH_COOKIE).is_none(), "{path}");
+    }
+    // By a second sign-out.
+    assert_cleared(&signed_out().await.post(SIGN_OUT, &json!({})).await.ok());
+    // By a refresh, once no answer of before the sign-out can be under way any more.
+    let browser = signed_out().await;
+    app.after(seconds(59));
+    assert_untouched(&browser.refresh().await.refused(401, "REFRESH_TOKEN_REVOKED"), "within the minute");
+    app.after(seconds(1));
+    assert_cleared(&browser.refresh().await.refused(401, "REFRESH_TOKEN_REVOKED"));
+    browser.refresh().await.refused(401, "REFRESH_TOKEN_MISSING");
+}
+
+#[tokio::test]
+async fn of_several_sessions_that_were_set_aside_the_admin_s_newest_comes_back_and_all_others_end() {
+    let app = TestApp::start().await;
+    let (root, bob) = (super::admin::made_admin(&app, "root").await, app.user("bob").await);
+    let act = json!({ "userId": super::admin::id(&bob).await });
+    let mut set_aside = Vec::new();
+    for _ in 0..2 {
+        let browser = root.browser().await;
+        browser.post("/api/auth/admin/impersonate-user", &act).await.ok();
+        set_aside.push(browser);
+        app.after(seconds(1));
+    }
+    let (older, newer) = (held(&set_aside[0], ADMIN_COOKIE), held(&set_aside[1], ADMIN_COOKIE));
+    for cookies in [[&older, &newer], [&newer, &older]] {
+        let session = held(&set_aside[1], SESSION_COOKIE);
+        let line = [(SESSION_COOKIE, &*session), (ADMIN_COOKIE, &**cookies[0]), (ADMIN_COOKIE, &**cookies[1])];
+        let answer = post(&app, "/api/auth/admin/stop-impersonating", &line, &json!({})).await;
+        if cookies[0] == &older {
+            assert_eq!(answer.ok().body["user"]["email"], root.email);
+            for aside in [&older, &newer] {
+                app.get_as(SESSION, aside.split([':', '%']).next().unwrap()).await.refused(401, "UNAUTHORIZED");
+            }
+        } else {
+            assert_eq!(answer.status, 401, "acting has ended");
+        }
+    }
 }
 
 async fn bob_again(app: &TestApp, bob: &User) -> Browser {
