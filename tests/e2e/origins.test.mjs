@@ -2,14 +2,22 @@
 import assert from "node:assert/strict";
 import { createServer, request as ask } from "node:http";
 import { after, before, test } from "node:test";
-import { freePort, start } from "./place.mjs";
+import { freePort, start, waitFor } from "./place.mjs";
 
 const PASSWORD = "a good long password";
+/** What reached the service by POST, and what it answered: a browser may keep an answer from the page that asked. */
+const posts = [];
+const hears = ({ method, url, headers }, { statusCode }) => {
+  if (method === "POST") posts.push({ url, origin: headers.origin, site: headers["sec-fetch-site"], cookie: headers.cookie, status: statusCode });
+};
+/** What came by POST to this address, once it has come. */
+const posted = (url) => waitFor(() => posts.find((post) => post.url === url), `a POST to ${url}`);
+
 let place;
 let proxy;
 before(async () => {
   const port = await freePort();
-  place = await start([`server.trusted_proxies=127.0.0.1`]);
+  place = await start([`server.trusted_proxies=127.0.0.1`], hears);
   // A proxy that adds `Referrer-Policy: no-referrer` to everything, as some are told to; with it browsers send `Origin: null` with a form.
   const target = new URL(place.auth);
   proxy = createServer((request, response) => {
@@ -83,5 +91,31 @@ test("a form of ours behind a proxy that adds no-referrer is sent with the origi
   await page.getByRole("button", { name: "Create account", exact: true }).click();
   await page.waitForURL((url) => url.pathname === "/auth/account");
   assert.deepEqual([sent[0].origin, sent[0]["sec-fetch-site"]], ["null", "same-origin"]);
+  await context.close();
+});
+
+test("a sandboxed frame has the origin null too, is cross-site, and is refused whatever it sends", async () => {
+  // A `srcdoc` document has the content security policy of the page around it; ours lets no script of it run, so that there would be nothing to see.
+  const context = await place.browser.newContext({ bypassCSP: true });
+  const page = await context.newPage();
+  for (const [name, host] of [["trusted", place.origin], ["untrusted", place.evil], ["own", place.auth]]) {
+    const [form, fetched] = [`form-${name}`, `fetch-${name}`].map((query) => `/api/auth/sign-out?${query}`);
+    await page.goto(`${host}/health`);
+    await page.evaluate(
+      ([action, asked]) => {
+        const frame = document.createElement("iframe");
+        frame.sandbox = "allow-scripts allow-forms";
+        frame.srcdoc = `<form method="post" action="${action}"></form><script>
+          fetch("${asked}", { method: "POST", mode: "no-cors", credentials: "include", body: "" }).finally(() => document.forms[0].submit());
+        </script>`;
+        document.body.append(frame);
+      },
+      [place.auth + form, place.auth + fetched],
+    );
+    for (const path of [form, fetched]) {
+      const { origin, site, status } = await posted(path);
+      assert.deepEqual([origin, site, status], ["null", "cross-site", 403], path);
+    }
+  }
   await context.close();
 });

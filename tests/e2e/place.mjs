@@ -50,12 +50,12 @@ function application(auth) {
   });
 }
 
-/** Stands between browsers and the service: hands everything on, and tells `hears` of each answer, which may keep it from ever arriving. */
+/** Stands between browsers and the service: hands everything on, and tells `hears` of each answer, which may hold it back (a promise) or lose it. */
 function between(port, hears) {
   return createServer((request, response) => {
     const { method, url, headers } = request;
-    const onward = ask({ host: "127.0.0.1", port, method, path: url, headers }, (answer) => {
-      if (hears(request, answer) === "lose") {
+    const onward = ask({ host: "127.0.0.1", port, method, path: url, headers }, async (answer) => {
+      if ((await hears(request, answer)) === "lose") {
         answer.resume();
         return answer.on("end", () => response.destroy());
       }
@@ -94,16 +94,29 @@ export async function start(settings = [], hears = undefined) {
   ];
   const flags = [...fixed, ...settings].flatMap((s) => ["--set", s]);
   const log = openSync(join(folder, "server.log"), "a");
-  const child = spawn(binary, [...flags, "serve"], { cwd: folder, stdio: ["ignore", log, log] });
-  await waitFor(async () => (await fetch(`${auth}/health`)).ok, "the server");
+  const serve = async (more = []) => {
+    const own = more.flatMap((s) => ["--set", s]);
+    const process = spawn(binary, [...flags, ...own, "serve"], { cwd: folder, stdio: ["ignore", log, log] });
+    await waitFor(async () => (await fetch(`${auth}/health`)).ok, "the server");
+    return process;
+  };
+  let child = await serve();
+  const end = async () => {
+    child.kill("SIGTERM");
+    await new Promise((resolve) => (child.exitCode === null ? child.once("exit", resolve) : resolve()));
+  };
+  /** Restarts the server; these settings win over the others. */
+  const again = async (more) => {
+    await end();
+    child = await serve(more);
+  };
   const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
   const stop = async () => {
     await browser.close();
     for (const server of servers) server.close().closeAllConnections();
-    child.kill("SIGTERM");
-    await new Promise((resolve) => (child.exitCode === null ? child.once("exit", resolve) : resolve()));
+    await end();
   };
-  return { auth, origin, evil, browser, stop, mails, cli: (...rest) => [binary, [...flags, ...rest], { cwd: folder }] };
+  return { auth, origin, evil, browser, stop, again, mails, cli: (...rest) => [binary, [...flags, ...rest], { cwd: folder }] };
 }
 
 /** The mails to an address, oldest first. */
