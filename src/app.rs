@@ -2,6 +2,7 @@
 
 mod memory;
 mod pace;
+mod process;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -28,6 +29,7 @@ use crate::store::{self, Db};
 pub use memory::{Blocks, ClockTrust, RevokedKids, ToldEnds, UserCache};
 pub use pace::Pace;
 use pace::{pace, presented_pace};
+pub use process::{PROGRAM, Process, has_ended};
 
 /// The program, but for its key ring ready to serve.
 pub struct App {
@@ -61,6 +63,8 @@ pub struct App {
     pub breached: Option<Arc<BreachedHashes>>,
     /// Names this process in the audit trail.
     pub writer: String,
+    /// This process as others of the service know it.
+    pub process: Process,
     /// Makes requests, where the settings name somebody to make them to.
     pub outgoing: Option<outgoing::Client>,
     /// What happened here, counted.
@@ -124,6 +128,7 @@ impl App {
             hasher,
             loaded_keys,
             writer,
+            process: Process::this(now),
             metrics: Arc::new(Metrics::new()),
             next_count: AtomicU64::new(0),
             reloading: tokio::sync::Mutex::default(),

@@ -67,3 +67,16 @@ CREATE TABLE session_endings (
 ALTER TABLE users ADD COLUMN deleted_at BIGINT;
 -- When the browser that held the cookies of this session, which was over, has signed in anew: an answer about it clears no cookies from then on.
 ALTER TABLE sessions ADD COLUMN left_at BIGINT;
+-- One row for each process that runs `serve`: where it runs, which program it is, and the public ids of the master keys that it has loaded, separated by
+-- spaces. `seen_at` is written once a second, by the database's clock where it has one. A process that stops in good order deletes its row. `mark` tells
+-- a process on the same machine whether this one has ended.
+CREATE TABLE processes (
+    writer TEXT PRIMARY KEY NOT NULL,
+    host TEXT NOT NULL,
+    pid BIGINT NOT NULL,
+    mark TEXT,
+    program TEXT NOT NULL,
+    master_keys TEXT NOT NULL,
+    started_at BIGINT NOT NULL,
+    seen_at BIGINT NOT NULL
+);

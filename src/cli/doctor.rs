@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::flows::diagnose::{self, Diagnosis, Verdict};
+use crate::flows::processes::Running;
 use crate::flows::verifiers;
 use crate::random::OsRandom;
 
@@ -16,12 +17,14 @@ use super::{Failure, Output, Result, output};
 pub(super) async fn run(form: Output, config: Config) -> Result<()> {
     let found = Box::pin(diagnose::diagnose(config, Arc::new(SystemClock), Arc::new(OsRandom))).await;
     match form {
-        Output::Json => output::object(form, &[("findings", findings(&found)), ("tables", tables(&found))]),
+        Output::Json => output::object(form, &[("findings", findings(&found)), ("tables", tables(&found)), ("processes", running(&found))]),
         Output::Table => {
             let row = |f: &diagnose::Finding| vec![json!(mark(f.verdict)), json!(f.subject), json!(f.says)];
             output::rows(form, &["", "subject", "finding"], &found.findings.iter().map(row).collect::<Vec<_>>());
             let size = |bytes: i64| json!(HumanBytes(u64::try_from(bytes).unwrap_or(0)).to_string());
             let row = |t: &crate::store::server::TableSize| vec![json!(t.name), size(t.bytes), size(t.index_bytes)];
+            let process = |p: &Running| vec![json!(p.name()), json!(p.started_at), json!(p.program), json!(p.master_keys)];
+            output::rows(form, &["process", "since", "program", "master keys"], &found.running.iter().map(process).collect::<Vec<_>>());
             output::rows(form, &["table", "rows", "indexes"], &found.tables.iter().map(row).collect::<Vec<_>>());
         }
     }
@@ -52,6 +55,11 @@ fn mark(verdict: Verdict) -> &'static str {
 
 fn findings(found: &Diagnosis) -> Value {
     found.findings.iter().map(|f| json!({ "subject": f.subject, "verdict": f.verdict, "finding": f.says })).collect()
+}
+
+fn running(found: &Diagnosis) -> Value {
+    let process = |p: &Running| json!({ "host": p.host, "pid": p.pid, "since": p.started_at, "program": p.program, "heardSecondsAgo": p.heard.as_secs(), "masterKeys": p.master_keys });
+    found.running.iter().map(process).collect()
 }
 
 fn tables(found: &Diagnosis) -> Value {

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::config::Config;
 use crate::flows::change_keys::{self, Changed, Order, describe};
-use crate::flows::{inspect_keys, rewrap, verify_token};
+use crate::flows::{inspect_keys, verify_token};
 use crate::model::key::{Key, State, Step, Wish};
 
-use super::{Failure, Output, Result, ask, lost_key, operator, output, start};
+use super::{Failure, Output, Result, ask, lost_key, operator, output, processes, rewrap, start};
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
 pub(super) enum Format {
@@ -34,7 +34,7 @@ pub(super) enum As {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Keys {
-    /// List keys: kid, algorithm, state, since when, when they leave the JWKS
+    /// List keys: kid, algorithm, state, since when, when they leave the JWKS; as a table also the master keys and which processes hold them
     List {
         /// Revoked and removed keys too
         #[arg(long)]
@@ -109,27 +109,17 @@ pub(super) enum Keys {
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
-    /// Seal every private key under a new master key
-    #[command(
-        after_help = "Give every replica the new key first as COUNTERSIGN_PREVIOUS_MASTER_KEY_FILE, then rewrap, then make it the master key and keep\nthe old one as the previous key for sessions.idle_ttl. With --compromised the old key is not accepted any more: everybody signs in again."
-    )]
-    Rewrap {
-        /// A file with the new key: 43 characters of base64url, mode 0600
-        #[arg(long)]
-        new_master_key_file: PathBuf,
-        /// The old master key leaked
-        #[arg(long)]
-        compromised: bool,
-        /// Open every key and write nothing
-        #[arg(long)]
-        dry_run: bool,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
+    /// List the processes that serve, and which master keys each of them holds
+    Processes {
         /// How to print
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
+    /// Seal every private key under a new master key
+    #[command(
+        after_help = "Give every replica the new key first as COUNTERSIGN_PREVIOUS_MASTER_KEY_FILE, then rewrap, then make it the master key and keep\nthe old one as the previous key for sessions.idle_ttl. Refused while a running process lacks the new key (`keys processes`). With --compromised\nthe old key is not accepted any more: everybody signs in again."
+    )]
+    Rewrap(rewrap::Arguments),
     /// Give up everything that a lost master key sealed: new signing keys, everybody signs in again (docs/operations.md)
     Abandon {
         /// Required, so that the command is not mistaken for a rotation
@@ -164,7 +154,7 @@ pub(super) async fn run(command: Keys, config: Config) -> Result<()> {
 
 async fn act(app: &App, command: Keys) -> Result<()> {
     match command {
-        Keys::List { all, output } => list(app, all, output),
+        Keys::List { all, output } => list(app, all, output).await,
         Keys::Rotate { compromised, force, dry_run, yes, output } => {
             let wish = if compromised { Wish::ReplaceAll } else { Wish::Rotate { force } };
             if compromised && !dry_run {
@@ -191,24 +181,14 @@ async fn act(app: &App, command: Keys) -> Result<()> {
             Ok(())
         }
         Keys::Import { file, state, kid, dry_run, output } => import(app, &file, state, kid.as_deref(), dry_run, output).await,
-        Keys::Rewrap { new_master_key_file, compromised, dry_run, yes, output } => {
-            if compromised && !dry_run {
-                ask::confirm("End every session and cookie?", yes)?;
-            }
-            let done = rewrap::rewrap(app, &new_master_key_file, rewrap::Options { compromised, dry_run }, &operator()).await?;
-            let members = [("masterKey", json!(done.key_id)), ("version", json!(done.version)), ("keys", json!(done.keys)), ("written", json!(!dry_run))];
-            output::object(output, &members);
-            if !dry_run {
-                output::note("Now put the new key where every process reads its master key, and keep the old one as the previous key.");
-            }
-            Ok(())
-        }
+        Keys::Processes { output } => processes::list(app, output).await,
+        Keys::Rewrap(arguments) => rewrap::run(app, arguments).await,
         Keys::Abandon { .. } => Err(Failure::Internal("the keys were loaded, and so the master key is not lost".into())),
         Keys::Verify { token, output } => verify(app, &token, output).await,
     }
 }
 
-fn list(app: &App, all: bool, format: Output) -> Result<()> {
+async fn list(app: &App, all: bool, format: Output) -> Result<()> {
     let ring = inspect_keys::ring(app).ok_or_else(|| Failure::Internal("the keys are not loaded".into()))?;
     let since = |k: &Key| k.ended_at.or(k.retired_at).or(k.activated_at).unwrap_or(k.published_at);
     let row = |k: &Key| vec![json!(k.kid), json!(k.algorithm), json!(k.state.as_str()), json!(since(k)), json!(k.leaves_at()), json!(k.reason)];
@@ -217,7 +197,7 @@ fn list(app: &App, all: bool, format: Output) -> Result<()> {
     if let (Output::Table, Some(at)) = (format, ring.next_rotation(&app.config.keys.policy)) {
         output::note(&format!("Next rotation: {at}"));
     }
-    Ok(())
+    if format == Output::Table { processes::beside_keys(app).await } else { Ok(()) }
 }
 
 async fn change(app: &App, order: Order, wish: &Wish, dry_run: bool, format: Output) -> Result<()> {

@@ -13,6 +13,8 @@ mod limits;
 mod lost_key;
 mod migrate;
 mod output;
+mod processes;
+mod rewrap;
 mod serve;
 mod sessions;
 mod user_arguments;
@@ -67,7 +69,7 @@ enum Command {
     Dev(dev::Arguments),
     /// Bring the database schema up to date
     Migrate(migrate::Migrate),
-    /// Signing keys: list, rotate, revoke, export, import, rewrap, verify
+    /// Signing keys and the master key: list, rotate, revoke, export, import, processes, rewrap, abandon, verify
     #[command(subcommand)]
     Keys(keys::Keys),
     /// Users: create, invite, list, show, update, set-password, set-role, set-metadata, ban, unban, disable, enable, delete

@@ -13,6 +13,7 @@ use crate::random::Random;
 use crate::store::server::{self, TableSize};
 use crate::store::{self, Db};
 
+use super::processes::{self, Running};
 use super::{check_health, confirm_clock, load_keys};
 
 /// How well something is.
@@ -45,6 +46,8 @@ pub struct Diagnosis {
     pub findings: Vec<Finding>,
     /// The tables, the largest first.
     pub tables: Vec<TableSize>,
+    /// The processes that serve, and which master keys they hold.
+    pub running: Vec<Running>,
 }
 
 /// An update that is not heap-only writes every index: a refresh should never be one.
@@ -96,6 +99,7 @@ pub async fn diagnose(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Ran
             queues(&app.db, &mut found).await;
             clocks(&app, &mut found).await;
             keys(&app, &mut found).await;
+            holders(&app, &mut found).await;
             mails(&app, &mut found).await;
             tables(&app.db, &mut found).await;
             app.db.close().await;
@@ -192,6 +196,22 @@ async fn keys(app: &App, found: &mut Diagnosis) {
             found.say("keys", verdict, says);
         }
     }
+}
+
+/// Which process holds which master key: one without the current key is not ready.
+async fn holders(app: &App, found: &mut Diagnosis) {
+    let holders = match processes::holders(app).await {
+        Ok(holders) => holders,
+        Err(error) => return found.say("processes", Verdict::Warning, error.to_string()),
+    };
+    for process in holders.lacking() {
+        let advice = "give it the key (COUNTERSIGN_MASTER_KEY_FILE, keys/master.key) and restart it";
+        found.say("processes", Verdict::Warning, format!("lacks the current master key {} and is not ready: {process}; {advice}", holders.current));
+    }
+    if holders.lacking().next().is_none() {
+        found.say("processes", Verdict::Good, format!("{} running; none lacks the current master key {}", holders.running.len(), holders.current));
+    }
+    found.running = holders.running;
 }
 
 fn judge_ring(ring: &Ring, now: Timestamp, policy: &Policy) -> (Verdict, String) {

@@ -6,21 +6,24 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::model::standstill::{SILENCE_COUNTED, Standstill, Watch, Whose};
+use crate::store::processes::About;
 use crate::store::{self, Conn};
 
-use super::Result;
+use super::{Result, processes};
 
 /// Rows of processes that are gone for so long are deleted.
 const FORGOTTEN: Duration = Duration::from_secs(86_400);
 
-/// Notes that this process serves. A process that cannot sign does not serve.
+/// Notes that this process runs and, unless it cannot sign, that it serves.
 pub async fn beat(app: &App) -> Result<()> {
+    let about = processes::about_this(app);
     if app.ring().is_none() || app.is_ring_unusable() {
-        return Ok(());
+        let writer = app.writer.clone();
+        return Ok(app.db.write(move |conn| Box::pin(async move { store::processes::announce(conn, &writer, &about).await })).await?);
     }
     let (writer, keep) = (app.writer.clone(), keep(app));
     let others = app.db.read(move |conn| Box::pin(async move { store::standstills::of_others(conn, &writer, keep).await })).await?;
-    let beat = Beat { watch: Arc::clone(&app.standstills), writer: app.writer.clone(), alone: !app.db.is_shared() };
+    let beat = Beat { watch: Arc::clone(&app.standstills), writer: app.writer.clone(), about, alone: !app.db.is_shared() };
     // On Postgres the heartbeat waits for the disk as a refresh does. On SQLite it stands in the one writer's queue behind those that do.
     let (now, stood_still) = if app.db.is_shared() {
         app.db.write(move |conn| Box::pin(beat.run(conn))).await?
@@ -40,7 +43,13 @@ pub async fn beat(app: &App) -> Result<()> {
 /// The process stops; its silence means nothing.
 pub async fn stop(app: &App) -> Result<()> {
     let writer = app.writer.clone();
-    Ok(app.db.write(move |conn| Box::pin(async move { store::standstills::stop(conn, &writer).await })).await?)
+    let stopped = app.db.write(move |conn| {
+        Box::pin(async move {
+            store::processes::leave(conn, &writer).await?;
+            store::standstills::stop(conn, &writer).await
+        })
+    });
+    Ok(stopped.await?)
 }
 
 /// How long a standstill that is over can matter: as long as a retry may take, and what clocks of replicas differ by.
@@ -52,6 +61,7 @@ fn keep(app: &App) -> Duration {
 struct Beat {
     watch: Arc<Watch>,
     writer: String,
+    about: About,
     /// Whether no other process serves this database for long.
     alone: bool,
 }
@@ -59,14 +69,17 @@ struct Beat {
 impl Beat {
     async fn run(self, conn: &mut Conn) -> store::Result<(crate::model::time::Timestamp, Option<Standstill>)> {
         let now = conn.now();
-        let stood_still = match self.watch.last_beat() {
-            Some(last) => Watch::gap(Some(last), now),
-            None => self.before_the_start(conn).await?,
+        let stood_still = if let Some(last) = self.watch.last_beat() {
+            Watch::gap(Some(last), now)
+        } else {
+            store::processes::forget(conn, FORGOTTEN).await?;
+            self.before_the_start(conn).await?
         };
         if let Some(stood) = stood_still {
             store::standstills::note(conn, &self.writer, stood).await?;
         }
         store::standstills::beat(conn, &self.writer).await?;
+        store::processes::announce(conn, &self.writer, &self.about).await?;
         Ok((now, stood_still))
     }
 

@@ -39,6 +39,7 @@ pub mod measure;
 pub mod open_session;
 pub mod operate_limits;
 pub mod outbox;
+pub mod processes;
 pub mod prune;
 pub mod read_audit;
 pub mod read_session;

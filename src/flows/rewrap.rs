@@ -10,6 +10,7 @@ use crate::model::audit::{Kind, Peer};
 use crate::model::ring_id::RingId;
 use crate::store::{self, Conn};
 
+use super::processes::{self, LIVE, Running};
 use super::record::{Recorder, detail};
 use super::{Error, Result, load_keys};
 
@@ -25,15 +26,20 @@ pub struct Rewrapped {
 }
 
 /// How the new key takes over.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
     /// The old key leaked: nothing that it made is accepted any more, so every refresh token and cookie ends.
     pub compromised: bool,
     /// Do everything but the writing.
     pub dry_run: bool,
+    /// Go on although running processes lack the new key: from then on they cannot sign and are not ready. The audit trail names them.
+    pub although_processes_lack_it: bool,
 }
 
 /// Seals everything under the key in this file.
+///
+/// # Errors
+/// [`Error::KeyUnusable`] while a process that serves does not hold the new key, and where the key was in use before.
 pub async fn rewrap(app: &App, file: &Path, options: Options, peer: &Peer) -> Result<Rewrapped> {
     let new = Arc::new(load_keys::named_key(file)?);
     let stored = app.db.read(|conn| Box::pin(store::signing_keys::load(conn))).await?;
@@ -63,6 +69,11 @@ impl Rewrap {
         if versions.iter().any(|v| v.key_id == self.new.id()) {
             return Ok(Err(Error::KeyUnusable(format!("the master key {} was in use before; make a new one", self.new.id()))));
         }
+        let running = processes::running(conn).await?;
+        let lacking: Vec<_> = running.into_iter().filter(|process| !process.holds(self.new.id())).collect();
+        if !lacking.is_empty() && !self.options.although_processes_lack_it {
+            return Ok(Err(Error::KeyUnusable(refusal(self.new.id(), &lacking))));
+        }
         let Some(version) = versions.iter().map(|v| v.version).max().unwrap_or(0).checked_add(1) else {
             return Ok(Err(Error::KeyUnusable("the 255 versions of the master key are used up".into())));
         };
@@ -78,12 +89,12 @@ impl Rewrap {
             }
         }
         if !self.options.dry_run {
-            self.adopt(conn, &done, stored.id).await?;
+            self.adopt(conn, &done, stored.id, &lacking).await?;
         }
         Ok(Ok(done))
     }
 
-    async fn adopt(&self, conn: &mut Conn, done: &Rewrapped, seen: RingId) -> store::Result<()> {
+    async fn adopt(&self, conn: &mut Conn, done: &Rewrapped, seen: RingId, lacking: &[Running]) -> store::Result<()> {
         let now = conn.now();
         store::master_keys::adopt(conn, done.version, &done.key_id, now).await?;
         if self.options.compromised {
@@ -92,7 +103,22 @@ impl Rewrap {
         if !store::signing_keys::advance(conn, seen, self.recorder.ring_identity()).await? {
             return Err(store::Error::Conflict);
         }
-        let detail = detail([("key_id", done.key_id.clone().into()), ("version", done.version.into()), ("compromised", self.options.compromised.into())]);
-        self.recorder.record(conn, Kind::MasterKeyChanged, None, None, detail).await
+        let mut said = detail([("key_id", done.key_id.clone().into()), ("version", done.version.into()), ("compromised", self.options.compromised.into())]);
+        if !lacking.is_empty() {
+            said.extend(detail([("lacked_by", lacking.iter().map(Running::name).collect::<Vec<_>>().into())]));
+        }
+        self.recorder.record(conn, Kind::MasterKeyChanged, None, None, said).await
     }
+}
+
+/// Which processes lack the key, and what to do about it.
+fn refusal(key_id: &str, lacking: &[Running]) -> String {
+    let listed: Vec<String> = lacking.iter().map(|process| format!("  {process}\n")).collect();
+    format!(
+        "these running processes do not hold the new master key {key_id} and could not sign any more:\n{}Give each of them the new key beside the old one \
+         (COUNTERSIGN_PREVIOUS_MASTER_KEY_FILE), restart it, and run this again; nothing was changed. A process that ended without saying so counts for {} s. \
+         --although-processes-lack-it goes on all the same",
+        listed.concat(),
+        LIVE.as_secs()
+    )
 }

@@ -16,7 +16,7 @@ pub struct Table {
 }
 
 /// Every table but `key_ring`, referenced ones first and `sessions` last: they are what changes when somebody still serves from the source.
-pub const TABLES: [Table; 18] = [
+pub const TABLES: [Table; 19] = [
     Table {
         name: "users",
         key: &["id"],
@@ -49,6 +49,7 @@ pub const TABLES: [Table; 18] = [
     Table { name: "limits_state", key: &["id"], texts: &[], numbers: &["id", "version"] },
     Table { name: "rate_limits", key: &["key"], texts: &["key"], numbers: &["level", "free_at", "expires_at"] },
     Table { name: "heartbeats", key: &["writer"], texts: &["writer"], numbers: &["beat_at", "stopped"] },
+    Table { name: "processes", key: &["writer"], texts: &["writer", "host", "mark", "program", "master_keys"], numbers: &["pid", "started_at", "seen_at"] },
     Table { name: "standstills", key: &["writer", "began_at"], texts: &["writer"], numbers: &["began_at", "ended_at"] },
     Table { name: "mails", key: &["id"], texts: &["id", "template", "recipient", "token_id", "detail"], numbers: &["attempts", "created_at", "due_at"] },
     Table { name: "session_endings", key: &["id"], texts: &["id", "kind", "user_id", "reason", "done_to"], numbers: &["epoch", "ended_at"] },

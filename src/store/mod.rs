@@ -19,6 +19,7 @@ pub mod master_keys;
 pub mod migrate;
 pub mod old_sessions;
 mod postgres;
+pub mod processes;
 mod readers;
 pub mod refresh;
 pub mod server;

@@ -11,6 +11,7 @@ mod fleet;
 mod floods;
 mod kubernetes;
 mod listener;
+mod master_key;
 mod peers;
 mod replicas;
 mod server;

@@ -108,7 +108,7 @@ async fn a_side_that_no_master_key_opens_is_unknown_and_breaks_no_refresh() {
     let file = app.path("new.key");
     std::fs::write(&file, "MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3BxcnN0dXY").unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
-    rewrap(&app.app, &file, Options { compromised: false, dry_run: false }, &Default::default()).await.unwrap();
+    rewrap(&app.app, &file, Options::default(), &Default::default()).await.unwrap();
     let old = app.path("keys/master.key").display().to_string();
     let environment = [("COUNTERSIGN_MASTER_KEY_FILE", file.display().to_string()), ("COUNTERSIGN_PREVIOUS_MASTER_KEY_FILE", old)];
     let both = app.replica(&environment).await.unwrap();

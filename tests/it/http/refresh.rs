@@ -368,7 +368,7 @@ async fn s15_a_new_master_key_inside_a_grace_repeats_and_old_tokens_rotate_onto_
     let new_file = app.path("new.key");
     std::fs::write(&new_file, "MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3BxcnN0dXY").unwrap();
     std::fs::set_permissions(&new_file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    rewrap(&app.app, &new_file, Options { compromised: false, dry_run: false }, &Default::default()).await.unwrap();
+    rewrap(&app.app, &new_file, Options::default(), &Default::default()).await.unwrap();
 
     // A process that has only the old key decides nothing about a token it could read: no rotation whose answer nobody gets.
     let before = app.db_session(&untouched.session_id).await;
@@ -408,7 +408,7 @@ async fn s15_a_compromised_master_key_ends_every_refresh_token_and_cookie() {
     let new_file = app.path("new.key");
     std::fs::write(&new_file, "MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3BxcnN0dXY").unwrap();
     std::fs::set_permissions(&new_file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    rewrap(&app.app, &new_file, Options { compromised: true, dry_run: false }, &Default::default()).await.unwrap();
+    rewrap(&app.app, &new_file, Options { compromised: true, ..Options::default() }, &Default::default()).await.unwrap();
     let environment = [("COUNTERSIGN_MASTER_KEY_FILE", new_file.display().to_string()), ("COUNTERSIGN_PREVIOUS_MASTER_KEY", old)];
     let replica = app.replica(&environment).await.unwrap();
     replica.refresh(&tokens.refresh).await.refused(401, "REFRESH_TOKEN_INVALID");

@@ -244,12 +244,12 @@ async fn k7_a_dry_run_and_a_failed_rewrap_change_nothing() {
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     let sealed = async || app.db_texts("SELECT private_jwe FROM signing_keys ORDER BY kid").await;
     let before = sealed().await;
-    let dry = rewrap(&app.app, &file, Options { compromised: false, dry_run: true }, &Default::default()).await.unwrap();
+    let dry = rewrap(&app.app, &file, Options { dry_run: true, ..Options::default() }, &Default::default()).await.unwrap();
     assert_eq!((dry.keys, dry.version), (2, 2));
     assert_eq!(sealed().await, before);
-    rewrap(&app.app, &file, Options { compromised: false, dry_run: false }, &Default::default()).await.unwrap();
+    rewrap(&app.app, &file, Options::default(), &Default::default()).await.unwrap();
     assert_ne!(sealed().await, before);
-    let again = rewrap(&app.app, &file, Options { compromised: false, dry_run: false }, &Default::default()).await;
+    let again = rewrap(&app.app, &file, Options::default(), &Default::default()).await;
     assert!(again.is_err(), "the running process has only the old key");
     assert!(app.replica(&[]).await.is_err(), "the old key opens nothing any more");
     let with_new = app.replica(&[("COUNTERSIGN_MASTER_KEY_FILE", file.display().to_string())]).await.unwrap();
@@ -280,13 +280,13 @@ async fn a_rewrap_that_is_refused_after_its_first_key_leaves_every_row_as_it_was
         app.db_execute("CREATE TABLE backup AS SELECT * FROM signing_keys").await.unwrap();
         app.db_execute(&format!("UPDATE signing_keys SET private_jwe = 'x' || private_jwe WHERE kid = '{damaged}'")).await.unwrap();
         let rows = rows_of_keys(&app).await;
-        let refused = rewrap(&app.app, &file, Options { compromised: false, dry_run: false }, &Default::default()).await;
+        let refused = rewrap(&app.app, &file, Options::default(), &Default::default()).await;
         assert!(refused.is_err(), "{damaged} cannot be opened");
         assert_eq!(rows_of_keys(&app).await, rows);
         app.db_execute("UPDATE signing_keys SET private_jwe = (SELECT b.private_jwe FROM backup b WHERE b.kid = signing_keys.kid)").await.unwrap();
         app.db_execute("DROP TABLE backup").await.unwrap();
     }
-    rewrap(&app.app, &file, Options { compromised: false, dry_run: false }, &Default::default()).await.unwrap();
+    rewrap(&app.app, &file, Options::default(), &Default::default()).await.unwrap();
 }
 
 #[tokio::test]
@@ -296,7 +296,7 @@ async fn a_replica_with_the_old_master_key_cannot_seal() {
     let file = app.path("new.key");
     std::fs::write(&file, "MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3BxcnN0dXY").unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
-    rewrap(&app.app, &file, Options { compromised: false, dry_run: false }, &Default::default()).await.unwrap();
+    rewrap(&app.app, &file, Options::default(), &Default::default()).await.unwrap();
     assert!(change(&stale.app, order(Wish::Rotate { force: true })).await.is_err());
     assert_eq!(stale.db_number("SELECT COUNT(*) FROM signing_keys").await, 2);
 }

@@ -1,0 +1,48 @@
+//! `keys rewrap`: another master key.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::app::App;
+use crate::flows::rewrap::{self, Options};
+
+use super::{Output, Result, ask, operator, output};
+
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+pub(super) struct Arguments {
+    /// A file with the new key: 43 characters of base64url, mode 0600
+    #[arg(long)]
+    new_master_key_file: PathBuf,
+    /// The old master key leaked
+    #[arg(long)]
+    compromised: bool,
+    /// Go on although running processes lack the new key; they stop serving until they have it. Recorded in the audit trail
+    #[arg(long)]
+    although_processes_lack_it: bool,
+    /// Open every key and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+pub(super) async fn run(app: &App, arguments: Arguments) -> Result<()> {
+    let Arguments { new_master_key_file, compromised, although_processes_lack_it, dry_run, yes, output } = arguments;
+    if compromised && !dry_run {
+        ask::confirm("End every session and cookie?", yes)?;
+    }
+    let done = rewrap::rewrap(app, &new_master_key_file, Options { compromised, dry_run, although_processes_lack_it }, &operator()).await?;
+    let members = [("masterKey", json!(done.key_id)), ("version", json!(done.version)), ("keys", json!(done.keys)), ("written", json!(!dry_run))];
+    output::object(output, &members);
+    if !dry_run {
+        output::note("Now put the new key where every process reads its master key, and keep the old one as the previous key.");
+    }
+    Ok(())
+}
