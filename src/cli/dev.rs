@@ -1,5 +1,5 @@
 //! `dev`: the service on this machine alone, for people's own end-to-end tests. Its database and keys are new at each start and gone at the end,
-//! unless a folder is named; settings of a file or the environment that would lead it to a real database are overridden.
+//! unless a folder is named. A database, keys, a master key or an issuer that a file or the environment names are not used, and `--set` may not name them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,9 +7,9 @@ use std::sync::Arc;
 use clap::Args;
 
 use crate::clock::MovableClock;
-use crate::config::{Config, MailTransport, Problem};
+use crate::config::{Config, MailTransport, MasterKeySources, Problem, Sources};
 use crate::flows::dev::{Dev, USER_EMAIL, USER_PASSWORD};
-use crate::model::origin::LOOPBACK;
+use crate::model::origin::is_loopback;
 
 use super::{Failure, Result, serve};
 
@@ -55,6 +55,7 @@ impl Scratch {
             ("mail.dir", at("mail")),
             ("server.listen", format!("127.0.0.1:{}", self.port)),
             ("server.public_url", format!("http://localhost:{}", self.port)),
+            ("tokens.issuer", format!("http://localhost:{}", self.port)),
             ("rate_limits.enabled", "false".into()),
             ("passwords.argon2_memory_kib", "1024".into()),
             ("passwords.argon2_iterations", "1".into()),
@@ -65,20 +66,51 @@ impl Scratch {
     }
 }
 
+/// The settings that `dev` makes itself. `--set` with one of them is refused: it would open sessions without a password in a real database, or sign
+/// with real keys.
+const OWN: [(&str, &str); 6] = [
+    ("database.url", DATA),
+    ("database.url_file", DATA),
+    ("database.direct_url", DATA),
+    ("database.direct_url_file", DATA),
+    ("keys.dir", DATA),
+    ("tokens.issuer", "`countersign dev` issues tokens under its own public URL"),
+];
+const DATA: &str = "`countersign dev` uses a database and keys of its own; --data DIR keeps them in a folder";
+
+/// What `dev` refuses in the arguments and in the settings of a real service: the public URL of another machine, and what is not its own.
+pub(super) fn refused(arguments: &[(String, String)], outside: &Sources) -> Vec<Problem> {
+    let named = OWN.iter().filter(|(key, _)| arguments.iter().any(|(given, _)| given == key));
+    let mut problems: Vec<Problem> = named.map(|(key, message)| Problem { key: (*key).into(), message: (*message).into() }).collect();
+    if Config::text_of(outside, "server.public_url").is_some_and(|url| !is_of_this_machine(&url)) {
+        problems.push(elsewhere());
+    }
+    problems
+}
+
+fn is_of_this_machine(url: &str) -> bool {
+    url::Url::parse(url).is_ok_and(|url| url.host_str().is_some_and(is_loopback))
+}
+
+fn elsewhere() -> Problem {
+    Problem { key: "server.public_url".into(), message: "`countersign dev` is for this machine only: its public URL is http://localhost:PORT".into() }
+}
+
 /// Refuses to stand anywhere but on this machine, and takes mails into memory.
 fn confine(mut config: Config) -> Result<Config> {
-    let problem = |key: &str, message: &str| Problem { key: key.into(), message: message.into() };
     let mut problems = Vec::new();
     if !config.server.listen.ip().is_loopback() {
-        problems.push(problem("server.listen", "`countersign dev` opens sessions without a password and listens on loopback only, such as 127.0.0.1:4000"));
+        let message = "`countersign dev` opens sessions without a password and listens on loopback only, such as 127.0.0.1:4000";
+        problems.push(Problem { key: "server.listen".into(), message: message.into() });
     }
-    if !config.server.public_url.host_str().is_some_and(|host| LOOPBACK.contains(&host)) {
-        problems.push(problem("server.public_url", "`countersign dev` is for this machine only: its public URL is http://localhost:PORT"));
+    if !config.server.public_url.host_str().is_some_and(is_loopback) {
+        problems.push(elsewhere());
     }
     if !problems.is_empty() {
         return Err(Failure::Configuration(problems));
     }
     config.mail.transport = MailTransport::Inbox;
+    config.master_key = MasterKeySources::default();
     Ok(config)
 }
 

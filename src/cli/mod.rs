@@ -196,7 +196,7 @@ fn run(cli: Cli) -> Result<()> {
         return Ok(());
     }
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-    let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
+    let environment = crate::config::texts_of_environment(std::env::vars_os()).map_err(Failure::Configuration)?;
     let scratch = match &cli.command {
         Some(Command::Dev(arguments)) => Some(dev::Scratch::make(arguments)?),
         _ => None,
@@ -206,6 +206,12 @@ fn run(cli: Cli) -> Result<()> {
     let arguments = cli.set.clone();
     flags.extend(cli.set);
     let sources = Sources { file: cli.config, environment, flags };
+    if scratch.is_some() {
+        let refused = dev::refused(&arguments, &Sources { flags: arguments.clone(), ..sources.clone() });
+        if !refused.is_empty() {
+            return Err(Failure::Configuration(refused));
+        }
+    }
     let config = refuse_secrets(&arguments, Config::load(&sources));
     if let Some(Command::Config(command)) = cli.command {
         return config::run(&command, config);

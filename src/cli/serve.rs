@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
@@ -66,7 +67,7 @@ pub(super) async fn run(config: Config, dev: Option<(Dev, Arc<MovableClock>)>) -
     // Watched to the end: that it is stopping shows there too.
     served.cancel();
     if let Some(watched) = watched {
-        drop(watched.await);
+        drop(tokio::time::timeout(OPERATORS_END, watched).await);
     }
     if !finished {
         tracing::warn!("some connections did not finish in time");
@@ -104,6 +105,9 @@ fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 
 /// Connections to the operations listener.
 const OPERATORS: usize = 64;
+
+/// How long their last answers are waited for.
+const OPERATORS_END: Duration = Duration::from_millis(500);
 
 /// The operations listener. Where nobody has asked for one, another program may have the address.
 fn operations(wanted: OpsListen) -> Result<Option<TcpListener>> {

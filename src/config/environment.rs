@@ -1,11 +1,29 @@
 //! Variables of the environment: which are settings, which name other things of ours, and which a platform made.
 
+use std::ffi::OsString;
+
+use super::Problem;
+
 /// What every variable of this program begins with.
 pub(super) const PREFIX: &str = "COUNTERSIGN_";
 
 /// Variables outside the scheme of sections.
 const APART: [&str; 5] =
     ["COUNTERSIGN_CONFIG", "COUNTERSIGN_MASTER_KEY", "COUNTERSIGN_MASTER_KEY_FILE", "COUNTERSIGN_PREVIOUS_MASTER_KEY", "COUNTERSIGN_PREVIOUS_MASTER_KEY_FILE"];
+
+/// The variables that are texts. One of ours that is none is a mistake: it would be left out, and the default would count.
+pub fn texts(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Vec<(String, String)>, Vec<Problem>> {
+    let (mut texts, mut problems) = (Vec::new(), Vec::new());
+    for (name, value) in variables {
+        let Ok(name) = name.into_string() else { continue };
+        match value.into_string() {
+            Ok(value) => texts.push((name, value)),
+            Err(_) if name.starts_with(PREFIX) || name == "DATABASE_URL" => problems.push(Problem { key: name, message: "is not text in UTF-8".into() }),
+            Err(_) => {}
+        }
+    }
+    if problems.is_empty() { Ok(texts) } else { Err(problems) }
+}
 
 /// What a variable is.
 #[derive(Debug, PartialEq, Eq)]

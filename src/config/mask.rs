@@ -41,7 +41,7 @@ pub(super) fn url(text: &str) -> String {
     // Pair by pair, so that the rest is printed as it was written.
     let query = parsed.query().map(|query| {
         let pair = |pair: &str| match pair.split_once('=') {
-            Some((name, _)) if is_credential(name) => format!("{name}={HIDDEN}"),
+            Some((name, _)) if is_credential(&decoded(name)) => format!("{name}={HIDDEN}"),
             _ => pair.to_owned(),
         };
         query.split('&').map(pair).collect::<Vec<_>>().join("&")
@@ -77,6 +77,11 @@ fn holds_credential(url: &Url) -> bool {
     url.password().is_some() || url.query_pairs().any(|(name, _)| is_credential(&name))
 }
 
+/// The name of a pair without percent-encoding, as the driver that is given the URL reads it.
+fn decoded(name: &str) -> String {
+    url::form_urlencoded::parse(name.as_bytes()).map(|(name, _)| name.into_owned()).next().unwrap_or_default()
+}
+
 /// Names of query parameters whose values are credentials; a file that holds one is none.
 fn is_credential(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
@@ -96,6 +101,7 @@ mod tests {
             ("postgres://u@h/db?password=geheim&sslmode=require", "postgres://u@h/db?password=***&sslmode=require"),
             ("postgres:///db?host=/run/postgresql&sslpassword=geheim", "postgres:///db?host=/run/postgresql&sslpassword=***"),
             ("postgres://u@h/db?passfile=/run/secrets/pgpass", "postgres://u@h/db?passfile=/run/secrets/pgpass"),
+            ("postgres://u@h/db?%70assword=geheim&p%61ss=geheim", "postgres://u@h/db?%70assword=***&p%61ss=***"),
             ("smtps://apikey:geheim@mail.example.com", "smtps://apikey:***@mail.example.com"),
             ("https://u:geheim@host.example/x?access_token=geheim", "https://u:***@host.example/x?access_token=***"),
             ("sqlite://data/countersign.db", "sqlite://data/countersign.db"),

@@ -29,6 +29,7 @@ use crate::model::mount::Mount;
 use crate::model::origin::TrustedOrigins;
 use crate::model::{key, refresh, session};
 
+pub use environment::texts as texts_of_environment;
 pub use limits::RateLimits;
 pub use mail::{Mail, MailLifetimes, MailTransport};
 pub use mask::{holds_secret, refuse_secrets};
@@ -273,6 +274,11 @@ impl Config {
     /// Reads and checks everything; on failure, every problem at once.
     pub fn load(sources: &Sources) -> Result<Self, Vec<Problem>> {
         settings::read(sources)
+    }
+
+    /// The text that these sources give for one setting, unread; of a list nothing.
+    pub fn text_of(sources: &Sources, key: &str) -> Option<String> {
+        raw::Reader::gather(sources).text_of(key)
     }
 
     /// Whether cookies are `Secure` and carry a prefix.

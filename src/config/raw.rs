@@ -80,7 +80,7 @@ impl Reader {
         };
         reader.take_file(sources.file.as_ref());
         for (name, value) in &sources.environment {
-            if name == "DATABASE_URL" {
+            if name == "DATABASE_URL" && !value.is_empty() {
                 reader.put("database.url".into(), Text::One(value.clone()), "environment");
             }
         }
@@ -172,6 +172,14 @@ impl Reader {
         };
         self.show(key, &text, source);
         parse(&text).map_err(|message| self.problem(key, message)).ok()
+    }
+
+    /// The text of a setting of one value.
+    pub(super) fn text_of(&self, key: &str) -> Option<String> {
+        match self.entries.get(key).map(|entry| &entry.text) {
+            Some(Text::One(text)) => Some(text.clone()),
+            _ => None,
+        }
     }
 
     /// Whether the operator has said anything about it.

@@ -22,7 +22,7 @@ pub enum Error {
     #[error("{} belongs to another user (uid {}); it must belong to this process' user or to root", .0.display(), .1)]
     NotOurs(PathBuf, u32),
     #[error(
-        "{} can be read or written by others (mode {:04o}); run `chmod 600` on it. In Kubernetes give the volume `defaultMode: 0400` and the pod an fsGroup",
+        "{} can be read or written by others (mode {:04o}); run `chmod 600` on it. In Kubernetes give the volume `defaultMode: 0400` and the pod an fsGroup, in Docker Swarm give the secret `mode: 0400`",
         .0.display(), .1
     )]
     TooOpen(PathBuf, u32),

@@ -82,7 +82,7 @@ pub fn probe_slot(app: &App) -> i64 {
     app.writer.bytes().fold(0, |slot, byte| (slot * 31 + i64::from(byte)) % 64)
 }
 
-/// How long is waited for the write that is tried; what is slow, for whatever reason, says nothing about whether it is possible.
+/// How long is waited for the write that is tried. One that is slow says nothing about whether it is possible; where all are for some seconds, it does.
 const PROBE: Duration = Duration::from_secs(2);
 
 /// Why nothing can be written; `None` where it can, or where nothing says otherwise. What was written last decides; after a failure, and after some
@@ -92,6 +92,8 @@ pub async fn unwritable(app: &App) -> Option<String> {
         return Some(error.to_string());
     }
     // Carried to its end even if nobody waits for it any more.
-    drop(tokio::time::timeout(PROBE, app.db.probe_write_if_due(probe_slot(app), app.now())).await);
+    if tokio::time::timeout(PROBE, app.db.probe_write_if_due(probe_slot(app), app.now())).await.is_err() {
+        app.db.writes().note_slow();
+    }
     app.db.writes().failure()
 }

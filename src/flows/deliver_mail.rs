@@ -180,14 +180,16 @@ fn link(app: &App, token: &MailToken, callback: &str) -> Result<String> {
     let text = mail_links::text(app, token)?;
     let base = format!("{}{}", app.config.server.public_url.as_str().trim_end_matches('/'), app.config.server.base_path);
     let query = |pairs: &[(&str, &str)]| url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-    let callback_or_root = if callback.is_empty() { "/" } else { callback };
+    let mount = &app.config.server.mount;
+    let root = mount.outside("/");
+    let callback_or_root = if callback.is_empty() { root.as_ref() } else { callback };
     Ok(match token.purpose {
         Purpose::VerifyEmail | Purpose::ApproveChange | Purpose::VerifyChange => {
             format!("{base}/verify-email?{}", query(&[("token", &text), ("callbackURL", callback_or_root)]))
         }
         Purpose::ResetPassword | Purpose::Invitation => {
-            let own = if app.config.pages.enabled { "/auth/reset-password" } else { "" };
-            format!("{base}/reset-password/{text}?{}", query(&[("callbackURL", if callback.is_empty() { own } else { callback })]))
+            let own = if app.config.pages.enabled { mount.outside("/auth/reset-password") } else { "".into() };
+            format!("{base}/reset-password/{text}?{}", query(&[("callbackURL", if callback.is_empty() { &own } else { callback })]))
         }
         Purpose::DeleteUser => format!("{base}/delete-user/callback?{}", query(&[("token", &text), ("callbackURL", callback_or_root)])),
     })

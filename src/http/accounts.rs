@@ -89,7 +89,7 @@ pub(super) async fn sign_in(
     let mut answer = json!({ "redirect": callback.is_some(), "token": grant.session_token.expose(), "user": views::user(&user) });
     let mut headers = HeaderMap::new();
     if let Some(callback) = callback {
-        headers.extend(HeaderValue::from_str(&callback).ok().map(|value| (header::LOCATION, value)));
+        headers.extend(HeaderValue::from_str(&app.config.server.mount.given(&callback)).ok().map(|value| (header::LOCATION, value)));
         answer["url"] = callback.into();
     }
     presented.deliver(&app, &grant, &mut answer, &mut headers);

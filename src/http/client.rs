@@ -1,6 +1,7 @@
 //! Who is at the other end: address and user agent. `X-Forwarded-For` counts only from a trusted proxy, and then its rightmost hop that
 //! is no trusted proxy itself; what stands left of that the client wrote.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,27 +54,30 @@ pub(super) fn network(address: &str) -> String {
 /// Looks for proxies that `server.trusted_proxies` does not name.
 pub(super) struct Proxies {
     trusted: Vec<IpNet>,
-    said: Mutex<Option<Instant>>,
+    said: Mutex<HashMap<IpAddr, Instant>>,
 }
 
-/// How long until it is said again.
+/// How long until a sender is named again.
 const SAY_AGAIN: Duration = Duration::from_secs(3_600);
+/// How many senders are named in that time: a stranger must not keep the real proxy from being named, and many strangers must not fill the log.
+const MOST_NAMED: usize = 16;
 
 impl Proxies {
     pub(super) fn new(trusted: &[IpNet]) -> Self {
         Self { trusted: trusted.to_vec(), said: Mutex::default() }
     }
 
-    /// The sender, if it is to be named now: it is no trusted proxy and the last one was named long ago.
-    fn to_be_named(&self, direct: IpAddr) -> Option<IpAddr> {
+    /// The sender, if it is to be named now: it is no trusted proxy, and was not named in the last hour.
+    fn to_be_named(&self, direct: IpAddr, now: Instant) -> Option<IpAddr> {
         if self.trusted.iter().any(|net| net.contains(&direct)) {
             return None;
         }
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.is_some_and(|then| then.elapsed() < SAY_AGAIN) {
+        said.retain(|_, then| now.duration_since(*then) < SAY_AGAIN);
+        if said.contains_key(&direct) || said.len() >= MOST_NAMED {
             return None;
         }
-        *said = Some(Instant::now());
+        said.insert(direct, now);
         Some(direct)
     }
 }
@@ -82,7 +86,7 @@ impl Proxies {
 pub(super) async fn notice_untrusted(State(proxies): State<Arc<Proxies>>, request: Request, next: Next) -> Response {
     let field = ["x-forwarded-for", "forwarded"].into_iter().find(|name| request.headers().contains_key(*name));
     let direct = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip().to_canonical());
-    if let (Some(field), Some(peer)) = (field, direct.and_then(|direct| field.and_then(|_| proxies.to_be_named(direct)))) {
+    if let (Some(field), Some(peer)) = (field, direct.and_then(|direct| field.and_then(|_| proxies.to_be_named(direct, Instant::now())))) {
         tracing::warn!(
             %peer,
             field,

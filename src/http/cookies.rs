@@ -1,5 +1,6 @@
 //! Cookies: their names, attributes and clearing lines. The values come signed from the flows; percent-encoding is the library's.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -158,13 +159,14 @@ fn variants(app: &App, name: Name) -> Vec<Cookie<'static>> {
     let mut found = Vec::new();
     let domains = std::iter::once(None).chain(CookieDomain::all(&app.config.server.public_url).into_iter().map(Some));
     for domain in domains {
-        for path in ["/", app.config.server.base_path.as_str()] {
+        // Below a path of the host, the API's path is that of the routes before the operator names the path, and the one outside after it.
+        for path in BTreeSet::from(["/".to_owned(), app.config.server.base_path.clone(), app.config.server.mount.api()]) {
             let mut cookie = base(app, name, "");
             match &domain {
                 Some(domain) => cookie.set_domain(domain.as_str().to_owned()),
                 None => cookie.unset_domain(),
             }
-            cookie.set_path(path.to_owned());
+            cookie.set_path(path);
             found.push(cookie);
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Method, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -32,7 +32,7 @@ pub fn router(app: &Arc<App>, dev: Dev) -> Router {
         .layer(from_fn(only_this_machine))
         .layer(from_fn_with_state(Arc::clone(app), origin::guard))
         .layer(from_fn(edge::edge))
-        .layer(origin::cors(&app.config.server.trusted_origins))
+        .layer(origin::cors(&app.config.server.trusted_origins).allow_methods([Method::GET, Method::POST, Method::DELETE]))
         .with_state(Arc::clone(app))
 }
 
@@ -40,7 +40,7 @@ pub fn router(app: &Arc<App>, dev: Dev) -> Router {
 async fn only_this_machine(request: Request, next: Next) -> Response {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(name, _)| name);
-    if LOOPBACK.contains(&name) { next.run(request).await } else { Error::InvalidOrigin.into_response() }
+    if LOOPBACK.iter().any(|own| own.eq_ignore_ascii_case(name)) { next.run(request).await } else { Error::InvalidOrigin.into_response() }
 }
 
 async fn inbox(State(app): State<Arc<App>>, Extension(dev): Extension<Dev>, query: Query) -> Result<Response, Error> {
@@ -67,7 +67,8 @@ async fn clear_inbox(State(app): State<Arc<App>>, Extension(dev): Extension<Dev>
     Json(json!({ "success": true })).into_response()
 }
 
-async fn open_session(State(app): State<Arc<App>>, Extension(dev): Extension<Dev>, Client(peer): Client, mut body: Fields) -> Result<Response, Error> {
+async fn open_session(State(app): State<Arc<App>>, Extension(dev): Extension<Dev>, Client(peer): Client, body: Fields) -> Result<Response, Error> {
+    let mut body = body.without_nulls();
     let user = body.text("user", 1_024);
     let (options, _) = session_options(&mut body);
     body.finish()?;

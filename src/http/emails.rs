@@ -33,11 +33,11 @@ pub(super) fn callback(body: &mut Fields) -> Option<String> {
     body.optional_text("callbackURL", MAX_URL).filter(|url| !url.is_empty())
 }
 
-/// `callbackURL` of a query, if it is trusted; an empty one is none.
+/// `callbackURL` of a query, if it is trusted and no longer than one in a body; an empty one is none.
 pub(super) fn callback_of(app: &App, query: &Query) -> Result<Option<String>, Error> {
     match query.one("callbackURL").filter(|url| !url.is_empty()) {
-        Some(url) if !is_trusted_redirect(url, &app.config.server.trusted_origins) => Err(Error::InvalidCallbackUrl),
-        callback => Ok(callback.map(ToOwned::to_owned)),
+        Some(url) if url.len() > MAX_URL || !is_trusted_redirect(url, &app.config.server.trusted_origins) => Err(Error::InvalidCallbackUrl),
+        callback => Ok(callback.map(|url| app.config.server.mount.given(url))),
     }
 }
 
@@ -144,7 +144,7 @@ pub(super) async fn ask_to_delete(State(app): State<Arc<App>>, credentials: Cred
 pub(super) async fn delete_as_asked(State(app): State<Arc<App>>, Acting { who, peer }: Acting, Submitted(mut body): Submitted) -> Result<Response, Error> {
     who.oneself(Action::DeleteUser)?;
     let token = body.text("token", MAX_TOKEN);
-    let callback = callback(&mut body);
+    let callback = callback(&mut body).map(|url| app.config.server.mount.given(&url));
     body.finish()?;
     delete_user::with_token(&app, who.user.id, &token, &peer).await.map_err(|e| at_delete_user(e.into()))?;
     let mut response = after_post(led_to(callback.as_deref(), Ok(json!({ "success": true, "message": "User deleted" })))?);

@@ -43,6 +43,12 @@ impl Fields {
         Self { members, ..Self::default() }
     }
 
+    /// Without the members that are `null`: on a path of our own such a member says nothing. (Paths of the Better Auth wire refuse it, as Better Auth does.)
+    pub(super) fn without_nulls(mut self) -> Self {
+        self.members.retain(|_, value| !value.is_null());
+        self
+    }
+
     /// A text that must be there.
     pub(super) fn text(&mut self, name: &str, max: usize) -> String {
         match self.members.get(name) {

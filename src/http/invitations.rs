@@ -20,7 +20,8 @@ use super::credentials::Acting;
 use super::error::Error;
 use super::views;
 
-pub(super) async fn invite(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
+pub(super) async fn invite(State(app): State<Arc<App>>, Acting { who, peer }: Acting, body: Fields) -> Result<Response, Error> {
+    let mut body = body.without_nulls();
     let by = Authority::Session(&who);
     by.may(&app, Action::CreateUser)?;
     let email = body.text("email", MAX_NAME * 4);

@@ -31,9 +31,14 @@ pub fn of_pages(app: &Arc<App>, places: &Arc<Semaphore>, routes: Router<Arc<App>
     bounded(app, places, routes).layer(from_fn_with_state(Arc::clone(app), pages::failures::show)).layer(from_fn(edge::edge))
 }
 
-/// Around what only refuses.
+/// Around what only refuses. A trusted page of another origin must be allowed to read the refusal: without CORS it would see a network error, and neither
+/// the status nor `Retry-After`.
 pub(super) fn of_refusals(app: &Arc<App>, routes: Router<Arc<App>>) -> Router<Arc<App>> {
-    routes.layer(from_fn_with_state(Arc::clone(app), pages::failures::show_to_people)).layer(from_fn(edge::edge))
+    routes
+        .layer(from_fn_with_state(Arc::clone(app), pages::failures::show_to_people))
+        .layer(origin::cors(&app.config.server.trusted_origins))
+        .layer(from_fn_with_state(Arc::clone(app), origin::requested))
+        .layer(from_fn(edge::edge))
 }
 
 fn bounded(app: &Arc<App>, places: &Arc<Semaphore>, routes: Router<Arc<App>>) -> Router<Arc<App>> {

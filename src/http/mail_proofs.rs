@@ -23,6 +23,7 @@ use super::emails::{MAX_TOKEN, after_post, callback, callback_of, led_to};
 use super::error::Error;
 use super::pages::Page;
 use super::pages::ask::{Prove, confirm, prove};
+use super::pages::sign_in::query_of;
 use super::query::Query;
 use super::views;
 
@@ -77,7 +78,7 @@ pub(super) async fn act(
     Submitted(mut body): Submitted,
 ) -> Result<Response, Error> {
     let token = body.text("token", MAX_TOKEN);
-    let callback = callback(&mut body);
+    let callback = callback(&mut body).map(|url| app.config.server.mount.given(&url));
     let password = body.optional_text("password", MAX_PASSWORD);
     body.finish()?;
     let asker = Asker::of(&app, &credentials).await?;
@@ -107,9 +108,7 @@ pub(super) async fn act(
 
 /// The way to the page where the mailbox's holder chooses a password, once. A script is told where it is.
 fn choose_password(app: &App, token: &str, callback: Option<&str>, is_form: bool) -> Response {
-    let next = callback.map(|url| ("redirect_to", url));
-    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(next).finish();
-    let path = format!("{}/reset-password/{token}{}{query}", app.config.server.base_path, if query.is_empty() { "" } else { "?" });
+    let path = format!("{}/reset-password/{token}{}", app.config.server.base_path, query_of(callback.unwrap_or_default()));
     if is_form {
         return (StatusCode::SEE_OTHER, [(header::LOCATION, path)]).into_response();
     }

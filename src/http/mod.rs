@@ -146,5 +146,6 @@ pub fn ops_router(app: &Arc<App>) -> Router {
         .route(crate::flows::verifiers::PATH, get(ops::verifiers))
         .route("/health", get(health::health))
         .route("/health/ready", get(health::ready))
+        .layer(from_fn(edge::edge))
         .with_state(Arc::clone(app))
 }

@@ -48,8 +48,7 @@ pub(super) async fn open(State(app): State<Arc<App>>, page: Page, Path(token): P
             Err(error) => Err(error.into()),
         };
     };
-    // A path alone means a page of ours, or another program's on our host.
-    let absolute = if callback.starts_with('/') { app.config.server.mount.absolute(&callback) } else { callback };
+    let absolute = if callback.starts_with('/') { app.config.server.mount.on_host(&callback) } else { callback };
     match reset_password::check(&app, &token).await {
         Ok(()) => redirect(&absolute, Some(("token", &token))),
         Err(Refused::MailTokenInvalid) => redirect(&absolute, Some(("error", "INVALID_TOKEN"))),

@@ -58,16 +58,27 @@ impl Mount {
         if self.is_root() || !ours { Cow::Borrowed(path) } else { Cow::Owned(format!("{}{path}", self.prefix)) }
     }
 
-    /// A path of our host as a URL; what is ours stands below the path of the public URL.
-    pub fn absolute(&self, path: &str) -> String {
-        format!("{}{}", self.origin, self.outside(path))
+    /// A path of the public host, as a browser sees it, as a URL.
+    pub fn on_host(&self, path: &str) -> String {
+        format!("{}{path}", self.origin)
+    }
+
+    /// A place that a client gave, where `outside` leaves it as it is: clients give places as a browser sees them, and a path there that looks like one
+    /// of ours inside is another program's.
+    pub fn given(&self, target: &str) -> String {
+        if self.outside(target) == target { target.to_owned() } else { self.on_host(target) }
     }
 
     /// A path as the routes know it, where a proxy has not taken the path of the public URL off.
     pub fn inside<'p>(&self, path: &'p str) -> &'p str {
         let Some(rest) = path.strip_prefix(self.prefix.as_str()).filter(|_| !self.is_root()) else { return path };
         let known = [PAGES, &self.base_path, "/health", "/.well-known"].into_iter().any(|root| is_below(rest, root));
-        if known || rest == "/" { rest } else { path }
+        match rest {
+            // Where the path is `/auth` too, it is that of the pages behind a proxy that takes it off.
+            "" if !is_below(path, PAGES) => "/",
+            _ if known || rest == "/" => rest,
+            _ => path,
+        }
     }
 }
 
@@ -103,6 +114,27 @@ mod tests {
             for path in ["/dash", "/authors", "https://app.example.com/auth"] {
                 assert_eq!((mount.outside(path).as_ref(), mount.inside(path)), (path, path));
             }
+            assert_eq!(mount.inside(prefix), if prefix == "/auth" { "/auth" } else { "/" }, "the public URL itself");
+        }
+    }
+
+    #[test]
+    fn a_place_that_a_client_gave_is_where_a_browser_sees_it() {
+        for (prefix, target, seen) in [
+            ("/id", "/dash", "/dash"),
+            ("/id", "/id/auth/account", "/id/auth/account"),
+            ("/id", "/auth/account", "https://example.com/auth/account"),
+            ("/id", "/", "https://example.com/"),
+            ("/auth", "/auth/auth/account", "https://example.com/auth/auth/account"),
+            ("/auth", "/auth/x", "https://example.com/auth/x"),
+            ("/id", "https://app.example.com/auth", "https://app.example.com/auth"),
+        ] {
+            let mount = at(&format!("https://example.com{prefix}"));
+            let given = mount.given(target);
+            assert_eq!((mount.outside(&given).as_ref(), mount.given(&given).as_str()), (seen, seen), "{prefix} {target}");
+        }
+        for target in ["/", "/auth/account", "/dash"] {
+            assert_eq!(at("https://example.com").given(target), target);
         }
     }
 

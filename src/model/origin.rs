@@ -145,6 +145,12 @@ impl TrustedOrigins {
         Self(listed)
     }
 
+    /// Whether the list has the scheme of this native origin alone (`myapp://`): links into an app are written `myapp://dashboard`, where what stands in
+    /// the place of a host is the app's own, and the device tells apps from each other by the scheme.
+    fn lists_scheme_of(&self, native: &str) -> bool {
+        native.split_once("://").is_some_and(|(scheme, _)| self.0.iter().any(|entry| entry.is_native(&format!("{scheme}://"))))
+    }
+
     /// Whether the value of an `Origin` header is trusted; `null` and anything malformed is not.
     pub fn contains(&self, origin: &str) -> bool {
         if native_origin(origin).is_some_and(|native| native == origin) {
@@ -176,7 +182,7 @@ pub fn is_trusted_redirect(target: &str, trusted: &TrustedOrigins) -> bool {
         let dots = path.split('/').any(|segment| matches!(segment.replace("%2e", ".").as_str(), "." | ".."));
         return !path.contains("//") && !path.contains("%2f") && !path.contains("%5c") && !dots;
     }
-    if native_origin(target).is_some_and(|native| trusted.contains(&native)) {
+    if native_origin(target).is_some_and(|native| trusted.contains(&native) || trusted.lists_scheme_of(&native)) {
         return true;
     }
     // The origin of `blob:https://…` is that of the URL inside it, which is no place to go to: the scheme must be the origin's own.
@@ -269,18 +275,14 @@ mod tests {
         ] {
             assert!(!list.contains(origin), "{origin}");
         }
-        for target in ["capacitor://localhost/reset?token=x", "myapp:///dash", "myapp://?a", "app://bundle#x", "http://tauri.localhost/x"] {
+        for target in
+            ["capacitor://localhost/reset?token=x", "myapp:///dash", "myapp://dash/a?token=x", "myapp://?a", "app://bundle#x", "http://tauri.localhost/x"]
+        {
             assert!(is_trusted_redirect(target, &list), "{target}");
         }
-        for target in [
-            "capacitor://localhost@evil.test/",
-            "capacitor://localhost.evil/",
-            "myapp://evil/",
-            "myapp:dash",
-            "capacitor:/localhost",
-            "tauri://localhost\\@evil",
-            "other://x",
-        ] {
+        for target in
+            ["capacitor://localhost@evil.test/", "capacitor://localhost.evil/", "myapp:dash", "capacitor:/localhost", "tauri://localhost\\@evil", "other://x"]
+        {
             assert!(!is_trusted_redirect(target, &list), "{target}");
         }
         for text in [

@@ -13,6 +13,11 @@ const KNOWN_FOR: Duration = Duration::from_secs(10);
 /// After a failure a write is tried no sooner than so long after the last attempt.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
+/// A write that fails for a reason which may pass, such as a lock, says nothing by itself; for so long without one that succeeds it does.
+const FAILING: Duration = Duration::from_secs(5);
+/// So many writes in a row take a failure back: at the edge of a full disk one small row may find room between two that do not.
+const IN_A_ROW: u8 = 3;
+
 /// Shared by all handles of a database.
 #[derive(Debug, Clone, Default)]
 pub struct Writes(Arc<Mutex<State>>);
@@ -20,8 +25,40 @@ pub struct Writes(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     failure: Option<String>,
+    /// How many attempts have succeeded since the failure.
+    recovered: u8,
+    /// Since when attempts have failed for reasons that may pass.
+    failing: Option<Instant>,
     succeeded: Option<Instant>,
     tried: Option<Instant>,
+}
+
+impl State {
+    fn fails(&mut self, reason: String) {
+        self.failure = Some(reason);
+        self.recovered = 0;
+    }
+
+    fn note_probe(&mut self, outcome: &Result<()>, now: Instant) {
+        match outcome {
+            Ok(()) => {
+                self.recovered = self.recovered.saturating_add(1);
+                self.failing = None;
+                if self.failure.is_none() || self.recovered >= IN_A_ROW {
+                    *self = Self { succeeded: Some(now), ..Self::default() };
+                }
+            }
+            Err(Error::Unwritable(reason)) => self.fails(reason.clone()),
+            Err(error) => self.note_failing(&error.to_string(), now),
+        }
+    }
+
+    fn note_failing(&mut self, reason: &str, now: Instant) {
+        let since = *self.failing.get_or_insert(now);
+        if now.duration_since(since) >= FAILING {
+            self.fails(format!("no write has succeeded for some seconds: {reason}"));
+        }
+    }
 }
 
 impl Writes {
@@ -33,15 +70,18 @@ impl Writes {
     /// too, so only [`probe`], which certainly writes one, takes a failure back.
     pub(super) fn note<T>(&self, outcome: &Result<T>) {
         if let Err(Error::Unwritable(reason)) = outcome {
-            self.state().failure = Some(reason.clone());
+            self.state().fails(reason.clone());
         }
     }
 
     /// Notes the outcome of [`probe`].
     pub(super) fn note_probe(&self, outcome: &Result<()>) {
-        if outcome.is_ok() {
-            *self.state() = State { failure: None, succeeded: Some(Instant::now()), tried: None };
-        }
+        self.state().note_probe(outcome, Instant::now());
+    }
+
+    /// Notes that [`probe`] has not ended in the time that its caller gave it.
+    pub fn note_slow(&self) {
+        self.state().note_failing("it takes too long", Instant::now());
     }
 
     /// Why the last write failed; `None` where it did not.
@@ -52,7 +92,7 @@ impl Writes {
     /// Whether a write is to be tried now; of callers at the same time one hears yes.
     pub(super) fn begin_probe(&self) -> bool {
         let mut state = self.state();
-        let is_known = state.failure.is_none() && state.succeeded.is_some_and(|then| then.elapsed() < KNOWN_FOR);
+        let is_known = state.failure.is_none() && state.failing.is_none() && state.succeeded.is_some_and(|then| then.elapsed() < KNOWN_FOR);
         let waits = state.tried.is_some_and(|then| then.elapsed() < TRY_AGAIN);
         if is_known || waits {
             return false;
@@ -129,4 +169,50 @@ pub fn disk(url: &str) -> Result<Option<Disk>> {
     let mut wal = path.clone().into_os_string();
     wal.push("-wal");
     Ok(Some(Disk { free: space.f_bavail.saturating_mul(space.f_frsize), file: size(&path), wal: size(wal.as_ref()), dir }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unwritable() -> Result<()> {
+        Err(Error::Unwritable("full".into()))
+    }
+
+    fn locked() -> Result<()> {
+        Err(Error::Unavailable("locked".into()))
+    }
+
+    #[test]
+    fn a_failure_that_says_no_counts_at_once_and_three_writes_take_it_back() {
+        let (mut state, now) = (State::default(), Instant::now());
+        state.note_probe(&unwritable(), now);
+        assert_eq!(state.failure.as_deref(), Some("full"));
+        for outcome in [Ok(()), Ok(()), unwritable(), Ok(()), Ok(())] {
+            state.note_probe(&outcome, now);
+            assert!(state.failure.is_some());
+        }
+        state.note_probe(&Ok(()), now);
+        assert_eq!(state.failure, None);
+    }
+
+    #[test]
+    fn failures_that_may_pass_count_when_they_have_lasted() {
+        let (mut state, start) = (State::default(), Instant::now());
+        for seconds in 0..5 {
+            state.note_probe(&locked(), start + Duration::from_secs(seconds));
+            assert_eq!(state.failure, None, "{seconds} s");
+        }
+        state.note_failing("slow", start + Duration::from_secs(5));
+        assert!(state.failure.is_some());
+        for _ in 0..3 {
+            state.note_probe(&Ok(()), start + Duration::from_secs(6));
+        }
+        assert_eq!(state.failure, None);
+        // One success in between, and it begins anew.
+        state.note_probe(&locked(), start + Duration::from_secs(7));
+        state.note_probe(&Ok(()), start + Duration::from_secs(8));
+        state.note_probe(&locked(), start + Duration::from_secs(12));
+        assert_eq!(state.failure, None);
+    }
 }

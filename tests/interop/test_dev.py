@@ -87,15 +87,36 @@ def test_it_stands_on_this_machine_only(tmp_path, setting, named):
 
 
 def test_settings_of_a_real_service_beside_it_are_not_used(tmp_path):
-    (tmp_path / "countersign.toml").write_text('[database]\nurl = "sqlite://real.db"\n')
+    (tmp_path / "countersign.toml").write_text('[database]\nurl = "sqlite://real.db"\n[keys]\ndir = "real-keys"\n[tokens]\nissuer = "https://auth.example.com"\n')
+    (tmp_path / "master").write_text("not a key\n")
     port = free_port()
-    process = subprocess.Popen([BINARY, "dev", "--port", str(port)], cwd=tmp_path, env={**os.environ, "TMPDIR": str(tmp_path)}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([BINARY, "dev", "--port", str(port)], cwd=tmp_path, env={**os.environ, "TMPDIR": str(tmp_path), "COUNTERSIGN_MASTER_KEY_FILE": str(tmp_path / "master")}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(lambda: httpx.get(f"http://localhost:{port}/health/ready").status_code == 200)
-        assert not (tmp_path / "real.db").exists()
+        assert not (tmp_path / "real.db").exists() and not (tmp_path / "real-keys").exists()
+        issuer = httpx.get(f"http://localhost:{port}/.well-known/openid-configuration").json()["issuer"]
+        assert issuer == f"http://localhost:{port}"
     finally:
         process.terminate()
         process.wait(40)
+
+
+@pytest.mark.parametrize("setting", ["database.url=sqlite://real.db", "database.direct_url=postgres://u@h/db", "keys.dir=real-keys", "tokens.issuer=https://auth.example.com", "server.public_url=https://auth.example.com", "server.listen=0.0.0.0:4000"])
+def test_a_real_service_is_refused_in_the_arguments(tmp_path, setting):
+    done = subprocess.run([BINARY, "dev", "--port", str(free_port()), "--set", setting], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 78 and setting.split("=")[0] in done.stderr, done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("named_in", ["file", "environment"])
+def test_the_public_url_of_a_real_service_is_refused_wherever_it_stands(tmp_path, named_in):
+    environment = dict(os.environ)
+    if named_in == "file":
+        (tmp_path / "countersign.toml").write_text('[server]\npublic_url = "https://auth.example.com"\n')
+    else:
+        environment["COUNTERSIGN_SERVER__PUBLIC_URL"] = "https://auth.example.com"
+    done = subprocess.run([BINARY, "dev", "--port", str(free_port())], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 78 and "server.public_url" in done.stderr, done.stderr
 
 
 def test_serve_has_none_of_the_doors(tmp_path):

@@ -88,6 +88,26 @@ async fn keys_discovery_and_health_answer_while_every_connection_is_held() {
     }
 }
 
+/// Without CORS a page of another origin would see a network error, and neither the status nor when to come again.
+#[tokio::test]
+async fn a_trusted_page_may_read_that_there_is_no_place() {
+    let place = Place::new(&["server.max_connections=40", "server.max_connections_per_network=2", "server.trusted_origins=https://app.example.com"]);
+    let server = place.serve();
+    let _held = hold(std::iter::once([127, 0, 0, 9]), 2, server.port).await;
+    for (origin, may) in [("https://app.example.com", true), ("https://other.example.com", false)] {
+        let ask = |method: &str| {
+            format!(
+                "{method} /api/auth/sign-in/email HTTP/1.1\r\nHost: x\r\nOrigin: {origin}\r\nAccess-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: content-type\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            )
+        };
+        let preflight = ask_from([127, 0, 0, 9], server.port, &ask("OPTIONS")).await.unwrap();
+        assert_eq!(preflight.starts_with("HTTP/1.1 200") && preflight.contains("access-control-allow-headers: content-type"), may, "{preflight}");
+        let refused = ask_from([127, 0, 0, 9], server.port, &ask("POST")).await.unwrap();
+        assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+        assert_eq!(refused.contains(&format!("access-control-allow-origin: {origin}")), may, "{refused}");
+    }
+}
+
 #[tokio::test]
 async fn the_cap_of_a_network_is_not_applied_to_a_trusted_proxy() {
     let place = Place::new(&["server.max_connections=40", "server.max_connections_per_network=5", "server.trusted_proxies=127.0.0.7"]);

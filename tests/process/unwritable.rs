@@ -88,6 +88,46 @@ async fn an_idle_process_notices_a_full_disk_without_a_request_that_writes() {
     until_ready(&http, &server.url("/health/ready")).await;
 }
 
+/// Readiness answers 503 within seconds, with a reason that does not name the cause.
+async fn until_not_ready(http: &Client, url: &str) -> Duration {
+    let started = Instant::now();
+    while get(http, url.to_owned()).await.0 == 200 {
+        assert!(started.elapsed() < Duration::from_secs(30), "nothing was noticed");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    started.elapsed()
+}
+
+/// Another process that holds the write lock is not a full disk, but nothing can be written all the same.
+#[tokio::test]
+async fn a_lock_that_is_held_and_a_write_that_is_refused_show_in_readiness_too() {
+    let place = Place::new(&["database.acquire_timeout=1s"]);
+    let server = place.serve();
+    let http = Client::new();
+    let ready = server.url("/health/ready");
+    let options = SqliteConnectOptions::new().filename(place.path("data/countersign.db")).busy_timeout(Duration::from_secs(20));
+    let mut other = options.connect().await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    println!("a lock: not ready after {:?}", until_not_ready(&http, &ready).await);
+    assert_eq!(get(&http, server.url("/health")).await.0, 200);
+    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    println!("ready again after {:?}", until_ready(&http, &ready).await);
+    for table in ["write_probes", "sessions"] {
+        for event in ["INSERT", "UPDATE"] {
+            let trigger = format!("CREATE TRIGGER no_{event}_{table} BEFORE {event} ON {table} BEGIN SELECT RAISE(ABORT, 'no'); END");
+            sqlx::query(sqlx::AssertSqlSafe(trigger)).execute(&mut other).await.unwrap();
+        }
+    }
+    println!("refused: not ready after {:?}", until_not_ready(&http, &ready).await);
+    for table in ["write_probes", "sessions"] {
+        for event in ["INSERT", "UPDATE"] {
+            sqlx::query(sqlx::AssertSqlSafe(format!("DROP TRIGGER no_{event}_{table}"))).execute(&mut other).await.unwrap();
+        }
+    }
+    until_ready(&http, &ready).await;
+    sign_up(&http, &server, "ana").await;
+}
+
 #[test]
 fn doctor_tries_a_write_and_tells_the_room_and_the_queues() {
     let place = Place::new(&[]);

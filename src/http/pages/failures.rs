@@ -15,6 +15,7 @@ use crate::app::App;
 
 use super::super::error::Failure;
 use super::page::{Page, put};
+use super::sign_in::query_of;
 use super::visitor::Renewed;
 
 /// One thing to read, and where to go on.
@@ -48,7 +49,7 @@ fn back_to(app: &App, parts: &Parts) -> String {
     let from = parts.headers.get(header::REFERER).and_then(|v| v.to_str().ok()).and_then(|text| Url::parse(text).ok()).map(|url| url.path().to_owned());
     let path = if parts.method == Method::POST { from } else { Some(parts.uri.path().to_owned()) };
     let own = path.map(|path| app.config.server.mount.inside(&path).to_owned()).filter(|path| path.starts_with("/auth/"));
-    own.map(|path| format!("&{}", url::form_urlencoded::Serializer::new(String::new()).append_pair("redirect_to", &path).finish())).unwrap_or_default()
+    own.map(|path| query_of(&app.config.server.mount.outside(&path)).replacen('?', "&", 1)).unwrap_or_default()
 }
 
 /// Whether a browser asks for something to show to a person. What a client accepts says nothing: programs write anything there.

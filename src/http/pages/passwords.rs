@@ -122,7 +122,7 @@ pub(super) async fn forgot(State(app): State<Arc<App>>, page: Page, Client(peer)
     let mut form = Form::new("forgot").filled("email", &text);
     let again = |form: &Form, error| Page::refuse(&Forgot { p: &page, f: form, next: &next }, error, "");
     let Some(email) = checked_email(&page, &mut form, &text) else { return Ok(again(&form, form.problems())) };
-    if let Err(error) = reset_password::request(&app, &email, Some(with_next("/auth/reset-password", &next)), &peer).await {
+    if let Err(error) = reset_password::request(&app, &email, Some(with_next(&app.config.server.mount.outside("/auth/reset-password"), &next)), &peer).await {
         let error = form.refused(&page, error.into())?;
         return Ok(again(&form, error));
     }

@@ -36,19 +36,20 @@ struct SignIn<'p> {
     unproven: bool,
 }
 
-/// `?redirect_to=` for the link to the other form.
-pub(super) fn query_of(next: &str) -> String {
-    if next.is_empty() {
-        return String::new();
-    }
-    format!("?{}", url::form_urlencoded::Serializer::new(String::new()).append_pair("redirect_to", next).finish())
+/// How long a place to go to may be when it is encoded: it stands in a `Location` header, and all headers of an answer stay within 4 KiB.
+const MAX_ENCODED: usize = 2_560;
+
+/// `?redirect_to=` for the link to the other form. Without it where there is no place to go to, or one that is too long.
+pub(in crate::http) fn query_of(next: &str) -> String {
+    let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("redirect_to", next).finish();
+    if next.is_empty() || query.len() > MAX_ENCODED { String::new() } else { format!("?{query}") }
 }
 
 /// Where somebody wants to go afterwards; empty: nowhere in particular.
 pub(in crate::http) fn next_of(app: &App, text: Option<&str>) -> Result<String, Error> {
     match text.filter(|text| !text.is_empty()) {
         None => Ok(String::new()),
-        Some(text) if text.len() <= MAX_URL && is_trusted_redirect(text, &app.config.server.trusted_origins) => Ok(text.to_owned()),
+        Some(text) if text.len() <= MAX_URL && is_trusted_redirect(text, &app.config.server.trusted_origins) => Ok(app.config.server.mount.given(text)),
         Some(_) => Err(Error::InvalidRedirectUrl),
     }
 }
@@ -71,10 +72,14 @@ pub(super) fn welcome(app: &App, replaced: &Replaced<'_>, grant: &Grant, user: &
     (headers, see_other(onward(app, next))).into_response()
 }
 
+/// Longer than any code of ours.
+const MAX_CODE: usize = 256;
+
 /// To one's account; who is not signed in is led on to the form.
 pub(super) async fn front(query: Query) -> Response {
     // A link of a mail that named no page of its own ends here.
-    query.one("error").map_or_else(|| see_other("/auth/account"), |code| see_other(&format!("/auth/error?{}", pair("error", code))))
+    let code = query.one("error").filter(|code| code.len() <= MAX_CODE);
+    code.map_or_else(|| see_other("/auth/account"), |code| see_other(&format!("/auth/error?{}", pair("error", code))))
 }
 
 fn pair(name: &str, value: &str) -> String {

@@ -63,7 +63,7 @@ pub(super) async fn send(
     let email = checked_email(&page, &mut form, &text);
     let again = |form: &Form, error| Page::refuse(&SignUp { p: &page, f: form, next: &next, query: &query_of(&next) }, error, onward(&app, &next));
     let (Some(email), true) = (email, form.is_good()) else { return Ok(again(&form, form.problems())) };
-    let wanted = flow_up::Form { name, email, password, image: None, callback: Some(with_next(DONE, &next)) };
+    let wanted = flow_up::Form { name, email, password, image: None, callback: Some(with_next(&app.config.server.mount.outside(DONE), &next)) };
     let options = Options { delivery: Delivery::Cookie, remember: true };
     let presented = Replaced::of(&credentials);
     match flow_up::sign_up(&app, wanted, options, presented.borrow(), &peer).await {

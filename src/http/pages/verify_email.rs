@@ -54,7 +54,7 @@ pub(super) async fn send(State(app): State<Arc<App>>, page: Page, Client(peer): 
     body.finish()?;
     let mut form = Form::new("verify").filled("email", &text);
     let Some(email) = checked_email(&page, &mut form, &text) else { return Ok(Page::refuse(&Verify { p: &page, f: &form }, form.problems(), "")) };
-    match verify_email::request(&app, &email, None, Some(DONE.into()), &peer).await {
+    match verify_email::request(&app, &email, None, Some(app.config.server.mount.outside(DONE).into_owned()), &peer).await {
         Ok(()) => Ok(told(&page, "verify.sent", "verify.sent_text", "/auth/sign-in", "to_sign_in")),
         Err(error) => {
             let error = form.refused(&page, error.into())?;

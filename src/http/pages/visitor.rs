@@ -18,6 +18,7 @@ use super::super::credentials::{Acting, Credentials};
 use super::super::error::Error;
 use super::super::sessions::renewed;
 use super::page::Page;
+use super::sign_in::query_of;
 
 /// The session whose sliding end a request has just written, if it did: whatever the page answers, the browser is to hear of it.
 #[derive(Clone, Default)]
@@ -75,17 +76,16 @@ impl FromRequestParts<Arc<App>> for Visitor {
                 }
                 Ok(Self { page: page.of(&who), who, peer })
             }
-            Err(error) if error.status() == StatusCode::UNAUTHORIZED => Err(sign_in_first(parts, &error)),
+            Err(error) if error.status() == StatusCode::UNAUTHORIZED => Err(sign_in_first(app, parts, &error)),
             Err(error) => Err(error.into_response()),
         }
     }
 }
 
 /// Leads to the sign-in page and from there back here; a session that is over loses its cookies on the way.
-fn sign_in_first(parts: &Parts, error: &Error) -> Response {
-    let back = parts.uri.path_and_query().map(ToString::to_string).filter(|_| parts.method == Method::GET);
-    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(back.map(|back| ("redirect_to", back))).finish();
-    let mut response = see_other(&format!("/auth/sign-in?{query}"));
+fn sign_in_first(app: &App, parts: &Parts, error: &Error) -> Response {
+    let back = parts.uri.path_and_query().filter(|_| parts.method == Method::GET).map(|back| app.config.server.mount.outside(back.as_str()).into_owned());
+    let mut response = see_other(&format!("/auth/sign-in{}", query_of(&back.unwrap_or_default())));
     if let Error::SessionOver { clearing, .. } = error {
         response.headers_mut().extend(clearing.clone());
     }

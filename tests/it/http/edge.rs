@@ -299,7 +299,7 @@ async fn headers_of_every_answer_fit_into_a_page_of_memory() {
             let before = browser.cookie(CACHE);
             let read = browser.get("/api/auth/get-session?disableCookieCache=true").await.ok();
             let signed_in = browser
-                .post("/api/auth/sign-in/email", &json!({ "email": ana.email, "password": ana.password, "callbackURL": format!("/{}", "y".repeat(1_000)) }))
+                .post("/api/auth/sign-in/email", &json!({ "email": ana.email, "password": ana.password, "callbackURL": format!("/{}", "y".repeat(2_000)) }))
                 .await
                 .ok();
             for answer in [&read, &signed_in] {
@@ -317,6 +317,31 @@ async fn headers_of_every_answer_fit_into_a_page_of_memory() {
     }
     println!("token and cache: {seen:?}");
     assert!(seen.contains(&(true, true)) && seen.len() >= 3, "both, one of them, none: {seen:?}");
+}
+
+/// A place to go to stands in `Location`, percent-encoded in the query of another place or not.
+#[tokio::test]
+async fn no_redirect_is_longer_than_the_headers_of_an_answer_may_be() {
+    let app = TestApp::start().await;
+    for (path, name) in [
+        ("/auth/account", "x"),
+        ("/auth/admin/users", "searchValue"),
+        ("/auth/sign-in", "redirect_to"),
+        ("/auth/verify-email", "redirect_to"),
+        ("/auth/reset-password", "redirect_to"),
+        ("/api/auth/verify-email", "callbackURL"),
+        ("/api/auth/reset-password/x", "callbackURL"),
+        ("/api/auth/delete-user/callback", "callbackURL"),
+        ("/", "error"),
+    ] {
+        for filling in ["y", "%25", "%C3%A9"] {
+            for length in [500, 2_040, 4_000, 6_000] {
+                let asked = format!("{path}?{name}=/{}&token=x", filling.repeat(length / filling.len()));
+                let answer = app.get(&asked).await;
+                assert!(answer.status.as_u16() < 500 && header_bytes(&answer) <= 4_096, "{path} {filling} {length}: {} bytes", header_bytes(&answer));
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -139,6 +139,60 @@ async fn discovery_the_issuer_and_the_links_of_mails_have_the_path() {
 }
 
 #[tokio::test]
+async fn a_place_that_a_client_gave_is_where_a_browser_sees_it() {
+    let mut browser = Outside::at("https://example.com/id", true, &[]).await;
+    browser.app.user("ana").await;
+    let password = "ana's good password";
+    for (given, seen) in [("/auth/account", "https://example.com/auth/account"), ("/id/auth/account", "/id/auth/account"), ("/", "https://example.com/")] {
+        let fields = [("email", "ana@example.com"), ("password", password), ("redirect_to", given)];
+        assert_eq!(browser.form("/id/auth/sign-in", &fields).await.header("location"), seen, "the form of the page");
+        let answer = browser.json("/id/api/auth/sign-in/email", json!({ "email": "ana@example.com", "password": password, "callbackURL": given })).await.ok();
+        assert_eq!((answer.header("location"), answer.str("url")), (seen, given.to_owned()), "Better Auth's client goes to `url`");
+        let query: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("callbackURL", given).finish();
+        let bad_link = browser.get(&format!("/id/api/auth/verify-email?token=x&{query}")).await;
+        assert!(bad_link.header("location").starts_with(&format!("{seen}?error=")), "{}", bad_link.header("location"));
+    }
+    // Who must sign in first comes back to the page that was asked for.
+    browser.jar.clear();
+    let first = browser.get("/id/auth/account?tab=1").await;
+    assert_eq!(first.header("location"), "/id/auth/sign-in?redirect_to=%2Fid%2Fauth%2Faccount%3Ftab%3D1");
+    let fields = [("email", "ana@example.com"), ("password", password), ("redirect_to", "/id/auth/account?tab=1")];
+    assert_eq!(browser.form("/id/auth/sign-in", &fields).await.header("location"), "/id/auth/account?tab=1");
+    assert_eq!(browser.get("/id").await.header("location"), "/id/auth/account", "the public URL itself");
+}
+
+#[tokio::test]
+async fn a_doubled_cookie_is_cleared_at_every_path_that_it_may_have() {
+    let (app, _mails) = posting(&[("server.public_url", "https://auth.example.com/id"), ("sessions.cookie_domain", "example.com")]).await;
+    app.user("ana").await;
+    let post = async |path: &str, cookie: &str, body: serde_json::Value| {
+        let request = Request::post(path).header("origin", "https://auth.example.com").header("cookie", cookie).header("content-type", "application/json");
+        let mut request = request.body(Body::from(body.to_string())).unwrap();
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([192, 0, 2, 1], 4321))));
+        Answer::read(countersign::http::router(&app.app).oneshot(request).await.unwrap()).await.ok()
+    };
+    let signed_in = post("/api/auth/sign-in/email", "", json!({ "email": "ana@example.com", "password": "ana's good password" })).await;
+    let refresh = signed_in.cookies().into_iter().find(|line| line.contains("refresh_token")).unwrap();
+    assert!(refresh.contains("Path=/id/api/auth"), "{refresh}");
+    let (pair, name) = (refresh.split(';').next().unwrap(), refresh.split('=').next().unwrap());
+    let answer = post("/api/auth/sign-out", &format!("{pair}; {pair}"), json!({})).await;
+    let cleared: BTreeSet<(String, String)> = answer
+        .cookies()
+        .iter()
+        .filter(|line| line.starts_with(&format!("{name}=;")))
+        .map(|line| {
+            let part = |prefix: &str| line.split("; ").find_map(|part| part.strip_prefix(prefix)).unwrap_or_default().to_owned();
+            (part("Domain="), part("Path="))
+        })
+        .collect();
+    for domain in ["", "auth.example.com", "example.com"] {
+        for path in ["/", "/api/auth", "/id/api/auth"] {
+            assert!(cleared.contains(&(domain.to_owned(), path.to_owned())), "{domain} {path}: {cleared:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn another_program_s_paths_on_the_same_host_stay_as_they_are() {
     let mut browser = Outside::at("https://example.com/id", true, &[]).await;
     browser.app.user("ana").await;

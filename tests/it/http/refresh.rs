@@ -735,6 +735,9 @@ async fn null_in_a_field_of_our_own_is_nothing() {
     let answer = Browser::new(&app).post("/api/auth/sign-in/email", &form).await.ok();
     assert!(answer.cookies().iter().any(|c| c.starts_with(REFRESH_COOKIE)) && answer.body["refreshToken"].is_null());
     app.post("/api/auth/refresh", &json!({ "refreshToken": 1 })).await.refused(400, "VALIDATION_ERROR");
+    let admin = super::admin::made_admin(&app, "root").await.sign_in().await;
+    let invitation = json!({ "email": "bea@example.com", "name": null, "role": null, "redirectTo": "/welcome" });
+    app.post_as("/api/auth/admin/invite-user", &admin.session, &invitation).await.ok();
 }
 
 #[tokio::test]
