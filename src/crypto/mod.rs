@@ -10,6 +10,7 @@ pub mod keypair;
 pub mod mail_token;
 pub mod master_key;
 pub mod password;
+mod places;
 pub mod presenter;
 pub mod seal;
 pub mod token;

@@ -3,7 +3,7 @@
 //! Measured: the p99 of a light route stays at 0.3 ms while hashing, against 10 ms on tokio's blocking pool.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use argon2::{Algorithm, Argon2, Block, Params, PasswordHash, Version};
@@ -13,8 +13,13 @@ use tokio::sync::oneshot;
 
 use tracing::Instrument;
 
+use crate::model::audit::Peer;
 use crate::model::password::Password;
+use crate::model::share::Load;
 use crate::random::{self, Random};
+
+pub use super::places::Place;
+use super::places::Places;
 
 /// argon2id's three costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,23 +82,13 @@ type Task = Box<dyn FnOnce(&mut Vec<Block>) -> bool + Send>;
 /// Nobody waits for longer for a thread: later than that an answer helps nobody, and who comes after them waits too.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A place in the queue; given back when the work is done, or when nobody wants it any more.
-#[derive(Debug)]
-pub struct Place(Arc<AtomicUsize>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// The pool. Dropping it ends the threads when the queue is empty.
 pub struct Hasher {
     queue: Sender<Task>,
-    threads: u64,
+    threads: usize,
     depth: usize,
-    /// Those that are taken, from before anything is done for who needs one.
-    places: Arc<AtomicUsize>,
+    /// Those that are taken, from before anything is done for a request that needs one.
+    places: Arc<Places>,
     /// What a hash takes, in nanoseconds: a mean that follows the last ones.
     usual: Arc<AtomicU64>,
     cost: Cost,
@@ -111,12 +106,12 @@ impl Hasher {
         }
         // One at each thread, the rest before them.
         let depth = depth.saturating_add(threads);
-        Ok(Self { queue, threads: threads as u64, depth, places: Arc::default(), usual, cost, random })
+        Ok(Self { queue, threads, depth, places: Arc::default(), usual, cost, random })
     }
 
-    /// The PHC string of a password.
-    pub async fn hash(&self, password: Password) -> Result<String, Error> {
-        self.hash_in(self.reserve()?, password).await
+    /// The PHC string of a password, for a request of this peer.
+    pub async fn hash(&self, peer: &Peer, password: Password) -> Result<String, Error> {
+        self.hash_in(self.reserve(peer)?, password).await
     }
 
     /// As [`Self::hash`], in a place that was taken before.
@@ -131,8 +126,8 @@ impl Hasher {
     }
 
     /// Compares with a stored hash; without one, does the same work and says `Wrong`.
-    pub async fn verify(&self, password: Password, stored: Option<String>) -> Result<Verdict, Error> {
-        self.verify_in(self.reserve()?, password, stored).await
+    pub async fn verify(&self, peer: &Peer, password: Password, stored: Option<String>) -> Result<Verdict, Error> {
+        self.verify_in(self.reserve(peer)?, password, stored).await
     }
 
     /// As [`Self::verify`], in a place that was taken before.
@@ -149,13 +144,14 @@ impl Hasher {
         self.run(place, verify).instrument(tracing::info_span!(target: "traces", "password.verify")).await
     }
 
-    /// A place in the queue, before anything is done for who needs one. `Busy`: there is none, or its turn would come later than anybody should wait.
-    pub fn reserve(&self) -> Result<Place, Error> {
-        let waiting = self.places.fetch_add(1, Ordering::Relaxed);
-        let place = Place(Arc::clone(&self.places));
-        let before = (waiting as u64 + 1).saturating_sub(self.threads);
-        let wait = before.saturating_mul(self.usual.load(Ordering::Relaxed)) / self.threads;
-        if waiting >= self.depth || Duration::from_nanos(wait) > PATIENCE { Err(Error::Busy) } else { Ok(place) }
+    /// A place in the queue for a request of this peer, before anything is done for it.
+    ///
+    /// # Errors
+    /// [`Error::Busy`]: there is none, its turn would come later than anybody should wait, or the peer's network holds its share of them.
+    pub fn reserve(&self, peer: &Peer) -> Result<Place, Error> {
+        let usual = Duration::from_nanos(self.usual.load(Ordering::Relaxed));
+        let load = Load { places: self.depth, threads: self.threads, usual, patience: PATIENCE, taken: 0, held: 0 };
+        self.places.take(peer, load).ok_or(Error::Busy)
     }
 
     /// Whether every thread is at work and more is queued: another answer comes within a hash's time.
@@ -261,39 +257,48 @@ mod tests {
         Hasher::start(cost, 1, depth, Arc::new(SeededRandom::new(1))).unwrap()
     }
 
+    /// One of many peers, each of another network.
+    fn peer(n: u32) -> Peer {
+        Peer { ip_address: std::net::Ipv4Addr::from_bits(0xc633_6400 + n).to_string(), ..Peer::default() }
+    }
+
     fn password(text: &str) -> Password {
         Password::attempt(text, Length { min: 8, max: 128 }).unwrap()
     }
 
     #[tokio::test]
     async fn verifies_what_it_hashed_and_says_what_is_outdated() {
+        let one = peer(0);
         let weak = hasher(CHEAP, 8);
-        let stored = weak.hash(password("correct horse")).await.unwrap();
+        let stored = weak.hash(&one, password("correct horse")).await.unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=64,t=1,p=1$"));
-        assert_ne!(stored, weak.hash(password("correct horse")).await.unwrap(), "salted");
-        assert_eq!(weak.verify(password("correct horse"), Some(stored.clone())).await, Ok(Verdict::Right { outdated: false }));
-        assert_eq!(weak.verify(password("wrong horse"), Some(stored.clone())).await, Ok(Verdict::Wrong));
-        assert_eq!(weak.verify(password("correct horse"), None).await, Ok(Verdict::Wrong));
+        assert_ne!(stored, weak.hash(&one, password("correct horse")).await.unwrap(), "salted");
+        assert_eq!(weak.verify(&one, password("correct horse"), Some(stored.clone())).await, Ok(Verdict::Right { outdated: false }));
+        assert_eq!(weak.verify(&one, password("wrong horse"), Some(stored.clone())).await, Ok(Verdict::Wrong));
+        assert_eq!(weak.verify(&one, password("correct horse"), None).await, Ok(Verdict::Wrong));
         let strong = hasher(Cost { iterations: 2, ..CHEAP }, 8);
-        assert_eq!(strong.verify(password("correct horse"), Some(stored)).await, Ok(Verdict::Right { outdated: true }));
+        assert_eq!(strong.verify(&one, password("correct horse"), Some(stored)).await, Ok(Verdict::Right { outdated: true }));
     }
 
     #[tokio::test]
     async fn a_stored_hash_cannot_cost_the_machine() {
+        let one = peer(0);
         let hasher = hasher(CHEAP, 8);
         let bomb = "$argon2id$v=19$m=4194304,t=3,p=1$c2FsdHNhbHRzYWx0c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
         for stored in [bomb, "", "plain", "$argon2i$v=19$m=64,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
-            assert_eq!(hasher.verify(password("x"), Some(stored.into())).await, Err(Error::Unreadable), "{stored}");
+            assert_eq!(hasher.verify(&one, password("x"), Some(stored.into())).await, Err(Error::Unreadable), "{stored}");
         }
     }
 
     #[tokio::test]
     async fn who_would_wait_for_too_long_is_refused_however_long_the_queue_may_be() {
+        let one = peer(0);
         let hasher = hasher(Cost { memory: 19_456, iterations: 2, parallelism: 1 }, 100_000);
-        hasher.hash(password("correct horse")).await.unwrap();
+        hasher.hash(&one, password("correct horse")).await.unwrap();
         // As on a machine where a hash takes a quarter of a second: eight wait for two, a ninth for longer.
         hasher.usual.store(250_000_000, Ordering::Relaxed);
-        let mut tries: Vec<_> = (0..20).map(|_| Box::pin(hasher.hash(password("correct horse")))).collect();
+        let peers: Vec<Peer> = (0..20).map(peer).collect();
+        let mut tries: Vec<_> = peers.iter().map(|peer| Box::pin(hasher.hash(peer, password("correct horse")))).collect();
         let mut refused = 0;
         for attempt in &mut tries {
             refused += i32::from(matches!(futures_util::poll!(attempt), std::task::Poll::Ready(Err(Error::Busy))));
@@ -304,7 +309,8 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_refuses_at_once() {
         let hasher = hasher(Cost { memory: 19_456, iterations: 2, parallelism: 1 }, 1);
-        let mut tries: Vec<_> = (0..8).map(|_| Box::pin(hasher.hash(password("correct horse")))).collect();
+        let peers: Vec<Peer> = (0..8).map(peer).collect();
+        let mut tries: Vec<_> = peers.iter().map(|peer| Box::pin(hasher.hash(peer, password("correct horse")))).collect();
         let mut refused = 0;
         for attempt in &mut tries {
             refused += i32::from(matches!(futures_util::poll!(attempt), std::task::Poll::Ready(Err(Error::Busy))));

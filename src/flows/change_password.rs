@@ -36,11 +36,11 @@ pub async fn change_password(app: &App, who: &Authenticated, current: &str, new:
     who.oneself(Action::SetPassword)?;
     let charges = Charges::confirmation(app, who.session.id);
     charges.take(app).await?;
-    if charges.settle(app, app.hasher.verify(current, Some(verified.clone())).await.map_err(Into::into)).await? == Verdict::Wrong {
+    if charges.settle(app, app.hasher.verify(peer, current, Some(verified.clone())).await.map_err(Into::into)).await? == Verdict::Wrong {
         return Err(refused(app, who, peer).await);
     }
     charges.forgive_now(app).await?;
-    let hash = app.hasher.hash(new).await?;
+    let hash = app.hasher.hash(peer, new).await?;
     let options = Options { delivery: who.session.delivery, remember: who.session.remember };
     let opening = if move_session { Some(Opening::prepare(app, &known.user, options, peer)?) } else { None };
     let spared = (!move_session).then_some(who.session.id);
@@ -101,7 +101,7 @@ pub async fn set_password(app: &App, user: &User, new: &str, peer: &Peer) -> Res
 
 /// `None`: there is no such user, or `verified` is no longer the current hash.
 async fn set(app: &App, user: &User, verified: Option<String>, new: &str, peer: &Peer) -> Result<Option<()>> {
-    let hash = app.hasher.hash(choose(app, new, &own_words(user)).await?).await?;
+    let hash = app.hasher.hash(peer, choose(app, new, &own_words(user)).await?).await?;
     let change = Change {
         user: user.id,
         verified,

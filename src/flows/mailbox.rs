@@ -108,7 +108,7 @@ pub(super) async fn weigh(app: &App, token: &MailToken, evidence: &Evidence<'_>,
     let charges = Charges::password(app, &known.user.email, &[], peer).await?;
     charges.take(app).await?;
     let stored = known.password_hash;
-    let verdict = charges.settle(app, app.hasher.verify(typed, stored.clone()).await.map_err(Into::into)).await?;
+    let verdict = charges.settle(app, app.hasher.verify(peer, typed, stored.clone()).await.map_err(Into::into)).await?;
     if let (Verdict::Right { .. }, Some(hash)) = (verdict, stored) {
         charges.forgive_now(app).await?;
         return Ok(Tie::Password(hash));

@@ -75,7 +75,7 @@ pub async fn create(app: &App, by: Authority<'_>, new: New, peer: &Peer) -> Resu
     }
     may_make(app, by, &new.role)?;
     let hash = match &new.password {
-        Some(password) => Some(app.hasher.hash(choose(app, password, &[new.email.as_str(), &new.name]).await?).await?),
+        Some(password) => Some(app.hasher.hash(peer, choose(app, password, &[new.email.as_str(), &new.name]).await?).await?),
         None => None,
     };
     let fresh = new_user(app, new.email, new.name, new.image);

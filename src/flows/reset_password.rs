@@ -50,7 +50,7 @@ pub async fn reset(app: &App, token: &str, new: &str, peer: &Peer) -> Result<()>
     let id = token.user;
     let known = app.db.read(move |conn| Box::pin(store::users::by_id(conn, id))).await?.ok_or(Error::MailTokenInvalid)?;
     consider(app, &new, &[token.email.as_str(), &known.user.name]).await?;
-    let hash = app.hasher.hash(new).await?;
+    let hash = app.hasher.hash(peer, new).await?;
     let (outbox, recorder, account) = (Outbox::new(app), Recorder::new(app, peer), account_id(app));
     let work = app.db.write_unless_refused(move |conn| {
         Box::pin(async move {

@@ -66,7 +66,7 @@ pub async fn sign_in(app: &App, email: &Email, password: &str, options: Options,
 async fn within_limits(app: &App, email: &Email, password: &str, options: Options, replaces: Presented<'_>, peer: &Peer) -> Result<(User, Grant)> {
     let password = Password::attempt(password, app.config.passwords.length)?;
     // Nothing is written for who cannot be served anyway.
-    let place = app.hasher.reserve()?;
+    let place = app.hasher.reserve(peer)?;
     let charges = Charges::password(app, email, replaces.devices, peer).await?;
     let success = Charges::success(app, email, peer);
     success.look(app)?;
@@ -94,7 +94,7 @@ async fn attempt(
 ) -> Result<(User, Grant)> {
     let (mut looked, mut place) = (false, Some(place));
     loop {
-        let place = place.take().map_or_else(|| app.hasher.reserve(), Ok)?;
+        let place = place.take().map_or_else(|| app.hasher.reserve(peer), Ok)?;
         let (user, verified, outdated) = match prove(app, place, email, password).await? {
             Ok(proven) => proven,
             Err(user) => return Err(refused(app, user, Error::InvalidEmailOrPassword, peer).await),
@@ -102,7 +102,7 @@ async fn attempt(
         if let Err(error) = refuse_shut_out(app, &user) {
             return Err(refused(app, Some(user.id), error, peer).await);
         }
-        let upgraded = if outdated { upgrade(app, password).await } else { None };
+        let upgraded = if outdated { upgrade(app, password, peer).await } else { None };
         let opening = Opening::prepare(app, &user, options, peer)?;
         let ending = Ending::of(app, &replaces.sessions(app), replaces.refresh, RevokedReason::Replaced).await?.and_left(carried::had(app, replaces.devices));
         let entry = Entry {
@@ -131,8 +131,8 @@ async fn attempt(
 }
 
 /// A hash as the settings ask for it; `None` where that fails: the next sign-in will do, and the password was right.
-async fn upgrade(app: &App, password: &Password) -> Option<String> {
-    match app.hasher.hash(password.clone()).await {
+async fn upgrade(app: &App, password: &Password, peer: &Peer) -> Option<String> {
+    match app.hasher.hash(peer, password.clone()).await {
         Ok(hash) => Some(hash),
         Err(error) => {
             tracing::warn!(%error, "a weaker hash was left as it is");

@@ -45,7 +45,7 @@ pub async fn sign_up(app: &App, form: Form, options: Options, replaces: Presente
     }
     // Before anything is charged: who has to think of another password has used nothing up.
     let password = choose(app, &form.password, &[form.email.as_str(), &form.name]).await?;
-    let place = app.hasher.reserve()?;
+    let place = app.hasher.reserve(peer)?;
     Charges::sign_up(app, peer).take(app).await?;
     if !app.config.sign_up.signs_in() {
         // Whoever has the address gets a mail.

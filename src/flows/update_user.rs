@@ -50,7 +50,7 @@ pub async fn verify_password(app: &App, who: &Authenticated, password: &str, pee
     let known = app.db.read(move |conn| Box::pin(store::users::by_id(conn, user))).await?.ok_or(Error::Unauthorized)?;
     let charges = Charges::confirmation(app, who.session.id);
     charges.take(app).await?;
-    let verdict = charges.settle(app, app.hasher.verify(password, known.password_hash.clone()).await.map_err(Into::into)).await?;
+    let verdict = charges.settle(app, app.hasher.verify(peer, password, known.password_hash.clone()).await.map_err(Into::into)).await?;
     if verdict == Verdict::Wrong {
         return Err(refused(app, who, peer).await);
     }

@@ -241,6 +241,12 @@ fn embedded(ip: IpAddr) -> IpAddr {
     }
 }
 
+/// The widest network of an address, from which one customer or one site may choose its addresses: the IPv4 address, or the IPv6 /48.
+pub fn widest_network(address: &str) -> String {
+    let mut networks = networks(address);
+    networks.swap_remove(networks.len() - 1).1
+}
+
 /// The nearest network of an address.
 pub fn network(address: &str) -> String {
     networks(address).swap_remove(0).1

@@ -22,6 +22,7 @@ pub mod presenter;
 pub mod refresh;
 pub mod ring_id;
 pub mod session;
+pub mod share;
 pub mod standstill;
 pub mod time;
 pub mod trusted_clock;

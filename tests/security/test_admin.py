@@ -1,5 +1,6 @@
 """ADM: administration."""
 
+import datetime
 import uuid
 
 import pytest
@@ -53,13 +54,18 @@ def test_adm_03_nobody_reaches_another(service):
     assert service.sign_in(theirs.email).id == theirs.id
 
 
+# All that a role can hold but being an admin.
+EVERY_RIGHT = ["user:create", "user:list", "user:get", "user:update", "user:set-role", "user:set-email", "user:set-email-verified", "user:set-metadata", "user:ban", "user:delete", "user:set-password",
+               "user:impersonate", "user:impersonate-admins", "session:list", "session:revoke"]
+
+
 @pytest.fixture(scope="module")
 def support(tmp_path_factory):
     """A service with a role that may look and rename, and no more."""
     from service import Service
 
     place = Service(tmp_path_factory.mktemp("support"), ["mail.transport=file"])
-    (place.folder / "countersign.toml").write_text('[roles]\nsupport = ["user:list", "user:get", "user:update", "user:impersonate"]\nbanner = ["user:ban", "user:set-role"]\n')
+    (place.folder / "countersign.toml").write_text('[roles]\nsupport = ["user:list", "user:get", "user:update", "user:impersonate"]\nbanner = ["user:ban", "user:set-role"]\n' f"deputy = {EVERY_RIGHT}\n" 'resetter = ["user:update", "user:set-email", "user:set-password"]\n')
     place.serve()
     yield place
     place.stop()
@@ -75,13 +81,53 @@ def test_adm_04_each_right_by_itself(support):
 
 
 def test_adm_05_nobody_reaches_above(support):
-    admin, helper, banner, target = support.admin(), support.admin("support"), support.admin("banner"), support.sign_up()
-    assert helper.post("/admin/update-user", {"userId": admin.id, "data": {"name": "x"}}).status_code == 403
-    assert helper.post("/admin/impersonate-user", {"userId": admin.id}).status_code == 403
-    assert banner.post("/admin/ban-user", {"userId": admin.id}).status_code == 403
-    assert banner.post("/admin/set-role", {"userId": target.id, "role": "admin"}).status_code == 403
-    assert banner.post("/admin/set-role", {"userId": banner.id, "role": "admin"}).status_code == 403
-    assert support.sign_in(admin.email).get("/admin/list-users").status_code == 200
+    admin, helper, banner, deputy = support.admin(), support.admin("support"), support.admin("banner"), support.admin("deputy")
+
+    def calls(target) -> list[tuple[str, dict]]:
+        """Everything that is done to a user; what deletes comes last."""
+        data = [{"name": "x"}, {"image": "https://example.com/x.png"}, {"metadata": {"x": 1}}, {"emailVerified": True}, {"email": f"adm{next(NUMBERS)}@example.com"}]
+        changes = [("update-user", {"data": one}) for one in data]
+        others = ["set-role", "set-user-password", "ban-user", "unban-user", "impersonate-user", "revoke-user-sessions", "remove-user"]
+        return [(path, {**body, "userId": target.id}) for path, body in [*changes, *((path, form(path, target)) for path in others)]]
+
+    def row(user):
+        return support.rows("SELECT name, image, metadata, email, email_verified, role, banned, session_epoch, version FROM users WHERE id = ?", user.id)
+
+    # A role that holds every right but is not the admin's changes any user and no admin. It may act as one, for it holds that right, with its own rights alone.
+    before = row(admin)
+    for path, body in calls(admin):
+        if path == "impersonate-user":
+            acting = {"Authorization": f"Bearer {deputy.post(f'/admin/{path}', body).headers['set-auth-token']}"}
+            assert support.get("/session", headers=acting).json()["user"]["id"] == admin.id and support.get("/admin/audit", headers=acting).status_code == 403
+            continue
+        answer = deputy.post(f"/admin/{path}", body)
+        assert answer.status_code == 403 and row(admin) == before, (path, body, answer.text)
+    assert admin.is_in() and support.sign_in(admin.email).get("/admin/list-users").status_code == 200
+    for path, body in calls(support.sign_up()):
+        answer = deputy.post(f"/admin/{path}", body)
+        assert answer.status_code == 200, (path, body, answer.text)
+    # Nobody takes over the account of one who holds more, admin or not.
+    stronger, weaker, resetter = support.admin("deputy"), support.sign_up(), support.admin("resetter")
+    for above in (stronger, admin):
+        assert helper.post("/admin/impersonate-user", {"userId": above.id}).status_code == 403
+    for path, body in (("set-user-password", {"newPassword": "another good password"}), ("update-user", {"data": {"email": f"adm{next(NUMBERS)}@example.com"}})):
+        statuses = [resetter.post(f"/admin/{path}", {"userId": user.id, **body}).status_code for user in (stronger, admin, weaker)]
+        assert statuses == [403, 403, 200], (path, statuses)
+    # Nobody gives what one does not hold, to oneself least of all.
+    target = support.sign_up()
+    for giver, roles in ((banner, ("admin", "support", "deputy", "user,admin")), (deputy, ("admin", "user,admin"))):
+        for role in roles:
+            for whom in (giver, target):
+                answer = giver.post("/admin/set-role", {"userId": whom.id, "role": role})
+                assert answer.status_code == 403, (role, answer.text)
+    assert deputy.post("/admin/create-user", {"email": f"adm{next(NUMBERS)}@example.com", "name": "x", "password": PASSWORD, "role": "admin"}).status_code == 403
+    assert banner.post("/admin/set-role", {"userId": target.id, "role": "banner"}).status_code == 200
+    # One admin takes no other admin's account over without the right to act as admins.
+    peer = support.admin()
+    before = row(peer)
+    for path, body in (("set-user-password", {"newPassword": "another good password"}), ("update-user", {"data": {"email": "taken@example.com"}}), ("impersonate-user", {})):
+        assert admin.post(f"/admin/{path}", {"userId": peer.id, **body}).status_code == 403 and row(peer) == before, path
+    assert admin.post("/admin/update-user", {"userId": peer.id, "data": {"name": "x"}}).status_code == 200
 
 
 def test_adm_06_the_last_admin_stays(own):
@@ -157,20 +203,49 @@ def test_adm_12_destruction_wants_a_fresh_sign_in(own):
 
 def test_adm_13_who_acts_as_another(service):
     admin, target, peer = service.admin(), service.sign_up(), service.admin()
-    assert admin.post("/admin/impersonate-user", {"userId": peer.id}).status_code == 403
-    answer = admin.post("/admin/impersonate-user", {"userId": target.id})
-    session = answer.json()["session"]
+    assert admin.post("/admin/impersonate-user", {"userId": peer.id}).json()["code"] == "YOU_CANNOT_IMPERSONATE_ADMINS"
+    assert target.post("/admin/impersonate-user", {"userId": peer.id}).status_code == 403
+
+    def begin(who):
+        answer = who.post("/admin/impersonate-user", {"userId": target.id})
+        assert answer.status_code == 200, answer.text
+        return answer.json()["session"], {"Authorization": f"Bearer {answer.headers['set-auth-token']}"}
+
+    session, acting = begin(admin)
+    assert service.get("/session", headers=acting).json()["user"]["id"] == target.id
+    # Marked everywhere: in the session, in the list that admins see, in every access token, in the trail; for an hour.
     assert session["impersonatedBy"] == admin.id
-    cookie = {"Authorization": f"Bearer {answer.headers['set-auth-token']}"}
-    def act(path, **body):
-        return service.post(path, body, headers=cookie)
-    assert service.get("/session", headers=cookie).json()["user"]["id"] == target.id
-    for path, body in (("/change-password", {"currentPassword": PASSWORD, "newPassword": "another good password"}), ("/change-email", {"newEmail": "x@example.com"}), ("/delete-user", {"password": PASSWORD})):
-        act(path, **body)
-    assert service.attempt(target.email).status_code == 200, "nothing of that was done"
-    claims = decode(service.get("/token", headers=cookie).json()["token"])[1]
+    listed = peer.post("/admin/list-user-sessions", {"userId": target.id}).json()["sessions"]
+    assert [s["impersonatedBy"] for s in listed if s["id"] == session["id"]] == [admin.id]
+    claims = decode(service.get("/token", headers=acting).json()["token"])[1]
     assert claims["sub"] == target.id and claims["act"] == {"sub": admin.id}
-    assert service.audit("session.", target.id)
+    lasts = datetime.datetime.fromisoformat(session["expiresAt"]) - datetime.datetime.now(datetime.UTC)
+    assert 3_500 < lasts.total_seconds() <= 3_600
+    started = [e for e in service.audit("impersonation.started", target.id) if e["detail"]["admin"] == admin.id]
+    assert len(started) == 1, "said once"
+    # What is the user's own stays so, whatever is known of it; the rights are those that both have.
+    own = {"/change-password": {"currentPassword": PASSWORD, "newPassword": "another good password"}, "/change-email": {"newEmail": f"adm{next(NUMBERS)}@example.com"}, "/delete-user": {"password": PASSWORD}}
+    for path, body in own.items():
+        answer = service.post(path, body, headers=acting)
+        assert answer.status_code == 403, (path, answer.text)
+    for path in ("/admin/list-users", "/admin/audit"):
+        assert admin.get(path).status_code == 200 and service.get(path, headers=acting).status_code == 403, path
+    assert service.post("/admin/impersonate-user", {"userId": service.sign_up().id}, headers=acting).status_code == 403, "nor on to a third"
+    assert service.attempt(target.email).status_code == 200 and service.get("/session", headers=acting).status_code == 200, "nothing of that was done"
+    # Looked at again at each request: the row alone says that the admin is none any more.
+    service.rows("UPDATE users SET role = 'user' WHERE id = ?", admin.id)
+    assert service.get("/session", headers=acting).status_code == 401
+    service.rows("UPDATE users SET role = 'admin' WHERE id = ?", admin.id)
+    assert service.get("/session", headers=acting).status_code == 401, "it has ended"
+    # And it ends with the word of the admin.
+    _, again = begin(peer)
+    assert service.post("/admin/stop-impersonating", {}, headers=again).status_code == 200
+    assert service.get("/session", headers=again).status_code == 401 and service.audit("impersonation.stopped", target.id)
+    # What was refused was no mistake of the request: the user does it.
+    user = service.sign_in(target.email)
+    assert user.post("/change-email", own["/change-email"]).status_code == 200
+    assert user.post("/change-password", own["/change-password"]).status_code == 200
+    assert user.post("/delete-user", {"password": own["/change-password"]["newPassword"]}).status_code == 200
 
 
 def test_adm_14_gone_for_good(own):
