@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::model::standstill::{SILENCE_COUNTED, Standstill, Watch, Whose};
+use crate::model::trusted_clock::{self, Evidence};
 use crate::store::processes::About;
 use crate::store::{self, Conn};
 
@@ -23,7 +24,8 @@ pub async fn beat(app: &App) -> Result<()> {
     }
     let (writer, keep) = (app.writer.clone(), keep(app));
     let others = app.db.read(move |conn| Box::pin(async move { store::standstills::of_others(conn, &writer, keep).await })).await?;
-    let beat = Beat { watch: Arc::clone(&app.standstills), writer: app.writer.clone(), about, alone: !app.db.is_shared() };
+    let max_skew = app.config.database.max_clock_skew;
+    let beat = Beat { watch: Arc::clone(&app.standstills), writer: app.writer.clone(), about, alone: !app.db.is_shared(), max_skew };
     // On Postgres the heartbeat waits for the disk as a refresh does. On SQLite it stands in the one writer's queue behind those that do.
     let (now, stood_still) = if app.db.is_shared() {
         app.db.write(move |conn| Box::pin(beat.run(conn))).await?
@@ -64,11 +66,19 @@ struct Beat {
     about: About,
     /// Whether no other process serves this database for long.
     alone: bool,
+    /// `database.max_clock_skew`.
+    max_skew: Duration,
 }
 
 impl Beat {
     async fn run(self, conn: &mut Conn) -> store::Result<(crate::model::time::Timestamp, Option<Standstill>)> {
         let now = conn.now();
+        // A clock that the database's own contradicts notes and forgets nothing: the time until its wrong date would count as a standstill for every replica.
+        let evidence = Evidence { database: store::server::clock(conn).await?, last_confirmed: None };
+        if trusted_clock::confirm(now, evidence, self.max_skew).is_err() {
+            store::processes::announce(conn, &self.writer, &self.about).await?;
+            return Ok((now, None));
+        }
         let stood_still = if let Some(last) = self.watch.last_beat() {
             Watch::gap(Some(last), now)
         } else {

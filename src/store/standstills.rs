@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
+use crate::model::refresh::MAX_CLOCK_SKEW;
 use crate::model::standstill::{SILENCE_COUNTED, SILENT, Standstill, Whose};
 use crate::model::time::{Timestamp, millis};
 
 use super::{Conn, Result, on};
 
-/// What the other processes left: standstills that are over since `keep` at most, and those that are silent.
+/// What the other processes left: standstills that are over since `keep` at most, and those that are silent. One that ends in the future was noted by a
+/// clock that was ahead and does not count.
 pub async fn of_others(conn: &mut Conn, writer: &str, keep: Duration) -> Result<Vec<Standstill>> {
     let now = conn.now();
-    let over: Vec<(i64, i64)> = on!(conn, c => sqlx::query_as("SELECT began_at, ended_at FROM standstills WHERE writer <> $1 AND ended_at > $2")
-        .bind(writer).bind((now - keep).0).fetch_all(c).await)?;
+    let over: Vec<(i64, i64)> = on!(conn, c => sqlx::query_as("SELECT began_at, ended_at FROM standstills WHERE writer <> $1 AND ended_at > $2 AND ended_at <= $3")
+        .bind(writer).bind((now - keep).0).bind((now + MAX_CLOCK_SKEW).0).fetch_all(c).await)?;
     let silent: Vec<(i64,)> = on!(conn, c => sqlx::query_as("SELECT beat_at FROM heartbeats WHERE writer <> $1 AND stopped = 0 AND beat_at < $2 AND beat_at > $3")
         .bind(writer).bind((now - SILENT).0).bind((now - SILENCE_COUNTED - keep).0).fetch_all(c).await)?;
     let silent = silent.into_iter().map(|(last,)| (last, last.saturating_add(millis(SILENCE_COUNTED))));
@@ -19,9 +21,10 @@ pub async fn of_others(conn: &mut Conn, writer: &str, keep: Duration) -> Result<
     Ok(over.into_iter().chain(silent).map(standstill).collect())
 }
 
-/// The newest heartbeat of any process.
+/// The newest heartbeat of any process; one from the future, by a clock that was ahead, does not count.
 pub async fn newest(conn: &mut Conn) -> Result<Option<Timestamp>> {
-    let (newest,): (Option<i64>,) = on!(conn, c => sqlx::query_as("SELECT MAX(beat_at) FROM heartbeats").fetch_one(c).await)?;
+    let latest = (conn.now() + MAX_CLOCK_SKEW).0;
+    let (newest,): (Option<i64>,) = on!(conn, c => sqlx::query_as("SELECT MAX(beat_at) FROM heartbeats WHERE beat_at <= $1").bind(latest).fetch_one(c).await)?;
     Ok(newest.map(Timestamp))
 }
 

@@ -6,6 +6,8 @@ use reqwest::Client;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 
+use crate::calls::{refresh_at, sign_in, signed_up, token, until_closed};
+use crate::fleet::Fleet;
 use crate::server::{Place, Server, sign_up};
 
 /// How a process is started whose clock a file sets, while it runs: `+0`, `-3600`, `+100d`.
@@ -120,4 +122,69 @@ async fn a_clock_set_back_an_hour_under_a_running_server_stops_no_job() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     println!("the revoked key left the JWKS {:?} after the revocation", started.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Debian's postgresql and nginx; tests/all.sh runs it"]
+async fn a_replica_100_or_400_days_ahead_of_the_others_and_of_postgres_changes_and_deletes_nothing_and_says_why() {
+    const SESSIONS: usize = 200;
+    let fleet = Fleet::start(&["audit.retention=30d"]);
+    let http = Client::new();
+    let held = signed_up(&fleet, &http).await;
+    for _ in 1..SESSIONS {
+        sign_in(&fleet, &http).await;
+    }
+    fleet.signal(3, nix::sys::signal::Signal::SIGTERM);
+    until_closed(&fleet, 3);
+    // What there is now, to be compared row by row.
+    let tables = ["sessions", "users", "accounts", "signing_keys", "key_ring", "audit_events"];
+    for table in tables {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE TABLE before_{table} AS SELECT * FROM {table}"))).execute(&mut fleet.sql().await).await.unwrap();
+    }
+    let lost = async || {
+        let mut lost = Vec::new();
+        for table in tables {
+            let sql = format!("SELECT COUNT(*) FROM (SELECT * FROM before_{table} EXCEPT SELECT * FROM {table}) gone");
+            let rows: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&mut fleet.sql().await).await.unwrap();
+            if rows > 0 {
+                lost.push((table, rows));
+            }
+        }
+        lost
+    };
+    assert_eq!(fleet.number("SELECT COUNT(*) FROM before_sessions").await, i64::try_from(SESSIONS).unwrap());
+    for days in [100, 400] {
+        let told = || fleet.log(3).matches("the clock is not confirmed").count();
+        let before = told();
+        fleet.serve_at(3, days * 86_400);
+        let started = Instant::now();
+        // Its jobs run at once: they have spoken, or deleted.
+        while told() == before && lost().await.is_empty() {
+            assert!(started.elapsed() < Duration::from_secs(60), "its jobs never ran:\n{}", fleet.log(3));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let answer = http.get(fleet.direct(3, "/health/ready")).send().await.unwrap();
+        let (status, body): (_, serde_json::Value) = (answer.status().as_u16(), answer.json().await.unwrap());
+        let reason = body["reasons"][0].as_str().unwrap_or_default();
+        assert!(status == 503 && body["checks"]["clock"] == false && reason.contains("ahead of the database's"), "{body}");
+        // A client that finds its way there all the same loses nothing by it.
+        let (status, refused) = refresh_at(&fleet, &http, 3, &held).await;
+        assert_ne!(status, 200, "{refused}");
+        // It ends after the runs that it has begun.
+        fleet.signal(3, nix::sys::signal::Signal::SIGTERM);
+        until_closed(&fleet, 3);
+        tokio::task::block_in_place(|| fleet.until_ended(3));
+        assert_eq!(lost().await, [], "rows of before that are gone or changed, {days} days ahead");
+        let ahead = "SELECT (SELECT COUNT(*) FROM heartbeats WHERE beat_at > extract(epoch FROM now()) * 1000 + 60000)
+            + (SELECT COUNT(*) FROM standstills WHERE ended_at > extract(epoch FROM now()) * 1000 + 60000)
+            + (SELECT COUNT(*) FROM clock WHERE confirmed_at > extract(epoch FROM now()) * 1000 + 60000)";
+        assert_eq!(fleet.number(ahead).await, 0, "no time of that clock is kept");
+        for n in [1, 2] {
+            assert_eq!(http.get(fleet.direct(n, "/health/ready")).send().await.unwrap().status().as_u16(), 200, "replica {n} goes on");
+        }
+        println!("{days} days ahead: {SESSIONS} sessions, 0 rows lost; {reason}");
+    }
+    let (status, body) = refresh_at(&fleet, &http, 1, &held).await;
+    assert_eq!(status, 200, "{body}");
+    assert_ne!(token(&body), held);
 }

@@ -137,6 +137,11 @@ impl Fleet {
         kill(Pid::from_raw(pid), signal).unwrap();
     }
 
+    /// Waits until the process of a replica, which was told to end, has ended.
+    pub fn until_ended(&self, n: u16) {
+        Self::bash(&format!("pg_wait {}", self.read(&format!("replica-{n}.pid"))));
+    }
+
     /// Starts a replica again whose clock is so many seconds off; waits until it listens.
     pub fn serve_at(&self, n: u16, seconds: i64) {
         use std::os::unix::fs::PermissionsExt;

@@ -159,3 +159,37 @@ async fn operators_have_a_listener_of_their_own() {
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(refused.status.code() == Some(78) && said.contains("server.ops_listen"), "{refused:?}");
 }
+
+#[tokio::test]
+async fn a_browser_behind_a_proxy_that_takes_a_path_off_is_named_in_the_log_when_it_refreshes_without_its_cookie() {
+    const LINE: &str = "a browser with a session cookie has sent no refresh cookie";
+    let place = Place::new(&[]);
+    let server = place.serve();
+    let http = reqwest::Client::new();
+    let form = json!({ "name": "ana", "email": "ana@example.com", "password": "a good long password" });
+    let answer = http.post(server.url("/api/auth/sign-up/email")).json(&form).send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 200);
+    let set: Vec<String> = answer.headers().get_all("set-cookie").iter().map(|line| line.to_str().unwrap().to_owned()).collect();
+    let line_of = |name: &str| set.iter().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{set:?}")).clone();
+    let session = line_of("better-auth.session_token=").split(';').next().unwrap().to_owned();
+    // At `/login/api/auth/refresh` a browser has the session cookie and not this one, whose path is what the service knows of itself.
+    assert!(line_of("better-auth.refresh_token=").contains("Path=/api/auth;"), "{set:?}");
+    let refresh_with = async |cookies: &str| {
+        let answer = http.post(server.url("/api/auth/refresh")).header("cookie", cookies).json(&json!({})).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<serde_json::Value>().await.unwrap()["code"].as_str().unwrap().to_owned())
+    };
+    let missing = (401, "REFRESH_TOKEN_MISSING".to_owned());
+    // What we did not sign says nothing about a proxy, and neither does a request without cookies.
+    for strange in ["theme=dark", "better-auth.session_token=made.up"] {
+        assert_eq!(refresh_with(strange).await, missing);
+    }
+    assert!(!server.log().contains(LINE), "{}", server.log());
+    for _ in 0..3 {
+        assert_eq!(refresh_with(&session).await, missing);
+    }
+    let log = server.log();
+    let said: Vec<serde_json::Value> = log.lines().filter(|line| line.contains(LINE)).map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(said.len(), 1, "once an hour: {log}");
+    assert_eq!((said[0]["level"].as_str(), said[0]["path"].as_str()), (Some("WARN"), Some("/api/auth")), "{}", said[0]);
+    assert!(said[0].to_string().contains("server.public_url"), "it names the setting: {}", said[0]);
+}

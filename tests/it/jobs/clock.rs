@@ -4,7 +4,7 @@ use countersign::clock::Clock;
 use countersign::flows::change_keys::{Order, change};
 use countersign::flows::confirm_clock::{confirm, confirm_by_operator, look};
 use countersign::flows::prune::prune;
-use countersign::flows::{deliver_mail, deliver_webhooks};
+use countersign::flows::{deliver_mail, deliver_webhooks, heartbeat};
 use countersign::jobs::rotate_due_keys;
 use countersign::model::trusted_clock::Doubt;
 use countersign::store;
@@ -120,6 +120,13 @@ async fn beside_postgres_the_database_s_own_time_decides() {
         assert!(matches!(look(&wrong.app).await.unwrap().outcome, Err(Doubt::Database(_))));
         assert!(confirm_by_operator(&wrong.app, &Default::default()).await.unwrap().is_err(), "nobody can confirm it");
     }
+    // Nor does it date a heartbeat, or note the time until its own date as a standstill: that would excuse late retries at every replica.
+    heartbeat::beat(&app.app).await.unwrap();
+    for off in [-6 * 60_000, 6 * 60_000, 100 * DAY_MS] {
+        heartbeat::beat(&app.replica_with_clock(off).await.app).await.unwrap();
+    }
+    assert_eq!(app.db_number("SELECT COUNT(*) FROM heartbeats").await, 1);
+    assert_eq!(app.db_number("SELECT COUNT(*) FROM standstills").await, 0);
     assert_eq!(app.db_number("SELECT COUNT(*) FROM signing_keys").await, 2);
     assert_eq!(app.db_number("SELECT COUNT(*) FROM clock WHERE confirmed_at IS NOT NULL").await, 0, "a wrong clock leaves no trace");
     // One whose check passed by its own clock, which was wrong: the statement asks again.

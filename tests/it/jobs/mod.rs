@@ -4,3 +4,4 @@ mod clock;
 mod keys;
 mod prune;
 mod ring;
+mod stored_times;
