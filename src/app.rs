@@ -247,7 +247,7 @@ fn mailer(config: &Config) -> Result<Mailer, store::Error> {
         MailTransport::Inbox => Transport::Inbox(Inbox::default()),
         MailTransport::Off => Transport::Off,
     };
-    Transport::check_sender(&config.mail.from).map_err(|e| unusable("mail.from", &e))?;
+    let from = Transport::sender(&config.mail.from).map_err(|e| unusable("mail.from", &e))?;
     let wording = Wording::load(config.mail.templates_dir.as_deref()).map_err(|e| unusable("mail.templates_dir", &e.to_string()))?;
-    Ok(Mailer { wording, transport, from: config.mail.from.clone() })
+    Ok(Mailer { wording, transport, from })
 }

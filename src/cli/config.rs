@@ -19,7 +19,7 @@ pub(super) enum ConfigCommand {
     },
 }
 
-const RULES: [&str; 9] = [
+const RULES: [&str; 10] = [
     "http only on loopback, unless server.allow_insecure",
     "sessions.refresh_cooldown ≥ sessions.refresh_grace (both 0s: strict single use)",
     "sessions.refresh_cooldown ≥ sessions.refresh_grace + 20s, or a warning: message 5 s there and back, replica clocks 2 × 5 s",
@@ -27,6 +27,7 @@ const RULES: [&str; 9] = [
     "tokens.access_ttl ≥ 2 × sessions.refresh_cooldown",
     "sessions.absolute_ttl ≥ sessions.idle_ttl",
     "cookie_same_site = none and cookie_host_prefix need https",
+    "no text has line breaks, characters that cannot be seen, white space at its ends or more than 4096 bytes",
     "registered claim names are not for [tokens.claims]",
     "a setting that does not exist is refused, with the one that was probably meant",
 ];

@@ -15,7 +15,13 @@ const HOUR: Duration = Duration::from_secs(3_600);
 pub(super) fn read(r: &mut Reader, environment: &[(String, String)]) -> Database {
     let parse = |text: &str| {
         if is_postgres(text) {
-            return Url::parse(text).map(|_| text.to_owned()).map_err(|e| format!("this is no postgres://user:password@host/database: {e}"));
+            let url = Url::parse(text).map_err(|e| format!("this is no postgres://user:password@host/database: {e}"))?;
+            let mut paths = url.query_pairs().filter(|(name, _)| name == "options[search_path]");
+            return if paths.all(|(_, path)| is_search_path(&path)) {
+                Ok(text.to_owned())
+            } else {
+                Err("options[search_path] is one schema or several with commas, each of letters, digits and _, such as countersign".to_owned())
+            };
         }
         let path = text.strip_prefix("sqlite://").filter(|p| !p.is_empty() && !p.contains(['?', '#']));
         path.map(|_| text.to_owned()).ok_or_else(|| "write sqlite://PATH, such as sqlite://data/countersign.db, or postgres://user@host/database".to_owned())
@@ -62,6 +68,15 @@ fn travels_in_the_clear(url: &str, environment: &[(String, String)]) -> bool {
     let is_near = host.is_none_or(|host| host.starts_with(['/', '@']) || is_loopback(&host));
     let mode = parameter("sslmode").or_else(|| parameter("ssl-mode")).or_else(|| variable("PGSSLMODE"));
     !is_near && mode.is_none_or(|mode| matches!(mode.to_ascii_lowercase().as_str(), "" | "disable" | "allow" | "prefer"))
+}
+
+/// Names of schemas that need no quotes. They travel in the options of the connection, where spaces and backslashes have a meaning.
+fn is_search_path(path: &str) -> bool {
+    let is_name = |name: &str| {
+        let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        plain && (1..=63).contains(&name.len()) && !name.starts_with(|c: char| c.is_ascii_digit())
+    };
+    path.split(',').all(|name| name == "$user" || is_name(name))
 }
 
 fn is_postgres(url: &str) -> bool {

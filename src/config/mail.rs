@@ -2,13 +2,16 @@
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
-use crate::model::mail::{Helo, InvalidHelo};
+use crate::model::mail::{Helo, InvalidHelo, Sender};
+use crate::model::naming::ServiceName;
 use crate::model::origin::LOOPBACK;
+use crate::model::web_url::is_host;
 
 use super::Secret;
 use super::raw::Reader;
@@ -18,8 +21,8 @@ use super::raw::Reader;
 #[expect(missing_docs, reason = "docs/settings.md describes every setting")]
 pub struct Mail {
     pub transport: MailTransport,
-    pub from: String,
-    pub app_name: String,
+    pub from: Sender,
+    pub app_name: ServiceName,
     pub templates_dir: Option<PathBuf>,
     pub lifetimes: MailLifetimes,
     pub notify_new_sign_in: bool,
@@ -108,7 +111,7 @@ fn check_smtp(url: &str, allow_insecure: bool) -> Result<(), String> {
     }
     let url = Url::parse(url).map_err(|_| FORM.to_owned())?;
     let tls = url.query_pairs().find(|(name, _)| name == "tls").map(|(_, value)| value.into_owned());
-    let host = url.host_str().ok_or(FORM)?;
+    let host = url.host_str().filter(|host| is_host(host)).ok_or(FORM)?;
     match (url.scheme(), tls.as_deref()) {
         ("smtps", _) | ("smtp", Some("required")) => Ok(()),
         ("smtp", _) if LOOPBACK.contains(&host) || allow_insecure => Ok(()),
@@ -117,14 +120,28 @@ fn check_smtp(url: &str, allow_insecure: bool) -> Result<(), String> {
     }
 }
 
+/// The setting, or its default where it is refused: then there is a problem, and nothing starts with the default.
+fn parsed_or<T: FromStr>(r: &mut Reader, key: &str, default: &str) -> T
+where
+    T::Err: std::fmt::Display,
+{
+    let parse = |text: &str| text.parse::<T>().map_err(|e| e.to_string());
+    r.parsed(key, default, parse).or_else(|| default.parse().ok()).expect("the default is good")
+}
+
 pub(super) fn read(r: &mut Reader, public_url: &Url, allow_insecure: bool) -> Mail {
     let url = r.text("mail.smtp_url", "");
-    let dir = r.text("mail.dir", "data/mail");
+    let dir = r.path("mail.dir", "data/mail").unwrap_or_default();
     let choices = [("auto", Way::Auto), ("off", Way::Off), ("log", Way::Log), ("file", Way::File), ("smtp", Way::Smtp)];
     let timeout = r.duration("mail.smtp_timeout", "30s", Duration::from_secs(1)..=Duration::from_secs(240));
     let helo = helo(r, public_url);
     let is_local = public_url.scheme() == "http" && public_url.host_str().is_some_and(|host| LOOPBACK.contains(&host));
-    let transport = match r.choice("mail.transport", &choices) {
+    let way = r.choice("mail.transport", &choices);
+    // One that is not used is no reason to send in the clear, but is to be one.
+    if let Err(problem) = if url.is_empty() || matches!(way, Way::Smtp) { Ok(()) } else { check_smtp(&url, true) } {
+        r.problem("mail.smtp_url", problem);
+    }
+    let transport = match way {
         Way::Auto if !is_local => MailTransport::Off,
         Way::Off => MailTransport::Off,
         Way::Log if !is_local => {
@@ -132,7 +149,7 @@ pub(super) fn read(r: &mut Reader, public_url: &Url, allow_insecure: bool) -> Ma
             MailTransport::Off
         }
         Way::Auto | Way::Log => MailTransport::Log,
-        Way::File => MailTransport::File(dir.into()),
+        Way::File => MailTransport::File(dir),
         Way::Smtp => match check_smtp(&url, allow_insecure) {
             Ok(()) => MailTransport::Smtp { url: Secret(Zeroizing::new(url)), timeout, helo },
             Err(problem) => {
@@ -141,13 +158,12 @@ pub(super) fn read(r: &mut Reader, public_url: &Url, allow_insecure: bool) -> Ma
             }
         },
     };
-    let templates = r.text("mail.templates_dir", "");
     let link = Duration::from_secs(60)..=Duration::from_secs(30 * 86_400);
     Mail {
         transport,
-        from: r.text("mail.from", "Countersign <countersign@localhost>"),
-        app_name: r.text("mail.app_name", "Countersign"),
-        templates_dir: Some(templates).filter(|t| !t.is_empty()).map(Into::into),
+        from: parsed_or(r, "mail.from", "Countersign <countersign@localhost>"),
+        app_name: parsed_or(r, "mail.app_name", "Countersign"),
+        templates_dir: r.path("mail.templates_dir", ""),
         lifetimes: MailLifetimes {
             verify: r.duration("mail.verify_ttl", "1d", link.clone()),
             reset: r.duration("mail.reset_ttl", "1h", link.clone()),

@@ -8,10 +8,12 @@ mod mail;
 mod mask;
 mod pages;
 mod passwords;
+mod problem;
 mod raw;
 pub mod secret_file;
 mod sessions;
 mod settings;
+mod text;
 mod webhooks;
 
 use std::net::SocketAddr;
@@ -26,7 +28,9 @@ use crate::model::claims::{Audience, ClaimSource};
 use crate::model::cookie_domain::CookieDomain;
 use crate::model::domain::DomainRules;
 use crate::model::mount::Mount;
+use crate::model::naming::CookiePrefix;
 use crate::model::origin::TrustedOrigins;
+use crate::model::web_url::Issuer;
 use crate::model::{key, refresh, session};
 
 pub use environment::texts as texts_of_environment;
@@ -35,7 +39,8 @@ pub use mail::{Mail, MailLifetimes, MailTransport};
 pub use mask::{holds_secret, refuse_secrets};
 pub use pages::{Logo, Pages};
 pub use passwords::{Blocklist, Passwords};
-pub use raw::{Problem, Sources};
+pub use problem::Problem;
+pub use raw::Sources;
 pub use webhooks::Webhooks;
 
 /// Every setting, checked.
@@ -144,7 +149,7 @@ pub struct Keys {
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "docs/settings.md describes every setting")]
 pub struct Tokens {
-    pub issuer: String,
+    pub issuer: Issuer,
     pub audience: Audience,
     pub client_id: String,
     pub typ: String,
@@ -172,7 +177,7 @@ pub enum MintFromSession {
 pub struct Sessions {
     pub lifetime: session::Lifetime,
     pub refresh: refresh::Policy,
-    pub cookie_prefix: String,
+    pub cookie_prefix: CookiePrefix,
     pub cookie_same_site: SameSite,
     pub cookie_domain: Option<CookieDomain>,
     pub cookie_host_prefix: bool,

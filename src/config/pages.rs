@@ -5,16 +5,19 @@ use std::sync::Arc;
 
 use crate::model::colour::Colour;
 use crate::model::locale::Locales;
+use crate::model::location;
+use crate::model::naming::{InvalidName, ServiceName};
 use crate::model::origin::{TrustedOrigins, is_trusted_redirect};
 
 use super::raw::Reader;
+use super::text;
 
 /// `[pages]`
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "docs/settings.md describes every setting")]
 pub struct Pages {
     pub enabled: bool,
-    pub name: Option<String>,
+    pub name: Option<ServiceName>,
     pub home: String,
     pub accent: Colour,
     pub accent_dark: Colour,
@@ -30,6 +33,9 @@ pub struct Logo {
     /// By its extension.
     pub media_type: &'static str,
 }
+
+/// In bytes; it stands in `Location` and in the policy of pages.
+const LONGEST_HOME: usize = 1_024;
 
 const MAX_LOGO: usize = 256 * 1024;
 
@@ -73,19 +79,19 @@ pub(super) fn read(r: &mut Reader, base_path: &str, trusted: &TrustedOrigins) ->
     if enabled && base_path == "/auth" {
         r.problem("server.base_path", "/auth is where the pages are; name another path, or set pages.enabled to false".into());
     }
-    let name = r.text("pages.name", "");
-    let home = r.text("pages.home", "/auth/account");
-    if !is_trusted_redirect(&home, trusted) {
-        r.problem("pages.home", "write a path of ours such as /auth/account, or a URL of a trusted origin".into());
-    }
+    let name = r.parsed("pages.name", "", |text| if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|e: InvalidName| e.to_string()) });
+    let home = r.parsed("pages.home", "/auth/account", |text| {
+        let good = text.len() <= LONGEST_HOME && is_trusted_redirect(text, trusted);
+        if good { Ok(location::in_header(text)) } else { Err("write a path of ours such as /auth/account, or a URL of a trusted origin".to_owned()) }
+    });
     let accent = r.value("pages.accent", "#1f5eff", "a colour such as #1f5eff");
     let accent_dark = r.value("pages.accent_dark", "#7aa2ff", "a colour such as #7aa2ff");
     let logo = r.parsed("pages.logo", "", logo).flatten();
     let more = r.parsed("pages.languages_dir", "", catalogues).unwrap_or_default();
     let language = r.text("pages.language", "en");
-    let locales = Locales::build(&more).map_err(|e| r.problem("pages.languages_dir", e)).ok()?;
-    let locales = locales.fall_back_on(&language).map_err(|e| r.problem("pages.language", e)).ok()?;
-    Some(Pages { enabled, name: Some(name).filter(|n| !n.is_empty()), home, accent: accent?, accent_dark: accent_dark?, logo, locales })
+    let locales = Locales::build(&more).map_err(|e| r.problem("pages.languages_dir", text::with_example("pages.languages_dir", "", e))).ok()?;
+    let locales = locales.fall_back_on(&language).map_err(|e| r.problem("pages.language", text::with_example("pages.language", "en", e))).ok()?;
+    Some(Pages { enabled, name: name?, home: home?, accent: accent?, accent_dark: accent_dark?, logo, locales })
 }
 
 #[cfg(test)]

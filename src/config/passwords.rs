@@ -70,7 +70,7 @@ pub(super) fn read(r: &mut Reader, public_url: &Url) -> Passwords {
         threads: r.number("passwords.threads", cores, 1..=1024) as usize,
         queue: r.number("passwords.queue", 256, 1..=100_000) as usize,
         blocklist: r.choice("passwords.blocklist", &[("auto", Choice::Auto), ("true", Choice::On), ("false", Choice::Off)]).decide(public_url),
-        breached_file: Some(r.text("passwords.breached_file", "")).filter(|path| !path.is_empty()).map(Into::into),
+        breached_file: r.path("passwords.breached_file", ""),
     };
     if passwords.length.min > passwords.length.max {
         r.problem("passwords.min_length", "must not exceed passwords.max_length".into());

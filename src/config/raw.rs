@@ -11,7 +11,7 @@ use figment::providers::{Format, Toml};
 use figment::value::{Dict, Value};
 
 use super::environment::{self, Variable};
-use super::{Effective, mask, secret_file};
+use super::{Effective, Problem, mask, secret_file, text};
 
 /// Where settings come from; `main` fills it from the process, tests by hand.
 #[derive(Debug, Clone, Default)]
@@ -22,21 +22,6 @@ pub struct Sources {
     pub environment: Vec<(String, String)>,
     /// `--set section.key=value`
     pub flags: Vec<(String, String)>,
-}
-
-/// One thing that is wrong with the settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// `section.key`, or a file.
-    pub key: String,
-    /// What, and what to do.
-    pub message: String,
-}
-
-impl std::fmt::Display for Problem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.key, self.message)
-    }
 }
 
 struct Entry {
@@ -166,12 +151,13 @@ impl Reader {
             None => (default.to_owned(), "default"),
             Some((Text::One(text), source)) => (text.clone(), source),
             Some((Text::Many(_), _)) => {
-                self.problem(key, "takes one value, not a list".into());
+                self.problem(key, text::with_example(key, default, "takes one value, not a list".into()));
                 return None;
             }
         };
         self.show(key, &text, source);
-        parse(&text).map_err(|message| self.problem(key, message)).ok()
+        let outcome = text::check(&text).and_then(|()| parse(&text));
+        outcome.map_err(|message| self.problem(key, text::with_example(key, default, message))).ok()
     }
 
     /// The text of a setting of one value.
@@ -187,8 +173,15 @@ impl Reader {
         self.entries.contains_key(key)
     }
 
+    /// A text that only [`text::check`] holds to anything: what it means is checked by the caller.
     pub(super) fn text(&mut self, key: &str, default: &str) -> String {
         self.parsed(key, default, |t| Ok(t.to_owned())).unwrap_or_default()
+    }
+
+    /// A file or a folder. Where the default is one, it must be named.
+    pub(super) fn path(&mut self, key: &str, default: &str) -> Option<PathBuf> {
+        let parse = |t: &str| if t.is_empty() && !default.is_empty() { Err("name a path".to_owned()) } else { Ok(t.to_owned()) };
+        self.parsed(key, default, parse).filter(|path| !path.is_empty()).map(Into::into)
     }
 
     /// A value that reads itself from text.
@@ -231,17 +224,40 @@ impl Reader {
         let (items, source) = match self.ask(key) {
             None => (Vec::new(), "default"),
             Some((Text::Many(items), source)) => (items.clone(), source),
-            Some((Text::One(text), source)) => (text.split(',').map(|t| t.trim().to_owned()).filter(|t| !t.is_empty()).collect(), source),
+            Some((Text::One(text), source)) => {
+                let (text, is_whole) = (text.clone(), text::characters(text));
+                if let Err(message) = is_whole.and_then(|()| text::ends(&text)) {
+                    self.problem(key, text::with_example(key, "", message));
+                    return Vec::new();
+                }
+                (text.split(',').map(|t| t.trim().to_owned()).filter(|t| !t.is_empty()).collect(), source)
+            }
         };
         self.show(key, &items.join(","), source);
-        let parsed: Vec<_> = items.iter().map(|item| parse(item).map_err(|m| format!("{item:?}: {m}"))).collect();
-        parsed.into_iter().filter_map(|item| item.map_err(|m| self.problem(key, m)).ok()).collect()
+        let check = |item: &String| text::check(item).and_then(|()| parse(item).map_err(|m| format!("{item:?}: {m}")));
+        let parsed: Vec<_> = items.iter().map(check).collect();
+        parsed.into_iter().filter_map(|item| item.map_err(|m| self.problem(key, text::with_example(key, "", m))).ok()).collect()
     }
 
-    /// The names that the operator chose under a section such as `roles`.
-    pub(super) fn names_under(&self, section: &str) -> Vec<String> {
+    /// The names that the operator chose under a section such as `roles`; `check` says what is wrong with one.
+    pub(super) fn names_under(&mut self, section: &str, check: impl Fn(&str) -> Result<(), String>) -> Vec<String> {
         let prefix = format!("{section}.");
-        self.entries.keys().filter_map(|k| k.strip_prefix(&prefix)).map(ToOwned::to_owned).collect()
+        let names: Vec<String> = self.entries.keys().filter_map(|k| k.strip_prefix(&prefix)).map(ToOwned::to_owned).collect();
+        let mut good = Vec::new();
+        for name in names {
+            match text::check(&name).and_then(|()| check(&name)) {
+                Ok(()) => good.push(name),
+                Err(message) => {
+                    let key = format!("{prefix}{name}");
+                    // Refused for its form, not for being unknown.
+                    if let Some(entry) = self.entries.get_mut(&key) {
+                        entry.asked = true;
+                    }
+                    self.problem(&key, text::with_example(&key, "", message));
+                }
+            }
+        }
+        good
     }
 
     /// What `config show` prints of it.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::model::cookie_domain::CookieDomain;
+use crate::model::naming::CookiePrefix;
 use crate::model::refresh::{LateRetry, Policy};
 use crate::model::session::Lifetime;
 
@@ -19,6 +20,9 @@ const YEAR: Duration = Duration::from_secs(366 * 86_400);
 /// The longest a message is under way: the client's timeout.
 const MESSAGE: Duration = Duration::from_secs(5);
 
+/// The default of `sessions.cookie_prefix`.
+const PREFIX: &str = "better-auth";
+
 pub(super) fn read(r: &mut Reader, public_url: &Url) -> Sessions {
     let https = public_url.scheme() == "https";
     let idle = r.duration("sessions.idle_ttl", "14d", MINUTE..=YEAR);
@@ -26,10 +30,7 @@ pub(super) fn read(r: &mut Reader, public_url: &Url) -> Sessions {
     if absolute < idle {
         r.problem("sessions.absolute_ttl", "must not be shorter than sessions.idle_ttl".into());
     }
-    let cookie_prefix = r.parsed("sessions.cookie_prefix", "better-auth", |text| {
-        let plain = !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
-        if plain { Ok(text.to_owned()) } else { Err("write letters, digits, - and _".to_owned()) }
-    });
+    let cookie_prefix = r.parsed("sessions.cookie_prefix", PREFIX, |text| text.parse::<CookiePrefix>().map_err(|e| e.to_string()));
     let same_site = r.choice("sessions.cookie_same_site", &[("lax", SameSite::Lax), ("strict", SameSite::Strict), ("none", SameSite::None)]);
     if same_site == SameSite::None && !https {
         r.problem("sessions.cookie_same_site", "browsers accept none only with https".into());
@@ -50,7 +51,7 @@ pub(super) fn read(r: &mut Reader, public_url: &Url) -> Sessions {
             cooldown: r.duration("sessions.refresh_cooldown", "50s", Duration::ZERO..=HOUR),
             late_retry: r.choice("sessions.late_retry", &[("auto", LateRetry::Auto), ("revoke", LateRetry::Revoke), ("supersede", LateRetry::Supersede)]),
         },
-        cookie_prefix: cookie_prefix.unwrap_or_default(),
+        cookie_prefix: cookie_prefix.or_else(|| PREFIX.parse().ok()).expect("the default is a prefix"),
         cookie_same_site: same_site,
         cookie_domain: domain,
         cookie_host_prefix: host_prefix,

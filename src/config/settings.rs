@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use croner::parser::{CronParser, Seconds};
+use tracing_subscriber::EnvFilter;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -11,10 +12,11 @@ use crate::model::claims::{Audience, RESERVED};
 use crate::model::domain::{Domain, DomainRules};
 use crate::model::mount::Mount;
 use crate::model::origin::{LOOPBACK, OriginPattern, TrustedOrigins};
-use crate::model::{claims, key};
+use crate::model::web_url::{self, Issuer};
+use crate::model::{claims, key, naming};
 
-use super::raw::{Problem, Reader, Sources};
-use super::{Config, Keys, Log, LogFormat, MasterKeySources, MintFromSession, OpsListen, Secret, Server, SignUp, Tokens, Traces};
+use super::raw::{Reader, Sources};
+use super::{Config, Keys, Log, LogFormat, MasterKeySources, MintFromSession, OpsListen, Problem, Secret, Server, SignUp, Tokens, Traces};
 use super::{database, limits, mail, mask, pages, passwords, sessions, webhooks};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -63,7 +65,8 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
         format: r.choice("log.format", &[("auto", LogFormat::Auto), ("json", LogFormat::Json), ("human", LogFormat::Human)]),
     };
     let traces = traces(&mut r, allow_insecure);
-    let roles = r.names_under("roles").into_iter().map(|role| (role.clone(), r.list(&format!("roles.{role}"), |p| Ok(p.to_owned())))).collect();
+    let roles = r.names_under("roles", naming::role);
+    let roles = roles.into_iter().map(|role| (role.clone(), r.list(&format!("roles.{role}"), naming::token))).collect();
     sessions::check_windows(&mut r, &sessions.refresh, tokens.access_ttl, &mut warnings);
     r.refuse_unknown();
     warnings.splice(0..0, std::mem::take(&mut r.warnings));
@@ -106,14 +109,17 @@ fn traces(r: &mut Reader, allow_insecure: bool) -> Traces {
 fn log_level(text: &str) -> Result<String, String> {
     let levels = ["off", "error", "warn", "info", "debug", "trace"];
     let known = |part: &str| levels.contains(&part.rsplit('=').next().unwrap_or(part).trim());
-    if text.split(',').all(known) { Ok(text.to_owned()) } else { Err(format!("{text:?} is none of {}, nor target=level pairs", levels.join(", "))) }
+    // Read as it will be used: a filter that does not parse would be left out.
+    let good = text.split(',').all(known) && EnvFilter::try_new(text).is_ok();
+    if good { Ok(text.to_owned()) } else { Err(format!("{text:?} is none of {}, nor target=level pairs", levels.join(", "))) }
 }
 
 fn public_url(r: &mut Reader, allow_insecure: bool) -> Url {
     let parse = |text: &str| {
-        let url = Url::parse(text).map_err(|e| format!("is not a URL: {e}"))?;
+        let url = web_url::parse(text).map_err(|e| e.to_string())?;
         let host = url.host_str().ok_or("name a host")?.to_owned();
-        if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
+        let is_bare = url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
+        if !matches!(url.scheme(), "http" | "https") || !is_bare {
             return Err(format!("write {:?} as http(s)://host[:port][/path], nothing else", mask::url(text)));
         }
         let loopback = LOOPBACK.contains(&host.as_str());
@@ -129,7 +135,12 @@ fn public_url(r: &mut Reader, allow_insecure: bool) -> Url {
 fn server(r: &mut Reader, public_url: Url) -> Server {
     let base_path = r.parsed("server.base_path", "/api/auth", |text| {
         let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_/".contains(&b));
-        let good = text.starts_with('/') && text.len() > 1 && !text.ends_with('/') && !text.contains("//") && plain && !text.starts_with("/.well-known");
+        let good = text.starts_with('/')
+            && (2..=128).contains(&text.len())
+            && !text.ends_with('/')
+            && !text.contains("//")
+            && plain
+            && !text.starts_with("/.well-known");
         if good { Ok(text.to_owned()) } else { Err("write a path such as /api/auth".to_owned()) }
     });
     let listed = r.list("server.trusted_origins", |text| text.parse::<OriginPattern>().map_err(|e| e.to_string()));
@@ -174,19 +185,18 @@ fn ops_listen(r: &mut Reader) -> Option<OpsListen> {
 }
 
 fn tokens(r: &mut Reader, public_url: &Url, allow_insecure: bool) -> Tokens {
-    let own = public_url.as_str().trim_end_matches('/').to_owned();
-    let issuer = r.parsed("tokens.issuer", &own, |text| {
-        let url = Url::parse(text).map_err(|e| format!("{text:?} is not a URL: {e}"))?;
+    let own = Issuer::of(public_url);
+    let issuer = r.parsed("tokens.issuer", own.as_str(), |text| {
+        let (issuer, url) = Issuer::parse(text)?;
         if url.scheme() == "http" && !allow_insecure && !LOOPBACK.contains(&url.host_str().unwrap_or_default()) {
             return Err("an issuer is https (RFC 8414 section 2); http only on loopback, or with server.allow_insecure".to_owned());
         }
-        let exact = url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && matches!(url.scheme(), "http" | "https");
-        if exact { Ok(text.to_owned()) } else { Err("an issuer is a URL without query and fragment (RFC 8414 section 2)".to_owned()) }
+        Ok(issuer)
     });
     let issuer = issuer.unwrap_or(own);
-    let mut audiences = r.list("tokens.audience", |text| Ok(text.to_owned()));
+    let mut audiences = r.list("tokens.audience", naming::token);
     let audience = match audiences.len() {
-        0 => Audience::One(issuer.clone()),
+        0 => Audience::One(issuer.as_str().to_owned()),
         1 => Audience::One(audiences.remove(0)),
         _ => Audience::Many(audiences),
     };
@@ -219,7 +229,7 @@ fn client_id(text: &str) -> Result<String, String> {
 }
 
 fn custom_claims(r: &mut Reader) -> Vec<(String, claims::ClaimSource)> {
-    let names = r.names_under("tokens.claims");
+    let names = r.names_under("tokens.claims", naming::claim);
     let mut found = Vec::new();
     for name in names {
         let key = format!("tokens.claims.{name}");
@@ -246,7 +256,7 @@ fn keys(r: &mut Reader, access_ttl: Duration) -> Keys {
         verifier_cache: r.duration("keys.verifier_cache", "1h", Duration::ZERO..=7 * DAY),
         access_ttl,
     };
-    Keys { dir: r.text("keys.dir", "keys").into(), policy }
+    Keys { dir: r.path("keys.dir", "keys").unwrap_or_default(), policy }
 }
 
 fn master_key_sources(environment: &[(String, String)]) -> MasterKeySources {
@@ -273,7 +283,7 @@ mod tests {
         let config = read(&Sources::default()).unwrap();
         assert!(config.warnings.is_empty(), "{:?}", config.warnings);
         assert_eq!(config.passwords.blocklist, super::super::Blocklist::OffOnLoopback);
-        assert_eq!(config.tokens.issuer, "http://localhost:4000");
+        assert_eq!(config.tokens.issuer.as_str(), "http://localhost:4000");
         assert_eq!(config.tokens.audience, Audience::One("http://localhost:4000".into()));
     }
 

@@ -8,6 +8,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::model::origin::LOOPBACK;
+use crate::model::web_url;
 use crate::model::webhook::{Choice, SECRET_PREFIX};
 
 use super::Secret;
@@ -39,7 +40,7 @@ pub(super) fn check_url(text: &str, allow_insecure: bool) -> Result<Option<Url>,
     if text.is_empty() {
         return Ok(None);
     }
-    let url = Url::parse(text).map_err(|e| format!("is not a URL: {e}"))?;
+    let url = web_url::parse(text).map_err(|e| e.to_string())?;
     let near = LOOPBACK.contains(&url.host_str().unwrap_or_default());
     match url.scheme() {
         "https" => Ok(Some(url)),

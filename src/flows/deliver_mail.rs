@@ -145,7 +145,7 @@ fn words(app: &App, mail: &Mail, token: Option<&MailToken>) -> Result<Words> {
         _ => String::new(),
     };
     Ok(Words {
-        app_name: app.config.mail.app_name.clone(),
+        app_name: app.config.mail.app_name.as_str().to_owned(),
         name: text("name"),
         email: text("email"),
         new_email: text("newEmail"),

@@ -83,7 +83,7 @@ fn lifetime(app: &App, now: Timestamp, ends_at: Timestamp) -> i64 {
 fn claims(app: &App, user: &User, powers: &Powers, grounds: &Grounds, now: Timestamp, exp: i64) -> AccessClaims {
     let t = &app.config.tokens;
     AccessClaims {
-        iss: t.issuer.clone(),
+        iss: t.issuer.as_str().to_owned(),
         sub: user.id.to_string(),
         aud: t.audience.clone(),
         client_id: t.client_id.clone(),

@@ -194,7 +194,7 @@ async fn put_in_place(app: &App, stored: &StoredRing) -> Result<()> {
     let active = stored.keys.iter().find(|k| k.key.state == State::Active).ok_or_else(|| Error::Unavailable("there is no active signing key".into()))?;
     let pair = open(active, &masters)?.ok_or_else(|| Error::KeyUnusable(format!("the active signing key {} has no private part", active.key.kid)))?;
     let tokens = &app.config.tokens;
-    let naming = Naming { issuer: tokens.issuer.clone(), audience: tokens.audience.clone(), typ: tokens.typ.clone() };
+    let naming = Naming { issuer: tokens.issuer.as_str().to_owned(), audience: tokens.audience.clone(), typ: tokens.typ.clone() };
     app.set_ring(KeyRing::new(stored.id, stored.ring(), &pair, &publics(stored)?, masters, &naming));
     Ok(())
 }

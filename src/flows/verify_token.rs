@@ -105,7 +105,7 @@ fn check_claims(app: &App, report: &mut Report) {
         return;
     };
     let now = app.now();
-    if claims.iss != app.config.tokens.issuer {
+    if claims.iss != app.config.tokens.issuer.as_str() {
         report.problems.push(format!("iss is {}, ours is {}", claims.iss, app.config.tokens.issuer));
     }
     if !app.config.tokens.audience.all().iter().any(|a| claims.aud.contains(a)) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
@@ -25,6 +25,7 @@ use super::client::Client;
 use super::cookies::{self, Clear, Name};
 use super::credentials::{Acting, Credentials};
 use super::error::Error;
+use super::header_text;
 use super::views;
 
 pub(super) const MAX_NAME: usize = 256;
@@ -89,7 +90,7 @@ pub(super) async fn sign_in(
     let mut answer = json!({ "redirect": callback.is_some(), "token": grant.session_token.expose(), "user": views::user(&user) });
     let mut headers = HeaderMap::new();
     if let Some(callback) = callback {
-        headers.extend(HeaderValue::from_str(&app.config.server.mount.given(&callback)).ok().map(|value| (header::LOCATION, value)));
+        headers.insert(header::LOCATION, header_text::location(&app.config.server.mount.given(&callback)));
         answer["url"] = callback.into();
     }
     presented.deliver(&app, &grant, &mut answer, &mut headers);
@@ -178,7 +179,7 @@ pub(super) fn deliver(app: &App, grant: &Grant, answer: &mut Value, headers: &mu
             }
             // An answer without a member for it: those of impersonation.
             if answer.get("token").is_none() {
-                headers.extend(HeaderValue::from_str(&grant.session_cookie).ok().map(|token| (cookies::SET_AUTH_TOKEN, token)));
+                headers.insert(cookies::SET_AUTH_TOKEN, header_text::value(&grant.session_cookie));
             }
         }
         Delivery::Cookie => {

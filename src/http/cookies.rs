@@ -14,6 +14,8 @@ use crate::app::App;
 use crate::model::cookie_domain::CookieDomain;
 use crate::model::time::Timestamp;
 
+use super::header_text;
+
 /// `set-auth-token`: the session cookie's value, decoded.
 pub(super) const SET_AUTH_TOKEN: HeaderName = HeaderName::from_static("set-auth-token");
 
@@ -90,7 +92,7 @@ pub(super) fn set(app: &App, headers: &mut HeaderMap, name: Name, value: &str, u
     headers.append(header::SET_COOKIE, line(&cookie));
     // For clients that hold no cookies: the same value as it goes behind `Bearer` (contract section 4).
     if name == Name::Session {
-        headers.insert(SET_AUTH_TOKEN, visible(value));
+        headers.insert(SET_AUTH_TOKEN, header_text::value(value));
     }
 }
 
@@ -223,10 +225,6 @@ fn base(app: &App, name: Name, value: &str) -> Cookie<'static> {
 }
 
 fn line(cookie: &Cookie<'_>) -> HeaderValue {
-    visible(&cookie.encoded().to_string())
-}
-
-/// The name, the domain and the path of a cookie are types that hold nothing else than visible ASCII, its value is percent-encoded, and tokens are base64url.
-fn visible(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).expect("nothing but visible ASCII goes into a header of ours")
+    // The name, the domain and the path are types that hold nothing else than visible ASCII, and the value is percent-encoded.
+    header_text::value(&cookie.encoded().to_string())
 }

@@ -18,6 +18,7 @@ use tracing::field::Empty;
 use crate::traces::{TARGET, adopt};
 
 use super::error::{Error, Failure};
+use super::header_text;
 
 /// `X-Request-Id`
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -155,8 +156,6 @@ pub(super) fn render(mut response: Response, id: &str) -> Response {
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
     headers.entry(header::X_FRAME_OPTIONS).or_insert(HeaderValue::from_static("DENY"));
     headers.entry(RESOURCE_POLICY).or_insert(HeaderValue::from_static("same-origin"));
-    if let Ok(id) = HeaderValue::from_str(id) {
-        headers.insert(REQUEST_ID, id);
-    }
+    headers.insert(REQUEST_ID, header_text::value(id));
     response
 }

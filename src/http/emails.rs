@@ -22,6 +22,7 @@ use super::client::Client;
 use super::cookies::{self, Clear};
 use super::credentials::{Acting, Credentials};
 use super::error::Error;
+use super::header_text;
 use super::pages::Page;
 use super::pages::ask::confirm;
 use super::query::Query;
@@ -67,16 +68,16 @@ pub(super) async fn send_verification(
 pub(super) fn led_to(callback: Option<&str>, outcome: Result<Value, Refused>) -> Result<Response, Error> {
     match (callback, outcome) {
         (None, Ok(answer)) => Ok(Json(answer).into_response()),
-        (Some(url), Ok(_)) => redirect(url, None),
+        (Some(url), Ok(_)) => Ok(redirect(url, None)),
         (Some(url), Err(error @ (Refused::MailTokenInvalid | Refused::MailTokenExpired | Refused::UserNotFound))) => {
-            redirect(url, Some(("error", Error::from(error).code())))
+            Ok(redirect(url, Some(("error", Error::from(error).code()))))
         }
         (_, Err(error)) => Err(error.into()),
     }
 }
 
 /// 302, as Better Auth answers, with one more pair in the query.
-pub(super) fn redirect(url: &str, pair: Option<(&str, &str)>) -> Result<Response, Error> {
+pub(super) fn redirect(url: &str, pair: Option<(&str, &str)>) -> Response {
     let target = pair.map_or_else(
         || url.to_owned(),
         |(name, value)| {
@@ -84,8 +85,8 @@ pub(super) fn redirect(url: &str, pair: Option<(&str, &str)>) -> Result<Response
             format!("{before}{}{name}={value}{fragment}", if before.contains('?') { '&' } else { '?' })
         },
     );
-    let location = HeaderValue::from_str(&target).map_err(|_| Error::InvalidCallbackUrl)?;
-    Ok((StatusCode::FOUND, [(header::LOCATION, location), (header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]).into_response())
+    (StatusCode::FOUND, [(header::LOCATION, header_text::location(&target)), (header::CONTENT_TYPE, HeaderValue::from_static("application/json"))])
+        .into_response()
 }
 
 /// The browser goes on with GET, and sends no form again.

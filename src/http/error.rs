@@ -12,6 +12,7 @@ use crate::flows;
 use crate::model::session::End;
 
 use super::codes::{flow_code, flow_status};
+use super::header_text;
 
 /// A refusal on its way out.
 #[derive(Debug)]
@@ -124,7 +125,7 @@ fn rate_limit(limited: &flows::limit::Limited) -> Vec<(HeaderName, HeaderValue)>
     let (name, wait) = (limited.rule.as_str(), whole_seconds(limited.wait));
     let policy = format!("\"{name}\";q={};w={}", limited.quota.count, limited.quota.period.as_secs());
     let lines = [("ratelimit", format!("\"{name}\";r=0;t={wait}")), ("ratelimit-policy", policy)];
-    lines.into_iter().filter_map(|(name, value)| Some((HeaderName::from_static(name), HeaderValue::from_str(&value).ok()?))).collect()
+    lines.into_iter().map(|(name, text)| (HeaderName::from_static(name), header_text::value(&text))).collect()
 }
 
 /// Rounded up: who waits so long is not refused again by a fraction.

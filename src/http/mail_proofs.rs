@@ -21,6 +21,7 @@ use super::client::Client;
 use super::credentials::Credentials;
 use super::emails::{MAX_TOKEN, after_post, callback, callback_of, led_to};
 use super::error::Error;
+use super::header_text;
 use super::pages::Page;
 use super::pages::ask::{Prove, confirm, prove};
 use super::pages::sign_in::query_of;
@@ -110,7 +111,7 @@ pub(super) async fn act(
 fn choose_password(app: &App, token: &str, callback: Option<&str>, is_form: bool) -> Response {
     let path = format!("{}/reset-password/{token}{}", app.config.server.base_path, query_of(callback.unwrap_or_default()));
     if is_form {
-        return (StatusCode::SEE_OTHER, [(header::LOCATION, path)]).into_response();
+        return header_text::see_other(&path);
     }
     let url = format!("{}{path}", app.config.server.public_url.as_str().trim_end_matches('/'));
     axum::Json(json!({ "status": true, "user": null, "redirect": true, "url": url })).into_response()

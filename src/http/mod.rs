@@ -19,6 +19,7 @@ mod edge;
 mod emails;
 pub mod error;
 mod fields;
+mod header_text;
 mod headers;
 mod health;
 mod invitations;
@@ -120,7 +121,7 @@ fn open(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/.well-known/jwks.json", get(well_known::jwks).options(well_known::preflight))
         .route("/health", get(health::health))
         .route("/health/ready", get(health::ready));
-    well_known::paths(&app.config.tokens.issuer)
+    well_known::paths(app.config.tokens.issuer.as_str())
         .iter()
         .fold(open, |router, path| router.route(path, get(well_known::discovery).options(well_known::preflight)))
         .method_not_allowed_fallback(error::method_not_allowed_plain)

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::uri::PathAndQuery;
-use axum::http::{HeaderValue, Uri, header};
+use axum::http::{Uri, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use http_body_util::BodyExt;
@@ -14,6 +14,8 @@ use tower::util::MapRequest;
 
 use crate::app::App;
 use crate::model::mount::Mount;
+
+use super::header_text;
 
 /// What a page leads to. Hidden fields go back to us as they are.
 const LINKS: [&str; 3] = [" href=\"", " action=\"", " src=\""];
@@ -23,7 +25,7 @@ pub(super) async fn outward(State(app): State<Arc<App>>, request: Request, next:
     let mount = &app.config.server.mount;
     let mut response = next.run(request).await;
     let location = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());
-    if let Some(value) = location.and_then(|to| HeaderValue::from_str(&mount.outside(to)).ok()) {
+    if let Some(value) = location.map(|to| header_text::value(&mount.outside(to))) {
         response.headers_mut().insert(header::LOCATION, value);
     }
     let is_page = response.headers().get(header::CONTENT_TYPE).is_some_and(|media| media.as_bytes().starts_with(b"text/html"));

@@ -50,8 +50,8 @@ pub(super) async fn open(State(app): State<Arc<App>>, page: Page, Path(token): P
     };
     let absolute = if callback.starts_with('/') { app.config.server.mount.on_host(&callback) } else { callback };
     match reset_password::check(&app, &token).await {
-        Ok(()) => redirect(&absolute, Some(("token", &token))),
-        Err(Refused::MailTokenInvalid) => redirect(&absolute, Some(("error", "INVALID_TOKEN"))),
+        Ok(()) => Ok(redirect(&absolute, Some(("token", &token)))),
+        Err(Refused::MailTokenInvalid) => Ok(redirect(&absolute, Some(("error", "INVALID_TOKEN")))),
         Err(error) => Err(error.into()),
     }
 }

@@ -23,6 +23,7 @@ use super::client::Client;
 use super::cookies::{self, Name};
 use super::credentials::{self, Acting, Authenticated, Credentials};
 use super::error::Error;
+use super::header_text;
 use super::query::Query;
 use super::views;
 
@@ -64,8 +65,7 @@ pub(super) async fn get_session(
             // Where no token may be minted, or none can be now, the session is told all the same.
             minted => {
                 headers.extend(renewed(&app, &who));
-                let value = minted.ok().and_then(|issued| HeaderValue::from_str(&issued.token).ok());
-                headers.extend(value.map(|value| (SET_AUTH_JWT, value)));
+                headers.extend(minted.ok().map(|issued| (SET_AUTH_JWT, header_text::value(&issued.token))));
                 let answer = json!({ "session": views::client_session(&who.session), "user": views::session_user(&who.user, &who.powers) });
                 remember(&app, &who, &answer, &mut headers);
                 answer

@@ -15,6 +15,7 @@ use crate::flows;
 use super::client::{self, Client};
 use super::edge;
 use super::error::Error;
+use super::header_text;
 use super::origin::MAX_REQUESTED;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
@@ -36,7 +37,7 @@ pub(super) async fn jwks(State(app): State<Arc<App>>, Client(peer): Client, requ
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
     headers.insert(header::CACHE_CONTROL, max_age(&app));
-    headers.extend(HeaderValue::from_str(&ring.jwks.etag).ok().map(|etag| (header::ETAG, etag)));
+    headers.insert(header::ETAG, header_text::value(&ring.jwks.etag));
     open_to_all(&app, &request, headers);
     response
 }
@@ -97,7 +98,7 @@ pub(super) fn paths(issuer: &str) -> Vec<String> {
 
 fn max_age(app: &App) -> HeaderValue {
     let seconds = app.config.keys.policy.jwks_max_age.as_secs();
-    HeaderValue::from_str(&format!("public, max-age={seconds}")).unwrap_or(HeaderValue::from_static("public, max-age=300"))
+    header_text::value(&format!("public, max-age={seconds}"))
 }
 
 /// Anybody may read it. Browsers take a star for no answer where a page sends its cookies along, as the Better Auth client does: a trusted page is
@@ -111,5 +112,5 @@ fn open_to_all(app: &App, request: &HeaderMap, headers: &mut HeaderMap) {
     headers.insert(header::VARY, HeaderValue::from_static("origin"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(edge::RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
-    headers.extend(HeaderValue::from_str(&edge::new_request_id()).ok().map(|id| (edge::REQUEST_ID, id)));
+    headers.insert(edge::REQUEST_ID, header_text::value(&edge::new_request_id()));
 }

@@ -8,6 +8,7 @@ pub use inbox::{Inbox, Received};
 pub use transport::{Fault, Transport, Undelivered};
 pub use words::{BadTemplate, Rendered, Wording, Words};
 
+use lettre::message::Mailbox;
 use tracing::Instrument;
 
 use crate::model::email::Email;
@@ -20,8 +21,8 @@ pub struct Mailer {
     pub wording: Wording,
     /// The way out.
     pub transport: Transport,
-    /// Who writes: `Name <address>`.
-    pub from: String,
+    /// Who writes.
+    pub from: Mailbox,
 }
 
 impl Mailer {

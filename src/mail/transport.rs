@@ -7,12 +7,12 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use lettre::message::{Mailbox, Message, MultiPart};
 use lettre::transport::smtp::extension::ClientId;
-use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
+use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 
 use crate::connection::Broken;
 use crate::model::email::Email;
 use crate::model::id::EventId;
-use crate::model::mail::Helo;
+use crate::model::mail::{Helo, Sender};
 use crate::model::time::Timestamp;
 
 use super::{Inbox, Received, Rendered};
@@ -87,9 +87,10 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// Whether this may stand in `From`.
-    pub fn check_sender(from: &str) -> Result<(), String> {
-        from.parse::<Mailbox>().map(|_| ()).map_err(|e| e.to_string())
+    /// The sender as it stands in `From`.
+    pub fn sender(from: &Sender) -> Result<Mailbox, String> {
+        let address = Address::new(&from.local, &from.domain).map_err(|e| e.to_string())?;
+        Ok(Mailbox::new(Some(from.name.clone()).filter(|name| !name.is_empty()), address))
     }
 
     /// A server: `smtp://user:password@host:587?tls=required`, or `smtps://…`.
@@ -106,12 +107,11 @@ impl Transport {
         Ok(Self::Smtp { server: Box::new(builder.timeout(Some(timeout)).build()), timeout })
     }
 
-    pub(super) async fn send(&self, from: &str, id: EventId, to: &Email, mail: &Rendered, at: Timestamp) -> Result<(), Undelivered> {
+    pub(super) async fn send(&self, from: &Mailbox, id: EventId, to: &Email, mail: &Rendered, at: Timestamp) -> Result<(), Undelivered> {
         let never = |what: &'static str| Undelivered::Refused(Fault::Unusable(what));
-        let from: Mailbox = from.parse().map_err(|_| never("mail.from is no address"))?;
         let domain = from.email.domain().to_owned();
         let message = Message::builder()
-            .from(from)
+            .from(from.clone())
             .to(Mailbox::new(None, to.as_str().parse().map_err(|_| never("the address cannot stand in a header"))?))
             .subject(&mail.subject)
             .message_id(Some(format!("<{id}@{domain}>")))

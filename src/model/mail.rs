@@ -38,6 +38,46 @@ impl FromStr for Helo {
     }
 }
 
+/// Who writes the mails: a name, or none, and an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sender {
+    /// The name that mail programs show; empty: none.
+    pub name: String,
+    /// What stands before the `@`.
+    pub local: String,
+    /// What stands behind it: a host name. It also ends the `Message-ID`.
+    pub domain: String,
+}
+
+/// The text names no sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "write one address, with a name or without: Example <hello@example.com>. The name has 100 characters at most and none of <>\\\"@;, unless it is in quotes"
+)]
+pub struct InvalidSender;
+
+impl FromStr for Sender {
+    type Err = InvalidSender;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSender> {
+        let (name, address) = match text.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
+            Some((name, address)) => (name.trim_end(), address),
+            None => ("", text),
+        };
+        // RFC 5322 section 3.2.4: in quotes what would mean something else stands for itself.
+        let quoted = name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        let forbidden: &[char] = if quoted.is_some() { &['"', '\\', '<', '>'] } else { &['<', '>', '"', '\\', '@', ';', ',', ':', '(', ')', '[', ']'] };
+        let name = quoted.unwrap_or(name);
+        let (local, domain) = address.split_once('@').ok_or(InvalidSender)?;
+        let is_atom = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+/=?^_`{|}~-.".contains(&b);
+        let is_local =
+            (1..=64).contains(&local.len()) && local.bytes().all(is_atom) && !local.starts_with('.') && !local.ends_with('.') && !local.contains("..");
+        let is_domain = matches!(domain.parse(), Ok(Helo::Domain(_)));
+        let good = is_local && is_domain && name.chars().count() <= 100 && !name.contains(forbidden) && !name.chars().any(char::is_control);
+        if good { Ok(Self { name: name.to_owned(), local: local.to_owned(), domain: domain.to_owned() }) } else { Err(InvalidSender) }
+    }
+}
+
 /// What a link in a mail lets its reader do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -155,6 +195,45 @@ pub struct Mail {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sender_is_one_address_and_perhaps_a_name() {
+        let sender = |name: &str, local: &str, domain: &str| Ok(Sender { name: name.into(), local: local.into(), domain: domain.into() });
+        for (text, is) in [
+            ("Countersign <countersign@localhost>", sender("Countersign", "countersign", "localhost")),
+            ("hello@example.com", sender("", "hello", "example.com")),
+            ("<hello@example.com>", sender("", "hello", "example.com")),
+            ("M\u{fc}ller & S\u{f6}hne <no-reply+x@mail.example.com>", sender("M\u{fc}ller & S\u{f6}hne", "no-reply+x", "mail.example.com")),
+            ("\"Example, Inc.; (Notes)\" <a@b.example>", sender("Example, Inc.; (Notes)", "a", "b.example")),
+        ] {
+            assert_eq!(text.parse(), is, "{text}");
+        }
+        for odd in [
+            "",
+            "Example",
+            "a@",
+            "@b.example",
+            "a@b@c.example",
+            "a@b.example, c@d.example",
+            "A <a@b.example>, C <c@d.example>",
+            "Example, Inc. <a@b.example>",
+            "A <a@b.example",
+            "A a@b.example>",
+            "A <<a@b.example>>",
+            "a b@c.example",
+            "a@[127.0.0.1]",
+            "a@192.0.2.1",
+            "a@b_c.example",
+            "\u{fc}@b.example",
+            "a@b\u{fc}cher.example",
+            "A\r\nBcc: x@y.example <a@b.example>",
+            ".a@b.example",
+            "a..b@c.example",
+            "\"a\" b\" <a@b.example>",
+        ] {
+            assert_eq!(odd.parse::<Sender>(), Err(InvalidSender), "{odd:?}");
+        }
+    }
 
     #[test]
     fn a_name_for_ehlo_is_a_host_or_an_address_and_brings_no_line_of_its_own() {

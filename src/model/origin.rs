@@ -10,6 +10,9 @@ use std::str::FromStr;
 
 use url::Url;
 
+use super::location::in_header;
+use super::web_url::is_host;
+
 /// One entry of the list: an exact origin, or `https://*.example.com` whose star is exactly one label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OriginPattern(Kind);
@@ -77,7 +80,7 @@ impl FromStr for OriginPattern {
             None => (false, rest),
         };
         let url = Url::parse(&format!("{scheme}://{plain}")).map_err(|_| InvalidOrigin)?;
-        let host = url.host_str().ok_or(InvalidOrigin)?;
+        let host = url.host_str().filter(|host| is_host(host)).ok_or(InvalidOrigin)?;
         let bare = matches!(url.scheme(), "http" | "https") && url.path() == "/" && url.query().is_none() && url.fragment().is_none();
         if !bare || !url.username().is_empty() || url.password().is_some() || plain.ends_with('/') || host.contains('*') {
             return Err(InvalidOrigin);
@@ -157,7 +160,7 @@ impl TrustedOrigins {
             return self.0.iter().any(|entry| entry.is_native(origin));
         }
         let Ok(url) = Url::parse(origin) else { return false };
-        let Some(host) = url.host_str() else { return false };
+        let Some(host) = url.host_str().filter(|host| is_host(host)) else { return false };
         // `Origin` is scheme, host and port and nothing else: what does not print back the same is forged.
         let printed = url.origin().ascii_serialization();
         printed.eq_ignore_ascii_case(origin) && self.0.iter().any(|p| p.matches(url.scheme(), host, url.port_or_known_default()))
@@ -169,9 +172,16 @@ pub fn origin_of(target: &str) -> Option<String> {
     native_origin(target).or_else(|| Url::parse(target).ok().map(|url| url.origin()).filter(url::Origin::is_tuple).map(|origin| origin.ascii_serialization()))
 }
 
+/// How long a place may be in `Location`, in bytes: all headers of an answer stay within 4 KiB.
+const LONGEST: usize = 2_560;
+
 /// Whether a redirect may go there: a path of our own, or a URL of a trusted origin. To an app's own scheme only if the operator has listed it: the
 /// links of mails carry tokens there, and the device decides which app gets them (RFC 8252 section 7.1).
 pub fn is_trusted_redirect(target: &str, trusted: &TrustedOrigins) -> bool {
+    // Letters of other scripts take up to three times as much room in a header.
+    if in_header(target).len() > LONGEST {
+        return false;
+    }
     let lower = target.to_ascii_lowercase();
     let (path, _) = lower.split_once(['?', '#']).unwrap_or((&lower, ""));
     if target.chars().any(|c| c.is_control() || c == '\\') {

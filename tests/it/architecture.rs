@@ -147,6 +147,28 @@ fn a_refusal_inside_a_transaction_undoes_it() {
     assert!(seen >= 14 && checked >= 15, "{seen} and {checked}");
 }
 
+/// A value of a header is made in one place, which never leaves one out: a value that cannot stand there is impossible, or a 500 with a line in the log.
+#[test]
+fn a_text_becomes_a_header_in_one_place_and_is_never_left_out() {
+    let made =
+        regex::Regex::new(r"Header(Value|Name)::(from_str|from_bytes|try_from|from_maybe_shared|from_name)\b|parse::<Header(Value|Name)>|TryInto<Header")
+            .unwrap();
+    let left_out = regex::Regex::new(r"if let Ok\([^)]*\)\s*=\s*Header(Value|Name)|Header(Value|Name)::from_\w+\([^;]*?\)\s*\.(ok|unwrap_or\w*)\(").unwrap();
+    // A tuple with a text in it would be turned into a header by the framework, which answers a text of its own where that fails.
+    let by_the_way = regex::Regex::new(r"\(header::[A-Z_]+, (path|place|url|target|text|to|&?\w+\.as_str\(\)|format!)").unwrap();
+    let mut seen = 0;
+    for (file, text) in sources() {
+        let text = production(&text);
+        seen += usize::from(text.contains("HeaderValue"));
+        assert!(!left_out.is_match(text), "{file} leaves a header out: {:?}", left_out.find(text));
+        assert!(!by_the_way.is_match(text), "{file}: {:?}", by_the_way.find(text));
+        if file != "http/header_text.rs" {
+            assert!(!made.is_match(text), "{file} makes a header by itself: {:?}", made.find(text));
+        }
+    }
+    assert!(seen >= 10, "{seen}");
+}
+
 #[test]
 fn one_cryptographic_back_end_is_in_the_graph() {
     let lock = std::fs::read_to_string("Cargo.lock").unwrap();

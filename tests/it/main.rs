@@ -7,5 +7,6 @@ mod contract;
 mod http;
 mod jobs;
 mod migrations;
+mod settings;
 mod store;
 mod support;

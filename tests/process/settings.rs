@@ -1,5 +1,6 @@
 //! Settings on their way in and out: secrets that are no arguments, what is printed of them, what is warned about.
 
+use std::os::unix::ffi::OsStrExt;
 use std::process::Output;
 
 use crate::server::{Place, post, write_key};
@@ -147,4 +148,39 @@ async fn on_loopback_a_frequent_password_is_taken_with_one_warning_and_elsewhere
     // The operator's word counts in both places.
     assert!(stderr(&place.run(&["--set", "passwords.blocklist=true", "config", "check"], "")).contains("are refused"));
     assert!(stderr(&public.run(&["--set", "passwords.blocklist=false", "config", "check"], "")).contains("blocklist is false"));
+}
+
+#[test]
+fn a_text_that_reaches_a_header_a_mail_or_a_url_is_refused_by_name_before_anything_starts() {
+    let place = Place::new(&[]);
+    for (key, value) in [
+        ("sessions.cookie_prefix", "__Host-app"),
+        ("sessions.cookie_prefix", "a;b"),
+        ("sessions.cookie_domain", "evil; Path=/x"),
+        ("mail.from", "Notes <a@b.example>\r\nBcc: c@d.example"),
+        ("mail.from", "a@b.example, c@d.example"),
+        ("mail.app_name", "Notes\nBcc: c@d.example"),
+        ("tokens.issuer", "https://a\"b.example"),
+        ("tokens.audience", "two words"),
+        ("pages.home", "/auth\r\nset-cookie: a=b"),
+        ("pages.accent", "#fff;}"),
+        ("server.public_url", "https://a;b.example"),
+        ("server.trusted_origins", "https://a.example;script-src"),
+        ("webhooks.url", "https://a;b.example/"),
+        ("keys.dir", " keys"),
+        ("log.level", "info "),
+    ] {
+        for command in [&["serve"][..], &["config", "check"], &["doctor"]] {
+            let variable = format!("COUNTERSIGN_{}", key.to_uppercase().replace('.', "__"));
+            let refused = place.command().args(command).env(&variable, value).output().unwrap();
+            let said = stderr(&refused);
+            assert_eq!(refused.status.code(), Some(78), "{key} {command:?}: {said}");
+            let line = said.lines().find(|line| line.contains(key)).unwrap_or_else(|| panic!("{key} {command:?}: {said}"));
+            assert!(["example: ", "such as", "write "].iter().any(|word| line.contains(word)), "{line}");
+        }
+    }
+    // A variable that is no text is not left out.
+    let odd = std::ffi::OsStr::from_bytes(b"app\xff");
+    let refused = place.command().args(["config", "check"]).env("COUNTERSIGN_SESSIONS__COOKIE_PREFIX", odd).output().unwrap();
+    assert!(refused.status.code() == Some(78) && stderr(&refused).contains("COUNTERSIGN_SESSIONS__COOKIE_PREFIX: is not text in UTF-8"), "{refused:?}");
 }

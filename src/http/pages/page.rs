@@ -18,6 +18,7 @@ use crate::model::time::Timestamp;
 
 use super::super::edge::RequestId;
 use super::super::error::{Error, Failure};
+use super::super::header_text;
 use super::super::query::Query;
 use super::assets;
 
@@ -92,7 +93,7 @@ pub(super) fn put(response: &mut Response, body: String, leads_to: &str) {
     const RULES: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
     // A source of a policy has a host, or is a scheme alone.
     let origin = origin_of(leads_to).map(|origin| origin.strip_suffix("//").map_or_else(|| origin.clone(), ToOwned::to_owned)).unwrap_or_default();
-    let policy = HeaderValue::from_str(format!("{RULES} {origin}").trim_end()).unwrap_or(HeaderValue::from_static(RULES));
+    let policy = header_text::value(format!("{RULES} {origin}").trim_end());
     if let Some(failure) = response.extensions_mut().get_mut::<Failure>() {
         failure.shown = true;
     }
@@ -129,7 +130,7 @@ impl Page {
     }
 
     pub(super) fn name(&self) -> &str {
-        self.app.config.pages.name.as_deref().unwrap_or(&self.app.config.mail.app_name)
+        self.app.config.pages.name.as_ref().unwrap_or(&self.app.config.mail.app_name).as_str()
     }
 
     #[expect(clippy::unused_self, reason = "templates call methods")]

@@ -16,6 +16,7 @@ use crate::model::audit::Peer;
 use super::super::body::{Fields, Submitted};
 use super::super::credentials::{Acting, Credentials};
 use super::super::error::Error;
+pub(super) use super::super::header_text::see_other;
 use super::super::sessions::renewed;
 use super::page::Page;
 use super::sign_in::query_of;
@@ -90,11 +91,6 @@ fn sign_in_first(app: &App, parts: &Parts, error: &Error) -> Response {
         response.headers_mut().extend(clearing.clone());
     }
     response
-}
-
-/// The browser goes on with GET, and sends no form again.
-pub(super) fn see_other(path: &str) -> Response {
-    (StatusCode::SEE_OTHER, [(header::LOCATION, path)]).into_response()
 }
 
 /// A form of somebody who is signed in.

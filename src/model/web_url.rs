@@ -1,0 +1,129 @@
+//! URLs of the web as settings name them. The host of a URL by the WHATWG may hold `;`, `,` and quotes, which mean something in headers and policies: here
+//! it is a name of letters, digits, `-` and `_`, or an address.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use serde::Serialize;
+use url::Url;
+
+/// Why a text is no URL that a setting can have. The text is not repeated: it may hold a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidUrl {
+    /// The parser refuses it.
+    #[error("is not a URL: {0}")]
+    Malformed(#[from] url::ParseError),
+    /// RFC 3986 lets some characters stand in a URL, and no others.
+    #[error("holds {0:?}, which cannot stand in a URL; write it percent-encoded, and a host of other scripts in its ASCII form (xn--…)")]
+    Character(char),
+    /// No host, or not one that DNS or an address can be.
+    #[error("its host is neither a name of letters, digits, - and _ nor an IP address")]
+    Host,
+    /// `https:host` or backslashes: browsers and programs read it differently.
+    #[error("write it as https://host/path")]
+    Slashes,
+}
+
+/// The longest URL, in bytes.
+const LONGEST: usize = 2_048;
+
+/// Reads an absolute http or https URL.
+///
+/// # Errors
+/// See [`InvalidUrl`]. Which of the two schemes, and whether it may have a user, a query or a fragment, is for the setting to say.
+pub fn parse(text: &str) -> Result<Url, InvalidUrl> {
+    if let Some(odd) = text.chars().find(|c| !c.is_ascii_graphic() || "\"<>\\^`{|}".contains(*c)) {
+        return Err(InvalidUrl::Character(odd));
+    }
+    let url = Url::parse(text)?;
+    if !text.contains("://") || text.len() > LONGEST {
+        return Err(InvalidUrl::Slashes);
+    }
+    if url.host_str().is_some_and(is_host) { Ok(url) } else { Err(InvalidUrl::Host) }
+}
+
+/// Whether a host, as it stands in a URL, is a name of letters, digits, `-` and `_`, or an address.
+pub fn is_host(host: &str) -> bool {
+    if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return address.parse::<Ipv6Addr>().is_ok();
+    }
+    let is_label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    host.parse::<Ipv4Addr>().is_ok() || host.len() <= 253 && host.split('.').all(is_label)
+}
+
+/// The issuer of tokens, byte for byte as verifiers compare it (RFC 8414 section 2): an http or https URL without user, query and fragment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Issuer(String);
+
+impl Issuer {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// What is wrong, in words for the operator.
+    pub fn parse(text: &str) -> Result<(Self, Url), String> {
+        let url = parse(text).map_err(|e| e.to_string())?;
+        let is_bare = url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
+        if is_bare && matches!(url.scheme(), "http" | "https") {
+            Ok((Self(text.to_owned()), url))
+        } else {
+            Err("an issuer is an https URL without user, query and fragment (RFC 8414 section 2)".into())
+        }
+    }
+
+    /// The origin and path of the public URL.
+    pub fn of(public_url: &Url) -> Self {
+        Self(public_url.as_str().trim_end_matches('/').to_owned())
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_holds_nothing_that_means_something_in_a_header() {
+        for good in [
+            "https://auth.example.com",
+            "http://localhost:4000/",
+            "https://[::1]:8443/a",
+            "https://10.0.0.1",
+            "https://a_b.internal/x?y=1#z",
+            "https://u:p@h.example/",
+        ] {
+            assert!(parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "https://a;b.example",
+            "https://a,b.example",
+            "https://a'b.example",
+            "https://a\"b.example",
+            "https://a b.example",
+            "https://a.example/\"x",
+            "https://a.example/ü",
+            "https://bücher.example",
+            "https://a..example",
+            "https://a.example.",
+            "https:a.example",
+            "https:\\\\a.example",
+            "https://",
+            "https://*.example",
+            "data:text/html,x",
+            "a.example",
+            "",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+}
