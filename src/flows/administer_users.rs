@@ -84,7 +84,8 @@ pub async fn set_role(app: &App, by: Authority<'_>, id: UserId, role: String, pe
 fn may_give(app: &App, by: Authority<'_>, target: &User, role: &str) -> Result<()> {
     by.may_set(app, Field::Role, target)?;
     check_roles(app, role)?;
-    if by.may_give(app, role) { Ok(()) } else { Err(Error::NotAllowed(Action::SetRole)) }
+    // Setting roles takes away those that were there.
+    if by.may_give(app, role) && by.may_give(app, &target.role) { Ok(()) } else { Err(Error::NotAllowed(Action::SetRole)) }
 }
 
 /// Shuts a user out for a time or for ever; every session ends in the same transaction.

@@ -45,9 +45,9 @@ impl Authority<'_> {
         let vouches_for_oneself = match field {
             // Claims of access tokens come from it: who could write one's own would choose one's own tenant.
             Field::Metadata => self.names(target),
-            // Applications trust a proven address.
-            Field::Email | Field::EmailVerified => self.names(target) && !self.is_admin(),
-            Field::Name | Field::Image | Field::Role | Field::Ban | Field::Password => false,
+            // Applications trust a proven address, and read roles, also those that allow nothing here.
+            Field::Email | Field::EmailVerified | Field::Role => self.names(target) && !self.is_admin(),
+            Field::Name | Field::Image | Field::Ban | Field::Password => false,
         };
         if vouches_for_oneself { Err(Error::NotAllowed(field.action())) } else { Ok(()) }
     }

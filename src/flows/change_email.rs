@@ -84,7 +84,10 @@ pub async fn approve(app: &App, text: &str, callback: Option<String>, peer: &Pee
             if user.email != token.email || !store::mails::end_token(conn, token.id, now).await? {
                 return Ok(Err(Error::MailTokenInvalid));
             }
-            prove(conn, &outbox, &user, &wish, callback.as_deref()).await?;
+            // The link stays good for when the new address may get a mail again.
+            if !prove(conn, &outbox, &user, &wish, callback.as_deref()).await? {
+                return Ok(Err(Error::TooManyRequests(outbox.pause())));
+            }
             recorder.record(conn, Kind::EmailChangeApproved, Some(user.id), None, Map::new()).await?;
             Ok(Ok(()))
         })

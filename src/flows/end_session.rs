@@ -64,9 +64,9 @@ impl Ending {
         self
     }
 
-    /// Adds a session by its id and its user, as an access token of ours names them.
+    /// Adds sessions by their id and their user, as access tokens of ours name them.
     #[must_use]
-    pub fn and_session(mut self, named: Option<(SessionId, UserId)>) -> Self {
+    pub fn and_sessions(mut self, named: Vec<(SessionId, UserId)>) -> Self {
         self.ids.extend(named);
         self
     }

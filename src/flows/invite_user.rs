@@ -3,10 +3,11 @@
 use crate::app::App;
 use crate::model::audit::{Kind, Peer};
 use crate::model::email::Email;
+use crate::model::id::UserId;
 use crate::model::mail::Purpose;
 use crate::model::permission::Action;
 use crate::model::user::User;
-use crate::store::{self, Conn};
+use crate::store;
 
 use super::authority::Authority;
 use super::manage_users::may_make;
@@ -27,6 +28,14 @@ pub struct Invitation {
     pub redirect: String,
 }
 
+/// Who has the address, with the roles of now, if the one who invites may make a user with these roles: the link of such a user, and where it leads, is not
+/// for others to choose.
+async fn invited_before(app: &App, by: Authority<'_>, email: &Email) -> Result<Option<(UserId, String)>> {
+    let email = email.clone();
+    let known = app.db.read(move |conn| Box::pin(async move { store::users::by_email(conn, &email).await })).await?;
+    Ok(known.map(|known| (known.user.id, known.user.role)).filter(|(_, role)| may_make(app, by, role).is_ok()))
+}
+
 /// Makes the account and sends the link; who was invited before and has not come gets a new link, and keeps the role of then.
 pub async fn invite(app: &App, by: Authority<'_>, invitation: Invitation, peer: &Peer) -> Result<User> {
     by.may(app, Action::CreateUser)?;
@@ -35,6 +44,7 @@ pub async fn invite(app: &App, by: Authority<'_>, invitation: Invitation, peer: 
     }
     may_make(app, by, &invitation.role)?;
     let fresh = User { role: invitation.role, ..new_user(app, invitation.email, invitation.name, None) };
+    let again = invited_before(app, by, &fresh.email).await?;
     let (account, outbox, recorder) = (account_id(app), Outbox::new(app), Recorder::new(app, peer));
     let work = app.db.write_unless_refused(move |conn| {
         Box::pin(async move {
@@ -44,10 +54,15 @@ pub async fn invite(app: &App, by: Authority<'_>, invitation: Invitation, peer: 
                     recorder.record(conn, Kind::UserCreated, Some(fresh.id), None, serde_json::Map::new()).await?;
                     fresh
                 }
-                Some(known) if known.password_hash.is_none() && known.user.disabled_at.is_none() => known.user,
+                Some(known) if known.password_hash.is_none() && known.user.disabled_at.is_none() && again == Some((known.user.id, known.user.role.clone())) => {
+                    known.user
+                }
                 Some(_) => return Ok(Err(Error::EmailTaken)),
             };
-            send(conn, &outbox, &recorder, &user, &invitation.redirect).await?;
+            if !outbox.link(conn, Purpose::Invitation, &user, Some(&invitation.redirect)).await? {
+                return Ok(Err(Error::TooManyRequests(outbox.pause())));
+            }
+            recorder.record(conn, Kind::UserInvited, Some(user.id), None, serde_json::Map::new()).await?;
             Ok(Ok(user))
         })
     });
@@ -58,9 +73,4 @@ pub async fn invite(app: &App, by: Authority<'_>, invitation: Invitation, peer: 
     };
     app.mail_waits.notify_one();
     Ok(user)
-}
-
-async fn send(conn: &mut Conn, outbox: &Outbox, recorder: &Recorder, user: &User, redirect: &str) -> store::Result<()> {
-    outbox.link(conn, Purpose::Invitation, user, Some(redirect)).await?;
-    recorder.record(conn, Kind::UserInvited, Some(user.id), None, serde_json::Map::new()).await
 }

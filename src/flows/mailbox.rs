@@ -154,7 +154,7 @@ pub(super) async fn prove(
         None => store::mails::end_tokens_of(conn, user.id, Purpose::VerifyChange, conn.now()).await?,
         Some(_) => store::mails::end_tokens(conn, user.id, conn.now()).await?,
     }
-    Ok(mark(conn, recorder, user, new_email).await?.ok_or(Error::UserNotFound).map(|user| (user, None)))
+    Ok(mark(conn, recorder, user, new_email, Changes::default()).await?.ok_or(Error::UserNotFound).map(|user| (user, None)))
 }
 
 /// The account belongs to the mailbox alone: every password, session, known device and link of before ends. The account and the user's row are locked.
@@ -165,14 +165,17 @@ pub(super) async fn claim(conn: &mut Conn, recorder: &Recorder, user: &User, new
     store::mails::end_tokens(conn, user.id, now).await?;
     let ended = end(conn, recorder, Which::OfUser { user: user.id, except: None }, RevokedReason::PasswordChanged).await?;
     end(conn, recorder, Which::ActedBy(user.id), RevokedReason::Revoked).await?;
+    let mut changes = Changes::default();
     if had_password || !ended.is_empty() {
         recorder.record(conn, Kind::AccountReclaimed, Some(user.id), None, Map::new()).await?;
+        // They were a stranger's words: mails to the owner would speak with them.
+        changes = Changes { name: Some(String::new()), image: Some(String::new()), ..changes };
     }
-    mark(conn, recorder, user, new_email).await
+    mark(conn, recorder, user, new_email, changes).await
 }
 
-async fn mark(conn: &mut Conn, recorder: &Recorder, user: &User, new_email: Option<&Email>) -> store::Result<Option<User>> {
-    let changes = Changes { email: new_email.cloned(), email_verified: Some(true), ..Changes::default() };
+async fn mark(conn: &mut Conn, recorder: &Recorder, user: &User, new_email: Option<&Email>, changes: Changes) -> store::Result<Option<User>> {
+    let changes = Changes { email: new_email.cloned(), email_verified: Some(true), ..changes };
     let proven = change(conn, user.id, &changes, conn.now()).await?;
     let kind = if new_email.is_some() { Kind::EmailChanged } else { Kind::EmailVerified };
     recorder.record(conn, kind, Some(user.id), None, Map::new()).await?;

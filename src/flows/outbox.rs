@@ -57,6 +57,9 @@ fn may_get(purpose: Purpose, user: &User) -> bool {
     user.disabled_at.is_none() && (purpose != Purpose::VerifyEmail || !user.email_verified)
 }
 
+/// How many times the limit of an address the mailbox behind it has: `ana+shop@…` and `ana+news@…` are spellings of one at most providers.
+const SPELLINGS: u32 = 3;
+
 /// How long a link of this purpose is good.
 pub fn lifetime(lifetimes: &MailLifetimes, purpose: Purpose) -> Duration {
     match purpose {
@@ -103,16 +106,28 @@ impl Outbox {
         }
     }
 
-    /// Counts one more mail of this kind to this address; `false`: it is over the limit and not to be written.
+    /// After how long a recipient that is over its limit may get one more mail of the kind.
+    pub fn pause(&self) -> Duration {
+        self.quota.map_or(Duration::ZERO, |quota| quota.period / quota.count)
+    }
+
+    /// Counts one more mail of this kind to this address, and to the mailbox behind it; `false`: it is over the limit and not to be written.
     async fn admits(&self, conn: &mut Conn, template: Template, to: &Email) -> store::Result<bool> {
         let Some(quota) = self.quota else { return Ok(true) };
-        let key = limit::key(Rule::MailRecipient, &[template.as_str(), to.as_str()]);
-        let state = store::limits::take(conn, &key).await?;
-        let Ok(state) = decide(Rule::MailRecipient, quota, state, conn.now()) else {
-            self.metrics.mail("limited");
-            return Ok(false);
-        };
-        store::limits::put(conn, &key, state).await?;
+        let wide = Quota { count: quota.count.saturating_mul(SPELLINGS), ..quota };
+        let mut taken = Vec::new();
+        for (quota, recipient) in [(quota, to.as_str().to_owned()), (wide, format!("{}+*", to.mailbox()))] {
+            let key = limit::key(Rule::MailRecipient, &[template.as_str(), &recipient]);
+            let state = store::limits::take(conn, &key).await?;
+            let Ok(state) = decide(Rule::MailRecipient, quota, state, conn.now()) else {
+                self.metrics.mail("limited");
+                return Ok(false);
+            };
+            taken.push((key, state));
+        }
+        for (key, state) in taken {
+            store::limits::put(conn, &key, state).await?;
+        }
         Ok(true)
     }
 

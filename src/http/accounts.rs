@@ -103,18 +103,24 @@ pub(super) async fn sign_out(
     credentials: Credentials,
     Optional(mut body): Optional,
 ) -> Result<Response, Error> {
-    let in_body = body.nullable_text("refreshToken", 1_024).filter(|token| !token.is_empty());
+    let in_body: Vec<String> = TOKENS.iter().filter_map(|name| body.nullable_text(name, MAX_TOKEN)).filter(|token| !token.is_empty()).collect();
     body.finish()?;
-    let headers = end_all(&app, &credentials, in_body.as_deref(), &peer).await?;
+    let headers = end_all(&app, &credentials, &in_body, &peer).await?;
     Ok((headers, Json(json!({ "success": true }))).into_response())
 }
 
+/// Names under which clients send a token of a session in the body of a sign-out.
+const TOKENS: [&str; 5] = ["refreshToken", "refresh_token", "token", "accessToken", "access_token"];
+/// Longer than any access token of ours.
+const MAX_TOKEN: usize = 16 * 1024;
+
 /// Ends every session whose token the request carries, and clears every cookie of theirs.
-pub(super) async fn end_all(app: &App, credentials: &Credentials, in_body: Option<&str>, peer: &Peer) -> Result<HeaderMap, Error> {
+pub(super) async fn end_all(app: &App, credentials: &Credentials, in_body: &[String], peer: &Peer) -> Result<HeaderMap, Error> {
     let replaced = Replaced::of(credentials);
-    match flow_out::sign_out(app, replaced.borrow(), credentials.bearer.as_deref(), in_body, peer).await {
+    let tokens: Vec<&str> = credentials.bearer.iter().chain(in_body).map(String::as_str).collect();
+    match flow_out::sign_out(app, replaced.borrow(), &tokens, peer).await {
         // A token that was named and ends nothing is no success. A browser that names none has been signed out before, and whatever it still carries goes.
-        Err(flows::Error::Unauthorized) if credentials.bearer.is_some() || in_body.is_some() => return Err(Error::InvalidToken),
+        Err(flows::Error::Unauthorized) if !tokens.is_empty() || credentials.unreadable => return Err(Error::InvalidToken),
         Err(flows::Error::Unauthorized) if credentials.from_browser => {}
         outcome => outcome?,
     }

@@ -88,7 +88,7 @@ impl Admission {
             open.networks.entry(*net).or_default().open += 1;
         }
         if aside {
-            open.waiting.extend(all.first().map(|(net, _)| (id, *net)));
+            open.waiting.extend(all.last().map(|(net, _)| (id, *net)));
         } else {
             open.full += 1;
         }
@@ -241,6 +241,16 @@ mod tests {
         let wide = from(&["2001:db8:0:1::1", "2001:db8:0:2::1", "2001:db8:0:3::1", "2001:db8:0:ff::1", "2001:db8:0:100::1"]);
         assert_eq!(aside(&wide), 2, "neither another /56 nor another /64 of the same /48 helps");
         assert_eq!(aside(&from(&["10.1.2.3"; 20])), 0, "a trusted proxy");
+    }
+
+    #[test]
+    fn a_flood_from_many_networks_of_one_customer_takes_no_place_aside_from_another() {
+        let admission = caps(1, 1);
+        let _full = admit(&admission, "192.0.2.1");
+        let honest = admit(&admission, "203.0.113.7");
+        let flood: Vec<Place> = (0..2 * KEPT_ASIDE).map(|n| admit(&admission, &format!("2001:db8:0:{n:x}::1"))).collect();
+        assert!(!honest.close.is_cancelled(), "the oldest of all, and of another network");
+        assert!(flood[0].close.is_cancelled());
     }
 
     #[test]

@@ -65,6 +65,11 @@ pub(super) fn read(app: &App, headers: &HeaderMap, name: Name) -> Vec<String> {
     values
 }
 
+/// Whether the request carries a cookie of ours, good or not.
+pub(super) fn carries_any(app: &App, headers: &HeaderMap) -> bool {
+    NAMES.into_iter().any(|name| !raw(headers, &name.text(app)).is_empty())
+}
+
 /// Names are compared as they came: a name that only decodes to `__Host-…` has none of its guarantees. A value that does not decode stays raw, and odd bytes
 /// of another application's cookies do no harm.
 fn raw(headers: &HeaderMap, wanted: &str) -> Vec<String> {

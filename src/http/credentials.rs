@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::app::App;
 use crate::flows::read_session::{self, Accepts, Credential, Nobody};
@@ -32,21 +32,27 @@ pub(super) struct Credentials {
     pub(super) refresh_cookies: Vec<String>,
     /// Sessions of an admin who acts as another user, set aside.
     pub(super) admin_sessions: Vec<String>,
-    /// Whether a browser sent the request, signed in or not.
+    /// Whether an `Authorization` header came that is none of ours to read: not `Bearer`, twice, or without a token. Of a proxy's `Basic` nothing is said.
+    pub(super) unreadable: bool,
+    /// Whether a browser sent the request, signed in or not. A cookie of another program says nothing: native clients have those too.
     pub(super) from_browser: bool,
 }
 
 impl FromRequestParts<Arc<App>> for Credentials {
     type Rejection = std::convert::Infallible;
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Self::Rejection> {
+        let bearer = bearer(&parts.headers);
+        let is_basic = |value: &HeaderValue| value.as_bytes().get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic "));
+        let sent_by_pages = [header::ORIGIN, HeaderName::from_static("sec-fetch-site")].iter().any(|name| parts.headers.contains_key(name));
         Ok(Self {
-            bearer: bearer(&parts.headers),
+            unreadable: bearer.is_none() && parts.headers.get_all(header::AUTHORIZATION).iter().any(|value| !is_basic(value)),
+            bearer,
             session_cookies: cookies::read(app, &parts.headers, Name::Session),
             cached_sessions: cookies::read(app, &parts.headers, Name::SessionData),
             devices: cookies::read(app, &parts.headers, Name::Device),
             refresh_cookies: cookies::read(app, &parts.headers, Name::Refresh),
             admin_sessions: cookies::read(app, &parts.headers, Name::AdminSession),
-            from_browser: [header::COOKIE, header::ORIGIN, HeaderName::from_static("sec-fetch-site")].iter().any(|name| parts.headers.contains_key(name)),
+            from_browser: sent_by_pages || cookies::carries_any(app, &parts.headers),
         })
     }
 }

@@ -22,6 +22,13 @@ impl Email {
         &self.0
     }
 
+    /// The address without what stands behind a `+` before the `@` (subaddressing, RFC 5233): at most providers one mailbox has all of them.
+    pub fn mailbox(&self) -> String {
+        let local = self.0.split_once('@').map_or("", |(local, _)| local);
+        let plain = local.split('+').next().filter(|plain| !plain.is_empty()).unwrap_or(local);
+        format!("{plain}@{}", self.domain())
+    }
+
     /// What stands behind the `@`.
     pub fn domain(&self) -> &str {
         self.0.split_once('@').map_or("", |(_, domain)| domain)

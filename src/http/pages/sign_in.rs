@@ -141,6 +141,6 @@ fn again(page: &Page, form: &Form, next: &str, error: Error) -> Response {
 pub(super) async fn sign_out(State(app): State<Arc<App>>, credentials: Credentials, sent: Sent) -> Result<Response, Error> {
     let Sent { visitor, fields } = sent;
     Fields::finish(fields)?;
-    let headers = end_all(&app, &credentials, None, &visitor.peer).await?;
+    let headers = end_all(&app, &credentials, &[], &visitor.peer).await?;
     Ok((headers, see_other("/auth/sign-in?done=signed_out")).into_response())
 }

@@ -109,6 +109,38 @@ async fn nobody_writes_the_metadata_that_their_own_claims_come_from() {
     assert!(helper.try_sign_in(&helper.password).await.ok().claims("accessToken").get("tenant").is_none());
 }
 
+/// Applications read roles from access tokens, also roles that allow nothing here.
+#[tokio::test]
+async fn nobody_but_an_admin_gives_oneself_a_role_or_takes_one_away_that_allows_more() {
+    let app = TestApp::with(&[("roles.giver", "user:set-role"), ("roles.tenant_owner", ""), ("roles.boss", "user:ban")]).await;
+    let (giver, tokens) = with_permissions(&app, "giver", "giver").await;
+    let bob = app.user("bob").await;
+    ask(&app, &tokens, "set-role", json!({ "userId": id(&giver).await, "role": "giver,tenant_owner" }))
+        .await
+        .refused(403, "YOU_ARE_NOT_ALLOWED_TO_CHANGE_USERS_ROLE");
+    ask(&app, &tokens, "set-role", json!({ "userId": id(&bob).await, "role": "user,tenant_owner" })).await.ok();
+    set_role(&app, &bob, "boss").await;
+    ask(&app, &tokens, "set-role", json!({ "userId": id(&bob).await, "role": "user" })).await.refused(403, "YOU_ARE_NOT_ALLOWED_TO_CHANGE_USERS_ROLE");
+    let root = made_admin(&app, "root").await;
+    let admin = root.sign_in().await;
+    ask(&app, &admin, "set-role", json!({ "userId": id(&bob).await, "role": "user" })).await.ok();
+    ask(&app, &admin, "set-role", json!({ "userId": id(&root).await, "role": "admin,tenant_owner" })).await.ok();
+}
+
+#[tokio::test]
+async fn an_invitation_of_more_than_one_may_give_is_not_for_one_to_send_again() {
+    let (app, dir) = super::mail::posting(&[("roles.support", "user:create")]).await;
+    let (_, tokens) = with_permissions(&app, "support", "support").await;
+    let root = made_admin(&app, "root").await.sign_in().await;
+    let invite = async |by: &Tokens, role: &str| ask(&app, by, "invite-user", json!({ "email": "chief@example.com", "role": role, "redirectTo": "/x" })).await;
+    invite(&root, "admin").await.ok();
+    super::mail::only(&app, dir.path()).await;
+    invite(&tokens, "user").await.refused(400, "USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL");
+    assert!(super::mail::received(&app, dir.path()).await.is_empty());
+    invite(&root, "user").await.ok();
+    super::mail::only(&app, dir.path()).await;
+}
+
 #[tokio::test]
 async fn setting_one_s_own_password_needs_the_current_one() {
     let app = TestApp::with(&[("roles.helper", "user:set-password")]).await;

@@ -471,6 +471,46 @@ async fn an_address_gets_three_mails_of_a_kind_an_hour_whatever_asks_for_them() 
 }
 
 #[tokio::test]
+async fn the_spellings_of_a_mailbox_have_three_times_the_limit_of_one() {
+    let (app, dir) = super::mail::posting(&[("rate_limits.mail_address", "3/1h")]).await;
+    let mut mails = 0;
+    for n in 0..12 {
+        let session = app.user(&format!("user{n}")).await.sign_in().await.session;
+        app.post_as("/api/auth/change-email", &session, &json!({ "newEmail": format!("stranger+s{n}@example.org") })).await.ok();
+        mails += super::mail::received(&app, dir.path()).await.len();
+    }
+    assert_eq!(mails, 9);
+}
+
+/// A limit that drops a mail must not use up what asked for it.
+#[tokio::test]
+async fn what_is_over_the_recipient_s_limit_is_told_to_who_may_know_and_can_be_done_later() {
+    let (app, dir) = super::mail::posting(&[("rate_limits.mail_address", "3/1h")]).await;
+    for n in 0..3 {
+        let session = app.user(&format!("user{n}")).await.sign_in().await.session;
+        app.post_as("/api/auth/change-email", &session, &json!({ "newEmail": "wanted@example.org" })).await.ok();
+    }
+    super::mail::received(&app, dir.path()).await;
+    let ana = super::mail::verified(&app, dir.path(), "ana").await;
+    let session = ana.sign_in().await.session;
+    app.post_as("/api/auth/change-email", &session, &json!({ "newEmail": "wanted@example.org" })).await.ok();
+    let mails = super::mail::received(&app, dir.path()).await;
+    let approve = json!({ "token": mails.iter().find(|mail| mail.to.contains(&ana.email) && mail.text.contains("wanted@example.org")).unwrap().token() });
+    app.post("/api/auth/verify-email", &approve).await.refused(429, "TOO_MANY_REQUESTS");
+    assert_eq!(app.db_count_events("email.change_approved").await, 0);
+    app.after(minutes(20));
+    app.post("/api/auth/verify-email", &approve).await.ok();
+    assert_eq!((app.db_count_events("email.change_approved").await, super::mail::received(&app, dir.path()).await.len()), (1, 1));
+    let root = super::admin::made_admin(&app, "root").await.sign_in().await;
+    let invite = async || super::admin::ask(&app, &root, "invite-user", json!({ "email": "new@example.org", "redirectTo": "/x" })).await;
+    for _ in 0..3 {
+        invite().await.ok();
+    }
+    invite().await.refused(429, "TOO_MANY_REQUESTS");
+    assert_eq!((app.db_count_events("user.invited").await, super::mail::received(&app, dir.path()).await.len()), (3, 1), "the newest link is the good one");
+}
+
+#[tokio::test]
 async fn a_flood_of_one_kind_takes_no_reset_away_from_the_owner() {
     let (app, dir) = super::mail::posting(&[("rate_limits.mail_address", "3/1h"), ("sign_up.require_email_verification", "true")]).await;
     app.post("/api/auth/sign-up/email", &json!({ "name": "x", "email": "ana@example.com", "password": "a good long password" })).await.ok();

@@ -10,7 +10,7 @@ use countersign::model::permission::Action;
 use regex::Regex;
 use serde_json::json;
 
-use super::admin::{ask, made_admin, set_role};
+use super::admin::{ask, id, made_admin, set_role};
 use super::impersonation::act;
 use crate::support::{Answer, TestApp, Tokens, User};
 
@@ -251,6 +251,68 @@ async fn every_permission_of_every_caller_on_every_administrative_route() {
     }
     println!("permissions: {}, administrative routes: {}, calls: {counts:?}", Action::ALL.len(), administrative.len());
     assert_eq!(counts["administrative routes"], Action::ALL.len() * 5 * administrative.len());
+}
+
+/// Routes that do something to another user.
+const TARGETED: [(&str, Action); 9] = [
+    ("update-user", A::UpdateUser),
+    ("set-role", A::SetRole),
+    ("ban-user", A::BanUser),
+    ("unban-user", A::BanUser),
+    ("set-user-password", A::SetPassword),
+    ("list-user-sessions", A::ListSessions),
+    ("revoke-user-sessions", A::RevokeSessions),
+    ("impersonate-user", A::Impersonate),
+    ("remove-user", A::DeleteUser),
+];
+
+/// Every permission × {a user who holds it, an actor with it who acts as an admin} × {a user, oneself, an admin} at each of these routes. To an admin
+/// neither may do anything, whatever they hold.
+#[tokio::test]
+async fn every_permission_on_every_target() {
+    let Place { app, admin, root, .. } = place().await;
+    let other = made_admin(&app, "other").await;
+    let (root_id, other_id, shared) = (id(&root).await, id(&other).await, id(&app.user("shared").await).await);
+    let mut count = 0;
+    for (number, permission) in Action::ALL.into_iter().enumerate() {
+        let (holder, holding) = with_role(&app, &format!("p{number}")).await;
+        let (actor_user, actor) = with_role(&app, &format!("a{number}")).await;
+        let acting = act(&app, &actor, &root).await;
+        for (route, needed) in TARGETED {
+            for (caller, name, own, powers) in [(&holding, "holder", &holder, needed == permission), (&acting, "actor", &actor_user, needed == permission)] {
+                let chains = needed == A::Impersonate && name == "actor";
+                let user = if powers { id(&app.user("target").await).await } else { shared.clone() };
+                let oneself = id(own).await;
+                // Nobody but an admin gives oneself a role, and the password of oneself needs the current one, which is not a question of rights.
+                let on_oneself = powers && route != "set-role" && !(name == "actor" && matches!(route, "set-user-password" | "impersonate-user"));
+                for (target, of, expected) in [
+                    (&user, "a user", powers && !chains),
+                    (&oneself, "oneself", on_oneself),
+                    // To look is not to do.
+                    (&other_id, "an admin", powers && route == "list-user-sessions"),
+                    (&root_id, "the admin who is acted as", powers && route == "list-user-sessions"),
+                ] {
+                    let harmless = of == "oneself" && route == "revoke-user-sessions";
+                    if harmless {
+                        continue;
+                    }
+                    let body = json!({ "userId": target, "role": "user", "newPassword": "another good password", "data": { "name": "New" } });
+                    let answer = ask(&app, caller, route, body).await;
+                    assert!(answer.status != 401 && !answer.status.is_server_error(), "{route}: {} {}", answer.status, answer.text);
+                    let allowed = if expected { answer.status != 403 } else { answer.status == 200 };
+                    assert_eq!(allowed, expected, "{name} of {} at {route} on {of}: {}", permission.permission(), answer.text);
+                    count += 1;
+                }
+                if !powers || route == "remove-user" {
+                    continue;
+                }
+                ask(&app, &admin, "remove-user", json!({ "userId": user })).await.ok();
+            }
+        }
+    }
+    println!("permissions: {}, routes: {}, calls on targets: {count}", Action::ALL.len(), TARGETED.len());
+    other.sign_in().await;
+    root.sign_in().await;
 }
 
 #[tokio::test]

@@ -77,6 +77,50 @@ async fn a_session_of_another_admin_that_was_set_aside_ends_when_acting_ends() {
     app.get_as(SESSION, &token_of(&aside)).await.refused(401, "UNAUTHORIZED");
 }
 
+/// RFC 7009: whichever token of the session is named.
+#[tokio::test]
+async fn every_kind_of_token_can_be_revoked() {
+    let app = TestApp::start().await;
+    let ana = app.user("ana").await;
+    for (kind, of) in [("session", 0), ("access", 1), ("refresh", 2)] {
+        for hint in ["", "&token_type_hint=access_token", "&token_type_hint=refresh_token"] {
+            let tokens = ana.sign_in().await;
+            let token = [&tokens.session, &tokens.access, &tokens.refresh][of];
+            app.form("/api/auth/oauth2/revoke", &format!("token={token}{hint}")).await.ok();
+            app.get_as(SESSION, &tokens.session).await.refused(401, "UNAUTHORIZED");
+            app.refresh(&tokens.refresh).await.refused(401, "REFRESH_TOKEN_REVOKED");
+            println!("{kind} {hint}: ended");
+        }
+    }
+}
+
+/// A client that names a token in a way of its own must not hear of a success that was none.
+#[tokio::test]
+async fn a_token_that_is_named_in_another_way_ends_its_session_or_is_refused() {
+    let app = TestApp::start().await;
+    let ana = app.user("ana").await;
+    let page = ("origin", "http://localhost:4000");
+    for name in ["token", "accessToken", "access_token", "refreshToken", "refresh_token"] {
+        for of in 0..3 {
+            let tokens = ana.sign_in().await;
+            let token = [&tokens.session, &tokens.access, &tokens.refresh][of];
+            let body = json!({ name: token });
+            sign_out(&app, &[page], &body).await.ok();
+            app.get_as(SESSION, &tokens.session).await.refused(401, "UNAUTHORIZED");
+        }
+    }
+    let tokens = ana.sign_in().await;
+    for header in [format!("Bearer  {}", tokens.session), tokens.session.clone(), format!("Token {}", tokens.session)] {
+        sign_out(&app, &[page, ("authorization", &header)], &json!({})).await.refused(401, "UNAUTHORIZED");
+    }
+    let twice = format!("Bearer {}", tokens.session);
+    sign_out(&app, &[page, ("authorization", &twice), ("authorization", &twice)], &json!({})).await.refused(401, "UNAUTHORIZED");
+    sign_out(&app, &[("cookie", "a=b")], &json!({})).await.refused(401, "UNAUTHORIZED");
+    app.get_as(SESSION, &tokens.session).await.ok();
+    // A proxy's own credentials in front of a page that is signed out already.
+    sign_out(&app, &[page, ("authorization", "Basic dTpw")], &json!({})).await.ok();
+}
+
 async fn sign_out(app: &TestApp, headers: &[(&str, &str)], body: &Value) -> Answer {
     let request = headers.iter().fold(Request::post(SIGN_OUT).header("content-type", "application/json"), |r, (name, value)| r.header(*name, *value));
     app.send(request.body(Body::from(body.to_string())).unwrap()).await

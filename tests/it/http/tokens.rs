@@ -245,7 +245,7 @@ async fn the_revocation_endpoint_follows_rfc_7009() {
     let app = TestApp::start().await;
     let tokens = app.user("ana").await.sign_in().await;
     let revoke = async |body: &str| app.form("/api/auth/oauth2/revoke", body).await;
-    for unknown in ["token=x", "token=x&token_type_hint=access_token", &format!("token={}", tokens.access)] {
+    for unknown in ["token=x", "token=x&token_type_hint=access_token", "token=a.b.c"] {
         revoke(unknown).await.ok();
     }
     assert_eq!(revoke("").await.str("error"), "invalid_request");
