@@ -197,6 +197,10 @@ def test_web_16_after_a_post_303(own):
     # The API names the way on and leads nowhere; the links of mails, posted, do.
     assert send("/api/auth/sign-in/email", email=user.email, password=user.password, callbackURL="/welcome").status_code == 200
     assert send("/api/auth/verify-email", token="x", callbackURL="/welcome").status_code == 303
+    # A link that is good, opened in another browser than the one that asked, leads to the choice of a password, and that leads on.
+    other = place.sign_up()
+    assert place.post("/send-verification-email", {"email": other.email}).status_code == 200
+    place.choose(place.follow(place.link(other.email)), "another good password")
     document = (ROOT / "openapi.yaml").read_text()
     posts = re.findall(r"^  (/\S+):\n(?:(?!^  /)(?:.*\n))*?    post:", document, re.M)
     assert len(posts) > 30
