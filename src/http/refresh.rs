@@ -1,7 +1,7 @@
 //! `POST /refresh`: the token in the cookie or in the body, never both. A kept token is not sent again.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -45,12 +45,14 @@ pub(super) async fn refresh(
 /// A browser that has the session cookie (its path is `/`) and not the refresh cookie (its path is the API's) is usually one behind a proxy that takes
 /// a path off which `server.public_url` does not have. Said once an hour: a client could repeat it.
 fn warn_of_a_lost_path(app: &App, credentials: &Credentials) {
-    const AGAIN_AFTER_MS: i64 = 3_600_000;
-    static SAID_AT: AtomicI64 = AtomicI64::new(i64::MIN);
+    const AGAIN_AFTER: Duration = Duration::from_secs(3_600);
+    static SAID_AT: Mutex<Option<Duration>> = Mutex::new(None);
     let ours = credentials.session_cookies.iter().any(|cookie| crate::flows::read_session::cookie_token(app, cookie).is_some());
-    let (now, said_at) = (app.now().0, SAID_AT.load(Ordering::Relaxed));
-    if ours && now.saturating_sub(said_at) >= AGAIN_AFTER_MS {
-        SAID_AT.store(now, Ordering::Relaxed);
+    // Not by the wall clock, which may be set back.
+    let now = app.uptime();
+    let mut said_at = SAID_AT.lock().unwrap_or_else(PoisonError::into_inner);
+    if ours && said_at.is_none_or(|then| now.saturating_sub(then) >= AGAIN_AFTER) {
+        *said_at = Some(now);
         let path = app.config.server.mount.api();
         tracing::warn!(
             path,
