@@ -144,7 +144,7 @@ pub(super) async fn prove(
         return Ok(Err(Error::Unauthorized));
     }
     if matches!(tie, Tie::None) {
-        let Some(user) = claim(conn, recorder, user, new_email).await? else { return Ok(Err(Error::UserNotFound)) };
+        let Some(user) = claim(conn, recorder, user, new_email, Profile::Forgotten).await? else { return Ok(Err(Error::UserNotFound)) };
         let token = outbox.token(conn.now(), Purpose::ResetPassword, &user, None);
         store::mails::insert_token(conn, &token).await?;
         return Ok(Ok((user, Some(token))));
@@ -157,8 +157,17 @@ pub(super) async fn prove(
     Ok(mark(conn, recorder, user, new_email, Changes::default()).await?.ok_or(Error::UserNotFound).map(|user| (user, None)))
 }
 
+/// What becomes of the name and the picture of an account that its mailbox's holder takes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Profile {
+    /// The holder asked for a new password, and so knows of the account.
+    Kept,
+    /// The holder followed a link that another person may have asked for: they may be a stranger's words, and mails to the holder would speak with them.
+    Forgotten,
+}
+
 /// The account belongs to the mailbox alone: every password, session, known device and link of before ends. The account and the user's row are locked.
-pub(super) async fn claim(conn: &mut Conn, recorder: &Recorder, user: &User, new_email: Option<&Email>) -> store::Result<Option<User>> {
+pub(super) async fn claim(conn: &mut Conn, recorder: &Recorder, user: &User, new_email: Option<&Email>, profile: Profile) -> store::Result<Option<User>> {
     let now = conn.now();
     let had_password = store::users::by_id(conn, user.id).await?.is_some_and(|found| found.password_hash.is_some());
     store::users::drop_accounts(conn, user.id, now).await?;
@@ -168,8 +177,9 @@ pub(super) async fn claim(conn: &mut Conn, recorder: &Recorder, user: &User, new
     let mut changes = Changes::default();
     if had_password || !ended.is_empty() {
         recorder.record(conn, Kind::AccountReclaimed, Some(user.id), None, Map::new()).await?;
-        // They were a stranger's words: mails to the owner would speak with them.
-        changes = Changes { name: Some(String::new()), image: Some(String::new()), ..changes };
+        if profile == Profile::Forgotten {
+            changes = Changes { name: Some(String::new()), image: Some(String::new()), ..changes };
+        }
     }
     mark(conn, recorder, user, new_email, changes).await
 }

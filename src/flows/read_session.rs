@@ -11,6 +11,7 @@ use crate::crypto::token::SessionToken;
 use crate::model::audit::Peer;
 use crate::model::id::{SessionId, UserId};
 use crate::model::permission::{Action, Powers};
+use crate::model::refresh::MAX_CLOCK_SKEW;
 use crate::model::ring_id::RingId;
 use crate::model::session::{End, Session};
 use crate::model::time::Timestamp;
@@ -180,8 +181,8 @@ pub(super) fn is_jwt(text: &str) -> bool {
 pub(super) fn session_of_access_token(app: &App, text: &str, now: Timestamp) -> Option<(SessionId, UserId)> {
     let claims = app.ring()?.verifier.verify(text).ok()?;
     let now = u64::try_from(now.seconds()).ok()?;
-    // No leeway: we are the issuer and read our own clock.
-    let in_time = claims.iat <= now && now < claims.exp && claims.exp <= now.checked_add(86_400)?;
+    // Another replica's clock may be ahead of ours by as much as replicas may differ.
+    let in_time = claims.iat <= now.checked_add(MAX_CLOCK_SKEW.as_secs())? && now < claims.exp && claims.exp <= now.checked_add(86_400)?;
     if in_time { claims.sid.parse().ok().zip(claims.sub.parse().ok()) } else { None }
 }
 

@@ -62,7 +62,9 @@ pub async fn reset(app: &App, token: &str, new: &str, peer: &Peer) -> Result<()>
             }
             if !user.email_verified {
                 // The link proves the mailbox too: what was set before, without it, ends.
-                let Some(claimed) = mailbox::claim(conn, &recorder, &user, None).await? else { return Ok(Err(Error::MailTokenInvalid)) };
+                let Some(claimed) = mailbox::claim(conn, &recorder, &user, None, mailbox::Profile::Kept).await? else {
+                    return Ok(Err(Error::MailTokenInvalid));
+                };
                 // The name may be a stranger's: it has no place in what the owner gets from us about this.
                 user = User { name: String::new(), ..claimed };
             }

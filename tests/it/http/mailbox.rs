@@ -67,7 +67,7 @@ async fn a_strangers_sign_up_is_the_owners_alone_once_the_link_is_followed_elsew
     let (app, dir) = posting(&[]).await;
     let stranger = Browser::new(&app);
     let held =
-        app.post("/api/auth/sign-up/email", &json!({ "name": "x", "email": "ceo@corp.example", "password": PASSWORD, "tokenDelivery": "body" })).await.ok();
+        app.post("/api/auth/sign-up/email", &json!({ "name": "Refund ready", "image": "https://evil.example/x.png", "email": "ceo@corp.example", "password": PASSWORD, "tokenDelivery": "body" })).await.ok();
     stranger.post("/api/auth/sign-in/email", &json!({ "email": "ceo@corp.example", "password": PASSWORD })).await.ok();
     // Asked for by the stranger, or by the owner of the mailbox: that is not what makes an account one's own.
     let asks = [stranger.clone(), Browser::new(&app)];
@@ -82,6 +82,8 @@ async fn a_strangers_sign_up_is_the_owners_alone_once_the_link_is_followed_elsew
     app.refresh(&held.str("refreshToken")).await.refused(401, "REFRESH_TOKEN_REVOKED");
     is_the_owners(&app, "ceo@corp.example").await;
     assert_eq!(app.db_count_events("account.reclaimed").await, 1);
+    let words = app.db_texts("SELECT name || COALESCE(image, '') FROM users WHERE email = 'ceo@corp.example'").await;
+    assert_eq!(words, [""], "mails to the owner do not speak with the words of a stranger");
 }
 
 #[tokio::test]
