@@ -77,6 +77,28 @@ async fn living<'r>(app: &App, signed: &[(SessionToken, &'r str)]) -> Result<Liv
     })
 }
 
+/// Whether a session cookie of the request names a live session that is not this user's own. More cookies than are looked up may hide one.
+pub(super) async fn is_anothers(app: &App, cookies: &[&str], user: UserId) -> Result<bool> {
+    let tokens: Vec<_> = cookies.iter().filter_map(|text| cookie_token(app, text)).map(|token| token.hash()).collect();
+    if tokens.len() > MOST {
+        return Ok(true);
+    }
+    let now = app.now();
+    let work = app.db.read(move |conn| {
+        let tokens = tokens.clone();
+        Box::pin(async move {
+            for hash in tokens {
+                let live = store::sessions::find_live(conn, &By::TokenHash(hash), now).await?;
+                if live.is_some_and(|live| live.session.user_id != user || live.session.impersonated_by.is_some()) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
+    });
+    Ok(work.await?)
+}
+
 /// The refresh cookie of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefreshCookie<'r> {

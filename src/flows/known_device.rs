@@ -51,6 +51,11 @@ impl Device {
         self.id.parse().ok()
     }
 
+    /// Whose it is, or was.
+    pub(super) fn user(&self) -> UserId {
+        self.user
+    }
+
     /// Whether it is known at this account as the row is now.
     pub fn is_known_to(&self, user: &User) -> bool {
         self.user == user.id && self.epoch == user.login_epoch

@@ -1,7 +1,7 @@
 //! Proving a mailbox: the one way for every link that does so (verification, change of address, reset, invitation).
 //!
 //! A link alone proves only who reads the mailbox. Whether the one who set the password is the same person, three things tell: a live session of the
-//! account, a device that is known at it, or the password itself. With one of them everything stays as it is. Without, the account belongs to the
+//! account beside the device that it was given to, a device that is known at it, or the password itself. With one of them everything stays as it is. Without, the account belongs to the
 //! mailbox from then on: password, sessions and known devices of before end, and a new password is chosen.
 
 use serde_json::Map;
@@ -26,13 +26,15 @@ use super::limit::Charges;
 use super::outbox::Outbox;
 use super::read_session::Authenticated;
 use super::record::{Recorder, detail};
-use super::{Error, Result, mail_links};
+use super::{Error, Result, carried, mail_links};
 
 /// What came with a link that proves a mailbox.
 #[derive(Clone, Copy, Default)]
 pub struct Evidence<'r> {
     /// The live session whose token came along.
     pub session: Option<&'r Authenticated>,
+    /// Every session cookie of the request.
+    pub session_cookies: &'r [&'r str],
     /// Tokens of known devices, not yet looked at.
     pub devices: &'r [&'r str],
     /// What was typed as the password of the account.
@@ -70,17 +72,23 @@ pub struct Proof {
     pub choose: Option<String>,
 }
 
-fn own_session(token: &MailToken, session: Option<&Authenticated>) -> Option<SessionId> {
+/// Another host of the site can plant cookies, those of a stranger's own account among them. So a session that a cookie names counts only beside the device
+/// that it was given to, whose cookie over https no other host can set; and no device counts beside a live session of another user, or beside the device of one.
+async fn tie(app: &App, token: &MailToken, evidence: &Evidence<'_>, user: &User) -> Result<Tie> {
+    let devices: Vec<Device> = evidence.devices.iter().filter_map(|text| Device::open(app, text)).collect();
     // An admin who acts as the user is not the user.
-    session.filter(|who| who.session.user_id == token.user && who.session.impersonated_by.is_none()).map(|who| who.session.id)
-}
-
-fn tie(app: &App, token: &MailToken, evidence: &Evidence<'_>, user: &User) -> Tie {
-    if let Some(session) = own_session(token, evidence.session) {
-        return Tie::Session(session);
+    let own = evidence.session.filter(|who| who.session.user_id == token.user && who.session.impersonated_by.is_none());
+    if let Some(who) = own.filter(|who| !who.by_cookie) {
+        return Ok(Tie::Session(who.session.id));
     }
-    let device = evidence.devices.iter().filter_map(|text| Device::open(app, text)).find(|device| device.is_known_to(user));
-    device.map_or(Tie::None, Tie::Device)
+    let is_anothers = own.is_none() && evidence.session.is_some() || devices.iter().any(|device| device.user() != token.user);
+    if is_anothers || carried::is_anothers(app, evidence.session_cookies, token.user).await? {
+        return Ok(Tie::None);
+    }
+    if let Some(who) = own.filter(|who| devices.iter().any(|device| device.session() == Some(who.session.id))) {
+        return Ok(Tie::Session(who.session.id));
+    }
+    Ok(devices.into_iter().find(|device| device.is_known_to(user)).map_or(Tie::None, Tie::Device))
 }
 
 async fn holder(app: &App, token: &MailToken) -> Result<store::users::WithPassword> {
@@ -92,7 +100,7 @@ async fn holder(app: &App, token: &MailToken) -> Result<store::users::WithPasswo
 pub async fn standing(app: &App, token: &MailToken, evidence: &Evidence<'_>) -> Result<Standing> {
     let user = holder(app, token).await?.user;
     let is_proven = token.purpose == Purpose::VerifyEmail && user.email_verified;
-    let enough = is_proven || !matches!(tie(app, token, evidence, &user), Tie::None);
+    let enough = is_proven || !matches!(tie(app, token, evidence, &user).await?, Tie::None);
     Ok(if enough { Standing::Enough } else { Standing::NotEnough })
 }
 
@@ -102,7 +110,7 @@ pub async fn standing(app: &App, token: &MailToken, evidence: &Evidence<'_>) -> 
 /// [`Error::InvalidPassword`] for a wrong one, [`Error::Limited`] for too many.
 pub(super) async fn weigh(app: &App, token: &MailToken, evidence: &Evidence<'_>, peer: &Peer) -> Result<Tie> {
     let known = holder(app, token).await?;
-    let found = tie(app, token, evidence, &known.user);
+    let found = tie(app, token, evidence, &known.user).await?;
     let (Tie::None, Some(typed)) = (&found, evidence.password) else { return Ok(found) };
     let typed = Password::attempt(typed, app.config.passwords.length)?;
     let charges = Charges::password(app, &known.user.email, &[], peer).await?;

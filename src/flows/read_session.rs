@@ -56,6 +56,8 @@ pub struct Authenticated {
     pub ring_id: RingId,
     /// The session token, unless an access token came.
     pub session_token: Option<SessionToken>,
+    /// Whether a cookie named the session: one that another host of the site may have planted.
+    pub by_cookie: bool,
     /// A session cookie to issue anew: its sliding end has just been written.
     pub renewed_cookie: Option<Zeroizing<String>>,
 }
@@ -124,7 +126,8 @@ pub async fn authenticate(app: &App, credential: Credential<'_>, accepts: Accept
     if app.ring().is_some_and(|ring| ring.id != found.ring_id) {
         load_keys::follow(app, Some(found.ring_id)).await?;
     }
-    Ok(Ok(slide(app, found, (user, powers), token, now).await?))
+    let by_cookie = matches!(credential, Credential::Cookie(_));
+    Ok(Ok(Authenticated { by_cookie, ..slide(app, found, (user, powers), token, now).await? }))
 }
 
 /// Extends the sliding end of a session whose token is used, once in `sessions.update_age`.
@@ -143,7 +146,7 @@ async fn slide(app: &App, found: Found, (user, powers): (Arc<User>, Powers), tok
         (session.updated_at, idle_expires_at) = slid.await?;
         renewed_cookie = signed_cookie(app, token);
     }
-    Ok(Authenticated { session, user, powers, generation, idle_expires_at, ring_id, session_token: token, renewed_cookie })
+    Ok(Authenticated { session, user, powers, generation, idle_expires_at, ring_id, session_token: token, by_cookie: false, renewed_cookie })
 }
 
 /// The session cookie's value for a token.

@@ -195,7 +195,7 @@ pub(super) fn deliver(app: &App, grant: &Grant, answer: &mut Value, headers: &mu
                 cookies::set(app, headers, Name::DontRemember, &grant.dont_remember, None);
             }
             cookies::set(app, headers, Name::Refresh, &grant.refresh_token, remember.then_some(grant.session.expires_at));
-            // On somebody else's machine, or a shared one, nothing stays.
+            // On a machine that others use too nothing stays when the browser closes.
             if let Some(device) = grant.device.as_ref().filter(|_| remember) {
                 cookies::set(app, headers, Name::Device, device, Some(app.now() + known_device::LIFETIME));
             }
@@ -236,6 +236,11 @@ impl<'r> Replaced<'r> {
     pub(super) fn deliver(&self, app: &App, grant: &Grant, answer: &mut Value, headers: &mut HeaderMap) {
         self.clear_admin(app, headers);
         deliver(app, grant, answer, headers);
+        // A session that ends with the browser is not proof of a mailbox without its device: that ends with the browser too, and replaces none that stays.
+        let Some(device) = grant.device.as_ref().filter(|_| self.devices.is_empty()) else { return };
+        if grant.session.delivery == Delivery::Cookie && !grant.session.remember {
+            cookies::set(app, headers, Name::Device, device, None);
+        }
     }
 
     /// Clears the cookie of an admin's session that was set aside, where one came.

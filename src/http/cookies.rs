@@ -41,7 +41,7 @@ const NAMES: [Name; 6] = [Name::Session, Name::SessionData, Name::DontRemember, 
 impl Name {
     fn text(self, app: &App) -> String {
         let sessions = &app.config.sessions;
-        let guard = match (app.config.is_https(), sessions.cookie_host_prefix) {
+        let guard = match (app.config.is_https(), self.is_for_this_host_alone(app)) {
             (true, true) => "__Host-",
             (true, false) => "__Secure-",
             (false, _) => "",
@@ -55,6 +55,12 @@ impl Name {
             Self::Refresh => "refresh_token",
         };
         format!("{guard}{}.{own}", sessions.cookie_prefix)
+    }
+
+    /// Whether a browser accepts and sends the cookie for this host alone, so that no other host of the site can plant one. Always so for a known device: it
+    /// decides at the link of a mail whose browser this is, and no client but the browser reads it.
+    fn is_for_this_host_alone(self, app: &App) -> bool {
+        self == Self::Device || app.config.sessions.cookie_host_prefix
     }
 }
 
@@ -160,7 +166,7 @@ fn clear_variants(app: &App, headers: &mut HeaderMap, name: Name) {
 
 /// For the host alone and for every domain that reaches it, at each path that we set cookies for. A `__Host-` name has but one place.
 fn variants(app: &App, name: Name) -> Vec<Cookie<'static>> {
-    if app.config.sessions.cookie_host_prefix {
+    if app.config.is_https() && name.is_for_this_host_alone(app) {
         return Vec::new();
     }
     let mut found = Vec::new();
@@ -214,7 +220,7 @@ fn base(app: &App, name: Name, value: &str) -> Cookie<'static> {
     if app.config.is_https() {
         cookie.set_secure(true);
     }
-    if let Some(domain) = &sessions.cookie_domain {
+    if let Some(domain) = sessions.cookie_domain.as_ref().filter(|_| !name.is_for_this_host_alone(app)) {
         cookie.set_domain(domain.as_str().to_owned());
     }
     // The refresh token travels to us alone and from our own site alone, unless the operator serves another site.

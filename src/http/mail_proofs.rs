@@ -31,17 +31,19 @@ use super::views;
 /// Who asks, as far as it ties the browser to an account.
 struct Asker<'c> {
     session: Option<Authenticated>,
+    session_cookies: Vec<&'c str>,
     devices: Vec<&'c str>,
 }
 
 impl<'c> Asker<'c> {
     async fn of(app: &App, credentials: &'c Credentials) -> Result<Self, Error> {
         let session = credentials.authenticate(app, Accepts::SessionTokenOnly).await?.and_then(Result::ok);
-        Ok(Self { session, devices: credentials.devices.iter().map(String::as_str).collect() })
+        let borrow = |cookies: &'c [String]| cookies.iter().map(String::as_str).collect();
+        Ok(Self { session, session_cookies: borrow(&credentials.session_cookies), devices: borrow(&credentials.devices) })
     }
 
     fn evidence<'e>(&'e self, password: Option<&'e str>) -> Evidence<'e> {
-        Evidence { session: self.session.as_ref(), devices: &self.devices, password }
+        Evidence { session: self.session.as_ref(), session_cookies: &self.session_cookies, devices: &self.devices, password }
     }
 }
 

@@ -4,6 +4,7 @@ import statistics
 import re
 import time
 
+import httpx
 import pytest
 from place import PASSWORD
 from service import NUMBERS, at_once
@@ -170,6 +171,20 @@ def test_enu_10_by_an_invitation(own):
     assert place.post("/sign-up/email", {"name": "x", "email": victim, "password": THIEF}).status_code == 422 and place.attempt(victim, THIEF).status_code == 401
     assert place.post("/reset-password", {"token": token, "newPassword": OWNER}).status_code == 200
     assert place.attempt(victim, THIEF).status_code == 401 and place.sign_in(victim, OWNER).answer["user"]["emailVerified"] is True
+
+
+def test_enu_10_beside_cookies_that_another_host_planted(secure):
+    for names in (("known_device",), ("session_token",), ("known_device", "session_token", "refresh_token")):
+        victim = secure.sign_up(f"victim{next(NUMBERS)}@example.com").email
+        thief = secure.browser(victim)
+        assert thief.post("send-verification-email", json={"email": victim}).status_code == 200
+        link = secure.link(victim).replace(secure.issuer, secure.base)
+        # A name that begins with __Host- no other host can set.
+        held = {cookie.name.partition("better-auth.")[2]: cookie.value for cookie in thief.cookies.jar}
+        planted = httpx.Client(headers={"Cookie": "; ".join(f"__Secure-better-auth.{name}={held[name]}" for name in names)})
+        secure.choose(secure.follow(link, planted), OWNER)
+        assert secure.attempt(victim).status_code == 401, "what the thief had set has ended"
+        assert secure.sign_in(victim, OWNER).answer["user"]["emailVerified"] is True
 
 
 def test_enu_11_unproven_is_not_in_and_does_not_stay(own):

@@ -29,8 +29,9 @@ pub(super) struct Received {
 impl Received {
     /// The path and query of the link in it.
     pub(super) fn link(&self) -> String {
-        let link = self.text.lines().find(|l| l.starts_with("http://localhost:4000/")).unwrap_or_else(|| panic!("no link: {}", self.text));
-        link.trim_start_matches("http://localhost:4000").to_owned()
+        let at = |origin| self.text.lines().find_map(|line| line.strip_prefix(origin).filter(|path| path.starts_with('/')));
+        let link = at("http://localhost:4000").or_else(|| at("https://auth.example.com"));
+        link.unwrap_or_else(|| panic!("no link: {}", self.text)).to_owned()
     }
 
     pub(super) fn token(&self) -> String {

@@ -310,3 +310,100 @@ async fn a_link_is_good_for_one_of_twenty_strangers() {
     app.after(minutes(60 * 24));
     assert_eq!(app.form("/api/auth/verify-email", &body).await.header("location"), "/welcome?error=TOKEN_EXPIRED");
 }
+
+/// Served over https, where a browser accepts the cookie of a known device from no other host.
+const HTTPS: [(&str, &str); 2] = [("server.public_url", "https://auth.example.com"), ("server.trusted_origins", "http://localhost:4000")];
+
+/// What this browser holds under the name, whichever prefix the name has.
+fn held(browser: &Browser, name: &str) -> String {
+    let value = ["__Host-", "__Secure-", ""].iter().find_map(|prefix| browser.cookie(&format!("{prefix}better-auth.{name}")));
+    value.unwrap_or_else(|| panic!("no {name}"))
+}
+
+/// Another host of the site sets a cookie beside those of this browser. A name that begins with `__Host-` no other host can set.
+fn plant(browser: &Browser, prefix: &str, name: &str, value: &str) {
+    let name = format!("{prefix}better-auth.{name}");
+    let beside = browser.cookie(&name).map_or_else(|| value.to_owned(), |own| format!("{own}; {name}={value}"));
+    browser.set_cookie(&name, &beside);
+}
+
+#[tokio::test]
+async fn cookies_that_another_host_plants_tie_no_browser_to_an_account() {
+    const ALL: [&str; 3] = ["known_device", "session_token", "refresh_token"];
+    for (settings, prefix) in [(&HTTPS[..], "__Secure-"), (&[], "")] {
+        let (app, dir) = posting(settings).await;
+        let mut n = 0;
+        for by_change in [false, true] {
+            for planted in [&ALL[..1], &ALL[1..2], &ALL[..2], &ALL] {
+                for signed_in in [false, true] {
+                    if prefix.is_empty() && !signed_in && planted[0] == ALL[0] {
+                        // Over http no name is safe from other hosts.
+                        continue;
+                    }
+                    n += 1;
+                    let (own, victim) = (format!("victim{n}@corp.example"), Browser::new(&app));
+                    if signed_in {
+                        victim.post("/api/auth/sign-up/email", &form(&format!("other{n}@corp.example"))).await.ok();
+                    }
+                    let stranger = Browser::new(&app);
+                    if by_change {
+                        stranger.post("/api/auth/sign-up/email", &form(&format!("stranger{n}@example.com"))).await.ok();
+                        received(&app, dir.path()).await;
+                        stranger.post("/api/auth/change-email", &json!({ "newEmail": own, "callbackURL": "/done" })).await.ok();
+                    } else {
+                        stranger.post("/api/auth/sign-up/email", &form(&own)).await.ok();
+                        app.after(std::time::Duration::from_millis(1));
+                        stranger.post("/api/auth/send-verification-email", &json!({ "email": own, "callbackURL": "/done" })).await.ok();
+                    }
+                    let link = received(&app, dir.path()).await.last().unwrap().link();
+                    for name in planted {
+                        plant(&victim, prefix, name, &held(&stranger, name));
+                    }
+                    let what = format!("{prefix} {planted:?}, by a change: {by_change}, signed in: {signed_in}");
+                    let page = victim.get(&link).await.ok();
+                    assert!(page.text.contains("type=\"password\""), "{what}: no password is asked");
+                    let led = follow(&victim, &link, None).await;
+                    assert!(led.header("location").starts_with("/api/auth/reset-password/"), "{what}: {led:?}");
+                    signs_in(&app, &own, PASSWORD).await.refused(401, "INVALID_EMAIL_OR_PASSWORD");
+                    stranger.stolen().get("/api/auth/session").await.refused(401, "UNAUTHORIZED");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_own_browser_and_the_own_bearer_go_on_to_prove_a_mailbox() {
+    for (settings, prefix) in [(&HTTPS[..], "__Host-"), (&[], "")] {
+        let (app, dir) = posting(settings).await;
+        for (n, remember) in [true, false].into_iter().enumerate() {
+            let own = Browser::new(&app);
+            let mut wish = form(&format!("ana{n}@example.com"));
+            wish["rememberMe"] = remember.into();
+            let signed_up = own.post("/api/auth/sign-up/email", &wish).await.ok();
+            let device = signed_up.cookies().into_iter().find(|line| line.contains("known_device=")).unwrap();
+            assert!(
+                device.starts_with(&format!("{prefix}better-auth.known_device="))
+                    && device.contains("; Path=/")
+                    && !device.contains("Path=/api")
+                    && !device.contains("Domain"),
+                "{device}"
+            );
+            assert_eq!(device.contains("Max-Age"), remember, "{device}");
+            app.after(std::time::Duration::from_millis(1));
+            own.post("/api/auth/send-verification-email", &json!({ "email": wish["email"], "callbackURL": "/done" })).await.ok();
+            let link = received(&app, dir.path()).await.last().unwrap().link();
+            assert_eq!(follow(&own, &link, None).await.header("location"), "/done", "remember: {remember}");
+            assert_eq!(own.get("/api/auth/session").await.ok().body["user"]["emailVerified"], true);
+        }
+        // A client that holds its session token itself names no cookie: no other host can have set that token.
+        let mut wish = form("native@example.com");
+        wish["tokenDelivery"] = "body".into();
+        let session = app.post("/api/auth/sign-up/email", &wish).await.ok().str("token");
+        app.after(std::time::Duration::from_millis(1));
+        app.post_as("/api/auth/send-verification-email", &session, &json!({ "email": "native@example.com" })).await.ok();
+        let token = received(&app, dir.path()).await.last().unwrap().token();
+        assert_eq!(app.post_as("/api/auth/verify-email", &session, &json!({ "token": token })).await.ok().body["redirect"], json!(null));
+        assert_eq!(app.get_as("/api/auth/session", &session).await.ok().body["user"]["emailVerified"], true);
+    }
+}

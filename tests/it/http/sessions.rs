@@ -129,7 +129,8 @@ async fn https_cookies_are_secure_and_prefixed() {
     let browser = Browser::new(&app);
     let body = json!({ "name": "A", "email": "a@example.com", "password": "correct horse" });
     let answer = browser.post("/api/auth/sign-up/email", &body).await.ok();
-    assert!(answer.cookies().iter().all(|c| c.starts_with("__Secure-better-auth.") && c.contains("; Secure")), "{:?}", answer.cookies());
+    let is_prefixed = |c: &String| c.starts_with("__Secure-better-auth.") || c.starts_with("__Host-better-auth.known_device=") && c.contains("; Path=/;");
+    assert!(answer.cookies().iter().all(|c| is_prefixed(c) && c.contains("; Secure") && !c.contains("Domain=")), "{:?}", answer.cookies());
     browser.refresh().await.ok();
     let host = TestApp::with(&[("server.public_url", "https://auth.example.com"), ("sessions.cookie_host_prefix", "true")]).await;
     let answer = host.post("/api/auth/sign-up/email", &body).await.ok();
