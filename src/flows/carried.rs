@@ -113,41 +113,49 @@ pub enum RefreshCookie<'r> {
     },
     /// None that we made.
     NotOurs,
-    /// Those of several sessions, or of one among several sessions: it cannot be told which of them another host has planted.
+    /// Those of several sessions, or one of another user than the session cookies beside it: it cannot be told which of them another host has planted.
     Several,
 }
 
-/// The refresh cookie that counts, and whether the session of a session cookie beside it lives. With a live session only its own tokens count; without one, of
-/// several sessions the only one that lives.
+/// The refresh cookie that counts, and whether the session of a session cookie beside it lives. Beside a session that lives only its own token counts. Beside
+/// sessions that are over only one of the same user does: a token that another host planted does not take their place. Of two sessions none counts.
 pub async fn refresh_cookie<'r>(app: &App, session_cookies: &[String], refresh_cookies: &'r [String]) -> Result<(RefreshCookie<'r>, bool)> {
     let families = families(app, refresh_cookies).await?;
-    Ok(match living(app, &signed(app, session_cookies)).await? {
+    let signed = signed(app, session_cookies);
+    Ok(match living(app, &signed).await? {
         Living::Several => (RefreshCookie::Several, true),
         Living::One(_, session) => match (families.get(&session), families.values().next()) {
             (Some((_, own)), _) => (RefreshCookie::One(own), true),
             (None, Some((_, foreign))) => (RefreshCookie::Foreign { token: foreign, lives: !living_of(app, &families).await?.is_empty() }, true),
             (None, None) => (RefreshCookie::NotOurs, true),
         },
-        Living::None => match families.len() {
-            0 => (RefreshCookie::NotOurs, false),
-            1 => (families.values().next().map_or(RefreshCookie::NotOurs, |(_, only)| RefreshCookie::One(only)), false),
-            _ => (only_living(app, &families).await?, false),
+        Living::None => match families.iter().collect::<Vec<_>>().as_slice() {
+            [] => (RefreshCookie::NotOurs, false),
+            [(session, (_, only))] if is_of_their_user(app, **session, &signed).await? => (RefreshCookie::One(only), false),
+            _ => (RefreshCookie::Several, false),
         },
     })
 }
 
-/// Of several families the only one that lives; where none does, the newest, which tells why.
-async fn only_living<'r>(app: &App, families: &BTreeMap<SessionId, (u32, &'r str)>) -> Result<RefreshCookie<'r>> {
-    if families.len() > MOST {
-        return Ok(RefreshCookie::Several);
+/// Whether a refresh token belongs to the user of the session cookies beside it, none of whose sessions lives; also where none came, or where it is over itself.
+async fn is_of_their_user(app: &App, family: SessionId, signed: &[(SessionToken, &str)]) -> Result<bool> {
+    if signed.is_empty() {
+        return Ok(true);
     }
-    let living = living_of(app, families).await?;
-    let counts = match living.as_slice() {
-        [] => families.values().next_back(),
-        [only] => families.get(only),
-        _ => None,
-    };
-    Ok(counts.map_or(RefreshCookie::Several, |(_, text)| RefreshCookie::One(text)))
+    let (hashes, now): (Vec<_>, _) = (signed.iter().map(|(token, _)| token.hash()).collect(), app.now());
+    let work = app.db.read(move |conn| {
+        let hashes = hashes.clone();
+        Box::pin(async move {
+            let mut users = Vec::new();
+            for hash in hashes {
+                users.extend(store::ended::owner_of(conn, hash).await?);
+            }
+            let owner = store::sessions::owner(conn, family).await?;
+            let lives = store::sessions::find_live(conn, &By::Id(family), now).await?.is_some();
+            Ok(owner.is_none_or(|owner| users.contains(&owner)) || users.is_empty() && !lives)
+        })
+    });
+    Ok(work.await?)
 }
 
 /// Those of the sessions that live, of as many as are looked up.

@@ -2,11 +2,12 @@
 
 use sqlx::FromRow;
 
+use crate::model::id::UserId;
 use crate::model::session::{End, RevokedReason};
 use crate::model::time::Timestamp;
 
 use super::sessions::By;
-use super::{Conn, Result, hash_text, on};
+use super::{Conn, Error, Result, hash_text, on};
 
 #[derive(FromRow)]
 struct Row {
@@ -27,6 +28,13 @@ pub async fn leave(conn: &mut Conn, by: &By, now: Timestamp) -> Result<()> {
     };
     on!(conn, c => sqlx::query(sql).bind(now.0).bind(key.as_str()).execute(c).await.map(|_| ()))?;
     Ok(())
+}
+
+/// Whose session a session token belongs to, live or not; `None`: there is none, or none any more.
+pub async fn owner_of(conn: &mut Conn, token_hash: [u8; 32]) -> Result<Option<UserId>> {
+    const OWNER: &str = "SELECT user_id FROM sessions WHERE token_hash = $1";
+    let row: Option<(String,)> = on!(conn, c => sqlx::query_as(OWNER).bind(hash_text(&token_hash)).fetch_optional(c).await)?;
+    row.map(|(id,)| id.parse().map_err(|_| Error::Corrupt { table: "sessions", column: "user_id" })).transpose()
 }
 
 /// The end of a session that does not live; `None`: there is no such session, or none any more.

@@ -147,10 +147,52 @@ async fn refresh_tokens_of_two_sessions_without_a_live_session_cookie_are_none_a
             assert!(answer.cookies().is_empty(), "{:?}", answer.cookies());
         }
     }
-    // Of a dead family and one that lives, the one that lives counts.
-    let answer = post(&app, REFRESH, &[(REFRESH_COOKIE, &*spent), (REFRESH_COOKIE, &*own)], &json!({})).await.ok();
-    browser.store(&answer);
-    intruder.refresh().await.ok();
+    // Nor does one count because the other one is over: the own one may be that.
+    for pair in [[&spent, &planted], [&planted, &spent], [&spent, &own]] {
+        let answer = post(&app, REFRESH, &pair.map(|value| (REFRESH_COOKIE, value.as_str())), &json!({})).await.refused(401, "REFRESH_TOKEN_INVALID");
+        assert_untouched(&answer, "a family that is over beside one that lives");
+    }
+    for one in [&browser, &intruder] {
+        one.refresh().await.ok();
+    }
+}
+
+#[tokio::test]
+async fn once_the_own_session_is_over_a_planted_refresh_token_counts_for_nothing() {
+    let app = TestApp::with(&[("sessions.idle_ttl", "1h")]).await;
+    for how in ["signed out", "revoked", "replaced", "expired"] {
+        let (ana, eve) = (app.user(&format!("ana-{}", how.replace(' ', "-"))).await, app.user(&format!("eve-{}", how.replace(' ', "-"))).await);
+        let browser = ana.browser().await;
+        let (session, own) = (held(&browser, SESSION_COOKIE), held(&browser, REFRESH_COOKIE));
+        match how {
+            "signed out" => drop(browser.stolen().post(SIGN_OUT, &json!({})).await.ok()),
+            "revoked" => drop(app.post_as("/api/auth/revoke-sessions", &ana.sign_in().await.session, &json!({})).await.ok()),
+            "replaced" => drop(browser.stolen().post("/api/auth/sign-in/email", &json!({ "email": ana.email, "password": ana.password })).await.ok()),
+            _ => app.after(minutes(61)),
+        }
+        let intruder = eve.browser().await;
+        let planted = held(&intruder, REFRESH_COOKIE);
+        for refreshes in [&[&own, &planted][..], &[&planted, &own], &[&planted]] {
+            let mut cookies = vec![(SESSION_COOKIE, session.as_str())];
+            cookies.extend(refreshes.iter().map(|value| (REFRESH_COOKIE, value.as_str())));
+            let answer = post(&app, REFRESH, &cookies, &json!({})).await.refused(401, "REFRESH_TOKEN_INVALID");
+            assert_untouched(&answer, &format!("{how}, {} tokens", refreshes.len()));
+        }
+        // Alone beside its session the own token tells why it is over.
+        let own_alone = post(&app, REFRESH, &[(SESSION_COOKIE, &session), (REFRESH_COOKIE, &own)], &json!({})).await;
+        assert_eq!(own_alone.status, 401);
+        assert_ne!(own_alone.body["code"], "REFRESH_TOKEN_INVALID", "{how}");
+        // Signing in again overwrites what is this host's, and the new session works beside what was planted.
+        let signed_in = [(SESSION_COOKIE, session.as_str()), (REFRESH_COOKIE, own.as_str()), (REFRESH_COOKIE, planted.as_str())];
+        let form = json!({ "email": ana.email, "password": ana.password });
+        browser.store(&post(&app, "/api/auth/sign-in/email", &signed_in, &form).await.ok());
+        app.after(minutes(2));
+        let fresh = (held(&browser, SESSION_COOKIE), held(&browser, REFRESH_COOKIE));
+        let again = eve.browser().await;
+        let cookies = [(SESSION_COOKIE, fresh.0.as_str()), (REFRESH_COOKIE, &held(&again, REFRESH_COOKIE)), (REFRESH_COOKIE, &fresh.1)];
+        assert_eq!(post(&app, REFRESH, &cookies, &json!({})).await.ok().body["user"]["email"], ana.email, "{how}");
+    }
+    assert_eq!(app.db_count_events("refresh_token.reused").await, 0);
 }
 
 #[tokio::test]
