@@ -80,3 +80,6 @@ CREATE TABLE processes (
     started_at BIGINT NOT NULL,
     seen_at BIGINT NOT NULL
 );
+-- The session of the admin that began this one, in which the admin acts as another user: it ends with that. NULL: an own session, or one of an earlier release.
+ALTER TABLE sessions ADD COLUMN acting_session TEXT;
+CREATE INDEX sessions_acting_session ON sessions (acting_session) WHERE acting_session IS NOT NULL;

@@ -148,7 +148,14 @@ async fn record(conn: &mut Conn, recorder: &Recorder, which: Which, ended: &Ende
         return Ok(());
     }
     let kind = if reason == RevokedReason::SignOut { Kind::SignedOut } else { Kind::SessionRevoked };
-    let why = ("reason", reason.as_str().into());
+    let why: (&str, serde_json::Value) = ("reason", reason.as_str().into());
+    if let (Which::One(_), [(session, user), acted @ ..]) = (which, ended.marked.as_slice()) {
+        recorder.record(conn, kind, Some(*user), Some(*session), detail([why.clone()])).await?;
+        for (session, user) in acted {
+            recorder.record(conn, Kind::SessionRevoked, Some(*user), Some(*session), detail([why.clone()])).await?;
+        }
+        return Ok(());
+    }
     if let ([(session, user)], true) = (ended.marked.as_slice(), ended.complete) {
         return recorder.record(conn, kind, Some(*user), Some(*session), detail([why])).await;
     }

@@ -1,4 +1,4 @@
-//! Acting as another user, for an hour, marked: in the session, in every access token (`act`) and in the audit trail. At each request the actor must
+//! Acting as another user, for an hour and no longer than the session in which it began, marked: in the session, in every access token (`act`) and in the audit trail. At each request the actor must
 //! still be allowed to act as the user, and may do no more than both of them may ([`powers`]).
 
 use crate::app::App;
@@ -30,7 +30,7 @@ pub async fn start(app: &App, who: &Authenticated, target: UserId, peer: &Peer) 
     if !who.powers.may_act_as(&user, &app.config.roles) {
         return Err(if user.is_admin() { Error::CannotImpersonateAdmins } else { Error::NotAllowed(Action::Impersonate) });
     }
-    let opening = Opening::impersonate(app, &user, &who.session, peer)?;
+    let opening = Opening::impersonate(app, &user, who, peer)?;
     let recorder = Recorder::new(app, peer);
     let (admin, version, own) = (who.user.id, who.user.version, By::Id(who.session.id));
     let work = app.db.write_unless_refused(move |conn| {

@@ -21,6 +21,7 @@ use crate::store::{self, Conn};
 
 use super::end_session::{Ending, make_room};
 use super::issue_token::{self, Grounds, Issued};
+use super::read_session::Authenticated;
 use super::record::{Recorder, detail};
 use super::{Error, Result, impersonate, known_device};
 
@@ -38,7 +39,7 @@ pub struct Options {
 pub struct Opening {
     new: New,
     lifetime: Lifetime,
-    /// Whether the session ends when the one before it would have ended, however late it begins.
+    /// Whether the session ends when it was prepared to end, with another session, however late it begins.
     keeps_end: bool,
     session_token: SessionToken,
     refresh_token: RefreshToken,
@@ -97,11 +98,15 @@ impl Opening {
         Self::of(app, begin(app, user, options, peer), false)
     }
 
-    /// A session in which an admin acts as the user, for an hour.
-    pub fn impersonate(app: &App, user: &User, admin: &Session, peer: &Peer) -> Result<Self> {
-        let session = begin(app, user, Options { delivery: admin.delivery, remember: false }, peer);
-        let expires_at = session.expires_at.min(session.created_at + IMPERSONATION_LIFETIME);
-        Self::of(app, Session { impersonated_by: Some(admin.user_id), auth_time: admin.auth_time, expires_at, ..session }, false)
+    /// A session in which an admin acts as the user, for an hour, and no longer than the admin's own session lives.
+    pub fn impersonate(app: &App, user: &User, admin: &Authenticated, peer: &Peer) -> Result<Self> {
+        let own = &admin.session;
+        let session = begin(app, user, Options { delivery: own.delivery, remember: false }, peer);
+        let hour = session.created_at + IMPERSONATION_LIFETIME;
+        let expires_at = [hour, own.expires_at, admin.idle_expires_at].into_iter().fold(session.expires_at, Timestamp::min);
+        let mut opening = Self::of(app, Session { impersonated_by: Some(own.user_id), auth_time: own.auth_time, expires_at, ..session }, true)?;
+        opening.new.acting_session = Some(own.id);
+        Ok(opening)
     }
 
     /// The session that takes another one's place: as old as that, and with the same end.
@@ -124,7 +129,7 @@ impl Opening {
         let refresh_token = RefreshToken::first(session.id, random::bytes(&*app.random), &ring.masters);
         let lifetime = app.config.sessions.lifetime;
         let idle_expires_at = lifetime.idle_end(session.created_at, session.expires_at);
-        let new = New { session, token_hash: session_token.hash(), refresh_hash: refresh_token.hash(), idle_expires_at };
+        let new = New { session, token_hash: session_token.hash(), refresh_hash: refresh_token.hash(), idle_expires_at, acting_session: None };
         Ok(Self { new, lifetime, keeps_end, session_token, refresh_token, ring })
     }
 

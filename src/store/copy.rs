@@ -71,7 +71,19 @@ pub const TABLES: [Table; 19] = [
     Table {
         name: "sessions",
         key: &["id"],
-        texts: &["id", "user_id", "token_hash", "refresh_hash", "revoked_reason", "delivery", "ip_address", "user_agent", "impersonated_by", "presenters"],
+        texts: &[
+            "id",
+            "user_id",
+            "token_hash",
+            "refresh_hash",
+            "revoked_reason",
+            "delivery",
+            "ip_address",
+            "user_agent",
+            "impersonated_by",
+            "presenters",
+            "acting_session",
+        ],
         numbers: &[
             "generation",
             "rotated_at",

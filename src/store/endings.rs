@@ -20,7 +20,7 @@ const MANY: i64 = 500;
 /// Which sessions to end.
 #[derive(Debug, Clone, Copy)]
 pub enum Which {
-    /// This one.
+    /// This one, and those in which an admin acts as another user and which began in it.
     One(SessionId),
     /// All of a user, and those in which the user acts as another one, but for one.
     OfUser {
@@ -38,7 +38,7 @@ pub enum Which {
 /// What was ended.
 #[derive(Debug, Clone, Default)]
 pub struct Ended {
-    /// The sessions whose rows were marked, with their users.
+    /// The sessions whose rows were marked, with their users. Of one that was ended by its id that first, then those in which its user acted as another one.
     pub marked: Vec<(SessionId, UserId)>,
     /// Whether these are all; the others have ended too, and their rows are marked later.
     pub complete: bool,
@@ -102,7 +102,19 @@ async fn end_one(conn: &mut Conn, id: SessionId, cause: &Cause) -> Result<Ended>
     const END: &str = concat!("UPDATE sessions SET revoked_at = $1, revoked_reason = $2 WHERE id = $3 AND ", in_force!("sessions"), " RETURNING id, user_id");
     let rows: Rows = on!(conn, c => sqlx::query_as(END)
         .bind(cause.at.0).bind(cause.reason.as_str()).bind(id.to_string()).fetch_all(c).await)?;
-    Ok(Ended { marked: parse(rows)?, complete: true })
+    let mut marked = parse(rows)?;
+    if !marked.is_empty() {
+        marked.extend(mark_acting_in(conn, id, cause.reason, cause.at).await?);
+    }
+    Ok(Ended { marked, complete: true })
+}
+
+/// Marks the sessions in which an admin acts as another user and which began in this one. `in_force!` has them end with it; this says so in their rows. Never
+/// many: an admin acts in at most `sessions.max_per_user` of them.
+pub(super) async fn mark_acting_in(conn: &mut Conn, own: SessionId, reason: RevokedReason, at: Timestamp) -> Result<Vec<(SessionId, UserId)>> {
+    const MARK: &str = "UPDATE sessions SET revoked_at = $1, revoked_reason = $2 WHERE acting_session = $3 AND revoked_at IS NULL RETURNING id, user_id";
+    let rows: Rows = on!(conn, c => sqlx::query_as(MARK).bind(at.0).bind(reason.as_str()).bind(own.to_string()).fetch_all(c).await)?;
+    parse(rows)
 }
 
 /// What a note in `session_endings` is about.

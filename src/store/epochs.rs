@@ -6,7 +6,8 @@ use crate::model::id::{SessionId, UserId};
 
 use super::{Conn, Result, on};
 
-/// SQL: whether a row of `sessions` was ended neither by itself nor by an epoch. The argument is the name of the table in that statement.
+/// SQL: whether a row of `sessions` was ended neither by itself nor by an epoch nor, where an admin acts as its user, with the admin's own session, however
+/// that ended: an epoch of the admin's ends both, and a row that is gone counts as ended. The argument is the name of the table in that statement.
 /// The epochs of the user and of the key ring only rise, so that their sum is that of before only if neither was raised.
 macro_rules! in_force {
     ($s:literal) => {
@@ -21,12 +22,18 @@ macro_rules! in_force {
             ".user_id) + (SELECT epoch FROM key_ring WHERE key_ring.id = 1)
               AND (",
             $s,
-            ".impersonated_by IS NULL OR ",
+            ".impersonated_by IS NULL OR (",
             $s,
             ".acting_epoch = (SELECT acting_epoch FROM users WHERE users.id = ",
             $s,
             ".impersonated_by)
-                                                     + (SELECT epoch FROM key_ring WHERE key_ring.id = 1)))"
+                                                     + (SELECT epoch FROM key_ring WHERE key_ring.id = 1)
+                   AND (",
+            $s,
+            ".acting_session IS NULL
+                        OR EXISTS (SELECT 1 FROM sessions own WHERE own.id = ",
+            $s,
+            ".acting_session AND own.revoked_at IS NULL)))))"
         )
     };
 }

@@ -228,5 +228,8 @@ pub async fn end(conn: &mut Conn, seen: &Refreshed, reason: RevokedReason, now: 
         .bind(now.0).bind(reason.as_str())
         .bind(seen.session.to_string()).bind(i64::from(seen.state.generation)).bind(hash_text(&seen.state.refresh_hash))
         .execute(c).await.map(|done| done.rows_affected()))?;
+    if changed == 1 {
+        super::endings::mark_acting_in(conn, seen.session, reason, now).await?;
+    }
     Ok(changed == 1)
 }

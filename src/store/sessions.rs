@@ -61,6 +61,8 @@ pub struct New {
     pub refresh_hash: [u8; 32],
     /// The end without use.
     pub idle_expires_at: Timestamp,
+    /// The session of the admin who acts in this one: it ends with that.
+    pub acting_session: Option<SessionId>,
 }
 
 /// Why a session may begin.
@@ -77,9 +79,9 @@ macro_rules! insert_session {
     ($from:literal, $proof:literal, $lock:literal) => {
         concat!(
             "INSERT INTO sessions (id, user_id, token_hash, generation, refresh_hash, rotated_at, idle_expires_at, expires_at, revoked_at, revoked_reason,
-                               delivery, remember, auth_time, ip_address, user_agent, impersonated_by, created_at, updated_at, epoch, acting_epoch)
+                               delivery, remember, auth_time, ip_address, user_agent, impersonated_by, created_at, updated_at, acting_session, epoch, acting_epoch)
          SELECT $1, u.id, $2, 1, $3, CAST($4 AS BIGINT), CAST($5 AS BIGINT), CAST($6 AS BIGINT), NULL, NULL,
-                $7, CAST($8 AS BIGINT), CAST($13 AS BIGINT), $9, $10, CAST($14 AS TEXT), CAST($4 AS BIGINT), CAST($4 AS BIGINT),
+                $7, CAST($8 AS BIGINT), CAST($13 AS BIGINT), $9, $10, CAST($14 AS TEXT), CAST($4 AS BIGINT), CAST($4 AS BIGINT), CAST($15 AS TEXT),
                 u.session_epoch + (SELECT epoch FROM key_ring WHERE key_ring.id = 1),
                 CASE WHEN CAST($14 AS TEXT) IS NULL THEN 0
                      ELSE (SELECT actor.acting_epoch FROM users actor WHERE actor.id = CAST($14 AS TEXT)) + (SELECT epoch FROM key_ring WHERE key_ring.id = 1) END
@@ -101,10 +103,10 @@ pub async fn insert(conn: &mut Conn, new: &New, proof: Proof<'_>, master_version
     // SQLite has one writer. On Postgres the proof and the user are locked, in the order in which a change of password takes them.
     let sql = match (proof, conn.is_postgres()) {
         (Proof::Password(_), true) => {
-            insert_session!("users u JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential'", " AND a.password_hash = $15", " FOR SHARE OF a, u ")
+            insert_session!("users u JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential'", " AND a.password_hash = $16", " FOR SHARE OF a, u ")
         }
         (Proof::Password(_), false) => {
-            insert_session!("users u JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential'", " AND a.password_hash = $15", "")
+            insert_session!("users u JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential'", " AND a.password_hash = $16", "")
         }
         (Proof::Vouched, true) => insert_session!("users u", "", " FOR SHARE OF u "),
         (Proof::Vouched, false) => insert_session!("users u", "", ""),
@@ -125,7 +127,8 @@ pub async fn insert(conn: &mut Conn, new: &New, proof: Proof<'_>, master_version
             .bind(s.user_id.to_string())
             .bind(i64::from(master_version))
             .bind(s.auth_time.0)
-            .bind(s.impersonated_by.map(|id| id.to_string()));
+            .bind(s.impersonated_by.map(|id| id.to_string()))
+            .bind(new.acting_session.map(|id| id.to_string()));
         match proof {
             Proof::Password(hash) => query.bind(hash).fetch_all(c).await,
             Proof::Vouched => query.fetch_all(c).await,

@@ -186,3 +186,65 @@ async fn nobody_bans_removes_or_demotes_the_actor_in_another_s_name() {
     administer_users::ban(&app.app, Authority::Operator, id(&chief).await.parse().unwrap(), None, None, &Peer::default()).await.unwrap();
     app.get_as("/api/auth/admin/list-users", &acting.session).await.refused(401, "UNAUTHORIZED");
 }
+
+#[tokio::test]
+async fn acting_ends_with_the_session_in_which_it_began() {
+    let app = TestApp::with(&[("sessions.idle_ttl", "40m"), ("rate_limits.enabled", "false"), ("sessions.max_per_user", "6")]).await;
+    let (bob, root, other) = (app.user("bob").await, made_admin(&app, "root").await, made_admin(&app, "other").await);
+    for how in ["signed out", "revoked", "revoked by another admin", "reused", "gone", "too many", "expired"] {
+        let (own, elsewhere) = (root.sign_in().await, root.sign_in().await);
+        let (acting, again, beside) = (act(&app, &own, &bob).await, act(&app, &own, &bob).await, act(&app, &elsewhere, &bob).await);
+        who(&app, &acting.session).await.ok();
+        match how {
+            "signed out" => drop(app.post_as("/api/auth/sign-out", &own.session, &json!({})).await.ok()),
+            "revoked" => drop(app.post_as("/api/auth/revoke-session", &elsewhere.session, &json!({ "token": own.session_id })).await.ok()),
+            "revoked by another admin" => {
+                app.db_execute("UPDATE users SET role = 'user', version = version + 1 WHERE email = 'bob@example.com'").await.unwrap();
+                let by = other.sign_in().await;
+                let ended = ask(&app, &by, "revoke-user-session", json!({ "sessionToken": own.session_id })).await;
+                if ended.status != 200 {
+                    // Who is an admin is not ended by another one: an operator does it.
+                    let id = own.session_id.parse().unwrap();
+                    countersign::flows::manage_sessions::revoke(&app.app, countersign::flows::manage_sessions::Which::One(id), &Peer::default()).await.unwrap();
+                }
+            }
+            "reused" => {
+                let next = app.rotate(&own.refresh).await;
+                app.after(minutes(2));
+                let last = app.rotate(&next).await;
+                app.after(minutes(2));
+                app.rotate(&last).await;
+                app.after(minutes(2));
+                app.refresh(&own.refresh).await.refused(401, "REFRESH_TOKEN_REUSED");
+            }
+            "gone" => app.db_execute(&format!("DELETE FROM sessions WHERE id = '{}'", own.session_id)).await.unwrap(),
+            "too many" => {
+                for _ in 0..6 {
+                    app.after(std::time::Duration::from_millis(1));
+                    root.sign_in().await;
+                }
+            }
+            _ => {
+                app.after(minutes(30));
+                app.rotate(&acting.refresh).await;
+                app.get_as("/api/auth/session", &elsewhere.session).await.ok();
+                app.after(minutes(11));
+            }
+        }
+        app.get_as("/api/auth/session", &own.session).await.refused(401, "UNAUTHORIZED");
+        for session in [&acting, &again] {
+            app.get_as("/api/auth/session", &session.session).await.refused(401, "UNAUTHORIZED");
+            app.get_as("/api/auth/session", &session.access).await.refused(401, "UNAUTHORIZED");
+            assert_eq!(who(&app, &session.session).await.ok().body, Value::Null, "{how}");
+            assert_eq!(app.refresh(&session.refresh).await.status, 401, "{how}");
+            if !["gone", "expired"].contains(&how) {
+                assert!(app.db_session(&session.session_id).await.revoked_reason.is_some(), "{how}: the row tells it");
+            }
+        }
+        if !["too many", "expired"].contains(&how) {
+            who(&app, &beside.session).await.ok();
+            assert!(!who(&app, &beside.session).await.body.is_null(), "{how}: what began in another session goes on");
+        }
+        app.after(minutes(60));
+    }
+}
