@@ -13,8 +13,10 @@ pub use crate::store::sessions::Page;
 
 use super::administer_users;
 use super::authority::Authority;
-use super::end_session::end;
+use super::end_session::{Ending, end};
+use super::read_session::Authenticated;
 use super::record::Recorder;
+use super::sign_in::Presented;
 use super::{Error, Result};
 
 /// The sessions of a page that says nothing else, and the most that one may ask for.
@@ -29,10 +31,27 @@ pub async fn list(app: &App, user: UserId, page: Page) -> Result<Vec<Session>> {
     Ok(app.db.read(move |conn| Box::pin(async move { store::sessions::list_live(conn, user, &page, now).await })).await?)
 }
 
-/// Ends one of the owner's sessions, named by its handle or its raw token, and returns its id. `None`: the owner has no such session. The answer to the
-/// client is the same in both cases, so that it does not tell which sessions exist.
-pub async fn revoke_own(app: &App, owner: UserId, name: &str, peer: &Peer) -> Result<Option<SessionId>> {
-    let recorder = Recorder::new(app, peer);
+/// The session of a request, and every token that came with it.
+#[derive(Clone, Copy)]
+pub struct Here<'r> {
+    /// Who asks.
+    pub who: &'r Authenticated,
+    /// The cookies that came along: those of an admin who acts as the user too.
+    pub carried: Presented<'r>,
+}
+
+impl Here<'_> {
+    /// What ends with the session of the request: every other session that its cookies name.
+    async fn ending(&self, app: &App) -> Result<Ending> {
+        Ending::of(app, &self.carried.sessions(app), self.carried.refresh, RevokedReason::Revoked).await
+    }
+}
+
+/// Ends one of one's own sessions, named by its handle or its raw token. Tells whether it was the session of the request: with that every session ends that the
+/// cookies of the request name, as at a sign-out. Whether there was one of that name is not told, so that no answer says which sessions exist.
+pub async fn revoke_own(app: &App, here: Here<'_>, name: &str, peer: &Peer) -> Result<bool> {
+    let (recorder, carried) = (Recorder::new(app, peer), here.ending(app).await?);
+    let (owner, own) = (here.who.user.id, here.who.session.id);
     let handle: Option<SessionId> = name.parse().ok();
     let token = SessionToken::parse(name).map(|t| t.hash());
     let work = app.db.write(move |conn| {
@@ -42,13 +61,27 @@ pub async fn revoke_own(app: &App, owner: UserId, name: &str, peer: &Peer) -> Re
                 (None, Some(hash)) => store::sessions::find_live(conn, &By::TokenHash(hash), conn.now()).await?.map(|f| f.session.id),
                 (None, None) => None,
             };
-            if let Some(id) = named
-                && store::sessions::owner(conn, id).await? == Some(owner)
-            {
-                end(conn, &recorder, Which::One(id), RevokedReason::Revoked).await?;
-                return Ok(Some(id));
+            let Some(id) = named else { return Ok(false) };
+            if store::sessions::owner(conn, id).await? != Some(owner) {
+                return Ok(false);
             }
-            Ok(None)
+            if id == own {
+                carried.run(conn, &recorder).await?;
+            }
+            end(conn, &recorder, Which::One(id), RevokedReason::Revoked).await?;
+            Ok(id == own)
+        })
+    });
+    Ok(work.await?)
+}
+
+/// Ends all of one's own sessions, and with the session of the request every one that its cookies name.
+pub async fn revoke_all_own(app: &App, here: Here<'_>, peer: &Peer) -> Result<()> {
+    let (recorder, carried, user) = (Recorder::new(app, peer), here.ending(app).await?, here.who.user.id);
+    let work = app.db.write(move |conn| {
+        Box::pin(async move {
+            carried.run(conn, &recorder).await?;
+            end(conn, &recorder, Which::OfUser { user, except: None }, RevokedReason::Revoked).await.map(|_| ())
         })
     });
     Ok(work.await?)

@@ -124,10 +124,7 @@ pub(super) async fn end_all(app: &App, credentials: &Credentials, in_body: &[Str
         Err(flows::Error::Unauthorized) if credentials.from_browser => {}
         outcome => outcome?,
     }
-    let mut headers = HeaderMap::new();
-    cookies::clear(app, &mut headers, Clear::Session);
-    replaced.clear_admin(app, &mut headers);
-    Ok(headers)
+    Ok(replaced.cleared(app))
 }
 
 pub(super) async fn change_password(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
@@ -241,6 +238,14 @@ impl<'r> Replaced<'r> {
         if grant.session.delivery == Delivery::Cookie && !grant.session.remember {
             cookies::set(app, headers, Name::Device, device, None);
         }
+    }
+
+    /// The lines that clear the cookies of every session that the request named.
+    pub(super) fn cleared(&self, app: &App) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        cookies::clear(app, &mut headers, Clear::Session);
+        self.clear_admin(app, &mut headers);
+        headers
     }
 
     /// Clears the cookie of an admin's session that was set aside, where one came.

@@ -133,13 +133,6 @@ impl FromRequestParts<Arc<App>> for Acting {
     }
 }
 
-/// The lines that clear the cookies of a session which this request has ended.
-pub(super) fn ended(app: &App) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    cookies::clear(app, &mut headers, Clear::Session);
-    headers
-}
-
 /// The refusal for a session that is over.
 pub(super) fn over(app: &App, end: End) -> Error {
     let mut clearing = HeaderMap::new();

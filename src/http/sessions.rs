@@ -11,13 +11,14 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::flows::Error as Refused;
 use crate::flows::issue_token::Issued;
-use crate::flows::manage_sessions::Page;
+use crate::flows::manage_sessions::{Here, Page};
 use crate::flows::read_session::{self, Accepts, Nobody};
 use crate::flows::{carried, manage_sessions, session_cache, verify_token};
 use crate::model::audit::Peer;
 use crate::model::permission::Action;
 use crate::model::session::{Delivery, End};
 
+use super::accounts::Replaced;
 use super::body::{Fields, Optional};
 use super::client::Client;
 use super::cookies::{self, Name};
@@ -96,19 +97,21 @@ pub(super) async fn list(State(app): State<Arc<App>>, Authenticated(who): Authen
     Ok((renewed(&app, &who), Json(views)).into_response())
 }
 
-pub(super) async fn revoke(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
+pub(super) async fn revoke(State(app): State<Arc<App>>, Acting { who, peer }: Acting, credentials: Credentials, mut body: Fields) -> Result<Response, Error> {
     who.to_oneself(&app, Action::RevokeSessions)?;
     let name = body.text("token", 256);
     body.finish()?;
-    let ended = manage_sessions::revoke_own(&app, who.user.id, &name, &peer).await?;
-    let cookies = if ended == Some(who.session.id) { credentials::ended(&app) } else { HeaderMap::new() };
+    let carried = Replaced::of(&credentials);
+    let ended = manage_sessions::revoke_own(&app, Here { who: &who, carried: carried.borrow() }, &name, &peer).await?;
+    let cookies = if ended { carried.cleared(&app) } else { HeaderMap::new() };
     Ok((cookies, Json(json!({ "status": true }))).into_response())
 }
 
-pub(super) async fn revoke_all(State(app): State<Arc<App>>, Acting { who, peer }: Acting, _: Optional) -> Result<Response, Error> {
+pub(super) async fn revoke_all(State(app): State<Arc<App>>, Acting { who, peer }: Acting, credentials: Credentials, _: Optional) -> Result<Response, Error> {
     who.to_oneself(&app, Action::RevokeSessions)?;
-    manage_sessions::revoke_of_user(&app, who.user.id, None, &peer).await?;
-    Ok((credentials::ended(&app), Json(json!({ "status": true }))).into_response())
+    let carried = Replaced::of(&credentials);
+    manage_sessions::revoke_all_own(&app, Here { who: &who, carried: carried.borrow() }, &peer).await?;
+    Ok((carried.cleared(&app), Json(json!({ "status": true }))).into_response())
 }
 
 pub(super) async fn revoke_others(State(app): State<Arc<App>>, Acting { who, peer }: Acting, _: Optional) -> Result<Response, Error> {

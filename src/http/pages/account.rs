@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
 use crate::flows::Error as Refused;
+use crate::flows::manage_sessions::Here;
 use crate::flows::update_user::{self, Profile};
 use crate::flows::{change_email, change_password, delete_user, manage_sessions, verify_email};
 use crate::model::permission::Action;
@@ -17,8 +18,9 @@ use crate::model::session::Session;
 use crate::model::user::User;
 use crate::model::user_agent::device;
 
-use super::super::accounts::{MAX_NAME, MAX_PASSWORD, deliver};
+use super::super::accounts::{MAX_NAME, MAX_PASSWORD, Replaced, deliver};
 use super::super::cookies::{self, Clear};
+use super::super::credentials::Credentials;
 use super::super::error::Error;
 use super::super::query::Query;
 use super::form::Form;
@@ -160,11 +162,15 @@ pub(super) async fn password(State(app): State<Arc<App>>, Sent { visitor, mut fi
     settle(&visitor, form, answer.map_err(Into::into)).await
 }
 
-pub(super) async fn end_session(State(app): State<Arc<App>>, Sent { visitor, mut fields }: Sent) -> Result<Response, Error> {
+pub(super) async fn end_session(State(app): State<Arc<App>>, credentials: Credentials, sent: Sent) -> Result<Response, Error> {
+    let Sent { visitor, mut fields } = sent;
     visitor.who.to_oneself(&app, Action::RevokeSessions)?;
     let session = fields.text("session", 64);
     fields.finish()?;
-    manage_sessions::revoke_own(&app, visitor.who.user.id, &session, &visitor.peer).await?;
+    let carried = Replaced::of(&credentials);
+    if manage_sessions::revoke_own(&app, Here { who: &visitor.who, carried: carried.borrow() }, &session, &visitor.peer).await? {
+        return Ok((carried.cleared(&app), see_other("/auth/sign-in?done=signed_out")).into_response());
+    }
     Ok(done("session"))
 }
 

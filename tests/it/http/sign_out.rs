@@ -208,3 +208,38 @@ async fn the_first_look_at_a_session_that_was_revoked_tells_so() {
     let told = app.get_as(SESSION, &late.session).await.refused(401, "UNAUTHORIZED");
     assert_eq!(told.str("message"), "The session has expired");
 }
+
+#[tokio::test]
+async fn ending_the_own_session_in_any_way_while_acting_as_another_ends_the_admin_s_own_session_too() {
+    for way in ["all", "by token", "by id", "on the page"] {
+        let app = TestApp::start().await;
+        let (browser, before, _) = acting(&app).await;
+        let aside = token_of(&browser.cookie(ADMIN_COOKIE).unwrap());
+        let acted = browser.stolen();
+        let token = token_of(&browser.cookie(SESSION_COOKIE).unwrap());
+        let session = browser.get(SESSION).await.ok().body["session"]["id"].as_str().unwrap().to_owned();
+        match way {
+            "all" => drop(browser.post("/api/auth/revoke-sessions", &json!({})).await.ok()),
+            "by token" => drop(browser.post("/api/auth/revoke-session", &json!({ "token": token })).await.ok()),
+            "by id" => drop(browser.post("/api/auth/revoke-session", &json!({ "token": session })).await.ok()),
+            _ => {
+                let page = browser.get("/auth/account").await.ok().text;
+                let csrf = page.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+                assert_eq!(browser.form("/auth/account/sessions/end", &[("csrf", &csrf), ("session", &session)]).await.status, 303);
+            }
+        }
+        app.get_as(SESSION, &aside).await.refused(401, "UNAUTHORIZED");
+        assert!([SESSION_COOKIE, REFRESH_COOKIE, ADMIN_COOKIE].iter().all(|name| browser.cookie(name).is_none()), "{way}");
+        for left in [before, acted] {
+            left.stolen().get(SESSION).await.refused(401, "UNAUTHORIZED");
+            left.refresh().await.refused(401, "REFRESH_TOKEN_REVOKED");
+        }
+    }
+    // Another session of one's own that is ended takes nothing else with it.
+    let app = TestApp::start().await;
+    let ana = app.user("ana").await;
+    let (here, there) = (ana.browser().await, ana.sign_in().await);
+    here.post("/api/auth/revoke-session", &json!({ "token": there.session_id })).await.ok();
+    here.get(SESSION).await.ok();
+    app.get_as(SESSION, &there.session).await.refused(401, "UNAUTHORIZED");
+}
