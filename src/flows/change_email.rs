@@ -97,12 +97,13 @@ pub async fn approve(app: &App, text: &str, callback: Option<String>, peer: &Pee
     Ok(())
 }
 
-/// The new address is proven: it is the user's from now on. Nobody is signed in by it. Every other session ends: all but the one that proved it or, where
+/// The new address is proven: it is the user's from now on. No one is signed in by it, and a device that was tied to the account is known anew. Every other session ends: all but the one that proved it or, where
 /// the password did, the one that asked; without either all of them, with the password (`mailbox`).
 pub async fn confirm(app: &App, text: &str, evidence: Evidence<'_>, peer: &Peer) -> Result<Proof> {
     let token = mail_links::open(app, text, Purpose::VerifyChange).await?;
     let new = token.new_email.clone().ok_or(Error::MailTokenInvalid)?;
     let tie = mailbox::weigh(app, &token, &evidence, peer).await?;
+    let tied = tie.clone();
     let (outbox, recorder) = (Outbox::new(app), Recorder::new(app, peer));
     let work = app.db.write_unless_refused(move |conn| {
         Box::pin(async move {
@@ -129,5 +130,7 @@ pub async fn confirm(app: &App, text: &str, evidence: Evidence<'_>, peer: &Peer)
         Err(error) => return Err(error.into()),
     };
     app.mail_waits.notify_one();
-    mailbox::told(app, proven)
+    let proof = mailbox::told(app, proven)?;
+    let device = tied.device(app, &proof.user);
+    Ok(Proof { device, ..proof })
 }

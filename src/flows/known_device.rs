@@ -52,7 +52,7 @@ impl Device {
     }
 
     /// Whose it is, or was.
-    pub(super) fn user(&self) -> UserId {
+    pub fn user(&self) -> UserId {
         self.user
     }
 

@@ -21,7 +21,7 @@ use crate::store::user_changes::{Changes, change};
 use crate::store::{self, Conn};
 
 use super::end_session::end;
-use super::known_device::Device;
+use super::known_device::{self, Device};
 use super::limit::Charges;
 use super::outbox::Outbox;
 use super::read_session::Authenticated;
@@ -54,6 +54,18 @@ pub(super) enum Tie {
     None,
 }
 
+impl Tie {
+    /// A new token for the device that was known at the account, as the user's row is now. `None` where none was: a password that was typed proves no device.
+    pub(super) fn device(&self, app: &App, user: &User) -> Option<String> {
+        let session = match self {
+            Self::None | Self::Password(_) => return None,
+            Self::Session(id) => Some(*id),
+            Self::Device(device) => device.session(),
+        };
+        known_device::token(app, user, session)
+    }
+}
+
 /// How a link that proves a mailbox stands to the browser that shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
@@ -70,6 +82,8 @@ pub struct Proof {
     pub user: User,
     /// The token that lets the mailbox's holder choose a password, once: what was there before has ended.
     pub choose: Option<String>,
+    /// A new token for the device that was tied to the account, where the proof ended the one before.
+    pub device: Option<String>,
 }
 
 /// Another host of the site can plant cookies, those of a stranger's own account among them. So a session that a cookie names counts only beside the device
@@ -202,5 +216,5 @@ async fn mark(conn: &mut Conn, recorder: &Recorder, user: &User, new_email: Opti
 
 /// The proof as the browser gets it, once it is committed.
 pub(super) fn told(app: &App, (user, token): (User, Option<MailToken>)) -> Result<Proof> {
-    Ok(Proof { user, choose: token.map(|token| mail_links::text(app, &token)).transpose()? })
+    Ok(Proof { user, choose: token.map(|token| mail_links::text(app, &token)).transpose()?, device: None })
 }

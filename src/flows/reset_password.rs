@@ -42,8 +42,8 @@ async fn open(app: &App, token: &str) -> Result<MailToken> {
     mail_links::open_password(app, token).await.map_err(|e| if matches!(e, Error::MailTokenExpired) { Error::MailTokenInvalid } else { e })
 }
 
-/// Sets the password, once a link.
-pub async fn reset(app: &App, token: &str, new: &str, peer: &Peer) -> Result<()> {
+/// Sets the password, once a link. Returns the user with the new password: the change ended every known device, and where it was made is known anew.
+pub async fn reset(app: &App, token: &str, new: &str, peer: &Peer) -> Result<User> {
     // A password that cannot be chosen does not use the link up.
     let new = Password::chosen(new, app.config.passwords.length)?;
     let token = open(app, token).await?;
@@ -75,10 +75,10 @@ pub async fn reset(app: &App, token: &str, new: &str, peer: &Peer) -> Result<()>
             if token.purpose == Purpose::ResetPassword {
                 outbox.notice(conn, Template::PasswordChanged, &user, serde_json::Map::new()).await?;
             }
-            Ok(Ok(()))
+            Ok(store::user_changes::lock(conn, user.id).await?.ok_or(Error::MailTokenInvalid))
         })
     });
-    work.await??;
+    let user = work.await??;
     app.mail_waits.notify_one();
-    Ok(())
+    Ok(user)
 }

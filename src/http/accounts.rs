@@ -148,8 +148,17 @@ fn know_again(app: &App, session: &Session, user: &User, answer: &mut Value, hea
     let Some(device) = known_device::token(app, user, Some(session.id)) else { return };
     match session.delivery {
         Delivery::Body => answer["deviceToken"] = device.into(),
-        Delivery::Cookie if session.remember => cookies::set(app, headers, Name::Device, &device, Some(app.now() + known_device::LIFETIME)),
-        Delivery::Cookie => {}
+        Delivery::Cookie => {
+            let until = session.remember.then(|| app.now() + known_device::LIFETIME);
+            cookies::set(app, headers, Name::Device, &device, until);
+        }
+    }
+}
+
+/// A browser whose known device has ended with a password or an address, and which has proven whose it is, is known by a new one.
+pub(super) fn know_anew(app: &App, credentials: &Credentials, user: &User, device: Option<String>, headers: &mut HeaderMap) {
+    if let Some(device) = device {
+        cookies::set(app, headers, Name::Device, &device, credentials.device_stays_until(app, user.id));
     }
 }
 

@@ -8,10 +8,13 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::app::App;
+use crate::flows::known_device::{Device, LIFETIME};
 use crate::flows::read_session::{self, Accepts, Credential, Nobody};
 use crate::flows::{carried, session_cache};
 use crate::model::audit::Peer;
+use crate::model::id::UserId;
 use crate::model::session::End;
+use crate::model::time::Timestamp;
 
 use super::client::Client;
 use super::cookies::{self, Clear, Name};
@@ -32,6 +35,8 @@ pub(super) struct Credentials {
     pub(super) refresh_cookies: Vec<String>,
     /// Sessions of an admin who acts as another user, set aside.
     pub(super) admin_sessions: Vec<String>,
+    /// Whether the cookies of the session end with the browser.
+    pub(super) ends_with_browser: bool,
     /// Whether an `Authorization` header came that is none of ours to read: not `Bearer`, twice, or without a token. Of a proxy's `Basic` nothing is said.
     pub(super) unreadable: bool,
     /// Whether a browser sent the request, signed in or not. A cookie of another program says nothing: native clients have those too.
@@ -52,6 +57,7 @@ impl FromRequestParts<Arc<App>> for Credentials {
             devices: cookies::read(app, &parts.headers, Name::Device),
             refresh_cookies: cookies::read(app, &parts.headers, Name::Refresh),
             admin_sessions: cookies::read(app, &parts.headers, Name::AdminSession),
+            ends_with_browser: !cookies::read(app, &parts.headers, Name::DontRemember).is_empty(),
             from_browser: sent_by_pages || cookies::carries_any(app, &parts.headers),
         })
     }
@@ -75,6 +81,12 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
 }
 
 impl Credentials {
+    /// How long a new token of a known device stays in this browser: as long as the one that it replaces, until the browser closes where there was none.
+    pub(super) fn device_stays_until(&self, app: &App, user: UserId) -> Option<Timestamp> {
+        let had = self.devices.iter().any(|token| Device::open(app, token).is_some_and(|device| device.user() == user));
+        (had && !self.ends_with_browser).then(|| app.now() + LIFETIME)
+    }
+
     /// What the cookie cache says of the session whose cookie came; a Bearer has none. Which of several sessions lives only the database can tell.
     pub(super) fn cached_session(&self, app: &App) -> Option<serde_json::Value> {
         let signed = carried::signed(app, &self.session_cookies);

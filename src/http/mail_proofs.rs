@@ -15,7 +15,7 @@ use crate::flows::read_session::{Accepts, Authenticated};
 use crate::flows::{Error as Refused, change_email, mail_links, verify_email};
 use crate::model::mail::{MailToken, Purpose};
 
-use super::accounts::MAX_PASSWORD;
+use super::accounts::{MAX_PASSWORD, know_anew};
 use super::body::Submitted;
 use super::client::Client;
 use super::credentials::Credentials;
@@ -97,9 +97,19 @@ pub(super) async fn act(
     let is_form = headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
     match outcome {
         Ok(Proof { choose: Some(choose), .. }) => Ok(choose_password(&app, &choose, callback.as_deref(), is_form)),
-        Ok(Proof { user, choose: None }) => {
-            let user = if purpose == Some(Purpose::VerifyChange) { views::user(&user) } else { serde_json::Value::Null };
-            led_to(callback.as_deref(), Ok(json!({ "status": true, "user": user }))).map(after_post)
+        Ok(Proof { user, choose: None, device }) => {
+            let shown = if purpose == Some(Purpose::VerifyChange) { views::user(&user) } else { serde_json::Value::Null };
+            let mut answer = json!({ "status": true, "user": shown });
+            // Who holds tokens instead of cookies is told the new one in the answer.
+            if credentials.from_browser {
+                let mut response = led_to(callback.as_deref(), Ok(answer)).map(after_post)?;
+                know_anew(&app, &credentials, &user, device, response.headers_mut());
+                return Ok(response);
+            }
+            if let Some(device) = device {
+                answer["deviceToken"] = device.into();
+            }
+            led_to(callback.as_deref(), Ok(answer)).map(after_post)
         }
         Err(error) if is_form && password.is_some() && !matches!(error, Refused::MailTokenInvalid | Refused::MailTokenExpired | Refused::UserNotFound) => {
             let link = mail_links::open_at_verify_email(&app, &token).await.map_err(|error| at_verify_email(error.into()))?;

@@ -4,20 +4,22 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::app::App;
-use crate::flows::{Error as Refused, reset_password};
+use crate::flows::{Error as Refused, known_device, reset_password};
 use crate::model::email::Email;
 
-use super::accounts::{MAX_NAME, MAX_PASSWORD, MAX_URL};
+use super::accounts::{MAX_NAME, MAX_PASSWORD, MAX_URL, know_anew};
 use super::body::{Fields, Submitted};
 use super::client::Client;
+use super::credentials::Credentials;
 use super::emails::{callback_of, redirect};
 use super::error::Error;
 use super::pages::Page;
-use super::pages::passwords::{Choosing, after_choosing};
+use super::pages::passwords::Choosing;
 use super::pages::sign_in::next_of;
 use super::query::Query;
 
@@ -65,19 +67,32 @@ pub(super) async fn choose(
     State(app): State<Arc<App>>,
     page: Page,
     Client(peer): Client,
+    credentials: Credentials,
     Path(token): Path<String>,
     Submitted(body): Submitted,
 ) -> Result<Response, Error> {
     let next = next_of(&app, body.peek("redirect_to"))?;
     reset_password::check(&app, &token).await?;
-    let refused = Choosing { page: &page, token: &token, next: &next, action: &action(&app, &token) }.answer(body, &peer).await?;
-    Ok(refused.unwrap_or_else(|| after_choosing(&page, &next)))
+    Choosing { page: &page, token: &token, next: &next, action: &action(&app, &token) }.answer(body, &credentials, &peer).await
 }
 
-pub(super) async fn reset(State(app): State<Arc<App>>, Client(peer): Client, query: Query, mut body: Fields) -> Result<Response, Error> {
+/// The device is known by a new token: in a cookie, or in the answer to a client that holds no cookies.
+pub(super) async fn reset(
+    State(app): State<Arc<App>>,
+    Client(peer): Client,
+    credentials: Credentials,
+    query: Query,
+    mut body: Fields,
+) -> Result<Response, Error> {
     let new = body.text("newPassword", MAX_PASSWORD);
     let token = body.optional_text("token", MAX_TOKEN).or_else(|| query.one("token").map(ToOwned::to_owned));
     body.finish()?;
-    reset_password::reset(&app, &token.unwrap_or_default(), &new, &peer).await?;
-    Ok(Json(json!({ "status": true })).into_response())
+    let user = reset_password::reset(&app, &token.unwrap_or_default(), &new, &peer).await?;
+    let (mut answer, mut headers) = (json!({ "status": true }), HeaderMap::new());
+    if credentials.from_browser {
+        know_anew(&app, &credentials, &user, known_device::token(&app, &user, None), &mut headers);
+    } else if let Some(device) = known_device::token(&app, &user, None) {
+        answer["deviceToken"] = device.into();
+    }
+    Ok((headers, Json(answer)).into_response())
 }

@@ -9,12 +9,13 @@ use axum::response::Response;
 
 use crate::app::App;
 use crate::flows::Error as Refused;
-use crate::flows::reset_password;
+use crate::flows::{known_device, reset_password};
 use crate::model::audit::Peer;
 
-use super::super::accounts::{MAX_NAME, MAX_PASSWORD};
+use super::super::accounts::{MAX_NAME, MAX_PASSWORD, know_anew};
 use super::super::body::{Fields, Submitted};
 use super::super::client::Client;
+use super::super::credentials::Credentials;
 use super::super::error::Error;
 use super::super::query::Query;
 use super::failures::Told;
@@ -61,19 +62,23 @@ impl Choosing<'_> {
         Page::answer(&self.with(&Form::new("reset")), StatusCode::OK, self.next)
     }
 
-    /// Sets the password that the form says; `None`: it is set. Else the form again, with what is wrong.
-    pub(in crate::http) async fn answer(&self, mut body: Fields, peer: &Peer) -> Result<Option<Response>, Error> {
+    /// Sets the password that the form says, and goes on; the browser is a known device from then on. Else the form again, with what is wrong.
+    pub(in crate::http) async fn answer(&self, mut body: Fields, credentials: &Credentials, peer: &Peer) -> Result<Response, Error> {
         let mut form = Form::new("reset");
         let new = chosen(self.page, &mut form, &mut body, MAX_PASSWORD);
         body.finish()?;
         if !form.is_good() {
-            return Ok(Some(Page::refuse(&self.with(&form), form.problems(), self.next)));
+            return Ok(Page::refuse(&self.with(&form), form.problems(), self.next));
         }
         match reset_password::reset(&self.page.app, self.token, &new, peer).await {
-            Ok(()) => Ok(None),
+            Ok(user) => {
+                let (app, mut response) = (&self.page.app, after_choosing(self.page, self.next));
+                know_anew(app, credentials, &user, known_device::token(app, &user, None), response.headers_mut());
+                Ok(response)
+            }
             Err(error) => {
                 let error = form.refused(self.page, error.into())?;
-                Ok(Some(Page::refuse(&self.with(&form), error, self.next)))
+                Ok(Page::refuse(&self.with(&form), error, self.next))
             }
         }
     }
@@ -84,7 +89,7 @@ impl Choosing<'_> {
 }
 
 /// Where one goes on to with a new password: the sign-in page, from there to `next`. Without pages straight there, or nowhere.
-pub(in crate::http) fn after_choosing(page: &Page, next: &str) -> Response {
+fn after_choosing(page: &Page, next: &str) -> Response {
     if page.app.config.pages.enabled {
         return see_other(&with_next("/auth/sign-in?done=reset", next));
     }
@@ -139,9 +144,14 @@ pub(super) async fn show_reset(State(app): State<Arc<App>>, page: Page, query: Q
     Ok(Choosing { page: &page, token, next: &next, action: OWN }.ask())
 }
 
-pub(super) async fn reset(State(app): State<Arc<App>>, page: Page, Client(peer): Client, Submitted(mut body): Submitted) -> Result<Response, Error> {
+pub(super) async fn reset(
+    State(app): State<Arc<App>>,
+    page: Page,
+    Client(peer): Client,
+    credentials: Credentials,
+    Submitted(mut body): Submitted,
+) -> Result<Response, Error> {
     let next = next_of(&app, body.peek("redirect_to"))?;
     let token = body.optional_text("token", MAX_TOKEN).unwrap_or_default();
-    let refused = Choosing { page: &page, token: &token, next: &next, action: OWN }.answer(body, &peer).await?;
-    Ok(refused.unwrap_or_else(|| after_choosing(&page, &next)))
+    Choosing { page: &page, token: &token, next: &next, action: OWN }.answer(body, &credentials, &peer).await
 }

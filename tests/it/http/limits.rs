@@ -600,3 +600,65 @@ async fn sign_ups_and_mails_are_counted_by_customer_and_site_too() {
     }
     assert_eq!(tried, 100);
 }
+
+/// The value of a hidden field or of the token of a form.
+fn field(page: &str, name: &str) -> String {
+    page.split(&format!("name=\"{name}\" value=\"")).nth(1).unwrap().split('"').next().unwrap().replace("&#x2f;", "/").replace("&#47;", "/")
+}
+
+#[tokio::test]
+async fn who_chose_a_password_or_proved_another_address_waits_for_no_stranger() {
+    let (app, dir) = super::mail::posting(&DEFAULTS).await;
+    for how in ["reset", "reset on the page", "reset at the link", "reset by a client", "address", "address by a client"] {
+        let name = how.replace(' ', "-");
+        app.after(minutes(61));
+        let mut user = app.user(&name).await;
+        let own = user.browser().await;
+        let new = "another good password".to_owned();
+        super::mail::received(&app, dir.path()).await;
+        let mut device = None;
+        if how.starts_with("reset") {
+            // Without a page of the application the link has one itself.
+            let wish = if how == "reset at the link" { json!({ "email": user.email }) } else { json!({ "email": user.email, "redirectTo": "/reset" }) };
+            own.post("/api/auth/request-password-reset", &wish).await.ok();
+            let mail = super::mail::only(&app, dir.path()).await;
+            let body = json!({ "token": mail.token(), "newPassword": new });
+            match how {
+                "reset" => assert_eq!(own.post("/api/auth/reset-password", &body).await.ok().body, json!({ "status": true })),
+                "reset on the page" => {
+                    let fields = [("token", mail.token()), ("password", new.clone()), ("again", new.clone())];
+                    let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+                    assert_eq!(own.form("/auth/reset-password", &fields).await.status, 303);
+                }
+                "reset at the link" => {
+                    let path = format!("/api/auth/reset-password/{}", mail.token());
+                    assert_eq!(own.form(&path, &[("password", &new), ("again", &new)]).await.status, 303);
+                }
+                _ => device = Some(app.post("/api/auth/reset-password", &body).await.ok().str("deviceToken")),
+            }
+            user.password = new;
+        } else {
+            let before = user.sign_in().await;
+            user.email = format!("{name}.new@example.com");
+            let wish = json!({ "newEmail": user.email, "callbackURL": "/done" });
+            app.post_as("/api/auth/change-email", &before.session, &wish).await.ok();
+            let mail = super::mail::only(&app, dir.path()).await;
+            if how == "address by a client" {
+                device = Some(app.post_as("/api/auth/verify-email", &before.session, &json!({ "token": mail.token() })).await.ok().str("deviceToken"));
+            } else {
+                let token = field(&own.get(&mail.link()).await.ok().text, "token");
+                let led = own.form("/api/auth/verify-email", &[("token", &token), ("callbackURL", "/done")]).await;
+                assert_eq!(led.header("location"), "/done", "{}", led.text);
+                own.post("/api/auth/sign-out", &json!({})).await.ok();
+            }
+        }
+        flood(&app, &user).await;
+        match device {
+            None => drop(own.post("/api/auth/sign-in/email", &json!({ "email": user.email, "password": user.password })).await.ok()),
+            Some(device) => {
+                let form = json!({ "email": user.email, "password": user.password, "tokenDelivery": "body", "deviceToken": device });
+                from(&app, "192.0.2.77", "sign-in/email", &form).await.ok();
+            }
+        }
+    }
+}
