@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
-use crate::flows::{self, change_keys, deliver_mail, deliver_webhooks, heartbeat, load_keys, mark_endings, operate_limits, prune, read_audit};
+use crate::flows::{self, change_keys, confirm_clock, deliver_mail, deliver_webhooks, heartbeat, load_keys, mark_endings, operate_limits, prune, read_audit};
 use crate::model::standstill::BEAT;
 use crate::random;
 
@@ -30,8 +30,14 @@ struct Repeated {
     at_rotation: bool,
 }
 
-const JOBS: [Repeated; 5] = [
+const JOBS: [Repeated; 6] = [
     Repeated { name: "confirm-keys", every: Duration::from_secs(5), run: |app| Box::pin(async move { load_keys::confirm(&app).await }), at_rotation: false },
+    Repeated {
+        name: "clock",
+        every: Duration::from_secs(5),
+        run: |app| Box::pin(async move { confirm_clock::confirm(&app).await.map(|_| ()) }),
+        at_rotation: false,
+    },
     Repeated { name: "limits", every: Duration::from_secs(1), run: |app| Box::pin(async move { operate_limits::follow(&app).await }), at_rotation: false },
     Repeated { name: "keys", every: Duration::from_secs(60), run: |app| Box::pin(async move { rotate_due_keys(&app).await }), at_rotation: true },
     Repeated { name: "audit-ends", every: Duration::from_secs(900), run: |app| Box::pin(async move { read_audit::tell_ends(&app).await }), at_rotation: false },
@@ -196,6 +202,10 @@ impl Jobs {
         // Before anything is served: what stood still before the start is known from the first request on.
         if let Err(error) = heartbeat::beat(app).await {
             tracing::warn!(%error, "the first heartbeat was not written");
+        }
+        // Before anything is served, too: a clock that is wrong from the start clears no cookie.
+        if let Err(error) = confirm_clock::confirm(app).await {
+            tracing::warn!(%error, "the clock could not be looked at");
         }
         running.spawn(beat(Arc::clone(app), stopped.clone()));
         running.spawn(deliver(Arc::clone(app), stopped.clone()));

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -10,6 +10,8 @@ use arc_swap::ArcSwap;
 use crate::model::block::Block;
 use crate::model::id::UserId;
 use crate::model::key::{Ring, State};
+use crate::model::time::Timestamp;
+use crate::model::trusted_clock::{self, Doubt};
 use crate::model::user::User;
 
 /// Users by id **and** version, so a stale entry cannot be used on any replica; entries live for seconds of uptime.
@@ -30,32 +32,62 @@ impl UserCache {
     }
 }
 
-/// When the log was last told that the clock is in doubt.
+/// What this process knows of its wall clock. The jobs look at it every few seconds; between two looks the monotonic clock tells when it was set.
 #[derive(Debug, Default)]
-pub struct ClockTrust(Mutex<Option<Duration>>);
+pub struct ClockTrust(Mutex<Trust>);
+
+#[derive(Debug, Default)]
+struct Trust {
+    /// The doubt that the last look found, and the uptime at which the log was last told.
+    doubt: Option<(Doubt, Duration)>,
+    /// The wall clock and the uptime when the clock was last found right.
+    right: Option<(Timestamp, Duration)>,
+}
 
 impl ClockTrust {
     /// How often the log hears of a doubt that lasts.
     const REMIND: Duration = Duration::from_secs(3_600);
 
+    fn lock(&self) -> MutexGuard<'_, Trust> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The clock is in doubt at this uptime; `true`: the log should be told.
-    pub fn doubted(&self, uptime: Duration) -> bool {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn doubted(&self, doubt: Doubt, uptime: Duration) -> bool {
+        let mut trust = self.lock();
+        let told = trust.doubt.map(|(_, told)| told);
         let due = told.is_none_or(|at| uptime >= at + Self::REMIND);
-        if due {
-            *told = Some(uptime);
-        }
+        trust.doubt = Some((doubt, if due { uptime } else { told.unwrap_or(uptime) }));
         due
     }
 
     /// The clock is confirmed; `true`: it was in doubt before.
-    pub fn confirmed(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take().is_some()
+    pub fn confirmed(&self, now: Timestamp, uptime: Duration) -> bool {
+        self.is_right(now, uptime);
+        self.lock().doubt.take().is_some()
     }
 
-    /// Whether the clock is in doubt.
+    /// Another clock agrees with this one.
+    pub fn is_right(&self, now: Timestamp, uptime: Duration) {
+        self.lock().right = Some((now, uptime));
+    }
+
+    /// Whether the clock was in doubt at the last look.
     pub fn is_doubted(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.doubt().is_some()
+    }
+
+    /// What the last look found.
+    pub fn doubt(&self) -> Option<Doubt> {
+        self.lock().doubt.map(|(doubt, _)| doubt)
+    }
+
+    /// Which other clock says that this one is wrong: the database server's, or the monotonic clock of this process. A long time since the last run
+    /// is no such contradiction: the machine may have been off.
+    pub fn contradiction(&self, now: Timestamp, uptime: Duration) -> Option<Doubt> {
+        let trust = self.lock();
+        let set = trust.right.and_then(|(right, at)| trusted_clock::set_since(now, right, uptime.saturating_sub(at)));
+        set.or_else(|| trust.doubt.map(|(doubt, _)| doubt).filter(|doubt| matches!(doubt, Doubt::Database(_))))
     }
 }
 

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::model::key::State;
+use crate::model::trusted_clock::Doubt;
 use crate::store;
+
+use super::confirm_clock;
 
 /// What readiness looks at, each `true` when it is well.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -20,11 +23,17 @@ pub struct Readiness {
     pub schema: bool,
     /// There is an active and a standby key, and the ring was confirmed in the last minute.
     pub keys: bool,
-    /// This machine's clock is near the database's.
+    /// No other clock contradicts this machine's: neither the database's nor the monotonic clock of this process.
     pub clock: bool,
     /// How far this machine's clock is ahead of the database's, where it has one, in milliseconds.
     #[serde(skip)]
     pub ahead_ms: Option<i64>,
+    /// The clock was set while the process ran.
+    #[serde(skip)]
+    pub clock_set: Option<Doubt>,
+    /// The clock is far from the last confirmed time: deletion and rotation wait for an operator, and serving goes on.
+    #[serde(skip)]
+    pub unconfirmed: Option<Doubt>,
     /// Why it cannot be written.
     #[serde(skip)]
     pub unwritable: Option<String>,
@@ -38,9 +47,10 @@ impl Readiness {
 
     /// What is wrong, in words.
     pub fn reasons(&self) -> Vec<String> {
-        let clock = self
+        let apart = self
             .ahead_ms
             .map_or_else(String::new, |ms| format!("this machine's clock is {} ms {} the database's", ms.abs(), if ms > 0 { "ahead of" } else { "behind" }));
+        let clock = self.clock_set.map_or(apart, |doubt| doubt.to_string());
         let all = [
             (self.accepting, "stopping".to_owned()),
             (self.database, "the database does not answer".to_owned()),
@@ -51,9 +61,14 @@ impl Readiness {
         ];
         all.into_iter().filter(|(well, _)| !well).map(|(_, reason)| reason).collect()
     }
+
+    /// What an operator has to look at although the process is ready, in words.
+    pub fn warnings(&self) -> Vec<String> {
+        self.unconfirmed.map(|doubt| format!("{doubt}; nothing is deleted or rotated meanwhile")).into_iter().collect()
+    }
 }
 
-/// A ring that nobody could confirm for so long is not to be trusted with new traffic.
+/// A ring that was not confirmed for so long is not to be trusted with new traffic.
 const STALE: Duration = Duration::from_secs(60);
 
 /// Looks.
@@ -65,14 +80,18 @@ pub async fn readiness(app: &App) -> Readiness {
     let ahead_ms = clock.map(|clock| app.now().0 - clock.0);
     let most = app.config.database.max_clock_skew;
     let far = ahead_ms.is_some_and(|ms| !most.is_zero() && Duration::from_millis(ms.unsigned_abs()) > most);
+    let contradiction = confirm_clock::contradiction(app);
+    let clock_set = contradiction.filter(|doubt| matches!(doubt, Doubt::Uptime(_)));
     Readiness {
         accepting: !app.is_draining(),
         database,
         writable: database && unwritable.is_none(),
         schema,
         keys: has(State::Active) && has(State::Standby) && app.ring_age() < STALE && !app.is_ring_unusable(),
-        clock: !far,
+        clock: !far && clock_set.is_none(),
         ahead_ms,
+        clock_set,
+        unconfirmed: app.clock_trust.doubt().filter(|doubt| contradiction.is_none() && matches!(doubt, Doubt::LastRun(_))),
         unwritable,
     }
 }

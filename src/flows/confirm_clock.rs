@@ -1,16 +1,17 @@
-//! Is this machine's clock to be trusted with what cannot be undone? Asked before every deletion, rotation and giving up. While it is not, the service goes
-//! on serving and only that waits; the log, `doctor` and a metric say so, until the clock is right again or an operator confirms it.
+//! Is this machine's clock to be trusted with what cannot be undone? Asked before every deletion, rotation and giving up. While it is in doubt those wait,
+//! no cookie is cleared because a time has passed, and the log, `doctor`, a metric and `/health/ready` say so, until the clock is right again or an operator
+//! confirms it. Where another clock contradicts this one, nothing ends by its time either, and a clock that is far ahead issues nothing.
 
 use std::time::Duration;
 
 use crate::app::App;
 use crate::model::audit::{Kind, Peer};
-use crate::model::time::Timestamp;
-use crate::model::trusted_clock::{self, ConfirmedNow, Doubt, Evidence};
+use crate::model::time::{Timestamp, millis};
+use crate::model::trusted_clock::{self, ConfirmedNow, Doubt, Evidence, MAX_GAP};
 use crate::store;
 
-use super::Result;
 use super::record::{Recorder, detail};
+use super::{Error, Result};
 
 /// How often the time of the last run is written: far less often than jobs run, far more often than the gap that is allowed.
 const NOTE_EVERY: Duration = Duration::from_secs(600);
@@ -39,19 +40,56 @@ pub async fn confirm(app: &App) -> Result<Option<ConfirmedNow>> {
     let confirmed = match found.outcome {
         Ok(confirmed) => confirmed,
         Err(doubt) => {
-            if app.clock_trust.doubted(app.uptime()) {
-                tracing::warn!(reason = %doubt, "the clock is not confirmed: nothing is deleted, rotated or given up meanwhile; serving goes on");
+            let by_database = found.evidence.database.is_some() && !app.config.database.max_clock_skew.is_zero();
+            if by_database && !matches!(doubt, Doubt::Database(_)) {
+                app.clock_trust.is_right(found.now, app.uptime());
+            }
+            if app.clock_trust.doubted(doubt, app.uptime()) {
+                tracing::warn!(reason = %doubt, "the clock is not confirmed: nothing is deleted, rotated, sent or given up meanwhile");
             }
             return Ok(None);
         }
     };
-    if app.clock_trust.confirmed() {
+    if app.clock_trust.confirmed(found.now, app.uptime()) {
         tracing::info!("the clock is confirmed again; what had waited is done");
     }
     if found.evidence.last_confirmed.is_none_or(|last| last + NOTE_EVERY <= found.now) {
         app.db.write_unsynced(move |conn| Box::pin(store::clock::note(conn, confirmed))).await?;
     }
     Ok(Some(confirmed))
+}
+
+/// Which other clock contradicts this machine's.
+pub fn contradiction(app: &App) -> Option<Doubt> {
+    app.clock_trust.contradiction(app.now(), app.uptime())
+}
+
+/// Whether this machine's clock may be ahead. What is over by it may live: its cookies and whatever else its client holds are left alone.
+pub fn may_be_ahead(app: &App) -> bool {
+    contradiction(app).or_else(|| app.clock_trust.doubt()).is_some_and(|doubt| doubt.ahead_ms() > 0)
+}
+
+/// Asked before a session or a link is refused because its time is over: clients throw away what has expired.
+///
+/// # Errors
+/// `Unavailable` where another clock says that this machine's is ahead.
+pub fn admit_expiry(app: &App) -> Result<()> {
+    refuse_beyond(app, 0)
+}
+
+/// Asked before a session begins or moves on and before an access token is signed: a token is good for as long as the clock is ahead.
+///
+/// # Errors
+/// `Unavailable` where another clock says that this machine's is more than a day ahead.
+pub fn admit_issuing(app: &App) -> Result<()> {
+    refuse_beyond(app, millis(MAX_GAP))
+}
+
+fn refuse_beyond(app: &App, most_ms: i64) -> Result<()> {
+    match contradiction(app) {
+        Some(doubt) if doubt.ahead_ms() > most_ms => Err(Error::Unavailable(doubt.to_string())),
+        _ => Ok(()),
+    }
 }
 
 /// An operator says that this machine's clock is right: what waited is done by it from now on.
@@ -73,5 +111,6 @@ pub async fn confirm_by_operator(app: &App, peer: &Peer) -> Result<std::result::
         })
     });
     work.await?;
+    app.clock_trust.confirmed(said, app.uptime());
     Ok(Ok(said))
 }

@@ -13,7 +13,7 @@ use crate::model::user::User;
 use crate::random;
 use crate::store;
 
-use super::{Error, Result, load_keys};
+use super::{Error, Result, confirm_clock, load_keys};
 
 /// A signed access token.
 #[derive(Debug, Clone)]
@@ -39,6 +39,7 @@ pub struct Grounds {
 
 /// Signs a token that says no more than the powers of its session allow.
 pub async fn issue(app: &App, user: &User, powers: &Powers, grounds: &Grounds) -> Result<Issued> {
+    confirm_clock::admit_issuing(app)?;
     let ring = current_ring(app, grounds.ring_id).await?;
     let now = app.now();
     let exp = now.seconds() + lifetime(app, now, grounds.ends_at);

@@ -23,7 +23,7 @@ use super::end_session::{Ending, make_room};
 use super::issue_token::{self, Grounds, Issued};
 use super::read_session::Authenticated;
 use super::record::{Recorder, detail};
-use super::{Error, Result, impersonate, known_device};
+use super::{Error, Result, confirm_clock, impersonate, known_device};
 
 /// What the client chose.
 #[derive(Debug, Clone, Copy)]
@@ -124,6 +124,7 @@ impl Opening {
     }
 
     fn of(app: &App, session: Session, keeps_end: bool) -> Result<Self> {
+        confirm_clock::admit_issuing(app)?;
         let ring = app.ring().ok_or_else(|| Error::Unavailable("the keys are not loaded".into()))?;
         let session_token = SessionToken::new(&Zeroizing::new(random::bytes(&*app.random)));
         let refresh_token = RefreshToken::first(session.id, random::bytes(&*app.random), &ring.masters);

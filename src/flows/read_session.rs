@@ -19,7 +19,7 @@ use crate::model::user::User;
 use crate::store;
 use crate::store::sessions::{By, Found};
 
-use super::{Error, Result, impersonate, issue_token, load_keys};
+use super::{Error, Result, confirm_clock, impersonate, issue_token, load_keys};
 
 /// What came with the request.
 #[derive(Debug, Clone, Copy)]
@@ -110,7 +110,11 @@ pub async fn authenticate(app: &App, credential: Credential<'_>, accepts: Accept
     let found = app.db.read(move |conn| Box::pin(async move { store::sessions::find_live(conn, &by, now).await })).await?;
     let Some(found) = found else {
         let end = app.db.read(move |conn| Box::pin(async move { store::ended::end_of(conn, &by, now).await })).await?;
-        return Ok(Err(Nobody::Over(end.unwrap_or(End::Unknown))));
+        let end = end.unwrap_or(End::Unknown);
+        if end == End::Expired {
+            confirm_clock::admit_expiry(app)?;
+        }
+        return Ok(Err(Nobody::Over(end)));
     };
     if subject.is_some_and(|subject| subject != found.session.user_id) {
         return Ok(Err(Nobody::NotOurs));

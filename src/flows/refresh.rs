@@ -24,7 +24,7 @@ use crate::store::{self, Conn};
 use super::end_family::end_family;
 use super::issue_token::{self, Grounds, Issued};
 use super::record::{Recorder, detail};
-use super::{Error, Result, impersonate, load_keys, read_session, shadow};
+use super::{Error, Result, confirm_clock, impersonate, load_keys, read_session, shadow};
 
 /// The answer.
 pub struct Renewed {
@@ -82,6 +82,9 @@ pub async fn refresh(app: &App, text: &str, channel: Delivery, purpose: Purpose,
         }
         outcome => outcome,
     };
+    if matches!(outcome, Err(Error::RefreshTokenExpired)) {
+        confirm_clock::admit_expiry(app)?;
+    }
     if let Err(error) = &outcome {
         app.metrics.refresh(match error {
             Error::RefreshTokenInvalid => "invalid",
@@ -97,6 +100,8 @@ pub async fn refresh(app: &App, text: &str, channel: Delivery, purpose: Purpose,
 
 async fn attempt(app: &App, text: &str, channel: Delivery, purpose: Purpose, peer: &Peer) -> Result<Renewed> {
     let (token, ring) = open(app, text).await?;
+    // Before the row moves: its new idle end would lie in the future as well.
+    confirm_clock::admit_issuing(app)?;
     let presented = token.presented(&ring.masters);
     let job = Job::new(app, &token, presented, &ring, channel, purpose, Recorder::new(app, peer));
     let hash = token.hash();

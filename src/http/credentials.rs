@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use crate::app::App;
 use crate::flows::known_device::{Device, LIFETIME};
 use crate::flows::read_session::{self, Accepts, Credential, Nobody};
-use crate::flows::{carried, session_cache};
+use crate::flows::{carried, confirm_clock, session_cache};
 use crate::model::audit::Peer;
 use crate::model::id::UserId;
 use crate::model::session::End;
@@ -152,9 +152,15 @@ pub(super) fn over(app: &App, end: End) -> Error {
     Error::SessionOver { end, clearing }
 }
 
-/// Clears the cookies of a session that is over, unless a newer session of the same browser has them by now.
+/// Whether the clock of this machine allows to clear the cookies of a session that ended so. Where it may be ahead, a session that is over by its time may
+/// live, and a browser has its cookies only once.
+pub(super) fn is_certain(app: &App, end: End) -> bool {
+    end != End::Expired || !confirm_clock::may_be_ahead(app)
+}
+
+/// Clears the cookies of a session that is over, unless a newer session of the same browser has them by now, or the clock may be wrong about its end.
 pub(super) fn clear_over(app: &App, headers: &mut HeaderMap, end: End) {
-    if end.clears() {
+    if end.clears() && is_certain(app, end) {
         cookies::clear(app, headers, Clear::Session);
     }
 }

@@ -30,5 +30,10 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
     if !reasons.is_empty() {
         tracing::warn!(reasons = reasons.join("; "), unwritable = checks.unwritable, "not ready");
     }
-    edge::render((status, Json(json!({ "status": word, "checks": checks, "reasons": reasons }))).into_response(), &edge::new_request_id())
+    let mut answer = json!({ "status": word, "checks": checks, "reasons": reasons });
+    let warnings = checks.warnings();
+    if !warnings.is_empty() {
+        answer["warnings"] = warnings.into();
+    }
+    edge::render((status, Json(answer)).into_response(), &edge::new_request_id())
 }

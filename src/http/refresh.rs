@@ -19,7 +19,7 @@ use crate::model::session::Delivery;
 use super::body::Optional;
 use super::client::Client;
 use super::cookies::{self, Clear, Name};
-use super::credentials::Credentials;
+use super::credentials::{self, Credentials};
 use super::error::Error;
 use super::views;
 
@@ -93,10 +93,13 @@ async fn by_cookie(app: &App, credentials: &Credentials, peer: &Peer) -> Result<
         }
         Err(error) if is_final(&error) => {
             // When this answer arrives, the cookies may be those of a newer session of this browser.
-            let clears = match (token, clear) {
-                (Some(token), Clear::Session) => carried::end_of_family(app, token).await?.clears_after_refresh(app.now()),
-                (Some(token), Clear::Refresh) => carried::end_of_family(app, token).await?.clears(),
-                (None, _) => true,
+            let clears = match token {
+                Some(token) => {
+                    let end = carried::end_of_family(app, token).await?;
+                    let clears = if clear == Clear::Session { end.clears_after_refresh(app.now()) } else { end.clears() };
+                    clears && credentials::is_certain(app, end)
+                }
+                None => true,
             };
             if clears {
                 cookies::clear(app, &mut headers, clear);

@@ -45,6 +45,18 @@ pub enum Doubt {
     /// Too far from the last confirmed time.
     #[error("this machine's clock is {} {} the last confirmed time; if it is right, run `countersign clock confirm`", distance(*.0), direction(*.0))]
     LastRun(i64),
+    /// Set while the process ran: too far from the time that the monotonic clock has counted since the wall clock was last found right.
+    #[error("this machine's clock was set while the process ran and is {} {} the time that has passed; if it is right, run `countersign clock confirm`", distance(*.0), direction(*.0))]
+    Uptime(i64),
+}
+
+impl Doubt {
+    /// How far the clock is ahead, in milliseconds; negative: behind.
+    pub fn ahead_ms(self) -> i64 {
+        match self {
+            Self::Database(ms) | Self::LastRun(ms) | Self::Uptime(ms) => ms,
+        }
+    }
 }
 
 /// Whole days from two days on, else exactly.
@@ -73,6 +85,11 @@ pub fn confirm(now: Timestamp, evidence: Evidence, max_skew: Duration) -> Result
         return Err(Doubt::LastRun(ahead));
     }
     Ok(ConfirmedNow { now, max_skew: compared.map(|_| max_skew) })
+}
+
+/// Whether the wall clock was set further than it may be wrong: `passed` is what the monotonic clock has counted since the wall clock was right.
+pub fn set_since(now: Timestamp, was_right_at: Timestamp, passed: Duration) -> Option<Doubt> {
+    beyond(now, was_right_at + passed, MAX_GAP).map(Doubt::Uptime)
 }
 
 fn beyond(now: Timestamp, other: Timestamp, most: Duration) -> Option<i64> {

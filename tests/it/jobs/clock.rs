@@ -1,5 +1,6 @@
 //! A clock that is wrong destroys nothing.
 
+use axum::http::Method;
 use countersign::clock::Clock;
 use countersign::flows::change_keys::{Order, change};
 use countersign::flows::confirm_clock::{confirm, confirm_by_operator, look};
@@ -70,7 +71,12 @@ async fn a_clock_that_jumped_deletes_rotates_and_gives_up_nothing_and_an_operato
         }
         assert_eq!(belongings(&app).await, before, "{days} days off");
         assert_eq!(look(&app.app).await.unwrap().outcome.err(), Some(Doubt::LastRun(days * DAY_MS)));
-        assert!(app.get("/health/ready").await.status.is_success(), "serving goes on");
+        let started = app.replica(&[]).await.unwrap();
+        confirm(&started.app).await.unwrap();
+        let ready = started.get("/health/ready").await.ok();
+        assert!(ready.body["warnings"][0].as_str().unwrap().contains("countersign clock confirm"), "serving goes on: {}", ready.body);
+        let ready = app.get("/health/ready").await;
+        assert_eq!((ready.status.as_u16(), &ready.body["checks"]["clock"]), (503, &serde_json::json!(false)), "it saw how the clock was set");
         app.set_clock(-days * DAY_MS);
         assert!(confirm(&app.app).await.unwrap().is_some(), "the clock is right again");
     }
@@ -282,4 +288,76 @@ async fn every_stored_time_is_over_a_day_later_and_not_a_day_before() {
             assert_eq!(passed(app.clone()).await, expected, "{what}, {offset} ms from now");
         }
     }
+}
+
+/// What a browser shows to these, with cookies or without.
+async fn ask_all(browser: &crate::support::Browser) -> Vec<(String, u16, Vec<String>)> {
+    let mut answers = Vec::new();
+    for (method, path) in [
+        (Method::POST, "/api/auth/refresh"),
+        (Method::GET, "/api/auth/get-session"),
+        (Method::GET, "/api/auth/session"),
+        (Method::GET, "/api/auth/list-sessions"),
+        (Method::GET, "/api/auth/token"),
+        (Method::GET, "/auth/account"),
+    ] {
+        let answer = browser.ask(method, path, None).await;
+        answers.push((path.to_owned(), answer.status.as_u16(), answer.cookies()));
+    }
+    answers
+}
+
+#[tokio::test]
+async fn a_clock_that_is_ahead_clears_no_browser_s_cookies() {
+    let app = TestApp::with(&[("pages.enabled", "true")]).await;
+    let ana = app.user("ana").await.browser().await;
+    confirm(&app.app).await.unwrap();
+    app.set_clock(100 * DAY_MS);
+    // A process that starts knows no more than that the last run is long ago: it serves.
+    let started = app.replica(&[]).await.unwrap();
+    confirm(&started.app).await.unwrap();
+    let answers = ask_all(&ana.at(&started)).await;
+    assert!(answers.iter().all(|(_, _, cookies)| cookies.is_empty()), "{answers:?}");
+    // One that was confirmed knows that the clock was set, before any job looks: nothing is over by it, and nothing is issued.
+    for looked in [false, true] {
+        let answers = ask_all(&ana).await;
+        assert!(answers.iter().all(|(_, status, cookies)| *status == 503 && cookies.is_empty()), "{answers:?}");
+        let form = serde_json::json!({ "email": "ana@example.com", "password": "ana's good password" });
+        app.post("/api/auth/sign-in/email", &form).await.refused(503, "SERVICE_UNAVAILABLE");
+        let ready = app.get("/health/ready").await;
+        assert!(ready.status == 503 && ready.body["reasons"][0].as_str().unwrap().contains("countersign clock confirm"), "{}", ready.body);
+        assert!(looked || confirm(&app.app).await.unwrap().is_none());
+    }
+    app.set_clock(-100 * DAY_MS);
+    confirm(&app.app).await.unwrap();
+    app.get("/health/ready").await.ok();
+    ana.refresh().await.ok();
+    // What has ended otherwise is cleared on any clock, and by a clock that is confirmed everything that is over.
+    let bob = app.user("bob").await.browser().await;
+    let again = bob.stolen();
+    bob.post("/api/auth/sign-out", &serde_json::json!({})).await.ok();
+    app.set_clock(100 * DAY_MS);
+    let answer = again.at(&started).ask(Method::GET, "/api/auth/get-session", None).await;
+    assert!(!answer.cookies().is_empty(), "a session that was signed out is over");
+    confirm_by_operator(&app.app, &Default::default()).await.unwrap().unwrap();
+    for (path, status, cookies) in ask_all(&ana).await {
+        assert!(status != 503 && !cookies.is_empty(), "{path}: {status}");
+    }
+}
+
+#[tokio::test]
+async fn a_replica_ahead_of_postgres_refuses_to_call_a_session_over() {
+    if !on_postgres() {
+        return;
+    }
+    let app = TestApp::with_real_time(&[]).await;
+    let ana = app.user("ana").await.browser().await;
+    let ahead = app.replica_with_clock(100 * DAY_MS).await;
+    confirm(&ahead.app).await.unwrap();
+    let answers = ask_all(&ana.at(&ahead)).await;
+    assert!(answers.iter().all(|(_, status, cookies)| *status == 503 && cookies.is_empty()), "{answers:?}");
+    let form = serde_json::json!({ "email": "ana@example.com", "password": "ana's good password" });
+    ahead.post("/api/auth/sign-in/email", &form).await.refused(503, "SERVICE_UNAVAILABLE");
+    assert_eq!(app.live_sessions().await, 2, "nothing was written");
+    ana.refresh().await.ok();
 }
