@@ -69,6 +69,21 @@ pub fn may_be_ahead(app: &App) -> bool {
     contradiction(app).or_else(|| app.clock_trust.doubt()).is_some_and(|doubt| doubt.ahead_ms() > 0)
 }
 
+/// What this process may take from a queue that replicas share.
+#[derive(Debug, Clone, Copy)]
+pub struct Taking {
+    /// On a confirmed clock also what lies too far in the future.
+    pub confirmed: Option<ConfirmedNow>,
+}
+
+/// Asked before every look at such a queue: what one replica holds or has postponed is a time, and a clock that is not the others' takes it from them or keeps
+/// it from them. `None`: this one is too far from the database's clock, and the other replicas do the work.
+pub async fn admit_taking(app: &App) -> Result<Option<Taking>> {
+    let confirmed = confirm(app).await?;
+    let is_apart = confirmed.is_none() && matches!(app.clock_trust.doubt(), Some(Doubt::Database(_)));
+    Ok((!is_apart).then_some(Taking { confirmed }))
+}
+
 /// Asked before a session or a link is refused because its time is over: clients throw away what has expired.
 ///
 /// # Errors

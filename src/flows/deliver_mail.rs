@@ -24,17 +24,19 @@ const LAST_RETRY: Duration = Duration::from_secs(3_600);
 /// Replicas' clocks are apart by far less than a minute.
 const TIMES: store::mails::Hold = store::mails::Hold { hold: HOLD, latest: LAST_RETRY.saturating_add(Duration::from_secs(60)) };
 const GIVE_UP: Duration = Duration::from_secs(3 * 86_400);
-/// What a server has said no to so often, over more than two hours, it will not take.
+/// What a server has refused so often and for so long it will not take.
 const REFUSALS: u32 = 12;
+const REFUSED_FOR: Duration = Duration::from_secs(2 * 3_600);
 
 /// Sends everything that is due, unless it is told to stop between two rounds; tells how many mails were taken by their server.
 pub async fn deliver_due(app: &App, stopped: impl Fn() -> bool) -> Result<usize> {
     let mut sent = 0;
     while !stopped() {
+        let Some(taking) = confirm_clock::admit_taking(app).await? else { return Ok(sent) };
         let work = app.db.write(move |conn| {
             Box::pin(async move {
                 let now = conn.now();
-                store::mails::take_due(conn, TOGETHER, now, TIMES).await
+                store::mails::take_due(conn, TOGETHER, now, taking.confirmed, TIMES).await
             })
         });
         let mut taken = work.await?;
@@ -68,14 +70,16 @@ async fn deliver(app: &App, mail: Mail, resolved: Option<Mail>) -> Result<bool> 
         Some(Err(Undelivered::Refused(_))) => "refused",
         None => "void",
     });
-    let too_old = match &outcome {
-        Some(Err(Undelivered::Later(_))) if app.now().since(mail.created_at) >= GIVE_UP => confirm_clock::confirm(app).await?,
-        _ => None,
+    let age = app.now().since(mail.created_at);
+    let is_old = match &outcome {
+        Some(Err(Undelivered::Later(_))) => age >= GIVE_UP,
+        Some(Err(Undelivered::Refused(_))) => attempts >= REFUSALS && age >= REFUSED_FOR,
+        Some(Ok(())) | None => false,
     };
+    // On a clock that is not confirmed no mail is too old.
+    let too_old = if is_old { confirm_clock::confirm(app).await? } else { None };
     let again = match &outcome {
-        // On a clock that is not confirmed no mail is too old.
-        Some(Err(Undelivered::Later(reason))) => too_old.is_none().then_some(reason),
-        Some(Err(Undelivered::Refused(reason))) => (attempts < REFUSALS).then_some(reason),
+        Some(Err(Undelivered::Later(reason) | Undelivered::Refused(reason))) => too_old.is_none().then_some(reason),
         Some(Ok(())) | None => None,
     };
     if let Some(reason) = again {

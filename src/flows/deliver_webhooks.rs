@@ -30,8 +30,14 @@ pub async fn deliver_due(app: &App, stopped: impl Fn() -> bool) -> Result<usize>
     let (Some(webhooks), Some(client)) = (&app.config.webhooks, &app.outgoing) else { return Ok(0) };
     let mut sent = 0;
     while !stopped() {
-        let now = app.now();
-        let taken = app.db.write(move |conn| Box::pin(store::webhooks::take_due(conn, TOGETHER, now, TIMES))).await?;
+        let Some(taking) = confirm_clock::admit_taking(app).await? else { break };
+        let work = app.db.write(move |conn| {
+            Box::pin(async move {
+                let now = conn.now();
+                store::webhooks::take_due(conn, TOGETHER, now, taking.confirmed, TIMES).await
+            })
+        });
+        let taken = work.await?;
         if taken.is_empty() {
             break;
         }

@@ -135,6 +135,13 @@ pub struct Hold {
     pub latest: Duration,
 }
 
+impl Hold {
+    /// What is due later than this was postponed by a clock that was ahead.
+    pub(super) fn latest_of(self, now: Timestamp, confirmed: Option<ConfirmedNow>) -> Timestamp {
+        confirmed.map_or(Timestamp(i64::MAX), |_| now + self.latest)
+    }
+}
+
 #[derive(FromRow)]
 struct Row {
     id: String,
@@ -146,9 +153,9 @@ struct Row {
     created_at: i64,
 }
 
-/// Takes up to `limit` mails that are due and holds them for a while; nobody else takes them meanwhile. Due is also what a clock that was ahead has
-/// postponed further than any attempt is.
-pub async fn take_due(conn: &mut Conn, limit: i64, now: Timestamp, times: Hold) -> Result<Vec<Mail>> {
+/// Takes up to `limit` mails that are due and holds them for a while; no other process takes them meanwhile. Due is also what a clock that was ahead has
+/// postponed further than any attempt is; only a confirmed clock can tell that from what another process holds.
+pub async fn take_due(conn: &mut Conn, limit: i64, now: Timestamp, confirmed: Option<ConfirmedNow>, times: Hold) -> Result<Vec<Mail>> {
     const TAKE: &str =
         "UPDATE mails SET attempts = attempts + 1, due_at = $1 WHERE id IN (SELECT id FROM mails WHERE due_at <= $2 OR due_at > $4 ORDER BY due_at, id LIMIT $3)
                         RETURNING id, template, recipient, token_id, detail, attempts, created_at";
@@ -157,7 +164,7 @@ pub async fn take_due(conn: &mut Conn, limit: i64, now: Timestamp, times: Hold) 
                         RETURNING id, template, recipient, token_id, detail, attempts, created_at";
     let sql = if conn.is_postgres() { SKIPPING } else { TAKE };
     let rows: Vec<Row> =
-        on!(conn, c => sqlx::query_as(sql).bind((now + times.hold).0).bind(now.0).bind(limit).bind((now + times.latest).0).fetch_all(c).await)?;
+        on!(conn, c => sqlx::query_as(sql).bind((now + times.hold).0).bind(now.0).bind(limit).bind(times.latest_of(now, confirmed).0).fetch_all(c).await)?;
     let mail = |row: Row| -> Result<Mail> {
         let detail: Map<String, Value> = serde_json::from_str(&row.detail).map_err(|_| corrupt("detail"))?;
         Ok(Mail {

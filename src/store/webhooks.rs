@@ -32,9 +32,9 @@ pub async fn enqueue(conn: &mut Conn, webhook: &Webhook) -> Result<()> {
     Ok(())
 }
 
-/// Takes up to `limit` that are due and holds them for a while; nobody else takes them meanwhile. Due is also what a clock that was ahead has
-/// postponed further than any attempt is.
-pub async fn take_due(conn: &mut Conn, limit: i64, now: Timestamp, times: Hold) -> Result<Vec<Webhook>> {
+/// Takes up to `limit` that are due and holds them for a while; no other process takes them meanwhile. Due is also what a clock that was ahead has
+/// postponed further than any attempt is; only a confirmed clock can tell that from what another process holds.
+pub async fn take_due(conn: &mut Conn, limit: i64, now: Timestamp, confirmed: Option<ConfirmedNow>, times: Hold) -> Result<Vec<Webhook>> {
     macro_rules! take {
         ($skip:literal) => {
             concat!(
@@ -46,7 +46,7 @@ pub async fn take_due(conn: &mut Conn, limit: i64, now: Timestamp, times: Hold) 
     }
     let sql = if conn.is_postgres() { take!(" FOR UPDATE SKIP LOCKED") } else { take!("") };
     let rows: Vec<Row> =
-        on!(conn, c => sqlx::query_as(sql).bind((now + times.hold).0).bind(now.0).bind(limit).bind((now + times.latest).0).fetch_all(c).await)?;
+        on!(conn, c => sqlx::query_as(sql).bind((now + times.hold).0).bind(now.0).bind(limit).bind(times.latest_of(now, confirmed).0).fetch_all(c).await)?;
     let webhook = |row: Row| {
         Ok(Webhook {
             id: row.id.parse().map_err(|_| Error::Corrupt { table: "webhooks", column: "id" })?,

@@ -233,7 +233,7 @@ async fn every_stored_time_is_over_a_day_later_and_not_a_day_before() {
                     !app.app
                         .db
                         .write(move |conn| {
-                            Box::pin(store::mails::take_due(conn, 9, now, store::mails::Hold { hold: seconds(0), latest: minutes(60 * 24 * 2) }))
+                            Box::pin(store::mails::take_due(conn, 9, now, None, store::mails::Hold { hold: seconds(0), latest: minutes(60 * 24 * 2) }))
                         })
                         .await
                         .unwrap()
@@ -360,4 +360,77 @@ async fn a_replica_ahead_of_postgres_refuses_to_call_a_session_over() {
     ahead.post("/api/auth/sign-in/email", &form).await.refused(503, "SERVICE_UNAVAILABLE");
     assert_eq!(app.live_sessions().await, 2, "nothing was written");
     ana.refresh().await.ok();
+}
+
+#[tokio::test]
+async fn replicas_whose_clocks_are_hours_apart_take_no_mail_or_event_from_each_other() {
+    if !on_postgres() {
+        return;
+    }
+    let settings = [
+        ("mail.transport", "smtp"),
+        ("mail.smtp_url", "smtp://127.0.0.1:1"),
+        ("mail.from", "Ops <ops@example.com>"),
+        ("webhooks.url", "http://127.0.0.1:1/events"),
+        ("webhooks.secret", "whsec_MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3A="),
+        ("webhooks.events", "user.created"),
+    ];
+    let app = TestApp::with_real_time(&settings).await;
+    app.user("ana").await;
+    app.post("/api/auth/request-password-reset", &serde_json::json!({ "email": "ana@example.com" })).await.ok();
+    let (behind, ahead) = (app.replica_with_clock(-2 * 3_600_000).await, app.replica_with_clock(2 * 3_600_000).await);
+    // Nothing listens there: each attempt postpones what it took.
+    for _ in 0..4 {
+        for process in [&app, &behind, &ahead] {
+            deliver_mail::deliver_due(&process.app, || false).await.unwrap();
+            deliver_webhooks::deliver_due(&process.app, || false).await.unwrap();
+        }
+    }
+    let attempts = async |table: &str| app.db_number(&format!("SELECT MAX(attempts) FROM {table}")).await;
+    assert_eq!((attempts("mails").await, attempts("webhooks").await), (1, 1), "each was tried once, by the replica whose clock is right");
+}
+
+/// A mail server that refuses every recipient for good.
+async fn refusing_server() -> std::net::SocketAddr {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut stream = BufReader::new(stream);
+                stream.write_all(b"220 refusing.example\r\n").await.ok();
+                let mut line = String::new();
+                while stream.read_line(&mut line).await.is_ok_and(|read| read > 0) {
+                    let answer: &[u8] = if line.starts_with("RCPT") { b"550 5.1.1 no such mailbox\r\n" } else { b"250 ok\r\n" };
+                    stream.write_all(answer).await.ok();
+                    line.clear();
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_mail_that_its_server_refuses_is_given_up_after_hours_and_by_a_confirmed_clock_alone() {
+    let url = format!("smtp://{}", refusing_server().await);
+    let app = TestApp::with(&[("mail.transport", "smtp"), ("mail.smtp_url", &url), ("mail.from", "Ops <ops@example.com>")]).await;
+    app.user("ana").await;
+    app.post("/api/auth/request-password-reset", &serde_json::json!({ "email": "ana@example.com" })).await.ok();
+    let again = async |app: &TestApp| {
+        app.db_execute("UPDATE mails SET due_at = 0").await.unwrap();
+        deliver_mail::deliver_due(&app.app, || false).await.unwrap();
+        app.db_number("SELECT COUNT(*) FROM mails").await
+    };
+    for attempt in 1..=20 {
+        assert_eq!(again(&app).await, 1, "attempt {attempt}, in the first second");
+    }
+    app.set_clock(3 * DAY_MS);
+    assert_eq!(again(&app).await, 1, "a clock that was set makes no mail old");
+    app.set_clock(-3 * DAY_MS);
+    app.after(minutes(119));
+    assert_eq!(again(&app).await, 1);
+    app.after(minutes(1));
+    assert_eq!(again(&app).await, 0, "refused for two hours");
 }
