@@ -3,8 +3,10 @@
 use crate::app::App;
 use crate::crypto::mail_token;
 use crate::model::mail::{MailToken, Purpose};
+use crate::model::trusted_clock::MAX_GAP;
 use crate::store;
 
+use super::outbox::lifetime;
 use super::{Error, Result, confirm_clock};
 
 /// The row behind a link that lets its reader choose a password.
@@ -21,6 +23,11 @@ pub async fn open(app: &App, text: &str, purpose: Purpose) -> Result<MailToken> 
     let (token, live) = found.filter(|(token, _)| token.purpose == purpose).ok_or(Error::MailTokenInvalid)?;
     if app.now() >= token.expires_at {
         confirm_clock::admit_expiry(app)?;
+        return Err(Error::MailTokenExpired);
+    }
+    // Its time began in the future, by a clock that was ahead: it would be good for as long as that clock was ahead.
+    let began = (token.expires_at - lifetime(&app.config.mail.lifetimes, purpose)).max(token.created_at);
+    if began > app.now() + MAX_GAP {
         return Err(Error::MailTokenExpired);
     }
     if live { Ok(token) } else { Err(Error::MailTokenInvalid) }

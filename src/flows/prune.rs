@@ -17,6 +17,15 @@ const BATCH: i64 = 1_000;
 pub async fn prune(app: &App) -> Result<u64> {
     app.refresh_pace.forget_idle();
     app.mint_pace.iter().for_each(Pace::forget_idle);
+    if let Some(now) = confirm_clock::confirm(app).await? {
+        let work = app
+            .db
+            .write(move |conn| Box::pin(async move { Ok(store::old_sessions::end_unbegun(conn, now).await? + store::mails::end_unbegun(conn, now).await?) }));
+        let ended = work.await?;
+        if ended > 0 {
+            tracing::warn!(ended, "sessions and links that a clock which was ahead has made are over");
+        }
+    }
     let absolute = in_batches(app, |conn, now| Box::pin(store::old_sessions::prune(conn, now, KEEP, BATCH))).await?;
     let sessions = absolute + prune_idle(app).await?;
     in_batches(app, |conn, now| Box::pin(store::limits::prune(conn, now, BATCH))).await?;

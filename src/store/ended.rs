@@ -6,6 +6,7 @@ use crate::model::id::UserId;
 use crate::model::session::{End, RevokedReason};
 use crate::model::time::Timestamp;
 
+use super::epochs::begun;
 use super::sessions::By;
 use super::{Conn, Error, Result, hash_text, on};
 
@@ -39,13 +40,24 @@ pub async fn owner_of(conn: &mut Conn, token_hash: [u8; 32]) -> Result<Option<Us
 
 /// The end of a session that does not live; `None`: there is no such session, or none any more.
 pub async fn end_of(conn: &mut Conn, by: &By, now: Timestamp) -> Result<Option<End>> {
-    const BY_TOKEN: &str = "SELECT revoked_at, revoked_reason, expires_at, idle_expires_at, left_at FROM sessions WHERE token_hash = $1";
-    const BY_ID: &str = "SELECT revoked_at, revoked_reason, expires_at, idle_expires_at, left_at FROM sessions WHERE id = $1";
+    macro_rules! ended {
+        ($key:literal) => {
+            concat!(
+                "SELECT revoked_at, revoked_reason, CASE WHEN ",
+                begun!("sessions", "CAST($2 AS BIGINT)"),
+                " THEN expires_at ELSE 0 END AS expires_at, idle_expires_at, left_at FROM sessions WHERE ",
+                $key,
+                " = $1"
+            )
+        };
+    }
+    const BY_TOKEN: &str = ended!("token_hash");
+    const BY_ID: &str = ended!("id");
     let (sql, key) = match by {
         By::TokenHash(hash) => (BY_TOKEN, hash_text(hash)),
         By::Id(id) => (BY_ID, id.to_string()),
     };
-    let row: Option<Row> = on!(conn, c => sqlx::query_as(sql).bind(key.as_str()).fetch_optional(c).await)?;
+    let row: Option<Row> = on!(conn, c => sqlx::query_as(sql).bind(key.as_str()).bind(now.0).fetch_optional(c).await)?;
     Ok(row.map(|row| {
         let is = |reason: RevokedReason| row.revoked_reason.as_deref() == Some(reason.as_str());
         match row.revoked_at {

@@ -38,6 +38,15 @@ macro_rules! in_force {
     };
 }
 
+/// SQL: whether a row of `sessions` has begun. The arguments are the name of the table in that statement and the parameter with the time. A row that began
+/// more than a day from now, and more than a day after the last confirmed time, was written by a clock that was ahead: it would live for as long as that
+/// clock was ahead, so it is over. The last confirmed time is asked so that a process whose own clock is behind ends nothing.
+macro_rules! begun {
+    ($s:literal, $now:literal) => {
+        concat!("(", $s, ".created_at <= ", $now, " + 86400000 OR ", $s, ".created_at <= (SELECT confirmed_at FROM clock WHERE clock.id = 1) + 86400000)")
+    };
+}
+
 /// The rows of `sessions s` that are a user's (`$1`) and have the user's epoch: the index `sessions_live_of_user` holds exactly these.
 macro_rules! live_of_user {
     () => {
@@ -49,7 +58,7 @@ macro_rules! live_of_user {
     };
 }
 
-pub(super) use {in_force, live_of_user};
+pub(super) use {begun, in_force, live_of_user};
 
 /// The epochs that sessions of a user have from now on, as stored in their rows.
 #[derive(Debug, Clone, Copy)]

@@ -9,7 +9,7 @@ use sqlx::FromRow;
 use crate::model::id::{EventId, UserId};
 use crate::model::mail::{Mail, MailToken, Purpose, Template};
 use crate::model::time::Timestamp;
-use crate::model::trusted_clock::ConfirmedNow;
+use crate::model::trusted_clock::{ConfirmedNow, MAX_GAP};
 
 use super::{Conn, Error, Result, on};
 
@@ -98,6 +98,18 @@ pub async fn end_tokens_of(conn: &mut Conn, user: UserId, purpose: Purpose, now:
     on!(conn, c => sqlx::query("UPDATE mail_tokens SET ended_at = $1 WHERE user_id = $2 AND purpose = $3 AND ended_at IS NULL")
         .bind(now.0).bind(user.to_string()).bind(purpose.as_str()).execute(c).await.map(|_| ()))?;
     Ok(())
+}
+
+/// Ends the links that were made more than a day in the future, by a clock that was ahead: they would be good again when their time comes.
+pub async fn end_unbegun(conn: &mut Conn, now: ConfirmedNow) -> Result<u64> {
+    if !super::clock::holds(conn, now).await? {
+        return Ok(0);
+    }
+    let ended = on!(conn, c => sqlx::query(
+        "UPDATE mail_tokens SET ended_at = $1 WHERE ended_at IS NULL AND created_at > $2
+            AND created_at > (SELECT confirmed_at FROM clock WHERE clock.id = 1) + 86400000")
+        .bind(now.now().0).bind((now.now() + MAX_GAP).0).execute(c).await.map(|done| done.rows_affected()))?;
+    Ok(ended)
 }
 
 /// Deletes up to `limit` links that expired more than `keep` ago; tells how many.

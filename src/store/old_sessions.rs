@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::model::id::{SessionId, UserId};
 use crate::model::time::Timestamp;
-use crate::model::trusted_clock::ConfirmedNow;
+use crate::model::trusted_clock::{ConfirmedNow, MAX_GAP};
 
 use super::epochs::{in_force, live_of_user};
 use super::{Conn, Error, Result, on};
@@ -64,6 +64,20 @@ pub async fn prune(conn: &mut Conn, now: ConfirmedNow, keep: Duration, limit: i6
     let deleted = on!(conn, c => sqlx::query(sql)
         .bind(before.0).bind(limit).execute(c).await.map(|done| done.rows_affected()))?;
     Ok(deleted)
+}
+
+/// Ends the sessions that began more than a day in the future: a clock that was ahead wrote them, and they would live again when their time comes. Ids begin
+/// with a time, so only these rows are read. The last confirmed time is asked as well: a clock that is behind ends nothing.
+pub async fn end_unbegun(conn: &mut Conn, now: ConfirmedNow) -> Result<u64> {
+    if !super::clock::holds(conn, now).await? {
+        return Ok(0);
+    }
+    let horizon = now.now() + MAX_GAP;
+    let ended = on!(conn, c => sqlx::query(
+        "UPDATE sessions SET expires_at = $1 WHERE id > $2 AND expires_at > $1 AND created_at > $3
+            AND created_at > (SELECT confirmed_at FROM clock WHERE clock.id = 1) + 86400000")
+        .bind(now.now().0).bind(SessionId::at(horizon, [0; 10]).to_string()).bind(horizon.0).execute(c).await.map(|done| done.rows_affected()))?;
+    Ok(ended)
 }
 
 /// Of the next `limit` sessions behind `after`, in the order of their ids: the last one, and how many had their end without use before `before`.

@@ -11,7 +11,7 @@ use crate::model::ring_id::RingId;
 use crate::model::session::{Delivery, RevokedReason};
 use crate::model::time::{Timestamp, millis};
 
-use super::epochs::in_force;
+use super::epochs::{begun, in_force};
 use super::{Conn, Error, Result, hash_text, on, parse_hash};
 
 /// What the answer to a refresh needs, in the same round trip.
@@ -163,6 +163,8 @@ pub const ROTATE: &str = concat!(
           WHERE id = $4 AND generation = $5 AND refresh_hash = $6 AND delivery = $7
             AND expires_at > $2 AND idle_expires_at > $2 AND (generation = 1 OR rotated_at <= $8 OR rotated_at > $9)
             AND (SELECT master_version FROM key_ring WHERE key_ring.id = 1) = $10 AND ",
+    begun!("sessions", "$2"),
+    " AND ",
     in_force!("sessions"),
     " RETURNING id, user_id, generation, refresh_hash, rotated_at, expires_at, idle_expires_at, CAST(0 AS BIGINT) AS is_over, delivery, remember, auth_time, token_hash, impersonated_by,
                    (SELECT master_version FROM key_ring WHERE key_ring.id = 1) AS master_version, (SELECT version FROM users WHERE users.id = sessions.user_id) AS user_version, (SELECT CAST(version AS TEXT) || ':' || CAST(COALESCE(identity, 0) AS TEXT) FROM key_ring WHERE key_ring.id = 1) AS ring_id"
@@ -189,17 +191,20 @@ pub async fn rotate(conn: &mut Conn, r: &Rotation, presenter: Entry<'_>) -> Resu
     rows.into_iter().next().map(Refreshed::try_from).transpose()
 }
 
-/// The row, live or not.
+/// The row, live or not. One that began in the future is past its end.
 pub async fn find(conn: &mut Conn, id: SessionId) -> Result<Option<Refreshed>> {
     const FIND: &str = concat!(
-        "SELECT s.id, s.user_id, s.generation, s.refresh_hash, s.rotated_at, s.expires_at, s.idle_expires_at, s.delivery, s.remember, s.auth_time, s.token_hash, s.impersonated_by,
+        "SELECT s.id, s.user_id, s.generation, s.refresh_hash, s.rotated_at, CASE WHEN ",
+        begun!("s", "CAST($2 AS BIGINT)"),
+        " THEN s.expires_at ELSE 0 END AS expires_at, s.idle_expires_at, s.delivery, s.remember, s.auth_time, s.token_hash, s.impersonated_by,
                 CAST(CASE WHEN ",
         in_force!("s"),
         " THEN 0 ELSE 1 END AS BIGINT) AS is_over, s.presenters, s.ip_address, s.user_agent, s.created_at,
                 (SELECT master_version FROM key_ring WHERE id = 1) AS master_version, u.version AS user_version, (SELECT CAST(version AS TEXT) || ':' || CAST(COALESCE(identity, 0) AS TEXT) FROM key_ring WHERE key_ring.id = 1) AS ring_id
            FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1"
     );
-    let row: Option<Row> = on!(conn, c => sqlx::query_as(FIND).bind(id.to_string()).fetch_optional(c).await)?;
+    let now = conn.now();
+    let row: Option<Row> = on!(conn, c => sqlx::query_as(FIND).bind(id.to_string()).bind(now.0).fetch_optional(c).await)?;
     row.map(Refreshed::try_from).transpose()
 }
 

@@ -9,7 +9,7 @@ use crate::model::ring_id::RingId;
 use crate::model::session::{Delivery, Session};
 use crate::model::time::Timestamp;
 
-use super::epochs::{in_force, live_of_user};
+use super::epochs::{begun, in_force, live_of_user};
 use super::{Conn, Error, Result, hash_text, on};
 
 #[derive(FromRow)]
@@ -170,7 +170,7 @@ struct FoundRow {
     ring_id: String,
 }
 
-/// The session, if it was not ended, by itself or by an epoch, and is not past an end.
+/// The session, if it has begun, was not ended, by itself or by an epoch, and is not past an end.
 pub async fn find_live(conn: &mut Conn, by: &By, now: Timestamp) -> Result<Option<Found>> {
     macro_rules! found {
         ($key:literal) => {
@@ -180,6 +180,8 @@ pub async fn find_live(conn: &mut Conn, by: &By, now: Timestamp) -> Result<Optio
                    FROM sessions s JOIN users u ON u.id = s.user_id WHERE ",
                 $key,
                 " = $1 AND s.expires_at > $2 AND s.idle_expires_at > $2 AND ",
+                begun!("s", "$2"),
+                " AND ",
                 in_force!("s")
             )
         };
@@ -220,7 +222,9 @@ pub async fn list_live(conn: &mut Conn, user: UserId, page: &Page, now: Timestam
         "SELECT s.id, s.user_id, s.delivery, s.remember, s.auth_time, s.created_at, s.updated_at, s.expires_at, s.ip_address, s.user_agent, s.impersonated_by
            FROM sessions s WHERE ",
         live_of_user!(),
-        " AND s.expires_at > $2 AND s.idle_expires_at > $2 AND (CAST($3 AS TEXT) IS NULL OR s.id < $3) AND (s.impersonated_by IS NULL OR $4 = 0) ORDER BY s.id DESC LIMIT $5"
+        " AND s.expires_at > $2 AND s.idle_expires_at > $2 AND ",
+        begun!("s", "$2"),
+        " AND (CAST($3 AS TEXT) IS NULL OR s.id < $3) AND (s.impersonated_by IS NULL OR $4 = 0) ORDER BY s.id DESC LIMIT $5"
     );
     let rows: Vec<Row> = on!(conn, c => sqlx::query_as(LIST)
         .bind(user.to_string()).bind(now.0).bind(page.before.map(|id| id.to_string())).bind(i64::from(page.own)).bind(page.limit).fetch_all(c).await)?;
@@ -231,6 +235,8 @@ pub async fn list_live(conn: &mut Conn, user: UserId, page: &Page, now: Timestam
 pub async fn slide(conn: &mut Conn, id: SessionId, idle_expires_at: Timestamp, now: Timestamp) -> Result<()> {
     const SLIDE: &str = concat!(
         "UPDATE sessions SET idle_expires_at = $1, updated_at = $2 WHERE id = $3 AND idle_expires_at <= $1 AND expires_at > $2 AND idle_expires_at > $2 AND ",
+        begun!("sessions", "$2"),
+        " AND ",
         in_force!("sessions")
     );
     on!(conn, c => sqlx::query(SLIDE).bind(idle_expires_at.0).bind(now.0).bind(id.to_string()).execute(c).await.map(|_| ()))?;
@@ -259,6 +265,8 @@ pub async fn census(conn: &mut Conn, now: Timestamp) -> Result<(i64, Duration)> 
     const LIVE: &str = concat!(
         "SELECT COUNT(*), CAST(COALESCE(AVG($1 - s.created_at), 0) AS BIGINT) FROM sessions s
           WHERE s.idle_expires_at > $1 AND s.expires_at > $1 AND ",
+        begun!("s", "$1"),
+        " AND ",
         in_force!("s")
     );
     let (count, age): (i64, i64) = on!(conn, c => sqlx::query_as(LIVE).bind(now.0).fetch_one(c).await)?;

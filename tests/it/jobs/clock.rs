@@ -434,3 +434,53 @@ async fn a_mail_that_its_server_refuses_is_given_up_after_hours_and_by_a_confirm
     app.after(minutes(1));
     assert_eq!(again(&app).await, 0, "refused for two hours");
 }
+
+#[tokio::test]
+async fn what_a_clock_that_was_ahead_began_is_over_once_it_is_right() {
+    let app = TestApp::with(&[("mail.transport", "log")]).await;
+    let honest = app.user("ana").await.browser().await;
+    confirm(&app.app).await.unwrap();
+    for days in [2, 100] {
+        app.set_clock(days * DAY_MS);
+        // It has just started and knows nothing of the jump. Each has random numbers of its own.
+        let ahead = if days == 2 { app.replica(&[]).await.unwrap() } else { app.replica_with(&[]).await };
+        let bob = crate::support::User { app: ahead.clone(), name: "bob".into(), email: "ana@example.com".into(), password: "ana's good password".into() };
+        let (browser, native) = (bob.browser().await, bob.sign_in().await);
+        browser.get("/api/auth/get-session").await.ok();
+        ahead.post("/api/auth/request-password-reset", &serde_json::json!({ "email": "ana@example.com" })).await.ok();
+        deliver_mail::deliver_due(&ahead.app, || false).await.unwrap();
+        let link = app.db_text("SELECT id FROM mail_tokens WHERE ended_at IS NULL AND purpose LIKE 'reset%' ORDER BY id DESC").await.unwrap().parse().unwrap();
+        let (token, _) = app.app.db.read(move |conn| Box::pin(store::mails::find_token(conn, link))).await.unwrap().unwrap();
+        let text = countersign::crypto::mail_token::make(token.id, token.purpose, &app.app.ring().unwrap().masters).to_string();
+        assert!(ahead.get(&format!("/api/auth/reset-password/{text}?callbackURL=/")).await.header("location").contains("token="), "it is good now");
+        app.set_clock(-days * DAY_MS);
+        confirm(&app.app).await.unwrap();
+        ahead.refresh(&native.refresh).await.refused(401, "REFRESH_TOKEN_EXPIRED");
+        browser.stolen().at(&app).get("/api/auth/session").await.refused(401, "UNAUTHORIZED");
+        browser.stolen().at(&app).refresh().await.refused(401, "REFRESH_TOKEN_EXPIRED");
+        assert_eq!(browser.at(&app).get("/api/auth/get-session").await.ok().body, serde_json::Value::Null);
+        let id: countersign::model::id::UserId = app.db_text("SELECT id FROM users").await.unwrap().parse().unwrap();
+        let now = app.app.now();
+        let listed =
+            app.app.db.read(move |conn| Box::pin(async move { store::sessions::list_live(conn, id, &countersign::flows::manage_sessions::FIRST, now).await }));
+        assert_eq!(listed.await.unwrap().len(), 2, "those of before");
+        let form = serde_json::json!({ "token": text, "newPassword": "another good password" });
+        app.post("/api/auth/reset-password", &form).await.refused(400, "INVALID_TOKEN");
+    }
+    honest.refresh().await.ok();
+    // They do not come to life when their time comes.
+    prune(&app.app).await.unwrap();
+    let later = app.clock.now_ms() + DAY_MS;
+    assert_eq!(app.db_number(&format!("SELECT COUNT(*) FROM sessions WHERE created_at > {later} AND expires_at > {later}")).await, 0);
+    assert_eq!(app.db_number(&format!("SELECT COUNT(*) FROM mail_tokens WHERE created_at > {later} AND ended_at IS NULL")).await, 0);
+    // A clock that is behind says of an honest session that it begins in the future, and ends nothing.
+    let fresh = crate::support::User { app: app.clone(), name: "ana".into(), email: "ana@example.com".into(), password: "ana's good password".into() };
+    let (seconds_ahead, browser) = (fresh.browser().await, fresh.browser().await);
+    app.set_clock(-2 * DAY_MS);
+    let behind = app.replica(&[]).await.unwrap();
+    confirm(&behind.app).await.unwrap();
+    assert_ne!(browser.at(&behind).get("/api/auth/get-session").await.ok().body, serde_json::Value::Null);
+    app.set_clock(2 * DAY_MS - 23 * 3_600_000);
+    confirm(&app.app).await.unwrap();
+    seconds_ahead.refresh().await.ok();
+}
