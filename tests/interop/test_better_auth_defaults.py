@@ -17,7 +17,7 @@ def node(*arguments: str) -> str:
 
 
 def test_an_expo_app_with_its_defaults_stays_signed_in_and_signs_out(tmp_path):
-    place = Place(tmp_path)
+    place = Place(tmp_path, ["server.trusted_origins=countersign-test://", "mail.transport=file", f"mail.dir={tmp_path}/mail"])
     try:
         saw = json.loads(node("--import", "./native_modules.mjs", "expo.mjs", place.serve()))
     finally:
@@ -25,6 +25,7 @@ def test_an_expo_app_with_its_defaults_stays_signed_in_and_signs_out(tmp_path):
     email = "ana-of-the-app@example.com"
     assert (saw["signedUp"], saw["session"], saw["again"]) == (email, email, email)
     assert "better-auth.session_token" in saw["cookies"]
+    assert saw["led"] is True, "a path of the app becomes countersign-test://dashboard"
     assert (saw["changed"], saw["signedOut"], saw["after"], saw["nothing"]) == (True, True, None, None)
 
 

@@ -19,6 +19,7 @@ const cookie = await first.getCookie();
 const session = await first.getSession();
 // The system ends the app, and it starts again with the same storage.
 const again = await app().getSession();
+const led = await app().sendVerificationEmail({ email: form.email, callbackURL: "/dashboard" });
 const changed = await app().updateUser({ name: "Ana of the app" });
 const signedOut = await app().signOut();
 const after = await fetch(`${process.argv[2]}/api/auth/get-session`, { headers: { cookie } });
@@ -29,6 +30,7 @@ console.log(
     cookies: cookie.split("; ").map((pair) => pair.split("=")[0]).sort(),
     session: session.data?.user.email ?? null,
     again: again.data?.user.email ?? null,
+    led: led.error ?? led.data.status,
     changed: changed.error ?? changed.data.status,
     signedOut: signedOut.error ?? signedOut.data.success,
     after: await after.json(),

@@ -4,7 +4,7 @@ import { register } from "node:module";
 const modules = {
   "react-native": `export const Platform = { OS: "ios" }; export const AppState = { addEventListener: () => ({ remove() {} }) };`,
   "expo-constants": `export default { expoConfig: { scheme: "countersign-test" } };`,
-  "expo-linking": `export const createURL = (path, { scheme } = { scheme: "countersign-test" }) => scheme + "://" + path;`,
+  "expo-linking": `export const createURL = (path, { scheme } = {}) => (scheme ?? "countersign-test") + "://" + path.replace(/^\\//, "");`,
   "expo-network": `export const addNetworkStateListener = () => ({ remove() {} });`,
 };
 const hooks = `
