@@ -14,11 +14,12 @@ use crate::flows::administer_users as administer;
 use crate::flows::authority::Authority;
 use crate::flows::manage_sessions::Page;
 use crate::flows::{impersonate, manage_sessions};
+use crate::model::audit::Peer;
 use crate::model::id::SessionId;
 use crate::model::permission;
 use crate::model::session::Delivery;
 
-use super::accounts::deliver;
+use super::accounts::{deliver, end_all};
 use super::admin::user_id;
 use super::body::{Fields, Optional};
 use super::client::Client;
@@ -41,29 +42,47 @@ pub(super) async fn list_sessions(State(app): State<Arc<App>>, Authenticated(who
     Ok(Json(json!({ "sessions": sessions.iter().map(|s| views::listed_session(s, Some(who.session.id))).collect::<Vec<_>>() })).into_response())
 }
 
-pub(super) async fn revoke_session(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
+/// The cookies to clear where the session of the request has ended itself: every session that they name ends with it, as at a sign-out.
+pub(super) async fn left(app: &App, ended_itself: bool, credentials: &Credentials, peer: &Peer) -> Result<HeaderMap, Error> {
+    if ended_itself { end_all(app, credentials, &[], peer).await } else { Ok(HeaderMap::new()) }
+}
+
+pub(super) async fn revoke_session(
+    State(app): State<Arc<App>>,
+    Acting { who, peer }: Acting,
+    credentials: Credentials,
+    mut body: Fields,
+) -> Result<Response, Error> {
     let by = Authority::Session(&who);
     by.may(&app, permission::Action::RevokeSessions)?;
     let handle = body.text("sessionToken", 256);
     body.finish()?;
-    if let Ok(id) = handle.parse::<SessionId>() {
+    let id = handle.parse::<SessionId>().ok();
+    if let Some(id) = id {
         manage_sessions::revoke_of_somebody(&app, by, id, &peer).await?;
     }
-    Ok(Json(json!({ "success": true })).into_response())
+    let cleared = left(&app, id == Some(who.session.id), &credentials, &peer).await?;
+    Ok((cleared, Json(json!({ "success": true }))).into_response())
 }
 
-pub(super) async fn revoke_sessions(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
+pub(super) async fn revoke_sessions(
+    State(app): State<Arc<App>>,
+    Acting { who, peer }: Acting,
+    credentials: Credentials,
+    mut body: Fields,
+) -> Result<Response, Error> {
     let by = Authority::Session(&who);
     by.may(&app, permission::Action::RevokeSessions)?;
-    match user_id(&mut body) {
+    let ended_itself = match user_id(&mut body) {
         Ok(id) => {
             administer::target(&app, by, permission::Action::RevokeSessions, id).await?;
             manage_sessions::revoke_of_user(&app, id, None, &peer).await?;
+            id == who.user.id
         }
-        Err(Error::Flow(Refused::UserNotFound)) => {}
+        Err(Error::Flow(Refused::UserNotFound)) => false,
         Err(error) => return Err(error),
-    }
-    Ok(Json(json!({ "success": true })).into_response())
+    };
+    Ok((left(&app, ended_itself, &credentials, &peer).await?, Json(json!({ "success": true }))).into_response())
 }
 
 pub(super) async fn impersonate_user(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
 use crate::flows::Error as Refused;
@@ -17,6 +17,8 @@ use crate::model::id::{SessionId, UserId};
 use crate::model::permission::Action;
 use crate::model::user::User;
 
+use super::super::admin_sessions::left;
+use super::super::credentials::Credentials;
 use super::super::error::Error;
 use super::account::Device;
 use super::form::Form;
@@ -130,7 +132,12 @@ pub(super) async fn unban(State(app): State<Arc<App>>, Path(id): Path<String>, S
     settle(&visitor, id, "unban", outcome).await
 }
 
-pub(super) async fn end_session(State(app): State<Arc<App>>, Path(id): Path<String>, Sent { visitor, mut fields }: Sent) -> Result<Response, Error> {
+pub(super) async fn end_session(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    credentials: Credentials,
+    Sent { visitor, mut fields }: Sent,
+) -> Result<Response, Error> {
     let by = Authority::Session(&visitor.who);
     by.may(&app, Action::RevokeSessions)?;
     let handle = fields.text("session", 64);
@@ -138,13 +145,24 @@ pub(super) async fn end_session(State(app): State<Arc<App>>, Path(id): Path<Stri
     let id = parsed(&id)?;
     let session: SessionId = handle.parse().map_err(|_| Refused::SessionNotFound)?;
     let outcome = manage_sessions::revoke_of_somebody(&app, by, session, &visitor.peer).await;
+    if outcome.is_ok() && session == visitor.who.session.id {
+        return Ok((left(&app, true, &credentials, &visitor.peer).await?, see_other("/auth/sign-in?done=signed_out")).into_response());
+    }
     settle(&visitor, id, "session", outcome).await
 }
 
-pub(super) async fn end_sessions(State(app): State<Arc<App>>, Path(id): Path<String>, Sent { visitor, .. }: Sent) -> Result<Response, Error> {
+pub(super) async fn end_sessions(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    credentials: Credentials,
+    Sent { visitor, .. }: Sent,
+) -> Result<Response, Error> {
     let (id, by) = (parsed(&id)?, Authority::Session(&visitor.who));
     by.may(&app, Action::RevokeSessions)?;
     administer::target(&app, by, Action::RevokeSessions, id).await?;
     let outcome = manage_sessions::revoke_of_user(&app, id, None, &visitor.peer).await;
+    if outcome.is_ok() && id == visitor.who.user.id {
+        return Ok((left(&app, true, &credentials, &visitor.peer).await?, see_other("/auth/sign-in?done=signed_out")).into_response());
+    }
     settle(&visitor, id, "sessions", outcome).await
 }

@@ -235,6 +235,30 @@ async fn ending_the_own_session_in_any_way_while_acting_as_another_ends_the_admi
             left.refresh().await.refused(401, "REFRESH_TOKEN_REVOKED");
         }
     }
+    // By the administrative routes too, where both of them may use these.
+    let roles = [("roles.support", "user:impersonate,session:revoke,session:list,user:list"), ("roles.helper", "session:revoke,session:list,user:list")];
+    for way in ["session", "sessions", "page"] {
+        let app = TestApp::with(&roles).await;
+        let (support, helper) = (app.user("support").await, app.user("helper").await);
+        super::admin::set_role(&app, &support, "support").await;
+        super::admin::set_role(&app, &helper, "helper").await;
+        let (browser, target) = (support.browser().await, id(&helper).await);
+        browser.post("/api/auth/admin/impersonate-user", &json!({ "userId": target })).await.ok();
+        let aside = token_of(&browser.cookie(ADMIN_COOKIE).unwrap());
+        let session = browser.get(SESSION).await.ok().body["session"]["id"].clone();
+        match way {
+            "session" => drop(browser.post("/api/auth/admin/revoke-user-session", &json!({ "sessionToken": session })).await.ok()),
+            "sessions" => drop(browser.post("/api/auth/admin/revoke-user-sessions", &json!({ "userId": target })).await.ok()),
+            _ => {
+                let page = browser.get("/auth/account").await.ok().text;
+                let csrf = page.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+                let ended = browser.form(&format!("/auth/admin/users/{target}/sessions/end-all"), &[("csrf", &csrf)]).await;
+                assert_eq!(ended.status, 303, "{}", ended.text);
+            }
+        }
+        app.get_as(SESSION, &aside).await.refused(401, "UNAUTHORIZED");
+        assert!([SESSION_COOKIE, REFRESH_COOKIE, ADMIN_COOKIE].iter().all(|name| browser.cookie(name).is_none()), "{way}");
+    }
     // Another session of one's own that is ended takes nothing else with it.
     let app = TestApp::start().await;
     let ana = app.user("ana").await;
