@@ -66,7 +66,7 @@ pub(super) enum Limits {
 }
 
 fn network(text: &str) -> std::result::Result<IpNet, String> {
-    block::network(text).ok_or_else(|| "write a network such as 198.51.100.0/24, or an address".into())
+    block::network(text).map_err(|error| error.to_string())
 }
 
 pub(super) async fn run(command: Limits, config: Config) -> Result<()> {

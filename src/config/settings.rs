@@ -153,7 +153,16 @@ fn server(r: &mut Reader, public_url: Url) -> Server {
         trusted_origins: TrustedOrigins::new(&public_url, listed),
         trusted_proxies: r.list("server.trusted_proxies", |text| {
             let address = text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from);
-            text.parse().or(address).map_err(|_| "write a network such as 10.0.0.0/8".to_owned())
+            let net: ipnet::IpNet = text.parse().or(address).map_err(|_| "write a network such as 10.0.0.0/8".to_owned())?;
+            // The address of a peer never has the form of IPv4 inside IPv6: such a network would trust none.
+            match net.addr().to_canonical() {
+                std::net::IpAddr::V4(v4) if net.addr().is_ipv6() => ipnet::Ipv4Net::new(v4, net.prefix_len().saturating_sub(96))
+                    .ok()
+                    .filter(|_| net.prefix_len() > 96)
+                    .map(ipnet::IpNet::from)
+                    .ok_or_else(|| "write the IPv4 network, such as 10.0.0.0/8".to_owned()),
+                _ => Ok(net),
+            }
         }),
         max_connections,
         max_connections_per_network: per_network(r, max_connections),

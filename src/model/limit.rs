@@ -231,7 +231,7 @@ pub fn networks(address: &str) -> Vec<(Reach, String)> {
 }
 
 /// The IPv4 address inside an IPv6 address: mapped (`::ffff:192.0.2.1`), or translated on its way (`64:ff9b::192.0.2.1`, RFC 6052).
-fn embedded(ip: IpAddr) -> IpAddr {
+pub(super) fn embedded(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(v6) => match v6.segments() {
             [0x64, 0xff9b, 0, 0, 0, 0, high, low] => IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low))),

@@ -225,6 +225,29 @@ async fn a_clock_that_jumped_a_day_ahead_and_back_keeps_nobody_out_who_has_the_r
 }
 
 #[tokio::test]
+async fn a_blocked_network_is_refused_in_each_form_in_which_its_addresses_come() {
+    use countersign::flows::operate_limits::{block, follow, unblock};
+    let app = limited().await;
+    let ana = app.user("ana").await;
+    for net in ["198.51.100.0/24", "::ffff:198.51.100.0/120", "64:ff9b::198.51.100.0/120"] {
+        let net = countersign::model::block::network(net).unwrap();
+        block(&app.app, net, minutes(120), "", &Default::default()).await.unwrap();
+        follow(&app.app).await.unwrap();
+        for (address, status) in
+            [("198.51.100.7", 429), ("64:ff9b::198.51.100.7", 429), ("::ffff:198.51.100.7", 429), ("198.51.101.7", 200), ("2001:db8::7", 200)]
+        {
+            assert_eq!(from(&app, address, "sign-in/email", &guess(&ana, &ana.password)).await.status.as_u16(), status, "{net} {address}");
+        }
+        assert!(unblock(&app.app, net, &Default::default()).await.unwrap());
+    }
+    // A proxy that is named in the form of IPv4 inside IPv6 is trusted too.
+    let behind = TestApp::with(&[("server.trusted_proxies", "::ffff:192.0.2.0/120")]).await;
+    block(&behind.app, "198.51.100.0/24".parse().unwrap(), minutes(120), "", &Default::default()).await.unwrap();
+    follow(&behind.app).await.unwrap();
+    assert_eq!(from(&behind, "198.51.100.7", "refresh", &json!({})).await.status.as_u16(), 429);
+}
+
+#[tokio::test]
 async fn an_operator_shuts_a_network_out_for_a_time_and_clears_limits_on_every_replica() {
     use countersign::flows::operate_limits::{Whose, block, clear, follow, unblock};
     let app = limited().await;
