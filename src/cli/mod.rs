@@ -165,6 +165,12 @@ fn duration(text: &str) -> std::result::Result<Duration, String> {
     if parsed <= LONGEST { Ok(parsed) } else { Err("is longer than a hundred years".into()) }
 }
 
+/// How long something lasts: as [`duration`], but not nothing, for that would be over at once.
+fn span(text: &str) -> std::result::Result<Duration, String> {
+    let parsed = duration(text)?;
+    if parsed >= Duration::from_millis(1) { Ok(parsed) } else { Err("write a time longer than nothing".into()) }
+}
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     // Unset bits of what any new file may have: databases and keys are nobody else's business.

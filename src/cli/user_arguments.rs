@@ -133,7 +133,7 @@ pub(super) enum Users {
         #[arg(long)]
         reason: Option<String>,
         /// Such as 7d; without it for ever
-        #[arg(long = "for", value_name = "TIME", value_parser = super::duration)]
+        #[arg(long = "for", value_name = "TIME", value_parser = super::span)]
         time: Option<std::time::Duration>,
         /// Say what would be done and write nothing
         #[arg(long)]

@@ -137,7 +137,8 @@ pub(super) async fn ban_user(State(app): State<Arc<App>>, Acting { who, peer }: 
     let by = Authority::Session(&who);
     by.may(&app, permission::Action::BanUser)?;
     let reason = body.optional_text("banReason", MAX_REASON);
-    let expires_in = body.seconds("banExpiresIn");
+    // As in Better Auth, 0 is no end.
+    let expires_in = body.seconds("banExpiresIn").filter(|seconds| *seconds > 0);
     let id = user_id(&mut body)?;
     let user = administer::ban(&app, by, id, reason, expires_in.map(Duration::from_secs), &peer).await?;
     Ok(Json(json!({ "user": views::user(&user) })).into_response())

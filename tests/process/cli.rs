@@ -241,6 +241,10 @@ async fn users_are_made_shown_and_shut_out() {
     assert!(place.run(&["users", "create", "root@example.com", "--role", "admin"], "a good long password\n").status.success());
     assert!(place.run(&["users", "set-role", "ana@example.com", "king"], "").status.code() == Some(1));
     assert!(place.run(&["users", "set-role", "ana@example.com", "user"], "").status.success());
+    for dry in ["--dry-run", "--yes"] {
+        let refused = place.run(&["users", "ban", "ana@example.com", "--for", "0s", dry], "");
+        assert!(refused.status.code() == Some(2) && stderr(&refused).contains("longer than nothing"), "a ban that is over at once: {refused:?}");
+    }
     assert!(place.run(&["users", "ban", "ana@example.com", "--for", "1h", "--dry-run"], "").status.success());
     assert_eq!(refresh(&http, &server, token).await.unwrap().0, 200);
     assert!(place.run(&["users", "disable", made["id"].as_str().unwrap(), "--yes"], "").status.success());

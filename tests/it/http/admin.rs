@@ -150,6 +150,11 @@ async fn a_ban_ends_every_session_and_may_end_by_itself() {
     bob.try_sign_in("a wrong password").await.refused(401, "INVALID_EMAIL_OR_PASSWORD");
     app.after(minutes(61));
     bob.sign_in().await;
+    // 0 is no end, as in Better Auth: a ban that is over at once would be none.
+    let endless = ask(&app, &admin, "ban-user", json!({ "userId": user_id, "banExpiresIn": 0 })).await.ok().body["user"].clone();
+    assert_eq!((endless["banned"].clone(), endless["banExpires"].clone()), (json!(true), json!(null)));
+    bob.try_sign_in(&bob.password).await.refused(403, "BANNED_USER");
+    ask(&app, &admin, "unban-user", json!({ "userId": user_id })).await.ok();
     ask(&app, &admin, "ban-user", json!({ "userId": user_id, "banReason": "spam" })).await.ok();
     app.after(minutes(60 * 24 * 400));
     bob.try_sign_in(&bob.password).await.refused(403, "BANNED_USER");

@@ -228,6 +228,38 @@ async fn failing(app: &TestApp, path: &str, headers: &[(&str, &str)], places: us
 }
 
 #[tokio::test]
+async fn a_control_character_in_a_path_or_a_query_is_refused_to_a_browser_as_a_page() {
+    let app = TestApp::start().await;
+    let send = async |path: &str, headers: &[(&str, &str)]| {
+        let mut request = Request::get(path).extension(axum::extract::ConnectInfo(std::net::SocketAddr::from(([192, 0, 2, 1], 4321))));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Answer::read(countersign::http::router(&app.app).oneshot(request.body(Body::empty()).unwrap()).await.unwrap()).await
+    };
+    let navigation: &[(&str, &str)] = &[("sec-fetch-mode", "navigate")];
+    for (path, headers) in [
+        ("/?x=%00", &[][..]),
+        ("/auth?x=%00", &[]),
+        ("/auth/sign-in?x=%00", &[]),
+        ("/auth/%00", &[]),
+        ("/auth/sign-in%00", &[]),
+        ("/auth/admin/users?x=%00", &[]),
+        ("/auth%00", navigation),
+        ("/%00", navigation),
+        ("/api/auth/verify-email?token=%00", navigation),
+        ("/api/auth/%00", navigation),
+    ] {
+        let page = send(path, headers).await;
+        assert_eq!((page.status.as_u16(), page.header("content-type")), (400, "text/html; charset=utf-8"), "{path}: {}", page.text);
+        assert!(page.text.contains("<h1>") && !page.text.contains('\0'), "{path}: {}", page.text);
+    }
+    for path in ["/api/auth/get-session?x=%00", "/%00"] {
+        assert_eq!(send(path, &[]).await.refused(400, "BAD_REQUEST").header("content-type"), "application/json", "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_full_house_a_panic_and_a_time_out_have_the_shape_that_the_client_reads() {
     let app = TestApp::start().await;
     // From here on time passes by itself wherever everything waits.
