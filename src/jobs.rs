@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
-use crate::flows::{self, change_keys, confirm_clock, deliver_mail, deliver_webhooks, heartbeat, load_keys, mark_endings, operate_limits, prune, read_audit};
+use crate::flows::{self, audit_ends, change_keys, confirm_clock, deliver_mail, deliver_webhooks, heartbeat, load_keys, mark_endings, operate_limits, prune};
 use crate::model::standstill::BEAT;
 use crate::random;
 
@@ -40,7 +40,12 @@ const JOBS: [Repeated; 6] = [
     },
     Repeated { name: "limits", every: Duration::from_secs(1), run: |app| Box::pin(async move { operate_limits::follow(&app).await }), at_rotation: false },
     Repeated { name: "keys", every: Duration::from_secs(60), run: |app| Box::pin(async move { rotate_due_keys(&app).await }), at_rotation: true },
-    Repeated { name: "audit-ends", every: Duration::from_secs(900), run: |app| Box::pin(async move { read_audit::tell_ends(&app).await }), at_rotation: false },
+    Repeated {
+        name: "audit-ends",
+        every: Duration::from_secs(60),
+        run: |app| Box::pin(async move { audit_ends::tell(&app, audit_ends::PAUSE).await }),
+        at_rotation: false,
+    },
     Repeated { name: "prune", every: Duration::from_secs(3_600), run: |app| Box::pin(async move { prune::prune(&app).await.map(|_| ()) }), at_rotation: false },
 ];
 

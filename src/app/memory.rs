@@ -107,15 +107,19 @@ impl RevokedKids {
     }
 }
 
-/// The ends of this process's audit chains that stand in the log already.
+/// The ends of audit chains that this process has written into the log: the place, and the uptime at which it did.
 #[derive(Debug, Default)]
-pub struct ToldEnds(Mutex<HashMap<String, i64>>);
+pub struct ToldEnds(Mutex<HashMap<String, (i64, Duration)>>);
 
 impl ToldEnds {
-    /// Whether this end is not in the log yet; from now on it is.
-    pub fn is_news(&self, writer: &str, sequence: i64) -> bool {
+    /// Whether this end is to be written into the log; from now on it is there. A chain that is new is told at once, one that has grown not before `pause` is over.
+    pub fn is_due(&self, writer: &str, sequence: i64, uptime: Duration, pause: Duration) -> bool {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        told.insert(writer.to_owned(), sequence) != Some(sequence)
+        let is_due = told.get(writer).is_none_or(|(known, at)| *known != sequence && *at + pause <= uptime);
+        if is_due {
+            told.insert(writer.to_owned(), (sequence, uptime));
+        }
+        is_due
     }
 }
 

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::flows::authority::Authority;
 use crate::flows::manage_users;
 use crate::flows::read_audit::{self, Entry, Filter, Known};
-use crate::flows::reapply_audit::{self, Exported, Outcome};
+use crate::flows::reapply_audit::{self, Exported, Outcome, Reapplied};
 use crate::model::time::Timestamp;
 
 use super::{Failure, Output, Result, ask, build, operator, output};
@@ -64,8 +64,9 @@ pub(super) enum Audit {
     },
     /// After a failover or a restore: do again what the database has lost, from an export kept elsewhere
     #[command(
-        after_help = "Sign-outs, revocations, bans, roles, deletions and revoked keys are done again. Passwords, addresses and new accounts are not in the trail:\n\
-        what cannot be done again is listed. A second run does nothing more.\n\nExample:\n  countersign audit reapply export.jsonl --dry-run"
+        after_help = "Sign-outs, revocations, bans, roles, deletions, blocked networks and revoked keys are done again. Passwords, addresses and new accounts are not in\n\
+        the trail: what cannot be done again is listed. What was decided after a lost event stands. An export with a line that does not fit its chain is\n\
+        refused. A second run does nothing more.\n\nExample:\n  countersign audit reapply export.jsonl --dry-run"
     )]
     Reapply {
         /// As `audit export` wrote it
@@ -130,16 +131,17 @@ async fn act(app: &App, command: Audit) -> Result<()> {
 
 async fn verify(app: &App, against: Option<&Path>) -> Result<()> {
     let mut report = read_audit::verify(app).await?;
+    let mut compared = None;
     if let Some(path) = against {
-        let copy = known_in(path)?;
-        let (compared, faults) = read_audit::compare(app, &copy).await?;
-        report.compared = compared;
-        report.faults.extend(faults);
+        let mut found = read_audit::compare(app, &known_in(path)?).await?;
+        report.faults.append(&mut found.faults);
+        compared = Some((path, found));
     }
     for fault in &report.faults {
         output::note(&fault.to_string());
     }
-    let summary = format!("{} events in {} chains", report.events, report.writers);
+    let marked = if report.marked > 0 { format!(" ({} more are marked as deleted for their age)", report.marked) } else { String::new() };
+    let summary = format!("{} events in {} chains{marked}", report.events, report.writers);
     if !report.faults.is_empty() {
         return Err(Failure::Refused(format!("{summary}: {} fault(s)", report.faults.len())));
     }
@@ -147,8 +149,12 @@ async fn verify(app: &App, against: Option<&Path>) -> Result<()> {
         return Err(Failure::Refused("there is no audit event: nothing was verified".into()));
     }
     output::note(&format!("{summary}: each event fits the one before it, up to the end that the database notes."));
-    output::note(&match against {
-        Some(path) => format!("{} events named in {} are there, unchanged. Later events may have been cut off.", report.compared, path.display()),
+    output::note(&match compared {
+        Some((path, found)) => {
+            let excused = if found.excused > 0 { format!("; {} may have been deleted for their age (audit.retention)", found.excused) } else { String::new() };
+            let (total, there) = (found.there + found.excused, found.there);
+            format!("Of {total} event(s) named in {} {there} are there, unchanged{excused}. Later events may have been cut off.", path.display())
+        }
         None => "Events cut off together with that note, or a whole chain taken away, do not show: compare with a copy (--against FILE).".to_owned(),
     });
     Ok(())
@@ -164,17 +170,24 @@ async fn reapply(app: &App, export: &Path, dry_run: bool, yes: bool) -> Result<(
     if !dry_run {
         ask::confirm(&format!("Do again what this database has lost of the {} events in {}?", events.len(), export.display()), yes)?;
     }
-    let done = reapply_audit::reapply(app, events, dry_run, &operator()).await?;
+    let Reapplied { faults, lines: done } = reapply_audit::reapply(app, events, dry_run, &operator()).await?;
+    for fault in &faults {
+        output::note(&fault.to_string());
+    }
+    if !faults.is_empty() {
+        return Err(Failure::Refused(format!("{} is not what was exported: {} fault(s). Nothing was done", export.display(), faults.len())));
+    }
     let (mut changed, mut open) = (0, 0);
     for line in &done {
         let (mark, words) = match &line.outcome {
-            Outcome::Done(words) => ("done", words.as_str()),
-            Outcome::Partly(words) => ("partly", words.as_str()),
-            Outcome::Already => ("already", "nothing to do"),
-            Outcome::NotPossible(words) => ("not possible", words.as_str()),
+            Outcome::Done(words) => ("done", words.clone()),
+            Outcome::Partly(words) => ("partly", words.clone()),
+            Outcome::Already => ("already", "nothing to do".to_owned()),
+            Outcome::DecidedAnew(at) => ("not done", format!("decided anew at {at}, which stands")),
+            Outcome::NotPossible(words) => ("not possible", words.clone()),
         };
         changed += usize::from(matches!(line.outcome, Outcome::Done(_) | Outcome::Partly(_)));
-        open += usize::from(matches!(line.outcome, Outcome::Partly(_) | Outcome::NotPossible(_)));
+        open += usize::from(matches!(line.outcome, Outcome::Partly(_) | Outcome::DecidedAnew(_) | Outcome::NotPossible(_)));
         let subject = line.subject.map_or_else(|| "-".to_owned(), |id| id.to_string());
         output::line(&format!("{} {} {subject} {mark}: {words}", line.at, line.kind));
     }
@@ -190,13 +203,7 @@ fn read(path: &Path) -> Result<String> {
 /// The events that an export names, or the ends of chains in a log; other lines of a log are passed over.
 fn known_in(path: &Path) -> Result<Vec<Known>> {
     let text = read(path)?;
-    let known = |line: &str| -> Option<Known> {
-        let value: Value = serde_json::from_str(line).ok()?;
-        let text = |name: &str| value[name].as_str().map(ToOwned::to_owned);
-        let at = value["at"].as_str().and_then(Timestamp::parse);
-        Some(Known { writer: text("writer")?, sequence: value["sequence"].as_i64()?, link: text("link")?, at })
-    };
-    let found: Vec<Known> = text.lines().filter_map(known).collect();
+    let found: Vec<Known> = text.lines().filter_map(Known::parse).collect();
     if found.is_empty() {
         return Err(Failure::Refused(format!("{} names no audit event: there is nothing to compare with", path.display())));
     }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{Clock, MovableClock};
 use crate::config::{Blocklist, Config, OpsListen};
 use crate::flows::dev::Dev;
-use crate::flows::{announce, load_keys, read_audit};
+use crate::flows::{announce, audit_ends, load_keys};
 use crate::http::{
     self,
     server::{KEPT_ASIDE, Limits, Routes},
@@ -73,7 +73,7 @@ pub(super) async fn run(config: Config, dev: Option<(Dev, Arc<MovableClock>)>) -
         tracing::warn!("some connections did not finish in time");
     }
     jobs.stop().await;
-    if let Err(error) = read_audit::tell_ends(&app).await {
+    if let Err(error) = audit_ends::tell(&app, Duration::ZERO).await {
         tracing::warn!(%error, "the ends of the audit chains are not in the log");
     }
     app.db.close().await;

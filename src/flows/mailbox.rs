@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::crypto::password::Verdict;
 use crate::model::audit::{Kind, Peer};
 use crate::model::email::Email;
-use crate::model::id::SessionId;
+use crate::model::id::{SessionId, UserId};
 use crate::model::mail::{MailToken, Purpose};
 use crate::model::password::Password;
 use crate::model::session::RevokedReason;
@@ -188,6 +188,20 @@ pub(super) enum Profile {
     Forgotten,
 }
 
+impl Profile {
+    /// As the audit trail says it.
+    fn as_str(self) -> &'static str {
+        if self == Self::Kept { "kept" } else { "forgotten" }
+    }
+
+    fn changes(self) -> Changes {
+        match self {
+            Self::Kept => Changes::default(),
+            Self::Forgotten => Changes { name: Some(String::new()), image: Some(String::new()), ..Changes::default() },
+        }
+    }
+}
+
 /// The account belongs to the mailbox alone: every password, session, known device and link of before ends. The account and the user's row are locked.
 pub(super) async fn claim(conn: &mut Conn, recorder: &Recorder, user: &User, new_email: Option<&Email>, profile: Profile) -> store::Result<Option<User>> {
     let now = conn.now();
@@ -198,12 +212,28 @@ pub(super) async fn claim(conn: &mut Conn, recorder: &Recorder, user: &User, new
     end(conn, recorder, Which::ActedBy(user.id), RevokedReason::Revoked).await?;
     let mut changes = Changes::default();
     if had_password || !ended.is_empty() {
-        recorder.record(conn, Kind::AccountReclaimed, Some(user.id), None, Map::new()).await?;
-        if profile == Profile::Forgotten {
-            changes = Changes { name: Some(String::new()), image: Some(String::new()), ..changes };
-        }
+        recorder.record(conn, Kind::AccountReclaimed, Some(user.id), None, detail([("profile", profile.as_str().into())])).await?;
+        changes = profile.changes();
     }
     mark(conn, recorder, user, new_email, changes).await
+}
+
+/// What [`claim`] took away, once more, after the database went back: password, sessions and links, and the profile where it was
+/// forgotten.
+pub(super) async fn reclaim_again(app: &App, user: UserId, profile: Profile, peer: &Peer) -> Result<()> {
+    let recorder = Recorder::new(app, peer);
+    let work = app.db.write(move |conn| {
+        Box::pin(async move {
+            store::user_changes::lock_account(conn, user).await?;
+            store::users::drop_accounts(conn, user, conn.now()).await?;
+            store::mails::end_tokens(conn, user, conn.now()).await?;
+            end(conn, &recorder, Which::OfUser { user, except: None }, RevokedReason::PasswordChanged).await?;
+            end(conn, &recorder, Which::ActedBy(user), RevokedReason::Revoked).await?;
+            change(conn, user, &profile.changes(), conn.now()).await?;
+            recorder.record(conn, Kind::AccountReclaimed, Some(user), None, detail([("profile", profile.as_str().into())])).await
+        })
+    });
+    Ok(work.await?)
 }
 
 async fn mark(conn: &mut Conn, recorder: &Recorder, user: &User, new_email: Option<&Email>, changes: Changes) -> store::Result<Option<User>> {

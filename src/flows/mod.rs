@@ -4,6 +4,7 @@
 pub mod abandon_keys;
 pub mod administer_users;
 pub mod announce;
+pub mod audit_ends;
 pub mod authority;
 pub mod carried;
 pub mod change_email;
@@ -30,6 +31,7 @@ pub mod issue_token;
 pub mod known_device;
 pub mod limit;
 pub mod load_keys;
+mod lost_events;
 pub mod mail_links;
 pub mod mailbox;
 pub mod manage_sessions;

@@ -1,5 +1,9 @@
 //! Reading the audit trail, and checking it: each chain by itself, and against a copy that was kept elsewhere (an export, the ends of chains in the log).
 
+use std::collections::HashMap;
+
+use serde_json::Value;
+
 use crate::app::App;
 pub use crate::model::audit::{Entry, Fault, Walk};
 use crate::model::id::EventId;
@@ -28,8 +32,8 @@ pub struct Report {
     pub writers: usize,
     /// Events that were looked at.
     pub events: u64,
-    /// What was compared with a copy.
-    pub compared: u64,
+    /// Events that are marked as deleted for their age, so that they were not looked at.
+    pub marked: u64,
     /// Everything that is wrong.
     pub faults: Vec<Fault>,
 }
@@ -43,14 +47,37 @@ pub struct Known {
     pub sequence: i64,
     /// Its link.
     pub link: String,
-    /// When it happened, where the copy says so.
+    /// When it happened, or was logged; `None`: the copy does not say so.
     pub at: Option<Timestamp>,
+}
+
+impl Known {
+    /// From a line of an export or of a log in JSON; `None`: it names no event. A log of an older version says only when the line was written, minutes after the
+    /// event.
+    pub fn parse(line: &str) -> Option<Self> {
+        let value: Value = serde_json::from_str(line).ok()?;
+        let text = |name: &str| value[name].as_str().map(ToOwned::to_owned);
+        let at = ["at", "timestamp"].iter().find_map(|name| value[*name].as_str().and_then(Timestamp::parse));
+        Some(Self { writer: text("writer")?, sequence: value["sequence"].as_i64()?, link: text("link")?, at })
+    }
+}
+
+/// What a comparison with a copy has found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// Events that are there, unchanged.
+    pub there: u64,
+    /// Events that are not there, and so old that the retention may have deleted them.
+    pub excused: u64,
+    /// The others.
+    pub faults: Vec<Fault>,
 }
 
 /// Recomputes every chain, link by link. One in which something is wrong is looked at once more: it may have been shortened meanwhile.
 pub async fn verify(app: &App) -> Result<Report> {
     let chains = app.db.read(|conn| Box::pin(store::audit::chains(conn))).await?;
     let mut report = Report { writers: chains.len(), ..Report::default() };
+    report.marked = chains.iter().map(|chain| u64::try_from(chain.pruned_sequence).unwrap_or(0)).sum();
     for chain in chains {
         let (mut events, mut faults) = walk(app, &chain).await?;
         if !faults.is_empty() {
@@ -78,42 +105,31 @@ fn is_explained(app: &App, chain: &Chain) -> bool {
     process.parse::<EventId>().ok().and_then(|id| id.made_at()).is_none_or(|began| began < oldest)
 }
 
-/// Looks for every event of a copy. What the retention has deleted since may be missing.
-pub async fn compare(app: &App, copy: &[Known]) -> Result<(u64, Vec<Fault>)> {
+/// Looks for every event of a copy. What the retention has deleted since may be missing, if the copy says that it is so old.
+pub async fn compare(app: &App, copy: &[Known]) -> Result<Compared> {
     let chains = app.db.read(|conn| Box::pin(store::audit::chains(conn))).await?;
+    let chains: HashMap<&str, &Chain> = chains.iter().map(|chain| (chain.writer.as_str(), chain)).collect();
     let oldest = app.config.audit_retention.map(|keep| app.now() - keep);
-    let (mut compared, mut faults) = (0, Vec::new());
+    let mut compared = Compared::default();
     for known in copy {
-        compared += 1;
         let (writer, sequence) = (known.writer.clone(), known.sequence);
         let found = app.db.read(move |conn| Box::pin(async move { store::audit::of_writer(conn, &writer, sequence - 1, 1).await })).await?;
         let (writer, sequence) = (known.writer.clone(), known.sequence);
         match found.into_iter().find(|(entry, _)| entry.sequence == sequence) {
-            Some((entry, _)) if entry.link == known.link => {}
-            Some(_) => faults.push(Fault::Differs { writer, sequence }),
+            Some((entry, _)) if entry.link == known.link => compared.there += 1,
+            Some(_) => compared.faults.push(Fault::Differs { writer, sequence }),
             None => {
-                let pruned = chains.iter().any(|chain| chain.writer == writer && sequence <= chain.pruned_sequence && is_explained(app, chain));
-                let old_enough = known.at.is_none_or(|at| oldest.is_some_and(|oldest| at < oldest));
-                if !(pruned && old_enough) {
-                    faults.push(Fault::NotThere { writer, sequence });
+                let is_marked = chains.get(writer.as_str()).is_some_and(|chain| sequence <= chain.pruned_sequence && is_explained(app, chain));
+                let is_old = known.at.zip(oldest).is_some_and(|(at, oldest)| at < oldest);
+                if is_marked && is_old {
+                    compared.excused += 1;
+                } else {
+                    compared.faults.push(Fault::NotThere { writer, sequence });
                 }
             }
         }
     }
-    Ok((compared, faults))
-}
-
-/// Writes where this process's chains end into the log, as far as they have grown since it last did: a copy outside the database, which shows later whether events
-/// were cut off. `audit verify --against` reads it.
-pub async fn tell_ends(app: &App) -> Result<()> {
-    let writer = app.writer.clone();
-    let ends = app.db.read(move |conn| Box::pin(async move { store::audit::ends_of_process(conn, &writer).await })).await?;
-    for (writer, sequence, link) in ends {
-        if app.told_ends.is_news(&writer, sequence) {
-            tracing::info!(writer, sequence, link, "audit chain end");
-        }
-    }
-    Ok(())
+    Ok(compared)
 }
 
 async fn walk(app: &App, chain: &Chain) -> Result<(u64, Vec<Fault>)> {

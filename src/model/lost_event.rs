@@ -1,52 +1,57 @@
 //! An event of the audit trail that a database has lost by going back, as an export kept elsewhere holds it, and what it asks for. Decided purely.
 
+use ipnet::IpNet;
 use serde_json::Value;
 
-use super::audit::Kind;
+use super::audit::{Entry, Kind};
+use super::block;
 use super::id::{EventId, SessionId, UserId};
 use super::time::Timestamp;
 
 /// One event of an export.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Exported {
     /// Its own id.
     pub id: EventId,
-    /// Whose chain it stood in.
-    pub writer: String,
-    /// Its place there.
-    pub sequence: i64,
-    /// When it happened.
-    pub at: Timestamp,
-    /// What happened.
-    pub kind: String,
     /// Whom it concerned.
     pub subject: Option<UserId>,
     /// Which session it concerned.
     pub session: Option<SessionId>,
     /// Anything else.
     pub detail: Value,
+    /// All of it, as it stood in the table.
+    pub entry: Entry,
 }
 
 impl Exported {
-    /// From a line of `audit export`; `None`: the line is none.
+    /// From a line of `audit export`; `None`: the line is no event with its place in a chain and its link.
     pub fn parse(line: &str) -> Option<Self> {
         let value: Value = serde_json::from_str(line).ok()?;
         let text = |name: &str| value[name].as_str();
-        Some(Self {
-            id: text("id")?.parse().ok()?,
-            writer: text("writer")?.to_owned(),
+        let owned = |name: &str| text(name).map(ToOwned::to_owned);
+        let detail = value["detail"].clone();
+        let entry = Entry {
+            id: owned("id")?,
+            writer: owned("writer")?,
             sequence: value["sequence"].as_i64()?,
             at: Timestamp::parse(text("at")?)?,
-            kind: text("kind")?.to_owned(),
-            subject: text("subject").and_then(|id| id.parse().ok()),
-            session: text("session").and_then(|id| id.parse().ok()),
-            detail: value["detail"].clone(),
-        })
+            kind: owned("kind")?,
+            actor: owned("actor").unwrap_or_default(),
+            subject: owned("subject"),
+            session: owned("session"),
+            ip_address: owned("ipAddress").unwrap_or_default(),
+            user_agent: owned("userAgent").unwrap_or_default(),
+            request_id: owned("requestId").unwrap_or_default(),
+            detail: detail.to_string(),
+            link: owned("link")?,
+        };
+        let (subject, session) = (text("subject").and_then(|id| id.parse().ok()), text("session").and_then(|id| id.parse().ok()));
+        Some(Self { id: entry.id.parse().ok()?, subject, session, detail, entry })
     }
 
     /// What has to be done again.
     pub fn deed(&self) -> Deed {
-        let kind = Kind::parse(&self.kind);
+        let kind = Kind::parse(&self.entry.kind);
         match (kind, self.subject, self.session) {
             (
                 Some(Kind::SignedOut | Kind::SessionRevoked | Kind::RefreshTokenReused | Kind::RefreshTokenLost | Kind::ImpersonationStopped),
@@ -70,6 +75,15 @@ impl Exported {
             (Some(Kind::EmailChanged), Some(user), _) => {
                 Deed::EndSessions(user, "the old address is back, and the trail holds no address: the user has to change it again")
             }
+            (Some(Kind::AccountReclaimed), Some(user), _) => Deed::Reclaim { user, forget_profile: self.detail["profile"] == "forgotten" },
+            (Some(Kind::NetworkBlocked), _, _) => match (self.network(), self.detail["endsAt"].as_i64()) {
+                (Some(network), Some(end)) => Deed::Block(network, Timestamp(end), self.detail["reason"].as_str().unwrap_or_default().to_owned()),
+                _ => Deed::Say("the network cannot be read; run `countersign limits block` again"),
+            },
+            (Some(Kind::NetworkUnblocked), _, _) => match self.network() {
+                Some(network) => Deed::Unblock(network),
+                None => Deed::Say("the network cannot be read; run `countersign limits unblock` again"),
+            },
             (Some(Kind::KeyRevoked), _, _) => Deed::RevokeKeys(revoked_kids(&self.detail)),
             (Some(Kind::UserCreated | Kind::UserInvited), _, _) => Deed::Say("the account is gone; the user has to sign up, or be invited, again"),
             (Some(Kind::EmailVerified), _, _) => Deed::Say("the address counts as unproven again; the user has to open a new link"),
@@ -77,21 +91,65 @@ impl Exported {
             (Some(Kind::MasterKeyChanged), _, _) => Deed::Say("the keys are sealed under the master key of before; run `countersign keys rewrap` again"),
             (Some(Kind::KeyImported), _, _) => Deed::Say("the imported key is gone; run `countersign keys import` again"),
             (None, _, _) => Deed::Say("this version does not know this kind of event"),
-            // Refusals, notes, and what the schedule does again by itself.
-            (Some(_), _, _) => Deed::Nothing,
+            (Some(Kind::MasterKeyAbandoned), _, _) => {
+                Deed::Say("the lost master key counts as current again; with the new master key, run `countersign keys abandon` again")
+            }
+            (Some(Kind::ClockConfirmed), _, _) => Deed::Say("the time that an operator confirmed is gone; look at `countersign clock show`"),
+            // Every kind is named, so that a new one is not lost in silence.
+            (
+                // Refusals and notes: nothing depends on them.
+                Some(
+                    Kind::Started
+                    | Kind::SignInRefused
+                    | Kind::PasswordRefused
+                    | Kind::SignedUpAgain
+                    | Kind::RefreshTokenHealed
+                    | Kind::RefreshTokenShadowed
+                    | Kind::Reapplied
+                    // A session or a link that is gone has to be asked for again by its user, as after any sign-out.
+                    | Kind::SignedIn
+                    | Kind::ImpersonationStarted
+                    | Kind::EmailChangeApproved
+                    // Counts that return are over after their own period.
+                    | Kind::LimitsCleared
+                    // The schedule does it again by itself.
+                    | Kind::KeysRotated
+                    | Kind::KeysRemoved
+                    // Without the session or the user that such an event always names.
+                    | Kind::RefreshTokenReused
+                    | Kind::RefreshTokenLost
+                    | Kind::ImpersonationStopped
+                    | Kind::UserBanned
+                    | Kind::UserUnbanned
+                    | Kind::UserDisabled
+                    | Kind::UserEnabled
+                    | Kind::UserDeleted
+                    | Kind::RoleChanged
+                    | Kind::PasswordChanged
+                    | Kind::EmailChanged
+                    | Kind::AccountReclaimed,
+                ),
+                _,
+                _,
+            ) => Deed::Nothing,
         }
     }
 }
 
 impl Exported {
+    /// The network of a block.
+    pub fn network(&self) -> Option<IpNet> {
+        block::network(self.detail["network"].as_str()?).ok()
+    }
+
     /// One event that tells of many sessions: `detail.of` says whose (`flows::end_session`).
     fn of_many(&self, subject: Option<UserId>) -> Deed {
         match (self.detail["of"].as_str(), subject) {
-            (Some("everybody"), _) => Deed::Say("every session had ended, and every link in a mail; run `countersign sessions revoke --all` again"),
+            (Some("everybody"), _) => Deed::EndEverything,
             // Room was made for a newer session.
             (Some("user"), Some(_)) if self.detail["reason"] == "too_many" => Deed::Nothing,
             (Some("user"), Some(user)) => Deed::EndSessions(user, "also those that began since, and one that the user had kept"),
-            // In the name of another user: the change of roles that ended them is done again by its own event.
+            (Some("acting"), Some(user)) => Deed::EndActing(user),
             _ => Deed::Nothing,
         }
     }
@@ -104,6 +162,10 @@ pub enum Deed {
     EndSession(SessionId),
     /// End every session of the user, and say what an operator has to do beside it.
     EndSessions(UserId, &'static str),
+    /// End the sessions in which the user acts as another.
+    EndActing(UserId),
+    /// An operator has to end every session of all users again, unless that was done since.
+    EndEverything,
     /// Ban the user, for ever or until then.
     Ban(UserId, Option<Timestamp>),
     /// Lift the ban.
@@ -114,12 +176,78 @@ pub enum Deed {
     SetRole(UserId, String),
     /// Delete the user.
     Delete(UserId),
+    /// Remove the password from before the owner of the mailbox proved it.
+    Reclaim {
+        /// Whose account it is.
+        user: UserId,
+        /// Whether the name and the picture were removed too.
+        forget_profile: bool,
+    },
+    /// Refuse the network until then, for this reason.
+    Block(IpNet, Timestamp, String),
+    /// Let the network in again.
+    Unblock(IpNet),
     /// Revoke these keys.
     RevokeKeys(Vec<String>),
     /// It cannot be done; say so.
     Say(&'static str),
-    /// Nothing hangs on it.
+    /// Nothing depends on it.
     Nothing,
+}
+
+/// What a decision is about. Of several decisions about one topic the last one counts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Topic {
+    /// The roles of the user.
+    Role(UserId),
+    /// Whether the user is banned.
+    Ban(UserId),
+    /// Whether the user is disabled.
+    Disabled(UserId),
+    /// Whether the network is blocked.
+    Network(IpNet),
+}
+
+impl Deed {
+    /// The user whom it is about.
+    pub fn user(&self) -> Option<UserId> {
+        match self {
+            Self::EndSessions(user, _)
+            | Self::EndActing(user)
+            | Self::Ban(user, _)
+            | Self::Unban(user)
+            | Self::Disable(user, _)
+            | Self::SetRole(user, _)
+            | Self::Delete(user)
+            | Self::Reclaim { user, .. } => Some(*user),
+            Self::EndSession(_) | Self::EndEverything | Self::Block(..) | Self::Unblock(_) | Self::RevokeKeys(_) | Self::Say(_) | Self::Nothing => None,
+        }
+    }
+
+    /// What it decides; `None`: it takes something away for good, which no later decision gives back.
+    pub fn topic(&self) -> Option<Topic> {
+        match self {
+            Self::SetRole(user, _) => Some(Topic::Role(*user)),
+            Self::Ban(user, _) | Self::Unban(user) => Some(Topic::Ban(*user)),
+            Self::Disable(user, _) => Some(Topic::Disabled(*user)),
+            Self::Block(network, ..) | Self::Unblock(network) => Some(Topic::Network(*network)),
+            _ => None,
+        }
+    }
+
+    /// The kinds of later events after which it is not done any more. A later ban or block does not overrule a lost one: who made it did not know of the lost
+    /// one, so the longer of both counts.
+    pub fn overruled_by(&self) -> &'static [Kind] {
+        match self {
+            Self::SetRole(..) => &[Kind::RoleChanged],
+            Self::Ban(..) => &[Kind::UserUnbanned],
+            Self::Unban(_) => &[Kind::UserBanned, Kind::UserUnbanned],
+            Self::Disable(..) => &[Kind::UserDisabled, Kind::UserEnabled],
+            Self::Block(..) => &[Kind::NetworkUnblocked],
+            Self::Unblock(_) => &[Kind::NetworkBlocked, Kind::NetworkUnblocked],
+            _ => &[],
+        }
+    }
 }
 
 /// The kids in the steps of a change of keys, as `change_keys::describe` writes them.

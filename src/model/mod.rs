@@ -8,6 +8,7 @@ pub mod common_password;
 pub mod cookie_domain;
 pub mod domain;
 pub mod email;
+pub mod export_check;
 pub mod id;
 pub mod key;
 pub mod limit;

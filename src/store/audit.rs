@@ -180,18 +180,26 @@ pub async fn chain(conn: &mut Conn, writer: &str) -> Result<Option<Chain>> {
     Ok(row.map(chain_of))
 }
 
-/// Whether an event is there, or stood where a chain's front was deleted for its age.
-pub async fn holds(conn: &mut Conn, at: Timestamp, id: &str, writer: &str, sequence: i64) -> Result<bool> {
-    let (found,): (i64,) = on!(conn, c => sqlx::query_as(
-        "SELECT (SELECT COUNT(*) FROM audit_events WHERE at = $1 AND id = $2) + (SELECT COUNT(*) FROM audit_chains WHERE writer = $3 AND pruned_sequence >= $4)")
-        .bind(at.0).bind(id).bind(writer).bind(sequence).fetch_one(c).await)?;
-    Ok(found > 0)
+/// What the database has of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Its link, where the event is there.
+    pub link: Option<String>,
+    /// Whether its place is in the front of a chain that was deleted for its age.
+    pub is_pruned: bool,
 }
 
-/// Where the chains of one process end: writer, place, link. A process writes one, or one for each of its connections.
-pub async fn ends_of_process(conn: &mut Conn, process: &str) -> Result<Vec<(String, i64, String)>> {
-    Ok(on!(conn, c => sqlx::query_as("SELECT writer, sequence, link FROM audit_chains WHERE substr(writer, 1, length($1)) = $1 ORDER BY writer")
-        .bind(process).fetch_all(c).await)?)
+/// Whether an event is there, or was deleted for its age.
+pub async fn held(conn: &mut Conn, at: Timestamp, id: &str, writer: &str, sequence: i64) -> Result<Held> {
+    let (link, pruned): (Option<String>, i64) = on!(conn, c => sqlx::query_as(
+        "SELECT (SELECT link FROM audit_events WHERE at = $1 AND id = $2), (SELECT COUNT(*) FROM audit_chains WHERE writer = $3 AND pruned_sequence >= $4)")
+        .bind(at.0).bind(id).bind(writer).bind(sequence).fetch_one(c).await)?;
+    Ok(Held { link, is_pruned: pruned > 0 })
+}
+
+/// Where every chain ends of which not everything was deleted for its age: writer, place, link.
+pub async fn ends(conn: &mut Conn) -> Result<Vec<(String, i64, String)>> {
+    Ok(on!(conn, c => sqlx::query_as("SELECT writer, sequence, link FROM audit_chains WHERE pruned_sequence < sequence ORDER BY writer").fetch_all(c).await)?)
 }
 
 /// Writers of events that are older than `before`.

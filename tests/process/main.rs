@@ -13,6 +13,8 @@ mod kubernetes;
 mod listener;
 mod master_key;
 mod peers;
+mod proofs;
+mod reapply;
 mod replicas;
 mod server;
 mod serving;

@@ -20,6 +20,7 @@ mod metrics;
 mod mount;
 mod pages;
 mod passwords;
+mod reapply;
 mod refresh;
 mod refresh_model;
 mod sessions;
