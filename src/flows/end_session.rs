@@ -8,8 +8,8 @@ use crate::crypto::key_ring::KeyRing;
 use crate::crypto::token::{RefreshToken, SessionToken};
 use crate::model::audit::Kind;
 use crate::model::id::{SessionId, UserId};
-use crate::model::refresh::{Decision, Policy, Presented, decide};
-use crate::model::session::RevokedReason;
+use crate::model::refresh::{Decision, Policy, Presented, Refusal, decide};
+use crate::model::session::{End, RevokedReason};
 use crate::model::standstill::Watch;
 use crate::store::endings::{self, Ended, Which};
 use crate::store::sessions::By;
@@ -110,7 +110,12 @@ impl Ending {
             return Ok(true);
         }
         self.leave(conn, by).await?;
-        Ok(store::ended::end_of(conn, by, conn.now()).await?.is_some())
+        let over = store::ended::end_of(conn, by, conn.now()).await?;
+        // It may only look so, by a clock that is ahead: signing out ends it for good.
+        if over == Some(End::Expired) && self.reason == RevokedReason::SignOut {
+            store::ended::sign_out(conn, by, conn.now()).await?;
+        }
+        Ok(over.is_some())
     }
 
     async fn end_by_refresh_token(&self, conn: &mut Conn, recorder: &Recorder, token: &RefreshToken, presented: &Presented) -> store::Result<()> {
@@ -118,6 +123,9 @@ impl Ending {
         let now = conn.now();
         let decision = decide(Some(&row.state), presented, now, &self.policy, &self.standstills.at(now));
         match decision {
+            Decision::Refuse(Refusal::Expired) => {
+                self.end_one(conn, recorder, &By::Id(row.session)).await?;
+            }
             Decision::Refuse(_) => self.leave(conn, &By::Id(row.session)).await?,
             Decision::Reuse | Decision::Ahead => {
                 end_family(conn, decision, &row, presented.generation, recorder).await?;

@@ -31,6 +31,19 @@ pub async fn leave(conn: &mut Conn, by: &By, now: Timestamp) -> Result<()> {
     Ok(())
 }
 
+/// Marks a session that has expired as one whose user signed out.
+pub async fn sign_out(conn: &mut Conn, by: &By, now: Timestamp) -> Result<()> {
+    const BY_TOKEN: &str = "UPDATE sessions SET revoked_at = $1, revoked_reason = $2 WHERE token_hash = $3 AND revoked_at IS NULL";
+    const BY_ID: &str = "UPDATE sessions SET revoked_at = $1, revoked_reason = $2 WHERE id = $3 AND revoked_at IS NULL";
+    let (sql, key) = match by {
+        By::TokenHash(hash) => (BY_TOKEN, hash_text(hash)),
+        By::Id(id) => (BY_ID, id.to_string()),
+    };
+    let reason = RevokedReason::SignOut.as_str();
+    on!(conn, c => sqlx::query(sql).bind(now.0).bind(reason).bind(key.as_str()).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
 /// Whose session a session token belongs to, live or not; `None`: there is none, or none any more.
 pub async fn owner_of(conn: &mut Conn, token_hash: [u8; 32]) -> Result<Option<UserId>> {
     const OWNER: &str = "SELECT user_id FROM sessions WHERE token_hash = $1";

@@ -77,6 +77,26 @@ async fn a_session_of_another_admin_that_was_set_aside_ends_when_acting_ends() {
     app.get_as(SESSION, &token_of(&aside)).await.refused(401, "UNAUTHORIZED");
 }
 
+/// A session that has only expired by a clock that is ahead must not come back to life with the right time.
+#[tokio::test]
+async fn signing_out_while_the_clock_is_ahead_ends_what_looks_expired_for_good() {
+    const AHEAD: i64 = 100 * 86_400_000;
+    let app = TestApp::start().await;
+    let ana = app.user("ana").await;
+    for by_refresh_token in [false, true] {
+        let tokens = ana.sign_in().await;
+        app.set_clock(AHEAD);
+        if by_refresh_token {
+            sign_out(&app, &[], &json!({ "refreshToken": tokens.refresh })).await;
+        } else {
+            sign_out(&app, &[("authorization", &format!("Bearer {}", tokens.session))], &json!({})).await;
+        }
+        app.set_clock(-AHEAD);
+        app.get_as(SESSION, &tokens.session).await.refused(401, "UNAUTHORIZED");
+        app.refresh(&tokens.refresh).await.refused(401, "REFRESH_TOKEN_REVOKED");
+    }
+}
+
 /// RFC 7009: whichever token of the session is named.
 #[tokio::test]
 async fn every_kind_of_token_can_be_revoked() {
