@@ -112,6 +112,16 @@ impl RevokedKids {
 pub struct ToldEnds(Mutex<HashMap<String, (i64, Duration)>>);
 
 impl ToldEnds {
+    /// Whether nothing was told yet.
+    pub fn is_empty(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Forgets what was told longer ago than `longest`.
+    pub fn forget(&self, uptime: Duration, longest: Duration) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, (_, at)| *at + longest > uptime);
+    }
+
     /// Whether this end is to be written into the log; from now on it is there. A chain that is new is told at once, one that has grown not before `pause` is over.
     pub fn is_due(&self, writer: &str, sequence: i64, uptime: Duration, pause: Duration) -> bool {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -45,7 +45,9 @@ impl Scratch {
     }
 
     /// Settings that come after the file and the environment, and before what `--set` says.
-    pub(super) fn settings(&self) -> Vec<(String, String)> {
+    pub(super) fn settings(&self, arguments: &[(String, String)]) -> Vec<(String, String)> {
+        let own = format!("http://localhost:{}", self.port);
+        let public_url = arguments.iter().rfind(|(key, _)| key == "server.public_url").map_or(own, |(_, url)| url.trim_end_matches('/').to_owned());
         let at = |name: &str| self.dir.join(name).display().to_string();
         [
             ("database.url", format!("sqlite://{}", at("dev.db"))),
@@ -54,8 +56,12 @@ impl Scratch {
             ("mail.transport", "file".into()),
             ("mail.dir", at("mail")),
             ("server.listen", format!("127.0.0.1:{}", self.port)),
-            ("server.public_url", format!("http://localhost:{}", self.port)),
-            ("tokens.issuer", format!("http://localhost:{}", self.port)),
+            ("server.public_url", public_url.clone()),
+            ("tokens.issuer", public_url),
+            // What a file says for a real service: events of tests are none of its receivers' business.
+            ("database.direct_url", String::new()),
+            ("database.prepared_statements", "true".into()),
+            ("webhooks.url", String::new()),
             ("rate_limits.enabled", "false".into()),
             ("passwords.argon2_memory_kib", "1024".into()),
             ("passwords.argon2_iterations", "1".into()),

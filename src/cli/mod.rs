@@ -207,9 +207,9 @@ fn run(cli: Cli) -> Result<()> {
         Some(Command::Dev(arguments)) => Some(dev::Scratch::make(arguments)?),
         _ => None,
     };
-    let mut flags = scratch.as_ref().map(dev::Scratch::settings).unwrap_or_default();
-    // Those of `dev` were no arguments.
     let arguments = cli.set.clone();
+    // Those of `dev` are no arguments.
+    let mut flags = scratch.as_ref().map(|scratch| scratch.settings(&arguments)).unwrap_or_default();
     flags.extend(cli.set);
     let sources = Sources { file: cli.config, environment, flags };
     if scratch.is_some() {

@@ -73,8 +73,10 @@ pub(super) async fn run(config: Config, dev: Option<(Dev, Arc<MovableClock>)>) -
         tracing::warn!("some connections did not finish in time");
     }
     jobs.stop().await;
-    if let Err(error) = audit_ends::tell(&app, Duration::ZERO).await {
-        tracing::warn!(%error, "the ends of the audit chains are not in the log");
+    match tokio::time::timeout(ENDS_TOLD, audit_ends::tell(&app, Duration::ZERO)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "the ends of the audit chains are not in the log"),
+        Err(_) => tracing::warn!("not all ends of the audit chains are in the log: it took too long"),
     }
     app.db.close().await;
     tracing::info!("stopped");
@@ -105,6 +107,9 @@ fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 
 /// Connections to the operations listener.
 const OPERATORS: usize = 64;
+
+/// How long the ends of the audit chains may take at the stop.
+const ENDS_TOLD: Duration = Duration::from_secs(5);
 
 /// How long their last answers are waited for.
 const OPERATORS_END: Duration = Duration::from_millis(500);

@@ -8,7 +8,7 @@ use hmac::Mac;
 
 use super::master_key::{MasterKey, MasterKeys};
 
-/// What a signed value is for. Each has a key of its own, derived from the master key under [`Self::label`].
+/// What a signed value is for. Each has a key of its own, derived from the master key under a label of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// The session cookie, and the signed session token behind `Bearer`.

@@ -14,6 +14,11 @@ use super::read_audit::Known;
 /// How long after a chain was told it is told again, if it has grown. A chain that is new is told at once.
 pub const PAUSE: Duration = Duration::from_secs(900);
 
+/// Chains that have grown in this time are looked at: a connection begins one each half hour, so that there are many old ones.
+const RECENT: Duration = Duration::from_secs(2 * 900);
+/// The same for the first look of a process: nothing may have told of what was done while no server ran.
+const AT_THE_START: Duration = Duration::from_secs(7 * 86_400);
+
 /// Writes the ends that are due into the log.
 pub async fn tell(app: &App, pause: Duration) -> Result<()> {
     for Known { writer, sequence, link, at } in due(app, pause).await? {
@@ -26,7 +31,10 @@ pub async fn tell(app: &App, pause: Duration) -> Result<()> {
 pub async fn due(app: &App, pause: Duration) -> Result<Vec<Known>> {
     let uptime = app.uptime();
     let mut due = Vec::new();
-    for (writer, sequence, link) in app.db.read(|conn| Box::pin(store::audit::ends(conn))).await? {
+    let since = app.now() - if app.told_ends.is_empty() { AT_THE_START } else { RECENT };
+    // What is forgotten here is no longer looked at, by the time of its last event.
+    app.told_ends.forget(uptime, AT_THE_START);
+    for (writer, sequence, link) in app.db.read(move |conn| Box::pin(store::audit::ends(conn, since))).await? {
         if !app.told_ends.is_due(&writer, sequence, uptime, pause) {
             continue;
         }

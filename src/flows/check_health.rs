@@ -110,8 +110,10 @@ pub async fn unwritable(app: &App) -> Option<String> {
     if let Err(error @ store::Error::Unwritable(_)) = app.db.read(|conn| Box::pin(store::writes::refuse_read_only(conn))).await {
         return Some(error.to_string());
     }
-    // Carried to its end even if nobody waits for it any more.
-    if tokio::time::timeout(PROBE, app.db.probe_write_if_due(probe_slot(app), app.now())).await.is_err() {
+    // Carried to its end, and noted, even if this does not wait for it any more.
+    let (db, slot, now) = (app.db.clone(), probe_slot(app), app.now());
+    let probe = tokio::spawn(async move { db.probe_write_if_due(slot, now).await });
+    if tokio::time::timeout(PROBE, probe).await.is_err() {
         app.db.writes().note_slow();
     }
     app.db.writes().failure()

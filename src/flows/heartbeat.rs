@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::model::standstill::{SILENCE_COUNTED, Standstill, Watch, Whose};
+use crate::model::time::Timestamp;
 use crate::model::trusted_clock::{self, Evidence};
 use crate::store::processes::About;
 use crate::store::{self, Conn};
@@ -27,10 +28,14 @@ pub async fn beat(app: &App) -> Result<()> {
     let max_skew = app.config.database.max_clock_skew;
     let beat = Beat { watch: Arc::clone(&app.standstills), writer: app.writer.clone(), about, alone: !app.db.is_shared(), max_skew };
     // On Postgres the heartbeat waits for the disk as a refresh does. On SQLite it stands in the one writer's queue behind those that do.
-    let (now, stood_still) = if app.db.is_shared() {
+    let beaten = if app.db.is_shared() {
         app.db.write(move |conn| Box::pin(beat.run(conn))).await?
     } else {
         app.db.write_unsynced(move |conn| Box::pin(beat.run(conn))).await?
+    };
+    let Some((now, stood_still)) = beaten else {
+        app.standstills.doubt();
+        return Ok(());
     };
     let starts = app.standstills.last_beat().is_none();
     app.standstills.beat(now, stood_still, others, keep);
@@ -71,16 +76,18 @@ struct Beat {
 }
 
 impl Beat {
-    async fn run(self, conn: &mut Conn) -> store::Result<(crate::model::time::Timestamp, Option<Standstill>)> {
+    /// The time of the heartbeat, and the standstill that it ended; `None`: none was written, because the clock is wrong.
+    async fn run(self, conn: &mut Conn) -> store::Result<Option<(Timestamp, Option<Standstill>)>> {
         let now = conn.now();
         // A clock that the database's own contradicts notes and forgets nothing: the time until its wrong date would count as a standstill for every replica.
         let evidence = Evidence { database: store::server::clock(conn).await?, last_confirmed: None };
         if trusted_clock::confirm(now, evidence, self.max_skew).is_err() {
             store::processes::announce(conn, &self.writer, &self.about).await?;
-            return Ok((now, None));
+            return Ok(None);
         }
         let stood_still = if let Some(last) = self.watch.last_beat() {
-            Watch::gap(Some(last), now)
+            // It served while its clock was wrong.
+            if self.watch.is_doubted() { None } else { Watch::gap(Some(last), now) }
         } else {
             store::processes::forget(conn, FORGOTTEN).await?;
             self.before_the_start(conn).await?
@@ -90,7 +97,7 @@ impl Beat {
         }
         store::standstills::beat(conn, &self.writer).await?;
         store::processes::announce(conn, &self.writer, &self.about).await?;
-        Ok((now, stood_still))
+        Ok(Some((now, stood_still)))
     }
 
     /// The time between the last heartbeat of anybody and the start of this process, if nothing served meanwhile. With it the processes of before are

@@ -56,6 +56,11 @@ impl Device {
         self.user
     }
 
+    /// Whether both are of the same user and epoch.
+    pub fn is_as_good_as(&self, other: &Self) -> bool {
+        (self.user, self.epoch) == (other.user, other.epoch)
+    }
+
     /// Whether it is known at this account as the row is now.
     pub fn is_known_to(&self, user: &User) -> bool {
         self.user == user.id && self.epoch == user.login_epoch

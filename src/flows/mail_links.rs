@@ -1,12 +1,13 @@
 //! Opening the links of mails: the token is checked first, without the database; then its row must be live.
 
+use std::time::Duration;
+
 use crate::app::App;
 use crate::crypto::mail_token;
 use crate::model::mail::{MailToken, Purpose};
 use crate::model::trusted_clock::MAX_GAP;
 use crate::store;
 
-use super::outbox::lifetime;
 use super::{Error, Result, confirm_clock};
 
 /// The row behind a link that lets its reader choose a password.
@@ -14,6 +15,9 @@ pub async fn open_password(app: &App, text: &str) -> Result<MailToken> {
     let purpose = purpose_among(app, text, &[Purpose::ResetPassword, Purpose::Invitation]).ok_or(Error::MailTokenInvalid)?;
     open(app, text, purpose).await
 }
+
+/// The longest lifetime of a link that the settings take. With it, and not with the one of now, a link of a longer setting stays good when it is shortened.
+const LONGEST_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
 
 /// The row behind a link of this purpose.
 pub async fn open(app: &App, text: &str, purpose: Purpose) -> Result<MailToken> {
@@ -26,7 +30,7 @@ pub async fn open(app: &App, text: &str, purpose: Purpose) -> Result<MailToken> 
         return Err(Error::MailTokenExpired);
     }
     // Its time began in the future, by a clock that was ahead: it would be good for as long as that clock was ahead.
-    let began = (token.expires_at - lifetime(&app.config.mail.lifetimes, purpose)).max(token.created_at);
+    let began = (token.expires_at - LONGEST_LIFETIME).max(token.created_at);
     if began > app.now() + MAX_GAP {
         return Err(Error::MailTokenExpired);
     }

@@ -159,8 +159,9 @@ impl Outbox {
         to: Option<&Email>,
         callback: Option<&str>,
     ) -> store::Result<bool> {
-        if let Some(to) = to
-            && !self.admits(conn, Template::Link(purpose), to).await?
+        // Also where no mail goes, because the address is taken: that it counts must not tell whether it is.
+        if let Some(counted) = to.or(change.map(|change| &change.new_email))
+            && !self.admits(conn, Template::Link(purpose), counted).await?
         {
             return Ok(false);
         }

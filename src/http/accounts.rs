@@ -137,7 +137,7 @@ pub(super) async fn change_password(State(app): State<Arc<App>>, Acting { who, p
     let mut answer = json!({ "token": grant.as_ref().map(|g| g.session_token.expose()), "user": views::user(&user) });
     let mut headers = HeaderMap::new();
     match &grant {
-        Some(grant) => deliver(&app, grant, &mut answer, &mut headers),
+        Some(grant) => deliver_anew(&app, grant, &mut answer, &mut headers),
         None => know_again(&app, &who.session, &user, &mut answer, &mut headers),
     }
     Ok((headers, Json(answer)).into_response())
@@ -213,6 +213,14 @@ pub(super) fn deliver(app: &App, grant: &Grant, answer: &mut Value, headers: &mu
     }
 }
 
+/// Delivers a session that takes the place of one's own after a change that has ended every known device: this one is known again, as long as the session.
+pub(super) fn deliver_anew(app: &App, grant: &Grant, answer: &mut Value, headers: &mut HeaderMap) {
+    deliver(app, grant, answer, headers);
+    if let Some(device) = grant.device.as_ref().filter(|_| grant.session.delivery == Delivery::Cookie && !grant.session.remember) {
+        cookies::set(app, headers, Name::Device, device, None);
+    }
+}
+
 /// Cookies that came along, as the flows borrow them.
 pub(super) struct Replaced<'r> {
     cookies: Vec<&'r str>,
@@ -243,10 +251,17 @@ impl<'r> Replaced<'r> {
         self.clear_admin(app, headers);
         deliver(app, grant, answer, headers);
         // A session that ends with the browser is not proof of a mailbox without its device: that ends with the browser too, and replaces none that stays.
-        let Some(device) = grant.device.as_ref().filter(|_| self.devices.is_empty()) else { return };
+        let Some(device) = grant.device.as_ref().filter(|own| !self.keeps_device_beside(app, own)) else { return };
         if grant.session.delivery == Delivery::Cookie && !grant.session.remember {
             cookies::set(app, headers, Name::Device, device, None);
         }
+    }
+
+    /// Whether a device came that a new one of this user must not replace: another user's, or a good one of the same.
+    fn keeps_device_beside(&self, app: &App, own: &str) -> bool {
+        let own = known_device::Device::open(app, own);
+        let came = self.devices.iter().filter_map(|text| known_device::Device::open(app, text));
+        own.is_some_and(|own| came.into_iter().any(|device| device.user() != own.user() || device.is_as_good_as(&own)))
     }
 
     /// The lines that clear the cookies of every session that the request named.

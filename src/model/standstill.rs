@@ -74,6 +74,8 @@ impl Standstills {
 #[derive(Debug, Default)]
 struct Seen {
     last_beat: Option<Timestamp>,
+    /// The clock was wrong since then: what it says of the time in between is no gap.
+    doubted: bool,
     settled_at: Option<Timestamp>,
     all: Vec<Standstill>,
 }
@@ -92,6 +94,16 @@ impl Watch {
         self.seen().last_beat
     }
 
+    /// No heartbeat was written, because the database's clock contradicts that of this process.
+    pub fn doubt(&self) {
+        self.seen().doubted = true;
+    }
+
+    /// Whether the clock was wrong since the last heartbeat.
+    pub fn is_doubted(&self) -> bool {
+        self.seen().doubted
+    }
+
     /// The gap since the last heartbeat, if it is a standstill.
     pub fn gap(last_beat: Option<Timestamp>, now: Timestamp) -> Option<Standstill> {
         let began_at = last_beat.filter(|last| now.since(*last) > NOTICED)?;
@@ -105,7 +117,7 @@ impl Watch {
         if stood_still.is_some() && seen.last_beat.is_some() {
             seen.settled_at = Some(now + SETTLING);
         }
-        seen.last_beat = Some(now);
+        (seen.last_beat, seen.doubted) = (Some(now), false);
         seen.all.retain(|s| s.whose == Whose::Ours && s.ended_at + keep >= now);
         seen.all.extend(stood_still);
         seen.all.extend(others);

@@ -197,9 +197,11 @@ pub async fn held(conn: &mut Conn, at: Timestamp, id: &str, writer: &str, sequen
     Ok(Held { link, is_pruned: pruned > 0 })
 }
 
-/// Where every chain ends of which not everything was deleted for its age: writer, place, link.
-pub async fn ends(conn: &mut Conn) -> Result<Vec<(String, i64, String)>> {
-    Ok(on!(conn, c => sqlx::query_as("SELECT writer, sequence, link FROM audit_chains WHERE pruned_sequence < sequence ORDER BY writer").fetch_all(c).await)?)
+/// Where every chain ends that has an event since then, and of which not everything was deleted for its age: writer, place, link.
+pub async fn ends(conn: &mut Conn, since: Timestamp) -> Result<Vec<(String, i64, String)>> {
+    const SQL: &str = "SELECT writer, sequence, link FROM audit_chains
+         WHERE pruned_sequence < sequence AND writer IN (SELECT writer FROM audit_events WHERE at >= $1) ORDER BY writer";
+    Ok(on!(conn, c => sqlx::query_as(SQL).bind(since.0).fetch_all(c).await)?)
 }
 
 /// Writers of events that are older than `before`.

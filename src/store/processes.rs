@@ -66,8 +66,8 @@ pub async fn seen_within(conn: &mut Conn, within: Duration) -> Result<Vec<Seen>>
     type Row = (String, i64, Option<String>, String, String, i64, i64);
     let now = clock(conn).await?;
     let rows: Vec<Row> = on!(conn, c => sqlx::query_as(
-        "SELECT host, pid, mark, program, master_keys, started_at, seen_at FROM processes WHERE seen_at >= $1 ORDER BY started_at, writer")
-        .bind((now - within).0).fetch_all(c).await)?;
+        "SELECT host, pid, mark, program, master_keys, started_at, seen_at FROM processes WHERE seen_at >= $1 AND seen_at <= $2 ORDER BY started_at, writer")
+        .bind((now - within).0).bind((now + within).0).fetch_all(c).await)?;
     let seen = |(host, pid, mark, program, keys, started_at, seen_at): Row| {
         let master_keys = keys.split_whitespace().map(ToOwned::to_owned).collect();
         Seen { about: About { host, pid, mark, program, master_keys, started_at: Timestamp(started_at) }, ago: now.since(Timestamp(seen_at)) }

@@ -29,6 +29,8 @@ struct State {
     recovered: u8,
     /// Since when attempts have failed for reasons that may pass.
     failing: Option<Instant>,
+    /// Since when attempts have taken too long, while no other write was committed.
+    slow: Option<Instant>,
     succeeded: Option<Instant>,
     tried: Option<Instant>,
 }
@@ -43,18 +45,25 @@ impl State {
         match outcome {
             Ok(()) => {
                 self.recovered = self.recovered.saturating_add(1);
-                self.failing = None;
+                (self.failing, self.slow) = (None, None);
                 if self.failure.is_none() || self.recovered >= IN_A_ROW {
                     *self = Self { succeeded: Some(now), ..Self::default() };
                 }
             }
             Err(Error::Unwritable(reason)) => self.fails(reason.clone()),
-            Err(error) => self.note_failing(&error.to_string(), now),
+            Err(error) => {
+                let since = *self.failing.get_or_insert(now);
+                self.fails_if_lasting(since, &error.to_string(), now);
+            }
         }
     }
 
-    fn note_failing(&mut self, reason: &str, now: Instant) {
-        let since = *self.failing.get_or_insert(now);
+    fn note_slow(&mut self, now: Instant) {
+        let since = *self.slow.get_or_insert(now);
+        self.fails_if_lasting(since, "it takes too long", now);
+    }
+
+    fn fails_if_lasting(&mut self, since: Instant, reason: &str, now: Instant) {
         if now.duration_since(since) >= FAILING {
             self.fails(format!("no write has succeeded for some seconds: {reason}"));
         }
@@ -67,10 +76,12 @@ impl Writes {
     }
 
     /// Notes a write that failed because nothing can be written. A success says nothing here: on a full disk a statement that changes no row succeeds
-    /// too, so only [`probe`], which certainly writes one, takes a failure back.
+    /// too, so only [`probe`], which certainly writes one, takes a failure back. But where others are committed, a flood is what makes one wait.
     pub(super) fn note<T>(&self, outcome: &Result<T>) {
-        if let Err(Error::Unwritable(reason)) = outcome {
-            self.state().fails(reason.clone());
+        match outcome {
+            Ok(_) => self.state().slow = None,
+            Err(Error::Unwritable(reason)) => self.state().fails(reason.clone()),
+            Err(_) => {}
         }
     }
 
@@ -81,7 +92,7 @@ impl Writes {
 
     /// Notes that [`probe`] has not ended in the time that its caller gave it.
     pub fn note_slow(&self) {
-        self.state().note_failing("it takes too long", Instant::now());
+        self.state().note_slow(Instant::now());
     }
 
     /// Why the last write failed; `None` where it did not.
@@ -92,7 +103,8 @@ impl Writes {
     /// Whether a write is to be tried now; of callers at the same time one hears yes.
     pub(super) fn begin_probe(&self) -> bool {
         let mut state = self.state();
-        let is_known = state.failure.is_none() && state.failing.is_none() && state.succeeded.is_some_and(|then| then.elapsed() < KNOWN_FOR);
+        let is_known =
+            state.failure.is_none() && state.failing.is_none() && state.slow.is_none() && state.succeeded.is_some_and(|then| then.elapsed() < KNOWN_FOR);
         let waits = state.tried.is_some_and(|then| then.elapsed() < TRY_AGAIN);
         if is_known || waits {
             return false;
@@ -203,7 +215,7 @@ mod tests {
             state.note_probe(&locked(), start + Duration::from_secs(seconds));
             assert_eq!(state.failure, None, "{seconds} s");
         }
-        state.note_failing("slow", start + Duration::from_secs(5));
+        state.note_probe(&locked(), start + Duration::from_secs(5));
         assert!(state.failure.is_some());
         for _ in 0..3 {
             state.note_probe(&Ok(()), start + Duration::from_secs(6));
@@ -214,5 +226,16 @@ mod tests {
         state.note_probe(&Ok(()), start + Duration::from_secs(8));
         state.note_probe(&locked(), start + Duration::from_secs(12));
         assert_eq!(state.failure, None);
+    }
+
+    #[test]
+    fn a_write_that_waits_counts_only_where_no_other_is_committed() {
+        let (writes, start) = (Writes::default(), Instant::now());
+        writes.state().note_slow(start);
+        writes.note(&Ok(()));
+        writes.state().note_slow(start + Duration::from_secs(5));
+        assert_eq!(writes.failure(), None, "a flood");
+        writes.state().note_slow(start + Duration::from_secs(10));
+        assert!(writes.failure().is_some());
     }
 }

@@ -18,7 +18,7 @@ use crate::model::session::Session;
 use crate::model::user::User;
 use crate::model::user_agent::device;
 
-use super::super::accounts::{MAX_NAME, MAX_PASSWORD, Replaced, deliver};
+use super::super::accounts::{MAX_NAME, MAX_PASSWORD, Replaced, deliver_anew};
 use super::super::cookies::{self, Clear};
 use super::super::credentials::Credentials;
 use super::super::error::Error;
@@ -155,7 +155,7 @@ pub(super) async fn password(State(app): State<Arc<App>>, Sent { visitor, mut fi
     let answer = outcome.map(|(user, grant)| {
         let mut headers = HeaderMap::new();
         if let Some(grant) = grant {
-            deliver(&app, &grant, &mut serde_json::json!({ "user": super::super::views::user(&user) }), &mut headers);
+            deliver_anew(&app, &grant, &mut serde_json::json!({ "user": super::super::views::user(&user) }), &mut headers);
         }
         (headers, done("password")).into_response()
     });

@@ -505,6 +505,46 @@ async fn the_spellings_of_a_mailbox_have_three_times_the_limit_of_one() {
     assert_eq!(mails, 9);
 }
 
+/// The answer to an approval must not tell whether the new address has an account.
+#[tokio::test]
+async fn whether_an_address_is_taken_does_not_show_in_the_limit_of_its_mails() {
+    for taken in [false, true] {
+        let (app, dir) = super::mail::posting(&[("rate_limits.mail_address", "3/1h")]).await;
+        if taken {
+            app.user("wanted").await;
+        }
+        for n in 0..3 {
+            let session = app.user(&format!("user{n}")).await.sign_in().await.session;
+            app.post_as("/api/auth/change-email", &session, &json!({ "newEmail": "wanted@example.com" })).await.ok();
+        }
+        super::mail::received(&app, dir.path()).await;
+        let ana = super::mail::verified(&app, dir.path(), "ana").await;
+        let session = ana.sign_in().await.session;
+        app.post_as("/api/auth/change-email", &session, &json!({ "newEmail": "wanted@example.com" })).await.ok();
+        let mails = super::mail::received(&app, dir.path()).await;
+        let approve = mails.iter().find(|mail| mail.to.contains(&ana.email) && mail.text.contains("wanted@example.com")).unwrap().token();
+        app.post("/api/auth/verify-email", &json!({ "token": approve })).await.refused(429, "TOO_MANY_REQUESTS");
+    }
+}
+
+/// A session that ends with the browser keeps its device, as long as itself, when a new password has ended every known device.
+#[tokio::test]
+async fn a_session_that_is_not_remembered_is_known_again_after_a_new_password() {
+    let app = TestApp::start().await;
+    let ana = app.user("ana").await;
+    for others in [false, true] {
+        let browser = Browser::new(&app);
+        let (old, new) = if others { ("another good password", ana.password.as_str()) } else { (ana.password.as_str(), "another good password") };
+        let form = json!({ "email": ana.email, "password": old, "rememberMe": false });
+        browser.post("/api/auth/sign-in/email", &form).await.ok();
+        let before = browser.cookie(DEVICE_COOKIE).unwrap();
+        let change = json!({ "currentPassword": old, "newPassword": new, "revokeOtherSessions": others });
+        browser.post("/api/auth/change-password", &change).await.ok();
+        let after = browser.cookie(DEVICE_COOKIE).unwrap();
+        assert_ne!(before, after, "revokeOtherSessions: {others}");
+    }
+}
+
 /// A limit that drops a mail must not use up what asked for it.
 #[tokio::test]
 async fn what_is_over_the_recipient_s_limit_is_told_to_who_may_know_and_can_be_done_later() {
