@@ -144,12 +144,12 @@ def test_eml_12_no_header_comes_in(service):
 
 
 def test_eml_13_words_are_no_template(service):
-    user = service.sign_up(name="{{7*7}} ${7*7} <%=7*7%> {% raw %}")
+    user = service.sign_up(name="{{1234*1234}} ${1234*1234} <%=1234*1234%> {% raw %}")
     service.post("/request-password-reset", {"email": user.email})
     mail = service.mail(user.email)
     for part in ("plain", "html"):
         words = re.sub(r"https?://\S+", "", mail.get_body((part,)).get_content())
-        assert "49" not in words
+        assert "1522756" not in words
 
 
 def test_eml_14_no_bombing(own):
