@@ -232,14 +232,14 @@ def test_enu_13_twenty_at_once(service):
 
 def test_enu_14_names_are_words_and_nothing_else(service):
     admin = service.admin()
-    for name in ("<img src=x onerror=alert(1)>", "{{7*7}}", "a\u202eb", "\x1b[31mred", "x" * 5_000, "line\nbreak"):
+    for name in ("<img src=x onerror=alert(1)>", "{{1234*1234}}", "a\u202eb", "\x1b[31mred", "x" * 5_000, "line\nbreak"):
         answer = service.post("/sign-up/email", {"name": name, "email": f"name{next(NUMBERS)}@example.com", "password": PASSWORD})
         if answer.status_code == 200:
             user = answer.json()["user"]
             service.post("/request-password-reset", {"email": user["email"]})
             said = service.mail(user["email"])
             html = said.get_body(("html",)).get_content()
-            assert "<img src=x" not in html and "49" not in said.get_body(("plain",)).get_content().replace("2049", "").split("http")[0]
+            assert "<img src=x" not in html and "1522756" not in said.get_body(("plain",)).get_content()
             shown = service.run("users", "show", user["email"])
             assert "\x1b" not in shown.stdout and "\u202e" not in shown.stdout
     assert "\x1b[31m" not in service.log()
