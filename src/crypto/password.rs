@@ -147,7 +147,7 @@ impl Hasher {
     /// A place in the queue for a request of this peer, before anything is done for it.
     ///
     /// # Errors
-    /// [`Error::Busy`]: there is none, its turn would come later than anybody should wait, or the peer's network holds its share of them.
+    /// [`Error::Busy`]: there is none, its turn would come too late, or the peer's network holds its share of them.
     pub fn reserve(&self, peer: &Peer) -> Result<Place, Error> {
         let usual = Duration::from_nanos(self.usual.load(Ordering::Relaxed));
         let load = Load { places: self.depth, threads: self.threads, usual, patience: PATIENCE, taken: 0, held: 0 };

@@ -37,7 +37,7 @@ impl Places {
     }
 }
 
-/// A place in the queue; given back when the work is done, or when nobody wants it any more.
+/// A place in the queue; given back when the work is done, or when its request is gone.
 #[derive(Debug)]
 pub struct Place {
     places: Arc<Places>,

@@ -11,7 +11,7 @@ pub struct Load {
     pub threads: usize,
     /// What the work of one place takes; zero while that is unknown.
     pub usual: Duration,
-    /// Nobody waits for the begin of the work for longer.
+    /// The longest time for which a request may wait until its work begins.
     pub patience: Duration,
     /// How many places are taken.
     pub taken: usize,

@@ -283,7 +283,7 @@ async fn every_permission_on_every_target() {
                 let chains = needed == A::Impersonate && name == "actor";
                 let user = if powers { id(&app.user("target").await).await } else { shared.clone() };
                 let oneself = id(own).await;
-                // Nobody but an admin gives oneself a role, and the password of oneself needs the current one, which is not a question of rights.
+                // Only an admin may set a role of their own account, and the password of oneself needs the current one, which is not a question of rights.
                 let on_oneself = powers && route != "set-role" && !(name == "actor" && matches!(route, "set-user-password" | "impersonate-user"));
                 for (target, of, expected) in [
                     (&user, "a user", powers && !chains),
