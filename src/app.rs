@@ -1,4 +1,5 @@
-//! Everything that is built once from the settings and passed down. A plain struct: no trait stands between the layers. `flows::load_keys` swaps the key ring.
+//! Everything that is built once from the settings and passed down. A plain struct: no trait stands
+//! between the layers. `flows::load_keys` swaps the key ring.
 
 mod memory;
 mod pace;
@@ -45,7 +46,8 @@ pub struct App {
     pub loaded_keys: Vec<Arc<MasterKey>>,
     /// Users as of some version; a short-lived copy for access tokens.
     pub users: UserCache,
-    /// How often one refresh token may be kept or repeated. By token and not by session, or a thief could drown the owner's reuse in refusals.
+    /// How often one refresh token may be kept or repeated. By token and not by session, or a thief
+    /// could drown the owner's reuse in refusals.
     pub refresh_pace: Pace<[u8; 32]>,
     /// How often a session may have access tokens made; `None`: as often as it likes.
     pub mint_pace: Option<Pace<SessionId>>,
@@ -100,20 +102,38 @@ pub struct Rotated {
 
 impl App {
     /// Opens the database and starts the password threads; keys are `flows::load_keys`'s business.
-    pub fn build(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>, loaded_keys: Vec<Arc<MasterKey>>, db: Db) -> Result<Self, store::Error> {
+    pub fn build(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        loaded_keys: Vec<Arc<MasterKey>>,
+        db: Db,
+    ) -> Result<Self, store::Error> {
         let p = &config.passwords;
-        let cost = Cost { memory: p.memory_kib, iterations: p.iterations, parallelism: p.parallelism };
-        let hasher =
-            Hasher::start(cost, p.threads, p.queue, Arc::clone(&random)).map_err(|e| store::Error::Unavailable(format!("cannot start a thread: {e}")))?;
+        let cost = Cost {
+            memory: p.memory_kib,
+            iterations: p.iterations,
+            parallelism: p.parallelism,
+        };
+        let hasher = Hasher::start(cost, p.threads, p.queue, Arc::clone(&random))
+            .map_err(|e| store::Error::Unavailable(format!("cannot start a thread: {e}")))?;
         let now = Timestamp(clock.now_ms());
         let writer = EventId::at(now, random::bytes(&*random)).to_string();
         Ok(Self {
             mailer: mailer(&config)?,
-            outgoing: config.webhooks.as_ref().map(|_| outgoing::Client::new().map_err(|e| unusable("webhooks.url", &e))).transpose()?,
+            outgoing: config
+                .webhooks
+                .as_ref()
+                .map(|_| outgoing::Client::new().map_err(|e| unusable("webhooks.url", &e)))
+                .transpose()?,
             breached: breached(&config)?,
             mail_waits: Notify::new(),
             refresh_pace: Pace::new(presented_pace(), Arc::clone(&clock)),
-            mint_pace: config.rate_limits.quota(Rule::Mint).and_then(pace).map(|pace| Pace::new(pace, Arc::clone(&clock))),
+            mint_pace: config
+                .rate_limits
+                .quota(Rule::Mint)
+                .and_then(pace)
+                .map(|pace| Pace::new(pace, Arc::clone(&clock))),
             refused: moka::sync::Cache::new(100_000),
             rotations: moka::sync::Cache::new(100_000),
             standstills: Arc::default(),
@@ -142,7 +162,14 @@ impl App {
 
     /// Opens the database that the settings name.
     pub async fn open_db(config: &Config, clock: Arc<dyn Clock>) -> Result<Db, store::Error> {
-        Db::open(&config.database.url, &store::Options { clock: clock.into(), ..Self::db_options(config) }).await
+        Db::open(
+            &config.database.url,
+            &store::Options {
+                clock: clock.into(),
+                ..Self::db_options(config)
+            },
+        )
+        .await
     }
 
     /// How the settings want the database used.
@@ -165,7 +192,8 @@ impl App {
         Timestamp(self.clock.now_ms())
     }
 
-    /// Time since a fixed moment of this process. Ages and intervals are measured by it: nobody can set it.
+    /// Time since a fixed moment of this process. Ages and intervals are measured by it: nobody can
+    /// set it.
     pub fn uptime(&self) -> Duration {
         self.clock.uptime()
     }
@@ -175,8 +203,9 @@ impl App {
         self.ring.load_full()
     }
 
-    /// Takes the ring that was read last, also one of an earlier version: the database may have gone back. The reloads come one after another (`reloading`), so
-    /// that none puts a ring in place that was read before another one's.
+    /// Takes the ring that was read last, also one of an earlier version: the database may have
+    /// gone back. The reloads come one after another (`reloading`), so that none puts a ring in
+    /// place that was read before another one's.
     pub fn set_ring(&self, ring: KeyRing) {
         self.ring.store(Some(Arc::new(ring)));
         self.confirm_ring();
@@ -184,7 +213,8 @@ impl App {
 
     /// The database has just said which version of the ring is current, and ours is.
     pub fn confirm_ring(&self) {
-        self.ring_confirmed_at.store(whole_ms(self.uptime()), Ordering::Relaxed);
+        self.ring_confirmed_at
+            .store(whole_ms(self.uptime()), Ordering::Relaxed);
         self.ring_unusable.store(false, Ordering::Relaxed);
     }
 
@@ -200,13 +230,20 @@ impl App {
 
     /// How long ago the database confirmed that the ring is current.
     pub fn ring_age(&self) -> Duration {
-        self.uptime().saturating_sub(Duration::from_millis(self.ring_confirmed_at.load(Ordering::Relaxed)))
+        self.uptime().saturating_sub(Duration::from_millis(
+            self.ring_confirmed_at.load(Ordering::Relaxed),
+        ))
     }
 
-    /// Whether sessions may be counted again at this uptime. If so, the caller counts, and nobody else before `then`.
+    /// Whether sessions may be counted again at this uptime. If so, the caller counts, and nobody
+    /// else before `then`.
     pub fn begin_count(&self, now: Duration, then: Duration) -> bool {
         let due = self.next_count.load(Ordering::Relaxed);
-        due <= whole_ms(now) && self.next_count.compare_exchange(due, whole_ms(then), Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        due <= whole_ms(now)
+            && self
+                .next_count
+                .compare_exchange(due, whole_ms(then), Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
     }
 
     /// Counting took long: sessions are not counted again before this uptime.
@@ -234,20 +271,34 @@ fn unusable(key: &str, reason: &str) -> store::Error {
 }
 
 fn breached(config: &Config) -> Result<Option<Arc<BreachedHashes>>, store::Error> {
-    let Some(path) = &config.passwords.breached_file else { return Ok(None) };
-    let list = BreachedHashes::open(path).map_err(|e| unusable("passwords.breached_file", &format!("{}: {e}", path.display())))?;
+    let Some(path) = &config.passwords.breached_file else {
+        return Ok(None);
+    };
+    let list = BreachedHashes::open(path).map_err(|e| {
+        unusable(
+            "passwords.breached_file",
+            &format!("{}: {e}", path.display()),
+        )
+    })?;
     Ok(Some(Arc::new(list)))
 }
 
 fn mailer(config: &Config) -> Result<Mailer, store::Error> {
     let transport = match &config.mail.transport {
-        MailTransport::Smtp { url, timeout, helo } => Transport::smtp(&url.0, *timeout, helo).map_err(|e| unusable("mail.smtp_url", &e))?,
+        MailTransport::Smtp { url, timeout, helo } => {
+            Transport::smtp(&url.0, *timeout, helo).map_err(|e| unusable("mail.smtp_url", &e))?
+        }
         MailTransport::File(dir) => Transport::File(dir.clone()),
         MailTransport::Log => Transport::Log,
         MailTransport::Inbox => Transport::Inbox(Inbox::default()),
         MailTransport::Off => Transport::Off,
     };
     let from = Transport::sender(&config.mail.from).map_err(|e| unusable("mail.from", &e))?;
-    let wording = Wording::load(config.mail.templates_dir.as_deref()).map_err(|e| unusable("mail.templates_dir", &e.to_string()))?;
-    Ok(Mailer { wording, transport, from })
+    let wording = Wording::load(config.mail.templates_dir.as_deref())
+        .map_err(|e| unusable("mail.templates_dir", &e.to_string()))?;
+    Ok(Mailer {
+        wording,
+        transport,
+        from,
+    })
 }

@@ -1,6 +1,8 @@
-//! Where the time comes from. Owns the only calls to the system's clocks; everything else is handed a `Clock` (through `App::now` and `App::uptime`), so a
-//! test can move a year in a line. The wall clock decides what is due and what is stored; intervals and ages inside one process use the uptime, which
-//! does not change when somebody sets the wall clock. Leaves arithmetic and formatting to `model::time`.
+//! Where the time comes from. Owns the only calls to the system's clocks; everything else is handed
+//! a `Clock` (through `App::now` and `App::uptime`), so a test can move a year in a line. The wall
+//! clock decides what is due and what is stored; intervals and ages inside one process use the
+//! uptime, which does not change when somebody sets the wall clock. Leaves arithmetic and
+//! formatting to `model::time`.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -11,7 +13,8 @@ pub trait Clock: Send + Sync + 'static {
     /// Unix time in milliseconds, by the wall clock, which can be set forwards and backwards.
     fn now_ms(&self) -> i64;
 
-    /// Time since a fixed moment in the past of this process, by a monotonic clock. Only differences between two readings mean something.
+    /// Time since a fixed moment in the past of this process, by a monotonic clock. Only
+    /// differences between two readings mean something.
     fn uptime(&self) -> Duration;
 }
 
@@ -20,7 +23,10 @@ pub trait Clock: Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place that asks the machine for the time")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that asks the machine for the time"
+    )]
     fn now_ms(&self) -> i64 {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         since.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
@@ -45,7 +51,9 @@ impl MovableClock {
 
 impl Clock for MovableClock {
     fn now_ms(&self) -> i64 {
-        SystemClock.now_ms().saturating_add(self.0.load(Ordering::SeqCst))
+        SystemClock
+            .now_ms()
+            .saturating_add(self.0.load(Ordering::SeqCst))
     }
 
     fn uptime(&self) -> Duration {
@@ -63,13 +71,18 @@ pub struct TestClock {
 impl TestClock {
     /// Starts at the given Unix time in milliseconds.
     pub fn at(ms: i64) -> Self {
-        Self { wall_ms: AtomicI64::new(ms), uptime_ms: AtomicU64::new(0) }
+        Self {
+            wall_ms: AtomicI64::new(ms),
+            uptime_ms: AtomicU64::new(0),
+        }
     }
 
-    /// Lets so many milliseconds pass, on both clocks. A negative number sets the wall clock back and leaves the uptime as it is.
+    /// Lets so many milliseconds pass, on both clocks. A negative number sets the wall clock back
+    /// and leaves the uptime as it is.
     pub fn advance_ms(&self, ms: i64) {
         self.wall_ms.fetch_add(ms, Ordering::SeqCst);
-        self.uptime_ms.fetch_add(u64::try_from(ms).unwrap_or(0), Ordering::SeqCst);
+        self.uptime_ms
+            .fetch_add(u64::try_from(ms).unwrap_or(0), Ordering::SeqCst);
     }
 
     /// Sets the wall clock forwards or backwards by so many milliseconds; no time passes.

@@ -1,5 +1,6 @@
-//! Why a connection to another server failed, in words of ours. The other server's own words, and the address with the password that it may hold, have no
-//! place in a log: there is no way to put them here.
+//! Why a connection to another server failed, in words of ours. The other server's own words, and
+//! the address with the password that it may hold, have no place in a log: there is no way to put
+//! them here.
 
 use std::error::Error;
 use std::io::ErrorKind;
@@ -40,13 +41,17 @@ impl Broken {
 
     fn of_tls(error: &rustls::Error) -> Self {
         use CertificateError as Fault;
-        let rustls::Error::InvalidCertificate(fault) = error else { return Self::Tls };
+        let rustls::Error::InvalidCertificate(fault) = error else {
+            return Self::Tls;
+        };
         Self::Certificate(match fault {
             Fault::Expired | Fault::ExpiredContext { .. } => "it has expired",
             Fault::NotValidYet | Fault::NotValidYetContext { .. } => "it is not valid yet",
             Fault::Revoked => "it is revoked",
             Fault::UnknownIssuer => "its issuer is not among the trusted authorities",
-            Fault::NotValidForName | Fault::NotValidForNameContext { .. } => "it is for another host name",
+            Fault::NotValidForName | Fault::NotValidForNameContext { .. } => {
+                "it is for another host name"
+            }
             Fault::InvalidPurpose | Fault::InvalidPurposeContext { .. } => "it is not for a server",
             _ => "it cannot be verified",
         })
@@ -62,17 +67,34 @@ mod tests {
         let refused = || rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
         let wrapped = std::io::Error::new(ErrorKind::InvalidData, refused());
         let twice = std::io::Error::other(std::io::Error::new(ErrorKind::InvalidData, refused()));
-        for error in [&refused() as &(dyn Error + 'static), &wrapped, &twice, &sqlx::Error::Io(std::io::Error::other(refused()))] {
-            assert_eq!(Broken::in_error(error), Some(Broken::Certificate("its issuer is not among the trusted authorities")), "{error:?}");
+        for error in [
+            &refused() as &(dyn Error + 'static),
+            &wrapped,
+            &twice,
+            &sqlx::Error::Io(std::io::Error::other(refused())),
+        ] {
+            assert_eq!(
+                Broken::in_error(error),
+                Some(Broken::Certificate(
+                    "its issuer is not among the trusted authorities"
+                )),
+                "{error:?}"
+            );
         }
     }
 
     #[test]
     fn the_other_side_s_words_are_not_told() {
         let words = std::io::Error::other("ana@example.com");
-        assert_eq!(Broken::in_error(&words).unwrap().to_string(), "no connection: other error");
+        assert_eq!(
+            Broken::in_error(&words).unwrap().to_string(),
+            "no connection: other error"
+        );
         let tls = rustls::Error::General("ana@example.com".into());
-        assert_eq!(Broken::in_error(&tls).unwrap().to_string(), "no TLS that can be trusted");
+        assert_eq!(
+            Broken::in_error(&tls).unwrap().to_string(),
+            "no TLS that can be trusted"
+        );
         assert_eq!(Broken::in_error(&std::fmt::Error), None);
     }
 }

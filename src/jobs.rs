@@ -1,7 +1,9 @@
-//! The schedule: name, interval, flow. Decides nothing: each flow asks what is due on the injected clock, so a run too many does no harm and a missed one is
-//! caught up. Intervals run by the monotonic clock: setting the wall clock back stops none of them. The moment of a rotation is the operator's cron line, and
-//! tokio-cron-scheduler wakes the keys' job at it; where the wall clock is set back that scheduler waits until it has caught up, and the job's own interval does
-//! the work meanwhile.
+//! The schedule: name, interval, flow. Decides nothing: each flow asks what is due on the injected
+//! clock, so a run too many does no harm and a missed one is caught up. Intervals run by the
+//! monotonic clock: setting the wall clock back stops none of them. The moment of a rotation is the
+//! operator's cron line, and tokio-cron-scheduler wakes the keys' job at it; where the wall clock
+//! is set back that scheduler waits until it has caught up, and the job's own interval does the
+//! work meanwhile.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -15,7 +17,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
-use crate::flows::{self, audit_ends, change_keys, confirm_clock, deliver_mail, deliver_webhooks, heartbeat, load_keys, mark_endings, operate_limits, prune};
+use crate::flows::{
+    self, audit_ends, change_keys, confirm_clock, deliver_mail, deliver_webhooks, heartbeat,
+    load_keys, mark_endings, operate_limits, prune,
+};
 use crate::model::standstill::BEAT;
 use crate::random;
 
@@ -31,22 +36,42 @@ struct Repeated {
 }
 
 const JOBS: [Repeated; 6] = [
-    Repeated { name: "confirm-keys", every: Duration::from_secs(5), run: |app| Box::pin(async move { load_keys::confirm(&app).await }), at_rotation: false },
+    Repeated {
+        name: "confirm-keys",
+        every: Duration::from_secs(5),
+        run: |app| Box::pin(async move { load_keys::confirm(&app).await }),
+        at_rotation: false,
+    },
     Repeated {
         name: "clock",
         every: Duration::from_secs(5),
         run: |app| Box::pin(async move { confirm_clock::confirm(&app).await.map(|_| ()) }),
         at_rotation: false,
     },
-    Repeated { name: "limits", every: Duration::from_secs(1), run: |app| Box::pin(async move { operate_limits::follow(&app).await }), at_rotation: false },
-    Repeated { name: "keys", every: Duration::from_secs(60), run: |app| Box::pin(async move { rotate_due_keys(&app).await }), at_rotation: true },
+    Repeated {
+        name: "limits",
+        every: Duration::from_secs(1),
+        run: |app| Box::pin(async move { operate_limits::follow(&app).await }),
+        at_rotation: false,
+    },
+    Repeated {
+        name: "keys",
+        every: Duration::from_secs(60),
+        run: |app| Box::pin(async move { rotate_due_keys(&app).await }),
+        at_rotation: true,
+    },
     Repeated {
         name: "audit-ends",
         every: Duration::from_secs(60),
         run: |app| Box::pin(async move { audit_ends::tell(&app, audit_ends::PAUSE).await }),
         at_rotation: false,
     },
-    Repeated { name: "prune", every: Duration::from_secs(3_600), run: |app| Box::pin(async move { prune::prune(&app).await.map(|_| ()) }), at_rotation: false },
+    Repeated {
+        name: "prune",
+        every: Duration::from_secs(3_600),
+        run: |app| Box::pin(async move { prune::prune(&app).await.map(|_| ()) }),
+        at_rotation: false,
+    },
 ];
 
 /// The running schedule.
@@ -58,7 +83,8 @@ pub struct Jobs {
     stopped: CancellationToken,
 }
 
-/// Runs a job at its interval, and whenever it is woken. A run that takes longer than the interval delays the next one; a panic ends only that run.
+/// Runs a job at its interval, and whenever it is woken. A run that takes longer than the interval
+/// delays the next one; a panic ends only that run.
 async fn repeat(app: Arc<App>, job: Repeated, woken: Arc<Notify>, stopped: CancellationToken) {
     let mut ticks = tokio::time::interval(job.every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -68,17 +94,29 @@ async fn repeat(app: Arc<App>, job: Repeated, woken: Arc<Notify>, stopped: Cance
             () = woken.notified(), if job.at_rotation => {}
             () = stopped.cancelled() => return,
         }
-        match AssertUnwindSafe((job.run)(Arc::clone(&app))).catch_unwind().await {
+        match AssertUnwindSafe((job.run)(Arc::clone(&app)))
+            .catch_unwind()
+            .await
+        {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(job = job.name, %error, "a job failed and will be tried again"),
+            Ok(Err(error)) => {
+                tracing::error!(job = job.name, %error, "a job failed and will be tried again")
+            }
             Err(_) => tracing::error!(job = job.name, "a job panicked and will be tried again"),
         }
     }
 }
 
 /// Wakes the keys' job at the moments of the cron line.
-async fn at_rotation(scheduler: &JobScheduler, app: &App, woken: &Arc<Notify>) -> Result<(), JobSchedulerError> {
-    let (line, woken) = (app.config.keys.policy.rotation.pattern.to_string(), Arc::clone(woken));
+async fn at_rotation(
+    scheduler: &JobScheduler,
+    app: &App,
+    woken: &Arc<Notify>,
+) -> Result<(), JobSchedulerError> {
+    let (line, woken) = (
+        app.config.keys.policy.rotation.pattern.to_string(),
+        Arc::clone(woken),
+    );
     let job = Job::new_async(line.as_str(), move |_, _| {
         woken.notify_one();
         Box::pin(std::future::ready(()))
@@ -111,10 +149,12 @@ async fn listen(app: Arc<App>) {
 /// How long the last runs of jobs may take when the process ends.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often the queue is looked at when nobody has said that there is something in it: retries, and what a process that died left behind.
+/// How often the queue is looked at when nobody has said that there is something in it: retries,
+/// and what a process that died left behind.
 const LOOK_FOR_MAIL: Duration = Duration::from_secs(5);
 
-/// Looking up whose address it is, and sending, is work that the next request would feel: it is done at a moment that nobody can tell. A second at most.
+/// Looking up whose address it is, and sending, is work that the next request would feel: it is
+/// done at a moment that nobody can tell. A second at most.
 fn apart(app: &App) -> Duration {
     let [byte] = random::bytes(&*app.random);
     Duration::from_millis(100 + u64::from(byte) * 4)
@@ -126,7 +166,12 @@ const LOOK_FOR_EVENTS: Duration = Duration::from_secs(2);
 /// Tells the webhook what has happened.
 async fn tell(app: Arc<App>, stopped: CancellationToken) {
     while !stopped.is_cancelled() {
-        match AssertUnwindSafe(deliver_webhooks::deliver_due(&app, || stopped.is_cancelled())).catch_unwind().await {
+        match AssertUnwindSafe(deliver_webhooks::deliver_due(&app, || {
+            stopped.is_cancelled()
+        }))
+        .catch_unwind()
+        .await
+        {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the webhook hears nothing"),
             Err(_) => tracing::error!("telling the webhook panicked and goes on"),
@@ -159,7 +204,8 @@ async fn beat(app: Arc<App>, stopped: CancellationToken) {
 /// Sends mails as they come.
 async fn deliver(app: Arc<App>, stopped: CancellationToken) {
     while !stopped.is_cancelled() {
-        let round = AssertUnwindSafe(deliver_mail::deliver_due(&app, || stopped.is_cancelled())).catch_unwind();
+        let round = AssertUnwindSafe(deliver_mail::deliver_due(&app, || stopped.is_cancelled()))
+            .catch_unwind();
         match round.await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "mails are not being sent"),
@@ -179,9 +225,14 @@ const LOOK_FOR_ENDINGS: Duration = Duration::from_secs(5);
 /// Marks the rows of sessions that have ended.
 async fn mark(app: Arc<App>, stopped: CancellationToken) {
     while !stopped.is_cancelled() {
-        match AssertUnwindSafe(mark_endings::run(&app, || stopped.is_cancelled())).catch_unwind().await {
+        match AssertUnwindSafe(mark_endings::run(&app, || stopped.is_cancelled()))
+            .catch_unwind()
+            .await
+        {
             Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the rows of ended sessions are not being marked; the sessions are over all the same"),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the rows of ended sessions are not being marked; the sessions are over all the same")
+            }
             Err(_) => tracing::error!("marking ended sessions panicked and goes on"),
         }
         tokio::select! {
@@ -194,17 +245,30 @@ async fn mark(app: Arc<App>, stopped: CancellationToken) {
 impl Jobs {
     /// Starts every job.
     pub async fn start(app: &Arc<App>) -> Result<Self, JobSchedulerError> {
-        let (scheduler, running, stopped) = (JobScheduler::new().await?, TaskTracker::new(), CancellationToken::new());
+        let (scheduler, running, stopped) = (
+            JobScheduler::new().await?,
+            TaskTracker::new(),
+            CancellationToken::new(),
+        );
         let woken = Arc::new(Notify::new());
         if let Err(error) = at_rotation(&scheduler, app, &woken).await {
             tracing::warn!(%error, "the scheduler does not take keys.rotation; keys rotate within a minute of the time instead");
         }
         scheduler.start().await?;
         for job in JOBS {
-            running.spawn(repeat(Arc::clone(app), job, Arc::clone(&woken), stopped.clone()));
+            running.spawn(repeat(
+                Arc::clone(app),
+                job,
+                Arc::clone(&woken),
+                stopped.clone(),
+            ));
         }
-        let listening = app.db.is_shared().then(|| tokio::spawn(listen(Arc::clone(app))));
-        // Before anything is served: what stood still before the start is known from the first request on.
+        let listening = app
+            .db
+            .is_shared()
+            .then(|| tokio::spawn(listen(Arc::clone(app))));
+        // Before anything is served: what stood still before the start is known from the first
+        // request on.
         if let Err(error) = heartbeat::beat(app).await {
             tracing::warn!(%error, "the first heartbeat was not written");
         }
@@ -218,7 +282,12 @@ impl Jobs {
         if app.config.webhooks.is_some() {
             running.spawn(tell(Arc::clone(app), stopped.clone()));
         }
-        Ok(Self { scheduler, running, listening, stopped })
+        Ok(Self {
+            scheduler,
+            running,
+            listening,
+            stopped,
+        })
     }
 
     /// Starts no more and waits for what runs.
@@ -231,8 +300,13 @@ impl Jobs {
         }
         self.stopped.cancel();
         self.running.close();
-        if tokio::time::timeout(PATIENCE, self.running.wait()).await.is_err() {
-            tracing::warn!("a job is still running and is left to itself; a mail that it was sending may go out twice");
+        if tokio::time::timeout(PATIENCE, self.running.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "a job is still running and is left to itself; a mail that it was sending may go out twice"
+            );
         }
     }
 }

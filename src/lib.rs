@@ -1,6 +1,7 @@
 //! Countersign: a sign-in service and token issuer.
 //!
-//! The map, in reading order. Folder = layer, file = subject: the same noun has the same file name in every room.
+//! The map, in reading order. Folder = layer, file = subject: the same noun has the same file name
+//! in every room.
 //!
 //! | room | holds |
 //! | --- | --- |
@@ -19,7 +20,8 @@
 //! | [`http`] | the URLs |
 //! | [`cli`] | the commands |
 //!
-//! Imports run one way: `http | cli | jobs → flows → store | crypto | mail → model`; a test reads every `use` and holds them to it.
+//! Imports run one way: `http | cli | jobs → flows → store | crypto | mail → model`; a test reads
+//! every `use` and holds them to it.
 
 pub mod app;
 pub mod cli;

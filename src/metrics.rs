@@ -1,5 +1,6 @@
-//! What is counted and measured, for Prometheus (OpenMetrics text). Labels are words of ours from short lists, never a user's: the number of series does not
-//! grow with the users. Counters are counted where things happen; gauges are set when somebody reads (`flows::measure`).
+//! What is counted and measured, for Prometheus (OpenMetrics text). Labels are words of ours from
+//! short lists, never a user's: the number of series does not grow with the users. Counters are
+//! counted where things happen; gauges are set when somebody reads (`flows::measure`).
 
 pub mod verifiers;
 
@@ -85,8 +86,28 @@ pub struct Seen {
     pub sessions: Option<(i64, Duration)>,
 }
 
-const SIGN_INS: [&str; 7] = ["success", "wrong_password", "limited", "shut_out", "unverified", "unavailable", "error"];
-const REFRESHES: [&str; 11] = ["rotated", "kept", "repeated", "superseded", "healed", "reused", "revoked", "expired", "invalid", "limited", "unavailable"];
+const SIGN_INS: [&str; 7] = [
+    "success",
+    "wrong_password",
+    "limited",
+    "shut_out",
+    "unverified",
+    "unavailable",
+    "error",
+];
+const REFRESHES: [&str; 11] = [
+    "rotated",
+    "kept",
+    "repeated",
+    "superseded",
+    "healed",
+    "reused",
+    "revoked",
+    "expired",
+    "invalid",
+    "limited",
+    "unavailable",
+];
 /// The limit of one refresh token, which has no rule in the settings.
 pub const REFRESH_TOKEN: &str = "refresh-token";
 const MAILS: [&str; 5] = ["sent", "later", "refused", "void", "limited"];
@@ -114,22 +135,58 @@ impl Metrics {
         let requests = By::default();
         let sign_ins = words("result", SIGN_INS);
         let refreshes = words("decision", REFRESHES);
-        let limited = words("rule", Rule::ALL.map(Rule::as_str).into_iter().chain([REFRESH_TOKEN]));
+        let limited = words(
+            "rule",
+            Rule::ALL
+                .map(Rule::as_str)
+                .into_iter()
+                .chain([REFRESH_TOKEN]),
+        );
         let mails = words("outcome", MAILS);
         let webhooks = words("outcome", WEBHOOKS);
         let left_out = words("what", LEFT_OUT);
         let times = Times::new_with_constructor(durations as fn() -> Histogram);
-        registry.register("http_requests", "Requests answered, by method, route and status", requests.clone());
-        registry.register_with_unit("http_request_duration", "How long requests took, by route", Unit::Seconds, times.clone());
+        registry.register(
+            "http_requests",
+            "Requests answered, by method, route and status",
+            requests.clone(),
+        );
+        registry.register_with_unit(
+            "http_request_duration",
+            "How long requests took, by route",
+            Unit::Seconds,
+            times.clone(),
+        );
         registry.register("sign_ins", "Sign-ins, by result", sign_ins.clone());
-        registry.register("refreshes", "Refresh tokens presented, by what was decided", refreshes.clone());
-        registry.register("rate_limited", "Requests that a limit refused, by limit", limited.clone());
+        registry.register(
+            "refreshes",
+            "Refresh tokens presented, by what was decided",
+            refreshes.clone(),
+        );
+        registry.register(
+            "rate_limited",
+            "Requests that a limit refused, by limit",
+            limited.clone(),
+        );
         registry.register("mails", "Mails tried, by outcome", mails.clone());
-        registry.register("webhooks", "Events offered to the webhook, by outcome", webhooks.clone());
-        registry.register("headers_left_out", "Answers whose headers a proxy might not have taken, by what was left out", left_out.clone());
+        registry.register(
+            "webhooks",
+            "Events offered to the webhook, by outcome",
+            webhooks.clone(),
+        );
+        registry.register(
+            "headers_left_out",
+            "Answers whose headers a proxy might not have taken, by what was left out",
+            left_out.clone(),
+        );
         let gauges = Gauges::default();
         // Nobody has counted yet: that is not none.
-        for gauge in [&gauges.mail_queue, &gauges.webhook_queue, &gauges.sessions, &gauges.session_age] {
+        for gauge in [
+            &gauges.mail_queue,
+            &gauges.webhook_queue,
+            &gauges.sessions,
+            &gauges.session_age,
+        ] {
             gauge.set(f64::NAN);
         }
         gauges.register(&mut registry);
@@ -150,8 +207,16 @@ impl Metrics {
 
     /// An answered request.
     pub fn request(&self, method: &str, route: &str, status: u16, took: Duration) {
-        self.requests.get_or_create(&[("method", method.into()), ("route", route.into()), ("status", status.to_string())]).inc();
-        self.durations.get_or_create(&[("route", route.into())]).observe(took.as_secs_f64());
+        self.requests
+            .get_or_create(&[
+                ("method", method.into()),
+                ("route", route.into()),
+                ("status", status.to_string()),
+            ])
+            .inc();
+        self.durations
+            .get_or_create(&[("route", route.into())])
+            .observe(took.as_secs_f64());
     }
 
     /// A sign-in.
@@ -161,7 +226,9 @@ impl Metrics {
 
     /// A refresh token that was presented.
     pub fn refresh(&self, decision: &'static str) {
-        self.refreshes.get_or_create(&[("decision", decision)]).inc();
+        self.refreshes
+            .get_or_create(&[("decision", decision)])
+            .inc();
     }
 
     /// A request that a limit refused.
@@ -203,25 +270,76 @@ impl Default for Metrics {
 
 impl Gauges {
     fn register(&self, registry: &mut Registry) {
-        registry.register("database_up", "Whether the database answered when this was read, and can be written", self.database_up.clone());
-        registry.register("database_writable", "Whether the database could be written when that was last tried", self.database_writable.clone());
-        registry.register_with_unit("signing_key_age", "How long the active key has been signing", Unit::Seconds, self.key_age.clone());
+        registry.register(
+            "database_up",
+            "Whether the database answered when this was read, and can be written",
+            self.database_up.clone(),
+        );
+        registry.register(
+            "database_writable",
+            "Whether the database could be written when that was last tried",
+            self.database_writable.clone(),
+        );
+        registry.register_with_unit(
+            "signing_key_age",
+            "How long the active key has been signing",
+            Unit::Seconds,
+            self.key_age.clone(),
+        );
         registry.register_with_unit(
             "next_rotation",
             "How long until the next scheduled rotation; negative when overdue",
             Unit::Seconds,
             self.next_rotation.clone(),
         );
-        registry.register_with_unit("key_ring_age", "How long ago the keys were confirmed as the current ones", Unit::Seconds, self.ring_age.clone());
-        registry.register("clock_confirmed", "Whether deletion and scheduled rotation trust this machine's clock", self.clock_confirmed.clone());
-        registry.register("password_queue", "Passwords that wait for a hashing thread", self.password_queue.clone());
-        registry.register("password_queue_limit", "How many may wait; more are answered 503", self.password_queue_limit.clone());
-        registry.register("database_connections", "Connections that are at work, and their limit", self.connections.clone());
-        registry.register("write_queue", "Writes that wait for SQLite's writer", self.write_queue.clone());
-        registry.register("mail_queue", "Mails that were not sent yet", self.mail_queue.clone());
-        registry.register("webhook_queue", "Events that the webhook has not taken yet", self.webhook_queue.clone());
+        registry.register_with_unit(
+            "key_ring_age",
+            "How long ago the keys were confirmed as the current ones",
+            Unit::Seconds,
+            self.ring_age.clone(),
+        );
+        registry.register(
+            "clock_confirmed",
+            "Whether deletion and scheduled rotation trust this machine's clock",
+            self.clock_confirmed.clone(),
+        );
+        registry.register(
+            "password_queue",
+            "Passwords that wait for a hashing thread",
+            self.password_queue.clone(),
+        );
+        registry.register(
+            "password_queue_limit",
+            "How many may wait; more are answered 503",
+            self.password_queue_limit.clone(),
+        );
+        registry.register(
+            "database_connections",
+            "Connections that are at work, and their limit",
+            self.connections.clone(),
+        );
+        registry.register(
+            "write_queue",
+            "Writes that wait for SQLite's writer",
+            self.write_queue.clone(),
+        );
+        registry.register(
+            "mail_queue",
+            "Mails that were not sent yet",
+            self.mail_queue.clone(),
+        );
+        registry.register(
+            "webhook_queue",
+            "Events that the webhook has not taken yet",
+            self.webhook_queue.clone(),
+        );
         registry.register("sessions", "Sessions that live", self.sessions.clone());
-        registry.register_with_unit("session_age_mean", "Mean age of the sessions that live", Unit::Seconds, self.session_age.clone());
+        registry.register_with_unit(
+            "session_age_mean",
+            "Mean age of the sessions that live",
+            Unit::Seconds,
+            self.session_age.clone(),
+        );
     }
 
     fn set(&self, seen: &Seen) {
@@ -230,17 +348,28 @@ impl Gauges {
         };
         self.database_up.set(i64::from(seen.database));
         self.database_writable.set(i64::from(seen.writable));
-        self.key_age.set(seen.key_age.map_or(f64::NAN, |age| age.as_secs_f64()));
-        self.next_rotation.set(seen.next_rotation.unwrap_or(f64::NAN));
+        self.key_age
+            .set(seen.key_age.map_or(f64::NAN, |age| age.as_secs_f64()));
+        self.next_rotation
+            .set(seen.next_rotation.unwrap_or(f64::NAN));
         self.ring_age.set(seen.ring_age.as_secs_f64());
         self.clock_confirmed.set(i64::from(seen.clock_confirmed));
         whole(&self.password_queue, seen.password_queue);
         whole(&self.password_queue_limit, seen.password_queue_limit);
-        whole(&self.connections.get_or_create(&[("state", "busy")]), seen.connections.0);
-        whole(&self.connections.get_or_create(&[("state", "limit")]), seen.connections.1);
+        whole(
+            &self.connections.get_or_create(&[("state", "busy")]),
+            seen.connections.0,
+        );
+        whole(
+            &self.connections.get_or_create(&[("state", "limit")]),
+            seen.connections.1,
+        );
         whole(&self.write_queue, seen.write_queue);
         // What nobody could say now keeps what was said last.
-        #[expect(clippy::cast_precision_loss, reason = "counts of rows are exact in a double")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "counts of rows are exact in a double"
+        )]
         let count = |gauge: &Decimal, count: i64| {
             gauge.set(count as f64);
         };
@@ -267,7 +396,11 @@ mod tests {
         metrics.request("POST", "/api/auth/refresh", 200, Duration::from_millis(3));
         metrics.sign_in("success");
         metrics.sign_in("success");
-        let seen = Seen { database: true, sessions: Some((7, Duration::from_secs(90))), ..Seen::default() };
+        let seen = Seen {
+            database: true,
+            sessions: Some((7, Duration::from_secs(90))),
+            ..Seen::default()
+        };
         let text = metrics.render(&seen);
         for line in [
             "countersign_http_requests_total{method=\"POST\",route=\"/api/auth/refresh\",status=\"200\"} 1",
@@ -283,6 +416,10 @@ mod tests {
         }
         // Nobody could ask the database: what was last known stays, and that it is away shows.
         let text = metrics.render(&Seen::default());
-        assert!(text.contains("countersign_sessions 7.0\n") && text.contains("countersign_database_up 0\n"), "{text}");
+        assert!(
+            text.contains("countersign_sessions 7.0\n")
+                && text.contains("countersign_database_up 0\n"),
+            "{text}"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Requests that this program makes: to addresses that the operator has named, never to one that a client names. No redirect is followed, no proxy of the
-//! environment asked.
+//! Requests that this program makes: to addresses that the operator has named, never to one that a
+//! client names. No redirect is followed, no proxy of the environment asked.
 
 use std::time::Duration;
 
@@ -20,14 +20,28 @@ pub struct Client(reqwest::Client);
 impl Client {
     /// Connections are kept for the next request.
     pub fn new() -> Result<Self, String> {
-        let builder = reqwest::Client::builder().redirect(Policy::none()).no_proxy().timeout(TIME).connect_timeout(CONNECT);
-        builder.user_agent("countersign").build().map(Self).map_err(|e| e.to_string())
+        let builder = reqwest::Client::builder()
+            .redirect(Policy::none())
+            .no_proxy()
+            .timeout(TIME)
+            .connect_timeout(CONNECT);
+        builder
+            .user_agent("countersign")
+            .build()
+            .map(Self)
+            .map_err(|e| e.to_string())
     }
 
-    /// The body of an answer that is a success, a mebibyte at most. `Err`: what went wrong, in words.
+    /// The body of an answer that is a success, a mebibyte at most. `Err`: what went wrong, in
+    /// words.
     pub async fn get(&self, url: &Url) -> Result<Vec<u8>, String> {
         const LONGEST: usize = 1024 * 1024;
-        let mut answer = self.0.get(url.clone()).send().await.map_err(|error| reason(&error))?;
+        let mut answer = self
+            .0
+            .get(url.clone())
+            .send()
+            .await
+            .map_err(|error| reason(&error))?;
         if !answer.status().is_success() {
             return Err(format!("answered {}", answer.status().as_u16()));
         }
@@ -42,19 +56,37 @@ impl Client {
     }
 
     /// Posts JSON. `Err`: what went wrong, in words for a log; the answer's body is not read.
-    pub async fn post_json(&self, url: &Url, headers: &[(&'static str, String)], body: String) -> Result<(), String> {
-        let mut request = self.0.post(url.clone()).header("content-type", "application/json").body(body);
+    pub async fn post_json(
+        &self,
+        url: &Url,
+        headers: &[(&'static str, String)],
+        body: String,
+    ) -> Result<(), String> {
+        let mut request = self
+            .0
+            .post(url.clone())
+            .header("content-type", "application/json")
+            .body(body);
         for (name, value) in headers {
             request = request.header(*name, value);
         }
         // Where it went is the operator's own setting, and may hold a password.
         let span = tracing::info_span!(target: "traces", "webhook", otel.kind = "client");
-        let answer = request.send().instrument(span).await.map_err(|error| reason(&error))?;
-        if answer.status().is_success() { Ok(()) } else { Err(format!("answered {}", answer.status().as_u16())) }
+        let answer = request
+            .send()
+            .instrument(span)
+            .await
+            .map_err(|error| reason(&error))?;
+        if answer.status().is_success() {
+            Ok(())
+        } else {
+            Err(format!("answered {}", answer.status().as_u16()))
+        }
     }
 }
 
-/// What went wrong, in words of ours: those of the other side, and the address with what it holds, have no place in a log.
+/// What went wrong, in words of ours: those of the other side, and the address with what it holds,
+/// have no place in a log.
 fn reason(error: &reqwest::Error) -> String {
     match Broken::in_error(error) {
         _ if error.is_timeout() => "no answer in time".into(),

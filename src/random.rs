@@ -1,5 +1,6 @@
-//! Where chance comes from. Owns the only call to the operating system's generator; everything else is handed a `Random`,
-//! so a test with a seed repeats bit for bit. Failure of the generator ends the process: no token is ever predictable.
+//! Where chance comes from. Owns the only call to the operating system's generator; everything else
+//! is handed a `Random`, so a test with a seed repeats bit for bit. Failure of the generator ends
+//! the process: no token is ever predictable.
 
 use std::sync::Mutex;
 
@@ -29,7 +30,10 @@ pub fn fraction(random: &dyn Random) -> f64 {
 pub struct OsRandom;
 
 impl Random for OsRandom {
-    #[expect(clippy::disallowed_methods, reason = "the one place that asks the machine for chance")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that asks the machine for chance"
+    )]
     fn fill(&self, buffer: &mut [u8]) {
         getrandom::fill(buffer).expect("the operating system gives random bytes");
     }
@@ -48,6 +52,9 @@ impl SeededRandom {
 
 impl Random for SeededRandom {
     fn fill(&self, buffer: &mut [u8]) {
-        self.0.lock().expect("no holder of the lock panics").fill_bytes(buffer);
+        self.0
+            .lock()
+            .expect("no holder of the lock panics")
+            .fill_bytes(buffer);
     }
 }

@@ -1,4 +1,5 @@
-//! A load generator that costs little: one connection, one request at a time, bodies by `Content-Length`.
+//! A load generator that costs little: one connection, one request at a time, bodies by
+//! `Content-Length`.
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -14,7 +15,10 @@ impl Client {
 
     /// Posts JSON and returns the body of a 200.
     pub async fn post(&mut self, path: &str, body: &str) -> String {
-        let request = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
         self.0.write_all(request.as_bytes()).await.unwrap();
         let (mut line, mut length, mut status) = (String::new(), 0, String::new());
         loop {
@@ -40,6 +44,10 @@ impl Client {
 
 /// A member of flat JSON.
 pub fn member(text: &str, name: &str) -> String {
-    let start = text.find(&format!("\"{name}\":\"")).unwrap_or_else(|| panic!("no {name} in {text}")) + name.len() + 4;
+    let start = text
+        .find(&format!("\"{name}\":\""))
+        .unwrap_or_else(|| panic!("no {name} in {text}"))
+        + name.len()
+        + 4;
     text[start..].split('"').next().unwrap().to_owned()
 }

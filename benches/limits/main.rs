@@ -1,5 +1,11 @@
 //! Ours beside the raw limit, in one run. `benches/limits.sh` builds and runs it.
-#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::disallowed_methods, missing_docs, reason = "a benchmark speaks plainly")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "a benchmark speaks plainly"
+)]
 
 mod client;
 mod postgres;
@@ -33,11 +39,26 @@ fn median(mut all: Vec<f64>) -> f64 {
     all[all.len() / 2]
 }
 
-/// By turns, and the ratio of each pair: the machine's own speed moves more than a twentieth in a minute.
-fn ratio(what: impl Into<String>, ours: &[f64], limit: &[f64], unit: &str, at_least: f64, bound: &'static str) -> Row {
+/// By turns, and the ratio of each pair: the machine's own speed moves more than a twentieth in a
+/// minute.
+fn ratio(
+    what: impl Into<String>,
+    ours: &[f64],
+    limit: &[f64],
+    unit: &str,
+    at_least: f64,
+    bound: &'static str,
+) -> Row {
     let ratio = median(ours.iter().zip(limit).map(|(us, raw)| us / raw).collect());
     let show = |all: &[f64]| format!("{:.0} {unit}", median(all.to_vec()));
-    Row { what: what.into(), ours: show(ours), limit: show(limit), ratio: Some(ratio), bound, met: ratio >= at_least }
+    Row {
+        what: what.into(),
+        ours: show(ours),
+        limit: show(limit),
+        ratio: Some(ratio),
+        bound,
+        met: ratio >= at_least,
+    }
 }
 
 fn main() {
@@ -46,13 +67,29 @@ fn main() {
         return raw::serve_bare(&arguments[at + 1], &arguments[at + 2]);
     }
     if let Some(at) = arguments.iter().position(|a| a == "--argon2") {
-        return println!("{}", raw::argon2(arguments[at + 1].parse().unwrap(), LONG_ROUND));
+        return println!(
+            "{}",
+            raw::argon2(arguments[at + 1].parse().unwrap(), LONG_ROUND)
+        );
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let after = |name: &str| arguments.iter().position(|a| a == name).map(|at| arguments[at + 1].as_str());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    let after = |name: &str| {
+        arguments
+            .iter()
+            .position(|a| a == name)
+            .map(|at| arguments[at + 1].as_str())
+    };
     let sessions = after("--sessions").map_or(5_000_000, |n| n.parse().unwrap());
     let rows = runtime.block_on(async {
-        let mut rows = if after("--only") == Some("postgres") { Vec::new() } else { measure().await };
+        let mut rows = if after("--only") == Some("postgres") {
+            Vec::new()
+        } else {
+            measure().await
+        };
         if let Some(url) = after("--postgres") {
             rows.extend(postgres::measure(url, sessions).await);
         }
@@ -86,25 +123,54 @@ fn jwks() -> Row {
         ours.push(server::wrk(&server.url("/api/auth/jwks"), ROUND));
         limit.push(server::wrk(&bare.url("/"), ROUND));
     }
-    ratio("JWKS beside a bare axum route with the same bytes, 32 connections", &ours, &limit, "req/s", 0.8, "≥ 0.8")
+    ratio(
+        "JWKS beside a bare axum route with the same bytes, 32 connections",
+        &ours,
+        &limit,
+        "req/s",
+        0.8,
+        "≥ 0.8",
+    )
 }
 
 async fn sign_in() -> Vec<Row> {
     let server = Server::start(&[]);
     let form = r#"{"name":"a","email":"a@example.com","password":"a good long password","tokenDelivery":"body"}"#;
-    Client::connect(server.port).await.post("/api/auth/sign-up/email", form).await;
+    Client::connect(server.port)
+        .await
+        .post("/api/auth/sign-up/email", form)
+        .await;
     let script = server.path("sign-in.lua");
     std::fs::write(&script, format!("wrk.method = 'POST'\nwrk.headers['content-type'] = 'application/json'\nwrk.body = '{form}'\n")).unwrap();
     let cores = std::thread::available_parallelism().unwrap().get();
     let (mut ours, mut plain, mut huge) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..PAIRS {
         plain.push(server::raw_argon2(cores, false));
-        ours.push(server::wrk_script(&server.url("/api/auth/sign-in/email"), &script, cores * 4, LONG_ROUND));
+        ours.push(server::wrk_script(
+            &server.url("/api/auth/sign-in/email"),
+            &script,
+            cores * 4,
+            LONG_ROUND,
+        ));
         huge.push(server::raw_argon2(cores, true));
     }
     vec![
-        ratio("sign-in beside raw argon2id on all cores (7 pairs of 10 s)", &ours, &plain, "/s", 0.95, "≥ 0.95"),
-        ratio("the same, the raw loop in huge pages as `serve` is", &ours, &huge, "/s", 0.0, "–"),
+        ratio(
+            "sign-in beside raw argon2id on all cores (7 pairs of 10 s)",
+            &ours,
+            &plain,
+            "/s",
+            0.95,
+            "≥ 0.95",
+        ),
+        ratio(
+            "the same, the raw loop in huge pages as `serve` is",
+            &ours,
+            &huge,
+            "/s",
+            0.0,
+            "–",
+        ),
     ]
 }
 
@@ -118,8 +184,22 @@ async fn refresh() -> Vec<Row> {
         many.push(server.refresh_storm(&mut tokens, ROUND).await);
     }
     vec![
-        ratio("refresh on SQLite (FULL), 32 clients, beside a bare loop of the UPDATE", &many, &limit, "/s", 1.0, "≥ 1.0"),
-        ratio("refresh on SQLite (FULL), 1 client, beside the same loop", &one, &limit, "/s", 0.5, "≥ 0.5"),
+        ratio(
+            "refresh on SQLite (FULL), 32 clients, beside a bare loop of the UPDATE",
+            &many,
+            &limit,
+            "/s",
+            1.0,
+            "≥ 1.0",
+        ),
+        ratio(
+            "refresh on SQLite (FULL), 1 client, beside the same loop",
+            &one,
+            &limit,
+            "/s",
+            0.5,
+            "≥ 0.5",
+        ),
     ]
 }
 
@@ -138,7 +218,9 @@ fn signing() -> Row {
 
 fn start_to_first_jwks() -> Row {
     let mut server = Server::start(&[]);
-    let times = (0..11).map(|_| server.restart().as_secs_f64() * 1e3).collect();
+    let times = (0..11)
+        .map(|_| server.restart().as_secs_f64() * 1e3)
+        .collect();
     let ms = median(times);
     Row {
         what: "start to first JWKS, existing database".into(),
@@ -151,7 +233,12 @@ fn start_to_first_jwks() -> Row {
 }
 
 async fn memory() -> Row {
-    let server = Server::start(&["sessions.refresh_grace=0s", "sessions.refresh_cooldown=0s", "rate_limits.enabled=false", "log.level=warn"]);
+    let server = Server::start(&[
+        "sessions.refresh_grace=0s",
+        "sessions.refresh_cooldown=0s",
+        "rate_limits.enabled=false",
+        "log.level=warn",
+    ]);
     let idle = server.resident_mib();
     let mut tokens = server.sessions(8).await;
     let mut done = 0.0;
@@ -178,7 +265,14 @@ async fn memory() -> Row {
 fn size() -> Row {
     let kb = u32::try_from(server::binary().metadata().unwrap().len() / 1000).unwrap();
     let mib = f64::from(kb) / 1e3;
-    Row { what: "stripped binary".into(), ours: format!("{mib:.1} MB"), limit: "–".into(), ratio: None, bound: "≤ 25 MB", met: mib <= 25.0 }
+    Row {
+        what: "stripped binary".into(),
+        ours: format!("{mib:.1} MB"),
+        limit: "–".into(),
+        ratio: None,
+        bound: "≤ 25 MB",
+        met: mib <= 25.0,
+    }
 }
 
 fn table(rows: &[Row]) -> String {
@@ -187,13 +281,20 @@ fn table(rows: &[Row]) -> String {
         "# Limits\n\nWritten by `benches/limits.sh` on {cores} cores; medians of {ROUNDS} rounds of {ROUND:?} each, ours and the limit by turns in one run\nand the ratio of each pair, load generator on the same cores. Trust the ratios, not the rates.\n\n| what | ours | raw limit | ratio | bound | met |\n| --- | --- | --- | --- | --- | --- |\n"
     );
     for row in rows {
-        let ratio = row.ratio.map_or_else(|| "–".to_owned(), |r| format!("{r:.2}"));
+        let ratio = row
+            .ratio
+            .map_or_else(|| "–".to_owned(), |r| format!("{r:.2}"));
         let met = match (row.bound, row.met) {
             ("–", _) => "–",
             (_, true) => "yes",
             (_, false) => "**no**",
         };
-        writeln!(text, "| {} | {} | {} | {ratio} | {} | {met} |", row.what, row.ours, row.limit, row.bound).unwrap();
+        writeln!(
+            text,
+            "| {} | {} | {} | {ratio} | {} | {met} |",
+            row.what, row.ours, row.limit, row.bound
+        )
+        .unwrap();
     }
     text
 }

@@ -1,4 +1,5 @@
-//! Postgres: our rotate step and the whole refresh beside `pgbench` running the very same UPDATE with as many clients on the same table.
+//! Postgres: our rotate step and the whole refresh beside `pgbench` running the very same UPDATE
+//! with as many clients on the same table.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -24,7 +25,8 @@ const NOW: i64 = 1_000;
 const FAR: i64 = 99_999_999_999_999;
 const HASH: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-/// The rows of one round: each is rotated once before any is rotated again, and no round touches another's.
+/// The rows of one round: each is rotated once before any is rotated again, and no round touches
+/// another's.
 #[derive(Clone, Copy)]
 struct Region {
     first: u64,
@@ -36,7 +38,10 @@ impl Region {
     /// Ours are in the lower half of the table, pgbench's in the upper.
     fn of(rows: u64, round: usize, upper: bool) -> Self {
         let size = rows / 2 / ROUNDS as u64;
-        Self { first: if upper { rows / 2 } else { 0 } + round as u64 * size, share: size / CLIENTS as u64 }
+        Self {
+            first: if upper { rows / 2 } else { 0 } + round as u64 * size,
+            share: size / CLIENTS as u64,
+        }
     }
 }
 
@@ -51,14 +56,22 @@ async fn fill(connection: &mut PgConnection, rows: u64) {
            FROM generate_series(0, {}) n;",
         rows - 1
     );
-    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut *connection).await.unwrap();
-    // The table as it is between checkpoints, large or small: what was written since the last one is not logged as a whole page again.
-    for sql in ["VACUUM (FREEZE, ANALYZE) sessions", "SELECT pg_stat_reset()"] {
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    // The table as it is between checkpoints, large or small: what was written since the last one
+    // is not logged as a whole page again.
+    for sql in [
+        "VACUUM (FREEZE, ANALYZE) sessions",
+        "SELECT pg_stat_reset()",
+    ] {
         sqlx::raw_sql(sql).execute(&mut *connection).await.unwrap();
     }
 }
 
-/// The statement with pgbench's variables for our parameters; a client's n-th transaction rotates a row that nobody else does.
+/// The statement with pgbench's variables for our parameters; a client's n-th transaction rotates a
+/// row that nobody else does.
 fn script(region: Region) -> String {
     let id = "('00000000-0000-7000-8000-' || lpad(to_hex(:row::bigint), 12, '0'))";
     let values = [
@@ -75,29 +88,66 @@ fn script(region: Region) -> String {
         ("$8", &FAR.to_string()),
         ("$9", &FAR.to_string()),
     ];
-    let sql = values.iter().fold(ROTATE.split_whitespace().collect::<Vec<_>>().join(" "), |sql, (parameter, value)| sql.replace(parameter, value));
+    let sql = values.iter().fold(
+        ROTATE.split_whitespace().collect::<Vec<_>>().join(" "),
+        |sql, (parameter, value)| sql.replace(parameter, value),
+    );
     let Region { first, share } = region;
-    format!("\\set row {first} + :client_id + {CLIENTS} * ((:n * {STRIDE}) % {share})\n\\set generation 1 + :n / {share}\n\\set n :n + 1\n{sql};\n")
+    format!(
+        "\\set row {first} + :client_id + {CLIENTS} * ((:n * {STRIDE}) % {share})\n\\set generation 1 + :n / {share}\n\\set n :n + 1\n{sql};\n"
+    )
 }
 
 /// Transactions a second.
 fn pgbench(url: &str, file: &std::path::Path, time: Duration) -> f64 {
-    let bin = Command::new("bash").args(["-c", "source examples/replicas/postgres.sh; pg_bin"]).output().unwrap();
-    let output = Command::new(format!("{}/pgbench", String::from_utf8(bin.stdout).unwrap()))
-        .args(["-n", "-M", "prepared", "-j", "2", "-c", &CLIENTS.to_string(), "-T", &time.as_secs().to_string(), "-D", "n=0", "-f"])
-        .arg(file)
-        .arg(url)
+    let bin = Command::new("bash")
+        .args(["-c", "source examples/replicas/postgres.sh; pg_bin"])
         .output()
         .unwrap();
+    let output = Command::new(format!(
+        "{}/pgbench",
+        String::from_utf8(bin.stdout).unwrap()
+    ))
+    .args([
+        "-n",
+        "-M",
+        "prepared",
+        "-j",
+        "2",
+        "-c",
+        &CLIENTS.to_string(),
+        "-T",
+        &time.as_secs().to_string(),
+        "-D",
+        "n=0",
+        "-f",
+    ])
+    .arg(file)
+    .arg(url)
+    .output()
+    .unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    text.lines().find_map(|l| l.strip_prefix("tps = ")).unwrap().split(' ').next().unwrap().parse().unwrap()
+    assert!(
+        output.status.success(),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    text.lines()
+        .find_map(|l| l.strip_prefix("tps = "))
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap()
 }
 
 /// Our own step, from as many tasks.
 async fn ours(db: &Db, region: Region, time: Duration) -> f64 {
     let started = Instant::now();
-    let clients: Vec<_> = (0..CLIENTS as u64).map(|client| tokio::spawn(rotate_until(db.clone(), region, client, started + time))).collect();
+    let clients: Vec<_> = (0..CLIENTS as u64)
+        .map(|client| tokio::spawn(rotate_until(db.clone(), region, client, started + time)))
+        .collect();
     let mut sum = 0;
     for client in clients {
         sum += client.await.unwrap();
@@ -111,7 +161,10 @@ async fn rotate_until(db: Db, region: Region, client: u64, end: Instant) -> u32 
         let n = u64::from(done);
         let row = region.first + client + CLIENTS as u64 * ((n * STRIDE) % region.share);
         let step = Rotation {
-            session: SessionId(uuid::Uuid::from_u64_pair(0x7000, 0x8000_0000_0000_0000 | row)),
+            session: SessionId(uuid::Uuid::from_u64_pair(
+                0x7000,
+                0x8000_0000_0000_0000 | row,
+            )),
             generation: u32::try_from(1 + n / region.share).unwrap(),
             hash: [0; 32],
             successor: [0; 32],
@@ -120,28 +173,56 @@ async fn rotate_until(db: Db, region: Region, client: u64, end: Instant) -> u32 
             cooldown: Duration::ZERO,
             master_version: 1,
         };
-        let rotated = db.write_statement(move |conn| Box::pin(async move { rotate(conn, &step, Entry { tag: "", sealed: "" }).await })).await.unwrap();
+        let rotated = db
+            .write_statement(move |conn| {
+                Box::pin(async move {
+                    rotate(
+                        conn,
+                        &step,
+                        Entry {
+                            tag: "",
+                            sealed: "",
+                        },
+                    )
+                    .await
+                })
+            })
+            .await
+            .unwrap();
         assert!(rotated.is_some());
         done += 1;
     }
     done
 }
 
-/// Counts the Sync messages that pass: one ends each round trip of the extended protocol, as a Query ends one of the simple.
+/// Counts the Sync messages that pass: one ends each round trip of the extended protocol, as a
+/// Query ends one of the simple.
 async fn counting_proxy(to: u16, trips: Arc<AtomicU64>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
-            let (server, trips) = (TcpStream::connect(("127.0.0.1", to)).await.unwrap(), trips.clone());
-            let ((mut from_client, mut to_client), (mut from_server, mut to_server)) = (client.into_split(), server.into_split());
-            tokio::spawn(async move { drop(tokio::io::copy(&mut from_server, &mut to_client).await) });
+            let (server, trips) = (
+                TcpStream::connect(("127.0.0.1", to)).await.unwrap(),
+                trips.clone(),
+            );
+            let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
+                (client.into_split(), server.into_split());
+            tokio::spawn(
+                async move { drop(tokio::io::copy(&mut from_server, &mut to_client).await) },
+            );
             tokio::spawn(async move {
                 let (mut typed, mut body) = (false, Vec::new());
                 loop {
                     // The first message has no type.
-                    let kind = if typed { from_client.read_u8().await.unwrap_or(0) } else { 0 };
-                    let Ok(length) = from_client.read_u32().await else { return };
+                    let kind = if typed {
+                        from_client.read_u8().await.unwrap_or(0)
+                    } else {
+                        0
+                    };
+                    let Ok(length) = from_client.read_u32().await else {
+                        return;
+                    };
                     body.resize(length as usize - 4, 0);
                     from_client.read_exact(&mut body).await.unwrap();
                     trips.fetch_add(u64::from(matches!(kind, b'S' | b'Q')), Ordering::Relaxed);
@@ -157,15 +238,19 @@ async fn counting_proxy(to: u16, trips: Arc<AtomicU64>) -> u16 {
     port
 }
 
-/// All rows about Postgres; the server is ours and empty. The small and the large table stand in databases of their own and are measured by
-/// turns, as everything is: the machine's own speed moves in minutes.
+/// All rows about Postgres; the server is ours and empty. The small and the large table stand in
+/// databases of their own and are measured by turns, as everything is: the machine's own speed
+/// moves in minutes.
 pub async fn measure(url: &str, large: u64) -> Vec<Row> {
     let database = format!("database.url={url}");
     let settings = [&STRICT[..], &[database.as_str()]].concat();
     let server = Server::start(&settings);
     let mut connection = PgConnection::connect(url).await.unwrap();
     let mut small_table = Table::fill(url, SMALL, server.path("small.sql")).await;
-    sqlx::raw_sql("CREATE DATABASE large").execute(&mut connection).await.unwrap();
+    sqlx::raw_sql("CREATE DATABASE large")
+        .execute(&mut connection)
+        .await
+        .unwrap();
     let large_url = format!("{}/large", url.rsplit_once('/').unwrap().0);
     let mut large_table = Table::fill(&large_url, large, server.path("large.sql")).await;
     let mut tokens = server.sessions(CLIENTS).await;
@@ -182,18 +267,39 @@ pub async fn measure(url: &str, large: u64) -> Vec<Row> {
     let (large_ours, large_bench) = large_table.finish().await;
     let bearer = server.path("session.lua");
     let access = server.session_token().await;
-    std::fs::write(&bearer, format!("wrk.headers['authorization'] = 'Bearer {access}'\n")).unwrap();
-    let reads = (0..ROUNDS).map(|_| super::server::wrk_script(&server.url("/api/auth/session"), &bearer, CLIENTS, ROUND)).collect();
-    let (before, moved) = (wal_bytes(&mut connection).await, generations(&mut connection).await);
+    std::fs::write(
+        &bearer,
+        format!("wrk.headers['authorization'] = 'Bearer {access}'\n"),
+    )
+    .unwrap();
+    let reads = (0..ROUNDS)
+        .map(|_| {
+            super::server::wrk_script(&server.url("/api/auth/session"), &bearer, CLIENTS, ROUND)
+        })
+        .collect();
+    let (before, moved) = (
+        wal_bytes(&mut connection).await,
+        generations(&mut connection).await,
+    );
     server.refresh_storm(&mut tokens, ROUND).await;
-    let (written, moved) = (wal_bytes(&mut connection).await - before, generations(&mut connection).await - moved);
+    let (written, moved) = (
+        wal_bytes(&mut connection).await - before,
+        generations(&mut connection).await - moved,
+    );
     #[expect(clippy::cast_precision_loss, reason = "bytes a refresh")]
     let wal = written as f64 / moved as f64;
     let per_refresh = round_trips(url, &server, &mut tokens[..4], &mut connection).await;
     let hot = hot_share(&mut connection).await;
 
     drop(server);
-    let plain = |what: String, ours: String, ratio: Option<f64>, bound, met| Row { what, ours, limit: "–".into(), ratio, bound, met };
+    let plain = |what: String, ours: String, ratio: Option<f64>, bound, met| Row {
+        what,
+        ours,
+        limit: "–".into(),
+        ratio,
+        bound,
+        met,
+    };
     vec![
         ratio(
             format!("Postgres: the store's rotate step beside pgbench with the same UPDATE, {CLIENTS} clients, {SMALL} sessions"),
@@ -233,19 +339,37 @@ struct Table {
 
 impl Table {
     async fn fill(url: &str, rows: u64, script: std::path::PathBuf) -> Self {
-        let db = Db::open(url, &Options { max_connections: u32::try_from(CLIENTS).unwrap(), ..Options::default() }).await.unwrap();
+        let db = Db::open(
+            url,
+            &Options {
+                max_connections: u32::try_from(CLIENTS).unwrap(),
+                ..Options::default()
+            },
+        )
+        .await
+        .unwrap();
         let mut connection = PgConnection::connect(url).await.unwrap();
-        // Nobody has served from the second database: it has no master key yet, and without one nothing moves.
+        // Nobody has served from the second database: it has no master key yet, and without one
+        // nothing moves.
         let owned = "INSERT INTO master_keys (version, key_id, created_at) VALUES (1, 'benchmark', 0) ON CONFLICT DO NOTHING;
                      UPDATE key_ring SET master_version = 1 WHERE master_version IS NULL";
         sqlx::raw_sql(owned).execute(&mut connection).await.unwrap();
         fill(&mut connection, rows).await;
-        Self { url: url.to_owned(), db, connection, rows, script, ours: Vec::new(), bench: Vec::new() }
+        Self {
+            url: url.to_owned(),
+            db,
+            connection,
+            rows,
+            script,
+            ours: Vec::new(),
+            bench: Vec::new(),
+        }
     }
 
     /// Ours, then pgbench.
     async fn turn(&mut self, round: usize) {
-        self.ours.push(ours(&self.db, Region::of(self.rows, round, false), ROUND).await);
+        self.ours
+            .push(ours(&self.db, Region::of(self.rows, round, false), ROUND).await);
         std::fs::write(&self.script, script(Region::of(self.rows, round, true))).unwrap();
         self.bench.push(pgbench(&self.url, &self.script, ROUND));
     }
@@ -259,7 +383,10 @@ impl Table {
                 .fetch_one(&mut self.connection)
                 .await
                 .unwrap();
-        assert!(moved.0 > 0 && moved.1 > 0, "we and pgbench both changed rows: {moved:?}");
+        assert!(
+            moved.0 > 0 && moved.1 > 0,
+            "we and pgbench both changed rows: {moved:?}"
+        );
         (self.ours, self.bench)
     }
 }
@@ -269,19 +396,44 @@ fn id(row: u64) -> String {
 }
 
 /// Round trips a refresh between a server and Postgres, the key poll included.
-async fn round_trips(url: &str, server: &Server, tokens: &mut [String], connection: &mut PgConnection) -> f64 {
+async fn round_trips(
+    url: &str,
+    server: &Server,
+    tokens: &mut [String],
+    connection: &mut PgConnection,
+) -> f64 {
     let trips = Arc::<AtomicU64>::default();
-    let port: u16 = url.rsplit(':').next().unwrap().split('/').next().unwrap().parse().unwrap();
+    let port: u16 = url
+        .rsplit(':')
+        .next()
+        .unwrap()
+        .split('/')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
     let proxied = counting_proxy(port, trips.clone()).await;
-    let through = format!("database.url={}", url.replace(&format!(":{port}/"), &format!(":{proxied}/")));
+    let through = format!(
+        "database.url={}",
+        url.replace(&format!(":{port}/"), &format!(":{proxied}/"))
+    );
     let direct = format!("database.direct_url={url}");
     let masters = format!("keys.dir={}", server.path("keys").display());
-    let watched = Server::start(&[&STRICT[..], &[through.as_str(), direct.as_str(), masters.as_str()]].concat());
+    let watched = Server::start(
+        &[
+            &STRICT[..],
+            &[through.as_str(), direct.as_str(), masters.as_str()],
+        ]
+        .concat(),
+    );
     // Until every connection has its statements prepared.
     watched.refresh_storm(tokens, ROUND).await;
     let (counted, moved) = (trips.load(Ordering::Relaxed), generations(connection).await);
     watched.refresh_storm(tokens, ROUND).await;
-    let (trips, moved) = (trips.load(Ordering::Relaxed) - counted, generations(connection).await - moved);
+    let (trips, moved) = (
+        trips.load(Ordering::Relaxed) - counted,
+        generations(connection).await - moved,
+    );
     #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
     let per_refresh = trips as f64 / moved as f64;
     per_refresh
@@ -301,11 +453,21 @@ impl Spent {
         let mut spent = Self::default();
         for entry in std::fs::read_dir("/proc").unwrap() {
             // A process may have ended since.
-            let Ok(stat) = std::fs::read_to_string(entry.unwrap().path().join("stat")) else { continue };
-            let Some((head, tail)) = stat.rsplit_once(')') else { continue };
+            let Ok(stat) = std::fs::read_to_string(entry.unwrap().path().join("stat")) else {
+                continue;
+            };
+            let Some((head, tail)) = stat.rsplit_once(')') else {
+                continue;
+            };
             let (pid, name) = head.split_once(" (").unwrap();
-            // Behind the name the fields count from 3; 14 and 15 are the time of the process and of the kernel for it.
-            let ticks: u64 = tail.split_whitespace().skip(11).take(2).map(|t| t.parse::<u64>().unwrap()).sum();
+            // Behind the name the fields count from 3; 14 and 15 are the time of the process and of
+            // the kernel for it.
+            let ticks: u64 = tail
+                .split_whitespace()
+                .skip(11)
+                .take(2)
+                .map(|t| t.parse::<u64>().unwrap())
+                .sum();
             let pid: u32 = pid.parse().unwrap();
             match name {
                 "postgres" => spent.postgres += ticks,
@@ -329,26 +491,48 @@ impl Spent {
     fn shares(&self, rates: &[f64]) -> String {
         let cores = std::thread::available_parallelism().unwrap().get() as f64;
         let whole = self.refreshes as f64 / median(rates.to_vec()) * cores * 100.0;
-        let show = |ticks: u64| format!("{:.0} % ({:.0} µs)", ticks as f64 / whole * 100.0, ticks as f64 * 1e4 / self.refreshes as f64);
+        let show = |ticks: u64| {
+            format!(
+                "{:.0} % ({:.0} µs)",
+                ticks as f64 / whole * 100.0,
+                ticks as f64 * 1e4 / self.refreshes as f64
+            )
+        };
         let idle = 1.0 - (self.postgres + self.countersign + self.clients) as f64 / whole;
-        format!("{}, {}, {}, {:.0} %", show(self.postgres), show(self.countersign), show(self.clients), idle * 100.0)
+        format!(
+            "{}, {}, {}, {:.0} %",
+            show(self.postgres),
+            show(self.countersign),
+            show(self.clients),
+            idle * 100.0
+        )
     }
 }
 
 /// Rises by one with every refresh.
 async fn generations(connection: &mut PgConnection) -> i64 {
-    sqlx::query_scalar("SELECT CAST(SUM(generation) AS BIGINT) FROM sessions").fetch_one(connection).await.unwrap()
+    sqlx::query_scalar("SELECT CAST(SUM(generation) AS BIGINT) FROM sessions")
+        .fetch_one(connection)
+        .await
+        .unwrap()
 }
 
 /// Bytes of WAL so far.
 async fn wal_bytes(connection: &mut PgConnection) -> i64 {
-    sqlx::query_scalar("SELECT CAST(pg_current_wal_insert_lsn() - '0/0' AS BIGINT)").fetch_one(connection).await.unwrap()
+    sqlx::query_scalar("SELECT CAST(pg_current_wal_insert_lsn() - '0/0' AS BIGINT)")
+        .fetch_one(connection)
+        .await
+        .unwrap()
 }
 
 async fn hot_share(connection: &mut PgConnection) -> f64 {
     tokio::time::sleep(Duration::from_millis(1_200)).await;
-    let (updates, hot): (i64, i64) =
-        sqlx::query_as("SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'sessions'").fetch_one(connection).await.unwrap();
+    let (updates, hot): (i64, i64) = sqlx::query_as(
+        "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'sessions'",
+    )
+    .fetch_one(connection)
+    .await
+    .unwrap();
     #[expect(clippy::cast_precision_loss, reason = "a share")]
     let share = hot as f64 / updates as f64;
     share

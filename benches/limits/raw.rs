@@ -16,21 +16,31 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 /// A static JSON body behind `axum::serve`, nothing else.
 pub fn serve_bare(port: &str, body: &str) {
     let body: bytes::Bytes = std::fs::read(body).unwrap().into();
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(async {
-        let route = get(move || {
-            let body = body.clone();
-            async move { ([(header::CONTENT_TYPE, "application/json")], body) }
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(async {
+            let route = get(move || {
+                let body = body.clone();
+                async move { ([(header::CONTENT_TYPE, "application/json")], body) }
+            });
+            let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}"))
+                .await
+                .unwrap();
+            axum::serve(listener, axum::Router::new().route("/", route))
+                .await
+                .unwrap();
         });
-        let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await.unwrap();
-        axum::serve(listener, axum::Router::new().route("/", route)).await.unwrap();
-    });
 }
 
 /// Hashes a second on so many threads, memory reused.
 pub fn argon2(threads: usize, time: Duration) -> f64 {
     let started = Instant::now();
     let counts: Vec<u32> = std::thread::scope(|scope| {
-        let running: Vec<_> = (0..threads).map(|_| scope.spawn(|| hash_until(started, time))).collect();
+        let running: Vec<_> = (0..threads)
+            .map(|_| scope.spawn(|| hash_until(started, time)))
+            .collect();
         running.into_iter().map(|t| t.join().unwrap()).collect()
     });
     f64::from(counts.iter().sum::<u32>()) / started.elapsed().as_secs_f64()
@@ -42,7 +52,14 @@ fn hash_until(started: Instant, time: Duration) -> u32 {
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     let (mut output, mut done) = ([0; 32], 0);
     while started.elapsed() < time {
-        argon2.hash_password_into_with_memory(b"a good long password", b"saltsaltsaltsalt", &mut output, &mut memory[..]).unwrap();
+        argon2
+            .hash_password_into_with_memory(
+                b"a good long password",
+                b"saltsaltsaltsalt",
+                &mut output,
+                &mut memory[..],
+            )
+            .unwrap();
         done += 1;
     }
     done
@@ -69,7 +86,8 @@ struct Row {
     master_version: i64,
 }
 
-/// The UPDATE of a refresh on one held connection, each committed by itself, with the server's settings; updates a second.
+/// The UPDATE of a refresh on one held connection, each committed by itself, with the server's
+/// settings; updates a second.
 pub async fn update_loop(path: &Path, time: Duration) -> f64 {
     let options = SqliteConnectOptions::new()
         .filename(path)
@@ -78,7 +96,10 @@ pub async fn update_loop(path: &Path, time: Duration) -> f64 {
         .synchronous(SqliteSynchronous::Full)
         .pragma("wal_autocheckpoint", "4000");
     let mut connection = options.connect().await.unwrap();
-    sqlx::migrate!("./migrations/sqlite").run(&mut connection).await.unwrap();
+    sqlx::migrate!("./migrations/sqlite")
+        .run(&mut connection)
+        .await
+        .unwrap();
     sqlx::query("INSERT OR IGNORE INTO users (id, email, email_verified, name, role, banned, metadata, version, created_at, updated_at) VALUES ('u', 'a@example.com', 0, 'a', 'user', 0, '{}', 1, 0, 0)")
         .execute(&mut connection)
         .await
@@ -87,8 +108,16 @@ pub async fn update_loop(path: &Path, time: Duration) -> f64 {
         .execute(&mut connection)
         .await
         .unwrap();
-    sqlx::query("INSERT OR IGNORE INTO master_keys (version, key_id, created_at) VALUES (1, 'k', 0)").execute(&mut connection).await.unwrap();
-    sqlx::query("UPDATE key_ring SET master_version = 1").execute(&mut connection).await.unwrap();
+    sqlx::query(
+        "INSERT OR IGNORE INTO master_keys (version, key_id, created_at) VALUES (1, 'k', 0)",
+    )
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    sqlx::query("UPDATE key_ring SET master_version = 1")
+        .execute(&mut connection)
+        .await
+        .unwrap();
     let started = Instant::now();
     let (mut done, mut hash) = (0_u32, String::new());
     while started.elapsed() < time {
@@ -107,14 +136,18 @@ pub async fn update_loop(path: &Path, time: Duration) -> f64 {
             .fetch_all(&mut connection)
             .await
             .unwrap();
-        assert_eq!((rows[0].generation, rows[0].ring_version), (i64::from(done) + 2, 0));
+        assert_eq!(
+            (rows[0].generation, rows[0].ring_version),
+            (i64::from(done) + 2, 0)
+        );
         hash = next;
         done += 1;
     }
     f64::from(done) / started.elapsed().as_secs_f64()
 }
 
-/// Microseconds for an access token through our signer, and for a bare signature over as many bytes.
+/// Microseconds for an access token through our signer, and for a bare signature over as many
+/// bytes.
 pub fn signing() -> (f64, f64) {
     const TIMES: u32 = 2_000;
     let key = SigningKey::from_bytes(&[7; 32]);
@@ -148,7 +181,11 @@ pub fn signing() -> (f64, f64) {
     };
     let (mut ours, mut limit) = (Vec::new(), Vec::new());
     for _ in 0..11 {
-        ours.push(time(&|| drop(std::hint::black_box(signer.sign(std::hint::black_box(&claims))))));
+        ours.push(time(&|| {
+            drop(std::hint::black_box(
+                signer.sign(std::hint::black_box(&claims)),
+            ))
+        }));
         limit.push(time(&|| {
             std::hint::black_box(key.sign(std::hint::black_box(&message)));
         }));

@@ -27,27 +27,54 @@ pub struct Server {
 }
 
 pub fn binary() -> PathBuf {
-    PathBuf::from("target/release/countersign").canonicalize().unwrap()
+    PathBuf::from("target/release/countersign")
+        .canonicalize()
+        .unwrap()
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 /// This benchmark's own executable as a bare axum route.
 pub fn bare(body: &Path) -> Server {
     let port = free_port();
-    let child = Command::new(std::env::current_exe().unwrap()).args(["--bare", &port.to_string()]).arg(body).spawn().unwrap();
-    let server = Server { child, port, dir: None, settings: vec![] };
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--bare", &port.to_string()])
+        .arg(body)
+        .spawn()
+        .unwrap();
+    let server = Server {
+        child,
+        port,
+        dir: None,
+        settings: vec![],
+    };
     server.wait("/");
     server
 }
 
-/// Hashes a second of raw argon2id in a process of its own, with the huge pages that `serve` asks for or without.
+/// Hashes a second of raw argon2id in a process of its own, with the huge pages that `serve` asks
+/// for or without.
 pub fn raw_argon2(threads: usize, huge_pages: bool) -> f64 {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--argon2", &threads.to_string()]).env("GLIBC_TUNABLES", if huge_pages { "glibc.malloc.hugetlb=1" } else { "" });
-    String::from_utf8(command.output().unwrap().stdout).unwrap().trim().parse().unwrap()
+    command.args(["--argon2", &threads.to_string()]).env(
+        "GLIBC_TUNABLES",
+        if huge_pages {
+            "glibc.malloc.hugetlb=1"
+        } else {
+            ""
+        },
+    );
+    String::from_utf8(command.output().unwrap().stdout)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap()
 }
 
 /// Requests a second.
@@ -57,25 +84,43 @@ pub fn wrk(url: &str, time: Duration) -> f64 {
 
 /// Requests a second of a script on one thread.
 pub fn wrk_script(url: &str, script: &Path, connections: usize, time: Duration) -> f64 {
-    run_wrk(&["-t1", &format!("-c{connections}"), &format!("-d{}s", time.as_secs()), "-s", &script.display().to_string(), url])
+    run_wrk(&[
+        "-t1",
+        &format!("-c{connections}"),
+        &format!("-d{}s", time.as_secs()),
+        "-s",
+        &script.display().to_string(),
+        url,
+    ])
 }
 
 fn run_wrk(arguments: &[&str]) -> f64 {
     let output = Command::new("wrk").args(arguments).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(!text.contains("Non-2xx"), "{text}");
-    text.lines().find_map(|l| l.strip_prefix("Requests/sec:")).unwrap_or_else(|| panic!("{text}")).trim().parse().unwrap()
+    text.lines()
+        .find_map(|l| l.strip_prefix("Requests/sec:"))
+        .unwrap_or_else(|| panic!("{text}"))
+        .trim()
+        .parse()
+        .unwrap()
 }
 
 impl Server {
     pub fn start(settings: &[&str]) -> Self {
-        // On the disk of the checkout: a temporary folder may be memory, where a commit costs nothing.
+        // On the disk of the checkout: a temporary folder may be memory, where a commit costs
+        // nothing.
         std::fs::create_dir_all("benches/.work").unwrap();
         let dir = tempfile::tempdir_in("benches/.work").unwrap();
         let port = free_port();
         let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
         let child = spawn(dir.path(), port, &settings);
-        let server = Self { child, port, dir: Some(dir), settings };
+        let server = Self {
+            child,
+            port,
+            dir: Some(dir),
+            settings,
+        };
         server.wait("/api/auth/jwks");
         server
     }
@@ -92,7 +137,10 @@ impl Server {
 
     fn wait(&self, path: &str) {
         let started = Instant::now();
-        while !self.try_get(path).is_some_and(|a| a.starts_with("HTTP/1.1 200")) {
+        while !self
+            .try_get(path)
+            .is_some_and(|a| a.starts_with("HTTP/1.1 200"))
+        {
             assert!(started.elapsed() < Duration::from_secs(20));
             std::thread::sleep(Duration::from_micros(500));
         }
@@ -100,7 +148,11 @@ impl Server {
 
     fn try_get(&self, path: &str) -> Option<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).ok()?;
+        stream
+            .write_all(
+                format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes(),
+            )
+            .ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         Some(answer)
@@ -108,7 +160,12 @@ impl Server {
 
     /// The body of a GET.
     pub fn get(&self, path: &str) -> String {
-        self.try_get(path).unwrap().split_once("\r\n\r\n").unwrap().1.to_owned()
+        self.try_get(path)
+            .unwrap()
+            .split_once("\r\n\r\n")
+            .unwrap()
+            .1
+            .to_owned()
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -125,7 +182,14 @@ impl Server {
 
     pub fn resident_mib(&self) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let kib: f64 = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap().trim().trim_end_matches(" kB").parse().unwrap();
+        let kib: f64 = status
+            .lines()
+            .find_map(|l| l.strip_prefix("VmRSS:"))
+            .unwrap()
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .unwrap();
         kib * 1024.0 / 1e6
     }
 
@@ -136,15 +200,25 @@ impl Server {
         client.post("/api/auth/sign-up/email", form).await;
         let mut tokens = Vec::new();
         for _ in 0..count {
-            tokens.push(member(&client.post("/api/auth/sign-in/email", form).await, "refreshToken"));
+            tokens.push(member(
+                &client.post("/api/auth/sign-in/email", form).await,
+                "refreshToken",
+            ));
         }
         tokens
     }
 
     /// A session token.
     pub async fn session_token(&self) -> String {
-        let form = r#"{"email":"a@example.com","password":"a good long password","tokenDelivery":"body"}"#;
-        member(&Client::connect(self.port).await.post("/api/auth/sign-in/email", form).await, "token")
+        let form =
+            r#"{"email":"a@example.com","password":"a good long password","tokenDelivery":"body"}"#;
+        member(
+            &Client::connect(self.port)
+                .await
+                .post("/api/auth/sign-in/email", form)
+                .await,
+            "token",
+        )
     }
 
     /// One client a token, each refreshing as fast as it is answered; refreshes a second.
@@ -158,7 +232,12 @@ impl Server {
                     let mut client = Client::connect(port).await;
                     let mut done = 0_u32;
                     while started.elapsed() < time {
-                        let answer = client.post("/api/auth/refresh", &format!(r#"{{"refreshToken":"{token}"}}"#)).await;
+                        let answer = client
+                            .post(
+                                "/api/auth/refresh",
+                                &format!(r#"{{"refreshToken":"{token}"}}"#),
+                            )
+                            .await;
                         token = member(&answer, "refreshToken");
                         done += 1;
                     }
@@ -178,12 +257,21 @@ impl Server {
 
 fn spawn(dir: &Path, port: u16, settings: &[String]) -> Child {
     let mut command = Command::new(binary());
-    command.current_dir(dir).arg("--set").arg(format!("server.listen=127.0.0.1:{port}")).args(["--set", "server.ops_listen=off"]);
+    command
+        .current_dir(dir)
+        .arg("--set")
+        .arg(format!("server.listen=127.0.0.1:{port}"))
+        .args(["--set", "server.ops_listen=off"]);
     for setting in settings {
         command.arg("--set").arg(setting);
     }
     let log = std::fs::File::create(dir.join("log")).unwrap();
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap()
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap()
 }
 
 impl Drop for Server {

@@ -12,7 +12,9 @@ fuzz_target!(|data: &[u8]| {
         .body(Body::from("token=x"))
         .expect("a request");
     for (number, line) in data.split(|b| *b == b'\n').take(8).enumerate() {
-        let Ok(value) = HeaderValue::from_bytes(line) else { continue };
+        let Ok(value) = HeaderValue::from_bytes(line) else {
+            continue;
+        };
         match number % 4 {
             0 | 1 => request.headers_mut().append("x-forwarded-for", value),
             2 => request.headers_mut().append(header::USER_AGENT, value),

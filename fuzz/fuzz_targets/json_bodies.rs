@@ -1,4 +1,5 @@
-//! Bodies, on every path that takes one: the first byte chooses the path, the second the content type, and an admin asks where somebody must be signed in.
+//! Bodies, on every path that takes one: the first byte chooses the path, the second the content
+//! type, and an admin asks where somebody must be signed in.
 #![no_main]
 
 use axum::body::Body;
@@ -34,10 +35,16 @@ const SIGNED_IN: [&str; 14] = [
     "admin/has-permission",
     "admin/set-user-password",
 ];
-const TYPES: [&str; 3] = ["application/json", "application/x-www-form-urlencoded", "application/json; charset=utf-8"];
+const TYPES: [&str; 3] = [
+    "application/json",
+    "application/x-www-form-urlencoded",
+    "application/json; charset=utf-8",
+];
 
 fuzz_target!(|data: &[u8]| {
-    let [path, kind, body @ ..] = data else { return };
+    let [path, kind, body @ ..] = data else {
+        return;
+    };
     let path = usize::from(*path) % (OPEN.len() + SIGNED_IN.len());
     let kind = TYPES[usize::from(*kind) % TYPES.len()];
     let name = OPEN.iter().chain(&SIGNED_IN).nth(path).expect("a path");

@@ -17,11 +17,23 @@ const ISSUER: &str = "https://auth.example.com";
 static VERIFIER: LazyLock<(String, Verifier)> = LazyLock::new(|| {
     let pair = Keypair::from_seed(&SEED).expect("a key");
     let keys = [(pair.kid().to_owned(), pair.public())];
-    (pair.kid().to_owned(), Verifier::new(keys.into_iter(), ISSUER, &Audience::One(ISSUER.into()), "at+jwt"))
+    (
+        pair.kid().to_owned(),
+        Verifier::new(
+            keys.into_iter(),
+            ISSUER,
+            &Audience::One(ISSUER.into()),
+            "at+jwt",
+        ),
+    )
 });
 
 fn sign(header: &[u8], claims: &[u8]) -> String {
-    let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+    let signed = format!(
+        "{}.{}",
+        URL_SAFE_NO_PAD.encode(header),
+        URL_SAFE_NO_PAD.encode(claims)
+    );
     let signature = SigningKey::from_bytes(&SEED).sign(signed.as_bytes());
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()))
 }

@@ -8,17 +8,30 @@ use countersign::crypto::token::RefreshToken;
 use countersign::model::id::SessionId;
 use libfuzzer_sys::fuzz_target;
 
-static MASTERS: LazyLock<MasterKeys> =
-    LazyLock::new(|| MasterKeys::new(Versioned { version: 1, key: std::sync::Arc::new(MasterKey::new([7; 32])) }, Vec::new()));
+static MASTERS: LazyLock<MasterKeys> = LazyLock::new(|| {
+    MasterKeys::new(
+        Versioned {
+            version: 1,
+            key: std::sync::Arc::new(MasterKey::new([7; 32])),
+        },
+        Vec::new(),
+    )
+});
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(text) = std::str::from_utf8(data) {
-        assert!(RefreshToken::open(text, &MASTERS).is_err(), "nobody guesses a tag of 128 bits");
+        assert!(
+            RefreshToken::open(text, &MASTERS).is_err(),
+            "nobody guesses a tag of 128 bits"
+        );
     }
     let session = SessionId(uuid(data));
     let good = RefreshToken::first(session, [9; 32], &MASTERS).encode(&MASTERS);
     let mut bytes = good.as_bytes().to_vec();
-    for (place, change) in data.chunks_exact(2).map(|pair| (usize::from(pair[0]), pair[1])) {
+    for (place, change) in data
+        .chunks_exact(2)
+        .map(|pair| (usize::from(pair[0]), pair[1]))
+    {
         let length = bytes.len();
         bytes[place % length] ^= change;
     }

@@ -31,17 +31,35 @@ fuzz_target!(|data: &[u8]| {
     let mut lines = text.lines();
     let flags = lines.by_ref().take(4).filter_map(|line| {
         let (first, value) = (line.bytes().next()?, line.get(1..)?);
-        Some((KEYS[usize::from(first) % KEYS.len()].to_owned(), value.to_owned()))
+        Some((
+            KEYS[usize::from(first) % KEYS.len()].to_owned(),
+            value.to_owned(),
+        ))
     });
     let flags: Vec<(String, String)> = flags.collect();
-    let environment =
-        lines.by_ref().take(4).filter_map(|line| line.split_once('=')).map(|(name, value)| (format!("COUNTERSIGN_{name}"), value.to_owned())).collect();
+    let environment = lines
+        .by_ref()
+        .take(4)
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, value)| (format!("COUNTERSIGN_{name}"), value.to_owned()))
+        .collect();
     let rest: Vec<&str> = lines.collect();
-    let mut file = tempfile::Builder::new().suffix(".toml").tempfile().expect("a file");
+    let mut file = tempfile::Builder::new()
+        .suffix(".toml")
+        .tempfile()
+        .expect("a file");
     file.write_all(rest.join("\n").as_bytes()).expect("written");
-    let sources = Sources { file: Some(file.path().to_owned()), environment, flags };
+    let sources = Sources {
+        file: Some(file.path().to_owned()),
+        environment,
+        flags,
+    };
     match Config::load(&sources) {
         Ok(config) => assert!(!config.effective.is_empty()),
-        Err(problems) => assert!(problems.iter().all(|problem| !problem.to_string().is_empty())),
+        Err(problems) => assert!(
+            problems
+                .iter()
+                .all(|problem| !problem.to_string().is_empty())
+        ),
     }
 });

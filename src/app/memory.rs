@@ -1,4 +1,5 @@
-//! What a process remembers: users as of a version, whether its clock was trusted, which keys were revoked. Ages are measured by the uptime.
+//! What a process remembers: users as of a version, whether its clock was trusted, which keys were
+//! revoked. Ages are measured by the uptime.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -14,7 +15,8 @@ use crate::model::time::Timestamp;
 use crate::model::trusted_clock::{self, Doubt};
 use crate::model::user::User;
 
-/// Users by id **and** version, so a stale entry cannot be used on any replica; entries live for seconds of uptime.
+/// Users by id **and** version, so a stale entry cannot be used on any replica; entries live for
+/// seconds of uptime.
 pub struct UserCache(pub(super) moka::sync::Cache<(UserId, i64), (Duration, Arc<User>)>);
 
 impl UserCache {
@@ -28,11 +30,13 @@ impl UserCache {
 
     /// Keeps a copy.
     pub fn put(&self, user: &Arc<User>, uptime: Duration) {
-        self.0.insert((user.id, user.version), (uptime, Arc::clone(user)));
+        self.0
+            .insert((user.id, user.version), (uptime, Arc::clone(user)));
     }
 }
 
-/// What this process knows of its wall clock. The jobs look at it every few seconds; between two looks the monotonic clock tells when it was set.
+/// What this process knows of its wall clock. The jobs look at it every few seconds; between two
+/// looks the monotonic clock tells when it was set.
 #[derive(Debug, Default)]
 pub struct ClockTrust(Mutex<Trust>);
 
@@ -82,50 +86,80 @@ impl ClockTrust {
         self.lock().doubt.map(|(doubt, _)| doubt)
     }
 
-    /// Which other clock says that this one is wrong: the database server's, or the monotonic clock of this process. A long time since the last run
-    /// is no such contradiction: the machine may have been off.
+    /// Which other clock says that this one is wrong: the database server's, or the monotonic clock
+    /// of this process. A long time since the last run is no such contradiction: the machine may
+    /// have been off.
     pub fn contradiction(&self, now: Timestamp, uptime: Duration) -> Option<Doubt> {
         let trust = self.lock();
-        let set = trust.right.and_then(|(right, at)| trusted_clock::set_since(now, right, uptime.saturating_sub(at)));
-        set.or_else(|| trust.doubt.map(|(doubt, _)| doubt).filter(|doubt| matches!(doubt, Doubt::Database(_))))
+        let set = trust.right.and_then(|(right, at)| {
+            trusted_clock::set_since(now, right, uptime.saturating_sub(at))
+        });
+        set.or_else(|| {
+            trust
+                .doubt
+                .map(|(doubt, _)| doubt)
+                .filter(|doubt| matches!(doubt, Doubt::Database(_)))
+        })
     }
 }
 
-/// Keys that this process has known as revoked. It never forgets one: a database that goes back may bring it to life again.
+/// Keys that this process has known as revoked. It never forgets one: a database that goes back may
+/// bring it to life again.
 #[derive(Debug, Default)]
 pub struct RevokedKids(Mutex<HashSet<String>>);
 
 impl RevokedKids {
-    /// Remembers the revoked keys of a ring, and returns those that it publishes although they were revoked before, the active one last.
+    /// Remembers the revoked keys of a ring, and returns those that it publishes although they were
+    /// revoked before, the active one last.
     pub fn learn(&self, ring: &Ring) -> Vec<String> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.extend(ring.keys.iter().filter(|key| key.state == State::Revoked).map(|key| key.kid.clone()));
-        let mut revived: Vec<_> = ring.keys.iter().filter(|key| key.state.is_published() && known.contains(&key.kid)).collect();
-        // Revoking the active key puts the standby in its place: that one must not be a revoked one either.
+        known.extend(
+            ring.keys
+                .iter()
+                .filter(|key| key.state == State::Revoked)
+                .map(|key| key.kid.clone()),
+        );
+        let mut revived: Vec<_> = ring
+            .keys
+            .iter()
+            .filter(|key| key.state.is_published() && known.contains(&key.kid))
+            .collect();
+        // Revoking the active key puts the standby in its place: that one must not be a revoked one
+        // either.
         revived.sort_by_key(|key| key.state == State::Active);
         revived.into_iter().map(|key| key.kid.clone()).collect()
     }
 }
 
-/// The ends of audit chains that this process has written into the log: the place, and the uptime at which it did.
+/// The ends of audit chains that this process has written into the log: the place, and the uptime
+/// at which it did.
 #[derive(Debug, Default)]
 pub struct ToldEnds(Mutex<HashMap<String, (i64, Duration)>>);
 
 impl ToldEnds {
     /// Whether nothing was told yet.
     pub fn is_empty(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_empty()
     }
 
     /// Forgets what was told longer ago than `longest`.
     pub fn forget(&self, uptime: Duration, longest: Duration) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, (_, at)| *at + longest > uptime);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|_, (_, at)| *at + longest > uptime);
     }
 
-    /// Whether this end is to be written into the log; from now on it is there. A chain that is new is told at once, one that has grown not before `pause` is over.
+    /// Whether this end is to be written into the log; from now on it is there. A chain that is new
+    /// is told at once, one that has grown not before `pause` is over.
     pub fn is_due(&self, writer: &str, sequence: i64, uptime: Duration, pause: Duration) -> bool {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = told.get(writer).is_none_or(|(known, at)| *known != sequence && *at + pause <= uptime);
+        let is_due = told
+            .get(writer)
+            .is_none_or(|(known, at)| *known != sequence && *at + pause <= uptime);
         if is_due {
             told.insert(writer.to_owned(), (sequence, uptime));
         }
@@ -158,7 +192,12 @@ impl Blocks {
     /// How long an address is still shut out at this uptime.
     pub fn left(&self, address: IpAddr, uptime: Duration) -> Option<Duration> {
         let shut = self.0.load();
-        let left = |(until, block): &(Duration, Block)| block.holds(address).then(|| until.saturating_sub(uptime)).filter(|left| !left.is_zero());
+        let left = |(until, block): &(Duration, Block)| {
+            block
+                .holds(address)
+                .then(|| until.saturating_sub(uptime))
+                .filter(|left| !left.is_zero())
+        };
         shut.blocks.iter().filter_map(left).max()
     }
 }

@@ -1,4 +1,5 @@
-//! How often one key may do something, as this process counts it: in memory alone, by the uptime, so that setting the wall clock changes nothing.
+//! How often one key may do something, as this process counts it: in memory alone, by the uptime,
+//! so that setting the wall clock changes nothing.
 
 use std::hash::Hash;
 use std::num::NonZeroU32;
@@ -28,7 +29,8 @@ impl governor::clock::Clock for LimitClock {
     }
 }
 
-/// How often one key may do something, as this process counts it; in memory alone, on the injected clock.
+/// How often one key may do something, as this process counts it; in memory alone, on the injected
+/// clock.
 pub struct Pace<K: Hash + Eq + Clone> {
     limiter: RateLimiter<K, DashMapStateStore<K>, LimitClock, NoOpMiddleware<Nanos>>,
     clock: LimitClock,
@@ -37,13 +39,18 @@ pub struct Pace<K: Hash + Eq + Clone> {
 impl<K: Hash + Eq + Clone> Pace<K> {
     pub(super) fn new(pace: Quota, clock: Arc<dyn Clock>) -> Self {
         let clock = LimitClock(clock);
-        Self { limiter: RateLimiter::new(pace, DashMapStateStore::default(), clock.clone()), clock }
+        Self {
+            limiter: RateLimiter::new(pace, DashMapStateStore::default(), clock.clone()),
+            clock,
+        }
     }
 
     /// `Err`: how long to wait.
     pub fn check(&self, key: &K) -> Result<(), Duration> {
         use governor::clock::Clock as _;
-        self.limiter.check_key(key).map_err(|until| until.wait_time_from(self.clock.now()))
+        self.limiter
+            .check_key(key)
+            .map_err(|until| until.wait_time_from(self.clock.now()))
     }
 
     /// Forgets keys whose bucket is full again.

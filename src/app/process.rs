@@ -1,4 +1,5 @@
-//! This process as other processes of the service know it: its host, its pid, its program and, on one machine, whether it still runs.
+//! This process as other processes of the service know it: its host, its pid, its program and, on
+//! one machine, whether it still runs.
 
 use crate::model::time::Timestamp;
 
@@ -12,7 +13,8 @@ pub struct Process {
     pub host: String,
     /// Its process id in that machine or container.
     pub pid: u32,
-    /// Tells this process from every other one that has, had or will have the same pid: see [`has_ended`]. `None` where `/proc` does not tell.
+    /// Tells this process from every other one that has, had or will have the same pid: see
+    /// [`has_ended`]. `None` where `/proc` does not tell.
     pub mark: Option<String>,
     /// When it started, by its own clock.
     pub started_at: Timestamp,
@@ -21,18 +23,32 @@ pub struct Process {
 impl Process {
     /// The process that calls this.
     pub fn this(started_at: Timestamp) -> Self {
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
+            .ok()
+            .map(|name| name.trim().to_owned());
         let pid = std::process::id();
         let mark = mark_of(pid);
-        Self { host: host.filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".into()), pid, mark, started_at }
+        Self {
+            host: host
+                .filter(|name| !name.is_empty())
+                .unwrap_or_else(|| "unknown".into()),
+            pid,
+            mark,
+            started_at,
+        }
     }
 }
 
-/// Whether the process with this mark is known to have ended. That is known only of processes whose pids this one can see: those of the same boot of the
-/// same machine, in the same pid namespace. Of all others, and where in doubt, `false`.
+/// Whether the process with this mark is known to have ended. That is known only of processes whose
+/// pids this one can see: those of the same boot of the same machine, in the same pid namespace. Of
+/// all others, and where in doubt, `false`.
 pub fn has_ended(mark_of_it: &str) -> bool {
     let Some(space) = space() else { return false };
-    let Some(pid) = mark_of_it.strip_prefix(&format!("{space}/")).and_then(|rest| rest.split('/').next()).and_then(|pid| pid.parse().ok()) else {
+    let Some(pid) = mark_of_it
+        .strip_prefix(&format!("{space}/"))
+        .and_then(|rest| rest.split('/').next())
+        .and_then(|pid| pid.parse().ok())
+    else {
         return false;
     };
     match find(pid) {
@@ -43,14 +59,19 @@ pub fn has_ended(mark_of_it: &str) -> bool {
 }
 
 fn mark_of(pid: u32) -> Option<String> {
-    if let Found::Since(start) = find(pid) { Some(mark(&space()?, pid, start)) } else { None }
+    if let Found::Since(start) = find(pid) {
+        Some(mark(&space()?, pid, start))
+    } else {
+        None
+    }
 }
 
 fn mark(space: &str, pid: u32, start: u64) -> String {
     format!("{space}/{pid}/{start}")
 }
 
-/// In what pids mean the same: the boot of a machine and a pid namespace, which is a container's or the machine's own.
+/// In what pids mean the same: the boot of a machine and a pid namespace, which is a container's or
+/// the machine's own.
 fn space() -> Option<String> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let namespace = std::fs::read_link("/proc/self/ns/pid").ok()?;
@@ -68,17 +89,33 @@ enum Found {
 }
 
 fn find(pid: u32) -> Found {
-    let Some(number) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else { return Found::Ended };
+    let Some(number) = i32::try_from(pid)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw)
+    else {
+        return Found::Ended;
+    };
     if rustix::process::test_kill_process(number) == Err(rustix::io::Errno::SRCH) {
         return Found::Ended;
     }
-    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return Found::Hidden };
-    // The name of the program, in parentheses, may hold anything; what follows the last one is fields 3, the state, and onwards (proc(5)).
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else {
+        return Found::Hidden;
+    };
+    // The name of the program, in parentheses, may hold anything; what follows the last one is
+    // fields 3, the state, and onwards (proc(5)).
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
     if matches!(fields.first(), Some(&("Z" | "X"))) {
         return Found::Ended;
     }
-    fields.get(19).and_then(|ticks| ticks.parse().ok()).map_or(Found::Hidden, Found::Since)
+    fields
+        .get(19)
+        .and_then(|ticks| ticks.parse().ok())
+        .map_or(Found::Hidden, Found::Since)
 }
 
 #[cfg(test)]
@@ -89,7 +126,10 @@ mod tests {
     fn a_process_of_this_machine_has_ended_once_it_is_gone_and_others_are_left_alone() {
         let this = Process::this(Timestamp(0)).mark.unwrap();
         assert!(!has_ended(&this), "this one runs");
-        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
         let of_child = mark_of(child.id()).unwrap();
         assert!(!has_ended(&of_child));
         child.kill().unwrap();
@@ -97,7 +137,11 @@ mod tests {
         assert!(has_ended(&of_child), "it was killed");
         let reused = mark(&space().unwrap(), std::process::id(), 1);
         assert!(has_ended(&reused), "its pid belongs to another process now");
-        for elsewhere in ["", "another-boot/pid:[1]/1/1", &format!("{}/none", space().unwrap())] {
+        for elsewhere in [
+            "",
+            "another-boot/pid:[1]/1/1",
+            &format!("{}/none", space().unwrap()),
+        ] {
             assert!(!has_ended(elsewhere), "{elsewhere}: nothing is known of it");
         }
     }

@@ -1,4 +1,5 @@
-//! Asking the operator: passwords without echo or from standard input, never from an argument; questions only on a terminal.
+//! Asking the operator: passwords without echo or from standard input, never from an argument;
+//! questions only on a terminal.
 
 use std::io::{BufRead, IsTerminal, Write};
 
@@ -11,19 +12,29 @@ pub(super) fn password() -> Result<Zeroizing<String>> {
     let unreadable = |e: std::io::Error| Failure::Usage(format!("cannot read the password: {e}"));
     if !std::io::stdin().is_terminal() {
         let mut line = Zeroizing::new(String::new());
-        std::io::stdin().lock().read_line(&mut line).map_err(unreadable)?;
+        std::io::stdin()
+            .lock()
+            .read_line(&mut line)
+            .map_err(unreadable)?;
         let text = line.trim_end_matches(['\r', '\n']);
         if text.is_empty() {
-            return Err(Failure::Usage("give the password on standard input or type it on a terminal".into()));
+            return Err(Failure::Usage(
+                "give the password on standard input or type it on a terminal".into(),
+            ));
         }
         return Ok(Zeroizing::new(text.to_owned()));
     }
     let first = Zeroizing::new(rpassword::prompt_password("Password: ").map_err(unreadable)?);
     let second = Zeroizing::new(rpassword::prompt_password("Again: ").map_err(unreadable)?);
-    if first == second { Ok(first) } else { Err(Failure::Usage("the two passwords differ".into())) }
+    if first == second {
+        Ok(first)
+    } else {
+        Err(Failure::Usage("the two passwords differ".into()))
+    }
 }
 
-/// A question before something that cannot be undone. Without a terminal nothing is asked: `--yes` must say it.
+/// A question before something that cannot be undone. Without a terminal nothing is asked: `--yes`
+/// must say it.
 pub(super) fn confirm(question: &str, yes: bool) -> Result<()> {
     if yes {
         return Ok(());
@@ -33,7 +44,13 @@ pub(super) fn confirm(question: &str, yes: bool) -> Result<()> {
     }
     let mut stderr = std::io::stderr();
     let mut answer = String::new();
-    let asked = write!(stderr, "{question} [y/N] ").and_then(|()| stderr.flush()).and_then(|()| std::io::stdin().lock().read_line(&mut answer));
+    let asked = write!(stderr, "{question} [y/N] ")
+        .and_then(|()| stderr.flush())
+        .and_then(|()| std::io::stdin().lock().read_line(&mut answer));
     asked.map_err(|e| Failure::Usage(format!("cannot ask: {e}")))?;
-    if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { Err(Failure::Refused("nothing was done".into())) }
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        Ok(())
+    } else {
+        Err(Failure::Refused("nothing was done".into()))
+    }
 }

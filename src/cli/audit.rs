@@ -25,7 +25,9 @@ const OVERLAP: Duration = Duration::from_secs(30);
 #[derive(Debug, Subcommand)]
 pub(super) enum Audit {
     /// List events, newest first
-    #[command(after_help = "Example:\n  countersign audit list --user ana@example.com --kind session. --since 7d")]
+    #[command(
+        after_help = "Example:\n  countersign audit list --user ana@example.com --kind session. --since 7d"
+    )]
     List {
         /// Only what concerns this user, by address or id; the id also of one who is deleted
         #[arg(long)]
@@ -58,11 +60,13 @@ pub(super) enum Audit {
         Examples:\n  countersign audit verify --against export.jsonl\n  countersign audit verify --against countersign.log"
     )]
     Verify {
-        /// Compare with an earlier `audit export`, or with a log in JSON, which holds the ends of the chains
+        /// Compare with an earlier `audit export`, or with a log in JSON, which holds the ends of
+        /// the chains
         #[arg(long, value_name = "FILE")]
         against: Option<PathBuf>,
     },
-    /// After a failover or a restore: do again what the database has lost, from an export kept elsewhere
+    /// After a failover or a restore: do again what the database has lost, from an export kept
+    /// elsewhere
     #[command(
         after_help = "Sign-outs, revocations, bans, roles, deletions, blocked networks and revoked keys are done again. Passwords, addresses and new accounts are not in\n\
         the trail: what cannot be done again is listed. What was decided after a lost event stands. An export with a line that does not fit its chain is\n\
@@ -89,17 +93,34 @@ pub(super) async fn run(command: Audit, config: Config) -> Result<()> {
 
 async fn act(app: &App, command: Audit) -> Result<()> {
     match command {
-        Audit::List { user, kind, since: age, limit, output } => {
+        Audit::List {
+            user,
+            kind,
+            since: age,
+            limit,
+            output,
+        } => {
             let subject = match user {
-                Some(user) if user.contains('@') => Some(manage_users::find(app, &user).await?.id.to_string()),
+                Some(user) if user.contains('@') => {
+                    Some(manage_users::find(app, &user).await?.id.to_string())
+                }
                 user => user,
             };
-            let filter = Filter { subject, kind, since: age.map(|time| app.now() - time), ..Filter::default() };
-            list(output, &read_audit::list(app, Authority::Operator, filter, limit.into()).await?);
+            let filter = Filter {
+                subject,
+                kind,
+                since: age.map(|time| app.now() - time),
+                ..Filter::default()
+            };
+            list(
+                output,
+                &read_audit::list(app, Authority::Operator, filter, limit.into()).await?,
+            );
             Ok(())
         }
         Audit::Tail => {
-            // Of two that write at once the later may be seen first: the last seconds are looked at again, and nothing is printed twice.
+            // Of two that write at once the later may be seen first: the last seconds are looked at
+            // again, and nothing is printed twice.
             let mut seen = HashSet::new();
             let mut from = app.now();
             loop {
@@ -113,11 +134,20 @@ async fn act(app: &App, command: Audit) -> Result<()> {
             }
         }
         Audit::Export { since: age } => {
-            let mut place = (age.map_or(Timestamp(0), |time| app.now() - time), String::new());
+            let mut place = (
+                age.map_or(Timestamp(0), |time| app.now() - time),
+                String::new(),
+            );
             loop {
-                let filter = Filter { after: Some(place.clone()), ..Filter::default() };
-                let page = read_audit::list(app, Authority::Operator, filter, read_audit::PAGE).await?;
-                let Some(last) = page.last() else { return Ok(()) };
+                let filter = Filter {
+                    after: Some(place.clone()),
+                    ..Filter::default()
+                };
+                let page =
+                    read_audit::list(app, Authority::Operator, filter, read_audit::PAGE).await?;
+                let Some(last) = page.last() else {
+                    return Ok(());
+                };
                 place = (last.at, last.id.clone());
                 for entry in &page {
                     output::line(&object(entry).to_string());
@@ -125,7 +155,11 @@ async fn act(app: &App, command: Audit) -> Result<()> {
             }
         }
         Audit::Verify { against } => verify(app, against.as_deref()).await,
-        Audit::Reapply { export, dry_run, yes } => reapply(app, &export, dry_run, yes).await,
+        Audit::Reapply {
+            export,
+            dry_run,
+            yes,
+        } => reapply(app, &export, dry_run, yes).await,
     }
 }
 
@@ -140,15 +174,32 @@ async fn verify(app: &App, against: Option<&Path>) -> Result<()> {
     for fault in &report.faults {
         output::note(&fault.to_string());
     }
-    let marked = if report.marked > 0 { format!(" ({} more are marked as deleted for their age)", report.marked) } else { String::new() };
-    let summary = format!("{} events in {} chains{marked}", report.events, report.writers);
+    let marked = if report.marked > 0 {
+        format!(
+            " ({} more are marked as deleted for their age)",
+            report.marked
+        )
+    } else {
+        String::new()
+    };
+    let summary = format!(
+        "{} events in {} chains{marked}",
+        report.events, report.writers
+    );
     if !report.faults.is_empty() {
-        return Err(Failure::Refused(format!("{summary}: {} fault(s)", report.faults.len())));
+        return Err(Failure::Refused(format!(
+            "{summary}: {} fault(s)",
+            report.faults.len()
+        )));
     }
     if report.events == 0 {
-        return Err(Failure::Refused("there is no audit event: nothing was verified".into()));
+        return Err(Failure::Refused(
+            "there is no audit event: nothing was verified".into(),
+        ));
     }
-    output::note(&format!("{summary}: each event fits the one before it, up to the end that the database notes."));
+    output::note(&format!(
+        "{summary}: each event fits the one before it, up to the end that the database notes."
+    ));
     output::note(&match compared {
         Some((path, found)) => {
             let excused = if found.excused > 0 { format!("; {} may have been deleted for their age (audit.retention)", found.excused) } else { String::new() };
@@ -164,18 +215,38 @@ async fn reapply(app: &App, export: &Path, dry_run: bool, yes: bool) -> Result<(
     let text = read(export)?;
     let lines = text.lines().filter(|line| !line.trim().is_empty());
     let parsed = lines.enumerate().map(|(n, line)| {
-        Exported::parse(line).ok_or_else(|| Failure::Refused(format!("line {} of {} is no event of an export; nothing was done", n + 1, export.display())))
+        Exported::parse(line).ok_or_else(|| {
+            Failure::Refused(format!(
+                "line {} of {} is no event of an export; nothing was done",
+                n + 1,
+                export.display()
+            ))
+        })
     });
     let events: Vec<Exported> = parsed.collect::<Result<_>>()?;
     if !dry_run {
-        ask::confirm(&format!("Do again what this database has lost of the {} events in {}?", events.len(), export.display()), yes)?;
+        ask::confirm(
+            &format!(
+                "Do again what this database has lost of the {} events in {}?",
+                events.len(),
+                export.display()
+            ),
+            yes,
+        )?;
     }
-    let Reapplied { faults, lines: done } = reapply_audit::reapply(app, events, dry_run, &operator()).await?;
+    let Reapplied {
+        faults,
+        lines: done,
+    } = reapply_audit::reapply(app, events, dry_run, &operator()).await?;
     for fault in &faults {
         output::note(&fault.to_string());
     }
     if !faults.is_empty() {
-        return Err(Failure::Refused(format!("{} is not what was exported: {} fault(s). Nothing was done", export.display(), faults.len())));
+        return Err(Failure::Refused(format!(
+            "{} is not what was exported: {} fault(s). Nothing was done",
+            export.display(),
+            faults.len()
+        )));
     }
     let (mut changed, mut open) = (0, 0);
     for line in &done {
@@ -186,26 +257,49 @@ async fn reapply(app: &App, export: &Path, dry_run: bool, yes: bool) -> Result<(
             Outcome::DecidedAnew(at) => ("not done", format!("decided anew at {at}, which stands")),
             Outcome::NotPossible(words) => ("not possible", words.clone()),
         };
-        changed += usize::from(matches!(line.outcome, Outcome::Done(_) | Outcome::Partly(_)));
-        open += usize::from(matches!(line.outcome, Outcome::Partly(_) | Outcome::DecidedAnew(_) | Outcome::NotPossible(_)));
-        let subject = line.subject.map_or_else(|| "-".to_owned(), |id| id.to_string());
-        output::line(&format!("{} {} {subject} {mark}: {words}", line.at, line.kind));
+        changed += usize::from(matches!(
+            line.outcome,
+            Outcome::Done(_) | Outcome::Partly(_)
+        ));
+        open += usize::from(matches!(
+            line.outcome,
+            Outcome::Partly(_) | Outcome::DecidedAnew(_) | Outcome::NotPossible(_)
+        ));
+        let subject = line
+            .subject
+            .map_or_else(|| "-".to_owned(), |id| id.to_string());
+        output::line(&format!(
+            "{} {} {subject} {mark}: {words}",
+            line.at, line.kind
+        ));
     }
-    let verb = if dry_run { "would be done again. Nothing was written." } else { "done again." };
-    output::note(&format!("{} lost event(s); {changed} {verb} {open} need you: see above.", done.len()));
+    let verb = if dry_run {
+        "would be done again. Nothing was written."
+    } else {
+        "done again."
+    };
+    output::note(&format!(
+        "{} lost event(s); {changed} {verb} {open} need you: see above.",
+        done.len()
+    ));
     Ok(())
 }
 
 fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|e| Failure::Usage(format!("cannot read {}: {e}", path.display())))
+    std::fs::read_to_string(path)
+        .map_err(|e| Failure::Usage(format!("cannot read {}: {e}", path.display())))
 }
 
-/// The events that an export names, or the ends of chains in a log; other lines of a log are passed over.
+/// The events that an export names, or the ends of chains in a log; other lines of a log are passed
+/// over.
 fn known_in(path: &Path) -> Result<Vec<Known>> {
     let text = read(path)?;
     let found: Vec<Known> = text.lines().filter_map(Known::parse).collect();
     if found.is_empty() {
-        return Err(Failure::Refused(format!("{} names no audit event: there is nothing to compare with", path.display())));
+        return Err(Failure::Refused(format!(
+            "{} names no audit event: there is nothing to compare with",
+            path.display()
+        )));
     }
     Ok(found)
 }
@@ -215,9 +309,14 @@ async fn since(app: &App, from: Timestamp) -> Result<Vec<Entry>> {
     let mut all = Vec::new();
     let mut place = (from, String::new());
     loop {
-        let filter = Filter { after: Some(place), ..Filter::default() };
+        let filter = Filter {
+            after: Some(place),
+            ..Filter::default()
+        };
         let page = read_audit::list(app, Authority::Operator, filter, read_audit::PAGE).await?;
-        let Some(last) = page.last() else { return Ok(all) };
+        let Some(last) = page.last() else {
+            return Ok(all);
+        };
         place = (last.at, last.id.clone());
         all.extend(page);
     }
@@ -248,7 +347,22 @@ fn list(format: Output, entries: &[Entry]) {
         }
         return;
     }
-    let rows: Vec<_> =
-        entries.iter().map(|e| vec![json!(e.at), json!(e.kind), json!(e.actor), json!(e.subject), json!(e.ip_address), json!(e.detail)]).collect();
-    output::rows(format, &["at", "kind", "actor", "subject", "ipAddress", "detail"], &rows);
+    let rows: Vec<_> = entries
+        .iter()
+        .map(|e| {
+            vec![
+                json!(e.at),
+                json!(e.kind),
+                json!(e.actor),
+                json!(e.subject),
+                json!(e.ip_address),
+                json!(e.detail),
+            ]
+        })
+        .collect();
+    output::rows(
+        format,
+        &["at", "kind", "actor", "subject", "ipAddress", "detail"],
+        &rows,
+    );
 }

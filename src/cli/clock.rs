@@ -18,8 +18,10 @@ pub(super) enum Clock {
         output: Output,
     },
     /// Say that this machine's clock is right: deletion and scheduled rotation go on by it
-    #[command(after_help = "Needed when the clock is more than a day away from the last confirmed time, as after a machine was off for days.\n\
-        Compare the time with another source first: on a wrong clock the service would delete sessions, keys and audit events that are still in use.")]
+    #[command(
+        after_help = "Needed when the clock is more than a day away from the last confirmed time, as after a machine was off for days.\n\
+        Compare the time with another source first: on a wrong clock the service would delete sessions, keys and audit events that are still in use."
+    )]
     Confirm {
         /// Do not ask
         #[arg(long)]
@@ -38,9 +40,16 @@ async fn act(app: &App, command: Clock) -> Result<()> {
     match command {
         Clock::Show { output } => show(output, &confirm_clock::look(app).await?),
         Clock::Confirm { yes } => {
-            ask::confirm(&format!("This machine says that it is {}. Is that right?", app.now()), yes)?;
-            let confirmed = confirm_clock::confirm_by_operator(app, &operator()).await?.map_err(|doubt| Failure::Refused(doubt.to_string()))?;
-            output::note(&format!("{confirmed} is the confirmed time; running processes follow within a minute."));
+            ask::confirm(
+                &format!("This machine says that it is {}. Is that right?", app.now()),
+                yes,
+            )?;
+            let confirmed = confirm_clock::confirm_by_operator(app, &operator())
+                .await?
+                .map_err(|doubt| Failure::Refused(doubt.to_string()))?;
+            output::note(&format!(
+                "{confirmed} is the confirmed time; running processes follow within a minute."
+            ));
         }
     }
     Ok(())

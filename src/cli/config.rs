@@ -32,7 +32,10 @@ const RULES: [&str; 10] = [
     "a setting that does not exist is refused, with the one that was probably meant",
 ];
 
-pub(super) fn run(command: &ConfigCommand, config: std::result::Result<Config, Vec<Problem>>) -> Result<()> {
+pub(super) fn run(
+    command: &ConfigCommand,
+    config: std::result::Result<Config, Vec<Problem>>,
+) -> Result<()> {
     match command {
         ConfigCommand::Check => check(config),
         ConfigCommand::Show { output } => {
@@ -51,11 +54,16 @@ fn check(config: std::result::Result<Config, Vec<Problem>>) -> Result<()> {
     for rule in RULES {
         output::note(&format!("  {rule}"));
     }
-    output::note(&format!("A key is published for {:?} before it signs (keys.jwks_max_age + keys.verifier_cache + 15 s).", policy.publish_before_use(&ring)));
+    output::note(&format!(
+        "A key is published for {:?} before it signs (keys.jwks_max_age + keys.verifier_cache + 15 s).",
+        policy.publish_before_use(&ring)
+    ));
     output::note(match config.passwords.blocklist {
         Blocklist::On => "Frequent passwords are refused (passwords.blocklist).",
         Blocklist::Off => "Frequent passwords are accepted (passwords.blocklist is false).",
-        Blocklist::OffOnLoopback => "Frequent passwords are accepted, because the public URL is loopback (passwords.blocklist is auto).",
+        Blocklist::OffOnLoopback => {
+            "Frequent passwords are accepted, because the public URL is loopback (passwords.blocklist is auto)."
+        }
     });
     for warning in &config.warnings {
         output::note(&format!("warning: {warning}"));
@@ -65,6 +73,10 @@ fn check(config: std::result::Result<Config, Vec<Problem>>) -> Result<()> {
 }
 
 fn show(format: Output, config: &Config) {
-    let rows: Vec<_> = config.effective.iter().map(|e| vec![json!(e.key), json!(e.value), json!(e.source)]).collect();
+    let rows: Vec<_> = config
+        .effective
+        .iter()
+        .map(|e| vec![json!(e.key), json!(e.value), json!(e.source)])
+        .collect();
     output::rows(format, &["setting", "value", "source"], &rows);
 }

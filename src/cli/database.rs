@@ -37,8 +37,16 @@ pub(super) enum DatabaseCommand {
 }
 
 pub(super) async fn run(command: DatabaseCommand, config: Config) -> Result<()> {
-    let DatabaseCommand::Copy { from, to, dry_run, output } = command;
-    let urls = [("--from".to_owned(), from.clone()), ("--to".to_owned(), to.clone())];
+    let DatabaseCommand::Copy {
+        from,
+        to,
+        dry_run,
+        output,
+    } = command;
+    let urls = [
+        ("--from".to_owned(), from.clone()),
+        ("--to".to_owned(), to.clone()),
+    ];
     if let Some((argument, _)) = urls.iter().find(|(_, url)| config::holds_secret(url)) {
         return Err(Failure::Usage(format!(
             "{argument} holds a password, and every user of this machine can read the arguments of a process; leave it out and set PGPASSFILE or PGPASSWORD"
@@ -52,8 +60,16 @@ pub(super) async fn run(command: DatabaseCommand, config: Config) -> Result<()> 
         return Ok(());
     }
     let target = open(&config, to, true).await?;
-    let total = copy_database::survey(&source, Some(&target)).await?.rows.iter().map(|(_, rows)| u64::try_from(*rows).unwrap_or(0)).sum();
-    let style = ProgressStyle::with_template("{msg:12} {wide_bar} {human_pos}/{human_len} rows, {eta} left").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let total = copy_database::survey(&source, Some(&target))
+        .await?
+        .rows
+        .iter()
+        .map(|(_, rows)| u64::try_from(*rows).unwrap_or(0))
+        .sum();
+    let style = ProgressStyle::with_template(
+        "{msg:12} {wide_bar} {human_pos}/{human_len} rows, {eta} left",
+    )
+    .unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(total).with_style(style);
     let copied = copy_database::copy(&source, &target, |table, rows| {
         bar.set_message(table);
@@ -65,16 +81,36 @@ pub(super) async fn run(command: DatabaseCommand, config: Config) -> Result<()> 
     source.close().await;
     target.close().await;
     show(output, &copied);
-    output::note("Counted and added up on both sides: all is there. Set database.url to the target and start.");
+    output::note(
+        "Counted and added up on both sides: all is there. Set database.url to the target and start.",
+    );
     Ok(())
 }
 
 async fn open(config: &Config, url: String, migrate: bool) -> Result<Db> {
-    let database = Database { url, migrate, direct_url: None, prepared_statements: true, ..config.database.clone() };
-    App::open_db(&Config { database, ..config.clone() }, Arc::new(SystemClock)).await.map_err(migrate::failed)
+    let database = Database {
+        url,
+        migrate,
+        direct_url: None,
+        prepared_statements: true,
+        ..config.database.clone()
+    };
+    App::open_db(
+        &Config {
+            database,
+            ..config.clone()
+        },
+        Arc::new(SystemClock),
+    )
+    .await
+    .map_err(migrate::failed)
 }
 
 fn show(output: Output, copied: &Copied) {
-    let rows: Vec<_> = copied.rows.iter().map(|(table, rows)| vec![json!(table), json!(rows)]).collect();
+    let rows: Vec<_> = copied
+        .rows
+        .iter()
+        .map(|(table, rows)| vec![json!(table), json!(rows)])
+        .collect();
     output::rows(output, &["table", "rows"], &rows);
 }

@@ -1,5 +1,7 @@
-//! `dev`: the service on this machine alone, for people's own end-to-end tests. Its database and keys are new at each start and gone at the end,
-//! unless a folder is named. A database, keys, a master key or an issuer that a file or the environment names are not used, and `--set` may not name them.
+//! `dev`: the service on this machine alone, for people's own end-to-end tests. Its database and
+//! keys are new at each start and gone at the end, unless a folder is named. A database, keys, a
+//! master key or an issuer that a file or the environment names are not used, and `--set` may not
+//! name them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,19 +37,35 @@ pub(super) struct Scratch {
 impl Scratch {
     pub(super) fn make(arguments: &Arguments) -> Result<Self> {
         let port = arguments.port;
-        let failed = |e: std::io::Error| Failure::Startup(format!("cannot make a folder for the database: {e}"));
+        let failed = |e: std::io::Error| {
+            Failure::Startup(format!("cannot make a folder for the database: {e}"))
+        };
         if let Some(dir) = &arguments.data {
             std::fs::create_dir_all(dir).map_err(failed)?;
-            return Ok(Self { dir: dir.canonicalize().map_err(failed)?, port, _temporary: None });
+            return Ok(Self {
+                dir: dir.canonicalize().map_err(failed)?,
+                port,
+                _temporary: None,
+            });
         }
-        let temporary = tempfile::Builder::new().prefix("countersign-dev-").tempdir().map_err(failed)?;
-        Ok(Self { dir: temporary.path().to_owned(), port, _temporary: Some(temporary) })
+        let temporary = tempfile::Builder::new()
+            .prefix("countersign-dev-")
+            .tempdir()
+            .map_err(failed)?;
+        Ok(Self {
+            dir: temporary.path().to_owned(),
+            port,
+            _temporary: Some(temporary),
+        })
     }
 
     /// Settings that come after the file and the environment, and before what `--set` says.
     pub(super) fn settings(&self, arguments: &[(String, String)]) -> Vec<(String, String)> {
         let own = format!("http://localhost:{}", self.port);
-        let public_url = arguments.iter().rfind(|(key, _)| key == "server.public_url").map_or(own, |(_, url)| url.trim_end_matches('/').to_owned());
+        let public_url = arguments
+            .iter()
+            .rfind(|(key, _)| key == "server.public_url")
+            .map_or(own, |(_, url)| url.trim_end_matches('/').to_owned());
         let at = |name: &str| self.dir.join(name).display().to_string();
         [
             ("database.url", format!("sqlite://{}", at("dev.db"))),
@@ -58,7 +76,8 @@ impl Scratch {
             ("server.listen", format!("127.0.0.1:{}", self.port)),
             ("server.public_url", public_url.clone()),
             ("tokens.issuer", public_url),
-            // What a file says for a real service: events of tests are none of its receivers' business.
+            // What a file says for a real service: events of tests are none of its receivers'
+            // business.
             ("database.direct_url", String::new()),
             ("database.prepared_statements", "true".into()),
             ("webhooks.url", String::new()),
@@ -72,22 +91,34 @@ impl Scratch {
     }
 }
 
-/// The settings that `dev` makes itself. `--set` with one of them is refused: it would open sessions without a password in a real database, or sign
-/// with real keys.
+/// The settings that `dev` makes itself. `--set` with one of them is refused: it would open
+/// sessions without a password in a real database, or sign with real keys.
 const OWN: [(&str, &str); 6] = [
     ("database.url", DATA),
     ("database.url_file", DATA),
     ("database.direct_url", DATA),
     ("database.direct_url_file", DATA),
     ("keys.dir", DATA),
-    ("tokens.issuer", "`countersign dev` issues tokens under its own public URL"),
+    (
+        "tokens.issuer",
+        "`countersign dev` issues tokens under its own public URL",
+    ),
 ];
-const DATA: &str = "`countersign dev` uses a database and keys of its own; --data DIR keeps them in a folder";
+const DATA: &str =
+    "`countersign dev` uses a database and keys of its own; --data DIR keeps them in a folder";
 
-/// What `dev` refuses in the arguments and in the settings of a real service: the public URL of another machine, and what is not its own.
+/// What `dev` refuses in the arguments and in the settings of a real service: the public URL of
+/// another machine, and what is not its own.
 pub(super) fn refused(arguments: &[(String, String)], outside: &Sources) -> Vec<Problem> {
-    let named = OWN.iter().filter(|(key, _)| arguments.iter().any(|(given, _)| given == key));
-    let mut problems: Vec<Problem> = named.map(|(key, message)| Problem { key: (*key).into(), message: (*message).into() }).collect();
+    let named = OWN
+        .iter()
+        .filter(|(key, _)| arguments.iter().any(|(given, _)| given == key));
+    let mut problems: Vec<Problem> = named
+        .map(|(key, message)| Problem {
+            key: (*key).into(),
+            message: (*message).into(),
+        })
+        .collect();
     if Config::text_of(outside, "server.public_url").is_some_and(|url| !is_of_this_machine(&url)) {
         problems.push(elsewhere());
     }
@@ -99,7 +130,12 @@ fn is_of_this_machine(url: &str) -> bool {
 }
 
 fn elsewhere() -> Problem {
-    Problem { key: "server.public_url".into(), message: "`countersign dev` is for this machine only: its public URL is http://localhost:PORT".into() }
+    Problem {
+        key: "server.public_url".into(),
+        message:
+            "`countersign dev` is for this machine only: its public URL is http://localhost:PORT"
+                .into(),
+    }
 }
 
 /// Refuses to stand anywhere but on this machine, and takes mails into memory.
@@ -107,7 +143,10 @@ fn confine(mut config: Config) -> Result<Config> {
     let mut problems = Vec::new();
     if !config.server.listen.ip().is_loopback() {
         let message = "`countersign dev` opens sessions without a password and listens on loopback only, such as 127.0.0.1:4000";
-        problems.push(Problem { key: "server.listen".into(), message: message.into() });
+        problems.push(Problem {
+            key: "server.listen".into(),
+            message: message.into(),
+        });
     }
     if !config.server.public_url.host_str().is_some_and(is_loopback) {
         problems.push(elsewhere());
@@ -122,6 +161,14 @@ fn confine(mut config: Config) -> Result<Config> {
 
 pub(super) async fn run(config: Config) -> Result<()> {
     let (config, clock) = (confine(config)?, Arc::new(MovableClock::default()));
-    tracing::warn!(user = USER_EMAIL, password = USER_PASSWORD, "`countersign dev` is for tests on this machine: sessions without a password under /dev");
-    Box::pin(serve::run(config, Some((Dev::new(Arc::clone(&clock)), clock)))).await
+    tracing::warn!(
+        user = USER_EMAIL,
+        password = USER_PASSWORD,
+        "`countersign dev` is for tests on this machine: sessions without a password under /dev"
+    );
+    Box::pin(serve::run(
+        config,
+        Some((Dev::new(Arc::clone(&clock)), clock)),
+    ))
+    .await
 }

@@ -15,28 +15,90 @@ use crate::random::OsRandom;
 use super::{Failure, Output, Result, output};
 
 pub(super) async fn run(form: Output, config: Config) -> Result<()> {
-    let found = Box::pin(diagnose::diagnose(config, Arc::new(SystemClock), Arc::new(OsRandom))).await;
+    let found = Box::pin(diagnose::diagnose(
+        config,
+        Arc::new(SystemClock),
+        Arc::new(OsRandom),
+    ))
+    .await;
     match form {
-        Output::Json => output::object(form, &[("findings", findings(&found)), ("tables", tables(&found)), ("processes", running(&found))]),
+        Output::Json => output::object(
+            form,
+            &[
+                ("findings", findings(&found)),
+                ("tables", tables(&found)),
+                ("processes", running(&found)),
+            ],
+        ),
         Output::Table => {
-            let row = |f: &diagnose::Finding| vec![json!(mark(f.verdict)), json!(f.subject), json!(f.says)];
-            output::rows(form, &["", "subject", "finding"], &found.findings.iter().map(row).collect::<Vec<_>>());
-            let size = |bytes: i64| json!(HumanBytes(u64::try_from(bytes).unwrap_or(0)).to_string());
-            let row = |t: &crate::store::server::TableSize| vec![json!(t.name), size(t.bytes), size(t.index_bytes)];
-            let process = |p: &Running| vec![json!(p.name()), json!(p.started_at), json!(p.program), json!(p.master_keys)];
-            output::rows(form, &["process", "since", "program", "master keys"], &found.running.iter().map(process).collect::<Vec<_>>());
-            output::rows(form, &["table", "rows", "indexes"], &found.tables.iter().map(row).collect::<Vec<_>>());
+            let row = |f: &diagnose::Finding| {
+                vec![json!(mark(f.verdict)), json!(f.subject), json!(f.says)]
+            };
+            output::rows(
+                form,
+                &["", "subject", "finding"],
+                &found.findings.iter().map(row).collect::<Vec<_>>(),
+            );
+            let size =
+                |bytes: i64| json!(HumanBytes(u64::try_from(bytes).unwrap_or(0)).to_string());
+            let row = |t: &crate::store::server::TableSize| {
+                vec![json!(t.name), size(t.bytes), size(t.index_bytes)]
+            };
+            let process = |p: &Running| {
+                vec![
+                    json!(p.name()),
+                    json!(p.started_at),
+                    json!(p.program),
+                    json!(p.master_keys),
+                ]
+            };
+            output::rows(
+                form,
+                &["process", "since", "program", "master keys"],
+                &found.running.iter().map(process).collect::<Vec<_>>(),
+            );
+            output::rows(
+                form,
+                &["table", "rows", "indexes"],
+                &found.tables.iter().map(row).collect::<Vec<_>>(),
+            );
         }
     }
-    if found.is_well() { Ok(()) } else { Err(Failure::Refused("something is wrong; see above".into())) }
+    if found.is_well() {
+        Ok(())
+    } else {
+        Err(Failure::Refused("something is wrong; see above".into()))
+    }
 }
 
-/// `doctor --verifiers`: asks the running process which verifiers have fetched the key set since the last rotation.
+/// `doctor --verifiers`: asks the running process which verifiers have fetched the key set since
+/// the last rotation.
 pub(super) async fn verifiers(form: Output, config: &Config) -> Result<()> {
     let seen = verifiers::ask(config).await.map_err(Failure::Refused)?;
-    let columns = ["network", "userAgent", "count", "first", "last", "sinceRotation"];
-    let row = |verifier: &Value| columns.iter().map(|column| verifier[*column].clone()).collect::<Vec<_>>();
-    output::rows(form, &columns, &seen["verifiers"].as_array().into_iter().flatten().map(row).collect::<Vec<_>>());
+    let columns = [
+        "network",
+        "userAgent",
+        "count",
+        "first",
+        "last",
+        "sinceRotation",
+    ];
+    let row = |verifier: &Value| {
+        columns
+            .iter()
+            .map(|column| verifier[*column].clone())
+            .collect::<Vec<_>>()
+    };
+    output::rows(
+        form,
+        &columns,
+        &seen["verifiers"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(row)
+            .collect::<Vec<_>>(),
+    );
     if let Some(rotated) = seen["rotatedAt"].as_str() {
         output::note(&format!(
             "The active key signs since {rotated}. Verifiers that have not fetched since then know it from before, or not at all. Each process has its own list."
@@ -54,7 +116,11 @@ fn mark(verdict: Verdict) -> &'static str {
 }
 
 fn findings(found: &Diagnosis) -> Value {
-    found.findings.iter().map(|f| json!({ "subject": f.subject, "verdict": f.verdict, "finding": f.says })).collect()
+    found
+        .findings
+        .iter()
+        .map(|f| json!({ "subject": f.subject, "verdict": f.verdict, "finding": f.says }))
+        .collect()
 }
 
 fn running(found: &Diagnosis) -> Value {

@@ -34,7 +34,8 @@ pub(super) enum As {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Keys {
-    /// List keys: kid, algorithm, state, since when, when they leave the JWKS; as a table also the master keys and which processes hold them
+    /// List keys: kid, algorithm, state, since when, when they leave the JWKS; as a table also the
+    /// master keys and which processes hold them
     List {
         /// Revoked and removed keys too
         #[arg(long)]
@@ -48,7 +49,8 @@ pub(super) enum Keys {
         after_help = "Examples:\n  countersign keys rotate --dry-run\n  countersign keys rotate --compromised --yes    the master key or the database with it leaked"
     )]
     Rotate {
-        /// The keys leaked: replace all of them. Verifiers with caches refuse new tokens until they fetch again
+        /// The keys leaked: replace all of them. Verifiers with caches refuse new tokens until they
+        /// fetch again
         #[arg(long)]
         compromised: bool,
         /// Do not wait until every verifier can have seen the standby key
@@ -120,7 +122,8 @@ pub(super) enum Keys {
         after_help = "Give every replica the new key first as COUNTERSIGN_PREVIOUS_MASTER_KEY_FILE, then rewrap, then make it the master key and keep\nthe old one as the previous key for sessions.idle_ttl. Refused while a running process lacks the new key (`keys processes`). With --compromised\nthe old key is not accepted any more: everybody signs in again."
     )]
     Rewrap(rewrap::Arguments),
-    /// Give up everything that a lost master key sealed: new signing keys, everybody signs in again (docs/operations.md)
+    /// Give up everything that a lost master key sealed: new signing keys, everybody signs in again
+    /// (docs/operations.md)
     Abandon {
         /// Required, so that the command is not mistaken for a rotation
         #[arg(long, required = true)]
@@ -143,7 +146,12 @@ pub(super) enum Keys {
 }
 
 pub(super) async fn run(command: Keys, config: Config) -> Result<()> {
-    if let Keys::Abandon { lost_master_key: _, yes, output } = command {
+    if let Keys::Abandon {
+        lost_master_key: _,
+        yes,
+        output,
+    } = command
+    {
         return lost_key::abandon(config, yes, output).await;
     }
     let app = start(config).await?;
@@ -155,55 +163,146 @@ pub(super) async fn run(command: Keys, config: Config) -> Result<()> {
 async fn act(app: &App, command: Keys) -> Result<()> {
     match command {
         Keys::List { all, output } => list(app, all, output).await,
-        Keys::Rotate { compromised, force, dry_run, yes, output } => {
-            let wish = if compromised { Wish::ReplaceAll } else { Wish::Rotate { force } };
+        Keys::Rotate {
+            compromised,
+            force,
+            dry_run,
+            yes,
+            output,
+        } => {
+            let wish = if compromised {
+                Wish::ReplaceAll
+            } else {
+                Wish::Rotate { force }
+            };
             if compromised && !dry_run {
-                let blind = app.config.keys.policy.jwks_max_age + app.config.keys.policy.verifier_cache;
-                output::note(&format!("Verifiers that do not fetch at once on an unknown kid will refuse new tokens for up to {blind:?}."));
+                let blind =
+                    app.config.keys.policy.jwks_max_age + app.config.keys.policy.verifier_cache;
+                output::note(&format!(
+                    "Verifiers that do not fetch at once on an unknown kid will refuse new tokens for up to {blind:?}."
+                ));
                 ask::confirm("Replace every signing key?", yes)?;
             }
             let active = inspect_keys::active_kid(app);
-            change(app, Order::new(wish.clone(), operator()).if_active(active), &wish, dry_run, output).await
+            change(
+                app,
+                Order::new(wish.clone(), operator()).if_active(active),
+                &wish,
+                dry_run,
+                output,
+            )
+            .await
         }
-        Keys::Revoke { kid, reason, dry_run, yes, output } => {
+        Keys::Revoke {
+            kid,
+            reason,
+            dry_run,
+            yes,
+            output,
+        } => {
             let wish = Wish::Revoke(kid.clone());
             if !dry_run {
-                ask::confirm(&format!("Revoke {kid}? Tokens that it signed die as verifiers fetch the JWKS."), yes)?;
+                ask::confirm(
+                    &format!(
+                        "Revoke {kid}? Tokens that it signed die as verifiers fetch the JWKS."
+                    ),
+                    yes,
+                )?;
                 warn_young_standby(app);
             }
-            change(app, Order::new(wish.clone(), operator()).because(&reason), &wish, dry_run, output).await
+            change(
+                app,
+                Order::new(wish.clone(), operator()).because(&reason),
+                &wish,
+                dry_run,
+                output,
+            )
+            .await
         }
         Keys::Export { public: _, format } => {
             match format {
                 Format::Jwks => output::line(&inspect_keys::jwks(app)),
-                Format::Pem => inspect_keys::pems(app).await?.iter().for_each(|pem| output::line(pem.trim_end())),
+                Format::Pem => inspect_keys::pems(app)
+                    .await?
+                    .iter()
+                    .for_each(|pem| output::line(pem.trim_end())),
             }
             Ok(())
         }
-        Keys::Import { file, state, kid, dry_run, output } => import(app, &file, state, kid.as_deref(), dry_run, output).await,
+        Keys::Import {
+            file,
+            state,
+            kid,
+            dry_run,
+            output,
+        } => import(app, &file, state, kid.as_deref(), dry_run, output).await,
         Keys::Processes { output } => processes::list(app, output).await,
         Keys::Rewrap(arguments) => rewrap::run(app, arguments).await,
-        Keys::Abandon { .. } => Err(Failure::Internal("the keys were loaded, and so the master key is not lost".into())),
+        Keys::Abandon { .. } => Err(Failure::Internal(
+            "the keys were loaded, and so the master key is not lost".into(),
+        )),
         Keys::Verify { token, output } => verify(app, &token, output).await,
     }
 }
 
 async fn list(app: &App, all: bool, format: Output) -> Result<()> {
-    let ring = inspect_keys::ring(app).ok_or_else(|| Failure::Internal("the keys are not loaded".into()))?;
-    let since = |k: &Key| k.ended_at.or(k.retired_at).or(k.activated_at).unwrap_or(k.published_at);
-    let row = |k: &Key| vec![json!(k.kid), json!(k.algorithm), json!(k.state.as_str()), json!(since(k)), json!(k.leaves_at()), json!(k.reason)];
-    let rows: Vec<_> = ring.keys.iter().filter(|k| all || k.state.is_published()).map(row).collect();
-    output::rows(format, &["kid", "algorithm", "state", "since", "leavesJwksAt", "reason"], &rows);
+    let ring = inspect_keys::ring(app)
+        .ok_or_else(|| Failure::Internal("the keys are not loaded".into()))?;
+    let since = |k: &Key| {
+        k.ended_at
+            .or(k.retired_at)
+            .or(k.activated_at)
+            .unwrap_or(k.published_at)
+    };
+    let row = |k: &Key| {
+        vec![
+            json!(k.kid),
+            json!(k.algorithm),
+            json!(k.state.as_str()),
+            json!(since(k)),
+            json!(k.leaves_at()),
+            json!(k.reason),
+        ]
+    };
+    let rows: Vec<_> = ring
+        .keys
+        .iter()
+        .filter(|k| all || k.state.is_published())
+        .map(row)
+        .collect();
+    output::rows(
+        format,
+        &[
+            "kid",
+            "algorithm",
+            "state",
+            "since",
+            "leavesJwksAt",
+            "reason",
+        ],
+        &rows,
+    );
     if let (Output::Table, Some(at)) = (format, ring.next_rotation(&app.config.keys.policy)) {
         output::note(&format!("Next rotation: {at}"));
     }
-    if format == Output::Table { processes::beside_keys(app).await } else { Ok(()) }
+    if format == Output::Table {
+        processes::beside_keys(app).await
+    } else {
+        Ok(())
+    }
 }
 
 async fn change(app: &App, order: Order, wish: &Wish, dry_run: bool, format: Output) -> Result<()> {
     let steps = change_keys::preview(app, wish).await?;
     if dry_run {
-        print_change(format, &Changed { steps, created: vec![] }, false);
+        print_change(
+            format,
+            &Changed {
+                steps,
+                created: vec![],
+            },
+            false,
+        );
         return Ok(());
     }
     let changed = change_keys::change(app, order).await?;
@@ -213,16 +312,38 @@ async fn change(app: &App, order: Order, wish: &Wish, dry_run: bool, format: Out
 
 fn print_change(format: Output, changed: &Changed, written: bool) {
     let steps: Vec<String> = changed.steps.iter().map(describe).collect();
-    output::object(format, &[("steps", json!(steps)), ("created", json!(changed.created)), ("written", json!(written))]);
-    let second = changed.steps.iter().find_map(|s| if let Step::RotateAfter(Some(at)) = s { Some(*at) } else { None });
+    output::object(
+        format,
+        &[
+            ("steps", json!(steps)),
+            ("created", json!(changed.created)),
+            ("written", json!(written)),
+        ],
+    );
+    let second = changed.steps.iter().find_map(|s| {
+        if let Step::RotateAfter(Some(at)) = s {
+            Some(*at)
+        } else {
+            None
+        }
+    });
     if let (Some(at), true) = (second, written) {
-        output::note(&format!("A second rotation follows after {at}, for verifiers that fetch only when they meet an unknown kid."));
+        output::note(&format!(
+            "A second rotation follows after {at}, for verifiers that fetch only when they meet an unknown kid."
+        ));
     }
 }
 
 fn warn_young_standby(app: &App) {
-    let Some(ring) = inspect_keys::ring(app) else { return };
-    let (Some(standby), needed) = (ring.in_state(State::Standby), app.config.keys.policy.publish_before_use(&ring)) else { return };
+    let Some(ring) = inspect_keys::ring(app) else {
+        return;
+    };
+    let (Some(standby), needed) = (
+        ring.in_state(State::Standby),
+        app.config.keys.policy.publish_before_use(&ring),
+    ) else {
+        return;
+    };
     let age = app.now().since(standby.published_at);
     if age < needed {
         output::note(&format!(
@@ -232,12 +353,21 @@ fn warn_young_standby(app: &App) {
     }
 }
 
-async fn import(app: &App, file: &std::path::Path, state: As, kid: Option<&str>, dry_run: bool, format: Output) -> Result<()> {
+async fn import(
+    app: &App,
+    file: &std::path::Path,
+    state: As,
+    kid: Option<&str>,
+    dry_run: bool,
+    format: Output,
+) -> Result<()> {
     let text = zeroize::Zeroizing::new(read(file)?);
     let order = Order::import(&text, state == As::Retired, operator())?;
     let found = order.imported_kid().unwrap_or_default().to_owned();
     if kid.is_some_and(|expected| expected != found) {
-        return Err(Failure::Refused(format!("the key's thumbprint is {found}; a kid here is always the thumbprint (RFC 7638)")));
+        return Err(Failure::Refused(format!(
+            "the key's thumbprint is {found}; a kid here is always the thumbprint (RFC 7638)"
+        )));
     }
     if dry_run {
         output::object(format, &[("kid", json!(found)), ("written", json!(false))]);
@@ -251,7 +381,10 @@ async fn import(app: &App, file: &std::path::Path, state: As, kid: Option<&str>,
 fn read(file: &std::path::Path) -> Result<String> {
     let mut text = String::new();
     let read = if file.as_os_str() == "-" {
-        std::io::stdin().lock().take(65_536).read_to_string(&mut text)
+        std::io::stdin()
+            .lock()
+            .take(65_536)
+            .read_to_string(&mut text)
     } else {
         std::fs::File::open(file).and_then(|f| f.take(65_536).read_to_string(&mut text))
     };
@@ -260,11 +393,20 @@ fn read(file: &std::path::Path) -> Result<String> {
 }
 
 async fn verify(app: &App, token: &str, format: Output) -> Result<()> {
-    let token = if token == "-" { read(std::path::Path::new("-"))? } else { token.to_owned() };
+    let token = if token == "-" {
+        read(std::path::Path::new("-"))?
+    } else {
+        token.to_owned()
+    };
     let report = verify_token::explain(app, &token).await?;
     let claims = match format {
         Output::Json => report.claims.clone().unwrap_or(Value::Null),
-        Output::Table => json!(report.claims.as_ref().and_then(|c| serde_json::to_string(c).ok())),
+        Output::Table => json!(
+            report
+                .claims
+                .as_ref()
+                .and_then(|c| serde_json::to_string(c).ok())
+        ),
     };
     let members = [
         ("valid", json!(report.problems.is_empty())),
@@ -274,5 +416,9 @@ async fn verify(app: &App, token: &str, format: Output) -> Result<()> {
         ("problems", json!(report.problems)),
     ];
     output::object(format, &members);
-    if report.problems.is_empty() { Ok(()) } else { Err(Failure::Refused("the token is not valid".into())) }
+    if report.problems.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::Refused("the token is not valid".into()))
+    }
 }

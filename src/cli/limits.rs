@@ -17,7 +17,9 @@ use super::{Failure, Output, Result, ask, build, operator, output};
 #[derive(Debug, Subcommand)]
 pub(super) enum Limits {
     /// List the blocked networks and the limits that are not back to zero, the longest first
-    #[command(after_help = "Whom a limit counts is hashed: neither addresses nor networks stand in the table.")]
+    #[command(
+        after_help = "Whom a limit counts is hashed: neither addresses nor networks stand in the table."
+    )]
     List {
         /// At most so many limits
         #[arg(long, default_value_t = 100)]
@@ -42,7 +44,8 @@ pub(super) enum Limits {
         #[arg(long)]
         yes: bool,
     },
-    /// Refuse every request from a network for a time, with 429; running servers follow within a second
+    /// Refuse every request from a network for a time, with 429; running servers follow within a
+    /// second
     #[command(
         after_help = "Examples:\n  countersign limits block 198.51.100.0/24 --for 2h --reason flood\n  countersign limits block 2001:db8:1:2::/64 --for 1d"
     )]
@@ -79,28 +82,49 @@ pub(super) async fn run(command: Limits, config: Config) -> Result<()> {
 async fn act(app: &App, command: Limits) -> Result<()> {
     match command {
         Limits::List { limit, output } => list(app, limit, output).await?,
-        Limits::Clear { email, network, all: _, yes } => {
+        Limits::Clear {
+            email,
+            network,
+            all: _,
+            yes,
+        } => {
             let whose = match (email, network) {
-                (Some(email), _) => Whose::Account(email.parse::<crate::model::email::Email>().map_err(|e| Failure::Usage(e.to_string()))?.to_string()),
+                (Some(email), _) => Whose::Account(
+                    email
+                        .parse::<crate::model::email::Email>()
+                        .map_err(|e| Failure::Usage(e.to_string()))?
+                        .to_string(),
+                ),
                 (None, Some(address)) => Whose::Network(address),
                 (None, None) => Whose::All,
             };
             if matches!(whose, Whose::All) {
-                ask::confirm("Forget every limit? Whoever is guessing passwords may go on.", yes)?;
+                ask::confirm(
+                    "Forget every limit? Whoever is guessing passwords may go on.",
+                    yes,
+                )?;
             }
             let cleared = operate_limits::clear(app, whose, &operator()).await?;
             output::note(&format!("{cleared} limit(s) cleared."));
         }
-        Limits::Block { network, time, reason } => {
+        Limits::Block {
+            network,
+            time,
+            reason,
+        } => {
             if time.is_zero() || time > block::LONGEST {
-                return Err(Failure::Usage("--for: more than nothing and 30 days at most".into()));
+                return Err(Failure::Usage(
+                    "--for: more than nothing and 30 days at most".into(),
+                ));
             }
             let ends_at = operate_limits::block(app, network, time, &reason, &operator()).await?;
             output::note(&format!("{network} is refused until {ends_at}."));
         }
         Limits::Unblock { network } => {
             if !operate_limits::unblock(app, network, &operator()).await? {
-                return Err(Failure::Refused(format!("{network} is not blocked; see `countersign limits list`")));
+                return Err(Failure::Refused(format!(
+                    "{network} is not blocked; see `countersign limits list`"
+                )));
             }
             output::note(&format!("{network} is let in again."));
         }
@@ -110,10 +134,27 @@ async fn act(app: &App, command: Limits) -> Result<()> {
 
 async fn list(app: &App, limit: u32, form: Output) -> Result<()> {
     let (limits, blocks) = operate_limits::list(app, limit.into()).await?;
-    let mut rows: Vec<_> = blocks.iter().map(|b| vec![json!("block"), json!(b.network.to_string()), json!(null), json!(b.ends_at), json!(b.reason)]).collect();
+    let mut rows: Vec<_> = blocks
+        .iter()
+        .map(|b| {
+            vec![
+                json!("block"),
+                json!(b.network.to_string()),
+                json!(null),
+                json!(b.ends_at),
+                json!(b.reason),
+            ]
+        })
+        .collect();
     rows.extend(limits.iter().map(|(key, state)| {
         let (rule, whom) = key.split_once(':').unwrap_or((key, ""));
-        vec![json!(rule), json!(whom), json!(state.level), json!(state.free_at), json!("")]
+        vec![
+            json!(rule),
+            json!(whom),
+            json!(state.level),
+            json!(state.free_at),
+            json!(""),
+        ]
     }));
     output::rows(form, &["rule", "whom", "count", "until", "reason"], &rows);
     Ok(())

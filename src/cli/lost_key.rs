@@ -1,4 +1,5 @@
-//! `keys abandon`: what an operator does who has lost the master key. The only command about keys that runs without them.
+//! `keys abandon`: what an operator does who has lost the master key. The only command about keys
+//! that runs without them.
 
 use std::sync::Arc;
 
@@ -12,8 +13,16 @@ use crate::random::OsRandom;
 use super::{Output, Result, ask, operator, output};
 
 pub(super) async fn abandon(config: Config, yes: bool, format: Output) -> Result<()> {
-    ask::confirm("Give up every signing key and end every session? What the lost master key sealed cannot be brought back.", yes)?;
-    let app = Box::pin(load_keys::build_without_master_key(config, Arc::new(SystemClock), Arc::new(OsRandom))).await?;
+    ask::confirm(
+        "Give up every signing key and end every session? What the lost master key sealed cannot be brought back.",
+        yes,
+    )?;
+    let app = Box::pin(load_keys::build_without_master_key(
+        config,
+        Arc::new(SystemClock),
+        Arc::new(OsRandom),
+    ))
+    .await?;
     let done = abandon_keys::abandon(&app, &operator()).await;
     app.db.close().await;
     let done = done?;
@@ -27,6 +36,8 @@ pub(super) async fn abandon(config: Config, yes: bool, format: Output) -> Result
             ("sessions", json!(done.sessions)),
         ],
     );
-    output::note("Back the new master key up apart from the database, give it to every process and start them again.");
+    output::note(
+        "Back the new master key up apart from the database, give it to every process and start them again.",
+    );
     Ok(())
 }

@@ -21,13 +21,17 @@ pub(super) struct Migrate {
 
 pub(super) fn failed(error: store::Error) -> Failure {
     match error {
-        store::Error::SchemaTooNew(_) | store::Error::Unsupported(_) => Failure::Startup(error.to_string()),
+        store::Error::SchemaTooNew(_) | store::Error::Unsupported(_) => {
+            Failure::Startup(error.to_string())
+        }
         other => flows::Error::from(other).into(),
     }
 }
 
 pub(super) async fn run(command: Migrate, config: Config) -> Result<()> {
-    let pending = store::migrate::pending(&config.database.url, &App::db_options(&config)).await.map_err(failed)?;
+    let pending = store::migrate::pending(&config.database.url, &App::db_options(&config))
+        .await
+        .map_err(failed)?;
     if pending.is_empty() {
         output::note("The schema is current.");
         return Ok(());
@@ -39,8 +43,18 @@ pub(super) async fn run(command: Migrate, config: Config) -> Result<()> {
         output::note("Nothing was written.");
         return Ok(());
     }
-    let config = Config { database: Database { migrate: true, ..config.database.clone() }, ..config };
-    App::open_db(&config, Arc::new(SystemClock)).await.map_err(failed)?.close().await;
+    let config = Config {
+        database: Database {
+            migrate: true,
+            ..config.database.clone()
+        },
+        ..config
+    };
+    App::open_db(&config, Arc::new(SystemClock))
+        .await
+        .map_err(failed)?
+        .close()
+        .await;
     output::note("The schema is current now.");
     Ok(())
 }

@@ -1,5 +1,6 @@
-//! The commands. Each parses, calls the same flows as HTTP and prints through `output`; settings are the same for all.
-//! Exit status: 0 done, 1 refused, 2 usage, 70 internal, 78 bad configuration.
+//! The commands. Each parses, calls the same flows as HTTP and prints through `output`; settings
+//! are the same for all. Exit status: 0 done, 1 refused, 2 usage, 70 internal, 78 bad
+//! configuration.
 
 mod ask;
 mod audit;
@@ -69,10 +70,12 @@ enum Command {
     Dev(dev::Arguments),
     /// Bring the database schema up to date
     Migrate(migrate::Migrate),
-    /// Signing keys and the master key: list, rotate, revoke, export, import, processes, rewrap, abandon, verify
+    /// Signing keys and the master key: list, rotate, revoke, export, import, processes, rewrap,
+    /// abandon, verify
     #[command(subcommand)]
     Keys(keys::Keys),
-    /// Users: create, invite, list, show, update, set-password, set-role, set-metadata, ban, unban, disable, enable, delete
+    /// Users: create, invite, list, show, update, set-password, set-role, set-metadata, ban, unban,
+    /// disable, enable, delete
     #[command(subcommand)]
     Users(user_arguments::Users),
     /// Sessions: list, revoke
@@ -89,7 +92,8 @@ enum Command {
     Clock(clock::Clock),
     /// Look at the database, the clock, the keys and the tables, and say what is wrong
     Doctor {
-        /// Ask the running process instead which networks and user agents have fetched the JWKS since the last rotation
+        /// Ask the running process instead which networks and user agents have fetched the JWKS
+        /// since the last rotation
         #[arg(long)]
         verifiers: bool,
         /// How to print
@@ -146,7 +150,10 @@ impl From<flows::Error> for Failure {
     fn from(error: flows::Error) -> Self {
         use flows::Error as E;
         match error {
-            E::WrongDatabase(_) | E::MasterKey(_) | E::MasterKeyNotLoaded { .. } | E::MasterKeyMissing { .. } => Self::Startup(error.to_string()),
+            E::WrongDatabase(_)
+            | E::MasterKey(_)
+            | E::MasterKeyNotLoaded { .. }
+            | E::MasterKeyMissing { .. } => Self::Startup(error.to_string()),
             E::Unavailable(cause) | E::Internal(cause) => Self::Internal(cause),
             other => Self::Refused(other.to_string()),
         }
@@ -162,13 +169,21 @@ fn key_value(text: &str) -> std::result::Result<(String, String), String> {
 fn duration(text: &str) -> std::result::Result<Duration, String> {
     const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
     let parsed = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if parsed <= LONGEST { Ok(parsed) } else { Err("is longer than a hundred years".into()) }
+    if parsed <= LONGEST {
+        Ok(parsed)
+    } else {
+        Err("is longer than a hundred years".into())
+    }
 }
 
 /// How long something lasts: as [`duration`], but not nothing, for that would be over at once.
 fn span(text: &str) -> std::result::Result<Duration, String> {
     let parsed = duration(text)?;
-    if parsed >= Duration::from_millis(1) { Ok(parsed) } else { Err("write a time longer than nothing".into()) }
+    if parsed >= Duration::from_millis(1) {
+        Ok(parsed)
+    } else {
+        Err("write a time longer than nothing".into())
+    }
 }
 
 /// Runs the command line of this process.
@@ -187,7 +202,10 @@ pub fn main() -> ExitCode {
 }
 
 /// Adds the problems of `--set` to those of the settings themselves.
-fn refuse_secrets(arguments: &[(String, String)], config: std::result::Result<Config, Vec<Problem>>) -> std::result::Result<Config, Vec<Problem>> {
+fn refuse_secrets(
+    arguments: &[(String, String)],
+    config: std::result::Result<Config, Vec<Problem>>,
+) -> std::result::Result<Config, Vec<Problem>> {
     let refused = crate::config::refuse_secrets(arguments);
     match config {
         Ok(config) if refused.is_empty() => Ok(config),
@@ -201,19 +219,36 @@ fn run(cli: Cli) -> Result<()> {
         output::completions(shell, &mut Cli::command());
         return Ok(());
     }
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-    let environment = crate::config::texts_of_environment(std::env::vars_os()).map_err(Failure::Configuration)?;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the environment"
+    )]
+    let environment =
+        crate::config::texts_of_environment(std::env::vars_os()).map_err(Failure::Configuration)?;
     let scratch = match &cli.command {
         Some(Command::Dev(arguments)) => Some(dev::Scratch::make(arguments)?),
         _ => None,
     };
     let arguments = cli.set.clone();
     // Those of `dev` are no arguments.
-    let mut flags = scratch.as_ref().map(|scratch| scratch.settings(&arguments)).unwrap_or_default();
+    let mut flags = scratch
+        .as_ref()
+        .map(|scratch| scratch.settings(&arguments))
+        .unwrap_or_default();
     flags.extend(cli.set);
-    let sources = Sources { file: cli.config, environment, flags };
+    let sources = Sources {
+        file: cli.config,
+        environment,
+        flags,
+    };
     if scratch.is_some() {
-        let refused = dev::refused(&arguments, &Sources { flags: arguments.clone(), ..sources.clone() });
+        let refused = dev::refused(
+            &arguments,
+            &Sources {
+                flags: arguments.clone(),
+                ..sources.clone()
+            },
+        );
         if !refused.is_empty() {
             return Err(Failure::Configuration(refused));
         }
@@ -228,10 +263,18 @@ fn run(cli: Cli) -> Result<()> {
     if serving && scratch.is_none() {
         serve::restart_with_huge_pages();
     }
-    let traces = if serving { Exporter::start(&config.traces).map_err(|e| Failure::Startup(format!("{e} (setting traces.otlp_url)")))? } else { None };
+    let traces = if serving {
+        Exporter::start(&config.traces)
+            .map_err(|e| Failure::Startup(format!("{e} (setting traces.otlp_url)")))?
+    } else {
+        None
+    };
     output::start_logging(&config.log, serving, traces.as_ref());
     let config = if serving { config } else { patient(config) };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| Failure::Internal(format!("cannot start the runtime: {e}")))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::Internal(format!("cannot start the runtime: {e}")))?;
     let outcome = runtime.block_on(async {
         let _limit = outlive_file_limits();
         match cli.command.unwrap_or(Command::Serve) {
@@ -244,8 +287,14 @@ fn run(cli: Cli) -> Result<()> {
             Command::Sessions(command) => Box::pin(sessions::run(command, config)).await,
             Command::Limits(command) => Box::pin(limits::run(command, config)).await,
             Command::Clock(command) => Box::pin(clock::run(command, config)).await,
-            Command::Doctor { output, verifiers: true } => doctor::verifiers(output, &config).await,
-            Command::Doctor { output, verifiers: false } => Box::pin(doctor::run(output, config)).await,
+            Command::Doctor {
+                output,
+                verifiers: true,
+            } => doctor::verifiers(output, &config).await,
+            Command::Doctor {
+                output,
+                verifiers: false,
+            } => Box::pin(doctor::run(output, config)).await,
             Command::Database(command) => database::run(command, config).await,
             Command::Config(_) | Command::Completions { .. } => Ok(()),
         }
@@ -256,15 +305,20 @@ fn run(cli: Cli) -> Result<()> {
     outcome
 }
 
-/// A limit of file sizes (`ulimit -f`) would end the process with a signal; with a handler for it the write fails instead, as on a full disk.
+/// A limit of file sizes (`ulimit -f`) would end the process with a signal; with a handler for it
+/// the write fails instead, as on a full disk.
 fn outlive_file_limits() -> Option<tokio::signal::unix::Signal> {
     const SIGXFSZ: i32 = 25;
     tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(SIGXFSZ)).ok()
 }
 
-/// A request gives up after seconds; ending every session or counting a large table may take longer.
+/// A request gives up after seconds; ending every session or counting a large table may take
+/// longer.
 fn patient(config: Config) -> Config {
-    let database = Database { statement_timeout: OPERATOR_PATIENCE, ..config.database.clone() };
+    let database = Database {
+        statement_timeout: OPERATOR_PATIENCE,
+        ..config.database.clone()
+    };
     Config { database, ..config }
 }
 
@@ -275,13 +329,27 @@ async fn build(config: Config) -> Result<App> {
 
 /// The program ready to serve.
 async fn start(config: Config) -> Result<App> {
-    Ok(Box::pin(load_keys::start(config, Arc::new(SystemClock), Arc::new(OsRandom))).await?)
+    Ok(Box::pin(load_keys::start(
+        config,
+        Arc::new(SystemClock),
+        Arc::new(OsRandom),
+    ))
+    .await?)
 }
 
 /// The operator, for the audit trail.
-#[expect(clippy::disallowed_methods, reason = "the operator's name is in the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the operator's name is in the environment"
+)]
 fn operator() -> Peer {
-    let name = std::env::var("USER").ok().filter(|n| !n.is_empty()).unwrap_or_else(|| "unknown".into());
+    let name = std::env::var("USER")
+        .ok()
+        .filter(|n| !n.is_empty())
+        .unwrap_or_else(|| "unknown".into());
     let plain: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-    Peer { actor: format!("cli:{plain}"), ..Peer::default() }
+    Peer {
+        actor: format!("cli:{plain}"),
+        ..Peer::default()
+    }
 }

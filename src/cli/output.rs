@@ -20,12 +20,22 @@ use super::{Failure, Output};
 pub(super) fn rows(output: Output, columns: &[&str], rows: &[Vec<Value>]) {
     match output {
         Output::Json => {
-            let object = |row: &Vec<Value>| Value::Object(columns.iter().map(|c| (*c).to_owned()).zip(row.iter().cloned()).collect());
+            let object = |row: &Vec<Value>| {
+                Value::Object(
+                    columns
+                        .iter()
+                        .map(|c| (*c).to_owned())
+                        .zip(row.iter().cloned())
+                        .collect(),
+                )
+            };
             json(&Value::Array(rows.iter().map(object).collect()));
         }
         Output::Table => {
             let mut table = Table::new();
-            table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(columns);
+            table
+                .load_style(presets::UTF8_HORIZONTAL_ONLY)
+                .set_header(columns);
             for row in rows {
                 table.add_row(row.iter().map(cell));
             }
@@ -37,7 +47,12 @@ pub(super) fn rows(output: Output, columns: &[&str], rows: &[Vec<Value>]) {
 /// One thing for people, member by member, or as JSON.
 pub(super) fn object(output: Output, members: &[(&str, Value)]) {
     match output {
-        Output::Json => json(&Value::Object(members.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect())),
+        Output::Json => json(&Value::Object(
+            members
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), v.clone()))
+                .collect(),
+        )),
         Output::Table => {
             let mut table = Table::new();
             table.load_style(presets::NOTHING);
@@ -52,13 +67,23 @@ pub(super) fn object(output: Output, members: &[(&str, Value)]) {
 fn cell(value: &Value) -> String {
     match value {
         Value::Null => "–".into(),
-        Value::String(text) => text.chars().map(|c| if c.is_control() || turns_the_line(c) { '\u{FFFD}' } else { c }).collect(),
+        Value::String(text) => text
+            .chars()
+            .map(|c| {
+                if c.is_control() || turns_the_line(c) {
+                    '\u{FFFD}'
+                } else {
+                    c
+                }
+            })
+            .collect(),
         Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join("\n"),
         other => other.to_string(),
     }
 }
 
-/// Whether what follows may be shown backwards (Unicode's embeddings, overrides and isolates): a name could look like another cell.
+/// Whether what follows may be shown backwards (Unicode's embeddings, overrides and isolates): a
+/// name could look like another cell.
 fn turns_the_line(c: char) -> bool {
     matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
@@ -84,9 +109,15 @@ pub(super) fn failure(failure: &Failure) {
             for problem in problems {
                 eprintln!("countersign: {problem}");
             }
-            eprintln!("countersign: {} problem(s) in the settings; nothing was started", problems.len());
+            eprintln!(
+                "countersign: {} problem(s) in the settings; nothing was started",
+                problems.len()
+            );
         }
-        Failure::Usage(text) | Failure::Refused(text) | Failure::Internal(text) | Failure::Startup(text) => eprintln!("countersign: {text}"),
+        Failure::Usage(text)
+        | Failure::Refused(text)
+        | Failure::Internal(text)
+        | Failure::Startup(text) => eprintln!("countersign: {text}"),
     }
 }
 
@@ -95,13 +126,15 @@ pub(super) fn completions(shell: clap_complete::Shell, command: &mut clap::Comma
     clap_complete::generate(shell, command, "countersign", &mut std::io::stdout());
 }
 
-/// Whether lines of this origin repeat what another server has said, which may hold an address, a token or a statement's values: the collector's answers,
-/// the notices of Postgres. No level shows them.
+/// Whether lines of this origin repeat what another server has said, which may hold an address, a
+/// token or a statement's values: the collector's answers, the notices of Postgres. No level shows
+/// them.
 fn repeats_others(target: &str) -> bool {
     target.starts_with("opentelemetry") || target.starts_with(store::NOTICES)
 }
 
-/// JSON for machines, lines for people; commands other than `serve` speak up only when something is wrong.
+/// JSON for machines, lines for people; commands other than `serve` speak up only when something is
+/// wrong.
 pub(super) fn start_logging(log: &Log, serving: bool, traces: Option<&Exporter>) {
     let level = if serving { log.level.as_str() } else { "warn" };
     let quiet = format!("{level},tokio_cron_scheduler=warn,{}=off", traces::TARGET);
@@ -111,8 +144,14 @@ pub(super) fn start_logging(log: &Log, serving: bool, traces: Option<&Exporter>)
         LogFormat::Json => false,
         LogFormat::Auto => std::io::stderr().is_terminal(),
     };
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
-    let lines = if human { lines.boxed() } else { lines.json().flatten_event(true).boxed() };
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_target(false);
+    let lines = if human {
+        lines.boxed()
+    } else {
+        lines.json().flatten_event(true).boxed()
+    };
     let started = tracing_subscriber::registry()
         .with(traces.map(Exporter::layer))
         .with(lines.with_filter(filter.and(filter_fn(|line| !repeats_others(line.target())))))

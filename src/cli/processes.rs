@@ -7,7 +7,15 @@ use crate::flows::processes::{self, Holders, Running};
 
 use super::{Output, Result, output};
 
-const COLUMNS: [&str; 7] = ["host", "pid", "since", "program", "heardSecondsAgo", "masterKeys", "holdsCurrentKey"];
+const COLUMNS: [&str; 7] = [
+    "host",
+    "pid",
+    "since",
+    "program",
+    "heardSecondsAgo",
+    "masterKeys",
+    "holdsCurrentKey",
+];
 
 /// `keys processes`.
 pub(super) async fn list(app: &App, format: Output) -> Result<()> {
@@ -27,21 +35,60 @@ pub(super) async fn beside_keys(app: &App) -> Result<()> {
             "previous"
         }
     };
-    let held_by = |id: &String| holders.running.iter().filter(|p| p.holds(id)).map(Running::name).collect::<Vec<_>>();
-    let row = |(version, id, given_up): &(u8, String, bool)| vec![json!(version), json!(id), json!(state(id, *given_up)), json!(held_by(id))];
-    output::rows(Output::Table, &["version", "master key", "state", "held by"], &holders.keys.iter().map(row).collect::<Vec<_>>());
+    let held_by = |id: &String| {
+        holders
+            .running
+            .iter()
+            .filter(|p| p.holds(id))
+            .map(Running::name)
+            .collect::<Vec<_>>()
+    };
+    let row = |(version, id, given_up): &(u8, String, bool)| {
+        vec![
+            json!(version),
+            json!(id),
+            json!(state(id, *given_up)),
+            json!(held_by(id)),
+        ]
+    };
+    output::rows(
+        Output::Table,
+        &["version", "master key", "state", "held by"],
+        &holders.keys.iter().map(row).collect::<Vec<_>>(),
+    );
     for process in holders.lacking() {
-        output::note(&format!("This process lacks the current master key and is not ready: {process}"));
+        output::note(&format!(
+            "This process lacks the current master key and is not ready: {process}"
+        ));
     }
     Ok(())
 }
 
 fn print(holders: &Holders, format: Output) {
-    let rows: Vec<_> = holders.running.iter().map(|process| cells(process, holders).to_vec()).collect();
+    let rows: Vec<_> = holders
+        .running
+        .iter()
+        .map(|process| cells(process, holders).to_vec())
+        .collect();
     output::rows(format, &COLUMNS, &rows);
 }
 
 fn cells(process: &Running, holders: &Holders) -> [Value; 7] {
-    let Running { host, pid, program, started_at, heard, master_keys } = process;
-    [json!(host), json!(pid), json!(started_at), json!(program), json!(heard.as_secs()), json!(master_keys), json!(process.holds(&holders.current))]
+    let Running {
+        host,
+        pid,
+        program,
+        started_at,
+        heard,
+        master_keys,
+    } = process;
+    [
+        json!(host),
+        json!(pid),
+        json!(started_at),
+        json!(program),
+        json!(heard.as_secs()),
+        json!(master_keys),
+        json!(process.holds(&holders.current)),
+    ]
 }

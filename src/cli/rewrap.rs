@@ -19,7 +19,8 @@ pub(super) struct Arguments {
     /// The old master key leaked
     #[arg(long)]
     compromised: bool,
-    /// Go on although running processes lack the new key; they stop serving until they have it. Recorded in the audit trail
+    /// Go on although running processes lack the new key; they stop serving until they have it.
+    /// Recorded in the audit trail
     #[arg(long)]
     although_processes_lack_it: bool,
     /// Open every key and write nothing
@@ -34,15 +35,39 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(app: &App, arguments: Arguments) -> Result<()> {
-    let Arguments { new_master_key_file, compromised, although_processes_lack_it, dry_run, yes, output } = arguments;
+    let Arguments {
+        new_master_key_file,
+        compromised,
+        although_processes_lack_it,
+        dry_run,
+        yes,
+        output,
+    } = arguments;
     if compromised && !dry_run {
         ask::confirm("End every session and cookie?", yes)?;
     }
-    let done = rewrap::rewrap(app, &new_master_key_file, Options { compromised, dry_run, although_processes_lack_it }, &operator()).await?;
-    let members = [("masterKey", json!(done.key_id)), ("version", json!(done.version)), ("keys", json!(done.keys)), ("written", json!(!dry_run))];
+    let done = rewrap::rewrap(
+        app,
+        &new_master_key_file,
+        Options {
+            compromised,
+            dry_run,
+            although_processes_lack_it,
+        },
+        &operator(),
+    )
+    .await?;
+    let members = [
+        ("masterKey", json!(done.key_id)),
+        ("version", json!(done.version)),
+        ("keys", json!(done.keys)),
+        ("written", json!(!dry_run)),
+    ];
     output::object(output, &members);
     if !dry_run {
-        output::note("Now put the new key where every process reads its master key, and keep the old one as the previous key.");
+        output::note(
+            "Now put the new key where every process reads its master key, and keep the old one as the previous key.",
+        );
     }
     Ok(())
 }

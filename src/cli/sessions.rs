@@ -60,36 +60,89 @@ pub(super) async fn run(command: Sessions, config: Config) -> Result<()> {
 
 async fn act(app: &App, command: Sessions) -> Result<()> {
     match command {
-        Sessions::List { user, limit, before, output } => {
+        Sessions::List {
+            user,
+            limit,
+            before,
+            output,
+        } => {
             let user = manage_users::find(app, &user).await?;
-            let sessions = manage_sessions::list(app, user.id, Page { limit, before, own: false }).await?;
+            let sessions = manage_sessions::list(
+                app,
+                user.id,
+                Page {
+                    limit,
+                    before,
+                    own: false,
+                },
+            )
+            .await?;
             let row = |s: &crate::model::session::Session| {
-                vec![json!(s.id), json!(s.created_at), json!(s.updated_at), json!(s.expires_at), json!(s.ip_address), json!(s.user_agent)]
+                vec![
+                    json!(s.id),
+                    json!(s.created_at),
+                    json!(s.updated_at),
+                    json!(s.expires_at),
+                    json!(s.ip_address),
+                    json!(s.user_agent),
+                ]
             };
             let rows: Vec<_> = sessions.iter().map(row).collect();
-            output::rows(output, &["id", "createdAt", "updatedAt", "expiresAt", "ipAddress", "userAgent"], &rows);
-            if let Some(last) = sessions.last().filter(|_| i64::try_from(sessions.len()).is_ok_and(|n| n >= limit)) {
+            output::rows(
+                output,
+                &[
+                    "id",
+                    "createdAt",
+                    "updatedAt",
+                    "expiresAt",
+                    "ipAddress",
+                    "userAgent",
+                ],
+                &rows,
+            );
+            if let Some(last) = sessions
+                .last()
+                .filter(|_| i64::try_from(sessions.len()).is_ok_and(|n| n >= limit))
+            {
                 output::note(&format!("There may be more: --before {}", last.id));
             }
         }
-        Sessions::Revoke { id, user, all, dry_run, yes } => {
-            let named = if all { None } else { Some(which(app, id, user).await?) };
+        Sessions::Revoke {
+            id,
+            user,
+            all,
+            dry_run,
+            yes,
+        } => {
+            let named = if all {
+                None
+            } else {
+                Some(which(app, id, user).await?)
+            };
             if dry_run {
-                let words = named.map_or_else(|| "every session, and every link in a mail,".into(), |(_, words)| words);
+                let words = named.map_or_else(
+                    || "every session, and every link in a mail,".into(),
+                    |(_, words)| words,
+                );
                 output::note(&format!("{words} would end. Nothing was written."));
                 return Ok(());
             }
             let which = if let Some((which, _)) = named {
                 which
             } else {
-                ask::confirm("End the sessions of everybody, and every link that was sent in a mail?", yes)?;
+                ask::confirm(
+                    "End the sessions of everybody, and every link that was sent in a mail?",
+                    yes,
+                )?;
                 Which::Everybody
             };
             let ended = manage_sessions::revoke(app, which, &operator()).await?;
             if ended.complete {
                 output::note(&format!("{} session(s) ended.", ended.marked.len()));
             } else {
-                output::note("Every one of these sessions has ended. There are many: their rows are marked by the server in the next minutes.");
+                output::note(
+                    "Every one of these sessions has ended. There are many: their rows are marked by the server in the next minutes.",
+                );
             }
         }
     }
@@ -99,9 +152,19 @@ async fn act(app: &App, command: Sessions) -> Result<()> {
 async fn which(app: &App, id: Option<String>, user: Option<String>) -> Result<(Which, String)> {
     if let Some(user) = user {
         let user = manage_users::find(app, &user).await?;
-        return Ok((Which::OfUser { user: user.id, except: None }, format!("every session of {}", user.email)));
+        return Ok((
+            Which::OfUser {
+                user: user.id,
+                except: None,
+            },
+            format!("every session of {}", user.email),
+        ));
     }
     let id = id.unwrap_or_default();
-    let parsed = id.parse().map_err(|_| Failure::Usage(format!("{id:?} is not a session id; see `countersign sessions list --user …`")))?;
+    let parsed = id.parse().map_err(|_| {
+        Failure::Usage(format!(
+            "{id:?} is not a session id; see `countersign sessions list --user …`"
+        ))
+    })?;
     Ok((Which::One(parsed), format!("session {id}")))
 }

@@ -8,7 +8,9 @@ use super::Output;
 #[derive(Debug, Subcommand)]
 pub(super) enum Users {
     /// Make a user; the password is read from the terminal or from standard input
-    #[command(after_help = "Example:\n  echo \"$PASSWORD\" | countersign users create ana@example.com --name Ana --email-verified")]
+    #[command(
+        after_help = "Example:\n  echo \"$PASSWORD\" | countersign users create ana@example.com --name Ana --email-verified"
+    )]
     Create {
         /// Address
         email: String,
@@ -65,7 +67,8 @@ pub(super) enum Users {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Replace a user's roles: `user`, `admin`, those of [roles] in the settings, or several joined by commas
+    /// Replace a user's roles: `user`, `admin`, those of [roles] in the settings, or several joined
+    /// by commas
     SetRole {
         /// Address or id
         user: String,
@@ -76,8 +79,11 @@ pub(super) enum Users {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Invite somebody: an account without a password, and a mail whose link sets one; a running service sends it
-    #[command(after_help = "Example:\n  countersign users invite ana@example.com --redirect-to https://app.example.com/welcome")]
+    /// Invite somebody: an account without a password, and a mail whose link sets one; a running
+    /// service sends it
+    #[command(
+        after_help = "Example:\n  countersign users invite ana@example.com --redirect-to https://app.example.com/welcome"
+    )]
     Invite {
         /// Address
         email: String,
@@ -87,14 +93,16 @@ pub(super) enum Users {
         /// Comma-joined roles
         #[arg(long, default_value = "user", value_parser = roles)]
         role: String,
-        /// The page that takes the token and asks for a password; a trusted origin, or a path of ours
+        /// The page that takes the token and asks for a password; a trusted origin, or a path of
+        /// ours
         #[arg(long, value_name = "URL")]
         redirect_to: String,
         /// Check everything and write nothing
         #[arg(long)]
         dry_run: bool,
     },
-    /// Change a user's name, address or picture; another address ends every session and is told at the old one
+    /// Change a user's name, address or picture; another address ends every session and is told at
+    /// the old one
     Update {
         /// Address or id
         user: String,
@@ -188,6 +196,15 @@ fn metadata(text: &str) -> std::result::Result<Map<String, Value>, String> {
 
 /// RFC 6749 names no form for roles; ours is one that no comma or space can hide in.
 fn roles(text: &str) -> std::result::Result<String, String> {
-    let good = |role: &str| (1..=32).contains(&role.len()) && role.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b));
-    if text.split(',').all(good) { Ok(text.to_owned()) } else { Err("roles are lower-case letters, digits, - and _, joined by commas".into()) }
+    let good = |role: &str| {
+        (1..=32).contains(&role.len())
+            && role
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b))
+    };
+    if text.split(',').all(good) {
+        Ok(text.to_owned())
+    } else {
+        Err("roles are lower-case letters, digits, - and _, joined by commas".into())
+    }
 }

@@ -15,18 +15,25 @@ const HOUR: Duration = Duration::from_secs(3_600);
 pub(super) fn read(r: &mut Reader, environment: &[(String, String)]) -> Database {
     let parse = |text: &str| {
         if is_postgres(text) {
-            let url = Url::parse(text).map_err(|e| format!("this is no postgres://user:password@host/database: {e}"))?;
-            let mut paths = url.query_pairs().filter(|(name, _)| name == "options[search_path]");
+            let url = Url::parse(text)
+                .map_err(|e| format!("this is no postgres://user:password@host/database: {e}"))?;
+            let mut paths = url
+                .query_pairs()
+                .filter(|(name, _)| name == "options[search_path]");
             return if paths.all(|(_, path)| is_search_path(&path)) {
                 Ok(text.to_owned())
             } else {
                 Err("options[search_path] is one schema or several with commas, each of letters, digits and _, such as countersign".to_owned())
             };
         }
-        let path = text.strip_prefix("sqlite://").filter(|p| !p.is_empty() && !p.contains(['?', '#']));
+        let path = text
+            .strip_prefix("sqlite://")
+            .filter(|p| !p.is_empty() && !p.contains(['?', '#']));
         path.map(|_| text.to_owned()).ok_or_else(|| "write sqlite://PATH, such as sqlite://data/countersign.db, or postgres://user@host/database".to_owned())
     };
-    let url = r.parsed("database.url", "sqlite://data/countersign.db", parse).unwrap_or_default();
+    let url = r
+        .parsed("database.url", "sqlite://data/countersign.db", parse)
+        .unwrap_or_default();
     let direct = |text: &str| match text {
         "" => Ok(None),
         text if is_postgres(text) => parse(text).map(Some),
@@ -35,21 +42,45 @@ pub(super) fn read(r: &mut Reader, environment: &[(String, String)]) -> Database
     let database = Database {
         url,
         max_connections: r.number("database.max_connections", 16, 1..=1000),
-        acquire_timeout: r.duration("database.acquire_timeout", "1s", Duration::from_millis(100)..=MINUTE),
-        statement_timeout: r.duration("database.statement_timeout", "3s", Duration::from_millis(100)..=MINUTE),
-        lock_timeout: r.duration("database.lock_timeout", "3s", Duration::from_millis(100)..=MINUTE),
+        acquire_timeout: r.duration(
+            "database.acquire_timeout",
+            "1s",
+            Duration::from_millis(100)..=MINUTE,
+        ),
+        statement_timeout: r.duration(
+            "database.statement_timeout",
+            "3s",
+            Duration::from_millis(100)..=MINUTE,
+        ),
+        lock_timeout: r.duration(
+            "database.lock_timeout",
+            "3s",
+            Duration::from_millis(100)..=MINUTE,
+        ),
         prepared_statements: r.flag("database.prepared_statements", true),
         direct_url: r.parsed("database.direct_url", "", direct).flatten(),
         migrate: r.flag("database.migrate", true),
         max_clock_skew: r.duration("database.max_clock_skew", "5s", Duration::ZERO..=HOUR),
     };
-    if !is_postgres(&database.url) && (database.direct_url.is_some() || !database.prepared_statements) {
-        r.problem("database.url", "database.direct_url and database.prepared_statements are for postgres:// alone".into());
+    if !is_postgres(&database.url)
+        && (database.direct_url.is_some() || !database.prepared_statements)
+    {
+        r.problem(
+            "database.url",
+            "database.direct_url and database.prepared_statements are for postgres:// alone".into(),
+        );
     }
-    if is_postgres(&database.url) && !database.prepared_statements && database.direct_url.is_none() {
-        r.problem("database.direct_url", "behind a pooler migrations and notifications need a way past it".into());
+    if is_postgres(&database.url) && !database.prepared_statements && database.direct_url.is_none()
+    {
+        r.problem(
+            "database.direct_url",
+            "behind a pooler migrations and notifications need a way past it".into(),
+        );
     }
-    for (key, url) in [("database.url", Some(&database.url)), ("database.direct_url", database.direct_url.as_ref())] {
+    for (key, url) in [
+        ("database.url", Some(&database.url)),
+        ("database.direct_url", database.direct_url.as_ref()),
+    ] {
         if url.is_some_and(|url| is_postgres(url) && travels_in_the_clear(url, environment)) {
             r.warnings.push(format!("{key}: the server is on another machine and sslmode does not ask for encryption; add sslmode=verify-full"));
         }
@@ -57,20 +88,48 @@ pub(super) fn read(r: &mut Reader, environment: &[(String, String)]) -> Database
     database
 }
 
-/// Whether a connection may be neither encrypted nor verified on its way to another machine. Without `sslmode` in the URL `PGSSLMODE` counts, and
-/// without a host `PGHOST`, as in libpq.
+/// Whether a connection may be neither encrypted nor verified on its way to another machine.
+/// Without `sslmode` in the URL `PGSSLMODE` counts, and without a host `PGHOST`, as in libpq.
 fn travels_in_the_clear(url: &str, environment: &[(String, String)]) -> bool {
-    let Ok(url) = Url::parse(url) else { return false };
-    let variable = |name: &str| environment.iter().find(|(n, v)| n == name && !v.is_empty()).map(|(_, v)| v.clone());
-    let parameter = |name: &str| url.query_pairs().filter(|(n, _)| n == name).last().map(|(_, value)| value.into_owned());
-    let named = url.host_str().filter(|host| !host.is_empty()).map(|host| host.replace("%2F", "/").replace("%2f", "/"));
-    let host = parameter("hostaddr").or_else(|| parameter("host")).or(named).or_else(|| variable("PGHOSTADDR")).or_else(|| variable("PGHOST"));
+    let Ok(url) = Url::parse(url) else {
+        return false;
+    };
+    let variable = |name: &str| {
+        environment
+            .iter()
+            .find(|(n, v)| n == name && !v.is_empty())
+            .map(|(_, v)| v.clone())
+    };
+    let parameter = |name: &str| {
+        url.query_pairs()
+            .filter(|(n, _)| n == name)
+            .last()
+            .map(|(_, value)| value.into_owned())
+    };
+    let named = url
+        .host_str()
+        .filter(|host| !host.is_empty())
+        .map(|host| host.replace("%2F", "/").replace("%2f", "/"));
+    let host = parameter("hostaddr")
+        .or_else(|| parameter("host"))
+        .or(named)
+        .or_else(|| variable("PGHOSTADDR"))
+        .or_else(|| variable("PGHOST"));
     let is_near = host.is_none_or(|host| host.starts_with(['/', '@']) || is_loopback(&host));
-    let mode = parameter("sslmode").or_else(|| parameter("ssl-mode")).or_else(|| variable("PGSSLMODE"));
-    !is_near && mode.is_none_or(|mode| matches!(mode.to_ascii_lowercase().as_str(), "" | "disable" | "allow" | "prefer"))
+    let mode = parameter("sslmode")
+        .or_else(|| parameter("ssl-mode"))
+        .or_else(|| variable("PGSSLMODE"));
+    !is_near
+        && mode.is_none_or(|mode| {
+            matches!(
+                mode.to_ascii_lowercase().as_str(),
+                "" | "disable" | "allow" | "prefer"
+            )
+        })
 }
 
-/// Names of schemas that need no quotes. They travel in the options of the connection, where spaces and backslashes have a meaning.
+/// Names of schemas that need no quotes. They travel in the options of the connection, where spaces
+/// and backslashes have a meaning.
 fn is_search_path(path: &str) -> bool {
     let is_name = |name: &str| {
         let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');

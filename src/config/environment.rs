@@ -1,4 +1,5 @@
-//! Variables of the environment: which are settings, which name other things of ours, and which a platform made.
+//! Variables of the environment: which are settings, which name other things of ours, and which a
+//! platform made.
 
 use std::ffi::OsString;
 
@@ -8,27 +9,47 @@ use super::Problem;
 pub(super) const PREFIX: &str = "COUNTERSIGN_";
 
 /// Variables outside the scheme of sections.
-const APART: [&str; 5] =
-    ["COUNTERSIGN_CONFIG", "COUNTERSIGN_MASTER_KEY", "COUNTERSIGN_MASTER_KEY_FILE", "COUNTERSIGN_PREVIOUS_MASTER_KEY", "COUNTERSIGN_PREVIOUS_MASTER_KEY_FILE"];
+const APART: [&str; 5] = [
+    "COUNTERSIGN_CONFIG",
+    "COUNTERSIGN_MASTER_KEY",
+    "COUNTERSIGN_MASTER_KEY_FILE",
+    "COUNTERSIGN_PREVIOUS_MASTER_KEY",
+    "COUNTERSIGN_PREVIOUS_MASTER_KEY_FILE",
+];
 
-/// The variables that are texts. One of ours that is none is a mistake: it would be left out, and the default would count.
-pub fn texts(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Vec<(String, String)>, Vec<Problem>> {
+/// The variables that are texts. One of ours that is none is a mistake: it would be left out, and
+/// the default would count.
+pub fn texts(
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<Vec<(String, String)>, Vec<Problem>> {
     let (mut texts, mut problems) = (Vec::new(), Vec::new());
     for (name, value) in variables {
-        let Ok(name) = name.into_string() else { continue };
+        let Ok(name) = name.into_string() else {
+            continue;
+        };
         match value.into_string() {
             Ok(value) => texts.push((name, value)),
-            Err(_) if name.starts_with(PREFIX) || name == "DATABASE_URL" => problems.push(Problem { key: name, message: "is not text in UTF-8".into() }),
+            Err(_) if name.starts_with(PREFIX) || name == "DATABASE_URL" => {
+                problems.push(Problem {
+                    key: name,
+                    message: "is not text in UTF-8".into(),
+                })
+            }
             Err(_) => {}
         }
     }
-    if problems.is_empty() { Ok(texts) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(texts)
+    } else {
+        Err(problems)
+    }
 }
 
 /// What a variable is.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Variable {
-    /// The setting of this key. `platform`: it has the form of one that a platform makes, and is ignored unless there is such a setting.
+    /// The setting of this key. `platform`: it has the form of one that a platform makes, and is
+    /// ignored unless there is such a setting.
     Setting { key: String, platform: bool },
     /// Read elsewhere (`APART`), or none of ours.
     Other,
@@ -38,19 +59,29 @@ pub(super) enum Variable {
 
 /// Tells by the name.
 pub(super) fn classify(name: &str) -> Variable {
-    let Some(rest) = name.strip_prefix(PREFIX) else { return Variable::Other };
+    let Some(rest) = name.strip_prefix(PREFIX) else {
+        return Variable::Other;
+    };
     match rest.split_once("__") {
         Some((section, key)) => {
-            let key = format!("{}.{}", section.to_ascii_lowercase(), key.to_ascii_lowercase().replace("__", "."));
-            Variable::Setting { key, platform: is_of_a_platform(name) }
+            let key = format!(
+                "{}.{}",
+                section.to_ascii_lowercase(),
+                key.to_ascii_lowercase().replace("__", ".")
+            );
+            Variable::Setting {
+                key,
+                platform: is_of_a_platform(name),
+            }
         }
         None if APART.contains(&name) => Variable::Other,
         None => Variable::Unknown,
     }
 }
 
-/// Whether the name is one that Kubernetes gives the pods of a namespace for each Service in it (and Docker for a link): for a Service named
-/// `countersign` they are `COUNTERSIGN_SERVICE_HOST`, `COUNTERSIGN_PORT`, `COUNTERSIGN_PORT_4000_TCP_ADDR` and their like.
+/// Whether the name is one that Kubernetes gives the pods of a namespace for each Service in it
+/// (and Docker for a link): for a Service named `countersign` they are `COUNTERSIGN_SERVICE_HOST`,
+/// `COUNTERSIGN_PORT`, `COUNTERSIGN_PORT_4000_TCP_ADDR` and their like.
 pub(super) fn is_of_a_platform(name: &str) -> bool {
     let is_port = |text: &str| {
         let (number, rest) = text.split_once('_').unwrap_or((text, ""));
@@ -63,15 +94,23 @@ pub(super) fn is_of_a_platform(name: &str) -> bool {
     name.ends_with("_SERVICE_HOST")
         || name.ends_with("_PORT")
         || name.contains("_SERVICE_PORT_")
-        || name.match_indices("_PORT_").any(|(at, mark)| is_port(&name[at + mark.len()..]))
+        || name
+            .match_indices("_PORT_")
+            .any(|(at, mark)| is_port(&name[at + mark.len()..]))
         || name.starts_with("COUNTERSIGN_ENV_")
         || name == "COUNTERSIGN_NAME"
 }
 
-/// What to say about variables that are not used: one line for those of a platform, one for each of the others with the name that was probably meant.
+/// What to say about variables that are not used: one line for those of a platform, one for each of
+/// the others with the name that was probably meant.
 pub(super) fn warnings(unknown: &[String], settings: &[String]) -> Vec<String> {
-    let (platform, misspelt): (Vec<&String>, Vec<&String>) = unknown.iter().partition(|name| is_of_a_platform(name));
-    let names: Vec<String> = settings.iter().map(|key| variable(key)).chain(APART.map(ToOwned::to_owned)).collect();
+    let (platform, misspelt): (Vec<&String>, Vec<&String>) =
+        unknown.iter().partition(|name| is_of_a_platform(name));
+    let names: Vec<String> = settings
+        .iter()
+        .map(|key| variable(key))
+        .chain(APART.map(ToOwned::to_owned))
+        .collect();
     let mut said: Vec<String> = misspelt
         .iter()
         .map(|name| match nearest_variable(name, &names) {
@@ -80,7 +119,11 @@ pub(super) fn warnings(unknown: &[String], settings: &[String]) -> Vec<String> {
         })
         .collect();
     if !platform.is_empty() {
-        let list = platform.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let list = platform
+            .into_iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(", ");
         said.push(format!("not used, because a platform made them for a Service or a link and no operator: {list} (Kubernetes: `enableServiceLinks: false`)"));
     }
     said
@@ -94,17 +137,32 @@ pub(super) fn variable(key: &str) -> String {
 /// One underscore instead of two, or a slip of the finger.
 fn nearest_variable<'a>(name: &str, names: &'a [String]) -> Option<&'a String> {
     let plain = |text: &str| text.replace("__", "_");
-    names.iter().find(|known| plain(known) == plain(name)).or_else(|| nearest(name.trim_start_matches(PREFIX), names, |known| known.trim_start_matches(PREFIX)))
+    names
+        .iter()
+        .find(|known| plain(known) == plain(name))
+        .or_else(|| {
+            nearest(name.trim_start_matches(PREFIX), names, |known| {
+                known.trim_start_matches(PREFIX)
+            })
+        })
 }
 
-/// The name that was probably meant: one slip away, or one slip in each three letters of its last part and three at most. A swap of neighbours is one slip.
-/// A key without its section, or below another one, is found where only one section has it.
-pub(super) fn nearest<'a>(wrong: &str, names: &'a [String], text: impl Fn(&'a str) -> &'a str) -> Option<&'a String> {
+/// The name that was probably meant: one slip away, or one slip in each three letters of its last
+/// part and three at most. A swap of neighbours is one slip. A key without its section, or below
+/// another one, is found where only one section has it.
+pub(super) fn nearest<'a>(
+    wrong: &str,
+    names: &'a [String],
+    text: impl Fn(&'a str) -> &'a str,
+) -> Option<&'a String> {
     const MOST: usize = 3;
     let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
     let allowed = (last(wrong).chars().count() / 3).clamp(1, MOST);
     let slips = |name: &'a String| strsim::osa_distance(wrong, text(name));
-    let near = names.iter().min_by_key(|name| slips(name)).filter(|name| slips(name) <= allowed);
+    let near = names
+        .iter()
+        .min_by_key(|name| slips(name))
+        .filter(|name| slips(name) <= allowed);
     near.or_else(|| {
         let mut same = names.iter().filter(|name| last(name) == last(wrong));
         same.next().filter(|_| same.next().is_none())
@@ -133,31 +191,66 @@ mod tests {
         ] {
             assert!(is_of_a_platform(name), "{name}");
         }
-        for name in ["COUNTERSIGN_SERVER__LISTEN", "COUNTERSIGN_MASTER_KEY", "COUNTERSIGN_PORTS", "COUNTERSIGN_PORT_HTTP_TCP", "COUNTERSIGN_PORT_80_TCP_X"] {
+        for name in [
+            "COUNTERSIGN_SERVER__LISTEN",
+            "COUNTERSIGN_MASTER_KEY",
+            "COUNTERSIGN_PORTS",
+            "COUNTERSIGN_PORT_HTTP_TCP",
+            "COUNTERSIGN_PORT_80_TCP_X",
+        ] {
             assert!(!is_of_a_platform(name), "{name}");
         }
         assert_eq!(classify("COUNTERSIGN_MASTER_KEY_FILE"), Variable::Other);
         assert_eq!(classify("COUNTERSIGN_PORT"), Variable::Unknown);
-        assert_eq!(classify("COUNTERSIGN_KEYS__A_PORT"), Variable::Setting { key: "keys.a_port".into(), platform: true });
+        assert_eq!(
+            classify("COUNTERSIGN_KEYS__A_PORT"),
+            Variable::Setting {
+                key: "keys.a_port".into(),
+                platform: true
+            }
+        );
         assert_eq!(classify("PATH"), Variable::Other);
     }
 
     #[test]
     fn a_variable_that_is_not_used_is_said_with_the_name_that_was_meant() {
         let settings = ["server.listen".to_owned(), "sessions.idle_ttl".to_owned()];
-        let said = |names: &[&str]| warnings(&names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>(), &settings);
-        assert!(said(&["COUNTERSIGN_SERVER_LISTEN"])[0].ends_with("did you mean COUNTERSIGN_SERVER__LISTEN?"));
-        assert!(said(&["COUNTERSIGN_MASTER_KEYFILE"])[0].ends_with("did you mean COUNTERSIGN_MASTER_KEY_FILE?"));
+        let said = |names: &[&str]| {
+            warnings(
+                &names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>(),
+                &settings,
+            )
+        };
+        assert!(
+            said(&["COUNTERSIGN_SERVER_LISTEN"])[0]
+                .ends_with("did you mean COUNTERSIGN_SERVER__LISTEN?")
+        );
+        assert!(
+            said(&["COUNTERSIGN_MASTER_KEYFILE"])[0]
+                .ends_with("did you mean COUNTERSIGN_MASTER_KEY_FILE?")
+        );
         assert!(said(&["COUNTERSIGN_COLOUR"])[0].contains("with two underscores"));
-        assert_eq!(said(&["COUNTERSIGN_PORT", "COUNTERSIGN_SERVICE_HOST"]).len(), 1, "one line for all of a platform's");
+        assert_eq!(
+            said(&["COUNTERSIGN_PORT", "COUNTERSIGN_SERVICE_HOST"]).len(),
+            1,
+            "one line for all of a platform's"
+        );
     }
 
     #[test]
     fn only_what_a_person_would_call_near_is_suggested() {
-        let names: Vec<String> =
-            ["keys.dir", "log.level", "mail.dir", "mail.from", "server.listen", "sessions.idle_ttl", "sessions.refresh_grace", "tokens.typ"]
-                .map(Into::into)
-                .into();
+        let names: Vec<String> = [
+            "keys.dir",
+            "log.level",
+            "mail.dir",
+            "mail.from",
+            "server.listen",
+            "sessions.idle_ttl",
+            "sessions.refresh_grace",
+            "tokens.typ",
+        ]
+        .map(Into::into)
+        .into();
         for (wrong, meant) in [
             ("sessions.idel_ttl", "sessions.idle_ttl"),
             ("session.idle_ttl", "sessions.idle_ttl"),
@@ -168,9 +261,22 @@ mod tests {
             ("sesions.refresh_graze", "sessions.refresh_grace"),
             ("keys.dri", "keys.dir"),
         ] {
-            assert_eq!(nearest(wrong, &names, |n| n).map(String::as_str), Some(meant), "{wrong}");
+            assert_eq!(
+                nearest(wrong, &names, |n| n).map(String::as_str),
+                Some(meant),
+                "{wrong}"
+            );
         }
-        for wrong in ["nope.x", "server.port", "mail.to", "log.lvl", "dir", "x", "", "tokens.colour"] {
+        for wrong in [
+            "nope.x",
+            "server.port",
+            "mail.to",
+            "log.lvl",
+            "dir",
+            "x",
+            "",
+            "tokens.colour",
+        ] {
             assert_eq!(nearest(wrong, &names, |n| n), None, "{wrong}");
         }
     }

@@ -22,7 +22,13 @@ pub struct RateLimits {
 pub(super) fn read(r: &mut Reader) -> RateLimits {
     let enabled = r.flag("rate_limits.enabled", true);
     let mut quota = |key: &str, default: &str| {
-        let parse = |text: &str| if text == "off" { Ok(None) } else { text.parse::<Quota>().map(Some).map_err(|e| e.to_string()) };
+        let parse = |text: &str| {
+            if text == "off" {
+                Ok(None)
+            } else {
+                text.parse::<Quota>().map(Some).map_err(|e| e.to_string())
+            }
+        };
         r.parsed(key, default, parse).flatten()
     };
     RateLimits {

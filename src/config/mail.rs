@@ -78,13 +78,26 @@ enum Way {
     Smtp,
 }
 
-/// Whether the user and the password hold only what RFC 3986 section 3.2.1 lets stand there. What is before the last `@` is taken for them: a raw `@`, `/`,
-/// `?` or `#` in a password would else make another host of the rest, or a part of the password.
+/// Whether the user and the password hold only what RFC 3986 section 3.2.1 lets stand there. What
+/// is before the last `@` is taken for them: a raw `@`, `/`, `?` or `#` in a password would else
+/// make another host of the rest, or a part of the password.
 fn is_encoded(url: &str) -> bool {
-    let Some((info, _)) = url.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@')) else { return true };
+    let Some((info, _)) = url
+        .split_once("://")
+        .and_then(|(_, rest)| rest.rsplit_once('@'))
+    else {
+        return true;
+    };
     let mut parts = info.split('%');
-    let plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:".contains(&b));
-    let encoded = |text: &str| text.len() >= 2 && text.as_bytes()[..2].iter().all(u8::is_ascii_hexdigit) && plain(&text[2..]);
+    let plain = |text: &str| {
+        text.bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:".contains(&b))
+    };
+    let encoded = |text: &str| {
+        text.len() >= 2
+            && text.as_bytes()[..2].iter().all(u8::is_ascii_hexdigit)
+            && plain(&text[2..])
+    };
     parts.next().is_none_or(plain) && parts.all(encoded)
 }
 
@@ -96,13 +109,24 @@ fn helo(r: &mut Reader, public_url: &Url) -> Helo {
         Some(Host::Ipv6(address)) => Some(Helo::Address(address.into())),
         None => None,
     };
-    let set = r.parsed("mail.helo", "", |text| if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|e: InvalidHelo| e.to_string()) });
-    set.flatten().or(own).unwrap_or(Helo::Address(Ipv4Addr::LOCALHOST.into()))
+    let set = r.parsed("mail.helo", "", |text| {
+        if text.is_empty() {
+            Ok(None)
+        } else {
+            text.parse()
+                .map(Some)
+                .map_err(|e: InvalidHelo| e.to_string())
+        }
+    });
+    set.flatten()
+        .or(own)
+        .unwrap_or(Helo::Address(Ipv4Addr::LOCALHOST.into()))
 }
 
 /// Mails carry links that set passwords: they do not travel in the clear, but to this very machine.
 fn check_smtp(url: &str, allow_insecure: bool) -> Result<(), String> {
-    const FORM: &str = "write smtps://user:password@host, or smtp://user:password@host:587?tls=required";
+    const FORM: &str =
+        "write smtps://user:password@host, or smtp://user:password@host:587?tls=required";
     if !is_encoded(url) {
         return Err(
             "a character of the user or the password cannot stand in a URL as it is: percent-encode it (@ is %40, / is %2F, # is %23, ? is %3F, % is %25)"
@@ -110,35 +134,60 @@ fn check_smtp(url: &str, allow_insecure: bool) -> Result<(), String> {
         );
     }
     let url = Url::parse(url).map_err(|_| FORM.to_owned())?;
-    let tls = url.query_pairs().find(|(name, _)| name == "tls").map(|(_, value)| value.into_owned());
+    let tls = url
+        .query_pairs()
+        .find(|(name, _)| name == "tls")
+        .map(|(_, value)| value.into_owned());
     let host = url.host_str().filter(|host| is_host(host)).ok_or(FORM)?;
     match (url.scheme(), tls.as_deref()) {
         ("smtps", _) | ("smtp", Some("required")) => Ok(()),
         ("smtp", _) if LOOPBACK.contains(&host) || allow_insecure => Ok(()),
-        ("smtp", _) => Err(format!("mails would travel in the clear; {FORM}, or set server.allow_insecure")),
+        ("smtp", _) => Err(format!(
+            "mails would travel in the clear; {FORM}, or set server.allow_insecure"
+        )),
         _ => Err(FORM.to_owned()),
     }
 }
 
-/// The setting, or its default where it is refused: then there is a problem, and nothing starts with the default.
+/// The setting, or its default where it is refused: then there is a problem, and nothing starts
+/// with the default.
 fn parsed_or<T: FromStr>(r: &mut Reader, key: &str, default: &str) -> T
 where
     T::Err: std::fmt::Display,
 {
     let parse = |text: &str| text.parse::<T>().map_err(|e| e.to_string());
-    r.parsed(key, default, parse).or_else(|| default.parse().ok()).expect("the default is good")
+    r.parsed(key, default, parse)
+        .or_else(|| default.parse().ok())
+        .expect("the default is good")
 }
 
 pub(super) fn read(r: &mut Reader, public_url: &Url, allow_insecure: bool) -> Mail {
     let url = r.text("mail.smtp_url", "");
     let dir = r.path("mail.dir", "data/mail").unwrap_or_default();
-    let choices = [("auto", Way::Auto), ("off", Way::Off), ("log", Way::Log), ("file", Way::File), ("smtp", Way::Smtp)];
-    let timeout = r.duration("mail.smtp_timeout", "30s", Duration::from_secs(1)..=Duration::from_secs(240));
+    let choices = [
+        ("auto", Way::Auto),
+        ("off", Way::Off),
+        ("log", Way::Log),
+        ("file", Way::File),
+        ("smtp", Way::Smtp),
+    ];
+    let timeout = r.duration(
+        "mail.smtp_timeout",
+        "30s",
+        Duration::from_secs(1)..=Duration::from_secs(240),
+    );
     let helo = helo(r, public_url);
-    let is_local = public_url.scheme() == "http" && public_url.host_str().is_some_and(|host| LOOPBACK.contains(&host));
+    let is_local = public_url.scheme() == "http"
+        && public_url
+            .host_str()
+            .is_some_and(|host| LOOPBACK.contains(&host));
     let way = r.choice("mail.transport", &choices);
     // One that is not used is no reason to send in the clear, but is to be one.
-    if let Err(problem) = if url.is_empty() || matches!(way, Way::Smtp) { Ok(()) } else { check_smtp(&url, true) } {
+    if let Err(problem) = if url.is_empty() || matches!(way, Way::Smtp) {
+        Ok(())
+    } else {
+        check_smtp(&url, true)
+    } {
         r.problem("mail.smtp_url", problem);
     }
     let transport = match way {
@@ -151,7 +200,11 @@ pub(super) fn read(r: &mut Reader, public_url: &Url, allow_insecure: bool) -> Ma
         Way::Auto | Way::Log => MailTransport::Log,
         Way::File => MailTransport::File(dir),
         Way::Smtp => match check_smtp(&url, allow_insecure) {
-            Ok(()) => MailTransport::Smtp { url: Secret(Zeroizing::new(url)), timeout, helo },
+            Ok(()) => MailTransport::Smtp {
+                url: Secret(Zeroizing::new(url)),
+                timeout,
+                helo,
+            },
             Err(problem) => {
                 r.problem("mail.smtp_url", problem);
                 MailTransport::Off
@@ -181,10 +234,29 @@ mod tests {
 
     #[test]
     fn a_raw_special_character_in_a_password_is_refused_with_what_to_do_about_it() {
-        for password in ["p@ss", "p/ss", "p#ss", "p?ss", "p%ss", "p%4", "p ss", "p[ss", "p\"ss", "p\u{e4}ss", "p@", "/@x"] {
-            for url in [format!("smtps://user:{password}@mail.example.com"), format!("smtp://user:{password}@mail.example.com:587?tls=required")] {
+        for password in [
+            "p@ss",
+            "p/ss",
+            "p#ss",
+            "p?ss",
+            "p%ss",
+            "p%4",
+            "p ss",
+            "p[ss",
+            "p\"ss",
+            "p\u{e4}ss",
+            "p@",
+            "/@x",
+        ] {
+            for url in [
+                format!("smtps://user:{password}@mail.example.com"),
+                format!("smtp://user:{password}@mail.example.com:587?tls=required"),
+            ] {
                 let refused = check_smtp(&url, false).unwrap_err();
-                assert!(refused.contains("percent-encode it") && !refused.contains(password), "{url}: {refused}");
+                assert!(
+                    refused.contains("percent-encode it") && !refused.contains(password),
+                    "{url}: {refused}"
+                );
             }
         }
         for good in [

@@ -1,5 +1,6 @@
-//! What of a setting may be printed. Every place that shows a URL or another value that may hold a credential asks this file: `config show`,
-//! the audit trail, the messages of problems and the check of the command line.
+//! What of a setting may be printed. Every place that shows a URL or another value that may hold a
+//! credential asks this file: `config show`, the audit trail, the messages of problems and the
+//! check of the command line.
 
 use url::Url;
 
@@ -10,7 +11,8 @@ const HIDDEN: &str = "***";
 /// Settings that are secrets as a whole.
 const SECRETS: [&str; 1] = ["webhooks.secret"];
 
-/// Settings of which only scheme, host and port are shown, because a path or a query may be as good as a password there.
+/// Settings of which only scheme, host and port are shown, because a path or a query may be as good
+/// as a password there.
 const SECRET_PATHS: [&str; 2] = ["webhooks.url", "traces.otlp_url"];
 
 /// The value of a setting as it may be printed.
@@ -20,7 +22,10 @@ pub(super) fn setting(key: &str, value: &str) -> String {
     } else if SECRETS.contains(&key) {
         HIDDEN.into()
     } else if SECRET_PATHS.contains(&key) {
-        Url::parse(value).map_or_else(|_| HIDDEN.into(), |url| format!("{}/{HIDDEN}", url.origin().ascii_serialization()))
+        Url::parse(value).map_or_else(
+            |_| HIDDEN.into(),
+            |url| format!("{}/{HIDDEN}", url.origin().ascii_serialization()),
+        )
     } else if value.contains("://") {
         url(value)
     } else {
@@ -28,9 +33,12 @@ pub(super) fn setting(key: &str, value: &str) -> String {
     }
 }
 
-/// A URL with `***` for its password and for the credentials in its query; a text that is no URL is hidden as a whole.
+/// A URL with `***` for its password and for the credentials in its query; a text that is no URL is
+/// hidden as a whole.
 pub(super) fn url(text: &str) -> String {
-    let Ok(parsed) = Url::parse(text) else { return HIDDEN.into() };
+    let Ok(parsed) = Url::parse(text) else {
+        return HIDDEN.into();
+    };
     if !holds_credential(&parsed) {
         return text.to_owned();
     }
@@ -52,7 +60,8 @@ pub(super) fn url(text: &str) -> String {
 
 /// Whether a value of this setting would give a secret away to whoever sees it.
 pub(super) fn is_secret(key: &str, value: &str) -> bool {
-    !value.is_empty() && (SECRETS.contains(&key) || Url::parse(value).is_ok_and(|url| holds_credential(&url)))
+    !value.is_empty()
+        && (SECRETS.contains(&key) || Url::parse(value).is_ok_and(|url| holds_credential(&url)))
 }
 
 /// Whether a URL holds a password or another credential.
@@ -60,9 +69,12 @@ pub fn holds_secret(url: &str) -> bool {
     is_secret("", url)
 }
 
-/// The problems of settings that were given as arguments of the command: every user of the machine reads the arguments of every process.
+/// The problems of settings that were given as arguments of the command: every user of the machine
+/// reads the arguments of every process.
 pub fn refuse_secrets(arguments: &[(String, String)]) -> Vec<Problem> {
-    let secret = arguments.iter().filter(|(key, value)| is_secret(key, value));
+    let secret = arguments
+        .iter()
+        .filter(|(key, value)| is_secret(key, value));
     let refused = secret.map(|(key, _)| Problem {
         key: key.clone(),
         message: format!(
@@ -79,14 +91,21 @@ fn holds_credential(url: &Url) -> bool {
 
 /// The name of a pair without percent-encoding, as the driver that is given the URL reads it.
 fn decoded(name: &str) -> String {
-    url::form_urlencoded::parse(name.as_bytes()).map(|(name, _)| name.into_owned()).next().unwrap_or_default()
+    url::form_urlencoded::parse(name.as_bytes())
+        .map(|(name, _)| name.into_owned())
+        .next()
+        .unwrap_or_default()
 }
 
 /// Names of query parameters whose values are credentials; a file that holds one is none.
 fn is_credential(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let whole = ["key", "apikey", "api_key", "sig", "signature", "auth"];
-    !name.ends_with("file") && (["pass", "secret", "token"].iter().any(|part| name.contains(part)) || whole.contains(&name.as_str()))
+    !name.ends_with("file")
+        && (["pass", "secret", "token"]
+            .iter()
+            .any(|part| name.contains(part))
+            || whole.contains(&name.as_str()))
 }
 
 #[cfg(test)]
@@ -97,20 +116,47 @@ mod tests {
     fn credentials_are_hidden_wherever_they_stand_in_a_url_and_the_rest_is_as_it_was() {
         for (written, shown) in [
             ("postgres://u:geheim@h/db", "postgres://u:***@h/db"),
-            ("postgres://u:ge%20heim@h:5432/db?options[search_path]=x", "postgres://u:***@h:5432/db?options[search_path]=x"),
-            ("postgres://u@h/db?password=geheim&sslmode=require", "postgres://u@h/db?password=***&sslmode=require"),
-            ("postgres:///db?host=/run/postgresql&sslpassword=geheim", "postgres:///db?host=/run/postgresql&sslpassword=***"),
-            ("postgres://u@h/db?passfile=/run/secrets/pgpass", "postgres://u@h/db?passfile=/run/secrets/pgpass"),
-            ("postgres://u@h/db?%70assword=geheim&p%61ss=geheim", "postgres://u@h/db?%70assword=***&p%61ss=***"),
-            ("smtps://apikey:geheim@mail.example.com", "smtps://apikey:***@mail.example.com"),
-            ("https://u:geheim@host.example/x?access_token=geheim", "https://u:***@host.example/x?access_token=***"),
-            ("sqlite://data/countersign.db", "sqlite://data/countersign.db"),
+            (
+                "postgres://u:ge%20heim@h:5432/db?options[search_path]=x",
+                "postgres://u:***@h:5432/db?options[search_path]=x",
+            ),
+            (
+                "postgres://u@h/db?password=geheim&sslmode=require",
+                "postgres://u@h/db?password=***&sslmode=require",
+            ),
+            (
+                "postgres:///db?host=/run/postgresql&sslpassword=geheim",
+                "postgres:///db?host=/run/postgresql&sslpassword=***",
+            ),
+            (
+                "postgres://u@h/db?passfile=/run/secrets/pgpass",
+                "postgres://u@h/db?passfile=/run/secrets/pgpass",
+            ),
+            (
+                "postgres://u@h/db?%70assword=geheim&p%61ss=geheim",
+                "postgres://u@h/db?%70assword=***&p%61ss=***",
+            ),
+            (
+                "smtps://apikey:geheim@mail.example.com",
+                "smtps://apikey:***@mail.example.com",
+            ),
+            (
+                "https://u:geheim@host.example/x?access_token=geheim",
+                "https://u:***@host.example/x?access_token=***",
+            ),
+            (
+                "sqlite://data/countersign.db",
+                "sqlite://data/countersign.db",
+            ),
             ("postgres://u:geheim@[h/db", "***"),
         ] {
             assert_eq!(url(written), shown, "{written}");
             assert_eq!(setting("database.url", written), shown, "{written}");
         }
-        assert_eq!(setting("webhooks.url", "https://u:geheim@hooks.example/geheim"), "https://hooks.example/***");
+        assert_eq!(
+            setting("webhooks.url", "https://u:geheim@hooks.example/geheim"),
+            "https://hooks.example/***"
+        );
         assert_eq!(setting("webhooks.secret", "whsec_geheim"), "***");
         assert_eq!(setting("webhooks.secret", ""), "");
         assert_eq!(setting("log.level", "debug"), "debug");

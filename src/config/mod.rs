@@ -1,5 +1,6 @@
-//! What the operator may say. `raw` gathers file, environment and flags into text values and types them one by one, noting every
-//! problem; this file holds the result and the rules between settings. Secrets are named here but read by `crypto`.
+//! What the operator may say. `raw` gathers file, environment and flags into text values and types
+//! them one by one, noting every problem; this file holds the result and the rules between
+//! settings. Secrets are named here but read by `crypto`.
 
 mod database;
 mod environment;
@@ -196,7 +197,8 @@ pub enum SameSite {
 }
 
 impl SameSite {
-    /// The attribute's value; the refresh cookie is always strict, but for `none`, which makes all of them so.
+    /// The attribute's value; the refresh cookie is always strict, but for `none`, which makes all
+    /// of them so.
     pub fn for_cookie(self, is_refresh: bool) -> &'static str {
         match (self, is_refresh) {
             (Self::None, _) => "none",

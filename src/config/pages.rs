@@ -43,12 +43,20 @@ fn logo(path: &str) -> Result<Option<Arc<Logo>>, String> {
     if path.is_empty() {
         return Ok(None);
     }
-    let extension = Path::new(path).extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+    let extension = Path::new(path)
+        .extension()
+        .and_then(|e| e.to_str())
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     let media_type = match extension.as_str() {
         "svg" => "image/svg+xml",
         "png" => "image/png",
         "webp" => "image/webp",
-        _ => return Err(format!("{path}: name a file that ends in .svg, .png or .webp")),
+        _ => {
+            return Err(format!(
+                "{path}: name a file that ends in .svg, .png or .webp"
+            ));
+        }
     };
     let bytes = std::fs::read(path).map_err(|e| format!("{path}: {e}"))?;
     if bytes.len() > MAX_LOGO {
@@ -65,9 +73,14 @@ fn catalogues(dir: &str) -> Result<Vec<(String, String)>, String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(|e| format!("{dir}: {e}"))? {
         let path = entry.map_err(|e| format!("{dir}: {e}"))?.path();
-        let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        let name = path
+            .file_stem()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default()
+            .to_owned();
         if path.extension().is_some_and(|e| e == "json") {
-            let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+            let text =
+                std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
             found.push((name, text));
         }
     }
@@ -77,21 +90,64 @@ fn catalogues(dir: &str) -> Result<Vec<(String, String)>, String> {
 pub(super) fn read(r: &mut Reader, base_path: &str, trusted: &TrustedOrigins) -> Option<Pages> {
     let enabled = r.flag("pages.enabled", true);
     if enabled && base_path == "/auth" {
-        r.problem("server.base_path", "/auth is where the pages are; name another path, or set pages.enabled to false".into());
+        r.problem(
+            "server.base_path",
+            "/auth is where the pages are; name another path, or set pages.enabled to false".into(),
+        );
     }
-    let name = r.parsed("pages.name", "", |text| if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|e: InvalidName| e.to_string()) });
+    let name = r.parsed("pages.name", "", |text| {
+        if text.is_empty() {
+            Ok(None)
+        } else {
+            text.parse()
+                .map(Some)
+                .map_err(|e: InvalidName| e.to_string())
+        }
+    });
     let home = r.parsed("pages.home", "/auth/account", |text| {
         let good = text.len() <= LONGEST_HOME && is_trusted_redirect(text, trusted);
-        if good { Ok(location::in_header(text)) } else { Err("write a path of ours such as /auth/account, or a URL of a trusted origin".to_owned()) }
+        if good {
+            Ok(location::in_header(text))
+        } else {
+            Err(
+                "write a path of ours such as /auth/account, or a URL of a trusted origin"
+                    .to_owned(),
+            )
+        }
     });
     let accent = r.value("pages.accent", "#1f5eff", "a colour such as #1f5eff");
     let accent_dark = r.value("pages.accent_dark", "#7aa2ff", "a colour such as #7aa2ff");
     let logo = r.parsed("pages.logo", "", logo).flatten();
-    let more = r.parsed("pages.languages_dir", "", catalogues).unwrap_or_default();
+    let more = r
+        .parsed("pages.languages_dir", "", catalogues)
+        .unwrap_or_default();
     let language = r.text("pages.language", "en");
-    let locales = Locales::build(&more).map_err(|e| r.problem("pages.languages_dir", text::with_example("pages.languages_dir", "", e))).ok()?;
-    let locales = locales.fall_back_on(&language).map_err(|e| r.problem("pages.language", text::with_example("pages.language", "en", e))).ok()?;
-    Some(Pages { enabled, name: name?, home: home?, accent: accent?, accent_dark: accent_dark?, logo, locales })
+    let locales = Locales::build(&more)
+        .map_err(|e| {
+            r.problem(
+                "pages.languages_dir",
+                text::with_example("pages.languages_dir", "", e),
+            )
+        })
+        .ok()?;
+    let locales = locales
+        .fall_back_on(&language)
+        .map_err(|e| {
+            r.problem(
+                "pages.language",
+                text::with_example("pages.language", "en", e),
+            )
+        })
+        .ok()?;
+    Some(Pages {
+        enabled,
+        name: name?,
+        home: home?,
+        accent: accent?,
+        accent_dark: accent_dark?,
+        logo,
+        locales,
+    })
 }
 
 #[cfg(test)]
@@ -99,8 +155,19 @@ mod tests {
     use super::super::{Config, Sources};
 
     fn problems(pairs: &[(&str, &str)]) -> Vec<String> {
-        let flags = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        Config::load(&Sources { flags, ..Sources::default() }).err().into_iter().flatten().map(|problem| problem.key).collect()
+        let flags = pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
+        Config::load(&Sources {
+            flags,
+            ..Sources::default()
+        })
+        .err()
+        .into_iter()
+        .flatten()
+        .map(|problem| problem.key)
+        .collect()
     }
 
     #[test]
@@ -117,7 +184,10 @@ mod tests {
             assert_eq!(problems(&[(key, value)]), [key], "{value}");
         }
         assert_eq!(problems(&[("pages.language", "tlh")]), ["pages.language"]);
-        assert_eq!(problems(&[("server.base_path", "/auth")]), ["server.base_path"]);
+        assert_eq!(
+            problems(&[("server.base_path", "/auth")]),
+            ["server.base_path"]
+        );
         assert!(problems(&[("server.base_path", "/auth"), ("pages.enabled", "false")]).is_empty());
         assert!(problems(&[("server.base_path", "/auth/api")]).is_empty());
     }

@@ -50,33 +50,55 @@ enum Choice {
 }
 
 impl Choice {
-    /// `auto` is off where the public URL is of this very machine: a developer's, with passwords such as `password123`.
+    /// `auto` is off where the public URL is of this very machine: a developer's, with passwords
+    /// such as `password123`.
     fn decide(self, public_url: &Url) -> Blocklist {
         match self {
             Self::Off => Blocklist::Off,
-            Self::Auto if is_loopback(public_url.host_str().unwrap_or_default()) => Blocklist::OffOnLoopback,
+            Self::Auto if is_loopback(public_url.host_str().unwrap_or_default()) => {
+                Blocklist::OffOnLoopback
+            }
             Self::On | Self::Auto => Blocklist::On,
         }
     }
 }
 
 pub(super) fn read(r: &mut Reader, public_url: &Url) -> Passwords {
-    let cores = std::thread::available_parallelism().map_or(2, |n| u32::try_from(n.get()).unwrap_or(2));
+    let cores =
+        std::thread::available_parallelism().map_or(2, |n| u32::try_from(n.get()).unwrap_or(2));
     let passwords = Passwords {
-        length: Length { min: r.number("passwords.min_length", 8, 8..=128) as usize, max: r.number("passwords.max_length", 128, 64..=1024) as usize },
+        length: Length {
+            min: r.number("passwords.min_length", 8, 8..=128) as usize,
+            max: r.number("passwords.max_length", 128, 64..=1024) as usize,
+        },
         memory_kib: r.number("passwords.argon2_memory_kib", 19_456, 8..=262_144),
         iterations: r.number("passwords.argon2_iterations", 2, 1..=16),
         parallelism: r.number("passwords.argon2_parallelism", 1, 1..=16),
         threads: r.number("passwords.threads", cores, 1..=1024) as usize,
         queue: r.number("passwords.queue", 256, 1..=100_000) as usize,
-        blocklist: r.choice("passwords.blocklist", &[("auto", Choice::Auto), ("true", Choice::On), ("false", Choice::Off)]).decide(public_url),
+        blocklist: r
+            .choice(
+                "passwords.blocklist",
+                &[
+                    ("auto", Choice::Auto),
+                    ("true", Choice::On),
+                    ("false", Choice::Off),
+                ],
+            )
+            .decide(public_url),
         breached_file: r.path("passwords.breached_file", ""),
     };
     if passwords.length.min > passwords.length.max {
-        r.problem("passwords.min_length", "must not exceed passwords.max_length".into());
+        r.problem(
+            "passwords.min_length",
+            "must not exceed passwords.max_length".into(),
+        );
     }
     if passwords.memory_kib < 8 * passwords.parallelism {
-        r.problem("passwords.argon2_memory_kib", "argon2 needs at least 8 KiB a lane".into());
+        r.problem(
+            "passwords.argon2_memory_kib",
+            "argon2 needs at least 8 KiB a lane".into(),
+        );
     }
     passwords
 }

@@ -1,5 +1,6 @@
-//! Files with secrets that the operator names: a mounted Kubernetes Secret, a systemd credential, a file of one's own. Symbolic links are followed
-//! (a mounted Secret is one), and what is checked is the file that was opened. The key file that this program makes itself has stricter rules
+//! Files with secrets that the operator names: a mounted Kubernetes Secret, a systemd credential, a
+//! file of one's own. Symbolic links are followed (a mounted Secret is one), and what is checked is
+//! the file that was opened. The key file that this program makes itself has stricter rules
 //! (`crypto::master_key`).
 
 use std::fs::OpenOptions;
@@ -37,15 +38,25 @@ pub fn read(path: &Path) -> Result<Zeroizing<String>, Error> {
     let unreadable = |error| Error::Unreadable(path.to_owned(), error);
     // Without waiting: to open a FIFO would hang until something writes to it.
     let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => Error::Missing(path.to_owned()),
-        _ => unreadable(error),
-    })?;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)
+        .map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Error::Missing(path.to_owned()),
+            _ => unreadable(error),
+        })?;
     let opened = file.metadata().map_err(unreadable)?;
-    let found = Found { is_file: opened.is_file(), owner: opened.uid(), mode: opened.mode() & 0o777 };
+    let found = Found {
+        is_file: opened.is_file(),
+        owner: opened.uid(),
+        mode: opened.mode() & 0o777,
+    };
     found.check(rustix::process::geteuid().as_raw(), path)?;
     let mut text = Zeroizing::new(String::new());
-    file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
+    file.take(MAX_BYTES + 1)
+        .read_to_string(&mut text)
+        .map_err(unreadable)?;
     if text.len() as u64 > MAX_BYTES {
         return Err(Error::TooLong(path.to_owned()));
     }
@@ -60,8 +71,9 @@ struct Found {
 }
 
 impl Found {
-    /// A regular file of this user or of root that others can neither read nor write. Where root owns it, its group may read: that is how
-    /// Kubernetes (`fsGroup`) and systemd (credentials, by an access list that shows as the group's bits) hand a file to a service.
+    /// A regular file of this user or of root that others can neither read nor write. Where root
+    /// owns it, its group may read: that is how Kubernetes (`fsGroup`) and systemd (credentials, by
+    /// an access list that shows as the group's bits) hand a file to a service.
     fn check(&self, user: u32, path: &Path) -> Result<(), Error> {
         const ROOT: u32 = 0;
         if !self.is_file {
@@ -71,7 +83,11 @@ impl Found {
             return Err(Error::NotOurs(path.to_owned(), self.owner));
         }
         let forbidden = if self.owner == ROOT { 0o037 } else { 0o077 };
-        if self.mode & forbidden == 0 { Ok(()) } else { Err(Error::TooOpen(path.to_owned(), self.mode)) }
+        if self.mode & forbidden == 0 {
+            Ok(())
+        } else {
+            Err(Error::TooOpen(path.to_owned(), self.mode))
+        }
     }
 }
 
@@ -84,18 +100,49 @@ mod tests {
     #[test]
     fn only_the_owner_reads_it_and_the_group_where_root_owns_it() {
         let path = Path::new("x");
-        let check = |owner: u32, mode: u32, user: u32| Found { is_file: true, owner, mode }.check(user, path);
-        for (owner, mode, user) in [(1_000, 0o600, 1_000), (1_000, 0o400, 1_000), (0, 0o440, 1_000), (0, 0o640, 1_000), (0, 0o400, 0), (0, 0o440, 0)] {
+        let check = |owner: u32, mode: u32, user: u32| {
+            Found {
+                is_file: true,
+                owner,
+                mode,
+            }
+            .check(user, path)
+        };
+        for (owner, mode, user) in [
+            (1_000, 0o600, 1_000),
+            (1_000, 0o400, 1_000),
+            (0, 0o440, 1_000),
+            (0, 0o640, 1_000),
+            (0, 0o400, 0),
+            (0, 0o440, 0),
+        ] {
             assert!(check(owner, mode, user).is_ok(), "{owner} {mode:o} {user}");
         }
         for mode in [0o640, 0o440, 0o604, 0o620, 0o644, 0o666] {
-            assert!(matches!(check(1_000, mode, 1_000), Err(Error::TooOpen(_, found)) if found == mode), "{mode:o}");
+            assert!(
+                matches!(check(1_000, mode, 1_000), Err(Error::TooOpen(_, found)) if found == mode),
+                "{mode:o}"
+            );
         }
         for mode in [0o444, 0o644, 0o460, 0o660, 0o450, 0o402] {
-            assert!(matches!(check(0, mode, 1_000), Err(Error::TooOpen(..))), "{mode:o}");
+            assert!(
+                matches!(check(0, mode, 1_000), Err(Error::TooOpen(..))),
+                "{mode:o}"
+            );
         }
-        assert!(matches!(check(1_001, 0o600, 1_000), Err(Error::NotOurs(_, 1_001))));
-        assert!(matches!(Found { is_file: false, owner: 0, mode: 0o400 }.check(0, path), Err(Error::NotAFile(_))));
+        assert!(matches!(
+            check(1_001, 0o600, 1_000),
+            Err(Error::NotOurs(_, 1_001))
+        ));
+        assert!(matches!(
+            Found {
+                is_file: false,
+                owner: 0,
+                mode: 0o400
+            }
+            .check(0, path),
+            Err(Error::NotAFile(_))
+        ));
     }
 
     #[test]
@@ -106,7 +153,10 @@ mod tests {
         std::fs::write(at("..2026/secret"), "geheim\n").unwrap();
         symlink("..2026", at("..data")).unwrap();
         symlink("..data/secret", at("secret")).unwrap();
-        let allow = |mode: u32| std::fs::set_permissions(at("..2026/secret"), std::fs::Permissions::from_mode(mode)).unwrap();
+        let allow = |mode: u32| {
+            std::fs::set_permissions(at("..2026/secret"), std::fs::Permissions::from_mode(mode))
+                .unwrap()
+        };
         allow(0o400);
         assert_eq!(*read(&at("secret")).unwrap(), "geheim");
         allow(0o444);
@@ -115,7 +165,14 @@ mod tests {
         assert!(matches!(read(&at("dangling")), Err(Error::Missing(_))));
         assert!(matches!(read(&at("..data")), Err(Error::NotAFile(_))));
         // A FIFO is refused at once instead of being waited for.
-        rustix::fs::mknodat(rustix::fs::CWD, at("fifo"), rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            at("fifo"),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR,
+            0,
+        )
+        .unwrap();
         assert!(matches!(read(&at("fifo")), Err(Error::NotAFile(_))));
     }
 }

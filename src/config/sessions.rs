@@ -28,46 +28,94 @@ pub(super) fn read(r: &mut Reader, public_url: &Url) -> Sessions {
     let idle = r.duration("sessions.idle_ttl", "14d", MINUTE..=YEAR);
     let absolute = r.duration("sessions.absolute_ttl", "90d", MINUTE..=YEAR);
     if absolute < idle {
-        r.problem("sessions.absolute_ttl", "must not be shorter than sessions.idle_ttl".into());
+        r.problem(
+            "sessions.absolute_ttl",
+            "must not be shorter than sessions.idle_ttl".into(),
+        );
     }
-    let cookie_prefix = r.parsed("sessions.cookie_prefix", PREFIX, |text| text.parse::<CookiePrefix>().map_err(|e| e.to_string()));
-    let same_site = r.choice("sessions.cookie_same_site", &[("lax", SameSite::Lax), ("strict", SameSite::Strict), ("none", SameSite::None)]);
+    let cookie_prefix = r.parsed("sessions.cookie_prefix", PREFIX, |text| {
+        text.parse::<CookiePrefix>().map_err(|e| e.to_string())
+    });
+    let same_site = r.choice(
+        "sessions.cookie_same_site",
+        &[
+            ("lax", SameSite::Lax),
+            ("strict", SameSite::Strict),
+            ("none", SameSite::None),
+        ],
+    );
     if same_site == SameSite::None && !https {
-        r.problem("sessions.cookie_same_site", "browsers accept none only with https".into());
+        r.problem(
+            "sessions.cookie_same_site",
+            "browsers accept none only with https".into(),
+        );
     }
     let domain = r.parsed("sessions.cookie_domain", "", |text| match text {
         "" => Ok(None),
-        text => CookieDomain::parse(text, public_url).map(Some).map_err(|e| e.to_string()),
+        text => CookieDomain::parse(text, public_url)
+            .map(Some)
+            .map_err(|e| e.to_string()),
     });
     let domain = domain.flatten();
     let host_prefix = r.flag("sessions.cookie_host_prefix", false);
     if host_prefix && (!https || domain.is_some()) {
-        r.problem("sessions.cookie_host_prefix", "needs https and no sessions.cookie_domain".into());
+        r.problem(
+            "sessions.cookie_host_prefix",
+            "needs https and no sessions.cookie_domain".into(),
+        );
     }
     Sessions {
-        lifetime: Lifetime { idle, absolute, update_age: r.duration("sessions.update_age", "1d", Duration::ZERO..=YEAR) },
-        refresh: Policy {
-            grace: r.duration("sessions.refresh_grace", "30s", Duration::ZERO..=10 * MINUTE),
-            cooldown: r.duration("sessions.refresh_cooldown", "50s", Duration::ZERO..=HOUR),
-            late_retry: r.choice("sessions.late_retry", &[("auto", LateRetry::Auto), ("revoke", LateRetry::Revoke), ("supersede", LateRetry::Supersede)]),
+        lifetime: Lifetime {
+            idle,
+            absolute,
+            update_age: r.duration("sessions.update_age", "1d", Duration::ZERO..=YEAR),
         },
-        cookie_prefix: cookie_prefix.or_else(|| PREFIX.parse().ok()).expect("the default is a prefix"),
+        refresh: Policy {
+            grace: r.duration(
+                "sessions.refresh_grace",
+                "30s",
+                Duration::ZERO..=10 * MINUTE,
+            ),
+            cooldown: r.duration("sessions.refresh_cooldown", "50s", Duration::ZERO..=HOUR),
+            late_retry: r.choice(
+                "sessions.late_retry",
+                &[
+                    ("auto", LateRetry::Auto),
+                    ("revoke", LateRetry::Revoke),
+                    ("supersede", LateRetry::Supersede),
+                ],
+            ),
+        },
+        cookie_prefix: cookie_prefix
+            .or_else(|| PREFIX.parse().ok())
+            .expect("the default is a prefix"),
         cookie_same_site: same_site,
         cookie_domain: domain,
         cookie_host_prefix: host_prefix,
         cookie_cache: r.duration("sessions.cookie_cache", "0s", Duration::ZERO..=5 * MINUTE),
-        admin_fresh_for: Some(r.duration("sessions.admin_fresh_for", "1d", Duration::ZERO..=YEAR)).filter(|fresh| !fresh.is_zero()),
+        admin_fresh_for: Some(r.duration("sessions.admin_fresh_for", "1d", Duration::ZERO..=YEAR))
+            .filter(|fresh| !fresh.is_zero()),
         max_per_user: r.number("sessions.max_per_user", 100, 1..=100_000).into(),
     }
 }
 
-/// The two inequalities of the refresh design; an exhaustive model finds a counter-example just below them.
-pub(super) fn check_windows(r: &mut Reader, policy: &Policy, access_ttl: Duration, warnings: &mut Vec<String>) {
+/// The two inequalities of the refresh design; an exhaustive model finds a counter-example just
+/// below them.
+pub(super) fn check_windows(
+    r: &mut Reader,
+    policy: &Policy,
+    access_ttl: Duration,
+    warnings: &mut Vec<String>,
+) {
     if policy.grace.is_zero() && policy.cooldown.is_zero() {
         return;
     }
     if policy.cooldown < policy.grace {
-        r.problem("sessions.refresh_cooldown", "must not be shorter than sessions.refresh_grace: two tabs would sign each other out".into());
+        r.problem(
+            "sessions.refresh_cooldown",
+            "must not be shorter than sessions.refresh_grace: two tabs would sign each other out"
+                .into(),
+        );
     } else if policy.cooldown < policy.grace + 4 * MESSAGE {
         warnings.push(format!("sessions.refresh_cooldown below the grace + {} s lets a slow network sign an honest client out", (4 * MESSAGE).as_secs()));
     }

@@ -1,10 +1,12 @@
-//! What the text of a setting may hold, whatever the setting is for, and an example of a good one. Texts of settings reach headers, URLs, mails, pages,
-//! tokens and the log: what could end a line in one of them, or cannot be seen, is refused for all of them in one place.
+//! What the text of a setting may hold, whatever the setting is for, and an example of a good one.
+//! Texts of settings reach headers, URLs, mails, pages, tokens and the log: what could end a line
+//! in one of them, or cannot be seen, is refused for all of them in one place.
 
 /// The longest text of one value, or of one entry of a list, in bytes.
 const LONGEST: usize = 4_096;
 
-/// Refuses control characters, invisible ones, white space at either end, and texts that are too long.
+/// Refuses control characters, invisible ones, white space at either end, and texts that are too
+/// long.
 ///
 /// # Errors
 /// What is wrong. The text itself is not repeated: it may be a secret.
@@ -18,29 +20,48 @@ pub(super) fn check(text: &str) -> Result<(), String> {
 
 /// The part of [`check`] that also holds for a whole list in one text.
 pub(super) fn ends(text: &str) -> Result<(), String> {
-    if text.trim() == text { Ok(()) } else { Err("begins or ends with white space; write it without".into()) }
+    if text.trim() == text {
+        Ok(())
+    } else {
+        Err("begins or ends with white space; write it without".into())
+    }
 }
 
 /// The same.
 pub(super) fn characters(text: &str) -> Result<(), String> {
-    let Some((at, found)) = text.chars().enumerate().find(|(_, c)| is_forbidden(*c)) else { return Ok(()) };
+    let Some((at, found)) = text.chars().enumerate().find(|(_, c)| is_forbidden(*c)) else {
+        return Ok(());
+    };
     let at = at + 1;
     Err(match found {
         '\n' | '\r' => format!("holds a line break as character {at}; write it in one line"),
         char::REPLACEMENT_CHARACTER => format!("is no UTF-8 at character {at}; write it in UTF-8"),
-        found => format!("holds a character that cannot be seen (U+{:04X}) as character {at}; write it without", u32::from(found)),
+        found => format!(
+            "holds a character that cannot be seen (U+{:04X}) as character {at}; write it without",
+            u32::from(found)
+        ),
     })
 }
 
-/// Control characters; separators of lines; characters that change the direction of a text or are not shown.
+/// Control characters; separators of lines; characters that change the direction of a text or are
+/// not shown.
 fn is_forbidden(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffd}')
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffd}')
 }
 
 /// The message with an example of a good value, unless it names one.
 pub(super) fn with_example(key: &str, default: &str, message: String) -> String {
-    let example = if default.is_empty() { example(key) } else { default };
-    if example.is_empty() || message.contains("such as") { message } else { format!("{message} (example: {example})") }
+    let example = if default.is_empty() {
+        example(key)
+    } else {
+        default
+    };
+    if example.is_empty() || message.contains("such as") {
+        message
+    } else {
+        format!("{message} (example: {example})")
+    }
 }
 
 /// Of a setting that is empty by default.
@@ -52,7 +73,9 @@ fn example(key: &str) -> &'static str {
         "tokens.audience" => "https://api.example.com",
         "tokens.client_id" => "web",
         "passwords.breached_file" => "/etc/countersign/breached.txt",
-        "sessions.cookie_domain" | "sign_up.allowed_domains" | "sign_up.blocked_domains" => "example.com",
+        "sessions.cookie_domain" | "sign_up.allowed_domains" | "sign_up.blocked_domains" => {
+            "example.com"
+        }
         "mail.smtp_url" => "smtps://user:password@mail.example.com",
         "mail.helo" => "mail.example.com",
         "mail.templates_dir" => "/etc/countersign/mail",
@@ -75,13 +98,30 @@ mod tests {
 
     #[test]
     fn what_ends_a_line_cannot_be_seen_or_is_endless_is_no_setting() {
-        for bad in ["a\nb", "a\r\nb", "a\0b", "a\u{7f}", "a\u{85}b", "a\u{2028}b", "\u{202e}a", "a\u{200b}", "\u{feff}a", "a\u{fffd}", " a", "a\t", "a\u{a0}"] {
+        for bad in [
+            "a\nb",
+            "a\r\nb",
+            "a\0b",
+            "a\u{7f}",
+            "a\u{85}b",
+            "a\u{2028}b",
+            "\u{202e}a",
+            "a\u{200b}",
+            "\u{feff}a",
+            "a\u{fffd}",
+            " a",
+            "a\t",
+            "a\u{a0}",
+        ] {
             assert!(check(bad).is_err(), "{bad:?}");
         }
         assert!(check(&"x".repeat(LONGEST)).is_ok() && check(&"x".repeat(LONGEST + 1)).is_err());
         for good in ["", "a b", "Müller & Söhne; \"x\"", "小さな店"] {
             assert_eq!(check(good), Ok(()), "{good}");
         }
-        assert!(check("gehe\0im").unwrap_err().contains("U+0000"), "and it is not repeated");
+        assert!(
+            check("gehe\0im").unwrap_err().contains("U+0000"),
+            "and it is not repeated"
+        );
     }
 }

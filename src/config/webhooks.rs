@@ -28,7 +28,10 @@ pub struct Webhooks {
 impl std::fmt::Debug for Webhooks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // A path may be as good as a password there.
-        f.debug_struct("Webhooks").field("host", &self.url.host_str()).field("events", &self.events).finish_non_exhaustive()
+        f.debug_struct("Webhooks")
+            .field("host", &self.url.host_str())
+            .field("events", &self.events)
+            .finish_non_exhaustive()
     }
 }
 
@@ -45,13 +48,18 @@ pub(super) fn check_url(text: &str, allow_insecure: bool) -> Result<Option<Url>,
     match url.scheme() {
         "https" => Ok(Some(url)),
         "http" if near || allow_insecure => Ok(Some(url)),
-        "http" => Err("who did what would travel in the clear; write https, or set server.allow_insecure".into()),
+        "http" => Err(
+            "who did what would travel in the clear; write https, or set server.allow_insecure"
+                .into(),
+        ),
         _ => Err("write https://…".into()),
     }
 }
 
 fn check_secret(text: &str) -> Result<(), String> {
-    let key = text.strip_prefix(SECRET_PREFIX).and_then(|key| STANDARD.decode(key).ok());
+    let key = text
+        .strip_prefix(SECRET_PREFIX)
+        .and_then(|key| STANDARD.decode(key).ok());
     match key {
         Some(key) if key.len() >= SHORTEST => Ok(()),
         _ => Err("write whsec_ and at least 24 random bytes in base64: echo whsec_$(openssl rand -base64 32)".into()),
@@ -60,15 +68,26 @@ fn check_secret(text: &str) -> Result<(), String> {
 
 /// `None`: nobody hears anything.
 pub(super) fn read(r: &mut Reader, allow_insecure: bool) -> Option<Webhooks> {
-    let url = r.parsed("webhooks.url", "", |text| check_url(text, allow_insecure)).flatten();
+    let url = r
+        .parsed("webhooks.url", "", |text| check_url(text, allow_insecure))
+        .flatten();
     let secret = Zeroizing::new(r.text("webhooks.secret", ""));
-    let events = r.list("webhooks.events", |text| text.parse::<Choice>().map_err(|e| e.to_string()));
+    let events = r.list("webhooks.events", |text| {
+        text.parse::<Choice>().map_err(|e| e.to_string())
+    });
     let url = url?;
     if let Err(problem) = check_secret(&secret) {
         r.problem("webhooks.secret", problem);
     }
     if events.is_empty() {
-        r.problem("webhooks.events", "name the events that are sent, such as refresh_token.reused, or *".into());
+        r.problem(
+            "webhooks.events",
+            "name the events that are sent, such as refresh_token.reused, or *".into(),
+        );
     }
-    Some(Webhooks { url, secret: Secret(secret), events: events.into() })
+    Some(Webhooks {
+        url,
+        secret: Secret(secret),
+        events: events.into(),
+    })
 }

@@ -1,6 +1,7 @@
-//! Passwords that are known to thieves: an operator's copy of a list of SHA-1 hashes, in hexadecimal and in order, one a line, each with or without
-//! `:COUNT` behind it; whole hashes, or as many of their first digits as somebody kept. The file is searched where it lies: some forty short reads,
-//! however long it is.
+//! Passwords that are known to thieves: an operator's copy of a list of SHA-1 hashes, in
+//! hexadecimal and in order, one a line, each with or without `:COUNT` behind it; whole hashes, or
+//! as many of their first digits as somebody kept. The file is searched where it lies: some forty
+//! short reads, however long it is.
 
 use std::cmp::Ordering;
 use std::fs::File;
@@ -33,14 +34,18 @@ impl BreachedHashes {
         let list = Self { file, length };
         let (first, end) = (list.line_at(0)?, list.line_at(length.saturating_sub(1))?);
         if first.hash > end.hash {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "its hashes are not in order"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "its hashes are not in order",
+            ));
         }
         Ok(list)
     }
 
     /// Whether the list has the password. Blocks on the disk.
     pub fn contains(&self, password: &Password) -> io::Result<bool> {
-        let digits: Zeroizing<String> = Zeroizing::new(hex::encode_upper(Sha1::digest(password.expose())));
+        let digits: Zeroizing<String> =
+            Zeroizing::new(hex::encode_upper(Sha1::digest(password.expose())));
         let (mut from, mut to) = (0, self.length);
         while from < to {
             let line = self.line_at(from + (to - from) / 2)?;
@@ -61,15 +66,33 @@ impl BreachedHashes {
         let window = &window[..read];
         let here = usize::try_from(offset - from).unwrap_or(0);
         let is_end = |byte: &u8| *byte == b'\n';
-        let begins = window.get(..here).and_then(|before| before.iter().rposition(is_end)).map_or(0, |n| n + 1);
-        let ends = window.get(here..).and_then(|rest| rest.iter().position(is_end)).map_or(read, |n| here + n + 1);
-        let text = window.get(begins..ends).and_then(|line| std::str::from_utf8(line).ok()).unwrap_or_default().trim_end();
+        let begins = window
+            .get(..here)
+            .and_then(|before| before.iter().rposition(is_end))
+            .map_or(0, |n| n + 1);
+        let ends = window
+            .get(here..)
+            .and_then(|rest| rest.iter().position(is_end))
+            .map_or(read, |n| here + n + 1);
+        let text = window
+            .get(begins..ends)
+            .and_then(|line| std::str::from_utf8(line).ok())
+            .unwrap_or_default()
+            .trim_end();
         let (hash, count) = text.split_once(':').unwrap_or((text, "0"));
-        let is_hash = (SHORTEST..=40).contains(&hash.len()) && hash.bytes().all(|b| b.is_ascii_hexdigit());
+        let is_hash =
+            (SHORTEST..=40).contains(&hash.len()) && hash.bytes().all(|b| b.is_ascii_hexdigit());
         if !is_hash || !count.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("no SHA-1 hash in the line at byte {}", from + begins as u64)));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("no SHA-1 hash in the line at byte {}", from + begins as u64),
+            ));
         }
-        Ok(Line { hash: hash.to_ascii_uppercase(), start: from + begins as u64, end: from + ends as u64 })
+        Ok(Line {
+            hash: hash.to_ascii_uppercase(),
+            start: from + begins as u64,
+            end: from + ends as u64,
+        })
     }
 
     fn read(&self, from: u64, into: &mut [u8]) -> io::Result<usize> {
@@ -117,7 +140,9 @@ mod tests {
         // The hash of "password", as everybody knows it.
         assert_eq!(sha1("password"), "5BAA61E4C9B93F3F0682250B6CF8331B7EE68FD8");
         for count in [1, 2, 3, 500] {
-            let mut hashes: Vec<String> = (0..count).map(|n| sha1(&format!("breached password {n}"))).collect();
+            let mut hashes: Vec<String> = (0..count)
+                .map(|n| sha1(&format!("breached password {n}")))
+                .collect();
             hashes.sort();
             for form in 0..6 {
                 let line = |(n, hash): (usize, &String)| match form {
@@ -134,8 +159,17 @@ mod tests {
                 }
                 let list = list(&text).unwrap();
                 for n in 0..count {
-                    assert!(list.contains(&password(&format!("breached password {n}"))).unwrap(), "{n} of {count}, form {form}");
-                    assert!(!list.contains(&password(&format!("a secret password {n}"))).unwrap(), "{n} of {count}, form {form}");
+                    assert!(
+                        list.contains(&password(&format!("breached password {n}")))
+                            .unwrap(),
+                        "{n} of {count}, form {form}"
+                    );
+                    assert!(
+                        !list
+                            .contains(&password(&format!("a secret password {n}")))
+                            .unwrap(),
+                        "{n} of {count}, form {form}"
+                    );
                 }
             }
         }
@@ -144,8 +178,18 @@ mod tests {
     #[test]
     fn what_is_no_such_list_is_refused() {
         let (low, high) = ("0".repeat(40), "F".repeat(40));
-        for bad in ["", "\n", "hello\n", "0123456789ABCDEF0123456789ABCDEF01234567:x\n", "012345678\n"] {
-            assert_eq!(list(bad).unwrap_err().kind(), io::ErrorKind::InvalidData, "{bad:?}");
+        for bad in [
+            "",
+            "\n",
+            "hello\n",
+            "0123456789ABCDEF0123456789ABCDEF01234567:x\n",
+            "012345678\n",
+        ] {
+            assert_eq!(
+                list(bad).unwrap_err().kind(),
+                io::ErrorKind::InvalidData,
+                "{bad:?}"
+            );
         }
         assert!(list(&format!("{high}\n{low}\n")).is_err());
         assert!(list(&"0".repeat(5_000)).is_err());

@@ -1,6 +1,7 @@
-//! Signed values in the Better Auth form: `value.base64(HMAC-SHA256(key, value))` (contract section 3.1). Each purpose has a key of its own, so that a value
-//! signed for one purpose is never opened for another, whatever it holds. Percent-encoding is the cookie library's business. The signature spares the
-//! database a look-up of garbage; the session token inside is a secret of its own.
+//! Signed values in the Better Auth form: `value.base64(HMAC-SHA256(key, value))` (contract section
+//! 3.1). Each purpose has a key of its own, so that a value signed for one purpose is never opened
+//! for another, whatever it holds. Percent-encoding is the cookie library's business. The signature
+//! spares the database a look-up of garbage; the session token inside is a secret of its own.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -8,7 +9,8 @@ use hmac::Mac;
 
 use super::master_key::{MasterKey, MasterKeys};
 
-/// What a signed value is for. Each has a key of its own, derived from the master key under a label of its own.
+/// What a signed value is for. Each has a key of its own, derived from the master key under a label
+/// of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// The session cookie, and the signed session token behind `Bearer`.
@@ -27,9 +29,17 @@ pub enum Purpose {
 
 impl Purpose {
     /// All, in the order of their declaration.
-    pub const ALL: [Self; 6] = [Self::Session, Self::SessionData, Self::DontRemember, Self::AdminSession, Self::KnownDevice, Self::FormToken];
+    pub const ALL: [Self; 6] = [
+        Self::Session,
+        Self::SessionData,
+        Self::DontRemember,
+        Self::AdminSession,
+        Self::KnownDevice,
+        Self::FormToken,
+    ];
 
-    /// The label of its key (RFC 5869 section 3.2). Sessions keep the one that all purposes shared in earlier releases, so that an upgrade signs no browser out.
+    /// The label of its key (RFC 5869 section 3.2). Sessions keep the one that all purposes shared
+    /// in earlier releases, so that an upgrade signs no browser out.
     pub(super) fn label(self) -> &'static [u8] {
         match self {
             Self::Session => b"countersign/cookie/v1",
@@ -44,7 +54,10 @@ impl Purpose {
 
 /// Signs a value for this purpose under the current master key.
 pub fn sign(purpose: Purpose, value: &str, masters: &MasterKeys) -> String {
-    format!("{value}.{}", signature(purpose, value, &masters.current().key))
+    format!(
+        "{value}.{}",
+        signature(purpose, value, &masters.current().key)
+    )
 }
 
 /// The value, if any loaded master key signed it for this purpose.
@@ -52,11 +65,24 @@ pub fn open<'v>(purpose: Purpose, signed: &'v str, masters: &MasterKeys) -> Opti
     let (value, signature) = signed.rsplit_once('.')?;
     let signature = STANDARD.decode(signature).ok()?;
     let mut keys = masters.iter();
-    keys.any(|m| m.key.cookie_mac(purpose).chain_update(value).verify_slice(&signature).is_ok()).then_some(value)
+    keys.any(|m| {
+        m.key
+            .cookie_mac(purpose)
+            .chain_update(value)
+            .verify_slice(&signature)
+            .is_ok()
+    })
+    .then_some(value)
 }
 
 fn signature(purpose: Purpose, value: &str, master: &MasterKey) -> String {
-    STANDARD.encode(master.cookie_mac(purpose).chain_update(value).finalize().into_bytes())
+    STANDARD.encode(
+        master
+            .cookie_mac(purpose)
+            .chain_update(value)
+            .finalize()
+            .into_bytes(),
+    )
 }
 
 #[cfg(test)]
@@ -67,12 +93,23 @@ mod tests {
     use super::*;
 
     fn masters() -> MasterKeys {
-        let versioned = |version: u8, byte: u8| Versioned { version, key: Arc::new(MasterKey::new([byte; 32])) };
+        let versioned = |version: u8, byte: u8| Versioned {
+            version,
+            key: Arc::new(MasterKey::new([byte; 32])),
+        };
         MasterKeys::new(versioned(2, 2), vec![versioned(1, 1)])
     }
 
     /// Values in the form of every purpose, and others.
-    const VALUES: [&str; 7] = ["hAD1-x_", "eyJvZiI6IiJ9", "true", "hAD1-x_:true", "device:0190:0:id:1", "form:0190", ""];
+    const VALUES: [&str; 7] = [
+        "hAD1-x_",
+        "eyJvZiI6IiJ9",
+        "true",
+        "hAD1-x_:true",
+        "device:0190:0:id:1",
+        "form:0190",
+        "",
+    ];
 
     #[test]
     fn a_value_signed_for_one_purpose_is_refused_for_every_other() {
@@ -81,10 +118,17 @@ mod tests {
         for signed_for in Purpose::ALL {
             for value in VALUES {
                 // Under the current master key and under the one before.
-                for signed in [sign(signed_for, value, &masters), sign(signed_for, value, &old)] {
+                for signed in [
+                    sign(signed_for, value, &masters),
+                    sign(signed_for, value, &old),
+                ] {
                     for opened_for in Purpose::ALL {
                         let expected = (signed_for == opened_for).then_some(value);
-                        assert_eq!(open(opened_for, &signed, &masters), expected, "{value:?} signed for {signed_for:?}, opened for {opened_for:?}");
+                        assert_eq!(
+                            open(opened_for, &signed, &masters),
+                            expected,
+                            "{value:?} signed for {signed_for:?}, opened for {opened_for:?}"
+                        );
                     }
                 }
             }
@@ -93,10 +137,14 @@ mod tests {
 
     #[test]
     fn all_purposes_have_different_labels_and_sessions_keep_theirs() {
-        let labels: std::collections::BTreeSet<_> = Purpose::ALL.into_iter().map(Purpose::label).collect();
+        let labels: std::collections::BTreeSet<_> =
+            Purpose::ALL.into_iter().map(Purpose::label).collect();
         assert_eq!(labels.len(), Purpose::ALL.len());
         for (at, purpose) in Purpose::ALL.into_iter().enumerate() {
-            assert_eq!(purpose as usize, at, "a key is found by the purpose's place");
+            assert_eq!(
+                purpose as usize, at,
+                "a key is found by the purpose's place"
+            );
         }
         // Signed by a release in which all purposes shared one label.
         assert_eq!(Purpose::Session.label(), b"countersign/cookie/v1");

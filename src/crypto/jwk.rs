@@ -1,5 +1,5 @@
-//! Public JWKs and the JWK Set (RFC 7517, RFC 8037). A member that is not on this page is never published:
-//! `null`, `key_ops` and foreign keys each break some verifier.
+//! Public JWKs and the JWK Set (RFC 7517, RFC 8037). A member that is not on this page is never
+//! published: `null`, `key_ops` and foreign keys each break some verifier.
 
 use josekit::jwk::Jwk;
 use serde_json::json;
@@ -8,14 +8,21 @@ use super::{decode_array, encode, sha256};
 
 /// RFC 7638: SHA-256 over the required members in lexical order.
 pub fn thumbprint(public: &[u8; 32]) -> String {
-    encode(&sha256(format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, encode(public)).as_bytes()))
+    encode(&sha256(
+        format!(
+            r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#,
+            encode(public)
+        )
+        .as_bytes(),
+    ))
 }
 
 /// The public JWK of an Ed25519 key: exactly `kty crv x use alg kid`.
 pub fn public_jwk(public: &[u8; 32]) -> Jwk {
     let mut jwk = Jwk::new("OKP");
     jwk.set_curve("Ed25519");
-    jwk.set_parameter("x", Some(json!(encode(public)))).expect("x is a string");
+    jwk.set_parameter("x", Some(json!(encode(public))))
+        .expect("x is a string");
     jwk.set_key_use("sig");
     jwk.set_algorithm("EdDSA");
     jwk.set_key_id(thumbprint(public));
@@ -31,7 +38,10 @@ pub fn public_key(jwk: &str, kid: &str) -> Option<[u8; 32]> {
 
 /// The body of `GET /jwks`.
 pub fn jwk_set(keys: &[[u8; 32]]) -> Vec<u8> {
-    let keys: Vec<_> = keys.iter().map(|public| public_jwk(public).as_ref().clone()).collect();
+    let keys: Vec<_> = keys
+        .iter()
+        .map(|public| public_jwk(public).as_ref().clone())
+        .collect();
     serde_json::to_vec(&json!({ "keys": keys })).expect("a JWK Set is JSON")
 }
 
@@ -42,7 +52,10 @@ mod tests {
     #[test]
     fn thumbprint_is_that_of_rfc_8037_appendix_a3() {
         let public = decode_array::<32>("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").unwrap();
-        assert_eq!(thumbprint(&public), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+        assert_eq!(
+            thumbprint(&public),
+            "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
+        );
         assert_eq!(
             String::from_utf8(jwk_set(&[public])).unwrap(),
             r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","use":"sig","alg":"EdDSA","kid":"kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"}]}"#

@@ -1,5 +1,6 @@
-//! Access tokens as JWS: signed and read through jsonwebtoken, whose own clock is never asked (the caller compares the times).
-//! A header member that we do not write ourselves is refused, so key material in a header (`jwk`, `jku`, `x5c`, …) is never looked at.
+//! Access tokens as JWS: signed and read through jsonwebtoken, whose own clock is never asked (the
+//! caller compares the times). A header member that we do not write ourselves is refused, so key
+//! material in a header (`jwk`, `jku`, `x5c`, …) is never looked at.
 
 use std::collections::HashMap;
 
@@ -23,8 +24,15 @@ pub struct Signer {
 impl Signer {
     /// Signs as `kid` with the configured `typ`.
     pub fn new(pair: &Keypair, typ: &str) -> Self {
-        let header = Header { typ: Some(typ.to_owned()), kid: Some(pair.kid().to_owned()), ..Header::new(Algorithm::EdDSA) };
-        Self { header, key: EncodingKey::from_ed_der(&pair.to_pkcs8_v1()) }
+        let header = Header {
+            typ: Some(typ.to_owned()),
+            kid: Some(pair.kid().to_owned()),
+            ..Header::new(Algorithm::EdDSA)
+        };
+        Self {
+            header,
+            key: EncodingKey::from_ed_der(&pair.to_pkcs8_v1()),
+        }
     }
 
     /// The key's name.
@@ -48,7 +56,9 @@ pub enum Rejected {
     UnknownKey,
     #[error("the signature does not match")]
     BadSignature,
-    #[error("for another issuer or audience, or a claim is missing, of the wrong type or none of ours")]
+    #[error(
+        "for another issuer or audience, or a claim is missing, of the wrong type or none of ours"
+    )]
     BadClaims,
 }
 
@@ -69,14 +79,25 @@ struct OurHeader {
 
 impl Verifier {
     /// Accepts tokens of these keys, this issuer and any of these audiences.
-    pub fn new(keys: impl Iterator<Item = (String, [u8; 32])>, issuer: &str, audience: &Audience, typ: &str) -> Self {
+    pub fn new(
+        keys: impl Iterator<Item = (String, [u8; 32])>,
+        issuer: &str,
+        audience: &Audience,
+        typ: &str,
+    ) -> Self {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.validate_exp = false;
         validation.set_issuer(&[issuer]);
         validation.set_audience(audience.all());
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        let keys = keys.map(|(kid, public)| (kid, DecodingKey::from_ed_der(&public))).collect();
-        Self { keys, validation, typ: typ.to_owned() }
+        let keys = keys
+            .map(|(kid, public)| (kid, DecodingKey::from_ed_der(&public)))
+            .collect();
+        Self {
+            keys,
+            validation,
+            typ: typ.to_owned(),
+        }
     }
 
     /// Everything but the times, which the caller compares.
@@ -84,24 +105,41 @@ impl Verifier {
         let header = self.header(token).ok_or(Rejected::Malformed)?;
         let key = self.keys.get(&header.kid).ok_or(Rejected::UnknownKey)?;
         match jsonwebtoken::decode::<AccessClaims>(token, key, &self.validation) {
-            // A registered claim that we never write, such as `nbf`, would mean something that nobody here looks at.
-            Ok(data) if RESERVED.iter().any(|name| data.claims.custom.contains_key(*name)) => Err(Rejected::BadClaims),
+            // A registered claim that we never write, such as `nbf`, would mean something that
+            // nobody here looks at.
+            Ok(data)
+                if RESERVED
+                    .iter()
+                    .any(|name| data.claims.custom.contains_key(*name)) =>
+            {
+                Err(Rejected::BadClaims)
+            }
             Ok(data) => Ok(data.claims),
-            Err(e) if matches!(e.kind(), jsonwebtoken::errors::ErrorKind::InvalidSignature) => Err(Rejected::BadSignature),
+            Err(e) if matches!(e.kind(), jsonwebtoken::errors::ErrorKind::InvalidSignature) => {
+                Err(Rejected::BadSignature)
+            }
             Err(_) => Err(Rejected::BadClaims),
         }
     }
 
     fn header(&self, token: &str) -> Option<OurHeader> {
-        let is_compact = token.len() <= MAX_LENGTH && token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        let is_compact = token.len() <= MAX_LENGTH
+            && token
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
         let mut parts = token.split('.');
         let (header, payload, signature) = (parts.next()?, parts.next()?, parts.next()?);
-        if !is_compact || parts.next().is_some() || decode(payload).is_none() || decode(signature)?.len() != 64 {
+        if !is_compact
+            || parts.next().is_some()
+            || decode(payload).is_none()
+            || decode(signature)?.len() != 64
+        {
             return None;
         }
         let header: OurHeader = serde_json::from_slice(&decode(header)?).ok()?;
         let typ = header.typ.to_ascii_lowercase();
-        let is_ours = header.alg == "EdDSA" && typ.strip_prefix("application/").unwrap_or(&typ) == self.typ.to_ascii_lowercase();
+        let is_ours = header.alg == "EdDSA"
+            && typ.strip_prefix("application/").unwrap_or(&typ) == self.typ.to_ascii_lowercase();
         is_ours.then_some(header)
     }
 }

@@ -1,5 +1,6 @@
-//! The key ring as a process holds it: opened private keys, public keys, the JWKS body, the master keys. Immutable; a change in the
-//! database makes a new one. Loading it is `flows::load_keys`'s business.
+//! The key ring as a process holds it: opened private keys, public keys, the JWKS body, the master
+//! keys. Immutable; a change in the database makes a new one. Loading it is `flows::load_keys`'s
+//! business.
 
 use crate::model::claims::Audience;
 use crate::model::key::{Ring, State};
@@ -51,8 +52,19 @@ pub struct KeyRing {
 
 impl KeyRing {
     /// Builds a ring; `publics` are the published keys by kid, `active` the opened pair.
-    pub fn new(id: RingId, ring: Ring, active: &Keypair, publics: &[(String, [u8; 32])], masters: MasterKeys, naming: &Naming) -> Self {
-        let mut published: Vec<_> = ring.keys.iter().filter(|k| k.state.is_published()).collect();
+    pub fn new(
+        id: RingId,
+        ring: Ring,
+        active: &Keypair,
+        publics: &[(String, [u8; 32])],
+        masters: MasterKeys,
+        naming: &Naming,
+    ) -> Self {
+        let mut published: Vec<_> = ring
+            .keys
+            .iter()
+            .filter(|k| k.state.is_published())
+            .collect();
         let order = |state: State| match state {
             State::Active => 0,
             State::Standby => 1,
@@ -64,8 +76,26 @@ impl KeyRing {
         let keys: Vec<[u8; 32]> = published.iter().filter_map(|k| public_of(&k.kid)).collect();
         let body = jwk::jwk_set(&keys);
         let etag = format!("\"{}\"", encode(&sha256(&body)[..16]));
-        let verifier = Verifier::new(published.iter().filter_map(|k| Some((k.kid.clone(), public_of(&k.kid)?))), &naming.issuer, &naming.audience, &naming.typ);
+        let verifier = Verifier::new(
+            published
+                .iter()
+                .filter_map(|k| Some((k.kid.clone(), public_of(&k.kid)?))),
+            &naming.issuer,
+            &naming.audience,
+            &naming.typ,
+        );
         let master_version = masters.current().version;
-        Self { id, master_version, signer: Signer::new(active, &naming.typ), verifier, jwks: Jwks { body: body.into(), etag }, ring, masters }
+        Self {
+            id,
+            master_version,
+            signer: Signer::new(active, &naming.typ),
+            verifier,
+            jwks: Jwks {
+                body: body.into(),
+                etag,
+            },
+            ring,
+            masters,
+        }
     }
 }

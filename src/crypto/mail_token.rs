@@ -1,5 +1,5 @@
-//! The tokens of links in mails: key version (1), row id (16), HMAC of both and of the purpose (32). Recomputed when the mail is sent, checked
-//! before the database is asked, stored nowhere.
+//! The tokens of links in mails: key version (1), row id (16), HMAC of both and of the purpose
+//! (32). Recomputed when the mail is sent, checked before the database is asked, stored nowhere.
 
 use hmac::Mac;
 use zeroize::Zeroizing;
@@ -37,5 +37,7 @@ pub fn open(text: &str, purpose: Purpose, masters: &MasterKeys) -> Option<EventI
 }
 
 fn mac(key: &MasterKey, head: &[u8], purpose: Purpose) -> hmac::Hmac<sha2::Sha256> {
-    key.mail_mac().chain_update(head).chain_update(purpose.as_str())
+    key.mail_mac()
+        .chain_update(head)
+        .chain_update(purpose.as_str())
 }

@@ -1,5 +1,6 @@
-//! The master key: 32 bytes that stand outside the database, from which every other secret key is derived by HKDF-SHA256 under a
-//! label of its own. Owns the key file and its rules; which loaded key is the current one is for `key_ring` in the database to say.
+//! The master key: 32 bytes that stand outside the database, from which every other secret key is
+//! derived by HKDF-SHA256 under a label of its own. Owns the key file and its rules; which loaded
+//! key is the current one is for `key_ring` in the database to say.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -19,23 +20,32 @@ use super::{decode_array, encode};
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the message says it")]
 pub enum Error {
-    #[error("{0} must hold 32 bytes as 43 characters of base64url; make one with `head -c32 /dev/urandom | basenc --base64url | tr -d =`")]
+    #[error(
+        "{0} must hold 32 bytes as 43 characters of base64url; make one with `head -c32 /dev/urandom | basenc --base64url | tr -d =`"
+    )]
     Malformed(String),
     #[error("the master key: {0}")]
     File(String),
     #[error("{0} is a placeholder, not a random key")]
     Placeholder(String),
     #[error("cannot read the master key {path}: {source}")]
-    Unreadable { path: PathBuf, source: std::io::Error },
+    Unreadable {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("cannot write the master key {path}: {source}")]
-    Unwritable { path: PathBuf, source: std::io::Error },
+    Unwritable {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("the master key {path} is readable by others (mode {mode:04o}); run `chmod 600 {path}`", path = .path.display())]
     TooOpen { path: PathBuf, mode: u32 },
     #[error("the master key {0} is not a regular file of this user")]
     NotOurs(PathBuf),
 }
 
-/// Purpose labels: one key each, so that none serves two ends (RFC 5869 section 3.2). Those of signed cookies are in [`Purpose`].
+/// Purpose labels: one key each, so that none serves two ends (RFC 5869 section 3.2). Those of
+/// signed cookies are in [`Purpose`].
 const SEAL: &[u8] = b"countersign/seal/v1";
 const TAG: &[u8] = b"countersign/refresh/tag/v1";
 const NEXT: &[u8] = b"countersign/refresh/next/v1";
@@ -68,7 +78,8 @@ impl MasterKey {
         let hkdf = Hkdf::<Sha256>::new(None, &secret);
         let derive = |label: &[u8]| {
             let mut key = [0; 32];
-            hkdf.expand(label, &mut key).expect("32 bytes are a valid length");
+            hkdf.expand(label, &mut key)
+                .expect("32 bytes are a valid length");
             key
         };
         let id = encode(&derive(ID)[..12]);
@@ -93,7 +104,9 @@ impl MasterKey {
 
     /// Reads the text form; `name` is where it came from, for the message.
     pub fn parse(text: &str, name: &str) -> Result<Self, Error> {
-        let secret: Zeroizing<[u8; 32]> = Zeroizing::new(decode_array(text.trim()).ok_or_else(|| Error::Malformed(name.to_owned()))?);
+        let secret: Zeroizing<[u8; 32]> = Zeroizing::new(
+            decode_array(text.trim()).ok_or_else(|| Error::Malformed(name.to_owned()))?,
+        );
         // Fewer than eight different bytes happen by chance once in 10^37 keys.
         let mut distinct = Zeroizing::new(secret.to_vec());
         distinct.sort_unstable();
@@ -104,10 +117,13 @@ impl MasterKey {
         Ok(Self::new(*secret))
     }
 
-    /// Reads a key file: a regular file of this user (or root's) with no rights for anybody else, and no symbolic link.
-    /// `Ok(None)` if there is none.
+    /// Reads a key file: a regular file of this user (or root's) with no rights for anybody else,
+    /// and no symbolic link. `Ok(None)` if there is none.
     pub fn read(path: &Path) -> Result<Option<Self>, Error> {
-        let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
+        let unreadable = |source| Error::Unreadable {
+            path: path.to_owned(),
+            source,
+        };
         let flags = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0);
         let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
             Ok(file) => file,
@@ -120,19 +136,30 @@ impl MasterKey {
         };
         check_rights(&file, path)?;
         let mut text = Zeroizing::new(String::new());
-        file.take(4096).read_to_string(&mut text).map_err(unreadable)?;
+        file.take(4096)
+            .read_to_string(&mut text)
+            .map_err(unreadable)?;
         Self::parse(&text, &path.display().to_string()).map(Some)
     }
 
     /// Writes a new key file with mode 0600, whatever the umask; never over an existing one.
     pub fn create(path: &Path, secret: [u8; 32]) -> Result<Self, Error> {
-        let unwritable = |source| Error::Unwritable { path: path.to_owned(), source };
+        let unwritable = |source| Error::Unwritable {
+            path: path.to_owned(),
+            source,
+        };
         if let Some(dir) = path.parent() {
             std::fs::create_dir_all(dir).map_err(unwritable)?;
         }
-        // Written beside and linked into place: a crash leaves no half file, and two first starts make one key.
+        // Written beside and linked into place: a crash leaves no half file, and two first starts
+        // make one key.
         let draft = path.with_extension(format!("{}.new", std::process::id()));
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft).map_err(unwritable)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&draft)
+            .map_err(unwritable)?;
         let text = Zeroizing::new(format!("{}\n", &*Zeroizing::new(encode(&secret))));
         let written = file
             .set_permissions(std::fs::Permissions::from_mode(0o600))
@@ -142,7 +169,9 @@ impl MasterKey {
         let removed = std::fs::remove_file(&draft);
         match written {
             Ok(()) => removed.map_err(unwritable)?,
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => return Self::read(path)?.ok_or_else(|| unwritable(e)),
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+                return Self::read(path)?.ok_or_else(|| unwritable(e));
+            }
             Err(e) => return Err(unwritable(e)),
         }
         Ok(Self::new(secret))
@@ -178,14 +207,24 @@ fn mac(key: &[u8; 32]) -> Hmac<Sha256> {
 }
 
 fn check_rights(file: &File, path: &Path) -> Result<(), Error> {
-    let metadata = file.metadata().map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
+    let metadata = file.metadata().map_err(|source| Error::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
     let ours = metadata.uid() == rustix::process::geteuid().as_raw() || metadata.uid() == 0;
     if !metadata.is_file() || !ours {
         return Err(Error::NotOurs(path.to_owned()));
     }
     let mode = metadata.permissions().mode() & 0o777;
     let others = mode & 0o077;
-    if others == 0 { Ok(()) } else { Err(Error::TooOpen { path: path.to_owned(), mode }) }
+    if others == 0 {
+        Ok(())
+    } else {
+        Err(Error::TooOpen {
+            path: path.to_owned(),
+            mode,
+        })
+    }
 }
 
 /// A master key with the version that the first byte of a refresh token names.
@@ -252,7 +291,10 @@ mod tests {
         assert!(MasterKey::read(&path).unwrap().is_none());
         MasterKey::create(&path, *b"0123456789abcdefghijklmnopqrstuv").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(matches!(MasterKey::read(&path), Err(Error::TooOpen { mode: 0o644, .. })));
+        assert!(matches!(
+            MasterKey::read(&path),
+            Err(Error::TooOpen { mode: 0o644, .. })
+        ));
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         std::fs::write(&path, "AAAA").unwrap();
         assert!(matches!(MasterKey::read(&path), Err(Error::Malformed(_))));

@@ -1,5 +1,6 @@
-//! Every line that touches a secret. Nothing here knows of HTTP, SQL or settings; private material lives in zeroizing types
-//! without `Debug`. jsonwebtoken's back end is aws-lc-rs alone: a second one in the graph would make the first signature panic.
+//! Every line that touches a secret. Nothing here knows of HTTP, SQL or settings; private material
+//! lives in zeroizing types without `Debug`. jsonwebtoken's back end is aws-lc-rs alone: a second
+//! one in the graph would make the first signature panic.
 
 pub mod breached;
 pub mod cookie;
@@ -35,7 +36,8 @@ pub fn decode_array<const N: usize>(text: &str) -> Option<[u8; N]> {
     decode(text)?.try_into().ok()
 }
 
-/// SHA-256: how every bearer secret is stored (each has 256 bits of its own, so no slow hash is needed).
+/// SHA-256: how every bearer secret is stored (each has 256 bits of its own, so no slow hash is
+/// needed).
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }

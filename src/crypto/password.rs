@@ -1,6 +1,7 @@
-//! Password hashing: argon2id (RFC 9106) on threads of its own. As many threads as asked for, at the lowest priority, each with one
-//! memory block that it reuses and gives back after five idle seconds; a bounded queue in front, whose overflow is refused at once.
-//! Measured: the p99 of a light route stays at 0.3 ms while hashing, against 10 ms on tokio's blocking pool.
+//! Password hashing: argon2id (RFC 9106) on threads of its own. As many threads as asked for, at
+//! the lowest priority, each with one memory block that it reuses and gives back after five idle
+//! seconds; a bounded queue in front, whose overflow is refused at once. Measured: the p99 of a
+//! light route stays at 0.3 ms while hashing, against 10 ms on tokio's blocking pool.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,18 +35,26 @@ pub struct Cost {
 
 impl Cost {
     /// What a stored hash may cost to verify: an imported one must not take the machine down.
-    const MAX: Self = Self { memory: 256 * 1024, iterations: 16, parallelism: 16 };
+    const MAX: Self = Self {
+        memory: 256 * 1024,
+        iterations: 16,
+        parallelism: 16,
+    };
 
     fn params(self) -> Option<Params> {
         Params::new(self.memory, self.iterations, self.parallelism, Some(OUTPUT)).ok()
     }
 
     fn is_weaker_than(self, other: Self) -> bool {
-        self.memory < other.memory || self.iterations < other.iterations || self.parallelism < other.parallelism
+        self.memory < other.memory
+            || self.iterations < other.iterations
+            || self.parallelism < other.parallelism
     }
 
     fn exceeds(self, other: Self) -> bool {
-        self.memory > other.memory || self.iterations > other.iterations || self.parallelism > other.parallelism
+        self.memory > other.memory
+            || self.iterations > other.iterations
+            || self.parallelism > other.parallelism
     }
 }
 
@@ -79,7 +88,8 @@ pub enum Verdict {
 /// Says whether it had anything to do.
 type Task = Box<dyn FnOnce(&mut Vec<Block>) -> bool + Send>;
 
-/// Nobody waits for longer for a thread: later than that an answer helps nobody, and who comes after them waits too.
+/// Nobody waits for longer for a thread: later than that an answer helps nobody, and who comes
+/// after them waits too.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The pool. Dropping it ends the threads when the queue is empty.
@@ -97,16 +107,31 @@ pub struct Hasher {
 
 impl Hasher {
     /// Starts `threads` workers behind a queue of `depth`.
-    pub fn start(cost: Cost, threads: usize, depth: usize, random: Arc<dyn Random>) -> std::io::Result<Self> {
+    pub fn start(
+        cost: Cost,
+        threads: usize,
+        depth: usize,
+        random: Arc<dyn Random>,
+    ) -> std::io::Result<Self> {
         let (queue, tasks) = crossbeam_channel::bounded(depth.saturating_add(threads.max(1)));
         let (threads, usual) = (threads.max(1), Arc::new(AtomicU64::new(0)));
         for n in 0..threads {
             let (tasks, usual) = (tasks.clone(), Arc::clone(&usual));
-            std::thread::Builder::new().name(format!("argon2-{n}")).spawn(move || work(&tasks, &usual))?;
+            std::thread::Builder::new()
+                .name(format!("argon2-{n}"))
+                .spawn(move || work(&tasks, &usual))?;
         }
         // One at each thread, the rest before them.
         let depth = depth.saturating_add(threads);
-        Ok(Self { queue, threads, depth, places: Arc::default(), usual, cost, random })
+        Ok(Self {
+            queue,
+            threads,
+            depth,
+            places: Arc::default(),
+            usual,
+            cost,
+            random,
+        })
     }
 
     /// The PHC string of a password, for a request of this peer.
@@ -122,16 +147,28 @@ impl Hasher {
             let output = argon2id(&password, &salt, cost, memory).ok_or(Error::Unreadable)?;
             Ok(phc(cost, &salt, &output))
         };
-        self.run(place, hash).instrument(tracing::info_span!(target: "traces", "password.hash")).await
+        self.run(place, hash)
+            .instrument(tracing::info_span!(target: "traces", "password.hash"))
+            .await
     }
 
     /// Compares with a stored hash; without one, does the same work and says `Wrong`.
-    pub async fn verify(&self, peer: &Peer, password: Password, stored: Option<String>) -> Result<Verdict, Error> {
+    pub async fn verify(
+        &self,
+        peer: &Peer,
+        password: Password,
+        stored: Option<String>,
+    ) -> Result<Verdict, Error> {
         self.verify_in(self.reserve(peer)?, password, stored).await
     }
 
     /// As [`Self::verify`], in a place that was taken before.
-    pub async fn verify_in(&self, place: Place, password: Password, stored: Option<String>) -> Result<Verdict, Error> {
+    pub async fn verify_in(
+        &self,
+        place: Place,
+        password: Password,
+        stored: Option<String>,
+    ) -> Result<Verdict, Error> {
         let wanted = self.cost;
         let verify = move |memory: &mut Vec<Block>| match stored {
             None => {
@@ -141,7 +178,9 @@ impl Hasher {
             }
             Some(phc) => verify(&password, &phc, wanted, memory),
         };
-        self.run(place, verify).instrument(tracing::info_span!(target: "traces", "password.verify")).await
+        self.run(place, verify)
+            .instrument(tracing::info_span!(target: "traces", "password.verify"))
+            .await
     }
 
     /// A place in the queue for a request of this peer, before anything is done for it.
@@ -150,11 +189,19 @@ impl Hasher {
     /// [`Error::Busy`]: there is none, its turn would come too late, or the peer's network holds its share of them.
     pub fn reserve(&self, peer: &Peer) -> Result<Place, Error> {
         let usual = Duration::from_nanos(self.usual.load(Ordering::Relaxed));
-        let load = Load { places: self.depth, threads: self.threads, usual, patience: PATIENCE, taken: 0, held: 0 };
+        let load = Load {
+            places: self.depth,
+            threads: self.threads,
+            usual,
+            patience: PATIENCE,
+            taken: 0,
+            held: 0,
+        };
         self.places.take(peer, load).ok_or(Error::Busy)
     }
 
-    /// Whether every thread is at work and more is queued: another answer comes within a hash's time.
+    /// Whether every thread is at work and more is queued: another answer comes within a hash's
+    /// time.
     pub fn is_saturated(&self) -> bool {
         !self.queue.is_empty()
     }
@@ -164,7 +211,11 @@ impl Hasher {
         self.queue.len()
     }
 
-    async fn run<T: Send + 'static>(&self, place: Place, task: impl FnOnce(&mut Vec<Block>) -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    async fn run<T: Send + 'static>(
+        &self,
+        place: Place,
+        task: impl FnOnce(&mut Vec<Block>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
         let (answer, result) = oneshot::channel();
         let task = Box::new(move |memory: &mut Vec<Block>| {
             // A caller that hung up is not worked for.
@@ -184,11 +235,19 @@ impl Hasher {
     }
 }
 
-/// Whoever else wants to run, runs at once: beside the lowest nice value alone a waking thread waits for the end of a hash's slice.
+/// Whoever else wants to run, runs at once: beside the lowest nice value alone a waking thread
+/// waits for the end of a hash's slice.
 fn step_back() {
-    use thread_priority::unix::{NormalThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id};
+    use thread_priority::unix::{
+        NormalThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy,
+        thread_native_id,
+    };
     let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-    if let Err(error) = set_thread_priority_and_policy(thread_native_id(), thread_priority::ThreadPriority::Min, idle) {
+    if let Err(error) = set_thread_priority_and_policy(
+        thread_native_id(),
+        thread_priority::ThreadPriority::Min,
+        idle,
+    ) {
         tracing::warn!(?error, "could not lower the priority of a password thread");
     }
 }
@@ -204,8 +263,12 @@ fn work(tasks: &Receiver<Task>, usual: &AtomicU64) {
                 match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| task(&mut memory))) {
                     Ok(true) => {
                         // One that took so long was held up by something else.
-                        let took = u64::try_from(begun.elapsed().min(PATIENCE).as_nanos()).unwrap_or_default();
-                        usual.store((usual.load(Ordering::Relaxed) * 7 + took) / 8, Ordering::Relaxed);
+                        let took = u64::try_from(begun.elapsed().min(PATIENCE).as_nanos())
+                            .unwrap_or_default();
+                        usual.store(
+                            (usual.load(Ordering::Relaxed) * 7 + took) / 8,
+                            Ordering::Relaxed,
+                        );
                     }
                     Ok(false) => {}
                     Err(_) => tracing::error!("password hashing panicked"),
@@ -217,32 +280,67 @@ fn work(tasks: &Receiver<Task>, usual: &AtomicU64) {
     }
 }
 
-fn argon2id(password: &Password, salt: &[u8], cost: Cost, memory: &mut Vec<Block>) -> Option<[u8; OUTPUT]> {
+fn argon2id(
+    password: &Password,
+    salt: &[u8],
+    cost: Cost,
+    memory: &mut Vec<Block>,
+) -> Option<[u8; OUTPUT]> {
     let params = cost.params()?;
     memory.resize(params.block_count(), Block::default());
     let mut output = [0; OUTPUT];
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    argon2.hash_password_into_with_memory(password.expose(), salt, &mut output, &mut memory[..]).ok()?;
+    argon2
+        .hash_password_into_with_memory(password.expose(), salt, &mut output, &mut memory[..])
+        .ok()?;
     Some(output)
 }
 
 fn phc(cost: Cost, salt: &[u8], output: &[u8]) -> String {
     use base64::Engine;
     let b64 = |bytes: &[u8]| base64::engine::general_purpose::STANDARD_NO_PAD.encode(bytes);
-    format!("$argon2id$v=19$m={},t={},p={}${}${}", cost.memory, cost.iterations, cost.parallelism, b64(salt), b64(output))
+    format!(
+        "$argon2id$v=19$m={},t={},p={}${}${}",
+        cost.memory,
+        cost.iterations,
+        cost.parallelism,
+        b64(salt),
+        b64(output)
+    )
 }
 
-fn verify(password: &Password, stored: &str, wanted: Cost, memory: &mut Vec<Block>) -> Result<Verdict, Error> {
+fn verify(
+    password: &Password,
+    stored: &str,
+    wanted: Cost,
+    memory: &mut Vec<Block>,
+) -> Result<Verdict, Error> {
     let hash = PasswordHash::new(stored).map_err(|_| Error::Unreadable)?;
     let number = |name: &str| hash.params.get_decimal(name).ok_or(Error::Unreadable);
-    let cost = Cost { memory: number("m")?, iterations: number("t")?, parallelism: number("p")? };
-    let (Some(salt), Some(expected)) = (hash.salt, hash.hash) else { return Err(Error::Unreadable) };
-    if hash.algorithm.as_str() != "argon2id" || hash.version != Some(19) || cost.exceeds(Cost::MAX) || expected.len() != OUTPUT {
+    let cost = Cost {
+        memory: number("m")?,
+        iterations: number("t")?,
+        parallelism: number("p")?,
+    };
+    let (Some(salt), Some(expected)) = (hash.salt, hash.hash) else {
+        return Err(Error::Unreadable);
+    };
+    if hash.algorithm.as_str() != "argon2id"
+        || hash.version != Some(19)
+        || cost.exceeds(Cost::MAX)
+        || expected.len() != OUTPUT
+    {
         return Err(Error::Unreadable);
     }
     let output = argon2id(password, salt.as_ref(), cost, memory).ok_or(Error::Unreadable)?;
     let right = bool::from(output.ct_eq(expected.as_bytes()));
-    Ok(if right { Verdict::Right { outdated: cost.is_weaker_than(wanted) } } else { Verdict::Wrong })
+    Ok(if right {
+        Verdict::Right {
+            outdated: cost.is_weaker_than(wanted),
+        }
+    } else {
+        Verdict::Wrong
+    })
 }
 
 #[cfg(test)]
@@ -251,7 +349,11 @@ mod tests {
     use crate::model::password::Length;
     use crate::random::SeededRandom;
 
-    const CHEAP: Cost = Cost { memory: 64, iterations: 1, parallelism: 1 };
+    const CHEAP: Cost = Cost {
+        memory: 64,
+        iterations: 1,
+        parallelism: 1,
+    };
 
     fn hasher(cost: Cost, depth: usize) -> Hasher {
         Hasher::start(cost, 1, depth, Arc::new(SeededRandom::new(1))).unwrap()
@@ -259,7 +361,10 @@ mod tests {
 
     /// One of many peers, each of another network.
     fn peer(n: u32) -> Peer {
-        Peer { ip_address: std::net::Ipv4Addr::from_bits(0xc633_6400 + n).to_string(), ..Peer::default() }
+        Peer {
+            ip_address: std::net::Ipv4Addr::from_bits(0xc633_6400 + n).to_string(),
+            ..Peer::default()
+        }
     }
 
     fn password(text: &str) -> Password {
@@ -272,12 +377,38 @@ mod tests {
         let weak = hasher(CHEAP, 8);
         let stored = weak.hash(&one, password("correct horse")).await.unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=64,t=1,p=1$"));
-        assert_ne!(stored, weak.hash(&one, password("correct horse")).await.unwrap(), "salted");
-        assert_eq!(weak.verify(&one, password("correct horse"), Some(stored.clone())).await, Ok(Verdict::Right { outdated: false }));
-        assert_eq!(weak.verify(&one, password("wrong horse"), Some(stored.clone())).await, Ok(Verdict::Wrong));
-        assert_eq!(weak.verify(&one, password("correct horse"), None).await, Ok(Verdict::Wrong));
-        let strong = hasher(Cost { iterations: 2, ..CHEAP }, 8);
-        assert_eq!(strong.verify(&one, password("correct horse"), Some(stored)).await, Ok(Verdict::Right { outdated: true }));
+        assert_ne!(
+            stored,
+            weak.hash(&one, password("correct horse")).await.unwrap(),
+            "salted"
+        );
+        assert_eq!(
+            weak.verify(&one, password("correct horse"), Some(stored.clone()))
+                .await,
+            Ok(Verdict::Right { outdated: false })
+        );
+        assert_eq!(
+            weak.verify(&one, password("wrong horse"), Some(stored.clone()))
+                .await,
+            Ok(Verdict::Wrong)
+        );
+        assert_eq!(
+            weak.verify(&one, password("correct horse"), None).await,
+            Ok(Verdict::Wrong)
+        );
+        let strong = hasher(
+            Cost {
+                iterations: 2,
+                ..CHEAP
+            },
+            8,
+        );
+        assert_eq!(
+            strong
+                .verify(&one, password("correct horse"), Some(stored))
+                .await,
+            Ok(Verdict::Right { outdated: true })
+        );
     }
 
     #[tokio::test]
@@ -285,35 +416,73 @@ mod tests {
         let one = peer(0);
         let hasher = hasher(CHEAP, 8);
         let bomb = "$argon2id$v=19$m=4194304,t=3,p=1$c2FsdHNhbHRzYWx0c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-        for stored in [bomb, "", "plain", "$argon2i$v=19$m=64,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
-            assert_eq!(hasher.verify(&one, password("x"), Some(stored.into())).await, Err(Error::Unreadable), "{stored}");
+        for stored in [
+            bomb,
+            "",
+            "plain",
+            "$argon2i$v=19$m=64,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        ] {
+            assert_eq!(
+                hasher
+                    .verify(&one, password("x"), Some(stored.into()))
+                    .await,
+                Err(Error::Unreadable),
+                "{stored}"
+            );
         }
     }
 
     #[tokio::test]
     async fn who_would_wait_for_too_long_is_refused_however_long_the_queue_may_be() {
         let one = peer(0);
-        let hasher = hasher(Cost { memory: 19_456, iterations: 2, parallelism: 1 }, 100_000);
+        let hasher = hasher(
+            Cost {
+                memory: 19_456,
+                iterations: 2,
+                parallelism: 1,
+            },
+            100_000,
+        );
         hasher.hash(&one, password("correct horse")).await.unwrap();
-        // As on a machine where a hash takes a quarter of a second: eight wait for two, a ninth for longer.
+        // As on a machine where a hash takes a quarter of a second: eight wait for two, a ninth for
+        // longer.
         hasher.usual.store(250_000_000, Ordering::Relaxed);
         let peers: Vec<Peer> = (0..20).map(peer).collect();
-        let mut tries: Vec<_> = peers.iter().map(|peer| Box::pin(hasher.hash(peer, password("correct horse")))).collect();
+        let mut tries: Vec<_> = peers
+            .iter()
+            .map(|peer| Box::pin(hasher.hash(peer, password("correct horse"))))
+            .collect();
         let mut refused = 0;
         for attempt in &mut tries {
-            refused += i32::from(matches!(futures_util::poll!(attempt), std::task::Poll::Ready(Err(Error::Busy))));
+            refused += i32::from(matches!(
+                futures_util::poll!(attempt),
+                std::task::Poll::Ready(Err(Error::Busy))
+            ));
         }
         assert!((9..=11).contains(&refused), "{refused}");
     }
 
     #[tokio::test]
     async fn a_full_queue_refuses_at_once() {
-        let hasher = hasher(Cost { memory: 19_456, iterations: 2, parallelism: 1 }, 1);
+        let hasher = hasher(
+            Cost {
+                memory: 19_456,
+                iterations: 2,
+                parallelism: 1,
+            },
+            1,
+        );
         let peers: Vec<Peer> = (0..8).map(peer).collect();
-        let mut tries: Vec<_> = peers.iter().map(|peer| Box::pin(hasher.hash(peer, password("correct horse")))).collect();
+        let mut tries: Vec<_> = peers
+            .iter()
+            .map(|peer| Box::pin(hasher.hash(peer, password("correct horse"))))
+            .collect();
         let mut refused = 0;
         for attempt in &mut tries {
-            refused += i32::from(matches!(futures_util::poll!(attempt), std::task::Poll::Ready(Err(Error::Busy))));
+            refused += i32::from(matches!(
+                futures_util::poll!(attempt),
+                std::task::Poll::Ready(Err(Error::Busy))
+            ));
         }
         assert!(refused >= 6, "one runs, one waits, the rest is refused");
     }

@@ -1,6 +1,8 @@
-//! The last presenters of a session's refresh tokens, sealed: each a compact JWE (`dir`, `A256GCM`) under a key with a label of its own, padded to one
-//! length, with a short tag before it by which one statement sees that the presenter is the one of before. The tag is a MAC over session, network and agent,
-//! so that nothing of it links two sessions. What no loaded master key opens is unknown, and no error.
+//! The last presenters of a session's refresh tokens, sealed: each a compact JWE (`dir`, `A256GCM`)
+//! under a key with a label of its own, padded to one length, with a short tag before it by which
+//! one statement sees that the presenter is the one of before. The tag is a MAC over session,
+//! network and agent, so that nothing of it links two sessions. What no loaded master key opens is
+//! unknown, and no error.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -48,8 +50,11 @@ pub fn seal(session: SessionId, presenter: &Presenter, masters: &MasterKeys) -> 
     let mut header = JweHeader::new();
     header.set_content_encryption("A256GCM");
     header.set_key_id(master.id());
-    let encrypter = DirectJweAlgorithm::Dir.encrypter_from_bytes(master.presenters).expect("32 bytes are a key");
-    let jwe = jwe::serialize_compact(&plain, &header, &encrypter).expect("sealing cannot fail with a good key");
+    let encrypter = DirectJweAlgorithm::Dir
+        .encrypter_from_bytes(master.presenters)
+        .expect("32 bytes are a key");
+    let jwe = jwe::serialize_compact(&plain, &header, &encrypter)
+        .expect("sealing cannot fail with a good key");
     let tag = tag(session, presenter, master);
     let entry = format!("{:=<ENTRY$}", format!("{tag}{jwe}"));
     Sealed { tag, entry }
@@ -57,13 +62,20 @@ pub fn seal(session: SessionId, presenter: &Presenter, masters: &MasterKeys) -> 
 
 /// The presenters of a row, the last one first; `None` where an entry does not open.
 pub fn open(session: SessionId, column: &str, masters: &MasterKeys) -> Vec<Option<Presenter>> {
-    let entries = column.as_bytes().chunks(ENTRY).map(|entry| std::str::from_utf8(entry).ok());
-    entries.map(|entry| open_one(session, entry?.get(TAG..)?.trim_end_matches('='), masters)).collect()
+    let entries = column
+        .as_bytes()
+        .chunks(ENTRY)
+        .map(|entry| std::str::from_utf8(entry).ok());
+    entries
+        .map(|entry| open_one(session, entry?.get(TAG..)?.trim_end_matches('='), masters))
+        .collect()
 }
 
 fn open_one(session: SessionId, jwe: &str, masters: &MasterKeys) -> Option<Presenter> {
     let plain = masters.iter().find_map(|master| {
-        let decrypter = DirectJweAlgorithm::Dir.decrypter_from_bytes(master.key.presenters).ok()?;
+        let decrypter = DirectJweAlgorithm::Dir
+            .decrypter_from_bytes(master.key.presenters)
+            .ok()?;
         jwe::deserialize_compact(jwe, &decrypter).ok()
     })?;
     let plain = plain.0;
@@ -73,14 +85,29 @@ fn open_one(session: SessionId, jwe: &str, masters: &MasterKeys) -> Option<Prese
     }
     let since = Timestamp(i64::from_be_bytes(plain[16..24].try_into().ok()?));
     let ip: [u8; 16] = plain[25..41].try_into().ok()?;
-    let ip_address = if plain[24] == 1 { IpAddr::from(ip).to_canonical().to_string() } else { String::new() };
-    let user_agent = std::str::from_utf8(&plain[41..]).ok()?.trim_end_matches('\0').to_owned();
-    Some(Presenter { ip_address, user_agent, since })
+    let ip_address = if plain[24] == 1 {
+        IpAddr::from(ip).to_canonical().to_string()
+    } else {
+        String::new()
+    };
+    let user_agent = std::str::from_utf8(&plain[41..])
+        .ok()?
+        .trim_end_matches('\0')
+        .to_owned();
+    Some(Presenter {
+        ip_address,
+        user_agent,
+        since,
+    })
 }
 
 fn tag(session: SessionId, presenter: &Presenter, master: &MasterKey) -> String {
-    let mac =
-        master.presenter_mac().chain_update(session.0.as_bytes()).chain_update(presenter.network()).chain_update([0]).chain_update(presenter.kept_agent());
+    let mac = master
+        .presenter_mac()
+        .chain_update(session.0.as_bytes())
+        .chain_update(presenter.network())
+        .chain_update([0])
+        .chain_update(presenter.kept_agent());
     encode(&mac.finalize().into_bytes()[..8])
 }
 
@@ -92,7 +119,13 @@ mod tests {
     use crate::crypto::master_key::Versioned;
 
     fn masters(secret: u8) -> MasterKeys {
-        MasterKeys::new(Versioned { version: 1, key: Arc::new(MasterKey::new([secret; 32])) }, vec![])
+        MasterKeys::new(
+            Versioned {
+                version: 1,
+                key: Arc::new(MasterKey::new([secret; 32])),
+            },
+            vec![],
+        )
     }
 
     fn session(n: u128) -> SessionId {
@@ -102,16 +135,49 @@ mod tests {
     #[test]
     fn every_presenter_has_one_length_and_opens_in_its_own_row_under_its_own_key() {
         let long = "é".repeat(200);
-        for (ip, agent) in [("192.0.2.1", "Mozilla/5.0"), ("2001:db8::1", ""), ("", long.as_str())] {
-            let presenter = Presenter { ip_address: ip.into(), user_agent: agent.into(), since: Timestamp(1_795_219_200_000) };
+        for (ip, agent) in [
+            ("192.0.2.1", "Mozilla/5.0"),
+            ("2001:db8::1", ""),
+            ("", long.as_str()),
+        ] {
+            let presenter = Presenter {
+                ip_address: ip.into(),
+                user_agent: agent.into(),
+                since: Timestamp(1_795_219_200_000),
+            };
             let sealed = seal(session(1), &presenter, &masters(1));
-            assert_eq!((sealed.entry.len(), sealed.tag.len(), sealed.entry.starts_with(&sealed.tag)), (ENTRY, TAG, true));
-            let kept = Presenter { user_agent: presenter.kept_agent().into(), ..presenter.clone() };
+            assert_eq!(
+                (
+                    sealed.entry.len(),
+                    sealed.tag.len(),
+                    sealed.entry.starts_with(&sealed.tag)
+                ),
+                (ENTRY, TAG, true)
+            );
+            let kept = Presenter {
+                user_agent: presenter.kept_agent().into(),
+                ..presenter.clone()
+            };
             let row = format!("{0}{0}", sealed.entry);
-            assert_eq!(open(session(1), &row, &masters(1)), [Some(kept.clone()), Some(kept)]);
-            assert_eq!(open(session(2), &sealed.entry, &masters(1)), [None], "pasted into another row");
-            assert_eq!(open(session(1), &sealed.entry, &masters(2)), [None], "a master key that is gone");
-            assert_ne!(seal(session(2), &presenter, &masters(1)).tag, sealed.tag, "no link between two sessions");
+            assert_eq!(
+                open(session(1), &row, &masters(1)),
+                [Some(kept.clone()), Some(kept)]
+            );
+            assert_eq!(
+                open(session(2), &sealed.entry, &masters(1)),
+                [None],
+                "pasted into another row"
+            );
+            assert_eq!(
+                open(session(1), &sealed.entry, &masters(2)),
+                [None],
+                "a master key that is gone"
+            );
+            assert_ne!(
+                seal(session(2), &presenter, &masters(1)).tag,
+                sealed.tag,
+                "no link between two sessions"
+            );
         }
         assert_eq!(open(session(1), "no entry at all", &masters(1)), [None]);
         assert_eq!(open(session(1), "", &masters(1)), []);

@@ -1,9 +1,12 @@
-//! Opaque tokens: refresh tokens (`csr_…`) and session tokens (`css_…`). Owns their format and the arithmetic that makes one token
-//! from another; whether a token is still good is `model::refresh::decide`'s business.
+//! Opaque tokens: refresh tokens (`csr_…`) and session tokens (`css_…`). Owns their format and the
+//! arithmetic that makes one token from another; whether a token is still good is
+//! `model::refresh::decide`'s business.
 //!
-//! A refresh token is 101 bytes: key version (1), session id (16), generation (4, big endian), secret (32), parent's secret (32),
-//! tag (16). The tag is checked first, in constant time and without the database, so garbage costs a microsecond and only a token
-//! that we issued can ever count as reuse. The successor is computed, not drawn: whoever presents the parent again gets the same one.
+//! A refresh token is 101 bytes: key version (1), session id (16), generation (4, big endian),
+//! secret (32), parent's secret (32), tag (16). The tag is checked first, in constant time and
+//! without the database, so garbage costs a microsecond and only a token that we issued can ever
+//! count as reuse. The successor is computed, not drawn: whoever presents the parent again gets the
+//! same one.
 
 use std::fmt;
 
@@ -51,22 +54,49 @@ impl RefreshToken {
     /// The first token of a session, from 32 random bytes.
     pub fn first(session: SessionId, secret: [u8; 32], masters: &MasterKeys) -> Self {
         let version = masters.current().version;
-        Self { version, session, generation: 1, secret: Zeroizing::new(secret), parent: Zeroizing::new([0; 32]) }
+        Self {
+            version,
+            session,
+            generation: 1,
+            secret: Zeroizing::new(secret),
+            parent: Zeroizing::new([0; 32]),
+        }
     }
 
     /// Reads and checks a token; no database is asked.
     pub fn open(text: &str, masters: &MasterKeys) -> Result<Self, NotOurs> {
-        let bytes = text.strip_prefix(PREFIX).filter(|t| t.len() == LENGTH.div_ceil(3) * 4 - 1).and_then(decode).map(Zeroizing::new);
-        let bytes = bytes.filter(|b| b.len() == LENGTH).ok_or(NotOurs::Invalid)?;
+        let bytes = text
+            .strip_prefix(PREFIX)
+            .filter(|t| t.len() == LENGTH.div_ceil(3) * 4 - 1)
+            .and_then(decode)
+            .map(Zeroizing::new);
+        let bytes = bytes
+            .filter(|b| b.len() == LENGTH)
+            .ok_or(NotOurs::Invalid)?;
         let version = bytes[0];
         let Some(master) = masters.version(version) else {
-            return Err(if version > masters.current().version { NotOurs::NewerKey(version) } else { NotOurs::Invalid });
+            return Err(if version > masters.current().version {
+                NotOurs::NewerKey(version)
+            } else {
+                NotOurs::Invalid
+            });
         };
         let (body, tag) = bytes.split_at(TAGGED);
-        master.key.tag_mac().chain_update(body).verify_truncated_left(tag).map_err(|_| NotOurs::Invalid)?;
+        master
+            .key
+            .tag_mac()
+            .chain_update(body)
+            .verify_truncated_left(tag)
+            .map_err(|_| NotOurs::Invalid)?;
         let session = SessionId(uuid::Uuid::from_bytes(take(body, 1)));
         let generation = u32::from_be_bytes(take(body, 17));
-        Ok(Self { version, session, generation, secret: Zeroizing::new(take(body, 21)), parent: Zeroizing::new(take(body, 53)) })
+        Ok(Self {
+            version,
+            session,
+            generation,
+            secret: Zeroizing::new(take(body, 21)),
+            parent: Zeroizing::new(take(body, 53)),
+        })
     }
 
     /// The text, with the tag and version of the current master key.
@@ -78,7 +108,12 @@ impl RefreshToken {
         bytes.extend_from_slice(&self.generation.to_be_bytes());
         bytes.extend_from_slice(&*self.secret);
         bytes.extend_from_slice(&*self.parent);
-        let tag = current.key.tag_mac().chain_update(&*bytes).finalize().into_bytes();
+        let tag = current
+            .key
+            .tag_mac()
+            .chain_update(&*bytes)
+            .finalize()
+            .into_bytes();
         bytes.extend_from_slice(&tag[..LENGTH - TAGGED]);
         Zeroizing::new(format!("{PREFIX}{}", &*Zeroizing::new(encode(&bytes))))
     }
@@ -98,10 +133,20 @@ impl RefreshToken {
         sha256(&*self.secret)
     }
 
-    /// What `decide` wants to know. The successor is tried under every loaded master key, the token's own first.
+    /// What `decide` wants to know. The successor is tried under every loaded master key, the
+    /// token's own first.
     pub fn presented(&self, masters: &MasterKeys) -> Presented {
-        let kin = self.makers(masters).map(|m| Kin { successor: sha256(&*self.child_secret(m, false)), late_successor: sha256(&*self.child_secret(m, true)) });
-        Presented { generation: self.generation, hash: self.hash(), parent_hash: sha256(&*self.parent), lineage: self.has_lineage(masters), kin: kin.collect() }
+        let kin = self.makers(masters).map(|m| Kin {
+            successor: sha256(&*self.child_secret(m, false)),
+            late_successor: sha256(&*self.child_secret(m, true)),
+        });
+        Presented {
+            generation: self.generation,
+            hash: self.hash(),
+            parent_hash: sha256(&*self.parent),
+            lineage: self.has_lineage(masters),
+            kin: kin.collect(),
+        }
     }
 
     /// The child that `decide` meant.
@@ -109,12 +154,24 @@ impl RefreshToken {
         let maker = self.makers(masters).nth(child.kin)?;
         let generation = self.generation.checked_add(1)?;
         let secret = self.child_secret(maker, child.late);
-        Some(Self { version: masters.current().version, session: self.session, generation, secret, parent: self.secret.clone() })
+        Some(Self {
+            version: masters.current().version,
+            session: self.session,
+            generation,
+            secret,
+            parent: self.secret.clone(),
+        })
     }
 
     /// The regular successor, under the master key that made this token.
     pub fn successor(&self, masters: &MasterKeys) -> Option<Self> {
-        self.child(Child { kin: 0, late: false }, masters)
+        self.child(
+            Child {
+                kin: 0,
+                late: false,
+            },
+            masters,
+        )
     }
 
     fn makers<'m>(&self, masters: &'m MasterKeys) -> impl Iterator<Item = &'m MasterKey> {
@@ -124,24 +181,50 @@ impl RefreshToken {
     }
 
     fn child_secret(&self, maker: &MasterKey, late: bool) -> Zeroizing<[u8; 32]> {
-        derive(maker, late, self.session, self.generation.wrapping_add(1), &self.secret)
+        derive(
+            maker,
+            late,
+            self.session,
+            self.generation.wrapping_add(1),
+            &self.secret,
+        )
     }
 
     fn has_lineage(&self, masters: &MasterKeys) -> bool {
-        let born = |m: &MasterKey, late| *derive(m, late, self.session, self.generation, &self.parent) == *self.secret;
-        self.generation > 1 && masters.iter().any(|m| born(&m.key, false) || born(&m.key, true))
+        let born = |m: &MasterKey, late| {
+            *derive(m, late, self.session, self.generation, &self.parent) == *self.secret
+        };
+        self.generation > 1
+            && masters
+                .iter()
+                .any(|m| born(&m.key, false) || born(&m.key, true))
     }
 }
 
 /// `HMAC(K, session id ‖ generation ‖ parent's secret)`.
-fn derive(maker: &MasterKey, late: bool, session: SessionId, generation: u32, parent: &[u8; 32]) -> Zeroizing<[u8; 32]> {
-    let mac = if late { maker.late_mac() } else { maker.next_mac() };
-    let mac = mac.chain_update(session.as_bytes()).chain_update(generation.to_be_bytes()).chain_update(parent);
+fn derive(
+    maker: &MasterKey,
+    late: bool,
+    session: SessionId,
+    generation: u32,
+    parent: &[u8; 32],
+) -> Zeroizing<[u8; 32]> {
+    let mac = if late {
+        maker.late_mac()
+    } else {
+        maker.next_mac()
+    };
+    let mac = mac
+        .chain_update(session.as_bytes())
+        .chain_update(generation.to_be_bytes())
+        .chain_update(parent);
     Zeroizing::new(mac.finalize().into_bytes().into())
 }
 
 fn take<const N: usize>(bytes: &[u8], from: usize) -> [u8; N] {
-    bytes[from..from + N].try_into().expect("the length was checked")
+    bytes[from..from + N]
+        .try_into()
+        .expect("the length was checked")
 }
 
 /// A session token: the credential inside the session cookie, and the `token` of sign-in answers.
@@ -157,13 +240,17 @@ impl fmt::Debug for SessionToken {
 impl SessionToken {
     /// A new one from 32 random bytes.
     pub fn new(secret: &[u8; 32]) -> Self {
-        Self(Zeroizing::new(format!("{SESSION_PREFIX}{}", encode(secret))))
+        Self(Zeroizing::new(format!(
+            "{SESSION_PREFIX}{}",
+            encode(secret)
+        )))
     }
 
     /// The form alone is checked.
     pub fn parse(text: &str) -> Option<Self> {
         let secret = text.strip_prefix(SESSION_PREFIX)?;
-        (secret.len() == 43 && decode(secret).is_some()).then(|| Self(Zeroizing::new(text.to_owned())))
+        (secret.len() == 43 && decode(secret).is_some())
+            .then(|| Self(Zeroizing::new(text.to_owned())))
     }
 
     /// The text.
@@ -184,12 +271,22 @@ mod tests {
     use std::sync::Arc;
 
     fn masters(current: u8, others: &[u8]) -> MasterKeys {
-        let versioned = |v: u8| Versioned { version: v, key: Arc::new(MasterKey::new([v; 32])) };
-        MasterKeys::new(versioned(current), others.iter().map(|v| versioned(*v)).collect())
+        let versioned = |v: u8| Versioned {
+            version: v,
+            key: Arc::new(MasterKey::new([v; 32])),
+        };
+        MasterKeys::new(
+            versioned(current),
+            others.iter().map(|v| versioned(*v)).collect(),
+        )
     }
 
     fn first() -> RefreshToken {
-        RefreshToken::first(SessionId(uuid::Uuid::from_bytes([7; 16])), [8; 32], &masters(1, &[]))
+        RefreshToken::first(
+            SessionId(uuid::Uuid::from_bytes([7; 16])),
+            [8; 32],
+            &masters(1, &[]),
+        )
     }
 
     #[test]
@@ -198,7 +295,10 @@ mod tests {
         let text = first().encode(&keys);
         assert_eq!(text.len(), 139);
         let read = RefreshToken::open(&text, &keys).unwrap();
-        assert_eq!((read.session(), read.generation(), read.hash()), (first().session(), 1, sha256(&[8; 32])));
+        assert_eq!(
+            (read.session(), read.generation(), read.hash()),
+            (first().session(), 1, sha256(&[8; 32]))
+        );
         assert_eq!(format!("{read:?}"), "RefreshToken(…)");
     }
 
@@ -210,10 +310,24 @@ mod tests {
         for bit in 0..LENGTH * 8 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(RefreshToken::open(&format!("{PREFIX}{}", encode(&flipped)), &keys).is_err(), "bit {bit}");
+            assert!(
+                RefreshToken::open(&format!("{PREFIX}{}", encode(&flipped)), &keys).is_err(),
+                "bit {bit}"
+            );
         }
-        for text in [text.to_uppercase(), format!("{}=", *text), format!(" {}", *text), text[..138].to_owned(), text[4..].to_owned(), String::new()] {
-            assert_eq!(RefreshToken::open(&text, &keys).err(), Some(NotOurs::Invalid), "{text}");
+        for text in [
+            text.to_uppercase(),
+            format!("{}=", *text),
+            format!(" {}", *text),
+            text[..138].to_owned(),
+            text[4..].to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(
+                RefreshToken::open(&text, &keys).err(),
+                Some(NotOurs::Invalid),
+                "{text}"
+            );
         }
     }
 
@@ -221,7 +335,10 @@ mod tests {
     fn the_successor_is_computed_and_proves_its_lineage() {
         let keys = masters(1, &[]);
         let second = first().successor(&keys).unwrap();
-        assert_eq!(*second.encode(&keys), *first().successor(&keys).unwrap().encode(&keys));
+        assert_eq!(
+            *second.encode(&keys),
+            *first().successor(&keys).unwrap().encode(&keys)
+        );
         let presented = second.presented(&keys);
         assert!(presented.lineage);
         assert_eq!(presented.parent_hash, first().hash());
@@ -235,14 +352,37 @@ mod tests {
         let text = first().encode(&old);
         let read = RefreshToken::open(&text, &both).unwrap();
         let successor = read.successor(&both).unwrap();
-        assert_eq!(successor.hash(), first().successor(&old).unwrap().hash(), "the parent's key makes the child");
-        assert!(successor.encode(&both).starts_with("csr_Ag"), "tagged by the new key");
+        assert_eq!(
+            successor.hash(),
+            first().successor(&old).unwrap().hash(),
+            "the parent's key makes the child"
+        );
+        assert!(
+            successor.encode(&both).starts_with("csr_Ag"),
+            "tagged by the new key"
+        );
         assert!(RefreshToken::open(&successor.encode(&both), &new).is_ok());
-        assert_eq!(RefreshToken::open(&text, &new).err(), Some(NotOurs::Invalid), "the old key is gone");
-        assert_eq!(RefreshToken::open(&successor.encode(&both), &old).err(), Some(NotOurs::NewerKey(2)));
+        assert_eq!(
+            RefreshToken::open(&text, &new).err(),
+            Some(NotOurs::Invalid),
+            "the old key is gone"
+        );
+        assert_eq!(
+            RefreshToken::open(&successor.encode(&both), &old).err(),
+            Some(NotOurs::NewerKey(2))
+        );
         // The same secret under both version bytes: each finds the other's child.
-        let (as_old, as_new) = (RefreshToken::open(&text, &both).unwrap(), RefreshToken::open(&read.encode(&both), &both).unwrap());
+        let (as_old, as_new) = (
+            RefreshToken::open(&text, &both).unwrap(),
+            RefreshToken::open(&read.encode(&both), &both).unwrap(),
+        );
         let made_by_new = as_new.successor(&both).unwrap().hash();
-        assert!(as_old.presented(&both).kin.iter().any(|k| k.successor == made_by_new));
+        assert!(
+            as_old
+                .presented(&both)
+                .kin
+                .iter()
+                .any(|k| k.successor == made_by_new)
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The signature by which a receiver knows that a message is ours (Standard Webhooks, `v1`): HMAC-SHA256 over its id, its time and its text.
+//! The signature by which a receiver knows that a message is ours (Standard Webhooks, `v1`):
+//! HMAC-SHA256 over its id, its time and its text.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -15,7 +16,10 @@ pub fn sign(secret: &str, id: &str, seconds: i64, body: &str) -> Option<String> 
     for part in [id, ".", &seconds.to_string(), ".", body] {
         mac.update(part.as_bytes());
     }
-    Some(format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())))
+    Some(format!(
+        "v1,{}",
+        STANDARD.encode(mac.finalize().into_bytes())
+    ))
 }
 
 #[cfg(test)]
@@ -25,8 +29,16 @@ mod tests {
     /// The example of the specification's own libraries.
     #[test]
     fn signs_as_the_specification_says() {
-        let signed = sign("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, r#"{"test": 2432232314}"#);
-        assert_eq!(signed.as_deref(), Some("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="));
+        let signed = sign(
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "msg_p5jXN8AQM9LWM0D4loKWxJek",
+            1_614_265_330,
+            r#"{"test": 2432232314}"#,
+        );
+        assert_eq!(
+            signed.as_deref(),
+            Some("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=")
+        );
         assert_eq!(sign("another", "x", 0, ""), None);
     }
 }

@@ -9,9 +9,15 @@ use super::Result;
 use super::record::{Recorder, detail};
 
 /// Their user names or paths may be keys of somebody's.
-const SECRETIVE: [&str; 4] = ["webhooks.url", "mail.smtp_url", "database.url", "database.direct_url"];
+const SECRETIVE: [&str; 4] = [
+    "webhooks.url",
+    "mail.smtp_url",
+    "database.url",
+    "database.direct_url",
+];
 
-/// Records the start with everything that is not as it is by default; secrets are hidden as `config show` hides them.
+/// Records the start with everything that is not as it is by default; secrets are hidden as `config
+/// show` hides them.
 pub async fn announce(app: &App) -> Result<()> {
     let settings: Map<String, Value> = app
         .config
@@ -20,7 +26,21 @@ pub async fn announce(app: &App) -> Result<()> {
         .filter(|e| e.source != "default" && !SECRETIVE.contains(&e.key.as_str()))
         .map(|e| (e.key.clone(), Value::from(e.value.clone())))
         .collect();
-    let recorder = Recorder::new(app, &Peer { actor: "process".into(), ..Peer::default() });
-    let what = detail([("version", env!("CARGO_PKG_VERSION").into()), ("settings", settings.into())]);
-    Ok(app.db.write(move |conn| Box::pin(async move { recorder.record(conn, Kind::Started, None, None, what).await })).await?)
+    let recorder = Recorder::new(
+        app,
+        &Peer {
+            actor: "process".into(),
+            ..Peer::default()
+        },
+    );
+    let what = detail([
+        ("version", env!("CARGO_PKG_VERSION").into()),
+        ("settings", settings.into()),
+    ]);
+    Ok(app
+        .db
+        .write(move |conn| {
+            Box::pin(async move { recorder.record(conn, Kind::Started, None, None, what).await })
+        })
+        .await?)
 }

@@ -1,5 +1,6 @@
-//! Who may do what to whom. An operator at a shell may do everything; a signed-in user may do what the powers of the session allow
-//! ([`crate::model::permission::Powers`]); only an admin may change another admin.
+//! Who may do what to whom. An operator at a shell may do everything; a signed-in user may do what
+//! the powers of the session allow ([`crate::model::permission::Powers`]); only an admin may change
+//! another admin.
 
 use crate::app::App;
 use crate::model::id::SessionId;
@@ -19,9 +20,12 @@ pub enum Authority<'a> {
 }
 
 impl Authority<'_> {
-    /// Refuses what the session's powers do not allow, and every change where the password was proven too long ago (`sessions.admin_fresh_for`).
+    /// Refuses what the session's powers do not allow, and every change where the password was
+    /// proven too long ago (`sessions.admin_fresh_for`).
     pub fn may(self, app: &App, action: Action) -> Result<()> {
-        let Self::Session(who) = self else { return Ok(()) };
+        let Self::Session(who) = self else {
+            return Ok(());
+        };
         if !who.powers.allow(action) {
             return Err(Error::NotAllowed(action));
         }
@@ -31,30 +35,57 @@ impl Authority<'_> {
     /// The same for an action on this user: only an admin may do anything to an admin.
     pub fn may_to(self, app: &App, action: Action, target: &User) -> Result<()> {
         self.may(app, action)?;
-        let Self::Session(who) = self else { return Ok(()) };
+        let Self::Session(who) = self else {
+            return Ok(());
+        };
         let above = target.is_admin() && !who.powers.is_admin();
-        // Who sets the password or the address of an account can sign in to it: that needs the right to act as its user.
-        let takes_over = matches!(action, Action::Impersonate | Action::SetPassword | Action::SetEmail) && !self.is(target);
-        let too_much = takes_over && if target.is_admin() { !who.powers.allow(Action::ImpersonateAdmins) } else { !self.may_give(app, &target.role) };
-        if above || too_much { Err(Error::NotAllowed(action)) } else { Ok(()) }
+        // Who sets the password or the address of an account can sign in to it: that needs the
+        // right to act as its user.
+        let takes_over = matches!(
+            action,
+            Action::Impersonate | Action::SetPassword | Action::SetEmail
+        ) && !self.is(target);
+        let too_much = takes_over
+            && if target.is_admin() {
+                !who.powers.allow(Action::ImpersonateAdmins)
+            } else {
+                !self.may_give(app, &target.role)
+            };
+        if above || too_much {
+            Err(Error::NotAllowed(action))
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether this field of this user may be set.
     pub fn may_set(self, app: &App, field: Field, target: &User) -> Result<()> {
         self.may_to(app, field.action(), target)?;
         let vouches_for_oneself = match field {
-            // Claims of access tokens come from it: who could write one's own would choose one's own tenant.
+            // Claims of access tokens come from it: who could write one's own would choose one's
+            // own tenant.
             Field::Metadata => self.names(target),
-            // Applications trust a proven address, and read roles, also those that allow nothing here.
-            Field::Email | Field::EmailVerified | Field::Role => self.names(target) && !self.is_admin(),
+            // Applications trust a proven address, and read roles, also those that allow nothing
+            // here.
+            Field::Email | Field::EmailVerified | Field::Role => {
+                self.names(target) && !self.is_admin()
+            }
             Field::Name | Field::Image | Field::Ban | Field::Password => false,
         };
-        if vouches_for_oneself { Err(Error::NotAllowed(field.action())) } else { Ok(()) }
+        if vouches_for_oneself {
+            Err(Error::NotAllowed(field.action()))
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether this field of a user who is being created may be set.
     pub fn may_begin_with(self, app: &App, field: Field) -> Result<()> {
-        if field.comes_with_creation() { self.may(app, Action::CreateUser) } else { self.may(app, field.action()) }
+        if field.comes_with_creation() {
+            self.may(app, Action::CreateUser)
+        } else {
+            self.may(app, field.action())
+        }
     }
 
     /// Whether this is done with the rights of an admin.
@@ -88,13 +119,25 @@ impl Authority<'_> {
 
     /// Whether the user is the one of the session, or the one who acts in it.
     pub fn names(self, user: &User) -> bool {
-        let Self::Session(who) = self else { return false };
-        who.user.id == user.id || who.powers.actor().is_some_and(|actor| actor.user() == user.id)
+        let Self::Session(who) = self else {
+            return false;
+        };
+        who.user.id == user.id
+            || who
+                .powers
+                .actor()
+                .is_some_and(|actor| actor.user() == user.id)
     }
 }
 
 /// Refuses role names that neither the program nor the settings know.
 pub fn check_roles(app: &App, role: &str) -> Result<()> {
-    let known = |name: &str| matches!(name, "user" | "admin") || app.config.roles.iter().any(|(role, _)| role == name);
-    if !role.is_empty() && role.split(',').all(known) { Ok(()) } else { Err(Error::NonExistentRole) }
+    let known = |name: &str| {
+        matches!(name, "user" | "admin") || app.config.roles.iter().any(|(role, _)| role == name)
+    };
+    if !role.is_empty() && role.split(',').all(known) {
+        Ok(())
+    } else {
+        Err(Error::NonExistentRole)
+    }
 }

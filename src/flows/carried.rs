@@ -1,5 +1,6 @@
-//! Which of the cookies that a browser carries count. A cookie domain that was set later, and any host beside ours, makes browsers send several of one
-//! name. Every reader of cookies asks here: a request means one session, or none.
+//! Which of the cookies that a browser carries count. A cookie domain that was set later, and any
+//! host beside ours, makes browsers send several of one name. Every reader of cookies asks here: a
+//! request means one session, or none.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,8 @@ use super::known_device::Device;
 use super::read_session::{self, cookie_token};
 use super::{Error, Result, refresh};
 
-/// How many cookies of one name are looked up in the database; a request that carries more carries none that counts.
+/// How many cookies of one name are looked up in the database; a request that carries more carries
+/// none that counts.
 const MOST: usize = 16;
 
 /// The session cookies that we signed, each token once.
@@ -23,7 +25,9 @@ pub fn signed<'r>(app: &App, cookies: &'r [String]) -> Vec<(SessionToken, &'r st
     let mut found: Vec<(SessionToken, &str)> = Vec::new();
     for text in cookies {
         if let Some(token) = cookie_token(app, text)
-            && found.iter().all(|(known, _)| known.expose() != token.expose())
+            && found
+                .iter()
+                .all(|(known, _)| known.expose() != token.expose())
         {
             found.push((token, text));
         }
@@ -31,8 +35,9 @@ pub fn signed<'r>(app: &App, cookies: &'r [String]) -> Vec<(SessionToken, &'r st
     found
 }
 
-/// The session cookie that counts: the only one that we signed or, of several, the only one whose session lives. Where none lives, one that tells why.
-/// `None`: none came, or two live and it cannot be told which of them another host has planted.
+/// The session cookie that counts: the only one that we signed or, of several, the only one whose
+/// session lives. Where none lives, one that tells why. `None`: none came, or two live and it
+/// cannot be told which of them another host has planted.
 pub async fn session_cookie<'r>(app: &App, cookies: &'r [String]) -> Result<Option<&'r str>> {
     let signed = signed(app, cookies);
     match signed.as_slice() {
@@ -59,13 +64,20 @@ async fn living<'r>(app: &App, signed: &[(SessionToken, &'r str)]) -> Result<Liv
     if signed.len() > MOST {
         return Ok(Living::Several);
     }
-    let (hashes, now): (Vec<_>, _) = (signed.iter().map(|(token, _)| token.hash()).collect(), app.now());
+    let (hashes, now): (Vec<_>, _) = (
+        signed.iter().map(|(token, _)| token.hash()).collect(),
+        app.now(),
+    );
     let work = app.db.read(move |conn| {
         let hashes = hashes.clone();
         Box::pin(async move {
             let mut found = Vec::new();
             for (at, hash) in hashes.into_iter().enumerate() {
-                found.extend(store::sessions::find_live(conn, &By::TokenHash(hash), now).await?.map(|live| (at, live.session.id)));
+                found.extend(
+                    store::sessions::find_live(conn, &By::TokenHash(hash), now)
+                        .await?
+                        .map(|live| (at, live.session.id)),
+                );
             }
             Ok(found)
         })
@@ -77,9 +89,14 @@ async fn living<'r>(app: &App, signed: &[(SessionToken, &'r str)]) -> Result<Liv
     })
 }
 
-/// Whether a session cookie of the request names a live session that is not this user's own. More cookies than are looked up may hide one.
+/// Whether a session cookie of the request names a live session that is not this user's own. More
+/// cookies than are looked up may hide one.
 pub(super) async fn is_anothers(app: &App, cookies: &[&str], user: UserId) -> Result<bool> {
-    let tokens: Vec<_> = cookies.iter().filter_map(|text| cookie_token(app, text)).map(|token| token.hash()).collect();
+    let tokens: Vec<_> = cookies
+        .iter()
+        .filter_map(|text| cookie_token(app, text))
+        .map(|token| token.hash())
+        .collect();
     if tokens.len() > MOST {
         return Ok(true);
     }
@@ -89,7 +106,9 @@ pub(super) async fn is_anothers(app: &App, cookies: &[&str], user: UserId) -> Re
         Box::pin(async move {
             for hash in tokens {
                 let live = store::sessions::find_live(conn, &By::TokenHash(hash), now).await?;
-                if live.is_some_and(|live| live.session.user_id != user || live.session.impersonated_by.is_some()) {
+                if live.is_some_and(|live| {
+                    live.session.user_id != user || live.session.impersonated_by.is_some()
+                }) {
                     return Ok(true);
                 }
             }
@@ -113,36 +132,59 @@ pub enum RefreshCookie<'r> {
     },
     /// None that we made.
     NotOurs,
-    /// Those of several sessions, or one of another user than the session cookies beside it: it cannot be told which of them another host has planted.
+    /// Those of several sessions, or one of another user than the session cookies beside it: it
+    /// cannot be told which of them another host has planted.
     Several,
 }
 
-/// The refresh cookie that counts, and whether the session of a session cookie beside it lives. Beside a session that lives only its own token counts. Beside
-/// sessions that are over only one of the same user does: a token that another host planted does not take their place. Of two sessions none counts.
-pub async fn refresh_cookie<'r>(app: &App, session_cookies: &[String], refresh_cookies: &'r [String]) -> Result<(RefreshCookie<'r>, bool)> {
+/// The refresh cookie that counts, and whether the session of a session cookie beside it lives.
+/// Beside a session that lives only its own token counts. Beside sessions that are over only one of
+/// the same user does: a token that another host planted does not take their place. Of two sessions
+/// none counts.
+pub async fn refresh_cookie<'r>(
+    app: &App,
+    session_cookies: &[String],
+    refresh_cookies: &'r [String],
+) -> Result<(RefreshCookie<'r>, bool)> {
     let families = families(app, refresh_cookies).await?;
     let signed = signed(app, session_cookies);
     Ok(match living(app, &signed).await? {
         Living::Several => (RefreshCookie::Several, true),
         Living::One(_, session) => match (families.get(&session), families.values().next()) {
             (Some((_, own)), _) => (RefreshCookie::One(own), true),
-            (None, Some((_, foreign))) => (RefreshCookie::Foreign { token: foreign, lives: !living_of(app, &families).await?.is_empty() }, true),
+            (None, Some((_, foreign))) => (
+                RefreshCookie::Foreign {
+                    token: foreign,
+                    lives: !living_of(app, &families).await?.is_empty(),
+                },
+                true,
+            ),
             (None, None) => (RefreshCookie::NotOurs, true),
         },
         Living::None => match families.iter().collect::<Vec<_>>().as_slice() {
             [] => (RefreshCookie::NotOurs, false),
-            [(session, (_, only))] if is_of_their_user(app, **session, &signed).await? => (RefreshCookie::One(only), false),
+            [(session, (_, only))] if is_of_their_user(app, **session, &signed).await? => {
+                (RefreshCookie::One(only), false)
+            }
             _ => (RefreshCookie::Several, false),
         },
     })
 }
 
-/// Whether a refresh token belongs to the user of the session cookies beside it, none of whose sessions lives; also where none came, or where it is over itself.
-async fn is_of_their_user(app: &App, family: SessionId, signed: &[(SessionToken, &str)]) -> Result<bool> {
+/// Whether a refresh token belongs to the user of the session cookies beside it, none of whose
+/// sessions lives; also where none came, or where it is over itself.
+async fn is_of_their_user(
+    app: &App,
+    family: SessionId,
+    signed: &[(SessionToken, &str)],
+) -> Result<bool> {
     if signed.is_empty() {
         return Ok(true);
     }
-    let (hashes, now): (Vec<_>, _) = (signed.iter().map(|(token, _)| token.hash()).collect(), app.now());
+    let (hashes, now): (Vec<_>, _) = (
+        signed.iter().map(|(token, _)| token.hash()).collect(),
+        app.now(),
+    );
     let work = app.db.read(move |conn| {
         let hashes = hashes.clone();
         Box::pin(async move {
@@ -151,7 +193,9 @@ async fn is_of_their_user(app: &App, family: SessionId, signed: &[(SessionToken,
                 users.extend(store::ended::owner_of(conn, hash).await?);
             }
             let owner = store::sessions::owner(conn, family).await?;
-            let lives = store::sessions::find_live(conn, &By::Id(family), now).await?.is_some();
+            let lives = store::sessions::find_live(conn, &By::Id(family), now)
+                .await?
+                .is_some();
             Ok(owner.is_none_or(|owner| users.contains(&owner)) || users.is_empty() && !lives)
         })
     });
@@ -159,14 +203,22 @@ async fn is_of_their_user(app: &App, family: SessionId, signed: &[(SessionToken,
 }
 
 /// Those of the sessions that live, of as many as are looked up.
-async fn living_of(app: &App, families: &BTreeMap<SessionId, (u32, &str)>) -> Result<Vec<SessionId>> {
-    let (ids, now): (Vec<SessionId>, _) = (families.keys().copied().take(MOST).collect(), app.now());
+async fn living_of(
+    app: &App,
+    families: &BTreeMap<SessionId, (u32, &str)>,
+) -> Result<Vec<SessionId>> {
+    let (ids, now): (Vec<SessionId>, _) =
+        (families.keys().copied().take(MOST).collect(), app.now());
     let work = app.db.read(move |conn| {
         let ids = ids.clone();
         Box::pin(async move {
             let mut living = Vec::new();
             for id in ids {
-                living.extend(store::sessions::find_live(conn, &By::Id(id), now).await?.map(|live| live.session.id));
+                living.extend(
+                    store::sessions::find_live(conn, &By::Id(id), now)
+                        .await?
+                        .map(|live| live.session.id),
+                );
             }
             Ok(living)
         })
@@ -175,12 +227,23 @@ async fn living_of(app: &App, families: &BTreeMap<SessionId, (u32, &str)>) -> Re
 }
 
 /// The refresh cookie of this session.
-pub async fn refresh_cookie_of<'r>(app: &App, refresh_cookies: &'r [String], session: SessionId) -> Result<Option<&'r str>> {
-    Ok(families(app, refresh_cookies).await?.get(&session).map(|(_, text)| *text))
+pub async fn refresh_cookie_of<'r>(
+    app: &App,
+    refresh_cookies: &'r [String],
+    session: SessionId,
+) -> Result<Option<&'r str>> {
+    Ok(families(app, refresh_cookies)
+        .await?
+        .get(&session)
+        .map(|(_, text)| *text))
 }
 
-/// The tokens that we made, by session. Of one session the highest generation counts, so that a request which carries the current token is never reuse.
-async fn families<'r>(app: &App, texts: &'r [String]) -> Result<BTreeMap<SessionId, (u32, &'r str)>> {
+/// The tokens that we made, by session. Of one session the highest generation counts, so that a
+/// request which carries the current token is never reuse.
+async fn families<'r>(
+    app: &App,
+    texts: &'r [String],
+) -> Result<BTreeMap<SessionId, (u32, &'r str)>> {
     let mut families: BTreeMap<SessionId, (u32, &str)> = BTreeMap::new();
     for text in texts {
         let token = match refresh::open(app, text).await {
@@ -188,7 +251,9 @@ async fn families<'r>(app: &App, texts: &'r [String]) -> Result<BTreeMap<Session
             Err(Error::RefreshTokenInvalid) => continue,
             Err(error) => return Err(error),
         };
-        let best = families.entry(token.session()).or_insert((token.generation(), text));
+        let best = families
+            .entry(token.session())
+            .or_insert((token.generation(), text));
         if best.0 < token.generation() {
             *best = (token.generation(), text);
         }
@@ -196,7 +261,8 @@ async fn families<'r>(app: &App, texts: &'r [String]) -> Result<BTreeMap<Session
     Ok(families)
 }
 
-/// The session token inside a cookie in which the session of an admin who acts as another user was set aside.
+/// The session token inside a cookie in which the session of an admin who acts as another user was
+/// set aside.
 pub(super) fn admin_token(app: &App, cookie: &str) -> Option<SessionToken> {
     let marked = read_session::open(app, Purpose::AdminSession, cookie)?;
     SessionToken::parse(marked.rsplit_once(':')?.0)
@@ -204,15 +270,22 @@ pub(super) fn admin_token(app: &App, cookie: &str) -> Option<SessionToken> {
 
 /// The live sessions that were set aside in a browser.
 pub(super) struct SetAside {
-    /// The one of the admin who acts here. Of several the one that began last: the others can only be left from an earlier time.
+    /// The one of the admin who acts here. Of several the one that began last: the others can only
+    /// be left from an earlier time.
     pub(super) own: Option<Session>,
-    /// All others, also of other admins. Their cookies are cleared when acting ends, so they end with it.
+    /// All others, also of other admins. Their cookies are cleared when acting ends, so they end
+    /// with it.
     pub(super) others: Vec<SessionId>,
 }
 
 /// Which of the sessions that were set aside counts for this admin.
 pub(super) async fn set_aside(app: &App, cookies: &[String], admin: UserId) -> Result<SetAside> {
-    let hashes: Vec<_> = cookies.iter().filter_map(|cookie| admin_token(app, cookie)).map(|token| token.hash()).take(MOST).collect();
+    let hashes: Vec<_> = cookies
+        .iter()
+        .filter_map(|cookie| admin_token(app, cookie))
+        .map(|token| token.hash())
+        .take(MOST)
+        .collect();
     let now = app.now();
     let work = app.db.read(move |conn| {
         let hashes = hashes.clone();
@@ -227,14 +300,25 @@ pub(super) async fn set_aside(app: &App, cookies: &[String], admin: UserId) -> R
     });
     let mut found = work.await?;
     // Identifiers begin with the time at which they were made.
-    let newest = found.values().rfind(|session| session.user_id == admin).map(|session| session.id);
+    let newest = found
+        .values()
+        .rfind(|session| session.user_id == admin)
+        .map(|session| session.id);
     let own = newest.and_then(|id| found.remove(&id));
-    Ok(SetAside { own, others: found.into_keys().collect() })
+    Ok(SetAside {
+        own,
+        others: found.into_keys().collect(),
+    })
 }
 
-/// The sessions with which the devices of a browser were given: this browser has had them, whether their cookies are still there or not.
+/// The sessions with which the devices of a browser were given: this browser has had them, whether
+/// their cookies are still there or not.
 pub(super) fn had(app: &App, devices: &[&str]) -> Vec<SessionId> {
-    devices.iter().filter_map(|token| Device::open(app, token)?.session()).take(MOST).collect()
+    devices
+        .iter()
+        .filter_map(|token| Device::open(app, token)?.session())
+        .take(MOST)
+        .collect()
 }
 
 /// How the session of this refresh token ended, as far as it has.
@@ -249,6 +333,11 @@ pub async fn end_of_family(app: &App, text: &str) -> Result<End> {
 /// How this session ended.
 pub async fn end_of(app: &App, session: SessionId) -> Result<End> {
     let now = app.now();
-    let end = app.db.read(move |conn| Box::pin(async move { store::ended::end_of(conn, &By::Id(session), now).await })).await?;
+    let end = app
+        .db
+        .read(move |conn| {
+            Box::pin(async move { store::ended::end_of(conn, &By::Id(session), now).await })
+        })
+        .await?;
     Ok(end.unwrap_or(End::Unknown))
 }

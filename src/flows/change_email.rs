@@ -1,5 +1,6 @@
-//! Another address: agreed to at the old one, if that was proven, and proven at the new one. Whether the new one belongs to another account is not told
-//! before it is proven, and then there is nothing to tell. Every other session ends with the change.
+//! Another address: agreed to at the old one, if that was proven, and proven at the new one.
+//! Whether the new one belongs to another account is not told before it is proven, and then there
+//! is nothing to tell. Every other session ends with the change.
 
 use std::time::Duration;
 
@@ -22,38 +23,66 @@ use super::read_session::Authenticated;
 use super::record::{Recorder, detail};
 use super::{Error, Result, mail_links};
 
-/// Where no mailbox was proven, nobody but the session can agree: it must be this fresh. A day, as Better Auth's.
+/// Where no mailbox was proven, nobody but the session can agree: it must be this fresh. A day, as
+/// Better Auth's.
 const FRESH: Duration = Duration::from_secs(86_400);
 
 /// Asks for another address.
-pub async fn request(app: &App, who: &Authenticated, new: Email, callback: Option<String>, peer: &Peer) -> Result<()> {
+pub async fn request(
+    app: &App,
+    who: &Authenticated,
+    new: Email,
+    callback: Option<String>,
+    peer: &Peer,
+) -> Result<()> {
     if !app.config.mail.sends() {
         return Err(Error::ChangeEmailDisabled);
     }
     if !app.config.sign_up.domains.admit(&new) {
         return Err(Error::EmailDomainNotAllowed);
     }
-    Charges::own_mail(app, Purpose::VerifyChange, who.user.id, peer).take(app).await?;
+    Charges::own_mail(app, Purpose::VerifyChange, who.user.id, peer)
+        .take(app)
+        .await?;
     let is_fresh = app.now().since(who.session.auth_time) < FRESH;
     let (outbox, user) = (Outbox::new(app), who.user.id);
-    let wish = Change { new_email: new, session: Some(who.session.id) };
+    let wish = Change {
+        new_email: new,
+        session: Some(who.session.id),
+    };
     let work = app.db.write_unless_refused(move |conn| {
         Box::pin(async move {
-            let Some(user) = store::user_changes::lock(conn, user).await? else { return Ok(Err(Error::Unauthorized)) };
+            let Some(user) = store::user_changes::lock(conn, user).await? else {
+                return Ok(Err(Error::Unauthorized));
+            };
             if user.email == wish.new_email {
                 return Ok(Err(Error::EmailIsTheSame));
             }
             if !user.email_verified && !is_fresh {
                 return Ok(Err(Error::SessionNotFresh));
             }
-            // Whether the new one is taken decides where its proof would go: to the old mailbox it makes no difference.
+            // Whether the new one is taken decides where its proof would go: to the old mailbox it
+            // makes no difference.
             let (sent, other) = if user.email_verified {
-                let sent = outbox.link_of_change(conn, Purpose::ApproveChange, &user, &wish, Some(&user.email), callback.as_deref()).await?;
+                let sent = outbox
+                    .link_of_change(
+                        conn,
+                        Purpose::ApproveChange,
+                        &user,
+                        &wish,
+                        Some(&user.email),
+                        callback.as_deref(),
+                    )
+                    .await?;
                 (sent, Purpose::VerifyChange)
             } else {
-                (prove(conn, &outbox, &user, &wish, callback.as_deref()).await?, Purpose::ApproveChange)
+                (
+                    prove(conn, &outbox, &user, &wish, callback.as_deref()).await?,
+                    Purpose::ApproveChange,
+                )
             };
-            // One change at a time: a new link ends those of the change before. One that the limit of its recipient dropped ends nothing.
+            // One change at a time: a new link ends those of the change before. One that the limit
+            // of its recipient dropped ends nothing.
             if sent {
                 store::mails::end_tokens_of(conn, user.id, other, conn.now()).await?;
             }
@@ -65,22 +94,38 @@ pub async fn request(app: &App, who: &Authenticated, new: Email, callback: Optio
     Ok(())
 }
 
-/// Sends the link to the new address, unless it belongs to another account: then no link is sent, and nothing tells. `false`: over the recipient's limit.
-async fn prove(conn: &mut Conn, outbox: &Outbox, user: &User, wish: &Change, callback: Option<&str>) -> store::Result<bool> {
-    let taken = store::users::by_email(conn, &wish.new_email).await?.is_some();
+/// Sends the link to the new address, unless it belongs to another account: then no link is sent,
+/// and nothing tells. `false`: over the recipient's limit.
+async fn prove(
+    conn: &mut Conn,
+    outbox: &Outbox,
+    user: &User,
+    wish: &Change,
+    callback: Option<&str>,
+) -> store::Result<bool> {
+    let taken = store::users::by_email(conn, &wish.new_email)
+        .await?
+        .is_some();
     let to = (!taken).then_some(&wish.new_email);
-    outbox.link_of_change(conn, Purpose::VerifyChange, user, wish, to, callback).await
+    outbox
+        .link_of_change(conn, Purpose::VerifyChange, user, wish, to, callback)
+        .await
 }
 
 /// The old address agrees: the new one gets its link.
 pub async fn approve(app: &App, text: &str, callback: Option<String>, peer: &Peer) -> Result<()> {
     let token = mail_links::open(app, text, Purpose::ApproveChange).await?;
-    let wish = Change { new_email: token.new_email.clone().ok_or(Error::MailTokenInvalid)?, session: token.session };
+    let wish = Change {
+        new_email: token.new_email.clone().ok_or(Error::MailTokenInvalid)?,
+        session: token.session,
+    };
     let (outbox, recorder) = (Outbox::new(app), Recorder::new(app, peer));
     let work = app.db.write_unless_refused(move |conn| {
         Box::pin(async move {
             let now = conn.now();
-            let Some(user) = store::user_changes::lock(conn, token.user).await? else { return Ok(Err(Error::UserNotFound)) };
+            let Some(user) = store::user_changes::lock(conn, token.user).await? else {
+                return Ok(Err(Error::UserNotFound));
+            };
             if user.email != token.email || !store::mails::end_token(conn, token.id, now).await? {
                 return Ok(Err(Error::MailTokenInvalid));
             }
@@ -88,7 +133,15 @@ pub async fn approve(app: &App, text: &str, callback: Option<String>, peer: &Pee
             if !prove(conn, &outbox, &user, &wish, callback.as_deref()).await? {
                 return Ok(Err(Error::TooManyRequests(outbox.pause())));
             }
-            recorder.record(conn, Kind::EmailChangeApproved, Some(user.id), None, Map::new()).await?;
+            recorder
+                .record(
+                    conn,
+                    Kind::EmailChangeApproved,
+                    Some(user.id),
+                    None,
+                    Map::new(),
+                )
+                .await?;
             Ok(Ok(()))
         })
     });
@@ -97,8 +150,10 @@ pub async fn approve(app: &App, text: &str, callback: Option<String>, peer: &Pee
     Ok(())
 }
 
-/// The new address is proven: it is the user's from now on. No one is signed in by it, and a device that was tied to the account is known anew. Every other session ends: all but the one that proved it or, where
-/// the password did, the one that asked; without either all of them, with the password (`mailbox`).
+/// The new address is proven: it is the user's from now on. No one is signed in by it, and a device
+/// that was tied to the account is known anew. Every other session ends: all but the one that
+/// proved it or, where the password did, the one that asked; without either all of them, with the
+/// password (`mailbox`).
 pub async fn confirm(app: &App, text: &str, evidence: Evidence<'_>, peer: &Peer) -> Result<Proof> {
     let token = mail_links::open(app, text, Purpose::VerifyChange).await?;
     let new = token.new_email.clone().ok_or(Error::MailTokenInvalid)?;
@@ -109,17 +164,40 @@ pub async fn confirm(app: &App, text: &str, evidence: Evidence<'_>, peer: &Peer)
         Box::pin(async move {
             let now = conn.now();
             store::user_changes::lock_account(conn, token.user).await?;
-            let Some(before) = store::user_changes::lock(conn, token.user).await? else { return Ok(Err(Error::UserNotFound)) };
+            let Some(before) = store::user_changes::lock(conn, token.user).await? else {
+                return Ok(Err(Error::UserNotFound));
+            };
             if before.email != token.email || !store::mails::end_token(conn, token.id, now).await? {
                 return Ok(Err(Error::MailTokenInvalid));
             }
-            let proven = match mailbox::prove(conn, &recorder, &outbox, &before, Some(&new), &tie).await? {
-                Ok(proven) => proven,
-                Err(error) => return Ok(Err(error)),
+            let proven =
+                match mailbox::prove(conn, &recorder, &outbox, &before, Some(&new), &tie).await? {
+                    Ok(proven) => proven,
+                    Err(error) => return Ok(Err(error)),
+                };
+            let spared = if let Tie::Session(session) = tie {
+                Some(session)
+            } else {
+                token.session
             };
-            let spared = if let Tie::Session(session) = tie { Some(session) } else { token.session };
-            end(conn, &recorder, Which::OfUser { user: before.id, except: spared }, RevokedReason::EmailChanged).await?;
-            outbox.notice(conn, Template::EmailChanged, &before, detail([("newEmail", new.as_str().into())])).await?;
+            end(
+                conn,
+                &recorder,
+                Which::OfUser {
+                    user: before.id,
+                    except: spared,
+                },
+                RevokedReason::EmailChanged,
+            )
+            .await?;
+            outbox
+                .notice(
+                    conn,
+                    Template::EmailChanged,
+                    &before,
+                    detail([("newEmail", new.as_str().into())]),
+                )
+                .await?;
             Ok(Ok(proven))
         })
     });

@@ -1,5 +1,6 @@
-//! What may be chosen as a password (SP 800-63B-4 section 3.1.1.2): long enough, none that everybody chooses, not one's own name or address, and not in the
-//! operator's list of breached ones. No rule asks for digits or signs.
+//! What may be chosen as a password (SP 800-63B-4 section 3.1.1.2): long enough, none that
+//! everybody chooses, not one's own name or address, and not in the operator's list of breached
+//! ones. No rule asks for digits or signs.
 
 use std::sync::Arc;
 
@@ -21,14 +22,25 @@ pub async fn consider(app: &App, password: &Password, own: &[&str]) -> Result<()
     if app.config.passwords.blocklist.is_on() {
         let host = app.config.server.public_url.host_str().unwrap_or_default();
         let of_the_service = [app.config.mail.app_name.as_str(), host];
-        if is_common(password.text()) || password.resembles(own.iter().chain(&of_the_service).copied()) {
+        if is_common(password.text())
+            || password.resembles(own.iter().chain(&of_the_service).copied())
+        {
             return Err(Error::PasswordTooCommon);
         }
     }
-    let Some(breached) = &app.breached else { return Ok(()) };
+    let Some(breached) = &app.breached else {
+        return Ok(());
+    };
     let (breached, password) = (Arc::clone(breached), password.clone());
-    // The disk may be slow; whoever asked for this check wants it done, so without an answer nothing is chosen.
+    // The disk may be slow; whoever asked for this check wants it done, so without an answer
+    // nothing is chosen.
     let found = tokio::task::spawn_blocking(move || breached.contains(&password)).await;
-    let found = found.map_err(|e| Error::Internal(e.to_string()))?.map_err(|e| Error::Unavailable(format!("passwords.breached_file: {e}")))?;
-    if found { Err(Error::PasswordCompromised) } else { Ok(()) }
+    let found = found
+        .map_err(|e| Error::Internal(e.to_string()))?
+        .map_err(|e| Error::Unavailable(format!("passwords.breached_file: {e}")))?;
+    if found {
+        Err(Error::PasswordCompromised)
+    } else {
+        Ok(())
+    }
 }

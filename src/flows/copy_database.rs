@@ -1,6 +1,7 @@
-//! Moving to another database: every row of one into another that is nobody's yet. The ring's row comes last, so that a copy that was
-//! interrupted may be begun anew and cannot be mistaken for a whole one. At the end both sides are counted and added up again: a source
-//! that was written to meanwhile is found out.
+//! Moving to another database: every row of one into another that is nobody's yet. The ring's row
+//! comes last, so that a copy that was interrupted may be begun anew and cannot be mistaken for a
+//! whole one. At the end both sides are counted and added up again: a source that was written to
+//! meanwhile is found out.
 
 use crate::store::copy::{self, Cells, RING, TABLES, Table};
 use crate::store::{self, Db};
@@ -20,12 +21,16 @@ pub struct Copied {
 /// How many rows there are to copy, after a look whether they may be.
 pub async fn survey(from: &Db, to: Option<&Db>) -> Result<Copied> {
     if ring_version(from).await? == 0 {
-        return Err(Error::WrongDatabase("the source holds no key ring: nothing was ever served from it".into()));
+        return Err(Error::WrongDatabase(
+            "the source holds no key ring: nothing was ever served from it".into(),
+        ));
     }
     if let Some(to) = to
         && ring_version(to).await? != 0
     {
-        return Err(Error::WrongDatabase("the target is somebody's already: it holds a key ring; nothing was written".into()));
+        return Err(Error::WrongDatabase(
+            "the target is somebody's already: it holds a key ring; nothing was written".into(),
+        ));
     }
     let mut rows = Vec::new();
     for table in &TABLES {
@@ -35,7 +40,11 @@ pub async fn survey(from: &Db, to: Option<&Db>) -> Result<Copied> {
 }
 
 /// Copies everything; `progress` hears of each page's rows.
-pub async fn copy(from: &Db, to: &Db, mut progress: impl FnMut(&'static str, u64)) -> Result<Copied> {
+pub async fn copy(
+    from: &Db,
+    to: &Db,
+    mut progress: impl FnMut(&'static str, u64),
+) -> Result<Copied> {
     survey(from, Some(to)).await?;
     to.write(|conn| {
         Box::pin(async move {
@@ -51,16 +60,23 @@ pub async fn copy(from: &Db, to: &Db, mut progress: impl FnMut(&'static str, u64
         let mut after: Option<Cells> = None;
         loop {
             let seen = after.clone();
-            let rows = from.read(move |conn| Box::pin(async move { copy::page(conn, table, seen.as_ref(), PAGE).await })).await?;
+            let rows = from
+                .read(move |conn| {
+                    Box::pin(async move { copy::page(conn, table, seen.as_ref(), PAGE).await })
+                })
+                .await?;
             let Some(last) = rows.last() else { break };
             after = Some(table.key_of(last));
             let found = rows.len() as u64;
-            to.write(move |conn| Box::pin(copy::insert(conn, table, rows))).await?;
+            to.write(move |conn| Box::pin(copy::insert(conn, table, rows)))
+                .await?;
             progress(table.name, found);
         }
     }
     let copied = compare(from, to).await?;
-    let ring = from.read(|conn| Box::pin(copy::page(conn, &RING, None, 1))).await?;
+    let ring = from
+        .read(|conn| Box::pin(copy::page(conn, &RING, None, 1)))
+        .await?;
     to.write(move |conn| {
         Box::pin(async move {
             if store::signing_keys::id(conn).await?.version != 0 {
@@ -94,9 +110,14 @@ async fn compare(from: &Db, to: &Db) -> Result<Copied> {
 }
 
 async fn count(db: &Db, table: &'static Table) -> Result<i64> {
-    Ok(db.read(move |conn| Box::pin(copy::count(conn, table))).await?)
+    Ok(db
+        .read(move |conn| Box::pin(copy::count(conn, table)))
+        .await?)
 }
 
 async fn ring_version(db: &Db) -> Result<i64> {
-    Ok(db.read(|conn| Box::pin(store::signing_keys::id(conn))).await?.version)
+    Ok(db
+        .read(|conn| Box::pin(store::signing_keys::id(conn)))
+        .await?
+        .version)
 }

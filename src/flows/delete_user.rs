@@ -1,4 +1,5 @@
-//! Deleting one's own account: with the password at once, without it by a link that is good only where one is signed in.
+//! Deleting one's own account: with the password at once, without it by a link that is good only
+//! where one is signed in.
 
 use std::time::Duration;
 
@@ -26,8 +27,16 @@ use super::{Error, Result, mail_links};
 const FRESH: Duration = Duration::from_secs(86_400);
 
 /// Deletes the account of who knows its password.
-pub async fn with_password(app: &App, who: &Authenticated, password: &str, peer: &Peer) -> Result<()> {
-    let (user, verified) = (who.user.id, verify_password(app, who, password, peer).await?);
+pub async fn with_password(
+    app: &App,
+    who: &Authenticated,
+    password: &str,
+    peer: &Peer,
+) -> Result<()> {
+    let (user, verified) = (
+        who.user.id,
+        verify_password(app, who, password, peer).await?,
+    );
     delete(app, user, Proof::Password(verified), peer).await
 }
 
@@ -40,14 +49,25 @@ pub async fn with_fresh_session(app: &App, who: &Authenticated, peer: &Peer) -> 
 }
 
 /// Sends the link.
-pub async fn request(app: &App, who: &Authenticated, callback: Option<String>, peer: &Peer) -> Result<()> {
-    Charges::own_mail(app, Purpose::DeleteUser, who.user.id, peer).take(app).await?;
+pub async fn request(
+    app: &App,
+    who: &Authenticated,
+    callback: Option<String>,
+    peer: &Peer,
+) -> Result<()> {
+    Charges::own_mail(app, Purpose::DeleteUser, who.user.id, peer)
+        .take(app)
+        .await?;
     let user = who.user.id;
     let outbox = Outbox::new(app);
     let work = app.db.write_unless_refused(move |conn| {
         Box::pin(async move {
-            let Some(user) = store::user_changes::lock(conn, user).await? else { return Ok(Err(Error::Unauthorized)) };
-            outbox.link(conn, Purpose::DeleteUser, &user, callback.as_deref()).await?;
+            let Some(user) = store::user_changes::lock(conn, user).await? else {
+                return Ok(Err(Error::Unauthorized));
+            };
+            outbox
+                .link(conn, Purpose::DeleteUser, &user, callback.as_deref())
+                .await?;
             Ok(Ok(()))
         })
     });
@@ -59,13 +79,21 @@ pub async fn request(app: &App, who: &Authenticated, callback: Option<String>, p
 /// Whether the link is this user's and good.
 pub async fn check(app: &App, user: UserId, token: &str) -> Result<()> {
     let token = mail_links::open(app, token, Purpose::DeleteUser).await?;
-    if token.user == user { Ok(()) } else { Err(Error::MailTokenInvalid) }
+    if token.user == user {
+        Ok(())
+    } else {
+        Err(Error::MailTokenInvalid)
+    }
 }
 
 /// Follows the link.
 pub async fn with_token(app: &App, user: UserId, token: &str, peer: &Peer) -> Result<()> {
     let token = mail_links::open(app, token, Purpose::DeleteUser).await?;
-    if token.user == user { delete(app, user, Proof::Link(token.id), peer).await } else { Err(Error::MailTokenInvalid) }
+    if token.user == user {
+        delete(app, user, Proof::Link(token.id), peer).await
+    } else {
+        Err(Error::MailTokenInvalid)
+    }
 }
 
 /// Why an account may be deleted.
@@ -89,7 +117,9 @@ async fn delete(app: &App, user: UserId, proof: Proof, peer: &Peer) -> Result<()
             match &proof {
                 Proof::Password(verified) => {
                     // Changed while it was being verified: it no longer is the user's.
-                    let current = store::users::by_id(conn, user).await?.and_then(|found| found.password_hash);
+                    let current = store::users::by_id(conn, user)
+                        .await?
+                        .and_then(|found| found.password_hash);
                     if current != *verified {
                         return Ok(Err(Error::InvalidPassword));
                     }
@@ -101,33 +131,65 @@ async fn delete(app: &App, user: UserId, proof: Proof, peer: &Peer) -> Result<()
                 }
                 Proof::FreshSession => {}
             }
-            end(conn, &recorder, Which::ActedBy(user), RevokedReason::Revoked).await?;
-            if !store::user_changes::delete(conn, user, &recorder.cause(conn.now(), RevokedReason::Revoked)).await? {
+            end(
+                conn,
+                &recorder,
+                Which::ActedBy(user),
+                RevokedReason::Revoked,
+            )
+            .await?;
+            if !store::user_changes::delete(
+                conn,
+                user,
+                &recorder.cause(conn.now(), RevokedReason::Revoked),
+            )
+            .await?
+            {
                 return Ok(Err(Error::Unauthorized));
             }
-            recorder.record(conn, Kind::UserDeleted, Some(user), None, Map::new()).await?;
+            recorder
+                .record(conn, Kind::UserDeleted, Some(user), None, Map::new())
+                .await?;
             Ok(Ok(()))
         })
     });
     work.await?
 }
 
-/// Deletes those who signed up and never proved that the mailbox is theirs (`sign_up.unproven_ttl`), at most so many; tells how many it looked at.
+/// Deletes those who signed up and never proved that the mailbox is theirs
+/// (`sign_up.unproven_ttl`), at most so many; tells how many it looked at.
 pub async fn unproven(app: &App, confirmed: ConfirmedNow, limit: i64) -> Result<u64> {
     let sign_up = &app.config.sign_up;
     if !sign_up.require_email_verification || sign_up.unproven_ttl.is_none() {
         return Ok(0);
     }
-    let due = app.db.read(move |conn| Box::pin(store::user_changes::unproven(conn, confirmed.now(), limit))).await?;
+    let due = app
+        .db
+        .read(move |conn| Box::pin(store::user_changes::unproven(conn, confirmed.now(), limit)))
+        .await?;
     let count = due.len() as u64;
     for user in due {
-        let recorder = Recorder::new(app, &Peer { actor: "schedule".into(), ..Peer::default() });
+        let recorder = Recorder::new(
+            app,
+            &Peer {
+                actor: "schedule".into(),
+                ..Peer::default()
+            },
+        );
         let work = app.db.write(move |conn| {
             Box::pin(async move {
                 store::user_changes::lock_account(conn, user).await?;
                 // Whoever proved it meanwhile stays.
                 if store::user_changes::delete_unproven(conn, user, confirmed).await? {
-                    recorder.record(conn, Kind::UserDeleted, Some(user), None, detail([("reason", "never proven".into())])).await?;
+                    recorder
+                        .record(
+                            conn,
+                            Kind::UserDeleted,
+                            Some(user),
+                            None,
+                            detail([("reason", "never proven".into())]),
+                        )
+                        .await?;
                 }
                 Ok(())
             })

@@ -1,5 +1,6 @@
-//! What only `countersign dev` offers to people's own tests: a known user, a session for any user without a password, the mails that were sent,
-//! and a clock that a test moves. None of it exists in `serve`.
+//! What only `countersign dev` offers to people's own tests: a known user, a session for any user
+//! without a password, the mails that were sent, and a clock that a test moves. None of it exists
+//! in `serve`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,25 +58,45 @@ impl Dev {
         }
     }
 
-    /// A session for the user with this email address or id; no password is asked. Refused for a user who may not sign in.
-    pub async fn open_session(&self, app: &App, user: &str, options: Options, peer: &Peer) -> Result<(User, Grant)> {
+    /// A session for the user with this email address or id; no password is asked. Refused for a
+    /// user who may not sign in.
+    pub async fn open_session(
+        &self,
+        app: &App,
+        user: &str,
+        options: Options,
+        peer: &Peer,
+    ) -> Result<(User, Grant)> {
         let user = manage_users::find(app, user).await?;
         let opening = Opening::prepare(app, &user, options, peer)?;
         let recorder = Recorder::new(app, peer);
-        let work =
-            app.db.write(move |conn| Box::pin(async move { Ok(opening.insert(conn, &recorder, Proof::Vouched, None).await?.map(|ring| (opening, ring))) }));
-        let refusal = if user.disabled_at.is_some() { Error::UserDisabled } else { Error::BannedUser };
+        let work = app.db.write(move |conn| {
+            Box::pin(async move {
+                Ok(opening
+                    .insert(conn, &recorder, Proof::Vouched, None)
+                    .await?
+                    .map(|ring| (opening, ring)))
+            })
+        });
+        let refusal = if user.disabled_at.is_some() {
+            Error::UserDisabled
+        } else {
+            Error::BannedUser
+        };
         let (opening, ring) = work.await?.ok_or(refusal)?;
         let grant = opening.grant(app, &user, ring).await?;
         Ok((user, grant))
     }
 
-    /// Sends what is queued, so that a test need not wait for the schedule, and returns the mails to this address, or all, newest first.
+    /// Sends what is queued, so that a test need not wait for the schedule, and returns the mails
+    /// to this address, or all, newest first.
     pub async fn inbox(&self, app: &App, to: Option<&str>) -> Result<Vec<Received>> {
         deliver_mail::deliver_due(app, || false).await?;
         match &app.mailer.transport {
             Transport::Inbox(inbox) => Ok(inbox.list(to)),
-            _ => Err(Error::Internal("countersign dev runs without its inbox".into())),
+            _ => Err(Error::Internal(
+                "countersign dev runs without its inbox".into(),
+            )),
         }
     }
 
@@ -86,11 +107,13 @@ impl Dev {
         }
     }
 
-    /// Moves the service's clock, backwards if negative, and does to the keys what is due then. Returns the time after the move.
+    /// Moves the service's clock, backwards if negative, and does to the keys what is due then.
+    /// Returns the time after the move.
     pub async fn move_clock(&self, app: &App, by_ms: i64) -> Result<Timestamp> {
         let furthest = i64::try_from(FURTHEST.as_millis()).unwrap_or(i64::MAX);
         self.clock.advance_ms(by_ms.clamp(-furthest, furthest));
-        // A test means the time to pass: the jump is no standstill of the service, which would excuse the retries of clients.
+        // A test means the time to pass: the jump is no standstill of the service, which would
+        // excuse the retries of clients.
         app.standstills.lived_until(app.now());
         // A test that moves the clock says that it is right: deletion and rotation go by it.
         let _confirmed = confirm_clock::confirm_by_operator(app, &peer()).await?;
@@ -103,5 +126,8 @@ impl Dev {
 }
 
 fn peer() -> Peer {
-    Peer { actor: "dev".into(), ..Peer::default() }
+    Peer {
+        actor: "dev".into(),
+        ..Peer::default()
+    }
 }

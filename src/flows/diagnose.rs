@@ -1,5 +1,6 @@
-//! What an operator asks when something is wrong: one look at the database, its schema and clock, the keys and the tables. It makes nothing and
-//! changes nothing; it writes one row that means nothing, to know that it can.
+//! What an operator asks when something is wrong: one look at the database, its schema and clock,
+//! the keys and the tables. It makes nothing and changes nothing; it writes one row that means
+//! nothing, to know that it can.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,7 +63,11 @@ const OVERDUE: Duration = Duration::from_secs(3_600);
 
 impl Diagnosis {
     fn say(&mut self, subject: &'static str, verdict: Verdict, says: impl Into<String>) {
-        self.findings.push(Finding { subject, verdict, says: says.into() });
+        self.findings.push(Finding {
+            subject,
+            verdict,
+            says: says.into(),
+        });
     }
 
     /// Whether nothing is bad.
@@ -77,7 +82,13 @@ pub async fn diagnose(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Ran
     for warning in &config.warnings {
         found.say("settings", Verdict::Warning, warning.clone());
     }
-    let config = Config { database: Database { migrate: false, ..config.database.clone() }, ..config };
+    let config = Config {
+        database: Database {
+            migrate: false,
+            ..config.database.clone()
+        },
+        ..config
+    };
     disk(&config.database.url, &mut found);
     match store::migrate::pending(&config.database.url, &App::db_options(&config)).await {
         Err(error) => {
@@ -86,8 +97,15 @@ pub async fn diagnose(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Ran
         }
         Ok(pending) if pending.is_empty() => found.say("schema", Verdict::Good, "current"),
         Ok(pending) => {
-            let names: Vec<String> = pending.iter().map(|(version, name)| format!("{version:04} {name}")).collect();
-            found.say("schema", Verdict::Bad, format!("lacks {}; run `countersign migrate`", names.join(", ")));
+            let names: Vec<String> = pending
+                .iter()
+                .map(|(version, name)| format!("{version:04} {name}"))
+                .collect();
+            found.say(
+                "schema",
+                Verdict::Bad,
+                format!("lacks {}; run `countersign migrate`", names.join(", ")),
+            );
             return found;
         }
     }
@@ -109,19 +127,34 @@ pub async fn diagnose(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Ran
 }
 
 async fn database(db: &Db, found: &mut Diagnosis) {
-    match db.read(|conn| Box::pin(async move { Ok((server::about(conn).await?, server::quick_check(conn).await?)) })).await {
+    match db
+        .read(|conn| {
+            Box::pin(
+                async move { Ok((server::about(conn).await?, server::quick_check(conn).await?)) },
+            )
+        })
+        .await
+    {
         Err(error) => found.say("database", Verdict::Bad, error.to_string()),
         Ok((about, check)) => {
             found.say("database", Verdict::Good, about.version);
             match about.autovacuum {
                 Some(true) => found.say("autovacuum", Verdict::Good, "on"),
-                Some(false) => found.say("autovacuum", Verdict::Bad, "off: dead rows are never taken away; set autovacuum = on"),
+                Some(false) => found.say(
+                    "autovacuum",
+                    Verdict::Bad,
+                    "off: dead rows are never taken away; set autovacuum = on",
+                ),
                 None => {}
             }
             match check.as_deref() {
                 None => {}
                 Some("ok") => found.say("file", Verdict::Good, "quick_check finds nothing"),
-                Some(damage) => found.say("file", Verdict::Bad, format!("damaged: {damage}; restore a backup")),
+                Some(damage) => found.say(
+                    "file",
+                    Verdict::Bad,
+                    format!("damaged: {damage}; restore a backup"),
+                ),
             }
         }
     }
@@ -131,7 +164,8 @@ async fn database(db: &Db, found: &mut Diagnosis) {
 const LITTLE: u64 = 256 * 1024 * 1024;
 /// Less is nothing.
 const NONE: u64 = 16 * 1024 * 1024;
-/// A log that is not carried over: something has been reading for a long time, or the disk is too slow. 64 MiB are usual.
+/// A log that is not carried over: something has been reading for a long time, or the disk is too
+/// slow. 64 MiB are usual.
 const LONG_LOG: u64 = 512 * 1024 * 1024;
 
 fn disk(url: &str, found: &mut Diagnosis) {
@@ -142,19 +176,35 @@ fn disk(url: &str, found: &mut Diagnosis) {
         Ok(Some(disk)) => {
             let free = format!("{} free in {}", mib(disk.free), disk.dir.display());
             match disk.free {
-                ..NONE => found.say("disk", Verdict::Bad, format!("{free}: nothing can be written soon; make room")),
+                ..NONE => found.say(
+                    "disk",
+                    Verdict::Bad,
+                    format!("{free}: nothing can be written soon; make room"),
+                ),
                 NONE..LITTLE => found.say("disk", Verdict::Warning, format!("{free}: make room")),
                 _ => found.say("disk", Verdict::Good, free),
             }
-            let verdict = if disk.wal > LONG_LOG { Verdict::Warning } else { Verdict::Good };
-            found.say("write-ahead log", verdict, format!("{} beside a database of {}", mib(disk.wal), mib(disk.file)));
+            let verdict = if disk.wal > LONG_LOG {
+                Verdict::Warning
+            } else {
+                Verdict::Good
+            };
+            found.say(
+                "write-ahead log",
+                verdict,
+                format!("{} beside a database of {}", mib(disk.wal), mib(disk.file)),
+            );
         }
     }
 }
 
 /// Writes a row and commits it: the one way to know that it is possible.
 async fn writes(app: &App, found: &mut Diagnosis) {
-    match app.db.probe_write(check_health::probe_slot(app), app.now()).await {
+    match app
+        .db
+        .probe_write(check_health::probe_slot(app), app.now())
+        .await
+    {
         Ok(()) => found.say("writing", Verdict::Good, "a row was written"),
         Err(error) => found.say("writing", Verdict::Bad, error.to_string()),
     }
@@ -164,12 +214,33 @@ async fn writes(app: &App, found: &mut Diagnosis) {
 const LONG_QUEUE: i64 = 100;
 
 async fn queues(db: &Db, found: &mut Diagnosis) {
-    match db.read(|conn| Box::pin(async move { Ok((store::mails::count(conn).await?, store::webhooks::count(conn).await?)) })).await {
+    match db
+        .read(|conn| {
+            Box::pin(async move {
+                Ok((
+                    store::mails::count(conn).await?,
+                    store::webhooks::count(conn).await?,
+                ))
+            })
+        })
+        .await
+    {
         Err(error) => found.say("queues", Verdict::Warning, error.to_string()),
         Ok((mails, webhooks)) => {
-            for (subject, waiting, setting) in [("mail queue", mails, "mail.transport"), ("webhook queue", webhooks, "webhooks.url")] {
-                let verdict = if waiting > LONG_QUEUE { Verdict::Warning } else { Verdict::Good };
-                let advice = if waiting > LONG_QUEUE { format!("; is what {setting} names there?") } else { String::new() };
+            for (subject, waiting, setting) in [
+                ("mail queue", mails, "mail.transport"),
+                ("webhook queue", webhooks, "webhooks.url"),
+            ] {
+                let verdict = if waiting > LONG_QUEUE {
+                    Verdict::Warning
+                } else {
+                    Verdict::Good
+                };
+                let advice = if waiting > LONG_QUEUE {
+                    format!("; is what {setting} names there?")
+                } else {
+                    String::new()
+                };
                 found.say(subject, verdict, format!("{waiting} waiting{advice}"));
             }
         }
@@ -181,10 +252,23 @@ async fn clocks(app: &App, found: &mut Diagnosis) {
         Ok(look) => look,
         Err(error) => return found.say("clock", Verdict::Bad, error.to_string()),
     };
-    let apart = look.evidence.database.map(|theirs| format!("{} ms from the database's", (look.now.0 - theirs.0).unsigned_abs()));
+    let apart = look.evidence.database.map(|theirs| {
+        format!(
+            "{} ms from the database's",
+            (look.now.0 - theirs.0).unsigned_abs()
+        )
+    });
     match look.outcome {
-        Err(doubt) => found.say("clock", Verdict::Bad, format!("{doubt}; nothing is deleted, rotated or given up meanwhile")),
-        Ok(_) => found.say("clock", Verdict::Good, apart.unwrap_or_else(|| "near the last confirmed time".into())),
+        Err(doubt) => found.say(
+            "clock",
+            Verdict::Bad,
+            format!("{doubt}; nothing is deleted, rotated or given up meanwhile"),
+        ),
+        Ok(_) => found.say(
+            "clock",
+            Verdict::Good,
+            apart.unwrap_or_else(|| "near the last confirmed time".into()),
+        ),
     }
 }
 
@@ -205,26 +289,55 @@ async fn holders(app: &App, found: &mut Diagnosis) {
         Err(error) => return found.say("processes", Verdict::Warning, error.to_string()),
     };
     for process in holders.lacking() {
-        let advice = "give it the key (COUNTERSIGN_MASTER_KEY_FILE, keys/master.key) and restart it";
-        found.say("processes", Verdict::Warning, format!("lacks the current master key {} and is not ready: {process}; {advice}", holders.current));
+        let advice =
+            "give it the key (COUNTERSIGN_MASTER_KEY_FILE, keys/master.key) and restart it";
+        found.say(
+            "processes",
+            Verdict::Warning,
+            format!(
+                "lacks the current master key {} and is not ready: {process}; {advice}",
+                holders.current
+            ),
+        );
     }
     if holders.lacking().next().is_none() {
-        found.say("processes", Verdict::Good, format!("{} running; none lacks the current master key {}", holders.running.len(), holders.current));
+        found.say(
+            "processes",
+            Verdict::Good,
+            format!(
+                "{} running; none lacks the current master key {}",
+                holders.running.len(),
+                holders.current
+            ),
+        );
     }
     found.running = holders.running;
 }
 
 fn judge_ring(ring: &Ring, now: Timestamp, policy: &Policy) -> (Verdict, String) {
     if ring.in_state(State::Active).is_none() {
-        return (Verdict::Bad, "no active signing key; start `countersign serve` once".into());
+        return (
+            Verdict::Bad,
+            "no active signing key; start `countersign serve` once".into(),
+        );
     }
     if ring.in_state(State::Standby).is_none() {
-        return (Verdict::Bad, "no standby key; the next rotation has nothing to rotate to".into());
+        return (
+            Verdict::Bad,
+            "no standby key; the next rotation has nothing to rotate to".into(),
+        );
     }
-    let retired = ring.keys.iter().filter(|k| k.state == State::Retired).count();
+    let retired = ring
+        .keys
+        .iter()
+        .filter(|k| k.state == State::Retired)
+        .count();
     let says = format!("1 active, 1 standby, {retired} retired; all open with the master key");
     match ring.next_rotation(policy) {
-        Some(due) if due + OVERDUE < now => (Verdict::Warning, format!("{says}; a rotation was due at {due} and nobody made it")),
+        Some(due) if due + OVERDUE < now => (
+            Verdict::Warning,
+            format!("{says}; a rotation was due at {due} and nobody made it"),
+        ),
         Some(due) => (Verdict::Good, format!("{says}; next rotation {due}")),
         None => (Verdict::Good, says),
     }
@@ -234,17 +347,34 @@ fn judge_ring(ring: &Ring, now: Timestamp, policy: &Policy) -> (Verdict, String)
 const LATE_MAIL: Duration = Duration::from_secs(15 * 60);
 
 async fn mails(app: &App, found: &mut Diagnosis) {
-    match app.db.read(|conn| Box::pin(store::mails::queue(conn))).await {
+    match app
+        .db
+        .read(|conn| Box::pin(store::mails::queue(conn)))
+        .await
+    {
         Err(error) => found.say("mail", Verdict::Warning, error.to_string()),
-        Ok((_, None)) if app.config.mail.sends() => found.say("mail", Verdict::Good, "nothing waits"),
+        Ok((_, None)) if app.config.mail.sends() => {
+            found.say("mail", Verdict::Good, "nothing waits")
+        }
         Ok((_, None)) => found.say("mail", Verdict::Good, "mail.transport is off"),
         Ok((count, Some(oldest))) => {
             let age = app.now().since(oldest);
-            let says = format!("{count} in the queue, the oldest for {}", humantime::format_duration(Duration::from_secs(age.as_secs())));
+            let says = format!(
+                "{count} in the queue, the oldest for {}",
+                humantime::format_duration(Duration::from_secs(age.as_secs()))
+            );
             if !app.config.mail.sends() {
-                found.say("mail", Verdict::Warning, format!("{says}; mail.transport is off, so they stay"));
+                found.say(
+                    "mail",
+                    Verdict::Warning,
+                    format!("{says}; mail.transport is off, so they stay"),
+                );
             } else if age > LATE_MAIL {
-                found.say("mail", Verdict::Warning, format!("{says}; the log says why: \"a mail was not taken\""));
+                found.say(
+                    "mail",
+                    Verdict::Warning,
+                    format!("{says}; the log says why: \"a mail was not taken\""),
+                );
             } else {
                 found.say("mail", Verdict::Good, says);
             }
@@ -254,7 +384,11 @@ async fn mails(app: &App, found: &mut Diagnosis) {
 
 async fn tables(db: &Db, found: &mut Diagnosis) {
     match db.read(|conn| Box::pin(server::tables(conn))).await {
-        Err(error) => found.say("tables", Verdict::Warning, format!("sizes are not to be had: {error}")),
+        Err(error) => found.say(
+            "tables",
+            Verdict::Warning,
+            format!("sizes are not to be had: {error}"),
+        ),
         Ok(tables) => {
             for table in &tables {
                 judge_table(table, found);
@@ -266,19 +400,41 @@ async fn tables(db: &Db, found: &mut Diagnosis) {
 
 fn judge_table(table: &TableSize, found: &mut Diagnosis) {
     if table.autovacuum == 0 {
-        found.say("autovacuum", Verdict::Bad, format!("off for {}; ALTER TABLE {0} RESET (autovacuum_enabled)", table.name));
+        found.say(
+            "autovacuum",
+            Verdict::Bad,
+            format!(
+                "off for {}; ALTER TABLE {0} RESET (autovacuum_enabled)",
+                table.name
+            ),
+        );
     }
     if table.dead_rows > FEW_ROWS && table.dead_rows > table.live_rows / DEAD_SHARE {
         found.say(
             "dead rows",
             Verdict::Warning,
-            format!("{}: {} dead beside {} live; autovacuum cannot keep up", table.name, table.dead_rows, table.live_rows),
+            format!(
+                "{}: {} dead beside {} live; autovacuum cannot keep up",
+                table.name, table.dead_rows, table.live_rows
+            ),
         );
     }
     if table.name == "sessions" && table.updates > ENOUGH_UPDATES {
         #[expect(clippy::cast_precision_loss, reason = "a share")]
         let share = table.hot_updates as f64 / table.updates as f64;
-        let verdict = if share < HOT_SHARE { Verdict::Warning } else { Verdict::Good };
-        found.say("HOT", verdict, format!("{:.1} % of {} updates of sessions touched no index", share * 100.0, table.updates));
+        let verdict = if share < HOT_SHARE {
+            Verdict::Warning
+        } else {
+            Verdict::Good
+        };
+        found.say(
+            "HOT",
+            verdict,
+            format!(
+                "{:.1} % of {} updates of sessions touched no index",
+                share * 100.0,
+                table.updates
+            ),
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! The end of a session whose refresh token told of theft or of lost commits: the event with both sides, as far as the row knows them, and the mail to the
-//! owner. Neither side is called the thief: which one it is, the owner knows.
+//! The end of a session whose refresh token told of theft or of lost commits: the event with both
+//! sides, as far as the row knows them, and the mail to the owner. Neither side is called the
+//! thief: which one it is, the owner knows.
 
 use serde_json::{Map, Value};
 
@@ -16,25 +17,52 @@ use super::Error;
 use super::record::{Recorder, detail};
 
 /// Ends a family (`Reuse` or `Ahead`) with its event; `None`: the row has moved meanwhile.
-pub(super) async fn end_family(conn: &mut Conn, decision: Decision, row: &Refreshed, presented: u32, recorder: &Recorder) -> store::Result<Option<Error>> {
+pub(super) async fn end_family(
+    conn: &mut Conn,
+    decision: Decision,
+    row: &Refreshed,
+    presented: u32,
+    recorder: &Recorder,
+) -> store::Result<Option<Error>> {
     let (reason, kind, error) = match decision {
-        Decision::Reuse => (RevokedReason::Reuse, Kind::RefreshTokenReused, Error::RefreshTokenReused),
-        _ => (RevokedReason::Lost, Kind::RefreshTokenLost, Error::RefreshTokenRevoked),
+        Decision::Reuse => (
+            RevokedReason::Reuse,
+            Kind::RefreshTokenReused,
+            Error::RefreshTokenReused,
+        ),
+        _ => (
+            RevokedReason::Lost,
+            Kind::RefreshTokenLost,
+            Error::RefreshTokenRevoked,
+        ),
     };
     if !store::refresh::end(conn, row, reason, conn.now()).await? {
         return Ok(None);
     }
-    let mut what = detail([("presented", presented.into()), ("current", row.state.generation.into())]);
+    let mut what = detail([
+        ("presented", presented.into()),
+        ("current", row.state.generation.into()),
+    ]);
     if decision != Decision::Reuse {
-        recorder.record(conn, kind, Some(row.user), Some(row.session), what).await?;
+        recorder
+            .record(conn, kind, Some(row.user), Some(row.session), what)
+            .await?;
         return Ok(Some(error));
     }
     let before = before(row, recorder);
-    what.extend(detail([("presenters", before.iter().map(side).collect::<Vec<_>>().into())]));
-    recorder.record(conn, kind, Some(row.user), Some(row.session), what).await?;
+    what.extend(detail([(
+        "presenters",
+        before.iter().map(side).collect::<Vec<_>>().into(),
+    )]));
+    recorder
+        .record(conn, kind, Some(row.user), Some(row.session), what)
+        .await?;
     if let Some(user) = store::users::by_id(conn, row.user).await? {
         let words = words(&recorder.presenter(conn), &before);
-        recorder.outbox().notice(conn, Template::RefreshTokenReused, &user.user, words).await?;
+        recorder
+            .outbox()
+            .notice(conn, Template::RefreshTokenReused, &user.user, words)
+            .await?;
     }
     Ok(Some(error))
 }
@@ -43,7 +71,11 @@ pub(super) async fn end_family(conn: &mut Conn, decision: Decision, row: &Refres
 fn before(row: &Refreshed, recorder: &Recorder) -> Vec<Presenter> {
     let mut before = recorder.open_presenters(row.session, &row.sides.presenters);
     let sides = &row.sides;
-    before.push(Presenter { ip_address: sides.ip_address.clone(), user_agent: sides.user_agent.clone(), since: Timestamp(sides.signed_in_at) });
+    before.push(Presenter {
+        ip_address: sides.ip_address.clone(),
+        user_agent: sides.user_agent.clone(),
+        since: Timestamp(sides.signed_in_at),
+    });
     before
 }
 
@@ -58,9 +90,16 @@ fn side(presenter: &Presenter) -> Value {
 
 /// What the mail says: this use, and the newest one of another side.
 fn words(this: &Presenter, before: &[Presenter]) -> Map<String, Value> {
-    let mut words = detail([("device", this.device().into()), ("network", this.network().into())]);
+    let mut words = detail([
+        ("device", this.device().into()),
+        ("network", this.network().into()),
+    ]);
     if let Some(other) = before.iter().find(|other| !other.looks_like(this)) {
-        let more = [("otherDevice", other.device().into()), ("otherNetwork", other.network().into()), ("otherSince", other.since.0.into())];
+        let more = [
+            ("otherDevice", other.device().into()),
+            ("otherNetwork", other.network().into()),
+            ("otherSince", other.since.0.into()),
+        ];
         words.extend(detail(more));
     }
     words

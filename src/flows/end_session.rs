@@ -1,5 +1,6 @@
-//! Ending a session by one of its tokens: at sign-out, when a sign-in takes its place, at `/oauth2/revoke`. A refresh token is judged
-//! before it ends anything, so that a thief cannot clean up quietly: a spent one is reuse, with its event.
+//! Ending a session by one of its tokens: at sign-out, when a sign-in takes its place, at
+//! `/oauth2/revoke`. A refresh token is judged before it ends anything, so that a thief cannot
+//! clean up quietly: a spent one is reuse, with its event.
 
 use std::sync::Arc;
 
@@ -33,7 +34,12 @@ pub struct Ending {
 
 impl Ending {
     /// Gathers the tokens; what is none of ours is left out.
-    pub async fn of(app: &App, session_tokens: &[SessionToken], refresh_tokens: &[&str], reason: RevokedReason) -> Result<Self> {
+    pub async fn of(
+        app: &App,
+        session_tokens: &[SessionToken],
+        refresh_tokens: &[&str],
+        reason: RevokedReason,
+    ) -> Result<Self> {
         let mut refreshes = Vec::new();
         for text in refresh_tokens {
             match refresh::open(app, text).await {
@@ -42,8 +48,11 @@ impl Ending {
                 Err(error) => return Err(error),
             }
         }
-        // Two cookies of one name: of one session the highest generation counts, so that the current token is never reuse.
-        refreshes.sort_by_key(|(token, _): &(RefreshToken, _)| (token.session(), std::cmp::Reverse(token.generation())));
+        // Two cookies of one name: of one session the highest generation counts, so that the
+        // current token is never reuse.
+        refreshes.sort_by_key(|(token, _): &(RefreshToken, _)| {
+            (token.session(), std::cmp::Reverse(token.generation()))
+        });
         refreshes.dedup_by_key(|(token, _)| token.session());
         let sessions = session_tokens.iter().map(SessionToken::hash).collect();
         Ok(Self {
@@ -57,7 +66,8 @@ impl Ending {
         })
     }
 
-    /// Adds sessions that this browser has had. Those that live go on; of those that are over it is noted that the browser has left them.
+    /// Adds sessions that this browser has had. Those that live go on; of those that are over it is
+    /// noted that the browser has left them.
     #[must_use]
     pub fn and_left(mut self, sessions: Vec<SessionId>) -> Self {
         self.left = sessions;
@@ -76,12 +86,15 @@ impl Ending {
         self.sessions.is_empty() && self.refreshes.is_empty() && self.ids.is_empty()
     }
 
-    /// Ends them, refresh tokens first: their judgement outranks a plain end. Tells whether any token named a session, which may have ended before.
+    /// Ends them, refresh tokens first: their judgement outranks a plain end. Tells whether any
+    /// token named a session, which may have ended before.
     pub async fn run(&self, conn: &mut Conn, recorder: &Recorder) -> store::Result<bool> {
-        // The tag of a refresh token vouches for its session, also where the row was deleted meanwhile.
+        // The tag of a refresh token vouches for its session, also where the row was deleted
+        // meanwhile.
         let mut named = !self.refreshes.is_empty();
         for (token, presented) in &self.refreshes {
-            self.end_by_refresh_token(conn, recorder, token, presented).await?;
+            self.end_by_refresh_token(conn, recorder, token, presented)
+                .await?;
         }
         for hash in &self.sessions {
             named |= self.end_one(conn, recorder, &By::TokenHash(*hash)).await?;
@@ -92,16 +105,24 @@ impl Ending {
             }
         }
         for id in &self.left {
-            if store::sessions::find_live(conn, &By::Id(*id), conn.now()).await?.is_none() {
+            if store::sessions::find_live(conn, &By::Id(*id), conn.now())
+                .await?
+                .is_none()
+            {
                 self.leave(conn, &By::Id(*id)).await?;
             }
         }
         Ok(named)
     }
 
-    /// Where another session takes the place of one that is over already, a refusal of the old one must not clear the cookies of the new one.
+    /// Where another session takes the place of one that is over already, a refusal of the old one
+    /// must not clear the cookies of the new one.
     async fn leave(&self, conn: &mut Conn, by: &By) -> store::Result<()> {
-        if self.reason == RevokedReason::Replaced { store::ended::leave(conn, by, conn.now()).await } else { Ok(()) }
+        if self.reason == RevokedReason::Replaced {
+            store::ended::leave(conn, by, conn.now()).await
+        } else {
+            Ok(())
+        }
     }
 
     async fn end_one(&self, conn: &mut Conn, recorder: &Recorder, by: &By) -> store::Result<bool> {
@@ -118,10 +139,24 @@ impl Ending {
         Ok(over.is_some())
     }
 
-    async fn end_by_refresh_token(&self, conn: &mut Conn, recorder: &Recorder, token: &RefreshToken, presented: &Presented) -> store::Result<()> {
-        let Some(row) = store::refresh::find(conn, token.session()).await? else { return Ok(()) };
+    async fn end_by_refresh_token(
+        &self,
+        conn: &mut Conn,
+        recorder: &Recorder,
+        token: &RefreshToken,
+        presented: &Presented,
+    ) -> store::Result<()> {
+        let Some(row) = store::refresh::find(conn, token.session()).await? else {
+            return Ok(());
+        };
         let now = conn.now();
-        let decision = decide(Some(&row.state), presented, now, &self.policy, &self.standstills.at(now));
+        let decision = decide(
+            Some(&row.state),
+            presented,
+            now,
+            &self.policy,
+            &self.standstills.at(now),
+        );
         match decision {
             Decision::Refuse(Refusal::Expired) => {
                 self.end_one(conn, recorder, &By::Id(row.session)).await?;
@@ -130,8 +165,17 @@ impl Ending {
             Decision::Reuse | Decision::Ahead => {
                 end_family(conn, decision, &row, presented.generation, recorder).await?;
             }
-            Decision::Wait => return Err(store::Error::Unavailable(super::refresh::STOOD_STILL.into())),
-            Decision::Keep | Decision::Rotate | Decision::Repeat(_) | Decision::Resume(_) | Decision::Supersede | Decision::Heal => {
+            Decision::Wait => {
+                return Err(store::Error::Unavailable(
+                    super::refresh::STOOD_STILL.into(),
+                ));
+            }
+            Decision::Keep
+            | Decision::Rotate
+            | Decision::Repeat(_)
+            | Decision::Resume(_)
+            | Decision::Supersede
+            | Decision::Heal => {
                 end(conn, recorder, Which::One(row.session), self.reason).await?;
             }
         }
@@ -145,27 +189,60 @@ fn judge(token: RefreshToken, ring: &KeyRing) -> (RefreshToken, Presented) {
 }
 
 /// Ends sessions and records it: one event, and so one call of a webhook, however many they are.
-pub async fn end(conn: &mut Conn, recorder: &Recorder, which: Which, reason: RevokedReason) -> store::Result<Ended> {
+pub async fn end(
+    conn: &mut Conn,
+    recorder: &Recorder,
+    which: Which,
+    reason: RevokedReason,
+) -> store::Result<Ended> {
     let ended = endings::end(conn, which, &recorder.cause(conn.now(), reason)).await?;
     record(conn, recorder, which, &ended, reason).await?;
     Ok(ended)
 }
 
-async fn record(conn: &mut Conn, recorder: &Recorder, which: Which, ended: &Ended, reason: RevokedReason) -> store::Result<()> {
+async fn record(
+    conn: &mut Conn,
+    recorder: &Recorder,
+    which: Which,
+    ended: &Ended,
+    reason: RevokedReason,
+) -> store::Result<()> {
     if ended.is_empty() {
         return Ok(());
     }
-    let kind = if reason == RevokedReason::SignOut { Kind::SignedOut } else { Kind::SessionRevoked };
+    let kind = if reason == RevokedReason::SignOut {
+        Kind::SignedOut
+    } else {
+        Kind::SessionRevoked
+    };
     let why: (&str, serde_json::Value) = ("reason", reason.as_str().into());
     if let (Which::One(_), [(session, user), acted @ ..]) = (which, ended.marked.as_slice()) {
-        recorder.record(conn, kind, Some(*user), Some(*session), detail([why.clone()])).await?;
+        recorder
+            .record(
+                conn,
+                kind,
+                Some(*user),
+                Some(*session),
+                detail([why.clone()]),
+            )
+            .await?;
         for (session, user) in acted {
-            recorder.record(conn, Kind::SessionRevoked, Some(*user), Some(*session), detail([why.clone()])).await?;
+            recorder
+                .record(
+                    conn,
+                    Kind::SessionRevoked,
+                    Some(*user),
+                    Some(*session),
+                    detail([why.clone()]),
+                )
+                .await?;
         }
         return Ok(());
     }
     if let ([(session, user)], true) = (ended.marked.as_slice(), ended.complete) {
-        return recorder.record(conn, kind, Some(*user), Some(*session), detail([why])).await;
+        return recorder
+            .record(conn, kind, Some(*user), Some(*session), detail([why]))
+            .await;
     }
     let (subject, whose) = match which {
         Which::One(_) => (None, "one"),
@@ -175,19 +252,60 @@ async fn record(conn: &mut Conn, recorder: &Recorder, which: Which, ended: &Ende
     };
     // Of very many only the first are counted here.
     let count = ("sessions", ended.marked.len().into());
-    recorder.record(conn, kind, subject, None, detail([why, ("of", whose.into()), count, ("more", (!ended.complete).into())])).await
+    recorder
+        .record(
+            conn,
+            kind,
+            subject,
+            None,
+            detail([
+                why,
+                ("of", whose.into()),
+                count,
+                ("more", (!ended.complete).into()),
+            ]),
+        )
+        .await
 }
 
 /// How many sessions a sign-in ends at most to make room for its own.
 const ROOM: i64 = 100;
 
-/// Ends the least recently used sessions of a user who has more than `sessions.max_per_user`; in the transaction that opens `new`.
-/// With `acted` those in which this user acts as another one.
-pub async fn make_room(conn: &mut Conn, recorder: &Recorder, user: UserId, acted: bool, new: SessionId) -> store::Result<()> {
-    let old = store::old_sessions::too_many(conn, user, acted, new, recorder.max_sessions, ROOM).await?;
-    let mut ended = Ended { complete: true, ..Ended::default() };
+/// Ends the least recently used sessions of a user who has more than `sessions.max_per_user`; in
+/// the transaction that opens `new`. With `acted` those in which this user acts as another one.
+pub async fn make_room(
+    conn: &mut Conn,
+    recorder: &Recorder,
+    user: UserId,
+    acted: bool,
+    new: SessionId,
+) -> store::Result<()> {
+    let old =
+        store::old_sessions::too_many(conn, user, acted, new, recorder.max_sessions, ROOM).await?;
+    let mut ended = Ended {
+        complete: true,
+        ..Ended::default()
+    };
     for id in old {
-        ended.marked.extend(endings::end(conn, Which::One(id), &recorder.cause(conn.now(), RevokedReason::TooMany)).await?.marked);
+        ended.marked.extend(
+            endings::end(
+                conn,
+                Which::One(id),
+                &recorder.cause(conn.now(), RevokedReason::TooMany),
+            )
+            .await?
+            .marked,
+        );
     }
-    record(conn, recorder, Which::OfUser { user, except: Some(new) }, &ended, RevokedReason::TooMany).await
+    record(
+        conn,
+        recorder,
+        Which::OfUser {
+            user,
+            except: Some(new),
+        },
+        &ended,
+        RevokedReason::TooMany,
+    )
+    .await
 }

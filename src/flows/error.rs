@@ -1,5 +1,5 @@
-//! Why a flow refused. The codes are an interface: `docs/errors.md` lists them, a test holds the list to this file.
-//! Which HTTP status a code has is `http/error.rs`'s business.
+//! Why a flow refused. The codes are an interface: `docs/errors.md` lists them, a test holds the
+//! list to this file. Which HTTP status a code has is `http/error.rs`'s business.
 
 use std::time::Duration;
 
@@ -33,7 +33,9 @@ pub enum Error {
     PasswordTooCommon,
     #[error("The password you entered has been compromised. Please choose a different password.")]
     PasswordCompromised,
-    #[error("You have been banned from this application. Please contact support if you believe this is an error.")]
+    #[error(
+        "You have been banned from this application. Please contact support if you believe this is an error."
+    )]
     BannedUser,
     #[error("This account is disabled")]
     UserDisabled,
@@ -139,7 +141,9 @@ pub enum Error {
     WrongDatabase(String),
     #[error("Service unavailable. Please try again.")]
     Unavailable(String),
-    #[error("The answer took too long; the change may have been made. Please look before you try again.")]
+    #[error(
+        "The answer took too long; the change may have been made. Please look before you try again."
+    )]
     OutOfTime,
     #[error("Internal error")]
     Internal(String),
@@ -153,10 +157,14 @@ impl From<store::Error> for Error {
             | store::Error::NotBegun(reason)
             | store::Error::RolledBack(reason)
             | store::Error::Unwritable(reason) => Self::Unavailable(reason),
-            store::Error::SchemaTooNew(_) | store::Error::Unsupported(_) => Self::WrongDatabase(error.to_string()),
-            store::Error::Refused | store::Error::Conflict | store::Error::Corrupt { .. } | store::Error::Migration(_) | store::Error::Other(_) => {
-                Self::Internal(error.to_string())
+            store::Error::SchemaTooNew(_) | store::Error::Unsupported(_) => {
+                Self::WrongDatabase(error.to_string())
             }
+            store::Error::Refused
+            | store::Error::Conflict
+            | store::Error::Corrupt { .. }
+            | store::Error::Migration(_)
+            | store::Error::Other(_) => Self::Internal(error.to_string()),
         }
     }
 }

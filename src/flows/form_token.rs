@@ -1,4 +1,5 @@
-//! Binds a form to the session that it was shown to: a form that somebody else got is worth nothing here (a signed double submit, as OWASP has it).
+//! Binds a form to the session that it was shown to: a form that somebody else got is worth nothing
+//! here (a signed double submit, as OWASP has it).
 
 use crate::app::App;
 use crate::crypto::cookie::Purpose;

@@ -1,5 +1,6 @@
-//! The heartbeat of a process that serves: a read and a write once a second, by the way that a refresh takes. Where it cannot be written, no refresh can be
-//! answered either, and the gap is a standstill: time that does not count against the retry of a client.
+//! The heartbeat of a process that serves: a read and a write once a second, by the way that a
+//! refresh takes. Where it cannot be written, no refresh can be answered either, and the gap is a
+//! standstill: time that does not count against the retry of a client.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,17 +22,36 @@ pub async fn beat(app: &App) -> Result<()> {
     let about = processes::about_this(app);
     if app.ring().is_none() || app.is_ring_unusable() {
         let writer = app.writer.clone();
-        return Ok(app.db.write(move |conn| Box::pin(async move { store::processes::announce(conn, &writer, &about).await })).await?);
+        return Ok(app
+            .db
+            .write(move |conn| {
+                Box::pin(async move { store::processes::announce(conn, &writer, &about).await })
+            })
+            .await?);
     }
     let (writer, keep) = (app.writer.clone(), keep(app));
-    let others = app.db.read(move |conn| Box::pin(async move { store::standstills::of_others(conn, &writer, keep).await })).await?;
+    let others = app
+        .db
+        .read(move |conn| {
+            Box::pin(async move { store::standstills::of_others(conn, &writer, keep).await })
+        })
+        .await?;
     let max_skew = app.config.database.max_clock_skew;
-    let beat = Beat { watch: Arc::clone(&app.standstills), writer: app.writer.clone(), about, alone: !app.db.is_shared(), max_skew };
-    // On Postgres the heartbeat waits for the disk as a refresh does. On SQLite it stands in the one writer's queue behind those that do.
+    let beat = Beat {
+        watch: Arc::clone(&app.standstills),
+        writer: app.writer.clone(),
+        about,
+        alone: !app.db.is_shared(),
+        max_skew,
+    };
+    // On Postgres the heartbeat waits for the disk as a refresh does. On SQLite it stands in the
+    // one writer's queue behind those that do.
     let beaten = if app.db.is_shared() {
         app.db.write(move |conn| Box::pin(beat.run(conn))).await?
     } else {
-        app.db.write_unsynced(move |conn| Box::pin(beat.run(conn))).await?
+        app.db
+            .write_unsynced(move |conn| Box::pin(beat.run(conn)))
+            .await?
     };
     let Some((now, stood_still)) = beaten else {
         app.standstills.doubt();
@@ -59,7 +79,8 @@ pub async fn stop(app: &App) -> Result<()> {
     Ok(stopped.await?)
 }
 
-/// How long a standstill that is over can matter: as long as a retry may take, and what clocks of replicas differ by.
+/// How long a standstill that is over can matter: as long as a retry may take, and what clocks of
+/// replicas differ by.
 fn keep(app: &App) -> Duration {
     app.config.sessions.refresh.grace + SILENCE_COUNTED
 }
@@ -76,18 +97,27 @@ struct Beat {
 }
 
 impl Beat {
-    /// The time of the heartbeat, and the standstill that it ended; `None`: none was written, because the clock is wrong.
+    /// The time of the heartbeat, and the standstill that it ended; `None`: none was written,
+    /// because the clock is wrong.
     async fn run(self, conn: &mut Conn) -> store::Result<Option<(Timestamp, Option<Standstill>)>> {
         let now = conn.now();
-        // A clock that the database's own contradicts notes and forgets nothing: the time until its wrong date would count as a standstill for every replica.
-        let evidence = Evidence { database: store::server::clock(conn).await?, last_confirmed: None };
+        // A clock that the database's own contradicts notes and forgets nothing: the time until its
+        // wrong date would count as a standstill for every replica.
+        let evidence = Evidence {
+            database: store::server::clock(conn).await?,
+            last_confirmed: None,
+        };
         if trusted_clock::confirm(now, evidence, self.max_skew).is_err() {
             store::processes::announce(conn, &self.writer, &self.about).await?;
             return Ok(None);
         }
         let stood_still = if let Some(last) = self.watch.last_beat() {
             // It served while its clock was wrong.
-            if self.watch.is_doubted() { None } else { Watch::gap(Some(last), now) }
+            if self.watch.is_doubted() {
+                None
+            } else {
+                Watch::gap(Some(last), now)
+            }
         } else {
             store::processes::forget(conn, FORGOTTEN).await?;
             self.before_the_start(conn).await?
@@ -100,17 +130,24 @@ impl Beat {
         Ok(Some((now, stood_still)))
     }
 
-    /// The time between the last heartbeat of anybody and the start of this process, if nothing served meanwhile. With it the processes of before are
-    /// accounted for: one that only stood still notes its own standstill when it goes on.
+    /// The time between the last heartbeat of anybody and the start of this process, if nothing
+    /// served meanwhile. With it the processes of before are accounted for: one that only stood
+    /// still notes its own standstill when it goes on.
     async fn before_the_start(&self, conn: &mut Conn) -> store::Result<Option<Standstill>> {
         let now = conn.now();
-        let Some(last) = store::standstills::newest(conn).await? else { return Ok(None) };
+        let Some(last) = store::standstills::newest(conn).await? else {
+            return Ok(None);
+        };
         let gap = Watch::gap(Some(last), now);
         if gap.is_none() && !self.alone {
             store::standstills::forget(conn, &self.writer, now - FORGOTTEN).await?;
             return Ok(None);
         }
         store::standstills::forget(conn, &self.writer, last).await?;
-        Ok(Some(Standstill { began_at: last, ended_at: now.max(last), whose: Whose::Ours }))
+        Ok(Some(Standstill {
+            began_at: last,
+            ended_at: now.max(last),
+            whose: Whose::Ours,
+        }))
     }
 }

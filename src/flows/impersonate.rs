@@ -1,5 +1,6 @@
-//! Acting as another user, for an hour and no longer than the session in which it began, marked: in the session, in every access token (`act`) and in the audit trail. At each request the actor must
-//! still be allowed to act as the user, and may do no more than both of them may ([`powers`]).
+//! Acting as another user, for an hour and no longer than the session in which it began, marked: in
+//! the session, in every access token (`act`) and in the audit trail. At each request the actor
+//! must still be allowed to act as the user, and may do no more than both of them may ([`powers`]).
 
 use crate::app::App;
 use crate::crypto::cookie::Purpose;
@@ -21,14 +22,26 @@ use super::record::{Recorder, detail};
 use super::{Error, Result};
 
 /// Begins to act as the user.
-pub async fn start(app: &App, who: &Authenticated, target: UserId, peer: &Peer) -> Result<(User, Grant)> {
+pub async fn start(
+    app: &App,
+    who: &Authenticated,
+    target: UserId,
+    peer: &Peer,
+) -> Result<(User, Grant)> {
     let by = Authority::Session(who);
     // Who already acts as another user has no right to act as a third.
     by.may(app, Action::Impersonate)?;
-    let found = app.db.read(move |conn| Box::pin(store::users::by_id(conn, target))).await?;
+    let found = app
+        .db
+        .read(move |conn| Box::pin(store::users::by_id(conn, target)))
+        .await?;
     let user = found.ok_or(Error::UserNotFound)?.user;
     if !who.powers.may_act_as(&user, &app.config.roles) {
-        return Err(if user.is_admin() { Error::CannotImpersonateAdmins } else { Error::NotAllowed(Action::Impersonate) });
+        return Err(if user.is_admin() {
+            Error::CannotImpersonateAdmins
+        } else {
+            Error::NotAllowed(Action::Impersonate)
+        });
     }
     let opening = Opening::impersonate(app, &user, who, peer)?;
     let recorder = Recorder::new(app, peer);
@@ -36,12 +49,31 @@ pub async fn start(app: &App, who: &Authenticated, target: UserId, peer: &Peer) 
     let work = app.db.write_unless_refused(move |conn| {
         Box::pin(async move {
             // Shut out, demoted or signed out since: the row decides, not what was read before.
-            let unchanged = store::user_changes::lock(conn, admin).await?.is_some_and(|user| user.version == version);
-            if !unchanged || store::sessions::find_live(conn, &own, conn.now()).await?.is_none() {
+            let unchanged = store::user_changes::lock(conn, admin)
+                .await?
+                .is_some_and(|user| user.version == version);
+            if !unchanged
+                || store::sessions::find_live(conn, &own, conn.now())
+                    .await?
+                    .is_none()
+            {
                 return Ok(Err(Error::NotAllowed(Action::Impersonate)));
             }
-            let Some(ring) = opening.insert(conn, &recorder, Proof::Vouched, None).await? else { return Ok(Err(Error::BannedUser)) };
-            recorder.record(conn, Kind::ImpersonationStarted, Some(target), Some(opening.session()), detail([("admin", admin.to_string().into())])).await?;
+            let Some(ring) = opening
+                .insert(conn, &recorder, Proof::Vouched, None)
+                .await?
+            else {
+                return Ok(Err(Error::BannedUser));
+            };
+            recorder
+                .record(
+                    conn,
+                    Kind::ImpersonationStarted,
+                    Some(target),
+                    Some(opening.session()),
+                    detail([("admin", admin.to_string().into())]),
+                )
+                .await?;
             Ok(Ok((opening, ring)))
         })
     });
@@ -50,16 +82,27 @@ pub async fn start(app: &App, who: &Authenticated, target: UserId, peer: &Peer) 
     Ok((user, grant))
 }
 
-/// What may be done in a session of this user, in which `actor` acts as the user if it is set. Every path that reads a session or issues a token for one
-/// comes here. `None`: the actor is gone or shut out, or may no longer act as this user; the session is to end ([`end_unallowed`]).
+/// What may be done in a session of this user, in which `actor` acts as the user if it is set.
+/// Every path that reads a session or issues a token for one comes here. `None`: the actor is gone
+/// or shut out, or may no longer act as this user; the session is to end ([`end_unallowed`]).
 pub async fn powers(app: &App, user: &User, actor: Option<UserId>) -> Result<Option<Powers>> {
     let own = Powers::of(user, &app.config.roles);
-    let Some(actor) = actor else { return Ok(Some(own)) };
+    let Some(actor) = actor else {
+        return Ok(Some(own));
+    };
     // The row, not a copy: an actor who was demoted is not to go on for as long as copies live.
-    let Some(found) = app.db.read(move |conn| Box::pin(store::users::by_id(conn, actor))).await? else { return Ok(None) };
+    let Some(found) = app
+        .db
+        .read(move |conn| Box::pin(store::users::by_id(conn, actor)))
+        .await?
+    else {
+        return Ok(None);
+    };
     let actor = found.user;
     let theirs = Powers::of(&actor, &app.config.roles);
-    let is_allowed = actor.disabled_at.is_none() && !actor.is_banned(app.now()) && theirs.may_act_as(user, &app.config.roles);
+    let is_allowed = actor.disabled_at.is_none()
+        && !actor.is_banned(app.now())
+        && theirs.may_act_as(user, &app.config.roles);
     Ok(is_allowed.then(|| own.within(theirs, &app.config.roles)))
 }
 
@@ -69,12 +112,24 @@ pub async fn end_unallowed(app: &App, session: SessionId, peer: &Peer) -> Result
     let work = app.db.write(move |conn| {
         Box::pin(async move {
             // Of two requests that come at once the first one ends it.
-            let Some(found) = store::sessions::find_live(conn, &By::Id(session), conn.now()).await? else { return Ok(()) };
+            let Some(found) =
+                store::sessions::find_live(conn, &By::Id(session), conn.now()).await?
+            else {
+                return Ok(());
+            };
             let reason = RevokedReason::ActorNotAllowed;
             end(conn, &recorder, Which::One(session), reason).await?;
             let actor = found.session.impersonated_by.map(|id| id.to_string());
             let detail = detail([("admin", actor.into()), ("reason", reason.as_str().into())]);
-            recorder.record(conn, Kind::ImpersonationStopped, Some(found.session.user_id), Some(session), detail).await
+            recorder
+                .record(
+                    conn,
+                    Kind::ImpersonationStopped,
+                    Some(found.session.user_id),
+                    Some(session),
+                    detail,
+                )
+                .await
         })
     });
     Ok(work.await?)
@@ -83,35 +138,77 @@ pub async fn end_unallowed(app: &App, session: SessionId, peer: &Peer) -> Result
 /// The admin's own session, as the cookie that was set aside names it.
 pub fn set_aside(app: &App, who: &Authenticated) -> Option<String> {
     let token = who.session_token.as_ref()?;
-    let marked = format!("{}:{}", token.expose(), if who.session.remember { "" } else { "true" });
+    let marked = format!(
+        "{}:{}",
+        token.expose(),
+        if who.session.remember { "" } else { "true" }
+    );
     read_session::sign(app, Purpose::AdminSession, &marked)
 }
 
-/// Ends the session in which an admin acted as somebody, and brings the admin's own back: as a new one with the same end, since its refresh
-/// token was given up. Without the cookie that was set aside (`None` in the answer) an admin goes on with a token of one's own. Every other session that was
-/// set aside in this browser ends too: its cookie is cleared, and nothing else knows of it.
-pub async fn stop(app: &App, who: &Authenticated, cookies: &[String], peer: &Peer) -> Result<(User, Option<Grant>)> {
+/// Ends the session in which an admin acted as somebody, and brings the admin's own back: as a new
+/// one with the same end, since its refresh token was given up. Without the cookie that was set
+/// aside (`None` in the answer) an admin goes on with a token of one's own. Every other session
+/// that was set aside in this browser ends too: its cookie is cleared, and nothing else knows of
+/// it.
+pub async fn stop(
+    app: &App,
+    who: &Authenticated,
+    cookies: &[String],
+    peer: &Peer,
+) -> Result<(User, Option<Grant>)> {
     let admin = who.session.impersonated_by.ok_or(Error::NotImpersonating)?;
     let SetAside { own, others } = carried::set_aside(app, cookies, admin).await?;
-    let found = app.db.read(move |conn| Box::pin(store::users::by_id(conn, admin))).await?;
+    let found = app
+        .db
+        .read(move |conn| Box::pin(store::users::by_id(conn, admin)))
+        .await?;
     let user = found.ok_or(Error::Unauthorized)?.user;
-    let opening = own.as_ref().map(|session| Opening::succeed(app, session, peer)).transpose()?;
-    let (recorder, acted, before) = (Recorder::new(app, peer), who.session.clone(), own.map(|session| session.id));
+    let opening = own
+        .as_ref()
+        .map(|session| Opening::succeed(app, session, peer))
+        .transpose()?;
+    let (recorder, acted, before) = (
+        Recorder::new(app, peer),
+        who.session.clone(),
+        own.map(|session| session.id),
+    );
     let work = app.db.write(move |conn| {
         Box::pin(async move {
-            // The admin's own session takes this one's place in the browser, if there is one to go back to.
-            let reason = if before.is_some() { RevokedReason::Replaced } else { RevokedReason::SignOut };
+            // The admin's own session takes this one's place in the browser, if there is one to go
+            // back to.
+            let reason = if before.is_some() {
+                RevokedReason::Replaced
+            } else {
+                RevokedReason::SignOut
+            };
             end(conn, &recorder, Which::One(acted.id), reason).await?;
-            recorder.record(conn, Kind::ImpersonationStopped, Some(acted.user_id), Some(acted.id), detail([("admin", admin.to_string().into())])).await?;
+            recorder
+                .record(
+                    conn,
+                    Kind::ImpersonationStopped,
+                    Some(acted.user_id),
+                    Some(acted.id),
+                    detail([("admin", admin.to_string().into())]),
+                )
+                .await?;
             for other in others {
                 end(conn, &recorder, Which::One(other), RevokedReason::SignOut).await?;
             }
-            let (Some(opening), Some(before)) = (opening, before) else { return Ok(None) };
+            let (Some(opening), Some(before)) = (opening, before) else {
+                return Ok(None);
+            };
             // Ended meanwhile: then it stays so.
-            if end(conn, &recorder, Which::One(before), RevokedReason::Replaced).await?.is_empty() {
+            if end(conn, &recorder, Which::One(before), RevokedReason::Replaced)
+                .await?
+                .is_empty()
+            {
                 return Ok(None);
             }
-            Ok(opening.insert(conn, &recorder, Proof::Vouched, None).await?.map(|ring| (opening, ring)))
+            Ok(opening
+                .insert(conn, &recorder, Proof::Vouched, None)
+                .await?
+                .map(|ring| (opening, ring)))
         })
     });
     let grant = match work.await? {

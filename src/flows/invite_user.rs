@@ -1,4 +1,5 @@
-//! Inviting somebody: an account without a password, and a link to its mailbox that sets one. It works where signing up is closed.
+//! Inviting somebody: an account without a password, and a link to its mailbox that sets one. It
+//! works where signing up is closed.
 
 use crate::app::App;
 use crate::model::audit::{Kind, Peer};
@@ -28,22 +29,40 @@ pub struct Invitation {
     pub redirect: String,
 }
 
-/// Who has the address, with the roles of now, if the one who invites may make a user with these roles: the link of such a user, and where it leads, is not
-/// for others to choose.
-async fn invited_before(app: &App, by: Authority<'_>, email: &Email) -> Result<Option<(UserId, String)>> {
+/// Who has the address, with the roles of now, if the one who invites may make a user with these
+/// roles: the link of such a user, and where it leads, is not for others to choose.
+async fn invited_before(
+    app: &App,
+    by: Authority<'_>,
+    email: &Email,
+) -> Result<Option<(UserId, String)>> {
     let email = email.clone();
-    let known = app.db.read(move |conn| Box::pin(async move { store::users::by_email(conn, &email).await })).await?;
-    Ok(known.map(|known| (known.user.id, known.user.role)).filter(|(_, role)| may_make(app, by, role).is_ok()))
+    let known = app
+        .db
+        .read(move |conn| Box::pin(async move { store::users::by_email(conn, &email).await }))
+        .await?;
+    Ok(known
+        .map(|known| (known.user.id, known.user.role))
+        .filter(|(_, role)| may_make(app, by, role).is_ok()))
 }
 
-/// Makes the account and sends the link; who was invited before and has not come gets a new link, and keeps the role of then.
-pub async fn invite(app: &App, by: Authority<'_>, invitation: Invitation, peer: &Peer) -> Result<User> {
+/// Makes the account and sends the link; who was invited before and has not come gets a new link,
+/// and keeps the role of then.
+pub async fn invite(
+    app: &App,
+    by: Authority<'_>,
+    invitation: Invitation,
+    peer: &Peer,
+) -> Result<User> {
     by.may(app, Action::CreateUser)?;
     if !app.config.mail.sends() {
         return Err(Error::VerificationEmailNotEnabled);
     }
     may_make(app, by, &invitation.role)?;
-    let fresh = User { role: invitation.role, ..new_user(app, invitation.email, invitation.name, None) };
+    let fresh = User {
+        role: invitation.role,
+        ..new_user(app, invitation.email, invitation.name, None)
+    };
     let again = invited_before(app, by, &fresh.email).await?;
     let (account, outbox, recorder) = (account_id(app), Outbox::new(app), Recorder::new(app, peer));
     let work = app.db.write_unless_refused(move |conn| {
@@ -51,18 +70,41 @@ pub async fn invite(app: &App, by: Authority<'_>, invitation: Invitation, peer: 
             let user = match store::users::by_email(conn, &fresh.email).await? {
                 None => {
                     store::users::insert(conn, &fresh, account, None).await?;
-                    recorder.record(conn, Kind::UserCreated, Some(fresh.id), None, serde_json::Map::new()).await?;
+                    recorder
+                        .record(
+                            conn,
+                            Kind::UserCreated,
+                            Some(fresh.id),
+                            None,
+                            serde_json::Map::new(),
+                        )
+                        .await?;
                     fresh
                 }
-                Some(known) if known.password_hash.is_none() && known.user.disabled_at.is_none() && again == Some((known.user.id, known.user.role.clone())) => {
+                Some(known)
+                    if known.password_hash.is_none()
+                        && known.user.disabled_at.is_none()
+                        && again == Some((known.user.id, known.user.role.clone())) =>
+                {
                     known.user
                 }
                 Some(_) => return Ok(Err(Error::EmailTaken)),
             };
-            if !outbox.link(conn, Purpose::Invitation, &user, Some(&invitation.redirect)).await? {
+            if !outbox
+                .link(conn, Purpose::Invitation, &user, Some(&invitation.redirect))
+                .await?
+            {
                 return Ok(Err(Error::TooManyRequests(outbox.pause())));
             }
-            recorder.record(conn, Kind::UserInvited, Some(user.id), None, serde_json::Map::new()).await?;
+            recorder
+                .record(
+                    conn,
+                    Kind::UserInvited,
+                    Some(user.id),
+                    None,
+                    serde_json::Map::new(),
+                )
+                .await?;
             Ok(Ok(user))
         })
     });

@@ -1,4 +1,5 @@
-//! Making an access token: its claims from the session and the user, its signature from the active key.
+//! Making an access token: its claims from the session and the user, its signature from the active
+//! key.
 
 use std::sync::Arc;
 
@@ -44,8 +45,14 @@ pub async fn issue(app: &App, user: &User, powers: &Powers, grounds: &Grounds) -
     let now = app.now();
     let exp = now.seconds() + lifetime(app, now, grounds.ends_at);
     let claims = claims(app, user, powers, grounds, now, exp);
-    let token = ring.signer.sign(&claims).ok_or_else(|| Error::Unavailable("signing failed".into()))?;
-    Ok(Issued { token, expires_in: unsigned(exp - now.seconds()) })
+    let token = ring
+        .signer
+        .sign(&claims)
+        .ok_or_else(|| Error::Unavailable("signing failed".into()))?;
+    Ok(Issued {
+        token,
+        expires_in: unsigned(exp - now.seconds()),
+    })
 }
 
 /// The user as of this version, from the short-lived copy or the database.
@@ -54,16 +61,23 @@ pub async fn user_facts(app: &App, id: UserId, version: i64) -> Result<Arc<User>
     if let Some(user) = app.users.get(id, version, uptime) {
         return Ok(user);
     }
-    let found = app.db.read(move |conn| Box::pin(store::users::by_id(conn, id))).await?;
+    let found = app
+        .db
+        .read(move |conn| Box::pin(store::users::by_id(conn, id)))
+        .await?;
     // Deleted between two statements: the session went with it.
     let user = Arc::new(found.ok_or(Error::RefreshTokenRevoked)?.user);
     app.users.put(&user, uptime);
     Ok(user)
 }
 
-/// A process that learns from a statement's answer that the database has another ring reloads before it signs, whichever of the two has the higher version.
+/// A process that learns from a statement's answer that the database has another ring reloads
+/// before it signs, whichever of the two has the higher version.
 async fn current_ring(app: &App, told: RingId) -> Result<Arc<KeyRing>> {
-    let loaded = || app.ring().ok_or_else(|| Error::Unavailable("the keys are not loaded".into()));
+    let loaded = || {
+        app.ring()
+            .ok_or_else(|| Error::Unavailable("the keys are not loaded".into()))
+    };
     let ring = loaded()?;
     if ring.id == told {
         return Ok(ring);
@@ -72,16 +86,28 @@ async fn current_ring(app: &App, told: RingId) -> Result<Arc<KeyRing>> {
     loaded()
 }
 
-/// Whole seconds, shortened at random so that tabs do not wake together, never past the session's end.
+/// Whole seconds, shortened at random so that tabs do not wake together, never past the session's
+/// end.
 fn lifetime(app: &App, now: Timestamp, ends_at: Timestamp) -> i64 {
     let t = &app.config.tokens;
-    let shortened = t.access_ttl.as_secs_f64() * (1.0 - t.access_ttl_jitter * random::fraction(&*app.random));
-    #[expect(clippy::cast_possible_truncation, reason = "an access token lives for an hour at most")]
+    let shortened =
+        t.access_ttl.as_secs_f64() * (1.0 - t.access_ttl_jitter * random::fraction(&*app.random));
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "an access token lives for an hour at most"
+    )]
     let seconds = shortened.ceil() as i64;
     seconds.min(ends_at.seconds() - now.seconds()).max(1)
 }
 
-fn claims(app: &App, user: &User, powers: &Powers, grounds: &Grounds, now: Timestamp, exp: i64) -> AccessClaims {
+fn claims(
+    app: &App,
+    user: &User,
+    powers: &Powers,
+    grounds: &Grounds,
+    now: Timestamp,
+    exp: i64,
+) -> AccessClaims {
     let t = &app.config.tokens;
     AccessClaims {
         iss: t.issuer.as_str().to_owned(),
@@ -98,9 +124,15 @@ fn claims(app: &App, user: &User, powers: &Powers, grounds: &Grounds, now: Times
         name: user.name.clone(),
         role: powers.roles().join(","),
         permissions: powers.granted().map(ToOwned::to_owned).collect(),
-        act: powers.actor().map(|actor| Actor { sub: actor.user().to_string() }),
+        act: powers.actor().map(|actor| Actor {
+            sub: actor.user().to_string(),
+        }),
         roles: powers.roles().to_vec(),
-        custom: t.claims.iter().filter_map(|(name, source)| Some((name.clone(), source.of(user)?))).collect(),
+        custom: t
+            .claims
+            .iter()
+            .filter_map(|(name, source)| Some((name.clone(), source.of(user)?)))
+            .collect(),
     }
 }
 

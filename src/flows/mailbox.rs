@@ -1,8 +1,11 @@
-//! Proving a mailbox: the one way for every link that does so (verification, change of address, reset, invitation).
+//! Proving a mailbox: the one way for every link that does so (verification, change of address,
+//! reset, invitation).
 //!
-//! A link alone proves only who reads the mailbox. Whether the one who set the password is the same person, three things tell: a live session of the
-//! account beside the device that it was given to, a device that is known at it, or the password itself. With one of them everything stays as it is. Without, the account belongs to the
-//! mailbox from then on: password, sessions and known devices of before end, and a new password is chosen.
+//! A link alone proves only who reads the mailbox. Whether the one who set the password is the same
+//! person, three things tell: a live session of the account beside the device that it was given to,
+//! a device that is known at it, or the password itself. With one of them everything stays as it
+//! is. Without, the account belongs to the mailbox from then on: password, sessions and known
+//! devices of before end, and a new password is chosen.
 
 use serde_json::Map;
 
@@ -55,7 +58,8 @@ pub(super) enum Tie {
 }
 
 impl Tie {
-    /// A new token for the device that was known at the account, as the user's row is now. `None` where none was: a password that was typed proves no device.
+    /// A new token for the device that was known at the account, as the user's row is now. `None`
+    /// where none was: a password that was typed proves no device.
     pub(super) fn device(&self, app: &App, user: &User) -> Option<String> {
         let session = match self {
             Self::None | Self::Password(_) => return None,
@@ -80,34 +84,55 @@ pub enum Standing {
 pub struct Proof {
     /// The user with the mailbox proven.
     pub user: User,
-    /// The token that lets the mailbox's holder choose a password, once: what was there before has ended.
+    /// The token that lets the mailbox's holder choose a password, once: what was there before has
+    /// ended.
     pub choose: Option<String>,
-    /// A new token for the device that was tied to the account, where the proof ended the one before.
+    /// A new token for the device that was tied to the account, where the proof ended the one
+    /// before.
     pub device: Option<String>,
 }
 
-/// Another host of the site can plant cookies, those of a stranger's own account among them. So a session that a cookie names counts only beside the device
-/// that it was given to, whose cookie over https no other host can set; and no device counts beside a live session of another user, or beside the device of one.
+/// Another host of the site can plant cookies, those of a stranger's own account among them. So a
+/// session that a cookie names counts only beside the device that it was given to, whose cookie
+/// over https no other host can set; and no device counts beside a live session of another user, or
+/// beside the device of one.
 async fn tie(app: &App, token: &MailToken, evidence: &Evidence<'_>, user: &User) -> Result<Tie> {
-    let devices: Vec<Device> = evidence.devices.iter().filter_map(|text| Device::open(app, text)).collect();
+    let devices: Vec<Device> = evidence
+        .devices
+        .iter()
+        .filter_map(|text| Device::open(app, text))
+        .collect();
     // An admin who acts as the user is not the user.
-    let own = evidence.session.filter(|who| who.session.user_id == token.user && who.session.impersonated_by.is_none());
+    let own = evidence
+        .session
+        .filter(|who| who.session.user_id == token.user && who.session.impersonated_by.is_none());
     if let Some(who) = own.filter(|who| !who.by_cookie) {
         return Ok(Tie::Session(who.session.id));
     }
-    let is_anothers = own.is_none() && evidence.session.is_some() || devices.iter().any(|device| device.user() != token.user);
+    let is_anothers = own.is_none() && evidence.session.is_some()
+        || devices.iter().any(|device| device.user() != token.user);
     if is_anothers || carried::is_anothers(app, evidence.session_cookies, token.user).await? {
         return Ok(Tie::None);
     }
-    if let Some(who) = own.filter(|who| devices.iter().any(|device| device.session() == Some(who.session.id))) {
+    if let Some(who) = own.filter(|who| {
+        devices
+            .iter()
+            .any(|device| device.session() == Some(who.session.id))
+    }) {
         return Ok(Tie::Session(who.session.id));
     }
-    Ok(devices.into_iter().find(|device| device.is_known_to(user)).map_or(Tie::None, Tie::Device))
+    Ok(devices
+        .into_iter()
+        .find(|device| device.is_known_to(user))
+        .map_or(Tie::None, Tie::Device))
 }
 
 async fn holder(app: &App, token: &MailToken) -> Result<store::users::WithPassword> {
     let id = token.user;
-    app.db.read(move |conn| Box::pin(store::users::by_id(conn, id))).await?.ok_or(Error::UserNotFound)
+    app.db
+        .read(move |conn| Box::pin(store::users::by_id(conn, id)))
+        .await?
+        .ok_or(Error::UserNotFound)
 }
 
 /// What a page that shows the link has to ask for. Changes nothing.
@@ -115,43 +140,79 @@ pub async fn standing(app: &App, token: &MailToken, evidence: &Evidence<'_>) -> 
     let user = holder(app, token).await?.user;
     let is_proven = token.purpose == Purpose::VerifyEmail && user.email_verified;
     let enough = is_proven || !matches!(tie(app, token, evidence, &user).await?, Tie::None);
-    Ok(if enough { Standing::Enough } else { Standing::NotEnough })
+    Ok(if enough {
+        Standing::Enough
+    } else {
+        Standing::NotEnough
+    })
 }
 
 /// Weighs what came with the link. A password is tried under the limits of a sign-in.
 ///
 /// # Errors
 /// [`Error::InvalidPassword`] for a wrong one, [`Error::Limited`] for too many.
-pub(super) async fn weigh(app: &App, token: &MailToken, evidence: &Evidence<'_>, peer: &Peer) -> Result<Tie> {
+pub(super) async fn weigh(
+    app: &App,
+    token: &MailToken,
+    evidence: &Evidence<'_>,
+    peer: &Peer,
+) -> Result<Tie> {
     let known = holder(app, token).await?;
     let found = tie(app, token, evidence, &known.user).await?;
-    let (Tie::None, Some(typed)) = (&found, evidence.password) else { return Ok(found) };
+    let (Tie::None, Some(typed)) = (&found, evidence.password) else {
+        return Ok(found);
+    };
     let typed = Password::attempt(typed, app.config.passwords.length)?;
     let charges = Charges::password(app, &known.user.email, &[], peer).await?;
     charges.take(app).await?;
     let stored = known.password_hash;
-    let verdict = charges.settle(app, app.hasher.verify(peer, typed, stored.clone()).await.map_err(Into::into)).await?;
+    let verdict = charges
+        .settle(
+            app,
+            app.hasher
+                .verify(peer, typed, stored.clone())
+                .await
+                .map_err(Into::into),
+        )
+        .await?;
     if let (Verdict::Right { .. }, Some(hash)) = (verdict, stored) {
         charges.forgive_now(app).await?;
         return Ok(Tie::Password(hash));
     }
     let (recorder, user) = (Recorder::new(app, peer), known.user.id);
     let why = detail([("reason", "wrong password at a link of a mail".into())]);
-    app.db.write_unsynced(move |conn| Box::pin(async move { recorder.record(conn, Kind::SignInRefused, Some(user), None, why).await })).await?;
+    app.db
+        .write_unsynced(move |conn| {
+            Box::pin(async move {
+                recorder
+                    .record(conn, Kind::SignInRefused, Some(user), None, why)
+                    .await
+            })
+        })
+        .await?;
     Err(Error::InvalidPassword)
 }
 
 /// Whether what was weighed is still so; the user's row is locked.
 async fn holds(conn: &mut Conn, user: &User, tie: &Tie) -> store::Result<bool> {
     Ok(match tie {
-        Tie::Session(id) => store::sessions::find_live(conn, &By::Id(*id), conn.now()).await?.is_some_and(|found| found.session.user_id == user.id),
+        Tie::Session(id) => store::sessions::find_live(conn, &By::Id(*id), conn.now())
+            .await?
+            .is_some_and(|found| found.session.user_id == user.id),
         Tie::Device(device) => device.is_known_to(user),
-        Tie::Password(hash) => store::users::by_id(conn, user.id).await?.and_then(|found| found.password_hash).as_ref() == Some(hash),
+        Tie::Password(hash) => {
+            store::users::by_id(conn, user.id)
+                .await?
+                .and_then(|found| found.password_hash)
+                .as_ref()
+                == Some(hash)
+        }
         Tie::None => true,
     })
 }
 
-/// The mailbox of `user`, or the one at `new_email`, is proven. The account and the user's row are locked.
+/// The mailbox of `user`, or the one at `new_email`, is proven. The account and the user's row are
+/// locked.
 ///
 /// The inner error: what tied the link to the account is no longer so.
 pub(super) async fn prove(
@@ -166,17 +227,24 @@ pub(super) async fn prove(
         return Ok(Err(Error::Unauthorized));
     }
     if matches!(tie, Tie::None) {
-        let Some(user) = claim(conn, recorder, user, new_email, Profile::Forgotten).await? else { return Ok(Err(Error::UserNotFound)) };
+        let Some(user) = claim(conn, recorder, user, new_email, Profile::Forgotten).await? else {
+            return Ok(Err(Error::UserNotFound));
+        };
         let token = outbox.token(conn.now(), Purpose::ResetPassword, &user, None);
         store::mails::insert_token(conn, &token).await?;
         return Ok(Ok((user, Some(token))));
     }
     // What could be changed without this address's word can be no longer.
     match new_email {
-        None => store::mails::end_tokens_of(conn, user.id, Purpose::VerifyChange, conn.now()).await?,
+        None => {
+            store::mails::end_tokens_of(conn, user.id, Purpose::VerifyChange, conn.now()).await?
+        }
         Some(_) => store::mails::end_tokens(conn, user.id, conn.now()).await?,
     }
-    Ok(mark(conn, recorder, user, new_email, Changes::default()).await?.ok_or(Error::UserNotFound).map(|user| (user, None)))
+    Ok(mark(conn, recorder, user, new_email, Changes::default())
+        .await?
+        .ok_or(Error::UserNotFound)
+        .map(|user| (user, None)))
 }
 
 /// What becomes of the name and the picture of an account that its mailbox's holder takes over.
@@ -184,67 +252,155 @@ pub(super) async fn prove(
 pub(super) enum Profile {
     /// The holder asked for a new password, and so knows of the account.
     Kept,
-    /// The holder followed a link that another person may have asked for: they may be a stranger's words, and mails to the holder would speak with them.
+    /// The holder followed a link that another person may have asked for: they may be a stranger's
+    /// words, and mails to the holder would speak with them.
     Forgotten,
 }
 
 impl Profile {
     /// As the audit trail says it.
     fn as_str(self) -> &'static str {
-        if self == Self::Kept { "kept" } else { "forgotten" }
+        if self == Self::Kept {
+            "kept"
+        } else {
+            "forgotten"
+        }
     }
 
     fn changes(self) -> Changes {
         match self {
             Self::Kept => Changes::default(),
-            Self::Forgotten => Changes { name: Some(String::new()), image: Some(String::new()), ..Changes::default() },
+            Self::Forgotten => Changes {
+                name: Some(String::new()),
+                image: Some(String::new()),
+                ..Changes::default()
+            },
         }
     }
 }
 
-/// The account belongs to the mailbox alone: every password, session, known device and link of before ends. The account and the user's row are locked.
-pub(super) async fn claim(conn: &mut Conn, recorder: &Recorder, user: &User, new_email: Option<&Email>, profile: Profile) -> store::Result<Option<User>> {
+/// The account belongs to the mailbox alone: every password, session, known device and link of
+/// before ends. The account and the user's row are locked.
+pub(super) async fn claim(
+    conn: &mut Conn,
+    recorder: &Recorder,
+    user: &User,
+    new_email: Option<&Email>,
+    profile: Profile,
+) -> store::Result<Option<User>> {
     let now = conn.now();
-    let had_password = store::users::by_id(conn, user.id).await?.is_some_and(|found| found.password_hash.is_some());
+    let had_password = store::users::by_id(conn, user.id)
+        .await?
+        .is_some_and(|found| found.password_hash.is_some());
     store::users::drop_accounts(conn, user.id, now).await?;
     store::mails::end_tokens(conn, user.id, now).await?;
-    let ended = end(conn, recorder, Which::OfUser { user: user.id, except: None }, RevokedReason::PasswordChanged).await?;
-    end(conn, recorder, Which::ActedBy(user.id), RevokedReason::Revoked).await?;
+    let ended = end(
+        conn,
+        recorder,
+        Which::OfUser {
+            user: user.id,
+            except: None,
+        },
+        RevokedReason::PasswordChanged,
+    )
+    .await?;
+    end(
+        conn,
+        recorder,
+        Which::ActedBy(user.id),
+        RevokedReason::Revoked,
+    )
+    .await?;
     let mut changes = Changes::default();
     if had_password || !ended.is_empty() {
-        recorder.record(conn, Kind::AccountReclaimed, Some(user.id), None, detail([("profile", profile.as_str().into())])).await?;
+        recorder
+            .record(
+                conn,
+                Kind::AccountReclaimed,
+                Some(user.id),
+                None,
+                detail([("profile", profile.as_str().into())]),
+            )
+            .await?;
         changes = profile.changes();
     }
     mark(conn, recorder, user, new_email, changes).await
 }
 
-/// What [`claim`] took away, once more, after the database went back: password, sessions and links, and the profile where it was
-/// forgotten.
-pub(super) async fn reclaim_again(app: &App, user: UserId, profile: Profile, peer: &Peer) -> Result<()> {
+/// What [`claim`] took away, once more, after the database went back: password, sessions and links,
+/// and the profile where it was forgotten.
+pub(super) async fn reclaim_again(
+    app: &App,
+    user: UserId,
+    profile: Profile,
+    peer: &Peer,
+) -> Result<()> {
     let recorder = Recorder::new(app, peer);
     let work = app.db.write(move |conn| {
         Box::pin(async move {
             store::user_changes::lock_account(conn, user).await?;
             store::users::drop_accounts(conn, user, conn.now()).await?;
             store::mails::end_tokens(conn, user, conn.now()).await?;
-            end(conn, &recorder, Which::OfUser { user, except: None }, RevokedReason::PasswordChanged).await?;
-            end(conn, &recorder, Which::ActedBy(user), RevokedReason::Revoked).await?;
+            end(
+                conn,
+                &recorder,
+                Which::OfUser { user, except: None },
+                RevokedReason::PasswordChanged,
+            )
+            .await?;
+            end(
+                conn,
+                &recorder,
+                Which::ActedBy(user),
+                RevokedReason::Revoked,
+            )
+            .await?;
             change(conn, user, &profile.changes(), conn.now()).await?;
-            recorder.record(conn, Kind::AccountReclaimed, Some(user), None, detail([("profile", profile.as_str().into())])).await
+            recorder
+                .record(
+                    conn,
+                    Kind::AccountReclaimed,
+                    Some(user),
+                    None,
+                    detail([("profile", profile.as_str().into())]),
+                )
+                .await
         })
     });
     Ok(work.await?)
 }
 
-async fn mark(conn: &mut Conn, recorder: &Recorder, user: &User, new_email: Option<&Email>, changes: Changes) -> store::Result<Option<User>> {
-    let changes = Changes { email: new_email.cloned(), email_verified: Some(true), ..changes };
+async fn mark(
+    conn: &mut Conn,
+    recorder: &Recorder,
+    user: &User,
+    new_email: Option<&Email>,
+    changes: Changes,
+) -> store::Result<Option<User>> {
+    let changes = Changes {
+        email: new_email.cloned(),
+        email_verified: Some(true),
+        ..changes
+    };
     let proven = change(conn, user.id, &changes, conn.now()).await?;
-    let kind = if new_email.is_some() { Kind::EmailChanged } else { Kind::EmailVerified };
-    recorder.record(conn, kind, Some(user.id), None, Map::new()).await?;
+    let kind = if new_email.is_some() {
+        Kind::EmailChanged
+    } else {
+        Kind::EmailVerified
+    };
+    recorder
+        .record(conn, kind, Some(user.id), None, Map::new())
+        .await?;
     Ok(proven)
 }
 
 /// The proof as the browser gets it, once it is committed.
 pub(super) fn told(app: &App, (user, token): (User, Option<MailToken>)) -> Result<Proof> {
-    Ok(Proof { user, choose: token.map(|token| mail_links::text(app, &token)).transpose()?, device: None })
+    Ok(Proof {
+        user,
+        choose: token
+            .map(|token| mail_links::text(app, &token))
+            .transpose()?,
+        device: None,
+    })
 }

@@ -44,7 +44,15 @@ pub struct New {
 impl New {
     /// The fields in which the new user would differ from one who has just signed up.
     fn fields(&self) -> Vec<Field> {
-        let Self { email: _, name: _, image, password, role, email_verified, metadata } = self;
+        let Self {
+            email: _,
+            name: _,
+            image,
+            password,
+            role,
+            email_verified,
+            metadata,
+        } = self;
         let set = [
             (Field::Image, image.is_some()),
             (Field::Password, password.is_some()),
@@ -52,7 +60,14 @@ impl New {
             (Field::EmailVerified, *email_verified),
             (Field::Metadata, !metadata.is_empty()),
         ];
-        [Field::Email, Field::Name].into_iter().chain(set.into_iter().filter(|(_, is_set)| *is_set).map(|(field, _)| field)).collect()
+        [Field::Email, Field::Name]
+            .into_iter()
+            .chain(
+                set.into_iter()
+                    .filter(|(_, is_set)| *is_set)
+                    .map(|(field, _)| field),
+            )
+            .collect()
     }
 }
 
@@ -63,8 +78,15 @@ pub async fn check_new(app: &App, new: &New) -> Result<()> {
     }
     check_roles(app, &new.role)?;
     let email = new.email.clone();
-    let known = app.db.read(move |conn| Box::pin(async move { store::users::by_email(conn, &email).await })).await?;
-    if known.is_some() { Err(Error::EmailTaken) } else { Ok(()) }
+    let known = app
+        .db
+        .read(move |conn| Box::pin(async move { store::users::by_email(conn, &email).await }))
+        .await?;
+    if known.is_some() {
+        Err(Error::EmailTaken)
+    } else {
+        Ok(())
+    }
 }
 
 /// Makes a user; the password rules hold.
@@ -75,16 +97,30 @@ pub async fn create(app: &App, by: Authority<'_>, new: New, peer: &Peer) -> Resu
     }
     may_make(app, by, &new.role)?;
     let hash = match &new.password {
-        Some(password) => Some(app.hasher.hash(peer, choose(app, password, &[new.email.as_str(), &new.name]).await?).await?),
+        Some(password) => Some(
+            app.hasher
+                .hash(
+                    peer,
+                    choose(app, password, &[new.email.as_str(), &new.name]).await?,
+                )
+                .await?,
+        ),
         None => None,
     };
     let fresh = new_user(app, new.email, new.name, new.image);
-    let user = User { role: new.role, email_verified: new.email_verified, metadata: new.metadata, ..fresh };
+    let user = User {
+        role: new.role,
+        email_verified: new.email_verified,
+        metadata: new.metadata,
+        ..fresh
+    };
     let (row, account, recorder) = (user.clone(), account_id(app), Recorder::new(app, peer));
     let created = app.db.write(move |conn| {
         Box::pin(async move {
             store::users::insert(conn, &row, account, hash.as_deref()).await?;
-            recorder.record(conn, Kind::UserCreated, Some(row.id), None, Map::new()).await
+            recorder
+                .record(conn, Kind::UserCreated, Some(row.id), None, Map::new())
+                .await
         })
     });
     match created.await {
@@ -101,20 +137,35 @@ pub(super) fn may_make(app: &App, by: Authority<'_>, role: &str) -> Result<()> {
         return Ok(());
     }
     by.may(app, Action::SetRole)?;
-    if by.may_give(app, role) { Ok(()) } else { Err(Error::NotAllowed(Action::SetRole)) }
+    if by.may_give(app, role) {
+        Ok(())
+    } else {
+        Err(Error::NotAllowed(Action::SetRole))
+    }
 }
 
 /// Finds a user by address or id.
 pub async fn find(app: &App, name: &str) -> Result<User> {
     let found = match (name.parse::<UserId>(), name.parse::<Email>()) {
-        (Ok(id), _) => app.db.read(move |conn| Box::pin(store::users::by_id(conn, id))).await?,
-        (Err(_), Ok(email)) => app.db.read(move |conn| Box::pin(async move { store::users::by_email(conn, &email).await })).await?,
+        (Ok(id), _) => {
+            app.db
+                .read(move |conn| Box::pin(store::users::by_id(conn, id)))
+                .await?
+        }
+        (Err(_), Ok(email)) => {
+            app.db
+                .read(move |conn| {
+                    Box::pin(async move { store::users::by_email(conn, &email).await })
+                })
+                .await?
+        }
         (Err(_), Err(_)) => None,
     };
     found.map(|f| f.user).ok_or(Error::UserNotFound)
 }
 
-/// Shuts a user out, or lets one in again; shutting out ends every session in the same transaction. Tells whether it changed anything.
+/// Shuts a user out, or lets one in again; shutting out ends every session in the same transaction.
+/// Tells whether it changed anything.
 pub async fn set_disabled(app: &App, user: UserId, disabled: bool, peer: &Peer) -> Result<bool> {
     let recorder = Recorder::new(app, peer);
     let work = app.db.write_unless_refused(move |conn| {
@@ -127,10 +178,22 @@ pub async fn set_disabled(app: &App, user: UserId, disabled: bool, peer: &Peer) 
                 return Ok(Ok(false));
             }
             if disabled {
-                end(conn, &recorder, Which::OfUser { user, except: None }, RevokedReason::UserDisabled).await?;
+                end(
+                    conn,
+                    &recorder,
+                    Which::OfUser { user, except: None },
+                    RevokedReason::UserDisabled,
+                )
+                .await?;
             }
-            let kind = if disabled { Kind::UserDisabled } else { Kind::UserEnabled };
-            recorder.record(conn, kind, Some(user), None, Map::new()).await?;
+            let kind = if disabled {
+                Kind::UserDisabled
+            } else {
+                Kind::UserEnabled
+            };
+            recorder
+                .record(conn, kind, Some(user), None, Map::new())
+                .await?;
             Ok(Ok(true))
         })
     });

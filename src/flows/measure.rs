@@ -1,4 +1,5 @@
-//! What an operator's monitoring reads: the counters of this process, and gauges as they are at that moment.
+//! What an operator's monitoring reads: the counters of this process, and gauges as they are at
+//! that moment.
 
 use std::time::Duration;
 
@@ -10,19 +11,39 @@ use crate::store;
 
 use super::check_health;
 
-/// Counting all sessions reads the whole table: once a minute, and for no more than a hundredth of the time.
+/// Counting all sessions reads the whole table: once a minute, and for no more than a hundredth of
+/// the time.
 const BETWEEN_COUNTS: Duration = Duration::from_secs(60);
 const SHARE: u32 = 100;
 
 /// The text of `/metrics`.
 pub async fn metrics(app: &App) -> String {
     let now = app.now();
-    let queues = app.db.read(|conn| Box::pin(async move { Ok((store::mails::count(conn).await?, store::webhooks::count(conn).await?)) })).await.ok();
+    let queues = app
+        .db
+        .read(|conn| {
+            Box::pin(async move {
+                Ok((
+                    store::mails::count(conn).await?,
+                    store::webhooks::count(conn).await?,
+                ))
+            })
+        })
+        .await
+        .ok();
     let writable = queues.is_some() && check_health::unwritable(app).await.is_none();
     let ring = app.ring();
-    let active = ring.as_ref().and_then(|ring| ring.ring.in_state(State::Active)).and_then(|key| key.activated_at);
-    let next = ring.as_ref().and_then(|ring| ring.ring.next_rotation(&app.config.keys.policy));
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds of some weeks are exact in a double")]
+    let active = ring
+        .as_ref()
+        .and_then(|ring| ring.ring.in_state(State::Active))
+        .and_then(|key| key.activated_at);
+    let next = ring
+        .as_ref()
+        .and_then(|ring| ring.ring.next_rotation(&app.config.keys.policy));
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "milliseconds of some weeks are exact in a double"
+    )]
     let seconds_until = |then: Timestamp| (then.0 - now.0) as f64 / 1e3;
     let seen = Seen {
         database: queues.is_some() && writable,
@@ -48,7 +69,12 @@ async fn sessions(app: &App, now: Timestamp) -> Option<(i64, Duration)> {
     if !app.begin_count(begun, begun + BETWEEN_COUNTS) {
         return None;
     }
-    let counted = app.db.read(move |conn| Box::pin(store::sessions::census(conn, now))).await;
+    let counted = app
+        .db
+        .read(move |conn| Box::pin(store::sessions::census(conn, now)))
+        .await;
     app.count_again_at(begun + BETWEEN_COUNTS.max(app.uptime().saturating_sub(begun) * SHARE));
-    counted.inspect_err(|error| tracing::warn!(%error, "the sessions could not be counted")).ok()
+    counted
+        .inspect_err(|error| tracing::warn!(%error, "the sessions could not be counted"))
+        .ok()
 }

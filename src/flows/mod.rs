@@ -1,5 +1,6 @@
-//! The verbs, one story a file: what happens, in order, with early returns. Jobs, command line and HTTP call the same ones.
-//! Time and chance come from `App`; SQL is `store`'s and secrets are `crypto`'s business.
+//! The verbs, one story a file: what happens, in order, with early returns. Jobs, command line and
+//! HTTP call the same ones. Time and chance come from `App`; SQL is `store`'s and secrets are
+//! `crypto`'s business.
 
 pub mod abandon_keys;
 pub mod administer_users;

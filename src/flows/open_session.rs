@@ -1,4 +1,5 @@
-//! Beginning a session: its tokens, its row (only if the password that was proven is still the user's), its first access token.
+//! Beginning a session: its tokens, its row (only if the password that was proven is still the
+//! user's), its first access token.
 
 use std::sync::Arc;
 
@@ -39,14 +40,16 @@ pub struct Options {
 pub struct Opening {
     new: New,
     lifetime: Lifetime,
-    /// Whether the session ends when it was prepared to end, with another session, however late it begins.
+    /// Whether the session ends when it was prepared to end, with another session, however late it
+    /// begins.
     keeps_end: bool,
     session_token: SessionToken,
     refresh_token: RefreshToken,
     ring: Arc<KeyRing>,
 }
 
-/// The ring's version as the database had it when the session began, so that a process with an older ring reloads before it signs; and that moment.
+/// The ring's version as the database had it when the session began, so that a process with an
+/// older ring reloads before it signs; and that moment.
 #[derive(Debug, Clone, Copy)]
 pub struct RingVersion {
     ring_id: RingId,
@@ -65,7 +68,8 @@ pub struct Grant {
     pub session_cookie: Zeroizing<String>,
     /// The literal `true`, signed: the cookie that marks a session which ends with the browser.
     pub dont_remember: String,
-    /// The token by which the device is known again at this account; none in a session in which an admin acts as the user.
+    /// The token by which the device is known again at this account; none in a session in which an
+    /// admin acts as the user.
     pub device: Option<String>,
     /// The first refresh token.
     pub refresh_token: Zeroizing<String>,
@@ -85,7 +89,11 @@ fn begin(app: &App, user: &User, options: Options, peer: &Peer) -> Session {
         auth_time: now,
         created_at: now,
         updated_at: now,
-        expires_at: app.config.sessions.lifetime.absolute_end(now, options.remember),
+        expires_at: app
+            .config
+            .sessions
+            .lifetime
+            .absolute_end(now, options.remember),
         ip_address: peer.ip_address.clone(),
         user_agent: peer.user_agent.clone(),
         impersonated_by: None,
@@ -98,13 +106,33 @@ impl Opening {
         Self::of(app, begin(app, user, options, peer), false)
     }
 
-    /// A session in which an admin acts as the user, for an hour, and no longer than the admin's own session lives.
+    /// A session in which an admin acts as the user, for an hour, and no longer than the admin's
+    /// own session lives.
     pub fn impersonate(app: &App, user: &User, admin: &Authenticated, peer: &Peer) -> Result<Self> {
         let own = &admin.session;
-        let session = begin(app, user, Options { delivery: own.delivery, remember: false }, peer);
+        let session = begin(
+            app,
+            user,
+            Options {
+                delivery: own.delivery,
+                remember: false,
+            },
+            peer,
+        );
         let hour = session.created_at + IMPERSONATION_LIFETIME;
-        let expires_at = [hour, own.expires_at, admin.idle_expires_at].into_iter().fold(session.expires_at, Timestamp::min);
-        let mut opening = Self::of(app, Session { impersonated_by: Some(own.user_id), auth_time: own.auth_time, expires_at, ..session }, true)?;
+        let expires_at = [hour, own.expires_at, admin.idle_expires_at]
+            .into_iter()
+            .fold(session.expires_at, Timestamp::min);
+        let mut opening = Self::of(
+            app,
+            Session {
+                impersonated_by: Some(own.user_id),
+                auth_time: own.auth_time,
+                expires_at,
+                ..session
+            },
+            true,
+        )?;
         opening.new.acting_session = Some(own.id);
         Ok(opening)
     }
@@ -125,21 +153,50 @@ impl Opening {
 
     fn of(app: &App, session: Session, keeps_end: bool) -> Result<Self> {
         confirm_clock::admit_issuing(app)?;
-        let ring = app.ring().ok_or_else(|| Error::Unavailable("the keys are not loaded".into()))?;
+        let ring = app
+            .ring()
+            .ok_or_else(|| Error::Unavailable("the keys are not loaded".into()))?;
         let session_token = SessionToken::new(&Zeroizing::new(random::bytes(&*app.random)));
-        let refresh_token = RefreshToken::first(session.id, random::bytes(&*app.random), &ring.masters);
+        let refresh_token =
+            RefreshToken::first(session.id, random::bytes(&*app.random), &ring.masters);
         let lifetime = app.config.sessions.lifetime;
         let idle_expires_at = lifetime.idle_end(session.created_at, session.expires_at);
-        let new = New { session, token_hash: session_token.hash(), refresh_hash: refresh_token.hash(), idle_expires_at, acting_session: None };
-        Ok(Self { new, lifetime, keeps_end, session_token, refresh_token, ring })
+        let new = New {
+            session,
+            token_hash: session_token.hash(),
+            refresh_hash: refresh_token.hash(),
+            idle_expires_at,
+            acting_session: None,
+        };
+        Ok(Self {
+            new,
+            lifetime,
+            keeps_end,
+            session_token,
+            refresh_token,
+            ring,
+        })
     }
 
     /// The row of a session that begins at this moment; it was prepared earlier.
     fn beginning_at(&self, now: Timestamp) -> New {
         let prepared = &self.new.session;
-        let expires_at = if self.keeps_end { prepared.expires_at } else { now + prepared.expires_at.since(prepared.created_at) };
-        let session = Session { created_at: now, updated_at: now, expires_at, ..prepared.clone() };
-        New { idle_expires_at: self.lifetime.idle_end(now, expires_at), session, ..self.new.clone() }
+        let expires_at = if self.keeps_end {
+            prepared.expires_at
+        } else {
+            now + prepared.expires_at.since(prepared.created_at)
+        };
+        let session = Session {
+            created_at: now,
+            updated_at: now,
+            expires_at,
+            ..prepared.clone()
+        };
+        New {
+            idle_expires_at: self.lifetime.idle_end(now, expires_at),
+            session,
+            ..self.new.clone()
+        }
     }
 
     /// Its id.
@@ -147,21 +204,39 @@ impl Opening {
         self.new.session.id
     }
 
-    /// Writes the row, ends the sessions that it replaces, and makes room where the user has too many; `None`: the password changed meanwhile,
-    /// or the user was shut out.
-    pub async fn insert(&self, conn: &mut Conn, recorder: &Recorder, proof: Proof<'_>, replaced: Option<&Ending>) -> store::Result<Option<RingVersion>> {
+    /// Writes the row, ends the sessions that it replaces, and makes room where the user has too
+    /// many; `None`: the password changed meanwhile, or the user was shut out.
+    pub async fn insert(
+        &self,
+        conn: &mut Conn,
+        recorder: &Recorder,
+        proof: Proof<'_>,
+        replaced: Option<&Ending>,
+    ) -> store::Result<Option<RingVersion>> {
         let began_at = conn.now();
         let new = self.beginning_at(began_at);
-        let Some(ring_id) = store::sessions::insert(conn, &new, proof, self.ring.master_version).await? else {
+        let Some(ring_id) =
+            store::sessions::insert(conn, &new, proof, self.ring.master_version).await?
+        else {
             let current = store::signing_keys::master_version(conn).await?;
             return if current == Some(i64::from(self.ring.master_version)) {
                 Ok(None)
             } else {
-                Err(store::Error::Unavailable("the master key was changed meanwhile".into()))
+                Err(store::Error::Unavailable(
+                    "the master key was changed meanwhile".into(),
+                ))
             };
         };
         let s = &new.session;
-        recorder.record(conn, Kind::SignedIn, Some(s.user_id), Some(s.id), detail([("delivery", s.delivery.as_str().into())])).await?;
+        recorder
+            .record(
+                conn,
+                Kind::SignedIn,
+                Some(s.user_id),
+                Some(s.id),
+                detail([("delivery", s.delivery.as_str().into())]),
+            )
+            .await?;
         if let Some(replaced) = replaced {
             replaced.run(conn, recorder).await?;
         }
@@ -177,13 +252,28 @@ impl Opening {
         let new = self.beginning_at(ring.began_at);
         let ends_at = new.idle_expires_at.min(new.session.expires_at);
         let s = &new.session;
-        let grounds = Grounds { session: s.id, auth_time: s.auth_time, ends_at, ring_id: ring.ring_id };
-        let powers = impersonate::powers(app, user, s.impersonated_by).await?.ok_or(Error::NotAllowed(Action::Impersonate))?;
+        let grounds = Grounds {
+            session: s.id,
+            auth_time: s.auth_time,
+            ends_at,
+            ring_id: ring.ring_id,
+        };
+        let powers = impersonate::powers(app, user, s.impersonated_by)
+            .await?
+            .ok_or(Error::NotAllowed(Action::Impersonate))?;
         let access = issue_token::issue(app, user, &powers, &grounds).await?;
         Ok(Grant {
-            session_cookie: Zeroizing::new(cookie::sign(Purpose::Session, self.session_token.expose(), &self.ring.masters)),
+            session_cookie: Zeroizing::new(cookie::sign(
+                Purpose::Session,
+                self.session_token.expose(),
+                &self.ring.masters,
+            )),
             dont_remember: cookie::sign(Purpose::DontRemember, "true", &self.ring.masters),
-            device: if s.impersonated_by.is_none() { known_device::token(app, user, Some(s.id)) } else { None },
+            device: if s.impersonated_by.is_none() {
+                known_device::token(app, user, Some(s.id))
+            } else {
+                None
+            },
             refresh_token: self.refresh_token.encode(&self.ring.masters),
             session: new.session,
             session_token: self.session_token,

@@ -1,4 +1,5 @@
-//! What an operator does to limits: look at them, clear them, shut a network out for a time. Running processes notice within a second.
+//! What an operator does to limits: look at them, clear them, shut a network out for a time.
+//! Running processes notice within a second.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -19,7 +20,17 @@ use super::{Error, Result, manage_users};
 /// What is remembered, the longest first, and which networks are shut out.
 pub async fn list(app: &App, limit: i64) -> Result<(Vec<(String, State)>, Vec<Block>)> {
     let now = app.now();
-    Ok(app.db.read(move |conn| Box::pin(async move { Ok((store::limits::list(conn, now, limit).await?, store::blocks::list(conn, now).await?)) })).await?)
+    Ok(app
+        .db
+        .read(move |conn| {
+            Box::pin(async move {
+                Ok((
+                    store::limits::list(conn, now, limit).await?,
+                    store::blocks::list(conn, now).await?,
+                ))
+            })
+        })
+        .await?)
 }
 
 /// Whose limits are cleared.
@@ -45,7 +56,13 @@ pub async fn clear(app: &App, whose: Whose, peer: &Peer) -> Result<u64> {
             }
             (parts, "account")
         }
-        Whose::Network(address) => (networks(&address.to_string()).iter().map(|(_, network)| part(network)).collect(), "network"),
+        Whose::Network(address) => (
+            networks(&address.to_string())
+                .iter()
+                .map(|(_, network)| part(network))
+                .collect(),
+            "network",
+        ),
         Whose::All => (Vec::new(), "all"),
     };
     let recorder = Recorder::new(app, peer);
@@ -59,7 +76,15 @@ pub async fn clear(app: &App, whose: Whose, peer: &Peer) -> Result<u64> {
                 cleared += store::limits::clear(conn, Some(part)).await?;
             }
             store::blocks::advance(conn).await?;
-            recorder.record(conn, Kind::LimitsCleared, None, None, detail([("of", name.into()), ("cleared", cleared.into())])).await?;
+            recorder
+                .record(
+                    conn,
+                    Kind::LimitsCleared,
+                    None,
+                    None,
+                    detail([("of", name.into()), ("cleared", cleared.into())]),
+                )
+                .await?;
             Ok(cleared)
         })
     });
@@ -67,16 +92,33 @@ pub async fn clear(app: &App, whose: Whose, peer: &Peer) -> Result<u64> {
 }
 
 /// Shuts a network out for so long; a block of the same network is replaced.
-pub async fn block(app: &App, network: IpNet, time: Duration, reason: &str, peer: &Peer) -> Result<Timestamp> {
+pub async fn block(
+    app: &App,
+    network: IpNet,
+    time: Duration,
+    reason: &str,
+    peer: &Peer,
+) -> Result<Timestamp> {
     let (recorder, now) = (Recorder::new(app, peer), app.now());
-    let block = Block { network, reason: reason.to_owned(), created_at: now, ends_at: now + time };
+    let block = Block {
+        network,
+        reason: reason.to_owned(),
+        created_at: now,
+        ends_at: now + time,
+    };
     let ends_at = block.ends_at;
     let work = app.db.write(move |conn| {
         Box::pin(async move {
             store::blocks::put(conn, &block).await?;
             store::blocks::advance(conn).await?;
-            let what = detail([("network", block.network.to_string().into()), ("endsAt", block.ends_at.0.into()), ("reason", block.reason.into())]);
-            recorder.record(conn, Kind::NetworkBlocked, None, None, what).await
+            let what = detail([
+                ("network", block.network.to_string().into()),
+                ("endsAt", block.ends_at.0.into()),
+                ("reason", block.reason.into()),
+            ]);
+            recorder
+                .record(conn, Kind::NetworkBlocked, None, None, what)
+                .await
         })
     });
     work.await?;
@@ -92,14 +134,23 @@ pub async fn unblock(app: &App, network: IpNet, peer: &Peer) -> Result<bool> {
                 return Ok(false);
             }
             store::blocks::advance(conn).await?;
-            recorder.record(conn, Kind::NetworkUnblocked, None, None, detail([("network", network.to_string().into())])).await?;
+            recorder
+                .record(
+                    conn,
+                    Kind::NetworkUnblocked,
+                    None,
+                    None,
+                    detail([("network", network.to_string().into())]),
+                )
+                .await?;
             Ok(true)
         })
     });
     Ok(work.await?)
 }
 
-/// Takes over what an operator has changed since this process last looked: its blocks, and nothing more is held against anyone from memory.
+/// Takes over what an operator has changed since this process last looked: its blocks, and nothing
+/// more is held against anyone from memory.
 pub async fn follow(app: &App) -> Result<()> {
     let (seen, now, uptime) = (app.blocks.version(), app.now(), app.uptime());
     let changed = app.db.read(move |conn| {
@@ -113,7 +164,10 @@ pub async fn follow(app: &App) -> Result<()> {
     });
     if let Some((version, blocks)) = changed.await? {
         app.refused.invalidate_all();
-        let until = blocks.into_iter().map(|block| (uptime + block.left(now), block)).collect();
+        let until = blocks
+            .into_iter()
+            .map(|block| (uptime + block.left(now), block))
+            .collect();
         app.blocks.replace(version, until);
     }
     Ok(())

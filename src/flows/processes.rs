@@ -1,4 +1,5 @@
-//! Which processes serve, and which master keys each of them holds: a change of the master key waits until every one holds the new key.
+//! Which processes serve, and which master keys each of them holds: a change of the master key
+//! waits until every one holds the new key.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +11,8 @@ use crate::store::{self, Conn};
 
 use super::Result;
 
-/// A process that did not stop in good order counts as running for so long after it was last heard of, unless it is seen to have ended.
+/// A process that did not stop in good order counts as running for so long after it was last heard
+/// of, unless it is seen to have ended.
 pub const LIVE: Duration = Duration::from_secs(60);
 
 /// A process that serves.
@@ -44,9 +46,19 @@ impl Running {
 
 impl fmt::Display for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, pid, program, started_at, heard, master_keys } = self;
+        let Self {
+            host,
+            pid,
+            program,
+            started_at,
+            heard,
+            master_keys,
+        } = self;
         let (heard, keys) = (heard.as_secs(), master_keys.join(", "));
-        write!(f, "host {host}, pid {pid}, since {started_at}, countersign {program}, last heard of {heard} s ago, holds {keys}")
+        write!(
+            f,
+            "host {host}, pid {pid}, since {started_at}, countersign {program}, last heard of {heard} s ago, holds {keys}"
+        )
     }
 }
 
@@ -58,7 +70,11 @@ pub(super) fn about_this(app: &App) -> About {
         pid: process.pid.into(),
         mark: process.mark.clone(),
         program: PROGRAM.to_owned(),
-        master_keys: app.loaded_keys.iter().map(|key| key.id().to_owned()).collect(),
+        master_keys: app
+            .loaded_keys
+            .iter()
+            .map(|key| key.id().to_owned())
+            .collect(),
         started_at: process.started_at,
     }
 }
@@ -68,8 +84,22 @@ pub async fn running(conn: &mut Conn) -> store::Result<Vec<Running>> {
     let seen = store::processes::seen_within(conn, LIVE).await?;
     let runs = |seen: &Seen| !seen.about.mark.as_deref().is_some_and(has_ended);
     let running = |seen: Seen| {
-        let About { host, pid, program, started_at, master_keys, mark: _ } = seen.about;
-        Running { host, pid, program, started_at, heard: seen.ago, master_keys }
+        let About {
+            host,
+            pid,
+            program,
+            started_at,
+            master_keys,
+            mark: _,
+        } = seen.about;
+        Running {
+            host,
+            pid,
+            program,
+            started_at,
+            heard: seen.ago,
+            master_keys,
+        }
     };
     Ok(seen.into_iter().filter(runs).map(running).collect())
 }
@@ -88,7 +118,9 @@ pub struct Holders {
 impl Holders {
     /// The processes that do not hold the current key: they cannot sign and are not ready.
     pub fn lacking(&self) -> impl Iterator<Item = &Running> {
-        self.running.iter().filter(|process| !process.holds(&self.current))
+        self.running
+            .iter()
+            .filter(|process| !process.holds(&self.current))
     }
 }
 
@@ -98,8 +130,22 @@ pub async fn holders(app: &App) -> Result<Holders> {
 }
 
 async fn look(conn: &mut Conn) -> store::Result<Holders> {
-    let (current, versions) = (store::signing_keys::master_version(conn).await?, store::master_keys::list(conn).await?);
-    let of_current = versions.iter().find(|v| Some(i64::from(v.version)) == current).map(|v| v.key_id.clone());
-    let keys = versions.into_iter().rev().map(|v| (v.version, v.key_id, v.compromised)).collect();
-    Ok(Holders { current: of_current.unwrap_or_default(), keys, running: running(conn).await? })
+    let (current, versions) = (
+        store::signing_keys::master_version(conn).await?,
+        store::master_keys::list(conn).await?,
+    );
+    let of_current = versions
+        .iter()
+        .find(|v| Some(i64::from(v.version)) == current)
+        .map(|v| v.key_id.clone());
+    let keys = versions
+        .into_iter()
+        .rev()
+        .map(|v| (v.version, v.key_id, v.compromised))
+        .collect();
+    Ok(Holders {
+        current: of_current.unwrap_or_default(),
+        keys,
+        running: running(conn).await?,
+    })
 }

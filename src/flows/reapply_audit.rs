@@ -1,8 +1,10 @@
-//! Doing again what a database has lost by going back (a failover, a restore), from an export of the audit trail that was kept elsewhere: sign-outs,
-//! revocations, bans, roles, deletions, blocks. What the trail does not hold (passwords, addresses, new accounts) cannot be done again and is said.
+//! Doing again what a database has lost by going back (a failover, a restore), from an export of
+//! the audit trail that was kept elsewhere: sign-outs, revocations, bans, roles, deletions, blocks.
+//! What the trail does not hold (passwords, addresses, new accounts) cannot be done again and is
+//! said.
 //!
-//! The export is checked first, and a decision that was made after the lost one stands. Each event that was dealt with is recorded with its id, so a second
-//! run does nothing more.
+//! The export is checked first, and a decision that was made after the lost one stands. Each event
+//! that was dealt with is recorded with its id, so a second run does nothing more.
 
 use crate::app::App;
 use crate::model::audit::{Fault, Kind, Peer};
@@ -20,7 +22,10 @@ use super::authority::Authority;
 use super::change_keys::{self, Order};
 use super::mailbox::{self, Profile};
 use super::record::{Recorder, detail};
-use super::{Error, Result, administer_users, load_keys, lost_events, manage_sessions, manage_users, operate_limits};
+use super::{
+    Error, Result, administer_users, load_keys, lost_events, manage_sessions, manage_users,
+    operate_limits,
+};
 
 /// So many sessions are a whole page of them: there may be more.
 const MANY: usize = 100;
@@ -36,7 +41,8 @@ pub enum Outcome {
     Partly(String),
     /// The database is already so, or a later event of the export decides.
     Already,
-    /// It is not done: it was decided anew at this time, after the lost event, and that decision stands.
+    /// It is not done: it was decided anew at this time, after the lost event, and that decision
+    /// stands.
     DecidedAnew(Timestamp),
     /// It cannot be done again; in words, with what an operator can do.
     NotPossible(String),
@@ -71,11 +77,20 @@ pub struct Reapplied {
     pub lines: Vec<Line>,
 }
 
-/// Does the lost events of an export again, in the order in which they happened; with `dry_run` it only says what it would do.
-pub async fn reapply(app: &App, events: Vec<Exported>, dry_run: bool, peer: &Peer) -> Result<Reapplied> {
+/// Does the lost events of an export again, in the order in which they happened; with `dry_run` it
+/// only says what it would do.
+pub async fn reapply(
+    app: &App,
+    events: Vec<Exported>,
+    dry_run: bool,
+    peer: &Peer,
+) -> Result<Reapplied> {
     let mut lost = lost_events::find(app, events).await?;
     if !lost.faults.is_empty() {
-        return Ok(Reapplied { faults: lost.faults, lines: Vec::new() });
+        return Ok(Reapplied {
+            faults: lost.faults,
+            lines: Vec::new(),
+        });
     }
     let mut lines = Vec::new();
     for event in std::mem::take(&mut lost.events) {
@@ -87,25 +102,53 @@ pub async fn reapply(app: &App, events: Vec<Exported>, dry_run: bool, peer: &Pee
             Outcome::NotPossible(
                 "it cannot be checked, because the event before it in its chain is not in the export; export the whole trail, or do it by hand".into(),
             )
-        } else if deed.topic().is_some_and(|topic| lost.decides_later(&topic, &event)) {
+        } else if deed
+            .topic()
+            .is_some_and(|topic| lost.decides_later(&topic, &event))
+        {
             Outcome::Already
         } else {
-            carry_out(app, &event, deed, dry_run, &lost_events::peer_for(&event, peer)).await?
+            carry_out(
+                app,
+                &event,
+                deed,
+                dry_run,
+                &lost_events::peer_for(&event, peer),
+            )
+            .await?
         };
         if !dry_run && outcome.is_final() {
             record(app, &event, peer).await?;
         }
-        lines.push(Line { at: event.entry.at, kind: event.entry.kind, subject: event.subject, outcome });
+        lines.push(Line {
+            at: event.entry.at,
+            kind: event.entry.kind,
+            subject: event.subject,
+            outcome,
+        });
     }
-    Ok(Reapplied { faults: Vec::new(), lines })
+    Ok(Reapplied {
+        faults: Vec::new(),
+        lines,
+    })
 }
 
-async fn carry_out(app: &App, event: &Exported, deed: Deed, dry_run: bool, peer: &Peer) -> Result<Outcome> {
+async fn carry_out(
+    app: &App,
+    event: &Exported,
+    deed: Deed,
+    dry_run: bool,
+    peer: &Peer,
+) -> Result<Outcome> {
     let user = match deed.user() {
         Some(id) => match find(app, id).await? {
             Some(user) => Some(user),
             None if matches!(deed, Deed::Delete(_)) => return Ok(Outcome::Already),
-            None => return Ok(Outcome::NotPossible("the account is not in this database".into())),
+            None => {
+                return Ok(Outcome::NotPossible(
+                    "the account is not in this database".into(),
+                ));
+            }
         },
         None => None,
     };
@@ -116,8 +159,11 @@ async fn carry_out(app: &App, event: &Exported, deed: Deed, dry_run: bool, peer:
         return Ok(Outcome::DecidedAnew(at));
     }
     match act(app, event, deed, user, dry_run, peer).await {
-        // A refusal by a rule, such as that of the last admin, is for the operator; anything else ends the run.
-        Err(error @ (Error::LastAdmin | Error::NonExistentRole)) => Ok(Outcome::NotPossible(error.to_string())),
+        // A refusal by a rule, such as that of the last admin, is for the operator; anything else
+        // ends the run.
+        Err(error @ (Error::LastAdmin | Error::NonExistentRole)) => {
+            Ok(Outcome::NotPossible(error.to_string()))
+        }
         outcome => outcome,
     }
 }
@@ -128,20 +174,39 @@ async fn is_so(app: &App, deed: &Deed, user: Option<&User>) -> Result<bool> {
     Ok(match (deed, user) {
         (Deed::EndSession(session), _) => !is_live(app, *session).await?,
         (Deed::Ban(_, Some(end)), _) if *end <= now => true,
-        (Deed::Ban(_, end), Some(user)) => user.is_banned(now) && user.ban_expires_at.is_none_or(|stands| end.is_some_and(|end| end <= stands)),
+        (Deed::Ban(_, end), Some(user)) => {
+            user.is_banned(now)
+                && user
+                    .ban_expires_at
+                    .is_none_or(|stands| end.is_some_and(|end| end <= stands))
+        }
         (Deed::Unban(_), Some(user)) => !user.banned,
         (Deed::Disable(_, disabled), Some(user)) => user.disabled_at.is_some() == *disabled,
         (Deed::SetRole(_, role), Some(user)) => user.role == *role,
         (Deed::Block(network, end, _), _) => {
             let (_, blocks) = operate_limits::list(app, 0).await?;
-            *end <= now || blocks.iter().any(|block| block.network == *network && block.ends_at >= *end)
+            *end <= now
+                || blocks
+                    .iter()
+                    .any(|block| block.network == *network && block.ends_at >= *end)
         }
-        (Deed::Unblock(network), _) => !operate_limits::list(app, 0).await?.1.iter().any(|block| block.network == *network),
+        (Deed::Unblock(network), _) => !operate_limits::list(app, 0)
+            .await?
+            .1
+            .iter()
+            .any(|block| block.network == *network),
         _ => false,
     })
 }
 
-async fn act(app: &App, event: &Exported, deed: Deed, user: Option<User>, dry_run: bool, peer: &Peer) -> Result<Outcome> {
+async fn act(
+    app: &App,
+    event: &Exported,
+    deed: Deed,
+    user: Option<User>,
+    dry_run: bool,
+    peer: &Peer,
+) -> Result<Outcome> {
     let by = Authority::Operator;
     Ok(match deed {
         Deed::EndSession(session) => {
@@ -226,17 +291,31 @@ async fn act(app: &App, event: &Exported, deed: Deed, user: Option<User>, dry_ru
     })
 }
 
-async fn end_sessions(app: &App, event: &Exported, user: UserId, remark: &str, dry_run: bool, peer: &Peer) -> Result<Outcome> {
-    let live = manage_sessions::list(app, user, manage_sessions::FIRST).await?.len();
+async fn end_sessions(
+    app: &App,
+    event: &Exported,
+    user: UserId,
+    remark: &str,
+    dry_run: bool,
+    peer: &Peer,
+) -> Result<Outcome> {
+    let live = manage_sessions::list(app, user, manage_sessions::FIRST)
+        .await?
+        .len();
     if !dry_run && live > 0 {
         manage_sessions::revoke_of_user(app, user, None, peer).await?;
     }
     let many = if live < MANY { "" } else { "at least " };
-    let kind = Kind::parse(&event.entry.kind).filter(|kind| matches!(kind, Kind::PasswordChanged | Kind::EmailChanged));
-    Ok(match lost_events::decided_since(app, event, kind.as_slice()).await? {
-        Some(at) => Outcome::Done(format!("{many}{live} session(s) end; it was changed again at {at}, which stands")),
-        None => Outcome::Partly(format!("{many}{live} session(s) end; {remark}")),
-    })
+    let kind = Kind::parse(&event.entry.kind)
+        .filter(|kind| matches!(kind, Kind::PasswordChanged | Kind::EmailChanged));
+    Ok(
+        match lost_events::decided_since(app, event, kind.as_slice()).await? {
+            Some(at) => Outcome::Done(format!(
+                "{many}{live} session(s) end; it was changed again at {at}, which stands"
+            )),
+            None => Outcome::Partly(format!("{many}{live} session(s) end; {remark}")),
+        },
+    )
 }
 
 async fn find(app: &App, user: UserId) -> Result<Option<User>> {
@@ -250,12 +329,26 @@ async fn find(app: &App, user: UserId) -> Result<Option<User>> {
 async fn is_live(app: &App, session: SessionId) -> Result<bool> {
     let now = app.now();
     let by = store::sessions::By::Id(session);
-    Ok(app.db.read(move |conn| Box::pin(async move { store::sessions::find_live(conn, &by, now).await })).await?.is_some())
+    Ok(app
+        .db
+        .read(move |conn| Box::pin(async move { store::sessions::find_live(conn, &by, now).await }))
+        .await?
+        .is_some())
 }
 
-async fn revoke_keys(app: &App, kids: &[String], dry_run: bool, event: &Exported, peer: &Peer) -> Result<Outcome> {
+async fn revoke_keys(
+    app: &App,
+    kids: &[String],
+    dry_run: bool,
+    event: &Exported,
+    peer: &Peer,
+) -> Result<Outcome> {
     let ring = load_keys::read_ring(app).await?;
-    let mut published: Vec<_> = ring.keys.iter().filter(|key| key.state.is_published() && kids.contains(&key.kid)).collect();
+    let mut published: Vec<_> = ring
+        .keys
+        .iter()
+        .filter(|key| key.state.is_published() && kids.contains(&key.kid))
+        .collect();
     // Revoking the active key puts the standby in its place, which must not be one of them.
     published.sort_by_key(|key| key.state == State::Active);
     if published.is_empty() {
@@ -263,16 +356,41 @@ async fn revoke_keys(app: &App, kids: &[String], dry_run: bool, event: &Exported
     }
     for key in &published {
         if !dry_run {
-            let reason = event.detail["reason"].as_str().unwrap_or("revoked before the database went back");
-            change_keys::change(app, Order::new(Wish::Revoke(key.kid.clone()), peer.clone()).because(reason)).await?;
+            let reason = event.detail["reason"]
+                .as_str()
+                .unwrap_or("revoked before the database went back");
+            change_keys::change(
+                app,
+                Order::new(Wish::Revoke(key.kid.clone()), peer.clone()).because(reason),
+            )
+            .await?;
         }
     }
-    Ok(Outcome::Done(format!("revoked: {}", published.iter().map(|key| key.kid.as_str()).collect::<Vec<_>>().join(", "))))
+    Ok(Outcome::Done(format!(
+        "revoked: {}",
+        published
+            .iter()
+            .map(|key| key.kid.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+    )))
 }
 
 async fn record(app: &App, event: &Exported, peer: &Peer) -> Result<()> {
     let recorder = Recorder::new(app, peer);
-    let what = detail([("event", event.id.to_string().into()), ("kind", event.entry.kind.clone().into())]);
+    let what = detail([
+        ("event", event.id.to_string().into()),
+        ("kind", event.entry.kind.clone().into()),
+    ]);
     let (subject, session) = (event.subject, event.session);
-    Ok(app.db.write(move |conn| Box::pin(async move { recorder.record(conn, Kind::Reapplied, subject, session, what).await })).await?)
+    Ok(app
+        .db
+        .write(move |conn| {
+            Box::pin(async move {
+                recorder
+                    .record(conn, Kind::Reapplied, subject, session, what)
+                    .await
+            })
+        })
+        .await?)
 }

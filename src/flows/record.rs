@@ -1,4 +1,5 @@
-//! Writing to the audit trail from inside a transaction: what is done and what is said of it stand or fall together.
+//! Writing to the audit trail from inside a transaction: what is done and what is said of it stand
+//! or fall together.
 
 use std::sync::Arc;
 
@@ -20,10 +21,12 @@ use crate::store::{self, Conn};
 use super::outbox::Outbox;
 
 // The statements cut a session's presenters by the length of an entry and compare its tag.
-const _: () = assert!(presenter::ENTRY == store::refresh::ENTRY && presenter::TAG == store::refresh::TAG);
+const _: () =
+    assert!(presenter::ENTRY == store::refresh::ENTRY && presenter::TAG == store::refresh::TAG);
 
-/// What the writes of one flow share. The time is not among it: a flow begins when its request arrives and may wait for the database, and the moment at
-/// which it decides and writes is [`Conn::now`].
+/// What the writes of one flow share. The time is not among it: a flow begins when its request
+/// arrives and may wait for the database, and the moment at which it decides and writes is
+/// [`Conn::now`].
 #[derive(Clone)]
 pub struct Recorder {
     /// Who does it.
@@ -49,7 +52,12 @@ impl Recorder {
             random: Arc::clone(&app.random),
             outbox: Outbox::new(app),
             ring: app.ring(),
-            told: app.config.webhooks.as_ref().map(|webhooks| Arc::clone(&webhooks.events)).unwrap_or_default(),
+            told: app
+                .config
+                .webhooks
+                .as_ref()
+                .map(|webhooks| Arc::clone(&webhooks.events))
+                .unwrap_or_default(),
             proven_mailboxes: app.config.sign_up.require_email_verification,
             max_sessions: app.config.sessions.max_per_user,
         }
@@ -67,25 +75,45 @@ impl Recorder {
 
     /// The peer as the one who presents a refresh token now.
     pub fn presenter(&self, conn: &Conn) -> Presenter {
-        Presenter { ip_address: self.peer.ip_address.clone(), user_agent: self.peer.user_agent.clone(), since: conn.now() }
+        Presenter {
+            ip_address: self.peer.ip_address.clone(),
+            user_agent: self.peer.user_agent.clone(),
+            since: conn.now(),
+        }
     }
 
     /// The same, sealed for the session's row.
     pub fn seal_presenter(&self, conn: &Conn, session: SessionId) -> store::Result<Sealed> {
-        let ring = self.ring.as_ref().ok_or_else(|| store::Error::Unavailable("the keys are not loaded".into()))?;
-        Ok(presenter::seal(session, &self.presenter(conn), &ring.masters))
+        let ring = self
+            .ring
+            .as_ref()
+            .ok_or_else(|| store::Error::Unavailable("the keys are not loaded".into()))?;
+        Ok(presenter::seal(
+            session,
+            &self.presenter(conn),
+            &ring.masters,
+        ))
     }
 
-    /// What a session's row knows of its last presenters, the newest first; what does not open is left out.
+    /// What a session's row knows of its last presenters, the newest first; what does not open is
+    /// left out.
     pub fn open_presenters(&self, session: SessionId, column: &str) -> Vec<Presenter> {
-        let opened = self.ring.as_ref().map(|ring| presenter::open(session, column, &ring.masters)).unwrap_or_default();
+        let opened = self
+            .ring
+            .as_ref()
+            .map(|ring| presenter::open(session, column, &ring.masters))
+            .unwrap_or_default();
         opened.into_iter().flatten().collect()
     }
 
     /// Sessions that end at `at`, for this reason.
     pub(super) fn cause(&self, at: Timestamp, reason: RevokedReason) -> Cause {
         let note = || EventId::at(at, random::bytes(&*self.random));
-        Cause { reason, at, note: [note(), note()] }
+        Cause {
+            reason,
+            at,
+            note: [note(), note()],
+        }
     }
 
     /// Appends an event of this moment.
@@ -98,12 +126,30 @@ impl Recorder {
         detail: Map<String, Value>,
     ) -> store::Result<()> {
         let now = conn.now();
-        let event = Event { id: EventId::at(now, random::bytes(&*self.random)), at: now, kind, peer: self.peer.clone(), subject, session, detail };
+        let event = Event {
+            id: EventId::at(now, random::bytes(&*self.random)),
+            at: now,
+            kind,
+            peer: self.peer.clone(),
+            subject,
+            session,
+            detail,
+        };
         // Routine has its request's line already; the rest should be seen by who reads the log.
         if matches!(kind, Kind::SignedIn | Kind::SignedOut | Kind::UserCreated) {
-            tracing::debug!(kind = kind.as_str(), session = session.map(tracing::field::display), subject = subject.map(tracing::field::display), "audit");
+            tracing::debug!(
+                kind = kind.as_str(),
+                session = session.map(tracing::field::display),
+                subject = subject.map(tracing::field::display),
+                "audit"
+            );
         } else {
-            tracing::info!(kind = kind.as_str(), session = session.map(tracing::field::display), subject = subject.map(tracing::field::display), "audit");
+            tracing::info!(
+                kind = kind.as_str(),
+                session = session.map(tracing::field::display),
+                subject = subject.map(tracing::field::display),
+                "audit"
+            );
         }
         if self.told.iter().any(|choice| choice.takes(kind)) {
             store::webhooks::enqueue(conn, &Webhook::of(&event)).await?;
@@ -114,5 +160,8 @@ impl Recorder {
 
 /// Details as a map: `detail([("kid", kid.into())])`.
 pub fn detail<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
-    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    members
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }

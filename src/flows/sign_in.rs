@@ -1,5 +1,5 @@
-//! Signing in with an address and a password. An unknown address costs what a wrong password costs and gets the same answer;
-//! what is wrong with an account is told only to who knows its password.
+//! Signing in with an address and a password. An unknown address costs what a wrong password costs
+//! and gets the same answer; what is wrong with an account is told only to who knows its password.
 
 use std::time::Duration;
 
@@ -24,7 +24,8 @@ use super::open_session::{Grant, Opening, Options, RingVersion};
 use super::record::{Recorder, detail};
 use super::{Error, Result, carried, read_session};
 
-/// While passwords queue, a sign-in may wait for the next ones to share its commit: two hashes, of the many that it has waited for.
+/// While passwords queue, a sign-in may wait for the next ones to share its commit: two hashes, of
+/// the many that it has waited for.
 const COMPANY: Duration = Duration::from_millis(32);
 
 /// Tokens that came with a request, and whose sessions a sign-in replaces.
@@ -32,7 +33,8 @@ const COMPANY: Duration = Duration::from_millis(32);
 pub struct Presented<'r> {
     /// Values of session cookies, still signed.
     pub cookies: &'r [&'r str],
-    /// Values of the cookies that hold the session of an admin who acts as another user, still signed.
+    /// Values of the cookies that hold the session of an admin who acts as another user, still
+    /// signed.
     pub admin: &'r [&'r str],
     /// Refresh tokens.
     pub refresh: &'r [&'r str],
@@ -43,13 +45,28 @@ pub struct Presented<'r> {
 impl Presented<'_> {
     /// The session tokens inside the cookies whose signature is good.
     pub(super) fn sessions(&self, app: &App) -> Vec<SessionToken> {
-        let own = self.cookies.iter().filter_map(|signed| read_session::cookie_token(app, signed));
-        own.chain(self.admin.iter().filter_map(|signed| carried::admin_token(app, signed))).collect()
+        let own = self
+            .cookies
+            .iter()
+            .filter_map(|signed| read_session::cookie_token(app, signed));
+        own.chain(
+            self.admin
+                .iter()
+                .filter_map(|signed| carried::admin_token(app, signed)),
+        )
+        .collect()
     }
 }
 
 /// Proves a password and opens a session.
-pub async fn sign_in(app: &App, email: &Email, password: &str, options: Options, replaces: Presented<'_>, peer: &Peer) -> Result<(User, Grant)> {
+pub async fn sign_in(
+    app: &App,
+    email: &Email,
+    password: &str,
+    options: Options,
+    replaces: Presented<'_>,
+    peer: &Peer,
+) -> Result<(User, Grant)> {
     let outcome = within_limits(app, email, password, options, replaces, peer).await;
     app.metrics.sign_in(match &outcome {
         Ok(_) => "success",
@@ -57,13 +74,22 @@ pub async fn sign_in(app: &App, email: &Email, password: &str, options: Options,
         Err(Error::BannedUser | Error::UserDisabled) => "shut_out",
         Err(Error::EmailNotVerified) => "unverified",
         Err(Error::Limited(_)) => "limited",
-        Err(Error::Busy | Error::Unavailable(_) | Error::OutOfTime | Error::MasterKeyChanged) => "unavailable",
+        Err(Error::Busy | Error::Unavailable(_) | Error::OutOfTime | Error::MasterKeyChanged) => {
+            "unavailable"
+        }
         Err(_) => "error",
     });
     outcome
 }
 
-async fn within_limits(app: &App, email: &Email, password: &str, options: Options, replaces: Presented<'_>, peer: &Peer) -> Result<(User, Grant)> {
+async fn within_limits(
+    app: &App,
+    email: &Email,
+    password: &str,
+    options: Options,
+    replaces: Presented<'_>,
+    peer: &Peer,
+) -> Result<(User, Grant)> {
     let password = Password::attempt(password, app.config.passwords.length)?;
     // Nothing is written for who cannot be served anyway.
     let place = app.hasher.reserve(peer)?;
@@ -71,17 +97,34 @@ async fn within_limits(app: &App, email: &Email, password: &str, options: Option
     let success = Charges::success(app, email, peer);
     success.look(app)?;
     charges.take(app).await?;
-    let attempt = attempt(app, place, email, &password, options, replaces, &Both { charges: &charges, success: &success }, peer).await;
+    let attempt = attempt(
+        app,
+        place,
+        email,
+        &password,
+        options,
+        replaces,
+        &Both {
+            charges: &charges,
+            success: &success,
+        },
+        peer,
+    )
+    .await;
     charges.settle(app, attempt).await
 }
 
-/// What an attempt is charged with before the password is looked at, and what the sign-in that comes of it is charged with.
+/// What an attempt is charged with before the password is looked at, and what the sign-in that
+/// comes of it is charged with.
 struct Both<'c> {
     charges: &'c Charges,
     success: &'c Charges,
 }
 
-#[expect(clippy::too_many_arguments, reason = "a sign-in's own story, told once")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "a sign-in's own story, told once"
+)]
 async fn attempt(
     app: &App,
     place: Place,
@@ -102,9 +145,20 @@ async fn attempt(
         if let Err(error) = refuse_shut_out(app, &user) {
             return Err(refused(app, Some(user.id), error, peer).await);
         }
-        let upgraded = if outdated { upgrade(app, password, peer).await } else { None };
+        let upgraded = if outdated {
+            upgrade(app, password, peer).await
+        } else {
+            None
+        };
         let opening = Opening::prepare(app, &user, options, peer)?;
-        let ending = Ending::of(app, &replaces.sessions(app), replaces.refresh, RevokedReason::Replaced).await?.and_left(carried::had(app, replaces.devices));
+        let ending = Ending::of(
+            app,
+            &replaces.sessions(app),
+            replaces.refresh,
+            RevokedReason::Replaced,
+        )
+        .await?
+        .and_left(carried::had(app, replaces.devices));
         let entry = Entry {
             user: user.clone(),
             verified,
@@ -116,21 +170,30 @@ async fn attempt(
             success: both.success.clone(),
             recorder: Recorder::new(app, peer),
         };
-        let patience = if app.hasher.is_saturated() { COMPANY } else { Duration::ZERO };
-        let opened = app.db.write_in_company(patience, move |conn| Box::pin(entry.run(conn))).await?;
+        let patience = if app.hasher.is_saturated() {
+            COMPANY
+        } else {
+            Duration::ZERO
+        };
+        let opened = app
+            .db
+            .write_in_company(patience, move |conn| Box::pin(entry.run(conn)))
+            .await?;
         if let Some((opening, ring)) = opened.map_err(|refused| refused.error(app))? {
             both.charges.forgiven(app);
             let grant = opening.grant(app, &user, ring).await?;
             return Ok((user, grant));
         }
-        // The hash that was verified is no longer the user's: changed, or only upgraded by a sign-in at the same moment. Look once more.
+        // The hash that was verified is no longer the user's: changed, or only upgraded by a
+        // sign-in at the same moment. Look once more.
         if std::mem::replace(&mut looked, true) {
             return Err(Error::InvalidEmailOrPassword);
         }
     }
 }
 
-/// A hash as the settings ask for it; `None` where that fails: the next sign-in will do, and the password was right.
+/// A hash as the settings ask for it; `None` where that fails: the next sign-in will do, and the
+/// password was right.
 async fn upgrade(app: &App, password: &Password, peer: &Peer) -> Option<String> {
     match app.hasher.hash(peer, password.clone()).await {
         Ok(hash) => Some(hash),
@@ -141,22 +204,50 @@ async fn upgrade(app: &App, password: &Password, peer: &Peer) -> Option<String> 
     }
 }
 
-/// The refusal, once it stands in the audit trail (a power cut may forget the last ones): for an address that nobody has as for any other.
+/// The refusal, once it stands in the audit trail (a power cut may forget the last ones): for an
+/// address that nobody has as for any other.
 async fn refused(app: &App, user: Option<UserId>, error: Error, peer: &Peer) -> Error {
     let recorder = Recorder::new(app, peer);
     let why = detail([("reason", error.to_string().into())]);
-    let written = app.db.write_unsynced(move |conn| Box::pin(async move { recorder.record(conn, Kind::SignInRefused, user, None, why).await })).await;
+    let written = app
+        .db
+        .write_unsynced(move |conn| {
+            Box::pin(async move {
+                recorder
+                    .record(conn, Kind::SignInRefused, user, None, why)
+                    .await
+            })
+        })
+        .await;
     written.map_or_else(Into::into, |()| error)
 }
 
-/// The user, the hash that the password was compared with, and whether that is weaker than the settings ask for.
-async fn prove(app: &App, place: Place, email: &Email, password: &Password) -> Result<std::result::Result<(User, String, bool), Option<UserId>>> {
+/// The user, the hash that the password was compared with, and whether that is weaker than the
+/// settings ask for.
+async fn prove(
+    app: &App,
+    place: Place,
+    email: &Email,
+    password: &Password,
+) -> Result<std::result::Result<(User, String, bool), Option<UserId>>> {
     let key = email.clone();
-    let known = app.db.read(move |conn| Box::pin(async move { store::users::by_email(conn, &key).await })).await?;
+    let known = app
+        .db
+        .read(move |conn| Box::pin(async move { store::users::by_email(conn, &key).await }))
+        .await?;
     let stored = known.as_ref().and_then(|k| k.password_hash.clone());
-    let verdict = app.hasher.verify_in(place, password.clone(), stored).await?;
+    let verdict = app
+        .hasher
+        .verify_in(place, password.clone(), stored)
+        .await?;
     match (known, verdict) {
-        (Some(WithPassword { user, password_hash: Some(verified) }), Verdict::Right { outdated }) => Ok(Ok((user, verified, outdated))),
+        (
+            Some(WithPassword {
+                user,
+                password_hash: Some(verified),
+            }),
+            Verdict::Right { outdated },
+        ) => Ok(Ok((user, verified, outdated))),
         (known, _) => Ok(Err(known.map(|k| k.user.id))),
     }
 }
@@ -168,12 +259,20 @@ fn refuse_shut_out(app: &App, user: &User) -> Result<()> {
     if user.is_banned(app.now()) {
         return Err(Error::BannedUser);
     }
-    if app.config.sign_up.require_email_verification && !user.email_verified { Err(Error::EmailNotVerified) } else { Ok(()) }
+    if app.config.sign_up.require_email_verification && !user.email_verified {
+        Err(Error::EmailNotVerified)
+    } else {
+        Ok(())
+    }
 }
 
-/// Whether nobody has signed in with such a device before, as far as sessions are still known; the very first is none that is new.
+/// Whether nobody has signed in with such a device before, as far as sessions are still known; the
+/// very first is none that is new.
 fn is_unknown(user_agent: &str, before: &[String]) -> bool {
-    !before.is_empty() && !before.iter().any(|known| known == user_agent || device(known) == device(user_agent))
+    !before.is_empty()
+        && !before
+            .iter()
+            .any(|known| known == user_agent || device(known) == device(user_agent))
 }
 
 #[derive(Clone)]
@@ -193,15 +292,21 @@ struct Entry {
 }
 
 impl Entry {
-    async fn run(self, conn: &mut Conn) -> store::Result<std::result::Result<Option<(Opening, RingVersion)>, Refused>> {
+    async fn run(
+        self,
+        conn: &mut Conn,
+    ) -> store::Result<std::result::Result<Option<(Opening, RingVersion)>, Refused>> {
         // Before anything is written: a refusal leaves nothing behind.
         if let Some(refused) = self.success.take_within(conn).await? {
             return Ok(Err(refused));
         }
-        // The upgrade first: two sign-ins that both hold the proof as it was and both want to replace it would wait for one another.
+        // The upgrade first: two sign-ins that both hold the proof as it was and both want to
+        // replace it would wait for one another.
         let proof = match &self.upgraded {
             Some(upgraded) => {
-                if !store::users::rehash(conn, self.user.id, &self.verified, upgraded, conn.now()).await? {
+                if !store::users::rehash(conn, self.user.id, &self.verified, upgraded, conn.now())
+                    .await?
+                {
                     return Ok(Ok(None));
                 }
                 upgraded
@@ -209,11 +314,34 @@ impl Entry {
             None => &self.verified,
         };
         let peer = self.recorder.peer.clone();
-        let is_new = self.notify && is_unknown(&peer.user_agent, &store::sessions::user_agents(conn, self.user.id).await?);
-        let Some(ring) = self.opening.insert(conn, &self.recorder, Proof::Password(proof), Some(&self.ending)).await? else { return Ok(Ok(None)) };
+        let is_new = self.notify
+            && is_unknown(
+                &peer.user_agent,
+                &store::sessions::user_agents(conn, self.user.id).await?,
+            );
+        let Some(ring) = self
+            .opening
+            .insert(
+                conn,
+                &self.recorder,
+                Proof::Password(proof),
+                Some(&self.ending),
+            )
+            .await?
+        else {
+            return Ok(Ok(None));
+        };
         if is_new {
             let device = device(&peer.user_agent).unwrap_or_else(|| "an unknown device".into());
-            self.recorder.outbox().notice(conn, Template::NewSignIn, &self.user, detail([("device", device.into())])).await?;
+            self.recorder
+                .outbox()
+                .notice(
+                    conn,
+                    Template::NewSignIn,
+                    &self.user,
+                    detail([("device", device.into())]),
+                )
+                .await?;
         }
         self.charges.forgive(conn).await?;
         Ok(Ok(Some((self.opening, ring))))

@@ -36,7 +36,13 @@ pub struct Form {
 }
 
 /// Makes a user, and a session unless the settings say no.
-pub async fn sign_up(app: &App, form: Form, options: Options, replaces: Presented<'_>, peer: &Peer) -> Result<(User, Option<Grant>)> {
+pub async fn sign_up(
+    app: &App,
+    form: Form,
+    options: Options,
+    replaces: Presented<'_>,
+    peer: &Peer,
+) -> Result<(User, Option<Grant>)> {
     if !app.config.sign_up.enabled {
         return Err(Error::SignUpDisabled);
     }
@@ -49,21 +55,43 @@ pub async fn sign_up(app: &App, form: Form, options: Options, replaces: Presente
     Charges::sign_up(app, peer).take(app).await?;
     if !app.config.sign_up.signs_in() {
         // Whoever has the address gets a mail.
-        Charges::mail(app, Purpose::VerifyEmail, &form.email, peer).take(app).await?;
+        Charges::mail(app, Purpose::VerifyEmail, &form.email, peer)
+            .take(app)
+            .await?;
     }
     // Hashed before anybody looks whether the address is known: both cost the same.
     let hash = app.hasher.hash_in(place, password).await?;
     let user = new_user(app, form.email, form.name, form.image);
-    let opening = if app.config.sign_up.signs_in() { Some(Opening::prepare(app, &user, options, peer)?) } else { None };
-    let ending = Ending::of(app, &replaces.sessions(app), replaces.refresh, RevokedReason::Replaced).await?.and_left(carried::had(app, replaces.devices));
-    let verification = app.config.sign_up.require_email_verification.then(|| Outbox::new(app));
+    let opening = if app.config.sign_up.signs_in() {
+        Some(Opening::prepare(app, &user, options, peer)?)
+    } else {
+        None
+    };
+    let ending = Ending::of(
+        app,
+        &replaces.sessions(app),
+        replaces.refresh,
+        RevokedReason::Replaced,
+    )
+    .await?
+    .and_left(carried::had(app, replaces.devices));
+    let verification = app
+        .config
+        .sign_up
+        .require_email_verification
+        .then(|| Outbox::new(app));
     let creation = Creation {
         user: user.clone(),
         account: account_id(app),
         hash,
         opening,
         ending,
-        unproven_until: app.config.sign_up.unproven_ttl.filter(|_| verification.is_some()).map(|ttl| app.now() + ttl),
+        unproven_until: app
+            .config
+            .sign_up
+            .unproven_ttl
+            .filter(|_| verification.is_some())
+            .map(|ttl| app.now() + ttl),
         verification,
         callback: form.callback,
         recorder: Recorder::new(app, peer),
@@ -72,7 +100,9 @@ pub async fn sign_up(app: &App, form: Form, options: Options, replaces: Presente
     let attempt = creation.clone();
     let created = match app.db.write(move |conn| Box::pin(attempt.run(conn))).await {
         // Somebody took the address between the look and the write: now it is known.
-        Err(store::Error::Conflict) if hidden => app.db.write(move |conn| Box::pin(creation.run(conn))).await,
+        Err(store::Error::Conflict) if hidden => {
+            app.db.write(move |conn| Box::pin(creation.run(conn))).await
+        }
         created => created,
     };
     let opened = match created {
@@ -134,28 +164,80 @@ impl Creation {
         if self.opening.is_none()
             && let Some(known) = store::users::by_email(conn, &self.user.email).await?
         {
-            // Where a sign-up does not sign in, a known address is not told from a new one: neither by the answer nor by the time it takes.
-            self.recorder.record(conn, Kind::SignedUpAgain, Some(known.user.id), None, serde_json::Map::new()).await?;
+            // Where a sign-up does not sign in, a known address is not told from a new one: neither
+            // by the answer nor by the time it takes.
+            self.recorder
+                .record(
+                    conn,
+                    Kind::SignedUpAgain,
+                    Some(known.user.id),
+                    None,
+                    serde_json::Map::new(),
+                )
+                .await?;
             match &self.verification {
-                // The mailbox is still to be proven, and its holder may be the one who signs up now.
+                // The mailbox is still to be proven, and its holder may be the one who signs up
+                // now.
                 Some(outbox) if !known.user.email_verified => {
-                    outbox.request(conn, Purpose::VerifyEmail, &self.user.email, self.callback.as_deref()).await?;
+                    outbox
+                        .request(
+                            conn,
+                            Purpose::VerifyEmail,
+                            &self.user.email,
+                            self.callback.as_deref(),
+                        )
+                        .await?;
                 }
-                _ => self.recorder.outbox().notice(conn, Template::SignedUpAgain, &known.user, serde_json::Map::new()).await?,
+                _ => {
+                    self.recorder
+                        .outbox()
+                        .notice(
+                            conn,
+                            Template::SignedUpAgain,
+                            &known.user,
+                            serde_json::Map::new(),
+                        )
+                        .await?
+                }
             }
             return Ok(None);
         }
         store::users::insert(conn, &self.user, self.account, Some(&self.hash)).await?;
-        self.recorder.record(conn, Kind::UserCreated, Some(self.user.id), None, serde_json::Map::new()).await?;
+        self.recorder
+            .record(
+                conn,
+                Kind::UserCreated,
+                Some(self.user.id),
+                None,
+                serde_json::Map::new(),
+            )
+            .await?;
         if let Some(until) = self.unproven_until {
             store::user_changes::expect_proof(conn, self.user.id, until).await?;
         }
         if let Some(outbox) = &self.verification {
-            outbox.request(conn, Purpose::VerifyEmail, &self.user.email, self.callback.as_deref()).await?;
+            outbox
+                .request(
+                    conn,
+                    Purpose::VerifyEmail,
+                    &self.user.email,
+                    self.callback.as_deref(),
+                )
+                .await?;
         }
-        let Some(opening) = &self.opening else { return Ok(None) };
+        let Some(opening) = &self.opening else {
+            return Ok(None);
+        };
         // Nobody else can have touched a user that this transaction made.
-        let ring = opening.insert(conn, &self.recorder, Proof::Password(&self.hash), Some(&self.ending)).await?.ok_or(store::Error::Conflict)?;
+        let ring = opening
+            .insert(
+                conn,
+                &self.recorder,
+                Proof::Password(&self.hash),
+                Some(&self.ending),
+            )
+            .await?
+            .ok_or(store::Error::Conflict)?;
         Ok(self.opening.map(|opening| (opening, ring)))
     }
 }

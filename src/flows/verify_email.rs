@@ -1,4 +1,5 @@
-//! Proving a mailbox after a sign-up. Whether an address is known is not told: before the answer nothing is looked up.
+//! Proving a mailbox after a sign-up. Whether an address is known is not told: before the answer
+//! nothing is looked up.
 
 use crate::app::App;
 use crate::model::audit::Peer;
@@ -14,7 +15,13 @@ use super::record::Recorder;
 use super::{Error, Result, mail_links};
 
 /// Sends the link, to the user who is signed in or to the user of the address, if there is one.
-pub async fn request(app: &App, email: &Email, signed_in: Option<&User>, callback: Option<String>, peer: &Peer) -> Result<()> {
+pub async fn request(
+    app: &App,
+    email: &Email,
+    signed_in: Option<&User>,
+    callback: Option<String>,
+    peer: &Peer,
+) -> Result<()> {
     if !app.config.mail.sends() {
         return Err(Error::VerificationEmailNotEnabled);
     }
@@ -26,9 +33,17 @@ pub async fn request(app: &App, email: &Email, signed_in: Option<&User>, callbac
             return Err(Error::EmailAlreadyVerified);
         }
     }
-    Charges::mail(app, Purpose::VerifyEmail, email, peer).take(app).await?;
+    Charges::mail(app, Purpose::VerifyEmail, email, peer)
+        .take(app)
+        .await?;
     let (key, outbox) = (email.clone(), Outbox::new(app));
-    let work = app.db.write(move |conn| Box::pin(async move { outbox.request(conn, Purpose::VerifyEmail, &key, callback.as_deref()).await }));
+    let work = app.db.write(move |conn| {
+        Box::pin(async move {
+            outbox
+                .request(conn, Purpose::VerifyEmail, &key, callback.as_deref())
+                .await
+        })
+    });
     work.await?;
     app.mail_waits.notify_one();
     Ok(())
@@ -42,7 +57,9 @@ pub async fn verify(app: &App, text: &str, evidence: Evidence<'_>, peer: &Peer) 
     let work = app.db.write_unless_refused(move |conn| {
         Box::pin(async move {
             store::user_changes::lock_account(conn, token.user).await?;
-            let Some(user) = store::user_changes::lock(conn, token.user).await? else { return Ok(Err(Error::UserNotFound)) };
+            let Some(user) = store::user_changes::lock(conn, token.user).await? else {
+                return Ok(Err(Error::UserNotFound));
+            };
             if user.email != token.email {
                 return Ok(Err(Error::MailTokenInvalid));
             }

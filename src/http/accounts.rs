@@ -1,4 +1,5 @@
-//! `/sign-up/email`, `/sign-in/email`, `/sign-out`, `/change-password`: the Better Auth contract, and our tokens beside its answers.
+//! `/sign-up/email`, `/sign-in/email`, `/sign-out`, `/change-password`: the Better Auth contract,
+//! and our tokens beside its answers.
 
 use std::sync::Arc;
 
@@ -13,7 +14,9 @@ use crate::flows::known_device;
 use crate::flows::open_session::{Grant, Options};
 use crate::flows::session_cache;
 use crate::flows::sign_in::Presented;
-use crate::flows::{self, change_password as change, sign_in as flow_in, sign_out as flow_out, sign_up as flow_up};
+use crate::flows::{
+    self, change_password as change, sign_in as flow_in, sign_out as flow_out, sign_up as flow_up,
+};
 use crate::model::audit::Peer;
 use crate::model::email::Email;
 use crate::model::permission::Action;
@@ -51,8 +54,16 @@ pub(super) async fn sign_up(
     let image = body.optional_text("image", MAX_URL);
     let (options, callback) = session_options(&mut body);
     body.finish()?;
-    let Some(email) = email else { return Err(crate::flows::Error::InvalidEmail.into()) };
-    let form = flow_up::Form { name, email, password, image, callback };
+    let Some(email) = email else {
+        return Err(crate::flows::Error::InvalidEmail.into());
+    };
+    let form = flow_up::Form {
+        name,
+        email,
+        password,
+        image,
+        callback,
+    };
     let presented = Replaced::of(&credentials);
     let (user, grant) = flow_up::sign_up(&app, form, options, presented.borrow(), &peer).await?;
     let mut answer = json!({ "token": grant.as_ref().map(|g| g.session_token.expose()), "user": views::user(&user) });
@@ -65,11 +76,18 @@ pub(super) async fn sign_up(
     Ok((headers, Json(answer)).into_response())
 }
 
-/// A browser that has signed up and is not signed in yet: it is a known device, so that the link of the mail asks it for no password. For an address that
-/// was known before, it is a device of a user who does not exist, and looks the same.
+/// A browser that has signed up and is not signed in yet: it is a known device, so that the link of
+/// the mail asks it for no password. For an address that was known before, it is a device of a user
+/// who does not exist, and looks the same.
 pub(super) fn remember_asker(app: &App, user: &User, remember: bool, headers: &mut HeaderMap) {
     if let Some(device) = known_device::token(app, user, None) {
-        cookies::set(app, headers, Name::Device, &device, remember.then(|| app.now() + known_device::LIFETIME));
+        cookies::set(
+            app,
+            headers,
+            Name::Device,
+            &device,
+            remember.then(|| app.now() + known_device::LIFETIME),
+        );
     }
 }
 
@@ -84,13 +102,19 @@ pub(super) async fn sign_in(
     let (options, callback) = session_options(&mut body);
     let device = body.text_or_nothing("deviceToken", MAX_DEVICE);
     body.finish()?;
-    let email: Email = email.parse().map_err(|_| crate::flows::Error::InvalidEmail)?;
+    let email: Email = email
+        .parse()
+        .map_err(|_| crate::flows::Error::InvalidEmail)?;
     let presented = Replaced::of(&credentials).with_device(device.as_deref());
-    let (user, grant) = flow_in::sign_in(&app, &email, &password, options, presented.borrow(), &peer).await?;
+    let (user, grant) =
+        flow_in::sign_in(&app, &email, &password, options, presented.borrow(), &peer).await?;
     let mut answer = json!({ "redirect": callback.is_some(), "token": grant.session_token.expose(), "user": views::user(&user) });
     let mut headers = HeaderMap::new();
     if let Some(callback) = callback {
-        headers.insert(header::LOCATION, header_text::location(&app.config.server.mount.given(&callback)));
+        headers.insert(
+            header::LOCATION,
+            header_text::location(&app.config.server.mount.given(&callback)),
+        );
         answer["url"] = callback.into();
     }
     presented.deliver(&app, &grant, &mut answer, &mut headers);
@@ -103,37 +127,65 @@ pub(super) async fn sign_out(
     credentials: Credentials,
     Optional(mut body): Optional,
 ) -> Result<Response, Error> {
-    let in_body: Vec<String> = TOKENS.iter().filter_map(|name| body.nullable_text(name, MAX_TOKEN)).filter(|token| !token.is_empty()).collect();
+    let in_body: Vec<String> = TOKENS
+        .iter()
+        .filter_map(|name| body.nullable_text(name, MAX_TOKEN))
+        .filter(|token| !token.is_empty())
+        .collect();
     body.finish()?;
     let headers = end_all(&app, &credentials, &in_body, &peer).await?;
     Ok((headers, Json(json!({ "success": true }))).into_response())
 }
 
 /// Names under which clients send a token of a session in the body of a sign-out.
-const TOKENS: [&str; 5] = ["refreshToken", "refresh_token", "token", "accessToken", "access_token"];
+const TOKENS: [&str; 5] = [
+    "refreshToken",
+    "refresh_token",
+    "token",
+    "accessToken",
+    "access_token",
+];
 /// Longer than any access token of ours.
 const MAX_TOKEN: usize = 16 * 1024;
 
 /// Ends every session whose token the request carries, and clears every cookie of theirs.
-pub(super) async fn end_all(app: &App, credentials: &Credentials, in_body: &[String], peer: &Peer) -> Result<HeaderMap, Error> {
+pub(super) async fn end_all(
+    app: &App,
+    credentials: &Credentials,
+    in_body: &[String],
+    peer: &Peer,
+) -> Result<HeaderMap, Error> {
     let replaced = Replaced::of(credentials);
-    let tokens: Vec<&str> = credentials.bearer.iter().chain(in_body).map(String::as_str).collect();
+    let tokens: Vec<&str> = credentials
+        .bearer
+        .iter()
+        .chain(in_body)
+        .map(String::as_str)
+        .collect();
     match flow_out::sign_out(app, replaced.borrow(), &tokens, peer).await {
-        // A token that was named and ends nothing is no success. A browser that names none has been signed out before, and whatever it still carries goes.
-        Err(flows::Error::Unauthorized) if !tokens.is_empty() || credentials.unreadable => return Err(Error::InvalidToken),
+        // A token that was named and ends nothing is no success. A browser that names none has been
+        // signed out before, and whatever it still carries goes.
+        Err(flows::Error::Unauthorized) if !tokens.is_empty() || credentials.unreadable => {
+            return Err(Error::InvalidToken);
+        }
         Err(flows::Error::Unauthorized) if credentials.from_browser => {}
         outcome => outcome?,
     }
     Ok(replaced.cleared(app))
 }
 
-pub(super) async fn change_password(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
+pub(super) async fn change_password(
+    State(app): State<Arc<App>>,
+    Acting { who, peer }: Acting,
+    mut body: Fields,
+) -> Result<Response, Error> {
     who.oneself(Action::SetPassword)?;
     let current = body.text("currentPassword", MAX_PASSWORD);
     let new = body.text("newPassword", MAX_PASSWORD);
     let move_session = body.optional_bool("revokeOtherSessions").unwrap_or(false);
     body.finish()?;
-    let (user, grant) = change::change_password(&app, &who, &current, &new, move_session, &peer).await?;
+    let (user, grant) =
+        change::change_password(&app, &who, &current, &new, move_session, &peer).await?;
     let mut answer = json!({ "token": grant.as_ref().map(|g| g.session_token.expose()), "user": views::user(&user) });
     let mut headers = HeaderMap::new();
     match &grant {
@@ -143,9 +195,18 @@ pub(super) async fn change_password(State(app): State<Arc<App>>, Acting { who, p
     Ok((headers, Json(answer)).into_response())
 }
 
-/// The change ended every known device of the account; the one on which it was made is known by a new token.
-fn know_again(app: &App, session: &Session, user: &User, answer: &mut Value, headers: &mut HeaderMap) {
-    let Some(device) = known_device::token(app, user, Some(session.id)) else { return };
+/// The change ended every known device of the account; the one on which it was made is known by a
+/// new token.
+fn know_again(
+    app: &App,
+    session: &Session,
+    user: &User,
+    answer: &mut Value,
+    headers: &mut HeaderMap,
+) {
+    let Some(device) = known_device::token(app, user, Some(session.id)) else {
+        return;
+    };
     match session.delivery {
         Delivery::Body => answer["deviceToken"] = device.into(),
         Delivery::Cookie => {
@@ -155,10 +216,23 @@ fn know_again(app: &App, session: &Session, user: &User, answer: &mut Value, hea
     }
 }
 
-/// A browser whose known device has ended with a password or an address, and which has proven whose it is, is known by a new one.
-pub(super) fn know_anew(app: &App, credentials: &Credentials, user: &User, device: Option<String>, headers: &mut HeaderMap) {
+/// A browser whose known device has ended with a password or an address, and which has proven whose
+/// it is, is known by a new one.
+pub(super) fn know_anew(
+    app: &App,
+    credentials: &Credentials,
+    user: &User,
+    device: Option<String>,
+    headers: &mut HeaderMap,
+) {
     if let Some(device) = device {
-        cookies::set(app, headers, Name::Device, &device, credentials.device_stays_until(app, user.id));
+        cookies::set(
+            app,
+            headers,
+            Name::Device,
+            &device,
+            credentials.device_stays_until(app, user.id),
+        );
     }
 }
 
@@ -173,7 +247,9 @@ pub(super) fn session_options(body: &mut Fields) -> (Options, Option<String>) {
         }
     };
     let remember = body.optional_bool("rememberMe").unwrap_or(true);
-    let callback = body.optional_text("callbackURL", MAX_URL).filter(|url| !url.is_empty());
+    let callback = body
+        .optional_text("callbackURL", MAX_URL)
+        .filter(|url| !url.is_empty());
     (Options { delivery, remember }, callback)
 }
 
@@ -191,32 +267,71 @@ pub(super) fn deliver(app: &App, grant: &Grant, answer: &mut Value, headers: &mu
             }
             // An answer without a member for it: those of impersonation.
             if answer.get("token").is_none() {
-                headers.insert(cookies::SET_AUTH_TOKEN, header_text::value(&grant.session_cookie));
+                headers.insert(
+                    cookies::SET_AUTH_TOKEN,
+                    header_text::value(&grant.session_cookie),
+                );
             }
         }
         Delivery::Cookie => {
             let remember = grant.session.remember;
-            cookies::set(app, headers, Name::Session, &grant.session_cookie, remember.then_some(grant.ends_at));
+            cookies::set(
+                app,
+                headers,
+                Name::Session,
+                &grant.session_cookie,
+                remember.then_some(grant.ends_at),
+            );
             if !remember {
                 cookies::set(app, headers, Name::DontRemember, &grant.dont_remember, None);
             }
-            cookies::set(app, headers, Name::Refresh, &grant.refresh_token, remember.then_some(grant.session.expires_at));
+            cookies::set(
+                app,
+                headers,
+                Name::Refresh,
+                &grant.refresh_token,
+                remember.then_some(grant.session.expires_at),
+            );
             // On a machine that others use too nothing stays when the browser closes.
             if let Some(device) = grant.device.as_ref().filter(|_| remember) {
-                cookies::set(app, headers, Name::Device, device, Some(app.now() + known_device::LIFETIME));
+                cookies::set(
+                    app,
+                    headers,
+                    Name::Device,
+                    device,
+                    Some(app.now() + known_device::LIFETIME),
+                );
             }
-            let told = json!({ "session": views::client_session(&grant.session), "user": answer["user"] });
-            if let Some((value, until)) = session_cache::seal(app, &grant.session, &grant.session_token, grant.ends_at, &told) {
-                cookies::set(app, headers, Name::SessionData, &value, remember.then_some(until));
+            let told =
+                json!({ "session": views::client_session(&grant.session), "user": answer["user"] });
+            if let Some((value, until)) = session_cache::seal(
+                app,
+                &grant.session,
+                &grant.session_token,
+                grant.ends_at,
+                &told,
+            ) {
+                cookies::set(
+                    app,
+                    headers,
+                    Name::SessionData,
+                    &value,
+                    remember.then_some(until),
+                );
             }
         }
     }
 }
 
-/// Delivers a session that takes the place of one's own after a change that has ended every known device: this one is known again, as long as the session.
+/// Delivers a session that takes the place of one's own after a change that has ended every known
+/// device: this one is known again, as long as the session.
 pub(super) fn deliver_anew(app: &App, grant: &Grant, answer: &mut Value, headers: &mut HeaderMap) {
     deliver(app, grant, answer, headers);
-    if let Some(device) = grant.device.as_ref().filter(|_| grant.session.delivery == Delivery::Cookie && !grant.session.remember) {
+    if let Some(device) = grant
+        .device
+        .as_ref()
+        .filter(|_| grant.session.delivery == Delivery::Cookie && !grant.session.remember)
+    {
         cookies::set(app, headers, Name::Device, device, None);
     }
 }
@@ -247,21 +362,41 @@ impl<'r> Replaced<'r> {
     }
 
     /// Delivers the session that takes their place.
-    pub(super) fn deliver(&self, app: &App, grant: &Grant, answer: &mut Value, headers: &mut HeaderMap) {
+    pub(super) fn deliver(
+        &self,
+        app: &App,
+        grant: &Grant,
+        answer: &mut Value,
+        headers: &mut HeaderMap,
+    ) {
         self.clear_admin(app, headers);
         deliver(app, grant, answer, headers);
-        // A session that ends with the browser is not proof of a mailbox without its device: that ends with the browser too, and replaces none that stays.
-        let Some(device) = grant.device.as_ref().filter(|own| !self.keeps_device_beside(app, own)) else { return };
+        // A session that ends with the browser is not proof of a mailbox without its device: that
+        // ends with the browser too, and replaces none that stays.
+        let Some(device) = grant
+            .device
+            .as_ref()
+            .filter(|own| !self.keeps_device_beside(app, own))
+        else {
+            return;
+        };
         if grant.session.delivery == Delivery::Cookie && !grant.session.remember {
             cookies::set(app, headers, Name::Device, device, None);
         }
     }
 
-    /// Whether a device came that a new one of this user must not replace: another user's, or a good one of the same.
+    /// Whether a device came that a new one of this user must not replace: another user's, or a
+    /// good one of the same.
     fn keeps_device_beside(&self, app: &App, own: &str) -> bool {
         let own = known_device::Device::open(app, own);
-        let came = self.devices.iter().filter_map(|text| known_device::Device::open(app, text));
-        own.is_some_and(|own| came.into_iter().any(|device| device.user() != own.user() || device.is_as_good_as(&own)))
+        let came = self
+            .devices
+            .iter()
+            .filter_map(|text| known_device::Device::open(app, text));
+        own.is_some_and(|own| {
+            came.into_iter()
+                .any(|device| device.user() != own.user() || device.is_as_good_as(&own))
+        })
     }
 
     /// The lines that clear the cookies of every session that the request named.
@@ -280,6 +415,11 @@ impl<'r> Replaced<'r> {
     }
 
     pub(super) fn borrow(&self) -> Presented<'_> {
-        Presented { cookies: &self.cookies, admin: &self.admin, refresh: &self.refresh, devices: &self.devices }
+        Presented {
+            cookies: &self.cookies,
+            admin: &self.admin,
+            refresh: &self.refresh,
+            devices: &self.devices,
+        }
     }
 }

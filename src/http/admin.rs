@@ -1,4 +1,5 @@
-//! `/admin/…`: what Better Auth's admin plugin offers (contract section 7), by the same flows as the command line.
+//! `/admin/…`: what Better Auth's admin plugin offers (contract section 7), by the same flows as
+//! the command line.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +42,11 @@ pub(super) fn role(fields: &mut Fields, name: &str) -> Option<String> {
     Some(roles.join(","))
 }
 
-pub(super) async fn get_user(State(app): State<Arc<App>>, Authenticated(who): Authenticated, query: super::query::Query) -> Result<Response, Error> {
+pub(super) async fn get_user(
+    State(app): State<Arc<App>>,
+    Authenticated(who): Authenticated,
+    query: super::query::Query,
+) -> Result<Response, Error> {
     let id = query.one("id").ok_or_else(|| Error::missing("id"))?;
     let by = Authority::Session(&who);
     by.may(&app, permission::Action::GetUser)?;
@@ -49,13 +54,18 @@ pub(super) async fn get_user(State(app): State<Arc<App>>, Authenticated(who): Au
     Ok(Json(views::user(&user)).into_response())
 }
 
-pub(super) async fn list_users(State(app): State<Arc<App>>, Authenticated(who): Authenticated, query: super::query::Query) -> Result<Response, Error> {
+pub(super) async fn list_users(
+    State(app): State<Arc<App>>,
+    Authenticated(who): Authenticated,
+    query: super::query::Query,
+) -> Result<Response, Error> {
     let by = Authority::Session(&who);
     by.may(&app, permission::Action::ListUsers)?;
     let search = query.search()?;
     let (limit, offset) = (query.number("limit"), query.number("offset"));
     let (users, total) = administer::search(&app, by, search).await?;
-    let mut answer = json!({ "users": users.iter().map(views::user).collect::<Vec<_>>(), "total": total });
+    let mut answer =
+        json!({ "users": users.iter().map(views::user).collect::<Vec<_>>(), "total": total });
     for (name, value) in [("limit", limit), ("offset", offset)] {
         if let Some(value) = value.filter(|v| *v != 0) {
             answer[name] = value.into();
@@ -64,7 +74,11 @@ pub(super) async fn list_users(State(app): State<Arc<App>>, Authenticated(who): 
     Ok(Json(answer).into_response())
 }
 
-pub(super) async fn create_user(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
+pub(super) async fn create_user(
+    State(app): State<Arc<App>>,
+    Acting { who, peer }: Acting,
+    mut body: Fields,
+) -> Result<Response, Error> {
     let by = Authority::Session(&who);
     by.may(&app, permission::Action::CreateUser)?;
     let email = body.text("email", MAX_NAME * 4);
@@ -78,12 +92,24 @@ pub(super) async fn create_user(State(app): State<Arc<App>>, Acting { who, peer 
     body.finish()?;
     data.finish()?;
     let email: Email = email.parse().map_err(|_| Refused::InvalidEmail)?;
-    let new = manage_users::New { email, name, image, password, role, email_verified, metadata };
+    let new = manage_users::New {
+        email,
+        name,
+        image,
+        password,
+        role,
+        email_verified,
+        metadata,
+    };
     let user = manage_users::create(&app, by, new, &peer).await?;
     Ok(Json(json!({ "user": views::user(&user) })).into_response())
 }
 
-pub(super) async fn update_user(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
+pub(super) async fn update_user(
+    State(app): State<Arc<App>>,
+    Acting { who, peer }: Acting,
+    mut body: Fields,
+) -> Result<Response, Error> {
     let by = Authority::Session(&who);
     by.may(&app, permission::Action::UpdateUser)?;
     let data = body.record("data");
@@ -110,18 +136,33 @@ fn changes(mut data: Fields) -> Result<Changes, Error> {
     let ends_at = data.time("banExpires");
     let changes = Changes {
         name: data.has("name").then(|| data.text("name", MAX_NAME)),
-        email: email.map(|e| e.parse().map_err(|_| Refused::InvalidEmail)).transpose()?,
+        email: email
+            .map(|e| e.parse().map_err(|_| Refused::InvalidEmail))
+            .transpose()?,
         email_verified: data.optional_bool("emailVerified"),
         image: data.nullable_text("image", MAX_URL),
         role: role(&mut data, "role"),
-        ban: banned.map(|banned| if banned { Ban::Set { reason: reason.unwrap_or_default(), ends_at } } else { Ban::Lifted }),
+        ban: banned.map(|banned| {
+            if banned {
+                Ban::Set {
+                    reason: reason.unwrap_or_default(),
+                    ends_at,
+                }
+            } else {
+                Ban::Lifted
+            }
+        }),
         metadata: data.object("metadata"),
     };
     data.finish()?;
     Ok(changes)
 }
 
-pub(super) async fn set_role(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
+pub(super) async fn set_role(
+    State(app): State<Arc<App>>,
+    Acting { who, peer }: Acting,
+    mut body: Fields,
+) -> Result<Response, Error> {
     let by = Authority::Session(&who);
     by.may(&app, permission::Action::SetRole)?;
     let role = role(&mut body, "role");
@@ -133,18 +174,34 @@ pub(super) async fn set_role(State(app): State<Arc<App>>, Acting { who, peer }: 
     Ok(Json(json!({ "user": views::user(&user) })).into_response())
 }
 
-pub(super) async fn ban_user(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
+pub(super) async fn ban_user(
+    State(app): State<Arc<App>>,
+    Acting { who, peer }: Acting,
+    mut body: Fields,
+) -> Result<Response, Error> {
     let by = Authority::Session(&who);
     by.may(&app, permission::Action::BanUser)?;
     let reason = body.optional_text("banReason", MAX_REASON);
     // As in Better Auth, 0 is no end.
     let expires_in = body.seconds("banExpiresIn").filter(|seconds| *seconds > 0);
     let id = user_id(&mut body)?;
-    let user = administer::ban(&app, by, id, reason, expires_in.map(Duration::from_secs), &peer).await?;
+    let user = administer::ban(
+        &app,
+        by,
+        id,
+        reason,
+        expires_in.map(Duration::from_secs),
+        &peer,
+    )
+    .await?;
     Ok(Json(json!({ "user": views::user(&user) })).into_response())
 }
 
-pub(super) async fn unban_user(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
+pub(super) async fn unban_user(
+    State(app): State<Arc<App>>,
+    Acting { who, peer }: Acting,
+    mut body: Fields,
+) -> Result<Response, Error> {
     let by = Authority::Session(&who);
     by.may(&app, permission::Action::BanUser)?;
     let id = user_id(&mut body)?;
@@ -152,7 +209,11 @@ pub(super) async fn unban_user(State(app): State<Arc<App>>, Acting { who, peer }
     Ok(Json(json!({ "user": views::user(&user) })).into_response())
 }
 
-pub(super) async fn remove_user(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
+pub(super) async fn remove_user(
+    State(app): State<Arc<App>>,
+    Acting { who, peer }: Acting,
+    mut body: Fields,
+) -> Result<Response, Error> {
     let by = Authority::Session(&who);
     by.may(&app, permission::Action::DeleteUser)?;
     let id = user_id(&mut body)?;
@@ -160,21 +221,31 @@ pub(super) async fn remove_user(State(app): State<Arc<App>>, Acting { who, peer 
     Ok(Json(json!({ "success": true })).into_response())
 }
 
-pub(super) async fn set_user_password(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
+pub(super) async fn set_user_password(
+    State(app): State<Arc<App>>,
+    Acting { who, peer }: Acting,
+    mut body: Fields,
+) -> Result<Response, Error> {
     let by = Authority::Session(&who);
     by.may(&app, permission::Action::SetPassword)?;
     let new = body.text("newPassword", MAX_PASSWORD);
     if new.is_empty() {
         body.problem("newPassword", "newPassword cannot be empty");
     }
-    let current = body.nullable_text("currentPassword", MAX_PASSWORD).filter(|text| !text.is_empty());
+    let current = body
+        .nullable_text("currentPassword", MAX_PASSWORD)
+        .filter(|text| !text.is_empty());
     let id = user_id(&mut body)?;
     change_password::set_for_user(&app, &who, id, current.as_deref(), &new, &peer).await?;
     Ok(Json(json!({ "status": true })).into_response())
 }
 
 /// Answers for the caller; over HTTP a `userId` or a `role` in the body counts for nothing.
-pub(super) async fn has_permission(_: State<Arc<App>>, Authenticated(who): Authenticated, mut body: Fields) -> Result<Response, Error> {
+pub(super) async fn has_permission(
+    _: State<Arc<App>>,
+    Authenticated(who): Authenticated,
+    mut body: Fields,
+) -> Result<Response, Error> {
     let asked = body.object("permissions");
     if asked.is_none() {
         body.problem("permissions", "is required");
@@ -182,7 +253,11 @@ pub(super) async fn has_permission(_: State<Arc<App>>, Authenticated(who): Authe
     body.finish()?;
     let holds = |(resource, actions): (&String, &Value)| {
         let mut actions = actions.as_array()?.iter();
-        Some(actions.all(|action| action.as_str().is_some_and(|a| who.powers.holds(&format!("{resource}:{a}")))))
+        Some(actions.all(|action| {
+            action
+                .as_str()
+                .is_some_and(|a| who.powers.holds(&format!("{resource}:{a}")))
+        }))
     };
     let success = asked.iter().flatten().all(|pair| holds(pair) == Some(true));
     Ok(Json(json!({ "error": null, "success": success })).into_response())

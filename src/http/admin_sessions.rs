@@ -28,11 +28,24 @@ use super::credentials::{Acting, Authenticated, Credentials};
 use super::error::Error;
 use super::views;
 
-pub(super) async fn list_sessions(State(app): State<Arc<App>>, Authenticated(who): Authenticated, mut body: Fields) -> Result<Response, Error> {
+pub(super) async fn list_sessions(
+    State(app): State<Arc<App>>,
+    Authenticated(who): Authenticated,
+    mut body: Fields,
+) -> Result<Response, Error> {
     Authority::Session(&who).may(&app, permission::Action::ListSessions)?;
-    let before = body.nullable_text("before", 64).filter(|text| !text.is_empty()).map(|text| text.parse()).transpose();
-    let before = before.map_err(|_| Error::BadRequest("before is not the id of a session".into()))?;
-    let page = Page { limit: body.count("limit").unwrap_or(manage_sessions::PAGE), before, own: false };
+    let before = body
+        .nullable_text("before", 64)
+        .filter(|text| !text.is_empty())
+        .map(|text| text.parse())
+        .transpose();
+    let before =
+        before.map_err(|_| Error::BadRequest("before is not the id of a session".into()))?;
+    let page = Page {
+        limit: body.count("limit").unwrap_or(manage_sessions::PAGE),
+        before,
+        own: false,
+    };
     // An unknown user has no sessions.
     let sessions = match user_id(&mut body) {
         Ok(id) => manage_sessions::list(&app, id, page).await?,
@@ -42,9 +55,19 @@ pub(super) async fn list_sessions(State(app): State<Arc<App>>, Authenticated(who
     Ok(Json(json!({ "sessions": sessions.iter().map(|s| views::listed_session(s, Some(who.session.id))).collect::<Vec<_>>() })).into_response())
 }
 
-/// The cookies to clear where the session of the request has ended itself: every session that they name ends with it, as at a sign-out.
-pub(super) async fn left(app: &App, ended_itself: bool, credentials: &Credentials, peer: &Peer) -> Result<HeaderMap, Error> {
-    if ended_itself { end_all(app, credentials, &[], peer).await } else { Ok(HeaderMap::new()) }
+/// The cookies to clear where the session of the request has ended itself: every session that they
+/// name ends with it, as at a sign-out.
+pub(super) async fn left(
+    app: &App,
+    ended_itself: bool,
+    credentials: &Credentials,
+    peer: &Peer,
+) -> Result<HeaderMap, Error> {
+    if ended_itself {
+        end_all(app, credentials, &[], peer).await
+    } else {
+        Ok(HeaderMap::new())
+    }
 }
 
 pub(super) async fn revoke_session(
@@ -82,10 +105,18 @@ pub(super) async fn revoke_sessions(
         Err(Error::Flow(Refused::UserNotFound)) => false,
         Err(error) => return Err(error),
     };
-    Ok((left(&app, ended_itself, &credentials, &peer).await?, Json(json!({ "success": true }))).into_response())
+    Ok((
+        left(&app, ended_itself, &credentials, &peer).await?,
+        Json(json!({ "success": true })),
+    )
+        .into_response())
 }
 
-pub(super) async fn impersonate_user(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
+pub(super) async fn impersonate_user(
+    State(app): State<Arc<App>>,
+    Acting { who, peer }: Acting,
+    mut body: Fields,
+) -> Result<Response, Error> {
     Authority::Session(&who).may(&app, permission::Action::Impersonate)?;
     let id = user_id(&mut body)?;
     let (user, grant) = impersonate::start(&app, &who, id, &peer).await?;
@@ -94,7 +125,13 @@ pub(super) async fn impersonate_user(State(app): State<Arc<App>>, Acting { who, 
     if who.session.delivery == Delivery::Cookie {
         cookies::clear(&app, &mut headers, Clear::Session);
         if let Some(own) = impersonate::set_aside(&app, &who) {
-            cookies::set(&app, &mut headers, Name::AdminSession, &own, who.session.remember.then_some(who.session.expires_at));
+            cookies::set(
+                &app,
+                &mut headers,
+                Name::AdminSession,
+                &own,
+                who.session.remember.then_some(who.session.expires_at),
+            );
         }
     }
     deliver(&app, &grant, &mut answer, &mut headers);

@@ -1,6 +1,7 @@
-//! Which connections are let in. There are so many for all together, and so many for one network, so that one peer cannot hold all of them. A
-//! connection over either limit takes the place of one that rests between two requests; if none does, it is let in for one request and a short
-//! time, on places kept aside, and is answered only keys, discovery and health.
+//! Which connections are let in. There are so many for all together, and so many for one network,
+//! so that one peer cannot hold all of them. A connection over either limit takes the place of one
+//! that rests between two requests; if none does, it is let in for one request and a short time, on
+//! places kept aside, and is answered only keys, discovery and health.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -23,11 +24,19 @@ pub(super) struct Caps {
 /// Connections beyond the limits, for keys, discovery and health.
 pub const KEPT_ASIDE: usize = 256;
 
-/// The networks that an address counts for, and how many times the limit of a network each may hold. An IPv6 customer has at least a /64
-/// (RFC 6177), often a /56 or a /48; a small IPv4 host may have a /24.
+/// The networks that an address counts for, and how many times the limit of a network each may
+/// hold. An IPv6 customer has at least a /64 (RFC 6177), often a /56 or a /48; a small IPv4 host
+/// may have a /24.
 fn networks(address: IpAddr) -> Vec<(IpNet, usize)> {
-    let tiers: &[(u8, usize)] = if address.is_ipv4() { &[(32, 1), (24, 2)] } else { &[(64, 1), (56, 2), (48, 2)] };
-    tiers.iter().filter_map(|(length, times)| Some((IpNet::new(address, *length).ok()?.trunc(), *times))).collect()
+    let tiers: &[(u8, usize)] = if address.is_ipv4() {
+        &[(32, 1), (24, 2)]
+    } else {
+        &[(64, 1), (56, 2), (48, 2)]
+    };
+    tiers
+        .iter()
+        .filter_map(|(length, times)| Some((IpNet::new(address, *length).ok()?.trunc(), *times)))
+        .collect()
 }
 
 /// Every open connection.
@@ -64,7 +73,10 @@ struct Held {
 
 impl Admission {
     pub(super) fn new(caps: Caps) -> Arc<Self> {
-        Arc::new(Self { caps, open: Mutex::default() })
+        Arc::new(Self {
+            caps,
+            open: Mutex::default(),
+        })
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -75,15 +87,26 @@ impl Admission {
     pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
         let address = address.to_canonical();
         let all = networks(address);
-        let counted: &[_] = if self.caps.proxies.iter().any(|net| net.contains(&address)) { &[] } else { &all };
+        let counted: &[_] = if self.caps.proxies.iter().any(|net| net.contains(&address)) {
+            &[]
+        } else {
+            &all
+        };
         let mut open = self.open();
-        let aside = !(counted.iter().all(|(net, times)| open.room_in(*net, self.caps.network.saturating_mul(*times))) && open.room(self.caps.all));
+        let aside = !(counted
+            .iter()
+            .all(|(net, times)| open.room_in(*net, self.caps.network.saturating_mul(*times)))
+            && open.room(self.caps.all));
         if aside && !open.room_aside() {
             return None;
         }
         let (id, close) = (open.next, CancellationToken::new());
         open.next += 1;
-        let networks: Vec<IpNet> = if aside { Vec::new() } else { counted.iter().map(|(net, _)| *net).collect() };
+        let networks: Vec<IpNet> = if aside {
+            Vec::new()
+        } else {
+            counted.iter().map(|(net, _)| *net).collect()
+        };
         for net in &networks {
             open.networks.entry(*net).or_default().open += 1;
         }
@@ -92,15 +115,30 @@ impl Admission {
         } else {
             open.full += 1;
         }
-        open.connections.insert(id, Connection { networks, aside, resting: None, close: close.clone() });
-        Some(Place { admission: Arc::clone(self), id, aside, close })
+        open.connections.insert(
+            id,
+            Connection {
+                networks,
+                aside,
+                resting: None,
+                close: close.clone(),
+            },
+        );
+        Some(Place {
+            admission: Arc::clone(self),
+            id,
+            aside,
+            close,
+        })
     }
 }
 
 impl Open {
     fn room(&mut self, cap: usize) -> bool {
         while self.full >= cap {
-            let Some(id) = self.resting.values().next().copied() else { return false };
+            let Some(id) = self.resting.values().next().copied() else {
+                return false;
+            };
             self.close(id);
         }
         true
@@ -108,14 +146,20 @@ impl Open {
 
     fn room_in(&mut self, net: IpNet, cap: usize) -> bool {
         while self.networks.get(&net).is_some_and(|held| held.open >= cap) {
-            let longest = self.networks.get(&net).and_then(|held| held.resting.first().copied());
-            let Some(id) = longest.and_then(|since| self.resting.get(&since).copied()) else { return false };
+            let longest = self
+                .networks
+                .get(&net)
+                .and_then(|held| held.resting.first().copied());
+            let Some(id) = longest.and_then(|since| self.resting.get(&since).copied()) else {
+                return false;
+            };
             self.close(id);
         }
         true
     }
 
-    /// The oldest of the network that holds most gives way: whoever floods these places loses its own.
+    /// The oldest of the network that holds most gives way: whoever floods these places loses its
+    /// own.
     fn room_aside(&mut self) -> bool {
         while self.connections.len() - self.full >= KEPT_ASIDE {
             let mut held: HashMap<IpNet, (usize, u64)> = HashMap::new();
@@ -123,7 +167,12 @@ impl Open {
                 let entry = held.entry(*net).or_default();
                 *entry = (entry.0 + 1, *id);
             }
-            let Some((_, oldest)) = held.into_values().max_by_key(|(count, id)| (*count, std::cmp::Reverse(*id))) else { return false };
+            let Some((_, oldest)) = held
+                .into_values()
+                .max_by_key(|(count, id)| (*count, std::cmp::Reverse(*id)))
+            else {
+                return false;
+            };
             self.close(oldest);
         }
         true
@@ -140,7 +189,9 @@ impl Open {
     fn release(&mut self, id: u64) {
         self.stirs(id);
         self.waiting.remove(&id);
-        let Some(connection) = self.connections.remove(&id) else { return };
+        let Some(connection) = self.connections.remove(&id) else {
+            return;
+        };
         for net in connection.networks {
             if let Some(held) = self.networks.get_mut(&net) {
                 held.open -= 1;
@@ -156,7 +207,13 @@ impl Open {
 
     fn rests(&mut self, id: u64) {
         let since = self.next;
-        let Some(connection) = self.connections.get_mut(&id).filter(|connection| !connection.aside) else { return };
+        let Some(connection) = self
+            .connections
+            .get_mut(&id)
+            .filter(|connection| !connection.aside)
+        else {
+            return;
+        };
         self.next += 1;
         connection.resting = Some(since);
         self.resting.insert(since, id);
@@ -168,8 +225,12 @@ impl Open {
     }
 
     fn stirs(&mut self, id: u64) {
-        let Some(connection) = self.connections.get_mut(&id) else { return };
-        let Some(since) = connection.resting.take() else { return };
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let Some(since) = connection.resting.take() else {
+            return;
+        };
         self.resting.remove(&since);
         for net in &connection.networks {
             if let Some(held) = self.networks.get_mut(net) {
@@ -219,7 +280,11 @@ mod tests {
     use super::*;
 
     fn caps(all: usize, network: usize) -> Arc<Admission> {
-        Admission::new(Caps { all, network, proxies: vec!["10.0.0.0/8".parse().unwrap()] })
+        Admission::new(Caps {
+            all,
+            network,
+            proxies: vec!["10.0.0.0/8".parse().unwrap()],
+        })
     }
 
     fn admit(admission: &Arc<Admission>, address: &str) -> Place {
@@ -229,17 +294,41 @@ mod tests {
     #[test]
     fn a_network_is_an_address_a_64_and_what_is_wider() {
         let admission = caps(100, 3);
-        let from = |addresses: &[&str]| addresses.iter().map(|address| admit(&admission, address)).collect::<Vec<_>>();
+        let from = |addresses: &[&str]| {
+            addresses
+                .iter()
+                .map(|address| admit(&admission, address))
+                .collect::<Vec<_>>()
+        };
         let aside = |places: &[Place]| places.iter().filter(|place| place.aside).count();
         let one = from(&["192.0.2.1"; 5]);
         assert_eq!(aside(&one), 2);
-        assert_eq!(aside(&from(&["::ffff:192.0.2.1"])), 1, "an IPv4 address in IPv6 is the same");
+        assert_eq!(
+            aside(&from(&["::ffff:192.0.2.1"])),
+            1,
+            "an IPv4 address in IPv6 is the same"
+        );
         let same_24 = from(&["192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5"]);
         assert_eq!(aside(&same_24), 1, "twice as many from a /24");
-        let six = from(&["2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8::ffff:4"]);
+        let six = from(&[
+            "2001:db8::1",
+            "2001:db8::2",
+            "2001:db8::3",
+            "2001:db8::ffff:4",
+        ]);
         assert_eq!(aside(&six), 1);
-        let wide = from(&["2001:db8:0:1::1", "2001:db8:0:2::1", "2001:db8:0:3::1", "2001:db8:0:ff::1", "2001:db8:0:100::1"]);
-        assert_eq!(aside(&wide), 2, "neither another /56 nor another /64 of the same /48 helps");
+        let wide = from(&[
+            "2001:db8:0:1::1",
+            "2001:db8:0:2::1",
+            "2001:db8:0:3::1",
+            "2001:db8:0:ff::1",
+            "2001:db8:0:100::1",
+        ]);
+        assert_eq!(
+            aside(&wide),
+            2,
+            "neither another /56 nor another /64 of the same /48 helps"
+        );
         assert_eq!(aside(&from(&["10.1.2.3"; 20])), 0, "a trusted proxy");
     }
 
@@ -248,8 +337,13 @@ mod tests {
         let admission = caps(1, 1);
         let _full = admit(&admission, "192.0.2.1");
         let honest = admit(&admission, "203.0.113.7");
-        let flood: Vec<Place> = (0..2 * KEPT_ASIDE).map(|n| admit(&admission, &format!("2001:db8:0:{n:x}::1"))).collect();
-        assert!(!honest.close.is_cancelled(), "the oldest of all, and of another network");
+        let flood: Vec<Place> = (0..2 * KEPT_ASIDE)
+            .map(|n| admit(&admission, &format!("2001:db8:0:{n:x}::1")))
+            .collect();
+        assert!(
+            !honest.close.is_cancelled(),
+            "the oldest of all, and of another network"
+        );
         assert!(flood[0].close.is_cancelled());
     }
 
@@ -261,12 +355,24 @@ mod tests {
         places[2].rests();
         places[1].rests();
         let new = admit(&admission, "198.51.100.1");
-        assert!(!new.aside && places[2].close.is_cancelled() && !places[1].close.is_cancelled(), "the one that rests longest");
+        assert!(
+            !new.aside && places[2].close.is_cancelled() && !places[1].close.is_cancelled(),
+            "the one that rests longest"
+        );
         places[1].works();
         assert!(admit(&admission, "198.51.100.1").aside, "nothing rests");
         drop((places, new));
         let open = admission.open();
-        assert_eq!((open.full, open.connections.len(), open.networks.len(), open.resting.len(), open.waiting.len()), (0, 0, 0, 0, 0));
+        assert_eq!(
+            (
+                open.full,
+                open.connections.len(),
+                open.networks.len(),
+                open.resting.len(),
+                open.waiting.len()
+            ),
+            (0, 0, 0, 0, 0)
+        );
     }
 
     #[test]
@@ -274,13 +380,18 @@ mod tests {
         let admission = caps(1, 1);
         let _only = admit(&admission, "192.0.2.1");
         let honest = admit(&admission, "198.51.100.1");
-        let flood: Vec<Place> = (0..2 * KEPT_ASIDE).map(|_| admit(&admission, "203.0.113.1")).collect();
+        let flood: Vec<Place> = (0..2 * KEPT_ASIDE)
+            .map(|_| admit(&admission, "203.0.113.1"))
+            .collect();
         assert!(honest.aside && !honest.close.is_cancelled());
         assert!(flood[0].close.is_cancelled() && !flood[2 * KEPT_ASIDE - 1].close.is_cancelled());
         for place in &flood {
             place.works();
         }
         honest.works();
-        assert!(admission.admit("203.0.113.1".parse().unwrap()).is_none(), "all are being answered");
+        assert!(
+            admission.admit("203.0.113.1".parse().unwrap()).is_none(),
+            "all are being answered"
+        );
     }
 }

@@ -21,11 +21,24 @@ use super::query::Query;
 const PAGE: i64 = 100;
 const MAX_PAGE: i64 = 1_000;
 
-pub(super) async fn list(State(app): State<Arc<App>>, Authenticated(who): Authenticated, query: Query) -> Result<Response, Error> {
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    Authenticated(who): Authenticated,
+    query: Query,
+) -> Result<Response, Error> {
     let by = Authority::Session(&who);
     by.may(&app, Action::ReadAudit)?;
-    let before = query.one("before").map(|place| place_of(place).ok_or_else(|| Error::invalid("before", "is no `next` of a page"))).transpose()?;
-    let since = query.one("since").map(|at| Timestamp::parse(at).ok_or_else(|| Error::invalid("since", "expected a time such as 2030-01-31T12:00:00.000Z")));
+    let before = query
+        .one("before")
+        .map(|place| {
+            place_of(place).ok_or_else(|| Error::invalid("before", "is no `next` of a page"))
+        })
+        .transpose()?;
+    let since = query.one("since").map(|at| {
+        Timestamp::parse(at).ok_or_else(|| {
+            Error::invalid("since", "expected a time such as 2030-01-31T12:00:00.000Z")
+        })
+    });
     let filter = Filter {
         subject: query.one("userId").map(ToOwned::to_owned),
         kind: query.one("kind").map(ToOwned::to_owned),
@@ -33,10 +46,17 @@ pub(super) async fn list(State(app): State<Arc<App>>, Authenticated(who): Authen
         before,
         ..Filter::default()
     };
-    let limit = query.number("limit").filter(|n| *n > 0).unwrap_or(PAGE).min(MAX_PAGE);
+    let limit = query
+        .number("limit")
+        .filter(|n| *n > 0)
+        .unwrap_or(PAGE)
+        .min(MAX_PAGE);
     let events = read_audit::list(&app, by, filter, limit).await?;
     let is_full = i64::try_from(events.len()).is_ok_and(|n| n == limit);
-    let next = events.last().filter(|_| is_full).map(|last| format!("{}.{}", last.at.0, last.id));
+    let next = events
+        .last()
+        .filter(|_| is_full)
+        .map(|last| format!("{}.{}", last.at.0, last.id));
     let events: Vec<Value> = events.iter().map(view).collect();
     Ok(Json(json!({ "events": events, "next": next })).into_response())
 }

@@ -1,5 +1,5 @@
-//! Networks that an operator has shut out are refused before anything else is done. The JWKS, discovery and health stand outside: verifiers and balancers
-//! may be behind the same address.
+//! Networks that an operator has shut out are refused before anything else is done. The JWKS,
+//! discovery and health stand outside: verifiers and balancers may be behind the same address.
 
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ use super::client::address;
 use super::error::Error;
 
 pub(super) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let left = address(&app, request.extensions(), request.headers()).and_then(|ip| operate_limits::blocked(&app, &ip.to_string()));
+    let left = address(&app, request.extensions(), request.headers())
+        .and_then(|ip| operate_limits::blocked(&app, &ip.to_string()));
     match left {
         Some(left) => Error::Flow(flows::Error::TooManyRequests(left)).into_response(),
         None => next.run(request).await,

@@ -1,4 +1,5 @@
-//! The bodies of a connection: that of a request tells when its handler waits for the client, that of an answer when it is made.
+//! The bodies of a connection: that of a request tells when its handler waits for the client, that
+//! of an answer when it is made.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -24,7 +25,10 @@ impl HttpBody for Asked {
     type Data = Bytes;
     type Error = hyper::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
         if frame.is_pending() {
             self.watch.waits_for_body(true);
@@ -65,7 +69,10 @@ impl HttpBody for Answer {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }
 

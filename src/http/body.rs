@@ -69,11 +69,16 @@ impl FromRequest<Arc<App>> for Submitted {
         }
         let bytes = read(request).await?;
         if !text::is_storable(&bytes) {
-            return Err(Error::BadRequest("The form holds a NUL character or is not UTF-8".into()));
+            return Err(Error::BadRequest(
+                "The form holds a NUL character or is not UTF-8".into(),
+            ));
         }
         let mut members = Map::new();
         for (name, value) in url::form_urlencoded::parse(&bytes) {
-            if members.insert(name.into_owned(), Value::String(value.into_owned())).is_some() {
+            if members
+                .insert(name.into_owned(), Value::String(value.into_owned()))
+                .is_some()
+            {
                 return Err(Error::BadRequest("A field stands twice in the form".into()));
             }
         }
@@ -89,11 +94,15 @@ fn read_nothing(request: &Request) -> bool {
 pub(super) async fn read(request: Request) -> Result<Bytes, Error> {
     let place = request.extensions().get::<Place>().cloned();
     let body = Limited::new(request.into_body(), MAX_BODY).collect();
-    let collected = tokio::time::timeout(BODY_TIME, body).await.map_err(|_| Error::RequestTimeout)?;
+    let collected = tokio::time::timeout(BODY_TIME, body)
+        .await
+        .map_err(|_| Error::RequestTimeout)?;
     place.as_ref().map_or(Ok(()), Place::take)?;
     match collected {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(Error::PayloadTooLarge),
+        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
+            Err(Error::PayloadTooLarge)
+        }
         Err(_) => Err(Error::BadRequest("The body was cut off".into())),
     }
 }
@@ -108,7 +117,11 @@ fn require_json(request: &Request) -> Result<(), Error> {
     let message = match media_type(request) {
         Some(media) if media == "application/json" => return Ok(()),
         Some(media) => {
-            let plain: String = media.chars().filter(|c| c.is_ascii_graphic() && *c != '"').take(100).collect();
+            let plain: String = media
+                .chars()
+                .filter(|c| c.is_ascii_graphic() && *c != '"')
+                .take(100)
+                .collect();
             format!("Content-Type \"{plain}\" is not allowed. Allowed types: application/json")
         }
         None => "Content-Type is required. Allowed types: application/json".into(),
@@ -117,7 +130,10 @@ fn require_json(request: &Request) -> Result<(), Error> {
 }
 
 fn no_object() -> Error {
-    Error::Validation(BTreeMap::from([(String::new(), vec!["expected an object".to_owned()])]))
+    Error::Validation(BTreeMap::from([(
+        String::new(),
+        vec!["expected an object".to_owned()],
+    )]))
 }
 
 fn parse(app: &App, bytes: &[u8]) -> Result<Fields, Error> {
@@ -128,22 +144,38 @@ fn parse(app: &App, bytes: &[u8]) -> Result<Fields, Error> {
     }
 }
 
-/// No text of a body, however deep and whether or not the path makes use of it, holds what a database cannot.
+/// No text of a body, however deep and whether or not the path makes use of it, holds what a
+/// database cannot.
 fn storable(members: Map<String, Value>) -> Result<Fields, Error> {
-    let problems: BTreeMap<_, _> = text::with_nul(&members).into_iter().map(|name| (name, vec!["holds a NUL character".to_owned()])).collect();
-    if problems.is_empty() { Ok(Fields::new(members)) } else { Err(Error::Validation(problems)) }
+    let problems: BTreeMap<_, _> = text::with_nul(&members)
+        .into_iter()
+        .map(|name| (name, vec!["holds a NUL character".to_owned()]))
+        .collect();
+    if problems.is_empty() {
+        Ok(Fields::new(members))
+    } else {
+        Err(Error::Validation(problems))
+    }
 }
 
-/// Where a body wants to lead, it may lead to nobody but whom we trust, whether or not the path makes use of it (contract section 10).
+/// Where a body wants to lead, it may lead to nobody but whom we trust, whether or not the path
+/// makes use of it (contract section 10).
 fn checked(app: &App, fields: Fields) -> Result<Fields, Error> {
-    let is_strange = |name| fields.peek(name).is_some_and(|url| !is_trusted_redirect(url, &app.config.server.trusted_origins));
+    let is_strange = |name| {
+        fields
+            .peek(name)
+            .is_some_and(|url| !is_trusted_redirect(url, &app.config.server.trusted_origins))
+    };
     let refusals = [
         ("callbackURL", Error::InvalidCallbackUrl),
         ("redirectTo", Error::InvalidRedirectUrl),
         ("errorCallbackURL", Error::InvalidErrorCallbackUrl),
         ("newUserCallbackURL", Error::InvalidNewUserCallbackUrl),
     ];
-    refusals.into_iter().find(|(name, _)| is_strange(name)).map_or(Ok(fields), |(_, refusal)| Err(refusal))
+    refusals
+        .into_iter()
+        .find(|(name, _)| is_strange(name))
+        .map_or(Ok(fields), |(_, refusal)| Err(refusal))
 }
 
 /// JSON in which no member of the body stands twice (RFC 7493 section 2.3).

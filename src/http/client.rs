@@ -1,5 +1,6 @@
-//! Who is at the other end: address and user agent. `X-Forwarded-For` counts only from a trusted proxy, and then its rightmost hop that
-//! is no trusted proxy itself; what stands left of that the client wrote.
+//! Who is at the other end: address and user agent. `X-Forwarded-For` counts only from a trusted
+//! proxy, and then its rightmost hop that is no trusted proxy itself; what stands left of that the
+//! client wrote.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -33,20 +34,32 @@ impl FromRequestParts<Arc<App>> for Client {
             actor: "user".into(),
             ip_address: ip.map(|ip| ip.to_string()).unwrap_or_default(),
             user_agent: user_agent(&parts.headers),
-            request_id: parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
+            request_id: parts
+                .extensions
+                .get::<RequestId>()
+                .map(|id| id.0.clone())
+                .unwrap_or_default(),
         }))
     }
 }
 
 /// Whose request this is, past the trusted proxies; `None`: the connection is not known.
 pub(super) fn address(app: &App, extensions: &Extensions, headers: &HeaderMap) -> Option<IpAddr> {
-    let direct = extensions.get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip().to_canonical())?;
-    Some(client_ip(direct, headers, &app.config.server.trusted_proxies))
+    let direct = extensions
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|c| c.0.ip().to_canonical())?;
+    Some(client_ip(
+        direct,
+        headers,
+        &app.config.server.trusted_proxies,
+    ))
 }
 
 /// The network of an address, as it is shown to operators: a /24 of IPv4, a /48 of IPv6.
 pub(super) fn network(address: &str) -> String {
-    let Ok(ip) = address.parse::<IpAddr>() else { return "unknown".into() };
+    let Ok(ip) = address.parse::<IpAddr>() else {
+        return "unknown".into();
+    };
     let bits = if ip.is_ipv4() { 24 } else { 48 };
     IpNet::new(ip, bits).map_or_else(|_| ip.to_string(), |net| net.trunc().to_string())
 }
@@ -59,15 +72,20 @@ pub(super) struct Proxies {
 
 /// How long until a sender is named again.
 const SAY_AGAIN: Duration = Duration::from_secs(3_600);
-/// How many senders are named in that time: a stranger must not keep the real proxy from being named, and many strangers must not fill the log.
+/// How many senders are named in that time: a stranger must not keep the real proxy from being
+/// named, and many strangers must not fill the log.
 const MOST_NAMED: usize = 16;
 
 impl Proxies {
     pub(super) fn new(trusted: &[IpNet]) -> Self {
-        Self { trusted: trusted.to_vec(), said: Mutex::default() }
+        Self {
+            trusted: trusted.to_vec(),
+            said: Mutex::default(),
+        }
     }
 
-    /// The sender, if it is to be named now: it is no trusted proxy, and was not named in the last hour.
+    /// The sender, if it is to be named now: it is no trusted proxy, and was not named in the last
+    /// hour.
     fn to_be_named(&self, direct: IpAddr, now: Instant) -> Option<IpAddr> {
         if self.trusted.iter().any(|net| net.contains(&direct)) {
             return None;
@@ -82,11 +100,24 @@ impl Proxies {
     }
 }
 
-/// Who sends a field of a proxy and is none that is trusted is named once: behind a proxy that is not named all clients count as one.
-pub(super) async fn notice_untrusted(State(proxies): State<Arc<Proxies>>, request: Request, next: Next) -> Response {
-    let field = ["x-forwarded-for", "forwarded"].into_iter().find(|name| request.headers().contains_key(*name));
-    let direct = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip().to_canonical());
-    if let (Some(field), Some(peer)) = (field, direct.and_then(|direct| field.and_then(|_| proxies.to_be_named(direct, Instant::now())))) {
+/// Who sends a field of a proxy and is none that is trusted is named once: behind a proxy that is
+/// not named all clients count as one.
+pub(super) async fn notice_untrusted(
+    State(proxies): State<Arc<Proxies>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let field = ["x-forwarded-for", "forwarded"]
+        .into_iter()
+        .find(|name| request.headers().contains_key(*name));
+    let direct = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|c| c.0.ip().to_canonical());
+    if let (Some(field), Some(peer)) = (
+        field,
+        direct.and_then(|direct| field.and_then(|_| proxies.to_be_named(direct, Instant::now()))),
+    ) {
         tracing::warn!(
             %peer,
             field,
@@ -102,7 +133,10 @@ fn client_ip(direct: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
     if !is_proxy(&direct) {
         return direct;
     }
-    let lines = headers.get_all("x-forwarded-for").iter().map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned());
+    let lines = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned());
     let chain = lines.collect::<Vec<_>>().join(",");
     let mut last = direct;
     // Each hop by itself: what a client wrote further left cannot hide what our proxy appended.
@@ -118,14 +152,25 @@ fn client_ip(direct: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
 
 /// An address, as some proxies write it with a port.
 fn hop_ip(hop: &str) -> Option<IpAddr> {
-    let bare = hop.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(hop);
-    bare.parse().ok().or_else(|| hop.parse::<SocketAddr>().ok().map(|s| s.ip()))
+    let bare = hop
+        .strip_prefix('[')
+        .and_then(|h| h.strip_suffix(']'))
+        .unwrap_or(hop);
+    bare.parse()
+        .ok()
+        .or_else(|| hop.parse::<SocketAddr>().ok().map(|s| s.ip()))
 }
 
 /// Bounded, without control characters.
 fn user_agent(headers: &HeaderMap) -> String {
-    let text = headers.get(header::USER_AGENT).map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned()).unwrap_or_default();
-    text.chars().filter(|c| !c.is_control()).take(MAX_USER_AGENT).collect()
+    let text = headers
+        .get(header::USER_AGENT)
+        .map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned())
+        .unwrap_or_default();
+    text.chars()
+        .filter(|c| !c.is_control())
+        .take(MAX_USER_AGENT)
+        .collect()
 }
 
 #[cfg(test)]
@@ -137,11 +182,22 @@ mod tests {
         let proxies: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
         let ip = |direct: &str, forwarded: &str| {
             let mut headers = HeaderMap::new();
-            headers.insert("x-forwarded-for", axum::http::HeaderValue::from_bytes(forwarded.as_bytes()).unwrap());
+            headers.insert(
+                "x-forwarded-for",
+                axum::http::HeaderValue::from_bytes(forwarded.as_bytes()).unwrap(),
+            );
             client_ip(direct.parse().unwrap(), &headers, &proxies).to_string()
         };
-        assert_eq!(ip("192.0.2.1", "198.51.100.7"), "192.0.2.1", "a stranger's header is not read");
-        assert_eq!(ip("10.0.0.1", "203.0.113.9, 198.51.100.7"), "198.51.100.7", "the leftmost hop is the client's word");
+        assert_eq!(
+            ip("192.0.2.1", "198.51.100.7"),
+            "192.0.2.1",
+            "a stranger's header is not read"
+        );
+        assert_eq!(
+            ip("10.0.0.1", "203.0.113.9, 198.51.100.7"),
+            "198.51.100.7",
+            "the leftmost hop is the client's word"
+        );
         assert_eq!(ip("10.0.0.1", "198.51.100.7, 10.0.0.2"), "198.51.100.7");
         assert_eq!(ip("10.0.0.1", "garbage"), "10.0.0.1");
         assert_eq!(ip("10.0.0.1", "\u{ff}\u{fe}, 198.51.100.7"), "198.51.100.7");

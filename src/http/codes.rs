@@ -1,4 +1,5 @@
-//! Status and stable code of everything that a flow refuses; exhaustive, so that a new refusal has both.
+//! Status and stable code of everything that a flow refuses; exhaustive, so that a new refusal has
+//! both.
 
 use axum::http::StatusCode;
 
@@ -62,7 +63,9 @@ pub(super) fn flow_status(error: &flows::Error) -> StatusCode {
         | E::MasterKey(_)
         | E::MasterKeyNotLoaded { .. }
         | E::MasterKeyMissing { .. } => StatusCode::SERVICE_UNAVAILABLE,
-        E::AlreadyRotated | E::KeyRefused(_) | E::WrongDatabase(_) | E::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        E::AlreadyRotated | E::KeyRefused(_) | E::WrongDatabase(_) | E::Internal(_) => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
     }
 }
 
@@ -123,7 +126,9 @@ pub(super) fn flow_code(error: &flows::Error) -> &'static str {
         | E::MasterKey(_)
         | E::MasterKeyNotLoaded { .. }
         | E::MasterKeyMissing { .. } => "SERVICE_UNAVAILABLE",
-        E::AlreadyRotated | E::KeyRefused(_) | E::WrongDatabase(_) | E::Internal(_) => "INTERNAL_SERVER_ERROR",
+        E::AlreadyRotated | E::KeyRefused(_) | E::WrongDatabase(_) | E::Internal(_) => {
+            "INTERNAL_SERVER_ERROR"
+        }
     }
 }
 
@@ -132,12 +137,16 @@ fn not_allowed(action: Action) -> &'static str {
         Action::CreateUser => "YOU_ARE_NOT_ALLOWED_TO_CREATE_USERS",
         Action::ListUsers => "YOU_ARE_NOT_ALLOWED_TO_LIST_USERS",
         Action::GetUser => "YOU_ARE_NOT_ALLOWED_TO_GET_USER",
-        Action::UpdateUser | Action::SetEmail | Action::SetEmailVerified | Action::SetMetadata => "YOU_ARE_NOT_ALLOWED_TO_UPDATE_USERS",
+        Action::UpdateUser | Action::SetEmail | Action::SetEmailVerified | Action::SetMetadata => {
+            "YOU_ARE_NOT_ALLOWED_TO_UPDATE_USERS"
+        }
         Action::SetRole => "YOU_ARE_NOT_ALLOWED_TO_CHANGE_USERS_ROLE",
         Action::BanUser => "YOU_ARE_NOT_ALLOWED_TO_BAN_USERS",
         Action::DeleteUser => "YOU_ARE_NOT_ALLOWED_TO_DELETE_USERS",
         Action::SetPassword => "YOU_ARE_NOT_ALLOWED_TO_SET_USERS_PASSWORD",
-        Action::Impersonate | Action::ImpersonateAdmins => "YOU_ARE_NOT_ALLOWED_TO_IMPERSONATE_USERS",
+        Action::Impersonate | Action::ImpersonateAdmins => {
+            "YOU_ARE_NOT_ALLOWED_TO_IMPERSONATE_USERS"
+        }
         Action::ListSessions => "YOU_ARE_NOT_ALLOWED_TO_LIST_USERS_SESSIONS",
         Action::RevokeSessions => "YOU_ARE_NOT_ALLOWED_TO_REVOKE_USERS_SESSIONS",
         Action::ReadAudit => "YOU_ARE_NOT_ALLOWED_TO_READ_THE_AUDIT_TRAIL",

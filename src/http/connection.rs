@@ -1,5 +1,6 @@
-//! One connection: what it waits for and for how long. hyper has one time limit, for headers, and it runs while a connection rests; here the
-//! parts have limits of their own, and when the process stops nothing waits for a client for long.
+//! One connection: what it waits for and for how long. hyper has one time limit, for headers, and
+//! it runs while a connection rests; here the parts have limits of their own, and when the process
+//! stops nothing waits for a client for long.
 
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
@@ -65,9 +66,25 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new(place: Place, patience: Patience) -> Self {
-        let state = State { phase: Phase::New, since: Instant::now(), body_since: None, unread_since: None };
-        let patience = if place.aside { Patience { header: patience.header.min(ASIDE), ..patience } } else { patience };
-        Self { state: Arc::new(Mutex::new(state)), place: Arc::new(place), patience }
+        let state = State {
+            phase: Phase::New,
+            since: Instant::now(),
+            body_since: None,
+            unread_since: None,
+        };
+        let patience = if place.aside {
+            Patience {
+                header: patience.header.min(ASIDE),
+                ..patience
+            }
+        } else {
+            patience
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            place: Arc::new(place),
+            patience,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -91,10 +108,15 @@ impl Watch {
         Body::new(Answer::new(body, self.clone()))
     }
 
-    /// A handler waits for more of a body, or no longer does. Counted from the first time it did not come at once: a byte now and then is no progress.
+    /// A handler waits for more of a body, or no longer does. Counted from the first time it did
+    /// not come at once: a byte now and then is no progress.
     pub(super) fn waits_for_body(&self, waits: bool) {
         let mut state = self.state();
-        state.body_since = if waits { state.body_since.or_else(|| Some(Instant::now())) } else { None };
+        state.body_since = if waits {
+            state.body_since.or_else(|| Some(Instant::now()))
+        } else {
+            None
+        };
     }
 
     /// The answer is made; what is left is to send it.
@@ -113,9 +135,17 @@ impl Watch {
         };
         let unread = state.unread_since.map(|since| (since, UNREAD));
         let body = state.body_since;
-        let own = waits.into_iter().chain(unread).map(|(since, time)| since + time);
-        let began = waits.into_iter().chain(unread).map(|(since, _)| since).chain(body);
-        let at_stop = stopping.and_then(|stopping| began.map(|since| since.max(stopping) + STOPPING).min());
+        let own = waits
+            .into_iter()
+            .chain(unread)
+            .map(|(since, time)| since + time);
+        let began = waits
+            .into_iter()
+            .chain(unread)
+            .map(|(since, _)| since)
+            .chain(body);
+        let at_stop =
+            stopping.and_then(|stopping| began.map(|since| since.max(stopping) + STOPPING).min());
         own.chain(at_stop).min()
     }
 }
@@ -136,12 +166,20 @@ pub(super) struct Watched<S> {
 
 impl<S> Watched<S> {
     pub(super) fn new(stream: S, watch: Watch) -> Self {
-        Self { stream, watch, refusal: None }
+        Self {
+            stream,
+            watch,
+            refusal: None,
+        }
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if buffer.filled().len() > before {
@@ -160,19 +198,35 @@ impl<S: AsyncWrite + Unpin> Watched<S> {
     /// Notes whether the client takes what it is sent.
     fn note<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         let mut state = self.watch.state();
-        state.unread_since = if written.is_pending() { state.unread_since.or_else(|| Some(Instant::now())) } else { None };
+        state.unread_since = if written.is_pending() {
+            state.unread_since.or_else(|| Some(Instant::now()))
+        } else {
+            None
+        };
         written
     }
 
     /// Whether hyper speaks for itself: no request of this connection is being answered.
     fn is_refusal(&self) -> bool {
-        self.refusal.is_some() || matches!(self.watch.state().phase, Phase::New | Phase::Header | Phase::Rest)
+        self.refusal.is_some()
+            || matches!(
+                self.watch.state().phase,
+                Phase::New | Phase::Header | Phase::Rest
+            )
     }
 
     /// Sends a refusal of ours in place of hyper's, which has neither id nor code.
     fn refuse(&mut self, cx: &mut Context<'_>, hyper: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let all = || hyper.iter().flat_map(|slice| slice.iter().copied()).collect::<Vec<u8>>();
-        let mut left = self.refusal.take().unwrap_or_else(|| refusal::instead_of(&all()));
+        let all = || {
+            hyper
+                .iter()
+                .flat_map(|slice| slice.iter().copied())
+                .collect::<Vec<u8>>()
+        };
+        let mut left = self
+            .refusal
+            .take()
+            .unwrap_or_else(|| refusal::instead_of(&all()));
         while !left.is_empty() {
             let sent = Pin::new(&mut self.stream).poll_write(cx, &left);
             match self.note(sent) {
@@ -188,7 +242,11 @@ impl<S: AsyncWrite + Unpin> Watched<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         if self.is_refusal() {
             return self.refuse(cx, &[IoSlice::new(bytes)]);
         }
@@ -196,7 +254,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         self.note(written)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         if self.is_refusal() {
             return self.refuse(cx, slices);
         }
@@ -231,9 +293,13 @@ pub(super) trait Graceful: Future {
     fn stop(self: Pin<&mut Self>);
 }
 
-/// Serves a connection until it ends, waits for its client for too long or has to give way. Once `stopping`, it takes no further request.
-/// `Err`: why it was cut off.
-pub(super) async fn drive<C: Graceful>(connection: C, watch: &Watch, stopping: CancellationToken) -> Result<C::Output, &'static str> {
+/// Serves a connection until it ends, waits for its client for too long or has to give way. Once
+/// `stopping`, it takes no further request. `Err`: why it was cut off.
+pub(super) async fn drive<C: Graceful>(
+    connection: C,
+    watch: &Watch,
+    stopping: CancellationToken,
+) -> Result<C::Output, &'static str> {
     let (mut connection, mut told) = (pin!(connection), pin!(stopping.cancelled()));
     let mut gives_way = pin!(watch.place.close.cancelled());
     let mut sleep = pin!(tokio::time::sleep(watch.patience.header));
@@ -249,12 +315,18 @@ pub(super) async fn drive<C: Graceful>(connection: C, watch: &Watch, stopping: C
         if gives_way.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err("another connection needs its place"));
         }
-        // Nothing but the connection itself changes what it waits for, so this is always the newest.
-        let Some(deadline) = watch.deadline(stopped_at) else { return Poll::Pending };
+        // Nothing but the connection itself changes what it waits for, so this is always the
+        // newest.
+        let Some(deadline) = watch.deadline(stopped_at) else {
+            return Poll::Pending;
+        };
         if sleep.deadline() != deadline {
             sleep.as_mut().reset(deadline);
         }
-        sleep.as_mut().poll(cx).map(|()| Err("its client took too long"))
+        sleep
+            .as_mut()
+            .poll(cx)
+            .map(|()| Err("its client took too long"))
     })
     .await
 }

@@ -1,5 +1,5 @@
-//! The extractor is the guard: a handler that needs a user takes `Authenticated` and cannot forget the check.
-//! A Bearer credential wins over a cookie; two `Authorization` headers are none.
+//! The extractor is the guard: a handler that needs a user takes `Authenticated` and cannot forget
+//! the check. A Bearer credential wins over a cookie; two `Authorization` headers are none.
 
 use std::sync::Arc;
 
@@ -37,20 +37,37 @@ pub(super) struct Credentials {
     pub(super) admin_sessions: Vec<String>,
     /// Whether the cookies of the session end with the browser.
     pub(super) ends_with_browser: bool,
-    /// Whether an `Authorization` header came that is none of ours to read: not `Bearer`, twice, or without a token. Of a proxy's `Basic` nothing is said.
+    /// Whether an `Authorization` header came that is none of ours to read: not `Bearer`, twice, or
+    /// without a token. Of a proxy's `Basic` nothing is said.
     pub(super) unreadable: bool,
-    /// Whether a browser sent the request, signed in or not. A cookie of another program says nothing: native clients have those too.
+    /// Whether a browser sent the request, signed in or not. A cookie of another program says
+    /// nothing: native clients have those too.
     pub(super) from_browser: bool,
 }
 
 impl FromRequestParts<Arc<App>> for Credentials {
     type Rejection = std::convert::Infallible;
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Self::Rejection> {
+    async fn from_request_parts(
+        parts: &mut Parts,
+        app: &Arc<App>,
+    ) -> Result<Self, Self::Rejection> {
         let bearer = bearer(&parts.headers);
-        let is_basic = |value: &HeaderValue| value.as_bytes().get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic "));
-        let sent_by_pages = [header::ORIGIN, HeaderName::from_static("sec-fetch-site")].iter().any(|name| parts.headers.contains_key(name));
+        let is_basic = |value: &HeaderValue| {
+            value
+                .as_bytes()
+                .get(..6)
+                .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic "))
+        };
+        let sent_by_pages = [header::ORIGIN, HeaderName::from_static("sec-fetch-site")]
+            .iter()
+            .any(|name| parts.headers.contains_key(name));
         Ok(Self {
-            unreadable: bearer.is_none() && parts.headers.get_all(header::AUTHORIZATION).iter().any(|value| !is_basic(value)),
+            unreadable: bearer.is_none()
+                && parts
+                    .headers
+                    .get_all(header::AUTHORIZATION)
+                    .iter()
+                    .any(|value| !is_basic(value)),
             bearer,
             session_cookies: cookies::read(app, &parts.headers, Name::Session),
             cached_sessions: cookies::read(app, &parts.headers, Name::SessionData),
@@ -63,7 +80,8 @@ impl FromRequestParts<Arc<App>> for Credentials {
     }
 }
 
-/// RFC 6750 section 2.1: the scheme in any case, one space, one header. Percent-encoded signatures are decoded.
+/// RFC 6750 section 2.1: the scheme in any case, one space, one header. Percent-encoded signatures
+/// are decoded.
 fn bearer(headers: &HeaderMap) -> Option<String> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = values.next()?.to_str().ok()?;
@@ -81,31 +99,48 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
 }
 
 impl Credentials {
-    /// How long a new token of a known device stays in this browser: as long as the one that it replaces, until the browser closes where there was none.
+    /// How long a new token of a known device stays in this browser: as long as the one that it
+    /// replaces, until the browser closes where there was none.
     pub(super) fn device_stays_until(&self, app: &App, user: UserId) -> Option<Timestamp> {
-        let had = self.devices.iter().any(|token| Device::open(app, token).is_some_and(|device| device.user() == user));
+        let had = self
+            .devices
+            .iter()
+            .any(|token| Device::open(app, token).is_some_and(|device| device.user() == user));
         (had && !self.ends_with_browser).then(|| app.now() + LIFETIME)
     }
 
-    /// What the cookie cache says of the session whose cookie came; a Bearer has none. Which of several sessions lives only the database can tell.
+    /// What the cookie cache says of the session whose cookie came; a Bearer has none. Which of
+    /// several sessions lives only the database can tell.
     pub(super) fn cached_session(&self, app: &App) -> Option<serde_json::Value> {
         let signed = carried::signed(app, &self.session_cookies);
-        let ([(_, session)], None) = (signed.as_slice(), &self.bearer) else { return None };
-        self.cached_sessions.iter().find_map(|cached| session_cache::open(app, session, cached))
+        let ([(_, session)], None) = (signed.as_slice(), &self.bearer) else {
+            return None;
+        };
+        self.cached_sessions
+            .iter()
+            .find_map(|cached| session_cache::open(app, session, cached))
     }
 
-    /// Who is asking, or why the credential is refused; `None`: no credential came that counts. A Bearer wins; one that is none of ours is ignored if there is
-    /// a cookie.
-    pub(super) async fn authenticate(&self, app: &App, accepts: Accepts) -> Result<Option<Result<read_session::Authenticated, Nobody>>, Error> {
+    /// Who is asking, or why the credential is refused; `None`: no credential came that counts. A
+    /// Bearer wins; one that is none of ours is ignored if there is a cookie.
+    pub(super) async fn authenticate(
+        &self,
+        app: &App,
+        accepts: Accepts,
+    ) -> Result<Option<Result<read_session::Authenticated, Nobody>>, Error> {
         let by_bearer = match self.bearer.as_deref() {
-            Some(bearer) => Some(read_session::authenticate(app, Credential::Bearer(bearer), accepts).await?),
+            Some(bearer) => {
+                Some(read_session::authenticate(app, Credential::Bearer(bearer), accepts).await?)
+            }
             None => None,
         };
         if !matches!(by_bearer, None | Some(Err(Nobody::NotOurs))) {
             return Ok(by_bearer);
         }
         match carried::session_cookie(app, &self.session_cookies).await? {
-            Some(cookie) => Ok(Some(read_session::authenticate(app, Credential::Cookie(cookie), accepts).await?)),
+            Some(cookie) => Ok(Some(
+                read_session::authenticate(app, Credential::Cookie(cookie), accepts).await?,
+            )),
             None => Ok(by_bearer),
         }
     }
@@ -118,8 +153,13 @@ impl FromRequestParts<Arc<App>> for Authenticated {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
-        let credentials = Credentials::from_request_parts(parts, app).await.unwrap_or_default();
-        match credentials.authenticate(app, Accepts::SessionTokenOnly).await? {
+        let credentials = Credentials::from_request_parts(parts, app)
+            .await
+            .unwrap_or_default();
+        match credentials
+            .authenticate(app, Accepts::SessionTokenOnly)
+            .await?
+        {
             Some(Ok(who)) => Ok(Self(who)),
             Some(Err(Nobody::NotOurs)) => Err(Error::InvalidToken),
             Some(Err(Nobody::Over(end))) => Err(over(app, end)),
@@ -128,7 +168,8 @@ impl FromRequestParts<Arc<App>> for Authenticated {
     }
 }
 
-/// A user who is signed in and does something: the audit trail names the one who acts, also in another one's name.
+/// A user who is signed in and does something: the audit trail names the one who acts, also in
+/// another one's name.
 pub(super) struct Acting {
     pub(super) who: read_session::Authenticated,
     pub(super) peer: Peer,
@@ -141,7 +182,13 @@ impl FromRequestParts<Arc<App>> for Acting {
         let Authenticated(who) = Authenticated::from_request_parts(parts, app).await?;
         let Ok(Client(peer)) = Client::from_request_parts(parts, app).await;
         let actor = who.session.impersonated_by.unwrap_or(who.user.id);
-        Ok(Self { who, peer: Peer { actor: format!("user:{actor}"), ..peer } })
+        Ok(Self {
+            who,
+            peer: Peer {
+                actor: format!("user:{actor}"),
+                ..peer
+            },
+        })
     }
 }
 
@@ -152,13 +199,15 @@ pub(super) fn over(app: &App, end: End) -> Error {
     Error::SessionOver { end, clearing }
 }
 
-/// Whether the clock of this machine allows to clear the cookies of a session that ended so. Where it may be ahead, a session that is over by its time may
-/// live, and a browser has its cookies only once.
+/// Whether the clock of this machine allows to clear the cookies of a session that ended so. Where
+/// it may be ahead, a session that is over by its time may live, and a browser has its cookies only
+/// once.
 pub(super) fn is_certain(app: &App, end: End) -> bool {
     end != End::Expired || !confirm_clock::may_be_ahead(app)
 }
 
-/// Clears the cookies of a session that is over, unless a newer session of the same browser has them by now, or the clock may be wrong about its end.
+/// Clears the cookies of a session that is over, unless a newer session of the same browser has
+/// them by now, or the clock may be wrong about its end.
 pub(super) fn clear_over(app: &App, headers: &mut HeaderMap, end: End) {
     if end.clears() && is_certain(app, end) {
         cookies::clear(app, headers, Clear::Session);

@@ -1,4 +1,5 @@
-//! `/dev/…`: the doors of `countersign dev` for people's own tests. `serve` has none of these routes.
+//! `/dev/…`: the doors of `countersign dev` for people's own tests. `serve` has none of these
+//! routes.
 
 use std::sync::Arc;
 
@@ -21,7 +22,8 @@ use super::error::Error;
 use super::query::Query;
 use super::{edge, error, origin, views};
 
-/// The routes under `/dev`, behind the same check of the `Origin` as the API: a page of another site opens no sessions on a developer's machine.
+/// The routes under `/dev`, behind the same check of the `Origin` as the API: a page of another
+/// site opens no sessions on a developer's machine.
 pub fn router(app: &Arc<App>, dev: Dev) -> Router {
     Router::new()
         .route("/dev/inbox", get(inbox).delete(clear_inbox))
@@ -32,18 +34,40 @@ pub fn router(app: &Arc<App>, dev: Dev) -> Router {
         .layer(from_fn(only_this_machine))
         .layer(from_fn_with_state(Arc::clone(app), origin::guard))
         .layer(from_fn(edge::edge))
-        .layer(origin::cors(&app.config.server.trusted_origins).allow_methods([Method::GET, Method::POST, Method::DELETE]))
+        .layer(
+            origin::cors(&app.config.server.trusted_origins).allow_methods([
+                Method::GET,
+                Method::POST,
+                Method::DELETE,
+            ]),
+        )
         .with_state(Arc::clone(app))
 }
 
-/// Refuses a `Host` that does not name this machine: a page whose name is made to point to 127.0.0.1 (DNS rebinding) would be of the same origin.
+/// Refuses a `Host` that does not name this machine: a page whose name is made to point to
+/// 127.0.0.1 (DNS rebinding) would be of the same origin.
 async fn only_this_machine(request: Request, next: Next) -> Response {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(name, _)| name);
-    if LOOPBACK.iter().any(|own| own.eq_ignore_ascii_case(name)) { next.run(request).await } else { Error::InvalidOrigin.into_response() }
+    let host = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
+    let name = host
+        .rsplit_once(':')
+        .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
+        .map_or(host, |(name, _)| name);
+    if LOOPBACK.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+        next.run(request).await
+    } else {
+        Error::InvalidOrigin.into_response()
+    }
 }
 
-async fn inbox(State(app): State<Arc<App>>, Extension(dev): Extension<Dev>, query: Query) -> Result<Response, Error> {
+async fn inbox(
+    State(app): State<Arc<App>>,
+    Extension(dev): Extension<Dev>,
+    query: Query,
+) -> Result<Response, Error> {
     let mails = dev.inbox(&app, query.one("to")).await?;
     let items: Vec<Value> = mails
         .iter()
@@ -67,7 +91,12 @@ async fn clear_inbox(State(app): State<Arc<App>>, Extension(dev): Extension<Dev>
     Json(json!({ "success": true })).into_response()
 }
 
-async fn open_session(State(app): State<Arc<App>>, Extension(dev): Extension<Dev>, Client(peer): Client, body: Fields) -> Result<Response, Error> {
+async fn open_session(
+    State(app): State<Arc<App>>,
+    Extension(dev): Extension<Dev>,
+    Client(peer): Client,
+    body: Fields,
+) -> Result<Response, Error> {
     let mut body = body.without_nulls();
     let user = body.text("user", 1_024);
     let (options, _) = session_options(&mut body);
@@ -83,7 +112,11 @@ async fn clock(State(app): State<Arc<App>>) -> Response {
     Json(json!({ "now": app.now() })).into_response()
 }
 
-async fn move_clock(State(app): State<Arc<App>>, Extension(dev): Extension<Dev>, mut body: Fields) -> Result<Response, Error> {
+async fn move_clock(
+    State(app): State<Arc<App>>,
+    Extension(dev): Extension<Dev>,
+    mut body: Fields,
+) -> Result<Response, Error> {
     let text = body.text("advance", 64);
     let by = signed_ms(&text);
     if by.is_none() {

@@ -1,5 +1,6 @@
-//! Mails that are asked for, and the deletion that one of them asks about: `/send-verification-email`, `/change-email`, `/delete-user`. Opening a link
-//! shows a page that asks; a mail scanner that follows links changes nothing.
+//! Mails that are asked for, and the deletion that one of them asks about:
+//! `/send-verification-email`, `/change-email`, `/delete-user`. Opening a link shows a page that
+//! asks; a mail scanner that follows links changes nothing.
 
 use std::sync::Arc;
 
@@ -31,13 +32,20 @@ pub(super) const MAX_TOKEN: usize = 256;
 
 /// `callbackURL` of a body.
 pub(super) fn callback(body: &mut Fields) -> Option<String> {
-    body.optional_text("callbackURL", MAX_URL).filter(|url| !url.is_empty())
+    body.optional_text("callbackURL", MAX_URL)
+        .filter(|url| !url.is_empty())
 }
 
-/// `callbackURL` of a query, if it is trusted and no longer than one in a body; an empty one is none.
+/// `callbackURL` of a query, if it is trusted and no longer than one in a body; an empty one is
+/// none.
 pub(super) fn callback_of(app: &App, query: &Query) -> Result<Option<String>, Error> {
     match query.one("callbackURL").filter(|url| !url.is_empty()) {
-        Some(url) if url.len() > MAX_URL || !is_trusted_redirect(url, &app.config.server.trusted_origins) => Err(Error::InvalidCallbackUrl),
+        Some(url)
+            if url.len() > MAX_URL
+                || !is_trusted_redirect(url, &app.config.server.trusted_origins) =>
+        {
+            Err(Error::InvalidCallbackUrl)
+        }
         callback => Ok(callback.map(|url| app.config.server.mount.given(url))),
     }
 }
@@ -55,23 +63,43 @@ pub(super) async fn send_verification(
         body.problem("email", "Invalid email address");
     }
     body.finish()?;
-    let Some(email) = parsed else { return Err(Refused::InvalidEmail.into()) };
-    let who = match credentials.authenticate(&app, Accepts::SessionTokenOnly).await? {
+    let Some(email) = parsed else {
+        return Err(Refused::InvalidEmail.into());
+    };
+    let who = match credentials
+        .authenticate(&app, Accepts::SessionTokenOnly)
+        .await?
+    {
         Some(Ok(who)) => Some(who),
         Some(Err(_)) | None => None,
     };
-    verify_email::request(&app, &email, who.as_ref().map(|w| &*w.user), callback, &peer).await?;
+    verify_email::request(
+        &app,
+        &email,
+        who.as_ref().map(|w| &*w.user),
+        callback,
+        &peer,
+    )
+    .await?;
     Ok(Json(json!({ "status": true })).into_response())
 }
 
 /// Where a link leads to in the end, and how it went.
-pub(super) fn led_to(callback: Option<&str>, outcome: Result<Value, Refused>) -> Result<Response, Error> {
+pub(super) fn led_to(
+    callback: Option<&str>,
+    outcome: Result<Value, Refused>,
+) -> Result<Response, Error> {
     match (callback, outcome) {
         (None, Ok(answer)) => Ok(Json(answer).into_response()),
         (Some(url), Ok(_)) => Ok(redirect(url, None)),
-        (Some(url), Err(error @ (Refused::MailTokenInvalid | Refused::MailTokenExpired | Refused::UserNotFound))) => {
-            Ok(redirect(url, Some(("error", Error::from(error).code()))))
-        }
+        (
+            Some(url),
+            Err(
+                error @ (Refused::MailTokenInvalid
+                | Refused::MailTokenExpired
+                | Refused::UserNotFound),
+            ),
+        ) => Ok(redirect(url, Some(("error", Error::from(error).code())))),
         (_, Err(error)) => Err(error.into()),
     }
 }
@@ -82,10 +110,22 @@ pub(super) fn redirect(url: &str, pair: Option<(&str, &str)>) -> Response {
         || url.to_owned(),
         |(name, value)| {
             let (before, fragment) = url.find('#').map_or((url, ""), |at| url.split_at(at));
-            format!("{before}{}{name}={value}{fragment}", if before.contains('?') { '&' } else { '?' })
+            format!(
+                "{before}{}{name}={value}{fragment}",
+                if before.contains('?') { '&' } else { '?' }
+            )
         },
     );
-    (StatusCode::FOUND, [(header::LOCATION, header_text::location(&target)), (header::CONTENT_TYPE, HeaderValue::from_static("application/json"))])
+    (
+        StatusCode::FOUND,
+        [
+            (header::LOCATION, header_text::location(&target)),
+            (
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/json"),
+            ),
+        ],
+    )
         .into_response()
 }
 
@@ -97,7 +137,11 @@ pub(super) fn after_post(mut response: Response) -> Response {
     response
 }
 
-pub(super) async fn change_email(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
+pub(super) async fn change_email(
+    State(app): State<Arc<App>>,
+    Acting { who, peer }: Acting,
+    mut body: Fields,
+) -> Result<Response, Error> {
     who.oneself(Action::SetEmail)?;
     let new = body.text("newEmail", MAX_NAME * 4);
     let callback = callback(&mut body);
@@ -106,12 +150,18 @@ pub(super) async fn change_email(State(app): State<Arc<App>>, Acting { who, peer
         body.problem("newEmail", "Invalid email address");
     }
     body.finish()?;
-    let Some(new) = parsed else { return Err(Refused::InvalidEmail.into()) };
+    let Some(new) = parsed else {
+        return Err(Refused::InvalidEmail.into());
+    };
     change_email::request(&app, &who, new, callback, &peer).await?;
     Ok(Json(json!({ "status": true })).into_response())
 }
 
-pub(super) async fn delete(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
+pub(super) async fn delete(
+    State(app): State<Arc<App>>,
+    Acting { who, peer }: Acting,
+    mut body: Fields,
+) -> Result<Response, Error> {
     who.oneself(Action::DeleteUser)?;
     let password = body.optional_text("password", MAX_PASSWORD);
     let token = body.optional_text("token", MAX_TOKEN);
@@ -119,36 +169,72 @@ pub(super) async fn delete(State(app): State<Arc<App>>, Acting { who, peer }: Ac
     body.finish()?;
     match (password, token) {
         (Some(password), _) => delete_user::with_password(&app, &who, &password, &peer).await?,
-        (None, Some(token)) => delete_user::with_token(&app, who.user.id, &token, &peer).await.map_err(|e| at_delete_user(e.into()))?,
+        (None, Some(token)) => delete_user::with_token(&app, who.user.id, &token, &peer)
+            .await
+            .map_err(|e| at_delete_user(e.into()))?,
         (None, None) if app.config.mail.sends() => {
             delete_user::request(&app, &who, callback, &peer).await?;
-            return Ok(Json(json!({ "success": true, "message": "Verification email sent" })).into_response());
+            return Ok(
+                Json(json!({ "success": true, "message": "Verification email sent" }))
+                    .into_response(),
+            );
         }
         (None, None) => delete_user::with_fresh_session(&app, &who, &peer).await?,
     }
     let mut headers = HeaderMap::new();
     cookies::clear(&app, &mut headers, Clear::Session);
-    Ok((headers, Json(json!({ "success": true, "message": "User deleted" }))).into_response())
+    Ok((
+        headers,
+        Json(json!({ "success": true, "message": "User deleted" })),
+    )
+        .into_response())
 }
 
 /// The link of the mail: asks, where its user is signed in.
-pub(super) async fn ask_to_delete(State(app): State<Arc<App>>, credentials: Credentials, page: Page, query: Query) -> Result<Response, Error> {
-    let Some(Ok(who)) = credentials.authenticate(&app, Accepts::SessionTokenOnly).await? else { return Err(Refused::FailedToGetUserInfo.into()) };
+pub(super) async fn ask_to_delete(
+    State(app): State<Arc<App>>,
+    credentials: Credentials,
+    page: Page,
+    query: Query,
+) -> Result<Response, Error> {
+    let Some(Ok(who)) = credentials
+        .authenticate(&app, Accepts::SessionTokenOnly)
+        .await?
+    else {
+        return Err(Refused::FailedToGetUserInfo.into());
+    };
     who.oneself(Action::DeleteUser)?;
     let callback = callback_of(&app, &query)?;
     let token = query.one("token").unwrap_or_default();
-    delete_user::check(&app, who.user.id, token).await.map_err(|e| at_delete_user(e.into()))?;
-    Ok(confirm(&page, page.t("ask.delete"), "ask.delete_button", token, callback.as_deref()))
+    delete_user::check(&app, who.user.id, token)
+        .await
+        .map_err(|e| at_delete_user(e.into()))?;
+    Ok(confirm(
+        &page,
+        page.t("ask.delete"),
+        "ask.delete_button",
+        token,
+        callback.as_deref(),
+    ))
 }
 
 /// The form of the page that asked.
-pub(super) async fn delete_as_asked(State(app): State<Arc<App>>, Acting { who, peer }: Acting, Submitted(mut body): Submitted) -> Result<Response, Error> {
+pub(super) async fn delete_as_asked(
+    State(app): State<Arc<App>>,
+    Acting { who, peer }: Acting,
+    Submitted(mut body): Submitted,
+) -> Result<Response, Error> {
     who.oneself(Action::DeleteUser)?;
     let token = body.text("token", MAX_TOKEN);
     let callback = callback(&mut body).map(|url| app.config.server.mount.given(&url));
     body.finish()?;
-    delete_user::with_token(&app, who.user.id, &token, &peer).await.map_err(|e| at_delete_user(e.into()))?;
-    let mut response = after_post(led_to(callback.as_deref(), Ok(json!({ "success": true, "message": "User deleted" })))?);
+    delete_user::with_token(&app, who.user.id, &token, &peer)
+        .await
+        .map_err(|e| at_delete_user(e.into()))?;
+    let mut response = after_post(led_to(
+        callback.as_deref(),
+        Ok(json!({ "success": true, "message": "User deleted" })),
+    )?);
     cookies::clear(&app, response.headers_mut(), Clear::Session);
     Ok(response)
 }
@@ -156,7 +242,9 @@ pub(super) async fn delete_as_asked(State(app): State<Arc<App>>, Acting { who, p
 /// At these paths a link that is not good is 404 (contract section 5.5).
 fn at_delete_user(error: Error) -> Error {
     match error {
-        Error::Flow(Refused::MailTokenInvalid | Refused::MailTokenExpired) => Error::Link(StatusCode::NOT_FOUND, Refused::MailTokenInvalid),
+        Error::Flow(Refused::MailTokenInvalid | Refused::MailTokenExpired) => {
+            Error::Link(StatusCode::NOT_FOUND, Refused::MailTokenInvalid)
+        }
         other => other,
     }
 }

@@ -1,5 +1,5 @@
-//! The members of a body or of an object in it, typed one by one with every problem noted. Unknown members are ignored (the Better Auth client
-//! sends extras), privileged ones are refused.
+//! The members of a body or of an object in it, typed one by one with every problem noted. Unknown
+//! members are ignored (the Better Auth client sends extras), privileged ones are refused.
 
 use std::collections::BTreeMap;
 
@@ -40,10 +40,14 @@ pub(super) struct Fields {
 impl Fields {
     /// These members.
     pub(super) fn new(members: Map<String, Value>) -> Self {
-        Self { members, ..Self::default() }
+        Self {
+            members,
+            ..Self::default()
+        }
     }
 
-    /// Without the members that are `null`: on a path of our own such a member says nothing. (Paths of the Better Auth wire refuse it, as Better Auth does.)
+    /// Without the members that are `null`: on a path of our own such a member says nothing. (Paths
+    /// of the Better Auth wire refuse it, as Better Auth does.)
     pub(super) fn without_nulls(mut self) -> Self {
         self.members.retain(|_, value| !value.is_null());
         self
@@ -74,7 +78,8 @@ impl Fields {
         Some(text)
     }
 
-    /// A text of a field of our own that may be missing; there `null` is nothing. Fields of Better Auth's are read as it reads them.
+    /// A text of a field of our own that may be missing; there `null` is nothing. Fields of Better
+    /// Auth's are read as it reads them.
     pub(super) fn text_or_nothing(&mut self, name: &str, max: usize) -> Option<String> {
         self.members.get(name).filter(|value| !value.is_null())?;
         self.optional_text(name, max)
@@ -92,8 +97,14 @@ impl Fields {
     pub(super) fn texts(&mut self, name: &str, max: usize) -> Option<Vec<String>> {
         match self.members.get(name)? {
             Value::Array(items) => {
-                let texts: Option<Vec<String>> = items.iter().map(|item| item.as_str().map(ToOwned::to_owned)).collect();
-                if texts.as_ref().is_none_or(|texts| texts.iter().map(String::len).sum::<usize>() > max) {
+                let texts: Option<Vec<String>> = items
+                    .iter()
+                    .map(|item| item.as_str().map(ToOwned::to_owned))
+                    .collect();
+                if texts
+                    .as_ref()
+                    .is_none_or(|texts| texts.iter().map(String::len).sum::<usize>() > max)
+                {
                     self.problem(name, "expected a string or an array of strings");
                 }
                 texts
@@ -139,16 +150,25 @@ impl Fields {
     /// A time, in the wire's form or as Unix milliseconds; `null` is none.
     pub(super) fn time(&mut self, name: &str) -> Option<Timestamp> {
         let value = self.members.get(name).filter(|v| !v.is_null())?;
-        let time = value.as_i64().and_then(Timestamp::from_outside).or_else(|| value.as_str().and_then(Timestamp::parse));
+        let time = value
+            .as_i64()
+            .and_then(Timestamp::from_outside)
+            .or_else(|| value.as_str().and_then(Timestamp::parse));
         if time.is_none() {
-            self.problem(name, "expected a time of the years 1970 to 9999, such as 2030-01-31T12:00:00.000Z");
+            self.problem(
+                name,
+                "expected a time of the years 1970 to 9999, such as 2030-01-31T12:00:00.000Z",
+            );
         }
         time
     }
 
     /// A text as it came, unchecked; an empty one is none.
     pub(super) fn peek(&self, name: &str) -> Option<&str> {
-        self.members.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
+        self.members
+            .get(name)
+            .and_then(Value::as_str)
+            .filter(|text| !text.is_empty())
     }
 
     /// A text, or a number as Better Auth takes it for one.
@@ -175,17 +195,28 @@ impl Fields {
 
     /// Notes a problem.
     pub(super) fn problem(&mut self, name: &str, message: &str) {
-        self.problems.entry(name.to_owned()).or_default().push(message.to_owned());
+        self.problems
+            .entry(name.to_owned())
+            .or_default()
+            .push(message.to_owned());
     }
 
     /// Refuses what clients do not set.
     pub(super) fn refuse_privileged(&self) -> Result<(), Error> {
-        let found = PRIVILEGED.iter().find(|name| self.members.contains_key(**name));
-        found.map_or(Ok(()), |name| Err(Error::FieldNotAllowed((*name).to_owned())))
+        let found = PRIVILEGED
+            .iter()
+            .find(|name| self.members.contains_key(**name));
+        found.map_or(Ok(()), |name| {
+            Err(Error::FieldNotAllowed((*name).to_owned()))
+        })
     }
 
     /// All problems at once, or none.
     pub(super) fn finish(self) -> Result<(), Error> {
-        if self.problems.is_empty() { Ok(()) } else { Err(Error::Validation(self.problems)) }
+        if self.problems.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Validation(self.problems))
+        }
     }
 }

@@ -1,6 +1,8 @@
-//! Texts of ours as values of headers, in the one place where a text becomes one. What is put there is visible ASCII by its type or its making: tokens and ids
-//! in base64, hexadecimal or numbers, names and domains of cookies, places as `model::location` writes them. So no header is ever left out because its
-//! value cannot stand there; a fault of this program that broke the rule would be a 500 with a line in the log.
+//! Texts of ours as values of headers, in the one place where a text becomes one. What is put there
+//! is visible ASCII by its type or its making: tokens and ids in base64, hexadecimal or numbers,
+//! names and domains of cookies, places as `model::location` writes them. So no header is ever left
+//! out because its value cannot stand there; a fault of this program that broke the rule would be a
+//! 500 with a line in the log.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};

@@ -19,21 +19,35 @@ pub(super) async fn ok() -> Response {
 
 /// The process is up; nothing else is asked.
 pub(super) async fn health() -> Response {
-    edge::render(Json(json!({ "status": "ok" })).into_response(), &edge::new_request_id())
+    edge::render(
+        Json(json!({ "status": "ok" })).into_response(),
+        &edge::new_request_id(),
+    )
 }
 
 /// 503 names the failing parts.
 pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
     let checks = check_health::readiness(&app).await;
-    let (status, word) = if checks.is_ready() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
+    let (status, word) = if checks.is_ready() {
+        (StatusCode::OK, "ready")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready")
+    };
     let reasons = checks.reasons();
     if !reasons.is_empty() {
-        tracing::warn!(reasons = reasons.join("; "), unwritable = checks.unwritable, "not ready");
+        tracing::warn!(
+            reasons = reasons.join("; "),
+            unwritable = checks.unwritable,
+            "not ready"
+        );
     }
     let mut answer = json!({ "status": word, "checks": checks, "reasons": reasons });
     let warnings = checks.warnings();
     if !warnings.is_empty() {
         answer["warnings"] = warnings.into();
     }
-    edge::render((status, Json(answer)).into_response(), &edge::new_request_id())
+    edge::render(
+        (status, Json(answer)).into_response(),
+        &edge::new_request_id(),
+    )
 }

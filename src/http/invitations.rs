@@ -1,4 +1,5 @@
-//! `/admin/invite-user`: ours; Better Auth's admin plugin knows no invitations. The link ends where a forgotten password's does.
+//! `/admin/invite-user`: ours; Better Auth's admin plugin knows no invitations. The link ends where
+//! a forgotten password's does.
 
 use std::sync::Arc;
 
@@ -20,7 +21,11 @@ use super::credentials::Acting;
 use super::error::Error;
 use super::views;
 
-pub(super) async fn invite(State(app): State<Arc<App>>, Acting { who, peer }: Acting, body: Fields) -> Result<Response, Error> {
+pub(super) async fn invite(
+    State(app): State<Arc<App>>,
+    Acting { who, peer }: Acting,
+    body: Fields,
+) -> Result<Response, Error> {
     let mut body = body.without_nulls();
     let by = Authority::Session(&who);
     by.may(&app, Action::CreateUser)?;
@@ -33,6 +38,17 @@ pub(super) async fn invite(State(app): State<Arc<App>>, Acting { who, peer }: Ac
     }
     body.finish()?;
     let email = email.parse().map_err(|_| Refused::InvalidEmail)?;
-    let user = invite_user::invite(&app, by, Invitation { email, name, role, redirect }, &peer).await?;
+    let user = invite_user::invite(
+        &app,
+        by,
+        Invitation {
+            email,
+            name,
+            role,
+            redirect,
+        },
+        &peer,
+    )
+    .await?;
     Ok(Json(json!({ "user": views::user(&user) })).into_response())
 }

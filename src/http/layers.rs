@@ -1,5 +1,6 @@
-//! What stands around every route, in one order: the request's id and log line outside, then the shape of a refusal, then the limits of time and of
-//! requests at once, then the checks of text and origin. A refusal of any of them, a panic and a request that ran out of time pass all that is
+//! What stands around every route, in one order: the request's id and log line outside, then the
+//! shape of a refusal, then the limits of time and of requests at once, then the checks of text and
+//! origin. A refusal of any of them, a panic and a request that ran out of time pass all that is
 //! outside of them, so each has the shape that its client reads.
 
 use std::sync::Arc;
@@ -17,25 +18,43 @@ pub fn places(app: &App) -> Arc<Semaphore> {
     Arc::new(Semaphore::new(app.config.server.max_requests))
 }
 
-/// Around the API. A browser that navigates there, to the link of a mail or by a form, reads a page where something is refused.
-pub fn of_api(app: &Arc<App>, places: &Arc<Semaphore>, routes: Router<Arc<App>>) -> Router<Arc<App>> {
+/// Around the API. A browser that navigates there, to the link of a mail or by a form, reads a page
+/// where something is refused.
+pub fn of_api(
+    app: &Arc<App>,
+    places: &Arc<Semaphore>,
+    routes: Router<Arc<App>>,
+) -> Router<Arc<App>> {
     bounded(app, places, routes)
-        .layer(from_fn_with_state(Arc::clone(app), pages::failures::show_to_people))
+        .layer(from_fn_with_state(
+            Arc::clone(app),
+            pages::failures::show_to_people,
+        ))
         .layer(origin::cors(&app.config.server.trusted_origins))
         .layer(from_fn_with_state(Arc::clone(app), origin::requested))
         .layer(from_fn(edge::edge))
 }
 
-/// Around the pages: as the API, but every refusal is a page, and there is no CORS, for no other origin has business with a page.
-pub fn of_pages(app: &Arc<App>, places: &Arc<Semaphore>, routes: Router<Arc<App>>) -> Router<Arc<App>> {
-    bounded(app, places, routes).layer(from_fn_with_state(Arc::clone(app), pages::failures::show)).layer(from_fn(edge::edge))
+/// Around the pages: as the API, but every refusal is a page, and there is no CORS, for no other
+/// origin has business with a page.
+pub fn of_pages(
+    app: &Arc<App>,
+    places: &Arc<Semaphore>,
+    routes: Router<Arc<App>>,
+) -> Router<Arc<App>> {
+    bounded(app, places, routes)
+        .layer(from_fn_with_state(Arc::clone(app), pages::failures::show))
+        .layer(from_fn(edge::edge))
 }
 
-/// Around what only refuses. A trusted page of another origin must be allowed to read the refusal: without CORS it would see a network error, and neither
-/// the status nor `Retry-After`.
+/// Around what only refuses. A trusted page of another origin must be allowed to read the refusal:
+/// without CORS it would see a network error, and neither the status nor `Retry-After`.
 pub(super) fn of_refusals(app: &Arc<App>, routes: Router<Arc<App>>) -> Router<Arc<App>> {
     routes
-        .layer(from_fn_with_state(Arc::clone(app), pages::failures::show_to_people))
+        .layer(from_fn_with_state(
+            Arc::clone(app),
+            pages::failures::show_to_people,
+        ))
         .layer(origin::cors(&app.config.server.trusted_origins))
         .layer(from_fn_with_state(Arc::clone(app), origin::requested))
         .layer(from_fn(edge::edge))

@@ -1,5 +1,6 @@
-//! The URLs. All routes stand on this page; a handler parses, makes one call and shapes the answer. The JWKS, discovery and health
-//! stand outside the layers that they do not need: they answer from memory when everything else is slow or away.
+//! The URLs. All routes stand on this page; a handler parses, makes one call and shapes the answer.
+//! The JWKS, discovery and health stand outside the layers that they do not need: they answer from
+//! memory when everything else is slow or away.
 
 mod accounts;
 mod admin;
@@ -65,14 +66,26 @@ pub fn router(app: &Arc<App>) -> Router {
         .route(&at("/sign-out"), post(accounts::sign_out))
         .route(&at("/change-password"), post(accounts::change_password))
         .route(&at("/error"), get(pages::ask::error))
-        .route(&at("/send-verification-email"), post(emails::send_verification))
-        .route(&at("/verify-email"), get(mail_proofs::open).post(mail_proofs::act))
+        .route(
+            &at("/send-verification-email"),
+            post(emails::send_verification),
+        )
+        .route(
+            &at("/verify-email"),
+            get(mail_proofs::open).post(mail_proofs::act),
+        )
         .route(&at("/change-email"), post(emails::change_email))
         .route(&at("/delete-user"), post(emails::delete))
-        .route(&at("/delete-user/callback"), get(emails::ask_to_delete).post(emails::delete_as_asked))
+        .route(
+            &at("/delete-user/callback"),
+            get(emails::ask_to_delete).post(emails::delete_as_asked),
+        )
         .route(&at("/request-password-reset"), post(passwords::request))
         .route(&at("/reset-password"), post(passwords::reset))
-        .route(&at("/reset-password/{token}"), get(passwords::open).post(passwords::choose))
+        .route(
+            &at("/reset-password/{token}"),
+            get(passwords::open).post(passwords::choose),
+        )
         .route(&at("/update-user"), post(users::update))
         .route(&at("/verify-password"), post(users::verify_password))
         .route(&at("/list-accounts"), get(users::list_accounts))
@@ -87,15 +100,36 @@ pub fn router(app: &Arc<App>) -> Router {
         .route(&at("/admin/ban-user"), post(admin::ban_user))
         .route(&at("/admin/unban-user"), post(admin::unban_user))
         .route(&at("/admin/remove-user"), post(admin::remove_user))
-        .route(&at("/admin/set-user-password"), post(admin::set_user_password))
-        .route(&at("/admin/list-user-sessions"), post(admin_sessions::list_sessions))
-        .route(&at("/admin/revoke-user-session"), post(admin_sessions::revoke_session))
-        .route(&at("/admin/revoke-user-sessions"), post(admin_sessions::revoke_sessions))
+        .route(
+            &at("/admin/set-user-password"),
+            post(admin::set_user_password),
+        )
+        .route(
+            &at("/admin/list-user-sessions"),
+            post(admin_sessions::list_sessions),
+        )
+        .route(
+            &at("/admin/revoke-user-session"),
+            post(admin_sessions::revoke_session),
+        )
+        .route(
+            &at("/admin/revoke-user-sessions"),
+            post(admin_sessions::revoke_sessions),
+        )
         .route(&at("/admin/has-permission"), post(admin::has_permission))
-        .route(&at("/admin/impersonate-user"), post(admin_sessions::impersonate_user))
-        .route(&at("/admin/stop-impersonating"), post(admin_sessions::stop_impersonating))
+        .route(
+            &at("/admin/impersonate-user"),
+            post(admin_sessions::impersonate_user),
+        )
+        .route(
+            &at("/admin/stop-impersonating"),
+            post(admin_sessions::stop_impersonating),
+        )
         .route(&at("/session"), get(sessions::session))
-        .route(&at("/get-session"), get(sessions::get_session).post(sessions::get_session))
+        .route(
+            &at("/get-session"),
+            get(sessions::get_session).post(sessions::get_session),
+        )
         .route(&at("/list-sessions"), get(sessions::list))
         .route(&at("/revoke-session"), post(sessions::revoke))
         .route(&at("/revoke-sessions"), post(sessions::revoke_all))
@@ -106,38 +140,68 @@ pub fn router(app: &Arc<App>) -> Router {
         .route(&at("/oauth2/revoke"), post(oauth::revoke))
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed);
-    let mut all = open(app).merge(layers::of_api(app, &places, api)).merge(pages::assets());
+    let mut all = open(app)
+        .merge(layers::of_api(app, &places, api))
+        .merge(pages::assets());
     if app.config.pages.enabled {
         all = all.merge(layers::of_pages(app, &places, pages::router()));
     }
     let proxies = Arc::new(client::Proxies::new(&app.config.server.trusted_proxies));
-    outermost(app, all.layer(from_fn_with_state(proxies, client::notice_untrusted)))
+    outermost(
+        app,
+        all.layer(from_fn_with_state(proxies, client::notice_untrusted)),
+    )
 }
 
 /// What is answered from memory whatever else is full: keys, discovery and health.
 fn open(app: &Arc<App>) -> Router<Arc<App>> {
     let open = Router::new()
-        .route(&format!("{}/jwks", app.config.server.base_path), get(well_known::jwks).options(well_known::preflight))
-        .route("/.well-known/jwks.json", get(well_known::jwks).options(well_known::preflight))
+        .route(
+            &format!("{}/jwks", app.config.server.base_path),
+            get(well_known::jwks).options(well_known::preflight),
+        )
+        .route(
+            "/.well-known/jwks.json",
+            get(well_known::jwks).options(well_known::preflight),
+        )
         .route("/health", get(health::health))
         .route("/health/ready", get(health::ready));
     well_known::paths(app.config.tokens.issuer.as_str())
         .iter()
-        .fold(open, |router, path| router.route(path, get(well_known::discovery).options(well_known::preflight)))
+        .fold(open, |router, path| {
+            router.route(
+                path,
+                get(well_known::discovery).options(well_known::preflight),
+            )
+        })
         .method_not_allowed_fallback(error::method_not_allowed_plain)
 }
 
-/// For a connection over a limit: keys, discovery and health, and for the rest 503 before it costs anything; a page that says so has its style.
+/// For a connection over a limit: keys, discovery and health, and for the rest 503 before it costs
+/// anything; a page that says so has its style.
 pub fn essential_router(app: &Arc<App>) -> Router {
     let refused = layers::of_refusals(app, Router::new().fallback(error::busy));
     outermost(app, open(app).merge(pages::assets()).merge(refused))
 }
 
 fn outermost(app: &Arc<App>, routes: Router<Arc<App>>) -> Router {
-    let routes = if app.config.is_https() { routes.layer(from_fn(edge::transport_security)) } else { routes };
-    let routes = if app.config.server.mount.is_root() { routes } else { routes.layer(from_fn_with_state(Arc::clone(app), outside::outward)) };
+    let routes = if app.config.is_https() {
+        routes.layer(from_fn(edge::transport_security))
+    } else {
+        routes
+    };
+    let routes = if app.config.server.mount.is_root() {
+        routes
+    } else {
+        routes.layer(from_fn_with_state(Arc::clone(app), outside::outward))
+    };
     let routes = routes.layer(from_fn_with_state(Arc::clone(app), headers::budget));
-    outside::inward(app, routes.layer(from_fn_with_state(Arc::clone(app), ops::count)).with_state(Arc::clone(app)))
+    outside::inward(
+        app,
+        routes
+            .layer(from_fn_with_state(Arc::clone(app), ops::count))
+            .with_state(Arc::clone(app)),
+    )
 }
 
 /// What only operators reach: `server.ops_listen`.

@@ -1,5 +1,6 @@
-//! `/oauth2/token` and `/oauth2/revoke` (RFC 6749 section 6, RFC 7009): form encoded, errors as in section 5.2. Cookies are never read. How long the
-//! refresh token and the session last stands in the answer (draft-ietf-oauth-refresh-token-expiration-03).
+//! `/oauth2/token` and `/oauth2/revoke` (RFC 6749 section 6, RFC 7009): form encoded, errors as in
+//! section 5.2. Cookies are never read. How long the refresh token and the session last stands in
+//! the answer (draft-ietf-oauth-refresh-token-expiration-03).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,15 +31,29 @@ struct Refused {
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let body = Json(json!({ "error": self.error, "error_description": self.description }));
-        (self.status, [(header::PRAGMA, HeaderValue::from_static("no-cache"))], body).into_response()
+        (
+            self.status,
+            [(header::PRAGMA, HeaderValue::from_static("no-cache"))],
+            body,
+        )
+            .into_response()
     }
 }
 
 fn invalid_request(description: &'static str) -> Response {
-    Refused { status: StatusCode::BAD_REQUEST, error: "invalid_request", description }.into_response()
+    Refused {
+        status: StatusCode::BAD_REQUEST,
+        error: "invalid_request",
+        description,
+    }
+    .into_response()
 }
 
-pub(super) async fn token(State(app): State<Arc<App>>, Client(peer): Client, request: Request) -> Response {
+pub(super) async fn token(
+    State(app): State<Arc<App>>,
+    Client(peer): Client,
+    request: Request,
+) -> Response {
     let form = match form(request).await {
         Ok(form) => form,
         Err(refused) => return refused,
@@ -48,32 +63,52 @@ pub(super) async fn token(State(app): State<Arc<App>>, Client(peer): Client, req
         Some("refresh_token") => {}
         Some(_) => {
             let description = "only refresh_token is supported";
-            return Refused { status: StatusCode::BAD_REQUEST, error: "unsupported_grant_type", description }.into_response();
+            return Refused {
+                status: StatusCode::BAD_REQUEST,
+                error: "unsupported_grant_type",
+                description,
+            }
+            .into_response();
         }
     }
-    let Some(token) = form.get("refresh_token") else { return invalid_request("refresh_token is required") };
-    let renewed = match refresh::refresh(&app, token, Delivery::Body, Purpose::Refresh, &peer).await {
+    let Some(token) = form.get("refresh_token") else {
+        return invalid_request("refresh_token is required");
+    };
+    let renewed = match refresh::refresh(&app, token, Delivery::Body, Purpose::Refresh, &peer).await
+    {
         Ok(renewed) => renewed,
         Err(error) => return refuse(error),
     };
     let mut answer = json!({ "access_token": renewed.access.token, "token_type": "Bearer", "expires_in": renewed.access.expires_in });
-    // The absolute end tells nothing of when the session was used. The timeout does, and so it comes only with a new token.
+    // The absolute end tells nothing of when the session was used. The timeout does, and so it
+    // comes only with a new token.
     let now = app.now();
-    answer["authorization_expires_in"] = renewed.session.state.expires_at.since(now).as_secs().into();
+    answer["authorization_expires_in"] =
+        renewed.session.state.expires_at.since(now).as_secs().into();
     if let Some(token) = &renewed.refresh_token {
         answer["refresh_token"] = token.as_str().into();
         answer["refresh_token_timeout"] = renewed.ends_at().since(now).as_secs().into();
     }
-    ([(header::PRAGMA, HeaderValue::from_static("no-cache"))], Json(answer)).into_response()
+    (
+        [(header::PRAGMA, HeaderValue::from_static("no-cache"))],
+        Json(answer),
+    )
+        .into_response()
 }
 
 /// Always 200 for a well-formed request: a token that is unknown is already revoked.
-pub(super) async fn revoke(State(app): State<Arc<App>>, Client(peer): Client, request: Request) -> Response {
+pub(super) async fn revoke(
+    State(app): State<Arc<App>>,
+    Client(peer): Client,
+    request: Request,
+) -> Response {
     let form = match form(request).await {
         Ok(form) => form,
         Err(refused) => return refused,
     };
-    let Some(token) = form.get("token") else { return invalid_request("token is required") };
+    let Some(token) = form.get("token") else {
+        return invalid_request("token is required");
+    };
     match sign_out::revoke_token(&app, token, &peer).await {
         Ok(()) => StatusCode::OK.into_response(),
         Err(error) => refuse(error),
@@ -83,11 +118,17 @@ pub(super) async fn revoke(State(app): State<Arc<App>>, Client(peer): Client, re
 /// The parameters: each at most once, an empty one counts as missing.
 async fn form(request: Request) -> Result<BTreeMap<String, String>, Response> {
     if body::media_type(&request).as_deref() != Some("application/x-www-form-urlencoded") {
-        return Err(invalid_request("the body must be application/x-www-form-urlencoded"));
+        return Err(invalid_request(
+            "the body must be application/x-www-form-urlencoded",
+        ));
     }
-    let bytes = body::read(request).await.map_err(IntoResponse::into_response)?;
+    let bytes = body::read(request)
+        .await
+        .map_err(IntoResponse::into_response)?;
     if !text::is_storable(&bytes) {
-        return Err(invalid_request("the body holds a NUL character or is not UTF-8"));
+        return Err(invalid_request(
+            "the body holds a NUL character or is not UTF-8",
+        ));
     }
     let mut form = BTreeMap::new();
     for (name, value) in url::form_urlencoded::parse(&bytes) {
@@ -102,9 +143,17 @@ async fn form(request: Request) -> Result<BTreeMap<String, String>, Response> {
 fn refuse(error: flows::Error) -> Response {
     use flows::Error as E;
     match error {
-        E::RefreshTokenInvalid | E::RefreshTokenExpired | E::RefreshTokenRevoked | E::RefreshTokenReused => {
+        E::RefreshTokenInvalid
+        | E::RefreshTokenExpired
+        | E::RefreshTokenRevoked
+        | E::RefreshTokenReused => {
             let description = "the refresh token is not valid";
-            Refused { status: StatusCode::BAD_REQUEST, error: "invalid_grant", description }.into_response()
+            Refused {
+                status: StatusCode::BAD_REQUEST,
+                error: "invalid_grant",
+                description,
+            }
+            .into_response()
         }
         other => Error::Flow(other).into_response(),
     }

@@ -12,7 +12,8 @@ use crate::app::App;
 use crate::flows::{self, measure};
 
 /// OpenMetrics 1.0.
-const TEXT: HeaderValue = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+const TEXT: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
     ([(header::CONTENT_TYPE, TEXT)], measure::metrics(&app).await).into_response()
@@ -35,6 +36,11 @@ pub(super) async fn count(State(app): State<Arc<App>>, request: Request, next: N
     };
     let route = request.extensions().get::<MatchedPath>().cloned();
     let response = next.run(request).await;
-    app.metrics.request(method, route.as_ref().map_or("other", MatchedPath::as_str), response.status().as_u16(), started.elapsed());
+    app.metrics.request(
+        method,
+        route.as_ref().map_or("other", MatchedPath::as_str),
+        response.status().as_u16(),
+        started.elapsed(),
+    );
     response
 }

@@ -1,4 +1,5 @@
-//! The path of the public URL, put before and taken off in one place for every answer and request, so that no handler and no template knows of it.
+//! The path of the public URL, put before and taken off in one place for every answer and request,
+//! so that no handler and no template knows of it.
 
 use std::sync::Arc;
 
@@ -24,17 +25,31 @@ const LINKS: [&str; 3] = [" href=\"", " action=\"", " src=\""];
 pub(super) async fn outward(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let mount = &app.config.server.mount;
     let mut response = next.run(request).await;
-    let location = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());
+    let location = response
+        .headers()
+        .get(header::LOCATION)
+        .and_then(|to| to.to_str().ok());
     if let Some(value) = location.map(|to| header_text::value(&mount.outside(to))) {
         response.headers_mut().insert(header::LOCATION, value);
     }
-    let is_page = response.headers().get(header::CONTENT_TYPE).is_some_and(|media| media.as_bytes().starts_with(b"text/html"));
-    if is_page { rewritten(mount, response).await } else { response }
+    let is_page = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|media| media.as_bytes().starts_with(b"text/html"));
+    if is_page {
+        rewritten(mount, response).await
+    } else {
+        response
+    }
 }
 
 async fn rewritten(mount: &Mount, response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
-    let bytes = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let bytes = body
+        .collect()
+        .await
+        .map(http_body_util::Collected::to_bytes)
+        .unwrap_or_default();
     let page = linked(mount, &String::from_utf8_lossy(&bytes));
     parts.headers.remove(header::CONTENT_LENGTH);
     Response::from_parts(parts, Body::from(page))
@@ -43,7 +58,11 @@ async fn rewritten(mount: &Mount, response: Response) -> Response {
 fn linked(mount: &Mount, page: &str) -> String {
     let mut written = String::with_capacity(page.len() + 256);
     let mut rest = page;
-    while let Some(at) = LINKS.iter().filter_map(|link| rest.find(link).map(|at| at + link.len())).min() {
+    while let Some(at) = LINKS
+        .iter()
+        .filter_map(|link| rest.find(link).map(|at| at + link.len()))
+        .min()
+    {
         let (before, after) = rest.split_at(at);
         let (path, behind) = after.split_at(after.find('"').unwrap_or(after.len()));
         written.push_str(before);
@@ -74,7 +93,9 @@ fn taken_off(mount: &Mount, uri: &Uri) -> Option<Uri> {
         return None;
     }
     let mut parts = uri.clone().into_parts();
-    let text = uri.query().map_or_else(|| inside.to_owned(), |query| format!("{inside}?{query}"));
+    let text = uri
+        .query()
+        .map_or_else(|| inside.to_owned(), |query| format!("{inside}?{query}"));
     parts.path_and_query = Some(text.parse::<PathAndQuery>().ok()?);
     Uri::from_parts(parts).ok()
 }

@@ -26,7 +26,11 @@ use super::query::Query;
 const MAX_TOKEN: usize = 256;
 const SENT: &str = "If this email exists in our system, check your email for the reset link";
 
-pub(super) async fn request(State(app): State<Arc<App>>, Client(peer): Client, mut body: Fields) -> Result<Response, Error> {
+pub(super) async fn request(
+    State(app): State<Arc<App>>,
+    Client(peer): Client,
+    mut body: Fields,
+) -> Result<Response, Error> {
     let email = body.text("email", MAX_NAME * 4);
     let target = body.optional_text("redirectTo", MAX_URL);
     let parsed: Option<Email> = email.parse().ok();
@@ -34,23 +38,40 @@ pub(super) async fn request(State(app): State<Arc<App>>, Client(peer): Client, m
         body.problem("email", "Invalid email address");
     }
     body.finish()?;
-    let Some(email) = parsed else { return Err(Refused::InvalidEmail.into()) };
+    let Some(email) = parsed else {
+        return Err(Refused::InvalidEmail.into());
+    };
     reset_password::request(&app, &email, target, &peer).await?;
     Ok(Json(json!({ "status": true, "message": SENT })).into_response())
 }
 
-/// The link of the mail: leads to the application's own page, with the token or with an error; it is not used up by that. Without a page of the
-/// application the link has one itself.
-pub(super) async fn open(State(app): State<Arc<App>>, page: Page, Path(token): Path<String>, query: Query) -> Result<Response, Error> {
+/// The link of the mail: leads to the application's own page, with the token or with an error; it
+/// is not used up by that. Without a page of the application the link has one itself.
+pub(super) async fn open(
+    State(app): State<Arc<App>>,
+    page: Page,
+    Path(token): Path<String>,
+    query: Query,
+) -> Result<Response, Error> {
     let Some(callback) = callback_of(&app, &query)? else {
         let next = next_of(&app, query.one("redirect_to"))?;
         return match reset_password::check(&app, &token).await {
-            Ok(()) => Ok(Choosing { page: &page, token: &token, next: &next, action: &action(&app, &token) }.ask()),
+            Ok(()) => Ok(Choosing {
+                page: &page,
+                token: &token,
+                next: &next,
+                action: &action(&app, &token),
+            }
+            .ask()),
             Err(Refused::MailTokenInvalid) => Err(Error::missing("callbackURL")),
             Err(error) => Err(error.into()),
         };
     };
-    let absolute = if callback.starts_with('/') { app.config.server.mount.on_host(&callback) } else { callback };
+    let absolute = if callback.starts_with('/') {
+        app.config.server.mount.on_host(&callback)
+    } else {
+        callback
+    };
     match reset_password::check(&app, &token).await {
         Ok(()) => Ok(redirect(&absolute, Some(("token", &token)))),
         Err(Refused::MailTokenInvalid) => Ok(redirect(&absolute, Some(("error", "INVALID_TOKEN")))),
@@ -73,10 +94,18 @@ pub(super) async fn choose(
 ) -> Result<Response, Error> {
     let next = next_of(&app, body.peek("redirect_to"))?;
     reset_password::check(&app, &token).await?;
-    Choosing { page: &page, token: &token, next: &next, action: &action(&app, &token) }.answer(body, &credentials, &peer).await
+    Choosing {
+        page: &page,
+        token: &token,
+        next: &next,
+        action: &action(&app, &token),
+    }
+    .answer(body, &credentials, &peer)
+    .await
 }
 
-/// The device is known by a new token: in a cookie, or in the answer to a client that holds no cookies.
+/// The device is known by a new token: in a cookie, or in the answer to a client that holds no
+/// cookies.
 pub(super) async fn reset(
     State(app): State<Arc<App>>,
     Client(peer): Client,
@@ -85,12 +114,20 @@ pub(super) async fn reset(
     mut body: Fields,
 ) -> Result<Response, Error> {
     let new = body.text("newPassword", MAX_PASSWORD);
-    let token = body.optional_text("token", MAX_TOKEN).or_else(|| query.one("token").map(ToOwned::to_owned));
+    let token = body
+        .optional_text("token", MAX_TOKEN)
+        .or_else(|| query.one("token").map(ToOwned::to_owned));
     body.finish()?;
     let user = reset_password::reset(&app, &token.unwrap_or_default(), &new, &peer).await?;
     let (mut answer, mut headers) = (json!({ "status": true }), HeaderMap::new());
     if credentials.from_browser {
-        know_anew(&app, &credentials, &user, known_device::token(&app, &user, None), &mut headers);
+        know_anew(
+            &app,
+            &credentials,
+            &user,
+            known_device::token(&app, &user, None),
+            &mut headers,
+        );
     } else if let Some(device) = known_device::token(&app, &user, None) {
         answer["deviceToken"] = device.into();
     }

@@ -1,5 +1,6 @@
-//! How many requests are worked on at once. One more than the settings allow is refused before it costs anything, so that those under way are answered
-//! in time. Who is still sending a body takes no place: a thousand slow clients leave all of them to the others.
+//! How many requests are worked on at once. One more than the settings allow is refused before it
+//! costs anything, so that those under way are answered in time. Who is still sending a body takes
+//! no place: a thousand slow clients leave all of them to the others.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -26,15 +27,26 @@ impl Place {
     pub(super) fn take(&self) -> Result<(), Error> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if taken.is_none() {
-            *taken = Some(Arc::clone(&self.all).try_acquire_owned().map_err(|_| Error::Flow(flows::Error::Busy))?);
+            *taken = Some(
+                Arc::clone(&self.all)
+                    .try_acquire_owned()
+                    .map_err(|_| Error::Flow(flows::Error::Busy))?,
+            );
         }
         Ok(())
     }
 }
 
 /// The layer; `body::read` takes the place of a request that has a body.
-pub(super) async fn limit(State(all): State<Arc<Semaphore>>, mut request: Request, next: Next) -> Response {
-    let place = Place { all, taken: Arc::default() };
+pub(super) async fn limit(
+    State(all): State<Arc<Semaphore>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let place = Place {
+        all,
+        taken: Arc::default(),
+    };
     // A body is waited for where one is read, and nowhere else.
     if (*request.method() != Method::POST || request.body().is_end_stream())
         && let Err(error) = place.take()

@@ -1,4 +1,5 @@
-//! `POST /refresh`: the token in the cookie or in the body, never both. A kept token is not sent again.
+//! `POST /refresh`: the token in the cookie or in the body, never both. A kept token is not sent
+//! again.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -32,7 +33,9 @@ pub(super) async fn refresh(
     let in_body = body.text_or_nothing("refreshToken", 1_024);
     body.finish()?;
     match (in_body, credentials.refresh_cookies.is_empty()) {
-        (Some(_), false) => Err(Error::BadRequest("Send the refresh token in the cookie or in the body, not both".into())),
+        (Some(_), false) => Err(Error::BadRequest(
+            "Send the refresh token in the cookie or in the body, not both".into(),
+        )),
         (Some(token), true) => by_body(&app, &token, &peer).await,
         (None, false) => by_cookie(&app, &credentials, &peer).await,
         (None, true) => {
@@ -42,12 +45,16 @@ pub(super) async fn refresh(
     }
 }
 
-/// A browser that has the session cookie (its path is `/`) and not the refresh cookie (its path is the API's) is usually one behind a proxy that takes
-/// a path off which `server.public_url` does not have. Said once an hour: a client could repeat it.
+/// A browser that has the session cookie (its path is `/`) and not the refresh cookie (its path is
+/// the API's) is usually one behind a proxy that takes a path off which `server.public_url` does
+/// not have. Said once an hour: a client could repeat it.
 fn warn_of_a_lost_path(app: &App, credentials: &Credentials) {
     const AGAIN_AFTER: Duration = Duration::from_secs(3_600);
     static SAID_AT: Mutex<Option<Duration>> = Mutex::new(None);
-    let ours = credentials.session_cookies.iter().any(|cookie| crate::flows::read_session::cookie_token(app, cookie).is_some());
+    let ours = credentials
+        .session_cookies
+        .iter()
+        .any(|cookie| crate::flows::read_session::cookie_token(app, cookie).is_some());
     // Not by the wall clock, which may be set back.
     let now = app.uptime();
     let mut said_at = SAID_AT.lock().unwrap_or_else(PoisonError::into_inner);
@@ -72,7 +79,12 @@ async fn by_body(app: &App, token: &str, peer: &Peer) -> Result<Response, Error>
 }
 
 async fn by_cookie(app: &App, credentials: &Credentials, peer: &Peer) -> Result<Response, Error> {
-    let (chosen, session_lives) = carried::refresh_cookie(app, &credentials.session_cookies, &credentials.refresh_cookies).await?;
+    let (chosen, session_lives) = carried::refresh_cookie(
+        app,
+        &credentials.session_cookies,
+        &credentials.refresh_cookies,
+    )
+    .await?;
     // What is left of another session goes; the session cookie that lives beside it stays.
     let (token, clear) = match chosen {
         RefreshCookie::One(token) => (Some(token), Clear::Session),
@@ -92,11 +104,16 @@ async fn by_cookie(app: &App, credentials: &Credentials, peer: &Peer) -> Result<
             Ok((headers, Json(answer(&renewed))).into_response())
         }
         Err(error) if is_final(&error) => {
-            // When this answer arrives, the cookies may be those of a newer session of this browser.
+            // When this answer arrives, the cookies may be those of a newer session of this
+            // browser.
             let clears = match token {
                 Some(token) => {
                     let end = carried::end_of_family(app, token).await?;
-                    let clears = if clear == Clear::Session { end.clears_after_refresh(app.now()) } else { end.clears() };
+                    let clears = if clear == Clear::Session {
+                        end.clears_after_refresh(app.now())
+                    } else {
+                        end.clears()
+                    };
                     clears && credentials::is_certain(app, end)
                 }
                 None => true,
@@ -113,16 +130,34 @@ async fn by_cookie(app: &App, credentials: &Credentials, peer: &Peer) -> Result<
 /// After these the client has nothing to come back with.
 fn is_final(error: &flows::Error) -> bool {
     use flows::Error as E;
-    matches!(error, E::RefreshTokenInvalid | E::RefreshTokenExpired | E::RefreshTokenRevoked | E::RefreshTokenReused)
+    matches!(
+        error,
+        E::RefreshTokenInvalid
+            | E::RefreshTokenExpired
+            | E::RefreshTokenRevoked
+            | E::RefreshTokenReused
+    )
 }
 
 fn set_cookies(app: &App, renewed: &Renewed, session_cookies: &[String], headers: &mut HeaderMap) {
     let until = |at| renewed.session.remember.then_some(at);
     if let Some(cookie) = flow::renew_session_cookie(app, renewed, session_cookies) {
-        cookies::set(app, headers, Name::Session, &cookie, until(renewed.ends_at()));
+        cookies::set(
+            app,
+            headers,
+            Name::Session,
+            &cookie,
+            until(renewed.ends_at()),
+        );
     }
     if let Some(token) = &renewed.refresh_token {
-        cookies::set(app, headers, Name::Refresh, token, until(renewed.session.state.expires_at));
+        cookies::set(
+            app,
+            headers,
+            Name::Refresh,
+            token,
+            until(renewed.session.state.expires_at),
+        );
     }
 }
 

@@ -28,8 +28,14 @@ use super::header_text;
 use super::query::Query;
 use super::views;
 
-pub(super) async fn session(State(app): State<Arc<App>>, credentials: Credentials) -> Result<Response, Error> {
-    let who = match credentials.authenticate(&app, Accepts::AccessTokenToo).await? {
+pub(super) async fn session(
+    State(app): State<Arc<App>>,
+    credentials: Credentials,
+) -> Result<Response, Error> {
+    let who = match credentials
+        .authenticate(&app, Accepts::AccessTokenToo)
+        .await?
+    {
         Some(Ok(who)) => who,
         Some(Err(Nobody::NotOurs)) => return Err(Error::InvalidToken),
         Some(Err(Nobody::Over(end))) => return Err(credentials::over(&app, end)),
@@ -42,8 +48,9 @@ pub(super) async fn session(State(app): State<Arc<App>>, credentials: Credential
 /// `set-auth-jwt`: an access token beside the answer.
 pub(super) const SET_AUTH_JWT: HeaderName = HeaderName::from_static("set-auth-jwt");
 
-/// `200 null` for nobody, never 401; a session that is over also clears its cookies.
-/// With the cookie cache on, what it holds is the answer, and no access token comes with it: those are for sessions that live.
+/// `200 null` for nobody, never 401; a session that is over also clears its cookies. With the
+/// cookie cache on, what it holds is the answer, and no access token comes with it: those are for
+/// sessions that live.
 pub(super) async fn get_session(
     State(app): State<Arc<App>>,
     Client(peer): Client,
@@ -51,22 +58,37 @@ pub(super) async fn get_session(
     query: Query,
     _: Optional,
 ) -> Result<Response, Error> {
-    let mut headers = HeaderMap::from_iter([(header::PRAGMA, HeaderValue::from_static("no-cache"))]);
-    if let Some(cached) = credentials.cached_session(&app).filter(|_| !query.flag("disableCookieCache")) {
+    let mut headers =
+        HeaderMap::from_iter([(header::PRAGMA, HeaderValue::from_static("no-cache"))]);
+    if let Some(cached) = credentials
+        .cached_session(&app)
+        .filter(|_| !query.flag("disableCookieCache"))
+    {
         return Ok((headers, Json(cached)).into_response());
     }
     let mut end = None;
-    let answer = match credentials.authenticate(&app, Accepts::SessionTokenOnly).await? {
+    let answer = match credentials
+        .authenticate(&app, Accepts::SessionTokenOnly)
+        .await?
+    {
         Some(Ok(who)) => match mint(&app, &credentials, &who, &peer).await {
             // The refresh token that came along was stolen or lost: the session has just ended.
-            Err(Refused::RefreshTokenReused | Refused::RefreshTokenRevoked | Refused::RefreshTokenExpired) => {
+            Err(
+                Refused::RefreshTokenReused
+                | Refused::RefreshTokenRevoked
+                | Refused::RefreshTokenExpired,
+            ) => {
                 end = Some(carried::end_of(&app, who.session.id).await?);
                 Value::Null
             }
             // Where no token may be minted, or none can be now, the session is told all the same.
             minted => {
                 headers.extend(renewed(&app, &who));
-                headers.extend(minted.ok().map(|issued| (SET_AUTH_JWT, header_text::value(&issued.token))));
+                headers.extend(
+                    minted
+                        .ok()
+                        .map(|issued| (SET_AUTH_JWT, header_text::value(&issued.token))),
+                );
                 let answer = json!({ "session": views::client_session(&who.session), "user": views::session_user(&who.user, &who.powers) });
                 remember(&app, &who, &answer, &mut headers);
                 answer
@@ -81,46 +103,98 @@ pub(super) async fn get_session(
     if let Some(end) = end {
         credentials::clear_over(&app, &mut headers, end);
     }
-    // A cache that came and was not used goes, unless this answer brings another, or belongs to a session that was replaced meanwhile.
+    // A cache that came and was not used goes, unless this answer brings another, or belongs to a
+    // session that was replaced meanwhile.
     if !credentials.cached_sessions.is_empty() && end.is_none_or(End::clears) {
         cookies::forget_cache(&app, &mut headers);
     }
     Ok((headers, Json(answer)).into_response())
 }
 
-pub(super) async fn list(State(app): State<Arc<App>>, Authenticated(who): Authenticated, query: Query) -> Result<Response, Error> {
-    let before = query.one("before").map(str::parse).transpose().map_err(|_| Error::BadRequest("before is not the id of a session".into()))?;
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    Authenticated(who): Authenticated,
+    query: Query,
+) -> Result<Response, Error> {
+    let before = query
+        .one("before")
+        .map(str::parse)
+        .transpose()
+        .map_err(|_| Error::BadRequest("before is not the id of a session".into()))?;
     // Sessions in which an admin acts as the user are not the user's own.
-    let page = Page { limit: query.number("limit").unwrap_or(manage_sessions::PAGE), before, own: true };
+    let page = Page {
+        limit: query.number("limit").unwrap_or(manage_sessions::PAGE),
+        before,
+        own: true,
+    };
     let sessions = manage_sessions::list(&app, who.user.id, page).await?;
-    let views: Vec<Value> = sessions.iter().map(|s| views::listed_session(s, Some(who.session.id))).collect();
+    let views: Vec<Value> = sessions
+        .iter()
+        .map(|s| views::listed_session(s, Some(who.session.id)))
+        .collect();
     Ok((renewed(&app, &who), Json(views)).into_response())
 }
 
-pub(super) async fn revoke(State(app): State<Arc<App>>, Acting { who, peer }: Acting, credentials: Credentials, mut body: Fields) -> Result<Response, Error> {
+pub(super) async fn revoke(
+    State(app): State<Arc<App>>,
+    Acting { who, peer }: Acting,
+    credentials: Credentials,
+    mut body: Fields,
+) -> Result<Response, Error> {
     who.to_oneself(&app, Action::RevokeSessions)?;
     let name = body.text("token", 256);
     body.finish()?;
     let carried = Replaced::of(&credentials);
-    let ended = manage_sessions::revoke_own(&app, Here { who: &who, carried: carried.borrow() }, &name, &peer).await?;
-    let cookies = if ended { carried.cleared(&app) } else { HeaderMap::new() };
+    let ended = manage_sessions::revoke_own(
+        &app,
+        Here {
+            who: &who,
+            carried: carried.borrow(),
+        },
+        &name,
+        &peer,
+    )
+    .await?;
+    let cookies = if ended {
+        carried.cleared(&app)
+    } else {
+        HeaderMap::new()
+    };
     Ok((cookies, Json(json!({ "status": true }))).into_response())
 }
 
-pub(super) async fn revoke_all(State(app): State<Arc<App>>, Acting { who, peer }: Acting, credentials: Credentials, _: Optional) -> Result<Response, Error> {
+pub(super) async fn revoke_all(
+    State(app): State<Arc<App>>,
+    Acting { who, peer }: Acting,
+    credentials: Credentials,
+    _: Optional,
+) -> Result<Response, Error> {
     who.to_oneself(&app, Action::RevokeSessions)?;
     let carried = Replaced::of(&credentials);
-    manage_sessions::revoke_all_own(&app, Here { who: &who, carried: carried.borrow() }, &peer).await?;
+    manage_sessions::revoke_all_own(
+        &app,
+        Here {
+            who: &who,
+            carried: carried.borrow(),
+        },
+        &peer,
+    )
+    .await?;
     Ok((carried.cleared(&app), Json(json!({ "status": true }))).into_response())
 }
 
-pub(super) async fn revoke_others(State(app): State<Arc<App>>, Acting { who, peer }: Acting, _: Optional) -> Result<Response, Error> {
+pub(super) async fn revoke_others(
+    State(app): State<Arc<App>>,
+    Acting { who, peer }: Acting,
+    _: Optional,
+) -> Result<Response, Error> {
     who.to_oneself(&app, Action::RevokeSessions)?;
     manage_sessions::revoke_of_user(&app, who.user.id, Some(who.session.id), &peer).await?;
     Ok(Json(json!({ "status": true })).into_response())
 }
 
-/// An access token for a session cookie. Once the session has refreshed, the refresh cookie must vouch for it.
+/// An access token for a session cookie. Once the session has refreshed, the refresh cookie must
+/// vouch for it.
 pub(super) async fn token(
     State(app): State<Arc<App>>,
     Client(peer): Client,
@@ -133,17 +207,42 @@ pub(super) async fn token(
 
 /// Puts the answer into the cookie cache.
 fn remember(app: &App, who: &read_session::Authenticated, answer: &Value, headers: &mut HeaderMap) {
-    let Some(token) = who.session_token.as_ref().filter(|_| who.session.delivery == Delivery::Cookie) else { return };
-    let sealed = session_cache::seal(app, &who.session, token, who.idle_expires_at.min(who.session.expires_at), answer);
+    let Some(token) = who
+        .session_token
+        .as_ref()
+        .filter(|_| who.session.delivery == Delivery::Cookie)
+    else {
+        return;
+    };
+    let sealed = session_cache::seal(
+        app,
+        &who.session,
+        token,
+        who.idle_expires_at.min(who.session.expires_at),
+        answer,
+    );
     if let Some((value, until)) = sealed {
-        cookies::set(app, headers, Name::SessionData, &value, who.session.remember.then_some(until));
+        cookies::set(
+            app,
+            headers,
+            Name::SessionData,
+            &value,
+            who.session.remember.then_some(until),
+        );
     }
 }
 
 /// An access token for a session, vouched for by the refresh cookie that came along.
-async fn mint(app: &App, credentials: &Credentials, who: &read_session::Authenticated, peer: &Peer) -> Result<Issued, Refused> {
+async fn mint(
+    app: &App,
+    credentials: &Credentials,
+    who: &read_session::Authenticated,
+    peer: &Peer,
+) -> Result<Issued, Refused> {
     let vouching = match who.session.delivery {
-        Delivery::Cookie => carried::refresh_cookie_of(app, &credentials.refresh_cookies, who.session.id).await?,
+        Delivery::Cookie => {
+            carried::refresh_cookie_of(app, &credentials.refresh_cookies, who.session.id).await?
+        }
         Delivery::Body => None,
     };
     verify_token::mint(app, who, vouching, peer).await
@@ -152,8 +251,18 @@ async fn mint(app: &App, credentials: &Credentials, who: &read_session::Authenti
 /// The session cookie, if its sliding end has just been written.
 pub(super) fn renewed(app: &App, who: &read_session::Authenticated) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    if let Some(value) = who.renewed_cookie.as_ref().filter(|_| who.session.delivery == Delivery::Cookie) {
-        cookies::set(app, &mut headers, Name::Session, value, Some(who.idle_expires_at.min(who.session.expires_at)));
+    if let Some(value) = who
+        .renewed_cookie
+        .as_ref()
+        .filter(|_| who.session.delivery == Delivery::Cookie)
+    {
+        cookies::set(
+            app,
+            &mut headers,
+            Name::Session,
+            value,
+            Some(who.idle_expires_at.min(who.session.expires_at)),
+        );
     }
     headers
 }

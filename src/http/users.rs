@@ -21,7 +21,11 @@ use super::credentials::{Acting, Authenticated};
 use super::error::Error;
 use super::sessions;
 
-pub(super) async fn update(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
+pub(super) async fn update(
+    State(app): State<Arc<App>>,
+    Acting { who, peer }: Acting,
+    mut body: Fields,
+) -> Result<Response, Error> {
     who.to_oneself(&app, Action::UpdateUser)?;
     if body.has("email") {
         return Err(Refused::EmailCanNotBeUpdated.into());
@@ -32,15 +36,27 @@ pub(super) async fn update(State(app): State<Arc<App>>, Acting { who, peer }: Ac
     body.finish()?;
     update_user::update_user(&app, who.user.id, Profile { name, image }, &peer).await?;
     let mut headers = HeaderMap::new();
-    let cookie = who.session_token.as_ref().filter(|_| who.session.delivery == Delivery::Cookie);
-    if let Some(value) = cookie.and_then(|token| crate::flows::read_session::signed_cookie(&app, token)) {
-        let until = who.session.remember.then_some(who.idle_expires_at.min(who.session.expires_at));
+    let cookie = who
+        .session_token
+        .as_ref()
+        .filter(|_| who.session.delivery == Delivery::Cookie);
+    if let Some(value) =
+        cookie.and_then(|token| crate::flows::read_session::signed_cookie(&app, token))
+    {
+        let until = who
+            .session
+            .remember
+            .then_some(who.idle_expires_at.min(who.session.expires_at));
         cookies::set(&app, &mut headers, Name::Session, &value, until);
     }
     Ok((headers, Json(json!({ "status": true }))).into_response())
 }
 
-pub(super) async fn verify_password(State(app): State<Arc<App>>, Acting { who, peer }: Acting, mut body: Fields) -> Result<Response, Error> {
+pub(super) async fn verify_password(
+    State(app): State<Arc<App>>,
+    Acting { who, peer }: Acting,
+    mut body: Fields,
+) -> Result<Response, Error> {
     // An actor who acts as the user would have a place to guess the password at.
     who.oneself(Action::SetPassword)?;
     let password = body.text("password", MAX_PASSWORD);
@@ -49,7 +65,10 @@ pub(super) async fn verify_password(State(app): State<Arc<App>>, Acting { who, p
     Ok(Json(json!({ "status": true })).into_response())
 }
 
-pub(super) async fn list_accounts(State(app): State<Arc<App>>, Authenticated(who): Authenticated) -> Result<Response, Error> {
+pub(super) async fn list_accounts(
+    State(app): State<Arc<App>>,
+    Authenticated(who): Authenticated,
+) -> Result<Response, Error> {
     let accounts = update_user::accounts(&app, who.user.id).await?;
     let view = |a: &update_user::Account| {
         json!({
@@ -61,8 +80,13 @@ pub(super) async fn list_accounts(State(app): State<Arc<App>>, Authenticated(who
     Ok((sessions::renewed(&app, &who), Json(views)).into_response())
 }
 
-/// A session has no fields of the client's: what Better Auth calls additional fields is not there, and the rest is not the client's to set.
-pub(super) async fn update_session(_: State<Arc<App>>, _: Authenticated, body: Fields) -> Result<Response, Error> {
+/// A session has no fields of the client's: what Better Auth calls additional fields is not there,
+/// and the rest is not the client's to set.
+pub(super) async fn update_session(
+    _: State<Arc<App>>,
+    _: Authenticated,
+    body: Fields,
+) -> Result<Response, Error> {
     body.refuse_privileged()?;
     Err(Refused::NoFieldsToUpdate.into())
 }

@@ -1,5 +1,6 @@
-//! Shapes of users and sessions on the wire (contract section 2): nulls present, dates with three digits. `session.token` is the
-//! session's handle and no credential: script must not read what HttpOnly hides. Nothing here moves with a refresh.
+//! Shapes of users and sessions on the wire (contract section 2): nulls present, dates with three
+//! digits. `session.token` is the session's handle and no credential: script must not read what
+//! HttpOnly hides. Nothing here moves with a refresh.
 
 use serde_json::{Value, json};
 

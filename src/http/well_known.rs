@@ -1,5 +1,6 @@
-//! What verifiers read: the JWKS, and discovery (RFC 8414, OpenID Connect Discovery). From memory, for everybody, never limited: a
-//! refused refetch makes some verifiers drop their good keys. Nothing of the request goes into either body.
+//! What verifiers read: the JWKS, and discovery (RFC 8414, OpenID Connect Discovery). From memory,
+//! for everybody, never limited: a refused refetch makes some verifiers drop their good keys.
+//! Nothing of the request goes into either body.
 
 use std::sync::Arc;
 
@@ -21,20 +22,37 @@ use super::origin::MAX_REQUESTED;
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 const ANYBODY: HeaderValue = HeaderValue::from_static("*");
 
-pub(super) async fn jwks(State(app): State<Arc<App>>, Client(peer): Client, request: HeaderMap) -> Response {
-    app.metrics.verifiers.fetched(&client::network(&peer.ip_address), &peer.user_agent, app.now());
+pub(super) async fn jwks(
+    State(app): State<Arc<App>>,
+    Client(peer): Client,
+    request: HeaderMap,
+) -> Response {
+    app.metrics.verifiers.fetched(
+        &client::network(&peer.ip_address),
+        &peer.user_agent,
+        app.now(),
+    );
     let Some(ring) = app.ring() else {
         let error = Error::Flow(flows::Error::Unavailable("the keys are not loaded".into()));
         return edge::render(error.into_response(), &edge::new_request_id());
     };
-    let fresh = request.get(header::IF_NONE_MATCH).is_some_and(|seen| matches(seen, &ring.jwks.etag));
-    let mut response = Response::new(if fresh { Body::empty() } else { Body::from(ring.jwks.body.clone()) });
+    let fresh = request
+        .get(header::IF_NONE_MATCH)
+        .is_some_and(|seen| matches(seen, &ring.jwks.etag));
+    let mut response = Response::new(if fresh {
+        Body::empty()
+    } else {
+        Body::from(ring.jwks.body.clone())
+    });
     if fresh {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     }
     let headers = response.headers_mut();
     if !fresh {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
     }
     headers.insert(header::CACHE_CONTROL, max_age(&app));
     headers.insert(header::ETAG, header_text::value(&ring.jwks.etag));
@@ -47,24 +65,44 @@ pub(super) async fn preflight(State(app): State<Arc<App>>, request: HeaderMap) -
     let mut response = StatusCode::NO_CONTENT.into_response();
     let headers = response.headers_mut();
     open_to_all(&app, &request, headers);
-    headers.insert(header::VARY, HeaderValue::from_static("origin, access-control-request-method, access-control-request-headers"));
+    headers.insert(
+        header::VARY,
+        HeaderValue::from_static(
+            "origin, access-control-request-method, access-control-request-headers",
+        ),
+    );
     headers.insert(header::ALLOW, METHODS);
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
-    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    headers.insert(
+        header::ACCESS_CONTROL_MAX_AGE,
+        HeaderValue::from_static("600"),
+    );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    let requested = request.get(header::ACCESS_CONTROL_REQUEST_HEADERS).filter(|names| names.len() <= MAX_REQUESTED);
+    let requested = request
+        .get(header::ACCESS_CONTROL_REQUEST_HEADERS)
+        .filter(|names| names.len() <= MAX_REQUESTED);
     headers.extend(requested.map(|names| (header::ACCESS_CONTROL_ALLOW_HEADERS, names.clone())));
     response
 }
 
 /// RFC 9110 section 13.1.2: a list of tags, weak comparison, or a star.
 fn matches(seen: &HeaderValue, etag: &str) -> bool {
-    seen.to_str().is_ok_and(|seen| seen.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag))
+    seen.to_str().is_ok_and(|seen| {
+        seen.split(',')
+            .map(str::trim)
+            .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+    })
 }
 
 pub(super) async fn discovery(State(app): State<Arc<App>>, request: HeaderMap) -> Response {
     let server = &app.config.server;
-    let at = |path: &str| format!("{}{}{path}", server.public_url.as_str().trim_end_matches('/'), server.base_path);
+    let at = |path: &str| {
+        format!(
+            "{}{}{path}",
+            server.public_url.as_str().trim_end_matches('/'),
+            server.base_path
+        )
+    };
     let document = json!({
         "issuer": app.config.tokens.issuer,
         "jwks_uri": at("/jwks"),
@@ -87,11 +125,20 @@ pub(super) async fn discovery(State(app): State<Arc<App>>, request: HeaderMap) -
 
 /// Both documents, and for an issuer with a path each place that some verifier looks in.
 pub(super) fn paths(issuer: &str) -> Vec<String> {
-    let (openid, oauth) = ("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server");
+    let (openid, oauth) = (
+        "/.well-known/openid-configuration",
+        "/.well-known/oauth-authorization-server",
+    );
     let mut paths = vec![openid.to_owned(), oauth.to_owned()];
-    let path = url::Url::parse(issuer).map(|u| u.path().trim_end_matches('/').to_owned()).unwrap_or_default();
+    let path = url::Url::parse(issuer)
+        .map(|u| u.path().trim_end_matches('/').to_owned())
+        .unwrap_or_default();
     if !path.is_empty() {
-        paths.extend([format!("{path}{openid}"), format!("{openid}{path}"), format!("{oauth}{path}")]);
+        paths.extend([
+            format!("{path}{openid}"),
+            format!("{openid}{path}"),
+            format!("{oauth}{path}"),
+        ]);
     }
     paths
 }
@@ -101,16 +148,34 @@ fn max_age(app: &App) -> HeaderValue {
     header_text::value(&format!("public, max-age={seconds}"))
 }
 
-/// Anybody may read it. Browsers take a star for no answer where a page sends its cookies along, as the Better Auth client does: a trusted page is
-/// named instead.
+/// Anybody may read it. Browsers take a star for no answer where a page sends its cookies along, as
+/// the Better Auth client does: a trusted page is named instead.
 fn open_to_all(app: &App, request: &HeaderMap, headers: &mut HeaderMap) {
-    let origin = request.get(header::ORIGIN).filter(|o| o.to_str().is_ok_and(|o| app.config.server.trusted_origins.contains(o)));
+    let origin = request.get(header::ORIGIN).filter(|o| {
+        o.to_str()
+            .is_ok_and(|o| app.config.server.trusted_origins.contains(o))
+    });
     if origin.is_some() {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        headers.insert(
+            header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+            HeaderValue::from_static("true"),
+        );
     }
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.cloned().unwrap_or(ANYBODY));
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        origin.cloned().unwrap_or(ANYBODY),
+    );
     headers.insert(header::VARY, HeaderValue::from_static("origin"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(edge::RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
-    headers.insert(edge::REQUEST_ID, header_text::value(&edge::new_request_id()));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(
+        edge::RESOURCE_POLICY,
+        HeaderValue::from_static("cross-origin"),
+    );
+    headers.insert(
+        edge::REQUEST_ID,
+        header_text::value(&edge::new_request_id()),
+    );
 }

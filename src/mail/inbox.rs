@@ -1,4 +1,5 @@
-//! Mails that stay in this process's memory, for `countersign dev`: a test reads what a user would have got.
+//! Mails that stay in this process's memory, for `countersign dev`: a test reads what a user would
+//! have got.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,7 +28,11 @@ pub struct Received {
 impl Received {
     /// Every link of the plain text, in its order.
     pub fn links(&self) -> Vec<&str> {
-        self.content.text.split_whitespace().filter(|word| word.starts_with("http://") || word.starts_with("https://")).collect()
+        self.content
+            .text
+            .split_whitespace()
+            .filter(|word| word.starts_with("http://") || word.starts_with("https://"))
+            .collect()
     }
 }
 
@@ -48,11 +53,19 @@ impl Inbox {
     /// The mails to this address, or all of them without one, newest first.
     pub fn list(&self, to: Option<&str>) -> Vec<Received> {
         let mails = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        mails.iter().rev().filter(|mail| to.is_none_or(|to| mail.to.eq_ignore_ascii_case(to))).cloned().collect()
+        mails
+            .iter()
+            .rev()
+            .filter(|mail| to.is_none_or(|to| mail.to.eq_ignore_ascii_case(to)))
+            .cloned()
+            .collect()
     }
 
     /// Forgets every mail.
     pub fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 }

@@ -1,4 +1,5 @@
-//! Mails: their words, and the ways out: a server that speaks SMTP, a folder, the log. What is sent, and when, is `flows`' business.
+//! Mails: their words, and the ways out: a server that speaks SMTP, a folder, the log. What is
+//! sent, and when, is `flows`' business.
 
 pub mod inbox;
 pub mod transport;
@@ -27,8 +28,17 @@ pub struct Mailer {
 
 impl Mailer {
     /// Sends; `id` becomes the `Message-ID`, the same at each try.
-    pub async fn send(&self, id: EventId, to: &Email, mail: &Rendered, at: Timestamp) -> Result<(), Undelivered> {
+    pub async fn send(
+        &self,
+        id: EventId,
+        to: &Email,
+        mail: &Rendered,
+        at: Timestamp,
+    ) -> Result<(), Undelivered> {
         let span = tracing::info_span!(target: "traces", "mail.send", otel.kind = "client");
-        self.transport.send(&self.from, id, to, mail, at).instrument(span).await
+        self.transport
+            .send(&self.from, id, to, mail, at)
+            .instrument(span)
+            .await
     }
 }

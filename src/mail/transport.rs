@@ -1,4 +1,5 @@
-//! The ways out. Addresses and subjects are put into headers by the library, which encodes what could end one.
+//! The ways out. Addresses and subjects are put into headers by the library, which encodes what
+//! could end one.
 
 use std::io::ErrorKind;
 use std::net::IpAddr;
@@ -17,8 +18,9 @@ use crate::model::time::Timestamp;
 
 use super::{Inbox, Received, Rendered};
 
-/// What went wrong with a mail, in words of ours and codes. A server's own text may repeat the address, a link or the words of the mail, and a log is no
-/// place for them: there is no way to put it here.
+/// What went wrong with a mail, in words of ours and codes. A server's own text may repeat the
+/// address, a link or the words of the mail, and a log is no place for them: there is no way to put
+/// it here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// The server's reply code (RFC 5321 section 4.2).
@@ -47,7 +49,8 @@ pub enum Undelivered {
     /// It may go better next time: the server is away, slow or full.
     #[error("{0}")]
     Later(Fault),
-    /// The server says no: to this mail, or to every mail of ours until its operator or ours mends something. That is not to be told apart for certain.
+    /// The server says no: to this mail, or to every mail of ours until its operator or ours mends
+    /// something. That is not to be told apart for certain.
     #[error("{0}")]
     Refused(Fault),
 }
@@ -63,7 +66,11 @@ impl From<lettre::transport::smtp::Error> for Undelivered {
                 None => Fault::Protocol,
             },
         };
-        if error.is_permanent() { Self::Refused(fault) } else { Self::Later(fault) }
+        if error.is_permanent() {
+            Self::Refused(fault)
+        } else {
+            Self::Later(fault)
+        }
     }
 }
 
@@ -78,7 +85,8 @@ pub enum Transport {
     },
     /// Into a folder, one `.eml` each.
     File(PathBuf),
-    /// Into the log, with the address, the words and the link: for a developer's own machine. The settings refuse it where the public URL is not loopback.
+    /// Into the log, with the address, the words and the link: for a developer's own machine. The
+    /// settings refuse it where the public URL is not loopback.
     Log,
     /// Into this process's memory, for `countersign dev`.
     Inbox(Inbox),
@@ -90,44 +98,71 @@ impl Transport {
     /// The sender as it stands in `From`.
     pub fn sender(from: &Sender) -> Result<Mailbox, String> {
         let address = Address::new(&from.local, &from.domain).map_err(|e| e.to_string())?;
-        Ok(Mailbox::new(Some(from.name.clone()).filter(|name| !name.is_empty()), address))
+        Ok(Mailbox::new(
+            Some(from.name.clone()).filter(|name| !name.is_empty()),
+            address,
+        ))
     }
 
     /// A server: `smtp://user:password@host:587?tls=required`, or `smtps://…`.
     ///
     /// `helo` is the name that we give in `EHLO`.
     pub fn smtp(url: &str, timeout: Duration, helo: &Helo) -> Result<Self, String> {
-        let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|_| "is no URL of a mail server".to_owned())?;
+        let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
+            .map_err(|_| "is no URL of a mail server".to_owned())?;
         let name = match helo {
             Helo::Domain(name) => ClientId::Domain(name.clone()),
             Helo::Address(IpAddr::V4(address)) => ClientId::Ipv4(*address),
             Helo::Address(IpAddr::V6(address)) => ClientId::Ipv6(*address),
         };
         let builder = builder.hello_name(name);
-        Ok(Self::Smtp { server: Box::new(builder.timeout(Some(timeout)).build()), timeout })
+        Ok(Self::Smtp {
+            server: Box::new(builder.timeout(Some(timeout)).build()),
+            timeout,
+        })
     }
 
-    pub(super) async fn send(&self, from: &Mailbox, id: EventId, to: &Email, mail: &Rendered, at: Timestamp) -> Result<(), Undelivered> {
+    pub(super) async fn send(
+        &self,
+        from: &Mailbox,
+        id: EventId,
+        to: &Email,
+        mail: &Rendered,
+        at: Timestamp,
+    ) -> Result<(), Undelivered> {
         let never = |what: &'static str| Undelivered::Refused(Fault::Unusable(what));
         let domain = from.email.domain().to_owned();
         let message = Message::builder()
             .from(from.clone())
-            .to(Mailbox::new(None, to.as_str().parse().map_err(|_| never("the address cannot stand in a header"))?))
+            .to(Mailbox::new(
+                None,
+                to.as_str()
+                    .parse()
+                    .map_err(|_| never("the address cannot stand in a header"))?,
+            ))
             .subject(&mail.subject)
             .message_id(Some(format!("<{id}@{domain}>")))
             .date(UNIX_EPOCH + Duration::from_millis(u64::try_from(at.0).unwrap_or(0)))
-            .multipart(MultiPart::alternative_plain_html(mail.text.clone(), mail.html.clone()))
+            .multipart(MultiPart::alternative_plain_html(
+                mail.text.clone(),
+                mail.html.clone(),
+            ))
             .map_err(|_| never("the mail cannot be put together"))?;
         match self {
-            Self::Smtp { server, timeout } => match tokio::time::timeout(*timeout, server.send(message)).await {
-                Ok(Ok(_)) => Ok(()),
-                Ok(Err(error)) => Err(error.into()),
-                Err(_) => Err(Undelivered::Later(Fault::Slow)),
-            },
+            Self::Smtp { server, timeout } => {
+                match tokio::time::timeout(*timeout, server.send(message)).await {
+                    Ok(Ok(_)) => Ok(()),
+                    Ok(Err(error)) => Err(error.into()),
+                    Err(_) => Err(Undelivered::Later(Fault::Slow)),
+                }
+            }
             Self::File(dir) => {
                 let (dir, bytes) = (dir.clone(), message.formatted());
-                let written = tokio::task::spawn_blocking(move || write(&dir, &id.to_string(), &bytes)).await;
-                let written = written.map_err(|_| Undelivered::Later(Fault::Unusable("writing the file panicked")))?;
+                let written =
+                    tokio::task::spawn_blocking(move || write(&dir, &id.to_string(), &bytes)).await;
+                let written = written.map_err(|_| {
+                    Undelivered::Later(Fault::Unusable("writing the file panicked"))
+                })?;
                 written.map_err(|e| Undelivered::Later(Fault::File(e.kind())))
             }
             Self::Log => {
@@ -135,7 +170,12 @@ impl Transport {
                 Ok(())
             }
             Self::Inbox(inbox) => {
-                inbox.keep(Received { id, to: to.as_str().to_owned(), content: mail.clone(), at });
+                inbox.keep(Received {
+                    id,
+                    to: to.as_str().to_owned(),
+                    content: mail.clone(),
+                    at,
+                });
                 Ok(())
             }
             Self::Off => Ok(()),
@@ -147,9 +187,17 @@ impl Transport {
 fn write(dir: &std::path::Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)?;
     let unfinished = dir.join(format!(".{name}"));
-    let mut file = std::fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&unfinished)?;
+    let mut file = std::fs::OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&unfinished)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(unfinished, dir.join(format!("{name}.eml")))

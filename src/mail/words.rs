@@ -1,5 +1,6 @@
-//! The words of mails: templates checked at compile time, in `templates/mail`. An operator's own, of the same names, are read at start from
-//! `mail.templates_dir` and all tried once before anything is served. The first line of a text is the subject.
+//! The words of mails: templates checked at compile time, in `templates/mail`. An operator's own,
+//! of the same names, are read at start from `mail.templates_dir` and all tried once before
+//! anything is served. The first line of a text is the subject.
 
 use std::path::{Path, PathBuf};
 
@@ -66,7 +67,8 @@ macro_rules! templates {
             }
         }
 
-        /// Name and source of every built-in file, for templates of the operator's that build upon them.
+        /// Name and source of every built-in file, for templates of the operator's that build upon
+        /// them.
         const SOURCES: &[(&str, &str)] = &[
             ("mail/layout.html", include_str!("../../templates/mail/layout.html")),
             $(
@@ -113,7 +115,12 @@ impl Wording {
     /// The built-in ones, or the operator's where there are any; each is tried once.
     pub fn load(dir: Option<&Path>) -> Result<Self, BadTemplate> {
         let wording = Self(dir.map(|dir| environment(dir.to_owned())));
-        let sample = Words { app_name: "x".into(), name: "x".into(), link: "https://example.com".into(), ..Words::default() };
+        let sample = Words {
+            app_name: "x".into(),
+            name: "x".into(),
+            link: "https://example.com".into(),
+            ..Words::default()
+        };
         for template in ALL {
             wording.render(template, &sample)?;
         }
@@ -123,19 +130,28 @@ impl Wording {
     /// The mail in words.
     pub fn render(&self, template: Template, words: &Words) -> Result<Rendered, BadTemplate> {
         let name = template.as_str();
-        let bad = |reason: String| BadTemplate { name: name.to_owned(), reason };
+        let bad = |reason: String| BadTemplate {
+            name: name.to_owned(),
+            reason,
+        };
         let (text, html) = match &self.0 {
             None => built_in(template, words).map_err(|e| bad(e.to_string()))?,
             Some(environment) => {
                 let render = |extension: &str| {
                     let found = environment.get_template(&format!("mail/{name}.{extension}"));
-                    found.and_then(|t| t.render(context! { w => words })).map_err(|e| bad(format!("{e:#}")))
+                    found
+                        .and_then(|t| t.render(context! { w => words }))
+                        .map_err(|e| bad(format!("{e:#}")))
                 };
                 (render("txt")?, render("html")?)
             }
         };
         let (subject, text) = text.split_once('\n').unwrap_or((&text, ""));
-        Ok(Rendered { subject: subject.trim().to_owned(), text: text.trim_start().to_owned(), html })
+        Ok(Rendered {
+            subject: subject.trim().to_owned(),
+            text: text.trim_start().to_owned(),
+            html,
+        })
     }
 }
 
@@ -147,8 +163,14 @@ fn environment(dir: PathBuf) -> Environment<'static> {
         let own = std::fs::read_to_string(dir.join(name.trim_start_matches("mail/")));
         match own {
             Ok(source) => Ok(Some(source)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(SOURCES.iter().find(|(n, _)| *n == name).map(|(_, source)| (*source).to_owned())),
-            Err(error) => Err(minijinja::Error::new(minijinja::ErrorKind::TemplateNotFound, error.to_string())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(SOURCES
+                .iter()
+                .find(|(n, _)| *n == name)
+                .map(|(_, source)| (*source).to_owned())),
+            Err(error) => Err(minijinja::Error::new(
+                minijinja::ErrorKind::TemplateNotFound,
+                error.to_string(),
+            )),
         }
     });
     environment
@@ -161,7 +183,10 @@ mod tests {
     #[test]
     fn both_engines_say_the_same() {
         let dir = tempfile::tempdir().unwrap();
-        let (built_in, read) = (Wording::load(None).unwrap(), Wording::load(Some(dir.path())).unwrap());
+        let (built_in, read) = (
+            Wording::load(None).unwrap(),
+            Wording::load(Some(dir.path())).unwrap(),
+        );
         let words = Words {
             app_name: "Notes & Co".into(),
             name: "<b>Ana</b>".into(),
@@ -170,9 +195,16 @@ mod tests {
             ..Words::default()
         };
         for template in ALL {
-            let (one, other) = (built_in.render(template, &words).unwrap(), read.render(template, &words).unwrap());
+            let (one, other) = (
+                built_in.render(template, &words).unwrap(),
+                read.render(template, &words).unwrap(),
+            );
             assert_eq!(one.text, other.text);
-            assert!(one.html.contains("&lt;b&gt;") || one.html.contains("&#60;b&#62;"), "escaped: {}", one.html);
+            assert!(
+                one.html.contains("&lt;b&gt;") || one.html.contains("&#60;b&#62;"),
+                "escaped: {}",
+                one.html
+            );
             assert!(!one.html.contains("<b>Ana") && !other.html.contains("<b>Ana"));
             assert!(!one.subject.is_empty() && !one.subject.contains('\n'));
         }
@@ -181,12 +213,31 @@ mod tests {
     #[test]
     fn an_operators_own_words_count_and_bad_ones_are_told_at_once() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("verify_email.txt"), "Hallo von {{ w.app_name }}\n\n{{ w.link }}\n").unwrap();
+        std::fs::write(
+            dir.path().join("verify_email.txt"),
+            "Hallo von {{ w.app_name }}\n\n{{ w.link }}\n",
+        )
+        .unwrap();
         let wording = Wording::load(Some(dir.path())).unwrap();
-        let words = Words { app_name: "Notizen".into(), link: "https://example.com".into(), ..Words::default() };
-        let rendered = wording.render(Template::Link(Purpose::VerifyEmail), &words).unwrap();
-        assert_eq!((rendered.subject.as_str(), rendered.text.as_str()), ("Hallo von Notizen", "https://example.com"));
+        let words = Words {
+            app_name: "Notizen".into(),
+            link: "https://example.com".into(),
+            ..Words::default()
+        };
+        let rendered = wording
+            .render(Template::Link(Purpose::VerifyEmail), &words)
+            .unwrap();
+        assert_eq!(
+            (rendered.subject.as_str(), rendered.text.as_str()),
+            ("Hallo von Notizen", "https://example.com")
+        );
         std::fs::write(dir.path().join("new_sign_in.html"), "{% if %}").unwrap();
-        assert!(Wording::load(Some(dir.path())).err().unwrap().to_string().contains("new_sign_in"));
+        assert!(
+            Wording::load(Some(dir.path()))
+                .err()
+                .unwrap()
+                .to_string()
+                .contains("new_sign_in")
+        );
     }
 }

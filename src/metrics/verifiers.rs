@@ -1,4 +1,5 @@
-//! Who fetched the JWKS: a bounded table in memory of networks and user agents, so that an operator sees which verifiers have seen a new key.
+//! Who fetched the JWKS: a bounded table in memory of networks and user agents, so that an operator
+//! sees which verifiers have seen a new key.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -7,7 +8,8 @@ use crate::model::time::Timestamp;
 
 /// Entries that are kept; of more, the one that fetched longest ago goes.
 const MOST: usize = 512;
-/// User agents that are told apart in one network; more are one entry, so that a stranger who changes it with every request drives nobody else out.
+/// User agents that are told apart in one network; more are one entry, so that a stranger who
+/// changes it with every request drives nobody else out.
 const MOST_OF_A_NETWORK: usize = 8;
 const OTHERS: &str = "(others)";
 const LONGEST_AGENT: usize = 128;
@@ -46,26 +48,44 @@ impl Verifiers {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let agent: String = user_agent.chars().take(LONGEST_AGENT).collect();
         let mut key = (network.to_owned(), agent);
-        if !table.contains_key(&key) && table.keys().filter(|(other, _)| *other == network).count() >= MOST_OF_A_NETWORK {
+        if !table.contains_key(&key)
+            && table.keys().filter(|(other, _)| *other == network).count() >= MOST_OF_A_NETWORK
+        {
             OTHERS.clone_into(&mut key.1);
         }
         if !table.contains_key(&key)
             && table.len() >= MOST
-            && let Some(oldest) = table.iter().min_by_key(|(_, fetches)| fetches.last).map(|(key, _)| key.clone())
+            && let Some(oldest) = table
+                .iter()
+                .min_by_key(|(_, fetches)| fetches.last)
+                .map(|(key, _)| key.clone())
         {
             table.remove(&oldest);
         }
-        let fetches = table.entry(key).or_insert(Fetches { first: now, last: now, count: 0 });
+        let fetches = table.entry(key).or_insert(Fetches {
+            first: now,
+            last: now,
+            count: 0,
+        });
         (fetches.last, fetches.count) = (now, fetches.count + 1);
     }
 
     /// All rows, the latest first.
     pub fn list(&self) -> Vec<Verifier> {
         let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let row =
-            |((network, agent), fetches): (&(String, String), &Fetches)| Verifier { network: network.clone(), user_agent: agent.clone(), fetches: *fetches };
+        let row = |((network, agent), fetches): (&(String, String), &Fetches)| Verifier {
+            network: network.clone(),
+            user_agent: agent.clone(),
+            fetches: *fetches,
+        };
         let mut rows: Vec<Verifier> = table.iter().map(row).collect();
-        rows.sort_by(|a, b| (b.fetches.last, &a.network, &a.user_agent).cmp(&(a.fetches.last, &b.network, &b.user_agent)));
+        rows.sort_by(|a, b| {
+            (b.fetches.last, &a.network, &a.user_agent).cmp(&(
+                a.fetches.last,
+                &b.network,
+                &b.user_agent,
+            ))
+        });
         rows
     }
 }
@@ -84,13 +104,22 @@ mod tests {
         let rows = verifiers.list();
         assert_eq!(rows.len(), 1 + MOST_OF_A_NETWORK + 1);
         assert!(rows.iter().any(|row| row.user_agent == "PyJWT"));
-        assert_eq!((rows[0].user_agent.as_str(), rows[0].fetches.count), (OTHERS, 9_992));
+        assert_eq!(
+            (rows[0].user_agent.as_str(), rows[0].fetches.count),
+            (OTHERS, 9_992)
+        );
         for n in 0..2_000 {
             verifiers.fetched(&format!("10.0.{n}.0/24"), "x", Timestamp(20_000 + n));
         }
         let rows = verifiers.list();
-        assert_eq!((rows.len(), rows[0].network.as_str()), (MOST, "10.0.1999.0/24"));
+        assert_eq!(
+            (rows.len(), rows[0].network.as_str()),
+            (MOST, "10.0.1999.0/24")
+        );
         verifiers.fetched("10.0.1999.0/24", &"ü".repeat(10_000), Timestamp(30_000));
-        assert_eq!(verifiers.list()[0].user_agent.chars().count(), LONGEST_AGENT);
+        assert_eq!(
+            verifiers.list()[0].user_agent.chars().count(),
+            LONGEST_AGENT
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What is worth remembering, and the chain that shows a gap or an edit. Never holds a secret. Writing is `store::audit`'s business.
+//! What is worth remembering, and the chain that shows a gap or an edit. Never holds a secret.
+//! Writing is `store::audit`'s business.
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -109,7 +110,8 @@ pub struct Event {
     pub detail: Map<String, Value>,
 }
 
-/// One event as it stands in the table: texts, so that one of a newer version or a spoilt one can be looked at too.
+/// One event as it stands in the table: texts, so that one of a newer version or a spoilt one can
+/// be looked at too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the columns; `Event` says what they hold")]
 pub struct Entry {
@@ -130,7 +132,8 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The link that it should have: SHA-256 over the writer, the place, the link before and every field, each with its length in front.
+    /// The link that it should have: SHA-256 over the writer, the place, the link before and every
+    /// field, each with its length in front.
     pub fn expected_link(&self, previous: &[u8; 32]) -> [u8; 32] {
         let fields: [&str; 10] = [
             &self.writer,
@@ -203,7 +206,8 @@ pub enum Fault {
         /// Its id.
         id: String,
     },
-    /// The front of a chain is marked as deleted because it was old, and the retention of the settings does not explain that.
+    /// The front of a chain is marked as deleted because it was old, and the retention of the
+    /// settings does not explain that.
     Unexplained {
         /// Whose.
         writer: String,
@@ -229,14 +233,33 @@ pub enum Fault {
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Missing { writer, from, to } if from == to => write!(f, "event {from} of {writer} is missing"),
-            Self::Missing { writer, from, to } => write!(f, "events {from} to {to} of {writer} are missing"),
-            Self::Unexplained { writer, to } => {
-                write!(f, "events up to {to} of {writer} are marked as deleted for their age, which audit.retention does not explain")
+            Self::Missing { writer, from, to } if from == to => {
+                write!(f, "event {from} of {writer} is missing")
             }
-            Self::NotThere { writer, sequence } => write!(f, "event {sequence} of {writer} is in the copy and not in the database"),
-            Self::Differs { writer, sequence } => write!(f, "event {sequence} of {writer} is not the one in the copy"),
-            Self::Altered { writer, sequence, id } => write!(f, "event {sequence} of {writer} ({id}) is not what was written"),
+            Self::Missing { writer, from, to } => {
+                write!(f, "events {from} to {to} of {writer} are missing")
+            }
+            Self::Unexplained { writer, to } => {
+                write!(
+                    f,
+                    "events up to {to} of {writer} are marked as deleted for their age, which audit.retention does not explain"
+                )
+            }
+            Self::NotThere { writer, sequence } => write!(
+                f,
+                "event {sequence} of {writer} is in the copy and not in the database"
+            ),
+            Self::Differs { writer, sequence } => {
+                write!(f, "event {sequence} of {writer} is not the one in the copy")
+            }
+            Self::Altered {
+                writer,
+                sequence,
+                id,
+            } => write!(
+                f,
+                "event {sequence} of {writer} ({id}) is not what was written"
+            ),
         }
     }
 }
@@ -252,16 +275,28 @@ pub struct Walk {
 impl Walk {
     /// From where the chain begins: after what was deleted because it was old.
     pub fn from(writer: &str, sequence: i64, link: Option<[u8; 32]>) -> Self {
-        Self { writer: writer.to_owned(), sequence, link: link.or((sequence == 0).then_some([0; 32])) }
+        Self {
+            writer: writer.to_owned(),
+            sequence,
+            link: link.or((sequence == 0).then_some([0; 32])),
+        }
     }
 
     /// The next event; `link` is what stands beside it.
     pub fn step(&mut self, entry: &Entry, link: Option<[u8; 32]>) -> Vec<Fault> {
         let mut faults = self.gap(entry.sequence);
         // After a gap nobody knows the link before: what follows is held to what stands there.
-        let expected = if faults.is_empty() { self.link.map(|previous| entry.expected_link(&previous)) } else { None };
+        let expected = if faults.is_empty() {
+            self.link.map(|previous| entry.expected_link(&previous))
+        } else {
+            None
+        };
         if link.is_none() || expected.is_some_and(|expected| link != Some(expected)) {
-            faults.push(Fault::Altered { writer: self.writer.clone(), sequence: entry.sequence, id: entry.id.clone() });
+            faults.push(Fault::Altered {
+                writer: self.writer.clone(),
+                sequence: entry.sequence,
+                id: entry.id.clone(),
+            });
         }
         (self.sequence, self.link) = (entry.sequence, link);
         faults
@@ -276,6 +311,10 @@ impl Walk {
         if next <= self.sequence + 1 {
             return Vec::new();
         }
-        vec![Fault::Missing { writer: self.writer.clone(), from: self.sequence + 1, to: next - 1 }]
+        vec![Fault::Missing {
+            writer: self.writer.clone(),
+            from: self.sequence + 1,
+            to: next - 1,
+        }]
     }
 }

@@ -33,7 +33,8 @@ impl Audience {
     }
 }
 
-/// The claims of an access token. Times are whole Unix seconds; anything else is refused when one is read.
+/// The claims of an access token. Times are whole Unix seconds; anything else is refused when one
+/// is read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AccessClaims {
     /// The issuer, byte for byte as configured.
@@ -46,7 +47,8 @@ pub struct AccessClaims {
     pub iat: u64,
     /// Dead from then on.
     pub exp: u64,
-    /// The client that it was issued to (RFC 9068 section 2.2): `tokens.client_id`. Empty in tokens of releases before there was one.
+    /// The client that it was issued to (RFC 9068 section 2.2): `tokens.client_id`. Empty in tokens
+    /// of releases before there was one.
     #[serde(default)]
     pub client_id: String,
     /// Its own id.
@@ -108,7 +110,8 @@ pub const RESERVED: [&str; 22] = [
     "amr",
 ];
 
-/// Where the value of a custom claim comes from: `user.metadata.department`, or a column of the user.
+/// Where the value of a custom claim comes from: `user.metadata.department`, or a column of the
+/// user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimSource(Vec<String>);
 
@@ -123,7 +126,8 @@ impl std::str::FromStr for ClaimSource {
         let parts: Vec<&str> = text.split('.').collect();
         match parts.as_slice() {
             ["user", "image"] => {}
-            ["user", "metadata", rest @ ..] if !rest.is_empty() && rest.iter().all(|p| !p.is_empty()) => {}
+            ["user", "metadata", rest @ ..]
+                if !rest.is_empty() && rest.iter().all(|p| !p.is_empty()) => {}
             _ => return Err(InvalidSource),
         }
         Ok(Self(parts[1..].iter().map(ToString::to_string).collect()))
@@ -138,6 +142,8 @@ impl ClaimSource {
             return user.image.clone().map(Value::String);
         }
         let (name, path) = rest.split_first()?;
-        path.iter().try_fold(user.metadata.get(name)?, |value, part| value.get(part)).cloned()
+        path.iter()
+            .try_fold(user.metadata.get(name)?, |value, part| value.get(part))
+            .cloned()
     }
 }

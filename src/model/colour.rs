@@ -28,7 +28,11 @@ impl Colour {
     fn luminance(self) -> f64 {
         let linear = |channel: u8| {
             let c = f64::from(channel) / 255.0;
-            if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
+            if c <= 0.04045 {
+                c / 12.92
+            } else {
+                ((c + 0.055) / 1.055).powf(2.4)
+            }
         };
         let [r, g, b] = self.0.map(linear);
         0.2126 * r + 0.7152 * g + 0.0722 * b
@@ -44,7 +48,11 @@ impl Colour {
     #[must_use]
     pub fn text_on(self) -> Self {
         let (black, white) = (Self([0; 3]), Self([255; 3]));
-        if self.contrast(black) > self.contrast(white) { black } else { white }
+        if self.contrast(black) > self.contrast(white) {
+            black
+        } else {
+            white
+        }
     }
 }
 
@@ -67,7 +75,15 @@ mod tests {
     #[test]
     fn colours_are_written_in_one_way() {
         assert_eq!("#1F5eff".parse::<Colour>().unwrap().to_string(), "#1f5eff");
-        for text in ["1f5eff", "#1f5ef", "#1f5eff0", "red", "", "#1f5efg", "#fff;}body{"] {
+        for text in [
+            "1f5eff",
+            "#1f5ef",
+            "#1f5eff0",
+            "red",
+            "",
+            "#1f5efg",
+            "#fff;}body{",
+        ] {
             assert!(text.parse::<Colour>().is_err(), "{text}");
         }
     }

@@ -1,5 +1,6 @@
-//! Passwords that everybody chooses: the 100,000 most frequent ones of at least eight characters, in a set that is searched where it lies in the binary.
-//! `assets/README.md` says where they come from.
+//! Passwords that everybody chooses: the 100,000 most frequent ones of at least eight characters,
+//! in a set that is searched where it lies in the binary. `assets/README.md` says where they come
+//! from.
 
 use fst::Set;
 
@@ -17,10 +18,22 @@ mod tests {
     #[test]
     fn the_most_frequent_are_known_in_any_case_and_others_are_not() {
         assert_eq!(Set::new(LIST).unwrap().len(), 100_000);
-        for common in ["12345678", "password1", "PassWord1", "qwertyuiop", "iloveyou1"] {
+        for common in [
+            "12345678",
+            "password1",
+            "PassWord1",
+            "qwertyuiop",
+            "iloveyou1",
+        ] {
             assert!(is_common(common), "{common}");
         }
-        for good in ["a good long password", "password1 ", "Tr0ub4dor&3 horse", "", "пароль-подлиннее"] {
+        for good in [
+            "a good long password",
+            "password1 ",
+            "Tr0ub4dor&3 horse",
+            "",
+            "пароль-подлиннее",
+        ] {
             assert!(!is_common(good), "{good}");
         }
     }

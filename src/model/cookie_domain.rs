@@ -1,9 +1,10 @@
-//! The `Domain` of our cookies: the public host or a domain above it that belongs to one registrant. Browsers refuse every other one, or would send
-//! the cookies to strangers.
+//! The `Domain` of our cookies: the public host or a domain above it that belongs to one
+//! registrant. Browsers refuse every other one, or would send the cookies to strangers.
 
 use url::{Host, Url};
 
-/// A domain whose hosts all get our cookies, in lower case and punycode. Holds no character that ends an attribute.
+/// A domain whose hosts all get our cookies, in lower case and punycode. Holds no character that
+/// ends an attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CookieDomain(String);
 
@@ -23,17 +24,22 @@ pub enum InvalidCookieDomain {
         host: String,
     },
     /// Strangers register names below it, and browsers refuse cookies for it.
-    #[error("{0} is a public suffix, below which strangers have hosts; browsers refuse cookies for it. Leave it empty for cookies of this host alone")]
+    #[error(
+        "{0} is a public suffix, below which strangers have hosts; browsers refuse cookies for it. Leave it empty for cookies of this host alone"
+    )]
     PublicSuffix(String),
 }
 
 impl CookieDomain {
-    /// Checks a domain against the public URL; a leading dot, upper case and characters of other scripts are written the one way.
+    /// Checks a domain against the public URL; a leading dot, upper case and characters of other
+    /// scripts are written the one way.
     pub fn parse(text: &str, public_url: &Url) -> Result<Self, InvalidCookieDomain> {
         let name = text.strip_prefix('.').unwrap_or(text);
-        let labels = |name: &str| !name.is_empty() && name.split('.').all(|label| !label.is_empty());
+        let labels =
+            |name: &str| !name.is_empty() && name.split('.').all(|label| !label.is_empty());
         // The parser below decodes percent-encoding, which no header does.
-        if !labels(name) || name.contains(|c: char| c == '%' || c.is_whitespace() || c.is_control()) {
+        if !labels(name) || name.contains(|c: char| c == '%' || c.is_whitespace() || c.is_control())
+        {
             return Err(InvalidCookieDomain::Malformed);
         }
         let name = match Host::parse(name) {
@@ -41,9 +47,17 @@ impl CookieDomain {
             Ok(Host::Domain(_)) | Err(_) => return Err(InvalidCookieDomain::Malformed),
             Ok(Host::Ipv4(_) | Host::Ipv6(_)) => return Err(InvalidCookieDomain::Address),
         };
-        let Some(Host::Domain(host)) = public_url.host() else { return Err(InvalidCookieDomain::Address) };
-        if host != name && !host.strip_suffix(&name).is_some_and(|labels| labels.ends_with('.')) {
-            return Err(InvalidCookieDomain::Elsewhere { host: host.to_owned() });
+        let Some(Host::Domain(host)) = public_url.host() else {
+            return Err(InvalidCookieDomain::Address);
+        };
+        if host != name
+            && !host
+                .strip_suffix(&name)
+                .is_some_and(|labels| labels.ends_with('.'))
+        {
+            return Err(InvalidCookieDomain::Elsewhere {
+                host: host.to_owned(),
+            });
         }
         if psl::domain_str(&name).is_none() {
             return Err(InvalidCookieDomain::PublicSuffix(name));
@@ -51,11 +65,18 @@ impl CookieDomain {
         Ok(Self(name))
     }
 
-    /// The public host and every domain above it that a cookie of ours can have, the host first; none for an address and for a name such as `localhost`.
+    /// The public host and every domain above it that a cookie of ours can have, the host first;
+    /// none for an address and for a name such as `localhost`.
     pub fn all(public_url: &Url) -> Vec<Self> {
-        let Some(Host::Domain(host)) = public_url.host() else { return Vec::new() };
-        let above = std::iter::successors(Some(host), |name| name.split_once('.').map(|(_, above)| above));
-        above.map_while(|name| Self::parse(name, public_url).ok()).collect()
+        let Some(Host::Domain(host)) = public_url.host() else {
+            return Vec::new();
+        };
+        let above = std::iter::successors(Some(host), |name| {
+            name.split_once('.').map(|(_, above)| above)
+        });
+        above
+            .map_while(|name| Self::parse(name, public_url).ok())
+            .collect()
     }
 
     /// The name.
@@ -83,9 +104,24 @@ mod tests {
         ] {
             assert_eq!(parse(text, here).as_deref(), Ok(name));
         }
-        assert_eq!(parse("Bücher.example", "https://auth.xn--bcher-kva.example").as_deref(), Ok("xn--bcher-kva.example"));
-        for elsewhere in ["other.co.uk", "ample.co.uk", "www.auth.eu.example.co.uk", "example.com", "fly.dev"] {
-            assert!(matches!(parse(elsewhere, here), Err(InvalidCookieDomain::Elsewhere { .. })), "{elsewhere}");
+        assert_eq!(
+            parse("Bücher.example", "https://auth.xn--bcher-kva.example").as_deref(),
+            Ok("xn--bcher-kva.example")
+        );
+        for elsewhere in [
+            "other.co.uk",
+            "ample.co.uk",
+            "www.auth.eu.example.co.uk",
+            "example.com",
+            "fly.dev",
+        ] {
+            assert!(
+                matches!(
+                    parse(elsewhere, here),
+                    Err(InvalidCookieDomain::Elsewhere { .. })
+                ),
+                "{elsewhere}"
+            );
         }
         for (suffix, url) in [
             ("co.uk", here),
@@ -98,7 +134,14 @@ mod tests {
             ("公司.cn", "https://auth.example.xn--55qx5d.cn"),
             ("anything.ck", "https://www.shop.anything.ck"),
         ] {
-            assert!(matches!(parse(suffix, url), Err(InvalidCookieDomain::PublicSuffix(_))), "{suffix}: {:?}", parse(suffix, url));
+            assert!(
+                matches!(
+                    parse(suffix, url),
+                    Err(InvalidCookieDomain::PublicSuffix(_))
+                ),
+                "{suffix}: {:?}",
+                parse(suffix, url)
+            );
         }
         for malformed in [
             "evil; Path=/x",
@@ -119,21 +162,46 @@ mod tests {
             "\"example.co.uk\"",
         ] {
             let refused = parse(malformed, here);
-            assert!(matches!(refused, Err(InvalidCookieDomain::Malformed | InvalidCookieDomain::Elsewhere { .. })), "{malformed:?}: {refused:?}");
+            assert!(
+                matches!(
+                    refused,
+                    Err(InvalidCookieDomain::Malformed | InvalidCookieDomain::Elsewhere { .. })
+                ),
+                "{malformed:?}: {refused:?}"
+            );
         }
-        for (address, url) in
-            [("127.0.0.1", "http://127.0.0.1:4000"), ("[::1]", "http://[::1]:4000"), ("10.0.0.1", here), ("example.com", "http://127.0.0.1:4000")]
-        {
-            assert_eq!(parse(address, url), Err(InvalidCookieDomain::Address), "{address}");
+        for (address, url) in [
+            ("127.0.0.1", "http://127.0.0.1:4000"),
+            ("[::1]", "http://[::1]:4000"),
+            ("10.0.0.1", here),
+            ("example.com", "http://127.0.0.1:4000"),
+        ] {
+            assert_eq!(
+                parse(address, url),
+                Err(InvalidCookieDomain::Address),
+                "{address}"
+            );
         }
     }
 
     #[test]
     fn the_domains_of_a_host_end_below_the_public_suffix() {
-        let all = |url: &str| CookieDomain::all(&url.parse().unwrap()).into_iter().map(|d| d.0).collect::<Vec<_>>();
-        assert_eq!(all("https://auth.example.co.uk"), ["auth.example.co.uk", "example.co.uk"]);
+        let all = |url: &str| {
+            CookieDomain::all(&url.parse().unwrap())
+                .into_iter()
+                .map(|d| d.0)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            all("https://auth.example.co.uk"),
+            ["auth.example.co.uk", "example.co.uk"]
+        );
         assert_eq!(all("https://app.fly.dev"), ["app.fly.dev"]);
-        for none in ["http://localhost:4000", "http://127.0.0.1:4000", "http://[::1]"] {
+        for none in [
+            "http://localhost:4000",
+            "http://127.0.0.1:4000",
+            "http://[::1]",
+        ] {
             assert!(all(none).is_empty(), "{none}");
         }
     }

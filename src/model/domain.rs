@@ -1,4 +1,5 @@
-//! Which mail domains may sign up. `example.com` is that domain alone, `*.example.com` everything below it.
+//! Which mail domains may sign up. `example.com` is that domain alone, `*.example.com` everything
+//! below it.
 
 use std::str::FromStr;
 
@@ -20,10 +21,15 @@ impl FromStr for Domain {
     type Err = InvalidDomain;
 
     fn from_str(text: &str) -> Result<Self, InvalidDomain> {
-        let (name, below) = text.strip_prefix("*.").map_or((text, false), |name| (name, true));
+        let (name, below) = text
+            .strip_prefix("*.")
+            .map_or((text, false), |name| (name, true));
         // What stands behind the @ of a good address.
         let email: Email = format!("x@{name}").parse().map_err(|_| InvalidDomain)?;
-        Ok(Self { name: email.domain().to_owned(), below })
+        Ok(Self {
+            name: email.domain().to_owned(),
+            below,
+        })
     }
 }
 
@@ -60,7 +66,10 @@ mod tests {
 
     fn rules(allowed: &[&str], blocked: &[&str]) -> DomainRules {
         let parse = |list: &[&str]| list.iter().map(|d| d.parse().unwrap()).collect();
-        DomainRules { allowed: parse(allowed), blocked: parse(blocked) }
+        DomainRules {
+            allowed: parse(allowed),
+            blocked: parse(blocked),
+        }
     }
 
     #[test]
@@ -74,12 +83,28 @@ mod tests {
             (rules(&["*.example.com"], &[]), "a@example.com", false),
             (rules(&["*.example.com"], &[]), "a@bad-example.com", false),
             (rules(&[], &["example.com"]), "a@example.com", false),
-            (rules(&["*.example.com"], &["evil.example.com"]), "a@evil.example.com", false),
+            (
+                rules(&["*.example.com"], &["evil.example.com"]),
+                "a@evil.example.com",
+                false,
+            ),
         ];
         for (rules, address, admitted) in cases {
-            assert_eq!(rules.admit(&address.parse().unwrap()), admitted, "{address} by {rules:?}");
+            assert_eq!(
+                rules.admit(&address.parse().unwrap()),
+                admitted,
+                "{address} by {rules:?}"
+            );
         }
-        for text in ["", "com", "*", "*.", "https://example.com", "a@example.com", "exa mple.com"] {
+        for text in [
+            "",
+            "com",
+            "*",
+            "*.",
+            "https://example.com",
+            "a@example.com",
+            "exa mple.com",
+        ] {
             assert_eq!(text.parse::<Domain>(), Err(InvalidDomain), "{text:?}");
         }
     }

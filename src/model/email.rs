@@ -1,5 +1,6 @@
-//! Addresses. One canonical form (lower case) for sign-up, sign-in and the command line, so that one mailbox is one account.
-//! The accepted syntax is the Better Auth contract's (section 12): ASCII, no quotes, no display name, a real domain.
+//! Addresses. One canonical form (lower case) for sign-up, sign-in and the command line, so that
+//! one mailbox is one account. The accepted syntax is the Better Auth contract's (section 12):
+//! ASCII, no quotes, no display name, a real domain.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,10 +23,15 @@ impl Email {
         &self.0
     }
 
-    /// The address without what stands behind a `+` before the `@` (subaddressing, RFC 5233): at most providers one mailbox has all of them.
+    /// The address without what stands behind a `+` before the `@` (subaddressing, RFC 5233): at
+    /// most providers one mailbox has all of them.
     pub fn mailbox(&self) -> String {
         let local = self.0.split_once('@').map_or("", |(local, _)| local);
-        let plain = local.split('+').next().filter(|plain| !plain.is_empty()).unwrap_or(local);
+        let plain = local
+            .split('+')
+            .next()
+            .filter(|plain| !plain.is_empty())
+            .unwrap_or(local);
         format!("{plain}@{}", self.domain())
     }
 
@@ -46,22 +52,34 @@ impl FromStr for Email {
 
     fn from_str(text: &str) -> Result<Self, InvalidEmail> {
         let (local, domain) = text.split_once('@').ok_or(InvalidEmail)?;
-        if text.len() <= 254 && is_local_part(local) && is_domain(domain) { Ok(Self(text.to_ascii_lowercase())) } else { Err(InvalidEmail) }
+        if text.len() <= 254 && is_local_part(local) && is_domain(domain) {
+            Ok(Self(text.to_ascii_lowercase()))
+        } else {
+            Err(InvalidEmail)
+        }
     }
 }
 
 fn is_local_part(local: &str) -> bool {
     let allowed = |c: u8| c.is_ascii_alphanumeric() || b"_'+-.".contains(&c);
-    (1..=64).contains(&local.len()) && local.bytes().all(allowed) && !local.starts_with('.') && !local.ends_with(['.', '\'']) && !local.contains("..")
+    (1..=64).contains(&local.len())
+        && local.bytes().all(allowed)
+        && !local.starts_with('.')
+        && !local.ends_with(['.', '\''])
+        && !local.contains("..")
 }
 
 fn is_domain(domain: &str) -> bool {
     let labels: Vec<&str> = domain.split('.').collect();
     let is_label = |l: &&str| {
-        l.len() <= 63 && l.starts_with(|c: char| c.is_ascii_alphanumeric()) && !l.ends_with('-') && l.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
+        l.len() <= 63
+            && l.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && !l.ends_with('-')
+            && l.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
     };
     let last = labels[labels.len() - 1];
-    let is_top = last.len() >= 2 && (last.bytes().all(|c| c.is_ascii_alphabetic()) || last.starts_with("xn--"));
+    let is_top = last.len() >= 2
+        && (last.bytes().all(|c| c.is_ascii_alphabetic()) || last.starts_with("xn--"));
     labels.len() >= 2 && labels.iter().all(is_label) && is_top
 }
 
@@ -71,7 +89,13 @@ mod tests {
 
     #[test]
     fn accepts_ordinary_addresses_in_one_form() {
-        for (text, canonical) in [("A@X.com", "a@x.com"), ("o'neil+tag@sub.example.co.uk", "o'neil+tag@sub.example.co.uk")] {
+        for (text, canonical) in [
+            ("A@X.com", "a@x.com"),
+            (
+                "o'neil+tag@sub.example.co.uk",
+                "o'neil+tag@sub.example.co.uk",
+            ),
+        ] {
             assert_eq!(text.parse::<Email>().expect(text).as_str(), canonical);
         }
     }

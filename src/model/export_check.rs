@@ -1,7 +1,9 @@
-//! Whether the lines of an export are what was written: each chain of the export is recomputed, link by link. Decided purely.
+//! Whether the lines of an export are what was written: each chain of the export is recomputed,
+//! link by link. Decided purely.
 //!
-//! Links hold no key. An edited line, a line that was added to a chain and a link that is none show. A whole chain that was made anew does not, where the
-//! database does not know its events: an export has to be kept where only operators write.
+//! Links hold no key. An edited line, a line that was added to a chain and a link that is none
+//! show. A whole chain that was made anew does not, where the database does not know its events: an
+//! export has to be kept where only operators write.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -18,21 +20,32 @@ pub type Place = (String, i64);
 pub struct Checked {
     /// Lines that are not what was written.
     pub faults: Vec<Fault>,
-    /// Ids of events that can be neither confirmed nor refuted: the link of the event before is not known.
+    /// Ids of events that can be neither confirmed nor refuted: the link of the event before is not
+    /// known.
     pub unproven: HashSet<String>,
 }
 
 /// The places before the first event of each run of events, whose links the export does not hold.
 pub fn starts(entries: &[&Entry]) -> HashSet<Place> {
-    let there: HashSet<(&str, i64)> = entries.iter().map(|e| (e.writer.as_str(), e.sequence)).collect();
-    entries.iter().filter(|e| e.sequence > 1 && !there.contains(&(e.writer.as_str(), e.sequence - 1))).map(|e| (e.writer.clone(), e.sequence - 1)).collect()
+    let there: HashSet<(&str, i64)> = entries
+        .iter()
+        .map(|e| (e.writer.as_str(), e.sequence))
+        .collect();
+    entries
+        .iter()
+        .filter(|e| e.sequence > 1 && !there.contains(&(e.writer.as_str(), e.sequence - 1)))
+        .map(|e| (e.writer.clone(), e.sequence - 1))
+        .collect()
 }
 
-/// Recomputes the chains. `known` holds links of places that the export does not have. The same line twice is one.
+/// Recomputes the chains. `known` holds links of places that the export does not have. The same
+/// line twice is one.
 pub fn check(entries: &[&Entry], known: &BTreeMap<Place, [u8; 32]>) -> Checked {
     let (mut chains, mut checked) = (BTreeMap::<(&str, i64), &Entry>::new(), Checked::default());
     for entry in entries {
-        let first = chains.entry((entry.writer.as_str(), entry.sequence)).or_insert(entry);
+        let first = chains
+            .entry((entry.writer.as_str(), entry.sequence))
+            .or_insert(entry);
         if *first != *entry {
             checked.faults.push(altered(entry));
         }
@@ -65,5 +78,9 @@ fn hash(link: &str) -> Option<[u8; 32]> {
 }
 
 fn altered(entry: &Entry) -> Fault {
-    Fault::Altered { writer: entry.writer.clone(), sequence: entry.sequence, id: entry.id.clone() }
+    Fault::Altered {
+        writer: entry.writer.clone(),
+        sequence: entry.sequence,
+        id: entry.id.clone(),
+    }
 }

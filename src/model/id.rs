@@ -1,4 +1,5 @@
-//! Identifiers. Users are UUIDv4 (v7 would tell when an account was made); sessions and events are v7, so that they sort by time.
+//! Identifiers. Users are UUIDv4 (v7 would tell when an account was made); sessions and events are
+//! v7, so that they sort by time.
 
 use std::fmt;
 use std::str::FromStr;
@@ -74,7 +75,9 @@ impl EventId {
     /// The instant that the identifier was made for; `None` if it is of another version.
     pub fn made_at(&self) -> Option<Timestamp> {
         let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
-        Some(Timestamp(i64::try_from(seconds).ok()?.checked_mul(1000)? + i64::from(nanos / 1_000_000)))
+        Some(Timestamp(
+            i64::try_from(seconds).ok()?.checked_mul(1000)? + i64::from(nanos / 1_000_000),
+        ))
     }
 
     /// A version 7 identifier of this instant and these random bytes.

@@ -1,7 +1,8 @@
 //! The life of signing keys: standby → active → retired → gone, and revoked at any time.
 //!
-//! Promise: no verifier ever meets a token whose key it could not already have. `plan` is pure: the schedule, the command line and
-//! start-up ask it the same question, so they cannot differ. Key material is `crypto`'s, applying a plan is `flows::rotate_keys`'s.
+//! Promise: no verifier ever meets a token whose key it could not already have. `plan` is pure: the
+//! schedule, the command line and start-up ask it the same question, so they cannot differ. Key
+//! material is `crypto`'s, applying a plan is `flows::rotate_keys`'s.
 
 use std::time::Duration;
 
@@ -39,7 +40,15 @@ impl State {
 
     /// As stored; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Active, Self::Standby, Self::Retired, Self::Revoked, Self::Removed].into_iter().find(|s| s.as_str() == text)
+        [
+            Self::Active,
+            Self::Standby,
+            Self::Retired,
+            Self::Revoked,
+            Self::Removed,
+        ]
+        .into_iter()
+        .find(|s| s.as_str() == text)
     }
 
     /// Whether verifiers find the key in the JWKS.
@@ -119,7 +128,10 @@ impl Policy {
     fn next_after(&self, then: Timestamp) -> Option<Timestamp> {
         // The library keeps the digits below a second that it is given.
         let whole = Timestamp(then.seconds() * 1000);
-        let next = self.rotation.find_next_occurrence(&whole.to_utc()?, false).ok()?;
+        let next = self
+            .rotation
+            .find_next_occurrence(&whole.to_utc()?, false)
+            .ok()?;
         Some(Timestamp(next.timestamp_millis()))
     }
 }
@@ -140,9 +152,13 @@ impl Ring {
         self.keys.iter().find(|k| k.state == state)
     }
 
-    /// When the active key gives way to the standby: the scheduled time, or the second rotation of an emergency, but not before Λ.
+    /// When the active key gives way to the standby: the scheduled time, or the second rotation of
+    /// an emergency, but not before Λ.
     pub fn next_rotation(&self, policy: &Policy) -> Option<Timestamp> {
-        let scheduled = self.in_state(State::Active).and_then(|k| k.activated_at).and_then(|at| policy.next_after(at));
+        let scheduled = self
+            .in_state(State::Active)
+            .and_then(|k| k.activated_at)
+            .and_then(|at| policy.next_after(at));
         let due = match (scheduled, self.rotate_after) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (one, other) => one.or(other),
@@ -155,7 +171,8 @@ impl Ring {
 /// What somebody asks of the ring.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wish {
-    /// Make the keys that are missing and nothing else: what may be done by a clock that is not confirmed.
+    /// Make the keys that are missing and nothing else: what may be done by a clock that is not
+    /// confirmed.
     Missing,
     /// Do what is due at this moment: also rotate and remove.
     Scheduled(ConfirmedNow),
@@ -193,7 +210,9 @@ pub enum Step {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// The standby is too young.
-    #[error("the standby key is published for {age:?} only and verifiers may need {needed:?} to see it; wait until {ripe_at}, or use --force")]
+    #[error(
+        "the standby key is published for {age:?} only and verifiers may need {needed:?} to see it; wait until {ripe_at}, or use --force"
+    )]
     TooEarly {
         /// How long it is published.
         age: Duration,
@@ -211,21 +230,33 @@ pub enum Refused {
 }
 
 /// Decides what to do; no steps: nothing is due.
-pub fn plan(now: Timestamp, ring: &Ring, policy: &Policy, wish: &Wish) -> Result<Vec<Step>, Refused> {
+pub fn plan(
+    now: Timestamp,
+    ring: &Ring,
+    policy: &Policy,
+    wish: &Wish,
+) -> Result<Vec<Step>, Refused> {
     match wish {
         Wish::Missing => Ok(plan_missing(ring)),
         Wish::Scheduled(now) => Ok(plan_due(now.now(), ring, policy)),
         Wish::Rotate { force } => plan_rotation(now, ring, policy, *force),
         Wish::ReplaceAll => plan_replacement(ring),
         Wish::Revoke(kid) => plan_revocation(now, ring, policy, kid),
-        Wish::ImportStandby => Ok(ring.in_state(State::Standby).map(|k| Step::Retire(k.kid.clone())).into_iter().collect()),
+        Wish::ImportStandby => Ok(ring
+            .in_state(State::Standby)
+            .map(|k| Step::Retire(k.kid.clone()))
+            .into_iter()
+            .collect()),
     }
 }
 
 fn plan_missing(ring: &Ring) -> Vec<Step> {
     match (ring.in_state(State::Active), ring.in_state(State::Standby)) {
         (None, None) => vec![Step::Create(State::Active), Step::Create(State::Standby)],
-        (None, Some(standby)) => vec![Step::Activate(standby.kid.clone()), Step::Create(State::Standby)],
+        (None, Some(standby)) => vec![
+            Step::Activate(standby.kid.clone()),
+            Step::Create(State::Standby),
+        ],
         (Some(_), None) => vec![Step::Create(State::Standby)],
         (Some(_), Some(_)) => vec![],
     }
@@ -233,51 +264,98 @@ fn plan_missing(ring: &Ring) -> Vec<Step> {
 
 fn plan_due(now: Timestamp, ring: &Ring, policy: &Policy) -> Vec<Step> {
     let mut steps = match (ring.in_state(State::Active), ring.in_state(State::Standby)) {
-        (Some(active), Some(standby)) if ring.next_rotation(policy).is_some_and(|at| at <= now) => rotation(active, standby, ring),
+        (Some(active), Some(standby)) if ring.next_rotation(policy).is_some_and(|at| at <= now) => {
+            rotation(active, standby, ring)
+        }
         (Some(_), Some(_)) | (None, _) | (_, None) => plan_missing(ring),
     };
-    let over = ring.keys.iter().filter(|k| k.leaves_at().is_some_and(|at| at <= now));
+    let over = ring
+        .keys
+        .iter()
+        .filter(|k| k.leaves_at().is_some_and(|at| at <= now));
     steps.extend(over.map(|k| Step::Remove(k.kid.clone())));
     steps
 }
 
 fn rotation(active: &Key, standby: &Key, ring: &Ring) -> Vec<Step> {
-    let mut steps = vec![Step::Retire(active.kid.clone()), Step::Activate(standby.kid.clone()), Step::Create(State::Standby)];
+    let mut steps = vec![
+        Step::Retire(active.kid.clone()),
+        Step::Activate(standby.kid.clone()),
+        Step::Create(State::Standby),
+    ];
     if ring.rotate_after.is_some() {
         steps.push(Step::RotateAfter(None));
     }
     steps
 }
 
-fn plan_rotation(now: Timestamp, ring: &Ring, policy: &Policy, force: bool) -> Result<Vec<Step>, Refused> {
-    let (Some(active), Some(standby)) = (ring.in_state(State::Active), ring.in_state(State::Standby)) else { return Err(Refused::Empty) };
+fn plan_rotation(
+    now: Timestamp,
+    ring: &Ring,
+    policy: &Policy,
+    force: bool,
+) -> Result<Vec<Step>, Refused> {
+    let (Some(active), Some(standby)) =
+        (ring.in_state(State::Active), ring.in_state(State::Standby))
+    else {
+        return Err(Refused::Empty);
+    };
     let needed = policy.publish_before_use(ring);
     let ripe_at = standby.published_at + needed;
     if now < ripe_at && !force {
-        return Err(Refused::TooEarly { age: now.since(standby.published_at), needed, ripe_at });
+        return Err(Refused::TooEarly {
+            age: now.since(standby.published_at),
+            needed,
+            ripe_at,
+        });
     }
     Ok(rotation(active, standby, ring))
 }
 
 fn plan_replacement(ring: &Ring) -> Result<Vec<Step>, Refused> {
-    let mut steps: Vec<Step> = ring.keys.iter().filter(|k| k.state.is_published()).map(|k| Step::Revoke(k.kid.clone())).collect();
+    let mut steps: Vec<Step> = ring
+        .keys
+        .iter()
+        .filter(|k| k.state.is_published())
+        .map(|k| Step::Revoke(k.kid.clone()))
+        .collect();
     if steps.is_empty() {
         return Err(Refused::Empty);
     }
-    steps.extend([Step::Create(State::Active), Step::Create(State::Standby), Step::RotateAfter(None)]);
+    steps.extend([
+        Step::Create(State::Active),
+        Step::Create(State::Standby),
+        Step::RotateAfter(None),
+    ]);
     Ok(steps)
 }
 
-fn plan_revocation(now: Timestamp, ring: &Ring, policy: &Policy, kid: &str) -> Result<Vec<Step>, Refused> {
-    let published = ring.keys.iter().find(|k| k.kid == kid && k.state.is_published());
+fn plan_revocation(
+    now: Timestamp,
+    ring: &Ring,
+    policy: &Policy,
+    kid: &str,
+) -> Result<Vec<Step>, Refused> {
+    let published = ring
+        .keys
+        .iter()
+        .find(|k| k.kid == kid && k.state.is_published());
     let key = published.ok_or_else(|| Refused::UnknownKid(kid.to_owned()))?;
     let mut steps = vec![Step::Revoke(key.kid.clone())];
     match key.state {
         State::Active => {
-            steps.push(ring.in_state(State::Standby).map_or(Step::Create(State::Active), |s| Step::Activate(s.kid.clone())));
+            steps.push(
+                ring.in_state(State::Standby)
+                    .map_or(Step::Create(State::Active), |s| {
+                        Step::Activate(s.kid.clone())
+                    }),
+            );
             steps.push(Step::Create(State::Standby));
-            // Verifiers that refetch only on an unknown kid would trust the revoked key for ever: show them one soon.
-            steps.push(Step::RotateAfter(Some(now + policy.publish_before_use(ring))));
+            // Verifiers that refetch only on an unknown kid would trust the revoked key for ever:
+            // show them one soon.
+            steps.push(Step::RotateAfter(Some(
+                now + policy.publish_before_use(ring),
+            )));
         }
         State::Standby => steps.push(Step::Create(State::Standby)),
         State::Retired | State::Revoked | State::Removed => {}
@@ -292,9 +370,17 @@ mod tests {
     const T0: Timestamp = Timestamp(1_795_244_107_000);
 
     fn policy() -> Policy {
-        let cron = croner::parser::CronParser::builder().seconds(croner::parser::Seconds::Required).build().parse("0 0 3 * * Sun");
+        let cron = croner::parser::CronParser::builder()
+            .seconds(croner::parser::Seconds::Required)
+            .build()
+            .parse("0 0 3 * * Sun");
         let minute = Duration::from_secs(60);
-        Policy { rotation: cron.expect("cron"), jwks_max_age: 5 * minute, verifier_cache: 60 * minute, access_ttl: 15 * minute }
+        Policy {
+            rotation: cron.expect("cron"),
+            jwks_max_age: 5 * minute,
+            verifier_cache: 60 * minute,
+            access_ttl: 15 * minute,
+        }
     }
 
     fn key(kid: &str, state: State, at: Timestamp) -> Key {
@@ -304,16 +390,35 @@ mod tests {
             State::Retired | State::Revoked | State::Removed => (Some(at), Some(at)),
         };
         let max_ttl = Duration::from_secs(900);
-        Key { kid: kid.into(), algorithm: "EdDSA".into(), state, published_at: at, activated_at, retired_at, ended_at: None, reason: None, max_ttl }
+        Key {
+            kid: kid.into(),
+            algorithm: "EdDSA".into(),
+            state,
+            published_at: at,
+            activated_at,
+            retired_at,
+            ended_at: None,
+            reason: None,
+            max_ttl,
+        }
     }
 
     fn ring(keys: &[(&str, State, Timestamp)]) -> Ring {
-        Ring { keys: keys.iter().map(|(kid, state, at)| key(kid, *state, *at)).collect(), ..Ring::default() }
+        Ring {
+            keys: keys
+                .iter()
+                .map(|(kid, state, at)| key(kid, *state, *at))
+                .collect(),
+            ..Ring::default()
+        }
     }
 
     #[test]
     fn an_empty_ring_gets_an_active_and_a_standby() {
-        assert_eq!(plan_due(T0, &Ring::default(), &policy()), [Step::Create(State::Active), Step::Create(State::Standby)]);
+        assert_eq!(
+            plan_due(T0, &Ring::default(), &policy()),
+            [Step::Create(State::Active), Step::Create(State::Standby)]
+        );
     }
 
     #[test]
@@ -325,30 +430,72 @@ mod tests {
         let young = ring(&[("a", State::Active, old), ("s", State::Standby, now)]);
         assert!(plan_due(now, &young, &policy).is_empty());
         assert!(plan_due(now + lambda - Duration::from_millis(1), &young, &policy).is_empty());
-        let rotated = [Step::Retire("a".into()), Step::Activate("s".into()), Step::Create(State::Standby)];
+        let rotated = [
+            Step::Retire("a".into()),
+            Step::Activate("s".into()),
+            Step::Create(State::Standby),
+        ];
         assert_eq!(plan_due(now + lambda, &young, &policy), rotated);
-        assert_eq!(plan(now, &young, &policy, &Wish::Rotate { force: true }), Ok(rotated.to_vec()));
+        assert_eq!(
+            plan(now, &young, &policy, &Wish::Rotate { force: true }),
+            Ok(rotated.to_vec())
+        );
         let refused = plan(now, &young, &policy, &Wish::Rotate { force: false });
-        assert_eq!(refused, Err(Refused::TooEarly { age: Duration::ZERO, needed: lambda, ripe_at: now + lambda }));
+        assert_eq!(
+            refused,
+            Err(Refused::TooEarly {
+                age: Duration::ZERO,
+                needed: lambda,
+                ripe_at: now + lambda
+            })
+        );
     }
 
     #[test]
     fn a_retired_key_leaves_when_its_last_token_is_dead() {
         let keep = Duration::from_secs(900 + 60 + 5 + 10);
-        let ring = ring(&[("r", State::Retired, T0), ("a", State::Active, T0), ("s", State::Standby, T0)]);
+        let ring = ring(&[
+            ("r", State::Retired, T0),
+            ("a", State::Active, T0),
+            ("s", State::Standby, T0),
+        ]);
         assert!(plan_due(T0 + keep - Duration::from_millis(1), &ring, &policy()).is_empty());
-        assert_eq!(plan_due(T0 + keep, &ring, &policy()), [Step::Remove("r".into())]);
+        assert_eq!(
+            plan_due(T0 + keep, &ring, &policy()),
+            [Step::Remove("r".into())]
+        );
     }
 
     #[test]
     fn revoking_the_active_key_uses_the_standby_and_schedules_a_second_rotation() {
         let policy = policy();
-        let ring = ring(&[("r", State::Retired, T0), ("a", State::Active, T0), ("s", State::Standby, T0)]);
+        let ring = ring(&[
+            ("r", State::Retired, T0),
+            ("a", State::Active, T0),
+            ("s", State::Standby, T0),
+        ]);
         let second = T0 + policy.publish_before_use(&ring);
-        let expected = [Step::Revoke("a".into()), Step::Activate("s".into()), Step::Create(State::Standby), Step::RotateAfter(Some(second))];
-        assert_eq!(plan(T0, &ring, &policy, &Wish::Revoke("a".into())), Ok(expected.to_vec()));
-        assert_eq!(plan(T0, &ring, &policy, &Wish::Revoke("s".into())), Ok(vec![Step::Revoke("s".into()), Step::Create(State::Standby)]));
-        assert_eq!(plan(T0, &ring, &policy, &Wish::Revoke("r".into())), Ok(vec![Step::Revoke("r".into())]));
-        assert_eq!(plan(T0, &ring, &policy, &Wish::Revoke("x".into())), Err(Refused::UnknownKid("x".into())));
+        let expected = [
+            Step::Revoke("a".into()),
+            Step::Activate("s".into()),
+            Step::Create(State::Standby),
+            Step::RotateAfter(Some(second)),
+        ];
+        assert_eq!(
+            plan(T0, &ring, &policy, &Wish::Revoke("a".into())),
+            Ok(expected.to_vec())
+        );
+        assert_eq!(
+            plan(T0, &ring, &policy, &Wish::Revoke("s".into())),
+            Ok(vec![Step::Revoke("s".into()), Step::Create(State::Standby)])
+        );
+        assert_eq!(
+            plan(T0, &ring, &policy, &Wish::Revoke("r".into())),
+            Ok(vec![Step::Revoke("r".into())])
+        );
+        assert_eq!(
+            plan(T0, &ring, &policy, &Wish::Revoke("x".into())),
+            Err(Refused::UnknownKid("x".into()))
+        );
     }
 }

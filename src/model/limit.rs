@@ -1,5 +1,6 @@
-//! How often something may be done, decided purely. Two paces: a steady one (the generic cell rate algorithm: a burst, then one by one), and one for
-//! guessing, where after some free failures every further one costs twice the wait of the one before, up to a quarter of an hour and no longer: a
+//! How often something may be done, decided purely. Two paces: a steady one (the generic cell rate
+//! algorithm: a burst, then one by one), and one for guessing, where after some free failures every
+//! further one costs twice the wait of the one before, up to a quarter of an hour and no longer: a
 //! stranger can slow an owner down, never lock one out.
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -33,10 +34,19 @@ impl FromStr for Quota {
 
     fn from_str(text: &str) -> Result<Self, InvalidQuota> {
         let (count, period) = text.split_once('/').ok_or(InvalidQuota)?;
-        let count = count.trim().parse().ok().filter(|n| (1..=1_000_000).contains(n)).ok_or(InvalidQuota)?;
+        let count = count
+            .trim()
+            .parse()
+            .ok()
+            .filter(|n| (1..=1_000_000).contains(n))
+            .ok_or(InvalidQuota)?;
         let period = humantime::parse_duration(period.trim()).map_err(|_| InvalidQuota)?;
         let good = Duration::from_secs(1) <= period && period <= Duration::from_secs(86_400);
-        if good { Ok(Self { count, period }) } else { Err(InvalidQuota) }
+        if good {
+            Ok(Self { count, period })
+        } else {
+            Err(InvalidQuota)
+        }
     }
 }
 
@@ -45,7 +55,8 @@ impl FromStr for Quota {
 pub enum Rule {
     /// Failed passwords of an account from a network.
     SignIn,
-    /// The same from a device that has signed in to the account before: what strangers do does not count here.
+    /// The same from a device that has signed in to the account before: what strangers do does not
+    /// count here.
     SignInDevice,
     /// The same from all such devices together.
     SignInDevices,
@@ -106,8 +117,18 @@ impl Rule {
 
     fn grows(self) -> bool {
         match self {
-            Self::SignIn | Self::SignInDevice | Self::SignInDevices | Self::Confirm | Self::SignInAccount => true,
-            Self::SignInNetwork | Self::SignInSuccess | Self::SignUp | Self::MailAddress | Self::MailRecipient | Self::MailNetwork | Self::Mint => false,
+            Self::SignIn
+            | Self::SignInDevice
+            | Self::SignInDevices
+            | Self::Confirm
+            | Self::SignInAccount => true,
+            Self::SignInNetwork
+            | Self::SignInSuccess
+            | Self::SignUp
+            | Self::MailAddress
+            | Self::MailRecipient
+            | Self::MailNetwork
+            | Self::Mint => false,
         }
     }
 }
@@ -124,28 +145,46 @@ pub struct State {
 }
 
 /// One more: the state after it, or how long to wait.
-pub fn decide(rule: Rule, quota: Quota, state: Option<State>, now: Timestamp) -> Result<State, Duration> {
+pub fn decide(
+    rule: Rule,
+    quota: Quota,
+    state: Option<State>,
+    now: Timestamp,
+) -> Result<State, Duration> {
     let state = state.filter(|s| now < s.expires_at);
-    if rule.grows() { grow(quota, state, now) } else { steadily(quota, state, now) }
+    if rule.grows() {
+        grow(quota, state, now)
+    } else {
+        steadily(quota, state, now)
+    }
 }
 
 fn grow(quota: Quota, state: Option<State>, now: Timestamp) -> Result<State, Duration> {
     if let Some(state) = state {
         let (left, most) = (state.free_at.since(now), wait_after(quota, state.level));
-        // Further away than this count ever costs, it was written by a clock that was ahead, and nobody knows how much of the wait is left: the count stands and
-        // the next one may come. Replicas are a little apart: what one of them wrote is cut to what the count costs.
+        // Further away than this count ever costs, it was written by a clock that was ahead, and
+        // nobody knows how much of the wait is left: the count stands and the next one may come.
+        // Replicas are a little apart: what one of them wrote is cut to what the count costs.
         if !left.is_zero() && !most.is_zero() && left <= most + MAX_CLOCK_SKEW {
             return Err(left.min(most));
         }
     }
     let level = state.map_or(0, |s| s.level).saturating_add(1);
     let wait = wait_after(quota, level);
-    Ok(State { level, free_at: now + wait, expires_at: now + wait + quota.period })
+    Ok(State {
+        level,
+        free_at: now + wait,
+        expires_at: now + wait + quota.period,
+    })
 }
 
 /// What so many failures cost.
 fn wait_after(quota: Quota, level: i64) -> Duration {
-    u32::try_from(level - i64::from(quota.count)).map_or(Duration::ZERO, |beyond| FIRST_WAIT.saturating_mul(1 << beyond.min(20)).min(LAST_WAIT))
+    u32::try_from(level - i64::from(quota.count)).map_or(Duration::ZERO, |beyond| {
+        FIRST_WAIT
+            .saturating_mul(1 << beyond.min(20))
+            .min(LAST_WAIT)
+    })
 }
 
 fn steadily(quota: Quota, state: Option<State>, now: Timestamp) -> Result<State, Duration> {
@@ -155,13 +194,22 @@ fn steadily(quota: Quota, state: Option<State>, now: Timestamp) -> Result<State,
     if debt > quota.period {
         return Err(debt.saturating_sub(quota.period));
     }
-    Ok(State { level: state.map_or(0, |s| s.level).saturating_add(1), free_at, expires_at: free_at })
+    Ok(State {
+        level: state.map_or(0, |s| s.level).saturating_add(1),
+        free_at,
+        expires_at: free_at,
+    })
 }
 
-/// When the bucket is full again. An empty one takes its whole period: a time beyond that was written by a clock that was ahead and says nothing.
+/// When the bucket is full again. An empty one takes its whole period: a time beyond that was
+/// written by a clock that was ahead and says nothing.
 fn full_at(quota: Quota, state: State, now: Timestamp) -> Timestamp {
     let debt = state.free_at.since(now);
-    if debt > quota.period + MAX_CLOCK_SKEW { now } else { now + debt.min(quota.period) }
+    if debt > quota.period + MAX_CLOCK_SKEW {
+        now
+    } else {
+        now + debt.min(quota.period)
+    }
 }
 
 /// The time that one costs at the steady pace.
@@ -171,7 +219,11 @@ fn every(quota: Quota) -> Duration {
 
 /// After a success; `None`: nothing is left to remember.
 pub fn forgive(rule: Rule, quota: Quota, state: State, now: Timestamp) -> Option<State> {
-    if rule.grows() { None } else { give_back(rule, quota, state, now) }
+    if rule.grows() {
+        None
+    } else {
+        give_back(rule, quota, state, now)
+    }
 }
 
 /// What it was before one that nobody has looked at: the failures before it stand.
@@ -179,10 +231,19 @@ pub fn give_back(rule: Rule, quota: Quota, state: State, now: Timestamp) -> Opti
     if rule.grows() {
         let level = state.level - 1;
         let free_at = state.free_at.min(now + wait_after(quota, level));
-        return (level > 0).then_some(State { level, free_at, ..state });
+        return (level > 0).then_some(State {
+            level,
+            free_at,
+            ..state
+        });
     }
-    let free_at = full_at(quota, state, now).0 - i64::try_from(every(quota).as_millis()).unwrap_or(i64::MAX);
-    (free_at > now.0).then(|| State { level: state.level - 1, free_at: Timestamp(free_at), expires_at: Timestamp(free_at) })
+    let free_at =
+        full_at(quota, state, now).0 - i64::try_from(every(quota).as_millis()).unwrap_or(i64::MAX);
+    (free_at > now.0).then(|| State {
+        level: state.level - 1,
+        free_at: Timestamp(free_at),
+        expires_at: Timestamp(free_at),
+    })
 }
 
 /// How far the addresses reach that are counted together.
@@ -197,8 +258,10 @@ pub enum Reach {
 }
 
 impl Reach {
-    /// What a rule allows to addresses that reach so far. A customer has a quarter more than one of the links, or, where failures cost ever more, twice as
-    /// much: one host that guesses does not at once hold up the rest of its home. Many share a site, as many share one IPv4 address behind NAT.
+    /// What a rule allows to addresses that reach so far. A customer has a quarter more than one of
+    /// the links, or, where failures cost ever more, twice as much: one host that guesses does not
+    /// at once hold up the rest of its home. Many share a site, as many share one IPv4 address
+    /// behind NAT.
     pub fn quota(self, rule: Rule, quota: Quota) -> Quota {
         let count = match (self, rule.grows()) {
             (Self::Link, _) => quota.count,
@@ -210,8 +273,9 @@ impl Reach {
     }
 }
 
-/// Whom a limit by network counts, the nearest first. IPv4 counts by address alone: a /24 has hundreds of customers who do not know each other. An IPv6
-/// customer has at least 256 of the /64 networks, and many have 65,536, so that each of them counts at three reaches.
+/// Whom a limit by network counts, the nearest first. IPv4 counts by address alone: a /24 has
+/// hundreds of customers who do not know each other. An IPv6 customer has at least 256 of the /64
+/// networks, and many have 65,536, so that each of them counts at three reaches.
 pub fn networks(address: &str) -> Vec<(Reach, String)> {
     let Ok(ip) = address.parse::<IpAddr>() else {
         // All whose address is not known are one.
@@ -223,25 +287,32 @@ pub fn networks(address: &str) -> Vec<(Reach, String)> {
             let [a, b, c, d, ..] = v6.segments();
             vec![
                 (Reach::Link, format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")),
-                (Reach::Customer, format!("{a:x}:{b:x}:{c:x}:{:x}::/56", d & 0xff00)),
+                (
+                    Reach::Customer,
+                    format!("{a:x}:{b:x}:{c:x}:{:x}::/56", d & 0xff00),
+                ),
                 (Reach::Site, format!("{a:x}:{b:x}:{c:x}::/48")),
             ]
         }
     }
 }
 
-/// The IPv4 address inside an IPv6 address: mapped (`::ffff:192.0.2.1`), or translated on its way (`64:ff9b::192.0.2.1`, RFC 6052).
+/// The IPv4 address inside an IPv6 address: mapped (`::ffff:192.0.2.1`), or translated on its way
+/// (`64:ff9b::192.0.2.1`, RFC 6052).
 pub(super) fn embedded(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(v6) => match v6.segments() {
-            [0x64, 0xff9b, 0, 0, 0, 0, high, low] => IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low))),
+            [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+                IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
+            }
             _ => IpAddr::V6(v6),
         },
         v4 @ IpAddr::V4(_) => v4,
     }
 }
 
-/// The widest network of an address, from which one customer or one site may choose its addresses: the IPv4 address, or the IPv6 /48.
+/// The widest network of an address, from which one customer or one site may choose its addresses:
+/// the IPv4 address, or the IPv6 /48.
 pub fn widest_network(address: &str) -> String {
     let mut networks = networks(address);
     networks.swap_remove(networks.len() - 1).1
@@ -256,7 +327,10 @@ pub fn network(address: &str) -> String {
 mod tests {
     use super::*;
 
-    const FIVE: Quota = Quota { count: 5, period: Duration::from_secs(900) };
+    const FIVE: Quota = Quota {
+        count: 5,
+        period: Duration::from_secs(900),
+    };
 
     #[test]
     fn five_failures_are_free_and_then_the_wait_doubles_to_a_quarter_of_an_hour() {
@@ -268,13 +342,33 @@ mod tests {
             now = next.free_at;
             state = Some(next);
         }
-        assert_eq!(waits, [0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900, 900, 900, 900]);
-        let early = decide(Rule::SignIn, FIVE, state, now + Duration::from_secs(0)).map(|s| s.free_at.since(now));
+        assert_eq!(
+            waits,
+            [
+                0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900, 900, 900, 900
+            ]
+        );
+        let early = decide(Rule::SignIn, FIVE, state, now + Duration::from_secs(0))
+            .map(|s| s.free_at.since(now));
         assert_eq!(early, Ok(LAST_WAIT), "at the very end it is free");
-        assert_eq!(decide(Rule::SignIn, FIVE, state.map(|s| State { free_at: s.free_at + FIRST_WAIT, ..s }), now), Err(FIRST_WAIT));
+        assert_eq!(
+            decide(
+                Rule::SignIn,
+                FIVE,
+                state.map(|s| State {
+                    free_at: s.free_at + FIRST_WAIT,
+                    ..s
+                }),
+                now
+            ),
+            Err(FIRST_WAIT)
+        );
         // A quarter of an hour of quiet, and everything is forgotten.
         let later = now + FIVE.period;
-        assert_eq!(decide(Rule::SignIn, FIVE, state, later).map(|s| (s.level, s.free_at)), Ok((1, later)));
+        assert_eq!(
+            decide(Rule::SignIn, FIVE, state, later).map(|s| (s.level, s.free_at)),
+            Ok((1, later))
+        );
         assert_eq!(forgive(Rule::SignIn, FIVE, state.unwrap(), now), None);
     }
 
@@ -294,8 +388,17 @@ mod tests {
         }
         let first = decide(Rule::SignIn, FIVE, None, now).unwrap();
         assert_eq!(give_back(Rule::SignIn, FIVE, first, now), None);
-        let two = decide(Rule::SignUp, FIVE, decide(Rule::SignUp, FIVE, None, now).ok(), now).unwrap();
-        assert_eq!(give_back(Rule::SignUp, FIVE, two, now).map(|s| s.level), Some(1));
+        let two = decide(
+            Rule::SignUp,
+            FIVE,
+            decide(Rule::SignUp, FIVE, None, now).ok(),
+            now,
+        )
+        .unwrap();
+        assert_eq!(
+            give_back(Rule::SignUp, FIVE, two, now).map(|s| s.level),
+            Some(1)
+        );
     }
 
     #[test]
@@ -305,16 +408,33 @@ mod tests {
         for _ in 0..5 {
             state = Some(decide(Rule::SignUp, FIVE, state, now).unwrap());
         }
-        assert_eq!(decide(Rule::SignUp, FIVE, state, now), Err(Duration::from_secs(180)));
+        assert_eq!(
+            decide(Rule::SignUp, FIVE, state, now),
+            Err(Duration::from_secs(180))
+        );
         let back = forgive(Rule::SignUp, FIVE, state.unwrap(), now);
         assert!(decide(Rule::SignUp, FIVE, back, now).is_ok());
         let later = now + Duration::from_secs(180);
         state = Some(decide(Rule::SignUp, FIVE, state, later).unwrap());
-        assert_eq!(decide(Rule::SignUp, FIVE, state, later), Err(Duration::from_secs(180)));
-        assert!((0..5).try_fold(None, |s, _| decide(Rule::SignUp, FIVE, s, now + FIVE.period * 9).map(Some)).is_ok());
+        assert_eq!(
+            decide(Rule::SignUp, FIVE, state, later),
+            Err(Duration::from_secs(180))
+        );
+        assert!(
+            (0..5)
+                .try_fold(None, |s, _| decide(
+                    Rule::SignUp,
+                    FIVE,
+                    s,
+                    now + FIVE.period * 9
+                )
+                .map(Some))
+                .is_ok()
+        );
     }
 
-    /// Many, each as soon as it may come, until one is refused: what is remembered then, and when that is.
+    /// Many, each as soon as it may come, until one is refused: what is remembered then, and when
+    /// that is.
     fn exhaust(rule: Rule, mut now: Timestamp) -> (State, Timestamp) {
         let mut state = None;
         for _ in 0..40 {
@@ -336,17 +456,26 @@ mod tests {
             // How long one who is refused waits at most by a clock that never jumped.
             let (state, then) = exhaust(rule, now);
             let usual = decide(rule, FIVE, Some(state), then).expect_err("refused");
-            for jump in [1, 2, 10, 60, 900, 3_600, 43_200, 86_400, 100 * 86_400].map(Duration::from_secs) {
+            for jump in
+                [1, 2, 10, 60, 900, 3_600, 43_200, 86_400, 100 * 86_400].map(Duration::from_secs)
+            {
                 let (state, then) = exhaust(rule, now + jump);
                 let set_back = then - jump;
                 let mut at = set_back;
                 // A client does as it is told: it waits and comes again.
                 while let Err(wait) = decide(rule, FIVE, Some(state), at) {
-                    assert!(wait <= LAST_WAIT.max(FIVE.period), "{rule:?} {jump:?}: {wait:?}");
+                    assert!(
+                        wait <= LAST_WAIT.max(FIVE.period),
+                        "{rule:?} {jump:?}: {wait:?}"
+                    );
                     at = at + wait;
                 }
                 let most = (LAST_WAIT * 2).max(usual) + MAX_CLOCK_SKEW;
-                assert!(at.since(set_back) <= most, "{rule:?}, a jump of {jump:?}: locked out for {:?}", at.since(set_back));
+                assert!(
+                    at.since(set_back) <= most,
+                    "{rule:?}, a jump of {jump:?}: locked out for {:?}",
+                    at.since(set_back)
+                );
                 if jump >= Duration::from_secs(86_400) {
                     assert_eq!(at, set_back, "{rule:?}, a jump of {jump:?}");
                 }
@@ -359,13 +488,26 @@ mod tests {
         let (now, apart) = (Timestamp(1_795_219_200_000), Duration::from_secs(2));
         let mut state = None;
         for _ in 0..8 {
-            state = decide(Rule::SignIn, FIVE, state, state.map_or(now, |s: State| s.free_at)).ok();
+            state = decide(
+                Rule::SignIn,
+                FIVE,
+                state,
+                state.map_or(now, |s: State| s.free_at),
+            )
+            .ok();
         }
         let state = state.expect("eight failures cost eight seconds");
         let cost = Duration::from_secs(8);
         let written = state.free_at - cost;
-        assert_eq!(decide(Rule::SignIn, FIVE, Some(state), written - apart), Err(cost), "cut to what the count costs");
-        assert_eq!(decide(Rule::SignIn, FIVE, Some(state), written + apart), Err(Duration::from_secs(6)));
+        assert_eq!(
+            decide(Rule::SignIn, FIVE, Some(state), written - apart),
+            Err(cost),
+            "cut to what the count costs"
+        );
+        assert_eq!(
+            decide(Rule::SignIn, FIVE, Some(state), written + apart),
+            Err(Duration::from_secs(6))
+        );
     }
 
     #[test]
@@ -374,15 +516,30 @@ mod tests {
         for text in ["5", "0/1m", "5/0s", "5/2d", "-1/1m", "five/1m", ""] {
             assert_eq!(text.parse::<Quota>(), Err(InvalidQuota), "{text:?}");
         }
-        for (one, same) in
-            [("192.0.2.1", "::ffff:192.0.2.1"), ("192.0.2.1", "64:ff9b::192.0.2.1"), ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9"), ("", "somewhere")]
-        {
+        for (one, same) in [
+            ("192.0.2.1", "::ffff:192.0.2.1"),
+            ("192.0.2.1", "64:ff9b::192.0.2.1"),
+            ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9"),
+            ("", "somewhere"),
+        ] {
             assert_eq!(network(one), network(same));
         }
         assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
         assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
-        let names = |address: &str| networks(address).into_iter().map(|(_, name)| name).collect::<Vec<_>>();
-        assert_eq!(names("2001:db8:1:2ff::1"), ["2001:db8:1:2ff::/64", "2001:db8:1:200::/56", "2001:db8:1::/48"]);
+        let names = |address: &str| {
+            networks(address)
+                .into_iter()
+                .map(|(_, name)| name)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            names("2001:db8:1:2ff::1"),
+            [
+                "2001:db8:1:2ff::/64",
+                "2001:db8:1:200::/56",
+                "2001:db8:1::/48"
+            ]
+        );
         assert_eq!(names("::ffff:192.0.2.1"), ["192.0.2.1"]);
     }
 }

@@ -1,5 +1,5 @@
-//! The words of pages by language: flat catalogues of key and text, as JSON. What a language lacks is said in English; a text may hold
-//! `{name}` where a value goes.
+//! The words of pages by language: flat catalogues of key and text, as JSON. What a language lacks
+//! is said in English; a text may hold `{name}` where a value goes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -58,23 +58,54 @@ impl Locales {
     /// The built-in ones, and those of the operator, whose texts win.
     pub fn build(more: &[(String, String)]) -> Result<Self, String> {
         let mut all: BTreeMap<String, Texts> = BTreeMap::new();
-        for (language, json) in BUILT_IN.iter().map(|(l, j)| (*l, *j)).chain(more.iter().map(|(l, j)| (l.as_str(), j.as_str()))) {
-            let texts: Texts = serde_json::from_str(json).map_err(|e| format!("{language}.json: {e}"))?;
+        for (language, json) in BUILT_IN
+            .iter()
+            .map(|(l, j)| (*l, *j))
+            .chain(more.iter().map(|(l, j)| (l.as_str(), j.as_str())))
+        {
+            let texts: Texts =
+                serde_json::from_str(json).map_err(|e| format!("{language}.json: {e}"))?;
             all.entry(language.to_owned()).or_default().extend(texts);
         }
-        let english = Arc::new(Messages { language: ENGLISH.to_owned(), texts: all.remove(ENGLISH).unwrap_or_default(), english: None });
-        if let Some((language, key)) = all.iter().find_map(|(l, texts)| texts.keys().find(|k| !english.texts.contains_key(*k)).map(|k| (l, k))) {
+        let english = Arc::new(Messages {
+            language: ENGLISH.to_owned(),
+            texts: all.remove(ENGLISH).unwrap_or_default(),
+            english: None,
+        });
+        if let Some((language, key)) = all.iter().find_map(|(l, texts)| {
+            texts
+                .keys()
+                .find(|k| !english.texts.contains_key(*k))
+                .map(|k| (l, k))
+        }) {
             return Err(format!("{language}.json: there is no text {key:?}"));
         }
-        let other = |(language, texts)| Arc::new(Messages { language, texts, english: Some(Arc::clone(&english)) });
-        let languages: Vec<Arc<Messages>> = std::iter::once(Arc::clone(&english)).chain(all.into_iter().map(other)).collect();
-        Ok(Self { fallback: english, languages })
+        let other = |(language, texts)| {
+            Arc::new(Messages {
+                language,
+                texts,
+                english: Some(Arc::clone(&english)),
+            })
+        };
+        let languages: Vec<Arc<Messages>> = std::iter::once(Arc::clone(&english))
+            .chain(all.into_iter().map(other))
+            .collect();
+        Ok(Self {
+            fallback: english,
+            languages,
+        })
     }
 
     /// With another language than English for visitors who read none of them.
     pub fn fall_back_on(self, language: &str) -> Result<Self, String> {
-        let found = self.languages.iter().find(|m| m.language == language).map(Arc::clone);
-        found.map(|fallback| Self { fallback, ..self }).ok_or_else(|| format!("there is no catalogue {language}.json"))
+        let found = self
+            .languages
+            .iter()
+            .find(|m| m.language == language)
+            .map(Arc::clone);
+        found
+            .map(|fallback| Self { fallback, ..self })
+            .ok_or_else(|| format!("there is no catalogue {language}.json"))
     }
 
     /// The languages, English first.
@@ -84,7 +115,8 @@ impl Locales {
 
     /// One of the languages, or the fallback.
     pub fn of(&self, language: Option<&str>) -> Arc<Messages> {
-        let found = language.and_then(|language| self.languages.iter().find(|m| m.language == language));
+        let found =
+            language.and_then(|language| self.languages.iter().find(|m| m.language == language));
         Arc::clone(found.unwrap_or(&self.fallback))
     }
 }
@@ -96,7 +128,12 @@ mod tests {
     #[test]
     fn every_language_says_everything_and_names_the_same_values() {
         let placeholders = |text: &str| {
-            let mut names: Vec<String> = text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name.to_owned()).collect();
+            let mut names: Vec<String> = text
+                .split('{')
+                .skip(1)
+                .filter_map(|rest| rest.split_once('}'))
+                .map(|(name, _)| name.to_owned())
+                .collect();
             names.sort();
             names
         };
@@ -104,22 +141,43 @@ mod tests {
         let english = &locales.languages[0];
         for messages in &locales.languages[1..] {
             for (key, text) in &english.texts {
-                let own = messages.texts.get(key).unwrap_or_else(|| panic!("{} lacks {key}", messages.language));
-                assert_eq!(placeholders(own), placeholders(text), "{} {key}", messages.language);
+                let own = messages
+                    .texts
+                    .get(key)
+                    .unwrap_or_else(|| panic!("{} lacks {key}", messages.language));
+                assert_eq!(
+                    placeholders(own),
+                    placeholders(text),
+                    "{} {key}",
+                    messages.language
+                );
             }
         }
     }
 
     #[test]
     fn an_operator_adds_a_language_and_changes_words() {
-        let more = [("fr".to_owned(), r#"{"sign_in.title":"Connexion"}"#.to_owned()), ("en".to_owned(), r#"{"sign_in.title":"Log in"}"#.to_owned())];
+        let more = [
+            (
+                "fr".to_owned(),
+                r#"{"sign_in.title":"Connexion"}"#.to_owned(),
+            ),
+            ("en".to_owned(), r#"{"sign_in.title":"Log in"}"#.to_owned()),
+        ];
         let locales = Locales::build(&more).unwrap().fall_back_on("fr").unwrap();
         assert_eq!(locales.of(Some("en")).text("sign_in.title"), "Log in");
         assert_eq!(locales.of(None).text("sign_in.title"), "Connexion");
-        assert_eq!(locales.of(None).text("sign_up.title"), locales.of(Some("en")).text("sign_up.title"));
+        assert_eq!(
+            locales.of(None).text("sign_up.title"),
+            locales.of(Some("en")).text("sign_up.title")
+        );
         assert_eq!(locales.of(Some("tlh")).language(), "fr");
         let unknown = [("fr".to_owned(), r#"{"sign_in.titel":"x"}"#.to_owned())];
-        assert!(Locales::build(&unknown).unwrap_err().contains("sign_in.titel"));
+        assert!(
+            Locales::build(&unknown)
+                .unwrap_err()
+                .contains("sign_in.titel")
+        );
         assert!(Locales::build(&[]).unwrap().fall_back_on("fr").is_err());
     }
 }

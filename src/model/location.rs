@@ -1,17 +1,26 @@
-//! Where an answer leads to, as it stands in `Location`. A place may hold any letter; a header holds visible ASCII alone.
+//! Where an answer leads to, as it stands in `Location`. A place may hold any letter; a header
+//! holds visible ASCII alone.
 
 use url::Url;
 
-/// A place that was checked before, in the form that a header can hold: the host of other scripts as `xn--…`, everything else percent-encoded in UTF-8, as
-/// browsers do it. What is visible ASCII stays as it is.
+/// A place that was checked before, in the form that a header can hold: the host of other scripts
+/// as `xn--…`, everything else percent-encoded in UTF-8, as browsers do it. What is visible ASCII
+/// stays as it is.
 pub fn in_header(place: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_graphic();
     if place.bytes().all(is_plain) {
         return place.to_owned();
     }
-    let written = if place.starts_with('/') { None } else { Url::parse(place).ok() };
+    let written = if place.starts_with('/') {
+        None
+    } else {
+        Url::parse(place).ok()
+    };
     let mut header = String::with_capacity(place.len() * 2);
-    for byte in written.map_or_else(|| place.to_owned(), String::from).bytes() {
+    for byte in written
+        .map_or_else(|| place.to_owned(), String::from)
+        .bytes()
+    {
         if is_plain(byte) {
             header.push(char::from(byte));
         } else {
@@ -35,7 +44,10 @@ mod tests {
             ("/auth/account?a=%C3%BC#x", "/auth/account?a=%C3%BC#x"),
             ("/dash/ü", "/dash/%C3%BC"),
             ("/a b\"c", "/a%20b\"c"),
-            ("https://bücher.example/ü?x=é", "https://xn--bcher-kva.example/%C3%BC?x=%C3%A9"),
+            (
+                "https://bücher.example/ü?x=é",
+                "https://xn--bcher-kva.example/%C3%BC?x=%C3%A9",
+            ),
             ("myapp://home/日本", "myapp://home/%E6%97%A5%E6%9C%AC"),
             ("/a\r\nset-cookie: x", "/a%0D%0Aset-cookie:%20x"),
             ("", ""),

@@ -1,4 +1,5 @@
-//! An event of the audit trail that a database has lost by going back, as an export kept elsewhere holds it, and what it asks for. Decided purely.
+//! An event of the audit trail that a database has lost by going back, as an export kept elsewhere
+//! holds it, and what it asks for. Decided purely.
 
 use ipnet::IpNet;
 use serde_json::Value;
@@ -24,7 +25,8 @@ pub struct Exported {
 }
 
 impl Exported {
-    /// From a line of `audit export`; `None`: the line is no event with its place in a chain and its link.
+    /// From a line of `audit export`; `None`: the line is no event with its place in a chain and
+    /// its link.
     pub fn parse(line: &str) -> Option<Self> {
         let value: Value = serde_json::from_str(line).ok()?;
         let text = |name: &str| value[name].as_str();
@@ -45,8 +47,17 @@ impl Exported {
             detail: detail.to_string(),
             link: owned("link")?,
         };
-        let (subject, session) = (text("subject").and_then(|id| id.parse().ok()), text("session").and_then(|id| id.parse().ok()));
-        Some(Self { id: entry.id.parse().ok()?, subject, session, detail, entry })
+        let (subject, session) = (
+            text("subject").and_then(|id| id.parse().ok()),
+            text("session").and_then(|id| id.parse().ok()),
+        );
+        Some(Self {
+            id: entry.id.parse().ok()?,
+            subject,
+            session,
+            detail,
+            entry,
+        })
     }
 
     /// What has to be done again.
@@ -106,7 +117,8 @@ impl Exported {
                     | Kind::RefreshTokenHealed
                     | Kind::RefreshTokenShadowed
                     | Kind::Reapplied
-                    // A session or a link that is gone has to be asked for again by its user, as after any sign-out.
+                    // A session or a link that is gone has to be asked for again by its user, as
+                    // after any sign-out.
                     | Kind::SignedIn
                     | Kind::ImpersonationStarted
                     | Kind::EmailChangeApproved
@@ -148,7 +160,10 @@ impl Exported {
             (Some("everybody"), _) => Deed::EndEverything,
             // Room was made for a newer session.
             (Some("user"), Some(_)) if self.detail["reason"] == "too_many" => Deed::Nothing,
-            (Some("user"), Some(user)) => Deed::EndSessions(user, "also those that began since, and one that the user had kept"),
+            (Some("user"), Some(user)) => Deed::EndSessions(
+                user,
+                "also those that began since, and one that the user had kept",
+            ),
             (Some("acting"), Some(user)) => Deed::EndActing(user),
             _ => Deed::Nothing,
         }
@@ -220,11 +235,18 @@ impl Deed {
             | Self::SetRole(user, _)
             | Self::Delete(user)
             | Self::Reclaim { user, .. } => Some(*user),
-            Self::EndSession(_) | Self::EndEverything | Self::Block(..) | Self::Unblock(_) | Self::RevokeKeys(_) | Self::Say(_) | Self::Nothing => None,
+            Self::EndSession(_)
+            | Self::EndEverything
+            | Self::Block(..)
+            | Self::Unblock(_)
+            | Self::RevokeKeys(_)
+            | Self::Say(_)
+            | Self::Nothing => None,
         }
     }
 
-    /// What it decides; `None`: it takes something away for good, which no later decision gives back.
+    /// What it decides; `None`: it takes something away for good, which no later decision gives
+    /// back.
     pub fn topic(&self) -> Option<Topic> {
         match self {
             Self::SetRole(user, _) => Some(Topic::Role(*user)),
@@ -235,8 +257,8 @@ impl Deed {
         }
     }
 
-    /// The kinds of later events after which it is not done any more. A later ban or block does not overrule a lost one: who made it did not know of the lost
-    /// one, so the longer of both counts.
+    /// The kinds of later events after which it is not done any more. A later ban or block does not
+    /// overrule a lost one: who made it did not know of the lost one, so the longer of both counts.
     pub fn overruled_by(&self) -> &'static [Kind] {
         match self {
             Self::SetRole(..) => &[Kind::RoleChanged],
@@ -253,5 +275,12 @@ impl Deed {
 /// The kids in the steps of a change of keys, as `change_keys::describe` writes them.
 fn revoked_kids(detail: &Value) -> Vec<String> {
     let steps = detail["steps"].as_array().cloned().unwrap_or_default();
-    steps.iter().filter_map(|step| step.as_str()?.strip_prefix("revoke ").map(ToOwned::to_owned)).collect()
+    steps
+        .iter()
+        .filter_map(|step| {
+            step.as_str()?
+                .strip_prefix("revoke ")
+                .map(ToOwned::to_owned)
+        })
+        .collect()
 }

@@ -25,16 +25,28 @@ impl FromStr for Helo {
     type Err = InvalidHelo;
 
     fn from_str(text: &str) -> Result<Self, InvalidHelo> {
-        let literal = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+        let literal = text
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+            .unwrap_or(text);
         if let Ok(address) = literal.strip_prefix("IPv6:").unwrap_or(literal).parse() {
             return Ok(Self::Address(address));
         }
         let is_label = |label: &str| {
-            let plain = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-            plain && (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-')
+            let plain = label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-');
+            plain
+                && (1..=63).contains(&label.len())
+                && !label.starts_with('-')
+                && !label.ends_with('-')
         };
         let good = text.len() <= 253 && text.split('.').all(is_label);
-        if good { Ok(Self::Domain(text.to_ascii_lowercase())) } else { Err(InvalidHelo) }
+        if good {
+            Ok(Self::Domain(text.to_ascii_lowercase()))
+        } else {
+            Err(InvalidHelo)
+        }
     }
 }
 
@@ -60,21 +72,45 @@ impl FromStr for Sender {
     type Err = InvalidSender;
 
     fn from_str(text: &str) -> Result<Self, InvalidSender> {
-        let (name, address) = match text.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
+        let (name, address) = match text
+            .strip_suffix('>')
+            .and_then(|rest| rest.rsplit_once('<'))
+        {
             Some((name, address)) => (name.trim_end(), address),
             None => ("", text),
         };
         // RFC 5322 section 3.2.4: in quotes what would mean something else stands for itself.
-        let quoted = name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-        let forbidden: &[char] = if quoted.is_some() { &['"', '\\', '<', '>'] } else { &['<', '>', '"', '\\', '@', ';', ',', ':', '(', ')', '[', ']'] };
+        let quoted = name
+            .strip_prefix('"')
+            .and_then(|rest| rest.strip_suffix('"'));
+        let forbidden: &[char] = if quoted.is_some() {
+            &['"', '\\', '<', '>']
+        } else {
+            &['<', '>', '"', '\\', '@', ';', ',', ':', '(', ')', '[', ']']
+        };
         let name = quoted.unwrap_or(name);
         let (local, domain) = address.split_once('@').ok_or(InvalidSender)?;
         let is_atom = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+/=?^_`{|}~-.".contains(&b);
-        let is_local =
-            (1..=64).contains(&local.len()) && local.bytes().all(is_atom) && !local.starts_with('.') && !local.ends_with('.') && !local.contains("..");
+        let is_local = (1..=64).contains(&local.len())
+            && local.bytes().all(is_atom)
+            && !local.starts_with('.')
+            && !local.ends_with('.')
+            && !local.contains("..");
         let is_domain = matches!(domain.parse(), Ok(Helo::Domain(_)));
-        let good = is_local && is_domain && name.chars().count() <= 100 && !name.contains(forbidden) && !name.chars().any(char::is_control);
-        if good { Ok(Self { name: name.to_owned(), local: local.to_owned(), domain: domain.to_owned() }) } else { Err(InvalidSender) }
+        let good = is_local
+            && is_domain
+            && name.chars().count() <= 100
+            && !name.contains(forbidden)
+            && !name.chars().any(char::is_control);
+        if good {
+            Ok(Self {
+                name: name.to_owned(),
+                local: local.to_owned(),
+                domain: domain.to_owned(),
+            })
+        } else {
+            Err(InvalidSender)
+        }
     }
 }
 
@@ -110,7 +146,14 @@ impl Purpose {
 
     /// As stored; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
-        let all = [Self::VerifyEmail, Self::ResetPassword, Self::ApproveChange, Self::VerifyChange, Self::DeleteUser, Self::Invitation];
+        let all = [
+            Self::VerifyEmail,
+            Self::ResetPassword,
+            Self::ApproveChange,
+            Self::VerifyChange,
+            Self::DeleteUser,
+            Self::Invitation,
+        ];
         all.into_iter().find(|p| p.as_str() == text)
     }
 }
@@ -168,8 +211,16 @@ impl Template {
 
     /// As stored; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
-        let notices = [Self::PasswordChanged, Self::EmailChanged, Self::RefreshTokenReused, Self::NewSignIn, Self::SignedUpAgain];
-        Purpose::parse(text).map(Self::Link).or_else(|| notices.into_iter().find(|t| t.as_str() == text))
+        let notices = [
+            Self::PasswordChanged,
+            Self::EmailChanged,
+            Self::RefreshTokenReused,
+            Self::NewSignIn,
+            Self::SignedUpAgain,
+        ];
+        Purpose::parse(text)
+            .map(Self::Link)
+            .or_else(|| notices.into_iter().find(|t| t.as_str() == text))
     }
 }
 
@@ -182,7 +233,8 @@ pub struct Mail {
     pub template: Template,
     /// To whom; `None`: nobody, though it must look as if.
     pub recipient: Option<Email>,
-    /// The link in it. A mail that is all link and has none yet is an address that somebody wrote: whose it is has not been looked up.
+    /// The link in it. A mail that is all link and has none yet is an address that somebody wrote:
+    /// whose it is has not been looked up.
     pub token: Option<EventId>,
     /// What else its words need; no secret.
     pub detail: serde_json::Map<String, serde_json::Value>,
@@ -198,13 +250,28 @@ mod tests {
 
     #[test]
     fn a_sender_is_one_address_and_perhaps_a_name() {
-        let sender = |name: &str, local: &str, domain: &str| Ok(Sender { name: name.into(), local: local.into(), domain: domain.into() });
+        let sender = |name: &str, local: &str, domain: &str| {
+            Ok(Sender {
+                name: name.into(),
+                local: local.into(),
+                domain: domain.into(),
+            })
+        };
         for (text, is) in [
-            ("Countersign <countersign@localhost>", sender("Countersign", "countersign", "localhost")),
+            (
+                "Countersign <countersign@localhost>",
+                sender("Countersign", "countersign", "localhost"),
+            ),
             ("hello@example.com", sender("", "hello", "example.com")),
             ("<hello@example.com>", sender("", "hello", "example.com")),
-            ("M\u{fc}ller & S\u{f6}hne <no-reply+x@mail.example.com>", sender("M\u{fc}ller & S\u{f6}hne", "no-reply+x", "mail.example.com")),
-            ("\"Example, Inc.; (Notes)\" <a@b.example>", sender("Example, Inc.; (Notes)", "a", "b.example")),
+            (
+                "M\u{fc}ller & S\u{f6}hne <no-reply+x@mail.example.com>",
+                sender("M\u{fc}ller & S\u{f6}hne", "no-reply+x", "mail.example.com"),
+            ),
+            (
+                "\"Example, Inc.; (Notes)\" <a@b.example>",
+                sender("Example, Inc.; (Notes)", "a", "b.example"),
+            ),
         ] {
             assert_eq!(text.parse(), is, "{text}");
         }
@@ -237,14 +304,35 @@ mod tests {
 
     #[test]
     fn a_name_for_ehlo_is_a_host_or_an_address_and_brings_no_line_of_its_own() {
-        assert_eq!("Mail.Example.com".parse(), Ok(Helo::Domain("mail.example.com".into())));
-        for (text, address) in [("192.0.2.1", "192.0.2.1"), ("[192.0.2.1]", "192.0.2.1"), ("2001:db8::1", "2001:db8::1"), ("[IPv6:2001:db8::1]", "2001:db8::1")]
-        {
-            assert_eq!(text.parse(), Ok(Helo::Address(address.parse().unwrap())), "{text}");
+        assert_eq!(
+            "Mail.Example.com".parse(),
+            Ok(Helo::Domain("mail.example.com".into()))
+        );
+        for (text, address) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("[192.0.2.1]", "192.0.2.1"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("[IPv6:2001:db8::1]", "2001:db8::1"),
+        ] {
+            assert_eq!(
+                text.parse(),
+                Ok(Helo::Address(address.parse().unwrap())),
+                "{text}"
+            );
         }
-        for odd in
-            ["", ".", "a..b", "-a.example", "a-.example", "a b", "a\r\nMAIL FROM:<x>", "host:25", "ex\u{e4}mple.com", &"a".repeat(64), "under_score.example"]
-        {
+        for odd in [
+            "",
+            ".",
+            "a..b",
+            "-a.example",
+            "a-.example",
+            "a b",
+            "a\r\nMAIL FROM:<x>",
+            "host:25",
+            "ex\u{e4}mple.com",
+            &"a".repeat(64),
+            "under_score.example",
+        ] {
             assert_eq!(odd.parse::<Helo>(), Err(InvalidHelo), "{odd:?}");
         }
     }

@@ -1,5 +1,6 @@
-//! Where the service stands below its public host: at the root, or at a path that a proxy in front takes off. Inside, every path begins at the root;
-//! outside, in links, cookies, redirects and documents, it begins with that path.
+//! Where the service stands below its public host: at the root, or at a path that a proxy in front
+//! takes off. Inside, every path begins at the root; outside, in links, cookies, redirects and
+//! documents, it begins with that path.
 
 use std::borrow::Cow;
 
@@ -20,26 +21,40 @@ const PAGES: &str = "/auth";
 
 /// Whether `path` is `root` or below it.
 fn is_below(path: &str, root: &str) -> bool {
-    path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']))
+    path.strip_prefix(root)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']))
 }
 
 impl Mount {
     /// Of a public URL and the path of the API.
     ///
     /// # Errors
-    /// The path is none that a cookie and a route can have, or it cannot be told from the paths inside.
+    /// The path is none that a cookie and a route can have, or it cannot be told from the paths
+    /// inside.
     pub fn of(public_url: &Url, base_path: &str) -> Result<Self, String> {
         let prefix = public_url.path().trim_end_matches('/').to_owned();
-        let plain = prefix.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./~".contains(&b));
-        let dots = prefix.split('/').skip(1).any(|segment| matches!(segment, "" | "." | ".."));
+        let plain = prefix
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_./~".contains(&b));
+        let dots = prefix
+            .split('/')
+            .skip(1)
+            .any(|segment| matches!(segment, "" | "." | ".."));
         if !plain || dots {
             return Err("its path may have letters, digits and - _ . ~ alone, such as /id".into());
         }
-        // A proxy that takes the path off and one that does not would mean different things by the same request.
+        // A proxy that takes the path off and one that does not would mean different things by the
+        // same request.
         if !prefix.is_empty() && is_below(base_path, &format!("{prefix}{PAGES}")) {
-            return Err(format!("with the path {prefix} a request for server.base_path ({base_path}) has two meanings; choose another of the two"));
+            return Err(format!(
+                "with the path {prefix} a request for server.base_path ({base_path}) has two meanings; choose another of the two"
+            ));
         }
-        Ok(Self { origin: public_url.origin().ascii_serialization(), prefix, base_path: base_path.to_owned() })
+        Ok(Self {
+            origin: public_url.origin().ascii_serialization(),
+            prefix,
+            base_path: base_path.to_owned(),
+        })
     }
 
     /// Whether it stands at the root of its host.
@@ -52,10 +67,19 @@ impl Mount {
         format!("{}{}", self.prefix, self.base_path)
     }
 
-    /// A path of ours as a browser sees it: the front, the pages, the API. Other paths of the host are other programs'.
+    /// A path of ours as a browser sees it: the front, the pages, the API. Other paths of the host
+    /// are other programs'.
     pub fn outside<'p>(&self, path: &'p str) -> Cow<'p, str> {
-        let ours = is_below(path, PAGES) || is_below(path, &self.base_path) || path == "/" || path.starts_with("/?") || path.starts_with("/#");
-        if self.is_root() || !ours { Cow::Borrowed(path) } else { Cow::Owned(format!("{}{path}", self.prefix)) }
+        let ours = is_below(path, PAGES)
+            || is_below(path, &self.base_path)
+            || path == "/"
+            || path.starts_with("/?")
+            || path.starts_with("/#");
+        if self.is_root() || !ours {
+            Cow::Borrowed(path)
+        } else {
+            Cow::Owned(format!("{}{path}", self.prefix))
+        }
     }
 
     /// A path of the public host, as a browser sees it, as a URL.
@@ -63,18 +87,30 @@ impl Mount {
         format!("{}{path}", self.origin)
     }
 
-    /// A place that a client gave, where `outside` leaves it as it is: clients give places as a browser sees them, and a path there that looks like one
-    /// of ours inside is another program's.
+    /// A place that a client gave, where `outside` leaves it as it is: clients give places as a
+    /// browser sees them, and a path there that looks like one of ours inside is another program's.
     pub fn given(&self, target: &str) -> String {
-        if self.outside(target) == target { target.to_owned() } else { self.on_host(target) }
+        if self.outside(target) == target {
+            target.to_owned()
+        } else {
+            self.on_host(target)
+        }
     }
 
     /// A path as the routes know it, where a proxy has not taken the path of the public URL off.
     pub fn inside<'p>(&self, path: &'p str) -> &'p str {
-        let Some(rest) = path.strip_prefix(self.prefix.as_str()).filter(|_| !self.is_root()) else { return path };
-        let known = [PAGES, &self.base_path, "/health", "/.well-known"].into_iter().any(|root| is_below(rest, root));
+        let Some(rest) = path
+            .strip_prefix(self.prefix.as_str())
+            .filter(|_| !self.is_root())
+        else {
+            return path;
+        };
+        let known = [PAGES, &self.base_path, "/health", "/.well-known"]
+            .into_iter()
+            .any(|root| is_below(rest, root));
         match rest {
-            // Where the path is `/auth` too, it is that of the pages behind a proxy that takes it off.
+            // Where the path is `/auth` too, it is that of the pages behind a proxy that takes it
+            // off.
             "" if !is_below(path, PAGES) => "/",
             _ if known || rest == "/" => rest,
             _ => path,
@@ -95,7 +131,10 @@ mod tests {
         let root = at("https://auth.example.com");
         assert!(root.is_root() && root.api() == "/api/auth");
         for path in ["/", "/auth/sign-in", "/api/auth/ok", "/auth", "/x"] {
-            assert_eq!((root.outside(path).as_ref(), root.inside(path)), (path, path));
+            assert_eq!(
+                (root.outside(path).as_ref(), root.inside(path)),
+                (path, path)
+            );
         }
     }
 
@@ -108,13 +147,30 @@ mod tests {
                 assert_eq!(mount.outside(path), format!("{prefix}{path}"));
                 assert_eq!(mount.inside(path), path, "a proxy has taken it off");
             }
-            for path in ["/auth/sign-in", "/api/auth/refresh", "/health/ready", "/.well-known/jwks.json", "/"] {
-                assert_eq!(mount.inside(&format!("{prefix}{path}")), path, "a proxy has left it");
+            for path in [
+                "/auth/sign-in",
+                "/api/auth/refresh",
+                "/health/ready",
+                "/.well-known/jwks.json",
+                "/",
+            ] {
+                assert_eq!(
+                    mount.inside(&format!("{prefix}{path}")),
+                    path,
+                    "a proxy has left it"
+                );
             }
             for path in ["/dash", "/authors", "https://app.example.com/auth"] {
-                assert_eq!((mount.outside(path).as_ref(), mount.inside(path)), (path, path));
+                assert_eq!(
+                    (mount.outside(path).as_ref(), mount.inside(path)),
+                    (path, path)
+                );
             }
-            assert_eq!(mount.inside(prefix), if prefix == "/auth" { "/auth" } else { "/" }, "the public URL itself");
+            assert_eq!(
+                mount.inside(prefix),
+                if prefix == "/auth" { "/auth" } else { "/" },
+                "the public URL itself"
+            );
         }
     }
 
@@ -125,13 +181,25 @@ mod tests {
             ("/id", "/id/auth/account", "/id/auth/account"),
             ("/id", "/auth/account", "https://example.com/auth/account"),
             ("/id", "/", "https://example.com/"),
-            ("/auth", "/auth/auth/account", "https://example.com/auth/auth/account"),
+            (
+                "/auth",
+                "/auth/auth/account",
+                "https://example.com/auth/auth/account",
+            ),
             ("/auth", "/auth/x", "https://example.com/auth/x"),
-            ("/id", "https://app.example.com/auth", "https://app.example.com/auth"),
+            (
+                "/id",
+                "https://app.example.com/auth",
+                "https://app.example.com/auth",
+            ),
         ] {
             let mount = at(&format!("https://example.com{prefix}"));
             let given = mount.given(target);
-            assert_eq!((mount.outside(&given).as_ref(), mount.given(&given).as_str()), (seen, seen), "{prefix} {target}");
+            assert_eq!(
+                (mount.outside(&given).as_ref(), mount.given(&given).as_str()),
+                (seen, seen),
+                "{prefix} {target}"
+            );
         }
         for target in ["/", "/auth/account", "/dash"] {
             assert_eq!(at("https://example.com").given(target), target);
@@ -140,8 +208,17 @@ mod tests {
 
     #[test]
     fn a_path_that_no_cookie_can_have_or_that_is_ambiguous_is_refused() {
-        for url in ["https://x.example/a;b", "https://x.example/a//b", "https://x.example/a%20b", "https://x.example/a,b", "https://x.example/api"] {
-            assert!(Mount::of(&url.parse().unwrap(), "/api/auth").is_err(), "{url}");
+        for url in [
+            "https://x.example/a;b",
+            "https://x.example/a//b",
+            "https://x.example/a%20b",
+            "https://x.example/a,b",
+            "https://x.example/api",
+        ] {
+            assert!(
+                Mount::of(&url.parse().unwrap(), "/api/auth").is_err(),
+                "{url}"
+            );
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Names that the operator chooses: of cookies, of the service, of roles, permissions and claims, of audiences. Each is a type or a check of its own,
-//! because each is put somewhere else.
+//! Names that the operator chooses: of cookies, of the service, of roles, permissions and claims,
+//! of audiences. Each is a type or a check of its own, because each is put somewhere else.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,11 +15,14 @@ pub enum InvalidCookiePrefix {
     #[error("write 1 to 64 letters, digits, - and _, such as better-auth")]
     Malformed,
     /// A browser drops such a cookie unless its attributes are those of the prefix.
-    #[error("browsers keep {0} for cookies with certain attributes; the program adds the prefix that fits by itself, so write a name such as better-auth")]
+    #[error(
+        "browsers keep {0} for cookies with certain attributes; the program adds the prefix that fits by itself, so write a name such as better-auth"
+    )]
     Reserved(&'static str),
 }
 
-/// Prefixes with a meaning for browsers (RFC 6265bis section 4.1.3, and what Chromium adds), in any case.
+/// Prefixes with a meaning for browsers (RFC 6265bis section 4.1.3, and what Chromium adds), in any
+/// case.
 const RESERVED_PREFIXES: [&str; 4] = ["__Host-", "__Secure-", "__Http-", "__Host-Http-"];
 
 impl FromStr for CookiePrefix {
@@ -31,7 +34,10 @@ impl FromStr for CookiePrefix {
             return Err(InvalidCookiePrefix::Malformed);
         }
         let lower = text.to_ascii_lowercase();
-        match RESERVED_PREFIXES.into_iter().find(|prefix| lower.starts_with(prefix.to_ascii_lowercase().trim_end_matches('-'))) {
+        match RESERVED_PREFIXES
+            .into_iter()
+            .find(|prefix| lower.starts_with(prefix.to_ascii_lowercase().trim_end_matches('-')))
+        {
             Some(prefix) => Err(InvalidCookiePrefix::Reserved(prefix)),
             None => Ok(Self(text.to_owned())),
         }
@@ -57,7 +63,11 @@ impl FromStr for ServiceName {
     type Err = InvalidName;
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
-        if (1..=100).contains(&text.chars().count()) && !text.chars().any(char::is_control) { Ok(Self(text.to_owned())) } else { Err(InvalidName) }
+        if (1..=100).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidName)
+        }
     }
 }
 
@@ -73,17 +83,33 @@ impl ServiceName {
 /// # Errors
 /// What may stand in one.
 pub fn role(name: &str) -> Result<(), String> {
-    let good = (1..=64).contains(&name.len()) && name.chars().all(|c| c.is_alphanumeric() || "-_.:/ ".contains(c)) && name.trim() == name;
-    if good { Ok(()) } else { Err("the name of a role is 1 to 64 letters, digits, - _ . : / and spaces inside, such as support".into()) }
+    let good = (1..=64).contains(&name.len())
+        && name
+            .chars()
+            .all(|c| c.is_alphanumeric() || "-_.:/ ".contains(c))
+        && name.trim() == name;
+    if good {
+        Ok(())
+    } else {
+        Err("the name of a role is 1 to 64 letters, digits, - _ . : / and spaces inside, such as support".into())
+    }
 }
 
-/// A permission, or an audience: what RFC 6749 section 3.3 lets stand in a scope, without the comma that lists are written with.
+/// A permission, or an audience: what RFC 6749 section 3.3 lets stand in a scope, without the comma
+/// that lists are written with.
 ///
 /// # Errors
 /// What may stand in one.
 pub fn token(text: &str) -> Result<String, String> {
-    let good = (1..=512).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic() && !b"\"\\,".contains(&b));
-    if good { Ok(text.to_owned()) } else { Err("write 1 to 512 visible ASCII characters without spaces, quotes, commas and backslashes".into()) }
+    let good = (1..=512).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && !b"\"\\,".contains(&b));
+    if good {
+        Ok(text.to_owned())
+    } else {
+        Err("write 1 to 512 visible ASCII characters without spaces, quotes, commas and backslashes".into())
+    }
 }
 
 /// The name of a claim under `[tokens.claims]`.
@@ -91,8 +117,18 @@ pub fn token(text: &str) -> Result<String, String> {
 /// # Errors
 /// What may stand in one.
 pub fn claim(name: &str) -> Result<(), String> {
-    let good = (1..=128).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/".contains(&b));
-    if good { Ok(()) } else { Err("the name of a claim is 1 to 128 letters, digits, - _ . : and /, such as department".into()) }
+    let good = (1..=128).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.:/".contains(&b));
+    if good {
+        Ok(())
+    } else {
+        Err(
+            "the name of a claim is 1 to 128 letters, digits, - _ . : and /, such as department"
+                .into(),
+        )
+    }
 }
 
 #[cfg(test)]
@@ -104,11 +140,39 @@ mod tests {
         for good in ["better-auth", "app", "__app", "Host-x", "a_b-c9"] {
             assert_eq!(good.parse::<CookiePrefix>().unwrap().to_string(), good);
         }
-        for reserved in ["__Host-app", "__host-app", "__SECURE-app", "__Secure-", "__Host", "__Http-x", "__Host-Http-x"] {
-            assert!(matches!(reserved.parse::<CookiePrefix>(), Err(InvalidCookiePrefix::Reserved(_))), "{reserved}");
+        for reserved in [
+            "__Host-app",
+            "__host-app",
+            "__SECURE-app",
+            "__Secure-",
+            "__Host",
+            "__Http-x",
+            "__Host-Http-x",
+        ] {
+            assert!(
+                matches!(
+                    reserved.parse::<CookiePrefix>(),
+                    Err(InvalidCookiePrefix::Reserved(_))
+                ),
+                "{reserved}"
+            );
         }
-        for bad in ["", "a.b", "a b", "a;b", "a=b", "a,b", "ä", "a\n", &"x".repeat(65)] {
-            assert_eq!(bad.parse::<CookiePrefix>(), Err(InvalidCookiePrefix::Malformed), "{bad:?}");
+        for bad in [
+            "",
+            "a.b",
+            "a b",
+            "a;b",
+            "a=b",
+            "a,b",
+            "ä",
+            "a\n",
+            &"x".repeat(65),
+        ] {
+            assert_eq!(
+                bad.parse::<CookiePrefix>(),
+                Err(InvalidCookiePrefix::Malformed),
+                "{bad:?}"
+            );
         }
     }
 }

@@ -1,9 +1,10 @@
-//! Which origins may speak to us with cookies: the public URL's own, its loopback names, and the operator's list.
-//! CORS, the cross-site check and the check of redirects use this one list.
+//! Which origins may speak to us with cookies: the public URL's own, its loopback names, and the
+//! operator's list. CORS, the cross-site check and the check of redirects use this one list.
 //!
-//! Beside web origins the list takes those of native web views and browser extensions (`capacitor://localhost`, `tauri://localhost`,
-//! `chrome-extension://…`, `myapp://`), each exactly as the client sends it. Such a scheme belongs to an app on the user's device and to no host, so a
-//! star stands in none of them.
+//! Beside web origins the list takes those of native web views and browser extensions
+//! (`capacitor://localhost`, `tauri://localhost`, `chrome-extension://…`, `myapp://`), each exactly
+//! as the client sends it. Such a scheme belongs to an app on the user's device and to no host, so
+//! a star stands in none of them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +14,8 @@ use url::Url;
 use super::location::in_header;
 use super::web_url::is_host;
 
-/// One entry of the list: an exact origin, or `https://*.example.com` whose star is exactly one label.
+/// One entry of the list: an exact origin, or `https://*.example.com` whose star is exactly one
+/// label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OriginPattern(Kind);
 
@@ -30,10 +32,13 @@ enum Kind {
 
 /// The text is no origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("write an origin such as https://app.example.com, https://*.example.com or capacitor://localhost, without path")]
+#[error(
+    "write an origin such as https://app.example.com, https://*.example.com or capacitor://localhost, without path"
+)]
 pub struct InvalidOrigin;
 
-/// Schemes whose pages have no origin of their own, or that run or show what a link carries; and those of the web, which are read as such.
+/// Schemes whose pages have no origin of their own, or that run or show what a link carries; and
+/// those of the web, which are read as such.
 const NO_APP: [&str; 17] = [
     "http",
     "https",
@@ -59,7 +64,9 @@ fn native_origin(text: &str) -> Option<String> {
     let (scheme, rest) = text.split_once("://")?;
     let scheme = scheme.to_ascii_lowercase();
     let plain = |c: u8| c.is_ascii_alphanumeric() || b"+-.".contains(&c);
-    let well_formed = scheme.bytes().all(plain) && scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && !NO_APP.contains(&scheme.as_str());
+    let well_formed = scheme.bytes().all(plain)
+        && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && !NO_APP.contains(&scheme.as_str());
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let known = |c: u8| c.is_ascii_alphanumeric() || b"-._:[]".contains(&c);
     (well_formed && authority.bytes().all(known)).then(|| format!("{scheme}://{authority}"))
@@ -71,22 +78,46 @@ impl FromStr for OriginPattern {
     fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
         let (scheme, rest) = text.split_once("://").ok_or(InvalidOrigin)?;
         if let Some(native) = native_origin(text) {
-            return if native.len() == text.len() { Ok(Self(Kind::Native(native))) } else { Err(InvalidOrigin) };
+            return if native.len() == text.len() {
+                Ok(Self(Kind::Native(native)))
+            } else {
+                Err(InvalidOrigin)
+            };
         }
-        // A star stands for one label in front of a real domain; the URL parser refuses it, so it reads the rest.
+        // A star stands for one label in front of a real domain; the URL parser refuses it, so it
+        // reads the rest.
         let (wild, plain) = match rest.strip_prefix("*.") {
             Some(base) if base.contains('.') => (true, base),
             Some(_) => return Err(InvalidOrigin),
             None => (false, rest),
         };
         let url = Url::parse(&format!("{scheme}://{plain}")).map_err(|_| InvalidOrigin)?;
-        let host = url.host_str().filter(|host| is_host(host)).ok_or(InvalidOrigin)?;
-        let bare = matches!(url.scheme(), "http" | "https") && url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-        if !bare || !url.username().is_empty() || url.password().is_some() || plain.ends_with('/') || host.contains('*') {
+        let host = url
+            .host_str()
+            .filter(|host| is_host(host))
+            .ok_or(InvalidOrigin)?;
+        let bare = matches!(url.scheme(), "http" | "https")
+            && url.path() == "/"
+            && url.query().is_none()
+            && url.fragment().is_none();
+        if !bare
+            || !url.username().is_empty()
+            || url.password().is_some()
+            || plain.ends_with('/')
+            || host.contains('*')
+        {
             return Err(InvalidOrigin);
         }
-        let host = if wild { format!("*.{host}") } else { host.to_owned() };
-        Ok(Self(Kind::Web { scheme: url.scheme().to_owned(), host, port: url.port_or_known_default() }))
+        let host = if wild {
+            format!("*.{host}")
+        } else {
+            host.to_owned()
+        };
+        Ok(Self(Kind::Web {
+            scheme: url.scheme().to_owned(),
+            host,
+            port: url.port_or_known_default(),
+        }))
     }
 }
 
@@ -107,9 +138,18 @@ impl fmt::Display for OriginPattern {
 
 impl OriginPattern {
     fn matches(&self, scheme: &str, host: &str, port: Option<u16>) -> bool {
-        let Kind::Web { scheme: own_scheme, host: own_host, port: own_port } = &self.0 else { return false };
+        let Kind::Web {
+            scheme: own_scheme,
+            host: own_host,
+            port: own_port,
+        } = &self.0
+        else {
+            return false;
+        };
         let same_host = match own_host.strip_prefix("*.") {
-            Some(base) => host.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && rest == base),
+            Some(base) => host
+                .split_once('.')
+                .is_some_and(|(label, rest)| !label.is_empty() && rest == base),
             None => own_host == host,
         };
         same_host && own_scheme == scheme && *own_port == port
@@ -129,16 +169,30 @@ pub const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 /// Whether a host, as it stands in a URL, is a name or an address of this very machine.
 pub fn is_loopback(host: &str) -> bool {
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let is_name = bare.eq_ignore_ascii_case("localhost") || bare.to_ascii_lowercase().ends_with(".localhost");
-    is_name || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
+    let is_name =
+        bare.eq_ignore_ascii_case("localhost") || bare.to_ascii_lowercase().ends_with(".localhost");
+    is_name
+        || bare
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 impl TrustedOrigins {
-    /// The public URL's origin is always in it; if that is loopback, so is every loopback name on its port.
+    /// The public URL's origin is always in it; if that is loopback, so is every loopback name on
+    /// its port.
     pub fn new(public_url: &Url, mut listed: Vec<OriginPattern>) -> Self {
         let port = public_url.port_or_known_default();
-        let own = |host: &str| OriginPattern(Kind::Web { scheme: public_url.scheme().to_owned(), host: host.to_owned(), port });
+        let own = |host: &str| {
+            OriginPattern(Kind::Web {
+                scheme: public_url.scheme().to_owned(),
+                host: host.to_owned(),
+                port,
+            })
+        };
         let host = public_url.host_str().unwrap_or_default();
         if LOOPBACK.contains(&host) {
             listed.extend(LOOPBACK.map(own));
@@ -148,10 +202,15 @@ impl TrustedOrigins {
         Self(listed)
     }
 
-    /// Whether the list has the scheme of this native origin alone (`myapp://`): links into an app are written `myapp://dashboard`, where what stands in
-    /// the place of a host is the app's own, and the device tells apps from each other by the scheme.
+    /// Whether the list has the scheme of this native origin alone (`myapp://`): links into an app
+    /// are written `myapp://dashboard`, where what stands in the place of a host is the app's own,
+    /// and the device tells apps from each other by the scheme.
     fn lists_scheme_of(&self, native: &str) -> bool {
-        native.split_once("://").is_some_and(|(scheme, _)| self.0.iter().any(|entry| entry.is_native(&format!("{scheme}://"))))
+        native.split_once("://").is_some_and(|(scheme, _)| {
+            self.0
+                .iter()
+                .any(|entry| entry.is_native(&format!("{scheme}://")))
+        })
     }
 
     /// Whether the value of an `Origin` header is trusted; `null` and anything malformed is not.
@@ -159,24 +218,40 @@ impl TrustedOrigins {
         if native_origin(origin).is_some_and(|native| native == origin) {
             return self.0.iter().any(|entry| entry.is_native(origin));
         }
-        let Ok(url) = Url::parse(origin) else { return false };
-        let Some(host) = url.host_str().filter(|host| is_host(host)) else { return false };
-        // `Origin` is scheme, host and port and nothing else: what does not print back the same is forged.
+        let Ok(url) = Url::parse(origin) else {
+            return false;
+        };
+        let Some(host) = url.host_str().filter(|host| is_host(host)) else {
+            return false;
+        };
+        // `Origin` is scheme, host and port and nothing else: what does not print back the same is
+        // forged.
         let printed = url.origin().ascii_serialization();
-        printed.eq_ignore_ascii_case(origin) && self.0.iter().any(|p| p.matches(url.scheme(), host, url.port_or_known_default()))
+        printed.eq_ignore_ascii_case(origin)
+            && self
+                .0
+                .iter()
+                .any(|p| p.matches(url.scheme(), host, url.port_or_known_default()))
     }
 }
 
 /// The origin of a URL as the list writes it: of the web, or of an app. `None`: it has none.
 pub fn origin_of(target: &str) -> Option<String> {
-    native_origin(target).or_else(|| Url::parse(target).ok().map(|url| url.origin()).filter(url::Origin::is_tuple).map(|origin| origin.ascii_serialization()))
+    native_origin(target).or_else(|| {
+        Url::parse(target)
+            .ok()
+            .map(|url| url.origin())
+            .filter(url::Origin::is_tuple)
+            .map(|origin| origin.ascii_serialization())
+    })
 }
 
 /// How long a place may be in `Location`, in bytes: all headers of an answer stay within 4 KiB.
 const LONGEST: usize = 2_560;
 
-/// Whether a redirect may go there: a path of our own, or a URL of a trusted origin. To an app's own scheme only if the operator has listed it: the
-/// links of mails carry tokens there, and the device decides which app gets them (RFC 8252 section 7.1).
+/// Whether a redirect may go there: a path of our own, or a URL of a trusted origin. To an app's
+/// own scheme only if the operator has listed it: the links of mails carry tokens there, and the
+/// device decides which app gets them (RFC 8252 section 7.1).
 pub fn is_trusted_redirect(target: &str, trusted: &TrustedOrigins) -> bool {
     // Letters of other scripts take up to three times as much room in a header.
     if in_header(target).len() > LONGEST {
@@ -188,19 +263,32 @@ pub fn is_trusted_redirect(target: &str, trusted: &TrustedOrigins) -> bool {
         return false;
     }
     if target.starts_with('/') {
-        // Neither what is a host to somebody, nor what becomes one when somebody on the way tidies the path.
-        let dots = path.split('/').any(|segment| matches!(segment.replace("%2e", ".").as_str(), "." | ".."));
+        // Neither what is a host to somebody, nor what becomes one when somebody on the way tidies
+        // the path.
+        let dots = path
+            .split('/')
+            .any(|segment| matches!(segment.replace("%2e", ".").as_str(), "." | ".."));
         return !path.contains("//") && !path.contains("%2f") && !path.contains("%5c") && !dots;
     }
-    if native_origin(target).is_some_and(|native| trusted.contains(&native) || trusted.lists_scheme_of(&native)) {
+    if native_origin(target)
+        .is_some_and(|native| trusted.contains(&native) || trusted.lists_scheme_of(&native))
+    {
         return true;
     }
-    // The origin of `blob:https://…` is that of the URL inside it, which is no place to go to: the scheme must be the origin's own.
-    let is_its_own = |url: &Url, origin: &str| origin.split_once("://").is_some_and(|(scheme, _)| scheme == url.scheme());
+    // The origin of `blob:https://…` is that of the URL inside it, which is no place to go to: the
+    // scheme must be the origin's own.
+    let is_its_own = |url: &Url, origin: &str| {
+        origin
+            .split_once("://")
+            .is_some_and(|(scheme, _)| scheme == url.scheme())
+    };
     lower.contains("://")
         && Url::parse(target).is_ok_and(|url| {
             let origin = url.origin().ascii_serialization();
-            is_its_own(&url, &origin) && url.username().is_empty() && url.password().is_none() && trusted.contains(&origin)
+            is_its_own(&url, &origin)
+                && url.username().is_empty()
+                && url.password().is_none()
+                && trusted.contains(&origin)
         })
 }
 
@@ -209,18 +297,31 @@ mod tests {
     use super::*;
 
     fn trusted(public: &str, listed: &[&str]) -> TrustedOrigins {
-        TrustedOrigins::new(&public.parse().unwrap(), listed.iter().map(|t| t.parse().unwrap()).collect())
+        TrustedOrigins::new(
+            &public.parse().unwrap(),
+            listed.iter().map(|t| t.parse().unwrap()).collect(),
+        )
     }
 
     #[test]
     fn loopback_names_are_one_origin() {
         let list = trusted("http://localhost:4000", &[]);
-        for origin in ["http://localhost:4000", "http://127.0.0.1:4000", "http://[::1]:4000"] {
+        for origin in [
+            "http://localhost:4000",
+            "http://127.0.0.1:4000",
+            "http://[::1]:4000",
+        ] {
             assert!(list.contains(origin), "{origin}");
         }
-        for origin in
-            ["http://localhost:4001", "https://localhost:4000", "null", "", "http://localhost:4000/", "http://evil.test", "http://user@localhost:4000"]
-        {
+        for origin in [
+            "http://localhost:4001",
+            "https://localhost:4000",
+            "null",
+            "",
+            "http://localhost:4000/",
+            "http://evil.test",
+            "http://user@localhost:4000",
+        ] {
             assert!(!list.contains(origin), "{origin}");
         }
     }
@@ -228,7 +329,13 @@ mod tests {
     #[test]
     fn redirects_never_leave() {
         let list = trusted("https://auth.example.com", &["https://app.example.com"]);
-        for target in ["/", "/dash?next=%2Fa", "/a#b", "https://app.example.com/x", "https://auth.example.com"] {
+        for target in [
+            "/",
+            "/dash?next=%2Fa",
+            "/a#b",
+            "https://app.example.com/x",
+            "https://auth.example.com",
+        ] {
             assert!(is_trusted_redirect(target, &list), "{target}");
         }
         for target in [
@@ -263,8 +370,19 @@ mod tests {
 
     #[test]
     fn an_app_s_own_scheme_is_an_exact_entry() {
-        let ids = ["chrome-extension://abcdefghijklmnopabcdefghijklmnop", "moz-extension://0ad2e2c3-6a3b-4d5e-8f00-123456789abc"];
-        let listed = ["capacitor://localhost", "tauri://localhost", "http://tauri.localhost", "app://bundle", "myapp://", ids[0], ids[1]];
+        let ids = [
+            "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+            "moz-extension://0ad2e2c3-6a3b-4d5e-8f00-123456789abc",
+        ];
+        let listed = [
+            "capacitor://localhost",
+            "tauri://localhost",
+            "http://tauri.localhost",
+            "app://bundle",
+            "myapp://",
+            ids[0],
+            ids[1],
+        ];
         let list = trusted("https://auth.example.com", &listed);
         for origin in listed {
             assert!(list.contains(origin), "{origin}");
@@ -285,14 +403,24 @@ mod tests {
         ] {
             assert!(!list.contains(origin), "{origin}");
         }
-        for target in
-            ["capacitor://localhost/reset?token=x", "myapp:///dash", "myapp://dash/a?token=x", "myapp://?a", "app://bundle#x", "http://tauri.localhost/x"]
-        {
+        for target in [
+            "capacitor://localhost/reset?token=x",
+            "myapp:///dash",
+            "myapp://dash/a?token=x",
+            "myapp://?a",
+            "app://bundle#x",
+            "http://tauri.localhost/x",
+        ] {
             assert!(is_trusted_redirect(target, &list), "{target}");
         }
-        for target in
-            ["capacitor://localhost@evil.test/", "capacitor://localhost.evil/", "myapp:dash", "capacitor:/localhost", "tauri://localhost\\@evil", "other://x"]
-        {
+        for target in [
+            "capacitor://localhost@evil.test/",
+            "capacitor://localhost.evil/",
+            "myapp:dash",
+            "capacitor:/localhost",
+            "tauri://localhost\\@evil",
+            "other://x",
+        ] {
             assert!(!is_trusted_redirect(target, &list), "{target}");
         }
         for text in [
@@ -313,7 +441,13 @@ mod tests {
         ] {
             assert!(text.parse::<OriginPattern>().is_err(), "{text}");
         }
-        assert_eq!("Capacitor://localhost".parse::<OriginPattern>().unwrap().to_string(), "capacitor://localhost");
+        assert_eq!(
+            "Capacitor://localhost"
+                .parse::<OriginPattern>()
+                .unwrap()
+                .to_string(),
+            "capacitor://localhost"
+        );
     }
 
     #[test]
@@ -330,7 +464,15 @@ mod tests {
         ] {
             assert!(!list.contains(origin), "{origin}");
         }
-        for text in ["https://*", "*.example.com", "https://a.*.com", "https://*.com", "https://a.example.com/x", "https://a@b.example", "ftp://a.example"] {
+        for text in [
+            "https://*",
+            "*.example.com",
+            "https://a.*.com",
+            "https://*.com",
+            "https://a.example.com/x",
+            "https://a@b.example",
+            "ftp://a.example",
+        ] {
             assert!(text.parse::<OriginPattern>().is_err(), "{text}");
         }
     }

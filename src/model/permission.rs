@@ -1,5 +1,6 @@
-//! What may be done to users, sessions and keys, and who may do it. The role `admin` holds every permission of this service but
-//! [`Action::ImpersonateAdmins`]; any other role holds what `[roles]` in the settings lists for it. Only an admin may change another admin.
+//! What may be done to users, sessions and keys, and who may do it. The role `admin` holds every
+//! permission of this service but [`Action::ImpersonateAdmins`]; any other role holds what
+//! `[roles]` in the settings lists for it. Only an admin may change another admin.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -62,7 +63,10 @@ impl Action {
 
     /// Whether it only looks.
     pub fn only_looks(self) -> bool {
-        matches!(self, Self::ListUsers | Self::GetUser | Self::ListSessions | Self::ReadAudit | Self::ListKeys)
+        matches!(
+            self,
+            Self::ListUsers | Self::GetUser | Self::ListSessions | Self::ReadAudit | Self::ListKeys
+        )
     }
 
     /// The permission's name, as Better Auth's admin plugin has it: resource and action.
@@ -106,7 +110,16 @@ pub enum Field {
 
 impl Field {
     /// All of them.
-    pub const ALL: [Self; 8] = [Self::Name, Self::Image, Self::Email, Self::EmailVerified, Self::Role, Self::Ban, Self::Metadata, Self::Password];
+    pub const ALL: [Self; 8] = [
+        Self::Name,
+        Self::Image,
+        Self::Email,
+        Self::EmailVerified,
+        Self::Role,
+        Self::Ban,
+        Self::Metadata,
+        Self::Password,
+    ];
 
     /// What setting it on another user needs.
     pub fn action(self) -> Action {
@@ -123,7 +136,10 @@ impl Field {
 
     /// Whether `user:create` includes giving a new user a first value of it.
     pub fn comes_with_creation(self) -> bool {
-        matches!(self, Self::Name | Self::Image | Self::Email | Self::Password)
+        matches!(
+            self,
+            Self::Name | Self::Image | Self::Email | Self::Password
+        )
     }
 
     /// As the API and the audit trail call it.
@@ -146,11 +162,16 @@ pub type Grants = [(String, Vec<String>)];
 
 /// The permissions that the settings give to these roles, sorted.
 pub fn granted(roles: &[&str], grants: &Grants) -> BTreeSet<String> {
-    grants.iter().filter(|(role, _)| roles.contains(&role.as_str())).flat_map(|(_, permissions)| permissions.iter().cloned()).collect()
+    grants
+        .iter()
+        .filter(|(role, _)| roles.contains(&role.as_str()))
+        .flat_map(|(_, permissions)| permissions.iter().cloned())
+        .collect()
 }
 
-/// What a session may do: what the roles of its user allow. In a session in which one user acts as another these are the permissions that **both**
-/// hold, so that acting as another never adds to what the actor may do.
+/// What a session may do: what the roles of its user allow. In a session in which one user acts as
+/// another these are the permissions that **both** hold, so that acting as another never adds to
+/// what the actor may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Powers {
     user: UserId,
@@ -167,24 +188,46 @@ impl Powers {
         let granted = granted(&user.roles(), grants);
         let mut held = granted.clone();
         if user.is_admin() {
-            let ours = Action::ALL.into_iter().filter(|action| *action != Action::ImpersonateAdmins).map(Action::permission);
+            let ours = Action::ALL
+                .into_iter()
+                .filter(|action| *action != Action::ImpersonateAdmins)
+                .map(Action::permission);
             held.extend(ours.chain([DELETE_SESSION]).map(ToOwned::to_owned));
         }
         let roles = user.roles().into_iter().map(ToOwned::to_owned).collect();
-        Self { user: user.id, roles, granted, held, admin: user.is_admin(), actor: None }
+        Self {
+            user: user.id,
+            roles,
+            granted,
+            held,
+            admin: user.is_admin(),
+            actor: None,
+        }
     }
 
     /// The same user's powers in a session in which the actor acts as the user.
     #[must_use]
     pub fn within(self, actor: Self, grants: &Grants) -> Self {
         // From here on nobody else can be acted as.
-        let chains = [Action::Impersonate.permission(), Action::ImpersonateAdmins.permission()];
-        let both = |permissions: BTreeSet<String>| permissions.into_iter().filter(|p| actor.covers(p)).collect::<BTreeSet<_>>();
+        let chains = [
+            Action::Impersonate.permission(),
+            Action::ImpersonateAdmins.permission(),
+        ];
+        let both = |permissions: BTreeSet<String>| {
+            permissions
+                .into_iter()
+                .filter(|p| actor.covers(p))
+                .collect::<BTreeSet<_>>()
+        };
         let mut held = both(self.held);
         held.retain(|permission| !chains.contains(&permission.as_str()));
         Self {
             user: self.user,
-            roles: self.roles.into_iter().filter(|role| actor.may_give(role, grants)).collect(),
+            roles: self
+                .roles
+                .into_iter()
+                .filter(|role| actor.may_give(role, grants))
+                .collect(),
             granted: both(self.granted),
             held,
             admin: self.admin && actor.admin,
@@ -207,15 +250,24 @@ impl Powers {
         self.admin
     }
 
-    /// Whether all of these comma-joined roles may be given: they allow nothing that is not held here. Only an admin makes admins, and may give every role.
+    /// Whether all of these comma-joined roles may be given: they allow nothing that is not held
+    /// here. Only an admin makes admins, and may give every role.
     pub fn may_give(&self, role: &str, grants: &Grants) -> bool {
         let roles: Vec<&str> = role.split(',').collect();
-        self.admin || !roles.contains(&ADMIN) && granted(&roles, grants).iter().all(|permission| self.holds(permission))
+        self.admin
+            || !roles.contains(&ADMIN)
+                && granted(&roles, grants)
+                    .iter()
+                    .all(|permission| self.holds(permission))
     }
 
     /// Whether these powers allow to act as the user.
     pub fn may_act_as(&self, target: &User, grants: &Grants) -> bool {
-        let all_of_it = if target.is_admin() { self.allow(Action::ImpersonateAdmins) } else { self.may_give(&target.role, grants) };
+        let all_of_it = if target.is_admin() {
+            self.allow(Action::ImpersonateAdmins)
+        } else {
+            self.may_give(&target.role, grants)
+        };
         self.allow(Action::Impersonate) && all_of_it
     }
 
@@ -239,9 +291,14 @@ impl Powers {
         self.user
     }
 
-    /// An admin may give every role and so hold every permission of an application; of ours, what is held.
+    /// An admin may give every role and so hold every permission of an application; of ours, what
+    /// is held.
     fn covers(&self, permission: &str) -> bool {
-        self.holds(permission) || self.admin && Action::ALL.iter().all(|action| action.permission() != permission)
+        self.holds(permission)
+            || self.admin
+                && Action::ALL
+                    .iter()
+                    .all(|action| action.permission() != permission)
     }
 }
 
@@ -251,7 +308,10 @@ mod tests {
 
     #[test]
     fn every_action_and_every_field_is_in_its_list_once() {
-        let names: BTreeSet<&str> = Action::ALL.iter().map(|action| action.permission()).collect();
+        let names: BTreeSet<&str> = Action::ALL
+            .iter()
+            .map(|action| action.permission())
+            .collect();
         assert_eq!(names.len(), Action::ALL.len());
         let fields: BTreeSet<&str> = Field::ALL.iter().map(|field| field.name()).collect();
         assert_eq!(fields.len(), Field::ALL.len());

@@ -1,5 +1,6 @@
-//! Who presented a refresh token: where from, with what, since when. Kept sealed in the session's row and opened only when a spent token was used again, so
-//! that the owner and an operator see both sides.
+//! Who presented a refresh token: where from, with what, since when. Kept sealed in the session's
+//! row and opened only when a spent token was used again, so that the owner and an operator see
+//! both sides.
 
 use std::net::IpAddr;
 
@@ -28,7 +29,11 @@ impl Presenter {
 
     /// The network, as a mail names it: an IPv4 /24 or an IPv6 /64.
     pub fn network(&self) -> String {
-        match self.ip_address.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
+        match self
+            .ip_address
+            .parse::<IpAddr>()
+            .map(|ip| ip.to_canonical())
+        {
             Ok(IpAddr::V4(v4)) => {
                 let [a, b, c, _] = v4.octets();
                 format!("{a}.{b}.{c}.0/24")
@@ -58,10 +63,20 @@ mod tests {
 
     #[test]
     fn a_mail_names_networks_and_not_addresses() {
-        let network = |ip: &str| Presenter { ip_address: ip.into(), user_agent: String::new(), since: Timestamp(0) }.network();
-        for (ip, says) in
-            [("192.0.2.77", "192.0.2.0/24"), ("::ffff:192.0.2.77", "192.0.2.0/24"), ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"), ("", "unknown")]
-        {
+        let network = |ip: &str| {
+            Presenter {
+                ip_address: ip.into(),
+                user_agent: String::new(),
+                since: Timestamp(0),
+            }
+            .network()
+        };
+        for (ip, says) in [
+            ("192.0.2.77", "192.0.2.0/24"),
+            ("::ffff:192.0.2.77", "192.0.2.0/24"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+            ("", "unknown"),
+        ] {
             assert_eq!(network(ip), says, "{ip}");
         }
     }

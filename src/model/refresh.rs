@@ -1,8 +1,9 @@
 //! The refresh decision: a pure function over a session's row and a presented token.
 //!
-//! Promise: a client that loses an answer or opens ten tabs is not signed out if it comes back within the grace; a thief who
-//! replays a spent token ends the session. `docs/decisions/0003-refresh.md` has the reasons, RFC 9700 section 4.14.2 the demand.
-//! Computing tokens and tags is `crypto::token`'s business, carrying a decision out is `flows::refresh`'s.
+//! Promise: a client that loses an answer or opens ten tabs is not signed out if it comes back
+//! within the grace; a thief who replays a spent token ends the session.
+//! `docs/decisions/0003-refresh.md` has the reasons, RFC 9700 section 4.14.2 the demand. Computing
+//! tokens and tags is `crypto::token`'s business, carrying a decision out is `flows::refresh`'s.
 
 use std::time::Duration;
 
@@ -13,13 +14,15 @@ use super::time::Timestamp;
 /// SHA-256 of a token's secret: all that is ever stored.
 pub type SecretHash = [u8; 32];
 
-/// Clocks of replicas may differ by so much; a stamp further ahead was made by a clock that has been set back.
+/// Clocks of replicas may differ by so much; a stamp further ahead was made by a clock that has
+/// been set back.
 pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(5);
 
 /// What an operator may set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// How long the parent of the current token still gets its successor. Zero: never, not even in the same millisecond.
+    /// How long the parent of the current token still gets its successor. Zero: never, not even in
+    /// the same millisecond.
     pub grace: Duration,
     /// How long the current token is kept before it rotates again.
     pub cooldown: Duration,
@@ -30,8 +33,9 @@ pub struct Policy {
 /// `sessions.late_retry`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LateRetry {
-    /// Supersede for sessions whose tokens travel in bodies, revoke for cookies: an app is suspended in the middle of a refresh, a browser's tabs share a jar.
-    /// With a grace of zero every token is used once, and a retry ends the session.
+    /// Supersede for sessions whose tokens travel in bodies, revoke for cookies: an app is
+    /// suspended in the middle of a refresh, a browser's tabs share a jar. With a grace of zero
+    /// every token is used once, and a retry ends the session.
     Auto,
     /// The session ends: the answer was lost and every retry came too late, or a thief came.
     Revoke,
@@ -102,7 +106,8 @@ pub enum Decision {
     Rotate,
     /// 6: the very same successor once more.
     Repeat(Child),
-    /// 6a: the very same successor once more, past the grace by the clock but not by the time that was served. The grace begins anew.
+    /// 6a: the very same successor once more, past the grace by the clock but not by the time that
+    /// was served. The grace begins anew.
     Resume(Child),
     /// 6b: another child of the parent becomes current.
     Supersede,
@@ -110,7 +115,8 @@ pub enum Decision {
     Heal,
     /// 8: the row lost more than one commit. The session ends, and nobody is called a thief.
     Ahead,
-    /// 9a: it would be reuse, but this process stood still a moment ago and the request may have waited since before. Nothing happens; a retry is decided.
+    /// 9a: it would be reuse, but this process stood still a moment ago and the request may have
+    /// waited since before. Nothing happens; a retry is decided.
     Wait,
     /// 9: a spent token was used again. The session ends.
     Reuse,
@@ -152,10 +158,18 @@ impl Row {
     }
 }
 
-/// Decides. The order of the questions is the security of it: what is over stays over before any window is looked at.
-/// `standstills` are the times before `now` in which the service stood still.
-pub fn decide(row: Option<&Row>, token: &Presented, now: Timestamp, policy: &Policy, standstills: &Standstills) -> Decision {
-    let Some(row) = row else { return Decision::Refuse(Refusal::Unknown) };
+/// Decides. The order of the questions is the security of it: what is over stays over before any
+/// window is looked at. `standstills` are the times before `now` in which the service stood still.
+pub fn decide(
+    row: Option<&Row>,
+    token: &Presented,
+    now: Timestamp,
+    policy: &Policy,
+    standstills: &Standstills,
+) -> Decision {
+    let Some(row) = row else {
+        return Decision::Refuse(Refusal::Unknown);
+    };
     if row.revoked {
         return Decision::Refuse(Refusal::Revoked);
     }
@@ -164,8 +178,13 @@ pub fn decide(row: Option<&Row>, token: &Presented, now: Timestamp, policy: &Pol
     }
     let (presented, current) = (u64::from(token.generation), u64::from(row.generation));
     if presented == current && token.hash == row.refresh_hash {
-        let cooling = row.generation > 1 && now < row.rotated_at + policy.cooldown && !row.stamped_ahead(now);
-        return if cooling { Decision::Keep } else { Decision::Rotate };
+        let cooling =
+            row.generation > 1 && now < row.rotated_at + policy.cooldown && !row.stamped_ahead(now);
+        return if cooling {
+            Decision::Keep
+        } else {
+            Decision::Rotate
+        };
     }
     if presented + 1 == current
         && let Some(decision) = decide_parent(row, token, now, policy, standstills)
@@ -178,11 +197,21 @@ pub fn decide(row: Option<&Row>, token: &Presented, now: Timestamp, policy: &Pol
     if presented > current {
         return Decision::Ahead;
     }
-    if standstills.is_settling() { Decision::Wait } else { Decision::Reuse }
+    if standstills.is_settling() {
+        Decision::Wait
+    } else {
+        Decision::Reuse
+    }
 }
 
 /// Rows 6 to 6b: the parent of the current token came back.
-fn decide_parent(row: &Row, token: &Presented, now: Timestamp, policy: &Policy, standstills: &Standstills) -> Option<Decision> {
+fn decide_parent(
+    row: &Row,
+    token: &Presented,
+    now: Timestamp,
+    policy: &Policy,
+    standstills: &Standstills,
+) -> Option<Decision> {
     let child = child_of(row, token)?;
     if !policy.grace.is_zero() {
         if now <= row.rotated_at + policy.grace {
@@ -204,7 +233,11 @@ fn decide_parent(row: &Row, token: &Presented, now: Timestamp, policy: &Policy, 
 fn child_of(row: &Row, token: &Presented) -> Option<Child> {
     let find = |late: bool| {
         let hash_of = |k: &Kin| if late { k.late_successor } else { k.successor };
-        token.kin.iter().position(|k| hash_of(k) == row.refresh_hash).map(|kin| Child { kin, late })
+        token
+            .kin
+            .iter()
+            .position(|k| hash_of(k) == row.refresh_hash)
+            .map(|kin| Child { kin, late })
     };
     find(false).or_else(|| find(true))
 }
@@ -213,7 +246,11 @@ fn child_of(row: &Row, token: &Presented) -> Option<Child> {
 mod tests {
     use super::*;
 
-    const POLICY: Policy = Policy { grace: Duration::from_secs(30), cooldown: Duration::from_secs(50), late_retry: LateRetry::Revoke };
+    const POLICY: Policy = Policy {
+        grace: Duration::from_secs(30),
+        cooldown: Duration::from_secs(50),
+        late_retry: LateRetry::Revoke,
+    };
     const T0: Timestamp = Timestamp(1_000_000);
 
     fn hash(generation: u32) -> SecretHash {
@@ -224,21 +261,47 @@ mod tests {
 
     fn row(generation: u32) -> Row {
         let end = T0 + Duration::from_secs(86_400);
-        Row { generation, refresh_hash: hash(generation), rotated_at: T0, expires_at: end, idle_expires_at: end, revoked: false, delivery: Delivery::Body }
+        Row {
+            generation,
+            refresh_hash: hash(generation),
+            rotated_at: T0,
+            expires_at: end,
+            idle_expires_at: end,
+            revoked: false,
+            delivery: Delivery::Body,
+        }
     }
 
     fn token(generation: u32) -> Presented {
-        let kin = Kin { successor: hash(generation + 1), late_successor: [0xFF; 32] };
-        Presented { generation, hash: hash(generation), parent_hash: hash(generation - 1), lineage: true, kin: vec![kin] }
+        let kin = Kin {
+            successor: hash(generation + 1),
+            late_successor: [0xFF; 32],
+        };
+        Presented {
+            generation,
+            hash: hash(generation),
+            parent_hash: hash(generation - 1),
+            lineage: true,
+            kin: vec![kin],
+        }
     }
 
     fn after(row: &Row, token: &Presented, ms: i64, policy: &Policy) -> Decision {
-        decide(Some(row), token, Timestamp(T0.0 + ms), policy, &Standstills::default())
+        decide(
+            Some(row),
+            token,
+            Timestamp(T0.0 + ms),
+            policy,
+            &Standstills::default(),
+        )
     }
 
     #[test]
     fn windows_end_to_the_millisecond() {
-        let repeat = Decision::Repeat(Child { kin: 0, late: false });
+        let repeat = Decision::Repeat(Child {
+            kin: 0,
+            late: false,
+        });
         for (generation, ms, expected) in [
             (2, 0, Decision::Keep),
             (2, 49_999, Decision::Keep),
@@ -248,81 +311,187 @@ mod tests {
             (3, 0, Decision::Heal),
             (4, 0, Decision::Ahead),
         ] {
-            assert_eq!(after(&row(2), &token(generation), ms, &POLICY), expected, "generation {generation} after {ms} ms");
+            assert_eq!(
+                after(&row(2), &token(generation), ms, &POLICY),
+                expected,
+                "generation {generation} after {ms} ms"
+            );
         }
-        assert_eq!(after(&row(1), &token(1), 0, &POLICY), Decision::Rotate, "the first token has no cool-down");
-        assert_eq!(after(&row(3), &token(1), 0, &POLICY), Decision::Reuse, "two generations old");
+        assert_eq!(
+            after(&row(1), &token(1), 0, &POLICY),
+            Decision::Rotate,
+            "the first token has no cool-down"
+        );
+        assert_eq!(
+            after(&row(3), &token(1), 0, &POLICY),
+            Decision::Reuse,
+            "two generations old"
+        );
     }
 
     #[test]
     fn zero_grace_never_repeats() {
-        let strict = Policy { grace: Duration::ZERO, cooldown: Duration::ZERO, ..POLICY };
+        let strict = Policy {
+            grace: Duration::ZERO,
+            cooldown: Duration::ZERO,
+            ..POLICY
+        };
         assert_eq!(after(&row(2), &token(1), 0, &strict), Decision::Reuse);
         assert_eq!(after(&row(2), &token(2), 0, &strict), Decision::Rotate);
     }
 
     #[test]
     fn what_is_over_stays_over_before_any_window() {
-        let revoked = Row { revoked: true, ..row(2) };
+        let revoked = Row {
+            revoked: true,
+            ..row(2)
+        };
         for generation in 1..5 {
-            assert_eq!(after(&revoked, &token(generation), 0, &POLICY), Decision::Refuse(Refusal::Revoked));
+            assert_eq!(
+                after(&revoked, &token(generation), 0, &POLICY),
+                Decision::Refuse(Refusal::Revoked)
+            );
         }
-        let idle = Row { idle_expires_at: T0, ..row(2) };
-        let absolute = Row { expires_at: T0, ..row(2) };
+        let idle = Row {
+            idle_expires_at: T0,
+            ..row(2)
+        };
+        let absolute = Row {
+            expires_at: T0,
+            ..row(2)
+        };
         for ended in [idle, absolute] {
-            assert_eq!(after(&ended, &token(1), 0, &POLICY), Decision::Refuse(Refusal::Expired));
+            assert_eq!(
+                after(&ended, &token(1), 0, &POLICY),
+                Decision::Refuse(Refusal::Expired)
+            );
         }
-        assert_eq!(decide(None, &token(1), T0, &POLICY, &Standstills::default()), Decision::Refuse(Refusal::Unknown));
+        assert_eq!(
+            decide(None, &token(1), T0, &POLICY, &Standstills::default()),
+            Decision::Refuse(Refusal::Unknown)
+        );
     }
 
     #[test]
     fn a_forged_lineage_heals_nothing() {
-        let forged = Presented { lineage: false, ..token(3) };
+        let forged = Presented {
+            lineage: false,
+            ..token(3)
+        };
         assert_eq!(after(&row(2), &forged, 0, &POLICY), Decision::Ahead);
-        let foreign = Presented { parent_hash: [9; 32], ..token(3) };
+        let foreign = Presented {
+            parent_hash: [9; 32],
+            ..token(3)
+        };
         assert_eq!(after(&row(2), &foreign, 0, &POLICY), Decision::Ahead);
-        let wrong = Presented { hash: [9; 32], ..token(2) };
-        assert_eq!(after(&row(2), &wrong, 0, &POLICY), Decision::Reuse, "current generation with a wrong secret");
+        let wrong = Presented {
+            hash: [9; 32],
+            ..token(2)
+        };
+        assert_eq!(
+            after(&row(2), &wrong, 0, &POLICY),
+            Decision::Reuse,
+            "current generation with a wrong secret"
+        );
     }
 
     #[test]
     fn a_clock_set_back_neither_keeps_nor_waits() {
-        let ahead = Row { rotated_at: T0 + Duration::from_secs(6), ..row(2) };
+        let ahead = Row {
+            rotated_at: T0 + Duration::from_secs(6),
+            ..row(2)
+        };
         assert_eq!(after(&ahead, &token(2), 0, &POLICY), Decision::Rotate);
-        let skewed = Row { rotated_at: T0 + Duration::from_secs(5), ..row(2) };
+        let skewed = Row {
+            rotated_at: T0 + Duration::from_secs(5),
+            ..row(2)
+        };
         assert_eq!(after(&skewed, &token(2), 0, &POLICY), Decision::Keep);
     }
 
     #[test]
     fn a_late_retry_supersedes_once() {
-        let lenient = Policy { late_retry: LateRetry::Supersede, ..POLICY };
-        assert_eq!(after(&row(2), &token(1), 30_001, &lenient), Decision::Supersede);
-        let superseded = Row { refresh_hash: [0xFF; 32], rotated_at: Timestamp(T0.0 + 30_001), ..row(2) };
-        assert_eq!(after(&superseded, &token(1), 60_001, &lenient), Decision::Repeat(Child { kin: 0, late: true }));
-        assert_eq!(after(&superseded, &token(1), 60_002, &lenient), Decision::Reuse, "a second late one");
-        assert_eq!(after(&superseded, &token(2), 30_002, &lenient), Decision::Reuse, "the unused successor is dead");
+        let lenient = Policy {
+            late_retry: LateRetry::Supersede,
+            ..POLICY
+        };
+        assert_eq!(
+            after(&row(2), &token(1), 30_001, &lenient),
+            Decision::Supersede
+        );
+        let superseded = Row {
+            refresh_hash: [0xFF; 32],
+            rotated_at: Timestamp(T0.0 + 30_001),
+            ..row(2)
+        };
+        assert_eq!(
+            after(&superseded, &token(1), 60_001, &lenient),
+            Decision::Repeat(Child { kin: 0, late: true })
+        );
+        assert_eq!(
+            after(&superseded, &token(1), 60_002, &lenient),
+            Decision::Reuse,
+            "a second late one"
+        );
+        assert_eq!(
+            after(&superseded, &token(2), 30_002, &lenient),
+            Decision::Reuse,
+            "the unused successor is dead"
+        );
     }
 
     #[test]
     fn by_default_a_late_retry_is_forgiven_in_bodies_and_not_in_cookies() {
-        let auto = Policy { late_retry: LateRetry::Auto, ..POLICY };
-        let in_cookie = Row { delivery: Delivery::Cookie, ..row(2) };
-        assert_eq!(after(&row(2), &token(1), 30_001, &auto), Decision::Supersede);
+        let auto = Policy {
+            late_retry: LateRetry::Auto,
+            ..POLICY
+        };
+        let in_cookie = Row {
+            delivery: Delivery::Cookie,
+            ..row(2)
+        };
+        assert_eq!(
+            after(&row(2), &token(1), 30_001, &auto),
+            Decision::Supersede
+        );
         assert_eq!(after(&in_cookie, &token(1), 30_001, &auto), Decision::Reuse);
-        let strict = Policy { grace: Duration::ZERO, cooldown: Duration::ZERO, ..auto };
-        assert_eq!(after(&row(2), &token(1), 0, &strict), Decision::Reuse, "single use is single use");
+        let strict = Policy {
+            grace: Duration::ZERO,
+            cooldown: Duration::ZERO,
+            ..auto
+        };
+        assert_eq!(
+            after(&row(2), &token(1), 0, &strict),
+            Decision::Reuse,
+            "single use is single use"
+        );
     }
 
     #[test]
     fn a_repeat_is_found_under_any_loaded_master_key() {
         let mut two_keys = token(1);
-        two_keys.kin.insert(0, Kin { successor: [7; 32], late_successor: [8; 32] });
-        assert_eq!(after(&row(2), &two_keys, 1, &POLICY), Decision::Repeat(Child { kin: 1, late: false }));
+        two_keys.kin.insert(
+            0,
+            Kin {
+                successor: [7; 32],
+                late_successor: [8; 32],
+            },
+        );
+        assert_eq!(
+            after(&row(2), &two_keys, 1, &POLICY),
+            Decision::Repeat(Child {
+                kin: 1,
+                late: false
+            })
+        );
     }
 
     #[test]
     fn generations_at_the_edge_do_not_overflow() {
-        let last = Row { generation: u32::MAX, ..row(2) };
+        let last = Row {
+            generation: u32::MAX,
+            ..row(2)
+        };
         assert_eq!(after(&last, &token(1), 0, &POLICY), Decision::Reuse);
         let mut newest = token(2);
         newest.generation = u32::MAX;

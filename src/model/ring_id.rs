@@ -1,12 +1,14 @@
-//! Which state of the key ring somebody means. The version rises with every change, but a database that went back (a failover, a restore) reaches the same
-//! version again with other keys: the random identity tells the two apart.
+//! Which state of the key ring somebody means. The version rises with every change, but a database
+//! that went back (a failover, a restore) reaches the same version again with other keys: the
+//! random identity tells the two apart.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::key::{Key, Ring, State};
 
-/// A state of the ring. Two are the same only if both parts are; neither says which of two different states is newer.
+/// A state of the ring. Two are the same only if both parts are; neither says which of two
+/// different states is newer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RingId {
     /// Rises with every change; 0 before the first.
@@ -26,7 +28,10 @@ impl FromStr for RingId {
     fn from_str(text: &str) -> Result<Self, InvalidRingId> {
         let (version, identity) = text.split_once(':').ok_or(InvalidRingId)?;
         let number = |text: &str| text.parse().map_err(|_| InvalidRingId);
-        Ok(Self { version: number(version)?, identity: number(identity)? })
+        Ok(Self {
+            version: number(version)?,
+            identity: number(identity)?,
+        })
     }
 }
 
@@ -36,7 +41,8 @@ impl fmt::Display for RingId {
     }
 }
 
-/// What a database that went back has lost, as far as a process that saw the later state can tell. All lists hold kids.
+/// What a database that went back has lost, as far as a process that saw the later state can tell.
+/// All lists hold kids.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Losses {
     /// Keys that are not there any more: what they signed is refused from now on.
@@ -46,8 +52,9 @@ pub struct Losses {
 }
 
 impl Losses {
-    /// Compares the ring that a process holds with the one that the database has. A key's row stays for ever and its state only moves forward, so anything else
-    /// means that the database went back.
+    /// Compares the ring that a process holds with the one that the database has. A key's row stays
+    /// for ever and its state only moves forward, so anything else means that the database went
+    /// back.
     pub fn between(held: &Ring, found: &Ring) -> Self {
         let mut losses = Self::default();
         for key in &held.keys {

@@ -1,4 +1,5 @@
-//! A session: one row, and the whole family of its refresh tokens. How a refresh moves it is `model::refresh`.
+//! A session: one row, and the whole family of its refresh tokens. How a refresh moves it is
+//! `model::refresh`.
 
 use std::time::Duration;
 
@@ -88,14 +89,16 @@ pub enum End {
     Revoked,
     /// Its user signed out at this time. The answer to the sign-out has cleared the cookies.
     SignedOut(Timestamp),
-    /// A newer session of the same browser took its place, or has begun there after its end. What answers for the old one must leave the cookies alone: by the time the answer
-    /// arrives, they are those of the newer session.
+    /// A newer session of the same browser took its place, or has begun there after its end. What
+    /// answers for the old one must leave the cookies alone: by the time the answer arrives, they
+    /// are those of the newer session.
     Replaced,
     /// There is no such session, or none any more.
     Unknown,
 }
 
-/// How long a request or its answer may be under way: headers have 30 s, the body 10 s, and proxies give up after 60 s.
+/// How long a request or its answer may be under way: headers have 30 s, the body 10 s, and proxies
+/// give up after 60 s.
 const UNDER_WAY: Duration = Duration::from_secs(60);
 
 impl End {
@@ -104,9 +107,11 @@ impl End {
         self != Self::Replaced
     }
 
-    /// Whether the refusal of a refresh clears them. Clients refresh on their own, also while their user signs out and in again: for a minute after a sign-out,
-    /// whose answer has cleared the cookies, such a refusal may arrive when they are those of the next session. A browser to which the answer of the sign-out
-    /// was lost is cleared by any other answer, or by a refresh after that minute.
+    /// Whether the refusal of a refresh clears them. Clients refresh on their own, also while their
+    /// user signs out and in again: for a minute after a sign-out, whose answer has cleared the
+    /// cookies, such a refusal may arrive when they are those of the next session. A browser to
+    /// which the answer of the sign-out was lost is cleared by any other answer, or by a refresh
+    /// after that minute.
     pub fn clears_after_refresh(self, now: Timestamp) -> bool {
         match self {
             // One from the future was noted by a clock that was ahead.
@@ -163,7 +168,11 @@ pub const FORGETFUL_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 impl Lifetime {
     /// The absolute end of a session that begins now.
     pub fn absolute_end(&self, now: Timestamp, remember: bool) -> Timestamp {
-        now + if remember { self.absolute } else { self.absolute.min(FORGETFUL_LIFETIME) }
+        now + if remember {
+            self.absolute
+        } else {
+            self.absolute.min(FORGETFUL_LIFETIME)
+        }
     }
 
     /// The idle end of a session used now, never after the absolute one.

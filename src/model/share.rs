@@ -1,4 +1,5 @@
-//! How a bounded number of places is shared between networks, decided purely: no network takes all of them from the others.
+//! How a bounded number of places is shared between networks, decided purely: no network takes all
+//! of them from the others.
 
 use std::time::Duration;
 
@@ -20,15 +21,23 @@ pub struct Load {
 }
 
 impl Load {
-    /// The places that can be given: no more than there are, and none whose work would begin later than the patience lasts.
+    /// The places that can be given: no more than there are, and none whose work would begin later
+    /// than the patience lasts.
     fn capacity(&self) -> usize {
-        let in_time = self.patience.as_nanos().saturating_mul(self.threads as u128).checked_div(self.usual.as_nanos());
-        let in_time = in_time.and_then(|places| usize::try_from(places).ok()).unwrap_or(usize::MAX);
+        let in_time = self
+            .patience
+            .as_nanos()
+            .saturating_mul(self.threads as u128)
+            .checked_div(self.usual.as_nanos());
+        let in_time = in_time
+            .and_then(|places| usize::try_from(places).ok())
+            .unwrap_or(usize::MAX);
         self.places.min(in_time.saturating_add(self.threads))
     }
 
-    /// Whether the network gets the place: as long as it holds fewer places than are free for all. One network alone gets half of them, two that ask for
-    /// all get a third each, and one that holds none gets the last. Some are always left for the next network.
+    /// Whether the network gets the place: as long as it holds fewer places than are free for all.
+    /// One network alone gets half of them, two that ask for all get a third each, and one that
+    /// holds none gets the last. Some are always left for the next network.
     pub fn admits(&self) -> bool {
         self.held < self.capacity().saturating_sub(self.taken)
     }
@@ -38,15 +47,29 @@ impl Load {
 mod tests {
     use super::*;
 
-    const IDLE: Load = Load { places: 100, threads: 4, usual: Duration::ZERO, patience: Duration::from_secs(2), taken: 0, held: 0 };
+    const IDLE: Load = Load {
+        places: 100,
+        threads: 4,
+        usual: Duration::ZERO,
+        patience: Duration::from_secs(2),
+        taken: 0,
+        held: 0,
+    };
 
-    /// How many places each of so many networks has once all of them have asked by turns until none gets another.
+    /// How many places each of so many networks has once all of them have asked by turns until none
+    /// gets another.
     fn greedy(networks: usize, load: Load) -> Vec<usize> {
         let mut held = vec![0; networks];
         loop {
             let before = held.clone();
             for network in 0..networks {
-                if (Load { taken: held.iter().sum(), held: held[network], ..load }).admits() {
+                if (Load {
+                    taken: held.iter().sum(),
+                    held: held[network],
+                    ..load
+                })
+                .admits()
+                {
                     held[network] += 1;
                 }
             }
@@ -63,24 +86,73 @@ mod tests {
             for networks in 1..places {
                 let held = greedy(networks, load);
                 let taken = held.iter().sum();
-                assert!(held.iter().all(|n| *n >= 1 && *n <= places.div_ceil(networks + 1)), "{places} places, {networks} networks: {held:?}");
-                assert!(taken >= places || Load { taken, held: 0, ..load }.admits(), "{places} places, {networks} networks: {held:?}");
+                assert!(
+                    held.iter()
+                        .all(|n| *n >= 1 && *n <= places.div_ceil(networks + 1)),
+                    "{places} places, {networks} networks: {held:?}"
+                );
+                assert!(
+                    taken >= places
+                        || Load {
+                            taken,
+                            held: 0,
+                            ..load
+                        }
+                        .admits(),
+                    "{places} places, {networks} networks: {held:?}"
+                );
             }
-            assert_eq!(greedy(1, load), [places.div_ceil(2)], "one alone has half of them");
+            assert_eq!(
+                greedy(1, load),
+                [places.div_ceil(2)],
+                "one alone has half of them"
+            );
             assert!(greedy(1, load)[0] < places, "and never all");
         }
     }
 
     #[test]
     fn a_place_whose_turn_would_come_too_late_is_none() {
-        // A hash takes a quarter of a second: eight begin within two seconds, behind those that are at work.
-        let slow = Load { threads: 1, usual: Duration::from_millis(250), ..IDLE };
-        let admitted = |taken| Load { taken, held: 0, ..slow }.admits();
+        // A hash takes a quarter of a second: eight begin within two seconds, behind those that are
+        // at work.
+        let slow = Load {
+            threads: 1,
+            usual: Duration::from_millis(250),
+            ..IDLE
+        };
+        let admitted = |taken| {
+            Load {
+                taken,
+                held: 0,
+                ..slow
+            }
+            .admits()
+        };
         assert_eq!((admitted(8), admitted(9)), (true, false));
         assert_eq!(greedy(1, slow), [5], "a share of those nine");
         // However slow it is, a thread that is idle is not refused.
-        let slowest = Load { usual: Duration::from_secs(60), ..slow };
-        assert!(slowest.admits() && !Load { taken: 1, ..slowest }.admits());
-        assert_eq!(greedy(3, Load { places: 1, threads: 1, ..IDLE }), [1, 0, 0]);
+        let slowest = Load {
+            usual: Duration::from_secs(60),
+            ..slow
+        };
+        assert!(
+            slowest.admits()
+                && !Load {
+                    taken: 1,
+                    ..slowest
+                }
+                .admits()
+        );
+        assert_eq!(
+            greedy(
+                3,
+                Load {
+                    places: 1,
+                    threads: 1,
+                    ..IDLE
+                }
+            ),
+            [1, 0, 0]
+        );
     }
 }

@@ -1,6 +1,8 @@
-//! When the service stood still. A client cannot hear an answer while the writer, the disk, the connections or the whole process stand still, and so the
-//! grace of a retry is counted without such times. Every process notes a heartbeat once a second, by the way that a refresh takes; a gap between two of them
-//! is a standstill, however it came about. `docs/decisions/0011-standstills.md` has the reasons and the bounds.
+//! When the service stood still. A client cannot hear an answer while the writer, the disk, the
+//! connections or the whole process stand still, and so the grace of a retry is counted without
+//! such times. Every process notes a heartbeat once a second, by the way that a refresh takes; a
+//! gap between two of them is a standstill, however it came about.
+//! `docs/decisions/0011-standstills.md` has the reasons and the bounds.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -9,13 +11,15 @@ use super::time::Timestamp;
 
 /// How often a process notes that it serves.
 pub const BEAT: Duration = Duration::from_secs(1);
-/// A longer gap between two heartbeats is a standstill; a shorter one is covered by the grace itself. As long as a client waits for an answer.
+/// A longer gap between two heartbeats is a standstill; a shorter one is covered by the grace
+/// itself. As long as a client waits for an answer.
 pub const NOTICED: Duration = Duration::from_secs(5);
 /// Another replica is silent after this time: clocks of replicas may differ.
 pub const SILENT: Duration = Duration::from_secs(10);
 /// The silence of another replica that never comes back is counted for so long.
 pub const SILENCE_COUNTED: Duration = Duration::from_secs(600);
-/// After a standstill of this process requests that were sent before it are still being read, for as long as a client waits for an answer.
+/// After a standstill of this process requests that were sent before it are still being read, for
+/// as long as a client waits for an answer.
 pub const SETTLING: Duration = Duration::from_secs(5);
 
 /// Whose heartbeats stopped.
@@ -23,7 +27,8 @@ pub const SETTLING: Duration = Duration::from_secs(5);
 pub enum Whose {
     /// Those of the process that decides, or of the whole service: any request may have waited.
     Ours,
-    /// Those of another replica: it may have swallowed answers to what was refreshed before and when it stopped, and nothing later.
+    /// Those of another replica: it may have swallowed answers to what was refreshed before and
+    /// when it stopped, and nothing later.
     AnotherReplica,
 }
 
@@ -48,10 +53,14 @@ pub struct Standstills {
 impl Standstills {
     /// These, of a process that is not settling.
     pub fn of(all: Vec<Standstill>) -> Self {
-        Self { all, settling: false }
+        Self {
+            all,
+            settling: false,
+        }
     }
 
-    /// Whether this process stood still a moment ago: requests that it reads now may have been sent long before.
+    /// Whether this process stood still a moment ago: requests that it reads now may have been sent
+    /// long before.
     pub fn is_settling(&self) -> bool {
         self.settling
     }
@@ -60,7 +69,13 @@ impl Standstills {
     pub fn served_since(&self, rotated_at: Timestamp, now: Timestamp) -> Duration {
         let counts = |s: &&Standstill| s.whose == Whose::Ours || rotated_at <= s.began_at + SILENT;
         let cut = |s: &Standstill| (s.began_at.max(rotated_at), s.ended_at.min(now));
-        let mut parts: Vec<_> = self.all.iter().filter(counts).map(cut).filter(|(from, to)| from < to).collect();
+        let mut parts: Vec<_> = self
+            .all
+            .iter()
+            .filter(counts)
+            .map(cut)
+            .filter(|(from, to)| from < to)
+            .collect();
         parts.sort_unstable();
         let (mut stood, mut until) = (Duration::ZERO, rotated_at);
         for (from, to) in parts {
@@ -107,18 +122,30 @@ impl Watch {
     /// The gap since the last heartbeat, if it is a standstill.
     pub fn gap(last_beat: Option<Timestamp>, now: Timestamp) -> Option<Standstill> {
         let began_at = last_beat.filter(|last| now.since(*last) > NOTICED)?;
-        Some(Standstill { began_at, ended_at: now, whose: Whose::Ours })
+        Some(Standstill {
+            began_at,
+            ended_at: now,
+            whose: Whose::Ours,
+        })
     }
 
-    /// A heartbeat was written at this moment. `stood_still`: that of this process or of the whole service, which it ended; `others`: what the database says
-    /// of other replicas; `keep`: how long a standstill that is over can still matter.
-    pub fn beat(&self, now: Timestamp, stood_still: Option<Standstill>, others: Vec<Standstill>, keep: Duration) {
+    /// A heartbeat was written at this moment. `stood_still`: that of this process or of the whole
+    /// service, which it ended; `others`: what the database says of other replicas; `keep`: how
+    /// long a standstill that is over can still matter.
+    pub fn beat(
+        &self,
+        now: Timestamp,
+        stood_still: Option<Standstill>,
+        others: Vec<Standstill>,
+        keep: Duration,
+    ) {
         let mut seen = self.seen();
         if stood_still.is_some() && seen.last_beat.is_some() {
             seen.settled_at = Some(now + SETTLING);
         }
         (seen.last_beat, seen.doubted) = (Some(now), false);
-        seen.all.retain(|s| s.whose == Whose::Ours && s.ended_at + keep >= now);
+        seen.all
+            .retain(|s| s.whose == Whose::Ours && s.ended_at + keep >= now);
         seen.all.extend(stood_still);
         seen.all.extend(others);
     }
@@ -134,7 +161,10 @@ impl Watch {
         let seen = self.seen();
         let gap = Self::gap(seen.last_beat, now);
         let settling = gap.is_some() || seen.settled_at.is_some_and(|settled| now < settled);
-        Standstills { all: seen.all.iter().copied().chain(gap).collect(), settling }
+        Standstills {
+            all: seen.all.iter().copied().chain(gap).collect(),
+            settling,
+        }
     }
 }
 
@@ -147,13 +177,24 @@ mod tests {
     }
 
     fn standstill(from: i64, to: i64, whose: Whose) -> Standstill {
-        Standstill { began_at: at(from), ended_at: at(to), whose }
+        Standstill {
+            began_at: at(from),
+            ended_at: at(to),
+            whose,
+        }
     }
 
     #[test]
     fn time_that_was_not_served_does_not_count_and_overlaps_count_once() {
         let seconds = Duration::from_secs;
-        let ours = |parts: &[(i64, i64)]| Standstills::of(parts.iter().map(|(from, to)| standstill(*from, *to, Whose::Ours)).collect());
+        let ours = |parts: &[(i64, i64)]| {
+            Standstills::of(
+                parts
+                    .iter()
+                    .map(|(from, to)| standstill(*from, *to, Whose::Ours))
+                    .collect(),
+            )
+        };
         for (parts, expected) in [
             (vec![], 100),
             (vec![(-50, -10)], 100),
@@ -163,9 +204,17 @@ mod tests {
             (vec![(90, 500)], 90),
             (vec![(-50, 500)], 0),
         ] {
-            assert_eq!(ours(&parts).served_since(at(0), at(100)), seconds(expected), "{parts:?}");
+            assert_eq!(
+                ours(&parts).served_since(at(0), at(100)),
+                seconds(expected),
+                "{parts:?}"
+            );
         }
-        assert_eq!(ours(&[]).served_since(at(10), at(0)), seconds(0), "a clock that was set back");
+        assert_eq!(
+            ours(&[]).served_since(at(10), at(0)),
+            seconds(0),
+            "a clock that was set back"
+        );
     }
 
     #[test]
@@ -180,16 +229,37 @@ mod tests {
     #[test]
     fn a_gap_between_heartbeats_is_a_standstill_until_it_has_settled() {
         let watch = Watch::default();
-        assert!(!watch.at(at(1_000)).is_settling(), "no heartbeat: nothing is known");
+        assert!(
+            !watch.at(at(1_000)).is_settling(),
+            "no heartbeat: nothing is known"
+        );
         watch.beat(at(0), None, vec![], Duration::from_secs(30));
         let (prompt, late) = (watch.at(at(5)), watch.at(at(60)));
-        assert_eq!((prompt.is_settling(), prompt.served_since(at(0), at(5))), (false, Duration::from_secs(5)));
-        assert_eq!((late.is_settling(), late.served_since(at(0), at(60))), (true, Duration::ZERO));
-        watch.beat(at(60), Watch::gap(watch.last_beat(), at(60)), vec![], Duration::from_secs(30));
+        assert_eq!(
+            (prompt.is_settling(), prompt.served_since(at(0), at(5))),
+            (false, Duration::from_secs(5))
+        );
+        assert_eq!(
+            (late.is_settling(), late.served_since(at(0), at(60))),
+            (true, Duration::ZERO)
+        );
+        watch.beat(
+            at(60),
+            Watch::gap(watch.last_beat(), at(60)),
+            vec![],
+            Duration::from_secs(30),
+        );
         assert!(watch.at(at(64)).is_settling() && !watch.at(at(65)).is_settling());
-        assert_eq!(watch.at(at(61)).served_since(at(0), at(61)), Duration::from_secs(1));
+        assert_eq!(
+            watch.at(at(61)).served_since(at(0), at(61)),
+            Duration::from_secs(1)
+        );
         watch.beat(at(65), None, vec![], Duration::from_secs(30));
         watch.beat(at(91), None, vec![], Duration::from_secs(30));
-        assert_eq!(watch.at(at(91)).served_since(at(0), at(91)), Duration::from_secs(91), "it matters no more");
+        assert_eq!(
+            watch.at(at(91)).served_since(at(0), at(91)),
+            Duration::from_secs(91),
+            "it matters no more"
+        );
     }
 }

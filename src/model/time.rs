@@ -1,5 +1,6 @@
-//! Points in time: Unix milliseconds inside, ISO 8601 with exactly three fractional digits and `Z` outside
-//! (the Better Auth client parses six digits wrongly by minutes). Where the time comes from is `clock`'s business.
+//! Points in time: Unix milliseconds inside, ISO 8601 with exactly three fractional digits and `Z`
+//! outside (the Better Auth client parses six digits wrongly by minutes). Where the time comes from
+//! is `clock`'s business.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -25,11 +26,14 @@ impl Timestamp {
 
     /// From an ISO 8601 text with a time zone, within the bounds of [`Self::from_outside`].
     pub fn parse(text: &str) -> Option<Self> {
-        DateTime::parse_from_rfc3339(text).ok().and_then(|time| Self::from_outside(time.timestamp_millis()))
+        DateTime::parse_from_rfc3339(text)
+            .ok()
+            .and_then(|time| Self::from_outside(time.timestamp_millis()))
     }
 
-    /// A time in Unix milliseconds that a client or an operator names: of the years 1970 to 9999. What lies beyond has no form of four digits for
-    /// the year, and clients, databases and sums with a duration break on it.
+    /// A time in Unix milliseconds that a client or an operator names: of the years 1970 to 9999.
+    /// What lies beyond has no form of four digits for the year, and clients, databases and sums
+    /// with a duration break on it.
     pub fn from_outside(ms: i64) -> Option<Self> {
         (0..=Self::LATEST.0).contains(&ms).then_some(Self(ms))
     }
@@ -52,7 +56,11 @@ impl Add<Duration> for Timestamp {
     type Output = Self;
     /// Never later than [`Timestamp::LATEST`], unless it was so before.
     fn add(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(millis(duration)).min(Self::LATEST.0.max(self.0)))
+        Self(
+            self.0
+                .saturating_add(millis(duration))
+                .min(Self::LATEST.0.max(self.0)),
+        )
     }
 }
 
@@ -84,8 +92,14 @@ mod tests {
 
     #[test]
     fn prints_exactly_three_digits() {
-        assert_eq!(Timestamp(1_795_244_107_000).to_string(), "2026-11-21T06:55:07.000Z");
-        assert_eq!(Timestamp(1_795_244_107_050).to_string(), "2026-11-21T06:55:07.050Z");
+        assert_eq!(
+            Timestamp(1_795_244_107_000).to_string(),
+            "2026-11-21T06:55:07.000Z"
+        );
+        assert_eq!(
+            Timestamp(1_795_244_107_050).to_string(),
+            "2026-11-21T06:55:07.050Z"
+        );
     }
 
     #[test]
@@ -94,7 +108,13 @@ mod tests {
         for ms in [0, 1_795_244_107_000, Timestamp::LATEST.0] {
             assert_eq!(Timestamp::from_outside(ms), Some(Timestamp(ms)));
         }
-        for ms in [-1, Timestamp::LATEST.0 + 1, i64::MAX, i64::MIN, 8_640_000_000_000_001] {
+        for ms in [
+            -1,
+            Timestamp::LATEST.0 + 1,
+            i64::MAX,
+            i64::MIN,
+            8_640_000_000_000_001,
+        ] {
             assert_eq!(Timestamp::from_outside(ms), None, "{ms}");
         }
         assert_eq!(Timestamp::parse("1969-12-31T23:59:59Z"), None);

@@ -1,5 +1,6 @@
-//! Whether this machine's clock may be trusted with what cannot be undone: deleting, rotating, giving up. Decided purely from what the database knows of
-//! the time. A `ConfirmedNow` comes only from here, and everything that destroys takes one, so the check cannot be forgotten.
+//! Whether this machine's clock may be trusted with what cannot be undone: deleting, rotating,
+//! giving up. Decided purely from what the database knows of the time. A `ConfirmedNow` comes only
+//! from here, and everything that destroys takes one, so the check cannot be forgotten.
 
 use std::time::Duration;
 
@@ -21,7 +22,8 @@ impl ConfirmedNow {
         self.now
     }
 
-    /// How far this may lie ahead of the database's own clock when a statement uses it; `None`: that is not compared.
+    /// How far this may lie ahead of the database's own clock when a statement uses it; `None`:
+    /// that is not compared.
     pub fn max_skew(self) -> Option<Duration> {
         self.max_skew
     }
@@ -45,7 +47,8 @@ pub enum Doubt {
     /// Too far from the last confirmed time.
     #[error("this machine's clock is {} {} the last confirmed time; if it is right, run `countersign clock confirm`", distance(*.0), direction(*.0))]
     LastRun(i64),
-    /// Set while the process ran: too far from the time that the monotonic clock has counted since the wall clock was last found right.
+    /// Set while the process ran: too far from the time that the monotonic clock has counted since
+    /// the wall clock was last found right.
     #[error("this machine's clock was set while the process ran and is {} {} the time that has passed; if it is right, run `countersign clock confirm`", distance(*.0), direction(*.0))]
     Uptime(i64),
 }
@@ -72,22 +75,34 @@ fn direction(ms: i64) -> &'static str {
     if ms > 0 { "ahead of" } else { "behind" }
 }
 
-/// Checks the clock. `max_skew` is how far it may be from the database server's; zero: that one is not asked.
+/// Checks the clock. `max_skew` is how far it may be from the database server's; zero: that one is
+/// not asked.
 ///
 /// # Errors
 /// The reason why nothing may be destroyed at this moment.
-pub fn confirm(now: Timestamp, evidence: Evidence, max_skew: Duration) -> Result<ConfirmedNow, Doubt> {
+pub fn confirm(
+    now: Timestamp,
+    evidence: Evidence,
+    max_skew: Duration,
+) -> Result<ConfirmedNow, Doubt> {
     let compared = evidence.database.filter(|_| !max_skew.is_zero());
     if let Some(ahead) = compared.and_then(|theirs| beyond(now, theirs, max_skew)) {
         return Err(Doubt::Database(ahead));
     }
-    if let Some(ahead) = evidence.last_confirmed.and_then(|last| beyond(now, last, MAX_GAP)) {
+    if let Some(ahead) = evidence
+        .last_confirmed
+        .and_then(|last| beyond(now, last, MAX_GAP))
+    {
         return Err(Doubt::LastRun(ahead));
     }
-    Ok(ConfirmedNow { now, max_skew: compared.map(|_| max_skew) })
+    Ok(ConfirmedNow {
+        now,
+        max_skew: compared.map(|_| max_skew),
+    })
 }
 
-/// Whether the wall clock was set further than it may be wrong: `passed` is what the monotonic clock has counted since the wall clock was right.
+/// Whether the wall clock was set further than it may be wrong: `passed` is what the monotonic
+/// clock has counted since the wall clock was right.
 pub fn set_since(now: Timestamp, was_right_at: Timestamp, passed: Duration) -> Option<Doubt> {
     beyond(now, was_right_at + passed, MAX_GAP).map(Doubt::Uptime)
 }
@@ -107,20 +122,56 @@ mod tests {
 
     #[test]
     fn a_clock_is_trusted_within_a_day_of_the_last_run_and_within_the_skew_of_the_database() {
-        let by = |database, last_confirmed| confirm(NOW, Evidence { database, last_confirmed }, SKEW).map(ConfirmedNow::now);
+        let by = |database, last_confirmed| {
+            confirm(
+                NOW,
+                Evidence {
+                    database,
+                    last_confirmed,
+                },
+                SKEW,
+            )
+            .map(ConfirmedNow::now)
+        };
         assert_eq!(by(None, None), Ok(NOW), "nothing has ever run here");
         for last in [NOW - MAX_GAP, NOW, NOW + MAX_GAP] {
             assert_eq!(by(None, Some(last)), Ok(NOW));
         }
         let day = 86_400_000;
-        assert_eq!(by(None, Some(NOW - MAX_GAP - MS)), Err(Doubt::LastRun(day + 1)));
-        assert_eq!(by(None, Some(NOW + MAX_GAP + MS)), Err(Doubt::LastRun(-day - 1)));
+        assert_eq!(
+            by(None, Some(NOW - MAX_GAP - MS)),
+            Err(Doubt::LastRun(day + 1))
+        );
+        assert_eq!(
+            by(None, Some(NOW + MAX_GAP + MS)),
+            Err(Doubt::LastRun(-day - 1))
+        );
         assert_eq!(by(Some(NOW + SKEW), Some(NOW)), Ok(NOW));
-        assert_eq!(by(Some(NOW - SKEW - MS), Some(NOW)), Err(Doubt::Database(5_001)));
-        assert_eq!(by(Some(NOW + SKEW + MS), Some(NOW)), Err(Doubt::Database(-5_001)));
+        assert_eq!(
+            by(Some(NOW - SKEW - MS), Some(NOW)),
+            Err(Doubt::Database(5_001))
+        );
+        assert_eq!(
+            by(Some(NOW + SKEW + MS), Some(NOW)),
+            Err(Doubt::Database(-5_001))
+        );
         // Both clocks of one machine are wrong together.
-        assert_eq!(by(Some(NOW), Some(NOW - MAX_GAP * 100)), Err(Doubt::LastRun(100 * day)));
-        assert_eq!(confirm(NOW, Evidence { database: Some(NOW + MAX_GAP), last_confirmed: None }, Duration::ZERO).map(ConfirmedNow::max_skew), Ok(None));
+        assert_eq!(
+            by(Some(NOW), Some(NOW - MAX_GAP * 100)),
+            Err(Doubt::LastRun(100 * day))
+        );
+        assert_eq!(
+            confirm(
+                NOW,
+                Evidence {
+                    database: Some(NOW + MAX_GAP),
+                    last_confirmed: None
+                },
+                Duration::ZERO
+            )
+            .map(ConfirmedNow::max_skew),
+            Ok(None)
+        );
         assert_eq!(
             Doubt::LastRun(100 * day).to_string(),
             "this machine's clock is 100 days ahead of the last confirmed time; if it is right, run `countersign clock confirm`"

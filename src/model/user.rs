@@ -33,7 +33,8 @@ pub struct User {
     pub metadata: Map<String, Value>,
     /// Rises with every change; half of the cache key.
     pub version: i64,
-    /// Rises with every change of the password, the address or another factor: what was bound to an older value counts no longer.
+    /// Rises with every change of the password, the address or another factor: what was bound to an
+    /// older value counts no longer.
     pub login_epoch: i64,
     /// When the account was made.
     pub created_at: Timestamp,

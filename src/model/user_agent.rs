@@ -1,4 +1,5 @@
-//! What people call the thing that a session was opened with. The parsing is a library's; sites lie about themselves, and so this is for reading alone.
+//! What people call the thing that a session was opened with. The parsing is a library's; sites lie
+//! about themselves, and so this is for reading alone.
 
 use woothee::parser::Parser;
 use woothee::woothee::VALUE_UNKNOWN;
@@ -21,8 +22,14 @@ mod tests {
     #[test]
     fn is_what_people_say() {
         for (text, says) in [
-            ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", Some("Firefox on Linux")),
-            ("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36", Some("Chrome on Windows 10")),
+            (
+                "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+                Some("Firefox on Linux"),
+            ),
+            (
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36",
+                Some("Chrome on Windows 10"),
+            ),
             (
                 "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1",
                 Some("Safari on iPhone"),

@@ -1,5 +1,6 @@
-//! URLs of the web as settings name them. The host of a URL by the WHATWG may hold `;`, `,` and quotes, which mean something in headers and policies: here
-//! it is a name of letters, digits, `-` and `_`, or an address.
+//! URLs of the web as settings name them. The host of a URL by the WHATWG may hold `;`, `,` and
+//! quotes, which mean something in headers and policies: here it is a name of letters, digits, `-`
+//! and `_`, or an address.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -14,7 +15,9 @@ pub enum InvalidUrl {
     #[error("is not a URL: {0}")]
     Malformed(#[from] url::ParseError),
     /// RFC 3986 lets some characters stand in a URL, and no others.
-    #[error("holds {0:?}, which cannot stand in a URL; write it percent-encoded, and a host of other scripts in its ASCII form (xn--…)")]
+    #[error(
+        "holds {0:?}, which cannot stand in a URL; write it percent-encoded, and a host of other scripts in its ASCII form (xn--…)"
+    )]
     Character(char),
     /// No host, or not one that DNS or an address can be.
     #[error("its host is neither a name of letters, digits, - and _ nor an IP address")]
@@ -30,28 +33,45 @@ const LONGEST: usize = 2_048;
 /// Reads an absolute http or https URL.
 ///
 /// # Errors
-/// See [`InvalidUrl`]. Which of the two schemes, and whether it may have a user, a query or a fragment, is for the setting to say.
+/// See [`InvalidUrl`]. Which of the two schemes, and whether it may have a user, a query or a
+/// fragment, is for the setting to say.
 pub fn parse(text: &str) -> Result<Url, InvalidUrl> {
-    if let Some(odd) = text.chars().find(|c| !c.is_ascii_graphic() || "\"<>\\^`{|}".contains(*c)) {
+    if let Some(odd) = text
+        .chars()
+        .find(|c| !c.is_ascii_graphic() || "\"<>\\^`{|}".contains(*c))
+    {
         return Err(InvalidUrl::Character(odd));
     }
     let url = Url::parse(text)?;
     if !text.contains("://") || text.len() > LONGEST {
         return Err(InvalidUrl::Slashes);
     }
-    if url.host_str().is_some_and(is_host) { Ok(url) } else { Err(InvalidUrl::Host) }
+    if url.host_str().is_some_and(is_host) {
+        Ok(url)
+    } else {
+        Err(InvalidUrl::Host)
+    }
 }
 
 /// Whether a host, as it stands in a URL, is a name of letters, digits, `-` and `_`, or an address.
 pub fn is_host(host: &str) -> bool {
-    if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+    if let Some(address) = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
         return address.parse::<Ipv6Addr>().is_ok();
     }
-    let is_label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+    };
     host.parse::<Ipv4Addr>().is_ok() || host.len() <= 253 && host.split('.').all(is_label)
 }
 
-/// The issuer of tokens, byte for byte as verifiers compare it (RFC 8414 section 2): an http or https URL without user, query and fragment.
+/// The issuer of tokens, byte for byte as verifiers compare it (RFC 8414 section 2): an http or
+/// https URL without user, query and fragment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Issuer(String);
@@ -63,11 +83,17 @@ impl Issuer {
     /// What is wrong, in words for the operator.
     pub fn parse(text: &str) -> Result<(Self, Url), String> {
         let url = parse(text).map_err(|e| e.to_string())?;
-        let is_bare = url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
+        let is_bare = url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none();
         if is_bare && matches!(url.scheme(), "http" | "https") {
             Ok((Self(text.to_owned()), url))
         } else {
-            Err("an issuer is an https URL without user, query and fragment (RFC 8414 section 2)".into())
+            Err(
+                "an issuer is an https URL without user, query and fragment (RFC 8414 section 2)"
+                    .into(),
+            )
         }
     }
 

@@ -11,7 +11,8 @@ use super::time::Timestamp;
 /// What begins every secret, before its base64.
 pub const SECRET_PREFIX: &str = "whsec_";
 
-/// An event by its name, or all whose names begin so: `refresh_token.reused`, `refresh_token.*`, `*`.
+/// An event by its name, or all whose names begin so: `refresh_token.reused`, `refresh_token.*`,
+/// `*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
     /// This one.
@@ -22,7 +23,9 @@ pub enum Choice {
 
 /// No event has this name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("there is no such event; `countersign audit list` shows names, and refresh_token.* is all that begin so")]
+#[error(
+    "there is no such event; `countersign audit list` shows names, and refresh_token.* is all that begin so"
+)]
 pub struct UnknownEvent;
 
 impl FromStr for Choice {
@@ -30,7 +33,13 @@ impl FromStr for Choice {
 
     fn from_str(text: &str) -> Result<Self, UnknownEvent> {
         match text.strip_suffix('*') {
-            Some(beginning) if Kind::ALL.iter().any(|kind| kind.as_str().starts_with(beginning)) => Ok(Self::Beginning(beginning.to_owned())),
+            Some(beginning)
+                if Kind::ALL
+                    .iter()
+                    .any(|kind| kind.as_str().starts_with(beginning)) =>
+            {
+                Ok(Self::Beginning(beginning.to_owned()))
+            }
             Some(_) => Err(UnknownEvent),
             None => Kind::parse(text).map(Self::One).ok_or(UnknownEvent),
         }
@@ -79,7 +88,13 @@ impl Webhook {
                 "detail": event.detail,
             },
         });
-        Self { id: event.id, kind: event.kind.as_str().into(), body: body.to_string(), attempts: 0, created_at: event.at }
+        Self {
+            id: event.id,
+            kind: event.kind.as_str().into(),
+            body: body.to_string(),
+            attempts: 0,
+            created_at: event.at,
+        }
     }
 }
 

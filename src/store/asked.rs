@@ -1,5 +1,6 @@
-//! Who asked for a piece of work, and when. Work that has waited too long is not begun: its caller has gone or has given up, and a decision about a
-//! request of long ago would be made for a client that does not hear the answer. Also holds the clock that every connection reads.
+//! Who asked for a piece of work, and when. Work that has waited too long is not begun: its caller
+//! has gone or has given up, and a decision about a request of long ago would be made for a client
+//! that does not hear the answer. Also holds the clock that every connection reads.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -11,7 +12,8 @@ use crate::model::time::Timestamp;
 
 use super::Error;
 
-/// The longest time that a piece of work may wait before it is begun: as long as a client waits for an answer.
+/// The longest time that a piece of work may wait before it is begun: as long as a client waits for
+/// an answer.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The clock that the database's connections read; the system's by default.
@@ -59,7 +61,12 @@ impl Asked {
     /// For work that is asked for now.
     pub(super) fn now(clock: &TimeSource) -> (Caller, Self) {
         let caller = Arc::new(());
-        let asked = Self { clock: clock.clone(), at: clock.now(), since: Instant::now(), caller: Arc::downgrade(&caller) };
+        let asked = Self {
+            clock: clock.clone(),
+            at: clock.now(),
+            since: Instant::now(),
+            caller: Arc::downgrade(&caller),
+        };
         (Caller(caller), asked)
     }
 

@@ -1,4 +1,5 @@
-//! The audit trail: append-only, each writer's events a chain of hashes. Written in the transaction of what it records.
+//! The audit trail: append-only, each writer's events a chain of hashes. Written in the transaction
+//! of what it records.
 
 use std::time::Duration;
 
@@ -13,7 +14,9 @@ use super::{Conn, Error, Result, hash_text, on, parse_hash};
 /// Appends an event to the writer's chain.
 pub async fn append(conn: &mut Conn, writer: &str, event: &Event) -> Result<()> {
     // Connections that write side by side would fork one chain: each has its own.
-    let writer = &conn.chain.map_or_else(|| writer.to_owned(), |chain| format!("{writer}.{chain}"));
+    let writer = &conn
+        .chain
+        .map_or_else(|| writer.to_owned(), |chain| format!("{writer}.{chain}"));
     let (last, previous) = tail(conn, writer).await?;
     let entry = event.entry(writer, last + 1);
     let link = entry.expected_link(&previous);
@@ -46,7 +49,8 @@ pub async fn append(conn: &mut Conn, writer: &str, event: &Event) -> Result<()> 
     Ok(())
 }
 
-/// Where the writer's chain ends. Nobody else writes it, so the connection may remember it until something is rolled back.
+/// Where the writer's chain ends. Nobody else writes it, so the connection may remember it until
+/// something is rolled back.
 async fn tail(conn: &mut Conn, writer: &str) -> Result<(i64, [u8; 32])> {
     if let Some(tail) = conn.audit_tail {
         return Ok(tail);
@@ -55,7 +59,13 @@ async fn tail(conn: &mut Conn, writer: &str) -> Result<(i64, [u8; 32])> {
         .bind(writer).fetch_optional(c).await)?;
     match last {
         None => Ok((0, [0; 32])),
-        Some((sequence, link)) => Ok((sequence, parse_hash(&link).ok_or(Error::Corrupt { table: "audit_chains", column: "link" })?)),
+        Some((sequence, link)) => Ok((
+            sequence,
+            parse_hash(&link).ok_or(Error::Corrupt {
+                table: "audit_chains",
+                column: "link",
+            })?,
+        )),
     }
 }
 
@@ -127,7 +137,12 @@ pub async fn list(conn: &mut Conn, filter: &Filter, limit: i64) -> Result<Vec<En
     );
     let (sql, place) = match (&filter.after, &filter.before) {
         (Some(after), _) => (FORWARD, after.clone()),
-        (None, before) => (BACKWARD, before.clone().unwrap_or((Timestamp(i64::MAX), String::new()))),
+        (None, before) => (
+            BACKWARD,
+            before
+                .clone()
+                .unwrap_or((Timestamp(i64::MAX), String::new())),
+        ),
     };
     let rows: Vec<Row> = on!(conn, c => sqlx::query_as(sql)
         .bind(filter.since.map_or(i64::MIN, |t| t.0))
@@ -170,7 +185,13 @@ type ChainRow = (String, i64, Option<String>, i64, Option<String>);
 
 fn chain_of((writer, sequence, link, pruned_sequence, pruned_link): ChainRow) -> Chain {
     let hash = |text: Option<String>| text.as_deref().and_then(parse_hash);
-    Chain { writer, sequence, link: hash(link), pruned_sequence, pruned_link: hash(pruned_link) }
+    Chain {
+        writer,
+        sequence,
+        link: hash(link),
+        pruned_sequence,
+        pruned_link: hash(pruned_link),
+    }
 }
 
 /// A chain's ends as they are now.
@@ -190,14 +211,24 @@ pub struct Held {
 }
 
 /// Whether an event is there, or was deleted for its age.
-pub async fn held(conn: &mut Conn, at: Timestamp, id: &str, writer: &str, sequence: i64) -> Result<Held> {
+pub async fn held(
+    conn: &mut Conn,
+    at: Timestamp,
+    id: &str,
+    writer: &str,
+    sequence: i64,
+) -> Result<Held> {
     let (link, pruned): (Option<String>, i64) = on!(conn, c => sqlx::query_as(
         "SELECT (SELECT link FROM audit_events WHERE at = $1 AND id = $2), (SELECT COUNT(*) FROM audit_chains WHERE writer = $3 AND pruned_sequence >= $4)")
         .bind(at.0).bind(id).bind(writer).bind(sequence).fetch_one(c).await)?;
-    Ok(Held { link, is_pruned: pruned > 0 })
+    Ok(Held {
+        link,
+        is_pruned: pruned > 0,
+    })
 }
 
-/// Where every chain ends that has an event since then, and of which not everything was deleted for its age: writer, place, link.
+/// Where every chain ends that has an event since then, and of which not everything was deleted for
+/// its age: writer, place, link.
 pub async fn ends(conn: &mut Conn, since: Timestamp) -> Result<Vec<(String, i64, String)>> {
     const SQL: &str = "SELECT writer, sequence, link FROM audit_chains
          WHERE pruned_sequence < sequence AND writer IN (SELECT writer FROM audit_events WHERE at >= $1) ORDER BY writer";
@@ -212,7 +243,12 @@ pub async fn writers_before(conn: &mut Conn, before: Timestamp, limit: i64) -> R
 }
 
 /// The next events of a writer, in the order of their places, each with its link.
-pub async fn of_writer(conn: &mut Conn, writer: &str, after: i64, limit: i64) -> Result<Vec<(Entry, Option<[u8; 32]>)>> {
+pub async fn of_writer(
+    conn: &mut Conn,
+    writer: &str,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<(Entry, Option<[u8; 32]>)>> {
     let rows: Vec<Row> = on!(conn, c => sqlx::query_as(entries!("WHERE writer = $1 AND sequence > $2 ORDER BY sequence LIMIT $3"))
         .bind(writer).bind(after).bind(limit).fetch_all(c).await)?;
     let with_link = |row: Row| {
@@ -222,9 +258,17 @@ pub async fn of_writer(conn: &mut Conn, writer: &str, after: i64, limit: i64) ->
     Ok(rows.into_iter().map(with_link).collect())
 }
 
-/// Deletes up to `limit` of a writer's oldest events, if they are older than `keep`, and notes where the chain begins now; tells how many.
-pub async fn prune(conn: &mut Conn, writer: &str, now: ConfirmedNow, keep: Duration, limit: i64) -> Result<u64> {
-    // One at a time for each chain: somebody slower must not say that it begins where it began before.
+/// Deletes up to `limit` of a writer's oldest events, if they are older than `keep`, and notes
+/// where the chain begins now; tells how many.
+pub async fn prune(
+    conn: &mut Conn,
+    writer: &str,
+    now: ConfirmedNow,
+    keep: Duration,
+    limit: i64,
+) -> Result<u64> {
+    // One at a time for each chain: somebody slower must not say that it begins where it began
+    // before.
     const FIND: &str = "SELECT writer FROM audit_chains WHERE writer = $1";
     const LOCKING: &str = "SELECT writer FROM audit_chains WHERE writer = $1 FOR UPDATE";
     if !super::clock::holds(conn, now).await? {
@@ -232,7 +276,8 @@ pub async fn prune(conn: &mut Conn, writer: &str, now: ConfirmedNow, keep: Durat
     }
     let before = now.now() - keep;
     let sql = if conn.is_postgres() { LOCKING } else { FIND };
-    let noted: Option<(String,)> = on!(conn, c => sqlx::query_as(sql).bind(writer).fetch_optional(c).await)?;
+    let noted: Option<(String,)> =
+        on!(conn, c => sqlx::query_as(sql).bind(writer).fetch_optional(c).await)?;
     if noted.is_none() {
         // One that an older version wrote beside this schema.
         on!(conn, c => sqlx::query(
@@ -242,9 +287,17 @@ pub async fn prune(conn: &mut Conn, writer: &str, now: ConfirmedNow, keep: Durat
     }
     let old: Vec<(i64, i64, String)> = on!(conn, c => sqlx::query_as("SELECT sequence, at, link FROM audit_events WHERE writer = $1 ORDER BY sequence LIMIT $2")
         .bind(writer).bind(limit).fetch_all(c).await)?;
-    let Some((sequence, _, link)) = old.into_iter().take_while(|(_, at, _)| *at < before.0).last() else { return Ok(0) };
+    let Some((sequence, _, link)) = old
+        .into_iter()
+        .take_while(|(_, at, _)| *at < before.0)
+        .last()
+    else {
+        return Ok(0);
+    };
     on!(conn, c => sqlx::query("UPDATE audit_chains SET pruned_sequence = $1, pruned_link = $2 WHERE writer = $3")
         .bind(sequence).bind(link).bind(writer).execute(c).await.map(|_| ()))?;
-    Ok(on!(conn, c => sqlx::query("DELETE FROM audit_events WHERE writer = $1 AND sequence <= $2")
-        .bind(writer).bind(sequence).execute(c).await.map(|done| done.rows_affected()))?)
+    Ok(
+        on!(conn, c => sqlx::query("DELETE FROM audit_events WHERE writer = $1 AND sequence <= $2")
+        .bind(writer).bind(sequence).execute(c).await.map(|done| done.rows_affected()))?,
+    )
 }

@@ -1,4 +1,5 @@
-//! Networks that an operator has shut out, and the number by which running processes notice a change of them or of the limits.
+//! Networks that an operator has shut out, and the number by which running processes notice a
+//! change of them or of the limits.
 
 use ipnet::IpNet;
 
@@ -9,7 +10,9 @@ use super::{Conn, Error, Result, on};
 
 /// Rises with every change that an operator makes; what processes poll.
 pub async fn version(conn: &mut Conn) -> Result<i64> {
-    Ok(on!(conn, c => sqlx::query_scalar("SELECT version FROM limits_state WHERE id = 1").fetch_one(c).await)?)
+    Ok(
+        on!(conn, c => sqlx::query_scalar("SELECT version FROM limits_state WHERE id = 1").fetch_one(c).await)?,
+    )
 }
 
 /// Lets every process look again.
@@ -24,8 +27,16 @@ pub async fn list(conn: &mut Conn, now: Timestamp) -> Result<Vec<Block>> {
         "SELECT network, reason, created_at, ends_at FROM network_blocks WHERE ends_at > $1 ORDER BY ends_at, network")
         .bind(now.0).fetch_all(c).await)?;
     let block = |(network, reason, created_at, ends_at): (String, String, i64, i64)| {
-        let network: IpNet = network.parse().map_err(|_| Error::Corrupt { table: "network_blocks", column: "network" })?;
-        Ok(Block { network, reason, created_at: Timestamp(created_at), ends_at: Timestamp(ends_at) })
+        let network: IpNet = network.parse().map_err(|_| Error::Corrupt {
+            table: "network_blocks",
+            column: "network",
+        })?;
+        Ok(Block {
+            network,
+            reason,
+            created_at: Timestamp(created_at),
+            ends_at: Timestamp(ends_at),
+        })
     };
     rows.into_iter().map(block).collect()
 }

@@ -19,9 +19,11 @@ struct Row {
     left_at: Option<i64>,
 }
 
-/// Notes that the browser which held the cookies of a session that is over has signed in anew. No effect on one that lives for its browser.
+/// Notes that the browser which held the cookies of a session that is over has signed in anew. No
+/// effect on one that lives for its browser.
 pub async fn leave(conn: &mut Conn, by: &By, now: Timestamp) -> Result<()> {
-    const BY_TOKEN: &str = "UPDATE sessions SET left_at = $1 WHERE token_hash = $2 AND left_at IS NULL";
+    const BY_TOKEN: &str =
+        "UPDATE sessions SET left_at = $1 WHERE token_hash = $2 AND left_at IS NULL";
     const BY_ID: &str = "UPDATE sessions SET left_at = $1 WHERE id = $2 AND left_at IS NULL";
     let (sql, key) = match by {
         By::TokenHash(hash) => (BY_TOKEN, hash_text(hash)),
@@ -47,8 +49,15 @@ pub async fn sign_out(conn: &mut Conn, by: &By, now: Timestamp) -> Result<()> {
 /// Whose session a session token belongs to, live or not; `None`: there is none, or none any more.
 pub async fn owner_of(conn: &mut Conn, token_hash: [u8; 32]) -> Result<Option<UserId>> {
     const OWNER: &str = "SELECT user_id FROM sessions WHERE token_hash = $1";
-    let row: Option<(String,)> = on!(conn, c => sqlx::query_as(OWNER).bind(hash_text(&token_hash)).fetch_optional(c).await)?;
-    row.map(|(id,)| id.parse().map_err(|_| Error::Corrupt { table: "sessions", column: "user_id" })).transpose()
+    let row: Option<(String,)> =
+        on!(conn, c => sqlx::query_as(OWNER).bind(hash_text(&token_hash)).fetch_optional(c).await)?;
+    row.map(|(id,)| {
+        id.parse().map_err(|_| Error::Corrupt {
+            table: "sessions",
+            column: "user_id",
+        })
+    })
+    .transpose()
 }
 
 /// The end of a session that does not live; `None`: there is no such session, or none any more.
@@ -70,7 +79,8 @@ pub async fn end_of(conn: &mut Conn, by: &By, now: Timestamp) -> Result<Option<E
         By::TokenHash(hash) => (BY_TOKEN, hash_text(hash)),
         By::Id(id) => (BY_ID, id.to_string()),
     };
-    let row: Option<Row> = on!(conn, c => sqlx::query_as(sql).bind(key.as_str()).bind(now.0).fetch_optional(c).await)?;
+    let row: Option<Row> =
+        on!(conn, c => sqlx::query_as(sql).bind(key.as_str()).bind(now.0).fetch_optional(c).await)?;
     Ok(row.map(|row| {
         let is = |reason: RevokedReason| row.revoked_reason.as_deref() == Some(reason.as_str());
         match row.revoked_at {
@@ -78,7 +88,8 @@ pub async fn end_of(conn: &mut Conn, by: &By, now: Timestamp) -> Result<Option<E
             Some(_) if is(RevokedReason::Replaced) => End::Replaced,
             Some(at) if is(RevokedReason::SignOut) => End::SignedOut(Timestamp(at)),
             None if row.expires_at <= now.0 || row.idle_expires_at <= now.0 => End::Expired,
-            // Without a mark of its own it lives by its row: its user was shut out, or all sessions of the user have ended.
+            // Without a mark of its own it lives by its row: its user was shut out, or all sessions
+            // of the user have ended.
             Some(_) | None => End::Revoked,
         }
     }))

@@ -1,14 +1,17 @@
-//! Ending many sessions by one row. A session holds the epoch that its user had when it began, and lives only while that is still the user's:
-//! raising the epoch ends all of them at once, however many there are. Every statement that asks whether a session lives holds `in_force!`, and a
-//! test of the architecture looks for one that does not.
+//! Ending many sessions by one row. A session holds the epoch that its user had when it began, and
+//! lives only while that is still the user's: raising the epoch ends all of them at once, however
+//! many there are. Every statement that asks whether a session lives holds `in_force!`, and a test
+//! of the architecture looks for one that does not.
 
 use crate::model::id::{SessionId, UserId};
 
 use super::{Conn, Result, on};
 
-/// SQL: whether a row of `sessions` was ended neither by itself nor by an epoch nor, where an admin acts as its user, with the admin's own session, however
-/// that ended: an epoch of the admin's ends both, and a row that is gone counts as ended. The argument is the name of the table in that statement.
-/// The epochs of the user and of the key ring only rise, so that their sum is that of before only if neither was raised.
+/// SQL: whether a row of `sessions` was ended neither by itself nor by an epoch nor, where an admin
+/// acts as its user, with the admin's own session, however that ended: an epoch of the admin's ends
+/// both, and a row that is gone counts as ended. The argument is the name of the table in that
+/// statement. The epochs of the user and of the key ring only rise, so that their sum is that of
+/// before only if neither was raised.
 macro_rules! in_force {
     ($s:literal) => {
         concat!(
@@ -38,16 +41,27 @@ macro_rules! in_force {
     };
 }
 
-/// SQL: whether a row of `sessions` has begun. The arguments are the name of the table in that statement and the parameter with the time. A row that began
-/// more than a day from now, and more than a day after the last confirmed time, was written by a clock that was ahead: it would live for as long as that
-/// clock was ahead, so it is over. The last confirmed time is asked so that a process whose own clock is behind ends nothing.
+/// SQL: whether a row of `sessions` has begun. The arguments are the name of the table in that
+/// statement and the parameter with the time. A row that began more than a day from now, and more
+/// than a day after the last confirmed time, was written by a clock that was ahead: it would live
+/// for as long as that clock was ahead, so it is over. The last confirmed time is asked so that a
+/// process whose own clock is behind ends nothing.
 macro_rules! begun {
     ($s:literal, $now:literal) => {
-        concat!("(", $s, ".created_at <= ", $now, " + 86400000 OR ", $s, ".created_at <= (SELECT confirmed_at FROM clock WHERE clock.id = 1) + 86400000)")
+        concat!(
+            "(",
+            $s,
+            ".created_at <= ",
+            $now,
+            " + 86400000 OR ",
+            $s,
+            ".created_at <= (SELECT confirmed_at FROM clock WHERE clock.id = 1) + 86400000)"
+        )
     };
 }
 
-/// The rows of `sessions s` that are a user's (`$1`) and have the user's epoch: the index `sessions_live_of_user` holds exactly these.
+/// The rows of `sessions s` that are a user's (`$1`) and have the user's epoch: the index
+/// `sessions_live_of_user` holds exactly these.
 macro_rules! live_of_user {
     () => {
         concat!(
@@ -69,9 +83,13 @@ pub(super) struct Epochs {
     pub acting: i64,
 }
 
-/// Ends every session of a user and every one in which the user acts as another, but for `spared`, by one change of the user's row.
-/// `None`: there is no such user.
-pub(super) async fn raise_of_user(conn: &mut Conn, user: UserId, spared: Option<SessionId>) -> Result<Option<Epochs>> {
+/// Ends every session of a user and every one in which the user acts as another, but for `spared`,
+/// by one change of the user's row. `None`: there is no such user.
+pub(super) async fn raise_of_user(
+    conn: &mut Conn,
+    user: UserId,
+    spared: Option<SessionId>,
+) -> Result<Option<Epochs>> {
     const RAISE: &str = "UPDATE users SET session_epoch = session_epoch + 1, acting_epoch = acting_epoch + 1 WHERE id = $1
          RETURNING session_epoch + (SELECT epoch FROM key_ring WHERE key_ring.id = 1), acting_epoch + (SELECT epoch FROM key_ring WHERE key_ring.id = 1)";
     // Only a session that was in force moves along: one that had ended stays so.
@@ -79,19 +97,24 @@ pub(super) async fn raise_of_user(conn: &mut Conn, user: UserId, spared: Option<
                 acting_epoch = CASE WHEN impersonated_by = $1 THEN acting_epoch + 1 ELSE acting_epoch END
           WHERE id = $2 AND revoked_at IS NULL AND (user_id = $1 OR impersonated_by = $1)
             AND (user_id <> $1 OR epoch = $3 - 1) AND (impersonated_by IS NULL OR impersonated_by <> $1 OR acting_epoch = $4 - 1)";
-    let rows: Vec<(i64, i64)> = on!(conn, c => sqlx::query_as(RAISE).bind(user.to_string()).fetch_all(c).await)?;
-    let Some(&(session, acting)) = rows.first() else { return Ok(None) };
+    let rows: Vec<(i64, i64)> =
+        on!(conn, c => sqlx::query_as(RAISE).bind(user.to_string()).fetch_all(c).await)?;
+    let Some(&(session, acting)) = rows.first() else {
+        return Ok(None);
+    };
     if let Some(spared) = spared {
         on!(conn, c => sqlx::query(SPARE).bind(user.to_string()).bind(spared.to_string()).bind(session).bind(acting).execute(c).await.map(|_| ()))?;
     }
     Ok(Some(Epochs { session, acting }))
 }
 
-/// Ends every session in which a user acts as another one; the user's own go on. Returns the new epoch of such sessions.
+/// Ends every session in which a user acts as another one; the user's own go on. Returns the new
+/// epoch of such sessions.
 pub(super) async fn raise_acting(conn: &mut Conn, user: UserId) -> Result<Option<i64>> {
     const RAISE: &str = "UPDATE users SET acting_epoch = acting_epoch + 1 WHERE id = $1
          RETURNING acting_epoch + (SELECT epoch FROM key_ring WHERE key_ring.id = 1)";
-    let rows: Vec<(i64,)> = on!(conn, c => sqlx::query_as(RAISE).bind(user.to_string()).fetch_all(c).await)?;
+    let rows: Vec<(i64,)> =
+        on!(conn, c => sqlx::query_as(RAISE).bind(user.to_string()).fetch_all(c).await)?;
     Ok(rows.first().map(|(epoch,)| *epoch))
 }
 

@@ -8,19 +8,23 @@ pub enum Error {
     /// Away, overloaded or locked; nothing was changed that was answered. Try again.
     #[error("the database is not available: {0}")]
     Unavailable(String),
-    /// The connection is gone; what it was last asked may have been done. It and those at rest are thrown away.
+    /// The connection is gone; what it was last asked may have been done. It and those at rest are
+    /// thrown away.
     #[error("the database is not available: {0}")]
     Lost(String),
     /// No transaction was begun: nothing was sent, and the work may be done again.
     #[error("the database is not available: {0}")]
     NotBegun(String),
-    /// The database undid the whole transaction to let another one pass (serialization failure, deadlock); it may be done again.
+    /// The database undid the whole transaction to let another one pass (serialization failure,
+    /// deadlock); it may be done again.
     #[error("the database is too busy: {0}")]
     RolledBack(String),
-    /// The work itself refused; what it had written is undone ([`super::Db::write_unless_refused`]).
+    /// The work itself refused; what it had written is undone
+    /// ([`super::Db::write_unless_refused`]).
     #[error("refused")]
     Refused,
-    /// The database answers and cannot be written: a full disk, a file or a server that is read-only, a disk that fails. Nothing was changed.
+    /// The database answers and cannot be written: a full disk, a file or a server that is
+    /// read-only, a disk that fails. Nothing was changed.
     #[error("the database cannot be written: {0}")]
     Unwritable(String),
     /// A unique constraint said no.
@@ -35,7 +39,9 @@ pub enum Error {
         column: &'static str,
     },
     /// The file was written by a newer program.
-    #[error("the database schema has migration {0}, which this program does not know; use a newer countersign")]
+    #[error(
+        "the database schema has migration {0}, which this program does not know; use a newer countersign"
+    )]
     SchemaTooNew(i64),
     /// The schema could not be brought up to date.
     #[error("migration failed: {0}")]
@@ -62,32 +68,46 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         let reason = reason(&error);
         match &error {
-            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed | sqlx::Error::Tls(_) => Self::Lost(reason),
+            sqlx::Error::Io(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::Tls(_) => Self::Lost(reason),
             sqlx::Error::Database(db) if db.is_unique_violation() => Self::Conflict,
             sqlx::Error::Database(db) if undone(db.as_ref()) => Self::RolledBack(reason),
             sqlx::Error::Database(db) if is_unwritable(db.as_ref()) => Self::Unwritable(reason),
-            sqlx::Error::Database(db) if sqlstate(db.as_ref()).is_some_and(|code| among(&GONE, code)) => Self::Lost(reason),
+            sqlx::Error::Database(db)
+                if sqlstate(db.as_ref()).is_some_and(|code| among(&GONE, code)) =>
+            {
+                Self::Lost(reason)
+            }
             sqlx::Error::Database(db) if is_temporary(db.as_ref()) => Self::Unavailable(reason),
             _ => Self::Other(reason),
         }
     }
 }
 
-/// What may be said of an error, in a log too: codes and words of ours. The text of a Postgres server may hold values of the statement, so only its code
-/// and the name of the constraint are told. SQLite's texts name tables and columns and no values.
+/// What may be said of an error, in a log too: codes and words of ours. The text of a Postgres
+/// server may hold values of the statement, so only its code and the name of the constraint are
+/// told. SQLite's texts name tables and columns and no values.
 fn reason(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(db) => match (sqlstate(db.as_ref()), db.constraint()) {
-            (Some(code), Some(constraint)) => format!("Postgres answered {code} ({}, {constraint})", meaning(code)),
+            (Some(code), Some(constraint)) => {
+                format!("Postgres answered {code} ({}, {constraint})", meaning(code))
+            }
             (Some(code), None) => format!("Postgres answered {code} ({})", meaning(code)),
             (None, _) => error.to_string(),
         },
-        sqlx::Error::Io(_) | sqlx::Error::Tls(_) => Broken::in_error(error).unwrap_or(Broken::Tls).to_string(),
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) => {
+            Broken::in_error(error).unwrap_or(Broken::Tls).to_string()
+        }
         other => other.to_string(),
     }
 }
 
-/// What a code of Postgres is about, as far as an operator can do something about it (appendix A of its manual).
+/// What a code of Postgres is about, as far as an operator can do something about it (appendix A of
+/// its manual).
 fn meaning(code: &str) -> &'static str {
     const CLASSES: [(&str, &str); 14] = [
         ("28", "it refuses the user or the password"),
@@ -95,17 +115,29 @@ fn meaning(code: &str) -> &'static str {
         ("25006", "it is read-only"),
         ("40", "it undid the transaction"),
         ("42501", "the user lacks a right"),
-        ("42", "it does not understand the statement; is the schema another version's?"),
-        ("53", "it has run out of something: connections, memory or disk"),
+        (
+            "42",
+            "it does not understand the statement; is the schema another version's?",
+        ),
+        (
+            "53",
+            "it has run out of something: connections, memory or disk",
+        ),
         ("55P03", "a lock was not to be had"),
         ("57014", "it cancelled the statement"),
-        ("57", "it is starting or stopping, or an operator intervened"),
+        (
+            "57",
+            "it is starting or stopping, or an operator intervened",
+        ),
         ("58", "its system or disk has failed"),
         ("08", "the connection failed"),
         ("22", "it does not take a value"),
         ("23", "a constraint said no"),
     ];
-    CLASSES.iter().find(|(class, _)| code.starts_with(class)).map_or("see appendix A of its manual", |(_, meaning)| meaning)
+    CLASSES
+        .iter()
+        .find(|(class, _)| code.starts_with(class))
+        .map_or("see appendix A of its manual", |(_, meaning)| meaning)
 }
 
 impl Error {
@@ -129,7 +161,9 @@ impl Error {
 }
 
 fn sqlstate(error: &dyn sqlx::error::DatabaseError) -> Option<&str> {
-    error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().map(sqlx::postgres::PgDatabaseError::code)
+    error
+        .try_downcast_ref::<sqlx::postgres::PgDatabaseError>()
+        .map(sqlx::postgres::PgDatabaseError::code)
 }
 
 /// serialization_failure, deadlock_detected.
@@ -139,7 +173,8 @@ fn undone(error: &dyn sqlx::error::DatabaseError) -> bool {
 
 /// Postgres: connection lost (08), stopping or starting (57P).
 const GONE: [&str; 2] = ["08", "57P"];
-/// Out of something (53), an operator or a limit (57014, 55P03), an outcome that is not known (40003): the connection is as good as before.
+/// Out of something (53), an operator or a limit (57014, 55P03), an outcome that is not known
+/// (40003): the connection is as good as before.
 const PASSING: [&str; 4] = ["53", "57014", "55P03", "40003"];
 
 fn among(classes: &[&str], code: &str) -> bool {

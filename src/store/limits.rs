@@ -1,4 +1,5 @@
-//! What is remembered of who did how much of late. A row is taken, decided upon and put back in one transaction.
+//! What is remembered of who did how much of late. A row is taken, decided upon and put back in one
+//! transaction.
 
 use crate::model::limit::State;
 use crate::model::time::Timestamp;
@@ -6,15 +7,23 @@ use crate::model::trusted_clock::ConfirmedNow;
 
 use super::{Conn, Result, on};
 
-/// The row of a key, locked until this transaction ends; nobody else decides upon it meanwhile. Several are taken in the order of their keys.
+/// The row of a key, locked until this transaction ends; nobody else decides upon it meanwhile.
+/// Several are taken in the order of their keys.
 pub async fn take(conn: &mut Conn, key: &str) -> Result<Option<State>> {
     const FIND: &str = "SELECT level, free_at, expires_at FROM rate_limits WHERE key = $1";
-    // What is not there cannot be locked, and what is deleted meanwhile must be there again: one statement that always ends with the row in hand.
-    const LOCKING: &str = "INSERT INTO rate_limits (key, level, free_at, expires_at) VALUES ($1, 0, 0, 0)
+    // What is not there cannot be locked, and what is deleted meanwhile must be there again: one
+    // statement that always ends with the row in hand.
+    const LOCKING: &str =
+        "INSERT INTO rate_limits (key, level, free_at, expires_at) VALUES ($1, 0, 0, 0)
          ON CONFLICT (key) DO UPDATE SET key = excluded.key RETURNING level, free_at, expires_at";
     let sql = if conn.is_postgres() { LOCKING } else { FIND };
-    let row: Option<(i64, i64, i64)> = on!(conn, c => sqlx::query_as(sql).bind(key).fetch_optional(c).await)?;
-    Ok(row.map(|(level, free_at, expires_at)| State { level, free_at: Timestamp(free_at), expires_at: Timestamp(expires_at) }))
+    let row: Option<(i64, i64, i64)> =
+        on!(conn, c => sqlx::query_as(sql).bind(key).fetch_optional(c).await)?;
+    Ok(row.map(|(level, free_at, expires_at)| State {
+        level,
+        free_at: Timestamp(free_at),
+        expires_at: Timestamp(expires_at),
+    }))
 }
 
 /// Puts it back.
@@ -39,13 +48,14 @@ pub async fn forget(conn: &mut Conn, key: &str) -> Result<()> {
 /// Deletes up to `limit` rows that have expired; tells how many.
 pub async fn prune(conn: &mut Conn, now: ConfirmedNow, limit: i64) -> Result<u64> {
     const DELETE: &str = "DELETE FROM rate_limits WHERE key IN (SELECT key FROM rate_limits WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
-    const SKIPPING: &str =
-        "DELETE FROM rate_limits WHERE key IN (SELECT key FROM rate_limits WHERE expires_at < $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
+    const SKIPPING: &str = "DELETE FROM rate_limits WHERE key IN (SELECT key FROM rate_limits WHERE expires_at < $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
     if !super::clock::holds(conn, now).await? {
         return Ok(0);
     }
     let sql = if conn.is_postgres() { SKIPPING } else { DELETE };
-    Ok(on!(conn, c => sqlx::query(sql).bind(now.now().0).bind(limit).execute(c).await.map(|done| done.rows_affected()))?)
+    Ok(
+        on!(conn, c => sqlx::query(sql).bind(now.now().0).bind(limit).execute(c).await.map(|done| done.rows_affected()))?,
+    )
 }
 
 /// What stands against a key now, the longest first.
@@ -53,7 +63,16 @@ pub async fn list(conn: &mut Conn, now: Timestamp, limit: i64) -> Result<Vec<(St
     let rows: Vec<(String, i64, i64, i64)> = on!(conn, c => sqlx::query_as(
         "SELECT key, level, free_at, expires_at FROM rate_limits WHERE expires_at > $1 ORDER BY free_at DESC, key LIMIT $2")
         .bind(now.0).bind(limit).fetch_all(c).await)?;
-    let state = |(key, level, free_at, expires_at)| (key, State { level, free_at: Timestamp(free_at), expires_at: Timestamp(expires_at) });
+    let state = |(key, level, free_at, expires_at)| {
+        (
+            key,
+            State {
+                level,
+                free_at: Timestamp(free_at),
+                expires_at: Timestamp(expires_at),
+            },
+        )
+    };
     Ok(rows.into_iter().map(state).collect())
 }
 
@@ -63,7 +82,9 @@ pub async fn clear(conn: &mut Conn, part: Option<&str>) -> Result<u64> {
         Some(part) => {
             on!(conn, c => sqlx::query("DELETE FROM rate_limits WHERE key LIKE '%' || $1 || '%'").bind(part).execute(c).await.map(|done| done.rows_affected()))?
         }
-        None => on!(conn, c => sqlx::query("DELETE FROM rate_limits").execute(c).await.map(|done| done.rows_affected()))?,
+        None => {
+            on!(conn, c => sqlx::query("DELETE FROM rate_limits").execute(c).await.map(|done| done.rows_affected()))?
+        }
     };
     Ok(cleared)
 }

@@ -1,5 +1,6 @@
-//! Hearing of another replica's change at once: `NOTIFY` on Postgres. A poll does the same within seconds, so a lost notification costs
-//! no more than that. Channels are per database; the schema's name, hashed because a channel's is short, keeps two installations in one database apart.
+//! Hearing of another replica's change at once: `NOTIFY` on Postgres. A poll does the same within
+//! seconds, so a lost notification costs no more than that. Channels are per database; the schema's
+//! name, hashed because a channel's is short, keeps two installations in one database apart.
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 
@@ -21,8 +22,13 @@ impl Listener {
 
     /// Connects and listens.
     pub async fn listen(&self) -> Result<Ear> {
-        let pool = PgPoolOptions::new().max_connections(1).connect_with((*self.0).clone()).await?;
-        let (schema,): (String,) = sqlx::query_as("SELECT md5(current_schema())").fetch_one(&pool).await?;
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .connect_with((*self.0).clone())
+            .await?;
+        let (schema,): (String,) = sqlx::query_as("SELECT md5(current_schema())")
+            .fetch_one(&pool)
+            .await?;
         let mut listener = PgListener::connect_with(&pool).await?;
         listener.listen(&format!("{PREFIX}{schema}")).await?;
         Ok(Ear(listener))
@@ -30,7 +36,8 @@ impl Listener {
 }
 
 impl Ear {
-    /// Returns when the key ring has changed, or when the connection was lost and something may have been missed.
+    /// Returns when the key ring has changed, or when the connection was lost and something may
+    /// have been missed.
     pub async fn heard(&mut self) -> Result<()> {
         self.0.try_recv().await?;
         Ok(())

@@ -1,5 +1,5 @@
-//! The queue of mails and the rows behind their links. Whoever takes mails from the queue holds them for a while; one who dies gives them back by
-//! doing nothing.
+//! The queue of mails and the rows behind their links. Whoever takes mails from the queue holds
+//! them for a while; one who dies gives them back by doing nothing.
 
 use std::time::Duration;
 
@@ -14,7 +14,10 @@ use crate::model::trusted_clock::{ConfirmedNow, MAX_GAP};
 use super::{Conn, Error, Result, on};
 
 fn corrupt(column: &'static str) -> Error {
-    Error::Corrupt { table: "mails", column }
+    Error::Corrupt {
+        table: "mails",
+        column,
+    }
 }
 
 /// Writes the row behind a link; older links of the same purpose are worth nothing from then on.
@@ -48,7 +51,8 @@ struct TokenRow {
     ended_at: Option<i64>,
 }
 
-/// The row behind a link and whether it is still good: not ended, neither by itself nor with all links of everybody, and its user's address still the one it was sent to.
+/// The row behind a link and whether it is still good: not ended, neither by itself nor with all
+/// links of everybody, and its user's address still the one it was sent to.
 pub async fn find_token(conn: &mut Conn, id: EventId) -> Result<Option<(MailToken, bool)>> {
     let row: Option<TokenRow> = on!(conn, c => sqlx::query_as(
         "SELECT t.id, t.purpose, t.user_id, t.email, t.new_email, t.created_at, t.expires_at, t.session_id,
@@ -56,16 +60,25 @@ pub async fn find_token(conn: &mut Conn, id: EventId) -> Result<Option<(MailToke
            FROM mail_tokens t JOIN users u ON u.id = t.user_id WHERE t.id = $1")
         .bind(id.to_string()).fetch_optional(c).await)?;
     let Some(row) = row else { return Ok(None) };
-    let corrupt = |column| Error::Corrupt { table: "mail_tokens", column };
+    let corrupt = |column| Error::Corrupt {
+        table: "mail_tokens",
+        column,
+    };
     let token = MailToken {
         id: row.id.parse().map_err(|_| corrupt("id"))?,
         purpose: Purpose::parse(&row.purpose).ok_or_else(|| corrupt("purpose"))?,
         user: row.user_id.parse().map_err(|_| corrupt("user_id"))?,
         email: row.email.parse().map_err(|_| corrupt("email"))?,
-        new_email: row.new_email.map(|e| e.parse().map_err(|_| corrupt("new_email"))).transpose()?,
+        new_email: row
+            .new_email
+            .map(|e| e.parse().map_err(|_| corrupt("new_email")))
+            .transpose()?,
         created_at: Timestamp(row.created_at),
         expires_at: Timestamp(row.expires_at),
-        session: row.session_id.map(|s| s.parse().map_err(|_| corrupt("session_id"))).transpose()?,
+        session: row
+            .session_id
+            .map(|s| s.parse().map_err(|_| corrupt("session_id")))
+            .transpose()?,
     };
     Ok(Some((token, row.ended_at.is_none())))
 }
@@ -94,13 +107,19 @@ pub async fn end_tokens(conn: &mut Conn, user: UserId, now: Timestamp) -> Result
 }
 
 /// Ends the links of one purpose.
-pub async fn end_tokens_of(conn: &mut Conn, user: UserId, purpose: Purpose, now: Timestamp) -> Result<()> {
+pub async fn end_tokens_of(
+    conn: &mut Conn,
+    user: UserId,
+    purpose: Purpose,
+    now: Timestamp,
+) -> Result<()> {
     on!(conn, c => sqlx::query("UPDATE mail_tokens SET ended_at = $1 WHERE user_id = $2 AND purpose = $3 AND ended_at IS NULL")
         .bind(now.0).bind(user.to_string()).bind(purpose.as_str()).execute(c).await.map(|_| ()))?;
     Ok(())
 }
 
-/// Ends the links that were made more than a day in the future, by a clock that was ahead: they would be good again when their time comes.
+/// Ends the links that were made more than a day in the future, by a clock that was ahead: they
+/// would be good again when their time comes.
 pub async fn end_unbegun(conn: &mut Conn, now: ConfirmedNow) -> Result<u64> {
     if !super::clock::holds(conn, now).await? {
         return Ok(0);
@@ -113,15 +132,24 @@ pub async fn end_unbegun(conn: &mut Conn, now: ConfirmedNow) -> Result<u64> {
 }
 
 /// Deletes up to `limit` links that expired more than `keep` ago; tells how many.
-pub async fn prune_tokens(conn: &mut Conn, now: ConfirmedNow, keep: Duration, limit: i64) -> Result<u64> {
+pub async fn prune_tokens(
+    conn: &mut Conn,
+    now: ConfirmedNow,
+    keep: Duration,
+    limit: i64,
+) -> Result<u64> {
     const DELETE: &str = "DELETE FROM mail_tokens WHERE id IN (SELECT id FROM mail_tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
-    const SKIPPING: &str =
-        "DELETE FROM mail_tokens WHERE id IN (SELECT id FROM mail_tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
+    const SKIPPING: &str = "DELETE FROM mail_tokens WHERE id IN (SELECT id FROM mail_tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
     if !super::clock::holds(conn, now).await? {
         return Ok(0);
     }
-    let (sql, before) = (if conn.is_postgres() { SKIPPING } else { DELETE }, now.now() - keep);
-    Ok(on!(conn, c => sqlx::query(sql).bind(before.0).bind(limit).execute(c).await.map(|done| done.rows_affected()))?)
+    let (sql, before) = (
+        if conn.is_postgres() { SKIPPING } else { DELETE },
+        now.now() - keep,
+    );
+    Ok(
+        on!(conn, c => sqlx::query(sql).bind(before.0).bind(limit).execute(c).await.map(|done| done.rows_affected()))?,
+    )
 }
 
 /// Puts a mail into the queue.
@@ -138,7 +166,8 @@ pub async fn enqueue(conn: &mut Conn, mail: &Mail) -> Result<()> {
     Ok(())
 }
 
-/// How long what is taken from a queue is held, and how far ahead an attempt may be postponed at most.
+/// How long what is taken from a queue is held, and how far ahead an attempt may be postponed at
+/// most.
 #[derive(Debug, Clone, Copy)]
 pub struct Hold {
     /// One who takes it has so much time to deliver it.
@@ -165,9 +194,16 @@ struct Row {
     created_at: i64,
 }
 
-/// Takes up to `limit` mails that are due and holds them for a while; no other process takes them meanwhile. Due is also what a clock that was ahead has
-/// postponed further than any attempt is; only a confirmed clock can tell that from what another process holds.
-pub async fn take_due(conn: &mut Conn, limit: i64, now: Timestamp, confirmed: Option<ConfirmedNow>, times: Hold) -> Result<Vec<Mail>> {
+/// Takes up to `limit` mails that are due and holds them for a while; no other process takes them
+/// meanwhile. Due is also what a clock that was ahead has postponed further than any attempt is;
+/// only a confirmed clock can tell that from what another process holds.
+pub async fn take_due(
+    conn: &mut Conn,
+    limit: i64,
+    now: Timestamp,
+    confirmed: Option<ConfirmedNow>,
+    times: Hold,
+) -> Result<Vec<Mail>> {
     const TAKE: &str =
         "UPDATE mails SET attempts = attempts + 1, due_at = $1 WHERE id IN (SELECT id FROM mails WHERE due_at <= $2 OR due_at > $4 ORDER BY due_at, id LIMIT $3)
                         RETURNING id, template, recipient, token_id, detail, attempts, created_at";
@@ -175,15 +211,21 @@ pub async fn take_due(conn: &mut Conn, limit: i64, now: Timestamp, confirmed: Op
         "UPDATE mails SET attempts = attempts + 1, due_at = $1 WHERE id IN (SELECT id FROM mails WHERE due_at <= $2 OR due_at > $4 ORDER BY due_at, id LIMIT $3 FOR UPDATE SKIP LOCKED)
                         RETURNING id, template, recipient, token_id, detail, attempts, created_at";
     let sql = if conn.is_postgres() { SKIPPING } else { TAKE };
-    let rows: Vec<Row> =
-        on!(conn, c => sqlx::query_as(sql).bind((now + times.hold).0).bind(now.0).bind(limit).bind(times.latest_of(now, confirmed).0).fetch_all(c).await)?;
+    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(sql).bind((now + times.hold).0).bind(now.0).bind(limit).bind(times.latest_of(now, confirmed).0).fetch_all(c).await)?;
     let mail = |row: Row| -> Result<Mail> {
-        let detail: Map<String, Value> = serde_json::from_str(&row.detail).map_err(|_| corrupt("detail"))?;
+        let detail: Map<String, Value> =
+            serde_json::from_str(&row.detail).map_err(|_| corrupt("detail"))?;
         Ok(Mail {
             id: row.id.parse().map_err(|_| corrupt("id"))?,
             template: Template::parse(&row.template).ok_or_else(|| corrupt("template"))?,
-            recipient: row.recipient.map(|e| e.parse().map_err(|_| corrupt("recipient"))).transpose()?,
-            token: row.token_id.map(|id| id.parse().map_err(|_| corrupt("token_id"))).transpose()?,
+            recipient: row
+                .recipient
+                .map(|e| e.parse().map_err(|_| corrupt("recipient")))
+                .transpose()?,
+            token: row
+                .token_id
+                .map(|id| id.parse().map_err(|_| corrupt("token_id")))
+                .transpose()?,
             detail,
             attempts: u32::try_from(row.attempts).unwrap_or(u32::MAX),
             created_at: Timestamp(row.created_at),
@@ -192,26 +234,41 @@ pub async fn take_due(conn: &mut Conn, limit: i64, now: Timestamp, confirmed: Op
     // One that cannot be read, such as a newer version's, stays held and keeps nobody else waiting.
     let readable = |row: Row| {
         let id = row.id.clone();
-        mail(row).inspect_err(|error| tracing::error!(mail = id, %error, "a mail in the queue cannot be read")).ok()
+        mail(row)
+            .inspect_err(
+                |error| tracing::error!(mail = id, %error, "a mail in the queue cannot be read"),
+            )
+            .ok()
     };
     Ok(rows.into_iter().filter_map(readable).collect())
 }
 
 /// A request has found its user: the mail has a link and words now.
-pub async fn resolve(conn: &mut Conn, id: EventId, token: EventId, detail: &Map<String, Value>) -> Result<()> {
+pub async fn resolve(
+    conn: &mut Conn,
+    id: EventId,
+    token: EventId,
+    detail: &Map<String, Value>,
+) -> Result<()> {
     on!(conn, c => sqlx::query("UPDATE mails SET token_id = $1, detail = $2 WHERE id = $3")
         .bind(token.to_string()).bind(Value::Object(detail.clone()).to_string()).bind(id.to_string()).execute(c).await.map(|_| ()))?;
     Ok(())
 }
 
-/// The mail was taken by its server, or nobody is to get it any more. `attempt` is the one that ended so: what somebody else took meanwhile is theirs.
+/// The mail was taken by its server, or nobody is to get it any more. `attempt` is the one that
+/// ended so: what somebody else took meanwhile is theirs.
 pub async fn remove(conn: &mut Conn, id: EventId, attempt: u32) -> Result<()> {
     on!(conn, c => sqlx::query("DELETE FROM mails WHERE id = $1 AND attempts = $2").bind(id.to_string()).bind(i64::from(attempt)).execute(c).await.map(|_| ()))?;
     Ok(())
 }
 
 /// Gives a mail up because it is too old: removed only by a confirmed clock. `false`: it stays.
-pub async fn give_up(conn: &mut Conn, id: EventId, attempt: u32, now: ConfirmedNow) -> Result<bool> {
+pub async fn give_up(
+    conn: &mut Conn,
+    id: EventId,
+    attempt: u32,
+    now: ConfirmedNow,
+) -> Result<bool> {
     if !super::clock::holds(conn, now).await? {
         return Ok(false);
     }

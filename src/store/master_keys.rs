@@ -17,11 +17,17 @@ pub struct Version {
 
 /// All versions, oldest first.
 pub async fn list(conn: &mut Conn) -> Result<Vec<Version>> {
-    let rows: Vec<(i64, String, Option<i64>)> =
-        on!(conn, c => sqlx::query_as("SELECT version, key_id, compromised_at FROM master_keys ORDER BY version").fetch_all(c).await)?;
+    let rows: Vec<(i64, String, Option<i64>)> = on!(conn, c => sqlx::query_as("SELECT version, key_id, compromised_at FROM master_keys ORDER BY version").fetch_all(c).await)?;
     let parse = |(version, key_id, compromised): (i64, String, Option<i64>)| {
-        let version = u8::try_from(version).map_err(|_| Error::Corrupt { table: "master_keys", column: "version" })?;
-        Ok(Version { version, key_id, compromised: compromised.is_some() })
+        let version = u8::try_from(version).map_err(|_| Error::Corrupt {
+            table: "master_keys",
+            column: "version",
+        })?;
+        Ok(Version {
+            version,
+            key_id,
+            compromised: compromised.is_some(),
+        })
     };
     rows.into_iter().map(parse).collect()
 }

@@ -1,6 +1,7 @@
-//! Every line of SQL. `Db` is SQLite or Postgres; a function takes a `Conn` and is one statement or one atomic step, its SQL beside
-//! it, `$1` placeholders, no `now()` and no `random()`. Reads go through `db.read`, writes through `db.write`: a savepoint in the
-//! writer's batch on SQLite, a transaction on Postgres. A store function never begins one itself.
+//! Every line of SQL. `Db` is SQLite or Postgres; a function takes a `Conn` and is one statement or
+//! one atomic step, its SQL beside it, `$1` placeholders, no `now()` and no `random()`. Reads go
+//! through `db.read`, writes through `db.write`: a savepoint in the writer's batch on SQLite, a
+//! transaction on Postgres. A store function never begins one itself.
 
 mod asked;
 pub mod audit;
@@ -44,7 +45,8 @@ pub(crate) use conn::on;
 pub use conn::{Conn, Work};
 pub use error::{Error, Result};
 
-/// The origin of log lines that repeat the notices of a Postgres server, which may hold values of a statement.
+/// The origin of log lines that repeat the notices of a Postgres server, which may hold values of a
+/// statement.
 pub const NOTICES: &str = "sqlx::postgres::notice";
 use listener::Listener;
 use postgres::Pool;
@@ -87,9 +89,11 @@ pub struct Options {
     pub statement_timeout: Duration,
     /// The longest wait for somebody else's lock.
     pub lock_timeout: Duration,
-    /// Off: every piece of work is a transaction without named statements, as a pooler in transaction mode wants it (Postgres).
+    /// Off: every piece of work is a transaction without named statements, as a pooler in
+    /// transaction mode wants it (Postgres).
     pub prepared_statements: bool,
-    /// Past the pooler, for what needs a session of its own: notifications and migrations (Postgres).
+    /// Past the pooler, for what needs a session of its own: notifications and migrations
+    /// (Postgres).
     pub direct_url: Option<String>,
     /// Bring the schema up to date at start; else it must be the current one or the one before.
     pub migrate: bool,
@@ -138,7 +142,11 @@ struct Manner {
 }
 
 impl Manner {
-    const STEPS: Self = Self { shape: Shape::Steps, patience: Duration::ZERO, synced: true };
+    const STEPS: Self = Self {
+        shape: Shape::Steps,
+        patience: Duration::ZERO,
+        synced: true,
+    };
 }
 
 impl Db {
@@ -146,13 +154,25 @@ impl Db {
     pub async fn open(url: &str, options: &Options) -> Result<Self> {
         if !is_postgres(url) {
             let (writer, readers) = sqlite::open(url, options).await?;
-            return Ok(Self::Sqlite { writer, readers, writes: Writes::default() });
+            return Ok(Self::Sqlite {
+                writer,
+                readers,
+                writes: Writes::default(),
+            });
         }
-        let direct = Options { prepared_statements: true, ..options.clone() };
-        let direct = postgres::connect_options(options.direct_url.as_deref().unwrap_or(url), &direct)?;
+        let direct = Options {
+            prepared_statements: true,
+            ..options.clone()
+        };
+        let direct =
+            postgres::connect_options(options.direct_url.as_deref().unwrap_or(url), &direct)?;
         migrate::postgres(&direct, options.migrate).await?;
         let pool = Pool::new(postgres::connect_options(url, options)?, options.clone());
-        Ok(Self::Postgres { pool, listen: Listener::new(direct), writes: Writes::default() })
+        Ok(Self::Postgres {
+            pool,
+            listen: Listener::new(direct),
+            writes: Writes::default(),
+        })
     }
 
     /// Whether other machines may be using it too.
@@ -210,9 +230,11 @@ impl Db {
         outcome
     }
 
-    /// Writes atomically: everything or, if the work fails, nothing. The work's time is [`Conn::now`]. Work that could not be begun within [`PATIENCE`],
-    /// or whose caller has gone by then, is not begun and is [`Error::Unavailable`]. The answer comes after the commit. What the database rolled back
-    /// by itself is done again, and so the work must be fit to run more than once.
+    /// Writes atomically: everything or, if the work fails, nothing. The work's time is
+    /// [`Conn::now`]. Work that could not be begun within [`PATIENCE`], or whose caller has gone by
+    /// then, is not begun and is [`Error::Unavailable`]. The answer comes after the commit. What
+    /// the database rolled back by itself is done again, and so the work must be fit to run more
+    /// than once.
     pub async fn write<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
@@ -221,12 +243,16 @@ impl Db {
         self.write_as(Manner::STEPS, work).await
     }
 
-    /// As [`Self::write`], for work that may refuse: a refusal undoes everything that the work wrote before it.
+    /// As [`Self::write`], for work that may refuse: a refusal undoes everything that the work
+    /// wrote before it.
     pub async fn write_unless_refused<T, E, F>(&self, work: F) -> Result<std::result::Result<T, E>>
     where
         T: Send + 'static,
         E: Send + 'static,
-        F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, std::result::Result<T, E>> + Clone + Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, std::result::Result<T, E>>
+            + Clone
+            + Send
+            + 'static,
     {
         let refusal = Arc::new(Mutex::new(None));
         let said = Arc::clone(&refusal);
@@ -240,44 +266,74 @@ impl Db {
         });
         match Box::pin(outcome).await {
             Ok(done) => Ok(Ok(done)),
-            Err(Error::Refused) => refusal.lock().unwrap_or_else(PoisonError::into_inner).take().map(Err).ok_or(Error::Refused),
+            Err(Error::Refused) => refusal
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take()
+                .map(Err)
+                .ok_or(Error::Refused),
             Err(error) => Err(error),
         }
     }
 
-    /// As [`Self::write`], but the answer does not wait for the disk: a power cut may forget it, though never without all that came after it. For what
-    /// nobody was promised.
+    /// As [`Self::write`], but the answer does not wait for the disk: a power cut may forget it,
+    /// though never without all that came after it. For what nobody was promised.
     pub async fn write_unsynced<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone + Send + 'static,
     {
-        self.write_as(Manner { synced: false, ..Manner::STEPS }, work).await
+        self.write_as(
+            Manner {
+                synced: false,
+                ..Manner::STEPS
+            },
+            work,
+        )
+        .await
     }
 
-    /// As [`Self::write`], while more of its kind are on their way: it may wait so long for one of them to share its commit (SQLite).
+    /// As [`Self::write`], while more of its kind are on their way: it may wait so long for one of
+    /// them to share its commit (SQLite).
     pub async fn write_in_company<T, F>(&self, patience: Duration, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone + Send + 'static,
     {
-        self.write_as(Manner { patience, ..Manner::STEPS }, work).await
+        self.write_as(
+            Manner {
+                patience,
+                ..Manner::STEPS
+            },
+            work,
+        )
+        .await
     }
 
-    /// Writes whose first statement is whole by itself and usually all there is: it runs without a savepoint, and alone without a
-    /// transaction. Whatever follows it must stand inside [`Conn::atomic`].
+    /// Writes whose first statement is whole by itself and usually all there is: it runs without a
+    /// savepoint, and alone without a transaction. Whatever follows it must stand inside
+    /// [`Conn::atomic`].
     pub async fn write_statement<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone + Send + 'static,
     {
-        self.write_as(Manner { shape: Shape::Statement, ..Manner::STEPS }, work).await
+        self.write_as(
+            Manner {
+                shape: Shape::Statement,
+                ..Manner::STEPS
+            },
+            work,
+        )
+        .await
     }
 
     /// Lets the writer finish what is queued and closes the connections.
     pub async fn close(&self) {
         match self {
-            Self::Sqlite { writer, readers, .. } => {
+            Self::Sqlite {
+                writer, readers, ..
+            } => {
                 readers.close().await;
                 writer.close().await;
             }
@@ -294,5 +350,9 @@ pub(crate) fn hash_text(hash: &[u8]) -> String {
 
 fn parse_hash(text: &str) -> Option<[u8; 32]> {
     use base64::Engine;
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()
+    base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(text)
+        .ok()?
+        .try_into()
+        .ok()
 }

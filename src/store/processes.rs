@@ -1,4 +1,5 @@
-//! The processes that run `serve`, and which master keys each of them has loaded: public ids, no key material.
+//! The processes that run `serve`, and which master keys each of them has loaded: public ids, no
+//! key material.
 
 use std::time::Duration;
 
@@ -70,7 +71,17 @@ pub async fn seen_within(conn: &mut Conn, within: Duration) -> Result<Vec<Seen>>
         .bind((now - within).0).bind((now + within).0).fetch_all(c).await)?;
     let seen = |(host, pid, mark, program, keys, started_at, seen_at): Row| {
         let master_keys = keys.split_whitespace().map(ToOwned::to_owned).collect();
-        Seen { about: About { host, pid, mark, program, master_keys, started_at: Timestamp(started_at) }, ago: now.since(Timestamp(seen_at)) }
+        Seen {
+            about: About {
+                host,
+                pid,
+                mark,
+                program,
+                master_keys,
+                started_at: Timestamp(started_at),
+            },
+            ago: now.since(Timestamp(seen_at)),
+        }
     };
     Ok(rows.into_iter().map(seen).collect())
 }

@@ -1,5 +1,6 @@
-//! Read-only SQLite connections, a few, handed out and taken back. sqlx's own pool tests a connection with a round trip each time it comes
-//! back, which doubles a short read; here a connection whose read was cut off is simply not taken back, and the next one is opened anew.
+//! Read-only SQLite connections, a few, handed out and taken back. sqlx's own pool tests a
+//! connection with a round trip each time it comes back, which doubles a short read; here a
+//! connection whose read was cut off is simply not taken back, and the next one is opened anew.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,17 +27,37 @@ struct Inner {
 }
 
 impl Readers {
-    pub(super) fn new(options: SqliteConnectOptions, count: u32, acquire_timeout: Duration, clock: TimeSource) -> Self {
+    pub(super) fn new(
+        options: SqliteConnectOptions,
+        count: u32,
+        acquire_timeout: Duration,
+        clock: TimeSource,
+    ) -> Self {
         let places = Arc::new(Semaphore::new(count as usize));
-        Self(Arc::new(Inner { options, idle: Mutex::default(), places, acquire_timeout, count: count as usize, clock }))
+        Self(Arc::new(Inner {
+            options,
+            idle: Mutex::default(),
+            places,
+            acquire_timeout,
+            count: count as usize,
+            clock,
+        }))
     }
 
     /// How many are at work, of how many.
     pub(super) fn busy(&self) -> (usize, usize) {
-        (self.0.count.saturating_sub(self.0.places.available_permits()), self.0.count)
+        (
+            self.0
+                .count
+                .saturating_sub(self.0.places.available_permits()),
+            self.0.count,
+        )
     }
 
-    pub(super) async fn run<T>(&self, work: impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, T>) -> Result<T> {
+    pub(super) async fn run<T>(
+        &self,
+        work: impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, T>,
+    ) -> Result<T> {
         let (connection, place) = self.take().await?;
         let mut conn = Conn::sqlite(connection, self.0.clock.clone());
         let outcome = work(&mut conn).await;
@@ -48,7 +69,11 @@ impl Readers {
 
     /// A connection and the place it takes; waits for a few seconds at most.
     async fn take(&self) -> Result<(SqliteConnection, OwnedSemaphorePermit)> {
-        let place = tokio::time::timeout(self.0.acquire_timeout, Arc::clone(&self.0.places).acquire_owned()).await;
+        let place = tokio::time::timeout(
+            self.0.acquire_timeout,
+            Arc::clone(&self.0.places).acquire_owned(),
+        )
+        .await;
         let place = place.map_err(|_| Error::Unavailable("every reader is busy".into()))?;
         let place = place.map_err(|_| Error::Unavailable("the database is closed".into()))?;
         let idle = self.lock().pop();

@@ -1,5 +1,6 @@
 //! The statements of a refresh: one on the warm path, a look and a compare-and-set on the others.
-//! Only the primary key is looked up and no indexed column is written, so on Postgres every refresh is a heap-only update.
+//! Only the primary key is looked up and no indexed column is written, so on Postgres every refresh
+//! is a heap-only update.
 
 use std::time::Duration;
 
@@ -102,16 +103,23 @@ struct Row {
 impl TryFrom<Row> for Refreshed {
     type Error = Error;
     fn try_from(row: Row) -> Result<Self> {
-        let corrupt = |column| Error::Corrupt { table: "sessions", column };
+        let corrupt = |column| Error::Corrupt {
+            table: "sessions",
+            column,
+        };
         let delivery = Delivery::parse(&row.delivery).ok_or_else(|| corrupt("delivery"))?;
         Ok(Self {
             session: row.id.parse().map_err(|_| corrupt("id"))?,
             user: row.user_id.parse().map_err(|_| corrupt("user_id"))?,
             user_version: row.user_version,
-            ring_id: row.ring_id.parse().map_err(|_| Error::Corrupt { table: "key_ring", column: "identity" })?,
+            ring_id: row.ring_id.parse().map_err(|_| Error::Corrupt {
+                table: "key_ring",
+                column: "identity",
+            })?,
             state: State {
                 generation: u32::try_from(row.generation).map_err(|_| corrupt("generation"))?,
-                refresh_hash: parse_hash(&row.refresh_hash).ok_or_else(|| corrupt("refresh_hash"))?,
+                refresh_hash: parse_hash(&row.refresh_hash)
+                    .ok_or_else(|| corrupt("refresh_hash"))?,
                 rotated_at: Timestamp(row.rotated_at),
                 expires_at: Timestamp(row.expires_at),
                 idle_expires_at: Timestamp(row.idle_expires_at),
@@ -122,7 +130,10 @@ impl TryFrom<Row> for Refreshed {
             remember: row.remember != 0,
             auth_time: Timestamp(row.auth_time),
             token_hash: parse_hash(&row.token_hash).ok_or_else(|| corrupt("token_hash"))?,
-            impersonated_by: row.impersonated_by.map(|id| id.parse().map_err(|_| corrupt("impersonated_by"))).transpose()?,
+            impersonated_by: row
+                .impersonated_by
+                .map(|id| id.parse().map_err(|_| corrupt("impersonated_by")))
+                .transpose()?,
             master_version: row.master_version,
             sides: Sides {
                 presenters: row.presenters.unwrap_or_default(),
@@ -151,7 +162,8 @@ pub struct Rotation {
     pub idle: Duration,
     /// A current token younger than this is kept.
     pub cooldown: Duration,
-    /// The master key that computed the successor's tag; if it is no longer the current one, nothing moves.
+    /// The master key that computed the successor's tag; if it is no longer the current one,
+    /// nothing moves.
     pub master_version: u8,
 }
 
@@ -171,7 +183,11 @@ pub const ROTATE: &str = concat!(
 );
 
 /// Row 5 of the table as one statement: `None` if anything at all was not as it should be.
-pub async fn rotate(conn: &mut Conn, r: &Rotation, presenter: Entry<'_>) -> Result<Option<Refreshed>> {
+pub async fn rotate(
+    conn: &mut Conn,
+    r: &Rotation,
+    presenter: Entry<'_>,
+) -> Result<Option<Refreshed>> {
     let now = conn.now();
     let rows: Vec<Row> = on!(conn, c => sqlx::query_as(ROTATE)
         .bind(hash_text(&r.successor))
@@ -186,7 +202,8 @@ pub async fn rotate(conn: &mut Conn, r: &Rotation, presenter: Entry<'_>) -> Resu
         .bind(i64::from(r.master_version))
         .bind(presenter.tag)
         .bind(presenter.sealed)
-        // Not `fetch_optional`: that resets the statement after its first row, and alone that reset is the commit whose failure sqlx drops.
+        // Not `fetch_optional`: that resets the statement after its first row, and alone that reset
+        // is the commit whose failure sqlx drops.
         .fetch_all(c).await)?;
     rows.into_iter().next().map(Refreshed::try_from).transpose()
 }
@@ -208,8 +225,16 @@ pub async fn find(conn: &mut Conn, id: SessionId) -> Result<Option<Refreshed>> {
     row.map(Refreshed::try_from).transpose()
 }
 
-/// Moves the row from what was seen to another current token (`Heal`, `Supersede`); `false`: it has moved meanwhile, decide again.
-pub async fn replace(conn: &mut Conn, seen: &Refreshed, generation: u32, hash: &SecretHash, idle_expires_at: Timestamp, presenter: Entry<'_>) -> Result<bool> {
+/// Moves the row from what was seen to another current token (`Heal`, `Supersede`); `false`: it has
+/// moved meanwhile, decide again.
+pub async fn replace(
+    conn: &mut Conn,
+    seen: &Refreshed,
+    generation: u32,
+    hash: &SecretHash,
+    idle_expires_at: Timestamp,
+    presenter: Entry<'_>,
+) -> Result<bool> {
     const REPLACE: &str = concat!(
         "UPDATE sessions SET generation = $1, refresh_hash = $2, rotated_at = $3, idle_expires_at = $4,
                 presenters = CASE WHEN substr(presenters, 1, 11) = CAST($8 AS TEXT) THEN presenters ELSE substr(CAST($9 AS TEXT) || COALESCE(presenters, ''), 1, 792) END
@@ -225,10 +250,18 @@ pub async fn replace(conn: &mut Conn, seen: &Refreshed, generation: u32, hash: &
     Ok(changed == 1)
 }
 
-/// Ends the session as it was seen (`Reuse`, `Ahead`, a revocation by token); `false`: it has moved meanwhile, decide again.
-pub async fn end(conn: &mut Conn, seen: &Refreshed, reason: RevokedReason, now: Timestamp) -> Result<bool> {
-    const END: &str =
-        concat!("UPDATE sessions SET revoked_at = $1, revoked_reason = $2 WHERE id = $3 AND generation = $4 AND refresh_hash = $5 AND ", in_force!("sessions"));
+/// Ends the session as it was seen (`Reuse`, `Ahead`, a revocation by token); `false`: it has moved
+/// meanwhile, decide again.
+pub async fn end(
+    conn: &mut Conn,
+    seen: &Refreshed,
+    reason: RevokedReason,
+    now: Timestamp,
+) -> Result<bool> {
+    const END: &str = concat!(
+        "UPDATE sessions SET revoked_at = $1, revoked_reason = $2 WHERE id = $3 AND generation = $4 AND refresh_hash = $5 AND ",
+        in_force!("sessions")
+    );
     let changed = on!(conn, c => sqlx::query(END)
         .bind(now.0).bind(reason.as_str())
         .bind(seen.session.to_string()).bind(i64::from(seen.state.generation)).bind(hash_text(&seen.state.refresh_hash))

@@ -25,20 +25,28 @@ pub struct About {
 /// Asks.
 pub async fn about(conn: &mut Conn) -> Result<About> {
     if conn.is_postgres() {
-        let (version, autovacuum): (String, String) =
-            on!(conn, c => sqlx::query_as("SELECT 'PostgreSQL ' || current_setting('server_version'), current_setting('autovacuum')").fetch_one(c).await)?;
-        return Ok(About { version, autovacuum: Some(autovacuum == "on") });
+        let (version, autovacuum): (String, String) = on!(conn, c => sqlx::query_as("SELECT 'PostgreSQL ' || current_setting('server_version'), current_setting('autovacuum')").fetch_one(c).await)?;
+        return Ok(About {
+            version,
+            autovacuum: Some(autovacuum == "on"),
+        });
     }
-    let (version,): (String,) = on!(conn, c => sqlx::query_as("SELECT 'SQLite ' || sqlite_version()").fetch_one(c).await)?;
-    Ok(About { version, autovacuum: None })
+    let (version,): (String,) =
+        on!(conn, c => sqlx::query_as("SELECT 'SQLite ' || sqlite_version()").fetch_one(c).await)?;
+    Ok(About {
+        version,
+        autovacuum: None,
+    })
 }
 
-/// What SQLite's own check says of the file: `ok`, or the first damage. Postgres has checksums for that.
+/// What SQLite's own check says of the file: `ok`, or the first damage. Postgres has checksums for
+/// that.
 pub async fn quick_check(conn: &mut Conn) -> Result<Option<String>> {
     if conn.is_postgres() {
         return Ok(None);
     }
-    let (says,): (String,) = on!(conn, c => sqlx::query_as("PRAGMA quick_check(1)").fetch_one(c).await)?;
+    let (says,): (String,) =
+        on!(conn, c => sqlx::query_as("PRAGMA quick_check(1)").fetch_one(c).await)?;
     Ok(Some(says))
 }
 

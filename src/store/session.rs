@@ -1,5 +1,6 @@
-//! How statements are sent to Postgres: named, and so parsed once a connection, or unnamed, for a pooler that gives every transaction
-//! another connection. sqlx names what its cache does not even keep, hence this.
+//! How statements are sent to Postgres: named, and so parsed once a connection, or unnamed, for a
+//! pooler that gives every transaction another connection. sqlx names what its cache does not even
+//! keep, hence this.
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
@@ -40,12 +41,18 @@ impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for Sent<E> {
 impl<'c> Executor<'c> for Session<'c> {
     type Database = Postgres;
 
-    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Either<PgQueryResult, PgRow>, Error>>
+    fn fetch_many<'e, 'q: 'e, E>(
+        self,
+        query: E,
+    ) -> BoxStream<'e, Result<Either<PgQueryResult, PgRow>, Error>>
     where
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        self.connection.fetch_many(Sent { query, named: self.named })
+        self.connection.fetch_many(Sent {
+            query,
+            named: self.named,
+        })
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, Error>>
@@ -53,10 +60,17 @@ impl<'c> Executor<'c> for Session<'c> {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        self.connection.fetch_optional(Sent { query, named: self.named })
+        self.connection.fetch_optional(Sent {
+            query,
+            named: self.named,
+        })
     }
 
-    fn prepare_with<'e>(self, sql: SqlStr, parameters: &'e [PgTypeInfo]) -> BoxFuture<'e, Result<PgStatement, Error>>
+    fn prepare_with<'e>(
+        self,
+        sql: SqlStr,
+        parameters: &'e [PgTypeInfo],
+    ) -> BoxFuture<'e, Result<PgStatement, Error>>
     where
         'c: 'e,
     {

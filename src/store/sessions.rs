@@ -28,7 +28,10 @@ struct Row {
 }
 
 fn corrupt(column: &'static str) -> Error {
-    Error::Corrupt { table: "sessions", column }
+    Error::Corrupt {
+        table: "sessions",
+        column,
+    }
 }
 
 impl TryFrom<Row> for Session {
@@ -45,7 +48,10 @@ impl TryFrom<Row> for Session {
             expires_at: Timestamp(row.expires_at),
             ip_address: row.ip_address,
             user_agent: row.user_agent,
-            impersonated_by: row.impersonated_by.map(|id| id.parse().map_err(|_| corrupt("impersonated_by"))).transpose()?,
+            impersonated_by: row
+                .impersonated_by
+                .map(|id| id.parse().map_err(|_| corrupt("impersonated_by")))
+                .transpose()?,
         })
     }
 }
@@ -96,17 +102,31 @@ macro_rules! insert_session {
     };
 }
 
-/// Inserts the session, if the user may sign in and, where a password was proven, its hash is still the user's; returns the
-/// key ring's state if it did.
-/// A sign-in that verified the old password while it changed inserts nothing, and so does a process without the current master key.
-pub async fn insert(conn: &mut Conn, new: &New, proof: Proof<'_>, master_version: u8) -> Result<Option<RingId>> {
-    // SQLite has one writer. On Postgres the proof and the user are locked, in the order in which a change of password takes them.
+/// Inserts the session, if the user may sign in and, where a password was proven, its hash is still
+/// the user's; returns the key ring's state if it did. A sign-in that verified the old password
+/// while it changed inserts nothing, and so does a process without the current master key.
+pub async fn insert(
+    conn: &mut Conn,
+    new: &New,
+    proof: Proof<'_>,
+    master_version: u8,
+) -> Result<Option<RingId>> {
+    // SQLite has one writer. On Postgres the proof and the user are locked, in the order in which a
+    // change of password takes them.
     let sql = match (proof, conn.is_postgres()) {
         (Proof::Password(_), true) => {
-            insert_session!("users u JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential'", " AND a.password_hash = $16", " FOR SHARE OF a, u ")
+            insert_session!(
+                "users u JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential'",
+                " AND a.password_hash = $16",
+                " FOR SHARE OF a, u "
+            )
         }
         (Proof::Password(_), false) => {
-            insert_session!("users u JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential'", " AND a.password_hash = $16", "")
+            insert_session!(
+                "users u JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential'",
+                " AND a.password_hash = $16",
+                ""
+            )
         }
         (Proof::Vouched, true) => insert_session!("users u", "", " FOR SHARE OF u "),
         (Proof::Vouched, false) => insert_session!("users u", "", ""),
@@ -134,7 +154,15 @@ pub async fn insert(conn: &mut Conn, new: &New, proof: Proof<'_>, master_version
             Proof::Vouched => query.fetch_all(c).await,
         }
     })?;
-    inserted.first().map(|(id,)| id.parse().map_err(|_| Error::Corrupt { table: "key_ring", column: "identity" })).transpose()
+    inserted
+        .first()
+        .map(|(id,)| {
+            id.parse().map_err(|_| Error::Corrupt {
+                table: "key_ring",
+                column: "identity",
+            })
+        })
+        .transpose()
 }
 
 /// How a session is looked up.
@@ -192,14 +220,18 @@ pub async fn find_live(conn: &mut Conn, by: &By, now: Timestamp) -> Result<Optio
         By::TokenHash(hash) => (BY_TOKEN, hash_text(hash)),
         By::Id(id) => (BY_ID, id.to_string()),
     };
-    let row: Option<FoundRow> = on!(conn, c => sqlx::query_as(sql).bind(key.as_str()).bind(now.0).fetch_optional(c).await)?;
+    let row: Option<FoundRow> =
+        on!(conn, c => sqlx::query_as(sql).bind(key.as_str()).bind(now.0).fetch_optional(c).await)?;
     row.map(|row| {
         Ok(Found {
             session: row.session.try_into()?,
             generation: u32::try_from(row.generation).map_err(|_| corrupt("generation"))?,
             idle_expires_at: Timestamp(row.idle_expires_at),
             user_version: row.user_version,
-            ring_id: row.ring_id.parse().map_err(|_| Error::Corrupt { table: "key_ring", column: "identity" })?,
+            ring_id: row.ring_id.parse().map_err(|_| Error::Corrupt {
+                table: "key_ring",
+                column: "identity",
+            })?,
         })
     })
     .transpose()
@@ -217,7 +249,12 @@ pub struct Page {
 }
 
 /// A page of the live sessions of a user, newest first.
-pub async fn list_live(conn: &mut Conn, user: UserId, page: &Page, now: Timestamp) -> Result<Vec<Session>> {
+pub async fn list_live(
+    conn: &mut Conn,
+    user: UserId,
+    page: &Page,
+    now: Timestamp,
+) -> Result<Vec<Session>> {
     const LIST: &str = concat!(
         "SELECT s.id, s.user_id, s.delivery, s.remember, s.auth_time, s.created_at, s.updated_at, s.expires_at, s.ip_address, s.user_agent, s.impersonated_by
            FROM sessions s WHERE ",
@@ -231,8 +268,14 @@ pub async fn list_live(conn: &mut Conn, user: UserId, page: &Page, now: Timestam
     rows.into_iter().map(Session::try_from).collect()
 }
 
-/// Writes the sliding end of a session that its cookie was used for; it never moves back, and a session that is over by now stays so.
-pub async fn slide(conn: &mut Conn, id: SessionId, idle_expires_at: Timestamp, now: Timestamp) -> Result<()> {
+/// Writes the sliding end of a session that its cookie was used for; it never moves back, and a
+/// session that is over by now stays so.
+pub async fn slide(
+    conn: &mut Conn,
+    id: SessionId,
+    idle_expires_at: Timestamp,
+    now: Timestamp,
+) -> Result<()> {
     const SLIDE: &str = concat!(
         "UPDATE sessions SET idle_expires_at = $1, updated_at = $2 WHERE id = $3 AND idle_expires_at <= $1 AND expires_at > $2 AND idle_expires_at > $2 AND ",
         begun!("sessions", "$2"),
@@ -257,7 +300,8 @@ pub async fn user_agents(conn: &mut Conn, user: UserId) -> Result<Vec<String>> {
 /// Whose session this is, live or not.
 pub async fn owner(conn: &mut Conn, id: SessionId) -> Result<Option<UserId>> {
     let row: Option<(String,)> = on!(conn, c => sqlx::query_as("SELECT user_id FROM sessions WHERE id = $1").bind(id.to_string()).fetch_optional(c).await)?;
-    row.map(|(user,)| user.parse().map_err(|_| corrupt("user_id"))).transpose()
+    row.map(|(user,)| user.parse().map_err(|_| corrupt("user_id")))
+        .transpose()
 }
 
 /// How many sessions live, and how old they are on average. Reads the whole table.
@@ -269,6 +313,7 @@ pub async fn census(conn: &mut Conn, now: Timestamp) -> Result<(i64, Duration)> 
         " AND ",
         in_force!("s")
     );
-    let (count, age): (i64, i64) = on!(conn, c => sqlx::query_as(LIVE).bind(now.0).fetch_one(c).await)?;
+    let (count, age): (i64, i64) =
+        on!(conn, c => sqlx::query_as(LIVE).bind(now.0).fetch_one(c).await)?;
     Ok((count, Duration::from_millis(age.unsigned_abs())))
 }

@@ -1,4 +1,5 @@
-//! Signing keys and the one row that all replicas agree on, `key_ring`. Which step to take is `model::key::plan`'s business.
+//! Signing keys and the one row that all replicas agree on, `key_ring`. Which step to take is
+//! `model::key::plan`'s business.
 
 use sqlx::FromRow;
 
@@ -35,7 +36,11 @@ pub struct StoredRing {
 impl StoredRing {
     /// The part that decisions are made of.
     pub fn ring(&self) -> Ring {
-        Ring { keys: self.keys.iter().map(|k| k.key.clone()).collect(), rotate_after: self.rotate_after, verifier_cache: self.verifier_cache }
+        Ring {
+            keys: self.keys.iter().map(|k| k.key.clone()).collect(),
+            rotate_after: self.rotate_after,
+            verifier_cache: self.verifier_cache,
+        }
     }
 }
 
@@ -61,7 +66,10 @@ fn duration(ms: i64) -> std::time::Duration {
 impl TryFrom<Row> for Stored {
     type Error = Error;
     fn try_from(row: Row) -> Result<Self> {
-        let state = State::parse(&row.state).ok_or(Error::Corrupt { table: "signing_keys", column: "state" })?;
+        let state = State::parse(&row.state).ok_or(Error::Corrupt {
+            table: "signing_keys",
+            column: "state",
+        })?;
         let key = Key {
             kid: row.kid,
             algorithm: row.algorithm,
@@ -73,7 +81,11 @@ impl TryFrom<Row> for Stored {
             reason: row.reason,
             max_ttl: duration(row.max_ttl),
         };
-        Ok(Self { key, public_jwk: row.public_jwk, private_jwe: row.private_jwe })
+        Ok(Self {
+            key,
+            public_jwk: row.public_jwk,
+            private_jwe: row.private_jwe,
+        })
     }
 }
 
@@ -98,7 +110,10 @@ pub async fn load(conn: &mut Conn) -> Result<StoredRing> {
         "SELECT kid, algorithm, state, public_jwk, private_jwe, published_at, activated_at, retired_at, ended_at, reason, max_ttl
            FROM signing_keys ORDER BY published_at, kid")
         .fetch_all(c).await)?;
-    let keys = rows.into_iter().map(Stored::try_from).collect::<Result<_>>()?;
+    let keys = rows
+        .into_iter()
+        .map(Stored::try_from)
+        .collect::<Result<_>>()?;
     Ok(StoredRing {
         id: RingId { version, identity },
         master_version,
@@ -108,7 +123,8 @@ pub async fn load(conn: &mut Conn) -> Result<StoredRing> {
     })
 }
 
-/// From the state that was seen to the next version, with an identity that is drawn at random for it; `false`: another change was first.
+/// From the state that was seen to the next version, with an identity that is drawn at random for
+/// it; `false`: another change was first.
 pub async fn advance(conn: &mut Conn, seen: RingId, identity: i64) -> Result<bool> {
     let changed = on!(conn, c => sqlx::query(
         "UPDATE key_ring SET version = version + 1, identity = $3 WHERE id = 1 AND version = $1 AND COALESCE(identity, 0) = $2")
@@ -132,7 +148,12 @@ pub async fn insert(conn: &mut Conn, stored: &Stored) -> Result<()> {
 }
 
 /// Standby → active.
-pub async fn activate(conn: &mut Conn, kid: &str, max_ttl: std::time::Duration, now: Timestamp) -> Result<()> {
+pub async fn activate(
+    conn: &mut Conn,
+    kid: &str,
+    max_ttl: std::time::Duration,
+    now: Timestamp,
+) -> Result<()> {
     on!(conn, c => sqlx::query("UPDATE signing_keys SET state = 'active', activated_at = $1, max_ttl = CASE WHEN max_ttl < $2 THEN $2 ELSE max_ttl END WHERE kid = $3")
         .bind(now.0).bind(millis(max_ttl)).bind(kid).execute(c).await.map(|_| ()))?;
     Ok(())
@@ -145,7 +166,13 @@ pub async fn retire(conn: &mut Conn, kid: &str, now: Timestamp) -> Result<()> {
 }
 
 /// Anything → a tombstone without private part.
-pub async fn bury(conn: &mut Conn, kid: &str, state: State, reason: Option<&str>, now: Timestamp) -> Result<()> {
+pub async fn bury(
+    conn: &mut Conn,
+    kid: &str,
+    state: State,
+    reason: Option<&str>,
+    now: Timestamp,
+) -> Result<()> {
     on!(conn, c => sqlx::query("UPDATE signing_keys SET state = $1, private_jwe = NULL, ended_at = $2, reason = $3 WHERE kid = $4")
         .bind(state.as_str()).bind(now.0).bind(reason).bind(kid).execute(c).await.map(|_| ()))?;
     Ok(())
@@ -163,8 +190,13 @@ pub async fn set_rotate_after(conn: &mut Conn, at: Option<Timestamp>) -> Result<
     Ok(())
 }
 
-/// Raises what must never fall: the active key's longest access TTL, and the largest verifier cache. Tells whether anything rose.
-pub async fn raise_bounds(conn: &mut Conn, access_ttl: std::time::Duration, verifier_cache: std::time::Duration) -> Result<bool> {
+/// Raises what must never fall: the active key's longest access TTL, and the largest verifier
+/// cache. Tells whether anything rose.
+pub async fn raise_bounds(
+    conn: &mut Conn,
+    access_ttl: std::time::Duration,
+    verifier_cache: std::time::Duration,
+) -> Result<bool> {
     let ttl = on!(conn, c => sqlx::query("UPDATE signing_keys SET max_ttl = $1 WHERE state = 'active' AND max_ttl < $1")
         .bind(millis(access_ttl)).execute(c).await.map(|done| done.rows_affected()))?;
     let cache = on!(conn, c => sqlx::query("UPDATE key_ring SET verifier_cache = $1 WHERE id = 1 AND verifier_cache < $1")

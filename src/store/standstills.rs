@@ -8,20 +8,27 @@ use crate::model::time::{Timestamp, millis};
 
 use super::{Conn, Result, on};
 
-/// What the other processes left: standstills that are over since `keep` at most, and those that are silent. One that ends in the future was noted by a
-/// clock that was ahead and does not count.
+/// What the other processes left: standstills that are over since `keep` at most, and those that
+/// are silent. One that ends in the future was noted by a clock that was ahead and does not count.
 pub async fn of_others(conn: &mut Conn, writer: &str, keep: Duration) -> Result<Vec<Standstill>> {
     let now = conn.now();
     let over: Vec<(i64, i64)> = on!(conn, c => sqlx::query_as("SELECT began_at, ended_at FROM standstills WHERE writer <> $1 AND ended_at > $2 AND ended_at <= $3")
         .bind(writer).bind((now - keep).0).bind((now + MAX_CLOCK_SKEW).0).fetch_all(c).await)?;
     let silent: Vec<(i64,)> = on!(conn, c => sqlx::query_as("SELECT beat_at FROM heartbeats WHERE writer <> $1 AND stopped = 0 AND beat_at < $2 AND beat_at > $3")
         .bind(writer).bind((now - SILENT).0).bind((now - SILENCE_COUNTED - keep).0).fetch_all(c).await)?;
-    let silent = silent.into_iter().map(|(last,)| (last, last.saturating_add(millis(SILENCE_COUNTED))));
-    let standstill = |(from, to)| Standstill { began_at: Timestamp(from), ended_at: Timestamp(to), whose: Whose::AnotherReplica };
+    let silent = silent
+        .into_iter()
+        .map(|(last,)| (last, last.saturating_add(millis(SILENCE_COUNTED))));
+    let standstill = |(from, to)| Standstill {
+        began_at: Timestamp(from),
+        ended_at: Timestamp(to),
+        whose: Whose::AnotherReplica,
+    };
     Ok(over.into_iter().chain(silent).map(standstill).collect())
 }
 
-/// The newest heartbeat of any process; one from the future, by a clock that was ahead, does not count.
+/// The newest heartbeat of any process; one from the future, by a clock that was ahead, does not
+/// count.
 pub async fn newest(conn: &mut Conn) -> Result<Option<Timestamp>> {
     let latest = (conn.now() + MAX_CLOCK_SKEW).0;
     let (newest,): (Option<i64>,) = on!(conn, c => sqlx::query_as("SELECT MAX(beat_at) FROM heartbeats WHERE beat_at <= $1").bind(latest).fetch_one(c).await)?;
@@ -50,7 +57,8 @@ pub async fn stop(conn: &mut Conn, writer: &str) -> Result<()> {
     Ok(())
 }
 
-/// Forgets processes that were last heard of before `last_heard`, and standstills that were over by then.
+/// Forgets processes that were last heard of before `last_heard`, and standstills that were over by
+/// then.
 pub async fn forget(conn: &mut Conn, writer: &str, last_heard: Timestamp) -> Result<()> {
     on!(conn, c => sqlx::query("DELETE FROM heartbeats WHERE writer <> $1 AND beat_at <= $2").bind(writer).bind(last_heard.0).execute(c).await.map(|_| ()))?;
     on!(conn, c => sqlx::query("DELETE FROM standstills WHERE ended_at <= $1").bind(last_heard.0).execute(c).await.map(|_| ()))?;

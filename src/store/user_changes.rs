@@ -1,4 +1,5 @@
-//! What is changed of a user, by oneself, an admin or an operator; every change raises `users.version`, so that no copy of it is used again.
+//! What is changed of a user, by oneself, an admin or an operator; every change raises
+//! `users.version`, so that no copy of it is used again.
 
 use serde_json::{Map, Value};
 
@@ -54,7 +55,15 @@ impl Changes {
 
     /// The fields that would be set.
     pub fn fields(&self) -> Vec<Field> {
-        let Self { name, email, email_verified, image, role, ban, metadata } = self;
+        let Self {
+            name,
+            email,
+            email_verified,
+            image,
+            role,
+            ban,
+            metadata,
+        } = self;
         let set = [
             (Field::Name, name.is_some()),
             (Field::Email, email.is_some()),
@@ -64,16 +73,26 @@ impl Changes {
             (Field::Ban, ban.is_some()),
             (Field::Metadata, metadata.is_some()),
         ];
-        set.into_iter().filter(|(_, is_set)| *is_set).map(|(field, _)| field).collect()
+        set.into_iter()
+            .filter(|(_, is_set)| *is_set)
+            .map(|(field, _)| field)
+            .collect()
     }
 }
 
 /// Changes a user and returns what became of it; `None`: there is none.
-pub async fn change(conn: &mut Conn, id: UserId, changes: &Changes, now: Timestamp) -> Result<Option<User>> {
+pub async fn change(
+    conn: &mut Conn,
+    id: UserId,
+    changes: &Changes,
+    now: Timestamp,
+) -> Result<Option<User>> {
     let (banned, reason, ends_at) = match &changes.ban {
         None => (None, None, None),
         Some(Ban::Lifted) => (Some(0_i64), None, None),
-        Some(Ban::Set { reason, ends_at }) => (Some(1), Some(reason.as_str()), ends_at.map(|t| t.0)),
+        Some(Ban::Set { reason, ends_at }) => {
+            (Some(1), Some(reason.as_str()), ends_at.map(|t| t.0))
+        }
     };
     on!(conn, c => sqlx::query(
         "UPDATE users
@@ -99,8 +118,9 @@ pub async fn change(conn: &mut Conn, id: UserId, changes: &Changes, now: Timesta
     lock(conn, id).await
 }
 
-/// Deletes a user with everything that is theirs; tells whether there was one. Where the sessions are many the row stays until a background job has deleted
-/// them, without anything of the person; nothing finds it any more.
+/// Deletes a user with everything that is theirs; tells whether there was one. Where the sessions
+/// are many the row stays until a background job has deleted them, without anything of the person;
+/// nothing finds it any more.
 pub async fn delete(conn: &mut Conn, id: UserId, cause: &Cause) -> Result<bool> {
     if super::endings::has_many_rows(conn, id).await? {
         return empty(conn, id, cause).await;
@@ -120,20 +140,25 @@ async fn empty(conn: &mut Conn, id: UserId, cause: &Cause) -> Result<bool> {
     if emptied == 0 {
         return Ok(false);
     }
-    for sql in ["DELETE FROM accounts WHERE user_id = $1", "DELETE FROM mail_tokens WHERE user_id = $1"] {
+    for sql in [
+        "DELETE FROM accounts WHERE user_id = $1",
+        "DELETE FROM mail_tokens WHERE user_id = $1",
+    ] {
         on!(conn, c => sqlx::query(sql).bind(id.to_string()).execute(c).await.map(|_| ()))?;
     }
     super::endings::delete_later(conn, id, cause).await?;
     Ok(true)
 }
 
-/// Notes when a user goes who has not proven the mailbox by then and was not changed by anybody else.
+/// Notes when a user goes who has not proven the mailbox by then and was not changed by anybody
+/// else.
 pub async fn expect_proof(conn: &mut Conn, id: UserId, until: Timestamp) -> Result<()> {
     on!(conn, c => sqlx::query("UPDATE users SET unproven_until = $1 WHERE id = $2").bind(until.0).bind(id.to_string()).execute(c).await.map(|_| ()))?;
     Ok(())
 }
 
-/// Over, as it was when it was made, and never signed in: whoever is in by other settings than those of the sign-up stays.
+/// Over, as it was when it was made, and never signed in: whoever is in by other settings than
+/// those of the sign-up stays.
 macro_rules! never_proven {
     ($now:literal) => {
         concat!("unproven_until < ", $now, " AND email_verified = 0 AND version = 1 AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.user_id = users.id)")
@@ -145,7 +170,14 @@ pub async fn unproven(conn: &mut Conn, now: Timestamp, limit: i64) -> Result<Vec
     let rows: Vec<(String,)> = on!(conn, c => sqlx::query_as(
         concat!("SELECT id FROM users WHERE ", never_proven!("$1"), " ORDER BY unproven_until LIMIT $2"))
         .bind(now.0).bind(limit).fetch_all(c).await)?;
-    rows.into_iter().map(|(id,)| id.parse().map_err(|_| Error::Corrupt { table: "users", column: "id" })).collect()
+    rows.into_iter()
+        .map(|(id,)| {
+            id.parse().map_err(|_| Error::Corrupt {
+                table: "users",
+                column: "id",
+            })
+        })
+        .collect()
 }
 
 /// Deletes one of them, if the row still says so.
@@ -158,8 +190,8 @@ pub async fn delete_unproven(conn: &mut Conn, id: UserId, now: ConfirmedNow) -> 
     Ok(deleted == 1)
 }
 
-/// The user's password as it is now; nobody else changes it until this transaction ends. Whoever locks both takes this first and the user's row after
-/// it, as a sign-in does.
+/// The user's password as it is now; nobody else changes it until this transaction ends. Whoever
+/// locks both takes this first and the user's row after it, as a sign-in does.
 pub async fn lock_account(conn: &mut Conn, id: UserId) -> Result<()> {
     if conn.is_postgres() {
         on!(conn, c => sqlx::query("SELECT id FROM accounts WHERE user_id = $1 ORDER BY id FOR UPDATE").bind(id.to_string()).execute(c).await.map(|_| ()))?;
@@ -169,15 +201,25 @@ pub async fn lock_account(conn: &mut Conn, id: UserId) -> Result<()> {
 
 /// The user as the row is now; nobody else changes it until this transaction ends.
 pub async fn lock(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
-    const FIND: &str = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = $1 AND u.deleted_at IS NULL");
-    const LOCKING: &str = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = $1 AND u.deleted_at IS NULL FOR UPDATE");
+    const FIND: &str = concat!(
+        "SELECT ",
+        user_columns!(),
+        " FROM users u WHERE u.id = $1 AND u.deleted_at IS NULL"
+    );
+    const LOCKING: &str = concat!(
+        "SELECT ",
+        user_columns!(),
+        " FROM users u WHERE u.id = $1 AND u.deleted_at IS NULL FOR UPDATE"
+    );
     let sql = if conn.is_postgres() { LOCKING } else { FIND };
-    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(sql).bind(id.to_string()).fetch_all(c).await)?;
+    let rows: Vec<Row> =
+        on!(conn, c => sqlx::query_as(sql).bind(id.to_string()).fetch_all(c).await)?;
     rows.into_iter().next().map(User::try_from).transpose()
 }
 
-/// The users with the role `admin` who can sign in (with a password, and a proven mailbox where that is asked for), locked in the order of their ids:
-/// two admins who remove each other wait for one another.
+/// The users with the role `admin` who can sign in (with a password, and a proven mailbox where
+/// that is asked for), locked in the order of their ids: two admins who remove each other wait for
+/// one another.
 pub async fn lock_admins(conn: &mut Conn, proven: bool, now: Timestamp) -> Result<Vec<User>> {
     macro_rules! admins {
         () => {
@@ -188,6 +230,7 @@ pub async fn lock_admins(conn: &mut Conn, proven: bool, now: Timestamp) -> Resul
     const FIND: &str = concat!("SELECT ", user_columns!(), admins!());
     const LOCKING: &str = concat!("SELECT ", user_columns!(), admins!(), " FOR UPDATE");
     let sql = if conn.is_postgres() { LOCKING } else { FIND };
-    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(sql).bind(now.0).bind(i64::from(proven)).fetch_all(c).await)?;
+    let rows: Vec<Row> =
+        on!(conn, c => sqlx::query_as(sql).bind(now.0).bind(i64::from(proven)).fetch_all(c).await)?;
     rows.into_iter().map(User::try_from).collect()
 }

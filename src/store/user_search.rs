@@ -1,4 +1,5 @@
-//! Finding users by what is known of them: the columns and operators that an admin may name, and no others.
+//! Finding users by what is known of them: the columns and operators that an admin may name, and no
+//! others.
 
 use sqlx::AssertSqlSafe;
 
@@ -46,7 +47,14 @@ impl Column {
 
     /// Whether its values are numbers (times are Unix milliseconds, booleans 0 and 1).
     pub fn is_number(self) -> bool {
-        matches!(self, Self::EmailVerified | Self::Banned | Self::BanExpires | Self::CreatedAt | Self::UpdatedAt)
+        matches!(
+            self,
+            Self::EmailVerified
+                | Self::Banned
+                | Self::BanExpires
+                | Self::CreatedAt
+                | Self::UpdatedAt
+        )
     }
 }
 
@@ -123,7 +131,11 @@ pub async fn search(conn: &mut Conn, search: &Search) -> Result<(Vec<User>, i64)
     let direction = if search.descending { "DESC" } else { "ASC" };
     let (limit, offset) = (search.limit, search.offset);
     let page = format!(
-        concat!("SELECT ", user_columns!(), " FROM users u {} ORDER BY {} {}, u.id {} LIMIT {} OFFSET {}"),
+        concat!(
+            "SELECT ",
+            user_columns!(),
+            " FROM users u {} ORDER BY {} {}, u.id {} LIMIT {} OFFSET {}"
+        ),
         clause,
         search.sort.sql(),
         direction,
@@ -132,15 +144,26 @@ pub async fn search(conn: &mut Conn, search: &Search) -> Result<(Vec<User>, i64)
         offset
     );
     let total = format!("SELECT COUNT(*) FROM users u {clause}");
-    // Texts and numbers of the searcher are bound; what is put together here are our own words alone.
+    // Texts and numbers of the searcher are bound; what is put together here are our own words
+    // alone.
     let rows: Vec<Row> = bound!(conn, page, &values, fetch_all);
     let (total,): (i64,) = bound!(conn, total, &values, fetch_one);
-    Ok((rows.into_iter().map(User::try_from).collect::<Result<_>>()?, total))
+    Ok((
+        rows.into_iter()
+            .map(User::try_from)
+            .collect::<Result<_>>()?,
+        total,
+    ))
 }
 
 fn clause(conditions: &[Condition]) -> (String, Vec<Value>) {
     let (mut parts, mut values) = (vec!["u.deleted_at IS NULL".to_owned()], Vec::new());
-    for Condition { column, operator, values: given } in conditions {
+    for Condition {
+        column,
+        operator,
+        values: given,
+    } in conditions
+    {
         let name = column.sql();
         let mut mark = |value: Value| {
             values.push(value);
@@ -148,7 +171,10 @@ fn clause(conditions: &[Condition]) -> (String, Vec<Value>) {
         };
         let like = |pattern: Option<String>, mark: &mut dyn FnMut(Value) -> String| {
             let pattern = pattern.unwrap_or_default().to_lowercase();
-            format!("LOWER({name}) LIKE {} ESCAPE '\\'", mark(Value::Text(pattern)))
+            format!(
+                "LOWER({name}) LIKE {} ESCAPE '\\'",
+                mark(Value::Text(pattern))
+            )
         };
         let first = given.first().cloned();
         let text = first.as_ref().map(|v| match v {
@@ -161,7 +187,11 @@ fn clause(conditions: &[Condition]) -> (String, Vec<Value>) {
             Operator::EndsWith => like(text.map(|t| format!("%{t}")), &mut mark),
             Operator::In | Operator::NotIn => {
                 let marks: Vec<String> = given.iter().cloned().map(mark).collect();
-                let not = if *operator == Operator::NotIn { "NOT " } else { "" };
+                let not = if *operator == Operator::NotIn {
+                    "NOT "
+                } else {
+                    ""
+                };
                 format!("{name} {not}IN ({})", marks.join(", "))
             }
             compared => {
@@ -173,7 +203,10 @@ fn clause(conditions: &[Condition]) -> (String, Vec<Value>) {
                     Operator::Gte => ">=",
                     _ => "=",
                 };
-                first.map_or_else(|| "1 = 0".to_owned(), |value| format!("{name} {sign} {}", mark(value)))
+                first.map_or_else(
+                    || "1 = 0".to_owned(),
+                    |value| format!("{name} {sign} {}", mark(value)),
+                )
             }
         });
     }
@@ -182,5 +215,7 @@ fn clause(conditions: &[Condition]) -> (String, Vec<Value>) {
 
 /// What is meant as text is no wildcard.
 fn escape(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+    text.replace('\\', "\\\\")
+        .replace('%', "\\%")
+        .replace('_', "\\_")
 }

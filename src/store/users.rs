@@ -29,7 +29,8 @@ pub(super) struct Row {
     updated_at: i64,
 }
 
-/// What `Row` reads, by name: a column that a newer version adds must not show up in a statement that is prepared already.
+/// What `Row` reads, by name: a column that a newer version adds must not show up in a statement
+/// that is prepared already.
 macro_rules! user_columns {
     () => {
         "u.id, u.email, u.email_verified, u.name, u.image, u.role, u.banned, u.ban_reason, u.ban_expires_at, u.disabled_at, u.metadata, u.version, \
@@ -46,13 +47,17 @@ macro_rules! with_password {
 }
 
 fn corrupt(column: &'static str) -> Error {
-    Error::Corrupt { table: "users", column }
+    Error::Corrupt {
+        table: "users",
+        column,
+    }
 }
 
 impl TryFrom<Row> for User {
     type Error = Error;
     fn try_from(row: Row) -> Result<Self> {
-        let metadata: Map<String, Value> = serde_json::from_str(&row.metadata).map_err(|_| corrupt("metadata"))?;
+        let metadata: Map<String, Value> =
+            serde_json::from_str(&row.metadata).map_err(|_| corrupt("metadata"))?;
         Ok(Self {
             id: row.id.parse().map_err(|_| corrupt("id"))?,
             email: row.email.parse().map_err(|_| corrupt("email"))?,
@@ -89,7 +94,12 @@ struct PasswordRow {
 }
 
 /// Inserts a user, with a password or without; `Conflict` if the address is taken.
-pub async fn insert(conn: &mut Conn, user: &User, account: EventId, password_hash: Option<&str>) -> Result<()> {
+pub async fn insert(
+    conn: &mut Conn,
+    user: &User,
+    account: EventId,
+    password_hash: Option<&str>,
+) -> Result<()> {
     on!(conn, c => sqlx::query(
         "INSERT INTO users (id, email, email_verified, name, image, role, banned, ban_reason, ban_expires_at, disabled_at, metadata, version, created_at, updated_at)
          VALUES ($1, $2, $3, $4, $5, $6, 0, NULL, NULL, NULL, $7, $8, $9, $9)")
@@ -103,12 +113,20 @@ pub async fn insert(conn: &mut Conn, user: &User, account: EventId, password_has
         .bind(user.version)
         .bind(user.created_at.0)
         .execute(c).await.map(|_| ()))?;
-    let Some(password_hash) = password_hash else { return Ok(()) };
+    let Some(password_hash) = password_hash else {
+        return Ok(());
+    };
     insert_password(conn, user.id, account, password_hash, user.created_at).await
 }
 
 /// Gives a user who has none a password; `Conflict` if there is one.
-async fn insert_password(conn: &mut Conn, user: UserId, account: EventId, password_hash: &str, now: Timestamp) -> Result<()> {
+async fn insert_password(
+    conn: &mut Conn,
+    user: UserId,
+    account: EventId,
+    password_hash: &str,
+    now: Timestamp,
+) -> Result<()> {
     on!(conn, c => sqlx::query(
         "INSERT INTO accounts (id, user_id, provider_id, account_id, password_hash, created_at, updated_at) VALUES ($1, $2, 'credential', $2, $3, $4, $4)")
         .bind(account.to_string())
@@ -134,17 +152,35 @@ pub async fn by_id(conn: &mut Conn, id: UserId) -> Result<Option<WithPassword>> 
 }
 
 fn with_password(row: PasswordRow) -> Result<WithPassword> {
-    Ok(WithPassword { user: row.user.try_into()?, password_hash: row.password_hash })
+    Ok(WithPassword {
+        user: row.user.try_into()?,
+        password_hash: row.password_hash,
+    })
 }
 
-/// Replaces the hash of an unchanged password, if it still is `current`; tells whether it did. What is bound to the password stays as it is.
-pub async fn rehash(conn: &mut Conn, id: UserId, current: &str, new: &str, now: Timestamp) -> Result<bool> {
+/// Replaces the hash of an unchanged password, if it still is `current`; tells whether it did. What
+/// is bound to the password stays as it is.
+pub async fn rehash(
+    conn: &mut Conn,
+    id: UserId,
+    current: &str,
+    new: &str,
+    now: Timestamp,
+) -> Result<bool> {
     replace_hash(conn, id, Some(current), new, now).await
 }
 
-/// Gives the user a new password: over the one whose hash is `current`, or, without `current`, over whatever there is. `false` if the hash is no longer
-/// `current`. Every known device of the user is known no longer.
-pub async fn set_password(conn: &mut Conn, id: UserId, account: EventId, current: Option<&str>, new: &str, now: Timestamp) -> Result<bool> {
+/// Gives the user a new password: over the one whose hash is `current`, or, without `current`, over
+/// whatever there is. `false` if the hash is no longer `current`. Every known device of the user is
+/// known no longer.
+pub async fn set_password(
+    conn: &mut Conn,
+    id: UserId,
+    account: EventId,
+    current: Option<&str>,
+    new: &str,
+    now: Timestamp,
+) -> Result<bool> {
     if !replace_hash(conn, id, current, new, now).await? {
         if current.is_some() {
             return Ok(false);
@@ -155,7 +191,13 @@ pub async fn set_password(conn: &mut Conn, id: UserId, account: EventId, current
     Ok(true)
 }
 
-async fn replace_hash(conn: &mut Conn, id: UserId, current: Option<&str>, new: &str, now: Timestamp) -> Result<bool> {
+async fn replace_hash(
+    conn: &mut Conn,
+    id: UserId,
+    current: Option<&str>,
+    new: &str,
+    now: Timestamp,
+) -> Result<bool> {
     let changed = on!(conn, c => sqlx::query(
         "UPDATE accounts SET password_hash = $1, updated_at = $2
           WHERE user_id = $3 AND provider_id = 'credential' AND ($4 IS NULL OR password_hash = $4)")
@@ -164,7 +206,8 @@ async fn replace_hash(conn: &mut Conn, id: UserId, current: Option<&str>, new: &
     Ok(changed == 1)
 }
 
-/// Deletes every way to sign in that the user has, the password included. Every known device of the user is known no longer.
+/// Deletes every way to sign in that the user has, the password included. Every known device of the
+/// user is known no longer.
 pub async fn drop_accounts(conn: &mut Conn, id: UserId, now: Timestamp) -> Result<()> {
     on!(conn, c => sqlx::query("DELETE FROM accounts WHERE user_id = $1").bind(id.to_string()).execute(c).await.map(|_| ()))?;
     raise_login_epoch(conn, id, now).await
@@ -177,7 +220,12 @@ async fn raise_login_epoch(conn: &mut Conn, id: UserId, now: Timestamp) -> Resul
 }
 
 /// Disables (`Some`) or enables the user; tells whether that changed anything.
-pub async fn set_disabled(conn: &mut Conn, id: UserId, disabled_at: Option<Timestamp>, now: Timestamp) -> Result<bool> {
+pub async fn set_disabled(
+    conn: &mut Conn,
+    id: UserId,
+    disabled_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<bool> {
     let changed = on!(conn, c => sqlx::query(
         "UPDATE users SET disabled_at = $1, version = version + 1, updated_at = $2 WHERE id = $3 AND (disabled_at IS NULL) <> ($4 = 0)")
         .bind(disabled_at.map(|t| t.0)).bind(now.0).bind(id.to_string()).bind(i64::from(disabled_at.is_some()))

@@ -1,4 +1,5 @@
-//! The queue of events for a webhook. Whoever takes some holds them for a while; one who dies gives them back by doing nothing.
+//! The queue of events for a webhook. Whoever takes some holds them for a while; one who dies gives
+//! them back by doing nothing.
 
 use std::time::Duration;
 
@@ -32,9 +33,16 @@ pub async fn enqueue(conn: &mut Conn, webhook: &Webhook) -> Result<()> {
     Ok(())
 }
 
-/// Takes up to `limit` that are due and holds them for a while; no other process takes them meanwhile. Due is also what a clock that was ahead has
-/// postponed further than any attempt is; only a confirmed clock can tell that from what another process holds.
-pub async fn take_due(conn: &mut Conn, limit: i64, now: Timestamp, confirmed: Option<ConfirmedNow>, times: Hold) -> Result<Vec<Webhook>> {
+/// Takes up to `limit` that are due and holds them for a while; no other process takes them
+/// meanwhile. Due is also what a clock that was ahead has postponed further than any attempt is;
+/// only a confirmed clock can tell that from what another process holds.
+pub async fn take_due(
+    conn: &mut Conn,
+    limit: i64,
+    now: Timestamp,
+    confirmed: Option<ConfirmedNow>,
+    times: Hold,
+) -> Result<Vec<Webhook>> {
     macro_rules! take {
         ($skip:literal) => {
             concat!(
@@ -44,12 +52,18 @@ pub async fn take_due(conn: &mut Conn, limit: i64, now: Timestamp, confirmed: Op
             )
         };
     }
-    let sql = if conn.is_postgres() { take!(" FOR UPDATE SKIP LOCKED") } else { take!("") };
-    let rows: Vec<Row> =
-        on!(conn, c => sqlx::query_as(sql).bind((now + times.hold).0).bind(now.0).bind(limit).bind(times.latest_of(now, confirmed).0).fetch_all(c).await)?;
+    let sql = if conn.is_postgres() {
+        take!(" FOR UPDATE SKIP LOCKED")
+    } else {
+        take!("")
+    };
+    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(sql).bind((now + times.hold).0).bind(now.0).bind(limit).bind(times.latest_of(now, confirmed).0).fetch_all(c).await)?;
     let webhook = |row: Row| {
         Ok(Webhook {
-            id: row.id.parse().map_err(|_| Error::Corrupt { table: "webhooks", column: "id" })?,
+            id: row.id.parse().map_err(|_| Error::Corrupt {
+                table: "webhooks",
+                column: "id",
+            })?,
             kind: row.kind,
             body: row.body,
             attempts: u32::try_from(row.attempts).unwrap_or(u32::MAX),
@@ -70,11 +84,14 @@ pub async fn prune(conn: &mut Conn, now: ConfirmedNow, keep: Duration, limit: i6
         return Ok(0);
     }
     let before = now.now() - keep;
-    Ok(on!(conn, c => sqlx::query("DELETE FROM webhooks WHERE id IN (SELECT id FROM webhooks WHERE created_at < $1 ORDER BY id LIMIT $2)")
-        .bind(before.0).bind(limit).execute(c).await.map(|done| done.rows_affected()))?)
+    Ok(
+        on!(conn, c => sqlx::query("DELETE FROM webhooks WHERE id IN (SELECT id FROM webhooks WHERE created_at < $1 ORDER BY id LIMIT $2)")
+        .bind(before.0).bind(limit).execute(c).await.map(|done| done.rows_affected()))?,
+    )
 }
 
-/// It was taken, or is given up. `attempt` is the one that ended so: what somebody else took meanwhile is theirs.
+/// It was taken, or is given up. `attempt` is the one that ended so: what somebody else took
+/// meanwhile is theirs.
 pub async fn remove(conn: &mut Conn, id: EventId, attempt: u32) -> Result<()> {
     on!(conn, c => sqlx::query("DELETE FROM webhooks WHERE id = $1 AND attempts = $2")
         .bind(id.to_string()).bind(i64::from(attempt)).execute(c).await.map(|_| ()))?;
@@ -82,7 +99,12 @@ pub async fn remove(conn: &mut Conn, id: EventId, attempt: u32) -> Result<()> {
 }
 
 /// Gives an event up because it is too old: removed only by a confirmed clock. `false`: it stays.
-pub async fn give_up(conn: &mut Conn, id: EventId, attempt: u32, now: ConfirmedNow) -> Result<bool> {
+pub async fn give_up(
+    conn: &mut Conn,
+    id: EventId,
+    attempt: u32,
+    now: ConfirmedNow,
+) -> Result<bool> {
     if !super::clock::holds(conn, now).await? {
         return Ok(false);
     }

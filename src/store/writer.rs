@@ -1,6 +1,7 @@
-//! Group commit on SQLite: one task owns the one writing connection, takes what is queued, runs each piece in its own savepoint and
-//! commits once. An answer leaves only after that commit; if it fails, everybody in the batch hears `Unavailable`.
-//! Measured against one commit a piece: four times the rate at `synchronous=FULL`.
+//! Group commit on SQLite: one task owns the one writing connection, takes what is queued, runs
+//! each piece in its own savepoint and commits once. An answer leaves only after that commit; if it
+//! fails, everybody in the batch hears `Unavailable`. Measured against one commit a piece: four
+//! times the rate at `synchronous=FULL`.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -19,7 +20,8 @@ use super::{Error, Manner, Result, Shape};
 type Answer = Box<dyn FnOnce(Result<()>) + Send>;
 /// What is to become of a piece, and its answer.
 type Done = (Fate, Answer);
-type Run = Box<dyn for<'c> FnOnce(&'c mut Conn) -> Pin<Box<dyn Future<Output = Done> + Send + 'c>> + Send>;
+type Run =
+    Box<dyn for<'c> FnOnce(&'c mut Conn) -> Pin<Box<dyn Future<Output = Done> + Send + 'c>> + Send>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
@@ -87,7 +89,8 @@ impl Writer {
                     Ok(Err(_)) => Fate::Undo,
                     Err(_) => Fate::Panicked,
                 };
-                let outcome = outcome.unwrap_or_else(|_| Err(Error::Unavailable("the write panicked".into())));
+                let outcome = outcome
+                    .unwrap_or_else(|_| Err(Error::Unavailable("the write panicked".into())));
                 let answer: Answer = Box::new(move |committed| {
                     let told = match committed {
                         Ok(()) => outcome,
@@ -101,7 +104,9 @@ impl Writer {
         });
         let (_caller, asked) = Asked::now(&self.clock);
         let message = Message::Piece(Piece { manner, asked, run });
-        self.queue.try_send(message).map_err(|_| Error::Unavailable("the write queue is full".into()))?;
+        self.queue
+            .try_send(message)
+            .map_err(|_| Error::Unavailable("the write queue is full".into()))?;
         // Dropped without an answer: it waited too long, or the writer has stopped.
         receiver.await.unwrap_or_else(|_| Err(not_begun()))
     }
@@ -138,10 +143,16 @@ async fn serve(mut conn: Conn, mut messages: mpsc::Receiver<Message>) {
     }
 }
 
-/// What is queued, at least one message; while all are patient they wait for more, as long as the first one may. `false`: the last handle is gone.
+/// What is queued, at least one message; while all are patient they wait for more, as long as the
+/// first one may. `false`: the last handle is gone.
 async fn gather(messages: &mut mpsc::Receiver<Message>, waiting: &mut Vec<Message>) -> bool {
     let any = messages.recv_many(waiting, BATCH).await > 0;
-    let end = Instant::now() + waiting.iter().map(Message::patience).min().unwrap_or_default();
+    let end = Instant::now()
+        + waiting
+            .iter()
+            .map(Message::patience)
+            .min()
+            .unwrap_or_default();
     while waiting.len() < BATCH && waiting.iter().all(|m| !m.patience().is_zero()) {
         match timeout_at(end, messages.recv_many(waiting, BATCH - waiting.len())).await {
             Ok(1..) => {}
@@ -153,7 +164,8 @@ async fn gather(messages: &mut mpsc::Receiver<Message>, waiting: &mut Vec<Messag
 }
 
 async fn commit_together(conn: &mut Conn, mut pieces: Vec<Piece>) {
-    // Before anything is begun for them; a piece that becomes too old behind others of its batch is left out there.
+    // Before anything is begun for them; a piece that becomes too old behind others of its batch is
+    // left out there.
     pieces.retain(|piece| piece.asked.is_wanted());
     if pieces.is_empty() {
         return;
@@ -177,7 +189,11 @@ async fn run_batch(conn: &mut Conn, pieces: Vec<Piece>, answers: &mut Vec<Answer
         conn.in_transaction = false;
         return Err(error);
     }
-    if alone && pieces.iter().all(|piece| piece.manner.shape == Shape::Statement) {
+    if alone
+        && pieces
+            .iter()
+            .all(|piece| piece.manner.shape == Shape::Statement)
+    {
         // SQLite's own transaction around the one statement: a third of the round trips.
         for piece in pieces {
             conn.stamp();
@@ -186,17 +202,23 @@ async fn run_batch(conn: &mut Conn, pieces: Vec<Piece>, answers: &mut Vec<Answer
             // Also after a panic inside a step.
             conn.in_transaction = false;
             if fate != Fate::Keep {
-                // Usually there is nothing left to roll back, and then this fails: what matters is that nothing stays open.
+                // Usually there is nothing left to roll back, and then this fails: what matters is
+                // that nothing stays open.
                 drop(conn.execute("ROLLBACK").await);
                 conn.forget_audit_tail();
             }
         }
         return Ok(());
     }
-    let outcome = if alone { run_alone(conn, pieces, answers).await } else { run_pieces(conn, pieces, answers).await };
+    let outcome = if alone {
+        run_alone(conn, pieces, answers).await
+    } else {
+        run_pieces(conn, pieces, answers).await
+    };
     if let Err(error) = &outcome {
         tracing::error!(%error, pieces = answers.len(), "a batch of writes was not committed");
-        // After some errors SQLite has rolled back by itself, and then this one fails: that is the state we want.
+        // After some errors SQLite has rolled back by itself, and then this one fails: that is the
+        // state we want.
         drop(conn.execute("ROLLBACK").await);
         conn.forget_audit_tail();
     }
@@ -230,10 +252,16 @@ async fn run_alone(conn: &mut Conn, pieces: Vec<Piece>, answers: &mut Vec<Answer
     }
 }
 
-/// Each in its own savepoint. What ends a piece is sent with what begins the next: the way to SQLite's thread costs more than either.
+/// Each in its own savepoint. What ends a piece is sent with what begins the next: the way to
+/// SQLite's thread costs more than either.
 async fn run_pieces(conn: &mut Conn, pieces: Vec<Piece>, answers: &mut Vec<Answer>) -> Result<()> {
     let mut before = "BEGIN IMMEDIATE; ";
-    for Piece { manner: Manner { shape, .. }, asked, run } in pieces {
+    for Piece {
+        manner: Manner { shape, .. },
+        asked,
+        run,
+    } in pieces
+    {
         if !asked.is_wanted() {
             continue;
         }
@@ -255,7 +283,9 @@ async fn run_pieces(conn: &mut Conn, pieces: Vec<Piece>, answers: &mut Vec<Answe
             }
             // A statement that fails undoes itself.
             (Shape::Statement, Fate::Keep | Fate::Undo) => "",
-            (Shape::Statement, Fate::Panicked) => return Err(Error::Unavailable("a write of this batch panicked".into())),
+            (Shape::Statement, Fate::Panicked) => {
+                return Err(Error::Unavailable("a write of this batch panicked".into()));
+            }
         };
     }
     if !conn.in_transaction {
@@ -284,16 +314,25 @@ mod tests {
     }
 
     fn piece(patience: Duration) -> Message {
-        Message::Piece(wanted(Manner { patience, ..Manner::STEPS }, Box::new(|_| Box::pin(async { (Fate::Keep, Box::new(|_| ()) as Answer) }))))
+        Message::Piece(wanted(
+            Manner {
+                patience,
+                ..Manner::STEPS
+            },
+            Box::new(|_| Box::pin(async { (Fate::Keep, Box::new(|_| ()) as Answer) })),
+        ))
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_patient_piece_waits_for_company_and_no_longer() {
         let (queue, mut messages) = mpsc::channel(8);
         let none = Duration::ZERO;
-        for (sent, waits, together) in
-            [(vec![PATIENCE], PATIENCE, 1), (vec![none], none, 1), (vec![PATIENCE, PATIENCE], PATIENCE, 2), (vec![PATIENCE, none], none, 2)]
-        {
+        for (sent, waits, together) in [
+            (vec![PATIENCE], PATIENCE, 1),
+            (vec![none], none, 1),
+            (vec![PATIENCE, PATIENCE], PATIENCE, 2),
+            (vec![PATIENCE, none], none, 2),
+        ] {
             for patience in sent {
                 queue.try_send(piece(patience)).unwrap();
             }
@@ -310,7 +349,11 @@ mod tests {
             queue.try_send(piece(Duration::ZERO)).unwrap();
         };
         assert!(tokio::join!(gather(&mut messages, &mut batch), company).0);
-        assert_eq!((started.elapsed(), batch.len()), (PATIENCE / 2, 3), "who is in a hurry is not kept waiting");
+        assert_eq!(
+            (started.elapsed(), batch.len()),
+            (PATIENCE / 2, 3),
+            "who is in a hurry is not kept waiting"
+        );
         drop(queue);
         assert!(!gather(&mut messages, &mut Vec::new()).await);
     }
@@ -318,25 +361,54 @@ mod tests {
     #[tokio::test]
     async fn a_commit_waits_for_the_disk_if_anybody_in_it_does() {
         let dir = tempfile::tempdir().unwrap();
-        let options = SqliteConnectOptions::new().filename(dir.path().join("x.db")).create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
-        let mut conn = Conn::sqlite(options.synchronous(SqliteSynchronous::Full).connect().await.unwrap(), TimeSource::default());
+        let options = SqliteConnectOptions::new()
+            .filename(dir.path().join("x.db"))
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal);
+        let mut conn = Conn::sqlite(
+            options
+                .synchronous(SqliteSynchronous::Full)
+                .connect()
+                .await
+                .unwrap(),
+            TimeSource::default(),
+        );
         let seen = Arc::new(Mutex::new(Vec::new()));
         let look = |synced: bool| {
             let seen = Arc::clone(&seen);
             let run: Run = Box::new(move |conn| {
                 Box::pin(async move {
-                    let Handle::Sqlite(connection) = &mut conn.handle else { panic!("SQLite") };
-                    let (level,): (i64,) = sqlx::query_as("PRAGMA synchronous").fetch_one(connection).await.unwrap();
+                    let Handle::Sqlite(connection) = &mut conn.handle else {
+                        panic!("SQLite")
+                    };
+                    let (level,): (i64,) = sqlx::query_as("PRAGMA synchronous")
+                        .fetch_one(connection)
+                        .await
+                        .unwrap();
                     seen.lock().unwrap().push(level);
                     (Fate::Keep, Box::new(|_| ()) as Answer)
                 })
             });
-            wanted(Manner { synced, ..Manner::STEPS }, run)
+            wanted(
+                Manner {
+                    synced,
+                    ..Manner::STEPS
+                },
+                run,
+            )
         };
-        for batch in [vec![look(true)], vec![look(false)], vec![look(false), look(false)], vec![look(false), look(true)]] {
+        for batch in [
+            vec![look(true)],
+            vec![look(false)],
+            vec![look(false), look(false)],
+            vec![look(false), look(true)],
+        ] {
             commit_together(&mut conn, batch).await;
         }
         let (normal, full) = (1, 2);
-        assert_eq!(*seen.lock().unwrap(), [full, normal, normal, normal, full, full]);
+        assert_eq!(
+            *seen.lock().unwrap(),
+            [full, normal, normal, normal, full, full]
+        );
     }
 }

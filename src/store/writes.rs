@@ -1,4 +1,5 @@
-//! What is known of whether the database can be written: the last failure that said no, and when a write was last tried.
+//! What is known of whether the database can be written: the last failure that said no, and when a
+//! write was last tried.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,9 +14,11 @@ const KNOWN_FOR: Duration = Duration::from_secs(10);
 /// After a failure a write is tried no sooner than so long after the last attempt.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
-/// A write that fails for a reason which may pass, such as a lock, says nothing by itself; for so long without one that succeeds it does.
+/// A write that fails for a reason which may pass, such as a lock, says nothing by itself; for so
+/// long without one that succeeds it does.
 const FAILING: Duration = Duration::from_secs(5);
-/// So many writes in a row take a failure back: at the edge of a full disk one small row may find room between two that do not.
+/// So many writes in a row take a failure back: at the edge of a full disk one small row may find
+/// room between two that do not.
 const IN_A_ROW: u8 = 3;
 
 /// Shared by all handles of a database.
@@ -47,7 +50,10 @@ impl State {
                 self.recovered = self.recovered.saturating_add(1);
                 (self.failing, self.slow) = (None, None);
                 if self.failure.is_none() || self.recovered >= IN_A_ROW {
-                    *self = Self { succeeded: Some(now), ..Self::default() };
+                    *self = Self {
+                        succeeded: Some(now),
+                        ..Self::default()
+                    };
                 }
             }
             Err(Error::Unwritable(reason)) => self.fails(reason.clone()),
@@ -75,8 +81,10 @@ impl Writes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a write that failed because nothing can be written. A success says nothing here: on a full disk a statement that changes no row succeeds
-    /// too, so only [`probe`], which certainly writes one, takes a failure back. But where others are committed, a flood is what makes one wait.
+    /// Notes a write that failed because nothing can be written. A success says nothing here: on a
+    /// full disk a statement that changes no row succeeds too, so only [`probe`], which certainly
+    /// writes one, takes a failure back. But where others are committed, a flood is what makes one
+    /// wait.
     pub(super) fn note<T>(&self, outcome: &Result<T>) {
         match outcome {
             Ok(_) => self.state().slow = None,
@@ -103,8 +111,12 @@ impl Writes {
     /// Whether a write is to be tried now; of callers at the same time one hears yes.
     pub(super) fn begin_probe(&self) -> bool {
         let mut state = self.state();
-        let is_known =
-            state.failure.is_none() && state.failing.is_none() && state.slow.is_none() && state.succeeded.is_some_and(|then| then.elapsed() < KNOWN_FOR);
+        let is_known = state.failure.is_none()
+            && state.failing.is_none()
+            && state.slow.is_none()
+            && state
+                .succeeded
+                .is_some_and(|then| then.elapsed() < KNOWN_FOR);
         let waits = state.tried.is_some_and(|then| then.elapsed() < TRY_AGAIN);
         if is_known || waits {
             return false;
@@ -124,7 +136,9 @@ impl Db {
 
     /// Writes a row to find out whether that is possible, and remembers the outcome.
     pub async fn probe_write(&self, slot: i64, now: Timestamp) -> Result<()> {
-        let outcome = self.write(move |conn| Box::pin(probe(conn, slot, now))).await;
+        let outcome = self
+            .write(move |conn| Box::pin(probe(conn, slot, now)))
+            .await;
         self.writes().note_probe(&outcome);
         outcome
     }
@@ -144,12 +158,15 @@ pub async fn probe(conn: &mut Conn, slot: i64, now: Timestamp) -> Result<()> {
     Ok(())
 }
 
-/// `Err(Unwritable)` where Postgres says that transactions are read-only: a standby, or `default_transaction_read_only`.
+/// `Err(Unwritable)` where Postgres says that transactions are read-only: a standby, or
+/// `default_transaction_read_only`.
 pub async fn refuse_read_only(conn: &mut Conn) -> Result<()> {
     if conn.is_postgres() {
         let (setting,): (String,) = on!(conn, c => sqlx::query_as("SELECT current_setting('transaction_read_only')").fetch_one(c).await)?;
         if setting == "on" {
-            return Err(Error::Unwritable("transactions are read-only (a standby, or default_transaction_read_only)".into()));
+            return Err(Error::Unwritable(
+                "transactions are read-only (a standby, or default_transaction_read_only)".into(),
+            ));
         }
     }
     Ok(())
@@ -174,13 +191,23 @@ pub fn disk(url: &str) -> Result<Option<Disk>> {
         return Ok(None);
     }
     let path = sqlite::path(url)?;
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), ToOwned::to_owned);
-    let unavailable = |error: rustix::io::Errno| Error::Unavailable(format!("cannot look at {}: {error}", dir.display()));
+    let dir = path
+        .parent()
+        .filter(|dir| !dir.as_os_str().is_empty())
+        .map_or_else(|| PathBuf::from("."), ToOwned::to_owned);
+    let unavailable = |error: rustix::io::Errno| {
+        Error::Unavailable(format!("cannot look at {}: {error}", dir.display()))
+    };
     let space = rustix::fs::statvfs(&dir).map_err(unavailable)?;
     let size = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |file| file.len());
     let mut wal = path.clone().into_os_string();
     wal.push("-wal");
-    Ok(Some(Disk { free: space.f_bavail.saturating_mul(space.f_frsize), file: size(&path), wal: size(wal.as_ref()), dir }))
+    Ok(Some(Disk {
+        free: space.f_bavail.saturating_mul(space.f_frsize),
+        file: size(&path),
+        wal: size(wal.as_ref()),
+        dir,
+    }))
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The table of who may import whom, and the other promises of the layout, held against the sources.
+//! The table of who may import whom, and the other promises of the layout, held against the
+//! sources.
 
 use std::path::Path;
 
@@ -14,11 +15,27 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     ("metrics", &["model"]),
     ("outgoing", &["connection"]),
     ("traces", &["config"]),
-    ("app", &["clock", "config", "crypto", "mail", "metrics", "model", "outgoing", "random", "store"]),
-    ("flows", &["app", "clock", "config", "crypto", "mail", "metrics", "model", "outgoing", "random", "store"]),
+    (
+        "app",
+        &[
+            "clock", "config", "crypto", "mail", "metrics", "model", "outgoing", "random", "store",
+        ],
+    ),
+    (
+        "flows",
+        &[
+            "app", "clock", "config", "crypto", "mail", "metrics", "model", "outgoing", "random",
+            "store",
+        ],
+    ),
     ("jobs", &["app", "flows", "model", "random"]),
     ("http", &["app", "flows", "model", "traces"]),
-    ("cli", &["app", "clock", "config", "flows", "http", "jobs", "model", "random", "store", "traces"]),
+    (
+        "cli",
+        &[
+            "app", "clock", "config", "flows", "http", "jobs", "model", "random", "store", "traces",
+        ],
+    ),
 ];
 
 fn sources() -> Vec<(String, String)> {
@@ -29,7 +46,10 @@ fn sources() -> Vec<(String, String)> {
                 walk(&path, found);
             } else if path.extension().is_some_and(|e| e == "rs") {
                 let text = std::fs::read_to_string(&path).unwrap();
-                found.push((path.strip_prefix("src").unwrap().display().to_string(), text));
+                found.push((
+                    path.strip_prefix("src").unwrap().display().to_string(),
+                    text,
+                ));
             }
         }
     }
@@ -48,10 +68,17 @@ fn imports_run_one_way() {
     let import = regex::Regex::new(r"\bcrate::(\w+)").unwrap();
     for (file, text) in sources() {
         let room = file.split(['/', '.']).next().unwrap();
-        let Some((_, allowed)) = ALLOWED.iter().find(|(r, _)| *r == room) else { continue };
+        let Some((_, allowed)) = ALLOWED.iter().find(|(r, _)| *r == room) else {
+            continue;
+        };
         for found in import.captures_iter(production(&text)) {
             let other = &found[1];
-            assert!(other == room || allowed.contains(&other) || other == "store" && file == "store/mod.rs", "{file} imports {other}");
+            assert!(
+                other == room
+                    || allowed.contains(&other)
+                    || other == "store" && file == "store/mod.rs",
+                "{file} imports {other}"
+            );
         }
     }
 }
@@ -62,48 +89,87 @@ fn sql_stands_in_store_and_printing_in_output() {
     for (file, text) in sources() {
         let text = production(&text);
         // A statement that is prepared must not change its columns when the schema grows beside it.
-        assert!(!file.starts_with("store/") || !everything.is_match(text), "{file} selects every column");
+        assert!(
+            !file.starts_with("store/") || !everything.is_match(text),
+            "{file} selects every column"
+        );
         if !file.starts_with("store/") {
             assert!(!text.contains("sqlx::"), "{file} has SQL");
         }
-        let prints = ["println!", "eprintln!", "print!(", "eprint!("].iter().any(|p| text.contains(p));
+        let prints = ["println!", "eprintln!", "print!(", "eprint!("]
+            .iter()
+            .any(|p| text.contains(p));
         assert!(!prints || file == "cli/output.rs", "{file} prints");
-        assert!(!text.contains(".unwrap()") && !text.contains("todo!") && !text.contains("dbg!"), "{file}");
+        assert!(
+            !text.contains(".unwrap()") && !text.contains("todo!") && !text.contains("dbg!"),
+            "{file}"
+        );
     }
 }
 
 #[test]
 fn time_and_chance_have_one_source() {
-    let sources_of_either = ["SystemTime::now", "Utc::now", "getrandom::", "thread_rng", "rand::rng", "Uuid::new_v4", "Uuid::now_v7", "OsRng"];
+    let sources_of_either = [
+        "SystemTime::now",
+        "Utc::now",
+        "getrandom::",
+        "thread_rng",
+        "rand::rng",
+        "Uuid::new_v4",
+        "Uuid::now_v7",
+        "OsRng",
+    ];
     // A request id is no secret and no test looks at it.
     let may = ["clock.rs", "random.rs", "http/edge.rs"];
     for (file, text) in sources() {
-        let found = sources_of_either.iter().find(|s| production(&text).contains(*s));
-        assert!(found.is_none() || may.contains(&file.as_str()), "{file} has {found:?}");
+        let found = sources_of_either
+            .iter()
+            .find(|s| production(&text).contains(*s));
+        assert!(
+            found.is_none() || may.contains(&file.as_str()),
+            "{file} has {found:?}"
+        );
     }
     assert!(include_str!("../../clippy.toml").contains("getrandom::fill"));
 }
 
-/// Work waits for the writer or for a connection: the time of its decision is the connection's, not the one at which its request arrived.
+/// Work waits for the writer or for a connection: the time of its decision is the connection's, not
+/// the one at which its request arrived.
 #[test]
 fn no_write_of_a_flow_carries_a_time_of_before_its_turn() {
     let begins = regex::Regex::new(r"\.write(_\w+)?\(").unwrap();
     let time = regex::Regex::new(r"\bnow\b").unwrap();
     // What they delete was over long ago, whatever the moment.
-    let may = ["flows/prune.rs", "flows/read_audit.rs", "flows/deliver_webhooks.rs"];
+    let may = [
+        "flows/prune.rs",
+        "flows/read_audit.rs",
+        "flows/deliver_webhooks.rs",
+    ];
     let mut writes = 0;
-    for (file, text) in sources().into_iter().filter(|(file, _)| file.starts_with("flows/") && !may.contains(&file.as_str())) {
+    for (file, text) in sources()
+        .into_iter()
+        .filter(|(file, _)| file.starts_with("flows/") && !may.contains(&file.as_str()))
+    {
         let text = production(&text);
-        assert!(!text.contains("recorder.now"), "{file}: a recorder has no time");
+        assert!(
+            !text.contains("recorder.now"),
+            "{file}: a recorder has no time"
+        );
         for found in begins.find_iter(text) {
             let work = inside_brackets(&text[found.end()..]);
-            let is_own = work.contains("now = conn.now()") || work.contains("(now, end) = (conn.now()");
-            let foreign = time.find_iter(work).any(|at| !is_own && !work[..at.start()].ends_with("conn."));
+            let is_own =
+                work.contains("now = conn.now()") || work.contains("(now, end) = (conn.now()");
+            let foreign = time
+                .find_iter(work)
+                .any(|at| !is_own && !work[..at.start()].ends_with("conn."));
             assert!(!foreign, "{file} takes a time of its own into: {work}");
             writes += 1;
         }
     }
-    assert!(writes > 30, "{writes}: the pattern finds the writes no more");
+    assert!(
+        writes > 30,
+        "{writes}: the pattern finds the writes no more"
+    );
 }
 
 /// Up to the bracket that closes what was open before.
@@ -135,35 +201,60 @@ fn a_refusal_inside_a_transaction_undoes_it() {
     let written = regex::Regex::new(r"\.write(?:_in_company|_unsynced)?\(\s*(?:\w+, )?move \|conn\| (\{[\s\S]*?\n\s*\}\)|[^\n]*)").unwrap();
     let refusing = regex::Regex::new(r"async fn (\w+)[^{;]*-> store::Result<Result<").unwrap();
     let (mut seen, mut checked) = (0, 0);
-    for (file, text) in sources().into_iter().filter(|(file, _)| file.starts_with("flows/")) {
+    for (file, text) in sources()
+        .into_iter()
+        .filter(|(file, _)| file.starts_with("flows/"))
+    {
         let text = production(&text);
         seen += text.matches("write_unless_refused(").count();
         for step in written.captures_iter(text).map(|found| found[1].to_owned()) {
             checked += 1;
-            let calls = refusing.captures_iter(text).any(|name| step.contains(&format!("{}(conn", &name[1])));
-            assert!(!step.contains("Ok(Err(") && !calls, "{file} would commit what it wrote before a refusal; use write_unless_refused: {step}");
+            let calls = refusing
+                .captures_iter(text)
+                .any(|name| step.contains(&format!("{}(conn", &name[1])));
+            assert!(
+                !step.contains("Ok(Err(") && !calls,
+                "{file} would commit what it wrote before a refusal; use write_unless_refused: {step}"
+            );
         }
     }
     assert!(seen >= 14 && checked >= 15, "{seen} and {checked}");
 }
 
-/// A value of a header is made in one place, which never leaves one out: a value that cannot stand there is impossible, or a 500 with a line in the log.
+/// A value of a header is made in one place, which never leaves one out: a value that cannot stand
+/// there is impossible, or a 500 with a line in the log.
 #[test]
 fn a_text_becomes_a_header_in_one_place_and_is_never_left_out() {
     let made =
         regex::Regex::new(r"Header(Value|Name)::(from_str|from_bytes|try_from|from_maybe_shared|from_name)\b|parse::<Header(Value|Name)>|TryInto<Header")
             .unwrap();
     let left_out = regex::Regex::new(r"if let Ok\([^)]*\)\s*=\s*Header(Value|Name)|Header(Value|Name)::from_\w+\([^;]*?\)\s*\.(ok|unwrap_or\w*)\(").unwrap();
-    // A tuple with a text in it would be turned into a header by the framework, which answers a text of its own where that fails.
-    let by_the_way = regex::Regex::new(r"\(header::[A-Z_]+, (path|place|url|target|text|to|&?\w+\.as_str\(\)|format!)").unwrap();
+    // A tuple with a text in it would be turned into a header by the framework, which answers a
+    // text of its own where that fails.
+    let by_the_way = regex::Regex::new(
+        r"\(header::[A-Z_]+, (path|place|url|target|text|to|&?\w+\.as_str\(\)|format!)",
+    )
+    .unwrap();
     let mut seen = 0;
     for (file, text) in sources() {
         let text = production(&text);
         seen += usize::from(text.contains("HeaderValue"));
-        assert!(!left_out.is_match(text), "{file} leaves a header out: {:?}", left_out.find(text));
-        assert!(!by_the_way.is_match(text), "{file}: {:?}", by_the_way.find(text));
+        assert!(
+            !left_out.is_match(text),
+            "{file} leaves a header out: {:?}",
+            left_out.find(text)
+        );
+        assert!(
+            !by_the_way.is_match(text),
+            "{file}: {:?}",
+            by_the_way.find(text)
+        );
         if file != "http/header_text.rs" {
-            assert!(!made.is_match(text), "{file} makes a header by itself: {:?}", made.find(text));
+            assert!(
+                !made.is_match(text),
+                "{file} makes a header by itself: {:?}",
+                made.find(text)
+            );
         }
     }
     assert!(seen >= 10, "{seen}");
@@ -173,26 +264,49 @@ fn a_text_becomes_a_header_in_one_place_and_is_never_left_out() {
 fn one_cryptographic_back_end_is_in_the_graph() {
     let lock = std::fs::read_to_string("Cargo.lock").unwrap();
     assert!(lock.contains("name = \"aws-lc-rs\""));
-    let jsonwebtoken = lock.split("[[package]]").find(|p| p.contains("name = \"jsonwebtoken\"")).unwrap();
-    assert!(jsonwebtoken.contains("aws-lc-rs") && !jsonwebtoken.contains("\"rsa\""), "{jsonwebtoken}");
+    let jsonwebtoken = lock
+        .split("[[package]]")
+        .find(|p| p.contains("name = \"jsonwebtoken\""))
+        .unwrap();
+    assert!(
+        jsonwebtoken.contains("aws-lc-rs") && !jsonwebtoken.contains("\"rsa\""),
+        "{jsonwebtoken}"
+    );
 }
 
-/// A user's sessions end by one row (`store/epochs.rs`): a statement that would serve a session without a look at it brings them back.
+/// A user's sessions end by one row (`store/epochs.rs`): a statement that would serve a session
+/// without a look at it brings them back.
 #[test]
 fn a_statement_that_reads_a_session_asks_whether_it_is_in_force() {
     // These end, count, delete or copy rows, or tell why a session is over, and serve none.
-    let free = ["store/ended.rs", "store/endings.rs", "store/epochs.rs", "store/old_sessions.rs", "store/copy.rs"];
-    let harmless = ["SELECT DISTINCT user_agent FROM (", "SELECT user_id FROM sessions WHERE id = $1", "NOT EXISTS (SELECT 1 FROM sessions s"];
+    let free = [
+        "store/ended.rs",
+        "store/endings.rs",
+        "store/epochs.rs",
+        "store/old_sessions.rs",
+        "store/copy.rs",
+    ];
+    let harmless = [
+        "SELECT DISTINCT user_agent FROM (",
+        "SELECT user_id FROM sessions WHERE id = $1",
+        "NOT EXISTS (SELECT 1 FROM sessions s",
+    ];
     let names = regex::Regex::new(r"(FROM|JOIN|UPDATE)\s+sessions\b").unwrap();
     let mut looked_at = 0;
-    for (file, text) in sources().into_iter().filter(|(file, _)| file.starts_with("store/") && !free.contains(&file.as_str())) {
+    for (file, text) in sources()
+        .into_iter()
+        .filter(|(file, _)| file.starts_with("store/") && !free.contains(&file.as_str()))
+    {
         let text = production(&text);
         for found in names.find_iter(text) {
             let start = text[..found.start()].rfind(';').unwrap_or(0);
             let statement = &text[start..found.end() + text[found.end()..].find(';').unwrap()];
             looked_at += 1;
             let asks = statement.contains("in_force!(") || statement.contains("live_of_user!(");
-            assert!(asks || harmless.iter().any(|h| statement.contains(h)), "{file}: {statement}");
+            assert!(
+                asks || harmless.iter().any(|h| statement.contains(h)),
+                "{file}: {statement}"
+            );
         }
     }
     assert!(looked_at >= 10, "{looked_at}");

@@ -8,7 +8,12 @@ use crate::support::contract::DOCUMENT;
 fn every_reference_in_openapi_resolves() {
     fn walk(value: &serde_json::Value, found: &mut usize) {
         if let Some(reference) = value.get("$ref").and_then(|r| r.as_str()) {
-            assert!(DOCUMENT.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
+            assert!(
+                DOCUMENT
+                    .pointer(reference.trim_start_matches('#'))
+                    .is_some(),
+                "{reference}"
+            );
             *found += 1;
         }
         match value {
@@ -26,22 +31,44 @@ fn every_reference_in_openapi_resolves() {
 #[test]
 fn the_list_of_error_codes_is_complete() {
     let code = regex::Regex::new(r#""([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|UNAUTHORIZED)""#).unwrap();
-    let maps = concat!(include_str!("../../src/http/error.rs"), include_str!("../../src/http/codes.rs"));
-    let in_code: std::collections::BTreeSet<&str> = code.captures_iter(maps).map(|c| c.get(1).unwrap().as_str()).collect();
+    let maps = concat!(
+        include_str!("../../src/http/error.rs"),
+        include_str!("../../src/http/codes.rs")
+    );
+    let in_code: std::collections::BTreeSet<&str> = code
+        .captures_iter(maps)
+        .map(|c| c.get(1).unwrap().as_str())
+        .collect();
     let row = regex::Regex::new(r"(?m)^\| `([A-Z0-9_]+)` \|").unwrap();
-    let listed: std::collections::BTreeSet<&str> = row.captures_iter(include_str!("../../docs/errors.md")).map(|c| c.get(1).unwrap().as_str()).collect();
+    let listed: std::collections::BTreeSet<&str> = row
+        .captures_iter(include_str!("../../docs/errors.md"))
+        .map(|c| c.get(1).unwrap().as_str())
+        .collect();
     assert_eq!(in_code, listed);
 }
 
 #[test]
 fn the_table_of_settings_is_complete_and_has_the_right_defaults() {
     let row = regex::Regex::new(r"(?m)^\| `([a-z_.0-9]+)` \| `([^`]*)` \|").unwrap();
-    let listed: std::collections::BTreeMap<&str, &str> =
-        row.captures_iter(include_str!("../../docs/settings.md")).map(|c| (c.get(1).unwrap().as_str(), c.get(2).unwrap().as_str())).collect();
+    let listed: std::collections::BTreeMap<&str, &str> = row
+        .captures_iter(include_str!("../../docs/settings.md"))
+        .map(|c| (c.get(1).unwrap().as_str(), c.get(2).unwrap().as_str()))
+        .collect();
     let effective = Config::load(&Sources::default()).unwrap().effective;
     // How many threads there are depends on the machine.
-    let known: std::collections::BTreeMap<&str, &str> =
-        effective.iter().map(|e| (e.key.as_str(), if e.key == "passwords.threads" { "cores" } else { e.value.as_str() })).collect();
+    let known: std::collections::BTreeMap<&str, &str> = effective
+        .iter()
+        .map(|e| {
+            (
+                e.key.as_str(),
+                if e.key == "passwords.threads" {
+                    "cores"
+                } else {
+                    e.value.as_str()
+                },
+            )
+        })
+        .collect();
     assert_eq!(known, listed);
 }
 
@@ -63,14 +90,26 @@ fn the_security_table_names_tests_that_exist() {
     gather(std::path::Path::new("src"), &mut all);
     let row = regex::Regex::new(r"(?m)^\| (?:[A-Z]{3}-\d\d|\d{1,2}) \| .* \| (.*) \|$").unwrap();
     let name = regex::Regex::new(r"`(\w+)`").unwrap();
-    let table = concat!(include_str!("../../docs/security.md"), include_str!("../../docs/better-auth.md"));
+    let table = concat!(
+        include_str!("../../docs/security.md"),
+        include_str!("../../docs/better-auth.md")
+    );
     let mut rows = 0;
     for tests in row.captures_iter(table).map(|c| c.get(1).unwrap().as_str()) {
         rows += 1;
-        let named: Vec<&str> = name.captures_iter(tests).map(|c| c.get(1).unwrap().as_str()).collect();
-        assert!(!named.is_empty() || matches!(tests, "–") || tests.starts_with("planned"), "{tests}");
+        let named: Vec<&str> = name
+            .captures_iter(tests)
+            .map(|c| c.get(1).unwrap().as_str())
+            .collect();
+        assert!(
+            !named.is_empty() || matches!(tests, "–") || tests.starts_with("planned"),
+            "{tests}"
+        );
         for test in named {
-            assert!(all.contains(&format!("fn {test}(")) || all.contains(&format!("def {test}(")), "there is no test {test}");
+            assert!(
+                all.contains(&format!("fn {test}(")) || all.contains(&format!("def {test}(")),
+                "there is no test {test}"
+            );
         }
     }
     assert_eq!(rows, 312, "rows of the checklist, and twelve defects");

@@ -5,16 +5,23 @@ use crate::support::TestApp;
 #[test]
 fn both_databases_have_the_same_files_tables_columns_and_constraints() {
     let names = |dir: &str| {
-        let mut names: Vec<_> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> = std::fs::read_dir(dir)
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     };
     let (sqlite, postgres) = (names("migrations/sqlite"), names("migrations/postgres"));
     assert_eq!(sqlite, postgres);
     // How rows are laid out is each database's own.
-    let strip = |text: String| text.replace(" WITH (fillfactor = 80)", "").replace(" WITHOUT ROWID", "");
+    let strip = |text: String| {
+        text.replace(" WITH (fillfactor = 80)", "")
+            .replace(" WITHOUT ROWID", "")
+    };
     for name in sqlite {
-        let read = |dir: &str| strip(std::fs::read_to_string(format!("migrations/{dir}/{name}")).unwrap());
+        let read =
+            |dir: &str| strip(std::fs::read_to_string(format!("migrations/{dir}/{name}")).unwrap());
         assert_eq!(read("sqlite"), read("postgres"), "{name}");
     }
 }
@@ -27,7 +34,11 @@ async fn a_schema_newer_than_the_program_is_refused() {
         .unwrap();
     let refused = app.replica(&[]).await.err().unwrap().to_string();
     assert!(refused.contains("use a newer countersign"), "{refused}");
-    let error = countersign::store::Db::open(&app.place.url, &countersign::store::Options::default()).await.err().unwrap();
+    let error =
+        countersign::store::Db::open(&app.place.url, &countersign::store::Options::default())
+            .await
+            .err()
+            .unwrap();
     assert!(error.to_string().contains("9999"), "{error}");
 }
 
@@ -48,7 +59,8 @@ async fn constraints_hold_what_the_code_promises() {
     }
 }
 
-/// The version before serves on while a newer one has migrated beside it: every path, before and after, on statements long prepared.
+/// The version before serves on while a newer one has migrated beside it: every path, before and
+/// after, on statements long prepared.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_program_serves_beside_a_schema_that_grew_by_one_migration() {
     use serde_json::json;
@@ -57,13 +69,21 @@ async fn a_program_serves_beside_a_schema_that_grew_by_one_migration() {
     let whole_day = async |refresh: String| {
         let (tokens, browser) = (ana.sign_in().await, ana.browser().await);
         app.get_as("/api/auth/session", &tokens.access).await.ok();
-        app.get_as("/api/auth/list-sessions", &tokens.session).await.ok();
+        app.get_as("/api/auth/list-sessions", &tokens.session)
+            .await
+            .ok();
         browser.get("/api/auth/get-session").await.ok();
         browser.get("/api/auth/token").await.ok();
         browser.refresh().await.ok();
-        app.post_as("/api/auth/sign-out", &tokens.session, &json!({})).await.ok();
-        countersign::flows::manage_users::find(&app.app, &ana.email).await.unwrap();
-        countersign::flows::load_keys::reload(&app.app).await.unwrap();
+        app.post_as("/api/auth/sign-out", &tokens.session, &json!({}))
+            .await
+            .ok();
+        countersign::flows::manage_users::find(&app.app, &ana.email)
+            .await
+            .unwrap();
+        countersign::flows::load_keys::reload(&app.app)
+            .await
+            .unwrap();
         app.get("/health/ready").await.ok();
         app.after(crate::support::minutes(10));
         app.rotate(&refresh).await
@@ -89,7 +109,11 @@ async fn a_program_serves_beside_a_schema_that_grew_by_one_migration() {
         .await
         .unwrap();
     let far = app.get("/health/ready").await;
-    assert_eq!((far.status.as_u16(), far.body["checks"]["schema"].clone()), (503, json!(false)), "two migrations away");
+    assert_eq!(
+        (far.status.as_u16(), far.body["checks"]["schema"].clone()),
+        (503, json!(false)),
+        "two migrations away"
+    );
     assert!(far.body["reasons"][0].as_str().unwrap().contains("schema"));
 }
 
@@ -100,24 +124,37 @@ async fn a_copied_database_serves_the_same_sessions_and_nothing_is_copied_over_a
     let ana = app.user("ana").await;
     let tokens = ana.sign_in().await;
     let held = app.rotate(&tokens.refresh).await;
-    assert!(copy(&app.app.db, &other.app.db, |_, _| ()).await.is_err(), "the target is in use");
+    assert!(
+        copy(&app.app.db, &other.app.db, |_, _| ()).await.is_err(),
+        "the target is in use"
+    );
     let empty = other.empty_database().await;
     assert!(survey(&empty, None).await.is_err(), "nothing to copy");
     let mut pages = 0;
     let copied = copy(&app.app.db, &empty, |_, _| pages += 1).await.unwrap();
     assert_eq!(copied, survey(&app.app.db, None).await.unwrap());
     assert!(pages >= 6, "{pages}");
-    assert!(copy(&app.app.db, &empty, |_, _| ()).await.is_err(), "once is enough");
+    assert!(
+        copy(&app.app.db, &empty, |_, _| ()).await.is_err(),
+        "once is enough"
+    );
     empty.close().await;
     // With the same master key the other side goes on where this one stopped.
     let moved = app.at_copy_of(&other).await;
     moved.after(crate::support::minutes(10));
     moved.rotate(&held).await;
-    moved.get_as("/api/auth/session", &tokens.session).await.ok();
-    assert_eq!(moved.app.ring().unwrap().jwks.body, app.app.ring().unwrap().jwks.body);
+    moved
+        .get_as("/api/auth/session", &tokens.session)
+        .await
+        .ok();
+    assert_eq!(
+        moved.app.ring().unwrap().jwks.body,
+        app.app.ring().unwrap().jwks.body
+    );
 }
 
-/// A source that somebody still writes to is found out, and the copy is begun again from what lies there.
+/// A source that somebody still writes to is found out, and the copy is begun again from what lies
+/// there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_source_that_is_written_to_meanwhile_is_not_taken_for_a_whole_copy() {
     use countersign::flows::copy_database::copy;
@@ -126,23 +163,34 @@ async fn a_source_that_is_written_to_meanwhile_is_not_taken_for_a_whole_copy() {
     let tokens = ana.sign_in().await;
     let empty = other.empty_database().await;
     let mut written = false;
-    // A row that was copied already changes; then one comes that was not there when its table was read.
+    // A row that was copied already changes; then one comes that was not there when its table was
+    // read.
     for change in [
         "UPDATE users SET version = version + 1",
         "INSERT INTO accounts (id, user_id, provider_id, account_id, created_at, updated_at) SELECT 'late', id, 'late', id, 0, 0 FROM users",
     ] {
         let refused = copy(&app.app.db, &empty, |table, _| {
             if table == "audit_events" && !std::mem::replace(&mut written, true) {
-                tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(app.db_execute(change))).unwrap();
+                tokio::task::block_in_place(|| {
+                    tokio::runtime::Handle::current().block_on(app.db_execute(change))
+                })
+                .unwrap();
             }
         })
         .await;
         let reason = refused.unwrap_err().to_string();
-        assert!(written && reason.contains("changed while it was copied"), "{reason}");
+        assert!(
+            written && reason.contains("changed while it was copied"),
+            "{reason}"
+        );
         written = false;
     }
-    app.db_execute("DELETE FROM accounts WHERE id = 'late'").await.unwrap();
-    app.db_execute("UPDATE users SET version = version - 1").await.unwrap();
+    app.db_execute("DELETE FROM accounts WHERE id = 'late'")
+        .await
+        .unwrap();
+    app.db_execute("UPDATE users SET version = version - 1")
+        .await
+        .unwrap();
     copy(&app.app.db, &empty, |_, _| ()).await.unwrap();
     empty.close().await;
     let moved = app.at_copy_of(&other).await;
@@ -154,7 +202,15 @@ async fn a_source_that_is_written_to_meanwhile_is_not_taken_for_a_whole_copy() {
 async fn every_column_is_copied() {
     use countersign::store::copy::{RING, TABLES};
     let app = TestApp::start().await;
-    let mut listed: Vec<String> = TABLES.iter().chain([&RING]).flat_map(|t| t.columns().map(|c| format!("{}.{c}", t.name)).collect::<Vec<_>>()).collect();
+    let mut listed: Vec<String> = TABLES
+        .iter()
+        .chain([&RING])
+        .flat_map(|t| {
+            t.columns()
+                .map(|c| format!("{}.{c}", t.name))
+                .collect::<Vec<_>>()
+        })
+        .collect();
     listed.sort();
     assert_eq!(app.db_columns().await, listed);
 }
@@ -167,7 +223,11 @@ mod sqlite {
         use std::os::unix::fs::PermissionsExt;
         let app = TestApp::start().await;
         for name in ["test.db", "test.db-wal", "test.db-shm", "keys/master.key"] {
-            let mode = std::fs::metadata(app.path(name)).unwrap().permissions().mode() & 0o777;
+            let mode = std::fs::metadata(app.path(name))
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o777;
             assert_eq!(mode, 0o600, "{name}");
         }
     }

@@ -1,4 +1,5 @@
-//! Hostile texts for every setting: each is refused by the setting's name, with what is wrong and an example, or works in full. None works in part.
+//! Hostile texts for every setting: each is refused by the setting's name, with what is wrong and
+//! an example, or works in full. None works in part.
 
 use countersign::config::{Config, Problem, Sources};
 use countersign::mail::Transport;
@@ -9,7 +10,10 @@ use crate::support::{Browser, TestApp};
 const SECRET: &str = "whsec_Z2VoZWltZ2VoZWltZ2VoZWltZ2VoZWlt";
 
 /// Settings of names of one's own, which the defaults do not show.
-const OWN: [(&str, &str); 2] = [("roles.support", "user:list"), ("tokens.claims.department", "user.metadata.department")];
+const OWN: [(&str, &str); 2] = [
+    ("roles.support", "user:list"),
+    ("tokens.claims.department", "user.metadata.department"),
+];
 
 /// A good value where the default is empty, or holds less than it could.
 const GOOD: [(&str, &str); 21] = [
@@ -41,35 +45,79 @@ fn beside(key: &str) -> Vec<(&'static str, &'static str)> {
     match key {
         "database.direct_url" => vec![("database.url", "postgres://user@localhost/database")],
         "sessions.cookie_domain" => vec![("server.public_url", "https://auth.example.com")],
-        key if key.starts_with("webhooks.") => vec![("webhooks.url", "https://hooks.example.com/"), ("webhooks.secret", SECRET), ("webhooks.events", "*")],
+        key if key.starts_with("webhooks.") => vec![
+            ("webhooks.url", "https://hooks.example.com/"),
+            ("webhooks.secret", SECRET),
+            ("webhooks.events", "*"),
+        ],
         _ => Vec::new(),
     }
 }
 
 fn load(key: &str, value: &str) -> Result<Config, Vec<Problem>> {
     let own = (key.to_owned(), value.to_owned());
-    let flags = beside(key).into_iter().filter(|(name, _)| *name != key).map(|(k, v)| (k.to_owned(), v.to_owned())).chain([own]).collect();
-    Config::load(&Sources { flags, ..Sources::default() })
+    let flags = beside(key)
+        .into_iter()
+        .filter(|(name, _)| *name != key)
+        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        .chain([own])
+        .collect();
+    Config::load(&Sources {
+        flags,
+        ..Sources::default()
+    })
 }
 
 /// Every setting that there is, with a good value.
 fn all() -> Vec<(String, String)> {
-    let defaults = Config::load(&Sources::default()).unwrap().effective.into_iter().map(|one| (one.key, one.value));
-    let good = |key: &str| GOOD.iter().find(|(name, _)| *name == key).map(|(_, value)| (*value).to_owned());
-    let all: Vec<_> = defaults.map(|(key, value)| (good(&key).unwrap_or(value), key)).map(|(value, key)| (key, value)).collect();
-    all.into_iter().chain(OWN.map(|(k, v)| (k.to_owned(), v.to_owned()))).collect()
+    let defaults = Config::load(&Sources::default())
+        .unwrap()
+        .effective
+        .into_iter()
+        .map(|one| (one.key, one.value));
+    let good = |key: &str| {
+        GOOD.iter()
+            .find(|(name, _)| *name == key)
+            .map(|(_, value)| (*value).to_owned())
+    };
+    let all: Vec<_> = defaults
+        .map(|(key, value)| (good(&key).unwrap_or(value), key))
+        .map(|(value, key)| (key, value))
+        .collect();
+    all.into_iter()
+        .chain(OWN.map(|(k, v)| (k.to_owned(), v.to_owned())))
+        .collect()
 }
 
 #[track_caller]
 fn assert_told(key: &str, value: &str, problems: &[Problem]) {
-    let what = format!("{key} = {:?}: {problems:?}", value.chars().take(60).collect::<String>());
-    let own: Vec<&Problem> = problems.iter().filter(|problem| problem.key == key).collect();
+    let what = format!(
+        "{key} = {:?}: {problems:?}",
+        value.chars().take(60).collect::<String>()
+    );
+    let own: Vec<&Problem> = problems
+        .iter()
+        .filter(|problem| problem.key == key)
+        .collect();
     assert!(!own.is_empty(), "{what}");
     for problem in own {
-        assert!(problem.message.len() > 10 && !problem.message.chars().any(char::is_control), "{what}");
-        let says_how = ["example: ", "such as", "write "].iter().any(|word| problem.message.contains(word));
-        assert!(says_how, "{key}: neither an example nor what to write: {}", problem.message);
-        assert!(problem.message.len() < 600, "{key}: a message of {} bytes", problem.message.len());
+        assert!(
+            problem.message.len() > 10 && !problem.message.chars().any(char::is_control),
+            "{what}"
+        );
+        let says_how = ["example: ", "such as", "write "]
+            .iter()
+            .any(|word| problem.message.contains(word));
+        assert!(
+            says_how,
+            "{key}: neither an example nor what to write: {}",
+            problem.message
+        );
+        assert!(
+            problem.message.len() < 600,
+            "{key}: a message of {} bytes",
+            problem.message.len()
+        );
     }
 }
 
@@ -93,10 +141,23 @@ fn never(good: &str) -> Vec<String> {
         "\t",
         "\u{a0}",
     ];
-    let mut texts: Vec<String> = around.iter().flat_map(|odd| [format!("{good}{odd}"), format!("{odd}{good}")]).collect();
-    let middle = good.char_indices().nth(good.chars().count() / 2).map_or(0, |(at, _)| at);
-    texts.extend(["\r\n", "\0", "\u{202e}"].map(|odd| format!("{}{odd}{}", &good[..middle], &good[middle..])));
-    texts.extend([format!("{good}{}", "x".repeat(10_240)), "x".repeat(10_240), "\u{fc}".repeat(5_000)]);
+    let mut texts: Vec<String> = around
+        .iter()
+        .flat_map(|odd| [format!("{good}{odd}"), format!("{odd}{good}")])
+        .collect();
+    let middle = good
+        .char_indices()
+        .nth(good.chars().count() / 2)
+        .map_or(0, |(at, _)| at);
+    texts.extend(
+        ["\r\n", "\0", "\u{202e}"]
+            .map(|odd| format!("{}{odd}{}", &good[..middle], &good[middle..])),
+    );
+    texts.extend([
+        format!("{good}{}", "x".repeat(10_240)),
+        "x".repeat(10_240),
+        "\u{fc}".repeat(5_000),
+    ]);
     texts
 }
 
@@ -111,7 +172,10 @@ fn no_setting_takes_a_text_that_ends_a_line_cannot_be_seen_or_is_endless() {
             tried += 1;
             match load(&key, &text) {
                 Err(problems) => assert_told(&key, &text, &problems),
-                Ok(_) => panic!("{key} takes {:?}", text.chars().take(60).collect::<String>()),
+                Ok(_) => panic!(
+                    "{key} takes {:?}",
+                    text.chars().take(60).collect::<String>()
+                ),
             }
         }
     }
@@ -119,8 +183,10 @@ fn no_setting_takes_a_text_that_ends_a_line_cannot_be_seen_or_is_endless() {
     assert!(tried > 3_000);
 }
 
-/// Which of `;`, `,`, quotes, letters of other scripts and nothing at all a setting takes, because they mean nothing where it goes: file names, names for people in
-/// mails and pages (both are escaped), claims of tokens (JSON), paths of URLs. A setting that is not named takes none of them.
+/// Which of `;`, `,`, quotes, letters of other scripts and nothing at all a setting takes, because
+/// they mean nothing where it goes: file names, names for people in mails and pages (both are
+/// escaped), claims of tokens (JSON), paths of URLs. A setting that is not named takes none of
+/// them.
 const TAKES: [(&str, &str); 24] = [
     ("server.trusted_origins", "eu"),
     ("server.trusted_proxies", "e"),
@@ -152,8 +218,15 @@ const TAKES: [(&str, &str); 24] = [
 fn what_means_something_in_a_header_a_list_or_a_policy_is_taken_only_where_it_means_nothing() {
     let mut wrong = Vec::new();
     for (key, good) in all() {
-        let takes = TAKES.iter().find(|(name, _)| *name == key).map_or("", |(_, takes)| takes);
-        let takes = if key == "roles.support" { ";,'e" } else { takes };
+        let takes = TAKES
+            .iter()
+            .find(|(name, _)| *name == key)
+            .map_or("", |(_, takes)| takes);
+        let takes = if key == "roles.support" {
+            ";,'e"
+        } else {
+            takes
+        };
         for (kind, text) in [
             (';', format!("{good};x")),
             (',', format!("{good},x")),
@@ -199,7 +272,10 @@ fn what_means_something_in_a_header_a_list_or_a_policy_is_taken_only_where_it_me
         ("pages.home", "https://evil.example/"),
         ("pages.accent", "#fff;}"),
         ("log.level", "info,co untersign==debug"),
-        ("database.direct_url", "postgres://u@localhost/x?options[search_path]=a%20-c%20role=postgres"),
+        (
+            "database.direct_url",
+            "postgres://u@localhost/x?options[search_path]=a%20-c%20role=postgres",
+        ),
         ("roles.support", "two words"),
         ("tokens.claims.department", "user.email"),
     ] {
@@ -224,7 +300,11 @@ fn names_of_the_operator_s_own_settings_are_held_to_a_form_too() {
         "tokens.claims.\u{fc}",
         "tokens.claims.a\nb",
     ] {
-        let value = if name.starts_with("roles") { "user:list" } else { "user.metadata.x" };
+        let value = if name.starts_with("roles") {
+            "user:list"
+        } else {
+            "user.metadata.x"
+        };
         assert_told(name, value, &load(name, value).unwrap_err());
     }
     let printed = load("a\nb", "x").unwrap_err()[0].to_string();
@@ -235,16 +315,36 @@ fn names_of_the_operator_s_own_settings_are_held_to_a_form_too() {
 fn the_environment_and_the_file_are_held_to_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("countersign.toml");
-    for (key, value) in
-        [("mail.app_name", "a\nb"), ("sessions.cookie_prefix", "a;b"), ("tokens.audience", "a\u{0}b"), ("mail.from", "x"), ("keys.dir", " keys")]
-    {
+    for (key, value) in [
+        ("mail.app_name", "a\nb"),
+        ("sessions.cookie_prefix", "a;b"),
+        ("tokens.audience", "a\u{0}b"),
+        ("mail.from", "x"),
+        ("keys.dir", " keys"),
+    ] {
         let variable = format!("COUNTERSIGN_{}", key.to_uppercase().replace('.', "__"));
         let environment = vec![(variable, value.to_owned())];
-        assert_told(key, value, &Config::load(&Sources { environment, ..Sources::default() }).unwrap_err());
+        assert_told(
+            key,
+            value,
+            &Config::load(&Sources {
+                environment,
+                ..Sources::default()
+            })
+            .unwrap_err(),
+        );
         let (section, name) = key.split_once('.').unwrap();
         for written in [json!(value), json!(["https://good.example", value])] {
             std::fs::write(&file, format!("[{section}]\n{name} = {written}\n")).unwrap();
-            assert_told(key, value, &Config::load(&Sources { file: Some(file.clone()), ..Sources::default() }).unwrap_err());
+            assert_told(
+                key,
+                value,
+                &Config::load(&Sources {
+                    file: Some(file.clone()),
+                    ..Sources::default()
+                })
+                .unwrap_err(),
+            );
         }
     }
 }
@@ -261,7 +361,10 @@ fn every_sender_that_is_taken_can_write_a_mail() {
     ] {
         let config = load("mail.from", from).unwrap();
         let sender = Transport::sender(&config.mail.from).unwrap_or_else(|e| panic!("{from}: {e}"));
-        assert_eq!(sender.email.to_string(), format!("{}@{}", config.mail.from.local, config.mail.from.domain));
+        assert_eq!(
+            sender.email.to_string(),
+            format!("{}@{}", config.mail.from.local, config.mail.from.domain)
+        );
     }
 }
 
@@ -278,26 +381,78 @@ async fn what_is_taken_works_in_headers_pages_and_tokens() {
     ])
     .await;
     let ana = app.user("ana").await;
-    let claims =
-        app.post("/api/auth/sign-in/email", &json!({ "email": ana.email, "password": ana.password, "tokenDelivery": "body" })).await.ok().claims("accessToken");
-    assert_eq!((claims["aud"].as_str(), claims["client_id"].as_str()), (Some("api;x"), Some("we'b;\"x")));
+    let claims = app
+        .post(
+            "/api/auth/sign-in/email",
+            &json!({ "email": ana.email, "password": ana.password, "tokenDelivery": "body" }),
+        )
+        .await
+        .ok()
+        .claims("accessToken");
+    assert_eq!(
+        (claims["aud"].as_str(), claims["client_id"].as_str()),
+        (Some("api;x"), Some("we'b;\"x"))
+    );
     // Where a place of other letters is led to, the header is there, and says the place.
     let browser = Browser::new(&app);
     let shown = browser.get("/auth/sign-in").await.ok();
-    assert!(shown.text.contains("M\u{fc}ller &#38; &#34;S\u{f6}hne&#34;; &#60;b&#62;, Ltd"), "{}", shown.text);
-    let signed_in = browser.form("/auth/sign-in", &[("email", &ana.email), ("password", &ana.password), ("remember", "yes")]).await;
-    assert_eq!((signed_in.status.as_u16(), signed_in.header("location")), (303, "/dash/%C3%BC;x,\"y\""));
+    assert!(
+        shown
+            .text
+            .contains("M\u{fc}ller &#38; &#34;S\u{f6}hne&#34;; &#60;b&#62;, Ltd"),
+        "{}",
+        shown.text
+    );
+    let signed_in = browser
+        .form(
+            "/auth/sign-in",
+            &[
+                ("email", &ana.email),
+                ("password", &ana.password),
+                ("remember", "yes"),
+            ],
+        )
+        .await;
+    assert_eq!(
+        (signed_in.status.as_u16(), signed_in.header("location")),
+        (303, "/dash/%C3%BC;x,\"y\"")
+    );
     for (callback, location) in [
         ("/dash/\u{fc} x", "/dash/%C3%BC%20x"),
-        ("https://app.example.com/\u{65e5}", "https://app.example.com/%E6%97%A5"),
+        (
+            "https://app.example.com/\u{65e5}",
+            "https://app.example.com/%E6%97%A5",
+        ),
         ("/plain?a=%20#b", "/plain?a=%20#b"),
     ] {
-        let answer = app.post("/api/auth/sign-in/email", &json!({ "email": ana.email, "password": ana.password, "callbackURL": callback })).await.ok();
-        assert_eq!((answer.header("location"), answer.body["url"].as_str()), (location, Some(callback)));
+        let answer = app
+            .post(
+                "/api/auth/sign-in/email",
+                &json!({ "email": ana.email, "password": ana.password, "callbackURL": callback }),
+            )
+            .await
+            .ok();
+        assert_eq!(
+            (answer.header("location"), answer.body["url"].as_str()),
+            (location, Some(callback))
+        );
     }
     // No place's host brings a directive into the policy of a page.
-    for host in ["https://a;b.example.com/", "https://a'b.example.com/", "https://a\"b.example.com/"] {
-        let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("redirect_to", host).finish();
-        assert_eq!(Browser::new(&app).get(&format!("/auth/sign-in?{query}")).await.status, 403, "{host}");
+    for host in [
+        "https://a;b.example.com/",
+        "https://a'b.example.com/",
+        "https://a\"b.example.com/",
+    ] {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("redirect_to", host)
+            .finish();
+        assert_eq!(
+            Browser::new(&app)
+                .get(&format!("/auth/sign-in?{query}"))
+                .await
+                .status,
+            403,
+            "{host}"
+        );
     }
 }

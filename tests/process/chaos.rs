@@ -1,6 +1,7 @@
-//! Three replicas, 300 clients that follow the protocol, and everything that can happen to servers. `CHAOS_SECONDS` says how long,
-//! `CHAOS_SEED` repeats the order of events. Nobody may be signed out, no session may have two successors, no verifier may refuse a
-//! token, nothing may be called theft; afterwards fifty thefts must all be found.
+//! Three replicas, 300 clients that follow the protocol, and everything that can happen to servers.
+//! `CHAOS_SECONDS` says how long, `CHAOS_SEED` repeats the order of events. Nobody may be signed
+//! out, no session may have two successors, no verifier may refuse a token, nothing may be called
+//! theft; afterwards fifty thefts must all be found.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -40,7 +41,8 @@ struct Seen {
     stop: AtomicBool,
 }
 
-/// A verifier with the habits of PyJWT and jose: a set is kept for five minutes, an unknown kid fetches again, at most every 30 s.
+/// A verifier with the habits of PyJWT and jose: a set is kept for five minutes, an unknown kid
+/// fetches again, at most every 30 s.
 struct Verifier {
     url: String,
     issuer: String,
@@ -50,24 +52,39 @@ struct Verifier {
 
 impl Verifier {
     async fn verify(&self, token: &str) -> Result<(), String> {
-        let kid = decode_header(token).map_err(|e| e.to_string())?.kid.ok_or("no kid")?;
+        let kid = decode_header(token)
+            .map_err(|e| e.to_string())?
+            .kid
+            .ok_or("no kid")?;
         let mut set = self.set.lock().await;
-        let (known, age) = set.as_ref().map_or((false, Duration::MAX), |(set, at)| (set.find(&kid).is_some(), at.elapsed()));
+        let (known, age) = set.as_ref().map_or((false, Duration::MAX), |(set, at)| {
+            (set.find(&kid).is_some(), at.elapsed())
+        });
         if (age > Duration::from_secs(300) || !known && age > Duration::from_secs(30))
             && let Some(fetched) = self.fetch().await
         {
             *set = Some((fetched, Instant::now()));
         }
-        let jwk = set.as_ref().and_then(|(set, _)| set.find(&kid)).ok_or_else(|| format!("the kid {kid} is not in the set"))?;
+        let jwk = set
+            .as_ref()
+            .and_then(|(set, _)| set.find(&kid))
+            .ok_or_else(|| format!("the kid {kid} is not in the set"))?;
         let mut rules = Validation::new(Algorithm::EdDSA);
         rules.set_audience(&[&self.issuer]);
         rules.set_issuer(&[&self.issuer]);
-        decode::<Value>(token, &DecodingKey::from_jwk(jwk).unwrap(), &rules).map(|_| ()).map_err(|e| e.to_string())
+        decode::<Value>(token, &DecodingKey::from_jwk(jwk).unwrap(), &rules)
+            .map(|_| ())
+            .map_err(|e| e.to_string())
     }
 
     async fn fetch(&self) -> Option<JwkSet> {
         for _ in 0..20 {
-            if let Ok(answer) = self.http.get(&self.url).timeout(Duration::from_secs(3)).send().await
+            if let Ok(answer) = self
+                .http
+                .get(&self.url)
+                .timeout(Duration::from_secs(3))
+                .send()
+                .await
                 && let Ok(set) = answer.json().await
             {
                 return Some(set);
@@ -85,14 +102,27 @@ struct Jar {
     loses: bool,
 }
 
-async fn tab(jar: Arc<Jar>, url: String, seen: Arc<Seen>, verifier: Arc<Verifier>, mut random: ChaCha20Rng) {
+async fn tab(
+    jar: Arc<Jar>,
+    url: String,
+    seen: Arc<Seen>,
+    verifier: Arc<Verifier>,
+    mut random: ChaCha20Rng,
+) {
     let http = reqwest::Client::new();
     while !seen.stop.load(Ordering::Relaxed) {
         let token = jar.token.lock().unwrap().clone();
-        let asked = http.post(&url).json(&json!({ "refreshToken": token })).timeout(Duration::from_secs(5)).send().await;
+        let asked = http
+            .post(&url)
+            .json(&json!({ "refreshToken": token }))
+            .timeout(Duration::from_secs(5))
+            .send()
+            .await;
         let lost = jar.loses && random.next_u32().is_multiple_of(5);
         let answer = match asked {
-            Ok(answer) if !lost => Some((answer.status().as_u16(), answer.json::<Value>().await.ok())),
+            Ok(answer) if !lost => {
+                Some((answer.status().as_u16(), answer.json::<Value>().await.ok()))
+            }
             Ok(_) | Err(_) => None,
         };
         match answer {
@@ -103,15 +133,31 @@ async fn tab(jar: Arc<Jar>, url: String, seen: Arc<Seen>, verifier: Arc<Verifier
                 }
                 if let Some(next) = body["refreshToken"].as_str() {
                     let (session, generation, secret) = parts(next);
-                    if seen.successors.lock().unwrap().entry((session, generation)).or_default().insert(secret) {
+                    if seen
+                        .successors
+                        .lock()
+                        .unwrap()
+                        .entry((session, generation))
+                        .or_default()
+                        .insert(secret)
+                    {
                         seen.rotations.fetch_add(1, Ordering::Relaxed);
                     }
                     next.clone_into(&mut jar.token.lock().unwrap());
                 }
-                tokio::time::sleep(Duration::from_millis(500 + u64::from(random.next_u32() % 4_000))).await;
+                tokio::time::sleep(Duration::from_millis(
+                    500 + u64::from(random.next_u32() % 4_000),
+                ))
+                .await;
             }
             Some((401, body)) => return seen.signed_out.lock().unwrap().push(format!("{body:?}")),
-            Some((500, body)) => return seen.signed_out.lock().unwrap().push(format!("a 500: {body:?}")),
+            Some((500, body)) => {
+                return seen
+                    .signed_out
+                    .lock()
+                    .unwrap()
+                    .push(format!("a 500: {body:?}"));
+            }
             Some(_) | None => {
                 seen.failures.fetch_add(1, Ordering::Relaxed);
                 tokio::time::sleep(Duration::from_millis(300)).await;
@@ -121,7 +167,12 @@ async fn tab(jar: Arc<Jar>, url: String, seen: Arc<Seen>, verifier: Arc<Verifier
 }
 
 /// What happens to the servers; each event is over before the next.
-async fn misfortune(fleet: &Fleet, random: &mut ChaCha20Rng, happened: &mut BTreeMap<&'static str, u32>, rotated: &mut Instant) {
+async fn misfortune(
+    fleet: &Fleet,
+    random: &mut ChaCha20Rng,
+    happened: &mut BTreeMap<&'static str, u32>,
+    rotated: &mut Instant,
+) {
     let n = 1 + u16::try_from(random.next_u32() % 3).unwrap();
     let pause = Duration::from_millis(u64::from(random.next_u32() % 3_000));
     let what = match random.next_u32() % 8 {
@@ -132,7 +183,9 @@ async fn misfortune(fleet: &Fleet, random: &mut ChaCha20Rng, happened: &mut BTre
             "kill -9 of a replica"
         }
         3 | 4 => {
-            let killed = sqlx::query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'countersign'");
+            let killed = sqlx::query(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'countersign'",
+            );
             killed.execute(&mut fleet.sql().await).await.unwrap();
             "pg_terminate_backend of all"
         }
@@ -147,8 +200,13 @@ async fn misfortune(fleet: &Fleet, random: &mut ChaCha20Rng, happened: &mut BTre
             "SIGSTOP of a replica for 10 s"
         }
         _ if rotated.elapsed() > Duration::from_secs(16) => {
-            let done = tokio::task::block_in_place(|| fleet.cli(&["keys", "rotate", "--force", "--yes"]));
-            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+            let done =
+                tokio::task::block_in_place(|| fleet.cli(&["keys", "rotate", "--force", "--yes"]));
+            assert!(
+                done.status.success(),
+                "{}",
+                String::from_utf8_lossy(&done.stderr)
+            );
             *rotated = Instant::now();
             "key rotation"
         }
@@ -160,35 +218,75 @@ async fn misfortune(fleet: &Fleet, random: &mut ChaCha20Rng, happened: &mut BTre
 
 #[expect(clippy::disallowed_methods, reason = "a seed that is printed")]
 fn setting(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).ok().map_or(otherwise, |text| text.parse().unwrap())
+    std::env::var(name)
+        .ok()
+        .map_or(otherwise, |text| text.parse().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Debian's postgresql and nginx; tests/all.sh runs it"]
 async fn chaos_signs_nobody_out_and_misses_no_thief() {
-    let (length, start) = (setting("CHAOS_SECONDS", 60), setting("CHAOS_SEED", u64::from(std::process::id())));
+    let (length, start) = (
+        setting("CHAOS_SECONDS", 60),
+        setting("CHAOS_SEED", u64::from(std::process::id())),
+    );
     println!("CHAOS_SEED={start} CHAOS_SECONDS={length}");
-    let windows =
-        ["tokens.access_ttl=2m", "sessions.refresh_grace=20s", "sessions.refresh_cooldown=40s", "keys.verifier_cache=0s", "server.header_timeout=30s"];
+    let windows = [
+        "tokens.access_ttl=2m",
+        "sessions.refresh_grace=20s",
+        "sessions.refresh_cooldown=40s",
+        "keys.verifier_cache=0s",
+        "server.header_timeout=30s",
+    ];
     let fleet = tokio::task::block_in_place(|| Fleet::start(&windows));
     let http = reqwest::Client::new();
-    assert_eq!(post(&http, &fleet.url("/api/auth/sign-up/email"), &form("ana")).await.unwrap().0, 200);
-    let verifier =
-        Verifier { url: fleet.url("/api/auth/jwks"), issuer: format!("http://localhost:{}", fleet.port), http: http.clone(), set: Default::default() };
+    assert_eq!(
+        post(&http, &fleet.url("/api/auth/sign-up/email"), &form("ana"))
+            .await
+            .unwrap()
+            .0,
+        200
+    );
+    let verifier = Verifier {
+        url: fleet.url("/api/auth/jwks"),
+        issuer: format!("http://localhost:{}", fleet.port),
+        http: http.clone(),
+        set: Default::default(),
+    };
     let (seen, verifier) = (Arc::<Seen>::default(), Arc::new(verifier));
     let (mut jars, mut tabs) = (Vec::new(), Vec::new());
     for n in 0..CLIENTS {
-        let (status, body) = post(&http, &fleet.url("/api/auth/sign-in/email"), &form("ana")).await.unwrap();
+        let (status, body) = post(&http, &fleet.url("/api/auth/sign-in/email"), &form("ana"))
+            .await
+            .unwrap();
         assert_eq!(status, 200, "{body}");
         let first = body["refreshToken"].as_str().unwrap().to_owned();
-        let jar = Arc::new(Jar { token: Mutex::new(first.clone()), first, loses: (MANY_TABS..LOSING).contains(&n) });
+        let jar = Arc::new(Jar {
+            token: Mutex::new(first.clone()),
+            first,
+            loses: (MANY_TABS..LOSING).contains(&n),
+        });
         for t in 0..if n < MANY_TABS { TABS } else { 1 } {
-            let random = ChaCha20Rng::seed_from_u64(start.wrapping_mul(1_000_003).wrapping_add((n * TABS + t) as u64));
-            tabs.push(tokio::spawn(tab(jar.clone(), fleet.url("/api/auth/refresh"), seen.clone(), verifier.clone(), random)));
+            let random = ChaCha20Rng::seed_from_u64(
+                start
+                    .wrapping_mul(1_000_003)
+                    .wrapping_add((n * TABS + t) as u64),
+            );
+            tabs.push(tokio::spawn(tab(
+                jar.clone(),
+                fleet.url("/api/auth/refresh"),
+                seen.clone(),
+                verifier.clone(),
+                random,
+            )));
         }
         jars.push(jar);
     }
-    let (mut random, mut happened, started) = (ChaCha20Rng::seed_from_u64(start), BTreeMap::new(), Instant::now());
+    let (mut random, mut happened, started) = (
+        ChaCha20Rng::seed_from_u64(start),
+        BTreeMap::new(),
+        Instant::now(),
+    );
     let mut rotated = Instant::now();
     while started.elapsed() < Duration::from_secs(length) {
         misfortune(&fleet, &mut random, &mut happened, &mut rotated).await;
@@ -201,18 +299,36 @@ async fn chaos_signs_nobody_out_and_misses_no_thief() {
         tab.await.unwrap();
     }
     println!("{happened:?}");
-    let (rotations, answers, failures) = (seen.rotations.load(Ordering::Relaxed), seen.answers.load(Ordering::Relaxed), seen.failures.load(Ordering::Relaxed));
+    let (rotations, answers, failures) = (
+        seen.rotations.load(Ordering::Relaxed),
+        seen.answers.load(Ordering::Relaxed),
+        seen.failures.load(Ordering::Relaxed),
+    );
     println!("{answers} answers, {rotations} rotations, {failures} requests without one");
 
     let mut still = 0;
     for jar in &jars {
         let token = jar.token.lock().unwrap().clone();
-        let (status, body) = post(&http, &fleet.url("/api/auth/refresh"), &json!({ "refreshToken": token })).await.unwrap();
+        let (status, body) = post(
+            &http,
+            &fleet.url("/api/auth/refresh"),
+            &json!({ "refreshToken": token }),
+        )
+        .await
+        .unwrap();
         assert_eq!(status, 200, "{body}");
         still += 1;
     }
-    let doubled = seen.successors.lock().unwrap().values().filter(|secrets| secrets.len() > 1).count();
-    let thefts = fleet.number("SELECT COUNT(*) FROM audit_events WHERE kind = 'refresh_token.reused'").await;
+    let doubled = seen
+        .successors
+        .lock()
+        .unwrap()
+        .values()
+        .filter(|secrets| secrets.len() > 1)
+        .count();
+    let thefts = fleet
+        .number("SELECT COUNT(*) FROM audit_events WHERE kind = 'refresh_token.reused'")
+        .await;
     let signed_out = seen.signed_out.lock().unwrap().clone();
     let unverified = seen.refused_tokens.lock().unwrap().clone();
     println!(
@@ -220,25 +336,54 @@ async fn chaos_signs_nobody_out_and_misses_no_thief() {
         signed_out.len(),
         unverified.len()
     );
-    assert_eq!((signed_out, doubled, unverified, thefts), (Vec::<String>::new(), 0, Vec::<String>::new(), 0));
+    assert_eq!(
+        (signed_out, doubled, unverified, thefts),
+        (Vec::<String>::new(), 0, Vec::<String>::new(), 0)
+    );
     assert!(rotations > CLIENTS as u64, "{rotations}");
 
     let mut revoked = 0_usize;
-    for jar in jars.iter().filter(|jar| parts(&jar.token.lock().unwrap()).1 > 2).take(THEFTS) {
-        // For some seconds after a standstill, as the last fault may have been one, a replica answers 503 and says when to come again.
+    for jar in jars
+        .iter()
+        .filter(|jar| parts(&jar.token.lock().unwrap()).1 > 2)
+        .take(THEFTS)
+    {
+        // For some seconds after a standstill, as the last fault may have been one, a replica
+        // answers 503 and says when to come again.
         let (status, body) = loop {
-            let (status, body) = post(&http, &fleet.url("/api/auth/refresh"), &json!({ "refreshToken": jar.first })).await.unwrap();
+            let (status, body) = post(
+                &http,
+                &fleet.url("/api/auth/refresh"),
+                &json!({ "refreshToken": jar.first }),
+            )
+            .await
+            .unwrap();
             if status != 503 {
                 break (status, body);
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         };
-        assert_eq!((status, body["code"].as_str()), (401, Some("REFRESH_TOKEN_REUSED")), "{body}");
+        assert_eq!(
+            (status, body["code"].as_str()),
+            (401, Some("REFRESH_TOKEN_REUSED")),
+            "{body}"
+        );
         let token = jar.token.lock().unwrap().clone();
-        let (status, _) = post(&http, &fleet.url("/api/auth/refresh"), &json!({ "refreshToken": token })).await.unwrap();
+        let (status, _) = post(
+            &http,
+            &fleet.url("/api/auth/refresh"),
+            &json!({ "refreshToken": token }),
+        )
+        .await
+        .unwrap();
         revoked += usize::from(status == 401);
     }
     println!("{THEFTS} thefts, {revoked} sessions revoked");
     assert_eq!(revoked, THEFTS);
-    assert_eq!(fleet.number("SELECT COUNT(*) FROM audit_events WHERE kind = 'refresh_token.reused'").await, i64::try_from(THEFTS).unwrap());
+    assert_eq!(
+        fleet
+            .number("SELECT COUNT(*) FROM audit_events WHERE kind = 'refresh_token.reused'")
+            .await,
+        i64::try_from(THEFTS).unwrap()
+    );
 }

@@ -1,4 +1,5 @@
-//! `kill -9`, again and again: no client that follows the protocol is signed out, and the keys are never half changed.
+//! `kill -9`, again and again: no client that follows the protocol is signed out, and the keys are
+//! never half changed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,19 +14,29 @@ use crate::server::{Place, Server, refresh, sign_in, sign_up, write_key};
 const SESSIONS: usize = 200;
 const KILLS: u32 = 20;
 
-/// A client that follows the protocol: one token, retried until it is answered, signed out only by a 401.
-async fn client(port: u16, mut token: String, stop: Arc<AtomicBool>, rotations: Arc<AtomicU64>, lost: Arc<AtomicU64>, seed: u64) -> Result<String, String> {
+/// A client that follows the protocol: one token, retried until it is answered, signed out only by
+/// a 401.
+async fn client(
+    port: u16,
+    mut token: String,
+    stop: Arc<AtomicBool>,
+    rotations: Arc<AtomicU64>,
+    lost: Arc<AtomicU64>,
+    seed: u64,
+) -> Result<String, String> {
     let http = reqwest::Client::new();
     let url = format!("http://127.0.0.1:{port}/api/auth/refresh");
     let mut random = ChaCha20Rng::seed_from_u64(seed);
     while !stop.load(Ordering::Relaxed) {
-        match crate::server::post(&http, &url, &serde_json::json!({ "refreshToken": token })).await {
+        match crate::server::post(&http, &url, &serde_json::json!({ "refreshToken": token })).await
+        {
             Some((200, body)) => {
                 if let Some(next) = body["refreshToken"].as_str() {
                     rotations.fetch_add(1, Ordering::Relaxed);
                     next.clone_into(&mut token);
                 }
-                tokio::time::sleep(Duration::from_millis(u64::from(random.next_u32() % 1_500))).await;
+                tokio::time::sleep(Duration::from_millis(u64::from(random.next_u32() % 1_500)))
+                    .await;
             }
             Some((401, body)) => return Err(format!("signed out: {body}")),
             Some(_) | None => {
@@ -41,26 +52,48 @@ async fn client(port: u16, mut token: String, stop: Arc<AtomicBool>, rotations: 
 async fn until_more_than(counter: &AtomicU64, more: u64) {
     let (seen, waited) = (counter.load(Ordering::Relaxed), std::time::Instant::now());
     while counter.load(Ordering::Relaxed) <= seen + more {
-        assert!(waited.elapsed() < Duration::from_secs(60), "the storm has died down");
+        assert!(
+            waited.elapsed() < Duration::from_secs(60),
+            "the storm has died down"
+        );
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s04_killed_20_times_in_a_storm_of_200_sessions_nobody_is_signed_out() {
-    let place = Place::new(&["tokens.access_ttl=1m", "sessions.refresh_grace=6s", "sessions.refresh_cooldown=6s"]);
+    let place = Place::new(&[
+        "tokens.access_ttl=1m",
+        "sessions.refresh_grace=6s",
+        "sessions.refresh_cooldown=6s",
+    ]);
     let mut server = place.serve();
     let http = reqwest::Client::new();
     sign_up(&http, &server, "ana").await;
-    let (stop, rotations, lost) = (Arc::new(AtomicBool::new(false)), Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+    let (stop, rotations, lost) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::<AtomicU64>::default(),
+        Arc::<AtomicU64>::default(),
+    );
     let mut clients = Vec::new();
     for n in 0..SESSIONS {
-        let token = sign_in(&http, &server, "ana").await["refreshToken"].as_str().unwrap().to_owned();
-        clients.push(tokio::spawn(client(server.port, token, stop.clone(), rotations.clone(), lost.clone(), n as u64)));
+        let token = sign_in(&http, &server, "ana").await["refreshToken"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        clients.push(tokio::spawn(client(
+            server.port,
+            token,
+            stop.clone(),
+            rotations.clone(),
+            lost.clone(),
+            n as u64,
+        )));
     }
     let mut random = ChaCha20Rng::seed_from_u64(20);
     for _ in 0..KILLS {
-        // The storm itself is the clock here: a kill comes once enough has been rotated since the last one, the next start once somebody missed it.
+        // The storm itself is the clock here: a kill comes once enough has been rotated since the
+        // last one, the next start once somebody missed it.
         until_more_than(&rotations, u64::from(random.next_u32() % 40)).await;
         server.signal(Signal::SIGKILL);
         server.wait();
@@ -75,8 +108,13 @@ async fn s04_killed_20_times_in_a_storm_of_200_sessions_nobody_is_signed_out() {
         assert_eq!(status, 200, "{body}");
         alive += 1;
     }
-    let (rotations, lost) = (rotations.load(Ordering::Relaxed), lost.load(Ordering::Relaxed));
-    println!("{KILLS} kills, {SESSIONS} sessions, {rotations} rotations, {lost} lost requests: {alive} clients still signed in");
+    let (rotations, lost) = (
+        rotations.load(Ordering::Relaxed),
+        lost.load(Ordering::Relaxed),
+    );
+    println!(
+        "{KILLS} kills, {SESSIONS} sessions, {rotations} rotations, {lost} lost requests: {alive} clients still signed in"
+    );
     assert!(rotations > 300 && lost >= u64::from(KILLS));
     assert_eq!(alive, SESSIONS);
 }
@@ -87,11 +125,20 @@ async fn s03_killed_between_commit_and_answer_the_retry_gets_the_same_successor(
     let place = Place::new(&["log.level=debug"]);
     let mut server = place.serve();
     let http = reqwest::Client::new();
-    let token = sign_up(&http, &server, "ana").await["refreshToken"].as_str().unwrap().to_owned();
-    // The request goes out and nobody reads the answer; the kill comes when the log says that it was served.
+    let token = sign_up(&http, &server, "ana").await["refreshToken"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    // The request goes out and nobody reads the answer; the kill comes when the log says that it
+    // was served.
     let body = serde_json::json!({ "refreshToken": token }).to_string();
-    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
-    let head = format!("POST /api/auth/refresh HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", server.port))
+        .await
+        .unwrap();
+    let head = format!(
+        "POST /api/auth/refresh HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
     stream.write_all(head.as_bytes()).await.unwrap();
     while !server.log().contains("/api/auth/refresh") {
         tokio::task::yield_now().await;
@@ -111,22 +158,42 @@ async fn s03_killed_between_commit_and_answer_the_retry_gets_the_same_successor(
 
 async fn generation(place: &Place) -> i64 {
     use sqlx::ConnectOptions;
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(place.path("data/countersign.db"));
-    sqlx::query_scalar("SELECT MAX(generation) FROM sessions").fetch_one(&mut options.connect().await.unwrap()).await.unwrap()
+    let options =
+        sqlx::sqlite::SqliteConnectOptions::new().filename(place.path("data/countersign.db"));
+    sqlx::query_scalar("SELECT MAX(generation) FROM sessions")
+        .fetch_one(&mut options.connect().await.unwrap())
+        .await
+        .unwrap()
 }
 
 fn states(place: &Place, environment: &[(&str, &str)]) -> Vec<String> {
     let mut command = place.command();
-    let output = command.args(["keys", "list", "--output", "json"]).envs(environment.iter().copied()).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = command
+        .args(["keys", "list", "--output", "json"])
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let keys: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let mut states: Vec<String> = keys.as_array().unwrap().iter().map(|k| k["state"].as_str().unwrap().to_owned()).collect();
+    let mut states: Vec<String> = keys
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|k| k["state"].as_str().unwrap().to_owned())
+        .collect();
     states.sort();
     states
 }
 
 fn quiet(command: &mut std::process::Command) -> &mut std::process::Command {
-    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).stdin(std::process::Stdio::null())
+    command
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .stdin(std::process::Stdio::null())
 }
 
 /// How long a command takes here that must succeed: what the kills are spread over.
@@ -140,7 +207,10 @@ fn time_of(command: &mut std::process::Command) -> Duration {
 fn kill_after(command: &mut std::process::Command, wait: Duration) -> bool {
     let mut child = quiet(command).spawn().unwrap();
     std::thread::sleep(wait);
-    let ended = child.try_wait().unwrap().is_some_and(|status| status.success());
+    let ended = child
+        .try_wait()
+        .unwrap()
+        .is_some_and(|status| status.success());
     drop(child.kill());
     drop(child.wait());
     ended
@@ -175,17 +245,32 @@ fn k5_a_rotation_killed_anywhere_leaves_one_active_and_one_standby() {
 }
 
 #[test]
-fn k7_a_rewrap_killed_anywhere_leaves_every_key_under_the_old_or_every_key_under_the_new_master_key() {
+fn k7_a_rewrap_killed_anywhere_leaves_every_key_under_the_old_or_every_key_under_the_new_master_key()
+ {
     let place = Place::new(&[]);
     drop(place.serve());
-    let mut current = std::fs::read_to_string(place.path("keys/master.key")).unwrap().trim().to_owned();
-    let opens = |key: &str| place.command().args(["keys", "list"]).env("COUNTERSIGN_MASTER_KEY", key).output().unwrap().status.success();
+    let mut current = std::fs::read_to_string(place.path("keys/master.key"))
+        .unwrap()
+        .trim()
+        .to_owned();
+    let opens = |key: &str| {
+        place
+            .command()
+            .args(["keys", "list"])
+            .env("COUNTERSIGN_MASTER_KEY", key)
+            .output()
+            .unwrap()
+            .status
+            .success()
+    };
     let (mut old, mut new, mut whole) = (0, 0, Duration::ZERO);
     for n in 0..TRIES {
         let next = format!("{:0>22}abcdefghijklmnopqrst0", n + 1_000_000);
         write_key(&place.path("new.key"), &next);
         let mut command = place.command();
-        command.args(["keys", "rewrap", "--new-master-key-file", "new.key"]).env("COUNTERSIGN_MASTER_KEY", &current);
+        command
+            .args(["keys", "rewrap", "--new-master-key-file", "new.key"])
+            .env("COUNTERSIGN_MASTER_KEY", &current);
         if n == 0 {
             whole = time_of(&mut command);
         } else {
@@ -200,7 +285,10 @@ fn k7_a_rewrap_killed_anywhere_leaves_every_key_under_the_old_or_every_key_under
             mix => panic!("old and new open: {mix:?}"),
         }
     }
-    println!("killed {} times: {old} times all under the old, {new} times all under the new master key", TRIES - 1);
+    println!(
+        "killed {} times: {old} times all under the old, {new} times all under the new master key",
+        TRIES - 1
+    );
     assert!(old > 0 && new > 1);
 }
 

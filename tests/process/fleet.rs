@@ -1,4 +1,5 @@
-//! Three replicas behind nginx on one Postgres: `examples/replicas` itself, and hands on each of its processes.
+//! Three replicas behind nginx on one Postgres: `examples/replicas` itself, and hands on each of
+//! its processes.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -36,17 +37,33 @@ pub struct Standby {
 
 impl Standby {
     fn ctl(&self, arguments: &str) {
-        Fleet::bash(&format!("pg_as \"$(pg_bin)/pg_ctl\" -w -s -D '{0}/standby' -l '{0}/standby/server.log' {arguments}", self.dir));
+        Fleet::bash(&format!(
+            "pg_as \"$(pg_bin)/pg_ctl\" -w -s -D '{0}/standby' -l '{0}/standby/server.log' {arguments}",
+            self.dir
+        ));
     }
 
     /// From now on commits stay on the primary.
     pub async fn cut_off(&self) {
-        let mut sql = PgConnection::connect(&format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)).await.unwrap();
-        for statement in ["ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()"] {
+        let mut sql = PgConnection::connect(&format!(
+            "postgres://postgres@127.0.0.1:{}/postgres",
+            self.port
+        ))
+        .await
+        .unwrap();
+        for statement in [
+            "ALTER SYSTEM SET primary_conninfo = ''",
+            "SELECT pg_reload_conf()",
+        ] {
             sqlx::raw_sql(statement).execute(&mut sql).await.unwrap();
         }
         let receivers = "SELECT COUNT(*) FROM pg_stat_wal_receiver";
-        while sqlx::query_scalar::<_, i64>(receivers).fetch_one(&mut sql).await.unwrap() > 0 {
+        while sqlx::query_scalar::<_, i64>(receivers)
+            .fetch_one(&mut sql)
+            .await
+            .unwrap()
+            > 0
+        {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
     }
@@ -55,17 +72,27 @@ impl Standby {
     pub fn take_over(&self, fleet: &Fleet) {
         fleet.stop_postgres();
         self.ctl("-m fast stop");
-        self.ctl(&format!("-o '-p {} -k {} -c listen_addresses=127.0.0.1 -c max_connections=300' start", self.primary, self.dir));
+        self.ctl(&format!(
+            "-o '-p {} -k {} -c listen_addresses=127.0.0.1 -c max_connections=300' start",
+            self.primary, self.dir
+        ));
         self.ctl("promote");
         let pid = std::fs::read_to_string(format!("{}/standby/postmaster.pid", self.dir)).unwrap();
-        std::fs::write(fleet.run().join("postgres.pid"), pid.lines().next().unwrap()).unwrap();
+        std::fs::write(
+            fleet.run().join("postgres.pid"),
+            pid.lines().next().unwrap(),
+        )
+        .unwrap();
     }
 }
 
 async fn until(mut true_at_last: impl AsyncFnMut() -> bool) {
     let started = std::time::Instant::now();
     while !true_at_last().await {
-        assert!(started.elapsed() < std::time::Duration::from_secs(30), "it does not come to pass");
+        assert!(
+            started.elapsed() < std::time::Duration::from_secs(30),
+            "it does not come to pass"
+        );
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
@@ -85,10 +112,23 @@ impl Drop for Pooler {
 
 impl Fleet {
     pub fn start(settings: &[&str]) -> Self {
-        let settings = CHEAP.iter().chain(settings).map(ToString::to_string).collect();
-        let fleet = Self { dir: tempfile::tempdir().unwrap(), port: free_ports(4), settings };
+        let settings = CHEAP
+            .iter()
+            .chain(settings)
+            .map(ToString::to_string)
+            .collect();
+        let fleet = Self {
+            dir: tempfile::tempdir().unwrap(),
+            port: free_ports(4),
+            settings,
+        };
         let started = fleet.script("start", &[]);
-        assert!(started.status.success(), "{}{}", String::from_utf8_lossy(&started.stderr), fleet.log(1));
+        assert!(
+            started.status.success(),
+            "{}{}",
+            String::from_utf8_lossy(&started.stderr),
+            fleet.log(1)
+        );
         fleet
     }
 
@@ -102,7 +142,10 @@ impl Fleet {
         if command != "stop" {
             script.args(&self.settings);
         }
-        script.env("BIN", env!("CARGO_BIN_EXE_countersign")).env("DIR", self.run()).env("PORT", self.port.to_string());
+        script
+            .env("BIN", env!("CARGO_BIN_EXE_countersign"))
+            .env("DIR", self.run())
+            .env("PORT", self.port.to_string());
         script
     }
 
@@ -111,7 +154,10 @@ impl Fleet {
     }
 
     fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(self.run().join(name)).unwrap_or_default().trim().to_owned()
+        std::fs::read_to_string(self.run().join(name))
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
     }
 
     /// Through the balancer.
@@ -139,7 +185,10 @@ impl Fleet {
 
     /// Waits until the process of a replica, which was told to end, has ended.
     pub fn until_ended(&self, n: u16) {
-        Self::bash(&format!("pg_wait {}", self.read(&format!("replica-{n}.pid"))));
+        Self::bash(&format!(
+            "pg_wait {}",
+            self.read(&format!("replica-{n}.pid"))
+        ));
     }
 
     /// Starts a replica again whose clock is so many seconds off; waits until it listens.
@@ -152,8 +201,16 @@ impl Fleet {
         );
         std::fs::write(&wrapper, text).unwrap();
         std::fs::set_permissions(&wrapper, std::fs::Permissions::from_mode(0o700)).unwrap();
-        let started = self.command("serve", &[&n.to_string()]).env("BIN", &wrapper).output().unwrap();
-        assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
+        let started = self
+            .command("serve", &[&n.to_string()])
+            .env("BIN", &wrapper)
+            .output()
+            .unwrap();
+        assert!(
+            started.status.success(),
+            "{}",
+            String::from_utf8_lossy(&started.stderr)
+        );
         while std::net::TcpStream::connect(("127.0.0.1", self.port + n)).is_err() {
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
@@ -166,8 +223,17 @@ impl Fleet {
 
     /// The same with another binary.
     pub fn serve_as(&self, n: u16, binary: &Path, settings: &[&str]) {
-        let started = self.command("serve", &[&n.to_string()]).args(settings).env("BIN", binary).output().unwrap();
-        assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
+        let started = self
+            .command("serve", &[&n.to_string()])
+            .args(settings)
+            .env("BIN", binary)
+            .output()
+            .unwrap();
+        assert!(
+            started.status.success(),
+            "{}",
+            String::from_utf8_lossy(&started.stderr)
+        );
     }
 
     /// The same with settings that win over the others.
@@ -178,21 +244,45 @@ impl Fleet {
     /// Until the replica says that it is ready.
     pub async fn until_ready(&self, n: u16) {
         let (http, started) = (reqwest::Client::new(), std::time::Instant::now());
-        while !http.get(self.direct(n, "/health/ready")).send().await.is_ok_and(|a| a.status().is_success()) {
-            assert!(started.elapsed() < std::time::Duration::from_secs(30), "replica {n} is not ready:\n{}", self.log(n));
+        while !http
+            .get(self.direct(n, "/health/ready"))
+            .send()
+            .await
+            .is_ok_and(|a| a.status().is_success())
+        {
+            assert!(
+                started.elapsed() < std::time::Duration::from_secs(30),
+                "replica {n} is not ready:\n{}",
+                self.log(n)
+            );
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     }
 
     fn bash(text: &str) {
-        let done = Command::new("bash").args(["-euc", &format!("source examples/replicas/postgres.sh; {text}")]).output().unwrap();
-        assert!(done.status.success(), "{text}: {}", String::from_utf8_lossy(&done.stderr));
+        let done = Command::new("bash")
+            .args([
+                "-euc",
+                &format!("source examples/replicas/postgres.sh; {text}"),
+            ])
+            .output()
+            .unwrap();
+        assert!(
+            done.status.success(),
+            "{text}: {}",
+            String::from_utf8_lossy(&done.stderr)
+        );
     }
 
     /// Postgres crashes and comes back.
     pub fn crash_postgres(&self) {
-        Self::bash(&format!("pg_restart '{}' immediate", self.read("postgres.dir")));
-        let pid = std::fs::read_to_string(format!("{}/data/postmaster.pid", self.read("postgres.dir"))).unwrap();
+        Self::bash(&format!(
+            "pg_restart '{}' immediate",
+            self.read("postgres.dir")
+        ));
+        let pid =
+            std::fs::read_to_string(format!("{}/data/postmaster.pid", self.read("postgres.dir")))
+                .unwrap();
         std::fs::write(self.run().join("postgres.pid"), pid.lines().next().unwrap()).unwrap();
     }
 
@@ -206,7 +296,11 @@ impl Fleet {
         let server = url.rsplit(':').next().unwrap().split('/').next().unwrap();
         let path = |name: &str| dir.path().join(name).display().to_string();
         std::fs::write(path("users.txt"), "\"postgres\" \"\"\n").unwrap();
-        let root = if nix::unistd::geteuid().is_root() { "user = postgres\n" } else { "" };
+        let root = if nix::unistd::geteuid().is_root() {
+            "user = postgres\n"
+        } else {
+            ""
+        };
         let text = format!(
             "[databases]\npostgres = host=127.0.0.1 port={server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {}\npool_mode = transaction\ndefault_pool_size = 6\n{root}",
             path("users.txt")
@@ -216,12 +310,19 @@ impl Fleet {
             std::fs::set_permissions(path(name), std::fs::Permissions::from_mode(0o644)).unwrap();
         }
         let log = std::fs::File::create(path("log")).unwrap();
-        let child = Command::new("pgbouncer").arg(path("pgbouncer.ini")).stderr(log).spawn().unwrap();
+        let child = Command::new("pgbouncer")
+            .arg(path("pgbouncer.ini"))
+            .stderr(log)
+            .spawn()
+            .unwrap();
         let pooler = Pooler { child, dir };
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
-        (pooler, format!("postgres://postgres@127.0.0.1:{port}/postgres"))
+        (
+            pooler,
+            format!("postgres://postgres@127.0.0.1:{port}/postgres"),
+        )
     }
 
     /// Straight to Postgres.
@@ -234,14 +335,16 @@ impl Fleet {
         let main = self.read("postgres.pid");
         // The parent first: then nobody is born meanwhile.
         let _gone = kill(Pid::from_raw(main.parse().unwrap()), signal);
-        let children = std::fs::read_to_string(format!("/proc/{main}/task/{main}/children")).unwrap_or_default();
+        let children = std::fs::read_to_string(format!("/proc/{main}/task/{main}/children"))
+            .unwrap_or_default();
         for pid in children.split_whitespace() {
             // A child may just have ended.
             let _gone = kill(Pid::from_raw(pid.parse().unwrap()), signal);
         }
     }
 
-    /// Postgres speaks TLS from now on, with a certificate for `localhost` of an authority of its own; the authority's file.
+    /// Postgres speaks TLS from now on, with a certificate for `localhost` of an authority of its
+    /// own; the authority's file.
     pub async fn certify_postgres(&self) -> PathBuf {
         let data = format!("{}/data", self.read("postgres.dir"));
         Self::bash(&format!(
@@ -252,9 +355,19 @@ impl Fleet {
              as x509 -req -in {data}/server.csr -CA {data}/ca.crt -CAkey {data}/ca.key -CAcreateserial -days 2 -extfile {data}/names -out {data}/server.crt"
         ));
         for sql in ["ALTER SYSTEM SET ssl = on", "SELECT pg_reload_conf()"] {
-            sqlx::raw_sql(sql).execute(&mut self.sql().await).await.unwrap();
+            sqlx::raw_sql(sql)
+                .execute(&mut self.sql().await)
+                .await
+                .unwrap();
         }
-        until(async || sqlx::query_scalar::<_, String>("SHOW ssl").fetch_one(&mut self.sql().await).await.unwrap() == "on").await;
+        until(async || {
+            sqlx::query_scalar::<_, String>("SHOW ssl")
+                .fetch_one(&mut self.sql().await)
+                .await
+                .unwrap()
+                == "on"
+        })
+        .await;
         let authority = self.dir.path().join("authority.pem");
         std::fs::copy(format!("{data}/ca.crt"), &authority).unwrap();
         authority
@@ -263,33 +376,60 @@ impl Fleet {
     /// The certificate of an authority that has nothing to do with it.
     pub fn stranger(&self) -> PathBuf {
         let path = self.dir.path().join("stranger.pem");
-        Self::bash(&format!("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=stranger -keyout /dev/null -out '{}' 2>/dev/null", path.display()));
+        Self::bash(&format!(
+            "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=stranger -keyout /dev/null -out '{}' 2>/dev/null",
+            path.display()
+        ));
         path
     }
 
     /// Postgres is gone.
     pub fn stop_postgres(&self) {
-        Self::bash(&format!("pg_as \"$(pg_bin)/pg_ctl\" -w -s -D '{}/data' -m immediate stop", self.read("postgres.dir")));
+        Self::bash(&format!(
+            "pg_as \"$(pg_bin)/pg_ctl\" -w -s -D '{}/data' -m immediate stop",
+            self.read("postgres.dir")
+        ));
     }
 
     /// A streaming, asynchronous standby that has everything so far.
     pub async fn standby(&self) -> Standby {
-        let (dir, url, port) = (self.read("postgres.dir"), self.read("postgres.url"), free_ports(4));
-        let primary = url.rsplit(':').next().unwrap().split('/').next().unwrap().to_owned();
-        Self::bash(&format!("pg_as \"$(pg_bin)/pg_basebackup\" -h 127.0.0.1 -p {primary} -U postgres -D '{dir}/standby' -R -X stream -c fast"));
+        let (dir, url, port) = (
+            self.read("postgres.dir"),
+            self.read("postgres.url"),
+            free_ports(4),
+        );
+        let primary = url
+            .rsplit(':')
+            .next()
+            .unwrap()
+            .split('/')
+            .next()
+            .unwrap()
+            .to_owned();
+        Self::bash(&format!(
+            "pg_as \"$(pg_bin)/pg_basebackup\" -h 127.0.0.1 -p {primary} -U postgres -D '{dir}/standby' -R -X stream -c fast"
+        ));
         let standby = Standby { dir, primary, port };
-        standby.ctl(&format!("-o '-p {port} -k {} -c listen_addresses=127.0.0.1 -c max_connections=300' start", standby.dir));
+        standby.ctl(&format!(
+            "-o '-p {port} -k {} -c listen_addresses=127.0.0.1 -c max_connections=300' start",
+            standby.dir
+        ));
         let behind = "SELECT COUNT(*) FROM pg_stat_replication WHERE state = 'streaming' AND replay_lsn = pg_current_wal_lsn()";
         until(async || self.number(behind).await == 1).await;
         standby
     }
 
     pub async fn sql(&self) -> PgConnection {
-        PgConnection::connect(&self.read("postgres.url")).await.unwrap()
+        PgConnection::connect(&self.read("postgres.url"))
+            .await
+            .unwrap()
     }
 
     pub async fn number(&self, sql: &'static str) -> i64 {
-        sqlx::query_scalar(sql).fetch_one(&mut self.sql().await).await.unwrap()
+        sqlx::query_scalar(sql)
+            .fetch_one(&mut self.sql().await)
+            .await
+            .unwrap()
     }
 
     /// The command line on the same database and keys.
@@ -300,8 +440,14 @@ impl Fleet {
     /// The same with another binary.
     pub fn cli_of(&self, binary: &Path, arguments: &[&str]) -> Output {
         let mut command = Command::new(binary);
-        command.current_dir(self.run()).env_clear().env("USER", "tester");
-        command.arg("--set").arg(format!("database.url={}", self.read("postgres.url"))).args(["--set", "keys.dir=keys"]);
+        command
+            .current_dir(self.run())
+            .env_clear()
+            .env("USER", "tester");
+        command
+            .arg("--set")
+            .arg(format!("database.url={}", self.read("postgres.url")))
+            .args(["--set", "keys.dir=keys"]);
         for setting in &self.settings {
             command.arg("--set").arg(setting);
         }
@@ -310,7 +456,11 @@ impl Fleet {
 
     pub fn json(&self, arguments: &[&str]) -> Value {
         let output = self.cli(&[arguments, &["--output", "json"]].concat());
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         serde_json::from_slice(&output.stdout).unwrap()
     }
 }

@@ -32,7 +32,11 @@ async fn drip(port: u16, at_once: &str, slowly: &'static str) -> String {
     });
     let mut said = Vec::new();
     // A reset is an end too.
-    drop(timeout(PATIENCE, read.read_to_end(&mut said)).await.expect("it is cut off"));
+    drop(
+        timeout(PATIENCE, read.read_to_end(&mut said))
+            .await
+            .expect("it is cut off"),
+    );
     writing.abort();
     String::from_utf8(said).unwrap()
 }
@@ -47,26 +51,61 @@ async fn a_thousand_slow_and_a_thousand_idle_clients_take_nothing_from_the_other
     let server = place.serve();
     let client = reqwest::Client::new();
     let form = "POST /api/auth/sign-in/email HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n";
-    let headers: Vec<_> = (0..SLOW).map(|_| tokio::spawn(drip(server.port, "GET /api/auth/session HTTP/1.1\r\n", "X-Slow: 1\r\n"))).collect();
-    let bodies: Vec<_> = (0..SLOW).map(|_| tokio::spawn(drip(server.port, form, " "))).collect();
-    let idle: Vec<_> = (0..IDLE).map(|_| tokio::spawn(drip(server.port, "", ""))).collect();
+    let headers: Vec<_> = (0..SLOW)
+        .map(|_| {
+            tokio::spawn(drip(
+                server.port,
+                "GET /api/auth/session HTTP/1.1\r\n",
+                "X-Slow: 1\r\n",
+            ))
+        })
+        .collect();
+    let bodies: Vec<_> = (0..SLOW)
+        .map(|_| tokio::spawn(drip(server.port, form, " ")))
+        .collect();
+    let idle: Vec<_> = (0..IDLE)
+        .map(|_| tokio::spawn(drip(server.port, "", "")))
+        .collect();
     let tokens = sign_up(&client, &server, "ana").await;
     let mut rounds = 0;
     while bodies.iter().any(|slow| !slow.is_finished()) {
-        let (status, _) = refresh(&client, &server, tokens["refreshToken"].as_str().unwrap()).await.expect("an answer");
-        let session = client.get(server.url("/api/auth/session")).bearer_auth(tokens["token"].as_str().unwrap()).send().await.unwrap();
-        let jwks = client.get(server.url("/api/auth/jwks")).send().await.unwrap();
-        assert_eq!((status, session.status().as_u16(), jwks.status().as_u16()), (200, 200, 200), "after {rounds} rounds");
+        let (status, _) = refresh(&client, &server, tokens["refreshToken"].as_str().unwrap())
+            .await
+            .expect("an answer");
+        let session = client
+            .get(server.url("/api/auth/session"))
+            .bearer_auth(tokens["token"].as_str().unwrap())
+            .send()
+            .await
+            .unwrap();
+        let jwks = client
+            .get(server.url("/api/auth/jwks"))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(
+            (status, session.status().as_u16(), jwks.status().as_u16()),
+            (200, 200, 200),
+            "after {rounds} rounds"
+        );
         rounds += 1;
     }
-    println!("{rounds} rounds of three requests were served beside {SLOW} slow headers, {SLOW} slow bodies, {IDLE} idle connections");
+    println!(
+        "{rounds} rounds of three requests were served beside {SLOW} slow headers, {SLOW} slow bodies, {IDLE} idle connections"
+    );
     assert!(rounds > 10);
     for slow in bodies {
-        assert!(slow.await.unwrap().starts_with("HTTP/1.1 408"), "a body that does not come is told so");
+        assert!(
+            slow.await.unwrap().starts_with("HTTP/1.1 408"),
+            "a body that does not come is told so"
+        );
     }
     for cut_off in headers.into_iter().chain(idle) {
         let said = cut_off.await.unwrap();
-        assert!(said.is_empty() || said.starts_with("HTTP/1.1 408"), "{said}");
+        assert!(
+            said.is_empty() || said.starts_with("HTTP/1.1 408"),
+            "{said}"
+        );
     }
 }
 
@@ -76,11 +115,24 @@ async fn a_refusal_because_of_too_much_comes_late_and_others_do_not_wait_for_it(
     let server = place.serve();
     let client = reqwest::Client::new();
     sign_up(&client, &server, "ana").await;
-    let wrong = serde_json::json!({ "email": "nobody@example.com", "password": "a wrong password" });
-    let guess = async || client.post(server.url("/api/auth/sign-in/email")).json(&wrong).send().await.unwrap().status().as_u16();
+    let wrong =
+        serde_json::json!({ "email": "nobody@example.com", "password": "a wrong password" });
+    let guess = async || {
+        client
+            .post(server.url("/api/auth/sign-in/email"))
+            .json(&wrong)
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
+    };
     assert_eq!(guess().await, 401);
     let (begun, health) = (std::time::Instant::now(), server.url("/health"));
     let (refused, well) = tokio::join!(guess(), client.get(&health).send());
     assert_eq!((refused, well.unwrap().status().as_u16()), (429, 200));
-    assert!(begun.elapsed() >= Duration::from_millis(500), "who floods waits");
+    assert!(
+        begun.elapsed() >= Duration::from_millis(500),
+        "who floods waits"
+    );
 }

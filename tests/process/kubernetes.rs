@@ -1,4 +1,5 @@
-//! `examples/kubernetes.yaml` as a cluster lays it out: the mounted Secret, the variables of its Service, the probes and the stop.
+//! `examples/kubernetes.yaml` as a cluster lays it out: the mounted Secret, the variables of its
+//! Service, the probes and the stop.
 
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
@@ -23,9 +24,20 @@ struct Manifest {
 impl Manifest {
     fn read() -> Self {
         let text = include_str!("../../examples/kubernetes.yaml");
-        let documents: Vec<Value> = serde_norway::Deserializer::from_str(text).map(|document| Value::deserialize(document).unwrap()).collect();
-        let find = |kind: &str| documents.iter().find(|d| d["kind"] == kind).cloned().unwrap();
-        Self { deployment: find("Deployment"), service: find("Service") }
+        let documents: Vec<Value> = serde_norway::Deserializer::from_str(text)
+            .map(|document| Value::deserialize(document).unwrap())
+            .collect();
+        let find = |kind: &str| {
+            documents
+                .iter()
+                .find(|d| d["kind"] == kind)
+                .cloned()
+                .unwrap()
+        };
+        Self {
+            deployment: find("Deployment"),
+            service: find("Service"),
+        }
     }
 
     fn pod(&self) -> &Value {
@@ -36,11 +48,22 @@ impl Manifest {
         &self.pod()["containers"][0]
     }
 
-    /// What Kubernetes gives every pod of the namespace for this Service, unless `enableServiceLinks` is off.
+    /// What Kubernetes gives every pod of the namespace for this Service, unless
+    /// `enableServiceLinks` is off.
     fn service_links(&self) -> Vec<(String, String)> {
-        let name = self.service["metadata"]["name"].as_str().unwrap().to_uppercase().replace('-', "_");
-        let (ip, port) = ("10.96.0.17", self.service["spec"]["ports"][0]["port"].as_u64().unwrap());
-        let port_name = self.service["spec"]["ports"][0]["name"].as_str().unwrap().to_uppercase();
+        let name = self.service["metadata"]["name"]
+            .as_str()
+            .unwrap()
+            .to_uppercase()
+            .replace('-', "_");
+        let (ip, port) = (
+            "10.96.0.17",
+            self.service["spec"]["ports"][0]["port"].as_u64().unwrap(),
+        );
+        let port_name = self.service["spec"]["ports"][0]["name"]
+            .as_str()
+            .unwrap()
+            .to_uppercase();
         let url = format!("tcp://{ip}:{port}");
         [
             ("SERVICE_HOST".to_owned(), ip.to_owned()),
@@ -68,7 +91,11 @@ impl Container {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let container = Self { dir, manifest: Manifest::read(), port: free_ports(2) };
+        let container = Self {
+            dir,
+            manifest: Manifest::read(),
+            port: free_ports(2),
+        };
         container.mount_secret();
         std::fs::create_dir(container.path("work")).unwrap();
         if geteuid().is_root() {
@@ -83,11 +110,20 @@ impl Container {
     }
 
     fn id(&self, member: &str) -> u32 {
-        u32::try_from(self.manifest.pod()["securityContext"][member].as_u64().unwrap()).unwrap()
+        u32::try_from(
+            self.manifest.pod()["securityContext"][member]
+                .as_u64()
+                .unwrap(),
+        )
+        .unwrap()
     }
 
     fn mount(&self) -> PathBuf {
-        self.inside(self.manifest.container()["volumeMounts"][0]["mountPath"].as_str().unwrap())
+        self.inside(
+            self.manifest.container()["volumeMounts"][0]["mountPath"]
+                .as_str()
+                .unwrap(),
+        )
     }
 
     /// An absolute path of the container.
@@ -95,20 +131,28 @@ impl Container {
         self.path(path.trim_start_matches('/'))
     }
 
-    /// As the kubelet does it: files in a folder with a date, `..data` leads there, each name leads through `..data`; root owns them, and with an
-    /// `fsGroup` the group may read them.
+    /// As the kubelet does it: files in a folder with a date, `..data` leads there, each name leads
+    /// through `..data`; root owns them, and with an `fsGroup` the group may read them.
     fn mount_secret(&self) {
         let (mount, dated) = (self.mount(), "..2026_11_28_10_00_00.123456789");
         std::fs::create_dir_all(mount.join(dated)).unwrap();
         symlink(dated, mount.join("..data")).unwrap();
         let database = format!("sqlite://{}", self.path("work/countersign.db").display());
-        assert_eq!(self.manifest.pod()["volumes"][0]["secret"]["defaultMode"], 0o400, "a decimal number, which every reader of YAML takes alike");
+        assert_eq!(
+            self.manifest.pod()["volumes"][0]["secret"]["defaultMode"],
+            0o400,
+            "a decimal number, which every reader of YAML takes alike"
+        );
         for (name, text) in [("master.key", KEY), ("database.url", &database)] {
             let file = mount.join(dated).join(name);
             std::fs::write(&file, text).unwrap();
             // Without root the group's right cannot be shown: then it is a file of our own.
             let is_root = geteuid().is_root();
-            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(if is_root { 0o440 } else { 0o400 })).unwrap();
+            std::fs::set_permissions(
+                &file,
+                std::fs::Permissions::from_mode(if is_root { 0o440 } else { 0o400 }),
+            )
+            .unwrap();
             if is_root {
                 chown(&file, Some(0), Some(self.id("fsGroup"))).unwrap();
             }
@@ -124,9 +168,15 @@ impl Container {
             std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
         }
         let mut command = Command::new(program);
-        command.current_dir(self.path("work")).env_clear().envs(self.manifest.service_links());
+        command
+            .current_dir(self.path("work"))
+            .env_clear()
+            .envs(self.manifest.service_links());
         for variable in self.manifest.container()["env"].as_array().unwrap() {
-            let (name, value) = (variable["name"].as_str().unwrap(), variable["value"].as_str().unwrap());
+            let (name, value) = (
+                variable["name"].as_str().unwrap(),
+                variable["value"].as_str().unwrap(),
+            );
             let value = match name {
                 "COUNTERSIGN_SERVER__LISTEN" => format!("127.0.0.1:{}", self.port),
                 "COUNTERSIGN_SERVER__OPS_LISTEN" => format!("127.0.0.1:{}", self.port + 1),
@@ -144,9 +194,21 @@ impl Container {
 
     fn serve(&self) -> (Child, PathBuf) {
         let log = self.path("log");
-        let arguments: Vec<&str> = self.manifest.container()["args"].as_array().unwrap().iter().map(|a| a.as_str().unwrap()).collect();
+        let arguments: Vec<&str> = self.manifest.container()["args"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|a| a.as_str().unwrap())
+            .collect();
         let file = std::fs::File::create(&log).unwrap();
-        (self.command(&arguments).stdout(Stdio::null()).stderr(file).spawn().unwrap(), log)
+        (
+            self.command(&arguments)
+                .stdout(Stdio::null())
+                .stderr(file)
+                .spawn()
+                .unwrap(),
+            log,
+        )
     }
 
     /// The status that a probe sees.
@@ -155,7 +217,12 @@ impl Container {
         let get = &self.manifest.container()[which]["httpGet"];
         assert_eq!(get["port"], "http");
         let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-        write!(stream, "GET {} HTTP/1.1\r\nHost: pod\r\nConnection: close\r\n\r\n", get["path"].as_str().unwrap()).ok()?;
+        write!(
+            stream,
+            "GET {} HTTP/1.1\r\nHost: pod\r\nConnection: close\r\n\r\n",
+            get["path"].as_str().unwrap()
+        )
+        .ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         answer.split(' ').nth(1)?.parse().ok()
@@ -173,23 +240,64 @@ fn the_kubernetes_example_starts_answers_its_probes_and_stops_in_time() {
     let started = Instant::now();
     while container.probe("readinessProbe") != Some(200) {
         let ended = child.try_wait().unwrap();
-        assert!(ended.is_none() && started.elapsed() < Duration::from_secs(60), "{ended:?}: {}", read(&log));
+        assert!(
+            ended.is_none() && started.elapsed() < Duration::from_secs(60),
+            "{ended:?}: {}",
+            read(&log)
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
-    assert_eq!((container.probe("livenessProbe"), container.probe("startupProbe")), (Some(200), Some(200)));
-    assert!(!container.path("work/keys").exists(), "the named master key is used, and none is made");
+    assert_eq!(
+        (
+            container.probe("livenessProbe"),
+            container.probe("startupProbe")
+        ),
+        (Some(200), Some(200))
+    );
+    assert!(
+        !container.path("work/keys").exists(),
+        "the named master key is used, and none is made"
+    );
     // All of the platform's variables are one line, which names them.
-    let warned: Vec<String> = read(&log).lines().filter(|line| line.contains("COUNTERSIGN_PORT_4000_TCP_ADDR")).map(ToOwned::to_owned).collect();
-    assert!(warned.len() == 1 && warned[0].contains("COUNTERSIGN_SERVICE_HOST") && warned[0].contains("WARN"), "{warned:?}");
+    let warned: Vec<String> = read(&log)
+        .lines()
+        .filter(|line| line.contains("COUNTERSIGN_PORT_4000_TCP_ADDR"))
+        .map(ToOwned::to_owned)
+        .collect();
+    assert!(
+        warned.len() == 1
+            && warned[0].contains("COUNTERSIGN_SERVICE_HOST")
+            && warned[0].contains("WARN"),
+        "{warned:?}"
+    );
     // Every command takes the same environment.
     let check = container.command(&["config", "check"]).output().unwrap();
-    assert!(check.status.success() && String::from_utf8_lossy(&check.stderr).contains("COUNTERSIGN_PORT"), "{check:?}");
-    assert!(container.command(&["users", "list"]).output().unwrap().status.success());
+    assert!(
+        check.status.success()
+            && String::from_utf8_lossy(&check.stderr).contains("COUNTERSIGN_PORT"),
+        "{check:?}"
+    );
+    assert!(
+        container
+            .command(&["users", "list"])
+            .output()
+            .unwrap()
+            .status
+            .success()
+    );
     let told = Instant::now();
-    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
+    kill(
+        Pid::from_raw(i32::try_from(child.id()).unwrap()),
+        Signal::SIGTERM,
+    )
+    .unwrap();
     assert!(child.wait().unwrap().success());
-    let grace = container.manifest.pod()["terminationGracePeriodSeconds"].as_u64().unwrap();
-    let before = container.manifest.container()["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64().unwrap();
+    let grace = container.manifest.pod()["terminationGracePeriodSeconds"]
+        .as_u64()
+        .unwrap();
+    let before = container.manifest.container()["lifecycle"]["preStop"]["sleep"]["seconds"]
+        .as_u64()
+        .unwrap();
     assert!(told.elapsed() < Duration::from_secs(grace - before));
     assert!(grace - before >= 30 + 10, "as long as a stop may take");
 }
@@ -201,25 +309,66 @@ fn a_mounted_secret_that_others_can_read_is_refused_and_so_is_a_link_at_our_own_
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o444)).unwrap();
     let refused = container.command(&["keys", "list"]).output().unwrap();
     let said = String::from_utf8_lossy(&refused.stderr);
-    assert!(refused.status.code() == Some(78) && said.contains("0444") && said.contains("defaultMode") && !said.contains(KEY), "{said}");
+    assert!(
+        refused.status.code() == Some(78)
+            && said.contains("0444")
+            && said.contains("defaultMode")
+            && !said.contains(KEY),
+        "{said}"
+    );
     // Our own key file may be no link, whatever it leads to.
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o440)).unwrap();
     std::fs::create_dir(container.path("work/keys")).unwrap();
-    symlink(container.mount().join("master.key"), container.path("work/keys/master.key")).unwrap();
-    let refused = container.command(&["keys", "list"]).env_remove("COUNTERSIGN_MASTER_KEY_FILE").output().unwrap();
-    assert!(refused.status.code() == Some(78) && String::from_utf8_lossy(&refused.stderr).contains("not a regular file of this user"), "{refused:?}");
+    symlink(
+        container.mount().join("master.key"),
+        container.path("work/keys/master.key"),
+    )
+    .unwrap();
+    let refused = container
+        .command(&["keys", "list"])
+        .env_remove("COUNTERSIGN_MASTER_KEY_FILE")
+        .output()
+        .unwrap();
+    assert!(
+        refused.status.code() == Some(78)
+            && String::from_utf8_lossy(&refused.stderr).contains("not a regular file of this user"),
+        "{refused:?}"
+    );
 }
 
 #[test]
 fn a_misspelt_variable_is_a_warning_with_the_name_that_was_meant_and_a_misspelt_setting_an_error() {
     let container = Container::new();
-    let check = |name: &str, value: &str| container.command(&["config", "check"]).env(name, value).output().unwrap();
-    for (name, meant) in [("COUNTERSIGN_SERVER_LISTEN", "COUNTERSIGN_SERVER__LISTEN"), ("COUNTERSIGN_MASTER_KEYFILE", "COUNTERSIGN_MASTER_KEY_FILE")] {
+    let check = |name: &str, value: &str| {
+        container
+            .command(&["config", "check"])
+            .env(name, value)
+            .output()
+            .unwrap()
+    };
+    for (name, meant) in [
+        ("COUNTERSIGN_SERVER_LISTEN", "COUNTERSIGN_SERVER__LISTEN"),
+        ("COUNTERSIGN_MASTER_KEYFILE", "COUNTERSIGN_MASTER_KEY_FILE"),
+    ] {
         let said = check(name, "x");
-        assert!(said.status.success() && String::from_utf8_lossy(&said.stderr).contains(&format!("did you mean {meant}?")), "{said:?}");
+        assert!(
+            said.status.success()
+                && String::from_utf8_lossy(&said.stderr)
+                    .contains(&format!("did you mean {meant}?")),
+            "{said:?}"
+        );
     }
-    // The form of a platform's variable with a section in it is no setting either; an operator's own is.
-    assert!(check("COUNTERSIGN_SERVER__AUTH_PORT", "tcp://10.96.0.18:80").status.success());
+    // The form of a platform's variable with a section in it is no setting either; an operator's
+    // own is.
+    assert!(
+        check("COUNTERSIGN_SERVER__AUTH_PORT", "tcp://10.96.0.18:80")
+            .status
+            .success()
+    );
     let typo = check("COUNTERSIGN_SERVER__LISTNE", "127.0.0.1:1");
-    assert!(typo.status.code() == Some(78) && String::from_utf8_lossy(&typo.stderr).contains("did you mean server.listen?"), "{typo:?}");
+    assert!(
+        typo.status.code() == Some(78)
+            && String::from_utf8_lossy(&typo.stderr).contains("did you mean server.listen?"),
+        "{typo:?}"
+    );
 }

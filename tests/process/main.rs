@@ -1,5 +1,12 @@
-//! The real binary: signals, crashes, two instances, the command line, what it logs. Every process that a test starts it ends, by pid.
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, missing_docs, reason = "tests speak plainly")]
+//! The real binary: signals, crashes, two instances, the command line, what it logs. Every process
+//! that a test starts it ends, by pid.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "tests speak plainly"
+)]
 
 mod calls;
 mod chaos;

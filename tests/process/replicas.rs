@@ -15,19 +15,28 @@ use crate::server::{form, post};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Debian's postgresql and nginx; tests/all.sh runs it"]
 async fn s01_s02_s03_many_tabs_and_a_killed_replica_share_one_successor() {
-    let fleet = Fleet::start(&["log.level=debug", "sessions.refresh_grace=3s", "sessions.refresh_cooldown=3s"]);
+    let fleet = Fleet::start(&[
+        "log.level=debug",
+        "sessions.refresh_grace=3s",
+        "sessions.refresh_cooldown=3s",
+    ]);
     let http = Client::new();
     let first = signed_up(&fleet, &http).await;
 
     let url = fleet.url("/api/auth/refresh");
     let ask = json!({ "refreshToken": first });
     let answers = join_all((0..64).map(|_| post(&http, &url, &ask))).await;
-    let successors: BTreeSet<String> =
-        answers.into_iter().map(Option::unwrap).inspect(|(status, body)| assert_eq!(*status, 200, "{body}")).map(|(_, body)| token(&body)).collect();
+    let successors: BTreeSet<String> = answers
+        .into_iter()
+        .map(Option::unwrap)
+        .inspect(|(status, body)| assert_eq!(*status, 200, "{body}"))
+        .map(|(_, body)| token(&body))
+        .collect();
     assert_eq!(successors.len(), 1, "64 at once, one successor");
     assert_eq!(fleet.number("SELECT generation FROM sessions").await, 2);
 
-    // Eight tabs that do not coordinate: each sends what the jar held when it looked, to whichever replica.
+    // Eight tabs that do not coordinate: each sends what the jar held when it looked, to whichever
+    // replica.
     let jar = std::sync::Mutex::new(successors.into_iter().next().unwrap());
     join_all((0..8_u64).map(|tab| {
         let (fleet, http, jar) = (&fleet, &http, &jar);
@@ -35,7 +44,13 @@ async fn s01_s02_s03_many_tabs_and_a_killed_replica_share_one_successor() {
             for cycle in 0..50_u64 {
                 tokio::time::sleep(Duration::from_millis((tab * 31 + cycle * 17) % 300)).await;
                 let held = jar.lock().unwrap().clone();
-                let (status, body) = refresh_at(fleet, http, u16::try_from((tab + cycle) % 3).unwrap() + 1, &held).await;
+                let (status, body) = refresh_at(
+                    fleet,
+                    http,
+                    u16::try_from((tab + cycle) % 3).unwrap() + 1,
+                    &held,
+                )
+                .await;
                 assert_eq!(status, 200, "{body}");
                 if let Some(next) = body["refreshToken"].as_str() {
                     next.clone_into(&mut jar.lock().unwrap());
@@ -51,7 +66,10 @@ async fn s01_s02_s03_many_tabs_and_a_killed_replica_share_one_successor() {
     // The answer is never read, the replica is killed, another one is asked.
     let session = sign_in(&fleet, &http).await;
     let before = fleet.log(1).matches("/api/auth/refresh").count();
-    let unread = http.post(fleet.direct(1, "/api/auth/refresh")).json(&json!({ "refreshToken": token(&session) })).send();
+    let unread = http
+        .post(fleet.direct(1, "/api/auth/refresh"))
+        .json(&json!({ "refreshToken": token(&session) }))
+        .send();
     let (sent, ()) = tokio::join!(unread, async {
         while fleet.log(1).matches("/api/auth/refresh").count() == before {
             tokio::task::yield_now().await;
@@ -59,11 +77,25 @@ async fn s01_s02_s03_many_tabs_and_a_killed_replica_share_one_successor() {
         fleet.signal(1, Signal::SIGKILL);
     });
     drop(sent);
-    assert_eq!(fleet.number("SELECT generation FROM sessions ORDER BY created_at DESC LIMIT 1").await, 2, "it was committed");
+    assert_eq!(
+        fleet
+            .number("SELECT generation FROM sessions ORDER BY created_at DESC LIMIT 1")
+            .await,
+        2,
+        "it was committed"
+    );
     let (status, again) = refresh_at(&fleet, &http, 2, &token(&session)).await;
     assert_eq!(status, 200, "{again}");
-    assert_eq!(token(&again), token(&refresh_at(&fleet, &http, 3, &token(&session)).await.1));
-    assert_eq!(fleet.number("SELECT COUNT(*) FROM audit_events WHERE kind = 'refresh_token.reused'").await, 0);
+    assert_eq!(
+        token(&again),
+        token(&refresh_at(&fleet, &http, 3, &token(&session)).await.1)
+    );
+    assert_eq!(
+        fleet
+            .number("SELECT COUNT(*) FROM audit_events WHERE kind = 'refresh_token.reused'")
+            .await,
+        0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -82,15 +114,37 @@ async fn s05_s06_a_replayed_token_ends_the_session_on_every_replica() {
         }
         // The parent outside its grace, and one older than that.
         let (status, body) = refresh_at(&fleet, &http, 1, &family[2 - old]).await;
-        assert_eq!((status, body["code"].as_str()), (401, Some("REFRESH_TOKEN_REUSED")), "{body}");
+        assert_eq!(
+            (status, body["code"].as_str()),
+            (401, Some("REFRESH_TOKEN_REUSED")),
+            "{body}"
+        );
         for n in 1..=3 {
             let (status, body) = refresh_at(&fleet, &http, n, family.last().unwrap()).await;
-            assert_eq!((status, body["code"].as_str()), (401, Some("REFRESH_TOKEN_REVOKED")), "{body}");
-            let listed = http.get(fleet.direct(n, "/api/auth/list-sessions")).bearer_auth(session["token"].as_str().unwrap()).send().await.unwrap();
-            assert_eq!(listed.status().as_u16(), 401, "its session token is as dead");
+            assert_eq!(
+                (status, body["code"].as_str()),
+                (401, Some("REFRESH_TOKEN_REVOKED")),
+                "{body}"
+            );
+            let listed = http
+                .get(fleet.direct(n, "/api/auth/list-sessions"))
+                .bearer_auth(session["token"].as_str().unwrap())
+                .send()
+                .await
+                .unwrap();
+            assert_eq!(
+                listed.status().as_u16(),
+                401,
+                "its session token is as dead"
+            );
         }
     }
-    assert_eq!(fleet.number("SELECT COUNT(*) FROM audit_events WHERE kind = 'refresh_token.reused'").await, 2);
+    assert_eq!(
+        fleet
+            .number("SELECT COUNT(*) FROM audit_events WHERE kind = 'refresh_token.reused'")
+            .await,
+        2
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -118,31 +172,63 @@ async fn s09_s18_signing_out_and_changing_the_password_win_over_whatever_is_unde
         };
         let out = async {
             tokio::time::sleep(Duration::from_micros(u64::from(round % 20) * 500)).await;
-            post_as(&http, &fleet.direct(round % 3 + 1, "/api/auth/sign-out"), &session, &json!({})).await
+            post_as(
+                &http,
+                &fleet.direct(round % 3 + 1, "/api/auth/sign-out"),
+                &session,
+                &json!({}),
+            )
+            .await
         };
         let (newest, status) = tokio::join!(storm, out);
         assert_eq!(status, 200);
         for old in &newest {
-            assert_eq!(refresh_at(&fleet, &http, (round + 1) % 3 + 1, old).await.0, 401, "round {round}");
+            assert_eq!(
+                refresh_at(&fleet, &http, (round + 1) % 3 + 1, old).await.0,
+                401,
+                "round {round}"
+            );
         }
     }
-    assert_eq!(fleet.number("SELECT COUNT(*) FROM sessions WHERE revoked_at IS NULL").await, 1, "only the sign-up's");
+    assert_eq!(
+        fleet
+            .number("SELECT COUNT(*) FROM sessions WHERE revoked_at IS NULL")
+            .await,
+        1,
+        "only the sign-up's"
+    );
 
-    // Sign-ins with the old password race its change; whatever came of them, none is alive afterwards.
+    // Sign-ins with the old password race its change; whatever came of them, none is alive
+    // afterwards.
     let mut current = form("ana")["password"].as_str().unwrap().to_owned();
     for round in 0..20 {
         let next = format!("a good long password {round}");
         let body = |password: &str| json!({ "email": "ana@example.com", "password": password, "tokenDelivery": "body" });
-        let (_, session) = post(&http, &fleet.url("/api/auth/sign-in/email"), &body(&current)).await.unwrap();
-        let change = json!({ "currentPassword": current, "newPassword": next, "revokeOtherSessions": true });
+        let (_, session) = post(
+            &http,
+            &fleet.url("/api/auth/sign-in/email"),
+            &body(&current),
+        )
+        .await
+        .unwrap();
+        let change =
+            json!({ "currentPassword": current, "newPassword": next, "revokeOtherSessions": true });
         let change_url = fleet.direct(1, "/api/auth/change-password");
         let change = post_as(&http, &change_url, &session, &change);
         let (url, old) = (fleet.direct(2, "/api/auth/sign-in/email"), body(&current));
         let racing = join_all((0..4).map(|_| post(&http, &url, &old)));
         let (status, racing) = tokio::join!(change, racing);
         assert_eq!(status, 200);
-        for (status, body) in racing.into_iter().flatten().filter(|(status, _)| *status == 200) {
-            assert_eq!(refresh_at(&fleet, &http, 3, &token(&body)).await.0, 401, "{status}");
+        for (status, body) in racing
+            .into_iter()
+            .flatten()
+            .filter(|(status, _)| *status == 200)
+        {
+            assert_eq!(
+                refresh_at(&fleet, &http, 3, &token(&body)).await.0,
+                401,
+                "{status}"
+            );
         }
         current = next;
     }
@@ -150,14 +236,30 @@ async fn s09_s18_signing_out_and_changing_the_password_win_over_whatever_is_unde
     // And the same when somebody shuts the user out.
     for round in 0..20 {
         let form = form(&format!("eve{round}"));
-        assert_eq!(post(&http, &fleet.url("/api/auth/sign-up/email"), &form).await.unwrap().0, 200);
+        assert_eq!(
+            post(&http, &fleet.url("/api/auth/sign-up/email"), &form)
+                .await
+                .unwrap()
+                .0,
+            200
+        );
         let address = form["email"].as_str().unwrap();
         let url = fleet.direct(2, "/api/auth/sign-in/email");
         let racing = join_all((0..4).map(|_| post(&http, &url, &form)));
-        let disabling = async { tokio::task::block_in_place(|| fleet.cli(&["users", "disable", address, "--yes"])) };
+        let disabling = async {
+            tokio::task::block_in_place(|| fleet.cli(&["users", "disable", address, "--yes"]))
+        };
         let (done, racing) = tokio::join!(disabling, racing);
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        for (_, body) in racing.into_iter().flatten().filter(|(status, _)| *status == 200) {
+        assert!(
+            done.status.success(),
+            "{}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+        for (_, body) in racing
+            .into_iter()
+            .flatten()
+            .filter(|(status, _)| *status == 200)
+        {
             assert_eq!(refresh_at(&fleet, &http, 3, &token(&body)).await.0, 401);
         }
         assert_eq!(post(&http, &url, &form).await.unwrap().0, 403);
@@ -169,20 +271,30 @@ async fn s09_s18_signing_out_and_changing_the_password_win_over_whatever_is_unde
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Debian's postgresql and nginx; tests/all.sh runs it"]
 async fn s12_clocks_two_seconds_apart_do_no_harm_and_ten_are_told() {
-    // Messages are under way for less than half a second here. The grace is twice that and the skew, and a little: the first rotation waits for no
-    // cool-down, and when the slower clock makes it the faster one finds it two seconds old. The cool-down is the grace, twice that and the skew.
-    let fleet = Fleet::start(&["tokens.access_ttl=1m", "sessions.refresh_grace=3500ms", "sessions.refresh_cooldown=6500ms"]);
+    // Messages are under way for less than half a second here. The grace is twice that and the
+    // skew, and a little: the first rotation waits for no cool-down, and when the slower clock
+    // makes it the faster one finds it two seconds old. The cool-down is the grace, twice that and
+    // the skew.
+    let fleet = Fleet::start(&[
+        "tokens.access_ttl=1m",
+        "sessions.refresh_grace=3500ms",
+        "sessions.refresh_cooldown=6500ms",
+    ]);
     let http = Client::new();
     let jar = std::sync::Mutex::new(signed_up(&fleet, &http).await);
     fleet.signal(2, Signal::SIGTERM);
     until_closed(&fleet, 2);
     fleet.serve_at(2, 2);
-    // Four tabs that do not coordinate, each asking the one replica and the other by turns, over several windows.
+    // Four tabs that do not coordinate, each asking the one replica and the other by turns, over
+    // several windows.
     join_all((0..4_u16).map(|tab| {
         let (fleet, http, jar) = (&fleet, &http, &jar);
         async move {
             for cycle in 0..80_u16 {
-                tokio::time::sleep(Duration::from_millis(u64::from(100 + (tab * 37 + cycle * 53) % 200))).await;
+                tokio::time::sleep(Duration::from_millis(u64::from(
+                    100 + (tab * 37 + cycle * 53) % 200,
+                )))
+                .await;
                 let held = jar.lock().unwrap().clone();
                 let (status, body) = refresh_at(fleet, http, (tab + cycle) % 2 + 1, &held).await;
                 assert_eq!(status, 200, "{body}");
@@ -193,16 +305,42 @@ async fn s12_clocks_two_seconds_apart_do_no_harm_and_ten_are_told() {
         }
     }))
     .await;
-    assert!(fleet.number("SELECT generation FROM sessions").await > 3, "it rotated under the tabs");
-    assert_eq!(fleet.number("SELECT COUNT(*) FROM audit_events WHERE kind LIKE 'refresh_token.%'").await, 0);
+    assert!(
+        fleet.number("SELECT generation FROM sessions").await > 3,
+        "it rotated under the tabs"
+    );
+    assert_eq!(
+        fleet
+            .number("SELECT COUNT(*) FROM audit_events WHERE kind LIKE 'refresh_token.%'")
+            .await,
+        0
+    );
     fleet.signal(3, Signal::SIGTERM);
     until_closed(&fleet, 3);
     fleet.serve_at(3, -10);
-    let answer = http.get(fleet.direct(3, "/health/ready")).send().await.unwrap();
+    let answer = http
+        .get(fleet.direct(3, "/health/ready"))
+        .send()
+        .await
+        .unwrap();
     let (status, body): (_, Value) = (answer.status().as_u16(), answer.json().await.unwrap());
     let reason = body["reasons"][0].as_str().unwrap_or_default();
-    assert!(status == 503 && body["checks"]["clock"] == json!(false) && reason.contains("behind the database's"), "{body}");
-    assert_eq!(http.get(fleet.direct(2, "/health/ready")).send().await.unwrap().status().as_u16(), 200, "two seconds are not told");
+    assert!(
+        status == 503
+            && body["checks"]["clock"] == json!(false)
+            && reason.contains("behind the database's"),
+        "{body}"
+    );
+    assert_eq!(
+        http.get(fleet.direct(2, "/health/ready"))
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .as_u16(),
+        200,
+        "two seconds are not told"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -213,24 +351,51 @@ async fn k2_ten_who_rotate_at_once_rotate_once() {
     // Until the standby key is old enough for a rotation that nobody forces.
     let started = std::time::Instant::now();
     while !fleet.cli(&["keys", "rotate", "--dry-run"]).status.success() {
-        assert!(started.elapsed() < Duration::from_secs(60), "{:?}", fleet.cli(&["keys", "rotate", "--dry-run"]));
+        assert!(
+            started.elapsed() < Duration::from_secs(60),
+            "{:?}",
+            fleet.cli(&["keys", "rotate", "--dry-run"])
+        );
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let outputs: Vec<_> = std::thread::scope(|scope| {
-        let running: Vec<_> = (0..10).map(|_| scope.spawn(move || fleet.cli(&["keys", "rotate", "--yes"]))).collect();
+        let running: Vec<_> = (0..10)
+            .map(|_| scope.spawn(move || fleet.cli(&["keys", "rotate", "--yes"])))
+            .collect();
         running.into_iter().map(|r| r.join().unwrap()).collect()
     });
     let done = outputs.iter().filter(|o| o.status.success()).count();
     assert_eq!(done, 1, "one rotation, nine refused: {outputs:?}");
-    let states: Vec<String> = fleet.json(&["keys", "list", "--all"]).as_array().unwrap().iter().map(|k| k["state"].as_str().unwrap().to_owned()).collect();
+    let states: Vec<String> = fleet
+        .json(&["keys", "list", "--all"])
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|k| k["state"].as_str().unwrap().to_owned())
+        .collect();
     let of = |state: &str| states.iter().filter(|s| *s == state).count();
-    assert_eq!((of("active"), of("standby"), of("retired")), (1, 1, 1), "{states:?}");
+    assert_eq!(
+        (of("active"), of("standby"), of("retired")),
+        (1, 1, 1),
+        "{states:?}"
+    );
     // Every replica heard of it: the next signature is the new key's.
-    let active = fleet.json(&["keys", "list"]).as_array().unwrap().iter().find(|k| k["state"] == "active").unwrap()["kid"].as_str().unwrap().to_owned();
+    let active = fleet
+        .json(&["keys", "list"])
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|k| k["state"] == "active")
+        .unwrap()["kid"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let held = signed_up(fleet, &http).await;
     for n in 1..=3 {
         let (_, body) = refresh_at(fleet, &http, n, &held).await;
-        let kid = jsonwebtoken::decode_header(body["accessToken"].as_str().unwrap()).unwrap().kid;
+        let kid = jsonwebtoken::decode_header(body["accessToken"].as_str().unwrap())
+            .unwrap()
+            .kid;
         assert_eq!(kid.as_ref(), Some(&active), "replica {n}");
     }
 }

@@ -21,12 +21,21 @@ const CHEAP: [&str; 6] = [
     "sessions.max_per_user=100000",
 ];
 
-/// So many ports in a row that nobody has, and that the kernel gives to no client: a server that was killed finds its port again.
+/// So many ports in a row that nobody has, and that the kernel gives to no client: a server that
+/// was killed finds its port again.
 pub fn free_ports(count: u16) -> u16 {
     let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
     // The kernel's choice differs from one process to the next.
-    let start = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port() % 20_000;
-    (0..20_000 / count).map(|n| 10_000 + (start / count * count + n * count) % 20_000).find(|base| (0..count).all(|n| free(base + n))).unwrap()
+    let start = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+        % 20_000;
+    (0..20_000 / count)
+        .map(|n| 10_000 + (start / count * count + n * count) % 20_000)
+        .find(|base| (0..count).all(|n| free(base + n)))
+        .unwrap()
 }
 
 /// A folder with a database and a master key; what an operator has.
@@ -39,8 +48,16 @@ pub struct Place {
 impl Place {
     pub fn new(settings: &[&str]) -> Self {
         let port = free_ports(1);
-        let settings = CHEAP.iter().chain(settings).map(ToString::to_string).collect();
-        Self { dir: tempfile::tempdir().unwrap(), port, settings }
+        let settings = CHEAP
+            .iter()
+            .chain(settings)
+            .map(ToString::to_string)
+            .collect();
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            port,
+            settings,
+        }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -53,8 +70,14 @@ impl Place {
 
     fn command_at(&self, port: u16) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
-        command.current_dir(self.dir.path()).env_clear().env("USER", "tester").env("PATH", "/usr/bin:/bin");
-        command.arg("--set").arg(format!("server.listen=127.0.0.1:{port}"));
+        command
+            .current_dir(self.dir.path())
+            .env_clear()
+            .env("USER", "tester")
+            .env("PATH", "/usr/bin:/bin");
+        command
+            .arg("--set")
+            .arg(format!("server.listen=127.0.0.1:{port}"));
         for setting in &self.settings {
             command.arg("--set").arg(setting);
         }
@@ -64,7 +87,11 @@ impl Place {
     /// Runs a command to its end.
     pub fn run(&self, arguments: &[&str], stdin: &str) -> Output {
         let mut command = self.command();
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         // A command that does not read its input may be gone already.
         drop(child.stdin.take().unwrap().write_all(stdin.as_bytes()));
@@ -74,7 +101,11 @@ impl Place {
     /// Runs a command that must succeed and returns what it printed as JSON.
     pub fn json(&self, arguments: &[&str], stdin: &str) -> Value {
         let output = self.run(&[arguments, &["--output", "json"]].concat(), stdin);
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
@@ -84,10 +115,22 @@ impl Place {
 
     pub fn serve_at(&self, port: u16, environment: &[(&str, &str)]) -> Server {
         let log = self.path("log.jsonl");
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        let file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .unwrap();
         let mut command = self.command_at(port);
-        command.envs(environment.iter().copied()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
-        let server = Server { child: command.spawn().unwrap(), port, log };
+        command
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(file);
+        let server = Server {
+            child: command.spawn().unwrap(),
+            port,
+            log,
+        };
         server.wait_until_ready();
         server
     }
@@ -104,16 +147,24 @@ impl Server {
     fn wait_until_ready(&self) {
         let started = Instant::now();
         while !self.answers() {
-            assert!(started.elapsed() < Duration::from_secs(30), "no answer; log:\n{}", self.log());
+            assert!(
+                started.elapsed() < Duration::from_secs(30),
+                "no answer; log:\n{}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
     fn answers(&self) -> bool {
         use std::io::Read;
-        let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", self.port)) else { return false };
+        let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", self.port)) else {
+            return false;
+        };
         let mut answer = String::new();
-        let asked = stream.write_all(b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").is_ok();
+        let asked = stream
+            .write_all(b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .is_ok();
         asked && stream.read_to_string(&mut answer).is_ok() && answer.starts_with("HTTP/1.1 200")
     }
 
@@ -126,7 +177,11 @@ impl Server {
     }
 
     pub fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
+        kill(
+            Pid::from_raw(i32::try_from(self.child.id()).unwrap()),
+            signal,
+        )
+        .unwrap();
     }
 
     /// Waits for the end and returns the exit status.
@@ -136,7 +191,10 @@ impl Server {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(started.elapsed() < Duration::from_secs(40), "it does not end");
+            assert!(
+                started.elapsed() < Duration::from_secs(40),
+                "it does not end"
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -155,7 +213,13 @@ impl Drop for Server {
 
 /// Posts JSON; `None` if no answer came.
 pub async fn post(client: &reqwest::Client, url: &str, body: &Value) -> Option<(u16, Value)> {
-    let answer = client.post(url).json(body).timeout(Duration::from_secs(5)).send().await.ok()?;
+    let answer = client
+        .post(url)
+        .json(body)
+        .timeout(Duration::from_secs(5))
+        .send()
+        .await
+        .ok()?;
     let status = answer.status().as_u16();
     let text = answer.text().await.ok()?;
     Some((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
@@ -166,19 +230,32 @@ pub fn form(name: &str) -> Value {
 }
 
 pub async fn sign_up(client: &reqwest::Client, server: &Server, name: &str) -> Value {
-    let (status, body) = post(client, &server.url("/api/auth/sign-up/email"), &form(name)).await.unwrap();
+    let (status, body) = post(client, &server.url("/api/auth/sign-up/email"), &form(name))
+        .await
+        .unwrap();
     assert_eq!(status, 200, "{body}");
     body
 }
 
 pub async fn sign_in(client: &reqwest::Client, server: &Server, name: &str) -> Value {
-    let (status, body) = post(client, &server.url("/api/auth/sign-in/email"), &form(name)).await.unwrap();
+    let (status, body) = post(client, &server.url("/api/auth/sign-in/email"), &form(name))
+        .await
+        .unwrap();
     assert_eq!(status, 200, "{body}");
     body
 }
 
-pub async fn refresh(client: &reqwest::Client, server: &Server, token: &str) -> Option<(u16, Value)> {
-    post(client, &server.url("/api/auth/refresh"), &json!({ "refreshToken": token })).await
+pub async fn refresh(
+    client: &reqwest::Client,
+    server: &Server,
+    token: &str,
+) -> Option<(u16, Value)> {
+    post(
+        client,
+        &server.url("/api/auth/refresh"),
+        &json!({ "refreshToken": token }),
+    )
+    .await
 }
 
 pub fn write_key(path: &Path, key: &str) {

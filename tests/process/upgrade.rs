@@ -1,4 +1,5 @@
-//! A rolling upgrade with two real programs: this one, and the next release with one migration more, side by side on one database.
+//! A rolling upgrade with two real programs: this one, and the next release with one migration
+//! more, side by side on one database.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,33 +10,81 @@ use nix::sys::signal::Signal;
 use reqwest::Client;
 use serde_json::{Value, json};
 
-use crate::calls::{STRICT, all_go_on, post_as, refresh_at, sign_in, storm_of, token, until_closed};
+use crate::calls::{
+    STRICT, all_go_on, post_as, refresh_at, sign_in, storm_of, token, until_closed,
+};
 use crate::fleet::Fleet;
 use crate::server::{form, post};
 
 fn next_release() -> PathBuf {
     let built = Command::new("tests/next_release.sh").output().unwrap();
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    assert!(
+        built.status.success(),
+        "{}",
+        String::from_utf8_lossy(&built.stderr)
+    );
     PathBuf::from(String::from_utf8(built.stdout).unwrap().trim())
 }
 
 /// What a user does in a day, at one replica.
 async fn day(fleet: &Fleet, http: &Client, n: u16) {
-    let (status, session) = post(http, &fleet.direct(n, "/api/auth/sign-in/email"), &form("ana")).await.unwrap();
+    let (status, session) = post(
+        http,
+        &fleet.direct(n, "/api/auth/sign-in/email"),
+        &form("ana"),
+    )
+    .await
+    .unwrap();
     assert_eq!(status, 200, "replica {n}: {session}");
     let (status, body) = refresh_at(fleet, http, n, &token(&session)).await;
     assert_eq!(status, 200, "replica {n}: {body}");
     // Made here, good everywhere.
     for n in 1..=3 {
-        let (access, cookie) = (body["accessToken"].as_str().unwrap(), session["token"].as_str().unwrap());
-        for (path, bearer) in [("session", access), ("get-session", cookie), ("list-sessions", cookie)] {
-            let answer = http.get(fleet.direct(n, &format!("/api/auth/{path}"))).bearer_auth(bearer).send().await.unwrap();
-            let (status, body) = (answer.status().as_u16(), answer.json::<Value>().await.unwrap());
-            assert!(status == 200 && !body.is_null(), "replica {n}, {path}: {status} {body}");
+        let (access, cookie) = (
+            body["accessToken"].as_str().unwrap(),
+            session["token"].as_str().unwrap(),
+        );
+        for (path, bearer) in [
+            ("session", access),
+            ("get-session", cookie),
+            ("list-sessions", cookie),
+        ] {
+            let answer = http
+                .get(fleet.direct(n, &format!("/api/auth/{path}")))
+                .bearer_auth(bearer)
+                .send()
+                .await
+                .unwrap();
+            let (status, body) = (
+                answer.status().as_u16(),
+                answer.json::<Value>().await.unwrap(),
+            );
+            assert!(
+                status == 200 && !body.is_null(),
+                "replica {n}, {path}: {status} {body}"
+            );
         }
-        assert_eq!(http.get(fleet.direct(n, "/health/ready")).send().await.unwrap().status().as_u16(), 200, "replica {n}");
+        assert_eq!(
+            http.get(fleet.direct(n, "/health/ready"))
+                .send()
+                .await
+                .unwrap()
+                .status()
+                .as_u16(),
+            200,
+            "replica {n}"
+        );
     }
-    assert_eq!(post_as(http, &fleet.direct(n % 3 + 1, "/api/auth/sign-out"), &session, &json!({})).await, 200);
+    assert_eq!(
+        post_as(
+            http,
+            &fleet.direct(n % 3 + 1, "/api/auth/sign-out"),
+            &session,
+            &json!({})
+        )
+        .await,
+        200
+    );
     assert_eq!(refresh_at(fleet, http, n, &token(&body)).await.0, 401);
 }
 
@@ -44,7 +93,8 @@ async fn replace(fleet: &Fleet, n: u16, binary: &Path, settings: &[&str]) {
     until_closed(fleet, n);
     fleet.serve_as(n, binary, settings);
     fleet.until_ready(n).await;
-    // As `docs/operations.md` says: nginx leaves out for its fail_timeout what refused a connection.
+    // As `docs/operations.md` says: nginx leaves out for its fail_timeout what refused a
+    // connection.
     tokio::time::sleep(Duration::from_millis(2_200)).await;
 }
 
@@ -67,32 +117,69 @@ async fn rolling_from_one_release_to_the_next_no_request_fails() {
     }
     // It migrates at its start; the older ones serve on.
     replace(&fleet, 1, &next, &[]).await;
-    assert_eq!(fleet.number(migrations).await, known + 1, "{}", fleet.log(1));
+    assert_eq!(
+        fleet.number(migrations).await,
+        known + 1,
+        "{}",
+        fleet.log(1)
+    );
     for n in 1..=3 {
         day(&fleet, &http, n).await;
     }
     // Keys are rotated meanwhile, and every replica signs with the new one and serves it.
-    let rotated = fleet.cli_of(&next, &["keys", "rotate", "--force", "--yes", "--output", "json"]);
-    assert!(rotated.status.success(), "{}", String::from_utf8_lossy(&rotated.stderr));
+    let rotated = fleet.cli_of(
+        &next,
+        &["keys", "rotate", "--force", "--yes", "--output", "json"],
+    );
+    assert!(
+        rotated.status.success(),
+        "{}",
+        String::from_utf8_lossy(&rotated.stderr)
+    );
     for n in 1..=3 {
         let held = token(&sign_in(&fleet, &http).await);
         let kid = kid(&refresh_at(&fleet, &http, n, &held).await.1);
-        let set: Value = http.get(fleet.direct(n % 3 + 1, "/api/auth/jwks")).send().await.unwrap().json().await.unwrap();
-        assert!(set["keys"].as_array().unwrap().iter().any(|k| k["kid"] == kid), "{kid}: {set}");
+        let set: Value = http
+            .get(fleet.direct(n % 3 + 1, "/api/auth/jwks"))
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
+        assert!(
+            set["keys"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|k| k["kid"] == kid),
+            "{kid}: {set}"
+        );
     }
     // What starts now must be the newer one.
     let late = fleet.cli(&["users", "list"]);
     assert_eq!(late.status.code(), Some(78), "{late:?}");
-    assert!(String::from_utf8_lossy(&late.stderr).contains("use a newer countersign"), "{late:?}");
+    assert!(
+        String::from_utf8_lossy(&late.stderr).contains("use a newer countersign"),
+        "{late:?}"
+    );
     for n in 2..=3 {
         replace(&fleet, n, &next, &[]).await;
         day(&fleet, &http, n).await;
     }
     storm.until_rotated(60).await;
     all_go_on(&fleet, &storm, running).await;
-    assert_eq!((storm.unavailable.load(Relaxed), storm.without.load(Relaxed)), (0, 0), "requests that failed: {}", fleet.balancer_log());
+    assert_eq!(
+        (storm.unavailable.load(Relaxed), storm.without.load(Relaxed)),
+        (0, 0),
+        "requests that failed: {}",
+        fleet.balancer_log()
+    );
 }
 
 fn kid(answer: &Value) -> String {
-    jsonwebtoken::decode_header(answer["accessToken"].as_str().unwrap()).unwrap().kid.unwrap()
+    jsonwebtoken::decode_header(answer["accessToken"].as_str().unwrap())
+        .unwrap()
+        .kid
+        .unwrap()
 }

@@ -1,5 +1,5 @@
-//! `/auth/account`: one's own name, address, password and devices. A form that was refused is shown again with the reason; one that was done leads back
-//! here, so that nothing is sent twice.
+//! `/auth/account`: one's own name, address, password and devices. A form that was refused is shown
+//! again with the reason; one that was done leads back here, so that nothing is sent twice.
 
 use std::sync::Arc;
 
@@ -55,7 +55,8 @@ impl Device {
     pub(super) fn of(page: &Page, session: &Session, own: bool) -> Self {
         Self {
             id: session.id.to_string(),
-            kind: device(&session.user_agent).unwrap_or_else(|| page.t("device.unknown").to_owned()),
+            kind: device(&session.user_agent)
+                .unwrap_or_else(|| page.t("device.unknown").to_owned()),
             address: session.ip_address.clone(),
             since: moment(session.created_at),
             current: own,
@@ -68,10 +69,31 @@ async fn account(visitor: &Visitor, sent: Form, refused: Option<Error>) -> Resul
     let Visitor { page, who, .. } = visitor;
     let sessions = manage_sessions::list(&page.app, who.user.id, manage_sessions::FIRST).await?;
     let own = sessions.iter().filter(|s| s.impersonated_by.is_none());
-    let devices = own.map(|s| Device::of(page, s, s.id == who.session.id)).collect();
-    let fresh = [Form::new("name").filled("name", &who.user.name), Form::new("email"), Form::new("password"), Form::new("delete")];
-    let form = |at: usize| if sent.id() == fresh[at].id() { &sent } else { &fresh[at] };
-    let shown = Account { p: page, user: &who.user, name: form(0), email: form(1), password: form(2), delete: form(3), devices };
+    let devices = own
+        .map(|s| Device::of(page, s, s.id == who.session.id))
+        .collect();
+    let fresh = [
+        Form::new("name").filled("name", &who.user.name),
+        Form::new("email"),
+        Form::new("password"),
+        Form::new("delete"),
+    ];
+    let form = |at: usize| {
+        if sent.id() == fresh[at].id() {
+            &sent
+        } else {
+            &fresh[at]
+        }
+    };
+    let shown = Account {
+        p: page,
+        user: &who.user,
+        name: form(0),
+        email: form(1),
+        password: form(2),
+        delete: form(3),
+        devices,
+    };
     Ok(match refused {
         None => Page::answer(&shown, StatusCode::OK, ""),
         Some(error) => Page::refuse(&shown, error, ""),
@@ -79,7 +101,11 @@ async fn account(visitor: &Visitor, sent: Form, refused: Option<Error>) -> Resul
 }
 
 /// Back to the page if it was done, the form again if not.
-async fn settle(visitor: &Visitor, mut form: Form, outcome: Result<Response, Error>) -> Result<Response, Error> {
+async fn settle(
+    visitor: &Visitor,
+    mut form: Form,
+    outcome: Result<Response, Error>,
+) -> Result<Response, Error> {
     match outcome {
         Ok(response) => Ok(response),
         // Whose page says what to do about it.
@@ -97,16 +123,30 @@ fn done(what: &str) -> Response {
 
 /// A link of a mail may end here with an error; it is said where the address stands.
 pub(super) async fn show(visitor: Visitor, query: Query) -> Result<Response, Error> {
-    let mut form = if query.one("error").is_some() { Form::new("email") } else { Form::default() };
+    let mut form = if query.one("error").is_some() {
+        Form::new("email")
+    } else {
+        Form::default()
+    };
     if query.one("error").is_some() {
         form.say(&visitor.page, "error.INVALID_TOKEN");
     }
     account(&visitor, form, None).await
 }
 
-pub(super) async fn name(State(app): State<Arc<App>>, Sent { visitor, mut fields }: Sent) -> Result<Response, Error> {
+pub(super) async fn name(
+    State(app): State<Arc<App>>,
+    Sent {
+        visitor,
+        mut fields,
+    }: Sent,
+) -> Result<Response, Error> {
     visitor.who.to_oneself(&app, Action::UpdateUser)?;
-    let name = fields.optional_text("name", MAX_NAME).unwrap_or_default().trim().to_owned();
+    let name = fields
+        .optional_text("name", MAX_NAME)
+        .unwrap_or_default()
+        .trim()
+        .to_owned();
     fields.finish()?;
     let mut form = Form::new("name").filled("name", &name);
     if name.is_empty() {
@@ -114,34 +154,85 @@ pub(super) async fn name(State(app): State<Arc<App>>, Sent { visitor, mut fields
         let problems = form.problems();
         return account(&visitor, form, Some(problems)).await;
     }
-    let profile = Profile { name: Some(name), image: None };
+    let profile = Profile {
+        name: Some(name),
+        image: None,
+    };
     let outcome = update_user::update_user(&app, visitor.who.user.id, profile, &visitor.peer).await;
-    settle(&visitor, form, outcome.map(|()| done("name")).map_err(Into::into)).await
+    settle(
+        &visitor,
+        form,
+        outcome.map(|()| done("name")).map_err(Into::into),
+    )
+    .await
 }
 
-pub(super) async fn verify(State(app): State<Arc<App>>, Sent { visitor, .. }: Sent) -> Result<Response, Error> {
+pub(super) async fn verify(
+    State(app): State<Arc<App>>,
+    Sent { visitor, .. }: Sent,
+) -> Result<Response, Error> {
     let user = &visitor.who.user;
-    let outcome = verify_email::request(&app, &user.email, Some(user), Some(DONE.into()), &visitor.peer).await;
-    settle(&visitor, Form::new("email"), outcome.map(|()| done("mailed")).map_err(Into::into)).await
+    let outcome = verify_email::request(
+        &app,
+        &user.email,
+        Some(user),
+        Some(DONE.into()),
+        &visitor.peer,
+    )
+    .await;
+    settle(
+        &visitor,
+        Form::new("email"),
+        outcome.map(|()| done("mailed")).map_err(Into::into),
+    )
+    .await
 }
 
-pub(super) async fn email(State(app): State<Arc<App>>, Sent { visitor, mut fields }: Sent) -> Result<Response, Error> {
+pub(super) async fn email(
+    State(app): State<Arc<App>>,
+    Sent {
+        visitor,
+        mut fields,
+    }: Sent,
+) -> Result<Response, Error> {
     visitor.who.oneself(Action::SetEmail)?;
-    let text = fields.optional_text("email", MAX_NAME * 4).unwrap_or_default();
+    let text = fields
+        .optional_text("email", MAX_NAME * 4)
+        .unwrap_or_default();
     fields.finish()?;
     let mut form = Form::new("email").filled("email", &text);
     let Some(new) = checked_email(&visitor.page, &mut form, &text) else {
         let problems = form.problems();
         return account(&visitor, form, Some(problems)).await;
     };
-    let outcome = change_email::request(&app, &visitor.who, new, Some("/auth/account?done=email".into()), &visitor.peer).await;
-    settle(&visitor, form, outcome.map(|()| done("email_mailed")).map_err(Into::into)).await
+    let outcome = change_email::request(
+        &app,
+        &visitor.who,
+        new,
+        Some("/auth/account?done=email".into()),
+        &visitor.peer,
+    )
+    .await;
+    settle(
+        &visitor,
+        form,
+        outcome.map(|()| done("email_mailed")).map_err(Into::into),
+    )
+    .await
 }
 
-pub(super) async fn password(State(app): State<Arc<App>>, Sent { visitor, mut fields }: Sent) -> Result<Response, Error> {
+pub(super) async fn password(
+    State(app): State<Arc<App>>,
+    Sent {
+        visitor,
+        mut fields,
+    }: Sent,
+) -> Result<Response, Error> {
     visitor.who.oneself(Action::SetPassword)?;
     let mut form = Form::new("password");
-    let current = fields.optional_text("current", MAX_PASSWORD).unwrap_or_default();
+    let current = fields
+        .optional_text("current", MAX_PASSWORD)
+        .unwrap_or_default();
     let new = chosen(&visitor.page, &mut form, &mut fields, MAX_PASSWORD);
     fields.finish()?;
     if current.is_empty() {
@@ -151,38 +242,83 @@ pub(super) async fn password(State(app): State<Arc<App>>, Sent { visitor, mut fi
         let problems = form.problems();
         return account(&visitor, form, Some(problems)).await;
     }
-    let outcome = change_password::change_password(&app, &visitor.who, &current, &new, true, &visitor.peer).await;
+    let outcome =
+        change_password::change_password(&app, &visitor.who, &current, &new, true, &visitor.peer)
+            .await;
     let answer = outcome.map(|(user, grant)| {
         let mut headers = HeaderMap::new();
         if let Some(grant) = grant {
-            deliver_anew(&app, &grant, &mut serde_json::json!({ "user": super::super::views::user(&user) }), &mut headers);
+            deliver_anew(
+                &app,
+                &grant,
+                &mut serde_json::json!({ "user": super::super::views::user(&user) }),
+                &mut headers,
+            );
         }
         (headers, done("password")).into_response()
     });
     settle(&visitor, form, answer.map_err(Into::into)).await
 }
 
-pub(super) async fn end_session(State(app): State<Arc<App>>, credentials: Credentials, sent: Sent) -> Result<Response, Error> {
-    let Sent { visitor, mut fields } = sent;
+pub(super) async fn end_session(
+    State(app): State<Arc<App>>,
+    credentials: Credentials,
+    sent: Sent,
+) -> Result<Response, Error> {
+    let Sent {
+        visitor,
+        mut fields,
+    } = sent;
     visitor.who.to_oneself(&app, Action::RevokeSessions)?;
     let session = fields.text("session", 64);
     fields.finish()?;
     let carried = Replaced::of(&credentials);
-    if manage_sessions::revoke_own(&app, Here { who: &visitor.who, carried: carried.borrow() }, &session, &visitor.peer).await? {
-        return Ok((carried.cleared(&app), see_other("/auth/sign-in?done=signed_out")).into_response());
+    if manage_sessions::revoke_own(
+        &app,
+        Here {
+            who: &visitor.who,
+            carried: carried.borrow(),
+        },
+        &session,
+        &visitor.peer,
+    )
+    .await?
+    {
+        return Ok((
+            carried.cleared(&app),
+            see_other("/auth/sign-in?done=signed_out"),
+        )
+            .into_response());
     }
     Ok(done("session"))
 }
 
-pub(super) async fn end_others(State(app): State<Arc<App>>, Sent { visitor, .. }: Sent) -> Result<Response, Error> {
+pub(super) async fn end_others(
+    State(app): State<Arc<App>>,
+    Sent { visitor, .. }: Sent,
+) -> Result<Response, Error> {
     visitor.who.to_oneself(&app, Action::RevokeSessions)?;
-    manage_sessions::revoke_of_user(&app, visitor.who.user.id, Some(visitor.who.session.id), &visitor.peer).await?;
+    manage_sessions::revoke_of_user(
+        &app,
+        visitor.who.user.id,
+        Some(visitor.who.session.id),
+        &visitor.peer,
+    )
+    .await?;
     Ok(done("sessions"))
 }
 
-pub(super) async fn delete(State(app): State<Arc<App>>, Sent { visitor, mut fields }: Sent) -> Result<Response, Error> {
+pub(super) async fn delete(
+    State(app): State<Arc<App>>,
+    Sent {
+        visitor,
+        mut fields,
+    }: Sent,
+) -> Result<Response, Error> {
     visitor.who.oneself(Action::DeleteUser)?;
-    let current = fields.optional_text("current", MAX_PASSWORD).unwrap_or_default();
+    let current = fields
+        .optional_text("current", MAX_PASSWORD)
+        .unwrap_or_default();
     fields.finish()?;
     let outcome = delete_user::with_password(&app, &visitor.who, &current, &visitor.peer).await;
     let answer = outcome.map(|()| {

@@ -1,4 +1,5 @@
-//! Pages that belong to the API: one that asks before a link changes anything, one that tells an error.
+//! Pages that belong to the API: one that asks before a link changes anything, one that tells an
+//! error.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -22,9 +23,25 @@ pub(in crate::http) struct Confirm<'p> {
 }
 
 /// Asks once more before a link acts: the answer is posted to where it was asked.
-pub(in crate::http) fn confirm(p: &Page, question: &str, button: &str, token: &str, callback: Option<&str>) -> Response {
+pub(in crate::http) fn confirm(
+    p: &Page,
+    question: &str,
+    button: &str,
+    token: &str,
+    callback: Option<&str>,
+) -> Response {
     let callback = callback.unwrap_or_default();
-    Page::answer(&Confirm { p, question, button: p.t(button), token, callback }, StatusCode::OK, callback)
+    Page::answer(
+        &Confirm {
+            p,
+            question,
+            button: p.t(button),
+            token,
+            callback,
+        },
+        StatusCode::OK,
+        callback,
+    )
 }
 
 /// The page of a link that proves a mailbox.
@@ -46,7 +63,8 @@ pub(in crate::http) struct Prove<'p> {
     pub(in crate::http) refused: Option<Error>,
 }
 
-/// Asks whether the mailbox is the reader's. With `asks` the page wants the password too, or offers to choose a new one.
+/// Asks whether the mailbox is the reader's. With `asks` the page wants the password too, or offers
+/// to choose a new one.
 pub(in crate::http) fn prove(p: &Page, email: &str, asks: bool, form: Prove<'_>) -> Response {
     let mut f = Form::new("prove");
     let callback = form.callback.unwrap_or_default();
@@ -55,7 +73,14 @@ pub(in crate::http) fn prove(p: &Page, email: &str, asks: bool, form: Prove<'_>)
         Some(Ok(error)) => Some(error),
         None => None,
     };
-    let shown = ProvePage { p, f: &f, email, asks, token: form.token, callback };
+    let shown = ProvePage {
+        p,
+        f: &f,
+        email,
+        asks,
+        token: form.token,
+        callback,
+    };
     match refused {
         None => Page::answer(&shown, StatusCode::OK, callback),
         Some(error) => Page::refuse(&shown, error, callback),
@@ -64,11 +89,30 @@ pub(in crate::http) fn prove(p: &Page, email: &str, asks: bool, form: Prove<'_>)
 
 /// `GET …/error?error=CODE`: only what looks like a code is repeated.
 pub(in crate::http) async fn error(page: Page, query: Query) -> Response {
-    let plain = |code: &&str| code.len() <= 64 && code.bytes().all(|b| b.is_ascii_alphanumeric() || b"_'-".contains(&b));
+    let plain = |code: &&str| {
+        code.len() <= 64
+            && code
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"_'-".contains(&b))
+    };
     let code = query.one("error").filter(plain).unwrap_or("UNKNOWN");
-    let text = page.meaning(&code.to_ascii_uppercase()).unwrap_or_else(|| page.t("fault.link_text"));
+    let text = page
+        .meaning(&code.to_ascii_uppercase())
+        .unwrap_or_else(|| page.t("fault.link_text"));
     // Where the pages are turned off there is nowhere to go on to.
-    let href = if page.app.config.pages.enabled { "/auth" } else { "" };
-    let told = Told { p: &page, title: page.t("fault.400"), text, code, request_id: "", href, link: "to_start" };
+    let href = if page.app.config.pages.enabled {
+        "/auth"
+    } else {
+        ""
+    };
+    let told = Told {
+        p: &page,
+        title: page.t("fault.400"),
+        text,
+        code,
+        request_id: "",
+        href,
+        link: "to_start",
+    };
     Page::answer(&told, StatusCode::OK, "")
 }

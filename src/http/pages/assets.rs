@@ -1,4 +1,5 @@
-//! Style, script and pictures of the pages. Style and script carry the hash of their content in their name and are kept for ever.
+//! Style, script and pictures of the pages. Style and script carry the hash of their content in
+//! their name and are kept for ever.
 
 use std::sync::{Arc, LazyLock};
 
@@ -39,12 +40,22 @@ const FOR_A_WHILE: &str = "public, max-age=300";
 
 fn answer(media_type: &'static str, keep: &'static str, body: impl IntoResponse) -> Response {
     let mut response = body.into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(keep));
-    response.headers_mut().insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static(keep));
+    response
+        .headers_mut()
+        .insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
     // A picture that is opened as a page runs nothing and shows nothing of others.
-    let policy = HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'");
-    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    let policy = HeaderValue::from_static(
+        "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'",
+    );
+    response
+        .headers_mut()
+        .insert(header::CONTENT_SECURITY_POLICY, policy);
     render(response, &new_request_id())
 }
 
@@ -67,8 +78,17 @@ pub(super) async fn file(name: Result<Path<String>, PathRejection>) -> Response 
 /// The operator's colours, and the text that can be read on them.
 pub(super) async fn theme(State(app): State<Arc<App>>) -> Response {
     let pages = &app.config.pages;
-    let colours = |accent: crate::model::colour::Colour| format!(":root{{--accent:{accent};--on-accent:{}}}", accent.text_on());
-    let body = format!("{}@media (prefers-color-scheme:dark){{{}}}", colours(pages.accent), colours(pages.accent_dark));
+    let colours = |accent: crate::model::colour::Colour| {
+        format!(
+            ":root{{--accent:{accent};--on-accent:{}}}",
+            accent.text_on()
+        )
+    };
+    let body = format!(
+        "{}@media (prefers-color-scheme:dark){{{}}}",
+        colours(pages.accent),
+        colours(pages.accent_dark)
+    );
     answer("text/css; charset=utf-8", FOR_A_WHILE, body)
 }
 
@@ -77,5 +97,7 @@ pub(super) async fn icon() -> Response {
 }
 
 pub(super) async fn logo(State(app): State<Arc<App>>) -> Response {
-    app.config.pages.logo.as_ref().map_or_else(none, |logo| answer(logo.media_type, FOR_A_WHILE, logo.bytes.clone()))
+    app.config.pages.logo.as_ref().map_or_else(none, |logo| {
+        answer(logo.media_type, FOR_A_WHILE, logo.bytes.clone())
+    })
 }

@@ -1,5 +1,5 @@
-//! Refusals as pages: every failure under `/auth` that no form has said, and of the API where a browser navigates to it. They need neither a cookie nor
-//! the database.
+//! Refusals as pages: every failure under `/auth` that no form has said, and of the API where a
+//! browser navigates to it. They need neither a cookie nor the database.
 
 use std::sync::Arc;
 
@@ -46,32 +46,66 @@ fn words_of(status: StatusCode) -> (&'static str, &'static str) {
 
 /// The page that a form was on, or the one that was asked for, for after the sign-in.
 fn back_to(app: &App, parts: &Parts) -> String {
-    let from = parts.headers.get(header::REFERER).and_then(|v| v.to_str().ok()).and_then(|text| Url::parse(text).ok()).map(|url| url.path().to_owned());
-    let path = if parts.method == Method::POST { from } else { Some(parts.uri.path().to_owned()) };
-    let own = path.map(|path| app.config.server.mount.inside(&path).to_owned()).filter(|path| path.starts_with("/auth/"));
-    own.map(|path| query_of(&app.config.server.mount.outside(&path)).replacen('?', "&", 1)).unwrap_or_default()
+    let from = parts
+        .headers
+        .get(header::REFERER)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|text| Url::parse(text).ok())
+        .map(|url| url.path().to_owned());
+    let path = if parts.method == Method::POST {
+        from
+    } else {
+        Some(parts.uri.path().to_owned())
+    };
+    let own = path
+        .map(|path| app.config.server.mount.inside(&path).to_owned())
+        .filter(|path| path.starts_with("/auth/"));
+    own.map(|path| query_of(&app.config.server.mount.outside(&path)).replacen('?', "&", 1))
+        .unwrap_or_default()
 }
 
-/// Whether a browser asks for something to show to a person. What a client accepts says nothing: programs write anything there.
+/// Whether a browser asks for something to show to a person. What a client accepts says nothing:
+/// programs write anything there.
 fn is_navigation(headers: &HeaderMap) -> bool {
-    headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate")
+    headers
+        .get("sec-fetch-mode")
+        .is_some_and(|mode| mode == "navigate")
 }
 
 /// Outside the pages: as a page to people, as it is to programs.
-pub(in crate::http) async fn show_to_people(app: State<Arc<App>>, request: Request, next: Next) -> Response {
+pub(in crate::http) async fn show_to_people(
+    app: State<Arc<App>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let path = request.uri().path();
     let is_page = app.config.pages.enabled && (path == "/auth" || path.starts_with("/auth/"));
-    if is_page || is_navigation(request.headers()) { show(app, request, next).await } else { next.run(request).await }
+    if is_page || is_navigation(request.headers()) {
+        show(app, request, next).await
+    } else {
+        next.run(request).await
+    }
 }
 
-pub(in crate::http) async fn show(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub(in crate::http) async fn show(
+    State(app): State<Arc<App>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let (mut parts, body) = request.into_parts();
     let (back, renewed) = (back_to(&app, &parts), Renewed::default());
     parts.extensions.insert(renewed.clone());
     let Ok(page) = Page::from_request_parts(&mut parts, &app).await;
     let mut response = next.run(Request::from_parts(parts, body)).await;
     renewed.put(&app, &mut response);
-    let Some(failure) = response.extensions().get::<Failure>().filter(|failure| !failure.shown).cloned() else { return response };
+    let Some(failure) = response
+        .extensions()
+        .get::<Failure>()
+        .filter(|failure| !failure.shown)
+        .cloned()
+    else {
+        return response;
+    };
     let (title, text) = words_of(failure.status);
     // A password that was proven too long ago: there is something to do about it.
     let again = failure.code() == "SESSION_NOT_FRESH";
@@ -81,7 +115,11 @@ pub(in crate::http) async fn show(State(app): State<Arc<App>>, request: Request,
         title: page.t(title),
         text: page.meaning(failure.code()).unwrap_or_else(|| page.t(text)),
         code: failure.code(),
-        request_id: if failure.status.is_server_error() { &page.request_id } else { "" },
+        request_id: if failure.status.is_server_error() {
+            &page.request_id
+        } else {
+            ""
+        },
         // Where the pages are turned off there is nowhere to go on to.
         href: if !app.config.pages.enabled {
             ""

@@ -26,7 +26,10 @@ fn field_of(code: &str) -> Option<&'static str> {
         | "EMAIL_IS_THE_SAME"
         | "EMAIL_MISMATCH"
         | "EMAIL_ALREADY_VERIFIED" => Some("email"),
-        "PASSWORD_TOO_SHORT" | "PASSWORD_TOO_LONG" | "PASSWORD_TOO_COMMON" | "PASSWORD_COMPROMISED" => Some("password"),
+        "PASSWORD_TOO_SHORT"
+        | "PASSWORD_TOO_LONG"
+        | "PASSWORD_TOO_COMMON"
+        | "PASSWORD_COMPROMISED" => Some("password"),
         "INVALID_PASSWORD" => Some("current"),
         _ => None,
     }
@@ -34,7 +37,10 @@ fn field_of(code: &str) -> Option<&'static str> {
 
 impl Form {
     pub(super) fn new(id: &'static str) -> Self {
-        Self { id, ..Self::default() }
+        Self {
+            id,
+            ..Self::default()
+        }
     }
 
     /// With a value in it.
@@ -60,12 +66,20 @@ impl Form {
 
     /// The refusal of a form with wrong fields.
     pub(super) fn problems(&self) -> Error {
-        let problems = self.wrong.iter().map(|(name, text)| ((*name).to_owned(), vec![text.clone()]));
+        let problems = self
+            .wrong
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), vec![text.clone()]));
         Error::Validation(problems.collect())
     }
 
     /// As [`Self::refused`], in a form whose current password is the field `password`.
-    pub(super) fn refused_at(&mut self, page: &Page, password: &'static str, error: Error) -> Result<Error, Error> {
+    pub(super) fn refused_at(
+        &mut self,
+        page: &Page,
+        password: &'static str,
+        error: Error,
+    ) -> Result<Error, Error> {
         let error = self.refused(page, error)?;
         if let Some(text) = self.wrong.remove("current") {
             self.wrong.insert(password, text);
@@ -80,12 +94,17 @@ impl Form {
             return Err(error);
         }
         let code = error.code();
-        let text = page.meaning(code).map_or_else(|| error.message(), ToOwned::to_owned);
+        let text = page
+            .meaning(code)
+            .map_or_else(|| error.message(), ToOwned::to_owned);
         match field_of(code) {
             Some(field) => drop(self.wrong.insert(field, text)),
             None => self.said = text,
         }
-        self.wait = error.retry_after().filter(|_| status == StatusCode::TOO_MANY_REQUESTS).map_or(0, |wait| wait.as_secs() + 1);
+        self.wait = error
+            .retry_after()
+            .filter(|_| status == StatusCode::TOO_MANY_REQUESTS)
+            .map_or(0, |wait| wait.as_secs() + 1);
         Ok(error)
     }
 }

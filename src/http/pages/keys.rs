@@ -1,4 +1,5 @@
-//! `/auth/admin/keys`: the states of the signing keys, when the next rotation is, and a rotation now.
+//! `/auth/admin/keys`: the states of the signing keys, when the next rotation is, and a rotation
+//! now.
 
 use std::sync::Arc;
 
@@ -48,16 +49,31 @@ fn row(key: &Key) -> Row {
         KeyState::Revoked => "key.revoked",
         KeyState::Removed => "key.removed",
     };
-    Row { kid: key.kid.clone(), state, published: moment(key.published_at), activated: at(key.activated_at), leaves: at(key.leaves_at()) }
+    Row {
+        kid: key.kid.clone(),
+        state,
+        published: moment(key.published_at),
+        activated: at(key.activated_at),
+        leaves: at(key.leaves_at()),
+    }
 }
 
 fn page_of(visitor: &Visitor, form: &Form, refused: Option<Error>) -> Result<Response, Error> {
     let app = &visitor.page.app;
-    let ring = inspect_keys::ring(app).ok_or_else(|| Refused::Unavailable("the keys are not loaded".into()))?;
-    let next = ring.next_rotation(&app.config.keys.policy).map_or_else(|| "–".to_owned(), moment);
+    let ring = inspect_keys::ring(app)
+        .ok_or_else(|| Refused::Unavailable("the keys are not loaded".into()))?;
+    let next = ring
+        .next_rotation(&app.config.keys.policy)
+        .map_or_else(|| "–".to_owned(), moment);
     let published = ring.keys.iter().filter(|key| key.state.is_published());
     let active = inspect_keys::active_kid(app).unwrap_or_default();
-    let shown = Keys { p: &visitor.page, f: form, next, active, rows: published.map(row).collect() };
+    let shown = Keys {
+        p: &visitor.page,
+        f: form,
+        next,
+        active,
+        rows: published.map(row).collect(),
+    };
     Ok(match refused {
         None => Page::answer(&shown, StatusCode::OK, ""),
         Some(error) => Page::refuse(&shown, error, ""),
@@ -70,11 +86,18 @@ pub(super) async fn show(State(app): State<Arc<App>>, visitor: Visitor) -> Resul
 }
 
 /// The key that was shown must still be the active one: who clicks twice rotates once.
-pub(super) async fn rotate(State(app): State<Arc<App>>, Sent { visitor, mut fields }: Sent) -> Result<Response, Error> {
+pub(super) async fn rotate(
+    State(app): State<Arc<App>>,
+    Sent {
+        visitor,
+        mut fields,
+    }: Sent,
+) -> Result<Response, Error> {
     Authority::Session(&visitor.who).may(&app, Action::RotateKeys)?;
     let active = fields.text("active", 128);
     fields.finish()?;
-    let order = Order::new(Wish::Rotate { force: false }, visitor.peer.clone()).if_active(Some(active));
+    let order =
+        Order::new(Wish::Rotate { force: false }, visitor.peer.clone()).if_active(Some(active));
     match change_keys::change(&app, order).await {
         Ok(_) => Ok(see_other("/auth/admin/keys?done=rotated")),
         Err(Refused::AlreadyRotated | Refused::KeyRefused(_)) => {

@@ -1,5 +1,6 @@
-//! The pages under `/auth`: forms that a browser sends and answers that people read. They call the same flows as the API, work without script, and are
-//! shown in no frame. Every route of theirs stands here.
+//! The pages under `/auth`: forms that a browser sends and answers that people read. They call the
+//! same flows as the API, work without script, and are shown in no frame. Every route of theirs
+//! stands here.
 
 mod account;
 pub(super) mod ask;
@@ -36,16 +37,28 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/auth/sign-in", get(sign_in::show).post(sign_in::send))
         .route("/auth/sign-up", get(sign_up::show).post(sign_up::send))
         .route("/auth/sign-out", post(sign_in::sign_out))
-        .route("/auth/forgot-password", get(passwords::show_forgot).post(passwords::forgot))
-        .route("/auth/reset-password", get(passwords::show_reset).post(passwords::reset))
-        .route("/auth/verify-email", get(verify_email::show).post(verify_email::send))
+        .route(
+            "/auth/forgot-password",
+            get(passwords::show_forgot).post(passwords::forgot),
+        )
+        .route(
+            "/auth/reset-password",
+            get(passwords::show_reset).post(passwords::reset),
+        )
+        .route(
+            "/auth/verify-email",
+            get(verify_email::show).post(verify_email::send),
+        )
         .route("/auth/account", get(account::show))
         .route("/auth/account/name", post(account::name))
         .route("/auth/account/verify", post(account::verify))
         .route("/auth/account/email", post(account::email))
         .route("/auth/account/password", post(account::password))
         .route("/auth/account/sessions/end", post(account::end_session))
-        .route("/auth/account/sessions/end-others", post(account::end_others))
+        .route(
+            "/auth/account/sessions/end-others",
+            post(account::end_others),
+        )
         .route("/auth/account/delete", post(account::delete))
         .route("/auth/admin", get(users::front))
         .route("/auth/admin/users", get(users::list))
@@ -53,8 +66,14 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/auth/admin/users/{id}/role", post(user::set_role))
         .route("/auth/admin/users/{id}/ban", post(user::ban))
         .route("/auth/admin/users/{id}/unban", post(user::unban))
-        .route("/auth/admin/users/{id}/sessions/end", post(user::end_session))
-        .route("/auth/admin/users/{id}/sessions/end-all", post(user::end_sessions))
+        .route(
+            "/auth/admin/users/{id}/sessions/end",
+            post(user::end_session),
+        )
+        .route(
+            "/auth/admin/users/{id}/sessions/end-all",
+            post(user::end_sessions),
+        )
         .route("/auth/admin/keys", get(keys::show))
         .route("/auth/admin/keys/rotate", post(keys::rotate))
         .route("/auth/admin/audit", get(audit::show))

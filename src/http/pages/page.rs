@@ -36,16 +36,35 @@ pub(in crate::http) struct Page {
 impl FromRequestParts<Arc<App>> for Page {
     type Rejection = std::convert::Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Self::Rejection> {
+    async fn from_request_parts(
+        parts: &mut Parts,
+        app: &Arc<App>,
+    ) -> Result<Self, Self::Rejection> {
         let path = parts.uri.path().to_owned();
         let words = words(app, &parts.headers);
         let Ok(query) = Query::from_request_parts(parts, app).await;
-        let key = query.one("done").filter(|done| done.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')).map(|done| format!("done.{done}"));
+        let key = query
+            .one("done")
+            .filter(|done| done.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+            .map(|done| format!("done.{done}"));
         // What failed is not told as done.
         let key = key.filter(|_| query.one("error").is_none());
-        let notice = key.and_then(|key| words.find(&key).map(ToOwned::to_owned)).unwrap_or_default();
-        let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
-        Ok(Self { app: Arc::clone(app), words, path, request_id, who: None, notice })
+        let notice = key
+            .and_then(|key| words.find(&key).map(ToOwned::to_owned))
+            .unwrap_or_default();
+        let request_id = parts
+            .extensions
+            .get::<RequestId>()
+            .map(|id| id.0.clone())
+            .unwrap_or_default();
+        Ok(Self {
+            app: Arc::clone(app),
+            words,
+            path,
+            request_id,
+            who: None,
+            notice,
+        })
     }
 }
 
@@ -57,10 +76,16 @@ fn shorter<'t>(tag: &&'t str) -> Option<&'t str> {
 /// The language that the browser likes best of those that there are.
 fn words(app: &App, headers: &HeaderMap) -> Arc<Messages> {
     let locales = &app.config.pages.locales;
-    let wished = headers.get(header::ACCEPT_LANGUAGE).and_then(|v| v.to_str().ok()).filter(|v| v.len() <= 256);
+    let wished = headers
+        .get(header::ACCEPT_LANGUAGE)
+        .and_then(|v| v.to_str().ok())
+        .filter(|v| v.len() <= 256);
     let names = locales.names();
     // RFC 4647 section 3.4: `de-AT` is content with `de`.
-    let known = |tag: &String| std::iter::successors(Some(tag.as_str()), shorter).find_map(|tag| names.iter().find(|name| tag.eq_ignore_ascii_case(name)));
+    let known = |tag: &String| {
+        std::iter::successors(Some(tag.as_str()), shorter)
+            .find_map(|tag| names.iter().find(|name| tag.eq_ignore_ascii_case(name)))
+    };
     let tags = wished.map(accept_language::parse).unwrap_or_default();
     locales.of(tags.iter().find_map(known).copied())
 }
@@ -68,20 +93,29 @@ fn words(app: &App, headers: &HeaderMap) -> Arc<Messages> {
 /// Whom a page greets; its forms are bound to this session.
 impl Page {
     pub(super) fn of(self, who: &Authenticated) -> Self {
-        Self { who: Some(Box::new(who.clone())), ..self }
+        Self {
+            who: Some(Box::new(who.clone())),
+            ..self
+        }
     }
 
-    /// The page as an answer. `leads_to`: where its form goes on to in the end, which browsers want named.
+    /// The page as an answer. `leads_to`: where its form goes on to in the end, which browsers want
+    /// named.
     pub(super) fn answer(template: &impl Template, status: StatusCode, leads_to: &str) -> Response {
-        let Ok(body) = template.render() else { return Error::Internal("a page does not render".into()).into_response() };
+        let Ok(body) = template.render() else {
+            return Error::Internal("a page does not render".into()).into_response();
+        };
         let mut response = status.into_response();
         put(&mut response, body, leads_to);
         response
     }
 
-    /// The page as the answer to what was refused: its status, its `Retry-After`, its line in the log.
+    /// The page as the answer to what was refused: its status, its `Retry-After`, its line in the
+    /// log.
     pub(super) fn refuse(template: &impl Template, error: Error, leads_to: &str) -> Response {
-        let Ok(body) = template.render() else { return Error::Internal("a page does not render".into()).into_response() };
+        let Ok(body) = template.render() else {
+            return Error::Internal("a page does not render".into()).into_response();
+        };
         let mut response = error.into_response();
         put(&mut response, body, leads_to);
         response
@@ -92,7 +126,13 @@ impl Page {
 pub(super) fn put(response: &mut Response, body: String, leads_to: &str) {
     const RULES: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
     // A source of a policy has a host, or is a scheme alone.
-    let origin = origin_of(leads_to).map(|origin| origin.strip_suffix("//").map_or_else(|| origin.clone(), ToOwned::to_owned)).unwrap_or_default();
+    let origin = origin_of(leads_to)
+        .map(|origin| {
+            origin
+                .strip_suffix("//")
+                .map_or_else(|| origin.clone(), ToOwned::to_owned)
+        })
+        .unwrap_or_default();
     let policy = header_text::value(format!("{RULES} {origin}").trim_end());
     if let Some(failure) = response.extensions_mut().get_mut::<Failure>() {
         failure.shown = true;
@@ -100,13 +140,25 @@ pub(super) fn put(response: &mut Response, body: String, leads_to: &str) {
     *response.body_mut() = body.into();
     let headers = response.headers_mut();
     headers.remove(header::CONTENT_LENGTH);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/html; charset=utf-8"),
+    );
     headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     // With none at all a browser would post a form with the origin `null`.
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("same-origin"),
+    );
     // A window that was opened by another page, or that opens one, is not within its reach.
-    headers.insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
-    headers.insert(header::VARY, HeaderValue::from_static("accept-language, cookie"));
+    headers.insert(
+        HeaderName::from_static("cross-origin-opener-policy"),
+        HeaderValue::from_static("same-origin"),
+    );
+    headers.insert(
+        header::VARY,
+        HeaderValue::from_static("accept-language, cookie"),
+    );
 }
 
 /// For the templates.
@@ -115,7 +167,10 @@ impl Page {
         self.words.text(key)
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "templates hand over what they have")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "templates hand over what they have"
+    )]
     pub(in crate::http) fn with(&self, key: &str, name: &str, value: impl ToString) -> String {
         self.words.with(key, name, &value.to_string())
     }
@@ -130,7 +185,13 @@ impl Page {
     }
 
     pub(super) fn name(&self) -> &str {
-        self.app.config.pages.name.as_ref().unwrap_or(&self.app.config.mail.app_name).as_str()
+        self.app
+            .config
+            .pages
+            .name
+            .as_ref()
+            .unwrap_or(&self.app.config.mail.app_name)
+            .as_str()
     }
 
     #[expect(clippy::unused_self, reason = "templates call methods")]
@@ -157,17 +218,24 @@ impl Page {
 
     /// Binds a form to the session.
     pub(super) fn csrf(&self) -> String {
-        self.who.as_ref().and_then(|who| form_token::of(&self.app, who.session.id)).unwrap_or_default()
+        self.who
+            .as_ref()
+            .and_then(|who| form_token::of(&self.app, who.session.id))
+            .unwrap_or_default()
     }
 
     /// Whether the user holds a permission, however long ago the password was proven.
     pub(super) fn may(&self, permission: &str) -> bool {
-        self.who.as_ref().is_some_and(|who| who.powers.holds(permission))
+        self.who
+            .as_ref()
+            .is_some_and(|who| who.powers.holds(permission))
     }
 
     /// Whether an admin acts as this user.
     pub(super) fn is_acted(&self) -> bool {
-        self.who.as_ref().is_some_and(|who| who.session.impersonated_by.is_some())
+        self.who
+            .as_ref()
+            .is_some_and(|who| who.session.impersonated_by.is_some())
     }
 
     /// What the navigation leads to, for this user.
@@ -180,8 +248,13 @@ impl Page {
             (Action::ListKeys, "/auth/admin/keys", "keys.title"),
             (Action::ReadAudit, "/auth/admin/audit", "audit.title"),
         ];
-        let allowed = console.into_iter().filter(|(action, _, _)| self.may(action.permission())).map(|(_, path, key)| (path, key));
-        std::iter::once(("/auth/account", "account.title")).chain(allowed).collect()
+        let allowed = console
+            .into_iter()
+            .filter(|(action, _, _)| self.may(action.permission()))
+            .map(|(_, path, key)| (path, key));
+        std::iter::once(("/auth/account", "account.title"))
+            .chain(allowed)
+            .collect()
     }
 
     pub(super) fn is_here(&self, path: &str) -> bool {
@@ -203,5 +276,11 @@ impl Page {
 
 /// A moment as an element that a script may show in the reader's own time.
 pub(super) fn moment(at: Timestamp) -> String {
-    at.to_utc().map_or_else(String::new, |utc| format!("<time datetime=\"{}\">{}</time>", utc.format("%Y-%m-%dT%H:%M:%SZ"), utc.format("%Y-%m-%d %H:%M UTC")))
+    at.to_utc().map_or_else(String::new, |utc| {
+        format!(
+            "<time datetime=\"{}\">{}</time>",
+            utc.format("%Y-%m-%dT%H:%M:%SZ"),
+            utc.format("%Y-%m-%d %H:%M UTC")
+        )
+    })
 }

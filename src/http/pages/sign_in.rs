@@ -1,4 +1,5 @@
-//! `/auth/sign-in` and `/auth/sign-out`, and where one goes from there: to a path of ours or a trusted origin, and nowhere else.
+//! `/auth/sign-in` and `/auth/sign-out`, and where one goes from there: to a path of ours or a
+//! trusted origin, and nowhere else.
 
 use std::sync::Arc;
 
@@ -36,20 +37,33 @@ struct SignIn<'p> {
     unproven: bool,
 }
 
-/// How long a place to go to may be when it is encoded: it stands in a `Location` header, and all headers of an answer stay within 4 KiB.
+/// How long a place to go to may be when it is encoded: it stands in a `Location` header, and all
+/// headers of an answer stay within 4 KiB.
 const MAX_ENCODED: usize = 2_560;
 
-/// `?redirect_to=` for the link to the other form. Without it where there is no place to go to, or one that is too long.
+/// `?redirect_to=` for the link to the other form. Without it where there is no place to go to, or
+/// one that is too long.
 pub(in crate::http) fn query_of(next: &str) -> String {
-    let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("redirect_to", next).finish();
-    if next.is_empty() || query.len() > MAX_ENCODED { String::new() } else { format!("?{query}") }
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("redirect_to", next)
+        .finish();
+    if next.is_empty() || query.len() > MAX_ENCODED {
+        String::new()
+    } else {
+        format!("?{query}")
+    }
 }
 
 /// Where somebody wants to go afterwards; empty: nowhere in particular.
 pub(in crate::http) fn next_of(app: &App, text: Option<&str>) -> Result<String, Error> {
     match text.filter(|text| !text.is_empty()) {
         None => Ok(String::new()),
-        Some(text) if text.len() <= MAX_URL && is_trusted_redirect(text, &app.config.server.trusted_origins) => Ok(app.config.server.mount.given(text)),
+        Some(text)
+            if text.len() <= MAX_URL
+                && is_trusted_redirect(text, &app.config.server.trusted_origins) =>
+        {
+            Ok(app.config.server.mount.given(text))
+        }
         Some(_) => Err(Error::InvalidRedirectUrl),
     }
 }
@@ -57,18 +71,35 @@ pub(in crate::http) fn next_of(app: &App, text: Option<&str>) -> Result<String, 
 /// A path of ours with where to go on from there, for the link of a mail.
 pub(super) fn with_next(path: &str, next: &str) -> String {
     let sign = if path.contains('?') { "&" } else { "?" };
-    query_of(next).strip_prefix('?').map_or_else(|| path.to_owned(), |pair| format!("{path}{sign}{pair}"))
+    query_of(next)
+        .strip_prefix('?')
+        .map_or_else(|| path.to_owned(), |pair| format!("{path}{sign}{pair}"))
 }
 
 /// There, or home.
 pub(super) fn onward<'n>(app: &'n App, next: &'n str) -> &'n str {
-    if next.is_empty() { &app.config.pages.home } else { next }
+    if next.is_empty() {
+        &app.config.pages.home
+    } else {
+        next
+    }
 }
 
 /// The cookies of a new session, and the way on.
-pub(super) fn welcome(app: &App, replaced: &Replaced<'_>, grant: &Grant, user: &User, next: &str) -> Response {
+pub(super) fn welcome(
+    app: &App,
+    replaced: &Replaced<'_>,
+    grant: &Grant,
+    user: &User,
+    next: &str,
+) -> Response {
     let mut headers = HeaderMap::new();
-    replaced.deliver(app, grant, &mut serde_json::json!({ "user": views::user(user) }), &mut headers);
+    replaced.deliver(
+        app,
+        grant,
+        &mut serde_json::json!({ "user": views::user(user) }),
+        &mut headers,
+    );
     (headers, see_other(onward(app, next))).into_response()
 }
 
@@ -79,20 +110,36 @@ const MAX_CODE: usize = 256;
 pub(super) async fn front(query: Query) -> Response {
     // A link of a mail that named no page of its own ends here.
     let code = query.one("error").filter(|code| code.len() <= MAX_CODE);
-    code.map_or_else(|| see_other("/auth/account"), |code| see_other(&format!("/auth/error?{}", pair("error", code))))
+    code.map_or_else(
+        || see_other("/auth/account"),
+        |code| see_other(&format!("/auth/error?{}", pair("error", code))),
+    )
 }
 
 fn pair(name: &str, value: &str) -> String {
-    url::form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish()
+    url::form_urlencoded::Serializer::new(String::new())
+        .append_pair(name, value)
+        .finish()
 }
 
-pub(super) async fn show(State(app): State<Arc<App>>, page: Page, Anybody(who): Anybody, query: Query) -> Result<Response, Error> {
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    page: Page,
+    Anybody(who): Anybody,
+    query: Query,
+) -> Result<Response, Error> {
     let next = next_of(&app, query.one("redirect_to"))?;
     // `again`: the password is to be proven once more.
     if who.is_some() && !query.flag("again") {
         return Ok(see_other(onward(&app, &next)));
     }
-    let shown = SignIn { p: &page, f: &Form::new("sign-in"), next: &next, query: &query_of(&next), unproven: false };
+    let shown = SignIn {
+        p: &page,
+        f: &Form::new("sign-in"),
+        next: &next,
+        query: &query_of(&next),
+        unproven: false,
+    };
     Ok(Page::answer(&shown, StatusCode::OK, onward(&app, &next)))
 }
 
@@ -104,16 +151,28 @@ pub(super) async fn send(
     Submitted(mut body): Submitted,
 ) -> Result<Response, Error> {
     let next = next_of(&app, body.peek("redirect_to"))?;
-    let (text, password) = (body.optional_text("email", MAX_NAME * 4).unwrap_or_default(), body.optional_text("password", MAX_PASSWORD).unwrap_or_default());
+    let (text, password) = (
+        body.optional_text("email", MAX_NAME * 4)
+            .unwrap_or_default(),
+        body.optional_text("password", MAX_PASSWORD)
+            .unwrap_or_default(),
+    );
     let remember = body.has("remember");
     body.finish()?;
-    let mut form = Form::new("sign-in").filled("email", &text).filled("remember", if remember { "yes" } else { "no" });
+    let mut form = Form::new("sign-in")
+        .filled("email", &text)
+        .filled("remember", if remember { "yes" } else { "no" });
     let email = checked_email(&page, &mut form, &text);
     if password.is_empty() {
         form.note(&page, "password", "form.missing");
     }
-    let (Some(email), true) = (email, form.is_good()) else { return Ok(again(&page, &form, &next, form.problems())) };
-    let options = Options { delivery: Delivery::Cookie, remember };
+    let (Some(email), true) = (email, form.is_good()) else {
+        return Ok(again(&page, &form, &next, form.problems()));
+    };
+    let options = Options {
+        delivery: Delivery::Cookie,
+        remember,
+    };
     let presented = Replaced::of(&credentials);
     match flow_in::sign_in(&app, &email, &password, options, presented.borrow(), &peer).await {
         Ok((user, grant)) => Ok(welcome(&app, &presented, &grant, &user, &next)),
@@ -128,17 +187,39 @@ pub(super) async fn send(
 pub(super) fn checked_email(page: &Page, form: &mut Form, text: &str) -> Option<Email> {
     let parsed = text.parse().ok();
     if parsed.is_none() {
-        form.note(page, "email", if text.trim().is_empty() { "form.missing" } else { "error.INVALID_EMAIL" });
+        form.note(
+            page,
+            "email",
+            if text.trim().is_empty() {
+                "form.missing"
+            } else {
+                "error.INVALID_EMAIL"
+            },
+        );
     }
     parsed
 }
 
 fn again(page: &Page, form: &Form, next: &str, error: Error) -> Response {
     let unproven = error.code() == "EMAIL_NOT_VERIFIED";
-    Page::refuse(&SignIn { p: page, f: form, next, query: &query_of(next), unproven }, error, onward(&page.app, next))
+    Page::refuse(
+        &SignIn {
+            p: page,
+            f: form,
+            next,
+            query: &query_of(next),
+            unproven,
+        },
+        error,
+        onward(&page.app, next),
+    )
 }
 
-pub(super) async fn sign_out(State(app): State<Arc<App>>, credentials: Credentials, sent: Sent) -> Result<Response, Error> {
+pub(super) async fn sign_out(
+    State(app): State<Arc<App>>,
+    credentials: Credentials,
+    sent: Sent,
+) -> Result<Response, Error> {
     let Sent { visitor, fields } = sent;
     Fields::finish(fields)?;
     let headers = end_all(&app, &credentials, &[], &visitor.peer).await?;

@@ -35,12 +35,21 @@ struct SignUp<'p> {
     query: &'p str,
 }
 
-pub(super) async fn show(State(app): State<Arc<App>>, page: Page, query: Query) -> Result<Response, Error> {
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    page: Page,
+    query: Query,
+) -> Result<Response, Error> {
     if !app.config.sign_up.enabled {
         return Err(Refused::SignUpDisabled.into());
     }
     let next = next_of(&app, query.one("redirect_to"))?;
-    let shown = SignUp { p: &page, f: &Form::new("sign-up"), next: &next, query: &query_of(&next) };
+    let shown = SignUp {
+        p: &page,
+        f: &Form::new("sign-up"),
+        next: &next,
+        query: &query_of(&next),
+    };
     Ok(Page::answer(&shown, StatusCode::OK, onward(&app, &next)))
 }
 
@@ -52,27 +61,68 @@ pub(super) async fn send(
     Submitted(mut body): Submitted,
 ) -> Result<Response, Error> {
     let next = next_of(&app, body.peek("redirect_to"))?;
-    let name = body.optional_text("name", MAX_NAME).unwrap_or_default().trim().to_owned();
-    let text = body.optional_text("email", MAX_NAME * 4).unwrap_or_default();
-    let mut form = Form::new("sign-up").filled("name", &name).filled("email", &text);
+    let name = body
+        .optional_text("name", MAX_NAME)
+        .unwrap_or_default()
+        .trim()
+        .to_owned();
+    let text = body
+        .optional_text("email", MAX_NAME * 4)
+        .unwrap_or_default();
+    let mut form = Form::new("sign-up")
+        .filled("name", &name)
+        .filled("email", &text);
     let password = chosen(&page, &mut form, &mut body, MAX_PASSWORD);
     body.finish()?;
     if name.is_empty() {
         form.note(&page, "name", "form.missing");
     }
     let email = checked_email(&page, &mut form, &text);
-    let again = |form: &Form, error| Page::refuse(&SignUp { p: &page, f: form, next: &next, query: &query_of(&next) }, error, onward(&app, &next));
-    let (Some(email), true) = (email, form.is_good()) else { return Ok(again(&form, form.problems())) };
-    let wanted = flow_up::Form { name, email, password, image: None, callback: Some(with_next(&app.config.server.mount.outside(DONE), &next)) };
-    let options = Options { delivery: Delivery::Cookie, remember: true };
+    let again = |form: &Form, error| {
+        Page::refuse(
+            &SignUp {
+                p: &page,
+                f: form,
+                next: &next,
+                query: &query_of(&next),
+            },
+            error,
+            onward(&app, &next),
+        )
+    };
+    let (Some(email), true) = (email, form.is_good()) else {
+        return Ok(again(&form, form.problems()));
+    };
+    let wanted = flow_up::Form {
+        name,
+        email,
+        password,
+        image: None,
+        callback: Some(with_next(&app.config.server.mount.outside(DONE), &next)),
+    };
+    let options = Options {
+        delivery: Delivery::Cookie,
+        remember: true,
+    };
     let presented = Replaced::of(&credentials);
     match flow_up::sign_up(&app, wanted, options, presented.borrow(), &peer).await {
         Ok((user, Some(grant))) => Ok(welcome(&app, &presented, &grant, &user, &next)),
         // Known or new: what the mail says is between us and the mailbox.
         Ok((user, None)) => {
-            let (title, text) =
-                if app.config.sign_up.require_email_verification { ("sign_up.mailed", "sign_up.mailed_text") } else { ("sign_up.made", "sign_up.made_text") };
-            let told = Told { p: &page, title: page.t(title), text: page.t(text), code: "", request_id: "", href: "/auth/sign-in", link: "to_sign_in" };
+            let (title, text) = if app.config.sign_up.require_email_verification {
+                ("sign_up.mailed", "sign_up.mailed_text")
+            } else {
+                ("sign_up.made", "sign_up.made_text")
+            };
+            let told = Told {
+                p: &page,
+                title: page.t(title),
+                text: page.t(text),
+                code: "",
+                request_id: "",
+                href: "/auth/sign-in",
+                link: "to_sign_in",
+            };
             let mut answer = Page::answer(&told, StatusCode::OK, "");
             remember_asker(&app, &user, true, answer.headers_mut());
             Ok(answer)

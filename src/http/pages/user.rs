@@ -54,12 +54,21 @@ fn parsed(id: &str) -> Result<UserId, Error> {
     id.parse().map_err(|_| Refused::UserNotFound.into())
 }
 
-async fn page_of(visitor: &Visitor, id: UserId, form: Form, refused: Option<Error>) -> Result<Response, Error> {
+async fn page_of(
+    visitor: &Visitor,
+    id: UserId,
+    form: Form,
+    refused: Option<Error>,
+) -> Result<Response, Error> {
     let Visitor { page, who, .. } = visitor;
     let (app, by) = (&page.app, Authority::Session(who));
     by.may(app, Action::GetUser)?;
     let user: User = administer::get(app, by, id).await?;
-    let sessions = if by.may(app, Action::ListSessions).is_ok() { manage_sessions::list(app, id, manage_sessions::FIRST).await? } else { Vec::new() };
+    let sessions = if by.may(app, Action::ListSessions).is_ok() {
+        manage_sessions::list(app, id, manage_sessions::FIRST).await?
+    } else {
+        Vec::new()
+    };
     let now = app.now();
     let facts = Facts {
         id: user.id.to_string(),
@@ -72,9 +81,21 @@ async fn page_of(visitor: &Visitor, id: UserId, form: Form, refused: Option<Erro
         verified: user.email_verified,
         since: moment(user.created_at),
     };
-    let roles = ["user".to_owned(), "admin".to_owned()].into_iter().chain(app.config.roles.iter().map(|(role, _)| role.clone())).collect();
-    let devices = sessions.iter().map(|s| Device::of(page, s, s.id == who.session.id)).collect();
-    let shown = Shown { p: page, f: &form, u: facts, roles, devices };
+    let roles = ["user".to_owned(), "admin".to_owned()]
+        .into_iter()
+        .chain(app.config.roles.iter().map(|(role, _)| role.clone()))
+        .collect();
+    let devices = sessions
+        .iter()
+        .map(|s| Device::of(page, s, s.id == who.session.id))
+        .collect();
+    let shown = Shown {
+        p: page,
+        f: &form,
+        u: facts,
+        roles,
+        devices,
+    };
     Ok(match refused {
         None => Page::answer(&shown, StatusCode::OK, ""),
         Some(error) => Page::refuse(&shown, error, ""),
@@ -82,11 +103,18 @@ async fn page_of(visitor: &Visitor, id: UserId, form: Form, refused: Option<Erro
 }
 
 /// Back to the user if it was done, the reason above the page if not.
-async fn settle<T>(visitor: &Visitor, id: UserId, what: &str, outcome: Result<T, Refused>) -> Result<Response, Error> {
+async fn settle<T>(
+    visitor: &Visitor,
+    id: UserId,
+    what: &str,
+    outcome: Result<T, Refused>,
+) -> Result<Response, Error> {
     match outcome {
         Ok(_) => Ok(see_other(&format!("/auth/admin/users/{id}?done={what}"))),
         // What asks for another page than this one.
-        Err(error @ (Refused::NotAllowed(_) | Refused::SessionNotFresh | Refused::UserNotFound)) => Err(error.into()),
+        Err(
+            error @ (Refused::NotAllowed(_) | Refused::SessionNotFresh | Refused::UserNotFound),
+        ) => Err(error.into()),
         Err(error) => {
             let mut form = Form::new("user");
             let error = form.refused(&visitor.page, error.into())?;
@@ -99,22 +127,46 @@ pub(super) async fn show(visitor: Visitor, Path(id): Path<String>) -> Result<Res
     page_of(&visitor, parsed(&id)?, Form::new("user"), None).await
 }
 
-pub(super) async fn set_role(State(app): State<Arc<App>>, Path(id): Path<String>, Sent { visitor, mut fields }: Sent) -> Result<Response, Error> {
+pub(super) async fn set_role(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Sent {
+        visitor,
+        mut fields,
+    }: Sent,
+) -> Result<Response, Error> {
     let by = Authority::Session(&visitor.who);
     by.may(&app, Action::SetRole)?;
     let role = fields.text("role", 1_024);
     fields.finish()?;
     let id = parsed(&id)?;
-    let roles: Vec<&str> = role.split(',').map(str::trim).filter(|role| !role.is_empty()).collect();
+    let roles: Vec<&str> = role
+        .split(',')
+        .map(str::trim)
+        .filter(|role| !role.is_empty())
+        .collect();
     let outcome = administer::set_role(&app, by, id, roles.join(","), &visitor.peer).await;
     settle(&visitor, id, "role", outcome).await
 }
 
-pub(super) async fn ban(State(app): State<Arc<App>>, Path(id): Path<String>, Sent { visitor, mut fields }: Sent) -> Result<Response, Error> {
+pub(super) async fn ban(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Sent {
+        visitor,
+        mut fields,
+    }: Sent,
+) -> Result<Response, Error> {
     let by = Authority::Session(&visitor.who);
     by.may(&app, Action::BanUser)?;
-    let reason = fields.optional_text("reason", 1_024).filter(|reason| !reason.is_empty());
-    let days = fields.peek("days").map(|days| days.parse::<u64>().ok().filter(|days| (1..=36_500).contains(days)));
+    let reason = fields
+        .optional_text("reason", 1_024)
+        .filter(|reason| !reason.is_empty());
+    let days = fields.peek("days").map(|days| {
+        days.parse::<u64>()
+            .ok()
+            .filter(|days| (1..=36_500).contains(days))
+    });
     fields.finish()?;
     if days == Some(None) {
         return Err(Error::invalid("days", "expected a number of days"));
@@ -125,7 +177,11 @@ pub(super) async fn ban(State(app): State<Arc<App>>, Path(id): Path<String>, Sen
     settle(&visitor, id, "ban", outcome).await
 }
 
-pub(super) async fn unban(State(app): State<Arc<App>>, Path(id): Path<String>, Sent { visitor, .. }: Sent) -> Result<Response, Error> {
+pub(super) async fn unban(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Sent { visitor, .. }: Sent,
+) -> Result<Response, Error> {
     let (id, by) = (parsed(&id)?, Authority::Session(&visitor.who));
     by.may(&app, Action::BanUser)?;
     let outcome = administer::unban(&app, by, id, &visitor.peer).await;
@@ -136,7 +192,10 @@ pub(super) async fn end_session(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     credentials: Credentials,
-    Sent { visitor, mut fields }: Sent,
+    Sent {
+        visitor,
+        mut fields,
+    }: Sent,
 ) -> Result<Response, Error> {
     let by = Authority::Session(&visitor.who);
     by.may(&app, Action::RevokeSessions)?;
@@ -146,7 +205,11 @@ pub(super) async fn end_session(
     let session: SessionId = handle.parse().map_err(|_| Refused::SessionNotFound)?;
     let outcome = manage_sessions::revoke_of_somebody(&app, by, session, &visitor.peer).await;
     if outcome.is_ok() && session == visitor.who.session.id {
-        return Ok((left(&app, true, &credentials, &visitor.peer).await?, see_other("/auth/sign-in?done=signed_out")).into_response());
+        return Ok((
+            left(&app, true, &credentials, &visitor.peer).await?,
+            see_other("/auth/sign-in?done=signed_out"),
+        )
+            .into_response());
     }
     settle(&visitor, id, "session", outcome).await
 }
@@ -162,7 +225,11 @@ pub(super) async fn end_sessions(
     administer::target(&app, by, Action::RevokeSessions, id).await?;
     let outcome = manage_sessions::revoke_of_user(&app, id, None, &visitor.peer).await;
     if outcome.is_ok() && id == visitor.who.user.id {
-        return Ok((left(&app, true, &credentials, &visitor.peer).await?, see_other("/auth/sign-in?done=signed_out")).into_response());
+        return Ok((
+            left(&app, true, &credentials, &visitor.peer).await?,
+            see_other("/auth/sign-in?done=signed_out"),
+        )
+            .into_response());
     }
     settle(&visitor, id, "sessions", outcome).await
 }

@@ -9,7 +9,9 @@ use axum::response::Response;
 
 use crate::app::App;
 use crate::flows::Error as Refused;
-use crate::flows::administer_users::{self as administer, Column, Condition, Operand, Operator, Search};
+use crate::flows::administer_users::{
+    self as administer, Column, Condition, Operand, Operator, Search,
+};
 use crate::flows::authority::Authority;
 use crate::model::permission::Action;
 use crate::model::time::Timestamp;
@@ -56,18 +58,40 @@ pub(super) fn state_of(user: &User, now: Timestamp) -> &'static str {
 /// To the first place of the console that this user may see.
 pub(super) async fn front(visitor: Visitor) -> Result<Response, Error> {
     let places = visitor.page.places();
-    let first = places.iter().find(|(path, _)| path.starts_with("/auth/admin/"));
-    first.map(|(path, _)| see_other(path)).ok_or_else(|| Refused::NotAllowed(Action::ListUsers).into())
+    let first = places
+        .iter()
+        .find(|(path, _)| path.starts_with("/auth/admin/"));
+    first
+        .map(|(path, _)| see_other(path))
+        .ok_or_else(|| Refused::NotAllowed(Action::ListUsers).into())
 }
 
-pub(super) async fn list(State(app): State<Arc<App>>, visitor: Visitor, query: Query) -> Result<Response, Error> {
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    visitor: Visitor,
+    query: Query,
+) -> Result<Response, Error> {
     let by = Authority::Session(&visitor.who);
     by.may(&app, Action::ListUsers)?;
     let q = query.one("q").unwrap_or_default().trim();
     let offset = query.number("offset").unwrap_or(0);
-    let wanted = Condition { column: Column::EmailAndName, operator: Operator::Contains, values: vec![Operand::Text(q.to_owned())] };
-    let conditions = if q.is_empty() { Vec::new() } else { vec![wanted] };
-    let search = Search { conditions, sort: Column::CreatedAt, descending: true, limit: PAGE, offset };
+    let wanted = Condition {
+        column: Column::EmailAndName,
+        operator: Operator::Contains,
+        values: vec![Operand::Text(q.to_owned())],
+    };
+    let conditions = if q.is_empty() {
+        Vec::new()
+    } else {
+        vec![wanted]
+    };
+    let search = Search {
+        conditions,
+        sort: Column::CreatedAt,
+        descending: true,
+        limit: PAGE,
+        offset,
+    };
     let (users, total) = administer::search(&app, by, search).await?;
     let now = app.now();
     let row = |user: &User| Row {
@@ -79,7 +103,10 @@ pub(super) async fn list(State(app): State<Arc<App>>, visitor: Visitor, query: Q
         since: moment(user.created_at),
     };
     let at = |offset: i64| {
-        let pairs = url::form_urlencoded::Serializer::new(String::new()).append_pair("q", q).append_pair("offset", &offset.to_string()).finish();
+        let pairs = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("q", q)
+            .append_pair("offset", &offset.to_string())
+            .finish();
         format!("/auth/admin/users?{pairs}")
     };
     let shown = Users {
@@ -87,8 +114,16 @@ pub(super) async fn list(State(app): State<Arc<App>>, visitor: Visitor, query: Q
         q,
         total,
         rows: users.iter().map(row).collect(),
-        before: if offset > 0 { at((offset - PAGE).max(0)) } else { String::new() },
-        after: if offset.saturating_add(PAGE) < total { at(offset + PAGE) } else { String::new() },
+        before: if offset > 0 {
+            at((offset - PAGE).max(0))
+        } else {
+            String::new()
+        },
+        after: if offset.saturating_add(PAGE) < total {
+            at(offset + PAGE)
+        } else {
+            String::new()
+        },
     };
     Ok(Page::answer(&shown, StatusCode::OK, ""))
 }

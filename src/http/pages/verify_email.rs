@@ -1,4 +1,5 @@
-//! `/auth/verify-email`: where the link that proves a mailbox leads to, and where another one is asked for.
+//! `/auth/verify-email`: where the link that proves a mailbox leads to, and where another one is
+//! asked for.
 
 use std::sync::Arc;
 
@@ -31,31 +32,83 @@ struct Verify<'p> {
 }
 
 fn told(page: &Page, title: &str, text: &str, href: &str, link: &str) -> Response {
-    let told = Told { p: page, title: page.t(title), text: page.t(text), code: "", request_id: "", href, link };
+    let told = Told {
+        p: page,
+        title: page.t(title),
+        text: page.t(text),
+        code: "",
+        request_id: "",
+        href,
+        link,
+    };
     Page::answer(&told, StatusCode::OK, "")
 }
 
-pub(super) async fn show(State(app): State<Arc<App>>, page: Page, query: Query) -> Result<Response, Error> {
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    page: Page,
+    query: Query,
+) -> Result<Response, Error> {
     let next = next_of(&app, query.one("redirect_to"))?;
     Ok(match (query.one("error"), query.one("done")) {
         // Who is signed in already goes on at once from there.
-        (None, Some("verified")) => told(&page, "verify.done", "verify.done_text", &with_next("/auth/sign-in", &next), "to_go_on"),
+        (None, Some("verified")) => told(
+            &page,
+            "verify.done",
+            "verify.done_text",
+            &with_next("/auth/sign-in", &next),
+            "to_go_on",
+        ),
         (Some(_), _) => {
             let mut form = Form::new("verify");
             form.say(&page, "verify.bad_link");
             Page::answer(&Verify { p: &page, f: &form }, StatusCode::OK, "")
         }
-        (None, _) => Page::answer(&Verify { p: &page, f: &Form::new("verify") }, StatusCode::OK, ""),
+        (None, _) => Page::answer(
+            &Verify {
+                p: &page,
+                f: &Form::new("verify"),
+            },
+            StatusCode::OK,
+            "",
+        ),
     })
 }
 
-pub(super) async fn send(State(app): State<Arc<App>>, page: Page, Client(peer): Client, Submitted(mut body): Submitted) -> Result<Response, Error> {
-    let text = body.optional_text("email", MAX_NAME * 4).unwrap_or_default();
+pub(super) async fn send(
+    State(app): State<Arc<App>>,
+    page: Page,
+    Client(peer): Client,
+    Submitted(mut body): Submitted,
+) -> Result<Response, Error> {
+    let text = body
+        .optional_text("email", MAX_NAME * 4)
+        .unwrap_or_default();
     body.finish()?;
     let mut form = Form::new("verify").filled("email", &text);
-    let Some(email) = checked_email(&page, &mut form, &text) else { return Ok(Page::refuse(&Verify { p: &page, f: &form }, form.problems(), "")) };
-    match verify_email::request(&app, &email, None, Some(app.config.server.mount.outside(DONE).into_owned()), &peer).await {
-        Ok(()) => Ok(told(&page, "verify.sent", "verify.sent_text", "/auth/sign-in", "to_sign_in")),
+    let Some(email) = checked_email(&page, &mut form, &text) else {
+        return Ok(Page::refuse(
+            &Verify { p: &page, f: &form },
+            form.problems(),
+            "",
+        ));
+    };
+    match verify_email::request(
+        &app,
+        &email,
+        None,
+        Some(app.config.server.mount.outside(DONE).into_owned()),
+        &peer,
+    )
+    .await
+    {
+        Ok(()) => Ok(told(
+            &page,
+            "verify.sent",
+            "verify.sent_text",
+            "/auth/sign-in",
+            "to_sign_in",
+        )),
         Err(error) => {
             let error = form.refused(&page, error.into())?;
             Ok(Page::refuse(&Verify { p: &page, f: &form }, error, ""))

@@ -1,5 +1,5 @@
-//! The extractor is the guard of pages too: who is not signed in is led to the sign-in page, and a form that changes something for somebody who is must
-//! carry the token of this very session.
+//! The extractor is the guard of pages too: who is not signed in is led to the sign-in page, and a
+//! form that changes something for somebody who is must carry the token of this very session.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,7 +21,8 @@ use super::super::sessions::renewed;
 use super::page::Page;
 use super::sign_in::query_of;
 
-/// The session whose sliding end a request has just written, if it did: whatever the page answers, the browser is to hear of it.
+/// The session whose sliding end a request has just written, if it did: whatever the page answers,
+/// the browser is to hear of it.
 #[derive(Clone, Default)]
 pub(super) struct Renewed(Arc<Mutex<Option<Authenticated>>>);
 
@@ -49,8 +50,15 @@ impl FromRequestParts<Arc<App>> for Anybody {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
-        let credentials = Credentials::from_request_parts(parts, app).await.unwrap_or_default();
-        let Some(Ok(who)) = credentials.authenticate(app, Accepts::SessionTokenOnly).await? else { return Ok(Self(None)) };
+        let credentials = Credentials::from_request_parts(parts, app)
+            .await
+            .unwrap_or_default();
+        let Some(Ok(who)) = credentials
+            .authenticate(app, Accepts::SessionTokenOnly)
+            .await?
+        else {
+            return Ok(Self(None));
+        };
         if let Some(renewed) = parts.extensions.get::<Renewed>() {
             renewed.note(&who);
         }
@@ -75,18 +83,32 @@ impl FromRequestParts<Arc<App>> for Visitor {
                 if let Some(renewed) = parts.extensions.get::<Renewed>() {
                     renewed.note(&who);
                 }
-                Ok(Self { page: page.of(&who), who, peer })
+                Ok(Self {
+                    page: page.of(&who),
+                    who,
+                    peer,
+                })
             }
-            Err(error) if error.status() == StatusCode::UNAUTHORIZED => Err(sign_in_first(app, parts, &error)),
+            Err(error) if error.status() == StatusCode::UNAUTHORIZED => {
+                Err(sign_in_first(app, parts, &error))
+            }
             Err(error) => Err(error.into_response()),
         }
     }
 }
 
-/// Leads to the sign-in page and from there back here; a session that is over loses its cookies on the way.
+/// Leads to the sign-in page and from there back here; a session that is over loses its cookies on
+/// the way.
 fn sign_in_first(app: &App, parts: &Parts, error: &Error) -> Response {
-    let back = parts.uri.path_and_query().filter(|_| parts.method == Method::GET).map(|back| app.config.server.mount.outside(back.as_str()).into_owned());
-    let mut response = see_other(&format!("/auth/sign-in{}", query_of(&back.unwrap_or_default())));
+    let back = parts
+        .uri
+        .path_and_query()
+        .filter(|_| parts.method == Method::GET)
+        .map(|back| app.config.server.mount.outside(back.as_str()).into_owned());
+    let mut response = see_other(&format!(
+        "/auth/sign-in{}",
+        query_of(&back.unwrap_or_default())
+    ));
     if let Error::SessionOver { clearing, .. } = error {
         response.headers_mut().extend(clearing.clone());
     }
@@ -105,8 +127,14 @@ impl FromRequest<Arc<App>> for Sent {
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
         let visitor = Visitor::from_request_parts(&mut parts, app).await?;
-        let Submitted(fields) = Submitted::from_request(Request::from_parts(parts, body), app).await.map_err(IntoResponse::into_response)?;
-        if form_token::is_good(app, visitor.who.session.id, fields.peek("csrf").unwrap_or_default()) {
+        let Submitted(fields) = Submitted::from_request(Request::from_parts(parts, body), app)
+            .await
+            .map_err(IntoResponse::into_response)?;
+        if form_token::is_good(
+            app,
+            visitor.who.session.id,
+            fields.peek("csrf").unwrap_or_default(),
+        ) {
             Ok(Self { visitor, fields })
         } else {
             Err(Error::InvalidFormToken.into_response())

@@ -1,4 +1,5 @@
-//! The audit trail: what it hears, who may read it, and that nobody takes anything away from it unseen.
+//! The audit trail: what it hears, who may read it, and that nobody takes anything away from it
+//! unseen.
 
 use countersign::flows::read_audit::{Fault, verify};
 use serde_json::{Value, json};
@@ -11,52 +12,103 @@ async fn lived_in(settings: &[(&str, &str)]) -> TestApp {
     let ana = app.user("ana").await;
     for _ in 0..5 {
         let session = ana.sign_in().await.session;
-        app.post_as("/api/auth/sign-out", &session, &json!({})).await.ok();
+        app.post_as("/api/auth/sign-out", &session, &json!({}))
+            .await
+            .ok();
     }
     assert_eq!(verify(&app.app).await.unwrap().faults, []);
     app
 }
 
 /// A writer with enough events, and where its chain ends.
-const LONGEST: &str = "(SELECT writer FROM audit_events GROUP BY writer ORDER BY COUNT(*) DESC, writer LIMIT 1)";
+const LONGEST: &str =
+    "(SELECT writer FROM audit_events GROUP BY writer ORDER BY COUNT(*) DESC, writer LIMIT 1)";
 
 #[tokio::test]
 async fn a_deleted_an_edited_and_a_moved_event_show() {
     let app = lived_in(&[]).await;
-    let last = app.db_number(&format!("SELECT MAX(sequence) FROM audit_events WHERE writer = {LONGEST}")).await;
+    let last = app
+        .db_number(&format!(
+            "SELECT MAX(sequence) FROM audit_events WHERE writer = {LONGEST}"
+        ))
+        .await;
     assert!(last >= 3, "{last}");
     let faults = async || verify(&app.app).await.unwrap().faults;
     // Edited: that one and no other.
-    let edit = |what: &str| format!("UPDATE audit_events SET {what} WHERE sequence = 2 AND writer = {LONGEST}");
+    let edit = |what: &str| {
+        format!("UPDATE audit_events SET {what} WHERE sequence = 2 AND writer = {LONGEST}")
+    };
     for (there, back) in [
-        ("kind = kind || 'x'", "kind = substr(kind, 1, length(kind) - 1)"),
+        (
+            "kind = kind || 'x'",
+            "kind = substr(kind, 1, length(kind) - 1)",
+        ),
         ("at = at + 1", "at = at - 1"),
-        ("actor = actor || 'x'", "actor = substr(actor, 1, length(actor) - 1)"),
+        (
+            "actor = actor || 'x'",
+            "actor = substr(actor, 1, length(actor) - 1)",
+        ),
     ] {
         app.db_execute(&edit(there)).await.unwrap();
         let found = faults().await;
-        assert!(matches!(&found[..], [Fault::Altered { sequence: 2, .. }]), "{there}: {found:?}");
+        assert!(
+            matches!(&found[..], [Fault::Altered { sequence: 2, .. }]),
+            "{there}: {found:?}"
+        );
         app.db_execute(&edit(back)).await.unwrap();
         assert_eq!(faults().await, []);
     }
     // Moved: both that changed places.
     for (from, to) in [(1, -1), (2, 1), (-1, 2)] {
-        app.db_execute(&format!("UPDATE audit_events SET sequence = {to} WHERE sequence = {from} AND writer = {LONGEST}")).await.unwrap();
+        app.db_execute(&format!(
+            "UPDATE audit_events SET sequence = {to} WHERE sequence = {from} AND writer = {LONGEST}"
+        ))
+        .await
+        .unwrap();
     }
     let found = faults().await;
-    let altered: Vec<i64> = found.iter().filter_map(|f| if let Fault::Altered { sequence, .. } = f { Some(*sequence) } else { None }).collect();
+    let altered: Vec<i64> = found
+        .iter()
+        .filter_map(|f| {
+            if let Fault::Altered { sequence, .. } = f {
+                Some(*sequence)
+            } else {
+                None
+            }
+        })
+        .collect();
     assert!(altered.starts_with(&[1, 2]), "{found:?}");
     for (from, to) in [(1, -1), (2, 1), (-1, 2)] {
-        app.db_execute(&format!("UPDATE audit_events SET sequence = {to} WHERE sequence = {from} AND writer = {LONGEST}")).await.unwrap();
+        app.db_execute(&format!(
+            "UPDATE audit_events SET sequence = {to} WHERE sequence = {from} AND writer = {LONGEST}"
+        ))
+        .await
+        .unwrap();
     }
     assert_eq!(faults().await, []);
     // Deleted, at the end and in the middle.
-    app.db_execute(&format!("DELETE FROM audit_events WHERE sequence = {last} AND writer = {LONGEST}")).await.unwrap();
+    app.db_execute(&format!(
+        "DELETE FROM audit_events WHERE sequence = {last} AND writer = {LONGEST}"
+    ))
+    .await
+    .unwrap();
     let found = faults().await;
-    assert!(matches!(&found[..], [Fault::Missing { from, to, .. }] if (*from, *to) == (last, last)), "{found:?}");
-    app.db_execute(&format!("DELETE FROM audit_events WHERE sequence = 1 AND writer = {LONGEST}")).await.unwrap();
+    assert!(
+        matches!(&found[..], [Fault::Missing { from, to, .. }] if (*from, *to) == (last, last)),
+        "{found:?}"
+    );
+    app.db_execute(&format!(
+        "DELETE FROM audit_events WHERE sequence = 1 AND writer = {LONGEST}"
+    ))
+    .await
+    .unwrap();
     let found = faults().await;
-    assert!(found.iter().any(|f| matches!(f, Fault::Missing { from: 1, to: 1, .. })), "{found:?}");
+    assert!(
+        found
+            .iter()
+            .any(|f| matches!(f, Fault::Missing { from: 1, to: 1, .. })),
+        "{found:?}"
+    );
 }
 
 #[tokio::test]
@@ -88,40 +140,111 @@ async fn admins_read_it_page_by_page_and_nobody_else_does() {
     let app = TestApp::start().await;
     let (root, ana) = (app.user("root").await, app.user("ana").await);
     let found = manage_users::find(&app.app, &root.email).await.unwrap();
-    administer_users::set_role(&app.app, Authority::Operator, found.id, "admin".into(), &Peer::default()).await.unwrap();
+    administer_users::set_role(
+        &app.app,
+        Authority::Operator,
+        found.id,
+        "admin".into(),
+        &Peer::default(),
+    )
+    .await
+    .unwrap();
     let (admin, user) = (root.sign_in().await.session, ana.sign_in().await.session);
-    app.get("/api/auth/admin/audit").await.refused(401, "UNAUTHORIZED");
-    app.get_as("/api/auth/admin/audit", &user).await.refused(403, "YOU_ARE_NOT_ALLOWED_TO_READ_THE_AUDIT_TRAIL");
-    app.post("/api/auth/sign-in/email", &json!({ "email": ana.email, "password": "a wrong password" })).await.refused(401, "INVALID_EMAIL_OR_PASSWORD");
-    app.post("/api/auth/sign-in/email", &json!({ "email": "nobody@example.com", "password": "a wrong password" }))
+    app.get("/api/auth/admin/audit")
         .await
-        .refused(401, "INVALID_EMAIL_OR_PASSWORD");
-    let ana_id = app.get_as("/api/auth/session", &user).await.ok().body["user"]["id"].as_str().unwrap().to_owned();
-    let read = async |query: &str| app.get_as(&format!("/api/auth/admin/audit?{query}"), &admin).await.ok().body;
-    let kinds = |page: &Value| page["events"].as_array().unwrap().iter().map(|e| e["kind"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+        .refused(401, "UNAUTHORIZED");
+    app.get_as("/api/auth/admin/audit", &user)
+        .await
+        .refused(403, "YOU_ARE_NOT_ALLOWED_TO_READ_THE_AUDIT_TRAIL");
+    app.post(
+        "/api/auth/sign-in/email",
+        &json!({ "email": ana.email, "password": "a wrong password" }),
+    )
+    .await
+    .refused(401, "INVALID_EMAIL_OR_PASSWORD");
+    app.post(
+        "/api/auth/sign-in/email",
+        &json!({ "email": "nobody@example.com", "password": "a wrong password" }),
+    )
+    .await
+    .refused(401, "INVALID_EMAIL_OR_PASSWORD");
+    let ana_id = app.get_as("/api/auth/session", &user).await.ok().body["user"]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let read = async |query: &str| {
+        app.get_as(&format!("/api/auth/admin/audit?{query}"), &admin)
+            .await
+            .ok()
+            .body
+    };
+    let kinds = |page: &Value| {
+        page["events"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|e| e["kind"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
     let about_ana = read(&format!("userId={ana_id}")).await;
     let mut found = kinds(&about_ana);
     found.sort();
-    assert_eq!(found, ["session.created", "session.created", "session.refused", "user.created"]);
+    assert_eq!(
+        found,
+        [
+            "session.created",
+            "session.created",
+            "session.refused",
+            "user.created"
+        ]
+    );
     // One whom nobody knows is refused as loudly, and nothing says who it might have been.
     let refused = read("kind=session.refused").await;
-    let whom: Vec<&Value> = refused["events"].as_array().unwrap().iter().map(|e| &e["userId"]).collect();
-    assert!(whom.contains(&&json!(ana_id)) && whom.contains(&&Value::Null) && !refused.to_string().contains("a wrong password"), "{refused}");
+    let whom: Vec<&Value> = refused["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| &e["userId"])
+        .collect();
+    assert!(
+        whom.contains(&&json!(ana_id))
+            && whom.contains(&&Value::Null)
+            && !refused.to_string().contains("a wrong password"),
+        "{refused}"
+    );
     // Page by page nothing is lost and nothing comes twice.
     let all = read("limit=1000").await;
     assert!(all["next"].is_null());
     let (mut ids, mut place) = (Vec::new(), String::new());
     loop {
         let page = read(&format!("limit=3{place}")).await;
-        ids.extend(page["events"].as_array().unwrap().iter().map(|e| e["id"].clone()));
+        ids.extend(
+            page["events"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|e| e["id"].clone()),
+        );
         match page["next"].as_str() {
             Some(next) => place = format!("&before={next}"),
             None => break,
         }
     }
-    let whole: Vec<Value> = all["events"].as_array().unwrap().iter().map(|e| e["id"].clone()).collect();
+    let whole: Vec<Value> = all["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| e["id"].clone())
+        .collect();
     assert_eq!(ids, whole);
-    app.get_as("/api/auth/admin/audit?before=nonsense", &admin).await.refused(400, "VALIDATION_ERROR");
-    app.get_as("/api/auth/admin/audit?since=yesterday", &admin).await.refused(400, "VALIDATION_ERROR");
-    assert_eq!(kinds(&read("since=2099-01-01T00:00:00.000Z").await), Vec::<String>::new());
+    app.get_as("/api/auth/admin/audit?before=nonsense", &admin)
+        .await
+        .refused(400, "VALIDATION_ERROR");
+    app.get_as("/api/auth/admin/audit?since=yesterday", &admin)
+        .await
+        .refused(400, "VALIDATION_ERROR");
+    assert_eq!(
+        kinds(&read("since=2099-01-01T00:00:00.000Z").await),
+        Vec::<String>::new()
+    );
 }

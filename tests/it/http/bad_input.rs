@@ -1,4 +1,5 @@
-//! Every endpoint with every kind of bad input: the right status, the error body, never a 500. The list comes from `openapi.yaml`.
+//! Every endpoint with every kind of bad input: the right status, the error body, never a 500. The
+//! list comes from `openapi.yaml`.
 
 use axum::body::Body;
 use axum::http::{Method, Request};
@@ -8,15 +9,33 @@ use crate::support::{Answer, TestApp};
 
 fn operations() -> Vec<(Method, String)> {
     let paths = DOCUMENT["paths"].as_object().unwrap();
-    let each = paths.iter().flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |m| (m.to_uppercase().parse().unwrap(), path.clone())));
+    let each = paths.iter().flat_map(|(path, item)| {
+        item.as_object()
+            .unwrap()
+            .keys()
+            .map(move |m| (m.to_uppercase().parse().unwrap(), path.clone()))
+    });
     each.collect()
 }
 
-async fn send(app: &TestApp, method: &Method, path: &str, content_type: Option<&str>, body: Vec<u8>) -> Answer {
+async fn send(
+    app: &TestApp,
+    method: &Method,
+    path: &str,
+    content_type: Option<&str>,
+    body: Vec<u8>,
+) -> Answer {
     send_as(app, None, method, path, content_type, body).await
 }
 
-async fn send_as(app: &TestApp, session: Option<&str>, method: &Method, path: &str, content_type: Option<&str>, body: Vec<u8>) -> Answer {
+async fn send_as(
+    app: &TestApp,
+    session: Option<&str>,
+    method: &Method,
+    path: &str,
+    content_type: Option<&str>,
+    body: Vec<u8>,
+) -> Answer {
     let mut request = Request::builder().method(method).uri(path);
     if let Some(session) = session {
         request = request.header("authorization", format!("Bearer {session}"));
@@ -57,10 +76,29 @@ async fn no_body_however_bad_makes_a_500() {
     for (method, path) in operations() {
         // Signed in, or what stands behind the guard would never see the body.
         let session = ana.sign_in().await.session;
-        for content_type in [Some("application/json"), Some("application/x-www-form-urlencoded"), Some("text/plain"), Some("application/vnd.api+json"), None] {
+        for content_type in [
+            Some("application/json"),
+            Some("application/x-www-form-urlencoded"),
+            Some("text/plain"),
+            Some("application/vnd.api+json"),
+            None,
+        ] {
             for (name, body) in &bodies {
-                let answer = send_as(&app, Some(&session), &method, &path, content_type, body.clone()).await;
-                assert!(!answer.status.is_server_error(), "{method} {path} {name} {content_type:?}: {} {}", answer.status, answer.text);
+                let answer = send_as(
+                    &app,
+                    Some(&session),
+                    &method,
+                    &path,
+                    content_type,
+                    body.clone(),
+                )
+                .await;
+                assert!(
+                    !answer.status.is_server_error(),
+                    "{method} {path} {name} {content_type:?}: {} {}",
+                    answer.status,
+                    answer.text
+                );
                 asked += 1;
             }
         }
@@ -73,17 +111,42 @@ async fn behind_the_guard_each_kind_has_its_own_status_too() {
     let app = TestApp::start().await;
     let session = app.user("ana").await.sign_in().await.session;
     for path in ["/api/auth/change-password", "/api/auth/revoke-session"] {
-        let send = async |content_type: Option<&str>, body: Vec<u8>| send_as(&app, Some(&session), &Method::POST, path, content_type, body).await;
+        let send = async |content_type: Option<&str>, body: Vec<u8>| {
+            send_as(
+                &app,
+                Some(&session),
+                &Method::POST,
+                path,
+                content_type,
+                body,
+            )
+            .await
+        };
         let json = Some("application/json");
         send(json, vec![]).await.refused(400, "BAD_REQUEST");
         send(json, b"{".to_vec()).await.refused(400, "BAD_REQUEST");
         send(json, vec![0xFF]).await.refused(400, "BAD_REQUEST");
-        send(json, b"[]".to_vec()).await.refused(400, "VALIDATION_ERROR");
-        send(json, b"{}".to_vec()).await.refused(400, "VALIDATION_ERROR");
-        send(json, br#"{"token":1,"currentPassword":2,"newPassword":3}"#.to_vec()).await.refused(400, "VALIDATION_ERROR");
-        send(json, vec![b' '; 1 << 20]).await.refused(413, "PAYLOAD_TOO_LARGE");
-        send(Some("text/plain"), b"{}".to_vec()).await.refused(415, "UNSUPPORTED_MEDIA_TYPE");
-        send_as(&app, None, &Method::POST, path, json, b"{}".to_vec()).await.refused(401, "UNAUTHORIZED");
+        send(json, b"[]".to_vec())
+            .await
+            .refused(400, "VALIDATION_ERROR");
+        send(json, b"{}".to_vec())
+            .await
+            .refused(400, "VALIDATION_ERROR");
+        send(
+            json,
+            br#"{"token":1,"currentPassword":2,"newPassword":3}"#.to_vec(),
+        )
+        .await
+        .refused(400, "VALIDATION_ERROR");
+        send(json, vec![b' '; 1 << 20])
+            .await
+            .refused(413, "PAYLOAD_TOO_LARGE");
+        send(Some("text/plain"), b"{}".to_vec())
+            .await
+            .refused(415, "UNSUPPORTED_MEDIA_TYPE");
+        send_as(&app, None, &Method::POST, path, json, b"{}".to_vec())
+            .await
+            .refused(401, "UNAUTHORIZED");
     }
 }
 
@@ -92,16 +155,60 @@ async fn each_kind_has_its_own_status() {
     let app = TestApp::start().await;
     let path = "/api/auth/sign-in/email";
     let json = Some("application/json");
-    send(&app, &Method::POST, path, json, vec![]).await.refused(400, "BAD_REQUEST");
-    send(&app, &Method::POST, path, json, b"{".to_vec()).await.refused(400, "BAD_REQUEST");
-    send(&app, &Method::POST, path, json, vec![0xFF]).await.refused(400, "BAD_REQUEST");
-    send(&app, &Method::POST, path, json, b"[]".to_vec()).await.refused(400, "VALIDATION_ERROR");
-    send(&app, &Method::POST, path, json, br#"{"email":1,"password":2}"#.to_vec()).await.refused(400, "VALIDATION_ERROR");
-    send(&app, &Method::POST, path, json, br#"{"email":"a@b.cc","email":"a@b.cc","password":"x"}"#.to_vec()).await.refused(400, "BAD_REQUEST");
-    send(&app, &Method::POST, path, json, vec![b' '; (64 << 10) + 1]).await.refused(413, "PAYLOAD_TOO_LARGE");
-    send(&app, &Method::POST, path, Some("text/plain"), b"{}".to_vec()).await.refused(415, "UNSUPPORTED_MEDIA_TYPE");
-    send(&app, &Method::POST, path, None, b"{}".to_vec()).await.refused(415, "UNSUPPORTED_MEDIA_TYPE");
-    send(&app, &Method::POST, path, Some("application/json; charset=utf-8"), b"{".to_vec()).await.refused(400, "BAD_REQUEST");
+    send(&app, &Method::POST, path, json, vec![])
+        .await
+        .refused(400, "BAD_REQUEST");
+    send(&app, &Method::POST, path, json, b"{".to_vec())
+        .await
+        .refused(400, "BAD_REQUEST");
+    send(&app, &Method::POST, path, json, vec![0xFF])
+        .await
+        .refused(400, "BAD_REQUEST");
+    send(&app, &Method::POST, path, json, b"[]".to_vec())
+        .await
+        .refused(400, "VALIDATION_ERROR");
+    send(
+        &app,
+        &Method::POST,
+        path,
+        json,
+        br#"{"email":1,"password":2}"#.to_vec(),
+    )
+    .await
+    .refused(400, "VALIDATION_ERROR");
+    send(
+        &app,
+        &Method::POST,
+        path,
+        json,
+        br#"{"email":"a@b.cc","email":"a@b.cc","password":"x"}"#.to_vec(),
+    )
+    .await
+    .refused(400, "BAD_REQUEST");
+    send(&app, &Method::POST, path, json, vec![b' '; (64 << 10) + 1])
+        .await
+        .refused(413, "PAYLOAD_TOO_LARGE");
+    send(
+        &app,
+        &Method::POST,
+        path,
+        Some("text/plain"),
+        b"{}".to_vec(),
+    )
+    .await
+    .refused(415, "UNSUPPORTED_MEDIA_TYPE");
+    send(&app, &Method::POST, path, None, b"{}".to_vec())
+        .await
+        .refused(415, "UNSUPPORTED_MEDIA_TYPE");
+    send(
+        &app,
+        &Method::POST,
+        path,
+        Some("application/json; charset=utf-8"),
+        b"{".to_vec(),
+    )
+    .await
+    .refused(400, "BAD_REQUEST");
 }
 
 #[tokio::test]
@@ -110,18 +217,40 @@ async fn a_wrong_method_is_405_with_allow_and_an_unknown_path_404() {
     for (known, path) in operations() {
         for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "TRACE"] {
             let method: Method = method.parse().unwrap();
-            if DOCUMENT["paths"][&path].get(method.as_str().to_lowercase()).is_some() {
+            if DOCUMENT["paths"][&path]
+                .get(method.as_str().to_lowercase())
+                .is_some()
+            {
                 continue;
             }
-            let answer = send(&app, &method, &path, None, vec![]).await.refused(405, "METHOD_NOT_ALLOWED");
+            let answer = send(&app, &method, &path, None, vec![])
+                .await
+                .refused(405, "METHOD_NOT_ALLOWED");
             let allow = answer.header("allow").to_owned();
-            assert!(allow.split(',').any(|a| a.trim() == known.as_str()), "{method} {path}: Allow: {allow}");
+            assert!(
+                allow.split(',').any(|a| a.trim() == known.as_str()),
+                "{method} {path}: Allow: {allow}"
+            );
         }
     }
-    for path in ["/api", "/api/auth", "/api/auth/", "/api/auth/nope", "/api/auth//ok", "/api/auth/ok/", "/API/AUTH/OK", "/api/auth/%6fk/x", "/.env", "/metrics"]
-    {
-        send(&app, &Method::GET, path, None, vec![]).await.refused(404, "NOT_FOUND");
-        send(&app, &Method::POST, path, None, vec![]).await.refused(404, "NOT_FOUND");
+    for path in [
+        "/api",
+        "/api/auth",
+        "/api/auth/",
+        "/api/auth/nope",
+        "/api/auth//ok",
+        "/api/auth/ok/",
+        "/API/AUTH/OK",
+        "/api/auth/%6fk/x",
+        "/.env",
+        "/metrics",
+    ] {
+        send(&app, &Method::GET, path, None, vec![])
+            .await
+            .refused(404, "NOT_FOUND");
+        send(&app, &Method::POST, path, None, vec![])
+            .await
+            .refused(404, "NOT_FOUND");
     }
 }
 
@@ -129,7 +258,14 @@ async fn a_wrong_method_is_405_with_allow_and_an_unknown_path_404() {
 async fn a_client_s_request_id_is_kept_only_if_it_is_plain() {
     let app = TestApp::start().await;
     let id = async |given: &str| {
-        let answer = app.send(Request::get("/api/auth/ok").header("x-request-id", given).body(Body::empty()).unwrap()).await;
+        let answer = app
+            .send(
+                Request::get("/api/auth/ok")
+                    .header("x-request-id", given)
+                    .body(Body::empty())
+                    .unwrap(),
+            )
+            .await;
         answer.header("x-request-id").to_owned()
     };
     assert_eq!(id("abc-123").await, "abc-123");
@@ -153,16 +289,55 @@ async fn every_answer_says_what_browsers_may_do_with_it() {
         let answer = app.get(path).await;
         assert_eq!(answer.status.as_u16(), status, "{path}");
         let header = |name: &str| answer.header(name).to_owned();
-        assert_eq!((header("content-security-policy").as_str(), header("x-frame-options").as_str()), (policy, "DENY"), "{path}");
-        assert_eq!((header("x-content-type-options").as_str(), header("referrer-policy").as_str()), ("nosniff", "no-referrer"), "{path}");
-        assert_eq!((header("cross-origin-resource-policy").as_str(), header("cache-control").as_str()), ("same-origin", "no-store"), "{path}");
-        assert_eq!(header("strict-transport-security"), "", "{path}: not over http");
+        assert_eq!(
+            (
+                header("content-security-policy").as_str(),
+                header("x-frame-options").as_str()
+            ),
+            (policy, "DENY"),
+            "{path}"
+        );
+        assert_eq!(
+            (
+                header("x-content-type-options").as_str(),
+                header("referrer-policy").as_str()
+            ),
+            ("nosniff", "no-referrer"),
+            "{path}"
+        );
+        assert_eq!(
+            (
+                header("cross-origin-resource-policy").as_str(),
+                header("cache-control").as_str()
+            ),
+            ("same-origin", "no-store"),
+            "{path}"
+        );
+        assert_eq!(
+            header("strict-transport-security"),
+            "",
+            "{path}: not over http"
+        );
     }
-    assert_eq!(app.get("/api/auth/jwks").await.ok().header("cross-origin-resource-policy"), "cross-origin");
+    assert_eq!(
+        app.get("/api/auth/jwks")
+            .await
+            .ok()
+            .header("cross-origin-resource-policy"),
+        "cross-origin"
+    );
     let page = app.get("/api/auth/error?error=X").await.ok();
-    assert!(page.header("content-security-policy").contains("style-src 'self'; script-src 'self'") && page.header("x-frame-options") == "DENY");
+    assert!(
+        page.header("content-security-policy")
+            .contains("style-src 'self'; script-src 'self'")
+            && page.header("x-frame-options") == "DENY"
+    );
     let secure = TestApp::with(&[("server.public_url", "https://auth.example.com")]).await;
     for path in ["/api/auth/ok", "/api/auth/jwks", "/nowhere", "/health"] {
-        assert_eq!(secure.get(path).await.header("strict-transport-security"), "max-age=63072000", "{path}");
+        assert_eq!(
+            secure.get(path).await.header("strict-transport-security"),
+            "max-age=63072000",
+            "{path}"
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! Every permission × every kind of caller × every route. The permissions come from the catalogue of actions and the routes from the routers' own lists,
-//! so that a new one of either without a row here fails.
+//! Every permission × every kind of caller × every route. The permissions come from the catalogue
+//! of actions and the routes from the routers' own lists, so that a new one of either without a row
+//! here fails.
 
 use std::collections::BTreeMap;
 
@@ -102,7 +103,10 @@ const ROUTES: [(&str, Rule); 82] = [
     ("POST /auth/account/email", OwnAlone),
     ("POST /auth/account/password", OwnAlone),
     ("POST /auth/account/sessions/end", OwnOr(A::RevokeSessions)),
-    ("POST /auth/account/sessions/end-others", OwnOr(A::RevokeSessions)),
+    (
+        "POST /auth/account/sessions/end-others",
+        OwnOr(A::RevokeSessions),
+    ),
     ("POST /auth/account/delete", OwnAlone),
     // Leads to the first page of the console that the caller may see.
     ("GET /auth/admin", Open),
@@ -111,8 +115,14 @@ const ROUTES: [(&str, Rule); 82] = [
     ("POST /auth/admin/users/{id}/role", Needs(A::SetRole)),
     ("POST /auth/admin/users/{id}/ban", Needs(A::BanUser)),
     ("POST /auth/admin/users/{id}/unban", Needs(A::BanUser)),
-    ("POST /auth/admin/users/{id}/sessions/end", Needs(A::RevokeSessions)),
-    ("POST /auth/admin/users/{id}/sessions/end-all", Needs(A::RevokeSessions)),
+    (
+        "POST /auth/admin/users/{id}/sessions/end",
+        Needs(A::RevokeSessions),
+    ),
+    (
+        "POST /auth/admin/users/{id}/sessions/end-all",
+        Needs(A::RevokeSessions),
+    ),
     ("GET /auth/admin/keys", Needs(A::ListKeys)),
     ("POST /auth/admin/keys/rotate", Needs(A::RotateKeys)),
     ("GET /auth/admin/audit", Needs(A::ReadAudit)),
@@ -128,13 +138,20 @@ fn routes() -> Vec<String> {
     let route = Regex::new(r#"\.route\(\s*(?:&at\()?"([^"]+)"\)?,\s*([^\n]+)"#).unwrap();
     let method = Regex::new(r"\b(get|post|put|patch|delete)\(").unwrap();
     let mut found = Vec::new();
-    for line in [api, pages].iter().flat_map(|text| route.captures_iter(text)) {
+    for line in [api, pages]
+        .iter()
+        .flat_map(|text| route.captures_iter(text))
+    {
         if line[1].contains("{*rest}") {
             continue;
         }
         let methods: Vec<_> = method.captures_iter(&line[2]).collect();
         assert!(!methods.is_empty(), "{}", &line[0]);
-        found.extend(methods.iter().map(|m| format!("{} {}", m[1].to_uppercase(), &line[1])));
+        found.extend(
+            methods
+                .iter()
+                .map(|m| format!("{} {}", m[1].to_uppercase(), &line[1])),
+        );
     }
     found
 }
@@ -143,7 +160,10 @@ fn routes() -> Vec<String> {
 fn every_route_has_a_row_in_the_matrix() {
     let rows: BTreeMap<&str, Rule> = ROUTES.into_iter().collect();
     assert_eq!(rows.len(), ROUTES.len(), "a row stands twice");
-    let (mut listed, mut known) = (routes(), rows.keys().map(ToString::to_string).collect::<Vec<_>>());
+    let (mut listed, mut known) = (
+        routes(),
+        rows.keys().map(ToString::to_string).collect::<Vec<_>>(),
+    );
     listed.sort();
     known.sort();
     assert_eq!(listed, known);
@@ -155,28 +175,54 @@ const STRANGER: &str = "00000000-0000-4000-8000-000000000000";
 async fn call(app: &TestApp, caller: &Tokens, route: &str) -> Answer {
     let (method, path) = route.split_once(' ').unwrap();
     let is_page = path == "/" || path.starts_with("/auth");
-    let path = if is_page { path.replace("{id}", STRANGER) } else { format!("/api/auth{path}") };
-    let request = Request::builder().method(method).header("authorization", format!("Bearer {}", caller.session));
+    let path = if is_page {
+        path.replace("{id}", STRANGER)
+    } else {
+        format!("/api/auth{path}")
+    };
+    let request = Request::builder()
+        .method(method)
+        .header("authorization", format!("Bearer {}", caller.session));
     let request = match (method, is_page) {
         ("POST", true) => {
             let csrf = form_token::of(&app.app, caller.session_id.parse().unwrap()).unwrap();
-            let fields = [("csrf", csrf.as_str()), ("role", "user"), ("active", "none"), ("session", STRANGER)];
-            let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-            request.uri(path).header("content-type", "application/x-www-form-urlencoded").body(Body::from(body))
+            let fields = [
+                ("csrf", csrf.as_str()),
+                ("role", "user"),
+                ("active", "none"),
+                ("session", STRANGER),
+            ];
+            let body = url::form_urlencoded::Serializer::new(String::new())
+                .extend_pairs(fields)
+                .finish();
+            request
+                .uri(path)
+                .header("content-type", "application/x-www-form-urlencoded")
+                .body(Body::from(body))
         }
         ("POST", false) => {
             let body = json!({ "userId": STRANGER, "role": "user", "newPassword": "another good password", "sessionToken": STRANGER, "token": STRANGER,
                                "data": { "name": "New" }, "permissions": {}, "redirectTo": "/x" });
-            request.uri(path).header("content-type", "application/json").body(Body::from(body.to_string()))
+            request
+                .uri(path)
+                .header("content-type", "application/json")
+                .body(Body::from(body.to_string()))
         }
-        _ => request.uri(format!("{path}?id={STRANGER}")).body(Body::empty()),
+        _ => request
+            .uri(format!("{path}?id={STRANGER}"))
+            .body(Body::empty()),
     };
     app.send(request.unwrap()).await
 }
 
 async fn allows(app: &TestApp, caller: &Tokens, route: &str) -> bool {
     let answer = call(app, caller, route).await;
-    assert!(answer.status != 401 && !answer.status.is_server_error() && answer.status != 503, "{route}: {} {}", answer.status, answer.text);
+    assert!(
+        answer.status != 401 && !answer.status.is_server_error() && answer.status != 503,
+        "{route}: {} {}",
+        answer.status,
+        answer.text
+    );
     answer.status != 403
 }
 
@@ -195,15 +241,30 @@ async fn place() -> Place {
         .enumerate()
         .flat_map(|(n, action)| {
             let permission = action.permission();
-            [(format!("roles.p{n}"), permission.to_owned()), (format!("roles.a{n}"), format!("{permission},user:impersonate,user:impersonate-admins"))]
+            [
+                (format!("roles.p{n}"), permission.to_owned()),
+                (
+                    format!("roles.a{n}"),
+                    format!("{permission},user:impersonate,user:impersonate-admins"),
+                ),
+            ]
         })
         .collect();
-    let mut settings: Vec<(&str, &str)> = roles.iter().map(|(role, permissions)| (role.as_str(), permissions.as_str())).collect();
+    let mut settings: Vec<(&str, &str)> = roles
+        .iter()
+        .map(|(role, permissions)| (role.as_str(), permissions.as_str()))
+        .collect();
     settings.push(("roles.acts", "user:impersonate,user:impersonate-admins"));
     let app = TestApp::with(&settings).await;
     let (root, plain) = (made_admin(&app, "root").await, app.user("plain").await);
     let (admin, plain_tokens) = (root.sign_in().await, plain.sign_in().await);
-    Place { app, admin, root, plain, plain_tokens }
+    Place {
+        app,
+        admin,
+        root,
+        plain,
+        plain_tokens,
+    }
 }
 
 async fn with_role(app: &TestApp, role: &str) -> (User, Tokens) {
@@ -215,9 +276,23 @@ async fn with_role(app: &TestApp, role: &str) -> (User, Tokens) {
 
 #[tokio::test]
 async fn every_permission_of_every_caller_on_every_administrative_route() {
-    let Place { app, admin, root, plain, plain_tokens } = place().await;
-    let administrative: Vec<(&str, Action)> =
-        ROUTES.into_iter().filter_map(|(route, rule)| if let Needs(action) = rule { Some((route, action)) } else { None }).collect();
+    let Place {
+        app,
+        admin,
+        root,
+        plain,
+        plain_tokens,
+    } = place().await;
+    let administrative: Vec<(&str, Action)> = ROUTES
+        .into_iter()
+        .filter_map(|(route, rule)| {
+            if let Needs(action) = rule {
+                Some((route, action))
+            } else {
+                None
+            }
+        })
+        .collect();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for (number, permission) in Action::ALL.into_iter().enumerate() {
         let (holder, holding) = with_role(&app, &format!("p{number}")).await;
@@ -226,31 +301,81 @@ async fn every_permission_of_every_caller_on_every_administrative_route() {
         let callers = [
             ("a plain user", plain_tokens.clone(), vec![]),
             ("a user who holds it", holding, vec![permission]),
-            ("an actor who acts as a plain user", act(&app, &actor, &plain).await, vec![]),
-            ("an actor who acts as an admin", act(&app, &actor, &root).await, if chains { vec![] } else { vec![permission] }),
-            ("an admin who acts as a user who holds it", act(&app, &admin, &holder).await, if chains { vec![] } else { vec![permission] }),
+            (
+                "an actor who acts as a plain user",
+                act(&app, &actor, &plain).await,
+                vec![],
+            ),
+            (
+                "an actor who acts as an admin",
+                act(&app, &actor, &root).await,
+                if chains { vec![] } else { vec![permission] },
+            ),
+            (
+                "an admin who acts as a user who holds it",
+                act(&app, &admin, &holder).await,
+                if chains { vec![] } else { vec![permission] },
+            ),
         ];
         for (name, caller, held) in &callers {
             for (route, needed) in &administrative {
                 let expected = held.contains(needed);
-                assert_eq!(allows(&app, caller, route).await, expected, "{name} ({}) at {route}", permission.permission());
+                assert_eq!(
+                    allows(&app, caller, route).await,
+                    expected,
+                    "{name} ({}) at {route}",
+                    permission.permission()
+                );
                 *counts.entry("administrative routes").or_default() += 1;
             }
             let (resource, action) = permission.permission().split_once(':').unwrap();
-            let answer = ask(&app, caller, "has-permission", json!({ "permissions": { resource: [action] } })).await.ok();
-            assert_eq!(answer.body["success"], held.contains(&permission), "{name} asks for {}", permission.permission());
+            let answer = ask(
+                &app,
+                caller,
+                "has-permission",
+                json!({ "permissions": { resource: [action] } }),
+            )
+            .await
+            .ok();
+            assert_eq!(
+                answer.body["success"],
+                held.contains(&permission),
+                "{name} asks for {}",
+                permission.permission()
+            );
             *counts.entry("has-permission").or_default() += 1;
         }
         let (resource, action) = permission.permission().split_once(':').unwrap();
-        let answer = ask(&app, &admin, "has-permission", json!({ "permissions": { resource: [action] } })).await.ok();
-        assert_eq!(answer.body["success"], permission != A::ImpersonateAdmins, "an admin asks for {}", permission.permission());
+        let answer = ask(
+            &app,
+            &admin,
+            "has-permission",
+            json!({ "permissions": { resource: [action] } }),
+        )
+        .await
+        .ok();
+        assert_eq!(
+            answer.body["success"],
+            permission != A::ImpersonateAdmins,
+            "an admin asks for {}",
+            permission.permission()
+        );
     }
     for (route, _) in &administrative {
         assert!(allows(&app, &admin, route).await, "an admin at {route}");
-        *counts.entry("an admin at administrative routes").or_default() += 1;
+        *counts
+            .entry("an admin at administrative routes")
+            .or_default() += 1;
     }
-    println!("permissions: {}, administrative routes: {}, calls: {counts:?}", Action::ALL.len(), administrative.len());
-    assert_eq!(counts["administrative routes"], Action::ALL.len() * 5 * administrative.len());
+    println!(
+        "permissions: {}, administrative routes: {}, calls: {counts:?}",
+        Action::ALL.len(),
+        administrative.len()
+    );
+    assert_eq!(
+        counts["administrative routes"],
+        Action::ALL.len() * 5 * administrative.len()
+    );
 }
 
 /// Routes that do something to another user.
@@ -266,31 +391,57 @@ const TARGETED: [(&str, Action); 9] = [
     ("remove-user", A::DeleteUser),
 ];
 
-/// Every permission × {a user who holds it, an actor with it who acts as an admin} × {a user, oneself, an admin} at each of these routes. To an admin
-/// neither may do anything, whatever they hold.
+/// Every permission × {a user who holds it, an actor with it who acts as an admin} × {a user,
+/// oneself, an admin} at each of these routes. To an admin neither may do anything, whatever they
+/// hold.
 #[tokio::test]
 async fn every_permission_on_every_target() {
-    let Place { app, admin, root, .. } = place().await;
+    let Place {
+        app, admin, root, ..
+    } = place().await;
     let other = made_admin(&app, "other").await;
-    let (root_id, other_id, shared) = (id(&root).await, id(&other).await, id(&app.user("shared").await).await);
+    let (root_id, other_id, shared) = (
+        id(&root).await,
+        id(&other).await,
+        id(&app.user("shared").await).await,
+    );
     let mut count = 0;
     for (number, permission) in Action::ALL.into_iter().enumerate() {
         let (holder, holding) = with_role(&app, &format!("p{number}")).await;
         let (actor_user, actor) = with_role(&app, &format!("a{number}")).await;
         let acting = act(&app, &actor, &root).await;
         for (route, needed) in TARGETED {
-            for (caller, name, own, powers) in [(&holding, "holder", &holder, needed == permission), (&acting, "actor", &actor_user, needed == permission)] {
+            for (caller, name, own, powers) in [
+                (&holding, "holder", &holder, needed == permission),
+                (&acting, "actor", &actor_user, needed == permission),
+            ] {
                 let chains = needed == A::Impersonate && name == "actor";
-                let user = if powers { id(&app.user("target").await).await } else { shared.clone() };
+                let user = if powers {
+                    id(&app.user("target").await).await
+                } else {
+                    shared.clone()
+                };
                 let oneself = id(own).await;
-                // Only an admin may set a role of their own account, and the password of oneself needs the current one, which is not a question of rights.
-                let on_oneself = powers && route != "set-role" && !(name == "actor" && matches!(route, "set-user-password" | "impersonate-user"));
+                // Only an admin may set a role of their own account, and the password of oneself
+                // needs the current one, which is not a question of rights.
+                let on_oneself = powers
+                    && route != "set-role"
+                    && !(name == "actor"
+                        && matches!(route, "set-user-password" | "impersonate-user"));
                 for (target, of, expected) in [
                     (&user, "a user", powers && !chains),
                     (&oneself, "oneself", on_oneself),
                     // To look is not to do.
-                    (&other_id, "an admin", powers && route == "list-user-sessions"),
-                    (&root_id, "the admin who is acted as", powers && route == "list-user-sessions"),
+                    (
+                        &other_id,
+                        "an admin",
+                        powers && route == "list-user-sessions",
+                    ),
+                    (
+                        &root_id,
+                        "the admin who is acted as",
+                        powers && route == "list-user-sessions",
+                    ),
                 ] {
                     let harmless = of == "oneself" && route == "revoke-user-sessions";
                     if harmless {
@@ -298,32 +449,61 @@ async fn every_permission_on_every_target() {
                     }
                     let body = json!({ "userId": target, "role": "user", "newPassword": "another good password", "data": { "name": "New" } });
                     let answer = ask(&app, caller, route, body).await;
-                    assert!(answer.status != 401 && !answer.status.is_server_error(), "{route}: {} {}", answer.status, answer.text);
-                    let allowed = if expected { answer.status != 403 } else { answer.status == 200 };
-                    assert_eq!(allowed, expected, "{name} of {} at {route} on {of}: {}", permission.permission(), answer.text);
+                    assert!(
+                        answer.status != 401 && !answer.status.is_server_error(),
+                        "{route}: {} {}",
+                        answer.status,
+                        answer.text
+                    );
+                    let allowed = if expected {
+                        answer.status != 403
+                    } else {
+                        answer.status == 200
+                    };
+                    assert_eq!(
+                        allowed,
+                        expected,
+                        "{name} of {} at {route} on {of}: {}",
+                        permission.permission(),
+                        answer.text
+                    );
                     count += 1;
                 }
                 if !powers || route == "remove-user" {
                     continue;
                 }
-                ask(&app, &admin, "remove-user", json!({ "userId": user })).await.ok();
+                ask(&app, &admin, "remove-user", json!({ "userId": user }))
+                    .await
+                    .ok();
             }
         }
     }
-    println!("permissions: {}, routes: {}, calls on targets: {count}", Action::ALL.len(), TARGETED.len());
+    println!(
+        "permissions: {}, routes: {}, calls on targets: {count}",
+        Action::ALL.len(),
+        TARGETED.len()
+    );
     other.sign_in().await;
     root.sign_in().await;
 }
 
 #[tokio::test]
 async fn every_permission_of_an_actor_on_every_route_of_one_s_own() {
-    let Place { app, root, plain, .. } = place().await;
-    let own: Vec<(&str, Rule)> = ROUTES.into_iter().filter(|(_, rule)| matches!(rule, Own | OwnAlone | OwnOr(_))).collect();
+    let Place {
+        app, root, plain, ..
+    } = place().await;
+    let own: Vec<(&str, Rule)> = ROUTES
+        .into_iter()
+        .filter(|(_, rule)| matches!(rule, Own | OwnAlone | OwnOr(_)))
+        .collect();
     let mut count = 0;
     let (_, acts) = with_role(&app, "acts").await;
     let mut actors = vec![(None, acts)];
     for (number, permission) in Action::ALL.into_iter().enumerate() {
-        actors.push((Some(permission), with_role(&app, &format!("a{number}")).await.1));
+        actors.push((
+            Some(permission),
+            with_role(&app, &format!("a{number}")).await.1,
+        ));
     }
     for target in [&plain, &root] {
         for (held, actor) in &actors {
@@ -335,7 +515,14 @@ async fn every_permission_of_an_actor_on_every_route_of_one_s_own() {
                     OwnAlone | Needs(_) | Open => false,
                 };
                 let allowed = allows(&app, &acting, route).await;
-                assert_eq!(allowed, expected, "{} acts as {} with {:?} at {route}", actor.session_id, target.name, held.map(Action::permission));
+                assert_eq!(
+                    allowed,
+                    expected,
+                    "{} acts as {} with {:?} at {route}",
+                    actor.session_id,
+                    target.name,
+                    held.map(Action::permission)
+                );
                 count += 1;
                 // Some of them end the session in which they were made.
                 if allowed && matches!(rule, OwnOr(A::RevokeSessions)) {
@@ -348,7 +535,11 @@ async fn every_permission_of_an_actor_on_every_route_of_one_s_own() {
         routes.sort_by_key(|(route, _)| route.contains("revoke") || route.contains("end"));
         for (route, _) in routes {
             let fresh = target.sign_in().await;
-            assert!(allows(&app, &fresh, route).await, "{} at {route}", target.name);
+            assert!(
+                allows(&app, &fresh, route).await,
+                "{} at {route}",
+                target.name
+            );
             count += 1;
         }
     }

@@ -1,14 +1,17 @@
-//! Scenario 16: every interleaving of two honest tabs with one cookie jar, a thief, late and lost messages, crashes before the answer
-//! and one lost commit, against the real `decide`. A tick is 5 s: a message is answered or lost within one, a tab retries within one.
+//! Scenario 16: every interleaving of two honest tabs with one cookie jar, a thief, late and lost
+//! messages, crashes before the answer and one lost commit, against the real `decide`. A tick is 5
+//! s: a message is answered or lost within one, a tab retries within one.
 //!
 //! Invariant A: no honest request is decided `Reuse` or `Ahead` unless the thief has acted.
-//! Invariant B: a token that its family has left behind past the grace ends the family, whoever presents it, and of an ended family no
-//! token is ever served again.
+//! Invariant B: a token that its family has left behind past the grace ends the family, whoever
+//! presents it, and of an ended family no token is ever served again.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
-use countersign::model::refresh::{Child, Decision, Kin, LateRetry, Policy, Presented, Row, decide};
+use countersign::model::refresh::{
+    Child, Decision, Kin, LateRetry, Policy, Presented, Row, decide,
+};
 use countersign::model::session::Delivery;
 use countersign::model::standstill::Standstills;
 use countersign::model::time::Timestamp;
@@ -63,11 +66,22 @@ fn hash(generation: u8) -> [u8; 32] {
 impl Model {
     fn new(grace: u64, cooldown: u64, thief: bool, depth: u8) -> Self {
         let ticks = |n: u64| Duration::from_secs(n * TICK);
-        let policy = Policy { grace: ticks(grace), cooldown: ticks(cooldown), late_retry: LateRetry::Revoke };
-        Self { policy, cap: u8::try_from(grace.max(cooldown)).unwrap() + 1, losses: 2, thief, depth }
+        let policy = Policy {
+            grace: ticks(grace),
+            cooldown: ticks(cooldown),
+            late_retry: LateRetry::Revoke,
+        };
+        Self {
+            policy,
+            cap: u8::try_from(grace.max(cooldown)).unwrap() + 1,
+            losses: 2,
+            thief,
+            depth,
+        }
     }
 
-    /// The real decision for a token of this generation; the chain is deterministic, so a secret is its generation.
+    /// The real decision for a token of this generation; the chain is deterministic, so a secret is
+    /// its generation.
     fn decide(&self, s: &State, token: u8) -> Decision {
         let now = Timestamp(1_000_000_000);
         let rotated_at = now - Duration::from_secs(u64::from(s.age) * TICK);
@@ -81,9 +95,24 @@ impl Model {
             revoked: s.revoked,
             delivery: Delivery::Cookie,
         };
-        let kin = vec![Kin { successor: hash(token + 1), late_successor: [255; 32] }];
-        let presented = Presented { generation: token.into(), hash: hash(token), parent_hash: hash(token - 1), lineage: token > 1, kin };
-        decide(Some(&row), &presented, now, &self.policy, &Standstills::default())
+        let kin = vec![Kin {
+            successor: hash(token + 1),
+            late_successor: [255; 32],
+        }];
+        let presented = Presented {
+            generation: token.into(),
+            hash: hash(token),
+            parent_hash: hash(token - 1),
+            lineage: token > 1,
+            kin,
+        };
+        decide(
+            Some(&row),
+            &presented,
+            now,
+            &self.policy,
+            &Standstills::default(),
+        )
     }
 
     /// The row afterwards and the token in the answer (0: none); `None`: refused.
@@ -92,23 +121,43 @@ impl Model {
         if let Some(broken) = self.broken(s, token, decision) {
             return Err(broken);
         }
-        let moved = |generation| State { generation, age: 0, before: Some((s.generation, s.age)), ..*s };
+        let moved = |generation| State {
+            generation,
+            age: 0,
+            before: Some((s.generation, s.age)),
+            ..*s
+        };
         Ok(match decision {
             Decision::Rotate => (decision, moved(s.generation + 1), Some(s.generation + 1)),
             Decision::Heal => (decision, moved(token), Some(0)),
             Decision::Keep => (decision, *s, Some(0)),
             Decision::Repeat(Child { .. }) => (decision, *s, Some(s.generation)),
-            Decision::Reuse | Decision::Ahead => (decision, State { revoked: true, before: None, ..*s }, None),
-            Decision::Refuse(_) | Decision::Supersede | Decision::Resume(_) | Decision::Wait => (decision, *s, None),
+            Decision::Reuse | Decision::Ahead => (
+                decision,
+                State {
+                    revoked: true,
+                    before: None,
+                    ..*s
+                },
+                None,
+            ),
+            Decision::Refuse(_) | Decision::Supersede | Decision::Resume(_) | Decision::Wait => {
+                (decision, *s, None)
+            }
         })
     }
 
-    /// Invariant B, whoever asks: a token that the family has left behind for longer than the grace is out of step and ends it, and of
-    /// a family that has ended no token is served.
+    /// Invariant B, whoever asks: a token that the family has left behind for longer than the grace
+    /// is out of step and ends it, and of a family that has ended no token is served.
     fn broken(&self, s: &State, token: u8, decision: Decision) -> Option<String> {
         let past_grace = Duration::from_secs(u64::from(s.age) * TICK) > self.policy.grace;
         let out_of_step = token < s.generation && (token + 1 < s.generation || past_grace);
-        let told = |what: &str| Some(format!("B: {what} {token} against {} was decided {decision:?}", s.generation));
+        let told = |what: &str| {
+            Some(format!(
+                "B: {what} {token} against {} was decided {decision:?}",
+                s.generation
+            ))
+        };
         match decision {
             Decision::Refuse(_) if s.revoked => None,
             _ if s.revoked => told("of an ended family"),
@@ -127,26 +176,53 @@ impl Model {
                 State { tabs, ..state }
             };
             match s.tabs[i] {
-                Tab::Idle | Tab::MustRetry { .. } => next.push(with(*s, Tab::Sent { token: s.jar, late: 0 })),
+                Tab::Idle | Tab::MustRetry { .. } => next.push(with(
+                    *s,
+                    Tab::Sent {
+                        token: s.jar,
+                        late: 0,
+                    },
+                )),
                 Tab::Sent { token, late: _ } => {
                     let (decision, after, carried) = self.serve(s, token)?;
                     if matches!(decision, Decision::Reuse | Decision::Ahead) && !s.thief_used {
-                        return Err(format!("A: tab {i} with generation {token} against {} was decided {decision:?}", s.generation));
+                        return Err(format!(
+                            "A: tab {i} with generation {token} against {} was decided {decision:?}",
+                            s.generation
+                        ));
                     }
                     match carried {
                         Some(token) => {
                             next.push(with(after, Tab::Answered { token, late: 0 }));
                             if s.lost < self.losses {
-                                next.push(with(State { lost: s.lost + 1, ..after }, Tab::MustRetry { late: 0 }));
+                                next.push(with(
+                                    State {
+                                        lost: s.lost + 1,
+                                        ..after
+                                    },
+                                    Tab::MustRetry { late: 0 },
+                                ));
                             }
                         }
                         None => next.push(with(after, Tab::Idle)),
                     }
                     if s.lost < self.losses {
-                        next.push(with(State { lost: s.lost + 1, ..*s }, Tab::MustRetry { late: 0 }));
+                        next.push(with(
+                            State {
+                                lost: s.lost + 1,
+                                ..*s
+                            },
+                            Tab::MustRetry { late: 0 },
+                        ));
                     }
                 }
-                Tab::Answered { token, late: _ } => next.push(with(State { jar: if token > 0 { token } else { s.jar }, ..*s }, Tab::Idle)),
+                Tab::Answered { token, late: _ } => next.push(with(
+                    State {
+                        jar: if token > 0 { token } else { s.jar },
+                        ..*s
+                    },
+                    Tab::Idle,
+                )),
             }
         }
         if self.thief && s.thief == 0 && !s.revoked {
@@ -154,10 +230,20 @@ impl Model {
         }
         if self.thief && s.thief > 0 {
             let (_, after, carried) = self.serve(s, s.thief)?;
-            next.push(State { thief: carried.filter(|t| *t > 0).unwrap_or(s.thief), thief_used: true, ..after });
+            next.push(State {
+                thief: carried.filter(|t| *t > 0).unwrap_or(s.thief),
+                thief_used: true,
+                ..after
+            });
         }
         if let (Some((generation, age)), false, false) = (s.before, s.rolled, s.revoked) {
-            let back = |age| State { generation, age, before: None, rolled: true, ..*s };
+            let back = |age| State {
+                generation,
+                age,
+                before: None,
+                rolled: true,
+                ..*s
+            };
             next.extend([back(age), back(self.cap)]);
         }
         let ages = |tab: &Tab| match tab {
@@ -168,20 +254,41 @@ impl Model {
         if s.tabs.iter().all(|t| ages(t) < 1) {
             let tabs = s.tabs.map(|t| match t {
                 Tab::Idle => Tab::Idle,
-                Tab::Sent { token, late } => Tab::Sent { token, late: late + 1 },
-                Tab::Answered { token, late } => Tab::Answered { token, late: late + 1 },
+                Tab::Sent { token, late } => Tab::Sent {
+                    token,
+                    late: late + 1,
+                },
+                Tab::Answered { token, late } => Tab::Answered {
+                    token,
+                    late: late + 1,
+                },
                 Tab::MustRetry { late } => Tab::MustRetry { late: late + 1 },
             });
             let before = s.before.map(|(g, a)| (g, (a + 1).min(self.cap)));
-            next.push(State { age: (s.age + 1).min(self.cap), before, tabs, ..*s });
+            next.push(State {
+                age: (s.age + 1).min(self.cap),
+                before,
+                tabs,
+                ..*s
+            });
         }
         Ok(next)
     }
 
     /// Breadth first to the depth; how many states, or the first violation.
     fn explore(&self) -> Result<usize, String> {
-        let start =
-            State { generation: 1, age: 0, revoked: false, before: None, rolled: false, jar: 1, tabs: [Tab::Idle; 2], thief: 0, thief_used: false, lost: 0 };
+        let start = State {
+            generation: 1,
+            age: 0,
+            revoked: false,
+            before: None,
+            rolled: false,
+            jar: 1,
+            tabs: [Tab::Idle; 2],
+            thief: 0,
+            thief_used: false,
+            lost: 0,
+        };
         let (mut seen, mut queue) = (HashSet::from([start]), VecDeque::from([(start, 0)]));
         while let Some((state, depth)) = queue.pop_front() {
             if depth == self.depth {
@@ -219,7 +326,8 @@ fn s16_without_a_cooldown_two_tabs_are_enough() {
 
 #[test]
 fn s16_a_thief_is_found_by_the_next_contact_out_of_step() {
-    // Owner and thief take turns with one stolen token, in every order of who goes first, always past the windows.
+    // Owner and thief take turns with one stolen token, in every order of who goes first, always
+    // past the windows.
     let model = Model::new(6, 10, true, 0);
     let old = |generation, thief| State {
         generation,
@@ -239,6 +347,9 @@ fn s16_a_thief_is_found_by_the_next_contact_out_of_step() {
     assert_eq!(model.decide(&old(2, 1), 1), Decision::Reuse);
     let (_, after, _) = model.serve(&old(2, 1), 1).unwrap();
     for token in 1..4 {
-        assert!(matches!(model.decide(&after, token), Decision::Refuse(_)), "no token of the family is accepted");
+        assert!(
+            matches!(model.decide(&after, token), Decision::Refuse(_)),
+            "no token of the family is accepted"
+        );
     }
 }

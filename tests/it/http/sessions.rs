@@ -15,28 +15,74 @@ async fn every_credential_is_good_where_it_should_be() {
         assert_eq!(who.body["user"]["email"], "ana@example.com");
         assert_eq!(who.body["user"]["permissions"], json!([]));
     }
-    for (path, good) in [("/api/auth/get-session", true), ("/api/auth/list-sessions", true), ("/api/auth/token", true)] {
-        assert!(app.get_as(path, &native.session).await.ok().text != "null", "{path} {good}");
+    for (path, good) in [
+        ("/api/auth/get-session", true),
+        ("/api/auth/list-sessions", true),
+        ("/api/auth/token", true),
+    ] {
+        assert!(
+            app.get_as(path, &native.session).await.ok().text != "null",
+            "{path} {good}"
+        );
     }
     // An access token reads; it lists, mints and changes nothing.
-    assert_eq!(app.get_as("/api/auth/get-session", &native.access).await.ok().text, "null");
-    app.get_as("/api/auth/list-sessions", &native.access).await.refused(401, "UNAUTHORIZED");
-    app.get_as("/api/auth/token", &native.access).await.refused(401, "UNAUTHORIZED");
-    app.post_as("/api/auth/revoke-sessions", &native.access, &json!({})).await.refused(401, "UNAUTHORIZED");
-    app.get_as("/api/auth/session", &native.refresh).await.refused(401, "UNAUTHORIZED");
+    assert_eq!(
+        app.get_as("/api/auth/get-session", &native.access)
+            .await
+            .ok()
+            .text,
+        "null"
+    );
+    app.get_as("/api/auth/list-sessions", &native.access)
+        .await
+        .refused(401, "UNAUTHORIZED");
+    app.get_as("/api/auth/token", &native.access)
+        .await
+        .refused(401, "UNAUTHORIZED");
+    app.post_as("/api/auth/revoke-sessions", &native.access, &json!({}))
+        .await
+        .refused(401, "UNAUTHORIZED");
+    app.get_as("/api/auth/session", &native.refresh)
+        .await
+        .refused(401, "UNAUTHORIZED");
 }
 
 #[tokio::test]
 async fn nobody_is_401_at_session_and_null_at_get_session() {
     let app = TestApp::start().await;
-    let nobody = app.get("/api/auth/session").await.refused(401, "UNAUTHORIZED");
-    assert_eq!(nobody.header("www-authenticate"), r#"Bearer realm="countersign""#);
-    let bad = app.get_as("/api/auth/session", "garbage").await.refused(401, "UNAUTHORIZED");
-    assert_eq!(bad.header("www-authenticate"), r#"Bearer realm="countersign", error="invalid_token""#);
+    let nobody = app
+        .get("/api/auth/session")
+        .await
+        .refused(401, "UNAUTHORIZED");
+    assert_eq!(
+        nobody.header("www-authenticate"),
+        r#"Bearer realm="countersign""#
+    );
+    let bad = app
+        .get_as("/api/auth/session", "garbage")
+        .await
+        .refused(401, "UNAUTHORIZED");
+    assert_eq!(
+        bad.header("www-authenticate"),
+        r#"Bearer realm="countersign", error="invalid_token""#
+    );
     let null = app.get("/api/auth/get-session").await.ok();
-    assert_eq!((null.text.as_str(), null.header("cache-control"), null.header("pragma")), ("null", "no-store", "no-cache"));
+    assert_eq!(
+        (
+            null.text.as_str(),
+            null.header("cache-control"),
+            null.header("pragma")
+        ),
+        ("null", "no-store", "no-cache")
+    );
     assert!(null.cookies().is_empty());
-    assert_eq!(app.post("/api/auth/get-session", &json!({})).await.ok().text, "null");
+    assert_eq!(
+        app.post("/api/auth/get-session", &json!({}))
+            .await
+            .ok()
+            .text,
+        "null"
+    );
 }
 
 #[tokio::test]
@@ -46,13 +92,22 @@ async fn a_cookie_without_a_good_signature_is_no_cookie() {
     let browser = ana.browser().await;
     let cookie = browser.cookie(SESSION_COOKIE).unwrap();
     let token = cookie.split('.').next().unwrap().to_owned();
-    for forged in [token.clone(), format!("{token}.AAAA"), cookie.replace("css_", "css-"), format!("{cookie}A")] {
+    for forged in [
+        token.clone(),
+        format!("{token}.AAAA"),
+        cookie.replace("css_", "css-"),
+        format!("{cookie}A"),
+    ] {
         browser.set_cookie(SESSION_COOKIE, &forged);
         let answer = browser.get("/api/auth/get-session").await.ok();
         assert_eq!(answer.text, "null", "{forged}");
         assert!(answer.cookies().is_empty(), "left alone");
     }
-    assert_eq!(app.get_as("/api/auth/get-session", &token).await.ok().body["user"]["name"], "ana", "bare, as Bearer");
+    assert_eq!(
+        app.get_as("/api/auth/get-session", &token).await.ok().body["user"]["name"],
+        "ana",
+        "bare, as Bearer"
+    );
 }
 
 #[tokio::test]
@@ -61,9 +116,18 @@ async fn a_bearer_wins_over_a_cookie() {
     let (ana, bob) = (app.user("ana").await, app.user("bob").await);
     let (tokens, browser) = (ana.sign_in().await, bob.browser().await);
     let request = axum::http::Request::get("/api/auth/session")
-        .header("cookie", format!("{SESSION_COOKIE}={}", browser.cookie(SESSION_COOKIE).unwrap()))
+        .header(
+            "cookie",
+            format!(
+                "{SESSION_COOKIE}={}",
+                browser.cookie(SESSION_COOKIE).unwrap()
+            ),
+        )
         .header("authorization", format!("bearer {}", tokens.session));
-    let who = app.send(request.body(axum::body::Body::empty()).unwrap()).await.ok();
+    let who = app
+        .send(request.body(axum::body::Body::empty()).unwrap())
+        .await
+        .ok();
     assert_eq!(who.body["user"]["name"], "ana");
 }
 
@@ -72,37 +136,81 @@ async fn the_list_holds_handles_and_no_credential() {
     let app = TestApp::start().await;
     let ana = app.user("ana").await;
     let (one, two) = (ana.sign_in().await, ana.sign_in().await);
-    let list = app.get_as("/api/auth/list-sessions", &one.session).await.ok();
-    assert_eq!(list.body.as_array().unwrap().len(), 3, "sign-up made one too");
+    let list = app
+        .get_as("/api/auth/list-sessions", &one.session)
+        .await
+        .ok();
+    assert_eq!(
+        list.body.as_array().unwrap().len(),
+        3,
+        "sign-up made one too"
+    );
     for secret in [&one.session, &two.session, &one.refresh, &two.refresh] {
         assert!(!list.text.contains(secret.as_str()));
     }
     for handle in list.body.as_array().unwrap() {
-        app.get_as("/api/auth/session", handle["token"].as_str().unwrap()).await.refused(401, "UNAUTHORIZED");
+        app.get_as("/api/auth/session", handle["token"].as_str().unwrap())
+            .await
+            .refused(401, "UNAUTHORIZED");
     }
-    assert!(list.body.as_array().unwrap().iter().any(|s| s["id"] == json!(two.session_id) && s["ipAddress"] == "192.0.2.1"));
+    assert!(
+        list.body
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|s| s["id"] == json!(two.session_id) && s["ipAddress"] == "192.0.2.1")
+    );
 }
 
 #[tokio::test]
 async fn sessions_end_by_handle_or_by_raw_token_and_only_one_s_own() {
     let app = TestApp::start().await;
     let (ana, bob) = (app.user("ana").await, app.user("bob").await);
-    let (here, by_handle, by_token, bobs) = (ana.sign_in().await, ana.sign_in().await, ana.sign_in().await, bob.sign_in().await);
-    for name in [&by_handle.session_id, &by_token.session, &bobs.session_id, &bobs.session, &"00000000-0000-7000-8000-000000000000".to_owned(), &"x".to_owned()]
-    {
-        app.post_as("/api/auth/revoke-session", &here.session, &json!({ "token": name })).await.ok();
+    let (here, by_handle, by_token, bobs) = (
+        ana.sign_in().await,
+        ana.sign_in().await,
+        ana.sign_in().await,
+        bob.sign_in().await,
+    );
+    for name in [
+        &by_handle.session_id,
+        &by_token.session,
+        &bobs.session_id,
+        &bobs.session,
+        &"00000000-0000-7000-8000-000000000000".to_owned(),
+        &"x".to_owned(),
+    ] {
+        app.post_as(
+            "/api/auth/revoke-session",
+            &here.session,
+            &json!({ "token": name }),
+        )
+        .await
+        .ok();
     }
     for ended in [&by_handle, &by_token] {
-        app.refresh(&ended.refresh).await.refused(401, "REFRESH_TOKEN_REVOKED");
+        app.refresh(&ended.refresh)
+            .await
+            .refused(401, "REFRESH_TOKEN_REVOKED");
     }
     app.refresh(&bobs.refresh).await.ok();
     let (more, again) = (ana.sign_in().await, ana.sign_in().await);
-    app.post_as("/api/auth/revoke-other-sessions", &here.session, &json!({})).await.ok();
-    app.refresh(&more.refresh).await.refused(401, "REFRESH_TOKEN_REVOKED");
+    app.post_as("/api/auth/revoke-other-sessions", &here.session, &json!({}))
+        .await
+        .ok();
+    app.refresh(&more.refresh)
+        .await
+        .refused(401, "REFRESH_TOKEN_REVOKED");
     app.refresh(&here.refresh).await.ok();
-    app.post_as("/api/auth/revoke-sessions", &here.session, &json!({})).await.ok();
-    app.refresh(&again.refresh).await.refused(401, "REFRESH_TOKEN_REVOKED");
-    app.get_as("/api/auth/session", &here.session).await.refused(401, "UNAUTHORIZED");
+    app.post_as("/api/auth/revoke-sessions", &here.session, &json!({}))
+        .await
+        .ok();
+    app.refresh(&again.refresh)
+        .await
+        .refused(401, "REFRESH_TOKEN_REVOKED");
+    app.get_as("/api/auth/session", &here.session)
+        .await
+        .refused(401, "UNAUTHORIZED");
     app.get_as("/api/auth/session", &bobs.session).await.ok();
 }
 
@@ -115,27 +223,62 @@ async fn a_session_cookie_that_is_used_slides_once_a_day() {
         let answer = browser.get("/api/auth/get-session").await.ok();
         assert_ne!(answer.text, "null", "day {day}");
         assert_eq!(answer.cookies().len(), 1);
-        assert!(browser.get("/api/auth/get-session").await.ok().cookies().is_empty(), "only once");
+        assert!(
+            browser
+                .get("/api/auth/get-session")
+                .await
+                .ok()
+                .cookies()
+                .is_empty(),
+            "only once"
+        );
     }
     app.after(minutes(60 * 24 * 14));
     let over = browser.get("/api/auth/get-session").await.ok();
     assert_eq!(over.text, "null");
-    assert_eq!(over.cookies().len(), 4, "a session that is over clears its cookies");
+    assert_eq!(
+        over.cookies().len(),
+        4,
+        "a session that is over clears its cookies"
+    );
 }
 
 #[tokio::test]
 async fn https_cookies_are_secure_and_prefixed() {
-    let app = TestApp::with(&[("server.public_url", "https://auth.example.com"), ("server.trusted_origins", "http://localhost:4000")]).await;
+    let app = TestApp::with(&[
+        ("server.public_url", "https://auth.example.com"),
+        ("server.trusted_origins", "http://localhost:4000"),
+    ])
+    .await;
     let browser = Browser::new(&app);
     let body = json!({ "name": "A", "email": "a@example.com", "password": "correct horse" });
     let answer = browser.post("/api/auth/sign-up/email", &body).await.ok();
-    let is_prefixed = |c: &String| c.starts_with("__Secure-better-auth.") || c.starts_with("__Host-better-auth.known_device=") && c.contains("; Path=/;");
-    assert!(answer.cookies().iter().all(|c| is_prefixed(c) && c.contains("; Secure") && !c.contains("Domain=")), "{:?}", answer.cookies());
+    let is_prefixed = |c: &String| {
+        c.starts_with("__Secure-better-auth.")
+            || c.starts_with("__Host-better-auth.known_device=") && c.contains("; Path=/;")
+    };
+    assert!(
+        answer
+            .cookies()
+            .iter()
+            .all(|c| is_prefixed(c) && c.contains("; Secure") && !c.contains("Domain=")),
+        "{:?}",
+        answer.cookies()
+    );
     browser.refresh().await.ok();
-    let host = TestApp::with(&[("server.public_url", "https://auth.example.com"), ("sessions.cookie_host_prefix", "true")]).await;
+    let host = TestApp::with(&[
+        ("server.public_url", "https://auth.example.com"),
+        ("sessions.cookie_host_prefix", "true"),
+    ])
+    .await;
     let answer = host.post("/api/auth/sign-up/email", &body).await.ok();
     assert!(
-        answer.cookies().iter().all(|c| c.starts_with("__Host-better-auth.") && c.contains("Path=/") && !c.contains("Path=/api")),
+        answer
+            .cookies()
+            .iter()
+            .all(|c| c.starts_with("__Host-better-auth.")
+                && c.contains("Path=/")
+                && !c.contains("Path=/api")),
         "{:?}",
         answer.cookies()
     );
@@ -145,12 +288,22 @@ async fn https_cookies_are_secure_and_prefixed() {
 #[tokio::test]
 async fn cookies_have_the_prefix_that_better_auth_clients_expect_or_the_one_of_the_settings() {
     let body = json!({ "name": "A", "email": "a@example.com", "password": "correct horse" });
-    for (settings, prefix) in [(&[][..], "better-auth."), (&[("sessions.cookie_prefix", "app")][..], "app.")] {
+    for (settings, prefix) in [
+        (&[][..], "better-auth."),
+        (&[("sessions.cookie_prefix", "app")][..], "app."),
+    ] {
         let app = TestApp::with(settings).await;
         let browser = Browser::new(&app);
         let answer = browser.post("/api/auth/sign-up/email", &body).await.ok();
-        assert!(answer.cookies().len() >= 2 && answer.cookies().iter().all(|c| c.starts_with(prefix)), "{:?}", answer.cookies());
-        assert_eq!(browser.get("/api/auth/get-session").await.ok().body["user"]["email"], "a@example.com");
+        assert!(
+            answer.cookies().len() >= 2 && answer.cookies().iter().all(|c| c.starts_with(prefix)),
+            "{:?}",
+            answer.cookies()
+        );
+        assert_eq!(
+            browser.get("/api/auth/get-session").await.ok().body["user"]["email"],
+            "a@example.com"
+        );
     }
 }
 
@@ -158,23 +311,49 @@ async fn cookies_have_the_prefix_that_better_auth_clients_expect_or_the_one_of_t
 async fn answers_that_carry_credentials_are_never_cached() {
     let app = TestApp::start().await;
     let browser = app.user("ana").await.browser().await;
-    for path in ["/api/auth/session", "/api/auth/get-session", "/api/auth/list-sessions", "/api/auth/token"] {
-        assert_eq!(browser.get(path).await.ok().header("cache-control"), "no-store", "{path}");
+    for path in [
+        "/api/auth/session",
+        "/api/auth/get-session",
+        "/api/auth/list-sessions",
+        "/api/auth/token",
+    ] {
+        assert_eq!(
+            browser.get(path).await.ok().header("cache-control"),
+            "no-store",
+            "{path}"
+        );
     }
-    assert_eq!(browser.refresh().await.ok().header("cache-control"), "no-store");
+    assert_eq!(
+        browser.refresh().await.ok().header("cache-control"),
+        "no-store"
+    );
     assert_eq!(app.refresh("x").await.header("cache-control"), "no-store");
-    assert_eq!(app.form("/api/auth/oauth2/token", "grant_type=refresh_token").await.header("cache-control"), "no-store");
+    assert_eq!(
+        app.form("/api/auth/oauth2/token", "grant_type=refresh_token")
+            .await
+            .header("cache-control"),
+        "no-store"
+    );
 }
 
 #[tokio::test]
 async fn a_user_agent_is_bounded_and_plain() {
     let app = TestApp::start().await;
     let ana = app.user("ana").await;
-    let body = json!({ "email": ana.email, "password": ana.password, "tokenDelivery": "body" }).to_string();
+    let body = json!({ "email": ana.email, "password": ana.password, "tokenDelivery": "body" })
+        .to_string();
     let request = axum::http::Request::post("/api/auth/sign-in/email")
         .header("content-type", "application/json")
         .header("user-agent", format!("<script>\t{}", "x".repeat(5_000)));
-    let answer = app.send(request.body(axum::body::Body::from(body)).unwrap()).await.ok();
-    let seen = app.get_as("/api/auth/session", &answer.str("token")).await.ok().body["session"]["userAgent"].clone();
+    let answer = app
+        .send(request.body(axum::body::Body::from(body)).unwrap())
+        .await
+        .ok();
+    let seen = app
+        .get_as("/api/auth/session", &answer.str("token"))
+        .await
+        .ok()
+        .body["session"]["userAgent"]
+        .clone();
     assert_eq!(seen, Value::from(format!("<script>{}", "x".repeat(248))));
 }

@@ -1,5 +1,6 @@
-//! A standstill of the writer, the disk, the connections or the process, of any length, turns no honest retry into a theft; and a thief gains nothing by it.
-//! Time is the injected clock; what stands still is held by a gate.
+//! A standstill of the writer, the disk, the connections or the process, of any length, turns no
+//! honest retry into a theft; and a thief gains nothing by it. Time is the injected clock; what
+//! stands still is held by a gate.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +27,10 @@ struct Gate {
 
 impl Gate {
     fn new() -> Self {
-        Self { entered: Arc::new(Semaphore::new(0)), open: Arc::new(Semaphore::new(0)) }
+        Self {
+            entered: Arc::new(Semaphore::new(0)),
+            open: Arc::new(Semaphore::new(0)),
+        }
     }
 
     fn hold(&self) -> impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, ()> + Clone + Send + use<> {
@@ -91,10 +95,22 @@ async fn until(mut holds: impl FnMut() -> bool) {
 }
 
 /// Nobody heard the first answers; every client comes again with the token that it has.
-async fn retries_are_honest(app: &TestApp, name: &str, first: Vec<JoinHandle<Answer>>, tokens: &[String]) {
+async fn retries_are_honest(
+    app: &TestApp,
+    name: &str,
+    first: Vec<JoinHandle<Answer>>,
+    tokens: &[String],
+) {
     for answer in first {
         let answer = answer.await.unwrap();
-        assert!(matches!(answer.status, StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE), "{}", answer.text);
+        assert!(
+            matches!(
+                answer.status,
+                StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE
+            ),
+            "{}",
+            answer.text
+        );
     }
     app.after(seconds(1));
     let (mut honest, mut thefts) = (0, 0);
@@ -102,9 +118,16 @@ async fn retries_are_honest(app: &TestApp, name: &str, first: Vec<JoinHandle<Ans
         let answer = answer.await.unwrap();
         honest += 1;
         thefts += usize::from(answer.body["code"] == "REFRESH_TOKEN_REUSED");
-        assert!(answer.status == StatusCode::OK || answer.body["code"] == "REFRESH_TOKEN_REUSED", "{}", answer.text);
+        assert!(
+            answer.status == StatusCode::OK || answer.body["code"] == "REFRESH_TOKEN_REUSED",
+            "{}",
+            answer.text
+        );
     }
-    println!("{name}: a stall of {} s, {honest} honest retries, {thefts} called theft", STALL.as_secs());
+    println!(
+        "{name}: a stall of {} s, {honest} honest retries, {thefts} called theft",
+        STALL.as_secs()
+    );
     assert_eq!((honest, thefts), (CLIENTS, 0), "{name}");
     assert_eq!(app.db_count_events("refresh_token.reused").await, 0);
 }
@@ -114,7 +137,11 @@ async fn a_stalled_writer_turns_no_honest_retry_into_a_theft() {
     let app = app().await;
     let (tokens, gate) = (tokens(&app).await, Gate::new());
     // SQLite has one writer; Postgres has as many as there are connections.
-    let writers = if on_postgres() { app.app.db.connections().1 } else { 1 };
+    let writers = if on_postgres() {
+        app.app.db.connections().1
+    } else {
+        1
+    };
     let held: Vec<_> = (0..writers)
         .map(|_| {
             tokio::spawn({
@@ -144,7 +171,10 @@ async fn a_stalled_commit_turns_no_honest_retry_into_a_theft() {
         // The server has the statements and does not finish them.
         let mut other = app.db().await;
         let mut holding = other.begin().await.unwrap();
-        holding.execute("SELECT id FROM sessions FOR UPDATE").await.unwrap();
+        holding
+            .execute("SELECT id FROM sessions FOR UPDATE")
+            .await
+            .unwrap();
         let first = send(&app, &tokens);
         until(|| app.app.db.connections().0 >= CLIENTS).await;
         app.after(STALL);
@@ -196,7 +226,10 @@ async fn stalled_readers_turn_no_honest_retry_into_a_theft() {
         let answer = answer.await.unwrap();
         answers.push(tokio::spawn(async move { answer }));
     }
-    assert!(heartbeat::beat(&app.app).await.is_err(), "a process that cannot read does not serve");
+    assert!(
+        heartbeat::beat(&app.app).await.is_err(),
+        "a process that cannot read does not serve"
+    );
     app.after(STALL);
     gate.open();
     for piece in held {
@@ -259,12 +292,24 @@ async fn a_standstill_forgives_one_late_retry_and_then_the_grace_is_the_usual_on
     let current = app.rotate(&tokens.refresh).await;
     app.after(STALL);
     heartbeat::beat(&app.app).await.unwrap();
-    assert_eq!(app.rotate(&tokens.refresh).await, current, "the very same successor");
+    assert_eq!(
+        app.rotate(&tokens.refresh).await,
+        current,
+        "the very same successor"
+    );
     live(&[&app], 30).await;
-    assert_eq!(app.rotate(&tokens.refresh).await, current, "to the end of the grace that began anew");
+    assert_eq!(
+        app.rotate(&tokens.refresh).await,
+        current,
+        "to the end of the grace that began anew"
+    );
     live(&[&app], 1).await;
-    app.refresh(&tokens.refresh).await.refused(401, "REFRESH_TOKEN_REUSED");
-    app.refresh(&current).await.refused(401, "REFRESH_TOKEN_REVOKED");
+    app.refresh(&tokens.refresh)
+        .await
+        .refused(401, "REFRESH_TOKEN_REUSED");
+    app.refresh(&current)
+        .await
+        .refused(401, "REFRESH_TOKEN_REVOKED");
 }
 
 #[tokio::test]
@@ -278,16 +323,27 @@ async fn a_thief_gains_nothing_by_a_standstill() {
     live(&[&app], 51).await;
     let third = app.rotate(&second).await;
     app.after(STALL);
-    // What is read in the first seconds may have been sent before: nothing is decided about it, and nothing is written.
+    // What is read in the first seconds may have been sent before: nothing is decided about it, and
+    // nothing is written.
     let before = app.db_session(&old.session_id).await;
-    app.refresh(&old.refresh).await.refused(503, "SERVICE_UNAVAILABLE");
-    app.refresh(&early.refresh).await.refused(503, "SERVICE_UNAVAILABLE");
+    app.refresh(&old.refresh)
+        .await
+        .refused(503, "SERVICE_UNAVAILABLE");
+    app.refresh(&early.refresh)
+        .await
+        .refused(503, "SERVICE_UNAVAILABLE");
     assert_eq!(app.db_session(&old.session_id).await, before);
     heartbeat::beat(&app.app).await.unwrap();
     live(&[&app], 5).await;
-    app.refresh(&early.refresh).await.refused(401, "REFRESH_TOKEN_REUSED");
-    app.refresh(&old.refresh).await.refused(401, "REFRESH_TOKEN_REUSED");
-    app.refresh(&third).await.refused(401, "REFRESH_TOKEN_REVOKED");
+    app.refresh(&early.refresh)
+        .await
+        .refused(401, "REFRESH_TOKEN_REUSED");
+    app.refresh(&old.refresh)
+        .await
+        .refused(401, "REFRESH_TOKEN_REUSED");
+    app.refresh(&third)
+        .await
+        .refused(401, "REFRESH_TOKEN_REVOKED");
     assert_eq!(app.db_count_events("refresh_token.reused").await, 2);
 }
 
@@ -298,5 +354,7 @@ async fn without_a_standstill_a_late_retry_is_a_theft_whatever_the_heartbeats_sa
     let tokens = ana.sign_in().await;
     app.rotate(&tokens.refresh).await;
     live(&[&app], 31).await;
-    app.refresh(&tokens.refresh).await.refused(401, "REFRESH_TOKEN_REUSED");
+    app.refresh(&tokens.refresh)
+        .await
+        .refused(401, "REFRESH_TOKEN_REUSED");
 }

@@ -31,24 +31,45 @@ struct Receiver {
 
 impl Receiver {
     async fn open(answers: &[StatusCode]) -> (Self, String) {
-        let receiver = Self { answers: Arc::new(Mutex::new(answers.to_vec())), heard: Arc::default() };
+        let receiver = Self {
+            answers: Arc::new(Mutex::new(answers.to_vec())),
+            heard: Arc::default(),
+        };
         let hears = receiver.clone();
-        let take = move |headers: HeaderMap, body: String| async move { hears.take(&headers, &body) };
+        let take =
+            move |headers: HeaderMap, body: String| async move { hears.take(&headers, &body) };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/events", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, Router::new().route("/events", post(take))).await });
+        tokio::spawn(async move {
+            axum::serve(listener, Router::new().route("/events", post(take))).await
+        });
         (receiver, url)
     }
 
     fn take(&self, headers: &HeaderMap, body: &str) -> (StatusCode, HeaderMap) {
         let header = |name: &str| headers[name].to_str().unwrap().to_owned();
-        let (id, time) = (header("webhook-id"), header("webhook-timestamp").parse().unwrap());
-        let is_ours = sign(SECRET, &id, time, body) == Some(header("webhook-signature")) && header("content-type") == "application/json";
-        self.heard.lock().unwrap().push(Message { id, body: serde_json::from_str(body).unwrap(), is_ours });
+        let (id, time) = (
+            header("webhook-id"),
+            header("webhook-timestamp").parse().unwrap(),
+        );
+        let is_ours = sign(SECRET, &id, time, body) == Some(header("webhook-signature"))
+            && header("content-type") == "application/json";
+        self.heard.lock().unwrap().push(Message {
+            id,
+            body: serde_json::from_str(body).unwrap(),
+            is_ours,
+        });
         let mut answers = self.answers.lock().unwrap();
-        let status = if answers.is_empty() { StatusCode::NO_CONTENT } else { answers.remove(0) };
+        let status = if answers.is_empty() {
+            StatusCode::NO_CONTENT
+        } else {
+            answers.remove(0)
+        };
         // Where a redirect would lead, nobody goes.
-        (status, HeaderMap::from_iter([(axum::http::header::LOCATION, "/events".parse().unwrap())]))
+        (
+            status,
+            HeaderMap::from_iter([(axum::http::header::LOCATION, "/events".parse().unwrap())]),
+        )
     }
 
     fn heard(&self) -> Vec<Message> {
@@ -57,7 +78,13 @@ impl Receiver {
 }
 
 async fn telling(url: &str, events: &str) -> TestApp {
-    TestApp::with(&[("webhooks.url", url), ("webhooks.secret", SECRET), ("webhooks.events", events), ("sessions.late_retry", "revoke")]).await
+    TestApp::with(&[
+        ("webhooks.url", url),
+        ("webhooks.secret", SECRET),
+        ("webhooks.events", events),
+        ("sessions.late_retry", "revoke"),
+    ])
+    .await
 }
 
 async fn steal(app: &TestApp, name: &str) -> Value {
@@ -65,7 +92,9 @@ async fn steal(app: &TestApp, name: &str) -> Value {
     let tokens = ana.sign_in().await;
     app.rotate(&tokens.refresh).await;
     app.after(minutes(5));
-    app.refresh(&tokens.refresh).await.refused(401, "REFRESH_TOKEN_REUSED");
+    app.refresh(&tokens.refresh)
+        .await
+        .refused(401, "REFRESH_TOKEN_REUSED");
     json!({ "session": tokens.session_id, "refresh": tokens.refresh })
 }
 
@@ -78,18 +107,41 @@ async fn a_stolen_refresh_token_is_told_of_and_nothing_that_was_not_asked_for() 
     let heard = receiver.heard();
     assert_eq!(heard.len(), 1, "{heard:?}");
     let Message { id, body, is_ours } = &heard[0];
-    assert!(*is_ours, "signed with our key, over its id, its time and its text");
-    assert_eq!((body["type"].as_str(), body["data"]["sessionId"].as_str()), (Some("refresh_token.reused"), stolen["session"].as_str()));
-    assert_eq!(body["data"]["id"].as_str(), Some(id.as_str()), "known again by its id");
-    assert_eq!(app.db_text("SELECT id FROM audit_events WHERE kind = 'refresh_token.reused'").await.as_deref(), Some(id.as_str()));
-    assert!(!body.to_string().contains(stolen["refresh"].as_str().unwrap()));
+    assert!(
+        *is_ours,
+        "signed with our key, over its id, its time and its text"
+    );
+    assert_eq!(
+        (body["type"].as_str(), body["data"]["sessionId"].as_str()),
+        (Some("refresh_token.reused"), stolen["session"].as_str())
+    );
+    assert_eq!(
+        body["data"]["id"].as_str(),
+        Some(id.as_str()),
+        "known again by its id"
+    );
+    assert_eq!(
+        app.db_text("SELECT id FROM audit_events WHERE kind = 'refresh_token.reused'")
+            .await
+            .as_deref(),
+        Some(id.as_str())
+    );
+    assert!(
+        !body
+            .to_string()
+            .contains(stolen["refresh"].as_str().unwrap())
+    );
     assert_eq!(deliver_due(&app.app, || false).await.unwrap(), 0, "once");
     assert_eq!(app.db_number("SELECT COUNT(*) FROM webhooks").await, 0);
 }
 
 #[tokio::test]
 async fn what_is_not_taken_is_offered_again_under_its_name_and_given_up_after_three_days() {
-    let no = [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::TEMPORARY_REDIRECT, StatusCode::GONE];
+    let no = [
+        StatusCode::INTERNAL_SERVER_ERROR,
+        StatusCode::TEMPORARY_REDIRECT,
+        StatusCode::GONE,
+    ];
     let (receiver, url) = Receiver::open(&no).await;
     let app = telling(&url, "refresh_token.reused").await;
     steal(&app, "ana").await;
@@ -101,7 +153,13 @@ async fn what_is_not_taken_is_offered_again_under_its_name_and_given_up_after_th
     }
     assert_eq!(deliver_due(&app.app, || false).await.unwrap(), 1);
     let heard = receiver.heard();
-    assert!(heard.len() == 4 && heard.iter().all(|m| m.is_ours && m.id == heard[0].id && m.body == heard[0].body), "{heard:?}");
+    assert!(
+        heard.len() == 4
+            && heard
+                .iter()
+                .all(|m| m.is_ours && m.id == heard[0].id && m.body == heard[0].body),
+        "{heard:?}"
+    );
     // Nobody is there at all, for days.
     let away = telling("http://127.0.0.1:1/events", "*").await;
     steal(&away, "bob").await;
@@ -109,7 +167,10 @@ async fn what_is_not_taken_is_offered_again_under_its_name_and_given_up_after_th
     assert!(waiting > 2, "users, sessions and the theft");
     for _ in 0..3 {
         assert_eq!(deliver_due(&away.app, || false).await.unwrap(), 0);
-        assert_eq!(away.db_number("SELECT COUNT(*) FROM webhooks").await, waiting);
+        assert_eq!(
+            away.db_number("SELECT COUNT(*) FROM webhooks").await,
+            waiting
+        );
         away.runs_for(minutes(24 * 60)).await;
     }
     assert_eq!(deliver_due(&away.app, || false).await.unwrap(), 0);
@@ -126,23 +187,41 @@ async fn replicas_share_the_queue_and_one_that_died_gives_back_what_it_held() {
     // Taken by one that was killed before it said anything.
     app.db_execute("UPDATE webhooks SET attempts = 1, due_at = due_at + 60000 WHERE id = (SELECT MIN(id) FROM webhooks)").await.unwrap();
     let others = [app.replica_with(&[]).await, app.replica_with(&[]).await];
-    let sent = tokio::join!(deliver_due(&app.app, || false), deliver_due(&others[0].app, || false), deliver_due(&others[1].app, || false));
+    let sent = tokio::join!(
+        deliver_due(&app.app, || false),
+        deliver_due(&others[0].app, || false),
+        deliver_due(&others[1].app, || false)
+    );
     assert_eq!(sent.0.unwrap() + sent.1.unwrap() + sent.2.unwrap(), 19);
     app.after(minutes(1));
     assert_eq!(deliver_due(&app.app, || false).await.unwrap(), 1);
-    let ids: std::collections::BTreeSet<String> = receiver.heard().into_iter().map(|m| m.id).collect();
+    let ids: std::collections::BTreeSet<String> =
+        receiver.heard().into_iter().map(|m| m.id).collect();
     assert_eq!(ids.len(), 20, "each once");
 }
 
 #[test]
 fn settings_say_who_hears_what_and_never_show_the_key() {
     let load = |flags: &[(&str, &str)]| {
-        let flags = flags.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        Config::load(&Sources { flags, ..Sources::default() })
+        let flags = flags
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
+        Config::load(&Sources {
+            flags,
+            ..Sources::default()
+        })
     };
-    let good = [("webhooks.url", "https://hooks.example/x"), ("webhooks.secret", SECRET), ("webhooks.events", "keys.*")];
+    let good = [
+        ("webhooks.url", "https://hooks.example/x"),
+        ("webhooks.secret", SECRET),
+        ("webhooks.events", "keys.*"),
+    ];
     let config = load(&good).unwrap();
-    assert!(config.webhooks.is_some() && !format!("{:?}{:?}", config.effective, config.webhooks).contains("MfKQ"));
+    assert!(
+        config.webhooks.is_some()
+            && !format!("{:?}{:?}", config.effective, config.webhooks).contains("MfKQ")
+    );
     for (key, value) in [
         ("webhooks.url", "http://hooks.example/x"),
         ("webhooks.url", "ftp://hooks.example"),
@@ -153,7 +232,10 @@ fn settings_say_who_hears_what_and_never_show_the_key() {
         ("webhooks.events", "token.stolen"),
     ] {
         let problems = load(&[&good[..], &[(key, value)]].concat()).unwrap_err();
-        assert!(problems.iter().any(|p| p.key == key), "{key}={value}: {problems:?}");
+        assert!(
+            problems.iter().any(|p| p.key == key),
+            "{key}={value}: {problems:?}"
+        );
     }
     assert!(load(&[]).unwrap().webhooks.is_none());
 }

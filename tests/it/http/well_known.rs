@@ -13,23 +13,60 @@ async fn the_jwks_is_public_cacheable_and_says_nothing_more_than_it_must() {
     assert_eq!(jwks.header("cache-control"), "public, max-age=300");
     assert_eq!(jwks.header("access-control-allow-origin"), "*");
     assert!(jwks.cookies().is_empty());
-    assert_eq!(jwks.body["keys"].as_array().unwrap().len(), 2, "active and standby");
+    assert_eq!(
+        jwks.body["keys"].as_array().unwrap().len(),
+        2,
+        "active and standby"
+    );
     let members: Vec<&String> = jwks.body["keys"][0].as_object().unwrap().keys().collect();
     assert_eq!(members, ["kty", "crv", "x", "use", "alg", "kid"]);
     assert_eq!(app.get("/.well-known/jwks.json").await.ok().text, jwks.text);
     let etag = jwks.header("etag").to_owned();
-    let conditional =
-        async |tag: &str| app.send(Request::get("/api/auth/jwks").header("if-none-match", tag).body(Body::empty()).unwrap()).await.status.as_u16();
-    assert_eq!((conditional(&etag).await, conditional(&format!("\"x\", W/{etag}")).await, conditional("\"x\"").await), (304, 304, 200));
+    let conditional = async |tag: &str| {
+        app.send(
+            Request::get("/api/auth/jwks")
+                .header("if-none-match", tag)
+                .body(Body::empty())
+                .unwrap(),
+        )
+        .await
+        .status
+        .as_u16()
+    };
+    assert_eq!(
+        (
+            conditional(&etag).await,
+            conditional(&format!("\"x\", W/{etag}")).await,
+            conditional("\"x\"").await
+        ),
+        (304, 304, 200)
+    );
 }
 
 #[tokio::test]
 async fn a_trusted_page_reads_keys_and_discovery_with_its_cookies_too() {
     let app = TestApp::with(&[("server.trusted_origins", "https://app.example.com")]).await;
     for path in ["/api/auth/jwks", "/.well-known/openid-configuration"] {
-        for (origin, allowed, credentials) in [("https://app.example.com", "https://app.example.com", "true"), ("https://evil.example", "*", "")] {
-            let answer = app.send(Request::get(path).header("origin", origin).body(Body::empty()).unwrap()).await.ok();
-            assert_eq!((answer.header("access-control-allow-origin"), answer.header("access-control-allow-credentials")), (allowed, credentials));
+        for (origin, allowed, credentials) in [
+            ("https://app.example.com", "https://app.example.com", "true"),
+            ("https://evil.example", "*", ""),
+        ] {
+            let answer = app
+                .send(
+                    Request::get(path)
+                        .header("origin", origin)
+                        .body(Body::empty())
+                        .unwrap(),
+                )
+                .await
+                .ok();
+            assert_eq!(
+                (
+                    answer.header("access-control-allow-origin"),
+                    answer.header("access-control-allow-credentials")
+                ),
+                (allowed, credentials)
+            );
             assert_eq!(answer.header("vary"), "origin", "for caches on the way");
         }
     }
@@ -38,7 +75,11 @@ async fn a_trusted_page_reads_keys_and_discovery_with_its_cookies_too() {
 #[tokio::test]
 async fn nothing_of_the_request_goes_into_jwks_or_discovery() {
     let app = TestApp::start().await;
-    for path in ["/api/auth/jwks", "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"] {
+    for path in [
+        "/api/auth/jwks",
+        "/.well-known/openid-configuration",
+        "/.well-known/oauth-authorization-server",
+    ] {
         let plain = app.get(path).await.ok().text;
         for (name, value) in [
             ("host", "evil.test"),
@@ -47,13 +88,39 @@ async fn nothing_of_the_request_goes_into_jwks_or_discovery() {
             ("accept", "text/html"),
             ("origin", "https://evil.test"),
         ] {
-            let answer = app.send(Request::get(format!("{path}?x=1")).header(name, value).body(Body::empty()).unwrap()).await.ok();
+            let answer = app
+                .send(
+                    Request::get(format!("{path}?x=1"))
+                        .header(name, value)
+                        .body(Body::empty())
+                        .unwrap(),
+                )
+                .await
+                .ok();
             assert_eq!(answer.text, plain, "{path} {name}");
         }
-        let head = app.send(Request::builder().method(Method::HEAD).uri(path).body(Body::empty()).unwrap()).await.ok();
-        assert_eq!((head.text.as_str(), head.header("content-length")), ("", plain.len().to_string().as_str()), "{path}");
+        let head = app
+            .send(
+                Request::builder()
+                    .method(Method::HEAD)
+                    .uri(path)
+                    .body(Body::empty())
+                    .unwrap(),
+            )
+            .await
+            .ok();
+        assert_eq!(
+            (head.text.as_str(), head.header("content-length")),
+            ("", plain.len().to_string().as_str()),
+            "{path}"
+        );
     }
-    for path in ["/api/auth/jwks/x.css", "/api/auth/jwks;a", "/api/auth/jwks/", "//api/auth/jwks"] {
+    for path in [
+        "/api/auth/jwks/x.css",
+        "/api/auth/jwks;a",
+        "/api/auth/jwks/",
+        "//api/auth/jwks",
+    ] {
         app.get(path).await.refused(404, "NOT_FOUND");
     }
 }
@@ -62,14 +129,31 @@ async fn nothing_of_the_request_goes_into_jwks_or_discovery() {
 async fn discovery_lists_what_answers() {
     let app = TestApp::start().await;
     let document = app.get("/.well-known/openid-configuration").await.ok();
-    assert_eq!(document.text, app.get("/.well-known/oauth-authorization-server").await.ok().text);
+    assert_eq!(
+        document.text,
+        app.get("/.well-known/oauth-authorization-server")
+            .await
+            .ok()
+            .text
+    );
     assert_eq!(document.body["issuer"], "http://localhost:4000");
     for endpoint in ["jwks_uri", "token_endpoint", "revocation_endpoint"] {
         let path = document.str(endpoint).replace("http://localhost:4000", "");
-        let answer = if endpoint == "jwks_uri" { app.get(&path).await } else { app.form(&path, "").await };
-        assert!(matches!(answer.status.as_u16(), 200 | 400), "{path} {}", answer.status);
+        let answer = if endpoint == "jwks_uri" {
+            app.get(&path).await
+        } else {
+            app.form(&path, "").await
+        };
+        assert!(
+            matches!(answer.status.as_u16(), 200 | 400),
+            "{path} {}",
+            answer.status
+        );
     }
-    assert_eq!(document.body["id_token_signing_alg_values_supported"], json!(["EdDSA"]));
+    assert_eq!(
+        document.body["id_token_signing_alg_values_supported"],
+        json!(["EdDSA"])
+    );
 }
 
 #[tokio::test]
@@ -83,12 +167,25 @@ async fn an_issuer_with_a_path_is_found_in_every_place_that_is_looked_in() {
     ];
     for place in places {
         let request = Request::get(place).body(Body::empty()).unwrap();
-        let response = tower::ServiceExt::oneshot(countersign::http::router(&app.app), request).await.unwrap();
-        let body: serde_json::Value = serde_json::from_slice(&axum::body::to_bytes(response.into_body(), 10_000).await.unwrap()).unwrap();
-        assert_eq!(body["issuer"], "https://auth.example.com/tenant/", "byte for byte");
+        let response = tower::ServiceExt::oneshot(countersign::http::router(&app.app), request)
+            .await
+            .unwrap();
+        let body: serde_json::Value = serde_json::from_slice(
+            &axum::body::to_bytes(response.into_body(), 10_000)
+                .await
+                .unwrap(),
+        )
+        .unwrap();
+        assert_eq!(
+            body["issuer"], "https://auth.example.com/tenant/",
+            "byte for byte"
+        );
     }
     let token = app.user("ana").await.sign_in().await.access;
-    assert_eq!(crate::support::actors::claims(&token)["iss"], "https://auth.example.com/tenant/");
+    assert_eq!(
+        crate::support::actors::claims(&token)["iss"],
+        "https://auth.example.com/tenant/"
+    );
 }
 
 #[tokio::test]
@@ -98,12 +195,23 @@ async fn readiness_says_what_is_missing() {
     app.get("/health/ready").await.ok();
     app.after(std::time::Duration::from_secs(61));
     let stale = app.get("/health/ready").await;
-    assert_eq!((stale.status.as_u16(), stale.body["checks"]["keys"].clone()), (503, json!(false)));
-    countersign::flows::load_keys::confirm(&app.app).await.unwrap();
+    assert_eq!(
+        (stale.status.as_u16(), stale.body["checks"]["keys"].clone()),
+        (503, json!(false))
+    );
+    countersign::flows::load_keys::confirm(&app.app)
+        .await
+        .unwrap();
     app.get("/health/ready").await.ok();
     app.app.drain();
     let draining = app.get("/health/ready").await;
-    assert_eq!((draining.status.as_u16(), draining.body["checks"]["accepting"].clone()), (503, json!(false)));
+    assert_eq!(
+        (
+            draining.status.as_u16(),
+            draining.body["checks"]["accepting"].clone()
+        ),
+        (503, json!(false))
+    );
     app.get("/health").await.ok();
 }
 
@@ -115,11 +223,28 @@ async fn without_the_database_keys_and_health_go_on_and_the_rest_says_503() {
     app.get("/api/auth/jwks").await.ok();
     app.get("/.well-known/openid-configuration").await.ok();
     app.get("/health").await.ok();
-    assert_eq!(app.get("/health/ready").await.body["checks"]["database"], json!(false));
-    let refused = app.refresh(&tokens.refresh).await.refused(503, "SERVICE_UNAVAILABLE");
+    assert_eq!(
+        app.get("/health/ready").await.body["checks"]["database"],
+        json!(false)
+    );
+    let refused = app
+        .refresh(&tokens.refresh)
+        .await
+        .refused(503, "SERVICE_UNAVAILABLE");
     assert_eq!(refused.header("retry-after"), "1");
     assert!(refused.body["requestId"].is_string());
-    app.get_as("/api/auth/session", &tokens.session).await.refused(503, "SERVICE_UNAVAILABLE");
-    let revoked = app.form("/api/auth/oauth2/revoke", &format!("token={}", tokens.refresh)).await;
-    assert_eq!(revoked.status.as_u16(), 503, "a storage error is not success");
+    app.get_as("/api/auth/session", &tokens.session)
+        .await
+        .refused(503, "SERVICE_UNAVAILABLE");
+    let revoked = app
+        .form(
+            "/api/auth/oauth2/revoke",
+            &format!("token={}", tokens.refresh),
+        )
+        .await;
+    assert_eq!(
+        revoked.status.as_u16(),
+        503,
+        "a storage error is not success"
+    );
 }

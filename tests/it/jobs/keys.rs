@@ -23,7 +23,9 @@ use crate::support::{TestApp, minutes, seconds};
 fn verifies(jwks: &str, token: &str, now: i64) -> bool {
     let set: JwkSet = serde_json::from_str(jwks).unwrap();
     let kid = decode_header(token).unwrap().kid.unwrap();
-    let Some(jwk) = set.find(&kid) else { return false };
+    let Some(jwk) = set.find(&kid) else {
+        return false;
+    };
     let mut validation = Validation::new(Algorithm::EdDSA);
     validation.validate_exp = false;
     validation.set_audience(&["http://localhost:4000"]);
@@ -41,34 +43,67 @@ fn order(wish: Wish) -> Order {
 
 #[tokio::test]
 async fn k1_through_a_year_no_verifier_meets_a_key_it_could_not_have() {
-    let app = TestApp::with(&[("sessions.idle_ttl", "366d"), ("sessions.absolute_ttl", "366d")]).await;
+    let app = TestApp::with(&[
+        ("sessions.idle_ttl", "366d"),
+        ("sessions.absolute_ttl", "366d"),
+    ])
+    .await;
     let ana = app.user("ana").await;
     let mut token = ana.sign_in().await;
     let stale = minutes(7 * 24 * 60 - 60);
-    let mut fetched: BTreeMap<i64, String> = BTreeMap::from([(app.clock.now_ms(), jwks(&app).await)]);
+    let mut fetched: BTreeMap<i64, String> =
+        BTreeMap::from([(app.clock.now_ms(), jwks(&app).await)]);
     let mut issued: Vec<(i64, String)> = Vec::new();
     let (mut rotations, mut verified) = (0, 0);
     for minute in 1..=365 * 24 * 60 {
         app.after(minutes(1));
         let (now, ring) = (app.clock.now_ms(), app.app.ring().unwrap());
         let states = |state| ring.ring.keys.iter().filter(|k| k.state == state).count();
-        assert!(states(State::Active) == 1 && states(State::Standby) == 1, "minute {minute}");
-        assert!(ring.ring.keys.iter().filter(|k| k.state.is_published()).count() <= 5);
-        let due = Wish::Scheduled(confirm(Timestamp(now), Evidence::default(), Duration::ZERO).unwrap());
+        assert!(
+            states(State::Active) == 1 && states(State::Standby) == 1,
+            "minute {minute}"
+        );
+        assert!(
+            ring.ring
+                .keys
+                .iter()
+                .filter(|k| k.state.is_published())
+                .count()
+                <= 5
+        );
+        let due =
+            Wish::Scheduled(confirm(Timestamp(now), Evidence::default(), Duration::ZERO).unwrap());
         if minute % 720 == 0 {
             confirm_clock::confirm(&app.app).await.unwrap();
         }
-        if !plan(Timestamp(now), &ring.ring, &app.app.config.keys.policy, &due).unwrap().is_empty() {
+        if !plan(
+            Timestamp(now),
+            &ring.ring,
+            &app.app.config.keys.policy,
+            &due,
+        )
+        .unwrap()
+        .is_empty()
+        {
             let before = ring.signer.kid().to_owned();
             rotate_due_keys(&app.app).await.unwrap();
             fetched.insert(now, jwks(&app).await);
             rotations += u32::from(app.app.ring().unwrap().signer.kid() != before);
         }
-        // A token every six hours, and every minute from a quarter of an hour before each change of the ring until two minutes after it.
+        // A token every six hours, and every minute from a quarter of an hour before each change of
+        // the ring until two minutes after it.
         let ring = app.app.ring().unwrap();
-        let soon = ring.ring.next_rotation(&app.app.config.keys.policy).is_some_and(|at| at.0 - now <= 900_000);
-        let near = soon || fetched.last_key_value().is_some_and(|(at, _)| now - at <= 120_000);
-        let after_change = fetched.last_key_value().is_some_and(|(at, _)| now - at <= 1_200_000);
+        let soon = ring
+            .ring
+            .next_rotation(&app.app.config.keys.policy)
+            .is_some_and(|at| at.0 - now <= 900_000);
+        let near = soon
+            || fetched
+                .last_key_value()
+                .is_some_and(|(at, _)| now - at <= 120_000);
+        let after_change = fetched
+            .last_key_value()
+            .is_some_and(|(at, _)| now - at <= 1_200_000);
         if minute % 360 == 0 || near {
             let answer = app.refresh(&token.refresh).await.ok();
             if let Some(next) = answer.body["refreshToken"].as_str() {
@@ -76,12 +111,19 @@ async fn k1_through_a_year_no_verifier_meets_a_key_it_could_not_have() {
             }
             issued.push((now, answer.str("accessToken")));
         }
-        let expires = |token: &str| crate::support::actors::claims(token)["exp"].as_i64().unwrap();
+        let expires = |token: &str| {
+            crate::support::actors::claims(token)["exp"]
+                .as_i64()
+                .unwrap()
+        };
         issued.retain(|(_, token)| expires(token) * 1000 > now);
         let oldest = now - i64::try_from(stale.as_millis()).unwrap();
         if !issued.is_empty() && (near || after_change || minute % 60 == 0) {
             // Whatever was the current JWKS at any time since `oldest`.
-            let since = fetched.range(..=oldest).next_back().map_or(i64::MIN, |(at, _)| *at);
+            let since = fetched
+                .range(..=oldest)
+                .next_back()
+                .map_or(i64::MIN, |(at, _)| *at);
             for jwks in fetched.range(since..).map(|(_, jwks)| jwks) {
                 for (_, token) in &issued {
                     assert!(verifies(jwks, token, now / 1000), "minute {minute}");
@@ -90,7 +132,9 @@ async fn k1_through_a_year_no_verifier_meets_a_key_it_could_not_have() {
             }
         }
     }
-    println!("{rotations} rotations, {verified} verifications against JWKS up to 7 days less one hour old, 0 failures");
+    println!(
+        "{rotations} rotations, {verified} verifications against JWKS up to 7 days less one hour old, 0 failures"
+    );
     assert_eq!(rotations, 52);
     assert!(verified > 500);
 }
@@ -100,10 +144,21 @@ async fn k2_of_ten_who_rotate_at_once_one_does() {
     let app = TestApp::start().await;
     app.after(minutes(70));
     let active = app.app.ring().unwrap().signer.kid().to_owned();
-    let tries = (0..10).map(|_| change(&app.app, order(Wish::Rotate { force: false }).if_active(Some(active.clone()))));
+    let tries = (0..10).map(|_| {
+        change(
+            &app.app,
+            order(Wish::Rotate { force: false }).if_active(Some(active.clone())),
+        )
+    });
     let outcomes = futures_util::future::join_all(tries).await;
     assert_eq!(outcomes.iter().filter(|o| o.is_ok()).count(), 1);
-    assert_eq!(outcomes.iter().filter(|o| matches!(o, Err(Error::AlreadyRotated | Error::KeyRefused(_)))).count(), 9);
+    assert_eq!(
+        outcomes
+            .iter()
+            .filter(|o| matches!(o, Err(Error::AlreadyRotated | Error::KeyRefused(_))))
+            .count(),
+        9
+    );
     assert_eq!(app.db_number("SELECT COUNT(*) FROM signing_keys").await, 3);
 }
 
@@ -115,11 +170,18 @@ async fn k3_revoking_the_active_key_goes_on_with_the_standby_that_everybody_has(
     app.after(minutes(70));
     let old_jwks = jwks(&app).await;
     let kid = decode_header(&tokens.access).unwrap().kid.unwrap();
-    change(&app.app, order(Wish::Revoke(kid.clone())).because("leaked")).await.unwrap();
+    change(&app.app, order(Wish::Revoke(kid.clone())).because("leaked"))
+        .await
+        .unwrap();
     let fresh = app.refresh(&tokens.refresh).await.ok().str("accessToken");
-    assert!(verifies(&old_jwks, &fresh, app.clock.now_ms() / 1000), "without a fetch");
+    assert!(
+        verifies(&old_jwks, &fresh, app.clock.now_ms() / 1000),
+        "without a fetch"
+    );
     assert!(!jwks(&app).await.contains(&kid));
-    app.get_as("/api/auth/session", &tokens.access).await.refused(401, "UNAUTHORIZED");
+    app.get_as("/api/auth/session", &tokens.access)
+        .await
+        .refused(401, "UNAUTHORIZED");
     // Verifiers that fetch only on an unknown kid meet one after Λ.
     let before = app.app.ring().unwrap().signer.kid().to_owned();
     app.after(minutes(65));
@@ -128,9 +190,21 @@ async fn k3_revoking_the_active_key_goes_on_with_the_standby_that_everybody_has(
     app.after(minutes(2));
     rotate_due_keys(&app.app).await.unwrap();
     assert_ne!(app.app.ring().unwrap().signer.kid(), before);
-    assert!(matches!(change(&app.app, order(Wish::Revoke(kid))).await, Err(Error::KeyRefused(_))));
-    assert_eq!(app.db_text("SELECT reason FROM signing_keys WHERE state = 'revoked'").await.as_deref(), Some("leaked"));
-    assert_eq!(app.db_text("SELECT private_jwe FROM signing_keys WHERE state = 'revoked'").await, None);
+    assert!(matches!(
+        change(&app.app, order(Wish::Revoke(kid))).await,
+        Err(Error::KeyRefused(_))
+    ));
+    assert_eq!(
+        app.db_text("SELECT reason FROM signing_keys WHERE state = 'revoked'")
+            .await
+            .as_deref(),
+        Some("leaked")
+    );
+    assert_eq!(
+        app.db_text("SELECT private_jwe FROM signing_keys WHERE state = 'revoked'")
+            .await,
+        None
+    );
 }
 
 #[tokio::test]
@@ -139,7 +213,12 @@ async fn k3_a_key_revoked_from_the_shell_signs_nothing_more_beside_it() {
     let ana = app.user("ana").await;
     let shell = app.replica(&[]).await.unwrap();
     let kid = app.app.ring().unwrap().signer.kid().to_owned();
-    change(&shell.app, order(Wish::Revoke(kid.clone())).because("leaked")).await.unwrap();
+    change(
+        &shell.app,
+        order(Wish::Revoke(kid.clone())).because("leaked"),
+    )
+    .await
+    .unwrap();
     // Not yet polled: the first sign-in already signs with the standby.
     let tokens = ana.sign_in().await;
     assert_ne!(decode_header(&tokens.access).unwrap().kid.unwrap(), kid);
@@ -152,17 +231,32 @@ async fn k3_compromised_replaces_every_key() {
     change(&app.app, order(Wish::ReplaceAll)).await.unwrap();
     let after: Value = serde_json::from_str(&jwks(&app).await).unwrap();
     assert_eq!(after["keys"].as_array().unwrap().len(), 2);
-    assert!(after["keys"].as_array().unwrap().iter().all(|k| !before.contains(k["kid"].as_str().unwrap())));
+    assert!(
+        after["keys"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|k| !before.contains(k["kid"].as_str().unwrap()))
+    );
 }
 
 #[tokio::test]
 async fn k5_a_rotation_that_stops_between_any_two_steps_leaves_nothing_behind() {
     let app = TestApp::start().await;
     app.after(minutes(70));
-    let look = async || app.app.db.read(|conn| Box::pin(store::signing_keys::load(conn))).await.unwrap();
+    let look = async || {
+        app.app
+            .db
+            .read(|conn| Box::pin(store::signing_keys::load(conn)))
+            .await
+            .unwrap()
+    };
     let before = look().await;
     let (active, standby) = (before.keys[0].key.clone(), before.keys[1].key.clone());
-    assert_eq!((active.state, standby.state), (State::Active, State::Standby));
+    assert_eq!(
+        (active.state, standby.state),
+        (State::Active, State::Standby)
+    );
     for stop_after in 0..4 {
         let (a, s, seen) = (active.kid.clone(), standby.kid.clone(), before.id);
         let failed: store::Result<()> = app
@@ -186,9 +280,19 @@ async fn k5_a_rotation_that_stops_between_any_two_steps_leaves_nothing_behind() 
             .await;
         assert!(failed.is_err());
         let after = look().await;
-        assert_eq!((after.id, &after.keys[0].key, &after.keys[1].key, after.rotate_after), (before.id, &active, &standby, None));
+        assert_eq!(
+            (
+                after.id,
+                &after.keys[0].key,
+                &after.keys[1].key,
+                after.rotate_after
+            ),
+            (before.id, &active, &standby, None)
+        );
     }
-    change(&app.app, order(Wish::Rotate { force: false })).await.unwrap();
+    change(&app.app, order(Wish::Rotate { force: false }))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -196,19 +300,44 @@ async fn k6_a_bad_master_key_is_a_clear_error_and_nothing_is_overwritten() {
     let app = TestApp::start().await;
     let path = app.path("keys/master.key");
     let good = std::fs::read_to_string(&path).unwrap();
-    let start = async || app.replica(&[]).await.err().map(|e| e.to_string()).unwrap_or_default();
-    let mode = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    let start = async || {
+        app.replica(&[])
+            .await
+            .err()
+            .map(|e| e.to_string())
+            .unwrap_or_default()
+    };
+    let mode =
+        |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
 
     std::fs::write(&path, "MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3BxcnN0dXY\n").unwrap();
-    assert!(start().await.contains("which is not loaded"), "wrong: {}", start().await);
+    assert!(
+        start().await.contains("which is not loaded"),
+        "wrong: {}",
+        start().await
+    );
     std::fs::write(&path, &good[..20]).unwrap();
-    assert!(start().await.contains("43 characters"), "truncated: {}", start().await);
+    assert!(
+        start().await.contains("43 characters"),
+        "truncated: {}",
+        start().await
+    );
     std::fs::write(&path, &good).unwrap();
     mode(0o644);
-    assert!(start().await.contains("chmod 600"), "readable by others: {}", start().await);
+    assert!(
+        start().await.contains("chmod 600"),
+        "readable by others: {}",
+        start().await
+    );
     mode(0o600);
     std::fs::remove_file(&path).unwrap();
-    assert!(start().await.contains("is missing, but the database holds keys"), "missing: {}", start().await);
+    assert!(
+        start()
+            .await
+            .contains("is missing, but the database holds keys"),
+        "missing: {}",
+        start().await
+    );
     assert!(!path.exists(), "no new key was made");
     std::fs::create_dir(&path).unwrap();
     assert!(!start().await.is_empty(), "a folder");
@@ -224,7 +353,9 @@ async fn k6_a_damaged_or_pasted_private_key_is_a_clear_error() {
     let flip = "UPDATE signing_keys SET private_jwe = substr(private_jwe, 1, 120) || CASE substr(private_jwe, 121, 1) WHEN 'A' THEN 'B' ELSE 'A' END || substr(private_jwe, 122)";
     let paste = "UPDATE signing_keys SET private_jwe = (SELECT private_jwe FROM signing_keys ORDER BY kid LIMIT 1)";
     let public = "UPDATE signing_keys SET public_jwk = (SELECT public_jwk FROM signing_keys ORDER BY kid LIMIT 1)";
-    app.db_execute("CREATE TABLE backup AS SELECT * FROM signing_keys").await.unwrap();
+    app.db_execute("CREATE TABLE backup AS SELECT * FROM signing_keys")
+        .await
+        .unwrap();
     for damage in [flip, paste, public] {
         app.db_execute(damage).await.unwrap();
         let error = app.replica(&[]).await.err().unwrap().to_string();
@@ -233,7 +364,11 @@ async fn k6_a_damaged_or_pasted_private_key_is_a_clear_error() {
         app.db_execute(restore).await.unwrap();
     }
     assert!(app.replica(&[]).await.is_ok());
-    assert_eq!(app.db_number("SELECT COUNT(*) FROM signing_keys").await, 2, "no new key was made over the old ones");
+    assert_eq!(
+        app.db_number("SELECT COUNT(*) FROM signing_keys").await,
+        2,
+        "no new key was made over the old ones"
+    );
 }
 
 #[tokio::test]
@@ -242,28 +377,67 @@ async fn k7_a_dry_run_and_a_failed_rewrap_change_nothing() {
     let file = app.path("new.key");
     std::fs::write(&file, "MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3BxcnN0dXY").unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let sealed = async || app.db_texts("SELECT private_jwe FROM signing_keys ORDER BY kid").await;
+    let sealed = async || {
+        app.db_texts("SELECT private_jwe FROM signing_keys ORDER BY kid")
+            .await
+    };
     let before = sealed().await;
-    let dry = rewrap(&app.app, &file, Options { dry_run: true, ..Options::default() }, &Default::default()).await.unwrap();
+    let dry = rewrap(
+        &app.app,
+        &file,
+        Options {
+            dry_run: true,
+            ..Options::default()
+        },
+        &Default::default(),
+    )
+    .await
+    .unwrap();
     assert_eq!((dry.keys, dry.version), (2, 2));
     assert_eq!(sealed().await, before);
-    rewrap(&app.app, &file, Options::default(), &Default::default()).await.unwrap();
+    rewrap(&app.app, &file, Options::default(), &Default::default())
+        .await
+        .unwrap();
     assert_ne!(sealed().await, before);
     let again = rewrap(&app.app, &file, Options::default(), &Default::default()).await;
     assert!(again.is_err(), "the running process has only the old key");
-    assert!(app.replica(&[]).await.is_err(), "the old key opens nothing any more");
-    let with_new = app.replica(&[("COUNTERSIGN_MASTER_KEY_FILE", file.display().to_string())]).await.unwrap();
+    assert!(
+        app.replica(&[]).await.is_err(),
+        "the old key opens nothing any more"
+    );
+    let with_new = app
+        .replica(&[("COUNTERSIGN_MASTER_KEY_FILE", file.display().to_string())])
+        .await
+        .unwrap();
     with_new.user("ana").await.sign_in().await;
-    assert!(with_new.path("keys/master.key").exists(), "rewrap never writes the key file");
+    assert!(
+        with_new.path("keys/master.key").exists(),
+        "rewrap never writes the key file"
+    );
 }
 
 /// Everything that a rewrap writes.
 async fn rows_of_keys(app: &TestApp) -> Vec<String> {
     let mut rows = app.db_texts("SELECT kid || ' ' || state || ' ' || COALESCE(private_jwe, '-') FROM signing_keys ORDER BY kid").await;
-    rows.extend(app.db_texts("SELECT key_id FROM master_keys ORDER BY version").await);
-    rows.push(app.db_number("SELECT version FROM key_ring").await.to_string());
-    rows.push(app.db_number("SELECT COALESCE(master_version, 0) FROM key_ring").await.to_string());
-    rows.push(app.db_number("SELECT COUNT(*) FROM audit_events").await.to_string());
+    rows.extend(
+        app.db_texts("SELECT key_id FROM master_keys ORDER BY version")
+            .await,
+    );
+    rows.push(
+        app.db_number("SELECT version FROM key_ring")
+            .await
+            .to_string(),
+    );
+    rows.push(
+        app.db_number("SELECT COALESCE(master_version, 0) FROM key_ring")
+            .await
+            .to_string(),
+    );
+    rows.push(
+        app.db_number("SELECT COUNT(*) FROM audit_events")
+            .await
+            .to_string(),
+    );
     rows
 }
 
@@ -273,12 +447,20 @@ async fn a_rewrap_that_is_refused_after_its_first_key_leaves_every_row_as_it_was
     let file = app.path("new.key");
     std::fs::write(&file, "MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3BxcnN0dXY").unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let kids = app.db_texts("SELECT kid FROM signing_keys ORDER BY published_at, kid").await;
+    let kids = app
+        .db_texts("SELECT kid FROM signing_keys ORDER BY published_at, kid")
+        .await;
     assert_eq!(kids.len(), 2);
     // Each of the keys in turn: one of them is sealed anew before the other one is refused.
     for damaged in &kids {
-        app.db_execute("CREATE TABLE backup AS SELECT * FROM signing_keys").await.unwrap();
-        app.db_execute(&format!("UPDATE signing_keys SET private_jwe = 'x' || private_jwe WHERE kid = '{damaged}'")).await.unwrap();
+        app.db_execute("CREATE TABLE backup AS SELECT * FROM signing_keys")
+            .await
+            .unwrap();
+        app.db_execute(&format!(
+            "UPDATE signing_keys SET private_jwe = 'x' || private_jwe WHERE kid = '{damaged}'"
+        ))
+        .await
+        .unwrap();
         let rows = rows_of_keys(&app).await;
         let refused = rewrap(&app.app, &file, Options::default(), &Default::default()).await;
         assert!(refused.is_err(), "{damaged} cannot be opened");
@@ -286,7 +468,9 @@ async fn a_rewrap_that_is_refused_after_its_first_key_leaves_every_row_as_it_was
         app.db_execute("UPDATE signing_keys SET private_jwe = (SELECT b.private_jwe FROM backup b WHERE b.kid = signing_keys.kid)").await.unwrap();
         app.db_execute("DROP TABLE backup").await.unwrap();
     }
-    rewrap(&app.app, &file, Options::default(), &Default::default()).await.unwrap();
+    rewrap(&app.app, &file, Options::default(), &Default::default())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -296,9 +480,18 @@ async fn a_replica_with_the_old_master_key_cannot_seal() {
     let file = app.path("new.key");
     std::fs::write(&file, "MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3BxcnN0dXY").unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
-    rewrap(&app.app, &file, Options::default(), &Default::default()).await.unwrap();
-    assert!(change(&stale.app, order(Wish::Rotate { force: true })).await.is_err());
-    assert_eq!(stale.db_number("SELECT COUNT(*) FROM signing_keys").await, 2);
+    rewrap(&app.app, &file, Options::default(), &Default::default())
+        .await
+        .unwrap();
+    assert!(
+        change(&stale.app, order(Wish::Rotate { force: true }))
+            .await
+            .is_err()
+    );
+    assert_eq!(
+        stale.db_number("SELECT COUNT(*) FROM signing_keys").await,
+        2
+    );
 }
 
 #[tokio::test]
@@ -306,9 +499,16 @@ async fn a_replica_that_is_behind_reloads_before_it_signs() {
     let app = TestApp::start().await;
     let other = app.replica(&[]).await.unwrap();
     let tokens = app.user("ana").await.sign_in().await;
-    change(&app.app, order(Wish::Rotate { force: true })).await.unwrap();
-    let signed_by = decode_header(other.refresh(&tokens.refresh).await.ok().str("accessToken")).unwrap().kid;
-    assert_eq!(signed_by.as_deref(), Some(app.app.ring().unwrap().signer.kid()));
+    change(&app.app, order(Wish::Rotate { force: true }))
+        .await
+        .unwrap();
+    let signed_by = decode_header(other.refresh(&tokens.refresh).await.ok().str("accessToken"))
+        .unwrap()
+        .kid;
+    assert_eq!(
+        signed_by.as_deref(),
+        Some(app.app.ring().unwrap().signer.kid())
+    );
 }
 
 #[tokio::test]
@@ -317,7 +517,9 @@ async fn lowering_the_ttl_does_not_remove_a_key_early() {
     let short = app.replica_with(&[("tokens.access_ttl", "5m")]).await;
     app.after(minutes(70));
     let active = app.app.ring().unwrap().signer.kid().to_owned();
-    change(&short.app, order(Wish::Rotate { force: false })).await.unwrap();
+    change(&short.app, order(Wish::Rotate { force: false }))
+        .await
+        .unwrap();
     app.after(minutes(60));
     rotate_due_keys(&short.app).await.unwrap();
     assert!(jwks(&short).await.contains(&active));
@@ -331,7 +533,10 @@ async fn a_longer_verifier_cache_once_seen_is_remembered() {
     let app = TestApp::with(&[("keys.verifier_cache", "3h")]).await;
     let forgetful = app.replica_with(&[("keys.verifier_cache", "0s")]).await;
     app.after(minutes(70));
-    assert!(matches!(change(&forgetful.app, order(Wish::Rotate { force: false })).await, Err(Error::KeyRefused(_))));
+    assert!(matches!(
+        change(&forgetful.app, order(Wish::Rotate { force: false })).await,
+        Err(Error::KeyRefused(_))
+    ));
 }
 
 #[tokio::test]
@@ -342,13 +547,26 @@ async fn an_imported_key_signs_next_and_its_kid_never_returns() {
     change(&app.app, import()).await.unwrap();
     let kid = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
     assert!(jwks(&app).await.contains(kid));
-    assert!(matches!(change(&app.app, import()).await, Err(Error::KeyUnusable(_))));
+    assert!(matches!(
+        change(&app.app, import()).await,
+        Err(Error::KeyUnusable(_))
+    ));
     app.after(Duration::from_secs(4_000));
-    change(&app.app, order(Wish::Rotate { force: false })).await.unwrap();
+    change(&app.app, order(Wish::Rotate { force: false }))
+        .await
+        .unwrap();
     let tokens = app.user("ana").await.sign_in().await;
-    assert_eq!(decode_header(&tokens.access).unwrap().kid.as_deref(), Some(kid));
-    change(&app.app, order(Wish::Revoke(kid.into())).because("test")).await.unwrap();
-    assert!(matches!(change(&app.app, import()).await, Err(Error::KeyUnusable(_))));
+    assert_eq!(
+        decode_header(&tokens.access).unwrap().kid.as_deref(),
+        Some(kid)
+    );
+    change(&app.app, order(Wish::Revoke(kid.into())).because("test"))
+        .await
+        .unwrap();
+    assert!(matches!(
+        change(&app.app, import()).await,
+        Err(Error::KeyUnusable(_))
+    ));
     load_keys::confirm(&app.app).await.unwrap();
 }
 
@@ -357,44 +575,93 @@ async fn a_lost_master_key_is_given_up_and_everybody_signs_in_again() {
     let app = TestApp::start().await;
     let ana = app.user("ana").await;
     let (tokens, browser) = (ana.sign_in().await, ana.browser().await);
-    let kids = app.db_texts("SELECT kid FROM signing_keys ORDER BY kid").await;
+    let kids = app
+        .db_texts("SELECT kid FROM signing_keys ORDER BY kid")
+        .await;
     let before = rows_of_keys(&app).await;
     let early = app.abandon_master_key().await.unwrap_err().to_string();
     assert!(early.contains("is loaded and not lost"), "{early}");
-    assert_eq!((rows_of_keys(&app).await, app.live_sessions().await), (before, 3));
+    assert_eq!(
+        (rows_of_keys(&app).await, app.live_sessions().await),
+        (before, 3)
+    );
 
     let file = app.path("keys/master.key");
     let lost = std::fs::read_to_string(&file).unwrap();
     std::fs::remove_file(&file).unwrap();
-    assert!(app.replica(&[]).await.is_err(), "no process makes a key over a database that has one");
+    assert!(
+        app.replica(&[]).await.is_err(),
+        "no process makes a key over a database that has one"
+    );
     let done = app.abandon_master_key().await.unwrap();
     assert_eq!((done.keys, done.version, done.sessions), (2, 2, 3));
     let later = app.replica(&[]).await.unwrap();
 
     // Refused honestly, and called no theft.
-    later.refresh(&tokens.refresh).await.refused(401, "REFRESH_TOKEN_INVALID");
+    later
+        .refresh(&tokens.refresh)
+        .await
+        .refused(401, "REFRESH_TOKEN_INVALID");
     for token in [&tokens.session, &tokens.access] {
         assert_eq!(later.get_as("/api/auth/session", token).await.status, 401);
     }
-    let answer = browser.at(&later).post("/api/auth/refresh", &serde_json::json!({})).await;
+    let answer = browser
+        .at(&later)
+        .post("/api/auth/refresh", &serde_json::json!({}))
+        .await;
     assert_eq!(answer.status, 401, "{}", answer.text);
-    assert_eq!((app.db_count_events("refresh_token.reused").await, app.db_count_events("keys.abandoned").await, app.live_sessions().await), (0, 1, 0));
+    assert_eq!(
+        (
+            app.db_count_events("refresh_token.reused").await,
+            app.db_count_events("keys.abandoned").await,
+            app.live_sessions().await
+        ),
+        (0, 1, 0)
+    );
     // New keys alone are published; those of before are tombstones.
     let jwks = later.get("/api/auth/jwks").await.ok();
     assert_eq!(jwks.body["keys"].as_array().unwrap().len(), 2);
     assert!(kids.iter().all(|kid| !jwks.text.contains(kid.as_str())));
-    assert_eq!(app.db_number("SELECT COUNT(*) FROM signing_keys WHERE state = 'revoked' AND private_jwe IS NULL").await, 2);
+    assert_eq!(
+        app.db_number(
+            "SELECT COUNT(*) FROM signing_keys WHERE state = 'revoked' AND private_jwe IS NULL"
+        )
+        .await,
+        2
+    );
     // Accounts are as they were.
     let again = later.post("/api/auth/sign-in/email", &serde_json::json!({ "email": ana.email, "password": ana.password, "tokenDelivery": "body" })).await.ok();
-    later.get_as("/api/auth/session", &again.str("token")).await.ok();
+    later
+        .get_as("/api/auth/session", &again.str("token"))
+        .await
+        .ok();
     later.rotate(&again.str("refreshToken")).await;
 
     // Once is enough, and a key that is found later is good for nothing.
-    assert!(app.abandon_master_key().await.unwrap_err().to_string().contains("is loaded and not lost"));
+    assert!(
+        app.abandon_master_key()
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("is loaded and not lost")
+    );
     let found = app.path("found.key");
     std::fs::write(&found, lost).unwrap();
     std::fs::set_permissions(&found, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let with_found = app.replica(&[("COUNTERSIGN_PREVIOUS_MASTER_KEY_FILE", found.display().to_string())]).await.unwrap();
-    with_found.refresh(&tokens.refresh).await.refused(401, "REFRESH_TOKEN_INVALID");
-    assert!(app.replica(&[("COUNTERSIGN_MASTER_KEY_FILE", found.display().to_string())]).await.is_err());
+    let with_found = app
+        .replica(&[(
+            "COUNTERSIGN_PREVIOUS_MASTER_KEY_FILE",
+            found.display().to_string(),
+        )])
+        .await
+        .unwrap();
+    with_found
+        .refresh(&tokens.refresh)
+        .await
+        .refused(401, "REFRESH_TOKEN_INVALID");
+    assert!(
+        app.replica(&[("COUNTERSIGN_MASTER_KEY_FILE", found.display().to_string())])
+            .await
+            .is_err()
+    );
 }

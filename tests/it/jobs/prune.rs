@@ -12,16 +12,25 @@ async fn a_session_is_deleted_seven_days_after_its_absolute_end() {
     let day = minutes(60 * 24);
     app.runs_for(day * 97).await;
     assert_eq!(prune(&app.app).await.unwrap(), 0);
-    app.refresh(&tokens.refresh).await.refused(401, "REFRESH_TOKEN_EXPIRED");
+    app.refresh(&tokens.refresh)
+        .await
+        .refused(401, "REFRESH_TOKEN_EXPIRED");
     app.after(minutes(1));
     assert_eq!(prune(&app.app).await.unwrap(), 2);
-    app.refresh(&tokens.refresh).await.refused(401, "REFRESH_TOKEN_INVALID");
+    app.refresh(&tokens.refresh)
+        .await
+        .refused(401, "REFRESH_TOKEN_INVALID");
     assert_eq!(app.db_number("SELECT COUNT(*) FROM users").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn thousands_are_deleted_in_batches_by_two_at_once_while_others_refresh() {
-    let app = TestApp::with(&[("sessions.refresh_grace", "0s"), ("sessions.refresh_cooldown", "0s"), ("rate_limits.enabled", "false")]).await;
+    let app = TestApp::with(&[
+        ("sessions.refresh_grace", "0s"),
+        ("sessions.refresh_cooldown", "0s"),
+        ("rate_limits.enabled", "false"),
+    ])
+    .await;
     let ana = app.user("ana").await;
     let many = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3500)
          INSERT INTO sessions (id, user_id, token_hash, generation, refresh_hash, rotated_at, idle_expires_at, expires_at, delivery, remember, auth_time,

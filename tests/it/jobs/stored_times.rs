@@ -1,5 +1,6 @@
-//! Every comparison of a stored time with the present, a day after that time and a day before it. Those of sessions' ends, bans, mails that wait, links and
-//! keys are in `clock`; these are the others.
+//! Every comparison of a stored time with the present, a day after that time and a day before it.
+//! Those of sessions' ends, bans, mails that wait, links and keys are in `clock`; these are the
+//! others.
 
 use std::pin::Pin;
 
@@ -47,18 +48,35 @@ async fn refreshed(app: &TestApp, token: &str) -> String {
 /// Whether nothing is counted after everything that is due was deleted.
 async fn pruned(app: &TestApp, count: &str) -> String {
     prune(&app.app).await.unwrap();
-    if app.db_number(count).await == 0 { "deleted".into() } else { "kept".into() }
+    if app.db_number(count).await == 0 {
+        "deleted".into()
+    } else {
+        "kept".into()
+    }
 }
 
 /// Whether a request is answered, or the code with which it is refused.
 async fn asked(case: &Case, path: &str, body: serde_json::Value) -> String {
     let answer = case.app.post_as(path, &case.tokens.session, &body).await;
-    if answer.status.is_success() { "answered".into() } else { answer.str("code") }
+    if answer.status.is_success() {
+        "answered".into()
+    } else {
+        answer.str("code")
+    }
 }
 
-const WEBHOOK: &[(&str, &str)] =
-    &[("webhooks.url", "http://127.0.0.1:1/events"), ("webhooks.secret", "whsec_MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3A="), ("webhooks.events", "*")];
-const LIMITS: &[(&str, &str)] = &[("rate_limits.enabled", "true"), ("rate_limits.sign_in", "5/15m")];
+const WEBHOOK: &[(&str, &str)] = &[
+    ("webhooks.url", "http://127.0.0.1:1/events"),
+    (
+        "webhooks.secret",
+        "whsec_MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3A=",
+    ),
+    ("webhooks.events", "*"),
+];
+const LIMITS: &[(&str, &str)] = &[
+    ("rate_limits.enabled", "true"),
+    ("rate_limits.sign_in", "5/15m"),
+];
 
 const ROWS: &[Row] = &[
     Row {
@@ -83,10 +101,20 @@ const ROWS: &[Row] = &[
         put: "UPDATE sessions SET updated_at = $",
         look: |it| {
             Box::pin(async move {
-                it.app.get_as("/api/auth/session", &it.tokens.session).await.ok();
+                it.app
+                    .get_as("/api/auth/session", &it.tokens.session)
+                    .await
+                    .ok();
                 let now = it.app.clock.now_ms();
-                let extended = format!("SELECT COUNT(*) FROM sessions WHERE id = '{}' AND updated_at = {now}", it.tokens.session_id);
-                if it.app.db_number(&extended).await == 1 { "extended".into() } else { "left".into() }
+                let extended = format!(
+                    "SELECT COUNT(*) FROM sessions WHERE id = '{}' AND updated_at = {now}",
+                    it.tokens.session_id
+                );
+                if it.app.db_number(&extended).await == 1 {
+                    "extended".into()
+                } else {
+                    "left".into()
+                }
             })
         },
         ago: "extended",
@@ -96,7 +124,16 @@ const ROWS: &[Row] = &[
         what: "when the password was proven, for a change of address",
         settings: &[("mail.transport", "log")],
         put: "UPDATE sessions SET auth_time = $",
-        look: |it| Box::pin(async move { asked(it, "/api/auth/change-email", json!({ "newEmail": "new@example.com" })).await }),
+        look: |it| {
+            Box::pin(async move {
+                asked(
+                    it,
+                    "/api/auth/change-email",
+                    json!({ "newEmail": "new@example.com" }),
+                )
+                .await
+            })
+        },
         ago: "SESSION_NOT_FRESH",
         ahead: "answered",
     },
@@ -124,7 +161,16 @@ const ROWS: &[Row] = &[
         what: "when the next try may come after wrong passwords; further ahead than that ever takes it stops nothing",
         settings: LIMITS,
         put: "UPDATE rate_limits SET level = 6, free_at = $, expires_at = $",
-        look: |it| Box::pin(async move { it.ana.try_sign_in(&it.ana.password).await.status.as_u16().to_string() }),
+        look: |it| {
+            Box::pin(async move {
+                it.ana
+                    .try_sign_in(&it.ana.password)
+                    .await
+                    .status
+                    .as_u16()
+                    .to_string()
+            })
+        },
         ago: "200",
         ahead: "200",
     },
@@ -132,7 +178,9 @@ const ROWS: &[Row] = &[
         what: "when a limit is forgotten",
         settings: LIMITS,
         put: "UPDATE rate_limits SET expires_at = $",
-        look: |it| Box::pin(async move { pruned(&it.app, "SELECT COUNT(*) FROM rate_limits").await }),
+        look: |it| {
+            Box::pin(async move { pruned(&it.app, "SELECT COUNT(*) FROM rate_limits").await })
+        },
         ago: "deleted",
         ahead: "kept",
     },
@@ -143,8 +191,16 @@ const ROWS: &[Row] = &[
         look: |it| {
             Box::pin(async move {
                 let now = it.app.app.now();
-                let blocks = it.app.app.db.read(move |conn| Box::pin(store::blocks::list(conn, now))).await.unwrap();
-                blocks.first().map_or_else(|| "over".into(), |block| format!("{:?}", block.left(now)))
+                let blocks = it
+                    .app
+                    .app
+                    .db
+                    .read(move |conn| Box::pin(store::blocks::list(conn, now)))
+                    .await
+                    .unwrap();
+                blocks
+                    .first()
+                    .map_or_else(|| "over".into(), |block| format!("{:?}", block.left(now)))
             })
         },
         ago: "over",
@@ -156,8 +212,16 @@ const ROWS: &[Row] = &[
         put: "UPDATE signing_keys SET published_at = $",
         look: |it| {
             Box::pin(async move {
-                let changed = change(&it.app.app, Order::new(Wish::Rotate { force: false }, Default::default())).await;
-                if changed.is_ok() { "rotated".into() } else { "too early".into() }
+                let changed = change(
+                    &it.app.app,
+                    Order::new(Wish::Rotate { force: false }, Default::default()),
+                )
+                .await;
+                if changed.is_ok() {
+                    "rotated".into()
+                } else {
+                    "too early".into()
+                }
             })
         },
         ago: "rotated",
@@ -169,8 +233,18 @@ const ROWS: &[Row] = &[
         put: "INSERT INTO heartbeats (writer, beat_at, stopped) VALUES ('other', $, 0)",
         look: |it| {
             Box::pin(async move {
-                let newest = it.app.app.db.read(|conn| Box::pin(store::standstills::newest(conn))).await.unwrap();
-                if newest.is_some() { "heard".into() } else { "never heard".into() }
+                let newest = it
+                    .app
+                    .app
+                    .db
+                    .read(|conn| Box::pin(store::standstills::newest(conn)))
+                    .await
+                    .unwrap();
+                if newest.is_some() {
+                    "heard".into()
+                } else {
+                    "never heard".into()
+                }
             })
         },
         ago: "heard",
@@ -183,8 +257,18 @@ const ROWS: &[Row] = &[
         look: |it| {
             Box::pin(async move {
                 let keep = minutes(2);
-                let found = it.app.app.db.read(move |conn| Box::pin(store::standstills::of_others(conn, "own", keep))).await.unwrap();
-                if found.is_empty() { "does not count".into() } else { "counts".into() }
+                let found = it
+                    .app
+                    .app
+                    .db
+                    .read(move |conn| Box::pin(store::standstills::of_others(conn, "own", keep)))
+                    .await
+                    .unwrap();
+                if found.is_empty() {
+                    "does not count".into()
+                } else {
+                    "counts".into()
+                }
             })
         },
         ago: "does not count",
@@ -194,7 +278,9 @@ const ROWS: &[Row] = &[
         what: "when an event of the audit trail has been kept for long enough",
         settings: &[("audit.retention", "30d")],
         put: "UPDATE audit_events SET at = $ - 2592000000",
-        look: |it| Box::pin(async move { pruned(&it.app, "SELECT COUNT(*) FROM audit_events").await }),
+        look: |it| {
+            Box::pin(async move { pruned(&it.app, "SELECT COUNT(*) FROM audit_events").await })
+        },
         ago: "deleted",
         ahead: "kept",
     },
@@ -218,7 +304,9 @@ const ROWS: &[Row] = &[
         what: "when a link is forgotten",
         settings: &[("mail.transport", "log")],
         put: "UPDATE mail_tokens SET expires_at = $ - 604800000",
-        look: |it| Box::pin(async move { pruned(&it.app, "SELECT COUNT(*) FROM mail_tokens").await }),
+        look: |it| {
+            Box::pin(async move { pruned(&it.app, "SELECT COUNT(*) FROM mail_tokens").await })
+        },
         ago: "deleted",
         ahead: "kept",
     },
@@ -236,8 +324,19 @@ const ROWS: &[Row] = &[
         put: "UPDATE webhooks SET due_at = $, attempts = 1",
         look: |it| {
             Box::pin(async move {
-                deliver_webhooks::deliver_due(&it.app.app, || false).await.unwrap();
-                if it.app.db_number("SELECT COUNT(*) FROM webhooks WHERE attempts > 1").await > 0 { "offered".into() } else { "waits".into() }
+                deliver_webhooks::deliver_due(&it.app.app, || false)
+                    .await
+                    .unwrap();
+                if it
+                    .app
+                    .db_number("SELECT COUNT(*) FROM webhooks WHERE attempts > 1")
+                    .await
+                    > 0
+                {
+                    "offered".into()
+                } else {
+                    "waits".into()
+                }
             })
         },
         ago: "offered",
@@ -254,20 +353,49 @@ async fn every_other_stored_time_means_what_it_should_a_day_after_it_and_a_day_b
             let ana = app.user("ana").await;
             let tokens = ana.sign_in().await;
             let current = app.rotate(&tokens.refresh).await;
-            ana.try_sign_in("a wrong password").await.refused(401, "INVALID_EMAIL_OR_PASSWORD");
+            ana.try_sign_in("a wrong password")
+                .await
+                .refused(401, "INVALID_EMAIL_OR_PASSWORD");
             if row.what.contains("link") {
-                app.post("/api/auth/request-password-reset", &json!({ "email": ana.email })).await.ok();
+                app.post(
+                    "/api/auth/request-password-reset",
+                    &json!({ "email": ana.email }),
+                )
+                .await
+                .ok();
                 deliver_mail::deliver_due(&app.app, || false).await.unwrap();
             }
             let time = (app.clock.now_ms() + offset).to_string();
             for statement in row.put.replace('$', &time).split("; ") {
                 app.db_execute(statement).await.unwrap();
-                let table = statement.split(' ').nth(if statement.starts_with("UPDATE") { 1 } else { 2 }).unwrap();
-                assert!(app.db_number(&format!("SELECT COUNT(*) FROM {table}")).await > 0, "{}: nothing is stored", row.what);
+                let table = statement
+                    .split(' ')
+                    .nth(if statement.starts_with("UPDATE") {
+                        1
+                    } else {
+                        2
+                    })
+                    .unwrap();
+                assert!(
+                    app.db_number(&format!("SELECT COUNT(*) FROM {table}"))
+                        .await
+                        > 0,
+                    "{}: nothing is stored",
+                    row.what
+                );
             }
-            let found = (row.look)(&Case { app, ana, tokens, current }).await;
+            let found = (row.look)(&Case {
+                app,
+                ana,
+                tokens,
+                current,
+            })
+            .await;
             if found != expected {
-                wrong.push(format!("{}, {offset} ms from now: {found}, not {expected}", row.what));
+                wrong.push(format!(
+                    "{}, {offset} ms from now: {found}, not {expected}",
+                    row.what
+                ));
             }
         }
     }
@@ -280,7 +408,14 @@ async fn the_cookie_cache_counts_neither_a_day_later_nor_a_day_before() {
     let browser = app.user("ana").await.browser().await;
     assert!(browser.cookie(CACHE_COOKIE).is_some());
     app.db_execute("DELETE FROM sessions").await.unwrap();
-    let ask = async || browser.stolen().get("/api/auth/get-session").await.ok().body;
+    let ask = async || {
+        browser
+            .stolen()
+            .get("/api/auth/get-session")
+            .await
+            .ok()
+            .body
+    };
     assert!(ask().await["user"].is_object(), "answered from the cookie");
     for offset in [DAY_MS, -DAY_MS] {
         app.set_clock(offset);
@@ -292,11 +427,30 @@ async fn the_cookie_cache_counts_neither_a_day_later_nor_a_day_before() {
 #[tokio::test]
 async fn a_known_device_is_known_a_day_later_and_where_the_clock_that_signed_it_was_a_day_ahead() {
     let app = TestApp::start().await;
-    let encoded = app.user("ana").await.browser().await.cookie(DEVICE_COOKIE).unwrap();
-    let device = cookie::Cookie::parse_encoded(format!("v={encoded}")).unwrap().value().to_owned();
-    for (offset, known) in [(0, true), (DAY_MS, true), (-DAY_MS, true), (364 * DAY_MS, true), (366 * DAY_MS, false)] {
+    let encoded = app
+        .user("ana")
+        .await
+        .browser()
+        .await
+        .cookie(DEVICE_COOKIE)
+        .unwrap();
+    let device = cookie::Cookie::parse_encoded(format!("v={encoded}"))
+        .unwrap()
+        .value()
+        .to_owned();
+    for (offset, known) in [
+        (0, true),
+        (DAY_MS, true),
+        (-DAY_MS, true),
+        (364 * DAY_MS, true),
+        (366 * DAY_MS, false),
+    ] {
         app.set_clock(offset);
-        assert_eq!(Device::open(&app.app, &device).is_some(), known, "{offset} ms off");
+        assert_eq!(
+            Device::open(&app.app, &device).is_some(),
+            known,
+            "{offset} ms off"
+        );
         app.set_clock(-offset);
     }
 }

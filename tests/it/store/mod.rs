@@ -1,4 +1,5 @@
-//! What the database layer promises by itself: atomic pieces, group commit, the audit chain, nothing secret at rest.
+//! What the database layer promises by itself: atomic pieces, group commit, the audit chain,
+//! nothing secret at rest.
 
 use std::collections::HashMap;
 
@@ -13,9 +14,14 @@ use crate::support::{REFRESH_COOKIE, SESSION_COOKIE, TestApp, minutes, on_postgr
 fn bump(conn: &mut Conn, fail: bool) -> store::Work<'_, i64> {
     Box::pin(async move {
         let version = store::signing_keys::id(conn).await?;
-        // On Postgres the pieces run side by side, and of those that saw one version one advances it.
+        // On Postgres the pieces run side by side, and of those that saw one version one advances
+        // it.
         let advanced = store::signing_keys::advance(conn, version, 1).await?;
-        if fail || !advanced { Err(Error::Conflict) } else { Ok(version.version) }
+        if fail || !advanced {
+            Err(Error::Conflict)
+        } else {
+            Ok(version.version)
+        }
     })
 }
 
@@ -27,13 +33,19 @@ async fn pieces_of_one_batch_stand_or_fall_alone() {
     let outcomes = futures_util::future::join_all(pieces).await;
     let kept = outcomes.iter().filter(|o| o.is_ok()).count();
     assert!(kept == 100 || on_postgres() && kept > 0, "{kept}");
-    assert_eq!(app.db_number("SELECT version FROM key_ring").await, before + i64::try_from(kept).unwrap());
+    assert_eq!(
+        app.db_number("SELECT version FROM key_ring").await,
+        before + i64::try_from(kept).unwrap()
+    );
 }
 
 #[tokio::test]
 async fn a_panic_in_a_piece_is_that_piece_s_error() {
     let app = TestApp::start().await;
-    let panics = app.app.db.write(|_: &mut Conn| -> store::Work<'_, ()> { Box::pin(async { panic!("in a piece") }) });
+    let panics = app
+        .app
+        .db
+        .write(|_: &mut Conn| -> store::Work<'_, ()> { Box::pin(async { panic!("in a piece") }) });
     let (panicked, good) = tokio::join!(panics, app.app.db.write(|conn| bump(conn, false)));
     assert!(matches!(panicked, Err(Error::Unavailable(_))));
     assert!(good.is_ok());
@@ -45,26 +57,39 @@ async fn a_panic_inside_a_step_leaves_nothing_open() {
     let app = TestApp::start().await;
     let before = app.app.ring().unwrap().id.version;
     let panics = || {
-        app.app.db.write_statement(|conn: &mut Conn| -> store::Work<'_, ()> {
-            Box::pin(async move {
-                conn.atomic(|conn| {
-                    Box::pin(async move {
-                        let version = store::signing_keys::id(conn).await?;
-                        store::signing_keys::advance(conn, version, 1).await?;
-                        panic!("inside a step")
+        app.app
+            .db
+            .write_statement(|conn: &mut Conn| -> store::Work<'_, ()> {
+                Box::pin(async move {
+                    conn.atomic(|conn| {
+                        Box::pin(async move {
+                            let version = store::signing_keys::id(conn).await?;
+                            store::signing_keys::advance(conn, version, 1).await?;
+                            panic!("inside a step")
+                        })
                     })
+                    .await
                 })
-                .await
             })
-        })
     };
     assert!(panics().await.is_err(), "alone");
     app.app.db.write(|conn| bump(conn, false)).await.unwrap();
-    assert_eq!(app.db_number("SELECT version FROM key_ring").await, before + 1, "another connection sees it: it was committed");
-    let (bad, good) = tokio::join!(panics(), futures_util::future::join_all((0..20).map(|_| app.app.db.write(|conn| bump(conn, false)))));
+    assert_eq!(
+        app.db_number("SELECT version FROM key_ring").await,
+        before + 1,
+        "another connection sees it: it was committed"
+    );
+    let (bad, good) = tokio::join!(
+        panics(),
+        futures_util::future::join_all((0..20).map(|_| app.app.db.write(|conn| bump(conn, false))))
+    );
     assert!(bad.is_err());
     let kept = i64::try_from(good.iter().filter(|g| g.is_ok()).count()).unwrap();
-    assert_eq!(app.db_number("SELECT version FROM key_ring").await, before + 1 + kept, "what was answered stands, the rest does not");
+    assert_eq!(
+        app.db_number("SELECT version FROM key_ring").await,
+        before + 1 + kept,
+        "what was answered stands, the rest does not"
+    );
     app.app.db.write(|conn| bump(conn, false)).await.unwrap();
 }
 
@@ -77,34 +102,65 @@ async fn a_session_begins_only_under_the_hash_that_was_verified() {
     let app = TestApp::start().await;
     let ana = app.user("ana").await;
     let user = manage_users::find(&app.app, &ana.email).await.unwrap();
-    let stored = async || app.db_text("SELECT password_hash FROM accounts").await.unwrap();
+    let stored = async || {
+        app.db_text("SELECT password_hash FROM accounts")
+            .await
+            .unwrap()
+    };
     let begin = async |hash: String| {
-        let options = Options { delivery: Delivery::Body, remember: true };
+        let options = Options {
+            delivery: Delivery::Body,
+            remember: true,
+        };
         let opening = Opening::prepare(&app.app, &user, options, &Peer::default()).unwrap();
         let recorder = Recorder::new(&app.app, &Peer::default());
         app.app
             .db
-            .write(move |conn| Box::pin(async move { opening.insert(conn, &recorder, store::sessions::Proof::Password(&hash), None).await }))
+            .write(move |conn| {
+                Box::pin(async move {
+                    opening
+                        .insert(
+                            conn,
+                            &recorder,
+                            store::sessions::Proof::Password(&hash),
+                            None,
+                        )
+                        .await
+                })
+            })
             .await
             .unwrap()
             .is_some()
     };
     let verified = stored().await;
     assert!(begin(verified.clone()).await);
-    change_password::set_password(&app.app, &user, "another good password", &Peer::default()).await.unwrap();
+    change_password::set_password(&app.app, &user, "another good password", &Peer::default())
+        .await
+        .unwrap();
     assert!(!begin(verified).await, "read, changed, then inserted");
     assert!(begin(stored().await).await);
-    manage_users::set_disabled(&app.app, user.id, true, &Peer::default()).await.unwrap();
-    assert!(!begin(stored().await).await, "read, shut out, then inserted");
+    manage_users::set_disabled(&app.app, user.id, true, &Peer::default())
+        .await
+        .unwrap();
+    assert!(
+        !begin(stored().await).await,
+        "read, shut out, then inserted"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sign_ins_that_race_an_upgrade_of_the_hash_all_succeed() {
     let app = TestApp::start().await;
     let ana = app.user("ana").await;
-    let stronger = app.replica_with(&[("passwords.argon2_iterations", "3")]).await;
+    let stronger = app
+        .replica_with(&[("passwords.argon2_iterations", "3")])
+        .await;
     let body = serde_json::json!({ "email": ana.email, "password": ana.password, "tokenDelivery": "body" });
-    for answer in futures_util::future::join_all((0..8).map(|_| stronger.post("/api/auth/sign-in/email", &body))).await {
+    for answer in futures_util::future::join_all(
+        (0..8).map(|_| stronger.post("/api/auth/sign-in/email", &body)),
+    )
+    .await
+    {
         answer.ok();
     }
 }
@@ -136,11 +192,34 @@ mod sqlite {
 async fn the_audit_chain_links_every_event_of_a_writer() {
     let app = TestApp::start().await;
     let tokens = app.user("ana").await.sign_in().await;
-    app.post_as("/api/auth/sign-out", &tokens.session, &serde_json::json!({})).await.ok();
-    let kinds = app.db_texts("SELECT kind FROM audit_events ORDER BY kind").await;
-    assert_eq!(kinds, ["keys.rotated", "session.created", "session.created", "session.signed_out", "user.created"]);
+    app.post_as(
+        "/api/auth/sign-out",
+        &tokens.session,
+        &serde_json::json!({}),
+    )
+    .await
+    .ok();
+    let kinds = app
+        .db_texts("SELECT kind FROM audit_events ORDER BY kind")
+        .await;
+    assert_eq!(
+        kinds,
+        [
+            "keys.rotated",
+            "session.created",
+            "session.created",
+            "session.signed_out",
+            "user.created"
+        ]
+    );
     assert_eq!(app.db_number("SELECT CAST(SUM(n) AS BIGINT) FROM (SELECT MAX(sequence) - COUNT(*) AS n FROM audit_events GROUP BY writer) gaps").await, 0);
-    assert_eq!(countersign::flows::read_audit::verify(&app.app).await.unwrap().faults, []);
+    assert_eq!(
+        countersign::flows::read_audit::verify(&app.app)
+            .await
+            .unwrap()
+            .faults,
+        []
+    );
     // Recomputed from what stands in the table, link by link.
     let mut ends = HashMap::new();
     for row in app.db_events().await {
@@ -161,20 +240,46 @@ async fn the_audit_chain_links_every_event_of_a_writer() {
     };
     let link = event.link("w", 1, &[0; 32]);
     let edits = [
-        Event { at: Timestamp(1), ..event.clone() },
-        Event { kind: Kind::SignedOut, ..event.clone() },
-        Event { peer: Peer { actor: "x".into(), ..Peer::default() }, ..event.clone() },
+        Event {
+            at: Timestamp(1),
+            ..event.clone()
+        },
+        Event {
+            kind: Kind::SignedOut,
+            ..event.clone()
+        },
+        Event {
+            peer: Peer {
+                actor: "x".into(),
+                ..Peer::default()
+            },
+            ..event.clone()
+        },
     ];
-    assert!(edits.iter().all(|e| e.link("w", 1, &[0; 32]) != link) && event.link("w", 2, &[0; 32]) != link && event.link("w", 1, &[1; 32]) != link);
+    assert!(
+        edits.iter().all(|e| e.link("w", 1, &[0; 32]) != link)
+            && event.link("w", 2, &[0; 32]) != link
+            && event.link("w", 1, &[1; 32]) != link
+    );
 }
 
 #[tokio::test]
 async fn no_event_means_no_action() {
     let app = TestApp::start().await;
     let tokens = app.user("ana").await.sign_in().await;
-    app.db_execute("ALTER TABLE audit_events RENAME TO hidden").await.unwrap();
-    app.post_as("/api/auth/sign-out", &tokens.session, &serde_json::json!({})).await.refused(500, "INTERNAL_SERVER_ERROR");
-    app.db_execute("ALTER TABLE hidden RENAME TO audit_events").await.unwrap();
+    app.db_execute("ALTER TABLE audit_events RENAME TO hidden")
+        .await
+        .unwrap();
+    app.post_as(
+        "/api/auth/sign-out",
+        &tokens.session,
+        &serde_json::json!({}),
+    )
+    .await
+    .refused(500, "INTERNAL_SERVER_ERROR");
+    app.db_execute("ALTER TABLE hidden RENAME TO audit_events")
+        .await
+        .unwrap();
     app.get_as("/api/auth/session", &tokens.session).await.ok();
 }
 
@@ -185,19 +290,43 @@ async fn a_stolen_database_signs_in_nobody() {
     let (tokens, browser) = (ana.sign_in().await, ana.browser().await);
     app.rotate(&tokens.refresh).await;
     let dump = app.db_dump().await;
-    let cookies = [browser.cookie(SESSION_COOKIE).unwrap(), browser.cookie(REFRESH_COOKIE).unwrap()];
+    let cookies = [
+        browser.cookie(SESSION_COOKIE).unwrap(),
+        browser.cookie(REFRESH_COOKIE).unwrap(),
+    ];
     let private = app.app.ring().unwrap().jwks.body.clone();
     assert!(!private.is_empty());
-    for secret in [&tokens.session, &tokens.refresh, &tokens.access, &cookies[0], &cookies[1], &ana.password] {
-        assert!(!dump.iter().any(|cell| cell.contains(secret.as_str())), "a secret stands in the database");
+    for secret in [
+        &tokens.session,
+        &tokens.refresh,
+        &tokens.access,
+        &cookies[0],
+        &cookies[1],
+        &ana.password,
+    ] {
+        assert!(
+            !dump.iter().any(|cell| cell.contains(secret.as_str())),
+            "a secret stands in the database"
+        );
     }
-    assert!(!dump.iter().any(|cell| cell.contains("\"d\"")), "a private key stands in the database");
+    assert!(
+        !dump.iter().any(|cell| cell.contains("\"d\"")),
+        "a private key stands in the database"
+    );
     // Whatever stands in a text column, tried as every kind of token, opens nothing.
     app.after(minutes(1));
     let mut tried = 0;
-    for cell in dump.iter().filter(|c| !c.is_empty() && c.bytes().all(|b| b.is_ascii_graphic() && b != b';' && b != b'"' && b != b',')) {
+    for cell in dump.iter().filter(|c| {
+        !c.is_empty()
+            && c.bytes()
+                .all(|b| b.is_ascii_graphic() && b != b';' && b != b'"' && b != b',')
+    }) {
         for shape in [cell.clone(), format!("css_{cell}"), format!("csr_{cell}")] {
-            assert_eq!(app.get_as("/api/auth/session", &shape).await.status, 401, "{shape}");
+            assert_eq!(
+                app.get_as("/api/auth/session", &shape).await.status,
+                401,
+                "{shape}"
+            );
             assert_eq!(app.refresh(&shape).await.status, 401, "{shape}");
             tried += 2;
         }
@@ -210,27 +339,61 @@ async fn doctor_finds_all_well_and_tables_that_are_not_tidied_up() {
     use countersign::flows::diagnose::{Verdict, diagnose};
     let app = TestApp::start().await;
     app.user("ana").await;
-    let look = || Box::pin(diagnose(app.app.config.clone(), app.clock.clone(), app.app.random.clone()));
+    let look = || {
+        Box::pin(diagnose(
+            app.app.config.clone(),
+            app.clock.clone(),
+            app.app.random.clone(),
+        ))
+    };
     let found = look().await;
     assert!(found.is_well(), "{:?}", found.findings);
     let subjects: Vec<_> = found.findings.iter().map(|f| f.subject).collect();
-    assert!(["schema", "database", "keys"].iter().all(|s| subjects.contains(s)), "{subjects:?}");
+    assert!(
+        ["schema", "database", "keys"]
+            .iter()
+            .all(|s| subjects.contains(s)),
+        "{subjects:?}"
+    );
     let sessions = found.tables.iter().find(|t| t.name == "sessions").unwrap();
     assert!(sessions.bytes > 0 && sessions.index_bytes > 0);
     if on_postgres() {
-        assert!(subjects.contains(&"clock") && subjects.contains(&"autovacuum"), "{subjects:?}");
+        assert!(
+            subjects.contains(&"clock") && subjects.contains(&"autovacuum"),
+            "{subjects:?}"
+        );
         // As people write it.
-        for off in ["ALTER TABLE sessions SET (autovacuum_enabled = off)", "ALTER TABLE sessions SET (autovacuum_enabled = 0)"] {
+        for off in [
+            "ALTER TABLE sessions SET (autovacuum_enabled = off)",
+            "ALTER TABLE sessions SET (autovacuum_enabled = 0)",
+        ] {
             app.db_execute(off).await.unwrap();
             let found = look().await;
-            assert!(found.findings.iter().any(|f| f.verdict != Verdict::Good && f.says.contains("sessions")), "{off}: {:?}", found.findings);
+            assert!(
+                found
+                    .findings
+                    .iter()
+                    .any(|f| f.verdict != Verdict::Good && f.says.contains("sessions")),
+                "{off}: {:?}",
+                found.findings
+            );
         }
     }
 }
 
 /// Keeps SQLite's writer, or every connection of Postgres, busy until the permits come.
-async fn occupy(app: &TestApp, gate: &std::sync::Arc<tokio::sync::Semaphore>) -> Vec<tokio::task::JoinHandle<store::Result<()>>> {
-    let (busy, count) = (std::sync::Arc::new(tokio::sync::Semaphore::new(0)), if on_postgres() { app.app.db.connections().1 } else { 1 });
+async fn occupy(
+    app: &TestApp,
+    gate: &std::sync::Arc<tokio::sync::Semaphore>,
+) -> Vec<tokio::task::JoinHandle<store::Result<()>>> {
+    let (busy, count) = (
+        std::sync::Arc::new(tokio::sync::Semaphore::new(0)),
+        if on_postgres() {
+            app.app.db.connections().1
+        } else {
+            1
+        },
+    );
     let occupy_one = || {
         let (db, gate, busy) = (app.app.db.clone(), gate.clone(), busy.clone());
         tokio::spawn(async move {
@@ -245,7 +408,11 @@ async fn occupy(app: &TestApp, gate: &std::sync::Arc<tokio::sync::Semaphore>) ->
         })
     };
     let held = (0..count).map(|_| occupy_one()).collect();
-    drop(busy.acquire_many(u32::try_from(count).unwrap()).await.unwrap());
+    drop(
+        busy.acquire_many(u32::try_from(count).unwrap())
+            .await
+            .unwrap(),
+    );
     held
 }
 
@@ -257,7 +424,10 @@ async fn work_that_waited_too_long_or_lost_its_caller_is_not_begun() {
     let before = version().await;
     let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
     let held = occupy(&app, &gate).await;
-    let (mut late, mut gone) = (Box::pin(app.app.db.write(|conn| bump(conn, false))), Box::pin(app.app.db.write(|conn| bump(conn, false))));
+    let (mut late, mut gone) = (
+        Box::pin(app.app.db.write(|conn| bump(conn, false))),
+        Box::pin(app.app.db.write(|conn| bump(conn, false))),
+    );
     assert!(poll!(&mut late).is_pending() && poll!(&mut gone).is_pending());
     app.after(std::time::Duration::from_millis(5_001));
     drop(gone);
@@ -270,7 +440,10 @@ async fn work_that_waited_too_long_or_lost_its_caller_is_not_begun() {
     // In time, but nobody waits for it.
     let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
     let held = occupy(&app, &gate).await;
-    let (mut prompt, mut gone) = (Box::pin(app.app.db.write(|conn| bump(conn, false))), Box::pin(app.app.db.write(|conn| bump(conn, false))));
+    let (mut prompt, mut gone) = (
+        Box::pin(app.app.db.write(|conn| bump(conn, false))),
+        Box::pin(app.app.db.write(|conn| bump(conn, false))),
+    );
     assert!(poll!(&mut gone).is_pending() && poll!(&mut prompt).is_pending());
     drop(gone);
     gate.close();
@@ -278,7 +451,11 @@ async fn work_that_waited_too_long_or_lost_its_caller_is_not_begun() {
         drop(piece.await.unwrap());
     }
     prompt.await.unwrap();
-    assert_eq!(version().await, before + 1, "only the one whose caller waits");
+    assert_eq!(
+        version().await,
+        before + 1,
+        "only the one whose caller waits"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -288,14 +465,19 @@ async fn the_time_of_work_is_the_one_at_which_it_is_begun() {
     let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
     let held = occupy(&app, &gate).await;
     let asked_at = app.app.now();
-    let mut work = Box::pin(app.app.db.write(|conn: &mut Conn| -> store::Work<'_, _> { Box::pin(async move { Ok(conn.now()) }) }));
+    let mut work = Box::pin(app.app.db.write(|conn: &mut Conn| -> store::Work<'_, _> {
+        Box::pin(async move { Ok(conn.now()) })
+    }));
     assert!(poll!(&mut work).is_pending());
     app.after(std::time::Duration::from_secs(4));
     gate.close();
     for piece in held {
         drop(piece.await.unwrap());
     }
-    assert_eq!(work.await.unwrap(), asked_at + std::time::Duration::from_secs(4));
+    assert_eq!(
+        work.await.unwrap(),
+        asked_at + std::time::Duration::from_secs(4)
+    );
 }
 
 #[tokio::test]
@@ -322,7 +504,9 @@ async fn what_postgres_says_of_values_is_told_to_no_log() {
         email_verified: false,
         metadata: serde_json::Map::new(),
     };
-    let error = manage_users::create(&app.app, Authority::Operator, new, &Peer::default()).await.unwrap_err();
+    let error = manage_users::create(&app.app, Authority::Operator, new, &Peer::default())
+        .await
+        .unwrap_err();
     let told = format!("{error} {error:?}");
     assert!(told.contains("P0001") && !told.contains("canary"), "{told}");
 }

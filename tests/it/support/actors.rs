@@ -1,4 +1,5 @@
-//! Those who speak: a user, a native client that holds tokens, a browser with a cookie jar. And what they hear.
+//! Those who speak: a user, a native client that holds tokens, a browser with a cookie jar. And
+//! what they hear.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -24,7 +25,12 @@ impl Answer {
         let (parts, body) = response.into_parts();
         let text = String::from_utf8(to_bytes(body, 1 << 20).await.unwrap().to_vec()).unwrap();
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Self { status: parts.status, headers: parts.headers, text, body }
+        Self {
+            status: parts.status,
+            headers: parts.headers,
+            text,
+            body,
+        }
     }
 
     #[track_caller]
@@ -35,12 +41,21 @@ impl Answer {
 
     #[track_caller]
     pub fn refused(self, status: u16, code: &str) -> Self {
-        assert_eq!((self.status.as_u16(), self.body["code"].as_str()), (status, Some(code)), "{}", self.text);
+        assert_eq!(
+            (self.status.as_u16(), self.body["code"].as_str()),
+            (status, Some(code)),
+            "{}",
+            self.text
+        );
         self
     }
 
     pub fn cookies(&self) -> Vec<String> {
-        self.headers.get_all(header::SET_COOKIE).iter().map(|v| v.to_str().unwrap().to_owned()).collect()
+        self.headers
+            .get_all(header::SET_COOKIE)
+            .iter()
+            .map(|v| v.to_str().unwrap().to_owned())
+            .collect()
     }
 
     pub fn header(&self, name: &str) -> &str {
@@ -48,7 +63,10 @@ impl Answer {
     }
 
     pub fn str(&self, member: &str) -> String {
-        self.body[member].as_str().unwrap_or_else(|| panic!("no {member} in {}", self.text)).to_owned()
+        self.body[member]
+            .as_str()
+            .unwrap_or_else(|| panic!("no {member} in {}", self.text))
+            .to_owned()
     }
 
     /// The claims of an access token in this member, unverified.
@@ -59,7 +77,9 @@ impl Answer {
 
 pub fn claims(token: &str) -> Value {
     use base64::Engine;
-    let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+    let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(token.split('.').nth(1).unwrap())
+        .unwrap();
     serde_json::from_slice(&payload).unwrap()
 }
 
@@ -83,20 +103,39 @@ pub struct Tokens {
 
 impl User {
     pub async fn try_sign_in(&self, password: &str) -> Answer {
-        self.app.post("/api/auth/sign-in/email", &json!({ "email": self.email, "password": password, "tokenDelivery": "body" })).await
+        self.app
+            .post(
+                "/api/auth/sign-in/email",
+                &json!({ "email": self.email, "password": password, "tokenDelivery": "body" }),
+            )
+            .await
     }
 
     /// As a native client.
     pub async fn sign_in(&self) -> Tokens {
         let answer = self.try_sign_in(&self.password).await.ok();
-        let session_id = answer.claims("accessToken")["sid"].as_str().unwrap().to_owned();
-        Tokens { session: answer.str("token"), access: answer.str("accessToken"), refresh: answer.str("refreshToken"), session_id }
+        let session_id = answer.claims("accessToken")["sid"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        Tokens {
+            session: answer.str("token"),
+            access: answer.str("accessToken"),
+            refresh: answer.str("refreshToken"),
+            session_id,
+        }
     }
 
     /// In a browser.
     pub async fn browser(&self) -> Browser {
         let browser = Browser::new(&self.app);
-        browser.post("/api/auth/sign-in/email", &json!({ "email": self.email, "password": self.password })).await.ok();
+        browser
+            .post(
+                "/api/auth/sign-in/email",
+                &json!({ "email": self.email, "password": self.password }),
+            )
+            .await
+            .ok();
         browser
     }
 }
@@ -104,7 +143,8 @@ impl User {
 impl TestApp {
     /// Presents a refresh token in the body.
     pub async fn refresh(&self, token: &str) -> Answer {
-        self.post("/api/auth/refresh", &json!({ "refreshToken": token })).await
+        self.post("/api/auth/refresh", &json!({ "refreshToken": token }))
+            .await
     }
 
     /// Refreshes and returns the new refresh token.
@@ -113,12 +153,21 @@ impl TestApp {
     }
 
     pub async fn get_as(&self, path: &str, bearer: &str) -> Answer {
-        self.send(Request::get(path).header("authorization", format!("Bearer {bearer}")).body(Body::empty()).unwrap()).await
+        self.send(
+            Request::get(path)
+                .header("authorization", format!("Bearer {bearer}"))
+                .body(Body::empty())
+                .unwrap(),
+        )
+        .await
     }
 
     pub async fn post_as(&self, path: &str, bearer: &str, body: &Value) -> Answer {
-        let request = Request::post(path).header("authorization", format!("Bearer {bearer}")).header("content-type", "application/json");
-        self.send(request.body(Body::from(body.to_string())).unwrap()).await
+        let request = Request::post(path)
+            .header("authorization", format!("Bearer {bearer}"))
+            .header("content-type", "application/json");
+        self.send(request.body(Body::from(body.to_string())).unwrap())
+            .await
     }
 }
 
@@ -131,17 +180,26 @@ pub struct Browser {
 
 impl Browser {
     pub fn new(app: &TestApp) -> Self {
-        Self { app: app.clone(), jar: Arc::default() }
+        Self {
+            app: app.clone(),
+            jar: Arc::default(),
+        }
     }
 
     /// A second browser with a copy of the jar: a thief, or a test's memory.
     pub fn stolen(&self) -> Self {
-        Self { app: self.app.clone(), jar: Arc::new(Mutex::new(self.jar.lock().unwrap().clone())) }
+        Self {
+            app: self.app.clone(),
+            jar: Arc::new(Mutex::new(self.jar.lock().unwrap().clone())),
+        }
     }
 
     /// The same jar against another replica.
     pub fn at(&self, app: &TestApp) -> Self {
-        Self { app: app.clone(), jar: self.jar.clone() }
+        Self {
+            app: app.clone(),
+            jar: self.jar.clone(),
+        }
     }
 
     pub fn cookie(&self, name: &str) -> Option<String> {
@@ -149,7 +207,10 @@ impl Browser {
     }
 
     pub fn set_cookie(&self, name: &str, value: &str) {
-        self.jar.lock().unwrap().insert(name.to_owned(), value.to_owned());
+        self.jar
+            .lock()
+            .unwrap()
+            .insert(name.to_owned(), value.to_owned());
     }
 
     pub fn forget(&self, name: &str) {
@@ -158,14 +219,22 @@ impl Browser {
 
     /// Sends with the jar as it is now; the answer is not yet in the jar.
     pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
-        let cookies: Vec<String> = self.jar.lock().unwrap().iter().map(|(k, v)| format!("{k}={v}")).collect();
+        let cookies: Vec<String> = self
+            .jar
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(k, v)| format!("{k}={v}"))
+            .collect();
         let mut request = Request::builder().method(method).uri(path);
         if !cookies.is_empty() {
             request = request.header("cookie", cookies.join("; "));
         }
         let body = match body {
             Some(body) => {
-                request = request.header("content-type", "application/json").header("origin", "http://localhost:4000");
+                request = request
+                    .header("content-type", "application/json")
+                    .header("origin", "http://localhost:4000");
                 Body::from(body.to_string())
             }
             None => Body::empty(),
@@ -201,10 +270,28 @@ impl Browser {
 
     /// Sends a form of ours, as a browser does that has opened this page.
     pub async fn form(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        let cookies: Vec<String> = self.jar.lock().unwrap().iter().map(|(k, v)| format!("{k}={v}")).collect();
-        let request = Request::post(path).header("content-type", "application/x-www-form-urlencoded").header("origin", "http://localhost:4000");
-        let answer = self.app.send(request.header("cookie", cookies.join("; ")).body(Body::from(body)).unwrap()).await;
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
+        let cookies: Vec<String> = self
+            .jar
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(k, v)| format!("{k}={v}"))
+            .collect();
+        let request = Request::post(path)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("origin", "http://localhost:4000");
+        let answer = self
+            .app
+            .send(
+                request
+                    .header("cookie", cookies.join("; "))
+                    .body(Body::from(body))
+                    .unwrap(),
+            )
+            .await;
         self.store(&answer);
         answer
     }

@@ -1,4 +1,5 @@
-//! The program under test. Every answer is held against `openapi.yaml` and searched for secrets of the test on its way.
+//! The program under test. Every answer is held against `openapi.yaml` and searched for secrets of
+//! the test on its way.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -57,10 +58,24 @@ fn settings(dir: &TempDir, place: &Place, extra: &[(&str, &str)]) -> Vec<(String
         ("passwords.queue".to_owned(), "10000".to_owned()),
         ("passwords.blocklist".to_owned(), "true".to_owned()),
     ];
-    // The clock stands still: what a test does in one moment is more than anybody does. Tests of limits say theirs.
-    let rules = ["sign_in", "sign_in_account", "sign_in_network", "sign_in_success", "sign_up", "mail_address", "mail_network", "token"];
+    // The clock stands still: what a test does in one moment is more than anybody does. Tests of
+    // limits say theirs.
+    let rules = [
+        "sign_in",
+        "sign_in_account",
+        "sign_in_network",
+        "sign_in_success",
+        "sign_up",
+        "mail_address",
+        "mail_network",
+        "token",
+    ];
     all.extend(rules.map(|rule| (format!("rate_limits.{rule}"), "off".to_owned())));
-    all.extend(extra.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
+    all.extend(
+        extra
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned())),
+    );
     all
 }
 
@@ -75,27 +90,64 @@ impl TestApp {
         Self::with(&[]).await
     }
 
-    /// By the time of this machine, which is also that of the database server, with the usual comparison of the two.
+    /// By the time of this machine, which is also that of the database server, with the usual
+    /// comparison of the two.
     pub async fn with_real_time(extra: &[(&str, &str)]) -> Self {
         use countersign::clock::{Clock, SystemClock};
         let (dir, place) = somewhere().await;
-        let extra: Vec<_> = [("database.max_clock_skew", "5m")].iter().chain(extra).copied().collect();
+        let extra: Vec<_> = [("database.max_clock_skew", "5m")]
+            .iter()
+            .chain(extra)
+            .copied()
+            .collect();
         let settings = Arc::new(settings(&dir, &place, &extra));
-        Self::open((dir, place), settings, &[], Arc::new(TestClock::at(SystemClock.now_ms())), 7, |_| {}).await.unwrap()
+        Self::open(
+            (dir, place),
+            settings,
+            &[],
+            Arc::new(TestClock::at(SystemClock.now_ms())),
+            7,
+            |_| {},
+        )
+        .await
+        .unwrap()
     }
 
     pub async fn with(extra: &[(&str, &str)]) -> Self {
         let (dir, place) = somewhere().await;
         let settings = Arc::new(settings(&dir, &place, extra));
-        Self::open((dir, place), settings, &[], Arc::new(TestClock::at(START)), 7, |_| {}).await.unwrap()
+        Self::open(
+            (dir, place),
+            settings,
+            &[],
+            Arc::new(TestClock::at(START)),
+            7,
+            |_| {},
+        )
+        .await
+        .unwrap()
     }
 
     /// With windows that the settings would refuse.
     pub async fn with_windows(grace: Duration, cooldown: Duration) -> Self {
         let (dir, place) = somewhere().await;
         let settings = Arc::new(settings(&dir, &place, &[("rate_limits.enabled", "false")]));
-        let tweak = |config: &mut Config| (config.sessions.refresh.grace, config.sessions.refresh.cooldown) = (grace, cooldown);
-        Self::open((dir, place), settings, &[], Arc::new(TestClock::at(START)), 7, tweak).await.unwrap()
+        let tweak = |config: &mut Config| {
+            (
+                config.sessions.refresh.grace,
+                config.sessions.refresh.cooldown,
+            ) = (grace, cooldown)
+        };
+        Self::open(
+            (dir, place),
+            settings,
+            &[],
+            Arc::new(TestClock::at(START)),
+            7,
+            tweak,
+        )
+        .await
+        .unwrap()
     }
 
     async fn open(
@@ -106,46 +158,112 @@ impl TestApp {
         seed: u64,
         tweak: impl FnOnce(&mut Config),
     ) -> countersign::flows::Result<Self> {
-        let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
-        let sources = Sources { file: None, environment, flags: settings.to_vec() };
+        let environment = environment
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), v.clone()))
+            .collect();
+        let sources = Sources {
+            file: None,
+            environment,
+            flags: settings.to_vec(),
+        };
         let mut config = Config::load(&sources).unwrap();
         tweak(&mut config);
-        let app = Arc::new(Box::pin(load_keys::start(config, clock.clone(), Arc::new(SeededRandom::new(seed)))).await?);
+        let app = Arc::new(
+            Box::pin(load_keys::start(
+                config,
+                clock.clone(),
+                Arc::new(SeededRandom::new(seed)),
+            ))
+            .await?,
+        );
         let router = router(&app);
-        Ok(Self { app, clock, router, place, dir, settings, passwords: Arc::default() })
+        Ok(Self {
+            app,
+            clock,
+            router,
+            place,
+            dir,
+            settings,
+            passwords: Arc::default(),
+        })
     }
 
     /// Another process on the same database and clock, with its own environment.
-    pub async fn replica(&self, environment: &[(&str, String)]) -> countersign::flows::Result<Self> {
-        Self::open(self.home(), self.settings.clone(), environment, self.clock.clone(), 8, |_| {}).await
+    pub async fn replica(
+        &self,
+        environment: &[(&str, String)],
+    ) -> countersign::flows::Result<Self> {
+        Self::open(
+            self.home(),
+            self.settings.clone(),
+            environment,
+            self.clock.clone(),
+            8,
+            |_| {},
+        )
+        .await
     }
 
     /// What an operator does who has lost the master key.
     pub async fn abandon_master_key(&self) -> countersign::flows::Result<Abandoned> {
-        let config = Config::load(&Sources { flags: self.settings.to_vec(), ..Sources::default() }).unwrap();
-        let app = load_keys::build_without_master_key(config, self.clock.clone(), Arc::new(SeededRandom::new(12))).await?;
+        let config = Config::load(&Sources {
+            flags: self.settings.to_vec(),
+            ..Sources::default()
+        })
+        .unwrap();
+        let app = load_keys::build_without_master_key(
+            config,
+            self.clock.clone(),
+            Arc::new(SeededRandom::new(12)),
+        )
+        .await?;
         abandon_keys::abandon(&app, &Peer::default()).await
     }
 
     /// Another process on the same database and clock, with some settings of its own.
     pub async fn replica_with(&self, extra: &[(&str, &str)]) -> Self {
         let mut settings = self.settings.to_vec();
-        settings.extend(extra.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
-        Self::open(self.home(), Arc::new(settings), &[], self.clock.clone(), 10, |_| {}).await.unwrap()
+        settings.extend(
+            extra
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned())),
+        );
+        Self::open(
+            self.home(),
+            Arc::new(settings),
+            &[],
+            self.clock.clone(),
+            10,
+            |_| {},
+        )
+        .await
+        .unwrap()
     }
 
     /// Another process on the same database whose clock is its own.
     pub async fn replica_with_clock(&self, skew_ms: i64) -> Self {
         use countersign::clock::Clock;
         let clock = Arc::new(TestClock::at(self.clock.now_ms() + skew_ms));
-        Self::open(self.home(), self.settings.clone(), &[], clock, 9, |_| {}).await.unwrap()
+        Self::open(self.home(), self.settings.clone(), &[], clock, 9, |_| {})
+            .await
+            .unwrap()
     }
 
     /// Another process with this one's keys on the second database beside the other's.
     pub async fn at_copy_of(&self, other: &Self) -> Self {
         let mut settings = self.settings.to_vec();
         settings.push(("database.url".to_owned(), other.second_url()));
-        Self::open(self.home(), Arc::new(settings), &[], self.clock.clone(), 11, |_| {}).await.unwrap()
+        Self::open(
+            self.home(),
+            Arc::new(settings),
+            &[],
+            self.clock.clone(),
+            11,
+            |_| {},
+        )
+        .await
+        .unwrap()
     }
 
     fn home(&self) -> (Arc<TempDir>, Arc<Place>) {
@@ -158,7 +276,8 @@ impl TestApp {
 
     /// The only way time passes.
     pub fn after(&self, time: Duration) {
-        self.clock.advance_ms(i64::try_from(time.as_millis()).unwrap());
+        self.clock
+            .advance_ms(i64::try_from(time.as_millis()).unwrap());
     }
 
     /// So much time passes while the process runs and its jobs see the clock.
@@ -179,7 +298,12 @@ impl TestApp {
 
     /// A signed-up user.
     pub async fn user(&self, name: &str) -> User {
-        let user = User { app: self.clone(), name: name.to_owned(), email: format!("{name}@example.com"), password: format!("{name}'s good password") };
+        let user = User {
+            app: self.clone(),
+            name: name.to_owned(),
+            email: format!("{name}@example.com"),
+            password: format!("{name}'s good password"),
+        };
         self.passwords.lock().unwrap().push(user.password.clone());
         let body = serde_json::json!({ "name": user.name, "email": user.email, "password": user.password, "tokenDelivery": "body" });
         self.post("/api/auth/sign-up/email", &body).await.ok();
@@ -187,22 +311,32 @@ impl TestApp {
     }
 
     pub async fn get(&self, path: &str) -> Answer {
-        self.send(Request::get(path).body(Body::empty()).unwrap()).await
+        self.send(Request::get(path).body(Body::empty()).unwrap())
+            .await
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
-        let request = Request::post(path).header(header::CONTENT_TYPE, "application/json").body(Body::from(body.to_string()));
+        let request = Request::post(path)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(body.to_string()));
         self.send(request.unwrap()).await
     }
 
     pub async fn form(&self, path: &str, body: &str) -> Answer {
-        let request = Request::post(path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(Body::from(body.to_owned()));
+        let request = Request::post(path)
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(Body::from(body.to_owned()));
         self.send(request.unwrap()).await
     }
 
     pub async fn send(&self, mut request: Request<Body>) -> Answer {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        request.extensions_mut().insert(ConnectInfo(std::net::SocketAddr::from(([192, 0, 2, 1], 4321))));
+        request
+            .extensions_mut()
+            .insert(ConnectInfo(std::net::SocketAddr::from((
+                [192, 0, 2, 1],
+                4321,
+            ))));
         let response = self.router.clone().oneshot(request).await.unwrap();
         let answer = Answer::read(response).await;
         self.inspect(&method, &path, &answer);
@@ -212,11 +346,23 @@ impl TestApp {
     fn inspect(&self, method: &Method, path: &str, answer: &Answer) {
         contract::check(method, path, answer);
         for password in self.passwords.lock().unwrap().iter() {
-            assert!(!answer.text.contains(password.as_str()), "{method} {path} echoes a password");
+            assert!(
+                !answer.text.contains(password.as_str()),
+                "{method} {path} echoes a password"
+            );
         }
-        assert!(!answer.text.contains("$argon2"), "{method} {path} shows a hash");
+        assert!(
+            !answer.text.contains("$argon2"),
+            "{method} {path} shows a hash"
+        );
         let in_cookie = answer.cookies().iter().any(|c| c.contains("csr_"));
-        assert!(!(in_cookie && answer.text.contains("csr_")), "{method} {path} carries the refresh token both ways");
-        assert!(answer.headers.contains_key("x-request-id"), "{method} {path} has no request id");
+        assert!(
+            !(in_cookie && answer.text.contains("csr_")),
+            "{method} {path} carries the refresh token both ways"
+        );
+        assert!(
+            answer.headers.contains_key("x-request-id"),
+            "{method} {path} has no request id"
+        );
     }
 }

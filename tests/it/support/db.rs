@@ -1,5 +1,6 @@
-//! The database of a test, and looking at and changing it behind the program's back; such helpers are called `db_…`.
-//! `TEST_DATABASE_URL=postgres://…` puts every test there, each into a schema of its own.
+//! The database of a test, and looking at and changing it behind the program's back; such helpers
+//! are called `db_…`. `TEST_DATABASE_URL=postgres://…` puts every test there, each into a schema of
+//! its own.
 
 use std::path::Path;
 
@@ -22,28 +23,58 @@ impl Place {
     pub async fn make(dir: &Path) -> Self {
         install_default_drivers();
         let Ok(server) = std::env::var("TEST_DATABASE_URL") else {
-            return Self { url: format!("sqlite://{}", dir.join("test.db").display()), schema: None };
+            return Self {
+                url: format!("sqlite://{}", dir.join("test.db").display()),
+                schema: None,
+            };
         };
         // As unique as the folder, whose name may differ from another one's in case alone.
-        let schema = dir.file_name().unwrap().as_encoded_bytes().iter().fold("test_".to_owned(), |name, byte| format!("{name}{byte:02x}"));
-        execute(&server, format!("CREATE SCHEMA {schema}")).await.unwrap();
-        Self { url: format!("{server}?options[search_path]={schema}"), schema: Some((server, schema)) }
+        let schema = dir
+            .file_name()
+            .unwrap()
+            .as_encoded_bytes()
+            .iter()
+            .fold("test_".to_owned(), |name, byte| format!("{name}{byte:02x}"));
+        execute(&server, format!("CREATE SCHEMA {schema}"))
+            .await
+            .unwrap();
+        Self {
+            url: format!("{server}?options[search_path]={schema}"),
+            schema: Some((server, schema)),
+        }
     }
 }
 
 impl Drop for Place {
     /// A test that failed leaves its rows to look at.
     fn drop(&mut self) {
-        let Some((server, schema)) = self.schema.take().filter(|_| !std::thread::panicking()) else { return };
-        let dropping = async move { execute(&server, format!("DROP SCHEMA {schema} CASCADE; DROP SCHEMA IF EXISTS {schema}_2 CASCADE")).await };
-        let thread = std::thread::spawn(|| tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(dropping));
+        let Some((server, schema)) = self.schema.take().filter(|_| !std::thread::panicking())
+        else {
+            return;
+        };
+        let dropping = async move {
+            execute(
+                &server,
+                format!("DROP SCHEMA {schema} CASCADE; DROP SCHEMA IF EXISTS {schema}_2 CASCADE"),
+            )
+            .await
+        };
+        let thread = std::thread::spawn(|| {
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap()
+                .block_on(dropping)
+        });
         thread.join().unwrap().unwrap();
     }
 }
 
 async fn execute(url: &str, sql: String) -> Result<(), sqlx::Error> {
     let mut connection = AnyConnection::connect(url).await?;
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await?;
+    sqlx::raw_sql(AssertSqlSafe(sql))
+        .execute(&mut connection)
+        .await?;
     connection.close().await
 }
 
@@ -72,7 +103,13 @@ impl TestApp {
             .fetch_one(&mut self.db().await)
             .await
             .unwrap();
-        SessionRow { generation: row.get(0), refresh_hash: row.get(1), rotated_at: row.get(2), idle_expires_at: row.get(3), revoked_reason: row.get(4) }
+        SessionRow {
+            generation: row.get(0),
+            refresh_hash: row.get(1),
+            rotated_at: row.get(2),
+            idle_expires_at: row.get(3),
+            revoked_reason: row.get(4),
+        }
     }
 
     /// What a failover or a restored backup does: the row is as it was.
@@ -89,35 +126,55 @@ impl TestApp {
     }
 
     pub async fn db_count_events(&self, kind: &str) -> i64 {
-        sqlx::query_scalar("SELECT COUNT(*) FROM audit_events WHERE kind = $1").bind(kind.to_owned()).fetch_one(&mut self.db().await).await.unwrap()
+        sqlx::query_scalar("SELECT COUNT(*) FROM audit_events WHERE kind = $1")
+            .bind(kind.to_owned())
+            .fetch_one(&mut self.db().await)
+            .await
+            .unwrap()
     }
 
     pub async fn db_execute(&self, sql: &str) -> Result<(), sqlx::Error> {
-        sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&mut self.db().await).await.map(|_| ())
+        sqlx::query(AssertSqlSafe(sql.to_owned()))
+            .execute(&mut self.db().await)
+            .await
+            .map(|_| ())
     }
 
     pub async fn db_text(&self, sql: &'static str) -> Option<String> {
-        sqlx::query_scalar(sql).fetch_optional(&mut self.db().await).await.unwrap().flatten()
+        sqlx::query_scalar(sql)
+            .fetch_optional(&mut self.db().await)
+            .await
+            .unwrap()
+            .flatten()
     }
 
     /// One text of each row, in the order of the query.
     pub async fn db_texts(&self, sql: &'static str) -> Vec<String> {
-        sqlx::query_scalar(sql).fetch_all(&mut self.db().await).await.unwrap()
+        sqlx::query_scalar(sql)
+            .fetch_all(&mut self.db().await)
+            .await
+            .unwrap()
     }
 
     pub async fn db_number(&self, sql: &str) -> i64 {
-        sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut self.db().await).await.unwrap()
+        sqlx::query_scalar(AssertSqlSafe(sql.to_owned()))
+            .fetch_one(&mut self.db().await)
+            .await
+            .unwrap()
     }
 
     pub async fn live_sessions(&self) -> i64 {
-        self.db_number("SELECT COUNT(*) FROM sessions WHERE revoked_at IS NULL").await
+        self.db_number("SELECT COUNT(*) FROM sessions WHERE revoked_at IS NULL")
+            .await
     }
 
     /// A second database beside this one's: the tables are there, nothing is in them.
     pub async fn empty_database(&self) -> Db {
         let url = self.second_url();
         if let Some((server, schema)) = &self.place.schema {
-            execute(server, format!("CREATE SCHEMA {schema}_2")).await.unwrap();
+            execute(server, format!("CREATE SCHEMA {schema}_2"))
+                .await
+                .unwrap();
         }
         Db::open(&url, &Options::default()).await.unwrap()
     }
@@ -136,7 +193,10 @@ impl TestApp {
         } else {
             "SELECT m.name || '.' || p.name FROM sqlite_master m, pragma_table_info(m.name) p WHERE m.type = 'table' AND substr(m.name, 1, 1) <> '_'"
         };
-        let mut columns: Vec<String> = sqlx::query_scalar(catalogue).fetch_all(&mut self.db().await).await.unwrap();
+        let mut columns: Vec<String> = sqlx::query_scalar(catalogue)
+            .fetch_all(&mut self.db().await)
+            .await
+            .unwrap();
         columns.sort();
         columns
     }
@@ -149,11 +209,15 @@ impl TestApp {
         } else {
             "SELECT m.name, p.name FROM sqlite_master m, pragma_table_info(m.name) p WHERE m.type = 'table' AND substr(m.name, 1, 1) <> '_' AND p.type = 'TEXT'"
         };
-        let columns: Vec<(String, String)> = sqlx::query_as(catalogue).fetch_all(&mut db).await.unwrap();
+        let columns: Vec<(String, String)> =
+            sqlx::query_as(catalogue).fetch_all(&mut db).await.unwrap();
         let mut cells = Vec::new();
         for (table, column) in columns {
             let sql = format!("SELECT COALESCE({column}, '') FROM {table}");
-            let found: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut db).await.unwrap();
+            let found: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql))
+                .fetch_all(&mut db)
+                .await
+                .unwrap();
             cells.extend(found);
         }
         cells
@@ -177,20 +241,59 @@ pub struct StoredEvent {
     pub link: [u8; 32],
 }
 
-type EventRow = (String, String, i64, String, String, Option<String>, Option<String>, String, String, String, String, String);
+type EventRow = (
+    String,
+    String,
+    i64,
+    String,
+    String,
+    Option<String>,
+    Option<String>,
+    String,
+    String,
+    String,
+    String,
+    String,
+);
 
 fn stored_event(row: EventRow) -> StoredEvent {
     use base64::Engine;
-    let (writer, id, at, kind, actor, subject, session, ip_address, user_agent, request_id, detail, link) = row;
+    let (
+        writer,
+        id,
+        at,
+        kind,
+        actor,
+        subject,
+        session,
+        ip_address,
+        user_agent,
+        request_id,
+        detail,
+        link,
+    ) = row;
     let event = Event {
         id: id.parse().unwrap(),
         at: Timestamp(at),
         kind: Kind::parse(&kind).unwrap(),
-        peer: Peer { actor, ip_address, user_agent, request_id },
+        peer: Peer {
+            actor,
+            ip_address,
+            user_agent,
+            request_id,
+        },
         subject: subject.map(|s| s.parse().unwrap()),
         session: session.map(|s| s.parse().unwrap()),
         detail: serde_json::from_str(&detail).unwrap(),
     };
-    let link = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(link).unwrap().try_into().unwrap();
-    StoredEvent { writer, event, link }
+    let link = base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(link)
+        .unwrap()
+        .try_into()
+        .unwrap();
+    StoredEvent {
+        writer,
+        event,
+        link,
+    }
 }

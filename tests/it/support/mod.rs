@@ -1,4 +1,5 @@
-//! What every test stands on: the program under test, its actors, the contract that every answer is held to.
+//! What every test stands on: the program under test, its actors, the contract that every answer is
+//! held to.
 
 pub mod actors;
 pub mod app;
@@ -8,5 +9,7 @@ pub mod db;
 
 pub use actors::{Answer, Browser, Tokens, User, claims};
 pub use app::{TestApp, minutes, seconds};
-pub use cookies::{ADMIN_COOKIE, CACHE_COOKIE, DEVICE_COOKIE, DONT_REMEMBER_COOKIE, REFRESH_COOKIE, SESSION_COOKIE};
+pub use cookies::{
+    ADMIN_COOKIE, CACHE_COOKIE, DEVICE_COOKIE, DONT_REMEMBER_COOKIE, REFRESH_COOKIE, SESSION_COOKIE,
+};
 pub use db::on_postgres;
