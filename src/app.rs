@@ -1,5 +1,5 @@
 //! Everything that is built once from the settings and passed down. A plain struct: no trait stands
-//! between the layers. `flows::load_keys` swaps the key ring.
+//! between the layers. `flows::key::load_keys` swaps the key ring.
 
 mod memory;
 mod pace;
@@ -20,10 +20,10 @@ use crate::crypto::master_key::MasterKey;
 use crate::crypto::password::{Cost, Hasher};
 use crate::mail::{Inbox, Mailer, Transport, Wording};
 use crate::metrics::Metrics;
-use crate::model::id::{EventId, SessionId};
-use crate::model::limit::Rule;
-use crate::model::time::Timestamp;
-use crate::outgoing;
+use crate::model::kernel::id::{EventId, SessionId};
+use crate::model::kernel::time::Timestamp;
+use crate::model::limit::rate::Rule;
+use crate::outbound_http;
 use crate::random::{self, Random};
 use crate::store::{self, Db};
 
@@ -56,7 +56,7 @@ pub struct App {
     /// Which address each session last rotated from, for the shadow alarm.
     pub rotations: moka::sync::Cache<SessionId, Rotated>,
     /// When this process, and the service, stood still.
-    pub standstills: Arc<crate::model::standstill::Watch>,
+    pub standstills: Arc<crate::model::kernel::standstill::Watch>,
     /// Words and ways of mails.
     pub mailer: Mailer,
     /// Told when a mail has come into the queue.
@@ -68,7 +68,7 @@ pub struct App {
     /// This process as others of the service know it.
     pub process: Process,
     /// Makes requests, where the settings name somebody to make them to.
-    pub outgoing: Option<outgoing::Client>,
+    pub outgoing: Option<outbound_http::Client>,
     /// What happened here, counted.
     pub metrics: Arc<Metrics>,
     /// Held while the ring is read from the database and put in place.
@@ -101,7 +101,7 @@ pub struct Rotated {
 }
 
 impl App {
-    /// Opens the database and starts the password threads; keys are `flows::load_keys`'s business.
+    /// Opens the database and starts the password threads; keys are `flows::key::load_keys`'s business.
     pub fn build(
         config: Config,
         clock: Arc<dyn Clock>,
@@ -124,7 +124,7 @@ impl App {
             outgoing: config
                 .webhooks
                 .as_ref()
-                .map(|_| outgoing::Client::new().map_err(|e| unusable("webhooks.url", &e)))
+                .map(|_| outbound_http::Client::new().map_err(|e| unusable("webhooks.url", &e)))
                 .transpose()?,
             breached: breached(&config)?,
             mail_waits: Notify::new(),

@@ -2,7 +2,7 @@
 //! a `Clock` (through `App::now` and `App::uptime`), so a test can move a year in a line. The wall
 //! clock decides what is due and what is stored; intervals and ages inside one process use the
 //! uptime, which does not change when somebody sets the wall clock. Leaves arithmetic and
-//! formatting to `model::time`.
+//! formatting to `model::kernel::time`.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};

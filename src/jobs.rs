@@ -17,11 +17,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
-use crate::flows::{
-    self, audit_ends, change_keys, confirm_clock, deliver_mail, deliver_webhooks, heartbeat,
-    load_keys, mark_endings, operate_limits, prune,
-};
-use crate::model::standstill::BEAT;
+use crate::flows;
+use crate::flows::audit::{audit_ends, deliver_webhooks};
+use crate::flows::key::{change_keys, load_keys};
+use crate::flows::limit::operate_limits;
+use crate::flows::mail::deliver_mail;
+use crate::flows::ops::{confirm_clock, heartbeat, prune};
+use crate::flows::session::mark_endings;
+use crate::model::kernel::standstill::BEAT;
 use crate::random;
 
 type Run = fn(Arc<App>) -> std::pin::Pin<Box<dyn Future<Output = flows::Result<()>> + Send>>;
@@ -100,7 +103,7 @@ async fn repeat(app: Arc<App>, job: Repeated, woken: Arc<Notify>, stopped: Cance
         {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::error!(job = job.name, %error, "a job failed and will be tried again")
+                tracing::error!(job = job.name, %error, "a job failed and will be tried again");
             }
             Err(_) => tracing::error!(job = job.name, "a job panicked and will be tried again"),
         }
@@ -231,7 +234,7 @@ async fn mark(app: Arc<App>, stopped: CancellationToken) {
         {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => {
-                tracing::warn!(%error, "the rows of ended sessions are not being marked; the sessions are over all the same")
+                tracing::warn!(%error, "the rows of ended sessions are not being marked; the sessions are over all the same");
             }
             Err(_) => tracing::error!("marking ended sessions panicked and goes on"),
         }

@@ -7,11 +7,11 @@
 //! | --- | --- |
 //! | [`clock`], [`random`] | time and chance, the only sources of either |
 //! | [`config`] | what the operator may say: file, environment, flags → one `Config`, or every problem at once |
-//! | [`model`] | nouns and pure rules, no I/O; `model::refresh::decide` and `model::key::plan` are the heart |
+//! | [`model`] | nouns and pure rules, no I/O; `model::session::refresh::decide` and `model::key::key::plan` are the heart |
 //! | [`crypto`] | every line that touches a secret |
 //! | [`store`] | every line of SQL |
 //! | [`mail`] | the words of mails and the ways out |
-//! | [`outgoing`] | requests that this program makes |
+//! | [`outbound_http`] | requests that this program makes |
 //! | [`metrics`] | what is counted and measured |
 //! | [`traces`] | where the time of a request goes, for a collector |
 //! | [`app`] | everything built once from the settings and passed down |
@@ -35,7 +35,7 @@ pub mod jobs;
 pub mod mail;
 pub mod metrics;
 pub mod model;
-pub mod outgoing;
+pub mod outbound_http;
 pub mod random;
 pub mod store;
 pub mod traces;

@@ -1,6 +1,6 @@
 //! What is counted and measured, for Prometheus (OpenMetrics text). Labels are words of ours from
 //! short lists, never a user's: the number of series does not grow with the users. Counters are
-//! counted where things happen; gauges are set when somebody reads (`flows::measure`).
+//! counted where things happen; gauges are set when somebody reads (`flows::ops::collect_metrics`).
 
 pub mod verifiers;
 
@@ -14,7 +14,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::model::limit::Rule;
+use crate::model::limit::rate::Rule;
 
 type By<const N: usize> = Family<[(&'static str, String); N], Counter>;
 type Words<const N: usize> = Family<[(&'static str, &'static str); N], Counter>;

@@ -47,7 +47,7 @@ impl opentelemetry_sdk::trace::SpanExporter for Quiet {
             &outcome,
         ) {
             (false, Err(OTelSdkError::Timeout(_))) => {
-                tracing::warn!("the collector does not answer; traces are lost")
+                tracing::warn!("the collector does not answer; traces are lost");
             }
             (false, Err(_)) => tracing::warn!("the collector does not take traces; they are lost"),
             (true, Ok(())) => tracing::info!("the collector takes traces again"),

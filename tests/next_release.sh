@@ -22,7 +22,7 @@ CREATE TABLE next_things (id TEXT NOT NULL PRIMARY KEY, user_id TEXT NOT NULL RE
 SQL
 done
 # It can do without.
-sed -i 's/^const DISPENSABLE: .*/const DISPENSABLE: \&[i64] = \&[9001];/' "$next/src/store/migrate.rs"
+sed -i 's/^const DISPENSABLE: .*/const DISPENSABLE: \&[i64] = \&[9001];/' "$next/src/store/engine/migrate.rs"
 cd "$next"
 CARGO_TARGET_DIR=$target cargo test --quiet --locked --no-run --bin countersign-next --test nothing >&2
 echo "$target/debug/countersign-next"

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use countersign::model::id::SessionId;
-use countersign::model::session::Delivery;
-use countersign::store::refresh::{Entry, ROTATE, Rotation, rotate};
+use countersign::model::kernel::id::SessionId;
+use countersign::model::session::session::Delivery;
+use countersign::store::session::refresh::{Entry, ROTATE, Rotation, rotate};
 use countersign::store::{Db, Options};
 use sqlx::{Connection, PgConnection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

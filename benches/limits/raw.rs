@@ -8,7 +8,7 @@ use axum::http::header;
 use axum::routing::get;
 use countersign::crypto::jws::Signer;
 use countersign::crypto::keypair::Keypair;
-use countersign::model::claims::{AccessClaims, Audience};
+use countersign::model::token::claims::{AccessClaims, Audience};
 use ed25519_dalek::{Signer as _, SigningKey};
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
@@ -122,7 +122,7 @@ pub async fn update_loop(path: &Path, time: Duration) -> f64 {
     let (mut done, mut hash) = (0_u32, String::new());
     while started.elapsed() < time {
         let next = format!("{done:0>43}");
-        let rows: Vec<Row> = sqlx::query_as(countersign::store::refresh::ROTATE)
+        let rows: Vec<Row> = sqlx::query_as(countersign::store::session::refresh::ROTATE)
             .bind(next.clone())
             .bind(i64::from(done))
             .bind(99_999_999_999_999_i64)
@@ -184,7 +184,7 @@ pub fn signing() -> (f64, f64) {
         ours.push(time(&|| {
             drop(std::hint::black_box(
                 signer.sign(std::hint::black_box(&claims)),
-            ))
+            ));
         }));
         limit.push(time(&|| {
             std::hint::black_box(key.sign(std::hint::black_box(&message)));

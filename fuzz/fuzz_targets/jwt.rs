@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign::crypto::jws::Verifier;
 use countersign::crypto::keypair::Keypair;
-use countersign::model::claims::Audience;
+use countersign::model::token::claims::Audience;
 use ed25519_dalek::{Signer, SigningKey};
 use libfuzzer_sys::fuzz_target;
 

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use countersign::crypto::master_key::{MasterKey, MasterKeys, Versioned};
 use countersign::crypto::token::RefreshToken;
-use countersign::model::id::SessionId;
+use countersign::model::kernel::id::SessionId;
 use libfuzzer_sys::fuzz_target;
 
 static MASTERS: LazyLock<MasterKeys> = LazyLock::new(|| {

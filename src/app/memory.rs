@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use crate::model::block::Block;
-use crate::model::id::UserId;
-use crate::model::key::{Ring, State};
-use crate::model::time::Timestamp;
-use crate::model::trusted_clock::{self, Doubt};
-use crate::model::user::User;
+use crate::model::account::user::User;
+use crate::model::kernel::id::UserId;
+use crate::model::kernel::time::Timestamp;
+use crate::model::kernel::trusted_clock;
+use crate::model::kernel::trusted_clock::Doubt;
+use crate::model::key::key::{Ring, State};
+use crate::model::limit::block::Block;
 
 /// Users by id **and** version, so a stale entry cannot be used on any replica; entries live for
 /// seconds of uptime.

@@ -12,7 +12,7 @@ use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 
 use crate::clock::Clock;
-use crate::model::limit;
+use crate::model::limit::rate;
 
 struct LimitClock(Arc<dyn Clock>);
 
@@ -68,7 +68,7 @@ pub(super) fn presented_pace() -> Quota {
 }
 
 /// What the settings say, as a burst that comes back one by one.
-pub(super) fn pace(quota: limit::Quota) -> Option<Quota> {
+pub(super) fn pace(quota: rate::Quota) -> Option<Quota> {
     let burst = NonZeroU32::new(quota.count)?;
     Some(Quota::with_period(quota.period / quota.count)?.allow_burst(burst))
 }

@@ -1,7 +1,7 @@
 //! This process as other processes of the service know it: its host, its pid, its program and, on
 //! one machine, whether it still runs.
 
-use crate::model::time::Timestamp;
+use crate::model::kernel::time::Timestamp;
 
 /// The version of this program, as `--version` prints it.
 pub const PROGRAM: &str = env!("CARGO_PKG_VERSION");

@@ -9,11 +9,13 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::config::Config;
+use crate::flows::account::manage_users;
+use crate::flows::audit::read_audit;
+use crate::flows::audit::read_audit::{Entry, Filter, Known};
+use crate::flows::audit::reapply_audit;
+use crate::flows::audit::reapply_audit::{Exported, Outcome, Reapplied};
 use crate::flows::authority::Authority;
-use crate::flows::manage_users;
-use crate::flows::read_audit::{self, Entry, Filter, Known};
-use crate::flows::reapply_audit::{self, Exported, Outcome, Reapplied};
-use crate::model::time::Timestamp;
+use crate::model::kernel::time::Timestamp;
 
 use super::{Failure, Output, Result, ask, build, operator, output};
 

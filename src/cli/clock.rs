@@ -5,7 +5,8 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::config::Config;
-use crate::flows::confirm_clock::{self, Look};
+use crate::flows::ops::confirm_clock;
+use crate::flows::ops::confirm_clock::Look;
 
 use super::{Failure, Output, Result, ask, build, operator, output};
 

@@ -49,7 +49,7 @@ fn check(config: std::result::Result<Config, Vec<Problem>>) -> Result<()> {
     let config = config.map_err(Failure::Configuration)?;
     show(Output::Table, &config);
     let policy = &config.keys.policy;
-    let ring = crate::model::key::Ring::default();
+    let ring = crate::model::key::key::Ring::default();
     output::note("Rules that were applied:");
     for rule in RULES {
         output::note(&format!("  {rule}"));

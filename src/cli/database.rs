@@ -9,7 +9,8 @@ use serde_json::json;
 use crate::app::App;
 use crate::clock::SystemClock;
 use crate::config::{self, Config, Database};
-use crate::flows::copy_database::{self, Copied};
+use crate::flows::ops::copy_database;
+use crate::flows::ops::copy_database::Copied;
 use crate::store::Db;
 
 use super::{Failure, Output, Result, migrate, output};

@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::flows::diagnose::{self, Diagnosis, Verdict};
-use crate::flows::processes::Running;
-use crate::flows::verifiers;
+use crate::flows::key::verifiers;
+use crate::flows::ops::diagnose;
+use crate::flows::ops::diagnose::{Diagnosis, Verdict};
+use crate::flows::ops::processes::Running;
 use crate::random::OsRandom;
 
 use super::{Failure, Output, Result, output};
@@ -41,7 +42,7 @@ pub(super) async fn run(form: Output, config: Config) -> Result<()> {
             );
             let size =
                 |bytes: i64| json!(HumanBytes(u64::try_from(bytes).unwrap_or(0)).to_string());
-            let row = |t: &crate::store::server::TableSize| {
+            let row = |t: &crate::store::engine::server::TableSize| {
                 vec![json!(t.name), size(t.bytes), size(t.index_bytes)]
             };
             let process = |p: &Running| {
@@ -129,7 +130,7 @@ fn running(found: &Diagnosis) -> Value {
 }
 
 fn tables(found: &Diagnosis) -> Value {
-    let table = |t: &crate::store::server::TableSize| {
+    let table = |t: &crate::store::engine::server::TableSize| {
         json!({ "name": t.name, "bytes": t.bytes, "indexBytes": t.index_bytes, "liveRows": t.live_rows, "deadRows": t.dead_rows,
                 "updates": t.updates, "hotUpdates": t.hot_updates })
     };

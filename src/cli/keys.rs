@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::config::Config;
-use crate::flows::change_keys::{self, Changed, Order, describe};
-use crate::flows::{inspect_keys, verify_token};
-use crate::model::key::{Key, State, Step, Wish};
+use crate::flows::key::change_keys;
+use crate::flows::key::change_keys::{Changed, Order, describe};
+use crate::flows::key::inspect_keys;
+use crate::flows::token::session_tokens;
+use crate::model::key::key::{Key, State, Step, Wish};
 
 use super::{Failure, Output, Result, ask, lost_key, operator, output, processes, rewrap, start};
 
@@ -398,7 +400,7 @@ async fn verify(app: &App, token: &str, format: Output) -> Result<()> {
     } else {
         token.to_owned()
     };
-    let report = verify_token::explain(app, &token).await?;
+    let report = session_tokens::explain(app, &token).await?;
     let claims = match format {
         Output::Json => report.claims.clone().unwrap_or(Value::Null),
         Output::Table => json!(

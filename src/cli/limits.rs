@@ -9,8 +9,9 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::config::Config;
-use crate::flows::operate_limits::{self, Whose};
-use crate::model::block;
+use crate::flows::limit::operate_limits;
+use crate::flows::limit::operate_limits::Whose;
+use crate::model::limit::block;
 
 use super::{Failure, Output, Result, ask, build, operator, output};
 
@@ -91,7 +92,7 @@ async fn act(app: &App, command: Limits) -> Result<()> {
             let whose = match (email, network) {
                 (Some(email), _) => Whose::Account(
                     email
-                        .parse::<crate::model::email::Email>()
+                        .parse::<crate::model::account::email::Email>()
                         .map_err(|e| Failure::Usage(e.to_string()))?
                         .to_string(),
                 ),

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::flows::{abandon_keys, load_keys};
+use crate::flows::key::{abandon_keys, load_keys};
 use crate::random::OsRandom;
 
 use super::{Output, Result, ask, operator, output};

@@ -29,7 +29,7 @@ pub(super) fn failed(error: store::Error) -> Failure {
 }
 
 pub(super) async fn run(command: Migrate, config: Config) -> Result<()> {
-    let pending = store::migrate::pending(&config.database.url, &App::db_options(&config))
+    let pending = store::engine::migrate::pending(&config.database.url, &App::db_options(&config))
         .await
         .map_err(failed)?;
     if pending.is_empty() {

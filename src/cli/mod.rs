@@ -31,8 +31,9 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use crate::app::App;
 use crate::clock::SystemClock;
 use crate::config::{Config, Database, Problem, Sources};
-use crate::flows::{self, load_keys};
-use crate::model::audit::Peer;
+use crate::flows;
+use crate::flows::key::load_keys;
+use crate::model::audit::event::Peer;
 use crate::random::OsRandom;
 use crate::traces::Exporter;
 

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::flows::processes::{self, Holders, Running};
+use crate::flows::ops::processes;
+use crate::flows::ops::processes::{Holders, Running};
 
 use super::{Output, Result, output};
 

@@ -6,7 +6,8 @@ use clap::Args;
 use serde_json::json;
 
 use crate::app::App;
-use crate::flows::rewrap::{self, Options};
+use crate::flows::key::rewrap;
+use crate::flows::key::rewrap::Options;
 
 use super::{Output, Result, ask, operator, output};
 

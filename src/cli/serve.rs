@@ -11,12 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, MovableClock};
 use crate::config::{Blocklist, Config, OpsListen};
-use crate::flows::dev::Dev;
-use crate::flows::{announce, audit_ends, load_keys};
-use crate::http::{
-    self,
-    server::{KEPT_ASIDE, Limits, Routes},
-};
+use crate::flows::audit::{audit_ends, record_startup};
+use crate::flows::key::load_keys;
+use crate::flows::ops::dev::Dev;
+use crate::http;
+use crate::http::edge::server::{KEPT_ASIDE, Limits, Routes};
 use crate::jobs::Jobs;
 use crate::random::OsRandom;
 
@@ -68,9 +67,9 @@ pub(super) async fn run(config: Config, dev: Option<(Dev, Arc<MovableClock>)>) -
     let mut router = http::router(&app);
     if let Some((dev, _)) = dev {
         dev.ensure_user(&app).await?;
-        router = router.merge(http::dev::router(&app, dev));
+        router = router.merge(http::api::dev::router(&app, dev));
     }
-    announce::announce(&app).await?;
+    record_startup::announce(&app).await?;
     let jobs = Jobs::start(&app)
         .await
         .map_err(|e| Failure::Internal(format!("cannot start the schedule: {e}")))?;
@@ -89,14 +88,14 @@ pub(super) async fn run(config: Config, dev: Option<(Dev, Arc<MovableClock>)>) -
             essential: operators,
         };
         tokio::spawn(async move {
-            http::server::serve(listener, answered, few, served.cancelled_owned()).await
+            http::edge::server::serve(listener, answered, few, served.cancelled_owned()).await
         })
     });
     let answered = Routes {
         all: router,
         essential: http::essential_router(&app),
     };
-    let finished = http::server::serve(listener, answered, limits, stop).await;
+    let finished = http::edge::server::serve(listener, answered, limits, stop).await;
     // Watched to the end: that it is stopping shows there too.
     served.cancel();
     if let Some(watched) = watched {
@@ -110,7 +109,7 @@ pub(super) async fn run(config: Config, dev: Option<(Dev, Arc<MovableClock>)>) -
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "the ends of the audit chains are not in the log"),
         Err(_) => {
-            tracing::warn!("not all ends of the audit chains are in the log: it took too long")
+            tracing::warn!("not all ends of the audit chains are in the log: it took too long");
         }
     }
     app.db.close().await;

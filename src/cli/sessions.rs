@@ -5,9 +5,10 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::config::Config;
-use crate::flows::manage_sessions::{self, Page, Which};
-use crate::flows::manage_users;
-use crate::model::id::SessionId;
+use crate::flows::account::manage_users;
+use crate::flows::session::manage_sessions;
+use crate::flows::session::manage_sessions::{Page, Which};
+use crate::model::kernel::id::SessionId;
 
 use super::{Failure, Output, Result, ask, build, operator, output};
 
@@ -77,7 +78,7 @@ async fn act(app: &App, command: Sessions) -> Result<()> {
                 },
             )
             .await?;
-            let row = |s: &crate::model::session::Session| {
+            let row = |s: &crate::model::session::session::Session| {
                 vec![
                     json!(s.id),
                     json!(s.created_at),

@@ -4,15 +4,20 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::config::Config;
-use crate::flows::administer_users::{Changes, Column, Condition, Operand, Operator, Search};
+use crate::flows::account::administer_users::{
+    Changes, Column, Condition, Operand, Operator, Search,
+};
+use crate::flows::account::invite_user;
+use crate::flows::account::invite_user::Invitation;
+use crate::flows::account::manage_users;
+use crate::flows::account::manage_users::New;
+use crate::flows::account::{administer_users, change_password};
 use crate::flows::authority::{self, Authority};
-use crate::flows::invite_user::{self, Invitation};
-use crate::flows::manage_users::{self, New};
-use crate::flows::{administer_users, change_password, manage_sessions};
-use crate::model::id::UserId;
-use crate::model::origin::is_trusted_redirect;
-use crate::model::time::Timestamp;
-use crate::model::user::User;
+use crate::flows::session::manage_sessions;
+use crate::model::account::user::User;
+use crate::model::kernel::id::UserId;
+use crate::model::kernel::origin::is_trusted_redirect;
+use crate::model::kernel::time::Timestamp;
 
 use super::user_arguments::Users;
 use super::{Failure, Output, Result, ask, build, operator, output};
@@ -71,7 +76,7 @@ async fn act(app: &App, command: Users) -> Result<()> {
             &found(app, search, role, limit, offset).await?,
         ),
         Users::Show { user, output } => {
-            show(app.now(), output, &manage_users::find(app, &user).await?)
+            show(app.now(), output, &manage_users::find(app, &user).await?);
         }
         Users::SetPassword { user, dry_run } => {
             let user = manage_users::find(app, &user).await?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::model::origin::is_loopback;
+use crate::model::kernel::origin::is_loopback;
 
 use super::Database;
 use super::raw::Reader;

@@ -33,7 +33,7 @@ pub fn texts(
                 problems.push(Problem {
                     key: name,
                     message: "is not text in UTF-8".into(),
-                })
+                });
             }
             Err(_) => {}
         }

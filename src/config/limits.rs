@@ -1,6 +1,6 @@
 //! `[rate_limits]`: how often what may be done.
 
-use crate::model::limit::{Quota, Rule};
+use crate::model::limit::rate::{Quota, Rule};
 
 use super::raw::Reader;
 

@@ -8,10 +8,10 @@ use std::time::Duration;
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
+use crate::model::kernel::naming::ServiceName;
+use crate::model::kernel::origin::LOOPBACK;
+use crate::model::kernel::web_url::is_host;
 use crate::model::mail::{Helo, InvalidHelo, Sender};
-use crate::model::naming::ServiceName;
-use crate::model::origin::LOOPBACK;
-use crate::model::web_url::is_host;
 
 use super::Secret;
 use super::raw::Reader;

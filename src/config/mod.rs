@@ -25,14 +25,15 @@ use ipnet::IpNet;
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::model::claims::{Audience, ClaimSource};
-use crate::model::cookie_domain::CookieDomain;
-use crate::model::domain::DomainRules;
-use crate::model::mount::Mount;
-use crate::model::naming::CookiePrefix;
-use crate::model::origin::TrustedOrigins;
-use crate::model::web_url::Issuer;
-use crate::model::{key, refresh, session};
+use crate::model::account::domain::DomainRules;
+use crate::model::kernel::cookie_domain::CookieDomain;
+use crate::model::kernel::mount::Mount;
+use crate::model::kernel::naming::CookiePrefix;
+use crate::model::kernel::origin::TrustedOrigins;
+use crate::model::kernel::web_url::Issuer;
+use crate::model::key::key;
+use crate::model::session::{refresh, session};
+use crate::model::token::claims::{Audience, ClaimSource};
 
 pub use environment::texts as texts_of_environment;
 pub use limits::RateLimits;

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::model::colour::Colour;
-use crate::model::locale::Locales;
-use crate::model::location;
-use crate::model::naming::{InvalidName, ServiceName};
-use crate::model::origin::{TrustedOrigins, is_trusted_redirect};
+use crate::model::kernel::colour::Colour;
+use crate::model::kernel::locale::Locales;
+use crate::model::kernel::location;
+use crate::model::kernel::naming::{InvalidName, ServiceName};
+use crate::model::kernel::origin::{TrustedOrigins, is_trusted_redirect};
 
 use super::raw::Reader;
 use super::text;
@@ -127,7 +127,7 @@ pub(super) fn read(r: &mut Reader, base_path: &str, trusted: &TrustedOrigins) ->
             r.problem(
                 "pages.languages_dir",
                 text::with_example("pages.languages_dir", "", e),
-            )
+            );
         })
         .ok()?;
     let locales = locales
@@ -136,7 +136,7 @@ pub(super) fn read(r: &mut Reader, base_path: &str, trusted: &TrustedOrigins) ->
             r.problem(
                 "pages.language",
                 text::with_example("pages.language", "en", e),
-            )
+            );
         })
         .ok()?;
     Some(Pages {

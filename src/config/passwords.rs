@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use url::Url;
 
-use crate::model::origin::is_loopback;
-use crate::model::password::{self, Length};
+use crate::model::account::password;
+use crate::model::account::password::Length;
+use crate::model::kernel::origin::is_loopback;
 
 use super::raw::Reader;
 

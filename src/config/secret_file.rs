@@ -155,7 +155,7 @@ mod tests {
         symlink("..data/secret", at("secret")).unwrap();
         let allow = |mode: u32| {
             std::fs::set_permissions(at("..2026/secret"), std::fs::Permissions::from_mode(mode))
-                .unwrap()
+                .unwrap();
         };
         allow(0o400);
         assert_eq!(*read(&at("secret")).unwrap(), "geheim");

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::model::cookie_domain::CookieDomain;
-use crate::model::naming::CookiePrefix;
-use crate::model::refresh::{LateRetry, Policy};
-use crate::model::session::Lifetime;
+use crate::model::kernel::cookie_domain::CookieDomain;
+use crate::model::kernel::naming::CookiePrefix;
+use crate::model::session::refresh::{LateRetry, Policy};
+use crate::model::session::session::Lifetime;
 
 use super::raw::Reader;
 use super::{SameSite, Sessions};

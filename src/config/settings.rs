@@ -8,12 +8,15 @@ use tracing_subscriber::EnvFilter;
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::model::claims::{Audience, RESERVED};
-use crate::model::domain::{Domain, DomainRules};
-use crate::model::mount::Mount;
-use crate::model::origin::{LOOPBACK, OriginPattern, TrustedOrigins};
-use crate::model::web_url::{self, Issuer};
-use crate::model::{claims, key, naming};
+use crate::model::account::domain::{Domain, DomainRules};
+use crate::model::kernel::mount::Mount;
+use crate::model::kernel::naming;
+use crate::model::kernel::origin::{LOOPBACK, OriginPattern, TrustedOrigins};
+use crate::model::kernel::web_url;
+use crate::model::kernel::web_url::Issuer;
+use crate::model::key::key;
+use crate::model::token::claims;
+use crate::model::token::claims::{Audience, RESERVED};
 
 use super::raw::{Reader, Sources};
 use super::{

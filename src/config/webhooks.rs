@@ -7,9 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::model::origin::LOOPBACK;
-use crate::model::web_url;
-use crate::model::webhook::{Choice, SECRET_PREFIX};
+use crate::model::audit::webhook::{Choice, SECRET_PREFIX};
+use crate::model::kernel::origin::LOOPBACK;
+use crate::model::kernel::web_url;
 
 use super::Secret;
 use super::raw::Reader;

@@ -12,7 +12,7 @@ use std::path::Path;
 use sha1::{Digest, Sha1};
 use zeroize::Zeroizing;
 
-use crate::model::password::Password;
+use crate::model::account::password::Password;
 
 /// The fewest digits that a line may keep: with fewer, good passwords would be refused by chance.
 const SHORTEST: usize = 10;
@@ -118,7 +118,7 @@ struct Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::password::Length;
+    use crate::model::account::password::Length;
 
     fn password(text: &str) -> Password {
         Password::attempt(text, Length { min: 8, max: 128 }).unwrap()

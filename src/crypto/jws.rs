@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::Deserialize;
 
-use crate::model::claims::{AccessClaims, Audience, RESERVED};
+use crate::model::token::claims::{AccessClaims, Audience, RESERVED};
 
 use super::decode;
 use super::keypair::Keypair;

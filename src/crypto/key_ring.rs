@@ -1,10 +1,10 @@
 //! The key ring as a process holds it: opened private keys, public keys, the JWKS body, the master
-//! keys. Immutable; a change in the database makes a new one. Loading it is `flows::load_keys`'s
+//! keys. Immutable; a change in the database makes a new one. Loading it is `flows::key::load_keys`'s
 //! business.
 
-use crate::model::claims::Audience;
-use crate::model::key::{Ring, State};
-use crate::model::ring_id::RingId;
+use crate::model::key::key::{Ring, State};
+use crate::model::key::ring_id::RingId;
+use crate::model::token::claims::Audience;
 
 use super::jwk;
 use super::jws::{Signer, Verifier};

@@ -4,7 +4,7 @@
 use hmac::Mac;
 use zeroize::Zeroizing;
 
-use crate::model::id::EventId;
+use crate::model::kernel::id::EventId;
 use crate::model::mail::Purpose;
 
 use super::master_key::{MasterKey, MasterKeys};

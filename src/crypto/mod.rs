@@ -4,6 +4,7 @@
 
 pub mod breached;
 pub mod cookie;
+mod hash_slots;
 pub mod jwk;
 pub mod jws;
 pub mod key_ring;
@@ -11,7 +12,6 @@ pub mod keypair;
 pub mod mail_token;
 pub mod master_key;
 pub mod password;
-mod places;
 pub mod presenter;
 pub mod seal;
 pub mod token;

@@ -14,13 +14,13 @@ use tokio::sync::oneshot;
 
 use tracing::Instrument;
 
-use crate::model::audit::Peer;
-use crate::model::password::Password;
-use crate::model::share::Load;
+use crate::model::account::password::Password;
+use crate::model::audit::event::Peer;
+use crate::model::limit::share::Load;
 use crate::random::{self, Random};
 
-pub use super::places::Place;
-use super::places::Places;
+pub use crate::crypto::hash_slots::Place;
+use crate::crypto::hash_slots::Places;
 
 /// argon2id's three costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -346,7 +346,7 @@ fn verify(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::password::Length;
+    use crate::model::account::password::Length;
     use crate::random::SeededRandom;
 
     const CHEAP: Cost = Cost {

@@ -9,16 +9,16 @@ use std::net::{IpAddr, Ipv6Addr};
 use hmac::Mac;
 use josekit::jwe::{self, JweHeader, alg::direct::DirectJweAlgorithm};
 
-use crate::model::id::SessionId;
-use crate::model::presenter::{KEPT_AGENT, Presenter};
-use crate::model::time::Timestamp;
+use crate::model::kernel::id::SessionId;
+use crate::model::kernel::time::Timestamp;
+use crate::model::session::presenter::{KEPT_AGENT, Presenter};
 
 use super::encode;
 use super::master_key::{MasterKey, MasterKeys};
 
 /// Characters of the tag.
 pub const TAG: usize = 11;
-/// Characters of an entry, the tag among them. `store::refresh` cuts by it.
+/// Characters of an entry, the tag among them. `store::session::refresh` cuts by it.
 pub const ENTRY: usize = 396;
 const PLAIN: usize = 16 + 8 + 17 + KEPT_AGENT;
 

@@ -1,6 +1,6 @@
 //! Opaque tokens: refresh tokens (`csr_…`) and session tokens (`css_…`). Owns their format and the
 //! arithmetic that makes one token from another; whether a token is still good is
-//! `model::refresh::decide`'s business.
+//! `model::session::refresh::decide`'s business.
 //!
 //! A refresh token is 101 bytes: key version (1), session id (16), generation (4, big endian),
 //! secret (32), parent's secret (32), tag (16). The tag is checked first, in constant time and
@@ -13,8 +13,8 @@ use std::fmt;
 use hmac::Mac;
 use zeroize::Zeroizing;
 
-use crate::model::id::SessionId;
-use crate::model::refresh::{Child, Kin, Presented};
+use crate::model::kernel::id::SessionId;
+use crate::model::session::refresh::{Child, Kin, Presented};
 
 use super::master_key::{MasterKey, MasterKeys};
 use super::{decode, encode, sha256};

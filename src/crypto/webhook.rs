@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::model::webhook::SECRET_PREFIX;
+use crate::model::audit::webhook::SECRET_PREFIX;
 
 /// `v1,…`; `None`: the key is none.
 pub fn sign(secret: &str, id: &str, seconds: i64, body: &str) -> Option<String> {

@@ -1,14 +1,14 @@
 //! Who may do what to whom. An operator at a shell may do everything; a signed-in user may do what
-//! the powers of the session allow ([`crate::model::permission::Powers`]); only an admin may change
+//! the powers of the session allow ([`crate::model::account::permission::Powers`]); only an admin may change
 //! another admin.
 
 use crate::app::App;
-use crate::model::id::SessionId;
-use crate::model::permission::{Action, Field};
-use crate::model::user::User;
+use crate::model::account::permission::{Action, Field};
+use crate::model::account::user::User;
+use crate::model::kernel::id::SessionId;
 
-use super::read_session::Authenticated;
 use super::{Error, Result};
+use crate::flows::session::read_session::Authenticated;
 
 /// On whose authority something is done.
 #[derive(Clone, Copy)]

@@ -1,14 +1,15 @@
 //! Why a flow refused. The codes are an interface: `docs/errors.md` lists them, a test holds the
-//! list to this file. Which HTTP status a code has is `http/error.rs`'s business.
+//! list to this file. Which HTTP status a code has is `http/edge/error.rs`'s business.
 
 use std::time::Duration;
 
 use crate::crypto::{master_key, password as hashing, seal};
-use crate::model::permission::Action;
-use crate::model::{key, password};
+use crate::model::account::password;
+use crate::model::account::permission::Action;
+use crate::model::key::key;
 use crate::store;
 
-use super::limit::Limited;
+use crate::flows::limit::rate_limit::Limited;
 
 /// Shorthand.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -2,47 +2,17 @@
 //! The JWKS, discovery and health stand outside the layers that they do not need: they answer from
 //! memory when everything else is slow or away.
 
-mod accounts;
-mod admin;
-mod admin_sessions;
-mod admission;
-mod audit;
-mod blocks;
-mod bodies;
-mod body;
-mod client;
-mod codes;
-mod connection;
-mod cookies;
-mod credentials;
-pub mod dev;
-mod edge;
-mod emails;
-pub mod error;
-mod fields;
-mod header_text;
-mod headers;
-mod health;
-mod invitations;
-pub mod layers;
-mod mail_proofs;
+pub mod api;
+pub mod edge;
 mod oauth;
-mod ops;
-mod origin;
-mod outside;
 mod pages;
-mod passwords;
-mod places;
-mod query;
-mod refresh;
-mod refusal;
-pub mod server;
-mod sessions;
-mod text;
-mod users;
-mod views;
 mod well_known;
 
+use self::api::{
+    accounts, admin, admin_sessions, audit, emails, health, invitations, mail_proofs, ops,
+    passwords, refresh, sessions, users,
+};
+use self::edge::{client, error, headers, layers, outermost, outside};
 use std::sync::Arc;
 
 use axum::Router;
@@ -186,7 +156,7 @@ pub fn essential_router(app: &Arc<App>) -> Router {
 
 fn outermost(app: &Arc<App>, routes: Router<Arc<App>>) -> Router {
     let routes = if app.config.is_https() {
-        routes.layer(from_fn(edge::transport_security))
+        routes.layer(from_fn(outermost::transport_security))
     } else {
         routes
     };
@@ -208,9 +178,9 @@ fn outermost(app: &Arc<App>, routes: Router<Arc<App>>) -> Router {
 pub fn ops_router(app: &Arc<App>) -> Router {
     Router::new()
         .route("/metrics", get(ops::metrics))
-        .route(crate::flows::verifiers::PATH, get(ops::verifiers))
+        .route(crate::flows::key::verifiers::PATH, get(ops::verifiers))
         .route("/health", get(health::health))
         .route("/health/ready", get(health::ready))
-        .layer(from_fn(edge::edge))
+        .layer(from_fn(outermost::edge))
         .with_state(Arc::clone(app))
 }

@@ -12,14 +12,16 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::app::App;
-use crate::flows::refresh::{self, Purpose};
-use crate::flows::{self, sign_out};
-use crate::model::session::Delivery;
+use crate::flows;
+use crate::flows::session::refresh;
+use crate::flows::session::refresh::Purpose;
+use crate::flows::session::sign_out;
+use crate::model::session::session::Delivery;
 
-use super::body;
-use super::client::Client;
-use super::error::Error;
-use super::text;
+use crate::http::edge::body;
+use crate::http::edge::client::Client;
+use crate::http::edge::error::Error;
+use crate::http::edge::text;
 
 /// RFC 6749 section 5.2; descriptions are constants, nothing of the request is echoed.
 struct Refused {

@@ -13,11 +13,12 @@ use serde_json::json;
 use crate::app::App;
 use crate::flows;
 
-use super::client::{self, Client};
-use super::edge;
-use super::error::Error;
-use super::header_text;
-use super::origin::MAX_REQUESTED;
+use crate::http::edge::client;
+use crate::http::edge::client::Client;
+use crate::http::edge::error::Error;
+use crate::http::edge::header_text;
+use crate::http::edge::origin::MAX_REQUESTED;
+use crate::http::edge::outermost;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 const ANYBODY: HeaderValue = HeaderValue::from_static("*");
@@ -34,7 +35,7 @@ pub(super) async fn jwks(
     );
     let Some(ring) = app.ring() else {
         let error = Error::Flow(flows::Error::Unavailable("the keys are not loaded".into()));
-        return edge::render(error.into_response(), &edge::new_request_id());
+        return outermost::render(error.into_response(), &outermost::new_request_id());
     };
     let fresh = request
         .get(header::IF_NONE_MATCH)
@@ -171,11 +172,11 @@ fn open_to_all(app: &App, request: &HeaderMap, headers: &mut HeaderMap) {
         HeaderValue::from_static("nosniff"),
     );
     headers.insert(
-        edge::RESOURCE_POLICY,
+        outermost::RESOURCE_POLICY,
         HeaderValue::from_static("cross-origin"),
     );
     headers.insert(
-        edge::REQUEST_ID,
-        header_text::value(&edge::new_request_id()),
+        outermost::REQUEST_ID,
+        header_text::value(&outermost::new_request_id()),
     );
 }

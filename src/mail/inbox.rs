@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::model::id::EventId;
-use crate::model::time::Timestamp;
+use crate::model::kernel::id::EventId;
+use crate::model::kernel::time::Timestamp;
 
 use super::Rendered;
 

@@ -2,19 +2,19 @@
 //! sent, and when, is `flows`' business.
 
 pub mod inbox;
+pub mod templates;
 pub mod transport;
-pub mod words;
 
+pub use crate::mail::templates::{BadTemplate, Rendered, Wording, Words};
 pub use inbox::{Inbox, Received};
 pub use transport::{Fault, Transport, Undelivered};
-pub use words::{BadTemplate, Rendered, Wording, Words};
 
 use lettre::message::Mailbox;
 use tracing::Instrument;
 
-use crate::model::email::Email;
-use crate::model::id::EventId;
-use crate::model::time::Timestamp;
+use crate::model::account::email::Email;
+use crate::model::kernel::id::EventId;
+use crate::model::kernel::time::Timestamp;
 
 /// What the operator said of mails, made ready.
 pub struct Mailer {

@@ -11,10 +11,10 @@ use lettre::transport::smtp::extension::ClientId;
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 
 use crate::connection::Broken;
-use crate::model::email::Email;
-use crate::model::id::EventId;
+use crate::model::account::email::Email;
+use crate::model::kernel::id::EventId;
+use crate::model::kernel::time::Timestamp;
 use crate::model::mail::{Helo, Sender};
-use crate::model::time::Timestamp;
 
 use super::{Inbox, Received, Rendered};
 

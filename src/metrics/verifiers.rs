@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::model::time::Timestamp;
+use crate::model::kernel::time::Timestamp;
 
 /// Entries that are kept; of more, the one that fetched longest ago goes.
 const MOST: usize = 512;

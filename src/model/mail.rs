@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use super::email::Email;
-use super::id::{EventId, SessionId, UserId};
-use super::time::Timestamp;
+use crate::model::account::email::Email;
+use crate::model::kernel::id::{EventId, SessionId, UserId};
+use crate::model::kernel::time::Timestamp;
 
 /// The name that a mail client gives in `EHLO` (RFC 5321 section 4.1.1.1).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use sqlx::FromRow;
 
-use crate::model::id::{EventId, UserId};
+use crate::model::kernel::id::{EventId, UserId};
+use crate::model::kernel::time::Timestamp;
+use crate::model::kernel::trusted_clock::{ConfirmedNow, MAX_GAP};
 use crate::model::mail::{Mail, MailToken, Purpose, Template};
-use crate::model::time::Timestamp;
-use crate::model::trusted_clock::{ConfirmedNow, MAX_GAP};
 
 use super::{Conn, Error, Result, on};
 
@@ -121,7 +121,7 @@ pub async fn end_tokens_of(
 /// Ends the links that were made more than a day in the future, by a clock that was ahead: they
 /// would be good again when their time comes.
 pub async fn end_unbegun(conn: &mut Conn, now: ConfirmedNow) -> Result<u64> {
-    if !super::clock::holds(conn, now).await? {
+    if !crate::store::engine::clock::holds(conn, now).await? {
         return Ok(0);
     }
     let ended = on!(conn, c => sqlx::query(
@@ -140,7 +140,7 @@ pub async fn prune_tokens(
 ) -> Result<u64> {
     const DELETE: &str = "DELETE FROM mail_tokens WHERE id IN (SELECT id FROM mail_tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
     const SKIPPING: &str = "DELETE FROM mail_tokens WHERE id IN (SELECT id FROM mail_tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
-    if !super::clock::holds(conn, now).await? {
+    if !crate::store::engine::clock::holds(conn, now).await? {
         return Ok(0);
     }
     let (sql, before) = (
@@ -269,7 +269,7 @@ pub async fn give_up(
     attempt: u32,
     now: ConfirmedNow,
 ) -> Result<bool> {
-    if !super::clock::holds(conn, now).await? {
+    if !crate::store::engine::clock::holds(conn, now).await? {
         return Ok(false);
     }
     remove(conn, id, attempt).await.map(|()| true)

@@ -3,57 +3,35 @@
 //! through `db.read`, writes through `db.write`: a savepoint in the writer's batch on SQLite, a
 //! transaction on Postgres. A store function never begins one itself.
 
-mod asked;
+pub mod account;
 pub mod audit;
-pub mod blocks;
-pub mod clock;
-mod conn;
-pub mod copy;
-pub mod ended;
-pub mod endings;
-mod epochs;
+pub mod engine;
 pub mod error;
-pub mod limits;
-pub mod listener;
+pub mod key;
+pub mod limit;
 pub mod mails;
-pub mod master_keys;
-pub mod migrate;
-pub mod old_sessions;
-mod postgres;
-pub mod processes;
-mod readers;
-pub mod refresh;
-pub mod server;
-mod session;
-pub mod sessions;
-pub mod signing_keys;
-mod sqlite;
-pub mod standstills;
-pub mod user_changes;
-pub mod user_search;
-pub mod users;
-pub mod webhooks;
-mod writer;
-pub mod writes;
+pub mod ops;
+pub mod session;
 
+use self::engine::{migrate, postgres, sqlite};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-pub use asked::{PATIENCE, TimeSource};
+pub use crate::store::engine::asked::{PATIENCE, TimeSource};
 
-pub(crate) use conn::on;
-pub use conn::{Conn, Work};
+pub(crate) use crate::store::engine::conn::on;
+pub use crate::store::engine::conn::{Conn, Work};
 pub use error::{Error, Result};
 
 /// The origin of log lines that repeat the notices of a Postgres server, which may hold values of a
 /// statement.
 pub const NOTICES: &str = "sqlx::postgres::notice";
-use listener::Listener;
-use postgres::Pool;
-use readers::Readers;
+use crate::store::engine::listener::Listener;
+use crate::store::engine::postgres::Pool;
+use crate::store::engine::readers::Readers;
+use crate::store::engine::writer::Writer;
+use crate::store::engine::writes::Writes;
 use tracing::Instrument;
-use writer::Writer;
-use writes::Writes;
 
 /// The database.
 #[derive(Clone)]

@@ -78,10 +78,10 @@ async fn a_program_serves_beside_a_schema_that_grew_by_one_migration() {
         app.post_as("/api/auth/sign-out", &tokens.session, &json!({}))
             .await
             .ok();
-        countersign::flows::manage_users::find(&app.app, &ana.email)
+        countersign::flows::account::manage_users::find(&app.app, &ana.email)
             .await
             .unwrap();
-        countersign::flows::load_keys::reload(&app.app)
+        countersign::flows::key::load_keys::reload(&app.app)
             .await
             .unwrap();
         app.get("/health/ready").await.ok();
@@ -119,7 +119,7 @@ async fn a_program_serves_beside_a_schema_that_grew_by_one_migration() {
 
 #[tokio::test]
 async fn a_copied_database_serves_the_same_sessions_and_nothing_is_copied_over_another_s() {
-    use countersign::flows::copy_database::{copy, survey};
+    use countersign::flows::ops::copy_database::{copy, survey};
     let (app, other) = (TestApp::start().await, TestApp::start().await);
     let ana = app.user("ana").await;
     let tokens = ana.sign_in().await;
@@ -157,7 +157,7 @@ async fn a_copied_database_serves_the_same_sessions_and_nothing_is_copied_over_a
 /// there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_source_that_is_written_to_meanwhile_is_not_taken_for_a_whole_copy() {
-    use countersign::flows::copy_database::copy;
+    use countersign::flows::ops::copy_database::copy;
     let (app, other) = (TestApp::start().await, TestApp::start().await);
     let ana = app.user("ana").await;
     let tokens = ana.sign_in().await;
@@ -200,7 +200,7 @@ async fn a_source_that_is_written_to_meanwhile_is_not_taken_for_a_whole_copy() {
 /// The copy's list of columns is the schema.
 #[tokio::test]
 async fn every_column_is_copied() {
-    use countersign::store::copy::{RING, TABLES};
+    use countersign::store::engine::copy::{RING, TABLES};
     let app = TestApp::start().await;
     let mut listed: Vec<String> = TABLES
         .iter()

@@ -282,7 +282,7 @@ fn doctor_and_serve_refuse_a_file_that_may_only_be_read() {
     // Its log is carried over, so that it could be read by itself.
     assert!(!place.path("data/countersign.db-wal").exists());
     let rights = |name: &str, mode: u32| {
-        std::fs::set_permissions(place.path(name), std::fs::Permissions::from_mode(mode)).unwrap()
+        std::fs::set_permissions(place.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
     };
     for (name, mode) in [
         ("", 0o755),

@@ -10,25 +10,28 @@ use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
 use crate::flows::Error as Refused;
-use crate::flows::manage_sessions::Here;
-use crate::flows::update_user::{self, Profile};
-use crate::flows::{change_email, change_password, delete_user, manage_sessions, verify_email};
-use crate::model::permission::Action;
-use crate::model::session::Session;
-use crate::model::user::User;
-use crate::model::user_agent::device;
+use crate::flows::account::update_user;
+use crate::flows::account::update_user::Profile;
+use crate::flows::account::{change_email, change_password, delete_user, verify_email};
+use crate::flows::session::manage_sessions;
+use crate::flows::session::manage_sessions::Here;
+use crate::model::account::permission::Action;
+use crate::model::account::user::User;
+use crate::model::kernel::user_agent::device;
+use crate::model::session::session::Session;
 
-use super::super::accounts::{MAX_NAME, MAX_PASSWORD, Replaced, deliver_anew};
-use super::super::cookies::{self, Clear};
-use super::super::credentials::Credentials;
-use super::super::error::Error;
-use super::super::query::Query;
 use super::form::Form;
 use super::page::{Page, moment};
-use super::passwords::chosen;
-use super::sign_in::checked_email;
-use super::verify_email::DONE;
 use super::visitor::{Sent, Visitor, see_other};
+use crate::http::api::accounts::{MAX_NAME, MAX_PASSWORD, Replaced, deliver_anew};
+use crate::http::edge::cookies;
+use crate::http::edge::cookies::Clear;
+use crate::http::edge::credentials::Credentials;
+use crate::http::edge::error::Error;
+use crate::http::edge::query::Query;
+use crate::http::pages::login::passwords::chosen;
+use crate::http::pages::login::sign_in::checked_email;
+use crate::http::pages::login::verify_email::DONE;
 
 #[derive(Template)]
 #[template(path = "pages/account.html")]
@@ -251,7 +254,7 @@ pub(super) async fn password(
             deliver_anew(
                 &app,
                 &grant,
-                &mut serde_json::json!({ "user": super::super::views::user(&user) }),
+                &mut serde_json::json!({ "user": crate::http::api::views::user(&user) }),
                 &mut headers,
             );
         }

@@ -5,11 +5,11 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use super::super::error::Error;
-use super::super::query::Query;
 use super::failures::Told;
 use super::form::Form;
 use super::page::Page;
+use crate::http::edge::error::Error;
+use crate::http::edge::query::Query;
 
 /// Asks, and posts the answer to where it was asked.
 #[derive(Template)]

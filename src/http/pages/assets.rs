@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 
 use crate::app::App;
 
-use super::super::edge::{RESOURCE_POLICY, new_request_id, render};
-use super::super::error::Error;
+use crate::http::edge::error::Error;
+use crate::http::edge::outermost::{RESOURCE_POLICY, new_request_id, render};
 
 const STYLE: &str = include_str!("../../../templates/pages/style.css");
 const SCRIPT: &str = include_str!("../../../templates/pages/page.js");
@@ -78,7 +78,7 @@ pub(super) async fn file(name: Result<Path<String>, PathRejection>) -> Response 
 /// The operator's colours, and the text that can be read on them.
 pub(super) async fn theme(State(app): State<Arc<App>>) -> Response {
     let pages = &app.config.pages;
-    let colours = |accent: crate::model::colour::Colour| {
+    let colours = |accent: crate::model::kernel::colour::Colour| {
         format!(
             ":root{{--accent:{accent};--on-accent:{}}}",
             accent.text_on()

@@ -13,10 +13,10 @@ use url::Url;
 
 use crate::app::App;
 
-use super::super::error::Failure;
 use super::page::{Page, put};
-use super::sign_in::query_of;
 use super::visitor::Renewed;
+use crate::http::edge::error::Failure;
+use crate::http::pages::login::sign_in::query_of;
 
 /// One thing to read, and where to go on.
 #[derive(Template)]

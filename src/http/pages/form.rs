@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
 
-use super::super::error::Error;
 use super::page::Page;
+use crate::http::edge::error::Error;
 
 /// A form as it is shown: again with what was typed, but for passwords.
 #[derive(Debug, Default)]

@@ -5,19 +5,15 @@
 mod account;
 pub(super) mod ask;
 mod assets;
-mod audit;
+mod console;
 pub(super) mod failures;
 mod form;
-mod keys;
+pub(in crate::http) mod login;
 mod page;
-pub(super) mod passwords;
-pub(super) mod sign_in;
-mod sign_up;
-mod user;
-mod users;
-mod verify_email;
 mod visitor;
 
+use self::console::{audit, keys, user, users};
+use self::login::{passwords, sign_in, sign_up, verify_email};
 use std::sync::Arc;
 
 use axum::Router;
@@ -26,7 +22,7 @@ use axum::routing::{get, post};
 
 use crate::app::App;
 
-use super::error;
+use crate::http::edge::error;
 pub(super) use page::Page;
 
 /// The pages of one's own and the console.

@@ -9,18 +9,18 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
-use crate::flows::form_token;
-use crate::flows::read_session::Authenticated;
-use crate::model::locale::Messages;
-use crate::model::origin::origin_of;
-use crate::model::permission::Action;
-use crate::model::time::Timestamp;
+use crate::flows::session::form_token;
+use crate::flows::session::read_session::Authenticated;
+use crate::model::account::permission::Action;
+use crate::model::kernel::locale::Messages;
+use crate::model::kernel::origin::origin_of;
+use crate::model::kernel::time::Timestamp;
 
-use super::super::edge::RequestId;
-use super::super::error::{Error, Failure};
-use super::super::header_text;
-use super::super::query::Query;
 use super::assets;
+use crate::http::edge::error::{Error, Failure};
+use crate::http::edge::header_text;
+use crate::http::edge::outermost::RequestId;
+use crate::http::edge::query::Query;
 
 /// The frame of one page.
 pub(in crate::http) struct Page {

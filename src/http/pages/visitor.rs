@@ -9,17 +9,17 @@ use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
-use crate::flows::form_token;
-use crate::flows::read_session::{Accepts, Authenticated};
-use crate::model::audit::Peer;
+use crate::flows::session::form_token;
+use crate::flows::session::read_session::{Accepts, Authenticated};
+use crate::model::audit::event::Peer;
 
-use super::super::body::{Fields, Submitted};
-use super::super::credentials::{Acting, Credentials};
-use super::super::error::Error;
-pub(super) use super::super::header_text::see_other;
-use super::super::sessions::renewed;
 use super::page::Page;
-use super::sign_in::query_of;
+use crate::http::api::sessions::renewed;
+use crate::http::edge::body::{Fields, Submitted};
+use crate::http::edge::credentials::{Acting, Credentials};
+use crate::http::edge::error::Error;
+pub(super) use crate::http::edge::header_text::see_other;
+use crate::http::pages::login::sign_in::query_of;
 
 /// The session whose sliding end a request has just written, if it did: whatever the page answers,
 /// the browser is to hear of it.

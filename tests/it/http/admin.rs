@@ -1,10 +1,11 @@
 //! What admins do with users, and who is refused.
 
-use countersign::flows::administer_users;
+use countersign::flows::account::administer_users;
+use countersign::flows::account::invite_user;
+use countersign::flows::account::invite_user::Invitation;
+use countersign::flows::account::manage_users;
 use countersign::flows::authority::Authority;
-use countersign::flows::invite_user::{self, Invitation};
-use countersign::flows::manage_users;
-use countersign::model::audit::{Event, Peer};
+use countersign::model::audit::event::{Event, Peer};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -506,7 +507,7 @@ async fn the_last_admin_stays_one_also_when_two_unmake_each_other() {
     ];
     let last = both
         .into_iter()
-        .find(countersign::model::user::User::is_admin)
+        .find(countersign::model::account::user::User::is_admin)
         .unwrap();
     // Who is invited and has not come, or was made without a password, is an admin in name alone.
     let peer = Peer::default();

@@ -1,7 +1,7 @@
 //! The audit trail: what it hears, who may read it, and that nobody takes anything away from it
 //! unseen.
 
-use countersign::flows::read_audit::{Fault, verify};
+use countersign::flows::audit::read_audit::{Fault, verify};
 use serde_json::{Value, json};
 
 use crate::support::{TestApp, minutes};
@@ -117,7 +117,9 @@ async fn what_is_older_than_the_settings_keep_goes_and_the_rest_still_proves_its
     let before = app.db_number("SELECT COUNT(*) FROM audit_events").await;
     app.runs_for(minutes(60 * 24 * 31)).await;
     app.user("bob").await.sign_in().await;
-    countersign::flows::prune::prune(&app.app).await.unwrap();
+    countersign::flows::ops::prune::prune(&app.app)
+        .await
+        .unwrap();
     let after = app.db_number("SELECT COUNT(*) FROM audit_events").await;
     assert!(after < before && after >= 3, "{before} {after}");
     assert_eq!(verify(&app.app).await.unwrap().faults, []);
@@ -134,9 +136,9 @@ async fn what_is_older_than_the_settings_keep_goes_and_the_rest_still_proves_its
 
 #[tokio::test]
 async fn admins_read_it_page_by_page_and_nobody_else_does() {
+    use countersign::flows::account::{administer_users, manage_users};
     use countersign::flows::authority::Authority;
-    use countersign::flows::{administer_users, manage_users};
-    use countersign::model::audit::Peer;
+    use countersign::model::audit::event::Peer;
     let app = TestApp::start().await;
     let (root, ana) = (app.user("root").await, app.user("ana").await);
     let found = manage_users::find(&app.app, &root.email).await.unwrap();

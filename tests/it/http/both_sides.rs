@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 
 use axum::body::Body;
 use axum::http::Request;
-use countersign::flows::deliver_mail::deliver_due;
-use countersign::flows::rewrap::{Options, rewrap};
+use countersign::flows::key::rewrap::{Options, rewrap};
+use countersign::flows::mail::deliver_mail::deliver_due;
 use serde_json::{Value, json};
 
 use super::mail::{only, posting, received};
@@ -145,7 +145,7 @@ async fn an_owner_who_refreshed_first_stands_there_too_however_often() {
         .unwrap();
     assert_eq!(
         row.len(),
-        countersign::store::refresh::ENTRY,
+        countersign::store::session::refresh::ENTRY,
         "one side is one entry"
     );
     refresh(&app, THIEF, &tokens.refresh)
@@ -181,7 +181,7 @@ async fn the_row_keeps_a_few_sides_and_no_more() {
             .await
             .unwrap()
             .len()
-            % countersign::store::refresh::ENTRY,
+            % countersign::store::session::refresh::ENTRY,
         0
     );
     refresh(&app, OWNER, &tokens.refresh)

@@ -248,7 +248,7 @@ fn d10_a_lifetime_is_a_time_and_never_a_date() {
 
 async fn id(app: &TestApp, user: &User) -> Value {
     json!(
-        countersign::flows::manage_users::find(&app.app, &user.email)
+        countersign::flows::account::manage_users::find(&app.app, &user.email)
             .await
             .unwrap()
             .id
@@ -256,10 +256,10 @@ async fn id(app: &TestApp, user: &User) -> Value {
 }
 
 async fn as_admin(app: &TestApp, user: &User) -> Browser {
-    use countersign::flows::administer_users;
+    use countersign::flows::account::administer_users;
+    use countersign::flows::account::manage_users;
     use countersign::flows::authority::Authority;
-    use countersign::flows::manage_users;
-    use countersign::model::audit::Peer;
+    use countersign::model::audit::event::Peer;
     let id = manage_users::find(&app.app, &user.email).await.unwrap().id;
     administer_users::set_role(
         &app.app,
@@ -281,7 +281,7 @@ async fn nobody_gives_oneself_what_only_an_admin_gives() {
     let ana = app.user("ana").await;
     let session = ana.sign_in().await.session;
     let row = async || {
-        countersign::flows::manage_users::find(&app.app, &ana.email)
+        countersign::flows::account::manage_users::find(&app.app, &ana.email)
             .await
             .unwrap()
     };

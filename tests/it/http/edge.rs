@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request};
 use axum::routing::{get, post};
-use countersign::http::layers;
+use countersign::http::edge::layers;
 use serde_json::json;
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
@@ -755,7 +755,7 @@ async fn what_was_left_out_is_counted() {
     let browser = app.user("ana").await.browser().await;
     let answer = browser.get("/api/auth/get-session").await.ok();
     assert!(!answer.headers.contains_key("set-auth-jwt") && answer.body["user"]["name"] == "ana");
-    let text = countersign::flows::measure::metrics(&app.app).await;
+    let text = countersign::flows::ops::collect_metrics::metrics(&app.app).await;
     assert!(
         text.contains("countersign_headers_left_out_total{what=\"set-auth-jwt\"} 1\n"),
         "{text}"

@@ -1,9 +1,9 @@
 //! Acting as another user never adds to what the actor may do: on every route, in every token, at
 //! each request.
 
-use countersign::flows::administer_users;
+use countersign::flows::account::administer_users;
 use countersign::flows::authority::Authority;
-use countersign::model::audit::Peer;
+use countersign::model::audit::event::Peer;
 use serde_json::{Value, json};
 
 use super::admin::{ask, id, made_admin, set_role};
@@ -474,9 +474,9 @@ async fn acting_ends_with_the_session_in_which_it_began() {
                 if ended.status != 200 {
                     // Who is an admin is not ended by another one: an operator does it.
                     let id = own.session_id.parse().unwrap();
-                    countersign::flows::manage_sessions::revoke(
+                    countersign::flows::session::manage_sessions::revoke(
                         &app.app,
-                        countersign::flows::manage_sessions::Which::One(id),
+                        countersign::flows::session::manage_sessions::Which::One(id),
                         &Peer::default(),
                     )
                     .await

@@ -497,7 +497,7 @@ async fn a_clock_that_jumped_a_day_ahead_and_back_keeps_nobody_out_who_has_the_r
 
 #[tokio::test]
 async fn a_blocked_network_is_refused_in_each_form_in_which_its_addresses_come() {
-    use countersign::flows::operate_limits::{block, follow, unblock};
+    use countersign::flows::limit::operate_limits::{block, follow, unblock};
     let app = limited().await;
     let ana = app.user("ana").await;
     for net in [
@@ -505,7 +505,7 @@ async fn a_blocked_network_is_refused_in_each_form_in_which_its_addresses_come()
         "::ffff:198.51.100.0/120",
         "64:ff9b::198.51.100.0/120",
     ] {
-        let net = countersign::model::block::network(net).unwrap();
+        let net = countersign::model::limit::block::network(net).unwrap();
         block(&app.app, net, minutes(120), "", &Default::default())
             .await
             .unwrap();
@@ -551,11 +551,11 @@ async fn a_blocked_network_is_refused_in_each_form_in_which_its_addresses_come()
 
 #[tokio::test]
 async fn an_operator_shuts_a_network_out_for_a_time_and_clears_limits_on_every_replica() {
-    use countersign::flows::operate_limits::{Whose, block, clear, follow, unblock};
+    use countersign::flows::limit::operate_limits::{Whose, block, clear, follow, unblock};
     let app = limited().await;
     let other = app.replica(&[]).await.unwrap();
     let ana = app.user("ana").await;
-    let net = countersign::model::block::network("198.51.100.0/24").unwrap();
+    let net = countersign::model::limit::block::network("198.51.100.0/24").unwrap();
     let all = async |address: &str| {
         let mut statuses = Vec::new();
         for process in [&app, &other] {
@@ -676,7 +676,9 @@ async fn what_is_remembered_names_nobody_and_is_forgotten() {
     });
     assert_eq!(named.count(), 0);
     app.after(minutes(60 * 24));
-    countersign::flows::prune::prune(&app.app).await.unwrap();
+    countersign::flows::ops::prune::prune(&app.app)
+        .await
+        .unwrap();
     assert_eq!(app.db_number("SELECT COUNT(*) FROM rate_limits").await, 0);
 }
 
@@ -862,10 +864,11 @@ async fn a_native_client_keeps_its_device_and_waits_for_no_stranger() {
 
 #[tokio::test]
 async fn a_known_device_is_known_no_longer_after_a_change_of_password_or_address() {
-    use countersign::flows::administer_users::{self, Changes};
+    use countersign::flows::account::administer_users;
+    use countersign::flows::account::administer_users::Changes;
+    use countersign::flows::account::{change_password, manage_users};
     use countersign::flows::authority::Authority;
-    use countersign::flows::{change_password, manage_users};
-    use countersign::model::audit::Peer;
+    use countersign::model::audit::event::Peer;
     let app = limited().await;
     for change in [
         "a change of one's own",
@@ -995,7 +998,7 @@ async fn an_address_gets_three_mails_of_a_kind_an_hour_whatever_asks_for_them() 
         "of six accounts, each with its own allowance, at two replicas"
     );
     for (process, dropped) in [(&app, 1), (&replica, 2)] {
-        let told = countersign::flows::measure::metrics(&process.app).await;
+        let told = countersign::flows::ops::collect_metrics::metrics(&process.app).await;
         assert!(
             told.contains(&format!("mails_total{{outcome=\"limited\"}} {dropped}")),
             "{told}"
@@ -1435,7 +1438,7 @@ async fn who_chose_a_password_or_proved_another_address_waits_for_no_stranger() 
                             .await
                             .ok()
                             .str("deviceToken"),
-                    )
+                    );
                 }
             }
             user.password = new;

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use countersign::flows::deliver_mail::deliver_due;
+use countersign::flows::mail::deliver_mail::deliver_due;
 use serde_json::{Value, json};
 
 use crate::support::{Browser, SESSION_COOKIE, TestApp, User, minutes};
@@ -594,10 +594,10 @@ async fn nothing_secret_is_in_the_queue_and_what_is_over_is_not_sent() {
 
 #[tokio::test]
 async fn who_only_acts_as_somebody_takes_nothing_away() {
-    use countersign::flows::administer_users;
+    use countersign::flows::account::administer_users;
+    use countersign::flows::account::manage_users;
     use countersign::flows::authority::Authority;
-    use countersign::flows::manage_users;
-    use countersign::model::audit::Peer;
+    use countersign::model::audit::event::Peer;
     let (app, dir) = posting(&[]).await;
     let (root, bob) = (app.user("root").await, app.user("bob").await);
     let id = async |user: &User| manage_users::find(&app.app, &user.email).await.unwrap().id;
@@ -634,10 +634,11 @@ async fn who_only_acts_as_somebody_takes_nothing_away() {
 
 #[tokio::test]
 async fn an_admins_change_of_an_address_ends_what_was_sent_to_it() {
-    use countersign::flows::administer_users::{self, Changes};
+    use countersign::flows::account::administer_users;
+    use countersign::flows::account::administer_users::Changes;
+    use countersign::flows::account::manage_users;
     use countersign::flows::authority::Authority;
-    use countersign::flows::manage_users;
-    use countersign::model::audit::Peer;
+    use countersign::model::audit::event::Peer;
     let (app, dir) = posting(&[]).await;
     let ana = app.user("ana").await;
     let mail = reset_link(&app, dir.path(), &ana.email).await;
@@ -658,9 +659,9 @@ async fn an_admins_change_of_an_address_ends_what_was_sent_to_it() {
 }
 
 async fn made_admin(app: &TestApp) -> Browser {
+    use countersign::flows::account::{administer_users, manage_users};
     use countersign::flows::authority::Authority;
-    use countersign::flows::{administer_users, manage_users};
-    use countersign::model::audit::Peer;
+    use countersign::model::audit::event::Peer;
     let root = app.user("root").await;
     let id = manage_users::find(&app.app, &root.email).await.unwrap().id;
     administer_users::set_role(
@@ -677,9 +678,10 @@ async fn made_admin(app: &TestApp) -> Browser {
 
 #[tokio::test]
 async fn where_signing_up_is_closed_an_invitation_lets_in() {
+    use countersign::flows::account::manage_users;
+    use countersign::flows::account::manage_users::New;
     use countersign::flows::authority::Authority;
-    use countersign::flows::manage_users::{self, New};
-    use countersign::model::audit::Peer;
+    use countersign::model::audit::event::Peer;
     let (app, dir) = posting(&[
         ("sign_up.enabled", "false"),
         ("sign_up.require_email_verification", "true"),

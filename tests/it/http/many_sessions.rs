@@ -3,10 +3,11 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use countersign::flows::manage_sessions::{self, Which};
-use countersign::flows::mark_endings;
-use countersign::flows::prune::prune;
-use countersign::model::audit::Peer;
+use countersign::flows::ops::prune::prune;
+use countersign::flows::session::manage_sessions;
+use countersign::flows::session::manage_sessions::Which;
+use countersign::flows::session::mark_endings;
+use countersign::model::audit::event::Peer;
 use serde_json::{Value, json};
 
 use crate::support::{TestApp, Tokens, User, minutes};
@@ -107,11 +108,11 @@ async fn a_request_that_ends_all_sessions_of_a_user_marks_a_bounded_number_of_ro
             }
             "disable" => {
                 let id = user_id.parse().unwrap();
-                countersign::flows::manage_users::set_disabled(
+                countersign::flows::account::manage_users::set_disabled(
                     &app.app,
                     id,
                     true,
-                    &countersign::model::audit::Peer::default(),
+                    &countersign::model::audit::event::Peer::default(),
                 )
                 .await
                 .unwrap();
@@ -443,7 +444,7 @@ async fn everybody_s_end_ends_every_link_in_a_mail() {
     )
     .await
     .ok();
-    countersign::flows::deliver_mail::deliver_due(&app.app, || false)
+    countersign::flows::mail::deliver_mail::deliver_due(&app.app, || false)
         .await
         .unwrap();
     app.after(minutes(1));
@@ -454,7 +455,7 @@ async fn everybody_s_end_ends_every_link_in_a_mail() {
         .await
         .unwrap();
     assert_eq!(app.db_number(count).await, 0);
-    let id: countersign::model::id::EventId = link.parse().unwrap();
+    let id: countersign::model::kernel::id::EventId = link.parse().unwrap();
     let (found, used) = app
         .app
         .db
@@ -469,7 +470,7 @@ async fn everybody_s_end_ends_every_link_in_a_mail() {
                     countersign::store::mails::end_token(
                         conn,
                         id,
-                        countersign::model::time::Timestamp(0),
+                        countersign::model::kernel::time::Timestamp(0),
                     )
                     .await?,
                 ))

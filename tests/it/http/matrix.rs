@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use axum::body::Body;
 use axum::http::Request;
-use countersign::flows::form_token;
-use countersign::model::permission::Action;
+use countersign::flows::session::form_token;
+use countersign::model::account::permission::Action;
 use regex::Regex;
 use serde_json::json;
 

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
-use countersign::flows::deliver_mail::deliver_due;
+use countersign::flows::mail::deliver_mail::deliver_due;
 use serde_json::json;
 use tempfile::TempDir;
 use tower::ServiceExt;

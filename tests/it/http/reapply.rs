@@ -3,15 +3,17 @@
 
 use std::time::Duration;
 
-use countersign::flows::administer_users as administer;
-use countersign::flows::audit_ends::{PAUSE, due};
+use countersign::flows::account::administer_users as administer;
+use countersign::flows::account::manage_users;
+use countersign::flows::audit::audit_ends::{PAUSE, due};
+use countersign::flows::audit::read_audit;
+use countersign::flows::audit::read_audit::{Filter, Known, compare, verify};
+use countersign::flows::audit::reapply_audit::{Exported, Line, Outcome, reapply};
 use countersign::flows::authority::Authority;
-use countersign::flows::manage_users;
-use countersign::flows::operate_limits::{self, block, unblock};
-use countersign::flows::read_audit::{self, Filter, Known, compare, verify};
-use countersign::flows::reapply_audit::{Exported, Line, Outcome, reapply};
-use countersign::model::audit::{Fault, Peer};
-use countersign::model::id::UserId;
+use countersign::flows::limit::operate_limits;
+use countersign::flows::limit::operate_limits::{block, unblock};
+use countersign::model::audit::event::{Fault, Peer};
+use countersign::model::kernel::id::UserId;
 use serde_json::{Value, json};
 
 use crate::support::{TestApp, minutes};
@@ -29,7 +31,10 @@ async fn export(app: &TestApp) -> Vec<String> {
         &app.app,
         Authority::Operator,
         Filter {
-            after: Some((countersign::model::time::Timestamp(0), String::new())),
+            after: Some((
+                countersign::model::kernel::time::Timestamp(0),
+                String::new(),
+            )),
             ..Filter::default()
         },
         10_000,
@@ -92,7 +97,7 @@ async fn lost_decisions_are_done_again_once_and_later_ones_stand() {
     );
     let by = Authority::Operator;
     let nets: Vec<_> = ["198.51.100.0/24", "203.0.113.0/24"]
-        .map(|net| countersign::model::block::network(net).unwrap())
+        .map(|net| countersign::model::limit::block::network(net).unwrap())
         .into();
     app.after(minutes(1));
     administer::set_role(&app.app, by, ana, "admin".into(), &operator())
@@ -234,10 +239,10 @@ async fn the_password_from_before_the_mailbox_was_proven_is_removed_again() {
     ana.sign_in().await;
     let id = id_of(&app, "ana").await;
     // As the event of the trail says that it was before the database went back.
-    let event = countersign::model::audit::Event {
-        id: countersign::model::id::EventId::at(app.app.now(), [7; 10]),
+    let event = countersign::model::audit::event::Event {
+        id: countersign::model::kernel::id::EventId::at(app.app.now(), [7; 10]),
         at: app.app.now(),
-        kind: countersign::model::audit::Kind::AccountReclaimed,
+        kind: countersign::model::audit::event::Kind::AccountReclaimed,
         peer: operator(),
         subject: Some(id),
         session: None,

@@ -321,7 +321,7 @@ async fn s10_a_password_change_ends_the_other_sessions_inside_the_grace_too() {
 
 #[tokio::test]
 async fn s10_disabling_a_user_ends_every_session_and_lets_nobody_in() {
-    use countersign::flows::manage_users;
+    use countersign::flows::account::manage_users;
     let app = TestApp::start().await;
     let alice = app.user("alice").await;
     let tokens = alice.sign_in().await;
@@ -473,7 +473,7 @@ async fn s14_s21_rolled_back_by_two_commits_is_lost_not_stolen_and_never_revived
 
 #[tokio::test]
 async fn s15_a_new_master_key_inside_a_grace_repeats_and_old_tokens_rotate_onto_it() {
-    use countersign::flows::rewrap::{Options, rewrap};
+    use countersign::flows::key::rewrap::{Options, rewrap};
     let app = TestApp::start().await;
     let alice = app.user("alice").await;
     let (first, untouched) = (alice.sign_in().await, alice.sign_in().await);
@@ -532,7 +532,7 @@ async fn s15_a_new_master_key_inside_a_grace_repeats_and_old_tokens_rotate_onto_
     // A replica that does not have the new key says so and calls nobody a thief.
     let behind = app.app.clone();
     assert!(
-        countersign::flows::load_keys::confirm(&behind)
+        countersign::flows::key::load_keys::confirm(&behind)
             .await
             .is_err()
     );
@@ -549,7 +549,7 @@ async fn s15_a_new_master_key_inside_a_grace_repeats_and_old_tokens_rotate_onto_
 
 #[tokio::test]
 async fn s15_a_compromised_master_key_ends_every_refresh_token_and_cookie() {
-    use countersign::flows::rewrap::{Options, rewrap};
+    use countersign::flows::key::rewrap::{Options, rewrap};
     let app = TestApp::start().await;
     let alice = app.user("alice").await;
     let (tokens, browser) = (alice.sign_in().await, alice.browser().await);
@@ -643,7 +643,7 @@ async fn s17_10_000_repeats_meet_the_bucket_and_nobody_else_does() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn s18_a_sign_in_that_verifies_the_old_password_meanwhile_leaves_no_live_session() {
-    use countersign::flows::{change_password, manage_users};
+    use countersign::flows::account::{change_password, manage_users};
     let app = TestApp::start().await;
     let alice = app.user("alice").await;
     let user = manage_users::find(&app.app, &alice.email).await.unwrap();
@@ -680,7 +680,7 @@ async fn s18_a_sign_in_that_verifies_the_old_password_meanwhile_leaves_no_live_s
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn s18_a_sign_in_against_a_disabling_leaves_no_live_session() {
-    use countersign::flows::manage_users;
+    use countersign::flows::account::manage_users;
     let app = TestApp::start().await;
     let alice = app.user("alice").await;
     let user = manage_users::find(&app.app, &alice.email).await.unwrap();

@@ -9,12 +9,12 @@
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
-use countersign::model::refresh::{
+use countersign::model::kernel::standstill::Standstills;
+use countersign::model::kernel::time::Timestamp;
+use countersign::model::session::refresh::{
     Child, Decision, Kin, LateRetry, Policy, Presented, Row, decide,
 };
-use countersign::model::session::Delivery;
-use countersign::model::standstill::Standstills;
-use countersign::model::time::Timestamp;
+use countersign::model::session::session::Delivery;
 
 const TICK: u64 = 5;
 

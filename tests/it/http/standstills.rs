@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use countersign::flows::heartbeat;
+use countersign::flows::ops::heartbeat;
 use countersign::store::{Conn, Work};
 use sqlx::{Connection, Executor};
 use tokio::sync::Semaphore;

@@ -2,8 +2,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
-use countersign::flows::change_keys::{Order, change};
-use countersign::model::audit::Peer;
+use countersign::flows::key::change_keys::{Order, change};
+use countersign::model::audit::event::Peer;
 use ed25519_dalek::{Signer, SigningKey};
 use serde_json::{Value, json};
 
@@ -441,8 +441,8 @@ async fn mint_from_session_holds_its_three_settings() {
 
 /// The key of RFC 8037 appendix A, imported and active: the test can sign whatever it likes.
 async fn with_known_key(app: &TestApp) -> (jsonwebtoken::EncodingKey, &'static str) {
-    use countersign::flows::change_keys::{Order, change};
-    use countersign::model::key::Wish;
+    use countersign::flows::key::change_keys::{Order, change};
+    use countersign::model::key::key::Wish;
     let jwk = r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
     change(
         &app.app,

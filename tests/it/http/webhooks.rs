@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use countersign::config::{Config, Sources};
 use countersign::crypto::webhook::sign;
-use countersign::flows::deliver_webhooks::deliver_due;
+use countersign::flows::audit::deliver_webhooks::deliver_due;
 use serde_json::{Value, json};
 
 use crate::support::{TestApp, minutes, seconds};

@@ -199,7 +199,7 @@ async fn readiness_says_what_is_missing() {
         (stale.status.as_u16(), stale.body["checks"]["keys"].clone()),
         (503, json!(false))
     );
-    countersign::flows::load_keys::confirm(&app.app)
+    countersign::flows::key::load_keys::confirm(&app.app)
         .await
         .unwrap();
     app.get("/health/ready").await.ok();

@@ -2,12 +2,14 @@
 
 use axum::http::Method;
 use countersign::clock::Clock;
-use countersign::flows::change_keys::{Order, change};
-use countersign::flows::confirm_clock::{confirm, confirm_by_operator, look};
-use countersign::flows::prune::prune;
-use countersign::flows::{deliver_mail, deliver_webhooks, heartbeat};
+use countersign::flows::audit::deliver_webhooks;
+use countersign::flows::key::change_keys::{Order, change};
+use countersign::flows::mail::deliver_mail;
+use countersign::flows::ops::confirm_clock::{confirm, confirm_by_operator, look};
+use countersign::flows::ops::heartbeat;
+use countersign::flows::ops::prune::prune;
 use countersign::jobs::rotate_due_keys;
-use countersign::model::trusted_clock::Doubt;
+use countersign::model::kernel::trusted_clock::Doubt;
 use countersign::store;
 
 use crate::support::{TestApp, minutes, on_postgres, seconds};
@@ -82,7 +84,7 @@ async fn lived_in() -> TestApp {
     change(
         &app.app,
         Order::new(
-            countersign::model::key::Wish::Rotate { force: true },
+            countersign::model::key::key::Wish::Rotate { force: true },
             Default::default(),
         ),
     )
@@ -146,7 +148,7 @@ async fn a_clock_that_jumped_deletes_rotates_and_gives_up_nothing_and_an_operato
     }
     // An operator says that so much time has passed indeed.
     app.set_clock(400 * DAY_MS);
-    let peer = countersign::model::audit::Peer {
+    let peer = countersign::model::audit::event::Peer {
         actor: "cli:tester".into(),
         ..Default::default()
     };
@@ -201,7 +203,14 @@ async fn a_clock_that_jumps_between_the_check_and_the_statement_deletes_nothing(
     let pruned = app
         .app
         .db
-        .write(move |conn| Box::pin(store::old_sessions::prune(conn, now, seconds(1), 10)))
+        .write(move |conn| {
+            Box::pin(store::session::old_sessions::prune(
+                conn,
+                now,
+                seconds(1),
+                10,
+            ))
+        })
         .await
         .unwrap();
     assert_eq!((pruned, app.live_sessions().await), (0, 1));
@@ -213,7 +222,12 @@ async fn a_clock_that_jumps_between_the_check_and_the_statement_deletes_nothing(
     assert_eq!(
         app.app
             .db
-            .write(move |conn| Box::pin(store::old_sessions::prune(conn, now, seconds(1), 10)))
+            .write(move |conn| Box::pin(store::session::old_sessions::prune(
+                conn,
+                now,
+                seconds(1),
+                10
+            )))
             .await
             .unwrap(),
         1
@@ -268,17 +282,23 @@ async fn beside_postgres_the_database_s_own_time_decides() {
     );
     // One whose check passed by its own clock, which was wrong: the statement asks again.
     let blind = app.replica_with_clock(100 * DAY_MS).await;
-    let evidence = countersign::model::trusted_clock::Evidence {
+    let evidence = countersign::model::kernel::trusted_clock::Evidence {
         database: Some(blind.app.now()),
         last_confirmed: None,
     };
     let now =
-        countersign::model::trusted_clock::confirm(blind.app.now(), evidence, minutes(5)).unwrap();
+        countersign::model::kernel::trusted_clock::confirm(blind.app.now(), evidence, minutes(5))
+            .unwrap();
     assert_eq!(
         blind
             .app
             .db
-            .write(move |conn| Box::pin(store::old_sessions::prune(conn, now, seconds(1), 10)))
+            .write(move |conn| Box::pin(store::session::old_sessions::prune(
+                conn,
+                now,
+                seconds(1),
+                10
+            )))
             .await
             .unwrap(),
         0
@@ -299,7 +319,7 @@ async fn the_age_of_the_keys_and_caches_ignores_a_clock_that_is_set_back() {
     app.after(seconds(61));
     assert_eq!(app.app.ring_age(), seconds(61), "a minute is a minute");
     assert_eq!(app.get("/health/ready").await.body["checks"]["keys"], false);
-    countersign::flows::load_keys::confirm(&app.app)
+    countersign::flows::key::load_keys::confirm(&app.app)
         .await
         .unwrap();
     assert_eq!(app.app.ring_age(), seconds(0));
@@ -359,10 +379,10 @@ async fn can_sign_in(app: &TestApp) -> bool {
         .is_success()
 }
 
-async fn ring_of(app: &TestApp) -> countersign::model::key::Ring {
+async fn ring_of(app: &TestApp) -> countersign::model::key::key::Ring {
     app.app
         .db
-        .read(|conn| Box::pin(store::signing_keys::load(conn)))
+        .read(|conn| Box::pin(store::key::signing_keys::load(conn)))
         .await
         .unwrap()
         .ring()
@@ -372,7 +392,7 @@ async fn ring_of(app: &TestApp) -> countersign::model::key::Ring {
 async fn every_stored_time_is_over_a_day_later_and_not_a_day_before() {
     let sessions_live = |app: TestApp| -> std::pin::Pin<Box<dyn Future<Output = bool>>> {
         Box::pin(async move {
-            let user: countersign::model::id::UserId = app
+            let user: countersign::model::kernel::id::UserId = app
                 .db_text("SELECT id FROM users")
                 .await
                 .unwrap()
@@ -384,10 +404,10 @@ async fn every_stored_time_is_over_a_day_later_and_not_a_day_before() {
                 .db
                 .read(move |conn| {
                     Box::pin(async move {
-                        store::sessions::list_live(
+                        store::session::sessions::list_live(
                             conn,
                             user,
-                            &countersign::flows::manage_sessions::FIRST,
+                            &countersign::flows::session::manage_sessions::FIRST,
                             now,
                         )
                         .await
@@ -399,7 +419,7 @@ async fn every_stored_time_is_over_a_day_later_and_not_a_day_before() {
             let (counted, _) = app
                 .app
                 .db
-                .read(move |conn| Box::pin(store::sessions::census(conn, now)))
+                .read(move |conn| Box::pin(store::session::sessions::census(conn, now)))
                 .await
                 .unwrap();
             assert_eq!(
@@ -482,7 +502,9 @@ async fn every_stored_time_is_over_a_day_later_and_not_a_day_before() {
                     let now = app.app.now();
                     !app.app
                         .db
-                        .read(move |conn| Box::pin(store::user_changes::unproven(conn, now, 9)))
+                        .read(move |conn| {
+                            Box::pin(store::account::user_changes::unproven(conn, now, 9))
+                        })
                         .await
                         .unwrap()
                         .is_empty()
@@ -851,7 +873,7 @@ async fn what_a_clock_that_was_ahead_began_is_over_once_it_is_right() {
                 .body,
             serde_json::Value::Null
         );
-        let id: countersign::model::id::UserId = app
+        let id: countersign::model::kernel::id::UserId = app
             .db_text("SELECT id FROM users")
             .await
             .unwrap()
@@ -860,10 +882,10 @@ async fn what_a_clock_that_was_ahead_began_is_over_once_it_is_right() {
         let now = app.app.now();
         let listed = app.app.db.read(move |conn| {
             Box::pin(async move {
-                store::sessions::list_live(
+                store::session::sessions::list_live(
                     conn,
                     id,
-                    &countersign::flows::manage_sessions::FIRST,
+                    &countersign::flows::session::manage_sessions::FIRST,
                     now,
                 )
                 .await

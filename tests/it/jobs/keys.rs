@@ -5,13 +5,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use countersign::clock::Clock;
-use countersign::flows::change_keys::{Order, change};
-use countersign::flows::rewrap::{Options, rewrap};
-use countersign::flows::{Error, confirm_clock, load_keys};
+use countersign::flows::Error;
+use countersign::flows::key::change_keys::{Order, change};
+use countersign::flows::key::load_keys;
+use countersign::flows::key::rewrap::{Options, rewrap};
+use countersign::flows::ops::confirm_clock;
 use countersign::jobs::rotate_due_keys;
-use countersign::model::key::{State, Wish, plan};
-use countersign::model::time::Timestamp;
-use countersign::model::trusted_clock::{Evidence, confirm};
+use countersign::model::kernel::time::Timestamp;
+use countersign::model::kernel::trusted_clock::{Evidence, confirm};
+use countersign::model::key::key::{State, Wish, plan};
 use countersign::store;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
@@ -247,7 +249,7 @@ async fn k5_a_rotation_that_stops_between_any_two_steps_leaves_nothing_behind() 
     let look = async || {
         app.app
             .db
-            .read(|conn| Box::pin(store::signing_keys::load(conn)))
+            .read(|conn| Box::pin(store::key::signing_keys::load(conn)))
             .await
             .unwrap()
     };
@@ -264,15 +266,17 @@ async fn k5_a_rotation_that_stops_between_any_two_steps_leaves_nothing_behind() 
             .db
             .write(move |conn| {
                 Box::pin(async move {
-                    store::signing_keys::advance(conn, seen, 1).await?;
+                    store::key::signing_keys::advance(conn, seen, 1).await?;
                     if stop_after > 0 {
-                        store::signing_keys::retire(conn, &a, Timestamp(0)).await?;
+                        store::key::signing_keys::retire(conn, &a, Timestamp(0)).await?;
                     }
                     if stop_after > 1 {
-                        store::signing_keys::activate(conn, &s, seconds(900), Timestamp(0)).await?;
+                        store::key::signing_keys::activate(conn, &s, seconds(900), Timestamp(0))
+                            .await?;
                     }
                     if stop_after > 2 {
-                        store::signing_keys::set_rotate_after(conn, Some(Timestamp(0))).await?;
+                        store::key::signing_keys::set_rotate_after(conn, Some(Timestamp(0)))
+                            .await?;
                     }
                     Err(store::Error::Conflict)
                 })

@@ -1,6 +1,6 @@
 //! Old sessions go, in time and not before.
 
-use countersign::flows::prune::prune;
+use countersign::flows::ops::prune::prune;
 
 use crate::support::{TestApp, minutes};
 

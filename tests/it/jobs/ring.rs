@@ -1,8 +1,8 @@
 //! A database that went back: the ring that it has is adopted, and what was revoked stays revoked.
 
-use countersign::flows::change_keys::{Order, change};
-use countersign::flows::load_keys::confirm;
-use countersign::model::key::Wish;
+use countersign::flows::key::change_keys::{Order, change};
+use countersign::flows::key::load_keys::confirm;
+use countersign::model::key::key::Wish;
 use jsonwebtoken::decode_header;
 
 use crate::support::{TestApp, User, minutes};
@@ -98,7 +98,7 @@ async fn a_failover_that_lost_a_revocation_revokes_the_key_again_and_every_repli
             let stored = app
                 .app
                 .db
-                .read(|conn| Box::pin(countersign::store::signing_keys::id(conn)))
+                .read(|conn| Box::pin(countersign::store::key::signing_keys::id(conn)))
                 .await
                 .unwrap();
             assert_eq!(process.app.ring().unwrap().id, stored, "{which}");

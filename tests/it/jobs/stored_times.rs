@@ -5,11 +5,12 @@
 use std::pin::Pin;
 
 use countersign::clock::Clock;
-use countersign::flows::change_keys::{Order, change};
-use countersign::flows::known_device::Device;
-use countersign::flows::prune::prune;
-use countersign::flows::{deliver_mail, deliver_webhooks};
-use countersign::model::key::Wish;
+use countersign::flows::audit::deliver_webhooks;
+use countersign::flows::key::change_keys::{Order, change};
+use countersign::flows::login::known_device::Device;
+use countersign::flows::mail::deliver_mail;
+use countersign::flows::ops::prune::prune;
+use countersign::model::key::key::Wish;
 use countersign::store;
 use serde_json::json;
 
@@ -195,7 +196,7 @@ const ROWS: &[Row] = &[
                     .app
                     .app
                     .db
-                    .read(move |conn| Box::pin(store::blocks::list(conn, now)))
+                    .read(move |conn| Box::pin(store::limit::blocks::list(conn, now)))
                     .await
                     .unwrap();
                 blocks
@@ -237,7 +238,7 @@ const ROWS: &[Row] = &[
                     .app
                     .app
                     .db
-                    .read(|conn| Box::pin(store::standstills::newest(conn)))
+                    .read(|conn| Box::pin(store::ops::standstills::newest(conn)))
                     .await
                     .unwrap();
                 if newest.is_some() {
@@ -261,7 +262,9 @@ const ROWS: &[Row] = &[
                     .app
                     .app
                     .db
-                    .read(move |conn| Box::pin(store::standstills::of_others(conn, "own", keep)))
+                    .read(move |conn| {
+                        Box::pin(store::ops::standstills::of_others(conn, "own", keep))
+                    })
                     .await
                     .unwrap();
                 if found.is_empty() {

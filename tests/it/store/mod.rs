@@ -3,9 +3,9 @@
 
 use std::collections::HashMap;
 
-use countersign::model::audit::{Event, Kind, Peer};
-use countersign::model::id::EventId;
-use countersign::model::time::Timestamp;
+use countersign::model::audit::event::{Event, Kind, Peer};
+use countersign::model::kernel::id::EventId;
+use countersign::model::kernel::time::Timestamp;
 use countersign::store::{self, Conn, Error};
 use serde_json::Map;
 
@@ -13,10 +13,10 @@ use crate::support::{REFRESH_COOKIE, SESSION_COOKIE, TestApp, minutes, on_postgr
 
 fn bump(conn: &mut Conn, fail: bool) -> store::Work<'_, i64> {
     Box::pin(async move {
-        let version = store::signing_keys::id(conn).await?;
+        let version = store::key::signing_keys::id(conn).await?;
         // On Postgres the pieces run side by side, and of those that saw one version one advances
         // it.
-        let advanced = store::signing_keys::advance(conn, version, 1).await?;
+        let advanced = store::key::signing_keys::advance(conn, version, 1).await?;
         if fail || !advanced {
             Err(Error::Conflict)
         } else {
@@ -63,8 +63,8 @@ async fn a_panic_inside_a_step_leaves_nothing_open() {
                 Box::pin(async move {
                     conn.atomic(|conn| {
                         Box::pin(async move {
-                            let version = store::signing_keys::id(conn).await?;
-                            store::signing_keys::advance(conn, version, 1).await?;
+                            let version = store::key::signing_keys::id(conn).await?;
+                            store::key::signing_keys::advance(conn, version, 1).await?;
                             panic!("inside a step")
                         })
                     })
@@ -95,10 +95,10 @@ async fn a_panic_inside_a_step_leaves_nothing_open() {
 
 #[tokio::test]
 async fn a_session_begins_only_under_the_hash_that_was_verified() {
-    use countersign::flows::open_session::{Opening, Options};
-    use countersign::flows::record::Recorder;
-    use countersign::flows::{change_password, manage_users};
-    use countersign::model::session::Delivery;
+    use countersign::flows::account::{change_password, manage_users};
+    use countersign::flows::audit::recorder::Recorder;
+    use countersign::flows::session::open_session::{Opening, Options};
+    use countersign::model::session::session::Delivery;
     let app = TestApp::start().await;
     let ana = app.user("ana").await;
     let user = manage_users::find(&app.app, &ana.email).await.unwrap();
@@ -122,7 +122,7 @@ async fn a_session_begins_only_under_the_hash_that_was_verified() {
                         .insert(
                             conn,
                             &recorder,
-                            store::sessions::Proof::Password(&hash),
+                            store::session::sessions::Proof::Password(&hash),
                             None,
                         )
                         .await
@@ -214,7 +214,7 @@ async fn the_audit_chain_links_every_event_of_a_writer() {
     );
     assert_eq!(app.db_number("SELECT CAST(SUM(n) AS BIGINT) FROM (SELECT MAX(sequence) - COUNT(*) AS n FROM audit_events GROUP BY writer) gaps").await, 0);
     assert_eq!(
-        countersign::flows::read_audit::verify(&app.app)
+        countersign::flows::audit::read_audit::verify(&app.app)
             .await
             .unwrap()
             .faults,
@@ -336,7 +336,7 @@ async fn a_stolen_database_signs_in_nobody() {
 
 #[tokio::test]
 async fn doctor_finds_all_well_and_tables_that_are_not_tidied_up() {
-    use countersign::flows::diagnose::{Verdict, diagnose};
+    use countersign::flows::ops::diagnose::{Verdict, diagnose};
     let app = TestApp::start().await;
     app.user("ana").await;
     let look = || {
@@ -482,9 +482,10 @@ async fn the_time_of_work_is_the_one_at_which_it_is_begun() {
 
 #[tokio::test]
 async fn what_postgres_says_of_values_is_told_to_no_log() {
+    use countersign::flows::account::manage_users;
+    use countersign::flows::account::manage_users::New;
     use countersign::flows::authority::Authority;
-    use countersign::flows::manage_users::{self, New};
-    use countersign::model::audit::Peer;
+    use countersign::model::audit::event::Peer;
     if !crate::support::on_postgres() {
         return;
     }

@@ -11,10 +11,12 @@ use axum::http::{Method, Request, header};
 use countersign::app::App;
 use countersign::clock::TestClock;
 use countersign::config::{Config, Sources};
-use countersign::flows::abandon_keys::{self, Abandoned};
-use countersign::flows::{confirm_clock, load_keys};
+use countersign::flows::key::abandon_keys;
+use countersign::flows::key::abandon_keys::Abandoned;
+use countersign::flows::key::load_keys;
+use countersign::flows::ops::confirm_clock;
 use countersign::http::router;
-use countersign::model::audit::Peer;
+use countersign::model::audit::event::Peer;
 use countersign::random::SeededRandom;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -136,7 +138,7 @@ impl TestApp {
             (
                 config.sessions.refresh.grace,
                 config.sessions.refresh.cooldown,
-            ) = (grace, cooldown)
+            ) = (grace, cooldown);
         };
         Self::open(
             (dir, place),

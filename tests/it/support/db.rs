@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
-use countersign::model::audit::{Event, Kind, Peer};
-use countersign::model::time::Timestamp;
+use countersign::model::audit::event::{Event, Kind, Peer};
+use countersign::model::kernel::time::Timestamp;
 use countersign::store::{Db, Options};
 use sqlx::any::install_default_drivers;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};

@@ -1,0 +1,115 @@
+//! The places at the password threads: taken before anything is done for a request, shared between
+//! networks, given back when the work is done.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::model::audit::event::Peer;
+use crate::model::limit::rate;
+use crate::model::limit::share::Load;
+
+#[derive(Debug, Default)]
+struct Taken {
+    all: usize,
+    by_network: HashMap<String, usize>,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(in crate::crypto) struct Places(Mutex<Taken>);
+
+impl Places {
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for a request of this peer, if the load admits one; `taken` and `held` of the load
+    /// are filled in here. A client counts with the whole network that it can choose addresses
+    /// from.
+    pub(in crate::crypto) fn take(self: &Arc<Self>, peer: &Peer, load: Load) -> Option<Place> {
+        let network = rate::widest_network(&peer.ip_address);
+        let mut taken = self.taken();
+        let held = taken.by_network.get(&network).copied().unwrap_or_default();
+        if !(Load {
+            taken: taken.all,
+            held,
+            ..load
+        })
+        .admits()
+        {
+            return None;
+        }
+        taken.all += 1;
+        taken.by_network.insert(network.clone(), held + 1);
+        Some(Place {
+            places: Arc::clone(self),
+            network,
+        })
+    }
+}
+
+/// A place in the queue; given back when the work is done, or when its request is gone.
+#[derive(Debug)]
+pub struct Place {
+    places: Arc<Places>,
+    network: String,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.places.taken();
+        taken.all -= 1;
+        if let Some(held) = taken.by_network.get_mut(&self.network) {
+            *held -= 1;
+            if *held == 0 {
+                taken.by_network.remove(&self.network);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_place_is_counted_for_its_network_until_it_is_given_back() {
+        let places = Arc::new(Places::default());
+        let load = Load {
+            places: 4,
+            threads: 1,
+            usual: Duration::ZERO,
+            patience: Duration::from_secs(2),
+            taken: 0,
+            held: 0,
+        };
+        let take = |address: &str| {
+            places.take(
+                &Peer {
+                    ip_address: address.into(),
+                    ..Peer::default()
+                },
+                load,
+            )
+        };
+        // Neither another address of the same site nor another writing of the address is another
+        // network.
+        let six = [
+            take("2001:db8:1::1"),
+            take("2001:db8:1:ff00::2"),
+            take("2001:db8:1:1::3"),
+        ];
+        assert_eq!(six.iter().flatten().count(), 2);
+        let four = [take("192.0.2.1"), take("::ffff:192.0.2.1")];
+        assert_eq!(four.iter().flatten().count(), 1);
+        assert!(
+            take("198.51.100.1").is_some(),
+            "another network has the last one"
+        );
+        drop((six, four));
+        let taken = places.taken();
+        assert_eq!((taken.all, taken.by_network.len()), (0, 0));
+    }
+}

@@ -1,0 +1,267 @@
+//! Changing a password: the current one is proven again, and every other session ends in the same
+//! transaction.
+
+use crate::app::App;
+use crate::crypto::password::Verdict;
+use crate::model::account::password::Password;
+use crate::model::account::permission::{Action, Field};
+use crate::model::account::user::User;
+use crate::model::audit::event::{Kind, Peer};
+use crate::model::kernel::id::{EventId, UserId};
+use crate::model::mail::Template;
+use crate::model::session::session::RevokedReason;
+use crate::store::session::endings::Which;
+use crate::store::session::sessions::Proof;
+use crate::store::{self, Conn};
+
+use super::administer_users;
+use super::choose_password::choose;
+use super::sign_up::account_id;
+use super::update_user::{refused, verify_password};
+use crate::flows::audit::recorder::Recorder;
+use crate::flows::authority::Authority;
+use crate::flows::limit::rate_limit::Charges;
+use crate::flows::mail::outbox::Outbox;
+use crate::flows::session::end_session::end;
+use crate::flows::session::open_session::{Grant, Opening, Options, RingVersion};
+use crate::flows::session::read_session::Authenticated;
+use crate::flows::{Error, Result};
+
+/// Replaces the password; with `move_session` the caller's own session gives way to a new one too.
+pub async fn change_password(
+    app: &App,
+    who: &Authenticated,
+    current: &str,
+    new: &str,
+    move_session: bool,
+    peer: &Peer,
+) -> Result<(User, Option<Grant>)> {
+    let length = app.config.passwords.length;
+    let new = choose(app, new, &own_words(&who.user)).await?;
+    let current = Password::attempt(current, length)?;
+    let id = who.user.id;
+    let known = app
+        .db
+        .read(move |conn| Box::pin(store::account::users::by_id(conn, id)))
+        .await?
+        .ok_or(Error::Unauthorized)?;
+    let verified = known
+        .password_hash
+        .ok_or(Error::CredentialAccountNotFound)?;
+    who.oneself(Action::SetPassword)?;
+    let charges = Charges::confirmation(app, who.session.id);
+    charges.take(app).await?;
+    if charges
+        .settle(
+            app,
+            app.hasher
+                .verify(peer, current, Some(verified.clone()))
+                .await
+                .map_err(Into::into),
+        )
+        .await?
+        == Verdict::Wrong
+    {
+        return Err(refused(app, who, peer).await);
+    }
+    charges.forgive_now(app).await?;
+    let hash = app.hasher.hash(peer, new).await?;
+    let options = Options {
+        delivery: who.session.delivery,
+        remember: who.session.remember,
+    };
+    let opening = if move_session {
+        Some(Opening::prepare(app, &known.user, options, peer)?)
+    } else {
+        None
+    };
+    let spared = (!move_session).then_some(who.session.id);
+    let change = Change {
+        user: id,
+        verified: Some(verified),
+        account: account_id(app),
+        hash,
+        spared,
+        replaced: move_session.then_some(who.session.id),
+        opening,
+        outbox: Outbox::new(app),
+        recorder: Recorder::new(app, peer),
+    };
+    // The stored hash changed while the current password was verified: it no longer is the current
+    // one.
+    let changed = app.db.write(move |conn| Box::pin(change.run(conn))).await;
+    let opened = match changed {
+        Ok(changed) => changed.ok_or(Error::InvalidPassword)?,
+        // Shut out meanwhile: nothing of the change stands.
+        Err(store::Error::Conflict) => return Err(Error::Unauthorized),
+        Err(error) => return Err(error.into()),
+    };
+    let user = app
+        .db
+        .read(move |conn| Box::pin(store::account::users::by_id(conn, id)))
+        .await?
+        .ok_or(Error::Unauthorized)?
+        .user;
+    let grant = match opened {
+        Some((opening, ring)) => Some(opening.grant(app, &user, ring).await?),
+        None => None,
+    };
+    Ok((user, grant))
+}
+
+fn own_words(user: &User) -> [&str; 2] {
+    [user.email.as_str(), &user.name]
+}
+
+/// Whether the user may have this password.
+pub async fn check_new(app: &App, user: &User, new: &str) -> Result<()> {
+    choose(app, new, &own_words(user)).await.map(|_| ())
+}
+
+/// Sets the password of a user who is not asked: every session of the user ends. For oneself the
+/// current password is proven; a session that is stolen takes no account.
+pub async fn set_for_user(
+    app: &App,
+    who: &Authenticated,
+    id: UserId,
+    current: Option<&str>,
+    new: &str,
+    peer: &Peer,
+) -> Result<()> {
+    let by = Authority::Session(who);
+    let user = administer_users::target(app, by, Field::Password.action(), id).await?;
+    if !by.names(&user) {
+        return set_password(app, &user, new, peer).await;
+    }
+    // An actor who acts as the user knows the current password no better than a thief would.
+    who.oneself(Field::Password.action())?;
+    let verified = verify_password(app, who, current.ok_or(Error::InvalidPassword)?, peer)
+        .await?
+        .ok_or(Error::InvalidPassword)?;
+    set(app, &user, Some(verified), new, peer)
+        .await?
+        .ok_or(Error::InvalidPassword)
+}
+
+/// An operator or an admin sets a password: every session of the user ends.
+pub async fn set_password(app: &App, user: &User, new: &str, peer: &Peer) -> Result<()> {
+    set(app, user, None, new, peer)
+        .await?
+        .ok_or(Error::UserNotFound)
+}
+
+/// `None`: there is no such user, or `verified` is no longer the current hash.
+async fn set(
+    app: &App,
+    user: &User,
+    verified: Option<String>,
+    new: &str,
+    peer: &Peer,
+) -> Result<Option<()>> {
+    let hash = app
+        .hasher
+        .hash(peer, choose(app, new, &own_words(user)).await?)
+        .await?;
+    let change = Change {
+        user: user.id,
+        verified,
+        account: account_id(app),
+        hash,
+        spared: None,
+        replaced: None,
+        opening: None,
+        outbox: Outbox::new(app),
+        recorder: Recorder::new(app, peer),
+    };
+    let done = app.db.write(move |conn| Box::pin(change.run(conn))).await?;
+    Ok(done.map(|_| ()))
+}
+
+#[derive(Clone)]
+struct Change {
+    user: UserId,
+    /// What must still be the current hash; `None`: whatever it is, and if there is none.
+    verified: Option<String>,
+    account: EventId,
+    hash: String,
+    spared: Option<crate::model::kernel::id::SessionId>,
+    /// The session whose place `opening` takes in the same browser.
+    replaced: Option<crate::model::kernel::id::SessionId>,
+    opening: Option<Opening>,
+    outbox: Outbox,
+    recorder: Recorder,
+}
+
+impl Change {
+    /// The user's row first, the sessions in a later statement: a sign-in in between sees the new
+    /// hash or is revoked.
+    async fn run(self, conn: &mut Conn) -> store::Result<Option<Option<(Opening, RingVersion)>>> {
+        let now = conn.now();
+        store::account::user_changes::lock_account(conn, self.user).await?;
+        if store::account::user_changes::lock(conn, self.user)
+            .await?
+            .is_none()
+        {
+            return Ok(None);
+        }
+        if !store::account::users::set_password(
+            conn,
+            self.user,
+            self.account,
+            self.verified.as_deref(),
+            &self.hash,
+            now,
+        )
+        .await?
+        {
+            return Ok(None);
+        }
+        if let Some(replaced) = self.replaced {
+            end(
+                conn,
+                &self.recorder,
+                Which::One(replaced),
+                RevokedReason::Replaced,
+            )
+            .await?;
+        }
+        end(
+            conn,
+            &self.recorder,
+            Which::OfUser {
+                user: self.user,
+                except: self.spared,
+            },
+            RevokedReason::PasswordChanged,
+        )
+        .await?;
+        self.recorder
+            .record(
+                conn,
+                Kind::PasswordChanged,
+                Some(self.user),
+                None,
+                serde_json::Map::new(),
+            )
+            .await?;
+        store::mails::end_tokens(conn, self.user, now).await?;
+        if let Some(found) = store::account::users::by_id(conn, self.user).await? {
+            self.outbox
+                .notice(
+                    conn,
+                    Template::PasswordChanged,
+                    &found.user,
+                    serde_json::Map::new(),
+                )
+                .await?;
+        }
+        let Some(opening) = self.opening else {
+            return Ok(Some(None));
+        };
+        let ring = opening
+            .insert(conn, &self.recorder, Proof::Password(&self.hash), None)
+            .await?
+            .ok_or(store::Error::Conflict)?;
+        Ok(Some(Some((opening, ring))))
+    }
+}

@@ -1,0 +1,46 @@
+//! What may be chosen as a password (SP 800-63B-4 section 3.1.1.2): long enough, none that
+//! everybody chooses, not one's own name or address, and not in the operator's list of breached
+//! ones. No rule asks for digits or signs.
+
+use std::sync::Arc;
+
+use crate::app::App;
+use crate::model::account::common_password::is_common;
+use crate::model::account::password::Password;
+
+use crate::flows::{Error, Result};
+
+/// The password, if it may be chosen by who has these names and addresses.
+pub async fn choose(app: &App, text: &str, own: &[&str]) -> Result<Password> {
+    let password = Password::chosen(text, app.config.passwords.length)?;
+    consider(app, &password, own).await?;
+    Ok(password)
+}
+
+/// The same of a password whose length is right.
+pub async fn consider(app: &App, password: &Password, own: &[&str]) -> Result<()> {
+    if app.config.passwords.blocklist.is_on() {
+        let host = app.config.server.public_url.host_str().unwrap_or_default();
+        let of_the_service = [app.config.mail.app_name.as_str(), host];
+        if is_common(password.text())
+            || password.resembles(own.iter().chain(&of_the_service).copied())
+        {
+            return Err(Error::PasswordTooCommon);
+        }
+    }
+    let Some(breached) = &app.breached else {
+        return Ok(());
+    };
+    let (breached, password) = (Arc::clone(breached), password.clone());
+    // The disk may be slow; whoever asked for this check wants it done, so without an answer
+    // nothing is chosen.
+    let found = tokio::task::spawn_blocking(move || breached.contains(&password)).await;
+    let found = found
+        .map_err(|e| Error::Internal(e.to_string()))?
+        .map_err(|e| Error::Unavailable(format!("passwords.breached_file: {e}")))?;
+    if found {
+        Err(Error::PasswordCompromised)
+    } else {
+        Ok(())
+    }
+}

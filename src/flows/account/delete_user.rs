@@ -1,0 +1,207 @@
+//! Deleting one's own account: with the password at once, without it by a link that is good only
+//! where one is signed in.
+
+use std::time::Duration;
+
+use serde_json::Map;
+
+use crate::app::App;
+use crate::model::audit::event::{Kind, Peer};
+use crate::model::kernel::id::{EventId, UserId};
+use crate::model::kernel::trusted_clock::ConfirmedNow;
+use crate::model::mail::Purpose;
+use crate::model::session::session::RevokedReason;
+use crate::store;
+use crate::store::session::endings::Which;
+
+use super::administer_users::is_last_admin;
+use super::update_user::verify_password;
+use crate::flows::audit::recorder::{Recorder, detail};
+use crate::flows::limit::rate_limit::Charges;
+use crate::flows::mail::mail_links;
+use crate::flows::mail::outbox::Outbox;
+use crate::flows::session::end_session::end;
+use crate::flows::session::read_session::Authenticated;
+use crate::flows::{Error, Result};
+
+/// How old a sign-in may be that deletes without a password or a link.
+const FRESH: Duration = Duration::from_secs(86_400);
+
+/// Deletes the account of who knows its password.
+pub async fn with_password(
+    app: &App,
+    who: &Authenticated,
+    password: &str,
+    peer: &Peer,
+) -> Result<()> {
+    let (user, verified) = (
+        who.user.id,
+        verify_password(app, who, password, peer).await?,
+    );
+    delete(app, user, Proof::Password(verified), peer).await
+}
+
+/// Where no mail is sent: a sign-in that is not a day old is proof enough, as with Better Auth.
+pub async fn with_fresh_session(app: &App, who: &Authenticated, peer: &Peer) -> Result<()> {
+    if app.now().since(who.session.auth_time) >= FRESH {
+        return Err(Error::SessionExpired);
+    }
+    delete(app, who.user.id, Proof::FreshSession, peer).await
+}
+
+/// Sends the link.
+pub async fn request(
+    app: &App,
+    who: &Authenticated,
+    callback: Option<String>,
+    peer: &Peer,
+) -> Result<()> {
+    Charges::own_mail(app, Purpose::DeleteUser, who.user.id, peer)
+        .take(app)
+        .await?;
+    let user = who.user.id;
+    let outbox = Outbox::new(app);
+    let work = app.db.write_unless_refused(move |conn| {
+        Box::pin(async move {
+            let Some(user) = store::account::user_changes::lock(conn, user).await? else {
+                return Ok(Err(Error::Unauthorized));
+            };
+            outbox
+                .link(conn, Purpose::DeleteUser, &user, callback.as_deref())
+                .await?;
+            Ok(Ok(()))
+        })
+    });
+    work.await??;
+    app.mail_waits.notify_one();
+    Ok(())
+}
+
+/// Whether the link is this user's and good.
+pub async fn check(app: &App, user: UserId, token: &str) -> Result<()> {
+    let token = mail_links::open(app, token, Purpose::DeleteUser).await?;
+    if token.user == user {
+        Ok(())
+    } else {
+        Err(Error::MailTokenInvalid)
+    }
+}
+
+/// Follows the link.
+pub async fn with_token(app: &App, user: UserId, token: &str, peer: &Peer) -> Result<()> {
+    let token = mail_links::open(app, token, Purpose::DeleteUser).await?;
+    if token.user == user {
+        delete(app, user, Proof::Link(token.id), peer).await
+    } else {
+        Err(Error::MailTokenInvalid)
+    }
+}
+
+/// Why an account may be deleted.
+#[derive(Clone)]
+enum Proof {
+    /// The hash that the password was compared with.
+    Password(Option<String>),
+    Link(EventId),
+    FreshSession,
+}
+
+async fn delete(app: &App, user: UserId, proof: Proof, peer: &Peer) -> Result<()> {
+    let recorder = Recorder::new(app, peer);
+    let work = app.db.write_unless_refused(move |conn| {
+        Box::pin(async move {
+            store::account::user_changes::lock_account(conn, user).await?;
+            if is_last_admin(conn, user, &recorder).await? {
+                return Ok(Err(Error::LastAdmin));
+            }
+            store::account::user_changes::lock(conn, user).await?;
+            match &proof {
+                Proof::Password(verified) => {
+                    // Changed while it was being verified: it no longer is the user's.
+                    let current = store::account::users::by_id(conn, user)
+                        .await?
+                        .and_then(|found| found.password_hash);
+                    if current != *verified {
+                        return Ok(Err(Error::InvalidPassword));
+                    }
+                }
+                Proof::Link(link) => {
+                    if !store::mails::end_token(conn, *link, conn.now()).await? {
+                        return Ok(Err(Error::MailTokenInvalid));
+                    }
+                }
+                Proof::FreshSession => {}
+            }
+            end(
+                conn,
+                &recorder,
+                Which::ActedBy(user),
+                RevokedReason::Revoked,
+            )
+            .await?;
+            if !store::account::user_changes::delete(
+                conn,
+                user,
+                &recorder.cause(conn.now(), RevokedReason::Revoked),
+            )
+            .await?
+            {
+                return Ok(Err(Error::Unauthorized));
+            }
+            recorder
+                .record(conn, Kind::UserDeleted, Some(user), None, Map::new())
+                .await?;
+            Ok(Ok(()))
+        })
+    });
+    work.await?
+}
+
+/// Deletes those who signed up and never proved that the mailbox is theirs
+/// (`sign_up.unproven_ttl`), at most so many; tells how many it looked at.
+pub async fn unproven(app: &App, confirmed: ConfirmedNow, limit: i64) -> Result<u64> {
+    let sign_up = &app.config.sign_up;
+    if !sign_up.require_email_verification || sign_up.unproven_ttl.is_none() {
+        return Ok(0);
+    }
+    let due = app
+        .db
+        .read(move |conn| {
+            Box::pin(store::account::user_changes::unproven(
+                conn,
+                confirmed.now(),
+                limit,
+            ))
+        })
+        .await?;
+    let count = due.len() as u64;
+    for user in due {
+        let recorder = Recorder::new(
+            app,
+            &Peer {
+                actor: "schedule".into(),
+                ..Peer::default()
+            },
+        );
+        let work = app.db.write(move |conn| {
+            Box::pin(async move {
+                store::account::user_changes::lock_account(conn, user).await?;
+                // Whoever proved it meanwhile stays.
+                if store::account::user_changes::delete_unproven(conn, user, confirmed).await? {
+                    recorder
+                        .record(
+                            conn,
+                            Kind::UserDeleted,
+                            Some(user),
+                            None,
+                            detail([("reason", "never proven".into())]),
+                        )
+                        .await?;
+                }
+                Ok(())
+            })
+        });
+        work.await?;
+    }
+    Ok(count)
+}

@@ -1,0 +1,409 @@
+//! Proving a mailbox: the one way for every link that does so (verification, change of address,
+//! reset, invitation).
+//!
+//! A link alone proves only who reads the mailbox. Whether the one who set the password is the same
+//! person, three things tell: a live session of the account beside the device that it was given to,
+//! a device that is known at it, or the password itself. With one of them everything stays as it
+//! is. Without, the account belongs to the mailbox from then on: password, sessions and known
+//! devices of before end, and a new password is chosen.
+
+use serde_json::Map;
+
+use crate::app::App;
+use crate::crypto::password::Verdict;
+use crate::model::account::email::Email;
+use crate::model::account::password::Password;
+use crate::model::account::user::User;
+use crate::model::audit::event::{Kind, Peer};
+use crate::model::kernel::id::{SessionId, UserId};
+use crate::model::mail::{MailToken, Purpose};
+use crate::model::session::session::RevokedReason;
+use crate::store::account::user_changes::{Changes, change};
+use crate::store::session::endings::Which;
+use crate::store::session::sessions::By;
+use crate::store::{self, Conn};
+
+use crate::flows::audit::recorder::{Recorder, detail};
+use crate::flows::limit::rate_limit::Charges;
+use crate::flows::login::known_device;
+use crate::flows::login::known_device::Device;
+use crate::flows::mail::mail_links;
+use crate::flows::mail::outbox::Outbox;
+use crate::flows::session::carried;
+use crate::flows::session::end_session::end;
+use crate::flows::session::read_session::Authenticated;
+use crate::flows::{Error, Result};
+
+/// What came with a link that proves a mailbox.
+#[derive(Clone, Copy, Default)]
+pub struct Evidence<'r> {
+    /// The live session whose token came along.
+    pub session: Option<&'r Authenticated>,
+    /// Every session cookie of the request.
+    pub session_cookies: &'r [&'r str],
+    /// Tokens of known devices, not yet looked at.
+    pub devices: &'r [&'r str],
+    /// What was typed as the password of the account.
+    pub password: Option<&'r str>,
+}
+
+/// What ties the one who follows a link to the one who set the password.
+#[derive(Debug, Clone)]
+pub(in crate::flows) enum Tie {
+    /// A session of the account.
+    Session(SessionId),
+    /// A device that is known at the account.
+    Device(Device),
+    /// The password, whose hash was this.
+    Password(String),
+    /// Nothing.
+    None,
+}
+
+impl Tie {
+    /// A new token for the device that was known at the account, as the user's row is now. `None`
+    /// where none was: a password that was typed proves no device.
+    pub(in crate::flows) fn device(&self, app: &App, user: &User) -> Option<String> {
+        let session = match self {
+            Self::None | Self::Password(_) => return None,
+            Self::Session(id) => Some(*id),
+            Self::Device(device) => device.session(),
+        };
+        known_device::token(app, user, session)
+    }
+}
+
+/// How a link that proves a mailbox stands to the browser that shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// The link is all that it takes.
+    Enough,
+    /// The password is needed too; or a new one is chosen and what was before ends.
+    NotEnough,
+}
+
+/// What came of a proof.
+#[derive(Debug, Clone)]
+pub struct Proof {
+    /// The user with the mailbox proven.
+    pub user: User,
+    /// The token that lets the mailbox's holder choose a password, once: what was there before has
+    /// ended.
+    pub choose: Option<String>,
+    /// A new token for the device that was tied to the account, where the proof ended the one
+    /// before.
+    pub device: Option<String>,
+}
+
+/// Another host of the site can plant cookies, those of a stranger's own account among them. So a
+/// session that a cookie names counts only beside the device that it was given to, whose cookie
+/// over https no other host can set; and no device counts beside a live session of another user, or
+/// beside the device of one.
+async fn tie(app: &App, token: &MailToken, evidence: &Evidence<'_>, user: &User) -> Result<Tie> {
+    let devices: Vec<Device> = evidence
+        .devices
+        .iter()
+        .filter_map(|text| Device::open(app, text))
+        .collect();
+    // An admin who acts as the user is not the user.
+    let own = evidence
+        .session
+        .filter(|who| who.session.user_id == token.user && who.session.impersonated_by.is_none());
+    if let Some(who) = own.filter(|who| !who.by_cookie) {
+        return Ok(Tie::Session(who.session.id));
+    }
+    let is_anothers = own.is_none() && evidence.session.is_some()
+        || devices.iter().any(|device| device.user() != token.user);
+    if is_anothers || carried::is_anothers(app, evidence.session_cookies, token.user).await? {
+        return Ok(Tie::None);
+    }
+    if let Some(who) = own.filter(|who| {
+        devices
+            .iter()
+            .any(|device| device.session() == Some(who.session.id))
+    }) {
+        return Ok(Tie::Session(who.session.id));
+    }
+    Ok(devices
+        .into_iter()
+        .find(|device| device.is_known_to(user))
+        .map_or(Tie::None, Tie::Device))
+}
+
+async fn holder(app: &App, token: &MailToken) -> Result<store::account::users::WithPassword> {
+    let id = token.user;
+    app.db
+        .read(move |conn| Box::pin(store::account::users::by_id(conn, id)))
+        .await?
+        .ok_or(Error::UserNotFound)
+}
+
+/// What a page that shows the link has to ask for. Changes nothing.
+pub async fn standing(app: &App, token: &MailToken, evidence: &Evidence<'_>) -> Result<Standing> {
+    let user = holder(app, token).await?.user;
+    let is_proven = token.purpose == Purpose::VerifyEmail && user.email_verified;
+    let enough = is_proven || !matches!(tie(app, token, evidence, &user).await?, Tie::None);
+    Ok(if enough {
+        Standing::Enough
+    } else {
+        Standing::NotEnough
+    })
+}
+
+/// Weighs what came with the link. A password is tried under the limits of a sign-in.
+///
+/// # Errors
+/// [`Error::InvalidPassword`] for a wrong one, [`Error::Limited`] for too many.
+pub(in crate::flows) async fn weigh(
+    app: &App,
+    token: &MailToken,
+    evidence: &Evidence<'_>,
+    peer: &Peer,
+) -> Result<Tie> {
+    let known = holder(app, token).await?;
+    let found = tie(app, token, evidence, &known.user).await?;
+    let (Tie::None, Some(typed)) = (&found, evidence.password) else {
+        return Ok(found);
+    };
+    let typed = Password::attempt(typed, app.config.passwords.length)?;
+    let charges = Charges::password(app, &known.user.email, &[], peer).await?;
+    charges.take(app).await?;
+    let stored = known.password_hash;
+    let verdict = charges
+        .settle(
+            app,
+            app.hasher
+                .verify(peer, typed, stored.clone())
+                .await
+                .map_err(Into::into),
+        )
+        .await?;
+    if let (Verdict::Right { .. }, Some(hash)) = (verdict, stored) {
+        charges.forgive_now(app).await?;
+        return Ok(Tie::Password(hash));
+    }
+    let (recorder, user) = (Recorder::new(app, peer), known.user.id);
+    let why = detail([("reason", "wrong password at a link of a mail".into())]);
+    app.db
+        .write_unsynced(move |conn| {
+            Box::pin(async move {
+                recorder
+                    .record(conn, Kind::SignInRefused, Some(user), None, why)
+                    .await
+            })
+        })
+        .await?;
+    Err(Error::InvalidPassword)
+}
+
+/// Whether what was weighed is still so; the user's row is locked.
+async fn holds(conn: &mut Conn, user: &User, tie: &Tie) -> store::Result<bool> {
+    Ok(match tie {
+        Tie::Session(id) => store::session::sessions::find_live(conn, &By::Id(*id), conn.now())
+            .await?
+            .is_some_and(|found| found.session.user_id == user.id),
+        Tie::Device(device) => device.is_known_to(user),
+        Tie::Password(hash) => {
+            store::account::users::by_id(conn, user.id)
+                .await?
+                .and_then(|found| found.password_hash)
+                .as_ref()
+                == Some(hash)
+        }
+        Tie::None => true,
+    })
+}
+
+/// The mailbox of `user`, or the one at `new_email`, is proven. The account and the user's row are
+/// locked.
+///
+/// The inner error: what tied the link to the account is no longer so.
+pub(in crate::flows) async fn prove(
+    conn: &mut Conn,
+    recorder: &Recorder,
+    outbox: &Outbox,
+    user: &User,
+    new_email: Option<&Email>,
+    tie: &Tie,
+) -> store::Result<Result<(User, Option<MailToken>)>> {
+    if !holds(conn, user, tie).await? {
+        return Ok(Err(Error::Unauthorized));
+    }
+    if matches!(tie, Tie::None) {
+        let Some(user) = claim(conn, recorder, user, new_email, Profile::Forgotten).await? else {
+            return Ok(Err(Error::UserNotFound));
+        };
+        let token = outbox.token(conn.now(), Purpose::ResetPassword, &user, None);
+        store::mails::insert_token(conn, &token).await?;
+        return Ok(Ok((user, Some(token))));
+    }
+    // What could be changed without this address's word can be no longer.
+    match new_email {
+        None => {
+            store::mails::end_tokens_of(conn, user.id, Purpose::VerifyChange, conn.now()).await?;
+        }
+        Some(_) => store::mails::end_tokens(conn, user.id, conn.now()).await?,
+    }
+    Ok(mark(conn, recorder, user, new_email, Changes::default())
+        .await?
+        .ok_or(Error::UserNotFound)
+        .map(|user| (user, None)))
+}
+
+/// What becomes of the name and the picture of an account that its mailbox's holder takes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::flows) enum Profile {
+    /// The holder asked for a new password, and so knows of the account.
+    Kept,
+    /// The holder followed a link that another person may have asked for: they may be a stranger's
+    /// words, and mails to the holder would speak with them.
+    Forgotten,
+}
+
+impl Profile {
+    /// As the audit trail says it.
+    fn as_str(self) -> &'static str {
+        if self == Self::Kept {
+            "kept"
+        } else {
+            "forgotten"
+        }
+    }
+
+    fn changes(self) -> Changes {
+        match self {
+            Self::Kept => Changes::default(),
+            Self::Forgotten => Changes {
+                name: Some(String::new()),
+                image: Some(String::new()),
+                ..Changes::default()
+            },
+        }
+    }
+}
+
+/// The account belongs to the mailbox alone: every password, session, known device and link of
+/// before ends. The account and the user's row are locked.
+pub(in crate::flows) async fn claim(
+    conn: &mut Conn,
+    recorder: &Recorder,
+    user: &User,
+    new_email: Option<&Email>,
+    profile: Profile,
+) -> store::Result<Option<User>> {
+    let now = conn.now();
+    let had_password = store::account::users::by_id(conn, user.id)
+        .await?
+        .is_some_and(|found| found.password_hash.is_some());
+    store::account::users::drop_accounts(conn, user.id, now).await?;
+    store::mails::end_tokens(conn, user.id, now).await?;
+    let ended = end(
+        conn,
+        recorder,
+        Which::OfUser {
+            user: user.id,
+            except: None,
+        },
+        RevokedReason::PasswordChanged,
+    )
+    .await?;
+    end(
+        conn,
+        recorder,
+        Which::ActedBy(user.id),
+        RevokedReason::Revoked,
+    )
+    .await?;
+    let mut changes = Changes::default();
+    if had_password || !ended.is_empty() {
+        recorder
+            .record(
+                conn,
+                Kind::AccountReclaimed,
+                Some(user.id),
+                None,
+                detail([("profile", profile.as_str().into())]),
+            )
+            .await?;
+        changes = profile.changes();
+    }
+    mark(conn, recorder, user, new_email, changes).await
+}
+
+/// What [`claim`] took away, once more, after the database went back: password, sessions and links,
+/// and the profile where it was forgotten.
+pub(in crate::flows) async fn reclaim_again(
+    app: &App,
+    user: UserId,
+    profile: Profile,
+    peer: &Peer,
+) -> Result<()> {
+    let recorder = Recorder::new(app, peer);
+    let work = app.db.write(move |conn| {
+        Box::pin(async move {
+            store::account::user_changes::lock_account(conn, user).await?;
+            store::account::users::drop_accounts(conn, user, conn.now()).await?;
+            store::mails::end_tokens(conn, user, conn.now()).await?;
+            end(
+                conn,
+                &recorder,
+                Which::OfUser { user, except: None },
+                RevokedReason::PasswordChanged,
+            )
+            .await?;
+            end(
+                conn,
+                &recorder,
+                Which::ActedBy(user),
+                RevokedReason::Revoked,
+            )
+            .await?;
+            change(conn, user, &profile.changes(), conn.now()).await?;
+            recorder
+                .record(
+                    conn,
+                    Kind::AccountReclaimed,
+                    Some(user),
+                    None,
+                    detail([("profile", profile.as_str().into())]),
+                )
+                .await
+        })
+    });
+    Ok(work.await?)
+}
+
+async fn mark(
+    conn: &mut Conn,
+    recorder: &Recorder,
+    user: &User,
+    new_email: Option<&Email>,
+    changes: Changes,
+) -> store::Result<Option<User>> {
+    let changes = Changes {
+        email: new_email.cloned(),
+        email_verified: Some(true),
+        ..changes
+    };
+    let proven = change(conn, user.id, &changes, conn.now()).await?;
+    let kind = if new_email.is_some() {
+        Kind::EmailChanged
+    } else {
+        Kind::EmailVerified
+    };
+    recorder
+        .record(conn, kind, Some(user.id), None, Map::new())
+        .await?;
+    Ok(proven)
+}
+
+/// The proof as the browser gets it, once it is committed.
+pub(in crate::flows) fn told(app: &App, (user, token): (User, Option<MailToken>)) -> Result<Proof> {
+    Ok(Proof {
+        user,
+        choose: token
+            .map(|token| mail_links::text(app, &token))
+            .transpose()?,
+        device: None,
+    })
+}

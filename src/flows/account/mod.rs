@@ -1,0 +1,14 @@
+//! Stories of accounts: sign-up, email address, password, deletion, administration.
+
+pub mod administer_users;
+pub mod change_email;
+pub mod change_password;
+pub mod choose_password;
+pub mod delete_user;
+pub mod invite_user;
+pub mod mailbox;
+pub mod manage_users;
+pub mod reset_password;
+pub mod sign_up;
+pub mod update_user;
+pub mod verify_email;

@@ -1,0 +1,75 @@
+//! Proving a mailbox after a sign-up. Whether an address is known is not told: before the answer
+//! nothing is looked up.
+
+use crate::app::App;
+use crate::model::account::email::Email;
+use crate::model::account::user::User;
+use crate::model::audit::event::Peer;
+use crate::model::mail::Purpose;
+use crate::store;
+
+use super::mailbox;
+use super::mailbox::{Evidence, Proof};
+use crate::flows::audit::recorder::Recorder;
+use crate::flows::limit::rate_limit::Charges;
+use crate::flows::mail::mail_links;
+use crate::flows::mail::outbox::Outbox;
+use crate::flows::{Error, Result};
+
+/// Sends the link, to the user who is signed in or to the user of the address, if there is one.
+pub async fn request(
+    app: &App,
+    email: &Email,
+    signed_in: Option<&User>,
+    callback: Option<String>,
+    peer: &Peer,
+) -> Result<()> {
+    if !app.config.mail.sends() {
+        return Err(Error::VerificationEmailNotEnabled);
+    }
+    if let Some(user) = signed_in {
+        if user.email != *email {
+            return Err(Error::EmailMismatch);
+        }
+        if user.email_verified {
+            return Err(Error::EmailAlreadyVerified);
+        }
+    }
+    Charges::mail(app, Purpose::VerifyEmail, email, peer)
+        .take(app)
+        .await?;
+    let (key, outbox) = (email.clone(), Outbox::new(app));
+    let work = app.db.write(move |conn| {
+        Box::pin(async move {
+            outbox
+                .request(conn, Purpose::VerifyEmail, &key, callback.as_deref())
+                .await
+        })
+    });
+    work.await?;
+    app.mail_waits.notify_one();
+    Ok(())
+}
+
+/// Acts on the link; doing it again until it expires changes nothing more.
+pub async fn verify(app: &App, text: &str, evidence: Evidence<'_>, peer: &Peer) -> Result<Proof> {
+    let token = mail_links::open(app, text, Purpose::VerifyEmail).await?;
+    let tie = mailbox::weigh(app, &token, &evidence, peer).await?;
+    let (outbox, recorder) = (Outbox::new(app), Recorder::new(app, peer));
+    let work = app.db.write_unless_refused(move |conn| {
+        Box::pin(async move {
+            store::account::user_changes::lock_account(conn, token.user).await?;
+            let Some(user) = store::account::user_changes::lock(conn, token.user).await? else {
+                return Ok(Err(Error::UserNotFound));
+            };
+            if user.email != token.email {
+                return Ok(Err(Error::MailTokenInvalid));
+            }
+            if user.email_verified {
+                return Ok(Ok((user, None)));
+            }
+            mailbox::prove(conn, &recorder, &outbox, &user, None, &tie).await
+        })
+    });
+    mailbox::told(app, work.await??)
+}

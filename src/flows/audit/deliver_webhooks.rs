@@ -1,0 +1,134 @@
+//! Telling a webhook what has happened. Whoever takes a message holds it for a minute; one who dies
+//! meanwhile gives it back, and it goes out again under the same `webhook-id`. What is not taken is
+//! tried again, later and later, for three days.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use crate::app::App;
+use crate::config::Webhooks;
+use crate::crypto::webhook::sign;
+use crate::model::audit::webhook::Webhook;
+use crate::outbound_http::Client;
+use crate::store;
+
+use crate::flows::ops::confirm_clock;
+use crate::flows::{Error, Result};
+
+/// Sent side by side.
+const TOGETHER: i64 = 8;
+/// Longer than a request may take.
+const HOLD: Duration = Duration::from_secs(60);
+const FIRST_RETRY: Duration = Duration::from_secs(5);
+const LAST_RETRY: Duration = Duration::from_secs(3_600);
+/// Replicas' clocks are apart by far less than a minute.
+const TIMES: store::mails::Hold = store::mails::Hold {
+    hold: HOLD,
+    latest: LAST_RETRY.saturating_add(Duration::from_secs(60)),
+};
+/// What nobody has taken by then is dropped, here or by `prune`.
+pub(in crate::flows) const GIVE_UP: Duration = Duration::from_secs(3 * 86_400);
+
+/// Sends everything that is due, unless it is told to stop between two rounds; tells how many were
+/// taken.
+pub async fn deliver_due(app: &App, stopped: impl Fn() -> bool) -> Result<usize> {
+    let (Some(webhooks), Some(client)) = (&app.config.webhooks, &app.outgoing) else {
+        return Ok(0);
+    };
+    let mut sent = 0;
+    while !stopped() {
+        let Some(taking) = confirm_clock::admit_taking(app).await? else {
+            break;
+        };
+        let work = app.db.write(move |conn| {
+            Box::pin(async move {
+                let now = conn.now();
+                store::audit::webhooks::take_due(conn, TOGETHER, now, taking.confirmed, TIMES).await
+            })
+        });
+        let taken = work.await?;
+        if taken.is_empty() {
+            break;
+        }
+        let offered = taken.len();
+        let mut round = 0;
+        for outcome in join_all(
+            taken
+                .into_iter()
+                .map(|webhook| deliver(app, client, webhooks, webhook)),
+        )
+        .await
+        {
+            round += usize::from(outcome?);
+        }
+        sent += round;
+        if round == 0 {
+            // Most likely nobody is there: the rest is not tried in vain, and the log hears of it
+            // once.
+            tracing::warn!(
+                offered,
+                "the webhook takes nothing; it will be offered again"
+            );
+            break;
+        }
+    }
+    Ok(sent)
+}
+
+async fn deliver(
+    app: &App,
+    client: &Client,
+    webhooks: &Webhooks,
+    webhook: Webhook,
+) -> Result<bool> {
+    let (id, attempts) = (webhook.id, webhook.attempts);
+    let Err(reason) = offer(app, client, webhooks, &webhook).await? else {
+        app.metrics.webhook("taken");
+        app.db
+            .write(move |conn| Box::pin(store::audit::webhooks::remove(conn, id, attempts)))
+            .await?;
+        return Ok(true);
+    };
+    let too_old = if app.now().since(webhook.created_at) >= GIVE_UP {
+        confirm_clock::confirm(app).await?
+    } else {
+        None
+    };
+    if let Some(now) = too_old {
+        app.metrics.webhook("given_up");
+        tracing::error!(webhook = %id, kind = webhook.kind, attempts, reason, "an event is given up: the webhook has not taken it for three days");
+        app.db
+            .write(move |conn| Box::pin(store::audit::webhooks::give_up(conn, id, attempts, now)))
+            .await?;
+        return Ok(false);
+    }
+    app.metrics.webhook("later");
+    tracing::info!(webhook = %id, kind = webhook.kind, attempts, reason, "an event was not taken and will be sent again");
+    let due = app.now()
+        + (FIRST_RETRY * 2_u32.saturating_pow(attempts.saturating_sub(1).min(16))).min(LAST_RETRY);
+    app.db
+        .write(move |conn| Box::pin(store::audit::webhooks::postpone(conn, id, attempts, due)))
+        .await?;
+    Ok(false)
+}
+
+/// Offers a message; the inner error is the receiver's.
+async fn offer(
+    app: &App,
+    client: &Client,
+    webhooks: &Webhooks,
+    webhook: &Webhook,
+) -> Result<std::result::Result<(), String>> {
+    let (id, seconds) = (webhook.id.to_string(), app.now().seconds());
+    let signature = sign(&webhooks.secret.0, &id, seconds, &webhook.body)
+        .ok_or_else(|| Error::Internal("the webhook's secret is unusable".into()))?;
+    let headers = [
+        ("webhook-id", id),
+        ("webhook-timestamp", seconds.to_string()),
+        ("webhook-signature", signature),
+    ];
+    Ok(client
+        .post_json(&webhooks.url, &headers, webhook.body.clone())
+        .await)
+}

@@ -1,0 +1,9 @@
+//! Writing, reading, checking and reapplying the audit trail; telling webhooks.
+
+pub mod audit_ends;
+pub mod deliver_webhooks;
+pub(in crate::flows) mod lost_events;
+pub mod read_audit;
+pub mod reapply_audit;
+pub mod record_startup;
+pub mod recorder;

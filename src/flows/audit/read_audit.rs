@@ -1,0 +1,269 @@
+//! Reading the audit trail, and checking it: each chain by itself, and against a copy that was kept
+//! elsewhere (an export, the ends of chains in the log).
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use crate::app::App;
+use crate::model::account::permission::Action;
+pub use crate::model::audit::event::{Entry, Fault, Walk};
+use crate::model::kernel::id::EventId;
+use crate::model::kernel::time::Timestamp;
+use crate::store;
+use crate::store::audit::events::Chain;
+pub use crate::store::audit::events::Filter;
+
+use crate::flows::Result;
+use crate::flows::authority::Authority;
+use crate::flows::ops::confirm_clock;
+
+/// Events that are read at once.
+pub const PAGE: i64 = 1_000;
+
+/// A page of events.
+pub async fn list(app: &App, by: Authority<'_>, filter: Filter, limit: i64) -> Result<Vec<Entry>> {
+    by.may(app, Action::ReadAudit)?;
+    Ok(app
+        .db
+        .read(move |conn| {
+            Box::pin(async move { store::audit::events::list(conn, &filter, limit).await })
+        })
+        .await?)
+}
+
+/// What a look at every chain has found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Chains.
+    pub writers: usize,
+    /// Events that were looked at.
+    pub events: u64,
+    /// Events that are marked as deleted for their age, so that they were not looked at.
+    pub marked: u64,
+    /// Everything that is wrong.
+    pub faults: Vec<Fault>,
+}
+
+/// One event as a copy outside the database names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// Whose chain.
+    pub writer: String,
+    /// Its place.
+    pub sequence: i64,
+    /// Its link.
+    pub link: String,
+    /// When it happened, or was logged; `None`: the copy does not say so.
+    pub at: Option<Timestamp>,
+}
+
+impl Known {
+    /// From a line of an export or of a log in JSON; `None`: it names no event. A log of an older
+    /// version says only when the line was written, minutes after the event.
+    pub fn parse(line: &str) -> Option<Self> {
+        let value: Value = serde_json::from_str(line).ok()?;
+        let text = |name: &str| value[name].as_str().map(ToOwned::to_owned);
+        let at = ["at", "timestamp"]
+            .iter()
+            .find_map(|name| value[*name].as_str().and_then(Timestamp::parse));
+        Some(Self {
+            writer: text("writer")?,
+            sequence: value["sequence"].as_i64()?,
+            link: text("link")?,
+            at,
+        })
+    }
+}
+
+/// What a comparison with a copy has found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// Events that are there, unchanged.
+    pub there: u64,
+    /// Events that are not there, and so old that the retention may have deleted them.
+    pub excused: u64,
+    /// The others.
+    pub faults: Vec<Fault>,
+}
+
+/// Recomputes every chain, link by link. One in which something is wrong is looked at once more: it
+/// may have been shortened meanwhile.
+pub async fn verify(app: &App) -> Result<Report> {
+    let chains = app
+        .db
+        .read(|conn| Box::pin(store::audit::events::chains(conn)))
+        .await?;
+    let mut report = Report {
+        writers: chains.len(),
+        ..Report::default()
+    };
+    report.marked = chains
+        .iter()
+        .map(|chain| u64::try_from(chain.pruned_sequence).unwrap_or(0))
+        .sum();
+    for chain in chains {
+        let (mut events, mut faults) = walk(app, &chain).await?;
+        if !faults.is_empty() {
+            let writer = chain.writer.clone();
+            let now = app
+                .db
+                .read(move |conn| {
+                    Box::pin(async move { store::audit::events::chain(conn, &writer).await })
+                })
+                .await?;
+            (events, faults) = walk(app, now.as_ref().unwrap_or(&chain)).await?;
+        }
+        if !is_explained(app, &chain) {
+            faults.push(Fault::Unexplained {
+                writer: chain.writer.clone(),
+                to: chain.pruned_sequence,
+            });
+        }
+        report.events += events;
+        report.faults.extend(faults);
+    }
+    Ok(report)
+}
+
+/// Whether what is marked as deleted for its age can have been that old: with a retention, and in a
+/// chain that began before it.
+fn is_explained(app: &App, chain: &Chain) -> bool {
+    if chain.pruned_sequence == 0 {
+        return true;
+    }
+    let Some(oldest) = app.config.audit_retention.map(|keep| app.now() - keep) else {
+        return false;
+    };
+    let process = chain.writer.split('.').next().unwrap_or_default();
+    // A writer's name holds the time at which its process started.
+    process
+        .parse::<EventId>()
+        .ok()
+        .and_then(|id| id.made_at())
+        .is_none_or(|began| began < oldest)
+}
+
+/// Looks for every event of a copy. What the retention has deleted since may be missing, if the
+/// copy says that it is so old.
+pub async fn compare(app: &App, copy: &[Known]) -> Result<Compared> {
+    let chains = app
+        .db
+        .read(|conn| Box::pin(store::audit::events::chains(conn)))
+        .await?;
+    let chains: HashMap<&str, &Chain> = chains
+        .iter()
+        .map(|chain| (chain.writer.as_str(), chain))
+        .collect();
+    let oldest = app.config.audit_retention.map(|keep| app.now() - keep);
+    let mut compared = Compared::default();
+    for known in copy {
+        let (writer, sequence) = (known.writer.clone(), known.sequence);
+        let found = app
+            .db
+            .read(move |conn| {
+                Box::pin(async move {
+                    store::audit::events::of_writer(conn, &writer, sequence - 1, 1).await
+                })
+            })
+            .await?;
+        let (writer, sequence) = (known.writer.clone(), known.sequence);
+        match found
+            .into_iter()
+            .find(|(entry, _)| entry.sequence == sequence)
+        {
+            Some((entry, _)) if entry.link == known.link => compared.there += 1,
+            Some(_) => compared.faults.push(Fault::Differs { writer, sequence }),
+            None => {
+                let is_marked = chains.get(writer.as_str()).is_some_and(|chain| {
+                    sequence <= chain.pruned_sequence && is_explained(app, chain)
+                });
+                let is_old = known.at.zip(oldest).is_some_and(|(at, oldest)| at < oldest);
+                if is_marked && is_old {
+                    compared.excused += 1;
+                } else {
+                    compared.faults.push(Fault::NotThere { writer, sequence });
+                }
+            }
+        }
+    }
+    Ok(compared)
+}
+
+async fn walk(app: &App, chain: &Chain) -> Result<(u64, Vec<Fault>)> {
+    let mut walk = Walk::from(&chain.writer, chain.pruned_sequence, chain.pruned_link);
+    let (mut after, mut events, mut faults, mut last) = (i64::MIN, 0, Vec::new(), None);
+    loop {
+        let writer = chain.writer.clone();
+        let page = app
+            .db
+            .read(move |conn| {
+                Box::pin(async move {
+                    store::audit::events::of_writer(conn, &writer, after, PAGE).await
+                })
+            })
+            .await?;
+        let Some((end, _)) = page.last() else { break };
+        after = end.sequence;
+        events += page.len() as u64;
+        for (entry, link) in &page {
+            if entry.sequence <= chain.pruned_sequence {
+                // What stands where everything was deleted was never written.
+                faults.push(altered(entry));
+                continue;
+            }
+            faults.extend(walk.step(entry, *link));
+            if entry.sequence == chain.sequence {
+                last = Some((entry.clone(), *link));
+            }
+        }
+    }
+    faults.extend(walk.end(chain.sequence));
+    // The end is noted apart: one who makes the last links anew must know of that too.
+    if let Some((entry, link)) = last.filter(|(_, link)| *link != chain.link) {
+        let known = faults.contains(&altered(&entry));
+        faults.extend((!known && link.is_some()).then(|| altered(&entry)));
+    }
+    Ok((events, faults))
+}
+
+fn altered(entry: &Entry) -> Fault {
+    Fault::Altered {
+        writer: entry.writer.clone(),
+        sequence: entry.sequence,
+        id: entry.id.clone(),
+    }
+}
+
+/// Deletes what is older than the settings keep; tells how many events.
+pub async fn prune(app: &App) -> Result<u64> {
+    let Some(keep) = app.config.audit_retention else {
+        return Ok(0);
+    };
+    let mut total = 0;
+    while let Some(now) = confirm_clock::confirm(app).await? {
+        let before = now.now() - keep;
+        let writers = app
+            .db
+            .read(move |conn| Box::pin(store::audit::events::writers_before(conn, before, PAGE)))
+            .await?;
+        let mut deleted = 0;
+        for writer in writers {
+            deleted += app
+                .db
+                .write(move |conn| {
+                    Box::pin(async move {
+                        store::audit::events::prune(conn, &writer, now, keep, PAGE).await
+                    })
+                })
+                .await?;
+        }
+        total += deleted;
+        // What is old but stands behind something younger, by a clock that was set back, waits for
+        // that.
+        if deleted == 0 {
+            break;
+        }
+    }
+    Ok(total)
+}

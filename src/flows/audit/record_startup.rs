@@ -1,0 +1,46 @@
+//! Saying in the audit trail that a process begins to serve, and with which settings.
+
+use serde_json::{Map, Value};
+
+use crate::app::App;
+use crate::model::audit::event::{Kind, Peer};
+
+use super::recorder::{Recorder, detail};
+use crate::flows::Result;
+
+/// Their user names or paths may be keys of somebody's.
+const SECRETIVE: [&str; 4] = [
+    "webhooks.url",
+    "mail.smtp_url",
+    "database.url",
+    "database.direct_url",
+];
+
+/// Records the start with everything that is not as it is by default; secrets are hidden as `config
+/// show` hides them.
+pub async fn announce(app: &App) -> Result<()> {
+    let settings: Map<String, Value> = app
+        .config
+        .effective
+        .iter()
+        .filter(|e| e.source != "default" && !SECRETIVE.contains(&e.key.as_str()))
+        .map(|e| (e.key.clone(), Value::from(e.value.clone())))
+        .collect();
+    let recorder = Recorder::new(
+        app,
+        &Peer {
+            actor: "process".into(),
+            ..Peer::default()
+        },
+    );
+    let what = detail([
+        ("version", env!("CARGO_PKG_VERSION").into()),
+        ("settings", settings.into()),
+    ]);
+    Ok(app
+        .db
+        .write(move |conn| {
+            Box::pin(async move { recorder.record(conn, Kind::Started, None, None, what).await })
+        })
+        .await?)
+}

@@ -1,0 +1,167 @@
+//! The master key is lost: what was sealed under it can never be opened again. A new master key and
+//! new signing keys take over, and every session ends.
+
+use std::sync::Arc;
+
+use crate::app::App;
+use crate::crypto::master_key::MasterKey;
+use crate::model::audit::event::{Kind, Peer};
+use crate::model::key::key::State;
+use crate::store::{self, Conn};
+
+use super::load_keys;
+use crate::flows::audit::recorder::{Recorder, detail};
+use crate::flows::session::manage_sessions;
+use crate::flows::session::manage_sessions::Which;
+use crate::flows::{Error, Result};
+
+/// Why the keys of before are tombstones.
+const REASON: &str = "the master key was lost";
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Abandoned {
+    /// The public name of the key that is lost.
+    pub lost: String,
+    /// The public name of the new one.
+    pub key_id: String,
+    /// Its version, the first byte of refresh tokens from now on.
+    pub version: u8,
+    /// How many signing keys were given up.
+    pub keys: usize,
+    /// How many sessions ended whose rows are marked already; every session is over, however many
+    /// they are.
+    pub sessions: usize,
+}
+
+/// Makes the primary master key of this process the current one. The signing keys of before become
+/// tombstones and leave the JWKS, the master keys of before are not accepted any more. Refused
+/// while this process holds the current master key, for then it is not lost.
+pub async fn abandon(app: &App, peer: &Peer) -> Result<Abandoned> {
+    let new = app
+        .loaded_keys
+        .first()
+        .cloned()
+        .ok_or_else(|| Error::KeyUnusable("there is no new master key".into()))?;
+    let work = Abandon {
+        new,
+        loaded: app
+            .loaded_keys
+            .iter()
+            .map(|key| key.id().to_owned())
+            .collect(),
+        recorder: Recorder::new(app, peer),
+    };
+    let look = work.clone();
+    app.db
+        .read(move |conn| Box::pin(async move { look.check(conn).await }))
+        .await??;
+    // First, so that a run that was interrupted is done again as a whole. No token of theirs can be
+    // checked any more.
+    let sessions = manage_sessions::revoke(app, Which::Everybody, peer)
+        .await?
+        .marked
+        .len();
+    let done = app
+        .db
+        .write_unless_refused(move |conn| Box::pin(work.run(conn)))
+        .await??;
+    load_keys::ensure_keys(app).await?;
+    Ok(Abandoned { sessions, ..done })
+}
+
+#[derive(Clone)]
+struct Abandon {
+    new: Arc<MasterKey>,
+    loaded: Vec<String>,
+    recorder: Recorder,
+}
+
+impl Abandon {
+    /// The key that is lost, and the version of the new one.
+    async fn check(&self, conn: &mut Conn) -> store::Result<Result<(String, u8)>> {
+        let current = store::key::signing_keys::master_version(conn).await?;
+        let versions = store::key::master_keys::list(conn).await?;
+        let Some(lost) = versions
+            .iter()
+            .find(|v| Some(i64::from(v.version)) == current)
+        else {
+            return Ok(Err(Error::WrongDatabase(
+                "the database names no master key; start `countersign serve` once".into(),
+            )));
+        };
+        if self.loaded.contains(&lost.key_id) {
+            return Ok(Err(Error::KeyUnusable(format!(
+                "the master key {} is loaded and not lost; `keys rewrap` replaces it",
+                lost.key_id
+            ))));
+        }
+        if versions.iter().any(|v| v.key_id == self.new.id()) {
+            return Ok(Err(Error::KeyUnusable(format!(
+                "the master key {} was in use before; make a new one",
+                self.new.id()
+            ))));
+        }
+        match versions
+            .iter()
+            .map(|v| v.version)
+            .max()
+            .unwrap_or(0)
+            .checked_add(1)
+        {
+            Some(version) => Ok(Ok((lost.key_id.clone(), version))),
+            None => Ok(Err(Error::KeyUnusable(
+                "the 255 versions of the master key are used up".into(),
+            ))),
+        }
+    }
+
+    async fn run(self, conn: &mut Conn) -> store::Result<Result<Abandoned>> {
+        let (lost, version) = match self.check(conn).await? {
+            Ok(found) => found,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let stored = store::key::signing_keys::load(conn).await?;
+        let now = conn.now();
+        if !store::key::signing_keys::advance(conn, stored.id, self.recorder.ring_identity())
+            .await?
+        {
+            return Ok(Err(Error::AlreadyRotated));
+        }
+        let published: Vec<_> = stored
+            .keys
+            .iter()
+            .filter(|k| k.key.state.is_published())
+            .collect();
+        for stored in &published {
+            store::key::signing_keys::bury(
+                conn,
+                &stored.key.kid,
+                State::Revoked,
+                Some(REASON),
+                now,
+            )
+            .await?;
+        }
+        store::key::master_keys::adopt(conn, version, self.new.id(), now).await?;
+        store::key::master_keys::condemn_before(conn, version, now).await?;
+        let key_id = self.new.id().to_owned();
+        let keys = published.len();
+        let said = detail([
+            ("lost", lost.clone().into()),
+            ("key_id", key_id.clone().into()),
+            ("version", version.into()),
+            ("keys", keys.into()),
+        ]);
+        self.recorder
+            .record(conn, Kind::MasterKeyAbandoned, None, None, said)
+            .await?;
+        Ok(Ok(Abandoned {
+            lost,
+            key_id,
+            version,
+            keys,
+            sessions: 0,
+        }))
+    }
+}

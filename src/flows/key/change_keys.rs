@@ -1,0 +1,366 @@
+//! Changing the signing keys: ask `model::key::key::plan`, apply its steps in one transaction in which
+//! the state was read again, load the result. The schedule, the command line and start-up all come
+//! through here. No request path ever makes a key.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::app::App;
+use crate::crypto::keypair::Keypair;
+use crate::crypto::master_key::Versioned;
+use crate::crypto::{jwk, seal};
+use crate::model::audit::event::{Kind, Peer};
+use crate::model::key::key::{Key, Policy, State, Step, Wish, plan};
+use crate::random;
+use crate::store::key::signing_keys::{Stored, StoredRing};
+use crate::store::{self, Conn};
+
+use super::load_keys;
+use crate::flows::audit::recorder::{Recorder, detail};
+use crate::flows::ops::confirm_clock;
+use crate::flows::{Error, Result};
+
+/// What somebody wants done to the keys.
+#[derive(Clone)]
+pub struct Order {
+    wish: Wish,
+    peer: Peer,
+    reason: Option<String>,
+    import: Option<Arc<Import>>,
+    expect_active: Option<String>,
+}
+
+struct Import {
+    pair: Keypair,
+    state: State,
+}
+
+impl Order {
+    /// A wish without extras.
+    pub fn new(wish: Wish, peer: Peer) -> Self {
+        Self {
+            wish,
+            peer,
+            reason: None,
+            import: None,
+            expect_active: None,
+        }
+    }
+
+    /// Why a key is revoked; kept with it.
+    #[must_use]
+    pub fn because(self, reason: &str) -> Self {
+        Self {
+            reason: Some(reason.to_owned()),
+            ..self
+        }
+    }
+
+    /// Only if this key is still the active one: of ten who rotate at once, nine find that it was
+    /// done.
+    #[must_use]
+    pub fn if_active(self, kid: Option<String>) -> Self {
+        Self {
+            expect_active: kid,
+            ..self
+        }
+    }
+
+    /// A key made elsewhere: as the next standby, or as a retired one whose tokens are still about.
+    pub fn import(text: &str, retired: bool, peer: Peer) -> Result<Self> {
+        let pair = Keypair::import(text).map_err(|e| Error::KeyUnusable(e.to_string()))?;
+        let (wish, state) = if retired {
+            (Wish::Missing, State::Retired)
+        } else {
+            (Wish::ImportStandby, State::Standby)
+        };
+        Ok(Self {
+            import: Some(Arc::new(Import { pair, state })),
+            ..Self::new(wish, peer)
+        })
+    }
+
+    /// The imported key's kid.
+    pub fn imported_kid(&self) -> Option<&str> {
+        self.import.as_ref().map(|i| i.pair.kid())
+    }
+}
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// The plan's steps.
+    pub steps: Vec<Step>,
+    /// The kids of keys that were made, in the order of the steps.
+    pub created: Vec<String>,
+}
+
+/// Does what is due by the schedule: rotation, the second rotation of an emergency, removal. On a
+/// clock that is not confirmed only missing keys are made.
+pub async fn change_scheduled(app: &App) -> Result<Changed> {
+    let wish = confirm_clock::confirm(app)
+        .await?
+        .map_or(Wish::Missing, Wish::Scheduled);
+    change(
+        app,
+        Order::new(
+            wish,
+            Peer {
+                actor: "schedule".into(),
+                ..Peer::default()
+            },
+        ),
+    )
+    .await
+}
+
+/// The plan alone; nothing is written.
+pub async fn preview(app: &App, wish: &Wish) -> Result<Vec<Step>> {
+    let stored = app
+        .db
+        .read(|conn| Box::pin(store::key::signing_keys::load(conn)))
+        .await?;
+    Ok(plan(
+        app.now(),
+        &stored.ring(),
+        &app.config.keys.policy,
+        wish,
+    )?)
+}
+
+/// Carries an order out and loads the ring that came of it.
+pub async fn change(app: &App, order: Order) -> Result<Changed> {
+    let changed = apply(app, order).await?;
+    if !(changed.steps.is_empty() && changed.created.is_empty()) {
+        load_keys::reload(app).await?;
+    }
+    Ok(changed)
+}
+
+/// Carries an order out in the database alone.
+pub(in crate::flows) async fn apply(app: &App, order: Order) -> Result<Changed> {
+    let stored = app
+        .db
+        .read(|conn| Box::pin(store::key::signing_keys::load(conn)))
+        .await?;
+    // The schedule asks every minute: nothing due means no write.
+    if order.import.is_none()
+        && plan(
+            app.now(),
+            &stored.ring(),
+            &app.config.keys.policy,
+            &order.wish,
+        )?
+        .is_empty()
+    {
+        return Ok(Changed {
+            steps: vec![],
+            created: vec![],
+        });
+    }
+    let masters = load_keys::loaded_versions(app, &stored).await?;
+    let change = Change {
+        sealer: masters.current().clone(),
+        spare: spare_pairs(app)?,
+        recorder: Recorder::new(app, &order.peer),
+        policy: app.config.keys.policy.clone(),
+        imported: order.import.is_some(),
+        order,
+    };
+    let outcome = app
+        .db
+        .write_unless_refused(move |conn| Box::pin(change.apply(conn)))
+        .await;
+    match outcome {
+        Ok(done) => done,
+        Err(store::Error::Conflict) => Err(Error::KeyUnusable(
+            "a key with this kid was here before; a kid never returns".into(),
+        )),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A plan makes two keys at most; they are made before the transaction, not inside it.
+fn spare_pairs(app: &App) -> Result<Vec<Arc<Keypair>>> {
+    let make = || {
+        Keypair::from_seed(&random::bytes(&*app.random))
+            .map(Arc::new)
+            .map_err(|e| Error::Internal(e.to_string()))
+    };
+    (0..2).map(|_| make()).collect()
+}
+
+#[derive(Clone)]
+struct Change {
+    order: Order,
+    sealer: Versioned,
+    spare: Vec<Arc<Keypair>>,
+    recorder: Recorder,
+    policy: Policy,
+    imported: bool,
+}
+
+impl Change {
+    async fn apply(mut self, conn: &mut Conn) -> store::Result<Result<Changed>> {
+        let stored = store::key::signing_keys::load(conn).await?;
+        if let Err(refused) = self.check(&stored) {
+            return Ok(Err(refused));
+        }
+        if let Wish::Scheduled(now) = &self.order.wish
+            && !store::engine::clock::holds(conn, *now).await?
+        {
+            return Ok(Err(Error::Unavailable(
+                "the clock is no longer confirmed".into(),
+            )));
+        }
+        let steps = match plan(conn.now(), &stored.ring(), &self.policy, &self.order.wish) {
+            Ok(steps) => steps,
+            Err(refused) => return Ok(Err(refused.into())),
+        };
+        if steps.is_empty() && self.order.import.is_none() {
+            return Ok(Ok(Changed {
+                steps,
+                created: vec![],
+            }));
+        }
+        if !store::key::signing_keys::advance(conn, stored.id, self.recorder.ring_identity())
+            .await?
+        {
+            return Ok(Err(Error::AlreadyRotated));
+        }
+        let mut created = Vec::new();
+        for step in &steps {
+            created.extend(self.take(conn, step).await?);
+        }
+        created.extend(self.take_import(conn).await?);
+        self.record(conn, &steps, &created).await?;
+        Ok(Ok(Changed { steps, created }))
+    }
+
+    /// Inside the transaction: is the world still the one that the order was made for?
+    fn check(&self, stored: &StoredRing) -> Result<()> {
+        if stored.master_version != Some(i64::from(self.sealer.version)) {
+            return Err(Error::Unavailable(
+                "the master key was changed meanwhile".into(),
+            ));
+        }
+        let active = stored
+            .keys
+            .iter()
+            .find(|k| k.key.state == State::Active)
+            .map(|k| &k.key.kid);
+        match &self.order.expect_active {
+            Some(expected) if active != Some(expected) => Err(Error::AlreadyRotated),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    async fn take(&mut self, conn: &mut Conn, step: &Step) -> store::Result<Option<String>> {
+        let now = conn.now();
+        match step {
+            Step::Create(state) => {
+                let pair = self.spare.pop().ok_or(store::Error::Conflict)?;
+                self.insert(conn, &pair, *state).await?;
+                return Ok(Some(pair.kid().to_owned()));
+            }
+            Step::Activate(kid) => {
+                store::key::signing_keys::activate(conn, kid, self.policy.access_ttl, now).await?;
+            }
+            Step::Retire(kid) => store::key::signing_keys::retire(conn, kid, now).await?,
+            Step::Revoke(kid) => {
+                store::key::signing_keys::bury(
+                    conn,
+                    kid,
+                    State::Revoked,
+                    self.order.reason.as_deref(),
+                    now,
+                )
+                .await?;
+            }
+            Step::Remove(kid) => {
+                store::key::signing_keys::bury(conn, kid, State::Removed, None, now).await?;
+            }
+            Step::RotateAfter(at) => store::key::signing_keys::set_rotate_after(conn, *at).await?,
+        }
+        Ok(None)
+    }
+
+    async fn take_import(&mut self, conn: &mut Conn) -> store::Result<Option<String>> {
+        let Some(import) = self.order.import.take() else {
+            return Ok(None);
+        };
+        self.insert(conn, &import.pair, import.state).await?;
+        Ok(Some(import.pair.kid().to_owned()))
+    }
+
+    async fn insert(&self, conn: &mut Conn, pair: &Keypair, state: State) -> store::Result<()> {
+        let now = conn.now();
+        let signs = state == State::Active;
+        // A retired import has signed elsewhere, with a TTL that we take to be our own.
+        let max_ttl = if state == State::Standby {
+            std::time::Duration::ZERO
+        } else {
+            self.policy.access_ttl
+        };
+        let key = Key {
+            kid: pair.kid().to_owned(),
+            algorithm: "EdDSA".into(),
+            state,
+            published_at: now,
+            activated_at: signs.then_some(now),
+            retired_at: (state == State::Retired).then_some(now),
+            ended_at: None,
+            reason: None,
+            max_ttl,
+        };
+        let public_jwk = jwk::public_jwk(&pair.public()).to_string();
+        let stored = Stored {
+            key,
+            public_jwk,
+            private_jwe: Some(seal::seal(pair, &self.sealer.key)),
+        };
+        store::key::signing_keys::insert(conn, &stored).await
+    }
+
+    async fn record(
+        &self,
+        conn: &mut Conn,
+        steps: &[Step],
+        created: &[String],
+    ) -> store::Result<()> {
+        let kind = match &self.order.wish {
+            Wish::Revoke(_) | Wish::ReplaceAll => Kind::KeyRevoked,
+            Wish::Missing | Wish::ImportStandby if self.imported => Kind::KeyImported,
+            Wish::Scheduled(_)
+                if steps.iter().all(|s| matches!(s, Step::Remove(_))) && created.is_empty() =>
+            {
+                Kind::KeysRemoved
+            }
+            Wish::Missing | Wish::Scheduled(_) | Wish::Rotate { .. } | Wish::ImportStandby => {
+                Kind::KeysRotated
+            }
+        };
+        let steps: Vec<Value> = steps.iter().map(|s| describe(s).into()).collect();
+        let reason = self.order.reason.clone().map_or(Value::Null, Value::String);
+        let detail = detail([
+            ("steps", steps.into()),
+            ("created", created.into()),
+            ("reason", reason),
+        ]);
+        self.recorder.record(conn, kind, None, None, detail).await
+    }
+}
+
+/// A step in words, for people and the audit trail.
+pub fn describe(step: &Step) -> String {
+    match step {
+        Step::Create(state) => format!("create a new {} key", state.as_str()),
+        Step::Activate(kid) => format!("activate {kid}"),
+        Step::Retire(kid) => format!("retire {kid}"),
+        Step::Revoke(kid) => format!("revoke {kid}"),
+        Step::Remove(kid) => format!("remove {kid}"),
+        Step::RotateAfter(Some(at)) => format!("rotate again after {at}"),
+        Step::RotateAfter(None) => "clear the second rotation".into(),
+    }
+}

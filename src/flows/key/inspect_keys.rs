@@ -1,0 +1,44 @@
+//! Looking at the keys; nothing here changes or shows a private one.
+
+use crate::app::App;
+use crate::crypto::{jwk, keypair};
+use crate::model::key::key::{Ring, State};
+use crate::store;
+
+use crate::flows::{Error, Result};
+
+/// States and times.
+pub fn ring(app: &App) -> Option<Ring> {
+    app.ring().map(|ring| ring.ring.clone())
+}
+
+/// The key that signs.
+pub fn active_kid(app: &App) -> Option<String> {
+    app.ring()
+        .and_then(|ring| ring.ring.in_state(State::Active).map(|k| k.kid.clone()))
+}
+
+/// The JWKS as served.
+pub fn jwks(app: &App) -> String {
+    app.ring()
+        .map(|ring| String::from_utf8_lossy(&ring.jwks.body).into_owned())
+        .unwrap_or_default()
+}
+
+/// The published keys as PEM blocks, each after a comment with its kid.
+pub async fn pems(app: &App) -> Result<Vec<String>> {
+    let stored = app
+        .db
+        .read(|conn| Box::pin(store::key::signing_keys::load(conn)))
+        .await?;
+    let published = stored.keys.iter().filter(|k| k.key.state.is_published());
+    let pem = |k: &store::key::signing_keys::Stored| {
+        let public = jwk::public_key(&k.public_jwk, &k.key.kid)
+            .and_then(|public| keypair::public_pem(&public));
+        let pem = public.ok_or_else(|| {
+            Error::KeyUnusable(format!("the public half of {} is unreadable", k.key.kid))
+        })?;
+        Ok(format!("# {} {}\n{pem}", k.key.kid, k.key.state.as_str()))
+    };
+    published.map(pem).collect()
+}

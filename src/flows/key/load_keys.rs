@@ -1,0 +1,432 @@
+//! From sealed rows to a ring that signs: which master key is current, opening the private keys,
+//! building the JWKS. Runs at start, when a poll or a statement's answer shows a newer version, and
+//! after every change of our own.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::{Config, secret_file};
+use crate::crypto::key_ring::{KeyRing, Naming};
+use crate::crypto::keypair::Keypair;
+use crate::crypto::master_key::{self, MasterKey, MasterKeys, Versioned};
+use crate::crypto::{jwk, seal};
+use crate::model::audit::event::Peer;
+use crate::model::key::key::{Ring, State, Wish};
+use crate::model::key::ring_id::{Losses, RingId};
+use crate::random::{self, Random};
+use crate::store::key::master_keys::Version;
+use crate::store::key::signing_keys::{Stored, StoredRing};
+use crate::store::{self, Db};
+
+use super::change_keys;
+use super::change_keys::Order;
+use crate::flows::{Error, Result};
+
+/// The name of the key file inside `keys.dir`.
+pub const KEY_FILE: &str = "master.key";
+
+/// Builds the program and its key ring; on an empty database makes the first keys.
+pub async fn start(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<App> {
+    // On the heap: a start goes through much code, and the future of every caller would hold it
+    // all.
+    let app = Box::pin(build(config, clock, random)).await?;
+    Box::pin(ensure_keys(&app)).await?;
+    Ok(app)
+}
+
+/// Builds the program without its key ring, for commands that need none.
+pub async fn build(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<App> {
+    let db = App::open_db(&config, Arc::clone(&clock)).await?;
+    let keys = load_master_keys(&config, &db, &*random).await?;
+    adopt_first(&db, &keys[0]).await?;
+    Ok(App::build(config, clock, random, keys, db)?)
+}
+
+/// Builds the program on a database that was served from before; makes no master key and adopts
+/// none.
+pub async fn build_existing(
+    config: Config,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+) -> Result<App> {
+    let db = App::open_db(&config, Arc::clone(&clock)).await?;
+    if db
+        .read(|conn| Box::pin(store::key::master_keys::list(conn)))
+        .await?
+        .is_empty()
+    {
+        return Err(Error::WrongDatabase(
+            "nothing was ever served from this database; start `countersign serve` once".into(),
+        ));
+    }
+    let keys = load_master_keys(&config, &db, &*random).await?;
+    Ok(App::build(config, clock, random, keys, db)?)
+}
+
+/// Builds the program for an operator who has lost the master key: makes a key file where there is
+/// none and the settings name no key.
+pub async fn build_without_master_key(
+    config: Config,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+) -> Result<App> {
+    let db = App::open_db(&config, Arc::clone(&clock)).await?;
+    let keys = match load_master_keys(&config, &db, &*random).await {
+        Err(Error::MasterKeyMissing { .. }) => vec![Arc::new(MasterKey::create(
+            &config.keys.dir.join(KEY_FILE),
+            random::bytes(&*random),
+        )?)],
+        loaded => loaded?,
+    };
+    Ok(App::build(config, clock, random, keys, db)?)
+}
+
+/// Makes whatever the plan finds missing and loads the ring, with every sealed key opened once.
+pub async fn ensure_keys(app: &App) -> Result<()> {
+    let stored = app
+        .db
+        .read(|conn| Box::pin(store::key::signing_keys::load(conn)))
+        .await?;
+    let masters = loaded_versions(app, &stored).await?;
+    for key in &stored.keys {
+        open(key, &masters)?;
+    }
+    match change_keys::change_scheduled(app).await {
+        // Another process started at the same moment and was first.
+        Ok(_) | Err(Error::AlreadyRotated) => reload(app).await,
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads the ring and opens every sealed key once; changes nothing.
+pub async fn read_ring(app: &App) -> Result<Ring> {
+    let stored = app
+        .db
+        .read(|conn| Box::pin(store::key::signing_keys::load(conn)))
+        .await?;
+    let masters = loaded_versions(app, &stored).await?;
+    for key in &stored.keys {
+        open(key, &masters)?;
+    }
+    publics(&stored)?;
+    Ok(stored.ring())
+}
+
+/// Asks which state of the ring is current and reloads if ours is another one.
+pub async fn confirm(app: &App) -> Result<()> {
+    let id = app
+        .db
+        .read(|conn| Box::pin(store::key::signing_keys::id(conn)))
+        .await?;
+    if app.ring().is_some_and(|ring| ring.id == id) {
+        app.confirm_ring();
+        return Ok(());
+    }
+    reload(app).await
+}
+
+/// Reloads whenever another replica says that it changed the ring; ends when the connection is
+/// lost.
+pub async fn listen(app: &App) -> Result<()> {
+    let Some(listener) = app.db.listener() else {
+        return Ok(());
+    };
+    let mut ear = listener.listen().await?;
+    loop {
+        ear.heard().await?;
+        confirm(app).await?;
+    }
+}
+
+/// Reads and opens the ring and puts it in place; if that fails for good, the process is not ready
+/// until it succeeds.
+pub async fn reload(app: &App) -> Result<()> {
+    follow(app, None).await
+}
+
+/// The same, for one who was told which state the database has: where another task has put that one
+/// in place meanwhile, nothing is read.
+pub async fn follow(app: &App, told: Option<RingId>) -> Result<()> {
+    let loaded = load(app, told).await;
+    if let Err(Error::MasterKeyNotLoaded { .. } | Error::KeyUnusable(_)) = &loaded {
+        app.condemn_ring();
+    }
+    loaded
+}
+
+async fn load(app: &App, told: Option<RingId>) -> Result<()> {
+    let _in_order = app.reloading.lock().await;
+    if told.is_some() && app.ring().map(|ring| ring.id) == told {
+        return Ok(());
+    }
+    let mut stored = read(app).await?;
+    if let Some(held) = app.ring().filter(|held| held.id != stored.id) {
+        tell_losses(held.id, &held.ring, &stored);
+    }
+    for _ in 0..ROUNDS {
+        let revived = app.revoked_kids.learn(&stored.ring());
+        if revived.is_empty() {
+            return put_in_place(app, &stored).await;
+        }
+        // Until they are revoked again nothing is signed here: the ring that this process holds is
+        // not the database's any more.
+        app.condemn_ring();
+        revoke_again(app, &revived).await?;
+        stored = read(app).await?;
+    }
+    Err(Error::Unavailable(
+        "keys that were revoked came back and could not be revoked again".into(),
+    ))
+}
+
+/// How often keys that came back are revoked again while other processes change the ring at the
+/// same moment.
+const ROUNDS: u32 = 5;
+
+/// Says in the log that the database went back, and what that costs.
+fn tell_losses(held: RingId, ring: &Ring, stored: &StoredRing) {
+    let losses = Losses::between(ring, &stored.ring());
+    if losses.is_empty() && stored.id.version >= held.version {
+        return;
+    }
+    tracing::error!(
+        %held,
+        found = %stored.id,
+        missing = ?losses.missing,
+        earlier = ?losses.earlier,
+        "the database went back to an earlier state of the key ring, as after a failover or a restore, and that state is adopted; tokens that the missing keys \
+         signed are refused, and sign-outs, bans, passwords and revocations of that time may be lost too: see \"A promotion is a restore\" in docs/operations.md"
+    );
+}
+
+/// Keys that were revoked and are published again by a database that went back.
+async fn revoke_again(app: &App, revived: &[String]) -> Result<()> {
+    for kid in revived {
+        tracing::error!(
+            kid,
+            "a revoked key came back with the database and is revoked again"
+        );
+        let peer = Peer {
+            actor: "process".into(),
+            ..Peer::default()
+        };
+        let order = Order::new(Wish::Revoke(kid.clone()), peer)
+            .because("revoked before the database went back");
+        match change_keys::apply(app, order).await {
+            // Another process was first, with this key or with another one: look again.
+            Ok(_) | Err(Error::AlreadyRotated | Error::KeyRefused(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The ring as stored, after what must be known before the first signature was written.
+async fn read(app: &App) -> Result<StoredRing> {
+    let (ttl, cache) = (
+        app.config.tokens.access_ttl,
+        app.config.keys.policy.verifier_cache,
+    );
+    let mut stored = app
+        .db
+        .read(|conn| Box::pin(store::key::signing_keys::load(conn)))
+        .await?;
+    // Before the first signature with a longer TTL the row must know of it, or the key would leave
+    // the JWKS too soon.
+    let active_ttl = stored
+        .keys
+        .iter()
+        .find(|k| k.key.state == State::Active)
+        .map(|k| k.key.max_ttl);
+    if active_ttl.is_some_and(|longest| longest < ttl) || stored.verifier_cache < cache {
+        app.db
+            .write(move |conn| Box::pin(store::key::signing_keys::raise_bounds(conn, ttl, cache)))
+            .await?;
+        stored = app
+            .db
+            .read(|conn| Box::pin(store::key::signing_keys::load(conn)))
+            .await?;
+    }
+    Ok(stored)
+}
+
+async fn put_in_place(app: &App, stored: &StoredRing) -> Result<()> {
+    let masters = loaded_versions(app, stored).await?;
+    let active = stored
+        .keys
+        .iter()
+        .find(|k| k.key.state == State::Active)
+        .ok_or_else(|| Error::Unavailable("there is no active signing key".into()))?;
+    let pair = open(active, &masters)?.ok_or_else(|| {
+        Error::KeyUnusable(format!(
+            "the active signing key {} has no private part",
+            active.key.kid
+        ))
+    })?;
+    let tokens = &app.config.tokens;
+    let naming = Naming {
+        issuer: tokens.issuer.as_str().to_owned(),
+        audience: tokens.audience.clone(),
+        typ: tokens.typ.clone(),
+    };
+    app.set_ring(KeyRing::new(
+        stored.id,
+        stored.ring(),
+        &pair,
+        &publics(stored)?,
+        masters,
+        &naming,
+    ));
+    Ok(())
+}
+
+fn publics(stored: &StoredRing) -> Result<Vec<(String, [u8; 32])>> {
+    let published = stored.keys.iter().filter(|k| k.key.state.is_published());
+    let public = |k: &Stored| {
+        let found = jwk::public_key(&k.public_jwk, &k.key.kid).ok_or_else(|| {
+            Error::KeyUnusable(format!(
+                "the public half of the signing key {} was damaged or changed",
+                k.key.kid
+            ))
+        })?;
+        Ok((k.key.kid.clone(), found))
+    };
+    published.map(public).collect()
+}
+
+/// Opens a key; `None` for a tombstone.
+fn open(stored: &Stored, masters: &MasterKeys) -> Result<Option<Keypair>> {
+    let Some(jwe) = &stored.private_jwe else {
+        return Ok(None);
+    };
+    let pair = seal::open(jwe, &stored.key.kid, masters.iter().map(|m| &*m.key))?;
+    Ok(Some(pair))
+}
+
+/// The master keys in the database's order: the current one, then older ones that are loaded and
+/// did not leak.
+pub async fn loaded_versions(app: &App, stored: &StoredRing) -> Result<MasterKeys> {
+    let versions = app
+        .db
+        .read(|conn| Box::pin(store::key::master_keys::list(conn)))
+        .await?;
+    arrange(&versions, stored.master_version, &app.loaded_keys)
+}
+
+fn arrange(
+    versions: &[Version],
+    current: Option<i64>,
+    loaded: &[Arc<MasterKey>],
+) -> Result<MasterKeys> {
+    let find = |v: &Version| {
+        loaded
+            .iter()
+            .find(|k| k.id() == v.key_id)
+            .map(|key| Versioned {
+                version: v.version,
+                key: Arc::clone(key),
+            })
+    };
+    let current = versions
+        .iter()
+        .find(|v| Some(i64::from(v.version)) == current);
+    let current =
+        current.ok_or_else(|| Error::Unavailable("the database names no master key".into()))?;
+    let names = || loaded.iter().map(|k| k.id()).collect::<Vec<_>>().join(", ");
+    let first = find(current).ok_or_else(|| Error::MasterKeyNotLoaded {
+        wanted: current.key_id.clone(),
+        loaded: names(),
+    })?;
+    let others = versions
+        .iter()
+        .filter(|v| !v.compromised && v.version != current.version)
+        .filter_map(find)
+        .collect();
+    Ok(MasterKeys::new(first, others))
+}
+
+/// Gathers the configured master keys, the primary one first; makes the key file only if the
+/// database has no keys yet.
+async fn load_master_keys(
+    config: &Config,
+    db: &Db,
+    random: &dyn Random,
+) -> Result<Vec<Arc<MasterKey>>> {
+    let sources = &config.master_key;
+    let required = |path: &PathBuf| -> Result<MasterKey> { Ok(named_key(path)?) };
+    let primary = match (&sources.inline, &sources.file) {
+        (Some(text), _) => MasterKey::parse(&text.0, "COUNTERSIGN_MASTER_KEY")?,
+        (None, Some(path)) => required(path)?,
+        (None, None) => key_file(config, db, random).await?,
+    };
+    let mut keys = vec![Arc::new(primary)];
+    if let Some(text) = &sources.previous {
+        keys.push(Arc::new(MasterKey::parse(
+            &text.0,
+            "COUNTERSIGN_PREVIOUS_MASTER_KEY",
+        )?));
+    }
+    if let Some(path) = &sources.previous_file {
+        keys.push(Arc::new(required(path)?));
+    }
+    Ok(keys)
+}
+
+/// The master key in a file that the operator names, which may be a link (a mounted Secret).
+pub fn named_key(path: &Path) -> std::result::Result<MasterKey, master_key::Error> {
+    let text =
+        secret_file::read(path).map_err(|error| master_key::Error::File(error.to_string()))?;
+    MasterKey::parse(&text, &path.display().to_string())
+}
+
+async fn key_file(config: &Config, db: &Db, random: &dyn Random) -> Result<MasterKey> {
+    let path = config.keys.dir.join(KEY_FILE);
+    if let Some(key) = MasterKey::read(&path)? {
+        return Ok(key);
+    }
+    let versions = db
+        .read(|conn| Box::pin(store::key::master_keys::list(conn)))
+        .await?;
+    if let Some(newest) = versions.last() {
+        // Another first start may have made both, file and row, between our two looks: the file
+        // always comes first.
+        if let Some(key) = MasterKey::read(&path)? {
+            return Ok(key);
+        }
+        return Err(Error::MasterKeyMissing {
+            path: path.display().to_string(),
+            wanted: newest.key_id.clone(),
+        });
+    }
+    tracing::info!(path = %path.display(), "made a master key; back it up apart from the database");
+    Ok(MasterKey::create(&path, random::bytes(random))?)
+}
+
+/// The first process on a new database says which master key is version 1; a second one at the same
+/// moment sees that it was late.
+async fn adopt_first(db: &Db, key: &MasterKey) -> Result<()> {
+    let id = key.id().to_owned();
+    let known = db
+        .read(|conn| Box::pin(store::key::master_keys::list(conn)))
+        .await?;
+    if !known.is_empty() {
+        return Ok(());
+    }
+    let adopted = db
+        .write(move |conn| {
+            Box::pin(async move {
+                if store::key::master_keys::list(conn).await?.is_empty() {
+                    store::key::master_keys::adopt(conn, 1, &id, conn.now()).await?;
+                }
+                Ok(())
+            })
+        })
+        .await;
+    match adopted {
+        // Two first starts at the same moment: whose key it is shows when the ring is opened.
+        Err(store::Error::Conflict) => Ok(()),
+        outcome => Ok(outcome?),
+    }
+}

@@ -1,0 +1,8 @@
+//! Stories of signing keys and the master key.
+
+pub mod abandon_keys;
+pub mod change_keys;
+pub mod inspect_keys;
+pub mod load_keys;
+pub mod rewrap;
+pub mod verifiers;

@@ -1,0 +1,4 @@
+//! Applying rate limits, and what an operator does to them.
+
+pub mod operate_limits;
+pub mod rate_limit;

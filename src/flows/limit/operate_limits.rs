@@ -1,0 +1,183 @@
+//! What an operator does to limits: look at them, clear them, shut a network out for a time.
+//! Running processes notice within a second.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::app::App;
+use crate::model::audit::event::{Kind, Peer};
+use crate::model::kernel::time::Timestamp;
+use crate::model::limit::block::Block;
+use crate::model::limit::rate::{State, networks};
+use crate::store;
+
+use super::rate_limit::part;
+use crate::flows::account::manage_users;
+use crate::flows::audit::recorder::{Recorder, detail};
+use crate::flows::{Error, Result};
+
+/// What is remembered, the longest first, and which networks are shut out.
+pub async fn list(app: &App, limit: i64) -> Result<(Vec<(String, State)>, Vec<Block>)> {
+    let now = app.now();
+    Ok(app
+        .db
+        .read(move |conn| {
+            Box::pin(async move {
+                Ok((
+                    store::limit::limits::list(conn, now, limit).await?,
+                    store::limit::blocks::list(conn, now).await?,
+                ))
+            })
+        })
+        .await?)
+}
+
+/// Whose limits are cleared.
+#[derive(Debug, Clone)]
+pub enum Whose {
+    /// Those of an account, by address; whether there is one or not.
+    Account(String),
+    /// Those of the network of an address.
+    Network(IpAddr),
+    /// All of them.
+    All,
+}
+
+/// Clears limits and tells how many rows.
+pub async fn clear(app: &App, whose: Whose, peer: &Peer) -> Result<u64> {
+    let (parts, name) = match whose {
+        Whose::Account(email) => {
+            let mut parts = vec![part(&email)];
+            match manage_users::find(app, &email).await {
+                Ok(user) => parts.push(part(&user.id.to_string())),
+                Err(Error::UserNotFound) => {}
+                Err(error) => return Err(error),
+            }
+            (parts, "account")
+        }
+        Whose::Network(address) => (
+            networks(&address.to_string())
+                .iter()
+                .map(|(_, network)| part(network))
+                .collect(),
+            "network",
+        ),
+        Whose::All => (Vec::new(), "all"),
+    };
+    let recorder = Recorder::new(app, peer);
+    let work = app.db.write(move |conn| {
+        Box::pin(async move {
+            let mut cleared = 0;
+            if parts.is_empty() {
+                cleared += store::limit::limits::clear(conn, None).await?;
+            }
+            for part in &parts {
+                cleared += store::limit::limits::clear(conn, Some(part)).await?;
+            }
+            store::limit::blocks::advance(conn).await?;
+            recorder
+                .record(
+                    conn,
+                    Kind::LimitsCleared,
+                    None,
+                    None,
+                    detail([("of", name.into()), ("cleared", cleared.into())]),
+                )
+                .await?;
+            Ok(cleared)
+        })
+    });
+    Ok(work.await?)
+}
+
+/// Shuts a network out for so long; a block of the same network is replaced.
+pub async fn block(
+    app: &App,
+    network: IpNet,
+    time: Duration,
+    reason: &str,
+    peer: &Peer,
+) -> Result<Timestamp> {
+    let (recorder, now) = (Recorder::new(app, peer), app.now());
+    let block = Block {
+        network,
+        reason: reason.to_owned(),
+        created_at: now,
+        ends_at: now + time,
+    };
+    let ends_at = block.ends_at;
+    let work = app.db.write(move |conn| {
+        Box::pin(async move {
+            store::limit::blocks::put(conn, &block).await?;
+            store::limit::blocks::advance(conn).await?;
+            let what = detail([
+                ("network", block.network.to_string().into()),
+                ("endsAt", block.ends_at.0.into()),
+                ("reason", block.reason.into()),
+            ]);
+            recorder
+                .record(conn, Kind::NetworkBlocked, None, None, what)
+                .await
+        })
+    });
+    work.await?;
+    Ok(ends_at)
+}
+
+/// Lifts a block; `false`: there was none.
+pub async fn unblock(app: &App, network: IpNet, peer: &Peer) -> Result<bool> {
+    let recorder = Recorder::new(app, peer);
+    let work = app.db.write(move |conn| {
+        Box::pin(async move {
+            if !store::limit::blocks::remove(conn, network).await? {
+                return Ok(false);
+            }
+            store::limit::blocks::advance(conn).await?;
+            recorder
+                .record(
+                    conn,
+                    Kind::NetworkUnblocked,
+                    None,
+                    None,
+                    detail([("network", network.to_string().into())]),
+                )
+                .await?;
+            Ok(true)
+        })
+    });
+    Ok(work.await?)
+}
+
+/// Takes over what an operator has changed since this process last looked: its blocks, and nothing
+/// more is held against anyone from memory.
+pub async fn follow(app: &App) -> Result<()> {
+    let (seen, now, uptime) = (app.blocks.version(), app.now(), app.uptime());
+    let changed = app.db.read(move |conn| {
+        Box::pin(async move {
+            let version = store::limit::blocks::version(conn).await?;
+            if version == seen {
+                return Ok(None);
+            }
+            Ok(Some((
+                version,
+                store::limit::blocks::list(conn, now).await?,
+            )))
+        })
+    });
+    if let Some((version, blocks)) = changed.await? {
+        app.refused.invalidate_all();
+        let until = blocks
+            .into_iter()
+            .map(|block| (uptime + block.left(now), block))
+            .collect();
+        app.blocks.replace(version, until);
+    }
+    Ok(())
+}
+
+/// How long the network of this address is still shut out; `None`: it is not.
+pub fn blocked(app: &App, address: &str) -> Option<Duration> {
+    app.blocks.left(address.parse().ok()?, app.uptime())
+}

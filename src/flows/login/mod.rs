@@ -1,0 +1,4 @@
+//! Stories of signing in, and devices that have signed in before.
+
+pub mod known_device;
+pub mod sign_in;

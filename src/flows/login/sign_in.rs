@@ -1,0 +1,358 @@
+//! Signing in with an address and a password. An unknown address costs what a wrong password costs
+//! and gets the same answer; what is wrong with an account is told only to who knows its password.
+
+use std::time::Duration;
+
+use crate::app::App;
+use crate::crypto::password::{Place, Verdict};
+use crate::crypto::token::SessionToken;
+use crate::model::account::email::Email;
+use crate::model::account::password::Password;
+use crate::model::account::user::User;
+use crate::model::audit::event::{Kind, Peer};
+use crate::model::kernel::id::UserId;
+use crate::model::kernel::user_agent::device;
+use crate::model::mail::Template;
+use crate::model::session::session::RevokedReason;
+use crate::store::account::users::WithPassword;
+use crate::store::session::sessions::Proof;
+use crate::store::{self, Conn};
+
+use crate::flows::audit::recorder::{Recorder, detail};
+use crate::flows::limit::rate_limit::{Charges, Refused};
+use crate::flows::session::end_session::Ending;
+use crate::flows::session::open_session::{Grant, Opening, Options, RingVersion};
+use crate::flows::session::{carried, read_session};
+use crate::flows::{Error, Result};
+
+/// While passwords queue, a sign-in may wait for the next ones to share its commit: two hashes, of
+/// the many that it has waited for.
+const COMPANY: Duration = Duration::from_millis(32);
+
+/// Tokens that came with a request, and whose sessions a sign-in replaces.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Presented<'r> {
+    /// Values of session cookies, still signed.
+    pub cookies: &'r [&'r str],
+    /// Values of the cookies that hold the session of an admin who acts as another user, still
+    /// signed.
+    pub admin: &'r [&'r str],
+    /// Refresh tokens.
+    pub refresh: &'r [&'r str],
+    /// Tokens of devices that are known at some account.
+    pub devices: &'r [&'r str],
+}
+
+impl Presented<'_> {
+    /// The session tokens inside the cookies whose signature is good.
+    pub(in crate::flows) fn sessions(&self, app: &App) -> Vec<SessionToken> {
+        let own = self
+            .cookies
+            .iter()
+            .filter_map(|signed| read_session::cookie_token(app, signed));
+        own.chain(
+            self.admin
+                .iter()
+                .filter_map(|signed| carried::admin_token(app, signed)),
+        )
+        .collect()
+    }
+}
+
+/// Proves a password and opens a session.
+pub async fn sign_in(
+    app: &App,
+    email: &Email,
+    password: &str,
+    options: Options,
+    replaces: Presented<'_>,
+    peer: &Peer,
+) -> Result<(User, Grant)> {
+    let outcome = within_limits(app, email, password, options, replaces, peer).await;
+    app.metrics.sign_in(match &outcome {
+        Ok(_) => "success",
+        Err(Error::InvalidEmailOrPassword | Error::PasswordTooLong) => "wrong_password",
+        Err(Error::BannedUser | Error::UserDisabled) => "shut_out",
+        Err(Error::EmailNotVerified) => "unverified",
+        Err(Error::Limited(_)) => "limited",
+        Err(Error::Busy | Error::Unavailable(_) | Error::OutOfTime | Error::MasterKeyChanged) => {
+            "unavailable"
+        }
+        Err(_) => "error",
+    });
+    outcome
+}
+
+async fn within_limits(
+    app: &App,
+    email: &Email,
+    password: &str,
+    options: Options,
+    replaces: Presented<'_>,
+    peer: &Peer,
+) -> Result<(User, Grant)> {
+    let password = Password::attempt(password, app.config.passwords.length)?;
+    // Nothing is written for who cannot be served anyway.
+    let place = app.hasher.reserve(peer)?;
+    let charges = Charges::password(app, email, replaces.devices, peer).await?;
+    let success = Charges::success(app, email, peer);
+    success.look(app)?;
+    charges.take(app).await?;
+    let attempt = attempt(
+        app,
+        place,
+        email,
+        &password,
+        options,
+        replaces,
+        &Both {
+            charges: &charges,
+            success: &success,
+        },
+        peer,
+    )
+    .await;
+    charges.settle(app, attempt).await
+}
+
+/// What an attempt is charged with before the password is looked at, and what the sign-in that
+/// comes of it is charged with.
+struct Both<'c> {
+    charges: &'c Charges,
+    success: &'c Charges,
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "a sign-in's own story, told once"
+)]
+async fn attempt(
+    app: &App,
+    place: Place,
+    email: &Email,
+    password: &Password,
+    options: Options,
+    replaces: Presented<'_>,
+    both: &Both<'_>,
+    peer: &Peer,
+) -> Result<(User, Grant)> {
+    let (mut looked, mut place) = (false, Some(place));
+    loop {
+        let place = place.take().map_or_else(|| app.hasher.reserve(peer), Ok)?;
+        let (user, verified, outdated) = match prove(app, place, email, password).await? {
+            Ok(proven) => proven,
+            Err(user) => return Err(refused(app, user, Error::InvalidEmailOrPassword, peer).await),
+        };
+        if let Err(error) = refuse_shut_out(app, &user) {
+            return Err(refused(app, Some(user.id), error, peer).await);
+        }
+        let upgraded = if outdated {
+            upgrade(app, password, peer).await
+        } else {
+            None
+        };
+        let opening = Opening::prepare(app, &user, options, peer)?;
+        let ending = Ending::of(
+            app,
+            &replaces.sessions(app),
+            replaces.refresh,
+            RevokedReason::Replaced,
+        )
+        .await?
+        .and_left(carried::had(app, replaces.devices));
+        let entry = Entry {
+            user: user.clone(),
+            verified,
+            upgraded,
+            opening,
+            ending,
+            notify: app.config.mail.notify_new_sign_in,
+            charges: both.charges.clone(),
+            success: both.success.clone(),
+            recorder: Recorder::new(app, peer),
+        };
+        let patience = if app.hasher.is_saturated() {
+            COMPANY
+        } else {
+            Duration::ZERO
+        };
+        let opened = app
+            .db
+            .write_in_company(patience, move |conn| Box::pin(entry.run(conn)))
+            .await?;
+        if let Some((opening, ring)) = opened.map_err(|refused| refused.error(app))? {
+            both.charges.forgiven(app);
+            let grant = opening.grant(app, &user, ring).await?;
+            return Ok((user, grant));
+        }
+        // The hash that was verified is no longer the user's: changed, or only upgraded by a
+        // sign-in at the same moment. Look once more.
+        if std::mem::replace(&mut looked, true) {
+            return Err(Error::InvalidEmailOrPassword);
+        }
+    }
+}
+
+/// A hash as the settings ask for it; `None` where that fails: the next sign-in will do, and the
+/// password was right.
+async fn upgrade(app: &App, password: &Password, peer: &Peer) -> Option<String> {
+    match app.hasher.hash(peer, password.clone()).await {
+        Ok(hash) => Some(hash),
+        Err(error) => {
+            tracing::warn!(%error, "a weaker hash was left as it is");
+            None
+        }
+    }
+}
+
+/// The refusal, once it stands in the audit trail (a power cut may forget the last ones): for an
+/// address that nobody has as for any other.
+async fn refused(app: &App, user: Option<UserId>, error: Error, peer: &Peer) -> Error {
+    let recorder = Recorder::new(app, peer);
+    let why = detail([("reason", error.to_string().into())]);
+    let written = app
+        .db
+        .write_unsynced(move |conn| {
+            Box::pin(async move {
+                recorder
+                    .record(conn, Kind::SignInRefused, user, None, why)
+                    .await
+            })
+        })
+        .await;
+    written.map_or_else(Into::into, |()| error)
+}
+
+/// The user, the hash that the password was compared with, and whether that is weaker than the
+/// settings ask for.
+async fn prove(
+    app: &App,
+    place: Place,
+    email: &Email,
+    password: &Password,
+) -> Result<std::result::Result<(User, String, bool), Option<UserId>>> {
+    let key = email.clone();
+    let known = app
+        .db
+        .read(move |conn| {
+            Box::pin(async move { store::account::users::by_email(conn, &key).await })
+        })
+        .await?;
+    let stored = known.as_ref().and_then(|k| k.password_hash.clone());
+    let verdict = app
+        .hasher
+        .verify_in(place, password.clone(), stored)
+        .await?;
+    match (known, verdict) {
+        (
+            Some(WithPassword {
+                user,
+                password_hash: Some(verified),
+            }),
+            Verdict::Right { outdated },
+        ) => Ok(Ok((user, verified, outdated))),
+        (known, _) => Ok(Err(known.map(|k| k.user.id))),
+    }
+}
+
+fn refuse_shut_out(app: &App, user: &User) -> Result<()> {
+    if user.disabled_at.is_some() {
+        return Err(Error::UserDisabled);
+    }
+    if user.is_banned(app.now()) {
+        return Err(Error::BannedUser);
+    }
+    if app.config.sign_up.require_email_verification && !user.email_verified {
+        Err(Error::EmailNotVerified)
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether nobody has signed in with such a device before, as far as sessions are still known; the
+/// very first is none that is new.
+fn is_unknown(user_agent: &str, before: &[String]) -> bool {
+    !before.is_empty()
+        && !before
+            .iter()
+            .any(|known| known == user_agent || device(known) == device(user_agent))
+}
+
+#[derive(Clone)]
+struct Entry {
+    user: User,
+    verified: String,
+    upgraded: Option<String>,
+    opening: Opening,
+    ending: Ending,
+    /// Whether the user hears of a device that was not seen before.
+    notify: bool,
+    /// What it was charged with before anybody knew that it would succeed.
+    charges: Charges,
+    /// What it is charged with when it succeeds.
+    success: Charges,
+    recorder: Recorder,
+}
+
+impl Entry {
+    async fn run(
+        self,
+        conn: &mut Conn,
+    ) -> store::Result<std::result::Result<Option<(Opening, RingVersion)>, Refused>> {
+        // Before anything is written: a refusal leaves nothing behind.
+        if let Some(refused) = self.success.take_within(conn).await? {
+            return Ok(Err(refused));
+        }
+        // The upgrade first: two sign-ins that both hold the proof as it was and both want to
+        // replace it would wait for one another.
+        let proof = match &self.upgraded {
+            Some(upgraded) => {
+                if !store::account::users::rehash(
+                    conn,
+                    self.user.id,
+                    &self.verified,
+                    upgraded,
+                    conn.now(),
+                )
+                .await?
+                {
+                    return Ok(Ok(None));
+                }
+                upgraded
+            }
+            None => &self.verified,
+        };
+        let peer = self.recorder.peer.clone();
+        let is_new = self.notify
+            && is_unknown(
+                &peer.user_agent,
+                &store::session::sessions::user_agents(conn, self.user.id).await?,
+            );
+        let Some(ring) = self
+            .opening
+            .insert(
+                conn,
+                &self.recorder,
+                Proof::Password(proof),
+                Some(&self.ending),
+            )
+            .await?
+        else {
+            return Ok(Ok(None));
+        };
+        if is_new {
+            let device = device(&peer.user_agent).unwrap_or_else(|| "an unknown device".into());
+            self.recorder
+                .outbox()
+                .notice(
+                    conn,
+                    Template::NewSignIn,
+                    &self.user,
+                    detail([("device", device.into())]),
+                )
+                .await?;
+        }
+        self.charges.forgive(conn).await?;
+        Ok(Ok(Some((self.opening, ring))))
+    }
+}

@@ -1,0 +1,303 @@
+//! Sending what is queued. Whoever takes a mail holds it for some minutes; one who dies meanwhile
+//! gives it back, and it goes out again under the same `Message-ID`. What a server cannot take now
+//! is tried again, later and later, for three days.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use crate::app::App;
+use crate::mail::{Fault, Undelivered, Words};
+use crate::model::kernel::id::EventId;
+use crate::model::kernel::time::Timestamp;
+use crate::model::mail::{Mail, MailToken, Purpose, Template};
+use crate::store;
+
+use super::mail_links;
+use super::outbox::{Outbox, lifetime};
+use crate::flows::Result;
+use crate::flows::ops::confirm_clock;
+
+/// Mails sent side by side.
+const TOGETHER: i64 = 8;
+/// Longer than a server may take for all its commands.
+const HOLD: Duration = Duration::from_secs(300);
+const FIRST_RETRY: Duration = Duration::from_secs(10);
+const LAST_RETRY: Duration = Duration::from_secs(3_600);
+/// Replicas' clocks are apart by far less than a minute.
+const TIMES: store::mails::Hold = store::mails::Hold {
+    hold: HOLD,
+    latest: LAST_RETRY.saturating_add(Duration::from_secs(60)),
+};
+const GIVE_UP: Duration = Duration::from_secs(3 * 86_400);
+/// What a server has refused so often and for so long it will not take.
+const REFUSALS: u32 = 12;
+const REFUSED_FOR: Duration = Duration::from_secs(2 * 3_600);
+
+/// Sends everything that is due, unless it is told to stop between two rounds; tells how many mails
+/// were taken by their server.
+pub async fn deliver_due(app: &App, stopped: impl Fn() -> bool) -> Result<usize> {
+    let mut sent = 0;
+    while !stopped() {
+        let Some(taking) = confirm_clock::admit_taking(app).await? else {
+            return Ok(sent);
+        };
+        let work = app.db.write(move |conn| {
+            Box::pin(async move {
+                let now = conn.now();
+                store::mails::take_due(conn, TOGETHER, now, taking.confirmed, TIMES).await
+            })
+        });
+        let mut taken = work.await?;
+        if taken.is_empty() {
+            return Ok(sent);
+        }
+        taken.sort_by_key(|mail| mail.id);
+        // One after another, in the order in which they were asked for: a link replaces the one
+        // before it, and the good one belongs into the last mail.
+        let mut resolved = Vec::with_capacity(taken.len());
+        for mail in taken {
+            let found = resolve(app, mail.clone()).await?;
+            resolved.push((mail, found));
+        }
+        for outcome in join_all(
+            resolved
+                .into_iter()
+                .map(|(mail, found)| deliver(app, mail, found)),
+        )
+        .await
+        {
+            sent += usize::from(outcome?);
+        }
+    }
+    Ok(sent)
+}
+
+/// Sends a mail that was taken; `resolved` is the same with its link, `None` if there is no one to
+/// send it to.
+async fn deliver(app: &App, mail: Mail, resolved: Option<Mail>) -> Result<bool> {
+    let (id, attempts) = (mail.id, mail.attempts);
+    let outcome = match resolved {
+        Some(mail) => attempt(app, &mail).await?,
+        None => None,
+    };
+    app.metrics.mail(match &outcome {
+        Some(Ok(())) => "sent",
+        Some(Err(Undelivered::Later(_))) => "later",
+        Some(Err(Undelivered::Refused(_))) => "refused",
+        None => "void",
+    });
+    let age = app.now().since(mail.created_at);
+    let is_old = match &outcome {
+        Some(Err(Undelivered::Later(_))) => age >= GIVE_UP,
+        Some(Err(Undelivered::Refused(_))) => attempts >= REFUSALS && age >= REFUSED_FOR,
+        Some(Ok(())) | None => false,
+    };
+    // On a clock that is not confirmed no mail is too old.
+    let too_old = if is_old {
+        confirm_clock::confirm(app).await?
+    } else {
+        None
+    };
+    let again = match &outcome {
+        Some(Err(Undelivered::Later(reason) | Undelivered::Refused(reason))) => {
+            too_old.is_none().then_some(reason)
+        }
+        Some(Ok(())) | None => None,
+    };
+    if let Some(reason) = again {
+        let wait = (FIRST_RETRY * 2_u32.saturating_pow(attempts.saturating_sub(1).min(16)))
+            .min(LAST_RETRY);
+        tracing::warn!(mail = %id, template = mail.template.as_str(), attempts, %reason, "a mail was not taken and will be tried again");
+        let due = app.now() + wait;
+        app.db
+            .write(move |conn| Box::pin(store::mails::postpone(conn, id, attempts, due)))
+            .await?;
+        return Ok(false);
+    }
+    if let Some(Err(error)) = &outcome {
+        tracing::error!(mail = %id, template = mail.template.as_str(), attempts, %error, "a mail is given up");
+    }
+    match too_old {
+        Some(confirmed) => app
+            .db
+            .write(move |conn| Box::pin(store::mails::give_up(conn, id, attempts, confirmed)))
+            .await
+            .map(|_| ())?,
+        None => {
+            app.db
+                .write(move |conn| Box::pin(store::mails::remove(conn, id, attempts)))
+                .await?;
+        }
+    }
+    Ok(matches!(outcome, Some(Ok(()))))
+}
+
+/// A request becomes a link for whoever has its address; `None`: nobody has.
+async fn resolve(app: &App, mail: Mail) -> Result<Option<Mail>> {
+    let (Template::Link(purpose), None) = (mail.template, mail.token) else {
+        return Ok(Some(mail));
+    };
+    let outbox = Outbox::new(app);
+    Ok(app
+        .db
+        .write(move |conn| Box::pin(async move { outbox.resolve(conn, purpose, &mail).await }))
+        .await?)
+}
+
+/// `None`: nobody is to get it, or its link is worth nothing any more.
+async fn attempt(app: &App, mail: &Mail) -> Result<Option<std::result::Result<(), Undelivered>>> {
+    let Some(recipient) = &mail.recipient else {
+        return Ok(None);
+    };
+    let token = match mail.token {
+        None => None,
+        Some(id) => {
+            let Some(token) = live_token(app, id).await? else {
+                tracing::info!(mail = %mail.id, template = mail.template.as_str(), attempts = mail.attempts, "a mail is not sent: its link is over");
+                return Ok(None);
+            };
+            Some(token)
+        }
+    };
+    let words = words(app, mail, token.as_ref())?;
+    // What the template's engine says of a failure may hold the words of the mail.
+    let Ok(rendered) = app.mailer.wording.render(mail.template, &words) else {
+        return Ok(Some(Err(Undelivered::Later(Fault::Unusable(
+            "its template does not render",
+        )))));
+    };
+    Ok(Some(
+        app.mailer
+            .send(mail.id, recipient, &rendered, mail.created_at)
+            .await,
+    ))
+}
+
+/// The row behind the link, if it was neither used nor replaced. Nobody has had the link before it
+/// is sent: its time begins now, however long the server was away.
+async fn live_token(app: &App, id: EventId) -> Result<Option<MailToken>> {
+    let now = app.now();
+    let found = app
+        .db
+        .read(move |conn| Box::pin(store::mails::find_token(conn, id)))
+        .await?;
+    let Some((token, true)) = found else {
+        return Ok(None);
+    };
+    let expires_at = now + lifetime(&app.config.mail.lifetimes, token.purpose);
+    if token.expires_at >= expires_at {
+        return Ok(Some(token));
+    }
+    let lives = app
+        .db
+        .write(move |conn| Box::pin(store::mails::begin_token(conn, id, expires_at)))
+        .await?;
+    Ok(lives.then_some(MailToken {
+        expires_at,
+        ..token
+    }))
+}
+
+fn words(app: &App, mail: &Mail, token: Option<&MailToken>) -> Result<Words> {
+    let text = |name: &str| {
+        mail.detail
+            .get(name)
+            .and_then(|v| v.as_str())
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let link = token
+        .map(|token| link(app, token, &text("callback")))
+        .transpose()?
+        .unwrap_or_default();
+    let lifetime = match mail.template {
+        Template::Link(purpose) => in_words(lifetime(&app.config.mail.lifetimes, purpose)),
+        _ => String::new(),
+    };
+    Ok(Words {
+        app_name: app.config.mail.app_name.as_str().to_owned(),
+        name: text("name"),
+        email: text("email"),
+        new_email: text("newEmail"),
+        link,
+        lifetime,
+        time: readable(mail.created_at),
+        device: text("device"),
+        network: text("network"),
+        other_device: text("otherDevice"),
+        other_network: text("otherNetwork"),
+        other_time: mail
+            .detail
+            .get("otherSince")
+            .and_then(serde_json::Value::as_i64)
+            .map(|at| readable(crate::model::kernel::time::Timestamp(at)))
+            .unwrap_or_default(),
+    })
+}
+
+/// In the largest unit that says it whole.
+fn in_words(time: Duration) -> String {
+    let minutes = time.as_secs().div_ceil(60);
+    let (count, unit) = match minutes {
+        m if m % 1_440 == 0 => (m / 1_440, "day"),
+        m if m % 60 == 0 => (m / 60, "hour"),
+        m => (m, "minute"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+fn readable(time: Timestamp) -> String {
+    time.to_utc().map_or_else(
+        || time.to_string(),
+        |utc| utc.format("%Y-%m-%d %H:%M UTC").to_string(),
+    )
+}
+
+/// From the public URL alone: what a request said of its host counts for nothing.
+fn link(app: &App, token: &MailToken, callback: &str) -> Result<String> {
+    let text = mail_links::text(app, token)?;
+    let base = format!(
+        "{}{}",
+        app.config.server.public_url.as_str().trim_end_matches('/'),
+        app.config.server.base_path
+    );
+    let query = |pairs: &[(&str, &str)]| {
+        url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(pairs)
+            .finish()
+    };
+    let mount = &app.config.server.mount;
+    let root = mount.outside("/");
+    let callback_or_root = if callback.is_empty() {
+        root.as_ref()
+    } else {
+        callback
+    };
+    Ok(match token.purpose {
+        Purpose::VerifyEmail | Purpose::ApproveChange | Purpose::VerifyChange => {
+            format!(
+                "{base}/verify-email?{}",
+                query(&[("token", &text), ("callbackURL", callback_or_root)])
+            )
+        }
+        Purpose::ResetPassword | Purpose::Invitation => {
+            let own = if app.config.pages.enabled {
+                mount.outside("/auth/reset-password")
+            } else {
+                "".into()
+            };
+            format!(
+                "{base}/reset-password/{text}?{}",
+                query(&[(
+                    "callbackURL",
+                    if callback.is_empty() { &own } else { callback }
+                )])
+            )
+        }
+        Purpose::DeleteUser => format!(
+            "{base}/delete-user/callback?{}",
+            query(&[("token", &text), ("callbackURL", callback_or_root)])
+        ),
+    })
+}

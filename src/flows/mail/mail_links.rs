@@ -1,0 +1,89 @@
+//! Opening the links of mails: the token is checked first, without the database; then its row must
+//! be live.
+
+use std::time::Duration;
+
+use crate::app::App;
+use crate::crypto::mail_token;
+use crate::model::kernel::trusted_clock::MAX_GAP;
+use crate::model::mail::{MailToken, Purpose};
+use crate::store;
+
+use crate::flows::ops::confirm_clock;
+use crate::flows::{Error, Result};
+
+/// The row behind a link that lets its reader choose a password.
+pub async fn open_password(app: &App, text: &str) -> Result<MailToken> {
+    let purpose = purpose_among(app, text, &[Purpose::ResetPassword, Purpose::Invitation])
+        .ok_or(Error::MailTokenInvalid)?;
+    open(app, text, purpose).await
+}
+
+/// The longest lifetime of a link that the settings take. With it, and not with the one of now, a
+/// link of a longer setting stays good when it is shortened.
+const LONGEST_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
+
+/// The row behind a link of this purpose.
+pub async fn open(app: &App, text: &str, purpose: Purpose) -> Result<MailToken> {
+    let ring = app
+        .ring()
+        .ok_or_else(|| Error::Unavailable("the keys are not loaded".into()))?;
+    let id = mail_token::open(text, purpose, &ring.masters).ok_or(Error::MailTokenInvalid)?;
+    let found = app
+        .db
+        .read(move |conn| Box::pin(store::mails::find_token(conn, id)))
+        .await?;
+    let (token, live) = found
+        .filter(|(token, _)| token.purpose == purpose)
+        .ok_or(Error::MailTokenInvalid)?;
+    if app.now() >= token.expires_at {
+        confirm_clock::admit_expiry(app)?;
+        return Err(Error::MailTokenExpired);
+    }
+    // Its time began in the future, by a clock that was ahead: it would be good for as long as that
+    // clock was ahead.
+    let began = (token.expires_at - LONGEST_LIFETIME).max(token.created_at);
+    if began > app.now() + MAX_GAP {
+        return Err(Error::MailTokenExpired);
+    }
+    if live {
+        Ok(token)
+    } else {
+        Err(Error::MailTokenInvalid)
+    }
+}
+
+/// The row behind a link of `/verify-email`, whatever it is for.
+pub async fn open_at_verify_email(app: &App, text: &str) -> Result<MailToken> {
+    let purpose = purpose_of(app, text).ok_or(Error::MailTokenInvalid)?;
+    open(app, text, purpose).await
+}
+
+/// The token of a link as a text.
+pub(in crate::flows) fn text(app: &App, token: &MailToken) -> Result<String> {
+    let ring = app
+        .ring()
+        .ok_or_else(|| Error::Unavailable("the keys are not loaded".into()))?;
+    Ok(mail_token::make(token.id, token.purpose, &ring.masters).to_string())
+}
+
+/// What a link at `/verify-email` is for.
+pub fn purpose_of(app: &App, text: &str) -> Option<Purpose> {
+    purpose_among(
+        app,
+        text,
+        &[
+            Purpose::VerifyEmail,
+            Purpose::ApproveChange,
+            Purpose::VerifyChange,
+        ],
+    )
+}
+
+fn purpose_among(app: &App, text: &str, purposes: &[Purpose]) -> Option<Purpose> {
+    let ring = app.ring()?;
+    purposes
+        .iter()
+        .copied()
+        .find(|p| mail_token::open(text, *p, &ring.masters).is_some())
+}

@@ -1,0 +1,5 @@
+//! Queueing and sending mails; opening their links.
+
+pub mod deliver_mail;
+pub mod mail_links;
+pub mod outbox;

@@ -1,0 +1,80 @@
+//! What an operator's monitoring reads: the counters of this process, and gauges as they are at
+//! that moment.
+
+use std::time::Duration;
+
+use crate::app::App;
+use crate::metrics::Seen;
+use crate::model::kernel::time::Timestamp;
+use crate::model::key::key::State;
+use crate::store;
+
+use super::check_health;
+
+/// Counting all sessions reads the whole table: once a minute, and for no more than a hundredth of
+/// the time.
+const BETWEEN_COUNTS: Duration = Duration::from_secs(60);
+const SHARE: u32 = 100;
+
+/// The text of `/metrics`.
+pub async fn metrics(app: &App) -> String {
+    let now = app.now();
+    let queues = app
+        .db
+        .read(|conn| {
+            Box::pin(async move {
+                Ok((
+                    store::mails::count(conn).await?,
+                    store::audit::webhooks::count(conn).await?,
+                ))
+            })
+        })
+        .await
+        .ok();
+    let writable = queues.is_some() && check_health::unwritable(app).await.is_none();
+    let ring = app.ring();
+    let active = ring
+        .as_ref()
+        .and_then(|ring| ring.ring.in_state(State::Active))
+        .and_then(|key| key.activated_at);
+    let next = ring
+        .as_ref()
+        .and_then(|ring| ring.ring.next_rotation(&app.config.keys.policy));
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "milliseconds of some weeks are exact in a double"
+    )]
+    let seconds_until = |then: Timestamp| (then.0 - now.0) as f64 / 1e3;
+    let seen = Seen {
+        database: queues.is_some() && writable,
+        writable,
+        key_age: active.map(|since| now.since(since)),
+        next_rotation: next.map(seconds_until),
+        ring_age: app.ring_age(),
+        clock_confirmed: !app.clock_trust.is_doubted(),
+        password_queue: app.hasher.queued(),
+        password_queue_limit: app.config.passwords.queue,
+        connections: app.db.connections(),
+        write_queue: app.db.queued_writes(),
+        mail_queue: queues.map(|(mails, _)| mails),
+        webhook_queue: queues.map(|(_, webhooks)| webhooks),
+        sessions: sessions(app, now).await,
+    };
+    app.metrics.render(&seen)
+}
+
+/// `None`: it is too early to count again, or nobody could.
+async fn sessions(app: &App, now: Timestamp) -> Option<(i64, Duration)> {
+    let begun = app.uptime();
+    if !app.begin_count(begun, begun + BETWEEN_COUNTS) {
+        return None;
+    }
+    let counted = app
+        .db
+        .read(move |conn| Box::pin(store::session::sessions::census(conn, now)))
+        .await;
+    app.count_again_at(begun + BETWEEN_COUNTS.max(app.uptime().saturating_sub(begun) * SHARE));
+    counted
+        .inspect_err(|error| tracing::warn!(%error, "the sessions could not be counted"))
+        .ok()
+}

@@ -1,0 +1,169 @@
+//! Is this machine's clock to be trusted with what cannot be undone? Asked before every deletion,
+//! rotation and giving up. While it is in doubt those wait, no cookie is cleared because a time has
+//! passed, and the log, `doctor`, a metric and `/health/ready` say so, until the clock is right
+//! again or an operator confirms it. Where another clock contradicts this one, nothing ends by its
+//! time either, and a clock that is far ahead issues nothing.
+
+use std::time::Duration;
+
+use crate::app::App;
+use crate::model::audit::event::{Kind, Peer};
+use crate::model::kernel::time::{Timestamp, millis};
+use crate::model::kernel::trusted_clock;
+use crate::model::kernel::trusted_clock::{ConfirmedNow, Doubt, Evidence, MAX_GAP};
+use crate::store;
+
+use crate::flows::audit::recorder::{Recorder, detail};
+use crate::flows::{Error, Result};
+
+/// How often the time of the last run is written: far less often than jobs run, far more often than
+/// the gap that is allowed.
+const NOTE_EVERY: Duration = Duration::from_secs(600);
+
+/// What was found.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    /// This machine's time.
+    pub now: Timestamp,
+    /// What the database knows.
+    pub evidence: Evidence,
+    /// The outcome.
+    pub outcome: std::result::Result<ConfirmedNow, Doubt>,
+}
+
+/// Looks and writes nothing.
+pub async fn look(app: &App) -> Result<Look> {
+    let evidence = app
+        .db
+        .read(|conn| Box::pin(store::engine::clock::evidence(conn)))
+        .await?;
+    let now = app.now();
+    Ok(Look {
+        now,
+        evidence,
+        outcome: trusted_clock::confirm(now, evidence, app.config.database.max_clock_skew),
+    })
+}
+
+/// The confirmed time, noted as that of the last run; `None`: the clock is in doubt, which the log
+/// is told when that begins and once an hour.
+pub async fn confirm(app: &App) -> Result<Option<ConfirmedNow>> {
+    let found = look(app).await?;
+    let confirmed = match found.outcome {
+        Ok(confirmed) => confirmed,
+        Err(doubt) => {
+            let by_database =
+                found.evidence.database.is_some() && !app.config.database.max_clock_skew.is_zero();
+            if by_database && !matches!(doubt, Doubt::Database(_)) {
+                app.clock_trust.is_right(found.now, app.uptime());
+            }
+            if app.clock_trust.doubted(doubt, app.uptime()) {
+                tracing::warn!(reason = %doubt, "the clock is not confirmed: nothing is deleted, rotated, sent or given up meanwhile");
+            }
+            return Ok(None);
+        }
+    };
+    if app.clock_trust.confirmed(found.now, app.uptime()) {
+        tracing::info!("the clock is confirmed again; what had waited is done");
+    }
+    if found
+        .evidence
+        .last_confirmed
+        .is_none_or(|last| last + NOTE_EVERY <= found.now)
+    {
+        app.db
+            .write_unsynced(move |conn| Box::pin(store::engine::clock::note(conn, confirmed)))
+            .await?;
+    }
+    Ok(Some(confirmed))
+}
+
+/// Which other clock contradicts this machine's.
+pub fn contradiction(app: &App) -> Option<Doubt> {
+    app.clock_trust.contradiction(app.now(), app.uptime())
+}
+
+/// Whether this machine's clock may be ahead. What is over by it may live: its cookies and whatever
+/// else its client holds are left alone.
+pub fn may_be_ahead(app: &App) -> bool {
+    contradiction(app)
+        .or_else(|| app.clock_trust.doubt())
+        .is_some_and(|doubt| doubt.ahead_ms() > 0)
+}
+
+/// What this process may take from a queue that replicas share.
+#[derive(Debug, Clone, Copy)]
+pub struct Taking {
+    /// On a confirmed clock also what lies too far in the future.
+    pub confirmed: Option<ConfirmedNow>,
+}
+
+/// Asked before every look at such a queue: what one replica holds or has postponed is a time, and
+/// a clock that is not the others' takes it from them or keeps it from them. `None`: this one is
+/// too far from the database's clock, and the other replicas do the work.
+pub async fn admit_taking(app: &App) -> Result<Option<Taking>> {
+    let confirmed = confirm(app).await?;
+    let is_apart =
+        confirmed.is_none() && matches!(app.clock_trust.doubt(), Some(Doubt::Database(_)));
+    Ok((!is_apart).then_some(Taking { confirmed }))
+}
+
+/// Asked before a session or a link is refused because its time is over: clients throw away what
+/// has expired.
+///
+/// # Errors
+/// `Unavailable` where another clock says that this machine's is ahead.
+pub fn admit_expiry(app: &App) -> Result<()> {
+    refuse_beyond(app, 0)
+}
+
+/// Asked before a session begins or moves on and before an access token is signed: a token is good
+/// for as long as the clock is ahead.
+///
+/// # Errors
+/// `Unavailable` where another clock says that this machine's is more than a day ahead.
+pub fn admit_issuing(app: &App) -> Result<()> {
+    refuse_beyond(app, millis(MAX_GAP))
+}
+
+fn refuse_beyond(app: &App, most_ms: i64) -> Result<()> {
+    match contradiction(app) {
+        Some(doubt) if doubt.ahead_ms() > most_ms => Err(Error::Unavailable(doubt.to_string())),
+        _ => Ok(()),
+    }
+}
+
+/// An operator says that this machine's clock is right: what waited is done by it from now on.
+///
+/// # Errors
+/// The inner one where the database server's own clock says otherwise: one of the two clocks has to
+/// be put right first.
+pub async fn confirm_by_operator(
+    app: &App,
+    peer: &Peer,
+) -> Result<std::result::Result<Timestamp, Doubt>> {
+    let found = look(app).await?;
+    if let Err(doubt @ Doubt::Database(_)) = found.outcome {
+        return Ok(Err(doubt));
+    }
+    let recorder = Recorder::new(app, peer);
+    let (before, said) = (
+        found.evidence.last_confirmed.map(|last| last.to_string()),
+        found.now,
+    );
+    let work = app.db.write(move |conn| {
+        Box::pin(async move {
+            store::engine::clock::set(conn, said).await?;
+            let what = detail([
+                ("before", before.into()),
+                ("confirmed", said.to_string().into()),
+            ]);
+            recorder
+                .record(conn, Kind::ClockConfirmed, None, None, what)
+                .await
+        })
+    });
+    work.await?;
+    app.clock_trust.confirmed(said, app.uptime());
+    Ok(Ok(said))
+}

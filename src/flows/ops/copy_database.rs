@@ -1,0 +1,124 @@
+//! Moving to another database: every row of one into another that is nobody's yet. The ring's row
+//! comes last, so that a copy that was interrupted may be begun anew and cannot be mistaken for a
+//! whole one. At the end both sides are counted and added up again: a source that was written to
+//! meanwhile is found out.
+
+use crate::store::engine::copy;
+use crate::store::engine::copy::{Cells, RING, TABLES, Table};
+use crate::store::{self, Db};
+
+use crate::flows::{Error, Result};
+
+/// Rows a statement: 20 columns of them are less than either database takes as parameters.
+const PAGE: i64 = 1_000;
+
+/// What was or would be copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copied {
+    /// Table by table.
+    pub rows: Vec<(&'static str, i64)>,
+}
+
+/// How many rows there are to copy, after a look whether they may be.
+pub async fn survey(from: &Db, to: Option<&Db>) -> Result<Copied> {
+    if ring_version(from).await? == 0 {
+        return Err(Error::WrongDatabase(
+            "the source holds no key ring: nothing was ever served from it".into(),
+        ));
+    }
+    if let Some(to) = to
+        && ring_version(to).await? != 0
+    {
+        return Err(Error::WrongDatabase(
+            "the target is somebody's already: it holds a key ring; nothing was written".into(),
+        ));
+    }
+    let mut rows = Vec::new();
+    for table in &TABLES {
+        rows.push((table.name, count(from, table).await?));
+    }
+    Ok(Copied { rows })
+}
+
+/// Copies everything; `progress` hears of each page's rows.
+pub async fn copy(
+    from: &Db,
+    to: &Db,
+    mut progress: impl FnMut(&'static str, u64),
+) -> Result<Copied> {
+    survey(from, Some(to)).await?;
+    to.write(|conn| {
+        Box::pin(async move {
+            copy::disown(conn).await?;
+            for table in TABLES.iter().rev() {
+                copy::clear(conn, table).await?;
+            }
+            Ok(())
+        })
+    })
+    .await?;
+    for table in &TABLES {
+        let mut after: Option<Cells> = None;
+        loop {
+            let seen = after.clone();
+            let rows = from
+                .read(move |conn| {
+                    Box::pin(async move { copy::page(conn, table, seen.as_ref(), PAGE).await })
+                })
+                .await?;
+            let Some(last) = rows.last() else { break };
+            after = Some(table.key_of(last));
+            let found = rows.len() as u64;
+            to.write(move |conn| Box::pin(copy::insert(conn, table, rows)))
+                .await?;
+            progress(table.name, found);
+        }
+    }
+    let copied = compare(from, to).await?;
+    let ring = from
+        .read(|conn| Box::pin(copy::page(conn, &RING, None, 1)))
+        .await?;
+    to.write(move |conn| {
+        Box::pin(async move {
+            if store::key::signing_keys::id(conn).await?.version != 0 {
+                return Err(store::Error::Conflict);
+            }
+            copy::clear(conn, &RING).await?;
+            copy::insert(conn, &RING, ring).await
+        })
+    })
+    .await?;
+    Ok(copied)
+}
+
+async fn compare(from: &Db, to: &Db) -> Result<Copied> {
+    let mut rows = Vec::new();
+    for table in &TABLES {
+        let (here, there) = (count(from, table).await?, count(to, table).await?);
+        let sum = |db: &Db| {
+            let db = db.clone();
+            async move { db.read(move |conn| Box::pin(copy::sum(conn, table))).await }
+        };
+        if here != there || sum(from).await? != sum(to).await? {
+            let name = table.name;
+            return Err(Error::WrongDatabase(format!(
+                "{name} changed while it was copied ({here} rows here, {there} there); stop every countersign on the source and run the command again"
+            )));
+        }
+        rows.push((table.name, there));
+    }
+    Ok(Copied { rows })
+}
+
+async fn count(db: &Db, table: &'static Table) -> Result<i64> {
+    Ok(db
+        .read(move |conn| Box::pin(copy::count(conn, table)))
+        .await?)
+}
+
+async fn ring_version(db: &Db) -> Result<i64> {
+    Ok(db
+        .read(|conn| Box::pin(store::key::signing_keys::id(conn)))
+        .await?
+        .version)
+}

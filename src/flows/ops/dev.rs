@@ -1,0 +1,137 @@
+//! What only `countersign dev` offers to people's own tests: a known user, a session for any user
+//! without a password, the mails that were sent, and a clock that a test moves. None of it exists
+//! in `serve`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Map;
+
+use crate::app::App;
+use crate::clock::MovableClock;
+use crate::mail::{Received, Transport};
+use crate::model::account::user::User;
+use crate::model::audit::event::Peer;
+use crate::model::kernel::time::Timestamp;
+use crate::store::session::sessions::Proof;
+
+use crate::flows::authority::Authority;
+
+use super::confirm_clock;
+use crate::flows::account::manage_users;
+use crate::flows::audit::recorder::Recorder;
+use crate::flows::key::{change_keys, load_keys};
+use crate::flows::mail::deliver_mail;
+use crate::flows::session::open_session::{Grant, Opening, Options};
+use crate::flows::{Error, Result};
+
+/// The email address of the user who is always there.
+pub const USER_EMAIL: &str = "dev@example.com";
+/// The password of the user who is always there.
+pub const USER_PASSWORD: &str = "dev-password";
+
+/// The furthest that one call moves the clock: ten years.
+const FURTHEST: Duration = Duration::from_secs(3_650 * 86_400);
+
+/// The doors for tests. Whoever holds this is `countersign dev`.
+#[derive(Debug, Clone)]
+pub struct Dev {
+    clock: Arc<MovableClock>,
+}
+
+impl Dev {
+    /// With the clock that the program was started with.
+    pub fn new(clock: Arc<MovableClock>) -> Self {
+        Self { clock }
+    }
+
+    /// Makes the known user, unless a kept database has it already.
+    pub async fn ensure_user(&self, app: &App) -> Result<()> {
+        let new = manage_users::New {
+            email: USER_EMAIL.parse().map_err(|_| Error::InvalidEmail)?,
+            name: "Dev User".into(),
+            image: None,
+            password: Some(USER_PASSWORD.into()),
+            role: "user".into(),
+            email_verified: true,
+            metadata: Map::new(),
+        };
+        match manage_users::create(app, Authority::Operator, new, &peer()).await {
+            Ok(_) | Err(Error::EmailTaken) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A session for the user with this email address or id; no password is asked. Refused for a
+    /// user who may not sign in.
+    pub async fn open_session(
+        &self,
+        app: &App,
+        user: &str,
+        options: Options,
+        peer: &Peer,
+    ) -> Result<(User, Grant)> {
+        let user = manage_users::find(app, user).await?;
+        let opening = Opening::prepare(app, &user, options, peer)?;
+        let recorder = Recorder::new(app, peer);
+        let work = app.db.write(move |conn| {
+            Box::pin(async move {
+                Ok(opening
+                    .insert(conn, &recorder, Proof::Vouched, None)
+                    .await?
+                    .map(|ring| (opening, ring)))
+            })
+        });
+        let refusal = if user.disabled_at.is_some() {
+            Error::UserDisabled
+        } else {
+            Error::BannedUser
+        };
+        let (opening, ring) = work.await?.ok_or(refusal)?;
+        let grant = opening.grant(app, &user, ring).await?;
+        Ok((user, grant))
+    }
+
+    /// Sends what is queued, so that a test need not wait for the schedule, and returns the mails
+    /// to this address, or all, newest first.
+    pub async fn inbox(&self, app: &App, to: Option<&str>) -> Result<Vec<Received>> {
+        deliver_mail::deliver_due(app, || false).await?;
+        match &app.mailer.transport {
+            Transport::Inbox(inbox) => Ok(inbox.list(to)),
+            _ => Err(Error::Internal(
+                "countersign dev runs without its inbox".into(),
+            )),
+        }
+    }
+
+    /// Forgets the mails so far.
+    pub fn clear_inbox(&self, app: &App) {
+        if let Transport::Inbox(inbox) = &app.mailer.transport {
+            inbox.clear();
+        }
+    }
+
+    /// Moves the service's clock, backwards if negative, and does to the keys what is due then.
+    /// Returns the time after the move.
+    pub async fn move_clock(&self, app: &App, by_ms: i64) -> Result<Timestamp> {
+        let furthest = i64::try_from(FURTHEST.as_millis()).unwrap_or(i64::MAX);
+        self.clock.advance_ms(by_ms.clamp(-furthest, furthest));
+        // A test means the time to pass: the jump is no standstill of the service, which would
+        // excuse the retries of clients.
+        app.standstills.lived_until(app.now());
+        // A test that moves the clock says that it is right: deletion and rotation go by it.
+        let _confirmed = confirm_clock::confirm_by_operator(app, &peer()).await?;
+        match change_keys::change_scheduled(app).await {
+            Ok(_) | Err(Error::AlreadyRotated) => load_keys::reload(app).await?,
+            Err(error) => return Err(error),
+        }
+        Ok(app.now())
+    }
+}
+
+fn peer() -> Peer {
+    Peer {
+        actor: "dev".into(),
+        ..Peer::default()
+    }
+}

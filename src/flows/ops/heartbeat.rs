@@ -1,0 +1,157 @@
+//! The heartbeat of a process that serves: a read and a write once a second, by the way that a
+//! refresh takes. Where it cannot be written, no refresh can be answered either, and the gap is a
+//! standstill: time that does not count against the retry of a client.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::app::App;
+use crate::model::kernel::standstill::{SILENCE_COUNTED, Standstill, Watch, Whose};
+use crate::model::kernel::time::Timestamp;
+use crate::model::kernel::trusted_clock;
+use crate::model::kernel::trusted_clock::Evidence;
+use crate::store::ops::processes::About;
+use crate::store::{self, Conn};
+
+use super::processes;
+use crate::flows::Result;
+
+/// Rows of processes that are gone for so long are deleted.
+const FORGOTTEN: Duration = Duration::from_secs(86_400);
+
+/// Notes that this process runs and, unless it cannot sign, that it serves.
+pub async fn beat(app: &App) -> Result<()> {
+    let about = processes::about_this(app);
+    if app.ring().is_none() || app.is_ring_unusable() {
+        let writer = app.writer.clone();
+        return Ok(app
+            .db
+            .write(move |conn| {
+                Box::pin(
+                    async move { store::ops::processes::announce(conn, &writer, &about).await },
+                )
+            })
+            .await?);
+    }
+    let (writer, keep) = (app.writer.clone(), keep(app));
+    let others = app
+        .db
+        .read(move |conn| {
+            Box::pin(async move { store::ops::standstills::of_others(conn, &writer, keep).await })
+        })
+        .await?;
+    let max_skew = app.config.database.max_clock_skew;
+    let beat = Beat {
+        watch: Arc::clone(&app.standstills),
+        writer: app.writer.clone(),
+        about,
+        alone: !app.db.is_shared(),
+        max_skew,
+    };
+    // On Postgres the heartbeat waits for the disk as a refresh does. On SQLite it stands in the
+    // one writer's queue behind those that do.
+    let beaten = if app.db.is_shared() {
+        app.db.write(move |conn| Box::pin(beat.run(conn))).await?
+    } else {
+        app.db
+            .write_unsynced(move |conn| Box::pin(beat.run(conn)))
+            .await?
+    };
+    let Some((now, stood_still)) = beaten else {
+        app.standstills.doubt();
+        return Ok(());
+    };
+    let starts = app.standstills.last_beat().is_none();
+    app.standstills.beat(now, stood_still, others, keep);
+    if let Some(stood) = stood_still.filter(|_| starts) {
+        tracing::info!(from = %stood.began_at, to = %stood.ended_at, "nothing was served before this start; the time does not count against retries of refresh tokens");
+    } else if let Some(stood) = stood_still {
+        tracing::warn!(from = %stood.began_at, to = %stood.ended_at, "the service stood still; the time does not count against retries of refresh tokens");
+    }
+    Ok(())
+}
+
+/// The process stops; its silence means nothing.
+pub async fn stop(app: &App) -> Result<()> {
+    let writer = app.writer.clone();
+    let stopped = app.db.write(move |conn| {
+        Box::pin(async move {
+            store::ops::processes::leave(conn, &writer).await?;
+            store::ops::standstills::stop(conn, &writer).await
+        })
+    });
+    Ok(stopped.await?)
+}
+
+/// How long a standstill that is over can matter: as long as a retry may take, and what clocks of
+/// replicas differ by.
+fn keep(app: &App) -> Duration {
+    app.config.sessions.refresh.grace + SILENCE_COUNTED
+}
+
+#[derive(Clone)]
+struct Beat {
+    watch: Arc<Watch>,
+    writer: String,
+    about: About,
+    /// Whether no other process serves this database for long.
+    alone: bool,
+    /// `database.max_clock_skew`.
+    max_skew: Duration,
+}
+
+impl Beat {
+    /// The time of the heartbeat, and the standstill that it ended; `None`: none was written,
+    /// because the clock is wrong.
+    async fn run(self, conn: &mut Conn) -> store::Result<Option<(Timestamp, Option<Standstill>)>> {
+        let now = conn.now();
+        // A clock that the database's own contradicts notes and forgets nothing: the time until its
+        // wrong date would count as a standstill for every replica.
+        let evidence = Evidence {
+            database: store::engine::server::clock(conn).await?,
+            last_confirmed: None,
+        };
+        if trusted_clock::confirm(now, evidence, self.max_skew).is_err() {
+            store::ops::processes::announce(conn, &self.writer, &self.about).await?;
+            return Ok(None);
+        }
+        let stood_still = if let Some(last) = self.watch.last_beat() {
+            // It served while its clock was wrong.
+            if self.watch.is_doubted() {
+                None
+            } else {
+                Watch::gap(Some(last), now)
+            }
+        } else {
+            store::ops::processes::forget(conn, FORGOTTEN).await?;
+            self.before_the_start(conn).await?
+        };
+        if let Some(stood) = stood_still {
+            store::ops::standstills::note(conn, &self.writer, stood).await?;
+        }
+        store::ops::standstills::beat(conn, &self.writer).await?;
+        store::ops::processes::announce(conn, &self.writer, &self.about).await?;
+        Ok(Some((now, stood_still)))
+    }
+
+    /// The time between the last heartbeat of anybody and the start of this process, if nothing
+    /// served meanwhile. With it the processes of before are accounted for: one that only stood
+    /// still notes its own standstill when it goes on.
+    async fn before_the_start(&self, conn: &mut Conn) -> store::Result<Option<Standstill>> {
+        let now = conn.now();
+        let Some(last) = store::ops::standstills::newest(conn).await? else {
+            return Ok(None);
+        };
+        let gap = Watch::gap(Some(last), now);
+        if gap.is_none() && !self.alone {
+            store::ops::standstills::forget(conn, &self.writer, now - FORGOTTEN).await?;
+            return Ok(None);
+        }
+        store::ops::standstills::forget(conn, &self.writer, last).await?;
+        Ok(Some(Standstill {
+            began_at: last,
+            ended_at: now.max(last),
+            whose: Whose::Ours,
+        }))
+    }
+}

@@ -1,0 +1,11 @@
+//! Running the service: health, metrics, clocks, processes, deletion of old rows, diagnosis.
+
+pub mod check_health;
+pub mod collect_metrics;
+pub mod confirm_clock;
+pub mod copy_database;
+pub mod dev;
+pub mod diagnose;
+pub mod heartbeat;
+pub mod processes;
+pub mod prune;

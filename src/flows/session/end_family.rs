@@ -1,0 +1,106 @@
+//! The end of a session whose refresh token told of theft or of lost commits: the event with both
+//! sides, as far as the row knows them, and the mail to the owner. Neither side is called the
+//! thief: which one it is, the owner knows.
+
+use serde_json::{Map, Value};
+
+use crate::model::audit::event::Kind;
+use crate::model::kernel::time::Timestamp;
+use crate::model::mail::Template;
+use crate::model::session::presenter::Presenter;
+use crate::model::session::refresh::Decision;
+use crate::model::session::session::RevokedReason;
+use crate::store::session::refresh::Refreshed;
+use crate::store::{self, Conn};
+
+use crate::flows::Error;
+use crate::flows::audit::recorder::{Recorder, detail};
+
+/// Ends a family (`Reuse` or `Ahead`) with its event; `None`: the row has moved meanwhile.
+pub(in crate::flows) async fn end_family(
+    conn: &mut Conn,
+    decision: Decision,
+    row: &Refreshed,
+    presented: u32,
+    recorder: &Recorder,
+) -> store::Result<Option<Error>> {
+    let (reason, kind, error) = match decision {
+        Decision::Reuse => (
+            RevokedReason::Reuse,
+            Kind::RefreshTokenReused,
+            Error::RefreshTokenReused,
+        ),
+        _ => (
+            RevokedReason::Lost,
+            Kind::RefreshTokenLost,
+            Error::RefreshTokenRevoked,
+        ),
+    };
+    if !store::session::refresh::end(conn, row, reason, conn.now()).await? {
+        return Ok(None);
+    }
+    let mut what = detail([
+        ("presented", presented.into()),
+        ("current", row.state.generation.into()),
+    ]);
+    if decision != Decision::Reuse {
+        recorder
+            .record(conn, kind, Some(row.user), Some(row.session), what)
+            .await?;
+        return Ok(Some(error));
+    }
+    let before = before(row, recorder);
+    what.extend(detail([(
+        "presenters",
+        before.iter().map(side).collect::<Vec<_>>().into(),
+    )]));
+    recorder
+        .record(conn, kind, Some(row.user), Some(row.session), what)
+        .await?;
+    if let Some(user) = store::account::users::by_id(conn, row.user).await? {
+        let words = words(&recorder.presenter(conn), &before);
+        recorder
+            .outbox()
+            .notice(conn, Template::RefreshTokenReused, &user.user, words)
+            .await?;
+    }
+    Ok(Some(error))
+}
+
+/// Who used the session before, the newest first; the sign-in is the last of them.
+fn before(row: &Refreshed, recorder: &Recorder) -> Vec<Presenter> {
+    let mut before = recorder.open_presenters(row.session, &row.sides.presenters);
+    let sides = &row.sides;
+    before.push(Presenter {
+        ip_address: sides.ip_address.clone(),
+        user_agent: sides.user_agent.clone(),
+        since: Timestamp(sides.signed_in_at),
+    });
+    before
+}
+
+fn side(presenter: &Presenter) -> Value {
+    detail([
+        ("ipAddress", presenter.ip_address.as_str().into()),
+        ("userAgent", presenter.user_agent.as_str().into()),
+        ("since", presenter.since.to_string().into()),
+    ])
+    .into()
+}
+
+/// What the mail says: this use, and the newest one of another side.
+fn words(this: &Presenter, before: &[Presenter]) -> Map<String, Value> {
+    let mut words = detail([
+        ("device", this.device().into()),
+        ("network", this.network().into()),
+    ]);
+    if let Some(other) = before.iter().find(|other| !other.looks_like(this)) {
+        let more = [
+            ("otherDevice", other.device().into()),
+            ("otherNetwork", other.network().into()),
+            ("otherSince", other.since.0.into()),
+        ];
+        words.extend(detail(more));
+    }
+    words
+}

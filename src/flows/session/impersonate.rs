@@ -1,0 +1,221 @@
+//! Acting as another user, for an hour and no longer than the session in which it began, marked: in
+//! the session, in every access token (`act`) and in the audit trail. At each request the actor
+//! must still be allowed to act as the user, and may do no more than both of them may ([`powers`]).
+
+use crate::app::App;
+use crate::crypto::cookie::Purpose;
+use crate::model::account::permission::{Action, Powers};
+use crate::model::account::user::User;
+use crate::model::audit::event::{Kind, Peer};
+use crate::model::kernel::id::{SessionId, UserId};
+use crate::model::session::session::RevokedReason;
+use crate::store;
+use crate::store::session::endings::Which;
+use crate::store::session::sessions::{By, Proof};
+
+use super::carried;
+use super::carried::SetAside;
+use super::end_session::end;
+use super::open_session::{Grant, Opening};
+use super::read_session;
+use super::read_session::Authenticated;
+use crate::flows::audit::recorder::{Recorder, detail};
+use crate::flows::authority::Authority;
+use crate::flows::{Error, Result};
+
+/// Begins to act as the user.
+pub async fn start(
+    app: &App,
+    who: &Authenticated,
+    target: UserId,
+    peer: &Peer,
+) -> Result<(User, Grant)> {
+    let by = Authority::Session(who);
+    // Who already acts as another user has no right to act as a third.
+    by.may(app, Action::Impersonate)?;
+    let found = app
+        .db
+        .read(move |conn| Box::pin(store::account::users::by_id(conn, target)))
+        .await?;
+    let user = found.ok_or(Error::UserNotFound)?.user;
+    if !who.powers.may_act_as(&user, &app.config.roles) {
+        return Err(if user.is_admin() {
+            Error::CannotImpersonateAdmins
+        } else {
+            Error::NotAllowed(Action::Impersonate)
+        });
+    }
+    let opening = Opening::impersonate(app, &user, who, peer)?;
+    let recorder = Recorder::new(app, peer);
+    let (admin, version, own) = (who.user.id, who.user.version, By::Id(who.session.id));
+    let work = app.db.write_unless_refused(move |conn| {
+        Box::pin(async move {
+            // Shut out, demoted or signed out since: the row decides, not what was read before.
+            let unchanged = store::account::user_changes::lock(conn, admin)
+                .await?
+                .is_some_and(|user| user.version == version);
+            if !unchanged
+                || store::session::sessions::find_live(conn, &own, conn.now())
+                    .await?
+                    .is_none()
+            {
+                return Ok(Err(Error::NotAllowed(Action::Impersonate)));
+            }
+            let Some(ring) = opening
+                .insert(conn, &recorder, Proof::Vouched, None)
+                .await?
+            else {
+                return Ok(Err(Error::BannedUser));
+            };
+            recorder
+                .record(
+                    conn,
+                    Kind::ImpersonationStarted,
+                    Some(target),
+                    Some(opening.session()),
+                    detail([("admin", admin.to_string().into())]),
+                )
+                .await?;
+            Ok(Ok((opening, ring)))
+        })
+    });
+    let (opening, ring) = work.await??;
+    let grant = opening.grant(app, &user, ring).await?;
+    Ok((user, grant))
+}
+
+/// What may be done in a session of this user, in which `actor` acts as the user if it is set.
+/// Every path that reads a session or issues a token for one comes here. `None`: the actor is gone
+/// or shut out, or may no longer act as this user; the session is to end ([`end_unallowed`]).
+pub async fn powers(app: &App, user: &User, actor: Option<UserId>) -> Result<Option<Powers>> {
+    let own = Powers::of(user, &app.config.roles);
+    let Some(actor) = actor else {
+        return Ok(Some(own));
+    };
+    // The row, not a copy: an actor who was demoted is not to go on for as long as copies live.
+    let Some(found) = app
+        .db
+        .read(move |conn| Box::pin(store::account::users::by_id(conn, actor)))
+        .await?
+    else {
+        return Ok(None);
+    };
+    let actor = found.user;
+    let theirs = Powers::of(&actor, &app.config.roles);
+    let is_allowed = actor.disabled_at.is_none()
+        && !actor.is_banned(app.now())
+        && theirs.may_act_as(user, &app.config.roles);
+    Ok(is_allowed.then(|| own.within(theirs, &app.config.roles)))
+}
+
+/// Ends a session whose actor may no longer act as its user.
+pub async fn end_unallowed(app: &App, session: SessionId, peer: &Peer) -> Result<()> {
+    let recorder = Recorder::new(app, peer);
+    let work = app.db.write(move |conn| {
+        Box::pin(async move {
+            // Of two requests that come at once the first one ends it.
+            let Some(found) =
+                store::session::sessions::find_live(conn, &By::Id(session), conn.now()).await?
+            else {
+                return Ok(());
+            };
+            let reason = RevokedReason::ActorNotAllowed;
+            end(conn, &recorder, Which::One(session), reason).await?;
+            let actor = found.session.impersonated_by.map(|id| id.to_string());
+            let detail = detail([("admin", actor.into()), ("reason", reason.as_str().into())]);
+            recorder
+                .record(
+                    conn,
+                    Kind::ImpersonationStopped,
+                    Some(found.session.user_id),
+                    Some(session),
+                    detail,
+                )
+                .await
+        })
+    });
+    Ok(work.await?)
+}
+
+/// The admin's own session, as the cookie that was set aside names it.
+pub fn set_aside(app: &App, who: &Authenticated) -> Option<String> {
+    let token = who.session_token.as_ref()?;
+    let marked = format!(
+        "{}:{}",
+        token.expose(),
+        if who.session.remember { "" } else { "true" }
+    );
+    read_session::sign(app, Purpose::AdminSession, &marked)
+}
+
+/// Ends the session in which an admin acted as somebody, and brings the admin's own back: as a new
+/// one with the same end, since its refresh token was given up. Without the cookie that was set
+/// aside (`None` in the answer) an admin goes on with a token of one's own. Every other session
+/// that was set aside in this browser ends too: its cookie is cleared, and nothing else knows of
+/// it.
+pub async fn stop(
+    app: &App,
+    who: &Authenticated,
+    cookies: &[String],
+    peer: &Peer,
+) -> Result<(User, Option<Grant>)> {
+    let admin = who.session.impersonated_by.ok_or(Error::NotImpersonating)?;
+    let SetAside { own, others } = carried::set_aside(app, cookies, admin).await?;
+    let found = app
+        .db
+        .read(move |conn| Box::pin(store::account::users::by_id(conn, admin)))
+        .await?;
+    let user = found.ok_or(Error::Unauthorized)?.user;
+    let opening = own
+        .as_ref()
+        .map(|session| Opening::succeed(app, session, peer))
+        .transpose()?;
+    let (recorder, acted, before) = (
+        Recorder::new(app, peer),
+        who.session.clone(),
+        own.map(|session| session.id),
+    );
+    let work = app.db.write(move |conn| {
+        Box::pin(async move {
+            // The admin's own session takes this one's place in the browser, if there is one to go
+            // back to.
+            let reason = if before.is_some() {
+                RevokedReason::Replaced
+            } else {
+                RevokedReason::SignOut
+            };
+            end(conn, &recorder, Which::One(acted.id), reason).await?;
+            recorder
+                .record(
+                    conn,
+                    Kind::ImpersonationStopped,
+                    Some(acted.user_id),
+                    Some(acted.id),
+                    detail([("admin", admin.to_string().into())]),
+                )
+                .await?;
+            for other in others {
+                end(conn, &recorder, Which::One(other), RevokedReason::SignOut).await?;
+            }
+            let (Some(opening), Some(before)) = (opening, before) else {
+                return Ok(None);
+            };
+            // Ended meanwhile: then it stays so.
+            if end(conn, &recorder, Which::One(before), RevokedReason::Replaced)
+                .await?
+                .is_empty()
+            {
+                return Ok(None);
+            }
+            Ok(opening
+                .insert(conn, &recorder, Proof::Vouched, None)
+                .await?
+                .map(|ring| (opening, ring)))
+        })
+    });
+    let grant = match work.await? {
+        Some((opening, ring)) => Some(opening.grant(app, &user, ring).await?),
+        None => None,
+    };
+    Ok((user, grant))
+}

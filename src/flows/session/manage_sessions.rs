@@ -1,0 +1,175 @@
+//! Listing and ending sessions: one's own over HTTP, anybody's on the command line.
+
+use crate::app::App;
+use crate::crypto::token::SessionToken;
+use crate::model::account::permission::Action;
+use crate::model::audit::event::Peer;
+use crate::model::kernel::id::{SessionId, UserId};
+use crate::model::session::session::{RevokedReason, Session};
+use crate::store;
+pub use crate::store::session::endings::{Ended, Which};
+use crate::store::session::sessions::By;
+pub use crate::store::session::sessions::Page;
+
+use super::end_session::{Ending, end};
+use super::read_session::Authenticated;
+use crate::flows::account::administer_users;
+use crate::flows::audit::recorder::Recorder;
+use crate::flows::authority::Authority;
+use crate::flows::login::sign_in::Presented;
+use crate::flows::{Error, Result};
+
+/// The sessions of a page that says nothing else, and the most that one may ask for.
+pub const PAGE: i64 = 100;
+
+/// The first page of a user's sessions.
+pub const FIRST: Page = Page {
+    limit: PAGE,
+    before: None,
+    own: false,
+};
+
+/// A page of the live sessions of a user, newest first; never more than [`PAGE`].
+pub async fn list(app: &App, user: UserId, page: Page) -> Result<Vec<Session>> {
+    let (now, page) = (
+        app.now(),
+        Page {
+            limit: page.limit.clamp(1, PAGE),
+            ..page
+        },
+    );
+    Ok(app
+        .db
+        .read(move |conn| {
+            Box::pin(
+                async move { store::session::sessions::list_live(conn, user, &page, now).await },
+            )
+        })
+        .await?)
+}
+
+/// The session of a request, and every token that came with it.
+#[derive(Clone, Copy)]
+pub struct Here<'r> {
+    /// Who asks.
+    pub who: &'r Authenticated,
+    /// The cookies that came along: those of an admin who acts as the user too.
+    pub carried: Presented<'r>,
+}
+
+impl Here<'_> {
+    /// What ends with the session of the request: every other session that its cookies name.
+    async fn ending(&self, app: &App) -> Result<Ending> {
+        Ending::of(
+            app,
+            &self.carried.sessions(app),
+            self.carried.refresh,
+            RevokedReason::Revoked,
+        )
+        .await
+    }
+}
+
+/// Ends one of one's own sessions, named by its handle or its raw token. Tells whether it was the
+/// session of the request: with that every session ends that the cookies of the request name, as at
+/// a sign-out. Whether there was one of that name is not told, so that no answer says which
+/// sessions exist.
+pub async fn revoke_own(app: &App, here: Here<'_>, name: &str, peer: &Peer) -> Result<bool> {
+    let (recorder, carried) = (Recorder::new(app, peer), here.ending(app).await?);
+    let (owner, own) = (here.who.user.id, here.who.session.id);
+    let handle: Option<SessionId> = name.parse().ok();
+    let token = SessionToken::parse(name).map(|t| t.hash());
+    let work = app.db.write(move |conn| {
+        Box::pin(async move {
+            let named = match (handle, token) {
+                (Some(id), _) => Some(id),
+                (None, Some(hash)) => {
+                    store::session::sessions::find_live(conn, &By::TokenHash(hash), conn.now())
+                        .await?
+                        .map(|f| f.session.id)
+                }
+                (None, None) => None,
+            };
+            let Some(id) = named else { return Ok(false) };
+            if store::session::sessions::owner(conn, id).await? != Some(owner) {
+                return Ok(false);
+            }
+            if id == own {
+                carried.run(conn, &recorder).await?;
+            }
+            end(conn, &recorder, Which::One(id), RevokedReason::Revoked).await?;
+            Ok(id == own)
+        })
+    });
+    Ok(work.await?)
+}
+
+/// Ends all of one's own sessions, and with the session of the request every one that its cookies
+/// name.
+pub async fn revoke_all_own(app: &App, here: Here<'_>, peer: &Peer) -> Result<()> {
+    let (recorder, carried, user) = (
+        Recorder::new(app, peer),
+        here.ending(app).await?,
+        here.who.user.id,
+    );
+    let work = app.db.write(move |conn| {
+        Box::pin(async move {
+            carried.run(conn, &recorder).await?;
+            end(
+                conn,
+                &recorder,
+                Which::OfUser { user, except: None },
+                RevokedReason::Revoked,
+            )
+            .await
+            .map(|_| ())
+        })
+    });
+    Ok(work.await?)
+}
+
+/// Ends the sessions of a user, but for one.
+pub async fn revoke_of_user(
+    app: &App,
+    user: UserId,
+    except: Option<SessionId>,
+    peer: &Peer,
+) -> Result<Ended> {
+    revoke(app, Which::OfUser { user, except }, peer).await
+}
+
+/// Ends anybody's session by its handle, on an admin's word; one that is not there is none of
+/// anybody's concern.
+pub async fn revoke_of_somebody(
+    app: &App,
+    by: Authority<'_>,
+    id: SessionId,
+    peer: &Peer,
+) -> Result<()> {
+    by.may(app, Action::RevokeSessions)?;
+    let owner = app
+        .db
+        .read(move |conn| Box::pin(store::session::sessions::owner(conn, id)))
+        .await?;
+    let Some(owner) = owner else { return Ok(()) };
+    administer_users::target(app, by, Action::RevokeSessions, owner).await?;
+    match revoke(app, Which::One(id), peer).await {
+        Ok(_) | Err(Error::SessionNotFound) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Ends sessions; `One` that does not exist is an error. With `Everybody` every link that was sent
+/// in a mail ends too.
+pub async fn revoke(app: &App, which: Which, peer: &Peer) -> Result<Ended> {
+    let recorder = Recorder::new(app, peer);
+    let work = app.db.write(move |conn| {
+        Box::pin(async move { end(conn, &recorder, which, RevokedReason::Revoked).await })
+    });
+    let ended = work.await?;
+    if ended.is_empty() && matches!(which, Which::One(_)) {
+        Err(Error::SessionNotFound)
+    } else {
+        Ok(ended)
+    }
+}

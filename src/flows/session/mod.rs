@@ -1,0 +1,15 @@
+//! Stories of sessions: beginning, reading, refreshing, listing and ending them; impersonation.
+
+pub mod carried;
+pub(in crate::flows) mod end_family;
+pub mod end_session;
+pub mod form_token;
+pub mod impersonate;
+pub mod manage_sessions;
+pub mod mark_endings;
+pub mod open_session;
+pub mod read_session;
+pub mod refresh;
+pub mod replay_alarm;
+pub mod session_cache;
+pub mod sign_out;

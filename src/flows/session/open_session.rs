@@ -1,0 +1,289 @@
+//! Beginning a session: its tokens, its row (only if the password that was proven is still the
+//! user's), its first access token.
+
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use crate::app::App;
+use crate::crypto::cookie::{self, Purpose};
+use crate::crypto::key_ring::KeyRing;
+use crate::crypto::token::{RefreshToken, SessionToken};
+use crate::model::account::permission::{Action, Powers};
+use crate::model::account::user::User;
+use crate::model::audit::event::{Kind, Peer};
+use crate::model::kernel::id::SessionId;
+use crate::model::kernel::time::Timestamp;
+use crate::model::key::ring_id::RingId;
+use crate::model::session::session::{Delivery, IMPERSONATION_LIFETIME, Lifetime, Session};
+use crate::random;
+use crate::store::session::sessions::{New, Proof};
+use crate::store::{self, Conn};
+
+use super::end_session::{Ending, make_room};
+use super::impersonate;
+use super::read_session::Authenticated;
+use crate::flows::audit::recorder::{Recorder, detail};
+use crate::flows::login::known_device;
+use crate::flows::ops::confirm_clock;
+use crate::flows::token::issue_token;
+use crate::flows::token::issue_token::{Grounds, Issued};
+use crate::flows::{Error, Result};
+
+/// What the client chose.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Cookie or body.
+    pub delivery: Delivery,
+    /// Whether the session outlives the browser.
+    pub remember: bool,
+}
+
+/// A session about to begin, with its tokens.
+#[derive(Clone)]
+pub struct Opening {
+    new: New,
+    lifetime: Lifetime,
+    /// Whether the session ends when it was prepared to end, with another session, however late it
+    /// begins.
+    keeps_end: bool,
+    session_token: SessionToken,
+    refresh_token: RefreshToken,
+    ring: Arc<KeyRing>,
+}
+
+/// The ring's version as the database had it when the session began, so that a process with an
+/// older ring reloads before it signs; and that moment.
+#[derive(Debug, Clone, Copy)]
+pub struct RingVersion {
+    ring_id: RingId,
+    began_at: Timestamp,
+}
+
+/// What the client gets.
+pub struct Grant {
+    /// The session.
+    pub session: Session,
+    /// What may be done in it.
+    pub powers: Powers,
+    /// The `token` of the answer: good as Bearer wherever the session cookie is.
+    pub session_token: SessionToken,
+    /// The session cookie's value, signed.
+    pub session_cookie: Zeroizing<String>,
+    /// The literal `true`, signed: the cookie that marks a session which ends with the browser.
+    pub dont_remember: String,
+    /// The token by which the device is known again at this account; none in a session in which an
+    /// admin acts as the user.
+    pub device: Option<String>,
+    /// The first refresh token.
+    pub refresh_token: Zeroizing<String>,
+    /// The first access token.
+    pub access: Issued,
+    /// The session's nearer end.
+    pub ends_at: Timestamp,
+}
+
+fn begin(app: &App, user: &User, options: Options, peer: &Peer) -> Session {
+    let now = app.now();
+    Session {
+        id: SessionId::at(now, random::bytes(&*app.random)),
+        user_id: user.id,
+        delivery: options.delivery,
+        remember: options.remember,
+        auth_time: now,
+        created_at: now,
+        updated_at: now,
+        expires_at: app
+            .config
+            .sessions
+            .lifetime
+            .absolute_end(now, options.remember),
+        ip_address: peer.ip_address.clone(),
+        user_agent: peer.user_agent.clone(),
+        impersonated_by: None,
+    }
+}
+
+impl Opening {
+    /// Draws the tokens; nothing is written.
+    pub fn prepare(app: &App, user: &User, options: Options, peer: &Peer) -> Result<Self> {
+        Self::of(app, begin(app, user, options, peer), false)
+    }
+
+    /// A session in which an admin acts as the user, for an hour, and no longer than the admin's
+    /// own session lives.
+    pub fn impersonate(app: &App, user: &User, admin: &Authenticated, peer: &Peer) -> Result<Self> {
+        let own = &admin.session;
+        let session = begin(
+            app,
+            user,
+            Options {
+                delivery: own.delivery,
+                remember: false,
+            },
+            peer,
+        );
+        let hour = session.created_at + IMPERSONATION_LIFETIME;
+        let expires_at = [hour, own.expires_at, admin.idle_expires_at]
+            .into_iter()
+            .fold(session.expires_at, Timestamp::min);
+        let mut opening = Self::of(
+            app,
+            Session {
+                impersonated_by: Some(own.user_id),
+                auth_time: own.auth_time,
+                expires_at,
+                ..session
+            },
+            true,
+        )?;
+        opening.new.acting_session = Some(own.id);
+        Ok(opening)
+    }
+
+    /// The session that takes another one's place: as old as that, and with the same end.
+    pub fn succeed(app: &App, before: &Session, peer: &Peer) -> Result<Self> {
+        let now = app.now();
+        let session = Session {
+            id: SessionId::at(now, random::bytes(&*app.random)),
+            created_at: now,
+            updated_at: now,
+            ip_address: peer.ip_address.clone(),
+            user_agent: peer.user_agent.clone(),
+            ..before.clone()
+        };
+        Self::of(app, session, true)
+    }
+
+    fn of(app: &App, session: Session, keeps_end: bool) -> Result<Self> {
+        confirm_clock::admit_issuing(app)?;
+        let ring = app
+            .ring()
+            .ok_or_else(|| Error::Unavailable("the keys are not loaded".into()))?;
+        let session_token = SessionToken::new(&Zeroizing::new(random::bytes(&*app.random)));
+        let refresh_token =
+            RefreshToken::first(session.id, random::bytes(&*app.random), &ring.masters);
+        let lifetime = app.config.sessions.lifetime;
+        let idle_expires_at = lifetime.idle_end(session.created_at, session.expires_at);
+        let new = New {
+            session,
+            token_hash: session_token.hash(),
+            refresh_hash: refresh_token.hash(),
+            idle_expires_at,
+            acting_session: None,
+        };
+        Ok(Self {
+            new,
+            lifetime,
+            keeps_end,
+            session_token,
+            refresh_token,
+            ring,
+        })
+    }
+
+    /// The row of a session that begins at this moment; it was prepared earlier.
+    fn beginning_at(&self, now: Timestamp) -> New {
+        let prepared = &self.new.session;
+        let expires_at = if self.keeps_end {
+            prepared.expires_at
+        } else {
+            now + prepared.expires_at.since(prepared.created_at)
+        };
+        let session = Session {
+            created_at: now,
+            updated_at: now,
+            expires_at,
+            ..prepared.clone()
+        };
+        New {
+            idle_expires_at: self.lifetime.idle_end(now, expires_at),
+            session,
+            ..self.new.clone()
+        }
+    }
+
+    /// Its id.
+    pub fn session(&self) -> SessionId {
+        self.new.session.id
+    }
+
+    /// Writes the row, ends the sessions that it replaces, and makes room where the user has too
+    /// many; `None`: the password changed meanwhile, or the user was shut out.
+    pub async fn insert(
+        &self,
+        conn: &mut Conn,
+        recorder: &Recorder,
+        proof: Proof<'_>,
+        replaced: Option<&Ending>,
+    ) -> store::Result<Option<RingVersion>> {
+        let began_at = conn.now();
+        let new = self.beginning_at(began_at);
+        let Some(ring_id) =
+            store::session::sessions::insert(conn, &new, proof, self.ring.master_version).await?
+        else {
+            let current = store::key::signing_keys::master_version(conn).await?;
+            return if current == Some(i64::from(self.ring.master_version)) {
+                Ok(None)
+            } else {
+                Err(store::Error::Unavailable(
+                    "the master key was changed meanwhile".into(),
+                ))
+            };
+        };
+        let s = &new.session;
+        recorder
+            .record(
+                conn,
+                Kind::SignedIn,
+                Some(s.user_id),
+                Some(s.id),
+                detail([("delivery", s.delivery.as_str().into())]),
+            )
+            .await?;
+        if let Some(replaced) = replaced {
+            replaced.run(conn, recorder).await?;
+        }
+        match s.impersonated_by {
+            Some(admin) => make_room(conn, recorder, admin, true, s.id).await?,
+            None => make_room(conn, recorder, s.user_id, false, s.id).await?,
+        }
+        Ok(Some(RingVersion { ring_id, began_at }))
+    }
+
+    /// Signs what the client gets, once the row is committed.
+    pub async fn grant(self, app: &App, user: &User, ring: RingVersion) -> Result<Grant> {
+        let new = self.beginning_at(ring.began_at);
+        let ends_at = new.idle_expires_at.min(new.session.expires_at);
+        let s = &new.session;
+        let grounds = Grounds {
+            session: s.id,
+            auth_time: s.auth_time,
+            ends_at,
+            ring_id: ring.ring_id,
+        };
+        let powers = impersonate::powers(app, user, s.impersonated_by)
+            .await?
+            .ok_or(Error::NotAllowed(Action::Impersonate))?;
+        let access = issue_token::issue(app, user, &powers, &grounds).await?;
+        Ok(Grant {
+            session_cookie: Zeroizing::new(cookie::sign(
+                Purpose::Session,
+                self.session_token.expose(),
+                &self.ring.masters,
+            )),
+            dont_remember: cookie::sign(Purpose::DontRemember, "true", &self.ring.masters),
+            device: if s.impersonated_by.is_none() {
+                known_device::token(app, user, Some(s.id))
+            } else {
+                None
+            },
+            refresh_token: self.refresh_token.encode(&self.ring.masters),
+            session: new.session,
+            session_token: self.session_token,
+            powers,
+            access,
+            ends_at,
+        })
+    }
+}

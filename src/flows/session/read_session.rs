@@ -1,0 +1,299 @@
+//! Who is asking? From a session cookie, a session token as Bearer, or an access token, to a live
+//! session and its user. The row decides, every time: a revoked session is refused at once,
+//! whatever its tokens say.
+
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use crate::app::App;
+use crate::crypto::cookie::{self, Purpose};
+use crate::crypto::token::SessionToken;
+use crate::model::account::permission::{Action, Powers};
+use crate::model::account::user::User;
+use crate::model::audit::event::Peer;
+use crate::model::kernel::id::{SessionId, UserId};
+use crate::model::kernel::time::Timestamp;
+use crate::model::key::ring_id::RingId;
+use crate::model::session::refresh::MAX_CLOCK_SKEW;
+use crate::model::session::session::{End, Session};
+use crate::store;
+use crate::store::session::sessions::{By, Found};
+
+use super::impersonate;
+use crate::flows::key::load_keys;
+use crate::flows::ops::confirm_clock;
+use crate::flows::token::issue_token;
+use crate::flows::{Error, Result};
+
+/// What came with the request.
+#[derive(Debug, Clone, Copy)]
+pub enum Credential<'r> {
+    /// The value of a session cookie, still signed.
+    Cookie(&'r str),
+    /// `Authorization: Bearer`: a session token, bare or signed.
+    Bearer(&'r str),
+}
+
+/// Whether an access token will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accepts {
+    /// `/session`
+    AccessTokenToo,
+    /// Everywhere else: access tokens mint and change nothing.
+    SessionTokenOnly,
+}
+
+/// A live session.
+#[derive(Clone)]
+pub struct Authenticated {
+    /// The session.
+    pub session: Session,
+    /// Its user.
+    pub user: Arc<User>,
+    /// What may be done in it, as of this request.
+    pub powers: Powers,
+    /// Past 1 it has refreshed.
+    pub generation: u32,
+    /// The end without use.
+    pub idle_expires_at: Timestamp,
+    /// The ring's version as the database told.
+    pub ring_id: RingId,
+    /// The session token, unless an access token came.
+    pub session_token: Option<SessionToken>,
+    /// Whether a cookie named the session: one that another host of the site may have planted.
+    pub by_cookie: bool,
+    /// A session cookie to issue anew: its sliding end has just been written.
+    pub renewed_cookie: Option<Zeroizing<String>>,
+}
+
+impl Authenticated {
+    /// Refuses an actor who only acts as the user: passwords, addresses and the account itself are
+    /// the user's own to change.
+    pub fn oneself(&self, action: Action) -> Result<()> {
+        if self.session.impersonated_by.is_some() {
+            Err(Error::NotAllowed(action))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Allows users to do this to themselves; an actor who acts as the user needs the permission to
+    /// do it to another user.
+    pub fn to_oneself(&self, app: &App, action: Action) -> Result<()> {
+        match self.powers.actor() {
+            None => Ok(()),
+            Some(actor) if actor.allow(action) => self.fresh_for(app, action),
+            Some(_) => Err(Error::NotAllowed(action)),
+        }
+    }
+
+    /// Refuses a change where the password was proven too long ago: a laptop left open, a stolen
+    /// cookie.
+    pub fn fresh_for(&self, app: &App, action: Action) -> Result<()> {
+        let stale = app
+            .config
+            .sessions
+            .admin_fresh_for
+            .is_some_and(|fresh| app.now().since(self.session.auth_time) >= fresh);
+        if stale && !action.only_looks() {
+            Err(Error::SessionNotFresh)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Why nobody is signed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nobody {
+    /// The credential is not ours; cookies are left alone.
+    NotOurs,
+    /// It is ours, and its session is over. Cookies may be cleared, unless a newer session of the
+    /// same browser took its place.
+    Over(End),
+}
+
+/// Finds the session; the inner error says why there is none.
+pub async fn authenticate(
+    app: &App,
+    credential: Credential<'_>,
+    accepts: Accepts,
+) -> Result<std::result::Result<Authenticated, Nobody>> {
+    let now = app.now();
+    let (by, token, subject) = match credential {
+        Credential::Bearer(text) if accepts == Accepts::AccessTokenToo && is_jwt(text) => {
+            match session_of_access_token(app, text, now) {
+                Some((id, subject)) => (By::Id(id), None, Some(subject)),
+                None => return Ok(Err(Nobody::NotOurs)),
+            }
+        }
+        Credential::Bearer(text) | Credential::Cookie(text) => match session_token(app, text) {
+            // A cookie is always signed: the bare token is a Bearer credential only.
+            Some(token) if matches!(credential, Credential::Bearer(_)) || text.contains('.') => {
+                (By::TokenHash(token.hash()), Some(token), None)
+            }
+            Some(_) | None => return Ok(Err(Nobody::NotOurs)),
+        },
+    };
+    let found = app
+        .db
+        .read(move |conn| {
+            Box::pin(async move { store::session::sessions::find_live(conn, &by, now).await })
+        })
+        .await?;
+    let Some(found) = found else {
+        let end = app
+            .db
+            .read(move |conn| {
+                Box::pin(async move { store::session::ended::end_of(conn, &by, now).await })
+            })
+            .await?;
+        let end = end.unwrap_or(End::Unknown);
+        if end == End::Expired {
+            confirm_clock::admit_expiry(app)?;
+        }
+        return Ok(Err(Nobody::Over(end)));
+    };
+    if subject.is_some_and(|subject| subject != found.session.user_id) {
+        return Ok(Err(Nobody::NotOurs));
+    }
+    let user = issue_token::user_facts(app, found.session.user_id, found.user_version).await?;
+    if user.disabled_at.is_some() || user.is_banned(now) {
+        return Ok(Err(Nobody::Over(End::Revoked)));
+    }
+    let Some(powers) = impersonate::powers(app, &user, found.session.impersonated_by).await? else {
+        impersonate::end_unallowed(
+            app,
+            found.session.id,
+            &Peer {
+                actor: "service".into(),
+                ..Peer::default()
+            },
+        )
+        .await?;
+        return Ok(Err(Nobody::Over(End::Revoked)));
+    };
+    if app.ring().is_some_and(|ring| ring.id != found.ring_id) {
+        load_keys::follow(app, Some(found.ring_id)).await?;
+    }
+    let by_cookie = matches!(credential, Credential::Cookie(_));
+    Ok(Ok(Authenticated {
+        by_cookie,
+        ..slide(app, found, (user, powers), token, now).await?
+    }))
+}
+
+/// Extends the sliding end of a session whose token is used, once in `sessions.update_age`.
+async fn slide(
+    app: &App,
+    found: Found,
+    (user, powers): (Arc<User>, Powers),
+    token: Option<SessionToken>,
+    now: Timestamp,
+) -> Result<Authenticated> {
+    let Found {
+        mut session,
+        generation,
+        mut idle_expires_at,
+        ring_id,
+        ..
+    } = found;
+    let lifetime = &app.config.sessions.lifetime;
+    let mut renewed_cookie = None;
+    if let Some(token) = token
+        .as_ref()
+        .filter(|_| session.remember && now >= session.updated_at + lifetime.update_age)
+    {
+        let (id, absolute_end, lifetime) = (session.id, session.expires_at, *lifetime);
+        let slid = app.db.write_statement(move |conn| {
+            Box::pin(async move {
+                let (now, end) = (conn.now(), lifetime.idle_end(conn.now(), absolute_end));
+                store::session::sessions::slide(conn, id, end, now)
+                    .await
+                    .map(|()| (now, end))
+            })
+        });
+        (session.updated_at, idle_expires_at) = slid.await?;
+        renewed_cookie = signed_cookie(app, token);
+    }
+    Ok(Authenticated {
+        session,
+        user,
+        powers,
+        generation,
+        idle_expires_at,
+        ring_id,
+        session_token: token,
+        by_cookie: false,
+        renewed_cookie,
+    })
+}
+
+/// The session cookie's value for a token.
+pub fn signed_cookie(app: &App, token: &SessionToken) -> Option<Zeroizing<String>> {
+    app.ring().map(|ring| {
+        Zeroizing::new(cookie::sign(
+            Purpose::Session,
+            token.expose(),
+            &ring.masters,
+        ))
+    })
+}
+
+/// A value, signed for this purpose.
+pub(in crate::flows) fn sign(app: &App, purpose: Purpose, value: &str) -> Option<String> {
+    app.ring()
+        .map(|ring| cookie::sign(purpose, value, &ring.masters))
+}
+
+/// What a signed value holds, if we signed it for this purpose.
+pub(in crate::flows) fn open(app: &App, purpose: Purpose, signed: &str) -> Option<String> {
+    app.ring()
+        .and_then(|ring| cookie::open(purpose, signed, &ring.masters).map(ToOwned::to_owned))
+}
+
+/// A session token, bare or signed.
+pub(in crate::flows) fn session_token(app: &App, text: &str) -> Option<SessionToken> {
+    let ring = app.ring()?;
+    SessionToken::parse(text).or_else(|| {
+        cookie::open(Purpose::Session, text, &ring.masters).and_then(SessionToken::parse)
+    })
+}
+
+/// The session that a cookie's signature vouches for; no database is asked.
+pub fn cookie_token(app: &App, signed: &str) -> Option<SessionToken> {
+    let ring = app.ring()?;
+    cookie::open(Purpose::Session, signed, &ring.masters).and_then(SessionToken::parse)
+}
+
+pub(in crate::flows) fn is_jwt(text: &str) -> bool {
+    text.bytes().filter(|b| *b == b'.').count() == 2
+}
+
+/// The session and the user of an access token that is good now.
+pub(in crate::flows) fn session_of_access_token(
+    app: &App,
+    text: &str,
+    now: Timestamp,
+) -> Option<(SessionId, UserId)> {
+    let claims = app.ring()?.verifier.verify(text).ok()?;
+    let now = u64::try_from(now.seconds()).ok()?;
+    // Another replica's clock may be ahead of ours by as much as replicas may differ.
+    let in_time = claims.iat <= now.checked_add(MAX_CLOCK_SKEW.as_secs())?
+        && now < claims.exp
+        && claims.exp <= now.checked_add(86_400)?;
+    if in_time {
+        claims.sid.parse().ok().zip(claims.sub.parse().ok())
+    } else {
+        None
+    }
+}
+
+impl From<Nobody> for Error {
+    fn from(nobody: Nobody) -> Self {
+        match nobody {
+            Nobody::NotOurs | Nobody::Over(_) => Self::Unauthorized,
+        }
+    }
+}

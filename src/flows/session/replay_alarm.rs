@@ -1,0 +1,81 @@
+//! An alarm: three rotations of one session in a row, each followed by a repeat from another
+//! network, look like somebody who walks in step with the owner. The session goes on; the audit
+//! trail hears of it. What this process did not see it does not count.
+
+use crate::app::{App, Rotated};
+use crate::model::audit::event::{Kind, Peer};
+use crate::model::session::refresh::Decision;
+use crate::store::session::refresh::Refreshed;
+
+use crate::flows::Result;
+use crate::flows::audit::recorder::{Recorder, detail};
+
+const ALARM: u32 = 3;
+
+/// Notes a rotation or a repeat.
+pub async fn watch(app: &App, session: &Refreshed, decision: Decision, peer: &Peer) -> Result<()> {
+    let network = network(&peer.ip_address);
+    let generation = session.state.generation;
+    match (decision, app.rotations.get(&session.session)) {
+        (Decision::Rotate, last) => {
+            // A rotation that nobody repeated breaks the row: its entry still has the generation
+            // before.
+            let shadowed = last
+                .filter(|l| l.generation + 1 == generation && l.network.is_empty())
+                .map_or(0, |l| l.shadowed);
+            app.rotations.insert(
+                session.session,
+                Rotated {
+                    generation,
+                    network,
+                    shadowed,
+                },
+            );
+        }
+        (Decision::Repeat(_), Some(last))
+            if last.generation == generation
+                && !last.network.is_empty()
+                && last.network != network =>
+        {
+            let shadowed = last.shadowed + 1;
+            // The empty network marks this rotation as counted.
+            app.rotations.insert(
+                session.session,
+                Rotated {
+                    generation,
+                    network: String::new(),
+                    shadowed,
+                },
+            );
+            if shadowed == ALARM {
+                let (recorder, session) = (Recorder::new(app, peer), session.clone());
+                let write = app.db.write(move |conn| {
+                    Box::pin(async move {
+                        let detail = detail([("rotations", ALARM.into())]);
+                        recorder
+                            .record(
+                                conn,
+                                Kind::RefreshTokenShadowed,
+                                Some(session.user),
+                                Some(session.session),
+                                detail,
+                            )
+                            .await
+                    })
+                });
+                write.await?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// /24 of IPv4, /48 of IPv6: what one household or office shares.
+fn network(address: &str) -> String {
+    match address.parse::<std::net::IpAddr>() {
+        Ok(std::net::IpAddr::V4(v4)) => format!("{:?}", &v4.octets()[..3]),
+        Ok(std::net::IpAddr::V6(v6)) => format!("{:?}", &v6.segments()[..3]),
+        Err(_) => "unknown".into(),
+    }
+}

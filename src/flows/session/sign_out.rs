@@ -1,0 +1,71 @@
+//! Signing out: every session whose token came with the request ends in the database, and no token
+//! of it survives. Signing out twice is no error.
+
+use crate::app::App;
+use crate::crypto::token::SessionToken;
+use crate::model::audit::event::Peer;
+use crate::model::session::session::RevokedReason;
+
+use super::end_session::Ending;
+use super::read_session::{is_jwt, session_of_access_token, session_token};
+use crate::flows::audit::recorder::Recorder;
+use crate::flows::login::sign_in::Presented;
+use crate::flows::{Error, Result};
+
+/// Ends the sessions of the cookies, and of each of these tokens: a session token, bare or signed,
+/// an access token or a refresh token.
+///
+/// # Errors
+///
+/// [`Error::Unauthorized`]: none of them names a session of ours, so nothing ended.
+pub async fn sign_out(
+    app: &App,
+    presented: Presented<'_>,
+    tokens: &[&str],
+    peer: &Peer,
+) -> Result<()> {
+    let (sessions, refreshes) = (presented.sessions(app), presented.refresh.to_vec());
+    if end(app, sessions, refreshes, tokens, peer).await? {
+        Ok(())
+    } else {
+        Err(Error::Unauthorized)
+    }
+}
+
+/// RFC 7009: ends the session of this token, of whatever kind it is; anything else is already as
+/// good as revoked.
+pub async fn revoke_token(app: &App, token: &str, peer: &Peer) -> Result<()> {
+    end(app, Vec::new(), Vec::new(), &[token], peer)
+        .await
+        .map(|_| ())
+}
+
+async fn end<'t>(
+    app: &App,
+    mut sessions: Vec<SessionToken>,
+    mut refreshes: Vec<&'t str>,
+    tokens: &[&'t str],
+    peer: &Peer,
+) -> Result<bool> {
+    let mut by_access_token = Vec::new();
+    for text in tokens {
+        match session_token(app, text) {
+            Some(token) => sessions.push(token),
+            None if is_jwt(text) => {
+                by_access_token.extend(session_of_access_token(app, text, app.now()));
+            }
+            None => refreshes.push(text),
+        }
+    }
+    let ending = Ending::of(app, &sessions, &refreshes, RevokedReason::SignOut)
+        .await?
+        .and_sessions(by_access_token);
+    if ending.is_empty() {
+        return Ok(false);
+    }
+    let recorder = Recorder::new(app, peer);
+    Ok(app
+        .db
+        .write(move |conn| Box::pin(async move { ending.run(conn, &recorder).await }))
+        .await?)
+}

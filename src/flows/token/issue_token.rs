@@ -1,0 +1,143 @@
+//! Making an access token: its claims from the session and the user, its signature from the active
+//! key.
+
+use std::sync::Arc;
+
+use crate::app::App;
+use crate::crypto::key_ring::KeyRing;
+use crate::model::account::permission::Powers;
+use crate::model::account::user::User;
+use crate::model::kernel::id::{EventId, SessionId, UserId};
+use crate::model::kernel::time::Timestamp;
+use crate::model::key::ring_id::RingId;
+use crate::model::token::claims::{AccessClaims, Actor};
+use crate::random;
+use crate::store;
+
+use crate::flows::key::load_keys;
+use crate::flows::ops::confirm_clock;
+use crate::flows::{Error, Result};
+
+/// A signed access token.
+#[derive(Debug, Clone)]
+pub struct Issued {
+    /// Compact JWS.
+    pub token: String,
+    /// `exp` − now, in seconds.
+    pub expires_in: u64,
+}
+
+/// What a token is issued for.
+#[derive(Debug, Clone, Copy)]
+pub struct Grounds {
+    /// `sid`
+    pub session: SessionId,
+    /// When the password was last proven.
+    pub auth_time: Timestamp,
+    /// The session's nearer end; no token outlives it.
+    pub ends_at: Timestamp,
+    /// The ring's state as the database just told it.
+    pub ring_id: RingId,
+}
+
+/// Signs a token that says no more than the powers of its session allow.
+pub async fn issue(app: &App, user: &User, powers: &Powers, grounds: &Grounds) -> Result<Issued> {
+    confirm_clock::admit_issuing(app)?;
+    let ring = current_ring(app, grounds.ring_id).await?;
+    let now = app.now();
+    let exp = now.seconds() + lifetime(app, now, grounds.ends_at);
+    let claims = claims(app, user, powers, grounds, now, exp);
+    let token = ring
+        .signer
+        .sign(&claims)
+        .ok_or_else(|| Error::Unavailable("signing failed".into()))?;
+    Ok(Issued {
+        token,
+        expires_in: unsigned(exp - now.seconds()),
+    })
+}
+
+/// The user as of this version, from the short-lived copy or the database.
+pub async fn user_facts(app: &App, id: UserId, version: i64) -> Result<Arc<User>> {
+    let uptime = app.uptime();
+    if let Some(user) = app.users.get(id, version, uptime) {
+        return Ok(user);
+    }
+    let found = app
+        .db
+        .read(move |conn| Box::pin(store::account::users::by_id(conn, id)))
+        .await?;
+    // Deleted between two statements: the session went with it.
+    let user = Arc::new(found.ok_or(Error::RefreshTokenRevoked)?.user);
+    app.users.put(&user, uptime);
+    Ok(user)
+}
+
+/// A process that learns from a statement's answer that the database has another ring reloads
+/// before it signs, whichever of the two has the higher version.
+async fn current_ring(app: &App, told: RingId) -> Result<Arc<KeyRing>> {
+    let loaded = || {
+        app.ring()
+            .ok_or_else(|| Error::Unavailable("the keys are not loaded".into()))
+    };
+    let ring = loaded()?;
+    if ring.id == told {
+        return Ok(ring);
+    }
+    load_keys::follow(app, Some(told)).await?;
+    loaded()
+}
+
+/// Whole seconds, shortened at random so that tabs do not wake together, never past the session's
+/// end.
+fn lifetime(app: &App, now: Timestamp, ends_at: Timestamp) -> i64 {
+    let t = &app.config.tokens;
+    let shortened =
+        t.access_ttl.as_secs_f64() * (1.0 - t.access_ttl_jitter * random::fraction(&*app.random));
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "an access token lives for an hour at most"
+    )]
+    let seconds = shortened.ceil() as i64;
+    seconds.min(ends_at.seconds() - now.seconds()).max(1)
+}
+
+fn claims(
+    app: &App,
+    user: &User,
+    powers: &Powers,
+    grounds: &Grounds,
+    now: Timestamp,
+    exp: i64,
+) -> AccessClaims {
+    let t = &app.config.tokens;
+    AccessClaims {
+        iss: t.issuer.as_str().to_owned(),
+        sub: user.id.to_string(),
+        aud: t.audience.clone(),
+        client_id: t.client_id.clone(),
+        iat: unsigned((now - t.iat_backdate).seconds()),
+        exp: unsigned(exp),
+        jti: EventId::at(now, random::bytes(&*app.random)).to_string(),
+        sid: grounds.session.to_string(),
+        auth_time: unsigned(grounds.auth_time.seconds()),
+        email: user.email.to_string(),
+        email_verified: user.email_verified,
+        name: user.name.clone(),
+        role: powers.roles().join(","),
+        permissions: powers.granted().map(ToOwned::to_owned).collect(),
+        act: powers.actor().map(|actor| Actor {
+            sub: actor.user().to_string(),
+        }),
+        roles: powers.roles().to_vec(),
+        custom: t
+            .claims
+            .iter()
+            .filter_map(|(name, source)| Some((name.clone(), source.of(user)?)))
+            .collect(),
+    }
+}
+
+fn unsigned(seconds: i64) -> u64 {
+    u64::try_from(seconds).unwrap_or(0)
+}

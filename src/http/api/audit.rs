@@ -1,0 +1,84 @@
+//! `/admin/audit`: the trail for admins, newest first, page by page.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::flows::audit::read_audit;
+use crate::flows::audit::read_audit::{Entry, Filter};
+use crate::flows::authority::Authority;
+use crate::model::account::permission::Action;
+use crate::model::kernel::time::Timestamp;
+
+use crate::http::edge::credentials::Authenticated;
+use crate::http::edge::error::Error;
+use crate::http::edge::query::Query;
+
+/// Events of a page that does not say how many, and at most.
+const PAGE: i64 = 100;
+const MAX_PAGE: i64 = 1_000;
+
+pub(in crate::http) async fn list(
+    State(app): State<Arc<App>>,
+    Authenticated(who): Authenticated,
+    query: Query,
+) -> Result<Response, Error> {
+    let by = Authority::Session(&who);
+    by.may(&app, Action::ReadAudit)?;
+    let before = query
+        .one("before")
+        .map(|place| {
+            place_of(place).ok_or_else(|| Error::invalid("before", "is no `next` of a page"))
+        })
+        .transpose()?;
+    let since = query.one("since").map(|at| {
+        Timestamp::parse(at).ok_or_else(|| {
+            Error::invalid("since", "expected a time such as 2030-01-31T12:00:00.000Z")
+        })
+    });
+    let filter = Filter {
+        subject: query.one("userId").map(ToOwned::to_owned),
+        kind: query.one("kind").map(ToOwned::to_owned),
+        since: since.transpose()?,
+        before,
+        ..Filter::default()
+    };
+    let limit = query
+        .number("limit")
+        .filter(|n| *n > 0)
+        .unwrap_or(PAGE)
+        .min(MAX_PAGE);
+    let events = read_audit::list(&app, by, filter, limit).await?;
+    let is_full = i64::try_from(events.len()).is_ok_and(|n| n == limit);
+    let next = events
+        .last()
+        .filter(|_| is_full)
+        .map(|last| format!("{}.{}", last.at.0, last.id));
+    let events: Vec<Value> = events.iter().map(view).collect();
+    Ok(Json(json!({ "events": events, "next": next })).into_response())
+}
+
+/// Where a page ended.
+pub(in crate::http) fn place_of(text: &str) -> Option<(Timestamp, String)> {
+    let (at, id) = text.split_once('.')?;
+    Some((Timestamp(at.parse().ok()?), id.to_owned()))
+}
+
+fn view(e: &Entry) -> Value {
+    json!({
+        "id": e.id,
+        "at": e.at,
+        "kind": e.kind,
+        "actor": e.actor,
+        "userId": e.subject,
+        "sessionId": e.session,
+        "ipAddress": e.ip_address,
+        "userAgent": e.user_agent,
+        "requestId": e.request_id,
+        "detail": serde_json::from_str::<Value>(&e.detail).unwrap_or(Value::Null),
+    })
+}

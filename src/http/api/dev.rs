@@ -1,0 +1,136 @@
+//! `/dev/…`: the doors of `countersign dev` for people's own tests. `serve` has none of these
+//! routes.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Json, Router};
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::flows::ops::dev::Dev;
+use crate::model::kernel::origin::LOOPBACK;
+
+use super::accounts::{deliver, session_options};
+use super::views;
+use crate::http::edge::body::Fields;
+use crate::http::edge::client::Client;
+use crate::http::edge::error::Error;
+use crate::http::edge::query::Query;
+use crate::http::edge::{error, origin, outermost};
+
+/// The routes under `/dev`, behind the same check of the `Origin` as the API: a page of another
+/// site opens no sessions on a developer's machine.
+pub fn router(app: &Arc<App>, dev: Dev) -> Router {
+    Router::new()
+        .route("/dev/inbox", get(inbox).delete(clear_inbox))
+        .route("/dev/sessions", post(open_session))
+        .route("/dev/clock", get(clock).post(move_clock))
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .layer(Extension(dev))
+        .layer(from_fn(only_this_machine))
+        .layer(from_fn_with_state(Arc::clone(app), origin::guard))
+        .layer(from_fn(outermost::edge))
+        .layer(
+            origin::cors(&app.config.server.trusted_origins).allow_methods([
+                Method::GET,
+                Method::POST,
+                Method::DELETE,
+            ]),
+        )
+        .with_state(Arc::clone(app))
+}
+
+/// Refuses a `Host` that does not name this machine: a page whose name is made to point to
+/// 127.0.0.1 (DNS rebinding) would be of the same origin.
+async fn only_this_machine(request: Request, next: Next) -> Response {
+    let host = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
+    let name = host
+        .rsplit_once(':')
+        .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
+        .map_or(host, |(name, _)| name);
+    if LOOPBACK.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+        next.run(request).await
+    } else {
+        Error::InvalidOrigin.into_response()
+    }
+}
+
+async fn inbox(
+    State(app): State<Arc<App>>,
+    Extension(dev): Extension<Dev>,
+    query: Query,
+) -> Result<Response, Error> {
+    let mails = dev.inbox(&app, query.one("to")).await?;
+    let items: Vec<Value> = mails
+        .iter()
+        .map(|mail| {
+            json!({
+                "id": mail.id,
+                "to": mail.to,
+                "subject": mail.content.subject,
+                "text": mail.content.text,
+                "html": mail.content.html,
+                "links": mail.links(),
+                "at": mail.at,
+            })
+        })
+        .collect();
+    Ok(Json(json!({ "items": items })).into_response())
+}
+
+async fn clear_inbox(State(app): State<Arc<App>>, Extension(dev): Extension<Dev>) -> Response {
+    dev.clear_inbox(&app);
+    Json(json!({ "success": true })).into_response()
+}
+
+async fn open_session(
+    State(app): State<Arc<App>>,
+    Extension(dev): Extension<Dev>,
+    Client(peer): Client,
+    body: Fields,
+) -> Result<Response, Error> {
+    let mut body = body.without_nulls();
+    let user = body.text("user", 1_024);
+    let (options, _) = session_options(&mut body);
+    body.finish()?;
+    let (user, grant) = dev.open_session(&app, &user, options, &peer).await?;
+    let mut answer = json!({ "token": grant.session_token.expose(), "user": views::user(&user) });
+    let mut headers = HeaderMap::new();
+    deliver(&app, &grant, &mut answer, &mut headers);
+    Ok((headers, Json(answer)).into_response())
+}
+
+async fn clock(State(app): State<Arc<App>>) -> Response {
+    Json(json!({ "now": app.now() })).into_response()
+}
+
+async fn move_clock(
+    State(app): State<Arc<App>>,
+    Extension(dev): Extension<Dev>,
+    mut body: Fields,
+) -> Result<Response, Error> {
+    let text = body.text("advance", 64);
+    let by = signed_ms(&text);
+    if by.is_none() {
+        body.problem("advance", "expected a duration such as 15m, 7d or -1h");
+    }
+    body.finish()?;
+    let now = dev.move_clock(&app, by.unwrap_or_default()).await?;
+    Ok(Json(json!({ "now": now })).into_response())
+}
+
+/// `15m` and the like in milliseconds, with a sign in front.
+fn signed_ms(text: &str) -> Option<i64> {
+    let (sign, length) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+    let length = humantime::parse_duration(length.strip_prefix('+').unwrap_or(length)).ok()?;
+    i64::try_from(length.as_millis()).ok().map(|ms| sign * ms)
+}

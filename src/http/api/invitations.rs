@@ -1,0 +1,55 @@
+//! `/admin/invite-user`: ours; Better Auth's admin plugin knows no invitations. The link ends where
+//! a forgotten password's does.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::app::App;
+use crate::flows::Error as Refused;
+use crate::flows::account::invite_user;
+use crate::flows::account::invite_user::Invitation;
+use crate::flows::authority::Authority;
+use crate::model::account::permission::Action;
+
+use super::accounts::{MAX_NAME, MAX_URL};
+use super::admin::role;
+use super::views;
+use crate::http::edge::body::Fields;
+use crate::http::edge::credentials::Acting;
+use crate::http::edge::error::Error;
+
+pub(in crate::http) async fn invite(
+    State(app): State<Arc<App>>,
+    Acting { who, peer }: Acting,
+    body: Fields,
+) -> Result<Response, Error> {
+    let mut body = body.without_nulls();
+    let by = Authority::Session(&who);
+    by.may(&app, Action::CreateUser)?;
+    let email = body.text("email", MAX_NAME * 4);
+    let name = body.text_or_nothing("name", MAX_NAME).unwrap_or_default();
+    let role = role(&mut body, "role").unwrap_or_else(|| "user".into());
+    let redirect = body.text("redirectTo", MAX_URL);
+    if redirect.is_empty() {
+        body.problem("redirectTo", "is required");
+    }
+    body.finish()?;
+    let email = email.parse().map_err(|_| Refused::InvalidEmail)?;
+    let user = invite_user::invite(
+        &app,
+        by,
+        Invitation {
+            email,
+            name,
+            role,
+            redirect,
+        },
+        &peer,
+    )
+    .await?;
+    Ok(Json(json!({ "user": views::user(&user) })).into_response())
+}

@@ -1,0 +1,17 @@
+//! The handlers of the API under `/api/auth`, health and metrics.
+
+pub(in crate::http) mod accounts;
+pub(in crate::http) mod admin;
+pub(in crate::http) mod admin_sessions;
+pub(in crate::http) mod audit;
+pub mod dev;
+pub(in crate::http) mod emails;
+pub(in crate::http) mod health;
+pub(in crate::http) mod invitations;
+pub(in crate::http) mod mail_proofs;
+pub(in crate::http) mod ops;
+pub(in crate::http) mod passwords;
+pub(in crate::http) mod refresh;
+pub(in crate::http) mod sessions;
+pub(in crate::http) mod users;
+pub(in crate::http) mod views;

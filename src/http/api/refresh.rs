@@ -1,0 +1,176 @@
+//! `POST /refresh`: the token in the cookie or in the body, never both. A kept token is not sent
+//! again.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::app::App;
+use crate::flows::session::carried;
+use crate::flows::session::carried::RefreshCookie;
+use crate::flows::session::refresh as flow;
+use crate::flows::session::refresh::{Purpose, Renewed};
+use crate::flows::{self};
+use crate::model::audit::event::Peer;
+use crate::model::session::session::Delivery;
+
+use super::views;
+use crate::http::edge::body::Optional;
+use crate::http::edge::client::Client;
+use crate::http::edge::cookies;
+use crate::http::edge::cookies::{Clear, Name};
+use crate::http::edge::credentials;
+use crate::http::edge::credentials::Credentials;
+use crate::http::edge::error::Error;
+
+pub(in crate::http) async fn refresh(
+    State(app): State<Arc<App>>,
+    Client(peer): Client,
+    credentials: Credentials,
+    Optional(mut body): Optional,
+) -> Result<Response, Error> {
+    let in_body = body.text_or_nothing("refreshToken", 1_024);
+    body.finish()?;
+    match (in_body, credentials.refresh_cookies.is_empty()) {
+        (Some(_), false) => Err(Error::BadRequest(
+            "Send the refresh token in the cookie or in the body, not both".into(),
+        )),
+        (Some(token), true) => by_body(&app, &token, &peer).await,
+        (None, false) => by_cookie(&app, &credentials, &peer).await,
+        (None, true) => {
+            warn_of_a_lost_path(&app, &credentials);
+            Err(flows::Error::RefreshTokenMissing.into())
+        }
+    }
+}
+
+/// A browser that has the session cookie (its path is `/`) and not the refresh cookie (its path is
+/// the API's) is usually one behind a proxy that takes a path off which `server.public_url` does
+/// not have. Said once an hour: a client could repeat it.
+fn warn_of_a_lost_path(app: &App, credentials: &Credentials) {
+    const AGAIN_AFTER: Duration = Duration::from_secs(3_600);
+    static SAID_AT: Mutex<Option<Duration>> = Mutex::new(None);
+    let ours = credentials
+        .session_cookies
+        .iter()
+        .any(|cookie| crate::flows::session::read_session::cookie_token(app, cookie).is_some());
+    // Not by the wall clock, which may be set back.
+    let now = app.uptime();
+    let mut said_at = SAID_AT.lock().unwrap_or_else(PoisonError::into_inner);
+    if ours && said_at.is_none_or(|then| now.saturating_sub(then) >= AGAIN_AFTER) {
+        *said_at = Some(now);
+        let path = app.config.server.mount.api();
+        tracing::warn!(
+            path,
+            "a browser with a session cookie has sent no refresh cookie, whose path this is; if a proxy takes a path off, write it into server.public_url"
+        );
+    }
+}
+
+async fn by_body(app: &App, token: &str, peer: &Peer) -> Result<Response, Error> {
+    let renewed = flow::refresh(app, token, Delivery::Body, Purpose::Refresh, peer).await?;
+    let mut answer = answer(&renewed);
+    if let Some(token) = &renewed.refresh_token {
+        answer["refreshToken"] = token.as_str().into();
+        answer["refreshExpiresIn"] = renewed.ends_at().since(app.now()).as_secs().into();
+    }
+    Ok(Json(answer).into_response())
+}
+
+async fn by_cookie(app: &App, credentials: &Credentials, peer: &Peer) -> Result<Response, Error> {
+    let (chosen, session_lives) = carried::refresh_cookie(
+        app,
+        &credentials.session_cookies,
+        &credentials.refresh_cookies,
+    )
+    .await?;
+    // What is left of another session goes; the session cookie that lives beside it stays.
+    let (token, clear) = match chosen {
+        RefreshCookie::One(token) => (Some(token), Clear::Session),
+        RefreshCookie::Foreign { token, lives } => (Some(token).filter(|_| !lives), Clear::Refresh),
+        RefreshCookie::NotOurs if session_lives => (None, Clear::Refresh),
+        RefreshCookie::NotOurs => (None, Clear::Session),
+        RefreshCookie::Several => return Err(flows::Error::RefreshTokenInvalid.into()),
+    };
+    let outcome = match token {
+        Some(token) => flow::refresh(app, token, Delivery::Cookie, Purpose::Refresh, peer).await,
+        None => Err(flows::Error::RefreshTokenInvalid),
+    };
+    let mut headers = HeaderMap::new();
+    match outcome {
+        Ok(renewed) => {
+            set_cookies(app, &renewed, &credentials.session_cookies, &mut headers);
+            Ok((headers, Json(answer(&renewed))).into_response())
+        }
+        Err(error) if is_final(&error) => {
+            // When this answer arrives, the cookies may be those of a newer session of this
+            // browser.
+            let clears = match token {
+                Some(token) => {
+                    let end = carried::end_of_family(app, token).await?;
+                    let clears = if clear == Clear::Session {
+                        end.clears_after_refresh(app.now())
+                    } else {
+                        end.clears()
+                    };
+                    clears && credentials::is_certain(app, end)
+                }
+                None => true,
+            };
+            if clears {
+                cookies::clear(app, &mut headers, clear);
+            }
+            Ok((headers, Error::Flow(error)).into_response())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// After these the client has nothing to come back with.
+fn is_final(error: &flows::Error) -> bool {
+    use flows::Error as E;
+    matches!(
+        error,
+        E::RefreshTokenInvalid
+            | E::RefreshTokenExpired
+            | E::RefreshTokenRevoked
+            | E::RefreshTokenReused
+    )
+}
+
+fn set_cookies(app: &App, renewed: &Renewed, session_cookies: &[String], headers: &mut HeaderMap) {
+    let until = |at| renewed.session.remember.then_some(at);
+    if let Some(cookie) = flow::renew_session_cookie(app, renewed, session_cookies) {
+        cookies::set(
+            app,
+            headers,
+            Name::Session,
+            &cookie,
+            until(renewed.ends_at()),
+        );
+    }
+    if let Some(token) = &renewed.refresh_token {
+        cookies::set(
+            app,
+            headers,
+            Name::Refresh,
+            token,
+            until(renewed.session.state.expires_at),
+        );
+    }
+}
+
+fn answer(renewed: &Renewed) -> serde_json::Value {
+    json!({
+        "accessToken": renewed.access.token,
+        "tokenType": "Bearer",
+        "expiresIn": renewed.access.expires_in,
+        "session": { "id": renewed.session.session, "expiresAt": renewed.ends_at() },
+        "user": views::session_user(&renewed.user, &renewed.powers),
+    })
+}

@@ -1,0 +1,272 @@
+//! Reading, listing and ending one's own sessions; `GET /token`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::flows::Error as Refused;
+use crate::flows::session::manage_sessions::{Here, Page};
+use crate::flows::session::read_session;
+use crate::flows::session::read_session::{Accepts, Nobody};
+use crate::flows::session::{carried, manage_sessions, session_cache};
+use crate::flows::token::issue_token::Issued;
+use crate::flows::token::session_tokens;
+use crate::model::account::permission::Action;
+use crate::model::audit::event::Peer;
+use crate::model::session::session::{Delivery, End};
+
+use super::accounts::Replaced;
+use super::views;
+use crate::http::edge::body::{Fields, Optional};
+use crate::http::edge::client::Client;
+use crate::http::edge::cookies;
+use crate::http::edge::cookies::Name;
+use crate::http::edge::credentials;
+use crate::http::edge::credentials::{Acting, Authenticated, Credentials};
+use crate::http::edge::error::Error;
+use crate::http::edge::header_text;
+use crate::http::edge::query::Query;
+
+pub(in crate::http) async fn session(
+    State(app): State<Arc<App>>,
+    credentials: Credentials,
+) -> Result<Response, Error> {
+    let who = match credentials
+        .authenticate(&app, Accepts::AccessTokenToo)
+        .await?
+    {
+        Some(Ok(who)) => who,
+        Some(Err(Nobody::NotOurs)) => return Err(Error::InvalidToken),
+        Some(Err(Nobody::Over(end))) => return Err(credentials::over(&app, end)),
+        None => return Err(crate::flows::Error::Unauthorized.into()),
+    };
+    let answer = json!({ "session": views::session(&who.session), "user": views::user_with_permissions(&who.user, &who.powers) });
+    Ok((renewed(&app, &who), Json(answer)).into_response())
+}
+
+/// `set-auth-jwt`: an access token beside the answer.
+pub(in crate::http) const SET_AUTH_JWT: HeaderName = HeaderName::from_static("set-auth-jwt");
+
+/// `200 null` for nobody, never 401; a session that is over also clears its cookies. With the
+/// cookie cache on, what it holds is the answer, and no access token comes with it: those are for
+/// sessions that live.
+pub(in crate::http) async fn get_session(
+    State(app): State<Arc<App>>,
+    Client(peer): Client,
+    credentials: Credentials,
+    query: Query,
+    _: Optional,
+) -> Result<Response, Error> {
+    let mut headers =
+        HeaderMap::from_iter([(header::PRAGMA, HeaderValue::from_static("no-cache"))]);
+    if let Some(cached) = credentials
+        .cached_session(&app)
+        .filter(|_| !query.flag("disableCookieCache"))
+    {
+        return Ok((headers, Json(cached)).into_response());
+    }
+    let mut end = None;
+    let answer = match credentials
+        .authenticate(&app, Accepts::SessionTokenOnly)
+        .await?
+    {
+        Some(Ok(who)) => match mint(&app, &credentials, &who, &peer).await {
+            // The refresh token that came along was stolen or lost: the session has just ended.
+            Err(
+                Refused::RefreshTokenReused
+                | Refused::RefreshTokenRevoked
+                | Refused::RefreshTokenExpired,
+            ) => {
+                end = Some(carried::end_of(&app, who.session.id).await?);
+                Value::Null
+            }
+            // Where no token may be minted, or none can be now, the session is told all the same.
+            minted => {
+                headers.extend(renewed(&app, &who));
+                headers.extend(
+                    minted
+                        .ok()
+                        .map(|issued| (SET_AUTH_JWT, header_text::value(&issued.token))),
+                );
+                let answer = json!({ "session": views::client_session(&who.session), "user": views::session_user(&who.user, &who.powers) });
+                remember(&app, &who, &answer, &mut headers);
+                answer
+            }
+        },
+        Some(Err(Nobody::Over(how))) => {
+            end = Some(how);
+            Value::Null
+        }
+        Some(Err(Nobody::NotOurs)) | None => Value::Null,
+    };
+    if let Some(end) = end {
+        credentials::clear_over(&app, &mut headers, end);
+    }
+    // A cache that came and was not used goes, unless this answer brings another, or belongs to a
+    // session that was replaced meanwhile.
+    if !credentials.cached_sessions.is_empty() && end.is_none_or(End::clears) {
+        cookies::forget_cache(&app, &mut headers);
+    }
+    Ok((headers, Json(answer)).into_response())
+}
+
+pub(in crate::http) async fn list(
+    State(app): State<Arc<App>>,
+    Authenticated(who): Authenticated,
+    query: Query,
+) -> Result<Response, Error> {
+    let before = query
+        .one("before")
+        .map(str::parse)
+        .transpose()
+        .map_err(|_| Error::BadRequest("before is not the id of a session".into()))?;
+    // Sessions in which an admin acts as the user are not the user's own.
+    let page = Page {
+        limit: query.number("limit").unwrap_or(manage_sessions::PAGE),
+        before,
+        own: true,
+    };
+    let sessions = manage_sessions::list(&app, who.user.id, page).await?;
+    let views: Vec<Value> = sessions
+        .iter()
+        .map(|s| views::listed_session(s, Some(who.session.id)))
+        .collect();
+    Ok((renewed(&app, &who), Json(views)).into_response())
+}
+
+pub(in crate::http) async fn revoke(
+    State(app): State<Arc<App>>,
+    Acting { who, peer }: Acting,
+    credentials: Credentials,
+    mut body: Fields,
+) -> Result<Response, Error> {
+    who.to_oneself(&app, Action::RevokeSessions)?;
+    let name = body.text("token", 256);
+    body.finish()?;
+    let carried = Replaced::of(&credentials);
+    let ended = manage_sessions::revoke_own(
+        &app,
+        Here {
+            who: &who,
+            carried: carried.borrow(),
+        },
+        &name,
+        &peer,
+    )
+    .await?;
+    let cookies = if ended {
+        carried.cleared(&app)
+    } else {
+        HeaderMap::new()
+    };
+    Ok((cookies, Json(json!({ "status": true }))).into_response())
+}
+
+pub(in crate::http) async fn revoke_all(
+    State(app): State<Arc<App>>,
+    Acting { who, peer }: Acting,
+    credentials: Credentials,
+    _: Optional,
+) -> Result<Response, Error> {
+    who.to_oneself(&app, Action::RevokeSessions)?;
+    let carried = Replaced::of(&credentials);
+    manage_sessions::revoke_all_own(
+        &app,
+        Here {
+            who: &who,
+            carried: carried.borrow(),
+        },
+        &peer,
+    )
+    .await?;
+    Ok((carried.cleared(&app), Json(json!({ "status": true }))).into_response())
+}
+
+pub(in crate::http) async fn revoke_others(
+    State(app): State<Arc<App>>,
+    Acting { who, peer }: Acting,
+    _: Optional,
+) -> Result<Response, Error> {
+    who.to_oneself(&app, Action::RevokeSessions)?;
+    manage_sessions::revoke_of_user(&app, who.user.id, Some(who.session.id), &peer).await?;
+    Ok(Json(json!({ "status": true })).into_response())
+}
+
+/// An access token for a session cookie. Once the session has refreshed, the refresh cookie must
+/// vouch for it.
+pub(in crate::http) async fn token(
+    State(app): State<Arc<App>>,
+    Client(peer): Client,
+    credentials: Credentials,
+    Authenticated(who): Authenticated,
+) -> Result<Response, Error> {
+    let issued = mint(&app, &credentials, &who, &peer).await?;
+    Ok((renewed(&app, &who), Json(json!({ "token": issued.token }))).into_response())
+}
+
+/// Puts the answer into the cookie cache.
+fn remember(app: &App, who: &read_session::Authenticated, answer: &Value, headers: &mut HeaderMap) {
+    let Some(token) = who
+        .session_token
+        .as_ref()
+        .filter(|_| who.session.delivery == Delivery::Cookie)
+    else {
+        return;
+    };
+    let sealed = session_cache::seal(
+        app,
+        &who.session,
+        token,
+        who.idle_expires_at.min(who.session.expires_at),
+        answer,
+    );
+    if let Some((value, until)) = sealed {
+        cookies::set(
+            app,
+            headers,
+            Name::SessionData,
+            &value,
+            who.session.remember.then_some(until),
+        );
+    }
+}
+
+/// An access token for a session, vouched for by the refresh cookie that came along.
+async fn mint(
+    app: &App,
+    credentials: &Credentials,
+    who: &read_session::Authenticated,
+    peer: &Peer,
+) -> Result<Issued, Refused> {
+    let vouching = match who.session.delivery {
+        Delivery::Cookie => {
+            carried::refresh_cookie_of(app, &credentials.refresh_cookies, who.session.id).await?
+        }
+        Delivery::Body => None,
+    };
+    session_tokens::mint(app, who, vouching, peer).await
+}
+
+/// The session cookie, if its sliding end has just been written.
+pub(in crate::http) fn renewed(app: &App, who: &read_session::Authenticated) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if let Some(value) = who
+        .renewed_cookie
+        .as_ref()
+        .filter(|_| who.session.delivery == Delivery::Cookie)
+    {
+        cookies::set(
+            app,
+            &mut headers,
+            Name::Session,
+            value,
+            Some(who.idle_expires_at.min(who.session.expires_at)),
+        );
+    }
+    headers
+}

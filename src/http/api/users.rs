@@ -1,0 +1,94 @@
+//! One's own account: `/update-user`, `/verify-password`, `/list-accounts`, `/update-session`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::flows::Error as Refused;
+use crate::flows::account::update_user;
+use crate::flows::account::update_user::Profile;
+use crate::model::account::permission::Action;
+use crate::model::session::session::Delivery;
+
+use super::accounts::{MAX_NAME, MAX_PASSWORD, MAX_URL};
+use super::sessions;
+use crate::http::edge::body::Fields;
+use crate::http::edge::cookies;
+use crate::http::edge::cookies::Name;
+use crate::http::edge::credentials::{Acting, Authenticated};
+use crate::http::edge::error::Error;
+
+pub(in crate::http) async fn update(
+    State(app): State<Arc<App>>,
+    Acting { who, peer }: Acting,
+    mut body: Fields,
+) -> Result<Response, Error> {
+    who.to_oneself(&app, Action::UpdateUser)?;
+    if body.has("email") {
+        return Err(Refused::EmailCanNotBeUpdated.into());
+    }
+    body.refuse_privileged()?;
+    let name = body.has("name").then(|| body.text("name", MAX_NAME));
+    let image = body.nullable_text("image", MAX_URL);
+    body.finish()?;
+    update_user::update_user(&app, who.user.id, Profile { name, image }, &peer).await?;
+    let mut headers = HeaderMap::new();
+    let cookie = who
+        .session_token
+        .as_ref()
+        .filter(|_| who.session.delivery == Delivery::Cookie);
+    if let Some(value) =
+        cookie.and_then(|token| crate::flows::session::read_session::signed_cookie(&app, token))
+    {
+        let until = who
+            .session
+            .remember
+            .then_some(who.idle_expires_at.min(who.session.expires_at));
+        cookies::set(&app, &mut headers, Name::Session, &value, until);
+    }
+    Ok((headers, Json(json!({ "status": true }))).into_response())
+}
+
+pub(in crate::http) async fn verify_password(
+    State(app): State<Arc<App>>,
+    Acting { who, peer }: Acting,
+    mut body: Fields,
+) -> Result<Response, Error> {
+    // An actor who acts as the user would have a place to guess the password at.
+    who.oneself(Action::SetPassword)?;
+    let password = body.text("password", MAX_PASSWORD);
+    body.finish()?;
+    update_user::verify_password(&app, &who, &password, &peer).await?;
+    Ok(Json(json!({ "status": true })).into_response())
+}
+
+pub(in crate::http) async fn list_accounts(
+    State(app): State<Arc<App>>,
+    Authenticated(who): Authenticated,
+) -> Result<Response, Error> {
+    let accounts = update_user::accounts(&app, who.user.id).await?;
+    let view = |a: &update_user::Account| {
+        json!({
+            "id": a.id, "accountId": a.account_id, "providerId": a.provider_id, "userId": who.user.id,
+            "createdAt": a.created_at, "updatedAt": a.updated_at, "scopes": [],
+        })
+    };
+    let views: Vec<Value> = accounts.iter().map(view).collect();
+    Ok((sessions::renewed(&app, &who), Json(views)).into_response())
+}
+
+/// A session has no fields of the client's: what Better Auth calls additional fields is not there,
+/// and the rest is not the client's to set.
+pub(in crate::http) async fn update_session(
+    _: State<Arc<App>>,
+    _: Authenticated,
+    body: Fields,
+) -> Result<Response, Error> {
+    body.refuse_privileged()?;
+    Err(Refused::NoFieldsToUpdate.into())
+}

@@ -1,0 +1,397 @@
+//! Which connections are let in. There are so many for all together, and so many for one network,
+//! so that one peer cannot hold all of them. A connection over either limit takes the place of one
+//! that rests between two requests; if none does, it is let in for one request and a short time, on
+//! places kept aside, and is answered only keys, discovery and health.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ipnet::IpNet;
+use tokio_util::sync::CancellationToken;
+
+/// How many connections there may be.
+#[derive(Debug, Clone)]
+pub(in crate::http) struct Caps {
+    /// All together.
+    pub(in crate::http) all: usize,
+    /// From one IPv4 address or one IPv6 /64; wider networks may hold twice as many.
+    pub(in crate::http) network: usize,
+    /// Peers that speak for many clients; the limit of a network is not theirs.
+    pub(in crate::http) proxies: Vec<IpNet>,
+}
+
+/// Connections beyond the limits, for keys, discovery and health.
+pub const KEPT_ASIDE: usize = 256;
+
+/// The networks that an address counts for, and how many times the limit of a network each may
+/// hold. An IPv6 customer has at least a /64 (RFC 6177), often a /56 or a /48; a small IPv4 host
+/// may have a /24.
+fn networks(address: IpAddr) -> Vec<(IpNet, usize)> {
+    let tiers: &[(u8, usize)] = if address.is_ipv4() {
+        &[(32, 1), (24, 2)]
+    } else {
+        &[(64, 1), (56, 2), (48, 2)]
+    };
+    tiers
+        .iter()
+        .filter_map(|(length, times)| Some((IpNet::new(address, *length).ok()?.trunc(), *times)))
+        .collect()
+}
+
+/// Every open connection.
+pub(in crate::http) struct Admission {
+    caps: Caps,
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    next: u64,
+    connections: HashMap<u64, Connection>,
+    full: usize,
+    networks: HashMap<IpNet, Held>,
+    /// Those at rest, by the moment when they came to rest.
+    resting: BTreeMap<u64, u64>,
+    /// Those kept aside that have not asked yet, the oldest first.
+    waiting: BTreeMap<u64, IpNet>,
+}
+
+struct Connection {
+    /// Empty: a trusted proxy's, or one on a place kept aside.
+    networks: Vec<IpNet>,
+    aside: bool,
+    resting: Option<u64>,
+    close: CancellationToken,
+}
+
+#[derive(Default)]
+struct Held {
+    open: usize,
+    resting: BTreeSet<u64>,
+}
+
+impl Admission {
+    pub(in crate::http) fn new(caps: Caps) -> Arc<Self> {
+        Arc::new(Self {
+            caps,
+            open: Mutex::default(),
+        })
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for a connection from there; `None`: even those kept aside are all being answered.
+    pub(in crate::http) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+        let address = address.to_canonical();
+        let all = networks(address);
+        let counted: &[_] = if self.caps.proxies.iter().any(|net| net.contains(&address)) {
+            &[]
+        } else {
+            &all
+        };
+        let mut open = self.open();
+        let aside = !(counted
+            .iter()
+            .all(|(net, times)| open.room_in(*net, self.caps.network.saturating_mul(*times)))
+            && open.room(self.caps.all));
+        if aside && !open.room_aside() {
+            return None;
+        }
+        let (id, close) = (open.next, CancellationToken::new());
+        open.next += 1;
+        let networks: Vec<IpNet> = if aside {
+            Vec::new()
+        } else {
+            counted.iter().map(|(net, _)| *net).collect()
+        };
+        for net in &networks {
+            open.networks.entry(*net).or_default().open += 1;
+        }
+        if aside {
+            open.waiting.extend(all.last().map(|(net, _)| (id, *net)));
+        } else {
+            open.full += 1;
+        }
+        open.connections.insert(
+            id,
+            Connection {
+                networks,
+                aside,
+                resting: None,
+                close: close.clone(),
+            },
+        );
+        Some(Place {
+            admission: Arc::clone(self),
+            id,
+            aside,
+            close,
+        })
+    }
+}
+
+impl Open {
+    fn room(&mut self, cap: usize) -> bool {
+        while self.full >= cap {
+            let Some(id) = self.resting.values().next().copied() else {
+                return false;
+            };
+            self.close(id);
+        }
+        true
+    }
+
+    fn room_in(&mut self, net: IpNet, cap: usize) -> bool {
+        while self.networks.get(&net).is_some_and(|held| held.open >= cap) {
+            let longest = self
+                .networks
+                .get(&net)
+                .and_then(|held| held.resting.first().copied());
+            let Some(id) = longest.and_then(|since| self.resting.get(&since).copied()) else {
+                return false;
+            };
+            self.close(id);
+        }
+        true
+    }
+
+    /// The oldest of the network that holds most gives way: whoever floods these places loses its
+    /// own.
+    fn room_aside(&mut self) -> bool {
+        while self.connections.len() - self.full >= KEPT_ASIDE {
+            let mut held: HashMap<IpNet, (usize, u64)> = HashMap::new();
+            for (id, net) in self.waiting.iter().rev() {
+                let entry = held.entry(*net).or_default();
+                *entry = (entry.0 + 1, *id);
+            }
+            let Some((_, oldest)) = held
+                .into_values()
+                .max_by_key(|(count, id)| (*count, std::cmp::Reverse(*id)))
+            else {
+                return false;
+            };
+            self.close(oldest);
+        }
+        true
+    }
+
+    fn close(&mut self, id: u64) {
+        if let Some(connection) = self.connections.get(&id) {
+            connection.close.cancel();
+        }
+        self.release(id);
+    }
+
+    /// Gives back everything that it holds; once.
+    fn release(&mut self, id: u64) {
+        self.stirs(id);
+        self.waiting.remove(&id);
+        let Some(connection) = self.connections.remove(&id) else {
+            return;
+        };
+        for net in connection.networks {
+            if let Some(held) = self.networks.get_mut(&net) {
+                held.open -= 1;
+                if held.open == 0 {
+                    self.networks.remove(&net);
+                }
+            }
+        }
+        if !connection.aside {
+            self.full -= 1;
+        }
+    }
+
+    fn rests(&mut self, id: u64) {
+        let since = self.next;
+        let Some(connection) = self
+            .connections
+            .get_mut(&id)
+            .filter(|connection| !connection.aside)
+        else {
+            return;
+        };
+        self.next += 1;
+        connection.resting = Some(since);
+        self.resting.insert(since, id);
+        for net in &connection.networks {
+            if let Some(held) = self.networks.get_mut(net) {
+                held.resting.insert(since);
+            }
+        }
+    }
+
+    fn stirs(&mut self, id: u64) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let Some(since) = connection.resting.take() else {
+            return;
+        };
+        self.resting.remove(&since);
+        for net in &connection.networks {
+            if let Some(held) = self.networks.get_mut(net) {
+                held.resting.remove(&since);
+            }
+        }
+    }
+}
+
+/// The place of one connection; dropped, it is free again.
+pub(in crate::http) struct Place {
+    admission: Arc<Admission>,
+    id: u64,
+    /// It is over a limit: one request, for keys, discovery or health.
+    pub(in crate::http) aside: bool,
+    /// The connection is to end, because another one needs its place.
+    pub(in crate::http) close: CancellationToken,
+}
+
+impl Place {
+    /// Something has come: it rests no longer.
+    pub(in crate::http) fn stirs(&self) {
+        self.admission.open().stirs(self.id);
+    }
+
+    /// A request has come, and is being answered.
+    pub(in crate::http) fn works(&self) {
+        let mut open = self.admission.open();
+        open.stirs(self.id);
+        open.waiting.remove(&self.id);
+    }
+
+    /// It is answered; the next one may come.
+    pub(in crate::http) fn rests(&self) {
+        self.admission.open().rests(self.id);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.admission.open().release(self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caps(all: usize, network: usize) -> Arc<Admission> {
+        Admission::new(Caps {
+            all,
+            network,
+            proxies: vec!["10.0.0.0/8".parse().unwrap()],
+        })
+    }
+
+    fn admit(admission: &Arc<Admission>, address: &str) -> Place {
+        admission.admit(address.parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_network_is_an_address_a_64_and_what_is_wider() {
+        let admission = caps(100, 3);
+        let from = |addresses: &[&str]| {
+            addresses
+                .iter()
+                .map(|address| admit(&admission, address))
+                .collect::<Vec<_>>()
+        };
+        let aside = |places: &[Place]| places.iter().filter(|place| place.aside).count();
+        let one = from(&["192.0.2.1"; 5]);
+        assert_eq!(aside(&one), 2);
+        assert_eq!(
+            aside(&from(&["::ffff:192.0.2.1"])),
+            1,
+            "an IPv4 address in IPv6 is the same"
+        );
+        let same_24 = from(&["192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5"]);
+        assert_eq!(aside(&same_24), 1, "twice as many from a /24");
+        let six = from(&[
+            "2001:db8::1",
+            "2001:db8::2",
+            "2001:db8::3",
+            "2001:db8::ffff:4",
+        ]);
+        assert_eq!(aside(&six), 1);
+        let wide = from(&[
+            "2001:db8:0:1::1",
+            "2001:db8:0:2::1",
+            "2001:db8:0:3::1",
+            "2001:db8:0:ff::1",
+            "2001:db8:0:100::1",
+        ]);
+        assert_eq!(
+            aside(&wide),
+            2,
+            "neither another /56 nor another /64 of the same /48 helps"
+        );
+        assert_eq!(aside(&from(&["10.1.2.3"; 20])), 0, "a trusted proxy");
+    }
+
+    #[test]
+    fn a_flood_from_many_networks_of_one_customer_takes_no_place_aside_from_another() {
+        let admission = caps(1, 1);
+        let _full = admit(&admission, "192.0.2.1");
+        let honest = admit(&admission, "203.0.113.7");
+        let flood: Vec<Place> = (0..2 * KEPT_ASIDE)
+            .map(|n| admit(&admission, &format!("2001:db8:0:{n:x}::1")))
+            .collect();
+        assert!(
+            !honest.close.is_cancelled(),
+            "the oldest of all, and of another network"
+        );
+        assert!(flood[0].close.is_cancelled());
+    }
+
+    #[test]
+    fn places_come_back_and_are_counted_once() {
+        let admission = caps(4, 4);
+        let places: Vec<Place> = (0..4).map(|_| admit(&admission, "192.0.2.1")).collect();
+        assert!(admit(&admission, "198.51.100.1").aside);
+        places[2].rests();
+        places[1].rests();
+        let new = admit(&admission, "198.51.100.1");
+        assert!(
+            !new.aside && places[2].close.is_cancelled() && !places[1].close.is_cancelled(),
+            "the one that rests longest"
+        );
+        places[1].works();
+        assert!(admit(&admission, "198.51.100.1").aside, "nothing rests");
+        drop((places, new));
+        let open = admission.open();
+        assert_eq!(
+            (
+                open.full,
+                open.connections.len(),
+                open.networks.len(),
+                open.resting.len(),
+                open.waiting.len()
+            ),
+            (0, 0, 0, 0, 0)
+        );
+    }
+
+    #[test]
+    fn who_floods_the_places_kept_aside_loses_its_own() {
+        let admission = caps(1, 1);
+        let _only = admit(&admission, "192.0.2.1");
+        let honest = admit(&admission, "198.51.100.1");
+        let flood: Vec<Place> = (0..2 * KEPT_ASIDE)
+            .map(|_| admit(&admission, "203.0.113.1"))
+            .collect();
+        assert!(honest.aside && !honest.close.is_cancelled());
+        assert!(flood[0].close.is_cancelled() && !flood[2 * KEPT_ASIDE - 1].close.is_cancelled());
+        for place in &flood {
+            place.works();
+        }
+        honest.works();
+        assert!(
+            admission.admit("203.0.113.1".parse().unwrap()).is_none(),
+            "all are being answered"
+        );
+    }
+}

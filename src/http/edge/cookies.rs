@@ -1,0 +1,324 @@
+//! Cookies: their names, attributes and clearing lines. The values come signed from the flows;
+//! percent-encoding is the library's.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use cookie::Cookie;
+use cookie::time::Duration;
+
+use crate::app::App;
+use crate::model::kernel::cookie_domain::CookieDomain;
+use crate::model::kernel::time::Timestamp;
+
+use super::header_text;
+
+/// `set-auth-token`: the session cookie's value, decoded.
+pub(in crate::http) const SET_AUTH_TOKEN: HeaderName = HeaderName::from_static("set-auth-token");
+
+/// Which cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) enum Name {
+    /// The session token, signed.
+    Session,
+    /// The cookie cache.
+    SessionData,
+    /// Marks a session that ends with the browser.
+    DontRemember,
+    /// The session of an admin who acts as another user, set aside.
+    AdminSession,
+    /// Says at which account this browser has signed in before; outlives signing out.
+    Device,
+    /// The refresh token.
+    Refresh,
+}
+
+const NAMES: [Name; 6] = [
+    Name::Session,
+    Name::SessionData,
+    Name::DontRemember,
+    Name::AdminSession,
+    Name::Device,
+    Name::Refresh,
+];
+
+impl Name {
+    fn text(self, app: &App) -> String {
+        let sessions = &app.config.sessions;
+        let guard = match (app.config.is_https(), self.is_for_this_host_alone(app)) {
+            (true, true) => "__Host-",
+            (true, false) => "__Secure-",
+            (false, _) => "",
+        };
+        let own = match self {
+            Self::Session => "session_token",
+            Self::SessionData => "session_data",
+            Self::DontRemember => "dont_remember",
+            Self::AdminSession => "admin_session",
+            Self::Device => "known_device",
+            Self::Refresh => "refresh_token",
+        };
+        format!("{guard}{}.{own}", sessions.cookie_prefix)
+    }
+
+    /// Whether a browser accepts and sends the cookie for this host alone, so that no other host of
+    /// the site can plant one. Always so for a known device: it decides at the link of a mail whose
+    /// browser this is, and no client but the browser reads it.
+    fn is_for_this_host_alone(self, app: &App) -> bool {
+        self == Self::Device || app.config.sessions.cookie_host_prefix
+    }
+}
+
+/// Every value of this cookie that the request carries, empty ones left out.
+pub(in crate::http) fn read(app: &App, headers: &HeaderMap, name: Name) -> Vec<String> {
+    let mut values = raw(headers, &name.text(app));
+    values.retain(|value| !value.is_empty());
+    values
+}
+
+/// Whether the request carries a cookie of ours, good or not.
+pub(in crate::http) fn carries_any(app: &App, headers: &HeaderMap) -> bool {
+    NAMES
+        .into_iter()
+        .any(|name| !raw(headers, &name.text(app)).is_empty())
+}
+
+/// Names are compared as they came: a name that only decodes to `__Host-…` has none of its
+/// guarantees. A value that does not decode stays raw, and odd bytes of another application's
+/// cookies do no harm.
+fn raw(headers: &HeaderMap, wanted: &str) -> Vec<String> {
+    let mut values = Vec::new();
+    for line in headers.get_all(header::COOKIE) {
+        let line = String::from_utf8_lossy(line.as_bytes()).into_owned();
+        let found = Cookie::split_parse(line)
+            .filter_map(Result::ok)
+            .filter(|c| c.name() == wanted);
+        values.extend(found.map(|c| decoded(c.value_trimmed())));
+    }
+    values
+}
+
+fn decoded(value: &str) -> String {
+    let whole = format!("v={value}");
+    Cookie::parse_encoded(whole).map_or_else(|_| value.to_owned(), |c| c.value().to_owned())
+}
+
+/// Sets a cookie until `until`, or until the browser closes.
+pub(in crate::http) fn set(
+    app: &App,
+    headers: &mut HeaderMap,
+    name: Name,
+    value: &str,
+    until: Option<Timestamp>,
+) {
+    let mut cookie = base(app, name, value);
+    if let Some(until) = until {
+        let seconds =
+            i64::try_from(until.since(app.now()).as_millis().div_ceil(1000)).unwrap_or(i64::MAX);
+        cookie.set_max_age(Duration::seconds(seconds));
+    }
+    headers.append(header::SET_COOKIE, line(&cookie));
+    // For clients that hold no cookies: the same value as it goes behind `Bearer` (contract section
+    // 4).
+    if name == Name::Session {
+        headers.insert(SET_AUTH_TOKEN, header_text::value(value));
+    }
+}
+
+/// Which cookies of a session go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) enum Clear {
+    /// All that belong to the session of the session cookie.
+    Session,
+    /// The refresh token alone: the session cookie beside it belongs to another session that lives.
+    Refresh,
+}
+
+/// Clears the cookies of a session.
+pub(in crate::http) fn clear(app: &App, headers: &mut HeaderMap, which: Clear) {
+    let names: &[Name] = match which {
+        Clear::Session => &[
+            Name::Session,
+            Name::SessionData,
+            Name::DontRemember,
+            Name::Refresh,
+        ],
+        Clear::Refresh => &[Name::Refresh],
+    };
+    for name in names {
+        clear_one(app, headers, *name);
+    }
+}
+
+/// Clears this cookie.
+pub(in crate::http) fn clear_one(app: &App, headers: &mut HeaderMap, name: Name) {
+    headers.append(header::SET_COOKIE, cleared(base(app, name, "")));
+}
+
+fn cleared(mut cookie: Cookie<'_>) -> HeaderValue {
+    cookie.set_max_age(Duration::ZERO);
+    line(&cookie)
+}
+
+/// A name that came more than once stands in the browser for several domains or paths. Where the
+/// answer sets or clears it, the others go too: every answer passes here.
+pub(in crate::http) async fn every_variant(
+    State(app): State<Arc<App>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let repeated: Vec<Name> = NAMES
+        .into_iter()
+        .filter(|name| raw(request.headers(), &name.text(&app)).len() > 1)
+        .collect();
+    let mut response = next.run(request).await;
+    for name in repeated {
+        clear_variants(&app, response.headers_mut(), name);
+    }
+    response
+}
+
+fn clear_variants(app: &App, headers: &mut HeaderMap, name: Name) {
+    let own = format!("{}=", name.text(app));
+    let told: Vec<HeaderValue> = headers
+        .get_all(header::SET_COOKIE)
+        .iter()
+        .cloned()
+        .collect();
+    if !told
+        .iter()
+        .any(|line| line.as_bytes().starts_with(own.as_bytes()))
+    {
+        return;
+    }
+    // Before the lines of the answer: a browser that takes two of them for one cookie ends with
+    // what the answer says.
+    headers.remove(header::SET_COOKIE);
+    for variant in variants(app, name)
+        .into_iter()
+        .map(cleared)
+        .filter(|variant| !told.contains(variant))
+    {
+        headers.append(header::SET_COOKIE, variant);
+    }
+    for line in told {
+        headers.append(header::SET_COOKIE, line);
+    }
+}
+
+/// For the host alone and for every domain that reaches it, at each path that we set cookies for. A
+/// `__Host-` name has but one place.
+fn variants(app: &App, name: Name) -> Vec<Cookie<'static>> {
+    if app.config.is_https() && name.is_for_this_host_alone(app) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    let domains = std::iter::once(None).chain(
+        CookieDomain::all(&app.config.server.public_url)
+            .into_iter()
+            .map(Some),
+    );
+    for domain in domains {
+        // Below a path of the host, the API's path is that of the routes before the operator names
+        // the path, and the one outside after it.
+        for path in BTreeSet::from([
+            "/".to_owned(),
+            app.config.server.base_path.clone(),
+            app.config.server.mount.api(),
+        ]) {
+            let mut cookie = base(app, name, "");
+            match &domain {
+                Some(domain) => cookie.set_domain(domain.as_str().to_owned()),
+                None => cookie.unset_domain(),
+            }
+            cookie.set_path(path);
+            found.push(cookie);
+        }
+    }
+    found
+}
+
+/// After a change the cookie cache may be wrong: it goes, unless this answer brought or cleared it
+/// already.
+pub(in crate::http) fn forget_cache(app: &App, headers: &mut HeaderMap) {
+    let own = format!("{}=", Name::SessionData.text(app));
+    let told = headers
+        .get_all(header::SET_COOKIE)
+        .iter()
+        .any(|line| line.as_bytes().starts_with(own.as_bytes()));
+    if !told {
+        clear_one(app, headers, Name::SessionData);
+    }
+}
+
+/// These headers without the cookie cache, if they set one; with a line that clears an older one
+/// where the browser `had` it.
+pub(in crate::http) fn without_cache(
+    app: &App,
+    headers: &HeaderMap,
+    had: bool,
+) -> Option<HeaderMap> {
+    let own = format!("{}=", Name::SessionData.text(app));
+    let sets = |line: &&HeaderValue| line.as_bytes().starts_with(own.as_bytes());
+    if !headers
+        .get_all(header::SET_COOKIE)
+        .iter()
+        .any(|line| sets(&line))
+    {
+        return None;
+    }
+    let mut slim = headers.clone();
+    slim.remove(header::SET_COOKIE);
+    for line in headers
+        .get_all(header::SET_COOKIE)
+        .iter()
+        .filter(|line| !sets(line))
+    {
+        slim.append(header::SET_COOKIE, line.clone());
+    }
+    if had {
+        clear_one(app, &mut slim, Name::SessionData);
+    }
+    Some(slim)
+}
+
+fn base(app: &App, name: Name, value: &str) -> Cookie<'static> {
+    let sessions = &app.config.sessions;
+    let mut cookie = Cookie::new(name.text(app), value.to_owned());
+    cookie.set_http_only(true);
+    if app.config.is_https() {
+        cookie.set_secure(true);
+    }
+    if let Some(domain) = sessions
+        .cookie_domain
+        .as_ref()
+        .filter(|_| !name.is_for_this_host_alone(app))
+    {
+        cookie.set_domain(domain.as_str().to_owned());
+    }
+    // The refresh token travels to us alone and from our own site alone, unless the operator serves
+    // another site.
+    let same_site = sessions.cookie_same_site.for_cookie(name == Name::Refresh);
+    cookie.set_same_site(match same_site {
+        "none" => cookie::SameSite::None,
+        "strict" => cookie::SameSite::Strict,
+        _ => cookie::SameSite::Lax,
+    });
+    let path = if name == Name::Refresh && !sessions.cookie_host_prefix {
+        app.config.server.mount.api()
+    } else {
+        "/".to_owned()
+    };
+    cookie.set_path(path);
+    cookie
+}
+
+fn line(cookie: &Cookie<'_>) -> HeaderValue {
+    // The name, the domain and the path are types that hold nothing else than visible ASCII, and
+    // the value is percent-encoded.
+    header_text::value(&cookie.encoded().to_string())
+}

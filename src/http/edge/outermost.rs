@@ -1,0 +1,237 @@
+//! The outermost layer of the API and the pages: request id, the body of refusals, security
+//! headers, one log line a request; and the one that bounds time and catches panics.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use tracing::Instrument;
+use tracing::field::Empty;
+
+use crate::traces::{TARGET, adopt};
+
+use super::error::{Error, Failure};
+use super::header_text;
+
+/// `X-Request-Id`
+pub(in crate::http) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// `Cross-Origin-Resource-Policy`
+pub(in crate::http) const RESOURCE_POLICY: HeaderName =
+    HeaderName::from_static("cross-origin-resource-policy");
+
+/// Where the public URL is https, browsers never speak to us in the clear again: two years, as is
+/// usual. Subdomains are others' business.
+pub(in crate::http) async fn transport_security(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(
+        header::STRICT_TRANSPORT_SECURITY,
+        HeaderValue::from_static("max-age=63072000"),
+    );
+    response
+}
+
+/// Longer than any honest request takes, argon2's queue included.
+const TIME_LIMIT: Duration = Duration::from_secs(20);
+
+/// The request's id, for handlers.
+#[derive(Debug, Clone)]
+pub(in crate::http) struct RequestId(pub(in crate::http) String);
+
+/// A new id: unique to the process by a counter, to the world by a random start.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a request id is no secret and no test looks at it"
+)]
+pub(in crate::http) fn new_request_id() -> String {
+    static PROCESS: LazyLock<u64> = LazyLock::new(|| {
+        let mut bytes = [0; 8];
+        // An id that repeats after a failure here would be a nuisance, not a hole.
+        getrandom::fill(&mut bytes).unwrap_or(());
+        u64::from_le_bytes(bytes)
+    });
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    format!(
+        "{:016x}{:08x}",
+        *PROCESS,
+        COUNT.fetch_add(1, Ordering::Relaxed)
+    )
+}
+
+/// A client's own id is kept if it is short and plain.
+fn request_id(request: &Request) -> String {
+    let given = request
+        .headers()
+        .get(REQUEST_ID)
+        .and_then(|v| v.to_str().ok());
+    let plain = |id: &&str| {
+        (1..=64).contains(&id.len())
+            && id
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    };
+    given
+        .filter(plain)
+        .map_or_else(new_request_id, ToOwned::to_owned)
+}
+
+/// A method that HTTP names; a client's own invention is none to keep.
+fn known(method: &Method) -> &str {
+    match *method {
+        Method::GET
+        | Method::HEAD
+        | Method::POST
+        | Method::PUT
+        | Method::DELETE
+        | Method::PATCH
+        | Method::OPTIONS => method.as_str(),
+        _ => "_OTHER",
+    }
+}
+
+pub(in crate::http) async fn edge(mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = request_id(&request);
+    let method = request.method().clone();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(String::new, |p| p.as_str().to_owned());
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let span = tracing::info_span!(
+        target: TARGET, "request", otel.name = format!("{} {route}", known(&method)), otel.kind = "server", http.request.method = known(&method), http.route = route, request_id = id,
+        http.response.status_code = Empty, error.type = Empty,
+    );
+    adopt(&span, request.headers());
+    let is_oauth = oauth(request.uri().path());
+    let work = AssertUnwindSafe(next.run(request))
+        .catch_unwind()
+        .instrument(span.clone());
+    // What is inside has its own catch; this one is for the layers between.
+    let response = work.await.unwrap_or_else(|_| panicked());
+    let failure = response.extensions().get::<Failure>().cloned();
+    let response = if is_oauth {
+        render_oauth(response, &id)
+    } else {
+        render(response, &id)
+    };
+    let status = response.status().as_u16();
+    let ms = started.elapsed().as_secs_f64() * 1e3;
+    let code = failure.as_ref().map(Failure::code);
+    span.record("http.response.status_code", status);
+    if let Some(code) = code {
+        span.record("error.type", code);
+    }
+    // Loud as it deserves: what went well is for who asks for it (log.level=debug).
+    match failure.as_ref() {
+        Some(Failure {
+            cause: Some(cause), ..
+        }) => tracing::error!(request_id = id, %method, route, status, code, ms, cause, "request"),
+        Some(Failure { cause: None, .. }) => {
+            tracing::info!(request_id = id, %method, route, status, code, ms, "request");
+        }
+        None => tracing::debug!(request_id = id, %method, route, status, ms, "request"),
+    }
+    response
+}
+
+/// Bounds the time of what is inside and catches its panics; both become refusals, and pass the
+/// layers outside.
+pub(in crate::http) async fn bounded(request: Request, next: Next) -> Response {
+    let work = AssertUnwindSafe(next.run(request)).catch_unwind();
+    match tokio::time::timeout(TIME_LIMIT, work).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => panicked(),
+        Err(_) => Error::Flow(crate::flows::Error::OutOfTime).into_response(),
+    }
+}
+
+fn panicked() -> Response {
+    Error::Internal("a handler panicked".into()).into_response()
+}
+
+/// Whether clients of OAuth read the answers there.
+fn oauth(path: &str) -> bool {
+    path.ends_with("/oauth2/token") || path.ends_with("/oauth2/revoke")
+}
+
+/// A refusal in the form of RFC 6749, whatever refused: a limit, a full house, a panic. A wrong
+/// method or path is no request of OAuth.
+fn render_oauth(mut response: Response, id: &str) -> Response {
+    if let Some(failure) = response
+        .extensions_mut()
+        .get_mut::<Failure>()
+        .filter(|failure| {
+            !matches!(
+                failure.status,
+                StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_FOUND
+            )
+        })
+    {
+        failure.shown = true;
+        let body = failure.oauth_body();
+        *response.body_mut() = Body::from(body);
+        let headers = response.headers_mut();
+        headers.remove(header::CONTENT_LENGTH);
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    }
+    render(response, id)
+}
+
+/// A refusal before anything else has seen the request.
+pub(in crate::http) fn refuse(error: Error) -> Response {
+    render(error.into_response(), &new_request_id())
+}
+
+/// Writes the body of a refusal and the headers that every answer has.
+pub(in crate::http) fn render(mut response: Response, id: &str) -> Response {
+    if let Some(failure) = response
+        .extensions_mut()
+        .remove::<Failure>()
+        .filter(|failure| !failure.shown)
+    {
+        *response.body_mut() = Body::from(failure.body(id));
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+    }
+    let headers = response.headers_mut();
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers
+        .entry(header::REFERRER_POLICY)
+        .or_insert(HeaderValue::from_static("no-referrer"));
+    // An answer is no page, is shown in no frame and is nobody's picture or script; pages of ours
+    // say more themselves.
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static(
+            "default-src 'none'; frame-ancestors 'none'",
+        ));
+    headers
+        .entry(header::X_FRAME_OPTIONS)
+        .or_insert(HeaderValue::from_static("DENY"));
+    headers
+        .entry(RESOURCE_POLICY)
+        .or_insert(HeaderValue::from_static("same-origin"));
+    headers.insert(REQUEST_ID, header_text::value(id));
+    response
+}

@@ -1,0 +1,114 @@
+//! `/auth/admin/keys`: the states of the signing keys, when the next rotation is, and a rotation
+//! now.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use crate::app::App;
+use crate::flows::Error as Refused;
+use crate::flows::authority::Authority;
+use crate::flows::key::change_keys;
+use crate::flows::key::change_keys::Order;
+use crate::flows::key::inspect_keys;
+use crate::model::account::permission::Action;
+use crate::model::kernel::time::Timestamp;
+use crate::model::key::key::{Key, State as KeyState, Wish};
+
+use crate::http::edge::error::Error;
+use crate::http::pages::form::Form;
+use crate::http::pages::page::{Page, moment};
+use crate::http::pages::visitor::{Sent, Visitor, see_other};
+
+#[derive(Template)]
+#[template(path = "pages/keys.html")]
+struct Keys<'p> {
+    p: &'p Page,
+    f: &'p Form,
+    next: String,
+    active: String,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    kid: String,
+    state: &'static str,
+    published: String,
+    activated: String,
+    leaves: String,
+}
+
+fn row(key: &Key) -> Row {
+    let at = |time: Option<Timestamp>| time.map_or_else(|| "–".to_owned(), moment);
+    let state = match key.state {
+        KeyState::Active => "key.active",
+        KeyState::Standby => "key.standby",
+        KeyState::Retired => "key.retired",
+        KeyState::Revoked => "key.revoked",
+        KeyState::Removed => "key.removed",
+    };
+    Row {
+        kid: key.kid.clone(),
+        state,
+        published: moment(key.published_at),
+        activated: at(key.activated_at),
+        leaves: at(key.leaves_at()),
+    }
+}
+
+fn page_of(visitor: &Visitor, form: &Form, refused: Option<Error>) -> Result<Response, Error> {
+    let app = &visitor.page.app;
+    let ring = inspect_keys::ring(app)
+        .ok_or_else(|| Refused::Unavailable("the keys are not loaded".into()))?;
+    let next = ring
+        .next_rotation(&app.config.keys.policy)
+        .map_or_else(|| "–".to_owned(), moment);
+    let published = ring.keys.iter().filter(|key| key.state.is_published());
+    let active = inspect_keys::active_kid(app).unwrap_or_default();
+    let shown = Keys {
+        p: &visitor.page,
+        f: form,
+        next,
+        active,
+        rows: published.map(row).collect(),
+    };
+    Ok(match refused {
+        None => Page::answer(&shown, StatusCode::OK, ""),
+        Some(error) => Page::refuse(&shown, error, ""),
+    })
+}
+
+pub(in crate::http::pages) async fn show(
+    State(app): State<Arc<App>>,
+    visitor: Visitor,
+) -> Result<Response, Error> {
+    Authority::Session(&visitor.who).may(&app, Action::ListKeys)?;
+    page_of(&visitor, &Form::new("keys"), None)
+}
+
+/// The key that was shown must still be the active one: who clicks twice rotates once.
+pub(in crate::http::pages) async fn rotate(
+    State(app): State<Arc<App>>,
+    Sent {
+        visitor,
+        mut fields,
+    }: Sent,
+) -> Result<Response, Error> {
+    Authority::Session(&visitor.who).may(&app, Action::RotateKeys)?;
+    let active = fields.text("active", 128);
+    fields.finish()?;
+    let order =
+        Order::new(Wish::Rotate { force: false }, visitor.peer.clone()).if_active(Some(active));
+    match change_keys::change(&app, order).await {
+        Ok(_) => Ok(see_other("/auth/admin/keys?done=rotated")),
+        Err(Refused::AlreadyRotated | Refused::KeyRefused(_)) => {
+            let mut form = Form::new("keys");
+            form.say(&visitor.page, "keys.too_early");
+            page_of(&visitor, &form, Some(Error::KeysTooYoung))
+        }
+        Err(error) => Err(error.into()),
+    }
+}

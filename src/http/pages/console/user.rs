@@ -1,0 +1,238 @@
+//! `/auth/admin/users/{id}`: one user in the console: roles, ban, sessions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use crate::app::App;
+use crate::flows::Error as Refused;
+use crate::flows::account::administer_users as administer;
+use crate::flows::authority::Authority;
+use crate::flows::session::manage_sessions;
+use crate::model::account::permission::Action;
+use crate::model::account::user::User;
+use crate::model::kernel::id::{SessionId, UserId};
+
+use super::users::state_of;
+use crate::http::api::admin_sessions::left;
+use crate::http::edge::credentials::Credentials;
+use crate::http::edge::error::Error;
+use crate::http::pages::account::Device;
+use crate::http::pages::form::Form;
+use crate::http::pages::page::{Page, moment};
+use crate::http::pages::visitor::{Sent, Visitor, see_other};
+
+const DAY: u64 = 86_400;
+
+#[derive(Template)]
+#[template(path = "pages/user.html")]
+struct Shown<'p> {
+    p: &'p Page,
+    f: &'p Form,
+    u: Facts,
+    roles: Vec<String>,
+    devices: Vec<Device>,
+}
+
+struct Facts {
+    id: String,
+    email: String,
+    name: String,
+    role: String,
+    state: &'static str,
+    banned: bool,
+    reason: String,
+    verified: bool,
+    since: String,
+}
+
+fn parsed(id: &str) -> Result<UserId, Error> {
+    id.parse().map_err(|_| Refused::UserNotFound.into())
+}
+
+async fn page_of(
+    visitor: &Visitor,
+    id: UserId,
+    form: Form,
+    refused: Option<Error>,
+) -> Result<Response, Error> {
+    let Visitor { page, who, .. } = visitor;
+    let (app, by) = (&page.app, Authority::Session(who));
+    by.may(app, Action::GetUser)?;
+    let user: User = administer::get(app, by, id).await?;
+    let sessions = if by.may(app, Action::ListSessions).is_ok() {
+        manage_sessions::list(app, id, manage_sessions::FIRST).await?
+    } else {
+        Vec::new()
+    };
+    let now = app.now();
+    let facts = Facts {
+        id: user.id.to_string(),
+        email: user.email.to_string(),
+        name: user.name.clone(),
+        role: user.role.clone(),
+        state: state_of(&user, now),
+        banned: user.is_banned(now),
+        reason: user.ban_reason.clone().unwrap_or_default(),
+        verified: user.email_verified,
+        since: moment(user.created_at),
+    };
+    let roles = ["user".to_owned(), "admin".to_owned()]
+        .into_iter()
+        .chain(app.config.roles.iter().map(|(role, _)| role.clone()))
+        .collect();
+    let devices = sessions
+        .iter()
+        .map(|s| Device::of(page, s, s.id == who.session.id))
+        .collect();
+    let shown = Shown {
+        p: page,
+        f: &form,
+        u: facts,
+        roles,
+        devices,
+    };
+    Ok(match refused {
+        None => Page::answer(&shown, StatusCode::OK, ""),
+        Some(error) => Page::refuse(&shown, error, ""),
+    })
+}
+
+/// Back to the user if it was done, the reason above the page if not.
+async fn settle<T>(
+    visitor: &Visitor,
+    id: UserId,
+    what: &str,
+    outcome: Result<T, Refused>,
+) -> Result<Response, Error> {
+    match outcome {
+        Ok(_) => Ok(see_other(&format!("/auth/admin/users/{id}?done={what}"))),
+        // What asks for another page than this one.
+        Err(
+            error @ (Refused::NotAllowed(_) | Refused::SessionNotFresh | Refused::UserNotFound),
+        ) => Err(error.into()),
+        Err(error) => {
+            let mut form = Form::new("user");
+            let error = form.refused(&visitor.page, error.into())?;
+            page_of(visitor, id, form, Some(error)).await
+        }
+    }
+}
+
+pub(in crate::http::pages) async fn show(
+    visitor: Visitor,
+    Path(id): Path<String>,
+) -> Result<Response, Error> {
+    page_of(&visitor, parsed(&id)?, Form::new("user"), None).await
+}
+
+pub(in crate::http::pages) async fn set_role(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Sent {
+        visitor,
+        mut fields,
+    }: Sent,
+) -> Result<Response, Error> {
+    let by = Authority::Session(&visitor.who);
+    by.may(&app, Action::SetRole)?;
+    let role = fields.text("role", 1_024);
+    fields.finish()?;
+    let id = parsed(&id)?;
+    let roles: Vec<&str> = role
+        .split(',')
+        .map(str::trim)
+        .filter(|role| !role.is_empty())
+        .collect();
+    let outcome = administer::set_role(&app, by, id, roles.join(","), &visitor.peer).await;
+    settle(&visitor, id, "role", outcome).await
+}
+
+pub(in crate::http::pages) async fn ban(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Sent {
+        visitor,
+        mut fields,
+    }: Sent,
+) -> Result<Response, Error> {
+    let by = Authority::Session(&visitor.who);
+    by.may(&app, Action::BanUser)?;
+    let reason = fields
+        .optional_text("reason", 1_024)
+        .filter(|reason| !reason.is_empty());
+    let days = fields.peek("days").map(|days| {
+        days.parse::<u64>()
+            .ok()
+            .filter(|days| (1..=36_500).contains(days))
+    });
+    fields.finish()?;
+    if days == Some(None) {
+        return Err(Error::invalid("days", "expected a number of days"));
+    }
+    let id = parsed(&id)?;
+    let time = days.flatten().map(|days| Duration::from_secs(days * DAY));
+    let outcome = administer::ban(&app, by, id, reason, time, &visitor.peer).await;
+    settle(&visitor, id, "ban", outcome).await
+}
+
+pub(in crate::http::pages) async fn unban(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Sent { visitor, .. }: Sent,
+) -> Result<Response, Error> {
+    let (id, by) = (parsed(&id)?, Authority::Session(&visitor.who));
+    by.may(&app, Action::BanUser)?;
+    let outcome = administer::unban(&app, by, id, &visitor.peer).await;
+    settle(&visitor, id, "unban", outcome).await
+}
+
+pub(in crate::http::pages) async fn end_session(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    credentials: Credentials,
+    Sent {
+        visitor,
+        mut fields,
+    }: Sent,
+) -> Result<Response, Error> {
+    let by = Authority::Session(&visitor.who);
+    by.may(&app, Action::RevokeSessions)?;
+    let handle = fields.text("session", 64);
+    fields.finish()?;
+    let id = parsed(&id)?;
+    let session: SessionId = handle.parse().map_err(|_| Refused::SessionNotFound)?;
+    let outcome = manage_sessions::revoke_of_somebody(&app, by, session, &visitor.peer).await;
+    if outcome.is_ok() && session == visitor.who.session.id {
+        return Ok((
+            left(&app, true, &credentials, &visitor.peer).await?,
+            see_other("/auth/sign-in?done=signed_out"),
+        )
+            .into_response());
+    }
+    settle(&visitor, id, "session", outcome).await
+}
+
+pub(in crate::http::pages) async fn end_sessions(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    credentials: Credentials,
+    Sent { visitor, .. }: Sent,
+) -> Result<Response, Error> {
+    let (id, by) = (parsed(&id)?, Authority::Session(&visitor.who));
+    by.may(&app, Action::RevokeSessions)?;
+    administer::target(&app, by, Action::RevokeSessions, id).await?;
+    let outcome = manage_sessions::revoke_of_user(&app, id, None, &visitor.peer).await;
+    if outcome.is_ok() && id == visitor.who.user.id {
+        return Ok((
+            left(&app, true, &credentials, &visitor.peer).await?,
+            see_other("/auth/sign-in?done=signed_out"),
+        )
+            .into_response());
+    }
+    settle(&visitor, id, "sessions", outcome).await
+}

@@ -1,0 +1,6 @@
+//! The pages that a visitor sees who is not signed in yet.
+
+pub(in crate::http) mod passwords;
+pub(in crate::http) mod sign_in;
+pub(in crate::http) mod sign_up;
+pub(in crate::http) mod verify_email;

@@ -1,0 +1,231 @@
+//! `/auth/sign-in` and `/auth/sign-out`, and where one goes from there: to a path of ours or a
+//! trusted origin, and nowhere else.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use crate::app::App;
+use crate::flows::login::sign_in as flow_in;
+use crate::flows::session::open_session::{Grant, Options};
+use crate::model::account::email::Email;
+use crate::model::account::user::User;
+use crate::model::kernel::origin::is_trusted_redirect;
+use crate::model::session::session::Delivery;
+
+use crate::http::api::accounts::{MAX_NAME, MAX_PASSWORD, MAX_URL, Replaced, end_all};
+use crate::http::api::views;
+use crate::http::edge::body::{Fields, Submitted};
+use crate::http::edge::client::Client;
+use crate::http::edge::credentials::Credentials;
+use crate::http::edge::error::Error;
+use crate::http::edge::query::Query;
+use crate::http::pages::form::Form;
+use crate::http::pages::page::Page;
+use crate::http::pages::visitor::{Anybody, Sent, see_other};
+
+#[derive(Template)]
+#[template(path = "pages/sign_in.html")]
+struct SignIn<'p> {
+    p: &'p Page,
+    f: &'p Form,
+    next: &'p str,
+    query: &'p str,
+    unproven: bool,
+}
+
+/// How long a place to go to may be when it is encoded: it stands in a `Location` header, and all
+/// headers of an answer stay within 4 KiB.
+const MAX_ENCODED: usize = 2_560;
+
+/// `?redirect_to=` for the link to the other form. Without it where there is no place to go to, or
+/// one that is too long.
+pub(in crate::http) fn query_of(next: &str) -> String {
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("redirect_to", next)
+        .finish();
+    if next.is_empty() || query.len() > MAX_ENCODED {
+        String::new()
+    } else {
+        format!("?{query}")
+    }
+}
+
+/// Where somebody wants to go afterwards; empty: nowhere in particular.
+pub(in crate::http) fn next_of(app: &App, text: Option<&str>) -> Result<String, Error> {
+    match text.filter(|text| !text.is_empty()) {
+        None => Ok(String::new()),
+        Some(text)
+            if text.len() <= MAX_URL
+                && is_trusted_redirect(text, &app.config.server.trusted_origins) =>
+        {
+            Ok(app.config.server.mount.given(text))
+        }
+        Some(_) => Err(Error::InvalidRedirectUrl),
+    }
+}
+
+/// A path of ours with where to go on from there, for the link of a mail.
+pub(in crate::http::pages) fn with_next(path: &str, next: &str) -> String {
+    let sign = if path.contains('?') { "&" } else { "?" };
+    query_of(next)
+        .strip_prefix('?')
+        .map_or_else(|| path.to_owned(), |pair| format!("{path}{sign}{pair}"))
+}
+
+/// There, or home.
+pub(in crate::http::pages) fn onward<'n>(app: &'n App, next: &'n str) -> &'n str {
+    if next.is_empty() {
+        &app.config.pages.home
+    } else {
+        next
+    }
+}
+
+/// The cookies of a new session, and the way on.
+pub(in crate::http::pages) fn welcome(
+    app: &App,
+    replaced: &Replaced<'_>,
+    grant: &Grant,
+    user: &User,
+    next: &str,
+) -> Response {
+    let mut headers = HeaderMap::new();
+    replaced.deliver(
+        app,
+        grant,
+        &mut serde_json::json!({ "user": views::user(user) }),
+        &mut headers,
+    );
+    (headers, see_other(onward(app, next))).into_response()
+}
+
+/// Longer than any code of ours.
+const MAX_CODE: usize = 256;
+
+/// To one's account; who is not signed in is led on to the form.
+pub(in crate::http::pages) async fn front(query: Query) -> Response {
+    // A link of a mail that named no page of its own ends here.
+    let code = query.one("error").filter(|code| code.len() <= MAX_CODE);
+    code.map_or_else(
+        || see_other("/auth/account"),
+        |code| see_other(&format!("/auth/error?{}", pair("error", code))),
+    )
+}
+
+fn pair(name: &str, value: &str) -> String {
+    url::form_urlencoded::Serializer::new(String::new())
+        .append_pair(name, value)
+        .finish()
+}
+
+pub(in crate::http::pages) async fn show(
+    State(app): State<Arc<App>>,
+    page: Page,
+    Anybody(who): Anybody,
+    query: Query,
+) -> Result<Response, Error> {
+    let next = next_of(&app, query.one("redirect_to"))?;
+    // `again`: the password is to be proven once more.
+    if who.is_some() && !query.flag("again") {
+        return Ok(see_other(onward(&app, &next)));
+    }
+    let shown = SignIn {
+        p: &page,
+        f: &Form::new("sign-in"),
+        next: &next,
+        query: &query_of(&next),
+        unproven: false,
+    };
+    Ok(Page::answer(&shown, StatusCode::OK, onward(&app, &next)))
+}
+
+pub(in crate::http::pages) async fn send(
+    State(app): State<Arc<App>>,
+    page: Page,
+    Client(peer): Client,
+    credentials: Credentials,
+    Submitted(mut body): Submitted,
+) -> Result<Response, Error> {
+    let next = next_of(&app, body.peek("redirect_to"))?;
+    let (text, password) = (
+        body.optional_text("email", MAX_NAME * 4)
+            .unwrap_or_default(),
+        body.optional_text("password", MAX_PASSWORD)
+            .unwrap_or_default(),
+    );
+    let remember = body.has("remember");
+    body.finish()?;
+    let mut form = Form::new("sign-in")
+        .filled("email", &text)
+        .filled("remember", if remember { "yes" } else { "no" });
+    let email = checked_email(&page, &mut form, &text);
+    if password.is_empty() {
+        form.note(&page, "password", "form.missing");
+    }
+    let (Some(email), true) = (email, form.is_good()) else {
+        return Ok(again(&page, &form, &next, form.problems()));
+    };
+    let options = Options {
+        delivery: Delivery::Cookie,
+        remember,
+    };
+    let presented = Replaced::of(&credentials);
+    match flow_in::sign_in(&app, &email, &password, options, presented.borrow(), &peer).await {
+        Ok((user, grant)) => Ok(welcome(&app, &presented, &grant, &user, &next)),
+        Err(error) => {
+            let error = form.refused(&page, error.into())?;
+            Ok(again(&page, &form, &next, error))
+        }
+    }
+}
+
+/// The address, or what is wrong with it.
+pub(in crate::http::pages) fn checked_email(
+    page: &Page,
+    form: &mut Form,
+    text: &str,
+) -> Option<Email> {
+    let parsed = text.parse().ok();
+    if parsed.is_none() {
+        form.note(
+            page,
+            "email",
+            if text.trim().is_empty() {
+                "form.missing"
+            } else {
+                "error.INVALID_EMAIL"
+            },
+        );
+    }
+    parsed
+}
+
+fn again(page: &Page, form: &Form, next: &str, error: Error) -> Response {
+    let unproven = error.code() == "EMAIL_NOT_VERIFIED";
+    Page::refuse(
+        &SignIn {
+            p: page,
+            f: form,
+            next,
+            query: &query_of(next),
+            unproven,
+        },
+        error,
+        onward(&page.app, next),
+    )
+}
+
+pub(in crate::http::pages) async fn sign_out(
+    State(app): State<Arc<App>>,
+    credentials: Credentials,
+    sent: Sent,
+) -> Result<Response, Error> {
+    let Sent { visitor, fields } = sent;
+    Fields::finish(fields)?;
+    let headers = end_all(&app, &credentials, &[], &visitor.peer).await?;
+    Ok((headers, see_other("/auth/sign-in?done=signed_out")).into_response())
+}

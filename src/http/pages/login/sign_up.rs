@@ -1,0 +1,135 @@
+//! `/auth/sign-up`.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use crate::app::App;
+use crate::flows::Error as Refused;
+use crate::flows::account::sign_up as flow_up;
+use crate::flows::session::open_session::Options;
+use crate::model::session::session::Delivery;
+
+use super::passwords::chosen;
+use super::sign_in::{checked_email, next_of, onward, query_of, welcome, with_next};
+use super::verify_email::DONE;
+use crate::http::api::accounts::{MAX_NAME, MAX_PASSWORD, Replaced, remember_asker};
+use crate::http::edge::body::Submitted;
+use crate::http::edge::client::Client;
+use crate::http::edge::credentials::Credentials;
+use crate::http::edge::error::Error;
+use crate::http::edge::query::Query;
+use crate::http::pages::failures::Told;
+use crate::http::pages::form::Form;
+use crate::http::pages::page::Page;
+
+#[derive(Template)]
+#[template(path = "pages/sign_up.html")]
+struct SignUp<'p> {
+    p: &'p Page,
+    f: &'p Form,
+    next: &'p str,
+    query: &'p str,
+}
+
+pub(in crate::http::pages) async fn show(
+    State(app): State<Arc<App>>,
+    page: Page,
+    query: Query,
+) -> Result<Response, Error> {
+    if !app.config.sign_up.enabled {
+        return Err(Refused::SignUpDisabled.into());
+    }
+    let next = next_of(&app, query.one("redirect_to"))?;
+    let shown = SignUp {
+        p: &page,
+        f: &Form::new("sign-up"),
+        next: &next,
+        query: &query_of(&next),
+    };
+    Ok(Page::answer(&shown, StatusCode::OK, onward(&app, &next)))
+}
+
+pub(in crate::http::pages) async fn send(
+    State(app): State<Arc<App>>,
+    page: Page,
+    Client(peer): Client,
+    credentials: Credentials,
+    Submitted(mut body): Submitted,
+) -> Result<Response, Error> {
+    let next = next_of(&app, body.peek("redirect_to"))?;
+    let name = body
+        .optional_text("name", MAX_NAME)
+        .unwrap_or_default()
+        .trim()
+        .to_owned();
+    let text = body
+        .optional_text("email", MAX_NAME * 4)
+        .unwrap_or_default();
+    let mut form = Form::new("sign-up")
+        .filled("name", &name)
+        .filled("email", &text);
+    let password = chosen(&page, &mut form, &mut body, MAX_PASSWORD);
+    body.finish()?;
+    if name.is_empty() {
+        form.note(&page, "name", "form.missing");
+    }
+    let email = checked_email(&page, &mut form, &text);
+    let again = |form: &Form, error| {
+        Page::refuse(
+            &SignUp {
+                p: &page,
+                f: form,
+                next: &next,
+                query: &query_of(&next),
+            },
+            error,
+            onward(&app, &next),
+        )
+    };
+    let (Some(email), true) = (email, form.is_good()) else {
+        return Ok(again(&form, form.problems()));
+    };
+    let wanted = flow_up::Form {
+        name,
+        email,
+        password,
+        image: None,
+        callback: Some(with_next(&app.config.server.mount.outside(DONE), &next)),
+    };
+    let options = Options {
+        delivery: Delivery::Cookie,
+        remember: true,
+    };
+    let presented = Replaced::of(&credentials);
+    match flow_up::sign_up(&app, wanted, options, presented.borrow(), &peer).await {
+        Ok((user, Some(grant))) => Ok(welcome(&app, &presented, &grant, &user, &next)),
+        // Known or new: what the mail says is between us and the mailbox.
+        Ok((user, None)) => {
+            let (title, text) = if app.config.sign_up.require_email_verification {
+                ("sign_up.mailed", "sign_up.mailed_text")
+            } else {
+                ("sign_up.made", "sign_up.made_text")
+            };
+            let told = Told {
+                p: &page,
+                title: page.t(title),
+                text: page.t(text),
+                code: "",
+                request_id: "",
+                href: "/auth/sign-in",
+                link: "to_sign_in",
+            };
+            let mut answer = Page::answer(&told, StatusCode::OK, "");
+            remember_asker(&app, &user, true, answer.headers_mut());
+            Ok(answer)
+        }
+        Err(error) => {
+            let error = form.refused(&page, error.into())?;
+            Ok(again(&form, error))
+        }
+    }
+}

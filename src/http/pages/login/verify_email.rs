@@ -1,0 +1,117 @@
+//! `/auth/verify-email`: where the link that proves a mailbox leads to, and where another one is
+//! asked for.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use crate::app::App;
+use crate::flows::account::verify_email;
+
+use super::sign_in::{checked_email, next_of, with_next};
+use crate::http::api::accounts::MAX_NAME;
+use crate::http::edge::body::Submitted;
+use crate::http::edge::client::Client;
+use crate::http::edge::error::Error;
+use crate::http::edge::query::Query;
+use crate::http::pages::failures::Told;
+use crate::http::pages::form::Form;
+use crate::http::pages::page::Page;
+
+/// Where the link of a mail that a page sent leads to.
+pub(in crate::http::pages) const DONE: &str = "/auth/verify-email?done=verified";
+
+#[derive(Template)]
+#[template(path = "pages/verify_email.html")]
+struct Verify<'p> {
+    p: &'p Page,
+    f: &'p Form,
+}
+
+fn told(page: &Page, title: &str, text: &str, href: &str, link: &str) -> Response {
+    let told = Told {
+        p: page,
+        title: page.t(title),
+        text: page.t(text),
+        code: "",
+        request_id: "",
+        href,
+        link,
+    };
+    Page::answer(&told, StatusCode::OK, "")
+}
+
+pub(in crate::http::pages) async fn show(
+    State(app): State<Arc<App>>,
+    page: Page,
+    query: Query,
+) -> Result<Response, Error> {
+    let next = next_of(&app, query.one("redirect_to"))?;
+    Ok(match (query.one("error"), query.one("done")) {
+        // Who is signed in already goes on at once from there.
+        (None, Some("verified")) => told(
+            &page,
+            "verify.done",
+            "verify.done_text",
+            &with_next("/auth/sign-in", &next),
+            "to_go_on",
+        ),
+        (Some(_), _) => {
+            let mut form = Form::new("verify");
+            form.say(&page, "verify.bad_link");
+            Page::answer(&Verify { p: &page, f: &form }, StatusCode::OK, "")
+        }
+        (None, _) => Page::answer(
+            &Verify {
+                p: &page,
+                f: &Form::new("verify"),
+            },
+            StatusCode::OK,
+            "",
+        ),
+    })
+}
+
+pub(in crate::http::pages) async fn send(
+    State(app): State<Arc<App>>,
+    page: Page,
+    Client(peer): Client,
+    Submitted(mut body): Submitted,
+) -> Result<Response, Error> {
+    let text = body
+        .optional_text("email", MAX_NAME * 4)
+        .unwrap_or_default();
+    body.finish()?;
+    let mut form = Form::new("verify").filled("email", &text);
+    let Some(email) = checked_email(&page, &mut form, &text) else {
+        return Ok(Page::refuse(
+            &Verify { p: &page, f: &form },
+            form.problems(),
+            "",
+        ));
+    };
+    match verify_email::request(
+        &app,
+        &email,
+        None,
+        Some(app.config.server.mount.outside(DONE).into_owned()),
+        &peer,
+    )
+    .await
+    {
+        Ok(()) => Ok(told(
+            &page,
+            "verify.sent",
+            "verify.sent_text",
+            "/auth/sign-in",
+            "to_sign_in",
+        )),
+        Err(error) => {
+            let error = form.refused(&page, error.into())?;
+            Ok(Page::refuse(&Verify { p: &page, f: &form }, error, ""))
+        }
+    }
+}

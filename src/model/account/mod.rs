@@ -1,0 +1,8 @@
+//! Users: who they are, their email address and password, and what they may do.
+
+pub mod common_password;
+pub mod domain;
+pub mod email;
+pub mod password;
+pub mod permission;
+pub mod user;

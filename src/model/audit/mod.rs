@@ -1,0 +1,6 @@
+//! Events of the audit trail, their hash chain, and what leaves through webhooks.
+
+pub mod event;
+pub mod export_check;
+pub mod lost_event;
+pub mod webhook;

@@ -1,0 +1,116 @@
+//! Which events leave the house, and the message that tells of one (Standard Webhooks).
+
+use std::str::FromStr;
+
+use serde_json::json;
+
+use super::event::{Event, Kind};
+use crate::model::kernel::id::EventId;
+use crate::model::kernel::time::Timestamp;
+
+/// What begins every secret, before its base64.
+pub const SECRET_PREFIX: &str = "whsec_";
+
+/// An event by its name, or all whose names begin so: `refresh_token.reused`, `refresh_token.*`,
+/// `*`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choice {
+    /// This one.
+    One(Kind),
+    /// All of these, and what later versions add to them.
+    Beginning(String),
+}
+
+/// No event has this name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "there is no such event; `countersign audit list` shows names, and refresh_token.* is all that begin so"
+)]
+pub struct UnknownEvent;
+
+impl FromStr for Choice {
+    type Err = UnknownEvent;
+
+    fn from_str(text: &str) -> Result<Self, UnknownEvent> {
+        match text.strip_suffix('*') {
+            Some(beginning)
+                if Kind::ALL
+                    .iter()
+                    .any(|kind| kind.as_str().starts_with(beginning)) =>
+            {
+                Ok(Self::Beginning(beginning.to_owned()))
+            }
+            Some(_) => Err(UnknownEvent),
+            None => Kind::parse(text).map(Self::One).ok_or(UnknownEvent),
+        }
+    }
+}
+
+impl Choice {
+    /// Whether it is among them.
+    pub fn takes(&self, kind: Kind) -> bool {
+        match self {
+            Self::One(one) => *one == kind,
+            Self::Beginning(beginning) => kind.as_str().starts_with(beginning.as_str()),
+        }
+    }
+}
+
+/// A message that is to be delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhook {
+    /// The event's own id: who gets it twice knows it by that.
+    pub id: EventId,
+    /// What happened.
+    pub kind: String,
+    /// The text that is signed and sent.
+    pub body: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it happened.
+    pub created_at: Timestamp,
+}
+
+impl Webhook {
+    /// The message of an event.
+    pub fn of(event: &Event) -> Self {
+        let body = json!({
+            "type": event.kind.as_str(),
+            "timestamp": event.at.to_string(),
+            "data": {
+                "id": event.id.to_string(),
+                "actor": event.peer.actor,
+                "userId": event.subject.map(|user| user.to_string()),
+                "sessionId": event.session.map(|session| session.to_string()),
+                "ipAddress": event.peer.ip_address,
+                "userAgent": event.peer.user_agent,
+                "requestId": event.peer.request_id,
+                "detail": event.detail,
+            },
+        });
+        Self {
+            id: event.id,
+            kind: event.kind.as_str().into(),
+            body: body.to_string(),
+            attempts: 0,
+            created_at: event.at,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_chosen_by_name_or_by_how_it_begins() {
+        let reused: Choice = "refresh_token.reused".parse().unwrap();
+        assert!(reused.takes(Kind::RefreshTokenReused) && !reused.takes(Kind::RefreshTokenHealed));
+        let all_of_them: Choice = "refresh_token.*".parse().unwrap();
+        assert!(all_of_them.takes(Kind::RefreshTokenHealed) && !all_of_them.takes(Kind::SignedIn));
+        assert!("*".parse::<Choice>().unwrap().takes(Kind::Started));
+        for wrong in ["", "refresh_token", "token.*", "refresh_token.stolen", "**"] {
+            assert_eq!(wrong.parse::<Choice>(), Err(UnknownEvent), "{wrong}");
+        }
+    }
+}

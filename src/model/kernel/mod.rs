@@ -1,0 +1,15 @@
+//! What every domain uses: identifiers, times, origins, URLs, names and languages.
+
+pub mod colour;
+pub mod cookie_domain;
+pub mod id;
+pub mod locale;
+pub mod location;
+pub mod mount;
+pub mod naming;
+pub mod origin;
+pub mod standstill;
+pub mod time;
+pub mod trusted_clock;
+pub mod user_agent;
+pub mod web_url;

@@ -1,0 +1,4 @@
+//! The life of signing keys and the state of the key ring.
+
+pub mod key;
+pub mod ring_id;

@@ -1,0 +1,5 @@
+//! Rate limits, blocked networks, and how places are shared between networks.
+
+pub mod block;
+pub mod rate;
+pub mod share;

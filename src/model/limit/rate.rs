@@ -1,0 +1,545 @@
+//! How often something may be done, decided purely. Two paces: a steady one (the generic cell rate
+//! algorithm: a burst, then one by one), and one for guessing, where after some free failures every
+//! further one costs twice the wait of the one before, up to a quarter of an hour and no longer: a
+//! stranger can slow an owner down, never lock one out.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::model::kernel::time::Timestamp;
+use crate::model::session::refresh::MAX_CLOCK_SKEW;
+
+/// The first wait of the growing pace; it doubles.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// Its longest.
+const LAST_WAIT: Duration = Duration::from_secs(15 * 60);
+
+/// So many in so long, written `5/15m`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// At least one.
+    pub count: u32,
+    /// In which time.
+    pub period: Duration,
+}
+
+/// The text is no quota.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("write how many in how long, such as 5/15m, or off")]
+pub struct InvalidQuota;
+
+impl FromStr for Quota {
+    type Err = InvalidQuota;
+
+    fn from_str(text: &str) -> Result<Self, InvalidQuota> {
+        let (count, period) = text.split_once('/').ok_or(InvalidQuota)?;
+        let count = count
+            .trim()
+            .parse()
+            .ok()
+            .filter(|n| (1..=1_000_000).contains(n))
+            .ok_or(InvalidQuota)?;
+        let period = humantime::parse_duration(period.trim()).map_err(|_| InvalidQuota)?;
+        let good = Duration::from_secs(1) <= period && period <= Duration::from_secs(86_400);
+        if good {
+            Ok(Self { count, period })
+        } else {
+            Err(InvalidQuota)
+        }
+    }
+}
+
+/// What is limited. The name is part of keys and of the `RateLimit` field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// Failed passwords of an account from a network.
+    SignIn,
+    /// The same from a device that has signed in to the account before: what strangers do does not
+    /// count here.
+    SignInDevice,
+    /// The same from all such devices together.
+    SignInDevices,
+    /// A password asked for once more, in one session.
+    Confirm,
+    /// Failed passwords of an account from everywhere.
+    SignInAccount,
+    /// Failed passwords from a network.
+    SignInNetwork,
+    /// Sign-ins of an account from a network that succeed: each opens a session.
+    SignInSuccess,
+    /// New accounts from a network.
+    SignUp,
+    /// Mails to an address.
+    MailAddress,
+    /// Mails of one kind that go to an address, whatever asked for them.
+    MailRecipient,
+    /// Mails asked for from a network.
+    MailNetwork,
+    /// Access tokens made for a session cookie.
+    Mint,
+}
+
+impl Rule {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::SignIn,
+        Self::SignInDevice,
+        Self::SignInDevices,
+        Self::Confirm,
+        Self::SignInAccount,
+        Self::SignInNetwork,
+        Self::SignInSuccess,
+        Self::SignUp,
+        Self::MailAddress,
+        Self::MailRecipient,
+        Self::MailNetwork,
+        Self::Mint,
+    ];
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SignIn => "sign-in",
+            Self::SignInDevice => "sign-in-device",
+            Self::SignInDevices => "sign-in-devices",
+            Self::Confirm => "confirm",
+            Self::SignInAccount => "sign-in-account",
+            Self::SignInNetwork => "sign-in-network",
+            Self::SignInSuccess => "sign-in-success",
+            Self::SignUp => "sign-up",
+            Self::MailAddress => "mail-address",
+            Self::MailRecipient => "mail-recipient",
+            Self::MailNetwork => "mail-network",
+            Self::Mint => "token",
+        }
+    }
+
+    fn grows(self) -> bool {
+        match self {
+            Self::SignIn
+            | Self::SignInDevice
+            | Self::SignInDevices
+            | Self::Confirm
+            | Self::SignInAccount => true,
+            Self::SignInNetwork
+            | Self::SignInSuccess
+            | Self::SignUp
+            | Self::MailAddress
+            | Self::MailRecipient
+            | Self::MailNetwork
+            | Self::Mint => false,
+        }
+    }
+}
+
+/// What is remembered of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct State {
+    /// How many in a row.
+    pub level: i64,
+    /// Growing: when the next one may come. Steady: when the bucket is full again.
+    pub free_at: Timestamp,
+    /// Nothing is remembered from then on.
+    pub expires_at: Timestamp,
+}
+
+/// One more: the state after it, or how long to wait.
+pub fn decide(
+    rule: Rule,
+    quota: Quota,
+    state: Option<State>,
+    now: Timestamp,
+) -> Result<State, Duration> {
+    let state = state.filter(|s| now < s.expires_at);
+    if rule.grows() {
+        grow(quota, state, now)
+    } else {
+        steadily(quota, state, now)
+    }
+}
+
+fn grow(quota: Quota, state: Option<State>, now: Timestamp) -> Result<State, Duration> {
+    if let Some(state) = state {
+        let (left, most) = (state.free_at.since(now), wait_after(quota, state.level));
+        // Further away than this count ever costs, it was written by a clock that was ahead, and
+        // nobody knows how much of the wait is left: the count stands and the next one may come.
+        // Replicas are a little apart: what one of them wrote is cut to what the count costs.
+        if !left.is_zero() && !most.is_zero() && left <= most + MAX_CLOCK_SKEW {
+            return Err(left.min(most));
+        }
+    }
+    let level = state.map_or(0, |s| s.level).saturating_add(1);
+    let wait = wait_after(quota, level);
+    Ok(State {
+        level,
+        free_at: now + wait,
+        expires_at: now + wait + quota.period,
+    })
+}
+
+/// What so many failures cost.
+fn wait_after(quota: Quota, level: i64) -> Duration {
+    u32::try_from(level - i64::from(quota.count)).map_or(Duration::ZERO, |beyond| {
+        FIRST_WAIT
+            .saturating_mul(1 << beyond.min(20))
+            .min(LAST_WAIT)
+    })
+}
+
+fn steadily(quota: Quota, state: Option<State>, now: Timestamp) -> Result<State, Duration> {
+    let full_at = state.map_or(now, |s| full_at(quota, s, now));
+    let free_at = full_at + every(quota);
+    let debt = free_at.since(now);
+    if debt > quota.period {
+        return Err(debt.saturating_sub(quota.period));
+    }
+    Ok(State {
+        level: state.map_or(0, |s| s.level).saturating_add(1),
+        free_at,
+        expires_at: free_at,
+    })
+}
+
+/// When the bucket is full again. An empty one takes its whole period: a time beyond that was
+/// written by a clock that was ahead and says nothing.
+fn full_at(quota: Quota, state: State, now: Timestamp) -> Timestamp {
+    let debt = state.free_at.since(now);
+    if debt > quota.period + MAX_CLOCK_SKEW {
+        now
+    } else {
+        now + debt.min(quota.period)
+    }
+}
+
+/// The time that one costs at the steady pace.
+fn every(quota: Quota) -> Duration {
+    (quota.period / quota.count).max(Duration::from_millis(1))
+}
+
+/// After a success; `None`: nothing is left to remember.
+pub fn forgive(rule: Rule, quota: Quota, state: State, now: Timestamp) -> Option<State> {
+    if rule.grows() {
+        None
+    } else {
+        give_back(rule, quota, state, now)
+    }
+}
+
+/// What it was before one that nobody has looked at: the failures before it stand.
+pub fn give_back(rule: Rule, quota: Quota, state: State, now: Timestamp) -> Option<State> {
+    if rule.grows() {
+        let level = state.level - 1;
+        let free_at = state.free_at.min(now + wait_after(quota, level));
+        return (level > 0).then_some(State {
+            level,
+            free_at,
+            ..state
+        });
+    }
+    let free_at =
+        full_at(quota, state, now).0 - i64::try_from(every(quota).as_millis()).unwrap_or(i64::MAX);
+    (free_at > now.0).then(|| State {
+        level: state.level - 1,
+        free_at: Timestamp(free_at),
+        expires_at: Timestamp(free_at),
+    })
+}
+
+/// How far the addresses reach that are counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// An IPv4 address, or the /64 of one link.
+    Link,
+    /// The /56 that a provider gives to one customer (RIPE-690).
+    Customer,
+    /// The /48 of a site: a campus, or one customer of a tunnel or a data centre.
+    Site,
+}
+
+impl Reach {
+    /// What a rule allows to addresses that reach so far. A customer has a quarter more than one of
+    /// the links, or, where failures cost ever more, twice as much: one host that guesses does not
+    /// at once hold up the rest of its home. Many share a site, as many share one IPv4 address
+    /// behind NAT.
+    pub fn quota(self, rule: Rule, quota: Quota) -> Quota {
+        let count = match (self, rule.grows()) {
+            (Self::Link, _) => quota.count,
+            (Self::Customer, false) => quota.count.saturating_add(quota.count.div_ceil(4)),
+            (Self::Customer, true) => quota.count.saturating_mul(2),
+            (Self::Site, _) => quota.count.saturating_mul(4),
+        };
+        Quota { count, ..quota }
+    }
+}
+
+/// Whom a limit by network counts, the nearest first. IPv4 counts by address alone: a /24 has
+/// hundreds of customers who do not know each other. An IPv6 customer has at least 256 of the /64
+/// networks, and many have 65,536, so that each of them counts at three reaches.
+pub fn networks(address: &str) -> Vec<(Reach, String)> {
+    let Ok(ip) = address.parse::<IpAddr>() else {
+        // All whose address is not known are one.
+        return vec![(Reach::Link, "unknown".into())];
+    };
+    match embedded(ip) {
+        IpAddr::V4(v4) => vec![(Reach::Link, v4.to_string())],
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            vec![
+                (Reach::Link, format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")),
+                (
+                    Reach::Customer,
+                    format!("{a:x}:{b:x}:{c:x}:{:x}::/56", d & 0xff00),
+                ),
+                (Reach::Site, format!("{a:x}:{b:x}:{c:x}::/48")),
+            ]
+        }
+    }
+}
+
+/// The IPv4 address inside an IPv6 address: mapped (`::ffff:192.0.2.1`), or translated on its way
+/// (`64:ff9b::192.0.2.1`, RFC 6052).
+pub(in crate::model) fn embedded(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(v6) => match v6.segments() {
+            [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+                IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
+            }
+            _ => IpAddr::V6(v6),
+        },
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+/// The widest network of an address, from which one customer or one site may choose its addresses:
+/// the IPv4 address, or the IPv6 /48.
+pub fn widest_network(address: &str) -> String {
+    let mut networks = networks(address);
+    networks.swap_remove(networks.len() - 1).1
+}
+
+/// The nearest network of an address.
+pub fn network(address: &str) -> String {
+    networks(address).swap_remove(0).1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIVE: Quota = Quota {
+        count: 5,
+        period: Duration::from_secs(900),
+    };
+
+    #[test]
+    fn five_failures_are_free_and_then_the_wait_doubles_to_a_quarter_of_an_hour() {
+        let mut now = Timestamp(1_000_000);
+        let (mut state, mut waits) = (None, Vec::new());
+        for _ in 0..20 {
+            let next = decide(Rule::SignIn, FIVE, state, now).expect("the wait was kept");
+            waits.push(next.free_at.since(now).as_secs());
+            now = next.free_at;
+            state = Some(next);
+        }
+        assert_eq!(
+            waits,
+            [
+                0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900, 900, 900, 900
+            ]
+        );
+        let early = decide(Rule::SignIn, FIVE, state, now + Duration::from_secs(0))
+            .map(|s| s.free_at.since(now));
+        assert_eq!(early, Ok(LAST_WAIT), "at the very end it is free");
+        assert_eq!(
+            decide(
+                Rule::SignIn,
+                FIVE,
+                state.map(|s| State {
+                    free_at: s.free_at + FIRST_WAIT,
+                    ..s
+                }),
+                now
+            ),
+            Err(FIRST_WAIT)
+        );
+        // A quarter of an hour of quiet, and everything is forgotten.
+        let later = now + FIVE.period;
+        assert_eq!(
+            decide(Rule::SignIn, FIVE, state, later).map(|s| (s.level, s.free_at)),
+            Ok((1, later))
+        );
+        assert_eq!(forgive(Rule::SignIn, FIVE, state.unwrap(), now), None);
+    }
+
+    #[test]
+    fn what_nobody_looked_at_is_given_back_and_the_failures_before_it_stand() {
+        let now = Timestamp(1_000_000);
+        let mut state = None;
+        for _ in 0..4 {
+            state = decide(Rule::SignIn, FIVE, state, now).ok();
+        }
+        // However often the service was too busy: the fifth try costs a second, as it did before.
+        for _ in 0..100 {
+            let charged = decide(Rule::SignIn, FIVE, state, now).unwrap();
+            assert_eq!(charged.free_at.since(now), FIRST_WAIT);
+            state = give_back(Rule::SignIn, FIVE, charged, now);
+            assert_eq!(state.map(|s| (s.level, s.free_at)), Some((4, now)));
+        }
+        let first = decide(Rule::SignIn, FIVE, None, now).unwrap();
+        assert_eq!(give_back(Rule::SignIn, FIVE, first, now), None);
+        let two = decide(
+            Rule::SignUp,
+            FIVE,
+            decide(Rule::SignUp, FIVE, None, now).ok(),
+            now,
+        )
+        .unwrap();
+        assert_eq!(
+            give_back(Rule::SignUp, FIVE, two, now).map(|s| s.level),
+            Some(1)
+        );
+    }
+
+    #[test]
+    fn a_steady_pace_is_a_burst_and_then_one_by_one_and_forgiveness_gives_one_back() {
+        let now = Timestamp(5_000_000);
+        let mut state = None;
+        for _ in 0..5 {
+            state = Some(decide(Rule::SignUp, FIVE, state, now).unwrap());
+        }
+        assert_eq!(
+            decide(Rule::SignUp, FIVE, state, now),
+            Err(Duration::from_secs(180))
+        );
+        let back = forgive(Rule::SignUp, FIVE, state.unwrap(), now);
+        assert!(decide(Rule::SignUp, FIVE, back, now).is_ok());
+        let later = now + Duration::from_secs(180);
+        state = Some(decide(Rule::SignUp, FIVE, state, later).unwrap());
+        assert_eq!(
+            decide(Rule::SignUp, FIVE, state, later),
+            Err(Duration::from_secs(180))
+        );
+        assert!(
+            (0..5)
+                .try_fold(None, |s, _| decide(
+                    Rule::SignUp,
+                    FIVE,
+                    s,
+                    now + FIVE.period * 9
+                )
+                .map(Some))
+                .is_ok()
+        );
+    }
+
+    /// Many, each as soon as it may come, until one is refused: what is remembered then, and when
+    /// that is.
+    fn exhaust(rule: Rule, mut now: Timestamp) -> (State, Timestamp) {
+        let mut state = None;
+        for _ in 0..40 {
+            match decide(rule, FIVE, state, now) {
+                Ok(next) => state = Some(next),
+                Err(wait) => now = now + wait,
+            }
+        }
+        while let Ok(next) = decide(rule, FIVE, state, now) {
+            state = Some(next);
+        }
+        (state.expect("something was charged"), now)
+    }
+
+    #[test]
+    fn a_clock_that_jumped_ahead_and_back_makes_nobody_wait_longer_than_the_rule_does() {
+        let now = Timestamp(1_795_219_200_000);
+        for rule in Rule::ALL {
+            // How long one who is refused waits at most by a clock that never jumped.
+            let (state, then) = exhaust(rule, now);
+            let usual = decide(rule, FIVE, Some(state), then).expect_err("refused");
+            for jump in
+                [1, 2, 10, 60, 900, 3_600, 43_200, 86_400, 100 * 86_400].map(Duration::from_secs)
+            {
+                let (state, then) = exhaust(rule, now + jump);
+                let set_back = then - jump;
+                let mut at = set_back;
+                // A client does as it is told: it waits and comes again.
+                while let Err(wait) = decide(rule, FIVE, Some(state), at) {
+                    assert!(
+                        wait <= LAST_WAIT.max(FIVE.period),
+                        "{rule:?} {jump:?}: {wait:?}"
+                    );
+                    at = at + wait;
+                }
+                let most = (LAST_WAIT * 2).max(usual) + MAX_CLOCK_SKEW;
+                assert!(
+                    at.since(set_back) <= most,
+                    "{rule:?}, a jump of {jump:?}: locked out for {:?}",
+                    at.since(set_back)
+                );
+                if jump >= Duration::from_secs(86_400) {
+                    assert_eq!(at, set_back, "{rule:?}, a jump of {jump:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn replicas_that_are_two_seconds_apart_give_no_guess_away() {
+        let (now, apart) = (Timestamp(1_795_219_200_000), Duration::from_secs(2));
+        let mut state = None;
+        for _ in 0..8 {
+            state = decide(
+                Rule::SignIn,
+                FIVE,
+                state,
+                state.map_or(now, |s: State| s.free_at),
+            )
+            .ok();
+        }
+        let state = state.expect("eight failures cost eight seconds");
+        let cost = Duration::from_secs(8);
+        let written = state.free_at - cost;
+        assert_eq!(
+            decide(Rule::SignIn, FIVE, Some(state), written - apart),
+            Err(cost),
+            "cut to what the count costs"
+        );
+        assert_eq!(
+            decide(Rule::SignIn, FIVE, Some(state), written + apart),
+            Err(Duration::from_secs(6))
+        );
+    }
+
+    #[test]
+    fn quotas_are_read_and_networks_are_whole() {
+        assert_eq!("5/15m".parse(), Ok(FIVE));
+        for text in ["5", "0/1m", "5/0s", "5/2d", "-1/1m", "five/1m", ""] {
+            assert_eq!(text.parse::<Quota>(), Err(InvalidQuota), "{text:?}");
+        }
+        for (one, same) in [
+            ("192.0.2.1", "::ffff:192.0.2.1"),
+            ("192.0.2.1", "64:ff9b::192.0.2.1"),
+            ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9"),
+            ("", "somewhere"),
+        ] {
+            assert_eq!(network(one), network(same));
+        }
+        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
+        assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
+        let names = |address: &str| {
+            networks(address)
+                .into_iter()
+                .map(|(_, name)| name)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            names("2001:db8:1:2ff::1"),
+            [
+                "2001:db8:1:2ff::/64",
+                "2001:db8:1:200::/56",
+                "2001:db8:1::/48"
+            ]
+        );
+        assert_eq!(names("::ffff:192.0.2.1"), ["192.0.2.1"]);
+    }
+}

@@ -1,0 +1,500 @@
+//! The refresh decision: a pure function over a session's row and a presented token.
+//!
+//! Promise: a client that loses an answer or opens ten tabs is not signed out if it comes back
+//! within the grace; a thief who replays a spent token ends the session.
+//! `docs/decisions/0003-refresh.md` has the reasons, RFC 9700 section 4.14.2 the demand. Computing
+//! tokens and tags is `crypto::token`'s business, carrying a decision out is `flows::session::refresh`'s.
+
+use std::time::Duration;
+
+use super::session::Delivery;
+use crate::model::kernel::standstill::Standstills;
+use crate::model::kernel::time::Timestamp;
+
+/// SHA-256 of a token's secret: all that is ever stored.
+pub type SecretHash = [u8; 32];
+
+/// Clocks of replicas may differ by so much; a stamp further ahead was made by a clock that has
+/// been set back.
+pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(5);
+
+/// What an operator may set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// How long the parent of the current token still gets its successor. Zero: never, not even in
+    /// the same millisecond.
+    pub grace: Duration,
+    /// How long the current token is kept before it rotates again.
+    pub cooldown: Duration,
+    /// What a retry past the grace gets.
+    pub late_retry: LateRetry,
+}
+
+/// `sessions.late_retry`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LateRetry {
+    /// Supersede for sessions whose tokens travel in bodies, revoke for cookies: an app is
+    /// suspended in the middle of a refresh, a browser's tabs share a jar. With a grace of zero
+    /// every token is used once, and a retry ends the session.
+    Auto,
+    /// The session ends: the answer was lost and every retry came too late, or a thief came.
+    Revoke,
+    /// Another child takes the place of the unused successor, once.
+    Supersede,
+}
+
+/// The part of a session's row that decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Row {
+    /// Generation of the current token, from 1.
+    pub generation: u32,
+    /// Hash of the current token's secret.
+    pub refresh_hash: SecretHash,
+    /// When the current token became current.
+    pub rotated_at: Timestamp,
+    /// The absolute end.
+    pub expires_at: Timestamp,
+    /// The end without use.
+    pub idle_expires_at: Timestamp,
+    /// Set once the session is over.
+    pub revoked: bool,
+    /// How the session's tokens travel.
+    pub delivery: Delivery,
+}
+
+/// One loaded master key's view of the presented token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Kin {
+    /// Hash of the successor that this key computes.
+    pub successor: SecretHash,
+    /// Hash of the late successor that this key computes.
+    pub late_successor: SecretHash,
+}
+
+/// What the flow knows of a presented token whose tag was good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Presented {
+    /// The generation it claims (the tag vouches for it).
+    pub generation: u32,
+    /// Hash of its secret.
+    pub hash: SecretHash,
+    /// Hash of its parent's secret.
+    pub parent_hash: SecretHash,
+    /// Whether its secret really is a child of the parent field under a loaded master key.
+    pub lineage: bool,
+    /// Its successors, one entry a loaded master key; the first is the key that made the token.
+    pub kin: Vec<Kin>,
+}
+
+/// Which child of the presented token is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Child {
+    /// Index into [`Presented::kin`].
+    pub kin: usize,
+    /// The late one?
+    pub late: bool,
+}
+
+/// What to do; the numbers are the rows of the table in `docs/decisions/0003-refresh.md`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// 1 to 3: the session is unknown or over.
+    Refuse(Refusal),
+    /// 4: a new access token; the client goes on with the token it has.
+    Keep,
+    /// 5: the successor becomes current.
+    Rotate,
+    /// 6: the very same successor once more.
+    Repeat(Child),
+    /// 6a: the very same successor once more, past the grace by the clock but not by the time that
+    /// was served. The grace begins anew.
+    Resume(Child),
+    /// 6b: another child of the parent becomes current.
+    Supersede,
+    /// 7: the row lost a commit; it moves forward to the token. Answered like `Keep`.
+    Heal,
+    /// 8: the row lost more than one commit. The session ends, and nobody is called a thief.
+    Ahead,
+    /// 9a: it would be reuse, but this process stood still a moment ago and the request may have
+    /// waited since before. Nothing happens; a retry is decided.
+    Wait,
+    /// 9: a spent token was used again. The session ends.
+    Reuse,
+}
+
+impl Decision {
+    /// In a word, for those who count.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Refuse(_) => "refused",
+            Self::Keep => "kept",
+            Self::Rotate => "rotated",
+            Self::Repeat(_) => "repeated",
+            Self::Resume(_) => "resumed",
+            Self::Supersede => "superseded",
+            Self::Heal => "healed",
+            Self::Ahead => "ahead",
+            Self::Wait => "postponed",
+            Self::Reuse => "reused",
+        }
+    }
+}
+
+/// Why a session serves no refresh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// No such session.
+    Unknown,
+    /// Ended by somebody.
+    Revoked,
+    /// Ended by time.
+    Expired,
+}
+
+impl Row {
+    /// A stamp from a clock that has since been set back proves nothing about the past.
+    fn stamped_ahead(&self, now: Timestamp) -> bool {
+        self.rotated_at > now + MAX_CLOCK_SKEW
+    }
+}
+
+/// Decides. The order of the questions is the security of it: what is over stays over before any
+/// window is looked at. `standstills` are the times before `now` in which the service stood still.
+pub fn decide(
+    row: Option<&Row>,
+    token: &Presented,
+    now: Timestamp,
+    policy: &Policy,
+    standstills: &Standstills,
+) -> Decision {
+    let Some(row) = row else {
+        return Decision::Refuse(Refusal::Unknown);
+    };
+    if row.revoked {
+        return Decision::Refuse(Refusal::Revoked);
+    }
+    if now >= row.expires_at || now >= row.idle_expires_at {
+        return Decision::Refuse(Refusal::Expired);
+    }
+    let (presented, current) = (u64::from(token.generation), u64::from(row.generation));
+    if presented == current && token.hash == row.refresh_hash {
+        let cooling =
+            row.generation > 1 && now < row.rotated_at + policy.cooldown && !row.stamped_ahead(now);
+        return if cooling {
+            Decision::Keep
+        } else {
+            Decision::Rotate
+        };
+    }
+    if presented + 1 == current
+        && let Some(decision) = decide_parent(row, token, now, policy, standstills)
+    {
+        return decision;
+    }
+    if presented == current + 1 && token.lineage && token.parent_hash == row.refresh_hash {
+        return Decision::Heal;
+    }
+    if presented > current {
+        return Decision::Ahead;
+    }
+    if standstills.is_settling() {
+        Decision::Wait
+    } else {
+        Decision::Reuse
+    }
+}
+
+/// Rows 6 to 6b: the parent of the current token came back.
+fn decide_parent(
+    row: &Row,
+    token: &Presented,
+    now: Timestamp,
+    policy: &Policy,
+    standstills: &Standstills,
+) -> Option<Decision> {
+    let child = child_of(row, token)?;
+    if !policy.grace.is_zero() {
+        if now <= row.rotated_at + policy.grace {
+            return Some(Decision::Repeat(child));
+        }
+        if standstills.served_since(row.rotated_at, now) <= policy.grace {
+            return Some(Decision::Resume(child));
+        }
+    }
+    let forgives = match policy.late_retry {
+        LateRetry::Auto => row.delivery == Delivery::Body && !policy.grace.is_zero(),
+        LateRetry::Revoke => false,
+        LateRetry::Supersede => true,
+    };
+    (forgives && !child.late).then_some(Decision::Supersede)
+}
+
+/// The child of the presented token that is current, if one is.
+fn child_of(row: &Row, token: &Presented) -> Option<Child> {
+    let find = |late: bool| {
+        let hash_of = |k: &Kin| if late { k.late_successor } else { k.successor };
+        token
+            .kin
+            .iter()
+            .position(|k| hash_of(k) == row.refresh_hash)
+            .map(|kin| Child { kin, late })
+    };
+    find(false).or_else(|| find(true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: Policy = Policy {
+        grace: Duration::from_secs(30),
+        cooldown: Duration::from_secs(50),
+        late_retry: LateRetry::Revoke,
+    };
+    const T0: Timestamp = Timestamp(1_000_000);
+
+    fn hash(generation: u32) -> SecretHash {
+        let mut hash = [0; 32];
+        hash[..4].copy_from_slice(&generation.to_be_bytes());
+        hash
+    }
+
+    fn row(generation: u32) -> Row {
+        let end = T0 + Duration::from_secs(86_400);
+        Row {
+            generation,
+            refresh_hash: hash(generation),
+            rotated_at: T0,
+            expires_at: end,
+            idle_expires_at: end,
+            revoked: false,
+            delivery: Delivery::Body,
+        }
+    }
+
+    fn token(generation: u32) -> Presented {
+        let kin = Kin {
+            successor: hash(generation + 1),
+            late_successor: [0xFF; 32],
+        };
+        Presented {
+            generation,
+            hash: hash(generation),
+            parent_hash: hash(generation - 1),
+            lineage: true,
+            kin: vec![kin],
+        }
+    }
+
+    fn after(row: &Row, token: &Presented, ms: i64, policy: &Policy) -> Decision {
+        decide(
+            Some(row),
+            token,
+            Timestamp(T0.0 + ms),
+            policy,
+            &Standstills::default(),
+        )
+    }
+
+    #[test]
+    fn windows_end_to_the_millisecond() {
+        let repeat = Decision::Repeat(Child {
+            kin: 0,
+            late: false,
+        });
+        for (generation, ms, expected) in [
+            (2, 0, Decision::Keep),
+            (2, 49_999, Decision::Keep),
+            (2, 50_000, Decision::Rotate),
+            (1, 30_000, repeat),
+            (1, 30_001, Decision::Reuse),
+            (3, 0, Decision::Heal),
+            (4, 0, Decision::Ahead),
+        ] {
+            assert_eq!(
+                after(&row(2), &token(generation), ms, &POLICY),
+                expected,
+                "generation {generation} after {ms} ms"
+            );
+        }
+        assert_eq!(
+            after(&row(1), &token(1), 0, &POLICY),
+            Decision::Rotate,
+            "the first token has no cool-down"
+        );
+        assert_eq!(
+            after(&row(3), &token(1), 0, &POLICY),
+            Decision::Reuse,
+            "two generations old"
+        );
+    }
+
+    #[test]
+    fn zero_grace_never_repeats() {
+        let strict = Policy {
+            grace: Duration::ZERO,
+            cooldown: Duration::ZERO,
+            ..POLICY
+        };
+        assert_eq!(after(&row(2), &token(1), 0, &strict), Decision::Reuse);
+        assert_eq!(after(&row(2), &token(2), 0, &strict), Decision::Rotate);
+    }
+
+    #[test]
+    fn what_is_over_stays_over_before_any_window() {
+        let revoked = Row {
+            revoked: true,
+            ..row(2)
+        };
+        for generation in 1..5 {
+            assert_eq!(
+                after(&revoked, &token(generation), 0, &POLICY),
+                Decision::Refuse(Refusal::Revoked)
+            );
+        }
+        let idle = Row {
+            idle_expires_at: T0,
+            ..row(2)
+        };
+        let absolute = Row {
+            expires_at: T0,
+            ..row(2)
+        };
+        for ended in [idle, absolute] {
+            assert_eq!(
+                after(&ended, &token(1), 0, &POLICY),
+                Decision::Refuse(Refusal::Expired)
+            );
+        }
+        assert_eq!(
+            decide(None, &token(1), T0, &POLICY, &Standstills::default()),
+            Decision::Refuse(Refusal::Unknown)
+        );
+    }
+
+    #[test]
+    fn a_forged_lineage_heals_nothing() {
+        let forged = Presented {
+            lineage: false,
+            ..token(3)
+        };
+        assert_eq!(after(&row(2), &forged, 0, &POLICY), Decision::Ahead);
+        let foreign = Presented {
+            parent_hash: [9; 32],
+            ..token(3)
+        };
+        assert_eq!(after(&row(2), &foreign, 0, &POLICY), Decision::Ahead);
+        let wrong = Presented {
+            hash: [9; 32],
+            ..token(2)
+        };
+        assert_eq!(
+            after(&row(2), &wrong, 0, &POLICY),
+            Decision::Reuse,
+            "current generation with a wrong secret"
+        );
+    }
+
+    #[test]
+    fn a_clock_set_back_neither_keeps_nor_waits() {
+        let ahead = Row {
+            rotated_at: T0 + Duration::from_secs(6),
+            ..row(2)
+        };
+        assert_eq!(after(&ahead, &token(2), 0, &POLICY), Decision::Rotate);
+        let skewed = Row {
+            rotated_at: T0 + Duration::from_secs(5),
+            ..row(2)
+        };
+        assert_eq!(after(&skewed, &token(2), 0, &POLICY), Decision::Keep);
+    }
+
+    #[test]
+    fn a_late_retry_supersedes_once() {
+        let lenient = Policy {
+            late_retry: LateRetry::Supersede,
+            ..POLICY
+        };
+        assert_eq!(
+            after(&row(2), &token(1), 30_001, &lenient),
+            Decision::Supersede
+        );
+        let superseded = Row {
+            refresh_hash: [0xFF; 32],
+            rotated_at: Timestamp(T0.0 + 30_001),
+            ..row(2)
+        };
+        assert_eq!(
+            after(&superseded, &token(1), 60_001, &lenient),
+            Decision::Repeat(Child { kin: 0, late: true })
+        );
+        assert_eq!(
+            after(&superseded, &token(1), 60_002, &lenient),
+            Decision::Reuse,
+            "a second late one"
+        );
+        assert_eq!(
+            after(&superseded, &token(2), 30_002, &lenient),
+            Decision::Reuse,
+            "the unused successor is dead"
+        );
+    }
+
+    #[test]
+    fn by_default_a_late_retry_is_forgiven_in_bodies_and_not_in_cookies() {
+        let auto = Policy {
+            late_retry: LateRetry::Auto,
+            ..POLICY
+        };
+        let in_cookie = Row {
+            delivery: Delivery::Cookie,
+            ..row(2)
+        };
+        assert_eq!(
+            after(&row(2), &token(1), 30_001, &auto),
+            Decision::Supersede
+        );
+        assert_eq!(after(&in_cookie, &token(1), 30_001, &auto), Decision::Reuse);
+        let strict = Policy {
+            grace: Duration::ZERO,
+            cooldown: Duration::ZERO,
+            ..auto
+        };
+        assert_eq!(
+            after(&row(2), &token(1), 0, &strict),
+            Decision::Reuse,
+            "single use is single use"
+        );
+    }
+
+    #[test]
+    fn a_repeat_is_found_under_any_loaded_master_key() {
+        let mut two_keys = token(1);
+        two_keys.kin.insert(
+            0,
+            Kin {
+                successor: [7; 32],
+                late_successor: [8; 32],
+            },
+        );
+        assert_eq!(
+            after(&row(2), &two_keys, 1, &POLICY),
+            Decision::Repeat(Child {
+                kin: 1,
+                late: false
+            })
+        );
+    }
+
+    #[test]
+    fn generations_at_the_edge_do_not_overflow() {
+        let last = Row {
+            generation: u32::MAX,
+            ..row(2)
+        };
+        assert_eq!(after(&last, &token(1), 0, &POLICY), Decision::Reuse);
+        let mut newest = token(2);
+        newest.generation = u32::MAX;
+        assert_eq!(after(&row(1), &newest, 0, &POLICY), Decision::Ahead);
+    }
+}

@@ -1,0 +1,264 @@
+//! Users and the accounts that prove them.
+
+use serde_json::{Map, Value};
+use sqlx::FromRow;
+
+use crate::model::account::email::Email;
+use crate::model::account::user::User;
+use crate::model::kernel::id::{EventId, UserId};
+use crate::model::kernel::time::Timestamp;
+
+use crate::store::{Conn, Error, Result, on};
+
+#[derive(FromRow)]
+pub(in crate::store) struct Row {
+    id: String,
+    email: String,
+    email_verified: i64,
+    name: String,
+    image: Option<String>,
+    role: String,
+    banned: i64,
+    ban_reason: Option<String>,
+    ban_expires_at: Option<i64>,
+    disabled_at: Option<i64>,
+    metadata: String,
+    version: i64,
+    login_epoch: i64,
+    created_at: i64,
+    updated_at: i64,
+}
+
+/// What `Row` reads, by name: a column that a newer version adds must not show up in a statement
+/// that is prepared already.
+macro_rules! user_columns {
+    () => {
+        "u.id, u.email, u.email_verified, u.name, u.image, u.role, u.banned, u.ban_reason, u.ban_expires_at, u.disabled_at, u.metadata, u.version, \
+         u.login_epoch, u.created_at, u.updated_at"
+    };
+}
+
+pub(in crate::store) use user_columns;
+
+macro_rules! with_password {
+    () => {
+        concat!("SELECT ", user_columns!(), ", a.password_hash FROM users u LEFT JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential'")
+    };
+}
+
+fn corrupt(column: &'static str) -> Error {
+    Error::Corrupt {
+        table: "users",
+        column,
+    }
+}
+
+impl TryFrom<Row> for User {
+    type Error = Error;
+    fn try_from(row: Row) -> Result<Self> {
+        let metadata: Map<String, Value> =
+            serde_json::from_str(&row.metadata).map_err(|_| corrupt("metadata"))?;
+        Ok(Self {
+            id: row.id.parse().map_err(|_| corrupt("id"))?,
+            email: row.email.parse().map_err(|_| corrupt("email"))?,
+            email_verified: row.email_verified != 0,
+            name: row.name,
+            image: row.image,
+            role: row.role,
+            banned: row.banned != 0,
+            ban_reason: row.ban_reason,
+            ban_expires_at: row.ban_expires_at.map(Timestamp),
+            disabled_at: row.disabled_at.map(Timestamp),
+            metadata,
+            version: row.version,
+            login_epoch: row.login_epoch,
+            created_at: Timestamp(row.created_at),
+            updated_at: Timestamp(row.updated_at),
+        })
+    }
+}
+
+/// A user and the stored password hash, if there is one.
+pub struct WithPassword {
+    /// The user.
+    pub user: User,
+    /// The PHC string.
+    pub password_hash: Option<String>,
+}
+
+#[derive(FromRow)]
+struct PasswordRow {
+    #[sqlx(flatten)]
+    user: Row,
+    password_hash: Option<String>,
+}
+
+/// Inserts a user, with a password or without; `Conflict` if the address is taken.
+pub async fn insert(
+    conn: &mut Conn,
+    user: &User,
+    account: EventId,
+    password_hash: Option<&str>,
+) -> Result<()> {
+    on!(conn, c => sqlx::query(
+        "INSERT INTO users (id, email, email_verified, name, image, role, banned, ban_reason, ban_expires_at, disabled_at, metadata, version, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, 0, NULL, NULL, NULL, $7, $8, $9, $9)")
+        .bind(user.id.to_string())
+        .bind(user.email.as_str())
+        .bind(i64::from(user.email_verified))
+        .bind(user.name.as_str())
+        .bind(user.image.as_deref())
+        .bind(user.role.as_str())
+        .bind(Value::Object(user.metadata.clone()).to_string())
+        .bind(user.version)
+        .bind(user.created_at.0)
+        .execute(c).await.map(|_| ()))?;
+    let Some(password_hash) = password_hash else {
+        return Ok(());
+    };
+    insert_password(conn, user.id, account, password_hash, user.created_at).await
+}
+
+/// Gives a user who has none a password; `Conflict` if there is one.
+async fn insert_password(
+    conn: &mut Conn,
+    user: UserId,
+    account: EventId,
+    password_hash: &str,
+    now: Timestamp,
+) -> Result<()> {
+    on!(conn, c => sqlx::query(
+        "INSERT INTO accounts (id, user_id, provider_id, account_id, password_hash, created_at, updated_at) VALUES ($1, $2, 'credential', $2, $3, $4, $4)")
+        .bind(account.to_string())
+        .bind(user.to_string())
+        .bind(password_hash)
+        .bind(now.0)
+        .execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// The user of this address with the password hash.
+pub async fn by_email(conn: &mut Conn, email: &Email) -> Result<Option<WithPassword>> {
+    let row: Option<PasswordRow> = on!(conn, c => sqlx::query_as(concat!(with_password!(), " WHERE u.email = $1 AND u.deleted_at IS NULL"))
+        .bind(email.as_str()).fetch_optional(c).await)?;
+    row.map(with_password).transpose()
+}
+
+/// The user of this id with the password hash.
+pub async fn by_id(conn: &mut Conn, id: UserId) -> Result<Option<WithPassword>> {
+    let row: Option<PasswordRow> = on!(conn, c => sqlx::query_as(concat!(with_password!(), " WHERE u.id = $1 AND u.deleted_at IS NULL"))
+        .bind(id.to_string()).fetch_optional(c).await)?;
+    row.map(with_password).transpose()
+}
+
+fn with_password(row: PasswordRow) -> Result<WithPassword> {
+    Ok(WithPassword {
+        user: row.user.try_into()?,
+        password_hash: row.password_hash,
+    })
+}
+
+/// Replaces the hash of an unchanged password, if it still is `current`; tells whether it did. What
+/// is bound to the password stays as it is.
+pub async fn rehash(
+    conn: &mut Conn,
+    id: UserId,
+    current: &str,
+    new: &str,
+    now: Timestamp,
+) -> Result<bool> {
+    replace_hash(conn, id, Some(current), new, now).await
+}
+
+/// Gives the user a new password: over the one whose hash is `current`, or, without `current`, over
+/// whatever there is. `false` if the hash is no longer `current`. Every known device of the user is
+/// known no longer.
+pub async fn set_password(
+    conn: &mut Conn,
+    id: UserId,
+    account: EventId,
+    current: Option<&str>,
+    new: &str,
+    now: Timestamp,
+) -> Result<bool> {
+    if !replace_hash(conn, id, current, new, now).await? {
+        if current.is_some() {
+            return Ok(false);
+        }
+        insert_password(conn, id, account, new, now).await?;
+    }
+    raise_login_epoch(conn, id, now).await?;
+    Ok(true)
+}
+
+async fn replace_hash(
+    conn: &mut Conn,
+    id: UserId,
+    current: Option<&str>,
+    new: &str,
+    now: Timestamp,
+) -> Result<bool> {
+    let changed = on!(conn, c => sqlx::query(
+        "UPDATE accounts SET password_hash = $1, updated_at = $2
+          WHERE user_id = $3 AND provider_id = 'credential' AND ($4 IS NULL OR password_hash = $4)")
+        .bind(new).bind(now.0).bind(id.to_string()).bind(current)
+        .execute(c).await.map(|done| done.rows_affected()))?;
+    Ok(changed == 1)
+}
+
+/// Deletes every way to sign in that the user has, the password included. Every known device of the
+/// user is known no longer.
+pub async fn drop_accounts(conn: &mut Conn, id: UserId, now: Timestamp) -> Result<()> {
+    on!(conn, c => sqlx::query("DELETE FROM accounts WHERE user_id = $1").bind(id.to_string()).execute(c).await.map(|_| ()))?;
+    raise_login_epoch(conn, id, now).await
+}
+
+async fn raise_login_epoch(conn: &mut Conn, id: UserId, now: Timestamp) -> Result<()> {
+    on!(conn, c => sqlx::query("UPDATE users SET login_epoch = login_epoch + 1, version = version + 1, updated_at = $1 WHERE id = $2")
+        .bind(now.0).bind(id.to_string()).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Disables (`Some`) or enables the user; tells whether that changed anything.
+pub async fn set_disabled(
+    conn: &mut Conn,
+    id: UserId,
+    disabled_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<bool> {
+    let changed = on!(conn, c => sqlx::query(
+        "UPDATE users SET disabled_at = $1, version = version + 1, updated_at = $2 WHERE id = $3 AND (disabled_at IS NULL) <> ($4 = 0)")
+        .bind(disabled_at.map(|t| t.0)).bind(now.0).bind(id.to_string()).bind(i64::from(disabled_at.is_some()))
+        .execute(c).await.map(|done| done.rows_affected()))?;
+    Ok(changed == 1)
+}
+
+/// One way in which a user may prove who one is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Its own id.
+    pub id: String,
+    /// `credential` is a password.
+    pub provider_id: String,
+    /// The user as that provider knows one; for a password our own id.
+    pub account_id: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A user's accounts, oldest first.
+pub async fn accounts(conn: &mut Conn, user: UserId) -> Result<Vec<Account>> {
+    let rows: Vec<(String, String, String, i64, i64)> = on!(conn, c => sqlx::query_as(
+        "SELECT id, provider_id, account_id, created_at, updated_at FROM accounts WHERE user_id = $1 ORDER BY created_at, id")
+        .bind(user.to_string()).fetch_all(c).await)?;
+    let account = |(id, provider_id, account_id, created, updated)| Account {
+        id,
+        provider_id,
+        account_id,
+        created_at: Timestamp(created),
+        updated_at: Timestamp(updated),
+    };
+    Ok(rows.into_iter().map(account).collect())
+}

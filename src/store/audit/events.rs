@@ -1,0 +1,303 @@
+//! The audit trail: append-only, each writer's events a chain of hashes. Written in the transaction
+//! of what it records.
+
+use std::time::Duration;
+
+use sqlx::FromRow;
+
+use crate::model::audit::event::{Entry, Event};
+use crate::model::kernel::time::Timestamp;
+use crate::model::kernel::trusted_clock::ConfirmedNow;
+
+use crate::store::{Conn, Error, Result, hash_text, on, parse_hash};
+
+/// Appends an event to the writer's chain.
+pub async fn append(conn: &mut Conn, writer: &str, event: &Event) -> Result<()> {
+    // Connections that write side by side would fork one chain: each has its own.
+    let writer = &conn
+        .chain
+        .map_or_else(|| writer.to_owned(), |chain| format!("{writer}.{chain}"));
+    let (last, previous) = tail(conn, writer).await?;
+    let entry = event.entry(writer, last + 1);
+    let link = entry.expected_link(&previous);
+    on!(conn, c => sqlx::query(
+        "INSERT INTO audit_events (id, writer, sequence, at, kind, actor, subject, session_id, ip_address, user_agent, request_id, detail, link)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)")
+        .bind(&entry.id)
+        .bind(writer.as_str())
+        .bind(entry.sequence)
+        .bind(entry.at.0)
+        .bind(&entry.kind)
+        .bind(&entry.actor)
+        .bind(&entry.subject)
+        .bind(&entry.session)
+        .bind(&entry.ip_address)
+        .bind(&entry.user_agent)
+        .bind(&entry.request_id)
+        .bind(&entry.detail)
+        .bind(hash_text(&link))
+        .execute(c).await.map(|_| ()))?;
+    on!(conn, c => sqlx::query(
+        "INSERT INTO audit_chains (writer, sequence, link, pruned_sequence, pruned_link) VALUES ($1, $2, $3, 0, NULL)
+         ON CONFLICT (writer) DO UPDATE SET sequence = excluded.sequence, link = excluded.link")
+        .bind(writer.as_str())
+        .bind(entry.sequence)
+        .bind(hash_text(&link))
+        .execute(c).await.map(|_| ()))?;
+    let sequence = entry.sequence;
+    conn.audit_tail = Some((sequence, link));
+    Ok(())
+}
+
+/// Where the writer's chain ends. Nobody else writes it, so the connection may remember it until
+/// something is rolled back.
+async fn tail(conn: &mut Conn, writer: &str) -> Result<(i64, [u8; 32])> {
+    if let Some(tail) = conn.audit_tail {
+        return Ok(tail);
+    }
+    let last: Option<(i64, String)> = on!(conn, c => sqlx::query_as("SELECT sequence, link FROM audit_chains WHERE writer = $1")
+        .bind(writer).fetch_optional(c).await)?;
+    match last {
+        None => Ok((0, [0; 32])),
+        Some((sequence, link)) => Ok((
+            sequence,
+            parse_hash(&link).ok_or(Error::Corrupt {
+                table: "audit_chains",
+                column: "link",
+            })?,
+        )),
+    }
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: String,
+    writer: String,
+    sequence: i64,
+    at: i64,
+    kind: String,
+    actor: String,
+    subject: Option<String>,
+    session_id: Option<String>,
+    ip_address: String,
+    user_agent: String,
+    request_id: String,
+    detail: String,
+    link: String,
+}
+
+impl From<Row> for Entry {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            writer: row.writer,
+            sequence: row.sequence,
+            at: Timestamp(row.at),
+            kind: row.kind,
+            actor: row.actor,
+            subject: row.subject,
+            session: row.session_id,
+            ip_address: row.ip_address,
+            user_agent: row.user_agent,
+            request_id: row.request_id,
+            detail: row.detail,
+            link: row.link,
+        }
+    }
+}
+
+macro_rules! entries {
+    ($rest:literal) => {
+        concat!("SELECT id, writer, sequence, at, kind, actor, subject, session_id, ip_address, user_agent, request_id, detail, link FROM audit_events ", $rest)
+    };
+}
+
+/// What is looked for; what is not said is everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Whom it concerns.
+    pub subject: Option<String>,
+    /// Such as `session.created`, or `session.` for all that begin so.
+    pub kind: Option<String>,
+    /// From this moment on.
+    pub since: Option<Timestamp>,
+    /// Only what stands after this place, oldest first; else the newest first.
+    pub after: Option<(Timestamp, String)>,
+    /// Only what stands before this place.
+    pub before: Option<(Timestamp, String)>,
+}
+
+/// A page of what is looked for: by time, newest first, or oldest first after a place.
+pub async fn list(conn: &mut Conn, filter: &Filter, limit: i64) -> Result<Vec<Entry>> {
+    const BACKWARD: &str = entries!(
+        "WHERE at >= $1 AND (at, id) < ($2, $3) AND ($4 = '' OR subject = $4) AND ($5 = '' OR substr(kind, 1, length($5)) = $5) ORDER BY at DESC, id DESC LIMIT $6"
+    );
+    const FORWARD: &str = entries!(
+        "WHERE at >= $1 AND (at, id) > ($2, $3) AND ($4 = '' OR subject = $4) AND ($5 = '' OR substr(kind, 1, length($5)) = $5) ORDER BY at, id LIMIT $6"
+    );
+    let (sql, place) = match (&filter.after, &filter.before) {
+        (Some(after), _) => (FORWARD, after.clone()),
+        (None, before) => (
+            BACKWARD,
+            before
+                .clone()
+                .unwrap_or((Timestamp(i64::MAX), String::new())),
+        ),
+    };
+    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(sql)
+        .bind(filter.since.map_or(i64::MIN, |t| t.0))
+        .bind(place.0.0)
+        .bind(place.1)
+        .bind(filter.subject.clone().unwrap_or_default())
+        .bind(filter.kind.clone().unwrap_or_default())
+        .bind(limit)
+        .fetch_all(c).await)?;
+    Ok(rows.into_iter().map(Entry::from).collect())
+}
+
+/// A chain's ends: what was written last, and what was deleted last because it was old.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain {
+    /// Whose.
+    pub writer: String,
+    /// The place of the last event; 0: nobody has noted it.
+    pub sequence: i64,
+    /// Its link.
+    pub link: Option<[u8; 32]>,
+    /// The place of the last one that was deleted; 0: none was.
+    pub pruned_sequence: i64,
+    /// Its link.
+    pub pruned_link: Option<[u8; 32]>,
+}
+
+/// Every chain, those too of which only events are left.
+pub async fn chains(conn: &mut Conn) -> Result<Vec<Chain>> {
+    let rows: Vec<ChainRow> = on!(conn, c => sqlx::query_as(
+        "SELECT writer, sequence, link, pruned_sequence, pruned_link FROM audit_chains
+         UNION ALL
+         SELECT DISTINCT e.writer, CAST(0 AS BIGINT), CAST(NULL AS TEXT), CAST(0 AS BIGINT), CAST(NULL AS TEXT) FROM audit_events e
+          WHERE NOT EXISTS (SELECT 1 FROM audit_chains c WHERE c.writer = e.writer) ORDER BY 1")
+        .fetch_all(c).await)?;
+    Ok(rows.into_iter().map(chain_of).collect())
+}
+
+type ChainRow = (String, i64, Option<String>, i64, Option<String>);
+
+fn chain_of((writer, sequence, link, pruned_sequence, pruned_link): ChainRow) -> Chain {
+    let hash = |text: Option<String>| text.as_deref().and_then(parse_hash);
+    Chain {
+        writer,
+        sequence,
+        link: hash(link),
+        pruned_sequence,
+        pruned_link: hash(pruned_link),
+    }
+}
+
+/// A chain's ends as they are now.
+pub async fn chain(conn: &mut Conn, writer: &str) -> Result<Option<Chain>> {
+    let row: Option<ChainRow> = on!(conn, c => sqlx::query_as("SELECT writer, sequence, link, pruned_sequence, pruned_link FROM audit_chains WHERE writer = $1")
+        .bind(writer).fetch_optional(c).await)?;
+    Ok(row.map(chain_of))
+}
+
+/// What the database has of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Its link, where the event is there.
+    pub link: Option<String>,
+    /// Whether its place is in the front of a chain that was deleted for its age.
+    pub is_pruned: bool,
+}
+
+/// Whether an event is there, or was deleted for its age.
+pub async fn held(
+    conn: &mut Conn,
+    at: Timestamp,
+    id: &str,
+    writer: &str,
+    sequence: i64,
+) -> Result<Held> {
+    let (link, pruned): (Option<String>, i64) = on!(conn, c => sqlx::query_as(
+        "SELECT (SELECT link FROM audit_events WHERE at = $1 AND id = $2), (SELECT COUNT(*) FROM audit_chains WHERE writer = $3 AND pruned_sequence >= $4)")
+        .bind(at.0).bind(id).bind(writer).bind(sequence).fetch_one(c).await)?;
+    Ok(Held {
+        link,
+        is_pruned: pruned > 0,
+    })
+}
+
+/// Where every chain ends that has an event since then, and of which not everything was deleted for
+/// its age: writer, place, link.
+pub async fn ends(conn: &mut Conn, since: Timestamp) -> Result<Vec<(String, i64, String)>> {
+    const SQL: &str = "SELECT writer, sequence, link FROM audit_chains
+         WHERE pruned_sequence < sequence AND writer IN (SELECT writer FROM audit_events WHERE at >= $1) ORDER BY writer";
+    Ok(on!(conn, c => sqlx::query_as(SQL).bind(since.0).fetch_all(c).await)?)
+}
+
+/// Writers of events that are older than `before`.
+pub async fn writers_before(conn: &mut Conn, before: Timestamp, limit: i64) -> Result<Vec<String>> {
+    let rows: Vec<(String,)> = on!(conn, c => sqlx::query_as("SELECT DISTINCT writer FROM (SELECT writer FROM audit_events WHERE at < $1 ORDER BY at, id LIMIT $2) old")
+        .bind(before.0).bind(limit).fetch_all(c).await)?;
+    Ok(rows.into_iter().map(|(writer,)| writer).collect())
+}
+
+/// The next events of a writer, in the order of their places, each with its link.
+pub async fn of_writer(
+    conn: &mut Conn,
+    writer: &str,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<(Entry, Option<[u8; 32]>)>> {
+    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(entries!("WHERE writer = $1 AND sequence > $2 ORDER BY sequence LIMIT $3"))
+        .bind(writer).bind(after).bind(limit).fetch_all(c).await)?;
+    let with_link = |row: Row| {
+        let link = parse_hash(&row.link);
+        (Entry::from(row), link)
+    };
+    Ok(rows.into_iter().map(with_link).collect())
+}
+
+/// Deletes up to `limit` of a writer's oldest events, if they are older than `keep`, and notes
+/// where the chain begins now; tells how many.
+pub async fn prune(
+    conn: &mut Conn,
+    writer: &str,
+    now: ConfirmedNow,
+    keep: Duration,
+    limit: i64,
+) -> Result<u64> {
+    // One at a time for each chain: somebody slower must not say that it begins where it began
+    // before.
+    const FIND: &str = "SELECT writer FROM audit_chains WHERE writer = $1";
+    const LOCKING: &str = "SELECT writer FROM audit_chains WHERE writer = $1 FOR UPDATE";
+    if !crate::store::engine::clock::holds(conn, now).await? {
+        return Ok(0);
+    }
+    let before = now.now() - keep;
+    let sql = if conn.is_postgres() { LOCKING } else { FIND };
+    let noted: Option<(String,)> =
+        on!(conn, c => sqlx::query_as(sql).bind(writer).fetch_optional(c).await)?;
+    if noted.is_none() {
+        // One that an older version wrote beside this schema.
+        on!(conn, c => sqlx::query(
+            "INSERT INTO audit_chains (writer, sequence, link, pruned_sequence, pruned_link)
+             SELECT writer, sequence, link, 0, NULL FROM audit_events WHERE writer = $1 ORDER BY sequence DESC LIMIT 1 ON CONFLICT (writer) DO NOTHING")
+            .bind(writer).execute(c).await.map(|_| ()))?;
+    }
+    let old: Vec<(i64, i64, String)> = on!(conn, c => sqlx::query_as("SELECT sequence, at, link FROM audit_events WHERE writer = $1 ORDER BY sequence LIMIT $2")
+        .bind(writer).bind(limit).fetch_all(c).await)?;
+    let Some((sequence, _, link)) = old
+        .into_iter()
+        .take_while(|(_, at, _)| *at < before.0)
+        .last()
+    else {
+        return Ok(0);
+    };
+    on!(conn, c => sqlx::query("UPDATE audit_chains SET pruned_sequence = $1, pruned_link = $2 WHERE writer = $3")
+        .bind(sequence).bind(link).bind(writer).execute(c).await.map(|_| ()))?;
+    Ok(
+        on!(conn, c => sqlx::query("DELETE FROM audit_events WHERE writer = $1 AND sequence <= $2")
+        .bind(writer).bind(sequence).execute(c).await.map(|done| done.rows_affected()))?,
+    )
+}

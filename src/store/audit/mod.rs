@@ -1,0 +1,4 @@
+//! Statements about the audit trail and the queue of webhook messages.
+
+pub mod events;
+pub mod webhooks;

@@ -1,0 +1,53 @@
+//! Hearing of another replica's change at once: `NOTIFY` on Postgres. A poll does the same within
+//! seconds, so a lost notification costs no more than that. Channels are per database; the schema's
+//! name, hashed because a channel's is short, keeps two installations in one database apart.
+
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+
+use crate::store::{Conn, Result, on};
+
+/// Where to listen.
+#[derive(Clone)]
+pub struct Listener(std::sync::Arc<PgConnectOptions>);
+
+/// A connection that hears.
+pub struct Ear(PgListener);
+
+const PREFIX: &str = "countersign_keys_";
+
+impl Listener {
+    pub(in crate::store) fn new(options: PgConnectOptions) -> Self {
+        Self(options.into())
+    }
+
+    /// Connects and listens.
+    pub async fn listen(&self) -> Result<Ear> {
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .connect_with((*self.0).clone())
+            .await?;
+        let (schema,): (String,) = sqlx::query_as("SELECT md5(current_schema())")
+            .fetch_one(&pool)
+            .await?;
+        let mut listener = PgListener::connect_with(&pool).await?;
+        listener.listen(&format!("{PREFIX}{schema}")).await?;
+        Ok(Ear(listener))
+    }
+}
+
+impl Ear {
+    /// Returns when the key ring has changed, or when the connection was lost and something may
+    /// have been missed.
+    pub async fn heard(&mut self) -> Result<()> {
+        self.0.try_recv().await?;
+        Ok(())
+    }
+}
+
+/// Tells the other replicas, once the transaction commits.
+pub(in crate::store) async fn announce(conn: &mut Conn) -> Result<()> {
+    if conn.is_postgres() {
+        on!(conn, c => sqlx::query("SELECT pg_notify($1 || md5(current_schema()), '')").bind(PREFIX).execute(c).await.map(|_| ()))?;
+    }
+    Ok(())
+}

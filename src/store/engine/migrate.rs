@@ -1,0 +1,210 @@
+//! The schema's versions: `migrations/sqlite` and `migrations/postgres`, the same file names,
+//! embedded in the binary. A schema that is newer than the program is refused at start; programs
+//! that start at once wait for one another. A running program goes on beside a schema one version
+//! away: every migration only adds what the version before can ignore (`docs/decisions/0006`).
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::ConnectOptions;
+use sqlx::migrate::{AppliedMigration, Migrate, MigrateError, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::sqlite::SqliteConnectOptions;
+
+use super::conn::Conn;
+use super::{postgres as pg, sqlite as lite};
+use crate::store::{Error, Options, Result, on};
+
+/// The longest wait for a connection to migrate or to look with; requests have not begun yet.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Migrations that this version can serve without, until somebody has made them.
+const DISPENSABLE: &[i64] = &[];
+
+static SQLITE: Migrator = sqlx::migrate!("./migrations/sqlite");
+static POSTGRES: Migrator = sqlx::migrate!("./migrations/postgres");
+
+/// Brings the SQLite file up to date, or only looks whether it will do.
+pub(in crate::store) async fn sqlite(
+    options: &SqliteConnectOptions,
+    path: &Path,
+    migrate: bool,
+) -> Result<()> {
+    let _lock = lock(path)?;
+    let mut connection = options.connect().await?;
+    if migrate {
+        SQLITE.run(&mut connection).await.map_err(translate)?;
+    } else {
+        will_do(&SQLITE, &applied(&mut connection, &SQLITE).await?)?;
+    }
+    sqlx::Connection::close(connection).await?;
+    Ok(())
+}
+
+/// SQLite migrations take no lock of their own. The lock ends with the file handle, and so with the
+/// process.
+fn lock(path: &Path) -> Result<std::fs::File> {
+    let beside = path.with_extension("lock");
+    let unavailable =
+        |e: std::io::Error| Error::Unavailable(format!("cannot lock {}: {e}", beside.display()));
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&beside)
+        .map_err(unavailable)?;
+    file.lock().map_err(unavailable)?;
+    Ok(file)
+}
+
+/// Brings the Postgres schema up to date, or only looks whether it will do. sqlx's own lock is one
+/// a database; ours knows the schema.
+pub(in crate::store) async fn postgres(options: &PgConnectOptions, migrate: bool) -> Result<()> {
+    // A migration may take longer than a request may.
+    let mut connection = connect(
+        options
+            .clone()
+            .options([("statement_timeout", "0"), ("lock_timeout", "0")]),
+    )
+    .await?;
+    if migrate {
+        sqlx::query("SELECT pg_advisory_lock(hashtextextended('countersign migrate ' || current_schema(), 0))").execute(&mut connection).await?;
+        // Somebody who holds a table must not make everybody else queue behind us.
+        sqlx::query("SET lock_timeout = '5s'")
+            .execute(&mut connection)
+            .await?;
+        // One statement a migration, and both inside its transaction: what is half done is not
+        // there.
+        run_postgres(&mut connection).await?;
+    } else {
+        will_do(&POSTGRES, &applied(&mut connection, &POSTGRES).await?)?;
+    }
+    sqlx::Connection::close(connection).await?;
+    Ok(())
+}
+
+/// A server may accept and then say nothing.
+async fn connect(options: PgConnectOptions) -> Result<PgConnection> {
+    let connected = tokio::time::timeout(PATIENCE, options.connect()).await;
+    Ok(connected.map_err(|_| Error::Unavailable("it does not answer".into()))??)
+}
+
+async fn run_postgres(connection: &mut PgConnection) -> Result<()> {
+    let migrator = Migrator {
+        migrations: POSTGRES.migrations.clone(),
+        locking: false,
+        ..Migrator::DEFAULT
+    };
+    migrator.run(connection).await.map_err(translate)
+}
+
+/// The versions that were applied, if a start would accept them: all of them known, none of them
+/// left half done, each with the text that this program has. What applies migrations (`run`)
+/// refuses the same.
+async fn applied<C: Migrate>(connection: &mut C, known: &Migrator) -> Result<Vec<i64>> {
+    let found: Vec<AppliedMigration> =
+        match connection.list_applied_migrations(&known.table_name).await {
+            Ok(found) => found,
+            Err(MigrateError::Execute(sqlx::Error::Database(e)))
+                if e.message().contains("no such table")
+                    || e.code().as_deref() == Some("42P01") =>
+            {
+                return Ok(Vec::new());
+            }
+            Err(error) => return Err(translate(error)),
+        };
+    if let Some(version) = connection
+        .dirty_version(&known.table_name)
+        .await
+        .map_err(translate)?
+    {
+        return Err(Error::Migration(format!(
+            "migration {version} was begun and did not end; restore a backup"
+        )));
+    }
+    for applied in &found {
+        let ours = known
+            .iter()
+            .find(|m| m.version == applied.version)
+            .ok_or(Error::SchemaTooNew(applied.version))?;
+        if ours.checksum != applied.checksum {
+            return Err(Error::Migration(format!(
+                "migration {} was applied with another text than this program has",
+                applied.version
+            )));
+        }
+    }
+    Ok(found.into_iter().map(|m| m.version).collect())
+}
+
+/// A program that may not migrate serves the current schema, and one that lacks only what it can do
+/// without.
+fn will_do(known: &Migrator, applied: &[i64]) -> Result<()> {
+    let missing: Vec<i64> = known
+        .iter()
+        .map(|m| m.version)
+        .filter(|v| !applied.contains(v))
+        .collect();
+    if missing.iter().any(|v| !DISPENSABLE.contains(v)) || applied.is_empty() {
+        let count = missing.len();
+        return Err(Error::Unsupported(format!(
+            "the schema lacks {count} migrations and database.migrate is off; run `countersign migrate`"
+        )));
+    }
+    Ok(())
+}
+
+/// The versions that this program knows and the database at `url` lacks; nothing is written.
+pub async fn pending(url: &str, options: &Options) -> Result<Vec<(i64, String)>> {
+    let (known, applied) = if crate::store::is_postgres(url) {
+        let direct = Options {
+            prepared_statements: true,
+            ..options.clone()
+        };
+        let options = pg::connect_options(options.direct_url.as_deref().unwrap_or(url), &direct)?;
+        (
+            &POSTGRES,
+            applied(&mut connect(options).await?, &POSTGRES).await?,
+        )
+    } else {
+        let path = lite::path(url)?;
+        let connect = SqliteConnectOptions::new().filename(&path).read_only(true);
+        (
+            &SQLITE,
+            if path.exists() {
+                applied(&mut connect.connect().await?, &SQLITE).await?
+            } else {
+                Vec::new()
+            },
+        )
+    };
+    let missing = known.iter().filter(|m| !applied.contains(&m.version));
+    Ok(missing
+        .map(|m| (m.version, m.description.to_string()))
+        .collect())
+}
+
+/// Whether the schema is one that this program can serve: its own, one migration more (somebody is
+/// upgrading), or less what it can do without.
+pub async fn is_served(conn: &mut Conn) -> Result<bool> {
+    let known = if conn.is_postgres() {
+        &POSTGRES
+    } else {
+        &SQLITE
+    };
+    let found: Vec<(i64,)> = on!(conn, c => sqlx::query_as("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(c).await)?;
+    let ours: Vec<i64> = known.iter().map(|m| m.version).collect();
+    let more = found.iter().filter(|(v,)| !ours.contains(v)).count();
+    let lacks = ours
+        .iter()
+        .any(|v| !DISPENSABLE.contains(v) && !found.iter().any(|(f,)| f == v));
+    Ok(more <= 1 && !lacks)
+}
+
+fn translate(error: MigrateError) -> Error {
+    match error {
+        MigrateError::VersionMissing(version) => Error::SchemaTooNew(version),
+        MigrateError::Execute(error) => error.into(),
+        other => Error::Migration(other.to_string()),
+    }
+}

@@ -1,0 +1,563 @@
+//! Postgres connections, handed out and taken back. sqlx's own pool tests a connection with a round
+//! trip each time it comes back, which halves the rate of a short statement; here one that rested
+//! is tested before it is used, one that failed is thrown away with all that rest, and while the
+//! server refuses connections nobody waits for it.
+//!
+//! What failed before anything was sent is tried again, and so is what the server rolled back by
+//! itself (serialization, deadlock). What may have been committed never is: the caller hears
+//! `Unavailable`.
+
+use std::borrow::Cow;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, Connection};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{timeout, timeout_at};
+
+use super::asked::{Asked, not_begun};
+use super::conn::{Conn, Handle, Work};
+use crate::store::{Error, Manner, Options, Result, Shape};
+
+/// Rested for longer, a connection is tested first: under load none rests so long.
+const TRUSTED_REST: Duration = Duration::from_secs(1);
+/// Rested for longer, it is closed.
+const MAX_REST: Duration = Duration::from_secs(300);
+/// Older, it is replaced: balancers and role changes want that.
+const MAX_AGE: Duration = Duration::from_secs(1_800);
+/// After a refused connection nobody knocks again for so long.
+const KNOCK: Duration = Duration::from_millis(200);
+/// What a transaction may take beyond the server's own limit for a statement before the connection
+/// is given up.
+const SLACK: Duration = Duration::from_millis(500);
+/// The server gives up a transaction in which nothing happens for so long, whatever a statement may
+/// take: its client is gone.
+const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
+const ATTEMPTS: u32 = 3;
+
+/// Handle of the connections.
+#[derive(Clone)]
+pub struct Pool(Arc<Inner>);
+
+struct Inner {
+    connect: PgConnectOptions,
+    options: Options,
+    resting: Mutex<Vec<Resting>>,
+    places: Arc<Semaphore>,
+    chains: AtomicU64,
+    shut_until: Mutex<Option<(Instant, String)>>,
+    begin: Cow<'static, str>,
+}
+
+struct Resting {
+    conn: Conn,
+    born: Instant,
+    since: Instant,
+    /// Its last read was cut off: test it, whatever its rest.
+    suspect: bool,
+}
+
+/// A connection at work, and the place that it takes.
+struct Lease {
+    conn: Option<Conn>,
+    born: Instant,
+    pool: Pool,
+    _place: OwnedSemaphorePermit,
+}
+
+/// How a URL is connected to.
+pub(in crate::store) fn connect_options(url: &str, options: &Options) -> Result<PgConnectOptions> {
+    let parsed = PgConnectOptions::from_str(url)
+        .map_err(|e| Error::Unsupported(format!("the database URL is not usable: {e}")))?;
+    let parsed = parsed
+        .application_name("countersign")
+        .log_statements(tracing::log::LevelFilter::Trace);
+    if !options.prepared_statements {
+        // A pooler in between refuses what it cannot give every client: session settings and named
+        // statements.
+        return Ok(parsed.statement_cache_capacity(0).extra_float_digits(None));
+    }
+    let ms = |time: Duration| time.as_millis().to_string();
+    Ok(parsed.options([
+        ("statement_timeout", ms(options.statement_timeout)),
+        ("lock_timeout", ms(options.lock_timeout)),
+        (
+            "idle_in_transaction_session_timeout",
+            ms(IDLE_IN_TRANSACTION),
+        ),
+    ]))
+}
+
+/// Behind a pooler the limits belong to the transaction, because the session is not ours; they go
+/// in the same message.
+fn begin(options: &Options) -> Cow<'static, str> {
+    if options.prepared_statements {
+        return "BEGIN".into();
+    }
+    let (statement, lock) = (
+        options.statement_timeout.as_millis(),
+        options.lock_timeout.as_millis(),
+    );
+    let idle = IDLE_IN_TRANSACTION.as_millis();
+    format!("BEGIN; SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock}; SET LOCAL idle_in_transaction_session_timeout = {idle}").into()
+}
+
+impl Pool {
+    pub(in crate::store) fn new(connect: PgConnectOptions, options: Options) -> Self {
+        let places = Arc::new(Semaphore::new(options.max_connections as usize));
+        let begin = begin(&options);
+        Self(Arc::new(Inner {
+            connect,
+            options,
+            resting: Mutex::default(),
+            places,
+            chains: AtomicU64::default(),
+            shut_until: Mutex::default(),
+            begin,
+        }))
+    }
+
+    /// How many connections are at work, of how many.
+    pub(in crate::store) fn busy(&self) -> (usize, usize) {
+        let count = self.0.options.max_connections as usize;
+        (
+            count.saturating_sub(self.0.places.available_permits()),
+            count,
+        )
+    }
+
+    /// Reads; a connection that died under a read is replaced and the read done again.
+    pub(in crate::store) async fn read<T, F>(&self, work: F) -> Result<T>
+    where
+        F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone,
+    {
+        let mut attempt = 1;
+        loop {
+            let mut lease = self.take().await?;
+            let outcome = lease
+                .run(self.0.options.prepared_statements, work.clone())
+                .await;
+            lease.settle(&outcome);
+            match outcome {
+                Err(Error::Lost(_) | Error::NotBegun(_)) if attempt < ATTEMPTS => attempt += 1,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Writes in a transaction, or as the work's own single statement; carried to its end even if
+    /// the caller hangs up.
+    pub(in crate::store) async fn write<T, F>(&self, manner: Manner, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone + Send + 'static,
+    {
+        let single = manner.shape == Shape::Statement && self.0.options.prepared_statements;
+        let mut attempt = 1;
+        let (_caller, asked) = Asked::now(&self.0.options.clock);
+        let asked = Arc::new(asked);
+        loop {
+            let (mut lease, piece, asked) = (self.take().await?, work.clone(), Arc::clone(&asked));
+            let running = tokio::spawn(async move {
+                // Asked here: the task may have waited too, and the caller may have gone meanwhile.
+                let outcome = if asked.is_wanted() {
+                    lease.run_as(single, manner.synced, piece).await
+                } else {
+                    Err(not_begun())
+                };
+                lease.settle(&outcome);
+                outcome
+            });
+            let outcome = running
+                .await
+                .unwrap_or_else(|e| Err(Error::Unavailable(e.to_string())));
+            match outcome {
+                Err(Error::NotBegun(_) | Error::RolledBack(_)) if attempt < ATTEMPTS => {
+                    attempt += 1;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// A connection that can be used, within `acquire_timeout`: a place, then one that rested, else
+    /// a new one.
+    async fn take(&self) -> Result<Lease> {
+        let inner = &self.0;
+        let end = Instant::now() + inner.options.acquire_timeout;
+        if inner.places.available_permits() == 0 {
+            // Those who have a place are finding out; nobody queues behind them.
+            self.refuse_while_shut()?;
+        }
+        let place = timeout_at(end.into(), Arc::clone(&inner.places).acquire_owned()).await;
+        let place = place.map_err(|_| Error::Unavailable("every connection is busy".into()))?;
+        let place = place.map_err(|_| Error::Unavailable("the database is closed".into()))?;
+        let lease = |conn, born| Lease {
+            conn: Some(conn),
+            born,
+            pool: self.clone(),
+            _place: place,
+        };
+        // One that died in silence answers nothing: half of the time is for the new one.
+        let tested_by = Instant::now() + end.duration_since(Instant::now()) / 2;
+        while let Some(mut resting) = self.pop() {
+            let rested = resting.since.elapsed();
+            if resting.born.elapsed() > MAX_AGE || rested > MAX_REST {
+                continue;
+            }
+            if (rested < TRUSTED_REST && !resting.suspect)
+                || self.answers(&mut resting.conn, tested_by).await
+            {
+                return Ok(lease(resting.conn, resting.born));
+            }
+            // It died at rest, and the others most likely with it.
+            self.forget_resting();
+        }
+        let conn = self.connect(end).await?;
+        Ok(lease(conn, Instant::now()))
+    }
+
+    async fn answers(&self, conn: &mut Conn, end: Instant) -> bool {
+        let Handle::Postgres(connection) = &mut conn.handle else {
+            return false;
+        };
+        matches!(timeout_at(end.into(), connection.ping()).await, Ok(Ok(())))
+    }
+
+    fn refuse_while_shut(&self) -> Result<()> {
+        match &*lock(&self.0.shut_until) {
+            Some((until, reason)) if Instant::now() < *until => {
+                Err(Error::Unavailable(reason.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// While the server does not let us in, one at a time tries; the others hear at once what the
+    /// last one heard.
+    fn knock(&self) -> Result<()> {
+        self.refuse_while_shut()?;
+        if let Some((until, _)) = &mut *lock(&self.0.shut_until) {
+            *until = Instant::now() + self.0.options.acquire_timeout;
+        }
+        Ok(())
+    }
+
+    async fn connect(&self, end: Instant) -> Result<Conn> {
+        self.knock()?;
+        let connected = timeout_at(end.into(), self.0.connect.connect()).await;
+        let connected: Result<PgConnection> = match connected {
+            Ok(outcome) => outcome.map_err(Error::from),
+            Err(_) => Err(Error::Unavailable("the database does not answer".into())),
+        };
+        match connected {
+            Ok(connection) => {
+                *lock(&self.0.shut_until) = None;
+                let (chain, options) = (
+                    self.0.chains.fetch_add(1, Ordering::Relaxed),
+                    &self.0.options,
+                );
+                Ok(Conn::postgres(
+                    connection,
+                    chain,
+                    self.0.begin.clone(),
+                    options.prepared_statements,
+                    options.clock.clone(),
+                ))
+            }
+            Err(error) => {
+                let reason = error.to_string();
+                *lock(&self.0.shut_until) = Some((Instant::now() + KNOCK, reason.clone()));
+                // Whatever a server says to a new connection, the request that wanted it may come
+                // again.
+                Err(Error::Unavailable(reason))
+            }
+        }
+    }
+
+    fn pop(&self) -> Option<Resting> {
+        lock(&self.0.resting).pop()
+    }
+
+    fn forget_resting(&self) {
+        let dead = std::mem::take(&mut *lock(&self.0.resting));
+        drop(dead);
+    }
+
+    fn rest(&self, conn: Conn, born: Instant, suspect: bool) {
+        let mut resting = lock(&self.0.resting);
+        resting.push(Resting {
+            conn,
+            born,
+            since: Instant::now(),
+            suspect,
+        });
+        let stale = resting
+            .iter()
+            .take_while(|r| r.since.elapsed() > MAX_REST)
+            .count();
+        drop(resting.drain(..stale));
+    }
+
+    pub(in crate::store) async fn close(&self) {
+        self.0.places.close();
+        let resting = std::mem::take(&mut *lock(&self.0.resting));
+        for Resting { conn, .. } in resting {
+            if let Handle::Postgres(connection) = conn.handle
+                && let Err(error) = connection.close().await
+            {
+                tracing::debug!(%error, "a connection did not close cleanly");
+            }
+        }
+    }
+}
+
+impl Lease {
+    async fn run<T>(
+        &mut self,
+        single: bool,
+        work: impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, T>,
+    ) -> Result<T> {
+        self.run_as(single, true, work).await
+    }
+
+    /// The work, within its time: as it is, or inside BEGIN … COMMIT, whose end waits for the disk
+    /// or not.
+    async fn run_as<T>(
+        &mut self,
+        single: bool,
+        synced: bool,
+        work: impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, T>,
+    ) -> Result<T> {
+        let limit = self.pool.0.options.statement_timeout + SLACK;
+        let Some(conn) = &mut self.conn else {
+            return Err(Error::Unavailable("the connection is gone".into()));
+        };
+        conn.synced = synced;
+        conn.stamp();
+        let running = async {
+            if single {
+                work(conn).await
+            } else {
+                conn.atomic(work).await
+            }
+        };
+        let outcome = timeout(limit, running).await;
+        // The others may be well, and nobody has the time to try again: this connection alone is
+        // given up.
+        outcome.unwrap_or_else(|_| {
+            self.conn = None;
+            Err(Error::Unavailable(
+                "the database did not answer in time".into(),
+            ))
+        })
+    }
+
+    /// Gives the connection back if it is as good as before.
+    fn settle<T>(&mut self, outcome: &Result<T>) {
+        let Some(conn) = self.conn.take() else { return };
+        // One that may not write says so until it is opened anew: after a failover, or when the
+        // role may write again.
+        let broken = conn.in_transaction
+            || matches!(
+                outcome,
+                Err(Error::Lost(_) | Error::NotBegun(_) | Error::Unwritable(_))
+            );
+        if broken {
+            // What took this one away has most likely taken those at rest too: each would cost a
+            // request to find out.
+            self.pool.forget_resting();
+        } else {
+            self.pool.rest(conn, self.born, false);
+        }
+    }
+}
+
+impl Drop for Lease {
+    /// A read whose caller hung up: the connection is good, but its answer is still under way. In a
+    /// transaction it is given up.
+    fn drop(&mut self) {
+        if let Some(conn) = self
+            .conn
+            .take()
+            .filter(|c| !c.in_transaction && !std::thread::panicking())
+        {
+            self.pool.rest(conn, self.born, true);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use super::*;
+
+    const CONFLICT: &str =
+        "DO $$ BEGIN RAISE EXCEPTION 'another one came first' USING ERRCODE = '40001'; END $$";
+    const DIE: &str = "SELECT pg_terminate_backend(pg_backend_pid())";
+
+    #[expect(clippy::disallowed_methods, reason = "where the server is")]
+    fn pool() -> Pool {
+        let url = std::env::var("TEST_DATABASE_URL").expect("a server");
+        let options = Options::default();
+        Pool::new(connect_options(&url, &options).unwrap(), options)
+    }
+
+    /// Fails so at the first attempt and then succeeds; how often it was attempted is counted.
+    fn failing_once(
+        sql: &'static str,
+        count: &Arc<AtomicU32>,
+    ) -> impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, u32> + Clone + Send + use<> {
+        let count = Arc::clone(count);
+        move |conn| {
+            Box::pin(async move {
+                let attempt = count.fetch_add(1, Ordering::Relaxed) + 1;
+                if attempt == 1 {
+                    conn.execute(sql).await?;
+                }
+                conn.execute("SELECT 1").await?;
+                Ok(attempt)
+            })
+        }
+    }
+
+    #[tokio::test]
+    #[ignore = "needs TEST_DATABASE_URL; tests/all.sh runs it"]
+    async fn what_the_server_rolled_back_by_itself_is_done_again() {
+        let (pool, count) = (pool(), Arc::default());
+        assert_eq!(
+            pool.write(Manner::STEPS, failing_once(CONFLICT, &count))
+                .await
+                .unwrap(),
+            2
+        );
+    }
+
+    #[tokio::test]
+    #[ignore = "needs TEST_DATABASE_URL; tests/all.sh runs it"]
+    async fn what_may_have_been_committed_is_never_done_again_and_a_read_is() {
+        let pool = pool();
+        for shape in [Shape::Statement, Shape::Steps] {
+            let count = Arc::default();
+            let outcome = pool
+                .write(
+                    Manner {
+                        shape,
+                        ..Manner::STEPS
+                    },
+                    failing_once(DIE, &count),
+                )
+                .await;
+            assert!(matches!(outcome, Err(Error::Lost(_))), "{outcome:?}");
+            assert_eq!(count.load(Ordering::Relaxed), 1);
+        }
+        let count = Arc::default();
+        assert_eq!(pool.read(failing_once(DIE, &count)).await.unwrap(), 2);
+    }
+
+    fn synchronous_commit(conn: &mut Conn) -> Work<'_, String> {
+        Box::pin(async move {
+            let Handle::Postgres(connection) = &mut conn.handle else {
+                panic!("Postgres")
+            };
+            let (says,): (String,) = sqlx::query_as("SHOW synchronous_commit")
+                .fetch_one(connection)
+                .await?;
+            Ok(says)
+        })
+    }
+
+    #[tokio::test]
+    #[ignore = "needs TEST_DATABASE_URL; tests/all.sh runs it"]
+    async fn only_what_may_be_forgotten_does_not_wait_for_the_disk() {
+        let pool = pool();
+        for (synced, expected) in [(true, "on"), (false, "off"), (true, "on")] {
+            assert_eq!(
+                pool.write(
+                    Manner {
+                        synced,
+                        ..Manner::STEPS
+                    },
+                    synchronous_commit
+                )
+                .await
+                .unwrap(),
+                expected
+            );
+        }
+    }
+
+    #[tokio::test]
+    #[ignore = "needs TEST_DATABASE_URL; tests/all.sh runs it"]
+    async fn a_connection_that_died_at_rest_is_replaced_before_anything_is_sent() {
+        let pool = pool();
+        let at_rest: Vec<_> = futures_util::future::join_all((0..3).map(|_| pool.take())).await;
+        let pids = |mut lease: Lease| async move {
+            let Some(Conn {
+                handle: Handle::Postgres(connection),
+                ..
+            }) = &mut lease.conn
+            else {
+                panic!("a connection")
+            };
+            let (pid,): (i32,) = sqlx::query_as("SELECT pg_backend_pid()")
+                .fetch_one(connection)
+                .await
+                .unwrap();
+            pid
+        };
+        let pids: Vec<i32> =
+            futures_util::future::join_all(at_rest.into_iter().map(|lease| pids(lease.unwrap())))
+                .await;
+        assert_eq!(lock(&pool.0.resting).len(), 3);
+        let mut other = pool.0.connect.connect().await.unwrap();
+        sqlx::query("SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) pid")
+            .bind(&pids)
+            .execute(&mut other)
+            .await
+            .unwrap();
+        let count = Arc::default();
+        assert_eq!(
+            pool.write(Manner::STEPS, failing_once("SELECT 1", &count))
+                .await
+                .unwrap(),
+            1,
+            "the work itself was begun once"
+        );
+        assert_eq!(
+            pool.read(failing_once("SELECT 1", &Arc::default()))
+                .await
+                .unwrap(),
+            1
+        );
+    }
+
+    #[tokio::test]
+    #[ignore = "needs TEST_DATABASE_URL; tests/all.sh runs it"]
+    async fn a_statement_over_its_time_costs_its_own_connection_and_no_other() {
+        let pool = pool();
+        let leases: Vec<_> = futures_util::future::join_all((0..3).map(|_| pool.take())).await;
+        drop(leases);
+        let slow = pool
+            .write(Manner::STEPS, |conn| {
+                Box::pin(async move { conn.execute("SELECT pg_sleep(30)").await })
+            })
+            .await;
+        assert!(matches!(slow, Err(Error::Unavailable(_))), "{slow:?}");
+        assert!(lock(&pool.0.resting).len() >= 2);
+        assert_eq!(
+            pool.read(failing_once("SELECT 1", &Arc::default()))
+                .await
+                .unwrap(),
+            1
+        );
+    }
+}

@@ -1,0 +1,89 @@
+//! What the database server says of itself.
+
+use crate::model::kernel::time::Timestamp;
+
+use crate::store::{Conn, Result, on};
+
+/// The server's clock; `None` where the database has none but ours (SQLite).
+pub async fn clock(conn: &mut Conn) -> Result<Option<Timestamp>> {
+    if !conn.is_postgres() {
+        return Ok(None);
+    }
+    let (ms,): (i64,) = on!(conn, c => sqlx::query_as("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)").fetch_one(c).await)?;
+    Ok(Some(Timestamp(ms)))
+}
+
+/// What the database is.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// Its name and version.
+    pub version: String,
+    /// Whether it tidies up by itself (Postgres).
+    pub autovacuum: Option<bool>,
+}
+
+/// Asks.
+pub async fn about(conn: &mut Conn) -> Result<About> {
+    if conn.is_postgres() {
+        let (version, autovacuum): (String, String) = on!(conn, c => sqlx::query_as("SELECT 'PostgreSQL ' || current_setting('server_version'), current_setting('autovacuum')").fetch_one(c).await)?;
+        return Ok(About {
+            version,
+            autovacuum: Some(autovacuum == "on"),
+        });
+    }
+    let (version,): (String,) =
+        on!(conn, c => sqlx::query_as("SELECT 'SQLite ' || sqlite_version()").fetch_one(c).await)?;
+    Ok(About {
+        version,
+        autovacuum: None,
+    })
+}
+
+/// What SQLite's own check says of the file: `ok`, or the first damage. Postgres has checksums for
+/// that.
+pub async fn quick_check(conn: &mut Conn) -> Result<Option<String>> {
+    if conn.is_postgres() {
+        return Ok(None);
+    }
+    let (says,): (String,) =
+        on!(conn, c => sqlx::query_as("PRAGMA quick_check(1)").fetch_one(c).await)?;
+    Ok(Some(says))
+}
+
+/// How large a table is and how it is written.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct TableSize {
+    /// Its name.
+    pub name: String,
+    /// Bytes of rows.
+    pub bytes: i64,
+    /// Bytes of indexes.
+    pub index_bytes: i64,
+    /// Rows that nobody sees any more (Postgres).
+    pub dead_rows: i64,
+    /// Rows (Postgres, estimated).
+    pub live_rows: i64,
+    /// Updates since the statistics began (Postgres).
+    pub updates: i64,
+    /// Those of them that touched no index: heap-only tuples (Postgres).
+    pub hot_updates: i64,
+    /// 0 if the table alone is not tidied up (Postgres).
+    pub autovacuum: i64,
+}
+
+/// The largest first.
+pub async fn tables(conn: &mut Conn) -> Result<Vec<TableSize>> {
+    const POSTGRES: &str = "SELECT c.relname::text AS name, pg_table_size(c.oid) AS bytes, pg_indexes_size(c.oid) AS index_bytes,
+                COALESCE(s.n_dead_tup, 0) AS dead_rows, COALESCE(s.n_live_tup, 0) AS live_rows, COALESCE(s.n_tup_upd, 0) AS updates,
+                COALESCE(s.n_tup_hot_upd, 0) AS hot_updates,
+                COALESCE((SELECT o.option_value::boolean::int::bigint FROM pg_options_to_table(c.reloptions) o WHERE o.option_name = 'autovacuum_enabled'), 1)
+                    AS autovacuum
+           FROM pg_class c LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid
+          WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' ORDER BY 2 DESC, 1";
+    const SQLITE: &str = "SELECT m.tbl_name AS name, SUM(CASE WHEN m.type = 'table' THEN s.pgsize ELSE 0 END) AS bytes,
+                SUM(CASE WHEN m.type = 'index' THEN s.pgsize ELSE 0 END) AS index_bytes,
+                0 AS dead_rows, 0 AS live_rows, 0 AS updates, 0 AS hot_updates, 1 AS autovacuum
+           FROM dbstat s JOIN sqlite_master m ON m.name = s.name GROUP BY m.tbl_name ORDER BY 2 DESC, 1";
+    let sql = if conn.is_postgres() { POSTGRES } else { SQLITE };
+    Ok(on!(conn, c => sqlx::query_as(sql).fetch_all(c).await)?)
+}

@@ -1,0 +1,81 @@
+//! Opening the SQLite file: who may read it, how it is written, one writer and a few readers.
+
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+
+use super::migrate;
+use super::readers::Readers;
+use super::writer::Writer;
+use crate::store::{Error, Options, Result};
+
+/// Pages in the write-ahead log before the writer carries them over and everybody waits for the
+/// disk: 64 MiB, so that a page written often is carried once and it happens seldom. (A second
+/// connection that did it beside the writer did no good that could be measured.)
+const CHECKPOINT_PAGES: &str = "16000";
+/// Few are enough: a read is a memory access.
+const MAX_READERS: u32 = 4;
+
+pub(in crate::store) async fn open(url: &str, options: &Options) -> Result<(Writer, Readers)> {
+    let path = path(url)?;
+    if !options.migrate && !path.exists() {
+        // Only looked at: a name that was mistyped must not become an empty database.
+        return Err(Error::Unsupported(format!(
+            "there is no {}",
+            path.display()
+        )));
+    }
+    create_private(&path)?;
+    let connect = SqliteConnectOptions::new()
+        .filename(&path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(options.lock_timeout)
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        .log_statements(tracing::log::LevelFilter::Trace);
+    migrate::sqlite(&connect, &path, options.migrate).await?;
+    let writer = Writer::start(connect.connect().await?, options.clock.clone());
+    let readers = Readers::new(
+        connect.read_only(true),
+        options.max_connections.clamp(1, MAX_READERS),
+        options.acquire_timeout,
+        options.clock.clone(),
+    );
+    Ok((writer, readers))
+}
+
+/// The file that a `sqlite://` URL names.
+pub(in crate::store) fn path(url: &str) -> Result<PathBuf> {
+    let path = url
+        .strip_prefix("sqlite://")
+        .filter(|p| !p.is_empty() && !p.contains(['?', '#']));
+    path.map(PathBuf::from)
+        .ok_or_else(|| Error::Unsupported("write the database as sqlite://PATH, such as sqlite://data/countersign.db, or as postgres://…".into()))
+}
+
+/// The file is made with mode 0600 (its -wal and -shm follow it), a new folder with 0700.
+fn create_private(path: &Path) -> Result<()> {
+    let unavailable =
+        |e: std::io::Error| Error::Unavailable(format!("cannot open {}: {e}", path.display()));
+    if let Some(dir) = path
+        .parent()
+        .filter(|d| !d.as_os_str().is_empty() && !d.exists())
+    {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(unavailable)?;
+    }
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(unavailable)?;
+    Ok(())
+}

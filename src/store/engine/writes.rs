@@ -1,0 +1,269 @@
+//! What is known of whether the database can be written: the last failure that said no, and when a
+//! write was last tried.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::model::kernel::time::Timestamp;
+
+use super::sqlite;
+use crate::store::{Conn, Db, Error, Result, on};
+
+/// So long after a write that was tried and succeeded, the next one is tried.
+const KNOWN_FOR: Duration = Duration::from_secs(10);
+/// After a failure a write is tried no sooner than so long after the last attempt.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// A write that fails for a reason which may pass, such as a lock, says nothing by itself; for so
+/// long without one that succeeds it does.
+const FAILING: Duration = Duration::from_secs(5);
+/// So many writes in a row take a failure back: at the edge of a full disk one small row may find
+/// room between two that do not.
+const IN_A_ROW: u8 = 3;
+
+/// Shared by all handles of a database.
+#[derive(Debug, Clone, Default)]
+pub struct Writes(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    failure: Option<String>,
+    /// How many attempts have succeeded since the failure.
+    recovered: u8,
+    /// Since when attempts have failed for reasons that may pass.
+    failing: Option<Instant>,
+    /// Since when attempts have taken too long, while no other write was committed.
+    slow: Option<Instant>,
+    succeeded: Option<Instant>,
+    tried: Option<Instant>,
+}
+
+impl State {
+    fn fails(&mut self, reason: String) {
+        self.failure = Some(reason);
+        self.recovered = 0;
+    }
+
+    fn note_probe(&mut self, outcome: &Result<()>, now: Instant) {
+        match outcome {
+            Ok(()) => {
+                self.recovered = self.recovered.saturating_add(1);
+                (self.failing, self.slow) = (None, None);
+                if self.failure.is_none() || self.recovered >= IN_A_ROW {
+                    *self = Self {
+                        succeeded: Some(now),
+                        ..Self::default()
+                    };
+                }
+            }
+            Err(Error::Unwritable(reason)) => self.fails(reason.clone()),
+            Err(error) => {
+                let since = *self.failing.get_or_insert(now);
+                self.fails_if_lasting(since, &error.to_string(), now);
+            }
+        }
+    }
+
+    fn note_slow(&mut self, now: Instant) {
+        let since = *self.slow.get_or_insert(now);
+        self.fails_if_lasting(since, "it takes too long", now);
+    }
+
+    fn fails_if_lasting(&mut self, since: Instant, reason: &str, now: Instant) {
+        if now.duration_since(since) >= FAILING {
+            self.fails(format!("no write has succeeded for some seconds: {reason}"));
+        }
+    }
+}
+
+impl Writes {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a write that failed because nothing can be written. A success says nothing here: on a
+    /// full disk a statement that changes no row succeeds too, so only [`probe`], which certainly
+    /// writes one, takes a failure back. But where others are committed, a flood is what makes one
+    /// wait.
+    pub(in crate::store) fn note<T>(&self, outcome: &Result<T>) {
+        match outcome {
+            Ok(_) => self.state().slow = None,
+            Err(Error::Unwritable(reason)) => self.state().fails(reason.clone()),
+            Err(_) => {}
+        }
+    }
+
+    /// Notes the outcome of [`probe`].
+    pub(in crate::store) fn note_probe(&self, outcome: &Result<()>) {
+        self.state().note_probe(outcome, Instant::now());
+    }
+
+    /// Notes that [`probe`] has not ended in the time that its caller gave it.
+    pub fn note_slow(&self) {
+        self.state().note_slow(Instant::now());
+    }
+
+    /// Why the last write failed; `None` where it did not.
+    pub fn failure(&self) -> Option<String> {
+        self.state().failure.clone()
+    }
+
+    /// Whether a write is to be tried now; of callers at the same time one hears yes.
+    pub(in crate::store) fn begin_probe(&self) -> bool {
+        let mut state = self.state();
+        let is_known = state.failure.is_none()
+            && state.failing.is_none()
+            && state.slow.is_none()
+            && state
+                .succeeded
+                .is_some_and(|then| then.elapsed() < KNOWN_FOR);
+        let waits = state.tried.is_some_and(|then| then.elapsed() < TRY_AGAIN);
+        if is_known || waits {
+            return false;
+        }
+        state.tried = Some(Instant::now());
+        true
+    }
+}
+
+impl Db {
+    /// What is known of whether it can be written.
+    pub fn writes(&self) -> &Writes {
+        match self {
+            Self::Sqlite { writes, .. } | Self::Postgres { writes, .. } => writes,
+        }
+    }
+
+    /// Writes a row to find out whether that is possible, and remembers the outcome.
+    pub async fn probe_write(&self, slot: i64, now: Timestamp) -> Result<()> {
+        let outcome = self
+            .write(move |conn| Box::pin(probe(conn, slot, now)))
+            .await;
+        self.writes().note_probe(&outcome);
+        outcome
+    }
+
+    /// The same if it is time for it: nothing was written for a while, or the last write failed.
+    pub async fn probe_write_if_due(&self, slot: i64, now: Timestamp) {
+        if self.writes().begin_probe() {
+            drop(self.probe_write(slot, now).await);
+        }
+    }
+}
+
+/// Writes a row of its own. `slot`: processes with different slots do not wait for each other.
+pub async fn probe(conn: &mut Conn, slot: i64, now: Timestamp) -> Result<()> {
+    const SQL: &str = "INSERT INTO write_probes (id, at) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET at = excluded.at";
+    on!(conn, c => sqlx::query(SQL).bind(slot).bind(now.0).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// `Err(Unwritable)` where Postgres says that transactions are read-only: a standby, or
+/// `default_transaction_read_only`.
+pub async fn refuse_read_only(conn: &mut Conn) -> Result<()> {
+    if conn.is_postgres() {
+        let (setting,): (String,) = on!(conn, c => sqlx::query_as("SELECT current_setting('transaction_read_only')").fetch_one(c).await)?;
+        if setting == "on" {
+            return Err(Error::Unwritable(
+                "transactions are read-only (a standby, or default_transaction_read_only)".into(),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The files of an SQLite database, and the room beside them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    /// The folder that holds them.
+    pub dir: PathBuf,
+    /// Bytes that this user may still write there.
+    pub free: u64,
+    /// Bytes of the database file.
+    pub file: u64,
+    /// Bytes of its write-ahead log.
+    pub wal: u64,
+}
+
+/// `Ok(None)` for Postgres, whose disk is not ours to see.
+pub fn disk(url: &str) -> Result<Option<Disk>> {
+    if crate::store::is_postgres(url) {
+        return Ok(None);
+    }
+    let path = sqlite::path(url)?;
+    let dir = path
+        .parent()
+        .filter(|dir| !dir.as_os_str().is_empty())
+        .map_or_else(|| PathBuf::from("."), ToOwned::to_owned);
+    let unavailable = |error: rustix::io::Errno| {
+        Error::Unavailable(format!("cannot look at {}: {error}", dir.display()))
+    };
+    let space = rustix::fs::statvfs(&dir).map_err(unavailable)?;
+    let size = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |file| file.len());
+    let mut wal = path.clone().into_os_string();
+    wal.push("-wal");
+    Ok(Some(Disk {
+        free: space.f_bavail.saturating_mul(space.f_frsize),
+        file: size(&path),
+        wal: size(wal.as_ref()),
+        dir,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unwritable() -> Result<()> {
+        Err(Error::Unwritable("full".into()))
+    }
+
+    fn locked() -> Result<()> {
+        Err(Error::Unavailable("locked".into()))
+    }
+
+    #[test]
+    fn a_failure_that_says_no_counts_at_once_and_three_writes_take_it_back() {
+        let (mut state, now) = (State::default(), Instant::now());
+        state.note_probe(&unwritable(), now);
+        assert_eq!(state.failure.as_deref(), Some("full"));
+        for outcome in [Ok(()), Ok(()), unwritable(), Ok(()), Ok(())] {
+            state.note_probe(&outcome, now);
+            assert!(state.failure.is_some());
+        }
+        state.note_probe(&Ok(()), now);
+        assert_eq!(state.failure, None);
+    }
+
+    #[test]
+    fn failures_that_may_pass_count_when_they_have_lasted() {
+        let (mut state, start) = (State::default(), Instant::now());
+        for seconds in 0..5 {
+            state.note_probe(&locked(), start + Duration::from_secs(seconds));
+            assert_eq!(state.failure, None, "{seconds} s");
+        }
+        state.note_probe(&locked(), start + Duration::from_secs(5));
+        assert!(state.failure.is_some());
+        for _ in 0..3 {
+            state.note_probe(&Ok(()), start + Duration::from_secs(6));
+        }
+        assert_eq!(state.failure, None);
+        // One success in between, and it begins anew.
+        state.note_probe(&locked(), start + Duration::from_secs(7));
+        state.note_probe(&Ok(()), start + Duration::from_secs(8));
+        state.note_probe(&locked(), start + Duration::from_secs(12));
+        assert_eq!(state.failure, None);
+    }
+
+    #[test]
+    fn a_write_that_waits_counts_only_where_no_other_is_committed() {
+        let (writes, start) = (Writes::default(), Instant::now());
+        writes.state().note_slow(start);
+        writes.note(&Ok(()));
+        writes.state().note_slow(start + Duration::from_secs(5));
+        assert_eq!(writes.failure(), None, "a flood");
+        writes.state().note_slow(start + Duration::from_secs(10));
+        assert!(writes.failure().is_some());
+    }
+}

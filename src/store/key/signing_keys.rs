@@ -1,0 +1,205 @@
+//! Signing keys and the one row that all replicas agree on, `key_ring`. Which step to take is
+//! `model::key::key::plan`'s business.
+
+use sqlx::FromRow;
+
+use crate::model::kernel::time::{Timestamp, millis};
+use crate::model::key::key::{Key, Ring, State};
+use crate::model::key::ring_id::RingId;
+
+use crate::store::{Conn, Error, Result, on};
+
+/// A key with its material: the public JWK, and the sealed private one unless it is a tombstone.
+pub struct Stored {
+    /// States and times.
+    pub key: Key,
+    /// JSON.
+    pub public_jwk: String,
+    /// Compact JWE.
+    pub private_jwe: Option<String>,
+}
+
+/// The ring as stored.
+pub struct StoredRing {
+    /// Another one with every change.
+    pub id: RingId,
+    /// The current master key's version; `None` before the first start.
+    pub master_version: Option<i64>,
+    /// When the second rotation of an emergency is due.
+    pub rotate_after: Option<Timestamp>,
+    /// The largest `keys.verifier_cache` seen.
+    pub verifier_cache: std::time::Duration,
+    /// All keys, tombstones too.
+    pub keys: Vec<Stored>,
+}
+
+impl StoredRing {
+    /// The part that decisions are made of.
+    pub fn ring(&self) -> Ring {
+        Ring {
+            keys: self.keys.iter().map(|k| k.key.clone()).collect(),
+            rotate_after: self.rotate_after,
+            verifier_cache: self.verifier_cache,
+        }
+    }
+}
+
+#[derive(FromRow)]
+struct Row {
+    kid: String,
+    algorithm: String,
+    state: String,
+    public_jwk: String,
+    private_jwe: Option<String>,
+    published_at: i64,
+    activated_at: Option<i64>,
+    retired_at: Option<i64>,
+    ended_at: Option<i64>,
+    reason: Option<String>,
+    max_ttl: i64,
+}
+
+fn duration(ms: i64) -> std::time::Duration {
+    std::time::Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+}
+
+impl TryFrom<Row> for Stored {
+    type Error = Error;
+    fn try_from(row: Row) -> Result<Self> {
+        let state = State::parse(&row.state).ok_or(Error::Corrupt {
+            table: "signing_keys",
+            column: "state",
+        })?;
+        let key = Key {
+            kid: row.kid,
+            algorithm: row.algorithm,
+            state,
+            published_at: Timestamp(row.published_at),
+            activated_at: row.activated_at.map(Timestamp),
+            retired_at: row.retired_at.map(Timestamp),
+            ended_at: row.ended_at.map(Timestamp),
+            reason: row.reason,
+            max_ttl: duration(row.max_ttl),
+        };
+        Ok(Self {
+            key,
+            public_jwk: row.public_jwk,
+            private_jwe: row.private_jwe,
+        })
+    }
+}
+
+/// Only which state it is: what replicas poll.
+pub async fn id(conn: &mut Conn) -> Result<RingId> {
+    let (version, identity) = on!(conn, c => sqlx::query_as("SELECT version, COALESCE(identity, 0) FROM key_ring WHERE id = 1").fetch_one(c).await)?;
+    Ok(RingId { version, identity })
+}
+
+/// The current master key's version.
+pub async fn master_version(conn: &mut Conn) -> Result<Option<i64>> {
+    let row: (Option<i64>,) = on!(conn, c => sqlx::query_as("SELECT master_version FROM key_ring WHERE id = 1").fetch_one(c).await)?;
+    Ok(row.0)
+}
+
+/// Everything.
+pub async fn load(conn: &mut Conn) -> Result<StoredRing> {
+    type RingRow = (i64, Option<i64>, Option<i64>, i64, i64);
+    let row: RingRow = on!(conn, c => sqlx::query_as("SELECT version, master_version, rotate_after, verifier_cache, COALESCE(identity, 0) FROM key_ring WHERE id = 1").fetch_one(c).await)?;
+    let (version, master_version, rotate_after, verifier_cache, identity) = row;
+    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(
+        "SELECT kid, algorithm, state, public_jwk, private_jwe, published_at, activated_at, retired_at, ended_at, reason, max_ttl
+           FROM signing_keys ORDER BY published_at, kid")
+        .fetch_all(c).await)?;
+    let keys = rows
+        .into_iter()
+        .map(Stored::try_from)
+        .collect::<Result<_>>()?;
+    Ok(StoredRing {
+        id: RingId { version, identity },
+        master_version,
+        rotate_after: rotate_after.map(Timestamp),
+        verifier_cache: duration(verifier_cache),
+        keys,
+    })
+}
+
+/// From the state that was seen to the next version, with an identity that is drawn at random for
+/// it; `false`: another change was first.
+pub async fn advance(conn: &mut Conn, seen: RingId, identity: i64) -> Result<bool> {
+    let changed = on!(conn, c => sqlx::query(
+        "UPDATE key_ring SET version = version + 1, identity = $3 WHERE id = 1 AND version = $1 AND COALESCE(identity, 0) = $2")
+        .bind(seen.version).bind(seen.identity).bind(identity).execute(c).await.map(|done| done.rows_affected()))?;
+    if changed == 1 {
+        crate::store::engine::listener::announce(conn).await?;
+    }
+    Ok(changed == 1)
+}
+
+/// Inserts a key; `Conflict` if its kid was ever used.
+pub async fn insert(conn: &mut Conn, stored: &Stored) -> Result<()> {
+    let k = &stored.key;
+    on!(conn, c => sqlx::query(
+        "INSERT INTO signing_keys (kid, algorithm, state, public_jwk, private_jwe, published_at, activated_at, retired_at, ended_at, reason, max_ttl)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL, NULL, $9)")
+        .bind(k.kid.as_str()).bind(k.algorithm.as_str()).bind(k.state.as_str()).bind(stored.public_jwk.as_str()).bind(stored.private_jwe.as_deref())
+        .bind(k.published_at.0).bind(k.activated_at.map(|t| t.0)).bind(k.retired_at.map(|t| t.0)).bind(millis(k.max_ttl))
+        .execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Standby → active.
+pub async fn activate(
+    conn: &mut Conn,
+    kid: &str,
+    max_ttl: std::time::Duration,
+    now: Timestamp,
+) -> Result<()> {
+    on!(conn, c => sqlx::query("UPDATE signing_keys SET state = 'active', activated_at = $1, max_ttl = CASE WHEN max_ttl < $2 THEN $2 ELSE max_ttl END WHERE kid = $3")
+        .bind(now.0).bind(millis(max_ttl)).bind(kid).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Active (or a standby that is pushed aside) → retired.
+pub async fn retire(conn: &mut Conn, kid: &str, now: Timestamp) -> Result<()> {
+    on!(conn, c => sqlx::query("UPDATE signing_keys SET state = 'retired', retired_at = $1 WHERE kid = $2").bind(now.0).bind(kid).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Anything → a tombstone without private part.
+pub async fn bury(
+    conn: &mut Conn,
+    kid: &str,
+    state: State,
+    reason: Option<&str>,
+    now: Timestamp,
+) -> Result<()> {
+    on!(conn, c => sqlx::query("UPDATE signing_keys SET state = $1, private_jwe = NULL, ended_at = $2, reason = $3 WHERE kid = $4")
+        .bind(state.as_str()).bind(now.0).bind(reason).bind(kid).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Replaces the sealed private key.
+pub async fn reseal(conn: &mut Conn, kid: &str, private_jwe: &str) -> Result<()> {
+    on!(conn, c => sqlx::query("UPDATE signing_keys SET private_jwe = $1 WHERE kid = $2").bind(private_jwe).bind(kid).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// When the second rotation of an emergency is due.
+pub async fn set_rotate_after(conn: &mut Conn, at: Option<Timestamp>) -> Result<()> {
+    on!(conn, c => sqlx::query("UPDATE key_ring SET rotate_after = $1 WHERE id = 1").bind(at.map(|t| t.0)).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Raises what must never fall: the active key's longest access TTL, and the largest verifier
+/// cache. Tells whether anything rose.
+pub async fn raise_bounds(
+    conn: &mut Conn,
+    access_ttl: std::time::Duration,
+    verifier_cache: std::time::Duration,
+) -> Result<bool> {
+    let ttl = on!(conn, c => sqlx::query("UPDATE signing_keys SET max_ttl = $1 WHERE state = 'active' AND max_ttl < $1")
+        .bind(millis(access_ttl)).execute(c).await.map(|done| done.rows_affected()))?;
+    let cache = on!(conn, c => sqlx::query("UPDATE key_ring SET verifier_cache = $1 WHERE id = 1 AND verifier_cache < $1")
+        .bind(millis(verifier_cache)).execute(c).await.map(|done| done.rows_affected()))?;
+    Ok(ttl + cache > 0)
+}

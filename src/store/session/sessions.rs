@@ -1,0 +1,319 @@
+//! Sessions but for their refresh, which is `refresh`'s business.
+
+use std::time::Duration;
+
+use sqlx::FromRow;
+
+use crate::model::kernel::id::{SessionId, UserId};
+use crate::model::kernel::time::Timestamp;
+use crate::model::key::ring_id::RingId;
+use crate::model::session::session::{Delivery, Session};
+
+use super::epochs::{begun, in_force, live_of_user};
+use crate::store::{Conn, Error, Result, hash_text, on};
+
+#[derive(FromRow)]
+struct Row {
+    id: String,
+    user_id: String,
+    delivery: String,
+    remember: i64,
+    auth_time: i64,
+    created_at: i64,
+    updated_at: i64,
+    expires_at: i64,
+    ip_address: String,
+    user_agent: String,
+    impersonated_by: Option<String>,
+}
+
+fn corrupt(column: &'static str) -> Error {
+    Error::Corrupt {
+        table: "sessions",
+        column,
+    }
+}
+
+impl TryFrom<Row> for Session {
+    type Error = Error;
+    fn try_from(row: Row) -> Result<Self> {
+        Ok(Self {
+            id: row.id.parse().map_err(|_| corrupt("id"))?,
+            user_id: row.user_id.parse().map_err(|_| corrupt("user_id"))?,
+            delivery: Delivery::parse(&row.delivery).ok_or_else(|| corrupt("delivery"))?,
+            remember: row.remember != 0,
+            auth_time: Timestamp(row.auth_time),
+            created_at: Timestamp(row.created_at),
+            updated_at: Timestamp(row.updated_at),
+            expires_at: Timestamp(row.expires_at),
+            ip_address: row.ip_address,
+            user_agent: row.user_agent,
+            impersonated_by: row
+                .impersonated_by
+                .map(|id| id.parse().map_err(|_| corrupt("impersonated_by")))
+                .transpose()?,
+        })
+    }
+}
+
+/// A session about to begin.
+#[derive(Clone)]
+pub struct New {
+    /// What a client may know of it.
+    pub session: Session,
+    /// Hash of the session token.
+    pub token_hash: [u8; 32],
+    /// Hash of the first refresh token's secret.
+    pub refresh_hash: [u8; 32],
+    /// The end without use.
+    pub idle_expires_at: Timestamp,
+    /// The session of the admin who acts in this one: it ends with that.
+    pub acting_session: Option<SessionId>,
+}
+
+/// Why a session may begin.
+#[derive(Debug, Clone, Copy)]
+pub enum Proof<'p> {
+    /// The password hash that was verified, as it was.
+    Password(&'p str),
+    /// Something else than a password: an admin's word, or the session that this one follows.
+    Vouched,
+}
+
+/// The session of a user who may sign in. Alone, or with the account whose hash must be current.
+macro_rules! insert_session {
+    ($from:literal, $proof:literal, $lock:literal) => {
+        concat!(
+            "INSERT INTO sessions (id, user_id, token_hash, generation, refresh_hash, rotated_at, idle_expires_at, expires_at, revoked_at, revoked_reason,
+                               delivery, remember, auth_time, ip_address, user_agent, impersonated_by, created_at, updated_at, acting_session, epoch, acting_epoch)
+         SELECT $1, u.id, $2, 1, $3, CAST($4 AS BIGINT), CAST($5 AS BIGINT), CAST($6 AS BIGINT), NULL, NULL,
+                $7, CAST($8 AS BIGINT), CAST($13 AS BIGINT), $9, $10, CAST($14 AS TEXT), CAST($4 AS BIGINT), CAST($4 AS BIGINT), CAST($15 AS TEXT),
+                u.session_epoch + (SELECT epoch FROM key_ring WHERE key_ring.id = 1),
+                CASE WHEN CAST($14 AS TEXT) IS NULL THEN 0
+                     ELSE (SELECT actor.acting_epoch FROM users actor WHERE actor.id = CAST($14 AS TEXT)) + (SELECT epoch FROM key_ring WHERE key_ring.id = 1) END
+           FROM ",
+            $from,
+            " WHERE u.id = $11 AND u.disabled_at IS NULL AND (u.banned = 0 OR u.ban_expires_at <= $4)
+            AND (SELECT master_version FROM key_ring WHERE key_ring.id = 1) = $12",
+            $proof,
+            $lock,
+            " RETURNING (SELECT CAST(version AS TEXT) || ':' || CAST(COALESCE(identity, 0) AS TEXT) FROM key_ring WHERE key_ring.id = 1)"
+        )
+    };
+}
+
+/// Inserts the session, if the user may sign in and, where a password was proven, its hash is still
+/// the user's; returns the key ring's state if it did. A sign-in that verified the old password
+/// while it changed inserts nothing, and so does a process without the current master key.
+pub async fn insert(
+    conn: &mut Conn,
+    new: &New,
+    proof: Proof<'_>,
+    master_version: u8,
+) -> Result<Option<RingId>> {
+    // SQLite has one writer. On Postgres the proof and the user are locked, in the order in which a
+    // change of password takes them.
+    let sql = match (proof, conn.is_postgres()) {
+        (Proof::Password(_), true) => {
+            insert_session!(
+                "users u JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential'",
+                " AND a.password_hash = $16",
+                " FOR SHARE OF a, u "
+            )
+        }
+        (Proof::Password(_), false) => {
+            insert_session!(
+                "users u JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential'",
+                " AND a.password_hash = $16",
+                ""
+            )
+        }
+        (Proof::Vouched, true) => insert_session!("users u", "", " FOR SHARE OF u "),
+        (Proof::Vouched, false) => insert_session!("users u", "", ""),
+    };
+    let s = &new.session;
+    let inserted: Vec<(String,)> = on!(conn, c => {
+        let query = sqlx::query_as(sql)
+            .bind(s.id.to_string())
+            .bind(hash_text(&new.token_hash))
+            .bind(hash_text(&new.refresh_hash))
+            .bind(s.created_at.0)
+            .bind(new.idle_expires_at.0)
+            .bind(s.expires_at.0)
+            .bind(s.delivery.as_str())
+            .bind(i64::from(s.remember))
+            .bind(s.ip_address.as_str())
+            .bind(s.user_agent.as_str())
+            .bind(s.user_id.to_string())
+            .bind(i64::from(master_version))
+            .bind(s.auth_time.0)
+            .bind(s.impersonated_by.map(|id| id.to_string()))
+            .bind(new.acting_session.map(|id| id.to_string()));
+        match proof {
+            Proof::Password(hash) => query.bind(hash).fetch_all(c).await,
+            Proof::Vouched => query.fetch_all(c).await,
+        }
+    })?;
+    inserted
+        .first()
+        .map(|(id,)| {
+            id.parse().map_err(|_| Error::Corrupt {
+                table: "key_ring",
+                column: "identity",
+            })
+        })
+        .transpose()
+}
+
+/// How a session is looked up.
+#[derive(Clone, Copy)]
+pub enum By {
+    /// By the hash of its session token.
+    TokenHash([u8; 32]),
+    /// By its id, from a verified access token.
+    Id(SessionId),
+}
+
+/// A live session: who is asking, how far its row has moved, and the ring's version.
+pub struct Found {
+    /// The session.
+    pub session: Session,
+    /// Past 1 it has refreshed.
+    pub generation: u32,
+    /// The end without use.
+    pub idle_expires_at: Timestamp,
+    /// `users.version` of its user.
+    pub user_version: i64,
+    /// The key ring's state.
+    pub ring_id: RingId,
+}
+
+#[derive(FromRow)]
+struct FoundRow {
+    #[sqlx(flatten)]
+    session: Row,
+    generation: i64,
+    idle_expires_at: i64,
+    user_version: i64,
+    ring_id: String,
+}
+
+/// The session, if it has begun, was not ended, by itself or by an epoch, and is not past an end.
+pub async fn find_live(conn: &mut Conn, by: &By, now: Timestamp) -> Result<Option<Found>> {
+    macro_rules! found {
+        ($key:literal) => {
+            concat!(
+                "SELECT s.id, s.user_id, s.delivery, s.remember, s.auth_time, s.created_at, s.updated_at, s.expires_at, s.ip_address, s.user_agent, s.impersonated_by,
+                        s.generation, s.idle_expires_at, u.version AS user_version, (SELECT CAST(version AS TEXT) || ':' || CAST(COALESCE(identity, 0) AS TEXT) FROM key_ring WHERE key_ring.id = 1) AS ring_id
+                   FROM sessions s JOIN users u ON u.id = s.user_id WHERE ",
+                $key,
+                " = $1 AND s.expires_at > $2 AND s.idle_expires_at > $2 AND ",
+                begun!("s", "$2"),
+                " AND ",
+                in_force!("s")
+            )
+        };
+    }
+    const BY_TOKEN: &str = found!("s.token_hash");
+    const BY_ID: &str = found!("s.id");
+    let (sql, key) = match by {
+        By::TokenHash(hash) => (BY_TOKEN, hash_text(hash)),
+        By::Id(id) => (BY_ID, id.to_string()),
+    };
+    let row: Option<FoundRow> =
+        on!(conn, c => sqlx::query_as(sql).bind(key.as_str()).bind(now.0).fetch_optional(c).await)?;
+    row.map(|row| {
+        Ok(Found {
+            session: row.session.try_into()?,
+            generation: u32::try_from(row.generation).map_err(|_| corrupt("generation"))?,
+            idle_expires_at: Timestamp(row.idle_expires_at),
+            user_version: row.user_version,
+            ring_id: row.ring_id.parse().map_err(|_| Error::Corrupt {
+                table: "key_ring",
+                column: "identity",
+            })?,
+        })
+    })
+    .transpose()
+}
+
+/// Which part of a list of sessions.
+#[derive(Debug, Clone, Copy)]
+pub struct Page {
+    /// How many at most.
+    pub limit: i64,
+    /// Only those that began before this one.
+    pub before: Option<SessionId>,
+    /// Leaves out those in which an admin acts as the user.
+    pub own: bool,
+}
+
+/// A page of the live sessions of a user, newest first.
+pub async fn list_live(
+    conn: &mut Conn,
+    user: UserId,
+    page: &Page,
+    now: Timestamp,
+) -> Result<Vec<Session>> {
+    const LIST: &str = concat!(
+        "SELECT s.id, s.user_id, s.delivery, s.remember, s.auth_time, s.created_at, s.updated_at, s.expires_at, s.ip_address, s.user_agent, s.impersonated_by
+           FROM sessions s WHERE ",
+        live_of_user!(),
+        " AND s.expires_at > $2 AND s.idle_expires_at > $2 AND ",
+        begun!("s", "$2"),
+        " AND (CAST($3 AS TEXT) IS NULL OR s.id < $3) AND (s.impersonated_by IS NULL OR $4 = 0) ORDER BY s.id DESC LIMIT $5"
+    );
+    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(LIST)
+        .bind(user.to_string()).bind(now.0).bind(page.before.map(|id| id.to_string())).bind(i64::from(page.own)).bind(page.limit).fetch_all(c).await)?;
+    rows.into_iter().map(Session::try_from).collect()
+}
+
+/// Writes the sliding end of a session that its cookie was used for; it never moves back, and a
+/// session that is over by now stays so.
+pub async fn slide(
+    conn: &mut Conn,
+    id: SessionId,
+    idle_expires_at: Timestamp,
+    now: Timestamp,
+) -> Result<()> {
+    const SLIDE: &str = concat!(
+        "UPDATE sessions SET idle_expires_at = $1, updated_at = $2 WHERE id = $3 AND idle_expires_at <= $1 AND expires_at > $2 AND idle_expires_at > $2 AND ",
+        begun!("sessions", "$2"),
+        " AND ",
+        in_force!("sessions")
+    );
+    on!(conn, c => sqlx::query(SLIDE).bind(idle_expires_at.0).bind(now.0).bind(id.to_string()).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// How many of a user's newest sessions tell which devices are known.
+const REMEMBERED: i64 = 200;
+
+/// What the user has signed in with, as far as sessions are still known: of the newest ones.
+pub async fn user_agents(conn: &mut Conn, user: UserId) -> Result<Vec<String>> {
+    let rows: Vec<(String,)> = on!(conn, c => sqlx::query_as(
+        "SELECT DISTINCT user_agent FROM (SELECT user_agent FROM sessions WHERE user_id = $1 ORDER BY id DESC LIMIT $2) newest")
+        .bind(user.to_string()).bind(REMEMBERED).fetch_all(c).await)?;
+    Ok(rows.into_iter().map(|(text,)| text).collect())
+}
+
+/// Whose session this is, live or not.
+pub async fn owner(conn: &mut Conn, id: SessionId) -> Result<Option<UserId>> {
+    let row: Option<(String,)> = on!(conn, c => sqlx::query_as("SELECT user_id FROM sessions WHERE id = $1").bind(id.to_string()).fetch_optional(c).await)?;
+    row.map(|(user,)| user.parse().map_err(|_| corrupt("user_id")))
+        .transpose()
+}
+
+/// How many sessions live, and how old they are on average. Reads the whole table.
+pub async fn census(conn: &mut Conn, now: Timestamp) -> Result<(i64, Duration)> {
+    const LIVE: &str = concat!(
+        "SELECT COUNT(*), CAST(COALESCE(AVG($1 - s.created_at), 0) AS BIGINT) FROM sessions s
+          WHERE s.idle_expires_at > $1 AND s.expires_at > $1 AND ",
+        begun!("s", "$1"),
+        " AND ",
+        in_force!("s")
+    );
+    let (count, age): (i64, i64) =
+        on!(conn, c => sqlx::query_as(LIVE).bind(now.0).fetch_one(c).await)?;
+    Ok((count, Duration::from_millis(age.unsigned_abs())))
+}
