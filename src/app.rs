@@ -18,7 +18,7 @@ use crate::crypto::breached::BreachedHashes;
 use crate::crypto::key_ring::KeyRing;
 use crate::crypto::master_key::MasterKey;
 use crate::crypto::password::{Cost, Hasher};
-use crate::mail::{Inbox, Mailer, Transport, Wording};
+use crate::mail::{Inbox, Mailer, Templates, Transport};
 use crate::metrics::Metrics;
 use crate::model::kernel::id::{EventId, SessionId};
 use crate::model::kernel::time::Timestamp;
@@ -219,7 +219,7 @@ impl App {
     }
 
     /// The database has a newer ring that this process cannot open.
-    pub fn condemn_ring(&self) {
+    pub fn mark_ring_unusable(&self) {
         self.ring_unusable.store(true, Ordering::Relaxed);
     }
 
@@ -294,7 +294,7 @@ fn mailer(config: &Config) -> Result<Mailer, store::Error> {
         MailTransport::Off => Transport::Off,
     };
     let from = Transport::sender(&config.mail.from).map_err(|e| unusable("mail.from", &e))?;
-    let wording = Wording::load(config.mail.templates_dir.as_deref())
+    let wording = Templates::load(config.mail.templates_dir.as_deref())
         .map_err(|e| unusable("mail.templates_dir", &e.to_string()))?;
     Ok(Mailer {
         wording,

@@ -57,7 +57,7 @@ struct Gauges {
 
 /// A look at what changes by itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Seen {
+pub struct GaugeSnapshot {
     /// The database answered.
     pub database: bool,
     /// It can be written, as far as the last write told.
@@ -252,7 +252,7 @@ impl Metrics {
     }
 
     /// The text that Prometheus reads, with the gauges as just seen.
-    pub fn render(&self, seen: &Seen) -> String {
+    pub fn render(&self, seen: &GaugeSnapshot) -> String {
         self.gauges.set(seen);
         let mut text = String::new();
         if encode(&mut text, &self.registry).is_err() {
@@ -342,7 +342,7 @@ impl Gauges {
         );
     }
 
-    fn set(&self, seen: &Seen) {
+    fn set(&self, seen: &GaugeSnapshot) {
         let whole = |gauge: &Gauge, value: usize| {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         };
@@ -396,10 +396,10 @@ mod tests {
         metrics.request("POST", "/api/auth/refresh", 200, Duration::from_millis(3));
         metrics.sign_in("success");
         metrics.sign_in("success");
-        let seen = Seen {
+        let seen = GaugeSnapshot {
             database: true,
             sessions: Some((7, Duration::from_secs(90))),
-            ..Seen::default()
+            ..GaugeSnapshot::default()
         };
         let text = metrics.render(&seen);
         for line in [
@@ -415,7 +415,7 @@ mod tests {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
         }
         // Nobody could ask the database: what was last known stays, and that it is away shows.
-        let text = metrics.render(&Seen::default());
+        let text = metrics.render(&GaugeSnapshot::default());
         assert!(
             text.contains("countersign_sessions 7.0\n")
                 && text.contains("countersign_database_up 0\n"),

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::config::Config;
 use crate::flows::key::change_keys;
-use crate::flows::key::change_keys::{Changed, Order, describe};
+use crate::flows::key::change_keys::{Changed, KeyChange, describe};
 use crate::flows::key::inspect_keys;
 use crate::flows::token::session_tokens;
-use crate::model::key::key::{Key, State, Step, Wish};
+use crate::model::key::key::{Key, KeyOperation, State, Step};
 
 use super::{Failure, Output, Result, ask, lost_key, operator, output, processes, rewrap, start};
 
@@ -173,9 +173,9 @@ async fn act(app: &App, command: Keys) -> Result<()> {
             output,
         } => {
             let wish = if compromised {
-                Wish::ReplaceAll
+                KeyOperation::ReplaceAll
             } else {
-                Wish::Rotate { force }
+                KeyOperation::Rotate { force }
             };
             if compromised && !dry_run {
                 let blind =
@@ -188,7 +188,7 @@ async fn act(app: &App, command: Keys) -> Result<()> {
             let active = inspect_keys::active_kid(app);
             change(
                 app,
-                Order::new(wish.clone(), operator()).if_active(active),
+                KeyChange::new(wish.clone(), operator()).if_active(active),
                 &wish,
                 dry_run,
                 output,
@@ -202,7 +202,7 @@ async fn act(app: &App, command: Keys) -> Result<()> {
             yes,
             output,
         } => {
-            let wish = Wish::Revoke(kid.clone());
+            let wish = KeyOperation::Revoke(kid.clone());
             if !dry_run {
                 ask::confirm(
                     &format!(
@@ -214,7 +214,7 @@ async fn act(app: &App, command: Keys) -> Result<()> {
             }
             change(
                 app,
-                Order::new(wish.clone(), operator()).because(&reason),
+                KeyChange::new(wish.clone(), operator()).with_reason(&reason),
                 &wish,
                 dry_run,
                 output,
@@ -294,7 +294,13 @@ async fn list(app: &App, all: bool, format: Output) -> Result<()> {
     }
 }
 
-async fn change(app: &App, order: Order, wish: &Wish, dry_run: bool, format: Output) -> Result<()> {
+async fn change(
+    app: &App,
+    order: KeyChange,
+    wish: &KeyOperation,
+    dry_run: bool,
+    format: Output,
+) -> Result<()> {
     let steps = change_keys::preview(app, wish).await?;
     if dry_run {
         print_change(
@@ -364,7 +370,7 @@ async fn import(
     format: Output,
 ) -> Result<()> {
     let text = zeroize::Zeroizing::new(read(file)?);
-    let order = Order::import(&text, state == As::Retired, operator())?;
+    let order = KeyChange::import(&text, state == As::Retired, operator())?;
     let found = order.imported_kid().unwrap_or_default().to_owned();
     if kid.is_some_and(|expected| expected != found) {
         return Err(Failure::Refused(format!(

@@ -16,9 +16,9 @@ struct Taken {
 
 /// All of them.
 #[derive(Debug, Default)]
-pub(in crate::crypto) struct Places(Mutex<Taken>);
+pub(in crate::crypto) struct HashSlots(Mutex<Taken>);
 
-impl Places {
+impl HashSlots {
     fn taken(&self) -> MutexGuard<'_, Taken> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -26,7 +26,7 @@ impl Places {
     /// A place for a request of this peer, if the load admits one; `taken` and `held` of the load
     /// are filled in here. A client counts with the whole network that it can choose addresses
     /// from.
-    pub(in crate::crypto) fn take(self: &Arc<Self>, peer: &Peer, load: Load) -> Option<Place> {
+    pub(in crate::crypto) fn take(self: &Arc<Self>, peer: &Peer, load: Load) -> Option<HashSlot> {
         let network = rate::widest_network(&peer.ip_address);
         let mut taken = self.taken();
         let held = taken.by_network.get(&network).copied().unwrap_or_default();
@@ -41,7 +41,7 @@ impl Places {
         }
         taken.all += 1;
         taken.by_network.insert(network.clone(), held + 1);
-        Some(Place {
+        Some(HashSlot {
             places: Arc::clone(self),
             network,
         })
@@ -50,12 +50,12 @@ impl Places {
 
 /// A place in the queue; given back when the work is done, or when its request is gone.
 #[derive(Debug)]
-pub struct Place {
-    places: Arc<Places>,
+pub struct HashSlot {
+    places: Arc<HashSlots>,
     network: String,
 }
 
-impl Drop for Place {
+impl Drop for HashSlot {
     fn drop(&mut self) {
         let mut taken = self.places.taken();
         taken.all -= 1;
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_place_is_counted_for_its_network_until_it_is_given_back() {
-        let places = Arc::new(Places::default());
+        let places = Arc::new(HashSlots::default());
         let load = Load {
             places: 4,
             threads: 1,

@@ -19,8 +19,8 @@ use crate::model::audit::event::Peer;
 use crate::model::limit::share::Load;
 use crate::random::{self, Random};
 
-pub use crate::crypto::hash_slots::Place;
-use crate::crypto::hash_slots::Places;
+pub use crate::crypto::hash_slots::HashSlot;
+use crate::crypto::hash_slots::HashSlots;
 
 /// argon2id's three costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +98,7 @@ pub struct Hasher {
     threads: usize,
     depth: usize,
     /// Those that are taken, from before anything is done for a request that needs one.
-    places: Arc<Places>,
+    places: Arc<HashSlots>,
     /// What a hash takes, in nanoseconds: a mean that follows the last ones.
     usual: Arc<AtomicU64>,
     cost: Cost,
@@ -140,7 +140,7 @@ impl Hasher {
     }
 
     /// As [`Self::hash`], in a place that was taken before.
-    pub async fn hash_in(&self, place: Place, password: Password) -> Result<String, Error> {
+    pub async fn hash_in(&self, place: HashSlot, password: Password) -> Result<String, Error> {
         let salt: [u8; SALT] = random::bytes(&*self.random);
         let cost = self.cost;
         let hash = move |memory: &mut Vec<Block>| {
@@ -165,7 +165,7 @@ impl Hasher {
     /// As [`Self::verify`], in a place that was taken before.
     pub async fn verify_in(
         &self,
-        place: Place,
+        place: HashSlot,
         password: Password,
         stored: Option<String>,
     ) -> Result<Verdict, Error> {
@@ -187,7 +187,7 @@ impl Hasher {
     ///
     /// # Errors
     /// [`Error::Busy`]: there is none, its turn would come too late, or the peer's network holds its share of them.
-    pub fn reserve(&self, peer: &Peer) -> Result<Place, Error> {
+    pub fn reserve(&self, peer: &Peer) -> Result<HashSlot, Error> {
         let usual = Duration::from_nanos(self.usual.load(Ordering::Relaxed));
         let load = Load {
             places: self.depth,
@@ -213,7 +213,7 @@ impl Hasher {
 
     async fn run<T: Send + 'static>(
         &self,
-        place: Place,
+        place: HashSlot,
         task: impl FnOnce(&mut Vec<Block>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let (answer, result) = oneshot::channel();

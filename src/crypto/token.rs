@@ -14,7 +14,7 @@ use hmac::Mac;
 use zeroize::Zeroizing;
 
 use crate::model::kernel::id::SessionId;
-use crate::model::session::refresh::{Child, Kin, Presented};
+use crate::model::session::refresh::{Child, Presented, SuccessorHashes};
 
 use super::master_key::{MasterKey, MasterKeys};
 use super::{decode, encode, sha256};
@@ -136,7 +136,7 @@ impl RefreshToken {
     /// What `decide` wants to know. The successor is tried under every loaded master key, the
     /// token's own first.
     pub fn presented(&self, masters: &MasterKeys) -> Presented {
-        let kin = self.makers(masters).map(|m| Kin {
+        let kin = self.makers(masters).map(|m| SuccessorHashes {
             successor: sha256(&*self.child_secret(m, false)),
             late_successor: sha256(&*self.child_secret(m, true)),
         });
@@ -144,7 +144,7 @@ impl RefreshToken {
             generation: self.generation,
             hash: self.hash(),
             parent_hash: sha256(&*self.parent),
-            lineage: self.has_lineage(masters),
+            descends_from_parent: self.has_lineage(masters),
             kin: kin.collect(),
         }
     }
@@ -340,10 +340,10 @@ mod tests {
             *first().successor(&keys).unwrap().encode(&keys)
         );
         let presented = second.presented(&keys);
-        assert!(presented.lineage);
+        assert!(presented.descends_from_parent);
         assert_eq!(presented.parent_hash, first().hash());
         assert_eq!(first().presented(&keys).kin[0].successor, second.hash());
-        assert!(!first().presented(&keys).lineage);
+        assert!(!first().presented(&keys).descends_from_parent);
     }
 
     #[test]

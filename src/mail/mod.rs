@@ -5,7 +5,7 @@ pub mod inbox;
 pub mod templates;
 pub mod transport;
 
-pub use crate::mail::templates::{BadTemplate, Rendered, Wording, Words};
+pub use crate::mail::templates::{BadTemplate, Rendered, TemplateContext, Templates};
 pub use inbox::{Inbox, Received};
 pub use transport::{Fault, Transport, Undelivered};
 
@@ -19,7 +19,7 @@ use crate::model::kernel::time::Timestamp;
 /// What the operator said of mails, made ready.
 pub struct Mailer {
     /// The words.
-    pub wording: Wording,
+    pub wording: Templates,
     /// The way out.
     pub transport: Transport,
     /// Who writes.

@@ -12,7 +12,7 @@ use crate::model::mail::{Purpose, Template};
 /// What the templates may say.
 #[derive(Debug, Clone, Default, serde::Serialize)]
 #[expect(missing_docs, reason = "docs/mail.md describes each")]
-pub struct Words {
+pub struct TemplateContext {
     pub app_name: String,
     pub name: String,
     pub email: String,
@@ -52,16 +52,16 @@ macro_rules! templates {
             #[derive(askama::Template)]
             #[template(path = $text_path)]
             struct $text<'w> {
-                w: &'w Words,
+                w: &'w TemplateContext,
             }
             #[derive(askama::Template)]
             #[template(path = $html_path)]
             struct $html<'w> {
-                w: &'w Words,
+                w: &'w TemplateContext,
             }
         )*
 
-        fn built_in(template: Template, w: &Words) -> Result<(String, String), askama::Error> {
+        fn built_in(template: Template, w: &TemplateContext) -> Result<(String, String), askama::Error> {
             match template {
                 $($template => Ok(($text { w }.render()?, $html { w }.render()?)),)*
             }
@@ -109,17 +109,17 @@ const ALL: [Template; 11] = [
 ];
 
 /// Where the words come from.
-pub struct Wording(Option<Environment<'static>>);
+pub struct Templates(Option<Environment<'static>>);
 
-impl Wording {
+impl Templates {
     /// The built-in ones, or the operator's where there are any; each is tried once.
     pub fn load(dir: Option<&Path>) -> Result<Self, BadTemplate> {
         let wording = Self(dir.map(|dir| environment(dir.to_owned())));
-        let sample = Words {
+        let sample = TemplateContext {
             app_name: "x".into(),
             name: "x".into(),
             link: "https://example.com".into(),
-            ..Words::default()
+            ..TemplateContext::default()
         };
         for template in ALL {
             wording.render(template, &sample)?;
@@ -128,7 +128,11 @@ impl Wording {
     }
 
     /// The mail in words.
-    pub fn render(&self, template: Template, words: &Words) -> Result<Rendered, BadTemplate> {
+    pub fn render(
+        &self,
+        template: Template,
+        words: &TemplateContext,
+    ) -> Result<Rendered, BadTemplate> {
         let name = template.as_str();
         let bad = |reason: String| BadTemplate {
             name: name.to_owned(),
@@ -184,15 +188,15 @@ mod tests {
     fn both_engines_say_the_same() {
         let dir = tempfile::tempdir().unwrap();
         let (built_in, read) = (
-            Wording::load(None).unwrap(),
-            Wording::load(Some(dir.path())).unwrap(),
+            Templates::load(None).unwrap(),
+            Templates::load(Some(dir.path())).unwrap(),
         );
-        let words = Words {
+        let words = TemplateContext {
             app_name: "Notes & Co".into(),
             name: "<b>Ana</b>".into(),
             email: "ana@example.com".into(),
             link: "https://example.com/?a=1&b=2".into(),
-            ..Words::default()
+            ..TemplateContext::default()
         };
         for template in ALL {
             let (one, other) = (
@@ -218,11 +222,11 @@ mod tests {
             "Hallo von {{ w.app_name }}\n\n{{ w.link }}\n",
         )
         .unwrap();
-        let wording = Wording::load(Some(dir.path())).unwrap();
-        let words = Words {
+        let wording = Templates::load(Some(dir.path())).unwrap();
+        let words = TemplateContext {
             app_name: "Notizen".into(),
             link: "https://example.com".into(),
-            ..Words::default()
+            ..TemplateContext::default()
         };
         let rendered = wording
             .render(Template::Link(Purpose::VerifyEmail), &words)
@@ -233,7 +237,7 @@ mod tests {
         );
         std::fs::write(dir.path().join("new_sign_in.html"), "{% if %}").unwrap();
         assert!(
-            Wording::load(Some(dir.path()))
+            Templates::load(Some(dir.path()))
                 .err()
                 .unwrap()
                 .to_string()

@@ -102,7 +102,7 @@ pub fn is_postgres(url: &str) -> bool {
 
 /// What a piece of work looks like to the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shape {
+enum TransactionShape {
     /// One statement that is whole by itself.
     Statement,
     /// Several that belong together.
@@ -111,18 +111,18 @@ enum Shape {
 
 /// How a piece of work is written.
 #[derive(Debug, Clone, Copy)]
-struct Manner {
-    shape: Shape,
+struct WriteOptions {
+    shape: TransactionShape,
     /// Among others of its kind it may wait so long for more (SQLite).
-    patience: Duration,
+    batch_delay: Duration,
     /// Whether its answer waits for the disk.
     synced: bool,
 }
 
-impl Manner {
+impl WriteOptions {
     const STEPS: Self = Self {
-        shape: Shape::Steps,
-        patience: Duration::ZERO,
+        shape: TransactionShape::Steps,
+        batch_delay: Duration::ZERO,
         synced: true,
     };
 }
@@ -194,15 +194,15 @@ impl Db {
         }
     }
 
-    async fn write_as<T, F>(&self, manner: Manner, work: F) -> Result<T>
+    async fn write_as<T, F>(&self, options: WriteOptions, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone + Send + 'static,
     {
         let span = tracing::info_span!(target: "traces", "database.write", otel.kind = "client");
         let outcome = match self {
-            Self::Sqlite { writer, .. } => writer.run(manner, work).instrument(span).await,
-            Self::Postgres { pool, .. } => pool.write(manner, work).instrument(span).await,
+            Self::Sqlite { writer, .. } => writer.run(options, work).instrument(span).await,
+            Self::Postgres { pool, .. } => pool.write(options, work).instrument(span).await,
         };
         self.writes().note(&outcome);
         outcome
@@ -218,7 +218,7 @@ impl Db {
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone + Send + 'static,
     {
-        self.write_as(Manner::STEPS, work).await
+        self.write_as(WriteOptions::STEPS, work).await
     }
 
     /// As [`Self::write`], for work that may refuse: a refusal undoes everything that the work
@@ -262,9 +262,9 @@ impl Db {
         F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone + Send + 'static,
     {
         self.write_as(
-            Manner {
+            WriteOptions {
                 synced: false,
-                ..Manner::STEPS
+                ..WriteOptions::STEPS
             },
             work,
         )
@@ -273,15 +273,15 @@ impl Db {
 
     /// As [`Self::write`], while more of its kind are on their way: it may wait so long for one of
     /// them to share its commit (SQLite).
-    pub async fn write_in_company<T, F>(&self, patience: Duration, work: F) -> Result<T>
+    pub async fn write_with_batch_delay<T, F>(&self, batch_delay: Duration, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone + Send + 'static,
     {
         self.write_as(
-            Manner {
-                patience,
-                ..Manner::STEPS
+            WriteOptions {
+                batch_delay,
+                ..WriteOptions::STEPS
             },
             work,
         )
@@ -297,9 +297,9 @@ impl Db {
         F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone + Send + 'static,
     {
         self.write_as(
-            Manner {
-                shape: Shape::Statement,
-                ..Manner::STEPS
+            WriteOptions {
+                shape: TransactionShape::Statement,
+                ..WriteOptions::STEPS
             },
             work,
         )

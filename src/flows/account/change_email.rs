@@ -18,7 +18,7 @@ use crate::store::{self, Conn};
 use super::mailbox;
 use super::mailbox::{Evidence, Proof, Tie};
 use crate::flows::audit::recorder::{Recorder, detail};
-use crate::flows::limit::rate_limit::Charges;
+use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::mail::mail_links;
 use crate::flows::mail::outbox::{Change, Outbox};
 use crate::flows::session::end_session::end;
@@ -43,8 +43,8 @@ pub async fn request(
     if !app.config.sign_up.domains.admit(&new) {
         return Err(Error::EmailDomainNotAllowed);
     }
-    Charges::own_mail(app, Purpose::VerifyChange, who.user.id, peer)
-        .take(app)
+    RateLimitCheck::own_mail(app, Purpose::VerifyChange, who.user.id, peer)
+        .consume(app)
         .await?;
     let is_fresh = app.now().since(who.session.auth_time) < FRESH;
     let (outbox, user) = (Outbox::new(app), who.user.id);
@@ -133,7 +133,7 @@ pub async fn approve(app: &App, text: &str, callback: Option<String>, peer: &Pee
             }
             // The link stays good for when the new address may get a mail again.
             if !prove(conn, &outbox, &user, &wish, callback.as_deref()).await? {
-                return Ok(Err(Error::TooManyRequests(outbox.pause())));
+                return Ok(Err(Error::TooManyRequests(outbox.refusal_delay())));
             }
             recorder
                 .record(

@@ -20,10 +20,10 @@ use super::sign_up::account_id;
 use super::update_user::{refused, verify_password};
 use crate::flows::audit::recorder::Recorder;
 use crate::flows::authority::Authority;
-use crate::flows::limit::rate_limit::Charges;
+use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::mail::outbox::Outbox;
 use crate::flows::session::end_session::end;
-use crate::flows::session::open_session::{Grant, Opening, Options, RingVersion};
+use crate::flows::session::open_session::{Options, PendingSession, RingVersion, SessionTokens};
 use crate::flows::session::read_session::Authenticated;
 use crate::flows::{Error, Result};
 
@@ -35,7 +35,7 @@ pub async fn change_password(
     new: &str,
     move_session: bool,
     peer: &Peer,
-) -> Result<(User, Option<Grant>)> {
+) -> Result<(User, Option<SessionTokens>)> {
     let length = app.config.passwords.length;
     let new = choose(app, new, &own_words(&who.user)).await?;
     let current = Password::attempt(current, length)?;
@@ -48,11 +48,11 @@ pub async fn change_password(
     let verified = known
         .password_hash
         .ok_or(Error::CredentialAccountNotFound)?;
-    who.oneself(Action::SetPassword)?;
-    let charges = Charges::confirmation(app, who.session.id);
-    charges.take(app).await?;
+    who.require_not_impersonated(Action::SetPassword)?;
+    let charges = RateLimitCheck::confirmation(app, who.session.id);
+    charges.consume(app).await?;
     if charges
-        .settle(
+        .refund_if_not_evaluated(
             app,
             app.hasher
                 .verify(peer, current, Some(verified.clone()))
@@ -64,14 +64,14 @@ pub async fn change_password(
     {
         return Err(refused(app, who, peer).await);
     }
-    charges.forgive_now(app).await?;
+    charges.reset_now(app).await?;
     let hash = app.hasher.hash(peer, new).await?;
     let options = Options {
         delivery: who.session.delivery,
         remember: who.session.remember,
     };
     let opening = if move_session {
-        Some(Opening::prepare(app, &known.user, options, peer)?)
+        Some(PendingSession::prepare(app, &known.user, options, peer)?)
     } else {
         None
     };
@@ -118,7 +118,7 @@ pub async fn check_new(app: &App, user: &User, new: &str) -> Result<()> {
     choose(app, new, &own_words(user)).await.map(|_| ())
 }
 
-/// Sets the password of a user who is not asked: every session of the user ends. For oneself the
+/// Sets the password of a user who is not asked: every session of the user ends. For require_not_impersonated the
 /// current password is proven; a session that is stolen takes no account.
 pub async fn set_for_user(
     app: &App,
@@ -134,7 +134,7 @@ pub async fn set_for_user(
         return set_password(app, &user, new, peer).await;
     }
     // An actor who acts as the user knows the current password no better than a thief would.
-    who.oneself(Field::Password.action())?;
+    who.require_not_impersonated(Field::Password.action())?;
     let verified = verify_password(app, who, current.ok_or(Error::InvalidPassword)?, peer)
         .await?
         .ok_or(Error::InvalidPassword)?;
@@ -187,7 +187,7 @@ struct Change {
     spared: Option<crate::model::kernel::id::SessionId>,
     /// The session whose place `opening` takes in the same browser.
     replaced: Option<crate::model::kernel::id::SessionId>,
-    opening: Option<Opening>,
+    opening: Option<PendingSession>,
     outbox: Outbox,
     recorder: Recorder,
 }
@@ -195,7 +195,10 @@ struct Change {
 impl Change {
     /// The user's row first, the sessions in a later statement: a sign-in in between sees the new
     /// hash or is revoked.
-    async fn run(self, conn: &mut Conn) -> store::Result<Option<Option<(Opening, RingVersion)>>> {
+    async fn run(
+        self,
+        conn: &mut Conn,
+    ) -> store::Result<Option<Option<(PendingSession, RingVersion)>>> {
         let now = conn.now();
         store::account::user_changes::lock_account(conn, self.user).await?;
         if store::account::user_changes::lock(conn, self.user)

@@ -17,7 +17,7 @@ use crate::store::session::endings::Which;
 use super::administer_users::is_last_admin;
 use super::update_user::verify_password;
 use crate::flows::audit::recorder::{Recorder, detail};
-use crate::flows::limit::rate_limit::Charges;
+use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::mail::mail_links;
 use crate::flows::mail::outbox::Outbox;
 use crate::flows::session::end_session::end;
@@ -56,8 +56,8 @@ pub async fn request(
     callback: Option<String>,
     peer: &Peer,
 ) -> Result<()> {
-    Charges::own_mail(app, Purpose::DeleteUser, who.user.id, peer)
-        .take(app)
+    RateLimitCheck::own_mail(app, Purpose::DeleteUser, who.user.id, peer)
+        .consume(app)
         .await?;
     let user = who.user.id;
     let outbox = Outbox::new(app);

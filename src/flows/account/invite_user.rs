@@ -96,7 +96,7 @@ pub async fn invite(
                 .link(conn, Purpose::Invitation, &user, Some(&invitation.redirect))
                 .await?
             {
-                return Ok(Err(Error::TooManyRequests(outbox.pause())));
+                return Ok(Err(Error::TooManyRequests(outbox.refusal_delay())));
             }
             recorder
                 .record(

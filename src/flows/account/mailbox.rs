@@ -24,7 +24,7 @@ use crate::store::session::sessions::By;
 use crate::store::{self, Conn};
 
 use crate::flows::audit::recorder::{Recorder, detail};
-use crate::flows::limit::rate_limit::Charges;
+use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::login::known_device;
 use crate::flows::login::known_device::Device;
 use crate::flows::mail::mail_links;
@@ -166,11 +166,11 @@ pub(in crate::flows) async fn weigh(
         return Ok(found);
     };
     let typed = Password::attempt(typed, app.config.passwords.length)?;
-    let charges = Charges::password(app, &known.user.email, &[], peer).await?;
-    charges.take(app).await?;
+    let charges = RateLimitCheck::password(app, &known.user.email, &[], peer).await?;
+    charges.consume(app).await?;
     let stored = known.password_hash;
     let verdict = charges
-        .settle(
+        .refund_if_not_evaluated(
             app,
             app.hasher
                 .verify(peer, typed, stored.clone())
@@ -179,7 +179,7 @@ pub(in crate::flows) async fn weigh(
         )
         .await?;
     if let (Verdict::Right { .. }, Some(hash)) = (verdict, stored) {
-        charges.forgive_now(app).await?;
+        charges.reset_now(app).await?;
         return Ok(Tie::Password(hash));
     }
     let (recorder, user) = (Recorder::new(app, peer), known.user.id);

@@ -15,7 +15,7 @@ use super::choose_password::consider;
 use super::mailbox;
 use super::sign_up::account_id;
 use crate::flows::audit::recorder::Recorder;
-use crate::flows::limit::rate_limit::Charges;
+use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::mail::mail_links;
 use crate::flows::mail::outbox::Outbox;
 use crate::flows::session::end_session::end;
@@ -31,8 +31,8 @@ pub async fn request(
     if !app.config.mail.sends() {
         return Err(Error::ResetPasswordDisabled);
     }
-    Charges::mail(app, Purpose::ResetPassword, email, peer)
-        .take(app)
+    RateLimitCheck::mail(app, Purpose::ResetPassword, email, peer)
+        .consume(app)
         .await?;
     let (key, outbox) = (email.clone(), Outbox::new(app));
     let work = app.db.write(move |conn| {

@@ -14,12 +14,12 @@ use crate::store::{self, Conn};
 
 use super::choose_password::choose;
 use crate::flows::audit::recorder::Recorder;
-use crate::flows::limit::rate_limit::Charges;
+use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::login::sign_in::Presented;
 use crate::flows::mail::outbox::Outbox;
 use crate::flows::session::carried;
-use crate::flows::session::end_session::Ending;
-use crate::flows::session::open_session::{Grant, Opening, Options, RingVersion};
+use crate::flows::session::end_session::SessionRevocation;
+use crate::flows::session::open_session::{Options, PendingSession, RingVersion, SessionTokens};
 use crate::flows::{Error, Result};
 
 /// What the form says.
@@ -43,7 +43,7 @@ pub async fn sign_up(
     options: Options,
     replaces: Presented<'_>,
     peer: &Peer,
-) -> Result<(User, Option<Grant>)> {
+) -> Result<(User, Option<SessionTokens>)> {
     if !app.config.sign_up.enabled {
         return Err(Error::SignUpDisabled);
     }
@@ -53,22 +53,22 @@ pub async fn sign_up(
     // Before anything is charged: who has to think of another password has used nothing up.
     let password = choose(app, &form.password, &[form.email.as_str(), &form.name]).await?;
     let place = app.hasher.reserve(peer)?;
-    Charges::sign_up(app, peer).take(app).await?;
+    RateLimitCheck::sign_up(app, peer).consume(app).await?;
     if !app.config.sign_up.signs_in() {
         // Whoever has the address gets a mail.
-        Charges::mail(app, Purpose::VerifyEmail, &form.email, peer)
-            .take(app)
+        RateLimitCheck::mail(app, Purpose::VerifyEmail, &form.email, peer)
+            .consume(app)
             .await?;
     }
     // Hashed before anybody looks whether the address is known: both cost the same.
     let hash = app.hasher.hash_in(place, password).await?;
     let user = new_user(app, form.email, form.name, form.image);
     let opening = if app.config.sign_up.signs_in() {
-        Some(Opening::prepare(app, &user, options, peer)?)
+        Some(PendingSession::prepare(app, &user, options, peer)?)
     } else {
         None
     };
-    let ending = Ending::of(
+    let ending = SessionRevocation::of(
         app,
         &replaces.sessions(app),
         replaces.refresh,
@@ -155,8 +155,8 @@ struct Creation {
     user: User,
     account: EventId,
     hash: String,
-    opening: Option<Opening>,
-    ending: Ending,
+    opening: Option<PendingSession>,
+    ending: SessionRevocation,
     /// When the account goes, if nobody proves it.
     unproven_until: Option<Timestamp>,
     /// Writes the link that proves the mailbox.
@@ -166,7 +166,7 @@ struct Creation {
 }
 
 impl Creation {
-    async fn run(self, conn: &mut Conn) -> store::Result<Option<(Opening, RingVersion)>> {
+    async fn run(self, conn: &mut Conn) -> store::Result<Option<(PendingSession, RingVersion)>> {
         if self.opening.is_none()
             && let Some(known) = store::account::users::by_email(conn, &self.user.email).await?
         {

@@ -10,7 +10,7 @@ use crate::store::account::user_changes::{Changes, change};
 pub use crate::store::account::users::Account;
 
 use crate::flows::audit::recorder::{Recorder, detail};
-use crate::flows::limit::rate_limit::Charges;
+use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::session::read_session::Authenticated;
 use crate::flows::{Error, Result};
 
@@ -70,10 +70,10 @@ pub async fn verify_password(
         .read(move |conn| Box::pin(store::account::users::by_id(conn, user)))
         .await?
         .ok_or(Error::Unauthorized)?;
-    let charges = Charges::confirmation(app, who.session.id);
-    charges.take(app).await?;
+    let charges = RateLimitCheck::confirmation(app, who.session.id);
+    charges.consume(app).await?;
     let verdict = charges
-        .settle(
+        .refund_if_not_evaluated(
             app,
             app.hasher
                 .verify(peer, password, known.password_hash.clone())
@@ -84,7 +84,7 @@ pub async fn verify_password(
     if verdict == Verdict::Wrong {
         return Err(refused(app, who, peer).await);
     }
-    charges.forgive_now(app).await?;
+    charges.reset_now(app).await?;
     Ok(known.password_hash)
 }
 

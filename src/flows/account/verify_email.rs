@@ -11,7 +11,7 @@ use crate::store;
 use super::mailbox;
 use super::mailbox::{Evidence, Proof};
 use crate::flows::audit::recorder::Recorder;
-use crate::flows::limit::rate_limit::Charges;
+use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::mail::mail_links;
 use crate::flows::mail::outbox::Outbox;
 use crate::flows::{Error, Result};
@@ -35,8 +35,8 @@ pub async fn request(
             return Err(Error::EmailAlreadyVerified);
         }
     }
-    Charges::mail(app, Purpose::VerifyEmail, email, peer)
-        .take(app)
+    RateLimitCheck::mail(app, Purpose::VerifyEmail, email, peer)
+        .consume(app)
         .await?;
     let (key, outbox) = (email.clone(), Outbox::new(app));
     let work = app.db.write(move |conn| {

@@ -13,7 +13,7 @@ use crate::model::audit::lost_event::Deed;
 pub use crate::model::audit::lost_event::Exported;
 use crate::model::kernel::id::{SessionId, UserId};
 use crate::model::kernel::time::Timestamp;
-use crate::model::key::key::{State, Wish};
+use crate::model::key::key::{KeyOperation, State};
 use crate::store;
 use crate::store::account::user_changes::{Ban, Changes};
 use crate::store::session::endings::Which;
@@ -25,7 +25,7 @@ use crate::flows::account::mailbox::Profile;
 use crate::flows::account::{administer_users, manage_users};
 use crate::flows::authority::Authority;
 use crate::flows::key::change_keys;
-use crate::flows::key::change_keys::Order;
+use crate::flows::key::change_keys::KeyChange;
 use crate::flows::key::load_keys;
 use crate::flows::limit::operate_limits;
 use crate::flows::session::manage_sessions;
@@ -367,7 +367,8 @@ async fn revoke_keys(
                 .unwrap_or("revoked before the database went back");
             change_keys::change(
                 app,
-                Order::new(Wish::Revoke(key.kid.clone()), peer.clone()).because(reason),
+                KeyChange::new(KeyOperation::Revoke(key.kid.clone()), peer.clone())
+                    .with_reason(reason),
             )
             .await?;
         }

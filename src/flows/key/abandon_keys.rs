@@ -134,7 +134,7 @@ impl Abandon {
             .filter(|k| k.key.state.is_published())
             .collect();
         for stored in &published {
-            store::key::signing_keys::bury(
+            store::key::signing_keys::tombstone(
                 conn,
                 &stored.key.kid,
                 State::Revoked,
@@ -144,7 +144,7 @@ impl Abandon {
             .await?;
         }
         store::key::master_keys::adopt(conn, version, self.new.id(), now).await?;
-        store::key::master_keys::condemn_before(conn, version, now).await?;
+        store::key::master_keys::mark_compromised_before(conn, version, now).await?;
         let key_id = self.new.id().to_owned();
         let keys = published.len();
         let said = detail([

@@ -11,7 +11,7 @@ use crate::crypto::keypair::Keypair;
 use crate::crypto::master_key::Versioned;
 use crate::crypto::{jwk, seal};
 use crate::model::audit::event::{Kind, Peer};
-use crate::model::key::key::{Key, Policy, State, Step, Wish, plan};
+use crate::model::key::key::{Key, KeyOperation, Policy, State, Step, plan};
 use crate::random;
 use crate::store::key::signing_keys::{Stored, StoredRing};
 use crate::store::{self, Conn};
@@ -23,8 +23,8 @@ use crate::flows::{Error, Result};
 
 /// What somebody wants done to the keys.
 #[derive(Clone)]
-pub struct Order {
-    wish: Wish,
+pub struct KeyChange {
+    wish: KeyOperation,
     peer: Peer,
     reason: Option<String>,
     import: Option<Arc<Import>>,
@@ -36,9 +36,9 @@ struct Import {
     state: State,
 }
 
-impl Order {
+impl KeyChange {
     /// A wish without extras.
-    pub fn new(wish: Wish, peer: Peer) -> Self {
+    pub fn new(wish: KeyOperation, peer: Peer) -> Self {
         Self {
             wish,
             peer,
@@ -50,7 +50,7 @@ impl Order {
 
     /// Why a key is revoked; kept with it.
     #[must_use]
-    pub fn because(self, reason: &str) -> Self {
+    pub fn with_reason(self, reason: &str) -> Self {
         Self {
             reason: Some(reason.to_owned()),
             ..self
@@ -71,9 +71,9 @@ impl Order {
     pub fn import(text: &str, retired: bool, peer: Peer) -> Result<Self> {
         let pair = Keypair::import(text).map_err(|e| Error::KeyUnusable(e.to_string()))?;
         let (wish, state) = if retired {
-            (Wish::Missing, State::Retired)
+            (KeyOperation::Missing, State::Retired)
         } else {
-            (Wish::ImportStandby, State::Standby)
+            (KeyOperation::ImportStandby, State::Standby)
         };
         Ok(Self {
             import: Some(Arc::new(Import { pair, state })),
@@ -101,10 +101,10 @@ pub struct Changed {
 pub async fn change_scheduled(app: &App) -> Result<Changed> {
     let wish = confirm_clock::confirm(app)
         .await?
-        .map_or(Wish::Missing, Wish::Scheduled);
+        .map_or(KeyOperation::Missing, KeyOperation::Scheduled);
     change(
         app,
-        Order::new(
+        KeyChange::new(
             wish,
             Peer {
                 actor: "schedule".into(),
@@ -116,7 +116,7 @@ pub async fn change_scheduled(app: &App) -> Result<Changed> {
 }
 
 /// The plan alone; nothing is written.
-pub async fn preview(app: &App, wish: &Wish) -> Result<Vec<Step>> {
+pub async fn preview(app: &App, wish: &KeyOperation) -> Result<Vec<Step>> {
     let stored = app
         .db
         .read(|conn| Box::pin(store::key::signing_keys::load(conn)))
@@ -130,7 +130,7 @@ pub async fn preview(app: &App, wish: &Wish) -> Result<Vec<Step>> {
 }
 
 /// Carries an order out and loads the ring that came of it.
-pub async fn change(app: &App, order: Order) -> Result<Changed> {
+pub async fn change(app: &App, order: KeyChange) -> Result<Changed> {
     let changed = apply(app, order).await?;
     if !(changed.steps.is_empty() && changed.created.is_empty()) {
         load_keys::reload(app).await?;
@@ -139,7 +139,7 @@ pub async fn change(app: &App, order: Order) -> Result<Changed> {
 }
 
 /// Carries an order out in the database alone.
-pub(in crate::flows) async fn apply(app: &App, order: Order) -> Result<Changed> {
+pub(in crate::flows) async fn apply(app: &App, order: KeyChange) -> Result<Changed> {
     let stored = app
         .db
         .read(|conn| Box::pin(store::key::signing_keys::load(conn)))
@@ -193,7 +193,7 @@ fn spare_pairs(app: &App) -> Result<Vec<Arc<Keypair>>> {
 
 #[derive(Clone)]
 struct Change {
-    order: Order,
+    order: KeyChange,
     sealer: Versioned,
     spare: Vec<Arc<Keypair>>,
     recorder: Recorder,
@@ -207,7 +207,7 @@ impl Change {
         if let Err(refused) = self.check(&stored) {
             return Ok(Err(refused));
         }
-        if let Wish::Scheduled(now) = &self.order.wish
+        if let KeyOperation::Scheduled(now) = &self.order.wish
             && !store::engine::clock::holds(conn, *now).await?
         {
             return Ok(Err(Error::Unavailable(
@@ -269,7 +269,7 @@ impl Change {
             }
             Step::Retire(kid) => store::key::signing_keys::retire(conn, kid, now).await?,
             Step::Revoke(kid) => {
-                store::key::signing_keys::bury(
+                store::key::signing_keys::tombstone(
                     conn,
                     kid,
                     State::Revoked,
@@ -279,7 +279,7 @@ impl Change {
                 .await?;
             }
             Step::Remove(kid) => {
-                store::key::signing_keys::bury(conn, kid, State::Removed, None, now).await?;
+                store::key::signing_keys::tombstone(conn, kid, State::Removed, None, now).await?;
             }
             Step::RotateAfter(at) => store::key::signing_keys::set_rotate_after(conn, *at).await?,
         }
@@ -330,16 +330,19 @@ impl Change {
         created: &[String],
     ) -> store::Result<()> {
         let kind = match &self.order.wish {
-            Wish::Revoke(_) | Wish::ReplaceAll => Kind::KeyRevoked,
-            Wish::Missing | Wish::ImportStandby if self.imported => Kind::KeyImported,
-            Wish::Scheduled(_)
+            KeyOperation::Revoke(_) | KeyOperation::ReplaceAll => Kind::KeyRevoked,
+            KeyOperation::Missing | KeyOperation::ImportStandby if self.imported => {
+                Kind::KeyImported
+            }
+            KeyOperation::Scheduled(_)
                 if steps.iter().all(|s| matches!(s, Step::Remove(_))) && created.is_empty() =>
             {
                 Kind::KeysRemoved
             }
-            Wish::Missing | Wish::Scheduled(_) | Wish::Rotate { .. } | Wish::ImportStandby => {
-                Kind::KeysRotated
-            }
+            KeyOperation::Missing
+            | KeyOperation::Scheduled(_)
+            | KeyOperation::Rotate { .. }
+            | KeyOperation::ImportStandby => Kind::KeysRotated,
         };
         let steps: Vec<Value> = steps.iter().map(|s| describe(s).into()).collect();
         let reason = self.order.reason.clone().map_or(Value::Null, Value::String);

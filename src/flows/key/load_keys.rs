@@ -13,7 +13,7 @@ use crate::crypto::keypair::Keypair;
 use crate::crypto::master_key::{self, MasterKey, MasterKeys, Versioned};
 use crate::crypto::{jwk, seal};
 use crate::model::audit::event::Peer;
-use crate::model::key::key::{Ring, State, Wish};
+use crate::model::key::key::{KeyOperation, Ring, State};
 use crate::model::key::ring_id::{Losses, RingId};
 use crate::random::{self, Random};
 use crate::store::key::master_keys::Version;
@@ -21,7 +21,7 @@ use crate::store::key::signing_keys::{Stored, StoredRing};
 use crate::store::{self, Db};
 
 use super::change_keys;
-use super::change_keys::Order;
+use super::change_keys::KeyChange;
 use crate::flows::{Error, Result};
 
 /// The name of the key file inside `keys.dir`.
@@ -135,7 +135,7 @@ pub async fn listen(app: &App) -> Result<()> {
     };
     let mut ear = listener.listen().await?;
     loop {
-        ear.heard().await?;
+        ear.changed().await?;
         confirm(app).await?;
     }
 }
@@ -151,7 +151,7 @@ pub async fn reload(app: &App) -> Result<()> {
 pub async fn follow(app: &App, told: Option<RingId>) -> Result<()> {
     let loaded = load(app, told).await;
     if let Err(Error::MasterKeyNotLoaded { .. } | Error::KeyUnusable(_)) = &loaded {
-        app.condemn_ring();
+        app.mark_ring_unusable();
     }
     loaded
 }
@@ -172,7 +172,7 @@ async fn load(app: &App, told: Option<RingId>) -> Result<()> {
         }
         // Until they are revoked again nothing is signed here: the ring that this process holds is
         // not the database's any more.
-        app.condemn_ring();
+        app.mark_ring_unusable();
         revoke_again(app, &revived).await?;
         stored = read(app).await?;
     }
@@ -212,8 +212,8 @@ async fn revoke_again(app: &App, revived: &[String]) -> Result<()> {
             actor: "process".into(),
             ..Peer::default()
         };
-        let order = Order::new(Wish::Revoke(kid.clone()), peer)
-            .because("revoked before the database went back");
+        let order = KeyChange::new(KeyOperation::Revoke(kid.clone()), peer)
+            .with_reason("revoked before the database went back");
         match change_keys::apply(app, order).await {
             // Another process was first, with this key or with another one: look again.
             Ok(_) | Err(Error::AlreadyRotated | Error::KeyRefused(_)) => {}

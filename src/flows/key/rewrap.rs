@@ -142,7 +142,7 @@ impl Rewrap {
         let now = conn.now();
         store::key::master_keys::adopt(conn, done.version, &done.key_id, now).await?;
         if self.options.compromised {
-            store::key::master_keys::condemn_before(conn, done.version, now).await?;
+            store::key::master_keys::mark_compromised_before(conn, done.version, now).await?;
         }
         if !store::key::signing_keys::advance(conn, seen, self.recorder.ring_identity()).await? {
             return Err(store::Error::Conflict);

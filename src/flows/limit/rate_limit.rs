@@ -13,7 +13,7 @@ use crate::model::account::email::Email;
 use crate::model::audit::event::Peer;
 use crate::model::kernel::id::{SessionId, UserId};
 use crate::model::kernel::time::Timestamp;
-use crate::model::limit::rate::{Quota, Reach, Rule, State, decide, forgive, give_back, networks};
+use crate::model::limit::rate::{Quota, Reach, Rule, State, decide, networks, refund, reset};
 use crate::model::mail::Purpose;
 use crate::store::{self, Conn};
 
@@ -33,7 +33,7 @@ pub struct Limited {
 
 /// One rule and one whom it counts.
 #[derive(Debug, Clone)]
-struct Charge {
+struct RuleCharge {
     rule: Rule,
     quota: Quota,
     key: String,
@@ -57,7 +57,7 @@ impl Refused {
 
 /// Everything that one attempt is charged with.
 #[derive(Debug, Clone, Default)]
-pub struct Charges(Vec<Charge>);
+pub struct RateLimitCheck(Vec<RuleCharge>);
 
 /// A hash: neither addresses nor networks stand in the table.
 pub(in crate::flows) fn key(rule: Rule, whom: &[&str]) -> String {
@@ -76,10 +76,10 @@ pub fn part(whom: &str) -> String {
     URL_SAFE_NO_PAD.encode(&Sha256::digest(whom)[..16])
 }
 
-impl Charges {
+impl RateLimitCheck {
     fn of(app: &App, rules: &[(Rule, &[&str])]) -> Self {
         let charge = |(rule, whom): &(Rule, &[&str])| {
-            app.config.rate_limits.quota(*rule).map(|quota| Charge {
+            app.config.rate_limits.quota(*rule).map(|quota| RuleCharge {
                 rule: *rule,
                 quota,
                 key: key(*rule, whom),
@@ -94,7 +94,7 @@ impl Charges {
         let Some(quota) = app.config.rate_limits.quota(rule) else {
             return self;
         };
-        let charge = |(reach, network): (Reach, String)| Charge {
+        let charge = |(reach, network): (Reach, String)| RuleCharge {
             rule,
             quota: reach.quota(rule, quota),
             key: key(rule, &[whom, &[&network]].concat()),
@@ -169,7 +169,7 @@ impl Charges {
     /// asked.
     pub fn look(&self, app: &App) -> Result<()> {
         let uptime = app.uptime();
-        let known = |charge: &Charge| {
+        let known = |charge: &RuleCharge| {
             app.refused
                 .get(&charge.key)
                 .map(|until| until.saturating_sub(uptime))
@@ -184,14 +184,14 @@ impl Charges {
 
     /// Charges all of them inside a transaction, or says which one says no and charges none. What
     /// is refused goes to [`Refused::error`] afterwards.
-    pub async fn take_within(&self, conn: &mut Conn) -> store::Result<Option<Refused>> {
+    pub async fn consume_within(&self, conn: &mut Conn) -> store::Result<Option<Refused>> {
         Ok(charge_all(conn, &self.0)
             .await?
             .map(|(key, limited)| Refused { key, limited }))
     }
 
     /// Charges all of them, or says which one says no and charges none.
-    pub async fn take(&self, app: &App) -> Result<()> {
+    pub async fn consume(&self, app: &App) -> Result<()> {
         self.look(app)?;
         if self.0.is_empty() {
             return Ok(());
@@ -207,8 +207,8 @@ impl Charges {
     }
 
     /// It was no failure: in the transaction of what has succeeded.
-    pub async fn forgive(&self, conn: &mut Conn) -> store::Result<()> {
-        self.undo(conn, forgive).await
+    pub async fn reset(&self, conn: &mut Conn) -> store::Result<()> {
+        self.undo(conn, reset).await
     }
 
     async fn undo(
@@ -230,27 +230,27 @@ impl Charges {
     }
 
     /// Once that is committed: this process holds nothing against anybody any more.
-    pub fn forgiven(&self, app: &App) {
+    pub fn forget_refusals(&self, app: &App) {
         for charge in &self.0 {
             app.refused.invalidate(&charge.key);
         }
     }
 
     /// Both by itself.
-    pub async fn forgive_now(&self, app: &App) -> Result<()> {
+    pub async fn reset_now(&self, app: &App) -> Result<()> {
         if !self.0.is_empty() {
             let charges = self.clone();
             app.db
-                .write_unsynced(move |conn| Box::pin(async move { charges.forgive(conn).await }))
+                .write_unsynced(move |conn| Box::pin(async move { charges.reset(conn).await }))
                 .await?;
-            self.forgiven(app);
+            self.forget_refusals(app);
         }
         Ok(())
     }
 
     /// What comes of an attempt: only a wrong password is a failure. One that could not be looked
     /// at is given back, and nothing else with it: who keeps the service busy wins no guesses.
-    pub async fn settle<T>(&self, app: &App, outcome: Result<T>) -> Result<T> {
+    pub async fn refund_if_not_evaluated<T>(&self, app: &App, outcome: Result<T>) -> Result<T> {
         if matches!(
             outcome,
             Err(Error::Busy
@@ -266,17 +266,17 @@ impl Charges {
             drop(
                 app.db
                     .write_unsynced(move |conn| {
-                        Box::pin(async move { charges.undo(conn, give_back).await })
+                        Box::pin(async move { charges.undo(conn, refund).await })
                     })
                     .await,
             );
-            self.forgiven(app);
+            self.forget_refusals(app);
         }
         outcome
     }
 }
 
-impl Charge {
+impl RuleCharge {
     fn says(&self, wait: Duration) -> Limited {
         Limited {
             rule: self.rule,
@@ -315,10 +315,10 @@ pub fn mint(app: &App, session: SessionId) -> Result<()> {
 
 async fn charge_all(
     conn: &mut Conn,
-    charges: &[Charge],
+    charges: &[RuleCharge],
 ) -> store::Result<Option<(String, Limited)>> {
     let now = conn.now();
-    let mut after: Vec<(&Charge, State)> = Vec::with_capacity(charges.len());
+    let mut after: Vec<(&RuleCharge, State)> = Vec::with_capacity(charges.len());
     for charge in charges {
         let state = store::limit::limits::take(conn, &charge.key).await?;
         match decide(charge.rule, charge.quota, state, now) {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::app::App;
-use crate::crypto::password::{Place, Verdict};
+use crate::crypto::password::{HashSlot, Verdict};
 use crate::crypto::token::SessionToken;
 use crate::model::account::email::Email;
 use crate::model::account::password::Password;
@@ -19,9 +19,9 @@ use crate::store::session::sessions::Proof;
 use crate::store::{self, Conn};
 
 use crate::flows::audit::recorder::{Recorder, detail};
-use crate::flows::limit::rate_limit::{Charges, Refused};
-use crate::flows::session::end_session::Ending;
-use crate::flows::session::open_session::{Grant, Opening, Options, RingVersion};
+use crate::flows::limit::rate_limit::{RateLimitCheck, Refused};
+use crate::flows::session::end_session::SessionRevocation;
+use crate::flows::session::open_session::{Options, PendingSession, RingVersion, SessionTokens};
 use crate::flows::session::{carried, read_session};
 use crate::flows::{Error, Result};
 
@@ -67,7 +67,7 @@ pub async fn sign_in(
     options: Options,
     replaces: Presented<'_>,
     peer: &Peer,
-) -> Result<(User, Grant)> {
+) -> Result<(User, SessionTokens)> {
     let outcome = within_limits(app, email, password, options, replaces, peer).await;
     app.metrics.sign_in(match &outcome {
         Ok(_) => "success",
@@ -90,14 +90,14 @@ async fn within_limits(
     options: Options,
     replaces: Presented<'_>,
     peer: &Peer,
-) -> Result<(User, Grant)> {
+) -> Result<(User, SessionTokens)> {
     let password = Password::attempt(password, app.config.passwords.length)?;
     // Nothing is written for who cannot be served anyway.
     let place = app.hasher.reserve(peer)?;
-    let charges = Charges::password(app, email, replaces.devices, peer).await?;
-    let success = Charges::success(app, email, peer);
+    let charges = RateLimitCheck::password(app, email, replaces.devices, peer).await?;
+    let success = RateLimitCheck::success(app, email, peer);
     success.look(app)?;
-    charges.take(app).await?;
+    charges.consume(app).await?;
     let attempt = attempt(
         app,
         place,
@@ -112,14 +112,14 @@ async fn within_limits(
         peer,
     )
     .await;
-    charges.settle(app, attempt).await
+    charges.refund_if_not_evaluated(app, attempt).await
 }
 
 /// What an attempt is charged with before the password is looked at, and what the sign-in that
 /// comes of it is charged with.
 struct Both<'c> {
-    charges: &'c Charges,
-    success: &'c Charges,
+    charges: &'c RateLimitCheck,
+    success: &'c RateLimitCheck,
 }
 
 #[expect(
@@ -128,14 +128,14 @@ struct Both<'c> {
 )]
 async fn attempt(
     app: &App,
-    place: Place,
+    place: HashSlot,
     email: &Email,
     password: &Password,
     options: Options,
     replaces: Presented<'_>,
     both: &Both<'_>,
     peer: &Peer,
-) -> Result<(User, Grant)> {
+) -> Result<(User, SessionTokens)> {
     let (mut looked, mut place) = (false, Some(place));
     loop {
         let place = place.take().map_or_else(|| app.hasher.reserve(peer), Ok)?;
@@ -151,8 +151,8 @@ async fn attempt(
         } else {
             None
         };
-        let opening = Opening::prepare(app, &user, options, peer)?;
-        let ending = Ending::of(
+        let opening = PendingSession::prepare(app, &user, options, peer)?;
+        let ending = SessionRevocation::of(
             app,
             &replaces.sessions(app),
             replaces.refresh,
@@ -178,10 +178,10 @@ async fn attempt(
         };
         let opened = app
             .db
-            .write_in_company(patience, move |conn| Box::pin(entry.run(conn)))
+            .write_with_batch_delay(patience, move |conn| Box::pin(entry.run(conn)))
             .await?;
         if let Some((opening, ring)) = opened.map_err(|refused| refused.error(app))? {
-            both.charges.forgiven(app);
+            both.charges.forget_refusals(app);
             let grant = opening.grant(app, &user, ring).await?;
             return Ok((user, grant));
         }
@@ -227,7 +227,7 @@ async fn refused(app: &App, user: Option<UserId>, error: Error, peer: &Peer) -> 
 /// settings ask for.
 async fn prove(
     app: &App,
-    place: Place,
+    place: HashSlot,
     email: &Email,
     password: &Password,
 ) -> Result<std::result::Result<(User, String, bool), Option<UserId>>> {
@@ -283,14 +283,14 @@ struct Entry {
     user: User,
     verified: String,
     upgraded: Option<String>,
-    opening: Opening,
-    ending: Ending,
+    opening: PendingSession,
+    ending: SessionRevocation,
     /// Whether the user hears of a device that was not seen before.
     notify: bool,
     /// What it was charged with before anybody knew that it would succeed.
-    charges: Charges,
+    charges: RateLimitCheck,
     /// What it is charged with when it succeeds.
-    success: Charges,
+    success: RateLimitCheck,
     recorder: Recorder,
 }
 
@@ -298,9 +298,9 @@ impl Entry {
     async fn run(
         self,
         conn: &mut Conn,
-    ) -> store::Result<std::result::Result<Option<(Opening, RingVersion)>, Refused>> {
+    ) -> store::Result<std::result::Result<Option<(PendingSession, RingVersion)>, Refused>> {
         // Before anything is written: a refusal leaves nothing behind.
-        if let Some(refused) = self.success.take_within(conn).await? {
+        if let Some(refused) = self.success.consume_within(conn).await? {
             return Ok(Err(refused));
         }
         // The upgrade first: two sign-ins that both hold the proof as it was and both want to
@@ -352,7 +352,7 @@ impl Entry {
                 )
                 .await?;
         }
-        self.charges.forgive(conn).await?;
+        self.charges.reset(conn).await?;
         Ok(Ok(Some((self.opening, ring))))
     }
 }

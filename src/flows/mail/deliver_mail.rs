@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::app::App;
-use crate::mail::{Fault, Undelivered, Words};
+use crate::mail::{Fault, TemplateContext, Undelivered};
 use crate::model::kernel::id::EventId;
 use crate::model::kernel::time::Timestamp;
 use crate::model::mail::{Mail, MailToken, Purpose, Template};
@@ -199,7 +199,7 @@ async fn live_token(app: &App, id: EventId) -> Result<Option<MailToken>> {
     }))
 }
 
-fn words(app: &App, mail: &Mail, token: Option<&MailToken>) -> Result<Words> {
+fn words(app: &App, mail: &Mail, token: Option<&MailToken>) -> Result<TemplateContext> {
     let text = |name: &str| {
         mail.detail
             .get(name)
@@ -215,7 +215,7 @@ fn words(app: &App, mail: &Mail, token: Option<&MailToken>) -> Result<Words> {
         Template::Link(purpose) => in_words(lifetime(&app.config.mail.lifetimes, purpose)),
         _ => String::new(),
     };
-    Ok(Words {
+    Ok(TemplateContext {
         app_name: app.config.mail.app_name.as_str().to_owned(),
         name: text("name"),
         email: text("email"),

@@ -130,7 +130,7 @@ impl Outbox {
     }
 
     /// After how long a recipient that is over its limit may get one more mail of the kind.
-    pub fn pause(&self) -> Duration {
+    pub fn refusal_delay(&self) -> Duration {
         self.quota
             .map_or(Duration::ZERO, |quota| quota.period / quota.count)
     }

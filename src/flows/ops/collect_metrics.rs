@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::app::App;
-use crate::metrics::Seen;
+use crate::metrics::GaugeSnapshot;
 use crate::model::kernel::time::Timestamp;
 use crate::model::key::key::State;
 use crate::store;
@@ -45,7 +45,7 @@ pub async fn metrics(app: &App) -> String {
         reason = "milliseconds of some weeks are exact in a double"
     )]
     let seconds_until = |then: Timestamp| (then.0 - now.0) as f64 / 1e3;
-    let seen = Seen {
+    let seen = GaugeSnapshot {
         database: queues.is_some() && writable,
         writable,
         key_age: active.map(|since| now.since(since)),

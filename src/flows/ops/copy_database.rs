@@ -49,7 +49,7 @@ pub async fn copy(
     survey(from, Some(to)).await?;
     to.write(|conn| {
         Box::pin(async move {
-            copy::disown(conn).await?;
+            copy::release(conn).await?;
             for table in TABLES.iter().rev() {
                 copy::clear(conn, table).await?;
             }

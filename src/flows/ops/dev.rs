@@ -22,7 +22,7 @@ use crate::flows::account::manage_users;
 use crate::flows::audit::recorder::Recorder;
 use crate::flows::key::{change_keys, load_keys};
 use crate::flows::mail::deliver_mail;
-use crate::flows::session::open_session::{Grant, Opening, Options};
+use crate::flows::session::open_session::{Options, PendingSession, SessionTokens};
 use crate::flows::{Error, Result};
 
 /// The email address of the user who is always there.
@@ -70,9 +70,9 @@ impl Dev {
         user: &str,
         options: Options,
         peer: &Peer,
-    ) -> Result<(User, Grant)> {
+    ) -> Result<(User, SessionTokens)> {
         let user = manage_users::find(app, user).await?;
-        let opening = Opening::prepare(app, &user, options, peer)?;
+        let opening = PendingSession::prepare(app, &user, options, peer)?;
         let recorder = Recorder::new(app, peer);
         let work = app.db.write(move |conn| {
             Box::pin(async move {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::app::{App, PROGRAM, has_ended};
 use crate::model::kernel::time::Timestamp;
-use crate::store::ops::processes::{About, Seen};
+use crate::store::ops::processes::{About, RunningProcess};
 use crate::store::{self, Conn};
 
 use crate::flows::Result;
@@ -82,8 +82,8 @@ pub(in crate::flows) fn about_this(app: &App) -> About {
 /// The processes that serve now.
 pub async fn running(conn: &mut Conn) -> store::Result<Vec<Running>> {
     let seen = store::ops::processes::seen_within(conn, LIVE).await?;
-    let runs = |seen: &Seen| !seen.about.mark.as_deref().is_some_and(has_ended);
-    let running = |seen: Seen| {
+    let runs = |seen: &RunningProcess| !seen.about.mark.as_deref().is_some_and(has_ended);
+    let running = |seen: RunningProcess| {
         let About {
             host,
             pid,

@@ -24,7 +24,7 @@ use crate::flows::{Error, Result};
 
 /// Tokens of sessions that are to end, opened and checked.
 #[derive(Clone)]
-pub struct Ending {
+pub struct SessionRevocation {
     sessions: Vec<[u8; 32]>,
     ids: Vec<(SessionId, UserId)>,
     left: Vec<SessionId>,
@@ -34,7 +34,7 @@ pub struct Ending {
     reason: RevokedReason,
 }
 
-impl Ending {
+impl SessionRevocation {
     /// Gathers the tokens; what is none of ours is left out.
     pub async fn of(
         app: &App,

@@ -16,7 +16,7 @@ use crate::store::session::sessions::{By, Proof};
 use super::carried;
 use super::carried::SetAside;
 use super::end_session::end;
-use super::open_session::{Grant, Opening};
+use super::open_session::{PendingSession, SessionTokens};
 use super::read_session;
 use super::read_session::Authenticated;
 use crate::flows::audit::recorder::{Recorder, detail};
@@ -29,7 +29,7 @@ pub async fn start(
     who: &Authenticated,
     target: UserId,
     peer: &Peer,
-) -> Result<(User, Grant)> {
+) -> Result<(User, SessionTokens)> {
     let by = Authority::Session(who);
     // Who already acts as another user has no right to act as a third.
     by.may(app, Action::Impersonate)?;
@@ -45,7 +45,7 @@ pub async fn start(
             Error::NotAllowed(Action::Impersonate)
         });
     }
-    let opening = Opening::impersonate(app, &user, who, peer)?;
+    let opening = PendingSession::impersonate(app, &user, who, peer)?;
     let recorder = Recorder::new(app, peer);
     let (admin, version, own) = (who.user.id, who.user.version, By::Id(who.session.id));
     let work = app.db.write_unless_refused(move |conn| {
@@ -158,7 +158,7 @@ pub async fn stop(
     who: &Authenticated,
     cookies: &[String],
     peer: &Peer,
-) -> Result<(User, Option<Grant>)> {
+) -> Result<(User, Option<SessionTokens>)> {
     let admin = who.session.impersonated_by.ok_or(Error::NotImpersonating)?;
     let SetAside { own, others } = carried::set_aside(app, cookies, admin).await?;
     let found = app
@@ -168,7 +168,7 @@ pub async fn stop(
     let user = found.ok_or(Error::Unauthorized)?.user;
     let opening = own
         .as_ref()
-        .map(|session| Opening::succeed(app, session, peer))
+        .map(|session| PendingSession::succeed(app, session, peer))
         .transpose()?;
     let (recorder, acted, before) = (
         Recorder::new(app, peer),

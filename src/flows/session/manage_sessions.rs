@@ -11,7 +11,7 @@ pub use crate::store::session::endings::{Ended, Which};
 use crate::store::session::sessions::By;
 pub use crate::store::session::sessions::Page;
 
-use super::end_session::{Ending, end};
+use super::end_session::{SessionRevocation, end};
 use super::read_session::Authenticated;
 use crate::flows::account::administer_users;
 use crate::flows::audit::recorder::Recorder;
@@ -59,8 +59,8 @@ pub struct Here<'r> {
 
 impl Here<'_> {
     /// What ends with the session of the request: every other session that its cookies name.
-    async fn ending(&self, app: &App) -> Result<Ending> {
-        Ending::of(
+    async fn ending(&self, app: &App) -> Result<SessionRevocation> {
+        SessionRevocation::of(
             app,
             &self.carried.sessions(app),
             self.carried.refresh,

@@ -20,14 +20,14 @@ use crate::random;
 use crate::store::session::sessions::{New, Proof};
 use crate::store::{self, Conn};
 
-use super::end_session::{Ending, make_room};
+use super::end_session::{SessionRevocation, make_room};
 use super::impersonate;
 use super::read_session::Authenticated;
 use crate::flows::audit::recorder::{Recorder, detail};
 use crate::flows::login::known_device;
 use crate::flows::ops::confirm_clock;
 use crate::flows::token::issue_token;
-use crate::flows::token::issue_token::{Grounds, Issued};
+use crate::flows::token::issue_token::{Issued, TokenContext};
 use crate::flows::{Error, Result};
 
 /// What the client chose.
@@ -41,7 +41,7 @@ pub struct Options {
 
 /// A session about to begin, with its tokens.
 #[derive(Clone)]
-pub struct Opening {
+pub struct PendingSession {
     new: New,
     lifetime: Lifetime,
     /// Whether the session ends when it was prepared to end, with another session, however late it
@@ -61,7 +61,7 @@ pub struct RingVersion {
 }
 
 /// What the client gets.
-pub struct Grant {
+pub struct SessionTokens {
     /// The session.
     pub session: Session,
     /// What may be done in it.
@@ -104,7 +104,7 @@ fn begin(app: &App, user: &User, options: Options, peer: &Peer) -> Session {
     }
 }
 
-impl Opening {
+impl PendingSession {
     /// Draws the tokens; nothing is written.
     pub fn prepare(app: &App, user: &User, options: Options, peer: &Peer) -> Result<Self> {
         Self::of(app, begin(app, user, options, peer), false)
@@ -215,7 +215,7 @@ impl Opening {
         conn: &mut Conn,
         recorder: &Recorder,
         proof: Proof<'_>,
-        replaced: Option<&Ending>,
+        replaced: Option<&SessionRevocation>,
     ) -> store::Result<Option<RingVersion>> {
         let began_at = conn.now();
         let new = self.beginning_at(began_at);
@@ -252,11 +252,11 @@ impl Opening {
     }
 
     /// Signs what the client gets, once the row is committed.
-    pub async fn grant(self, app: &App, user: &User, ring: RingVersion) -> Result<Grant> {
+    pub async fn grant(self, app: &App, user: &User, ring: RingVersion) -> Result<SessionTokens> {
         let new = self.beginning_at(ring.began_at);
         let ends_at = new.idle_expires_at.min(new.session.expires_at);
         let s = &new.session;
-        let grounds = Grounds {
+        let grounds = TokenContext {
             session: s.id,
             auth_time: s.auth_time,
             ends_at,
@@ -266,7 +266,7 @@ impl Opening {
             .await?
             .ok_or(Error::NotAllowed(Action::Impersonate))?;
         let access = issue_token::issue(app, user, &powers, &grounds).await?;
-        Ok(Grant {
+        Ok(SessionTokens {
             session_cookie: Zeroizing::new(cookie::sign(
                 Purpose::Session,
                 self.session_token.expose(),

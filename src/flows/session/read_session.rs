@@ -70,7 +70,7 @@ pub struct Authenticated {
 impl Authenticated {
     /// Refuses an actor who only acts as the user: passwords, addresses and the account itself are
     /// the user's own to change.
-    pub fn oneself(&self, action: Action) -> Result<()> {
+    pub fn require_not_impersonated(&self, action: Action) -> Result<()> {
         if self.session.impersonated_by.is_some() {
             Err(Error::NotAllowed(action))
         } else {
@@ -106,12 +106,12 @@ impl Authenticated {
 
 /// Why nobody is signed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Nobody {
+pub enum AuthFailure {
     /// The credential is not ours; cookies are left alone.
-    NotOurs,
+    Unrecognised,
     /// It is ours, and its session is over. Cookies may be cleared, unless a newer session of the
     /// same browser took its place.
-    Over(End),
+    SessionEnded(End),
 }
 
 /// Finds the session; the inner error says why there is none.
@@ -119,13 +119,13 @@ pub async fn authenticate(
     app: &App,
     credential: Credential<'_>,
     accepts: Accepts,
-) -> Result<std::result::Result<Authenticated, Nobody>> {
+) -> Result<std::result::Result<Authenticated, AuthFailure>> {
     let now = app.now();
     let (by, token, subject) = match credential {
         Credential::Bearer(text) if accepts == Accepts::AccessTokenToo && is_jwt(text) => {
             match session_of_access_token(app, text, now) {
                 Some((id, subject)) => (By::Id(id), None, Some(subject)),
-                None => return Ok(Err(Nobody::NotOurs)),
+                None => return Ok(Err(AuthFailure::Unrecognised)),
             }
         }
         Credential::Bearer(text) | Credential::Cookie(text) => match session_token(app, text) {
@@ -133,7 +133,7 @@ pub async fn authenticate(
             Some(token) if matches!(credential, Credential::Bearer(_)) || text.contains('.') => {
                 (By::TokenHash(token.hash()), Some(token), None)
             }
-            Some(_) | None => return Ok(Err(Nobody::NotOurs)),
+            Some(_) | None => return Ok(Err(AuthFailure::Unrecognised)),
         },
     };
     let found = app
@@ -153,14 +153,14 @@ pub async fn authenticate(
         if end == End::Expired {
             confirm_clock::admit_expiry(app)?;
         }
-        return Ok(Err(Nobody::Over(end)));
+        return Ok(Err(AuthFailure::SessionEnded(end)));
     };
     if subject.is_some_and(|subject| subject != found.session.user_id) {
-        return Ok(Err(Nobody::NotOurs));
+        return Ok(Err(AuthFailure::Unrecognised));
     }
     let user = issue_token::user_facts(app, found.session.user_id, found.user_version).await?;
     if user.disabled_at.is_some() || user.is_banned(now) {
-        return Ok(Err(Nobody::Over(End::Revoked)));
+        return Ok(Err(AuthFailure::SessionEnded(End::Revoked)));
     }
     let Some(powers) = impersonate::powers(app, &user, found.session.impersonated_by).await? else {
         impersonate::end_unallowed(
@@ -172,7 +172,7 @@ pub async fn authenticate(
             },
         )
         .await?;
-        return Ok(Err(Nobody::Over(End::Revoked)));
+        return Ok(Err(AuthFailure::SessionEnded(End::Revoked)));
     };
     if app.ring().is_some_and(|ring| ring.id != found.ring_id) {
         load_keys::follow(app, Some(found.ring_id)).await?;
@@ -290,10 +290,10 @@ pub(in crate::flows) fn session_of_access_token(
     }
 }
 
-impl From<Nobody> for Error {
-    fn from(nobody: Nobody) -> Self {
+impl From<AuthFailure> for Error {
+    fn from(nobody: AuthFailure) -> Self {
         match nobody {
-            Nobody::NotOurs | Nobody::Over(_) => Self::Unauthorized,
+            AuthFailure::Unrecognised | AuthFailure::SessionEnded(_) => Self::Unauthorized,
         }
     }
 }

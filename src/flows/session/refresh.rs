@@ -28,7 +28,7 @@ use crate::flows::audit::recorder::{Recorder, detail};
 use crate::flows::key::load_keys;
 use crate::flows::ops::confirm_clock;
 use crate::flows::token::issue_token;
-use crate::flows::token::issue_token::{Grounds, Issued};
+use crate::flows::token::issue_token::{Issued, TokenContext};
 use crate::flows::{Error, Result};
 
 /// The answer.
@@ -171,7 +171,7 @@ async fn attempt(
         impersonate::end_unallowed(app, session.session, peer).await?;
         return Err(Error::RefreshTokenRevoked);
     };
-    let grounds = Grounds {
+    let grounds = TokenContext {
         session: session.session,
         auth_time: session.auth_time,
         ends_at,

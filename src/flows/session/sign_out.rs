@@ -6,7 +6,7 @@ use crate::crypto::token::SessionToken;
 use crate::model::audit::event::Peer;
 use crate::model::session::session::RevokedReason;
 
-use super::end_session::Ending;
+use super::end_session::SessionRevocation;
 use super::read_session::{is_jwt, session_of_access_token, session_token};
 use crate::flows::audit::recorder::Recorder;
 use crate::flows::login::sign_in::Presented;
@@ -57,7 +57,7 @@ async fn end<'t>(
             None => refreshes.push(text),
         }
     }
-    let ending = Ending::of(app, &sessions, &refreshes, RevokedReason::SignOut)
+    let ending = SessionRevocation::of(app, &sessions, &refreshes, RevokedReason::SignOut)
         .await?
         .and_sessions(by_access_token);
     if ending.is_empty() {

@@ -29,7 +29,7 @@ pub struct Issued {
 
 /// What a token is issued for.
 #[derive(Debug, Clone, Copy)]
-pub struct Grounds {
+pub struct TokenContext {
     /// `sid`
     pub session: SessionId,
     /// When the password was last proven.
@@ -41,7 +41,12 @@ pub struct Grounds {
 }
 
 /// Signs a token that says no more than the powers of its session allow.
-pub async fn issue(app: &App, user: &User, powers: &Powers, grounds: &Grounds) -> Result<Issued> {
+pub async fn issue(
+    app: &App,
+    user: &User,
+    powers: &Powers,
+    grounds: &TokenContext,
+) -> Result<Issued> {
     confirm_clock::admit_issuing(app)?;
     let ring = current_ring(app, grounds.ring_id).await?;
     let now = app.now();
@@ -106,7 +111,7 @@ fn claims(
     app: &App,
     user: &User,
     powers: &Powers,
-    grounds: &Grounds,
+    grounds: &TokenContext,
     now: Timestamp,
     exp: i64,
 ) -> AccessClaims {

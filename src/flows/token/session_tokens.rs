@@ -11,7 +11,7 @@ use crate::model::token::claims::AccessClaims;
 use crate::store;
 
 use super::issue_token;
-use super::issue_token::{Grounds, Issued};
+use super::issue_token::{Issued, TokenContext};
 use crate::flows::limit::rate_limit;
 use crate::flows::session::read_session::Authenticated;
 use crate::flows::session::refresh;
@@ -33,7 +33,7 @@ pub async fn mint(
     };
     let issued = if vouched {
         let ends_at = who.idle_expires_at.min(who.session.expires_at);
-        let grounds = Grounds {
+        let grounds = TokenContext {
             session: who.session.id,
             auth_time: who.session.auth_time,
             ends_at,

@@ -15,7 +15,7 @@ use crate::flows::account::{change_password as change, sign_up as flow_up};
 use crate::flows::login::known_device;
 use crate::flows::login::sign_in as flow_in;
 use crate::flows::login::sign_in::Presented;
-use crate::flows::session::open_session::{Grant, Options};
+use crate::flows::session::open_session::{Options, SessionTokens};
 use crate::flows::session::session_cache;
 use crate::flows::session::sign_out as flow_out;
 use crate::model::account::email::Email;
@@ -186,7 +186,7 @@ pub(in crate::http) async fn change_password(
     Acting { who, peer }: Acting,
     mut body: Fields,
 ) -> Result<Response, Error> {
-    who.oneself(Action::SetPassword)?;
+    who.require_not_impersonated(Action::SetPassword)?;
     let current = body.text("currentPassword", MAX_PASSWORD);
     let new = body.text("newPassword", MAX_PASSWORD);
     let move_session = body.optional_bool("revokeOtherSessions").unwrap_or(false);
@@ -263,7 +263,7 @@ pub(in crate::http) fn session_options(body: &mut Fields) -> (Options, Option<St
 /// The tokens go into the body or into cookies, never both ways.
 pub(in crate::http) fn deliver(
     app: &App,
-    grant: &Grant,
+    grant: &SessionTokens,
     answer: &mut Value,
     headers: &mut HeaderMap,
 ) {
@@ -339,7 +339,7 @@ pub(in crate::http) fn deliver(
 /// device: this one is known again, as long as the session.
 pub(in crate::http) fn deliver_anew(
     app: &App,
-    grant: &Grant,
+    grant: &SessionTokens,
     answer: &mut Value,
     headers: &mut HeaderMap,
 ) {
@@ -382,7 +382,7 @@ impl<'r> Replaced<'r> {
     pub(in crate::http) fn deliver(
         &self,
         app: &App,
-        grant: &Grant,
+        grant: &SessionTokens,
         answer: &mut Value,
         headers: &mut HeaderMap,
     ) {

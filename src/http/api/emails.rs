@@ -144,7 +144,7 @@ pub(in crate::http) async fn change_email(
     Acting { who, peer }: Acting,
     mut body: Fields,
 ) -> Result<Response, Error> {
-    who.oneself(Action::SetEmail)?;
+    who.require_not_impersonated(Action::SetEmail)?;
     let new = body.text("newEmail", MAX_NAME * 4);
     let callback = callback(&mut body);
     let parsed: Option<Email> = new.parse().ok();
@@ -164,7 +164,7 @@ pub(in crate::http) async fn delete(
     Acting { who, peer }: Acting,
     mut body: Fields,
 ) -> Result<Response, Error> {
-    who.oneself(Action::DeleteUser)?;
+    who.require_not_impersonated(Action::DeleteUser)?;
     let password = body.optional_text("password", MAX_PASSWORD);
     let token = body.optional_text("token", MAX_TOKEN);
     let callback = callback(&mut body);
@@ -205,7 +205,7 @@ pub(in crate::http) async fn ask_to_delete(
     else {
         return Err(Refused::FailedToGetUserInfo.into());
     };
-    who.oneself(Action::DeleteUser)?;
+    who.require_not_impersonated(Action::DeleteUser)?;
     let callback = callback_of(&app, &query)?;
     let token = query.one("token").unwrap_or_default();
     delete_user::check(&app, who.user.id, token)
@@ -226,7 +226,7 @@ pub(in crate::http) async fn delete_as_asked(
     Acting { who, peer }: Acting,
     Submitted(mut body): Submitted,
 ) -> Result<Response, Error> {
-    who.oneself(Action::DeleteUser)?;
+    who.require_not_impersonated(Action::DeleteUser)?;
     let token = body.text("token", MAX_TOKEN);
     let callback = callback(&mut body).map(|url| app.config.server.mount.given(&url));
     body.finish()?;

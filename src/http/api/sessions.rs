@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::flows::Error as Refused;
 use crate::flows::session::manage_sessions::{Here, Page};
 use crate::flows::session::read_session;
-use crate::flows::session::read_session::{Accepts, Nobody};
+use crate::flows::session::read_session::{Accepts, AuthFailure};
 use crate::flows::session::{carried, manage_sessions, session_cache};
 use crate::flows::token::issue_token::Issued;
 use crate::flows::token::session_tokens;
@@ -41,8 +41,8 @@ pub(in crate::http) async fn session(
         .await?
     {
         Some(Ok(who)) => who,
-        Some(Err(Nobody::NotOurs)) => return Err(Error::InvalidToken),
-        Some(Err(Nobody::Over(end))) => return Err(credentials::over(&app, end)),
+        Some(Err(AuthFailure::Unrecognised)) => return Err(Error::InvalidToken),
+        Some(Err(AuthFailure::SessionEnded(end))) => return Err(credentials::over(&app, end)),
         None => return Err(crate::flows::Error::Unauthorized.into()),
     };
     let answer = json!({ "session": views::session(&who.session), "user": views::user_with_permissions(&who.user, &who.powers) });
@@ -98,11 +98,11 @@ pub(in crate::http) async fn get_session(
                 answer
             }
         },
-        Some(Err(Nobody::Over(how))) => {
+        Some(Err(AuthFailure::SessionEnded(how))) => {
             end = Some(how);
             Value::Null
         }
-        Some(Err(Nobody::NotOurs)) | None => Value::Null,
+        Some(Err(AuthFailure::Unrecognised)) | None => Value::Null,
     };
     if let Some(end) = end {
         credentials::clear_over(&app, &mut headers, end);

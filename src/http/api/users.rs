@@ -60,7 +60,7 @@ pub(in crate::http) async fn verify_password(
     mut body: Fields,
 ) -> Result<Response, Error> {
     // An actor who acts as the user would have a place to guess the password at.
-    who.oneself(Action::SetPassword)?;
+    who.require_not_impersonated(Action::SetPassword)?;
     let password = body.text("password", MAX_PASSWORD);
     body.finish()?;
     update_user::verify_password(&app, &who, &password, &peer).await?;

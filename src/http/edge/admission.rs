@@ -84,7 +84,7 @@ impl Admission {
     }
 
     /// A place for a connection from there; `None`: even those kept aside are all being answered.
-    pub(in crate::http) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+    pub(in crate::http) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<ConnectionPermit> {
         let address = address.to_canonical();
         let all = networks(address);
         let counted: &[_] = if self.caps.proxies.iter().any(|net| net.contains(&address)) {
@@ -124,7 +124,7 @@ impl Admission {
                 close: close.clone(),
             },
         );
-        Some(Place {
+        Some(ConnectionPermit {
             admission: Arc::clone(self),
             id,
             aside,
@@ -241,7 +241,7 @@ impl Open {
 }
 
 /// The place of one connection; dropped, it is free again.
-pub(in crate::http) struct Place {
+pub(in crate::http) struct ConnectionPermit {
     admission: Arc<Admission>,
     id: u64,
     /// It is over a limit: one request, for keys, discovery or health.
@@ -250,7 +250,7 @@ pub(in crate::http) struct Place {
     pub(in crate::http) close: CancellationToken,
 }
 
-impl Place {
+impl ConnectionPermit {
     /// Something has come: it rests no longer.
     pub(in crate::http) fn stirs(&self) {
         self.admission.open().stirs(self.id);
@@ -269,7 +269,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.admission.open().release(self.id);
     }
@@ -287,7 +287,7 @@ mod tests {
         })
     }
 
-    fn admit(admission: &Arc<Admission>, address: &str) -> Place {
+    fn admit(admission: &Arc<Admission>, address: &str) -> ConnectionPermit {
         admission.admit(address.parse().unwrap()).unwrap()
     }
 
@@ -300,7 +300,7 @@ mod tests {
                 .map(|address| admit(&admission, address))
                 .collect::<Vec<_>>()
         };
-        let aside = |places: &[Place]| places.iter().filter(|place| place.aside).count();
+        let aside = |places: &[ConnectionPermit]| places.iter().filter(|place| place.aside).count();
         let one = from(&["192.0.2.1"; 5]);
         assert_eq!(aside(&one), 2);
         assert_eq!(
@@ -337,7 +337,7 @@ mod tests {
         let admission = caps(1, 1);
         let _full = admit(&admission, "192.0.2.1");
         let honest = admit(&admission, "203.0.113.7");
-        let flood: Vec<Place> = (0..2 * KEPT_ASIDE)
+        let flood: Vec<ConnectionPermit> = (0..2 * KEPT_ASIDE)
             .map(|n| admit(&admission, &format!("2001:db8:0:{n:x}::1")))
             .collect();
         assert!(
@@ -350,7 +350,8 @@ mod tests {
     #[test]
     fn places_come_back_and_are_counted_once() {
         let admission = caps(4, 4);
-        let places: Vec<Place> = (0..4).map(|_| admit(&admission, "192.0.2.1")).collect();
+        let places: Vec<ConnectionPermit> =
+            (0..4).map(|_| admit(&admission, "192.0.2.1")).collect();
         assert!(admit(&admission, "198.51.100.1").aside);
         places[2].rests();
         places[1].rests();
@@ -380,7 +381,7 @@ mod tests {
         let admission = caps(1, 1);
         let _only = admit(&admission, "192.0.2.1");
         let honest = admit(&admission, "198.51.100.1");
-        let flood: Vec<Place> = (0..2 * KEPT_ASIDE)
+        let flood: Vec<ConnectionPermit> = (0..2 * KEPT_ASIDE)
             .map(|_| admit(&admission, "203.0.113.1"))
             .collect();
         assert!(honest.aside && !honest.close.is_cancelled());

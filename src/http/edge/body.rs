@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use crate::app::App;
 use crate::model::kernel::origin::is_trusted_redirect;
 
-use super::concurrency_limit::Place;
+use super::concurrency_limit::RequestPermit;
 use super::error::Error;
 pub(in crate::http) use super::fields::Fields;
 use super::text;
@@ -92,12 +92,12 @@ fn read_nothing(request: &Request) -> bool {
 
 /// Reads at most [`MAX_BODY`] bytes.
 pub(in crate::http) async fn read(request: Request) -> Result<Bytes, Error> {
-    let place = request.extensions().get::<Place>().cloned();
+    let place = request.extensions().get::<RequestPermit>().cloned();
     let body = Limited::new(request.into_body(), MAX_BODY).collect();
     let collected = tokio::time::timeout(BODY_TIME, body)
         .await
         .map_err(|_| Error::RequestTimeout)?;
-    place.as_ref().map_or(Ok(()), Place::take)?;
+    place.as_ref().map_or(Ok(()), RequestPermit::take)?;
     match collected {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {

@@ -17,12 +17,12 @@ use super::error::Error;
 
 /// The place of one request, from when its body has come until it is answered.
 #[derive(Clone)]
-pub(in crate::http) struct Place {
+pub(in crate::http) struct RequestPermit {
     all: Arc<Semaphore>,
     taken: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
 }
 
-impl Place {
+impl RequestPermit {
     /// Takes one of those that are free, unless it has one.
     pub(in crate::http) fn take(&self) -> Result<(), Error> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
@@ -43,7 +43,7 @@ pub(in crate::http) async fn limit(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let place = Place {
+    let place = RequestPermit {
         all,
         taken: Arc::default(),
     };

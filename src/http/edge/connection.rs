@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::admission::Place;
+use super::admission::ConnectionPermit;
 use super::bodies::{Answer, Asked};
 use super::refusal;
 
@@ -60,12 +60,12 @@ struct State {
 #[derive(Clone)]
 pub(in crate::http) struct Watch {
     state: Arc<Mutex<State>>,
-    place: Arc<Place>,
+    place: Arc<ConnectionPermit>,
     patience: Patience,
 }
 
 impl Watch {
-    pub(in crate::http) fn new(place: Place, patience: Patience) -> Self {
+    pub(in crate::http) fn new(place: ConnectionPermit, patience: Patience) -> Self {
         let state = State {
             phase: Phase::New,
             since: Instant::now(),

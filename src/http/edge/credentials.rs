@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::flows::login::known_device::{Device, LIFETIME};
 use crate::flows::ops::confirm_clock;
 use crate::flows::session::read_session;
-use crate::flows::session::read_session::{Accepts, Credential, Nobody};
+use crate::flows::session::read_session::{Accepts, AuthFailure, Credential};
 use crate::flows::session::{carried, session_cache};
 use crate::model::audit::event::Peer;
 use crate::model::kernel::id::UserId;
@@ -130,14 +130,14 @@ impl Credentials {
         &self,
         app: &App,
         accepts: Accepts,
-    ) -> Result<Option<Result<read_session::Authenticated, Nobody>>, Error> {
+    ) -> Result<Option<Result<read_session::Authenticated, AuthFailure>>, Error> {
         let by_bearer = match self.bearer.as_deref() {
             Some(bearer) => {
                 Some(read_session::authenticate(app, Credential::Bearer(bearer), accepts).await?)
             }
             None => None,
         };
-        if !matches!(by_bearer, None | Some(Err(Nobody::NotOurs))) {
+        if !matches!(by_bearer, None | Some(Err(AuthFailure::Unrecognised))) {
             return Ok(by_bearer);
         }
         match carried::session_cookie(app, &self.session_cookies).await? {
@@ -164,8 +164,8 @@ impl FromRequestParts<Arc<App>> for Authenticated {
             .await?
         {
             Some(Ok(who)) => Ok(Self(who)),
-            Some(Err(Nobody::NotOurs)) => Err(Error::InvalidToken),
-            Some(Err(Nobody::Over(end))) => Err(over(app, end)),
+            Some(Err(AuthFailure::Unrecognised)) => Err(Error::InvalidToken),
+            Some(Err(AuthFailure::SessionEnded(end))) => Err(over(app, end)),
             None => Err(crate::flows::Error::Unauthorized.into()),
         }
     }

@@ -77,7 +77,7 @@ impl<E: Into<flows::Error>> From<E> for Error {
 
 /// A refusal because of too much: the listener is in no hurry to send it.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::http) struct Unhurried;
+pub(in crate::http) struct DelayedRefusal;
 
 /// What `edge` turns into a body.
 #[derive(Debug, Clone)]
@@ -203,7 +203,7 @@ impl IntoResponse for Error {
                 flows::Error::Busy | flows::Error::Limited(_) | flows::Error::TooManyRequests(_)
             )
         ) {
-            response.extensions_mut().insert(Unhurried);
+            response.extensions_mut().insert(DelayedRefusal);
         }
         response.extensions_mut().insert(Failure {
             status,

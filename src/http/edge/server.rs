@@ -24,7 +24,7 @@ use tower::ServiceExt;
 
 use super::admission::{Admission, Caps};
 use super::connection::{Graceful, Patience, Watch, Watched, drive};
-use super::error::{Error, Unhurried};
+use super::error::{DelayedRefusal, Error};
 use super::outermost;
 
 pub use super::admission::KEPT_ASIDE;
@@ -33,7 +33,7 @@ const MAX_HEADERS: usize = 64;
 const MAX_HEADER_BYTES: usize = 32 * 1024;
 /// Before a refusal because of too much is sent: half a second to one and a half, spread evenly, so
 /// that those who are refused together do not come again together.
-fn pause() -> Duration {
+fn refusal_delay() -> Duration {
     static REFUSED: AtomicU64 = AtomicU64::new(0);
     Duration::from_millis(500 + REFUSED.fetch_add(618, Ordering::Relaxed) % 1_000)
 }
@@ -201,9 +201,9 @@ async fn answer(request: hyper::Request<Body>, routes: &Routes, aside: bool) -> 
         answer
             .headers_mut()
             .insert(header::CONNECTION, HeaderValue::from_static("close"));
-    } else if answer.extensions().get::<Unhurried>().is_some() {
+    } else if answer.extensions().get::<DelayedRefusal>().is_some() {
         // Who floods waits for each refusal, and costs next to nothing meanwhile.
-        tokio::time::sleep(pause()).await;
+        tokio::time::sleep(refusal_delay()).await;
     }
     answer
 }

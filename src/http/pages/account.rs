@@ -22,7 +22,7 @@ use crate::model::session::session::Session;
 
 use super::form::Form;
 use super::page::{Page, moment};
-use super::visitor::{Sent, Visitor, see_other};
+use super::visitor::{SignedForm, SignedIn, see_other};
 use crate::http::api::accounts::{MAX_NAME, MAX_PASSWORD, Replaced, deliver_anew};
 use crate::http::edge::cookies;
 use crate::http::edge::cookies::Clear;
@@ -68,8 +68,12 @@ impl Device {
 }
 
 /// The page with one of its forms as it was sent, and why it was refused.
-async fn account(visitor: &Visitor, sent: Form, refused: Option<Error>) -> Result<Response, Error> {
-    let Visitor { page, who, .. } = visitor;
+async fn account(
+    visitor: &SignedIn,
+    sent: Form,
+    refused: Option<Error>,
+) -> Result<Response, Error> {
+    let SignedIn { page, who, .. } = visitor;
     let sessions = manage_sessions::list(&page.app, who.user.id, manage_sessions::FIRST).await?;
     let own = sessions.iter().filter(|s| s.impersonated_by.is_none());
     let devices = own
@@ -105,7 +109,7 @@ async fn account(visitor: &Visitor, sent: Form, refused: Option<Error>) -> Resul
 
 /// Back to the page if it was done, the form again if not.
 async fn settle(
-    visitor: &Visitor,
+    visitor: &SignedIn,
     mut form: Form,
     outcome: Result<Response, Error>,
 ) -> Result<Response, Error> {
@@ -125,7 +129,7 @@ fn done(what: &str) -> Response {
 }
 
 /// A link of a mail may end here with an error; it is said where the address stands.
-pub(super) async fn show(visitor: Visitor, query: Query) -> Result<Response, Error> {
+pub(super) async fn show(visitor: SignedIn, query: Query) -> Result<Response, Error> {
     let mut form = if query.one("error").is_some() {
         Form::new("email")
     } else {
@@ -139,10 +143,10 @@ pub(super) async fn show(visitor: Visitor, query: Query) -> Result<Response, Err
 
 pub(super) async fn name(
     State(app): State<Arc<App>>,
-    Sent {
+    SignedForm {
         visitor,
         mut fields,
-    }: Sent,
+    }: SignedForm,
 ) -> Result<Response, Error> {
     visitor.who.to_oneself(&app, Action::UpdateUser)?;
     let name = fields
@@ -172,7 +176,7 @@ pub(super) async fn name(
 
 pub(super) async fn verify(
     State(app): State<Arc<App>>,
-    Sent { visitor, .. }: Sent,
+    SignedForm { visitor, .. }: SignedForm,
 ) -> Result<Response, Error> {
     let user = &visitor.who.user;
     let outcome = verify_email::request(
@@ -193,12 +197,12 @@ pub(super) async fn verify(
 
 pub(super) async fn email(
     State(app): State<Arc<App>>,
-    Sent {
+    SignedForm {
         visitor,
         mut fields,
-    }: Sent,
+    }: SignedForm,
 ) -> Result<Response, Error> {
-    visitor.who.oneself(Action::SetEmail)?;
+    visitor.who.require_not_impersonated(Action::SetEmail)?;
     let text = fields
         .optional_text("email", MAX_NAME * 4)
         .unwrap_or_default();
@@ -226,12 +230,12 @@ pub(super) async fn email(
 
 pub(super) async fn password(
     State(app): State<Arc<App>>,
-    Sent {
+    SignedForm {
         visitor,
         mut fields,
-    }: Sent,
+    }: SignedForm,
 ) -> Result<Response, Error> {
-    visitor.who.oneself(Action::SetPassword)?;
+    visitor.who.require_not_impersonated(Action::SetPassword)?;
     let mut form = Form::new("password");
     let current = fields
         .optional_text("current", MAX_PASSWORD)
@@ -266,9 +270,9 @@ pub(super) async fn password(
 pub(super) async fn end_session(
     State(app): State<Arc<App>>,
     credentials: Credentials,
-    sent: Sent,
+    sent: SignedForm,
 ) -> Result<Response, Error> {
-    let Sent {
+    let SignedForm {
         visitor,
         mut fields,
     } = sent;
@@ -298,7 +302,7 @@ pub(super) async fn end_session(
 
 pub(super) async fn end_others(
     State(app): State<Arc<App>>,
-    Sent { visitor, .. }: Sent,
+    SignedForm { visitor, .. }: SignedForm,
 ) -> Result<Response, Error> {
     visitor.who.to_oneself(&app, Action::RevokeSessions)?;
     manage_sessions::revoke_of_user(
@@ -313,12 +317,12 @@ pub(super) async fn end_others(
 
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
-    Sent {
+    SignedForm {
         visitor,
         mut fields,
-    }: Sent,
+    }: SignedForm,
 ) -> Result<Response, Error> {
-    visitor.who.oneself(Action::DeleteUser)?;
+    visitor.who.require_not_impersonated(Action::DeleteUser)?;
     let current = fields
         .optional_text("current", MAX_PASSWORD)
         .unwrap_or_default();

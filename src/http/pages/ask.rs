@@ -5,7 +5,7 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use super::failures::Told;
+use super::failures::MessagePage;
 use super::form::Form;
 use super::page::Page;
 use crate::http::edge::error::Error;
@@ -105,7 +105,7 @@ pub(in crate::http) async fn error(page: Page, query: Query) -> Response {
     } else {
         ""
     };
-    let told = Told {
+    let told = MessagePage {
         p: &page,
         title: page.t("fault.400"),
         text,

@@ -21,7 +21,7 @@ use crate::http::pages::login::sign_in::query_of;
 /// One thing to read, and where to go on.
 #[derive(Template)]
 #[template(path = "pages/told.html")]
-pub(super) struct Told<'p> {
+pub(super) struct MessagePage<'p> {
     pub(super) p: &'p Page,
     pub(super) title: &'p str,
     pub(super) text: &'p str,
@@ -110,7 +110,7 @@ pub(in crate::http) async fn show(
     // A password that was proven too long ago: there is something to do about it.
     let again = failure.code() == "SESSION_NOT_FRESH";
     let sign_in = format!("/auth/sign-in?again=1{back}");
-    let told = Told {
+    let told = MessagePage {
         p: &page,
         title: page.t(title),
         text: page.meaning(failure.code()).unwrap_or_else(|| page.t(text)),

@@ -44,9 +44,9 @@ impl Renewed {
 }
 
 /// Who is signed in, if anybody is.
-pub(super) struct Anybody(pub(super) Option<Authenticated>);
+pub(super) struct MaybeSignedIn(pub(super) Option<Authenticated>);
 
-impl FromRequestParts<Arc<App>> for Anybody {
+impl FromRequestParts<Arc<App>> for MaybeSignedIn {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
@@ -67,13 +67,13 @@ impl FromRequestParts<Arc<App>> for Anybody {
 }
 
 /// Somebody who is signed in, and the frame of a page for them.
-pub(super) struct Visitor {
+pub(super) struct SignedIn {
     pub(super) who: Authenticated,
     pub(super) peer: Peer,
     pub(super) page: Page,
 }
 
-impl FromRequestParts<Arc<App>> for Visitor {
+impl FromRequestParts<Arc<App>> for SignedIn {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Response> {
@@ -116,17 +116,17 @@ fn sign_in_first(app: &App, parts: &Parts, error: &Error) -> Response {
 }
 
 /// A form of somebody who is signed in.
-pub(super) struct Sent {
-    pub(super) visitor: Visitor,
+pub(super) struct SignedForm {
+    pub(super) visitor: SignedIn,
     pub(super) fields: Fields,
 }
 
-impl FromRequest<Arc<App>> for Sent {
+impl FromRequest<Arc<App>> for SignedForm {
     type Rejection = Response;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
-        let visitor = Visitor::from_request_parts(&mut parts, app).await?;
+        let visitor = SignedIn::from_request_parts(&mut parts, app).await?;
         let Submitted(fields) = Submitted::from_request(Request::from_parts(parts, body), app)
             .await
             .map_err(IntoResponse::into_response)?;

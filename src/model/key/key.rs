@@ -170,7 +170,7 @@ impl Ring {
 
 /// What somebody asks of the ring.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wish {
+pub enum KeyOperation {
     /// Make the keys that are missing and nothing else: what may be done by a clock that is not
     /// confirmed.
     Missing,
@@ -234,15 +234,15 @@ pub fn plan(
     now: Timestamp,
     ring: &Ring,
     policy: &Policy,
-    wish: &Wish,
+    wish: &KeyOperation,
 ) -> Result<Vec<Step>, Refused> {
     match wish {
-        Wish::Missing => Ok(plan_missing(ring)),
-        Wish::Scheduled(now) => Ok(plan_due(now.now(), ring, policy)),
-        Wish::Rotate { force } => plan_rotation(now, ring, policy, *force),
-        Wish::ReplaceAll => plan_replacement(ring),
-        Wish::Revoke(kid) => plan_revocation(now, ring, policy, kid),
-        Wish::ImportStandby => Ok(ring
+        KeyOperation::Missing => Ok(plan_missing(ring)),
+        KeyOperation::Scheduled(now) => Ok(plan_due(now.now(), ring, policy)),
+        KeyOperation::Rotate { force } => plan_rotation(now, ring, policy, *force),
+        KeyOperation::ReplaceAll => plan_replacement(ring),
+        KeyOperation::Revoke(kid) => plan_revocation(now, ring, policy, kid),
+        KeyOperation::ImportStandby => Ok(ring
             .in_state(State::Standby)
             .map(|k| Step::Retire(k.kid.clone()))
             .into_iter()
@@ -437,10 +437,10 @@ mod tests {
         ];
         assert_eq!(plan_due(now + lambda, &young, &policy), rotated);
         assert_eq!(
-            plan(now, &young, &policy, &Wish::Rotate { force: true }),
+            plan(now, &young, &policy, &KeyOperation::Rotate { force: true }),
             Ok(rotated.to_vec())
         );
-        let refused = plan(now, &young, &policy, &Wish::Rotate { force: false });
+        let refused = plan(now, &young, &policy, &KeyOperation::Rotate { force: false });
         assert_eq!(
             refused,
             Err(Refused::TooEarly {
@@ -482,19 +482,19 @@ mod tests {
             Step::RotateAfter(Some(second)),
         ];
         assert_eq!(
-            plan(T0, &ring, &policy, &Wish::Revoke("a".into())),
+            plan(T0, &ring, &policy, &KeyOperation::Revoke("a".into())),
             Ok(expected.to_vec())
         );
         assert_eq!(
-            plan(T0, &ring, &policy, &Wish::Revoke("s".into())),
+            plan(T0, &ring, &policy, &KeyOperation::Revoke("s".into())),
             Ok(vec![Step::Revoke("s".into()), Step::Create(State::Standby)])
         );
         assert_eq!(
-            plan(T0, &ring, &policy, &Wish::Revoke("r".into())),
+            plan(T0, &ring, &policy, &KeyOperation::Revoke("r".into())),
             Ok(vec![Step::Revoke("r".into())])
         );
         assert_eq!(
-            plan(T0, &ring, &policy, &Wish::Revoke("x".into())),
+            plan(T0, &ring, &policy, &KeyOperation::Revoke("x".into())),
             Err(Refused::UnknownKid("x".into()))
         );
     }

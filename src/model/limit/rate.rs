@@ -218,16 +218,16 @@ fn every(quota: Quota) -> Duration {
 }
 
 /// After a success; `None`: nothing is left to remember.
-pub fn forgive(rule: Rule, quota: Quota, state: State, now: Timestamp) -> Option<State> {
+pub fn reset(rule: Rule, quota: Quota, state: State, now: Timestamp) -> Option<State> {
     if rule.grows() {
         None
     } else {
-        give_back(rule, quota, state, now)
+        refund(rule, quota, state, now)
     }
 }
 
 /// What it was before one that nobody has looked at: the failures before it stand.
-pub fn give_back(rule: Rule, quota: Quota, state: State, now: Timestamp) -> Option<State> {
+pub fn refund(rule: Rule, quota: Quota, state: State, now: Timestamp) -> Option<State> {
     if rule.grows() {
         let level = state.level - 1;
         let free_at = state.free_at.min(now + wait_after(quota, level));
@@ -369,7 +369,7 @@ mod tests {
             decide(Rule::SignIn, FIVE, state, later).map(|s| (s.level, s.free_at)),
             Ok((1, later))
         );
-        assert_eq!(forgive(Rule::SignIn, FIVE, state.unwrap(), now), None);
+        assert_eq!(reset(Rule::SignIn, FIVE, state.unwrap(), now), None);
     }
 
     #[test]
@@ -383,11 +383,11 @@ mod tests {
         for _ in 0..100 {
             let charged = decide(Rule::SignIn, FIVE, state, now).unwrap();
             assert_eq!(charged.free_at.since(now), FIRST_WAIT);
-            state = give_back(Rule::SignIn, FIVE, charged, now);
+            state = refund(Rule::SignIn, FIVE, charged, now);
             assert_eq!(state.map(|s| (s.level, s.free_at)), Some((4, now)));
         }
         let first = decide(Rule::SignIn, FIVE, None, now).unwrap();
-        assert_eq!(give_back(Rule::SignIn, FIVE, first, now), None);
+        assert_eq!(refund(Rule::SignIn, FIVE, first, now), None);
         let two = decide(
             Rule::SignUp,
             FIVE,
@@ -396,7 +396,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(
-            give_back(Rule::SignUp, FIVE, two, now).map(|s| s.level),
+            refund(Rule::SignUp, FIVE, two, now).map(|s| s.level),
             Some(1)
         );
     }
@@ -412,7 +412,7 @@ mod tests {
             decide(Rule::SignUp, FIVE, state, now),
             Err(Duration::from_secs(180))
         );
-        let back = forgive(Rule::SignUp, FIVE, state.unwrap(), now);
+        let back = reset(Rule::SignUp, FIVE, state.unwrap(), now);
         assert!(decide(Rule::SignUp, FIVE, back, now).is_ok());
         let later = now + Duration::from_secs(180);
         state = Some(decide(Rule::SignUp, FIVE, state, later).unwrap());

@@ -64,7 +64,7 @@ pub struct Row {
 
 /// One loaded master key's view of the presented token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Kin {
+pub struct SuccessorHashes {
     /// Hash of the successor that this key computes.
     pub successor: SecretHash,
     /// Hash of the late successor that this key computes.
@@ -81,9 +81,9 @@ pub struct Presented {
     /// Hash of its parent's secret.
     pub parent_hash: SecretHash,
     /// Whether its secret really is a child of the parent field under a loaded master key.
-    pub lineage: bool,
+    pub descends_from_parent: bool,
     /// Its successors, one entry a loaded master key; the first is the key that made the token.
-    pub kin: Vec<Kin>,
+    pub kin: Vec<SuccessorHashes>,
 }
 
 /// Which child of the presented token is meant.
@@ -191,7 +191,10 @@ pub fn decide(
     {
         return decision;
     }
-    if presented == current + 1 && token.lineage && token.parent_hash == row.refresh_hash {
+    if presented == current + 1
+        && token.descends_from_parent
+        && token.parent_hash == row.refresh_hash
+    {
         return Decision::Heal;
     }
     if presented > current {
@@ -232,7 +235,7 @@ fn decide_parent(
 /// The child of the presented token that is current, if one is.
 fn child_of(row: &Row, token: &Presented) -> Option<Child> {
     let find = |late: bool| {
-        let hash_of = |k: &Kin| if late { k.late_successor } else { k.successor };
+        let hash_of = |k: &SuccessorHashes| if late { k.late_successor } else { k.successor };
         token
             .kin
             .iter()
@@ -273,7 +276,7 @@ mod tests {
     }
 
     fn token(generation: u32) -> Presented {
-        let kin = Kin {
+        let kin = SuccessorHashes {
             successor: hash(generation + 1),
             late_successor: [0xFF; 32],
         };
@@ -281,7 +284,7 @@ mod tests {
             generation,
             hash: hash(generation),
             parent_hash: hash(generation - 1),
-            lineage: true,
+            descends_from_parent: true,
             kin: vec![kin],
         }
     }
@@ -375,7 +378,7 @@ mod tests {
     #[test]
     fn a_forged_lineage_heals_nothing() {
         let forged = Presented {
-            lineage: false,
+            descends_from_parent: false,
             ..token(3)
         };
         assert_eq!(after(&row(2), &forged, 0, &POLICY), Decision::Ahead);
@@ -472,7 +475,7 @@ mod tests {
         let mut two_keys = token(1);
         two_keys.kin.insert(
             0,
-            Kin {
+            SuccessorHashes {
                 successor: [7; 32],
                 late_successor: [8; 32],
             },

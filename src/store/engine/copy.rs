@@ -359,7 +359,7 @@ pub async fn insert(conn: &mut Conn, table: &Table, rows: Vec<Cells>) -> Result<
 }
 
 /// Forgets which master key a database that nobody ever served from was given.
-pub async fn disown(conn: &mut Conn) -> Result<()> {
+pub async fn release(conn: &mut Conn) -> Result<()> {
     on!(conn, c => sqlx::query("UPDATE key_ring SET master_version = NULL WHERE id = 1 AND version = 0").execute(c).await.map(|_| ()))?;
     Ok(())
 }

@@ -11,7 +11,7 @@ use crate::store::{Conn, Result, on};
 pub struct Listener(std::sync::Arc<PgConnectOptions>);
 
 /// A connection that hears.
-pub struct Ear(PgListener);
+pub struct KeyRingNotifications(PgListener);
 
 const PREFIX: &str = "countersign_keys_";
 
@@ -21,7 +21,7 @@ impl Listener {
     }
 
     /// Connects and listens.
-    pub async fn listen(&self) -> Result<Ear> {
+    pub async fn listen(&self) -> Result<KeyRingNotifications> {
         let pool = PgPoolOptions::new()
             .max_connections(1)
             .connect_with((*self.0).clone())
@@ -31,14 +31,14 @@ impl Listener {
             .await?;
         let mut listener = PgListener::connect_with(&pool).await?;
         listener.listen(&format!("{PREFIX}{schema}")).await?;
-        Ok(Ear(listener))
+        Ok(KeyRingNotifications(listener))
     }
 }
 
-impl Ear {
+impl KeyRingNotifications {
     /// Returns when the key ring has changed, or when the connection was lost and something may
     /// have been missed.
-    pub async fn heard(&mut self) -> Result<()> {
+    pub async fn changed(&mut self) -> Result<()> {
         self.0.try_recv().await?;
         Ok(())
     }

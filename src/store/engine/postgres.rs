@@ -20,7 +20,7 @@ use tokio::time::{timeout, timeout_at};
 
 use super::asked::{Asked, not_begun};
 use super::conn::{Conn, Handle, Work};
-use crate::store::{Error, Manner, Options, Result, Shape};
+use crate::store::{Error, Options, Result, TransactionShape, WriteOptions};
 
 /// Rested for longer, a connection is tested first: under load none rests so long.
 const TRUSTED_REST: Duration = Duration::from_secs(1);
@@ -150,12 +150,13 @@ impl Pool {
 
     /// Writes in a transaction, or as the work's own single statement; carried to its end even if
     /// the caller hangs up.
-    pub(in crate::store) async fn write<T, F>(&self, manner: Manner, work: F) -> Result<T>
+    pub(in crate::store) async fn write<T, F>(&self, manner: WriteOptions, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone + Send + 'static,
     {
-        let single = manner.shape == Shape::Statement && self.0.options.prepared_statements;
+        let single =
+            manner.shape == TransactionShape::Statement && self.0.options.prepared_statements;
         let mut attempt = 1;
         let (_caller, asked) = Asked::now(&self.0.options.clock);
         let asked = Arc::new(asked);
@@ -434,7 +435,7 @@ mod tests {
     async fn what_the_server_rolled_back_by_itself_is_done_again() {
         let (pool, count) = (pool(), Arc::default());
         assert_eq!(
-            pool.write(Manner::STEPS, failing_once(CONFLICT, &count))
+            pool.write(WriteOptions::STEPS, failing_once(CONFLICT, &count))
                 .await
                 .unwrap(),
             2
@@ -445,13 +446,13 @@ mod tests {
     #[ignore = "needs TEST_DATABASE_URL; tests/all.sh runs it"]
     async fn what_may_have_been_committed_is_never_done_again_and_a_read_is() {
         let pool = pool();
-        for shape in [Shape::Statement, Shape::Steps] {
+        for shape in [TransactionShape::Statement, TransactionShape::Steps] {
             let count = Arc::default();
             let outcome = pool
                 .write(
-                    Manner {
+                    WriteOptions {
                         shape,
-                        ..Manner::STEPS
+                        ..WriteOptions::STEPS
                     },
                     failing_once(DIE, &count),
                 )
@@ -482,9 +483,9 @@ mod tests {
         for (synced, expected) in [(true, "on"), (false, "off"), (true, "on")] {
             assert_eq!(
                 pool.write(
-                    Manner {
+                    WriteOptions {
                         synced,
-                        ..Manner::STEPS
+                        ..WriteOptions::STEPS
                     },
                     synchronous_commit
                 )
@@ -526,7 +527,7 @@ mod tests {
             .unwrap();
         let count = Arc::default();
         assert_eq!(
-            pool.write(Manner::STEPS, failing_once("SELECT 1", &count))
+            pool.write(WriteOptions::STEPS, failing_once("SELECT 1", &count))
                 .await
                 .unwrap(),
             1,
@@ -547,7 +548,7 @@ mod tests {
         let leases: Vec<_> = futures_util::future::join_all((0..3).map(|_| pool.take())).await;
         drop(leases);
         let slow = pool
-            .write(Manner::STEPS, |conn| {
+            .write(WriteOptions::STEPS, |conn| {
                 Box::pin(async move { conn.execute("SELECT pg_sleep(30)").await })
             })
             .await;

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::asked::{Asked, TimeSource, not_begun};
 use super::conn::{Conn, Handle, Work};
-use crate::store::{Error, Manner, Result, Shape};
+use crate::store::{Error, Result, TransactionShape, WriteOptions};
 
 /// Tells the caller the outcome, once the commit is known.
 type Answer = Box<dyn FnOnce(Result<()>) + Send>;
@@ -32,7 +32,7 @@ enum Fate {
 }
 
 struct Piece {
-    manner: Manner,
+    options: WriteOptions,
     asked: Asked,
     run: Run,
 }
@@ -43,9 +43,9 @@ enum Message {
 }
 
 impl Message {
-    fn patience(&self) -> Duration {
+    fn batch_delay(&self) -> Duration {
         match self {
-            Self::Piece(piece) => piece.manner.patience,
+            Self::Piece(piece) => piece.options.batch_delay,
             Self::Close(_) => Duration::ZERO,
         }
     }
@@ -74,7 +74,7 @@ impl Writer {
         self.queue.max_capacity() - self.queue.capacity()
     }
 
-    pub(in crate::store) async fn run<T, F>(&self, manner: Manner, work: F) -> Result<T>
+    pub(in crate::store) async fn run<T, F>(&self, options: WriteOptions, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Send + 'static,
@@ -103,7 +103,11 @@ impl Writer {
             })
         });
         let (_caller, asked) = Asked::now(&self.clock);
-        let message = Message::Piece(Piece { manner, asked, run });
+        let message = Message::Piece(Piece {
+            options,
+            asked,
+            run,
+        });
         self.queue
             .try_send(message)
             .map_err(|_| Error::Unavailable("the write queue is full".into()))?;
@@ -150,10 +154,10 @@ async fn gather(messages: &mut mpsc::Receiver<Message>, waiting: &mut Vec<Messag
     let end = Instant::now()
         + waiting
             .iter()
-            .map(Message::patience)
+            .map(Message::batch_delay)
             .min()
             .unwrap_or_default();
-    while waiting.len() < BATCH && waiting.iter().all(|m| !m.patience().is_zero()) {
+    while waiting.len() < BATCH && waiting.iter().all(|m| !m.batch_delay().is_zero()) {
         match timeout_at(end, messages.recv_many(waiting, BATCH - waiting.len())).await {
             Ok(1..) => {}
             // Nobody came in time, or nobody will.
@@ -181,7 +185,7 @@ async fn commit_together(conn: &mut Conn, mut pieces: Vec<Piece>) {
 async fn run_batch(conn: &mut Conn, pieces: Vec<Piece>, answers: &mut Vec<Answer>) -> Result<()> {
     let alone = pieces.len() == 1;
     // One who waits for the disk is enough: it is one commit for all.
-    let synced = pieces.iter().any(|piece| piece.manner.synced);
+    let synced = pieces.iter().any(|piece| piece.options.synced);
     if let Err(error) = conn.sync(synced).await {
         // Something is still open: it cannot be said inside a transaction.
         drop(conn.execute("ROLLBACK").await);
@@ -192,7 +196,7 @@ async fn run_batch(conn: &mut Conn, pieces: Vec<Piece>, answers: &mut Vec<Answer
     if alone
         && pieces
             .iter()
-            .all(|piece| piece.manner.shape == Shape::Statement)
+            .all(|piece| piece.options.shape == TransactionShape::Statement)
     {
         // SQLite's own transaction around the one statement: a third of the round trips.
         for piece in pieces {
@@ -257,7 +261,7 @@ async fn run_alone(conn: &mut Conn, pieces: Vec<Piece>, answers: &mut Vec<Answer
 async fn run_pieces(conn: &mut Conn, pieces: Vec<Piece>, answers: &mut Vec<Answer>) -> Result<()> {
     let mut before = "BEGIN IMMEDIATE; ";
     for Piece {
-        manner: Manner { shape, .. },
+        options: WriteOptions { shape, .. },
         asked,
         run,
     } in pieces
@@ -266,24 +270,24 @@ async fn run_pieces(conn: &mut Conn, pieces: Vec<Piece>, answers: &mut Vec<Answe
             continue;
         }
         match shape {
-            Shape::Steps => conn.execute(format!("{before}SAVEPOINT piece")).await?,
-            Shape::Statement if before.is_empty() => {}
-            Shape::Statement => conn.execute(before).await?,
+            TransactionShape::Steps => conn.execute(format!("{before}SAVEPOINT piece")).await?,
+            TransactionShape::Statement if before.is_empty() => {}
+            TransactionShape::Statement => conn.execute(before).await?,
         }
         conn.in_transaction = true;
         conn.stamp();
         let (fate, answer) = run(conn).await;
         answers.push(answer);
         before = match (shape, fate) {
-            (Shape::Steps, Fate::Keep) => "RELEASE piece; ",
-            (Shape::Steps, Fate::Undo | Fate::Panicked) => {
+            (TransactionShape::Steps, Fate::Keep) => "RELEASE piece; ",
+            (TransactionShape::Steps, Fate::Undo | Fate::Panicked) => {
                 conn.forget_audit_tail();
                 // Takes whatever savepoints a panic left inside with it.
                 "ROLLBACK TO piece; RELEASE piece; "
             }
             // A statement that fails undoes itself.
-            (Shape::Statement, Fate::Keep | Fate::Undo) => "",
-            (Shape::Statement, Fate::Panicked) => {
+            (TransactionShape::Statement, Fate::Keep | Fate::Undo) => "",
+            (TransactionShape::Statement, Fate::Panicked) => {
                 return Err(Error::Unavailable("a write of this batch panicked".into()));
             }
         };
@@ -307,17 +311,21 @@ mod tests {
     const PATIENCE: Duration = Duration::from_millis(8);
 
     /// A piece whose caller waits for ever.
-    fn wanted(manner: Manner, run: Run) -> Piece {
+    fn wanted(options: WriteOptions, run: Run) -> Piece {
         let (caller, asked) = Asked::now(&TimeSource::default());
         std::mem::forget(caller);
-        Piece { manner, asked, run }
+        Piece {
+            options,
+            asked,
+            run,
+        }
     }
 
-    fn piece(patience: Duration) -> Message {
+    fn piece(batch_delay: Duration) -> Message {
         Message::Piece(wanted(
-            Manner {
-                patience,
-                ..Manner::STEPS
+            WriteOptions {
+                batch_delay,
+                ..WriteOptions::STEPS
             },
             Box::new(|_| Box::pin(async { (Fate::Keep, Box::new(|_| ()) as Answer) })),
         ))
@@ -333,8 +341,8 @@ mod tests {
             (vec![PATIENCE, PATIENCE], PATIENCE, 2),
             (vec![PATIENCE, none], none, 2),
         ] {
-            for patience in sent {
-                queue.try_send(piece(patience)).unwrap();
+            for batch_delay in sent {
+                queue.try_send(piece(batch_delay)).unwrap();
             }
             let (started, mut batch) = (Instant::now(), Vec::new());
             assert!(gather(&mut messages, &mut batch).await);
@@ -390,9 +398,9 @@ mod tests {
                 })
             });
             wanted(
-                Manner {
+                WriteOptions {
                     synced,
-                    ..Manner::STEPS
+                    ..WriteOptions::STEPS
                 },
                 run,
             )

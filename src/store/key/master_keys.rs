@@ -41,7 +41,7 @@ pub async fn adopt(conn: &mut Conn, version: u8, key_id: &str, now: Timestamp) -
 }
 
 /// Marks every version before `current` as leaked.
-pub async fn condemn_before(conn: &mut Conn, current: u8, now: Timestamp) -> Result<()> {
+pub async fn mark_compromised_before(conn: &mut Conn, current: u8, now: Timestamp) -> Result<()> {
     on!(conn, c => sqlx::query("UPDATE master_keys SET compromised_at = $1 WHERE version < $2 AND compromised_at IS NULL")
         .bind(now.0).bind(i64::from(current)).execute(c).await.map(|_| ()))?;
     Ok(())

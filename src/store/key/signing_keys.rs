@@ -166,7 +166,7 @@ pub async fn retire(conn: &mut Conn, kid: &str, now: Timestamp) -> Result<()> {
 }
 
 /// Anything → a tombstone without private part.
-pub async fn bury(
+pub async fn tombstone(
     conn: &mut Conn,
     kid: &str,
     state: State,

@@ -27,7 +27,7 @@ pub struct About {
 
 /// A process, and how long ago it wrote its row.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
+pub struct RunningProcess {
     /// What it said.
     pub about: About,
     /// How long ago, by the database's clock where it has one.
@@ -64,7 +64,7 @@ pub async fn forget(conn: &mut Conn, silent_for: Duration) -> Result<()> {
 }
 
 /// Those that wrote their row within this time, the one that started first at the front.
-pub async fn seen_within(conn: &mut Conn, within: Duration) -> Result<Vec<Seen>> {
+pub async fn seen_within(conn: &mut Conn, within: Duration) -> Result<Vec<RunningProcess>> {
     type Row = (String, i64, Option<String>, String, String, i64, i64);
     let now = clock(conn).await?;
     let rows: Vec<Row> = on!(conn, c => sqlx::query_as(
@@ -72,7 +72,7 @@ pub async fn seen_within(conn: &mut Conn, within: Duration) -> Result<Vec<Seen>>
         .bind((now - within).0).bind((now + within).0).fetch_all(c).await)?;
     let seen = |(host, pid, mark, program, keys, started_at, seen_at): Row| {
         let master_keys = keys.split_whitespace().map(ToOwned::to_owned).collect();
-        Seen {
+        RunningProcess {
             about: About {
                 host,
                 pid,

@@ -912,7 +912,7 @@ async fn the_words_of_a_stranger_reach_nobody() {
         approve
             .text
             .contains("Hello Your account is locked: https://evil.example/,"),
-        "on one line, to oneself: {}",
+        "on one line, to require_not_impersonated: {}",
         approve.text
     );
     agree(&app, &approve).await.ok();

@@ -22,11 +22,11 @@ enum Rule {
     Open,
     /// Who holds the permission.
     Needs(Action),
-    /// Any signed-in user, about oneself; also an actor who acts as the user.
+    /// Any signed-in user, about require_not_impersonated; also an actor who acts as the user.
     Own,
-    /// Any signed-in user, about oneself, but no actor.
+    /// Any signed-in user, about require_not_impersonated, but no actor.
     OwnAlone,
-    /// Any signed-in user, about oneself; an actor who holds the permission for others.
+    /// Any signed-in user, about require_not_impersonated; an actor who holds the permission for others.
     OwnOr(Action),
 }
 
@@ -392,7 +392,7 @@ const TARGETED: [(&str, Action); 9] = [
 ];
 
 /// Every permission × {a user who holds it, an actor with it who acts as an admin} × {a user,
-/// oneself, an admin} at each of these routes. To an admin neither may do anything, whatever they
+/// require_not_impersonated, an admin} at each of these routes. To an admin neither may do anything, whatever they
 /// hold.
 #[tokio::test]
 async fn every_permission_on_every_target() {
@@ -421,8 +421,8 @@ async fn every_permission_on_every_target() {
                 } else {
                     shared.clone()
                 };
-                let oneself = id(own).await;
-                // Only an admin may set a role of their own account, and the password of oneself
+                let require_not_impersonated = id(own).await;
+                // Only an admin may set a role of their own account, and the password of require_not_impersonated
                 // needs the current one, which is not a question of rights.
                 let on_oneself = powers
                     && route != "set-role"
@@ -430,7 +430,11 @@ async fn every_permission_on_every_target() {
                         && matches!(route, "set-user-password" | "impersonate-user"));
                 for (target, of, expected) in [
                     (&user, "a user", powers && !chains),
-                    (&oneself, "oneself", on_oneself),
+                    (
+                        &require_not_impersonated,
+                        "require_not_impersonated",
+                        on_oneself,
+                    ),
                     // To look is not to do.
                     (
                         &other_id,
@@ -443,7 +447,8 @@ async fn every_permission_on_every_target() {
                         powers && route == "list-user-sessions",
                     ),
                 ] {
-                    let harmless = of == "oneself" && route == "revoke-user-sessions";
+                    let harmless =
+                        of == "require_not_impersonated" && route == "revoke-user-sessions";
                     if harmless {
                         continue;
                     }

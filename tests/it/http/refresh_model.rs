@@ -12,7 +12,7 @@ use std::time::Duration;
 use countersign::model::kernel::standstill::Standstills;
 use countersign::model::kernel::time::Timestamp;
 use countersign::model::session::refresh::{
-    Child, Decision, Kin, LateRetry, Policy, Presented, Row, decide,
+    Child, Decision, LateRetry, Policy, Presented, Row, SuccessorHashes, decide,
 };
 use countersign::model::session::session::Delivery;
 
@@ -95,7 +95,7 @@ impl Model {
             revoked: s.revoked,
             delivery: Delivery::Cookie,
         };
-        let kin = vec![Kin {
+        let kin = vec![SuccessorHashes {
             successor: hash(token + 1),
             late_successor: [255; 32],
         }];
@@ -103,7 +103,7 @@ impl Model {
             generation: token.into(),
             hash: hash(token),
             parent_hash: hash(token - 1),
-            lineage: token > 1,
+            descends_from_parent: token > 1,
             kin,
         };
         decide(

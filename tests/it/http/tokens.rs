@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
-use countersign::flows::key::change_keys::{Order, change};
+use countersign::flows::key::change_keys::{KeyChange, change};
 use countersign::model::audit::event::Peer;
 use ed25519_dalek::{Signer, SigningKey};
 use serde_json::{Value, json};
@@ -166,7 +166,7 @@ async fn a_header_that_is_not_ours_is_refused() {
     // header, the signature is good.
     let key = SigningKey::from_bytes(&[7; 32]);
     let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": B64.encode(key.verifying_key().as_bytes()), "d": B64.encode(key.to_bytes()) });
-    let order = Order::import(&jwk.to_string(), true, Peer::default()).unwrap();
+    let order = KeyChange::import(&jwk.to_string(), true, Peer::default()).unwrap();
     let kid = json!(order.imported_kid().unwrap());
     change(&app.app, order).await.unwrap();
     let signed = |header: &Value| {
@@ -441,18 +441,18 @@ async fn mint_from_session_holds_its_three_settings() {
 
 /// The key of RFC 8037 appendix A, imported and active: the test can sign whatever it likes.
 async fn with_known_key(app: &TestApp) -> (jsonwebtoken::EncodingKey, &'static str) {
-    use countersign::flows::key::change_keys::{Order, change};
-    use countersign::model::key::key::Wish;
+    use countersign::flows::key::change_keys::{KeyChange, change};
+    use countersign::model::key::key::KeyOperation;
     let jwk = r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
     change(
         &app.app,
-        Order::import(jwk, false, Default::default()).unwrap(),
+        KeyChange::import(jwk, false, Default::default()).unwrap(),
     )
     .await
     .unwrap();
     change(
         &app.app,
-        Order::new(Wish::Rotate { force: true }, Default::default()),
+        KeyChange::new(KeyOperation::Rotate { force: true }, Default::default()),
     )
     .await
     .unwrap();

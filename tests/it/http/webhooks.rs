@@ -72,7 +72,7 @@ impl Receiver {
         )
     }
 
-    fn heard(&self) -> Vec<Message> {
+    fn changed(&self) -> Vec<Message> {
         std::mem::take(&mut self.heard.lock().unwrap())
     }
 }
@@ -104,7 +104,7 @@ async fn a_stolen_refresh_token_is_told_of_and_nothing_that_was_not_asked_for() 
     let app = telling(&url, "refresh_token.reused, keys.revoked").await;
     let stolen = steal(&app, "ana").await;
     assert_eq!(deliver_due(&app.app, || false).await.unwrap(), 1);
-    let heard = receiver.heard();
+    let heard = receiver.changed();
     assert_eq!(heard.len(), 1, "{heard:?}");
     let Message { id, body, is_ours } = &heard[0];
     assert!(
@@ -152,7 +152,7 @@ async fn what_is_not_taken_is_offered_again_under_its_name_and_given_up_after_th
         app.after(seconds(1));
     }
     assert_eq!(deliver_due(&app.app, || false).await.unwrap(), 1);
-    let heard = receiver.heard();
+    let heard = receiver.changed();
     assert!(
         heard.len() == 4
             && heard
@@ -196,7 +196,7 @@ async fn replicas_share_the_queue_and_one_that_died_gives_back_what_it_held() {
     app.after(minutes(1));
     assert_eq!(deliver_due(&app.app, || false).await.unwrap(), 1);
     let ids: std::collections::BTreeSet<String> =
-        receiver.heard().into_iter().map(|m| m.id).collect();
+        receiver.changed().into_iter().map(|m| m.id).collect();
     assert_eq!(ids.len(), 20, "each once");
 }
 

@@ -3,7 +3,7 @@
 use axum::http::Method;
 use countersign::clock::Clock;
 use countersign::flows::audit::deliver_webhooks;
-use countersign::flows::key::change_keys::{Order, change};
+use countersign::flows::key::change_keys::{KeyChange, change};
 use countersign::flows::mail::deliver_mail;
 use countersign::flows::ops::confirm_clock::{confirm, confirm_by_operator, look};
 use countersign::flows::ops::heartbeat;
@@ -83,8 +83,8 @@ async fn lived_in() -> TestApp {
     app.after(minutes(70));
     change(
         &app.app,
-        Order::new(
-            countersign::model::key::key::Wish::Rotate { force: true },
+        KeyChange::new(
+            countersign::model::key::key::KeyOperation::Rotate { force: true },
             Default::default(),
         ),
     )

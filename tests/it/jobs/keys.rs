@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use countersign::clock::Clock;
 use countersign::flows::Error;
-use countersign::flows::key::change_keys::{Order, change};
+use countersign::flows::key::change_keys::{KeyChange, change};
 use countersign::flows::key::load_keys;
 use countersign::flows::key::rewrap::{Options, rewrap};
 use countersign::flows::ops::confirm_clock;
 use countersign::jobs::rotate_due_keys;
 use countersign::model::kernel::time::Timestamp;
 use countersign::model::kernel::trusted_clock::{Evidence, confirm};
-use countersign::model::key::key::{State, Wish, plan};
+use countersign::model::key::key::{KeyOperation, State, plan};
 use countersign::store;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
@@ -39,8 +39,8 @@ async fn jwks(app: &TestApp) -> String {
     app.get("/api/auth/jwks").await.ok().text
 }
 
-fn order(wish: Wish) -> Order {
-    Order::new(wish, Default::default())
+fn order(wish: KeyOperation) -> KeyChange {
+    KeyChange::new(wish, Default::default())
 }
 
 #[tokio::test]
@@ -73,8 +73,9 @@ async fn k1_through_a_year_no_verifier_meets_a_key_it_could_not_have() {
                 .count()
                 <= 5
         );
-        let due =
-            Wish::Scheduled(confirm(Timestamp(now), Evidence::default(), Duration::ZERO).unwrap());
+        let due = KeyOperation::Scheduled(
+            confirm(Timestamp(now), Evidence::default(), Duration::ZERO).unwrap(),
+        );
         if minute % 720 == 0 {
             confirm_clock::confirm(&app.app).await.unwrap();
         }
@@ -149,7 +150,7 @@ async fn k2_of_ten_who_rotate_at_once_one_does() {
     let tries = (0..10).map(|_| {
         change(
             &app.app,
-            order(Wish::Rotate { force: false }).if_active(Some(active.clone())),
+            order(KeyOperation::Rotate { force: false }).if_active(Some(active.clone())),
         )
     });
     let outcomes = futures_util::future::join_all(tries).await;
@@ -172,9 +173,12 @@ async fn k3_revoking_the_active_key_goes_on_with_the_standby_that_everybody_has(
     app.after(minutes(70));
     let old_jwks = jwks(&app).await;
     let kid = decode_header(&tokens.access).unwrap().kid.unwrap();
-    change(&app.app, order(Wish::Revoke(kid.clone())).because("leaked"))
-        .await
-        .unwrap();
+    change(
+        &app.app,
+        order(KeyOperation::Revoke(kid.clone())).with_reason("leaked"),
+    )
+    .await
+    .unwrap();
     let fresh = app.refresh(&tokens.refresh).await.ok().str("accessToken");
     assert!(
         verifies(&old_jwks, &fresh, app.clock.now_ms() / 1000),
@@ -193,7 +197,7 @@ async fn k3_revoking_the_active_key_goes_on_with_the_standby_that_everybody_has(
     rotate_due_keys(&app.app).await.unwrap();
     assert_ne!(app.app.ring().unwrap().signer.kid(), before);
     assert!(matches!(
-        change(&app.app, order(Wish::Revoke(kid))).await,
+        change(&app.app, order(KeyOperation::Revoke(kid))).await,
         Err(Error::KeyRefused(_))
     ));
     assert_eq!(
@@ -217,7 +221,7 @@ async fn k3_a_key_revoked_from_the_shell_signs_nothing_more_beside_it() {
     let kid = app.app.ring().unwrap().signer.kid().to_owned();
     change(
         &shell.app,
-        order(Wish::Revoke(kid.clone())).because("leaked"),
+        order(KeyOperation::Revoke(kid.clone())).with_reason("leaked"),
     )
     .await
     .unwrap();
@@ -230,7 +234,9 @@ async fn k3_a_key_revoked_from_the_shell_signs_nothing_more_beside_it() {
 async fn k3_compromised_replaces_every_key() {
     let app = TestApp::start().await;
     let before = jwks(&app).await;
-    change(&app.app, order(Wish::ReplaceAll)).await.unwrap();
+    change(&app.app, order(KeyOperation::ReplaceAll))
+        .await
+        .unwrap();
     let after: Value = serde_json::from_str(&jwks(&app).await).unwrap();
     assert_eq!(after["keys"].as_array().unwrap().len(), 2);
     assert!(
@@ -294,7 +300,7 @@ async fn k5_a_rotation_that_stops_between_any_two_steps_leaves_nothing_behind() 
             (before.id, &active, &standby, None)
         );
     }
-    change(&app.app, order(Wish::Rotate { force: false }))
+    change(&app.app, order(KeyOperation::Rotate { force: false }))
         .await
         .unwrap();
 }
@@ -488,7 +494,7 @@ async fn a_replica_with_the_old_master_key_cannot_seal() {
         .await
         .unwrap();
     assert!(
-        change(&stale.app, order(Wish::Rotate { force: true }))
+        change(&stale.app, order(KeyOperation::Rotate { force: true }))
             .await
             .is_err()
     );
@@ -503,7 +509,7 @@ async fn a_replica_that_is_behind_reloads_before_it_signs() {
     let app = TestApp::start().await;
     let other = app.replica(&[]).await.unwrap();
     let tokens = app.user("ana").await.sign_in().await;
-    change(&app.app, order(Wish::Rotate { force: true }))
+    change(&app.app, order(KeyOperation::Rotate { force: true }))
         .await
         .unwrap();
     let signed_by = decode_header(other.refresh(&tokens.refresh).await.ok().str("accessToken"))
@@ -521,7 +527,7 @@ async fn lowering_the_ttl_does_not_remove_a_key_early() {
     let short = app.replica_with(&[("tokens.access_ttl", "5m")]).await;
     app.after(minutes(70));
     let active = app.app.ring().unwrap().signer.kid().to_owned();
-    change(&short.app, order(Wish::Rotate { force: false }))
+    change(&short.app, order(KeyOperation::Rotate { force: false }))
         .await
         .unwrap();
     app.after(minutes(60));
@@ -538,7 +544,7 @@ async fn a_longer_verifier_cache_once_seen_is_remembered() {
     let forgetful = app.replica_with(&[("keys.verifier_cache", "0s")]).await;
     app.after(minutes(70));
     assert!(matches!(
-        change(&forgetful.app, order(Wish::Rotate { force: false })).await,
+        change(&forgetful.app, order(KeyOperation::Rotate { force: false })).await,
         Err(Error::KeyRefused(_))
     ));
 }
@@ -547,7 +553,7 @@ async fn a_longer_verifier_cache_once_seen_is_remembered() {
 async fn an_imported_key_signs_next_and_its_kid_never_returns() {
     let app = TestApp::start().await;
     let jwk = r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
-    let import = || Order::import(jwk, false, Default::default()).unwrap();
+    let import = || KeyChange::import(jwk, false, Default::default()).unwrap();
     change(&app.app, import()).await.unwrap();
     let kid = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
     assert!(jwks(&app).await.contains(kid));
@@ -556,7 +562,7 @@ async fn an_imported_key_signs_next_and_its_kid_never_returns() {
         Err(Error::KeyUnusable(_))
     ));
     app.after(Duration::from_secs(4_000));
-    change(&app.app, order(Wish::Rotate { force: false }))
+    change(&app.app, order(KeyOperation::Rotate { force: false }))
         .await
         .unwrap();
     let tokens = app.user("ana").await.sign_in().await;
@@ -564,9 +570,12 @@ async fn an_imported_key_signs_next_and_its_kid_never_returns() {
         decode_header(&tokens.access).unwrap().kid.as_deref(),
         Some(kid)
     );
-    change(&app.app, order(Wish::Revoke(kid.into())).because("test"))
-        .await
-        .unwrap();
+    change(
+        &app.app,
+        order(KeyOperation::Revoke(kid.into())).with_reason("test"),
+    )
+    .await
+    .unwrap();
     assert!(matches!(
         change(&app.app, import()).await,
         Err(Error::KeyUnusable(_))

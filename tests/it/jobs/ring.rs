@@ -1,14 +1,14 @@
 //! A database that went back: the ring that it has is adopted, and what was revoked stays revoked.
 
-use countersign::flows::key::change_keys::{Order, change};
+use countersign::flows::key::change_keys::{KeyChange, change};
 use countersign::flows::key::load_keys::confirm;
-use countersign::model::key::key::Wish;
+use countersign::model::key::key::KeyOperation;
 use jsonwebtoken::decode_header;
 
 use crate::support::{TestApp, User, minutes};
 
-fn order(wish: Wish) -> Order {
-    Order::new(wish, Default::default())
+fn order(wish: KeyOperation) -> KeyChange {
+    KeyChange::new(wish, Default::default())
 }
 
 fn signer(app: &TestApp) -> String {
@@ -73,7 +73,7 @@ async fn a_failover_that_lost_a_revocation_revokes_the_key_again_and_every_repli
         let leaked = leaked.await.unwrap();
         change(
             &app.app,
-            order(Wish::Revoke(leaked.clone())).because("leaked"),
+            order(KeyOperation::Revoke(leaked.clone())).with_reason("leaked"),
         )
         .await
         .unwrap();
@@ -128,7 +128,7 @@ async fn a_failover_that_lost_a_rotation_is_adopted_and_nothing_is_signed_by_a_k
     app.after(minutes(70));
     app.db_snapshot().await;
     let first = signer(&app);
-    change(&app.app, order(Wish::Rotate { force: false }))
+    change(&app.app, order(KeyOperation::Rotate { force: false }))
         .await
         .unwrap();
     confirm(&other.app).await.unwrap();
@@ -147,7 +147,7 @@ async fn two_rings_of_one_version_are_two() {
     let ana = app.user("ana").await;
     app.after(minutes(70));
     app.db_snapshot().await;
-    change(&app.app, order(Wish::Rotate { force: false }))
+    change(&app.app, order(KeyOperation::Rotate { force: false }))
         .await
         .unwrap();
     app.db_go_back().await;
@@ -156,7 +156,7 @@ async fn two_rings_of_one_version_are_two() {
         .db_text("SELECT kid FROM signing_keys WHERE state = 'standby'")
         .await
         .unwrap();
-    change(&promoted.app, order(Wish::Revoke(standby.clone())))
+    change(&promoted.app, order(KeyOperation::Revoke(standby.clone())))
         .await
         .unwrap();
     let (here, there) = (app.app.ring().unwrap().id, promoted.app.ring().unwrap().id);

@@ -6,11 +6,11 @@ use std::pin::Pin;
 
 use countersign::clock::Clock;
 use countersign::flows::audit::deliver_webhooks;
-use countersign::flows::key::change_keys::{Order, change};
+use countersign::flows::key::change_keys::{KeyChange, change};
 use countersign::flows::login::known_device::Device;
 use countersign::flows::mail::deliver_mail;
 use countersign::flows::ops::prune::prune;
-use countersign::model::key::key::Wish;
+use countersign::model::key::key::KeyOperation;
 use countersign::store;
 use serde_json::json;
 
@@ -215,7 +215,7 @@ const ROWS: &[Row] = &[
             Box::pin(async move {
                 let changed = change(
                     &it.app.app,
-                    Order::new(Wish::Rotate { force: false }, Default::default()),
+                    KeyChange::new(KeyOperation::Rotate { force: false }, Default::default()),
                 )
                 .await;
                 if changed.is_ok() {

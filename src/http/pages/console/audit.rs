@@ -17,7 +17,7 @@ use crate::http::api::audit::place_of;
 use crate::http::edge::error::Error;
 use crate::http::edge::query::Query;
 use crate::http::pages::page::{Page, moment};
-use crate::http::pages::visitor::Visitor;
+use crate::http::pages::visitor::SignedIn;
 
 const PAGE: i64 = 50;
 
@@ -57,7 +57,7 @@ fn row(event: &Entry) -> Row {
 
 pub(in crate::http::pages) async fn show(
     State(app): State<Arc<App>>,
-    visitor: Visitor,
+    visitor: SignedIn,
     query: Query,
 ) -> Result<Response, Error> {
     let by = Authority::Session(&visitor.who);

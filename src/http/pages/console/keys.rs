@@ -12,16 +12,16 @@ use crate::app::App;
 use crate::flows::Error as Refused;
 use crate::flows::authority::Authority;
 use crate::flows::key::change_keys;
-use crate::flows::key::change_keys::Order;
+use crate::flows::key::change_keys::KeyChange;
 use crate::flows::key::inspect_keys;
 use crate::model::account::permission::Action;
 use crate::model::kernel::time::Timestamp;
-use crate::model::key::key::{Key, State as KeyState, Wish};
+use crate::model::key::key::{Key, KeyOperation, State as KeyState};
 
 use crate::http::edge::error::Error;
 use crate::http::pages::form::Form;
 use crate::http::pages::page::{Page, moment};
-use crate::http::pages::visitor::{Sent, Visitor, see_other};
+use crate::http::pages::visitor::{SignedForm, SignedIn, see_other};
 
 #[derive(Template)]
 #[template(path = "pages/keys.html")]
@@ -59,7 +59,7 @@ fn row(key: &Key) -> Row {
     }
 }
 
-fn page_of(visitor: &Visitor, form: &Form, refused: Option<Error>) -> Result<Response, Error> {
+fn page_of(visitor: &SignedIn, form: &Form, refused: Option<Error>) -> Result<Response, Error> {
     let app = &visitor.page.app;
     let ring = inspect_keys::ring(app)
         .ok_or_else(|| Refused::Unavailable("the keys are not loaded".into()))?;
@@ -83,7 +83,7 @@ fn page_of(visitor: &Visitor, form: &Form, refused: Option<Error>) -> Result<Res
 
 pub(in crate::http::pages) async fn show(
     State(app): State<Arc<App>>,
-    visitor: Visitor,
+    visitor: SignedIn,
 ) -> Result<Response, Error> {
     Authority::Session(&visitor.who).may(&app, Action::ListKeys)?;
     page_of(&visitor, &Form::new("keys"), None)
@@ -92,16 +92,16 @@ pub(in crate::http::pages) async fn show(
 /// The key that was shown must still be the active one: who clicks twice rotates once.
 pub(in crate::http::pages) async fn rotate(
     State(app): State<Arc<App>>,
-    Sent {
+    SignedForm {
         visitor,
         mut fields,
-    }: Sent,
+    }: SignedForm,
 ) -> Result<Response, Error> {
     Authority::Session(&visitor.who).may(&app, Action::RotateKeys)?;
     let active = fields.text("active", 128);
     fields.finish()?;
-    let order =
-        Order::new(Wish::Rotate { force: false }, visitor.peer.clone()).if_active(Some(active));
+    let order = KeyChange::new(KeyOperation::Rotate { force: false }, visitor.peer.clone())
+        .if_active(Some(active));
     match change_keys::change(&app, order).await {
         Ok(_) => Ok(see_other("/auth/admin/keys?done=rotated")),
         Err(Refused::AlreadyRotated | Refused::KeyRefused(_)) => {

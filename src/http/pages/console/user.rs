@@ -24,7 +24,7 @@ use crate::http::edge::error::Error;
 use crate::http::pages::account::Device;
 use crate::http::pages::form::Form;
 use crate::http::pages::page::{Page, moment};
-use crate::http::pages::visitor::{Sent, Visitor, see_other};
+use crate::http::pages::visitor::{SignedForm, SignedIn, see_other};
 
 const DAY: u64 = 86_400;
 
@@ -55,12 +55,12 @@ fn parsed(id: &str) -> Result<UserId, Error> {
 }
 
 async fn page_of(
-    visitor: &Visitor,
+    visitor: &SignedIn,
     id: UserId,
     form: Form,
     refused: Option<Error>,
 ) -> Result<Response, Error> {
-    let Visitor { page, who, .. } = visitor;
+    let SignedIn { page, who, .. } = visitor;
     let (app, by) = (&page.app, Authority::Session(who));
     by.may(app, Action::GetUser)?;
     let user: User = administer::get(app, by, id).await?;
@@ -104,7 +104,7 @@ async fn page_of(
 
 /// Back to the user if it was done, the reason above the page if not.
 async fn settle<T>(
-    visitor: &Visitor,
+    visitor: &SignedIn,
     id: UserId,
     what: &str,
     outcome: Result<T, Refused>,
@@ -124,7 +124,7 @@ async fn settle<T>(
 }
 
 pub(in crate::http::pages) async fn show(
-    visitor: Visitor,
+    visitor: SignedIn,
     Path(id): Path<String>,
 ) -> Result<Response, Error> {
     page_of(&visitor, parsed(&id)?, Form::new("user"), None).await
@@ -133,10 +133,10 @@ pub(in crate::http::pages) async fn show(
 pub(in crate::http::pages) async fn set_role(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    Sent {
+    SignedForm {
         visitor,
         mut fields,
-    }: Sent,
+    }: SignedForm,
 ) -> Result<Response, Error> {
     let by = Authority::Session(&visitor.who);
     by.may(&app, Action::SetRole)?;
@@ -155,10 +155,10 @@ pub(in crate::http::pages) async fn set_role(
 pub(in crate::http::pages) async fn ban(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    Sent {
+    SignedForm {
         visitor,
         mut fields,
-    }: Sent,
+    }: SignedForm,
 ) -> Result<Response, Error> {
     let by = Authority::Session(&visitor.who);
     by.may(&app, Action::BanUser)?;
@@ -183,7 +183,7 @@ pub(in crate::http::pages) async fn ban(
 pub(in crate::http::pages) async fn unban(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    Sent { visitor, .. }: Sent,
+    SignedForm { visitor, .. }: SignedForm,
 ) -> Result<Response, Error> {
     let (id, by) = (parsed(&id)?, Authority::Session(&visitor.who));
     by.may(&app, Action::BanUser)?;
@@ -195,10 +195,10 @@ pub(in crate::http::pages) async fn end_session(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     credentials: Credentials,
-    Sent {
+    SignedForm {
         visitor,
         mut fields,
-    }: Sent,
+    }: SignedForm,
 ) -> Result<Response, Error> {
     let by = Authority::Session(&visitor.who);
     by.may(&app, Action::RevokeSessions)?;
@@ -221,7 +221,7 @@ pub(in crate::http::pages) async fn end_sessions(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     credentials: Credentials,
-    Sent { visitor, .. }: Sent,
+    SignedForm { visitor, .. }: SignedForm,
 ) -> Result<Response, Error> {
     let (id, by) = (parsed(&id)?, Authority::Session(&visitor.who));
     by.may(&app, Action::RevokeSessions)?;

@@ -19,7 +19,7 @@ use crate::model::kernel::time::Timestamp;
 use crate::http::edge::error::Error;
 use crate::http::edge::query::Query;
 use crate::http::pages::page::{Page, moment};
-use crate::http::pages::visitor::{Visitor, see_other};
+use crate::http::pages::visitor::{SignedIn, see_other};
 
 const PAGE: i64 = 25;
 
@@ -55,7 +55,7 @@ pub(in crate::http::pages) fn state_of(user: &User, now: Timestamp) -> &'static 
 }
 
 /// To the first place of the console that this user may see.
-pub(in crate::http::pages) async fn front(visitor: Visitor) -> Result<Response, Error> {
+pub(in crate::http::pages) async fn front(visitor: SignedIn) -> Result<Response, Error> {
     let places = visitor.page.places();
     let first = places
         .iter()
@@ -67,7 +67,7 @@ pub(in crate::http::pages) async fn front(visitor: Visitor) -> Result<Response, 
 
 pub(in crate::http::pages) async fn list(
     State(app): State<Arc<App>>,
-    visitor: Visitor,
+    visitor: SignedIn,
     query: Query,
 ) -> Result<Response, Error> {
     let by = Authority::Session(&visitor.who);

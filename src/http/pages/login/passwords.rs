@@ -20,7 +20,7 @@ use crate::http::edge::client::Client;
 use crate::http::edge::credentials::Credentials;
 use crate::http::edge::error::Error;
 use crate::http::edge::query::Query;
-use crate::http::pages::failures::Told;
+use crate::http::pages::failures::MessagePage;
 use crate::http::pages::form::Form;
 use crate::http::pages::page::Page;
 use crate::http::pages::visitor::see_other;
@@ -117,7 +117,7 @@ fn after_choosing(page: &Page, next: &str) -> Response {
     if !next.is_empty() {
         return see_other(next);
     }
-    let told = Told {
+    let told = MessagePage {
         p: page,
         title: page.t("reset.title"),
         text: page.t("done.reset"),
@@ -206,7 +206,7 @@ pub(in crate::http::pages) async fn forgot(
         let error = form.refused(&page, error.into())?;
         return Ok(again(&form, error));
     }
-    let told = Told {
+    let told = MessagePage {
         p: &page,
         title: page.t("forgot.sent"),
         text: page.t("forgot.sent_text"),

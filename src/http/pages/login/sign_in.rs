@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
 use crate::flows::login::sign_in as flow_in;
-use crate::flows::session::open_session::{Grant, Options};
+use crate::flows::session::open_session::{Options, SessionTokens};
 use crate::model::account::email::Email;
 use crate::model::account::user::User;
 use crate::model::kernel::origin::is_trusted_redirect;
@@ -25,7 +25,7 @@ use crate::http::edge::error::Error;
 use crate::http::edge::query::Query;
 use crate::http::pages::form::Form;
 use crate::http::pages::page::Page;
-use crate::http::pages::visitor::{Anybody, Sent, see_other};
+use crate::http::pages::visitor::{MaybeSignedIn, SignedForm, see_other};
 
 #[derive(Template)]
 #[template(path = "pages/sign_in.html")]
@@ -89,7 +89,7 @@ pub(in crate::http::pages) fn onward<'n>(app: &'n App, next: &'n str) -> &'n str
 pub(in crate::http::pages) fn welcome(
     app: &App,
     replaced: &Replaced<'_>,
-    grant: &Grant,
+    grant: &SessionTokens,
     user: &User,
     next: &str,
 ) -> Response {
@@ -125,7 +125,7 @@ fn pair(name: &str, value: &str) -> String {
 pub(in crate::http::pages) async fn show(
     State(app): State<Arc<App>>,
     page: Page,
-    Anybody(who): Anybody,
+    MaybeSignedIn(who): MaybeSignedIn,
     query: Query,
 ) -> Result<Response, Error> {
     let next = next_of(&app, query.one("redirect_to"))?;
@@ -222,9 +222,9 @@ fn again(page: &Page, form: &Form, next: &str, error: Error) -> Response {
 pub(in crate::http::pages) async fn sign_out(
     State(app): State<Arc<App>>,
     credentials: Credentials,
-    sent: Sent,
+    sent: SignedForm,
 ) -> Result<Response, Error> {
-    let Sent { visitor, fields } = sent;
+    let SignedForm { visitor, fields } = sent;
     Fields::finish(fields)?;
     let headers = end_all(&app, &credentials, &[], &visitor.peer).await?;
     Ok((headers, see_other("/auth/sign-in?done=signed_out")).into_response())

@@ -22,7 +22,7 @@ use crate::http::edge::client::Client;
 use crate::http::edge::credentials::Credentials;
 use crate::http::edge::error::Error;
 use crate::http::edge::query::Query;
-use crate::http::pages::failures::Told;
+use crate::http::pages::failures::MessagePage;
 use crate::http::pages::form::Form;
 use crate::http::pages::page::Page;
 
@@ -114,7 +114,7 @@ pub(in crate::http::pages) async fn send(
             } else {
                 ("sign_up.made", "sign_up.made_text")
             };
-            let told = Told {
+            let told = MessagePage {
                 p: &page,
                 title: page.t(title),
                 text: page.t(text),

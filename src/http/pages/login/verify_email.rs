@@ -17,7 +17,7 @@ use crate::http::edge::body::Submitted;
 use crate::http::edge::client::Client;
 use crate::http::edge::error::Error;
 use crate::http::edge::query::Query;
-use crate::http::pages::failures::Told;
+use crate::http::pages::failures::MessagePage;
 use crate::http::pages::form::Form;
 use crate::http::pages::page::Page;
 
@@ -32,7 +32,7 @@ struct Verify<'p> {
 }
 
 fn told(page: &Page, title: &str, text: &str, href: &str, link: &str) -> Response {
-    let told = Told {
+    let told = MessagePage {
         p: page,
         title: page.t(title),
         text: page.t(text),
