@@ -286,7 +286,7 @@ def test_adm_17_exports_are_json_lines(service):
     assert lines and all(isinstance(json.loads(line), dict) for line in lines)
 
 
-def test_adm_18_who_may_what_is_written_down(service):
+def test_adm_18_who_may_what_is_written_down():
     settings = document("docs", "settings.md")
     for permission in ("user:create", "user:list", "user:get", "user:update", "user:set-role", "user:set-email", "user:ban", "user:delete", "user:set-password", "user:impersonate", "session:list", "session:revoke"):
         assert f"`{permission}`" in settings, permission

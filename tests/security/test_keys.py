@@ -245,7 +245,7 @@ def test_key_21_real_verifiers_through_a_rotation(own):
     assert good(after.access) and good(user.access), "the server is away; every key was known already"
 
 
-def test_key_22_the_guide_for_verifiers(service):
+def test_key_22_the_guide_for_verifiers():
     guide = document("docs", "verifiers.md")
     for word in ("PyJWT", "2.13", "python-jose", "jsonwebtoken", "hono", "fast-jwt", "algorithms", "aud", "iss", "typ"):
         assert word in guide, word

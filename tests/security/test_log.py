@@ -278,7 +278,7 @@ def test_log_08_ids_and_no_persons(own):
     assert user.email not in place.log() and "Wilhelmina" not in place.log()
 
 
-def test_log_09_alerts(service):
+def test_log_09_alerts():
     alerts = document("docs", "monitoring", "alerts.yaml")
     for word in ("reuse", "500", "rotation", "queue", "unavailable"):
         assert word in alerts.lower(), word

@@ -301,5 +301,5 @@ def test_eml_20_tokens_are_in_mails_only(own):
     assert token.encode() not in place.kept().read_bytes() + (place.folder / "data/countersign.db-wal").read_bytes()
 
 
-def test_eml_21_mail_is_no_second_factor(service):
+def test_eml_21_mail_is_no_second_factor():
     assert "no second factor" in document("docs", "threat-model.md")

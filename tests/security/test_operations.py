@@ -197,7 +197,7 @@ def test_ops_13_the_command_line(own):
     assert any("cli" in e["actor"] or "command" in e["actor"] for e in events), {e["actor"] for e in events}
 
 
-def test_ops_14_how_to_tell_us_and_what_we_fear(service):
+def test_ops_14_how_to_tell_us_and_what_we_fear():
     assert "report" in document("SECURITY.md").lower() and "72 hours" in document("SECURITY.md")
     assert "leaked" in document("docs", "operations.md").lower() and len(document("docs", "threat-model.md")) > 2_000
 
@@ -209,7 +209,7 @@ def test_ops_15_every_limit_is_in_the_table(service):
     assert len(keys) > 50 and all(f"`{key}`" in table for key in keys)
 
 
-def test_ops_16_a_host_of_its_own(service):
+def test_ops_16_a_host_of_its_own():
     assert "sibling" in document("docs", "threat-model.md") and "cookie_host_prefix" in document("docs", "settings.md")
 
 
@@ -262,7 +262,7 @@ def test_ops_18_nothing_for_tests_is_in_it(service):
             assert path not in known and httpx.request(method, service.base + path).status_code == 404, (method, path)
 
 
-def test_sup_01_floors(service):
+def test_sup_01_floors():
     lock = document("Cargo.lock")
     def version(name):
         found = re.findall(rf'name = "{name}"\nversion = "(\d+)\.(\d+)\.(\d+)', lock)
@@ -286,25 +286,25 @@ def test_sup_03_the_lock_is_kept(service):
     assert "unknown-git" in document("deny.toml") and "git+" not in document("Cargo.lock")
 
 
-def test_sup_04_no_unsafe_and_no_silent_overflow(service):
+def test_sup_04_no_unsafe_and_no_silent_overflow():
     manifest = document("Cargo.toml")
     assert 'unsafe_code = "forbid"' in manifest and "overflow-checks = true" in manifest
     assert not any(re.search(r"\bunsafe\s*(\{|fn|impl)", p.read_text()) for p in (ROOT / "src").rglob("*.rs"))
 
 
-def test_sup_05_few_and_known(service):
+def test_sup_05_few_and_known():
     assert "risky" in document("docs", "cryptography.md").lower()
     manifest = document("Cargo.toml")
     assert not re.search(r"(?m)^(native-tls|rand_xorshift|md5)\b", manifest)
 
 
-def test_sup_09_parsers_are_fuzzed(service):
+def test_sup_09_parsers_are_fuzzed():
     targets = {p.stem for p in (ROOT / "fuzz/fuzz_targets").glob("*.rs")}
     assert {"refresh_token", "jwt", "cookies", "settings", "json_bodies", "forwarded"} <= targets
     assert "fuzz" in document("tests", "all.sh")
 
 
-def test_sup_10_how_soon(service):
+def test_sup_10_how_soon():
     words = document("SECURITY.md")
     assert "48 hours" in words and "7 days" in words
 
@@ -321,6 +321,6 @@ def test_sup_11_no_secret_in_the_repository(service):
     assert "csr_" in document("SECURITY.md") and "css_" in document("SECURITY.md"), "prefixes for scanners"
 
 
-def test_sup_12_the_toolchain(service):
+def test_sup_12_the_toolchain():
     manifest = document("Cargo.toml")
     assert re.search(r'rust-version = "1\.\d+', manifest)

@@ -82,7 +82,7 @@ def test_pwd_09_a_change_asks_for_the_old_one_and_is_limited(own):
     assert [t.status_code for t in tries[:5]] == [400] * 5 and 429 in [t.status_code for t in tries[5:]]
 
 
-def test_pwd_10_no_hints_no_questions_no_dates(service):
+def test_pwd_10_no_hints_no_questions_no_dates():
     page = document("openapi.yaml")
     assert not re.search(r"(?i)password.?hint|security.?question|passwordExpires", page)
 

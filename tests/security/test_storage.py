@@ -263,7 +263,7 @@ def test_sto_15_another_master_key_opens_nothing(own):
     assert "rewrap" in place.run("keys", "--help").stdout
 
 
-def test_sto_16_an_inventory_of_cryptography(service):
+def test_sto_16_an_inventory_of_cryptography():
     words = document("docs", "cryptography.md")
     for word in ("Ed25519", "argon2id", "SHA-256", "A256GCM", "HKDF", "HMAC", "quantum"):
         assert word in words, word
