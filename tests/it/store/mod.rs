@@ -97,7 +97,7 @@ async fn a_panic_inside_a_step_leaves_nothing_open() {
 async fn a_session_begins_only_under_the_hash_that_was_verified() {
     use countersign::flows::account::{change_password, manage_users};
     use countersign::flows::audit::recorder::Recorder;
-    use countersign::flows::session::open_session::{PendingSession, Options};
+    use countersign::flows::session::open_session::{Options, PendingSession};
     use countersign::model::session::session::Delivery;
     let app = TestApp::start().await;
     let ana = app.user("ana").await;
