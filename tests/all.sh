@@ -17,12 +17,11 @@ install() {
 }
 
 step install install
-part format cargo fmt --check
-part 'format, fuzz targets' cargo fmt --manifest-path fuzz/Cargo.toml --check
+part format cargo fmt --all --check
 part clippy cargo clippy --quiet --all-targets -- -D warnings
 # There are no examples; naming them makes it the build of the tests, which is there already, and not another one.
 part documentation env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --quiet --lib --bins --examples
-part 'licences, bans, sources' cargo deny --log-level error check licenses bans sources
+part 'licences, bans, sources' cargo deny --workspace --log-level error check licenses bans sources
 skip advisories 'the advisory database cannot be fetched from the registries'
 part 'unit tests' cargo nextest run --lib --no-fail-fast --status-level fail
 part 'integration tests, SQLite' cargo nextest run --test it --no-fail-fast --status-level fail

@@ -1,27 +1,28 @@
 #!/usr/bin/env bash
 # Every fuzz target for SECONDS (60), three at a time, on stable without a sanitizer; prints executions and crashes. By hand for longer: tests/fuzz.sh 3600
 set -euo pipefail
-cd "$(dirname "$0")/../fuzz"
+cd "$(dirname "$0")/.."
 seconds=${1:-60}
+target_dir=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 command -v cargo-fuzz >/dev/null || cargo install --quiet --locked cargo-fuzz
-cargo fuzz build --dev --sanitizer none 2>&1 | { grep -vE '^ +(Compiling|Downloaded|Downloading) ' || true; }
-binaries=target/$(rustc -vV | sed -n 's/^host: //p')/debug
-work=target/fuzz
+cargo fuzz build --dev --sanitizer none --target-dir "$target_dir" 2>&1 | { grep -vE '^ +(Compiling|Downloaded|Downloading) ' || true; }
+binaries=$target_dir/$(rustc -vV | sed -n 's/^host: //p')/debug
+work=$target_dir/fuzz
 rm -rf "$work/artifacts"
 mkdir -p "$work"
 
 one() {
   local target=$1
   mkdir -p "$work/corpus/$target" "$work/artifacts/$target"
-  "$binaries/$target" "$work/corpus/$target" "seeds/$target" -max_total_time="$seconds" -max_len=2048 -timeout=20 -rss_limit_mb=1024 \
+  "$binaries/$target" "$work/corpus/$target" "fuzz/seeds/$target" -max_total_time="$seconds" -max_len=2048 -timeout=20 -rss_limit_mb=1024 \
     -artifact_prefix="$work/artifacts/$target/" >"$work/$target.log" 2>&1
 }
 export -f one
 export binaries work seconds
 failed=0
-printf '%s\n' fuzz_targets/*.rs | xargs -n 1 basename -s .rs | xargs -P 3 -I {} bash -c 'one {}' || failed=1
+printf '%s\n' fuzz/fuzz_targets/*.rs | xargs -n 1 basename -s .rs | xargs -P 3 -I {} bash -c 'one {}' || failed=1
 crashes=0
-for source in fuzz_targets/*.rs; do
+for source in fuzz/fuzz_targets/*.rs; do
   target=$(basename -s .rs "$source")
   runs=$(sed -n 's/^Done \([0-9]*\) runs.*/\1/p' "$work/$target.log")
   found=$(find "$work/artifacts/$target" -type f ! -name 'slow-unit-*' | wc -l)

@@ -6,7 +6,7 @@ target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 next=$target/next-release
 rm -rf "$next"
 mkdir -p "$next/tests"
-cp -a README.md openapi.yaml migrations src templates assets build.rs "$next"
+cp -a README.md openapi.yaml migrations src templates assets build.rs fuzz "$next"
 # Another name for the program and another version of the library, that neither takes this one's place. Of the tests there is one that makes
 # cargo build with the same features.
 sed '/^name = "countersign"$/,/^version/s/^version = .*/version = "999.0.0"/' Cargo.lock >"$next/Cargo.lock"
