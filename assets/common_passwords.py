@@ -1,5 +1,9 @@
-"""The most frequent passwords of at least eight characters from a list in order of frequency: lower case, NFC, each once, sorted by bytes."""
+"""Chooses the most frequent passwords of at least eight characters from a list in order of frequency, and writes them gzipped to standard output.
 
+In lower case and NFC, each once, sorted by bytes, one a line.
+"""
+
+import gzip
 import pathlib
 import sys
 import unicodedata
@@ -13,5 +17,6 @@ for line in pathlib.Path(sys.argv[1]).read_text(encoding="utf-8", errors="replac
         chosen[password] = None
     if len(chosen) == COUNT:
         break
-for password in sorted(chosen, key=str.encode):
-    print(password)
+text = "".join(f"{password}\n" for password in sorted(chosen, key=str.encode))
+# Without a time stamp, so that the same list gives the same file.
+sys.stdout.buffer.write(gzip.compress(text.encode(), compresslevel=9, mtime=0))
