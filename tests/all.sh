@@ -18,6 +18,7 @@ install() {
 
 step install install
 part format cargo fmt --all --check
+part 'commit subjects' tests/commits.sh
 part clippy cargo clippy --quiet --all-targets -- -D warnings
 # There are no examples; naming them makes it the build of the tests, which is there already, and not another one.
 part documentation env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --quiet --lib --bins --examples
