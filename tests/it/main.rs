@@ -11,6 +11,7 @@
 
 mod architecture;
 mod contract;
+mod documents;
 mod http;
 mod jobs;
 mod migrations;

@@ -1,0 +1,80 @@
+//! The documents for contributors name files and folders; each must exist, so that moving a file
+//! without them fails.
+
+use std::path::Path;
+
+const DOCUMENTS: [&str; 5] = [
+    "CONTRIBUTING.md",
+    "README.md",
+    "docs/architecture.md",
+    "docs/glossary.md",
+    "docs/style.md",
+];
+
+/// Returns the paths that a document names: code spans whose first part is a folder of the
+/// repository or of `src/`, and links without a scheme.
+fn named_paths(document: &str, text: &str) -> Vec<String> {
+    let span = regex::Regex::new(r"`([^`\s]+)`").unwrap();
+    let link = regex::Regex::new(r"\]\(([^)#:]+)(?:#[^)]*)?\)").unwrap();
+    let folder = Path::new(document).parent().unwrap();
+    let links = link
+        .captures_iter(text)
+        .map(|found| folder.join(&found[1]).display().to_string());
+    span.captures_iter(text)
+        .map(|found| found[1].to_owned())
+        .filter(|name| is_a_path(name))
+        .flat_map(|name| alternatives(&name))
+        .chain(links)
+        .collect()
+}
+
+fn is_a_path(name: &str) -> bool {
+    let part = regex::Regex::new(r"^[\w.*{},-]+(/[\w.*{},-]*)+$").unwrap();
+    let Some((first, _)) = name.split_once('/') else {
+        return false;
+    };
+    part.is_match(name) && (Path::new(first).is_dir() || Path::new("src").join(first).is_dir())
+}
+
+/// Returns `a/x` and `a/y` for `a/{x,y}`.
+fn alternatives(name: &str) -> Vec<String> {
+    let Some((before, rest)) = name.split_once('{') else {
+        return vec![name.to_owned()];
+    };
+    let (inside, after) = rest.split_once('}').expect("a brace is closed");
+    inside
+        .split(',')
+        .flat_map(|each| alternatives(&format!("{before}{each}{after}")))
+        .collect()
+}
+
+/// Returns whether the path exists in the repository or below `src/`. A star stands for any name,
+/// so that the folder before it must exist.
+fn exists(path: &str) -> bool {
+    let known = path.split_once('*').map_or(path, |(folder, _)| folder);
+    Path::new(known).exists() || Path::new("src").join(known).exists()
+}
+
+#[test]
+fn every_path_that_the_documents_name_exists() {
+    for document in DOCUMENTS {
+        let text = std::fs::read_to_string(document).unwrap();
+        let paths = named_paths(document, &text);
+        let missing: Vec<_> = paths.iter().filter(|path| !exists(path)).collect();
+        assert!(missing.is_empty(), "{document} names {missing:?}");
+        assert!(!paths.is_empty(), "{document}: no path was found");
+    }
+}
+
+#[test]
+fn a_path_that_does_not_exist_is_found() {
+    let text = "`src/no_such_file.rs`, `tests/{all,no_such}.sh`, [gone](docs/gone.md#part), \
+                `GET /tests/none`, `http/*`, [there](README.md), <https://example.com/src/x>";
+    let mut missing = named_paths("README.md", text);
+    assert_eq!(missing.len(), 6, "{missing:?}");
+    missing.retain(|path| !exists(path));
+    assert_eq!(
+        missing,
+        ["src/no_such_file.rs", "tests/no_such.sh", "docs/gone.md"]
+    );
+}
