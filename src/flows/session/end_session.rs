@@ -148,40 +148,45 @@ impl SessionRevocation {
         token: &RefreshToken,
         presented: &Presented,
     ) -> store::Result<()> {
-        let Some(row) = store::session::refresh::find(conn, token.session()).await? else {
+        // On Postgres the row may move after it was read; then it is read and judged again.
+        for _ in 0..refresh::ROUNDS {
+            let Some(row) = store::session::refresh::find(conn, token.session()).await? else {
+                return Ok(());
+            };
+            let now = conn.now();
+            let decision = decide(
+                Some(&row.state),
+                presented,
+                now,
+                &self.policy,
+                &self.standstills.at(now),
+            );
+            match decision {
+                Decision::Refuse(Refusal::Expired) => {
+                    self.end_one(conn, recorder, &By::Id(row.session)).await?;
+                }
+                Decision::Refuse(_) => self.leave(conn, &By::Id(row.session)).await?,
+                Decision::Reuse | Decision::Ahead => {
+                    let ended = end_family(conn, decision, &row, presented.generation, recorder);
+                    if ended.await?.is_none() {
+                        continue;
+                    }
+                }
+                Decision::Wait => {
+                    return Err(store::Error::Unavailable(refresh::STOOD_STILL.into()));
+                }
+                Decision::Keep
+                | Decision::Rotate
+                | Decision::Repeat(_)
+                | Decision::Resume(_)
+                | Decision::Supersede
+                | Decision::Heal => {
+                    end(conn, recorder, Which::One(row.session), self.reason).await?;
+                }
+            }
             return Ok(());
-        };
-        let now = conn.now();
-        let decision = decide(
-            Some(&row.state),
-            presented,
-            now,
-            &self.policy,
-            &self.standstills.at(now),
-        );
-        match decision {
-            Decision::Refuse(Refusal::Expired) => {
-                self.end_one(conn, recorder, &By::Id(row.session)).await?;
-            }
-            Decision::Refuse(_) => self.leave(conn, &By::Id(row.session)).await?,
-            Decision::Reuse | Decision::Ahead => {
-                end_family(conn, decision, &row, presented.generation, recorder).await?;
-            }
-            Decision::Wait => {
-                return Err(store::Error::Unavailable(
-                    crate::flows::session::refresh::STOOD_STILL.into(),
-                ));
-            }
-            Decision::Keep
-            | Decision::Rotate
-            | Decision::Repeat(_)
-            | Decision::Resume(_)
-            | Decision::Supersede
-            | Decision::Heal => {
-                end(conn, recorder, Which::One(row.session), self.reason).await?;
-            }
         }
-        Ok(())
+        Err(store::Error::Unavailable(refresh::MOVING_TOO_FAST.into()))
     }
 }
 

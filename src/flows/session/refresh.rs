@@ -222,8 +222,12 @@ struct Job {
 
 type Decided = Result<(Decision, Refreshed)>;
 
-/// A compare-and-set that loses looks again; three losses in a row are no longer chance.
-const ROUNDS: usize = 3;
+/// How often the row is read and judged: a compare-and-set that loses does it again, and three losses
+/// in a row are no longer chance.
+pub(super) const ROUNDS: usize = 3;
+
+/// Why no decision was carried out after that.
+pub(super) const MOVING_TOO_FAST: &str = "the session is moving too fast";
 
 /// Why nothing is decided about a token that looks stolen.
 pub(in crate::flows) const STOOD_STILL: &str =
@@ -318,9 +322,7 @@ impl Job {
                 return Ok(done);
             }
         }
-        Err(store::Error::Unavailable(
-            "the session is moving too fast".into(),
-        ))
+        Err(store::Error::Unavailable(MOVING_TOO_FAST.into()))
     }
 
     /// `None`: the row has moved meanwhile.

@@ -23,6 +23,7 @@ mod passwords;
 mod reapply;
 mod refresh;
 mod refresh_model;
+mod session_races;
 mod sessions;
 mod several_cookies;
 mod sign_out;

@@ -1,6 +1,8 @@
 //! What the database layer promises by itself: atomic pieces, group commit, the audit chain,
 //! nothing secret at rest.
 
+mod session_grid;
+
 use std::collections::HashMap;
 
 use countersign::model::audit::event::{Event, Kind, Peer};

@@ -140,6 +140,15 @@ impl TestApp {
             .map(|_| ())
     }
 
+    /// Runs several statements as one transaction.
+    pub async fn db_script(&self, sql: &str) {
+        let sql = format!("BEGIN; {sql} ; COMMIT");
+        sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(&mut self.db().await)
+            .await
+            .unwrap();
+    }
+
     pub async fn db_text(&self, sql: &'static str) -> Option<String> {
         sqlx::query_scalar(sql)
             .fetch_optional(&mut self.db().await)

@@ -6,6 +6,7 @@ pub mod app;
 pub mod contract;
 pub mod cookies;
 pub mod db;
+pub mod gate;
 
 pub use actors::{Answer, Browser, Tokens, User, claims};
 pub use app::{TestApp, minutes, seconds};
