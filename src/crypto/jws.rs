@@ -1,49 +1,78 @@
-//! Access tokens as JWS: signed and read through jsonwebtoken, whose own clock is never asked (the
-//! caller compares the times). A header member that we do not write ourselves is refused, so key
-//! material in a header (`jwk`, `jku`, `x5c`, …) is never looked at.
+//! Access tokens as JWS. Signing uses an aws-lc-rs key pair that is parsed once and kept, because
+//! `jsonwebtoken::encode` parses the private key again for every token. Verification goes through
+//! jsonwebtoken, whose own clock is switched off (the caller compares the times). A header member
+//! that we do not write ourselves is refused, so key material in a header (`jwk`, `jku`, `x5c`, …)
+//! is never read.
 
 use std::collections::HashMap;
 
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use aws_lc_rs::signature::Ed25519KeyPair;
+use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
 use serde::Deserialize;
 
 use crate::model::token::claims::{AccessClaims, Audience, RESERVED};
 
-use super::decode;
 use super::keypair::Keypair;
+use super::{decode, encode_into};
 
-/// Longest access token that is looked at.
+/// Longest access token that is read, in bytes.
 const MAX_LENGTH: usize = 8 * 1024;
+/// Length of an Ed25519 signature, in bytes.
+const SIGNATURE_LENGTH: usize = 64;
 
-/// A private key ready to sign; built once a key, not once a token.
+/// A private key that is ready to sign; built once for each key, not once for each token. It has no
+/// `Debug`, and aws-lc erases the private key's memory when the last owner of the pair is dropped.
 pub struct Signer {
-    header: Header,
-    key: EncodingKey,
+    kid: String,
+    /// The first part of every token, encoded, with the full stop that follows it.
+    header: String,
+    pair: Ed25519KeyPair,
 }
 
 impl Signer {
-    /// Signs as `kid` with the configured `typ`.
+    /// Prepares the header that names the pair's `kid` and the configured `typ`.
     pub fn new(pair: &Keypair, typ: &str) -> Self {
         let header = Header {
             typ: Some(typ.to_owned()),
             kid: Some(pair.kid().to_owned()),
             ..Header::new(Algorithm::EdDSA)
         };
+        let json = serde_json::to_vec(&header).expect("a header of three texts is JSON");
+        let mut header = String::new();
+        encode_into(&mut header, &json);
+        header.push('.');
         Self {
+            kid: pair.kid().to_owned(),
             header,
-            key: EncodingKey::from_ed_der(&pair.to_pkcs8_v1()),
+            pair: pair.signing_pair(),
         }
     }
 
-    /// The key's name.
+    /// Returns the id of the key that signs.
     pub fn kid(&self) -> &str {
-        self.header.kid.as_deref().unwrap_or_default()
+        &self.kid
     }
 
-    /// The signed token; `None` if the library fails, which a self-test at load rules out.
+    /// Signs an access token. `None` if the library fails, which the self-test of
+    /// [`Keypair::from_seed`] rules out for a key that loads.
     pub fn sign(&self, claims: &AccessClaims) -> Option<String> {
-        jsonwebtoken::encode(&self.header, claims, &self.key).ok()
+        let payload = serde_json::to_vec(claims).ok()?;
+        compact(&self.pair, &self.header, &payload)
     }
+}
+
+/// Builds the JWS compact serialisation (RFC 7515 section 7.1) of an encoded header, which ends
+/// with its full stop, and a payload.
+fn compact(pair: &Ed25519KeyPair, header: &str, payload: &[u8]) -> Option<String> {
+    let encoded = |bytes: usize| bytes.div_ceil(3) * 4;
+    let length = header.len() + encoded(payload.len()) + 1 + encoded(SIGNATURE_LENGTH);
+    let mut token = String::with_capacity(length);
+    token.push_str(header);
+    encode_into(&mut token, payload);
+    let signature = pair.try_sign(token.as_bytes()).ok()?;
+    token.push('.');
+    encode_into(&mut token, signature.as_ref());
+    Some(token)
 }
 
 /// Why a token was not accepted.
@@ -105,8 +134,8 @@ impl Verifier {
         let header = self.header(token).ok_or(Rejected::Malformed)?;
         let key = self.keys.get(&header.kid).ok_or(Rejected::UnknownKey)?;
         match jsonwebtoken::decode::<AccessClaims>(token, key, &self.validation) {
-            // A registered claim that we never write, such as `nbf`, would mean something that
-            // nobody here looks at.
+            // A registered claim that we never write, such as `nbf`, has a meaning that this
+            // verifier would ignore.
             Ok(data)
                 if RESERVED
                     .iter()
@@ -132,7 +161,7 @@ impl Verifier {
         if !is_compact
             || parts.next().is_some()
             || decode(payload).is_none()
-            || decode(signature)?.len() != 64
+            || decode(signature)?.len() != SIGNATURE_LENGTH
         {
             return None;
         }
@@ -141,5 +170,72 @@ impl Verifier {
         let is_ours = header.alg == "EdDSA"
             && typ.strip_prefix("application/").unwrap_or(&typ) == self.typ.to_ascii_lowercase();
         is_ours.then_some(header)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::{decode_array, encode};
+    use ed25519_dalek::pkcs8::EncodePrivateKey;
+    use ed25519_dalek::{Signer as _, SigningKey};
+    use serde_json::json;
+
+    fn claims() -> AccessClaims {
+        serde_json::from_value(json!({
+            "iss": "https://auth.example.com", "sub": "u", "aud": ["a", "b"], "iat": 1, "exp": 2,
+            "jti": "j", "sid": "s", "auth_time": 1, "email": "ana@example.com",
+            "email_verified": true, "name": "Ana \u{1f98a} \"A\"", "role": "user", "roles": ["user"],
+            "permissions": [], "client_id": "web", "tenant": { "id": 7 },
+        }))
+        .unwrap()
+    }
+
+    /// RFC 8037 appendix A.4, with the key of A.1.
+    #[test]
+    fn a_signature_is_that_of_rfc_8037_appendix_a4() {
+        let seed = decode_array("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A").unwrap();
+        let pair = Keypair::from_seed(&seed).unwrap().signing_pair();
+        assert_eq!(
+            compact(
+                &pair,
+                "eyJhbGciOiJFZERTQSJ9.",
+                b"Example of Ed25519 signing"
+            )
+            .unwrap(),
+            "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0JzlnLWG1PPOt7-\
+             09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg"
+        );
+    }
+
+    /// Two other implementations make the same bytes: jsonwebtoken, which signed the tokens of
+    /// earlier releases, the whole token, and ed25519-dalek the signature.
+    #[test]
+    fn a_token_is_byte_for_byte_that_of_jsonwebtoken_and_ed25519_dalek() {
+        for byte in 0..=255 {
+            let seed = [byte; 32];
+            let pair = Keypair::from_seed(&seed).unwrap();
+            let token = Signer::new(&pair, "at+jwt").sign(&claims()).unwrap();
+
+            let dalek = SigningKey::from_bytes(&seed);
+            let (message, signature) = token.rsplit_once('.').unwrap();
+            assert_eq!(
+                signature,
+                encode(&dalek.sign(message.as_bytes()).to_bytes())
+            );
+
+            let header = Header {
+                typ: Some("at+jwt".into()),
+                kid: Some(pair.kid().into()),
+                ..Header::new(Algorithm::EdDSA)
+            };
+            // PKCS#8 of RFC 8410 section 7, the seed alone.
+            let der = dalek.to_pkcs8_der().unwrap();
+            let key = jsonwebtoken::EncodingKey::from_ed_der(der.as_bytes());
+            assert_eq!(
+                token,
+                jsonwebtoken::encode(&header, &claims(), &key).unwrap()
+            );
+        }
     }
 }

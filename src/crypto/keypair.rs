@@ -1,17 +1,20 @@
-//! Ed25519 key pairs: made, imported, checked, exported. Signing tokens is `jws`'s business, hiding
-//! a pair at rest `seal`'s.
+//! Ed25519 key pairs: made, imported, checked, exported. `jws` signs tokens with them, `seal`
+//! encrypts them at rest.
 
-use ed25519_dalek::pkcs8::{
-    DecodePrivateKey, EncodePublicKey, KeypairBytes, spki::der::pem::LineEnding,
-};
-use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use aws_lc_rs::signature::Ed25519KeyPair;
+use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePublicKey, spki::der::pem::LineEnding};
+use ed25519_dalek::{Signature, SigningKey, VerifyingKey};
 use zeroize::Zeroizing;
 
 use super::{decode_array, encode, jwk};
 
-/// A private key and its kid.
+/// A private key and its kid. It has no `Debug`; both libraries erase their copy of the private
+/// key when it is dropped.
 pub struct Keypair {
+    /// Holds the seed and the public key for import and export.
     key: SigningKey,
+    /// Signs: the same pair, parsed by aws-lc-rs.
+    signing: Ed25519KeyPair,
     kid: String,
 }
 
@@ -28,16 +31,21 @@ pub enum InvalidKey {
 }
 
 impl Keypair {
-    /// A key from 32 random bytes, checked by signing and strict verification.
+    /// Makes a pair from 32 secret bytes and tests it: aws-lc-rs, which will sign the tokens, must
+    /// derive the same public key as ed25519-dalek, and its signature of a probe must pass
+    /// ed25519-dalek's strict verification. Everything that loads a private key comes through here.
     pub fn from_seed(seed: &[u8; 32]) -> Result<Self, InvalidKey> {
         let key = SigningKey::from_bytes(seed);
-        let probe = b"countersign self-test";
-        let signature = key.sign(probe);
-        key.verifying_key()
-            .verify_strict(probe, &signature)
+        let public = key.verifying_key().to_bytes();
+        let signing = Ed25519KeyPair::from_seed_and_public_key(seed, &public)
             .map_err(|_| InvalidKey::SelfTest)?;
-        let kid = jwk::thumbprint(&key.verifying_key().to_bytes());
-        Ok(Self { key, kid })
+        let probe = b"countersign self-test";
+        let signature = signing.try_sign(probe).map_err(|_| InvalidKey::SelfTest)?;
+        if !verify_strict(&public, probe, signature.as_ref()) {
+            return Err(InvalidKey::SelfTest);
+        }
+        let kid = jwk::thumbprint(&public);
+        Ok(Self { key, signing, kid })
     }
 
     /// Reads a PKCS#8 PEM or a private JWK.
@@ -67,17 +75,17 @@ impl Keypair {
         }
     }
 
-    /// RFC 7638 thumbprint of the public JWK.
+    /// Returns the RFC 7638 thumbprint of the public JWK.
     pub fn kid(&self) -> &str {
         &self.kid
     }
 
-    /// The public key's 32 bytes.
+    /// Returns the public key's 32 bytes.
     pub fn public(&self) -> [u8; 32] {
         self.key.verifying_key().to_bytes()
     }
 
-    /// The private JWK, to be sealed and nothing else.
+    /// Builds the private JWK, which is only ever encrypted (`seal`).
     pub(super) fn private_jwk(&self) -> Zeroizing<String> {
         let d = Zeroizing::new(encode(self.key.as_bytes()));
         Zeroizing::new(format!(
@@ -87,16 +95,9 @@ impl Keypair {
         ))
     }
 
-    /// PKCS#8 version 1 (seed alone), the only form that jsonwebtoken signs with and can also read
-    /// back.
-    pub(super) fn to_pkcs8_v1(&self) -> Zeroizing<Vec<u8>> {
-        use ed25519_dalek::pkcs8::EncodePrivateKey;
-        let bytes = KeypairBytes {
-            secret_key: *self.key.as_bytes(),
-            public_key: None,
-        };
-        let der = bytes.to_pkcs8_der().expect("32 bytes always encode");
-        Zeroizing::new(der.as_bytes().to_vec())
+    /// Returns another owner of the parsed pair that signs; the private key is not copied.
+    pub(super) fn signing_pair(&self) -> Ed25519KeyPair {
+        self.signing.clone()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Every line that touches a secret. Nothing here knows of HTTP, SQL or settings; private material
-//! lives in zeroizing types without `Debug`. jsonwebtoken's back end is aws-lc-rs alone: a second
-//! one in the graph would make the first signature panic.
+//! lives in zeroizing types without `Debug`. aws-lc-rs signs access tokens and is the only back end
+//! that jsonwebtoken verifies them with: a second one in the graph would make jsonwebtoken panic.
 
 pub mod breached;
 pub mod cookie;
@@ -24,6 +24,11 @@ use sha2::{Digest, Sha256};
 /// base64url without padding.
 pub fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Appends base64url without padding.
+pub fn encode_into(text: &mut String, bytes: &[u8]) {
+    URL_SAFE_NO_PAD.encode_string(bytes, text);
 }
 
 /// Strict base64url without padding: no other alphabet, no spare bits.

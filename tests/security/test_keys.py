@@ -11,8 +11,10 @@ from urllib.parse import unquote
 
 import httpx
 import jwt
-from cryptography.exceptions import InvalidTag
+import pytest
+from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from place import PASSWORD, wait_for
@@ -172,11 +174,26 @@ def test_key_13_one_algorithm_and_one_purpose_a_key(service):
         assert private not in every.values() and not signs(private, value, signature)
 
 
-def test_key_14_a_signature_cannot_mix_keys(service):
-    assert re.search(r'name = "ed25519-dalek"\nversion = "([2-9])', document("Cargo.lock")), "its signing key holds its own public half"
+def test_key_14_a_signature_cannot_mix_keys(service, own, tmp_path):
     user = service.sign_up()
-    key = jwt.PyJWKClient(service.url(JWKS)).get_signing_key_from_jwt(user.access)
-    assert jwt.decode(user.access, key, algorithms=["EdDSA"], audience=service.issuer)
+    named = jwt.get_unverified_header(user.access)["kid"]
+    assert len(keys(service)) > 1, "a key of another pair is needed for the comparison"
+    for key in keys(service):
+        public = Ed25519PublicKey.from_public_bytes(unb64(key["x"]))
+        message, signature = user.access.rsplit(".", 1)
+        if key["kid"] == named:
+            public.verify(unb64(signature), message.encode())
+        else:
+            with pytest.raises(InvalidSignature):
+                public.verify(unb64(signature), message.encode())
+    place = own(start=False)
+    one, other = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    for public, code, said in ((other, 1, "the JWK's x does not belong to its d"), (one, 0, "")):
+        jwk = {"kty": "OKP", "crv": "Ed25519", "d": b64(one.private_bytes_raw()), "x": b64(public.public_key().public_bytes_raw())}
+        file = tmp_path / "key.json"
+        file.write_text(json.dumps(jwk))
+        done = place.run("keys", "import", str(file))
+        assert done.returncode == code and said in done.stderr, (done.returncode, done.stderr)
 
 
 def test_key_15_discovery_wherever_it_is_looked_for(service, own):
