@@ -1,49 +1,66 @@
 #!/usr/bin/env bash
 # Installs what is missing and runs every test. Needs a Debian with Rust and build-essential, and the package registries.
+#
+# Everything is compiled once, with one profile and one set of features. Then three lanes run beside
+# each other: tests of processes that want a quiet machine, tests that mostly wait for other programs,
+# and what only computes, which gets the time that the others leave.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 source tests/lib.sh
 source examples/replicas/postgres.sh
-trap pg_stop EXIT
-export CARGO_TERM_COLOR=never RUST_BACKTRACE=0
+clean_up_more() { pg_stop; }
+export CARGO_TERM_COLOR=never RUST_BACKTRACE=0 PREBUILT=1
+export BIN_UNDER_TEST=$PWD/${CARGO_TARGET_DIR:-target}/debug/countersign
+python=target/interop/venv/bin/python
 
-install() {
-  need postgresql nginx pgbouncer faketime golang-go golang-github-golang-jwt-jwt-dev chromium fonts-dejavu-core libssl-dev pkg-config || return 1
-  python3 -c 'import ensurepip, venv' 2>/dev/null || need python3 python3-venv || return 1
-  { command -v node && command -v npm; } >/dev/null || need nodejs npm || return 1
-  command -v cargo-nextest >/dev/null || cargo install --quiet --locked cargo-nextest || return 1
-  command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny || return 1
-  { cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1 || rustup component add rustfmt clippy
+# What the tests in other languages need; during the build.
+set_up() {
+  LIMIT=900 step 'set up the verifiers' bash tests/interop/setup.sh
+  LIMIT=900 step 'set up the browser tests' bash tests/e2e/setup.sh
 }
 
-step install install
+processes() {
+  step 'build what the next release might be' tests/next_release.sh
+  export NEXT_RELEASE=${BIN_UNDER_TEST}-next
+  suite 'process tests' tests/nextest.sh process -E 'binary(process)'
+  LIMIT=1200 suite 'three replicas behind nginx on one Postgres; a minute of chaos' \
+    env CHAOS_SEED=2026 tests/nextest.sh replicas -E 'binary(process)' --run-ignored only --success-output final
+}
+
+waiting() {
+  LIMIT=900 suite 'interop: FastAPI, Go, Node; rotations under load' $python -m pytest -q -s -p no:cacheprovider tests/interop
+  suite 'a real browser: pages, the example, eight tabs, the npm client' tests/e2e/run.sh
+  LIMIT=900 suite 'the security checklist, row by row' $python -m pytest -q -p no:cacheprovider -n 6 --dist worksteal tests/security
+  step 'rows of the checklist' $python tests/security/rows.py
+  part 'openapi.yaml: schemathesis' $python tests/schemathesis.py
+}
+
+computing() {
+  local NICE=10
+  # Losing the machine is not what these tests are about: this Postgres does not wait for the disk.
+  suite 'connections, Postgres' env TEST_DATABASE_URL="${PG_URL:-}" tests/nextest.sh connections -E 'kind(lib)' --run-ignored only
+  # The tests that it leaves out are about SQLite's files.
+  suite 'integration tests, Postgres' env TEST_DATABASE_URL="${PG_URL:-}" tests/nextest.sh postgres -E 'binary(it) and not test(/sqlite::/)'
+  NICE=19
+  part clippy cargo clippy --quiet --all-targets --locked -- -D warnings
+  # There are no examples; naming them makes it the build of the tests, which is there already, and not another one.
+  part documentation env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --quiet --locked --lib --bins --examples
+  part 'licences, bans, sources' cargo deny --workspace --log-level error check licenses bans sources
+  part 'the client for browsers: types, tests, size, package, a strict consumer' bash tests/web.sh
+  suite 'fuzz: every target for a minute' tests/fuzz.sh 60
+}
+
+LIMIT=1800 step install tests/install.sh
 part format cargo fmt --all --check
 part 'commit subjects' tests/commits.sh
-part clippy cargo clippy --quiet --all-targets -- -D warnings
-# There are no examples; naming them makes it the build of the tests, which is there already, and not another one.
-part documentation env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --quiet --lib --bins --examples
-part 'licences, bans, sources' cargo deny --workspace --log-level error check licenses bans sources
+lane set-up set_up
+LIMIT=1800 step 'build the tests' tests/nextest.sh prebuild
+suite 'unit tests' tests/nextest.sh unit -E 'kind(lib) or kind(bin)'
+suite 'integration tests, SQLite' tests/nextest.sh sqlite -E 'binary(it)'
 skip advisories 'the advisory database cannot be fetched from the registries'
-part 'unit tests' cargo nextest run --lib --no-fail-fast --status-level fail
-part 'integration tests, SQLite' cargo nextest run --test it --no-fail-fast --status-level fail
-# Losing the machine is not what these tests are about: no waiting for the disk. What they skip is about SQLite's files.
+join set-up
 pg_start fsync=off || step 'a scratch Postgres' false
-part 'connections, Postgres' env TEST_DATABASE_URL="${PG_URL:-}" cargo nextest run --lib --run-ignored only --no-fail-fast --status-level fail
-part 'integration tests, Postgres' env TEST_DATABASE_URL="${PG_URL:-}" cargo nextest run --test it -E 'not test(/sqlite::/)' --no-fail-fast --status-level fail
-step 'build what the next release might be' tests/next_release.sh
-part 'process tests' cargo nextest run --test process --no-fail-fast --status-level fail
-part 'three replicas behind nginx on one Postgres; a minute of chaos' \
-  env CHAOS_SEED=2026 cargo nextest run --test process --run-ignored only --no-fail-fast --status-level fail --success-output final
-step 'states of the refresh model' cargo test --quiet --test it s16_every -- --nocapture
-step 'set up the verifiers' bash tests/interop/setup.sh
-part 'interop: FastAPI, Go, Node; rotations under load' env BIN_UNDER_TEST="$PWD/target/debug/countersign" \
-  target/interop/venv/bin/python -m pytest -q -s -p no:cacheprovider tests/interop
-part 'the security checklist, row by row' env BIN_UNDER_TEST="$PWD/target/debug/countersign" \
-  target/interop/venv/bin/python -m pytest -q -p no:cacheprovider -n 6 --dist worksteal tests/security
-step 'rows of the checklist' target/interop/venv/bin/python tests/security/rows.py
-part 'openapi.yaml: schemathesis' env BIN_UNDER_TEST="$PWD/target/debug/countersign" target/interop/venv/bin/python tests/schemathesis.py
-part 'fuzz: six targets, a minute each' tests/fuzz.sh 60
-part 'the client for browsers: types, tests, size, package, a strict consumer' bash tests/web.sh
-step 'set up the browser tests' bash tests/e2e/setup.sh
-part 'a real browser: pages, the example, eight tabs, the npm client' env BIN_UNDER_TEST="$PWD/target/debug/countersign" tests/e2e/run.sh
+lane processes processes
+lane waiting waiting
+lane computing computing
 finish

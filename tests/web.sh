@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
-# The client for browsers: types, tests, size, what is packed, and a strict consumer of the package. Ends with a line of counts.
+# The client for browsers: types, tests, size, what is packed, and a strict consumer of the package.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 source tests/lib.sh
-started=$SECONDS
 quiet=(--silent --no-audit --no-fund --no-package-lock)
 work=target/web
 rm -rf "$work"
@@ -20,17 +19,10 @@ consumer() {
 pack() { npm pack 2>&1 | grep -E '^npm notice' && [ -s countersign-web-0.1.0.tgz ]; }
 
 part 'types' tsc --noEmit
-log=$(mktemp)
-printf '\n=== vitest\n'
-vitest run --no-color | tee "$log" || broken+=(vitest)
-line=$(grep -E '^ *Tests ' "$log")
-p=$(count "$line" passed) f=$(count "$line" failed)
-[ "$((p + f))" -gt 0 ] || f=1
-passed=$((passed + p)) failed=$((failed + f))
-rm -f "$log"
+# REPORTS is the folder of that part alone.
+suite 'vitest' bash -c 'vitest run --no-color --reporter=default --reporter=junit --outputFile.junit="$REPORTS/vitest.xml"'
 part 'build' tsdown
 part 'size' node size.mjs
 part 'npm pack' pack
 part 'a strict consumer' consumer
-printf '%s passed, %s failed, %s skipped in %s.0s\n' "$passed" "$failed" "$skipped" "$((SECONDS - started))"
-[ "$failed" -eq 0 ]
+finish
