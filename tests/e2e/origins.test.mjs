@@ -1,8 +1,9 @@
 // What a real browser makes of our answers to other origins: preflights with the headers of tracing, and pages whose origin is null.
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { createServer, request as ask } from "node:http";
 import { after, before, test } from "node:test";
-import { freePort, start, waitFor } from "./place.mjs";
+import { start, waitFor } from "./place.mjs";
 
 const PASSWORD = "a good long password";
 /** What reached the service by POST, and what it answered: a browser may keep an answer from the page that asked. */
@@ -16,7 +17,6 @@ const posted = (url) => waitFor(() => posts.find((post) => post.url === url), `a
 let place;
 let proxy;
 before(async () => {
-  const port = await freePort();
   place = await start([`server.trusted_proxies=127.0.0.1`], hears);
   // A proxy that adds `Referrer-Policy: no-referrer` to everything, as some are told to; with it browsers send `Origin: null` with a form.
   const target = new URL(place.auth);
@@ -27,8 +27,9 @@ before(async () => {
       answer.pipe(response);
     });
     request.pipe(onward);
-  }).listen(port, "127.0.0.1");
-  proxy.url = `http://localhost:${port}`;
+  }).listen(0, "127.0.0.1");
+  await once(proxy, "listening");
+  proxy.url = `http://localhost:${proxy.address().port}`;
 });
 after(async () => {
   proxy?.close().closeAllConnections();

@@ -2,7 +2,6 @@
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync } from "node:fs";
 import { createServer, request as ask } from "node:http";
-import { createServer as createProbe } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -17,13 +16,31 @@ mkdirSync(pictures, { recursive: true });
 /** The full name of a cookie without any setting: the default of `sessions.cookie_prefix` and what it holds. */
 export const cookie = (own) => `better-auth.${own}`;
 
-// Below those that the kernel gives to clients.
-export const freePort = () =>
-  new Promise((resolve) => {
-    const port = 10_000 + Math.floor(Math.random() * 20_000);
-    const probe = createProbe().once("error", () => resolve(freePort()));
-    probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(port)));
+// Reserves ports until the standard input ends: bound, not listening, and shared with servers alone, as in tests/interop/place.py.
+const RESERVE = `
+import random, socket, sys
+held = []
+while len(held) < int(sys.argv[1]):
+    holder = socket.socket()
+    try:
+        holder.bind(("127.0.0.1", random.randrange(10_000, 30_000)))
+    except OSError:
+        continue
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.append(holder)
+print(*(h.getsockname()[1] for h in held), flush=True)
+sys.stdin.read()
+`;
+
+/** So many ports that nothing else on this machine can take; `release` gives them back. */
+export async function reservePorts(count) {
+  const holder = spawn("python3", ["-c", RESERVE, String(count)], { stdio: ["pipe", "pipe", "inherit"] });
+  const ports = await new Promise((resolve, reject) => {
+    holder.once("error", reject).once("exit", (code) => reject(new Error(`no ports: ${code}`)));
+    holder.stdout.once("data", (line) => resolve(String(line).trim().split(" ").map(Number)));
   });
+  return { ports, release: () => holder.stdin.end() };
+}
 
 /** Asks until the answer is true, and gives it. */
 export async function waitFor(check, what = "what was waited for", seconds = 20) {
@@ -73,8 +90,9 @@ const words = (text) => text.replaceAll(/=\?utf-8\?b\?([^?]*)\?=\s*/gi, (_, enco
 /** Everything, running; `settings` are ours, `hears` is told of every answer to a browser. */
 export async function start(settings = [], hears = undefined) {
   const folder = mkdtempSync(join(tmpdir(), "countersign-e2e-"));
-  const [port, appPort, evilPort] = [await freePort(), await freePort(), await freePort()];
-  const front = hears ? await freePort() : port;
+  const { ports, release } = await reservePorts(4);
+  const [port, appPort, evilPort] = ports;
+  const front = hears ? ports[3] : port;
   const [auth, origin, evil] = [front, appPort, evilPort].map((p) => `http://localhost:${p}`);
   const servers = [...(hears ? [between(port, hears).listen(front, "127.0.0.1")] : []), application(auth).listen(appPort, "127.0.0.1"), application(auth).listen(evilPort, "127.0.0.1")];
   const mails = join(folder, "mails");
@@ -115,6 +133,7 @@ export async function start(settings = [], hears = undefined) {
     await browser.close();
     for (const server of servers) server.close().closeAllConnections();
     await end();
+    release();
   };
   return { auth, origin, evil, browser, stop, again, mails, cli: (...rest) => [binary, [...flags, ...rest], { cwd: folder }] };
 }

@@ -8,16 +8,17 @@ import { fileURLToPath } from "node:url";
 import { after, before, test } from "node:test";
 import { chromium } from "playwright-core";
 import { look, seen, watch } from "./looking.mjs";
-import { binary, cookie, freePort, waitFor } from "./place.mjs";
+import { binary, cookie, reservePorts, waitFor } from "./place.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, "../..");
 const PASSWORD = "a good long password";
-let browser, example, app, auth, api, data;
+let browser, example, app, auth, api, data, reserved;
 
 before(async () => {
   data = mkdtempSync(join(tmpdir(), "countersign-spa-"));
-  const [AUTH_PORT, API_PORT, APP_PORT] = [await freePort(), await freePort(), await freePort()];
+  reserved = await reservePorts(3);
+  const [AUTH_PORT, API_PORT, APP_PORT] = reserved.ports;
   [auth, api, app] = [AUTH_PORT, API_PORT, APP_PORT].map((port) => `http://localhost:${port}`);
   const log = openSync(join(data, "log"), "a");
   const settings = "--set passwords.argon2_memory_kib=64 --set passwords.argon2_iterations=1 --set server.ops_listen=off --set passwords.blocklist=true";
@@ -34,6 +35,7 @@ after(async () => {
   await browser?.close();
   example?.kill("SIGTERM");
   if (example?.exitCode === null) await new Promise((resolve) => example.once("exit", resolve));
+  reserved?.release();
   console.log(`${seen.pages.size} views looked at ${seen.looks} times: ${seen.violations} violations of axe's rules`);
 });
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 
-use crate::server::free_ports;
+use crate::server::reserve_ports;
 
 /// Cheap hashing, no limits: these tests are about replicas.
 const CHEAP: [&str; 6] = [
@@ -119,7 +119,7 @@ impl Fleet {
             .collect();
         let fleet = Self {
             dir: tempfile::tempdir().unwrap(),
-            port: free_ports(4),
+            port: reserve_ports(4),
             settings,
         };
         let started = fleet.script("start", &[]);
@@ -289,7 +289,7 @@ impl Fleet {
     /// PgBouncer in transaction mode in front of Postgres, and its URL; it is ended by the value.
     pub fn pooler(&self) -> (Pooler, String) {
         use std::os::unix::fs::PermissionsExt;
-        let (dir, port) = (tempfile::tempdir().unwrap(), free_ports(4));
+        let (dir, port) = (tempfile::tempdir().unwrap(), reserve_ports(4));
         // It gives up root, as Postgres does.
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
         let url = self.read("postgres.url");
@@ -396,7 +396,7 @@ impl Fleet {
         let (dir, url, port) = (
             self.read("postgres.dir"),
             self.read("postgres.url"),
-            free_ports(4),
+            reserve_ports(4),
         );
         let primary = url
             .rsplit(':')

@@ -12,7 +12,7 @@ use nix::unistd::{Pid, geteuid};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::server::free_ports;
+use crate::server::reserve_ports;
 
 const KEY: &str = "MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3BxcnN0dXY";
 
@@ -94,7 +94,7 @@ impl Container {
         let container = Self {
             dir,
             manifest: Manifest::read(),
-            port: free_ports(2),
+            port: reserve_ports(2),
         };
         container.mount_secret();
         std::fs::create_dir(container.path("work")).unwrap();

@@ -14,7 +14,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 use tokio::task::JoinHandle;
 
-use crate::server::{Place, Server, free_ports, refresh, sign_in, sign_up, write_key};
+use crate::server::{Place, Server, refresh, reserve_ports, sign_in, sign_up, write_key};
 
 const NEW: &str = "MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3BxcnN0dXY";
 const BESIDE: &str = "COUNTERSIGN_PREVIOUS_MASTER_KEY_FILE";
@@ -29,7 +29,7 @@ impl Two {
     async fn new() -> Self {
         // Every refresh rotates.
         let mut place = Place::new(&["sessions.refresh_grace=0s", "sessions.refresh_cooldown=0s"]);
-        place.port = free_ports(2);
+        place.port = reserve_ports(2);
         let Ok(server) = std::env::var("TEST_DATABASE_URL") else {
             return Self {
                 place,

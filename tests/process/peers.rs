@@ -3,7 +3,7 @@
 use reqwest::Client;
 use serde_json::Value;
 
-use crate::server::{Place, free_ports, sign_up};
+use crate::server::{Place, reserve_ports, sign_up};
 
 #[tokio::test]
 async fn the_first_field_of_a_proxy_that_nobody_named_is_one_warning_with_the_address_to_name() {
@@ -79,7 +79,7 @@ async fn the_first_field_of_a_proxy_that_nobody_named_is_one_warning_with_the_ad
 
 #[tokio::test]
 async fn the_ops_listener_tells_which_verifiers_have_fetched_the_keys_since_the_last_rotation() {
-    let ops = free_ports(1);
+    let ops = reserve_ports(1);
     let place = Place::new(&[
         &format!("server.ops_listen=127.0.0.1:{ops}"),
         "server.trusted_proxies=127.0.0.1",

@@ -1,15 +1,16 @@
 //! Starting the binary in a folder of its own, and speaking to it over a real socket.
 
 use std::io::Write;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
 
 /// Cheap hashing: these tests are about processes.
 const CHEAP: [&str; 6] = [
@@ -21,20 +22,29 @@ const CHEAP: [&str; 6] = [
     "sessions.max_per_user=100000",
 ];
 
-/// So many ports in a row that nobody has, and that the kernel gives to no client: a server that
-/// was killed finds its port again.
-pub fn free_ports(count: u16) -> u16 {
-    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    // The kernel's choice differs from one process to the next.
-    let start = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-        % 20_000;
+/// Reserves so many ports in a row until this process ends, and returns the first. A socket is bound
+/// to each and does not listen. At first it shares the address with no other, so that two tests
+/// that look for ports at once never get the same; from then on it shares it with servers, which
+/// all ask for that (`SO_REUSEADDR`). A server that was killed therefore finds its port again.
+pub fn reserve_ports(count: u16) -> u16 {
+    static HELD: Mutex<Vec<TcpSocket>> = Mutex::new(Vec::new());
+    let reserve = |port: u16| {
+        let socket = TcpSocket::new_v4().ok()?;
+        socket.bind(([127, 0, 0, 1], port).into()).ok()?;
+        socket.set_reuseaddr(true).ok()?;
+        Some(socket)
+    };
+    // Below the ports that the kernel gives to clients. Where the search begins differs from one
+    // process to the next.
+    let start = u16::try_from(std::process::id() * 97 % 20_000).unwrap();
+    let mut held = HELD.lock().unwrap();
     (0..20_000 / count)
-        .map(|n| 10_000 + (start / count * count + n * count) % 20_000)
-        .find(|base| (0..count).all(|n| free(base + n)))
+        .map(|n| 10_000 + (start / count * count + n * count) % (20_000 / count * count))
+        .find_map(|base| {
+            let all: Option<Vec<_>> = (0..count).map(|n| reserve(base + n)).collect();
+            held.extend(all?);
+            Some(base)
+        })
         .unwrap()
 }
 
@@ -47,7 +57,7 @@ pub struct Place {
 
 impl Place {
     pub fn new(settings: &[&str]) -> Self {
-        let port = free_ports(1);
+        let port = reserve_ports(1);
         let settings = CHEAP
             .iter()
             .chain(settings)

@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::server::{Place, free_ports, post, refresh, sign_in, sign_up};
+use crate::server::{Place, post, refresh, reserve_ports, sign_in, sign_up};
 
 #[tokio::test]
 async fn sigterm_finishes_what_is_under_way_and_exits_0() {
@@ -60,7 +60,7 @@ async fn a_second_instance_on_the_same_address_refuses_and_says_why() {
 async fn two_instances_on_one_sqlite_file_are_both_correct() {
     let place = Place::new(&[]);
     let one = place.serve();
-    let other_port = free_ports(1);
+    let other_port = reserve_ports(1);
     let two = place.serve_at(other_port, &[]);
     let client = reqwest::Client::new();
     sign_up(&client, &one, "ana").await;
@@ -116,7 +116,7 @@ async fn two_instances_on_one_sqlite_file_are_both_correct() {
 #[tokio::test]
 async fn two_first_starts_at_once_make_one_key_ring() {
     let place = Place::new(&[]);
-    let ports: Vec<u16> = (0..4).map(|_| free_ports(1)).collect();
+    let ports: Vec<u16> = (0..4).map(|_| reserve_ports(1)).collect();
     let servers: Vec<_> = std::thread::scope(|scope| {
         let starts: Vec<_> = ports
             .iter()
@@ -217,7 +217,7 @@ async fn silent_and_half_finished_connections_are_cut_off() {
 
 #[tokio::test]
 async fn operators_have_a_listener_of_their_own() {
-    let port = free_ports(1);
+    let port = reserve_ports(1);
     let listen = format!("server.ops_listen=127.0.0.1:{port}");
     let place = Place::new(&[&listen]);
     let server = place.serve();

@@ -14,7 +14,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 
 use crate::calls::{STRICT, signed_up};
 use crate::fleet::Fleet;
-use crate::server::{Place, Server, form, free_ports, post, sign_up};
+use crate::server::{Place, Server, form, post, reserve_ports, sign_up};
 
 async fn get(http: &Client, url: String) -> (u16, Value) {
     let answer = http.get(url).send().await.unwrap();
@@ -53,7 +53,7 @@ fn limit_files(server: &Server, bytes: Option<u64>) {
 
 #[tokio::test]
 async fn a_full_disk_shows_in_readiness_and_metrics_and_the_process_recovers_by_itself() {
-    let ops = free_ports(1);
+    let ops = reserve_ports(1);
     let place = Place::new(&[&format!("server.ops_listen=127.0.0.1:{ops}")]);
     let server = place.serve();
     let http = Client::new();

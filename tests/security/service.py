@@ -5,6 +5,7 @@ import email
 import email.policy
 import hashlib
 import html
+import http.server
 import itertools
 import json
 import os
@@ -13,6 +14,7 @@ import re
 import socket
 import sqlite3
 import subprocess
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -26,6 +28,11 @@ EVIL = "https://evil.example"
 # What the cookies are called without any setting: the default of `sessions.cookie_prefix`, then what they hold.
 SESSION_COOKIE, REFRESH_COOKIE = "better-auth.session_token", "better-auth.refresh_token"
 NUMBERS = itertools.count(1)
+# The subjects of mails, by which a test chooses the one that it means; one test may get several kinds.
+VERIFY, VERIFY_CHANGE, APPROVE_CHANGE = r"^Confirm your (email )?address", r"^Confirm your new", r"^Change your"
+RESET, INVITED, SIGNED_UP_AGAIN = r"^Choose a new password", r"^You are invited", r"^You have an account already"
+PASSWORD_CHANGED, ADDRESS_CHANGED = r"^Your password was changed", r"^Your (email )?address was changed"
+NEW_SIGN_IN, SIGNED_OUT = r"^A new sign-in", r"^You were signed out"
 
 
 def b64(data: bytes) -> str:
@@ -45,6 +52,73 @@ def decode(token: str) -> tuple[dict, dict]:
 def at_once(call, count: int = 20) -> list:
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(lambda _: call(), range(count)))
+
+
+def fields(message: bytes):
+    """The fields of a protobuf message: numbers and, for what has a length, bytes."""
+    def varint(at):
+        value, shift = 0, 0
+        while True:
+            value |= (message[at] & 0x7F) << shift
+            shift, at = shift + 7, at + 1
+            if message[at - 1] < 0x80:
+                return value, at
+
+    at = 0
+    while at < len(message):
+        tag, at = varint(at)
+        if tag & 7 == 0:
+            value, at = varint(at)
+        elif tag & 7 == 2:
+            size, at = varint(at)
+            value, at = message[at:at + size], at + size
+        else:
+            size = {1: 8, 5: 4}[tag & 7]
+            value, at = int.from_bytes(message[at:at + size], "little"), at + size
+        yield tag >> 3, value
+
+
+def spans_of(exports: list[bytes]) -> dict[str, list[str]]:
+    """The names of the spans of each trace, in the order in which they began."""
+    def inside(messages, number):
+        return [value for message in messages for field, value in fields(message) if field == number]
+
+    found = {}
+    for span in inside(inside(inside(exports, 1), 2), 2):
+        known = dict(fields(span))
+        found.setdefault(known[1].hex(), []).append((known[7], known[5].decode()))
+    return {trace: [name for _, name in sorted(began)] for trace, began in found.items()}
+
+
+class Collector:
+    """Takes the traces of a service: what its answer to a request has cost."""
+
+    def __init__(self):
+        self.taken = taken = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                taken.append(self.rfile.read(int(self.headers["Content-Length"])))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.setting = f"traces.otlp_url=http://127.0.0.1:{self.server.server_port}/v1/traces"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def spans(self) -> dict[str, list[str]]:
+        return spans_of(self.taken)
+
+    def costs(self, trace: str) -> list[str]:
+        """What a request of this trace has asked of the database and of the password threads, in order."""
+        return [name for name in self.spans().get(trace, []) if name.startswith(("database.", "password."))]
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
 
 
 class User:
@@ -120,6 +194,12 @@ class Service(Place):
     def rotate(self, token: str, **more) -> httpx.Response:
         return self.post("/refresh", {"refreshToken": token}, **more)
 
+    def later(self, user: User):
+        """As if an hour had passed since the user's sessions were last refreshed: cool-down and grace are over."""
+        with sqlite3.connect(self.kept(), timeout=10) as database:
+            changed = database.execute("UPDATE sessions SET rotated_at = rotated_at - 3600000 WHERE user_id = ?", (user.id,))
+            assert changed.rowcount > 0
+
     def admin(self, role: str = "admin") -> User:
         user = self.sign_up()
         self.do("users", "set-role", user.email, role)
@@ -138,12 +218,15 @@ class Service(Place):
         files = sorted(folder.glob("*.eml"), key=lambda p: p.stat().st_mtime_ns) if folder.exists() else []
         return [m for m in map(parse, files) if address is None or address in str(m["To"])]
 
-    def mail(self, address: str, count: int = 1):
-        """The newest to an address, once there are so many."""
-        return wait_for(lambda: len(found := self.mails(address)) >= count and found, 10)[-1]
+    def mails_about(self, address: str, subject: str) -> list:
+        return [m for m in self.mails(address) if re.search(subject, str(m["Subject"]))]
 
-    def link(self, address: str, count: int = 1) -> str:
-        body = self.mail(address, count).get_body(("plain",)).get_content()
+    def mail(self, address: str, subject: str, count: int = 1):
+        """The newest to an address with such a subject, once there are so many of them."""
+        return wait_for(lambda: len(found := self.mails_about(address, subject)) >= count and found)[-1]
+
+    def link(self, address: str, subject: str, count: int = 1) -> str:
+        body = self.mail(address, subject, count).get_body(("plain",)).get_content()
         return re.search(r"https?://\S+", body)[0]
 
     def follow(self, link: str, client: httpx.Client | None = None, **more) -> httpx.Response:
@@ -176,6 +259,7 @@ class Service(Place):
             bodies = [m.get_body(("plain",)).get_content() for m in self.mails(address)]
             return [found[1] for body in bodies if (found := re.search(r"reset-password/([^?\s]+)", body))]
 
+        # A token, and not a mail, is what is new: it is found in whichever mail it came.
         before = set(tokens())
         self.post("/request-password-reset", {"email": address, "redirectTo": "/reset"})
         return wait_for(lambda: next((token for token in tokens() if token not in before), None), 10)

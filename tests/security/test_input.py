@@ -42,7 +42,7 @@ def test_api_03_methods(service):
             answer = httpx.request(method, service.base + path.replace("{token}", "x"))
             assert answer.status_code == 405 and set(answer.headers["allow"].replace(" ", "").split(",")) - {"HEAD", "OPTIONS"} == known, (method, path)
     for method in (b"TRACE", b"CONNECT", b"BREW"):
-        assert service.status(method + b" /api/auth/session HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") in (400, 404, 405)
+        assert service.status(method + b" /api/auth/session HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") == 405, method
     assert service.get("/health").status_code == 200
 
 
@@ -138,7 +138,7 @@ def test_api_11_pages_are_bounded(service):
         assert answer.status_code == 400 or len(answer.json()["users"]) <= 1_000
     for cursor in ("x", "'; DROP TABLE users; --", "AAAA", "é"):
         answer = admin.get("/admin/audit", params={"before": cursor, "cursor": cursor})
-        assert answer.status_code in (200, 400) and "sql" not in answer.text.lower()
+        assert answer.status_code == 400 and "sql" not in answer.text.lower()
 
 
 def test_api_12_searches_are_words(service):
@@ -153,9 +153,13 @@ def test_api_12_searches_are_words(service):
 
 def test_api_13_ids_are_ids(service):
     admin = service.admin()
-    for odd in ("..%2fadmin", "\0", "1", str(uuid.uuid4()).upper(), "{" + str(uuid.uuid4()) + "}", "x" * 5_000, "' OR 1=1--"):
-        assert admin.get("/admin/get-user", params={"id": odd}).status_code in (400, 404), odd
-        assert admin.post("/admin/remove-user", {"userId": odd}).status_code in (400, 404), odd
+    known = service.sign_up()
+    assert admin.get("/admin/get-user", params={"id": known.id}).status_code == 200
+    # 404: nobody has it; 400: no text that an id could be.
+    for odd, asked, posted in (("..%2fadmin", 404, 404), ("\0", 400, 400), ("1", 404, 404), (str(uuid.uuid4()).upper(), 404, 404), ("{" + str(uuid.uuid4()) + "}", 404, 404), ("x" * 5_000, 404, 400), ("' OR 1=1--", 404, 404)):
+        assert admin.get("/admin/get-user", params={"id": odd}).status_code == asked, odd
+        assert admin.post("/admin/remove-user", {"userId": odd}).status_code == posted, odd
+    assert admin.post("/admin/remove-user", {"userId": known.id}).status_code == 200
 
 
 def test_api_14_who_hangs_up_leaves_nothing_half_done(own):
@@ -206,12 +210,12 @@ def test_api_17_the_description_is_true(service):
 
 def test_api_18_old_and_odd_forms(service):
     assert service.status(b"GET /health HTTP/1.0\r\n\r\n") == 200
-    assert service.status(b"GET http://evil.example/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") in (200, 400)
+    assert service.status(b"GET http://evil.example/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") == 200
     upgrade = service.raw(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n", 2)
     assert upgrade.startswith(b"HTTP/1.1 200")
     expect = service.raw(b"POST /api/auth/refresh HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}", 3)
     assert b"401" in expect
-    assert service.status(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 2) in (0, 400, 505)
+    assert service.status(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 2) == 0, "the connection ends without an answer"
 
 
 def test_api_19_what_operators_see_is_for_operators(service):

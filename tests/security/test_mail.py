@@ -1,11 +1,10 @@
 """EML: links that come by mail."""
 
 import re
-import time
 
 import httpx
 from place import PASSWORD
-from service import NUMBERS, at_once, document
+from service import ADDRESS_CHANGED, APPROVE_CHANGE, NUMBERS, PASSWORD_CHANGED, RESET, SIGNED_OUT, VERIFY, VERIFY_CHANGE, at_once, document
 
 NEW = "another good password"
 
@@ -28,7 +27,7 @@ def test_eml_02_a_short_life(own):
     user = place.sign_up()
     token = place.reset_token(user.email)
     place.post("/send-verification-email", {"email": user.email})
-    verify = re.search(r"token=([^&\s]+)", place.link(user.email, 2))[1]
+    verify = re.search(r"token=([^&\s]+)", place.link(user.email, VERIFY))[1]
     place.kill()
     place.serve(clock=3_601)
     assert set_password(place, token) == 400
@@ -58,9 +57,9 @@ def test_eml_05_purposes_do_not_mix(service):
     user = service.sign_up()
     reset = service.reset_token(user.email)
     service.post("/send-verification-email", {"email": user.email})
-    verify = re.search(r"token=([^&\s]+)", service.link(user.email, 2))[1]
+    verify = re.search(r"token=([^&\s]+)", service.link(user.email, VERIFY))[1]
     assert set_password(service, verify) == 400 and service.get("/verify-email", params={"token": reset}).status_code == 401
-    assert user.get("/delete-user/callback", params={"token": reset}).status_code in (400, 404)
+    assert user.get("/delete-user/callback", params={"token": reset}).status_code == 404
     assert set_password(service, reset) == 200
 
 
@@ -72,10 +71,10 @@ def test_eml_06_a_reset_signs_nobody_in(service):
     service.do("users", "ban", user.email, "--yes")
     answer = service.post("/reset-password", {"token": token, "newPassword": NEW})
     assert "set-cookie" not in answer.headers and "token" not in answer.json()
-    assert service.attempt(user.email, NEW).status_code in (401, 403)
+    assert service.attempt(user.email, NEW).status_code == 403
     other = service.sign_up()
     set_password(service, service.reset_token(other.email))
-    assert not other.is_in() and "password" in str(service.mail(other.email, 2)["Subject"]).lower()
+    assert not other.is_in() and service.mail(other.email, PASSWORD_CHANGED)
 
 
 def test_eml_07_the_token_alone(service):
@@ -89,7 +88,8 @@ def test_eml_08_links_are_the_settings(service):
     for headers in ({"Host": "evil.example"}, {"X-Forwarded-Host": "evil.example"}, {"X-Forwarded-Proto": "https"}, {"X-Forwarded-Prefix": "/evil"}, {"Forwarded": "host=evil.example"}, {"X-Original-URL": "/evil"}):
         user = service.sign_up()
         service.post("/request-password-reset", {"email": user.email, "redirectTo": "/reset"}, headers=headers)
-        assert service.link(user.email).startswith(service.issuer + "/api/auth/") and "evil" not in service.link(user.email)
+        link = service.link(user.email, RESET)
+        assert link.startswith(service.issuer + "/api/auth/") and "evil" not in link
 
 
 def test_eml_09_nobody_is_led_away(service):
@@ -107,14 +107,14 @@ def test_eml_10_opening_uses_nothing_up(service):
     user = service.sign_up()
     token = service.reset_token(user.email)
     for _ in range(3):
-        assert service.get(f"/reset-password/{token}", params={"callbackURL": "/reset"}).status_code in (302, 303)
+        assert service.get(f"/reset-password/{token}", params={"callbackURL": "/reset"}).status_code == 302
         service.ask("HEAD", f"/reset-password/{token}", params={"callbackURL": "/reset"})
     assert set_password(service, token) == 200
     # As it would be proven, were opening it enough: in the user's own browser, too.
     other = service.browser()
     other.post("send-verification-email", json={"email": other.user.email})
     other.post("change-email", json={"newEmail": f"new{other.user.email}"})
-    links = [service.link(f"new{other.user.email}"), next(link for link in (service.link(other.user.email),) if "verify-email" in link)]
+    links = [service.link(f"new{other.user.email}", VERIFY_CHANGE), service.link(other.user.email, VERIFY)]
     for link in links:
         for client in (other, httpx.Client()):
             for method in ("HEAD", "GET", "GET"):
@@ -129,7 +129,7 @@ def test_eml_11_a_link_is_told_to_nobody(service):
     user = service.sign_up()
     user.post("/change-email", {"newEmail": f"new{user.email}"})
     service.post("/send-verification-email", {"email": user.email})
-    answer = httpx.get(service.link(user.email).replace("localhost", "127.0.0.1"))
+    answer = httpx.get(service.link(user.email, VERIFY).replace("localhost", "127.0.0.1"))
     assert answer.headers["referrer-policy"] in ("no-referrer", "same-origin") and answer.headers["cache-control"] == "no-store"
     assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//(?!localhost)""", answer.text)
 
@@ -146,7 +146,7 @@ def test_eml_12_no_header_comes_in(service):
 def test_eml_13_words_are_no_template(service):
     user = service.sign_up(name="{{1234*1234}} ${1234*1234} <%=1234*1234%> {% raw %}")
     service.post("/request-password-reset", {"email": user.email})
-    mail = service.mail(user.email)
+    mail = service.mail(user.email, RESET)
     for part in ("plain", "html"):
         words = re.sub(r"https?://\S+", "", mail.get_body((part,)).get_content())
         assert "1522756" not in words
@@ -157,13 +157,12 @@ def test_eml_14_no_bombing(own):
     user = place.sign_up()
     for path in ("request-password-reset", "send-verification-email"):
         before = len(place.mails(user.email))
-        statuses = []
-        for _ in range(50):
-            statuses.append(place.post(f"/{path}", {"email": user.email}).status_code)
-            if statuses[-1] == 200:
-                # Each is sent before the next is asked for: what keeps the number small is the limit, not that a newer link replaces one that waits.
-                place.settled()
-        assert statuses == [200] * 3 + [429] * 47, (path, statuses)
+        for _ in range(3):
+            assert place.post(f"/{path}", {"email": user.email}).status_code == 200, path
+            # Each is sent before the next is asked for: what keeps the number small is the limit, not that a newer link replaces one that waits.
+            place.settled()
+        assert set(at_once(lambda: place.post(f"/{path}", {"email": user.email}).status_code, 47)) == {429}, path
+        place.settled()
         assert len(place.mails(user.email)) - before == 3, path
 
 
@@ -192,9 +191,9 @@ def test_eml_14_no_notice_to_an_address_that_was_not_proven(service):
 
 def proven(service, user):
     """The user proves the mailbox, with the password."""
-    count = len(service.mails(user.email)) + 1
+    count = len(service.mails_about(user.email, VERIFY)) + 1
     assert service.post("/send-verification-email", {"email": user.email}).status_code == 200
-    assert service.follow(service.link(user.email, count), password=user.password).status_code == 303
+    assert service.follow(service.link(user.email, VERIFY, count), password=user.password).status_code == 303
     assert user.get("/session").json()["user"]["emailVerified"] is True
 
 
@@ -206,15 +205,15 @@ def test_eml_15_another_address(service):
     assert user.post("/change-email", {"newEmail": other.email}).status_code == 200
     assert user.post("/change-email", {"newEmail": fresh}).status_code == 200
     service.settled()
-    assert service.follow(service.link(user.email, 2)).status_code == 303, "the old address agrees"
+    assert service.follow(service.link(user.email, APPROVE_CHANGE)).status_code == 303, "the old address agrees"
     assert user.get("/session").json()["user"]["email"] == user.email, "until the new one is proven"
-    link = service.link(fresh).replace("localhost", "127.0.0.1")
+    link = service.link(fresh, VERIFY_CHANGE).replace("localhost", "127.0.0.1")
     httpx.get(link)
     assert user.get("/session").json()["user"]["email"] == user.email, "opening it changes nothing"
     assert service.follow(link, password=PASSWORD).status_code == 303
     assert user.is_in() and service.attempt(fresh).status_code == 200 and service.attempt(user.email).status_code == 401
     service.settled()
-    assert fresh in service.mail(user.email).get_body(("plain",)).get_content(), "the old one is told"
+    assert fresh in service.mail(user.email, ADDRESS_CHANGED).get_body(("plain",)).get_content(), "the old one is told"
     assert service.attempt(other.email).json()["user"]["id"] == other.id
 
 
@@ -222,7 +221,7 @@ def test_eml_16_proven_by_the_mailbox_alone(service):
     user = service.sign_up()
     assert user.post("/update-user", {"emailVerified": True}).status_code == 400
     service.post("/send-verification-email", {"email": user.email})
-    link = service.link(user.email)
+    link = service.link(user.email, VERIFY)
     httpx.get(link.replace("localhost", "127.0.0.1"))
     assert user.get("/session").json()["user"]["emailVerified"] is False, "opening the link proves nothing"
     assert service.follow(link, password="a wrong password").status_code == 400
@@ -233,28 +232,19 @@ def test_eml_16_proven_by_the_mailbox_alone(service):
     assert service.sign_in(f"x{user.email}").answer["user"]["emailVerified"] is False
 
 
-def told(service, user, count: int) -> str:
-    """The newest notice, subject and words, once the user has so many mails."""
-    mail = service.mail(user.email, count)
-    assert user.email in str(mail["To"])
-    return f"{mail['Subject']}\n{mail.get_body(('plain',)).get_content()}".lower()
-
-
 def test_eml_17_one_is_told(service):
     user = service.sign_up()
     proven(service, user)
     count = len(service.mails(user.email))
     assert user.post("/change-password", {"currentPassword": PASSWORD, "newPassword": NEW}).status_code == 200
-    assert "your password was changed" in told(service, user, count + 1)
+    assert service.mail(user.email, PASSWORD_CHANGED)
     assert set_password(service, service.reset_token(user.email), "a third good password") == 200
-    assert "your password was changed" in told(service, user, count + 3), "also by a reset"
+    assert service.mail(user.email, PASSWORD_CHANGED, 2), "also by a reset"
     again = service.sign_in(user.email, "a third good password")
-    time.sleep(2.1)
     service.rotate(again.refresh)
-    time.sleep(2.1)
+    service.later(user)
     assert service.rotate(again.refresh).json()["code"] == "REFRESH_TOKEN_REUSED"
-    said = told(service, user, count + 4)
-    assert "signed out" in said and "your password was changed" not in said
+    assert service.mail(user.email, SIGNED_OUT)
     service.settled()
     assert len(service.mails(user.email)) == count + 4, "one mail each"
 
@@ -282,13 +272,10 @@ def test_eml_19_a_black_hole_stops_nobody(own):
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as hole:
-        place = own("mail.transport=smtp", f"mail.smtp_url=smtp://127.0.0.1:{hole.getsockname()[1]}", "mail.smtp_timeout=2s", "sign_up.require_email_verification=true")
-        took = []
+        # The mail server does not answer for longer than a client of ours waits: who waited for it would fail.
+        place = own("mail.transport=smtp", f"mail.smtp_url=smtp://127.0.0.1:{hole.getsockname()[1]}", "mail.smtp_timeout=4m", "sign_up.require_email_verification=true")
         for n in range(20):
-            started = time.monotonic()
             assert place.post("/sign-up/email", {"name": "x", "email": f"u{n}@example.com", "password": PASSWORD}).status_code == 200
-            took.append(time.monotonic() - started)
-        assert sorted(took)[15] < 1, "nobody waits for the mail server"
         assert place.rows("SELECT COUNT(*) FROM mails")[0][0] >= 19
 
 
@@ -296,7 +283,7 @@ def test_eml_20_tokens_are_in_mails_only(own):
     place = own("mail.smtp_timeout=1s")
     user = place.sign_up()
     answer = place.post("/request-password-reset", {"email": user.email, "redirectTo": "/reset"})
-    token = re.search(r"reset-password/([^?\s]+)", place.link(user.email))[1]
+    token = re.search(r"reset-password/([^?\s]+)", place.link(user.email, RESET))[1]
     assert token not in answer.text and token not in place.log()
     assert token.encode() not in place.kept().read_bytes() + (place.folder / "data/countersign.db-wal").read_bytes()
 

@@ -1,8 +1,10 @@
 """REF: refresh tokens."""
 
 import re
-import time
+import socket
 
+import httpx
+from place import free_port
 from service import EVIL, REFRESH_COOKIE, at_once, decode, unb64
 
 
@@ -20,16 +22,13 @@ def test_ref_01_opaque_and_only_hashed(service):
 
 def test_ref_02_spent_is_dead(service):
     user = service.sign_up()
-    time.sleep(2.1)
     following = service.rotate(user.refresh).json()["refreshToken"]
-    time.sleep(2.1)
+    service.later(user)
     assert code(service.rotate(user.refresh)) == "REFRESH_TOKEN_REUSED"
     assert service.rotate(following).status_code == 401
 
 
-def test_ref_03_one_successor_however_many_ask(own):
-    # As long as it is in production: fifty who ask at once on a busy machine may take more than the two seconds of the others here.
-    service = own("sessions.refresh_grace=30s", "sessions.refresh_cooldown=50s")
+def test_ref_03_one_successor_however_many_ask(service):
     user = service.sign_up()
     answers = at_once(lambda: service.rotate(user.refresh), 50)
     given = {a.json().get("refreshToken") for a in answers if a.status_code == 200} - {None}
@@ -38,9 +37,8 @@ def test_ref_03_one_successor_however_many_ask(own):
 
 def test_ref_04_reuse_ends_the_family_and_is_told(service):
     user = service.sign_up()
-    time.sleep(2.1)
     following = service.rotate(user.refresh).json()["refreshToken"]
-    time.sleep(2.1)
+    service.later(user)
     service.rotate(user.refresh)
     assert code(service.rotate(following)) == "REFRESH_TOKEN_REVOKED" and not user.is_in() and service.who(user.access).status_code == 401
     assert service.audit("refresh_token.reused", user.id)
@@ -48,20 +46,18 @@ def test_ref_04_reuse_ends_the_family_and_is_told(service):
 
 def test_ref_05_the_grace_is_small_and_cannot_fork(service):
     user = service.sign_up()
-    time.sleep(2.1)
     first = service.rotate(user.refresh).json()["refreshToken"]
     assert [service.rotate(user.refresh).json()["refreshToken"] for _ in range(2)] == [first, first]
     assert service.starts("sessions.refresh_grace=1h", "sessions.refresh_cooldown=2h")[0] == 78, "a grace of an hour is none"
-    time.sleep(2.1)
+    service.later(user)
     assert code(service.rotate(user.refresh)) == "REFRESH_TOKEN_REUSED"
 
 
 def test_ref_06_neither_a_crash_nor_a_clock_revives(own):
     place = own()
     user = place.sign_up()
-    time.sleep(2.1)
-    place.rotate(user.refresh)
-    time.sleep(2.1)
+    assert place.rotate(user.refresh).status_code == 200
+    place.later(user)
     assert code(place.rotate(user.refresh)) == "REFRESH_TOKEN_REUSED"
     place.kill()
     place.serve(clock=-3600)
@@ -70,10 +66,7 @@ def test_ref_06_neither_a_crash_nor_a_clock_revives(own):
 
 def test_ref_07_a_lost_answer_is_had_again(service):
     user = service.sign_up()
-    time.sleep(2.1)
     body = f'{{"refreshToken":"{user.refresh}"}}'.encode()
-    import socket
-
     with socket.create_connection(("127.0.0.1", service.port)) as connection:
         connection.sendall(b"POST /api/auth/refresh HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
     assert service.rotate(user.refresh).status_code == 200
@@ -93,8 +86,7 @@ def test_ref_08_idle_and_absolute_ends(own):
     assert code(place.rotate(token)) == "REFRESH_TOKEN_EXPIRED", "used every day, and over all the same"
 
 
-def test_ref_09_nothing_is_chosen_at_a_refresh(own):
-    service = own("sessions.refresh_grace=30s", "sessions.refresh_cooldown=50s")
+def test_ref_09_nothing_is_chosen_at_a_refresh(service):
     wishes = {"audience": EVIL, "aud": EVIL, "resource": EVIL, "scope": "admin", "role": "admin", "roles": ["admin"], "sub": "1", "userId": "1", "acr": "x", "auth_time": 1, "client_id": "x", "expiresIn": 10**9, "ttl": 10**9, "rememberMe": True, "permissions": {"user": ["create"]}, "claims": {"sub": "1"}, "customClaims": {"roles": ["admin"]}}
     moving = {"iat", "exp", "jti"}
     def said(access: str) -> dict:
@@ -107,13 +99,13 @@ def test_ref_09_nothing_is_chosen_at_a_refresh(own):
     for name, value in [*wishes.items(), (None, wishes)]:
         wish = value if name is None else {name: value}
         answer = service.post("/refresh", {"refreshToken": user.refresh, **wish})
-        # Refused or without effect: a wish that is granted shows in a claim.
-        assert answer.status_code in (200, 400) and (answer.status_code == 400 or said(answer.json()["accessToken"]) == usual), name
+        # Without effect: a wish that is granted shows in a claim.
+        assert answer.status_code == 200 and said(answer.json()["accessToken"]) == usual, name
         texts = {n: v if isinstance(v, str) else str(v) for n, v in wish.items()}
         by_query = service.post("/refresh", {"refreshToken": user.refresh}, params=texts)
-        assert by_query.status_code in (200, 400) and (by_query.status_code == 400 or said(by_query.json()["accessToken"]) == usual), name
+        assert by_query.status_code == 200 and said(by_query.json()["accessToken"]) == usual, name
         standard = service.ask("POST", "/oauth2/token", data={"grant_type": "refresh_token", "refresh_token": user.refresh, **texts})
-        assert standard.status_code in (200, 400) and (standard.status_code == 400 or said(standard.json()["access_token"]) == usual), name
+        assert standard.status_code == 200 and said(standard.json()["access_token"]) == usual, name
         # None of them has used the session up: without a wish it is served.
         assert said(service.rotate(user.refresh).json()["accessToken"]) == usual, name
 
@@ -121,8 +113,9 @@ def test_ref_09_nothing_is_chosen_at_a_refresh(own):
 def test_ref_10_the_user_is_asked_at_each(service):
     for do, undo in (("ban", None), ("disable", None), ("delete", None)):
         user = service.sign_up()
+        refresh = service.rotate(user.refresh).json()["refreshToken"]
         service.do("users", do, user.email, "--yes")
-        assert service.rotate(user.refresh).status_code == 401, do
+        assert service.rotate(refresh).status_code == 401, do
 
 
 def test_ref_11_a_new_password_ends_the_others(service):
@@ -142,13 +135,13 @@ def test_ref_11_a_new_password_ends_the_others(service):
 
 def test_ref_12_signing_out_ends_it_and_twice_is_no_error(service):
     user = service.sign_up()
+    refresh = service.rotate(user.refresh).json()["refreshToken"]
     assert [user.post("/sign-out").status_code for _ in range(2)] == [200, 200]
-    assert service.rotate(user.refresh).status_code == 401
+    assert service.rotate(refresh).status_code == 401
 
 
 def test_ref_13_a_cookie_never_becomes_a_body(service):
     browser = service.browser()
-    time.sleep(2.1)
     for form in ({}, {"tokenDelivery": "body"}, {"delivery": "body", "mode": "body"}):
         assert "refreshToken" not in browser.post("refresh", json=form).json()
     stolen = browser.cookies[REFRESH_COOKIE]
@@ -157,6 +150,7 @@ def test_ref_13_a_cookie_never_becomes_a_body(service):
 
 def test_ref_14_a_cookie_is_checked_for_where_it_comes_from(service):
     browser = service.browser()
+    assert browser.post("refresh").status_code == 200
     assert browser.post("refresh", headers={"Origin": EVIL}).status_code == 403
     assert browser.post("refresh", headers={"Origin": "", "Sec-Fetch-Site": "cross-site"}).status_code == 403
     assert browser.get("refresh").status_code == 405
@@ -172,6 +166,7 @@ def test_ref_15_exactly_or_not(service):
 
 def test_ref_16_one_error_at_the_oauth_endpoint(service):
     users = [service.sign_up() for _ in range(2)]
+    assert service.ask("POST", "/oauth2/token", data={"grant_type": "refresh_token", "refresh_token": users[0].refresh}).status_code == 200
     users[0].post("/sign-out")
     tokens = ["csr_unknown", users[0].refresh, users[1].refresh[:-1]]
     answers = [service.ask("POST", "/oauth2/token", data={"grant_type": "refresh_token", "refresh_token": t}) for t in tokens]
@@ -199,8 +194,7 @@ def test_ref_18_history_does_not_grow(own):
 
 def test_ref_20_read_where_it_was_written(own):
     place = own()
-    second = place.serve(place.port + 1 if place.port < 29_999 else place.port - 1)
-    import httpx
+    second = place.serve(free_port())
 
     user = place.sign_up()
     for _ in range(20):

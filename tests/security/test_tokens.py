@@ -19,6 +19,7 @@ def user(forger):
 
 
 def refused(forger, token: str):
+    """The token is refused; every test that asks this has a token of the same maker that is accepted."""
     answer = forger.who(token)
     assert answer.status_code == 401, (answer.status_code, token[:200])
     assert 'error="invalid_token"' in answer.headers["www-authenticate"]
@@ -55,6 +56,7 @@ def test_tok_03_the_claims_are_there(service):
 
 def test_tok_04_an_audience_always(forger, user, own):
     assert decode(user.access)[1]["aud"]
+    assert forger.who(forger.forge(user)).status_code == 200
     for audience in (..., [], [""], "", "https://api-2.example", ["https://api-2.example"], 0, {}, None):
         refused(forger, forger.forge(user, aud=audience))
     several = own("tokens.audience=https://api-1.example,https://api-2.example")
@@ -64,7 +66,7 @@ def test_tok_04_an_audience_always(forger, user, own):
 
 def test_tok_05_the_issuer_is_that_of_the_metadata(forger, user):
     issuer = forger.get("/.well-known/openid-configuration").json()["issuer"]
-    assert decode(user.access)[1]["iss"] == issuer
+    assert decode(user.access)[1]["iss"] == issuer and forger.who(forger.forge(user, iss=issuer)).status_code == 200
     for other in (issuer + "/", issuer[:-1], issuer.upper(), [issuer], "", ..., f"{issuer}.evil.example"):
         refused(forger, forger.forge(user, iss=other))
 
@@ -121,7 +123,6 @@ def test_tok_12_roles_follow_at_the_next_refresh(service):
     assert decode(admin.access)[1]["roles"] == ["admin"]
     service.admin()  # another one, so that this one may go
     service.do("users", "set-role", admin.email, "user")
-    time.sleep(2.5)  # past the cool-down of these tests: in it a refresh is answered as before
     assert decode(service.rotate(admin.refresh).json()["accessToken"])[1]["roles"] == ["user"]
 
 
@@ -129,7 +130,7 @@ def test_tok_13_auth_time_stays(service):
     user = service.sign_up()
     before, token = decode(user.access)[1]["auth_time"], user.refresh
     for _ in range(3):
-        time.sleep(2.1)
+        service.later(user)
         answer = service.rotate(token).json()
         token = answer.get("refreshToken", token)
         assert decode(answer["accessToken"])[1]["auth_time"] == before
@@ -138,28 +139,33 @@ def test_tok_13_auth_time_stays(service):
 
 def test_tok_14_keys_in_headers_are_not_looked_at(forger, user):
     good = {"typ": "at+jwt", "alg": "EdDSA", "kid": forger.kid()}
+    assert forger.who(forger.forge(user, good)).status_code == 200
     for name, value in {"jku": f"{forger.base}/api/auth/jwks", "x5u": "http://127.0.0.1/", "jwk": {"kty": "OKP"}, "x5c": ["AA"], "crit": ["exp"], "b64": False, "zip": "DEF"}.items():
         refused(forger, forger.forge(user, {**good, name: value}))
 
 
 def test_tok_15_a_kid_is_a_name(forger, user):
+    assert forger.who(forger.forge(user, {"typ": "at+jwt", "alg": "EdDSA", "kid": forger.kid()})).status_code == 200
     for kid in ("../../dev/null", "x' OR 1=1--", "a" * 20_000, "a\r\nb", ..., "", None, 5):
         head = {"typ": "at+jwt", "alg": "EdDSA", "kid": kid}
-        assert forger.who(forger.forge(user, head)).status_code in (401, 431)
+        # 431: longer than all headers together may be.
+        assert forger.who(forger.forge(user, head)).status_code == (431 if len(str(kid)) > 10_000 else 401)
     for kid in ("../../dev/null", "x' OR 1=1--"):
         refused(forger, forger.forge(user, {"typ": "at+jwt", "alg": "EdDSA", "kid": kid}))
 
 
 def test_tok_16_compact_and_bounded(forger, user):
+    assert forger.who(user.access).status_code == 200
     head, payload, signature = user.access.split(".")
     for token in (f"{head}.{payload}", f"{head}.{payload}.{signature}.a.b", f"{head}=.{payload}.{signature}", f"{head}.{payload}.{signature}=", "." * 8_000, ".", "a.b.c"):
         assert forger.who(token).status_code == 401, token[:80]
-    assert forger.who("." * 100_000).status_code in (401, 431)
+    assert forger.who("." * 100_000).status_code == 431
     whole = json.dumps({"payload": payload, "protected": head, "signature": signature})
     assert forger.get("/session", headers={"Authorization": f"Bearer {whole}"}).status_code == 401
 
 
 def test_tok_17_one_way_to_write_a_signature(forger, user):
+    assert forger.who(forger.forge(user)).status_code == 200
     head, payload, signature = forger.forge(user).split(".")
     order = 2**252 + 27742317777372353535851937790883648493
     raw = unb64(signature)
@@ -186,6 +192,7 @@ def test_tok_18_kinds_do_not_mix(service):
 
 def test_tok_19_no_token_in_an_address(service):
     user = service.sign_up()
+    assert service.who(user.access).status_code == 200 and service.rotate(user.refresh).status_code == 200, "where they belong"
     for name in ("access_token", "token", "authorization"):
         assert service.get("/session", params={name: user.access}).status_code == 401
     assert service.ask("POST", "/refresh", params={"refreshToken": user.refresh}).status_code == 401
@@ -199,7 +206,7 @@ def test_tok_20_authorization_is_read_exactly(service):
         assert service.get("/session", headers={"Authorization": value}).status_code == 401, value[:10]
     other = service.sign_up()
     both = [("Authorization", f"Bearer {user.access}"), ("Authorization", f"Bearer {other.access}")]
-    assert service.get("/session", headers=both).status_code in (400, 401)
+    assert service.get("/session", headers=both).status_code == 401
 
 
 def test_tok_21_challenges(service):
@@ -276,7 +283,8 @@ def test_oau_08_no_password_and_no_implicit_grant(service):
     user = service.sign_up()
     for grant in ("password", "implicit", "authorization_code", "client_credentials", ""):
         answer = service.ask("POST", "/oauth2/token", data={"grant_type": grant, "username": user.email, "password": user.password})
-        assert answer.status_code == 400 and answer.json()["error"] in ("unsupported_grant_type", "invalid_request")
+        # An empty one is none.
+        assert answer.status_code == 400 and answer.json()["error"] == ("unsupported_grant_type" if grant else "invalid_request")
 
 
 def test_oau_09_revocation(service, own):

@@ -102,6 +102,12 @@ pub(super) async fn received(app: &TestApp, dir: &Path) -> Vec<Received> {
     all
 }
 
+/// The newest of the mails with such words in the subject.
+pub(super) fn about<'m>(mails: &'m [Received], subject: &str) -> &'m Received {
+    let found = mails.iter().rev().find(|m| m.subject.contains(subject));
+    found.unwrap_or_else(|| panic!("no mail about {subject:?}: {mails:?}"))
+}
+
 pub(super) async fn only(app: &TestApp, dir: &Path) -> Received {
     let mut all = received(app, dir).await;
     assert_eq!(all.len(), 1, "{all:?}");

@@ -4,7 +4,7 @@
 use axum::http::Method;
 use serde_json::json;
 
-use super::mail::{Received, only, posting, received, reset_link};
+use super::mail::{Received, about, only, posting, received, reset_link};
 use crate::support::{Answer, Browser, TestApp, minutes};
 
 const PASSWORD: &str = "a good long password";
@@ -143,7 +143,7 @@ async fn a_strangers_sign_up_is_the_owners_alone_once_the_link_is_followed_elsew
             .ok();
     }
     let mails = received(&app, dir.path()).await;
-    take_over(&app, &mails.last().unwrap().link()).await;
+    take_over(&app, &about(&mails, "Confirm").link()).await;
     stranger
         .stolen()
         .refresh()
@@ -225,7 +225,7 @@ async fn in_the_browser_that_signed_up_one_press_proves_and_keeps_everything() {
             )
             .await
             .ok();
-        let link = received(&app, dir.path()).await.last().unwrap().link();
+        let link = about(&received(&app, dir.path()).await, "Confirm").link();
         let page = browser.get(&link).await.ok();
         assert!(!page.text.contains("type=\"password\""), "{}", page.text);
         for _ in 0..2 {
@@ -732,7 +732,7 @@ async fn cookies_that_another_host_plants_tie_no_browser_to_an_account() {
                             .await
                             .ok();
                     }
-                    let link = received(&app, dir.path()).await.last().unwrap().link();
+                    let link = about(&received(&app, dir.path()).await, "Confirm").link();
                     for name in planted {
                         plant(&victim, prefix, name, &held(&stranger, name));
                     }
@@ -793,7 +793,7 @@ async fn the_own_browser_and_the_own_bearer_go_on_to_prove_a_mailbox() {
             )
             .await
             .ok();
-            let link = received(&app, dir.path()).await.last().unwrap().link();
+            let link = about(&received(&app, dir.path()).await, "Confirm").link();
             assert_eq!(
                 follow(&own, &link, None).await.header("location"),
                 "/done",
@@ -821,7 +821,7 @@ async fn the_own_browser_and_the_own_bearer_go_on_to_prove_a_mailbox() {
         )
         .await
         .ok();
-        let token = received(&app, dir.path()).await.last().unwrap().token();
+        let token = about(&received(&app, dir.path()).await, "Confirm").token();
         assert_eq!(
             app.post_as(
                 "/api/auth/verify-email",

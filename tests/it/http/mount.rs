@@ -153,6 +153,8 @@ async fn below_a_path_every_link_cookie_and_document_has_it() {
                 continue;
             }
             let answer = browser.get(&path).await;
+            // The links of all pages are followed: some lead on, some ask for a sign-in, and the page
+            // of an error has its status.
             assert!(
                 matches!(answer.status.as_u16(), 200 | 303 | 400 | 401),
                 "{path}: {} {}",

@@ -697,6 +697,7 @@ async fn s18_a_sign_in_against_a_disabling_leaves_no_live_session() {
             .await
             .unwrap();
         for status in sign_ins {
+            // Before the account was disabled, while it was, or with a session that ended meanwhile.
             assert!(matches!(status.await.unwrap(), 200 | 401 | 403));
         }
         assert_eq!(app.live_sessions().await, 0, "round {round}");
