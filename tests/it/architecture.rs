@@ -331,3 +331,63 @@ fn a_statement_that_reads_a_session_asks_whether_it_is_in_force() {
     }
     assert!(looked_at >= 10, "{looked_at}");
 }
+
+/// `tests/mutants.py` can put each fault in, and the test that should find it exists.
+#[test]
+fn each_mutant_stands_once_in_its_file_and_has_a_killer() {
+    use figment::providers::Format;
+    #[derive(serde::Deserialize)]
+    struct Mutant {
+        id: String,
+        file: String,
+        text: String,
+        replacement: String,
+        would: String,
+        killer: String,
+    }
+    #[derive(serde::Deserialize)]
+    struct Mutants {
+        mutant: Vec<Mutant>,
+    }
+    let toml = figment::providers::Toml::file_exact("tests/mutants.toml");
+    let Mutants { mutant } = figment::Figment::from(toml).extract().unwrap();
+    let mut ids = std::collections::BTreeSet::new();
+    let code = format!("{}{}", rust_code("src"), rust_code("tests"));
+    assert!(mutant.len() >= 40, "{}", mutant.len());
+    for one in &mutant {
+        assert!(ids.insert(&one.id), "{} is there twice", one.id);
+        let text = std::fs::read_to_string(&one.file)
+            .unwrap_or_else(|error| panic!("{}: {}: {error}", one.id, one.file));
+        let count = text.matches(&one.text).count();
+        assert_eq!(
+            count, 1,
+            "{}: how often {:?} stands in {}",
+            one.id, one.text, one.file
+        );
+        assert_ne!(one.text, one.replacement, "{}", one.id);
+        assert!(one.would.ends_with('.'), "{}: a sentence", one.id);
+        let killer = one.killer.rsplit("::").next().unwrap();
+        assert!(
+            code.contains(&format!("fn {killer}(")),
+            "{}: there is no test {killer}",
+            one.id
+        );
+    }
+}
+
+/// The text of all Rust files below a folder.
+fn rust_code(folder: &str) -> String {
+    fn walk(dir: &Path, code: &mut String) {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, code);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                code.push_str(&std::fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    let mut code = String::new();
+    walk(Path::new(folder), &mut code);
+    code
+}
