@@ -148,8 +148,7 @@ def test_tok_15_a_kid_is_a_name(forger, user):
     assert forger.who(forger.forge(user, {"typ": "at+jwt", "alg": "EdDSA", "kid": forger.kid()})).status_code == 200
     for kid in ("../../dev/null", "x' OR 1=1--", "a" * 20_000, "a\r\nb", ..., "", None, 5):
         head = {"typ": "at+jwt", "alg": "EdDSA", "kid": kid}
-        # 431: longer than all headers together may be.
-        assert forger.who(forger.forge(user, head)).status_code == (431 if len(str(kid)) > 10_000 else 401)
+        assert forger.who(forger.forge(user, head)).status_code == 401
     for kid in ("../../dev/null", "x' OR 1=1--"):
         refused(forger, forger.forge(user, {"typ": "at+jwt", "alg": "EdDSA", "kid": kid}))
 
