@@ -198,6 +198,11 @@ impl App {
         self.clock.uptime()
     }
 
+    /// The clock itself, for work that outlives a borrow of the app.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
     /// The key ring; `None` until it is loaded.
     pub fn ring(&self) -> Option<Arc<KeyRing>> {
         self.ring.load_full()

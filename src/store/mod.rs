@@ -26,6 +26,8 @@ pub use error::{Error, Result};
 /// The origin of log lines that repeat the notices of a Postgres server, which may hold values of a
 /// statement.
 pub const NOTICES: &str = "sqlx::postgres::notice";
+use crate::store::engine::background::Checkpoints;
+use crate::store::engine::lanes::Lane;
 use crate::store::engine::listener::Listener;
 use crate::store::engine::postgres::Pool;
 use crate::store::engine::readers::Readers;
@@ -42,6 +44,8 @@ pub enum Db {
         writer: Writer,
         /// Serves the reads.
         readers: Readers,
+        /// Carries the log over for background work.
+        checkpoints: Checkpoints,
         /// Whether it can be written.
         writes: Writes,
     },
@@ -117,6 +121,8 @@ struct WriteOptions {
     batch_delay: Duration,
     /// Whether its answer waits for the disk.
     synced: bool,
+    /// Whether requests go first (SQLite).
+    lane: Lane,
 }
 
 impl WriteOptions {
@@ -124,6 +130,7 @@ impl WriteOptions {
         shape: TransactionShape::Steps,
         batch_delay: Duration::ZERO,
         synced: true,
+        lane: Lane::Requests,
     };
 }
 
@@ -131,10 +138,11 @@ impl Db {
     /// Opens the database of the URL and, unless told otherwise, brings its schema up to date.
     pub async fn open(url: &str, options: &Options) -> Result<Self> {
         if !is_postgres(url) {
-            let (writer, readers) = sqlite::open(url, options).await?;
+            let (writer, readers, checkpoints) = sqlite::open(url, options).await?;
             return Ok(Self::Sqlite {
                 writer,
                 readers,
+                checkpoints,
                 writes: Writes::default(),
             });
         }
@@ -310,8 +318,12 @@ impl Db {
     pub async fn close(&self) {
         match self {
             Self::Sqlite {
-                writer, readers, ..
+                writer,
+                readers,
+                checkpoints,
+                ..
             } => {
+                checkpoints.close().await;
                 readers.close().await;
                 writer.close().await;
             }

@@ -16,6 +16,7 @@ pub use crate::store::audit::events::Filter;
 
 use crate::flows::Result;
 use crate::flows::authority::Authority;
+use crate::flows::ops::background::Background;
 use crate::flows::ops::confirm_clock;
 
 /// Events that are read at once.
@@ -240,7 +241,7 @@ pub async fn prune(app: &App) -> Result<u64> {
     let Some(keep) = app.config.audit_retention else {
         return Ok(0);
     };
-    let mut total = 0;
+    let (mut total, mut background) = (0, Background::new(app));
     while let Some(now) = confirm_clock::confirm(app).await? {
         let before = now.now() - keep;
         let writers = app
@@ -249,14 +250,17 @@ pub async fn prune(app: &App) -> Result<u64> {
             .await?;
         let mut deleted = 0;
         for writer in writers {
-            deleted += app
-                .db
-                .write(move |conn| {
+            let of_writer = background
+                .piece(move |conn, limit| {
                     Box::pin(async move {
-                        store::audit::events::prune(conn, &writer, now, keep, PAGE).await
+                        store::audit::events::prune(conn, &writer, now, keep, limit).await
                     })
                 })
                 .await?;
+            if of_writer > 0 {
+                background.pause().await?;
+            }
+            deleted += of_writer;
         }
         total += deleted;
         // What is old but stands behind something younger, by a clock that was set back, waits for

@@ -1,5 +1,6 @@
 //! Running the service: health, metrics, clocks, processes, deletion of old rows, diagnosis.
 
+pub(in crate::flows) mod background;
 pub mod check_health;
 pub mod collect_metrics;
 pub mod confirm_clock;

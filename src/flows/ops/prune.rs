@@ -1,6 +1,7 @@
 //! Deleting sessions and links of mails that ended long ago, and accounts that were never proven,
-//! in batches; nothing is cleaned per refresh and nothing waits for it. Each batch asks anew
-//! whether the clock is confirmed: one that jumps in the middle deletes nothing more.
+//! in small pieces in the background; nothing is cleaned per refresh and nothing waits for it. Each
+//! piece asks anew whether the clock is confirmed: one that jumps in the middle deletes nothing
+//! more.
 
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use crate::app::{App, Pace};
 use crate::model::kernel::trusted_clock::ConfirmedNow;
 use crate::store::{self, Conn, Work};
 
+use super::background::Background;
 use super::confirm_clock;
 use crate::flows::Result;
 use crate::flows::account::delete_user;
@@ -15,7 +17,8 @@ use crate::flows::audit::{deliver_webhooks, read_audit};
 
 /// How long an ended session is still known, so that its tokens are refused with the right reason.
 const KEEP: Duration = Duration::from_secs(7 * 86_400);
-const BATCH: i64 = 1_000;
+/// Accounts that are looked at together.
+const ACCOUNTS: i64 = 1_000;
 
 /// Deletes everything that is due; tells how many sessions. On a clock that is not confirmed
 /// nothing is.
@@ -37,31 +40,31 @@ pub async fn prune(app: &App) -> Result<u64> {
             );
         }
     }
-    let absolute = in_batches(app, |conn, now| {
-        Box::pin(store::session::old_sessions::prune(conn, now, KEEP, BATCH))
+    let absolute = in_pieces(app, |conn, now, limit| {
+        Box::pin(store::session::old_sessions::prune(conn, now, KEEP, limit))
     })
     .await?;
     let sessions = absolute + prune_idle(app).await?;
-    in_batches(app, |conn, now| {
-        Box::pin(store::limit::limits::prune(conn, now, BATCH))
+    in_pieces(app, |conn, now, limit| {
+        Box::pin(store::limit::limits::prune(conn, now, limit))
     })
     .await?;
-    in_batches(app, |conn, now| {
-        Box::pin(store::mails::prune_tokens(conn, now, KEEP, BATCH))
+    in_pieces(app, |conn, now, limit| {
+        Box::pin(store::mails::prune_tokens(conn, now, KEEP, limit))
     })
     .await?;
     while let Some(now) = confirm_clock::confirm(app).await? {
-        if delete_user::unproven(app, now, BATCH).await? < BATCH.unsigned_abs() {
+        if delete_user::unproven(app, now, ACCOUNTS).await? < ACCOUNTS.unsigned_abs() {
             break;
         }
     }
     // Also where no webhook is configured any more.
-    in_batches(app, |conn, now| {
+    in_pieces(app, |conn, now, limit| {
         Box::pin(store::audit::webhooks::prune(
             conn,
             now,
             deliver_webhooks::GIVE_UP,
-            BATCH,
+            limit,
         ))
     })
     .await?;
@@ -69,18 +72,27 @@ pub async fn prune(app: &App) -> Result<u64> {
     Ok(sessions)
 }
 
-/// Deletes batch by batch until one is not full; tells how many rows.
-async fn in_batches(
+/// Deletes piece by piece until one is not full; returns how many rows.
+async fn in_pieces(
     app: &App,
-    delete: impl for<'c> Fn(&'c mut Conn, ConfirmedNow) -> Work<'c, u64> + Copy + Send + Sync + 'static,
+    delete: impl for<'c> Fn(&'c mut Conn, ConfirmedNow, i64) -> Work<'c, u64>
+    + Copy
+    + Send
+    + Sync
+    + 'static,
 ) -> Result<u64> {
-    let mut total = 0;
+    let (mut total, mut background) = (0, Background::new(app));
     while let Some(now) = confirm_clock::confirm(app).await? {
-        let deleted = app.db.write(move |conn| delete(conn, now)).await?;
+        let (deleted, limit) = background
+            .piece(move |conn, limit| {
+                Box::pin(async move { Ok((delete(conn, now, limit).await?, limit)) })
+            })
+            .await?;
         total += deleted;
-        if deleted < BATCH.unsigned_abs() {
+        if deleted < limit.unsigned_abs() {
             break;
         }
+        background.pause().await?;
     }
     Ok(total)
 }
@@ -92,7 +104,7 @@ const PAGE: i64 = 500;
 /// every refresh would have to write it: the table is read in pages, and only a page in which
 /// something is due is written to.
 async fn prune_idle(app: &App) -> Result<u64> {
-    let (mut total, mut after) = (0, None);
+    let (mut total, mut after, mut background) = (0, None, Background::new(app));
     while let Some(now) = confirm_clock::confirm(app).await? {
         let before = now.now() - KEEP;
         let page = app
@@ -105,14 +117,23 @@ async fn prune_idle(app: &App) -> Result<u64> {
             .await?;
         let Some((last, due)) = page else { break };
         if due > 0 {
-            total += app
-                .db
-                .write(move |conn| {
-                    Box::pin(store::session::old_sessions::prune_idle(
-                        conn, after, last, now, KEEP,
-                    ))
+            let (deleted, limit) = background
+                .piece(move |conn, limit| {
+                    Box::pin(async move {
+                        let page = (after, last);
+                        let deleted =
+                            store::session::old_sessions::prune_idle(conn, page, now, KEEP, limit)
+                                .await?;
+                        Ok((deleted, limit))
+                    })
                 })
                 .await?;
+            total += deleted;
+            background.pause().await?;
+            if deleted == limit.unsigned_abs() {
+                // The rest of the page is read again.
+                continue;
+            }
         }
         after = Some(last);
     }

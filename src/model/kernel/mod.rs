@@ -8,6 +8,7 @@ pub mod location;
 pub mod mount;
 pub mod naming;
 pub mod origin;
+pub mod pace;
 pub mod standstill;
 pub mod time;
 pub mod trusted_clock;

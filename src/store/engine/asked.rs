@@ -70,9 +70,14 @@ impl Asked {
         (Caller(caller), asked)
     }
 
+    /// How long ago that was.
+    pub(super) fn waited(&self) -> Duration {
+        self.since.elapsed()
+    }
+
     /// Whether the work should still be begun.
     pub(in crate::store) fn is_wanted(&self) -> bool {
-        let waited = self.clock.now().since(self.at).max(self.since.elapsed());
+        let waited = self.clock.now().since(self.at).max(self.waited());
         waited <= PATIENCE && self.caller.strong_count() > 0
     }
 }

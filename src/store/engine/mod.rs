@@ -1,9 +1,11 @@
 //! The databases themselves: connections, transactions, the SQLite writer, migrations, copying.
 
 pub(in crate::store) mod asked;
+pub(in crate::store) mod background;
 pub mod clock;
 pub(in crate::store) mod conn;
 pub mod copy;
+pub(in crate::store) mod lanes;
 pub mod listener;
 pub mod migrate;
 pub(in crate::store) mod postgres;

@@ -6,19 +6,24 @@ use std::path::{Path, PathBuf};
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
+use super::background::Checkpoints;
 use super::migrate;
 use super::readers::Readers;
 use super::writer::Writer;
 use crate::store::{Error, Options, Result};
 
 /// Pages in the write-ahead log before the writer carries them over and everybody waits for the
-/// disk: 64 MiB, so that a page written often is carried once and it happens seldom. (A second
-/// connection that did it beside the writer did no good that could be measured.)
+/// disk: 64 MiB, so that a page written often is carried once and it happens seldom. (For requests
+/// alone a second connection that did it beside the writer did no good that could be measured;
+/// background work has one, see `background`.)
 const CHECKPOINT_PAGES: &str = "16000";
 /// Few are enough: a read is a memory access.
 const MAX_READERS: u32 = 4;
 
-pub(in crate::store) async fn open(url: &str, options: &Options) -> Result<(Writer, Readers)> {
+pub(in crate::store) async fn open(
+    url: &str,
+    options: &Options,
+) -> Result<(Writer, Readers, Checkpoints)> {
     let path = path(url)?;
     if !options.migrate && !path.exists() {
         // Only looked at: a name that was mistyped must not become an empty database.
@@ -38,13 +43,14 @@ pub(in crate::store) async fn open(url: &str, options: &Options) -> Result<(Writ
         .log_statements(tracing::log::LevelFilter::Trace);
     migrate::sqlite(&connect, &path, options.migrate).await?;
     let writer = Writer::start(connect.connect().await?, options.clock.clone());
+    let checkpoints = Checkpoints::new(connect.clone());
     let readers = Readers::new(
         connect.read_only(true),
         options.max_connections.clamp(1, MAX_READERS),
         options.acquire_timeout,
         options.clock.clone(),
     );
-    Ok((writer, readers))
+    Ok((writer, readers, checkpoints))
 }
 
 /// The file that a `sqlite://` URL names.

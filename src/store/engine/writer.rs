@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use sqlx::SqliteConnection;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::oneshot;
 
 use super::asked::{Asked, TimeSource, not_begun};
 use super::conn::{Conn, Handle, Work};
+use super::lanes::{BATCH, Entrances, Lane, Lanes, Waiting};
 use crate::store::{Error, Result, TransactionShape, WriteOptions};
 
 /// Tells the caller the outcome, once the commit is known.
@@ -42,10 +42,17 @@ enum Message {
     Close(oneshot::Sender<()>),
 }
 
-impl Message {
+impl Waiting for Message {
     fn batch_delay(&self) -> Duration {
         match self {
             Self::Piece(piece) => piece.options.batch_delay,
+            Self::Close(_) => Duration::ZERO,
+        }
+    }
+
+    fn waited(&self) -> Duration {
+        match self {
+            Self::Piece(piece) => piece.asked.waited(),
             Self::Close(_) => Duration::ZERO,
         }
     }
@@ -54,24 +61,21 @@ impl Message {
 /// Handle of the task.
 #[derive(Clone)]
 pub struct Writer {
-    queue: mpsc::Sender<Message>,
+    entrances: Entrances<Message>,
     clock: TimeSource,
 }
-
-const QUEUE: usize = 4096;
-const BATCH: usize = 256;
 
 impl Writer {
     /// Starts the task; it ends with its last handle.
     pub(in crate::store) fn start(connection: SqliteConnection, clock: TimeSource) -> Self {
-        let (queue, messages) = mpsc::channel(QUEUE);
-        tokio::spawn(serve(Conn::sqlite(connection, clock.clone()), messages));
-        Self { queue, clock }
+        let (entrances, lanes) = Lanes::new();
+        tokio::spawn(serve(Conn::sqlite(connection, clock.clone()), lanes));
+        Self { entrances, clock }
     }
 
     /// How many pieces wait.
     pub(in crate::store) fn queued(&self) -> usize {
-        self.queue.max_capacity() - self.queue.capacity()
+        self.entrances.queued()
     }
 
     pub(in crate::store) async fn run<T, F>(&self, options: WriteOptions, work: F) -> Result<T>
@@ -108,7 +112,8 @@ impl Writer {
             asked,
             run,
         });
-        self.queue
+        self.entrances
+            .of(options.lane)
             .try_send(message)
             .map_err(|_| Error::Unavailable("the write queue is full".into()))?;
         // Dropped without an answer: it waited too long, or the writer has stopped.
@@ -117,15 +122,16 @@ impl Writer {
 
     pub(in crate::store) async fn close(&self) {
         let (done, closed) = oneshot::channel();
-        if self.queue.send(Message::Close(done)).await.is_ok() {
+        let requests = self.entrances.of(Lane::Requests);
+        if requests.send(Message::Close(done)).await.is_ok() {
             drop(closed.await);
         }
     }
 }
 
-async fn serve(mut conn: Conn, mut messages: mpsc::Receiver<Message>) {
+async fn serve(mut conn: Conn, mut lanes: Lanes<Message>) {
     let mut waiting = Vec::with_capacity(BATCH);
-    while gather(&mut messages, &mut waiting).await {
+    while lanes.gather(&mut waiting).await {
         let mut pieces = Vec::with_capacity(waiting.len());
         let mut close = None;
         for message in waiting.drain(..) {
@@ -145,26 +151,6 @@ async fn serve(mut conn: Conn, mut messages: mpsc::Receiver<Message>) {
             return;
         }
     }
-}
-
-/// What is queued, at least one message; while all are patient they wait for more, as long as the
-/// first one may. `false`: the last handle is gone.
-async fn gather(messages: &mut mpsc::Receiver<Message>, waiting: &mut Vec<Message>) -> bool {
-    let any = messages.recv_many(waiting, BATCH).await > 0;
-    let end = Instant::now()
-        + waiting
-            .iter()
-            .map(Message::batch_delay)
-            .min()
-            .unwrap_or_default();
-    while waiting.len() < BATCH && waiting.iter().all(|m| !m.batch_delay().is_zero()) {
-        match timeout_at(end, messages.recv_many(waiting, BATCH - waiting.len())).await {
-            Ok(1..) => {}
-            // Nobody came in time, or nobody will.
-            Ok(0) | Err(_) => break,
-        }
-    }
-    any
 }
 
 async fn commit_together(conn: &mut Conn, mut pieces: Vec<Piece>) {
@@ -308,8 +294,6 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_millis(8);
-
     /// A piece whose caller waits for ever.
     fn wanted(options: WriteOptions, run: Run) -> Piece {
         let (caller, asked) = Asked::now(&TimeSource::default());
@@ -319,51 +303,6 @@ mod tests {
             asked,
             run,
         }
-    }
-
-    fn piece(batch_delay: Duration) -> Message {
-        Message::Piece(wanted(
-            WriteOptions {
-                batch_delay,
-                ..WriteOptions::STEPS
-            },
-            Box::new(|_| Box::pin(async { (Fate::Keep, Box::new(|_| ()) as Answer) })),
-        ))
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_patient_piece_waits_for_company_and_no_longer() {
-        let (queue, mut messages) = mpsc::channel(8);
-        let none = Duration::ZERO;
-        for (sent, waits, together) in [
-            (vec![PATIENCE], PATIENCE, 1),
-            (vec![none], none, 1),
-            (vec![PATIENCE, PATIENCE], PATIENCE, 2),
-            (vec![PATIENCE, none], none, 2),
-        ] {
-            for batch_delay in sent {
-                queue.try_send(piece(batch_delay)).unwrap();
-            }
-            let (started, mut batch) = (Instant::now(), Vec::new());
-            assert!(gather(&mut messages, &mut batch).await);
-            assert_eq!((started.elapsed(), batch.len()), (waits, together));
-        }
-        let (started, mut batch) = (Instant::now(), Vec::new());
-        queue.try_send(piece(PATIENCE)).unwrap();
-        let company = async {
-            tokio::time::sleep(PATIENCE / 4).await;
-            queue.try_send(piece(PATIENCE)).unwrap();
-            tokio::time::sleep(PATIENCE / 4).await;
-            queue.try_send(piece(Duration::ZERO)).unwrap();
-        };
-        assert!(tokio::join!(gather(&mut messages, &mut batch), company).0);
-        assert_eq!(
-            (started.elapsed(), batch.len()),
-            (PATIENCE / 2, 3),
-            "who is in a hurry is not kept waiting"
-        );
-        drop(queue);
-        assert!(!gather(&mut messages, &mut Vec::new()).await);
     }
 
     #[tokio::test]

@@ -123,20 +123,26 @@ pub async fn idle_page(
     Ok(Some((last.parse().map_err(|_| corrupt("id"))?, due)))
 }
 
-/// Deletes the sessions of such a page whose end without use lies more than `keep` ago; tells how
-/// many.
+/// Deletes up to `limit` of the sessions of such a page, the ids behind the first up to the second,
+/// whose end without use lies more than `keep` ago; returns how many.
 pub async fn prune_idle(
     conn: &mut Conn,
-    after: Option<SessionId>,
-    until: SessionId,
+    (after, until): (Option<SessionId>, SessionId),
     now: ConfirmedNow,
     keep: Duration,
+    limit: i64,
 ) -> Result<u64> {
+    const DELETE: &str = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE id > $1 AND id <= $2 AND idle_expires_at < $3 ORDER BY id LIMIT $4)";
+    const SKIPPING: &str = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE id > $1 AND id <= $2 AND idle_expires_at < $3 ORDER BY id LIMIT $4 FOR UPDATE SKIP LOCKED)";
     if !crate::store::engine::clock::holds(conn, now).await? {
         return Ok(0);
     }
-    let before = now.now() - keep;
-    let deleted = on!(conn, c => sqlx::query("DELETE FROM sessions WHERE id > $1 AND id <= $2 AND idle_expires_at < $3")
-        .bind(after.map(|id| id.to_string()).unwrap_or_default()).bind(until.to_string()).bind(before.0).execute(c).await.map(|done| done.rows_affected()))?;
+    let (sql, before) = (
+        if conn.is_postgres() { SKIPPING } else { DELETE },
+        now.now() - keep,
+    );
+    let deleted = on!(conn, c => sqlx::query(sql)
+        .bind(after.map(|id| id.to_string()).unwrap_or_default()).bind(until.to_string()).bind(before.0).bind(limit)
+        .execute(c).await.map(|done| done.rows_affected()))?;
     Ok(deleted)
 }

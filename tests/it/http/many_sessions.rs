@@ -10,7 +10,7 @@ use countersign::flows::session::mark_endings;
 use countersign::model::audit::event::Peer;
 use serde_json::{Value, json};
 
-use crate::support::{TestApp, Tokens, User, minutes};
+use crate::support::{TestApp, Tokens, User, minutes, on_postgres};
 
 use super::admin::{ask, id, made_admin};
 
@@ -328,6 +328,77 @@ async fn the_rows_of_ended_sessions_are_marked_in_pieces_by_whichever_process_li
     );
     app.rotate(&fresh.refresh).await;
     over(&app, &tokens, "after the last piece").await;
+}
+
+/// SQLite's writer carries a full log over by itself, and every write waits for the disk meanwhile:
+/// work on many rows must not fill it.
+#[tokio::test]
+async fn work_on_many_rows_keeps_the_write_ahead_log_of_sqlite_small() {
+    if on_postgres() {
+        return;
+    }
+    const ROWS: u32 = 3_000;
+    let app = TestApp::with(&[
+        ("rate_limits.enabled", "false"),
+        ("sessions.max_per_user", "10000"),
+    ])
+    .await;
+    let admin = made_admin(&app, "root").await.sign_in().await;
+    for (name, way) in [
+        ("ana", "mark"),
+        ("bea", "delete"),
+        ("eve", "prune"),
+        ("joe", "prune idle"),
+    ] {
+        let user = app.user(name).await;
+        let user_id = id(&user).await;
+        multiply(&app, &user, ROWS).await;
+        match way {
+            "mark" => drop(
+                ask(
+                    &app,
+                    &admin,
+                    "revoke-user-sessions",
+                    json!({ "userId": user_id }),
+                )
+                .await
+                .ok(),
+            ),
+            "delete" => drop(
+                ask(&app, &admin, "remove-user", json!({ "userId": user_id }))
+                    .await
+                    .ok(),
+            ),
+            "prune" => app
+                .db_execute(&format!(
+                    "UPDATE sessions SET expires_at = 1 WHERE user_id = '{user_id}'"
+                ))
+                .await
+                .unwrap(),
+            _ => app
+                .db_execute(&format!(
+                    "UPDATE sessions SET idle_expires_at = 1 WHERE user_id = '{user_id}'"
+                ))
+                .await
+                .unwrap(),
+        }
+        app.db_execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            .await
+            .unwrap();
+        let done = if way.starts_with("prune") {
+            prune(&app.app).await.unwrap()
+        } else {
+            mark_endings::run(&app.app, || false).await.unwrap() as u64
+        };
+        assert!(done >= u64::from(ROWS) - 100, "{way}: {done} rows");
+        // The file keeps the size of the largest log that it has held.
+        let bytes = std::fs::metadata(app.path("test.db-wal")).unwrap().len();
+        let pages = bytes / 4_120;
+        assert!(
+            pages <= 400,
+            "{way}: a log of {pages} pages for {done} rows"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -1,0 +1,70 @@
+//! Work on many rows that no request waits for, piece by piece: each piece is written in the
+//! background and is followed by a pause, and on SQLite the write-ahead log is carried over in
+//! small steps meanwhile.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::app::App;
+use crate::model::kernel::pace::Pace;
+use crate::store::{Conn, Work};
+
+use crate::flows::Result;
+
+/// After so many pieces the log is carried over: some hundred pages, which take a disk a few
+/// milliseconds.
+const PIECES_A_CHECKPOINT: u32 = 5;
+
+/// Work that is under way.
+pub struct Background<'a> {
+    app: &'a App,
+    pace: Pace,
+    took: Duration,
+    pieces: u32,
+}
+
+impl<'a> Background<'a> {
+    /// Work of which nothing is done yet.
+    pub fn new(app: &'a App) -> Self {
+        Self {
+            app,
+            pace: Pace::default(),
+            took: Duration::ZERO,
+            pieces: 0,
+        }
+    }
+
+    /// Does the next piece, which is handed the number of rows that it may write. A power cut may
+    /// undo the last pieces, and they are done again.
+    pub async fn piece<T, F>(&mut self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn, i64) -> Work<'c, T> + Clone + Send + 'static,
+    {
+        let (rows, clock) = (self.pace.rows(), self.app.clock());
+        // What it waited for before is not its own time.
+        let began = Arc::new(Mutex::new(clock.uptime()));
+        let begins = Arc::clone(&began);
+        let done = self
+            .app
+            .db
+            .write_in_background(move |conn| {
+                *begins.lock().unwrap_or_else(PoisonError::into_inner) = clock.uptime();
+                work(conn, rows)
+            })
+            .await?;
+        let began = *began.lock().unwrap_or_else(PoisonError::into_inner);
+        self.took = self.app.uptime().saturating_sub(began);
+        Ok(done)
+    }
+
+    /// Leaves the database to the requests before the next piece.
+    pub async fn pause(&mut self) -> Result<()> {
+        self.pieces += 1;
+        if self.pieces.is_multiple_of(PIECES_A_CHECKPOINT) {
+            self.app.db.checkpoint().await?;
+        }
+        tokio::time::sleep(self.pace.pause_after(self.took)).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,106 @@
+//! How fast background work on many rows goes. It is done in pieces with pauses between them: a
+//! request that meets a piece waits for no longer than it would for another request, and most of
+//! the time belongs to the requests, however slow the machine is.
+
+use std::time::Duration;
+
+/// Rows of a piece while the database is quick.
+const MOST_ROWS: i64 = 50;
+/// Rows of a piece at the least: the whole of the work must come to its end on a slow disk, too.
+const FEWEST_ROWS: i64 = 25;
+/// A piece that took longer is followed by a smaller one.
+const LONG: Duration = Duration::from_millis(5);
+/// A piece that took no longer is followed by a larger one.
+const SHORT: Duration = Duration::from_millis(2);
+/// By how many rows a piece grows.
+const STEP: i64 = 5;
+/// A pause is so many times as long as the piece before it: a fifth of the time is the work's.
+const PAUSES: u32 = 4;
+/// The shortest pause.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+/// The longest pause.
+pub const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// The size of the next piece, by what the last ones took.
+#[derive(Debug, Clone)]
+pub struct Pace {
+    rows: i64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { rows: MOST_ROWS }
+    }
+}
+
+impl Pace {
+    /// How many rows the next piece may write.
+    pub fn rows(&self) -> i64 {
+        self.rows
+    }
+
+    /// Adapts the next piece to the time for which the last one kept the database at work, its
+    /// commit included, and returns the pause between the two.
+    pub fn pause_after(&mut self, took: Duration) -> Duration {
+        if took > LONG {
+            self.rows = (self.rows / 2).max(FEWEST_ROWS);
+        } else if took <= SHORT {
+            self.rows = (self.rows + STEP).min(MOST_ROWS);
+        }
+        (took * PAUSES).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// Marks so many rows; tells the time that the pieces took and the time of the pauses.
+    fn simulate(rows: i64, took: impl Fn(i64) -> Duration) -> (Duration, Duration) {
+        let (mut pace, mut left) = (Pace::default(), rows);
+        let (mut work, mut pauses) = (Duration::ZERO, Duration::ZERO);
+        while left > 0 {
+            let piece = took(pace.rows());
+            left -= pace.rows();
+            work += piece;
+            pauses += pace.pause_after(piece);
+        }
+        (work, pauses)
+    }
+
+    #[test]
+    fn at_least_four_fifths_of_the_time_belong_to_the_requests() {
+        for micros in [10, 400, 1_000, 2_500, 6_000, 12_000, 25_000] {
+            let (work, pauses) = simulate(100_000, |_| Duration::from_micros(micros));
+            assert!(
+                pauses >= work * 4,
+                "{micros} µs: {work:?} of work, {pauses:?} of pauses"
+            );
+        }
+    }
+
+    #[test]
+    fn a_piece_that_takes_long_is_followed_by_smaller_ones_until_they_are_short_again() {
+        let mut pace = Pace::default();
+        let mut after = |took| (pace.pause_after(took), pace.rows());
+        assert_eq!(after(MS), (MS * 10, 50), "never more than at first");
+        assert_eq!(after(MS * 6), (MS * 24, 25));
+        assert_eq!(after(MS * 90), (MS * 100, 25), "both have a bound");
+        assert_eq!(after(MS * 3), (MS * 12, 25));
+        assert_eq!(after(MS), (MS * 10, 30));
+    }
+
+    #[test]
+    fn a_million_rows_take_some_minutes_and_have_a_bound_on_a_slow_disk() {
+        let total = |took: Duration| {
+            let (work, pauses) = simulate(1_000_000, |_| took);
+            (work + pauses).as_secs() / 60
+        };
+        assert_eq!(total(MS), 3);
+        assert_eq!(total(MS * 2), 4);
+        assert_eq!(total(MS * 5), 8);
+        assert_eq!(total(MS * 25), 83);
+    }
+}
