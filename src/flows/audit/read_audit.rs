@@ -241,7 +241,7 @@ pub async fn prune(app: &App) -> Result<u64> {
     let Some(keep) = app.config.audit_retention else {
         return Ok(0);
     };
-    let (mut total, mut background) = (0, Background::new(app));
+    let (mut total, mut background) = (0, Background::deleting(app));
     while let Some(now) = confirm_clock::confirm(app).await? {
         let before = now.now() - keep;
         let writers = app

@@ -26,9 +26,24 @@ pub struct Background<'a> {
 impl<'a> Background<'a> {
     /// Work of which nothing is done yet.
     pub fn new(app: &'a App) -> Self {
+        Self::with_pace(app, Pace::default())
+    }
+
+    /// Deletes what is the oldest. Postgres keeps the index entries of deleted rows until a vacuum,
+    /// and every piece reads those of the pieces before it: there they are fewer and larger.
+    pub fn deleting(app: &'a App) -> Self {
+        let pace = if app.db.is_shared() {
+            Pace::of(500)
+        } else {
+            Pace::default()
+        };
+        Self::with_pace(app, pace)
+    }
+
+    fn with_pace(app: &'a App, pace: Pace) -> Self {
         Self {
             app,
-            pace: Pace::default(),
+            pace,
             took: Duration::ZERO,
             pieces: 0,
         }

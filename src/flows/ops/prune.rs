@@ -81,7 +81,7 @@ async fn in_pieces(
     + Sync
     + 'static,
 ) -> Result<u64> {
-    let (mut total, mut background) = (0, Background::new(app));
+    let (mut total, mut background) = (0, Background::deleting(app));
     while let Some(now) = confirm_clock::confirm(app).await? {
         let (deleted, limit) = background
             .piece(move |conn, limit| {
@@ -104,7 +104,7 @@ const PAGE: i64 = 500;
 /// every refresh would have to write it: the table is read in pages, and only a page in which
 /// something is due is written to.
 async fn prune_idle(app: &App) -> Result<u64> {
-    let (mut total, mut after, mut background) = (0, None, Background::new(app));
+    let (mut total, mut after, mut background) = (0, None, Background::deleting(app));
     while let Some(now) = confirm_clock::confirm(app).await? {
         let before = now.now() - KEEP;
         let page = app

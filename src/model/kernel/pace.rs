@@ -4,16 +4,15 @@
 
 use std::time::Duration;
 
-/// Rows of a piece while the database is quick.
-const MOST_ROWS: i64 = 50;
-/// Rows of a piece at the least: the whole of the work must come to its end on a slow disk, too.
-const FEWEST_ROWS: i64 = 25;
+/// Rows of a piece while the database is quick, unless another number is asked for. A piece never
+/// has less than half of them: the whole of the work must come to its end on a slow disk, too.
+const ROWS: i64 = 50;
 /// A piece that took longer is followed by a smaller one.
 const LONG: Duration = Duration::from_millis(5);
 /// A piece that took no longer is followed by a larger one.
 const SHORT: Duration = Duration::from_millis(2);
-/// By how many rows a piece grows.
-const STEP: i64 = 5;
+/// The part of its full size by which a piece grows.
+const STEP: i64 = 10;
 /// A pause is so many times as long as the piece before it: while a piece takes no longer than
 /// 12.5 ms, a fifth of the time is the work's.
 const PAUSES: u32 = 4;
@@ -26,15 +25,21 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone)]
 pub struct Pace {
     rows: i64,
+    most: i64,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { rows: MOST_ROWS }
+        Self::of(ROWS)
     }
 }
 
 impl Pace {
+    /// Starts with pieces of so many rows; no piece will be larger.
+    pub fn of(rows: i64) -> Self {
+        Self { rows, most: rows }
+    }
+
     /// How many rows the next piece may write.
     pub fn rows(&self) -> i64 {
         self.rows
@@ -44,9 +49,9 @@ impl Pace {
     /// commit included, and returns the pause between the two.
     pub fn pause_after(&mut self, took: Duration) -> Duration {
         if took > LONG {
-            self.rows = (self.rows / 2).max(FEWEST_ROWS);
+            self.rows = (self.rows / 2).max(self.most / 2);
         } else if took <= SHORT {
-            self.rows = (self.rows + STEP).min(MOST_ROWS);
+            self.rows = (self.rows + self.most / STEP).min(self.most);
         }
         (took * PAUSES).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
     }

@@ -207,16 +207,13 @@ async fn first_rows(
     cause: &Cause,
     note: EventId,
 ) -> Result<Ended> {
-    let marked = mark(
-        conn,
+    let scope = Scope {
         kind,
-        &user.to_string(),
+        user: &user.to_string(),
         epoch,
-        AT_ONCE,
-        cause.reason.as_str(),
-        cause.at,
-    )
-    .await?;
+        after: "",
+    };
+    let (marked, _) = mark(conn, &scope, AT_ONCE, cause.reason.as_str(), cause.at).await?;
     let complete = i64::try_from(marked.len()).is_ok_and(|n| n < AT_ONCE);
     if !complete {
         insert_note(conn, note, kind, Some(user), epoch, cause, "").await?;
@@ -224,47 +221,75 @@ async fn first_rows(
     Ok(Ended { marked, complete })
 }
 
+/// The rows that an ending is about.
+struct Scope<'a> {
+    kind: Kind,
+    user: &'a str,
+    /// The rows up to this epoch.
+    epoch: i64,
+    /// The epoch and the id of the last row that was read; empty: none was.
+    after: &'a str,
+}
+
+impl Scope<'_> {
+    fn after(&self) -> (i64, &str) {
+        let parts = self.after.split_once(' ');
+        parts
+            .and_then(|(epoch, id)| Some((epoch.parse().ok()?, id)))
+            .unwrap_or((i64::MIN, ""))
+    }
+}
+
 /// The rows of a user, or of those in whose name the user acts, up to an epoch; `$1` is the user,
-/// `$2` the epoch, `$3` how many.
+/// `$2` the epoch, `$3` how many, `$4` and `$5` the epoch and the id of the last row before them.
+/// Postgres keeps the index entries of marked rows until a vacuum: without the last row every piece
+/// would read those of all pieces before it.
 macro_rules! rows_of {
     (user) => {
-        "SELECT id FROM sessions WHERE user_id = $1 AND epoch <= $2 AND revoked_at IS NULL ORDER BY epoch, id LIMIT $3"
+        "SELECT id FROM sessions WHERE user_id = $1 AND epoch <= $2 AND (epoch, id) > ($4, $5) AND revoked_at IS NULL ORDER BY epoch, id LIMIT $3"
     };
     (actor) => {
-        "SELECT id FROM sessions WHERE impersonated_by = $1 AND acting_epoch <= $2 AND revoked_at IS NULL LIMIT $3"
+        "SELECT id FROM sessions WHERE impersonated_by = $1 AND acting_epoch <= $2 AND (acting_epoch, id) > ($4, $5) AND revoked_at IS NULL ORDER BY acting_epoch, id LIMIT $3"
     };
 }
 
 macro_rules! mark_rows {
-    ($rows:expr) => {
+    ($rows:expr, $epoch:literal) => {
         concat!(
-            "UPDATE sessions SET revoked_at = $4, revoked_reason = $5 WHERE id IN (",
+            "UPDATE sessions SET revoked_at = $6, revoked_reason = $7 WHERE id IN (",
             $rows,
-            ") RETURNING id, user_id"
+            ") RETURNING id, user_id, ",
+            $epoch
         )
     };
 }
 
-/// On Postgres rows that a request holds are left for the next piece: the job waits for nobody, and
-/// nobody waits for one who waits.
+/// Marks the next rows; returns them, and the last one as [`Scope::after`]. On Postgres rows that a
+/// request holds are passed over: the job waits for no request, and no request waits for a job that
+/// waits.
 async fn mark(
     conn: &mut Conn,
-    kind: Kind,
-    user: &str,
-    epoch: i64,
+    scope: &Scope<'_>,
     limit: i64,
     reason: &str,
     at: Timestamp,
-) -> Result<Vec<(SessionId, UserId)>> {
-    let sql = match (kind, conn.is_postgres()) {
-        (Kind::ActedBy, false) => mark_rows!(rows_of!(actor)),
-        (Kind::ActedBy, true) => mark_rows!(concat!(rows_of!(actor), " FOR UPDATE SKIP LOCKED")),
-        (_, false) => mark_rows!(rows_of!(user)),
-        (_, true) => mark_rows!(concat!(rows_of!(user), " FOR UPDATE SKIP LOCKED")),
+) -> Result<(Vec<(SessionId, UserId)>, String)> {
+    let sql = match (scope.kind, conn.is_postgres()) {
+        (Kind::ActedBy, false) => mark_rows!(rows_of!(actor), "acting_epoch"),
+        (Kind::ActedBy, true) => mark_rows!(
+            concat!(rows_of!(actor), " FOR UPDATE SKIP LOCKED"),
+            "acting_epoch"
+        ),
+        (_, false) => mark_rows!(rows_of!(user), "epoch"),
+        (_, true) => mark_rows!(concat!(rows_of!(user), " FOR UPDATE SKIP LOCKED"), "epoch"),
     };
-    let rows: Rows = on!(conn, c => sqlx::query_as(sql)
-        .bind(user).bind(epoch).bind(limit).bind(at.0).bind(reason).fetch_all(c).await)?;
-    parse(rows)
+    let (after_epoch, after_id) = scope.after();
+    let marked: Vec<(String, String, i64)> = on!(conn, c => sqlx::query_as(sql)
+        .bind(scope.user).bind(scope.epoch).bind(limit).bind(after_epoch).bind(after_id).bind(at.0).bind(reason).fetch_all(c).await)?;
+    let last = marked.iter().map(|(id, _, epoch)| (*epoch, id)).max();
+    let last = last.map_or_else(String::new, |(epoch, id)| format!("{epoch} {id}"));
+    let rows = marked.into_iter().map(|(id, user, _)| (id, user)).collect();
+    Ok((parse(rows)?, last))
 }
 
 /// Marks what has ended among the next `limit` rows behind `after`, in the order of their ids;
@@ -305,7 +330,7 @@ async fn insert_note(
     Ok(())
 }
 
-/// What is left to be done of an cause.
+/// What is left to be done of an ending.
 #[derive(FromRow)]
 struct Note {
     id: String,
@@ -352,46 +377,63 @@ pub async fn do_piece(conn: &mut Conn, limit: i64) -> Result<Piece> {
         .ok_or_else(|| spoilt("kind"))?;
     let user = note.user_id.as_deref().unwrap_or_default();
     let at = Timestamp(note.ended_at);
-    let (rows, is_done) = match kind {
+    let (rows, done_to, is_done) = match kind {
         Kind::Everybody => {
             let (marked, last) = mark_page(conn, &note.done_to, limit, &note.reason, at).await?;
-            if let Some(last) = &last {
-                on!(conn, c => sqlx::query("UPDATE session_endings SET done_to = $1 WHERE id = $2")
-                    .bind(last.as_str()).bind(note.id.as_str()).execute(c).await.map(|_| ()))?;
-            }
-            (marked.len(), last.is_none())
+            let is_done = last.is_none();
+            (marked.len(), last.unwrap_or_default(), is_done)
         }
         Kind::OfUser | Kind::ActedBy => {
-            let marked = mark(conn, kind, user, note.epoch, limit, &note.reason, at)
-                .await?
-                .len();
-            (
-                marked,
-                marked == 0 && !is_any_left(conn, kind, user, note.epoch).await?,
-            )
+            let scope = Scope {
+                kind,
+                user,
+                epoch: note.epoch,
+                after: &note.done_to,
+            };
+            let (marked, last) = mark(conn, &scope, limit, &note.reason, at).await?;
+            if is_full(marked.len(), limit) {
+                (marked.len(), last, false)
+            } else {
+                // At the end: what was passed over is looked for from the beginning.
+                let scope = Scope { after: "", ..scope };
+                let is_done = !is_any_left(conn, &scope).await?;
+                (marked.len(), String::new(), is_done)
+            }
         }
         Kind::Deleted => {
-            let deleted = delete_rows(conn, user, limit).await?;
-            (
-                deleted,
-                deleted == 0 && delete_empty_user(conn, user).await?,
-            )
+            let deleted = delete_rows(conn, user, &note.done_to, limit).await?;
+            if is_full(deleted.len(), limit) {
+                let last = deleted.iter().max().cloned().unwrap_or_default();
+                (deleted.len(), last, false)
+            } else {
+                let is_done = delete_empty_user(conn, user).await?;
+                (deleted.len(), String::new(), is_done)
+            }
         }
     };
     if is_done {
         on!(conn, c => sqlx::query("DELETE FROM session_endings WHERE id = $1").bind(note.id.as_str()).execute(c).await.map(|_| ()))?;
+    } else {
+        on!(conn, c => sqlx::query("UPDATE session_endings SET done_to = $1 WHERE id = $2")
+            .bind(done_to.as_str()).bind(note.id.as_str()).execute(c).await.map(|_| ()))?;
     }
     Ok(Piece::Rows(rows))
 }
 
+fn is_full(rows: usize, limit: i64) -> bool {
+    i64::try_from(rows).is_ok_and(|rows| rows >= limit)
+}
+
 /// Whether there is a row that is not marked; one that a request holds counts.
-async fn is_any_left(conn: &mut Conn, kind: Kind, user: &str, epoch: i64) -> Result<bool> {
-    let sql = if kind == Kind::ActedBy {
+async fn is_any_left(conn: &mut Conn, scope: &Scope<'_>) -> Result<bool> {
+    let sql = if scope.kind == Kind::ActedBy {
         rows_of!(actor)
     } else {
         rows_of!(user)
     };
-    let row: Option<(String,)> = on!(conn, c => sqlx::query_as(sql).bind(user).bind(epoch).bind(1_i64).fetch_optional(c).await)?;
+    let (after_epoch, after_id) = scope.after();
+    let row: Option<(String,)> = on!(conn, c => sqlx::query_as(sql)
+        .bind(scope.user).bind(scope.epoch).bind(1_i64).bind(after_epoch).bind(after_id).fetch_optional(c).await)?;
     Ok(row.is_some())
 }
 
@@ -411,12 +453,14 @@ pub(in crate::store) async fn delete_later(
     insert_note(conn, cause.note[0], Kind::Deleted, Some(user), 0, cause, "").await
 }
 
-async fn delete_rows(conn: &mut Conn, user: &str, limit: i64) -> Result<usize> {
-    const DELETE: &str = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE user_id = $1 ORDER BY id LIMIT $2)";
-    const SKIPPING: &str = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE user_id = $1 ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED)";
+/// Deletes the next rows of a user behind an id; returns their ids.
+async fn delete_rows(conn: &mut Conn, user: &str, after: &str, limit: i64) -> Result<Vec<String>> {
+    const DELETE: &str = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE user_id = $1 AND id > $2 ORDER BY id LIMIT $3) RETURNING id";
+    const SKIPPING: &str = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE user_id = $1 AND id > $2 ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED) RETURNING id";
     let sql = if conn.is_postgres() { SKIPPING } else { DELETE };
-    let deleted = on!(conn, c => sqlx::query(sql).bind(user).bind(limit).execute(c).await.map(|done| done.rows_affected()))?;
-    Ok(usize::try_from(deleted).unwrap_or(usize::MAX))
+    let deleted: Vec<(String,)> =
+        on!(conn, c => sqlx::query_as(sql).bind(user).bind(after).bind(limit).fetch_all(c).await)?;
+    Ok(deleted.into_iter().map(|(id,)| id).collect())
 }
 
 /// Deletes the row of a user who was deleted, once no session is left; tells whether it is gone.

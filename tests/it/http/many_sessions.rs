@@ -330,6 +330,49 @@ async fn the_rows_of_ended_sessions_are_marked_in_pieces_by_whichever_process_li
     over(&app, &tokens, "after the last piece").await;
 }
 
+/// On Postgres the index entries of marked rows stay until a vacuum: a piece that began at the
+/// first row would read those of all pieces before it.
+#[tokio::test]
+async fn each_piece_begins_behind_the_last_row_and_the_last_one_looks_for_what_was_passed_over() {
+    let app = TestApp::with(&[
+        ("rate_limits.enabled", "false"),
+        ("sessions.max_per_user", "10000"),
+    ])
+    .await;
+    let ana = app.user("ana").await;
+    ana.sign_in().await;
+    multiply(&app, &ana, 400).await;
+    let user_id = id(&ana).await;
+    manage_sessions::revoke_of_user(&app.app, user_id.parse().unwrap(), None, &Peer::default())
+        .await
+        .unwrap();
+    let pieces = async |count| {
+        let done = AtomicUsize::new(0);
+        mark_endings::run(&app.app, || done.fetch_add(1, Ordering::Relaxed) == count)
+            .await
+            .unwrap()
+    };
+    assert_eq!(pieces(2).await, 100);
+    // As a row would be that a request held while its piece was marked.
+    const FIRST: &str = "(SELECT MIN(id) FROM sessions)";
+    app.db_execute(&format!(
+        "UPDATE sessions SET revoked_at = NULL, revoked_reason = NULL WHERE id = {FIRST}"
+    ))
+    .await
+    .unwrap();
+    let first_is_marked =
+        format!("SELECT COUNT(*) FROM sessions WHERE id = {FIRST} AND revoked_at IS NOT NULL");
+    assert_eq!(pieces(1).await, 50);
+    assert_eq!(app.db_number(&first_is_marked).await, 0);
+    assert_eq!(pieces(usize::MAX).await, 153);
+    assert_eq!(app.db_number(&first_is_marked).await, 1);
+    assert_eq!(app.live_sessions().await, 0);
+    assert_eq!(
+        app.db_number("SELECT COUNT(*) FROM session_endings").await,
+        0
+    );
+}
+
 /// SQLite's writer carries a full log over by itself, and every write waits for the disk meanwhile:
 /// work on many rows must not fill it.
 #[tokio::test]
