@@ -99,7 +99,11 @@ fn main() {
     println!("{table}");
     // The record is of a whole run.
     if after("--only").is_none() {
-        std::fs::write("benches/results.md", table).unwrap();
+        // What other benchmarks have measured stands behind the table and stays.
+        let old = std::fs::read_to_string("benches/results.md").unwrap_or_default();
+        let others = old.split_once("\n# ").map(|(_, rest)| rest);
+        let others = others.map_or_else(String::new, |rest| format!("\n# {rest}"));
+        std::fs::write("benches/results.md", table + &others).unwrap();
     }
 }
 
