@@ -334,6 +334,7 @@ async fn the_rows_of_ended_sessions_are_marked_in_pieces_by_whichever_process_li
 /// first row would read those of all pieces before it.
 #[tokio::test]
 async fn each_piece_begins_behind_the_last_row_and_the_last_one_looks_for_what_was_passed_over() {
+    const FIRST: &str = "(SELECT MIN(id) FROM sessions)";
     let app = TestApp::with(&[
         ("rate_limits.enabled", "false"),
         ("sessions.max_per_user", "10000"),
@@ -354,7 +355,6 @@ async fn each_piece_begins_behind_the_last_row_and_the_last_one_looks_for_what_w
     };
     assert_eq!(pieces(2).await, 100);
     // As a row would be that a request held while its piece was marked.
-    const FIRST: &str = "(SELECT MIN(id) FROM sessions)";
     app.db_execute(&format!(
         "UPDATE sessions SET revoked_at = NULL, revoked_reason = NULL WHERE id = {FIRST}"
     ))
@@ -377,10 +377,10 @@ async fn each_piece_begins_behind_the_last_row_and_the_last_one_looks_for_what_w
 /// work on many rows must not fill it.
 #[tokio::test]
 async fn work_on_many_rows_keeps_the_write_ahead_log_of_sqlite_small() {
+    const ROWS: u32 = 3_000;
     if on_postgres() {
         return;
     }
-    const ROWS: u32 = 3_000;
     let app = TestApp::with(&[
         ("rate_limits.enabled", "false"),
         ("sessions.max_per_user", "10000"),
