@@ -47,12 +47,21 @@ def of_lines(file: pathlib.Path):
         yield suite, test, outcome
 
 
+def records(file: pathlib.Path) -> list[tuple[str, str, str]]:
+    """Returns what a file reports; one that cannot be read, as of a runner that was killed, is a failed test of its own."""
+    read = {".xml": of_junit, ".tsv": of_lines}.get(file.suffix)
+    try:
+        return list(read(file)) if read else []
+    except (ElementTree.ParseError, ValueError) as error:
+        print(f"{file}: {error}", file=sys.stderr)
+        return [("reports that cannot be read", file.name, "failed")]
+
+
 def counted(folder: pathlib.Path) -> collections.Counter:
     """Counts the distinct tests of a folder and of those below it, by outcome."""
     worst = {}
     for file in sorted(folder.rglob("*")):
-        read = {".xml": of_junit, ".tsv": of_lines}.get(file.suffix)
-        for suite, test, outcome in read(file) if read else ():
+        for suite, test, outcome in records(file):
             known = worst.get((suite, test), OUTCOMES[0])
             worst[suite, test] = max(known, outcome, key=OUTCOMES.index)
     return collections.Counter(worst.values())

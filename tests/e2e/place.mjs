@@ -28,17 +28,23 @@ while len(held) < int(sys.argv[1]):
         continue
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     held.append(holder)
-print(*(h.getsockname()[1] for h in held), flush=True)
+print(" ".join(str(h.getsockname()[1]) for h in held), flush=True)
 sys.stdin.read()
 `;
 
 /** So many ports that nothing else on this machine can take; `release` gives them back. */
 export async function reservePorts(count) {
   const holder = spawn("python3", ["-c", RESERVE, String(count)], { stdio: ["pipe", "pipe", "inherit"] });
-  const ports = await new Promise((resolve, reject) => {
+  const line = await new Promise((resolve, reject) => {
+    let text = "";
     holder.once("error", reject).once("exit", (code) => reject(new Error(`no ports: ${code}`)));
-    holder.stdout.once("data", (line) => resolve(String(line).trim().split(" ").map(Number)));
+    // A line may come in several pieces.
+    holder.stdout.on("data", (piece) => (text += piece).endsWith("\n") && resolve(text));
   });
+  const ports = line.trim().split(" ").map(Number);
+  if (ports.length !== count) throw new Error(`${ports.length} ports instead of ${count}`);
+  // It ends with this process, and does not keep it alive.
+  for (const one of [holder, holder.stdin, holder.stdout]) one.unref();
   return { ports, release: () => holder.stdin.end() };
 }
 
