@@ -82,6 +82,10 @@ def test_eml_07_the_token_alone(service):
     for token in ("", "x", user.token, "null"):
         assert service.post("/reset-password", {"token": token, "newPassword": NEW, "email": user.email, "userId": user.id}).status_code == 400
     assert service.post("/reset-password", {"newPassword": NEW}).status_code == 400
+    token, other = service.reset_token(user.email), service.sign_up()
+    # Whose password is set the token says, whatever else stands beside it.
+    assert service.post("/reset-password", {"token": token, "newPassword": NEW, "email": other.email, "userId": other.id}).status_code == 200
+    assert service.attempt(user.email, NEW).status_code == 200 and other.is_in()
 
 
 def test_eml_08_links_are_the_settings(service):
