@@ -36,12 +36,11 @@ waiting() {
 }
 
 computing() {
-  local NICE=10
+  local NICE=10 LIMIT=1200
   # Losing the machine is not what these tests are about: this Postgres does not wait for the disk.
   suite 'connections, Postgres' env TEST_DATABASE_URL="${PG_URL:-}" tests/nextest.sh connections -E 'kind(lib)' --run-ignored only
   # The tests that it leaves out are about SQLite's files.
   suite 'integration tests, Postgres' env TEST_DATABASE_URL="${PG_URL:-}" tests/nextest.sh postgres -E 'binary(it) and not test(/sqlite::/)'
-  NICE=19
   part clippy cargo clippy --quiet --all-targets --locked -- -D warnings
   # There are no examples; naming them makes it the build of the tests, which is there already, and not another one.
   part documentation env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --quiet --locked --lib --bins --examples
@@ -50,6 +49,8 @@ computing() {
   suite 'fuzz: every target for a minute' tests/fuzz.sh 60
 }
 
+# Every part needs Python to run in; the rest of what is missing is installed as the first part.
+command -v python3 >/dev/null || tests/install.sh || exit 1
 LIMIT=1800 step install tests/install.sh
 part format cargo fmt --all --check
 part 'commit subjects' tests/commits.sh

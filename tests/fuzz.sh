@@ -18,7 +18,7 @@ mkdir -p "$work"
 one() {
   local target=$1
   mkdir -p "$work/corpus/$target" "$work/artifacts/$target"
-  "$binaries/$target" "$work/corpus/$target" "fuzz/seeds/$target" -max_total_time="$seconds" -max_len=2048 -timeout=20 -rss_limit_mb=1024 \
+  "$binaries/$target" "$work/corpus/$target" "fuzz/seeds/$target" -max_total_time="$seconds" -max_len=2048 -timeout=60 -rss_limit_mb=1024 \
     -artifact_prefix="$work/artifacts/$target/" >"$work/$target.log" 2>&1
 }
 export -f one
