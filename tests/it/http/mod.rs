@@ -8,6 +8,7 @@ mod both_sides;
 mod cookie_cache;
 mod cookie_purposes;
 mod defects;
+mod documented_statuses;
 mod edge;
 mod fields;
 mod impersonation;

@@ -243,6 +243,21 @@ impl TestApp {
         .unwrap()
     }
 
+    /// Another process on the same database that has no room for a single request; the settings
+    /// would refuse that.
+    pub async fn without_request_slots(&self) -> Self {
+        Self::open(
+            self.home(),
+            self.settings.clone(),
+            &[],
+            self.clock.clone(),
+            13,
+            |config| config.server.max_requests = 0,
+        )
+        .await
+        .unwrap()
+    }
+
     /// Another process on the same database whose clock is its own.
     pub async fn replica_with_clock(&self, skew_ms: i64) -> Self {
         use countersign::clock::Clock;

@@ -22,14 +22,18 @@ type Key = (String, String, u16);
 static VALIDATORS: LazyLock<Mutex<HashMap<Key, Option<std::sync::Arc<Validator>>>>> =
     LazyLock::new(Mutex::default);
 
-/// The operation, if the document knows path and method.
-pub fn operation(method: &Method, path: &str) -> Option<&'static Value> {
-    // The one path with something in it.
-    let path = if path.starts_with("/api/auth/reset-password/") {
+/// Returns the path as the document writes it; one path has a parameter.
+pub fn template(path: &str) -> &str {
+    if path.starts_with("/api/auth/reset-password/") {
         "/api/auth/reset-password/{token}"
     } else {
         path
-    };
+    }
+}
+
+/// Returns the operation, if the document knows path and method.
+pub fn operation(method: &Method, path: &str) -> Option<&'static Value> {
+    let path = template(path);
     let method = if method == Method::HEAD {
         "get".to_owned()
     } else {

@@ -1,0 +1,500 @@
+//! Every pair of operation and status in `openapi.yaml` is seen. The opposite direction, an answer
+//! that the document does not know, fails in `support::contract` with every request of every test.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+
+use axum::body::Body;
+use axum::http::{Method, Request, header};
+use countersign::flows::limit::operate_limits;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use super::admin::{id, made_admin};
+use super::mail::{only, posting, received};
+use crate::support::contract::{DOCUMENT, template};
+use crate::support::{Answer, TestApp, User, minutes, seconds};
+
+/// Method, path as documented, status.
+type Pair = (String, String, u16);
+
+const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
+const UNKNOWN_USER: &str = "01a1fd93-3b6c-70d2-a424-35e43cdbfdf9";
+
+/// One operation of the document.
+struct Operation {
+    method: Method,
+    /// With an example in place of a parameter.
+    path: String,
+    /// The media type of its body, if it has one.
+    body: Option<&'static str>,
+    /// A parameter of its query.
+    parameter: Option<String>,
+}
+
+fn operations() -> Vec<Operation> {
+    let paths = DOCUMENT["paths"].as_object().unwrap();
+    paths
+        .iter()
+        .flat_map(|(path, operations)| {
+            operations
+                .as_object()
+                .unwrap()
+                .iter()
+                .map(move |(method, operation)| {
+                    let body = &operation["requestBody"];
+                    let body = body["$ref"].as_str().map_or(body, |reference| {
+                        DOCUMENT.pointer(reference.trim_start_matches('#')).unwrap()
+                    });
+                    let media = body["content"].as_object();
+                    let parameters = operation["parameters"].as_array();
+                    Operation {
+                        method: method.to_uppercase().parse().unwrap(),
+                        path: path.replace("{token}", "x"),
+                        body: media.map(|media| if media.contains_key(JSON) { JSON } else { FORM }),
+                        parameter: parameters
+                            .into_iter()
+                            .flatten()
+                            .find(|parameter| parameter["in"] == "query")
+                            .map(|parameter| parameter["name"].as_str().unwrap().to_owned()),
+                    }
+                })
+        })
+        .collect()
+}
+
+fn documented() -> BTreeSet<Pair> {
+    let paths = DOCUMENT["paths"].as_object().unwrap();
+    let mut pairs = BTreeSet::new();
+    for (path, operations) in paths {
+        for (method, operation) in operations.as_object().unwrap() {
+            for status in operation["responses"].as_object().unwrap().keys() {
+                pairs.insert((method.to_uppercase(), path.clone(), status.parse().unwrap()));
+            }
+        }
+    }
+    pairs
+}
+
+/// Sends requests and collects what was answered.
+struct Seen(BTreeSet<Pair>);
+
+impl Seen {
+    fn note(&mut self, method: &Method, path: &str, answer: &Answer) {
+        // At every path that is not there; it stands at none.
+        if answer.body["code"] != "NOT_FOUND" {
+            self.0.insert((
+                method.to_string(),
+                template(path).to_owned(),
+                answer.status.as_u16(),
+            ));
+        }
+    }
+
+    async fn send(&mut self, app: &TestApp, request: Request<Body>) -> Answer {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let answer = app.send(request).await;
+        self.note(&method, &path, &answer);
+        answer
+    }
+
+    /// Sends a request that must be answered with this status.
+    #[track_caller]
+    fn see(
+        &mut self,
+        app: &TestApp,
+        status: u16,
+        request: Request<Body>,
+    ) -> impl Future<Output = Answer> {
+        let caller = std::panic::Location::caller();
+        async move {
+            let what = format!("{} {}", request.method(), request.uri());
+            let answer = self.send(app, request).await;
+            assert_eq!(answer.status, status, "{what} at {caller}: {}", answer.text);
+            answer
+        }
+    }
+}
+
+fn get(path: &str, bearer: Option<&str>) -> Request<Body> {
+    request(Method::GET, path, bearer, None, Body::empty())
+}
+
+fn post(path: &str, bearer: Option<&str>, body: &Value) -> Request<Body> {
+    let body = Body::from(body.to_string());
+    request(Method::POST, path, bearer, Some(JSON), body)
+}
+
+fn form(path: &str, bearer: Option<&str>, fields: &[(&str, &str)]) -> Request<Body> {
+    let body = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(fields)
+        .finish();
+    request(Method::POST, path, bearer, Some(FORM), Body::from(body))
+}
+
+/// A request; without a `/` in front the path is one of the API.
+fn request(
+    method: Method,
+    path: &str,
+    bearer: Option<&str>,
+    media: Option<&str>,
+    body: Body,
+) -> Request<Body> {
+    let path = if path.starts_with('/') {
+        path.to_owned()
+    } else {
+        format!("/api/auth/{path}")
+    };
+    let mut request = Request::builder().method(method).uri(path);
+    if let Some(bearer) = bearer {
+        request = request.header(header::AUTHORIZATION, format!("Bearer {bearer}"));
+    }
+    if let Some(media) = media {
+        request = request.header(header::CONTENT_TYPE, media);
+    }
+    request.body(body).unwrap()
+}
+
+#[tokio::test]
+async fn every_documented_status_of_every_path_is_seen() {
+    let (app, dir) = posting(&[]).await;
+    let mut seen = Seen(BTreeSet::new());
+    let root = made_admin(&app, "root").await.sign_in().await.session;
+    let ana = app.user("ana").await;
+
+    refusals_by_shape(&mut seen, &app, &root).await;
+    accounts(&mut seen, &app, &ana).await;
+    mails(&mut seen, &app, dir.path(), &ana).await;
+    deletion(&mut seen, &app, dir.path()).await;
+    forgotten_passwords(&mut seen, &app, dir.path(), &ana).await;
+    sessions_and_tokens(&mut seen, &app, &ana).await;
+    administration(&mut seen, &app, &root, &ana).await;
+    verifiers(&mut seen, &app).await;
+    overload(&mut seen, &app).await;
+
+    let documented = documented();
+    let unseen: Vec<_> = documented.difference(&seen.0).collect();
+    assert!(
+        unseen.is_empty(),
+        "openapi.yaml documents {} that no request of this test is answered: {unseen:#?}",
+        unseen.len()
+    );
+    println!("{} documented pairs of path and status", documented.len());
+}
+
+/// What is refused by its shape or its origin, and what needs a caller, at every operation.
+async fn refusals_by_shape(seen: &mut Seen, app: &TestApp, root: &str) {
+    for operation in operations() {
+        let at = |bearer, media, body| {
+            request(
+                operation.method.clone(),
+                &operation.path,
+                bearer,
+                media,
+                body,
+            )
+        };
+        let kind = operation.body.unwrap_or(JSON);
+        let takes_body = operation.body.is_some() || operation.path.ends_with("/get-session");
+        let nothing = if takes_body && kind == JSON { "{}" } else { "" };
+        seen.send(app, at(None, Some(kind), Body::from(nothing)))
+            .await;
+        if operation.method == Method::POST {
+            let mut foreign = at(None, Some(kind), Body::from(nothing));
+            let origin = header::HeaderValue::from_static("https://evil.example");
+            foreign.headers_mut().insert(header::ORIGIN, origin);
+            seen.see(app, 403, foreign).await;
+        }
+        if let Some(name) = &operation.parameter {
+            let path = format!("{}?{name}=%00", operation.path);
+            let unprintable = request(operation.method.clone(), &path, None, None, Body::empty());
+            seen.send(app, unprintable).await;
+        }
+        if takes_body {
+            // A list is no object, and a field twice is no form.
+            let wrong = if kind == JSON { "[]" } else { "x=1&x=2" };
+            seen.see(app, 400, at(Some(root), Some(kind), Body::from(wrong)))
+                .await;
+            seen.send(app, at(Some(root), Some("text/plain"), Body::from("x")))
+                .await;
+            let long = Body::from(" ".repeat(countersign::http::MAX_BODY + 1));
+            seen.see(app, 413, at(Some(root), Some(kind), long)).await;
+            slow_body(seen, app, |body| at(Some(root), Some(kind), body)).await;
+        }
+    }
+}
+
+/// Sends a body that never comes; the clock moves once the service waits for it.
+async fn slow_body(seen: &mut Seen, app: &TestApp, make: impl FnOnce(Body) -> Request<Body>) {
+    let waits = std::sync::Arc::new(Notify::new());
+    let told = waits.clone();
+    let body = futures_util::stream::once(async move {
+        told.notify_one();
+        std::future::pending::<Result<bytes::Bytes, Infallible>>().await
+    });
+    let moved = async {
+        waits.notified().await;
+        tokio::time::pause();
+        tokio::time::advance(seconds(11)).await;
+        tokio::time::resume();
+    };
+    tokio::join!(seen.see(app, 408, make(Body::from_stream(body))), moved);
+}
+
+async fn accounts(seen: &mut Seen, app: &TestApp, ana: &User) {
+    let new = json!({ "name": "New", "email": "new@example.com", "password": "a good long password", "tokenDelivery": "body" });
+    seen.see(app, 200, post("sign-up/email", None, &new)).await;
+    seen.see(app, 422, post("sign-up/email", None, &new)).await;
+    let signed_in = seen.see(app, 200, post("sign-in/email", None, &new)).await;
+    let wrong = json!({ "email": ana.email, "password": "a wrong password" });
+    seen.see(app, 401, post("sign-in/email", None, &wrong))
+        .await;
+    let session = signed_in.str("token");
+    let session = Some(session.as_str());
+    seen.see(
+        app,
+        200,
+        post("update-user", session, &json!({ "name": "Newer" })),
+    )
+    .await;
+    seen.see(app, 200, post("verify-password", session, &new))
+        .await;
+    seen.see(app, 200, get("list-accounts", session)).await;
+    let change =
+        json!({ "currentPassword": new["password"], "newPassword": "another good password" });
+    seen.see(app, 200, post("change-password", session, &change))
+        .await;
+    seen.see(app, 200, post("sign-out", session, &json!({})))
+        .await;
+}
+
+async fn mails(seen: &mut Seen, app: &TestApp, dir: &std::path::Path, ana: &User) {
+    let session = ana.sign_in().await.session;
+    received(app, dir).await;
+    seen.see(app, 200, get("error?error=INVALID_TOKEN", None))
+        .await;
+    let asked = json!({ "email": ana.email, "callbackURL": "/welcome" });
+    seen.see(app, 200, post("send-verification-email", None, &asked))
+        .await;
+    let mail = only(app, dir).await;
+    seen.see(app, 200, get(&mail.link(), None)).await;
+    seen.see(
+        app,
+        302,
+        get("verify-email?token=x&callbackURL=/welcome", None),
+    )
+    .await;
+    seen.see(app, 401, get("verify-email?token=x", None)).await;
+    let foreign = "verify-email?token=x&callbackURL=https://evil.example";
+    seen.see(app, 403, get(foreign, None)).await;
+    let token = mail.token();
+    seen.see(
+        app,
+        401,
+        post("verify-email", None, &json!({ "token": "x" })),
+    )
+    .await;
+    let proof = json!({ "token": token, "password": ana.password });
+    seen.see(app, 200, post("verify-email", None, &proof)).await;
+    let fields = [("token", token.as_str()), ("callbackURL", "/welcome")];
+    seen.see(app, 303, form("verify-email", Some(&session), &fields))
+        .await;
+    let other = json!({ "newEmail": "other@example.com" });
+    seen.see(app, 200, post("change-email", Some(&session), &other))
+        .await;
+}
+
+async fn deletion(seen: &mut Seen, app: &TestApp, dir: &std::path::Path) {
+    received(app, dir).await;
+    let mut links = Vec::new();
+    for name in ["bea", "cleo"] {
+        let session = app.user(name).await.sign_in().await.session;
+        received(app, dir).await;
+        seen.see(app, 200, post("delete-user", Some(&session), &json!({})))
+            .await;
+        links.push((session, only(app, dir).await));
+    }
+    let (bea, mail) = &links[0];
+    let (bea, token) = (Some(bea.as_str()), mail.token());
+    seen.see(app, 404, post("delete-user", bea, &json!({ "token": "x" })))
+        .await;
+    let path = "delete-user/callback";
+    seen.see(app, 200, get(&mail.link(), bea)).await;
+    seen.see(app, 404, get(&mail.link(), None)).await;
+    let foreign = format!("{path}?token={token}&callbackURL=https://evil.example");
+    seen.see(app, 403, get(&foreign, bea)).await;
+    seen.see(app, 404, post(path, bea, &json!({ "token": "x" })))
+        .await;
+    seen.see(app, 200, post(path, bea, &json!({ "token": token })))
+        .await;
+    let (cleo, mail) = &links[1];
+    let token = mail.token();
+    let fields = [("token", token.as_str()), ("callbackURL", "/bye")];
+    seen.see(app, 303, form(path, Some(cleo), &fields)).await;
+}
+
+async fn forgotten_passwords(seen: &mut Seen, app: &TestApp, dir: &std::path::Path, ana: &User) {
+    let without_pages = app.replica_with(&[("pages.enabled", "false")]).await;
+    received(app, dir).await;
+    let new = [
+        ("password", "a newer good password"),
+        ("again", "a newer good password"),
+    ];
+    for (n, service) in [app, &without_pages, app].into_iter().enumerate() {
+        let asked = json!({ "email": ana.email });
+        seen.see(app, 200, post("request-password-reset", None, &asked))
+            .await;
+        let token = only(app, dir).await.token();
+        let path = format!("reset-password/{token}");
+        seen.see(app, 200, get(&path, None)).await;
+        seen.see(app, 302, get(&format!("{path}?callbackURL=/new"), None))
+            .await;
+        let foreign = format!("{path}?callbackURL=https://evil.example");
+        seen.see(app, 403, get(&foreign, None)).await;
+        match n {
+            0 => seen.see(service, 303, form(&path, None, &new)).await,
+            1 => seen.see(service, 200, form(&path, None, &new)).await,
+            _ => {
+                let set = json!({ "token": token, "newPassword": ana.password });
+                seen.see(service, 200, post("reset-password", None, &set))
+                    .await
+            }
+        };
+        // The notice that the password has changed.
+        received(app, dir).await;
+    }
+}
+
+async fn sessions_and_tokens(seen: &mut Seen, app: &TestApp, ana: &User) {
+    let tokens = ana.sign_in().await;
+    let session = Some(tokens.session.as_str());
+    for path in ["session", "get-session", "list-sessions", "token"] {
+        seen.see(app, 200, get(path, session)).await;
+    }
+    seen.see(app, 200, post("get-session", session, &json!({})))
+        .await;
+    seen.see(app, 400, get("list-sessions?before=x", session))
+        .await;
+    let refresh = json!({ "refreshToken": tokens.refresh });
+    let next = seen.see(app, 200, post("refresh", None, &refresh)).await;
+    let next = next.body["refreshToken"]
+        .as_str()
+        .map_or(tokens.refresh, ToOwned::to_owned);
+    let grant = [("grant_type", "refresh_token"), ("refresh_token", &next)];
+    seen.see(app, 200, form("oauth2/token", None, &grant)).await;
+    seen.see(app, 200, form("oauth2/revoke", None, &[("token", &next)]))
+        .await;
+    for path in ["revoke-session", "revoke-other-sessions", "revoke-sessions"] {
+        let tokens = ana.sign_in().await;
+        let body = json!({ "token": tokens.session_id });
+        seen.see(app, 200, post(path, Some(&tokens.session), &body))
+            .await;
+    }
+}
+
+async fn administration(seen: &mut Seen, app: &TestApp, root: &str, ana: &User) {
+    let plain = ana.sign_in().await.session;
+    let (plain, root, dora) = (Some(plain.as_str()), Some(root), app.user("dora").await);
+    let dora = id(&dora).await;
+    for path in ["list-users", "get-user?id=x", "audit"] {
+        seen.see(app, 403, get(&format!("admin/{path}"), plain))
+            .await;
+    }
+    for path in ["list-users", "audit", &format!("get-user?id={dora}")] {
+        seen.see(app, 200, get(&format!("admin/{path}"), root))
+            .await;
+    }
+    for path in ["list-users?sortBy=x", "get-user", "audit?since=x"] {
+        seen.see(app, 400, get(&format!("admin/{path}"), root))
+            .await;
+    }
+    let unknown = format!("admin/get-user?id={UNKNOWN_USER}");
+    seen.see(app, 404, get(&unknown, root)).await;
+
+    let body = |user: &str| {
+        json!({
+            "userId": user, "data": { "name": "Dora" }, "role": "user",
+            "newPassword": "a good long password", "sessionToken": UNKNOWN_USER,
+            "permissions": { "user": ["list"] },
+        })
+    };
+    let takes_user = [
+        "update-user",
+        "set-role",
+        "ban-user",
+        "unban-user",
+        "set-user-password",
+        "list-user-sessions",
+        "revoke-user-session",
+        "revoke-user-sessions",
+        "has-permission",
+        "remove-user",
+    ];
+    let impersonate = "admin/impersonate-user";
+    let acting = seen
+        .see(app, 200, post(impersonate, root, &body(&dora)))
+        .await;
+    let acting = acting.header("set-auth-token").to_owned();
+    let stop = "admin/stop-impersonating";
+    seen.see(app, 200, post(stop, Some(&acting), &json!({})))
+        .await;
+    seen.see(app, 404, post(impersonate, root, &body(UNKNOWN_USER)))
+        .await;
+    for path in takes_user {
+        let path = format!("admin/{path}");
+        seen.send(app, post(&path, root, &body(UNKNOWN_USER))).await;
+        seen.see(app, 200, post(&path, root, &body(&dora))).await;
+    }
+    let new = json!({ "email": "emil@example.com", "name": "Emil", "redirectTo": "/welcome" });
+    seen.see(app, 200, post("admin/create-user", root, &new))
+        .await;
+    let invited = json!({ "email": "fay@example.com", "redirectTo": "/welcome" });
+    seen.see(app, 200, post("admin/invite-user", root, &invited))
+        .await;
+}
+
+async fn verifiers(seen: &mut Seen, app: &TestApp) {
+    for path in ["/api/auth/jwks", "/.well-known/jwks.json"] {
+        let set = seen.see(app, 200, get(path, None)).await;
+        let mut again = get(path, None);
+        again
+            .headers_mut()
+            .insert(header::IF_NONE_MATCH, set.headers["etag"].clone());
+        seen.see(app, 304, again).await;
+    }
+    let discovery = ["openid-configuration", "oauth-authorization-server"];
+    for path in discovery {
+        seen.see(app, 200, get(&format!("/.well-known/{path}"), None))
+            .await;
+    }
+    for path in ["/health", "/health/ready", "ok"] {
+        seen.see(app, 200, get(path, None)).await;
+    }
+}
+
+/// A network that an operator has blocked, and a service that has no room for another request. Keys,
+/// discovery and health are answered all the same.
+async fn overload(seen: &mut Seen, app: &TestApp) {
+    let network = countersign::model::limit::block::network("192.0.2.0/24").unwrap();
+    let blocked = app.replica_with(&[]).await;
+    operate_limits::block(&blocked.app, network, minutes(120), "", &Default::default())
+        .await
+        .unwrap();
+    operate_limits::follow(&blocked.app).await.unwrap();
+    let full = app.without_request_slots().await;
+    for operation in operations() {
+        for service in [&blocked, &full] {
+            let any = request(
+                operation.method.clone(),
+                &operation.path,
+                None,
+                None,
+                Body::empty(),
+            );
+            seen.send(service, any).await;
+        }
+    }
+    full.app.drain();
+    seen.see(&full, 503, get("/health/ready", None)).await;
+}
