@@ -2,6 +2,9 @@
 //! without them fails.
 
 use std::path::Path;
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 const DOCUMENTS: [&str; 5] = [
     "CONTRIBUTING.md",
@@ -11,16 +14,19 @@ const DOCUMENTS: [&str; 5] = [
     "docs/style.md",
 ];
 
+static SPAN: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"`([^`\s]+)`").unwrap());
+static LINK: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\]\(([^)#:]+)(?:#[^)]*)?\)").unwrap());
+static PATH: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^[\w.*{},-]+(/[\w.*{},-]*)+$").unwrap());
+
 /// Returns the paths that a document names: code spans whose first part is a folder of the
 /// repository or of `src/`, and links without a scheme.
 fn named_paths(document: &str, text: &str) -> Vec<String> {
-    let span = regex::Regex::new(r"`([^`\s]+)`").unwrap();
-    let link = regex::Regex::new(r"\]\(([^)#:]+)(?:#[^)]*)?\)").unwrap();
     let folder = Path::new(document).parent().unwrap();
-    let links = link
+    let links = LINK
         .captures_iter(text)
         .map(|found| folder.join(&found[1]).display().to_string());
-    span.captures_iter(text)
+    SPAN.captures_iter(text)
         .map(|found| found[1].to_owned())
         .filter(|name| is_a_path(name))
         .flat_map(|name| alternatives(&name))
@@ -29,11 +35,10 @@ fn named_paths(document: &str, text: &str) -> Vec<String> {
 }
 
 fn is_a_path(name: &str) -> bool {
-    let part = regex::Regex::new(r"^[\w.*{},-]+(/[\w.*{},-]*)+$").unwrap();
     let Some((first, _)) = name.split_once('/') else {
         return false;
     };
-    part.is_match(name) && (Path::new(first).is_dir() || Path::new("src").join(first).is_dir())
+    PATH.is_match(name) && (Path::new(first).is_dir() || Path::new("src").join(first).is_dir())
 }
 
 /// Returns `a/x` and `a/y` for `a/{x,y}`.
