@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::config::Webhooks;
 use crate::crypto::webhook::sign;
 use crate::model::audit::webhook::Webhook;
+use crate::model::kernel::retry_delay::retry_delay;
 use crate::outbound_http::Client;
 use crate::store;
 
@@ -105,8 +106,7 @@ async fn deliver(
     }
     app.metrics.webhook("later");
     tracing::info!(webhook = %id, kind = webhook.kind, attempts, reason, "an event was not taken and will be sent again");
-    let due = app.now()
-        + (FIRST_RETRY * 2_u32.saturating_pow(attempts.saturating_sub(1).min(16))).min(LAST_RETRY);
+    let due = app.now() + retry_delay(attempts, FIRST_RETRY, LAST_RETRY);
     app.db
         .write(move |conn| Box::pin(store::audit::webhooks::postpone(conn, id, attempts, due)))
         .await?;

@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use crate::app::App;
 use crate::mail::{Fault, TemplateContext, Undelivered};
 use crate::model::kernel::id::EventId;
+use crate::model::kernel::retry_delay::retry_delay;
 use crate::model::kernel::time::Timestamp;
 use crate::model::mail::{Mail, MailToken, Purpose, Template};
 use crate::store;
@@ -106,8 +107,7 @@ async fn deliver(app: &App, mail: Mail, resolved: Option<Mail>) -> Result<bool> 
         Some(Ok(())) | None => None,
     };
     if let Some(reason) = again {
-        let wait = (FIRST_RETRY * 2_u32.saturating_pow(attempts.saturating_sub(1).min(16)))
-            .min(LAST_RETRY);
+        let wait = retry_delay(attempts, FIRST_RETRY, LAST_RETRY);
         tracing::warn!(mail = %id, template = mail.template.as_str(), attempts, %reason, "a mail was not taken and will be tried again");
         let due = app.now() + wait;
         app.db

@@ -9,6 +9,7 @@ pub mod mount;
 pub mod naming;
 pub mod origin;
 pub mod pace;
+pub mod retry_delay;
 pub mod standstill;
 pub mod time;
 pub mod trusted_clock;
