@@ -248,8 +248,7 @@ async fn act(app: &App, command: Keys) -> Result<()> {
 }
 
 async fn list(app: &App, all: bool, format: Output) -> Result<()> {
-    let ring = inspect_keys::ring(app)
-        .ok_or_else(|| Failure::Internal("the keys are not loaded".into()))?;
+    let ring = inspect_keys::ring(app)?;
     let since = |k: &Key| {
         k.ended_at
             .or(k.retired_at)
@@ -343,7 +342,7 @@ fn print_change(format: Output, changed: &Changed, written: bool) {
 }
 
 fn warn_young_standby(app: &App) {
-    let Some(ring) = inspect_keys::ring(app) else {
+    let Ok(ring) = inspect_keys::ring(app) else {
         return;
     };
     let (Some(standby), needed) = (

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::app::App;
-use crate::flows;
+use crate::flows::key::inspect_keys;
 
 use crate::http::edge::client;
 use crate::http::edge::client::Client;
@@ -33,9 +33,12 @@ pub(super) async fn jwks(
         &peer.user_agent,
         app.now(),
     );
-    let Some(ring) = app.ring() else {
-        let error = Error::Flow(flows::Error::Unavailable("the keys are not loaded".into()));
-        return outermost::render(error.into_response(), &outermost::new_request_id());
+    let ring = match inspect_keys::loaded(&app) {
+        Ok(ring) => ring,
+        Err(refused) => {
+            let answer = Error::Flow(refused).into_response();
+            return outermost::render(answer, &outermost::new_request_id());
+        }
     };
     let fresh = request
         .get(header::IF_NONE_MATCH)

@@ -1,15 +1,24 @@
 //! Looking at the keys; nothing here changes or shows a private one.
 
+use std::sync::Arc;
+
 use crate::app::App;
+use crate::crypto::key_ring::KeyRing;
 use crate::crypto::{jwk, keypair};
 use crate::model::key::key::{Ring, State};
 use crate::store;
 
 use crate::flows::{Error, Result};
 
-/// States and times.
-pub fn ring(app: &App) -> Option<Ring> {
-    app.ring().map(|ring| ring.ring.clone())
+/// Returns the opened key ring of this process; `Unavailable` until the keys are loaded.
+pub fn loaded(app: &App) -> Result<Arc<KeyRing>> {
+    app.ring()
+        .ok_or_else(|| Error::Unavailable("the keys are not loaded".into()))
+}
+
+/// Returns the states and times of all keys; `Unavailable` until the keys are loaded.
+pub fn ring(app: &App) -> Result<Ring> {
+    Ok(loaded(app)?.ring.clone())
 }
 
 /// The key that signs.

@@ -9,6 +9,7 @@ use crate::model::kernel::trusted_clock::MAX_GAP;
 use crate::model::mail::{MailToken, Purpose};
 use crate::store;
 
+use crate::flows::key::inspect_keys;
 use crate::flows::ops::confirm_clock;
 use crate::flows::{Error, Result};
 
@@ -25,9 +26,7 @@ const LONGEST_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
 
 /// The row behind a link of this purpose.
 pub async fn open(app: &App, text: &str, purpose: Purpose) -> Result<MailToken> {
-    let ring = app
-        .ring()
-        .ok_or_else(|| Error::Unavailable("the keys are not loaded".into()))?;
+    let ring = inspect_keys::loaded(app)?;
     let id = mail_token::open(text, purpose, &ring.masters).ok_or(Error::MailTokenInvalid)?;
     let found = app
         .db
@@ -61,9 +60,7 @@ pub async fn open_at_verify_email(app: &App, text: &str) -> Result<MailToken> {
 
 /// The token of a link as a text.
 pub(in crate::flows) fn text(app: &App, token: &MailToken) -> Result<String> {
-    let ring = app
-        .ring()
-        .ok_or_else(|| Error::Unavailable("the keys are not loaded".into()))?;
+    let ring = inspect_keys::loaded(app)?;
     Ok(mail_token::make(token.id, token.purpose, &ring.masters).to_string())
 }
 

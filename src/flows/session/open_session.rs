@@ -24,6 +24,7 @@ use super::end_session::{SessionRevocation, make_room};
 use super::impersonate;
 use super::read_session::Authenticated;
 use crate::flows::audit::recorder::{Recorder, detail};
+use crate::flows::key::inspect_keys;
 use crate::flows::login::known_device;
 use crate::flows::ops::confirm_clock;
 use crate::flows::token::issue_token;
@@ -157,9 +158,7 @@ impl PendingSession {
 
     fn of(app: &App, session: Session, keeps_end: bool) -> Result<Self> {
         confirm_clock::admit_issuing(app)?;
-        let ring = app
-            .ring()
-            .ok_or_else(|| Error::Unavailable("the keys are not loaded".into()))?;
+        let ring = inspect_keys::loaded(app)?;
         let session_token = SessionToken::new(&Zeroizing::new(random::bytes(&*app.random)));
         let refresh_token =
             RefreshToken::first(session.id, random::bytes(&*app.random), &ring.masters);

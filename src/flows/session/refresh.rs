@@ -25,6 +25,7 @@ use crate::store::{self, Conn};
 use super::end_family::end_family;
 use super::{impersonate, read_session, replay_alarm};
 use crate::flows::audit::recorder::{Recorder, detail};
+use crate::flows::key::inspect_keys;
 use crate::flows::key::load_keys;
 use crate::flows::ops::confirm_clock;
 use crate::flows::token::issue_token;
@@ -68,9 +69,7 @@ pub enum Purpose {
 
 /// Reads and checks a token; asks the database only when it names a newer master key than we know.
 pub async fn open(app: &App, text: &str) -> Result<(RefreshToken, Arc<KeyRing>)> {
-    let ring = app
-        .ring()
-        .ok_or_else(|| Error::Unavailable("the keys are not loaded".into()))?;
+    let ring = inspect_keys::loaded(app)?;
     match RefreshToken::open(text, &ring.masters) {
         Ok(token) => Ok((token, ring)),
         Err(NotOurs::Invalid) => Err(Error::RefreshTokenInvalid),
@@ -78,9 +77,7 @@ pub async fn open(app: &App, text: &str) -> Result<(RefreshToken, Arc<KeyRing>)>
         // any Bearer token.
         Err(NotOurs::NewerKey(_)) => {
             load_keys::confirm(app).await?;
-            let ring = app
-                .ring()
-                .ok_or_else(|| Error::Unavailable("the keys are not loaded".into()))?;
+            let ring = inspect_keys::loaded(app)?;
             RefreshToken::open(text, &ring.masters)
                 .map(|token| (token, ring))
                 .map_err(|_| Error::RefreshTokenInvalid)

@@ -14,6 +14,7 @@ use crate::model::token::claims::{AccessClaims, Actor};
 use crate::random;
 use crate::store;
 
+use crate::flows::key::inspect_keys;
 use crate::flows::key::load_keys;
 use crate::flows::ops::confirm_clock;
 use crate::flows::{Error, Result};
@@ -81,10 +82,7 @@ pub async fn user_facts(app: &App, id: UserId, version: i64) -> Result<Arc<User>
 /// A process that learns from a statement's answer that the database has another ring reloads
 /// before it signs, whichever of the two has the higher version.
 async fn current_ring(app: &App, told: RingId) -> Result<Arc<KeyRing>> {
-    let loaded = || {
-        app.ring()
-            .ok_or_else(|| Error::Unavailable("the keys are not loaded".into()))
-    };
+    let loaded = || inspect_keys::loaded(app);
     let ring = loaded()?;
     if ring.id == told {
         return Ok(ring);

@@ -61,8 +61,7 @@ fn row(key: &Key) -> Row {
 
 fn page_of(visitor: &SignedIn, form: &Form, refused: Option<Error>) -> Result<Response, Error> {
     let app = &visitor.page.app;
-    let ring = inspect_keys::ring(app)
-        .ok_or_else(|| Refused::Unavailable("the keys are not loaded".into()))?;
+    let ring = inspect_keys::ring(app)?;
     let next = ring
         .next_rotation(&app.config.keys.policy)
         .map_or_else(|| "–".to_owned(), moment);
