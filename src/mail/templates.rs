@@ -93,21 +93,6 @@ templates! {
     Template::NewSignIn => NewSignInText "mail/new_sign_in.txt", NewSignInHtml "mail/new_sign_in.html";
 }
 
-/// Every mail that somebody gets.
-const ALL: [Template; 11] = [
-    Template::Link(Purpose::VerifyEmail),
-    Template::Link(Purpose::ResetPassword),
-    Template::Link(Purpose::ApproveChange),
-    Template::Link(Purpose::VerifyChange),
-    Template::Link(Purpose::DeleteUser),
-    Template::Link(Purpose::Invitation),
-    Template::SignedUpAgain,
-    Template::PasswordChanged,
-    Template::EmailChanged,
-    Template::RefreshTokenReused,
-    Template::NewSignIn,
-];
-
 /// Where the words come from.
 pub struct Templates(Option<Environment<'static>>);
 
@@ -121,7 +106,7 @@ impl Templates {
             link: "https://example.com".into(),
             ..TemplateContext::default()
         };
-        for template in ALL {
+        for template in Template::all() {
             wording.render(template, &sample)?;
         }
         Ok(wording)
@@ -198,7 +183,7 @@ mod tests {
             link: "https://example.com/?a=1&b=2".into(),
             ..TemplateContext::default()
         };
-        for template in ALL {
+        for template in Template::all() {
             let (one, other) = (
                 built_in.render(template, &words).unwrap(),
                 read.render(template, &words).unwrap(),

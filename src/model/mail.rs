@@ -132,6 +132,16 @@ pub enum Purpose {
 }
 
 impl Purpose {
+    /// Every purpose.
+    pub const ALL: [Self; 6] = [
+        Self::VerifyEmail,
+        Self::ResetPassword,
+        Self::ApproveChange,
+        Self::VerifyChange,
+        Self::DeleteUser,
+        Self::Invitation,
+    ];
+
     /// As stored.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -146,15 +156,7 @@ impl Purpose {
 
     /// As stored; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
-        let all = [
-            Self::VerifyEmail,
-            Self::ResetPassword,
-            Self::ApproveChange,
-            Self::VerifyChange,
-            Self::DeleteUser,
-            Self::Invitation,
-        ];
-        all.into_iter().find(|p| p.as_str() == text)
+        Self::ALL.into_iter().find(|p| p.as_str() == text)
     }
 }
 
@@ -197,6 +199,21 @@ pub enum Template {
 }
 
 impl Template {
+    /// Every template without a link.
+    pub const NOTICES: [Self; 5] = [
+        Self::PasswordChanged,
+        Self::EmailChanged,
+        Self::RefreshTokenReused,
+        Self::NewSignIn,
+        Self::SignedUpAgain,
+    ];
+
+    /// Returns every template.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let links = Purpose::ALL.into_iter().map(Self::Link);
+        links.chain(Self::NOTICES)
+    }
+
     /// As stored, and the name of its files.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -211,16 +228,7 @@ impl Template {
 
     /// As stored; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
-        let notices = [
-            Self::PasswordChanged,
-            Self::EmailChanged,
-            Self::RefreshTokenReused,
-            Self::NewSignIn,
-            Self::SignedUpAgain,
-        ];
-        Purpose::parse(text)
-            .map(Self::Link)
-            .or_else(|| notices.into_iter().find(|t| t.as_str() == text))
+        Self::all().find(|template| template.as_str() == text)
     }
 }
 

@@ -391,3 +391,31 @@ fn rust_code(folder: &str) -> String {
     walk(Path::new(folder), &mut code);
     code
 }
+
+/// A list of all variants is written by hand; a variant that is left out would be read as unknown,
+/// and be skipped by every test that goes through the list.
+#[test]
+fn a_list_of_all_variants_has_all_of_them() {
+    let list =
+        regex::Regex::new(r"impl (\w+) \{[^}]*?const (ALL|NOTICES): \[Self; (\d+)\]").unwrap();
+    let comment = regex::Regex::new(r"(?m)^\s*(//|#\[).*$").unwrap();
+    let mut lists = 0;
+    for (file, text) in sources() {
+        for found in list.captures_iter(&text) {
+            let name = &found[1];
+            let (_, rest) = text.split_once(&format!("enum {name} {{")).unwrap();
+            let body = comment.replace_all(rest.split_once("\n}").unwrap().0, "");
+            let variants = body.split(',').filter(|v| !v.trim().is_empty()).count();
+            // Notices are the templates without `Link`.
+            let expected = variants - usize::from(&found[2] == "NOTICES");
+            assert_eq!(
+                found[3].parse(),
+                Ok(expected),
+                "{file}: {name}::{}",
+                &found[2]
+            );
+            lists += 1;
+        }
+    }
+    assert!(lists >= 7, "{lists} lists were found");
+}
