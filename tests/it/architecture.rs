@@ -376,7 +376,7 @@ fn each_mutant_stands_once_in_its_file_and_has_a_killer() {
 }
 
 /// The text of all Rust files below a folder.
-fn rust_code(folder: &str) -> String {
+pub fn rust_code(folder: &str) -> String {
     fn walk(dir: &Path, code: &mut String) {
         for entry in std::fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();

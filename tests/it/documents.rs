@@ -71,6 +71,25 @@ fn every_path_that_the_documents_name_exists() {
     }
 }
 
+/// The recipes say which test fails for what has been forgotten.
+#[test]
+fn every_test_that_the_guide_names_exists() {
+    let code = crate::architecture::rust_code("tests");
+    let guide = std::fs::read_to_string("CONTRIBUTING.md").unwrap();
+    // A name of at least four words is a test's.
+    let test = Regex::new(r"`([a-z0-9]+(?:_[a-z0-9]+){3,})`").unwrap();
+    let mut names = 0;
+    for found in test.captures_iter(&guide) {
+        let name = &found[1];
+        assert!(
+            code.contains(&format!("fn {name}(")),
+            "there is no test {name}"
+        );
+        names += 1;
+    }
+    assert!(names >= 10, "{names} tests are named");
+}
+
 #[test]
 fn a_path_that_does_not_exist_is_found() {
     let text = "`src/no_such_file.rs`, `tests/{all,no_such}.sh`, [gone](docs/gone.md#part), \
