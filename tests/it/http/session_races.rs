@@ -78,13 +78,12 @@ impl Stage {
         format!("users WHERE id = '{}'", self.user_id)
     }
 
-    /// The row at which an ender waits. It changes the user, and with that all sessions, or the one
-    /// session. The deletion of a user waits for the session of that user as well.
+    /// The row at which an ender waits. It changes the user, and with that all sessions, or it marks
+    /// the one session, after what it changes first.
     fn row_of(&self, ender: Ender) -> String {
         match ender {
-            SignOut | Remove => self.session_row(),
+            SignOut | Remove | Everybody => self.session_row(),
             RevokeOthers | SetPassword | Ban | Disable => self.user_row(),
-            Everybody => "key_ring WHERE id = 1".to_owned(),
         }
     }
 
@@ -265,10 +264,10 @@ async fn no_session_begins_after_its_user_was_shut_out_in_either_order() {
             let stage = Stage::set(&app, &format!("user{cases}"), &admin).await;
             let user = stage.user.clone();
             let signing_in = async move { user.try_sign_in(&user.password).await };
-            let (user_row, row) = match ender {
-                // It deletes the sessions first and waits there; the new one is behind the user.
-                Everybody => (stage.user_row(), stage.row_of(ender)),
-                _ => (stage.user_row(), stage.user_row()),
+            let user_row = stage.user_row();
+            let row = match ender {
+                Everybody => "key_ring WHERE id = 1".to_owned(),
+                _ => user_row.clone(),
             };
             let ending = stage.ending(ender);
             let (answer, ended) = if sign_in_first {
