@@ -164,22 +164,42 @@ fn cleared(mut cookie: Cookie<'_>) -> HeaderValue {
     line(&cookie)
 }
 
-/// A name that came more than once stands in the browser for several domains or paths. Where the
-/// answer sets or clears it, the others go too: every answer passes here.
+/// A browser may hold a cookie for another domain than the settings name now, or one name for several
+/// domains or paths. Where the answer clears a cookie, it clears it for the other domains too. Where
+/// a name came more than once and the answer sets or clears it, all others of that name go. Every
+/// answer passes here.
 pub(in crate::http) async fn every_variant(
     State(app): State<Arc<App>>,
     request: Request,
     next: Next,
 ) -> Response {
-    let repeated: Vec<Name> = NAMES
-        .into_iter()
-        .filter(|name| raw(request.headers(), &name.text(&app)).len() > 1)
-        .collect();
+    let carried = NAMES.map(|name| (name, raw(request.headers(), &name.text(&app)).len()));
     let mut response = next.run(request).await;
-    for name in repeated {
-        clear_variants(&app, response.headers_mut(), name);
+    let carries_any = carried.iter().any(|(_, times)| *times > 0);
+    for (name, times) in carried {
+        if times > 1 {
+            clear_variants(&app, response.headers_mut(), name);
+        } else if carries_any {
+            // The request may not show it: the refresh token's cookie goes to the API alone.
+            clear_for_other_domains(&app, response.headers_mut(), name);
+        }
     }
     response
+}
+
+/// Where the answer clears this cookie, clears the one of the same path that was set before the
+/// operator chose a cookie domain, or another one.
+fn clear_for_other_domains(app: &App, headers: &mut HeaderMap, name: Name) {
+    let cookie = base(app, name, "");
+    let is_cleared = |line: &HeaderValue| *line == cleared(cookie.clone());
+    if !headers.get_all(header::SET_COOKIE).iter().any(is_cleared) {
+        return;
+    }
+    for variant in variants(app, name) {
+        if variant.path() == cookie.path() && variant.domain() != cookie.domain() {
+            headers.append(header::SET_COOKIE, cleared(variant));
+        }
+    }
 }
 
 fn clear_variants(app: &App, headers: &mut HeaderMap, name: Name) {

@@ -6,6 +6,7 @@ mod audit;
 mod bad_input;
 mod both_sides;
 mod cookie_cache;
+mod cookie_jar;
 mod cookie_purposes;
 mod defects;
 mod documented_statuses;

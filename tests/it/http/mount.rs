@@ -1,18 +1,21 @@
 //! Behind a proxy that takes a path off, and behind one that leaves it: a browser sees one path
 //! everywhere.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
+use countersign::clock::Clock;
 use countersign::flows::mail::deliver_mail::deliver_due;
 use serde_json::json;
 use tempfile::TempDir;
 use tower::ServiceExt;
+use url::Url;
 
 use super::mail::posting;
+use crate::support::jar::{Initiator, Jar};
 use crate::support::{Answer, TestApp};
 
 const HOST: &str = "https://example.com";
@@ -23,8 +26,7 @@ struct Outside {
     app: TestApp,
     mails: TempDir,
     strips: bool,
-    /// By name: path and value.
-    jar: BTreeMap<String, (String, String)>,
+    jar: Jar,
 }
 
 impl Outside {
@@ -34,7 +36,7 @@ impl Outside {
             app,
             mails,
             strips,
-            jar: BTreeMap::new(),
+            jar: Jar::default(),
         }
     }
 
@@ -48,13 +50,16 @@ impl Outside {
         } else {
             path
         };
-        let bare = path.split('?').next().unwrap();
-        let cookies: Vec<String> = self
-            .jar
-            .iter()
-            .filter(|(_, (at, _))| at == "/" || bare.starts_with(&format!("{at}/")))
-            .map(|(k, (_, v))| format!("{k}={v}"))
-            .collect();
+        let url: Url = format!("{HOST}{path}").parse().unwrap();
+        // A page of the service, whose forms and scripts send to it.
+        let from = Initiator {
+            page: Some(url.clone()),
+            navigates: true,
+            is_safe: method == "GET",
+        };
+        let now = self.app.clock.now_ms();
+        let sent = self.jar.sent(&url, &from, now);
+        let cookies: Vec<String> = sent.iter().map(|(k, v)| format!("{k}={v}")).collect();
         let mut request = Request::builder()
             .method(method)
             .uri(onward)
@@ -78,20 +83,7 @@ impl Outside {
         )
         .await;
         for line in answer.cookies() {
-            let (name, rest) = line.split_once('=').unwrap();
-            let at = rest
-                .split("; ")
-                .find_map(|part| part.strip_prefix("Path="))
-                .unwrap()
-                .to_owned();
-            if line.contains("Max-Age=0") {
-                self.jar.remove(name);
-            } else {
-                self.jar.insert(
-                    name.to_owned(),
-                    (at, rest.split(';').next().unwrap().to_owned()),
-                );
-            }
+            self.jar.take(&line, &url, &from, now).unwrap();
         }
         answer
     }
@@ -187,12 +179,20 @@ async fn below_a_path_every_link_cookie_and_document_has_it() {
             "{}",
             signed_up.text
         );
-        let refresh = browser
-            .jar
-            .iter()
-            .find(|(name, _)| name.ends_with("refresh_token"))
-            .unwrap();
-        assert_eq!(refresh.1.0, "/id/api/auth");
+        let goes_to = |path: &str| {
+            let url: Url = format!("{HOST}{path}").parse().unwrap();
+            let from = Initiator {
+                page: Some(url.clone()),
+                navigates: false,
+                is_safe: true,
+            };
+            let sent = browser.jar.sent(&url, &from, browser.app.clock.now_ms());
+            sent.iter().any(|(name, _)| name.ends_with("refresh_token"))
+        };
+        assert!(goes_to("/id/api/auth/refresh"));
+        for path in ["/id/auth/account", "/api/auth/refresh", "/id/api/authority"] {
+            assert!(!goes_to(path), "{path}");
+        }
         browser.json("/id/api/auth/refresh", json!({})).await.ok();
         let account = browser.get("/id/auth/account").await.ok();
         assert!(
@@ -313,7 +313,7 @@ async fn a_place_that_a_client_gave_is_where_a_browser_sees_it() {
         );
     }
     // Who must sign in first comes back to the page that was asked for.
-    browser.jar.clear();
+    browser.jar = Jar::default();
     let first = browser.get("/id/auth/account?tab=1").await;
     assert_eq!(
         first.header("location"),

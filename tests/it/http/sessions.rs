@@ -233,8 +233,15 @@ async fn a_session_cookie_that_is_used_slides_once_a_day() {
             "only once"
         );
     }
-    app.after(minutes(60 * 24 * 14));
-    let over = browser.get("/api/auth/get-session").await.ok();
+    let two_weeks = minutes(60 * 24 * 14);
+    app.after(two_weeks);
+    assert_eq!(
+        browser.cookie(SESSION_COOKIE),
+        None,
+        "it has gone by itself"
+    );
+    let behind = browser.with_clock_behind(two_weeks);
+    let over = behind.get("/api/auth/get-session").await.ok();
     assert_eq!(over.text, "null");
     assert_eq!(
         over.cookies().len(),

@@ -1,15 +1,19 @@
 //! Those who speak: a user, a native client that holds tokens, a browser with a cookie jar. And
 //! what they hear.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use axum::response::Response;
+use countersign::clock::{Clock, TestClock};
 use serde_json::{Value, json};
+use url::Url;
 
 use super::TestApp;
+use super::app::START;
+use super::jar::{Initiator, Jar};
 
 /// What came back.
 #[derive(Debug, Clone)]
@@ -83,7 +87,7 @@ pub fn claims(token: &str) -> Value {
     serde_json::from_slice(&payload).unwrap()
 }
 
-/// Somebody with an account.
+/// A person with an account.
 #[derive(Clone)]
 pub struct User {
     pub app: TestApp,
@@ -171,11 +175,17 @@ impl TestApp {
     }
 }
 
-/// A cookie jar, shared by its tabs.
+/// A browser: a cookie jar, shared by its tabs, and the page that is open in this tab.
 #[derive(Clone)]
 pub struct Browser {
     app: TestApp,
-    jar: Arc<Mutex<BTreeMap<String, String>>>,
+    jar: Arc<Mutex<Jar>>,
+    /// `None`: a page of the service.
+    page: Option<Url>,
+    /// The clock of the browser's own machine, which is not set when that of the service is.
+    clock: Arc<TestClock>,
+    /// How far the browser's own clock is behind.
+    behind: Duration,
 }
 
 impl Browser {
@@ -183,14 +193,17 @@ impl Browser {
         Self {
             app: app.clone(),
             jar: Arc::default(),
+            page: None,
+            clock: Arc::clone(&app.clock),
+            behind: Duration::ZERO,
         }
     }
 
     /// A second browser with a copy of the jar: a thief, or a test's memory.
     pub fn stolen(&self) -> Self {
         Self {
-            app: self.app.clone(),
             jar: Arc::new(Mutex::new(self.jar.lock().unwrap().clone())),
+            ..self.clone()
         }
     }
 
@@ -198,99 +211,186 @@ impl Browser {
     pub fn at(&self, app: &TestApp) -> Self {
         Self {
             app: app.clone(),
-            jar: self.jar.clone(),
+            ..self.clone()
         }
     }
 
+    /// A tab of the same browser in which this page is open.
+    pub fn on(&self, page: &str) -> Self {
+        Self {
+            page: Some(page.parse().unwrap()),
+            ..self.clone()
+        }
+    }
+
+    /// The same browser on a machine whose clock is behind: it still sends what has expired.
+    pub fn with_clock_behind(&self, behind: Duration) -> Self {
+        Self {
+            behind,
+            ..self.clone()
+        }
+    }
+
+    /// The URL at which a browser asks for this path of the service.
+    pub fn url(&self, path: &str) -> Url {
+        let server = &self.app.app.config.server;
+        let outside = server.mount.outside(path);
+        server.public_url.join(&outside).unwrap()
+    }
+
+    fn now(&self) -> i64 {
+        let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap();
+        START + ms(self.clock.uptime()) - ms(self.behind)
+    }
+
+    fn page(&self) -> Url {
+        self.page.clone().unwrap_or_else(|| self.url("/"))
+    }
+
+    fn initiator(&self, method: &Method, navigates: bool) -> Initiator {
+        Initiator {
+            page: Some(self.page()),
+            navigates,
+            is_safe: [Method::GET, Method::HEAD].contains(method),
+        }
+    }
+
+    /// The value of the cookie of this name that a page of the service sends to the API.
     pub fn cookie(&self, name: &str) -> Option<String> {
-        self.jar.lock().unwrap().get(name).cloned()
+        let base_path = &self.app.app.config.server.base_path;
+        let api = self.url(&format!("{base_path}/any"));
+        let own = Initiator {
+            page: None,
+            navigates: true,
+            is_safe: true,
+        };
+        let sent = self.jar.lock().unwrap().sent(&api, &own, self.now());
+        sent.into_iter()
+            .find(|(sent, _)| sent == name)
+            .map(|(_, value)| value)
     }
 
-    pub fn set_cookie(&self, name: &str, value: &str) {
-        self.jar
-            .lock()
-            .unwrap()
-            .insert(name.to_owned(), value.to_owned());
+    /// The names of the cookies that go to a path of the service.
+    pub fn sends(&self, path: &str) -> Vec<String> {
+        self.sends_to(self.url(path).as_str())
     }
 
-    pub fn forget(&self, name: &str) {
-        self.jar.lock().unwrap().remove(name);
-    }
-
-    /// Sends with the jar as it is now; the answer is not yet in the jar.
-    pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
-        let cookies: Vec<String> = self
+    /// The names of the cookies that go to this URL, from this page.
+    pub fn sends_to(&self, url: &str) -> Vec<String> {
+        let from = self.initiator(&Method::GET, false);
+        let sent = self
             .jar
             .lock()
             .unwrap()
-            .iter()
-            .map(|(k, v)| format!("{k}={v}"))
-            .collect();
-        let mut request = Request::builder().method(method).uri(path);
-        if !cookies.is_empty() {
-            request = request.header("cookie", cookies.join("; "));
+            .sent(&url.parse().unwrap(), &from, self.now());
+        sent.into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// Changes the value of a cookie, or puts one there for the whole host.
+    pub fn set_cookie(&self, name: &str, value: &str) {
+        let mut jar = self.jar.lock().unwrap();
+        if !jar.change(name, value) {
+            let url = self.url("/");
+            let secure = if url.scheme() == "https" {
+                "; Secure"
+            } else {
+                ""
+            };
+            let line = format!("{name}={value}; Path=/{secure}");
+            let from = self.initiator(&Method::GET, true);
+            jar.take(&line, &url, &from, self.now()).unwrap();
+        }
+    }
+
+    /// The browser is closed, and opened again.
+    pub fn close(&self) {
+        self.jar.lock().unwrap().close();
+    }
+
+    pub fn forget(&self, name: &str) {
+        self.jar.lock().unwrap().forget(name);
+    }
+
+    /// The `Cookie` header of a request.
+    fn line(&self, method: &Method, path: &str, navigates: bool) -> Option<String> {
+        let from = self.initiator(method, navigates);
+        let jar = self.jar.lock().unwrap();
+        let sent = jar.sent(&self.url(path), &from, self.now());
+        let pairs: Vec<String> = sent.into_iter().map(|(k, v)| format!("{k}={v}")).collect();
+        (!pairs.is_empty()).then(|| pairs.join("; "))
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        navigates: bool,
+        body: Option<(&str, String)>,
+    ) -> Answer {
+        let mut request = Request::builder().method(&method).uri(path);
+        if let Some(line) = self.line(&method, path, navigates) {
+            request = request.header("cookie", line);
         }
         let body = match body {
-            Some(body) => {
+            Some((media, body)) => {
                 request = request
-                    .header("content-type", "application/json")
-                    .header("origin", "http://localhost:4000");
-                Body::from(body.to_string())
+                    .header("content-type", media)
+                    .header("origin", self.page().origin().ascii_serialization());
+                Body::from(body)
             }
             None => Body::empty(),
         };
         self.app.send(request.body(body).unwrap()).await
     }
 
-    /// The answer arrives: its cookies go into the jar.
+    /// A script of the page asks; the answer is not yet in the jar.
+    pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
+        let body = body.map(|body| ("application/json", body.to_string()));
+        self.send(method, path, false, body).await
+    }
+
+    /// The answer arrives: its cookies go into the jar. A line that the browser would not take is a
+    /// fault of the service.
+    #[track_caller]
     pub fn store(&self, answer: &Answer) {
+        let url = self.url(&format!("{}/any", self.app.app.config.server.base_path));
+        let from = self.initiator(&Method::GET, true);
         let mut jar = self.jar.lock().unwrap();
         for line in answer.cookies() {
-            let (name, rest) = line.split_once('=').unwrap();
-            let value = rest.split(';').next().unwrap();
-            if line.contains("Max-Age=0") {
-                jar.remove(name);
-            } else {
-                jar.insert(name.to_owned(), value.to_owned());
-            }
+            jar.take(&line, &url, &from, self.now())
+                .unwrap_or_else(|why| panic!("{line}: {why}"));
         }
     }
 
+    /// A script of the page asks.
     pub async fn get(&self, path: &str) -> Answer {
         let answer = self.ask(Method::GET, path, None).await;
         self.store(&answer);
         answer
     }
 
+    /// The window goes there, by a link on the page.
+    pub async fn follow(&self, path: &str) -> Answer {
+        let answer = self.send(Method::GET, path, true, None).await;
+        self.store(&answer);
+        answer
+    }
+
+    /// A script of the page asks.
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
         let answer = self.ask(Method::POST, path, Some(body)).await;
         self.store(&answer);
         answer
     }
 
-    /// Sends a form of ours, as a browser does that has opened this page.
+    /// Sends a form of the page.
     pub async fn form(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let body = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(fields)
             .finish();
-        let cookies: Vec<String> = self
-            .jar
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|(k, v)| format!("{k}={v}"))
-            .collect();
-        let request = Request::post(path)
-            .header("content-type", "application/x-www-form-urlencoded")
-            .header("origin", "http://localhost:4000");
+        let media = "application/x-www-form-urlencoded";
         let answer = self
-            .app
-            .send(
-                request
-                    .header("cookie", cookies.join("; "))
-                    .body(Body::from(body))
-                    .unwrap(),
-            )
+            .send(Method::POST, path, true, Some((media, body)))
             .await;
         self.store(&answer);
         answer

@@ -7,6 +7,7 @@ pub mod contract;
 pub mod cookies;
 pub mod db;
 pub mod gate;
+pub mod jar;
 
 pub use actors::{Answer, Browser, Tokens, User, claims};
 pub use app::{TestApp, minutes, seconds};
