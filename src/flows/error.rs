@@ -158,6 +158,7 @@ impl From<store::Error> for Error {
             | store::Error::NotBegun(reason)
             | store::Error::RolledBack(reason)
             | store::Error::Unwritable(reason) => Self::Unavailable(reason),
+            store::Error::MasterKeyChanged => Self::MasterKeyChanged,
             store::Error::SchemaTooNew(_) | store::Error::Unsupported(_) => {
                 Self::WrongDatabase(error.to_string())
             }

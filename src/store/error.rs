@@ -23,6 +23,10 @@ pub enum Error {
     /// ([`super::Db::write_unless_refused`]).
     #[error("refused")]
     Refused,
+    /// The work was prepared with a master key that is no longer the current one; it is undone. Load
+    /// the keys, prepare it anew and do it again.
+    #[error("the master key was changed meanwhile")]
+    MasterKeyChanged,
     /// The database answers and cannot be written: a full disk, a file or a server that is
     /// read-only, a disk that fails. Nothing was changed.
     #[error("the database cannot be written: {0}")]

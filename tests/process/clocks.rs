@@ -12,13 +12,13 @@ use crate::fleet::Fleet;
 use crate::server::{Place, Server, sign_up};
 
 /// How a process is started whose clock a file sets, while it runs: `+0`, `-3600`, `+100d`.
-struct Clock {
+pub struct Clock {
     file: std::path::PathBuf,
     library: String,
 }
 
 impl Clock {
-    fn new(place: &Place, offset: &str) -> Self {
+    pub fn new(place: &Place, offset: &str) -> Self {
         let library = std::fs::read_dir("/usr/lib")
             .unwrap()
             .map(|e| e.unwrap().path().join("faketime/libfaketime.so.1"))
@@ -31,14 +31,22 @@ impl Clock {
         clock
     }
 
-    fn set(&self, offset: &str) {
+    pub fn set(&self, offset: &str) {
         // In one step: a reader sees the old or the new line.
         let next = self.file.with_extension("next");
         std::fs::write(&next, format!("{offset}\n")).unwrap();
         std::fs::rename(next, &self.file).unwrap();
     }
 
-    fn environment(&self) -> [(&str, &str); 4] {
+    /// Sets the clock to this time, in Unix milliseconds; it runs on from there.
+    pub fn set_to(&self, time: i64) {
+        let offset = time - now_ms();
+        let sign = if offset < 0 { '-' } else { '+' };
+        let (seconds, rest) = (offset.unsigned_abs() / 1000, offset.unsigned_abs() % 1000);
+        self.set(&format!("{sign}{seconds}.{rest:03}"));
+    }
+
+    pub fn environment(&self) -> [(&str, &str); 4] {
         [
             ("LD_PRELOAD", &self.library),
             ("FAKETIME_TIMESTAMP_FILE", self.file.to_str().unwrap()),
@@ -47,12 +55,18 @@ impl Clock {
         ]
     }
 
-    fn serve(&self, place: &Place) -> Server {
+    pub fn serve(&self, place: &Place) -> Server {
         place.serve_at(place.port, &self.environment())
     }
 }
 
-async fn number(place: &Place, sql: &'static str) -> i64 {
+/// The time of this machine, in Unix milliseconds.
+pub fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    i64::try_from(since.unwrap().as_millis()).unwrap()
+}
+
+pub async fn number(place: &Place, sql: &'static str) -> i64 {
     let options = SqliteConnectOptions::new().filename(place.path("data/countersign.db"));
     sqlx::query_scalar(sql)
         .fetch_one(&mut options.connect().await.unwrap())
@@ -61,7 +75,7 @@ async fn number(place: &Place, sql: &'static str) -> i64 {
 }
 
 /// Until a condition holds; a process that never gets there fails the test.
-async fn until(what: &str, server: &Server, mut holds: impl AsyncFnMut() -> bool) {
+pub async fn until(what: &str, server: &Server, mut holds: impl AsyncFnMut() -> bool) {
     let started = Instant::now();
     while !holds().await {
         assert!(

@@ -23,6 +23,8 @@ mod peers;
 mod proofs;
 mod reapply;
 mod replicas;
+mod roll_over;
+mod rotations;
 mod server;
 mod serving;
 mod settings;

@@ -16,19 +16,23 @@ use tokio::task::JoinHandle;
 
 use crate::server::{Place, Server, refresh, reserve_ports, sign_in, sign_up, write_key};
 
-const NEW: &str = "MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3BxcnN0dXY";
-const BESIDE: &str = "COUNTERSIGN_PREVIOUS_MASTER_KEY_FILE";
+pub const NEW: &str = "MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3BxcnN0dXY";
+pub const BESIDE: &str = "COUNTERSIGN_PREVIOUS_MASTER_KEY_FILE";
 
 /// A folder for two processes, and the schema to drop at the end.
-struct Two {
-    place: Place,
+pub struct Two {
+    pub place: Place,
     schema: Option<(String, String)>,
 }
 
 impl Two {
     async fn new() -> Self {
         // Every refresh rotates.
-        let mut place = Place::new(&["sessions.refresh_grace=0s", "sessions.refresh_cooldown=0s"]);
+        Self::with(&["sessions.refresh_grace=0s", "sessions.refresh_cooldown=0s"]).await
+    }
+
+    pub async fn with(settings: &[&str]) -> Self {
+        let mut place = Place::new(settings);
         place.port = reserve_ports(2);
         let Ok(server) = std::env::var("TEST_DATABASE_URL") else {
             return Self {
@@ -51,11 +55,11 @@ impl Two {
         }
     }
 
-    fn serve(&self, n: u16, environment: &[(&str, &str)]) -> Server {
+    pub fn serve(&self, n: u16, environment: &[(&str, &str)]) -> Server {
         self.place.serve_at(self.place.port + n, environment)
     }
 
-    async fn end(self) {
+    pub async fn end(self) {
         if let Some((server, schema)) = self.schema {
             PgConnection::connect(&server)
                 .await
@@ -65,7 +69,7 @@ impl Two {
         }
     }
 
-    fn rewrap(&self, more: &[&str]) -> Output {
+    pub fn rewrap(&self, more: &[&str]) -> Output {
         self.place.run(
             &[
                 &["keys", "rewrap", "--new-master-key-file", "new.key"],
@@ -76,7 +80,7 @@ impl Two {
         )
     }
 
-    fn processes(&self) -> Vec<Value> {
+    pub fn processes(&self) -> Vec<Value> {
         self.place
             .json(&["keys", "processes"], "")
             .as_array()
@@ -98,12 +102,12 @@ impl ExecuteRaw for PgConnection {
     }
 }
 
-fn stop(mut server: Server) {
+pub fn stop(mut server: Server) {
     server.signal(Signal::SIGTERM);
     assert!(server.wait().success());
 }
 
-fn said(output: &Output) -> String {
+pub fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -117,7 +121,7 @@ async fn status(http: &Client, server: &Server, path: &str) -> u16 {
 }
 
 /// Waits until it is true; a test does not go on before.
-async fn until(what: &str, mut check: impl AsyncFnMut() -> bool) {
+pub async fn until(what: &str, mut check: impl AsyncFnMut() -> bool) {
     let started = Instant::now();
     while !check().await {
         assert!(

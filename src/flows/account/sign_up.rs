@@ -14,6 +14,7 @@ use crate::store::{self, Conn};
 
 use super::choose_password::choose;
 use crate::flows::audit::recorder::Recorder;
+use crate::flows::key::load_keys;
 use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::login::sign_in::Presented;
 use crate::flows::mail::outbox::Outbox;
@@ -100,7 +101,17 @@ pub async fn sign_up(
     let hidden = !app.config.sign_up.signs_in();
     let attempt = creation.clone();
     let created = match app.db.write(move |conn| Box::pin(attempt.run(conn))).await {
-        // Somebody took the address between the look and the write: now it is known.
+        // Another process has changed the master key and this one has not followed yet.
+        Err(store::Error::MasterKeyChanged) => {
+            load_keys::reload(app).await?;
+            let opening = Some(PendingSession::prepare(app, &user, options, peer)?);
+            let again = Creation {
+                opening,
+                ..creation
+            };
+            app.db.write(move |conn| Box::pin(again.run(conn))).await
+        }
+        // Another sign-up took the address between the look and the write: now it is known.
         Err(store::Error::Conflict) if hidden => {
             app.db.write(move |conn| Box::pin(creation.run(conn))).await
         }

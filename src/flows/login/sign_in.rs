@@ -19,6 +19,7 @@ use crate::store::session::sessions::Proof;
 use crate::store::{self, Conn};
 
 use crate::flows::audit::recorder::{Recorder, detail};
+use crate::flows::key::load_keys;
 use crate::flows::limit::rate_limit::{RateLimitCheck, Refused};
 use crate::flows::session::end_session::SessionRevocation;
 use crate::flows::session::open_session::{Options, PendingSession, RingVersion, SessionTokens};
@@ -136,7 +137,7 @@ async fn attempt(
     both: &Both<'_>,
     peer: &Peer,
 ) -> Result<(User, SessionTokens)> {
-    let (mut looked, mut place) = (false, Some(place));
+    let (mut looked, mut reloaded, mut place) = (false, false, Some(place));
     loop {
         let place = place.take().map_or_else(|| app.hasher.reserve(peer), Ok)?;
         let (user, verified, outdated) = match prove(app, place, email, password).await? {
@@ -176,10 +177,17 @@ async fn attempt(
         } else {
             Duration::ZERO
         };
-        let opened = app
+        let write = app
             .db
-            .write_with_batch_delay(patience, move |conn| Box::pin(entry.run(conn)))
-            .await?;
+            .write_with_batch_delay(patience, move |conn| Box::pin(entry.run(conn)));
+        let opened = match write.await {
+            // Another process has changed the master key and this one has not followed yet.
+            Err(store::Error::MasterKeyChanged) if !std::mem::replace(&mut reloaded, true) => {
+                load_keys::reload(app).await?;
+                continue;
+            }
+            opened => opened?,
+        };
         if let Some((opening, ring)) = opened.map_err(|refused| refused.error(app))? {
             both.charges.forget_refusals(app);
             let grant = opening.grant(app, &user, ring).await?;

@@ -225,9 +225,7 @@ impl PendingSession {
             return if current == Some(i64::from(self.ring.master_version)) {
                 Ok(None)
             } else {
-                Err(store::Error::Unavailable(
-                    "the master key was changed meanwhile".into(),
-                ))
+                Err(store::Error::MasterKeyChanged)
             };
         };
         let s = &new.session;

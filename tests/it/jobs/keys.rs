@@ -381,6 +381,49 @@ async fn k6_a_damaged_or_pasted_private_key_is_a_clear_error() {
     );
 }
 
+/// Another process has sealed the keys anew, and this one has not followed yet.
+#[tokio::test]
+async fn a_replica_that_is_behind_another_master_key_loads_it_before_a_session_begins() {
+    use base64::Engine;
+    let app = TestApp::start().await;
+    let ana = app.user("ana").await;
+    let file = app.path("new.key");
+    std::fs::write(&file, "MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3BxcnN0dXY").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let beside = [(
+        "COUNTERSIGN_PREVIOUS_MASTER_KEY_FILE",
+        file.display().to_string(),
+    )];
+    let [for_sign_in, for_sign_up] = [
+        app.replica(&beside).await.unwrap(),
+        app.replica(&beside).await.unwrap(),
+    ];
+    rewrap(&app.app, &file, Options::default(), &Default::default())
+        .await
+        .unwrap();
+    let credentials = serde_json::json!({ "email": ana.email, "password": ana.password, "name": "Ana", "tokenDelivery": "body" });
+    let mut newcomer = credentials.clone();
+    newcomer["email"] = "bob@example.com".into();
+    let answers = [
+        for_sign_in
+            .post("/api/auth/sign-in/email", &credentials)
+            .await
+            .ok(),
+        for_sign_up
+            .post("/api/auth/sign-up/email", &newcomer)
+            .await
+            .ok(),
+    ];
+    for answer in answers {
+        let token = answer.str("refreshToken");
+        let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
+            .decode(&token[4..])
+            .unwrap();
+        assert_eq!(bytes[0], 2, "made with the new key");
+        for_sign_in.refresh(&token).await.ok();
+    }
+}
+
 #[tokio::test]
 async fn k7_a_dry_run_and_a_failed_rewrap_change_nothing() {
     let app = TestApp::start().await;
