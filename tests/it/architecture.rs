@@ -276,6 +276,47 @@ fn a_text_becomes_a_header_in_one_place_and_is_never_left_out() {
     assert!(seen >= 10, "{seen}");
 }
 
+/// A handler uses a field only after `finish` has opened every field of its request. The compiler
+/// holds that an `Unchecked` is opened by `Problems::finish` alone; this holds that no handler gets
+/// at what was sent in another way.
+#[test]
+fn no_handler_uses_a_field_before_the_whole_request_is_checked() {
+    let around = regex::Regex::new(
+        r"\.peek\(|Problems::new|Unchecked::good|\bserde_urlencoded\b|\bextract::(\{[^}]*)?(Query|Form|Json|RawQuery|RawForm|Bytes)\b|\baxum::Form\b|form_urlencoded::parse|uri\(\)\s*\.query\(",
+    )
+    .unwrap();
+    // The token endpoint of OAuth has a format and errors of its own (RFC 6749 section 5.2); the
+    // form of a page lists its problems by field.
+    let may = [
+        ("http/oauth.rs", "form_urlencoded::parse"),
+        ("http/pages/form.rs", "Problems::new"),
+    ];
+    let mut handlers = 0;
+    for (file, text) in sources()
+        .into_iter()
+        .filter(|(file, _)| file.starts_with("http/") && !file.starts_with("http/edge/"))
+    {
+        let text = production(&text);
+        handlers += text.matches(".finish(").count();
+        for found in around.find_iter(text) {
+            assert!(
+                may.contains(&(file.as_str(), found.as_str())),
+                "{file} reads what was sent by {}",
+                found.as_str()
+            );
+        }
+    }
+    assert!(handlers >= 40, "{handlers}: the pattern finds no handlers");
+    let unchecked = std::fs::read_to_string("src/http/edge/unchecked.rs").unwrap();
+    let production = production(&unchecked);
+    assert!(
+        production.contains("struct Unchecked<T>(Option<T>);")
+            && production.contains("struct Key(());")
+            && production.matches("Key(())").count() == 2,
+        "a field or a key can be made or opened outside its file"
+    );
+}
+
 #[test]
 fn one_cryptographic_back_end_is_in_the_graph() {
     let lock = std::fs::read_to_string("Cargo.lock").unwrap();

@@ -19,36 +19,23 @@ use crate::model::account::email::Email;
 use crate::model::account::permission;
 use crate::model::kernel::id::UserId;
 
-use super::accounts::{MAX_NAME, MAX_PASSWORD, MAX_URL};
 use super::views;
 use crate::http::edge::body::Fields;
 use crate::http::edge::credentials::{Acting, Authenticated};
 use crate::http::edge::error::Error;
-
-const MAX_ID: usize = 64;
-const MAX_ROLES: usize = 1_024;
-const MAX_REASON: usize = 1_024;
-
-/// The id of a user; one that is none names nobody.
-pub(in crate::http) fn user_id(body: &mut Fields) -> Result<UserId, Error> {
-    let text = body.text_or_number("userId", MAX_ID);
-    let checked = std::mem::take(body);
-    checked.finish()?;
-    text.parse().map_err(|_| Refused::UserNotFound.into())
-}
-
-/// A role or several, as one comma-joined text.
-pub(in crate::http) fn role(fields: &mut Fields, name: &str) -> Option<String> {
-    let roles = fields.texts(name, MAX_ROLES)?;
-    Some(roles.join(","))
-}
+use crate::http::edge::limits::{
+    MAX_EMAIL, MAX_ID, MAX_NAME, MAX_PASSWORD, MAX_REASON, MAX_ROLES, MAX_URL,
+};
+use crate::http::edge::query::Query;
+use crate::http::edge::unchecked::Unchecked;
 
 pub(in crate::http) async fn get_user(
     State(app): State<Arc<App>>,
     Authenticated(who): Authenticated,
-    query: crate::http::edge::query::Query,
+    mut query: Query,
 ) -> Result<Response, Error> {
-    let id = query.one("id").ok_or_else(|| Error::missing("id"))?;
+    let id = query.required("id", MAX_ID);
+    let id = query.finish(id)?;
     let by = Authority::Session(&who);
     by.may(&app, permission::Action::GetUser)?;
     let user = administer::get(&app, by, id.parse().map_err(|_| Refused::UserNotFound)?).await?;
@@ -58,7 +45,7 @@ pub(in crate::http) async fn get_user(
 pub(in crate::http) async fn list_users(
     State(app): State<Arc<App>>,
     Authenticated(who): Authenticated,
-    query: crate::http::edge::query::Query,
+    mut query: Query,
 ) -> Result<Response, Error> {
     let by = Authority::Session(&who);
     by.may(&app, permission::Action::ListUsers)?;
@@ -82,16 +69,17 @@ pub(in crate::http) async fn create_user(
 ) -> Result<Response, Error> {
     let by = Authority::Session(&who);
     by.may(&app, permission::Action::CreateUser)?;
-    let email = body.text("email", MAX_NAME * 4);
+    let email = body.text("email", MAX_EMAIL);
     let name = body.text("name", MAX_NAME);
     let password = body.optional_text("password", MAX_PASSWORD);
-    let role = role(&mut body, "role").unwrap_or_else(|| "user".into());
-    let mut data = body.record("data").unwrap_or_default();
-    let image = data.optional_text("image", MAX_URL);
-    let email_verified = data.optional_bool("emailVerified").unwrap_or(false);
-    let metadata = data.object("metadata").unwrap_or_default();
-    body.finish()?;
-    data.finish()?;
+    let role = body.comma_joined("role", MAX_ROLES).or("user".into());
+    let data = body.within("data", |data| {
+        let image = data.optional_text("image", MAX_URL);
+        let email_verified = data.optional_bool("emailVerified").or(false);
+        (image, email_verified, data.object("metadata").or_default())
+    });
+    let (email, name, password, role, (image, email_verified, metadata)) =
+        body.finish((email, name, password, role, data))?;
     let email: Email = email.parse().map_err(|_| Refused::InvalidEmail)?;
     let new = manage_users::New {
         email,
@@ -113,50 +101,63 @@ pub(in crate::http) async fn update_user(
 ) -> Result<Response, Error> {
     let by = Authority::Session(&who);
     by.may(&app, permission::Action::UpdateUser)?;
-    let data = body.record("data");
-    if data.is_none() {
-        body.problem("data", "is required");
-    }
-    let id = user_id(&mut body)?;
-    let changes = changes(data.unwrap_or_default())?;
+    let changes = body.required_within("data", changes);
+    let id = body.id("userId");
+    let (changes, id) = body.finish((changes, id))?;
+    let id: UserId = id.ok_or(Refused::UserNotFound)?;
+    let changes = changes?;
     let user = administer::update(&app, by, id, changes, &peer).await?;
     Ok(Json(views::user(&user)).into_response())
 }
 
-/// What `data` says; what it says of anything else is ignored, as Better Auth does.
-fn changes(mut data: Fields) -> Result<Changes, Error> {
-    if data.has("password") {
-        return Err(Refused::PasswordViaUpdate.into());
-    }
-    if data.has("id") {
-        return Err(Refused::UserIdCannotBeUpdated.into());
-    }
-    let email = data.has("email").then(|| data.text("email", MAX_NAME * 4));
-    let banned = data.optional_bool("banned");
-    let reason = data.nullable_text("banReason", MAX_REASON);
-    let ends_at = data.time("banExpires");
-    let changes = Changes {
-        name: data.has("name").then(|| data.text("name", MAX_NAME)),
-        email: email
-            .map(|e| e.parse().map_err(|_| Refused::InvalidEmail))
-            .transpose()?,
-        email_verified: data.optional_bool("emailVerified"),
-        image: data.nullable_text("image", MAX_URL),
-        role: role(&mut data, "role"),
-        ban: banned.map(|banned| {
-            if banned {
-                Ban::Set {
-                    reason: reason.unwrap_or_default(),
-                    ends_at,
-                }
-            } else {
-                Ban::Lifted
-            }
-        }),
-        metadata: data.object("metadata"),
+/// Reads the changes of `data`; other members of it are ignored, as Better Auth does. The result
+/// inside tells what no path changes.
+fn changes(data: &mut Fields) -> Unchecked<Result<Changes, Refused>> {
+    let refused = if data.has("password") {
+        Some(Refused::PasswordViaUpdate)
+    } else if data.has("id") {
+        Some(Refused::UserIdCannotBeUpdated)
+    } else {
+        None
     };
-    data.finish()?;
-    Ok(changes)
+    let email = data.optional_text("email", MAX_EMAIL);
+    let name = data.optional_text("name", MAX_NAME);
+    let email_verified = data.optional_bool("emailVerified");
+    let image = data.nullable_text("image", MAX_URL);
+    let role = data.comma_joined("role", MAX_ROLES);
+    let metadata = data.object("metadata");
+    let profile = email.zip(name).zip(email_verified);
+    let rest = image.zip(role).zip(metadata).zip(ban(data));
+    profile.zip(rest).map(|(profile, rest)| {
+        if let Some(refused) = refused {
+            return Err(refused);
+        }
+        let ((email, name), email_verified) = profile;
+        let (((image, role), metadata), ban) = rest;
+        let email = email.map(|text| text.parse().map_err(|_| Refused::InvalidEmail));
+        Ok(Changes {
+            name,
+            email: email.transpose()?,
+            email_verified,
+            image,
+            role,
+            ban,
+            metadata,
+        })
+    })
+}
+
+fn ban(data: &mut Fields) -> Unchecked<Option<Ban>> {
+    let banned = data.optional_bool("banned");
+    let reason = data.nullable_text("banReason", MAX_REASON).or_default();
+    let ends_at = data.time("banExpires");
+    banned
+        .zip(reason.zip(ends_at))
+        .map(|(banned, (reason, ends_at))| match banned {
+            None => None,
+            Some(true) => Some(Ban::Set { reason, ends_at }),
+            Some(false) => Some(Ban::Lifted),
+        })
 }
 
 pub(in crate::http) async fn set_role(
@@ -166,12 +167,12 @@ pub(in crate::http) async fn set_role(
 ) -> Result<Response, Error> {
     let by = Authority::Session(&who);
     by.may(&app, permission::Action::SetRole)?;
-    let role = role(&mut body, "role");
-    if role.is_none() {
-        body.problem("role", "is required");
-    }
-    let id = user_id(&mut body)?;
-    let user = administer::set_role(&app, by, id, role.unwrap_or_default(), &peer).await?;
+    let role = body.comma_joined("role", MAX_ROLES);
+    let role = body.required("role", role);
+    let id = body.id("userId");
+    let (role, id) = body.finish((role, id))?;
+    let id: UserId = id.ok_or(Refused::UserNotFound)?;
+    let user = administer::set_role(&app, by, id, role, &peer).await?;
     Ok(Json(json!({ "user": views::user(&user) })).into_response())
 }
 
@@ -185,7 +186,9 @@ pub(in crate::http) async fn ban_user(
     let reason = body.optional_text("banReason", MAX_REASON);
     // As in Better Auth, 0 is no end.
     let expires_in = body.seconds("banExpiresIn").filter(|seconds| *seconds > 0);
-    let id = user_id(&mut body)?;
+    let id = body.id("userId");
+    let (reason, expires_in, id) = body.finish((reason, expires_in, id))?;
+    let id: UserId = id.ok_or(Refused::UserNotFound)?;
     let user = administer::ban(
         &app,
         by,
@@ -205,7 +208,8 @@ pub(in crate::http) async fn unban_user(
 ) -> Result<Response, Error> {
     let by = Authority::Session(&who);
     by.may(&app, permission::Action::BanUser)?;
-    let id = user_id(&mut body)?;
+    let id = body.id("userId");
+    let id: UserId = body.finish(id)?.ok_or(Refused::UserNotFound)?;
     let user = administer::unban(&app, by, id, &peer).await?;
     Ok(Json(json!({ "user": views::user(&user) })).into_response())
 }
@@ -217,7 +221,8 @@ pub(in crate::http) async fn remove_user(
 ) -> Result<Response, Error> {
     let by = Authority::Session(&who);
     by.may(&app, permission::Action::DeleteUser)?;
-    let id = user_id(&mut body)?;
+    let id = body.id("userId");
+    let id: UserId = body.finish(id)?.ok_or(Refused::UserNotFound)?;
     administer::remove(&app, by, id, &peer).await?;
     Ok(Json(json!({ "success": true })).into_response())
 }
@@ -229,14 +234,14 @@ pub(in crate::http) async fn set_user_password(
 ) -> Result<Response, Error> {
     let by = Authority::Session(&who);
     by.may(&app, permission::Action::SetPassword)?;
-    let new = body.text("newPassword", MAX_PASSWORD);
-    if new.is_empty() {
-        body.problem("newPassword", "newPassword cannot be empty");
-    }
+    let empty = "newPassword cannot be empty";
+    let new = body.filled_text("newPassword", MAX_PASSWORD, empty);
     let current = body
         .nullable_text("currentPassword", MAX_PASSWORD)
         .filter(|text| !text.is_empty());
-    let id = user_id(&mut body)?;
+    let id = body.id("userId");
+    let (new, current, id) = body.finish((new, current, id))?;
+    let id: UserId = id.ok_or(Refused::UserNotFound)?;
     change_password::set_for_user(&app, &who, id, current.as_deref(), &new, &peer).await?;
     Ok(Json(json!({ "status": true })).into_response())
 }
@@ -248,10 +253,8 @@ pub(in crate::http) async fn has_permission(
     mut body: Fields,
 ) -> Result<Response, Error> {
     let asked = body.object("permissions");
-    if asked.is_none() {
-        body.problem("permissions", "is required");
-    }
-    body.finish()?;
+    let asked = body.required("permissions", asked);
+    let asked = body.finish(asked)?;
     let holds = |(resource, actions): (&String, &Value)| {
         let mut actions = actions.as_array()?.iter();
         Some(actions.all(|action| {
@@ -260,6 +263,6 @@ pub(in crate::http) async fn has_permission(
                 .is_some_and(|a| who.powers.holds(&format!("{resource}:{a}")))
         }))
     };
-    let success = asked.iter().flatten().all(|pair| holds(pair) == Some(true));
+    let success = asked.iter().all(|pair| holds(pair) == Some(true));
     Ok(Json(json!({ "error": null, "success": success })).into_response())
 }

@@ -16,11 +16,11 @@ use crate::flows::session::manage_sessions::Page;
 use crate::flows::session::{impersonate, manage_sessions};
 use crate::model::account::permission;
 use crate::model::audit::event::Peer;
-use crate::model::kernel::id::SessionId;
+use crate::model::kernel::id::{SessionId, UserId};
 use crate::model::session::session::Delivery;
 
-use super::accounts::{deliver, end_all};
-use super::admin::user_id;
+use super::accounts::end_all;
+use super::session_delivery::deliver;
 use super::views;
 use crate::http::edge::body::{Fields, Optional};
 use crate::http::edge::client::Client;
@@ -28,6 +28,7 @@ use crate::http::edge::cookies;
 use crate::http::edge::cookies::{Clear, Name};
 use crate::http::edge::credentials::{Acting, Authenticated, Credentials};
 use crate::http::edge::error::Error;
+use crate::http::edge::limits::{MAX_HANDLE, MAX_ID};
 
 pub(in crate::http) async fn list_sessions(
     State(app): State<Arc<App>>,
@@ -36,22 +37,22 @@ pub(in crate::http) async fn list_sessions(
 ) -> Result<Response, Error> {
     Authority::Session(&who).may(&app, permission::Action::ListSessions)?;
     let before = body
-        .nullable_text("before", 64)
-        .filter(|text| !text.is_empty())
-        .map(|text| text.parse())
-        .transpose();
-    let before =
-        before.map_err(|_| Error::BadRequest("before is not the id of a session".into()))?;
+        .nullable_text("before", MAX_ID)
+        .filter(|text| !text.is_empty());
+    let limit = body.count("limit").or(manage_sessions::PAGE);
+    let id = body.id::<UserId>("userId");
+    let (before, limit, id) = body.finish((before, limit, id))?;
+    let before = before.map(|text| text.parse()).transpose();
     let page = Page {
-        limit: body.count("limit").unwrap_or(manage_sessions::PAGE),
-        before,
+        limit,
+        before: before
+            .map_err(|_| Error::BadRequest("before is not the id of a session".into()))?,
         own: false,
     };
     // An unknown user has no sessions.
-    let sessions = match user_id(&mut body) {
-        Ok(id) => manage_sessions::list(&app, id, page).await?,
-        Err(Error::Flow(Refused::UserNotFound)) => Vec::new(),
-        Err(error) => return Err(error),
+    let sessions = match id {
+        Some(id) => manage_sessions::list(&app, id, page).await?,
+        None => Vec::new(),
     };
     Ok(Json(json!({ "sessions": sessions.iter().map(|s| views::listed_session(s, Some(who.session.id))).collect::<Vec<_>>() })).into_response())
 }
@@ -79,8 +80,8 @@ pub(in crate::http) async fn revoke_session(
 ) -> Result<Response, Error> {
     let by = Authority::Session(&who);
     by.may(&app, permission::Action::RevokeSessions)?;
-    let handle = body.text("sessionToken", 256);
-    body.finish()?;
+    let handle = body.text("sessionToken", MAX_HANDLE);
+    let handle = body.finish(handle)?;
     let id = handle.parse::<SessionId>().ok();
     if let Some(id) = id {
         manage_sessions::revoke_of_somebody(&app, by, id, &peer).await?;
@@ -97,14 +98,14 @@ pub(in crate::http) async fn revoke_sessions(
 ) -> Result<Response, Error> {
     let by = Authority::Session(&who);
     by.may(&app, permission::Action::RevokeSessions)?;
-    let ended_itself = match user_id(&mut body) {
-        Ok(id) => {
+    let id = body.id::<UserId>("userId");
+    let ended_itself = match body.finish(id)? {
+        Some(id) => {
             administer::target(&app, by, permission::Action::RevokeSessions, id).await?;
             manage_sessions::revoke_of_user(&app, id, None, &peer).await?;
             id == who.user.id
         }
-        Err(Error::Flow(Refused::UserNotFound)) => false,
-        Err(error) => return Err(error),
+        None => false,
     };
     Ok((
         left(&app, ended_itself, &credentials, &peer).await?,
@@ -119,7 +120,8 @@ pub(in crate::http) async fn impersonate_user(
     mut body: Fields,
 ) -> Result<Response, Error> {
     Authority::Session(&who).may(&app, permission::Action::Impersonate)?;
-    let id = user_id(&mut body)?;
+    let id = body.id::<UserId>("userId");
+    let id = body.finish(id)?.ok_or(Refused::UserNotFound)?;
     let (user, grant) = impersonate::start(&app, &who, id, &peer).await?;
     let mut answer = json!({ "session": views::client_session(&grant.session), "user": views::session_user(&user, &grant.powers) });
     let mut headers = HeaderMap::new();

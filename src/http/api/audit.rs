@@ -16,6 +16,7 @@ use crate::model::kernel::time::Timestamp;
 
 use crate::http::edge::credentials::Authenticated;
 use crate::http::edge::error::Error;
+use crate::http::edge::limits::MAX_FILTER;
 use crate::http::edge::query::Query;
 
 /// Events of a page that does not say how many, and at most.
@@ -25,25 +26,20 @@ const MAX_PAGE: i64 = 1_000;
 pub(in crate::http) async fn list(
     State(app): State<Arc<App>>,
     Authenticated(who): Authenticated,
-    query: Query,
+    mut query: Query,
 ) -> Result<Response, Error> {
     let by = Authority::Session(&who);
     by.may(&app, Action::ReadAudit)?;
-    let before = query
-        .one("before")
-        .map(|place| {
-            place_of(place).ok_or_else(|| Error::invalid("before", "is no `next` of a page"))
-        })
-        .transpose()?;
-    let since = query.one("since").map(|at| {
-        Timestamp::parse(at).ok_or_else(|| {
-            Error::invalid("since", "expected a time such as 2030-01-31T12:00:00.000Z")
-        })
-    });
+    let before = query.parsed("before", NOT_A_PLACE, place_of);
+    let since = "expected a time such as 2030-01-31T12:00:00.000Z";
+    let since = query.parsed("since", since, Timestamp::parse);
+    let subject = query.text("userId", MAX_FILTER);
+    let kind = query.text("kind", MAX_FILTER);
+    let (before, since, subject, kind) = query.finish((before, since, subject, kind))?;
     let filter = Filter {
-        subject: query.one("userId").map(ToOwned::to_owned),
-        kind: query.one("kind").map(ToOwned::to_owned),
-        since: since.transpose()?,
+        subject,
+        kind,
+        since,
         before,
         ..Filter::default()
     };
@@ -62,7 +58,10 @@ pub(in crate::http) async fn list(
     Ok(Json(json!({ "events": events, "next": next })).into_response())
 }
 
-/// Where a page ended.
+/// The problem of a `before` that no page has as its `next`.
+pub(in crate::http) const NOT_A_PLACE: &str = "is no `next` of a page";
+
+/// Parses where a page ended.
 pub(in crate::http) fn place_of(text: &str) -> Option<(Timestamp, String)> {
     let (at, id) = text.split_once('.')?;
     Some((Timestamp(at.parse().ok()?), id.to_owned()))

@@ -15,11 +15,12 @@ use crate::app::App;
 use crate::flows::ops::dev::Dev;
 use crate::model::kernel::origin::LOOPBACK;
 
-use super::accounts::{deliver, session_options};
+use super::session_delivery::{deliver, session_options};
 use super::views;
 use crate::http::edge::body::Fields;
 use crate::http::edge::client::Client;
 use crate::http::edge::error::Error;
+use crate::http::edge::limits::{MAX_EMAIL, MAX_WORD};
 use crate::http::edge::query::Query;
 use crate::http::edge::{error, origin, outermost};
 
@@ -67,9 +68,11 @@ async fn only_this_machine(request: Request, next: Next) -> Response {
 async fn inbox(
     State(app): State<Arc<App>>,
     Extension(dev): Extension<Dev>,
-    query: Query,
+    mut query: Query,
 ) -> Result<Response, Error> {
-    let mails = dev.inbox(&app, query.one("to")).await?;
+    let to = query.text("to", MAX_EMAIL);
+    let to = query.finish(to)?;
+    let mails = dev.inbox(&app, to.as_deref()).await?;
     let items: Vec<Value> = mails
         .iter()
         .map(|mail| {
@@ -99,9 +102,9 @@ async fn open_session(
     body: Fields,
 ) -> Result<Response, Error> {
     let mut body = body.without_nulls();
-    let user = body.text("user", 1_024);
-    let (options, _) = session_options(&mut body);
-    body.finish()?;
+    let user = body.text("user", MAX_EMAIL);
+    let session = session_options(&mut body);
+    let (user, (options, _)) = body.finish((user, session))?;
     let (user, grant) = dev.open_session(&app, &user, options, &peer).await?;
     let mut answer = json!({ "token": grant.session_token.expose(), "user": views::user(&user) });
     let mut headers = HeaderMap::new();
@@ -118,13 +121,11 @@ async fn move_clock(
     Extension(dev): Extension<Dev>,
     mut body: Fields,
 ) -> Result<Response, Error> {
-    let text = body.text("advance", 64);
-    let by = signed_ms(&text);
-    if by.is_none() {
-        body.problem("advance", "expected a duration such as 15m, 7d or -1h");
-    }
-    body.finish()?;
-    let now = dev.move_clock(&app, by.unwrap_or_default()).await?;
+    let text = body.text("advance", MAX_WORD);
+    let problem = "expected a duration such as 15m, 7d or -1h";
+    let by = body.check("advance", text, problem, |text| signed_ms(&text));
+    let by = body.finish(by)?;
+    let now = dev.move_clock(&app, by).await?;
     Ok(Json(json!({ "now": now })).into_response())
 }
 

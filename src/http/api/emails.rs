@@ -14,11 +14,8 @@ use crate::app::App;
 use crate::flows::Error as Refused;
 use crate::flows::account::{change_email, delete_user, verify_email};
 use crate::flows::session::read_session::Accepts;
-use crate::model::account::email::Email;
 use crate::model::account::permission::Action;
-use crate::model::kernel::origin::is_trusted_redirect;
 
-use super::accounts::{MAX_NAME, MAX_PASSWORD, MAX_URL};
 use crate::http::edge::body::{Fields, Submitted};
 use crate::http::edge::client::Client;
 use crate::http::edge::cookies;
@@ -26,30 +23,16 @@ use crate::http::edge::cookies::Clear;
 use crate::http::edge::credentials::{Acting, Credentials};
 use crate::http::edge::error::Error;
 use crate::http::edge::header_text;
+use crate::http::edge::limits::{MAX_LINK_TOKEN, MAX_PASSWORD, MAX_URL};
 use crate::http::edge::query::Query;
+use crate::http::edge::unchecked::Unchecked;
 use crate::http::pages::Page;
 use crate::http::pages::ask::confirm;
 
-pub(in crate::http) const MAX_TOKEN: usize = 256;
-
-/// `callbackURL` of a body.
-pub(in crate::http) fn callback(body: &mut Fields) -> Option<String> {
+/// Reads `callbackURL` of a body; an empty one is none.
+pub(in crate::http) fn callback(body: &mut Fields) -> Unchecked<Option<String>> {
     body.optional_text("callbackURL", MAX_URL)
         .filter(|url| !url.is_empty())
-}
-
-/// `callbackURL` of a query, if it is trusted and no longer than one in a body; an empty one is
-/// none.
-pub(in crate::http) fn callback_of(app: &App, query: &Query) -> Result<Option<String>, Error> {
-    match query.one("callbackURL").filter(|url| !url.is_empty()) {
-        Some(url)
-            if url.len() > MAX_URL
-                || !is_trusted_redirect(url, &app.config.server.trusted_origins) =>
-        {
-            Err(Error::InvalidCallbackUrl)
-        }
-        callback => Ok(callback.map(|url| app.config.server.mount.given(url))),
-    }
 }
 
 pub(in crate::http) async fn send_verification(
@@ -58,16 +41,9 @@ pub(in crate::http) async fn send_verification(
     credentials: Credentials,
     mut body: Fields,
 ) -> Result<Response, Error> {
-    let email = body.text("email", MAX_NAME * 4);
+    let email = body.email("email");
     let callback = callback(&mut body);
-    let parsed: Option<Email> = email.parse().ok();
-    if parsed.is_none() {
-        body.problem("email", "Invalid email address");
-    }
-    body.finish()?;
-    let Some(email) = parsed else {
-        return Err(Refused::InvalidEmail.into());
-    };
+    let (email, callback) = body.finish((email, callback))?;
     let who = match credentials
         .authenticate(&app, Accepts::SessionTokenOnly)
         .await?
@@ -145,16 +121,9 @@ pub(in crate::http) async fn change_email(
     mut body: Fields,
 ) -> Result<Response, Error> {
     who.require_not_impersonated(Action::SetEmail)?;
-    let new = body.text("newEmail", MAX_NAME * 4);
+    let new = body.email("newEmail");
     let callback = callback(&mut body);
-    let parsed: Option<Email> = new.parse().ok();
-    if parsed.is_none() {
-        body.problem("newEmail", "Invalid email address");
-    }
-    body.finish()?;
-    let Some(new) = parsed else {
-        return Err(Refused::InvalidEmail.into());
-    };
+    let (new, callback) = body.finish((new, callback))?;
     change_email::request(&app, &who, new, callback, &peer).await?;
     Ok(Json(json!({ "status": true })).into_response())
 }
@@ -166,9 +135,9 @@ pub(in crate::http) async fn delete(
 ) -> Result<Response, Error> {
     who.require_not_impersonated(Action::DeleteUser)?;
     let password = body.optional_text("password", MAX_PASSWORD);
-    let token = body.optional_text("token", MAX_TOKEN);
+    let token = body.optional_text("token", MAX_LINK_TOKEN);
     let callback = callback(&mut body);
-    body.finish()?;
+    let (password, token, callback) = body.finish((password, token, callback))?;
     match (password, token) {
         (Some(password), _) => delete_user::with_password(&app, &who, &password, &peer).await?,
         (None, Some(token)) => delete_user::with_token(&app, who.user.id, &token, &peer)
@@ -206,8 +175,10 @@ pub(in crate::http) async fn ask_to_delete(
         return Err(Refused::FailedToGetUserInfo.into());
     };
     who.require_not_impersonated(Action::DeleteUser)?;
-    let callback = callback_of(&app, &query)?;
-    let token = query.one("token").unwrap_or_default();
+    let callback = query.callback_url(&app)?;
+    let token = query
+        .no_longer_than("token", MAX_LINK_TOKEN)
+        .unwrap_or_default();
     delete_user::check(&app, who.user.id, token)
         .await
         .map_err(|e| at_delete_user(e.into()))?;
@@ -227,9 +198,10 @@ pub(in crate::http) async fn delete_as_asked(
     Submitted(mut body): Submitted,
 ) -> Result<Response, Error> {
     who.require_not_impersonated(Action::DeleteUser)?;
-    let token = body.text("token", MAX_TOKEN);
-    let callback = callback(&mut body).map(|url| app.config.server.mount.given(&url));
-    body.finish()?;
+    let token = body.text("token", MAX_LINK_TOKEN);
+    let callback = callback(&mut body);
+    let (token, callback) = body.finish((token, callback))?;
+    let callback = callback.map(|url| app.config.server.mount.given(&url));
     delete_user::with_token(&app, who.user.id, &token, &peer)
         .await
         .map_err(|e| at_delete_user(e.into()))?;

@@ -15,12 +15,11 @@ use crate::flows::account::invite_user::Invitation;
 use crate::flows::authority::Authority;
 use crate::model::account::permission::Action;
 
-use super::accounts::{MAX_NAME, MAX_URL};
-use super::admin::role;
 use super::views;
 use crate::http::edge::body::Fields;
 use crate::http::edge::credentials::Acting;
 use crate::http::edge::error::Error;
+use crate::http::edge::limits::{MAX_EMAIL, MAX_NAME, MAX_ROLES, MAX_URL};
 
 pub(in crate::http) async fn invite(
     State(app): State<Arc<App>>,
@@ -30,14 +29,11 @@ pub(in crate::http) async fn invite(
     let mut body = body.without_nulls();
     let by = Authority::Session(&who);
     by.may(&app, Action::CreateUser)?;
-    let email = body.text("email", MAX_NAME * 4);
-    let name = body.text_or_nothing("name", MAX_NAME).unwrap_or_default();
-    let role = role(&mut body, "role").unwrap_or_else(|| "user".into());
-    let redirect = body.text("redirectTo", MAX_URL);
-    if redirect.is_empty() {
-        body.problem("redirectTo", "is required");
-    }
-    body.finish()?;
+    let email = body.text("email", MAX_EMAIL);
+    let name = body.text_or_nothing("name", MAX_NAME).or_default();
+    let role = body.comma_joined("role", MAX_ROLES).or("user".into());
+    let redirect = body.filled_text("redirectTo", MAX_URL, "is required");
+    let (email, name, role, redirect) = body.finish((email, name, role, redirect))?;
     let email = email.parse().map_err(|_| Refused::InvalidEmail)?;
     let user = invite_user::invite(
         &app,

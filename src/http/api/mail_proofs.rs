@@ -19,14 +19,15 @@ use crate::flows::mail::mail_links;
 use crate::flows::session::read_session::{Accepts, Authenticated};
 use crate::model::mail::{MailToken, Purpose};
 
-use super::accounts::{MAX_PASSWORD, know_anew};
-use super::emails::{MAX_TOKEN, after_post, callback, callback_of, led_to};
+use super::accounts::know_anew;
+use super::emails::{after_post, callback, led_to};
 use super::views;
 use crate::http::edge::body::Submitted;
 use crate::http::edge::client::Client;
 use crate::http::edge::credentials::Credentials;
 use crate::http::edge::error::Error;
 use crate::http::edge::header_text;
+use crate::http::edge::limits::{MAX_LINK_TOKEN, MAX_PASSWORD};
 use crate::http::edge::query::Query;
 use crate::http::pages::Page;
 use crate::http::pages::ask::{Prove, confirm, prove};
@@ -95,8 +96,10 @@ pub(in crate::http) async fn open(
     page: Page,
     query: Query,
 ) -> Result<Response, Error> {
-    let callback = callback_of(&app, &query)?;
-    let token = query.one("token").unwrap_or_default();
+    let callback = query.callback_url(&app)?;
+    let token = query
+        .no_longer_than("token", MAX_LINK_TOKEN)
+        .unwrap_or_default();
     let link = match mail_links::open_at_verify_email(&app, token).await {
         Ok(link) => link,
         Err(error) => return led_to(callback.as_deref(), Err(error)).map_err(at_verify_email),
@@ -125,10 +128,11 @@ pub(in crate::http) async fn act(
     headers: HeaderMap,
     Submitted(mut body): Submitted,
 ) -> Result<Response, Error> {
-    let token = body.text("token", MAX_TOKEN);
-    let callback = callback(&mut body).map(|url| app.config.server.mount.given(&url));
+    let token = body.text("token", MAX_LINK_TOKEN);
+    let callback = callback(&mut body);
     let password = body.optional_text("password", MAX_PASSWORD);
-    body.finish()?;
+    let (token, callback, password) = body.finish((token, callback, password))?;
+    let callback = callback.map(|url| app.config.server.mount.given(&url));
     let asker = Asker::of(&app, &credentials).await?;
     let purpose = mail_links::purpose_of(&app, &token);
     let outcome = match purpose {

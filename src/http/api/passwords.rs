@@ -12,20 +12,19 @@ use crate::app::App;
 use crate::flows::Error as Refused;
 use crate::flows::account::reset_password;
 use crate::flows::login::known_device;
-use crate::model::account::email::Email;
 
-use super::accounts::{MAX_NAME, MAX_PASSWORD, MAX_URL, know_anew};
-use super::emails::{callback_of, redirect};
+use super::accounts::know_anew;
+use super::emails::redirect;
 use crate::http::edge::body::{Fields, Submitted};
 use crate::http::edge::client::Client;
 use crate::http::edge::credentials::Credentials;
 use crate::http::edge::error::Error;
+use crate::http::edge::limits::{MAX_LINK_TOKEN, MAX_PASSWORD, MAX_URL};
 use crate::http::edge::query::Query;
 use crate::http::pages::Page;
+use crate::http::pages::form::TypedTwice;
 use crate::http::pages::login::passwords::Choosing;
-use crate::http::pages::login::sign_in::next_of;
 
-const MAX_TOKEN: usize = 256;
 const SENT: &str = "If this email exists in our system, check your email for the reset link";
 
 pub(in crate::http) async fn request(
@@ -33,16 +32,9 @@ pub(in crate::http) async fn request(
     Client(peer): Client,
     mut body: Fields,
 ) -> Result<Response, Error> {
-    let email = body.text("email", MAX_NAME * 4);
+    let email = body.email("email");
     let target = body.optional_text("redirectTo", MAX_URL);
-    let parsed: Option<Email> = email.parse().ok();
-    if parsed.is_none() {
-        body.problem("email", "Invalid email address");
-    }
-    body.finish()?;
-    let Some(email) = parsed else {
-        return Err(Refused::InvalidEmail.into());
-    };
+    let (email, target) = body.finish((email, target))?;
     reset_password::request(&app, &email, target, &peer).await?;
     Ok(Json(json!({ "status": true, "message": SENT })).into_response())
 }
@@ -55,8 +47,8 @@ pub(in crate::http) async fn open(
     Path(token): Path<String>,
     query: Query,
 ) -> Result<Response, Error> {
-    let Some(callback) = callback_of(&app, &query)? else {
-        let next = next_of(&app, query.one("redirect_to"))?;
+    let Some(callback) = query.callback_url(&app)? else {
+        let next = query.redirect_to(&app)?;
         return match reset_password::check(&app, &token).await {
             Ok(()) => Ok(Choosing {
                 page: &page,
@@ -92,9 +84,11 @@ pub(in crate::http) async fn choose(
     Client(peer): Client,
     credentials: Credentials,
     Path(token): Path<String>,
-    Submitted(body): Submitted,
+    Submitted(mut body): Submitted,
 ) -> Result<Response, Error> {
-    let next = next_of(&app, body.peek("redirect_to"))?;
+    let next = body.redirect_to(&app)?;
+    let typed = TypedTwice::read(&mut body);
+    let typed = body.finish(typed)?;
     reset_password::check(&app, &token).await?;
     Choosing {
         page: &page,
@@ -102,7 +96,7 @@ pub(in crate::http) async fn choose(
         next: &next,
         action: &action(&app, &token),
     }
-    .answer(body, &credentials, &peer)
+    .answer(typed, &credentials, &peer)
     .await
 }
 
@@ -116,11 +110,13 @@ pub(in crate::http) async fn reset(
     mut body: Fields,
 ) -> Result<Response, Error> {
     let new = body.text("newPassword", MAX_PASSWORD);
-    let token = body
-        .optional_text("token", MAX_TOKEN)
-        .or_else(|| query.one("token").map(ToOwned::to_owned));
-    body.finish()?;
-    let user = reset_password::reset(&app, &token.unwrap_or_default(), &new, &peer).await?;
+    let token = body.optional_text("token", MAX_LINK_TOKEN);
+    let (new, token) = body.finish((new, token))?;
+    let token = token
+        .as_deref()
+        .or_else(|| query.no_longer_than("token", MAX_LINK_TOKEN))
+        .unwrap_or_default();
+    let user = reset_password::reset(&app, token, &new, &peer).await?;
     let (mut answer, mut headers) = (json!({ "status": true }), HeaderMap::new());
     if credentials.from_browser {
         know_anew(

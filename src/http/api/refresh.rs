@@ -27,6 +27,7 @@ use crate::http::edge::cookies::{Clear, Name};
 use crate::http::edge::credentials;
 use crate::http::edge::credentials::Credentials;
 use crate::http::edge::error::Error;
+use crate::http::edge::limits::MAX_REFRESH_TOKEN;
 
 pub(in crate::http) async fn refresh(
     State(app): State<Arc<App>>,
@@ -34,8 +35,8 @@ pub(in crate::http) async fn refresh(
     credentials: Credentials,
     Optional(mut body): Optional,
 ) -> Result<Response, Error> {
-    let in_body = body.text_or_nothing("refreshToken", 1_024);
-    body.finish()?;
+    let in_body = body.text_or_nothing("refreshToken", MAX_REFRESH_TOKEN);
+    let in_body = body.finish(in_body)?;
     match (in_body, credentials.refresh_cookies.is_empty()) {
         (Some(_), false) => Err(Error::BadRequest(
             "Send the refresh token in the cookie or in the body, not both".into(),

@@ -20,7 +20,7 @@ use crate::model::account::permission::Action;
 use crate::model::audit::event::Peer;
 use crate::model::session::session::{Delivery, End};
 
-use super::accounts::Replaced;
+use super::session_delivery::Replaced;
 use super::views;
 use crate::http::edge::body::{Fields, Optional};
 use crate::http::edge::client::Client;
@@ -30,6 +30,7 @@ use crate::http::edge::credentials;
 use crate::http::edge::credentials::{Acting, Authenticated, Credentials};
 use crate::http::edge::error::Error;
 use crate::http::edge::header_text;
+use crate::http::edge::limits::{MAX_HANDLE, MAX_ID};
 use crate::http::edge::query::Query;
 
 pub(in crate::http) async fn session(
@@ -118,11 +119,12 @@ pub(in crate::http) async fn get_session(
 pub(in crate::http) async fn list(
     State(app): State<Arc<App>>,
     Authenticated(who): Authenticated,
-    query: Query,
+    mut query: Query,
 ) -> Result<Response, Error> {
-    let before = query
-        .one("before")
-        .map(str::parse)
+    let before = query.text("before", MAX_ID);
+    let before = query.finish(before)?;
+    let before = before
+        .map(|text| text.parse())
         .transpose()
         .map_err(|_| Error::BadRequest("before is not the id of a session".into()))?;
     // Sessions in which an admin acts as the user are not the user's own.
@@ -146,8 +148,8 @@ pub(in crate::http) async fn revoke(
     mut body: Fields,
 ) -> Result<Response, Error> {
     who.to_oneself(&app, Action::RevokeSessions)?;
-    let name = body.text("token", 256);
-    body.finish()?;
+    let name = body.text("token", MAX_HANDLE);
+    let name = body.finish(name)?;
     let carried = Replaced::of(&credentials);
     let ended = manage_sessions::revoke_own(
         &app,

@@ -15,13 +15,13 @@ use crate::flows::account::update_user::Profile;
 use crate::model::account::permission::Action;
 use crate::model::session::session::Delivery;
 
-use super::accounts::{MAX_NAME, MAX_PASSWORD, MAX_URL};
 use super::sessions;
 use crate::http::edge::body::Fields;
 use crate::http::edge::cookies;
 use crate::http::edge::cookies::Name;
 use crate::http::edge::credentials::{Acting, Authenticated};
 use crate::http::edge::error::Error;
+use crate::http::edge::limits::{MAX_NAME, MAX_PASSWORD, MAX_URL};
 
 pub(in crate::http) async fn update(
     State(app): State<Arc<App>>,
@@ -33,9 +33,9 @@ pub(in crate::http) async fn update(
         return Err(Refused::EmailCanNotBeUpdated.into());
     }
     body.refuse_privileged()?;
-    let name = body.has("name").then(|| body.text("name", MAX_NAME));
+    let name = body.optional_text("name", MAX_NAME);
     let image = body.nullable_text("image", MAX_URL);
-    body.finish()?;
+    let (name, image) = body.finish((name, image))?;
     update_user::update_user(&app, who.user.id, Profile { name, image }, &peer).await?;
     let mut headers = HeaderMap::new();
     let cookie = who
@@ -62,7 +62,7 @@ pub(in crate::http) async fn verify_password(
     // An actor who acts as the user would have a place to guess the password at.
     who.require_not_impersonated(Action::SetPassword)?;
     let password = body.text("password", MAX_PASSWORD);
-    body.finish()?;
+    let password = body.finish(password)?;
     update_user::verify_password(&app, &who, &password, &peer).await?;
     Ok(Json(json!({ "status": true })).into_response())
 }

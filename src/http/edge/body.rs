@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::model::kernel::origin::is_trusted_redirect;
 
 use super::concurrency_limit::RequestPermit;
-use super::error::Error;
+use super::error::{Error, Source};
 pub(in crate::http) use super::fields::Fields;
 use super::text;
 use crate::http::MAX_BODY;
@@ -45,11 +45,11 @@ impl FromRequest<Arc<App>> for Optional {
         let checked = require_json(&request);
         let bytes = read(request).await?;
         if bytes.is_empty() {
-            return Ok(Self(Fields::default()));
+            return Ok(Self(Fields::new(Map::new(), Source::Body)));
         }
         checked?;
         if bytes.trim_ascii() == b"null" {
-            return Ok(Self(Fields::default()));
+            return Ok(Self(Fields::new(Map::new(), Source::Body)));
         }
         parse(app, &bytes).map(Self)
     }
@@ -82,7 +82,7 @@ impl FromRequest<Arc<App>> for Submitted {
                 return Err(Error::BadRequest("A field stands twice in the form".into()));
             }
         }
-        checked(app, Fields::new(members)).map(Self)
+        checked(app, Fields::new(members, Source::Form)).map(Self)
     }
 }
 
@@ -130,10 +130,10 @@ fn require_json(request: &Request) -> Result<(), Error> {
 }
 
 fn no_object() -> Error {
-    Error::Validation(BTreeMap::from([(
-        String::new(),
-        vec!["expected an object".to_owned()],
-    )]))
+    Error::Validation(
+        Source::Body,
+        BTreeMap::from([(String::new(), vec!["expected an object".to_owned()])]),
+    )
 }
 
 fn parse(app: &App, bytes: &[u8]) -> Result<Fields, Error> {
@@ -152,9 +152,9 @@ fn storable(members: Map<String, Value>) -> Result<Fields, Error> {
         .map(|name| (name, vec!["holds a NUL character".to_owned()]))
         .collect();
     if problems.is_empty() {
-        Ok(Fields::new(members))
+        Ok(Fields::new(members, Source::Body))
     } else {
-        Err(Error::Validation(problems))
+        Err(Error::Validation(Source::Body, problems))
     }
 }
 

@@ -15,6 +15,27 @@ use crate::model::session::session::End;
 use super::codes::{flow_code, flow_status};
 use super::header_text;
 
+/// Where a field stands in a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// In a JSON body.
+    Body,
+    /// In the query of the URL.
+    Query,
+    /// In an encoded form.
+    Form,
+}
+
+impl Source {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Body => "body",
+            Self::Query => "query",
+            Self::Form => "form",
+        }
+    }
+}
+
 /// A refusal on its way out.
 #[derive(Debug)]
 pub enum Error {
@@ -22,8 +43,8 @@ pub enum Error {
     Flow(flows::Error),
     /// The body is no JSON.
     BadRequest(String),
-    /// The body is JSON of the wrong shape: messages by field.
-    Validation(BTreeMap<String, Vec<String>>),
+    /// Fields with problems: messages by field.
+    Validation(Source, BTreeMap<String, Vec<String>>),
     /// A field that clients do not set.
     FieldNotAllowed(String),
     /// Not JSON by its own word; what was said, what is wanted.
@@ -190,7 +211,7 @@ impl IntoResponse for Error {
             _ => None,
         };
         let (code, message) = self.code_and_message();
-        let errors = if let Self::Validation(errors) = &self {
+        let errors = if let Self::Validation(_, errors) = &self {
             Some(errors.clone())
         } else {
             None
@@ -234,20 +255,12 @@ impl IntoResponse for Error {
 }
 
 impl Error {
-    /// A field of the query that must be there.
+    /// Refuses a query that lacks a field.
     pub(in crate::http) fn missing(field: &str) -> Self {
-        Self::Validation(BTreeMap::from([(
-            field.to_owned(),
-            vec!["is required".to_owned()],
-        )]))
-    }
-
-    /// A field of the query that holds what it cannot.
-    pub(in crate::http) fn invalid(field: &str, problem: &str) -> Self {
-        Self::Validation(BTreeMap::from([(
-            field.to_owned(),
-            vec![problem.to_owned()],
-        )]))
+        Self::Validation(
+            Source::Query,
+            BTreeMap::from([(field.to_owned(), vec!["is required".to_owned()])]),
+        )
     }
 
     /// How long to wait before another attempt.
@@ -266,7 +279,7 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Flow(flow) => flow_status(flow),
-            Self::BadRequest(_) | Self::Validation(_) | Self::FieldNotAllowed(_) => {
+            Self::BadRequest(_) | Self::Validation(..) | Self::FieldNotAllowed(_) => {
                 StatusCode::BAD_REQUEST
             }
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -303,10 +316,13 @@ impl Error {
         match self {
             Self::Flow(flow) | Self::Link(_, flow) => (flow_code(flow), flow_message(flow)),
             Self::BadRequest(message) => ("BAD_REQUEST", message.clone()),
-            Self::Validation(errors) => {
+            Self::Validation(source, errors) => {
+                let source = source.name();
                 let lines: Vec<String> = errors
                     .iter()
-                    .flat_map(|(field, all)| all.iter().map(move |m| format!("[body.{field}] {m}")))
+                    .flat_map(|(field, all)| {
+                        all.iter().map(move |m| format!("[{source}.{field}] {m}"))
+                    })
                     .collect();
                 ("VALIDATION_ERROR", lines.join("; "))
             }

@@ -1,13 +1,17 @@
-//! The members of a body or of an object in it, typed one by one with every problem noted. Unknown
-//! members are ignored (the Better Auth client sends extras), privileged ones are refused.
+//! The members of a body, of a form or of an object in a body, read one by one with every problem
+//! noted. Unknown members are ignored (the Better Auth client sends extras), privileged ones are
+//! refused.
 
-use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
+use crate::model::account::email::Email;
 use crate::model::kernel::time::Timestamp;
 
-use super::error::Error;
+use super::error::{Error, Source};
+use super::limits::{MAX_EMAIL, MAX_ID};
+use super::unchecked::{Closed, Problems, Unchecked};
 
 /// A hundred years.
 const MAX_SECONDS: u64 = 3_155_760_000;
@@ -30,178 +34,265 @@ const PRIVILEGED: [&str; 14] = [
     "version",
 ];
 
-/// The members of a JSON body; empty if there was none and none was needed.
-#[derive(Debug, Default)]
+/// The members of a body or form; empty if there was none and none was needed.
+#[derive(Debug)]
 pub(in crate::http) struct Fields {
     members: Map<String, Value>,
-    problems: BTreeMap<String, Vec<String>>,
+    problems: Problems,
 }
 
 impl Fields {
-    /// These members.
-    pub(in crate::http) fn new(members: Map<String, Value>) -> Self {
+    /// Takes the members of what was sent.
+    pub(super) fn new(members: Map<String, Value>, source: Source) -> Self {
         Self {
             members,
-            ..Self::default()
+            problems: Problems::new(source),
         }
     }
 
-    /// Without the members that are `null`: on a path of our own such a member says nothing. (Paths
+    /// Drops the members that are `null`: on a path of our own such a member says nothing. (Paths
     /// of the Better Auth wire refuse it, as Better Auth does.)
     pub(in crate::http) fn without_nulls(mut self) -> Self {
         self.members.retain(|_, value| !value.is_null());
         self
     }
 
-    /// A text that must be there.
-    pub(in crate::http) fn text(&mut self, name: &str, max: usize) -> String {
+    /// Reads a text that must be there.
+    pub(in crate::http) fn text(&mut self, name: &str, max: usize) -> Unchecked<String> {
+        if !self.has(name) {
+            return self.problems.note(name, "is required");
+        }
+        self.optional_text(name, max).or_default()
+    }
+
+    /// Reads a text that must be there and not be empty; notes `problem` if it is either.
+    pub(in crate::http) fn filled_text(
+        &mut self,
+        name: &str,
+        max: usize,
+        problem: &str,
+    ) -> Unchecked<String> {
+        let is_filled = self.peek(name).is_some();
+        let text = self.text(name, max);
+        if is_filled {
+            text
+        } else {
+            self.problems.note(name, problem)
+        }
+    }
+
+    /// Reads a text that may be missing; `null` is no text and is refused.
+    pub(in crate::http) fn optional_text(
+        &mut self,
+        name: &str,
+        max: usize,
+    ) -> Unchecked<Option<String>> {
         match self.members.get(name) {
-            None => {
-                self.problem(name, "is required");
-                String::new()
+            None => Unchecked::good(None),
+            Some(Value::String(text)) if text.chars().count() <= max => {
+                Unchecked::good(Some(text.clone()))
             }
-            Some(_) => self.optional_text(name, max).unwrap_or_default(),
+            Some(Value::String(_)) => {
+                let problem = format!("is longer than {max} characters");
+                self.problems.note(name, &problem)
+            }
+            Some(_) => self.problems.note(name, "expected a string"),
         }
     }
 
-    /// A text that may be missing; `null` is no text and is refused.
-    pub(in crate::http) fn optional_text(&mut self, name: &str, max: usize) -> Option<String> {
-        let value = self.members.get(name)?;
-        let Value::String(text) = value else {
-            self.problem(name, "expected a string");
-            return None;
-        };
-        let text = text.clone();
-        if text.chars().count() > max {
-            self.problem(name, &format!("is longer than {max} characters"));
-        }
-        Some(text)
-    }
-
-    /// A text of a field of our own that may be missing; there `null` is nothing. Fields of Better
-    /// Auth's are read as it reads them.
-    pub(in crate::http) fn text_or_nothing(&mut self, name: &str, max: usize) -> Option<String> {
-        self.members.get(name).filter(|value| !value.is_null())?;
-        self.optional_text(name, max)
-    }
-
-    /// A text, empty for `null`, or missing.
-    pub(in crate::http) fn nullable_text(&mut self, name: &str, max: usize) -> Option<String> {
-        match self.members.get(name)? {
-            Value::Null => Some(String::new()),
+    /// Reads a text of a field of our own that may be missing or `null`. Fields of Better Auth's
+    /// are read as it reads them.
+    pub(in crate::http) fn text_or_nothing(
+        &mut self,
+        name: &str,
+        max: usize,
+    ) -> Unchecked<Option<String>> {
+        match self.members.get(name) {
+            Some(Value::Null) => Unchecked::good(None),
             _ => self.optional_text(name, max),
         }
     }
 
-    /// A text or a list of texts.
-    pub(in crate::http) fn texts(&mut self, name: &str, max: usize) -> Option<Vec<String>> {
-        match self.members.get(name)? {
-            Value::Array(items) => {
-                let texts: Option<Vec<String>> = items
-                    .iter()
-                    .map(|item| item.as_str().map(ToOwned::to_owned))
-                    .collect();
-                if texts
-                    .as_ref()
-                    .is_none_or(|texts| texts.iter().map(String::len).sum::<usize>() > max)
-                {
-                    self.problem(name, "expected a string or an array of strings");
-                }
-                texts
+    /// Reads a text that may be missing; `null` reads as an empty text.
+    pub(in crate::http) fn nullable_text(
+        &mut self,
+        name: &str,
+        max: usize,
+    ) -> Unchecked<Option<String>> {
+        match self.members.get(name) {
+            Some(Value::Null) => Unchecked::good(Some(String::new())),
+            _ => self.optional_text(name, max),
+        }
+    }
+
+    /// Reads an email address that must be there.
+    pub(in crate::http) fn email(&mut self, name: &str) -> Unchecked<Email> {
+        let text = self.text(name, MAX_EMAIL);
+        let email = text.map(|text| text.parse().ok());
+        self.problems.required(name, email, "Invalid email address")
+    }
+
+    /// Reads the id of something that must be named, as a text or as a number (which Better Auth
+    /// takes for a text). `None` is a text that is no such id, so that nothing has it.
+    pub(in crate::http) fn id<T: FromStr>(&mut self, name: &str) -> Unchecked<Option<T>> {
+        let text = match self.members.get(name) {
+            Some(Value::Number(number)) => Unchecked::good(number.to_string()),
+            _ => self.text(name, MAX_ID),
+        };
+        text.map(|text| text.parse().ok())
+    }
+
+    /// Reads a text or a list of texts, such as a user's roles, joined by commas.
+    pub(in crate::http) fn comma_joined(
+        &mut self,
+        name: &str,
+        max: usize,
+    ) -> Unchecked<Option<String>> {
+        let Some(Value::Array(items)) = self.members.get(name) else {
+            return self.optional_text(name, max);
+        };
+        let texts: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
+        let joined = texts
+            .filter(|texts| texts.iter().map(|text| text.len()).sum::<usize>() <= max)
+            .map(|texts| Some(texts.join(",")));
+        let problem = "expected a string or an array of strings";
+        self.problems.value(name, joined, problem)
+    }
+
+    /// Reads the members of an object; the problems in it are told with those around it.
+    pub(in crate::http) fn within<F>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&mut Self) -> F,
+    ) -> F {
+        let members = match self.members.get(name) {
+            Some(Value::Object(members)) => members.clone(),
+            None => Map::new(),
+            Some(_) => {
+                let _ = self.problems.note::<()>(name, "expected an object");
+                Map::new()
             }
-            _ => self.optional_text(name, max).map(|text| vec![text]),
+        };
+        let mut inner = Self::new(members, self.problems.source());
+        let fields = read(&mut inner);
+        self.problems.extend(inner.problems);
+        fields
+    }
+
+    /// As [`Self::within`], of an object that must be there.
+    pub(in crate::http) fn required_within<F>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&mut Self) -> F,
+    ) -> F {
+        let fields = self.within(name, read);
+        if !self.members.get(name).is_some_and(Value::is_object) {
+            let _ = self.problems.note::<()>(name, "is required");
+        }
+        fields
+    }
+
+    /// Reads an object as it is.
+    pub(in crate::http) fn object(&mut self, name: &str) -> Unchecked<Option<Map<String, Value>>> {
+        match self.members.get(name) {
+            None => Unchecked::good(None),
+            Some(Value::Object(members)) => Unchecked::good(Some(members.clone())),
+            Some(_) => self.problems.note(name, "expected an object"),
         }
     }
 
-    /// An object of its own, to be read in the same way.
-    pub(in crate::http) fn record(&mut self, name: &str) -> Option<Self> {
-        self.object(name).map(Self::new)
+    /// Reads a whole number of seconds, at most a hundred years; `null` is none.
+    pub(in crate::http) fn seconds(&mut self, name: &str) -> Unchecked<Option<u64>> {
+        let read = |value: &Value| value.as_u64().filter(|s| *s <= MAX_SECONDS);
+        self.optional(name, "expected a number of seconds", read)
     }
 
-    /// An object as it is.
-    pub(in crate::http) fn object(&mut self, name: &str) -> Option<Map<String, Value>> {
-        if let Value::Object(members) = self.members.get(name)? {
-            return Some(members.clone());
+    /// Reads a whole number that is not negative; `null` is none.
+    pub(in crate::http) fn count(&mut self, name: &str) -> Unchecked<Option<i64>> {
+        let read = |value: &Value| value.as_i64().filter(|n| *n >= 0);
+        self.optional(name, "expected a whole number", read)
+    }
+
+    /// Reads a time, in the wire's form or as Unix milliseconds; `null` is none.
+    pub(in crate::http) fn time(&mut self, name: &str) -> Unchecked<Option<Timestamp>> {
+        self.optional(
+            name,
+            "expected a time of the years 1970 to 9999, such as 2030-01-31T12:00:00.000Z",
+            |value| {
+                value
+                    .as_i64()
+                    .and_then(Timestamp::from_outside)
+                    .or_else(|| value.as_str().and_then(Timestamp::parse))
+            },
+        )
+    }
+
+    fn optional<T>(
+        &mut self,
+        name: &str,
+        problem: &str,
+        read: impl FnOnce(&Value) -> Option<T>,
+    ) -> Unchecked<Option<T>> {
+        match self.members.get(name).filter(|value| !value.is_null()) {
+            None => Unchecked::good(None),
+            Some(value) => self.problems.value(name, read(value).map(Some), problem),
         }
-        self.problem(name, "expected an object");
-        None
     }
 
-    /// A whole number of seconds; `null` is none.
-    pub(in crate::http) fn seconds(&mut self, name: &str) -> Option<u64> {
-        let value = self.members.get(name).filter(|v| !v.is_null())?;
-        let seconds = value.as_u64().filter(|s| *s <= MAX_SECONDS);
-        if seconds.is_none() {
-            self.problem(name, "expected a number of seconds");
+    /// Reads a boolean that may be missing.
+    pub(in crate::http) fn optional_bool(&mut self, name: &str) -> Unchecked<Option<bool>> {
+        match self.members.get(name) {
+            None => Unchecked::good(None),
+            Some(value) => {
+                let value = value.as_bool().map(Some);
+                self.problems.value(name, value, "expected a boolean")
+            }
         }
-        seconds
     }
 
-    /// How many: a whole number that is not negative; `null` is none.
-    pub(in crate::http) fn count(&mut self, name: &str) -> Option<i64> {
-        let value = self.members.get(name).filter(|v| !v.is_null())?;
-        let count = value.as_i64().filter(|n| *n >= 0);
-        if count.is_none() {
-            self.problem(name, "expected a whole number");
-        }
-        count
+    /// Notes "is required" for a field that was not sent.
+    pub(in crate::http) fn required<T>(
+        &mut self,
+        name: &str,
+        field: Unchecked<Option<T>>,
+    ) -> Unchecked<T> {
+        self.problems.required(name, field, "is required")
     }
 
-    /// A time, in the wire's form or as Unix milliseconds; `null` is none.
-    pub(in crate::http) fn time(&mut self, name: &str) -> Option<Timestamp> {
-        let value = self.members.get(name).filter(|v| !v.is_null())?;
-        let time = value
-            .as_i64()
-            .and_then(Timestamp::from_outside)
-            .or_else(|| value.as_str().and_then(Timestamp::parse));
-        if time.is_none() {
-            self.problem(
-                name,
-                "expected a time of the years 1970 to 9999, such as 2030-01-31T12:00:00.000Z",
-            );
-        }
-        time
+    /// Converts a field; notes `problem` if its value does not convert.
+    pub(in crate::http) fn check<T, U>(
+        &mut self,
+        name: &str,
+        field: Unchecked<T>,
+        problem: &str,
+        convert: impl FnOnce(T) -> Option<U>,
+    ) -> Unchecked<U> {
+        self.problems.check(name, field, problem, convert)
     }
 
-    /// A text as it came, unchecked; an empty one is none.
-    pub(in crate::http) fn peek(&self, name: &str) -> Option<&str> {
+    /// Returns a text that is not empty, as it came. For the checks of this folder alone: handlers
+    /// read fields that `finish` opens.
+    pub(super) fn peek(&self, name: &str) -> Option<&str> {
         self.members
             .get(name)
             .and_then(Value::as_str)
             .filter(|text| !text.is_empty())
     }
 
-    /// A text, or a number as Better Auth takes it for one.
-    pub(in crate::http) fn text_or_number(&mut self, name: &str, max: usize) -> String {
-        match self.members.get(name) {
-            Some(Value::Number(number)) => number.to_string(),
-            _ => self.text(name, max),
-        }
+    /// Returns whether the form's own token passes the test.
+    pub(in crate::http) fn has_token(&self, is_good: impl FnOnce(&str) -> bool) -> bool {
+        self.peek("csrf").is_some_and(is_good)
     }
 
-    /// Whether the member is there, whatever it holds.
+    /// Returns whether the member is there, whatever it holds.
     pub(in crate::http) fn has(&self, name: &str) -> bool {
         self.members.contains_key(name)
     }
 
-    /// True, false or missing.
-    pub(in crate::http) fn optional_bool(&mut self, name: &str) -> Option<bool> {
-        let value = self.members.get(name)?.as_bool();
-        if value.is_none() {
-            self.problem(name, "expected a boolean");
-        }
-        value
-    }
-
-    /// Notes a problem.
-    pub(in crate::http) fn problem(&mut self, name: &str, message: &str) {
-        self.problems
-            .entry(name.to_owned())
-            .or_default()
-            .push(message.to_owned());
-    }
-
-    /// Refuses what clients do not set.
+    /// Refuses members that clients may not set.
+    ///
+    /// # Errors
+    /// [`Error::FieldNotAllowed`] for the first such member.
     pub(in crate::http) fn refuse_privileged(&self) -> Result<(), Error> {
         let found = PRIVILEGED
             .iter()
@@ -211,12 +302,11 @@ impl Fields {
         })
     }
 
-    /// All problems at once, or none.
-    pub(in crate::http) fn finish(self) -> Result<(), Error> {
-        if self.problems.is_empty() {
-            Ok(())
-        } else {
-            Err(Error::Validation(self.problems))
-        }
+    /// Opens every field that was read, or refuses with every problem at once.
+    ///
+    /// # Errors
+    /// [`Error::Validation`] with every problem.
+    pub(in crate::http) fn finish<F: Closed>(self, fields: F) -> Result<F::Values, Error> {
+        self.problems.finish(fields)
     }
 }

@@ -1,6 +1,4 @@
-//! Query strings: a name may stand several times; what `/admin/list-users` says in them.
-
-use std::collections::BTreeMap;
+//! Query strings, in which a name may occur several times; the search of `/admin/list-users`.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -8,104 +6,120 @@ use axum::http::request::Parts;
 use crate::flows::account::administer_users::{Column, Condition, Operand, Operator, Search};
 use crate::model::kernel::time::Timestamp;
 
-use super::error::Error;
+use super::error::{Error, Source};
+use super::unchecked::{Closed, Problems, Unchecked};
 
 /// Rows of a page that does not say how many.
 const PAGE: i64 = 100;
 const MAX_PAGE: i64 = 1_000;
 
-/// The pairs of a query, decoded.
-pub(in crate::http) struct Query(Vec<(String, String)>);
+/// The pairs of a query, decoded, and the problems of those that were read.
+pub(in crate::http) struct Query {
+    pairs: Vec<(String, String)>,
+    problems: Problems,
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for Query {
     type Rejection = std::convert::Infallible;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let query = parts.uri.query().unwrap_or_default();
-        Ok(Self(
-            url::form_urlencoded::parse(query.as_bytes())
+        Ok(Self {
+            pairs: url::form_urlencoded::parse(query.as_bytes())
                 .into_owned()
                 .collect(),
-        ))
+            problems: Problems::new(Source::Query),
+        })
     }
 }
 
 impl Query {
-    /// The first of this name; an empty one is none.
-    pub(in crate::http) fn one(&self, name: &str) -> Option<&str> {
+    /// Returns the first value of this name as it came; an empty one is none. For the checks of
+    /// this folder alone.
+    pub(super) fn peek(&self, name: &str) -> Option<&str> {
         self.all(name).next()
     }
 
     fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.0
+        self.pairs
             .iter()
             .filter(move |(n, v)| n == name && !v.is_empty())
             .map(|(_, v)| v.as_str())
     }
 
-    /// Whether it says `true` or `1`; `false` is no (contract section 17, 12).
+    /// Returns whether there is a value of this name.
+    pub(in crate::http) fn has(&self, name: &str) -> bool {
+        self.peek(name).is_some()
+    }
+
+    /// Returns whether the value is `true` or `1`; anything else is no (contract section 17, 12).
     pub(in crate::http) fn flag(&self, name: &str) -> bool {
-        matches!(self.one(name), Some("true" | "1"))
+        matches!(self.peek(name), Some("true" | "1"))
     }
 
-    /// A number; what is none is ignored, as Better Auth does.
+    /// Returns a whole number that is not negative; anything else is ignored, as Better Auth does.
     pub(in crate::http) fn number(&self, name: &str) -> Option<i64> {
-        self.one(name)?.parse().ok().filter(|n| *n >= 0)
+        self.peek(name)?.parse().ok().filter(|n| *n >= 0)
     }
 
-    /// A page of users as the query describes it; complaints name every field.
-    pub(in crate::http) fn search(&self) -> Result<Search, Error> {
-        let mut problems = BTreeMap::new();
-        let mut conditions = Vec::new();
-        if let Some(value) = self.one("searchValue") {
-            let column = self.choice(
-                "searchField",
-                &[("email", Column::Email), ("name", Column::Name)],
-                &mut problems,
-            );
-            let operators = [
-                ("contains", Operator::Contains),
-                ("starts_with", Operator::StartsWith),
-                ("ends_with", Operator::EndsWith),
-            ];
-            let operator = self.choice("searchOperator", &operators, &mut problems);
-            conditions.push(Condition {
-                column,
-                operator,
-                values: vec![Operand::Text(value.to_owned())],
-            });
+    /// Returns a value that is at most `max` bytes long; a longer one counts as missing. For
+    /// tokens and codes, of which a longer one cannot be good.
+    pub(in crate::http) fn no_longer_than(&self, name: &str, max: usize) -> Option<&str> {
+        self.peek(name).filter(|text| text.len() <= max)
+    }
+
+    /// Reads a text that may be missing.
+    pub(in crate::http) fn text(&mut self, name: &str, max: usize) -> Unchecked<Option<String>> {
+        let text = self.peek(name).map(ToOwned::to_owned);
+        let is_good = text.as_ref().is_none_or(|text| text.chars().count() <= max);
+        let problem = format!("is longer than {max} characters");
+        self.problems.value(name, is_good.then_some(text), &problem)
+    }
+
+    /// Reads a text that must be there.
+    pub(in crate::http) fn required(&mut self, name: &str, max: usize) -> Unchecked<String> {
+        let text = self.text(name, max);
+        self.problems.required(name, text, "is required")
+    }
+
+    /// Reads a value that may be missing; notes `problem` if it does not convert.
+    pub(in crate::http) fn parsed<T>(
+        &mut self,
+        name: &str,
+        problem: &str,
+        convert: impl FnOnce(&str) -> Option<T>,
+    ) -> Unchecked<Option<T>> {
+        match self.peek(name).map(convert) {
+            None => Unchecked::good(None),
+            Some(value) => self.problems.value(name, value.map(Some), problem),
         }
-        if self.one("filterValue").is_some() {
-            let column = self.column("filterField", Column::Email, &mut problems);
-            let operator = self.choice("filterOperator", &OPERATORS, &mut problems);
-            let values: Option<Vec<Operand>> = self
-                .all("filterValue")
-                .map(|text| operand(column, operator, text))
-                .collect();
-            match values {
-                Some(values) => conditions.push(Condition {
-                    column,
-                    operator,
-                    values,
-                }),
-                None => note(&mut problems, "filterValue", "is no value of this field"),
-            }
-        }
-        let sort = self.column("sortBy", Column::CreatedAt, &mut problems);
-        let descending = self.choice(
-            "sortDirection",
-            &[("asc", false), ("desc", true)],
-            &mut problems,
-        );
-        if !problems.is_empty() {
-            return Err(Error::Validation(problems));
-        }
+    }
+
+    /// Opens every field that was read, or refuses with every problem at once.
+    ///
+    /// # Errors
+    /// [`Error::Validation`] with every problem.
+    pub(in crate::http) fn finish<F: Closed>(&self, fields: F) -> Result<F::Values, Error> {
+        self.problems.finish(fields)
+    }
+
+    /// Reads the page of users that the query describes.
+    ///
+    /// # Errors
+    /// [`Error::Validation`] with every problem.
+    pub(in crate::http) fn search(&mut self) -> Result<Search, Error> {
+        let searched = self.searched();
+        let filtered = self.filtered();
+        let sort = self.column("sortBy", Column::CreatedAt);
+        let descending = self.choice("sortDirection", &[("asc", false), ("desc", true)]);
+        let (searched, filtered, sort, descending) =
+            self.finish((searched, filtered, sort, descending))?;
         let limit = self
             .number("limit")
             .filter(|n| *n > 0)
             .unwrap_or(PAGE)
             .min(MAX_PAGE);
         Ok(Search {
-            conditions,
+            conditions: searched.into_iter().chain(filtered).collect(),
             sort,
             descending,
             limit,
@@ -113,47 +127,66 @@ impl Query {
         })
     }
 
-    /// One of these words, the first if none is said.
-    fn choice<T: Copy>(
-        &self,
-        name: &str,
-        words: &[(&str, T)],
-        problems: &mut BTreeMap<String, Vec<String>>,
-    ) -> T {
-        let said = self.one(name);
+    fn searched(&mut self) -> Unchecked<Option<Condition>> {
+        let Some(value) = self.peek("searchValue").map(ToOwned::to_owned) else {
+            return Unchecked::good(None);
+        };
+        let columns = [("email", Column::Email), ("name", Column::Name)];
+        let operators = [
+            ("contains", Operator::Contains),
+            ("starts_with", Operator::StartsWith),
+            ("ends_with", Operator::EndsWith),
+        ];
+        let column = self.choice("searchField", &columns);
+        let operator = self.choice("searchOperator", &operators);
+        column.zip(operator).map(|(column, operator)| {
+            Some(Condition {
+                column,
+                operator,
+                values: vec![Operand::Text(value)],
+            })
+        })
+    }
+
+    fn filtered(&mut self) -> Unchecked<Option<Condition>> {
+        let texts: Vec<String> = self.all("filterValue").map(ToOwned::to_owned).collect();
+        if texts.is_empty() {
+            return Unchecked::good(None);
+        }
+        let column = self.column("filterField", Column::Email);
+        let operator = self.choice("filterOperator", &OPERATORS);
+        let problem = "is no value of this field";
+        let both = column.zip(operator);
+        self.problems
+            .check("filterValue", both, problem, |(column, operator)| {
+                let values = texts.iter().map(|text| operand(column, operator, text));
+                Some(Some(Condition {
+                    column,
+                    operator,
+                    values: values.collect::<Option<_>>()?,
+                }))
+            })
+    }
+
+    /// Reads one of these words; the first if there is none.
+    fn choice<T: Copy>(&mut self, name: &str, words: &[(&str, T)]) -> Unchecked<T> {
+        let said = self.peek(name);
         let found = words
             .iter()
-            .find(|(word, _)| said.is_none_or(|s| s == *word));
-        if found.is_none() {
-            let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-            note(
-                problems,
-                name,
-                &format!("expected one of {}", all.join(", ")),
-            );
-        }
-        found.unwrap_or(&words[0]).1
+            .find(|(word, _)| said.is_none_or(|s| s == *word))
+            .map(|(_, value)| *value);
+        let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let problem = format!("expected one of {}", all.join(", "));
+        self.problems.value(name, found, &problem)
     }
 
-    fn column(
-        &self,
-        name: &str,
-        otherwise: Column,
-        problems: &mut BTreeMap<String, Vec<String>>,
-    ) -> Column {
-        if self.one(name).is_none() {
-            otherwise
+    fn column(&mut self, name: &str, otherwise: Column) -> Unchecked<Column> {
+        if self.has(name) {
+            self.choice(name, &COLUMNS)
         } else {
-            self.choice(name, &COLUMNS, problems)
+            Unchecked::good(otherwise)
         }
     }
-}
-
-fn note(problems: &mut BTreeMap<String, Vec<String>>, name: &str, message: &str) {
-    problems
-        .entry(name.to_owned())
-        .or_default()
-        .push(message.to_owned());
 }
 
 const COLUMNS: [(&str, Column); 11] = [

@@ -20,17 +20,16 @@ use crate::model::account::user::User;
 use crate::model::kernel::user_agent::device;
 use crate::model::session::session::Session;
 
-use super::form::Form;
+use super::form::{Form, TypedTwice};
 use super::page::{Page, moment};
 use super::visitor::{SignedForm, SignedIn, see_other};
-use crate::http::api::accounts::{MAX_NAME, MAX_PASSWORD, Replaced, deliver_anew};
+use crate::http::api::session_delivery::{Replaced, deliver_anew};
 use crate::http::edge::cookies;
 use crate::http::edge::cookies::Clear;
 use crate::http::edge::credentials::Credentials;
 use crate::http::edge::error::Error;
+use crate::http::edge::limits::{MAX_EMAIL, MAX_ID, MAX_NAME, MAX_PASSWORD};
 use crate::http::edge::query::Query;
-use crate::http::pages::login::passwords::chosen;
-use crate::http::pages::login::sign_in::checked_email;
 use crate::http::pages::login::verify_email::DONE;
 
 #[derive(Template)]
@@ -130,12 +129,8 @@ fn done(what: &str) -> Response {
 
 /// A link of a mail may end here with an error; it is said where the address stands.
 pub(super) async fn show(visitor: SignedIn, query: Query) -> Result<Response, Error> {
-    let mut form = if query.one("error").is_some() {
-        Form::new("email")
-    } else {
-        Form::default()
-    };
-    if query.one("error").is_some() {
+    let mut form = Form::new("email");
+    if query.has("error") {
         form.say(&visitor.page, "error.INVALID_TOKEN");
     }
     account(&visitor, form, None).await
@@ -149,18 +144,14 @@ pub(super) async fn name(
     }: SignedForm,
 ) -> Result<Response, Error> {
     visitor.who.to_oneself(&app, Action::UpdateUser)?;
-    let name = fields
-        .optional_text("name", MAX_NAME)
-        .unwrap_or_default()
-        .trim()
-        .to_owned();
-    fields.finish()?;
+    let name = fields.optional_text("name", MAX_NAME).or_default();
+    let name = fields.finish(name)?.trim().to_owned();
     let mut form = Form::new("name").filled("name", &name);
-    if name.is_empty() {
-        form.note(&visitor.page, "name", "form.missing");
-        let problems = form.problems();
-        return account(&visitor, form, Some(problems)).await;
-    }
+    let name = form.required(&visitor.page, "name", name);
+    let name = match form.finish(name) {
+        Ok(name) => name,
+        Err(error) => return account(&visitor, form, Some(error)).await,
+    };
     let profile = Profile {
         name: Some(name),
         image: None,
@@ -203,14 +194,13 @@ pub(super) async fn email(
     }: SignedForm,
 ) -> Result<Response, Error> {
     visitor.who.require_not_impersonated(Action::SetEmail)?;
-    let text = fields
-        .optional_text("email", MAX_NAME * 4)
-        .unwrap_or_default();
-    fields.finish()?;
+    let text = fields.optional_text("email", MAX_EMAIL).or_default();
+    let text = fields.finish(text)?;
     let mut form = Form::new("email").filled("email", &text);
-    let Some(new) = checked_email(&visitor.page, &mut form, &text) else {
-        let problems = form.problems();
-        return account(&visitor, form, Some(problems)).await;
+    let new = form.email(&visitor.page, "email", &text);
+    let new = match form.finish(new) {
+        Ok(new) => new,
+        Err(error) => return account(&visitor, form, Some(error)).await,
     };
     let outcome = change_email::request(
         &app,
@@ -237,18 +227,15 @@ pub(super) async fn password(
 ) -> Result<Response, Error> {
     visitor.who.require_not_impersonated(Action::SetPassword)?;
     let mut form = Form::new("password");
-    let current = fields
-        .optional_text("current", MAX_PASSWORD)
-        .unwrap_or_default();
-    let new = chosen(&visitor.page, &mut form, &mut fields, MAX_PASSWORD);
-    fields.finish()?;
-    if current.is_empty() {
-        form.note(&visitor.page, "current", "form.missing");
-    }
-    if !form.is_good() {
-        let problems = form.problems();
-        return account(&visitor, form, Some(problems)).await;
-    }
+    let current = fields.optional_text("current", MAX_PASSWORD).or_default();
+    let typed = TypedTwice::read(&mut fields);
+    let (current, typed) = fields.finish((current, typed))?;
+    let new = form.typed_twice(&visitor.page, typed);
+    let current = form.required(&visitor.page, "current", current);
+    let (current, new) = match form.finish((current, new)) {
+        Ok(opened) => opened,
+        Err(error) => return account(&visitor, form, Some(error)).await,
+    };
     let outcome =
         change_password::change_password(&app, &visitor.who, &current, &new, true, &visitor.peer)
             .await;
@@ -277,8 +264,8 @@ pub(super) async fn end_session(
         mut fields,
     } = sent;
     visitor.who.to_oneself(&app, Action::RevokeSessions)?;
-    let session = fields.text("session", 64);
-    fields.finish()?;
+    let session = fields.text("session", MAX_ID);
+    let session = fields.finish(session)?;
     let carried = Replaced::of(&credentials);
     if manage_sessions::revoke_own(
         &app,
@@ -323,10 +310,8 @@ pub(super) async fn delete(
     }: SignedForm,
 ) -> Result<Response, Error> {
     visitor.who.require_not_impersonated(Action::DeleteUser)?;
-    let current = fields
-        .optional_text("current", MAX_PASSWORD)
-        .unwrap_or_default();
-    fields.finish()?;
+    let current = fields.optional_text("current", MAX_PASSWORD).or_default();
+    let current = fields.finish(current)?;
     let outcome = delete_user::with_password(&app, &visitor.who, &current, &visitor.peer).await;
     let answer = outcome.map(|()| {
         let mut headers = HeaderMap::new();

@@ -9,6 +9,7 @@ use super::failures::MessagePage;
 use super::form::Form;
 use super::page::Page;
 use crate::http::edge::error::Error;
+use crate::http::edge::limits::MAX_WORD;
 use crate::http::edge::query::Query;
 
 /// Asks, and posts the answer to where it was asked.
@@ -89,13 +90,14 @@ pub(in crate::http) fn prove(p: &Page, email: &str, asks: bool, form: Prove<'_>)
 
 /// `GET …/error?error=CODE`: only what looks like a code is repeated.
 pub(in crate::http) async fn error(page: Page, query: Query) -> Response {
-    let plain = |code: &&str| {
-        code.len() <= 64
-            && code
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"_'-".contains(&b))
+    let is_plain = |code: &&str| {
+        code.bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_'-".contains(&b))
     };
-    let code = query.one("error").filter(plain).unwrap_or("UNKNOWN");
+    let code = query
+        .no_longer_than("error", MAX_WORD)
+        .filter(is_plain)
+        .unwrap_or("UNKNOWN");
     let text = page
         .meaning(&code.to_ascii_uppercase())
         .unwrap_or_else(|| page.t("fault.link_text"));

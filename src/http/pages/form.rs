@@ -1,20 +1,44 @@
-//! What stands in a form, and what is wrong with it.
+//! The fields of a form of a page: what was typed, what is wrong with it, and the values once
+//! nothing is.
 
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
 
 use super::page::Page;
-use crate::http::edge::error::Error;
+use crate::http::edge::body::Fields;
+use crate::http::edge::error::{Error, Source};
+use crate::http::edge::limits::MAX_PASSWORD;
+use crate::http::edge::unchecked::{Closed, Problems, Unchecked};
+use crate::model::account::email::Email;
 
 /// A form as it is shown: again with what was typed, but for passwords.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Form {
     id: &'static str,
     values: BTreeMap<&'static str, String>,
-    wrong: BTreeMap<&'static str, String>,
+    /// The reasons for which the service refused a form whose fields were good.
+    refused: BTreeMap<&'static str, String>,
+    problems: Problems,
     said: String,
     wait: u64,
+}
+
+/// A new password and its repetition, as they were typed.
+pub(in crate::http) struct TypedTwice {
+    password: String,
+    again: String,
+}
+
+impl TypedTwice {
+    /// Reads the fields `password` and `again`.
+    pub(in crate::http) fn read(fields: &mut Fields) -> Unchecked<Self> {
+        let password = fields.optional_text("password", MAX_PASSWORD).or_default();
+        let again = fields.optional_text("again", MAX_PASSWORD).or_default();
+        password
+            .zip(again)
+            .map(|(password, again)| Self { password, again })
+    }
 }
 
 /// The field that a refusal is about; the others are about the whole form.
@@ -39,7 +63,11 @@ impl Form {
     pub(super) fn new(id: &'static str) -> Self {
         Self {
             id,
-            ..Self::default()
+            values: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            problems: Problems::new(Source::Form),
+            said: String::new(),
+            wait: 0,
         }
     }
 
@@ -49,28 +77,43 @@ impl Form {
         self
     }
 
-    /// Notes what is wrong with a field, by its key in the catalogue.
-    pub(super) fn note(&mut self, page: &Page, name: &'static str, key: &str) {
-        self.wrong.insert(name, page.t(key).to_owned());
+    /// Checks that a text was typed.
+    pub(super) fn required(&mut self, page: &Page, name: &str, text: String) -> Unchecked<String> {
+        let typed = Some(text).filter(|text| !text.is_empty());
+        self.problems.value(name, typed, page.t("form.missing"))
+    }
+
+    /// Checks an email address.
+    pub(super) fn email(&mut self, page: &Page, name: &str, text: &str) -> Unchecked<Email> {
+        let key = if text.trim().is_empty() {
+            "form.missing"
+        } else {
+            "error.INVALID_EMAIL"
+        };
+        self.problems.value(name, text.parse().ok(), page.t(key))
+    }
+
+    /// Checks a new password that was typed twice, in the fields `password` and `again`.
+    pub(super) fn typed_twice(&mut self, page: &Page, typed: TypedTwice) -> Unchecked<String> {
+        let TypedTwice { password, again } = typed;
+        if password.is_empty() {
+            return self.required(page, "password", password);
+        }
+        let same = (password == again).then_some(password);
+        self.problems.value("again", same, page.t("form.differs"))
+    }
+
+    /// Opens the fields of a form with nothing wrong in it.
+    ///
+    /// # Errors
+    /// [`Error::Validation`] with every problem.
+    pub(super) fn finish<F: Closed>(&self, fields: F) -> Result<F::Values, Error> {
+        self.problems.finish(fields)
     }
 
     /// Says something about the whole form, by its key.
     pub(super) fn say(&mut self, page: &Page, key: &str) {
         page.t(key).clone_into(&mut self.said);
-    }
-
-    /// Whether nothing is wrong so far.
-    pub(super) fn is_good(&self) -> bool {
-        self.wrong.is_empty() && self.said.is_empty()
-    }
-
-    /// The refusal of a form with wrong fields.
-    pub(super) fn problems(&self) -> Error {
-        let problems = self
-            .wrong
-            .iter()
-            .map(|(name, text)| ((*name).to_owned(), vec![text.clone()]));
-        Error::Validation(problems.collect())
     }
 
     /// As [`Self::refused`], in a form whose current password is the field `password`.
@@ -81,8 +124,8 @@ impl Form {
         error: Error,
     ) -> Result<Error, Error> {
         let error = self.refused(page, error)?;
-        if let Some(text) = self.wrong.remove("current") {
-            self.wrong.insert(password, text);
+        if let Some(text) = self.refused.remove("current") {
+            self.refused.insert(password, text);
         }
         Ok(error)
     }
@@ -98,7 +141,7 @@ impl Form {
             .meaning(code)
             .map_or_else(|| error.message(), ToOwned::to_owned);
         match field_of(code) {
-            Some(field) => drop(self.wrong.insert(field, text)),
+            Some(field) => drop(self.refused.insert(field, text)),
             None => self.said = text,
         }
         self.wait = error
@@ -120,7 +163,10 @@ impl Form {
     }
 
     pub(super) fn wrong(&self, name: &str) -> &str {
-        self.wrong.get(name).map_or("", String::as_str)
+        let refused = self.refused.get(name).map(String::as_str);
+        refused
+            .or_else(|| self.problems.latest(name))
+            .unwrap_or_default()
     }
 
     pub(super) fn said(&self) -> &str {

@@ -7,7 +7,7 @@ pub(super) mod ask;
 mod assets;
 mod console;
 pub(super) mod failures;
-mod form;
+pub(in crate::http) mod form;
 pub(in crate::http) mod login;
 mod page;
 mod visitor;

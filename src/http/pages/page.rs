@@ -19,6 +19,7 @@ use crate::model::kernel::time::Timestamp;
 use super::assets;
 use crate::http::edge::error::{Error, Failure};
 use crate::http::edge::header_text;
+use crate::http::edge::limits::MAX_CODE;
 use crate::http::edge::outermost::RequestId;
 use crate::http::edge::query::Query;
 
@@ -44,11 +45,11 @@ impl FromRequestParts<Arc<App>> for Page {
         let words = words(app, &parts.headers);
         let Ok(query) = Query::from_request_parts(parts, app).await;
         let key = query
-            .one("done")
+            .no_longer_than("done", MAX_CODE)
             .filter(|done| done.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
             .map(|done| format!("done.{done}"));
         // What failed is not told as done.
-        let key = key.filter(|_| query.one("error").is_none());
+        let key = key.filter(|_| !query.has("error"));
         let notice = key
             .and_then(|key| words.find(&key).map(ToOwned::to_owned))
             .unwrap_or_default();

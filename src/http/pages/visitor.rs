@@ -130,11 +130,7 @@ impl FromRequest<Arc<App>> for SignedForm {
         let Submitted(fields) = Submitted::from_request(Request::from_parts(parts, body), app)
             .await
             .map_err(IntoResponse::into_response)?;
-        if form_token::is_good(
-            app,
-            visitor.who.session.id,
-            fields.peek("csrf").unwrap_or_default(),
-        ) {
+        if fields.has_token(|token| form_token::is_good(app, visitor.who.session.id, token)) {
             Ok(Self { visitor, fields })
         } else {
             Err(Error::InvalidFormToken.into_response())

@@ -13,8 +13,9 @@ use crate::flows::audit::read_audit::{Entry, Filter};
 use crate::flows::authority::Authority;
 use crate::model::account::permission::Action;
 
-use crate::http::api::audit::place_of;
+use crate::http::api::audit::{NOT_A_PLACE, place_of};
 use crate::http::edge::error::Error;
+use crate::http::edge::limits::MAX_FILTER;
 use crate::http::edge::query::Query;
 use crate::http::pages::page::{Page, moment};
 use crate::http::pages::visitor::SignedIn;
@@ -58,27 +59,24 @@ fn row(event: &Entry) -> Row {
 pub(in crate::http::pages) async fn show(
     State(app): State<Arc<App>>,
     visitor: SignedIn,
-    query: Query,
+    mut query: Query,
 ) -> Result<Response, Error> {
     let by = Authority::Session(&visitor.who);
     by.may(&app, Action::ReadAudit)?;
-    let (kind, user) = (
-        query.one("kind").unwrap_or_default(),
-        query.one("user").unwrap_or_default(),
-    );
-    let text = |text: &str| Some(text.to_owned()).filter(|t| !t.is_empty());
-    let before = query
-        .one("before")
-        .map(|place| {
-            place_of(place).ok_or_else(|| Error::invalid("before", "is no `next` of a page"))
-        })
-        .transpose()?;
+    let kind = query.text("kind", MAX_FILTER);
+    let user = query.text("user", MAX_FILTER);
+    let before = query.parsed("before", NOT_A_PLACE, place_of);
+    let (kind, user, before) = query.finish((kind, user, before))?;
     let filter = Filter {
-        subject: text(user),
-        kind: text(kind),
+        subject: user.clone(),
+        kind: kind.clone(),
         before,
         ..Filter::default()
     };
+    let (kind, user) = (
+        kind.as_deref().unwrap_or_default(),
+        user.as_deref().unwrap_or_default(),
+    );
     let events = read_audit::list(&app, by, filter, PAGE).await?;
     let is_full = i64::try_from(events.len()).is_ok_and(|n| n == PAGE);
     let next = events.last().filter(|_| is_full).map(|last| {

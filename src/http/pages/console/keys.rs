@@ -19,6 +19,7 @@ use crate::model::kernel::time::Timestamp;
 use crate::model::key::key::{Key, KeyOperation, State as KeyState};
 
 use crate::http::edge::error::Error;
+use crate::http::edge::limits::MAX_KEY_ID;
 use crate::http::pages::form::Form;
 use crate::http::pages::page::{Page, moment};
 use crate::http::pages::visitor::{SignedForm, SignedIn, see_other};
@@ -97,8 +98,8 @@ pub(in crate::http::pages) async fn rotate(
     }: SignedForm,
 ) -> Result<Response, Error> {
     Authority::Session(&visitor.who).may(&app, Action::RotateKeys)?;
-    let active = fields.text("active", 128);
-    fields.finish()?;
+    let active = fields.text("active", MAX_KEY_ID);
+    let active = fields.finish(active)?;
     let order = KeyChange::new(KeyOperation::Rotate { force: false }, visitor.peer.clone())
         .if_active(Some(active));
     match change_keys::change(&app, order).await {

@@ -21,6 +21,7 @@ use super::users::state_of;
 use crate::http::api::admin_sessions::left;
 use crate::http::edge::credentials::Credentials;
 use crate::http::edge::error::Error;
+use crate::http::edge::limits::{MAX_ID, MAX_REASON, MAX_ROLES, MAX_WORD};
 use crate::http::pages::account::Device;
 use crate::http::pages::form::Form;
 use crate::http::pages::page::{Page, moment};
@@ -140,8 +141,8 @@ pub(in crate::http::pages) async fn set_role(
 ) -> Result<Response, Error> {
     let by = Authority::Session(&visitor.who);
     by.may(&app, Action::SetRole)?;
-    let role = fields.text("role", 1_024);
-    fields.finish()?;
+    let role = fields.text("role", MAX_ROLES);
+    let role = fields.finish(role)?;
     let id = parsed(&id)?;
     let roles: Vec<&str> = role
         .split(',')
@@ -163,19 +164,19 @@ pub(in crate::http::pages) async fn ban(
     let by = Authority::Session(&visitor.who);
     by.may(&app, Action::BanUser)?;
     let reason = fields
-        .optional_text("reason", 1_024)
+        .optional_text("reason", MAX_REASON)
         .filter(|reason| !reason.is_empty());
-    let days = fields.peek("days").map(|days| {
-        days.parse::<u64>()
-            .ok()
-            .filter(|days| (1..=36_500).contains(days))
+    let days = fields.optional_text("days", MAX_WORD).or_default();
+    let time = fields.check("days", days, "expected a number of days", |days| {
+        if days.is_empty() {
+            return Some(None);
+        }
+        let days = days.parse::<u64>().ok();
+        let days = days.filter(|days| (1..=36_500).contains(days))?;
+        Some(Some(Duration::from_secs(days * DAY)))
     });
-    fields.finish()?;
-    if days == Some(None) {
-        return Err(Error::invalid("days", "expected a number of days"));
-    }
+    let (reason, time) = fields.finish((reason, time))?;
     let id = parsed(&id)?;
-    let time = days.flatten().map(|days| Duration::from_secs(days * DAY));
     let outcome = administer::ban(&app, by, id, reason, time, &visitor.peer).await;
     settle(&visitor, id, "ban", outcome).await
 }
@@ -202,8 +203,8 @@ pub(in crate::http::pages) async fn end_session(
 ) -> Result<Response, Error> {
     let by = Authority::Session(&visitor.who);
     by.may(&app, Action::RevokeSessions)?;
-    let handle = fields.text("session", 64);
-    fields.finish()?;
+    let handle = fields.text("session", MAX_ID);
+    let handle = fields.finish(handle)?;
     let id = parsed(&id)?;
     let session: SessionId = handle.parse().map_err(|_| Refused::SessionNotFound)?;
     let outcome = manage_sessions::revoke_of_somebody(&app, by, session, &visitor.peer).await;

@@ -17,6 +17,7 @@ use crate::model::account::user::User;
 use crate::model::kernel::time::Timestamp;
 
 use crate::http::edge::error::Error;
+use crate::http::edge::limits::MAX_FILTER;
 use crate::http::edge::query::Query;
 use crate::http::pages::page::{Page, moment};
 use crate::http::pages::visitor::{SignedIn, see_other};
@@ -68,11 +69,13 @@ pub(in crate::http::pages) async fn front(visitor: SignedIn) -> Result<Response,
 pub(in crate::http::pages) async fn list(
     State(app): State<Arc<App>>,
     visitor: SignedIn,
-    query: Query,
+    mut query: Query,
 ) -> Result<Response, Error> {
     let by = Authority::Session(&visitor.who);
     by.may(&app, Action::ListUsers)?;
-    let q = query.one("q").unwrap_or_default().trim();
+    let q = query.text("q", MAX_FILTER).or_default();
+    let q = query.finish(q)?;
+    let q = q.trim();
     let offset = query.number("offset").unwrap_or(0);
     let wanted = Condition {
         column: Column::EmailAndName,

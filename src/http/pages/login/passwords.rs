@@ -13,19 +13,18 @@ use crate::flows::account::reset_password;
 use crate::flows::login::known_device;
 use crate::model::audit::event::Peer;
 
-use super::sign_in::{checked_email, next_of, with_next};
-use crate::http::api::accounts::{MAX_NAME, MAX_PASSWORD, know_anew};
-use crate::http::edge::body::{Fields, Submitted};
+use super::sign_in::with_next;
+use crate::http::api::accounts::know_anew;
+use crate::http::edge::body::Submitted;
 use crate::http::edge::client::Client;
 use crate::http::edge::credentials::Credentials;
 use crate::http::edge::error::Error;
+use crate::http::edge::limits::{MAX_EMAIL, MAX_LINK_TOKEN};
 use crate::http::edge::query::Query;
 use crate::http::pages::failures::MessagePage;
-use crate::http::pages::form::Form;
+use crate::http::pages::form::{Form, TypedTwice};
 use crate::http::pages::page::Page;
 use crate::http::pages::visitor::see_other;
-
-const MAX_TOKEN: usize = 256;
 
 #[derive(Template)]
 #[template(path = "pages/forgot_password.html")]
@@ -68,16 +67,16 @@ impl Choosing<'_> {
     /// on. Else the form again, with what is wrong.
     pub(in crate::http) async fn answer(
         &self,
-        mut body: Fields,
+        typed: TypedTwice,
         credentials: &Credentials,
         peer: &Peer,
     ) -> Result<Response, Error> {
         let mut form = Form::new("reset");
-        let new = chosen(self.page, &mut form, &mut body, MAX_PASSWORD);
-        body.finish()?;
-        if !form.is_good() {
-            return Ok(Page::refuse(&self.with(&form), form.problems(), self.next));
-        }
+        let new = form.typed_twice(self.page, typed);
+        let new = match form.finish(new) {
+            Ok(new) => new,
+            Err(error) => return Ok(Page::refuse(&self.with(&form), error, self.next)),
+        };
         match reset_password::reset(&self.page.app, self.token, &new, peer).await {
             Ok(user) => {
                 let (app, mut response) = (&self.page.app, after_choosing(self.page, self.next));
@@ -129,23 +128,6 @@ fn after_choosing(page: &Page, next: &str) -> Response {
     Page::answer(&told, StatusCode::OK, "")
 }
 
-/// A new password that was typed twice.
-pub(in crate::http::pages) fn chosen(
-    page: &Page,
-    form: &mut Form,
-    body: &mut Fields,
-    max: usize,
-) -> String {
-    let password = body.optional_text("password", max).unwrap_or_default();
-    let again = body.optional_text("again", max).unwrap_or_default();
-    if password.is_empty() {
-        form.note(page, "password", "form.missing");
-    } else if password != again {
-        form.note(page, "again", "form.differs");
-    }
-    password
-}
-
 pub(in crate::http::pages) async fn show_forgot(
     State(app): State<Arc<App>>,
     page: Page,
@@ -154,7 +136,7 @@ pub(in crate::http::pages) async fn show_forgot(
     if !app.config.mail.sends() {
         return Err(Refused::ResetPasswordDisabled.into());
     }
-    let next = next_of(&app, query.one("redirect_to"))?;
+    let next = query.redirect_to(&app)?;
     Ok(Page::answer(
         &Forgot {
             p: &page,
@@ -172,11 +154,9 @@ pub(in crate::http::pages) async fn forgot(
     Client(peer): Client,
     Submitted(mut body): Submitted,
 ) -> Result<Response, Error> {
-    let next = next_of(&app, body.peek("redirect_to"))?;
-    let text = body
-        .optional_text("email", MAX_NAME * 4)
-        .unwrap_or_default();
-    body.finish()?;
+    let next = body.redirect_to(&app)?;
+    let text = body.optional_text("email", MAX_EMAIL).or_default();
+    let text = body.finish(text)?;
     let mut form = Form::new("forgot").filled("email", &text);
     let again = |form: &Form, error| {
         Page::refuse(
@@ -189,8 +169,10 @@ pub(in crate::http::pages) async fn forgot(
             "",
         )
     };
-    let Some(email) = checked_email(&page, &mut form, &text) else {
-        return Ok(again(&form, form.problems()));
+    let email = form.email(&page, "email", &text);
+    let email = match form.finish(email) {
+        Ok(email) => email,
+        Err(error) => return Ok(again(&form, error)),
     };
     if let Err(error) = reset_password::request(
         &app,
@@ -225,10 +207,9 @@ pub(in crate::http::pages) async fn show_reset(
     query: Query,
 ) -> Result<Response, Error> {
     let token = query
-        .one("token")
-        .filter(|token| token.len() <= MAX_TOKEN)
+        .no_longer_than("token", MAX_LINK_TOKEN)
         .unwrap_or_default();
-    let next = next_of(&app, query.one("redirect_to"))?;
+    let next = query.redirect_to(&app)?;
     reset_password::check(&app, token).await?;
     Ok(Choosing {
         page: &page,
@@ -246,14 +227,16 @@ pub(in crate::http::pages) async fn reset(
     credentials: Credentials,
     Submitted(mut body): Submitted,
 ) -> Result<Response, Error> {
-    let next = next_of(&app, body.peek("redirect_to"))?;
-    let token = body.optional_text("token", MAX_TOKEN).unwrap_or_default();
+    let next = body.redirect_to(&app)?;
+    let token = body.optional_text("token", MAX_LINK_TOKEN).or_default();
+    let typed = TypedTwice::read(&mut body);
+    let (token, typed) = body.finish((token, typed))?;
     Choosing {
         page: &page,
         token: &token,
         next: &next,
         action: OWN,
     }
-    .answer(body, &credentials, &peer)
+    .answer(typed, &credentials, &peer)
     .await
 }

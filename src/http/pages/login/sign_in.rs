@@ -11,17 +11,17 @@ use axum::response::{IntoResponse, Response};
 use crate::app::App;
 use crate::flows::login::sign_in as flow_in;
 use crate::flows::session::open_session::{Options, SessionTokens};
-use crate::model::account::email::Email;
 use crate::model::account::user::User;
-use crate::model::kernel::origin::is_trusted_redirect;
 use crate::model::session::session::Delivery;
 
-use crate::http::api::accounts::{MAX_NAME, MAX_PASSWORD, MAX_URL, Replaced, end_all};
+use crate::http::api::accounts::end_all;
+use crate::http::api::session_delivery::Replaced;
 use crate::http::api::views;
-use crate::http::edge::body::{Fields, Submitted};
+use crate::http::edge::body::Submitted;
 use crate::http::edge::client::Client;
 use crate::http::edge::credentials::Credentials;
 use crate::http::edge::error::Error;
+use crate::http::edge::limits::{MAX_CODE, MAX_EMAIL, MAX_PASSWORD};
 use crate::http::edge::query::Query;
 use crate::http::pages::form::Form;
 use crate::http::pages::page::Page;
@@ -51,20 +51,6 @@ pub(in crate::http) fn query_of(next: &str) -> String {
         String::new()
     } else {
         format!("?{query}")
-    }
-}
-
-/// Where somebody wants to go afterwards; empty: nowhere in particular.
-pub(in crate::http) fn next_of(app: &App, text: Option<&str>) -> Result<String, Error> {
-    match text.filter(|text| !text.is_empty()) {
-        None => Ok(String::new()),
-        Some(text)
-            if text.len() <= MAX_URL
-                && is_trusted_redirect(text, &app.config.server.trusted_origins) =>
-        {
-            Ok(app.config.server.mount.given(text))
-        }
-        Some(_) => Err(Error::InvalidRedirectUrl),
     }
 }
 
@@ -103,13 +89,10 @@ pub(in crate::http::pages) fn welcome(
     (headers, see_other(onward(app, next))).into_response()
 }
 
-/// Longer than any code of ours.
-const MAX_CODE: usize = 256;
-
 /// To one's account; who is not signed in is led on to the form.
 pub(in crate::http::pages) async fn front(query: Query) -> Response {
     // A link of a mail that named no page of its own ends here.
-    let code = query.one("error").filter(|code| code.len() <= MAX_CODE);
+    let code = query.no_longer_than("error", MAX_CODE);
     code.map_or_else(
         || see_other("/auth/account"),
         |code| see_other(&format!("/auth/error?{}", pair("error", code))),
@@ -128,7 +111,7 @@ pub(in crate::http::pages) async fn show(
     MaybeSignedIn(who): MaybeSignedIn,
     query: Query,
 ) -> Result<Response, Error> {
-    let next = next_of(&app, query.one("redirect_to"))?;
+    let next = query.redirect_to(&app)?;
     // `again`: the password is to be proven once more.
     if who.is_some() && !query.flag("again") {
         return Ok(see_other(onward(&app, &next)));
@@ -150,24 +133,19 @@ pub(in crate::http::pages) async fn send(
     credentials: Credentials,
     Submitted(mut body): Submitted,
 ) -> Result<Response, Error> {
-    let next = next_of(&app, body.peek("redirect_to"))?;
-    let (text, password) = (
-        body.optional_text("email", MAX_NAME * 4)
-            .unwrap_or_default(),
-        body.optional_text("password", MAX_PASSWORD)
-            .unwrap_or_default(),
-    );
+    let next = body.redirect_to(&app)?;
+    let text = body.optional_text("email", MAX_EMAIL).or_default();
+    let password = body.optional_text("password", MAX_PASSWORD).or_default();
     let remember = body.has("remember");
-    body.finish()?;
+    let (text, password) = body.finish((text, password))?;
     let mut form = Form::new("sign-in")
         .filled("email", &text)
         .filled("remember", if remember { "yes" } else { "no" });
-    let email = checked_email(&page, &mut form, &text);
-    if password.is_empty() {
-        form.note(&page, "password", "form.missing");
-    }
-    let (Some(email), true) = (email, form.is_good()) else {
-        return Ok(again(&page, &form, &next, form.problems()));
+    let email = form.email(&page, "email", &text);
+    let password = form.required(&page, "password", password);
+    let (email, password) = match form.finish((email, password)) {
+        Ok(opened) => opened,
+        Err(error) => return Ok(again(&page, &form, &next, error)),
     };
     let options = Options {
         delivery: Delivery::Cookie,
@@ -181,27 +159,6 @@ pub(in crate::http::pages) async fn send(
             Ok(again(&page, &form, &next, error))
         }
     }
-}
-
-/// The address, or what is wrong with it.
-pub(in crate::http::pages) fn checked_email(
-    page: &Page,
-    form: &mut Form,
-    text: &str,
-) -> Option<Email> {
-    let parsed = text.parse().ok();
-    if parsed.is_none() {
-        form.note(
-            page,
-            "email",
-            if text.trim().is_empty() {
-                "form.missing"
-            } else {
-                "error.INVALID_EMAIL"
-            },
-        );
-    }
-    parsed
 }
 
 fn again(page: &Page, form: &Form, next: &str, error: Error) -> Response {
@@ -225,7 +182,7 @@ pub(in crate::http::pages) async fn sign_out(
     sent: SignedForm,
 ) -> Result<Response, Error> {
     let SignedForm { visitor, fields } = sent;
-    Fields::finish(fields)?;
+    fields.finish(())?;
     let headers = end_all(&app, &credentials, &[], &visitor.peer).await?;
     Ok((headers, see_other("/auth/sign-in?done=signed_out")).into_response())
 }

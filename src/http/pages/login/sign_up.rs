@@ -13,17 +13,18 @@ use crate::flows::account::sign_up as flow_up;
 use crate::flows::session::open_session::Options;
 use crate::model::session::session::Delivery;
 
-use super::passwords::chosen;
-use super::sign_in::{checked_email, next_of, onward, query_of, welcome, with_next};
+use super::sign_in::{onward, query_of, welcome, with_next};
 use super::verify_email::DONE;
-use crate::http::api::accounts::{MAX_NAME, MAX_PASSWORD, Replaced, remember_asker};
+use crate::http::api::accounts::remember_asker;
+use crate::http::api::session_delivery::Replaced;
 use crate::http::edge::body::Submitted;
 use crate::http::edge::client::Client;
 use crate::http::edge::credentials::Credentials;
 use crate::http::edge::error::Error;
+use crate::http::edge::limits::{MAX_EMAIL, MAX_NAME};
 use crate::http::edge::query::Query;
 use crate::http::pages::failures::MessagePage;
-use crate::http::pages::form::Form;
+use crate::http::pages::form::{Form, TypedTwice};
 use crate::http::pages::page::Page;
 
 #[derive(Template)]
@@ -43,7 +44,7 @@ pub(in crate::http::pages) async fn show(
     if !app.config.sign_up.enabled {
         return Err(Refused::SignUpDisabled.into());
     }
-    let next = next_of(&app, query.one("redirect_to"))?;
+    let next = query.redirect_to(&app)?;
     let shown = SignUp {
         p: &page,
         f: &Form::new("sign-up"),
@@ -60,24 +61,18 @@ pub(in crate::http::pages) async fn send(
     credentials: Credentials,
     Submitted(mut body): Submitted,
 ) -> Result<Response, Error> {
-    let next = next_of(&app, body.peek("redirect_to"))?;
-    let name = body
-        .optional_text("name", MAX_NAME)
-        .unwrap_or_default()
-        .trim()
-        .to_owned();
-    let text = body
-        .optional_text("email", MAX_NAME * 4)
-        .unwrap_or_default();
+    let next = body.redirect_to(&app)?;
+    let name = body.optional_text("name", MAX_NAME).or_default();
+    let text = body.optional_text("email", MAX_EMAIL).or_default();
+    let typed = TypedTwice::read(&mut body);
+    let (name, text, typed) = body.finish((name, text, typed))?;
+    let name = name.trim().to_owned();
     let mut form = Form::new("sign-up")
         .filled("name", &name)
         .filled("email", &text);
-    let password = chosen(&page, &mut form, &mut body, MAX_PASSWORD);
-    body.finish()?;
-    if name.is_empty() {
-        form.note(&page, "name", "form.missing");
-    }
-    let email = checked_email(&page, &mut form, &text);
+    let password = form.typed_twice(&page, typed);
+    let name = form.required(&page, "name", name);
+    let email = form.email(&page, "email", &text);
     let again = |form: &Form, error| {
         Page::refuse(
             &SignUp {
@@ -90,8 +85,9 @@ pub(in crate::http::pages) async fn send(
             onward(&app, &next),
         )
     };
-    let (Some(email), true) = (email, form.is_good()) else {
-        return Ok(again(&form, form.problems()));
+    let (name, email, password) = match form.finish((name, email, password)) {
+        Ok(opened) => opened,
+        Err(error) => return Ok(again(&form, error)),
     };
     let wanted = flow_up::Form {
         name,

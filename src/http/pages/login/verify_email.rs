@@ -11,11 +11,11 @@ use axum::response::Response;
 use crate::app::App;
 use crate::flows::account::verify_email;
 
-use super::sign_in::{checked_email, next_of, with_next};
-use crate::http::api::accounts::MAX_NAME;
+use super::sign_in::with_next;
 use crate::http::edge::body::Submitted;
 use crate::http::edge::client::Client;
 use crate::http::edge::error::Error;
+use crate::http::edge::limits::{MAX_CODE, MAX_EMAIL};
 use crate::http::edge::query::Query;
 use crate::http::pages::failures::MessagePage;
 use crate::http::pages::form::Form;
@@ -49,22 +49,23 @@ pub(in crate::http::pages) async fn show(
     page: Page,
     query: Query,
 ) -> Result<Response, Error> {
-    let next = next_of(&app, query.one("redirect_to"))?;
-    Ok(match (query.one("error"), query.one("done")) {
+    let next = query.redirect_to(&app)?;
+    let done = query.no_longer_than("done", MAX_CODE);
+    Ok(match (query.has("error"), done) {
         // Who is signed in already goes on at once from there.
-        (None, Some("verified")) => told(
+        (false, Some("verified")) => told(
             &page,
             "verify.done",
             "verify.done_text",
             &with_next("/auth/sign-in", &next),
             "to_go_on",
         ),
-        (Some(_), _) => {
+        (true, _) => {
             let mut form = Form::new("verify");
             form.say(&page, "verify.bad_link");
             Page::answer(&Verify { p: &page, f: &form }, StatusCode::OK, "")
         }
-        (None, _) => Page::answer(
+        (false, _) => Page::answer(
             &Verify {
                 p: &page,
                 f: &Form::new("verify"),
@@ -81,17 +82,13 @@ pub(in crate::http::pages) async fn send(
     Client(peer): Client,
     Submitted(mut body): Submitted,
 ) -> Result<Response, Error> {
-    let text = body
-        .optional_text("email", MAX_NAME * 4)
-        .unwrap_or_default();
-    body.finish()?;
+    let text = body.optional_text("email", MAX_EMAIL).or_default();
+    let text = body.finish(text)?;
     let mut form = Form::new("verify").filled("email", &text);
-    let Some(email) = checked_email(&page, &mut form, &text) else {
-        return Ok(Page::refuse(
-            &Verify { p: &page, f: &form },
-            form.problems(),
-            "",
-        ));
+    let email = form.email(&page, "email", &text);
+    let email = match form.finish(email) {
+        Ok(email) => email,
+        Err(error) => return Ok(Page::refuse(&Verify { p: &page, f: &form }, error, "")),
     };
     match verify_email::request(
         &app,

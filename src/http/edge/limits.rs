@@ -1,0 +1,34 @@
+//! The greatest lengths of what a request holds, in characters unless another unit is named.
+
+/// A person's name, or the name of a role.
+pub(in crate::http) const MAX_NAME: usize = 256;
+/// Longer than any email address that is accepted, so that its own problem is told.
+pub(in crate::http) const MAX_EMAIL: usize = 1_024;
+/// A URL to return to or of an image.
+pub(in crate::http) const MAX_URL: usize = 2_048;
+/// Longer than any password that is accepted, so that its own error is told.
+pub(in crate::http) const MAX_PASSWORD: usize = 16_384;
+/// The id of a user or of a session.
+pub(in crate::http) const MAX_ID: usize = 64;
+/// The handle of a session that is to be ended.
+pub(in crate::http) const MAX_HANDLE: usize = 256;
+/// The roles of a user, joined by commas.
+pub(in crate::http) const MAX_ROLES: usize = 1_024;
+/// The reason of a ban.
+pub(in crate::http) const MAX_REASON: usize = 1_024;
+/// Longer than any token of a known device.
+pub(in crate::http) const MAX_DEVICE_TOKEN: usize = 512;
+/// Longer than any token of a link in a mail.
+pub(in crate::http) const MAX_LINK_TOKEN: usize = 256;
+/// Longer than any refresh token.
+pub(in crate::http) const MAX_REFRESH_TOKEN: usize = 1_024;
+/// Longer than any access token.
+pub(in crate::http) const MAX_ACCESS_TOKEN: usize = 16 * 1024;
+/// Longer than any error code in the query of a page.
+pub(in crate::http) const MAX_CODE: usize = 256;
+/// Longer than any key id.
+pub(in crate::http) const MAX_KEY_ID: usize = 128;
+/// A word out of a short list, a number or a duration, written out.
+pub(in crate::http) const MAX_WORD: usize = 64;
+/// A text that is searched for or filtered by.
+pub(in crate::http) const MAX_FILTER: usize = 1_024;
