@@ -183,7 +183,7 @@ impl App {
             prepared_statements: d.prepared_statements,
             direct_url: d.direct_url,
             migrate: d.migrate,
-            clock: store::TimeSource::default(),
+            ..store::Options::default()
         }
     }
 

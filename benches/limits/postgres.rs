@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use countersign::model::kernel::id::SessionId;
 use countersign::model::session::session::Delivery;
 use countersign::store::session::refresh::{Entry, ROTATE, Rotation, rotate};
-use countersign::store::{Db, Options};
+use countersign::store::{self, Db, Options, WriteOptions};
 use sqlx::{Connection, PgConnection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -173,8 +173,8 @@ async fn rotate_until(db: Db, region: Region, client: u64, end: Instant) -> u32 
             cooldown: Duration::ZERO,
             master_version: 1,
         };
-        let rotated = db
-            .write_statement(move |conn| {
+        let rotated: Result<_, store::Error> = db
+            .write_with(WriteOptions::STATEMENT, move |conn| {
                 Box::pin(async move {
                     rotate(
                         conn,
@@ -187,9 +187,8 @@ async fn rotate_until(db: Db, region: Region, client: u64, end: Instant) -> u32 
                     .await
                 })
             })
-            .await
-            .unwrap();
-        assert!(rotated.is_some());
+            .await;
+        assert!(rotated.unwrap().is_some());
         done += 1;
     }
     done

@@ -158,16 +158,23 @@ impl From<store::Error> for Error {
             | store::Error::NotBegun(reason)
             | store::Error::RolledBack(reason)
             | store::Error::Unwritable(reason) => Self::Unavailable(reason),
-            store::Error::MasterKeyChanged => Self::MasterKeyChanged,
             store::Error::SchemaTooNew(_) | store::Error::Unsupported(_) => {
                 Self::WrongDatabase(error.to_string())
             }
-            store::Error::Refused
-            | store::Error::Conflict
+            store::Error::Conflict
             | store::Error::Corrupt { .. }
             | store::Error::Migration(_)
             | store::Error::Other(_) => Self::Internal(error.to_string()),
         }
+    }
+}
+
+/// Maps an error of the store to a refusal where a unique constraint refused a row; any other error
+/// stays what it is.
+pub(in crate::flows) fn if_conflict(refusal: Error) -> impl FnOnce(store::Error) -> Error {
+    move |error| match error {
+        store::Error::Conflict => refusal,
+        error => error.into(),
     }
 }
 

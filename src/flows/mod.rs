@@ -13,5 +13,6 @@ pub mod mail;
 pub mod ops;
 pub mod session;
 pub mod token;
+pub mod transaction;
 
 pub use error::{Error, Result};

@@ -3,7 +3,7 @@
 use crate::connection::Broken;
 
 /// The one error of this room.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// Away, overloaded or locked; nothing was changed that was answered. Try again.
     #[error("the database is not available: {0}")]
@@ -19,14 +19,6 @@ pub enum Error {
     /// deadlock); it may be done again.
     #[error("the database is too busy: {0}")]
     RolledBack(String),
-    /// The work itself refused; what it had written is undone
-    /// ([`super::Db::write_unless_refused`]).
-    #[error("refused")]
-    Refused,
-    /// The work was prepared with a master key that is no longer the current one; it is undone. Load
-    /// the keys, prepare it anew and do it again.
-    #[error("the master key was changed meanwhile")]
-    MasterKeyChanged,
     /// The database answers and cannot be written: a full disk, a file or a server that is
     /// read-only, a disk that fails. Nothing was changed.
     #[error("the database cannot be written: {0}")]
@@ -70,8 +62,15 @@ const UNWRITABLE_SERVER: [&str; 3] = ["25006", "53100", "58"];
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        let reason = reason(&error);
-        match &error {
+        Self::of(&error)
+    }
+}
+
+impl Error {
+    /// What an error of the driver means here.
+    pub(super) fn of(error: &sqlx::Error) -> Self {
+        let reason = reason(error);
+        match error {
             sqlx::Error::Io(_)
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed

@@ -149,19 +149,21 @@ fn time_and_chance_have_one_source() {
     assert!(include_str!("../../clippy.toml").contains("getrandom::fill"));
 }
 
-/// Work waits for the writer or for a connection: the time of its decision is the connection's, not
+/// Work waits for the writer or for a connection: the time of its decision is the transaction's, not
 /// the one at which its request arrived.
 #[test]
-fn no_write_of_a_flow_carries_a_time_of_before_its_turn() {
-    let begins = regex::Regex::new(r"\.write(_\w+)?\(").unwrap();
+fn no_transaction_carries_a_time_of_before_its_turn() {
+    let begins = regex::Regex::new(r"\btx!\(").unwrap();
     let time = regex::Regex::new(r"\bnow\b").unwrap();
-    // What they delete was over long ago, whatever the moment.
+    // What they delete was over long ago, whatever the moment: their time is a confirmed one.
     let may = [
         "flows/ops/prune.rs",
         "flows/audit/read_audit.rs",
         "flows/audit/deliver_webhooks.rs",
+        "flows/mail/deliver_mail.rs",
+        "flows/transaction.rs",
     ];
-    let mut writes = 0;
+    let mut transactions = 0;
     for (file, text) in sources()
         .into_iter()
         .filter(|(file, _)| file.starts_with("flows/") && !may.contains(&file.as_str()))
@@ -173,18 +175,17 @@ fn no_write_of_a_flow_carries_a_time_of_before_its_turn() {
         );
         for found in begins.find_iter(text) {
             let work = inside_brackets(&text[found.end()..]);
-            let is_own =
-                work.contains("now = conn.now()") || work.contains("(now, end) = (conn.now()");
+            let is_own = work.contains("now = tx.now()") || work.contains(") = (tx.now()");
             let foreign = time
                 .find_iter(work)
-                .any(|at| !is_own && !work[..at.start()].ends_with("conn."));
+                .any(|at| !is_own && !work[..at.start()].ends_with("tx."));
             assert!(!foreign, "{file} takes a time of its own into: {work}");
-            writes += 1;
+            transactions += 1;
         }
     }
     assert!(
-        writes > 30,
-        "{writes}: the pattern finds the writes no more"
+        transactions > 30,
+        "{transactions}: the pattern finds the transactions no more"
     );
 }
 
@@ -211,30 +212,55 @@ fn files_are_small_and_say_what_they_own() {
     }
 }
 
-/// What a flow wrote before it refused is undone by the way it writes, not by care.
+/// A flow writes in a transaction that any `Err` rolls back. A refusal inside an `Ok` would commit
+/// what was written before it.
 #[test]
-fn a_refusal_inside_a_transaction_undoes_it() {
-    let written = regex::Regex::new(r"\.write(?:_in_company|_unsynced)?\(\s*(?:\w+, )?move \|conn\| (\{[\s\S]*?\n\s*\}\)|[^\n]*)").unwrap();
-    let refusing = regex::Regex::new(r"async fn (\w+)[^{;]*-> store::Result<Result<").unwrap();
-    let (mut seen, mut checked) = (0, 0);
-    for (file, text) in sources()
-        .into_iter()
-        .filter(|(file, _)| file.starts_with("flows/"))
-    {
+fn a_refusal_of_a_flow_is_an_err_and_a_flow_writes_in_transactions_alone() {
+    let begins = regex::Regex::new(r"\.transaction(_with)?\(").unwrap();
+    let writes = regex::Regex::new(r"(db|to|from)\s*\.(write\w*|probe_write\w*)\(").unwrap();
+    let may_write = [
+        ("flows/transaction.rs", "it is the transaction"),
+        (
+            "flows/key/load_keys.rs",
+            "adopts the first key before there is an `App`",
+        ),
+        ("flows/ops/copy_database.rs", "writes into another database"),
+        (
+            "flows/ops/check_health.rs",
+            "tries whether anything can be written",
+        ),
+        (
+            "flows/ops/diagnose.rs",
+            "tries whether anything can be written",
+        ),
+    ];
+    let (mut transactions, mut written) = (0, Vec::new());
+    for (file, text) in sources() {
         let text = production(&text);
-        seen += text.matches("write_unless_refused(").count();
-        for step in written.captures_iter(text).map(|found| found[1].to_owned()) {
-            checked += 1;
-            let calls = refusing
-                .captures_iter(text)
-                .any(|name| step.contains(&format!("{}(conn", &name[1])));
+        let is_flow = file.starts_with("flows/");
+        if is_flow {
+            transactions += begins.find_iter(text).count();
+            for hidden in ["Ok(Err(", "store::Result<Result<"] {
+                assert!(!text.contains(hidden), "{file} has {hidden}");
+            }
             assert!(
-                !step.contains("Ok(Err(") && !calls,
-                "{file} would commit what it wrote before a refusal; use write_unless_refused: {step}"
+                file == "flows/transaction.rs" || !text.contains("Box::pin(async"),
+                "{file} boxes a future by hand; `tx!` and `work!` do it"
             );
         }
+        assert!(
+            file == "flows/transaction.rs" || !text.contains("mail_waits.notify"),
+            "{file} wakes the mailer by hand; committing does it"
+        );
+        if !file.starts_with("store/") && writes.is_match(text) {
+            written.push(file);
+        }
     }
-    assert!(seen >= 14 && checked >= 15, "{seen} and {checked}");
+    written.sort();
+    let mut may: Vec<_> = may_write.iter().map(|(file, _)| *file).collect();
+    may.sort_unstable();
+    assert_eq!(written, may, "writes past `App::transaction`");
+    assert!(transactions > 50, "{transactions}");
 }
 
 /// A value of a header is made in one place, which never leaves one out: a value that cannot stand

@@ -18,11 +18,13 @@ pub use crate::store::account::user_search::{
     Column, Condition, Operator, Search, Value as Operand,
 };
 use crate::store::session::endings::Which;
-use crate::store::{self, Conn};
+use crate::store::{self, work};
 
-use crate::flows::audit::recorder::{Recorder, detail};
+use crate::flows::audit::recorder::detail;
 use crate::flows::authority::{Authority, check_roles};
+use crate::flows::error::if_conflict;
 use crate::flows::session::end_session::end;
+use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 
 /// What Better Auth writes where an admin gives no reason.
@@ -33,9 +35,7 @@ pub async fn search(app: &App, by: Authority<'_>, search: Search) -> Result<(Vec
     by.may(app, Action::ListUsers)?;
     Ok(app
         .db
-        .read(move |conn| {
-            Box::pin(async move { store::account::user_search::search(conn, &search).await })
-        })
+        .read(work!(conn => store::account::user_search::search(conn, &search).await))
         .await?)
 }
 
@@ -56,7 +56,7 @@ pub async fn target(app: &App, by: Authority<'_>, action: Action, id: UserId) ->
 async fn find(app: &App, id: UserId) -> Result<User> {
     let found = app
         .db
-        .read(move |conn| Box::pin(store::account::users::by_id(conn, id)))
+        .read(work!(conn => store::account::users::by_id(conn, id).await))
         .await?;
     found.map(|f| f.user).ok_or(Error::UserNotFound)
 }
@@ -189,43 +189,47 @@ pub async fn remove(app: &App, by: Authority<'_>, id: UserId, peer: &Peer) -> Re
         return Err(Error::CannotRemoveYourself);
     }
     by.may_to(app, Action::DeleteUser, &target)?;
-    let recorder = Recorder::new(app, peer);
-    let work = app.db.write_unless_refused(move |conn| {
-        Box::pin(async move {
-            store::account::user_changes::lock_account(conn, id).await?;
-            if is_last_admin(conn, id, &recorder).await? {
-                return Ok(Err(Error::LastAdmin));
-            }
-            end(conn, &recorder, Which::ActedBy(id), RevokedReason::Revoked).await?;
-            if !store::account::user_changes::delete(
-                conn,
-                id,
-                &recorder.cause(conn.now(), RevokedReason::Revoked),
-            )
-            .await?
-            {
-                return Ok(Err(Error::UserNotFound));
-            }
-            recorder
-                .record(conn, Kind::UserDeleted, Some(id), None, Map::new())
-                .await?;
-            Ok(Ok(()))
-        })
-    });
-    work.await?
+    app.transaction(
+        peer,
+        tx!(tx => {
+            store::account::user_changes::lock_account(tx.conn, id).await?;
+            keep_an_admin(tx, id).await?;
+            delete_account(tx, id, Error::UserNotFound).await
+        }),
+    )
+    .await
 }
 
-/// Whether nobody else could sign in as an admin; admins are locked first, so that two who remove
-/// each other wait for one another.
-pub(in crate::flows) async fn is_last_admin(
-    conn: &mut Conn,
+/// Deletes the account with every session, also those in which its user acts as another one, and
+/// records it. The account and the admins are locked; `missing` is the refusal where there is no
+/// such user.
+pub(in crate::flows) async fn delete_account(
+    tx: &mut Tx<'_>,
     id: UserId,
-    recorder: &Recorder,
-) -> store::Result<bool> {
-    let admins =
-        store::account::user_changes::lock_admins(conn, recorder.proven_mailboxes, conn.now())
-            .await?;
-    Ok(admins.len() == 1 && admins.iter().any(|a| a.id == id))
+    missing: Error,
+) -> Result<()> {
+    end(tx, Which::ActedBy(id), RevokedReason::Revoked).await?;
+    let cause = tx.cause(RevokedReason::Revoked);
+    if !store::account::user_changes::delete(tx.conn, id, &cause).await? {
+        return Err(missing);
+    }
+    tx.record(Kind::UserDeleted, Some(id), None, Map::new())
+        .await
+}
+
+/// Refuses what would leave no other user who could sign in as an admin. The admins are locked
+/// first, so that two who remove each other wait for one another.
+///
+/// # Errors
+/// [`Error::LastAdmin`]
+pub(in crate::flows) async fn keep_an_admin(tx: &mut Tx<'_>, id: UserId) -> Result<()> {
+    let (now, proven) = (tx.now(), tx.recorder.proven_mailboxes);
+    let admins = store::account::user_changes::lock_admins(tx.conn, proven, now).await?;
+    if admins.len() == 1 && admins.iter().any(|admin| admin.id == id) {
+        Err(Error::LastAdmin)
+    } else {
+        Ok(())
+    }
 }
 
 async fn carry_out(
@@ -235,46 +239,36 @@ async fn carry_out(
     changes: Changes,
     peer: &Peer,
 ) -> Result<User> {
-    let recorder = Recorder::new(app, peer);
     let spared = by.session();
-    let done = app
-        .db
-        .write_unless_refused(move |conn| Box::pin(change(conn, id, changes, spared, recorder)))
-        .await;
-    app.mail_waits.notify_one();
-    match done {
-        Ok(outcome) => outcome,
-        Err(store::Error::Conflict) => Err(Error::EmailTaken),
-        Err(error) => Err(error.into()),
-    }
+    app.transaction(peer, tx!(tx => change(tx, id, &changes, spared).await))
+        .await
 }
 
 async fn change(
-    conn: &mut Conn,
+    tx: &mut Tx<'_>,
     id: UserId,
-    changes: Changes,
+    changes: &Changes,
     spared: Option<SessionId>,
-    recorder: Recorder,
-) -> store::Result<Result<User>> {
+) -> Result<User> {
     let bans = matches!(changes.ban, Some(Ban::Set { .. }));
     let demotes = changes.role.as_ref().is_some_and(|role| {
         role.split(',')
             .all(|r| r != crate::model::account::permission::ADMIN)
     });
-    if (bans || demotes) && is_last_admin(conn, id, &recorder).await? {
-        return Ok(Err(Error::LastAdmin));
+    if bans || demotes {
+        keep_an_admin(tx, id).await?;
     }
-    let Some(before) = store::account::user_changes::lock(conn, id).await? else {
-        return Ok(Err(Error::UserNotFound));
-    };
-    let Some(user) = store::account::user_changes::change(conn, id, &changes, conn.now()).await?
-    else {
-        return Ok(Err(Error::UserNotFound));
-    };
+    let before = store::account::user_changes::lock(tx.conn, id)
+        .await?
+        .ok_or(Error::UserNotFound)?;
+    let now = tx.now();
+    let user = store::account::user_changes::change(tx.conn, id, changes, now)
+        .await
+        .map_err(if_conflict(Error::EmailTaken))?
+        .ok_or(Error::UserNotFound)?;
     if bans {
         end(
-            conn,
-            &recorder,
+            tx,
             Which::OfUser {
                 user: id,
                 except: None,
@@ -283,18 +277,18 @@ async fn change(
         )
         .await?;
     } else if changes.role.is_some() {
-        // What the old roles allowed is over: also what somebody does in another one's name.
-        end(conn, &recorder, Which::ActedBy(id), RevokedReason::Revoked).await?;
+        // What the old roles allowed is over, and with it the sessions in which this user acts as
+        // another one.
+        end(tx, Which::ActedBy(id), RevokedReason::Revoked).await?;
     }
     if changes.email.is_some() || changes.email_verified.is_some() {
-        // What was sent to the mailbox of before is worth nothing, also if it becomes the user's
-        // again.
-        store::mails::end_tokens(conn, id, conn.now()).await?;
+        // Links that were sent to the mailbox of before are no longer good, also if it becomes the
+        // user's again.
+        store::mails::end_tokens(tx.conn, id, now).await?;
     }
     if user.email != before.email {
         end(
-            conn,
-            &recorder,
+            tx,
             Which::OfUser {
                 user: id,
                 except: spared,
@@ -302,23 +296,20 @@ async fn change(
             RevokedReason::EmailChanged,
         )
         .await?;
-        recorder
-            .outbox()
-            .notice(
-                conn,
-                Template::EmailChanged,
-                &before,
-                detail([("newEmail", user.email.as_str().into())]),
-            )
-            .await?;
+        tx.queue_notice(
+            Template::EmailChanged,
+            &before,
+            detail([("newEmail", user.email.as_str().into())]),
+        )
+        .await?;
     }
-    for (kind, detail) in events(&changes) {
-        recorder.record(conn, kind, Some(id), None, detail).await?;
+    for (kind, detail) in events(changes) {
+        tx.record(kind, Some(id), None, detail).await?;
     }
-    Ok(Ok(user))
+    Ok(user)
 }
 
-/// What the audit trail hears; no addresses and names.
+/// The events of a change; they hold no addresses and names.
 fn events(changes: &Changes) -> Vec<(Kind, Map<String, Value>)> {
     let mut events = Vec::new();
     if let Some(role) = &changes.role {

@@ -12,17 +12,18 @@ use crate::model::account::user::User;
 use crate::model::audit::event::{Kind, Peer};
 use crate::model::mail::{Purpose, Template};
 use crate::model::session::session::RevokedReason;
+use crate::store;
 use crate::store::session::endings::Which;
-use crate::store::{self, Conn};
 
 use super::mailbox;
 use super::mailbox::{Evidence, Proof, Tie};
-use crate::flows::audit::recorder::{Recorder, detail};
+use crate::flows::audit::recorder::detail;
 use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::mail::mail_links;
-use crate::flows::mail::outbox::{Change, Outbox};
+use crate::flows::mail::outbox::Change;
 use crate::flows::session::end_session::end;
 use crate::flows::session::read_session::Authenticated;
+use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 
 /// Where no mailbox was proven, nobody but the session can agree: it must be this fresh. A day, as
@@ -47,109 +48,93 @@ pub async fn request(
         .consume(app)
         .await?;
     let is_fresh = app.now().since(who.session.auth_time) < FRESH;
-    let (outbox, user) = (Outbox::new(app), who.user.id);
-    let wish = Change {
+    let user = who.user.id;
+    let change = Change {
         new_email: new,
         session: Some(who.session.id),
     };
-    let work = app.db.write_unless_refused(move |conn| {
-        Box::pin(async move {
-            let Some(user) = store::account::user_changes::lock(conn, user).await? else {
-                return Ok(Err(Error::Unauthorized));
-            };
-            if user.email == wish.new_email {
-                return Ok(Err(Error::EmailIsTheSame));
+    app.transaction(
+        peer,
+        tx!(tx => {
+            let user = store::account::user_changes::lock(tx.conn, user)
+                .await?
+                .ok_or(Error::Unauthorized)?;
+            if user.email == change.new_email {
+                return Err(Error::EmailIsTheSame);
             }
             if !user.email_verified && !is_fresh {
-                return Ok(Err(Error::SessionNotFresh));
+                return Err(Error::SessionNotFresh);
             }
-            // Whether the new one is taken decides where its proof would go: to the old mailbox it
-            // makes no difference.
+            // Whether the new address is taken decides where its proof would go: for the old
+            // mailbox it makes no difference.
             let (sent, other) = if user.email_verified {
-                let sent = outbox
-                    .link_of_change(
-                        conn,
-                        Purpose::ApproveChange,
-                        &user,
-                        &wish,
-                        Some(&user.email),
-                        callback.as_deref(),
-                    )
+                let (purpose, to) = (Purpose::ApproveChange, Some(&user.email));
+                let sent = tx
+                    .offer_link_of_change(purpose, &user, &change, to, callback.as_deref())
                     .await?;
                 (sent, Purpose::VerifyChange)
             } else {
                 (
-                    prove(conn, &outbox, &user, &wish, callback.as_deref()).await?,
+                    prove(tx, &user, &change, callback.as_deref()).await?,
                     Purpose::ApproveChange,
                 )
             };
             // One change at a time: a new link ends those of the change before. One that the limit
             // of its recipient dropped ends nothing.
             if sent {
-                store::mails::end_tokens_of(conn, user.id, other, conn.now()).await?;
+                let now = tx.now();
+                store::mails::end_tokens_of(tx.conn, user.id, other, now).await?;
             }
-            Ok(Ok(()))
-        })
-    });
-    work.await??;
-    app.mail_waits.notify_one();
-    Ok(())
+            Ok(())
+        }),
+    )
+    .await
 }
 
 /// Sends the link to the new address, unless it belongs to another account: then no link is sent,
 /// and nothing tells. `false`: over the recipient's limit.
 async fn prove(
-    conn: &mut Conn,
-    outbox: &Outbox,
+    tx: &mut Tx<'_>,
     user: &User,
-    wish: &Change,
+    change: &Change,
     callback: Option<&str>,
-) -> store::Result<bool> {
-    let taken = store::account::users::by_email(conn, &wish.new_email)
+) -> Result<bool> {
+    let taken = store::account::users::by_email(tx.conn, &change.new_email)
         .await?
         .is_some();
-    let to = (!taken).then_some(&wish.new_email);
-    outbox
-        .link_of_change(conn, Purpose::VerifyChange, user, wish, to, callback)
+    let to = (!taken).then_some(&change.new_email);
+    tx.offer_link_of_change(Purpose::VerifyChange, user, change, to, callback)
         .await
 }
 
 /// The old address agrees: the new one gets its link.
 pub async fn approve(app: &App, text: &str, callback: Option<String>, peer: &Peer) -> Result<()> {
     let token = mail_links::open(app, text, Purpose::ApproveChange).await?;
-    let wish = Change {
+    let change = Change {
         new_email: token.new_email.clone().ok_or(Error::MailTokenInvalid)?,
         session: token.session,
     };
-    let (outbox, recorder) = (Outbox::new(app), Recorder::new(app, peer));
-    let work = app.db.write_unless_refused(move |conn| {
-        Box::pin(async move {
-            let now = conn.now();
-            let Some(user) = store::account::user_changes::lock(conn, token.user).await? else {
-                return Ok(Err(Error::UserNotFound));
-            };
-            if user.email != token.email || !store::mails::end_token(conn, token.id, now).await? {
-                return Ok(Err(Error::MailTokenInvalid));
+    app.transaction(
+        peer,
+        tx!(tx => {
+            let user = store::account::user_changes::lock(tx.conn, token.user)
+                .await?
+                .ok_or(Error::UserNotFound)?;
+            let now = tx.now();
+            if user.email != token.email
+                || !store::mails::end_token(tx.conn, token.id, now).await?
+            {
+                return Err(Error::MailTokenInvalid);
             }
             // The link stays good for when the new address may get a mail again.
-            if !prove(conn, &outbox, &user, &wish, callback.as_deref()).await? {
-                return Ok(Err(Error::TooManyRequests(outbox.refusal_delay())));
+            if !prove(tx, &user, &change, callback.as_deref()).await? {
+                return Err(tx.too_many_mails());
             }
-            recorder
-                .record(
-                    conn,
-                    Kind::EmailChangeApproved,
-                    Some(user.id),
-                    None,
-                    Map::new(),
-                )
-                .await?;
-            Ok(Ok(()))
-        })
-    });
-    work.await??;
-    app.mail_waits.notify_one();
-    Ok(())
+            tx.record(Kind::EmailChangeApproved, Some(user.id), None, Map::new())
+                .await
+        }),
+    )
+    .await
 }
 
 /// The new address is proven: it is the user's from now on. No one is signed in by it, and a device
@@ -161,55 +146,32 @@ pub async fn confirm(app: &App, text: &str, evidence: Evidence<'_>, peer: &Peer)
     let new = token.new_email.clone().ok_or(Error::MailTokenInvalid)?;
     let tie = mailbox::weigh(app, &token, &evidence, peer).await?;
     let tied = tie.clone();
-    let (outbox, recorder) = (Outbox::new(app), Recorder::new(app, peer));
-    let work = app.db.write_unless_refused(move |conn| {
-        Box::pin(async move {
-            let now = conn.now();
-            store::account::user_changes::lock_account(conn, token.user).await?;
-            let Some(before) = store::account::user_changes::lock(conn, token.user).await? else {
-                return Ok(Err(Error::UserNotFound));
-            };
-            if before.email != token.email || !store::mails::end_token(conn, token.id, now).await? {
-                return Ok(Err(Error::MailTokenInvalid));
-            }
-            let proven =
-                match mailbox::prove(conn, &recorder, &outbox, &before, Some(&new), &tie).await? {
-                    Ok(proven) => proven,
-                    Err(error) => return Ok(Err(error)),
-                };
-            let spared = if let Tie::Session(session) = tie {
-                Some(session)
-            } else {
-                token.session
-            };
-            end(
-                conn,
-                &recorder,
-                Which::OfUser {
-                    user: before.id,
-                    except: spared,
-                },
-                RevokedReason::EmailChanged,
-            )
+    let work = tx!(tx => {
+        store::account::user_changes::lock_account(tx.conn, token.user).await?;
+        let before = store::account::user_changes::lock(tx.conn, token.user)
+            .await?
+            .ok_or(Error::UserNotFound)?;
+        let now = tx.now();
+        if before.email != token.email || !store::mails::end_token(tx.conn, token.id, now).await? {
+            return Err(Error::MailTokenInvalid);
+        }
+        let proven = mailbox::prove(tx, &before, Some(&new), &tie).await?;
+        let spared = if let Tie::Session(session) = tie {
+            Some(session)
+        } else {
+            token.session
+        };
+        let others = Which::OfUser {
+            user: before.id,
+            except: spared,
+        };
+        end(tx, others, RevokedReason::EmailChanged).await?;
+        let words = detail([("newEmail", new.as_str().into())]);
+        tx.queue_notice(Template::EmailChanged, &before, words)
             .await?;
-            outbox
-                .notice(
-                    conn,
-                    Template::EmailChanged,
-                    &before,
-                    detail([("newEmail", new.as_str().into())]),
-                )
-                .await?;
-            Ok(Ok(proven))
-        })
+        Ok(proven)
     });
-    let proven = match work.await {
-        Ok(outcome) => outcome?,
-        // Another account took the address meanwhile.
-        Err(store::Error::Conflict) => return Err(Error::MailTokenInvalid),
-        Err(error) => return Err(error.into()),
-    };
-    app.mail_waits.notify_one();
+    let proven = app.transaction(peer, work).await?;
     let proof = mailbox::told(app, proven)?;
     let device = tied.device(app, &proof.user);
     Ok(Proof { device, ..proof })

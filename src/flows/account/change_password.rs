@@ -1,6 +1,8 @@
 //! Changing a password: the current one is proven again, and every other session ends in the same
 //! transaction.
 
+use serde_json::Map;
+
 use crate::app::App;
 use crate::crypto::password::Verdict;
 use crate::model::account::password::Password;
@@ -12,19 +14,18 @@ use crate::model::mail::Template;
 use crate::model::session::session::RevokedReason;
 use crate::store::session::endings::Which;
 use crate::store::session::sessions::Proof;
-use crate::store::{self, Conn};
+use crate::store::{self, work};
 
 use super::administer_users;
 use super::choose_password::choose;
 use super::sign_up::account_id;
 use super::update_user::{refused, verify_password};
-use crate::flows::audit::recorder::Recorder;
 use crate::flows::authority::Authority;
 use crate::flows::limit::rate_limit::RateLimitCheck;
-use crate::flows::mail::outbox::Outbox;
 use crate::flows::session::end_session::end;
 use crate::flows::session::open_session::{Options, PendingSession, RingVersion, SessionTokens};
 use crate::flows::session::read_session::Authenticated;
+use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 
 /// Replaces the password; with `move_session` the caller's own session gives way to a new one too.
@@ -42,7 +43,7 @@ pub async fn change_password(
     let id = who.user.id;
     let known = app
         .db
-        .read(move |conn| Box::pin(store::account::users::by_id(conn, id)))
+        .read(work!(conn => store::account::users::by_id(conn, id).await))
         .await?
         .ok_or(Error::Unauthorized)?;
     let verified = known
@@ -84,21 +85,13 @@ pub async fn change_password(
         spared,
         replaced: move_session.then_some(who.session.id),
         opening,
-        outbox: Outbox::new(app),
-        recorder: Recorder::new(app, peer),
     };
-    // The stored hash changed while the current password was verified: it no longer is the current
-    // one.
-    let changed = app.db.write(move |conn| Box::pin(change.run(conn))).await;
-    let opened = match changed {
-        Ok(changed) => changed.ok_or(Error::InvalidPassword)?,
-        // Shut out meanwhile: nothing of the change stands.
-        Err(store::Error::Conflict) => return Err(Error::Unauthorized),
-        Err(error) => return Err(error.into()),
-    };
+    let opened = app
+        .transaction(peer, tx!(tx => change.run(tx).await))
+        .await?;
     let user = app
         .db
-        .read(move |conn| Box::pin(store::account::users::by_id(conn, id)))
+        .read(work!(conn => store::account::users::by_id(conn, id).await))
         .await?
         .ok_or(Error::Unauthorized)?
         .user;
@@ -138,26 +131,21 @@ pub async fn set_for_user(
     let verified = verify_password(app, who, current.ok_or(Error::InvalidPassword)?, peer)
         .await?
         .ok_or(Error::InvalidPassword)?;
-    set(app, &user, Some(verified), new, peer)
-        .await?
-        .ok_or(Error::InvalidPassword)
+    set(app, &user, Some(verified), new, peer).await
 }
 
 /// An operator or an admin sets a password: every session of the user ends.
 pub async fn set_password(app: &App, user: &User, new: &str, peer: &Peer) -> Result<()> {
-    set(app, user, None, new, peer)
-        .await?
-        .ok_or(Error::UserNotFound)
+    set(app, user, None, new, peer).await
 }
 
-/// `None`: there is no such user, or `verified` is no longer the current hash.
 async fn set(
     app: &App,
     user: &User,
     verified: Option<String>,
     new: &str,
     peer: &Peer,
-) -> Result<Option<()>> {
+) -> Result<()> {
     let hash = app
         .hasher
         .hash(peer, choose(app, new, &own_words(user)).await?)
@@ -170,11 +158,10 @@ async fn set(
         spared: None,
         replaced: None,
         opening: None,
-        outbox: Outbox::new(app),
-        recorder: Recorder::new(app, peer),
     };
-    let done = app.db.write(move |conn| Box::pin(change.run(conn))).await?;
-    Ok(done.map(|_| ()))
+    app.transaction(peer, tx!(tx => change.run(tx).await))
+        .await
+        .map(|_| ())
 }
 
 #[derive(Clone)]
@@ -188,27 +175,31 @@ struct Change {
     /// The session whose place `opening` takes in the same browser.
     replaced: Option<crate::model::kernel::id::SessionId>,
     opening: Option<PendingSession>,
-    outbox: Outbox,
-    recorder: Recorder,
 }
 
 impl Change {
     /// The user's row first, the sessions in a later statement: a sign-in in between sees the new
     /// hash or is revoked.
-    async fn run(
-        self,
-        conn: &mut Conn,
-    ) -> store::Result<Option<Option<(PendingSession, RingVersion)>>> {
-        let now = conn.now();
-        store::account::user_changes::lock_account(conn, self.user).await?;
-        if store::account::user_changes::lock(conn, self.user)
+    ///
+    /// # Errors
+    /// [`Error::InvalidPassword`] where the hash that was verified is no longer the user's,
+    /// [`Error::UserNotFound`] where there is no such user, [`Error::Unauthorized`] where the user
+    /// was shut out meanwhile.
+    async fn run(self, tx: &mut Tx<'_>) -> Result<Option<(PendingSession, RingVersion)>> {
+        let now = tx.now();
+        let refusal = || {
+            if self.verified.is_some() {
+                Error::InvalidPassword
+            } else {
+                Error::UserNotFound
+            }
+        };
+        store::account::user_changes::lock_account(tx.conn, self.user).await?;
+        store::account::user_changes::lock(tx.conn, self.user)
             .await?
-            .is_none()
-        {
-            return Ok(None);
-        }
+            .ok_or_else(refusal)?;
         if !store::account::users::set_password(
-            conn,
+            tx.conn,
             self.user,
             self.account,
             self.verified.as_deref(),
@@ -217,54 +208,30 @@ impl Change {
         )
         .await?
         {
-            return Ok(None);
+            return Err(refusal());
         }
         if let Some(replaced) = self.replaced {
-            end(
-                conn,
-                &self.recorder,
-                Which::One(replaced),
-                RevokedReason::Replaced,
-            )
-            .await?;
+            end(tx, Which::One(replaced), RevokedReason::Replaced).await?;
         }
-        end(
-            conn,
-            &self.recorder,
-            Which::OfUser {
-                user: self.user,
-                except: self.spared,
-            },
-            RevokedReason::PasswordChanged,
-        )
-        .await?;
-        self.recorder
-            .record(
-                conn,
-                Kind::PasswordChanged,
-                Some(self.user),
-                None,
-                serde_json::Map::new(),
-            )
+        let others = Which::OfUser {
+            user: self.user,
+            except: self.spared,
+        };
+        end(tx, others, RevokedReason::PasswordChanged).await?;
+        tx.record(Kind::PasswordChanged, Some(self.user), None, Map::new())
             .await?;
-        store::mails::end_tokens(conn, self.user, now).await?;
-        if let Some(found) = store::account::users::by_id(conn, self.user).await? {
-            self.outbox
-                .notice(
-                    conn,
-                    Template::PasswordChanged,
-                    &found.user,
-                    serde_json::Map::new(),
-                )
+        store::mails::end_tokens(tx.conn, self.user, now).await?;
+        if let Some(found) = store::account::users::by_id(tx.conn, self.user).await? {
+            tx.queue_notice(Template::PasswordChanged, &found.user, Map::new())
                 .await?;
         }
         let Some(opening) = self.opening else {
-            return Ok(Some(None));
+            return Ok(None);
         };
         let ring = opening
-            .insert(conn, &self.recorder, Proof::Password(&self.hash), None)
+            .insert(tx, Proof::Password(&self.hash), None)
             .await?
-            .ok_or(store::Error::Conflict)?;
-        Ok(Some(Some((opening, ring))))
+            .ok_or(Error::Unauthorized)?;
+        Ok(Some((opening, ring)))
     }
 }

@@ -3,25 +3,20 @@
 
 use std::time::Duration;
 
-use serde_json::Map;
-
 use crate::app::App;
 use crate::model::audit::event::{Kind, Peer};
 use crate::model::kernel::id::{EventId, UserId};
 use crate::model::kernel::trusted_clock::ConfirmedNow;
 use crate::model::mail::Purpose;
-use crate::model::session::session::RevokedReason;
-use crate::store;
-use crate::store::session::endings::Which;
+use crate::store::{self, work};
 
-use super::administer_users::is_last_admin;
+use super::administer_users::{delete_account, keep_an_admin};
 use super::update_user::verify_password;
-use crate::flows::audit::recorder::{Recorder, detail};
+use crate::flows::audit::recorder::detail;
 use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::mail::mail_links;
-use crate::flows::mail::outbox::Outbox;
-use crate::flows::session::end_session::end;
 use crate::flows::session::read_session::Authenticated;
+use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
 /// How old a sign-in may be that deletes without a password or a link.
@@ -60,21 +55,18 @@ pub async fn request(
         .consume(app)
         .await?;
     let user = who.user.id;
-    let outbox = Outbox::new(app);
-    let work = app.db.write_unless_refused(move |conn| {
-        Box::pin(async move {
-            let Some(user) = store::account::user_changes::lock(conn, user).await? else {
-                return Ok(Err(Error::Unauthorized));
-            };
-            outbox
-                .link(conn, Purpose::DeleteUser, &user, callback.as_deref())
+    app.transaction(
+        peer,
+        tx!(tx => {
+            let user = store::account::user_changes::lock(tx.conn, user)
+                .await?
+                .ok_or(Error::Unauthorized)?;
+            tx.offer_link(Purpose::DeleteUser, &user, callback.as_deref())
                 .await?;
-            Ok(Ok(()))
-        })
-    });
-    work.await??;
-    app.mail_waits.notify_one();
-    Ok(())
+            Ok(())
+        }),
+    )
+    .await
 }
 
 /// Whether the link is this user's and good.
@@ -107,54 +99,34 @@ enum Proof {
 }
 
 async fn delete(app: &App, user: UserId, proof: Proof, peer: &Peer) -> Result<()> {
-    let recorder = Recorder::new(app, peer);
-    let work = app.db.write_unless_refused(move |conn| {
-        Box::pin(async move {
-            store::account::user_changes::lock_account(conn, user).await?;
-            if is_last_admin(conn, user, &recorder).await? {
-                return Ok(Err(Error::LastAdmin));
-            }
-            store::account::user_changes::lock(conn, user).await?;
+    app.transaction(
+        peer,
+        tx!(tx => {
+            store::account::user_changes::lock_account(tx.conn, user).await?;
+            keep_an_admin(tx, user).await?;
+            store::account::user_changes::lock(tx.conn, user).await?;
             match &proof {
                 Proof::Password(verified) => {
                     // Changed while it was being verified: it no longer is the user's.
-                    let current = store::account::users::by_id(conn, user)
+                    let current = store::account::users::by_id(tx.conn, user)
                         .await?
                         .and_then(|found| found.password_hash);
                     if current != *verified {
-                        return Ok(Err(Error::InvalidPassword));
+                        return Err(Error::InvalidPassword);
                     }
                 }
                 Proof::Link(link) => {
-                    if !store::mails::end_token(conn, *link, conn.now()).await? {
-                        return Ok(Err(Error::MailTokenInvalid));
+                    let now = tx.now();
+                    if !store::mails::end_token(tx.conn, *link, now).await? {
+                        return Err(Error::MailTokenInvalid);
                     }
                 }
                 Proof::FreshSession => {}
             }
-            end(
-                conn,
-                &recorder,
-                Which::ActedBy(user),
-                RevokedReason::Revoked,
-            )
-            .await?;
-            if !store::account::user_changes::delete(
-                conn,
-                user,
-                &recorder.cause(conn.now(), RevokedReason::Revoked),
-            )
-            .await?
-            {
-                return Ok(Err(Error::Unauthorized));
-            }
-            recorder
-                .record(conn, Kind::UserDeleted, Some(user), None, Map::new())
-                .await?;
-            Ok(Ok(()))
-        })
-    });
-    work.await?
+            delete_account(tx, user, Error::Unauthorized).await
+        }),
+    )
+    .await
 }
 
 /// Deletes those who signed up and never proved that the mailbox is theirs
@@ -166,42 +138,24 @@ pub async fn unproven(app: &App, confirmed: ConfirmedNow, limit: i64) -> Result<
     }
     let due = app
         .db
-        .read(move |conn| {
-            Box::pin(store::account::user_changes::unproven(
+        .read(work!(conn => store::account::user_changes::unproven(
                 conn,
                 confirmed.now(),
                 limit,
-            ))
-        })
+            ).await))
         .await?;
     let count = due.len() as u64;
     for user in due {
-        let recorder = Recorder::new(
-            app,
-            &Peer {
-                actor: "schedule".into(),
-                ..Peer::default()
-            },
-        );
-        let work = app.db.write(move |conn| {
-            Box::pin(async move {
-                store::account::user_changes::lock_account(conn, user).await?;
-                // Whoever proved it meanwhile stays.
-                if store::account::user_changes::delete_unproven(conn, user, confirmed).await? {
-                    recorder
-                        .record(
-                            conn,
-                            Kind::UserDeleted,
-                            Some(user),
-                            None,
-                            detail([("reason", "never proven".into())]),
-                        )
-                        .await?;
-                }
-                Ok(())
-            })
+        let work = tx!(tx => {
+            store::account::user_changes::lock_account(tx.conn, user).await?;
+            // A user whose mailbox was proven meanwhile stays.
+            if store::account::user_changes::delete_unproven(tx.conn, user, confirmed).await? {
+                let why = detail([("reason", "never proven".into())]);
+                tx.record(Kind::UserDeleted, Some(user), None, why).await?;
+            }
+            Ok(())
         });
-        work.await?;
+        app.transaction(&Peer::named("schedule"), work).await?;
     }
     Ok(count)
 }

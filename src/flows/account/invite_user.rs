@@ -1,6 +1,8 @@
 //! Inviting somebody: an account without a password, and a link to its mailbox that sets one. It
 //! works where signing up is closed.
 
+use serde_json::Map;
+
 use crate::app::App;
 use crate::model::account::email::Email;
 use crate::model::account::permission::Action;
@@ -8,13 +10,13 @@ use crate::model::account::user::User;
 use crate::model::audit::event::{Kind, Peer};
 use crate::model::kernel::id::UserId;
 use crate::model::mail::Purpose;
-use crate::store;
+use crate::store::{self, work};
 
 use super::manage_users::may_make;
 use super::sign_up::{account_id, new_user};
-use crate::flows::audit::recorder::Recorder;
 use crate::flows::authority::Authority;
-use crate::flows::mail::outbox::Outbox;
+use crate::flows::error::if_conflict;
+use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
 /// What the one who invites says.
@@ -39,9 +41,7 @@ async fn invited_before(
     let email = email.clone();
     let known = app
         .db
-        .read(move |conn| {
-            Box::pin(async move { store::account::users::by_email(conn, &email).await })
-        })
+        .read(work!(conn => store::account::users::by_email(conn, &email).await))
         .await?;
     Ok(known
         .map(|known| (known.user.id, known.user.role))
@@ -66,20 +66,16 @@ pub async fn invite(
         ..new_user(app, invitation.email, invitation.name, None)
     };
     let again = invited_before(app, by, &fresh.email).await?;
-    let (account, outbox, recorder) = (account_id(app), Outbox::new(app), Recorder::new(app, peer));
-    let work = app.db.write_unless_refused(move |conn| {
-        Box::pin(async move {
-            let user = match store::account::users::by_email(conn, &fresh.email).await? {
+    let account = account_id(app);
+    app.transaction(
+        peer,
+        tx!(tx => {
+            let user = match store::account::users::by_email(tx.conn, &fresh.email).await? {
                 None => {
-                    store::account::users::insert(conn, &fresh, account, None).await?;
-                    recorder
-                        .record(
-                            conn,
-                            Kind::UserCreated,
-                            Some(fresh.id),
-                            None,
-                            serde_json::Map::new(),
-                        )
+                    store::account::users::insert(tx.conn, &fresh, account, None)
+                        .await
+                        .map_err(if_conflict(Error::EmailTaken))?;
+                    tx.record(Kind::UserCreated, Some(fresh.id), None, Map::new())
                         .await?;
                     fresh
                 }
@@ -90,31 +86,14 @@ pub async fn invite(
                 {
                     known.user
                 }
-                Some(_) => return Ok(Err(Error::EmailTaken)),
+                Some(_) => return Err(Error::EmailTaken),
             };
-            if !outbox
-                .link(conn, Purpose::Invitation, &user, Some(&invitation.redirect))
-                .await?
-            {
-                return Ok(Err(Error::TooManyRequests(outbox.refusal_delay())));
-            }
-            recorder
-                .record(
-                    conn,
-                    Kind::UserInvited,
-                    Some(user.id),
-                    None,
-                    serde_json::Map::new(),
-                )
+            tx.queue_link(Purpose::Invitation, &user, Some(&invitation.redirect))
                 .await?;
-            Ok(Ok(user))
-        })
-    });
-    let user = match work.await {
-        Ok(outcome) => outcome?,
-        Err(store::Error::Conflict) => return Err(Error::EmailTaken),
-        Err(error) => return Err(error.into()),
-    };
-    app.mail_waits.notify_one();
-    Ok(user)
+            tx.record(Kind::UserInvited, Some(user.id), None, Map::new())
+                .await?;
+            Ok(user)
+        }),
+    )
+    .await
 }

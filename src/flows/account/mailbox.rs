@@ -21,17 +21,18 @@ use crate::model::session::session::RevokedReason;
 use crate::store::account::user_changes::{Changes, change};
 use crate::store::session::endings::Which;
 use crate::store::session::sessions::By;
-use crate::store::{self, Conn};
+use crate::store::{self, WriteOptions, work};
 
-use crate::flows::audit::recorder::{Recorder, detail};
+use crate::flows::audit::recorder::detail;
+use crate::flows::error::if_conflict;
 use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::login::known_device;
 use crate::flows::login::known_device::Device;
 use crate::flows::mail::mail_links;
-use crate::flows::mail::outbox::Outbox;
 use crate::flows::session::carried;
 use crate::flows::session::end_session::end;
 use crate::flows::session::read_session::Authenticated;
+use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 
 /// What came with a link that proves a mailbox.
@@ -133,7 +134,7 @@ async fn tie(app: &App, token: &MailToken, evidence: &Evidence<'_>, user: &User)
 async fn holder(app: &App, token: &MailToken) -> Result<store::account::users::WithPassword> {
     let id = token.user;
     app.db
-        .read(move |conn| Box::pin(store::account::users::by_id(conn, id)))
+        .read(work!(conn => store::account::users::by_id(conn, id).await))
         .await?
         .ok_or(Error::UserNotFound)
 }
@@ -182,29 +183,27 @@ pub(in crate::flows) async fn weigh(
         charges.reset_now(app).await?;
         return Ok(Tie::Password(hash));
     }
-    let (recorder, user) = (Recorder::new(app, peer), known.user.id);
+    let user = known.user.id;
     let why = detail([("reason", "wrong password at a link of a mail".into())]);
-    app.db
-        .write_unsynced(move |conn| {
-            Box::pin(async move {
-                recorder
-                    .record(conn, Kind::SignInRefused, Some(user), None, why)
-                    .await
-            })
-        })
-        .await?;
+    app.transaction_with(
+        WriteOptions::UNSYNCED,
+        peer,
+        tx!(tx => tx.record(Kind::SignInRefused, Some(user), None, why).await),
+    )
+    .await?;
     Err(Error::InvalidPassword)
 }
 
 /// Whether what was weighed is still so; the user's row is locked.
-async fn holds(conn: &mut Conn, user: &User, tie: &Tie) -> store::Result<bool> {
+async fn holds(tx: &mut Tx<'_>, user: &User, tie: &Tie) -> Result<bool> {
+    let now = tx.now();
     Ok(match tie {
-        Tie::Session(id) => store::session::sessions::find_live(conn, &By::Id(*id), conn.now())
+        Tie::Session(id) => store::session::sessions::find_live(tx.conn, &By::Id(*id), now)
             .await?
             .is_some_and(|found| found.session.user_id == user.id),
         Tie::Device(device) => device.is_known_to(user),
         Tie::Password(hash) => {
-            store::account::users::by_id(conn, user.id)
+            store::account::users::by_id(tx.conn, user.id)
                 .await?
                 .and_then(|found| found.password_hash)
                 .as_ref()
@@ -217,37 +216,33 @@ async fn holds(conn: &mut Conn, user: &User, tie: &Tie) -> store::Result<bool> {
 /// The mailbox of `user`, or the one at `new_email`, is proven. The account and the user's row are
 /// locked.
 ///
-/// The inner error: what tied the link to the account is no longer so.
+/// # Errors
+/// [`Error::Unauthorized`] where what tied the link to the account is no longer so,
+/// [`Error::MailTokenInvalid`] where another account has taken the new address meanwhile.
 pub(in crate::flows) async fn prove(
-    conn: &mut Conn,
-    recorder: &Recorder,
-    outbox: &Outbox,
+    tx: &mut Tx<'_>,
     user: &User,
     new_email: Option<&Email>,
     tie: &Tie,
-) -> store::Result<Result<(User, Option<MailToken>)>> {
-    if !holds(conn, user, tie).await? {
-        return Ok(Err(Error::Unauthorized));
+) -> Result<(User, Option<MailToken>)> {
+    if !holds(tx, user, tie).await? {
+        return Err(Error::Unauthorized);
     }
     if matches!(tie, Tie::None) {
-        let Some(user) = claim(conn, recorder, user, new_email, Profile::Forgotten).await? else {
-            return Ok(Err(Error::UserNotFound));
-        };
-        let token = outbox.token(conn.now(), Purpose::ResetPassword, &user, None);
-        store::mails::insert_token(conn, &token).await?;
-        return Ok(Ok((user, Some(token))));
+        let user = claim(tx, user, new_email, Profile::Forgotten).await?;
+        let token = tx.make_link(Purpose::ResetPassword, &user).await?;
+        return Ok((user, Some(token)));
     }
-    // What could be changed without this address's word can be no longer.
+    // A change that was possible without this address's agreement is possible no longer.
+    let now = tx.now();
     match new_email {
         None => {
-            store::mails::end_tokens_of(conn, user.id, Purpose::VerifyChange, conn.now()).await?;
+            store::mails::end_tokens_of(tx.conn, user.id, Purpose::VerifyChange, now).await?;
         }
-        Some(_) => store::mails::end_tokens(conn, user.id, conn.now()).await?,
+        Some(_) => store::mails::end_tokens(tx.conn, user.id, now).await?,
     }
-    Ok(mark(conn, recorder, user, new_email, Changes::default())
-        .await?
-        .ok_or(Error::UserNotFound)
-        .map(|user| (user, None)))
+    let user = mark(tx, user, new_email, Changes::default()).await?;
+    Ok((user, None))
 }
 
 /// What becomes of the name and the picture of an account that its mailbox's holder takes over.
@@ -285,49 +280,35 @@ impl Profile {
 /// The account belongs to the mailbox alone: every password, session, known device and link of
 /// before ends. The account and the user's row are locked.
 pub(in crate::flows) async fn claim(
-    conn: &mut Conn,
-    recorder: &Recorder,
+    tx: &mut Tx<'_>,
     user: &User,
     new_email: Option<&Email>,
     profile: Profile,
-) -> store::Result<Option<User>> {
-    let now = conn.now();
-    let had_password = store::account::users::by_id(conn, user.id)
+) -> Result<User> {
+    let had_password = store::account::users::by_id(tx.conn, user.id)
         .await?
         .is_some_and(|found| found.password_hash.is_some());
-    store::account::users::drop_accounts(conn, user.id, now).await?;
-    store::mails::end_tokens(conn, user.id, now).await?;
-    let ended = end(
-        conn,
-        recorder,
-        Which::OfUser {
-            user: user.id,
-            except: None,
-        },
-        RevokedReason::PasswordChanged,
-    )
-    .await?;
-    end(
-        conn,
-        recorder,
-        Which::ActedBy(user.id),
-        RevokedReason::Revoked,
-    )
-    .await?;
+    let had_sessions = take_everything(tx, user.id).await?;
     let mut changes = Changes::default();
-    if had_password || !ended.is_empty() {
-        recorder
-            .record(
-                conn,
-                Kind::AccountReclaimed,
-                Some(user.id),
-                None,
-                detail([("profile", profile.as_str().into())]),
-            )
+    if had_password || had_sessions {
+        let what = detail([("profile", profile.as_str().into())]);
+        tx.record(Kind::AccountReclaimed, Some(user.id), None, what)
             .await?;
         changes = profile.changes();
     }
-    mark(conn, recorder, user, new_email, changes).await
+    mark(tx, user, new_email, changes).await
+}
+
+/// Ends every password, link and session of the account, and the sessions in which its user acts as
+/// another one. Returns whether the user had sessions.
+async fn take_everything(tx: &mut Tx<'_>, user: UserId) -> Result<bool> {
+    let now = tx.now();
+    store::account::users::drop_accounts(tx.conn, user, now).await?;
+    store::mails::end_tokens(tx.conn, user, now).await?;
+    let all = Which::OfUser { user, except: None };
+    let ended = end(tx, all, RevokedReason::PasswordChanged).await?;
+    end(tx, Which::ActedBy(user), RevokedReason::Revoked).await?;
+    Ok(!ended.is_empty())
 }
 
 /// What [`claim`] took away, once more, after the database went back: password, sessions and links,
@@ -338,62 +319,42 @@ pub(in crate::flows) async fn reclaim_again(
     profile: Profile,
     peer: &Peer,
 ) -> Result<()> {
-    let recorder = Recorder::new(app, peer);
-    let work = app.db.write(move |conn| {
-        Box::pin(async move {
-            store::account::user_changes::lock_account(conn, user).await?;
-            store::account::users::drop_accounts(conn, user, conn.now()).await?;
-            store::mails::end_tokens(conn, user, conn.now()).await?;
-            end(
-                conn,
-                &recorder,
-                Which::OfUser { user, except: None },
-                RevokedReason::PasswordChanged,
-            )
-            .await?;
-            end(
-                conn,
-                &recorder,
-                Which::ActedBy(user),
-                RevokedReason::Revoked,
-            )
-            .await?;
-            change(conn, user, &profile.changes(), conn.now()).await?;
-            recorder
-                .record(
-                    conn,
-                    Kind::AccountReclaimed,
-                    Some(user),
-                    None,
-                    detail([("profile", profile.as_str().into())]),
-                )
-                .await
-        })
-    });
-    Ok(work.await?)
+    app.transaction(
+        peer,
+        tx!(tx => {
+            store::account::user_changes::lock_account(tx.conn, user).await?;
+            take_everything(tx, user).await?;
+            let now = tx.now();
+            change(tx.conn, user, &profile.changes(), now).await?;
+            let what = detail([("profile", profile.as_str().into())]);
+            tx.record(Kind::AccountReclaimed, Some(user), None, what).await
+        }),
+    )
+    .await
 }
 
 async fn mark(
-    conn: &mut Conn,
-    recorder: &Recorder,
+    tx: &mut Tx<'_>,
     user: &User,
     new_email: Option<&Email>,
     changes: Changes,
-) -> store::Result<Option<User>> {
+) -> Result<User> {
     let changes = Changes {
         email: new_email.cloned(),
         email_verified: Some(true),
         ..changes
     };
-    let proven = change(conn, user.id, &changes, conn.now()).await?;
+    let now = tx.now();
+    let proven = change(tx.conn, user.id, &changes, now)
+        .await
+        .map_err(if_conflict(Error::MailTokenInvalid))?
+        .ok_or(Error::UserNotFound)?;
     let kind = if new_email.is_some() {
         Kind::EmailChanged
     } else {
         Kind::EmailVerified
     };
-    recorder
-        .record(conn, kind, Some(user.id), None, Map::new())
-        .await?;
+    tx.record(kind, Some(user.id), None, Map::new()).await?;
     Ok(proven)
 }
 

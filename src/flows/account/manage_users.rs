@@ -9,15 +9,16 @@ use crate::model::account::user::User;
 use crate::model::audit::event::{Kind, Peer};
 use crate::model::kernel::id::UserId;
 use crate::model::session::session::RevokedReason;
-use crate::store;
 use crate::store::session::endings::Which;
+use crate::store::{self, work};
 
-use super::administer_users::is_last_admin;
+use super::administer_users::keep_an_admin;
 use super::choose_password::choose;
 use super::sign_up::{account_id, new_user};
-use crate::flows::audit::recorder::Recorder;
 use crate::flows::authority::{Authority, check_roles};
+use crate::flows::error::if_conflict;
 use crate::flows::session::end_session::end;
+use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
 /// The role of a user who signs up.
@@ -80,9 +81,7 @@ pub async fn check_new(app: &App, new: &New) -> Result<()> {
     let email = new.email.clone();
     let known = app
         .db
-        .read(move |conn| {
-            Box::pin(async move { store::account::users::by_email(conn, &email).await })
-        })
+        .read(work!(conn => store::account::users::by_email(conn, &email).await))
         .await?;
     if known.is_some() {
         Err(Error::EmailTaken)
@@ -116,20 +115,19 @@ pub async fn create(app: &App, by: Authority<'_>, new: New, peer: &Peer) -> Resu
         metadata: new.metadata,
         ..fresh
     };
-    let (row, account, recorder) = (user.clone(), account_id(app), Recorder::new(app, peer));
-    let created = app.db.write(move |conn| {
-        Box::pin(async move {
-            store::account::users::insert(conn, &row, account, hash.as_deref()).await?;
-            recorder
-                .record(conn, Kind::UserCreated, Some(row.id), None, Map::new())
+    let account = account_id(app);
+    app.transaction(
+        peer,
+        tx!(tx => {
+            store::account::users::insert(tx.conn, &user, account, hash.as_deref())
                 .await
-        })
-    });
-    match created.await {
-        Ok(()) => Ok(user),
-        Err(store::Error::Conflict) => Err(Error::EmailTaken),
-        Err(error) => Err(error.into()),
-    }
+                .map_err(if_conflict(Error::EmailTaken))?;
+            tx.record(Kind::UserCreated, Some(user.id), None, Map::new())
+                .await?;
+            Ok(user)
+        }),
+    )
+    .await
 }
 
 /// Refuses roles for a new user that are unknown or not the maker's to give.
@@ -151,14 +149,12 @@ pub async fn find(app: &App, name: &str) -> Result<User> {
     let found = match (name.parse::<UserId>(), name.parse::<Email>()) {
         (Ok(id), _) => {
             app.db
-                .read(move |conn| Box::pin(store::account::users::by_id(conn, id)))
+                .read(work!(conn => store::account::users::by_id(conn, id).await))
                 .await?
         }
         (Err(_), Ok(email)) => {
             app.db
-                .read(move |conn| {
-                    Box::pin(async move { store::account::users::by_email(conn, &email).await })
-                })
+                .read(work!(conn => store::account::users::by_email(conn, &email).await))
                 .await?
         }
         (Err(_), Err(_)) => None,
@@ -169,37 +165,27 @@ pub async fn find(app: &App, name: &str) -> Result<User> {
 /// Shuts a user out, or lets one in again; shutting out ends every session in the same transaction.
 /// Tells whether it changed anything.
 pub async fn set_disabled(app: &App, user: UserId, disabled: bool, peer: &Peer) -> Result<bool> {
-    let recorder = Recorder::new(app, peer);
-    let work = app.db.write_unless_refused(move |conn| {
-        Box::pin(async move {
-            let now = conn.now();
-            if disabled && is_last_admin(conn, user, &recorder).await? {
-                return Ok(Err(Error::LastAdmin));
-            }
-            if !store::account::users::set_disabled(conn, user, disabled.then_some(now), now)
-                .await?
-            {
-                return Ok(Ok(false));
-            }
+    app.transaction(
+        peer,
+        tx!(tx => {
             if disabled {
-                end(
-                    conn,
-                    &recorder,
-                    Which::OfUser { user, except: None },
-                    RevokedReason::UserDisabled,
-                )
-                .await?;
+                keep_an_admin(tx, user).await?;
+            }
+            let now = tx.now();
+            let since = disabled.then_some(now);
+            if !store::account::users::set_disabled(tx.conn, user, since, now).await? {
+                return Ok(false);
             }
             let kind = if disabled {
+                let all = Which::OfUser { user, except: None };
+                end(tx, all, RevokedReason::UserDisabled).await?;
                 Kind::UserDisabled
             } else {
                 Kind::UserEnabled
             };
-            recorder
-                .record(conn, kind, Some(user), None, Map::new())
-                .await?;
-            Ok(Ok(true))
-        })
-    });
-    work.await?
+            tx.record(kind, Some(user), None, Map::new()).await?;
+            Ok(true)
+        }),
+    )
+    .await
 }

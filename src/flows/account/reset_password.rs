@@ -1,6 +1,8 @@
 //! A new password for a user who has forgotten the old one, and the first one of an invited user.
 //! Every session ends with it, and every other link that was sent; the mailbox is proven by it.
 
+use serde_json::Map;
+
 use crate::app::App;
 use crate::model::account::email::Email;
 use crate::model::account::password::Password;
@@ -8,17 +10,16 @@ use crate::model::account::user::User;
 use crate::model::audit::event::{Kind, Peer};
 use crate::model::mail::{MailToken, Purpose, Template};
 use crate::model::session::session::RevokedReason;
-use crate::store;
 use crate::store::session::endings::Which;
+use crate::store::{self, work};
 
 use super::choose_password::consider;
 use super::mailbox;
 use super::sign_up::account_id;
-use crate::flows::audit::recorder::Recorder;
 use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::mail::mail_links;
-use crate::flows::mail::outbox::Outbox;
 use crate::flows::session::end_session::end;
+use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
 /// Sends the link to whoever has the address; that is looked up after the answer.
@@ -34,17 +35,12 @@ pub async fn request(
     RateLimitCheck::mail(app, Purpose::ResetPassword, email, peer)
         .consume(app)
         .await?;
-    let (key, outbox) = (email.clone(), Outbox::new(app));
-    let work = app.db.write(move |conn| {
-        Box::pin(async move {
-            outbox
-                .request(conn, Purpose::ResetPassword, &key, redirect.as_deref())
-                .await
-        })
-    });
-    work.await?;
-    app.mail_waits.notify_one();
-    Ok(())
+    let email = email.clone();
+    app.transaction(
+        peer,
+        tx!(tx => tx.queue_request(Purpose::ResetPassword, &email, redirect.as_deref()).await),
+    )
+    .await
 }
 
 /// Whether the link is good; it is not used up by that.
@@ -72,74 +68,52 @@ pub async fn reset(app: &App, token: &str, new: &str, peer: &Peer) -> Result<Use
     let id = token.user;
     let known = app
         .db
-        .read(move |conn| Box::pin(store::account::users::by_id(conn, id)))
+        .read(work!(conn => store::account::users::by_id(conn, id).await))
         .await?
         .ok_or(Error::MailTokenInvalid)?;
     consider(app, &new, &[token.email.as_str(), &known.user.name]).await?;
     let hash = app.hasher.hash(peer, new).await?;
-    let (outbox, recorder, account) = (Outbox::new(app), Recorder::new(app, peer), account_id(app));
-    let work = app.db.write_unless_refused(move |conn| {
-        Box::pin(async move {
-            let now = conn.now();
-            store::account::user_changes::lock_account(conn, token.user).await?;
-            let Some(mut user) = store::account::user_changes::lock(conn, token.user).await? else {
-                return Ok(Err(Error::MailTokenInvalid));
-            };
-            if user.email != token.email || !store::mails::end_token(conn, token.id, now).await? {
-                return Ok(Err(Error::MailTokenInvalid));
+    let account = account_id(app);
+    app.transaction(
+        peer,
+        tx!(tx => {
+            let now = tx.now();
+            store::account::user_changes::lock_account(tx.conn, token.user).await?;
+            let mut user = store::account::user_changes::lock(tx.conn, token.user)
+                .await?
+                .ok_or(Error::MailTokenInvalid)?;
+            if user.email != token.email
+                || !store::mails::end_token(tx.conn, token.id, now).await?
+            {
+                return Err(Error::MailTokenInvalid);
             }
             if !user.email_verified {
-                // The link proves the mailbox too: what was set before, without it, ends.
-                let Some(claimed) =
-                    mailbox::claim(conn, &recorder, &user, None, mailbox::Profile::Kept).await?
-                else {
-                    return Ok(Err(Error::MailTokenInvalid));
-                };
-                // The name may be a stranger's: it has no place in what the owner gets from us
-                // about this.
+                // The link proves the mailbox too: what was set before, without it, ends. The name
+                // may be a stranger's: the mail about this does not repeat it.
+                let claimed = mailbox::claim(tx, &user, None, mailbox::Profile::Kept).await?;
                 user = User {
                     name: String::new(),
                     ..claimed
                 };
             }
-            store::account::users::set_password(conn, token.user, account, None, &hash, now)
+            store::account::users::set_password(tx.conn, user.id, account, None, &hash, now)
                 .await?;
-            store::mails::end_tokens(conn, user.id, now).await?;
-            end(
-                conn,
-                &recorder,
-                Which::OfUser {
-                    user: user.id,
-                    except: None,
-                },
-                RevokedReason::PasswordChanged,
-            )
-            .await?;
-            recorder
-                .record(
-                    conn,
-                    Kind::PasswordChanged,
-                    Some(user.id),
-                    None,
-                    serde_json::Map::new(),
-                )
+            store::mails::end_tokens(tx.conn, user.id, now).await?;
+            let all = Which::OfUser {
+                user: user.id,
+                except: None,
+            };
+            end(tx, all, RevokedReason::PasswordChanged).await?;
+            tx.record(Kind::PasswordChanged, Some(user.id), None, Map::new())
                 .await?;
             if token.purpose == Purpose::ResetPassword {
-                outbox
-                    .notice(
-                        conn,
-                        Template::PasswordChanged,
-                        &user,
-                        serde_json::Map::new(),
-                    )
+                tx.queue_notice(Template::PasswordChanged, &user, Map::new())
                     .await?;
             }
-            Ok(store::account::user_changes::lock(conn, user.id)
+            store::account::user_changes::lock(tx.conn, user.id)
                 .await?
-                .ok_or(Error::MailTokenInvalid))
-        })
-    });
-    let user = work.await??;
-    app.mail_waits.notify_one();
-    Ok(user)
+                .ok_or(Error::MailTokenInvalid)
+        }),
+    )
+    .await
 }

@@ -1,5 +1,7 @@
 //! Signing up with an address and a password, and in at once where the settings say so.
 
+use serde_json::Map;
+
 use crate::app::App;
 use crate::model::account::email::Email;
 use crate::model::account::user::User;
@@ -9,18 +11,18 @@ use crate::model::kernel::time::Timestamp;
 use crate::model::mail::{Purpose, Template};
 use crate::model::session::session::RevokedReason;
 use crate::random;
+use crate::store;
 use crate::store::session::sessions::Proof;
-use crate::store::{self, Conn};
 
 use super::choose_password::choose;
-use crate::flows::audit::recorder::Recorder;
+use crate::flows::error::if_conflict;
 use crate::flows::key::load_keys;
 use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::login::sign_in::Presented;
-use crate::flows::mail::outbox::Outbox;
 use crate::flows::session::carried;
 use crate::flows::session::end_session::SessionRevocation;
 use crate::flows::session::open_session::{Options, PendingSession, RingVersion, SessionTokens};
+use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 
 /// What the form says.
@@ -77,11 +79,7 @@ pub async fn sign_up(
     )
     .await?
     .and_left(carried::had(app, replaces.devices));
-    let verification = app
-        .config
-        .sign_up
-        .require_email_verification
-        .then(|| Outbox::new(app));
+    let verifies = app.config.sign_up.require_email_verification;
     let creation = Creation {
         user: user.clone(),
         account: account_id(app),
@@ -92,37 +90,34 @@ pub async fn sign_up(
             .config
             .sign_up
             .unproven_ttl
-            .filter(|_| verification.is_some())
+            .filter(|_| verifies)
             .map(|ttl| app.now() + ttl),
-        verification,
+        verifies,
         callback: form.callback,
-        recorder: Recorder::new(app, peer),
     };
     let hidden = !app.config.sign_up.signs_in();
     let attempt = creation.clone();
-    let created = match app.db.write(move |conn| Box::pin(attempt.run(conn))).await {
+    let opened = match app
+        .transaction(peer, tx!(tx => attempt.run(tx).await))
+        .await
+    {
         // Another process has changed the master key and this one has not followed yet.
-        Err(store::Error::MasterKeyChanged) => {
+        Err(Error::MasterKeyChanged) => {
             load_keys::reload(app).await?;
-            let opening = Some(PendingSession::prepare(app, &user, options, peer)?);
             let again = Creation {
-                opening,
+                opening: Some(PendingSession::prepare(app, &user, options, peer)?),
                 ..creation
             };
-            app.db.write(move |conn| Box::pin(again.run(conn))).await
+            app.transaction(peer, tx!(tx => again.run(tx).await))
+                .await?
         }
         // Another sign-up took the address between the look and the write: now it is known.
-        Err(store::Error::Conflict) if hidden => {
-            app.db.write(move |conn| Box::pin(creation.run(conn))).await
+        Err(Error::UserExists) if hidden => {
+            app.transaction(peer, tx!(tx => creation.run(tx).await))
+                .await?
         }
-        created => created,
+        created => created?,
     };
-    let opened = match created {
-        Ok(opened) => opened,
-        Err(store::Error::Conflict) => return Err(Error::UserExists),
-        Err(error) => return Err(error.into()),
-    };
-    app.mail_waits.notify_one();
     let grant = match opened {
         Some((opening, ring)) => Some(opening.grant(app, &user, ring).await?),
         None => None,
@@ -170,91 +165,62 @@ struct Creation {
     ending: SessionRevocation,
     /// When the account goes, if nobody proves it.
     unproven_until: Option<Timestamp>,
-    /// Writes the link that proves the mailbox.
-    verification: Option<Outbox>,
+    /// Whether a link is sent that proves the mailbox.
+    verifies: bool,
     callback: Option<String>,
-    recorder: Recorder,
 }
 
 impl Creation {
-    async fn run(self, conn: &mut Conn) -> store::Result<Option<(PendingSession, RingVersion)>> {
+    /// # Errors
+    /// [`Error::UserExists`] where the address was taken.
+    async fn run(self, tx: &mut Tx<'_>) -> Result<Option<(PendingSession, RingVersion)>> {
         if self.opening.is_none()
-            && let Some(known) = store::account::users::by_email(conn, &self.user.email).await?
+            && let Some(known) = store::account::users::by_email(tx.conn, &self.user.email).await?
         {
             // Where a sign-up does not sign in, a known address is not told from a new one: neither
             // by the answer nor by the time it takes.
-            self.recorder
-                .record(
-                    conn,
-                    Kind::SignedUpAgain,
-                    Some(known.user.id),
-                    None,
-                    serde_json::Map::new(),
-                )
-                .await?;
-            match &self.verification {
-                // The mailbox is still to be proven, and its holder may be the one who signs up
-                // now.
-                Some(outbox) if !known.user.email_verified => {
-                    outbox
-                        .request(
-                            conn,
-                            Purpose::VerifyEmail,
-                            &self.user.email,
-                            self.callback.as_deref(),
-                        )
-                        .await?;
-                }
-                _ => {
-                    self.recorder
-                        .outbox()
-                        .notice(
-                            conn,
-                            Template::SignedUpAgain,
-                            &known.user,
-                            serde_json::Map::new(),
-                        )
-                        .await?;
-                }
-            }
+            self.tell_of_another(tx, &known.user).await?;
             return Ok(None);
         }
-        store::account::users::insert(conn, &self.user, self.account, Some(&self.hash)).await?;
-        self.recorder
-            .record(
-                conn,
-                Kind::UserCreated,
-                Some(self.user.id),
-                None,
-                serde_json::Map::new(),
-            )
+        store::account::users::insert(tx.conn, &self.user, self.account, Some(&self.hash))
+            .await
+            .map_err(if_conflict(Error::UserExists))?;
+        tx.record(Kind::UserCreated, Some(self.user.id), None, Map::new())
             .await?;
         if let Some(until) = self.unproven_until {
-            store::account::user_changes::expect_proof(conn, self.user.id, until).await?;
+            store::account::user_changes::expect_proof(tx.conn, self.user.id, until).await?;
         }
-        if let Some(outbox) = &self.verification {
-            outbox
-                .request(
-                    conn,
-                    Purpose::VerifyEmail,
-                    &self.user.email,
-                    self.callback.as_deref(),
-                )
-                .await?;
+        if self.verifies {
+            self.request_proof(tx).await?;
         }
-        let Some(opening) = &self.opening else {
+        let Some(opening) = self.opening else {
             return Ok(None);
         };
-        // Nobody else can have touched a user that this transaction made.
         let ring = opening
-            .insert(
-                conn,
-                &self.recorder,
-                Proof::Password(&self.hash),
-                Some(&self.ending),
-            )
+            .insert(tx, Proof::Password(&self.hash), Some(&self.ending))
             .await?
-            .ok_or(store::Error::Conflict)?;
-        Ok(self.opening.map(|opening| (opening, ring)))
+            .ok_or_else(|| {
+                Error::Internal("a user of this transaction cannot have changed".into())
+            })?;
+        Ok(Some((opening, ring)))
+    }
+
+    /// The address is an account's already: its owner gets a mail.
+    async fn tell_of_another(&self, tx: &mut Tx<'_>, known: &User) -> Result<()> {
+        tx.record(Kind::SignedUpAgain, Some(known.id), None, Map::new())
+            .await?;
+        if self.verifies && !known.email_verified {
+            // The mailbox is still to be proven, and its owner may be the one who signs up now.
+            self.request_proof(tx).await
+        } else {
+            tx.queue_notice(Template::SignedUpAgain, known, Map::new())
+                .await
+        }
+    }
+
+    async fn request_proof(&self, tx: &mut Tx<'_>) -> Result<()> {
+        let (email, callback) = (&self.user.email, self.callback.as_deref());
+        tx.queue_request(Purpose::VerifyEmail, email, callback)
+            .await
     }
 }

@@ -1,17 +1,20 @@
 //! What users change about themselves, and how they prove once more who they are.
 
+use serde_json::Map;
+
 use crate::app::App;
 use crate::crypto::password::Verdict;
 use crate::model::account::password::Password;
 use crate::model::audit::event::{Kind, Peer};
 use crate::model::kernel::id::UserId;
-use crate::store;
 use crate::store::account::user_changes::{Changes, change};
 pub use crate::store::account::users::Account;
+use crate::store::{self, work};
 
-use crate::flows::audit::recorder::{Recorder, detail};
+use crate::flows::audit::recorder::detail;
 use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::session::read_session::Authenticated;
+use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
 /// What users say of themselves; `None` leaves it as it is.
@@ -33,27 +36,21 @@ pub async fn update_user(app: &App, user: UserId, profile: Profile, peer: &Peer)
     if changes.is_empty() {
         return Err(Error::NoFieldsToUpdate);
     }
-    let recorder = Recorder::new(app, peer);
-    let done = app.db.write(move |conn| {
-        Box::pin(async move {
-            if change(conn, user, &changes, conn.now()).await?.is_none() {
-                return Ok(false);
-            }
+    app.transaction(
+        peer,
+        tx!(tx => {
+            let now = tx.now();
+            change(tx.conn, user, &changes, now)
+                .await?
+                .ok_or(Error::Unauthorized)?;
             let fields = detail([
                 ("name", changes.name.is_some().into()),
                 ("image", changes.image.is_some().into()),
             ]);
-            recorder
-                .record(conn, Kind::UserUpdated, Some(user), None, fields)
-                .await?;
-            Ok(true)
-        })
-    });
-    if done.await? {
-        Ok(())
-    } else {
-        Err(Error::Unauthorized)
-    }
+            tx.record(Kind::UserUpdated, Some(user), None, fields).await
+        }),
+    )
+    .await
 }
 
 /// Whether this is the user's password; the stored hash that says so.
@@ -67,7 +64,7 @@ pub async fn verify_password(
     let password = Password::attempt(password, app.config.passwords.length)?;
     let known = app
         .db
-        .read(move |conn| Box::pin(store::account::users::by_id(conn, user)))
+        .read(work!(conn => store::account::users::by_id(conn, user).await))
         .await?
         .ok_or(Error::Unauthorized)?;
     let charges = RateLimitCheck::confirmation(app, who.session.id);
@@ -90,28 +87,19 @@ pub async fn verify_password(
 
 /// A wrong password of who is signed in, once it stands in the audit trail.
 pub(in crate::flows) async fn refused(app: &App, who: &Authenticated, peer: &Peer) -> Error {
-    let (recorder, user, session) = (Recorder::new(app, peer), who.user.id, who.session.id);
-    let work = app.db.write(move |conn| {
-        Box::pin(async move {
-            recorder
-                .record(
-                    conn,
-                    Kind::PasswordRefused,
-                    Some(user),
-                    Some(session),
-                    serde_json::Map::new(),
-                )
-                .await
-        })
-    });
-    work.await
-        .map_or_else(Into::into, |()| Error::InvalidPassword)
+    let (user, session) = (Some(who.user.id), Some(who.session.id));
+    app.transaction(
+        peer,
+        tx!(tx => tx.record(Kind::PasswordRefused, user, session, Map::new()).await),
+    )
+    .await
+    .map_or_else(|error| error, |()| Error::InvalidPassword)
 }
 
 /// How the user may sign in.
 pub async fn accounts(app: &App, user: UserId) -> Result<Vec<Account>> {
     Ok(app
         .db
-        .read(move |conn| Box::pin(store::account::users::accounts(conn, user)))
+        .read(work!(conn => store::account::users::accounts(conn, user).await))
         .await?)
 }

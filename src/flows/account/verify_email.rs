@@ -10,10 +10,9 @@ use crate::store;
 
 use super::mailbox;
 use super::mailbox::{Evidence, Proof};
-use crate::flows::audit::recorder::Recorder;
 use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::mail::mail_links;
-use crate::flows::mail::outbox::Outbox;
+use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
 /// Sends the link, to the user who is signed in or to the user of the address, if there is one.
@@ -38,38 +37,30 @@ pub async fn request(
     RateLimitCheck::mail(app, Purpose::VerifyEmail, email, peer)
         .consume(app)
         .await?;
-    let (key, outbox) = (email.clone(), Outbox::new(app));
-    let work = app.db.write(move |conn| {
-        Box::pin(async move {
-            outbox
-                .request(conn, Purpose::VerifyEmail, &key, callback.as_deref())
-                .await
-        })
-    });
-    work.await?;
-    app.mail_waits.notify_one();
-    Ok(())
+    let email = email.clone();
+    app.transaction(
+        peer,
+        tx!(tx => tx.queue_request(Purpose::VerifyEmail, &email, callback.as_deref()).await),
+    )
+    .await
 }
 
 /// Acts on the link; doing it again until it expires changes nothing more.
 pub async fn verify(app: &App, text: &str, evidence: Evidence<'_>, peer: &Peer) -> Result<Proof> {
     let token = mail_links::open(app, text, Purpose::VerifyEmail).await?;
     let tie = mailbox::weigh(app, &token, &evidence, peer).await?;
-    let (outbox, recorder) = (Outbox::new(app), Recorder::new(app, peer));
-    let work = app.db.write_unless_refused(move |conn| {
-        Box::pin(async move {
-            store::account::user_changes::lock_account(conn, token.user).await?;
-            let Some(user) = store::account::user_changes::lock(conn, token.user).await? else {
-                return Ok(Err(Error::UserNotFound));
-            };
-            if user.email != token.email {
-                return Ok(Err(Error::MailTokenInvalid));
-            }
-            if user.email_verified {
-                return Ok(Ok((user, None)));
-            }
-            mailbox::prove(conn, &recorder, &outbox, &user, None, &tie).await
-        })
+    let work = tx!(tx => {
+        store::account::user_changes::lock_account(tx.conn, token.user).await?;
+        let user = store::account::user_changes::lock(tx.conn, token.user)
+            .await?
+            .ok_or(Error::UserNotFound)?;
+        if user.email != token.email {
+            return Err(Error::MailTokenInvalid);
+        }
+        if user.email_verified {
+            return Ok((user, None));
+        }
+        mailbox::prove(tx, &user, None, &tie).await
     });
-    mailbox::told(app, work.await??)
+    mailbox::told(app, app.transaction(peer, work).await?)
 }

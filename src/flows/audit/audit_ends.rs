@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::app::App;
-use crate::store;
+use crate::store::{self, work};
 
 use super::read_audit::Known;
 use crate::flows::Result;
@@ -57,7 +57,7 @@ pub async fn due(app: &App, pause: Duration) -> Result<Vec<Known>> {
     app.told_ends.forget(uptime, AT_THE_START);
     for (writer, sequence, link) in app
         .db
-        .read(move |conn| Box::pin(store::audit::events::ends(conn, since)))
+        .read(work!(conn => store::audit::events::ends(conn, since).await))
         .await?
     {
         if !app.told_ends.is_due(&writer, sequence, uptime, pause) {
@@ -66,11 +66,7 @@ pub async fn due(app: &App, pause: Duration) -> Result<Vec<Known>> {
         let of = writer.clone();
         let last = app
             .db
-            .read(move |conn| {
-                Box::pin(async move {
-                    store::audit::events::of_writer(conn, &of, sequence - 1, 1).await
-                })
-            })
+            .read(work!(conn => store::audit::events::of_writer(conn, &of, sequence - 1, 1).await))
             .await?;
         // The time of the event, not of the line: by it the retention explains later that the event
         // is gone.

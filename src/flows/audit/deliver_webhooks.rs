@@ -9,12 +9,14 @@ use futures_util::future::join_all;
 use crate::app::App;
 use crate::config::Webhooks;
 use crate::crypto::webhook::sign;
+use crate::model::audit::event::Peer;
 use crate::model::audit::webhook::Webhook;
 use crate::model::kernel::retry_delay::retry_delay;
 use crate::outbound_http::Client;
 use crate::store;
 
 use crate::flows::ops::confirm_clock;
+use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
 /// Sent side by side.
@@ -42,13 +44,12 @@ pub async fn deliver_due(app: &App, stopped: impl Fn() -> bool) -> Result<usize>
         let Some(taking) = confirm_clock::admit_taking(app).await? else {
             break;
         };
-        let work = app.db.write(move |conn| {
-            Box::pin(async move {
-                let now = conn.now();
-                store::audit::webhooks::take_due(conn, TOGETHER, now, taking.confirmed, TIMES).await
-            })
+        let take = tx!(tx => {
+            let (now, confirmed) = (tx.now(), taking.confirmed);
+            let due = store::audit::webhooks::take_due(tx.conn, TOGETHER, now, confirmed, TIMES);
+            Ok(due.await?)
         });
-        let taken = work.await?;
+        let taken = app.transaction(&Peer::named("schedule"), take).await?;
         if taken.is_empty() {
             break;
         }
@@ -83,12 +84,11 @@ async fn deliver(
     webhooks: &Webhooks,
     webhook: Webhook,
 ) -> Result<bool> {
-    let (id, attempts) = (webhook.id, webhook.attempts);
+    let (id, attempts, schedule) = (webhook.id, webhook.attempts, Peer::named("schedule"));
     let Err(reason) = offer(app, client, webhooks, &webhook).await? else {
         app.metrics.webhook("taken");
-        app.db
-            .write(move |conn| Box::pin(store::audit::webhooks::remove(conn, id, attempts)))
-            .await?;
+        let remove = tx!(tx => Ok(store::audit::webhooks::remove(tx.conn, id, attempts).await?));
+        app.transaction(&schedule, remove).await?;
         return Ok(true);
     };
     let too_old = if app.now().since(webhook.created_at) >= GIVE_UP {
@@ -99,17 +99,19 @@ async fn deliver(
     if let Some(now) = too_old {
         app.metrics.webhook("given_up");
         tracing::error!(webhook = %id, kind = webhook.kind, attempts, reason, "an event is given up: the webhook has not taken it for three days");
-        app.db
-            .write(move |conn| Box::pin(store::audit::webhooks::give_up(conn, id, attempts, now)))
-            .await?;
+        let give_up = tx!(tx => {
+            Ok(store::audit::webhooks::give_up(tx.conn, id, attempts, now).await?)
+        });
+        app.transaction(&schedule, give_up).await?;
         return Ok(false);
     }
     app.metrics.webhook("later");
     tracing::info!(webhook = %id, kind = webhook.kind, attempts, reason, "an event was not taken and will be sent again");
     let due = app.now() + retry_delay(attempts, FIRST_RETRY, LAST_RETRY);
-    app.db
-        .write(move |conn| Box::pin(store::audit::webhooks::postpone(conn, id, attempts, due)))
-        .await?;
+    let postpone = tx!(tx => {
+        Ok(store::audit::webhooks::postpone(tx.conn, id, attempts, due).await?)
+    });
+    app.transaction(&schedule, postpone).await?;
     Ok(false)
 }
 

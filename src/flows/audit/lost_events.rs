@@ -12,8 +12,8 @@ use crate::model::audit::export_check::Place;
 use crate::model::audit::lost_event::{Exported, Topic};
 use crate::model::kernel::id::EventId;
 use crate::model::kernel::time::Timestamp;
-use crate::store;
 use crate::store::audit::events::Filter;
+use crate::store::{self, work};
 
 use super::read_audit;
 use crate::flows::Result;
@@ -70,11 +70,7 @@ pub(in crate::flows) async fn find(app: &App, events: Vec<Exported>) -> Result<L
         );
         let held = app
             .db
-            .read(move |conn| {
-                Box::pin(async move {
-                    store::audit::events::held(conn, at, &id, &writer, sequence).await
-                })
-            })
+            .read(work!(conn => store::audit::events::held(conn, at, &id, &writer, sequence).await))
             .await?;
         if held
             .link
@@ -104,22 +100,20 @@ pub(in crate::flows) async fn find(app: &App, events: Vec<Exported>) -> Result<L
 /// The link at a place of a chain, as the database has it.
 async fn link_at(app: &App, (writer, sequence): &Place) -> Result<Option<[u8; 32]>> {
     let (writer, sequence) = (writer.clone(), *sequence);
-    let found = app.db.read(move |conn| {
-        Box::pin(async move {
-            let event = store::audit::events::of_writer(conn, &writer, sequence - 1, 1)
-                .await?
-                .into_iter()
-                .find(|(entry, _)| entry.sequence == sequence);
-            if let Some((_, link)) = event {
-                return Ok(link);
-            }
-            // The last one that was deleted for its age.
-            Ok(store::audit::events::chain(conn, &writer)
-                .await?
-                .filter(|chain| chain.pruned_sequence == sequence)
-                .and_then(|chain| chain.pruned_link))
-        })
-    });
+    let found = app.db.read(work!(conn => {
+        let event = store::audit::events::of_writer(conn, &writer, sequence - 1, 1)
+            .await?
+            .into_iter()
+            .find(|(entry, _)| entry.sequence == sequence);
+        if let Some((_, link)) = event {
+            return Ok(link);
+        }
+        // The last one that was deleted for its age.
+        Ok(store::audit::events::chain(conn, &writer)
+            .await?
+            .filter(|chain| chain.pruned_sequence == sequence)
+            .and_then(|chain| chain.pruned_link))
+    }));
     Ok(found.await?)
 }
 

@@ -10,14 +10,15 @@ use crate::model::account::permission::Action;
 pub use crate::model::audit::event::{Entry, Fault, Walk};
 use crate::model::kernel::id::EventId;
 use crate::model::kernel::time::Timestamp;
-use crate::store;
 use crate::store::audit::events::Chain;
 pub use crate::store::audit::events::Filter;
+use crate::store::{self, work};
 
 use crate::flows::Result;
 use crate::flows::authority::Authority;
 use crate::flows::ops::background::Background;
 use crate::flows::ops::confirm_clock;
+use crate::flows::transaction::tx;
 
 /// Events that are read at once.
 pub const PAGE: i64 = 1_000;
@@ -27,9 +28,7 @@ pub async fn list(app: &App, by: Authority<'_>, filter: Filter, limit: i64) -> R
     by.may(app, Action::ReadAudit)?;
     Ok(app
         .db
-        .read(move |conn| {
-            Box::pin(async move { store::audit::events::list(conn, &filter, limit).await })
-        })
+        .read(work!(conn => store::audit::events::list(conn, &filter, limit).await))
         .await?)
 }
 
@@ -93,7 +92,7 @@ pub struct Compared {
 pub async fn verify(app: &App) -> Result<Report> {
     let chains = app
         .db
-        .read(|conn| Box::pin(store::audit::events::chains(conn)))
+        .read(work!(conn => store::audit::events::chains(conn).await))
         .await?;
     let mut report = Report {
         writers: chains.len(),
@@ -109,9 +108,7 @@ pub async fn verify(app: &App) -> Result<Report> {
             let writer = chain.writer.clone();
             let now = app
                 .db
-                .read(move |conn| {
-                    Box::pin(async move { store::audit::events::chain(conn, &writer).await })
-                })
+                .read(work!(conn => store::audit::events::chain(conn, &writer).await))
                 .await?;
             (events, faults) = walk(app, now.as_ref().unwrap_or(&chain)).await?;
         }
@@ -150,7 +147,7 @@ fn is_explained(app: &App, chain: &Chain) -> bool {
 pub async fn compare(app: &App, copy: &[Known]) -> Result<Compared> {
     let chains = app
         .db
-        .read(|conn| Box::pin(store::audit::events::chains(conn)))
+        .read(work!(conn => store::audit::events::chains(conn).await))
         .await?;
     let chains: HashMap<&str, &Chain> = chains
         .iter()
@@ -162,11 +159,7 @@ pub async fn compare(app: &App, copy: &[Known]) -> Result<Compared> {
         let (writer, sequence) = (known.writer.clone(), known.sequence);
         let found = app
             .db
-            .read(move |conn| {
-                Box::pin(async move {
-                    store::audit::events::of_writer(conn, &writer, sequence - 1, 1).await
-                })
-            })
+            .read(work!(conn => store::audit::events::of_writer(conn, &writer, sequence - 1, 1).await))
             .await?;
         let (writer, sequence) = (known.writer.clone(), known.sequence);
         match found
@@ -198,11 +191,7 @@ async fn walk(app: &App, chain: &Chain) -> Result<(u64, Vec<Fault>)> {
         let writer = chain.writer.clone();
         let page = app
             .db
-            .read(move |conn| {
-                Box::pin(async move {
-                    store::audit::events::of_writer(conn, &writer, after, PAGE).await
-                })
-            })
+            .read(work!(conn => store::audit::events::of_writer(conn, &writer, after, PAGE).await))
             .await?;
         let Some((end, _)) = page.last() else { break };
         after = end.sequence;
@@ -246,16 +235,14 @@ pub async fn prune(app: &App) -> Result<u64> {
         let before = now.now() - keep;
         let writers = app
             .db
-            .read(move |conn| Box::pin(store::audit::events::writers_before(conn, before, PAGE)))
+            .read(work!(conn => store::audit::events::writers_before(conn, before, PAGE).await))
             .await?;
         let mut deleted = 0;
         for writer in writers {
             let of_writer = background
-                .piece(move |conn, limit| {
-                    Box::pin(async move {
-                        store::audit::events::prune(conn, &writer, now, keep, limit).await
-                    })
-                })
+                .piece(tx!(tx, limit => {
+                    Ok(store::audit::events::prune(tx.conn, &writer, now, keep, limit).await?)
+                }))
                 .await?;
             if of_writer > 0 {
                 background.pause().await?;

@@ -14,12 +14,12 @@ pub use crate::model::audit::lost_event::Exported;
 use crate::model::kernel::id::{SessionId, UserId};
 use crate::model::kernel::time::Timestamp;
 use crate::model::key::key::{KeyOperation, State};
-use crate::store;
 use crate::store::account::user_changes::{Ban, Changes};
 use crate::store::session::endings::Which;
+use crate::store::{self, work};
 
 use super::lost_events;
-use super::recorder::{Recorder, detail};
+use super::recorder::detail;
 use crate::flows::account::mailbox;
 use crate::flows::account::mailbox::Profile;
 use crate::flows::account::{administer_users, manage_users};
@@ -29,6 +29,7 @@ use crate::flows::key::change_keys::KeyChange;
 use crate::flows::key::load_keys;
 use crate::flows::limit::operate_limits;
 use crate::flows::session::manage_sessions;
+use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
 /// So many sessions are a whole page of them: there may be more.
@@ -335,9 +336,7 @@ async fn is_live(app: &App, session: SessionId) -> Result<bool> {
     let by = store::session::sessions::By::Id(session);
     Ok(app
         .db
-        .read(move |conn| {
-            Box::pin(async move { store::session::sessions::find_live(conn, &by, now).await })
-        })
+        .read(work!(conn => store::session::sessions::find_live(conn, &by, now).await))
         .await?
         .is_some())
 }
@@ -384,20 +383,14 @@ async fn revoke_keys(
 }
 
 async fn record(app: &App, event: &Exported, peer: &Peer) -> Result<()> {
-    let recorder = Recorder::new(app, peer);
     let what = detail([
         ("event", event.id.to_string().into()),
         ("kind", event.entry.kind.clone().into()),
     ]);
     let (subject, session) = (event.subject, event.session);
-    Ok(app
-        .db
-        .write(move |conn| {
-            Box::pin(async move {
-                recorder
-                    .record(conn, Kind::Reapplied, subject, session, what)
-                    .await
-            })
-        })
-        .await?)
+    app.transaction(
+        peer,
+        tx!(tx => tx.record(Kind::Reapplied, subject, session, what).await),
+    )
+    .await
 }

@@ -5,8 +5,9 @@ use serde_json::{Map, Value};
 use crate::app::App;
 use crate::model::audit::event::{Kind, Peer};
 
-use super::recorder::{Recorder, detail};
+use super::recorder::detail;
 use crate::flows::Result;
+use crate::flows::transaction::tx;
 
 /// Their user names or paths may be keys of somebody's.
 const SECRETIVE: [&str; 4] = [
@@ -26,21 +27,13 @@ pub async fn announce(app: &App) -> Result<()> {
         .filter(|e| e.source != "default" && !SECRETIVE.contains(&e.key.as_str()))
         .map(|e| (e.key.clone(), Value::from(e.value.clone())))
         .collect();
-    let recorder = Recorder::new(
-        app,
-        &Peer {
-            actor: "process".into(),
-            ..Peer::default()
-        },
-    );
     let what = detail([
         ("version", env!("CARGO_PKG_VERSION").into()),
         ("settings", settings.into()),
     ]);
-    Ok(app
-        .db
-        .write(move |conn| {
-            Box::pin(async move { recorder.record(conn, Kind::Started, None, None, what).await })
-        })
-        .await?)
+    app.transaction(
+        &Peer::named("process"),
+        tx!(tx => tx.record(Kind::Started, None, None, what).await),
+    )
+    .await
 }

@@ -18,8 +18,6 @@ use crate::random::{self, Random};
 use crate::store::session::endings::Cause;
 use crate::store::{self, Conn};
 
-use crate::flows::mail::outbox::Outbox;
-
 // The statements cut a session's presenters by the length of an entry and compare its tag.
 const _: () = assert!(
     presenter::ENTRY == store::session::refresh::ENTRY
@@ -35,7 +33,6 @@ pub struct Recorder {
     pub peer: Peer,
     writer: String,
     random: Arc<dyn Random>,
-    outbox: Outbox,
     ring: Option<Arc<KeyRing>>,
     /// What a webhook is told of.
     told: Arc<[Choice]>,
@@ -52,7 +49,6 @@ impl Recorder {
             peer: peer.clone(),
             writer: app.writer.clone(),
             random: Arc::clone(&app.random),
-            outbox: Outbox::new(app),
             ring: app.ring(),
             told: app
                 .config
@@ -68,11 +64,6 @@ impl Recorder {
     /// A number for the next state of the key ring that no other change has.
     pub fn ring_identity(&self) -> i64 {
         i64::from_be_bytes(random::bytes(&*self.random))
-    }
-
-    /// Writes mails of the same transaction.
-    pub fn outbox(&self) -> Outbox {
-        self.outbox.clone()
     }
 
     /// The peer as the one who presents a refresh token now.

@@ -7,12 +7,14 @@ use crate::app::App;
 use crate::crypto::master_key::MasterKey;
 use crate::model::audit::event::{Kind, Peer};
 use crate::model::key::key::State;
-use crate::store::{self, Conn};
+use crate::store::{self, Conn, work};
 
 use super::load_keys;
-use crate::flows::audit::recorder::{Recorder, detail};
+use super::rewrap::next_version;
+use crate::flows::audit::recorder::detail;
 use crate::flows::session::manage_sessions;
 use crate::flows::session::manage_sessions::Which;
+use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 
 /// Why the keys of before are tombstones.
@@ -50,22 +52,18 @@ pub async fn abandon(app: &App, peer: &Peer) -> Result<Abandoned> {
             .iter()
             .map(|key| key.id().to_owned())
             .collect(),
-        recorder: Recorder::new(app, peer),
     };
     let look = work.clone();
     app.db
-        .read(move |conn| Box::pin(async move { look.check(conn).await }))
-        .await??;
+        .read_or_refuse(work!(conn: Error => look.check(conn).await))
+        .await?;
     // First, so that a run that was interrupted is done again as a whole. No token of theirs can be
     // checked any more.
     let sessions = manage_sessions::revoke(app, Which::Everybody, peer)
         .await?
         .marked
         .len();
-    let done = app
-        .db
-        .write_unless_refused(move |conn| Box::pin(work.run(conn)))
-        .await??;
+    let done = app.transaction(peer, tx!(tx => work.run(tx).await)).await?;
     load_keys::ensure_keys(app).await?;
     Ok(Abandoned { sessions, ..done })
 }
@@ -74,59 +72,42 @@ pub async fn abandon(app: &App, peer: &Peer) -> Result<Abandoned> {
 struct Abandon {
     new: Arc<MasterKey>,
     loaded: Vec<String>,
-    recorder: Recorder,
 }
 
 impl Abandon {
     /// The key that is lost, and the version of the new one.
-    async fn check(&self, conn: &mut Conn) -> store::Result<Result<(String, u8)>> {
+    async fn check(&self, conn: &mut Conn) -> Result<(String, u8)> {
         let current = store::key::signing_keys::master_version(conn).await?;
         let versions = store::key::master_keys::list(conn).await?;
         let Some(lost) = versions
             .iter()
             .find(|v| Some(i64::from(v.version)) == current)
         else {
-            return Ok(Err(Error::WrongDatabase(
+            return Err(Error::WrongDatabase(
                 "the database names no master key; start `countersign serve` once".into(),
-            )));
+            ));
         };
         if self.loaded.contains(&lost.key_id) {
-            return Ok(Err(Error::KeyUnusable(format!(
+            return Err(Error::KeyUnusable(format!(
                 "the master key {} is loaded and not lost; `keys rewrap` replaces it",
                 lost.key_id
-            ))));
+            )));
         }
         if versions.iter().any(|v| v.key_id == self.new.id()) {
-            return Ok(Err(Error::KeyUnusable(format!(
+            return Err(Error::KeyUnusable(format!(
                 "the master key {} was in use before; make a new one",
                 self.new.id()
-            ))));
+            )));
         }
-        match versions
-            .iter()
-            .map(|v| v.version)
-            .max()
-            .unwrap_or(0)
-            .checked_add(1)
-        {
-            Some(version) => Ok(Ok((lost.key_id.clone(), version))),
-            None => Ok(Err(Error::KeyUnusable(
-                "the 255 versions of the master key are used up".into(),
-            ))),
-        }
+        Ok((lost.key_id.clone(), next_version(&versions)?))
     }
 
-    async fn run(self, conn: &mut Conn) -> store::Result<Result<Abandoned>> {
-        let (lost, version) = match self.check(conn).await? {
-            Ok(found) => found,
-            Err(refused) => return Ok(Err(refused)),
-        };
-        let stored = store::key::signing_keys::load(conn).await?;
-        let now = conn.now();
-        if !store::key::signing_keys::advance(conn, stored.id, self.recorder.ring_identity())
-            .await?
-        {
-            return Ok(Err(Error::AlreadyRotated));
+    async fn run(self, tx: &mut Tx<'_>) -> Result<Abandoned> {
+        let (lost, version) = self.check(tx.conn).await?;
+        let stored = store::key::signing_keys::load(tx.conn).await?;
+        let (now, identity) = (tx.now(), tx.recorder.ring_identity());
+        if !store::key::signing_keys::advance(tx.conn, stored.id, identity).await? {
+            return Err(Error::AlreadyRotated);
         }
         let published: Vec<_> = stored
             .keys
@@ -135,7 +116,7 @@ impl Abandon {
             .collect();
         for stored in &published {
             store::key::signing_keys::tombstone(
-                conn,
+                tx.conn,
                 &stored.key.kid,
                 State::Revoked,
                 Some(REASON),
@@ -143,8 +124,8 @@ impl Abandon {
             )
             .await?;
         }
-        store::key::master_keys::adopt(conn, version, self.new.id(), now).await?;
-        store::key::master_keys::mark_compromised_before(conn, version, now).await?;
+        store::key::master_keys::adopt(tx.conn, version, self.new.id(), now).await?;
+        store::key::master_keys::mark_compromised_before(tx.conn, version, now).await?;
         let key_id = self.new.id().to_owned();
         let keys = published.len();
         let said = detail([
@@ -153,15 +134,14 @@ impl Abandon {
             ("version", version.into()),
             ("keys", keys.into()),
         ]);
-        self.recorder
-            .record(conn, Kind::MasterKeyAbandoned, None, None, said)
+        tx.record(Kind::MasterKeyAbandoned, None, None, said)
             .await?;
-        Ok(Ok(Abandoned {
+        Ok(Abandoned {
             lost,
             key_id,
             version,
             keys,
             sessions: 0,
-        }))
+        })
     }
 }

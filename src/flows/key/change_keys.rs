@@ -14,11 +14,13 @@ use crate::model::audit::event::{Kind, Peer};
 use crate::model::key::key::{Key, KeyOperation, Policy, State, Step, plan};
 use crate::random;
 use crate::store::key::signing_keys::{Stored, StoredRing};
-use crate::store::{self, Conn};
+use crate::store::{self, work};
 
 use super::load_keys;
-use crate::flows::audit::recorder::{Recorder, detail};
+use crate::flows::audit::recorder::detail;
+use crate::flows::error::if_conflict;
 use crate::flows::ops::confirm_clock;
+use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 
 /// What somebody wants done to the keys.
@@ -102,24 +104,14 @@ pub async fn change_scheduled(app: &App) -> Result<Changed> {
     let wish = confirm_clock::confirm(app)
         .await?
         .map_or(KeyOperation::Missing, KeyOperation::Scheduled);
-    change(
-        app,
-        KeyChange::new(
-            wish,
-            Peer {
-                actor: "schedule".into(),
-                ..Peer::default()
-            },
-        ),
-    )
-    .await
+    change(app, KeyChange::new(wish, Peer::named("schedule"))).await
 }
 
 /// The plan alone; nothing is written.
 pub async fn preview(app: &App, wish: &KeyOperation) -> Result<Vec<Step>> {
     let stored = app
         .db
-        .read(|conn| Box::pin(store::key::signing_keys::load(conn)))
+        .read(work!(conn => store::key::signing_keys::load(conn).await))
         .await?;
     Ok(plan(
         app.now(),
@@ -142,7 +134,7 @@ pub async fn change(app: &App, order: KeyChange) -> Result<Changed> {
 pub(in crate::flows) async fn apply(app: &App, order: KeyChange) -> Result<Changed> {
     let stored = app
         .db
-        .read(|conn| Box::pin(store::key::signing_keys::load(conn)))
+        .read(work!(conn => store::key::signing_keys::load(conn).await))
         .await?;
     // The schedule asks every minute: nothing due means no write.
     if order.import.is_none()
@@ -163,22 +155,13 @@ pub(in crate::flows) async fn apply(app: &App, order: KeyChange) -> Result<Chang
     let change = Change {
         sealer: masters.current().clone(),
         spare: spare_pairs(app)?,
-        recorder: Recorder::new(app, &order.peer),
         policy: app.config.keys.policy.clone(),
         imported: order.import.is_some(),
         order,
     };
-    let outcome = app
-        .db
-        .write_unless_refused(move |conn| Box::pin(change.apply(conn)))
-        .await;
-    match outcome {
-        Ok(done) => done,
-        Err(store::Error::Conflict) => Err(Error::KeyUnusable(
-            "a key with this kid was here before; a kid never returns".into(),
-        )),
-        Err(error) => Err(error.into()),
-    }
+    let peer = change.order.peer.clone();
+    app.transaction(&peer, tx!(tx => change.apply(tx).await))
+        .await
 }
 
 /// A plan makes two keys at most; they are made before the transaction, not inside it.
@@ -196,46 +179,39 @@ struct Change {
     order: KeyChange,
     sealer: Versioned,
     spare: Vec<Arc<Keypair>>,
-    recorder: Recorder,
     policy: Policy,
     imported: bool,
 }
 
 impl Change {
-    async fn apply(mut self, conn: &mut Conn) -> store::Result<Result<Changed>> {
-        let stored = store::key::signing_keys::load(conn).await?;
-        if let Err(refused) = self.check(&stored) {
-            return Ok(Err(refused));
-        }
+    async fn apply(mut self, tx: &mut Tx<'_>) -> Result<Changed> {
+        let stored = store::key::signing_keys::load(tx.conn).await?;
+        self.check(&stored)?;
         if let KeyOperation::Scheduled(now) = &self.order.wish
-            && !store::engine::clock::holds(conn, *now).await?
+            && !store::engine::clock::holds(tx.conn, *now).await?
         {
-            return Ok(Err(Error::Unavailable(
+            return Err(Error::Unavailable(
                 "the clock is no longer confirmed".into(),
-            )));
+            ));
         }
-        let steps = match plan(conn.now(), &stored.ring(), &self.policy, &self.order.wish) {
-            Ok(steps) => steps,
-            Err(refused) => return Ok(Err(refused.into())),
-        };
+        let steps = plan(tx.now(), &stored.ring(), &self.policy, &self.order.wish)?;
         if steps.is_empty() && self.order.import.is_none() {
-            return Ok(Ok(Changed {
+            return Ok(Changed {
                 steps,
                 created: vec![],
-            }));
+            });
         }
-        if !store::key::signing_keys::advance(conn, stored.id, self.recorder.ring_identity())
-            .await?
-        {
-            return Ok(Err(Error::AlreadyRotated));
+        let identity = tx.recorder.ring_identity();
+        if !store::key::signing_keys::advance(tx.conn, stored.id, identity).await? {
+            return Err(Error::AlreadyRotated);
         }
         let mut created = Vec::new();
         for step in &steps {
-            created.extend(self.take(conn, step).await?);
+            created.extend(self.take(tx, step).await?);
         }
-        created.extend(self.take_import(conn).await?);
-        self.record(conn, &steps, &created).await?;
-        Ok(Ok(Changed { steps, created }))
+        created.extend(self.take_import(tx).await?);
+        self.record(tx, &steps, &created).await?;
+        Ok(Changed { steps, created })
     }
 
     /// Inside the transaction: is the world still the one that the order was made for?
@@ -256,21 +232,24 @@ impl Change {
         }
     }
 
-    async fn take(&mut self, conn: &mut Conn, step: &Step) -> store::Result<Option<String>> {
-        let now = conn.now();
+    async fn take(&mut self, tx: &mut Tx<'_>, step: &Step) -> Result<Option<String>> {
+        let now = tx.now();
         match step {
             Step::Create(state) => {
-                let pair = self.spare.pop().ok_or(store::Error::Conflict)?;
-                self.insert(conn, &pair, *state).await?;
+                let pair = self.spare.pop().ok_or_else(|| {
+                    Error::Internal("the plan makes more keys than were prepared".into())
+                })?;
+                self.insert(tx, &pair, *state).await?;
                 return Ok(Some(pair.kid().to_owned()));
             }
             Step::Activate(kid) => {
-                store::key::signing_keys::activate(conn, kid, self.policy.access_ttl, now).await?;
+                store::key::signing_keys::activate(tx.conn, kid, self.policy.access_ttl, now)
+                    .await?;
             }
-            Step::Retire(kid) => store::key::signing_keys::retire(conn, kid, now).await?,
+            Step::Retire(kid) => store::key::signing_keys::retire(tx.conn, kid, now).await?,
             Step::Revoke(kid) => {
                 store::key::signing_keys::tombstone(
-                    conn,
+                    tx.conn,
                     kid,
                     State::Revoked,
                     self.order.reason.as_deref(),
@@ -279,23 +258,26 @@ impl Change {
                 .await?;
             }
             Step::Remove(kid) => {
-                store::key::signing_keys::tombstone(conn, kid, State::Removed, None, now).await?;
+                store::key::signing_keys::tombstone(tx.conn, kid, State::Removed, None, now)
+                    .await?;
             }
-            Step::RotateAfter(at) => store::key::signing_keys::set_rotate_after(conn, *at).await?,
+            Step::RotateAfter(at) => {
+                store::key::signing_keys::set_rotate_after(tx.conn, *at).await?;
+            }
         }
         Ok(None)
     }
 
-    async fn take_import(&mut self, conn: &mut Conn) -> store::Result<Option<String>> {
+    async fn take_import(&mut self, tx: &mut Tx<'_>) -> Result<Option<String>> {
         let Some(import) = self.order.import.take() else {
             return Ok(None);
         };
-        self.insert(conn, &import.pair, import.state).await?;
+        self.insert(tx, &import.pair, import.state).await?;
         Ok(Some(import.pair.kid().to_owned()))
     }
 
-    async fn insert(&self, conn: &mut Conn, pair: &Keypair, state: State) -> store::Result<()> {
-        let now = conn.now();
+    async fn insert(&self, tx: &mut Tx<'_>, pair: &Keypair, state: State) -> Result<()> {
+        let now = tx.now();
         let signs = state == State::Active;
         // A retired import has signed elsewhere, with a TTL that we take to be our own.
         let max_ttl = if state == State::Standby {
@@ -320,15 +302,14 @@ impl Change {
             public_jwk,
             private_jwe: Some(seal::seal(pair, &self.sealer.key)),
         };
-        store::key::signing_keys::insert(conn, &stored).await
+        let was_here =
+            Error::KeyUnusable("a key with this kid was here before; a kid never returns".into());
+        store::key::signing_keys::insert(tx.conn, &stored)
+            .await
+            .map_err(if_conflict(was_here))
     }
 
-    async fn record(
-        &self,
-        conn: &mut Conn,
-        steps: &[Step],
-        created: &[String],
-    ) -> store::Result<()> {
+    async fn record(&self, tx: &mut Tx<'_>, steps: &[Step], created: &[String]) -> Result<()> {
         let kind = match &self.order.wish {
             KeyOperation::Revoke(_) | KeyOperation::ReplaceAll => Kind::KeyRevoked,
             KeyOperation::Missing | KeyOperation::ImportStandby if self.imported => {
@@ -351,7 +332,7 @@ impl Change {
             ("created", created.into()),
             ("reason", reason),
         ]);
-        self.recorder.record(conn, kind, None, None, detail).await
+        tx.record(kind, None, None, detail).await
     }
 }
 

@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::crypto::key_ring::KeyRing;
 use crate::crypto::{jwk, keypair};
 use crate::model::key::key::{Ring, State};
-use crate::store;
+use crate::store::{self, work};
 
 use crate::flows::{Error, Result};
 
@@ -38,7 +38,7 @@ pub fn jwks(app: &App) -> String {
 pub async fn pems(app: &App) -> Result<Vec<String>> {
     let stored = app
         .db
-        .read(|conn| Box::pin(store::key::signing_keys::load(conn)))
+        .read(work!(conn => store::key::signing_keys::load(conn).await))
         .await?;
     let published = stored.keys.iter().filter(|k| k.key.state.is_published());
     let pem = |k: &store::key::signing_keys::Stored| {

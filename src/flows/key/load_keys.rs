@@ -18,10 +18,11 @@ use crate::model::key::ring_id::{Losses, RingId};
 use crate::random::{self, Random};
 use crate::store::key::master_keys::Version;
 use crate::store::key::signing_keys::{Stored, StoredRing};
-use crate::store::{self, Db};
+use crate::store::{self, Db, work};
 
 use super::change_keys;
 use super::change_keys::KeyChange;
+use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
 /// The name of the key file inside `keys.dir`.
@@ -53,7 +54,7 @@ pub async fn build_existing(
 ) -> Result<App> {
     let db = App::open_db(&config, Arc::clone(&clock)).await?;
     if db
-        .read(|conn| Box::pin(store::key::master_keys::list(conn)))
+        .read(work!(conn => store::key::master_keys::list(conn).await))
         .await?
         .is_empty()
     {
@@ -87,7 +88,7 @@ pub async fn build_without_master_key(
 pub async fn ensure_keys(app: &App) -> Result<()> {
     let stored = app
         .db
-        .read(|conn| Box::pin(store::key::signing_keys::load(conn)))
+        .read(work!(conn => store::key::signing_keys::load(conn).await))
         .await?;
     let masters = loaded_versions(app, &stored).await?;
     for key in &stored.keys {
@@ -104,7 +105,7 @@ pub async fn ensure_keys(app: &App) -> Result<()> {
 pub async fn read_ring(app: &App) -> Result<Ring> {
     let stored = app
         .db
-        .read(|conn| Box::pin(store::key::signing_keys::load(conn)))
+        .read(work!(conn => store::key::signing_keys::load(conn).await))
         .await?;
     let masters = loaded_versions(app, &stored).await?;
     for key in &stored.keys {
@@ -118,7 +119,7 @@ pub async fn read_ring(app: &App) -> Result<Ring> {
 pub async fn confirm(app: &App) -> Result<()> {
     let id = app
         .db
-        .read(|conn| Box::pin(store::key::signing_keys::id(conn)))
+        .read(work!(conn => store::key::signing_keys::id(conn).await))
         .await?;
     if app.ring().is_some_and(|ring| ring.id == id) {
         app.confirm_ring();
@@ -208,11 +209,7 @@ async fn revoke_again(app: &App, revived: &[String]) -> Result<()> {
             kid,
             "a revoked key came back with the database and is revoked again"
         );
-        let peer = Peer {
-            actor: "process".into(),
-            ..Peer::default()
-        };
-        let order = KeyChange::new(KeyOperation::Revoke(kid.clone()), peer)
+        let order = KeyChange::new(KeyOperation::Revoke(kid.clone()), Peer::named("process"))
             .with_reason("revoked before the database went back");
         match change_keys::apply(app, order).await {
             // Another process was first, with this key or with another one: look again.
@@ -231,7 +228,7 @@ async fn read(app: &App) -> Result<StoredRing> {
     );
     let mut stored = app
         .db
-        .read(|conn| Box::pin(store::key::signing_keys::load(conn)))
+        .read(work!(conn => store::key::signing_keys::load(conn).await))
         .await?;
     // Before the first signature with a longer TTL the row must know of it, or the key would leave
     // the JWKS too soon.
@@ -241,12 +238,14 @@ async fn read(app: &App) -> Result<StoredRing> {
         .find(|k| k.key.state == State::Active)
         .map(|k| k.key.max_ttl);
     if active_ttl.is_some_and(|longest| longest < ttl) || stored.verifier_cache < cache {
-        app.db
-            .write(move |conn| Box::pin(store::key::signing_keys::raise_bounds(conn, ttl, cache)))
-            .await?;
+        let raise = tx!(tx => {
+            store::key::signing_keys::raise_bounds(tx.conn, ttl, cache).await?;
+            Ok(())
+        });
+        app.transaction(&Peer::named("process"), raise).await?;
         stored = app
             .db
-            .read(|conn| Box::pin(store::key::signing_keys::load(conn)))
+            .read(work!(conn => store::key::signing_keys::load(conn).await))
             .await?;
     }
     Ok(stored)
@@ -310,7 +309,7 @@ fn open(stored: &Stored, masters: &MasterKeys) -> Result<Option<Keypair>> {
 pub async fn loaded_versions(app: &App, stored: &StoredRing) -> Result<MasterKeys> {
     let versions = app
         .db
-        .read(|conn| Box::pin(store::key::master_keys::list(conn)))
+        .read(work!(conn => store::key::master_keys::list(conn).await))
         .await?;
     arrange(&versions, stored.master_version, &app.loaded_keys)
 }
@@ -387,7 +386,7 @@ async fn key_file(config: &Config, db: &Db, random: &dyn Random) -> Result<Maste
         return Ok(key);
     }
     let versions = db
-        .read(|conn| Box::pin(store::key::master_keys::list(conn)))
+        .read(work!(conn => store::key::master_keys::list(conn).await))
         .await?;
     if let Some(newest) = versions.last() {
         // Another first start may have made both, file and row, between our two looks: the file
@@ -409,20 +408,18 @@ async fn key_file(config: &Config, db: &Db, random: &dyn Random) -> Result<Maste
 async fn adopt_first(db: &Db, key: &MasterKey) -> Result<()> {
     let id = key.id().to_owned();
     let known = db
-        .read(|conn| Box::pin(store::key::master_keys::list(conn)))
+        .read(work!(conn => store::key::master_keys::list(conn).await))
         .await?;
     if !known.is_empty() {
         return Ok(());
     }
     let adopted = db
-        .write(move |conn| {
-            Box::pin(async move {
-                if store::key::master_keys::list(conn).await?.is_empty() {
-                    store::key::master_keys::adopt(conn, 1, &id, conn.now()).await?;
-                }
-                Ok(())
-            })
-        })
+        .write(work!(conn => {
+            if store::key::master_keys::list(conn).await?.is_empty() {
+                store::key::master_keys::adopt(conn, 1, &id, conn.now()).await?;
+            }
+            Ok(())
+        }))
         .await;
     match adopted {
         // Two first starts at the same moment: whose key it is shows when the ring is opened.

@@ -9,12 +9,14 @@ use crate::crypto::master_key::{MasterKey, MasterKeys};
 use crate::crypto::seal;
 use crate::model::audit::event::{Kind, Peer};
 use crate::model::key::ring_id::RingId;
-use crate::store::{self, Conn};
+use crate::store::key::master_keys::Version;
+use crate::store::{self, Conn, work};
 
 use super::load_keys;
-use crate::flows::audit::recorder::{Recorder, detail};
+use crate::flows::audit::recorder::detail;
 use crate::flows::ops::processes;
 use crate::flows::ops::processes::{LIVE, Running};
+use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 
 /// What was done.
@@ -50,21 +52,22 @@ pub async fn rewrap(app: &App, file: &Path, options: Options, peer: &Peer) -> Re
     let new = Arc::new(load_keys::named_key(file)?);
     let stored = app
         .db
-        .read(|conn| Box::pin(store::key::signing_keys::load(conn)))
+        .read(work!(conn => store::key::signing_keys::load(conn).await))
         .await?;
     let masters = load_keys::loaded_versions(app, &stored).await?;
     let work = Rewrap {
         new,
         masters,
         options,
-        recorder: Recorder::new(app, peer),
     };
     if options.dry_run {
-        return app.db.read(move |conn| Box::pin(work.run(conn))).await?;
+        let plan = app
+            .db
+            .read_or_refuse(work!(conn: Error => work.plan(conn).await))
+            .await?;
+        return Ok(plan.done);
     }
-    app.db
-        .write_unless_refused(move |conn| Box::pin(work.run(conn)))
-        .await?
+    app.transaction(peer, tx!(tx => work.run(tx).await)).await
 }
 
 #[derive(Clone)]
@@ -72,21 +75,32 @@ struct Rewrap {
     new: Arc<MasterKey>,
     masters: MasterKeys,
     options: Options,
-    recorder: Recorder,
+}
+
+/// What is to be written.
+struct Plan {
+    done: Rewrapped,
+    /// The ring's state that it was made from.
+    seen: RingId,
+    /// Key ids and their private keys, sealed under the new master key.
+    resealed: Vec<(String, String)>,
+    /// Running processes that do not hold the new key.
+    lacking: Vec<Running>,
 }
 
 impl Rewrap {
-    async fn run(self, conn: &mut Conn) -> store::Result<Result<Rewrapped>> {
+    /// Opens every private key and seals it anew; writes nothing.
+    async fn plan(&self, conn: &mut Conn) -> Result<Plan> {
         let stored = store::key::signing_keys::load(conn).await?;
         let versions = store::key::master_keys::list(conn).await?;
         if stored.master_version != Some(i64::from(self.masters.current().version)) {
-            return Ok(Err(Error::AlreadyRotated));
+            return Err(Error::AlreadyRotated);
         }
         if versions.iter().any(|v| v.key_id == self.new.id()) {
-            return Ok(Err(Error::KeyUnusable(format!(
+            return Err(Error::KeyUnusable(format!(
                 "the master key {} was in use before; make a new one",
                 self.new.id()
-            ))));
+            )));
         }
         let running = processes::running(conn).await?;
         let lacking: Vec<_> = running
@@ -94,58 +108,47 @@ impl Rewrap {
             .filter(|process| !process.holds(self.new.id()))
             .collect();
         if !lacking.is_empty() && !self.options.although_processes_lack_it {
-            return Ok(Err(Error::KeyUnusable(refusal(self.new.id(), &lacking))));
+            return Err(Error::KeyUnusable(refusal(self.new.id(), &lacking)));
         }
-        let Some(version) = versions
-            .iter()
-            .map(|v| v.version)
-            .max()
-            .unwrap_or(0)
-            .checked_add(1)
-        else {
-            return Ok(Err(Error::KeyUnusable(
-                "the 255 versions of the master key are used up".into(),
-            )));
-        };
-        let sealed: Vec<_> = stored
-            .keys
-            .iter()
-            .filter_map(|k| Some((&k.key.kid, k.private_jwe.as_ref()?)))
-            .collect();
-        let done = Rewrapped {
-            key_id: self.new.id().to_owned(),
-            version,
-            keys: sealed.len(),
-        };
-        for (kid, jwe) in sealed {
-            let pair = match seal::open(jwe, kid, self.masters.iter().map(|m| &*m.key)) {
-                Ok(pair) => pair,
-                Err(error) => return Ok(Err(error.into())),
-            };
-            if !self.options.dry_run {
-                store::key::signing_keys::reseal(conn, kid, &seal::seal(&pair, &self.new)).await?;
+        let version = next_version(&versions)?;
+        let mut resealed = Vec::new();
+        for stored in &stored.keys {
+            if let Some(jwe) = &stored.private_jwe {
+                let kid = &stored.key.kid;
+                let pair = seal::open(jwe, kid, self.masters.iter().map(|m| &*m.key))?;
+                resealed.push((kid.clone(), seal::seal(&pair, &self.new)));
             }
         }
-        if !self.options.dry_run {
-            self.adopt(conn, &done, stored.id, &lacking).await?;
-        }
-        Ok(Ok(done))
+        Ok(Plan {
+            done: Rewrapped {
+                key_id: self.new.id().to_owned(),
+                version,
+                keys: resealed.len(),
+            },
+            seen: stored.id,
+            resealed,
+            lacking,
+        })
     }
 
-    async fn adopt(
-        &self,
-        conn: &mut Conn,
-        done: &Rewrapped,
-        seen: RingId,
-        lacking: &[Running],
-    ) -> store::Result<()> {
-        let now = conn.now();
-        store::key::master_keys::adopt(conn, done.version, &done.key_id, now).await?;
-        if self.options.compromised {
-            store::key::master_keys::mark_compromised_before(conn, done.version, now).await?;
+    async fn run(self, tx: &mut Tx<'_>) -> Result<Rewrapped> {
+        let Plan {
+            done,
+            seen,
+            resealed,
+            lacking,
+        } = self.plan(tx.conn).await?;
+        for (kid, jwe) in resealed {
+            store::key::signing_keys::reseal(tx.conn, &kid, &jwe).await?;
         }
-        if !store::key::signing_keys::advance(conn, seen, self.recorder.ring_identity()).await? {
-            return Err(store::Error::Conflict);
+        let now = tx.now();
+        store::key::master_keys::adopt(tx.conn, done.version, &done.key_id, now).await?;
+        if self.options.compromised {
+            store::key::master_keys::mark_compromised_before(tx.conn, done.version, now).await?;
+        }
+        let identity = tx.recorder.ring_identity();
+        if !store::key::signing_keys::advance(tx.conn, seen, identity).await? {
+            return Err(Error::AlreadyRotated);
         }
         let mut said = detail([
             ("key_id", done.key_id.clone().into()),
@@ -153,15 +156,23 @@ impl Rewrap {
             ("compromised", self.options.compromised.into()),
         ]);
         if !lacking.is_empty() {
-            said.extend(detail([(
-                "lacked_by",
-                lacking.iter().map(Running::name).collect::<Vec<_>>().into(),
-            )]));
+            let names: Vec<_> = lacking.iter().map(Running::name).collect();
+            said.extend(detail([("lacked_by", names.into())]));
         }
-        self.recorder
-            .record(conn, Kind::MasterKeyChanged, None, None, said)
-            .await
+        tx.record(Kind::MasterKeyChanged, None, None, said).await?;
+        Ok(done)
     }
+}
+
+/// The version of the next master key.
+///
+/// # Errors
+/// [`Error::KeyUnusable`] after 255 of them.
+pub(in crate::flows) fn next_version(known: &[Version]) -> Result<u8> {
+    let newest = known.iter().map(|v| v.version).max().unwrap_or(0);
+    newest
+        .checked_add(1)
+        .ok_or_else(|| Error::KeyUnusable("the 255 versions of the master key are used up".into()))
 }
 
 /// Which processes lack the key, and what to do about it.

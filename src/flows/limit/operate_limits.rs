@@ -11,11 +11,12 @@ use crate::model::audit::event::{Kind, Peer};
 use crate::model::kernel::time::Timestamp;
 use crate::model::limit::block::Block;
 use crate::model::limit::rate::{State, networks};
-use crate::store;
+use crate::store::{self, work};
 
 use super::rate_limit::part;
 use crate::flows::account::manage_users;
-use crate::flows::audit::recorder::{Recorder, detail};
+use crate::flows::audit::recorder::detail;
+use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
 /// What is remembered, the longest first, and which networks are shut out.
@@ -23,14 +24,10 @@ pub async fn list(app: &App, limit: i64) -> Result<(Vec<(String, State)>, Vec<Bl
     let now = app.now();
     Ok(app
         .db
-        .read(move |conn| {
-            Box::pin(async move {
-                Ok((
-                    store::limit::limits::list(conn, now, limit).await?,
-                    store::limit::blocks::list(conn, now).await?,
-                ))
-            })
-        })
+        .read(work!(conn => Ok((
+            store::limit::limits::list(conn, now, limit).await?,
+            store::limit::blocks::list(conn, now).await?,
+        ))))
         .await?)
 }
 
@@ -66,30 +63,23 @@ pub async fn clear(app: &App, whose: Whose, peer: &Peer) -> Result<u64> {
         ),
         Whose::All => (Vec::new(), "all"),
     };
-    let recorder = Recorder::new(app, peer);
-    let work = app.db.write(move |conn| {
-        Box::pin(async move {
+    app.transaction(
+        peer,
+        tx!(tx => {
             let mut cleared = 0;
             if parts.is_empty() {
-                cleared += store::limit::limits::clear(conn, None).await?;
+                cleared += store::limit::limits::clear(tx.conn, None).await?;
             }
             for part in &parts {
-                cleared += store::limit::limits::clear(conn, Some(part)).await?;
+                cleared += store::limit::limits::clear(tx.conn, Some(part)).await?;
             }
-            store::limit::blocks::advance(conn).await?;
-            recorder
-                .record(
-                    conn,
-                    Kind::LimitsCleared,
-                    None,
-                    None,
-                    detail([("of", name.into()), ("cleared", cleared.into())]),
-                )
-                .await?;
+            store::limit::blocks::advance(tx.conn).await?;
+            let what = detail([("of", name.into()), ("cleared", cleared.into())]);
+            tx.record(Kind::LimitsCleared, None, None, what).await?;
             Ok(cleared)
-        })
-    });
-    Ok(work.await?)
+        }),
+    )
+    .await
 }
 
 /// Shuts a network out for so long; a block of the same network is replaced.
@@ -100,72 +90,62 @@ pub async fn block(
     reason: &str,
     peer: &Peer,
 ) -> Result<Timestamp> {
-    let (recorder, now) = (Recorder::new(app, peer), app.now());
-    let block = Block {
-        network,
-        reason: reason.to_owned(),
-        created_at: now,
-        ends_at: now + time,
-    };
-    let ends_at = block.ends_at;
-    let work = app.db.write(move |conn| {
-        Box::pin(async move {
-            store::limit::blocks::put(conn, &block).await?;
-            store::limit::blocks::advance(conn).await?;
+    let reason = reason.to_owned();
+    app.transaction(
+        peer,
+        tx!(tx => {
+            let now = tx.now();
+            let block = Block {
+                network,
+                reason,
+                created_at: now,
+                ends_at: now + time,
+            };
+            store::limit::blocks::put(tx.conn, &block).await?;
+            store::limit::blocks::advance(tx.conn).await?;
             let what = detail([
                 ("network", block.network.to_string().into()),
                 ("endsAt", block.ends_at.0.into()),
                 ("reason", block.reason.into()),
             ]);
-            recorder
-                .record(conn, Kind::NetworkBlocked, None, None, what)
-                .await
-        })
-    });
-    work.await?;
-    Ok(ends_at)
+            tx.record(Kind::NetworkBlocked, None, None, what).await?;
+            Ok(block.ends_at)
+        }),
+    )
+    .await
 }
 
 /// Lifts a block; `false`: there was none.
 pub async fn unblock(app: &App, network: IpNet, peer: &Peer) -> Result<bool> {
-    let recorder = Recorder::new(app, peer);
-    let work = app.db.write(move |conn| {
-        Box::pin(async move {
-            if !store::limit::blocks::remove(conn, network).await? {
+    app.transaction(
+        peer,
+        tx!(tx => {
+            if !store::limit::blocks::remove(tx.conn, network).await? {
                 return Ok(false);
             }
-            store::limit::blocks::advance(conn).await?;
-            recorder
-                .record(
-                    conn,
-                    Kind::NetworkUnblocked,
-                    None,
-                    None,
-                    detail([("network", network.to_string().into())]),
-                )
-                .await?;
+            store::limit::blocks::advance(tx.conn).await?;
+            let what = detail([("network", network.to_string().into())]);
+            tx.record(Kind::NetworkUnblocked, None, None, what).await?;
             Ok(true)
-        })
-    });
-    Ok(work.await?)
+        }),
+    )
+    .await
 }
 
 /// Takes over what an operator has changed since this process last looked: its blocks, and nothing
 /// more is held against anyone from memory.
 pub async fn follow(app: &App) -> Result<()> {
     let (seen, now, uptime) = (app.blocks.version(), app.now(), app.uptime());
-    let changed = app.db.read(move |conn| {
-        Box::pin(async move {
-            let version = store::limit::blocks::version(conn).await?;
-            if version == seen {
-                return Ok(None);
-            }
-            Ok(Some((
-                version,
-                store::limit::blocks::list(conn, now).await?,
-            )))
-        })
-    });
+    let changed = app.db.read(work!(conn => {
+        let version = store::limit::blocks::version(conn).await?;
+        if version == seen {
+            return Ok(None);
+        }
+        Ok(Some((
+            version,
+            store::limit::blocks::list(conn, now).await?,
+        )))
+    }));
     if let Some((version, blocks)) = changed.await? {
         app.refused.invalidate_all();
         let until = blocks

@@ -15,14 +15,17 @@ use crate::model::kernel::id::{SessionId, UserId};
 use crate::model::kernel::time::Timestamp;
 use crate::model::limit::rate::{Quota, Reach, Rule, State, decide, networks, refund, reset};
 use crate::model::mail::Purpose;
-use crate::store::{self, Conn};
+use crate::store::{self, Work, WriteOptions};
 
 use crate::flows::login::known_device;
+use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 
 /// A rule that says no.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limited {
+    /// Names whom it counts, in the table and in the memory of this process.
+    key: String,
     /// Which.
     pub rule: Rule,
     /// What it allows.
@@ -39,19 +42,16 @@ struct RuleCharge {
     key: String,
 }
 
-/// A charge that was refused in a transaction.
-#[derive(Debug, Clone)]
-pub struct Refused {
-    key: String,
-    limited: Limited,
-}
-
-impl Refused {
-    /// The error that it is; from now on this process refuses the same from memory.
-    pub fn error(self, app: &App) -> Error {
-        app.refused
-            .insert(self.key, app.uptime() + self.limited.wait);
-        refuse(app, self.limited)
+/// Counts a refusal of a transaction that was rolled back by it; from now on this process refuses
+/// the same from memory. Any other error stays what it is.
+pub(in crate::flows) fn noted(app: &App, error: Error) -> Error {
+    match error {
+        Error::Limited(limited) => {
+            let until = app.uptime() + limited.wait;
+            app.refused.insert(limited.key.clone(), until);
+            refuse(app, limited)
+        }
+        error => error,
     }
 }
 
@@ -182,12 +182,24 @@ impl RateLimitCheck {
             .map_or(Ok(()), |limited| Err(refuse(app, limited)))
     }
 
-    /// Charges all of them inside a transaction, or says which one says no and charges none. What
-    /// is refused goes to [`Refused::error`] afterwards.
-    pub async fn consume_within(&self, conn: &mut Conn) -> store::Result<Option<Refused>> {
-        Ok(charge_all(conn, &self.0)
-            .await?
-            .map(|(key, limited)| Refused { key, limited }))
+    /// Charges all of them inside a transaction. The refusal goes to [`noted`] afterwards.
+    ///
+    /// # Errors
+    /// [`Error::Limited`] by the first rule that says no.
+    pub async fn consume_within(&self, tx: &mut Tx<'_>) -> Result<()> {
+        let now = tx.now();
+        let mut after: Vec<(&RuleCharge, State)> = Vec::with_capacity(self.0.len());
+        for charge in &self.0 {
+            let state = store::limit::limits::take(tx.conn, &charge.key).await?;
+            match decide(charge.rule, charge.quota, state, now) {
+                Ok(state) => after.push((charge, state)),
+                Err(wait) => return Err(Error::Limited(charge.says(wait))),
+            }
+        }
+        for (charge, state) in after {
+            store::limit::limits::put(tx.conn, &charge.key, state).await?;
+        }
+        Ok(())
     }
 
     /// Charges all of them, or says which one says no and charges none.
@@ -196,34 +208,39 @@ impl RateLimitCheck {
         if self.0.is_empty() {
             return Ok(());
         }
-        let charges = self.0.clone();
-        let refusal = app
-            .db
-            .write_unsynced(move |conn| Box::pin(async move { charge_all(conn, &charges).await }))
-            .await?;
-        refusal.map_or(Ok(()), |(key, limited)| {
-            Err(Refused { key, limited }.error(app))
-        })
+        let charges = self.clone();
+        self.count(app, tx!(tx => charges.consume_within(tx).await))
+            .await
+            .map_err(|error| noted(app, error))
+    }
+
+    /// Counts are nothing that a client was promised, and no event names a peer.
+    async fn count<F>(&self, app: &App, work: F) -> Result<()>
+    where
+        F: for<'t, 'c> FnOnce(&'t mut Tx<'c>) -> Work<'t, (), Error> + Clone + Send + 'static,
+    {
+        app.transaction_with(WriteOptions::UNSYNCED, &Peer::default(), work)
+            .await
     }
 
     /// It was no failure: in the transaction of what has succeeded.
-    pub async fn reset(&self, conn: &mut Conn) -> store::Result<()> {
-        self.undo(conn, reset).await
+    pub async fn reset(&self, tx: &mut Tx<'_>) -> Result<()> {
+        self.undo(tx, reset).await
     }
 
     async fn undo(
         &self,
-        conn: &mut Conn,
+        tx: &mut Tx<'_>,
         before: fn(Rule, Quota, State, Timestamp) -> Option<State>,
-    ) -> store::Result<()> {
-        let now = conn.now();
+    ) -> Result<()> {
+        let now = tx.now();
         for charge in &self.0 {
-            let Some(state) = store::limit::limits::take(conn, &charge.key).await? else {
+            let Some(state) = store::limit::limits::take(tx.conn, &charge.key).await? else {
                 continue;
             };
             match before(charge.rule, charge.quota, state, now) {
-                Some(before) => store::limit::limits::put(conn, &charge.key, before).await?,
-                None => store::limit::limits::forget(conn, &charge.key).await?,
+                Some(before) => store::limit::limits::put(tx.conn, &charge.key, before).await?,
+                None => store::limit::limits::forget(tx.conn, &charge.key).await?,
             }
         }
         Ok(())
@@ -240,9 +257,7 @@ impl RateLimitCheck {
     pub async fn reset_now(&self, app: &App) -> Result<()> {
         if !self.0.is_empty() {
             let charges = self.clone();
-            app.db
-                .write_unsynced(move |conn| Box::pin(async move { charges.reset(conn).await }))
-                .await?;
+            self.count(app, tx!(tx => charges.reset(tx).await)).await?;
             self.forget_refusals(app);
         }
         Ok(())
@@ -264,10 +279,7 @@ impl RateLimitCheck {
             // The database may be away: then the charge stands, and nothing else can be done about
             // it.
             drop(
-                app.db
-                    .write_unsynced(move |conn| {
-                        Box::pin(async move { charges.undo(conn, refund).await })
-                    })
+                self.count(app, tx!(tx => charges.undo(tx, refund).await))
                     .await,
             );
             self.forget_refusals(app);
@@ -279,6 +291,7 @@ impl RateLimitCheck {
 impl RuleCharge {
     fn says(&self, wait: Duration) -> Limited {
         Limited {
+            key: self.key.clone(),
             rule: self.rule,
             quota: self.quota,
             wait,
@@ -305,29 +318,11 @@ pub fn mint(app: &App, session: SessionId) -> Result<()> {
         refuse(
             app,
             Limited {
+                key: String::new(),
                 rule: Rule::Mint,
                 quota,
                 wait,
             },
         )
     })
-}
-
-async fn charge_all(
-    conn: &mut Conn,
-    charges: &[RuleCharge],
-) -> store::Result<Option<(String, Limited)>> {
-    let now = conn.now();
-    let mut after: Vec<(&RuleCharge, State)> = Vec::with_capacity(charges.len());
-    for charge in charges {
-        let state = store::limit::limits::take(conn, &charge.key).await?;
-        match decide(charge.rule, charge.quota, state, now) {
-            Ok(state) => after.push((charge, state)),
-            Err(wait) => return Ok(Some((charge.key.clone(), charge.says(wait)))),
-        }
-    }
-    for (charge, state) in after {
-        store::limit::limits::put(conn, &charge.key, state).await?;
-    }
-    Ok(None)
 }

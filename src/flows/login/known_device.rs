@@ -15,7 +15,7 @@ use crate::model::account::email::Email;
 use crate::model::account::user::User;
 use crate::model::kernel::id::{SessionId, UserId};
 use crate::random;
-use crate::store;
+use crate::store::{self, work};
 
 use crate::flows::Result;
 
@@ -112,9 +112,7 @@ pub(in crate::flows) async fn known(
     let email = email.clone();
     let user = app
         .db
-        .read(move |conn| {
-            Box::pin(async move { store::account::users::by_email(conn, &email).await })
-        })
+        .read(work!(conn => store::account::users::by_email(conn, &email).await))
         .await?;
     Ok(user.and_then(|known| {
         devices

@@ -16,14 +16,16 @@ use crate::model::mail::Template;
 use crate::model::session::session::RevokedReason;
 use crate::store::account::users::WithPassword;
 use crate::store::session::sessions::Proof;
-use crate::store::{self, Conn};
+use crate::store::{self, WriteOptions, work};
 
-use crate::flows::audit::recorder::{Recorder, detail};
+use crate::flows::audit::recorder::detail;
 use crate::flows::key::load_keys;
-use crate::flows::limit::rate_limit::{RateLimitCheck, Refused};
+use crate::flows::limit::rate_limit;
+use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::session::end_session::SessionRevocation;
 use crate::flows::session::open_session::{Options, PendingSession, RingVersion, SessionTokens};
 use crate::flows::session::{carried, read_session};
+use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 
 /// While passwords queue, a sign-in may wait for the next ones to share its commit: two hashes, of
@@ -141,8 +143,10 @@ async fn attempt(
     loop {
         let place = place.take().map_or_else(|| app.hasher.reserve(peer), Ok)?;
         let (user, verified, outdated) = match prove(app, place, email, password).await? {
-            Ok(proven) => proven,
-            Err(user) => return Err(refused(app, user, Error::InvalidEmailOrPassword, peer).await),
+            Proven::Right(user, verified, outdated) => (user, verified, outdated),
+            Proven::Wrong(user) => {
+                return Err(refused(app, user, Error::InvalidEmailOrPassword, peer).await);
+            }
         };
         if let Err(error) = refuse_shut_out(app, &user) {
             return Err(refused(app, Some(user.id), error, peer).await);
@@ -170,33 +174,33 @@ async fn attempt(
             notify: app.config.mail.notify_new_sign_in,
             charges: both.charges.clone(),
             success: both.success.clone(),
-            recorder: Recorder::new(app, peer),
         };
         let patience = if app.hasher.is_saturated() {
             COMPANY
         } else {
             Duration::ZERO
         };
-        let write = app
-            .db
-            .write_with_batch_delay(patience, move |conn| Box::pin(entry.run(conn)));
-        let opened = match write.await {
+        let opened = app
+            .transaction_with(
+                WriteOptions::with_batch_delay(patience),
+                peer,
+                tx!(tx => entry.run(tx).await),
+            )
+            .await;
+        match opened {
             // Another process has changed the master key and this one has not followed yet.
-            Err(store::Error::MasterKeyChanged) if !std::mem::replace(&mut reloaded, true) => {
+            Err(Error::MasterKeyChanged) if !std::mem::replace(&mut reloaded, true) => {
                 load_keys::reload(app).await?;
-                continue;
             }
-            opened => opened?,
-        };
-        if let Some((opening, ring)) = opened.map_err(|refused| refused.error(app))? {
-            both.charges.forget_refusals(app);
-            let grant = opening.grant(app, &user, ring).await?;
-            return Ok((user, grant));
-        }
-        // The hash that was verified is no longer the user's: changed, or only upgraded by a
-        // sign-in at the same moment. Look once more.
-        if std::mem::replace(&mut looked, true) {
-            return Err(Error::InvalidEmailOrPassword);
+            // The hash that was verified is no longer the user's: changed, or only upgraded by a
+            // sign-in at the same moment. Look once more.
+            Err(Error::InvalidEmailOrPassword) if !looked => looked = true,
+            Err(error) => return Err(rate_limit::noted(app, error)),
+            Ok((opening, ring)) => {
+                both.charges.forget_refusals(app);
+                let grant = opening.grant(app, &user, ring).await?;
+                return Ok((user, grant));
+            }
         }
     }
 }
@@ -216,35 +220,35 @@ async fn upgrade(app: &App, password: &Password, peer: &Peer) -> Option<String> 
 /// The refusal, once it stands in the audit trail (a power cut may forget the last ones): for an
 /// address that nobody has as for any other.
 async fn refused(app: &App, user: Option<UserId>, error: Error, peer: &Peer) -> Error {
-    let recorder = Recorder::new(app, peer);
     let why = detail([("reason", error.to_string().into())]);
-    let written = app
-        .db
-        .write_unsynced(move |conn| {
-            Box::pin(async move {
-                recorder
-                    .record(conn, Kind::SignInRefused, user, None, why)
-                    .await
-            })
-        })
-        .await;
-    written.map_or_else(Into::into, |()| error)
+    app.transaction_with(
+        WriteOptions::UNSYNCED,
+        peer,
+        tx!(tx => tx.record(Kind::SignInRefused, user, None, why).await),
+    )
+    .await
+    .map_or_else(|unwritten| unwritten, |()| error)
 }
 
-/// The user, the hash that the password was compared with, and whether that is weaker than the
-/// settings ask for.
-async fn prove(
-    app: &App,
-    place: HashSlot,
-    email: &Email,
-    password: &Password,
-) -> Result<std::result::Result<(User, String, bool), Option<UserId>>> {
+/// What came of a password.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one lives for a moment, and the large variant is the usual one"
+)]
+enum Proven {
+    /// The user, the hash that the password was compared with, and whether that is weaker than the
+    /// settings ask for.
+    Right(User, String, bool),
+    /// It is wrong; whose it would be, if the address is known.
+    Wrong(Option<UserId>),
+}
+
+/// Compares a password with the stored hash of the address.
+async fn prove(app: &App, place: HashSlot, email: &Email, password: &Password) -> Result<Proven> {
     let key = email.clone();
     let known = app
         .db
-        .read(move |conn| {
-            Box::pin(async move { store::account::users::by_email(conn, &key).await })
-        })
+        .read(work!(conn => store::account::users::by_email(conn, &key).await))
         .await?;
     let stored = known.as_ref().and_then(|k| k.password_hash.clone());
     let verdict = app
@@ -258,8 +262,8 @@ async fn prove(
                 password_hash: Some(verified),
             }),
             Verdict::Right { outdated },
-        ) => Ok(Ok((user, verified, outdated))),
-        (known, _) => Ok(Err(known.map(|k| k.user.id))),
+        ) => Ok(Proven::Right(user, verified, outdated)),
+        (known, _) => Ok(Proven::Wrong(known.map(|k| k.user.id))),
     }
 }
 
@@ -299,68 +303,47 @@ struct Entry {
     charges: RateLimitCheck,
     /// What it is charged with when it succeeds.
     success: RateLimitCheck,
-    recorder: Recorder,
 }
 
 impl Entry {
-    async fn run(
-        self,
-        conn: &mut Conn,
-    ) -> store::Result<std::result::Result<Option<(PendingSession, RingVersion)>, Refused>> {
-        // Before anything is written: a refusal leaves nothing behind.
-        if let Some(refused) = self.success.consume_within(conn).await? {
-            return Ok(Err(refused));
-        }
+    /// # Errors
+    /// [`Error::Limited`] where the address or the network has signed in too often,
+    /// [`Error::InvalidEmailOrPassword`] where the hash that was verified is no longer the user's.
+    async fn run(self, tx: &mut Tx<'_>) -> Result<(PendingSession, RingVersion)> {
+        self.success.consume_within(tx).await?;
         // The upgrade first: two sign-ins that both hold the proof as it was and both want to
         // replace it would wait for one another.
         let proof = match &self.upgraded {
             Some(upgraded) => {
-                if !store::account::users::rehash(
-                    conn,
-                    self.user.id,
-                    &self.verified,
-                    upgraded,
-                    conn.now(),
-                )
-                .await?
+                let (user, now) = (self.user.id, tx.now());
+                if !store::account::users::rehash(tx.conn, user, &self.verified, upgraded, now)
+                    .await?
                 {
-                    return Ok(Ok(None));
+                    return Err(Error::InvalidEmailOrPassword);
                 }
                 upgraded
             }
             None => &self.verified,
         };
-        let peer = self.recorder.peer.clone();
-        let is_new = self.notify
-            && is_unknown(
-                &peer.user_agent,
-                &store::session::sessions::user_agents(conn, self.user.id).await?,
-            );
-        let Some(ring) = self
-            .opening
-            .insert(
-                conn,
-                &self.recorder,
-                Proof::Password(proof),
-                Some(&self.ending),
-            )
-            .await?
-        else {
-            return Ok(Ok(None));
+        let is_new = if self.notify {
+            let before = store::session::sessions::user_agents(tx.conn, self.user.id).await?;
+            is_unknown(&tx.peer().user_agent, &before)
+        } else {
+            false
         };
+        let ring = self
+            .opening
+            .insert(tx, Proof::Password(proof), Some(&self.ending))
+            .await?
+            .ok_or(Error::InvalidEmailOrPassword)?;
         if is_new {
-            let device = device(&peer.user_agent).unwrap_or_else(|| "an unknown device".into());
-            self.recorder
-                .outbox()
-                .notice(
-                    conn,
-                    Template::NewSignIn,
-                    &self.user,
-                    detail([("device", device.into())]),
-                )
+            let device =
+                device(&tx.peer().user_agent).unwrap_or_else(|| "an unknown device".into());
+            let words = detail([("device", device.into())]);
+            tx.queue_notice(Template::NewSignIn, &self.user, words)
                 .await?;
         }
-        self.charges.reset(conn).await?;
-        Ok(Ok(Some((self.opening, ring))))
+        self.charges.reset(tx).await?;
+        Ok((self.opening, ring))
     }
 }

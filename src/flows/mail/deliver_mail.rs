@@ -8,16 +8,18 @@ use futures_util::future::join_all;
 
 use crate::app::App;
 use crate::mail::{Fault, TemplateContext, Undelivered};
+use crate::model::audit::event::Peer;
 use crate::model::kernel::id::EventId;
 use crate::model::kernel::retry_delay::retry_delay;
 use crate::model::kernel::time::Timestamp;
 use crate::model::mail::{Mail, MailToken, Purpose, Template};
-use crate::store;
+use crate::store::{self, work};
 
 use super::mail_links;
-use super::outbox::{Outbox, lifetime};
+use super::outbox::lifetime;
 use crate::flows::Result;
 use crate::flows::ops::confirm_clock;
+use crate::flows::transaction::tx;
 
 /// Mails sent side by side.
 const TOGETHER: i64 = 8;
@@ -43,13 +45,11 @@ pub async fn deliver_due(app: &App, stopped: impl Fn() -> bool) -> Result<usize>
         let Some(taking) = confirm_clock::admit_taking(app).await? else {
             return Ok(sent);
         };
-        let work = app.db.write(move |conn| {
-            Box::pin(async move {
-                let now = conn.now();
-                store::mails::take_due(conn, TOGETHER, now, taking.confirmed, TIMES).await
-            })
+        let take = tx!(tx => {
+            let (now, confirmed) = (tx.now(), taking.confirmed);
+            Ok(store::mails::take_due(tx.conn, TOGETHER, now, confirmed, TIMES).await?)
         });
-        let mut taken = work.await?;
+        let mut taken = app.transaction(&Peer::named("schedule"), take).await?;
         if taken.is_empty() {
             return Ok(sent);
         }
@@ -77,7 +77,7 @@ pub async fn deliver_due(app: &App, stopped: impl Fn() -> bool) -> Result<usize>
 /// Sends a mail that was taken; `resolved` is the same with its link, `None` if there is no one to
 /// send it to.
 async fn deliver(app: &App, mail: Mail, resolved: Option<Mail>) -> Result<bool> {
-    let (id, attempts) = (mail.id, mail.attempts);
+    let (id, attempts, schedule) = (mail.id, mail.attempts, Peer::named("schedule"));
     let outcome = match resolved {
         Some(mail) => attempt(app, &mail).await?,
         None => None,
@@ -110,26 +110,21 @@ async fn deliver(app: &App, mail: Mail, resolved: Option<Mail>) -> Result<bool> 
         let wait = retry_delay(attempts, FIRST_RETRY, LAST_RETRY);
         tracing::warn!(mail = %id, template = mail.template.as_str(), attempts, %reason, "a mail was not taken and will be tried again");
         let due = app.now() + wait;
-        app.db
-            .write(move |conn| Box::pin(store::mails::postpone(conn, id, attempts, due)))
-            .await?;
+        let postpone = tx!(tx => Ok(store::mails::postpone(tx.conn, id, attempts, due).await?));
+        app.transaction(&schedule, postpone).await?;
         return Ok(false);
     }
     if let Some(Err(error)) = &outcome {
         tracing::error!(mail = %id, template = mail.template.as_str(), attempts, %error, "a mail is given up");
     }
-    match too_old {
-        Some(confirmed) => app
-            .db
-            .write(move |conn| Box::pin(store::mails::give_up(conn, id, attempts, confirmed)))
-            .await
-            .map(|_| ())?,
-        None => {
-            app.db
-                .write(move |conn| Box::pin(store::mails::remove(conn, id, attempts)))
-                .await?;
+    let remove = tx!(tx => {
+        match too_old {
+            Some(now) => store::mails::give_up(tx.conn, id, attempts, now).await.map(|_| ())?,
+            None => store::mails::remove(tx.conn, id, attempts).await?,
         }
-    }
+        Ok(())
+    });
+    app.transaction(&schedule, remove).await?;
     Ok(matches!(outcome, Some(Ok(()))))
 }
 
@@ -138,11 +133,11 @@ async fn resolve(app: &App, mail: Mail) -> Result<Option<Mail>> {
     let (Template::Link(purpose), None) = (mail.template, mail.token) else {
         return Ok(Some(mail));
     };
-    let outbox = Outbox::new(app);
-    Ok(app
-        .db
-        .write(move |conn| Box::pin(async move { outbox.resolve(conn, purpose, &mail).await }))
-        .await?)
+    app.transaction(
+        &Peer::named("schedule"),
+        tx!(tx => tx.resolve_request(purpose, &mail).await),
+    )
+    .await
 }
 
 /// `None`: nobody is to get it, or its link is worth nothing any more.
@@ -180,7 +175,7 @@ async fn live_token(app: &App, id: EventId) -> Result<Option<MailToken>> {
     let now = app.now();
     let found = app
         .db
-        .read(move |conn| Box::pin(store::mails::find_token(conn, id)))
+        .read(work!(conn => store::mails::find_token(conn, id).await))
         .await?;
     let Some((token, true)) = found else {
         return Ok(None);
@@ -189,10 +184,8 @@ async fn live_token(app: &App, id: EventId) -> Result<Option<MailToken>> {
     if token.expires_at >= expires_at {
         return Ok(Some(token));
     }
-    let lives = app
-        .db
-        .write(move |conn| Box::pin(store::mails::begin_token(conn, id, expires_at)))
-        .await?;
+    let begin = tx!(tx => Ok(store::mails::begin_token(tx.conn, id, expires_at).await?));
+    let lives = app.transaction(&Peer::named("schedule"), begin).await?;
     Ok(lives.then_some(MailToken {
         expires_at,
         ..token

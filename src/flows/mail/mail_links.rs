@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::crypto::mail_token;
 use crate::model::kernel::trusted_clock::MAX_GAP;
 use crate::model::mail::{MailToken, Purpose};
-use crate::store;
+use crate::store::{self, work};
 
 use crate::flows::key::inspect_keys;
 use crate::flows::ops::confirm_clock;
@@ -30,7 +30,7 @@ pub async fn open(app: &App, text: &str, purpose: Purpose) -> Result<MailToken> 
     let id = mail_token::open(text, purpose, &ring.masters).ok_or(Error::MailTokenInvalid)?;
     let found = app
         .db
-        .read(move |conn| Box::pin(store::mails::find_token(conn, id)))
+        .read(work!(conn => store::mails::find_token(conn, id).await))
         .await?;
     let (token, live) = found
         .filter(|(token, _)| token.purpose == purpose)

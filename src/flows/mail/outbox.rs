@@ -230,14 +230,15 @@ impl Outbox {
         template: Template,
         user: &User,
         more: Map<String, Value>,
-    ) -> store::Result<()> {
+    ) -> store::Result<bool> {
         if !user.email_verified || !self.admits(conn, template, &user.email).await? {
-            return Ok(());
+            return Ok(false);
         }
         let mut words = words_for(user, &user.email, None);
         words.extend(more);
         self.put(conn, template, Some(&user.email), None, words)
-            .await
+            .await?;
+        Ok(true)
     }
 
     /// What is asked for without a session: one row, whether the address is known or not; that is

@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::app::App;
+use crate::model::audit::event::Peer;
 use crate::model::kernel::pace::Pace;
-use crate::store::{Conn, Work};
+use crate::store::{Work, WriteOptions};
 
-use crate::flows::Result;
+use crate::flows::transaction::{Tx, tx};
+use crate::flows::{Error, Result};
 
 /// After so many pieces the log is carried over: some hundred pages, which take a disk a few
 /// milliseconds.
@@ -54,19 +56,19 @@ impl<'a> Background<'a> {
     pub async fn piece<T, F>(&mut self, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: for<'c> FnOnce(&'c mut Conn, i64) -> Work<'c, T> + Clone + Send + 'static,
+        F: for<'t, 'c> FnOnce(&'t mut Tx<'c>, i64) -> Work<'t, T, Error> + Clone + Send + 'static,
     {
         let (rows, clock) = (self.pace.rows(), self.app.clock());
         // What it waited for before is not its own time.
         let began = Arc::new(Mutex::new(clock.uptime()));
         let begins = Arc::clone(&began);
+        let timed = tx!(tx => {
+            *begins.lock().unwrap_or_else(PoisonError::into_inner) = clock.uptime();
+            work(tx, rows).await
+        });
         let done = self
             .app
-            .db
-            .write_in_background(move |conn| {
-                *begins.lock().unwrap_or_else(PoisonError::into_inner) = clock.uptime();
-                work(conn, rows)
-            })
+            .transaction_with(WriteOptions::BACKGROUND, &Peer::named("schedule"), timed)
             .await?;
         let began = *began.lock().unwrap_or_else(PoisonError::into_inner);
         self.took = self.app.uptime().saturating_sub(began);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::app::App;
 use crate::model::kernel::trusted_clock::Doubt;
 use crate::model::key::key::State;
-use crate::store;
+use crate::store::{self, work};
 
 use super::confirm_clock;
 
@@ -91,14 +91,10 @@ const STALE: Duration = Duration::from_secs(60);
 pub async fn readiness(app: &App) -> Readiness {
     let looked = app
         .db
-        .read(|conn| {
-            Box::pin(async move {
-                Ok((
-                    store::engine::migrate::is_served(conn).await?,
-                    store::engine::server::clock(conn).await?,
-                ))
-            })
-        })
+        .read(work!(conn => Ok((
+            store::engine::migrate::is_served(conn).await?,
+            store::engine::server::clock(conn).await?,
+        ))))
         .await;
     let unwritable = if looked.is_ok() {
         unwritable(app).await
@@ -154,7 +150,7 @@ const PROBE: Duration = Duration::from_secs(2);
 pub async fn unwritable(app: &App) -> Option<String> {
     if let Err(error @ store::Error::Unwritable(_)) = app
         .db
-        .read(|conn| Box::pin(store::engine::writes::refuse_read_only(conn)))
+        .read(work!(conn => store::engine::writes::refuse_read_only(conn).await))
         .await
     {
         return Some(error.to_string());

@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::metrics::GaugeSnapshot;
 use crate::model::kernel::time::Timestamp;
 use crate::model::key::key::State;
-use crate::store;
+use crate::store::{self, work};
 
 use super::check_health;
 
@@ -21,14 +21,10 @@ pub async fn metrics(app: &App) -> String {
     let now = app.now();
     let queues = app
         .db
-        .read(|conn| {
-            Box::pin(async move {
-                Ok((
-                    store::mails::count(conn).await?,
-                    store::audit::webhooks::count(conn).await?,
-                ))
-            })
-        })
+        .read(work!(conn => Ok((
+            store::mails::count(conn).await?,
+            store::audit::webhooks::count(conn).await?,
+        ))))
         .await
         .ok();
     let writable = queues.is_some() && check_health::unwritable(app).await.is_none();
@@ -71,7 +67,7 @@ async fn sessions(app: &App, now: Timestamp) -> Option<(i64, Duration)> {
     }
     let counted = app
         .db
-        .read(move |conn| Box::pin(store::session::sessions::census(conn, now)))
+        .read(work!(conn => store::session::sessions::census(conn, now).await))
         .await;
     app.count_again_at(begun + BETWEEN_COUNTS.max(app.uptime().saturating_sub(begun) * SHARE));
     counted

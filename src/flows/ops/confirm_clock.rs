@@ -11,9 +11,10 @@ use crate::model::audit::event::{Kind, Peer};
 use crate::model::kernel::time::{Timestamp, millis};
 use crate::model::kernel::trusted_clock;
 use crate::model::kernel::trusted_clock::{ConfirmedNow, Doubt, Evidence, MAX_GAP};
-use crate::store;
+use crate::store::{self, WriteOptions, work};
 
-use crate::flows::audit::recorder::{Recorder, detail};
+use crate::flows::audit::recorder::detail;
+use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
 /// How often the time of the last run is written: far less often than jobs run, far more often than
@@ -35,7 +36,7 @@ pub struct Look {
 pub async fn look(app: &App) -> Result<Look> {
     let evidence = app
         .db
-        .read(|conn| Box::pin(store::engine::clock::evidence(conn)))
+        .read(work!(conn => store::engine::clock::evidence(conn).await))
         .await?;
     let now = app.now();
     Ok(Look {
@@ -71,8 +72,8 @@ pub async fn confirm(app: &App) -> Result<Option<ConfirmedNow>> {
         .last_confirmed
         .is_none_or(|last| last + NOTE_EVERY <= found.now)
     {
-        app.db
-            .write_unsynced(move |conn| Box::pin(store::engine::clock::note(conn, confirmed)))
+        let note = tx!(tx => Ok(store::engine::clock::note(tx.conn, confirmed).await?));
+        app.transaction_with(WriteOptions::UNSYNCED, &Peer::named("process"), note)
             .await?;
     }
     Ok(Some(confirmed))
@@ -143,27 +144,23 @@ pub async fn confirm_by_operator(
     peer: &Peer,
 ) -> Result<std::result::Result<Timestamp, Doubt>> {
     let found = look(app).await?;
-    if let Err(doubt @ Doubt::Database(_)) = found.outcome {
-        return Ok(Err(doubt));
+    if matches!(found.outcome, Err(Doubt::Database(_))) {
+        return Ok(found.outcome.map(ConfirmedNow::now));
     }
-    let recorder = Recorder::new(app, peer);
-    let (before, said) = (
-        found.evidence.last_confirmed.map(|last| last.to_string()),
-        found.now,
-    );
-    let work = app.db.write(move |conn| {
-        Box::pin(async move {
-            store::engine::clock::set(conn, said).await?;
+    let before = found.evidence.last_confirmed.map(|last| last.to_string());
+    let said = found.now;
+    app.transaction(
+        peer,
+        tx!(tx => {
+            store::engine::clock::set(tx.conn, said).await?;
             let what = detail([
                 ("before", before.into()),
                 ("confirmed", said.to_string().into()),
             ]);
-            recorder
-                .record(conn, Kind::ClockConfirmed, None, None, what)
-                .await
-        })
-    });
-    work.await?;
+            tx.record(Kind::ClockConfirmed, None, None, what).await
+        }),
+    )
+    .await?;
     app.clock_trust.confirmed(said, app.uptime());
     Ok(Ok(said))
 }

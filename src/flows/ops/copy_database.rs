@@ -5,7 +5,7 @@
 
 use crate::store::engine::copy;
 use crate::store::engine::copy::{Cells, RING, TABLES, Table};
-use crate::store::{self, Db};
+use crate::store::{self, Db, work};
 
 use crate::flows::{Error, Result};
 
@@ -47,46 +47,40 @@ pub async fn copy(
     mut progress: impl FnMut(&'static str, u64),
 ) -> Result<Copied> {
     survey(from, Some(to)).await?;
-    to.write(|conn| {
-        Box::pin(async move {
-            copy::release(conn).await?;
-            for table in TABLES.iter().rev() {
-                copy::clear(conn, table).await?;
-            }
-            Ok(())
-        })
-    })
+    to.write(work!(conn => {
+        copy::release(conn).await?;
+        for table in TABLES.iter().rev() {
+            copy::clear(conn, table).await?;
+        }
+        Ok(())
+    }))
     .await?;
     for table in &TABLES {
         let mut after: Option<Cells> = None;
         loop {
             let seen = after.clone();
             let rows = from
-                .read(move |conn| {
-                    Box::pin(async move { copy::page(conn, table, seen.as_ref(), PAGE).await })
-                })
+                .read(work!(conn => copy::page(conn, table, seen.as_ref(), PAGE).await))
                 .await?;
             let Some(last) = rows.last() else { break };
             after = Some(table.key_of(last));
             let found = rows.len() as u64;
-            to.write(move |conn| Box::pin(copy::insert(conn, table, rows)))
+            to.write(work!(conn => copy::insert(conn, table, rows).await))
                 .await?;
             progress(table.name, found);
         }
     }
     let copied = compare(from, to).await?;
     let ring = from
-        .read(|conn| Box::pin(copy::page(conn, &RING, None, 1)))
+        .read(work!(conn => copy::page(conn, &RING, None, 1).await))
         .await?;
-    to.write(move |conn| {
-        Box::pin(async move {
-            if store::key::signing_keys::id(conn).await?.version != 0 {
-                return Err(store::Error::Conflict);
-            }
-            copy::clear(conn, &RING).await?;
-            copy::insert(conn, &RING, ring).await
-        })
-    })
+    to.write(work!(conn => {
+        if store::key::signing_keys::id(conn).await?.version != 0 {
+            return Err(store::Error::Conflict);
+        }
+        copy::clear(conn, &RING).await?;
+        copy::insert(conn, &RING, ring).await
+    }))
     .await?;
     Ok(copied)
 }
@@ -97,7 +91,7 @@ async fn compare(from: &Db, to: &Db) -> Result<Copied> {
         let (here, there) = (count(from, table).await?, count(to, table).await?);
         let sum = |db: &Db| {
             let db = db.clone();
-            async move { db.read(move |conn| Box::pin(copy::sum(conn, table))).await }
+            async move { db.read(work!(conn => copy::sum(conn, table).await)).await }
         };
         if here != there || sum(from).await? != sum(to).await? {
             let name = table.name;
@@ -112,13 +106,13 @@ async fn compare(from: &Db, to: &Db) -> Result<Copied> {
 
 async fn count(db: &Db, table: &'static Table) -> Result<i64> {
     Ok(db
-        .read(move |conn| Box::pin(copy::count(conn, table)))
+        .read(work!(conn => copy::count(conn, table).await))
         .await?)
 }
 
 async fn ring_version(db: &Db) -> Result<i64> {
     Ok(db
-        .read(|conn| Box::pin(store::key::signing_keys::id(conn)))
+        .read(work!(conn => store::key::signing_keys::id(conn).await))
         .await?
         .version)
 }

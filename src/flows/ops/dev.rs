@@ -19,10 +19,10 @@ use crate::flows::authority::Authority;
 
 use super::confirm_clock;
 use crate::flows::account::manage_users;
-use crate::flows::audit::recorder::Recorder;
 use crate::flows::key::{change_keys, load_keys};
 use crate::flows::mail::deliver_mail;
 use crate::flows::session::open_session::{Options, PendingSession, SessionTokens};
+use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
 /// The email address of the user who is always there.
@@ -73,21 +73,19 @@ impl Dev {
     ) -> Result<(User, SessionTokens)> {
         let user = manage_users::find(app, user).await?;
         let opening = PendingSession::prepare(app, &user, options, peer)?;
-        let recorder = Recorder::new(app, peer);
-        let work = app.db.write(move |conn| {
-            Box::pin(async move {
-                Ok(opening
-                    .insert(conn, &recorder, Proof::Vouched, None)
-                    .await?
-                    .map(|ring| (opening, ring)))
-            })
-        });
         let refusal = if user.disabled_at.is_some() {
-            Error::UserDisabled
+            || Error::UserDisabled
         } else {
-            Error::BannedUser
+            || Error::BannedUser
         };
-        let (opening, ring) = work.await?.ok_or(refusal)?;
+        let work = tx!(tx => {
+            let ring = opening
+                .insert(tx, Proof::Vouched, None)
+                .await?
+                .ok_or_else(refusal)?;
+            Ok((opening, ring))
+        });
+        let (opening, ring) = app.transaction(peer, work).await?;
         let grant = opening.grant(app, &user, ring).await?;
         Ok((user, grant))
     }

@@ -13,7 +13,7 @@ use crate::model::key::key::{Policy, Ring, State};
 use crate::random::Random;
 use crate::store::engine::server;
 use crate::store::engine::server::TableSize;
-use crate::store::{self, Db};
+use crate::store::{self, Db, work};
 
 use super::processes;
 use super::processes::Running;
@@ -131,11 +131,7 @@ pub async fn diagnose(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Ran
 
 async fn database(db: &Db, found: &mut Diagnosis) {
     match db
-        .read(|conn| {
-            Box::pin(
-                async move { Ok((server::about(conn).await?, server::quick_check(conn).await?)) },
-            )
-        })
+        .read(work!(conn => Ok((server::about(conn).await?, server::quick_check(conn).await?))))
         .await
     {
         Err(error) => found.say("database", Verdict::Bad, error.to_string()),
@@ -218,14 +214,10 @@ const LONG_QUEUE: i64 = 100;
 
 async fn queues(db: &Db, found: &mut Diagnosis) {
     match db
-        .read(|conn| {
-            Box::pin(async move {
-                Ok((
-                    store::mails::count(conn).await?,
-                    store::audit::webhooks::count(conn).await?,
-                ))
-            })
-        })
+        .read(work!(conn => Ok((
+            store::mails::count(conn).await?,
+            store::audit::webhooks::count(conn).await?,
+        ))))
         .await
     {
         Err(error) => found.say("queues", Verdict::Warning, error.to_string()),
@@ -352,7 +344,7 @@ const LATE_MAIL: Duration = Duration::from_secs(15 * 60);
 async fn mails(app: &App, found: &mut Diagnosis) {
     match app
         .db
-        .read(|conn| Box::pin(store::mails::queue(conn)))
+        .read(work!(conn => store::mails::queue(conn).await))
         .await
     {
         Err(error) => found.say("mail", Verdict::Warning, error.to_string()),
@@ -386,7 +378,7 @@ async fn mails(app: &App, found: &mut Diagnosis) {
 }
 
 async fn tables(db: &Db, found: &mut Diagnosis) {
-    match db.read(|conn| Box::pin(server::tables(conn))).await {
+    match db.read(work!(conn => server::tables(conn).await)).await {
         Err(error) => found.say(
             "tables",
             Verdict::Warning,

@@ -6,39 +6,36 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::app::App;
+use crate::model::audit::event::Peer;
 use crate::model::kernel::standstill::{SILENCE_COUNTED, Standstill, Watch, Whose};
 use crate::model::kernel::time::Timestamp;
 use crate::model::kernel::trusted_clock;
 use crate::model::kernel::trusted_clock::Evidence;
 use crate::store::ops::processes::About;
-use crate::store::{self, Conn};
+use crate::store::{self, Conn, WriteOptions, work};
 
 use super::processes;
 use crate::flows::Result;
+use crate::flows::transaction::tx;
 
 /// Rows of processes that are gone for so long are deleted.
 const FORGOTTEN: Duration = Duration::from_secs(86_400);
 
 /// Notes that this process runs and, unless it cannot sign, that it serves.
 pub async fn beat(app: &App) -> Result<()> {
-    let about = processes::about_this(app);
+    let (about, process) = (processes::about_this(app), Peer::named("process"));
     if app.ring().is_none() || app.is_ring_unusable() {
         let writer = app.writer.clone();
-        return Ok(app
-            .db
-            .write(move |conn| {
-                Box::pin(
-                    async move { store::ops::processes::announce(conn, &writer, &about).await },
-                )
-            })
-            .await?);
+        let announce = tx!(tx => {
+            store::ops::processes::announce(tx.conn, &writer, &about).await?;
+            Ok(())
+        });
+        return app.transaction(&process, announce).await;
     }
     let (writer, keep) = (app.writer.clone(), keep(app));
     let others = app
         .db
-        .read(move |conn| {
-            Box::pin(async move { store::ops::standstills::of_others(conn, &writer, keep).await })
-        })
+        .read(work!(conn => store::ops::standstills::of_others(conn, &writer, keep).await))
         .await?;
     let max_skew = app.config.database.max_clock_skew;
     let beat = Beat {
@@ -50,13 +47,14 @@ pub async fn beat(app: &App) -> Result<()> {
     };
     // On Postgres the heartbeat waits for the disk as a refresh does. On SQLite it stands in the
     // one writer's queue behind those that do.
-    let beaten = if app.db.is_shared() {
-        app.db.write(move |conn| Box::pin(beat.run(conn))).await?
+    let options = if app.db.is_shared() {
+        WriteOptions::STEPS
     } else {
-        app.db
-            .write_unsynced(move |conn| Box::pin(beat.run(conn)))
-            .await?
+        WriteOptions::UNSYNCED
     };
+    let beaten = app
+        .transaction_with(options, &process, tx!(tx => Ok(beat.run(tx.conn).await?)))
+        .await?;
     let Some((now, stood_still)) = beaten else {
         app.standstills.doubt();
         return Ok(());
@@ -74,13 +72,15 @@ pub async fn beat(app: &App) -> Result<()> {
 /// The process stops; its silence means nothing.
 pub async fn stop(app: &App) -> Result<()> {
     let writer = app.writer.clone();
-    let stopped = app.db.write(move |conn| {
-        Box::pin(async move {
-            store::ops::processes::leave(conn, &writer).await?;
-            store::ops::standstills::stop(conn, &writer).await
-        })
-    });
-    Ok(stopped.await?)
+    app.transaction(
+        &Peer::named("process"),
+        tx!(tx => {
+            store::ops::processes::leave(tx.conn, &writer).await?;
+            store::ops::standstills::stop(tx.conn, &writer).await?;
+            Ok(())
+        }),
+    )
+    .await
 }
 
 /// How long a standstill that is over can matter: as long as a retry may take, and what clocks of

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::app::{App, PROGRAM, has_ended};
 use crate::model::kernel::time::Timestamp;
 use crate::store::ops::processes::{About, RunningProcess};
-use crate::store::{self, Conn};
+use crate::store::{self, Conn, work};
 
 use crate::flows::Result;
 
@@ -126,7 +126,7 @@ impl Holders {
 
 /// Which process holds which master key.
 pub async fn holders(app: &App) -> Result<Holders> {
-    Ok(app.db.read(|conn| Box::pin(look(conn))).await?)
+    Ok(app.db.read(work!(conn => look(conn).await)).await?)
 }
 
 async fn look(conn: &mut Conn) -> store::Result<Holders> {

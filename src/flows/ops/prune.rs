@@ -6,14 +6,16 @@
 use std::time::Duration;
 
 use crate::app::{App, Pace};
+use crate::model::audit::event::Peer;
 use crate::model::kernel::trusted_clock::ConfirmedNow;
-use crate::store::{self, Conn, Work};
+use crate::store::{self, Work, work};
 
 use super::background::Background;
 use super::confirm_clock;
-use crate::flows::Result;
 use crate::flows::account::delete_user;
 use crate::flows::audit::{deliver_webhooks, read_audit};
+use crate::flows::transaction::{Tx, tx};
+use crate::flows::{Error, Result};
 
 /// How long an ended session is still known, so that its tokens are refused with the right reason.
 const KEEP: Duration = Duration::from_secs(7 * 86_400);
@@ -26,13 +28,11 @@ pub async fn prune(app: &App) -> Result<u64> {
     app.refresh_pace.forget_idle();
     app.mint_pace.iter().for_each(Pace::forget_idle);
     if let Some(now) = confirm_clock::confirm(app).await? {
-        let work = app.db.write(move |conn| {
-            Box::pin(async move {
-                Ok(store::session::old_sessions::end_unbegun(conn, now).await?
-                    + store::mails::end_unbegun(conn, now).await?)
-            })
+        let end = tx!(tx => {
+            let sessions = store::session::old_sessions::end_unbegun(tx.conn, now).await?;
+            Ok(sessions + store::mails::end_unbegun(tx.conn, now).await?)
         });
-        let ended = work.await?;
+        let ended = app.transaction(&Peer::named("schedule"), end).await?;
         if ended > 0 {
             tracing::warn!(
                 ended,
@@ -40,18 +40,18 @@ pub async fn prune(app: &App) -> Result<u64> {
             );
         }
     }
-    let absolute = in_pieces(app, |conn, now, limit| {
-        Box::pin(store::session::old_sessions::prune(conn, now, KEEP, limit))
-    })
+    let absolute = in_pieces(app, |now| tx!(tx, limit => Ok(store::session::old_sessions::prune(tx.conn, now, KEEP, limit).await?)))
     .await?;
     let sessions = absolute + prune_idle(app).await?;
-    in_pieces(app, |conn, now, limit| {
-        Box::pin(store::limit::limits::prune(conn, now, limit))
-    })
+    in_pieces(
+        app,
+        |now| tx!(tx, limit => Ok(store::limit::limits::prune(tx.conn, now, limit).await?)),
+    )
     .await?;
-    in_pieces(app, |conn, now, limit| {
-        Box::pin(store::mails::prune_tokens(conn, now, KEEP, limit))
-    })
+    in_pieces(
+        app,
+        |now| tx!(tx, limit => Ok(store::mails::prune_tokens(tx.conn, now, KEEP, limit).await?)),
+    )
     .await?;
     while let Some(now) = confirm_clock::confirm(app).await? {
         if delete_user::unproven(app, now, ACCOUNTS).await? < ACCOUNTS.unsigned_abs() {
@@ -59,13 +59,13 @@ pub async fn prune(app: &App) -> Result<u64> {
         }
     }
     // Also where no webhook is configured any more.
-    in_pieces(app, |conn, now, limit| {
-        Box::pin(store::audit::webhooks::prune(
-            conn,
+    in_pieces(app, |now| {
+        tx!(tx, limit => Ok(store::audit::webhooks::prune(
+            tx.conn,
             now,
             deliver_webhooks::GIVE_UP,
             limit,
-        ))
+        ).await?))
     })
     .await?;
     read_audit::prune(app).await?;
@@ -73,20 +73,15 @@ pub async fn prune(app: &App) -> Result<u64> {
 }
 
 /// Deletes piece by piece until one is not full; returns how many rows.
-async fn in_pieces(
-    app: &App,
-    delete: impl for<'c> Fn(&'c mut Conn, ConfirmedNow, i64) -> Work<'c, u64>
-    + Copy
-    + Send
-    + Sync
-    + 'static,
-) -> Result<u64> {
+async fn in_pieces<F>(app: &App, delete: impl Fn(ConfirmedNow) -> F) -> Result<u64>
+where
+    F: for<'t, 'c> FnOnce(&'t mut Tx<'c>, i64) -> Work<'t, u64, Error> + Clone + Send + 'static,
+{
     let (mut total, mut background) = (0, Background::deleting(app));
     while let Some(now) = confirm_clock::confirm(app).await? {
+        let delete = delete(now);
         let (deleted, limit) = background
-            .piece(move |conn, limit| {
-                Box::pin(async move { Ok((delete(conn, now, limit).await?, limit)) })
-            })
+            .piece(tx!(tx, limit => Ok((delete(tx, limit).await?, limit))))
             .await?;
         total += deleted;
         if deleted < limit.unsigned_abs() {
@@ -109,24 +104,18 @@ async fn prune_idle(app: &App) -> Result<u64> {
         let before = now.now() - KEEP;
         let page = app
             .db
-            .read(move |conn| {
-                Box::pin(store::session::old_sessions::idle_page(
-                    conn, after, before, PAGE,
-                ))
-            })
+            .read(work!(conn => {
+                store::session::old_sessions::idle_page(conn, after, before, PAGE).await
+            }))
             .await?;
         let Some((last, due)) = page else { break };
         if due > 0 {
             let (deleted, limit) = background
-                .piece(move |conn, limit| {
-                    Box::pin(async move {
-                        let page = (after, last);
-                        let deleted =
-                            store::session::old_sessions::prune_idle(conn, page, now, KEEP, limit)
-                                .await?;
-                        Ok((deleted, limit))
-                    })
-                })
+                .piece(tx!(tx, limit => {
+                    let page = (after, last);
+                    let prune = store::session::old_sessions::prune_idle;
+                    Ok((prune(tx.conn, page, now, KEEP, limit).await?, limit))
+                }))
                 .await?;
             total += deleted;
             background.pause().await?;

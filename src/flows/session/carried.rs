@@ -9,8 +9,8 @@ use crate::crypto::cookie::Purpose;
 use crate::crypto::token::SessionToken;
 use crate::model::kernel::id::{SessionId, UserId};
 use crate::model::session::session::{End, Session};
-use crate::store;
 use crate::store::session::sessions::By;
+use crate::store::{self, work};
 
 use super::read_session;
 use super::read_session::cookie_token;
@@ -70,20 +70,17 @@ async fn living<'r>(app: &App, signed: &[(SessionToken, &'r str)]) -> Result<Liv
         signed.iter().map(|(token, _)| token.hash()).collect(),
         app.now(),
     );
-    let work = app.db.read(move |conn| {
-        let hashes = hashes.clone();
-        Box::pin(async move {
-            let mut found = Vec::new();
-            for (at, hash) in hashes.into_iter().enumerate() {
-                found.extend(
-                    store::session::sessions::find_live(conn, &By::TokenHash(hash), now)
-                        .await?
-                        .map(|live| (at, live.session.id)),
-                );
-            }
-            Ok(found)
-        })
-    });
+    let work = app.db.read(work!(conn => {
+        let mut found = Vec::new();
+        for (at, hash) in hashes.into_iter().enumerate() {
+            found.extend(
+                store::session::sessions::find_live(conn, &By::TokenHash(hash), now)
+                    .await?
+                    .map(|live| (at, live.session.id)),
+            );
+        }
+        Ok(found)
+    }));
     Ok(match work.await?.as_slice() {
         [] => Living::None,
         [(at, session)] => Living::One(signed[*at].1, *session),
@@ -107,21 +104,18 @@ pub(in crate::flows) async fn is_anothers(
         return Ok(true);
     }
     let now = app.now();
-    let work = app.db.read(move |conn| {
-        let tokens = tokens.clone();
-        Box::pin(async move {
-            for hash in tokens {
-                let live =
-                    store::session::sessions::find_live(conn, &By::TokenHash(hash), now).await?;
-                if live.is_some_and(|live| {
-                    live.session.user_id != user || live.session.impersonated_by.is_some()
-                }) {
-                    return Ok(true);
-                }
+    let work = app.db.read(work!(conn => {
+        for hash in tokens {
+            let live =
+                store::session::sessions::find_live(conn, &By::TokenHash(hash), now).await?;
+            if live.is_some_and(|live| {
+                live.session.user_id != user || live.session.impersonated_by.is_some()
+            }) {
+                return Ok(true);
             }
-            Ok(false)
-        })
-    });
+        }
+        Ok(false)
+    }));
     Ok(work.await?)
 }
 
@@ -192,20 +186,17 @@ async fn is_of_their_user(
         signed.iter().map(|(token, _)| token.hash()).collect(),
         app.now(),
     );
-    let work = app.db.read(move |conn| {
-        let hashes = hashes.clone();
-        Box::pin(async move {
-            let mut users = Vec::new();
-            for hash in hashes {
-                users.extend(store::session::ended::owner_of(conn, hash).await?);
-            }
-            let owner = store::session::sessions::owner(conn, family).await?;
-            let lives = store::session::sessions::find_live(conn, &By::Id(family), now)
-                .await?
-                .is_some();
-            Ok(owner.is_none_or(|owner| users.contains(&owner)) || users.is_empty() && !lives)
-        })
-    });
+    let work = app.db.read(work!(conn => {
+        let mut users = Vec::new();
+        for hash in hashes {
+            users.extend(store::session::ended::owner_of(conn, hash).await?);
+        }
+        let owner = store::session::sessions::owner(conn, family).await?;
+        let lives = store::session::sessions::find_live(conn, &By::Id(family), now)
+            .await?
+            .is_some();
+        Ok(owner.is_none_or(|owner| users.contains(&owner)) || users.is_empty() && !lives)
+    }));
     Ok(work.await?)
 }
 
@@ -216,20 +207,17 @@ async fn living_of(
 ) -> Result<Vec<SessionId>> {
     let (ids, now): (Vec<SessionId>, _) =
         (families.keys().copied().take(MOST).collect(), app.now());
-    let work = app.db.read(move |conn| {
-        let ids = ids.clone();
-        Box::pin(async move {
-            let mut living = Vec::new();
-            for id in ids {
-                living.extend(
-                    store::session::sessions::find_live(conn, &By::Id(id), now)
-                        .await?
-                        .map(|live| live.session.id),
-                );
-            }
-            Ok(living)
-        })
-    });
+    let work = app.db.read(work!(conn => {
+        let mut living = Vec::new();
+        for id in ids {
+            living.extend(
+                store::session::sessions::find_live(conn, &By::Id(id), now)
+                    .await?
+                    .map(|live| live.session.id),
+            );
+        }
+        Ok(living)
+    }));
     Ok(work.await?)
 }
 
@@ -298,18 +286,15 @@ pub(in crate::flows) async fn set_aside(
         .take(MOST)
         .collect();
     let now = app.now();
-    let work = app.db.read(move |conn| {
-        let hashes = hashes.clone();
-        Box::pin(async move {
-            let mut found: BTreeMap<SessionId, Session> = BTreeMap::new();
-            for hash in hashes {
-                let live =
-                    store::session::sessions::find_live(conn, &By::TokenHash(hash), now).await?;
-                found.extend(live.map(|live| (live.session.id, live.session)));
-            }
-            Ok(found)
-        })
-    });
+    let work = app.db.read(work!(conn => {
+        let mut found: BTreeMap<SessionId, Session> = BTreeMap::new();
+        for hash in hashes {
+            let live =
+                store::session::sessions::find_live(conn, &By::TokenHash(hash), now).await?;
+            found.extend(live.map(|live| (live.session.id, live.session)));
+        }
+        Ok(found)
+    }));
     let mut found = work.await?;
     // Identifiers begin with the time at which they were made.
     let newest = found
@@ -347,11 +332,7 @@ pub async fn end_of(app: &App, session: SessionId) -> Result<End> {
     let now = app.now();
     let end = app
         .db
-        .read(move |conn| {
-            Box::pin(
-                async move { store::session::ended::end_of(conn, &By::Id(session), now).await },
-            )
-        })
+        .read(work!(conn => store::session::ended::end_of(conn, &By::Id(session), now).await))
         .await?;
     Ok(end.unwrap_or(End::Unknown))
 }

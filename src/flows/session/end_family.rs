@@ -10,20 +10,20 @@ use crate::model::mail::Template;
 use crate::model::session::presenter::Presenter;
 use crate::model::session::refresh::Decision;
 use crate::model::session::session::RevokedReason;
+use crate::store;
 use crate::store::session::refresh::Refreshed;
-use crate::store::{self, Conn};
 
-use crate::flows::Error;
 use crate::flows::audit::recorder::{Recorder, detail};
+use crate::flows::transaction::{Committed, Tx};
+use crate::flows::{Error, Result};
 
 /// Ends a family (`Reuse` or `Ahead`) with its event; `None`: the row has moved meanwhile.
 pub(in crate::flows) async fn end_family(
-    conn: &mut Conn,
+    tx: &mut Tx<'_>,
     decision: Decision,
     row: &Refreshed,
     presented: u32,
-    recorder: &Recorder,
-) -> store::Result<Option<Error>> {
+) -> Result<Option<Committed>> {
     let (reason, kind, error) = match decision {
         Decision::Reuse => (
             RevokedReason::Reuse,
@@ -36,7 +36,8 @@ pub(in crate::flows) async fn end_family(
             Error::RefreshTokenRevoked,
         ),
     };
-    if !store::session::refresh::end(conn, row, reason, conn.now()).await? {
+    let now = tx.now();
+    if !store::session::refresh::end(tx.conn, row, reason, now).await? {
         return Ok(None);
     }
     let mut what = detail([
@@ -44,27 +45,23 @@ pub(in crate::flows) async fn end_family(
         ("current", row.state.generation.into()),
     ]);
     if decision != Decision::Reuse {
-        recorder
-            .record(conn, kind, Some(row.user), Some(row.session), what)
+        tx.record(kind, Some(row.user), Some(row.session), what)
             .await?;
-        return Ok(Some(error));
+        return Ok(Some(Committed(error)));
     }
-    let before = before(row, recorder);
+    let before = before(row, &tx.recorder);
     what.extend(detail([(
         "presenters",
         before.iter().map(side).collect::<Vec<_>>().into(),
     )]));
-    recorder
-        .record(conn, kind, Some(row.user), Some(row.session), what)
+    tx.record(kind, Some(row.user), Some(row.session), what)
         .await?;
-    if let Some(user) = store::account::users::by_id(conn, row.user).await? {
-        let words = words(&recorder.presenter(conn), &before);
-        recorder
-            .outbox()
-            .notice(conn, Template::RefreshTokenReused, &user.user, words)
+    if let Some(user) = store::account::users::by_id(tx.conn, row.user).await? {
+        let words = words(&tx.recorder.presenter(tx.conn), &before);
+        tx.queue_notice(Template::RefreshTokenReused, &user.user, words)
             .await?;
     }
-    Ok(Some(error))
+    Ok(Some(Committed(error)))
 }
 
 /// Who used the session before, the newest first; the sign-in is the last of them.

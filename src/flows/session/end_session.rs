@@ -12,14 +12,15 @@ use crate::model::kernel::id::{SessionId, UserId};
 use crate::model::kernel::standstill::Watch;
 use crate::model::session::refresh::{Decision, Policy, Presented, Refusal, decide};
 use crate::model::session::session::{End, RevokedReason};
+use crate::store;
 use crate::store::session::endings;
 use crate::store::session::endings::{Ended, Which};
 use crate::store::session::sessions::By;
-use crate::store::{self, Conn};
 
 use super::end_family::end_family;
 use super::refresh;
-use crate::flows::audit::recorder::{Recorder, detail};
+use crate::flows::audit::recorder::detail;
+use crate::flows::transaction::Tx;
 use crate::flows::{Error, Result};
 
 /// Tokens of sessions that are to end, opened and checked.
@@ -90,28 +91,28 @@ impl SessionRevocation {
 
     /// Ends them, refresh tokens first: their judgement outranks a plain end. Tells whether any
     /// token named a session, which may have ended before.
-    pub async fn run(&self, conn: &mut Conn, recorder: &Recorder) -> store::Result<bool> {
+    pub async fn run(&self, tx: &mut Tx<'_>) -> Result<bool> {
         // The tag of a refresh token vouches for its session, also where the row was deleted
         // meanwhile.
         let mut named = !self.refreshes.is_empty();
         for (token, presented) in &self.refreshes {
-            self.end_by_refresh_token(conn, recorder, token, presented)
-                .await?;
+            self.end_by_refresh_token(tx, token, presented).await?;
         }
         for hash in &self.sessions {
-            named |= self.end_one(conn, recorder, &By::TokenHash(*hash)).await?;
+            named |= self.end_one(tx, &By::TokenHash(*hash)).await?;
         }
         for (id, user) in &self.ids {
-            if store::session::sessions::owner(conn, *id).await? == Some(*user) {
-                named |= self.end_one(conn, recorder, &By::Id(*id)).await?;
+            if store::session::sessions::owner(tx.conn, *id).await? == Some(*user) {
+                named |= self.end_one(tx, &By::Id(*id)).await?;
             }
         }
         for id in &self.left {
-            if store::session::sessions::find_live(conn, &By::Id(*id), conn.now())
+            let now = tx.now();
+            if store::session::sessions::find_live(tx.conn, &By::Id(*id), now)
                 .await?
                 .is_none()
             {
-                self.leave(conn, &By::Id(*id)).await?;
+                self.leave(tx, &By::Id(*id)).await?;
             }
         }
         Ok(named)
@@ -119,41 +120,41 @@ impl SessionRevocation {
 
     /// Where another session takes the place of one that is over already, a refusal of the old one
     /// must not clear the cookies of the new one.
-    async fn leave(&self, conn: &mut Conn, by: &By) -> store::Result<()> {
+    async fn leave(&self, tx: &mut Tx<'_>, by: &By) -> Result<()> {
         if self.reason == RevokedReason::Replaced {
-            store::session::ended::leave(conn, by, conn.now()).await
-        } else {
-            Ok(())
+            let now = tx.now();
+            store::session::ended::leave(tx.conn, by, now).await?;
         }
+        Ok(())
     }
 
-    async fn end_one(&self, conn: &mut Conn, recorder: &Recorder, by: &By) -> store::Result<bool> {
-        if let Some(found) = store::session::sessions::find_live(conn, by, conn.now()).await? {
-            end(conn, recorder, Which::One(found.session.id), self.reason).await?;
+    async fn end_one(&self, tx: &mut Tx<'_>, by: &By) -> Result<bool> {
+        let now = tx.now();
+        if let Some(found) = store::session::sessions::find_live(tx.conn, by, now).await? {
+            end(tx, Which::One(found.session.id), self.reason).await?;
             return Ok(true);
         }
-        self.leave(conn, by).await?;
-        let over = store::session::ended::end_of(conn, by, conn.now()).await?;
+        self.leave(tx, by).await?;
+        let over = store::session::ended::end_of(tx.conn, by, now).await?;
         // It may only look so, by a clock that is ahead: signing out ends it for good.
         if over == Some(End::Expired) && self.reason == RevokedReason::SignOut {
-            store::session::ended::sign_out(conn, by, conn.now()).await?;
+            store::session::ended::sign_out(tx.conn, by, now).await?;
         }
         Ok(over.is_some())
     }
 
     async fn end_by_refresh_token(
         &self,
-        conn: &mut Conn,
-        recorder: &Recorder,
+        tx: &mut Tx<'_>,
         token: &RefreshToken,
         presented: &Presented,
-    ) -> store::Result<()> {
+    ) -> Result<()> {
         // On Postgres the row may move after it was read; then it is read and judged again.
         for _ in 0..refresh::ROUNDS {
-            let Some(row) = store::session::refresh::find(conn, token.session()).await? else {
+            let Some(row) = store::session::refresh::find(tx.conn, token.session()).await? else {
                 return Ok(());
             };
-            let now = conn.now();
+            let now = tx.now();
             let decision = decide(
                 Some(&row.state),
                 presented,
@@ -163,17 +164,18 @@ impl SessionRevocation {
             );
             match decision {
                 Decision::Refuse(Refusal::Expired) => {
-                    self.end_one(conn, recorder, &By::Id(row.session)).await?;
+                    self.end_one(tx, &By::Id(row.session)).await?;
                 }
-                Decision::Refuse(_) => self.leave(conn, &By::Id(row.session)).await?,
+                Decision::Refuse(_) => self.leave(tx, &By::Id(row.session)).await?,
                 Decision::Reuse | Decision::Ahead => {
-                    let ended = end_family(conn, decision, &row, presented.generation, recorder);
-                    if ended.await?.is_none() {
+                    // The refusal concerns the old session alone: the request goes on.
+                    let ended = end_family(tx, decision, &row, presented.generation).await?;
+                    if ended.is_none() {
                         continue;
                     }
                 }
                 Decision::Wait => {
-                    return Err(store::Error::Unavailable(refresh::STOOD_STILL.into()));
+                    return Err(Error::Unavailable(refresh::STOOD_STILL.into()));
                 }
                 Decision::Keep
                 | Decision::Rotate
@@ -181,12 +183,12 @@ impl SessionRevocation {
                 | Decision::Resume(_)
                 | Decision::Supersede
                 | Decision::Heal => {
-                    end(conn, recorder, Which::One(row.session), self.reason).await?;
+                    end(tx, Which::One(row.session), self.reason).await?;
                 }
             }
             return Ok(());
         }
-        Err(store::Error::Unavailable(refresh::MOVING_TOO_FAST.into()))
+        Err(Error::Unavailable(refresh::MOVING_TOO_FAST.into()))
     }
 }
 
@@ -196,24 +198,14 @@ fn judge(token: RefreshToken, ring: &KeyRing) -> (RefreshToken, Presented) {
 }
 
 /// Ends sessions and records it: one event, and so one call of a webhook, however many they are.
-pub async fn end(
-    conn: &mut Conn,
-    recorder: &Recorder,
-    which: Which,
-    reason: RevokedReason,
-) -> store::Result<Ended> {
-    let ended = endings::end(conn, which, &recorder.cause(conn.now(), reason)).await?;
-    record(conn, recorder, which, &ended, reason).await?;
+pub async fn end(tx: &mut Tx<'_>, which: Which, reason: RevokedReason) -> Result<Ended> {
+    let cause = tx.cause(reason);
+    let ended = endings::end(tx.conn, which, &cause).await?;
+    record(tx, which, &ended, reason).await?;
     Ok(ended)
 }
 
-async fn record(
-    conn: &mut Conn,
-    recorder: &Recorder,
-    which: Which,
-    ended: &Ended,
-    reason: RevokedReason,
-) -> store::Result<()> {
+async fn record(tx: &mut Tx<'_>, which: Which, ended: &Ended, reason: RevokedReason) -> Result<()> {
     if ended.is_empty() {
         return Ok(());
     }
@@ -224,31 +216,18 @@ async fn record(
     };
     let why: (&str, serde_json::Value) = ("reason", reason.as_str().into());
     if let (Which::One(_), [(session, user), acted @ ..]) = (which, ended.marked.as_slice()) {
-        recorder
-            .record(
-                conn,
-                kind,
-                Some(*user),
-                Some(*session),
-                detail([why.clone()]),
-            )
+        tx.record(kind, Some(*user), Some(*session), detail([why.clone()]))
             .await?;
         for (session, user) in acted {
-            recorder
-                .record(
-                    conn,
-                    Kind::SessionRevoked,
-                    Some(*user),
-                    Some(*session),
-                    detail([why.clone()]),
-                )
+            let why = detail([why.clone()]);
+            tx.record(Kind::SessionRevoked, Some(*user), Some(*session), why)
                 .await?;
         }
         return Ok(());
     }
     if let ([(session, user)], true) = (ended.marked.as_slice(), ended.complete) {
-        return recorder
-            .record(conn, kind, Some(*user), Some(*session), detail([why]))
+        return tx
+            .record(kind, Some(*user), Some(*session), detail([why]))
             .await;
     }
     let (subject, whose) = match which {
@@ -258,21 +237,13 @@ async fn record(
         Which::Everybody => (None, "everybody"),
     };
     // Of very many only the first are counted here.
-    let count = ("sessions", ended.marked.len().into());
-    recorder
-        .record(
-            conn,
-            kind,
-            subject,
-            None,
-            detail([
-                why,
-                ("of", whose.into()),
-                count,
-                ("more", (!ended.complete).into()),
-            ]),
-        )
-        .await
+    let what = detail([
+        why,
+        ("of", whose.into()),
+        ("sessions", ended.marked.len().into()),
+        ("more", (!ended.complete).into()),
+    ]);
+    tx.record(kind, subject, None, what).await
 }
 
 /// How many sessions a sign-in ends at most to make room for its own.
@@ -280,40 +251,21 @@ const ROOM: i64 = 100;
 
 /// Ends the least recently used sessions of a user who has more than `sessions.max_per_user`; in
 /// the transaction that opens `new`. With `acted` those in which this user acts as another one.
-pub async fn make_room(
-    conn: &mut Conn,
-    recorder: &Recorder,
-    user: UserId,
-    acted: bool,
-    new: SessionId,
-) -> store::Result<()> {
-    let old =
-        store::session::old_sessions::too_many(conn, user, acted, new, recorder.max_sessions, ROOM)
-            .await?;
+pub async fn make_room(tx: &mut Tx<'_>, user: UserId, acted: bool, new: SessionId) -> Result<()> {
+    let most = tx.recorder.max_sessions;
+    let old = store::session::old_sessions::too_many(tx.conn, user, acted, new, most, ROOM).await?;
     let mut ended = Ended {
         complete: true,
         ..Ended::default()
     };
     for id in old {
-        ended.marked.extend(
-            endings::end(
-                conn,
-                Which::One(id),
-                &recorder.cause(conn.now(), RevokedReason::TooMany),
-            )
-            .await?
-            .marked,
-        );
+        let cause = tx.cause(RevokedReason::TooMany);
+        let more = endings::end(tx.conn, Which::One(id), &cause).await?;
+        ended.marked.extend(more.marked);
     }
-    record(
-        conn,
-        recorder,
-        Which::OfUser {
-            user,
-            except: Some(new),
-        },
-        &ended,
-        RevokedReason::TooMany,
-    )
-    .await
+    let others = Which::OfUser {
+        user,
+        except: Some(new),
+    };
+    record(tx, others, &ended, RevokedReason::TooMany).await
 }

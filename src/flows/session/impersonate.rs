@@ -9,9 +9,9 @@ use crate::model::account::user::User;
 use crate::model::audit::event::{Kind, Peer};
 use crate::model::kernel::id::{SessionId, UserId};
 use crate::model::session::session::RevokedReason;
-use crate::store;
 use crate::store::session::endings::Which;
 use crate::store::session::sessions::{By, Proof};
+use crate::store::{self, work};
 
 use super::carried;
 use super::carried::SetAside;
@@ -19,8 +19,9 @@ use super::end_session::end;
 use super::open_session::{PendingSession, SessionTokens};
 use super::read_session;
 use super::read_session::Authenticated;
-use crate::flows::audit::recorder::{Recorder, detail};
+use crate::flows::audit::recorder::detail;
 use crate::flows::authority::Authority;
+use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
 /// Begins to act as the user.
@@ -35,7 +36,7 @@ pub async fn start(
     by.may(app, Action::Impersonate)?;
     let found = app
         .db
-        .read(move |conn| Box::pin(store::account::users::by_id(conn, target)))
+        .read(work!(conn => store::account::users::by_id(conn, target).await))
         .await?;
     let user = found.ok_or(Error::UserNotFound)?.user;
     if !who.powers.may_act_as(&user, &app.config.roles) {
@@ -46,40 +47,30 @@ pub async fn start(
         });
     }
     let opening = PendingSession::impersonate(app, &user, who, peer)?;
-    let recorder = Recorder::new(app, peer);
     let (admin, version, own) = (who.user.id, who.user.version, By::Id(who.session.id));
-    let work = app.db.write_unless_refused(move |conn| {
-        Box::pin(async move {
-            // Shut out, demoted or signed out since: the row decides, not what was read before.
-            let unchanged = store::account::user_changes::lock(conn, admin)
+    let work = tx!(tx => {
+        // Shut out, demoted or signed out since: the row decides, not what was read before.
+        let unchanged = store::account::user_changes::lock(tx.conn, admin)
+            .await?
+            .is_some_and(|user| user.version == version);
+        let now = tx.now();
+        if !unchanged
+            || store::session::sessions::find_live(tx.conn, &own, now)
                 .await?
-                .is_some_and(|user| user.version == version);
-            if !unchanged
-                || store::session::sessions::find_live(conn, &own, conn.now())
-                    .await?
-                    .is_none()
-            {
-                return Ok(Err(Error::NotAllowed(Action::Impersonate)));
-            }
-            let Some(ring) = opening
-                .insert(conn, &recorder, Proof::Vouched, None)
-                .await?
-            else {
-                return Ok(Err(Error::BannedUser));
-            };
-            recorder
-                .record(
-                    conn,
-                    Kind::ImpersonationStarted,
-                    Some(target),
-                    Some(opening.session()),
-                    detail([("admin", admin.to_string().into())]),
-                )
-                .await?;
-            Ok(Ok((opening, ring)))
-        })
+                .is_none()
+        {
+            return Err(Error::NotAllowed(Action::Impersonate));
+        }
+        let ring = opening
+            .insert(tx, Proof::Vouched, None)
+            .await?
+            .ok_or(Error::BannedUser)?;
+        let (kind, session) = (Kind::ImpersonationStarted, Some(opening.session()));
+        let by = detail([("admin", admin.to_string().into())]);
+        tx.record(kind, Some(target), session, by).await?;
+        Ok((opening, ring))
     });
-    let (opening, ring) = work.await??;
+    let (opening, ring) = app.transaction(peer, work).await?;
     let grant = opening.grant(app, &user, ring).await?;
     Ok((user, grant))
 }
@@ -95,7 +86,7 @@ pub async fn powers(app: &App, user: &User, actor: Option<UserId>) -> Result<Opt
     // The row, not a copy: an actor who was demoted is not to go on for as long as copies live.
     let Some(found) = app
         .db
-        .read(move |conn| Box::pin(store::account::users::by_id(conn, actor)))
+        .read(work!(conn => store::account::users::by_id(conn, actor).await))
         .await?
     else {
         return Ok(None);
@@ -110,31 +101,25 @@ pub async fn powers(app: &App, user: &User, actor: Option<UserId>) -> Result<Opt
 
 /// Ends a session whose actor may no longer act as its user.
 pub async fn end_unallowed(app: &App, session: SessionId, peer: &Peer) -> Result<()> {
-    let recorder = Recorder::new(app, peer);
-    let work = app.db.write(move |conn| {
-        Box::pin(async move {
+    app.transaction(
+        peer,
+        tx!(tx => {
+            let now = tx.now();
             // Of two requests that come at once the first one ends it.
             let Some(found) =
-                store::session::sessions::find_live(conn, &By::Id(session), conn.now()).await?
+                store::session::sessions::find_live(tx.conn, &By::Id(session), now).await?
             else {
                 return Ok(());
             };
             let reason = RevokedReason::ActorNotAllowed;
-            end(conn, &recorder, Which::One(session), reason).await?;
+            end(tx, Which::One(session), reason).await?;
             let actor = found.session.impersonated_by.map(|id| id.to_string());
-            let detail = detail([("admin", actor.into()), ("reason", reason.as_str().into())]);
-            recorder
-                .record(
-                    conn,
-                    Kind::ImpersonationStopped,
-                    Some(found.session.user_id),
-                    Some(session),
-                    detail,
-                )
-                .await
-        })
-    });
-    Ok(work.await?)
+            let why = detail([("admin", actor.into()), ("reason", reason.as_str().into())]);
+            let (kind, user) = (Kind::ImpersonationStopped, found.session.user_id);
+            tx.record(kind, Some(user), Some(session), why).await
+        }),
+    )
+    .await
 }
 
 /// The admin's own session, as the cookie that was set aside names it.
@@ -163,57 +148,44 @@ pub async fn stop(
     let SetAside { own, others } = carried::set_aside(app, cookies, admin).await?;
     let found = app
         .db
-        .read(move |conn| Box::pin(store::account::users::by_id(conn, admin)))
+        .read(work!(conn => store::account::users::by_id(conn, admin).await))
         .await?;
     let user = found.ok_or(Error::Unauthorized)?.user;
     let opening = own
         .as_ref()
         .map(|session| PendingSession::succeed(app, session, peer))
         .transpose()?;
-    let (recorder, acted, before) = (
-        Recorder::new(app, peer),
-        who.session.clone(),
-        own.map(|session| session.id),
-    );
-    let work = app.db.write(move |conn| {
-        Box::pin(async move {
-            // The admin's own session takes this one's place in the browser, if there is one to go
-            // back to.
-            let reason = if before.is_some() {
-                RevokedReason::Replaced
-            } else {
-                RevokedReason::SignOut
-            };
-            end(conn, &recorder, Which::One(acted.id), reason).await?;
-            recorder
-                .record(
-                    conn,
-                    Kind::ImpersonationStopped,
-                    Some(acted.user_id),
-                    Some(acted.id),
-                    detail([("admin", admin.to_string().into())]),
-                )
-                .await?;
-            for other in others {
-                end(conn, &recorder, Which::One(other), RevokedReason::SignOut).await?;
-            }
-            let (Some(opening), Some(before)) = (opening, before) else {
-                return Ok(None);
-            };
-            // Ended meanwhile: then it stays so.
-            if end(conn, &recorder, Which::One(before), RevokedReason::Replaced)
-                .await?
-                .is_empty()
-            {
-                return Ok(None);
-            }
-            Ok(opening
-                .insert(conn, &recorder, Proof::Vouched, None)
-                .await?
-                .map(|ring| (opening, ring)))
-        })
+    let (acted, before) = (who.session.clone(), own.map(|session| session.id));
+    let work = tx!(tx => {
+        // The admin's own session takes this one's place in the browser, if there is one to go
+        // back to.
+        let reason = if before.is_some() {
+            RevokedReason::Replaced
+        } else {
+            RevokedReason::SignOut
+        };
+        end(tx, Which::One(acted.id), reason).await?;
+        let kind = Kind::ImpersonationStopped;
+        let by = detail([("admin", admin.to_string().into())]);
+        tx.record(kind, Some(acted.user_id), Some(acted.id), by)
+            .await?;
+        for other in others {
+            end(tx, Which::One(other), RevokedReason::SignOut).await?;
+        }
+        let (Some(opening), Some(before)) = (opening, before) else {
+            return Ok(None);
+        };
+        // Ended meanwhile: then it stays so.
+        if end(tx, Which::One(before), RevokedReason::Replaced)
+            .await?
+            .is_empty()
+        {
+            return Ok(None);
+        }
+        let ring = opening.insert(tx, Proof::Vouched, None).await?;
+        Ok(ring.map(|ring| (opening, ring)))
     });
-    let grant = match work.await? {
+    let grant = match app.transaction(peer, work).await? {
         Some((opening, ring)) => Some(opening.grant(app, &user, ring).await?),
         None => None,
     };

@@ -6,17 +6,17 @@ use crate::model::account::permission::Action;
 use crate::model::audit::event::Peer;
 use crate::model::kernel::id::{SessionId, UserId};
 use crate::model::session::session::{RevokedReason, Session};
-use crate::store;
 pub use crate::store::session::endings::{Ended, Which};
 use crate::store::session::sessions::By;
 pub use crate::store::session::sessions::Page;
+use crate::store::{self, work};
 
 use super::end_session::{SessionRevocation, end};
 use super::read_session::Authenticated;
 use crate::flows::account::administer_users;
-use crate::flows::audit::recorder::Recorder;
 use crate::flows::authority::Authority;
 use crate::flows::login::sign_in::Presented;
+use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
 /// The sessions of a page that says nothing else, and the most that one may ask for.
@@ -40,11 +40,7 @@ pub async fn list(app: &App, user: UserId, page: Page) -> Result<Vec<Session>> {
     );
     Ok(app
         .db
-        .read(move |conn| {
-            Box::pin(
-                async move { store::session::sessions::list_live(conn, user, &page, now).await },
-            )
-        })
+        .read(work!(conn => store::session::sessions::list_live(conn, user, &page, now).await))
         .await?)
 }
 
@@ -75,57 +71,48 @@ impl Here<'_> {
 /// a sign-out. Whether there was one of that name is not told, so that no answer says which
 /// sessions exist.
 pub async fn revoke_own(app: &App, here: Here<'_>, name: &str, peer: &Peer) -> Result<bool> {
-    let (recorder, carried) = (Recorder::new(app, peer), here.ending(app).await?);
+    let carried = here.ending(app).await?;
     let (owner, own) = (here.who.user.id, here.who.session.id);
     let handle: Option<SessionId> = name.parse().ok();
     let token = SessionToken::parse(name).map(|t| t.hash());
-    let work = app.db.write(move |conn| {
-        Box::pin(async move {
-            let named = match (handle, token) {
-                (Some(id), _) => Some(id),
-                (None, Some(hash)) => {
-                    store::session::sessions::find_live(conn, &By::TokenHash(hash), conn.now())
-                        .await?
-                        .map(|f| f.session.id)
-                }
-                (None, None) => None,
-            };
-            let Some(id) = named else { return Ok(false) };
-            if store::session::sessions::owner(conn, id).await? != Some(owner) {
-                return Ok(false);
+    let work = tx!(tx => {
+        let now = tx.now();
+        let named = match (handle, token) {
+            (Some(id), _) => Some(id),
+            (None, Some(hash)) => {
+                store::session::sessions::find_live(tx.conn, &By::TokenHash(hash), now)
+                    .await?
+                    .map(|found| found.session.id)
             }
-            if id == own {
-                carried.run(conn, &recorder).await?;
-            }
-            end(conn, &recorder, Which::One(id), RevokedReason::Revoked).await?;
-            Ok(id == own)
-        })
+            (None, None) => None,
+        };
+        let Some(id) = named else { return Ok(false) };
+        if store::session::sessions::owner(tx.conn, id).await? != Some(owner) {
+            return Ok(false);
+        }
+        if id == own {
+            carried.run(tx).await?;
+        }
+        end(tx, Which::One(id), RevokedReason::Revoked).await?;
+        Ok(id == own)
     });
-    Ok(work.await?)
+    app.transaction(peer, work).await
 }
 
 /// Ends all of one's own sessions, and with the session of the request every one that its cookies
 /// name.
 pub async fn revoke_all_own(app: &App, here: Here<'_>, peer: &Peer) -> Result<()> {
-    let (recorder, carried, user) = (
-        Recorder::new(app, peer),
-        here.ending(app).await?,
-        here.who.user.id,
-    );
-    let work = app.db.write(move |conn| {
-        Box::pin(async move {
-            carried.run(conn, &recorder).await?;
-            end(
-                conn,
-                &recorder,
-                Which::OfUser { user, except: None },
-                RevokedReason::Revoked,
-            )
-            .await
-            .map(|_| ())
-        })
-    });
-    Ok(work.await?)
+    let (carried, user) = (here.ending(app).await?, here.who.user.id);
+    app.transaction(
+        peer,
+        tx!(tx => {
+            carried.run(tx).await?;
+            let all = Which::OfUser { user, except: None };
+            end(tx, all, RevokedReason::Revoked).await?;
+            Ok(())
+        }),
+    )
+    .await
 }
 
 /// Ends the sessions of a user, but for one.
@@ -149,7 +136,7 @@ pub async fn revoke_of_somebody(
     by.may(app, Action::RevokeSessions)?;
     let owner = app
         .db
-        .read(move |conn| Box::pin(store::session::sessions::owner(conn, id)))
+        .read(work!(conn => store::session::sessions::owner(conn, id).await))
         .await?;
     let Some(owner) = owner else { return Ok(()) };
     administer_users::target(app, by, Action::RevokeSessions, owner).await?;
@@ -162,14 +149,16 @@ pub async fn revoke_of_somebody(
 /// Ends sessions; `One` that does not exist is an error. With `Everybody` every link that was sent
 /// in a mail ends too.
 pub async fn revoke(app: &App, which: Which, peer: &Peer) -> Result<Ended> {
-    let recorder = Recorder::new(app, peer);
-    let work = app.db.write(move |conn| {
-        Box::pin(async move { end(conn, &recorder, which, RevokedReason::Revoked).await })
-    });
-    let ended = work.await?;
-    if ended.is_empty() && matches!(which, Which::One(_)) {
-        Err(Error::SessionNotFound)
-    } else {
-        Ok(ended)
-    }
+    app.transaction(
+        peer,
+        tx!(tx => {
+            let ended = end(tx, which, RevokedReason::Revoked).await?;
+            if ended.is_empty() && matches!(which, Which::One(_)) {
+                Err(Error::SessionNotFound)
+            } else {
+                Ok(ended)
+            }
+        }),
+    )
+    .await
 }

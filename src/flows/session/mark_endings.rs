@@ -9,6 +9,7 @@ use crate::store::session::endings::Piece;
 
 use crate::flows::Result;
 use crate::flows::ops::background::Background;
+use crate::flows::transaction::tx;
 
 /// Marks what is left; returns how many rows. Ends early when it is told to, or when another
 /// process is at it.
@@ -16,7 +17,7 @@ pub async fn run(app: &App, stopped: impl Fn() -> bool) -> Result<usize> {
     let (mut total, mut background) = (0, Background::new(app));
     while !stopped() {
         let piece = background
-            .piece(|conn, rows| Box::pin(endings::do_piece(conn, rows)))
+            .piece(tx!(tx, rows => Ok(endings::do_piece(tx.conn, rows).await?)))
             .await?;
         match piece {
             Piece::Nothing | Piece::Elsewhere => break,

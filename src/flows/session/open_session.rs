@@ -17,18 +17,19 @@ use crate::model::kernel::time::Timestamp;
 use crate::model::key::ring_id::RingId;
 use crate::model::session::session::{Delivery, IMPERSONATION_LIFETIME, Lifetime, Session};
 use crate::random;
+use crate::store;
 use crate::store::session::sessions::{New, Proof};
-use crate::store::{self, Conn};
 
 use super::end_session::{SessionRevocation, make_room};
 use super::impersonate;
 use super::read_session::Authenticated;
-use crate::flows::audit::recorder::{Recorder, detail};
+use crate::flows::audit::recorder::detail;
 use crate::flows::key::inspect_keys;
 use crate::flows::login::known_device;
 use crate::flows::ops::confirm_clock;
 use crate::flows::token::issue_token;
 use crate::flows::token::issue_token::{Issued, TokenContext};
+use crate::flows::transaction::Tx;
 use crate::flows::{Error, Result};
 
 /// What the client chose.
@@ -211,39 +212,32 @@ impl PendingSession {
     /// many; `None`: the password changed meanwhile, or the user was shut out.
     pub async fn insert(
         &self,
-        conn: &mut Conn,
-        recorder: &Recorder,
+        tx: &mut Tx<'_>,
         proof: Proof<'_>,
         replaced: Option<&SessionRevocation>,
-    ) -> store::Result<Option<RingVersion>> {
-        let began_at = conn.now();
+    ) -> Result<Option<RingVersion>> {
+        let began_at = tx.now();
         let new = self.beginning_at(began_at);
-        let Some(ring_id) =
-            store::session::sessions::insert(conn, &new, proof, self.ring.master_version).await?
+        let version = self.ring.master_version;
+        let Some(ring_id) = store::session::sessions::insert(tx.conn, &new, proof, version).await?
         else {
-            let current = store::key::signing_keys::master_version(conn).await?;
-            return if current == Some(i64::from(self.ring.master_version)) {
+            let current = store::key::signing_keys::master_version(tx.conn).await?;
+            return if current == Some(i64::from(version)) {
                 Ok(None)
             } else {
-                Err(store::Error::MasterKeyChanged)
+                Err(Error::MasterKeyChanged)
             };
         };
         let s = &new.session;
-        recorder
-            .record(
-                conn,
-                Kind::SignedIn,
-                Some(s.user_id),
-                Some(s.id),
-                detail([("delivery", s.delivery.as_str().into())]),
-            )
+        let how = detail([("delivery", s.delivery.as_str().into())]);
+        tx.record(Kind::SignedIn, Some(s.user_id), Some(s.id), how)
             .await?;
         if let Some(replaced) = replaced {
-            replaced.run(conn, recorder).await?;
+            replaced.run(tx).await?;
         }
         match s.impersonated_by {
-            Some(admin) => make_room(conn, recorder, admin, true, s.id).await?,
-            None => make_room(conn, recorder, s.user_id, false, s.id).await?,
+            Some(admin) => make_room(tx, admin, true, s.id).await?,
+            None => make_room(tx, s.user_id, false, s.id).await?,
         }
         Ok(Some(RingVersion { ring_id, began_at }))
     }

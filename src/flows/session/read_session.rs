@@ -17,14 +17,15 @@ use crate::model::kernel::time::Timestamp;
 use crate::model::key::ring_id::RingId;
 use crate::model::session::refresh::MAX_CLOCK_SKEW;
 use crate::model::session::session::{End, Session};
-use crate::store;
 use crate::store::session::sessions::{By, Found};
 
 use super::impersonate;
 use crate::flows::key::load_keys;
 use crate::flows::ops::confirm_clock;
 use crate::flows::token::issue_token;
+use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
+use crate::store::{self, WriteOptions, work};
 
 /// What came with the request.
 #[derive(Debug, Clone, Copy)]
@@ -120,12 +121,46 @@ pub async fn authenticate(
     credential: Credential<'_>,
     accepts: Accepts,
 ) -> Result<std::result::Result<Authenticated, AuthFailure>> {
+    match find(app, credential, accepts).await {
+        Ok(found) => Ok(Ok(found)),
+        Err(stopped) => stopped.into_failure().map(Err),
+    }
+}
+
+/// Why there is no session in force.
+enum Stopped {
+    /// Because of the credential.
+    Failure(AuthFailure),
+    /// It could not be found out.
+    Error(Error),
+}
+
+impl Stopped {
+    fn into_failure(self) -> Result<AuthFailure> {
+        match self {
+            Self::Failure(failure) => Ok(failure),
+            Self::Error(error) => Err(error),
+        }
+    }
+}
+
+impl<E: Into<Error>> From<E> for Stopped {
+    fn from(error: E) -> Self {
+        Self::Error(error.into())
+    }
+}
+
+async fn find(
+    app: &App,
+    credential: Credential<'_>,
+    accepts: Accepts,
+) -> std::result::Result<Authenticated, Stopped> {
     let now = app.now();
     let (by, token, subject) = match credential {
         Credential::Bearer(text) if accepts == Accepts::AccessTokenToo && is_jwt(text) => {
             match session_of_access_token(app, text, now) {
                 Some((id, subject)) => (By::Id(id), None, Some(subject)),
-                None => return Ok(Err(AuthFailure::Unrecognised)),
+                None => return Err(Stopped::Failure(AuthFailure::Unrecognised)),
             }
         }
         Credential::Bearer(text) | Credential::Cookie(text) => match session_token(app, text) {
@@ -133,55 +168,43 @@ pub async fn authenticate(
             Some(token) if matches!(credential, Credential::Bearer(_)) || text.contains('.') => {
                 (By::TokenHash(token.hash()), Some(token), None)
             }
-            Some(_) | None => return Ok(Err(AuthFailure::Unrecognised)),
+            Some(_) | None => return Err(Stopped::Failure(AuthFailure::Unrecognised)),
         },
     };
     let found = app
         .db
-        .read(move |conn| {
-            Box::pin(async move { store::session::sessions::find_live(conn, &by, now).await })
-        })
+        .read(work!(conn => store::session::sessions::find_live(conn, &by, now).await))
         .await?;
     let Some(found) = found else {
         let end = app
             .db
-            .read(move |conn| {
-                Box::pin(async move { store::session::ended::end_of(conn, &by, now).await })
-            })
+            .read(work!(conn => store::session::ended::end_of(conn, &by, now).await))
             .await?;
         let end = end.unwrap_or(End::Unknown);
         if end == End::Expired {
             confirm_clock::admit_expiry(app)?;
         }
-        return Ok(Err(AuthFailure::SessionEnded(end)));
+        return Err(Stopped::Failure(AuthFailure::SessionEnded(end)));
     };
     if subject.is_some_and(|subject| subject != found.session.user_id) {
-        return Ok(Err(AuthFailure::Unrecognised));
+        return Err(Stopped::Failure(AuthFailure::Unrecognised));
     }
     let user = issue_token::user_facts(app, found.session.user_id, found.user_version).await?;
     if user.disabled_at.is_some() || user.is_banned(now) {
-        return Ok(Err(AuthFailure::SessionEnded(End::Revoked)));
+        return Err(Stopped::Failure(AuthFailure::SessionEnded(End::Revoked)));
     }
     let Some(powers) = impersonate::powers(app, &user, found.session.impersonated_by).await? else {
-        impersonate::end_unallowed(
-            app,
-            found.session.id,
-            &Peer {
-                actor: "service".into(),
-                ..Peer::default()
-            },
-        )
-        .await?;
-        return Ok(Err(AuthFailure::SessionEnded(End::Revoked)));
+        impersonate::end_unallowed(app, found.session.id, &Peer::named("service")).await?;
+        return Err(Stopped::Failure(AuthFailure::SessionEnded(End::Revoked)));
     };
     if app.ring().is_some_and(|ring| ring.id != found.ring_id) {
         load_keys::follow(app, Some(found.ring_id)).await?;
     }
     let by_cookie = matches!(credential, Credential::Cookie(_));
-    Ok(Ok(Authenticated {
+    Ok(Authenticated {
         by_cookie,
         ..slide(app, found, (user, powers), token, now).await?
-    }))
+    })
 }
 
 /// Extends the sliding end of a session whose token is used, once in `sessions.update_age`.
@@ -206,15 +229,15 @@ async fn slide(
         .filter(|_| session.remember && now >= session.updated_at + lifetime.update_age)
     {
         let (id, absolute_end, lifetime) = (session.id, session.expires_at, *lifetime);
-        let slid = app.db.write_statement(move |conn| {
-            Box::pin(async move {
-                let (now, end) = (conn.now(), lifetime.idle_end(conn.now(), absolute_end));
-                store::session::sessions::slide(conn, id, end, now)
-                    .await
-                    .map(|()| (now, end))
-            })
+        let slide = tx!(tx => {
+            let now = tx.now();
+            let end = lifetime.idle_end(now, absolute_end);
+            store::session::sessions::slide(tx.conn, id, end, now).await?;
+            Ok((now, end))
         });
-        (session.updated_at, idle_expires_at) = slid.await?;
+        (session.updated_at, idle_expires_at) = app
+            .transaction_with(WriteOptions::STATEMENT, &Peer::named("service"), slide)
+            .await?;
         renewed_cookie = signed_cookie(app, token);
     }
     Ok(Authenticated {

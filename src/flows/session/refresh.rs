@@ -20,16 +20,17 @@ use crate::model::kernel::time::Timestamp;
 use crate::model::session::refresh::{Child, Decision, Policy, Presented, Refusal, decide};
 use crate::model::session::session::{Delivery, Lifetime};
 use crate::store::session::refresh::{Entry, Refreshed, Rotation};
-use crate::store::{self, Conn};
+use crate::store::{self, WriteOptions};
 
 use super::end_family::end_family;
 use super::{impersonate, read_session, replay_alarm};
-use crate::flows::audit::recorder::{Recorder, detail};
+use crate::flows::audit::recorder::detail;
 use crate::flows::key::inspect_keys;
 use crate::flows::key::load_keys;
 use crate::flows::ops::confirm_clock;
 use crate::flows::token::issue_token;
 use crate::flows::token::issue_token::{Issued, TokenContext};
+use crate::flows::transaction::{Committed, Tx, tx};
 use crate::flows::{Error, Result};
 
 /// The answer.
@@ -128,20 +129,15 @@ async fn attempt(
     // Before the row moves: its new idle end would lie in the future as well.
     confirm_clock::admit_issuing(app)?;
     let presented = token.presented(&ring.masters);
-    let job = Job::new(
-        app,
-        &token,
-        presented,
-        &ring,
-        channel,
-        purpose,
-        Recorder::new(app, peer),
-    );
+    let job = Job::new(app, &token, presented, &ring, channel, purpose);
     let hash = token.hash();
-    let (decision, session) = app
-        .db
-        .write_statement(move |conn| Box::pin(job.run(conn)))
-        .await??;
+    let decided = app
+        .transaction_with(WriteOptions::STATEMENT, peer, tx!(tx => job.run(tx).await))
+        .await?;
+    let (decision, session) = match decided {
+        Decided::GoesOn(decision, session) => (decision, session),
+        Decided::Ended(Committed(error)) => return Err(error),
+    };
     if matches!(decision, Decision::Keep | Decision::Repeat(_)) && app.config.rate_limits.enabled {
         app.refresh_pace.check(&hash).map_err(|wait| {
             app.metrics.limited(REFRESH_TOKEN);
@@ -213,11 +209,20 @@ struct Job {
     lifetime: Lifetime,
     vouch: bool,
     master_version: u8,
-    recorder: Recorder,
     standstills: Arc<Watch>,
 }
 
-type Decided = Result<(Decision, Refreshed)>;
+/// What a refresh leaves in the database. A refusal that leaves nothing is an `Err`.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one lives for a moment, and the large variant is the usual one"
+)]
+enum Decided {
+    /// The session goes on, as this row.
+    GoesOn(Decision, Refreshed),
+    /// The token looked stolen, and the session has ended with its event and its mail.
+    Ended(Committed),
+}
 
 /// How often the row is read and judged: a compare-and-set that loses does it again, and three losses
 /// in a row are no longer chance.
@@ -238,7 +243,6 @@ impl Job {
         ring: &KeyRing,
         channel: Delivery,
         purpose: Purpose,
-        recorder: Recorder,
     ) -> Self {
         let (policy, lifetime) = (app.config.sessions.refresh, app.config.sessions.lifetime);
         let vouch = purpose == Purpose::Vouch;
@@ -262,49 +266,39 @@ impl Job {
             lifetime,
             vouch,
             master_version: ring.master_version,
-            recorder,
             standstills,
         }
     }
 
-    async fn run(self, conn: &mut Conn) -> store::Result<Decided> {
+    async fn run(self, tx: &mut Tx<'_>) -> Result<Decided> {
         if let Some(rotation) = &self.rotation
-            && let Some(row) = self.rotate(conn, rotation).await?
+            && let Some(row) = self.rotate(tx, rotation).await?
         {
-            return Ok(Ok((Decision::Rotate, row)));
+            return Ok(Decided::GoesOn(Decision::Rotate, row));
         }
-        conn.atomic(move |conn| Box::pin(self.look_and_decide(conn)))
-            .await
+        tx.atomic(tx!(tx => self.look_and_decide(tx).await)).await
     }
 
-    async fn rotate(
-        &self,
-        conn: &mut Conn,
-        rotation: &Rotation,
-    ) -> store::Result<Option<Refreshed>> {
-        let presenter = self.recorder.seal_presenter(conn, self.session)?;
-        store::session::refresh::rotate(
-            conn,
-            rotation,
-            Entry {
-                tag: &presenter.tag,
-                sealed: &presenter.entry,
-            },
-        )
-        .await
+    async fn rotate(&self, tx: &mut Tx<'_>, rotation: &Rotation) -> Result<Option<Refreshed>> {
+        let presenter = tx.recorder.seal_presenter(tx.conn, self.session)?;
+        let entry = Entry {
+            tag: &presenter.tag,
+            sealed: &presenter.entry,
+        };
+        Ok(store::session::refresh::rotate(tx.conn, rotation, entry).await?)
     }
 
     /// The statement moved nothing: look why, and act.
-    async fn look_and_decide(self, conn: &mut Conn) -> store::Result<Decided> {
+    async fn look_and_decide(self, tx: &mut Tx<'_>) -> Result<Decided> {
         for _ in 0..ROUNDS {
-            let row = store::session::refresh::find(conn, self.session).await?;
+            let row = store::session::refresh::find(tx.conn, self.session).await?;
             if row
                 .as_ref()
                 .is_some_and(|r| r.master_version != i64::from(self.master_version))
             {
-                return Ok(Err(Error::MasterKeyChanged));
+                return Err(Error::MasterKeyChanged);
             }
-            let now = conn.now();
+            let now = tx.now();
             let decision = decide(
                 row.as_ref().map(|r| &r.state),
                 &self.presented,
@@ -312,24 +306,21 @@ impl Job {
                 &self.policy,
                 &self.standstills.at(now),
             );
-            let Some(row) = row else {
-                return Ok(Err(Error::RefreshTokenInvalid));
-            };
-            if let Some(done) = self.act(conn, decision, row).await? {
+            let row = row.ok_or(Error::RefreshTokenInvalid)?;
+            if let Some(done) = self.act(tx, decision, row).await? {
                 return Ok(done);
             }
         }
-        Err(store::Error::Unavailable(MOVING_TOO_FAST.into()))
+        Err(Error::Unavailable(MOVING_TOO_FAST.into()))
     }
 
     /// `None`: the row has moved meanwhile.
     async fn act(
         &self,
-        conn: &mut Conn,
+        tx: &mut Tx<'_>,
         decision: Decision,
         row: Refreshed,
-    ) -> store::Result<Option<Decided>> {
-        let done = |decision, row| Ok(Some(Ok((decision, row))));
+    ) -> Result<Option<Decided>> {
         let serves = matches!(
             decision,
             Decision::Keep
@@ -340,51 +331,51 @@ impl Job {
                 | Decision::Heal
         );
         if serves && row.delivery != self.channel {
-            return Ok(Some(Err(Error::RefreshTokenInvalid)));
+            return Err(Error::RefreshTokenInvalid);
         }
-        match decision {
-            Decision::Refuse(refusal) => Ok(Some(Err(refused(refusal)))),
-            Decision::Keep | Decision::Repeat(_) => done(decision, row),
+        Ok(match decision {
+            Decision::Refuse(refusal) => return Err(refused(refusal)),
+            Decision::Keep | Decision::Repeat(_) => Some(Decided::GoesOn(decision, row)),
             // To vouch moves nothing: the grace does not begin anew.
-            Decision::Resume(child) if self.vouch => done(Decision::Repeat(child), row),
-            Decision::Rotate | Decision::Supersede if self.vouch => done(Decision::Keep, row),
+            Decision::Resume(child) if self.vouch => {
+                Some(Decided::GoesOn(Decision::Repeat(child), row))
+            }
+            Decision::Rotate | Decision::Supersede if self.vouch => {
+                Some(Decided::GoesOn(Decision::Keep, row))
+            }
             Decision::Rotate => match &self.rotation {
-                Some(rotation) => Ok(self
-                    .rotate(conn, rotation)
+                Some(rotation) => self
+                    .rotate(tx, rotation)
                     .await?
-                    .map(|row| Ok((Decision::Rotate, row)))),
-                None => Ok(None),
+                    .map(|row| Decided::GoesOn(Decision::Rotate, row)),
+                None => None,
             },
             Decision::Resume(_) => {
                 let current = row.state.refresh_hash;
-                self.replace(conn, decision, row, current).await
+                self.replace(tx, decision, row, current).await?
             }
             Decision::Supersede => {
-                self.replace(conn, decision, row, self.presented.kin[0].late_successor)
-                    .await
+                let late = self.presented.kin[0].late_successor;
+                self.replace(tx, decision, row, late).await?
             }
-            Decision::Heal => self.replace(conn, decision, row, self.presented.hash).await,
-            Decision::Wait => Err(store::Error::Unavailable(STOOD_STILL.into())),
-            Decision::Ahead | Decision::Reuse => Ok(end_family(
-                conn,
-                decision,
-                &row,
-                self.presented.generation,
-                &self.recorder,
-            )
-            .await?
-            .map(Err)),
-        }
+            Decision::Heal => self.replace(tx, decision, row, self.presented.hash).await?,
+            Decision::Wait => return Err(Error::Unavailable(STOOD_STILL.into())),
+            Decision::Ahead | Decision::Reuse => {
+                end_family(tx, decision, &row, self.presented.generation)
+                    .await?
+                    .map(Decided::Ended)
+            }
+        })
     }
 
     async fn replace(
         &self,
-        conn: &mut Conn,
+        tx: &mut Tx<'_>,
         decision: Decision,
         row: Refreshed,
         hash: [u8; 32],
-    ) -> store::Result<Option<Decided>> {
-        let now = conn.now();
+    ) -> Result<Option<Decided>> {
+        let now = tx.now();
         let generation = if decision == Decision::Heal {
             self.presented.generation
         } else {
@@ -394,25 +385,20 @@ impl Job {
             .lifetime
             .idle_end(now, row.state.expires_at)
             .max(row.state.idle_expires_at);
-        let presenter = self.recorder.seal_presenter(conn, row.session)?;
+        let presenter = tx.recorder.seal_presenter(tx.conn, row.session)?;
         let presenter = Entry {
             tag: &presenter.tag,
             sealed: &presenter.entry,
         };
-        if !store::session::refresh::replace(conn, &row, generation, &hash, idle, presenter).await?
+        if !store::session::refresh::replace(tx.conn, &row, generation, &hash, idle, presenter)
+            .await?
         {
             return Ok(None);
         }
         if decision == Decision::Heal {
-            let detail = detail([("generation", generation.into())]);
-            self.recorder
-                .record(
-                    conn,
-                    Kind::RefreshTokenHealed,
-                    Some(row.user),
-                    Some(row.session),
-                    detail,
-                )
+            let what = detail([("generation", generation.into())]);
+            let kind = Kind::RefreshTokenHealed;
+            tx.record(kind, Some(row.user), Some(row.session), what)
                 .await?;
         }
         let state = crate::model::session::refresh::Row {
@@ -422,7 +408,8 @@ impl Job {
             idle_expires_at: idle,
             ..row.state
         };
-        Ok(Some(Ok((decision, Refreshed { state, ..row }))))
+        let row = Refreshed { state, ..row };
+        Ok(Some(Decided::GoesOn(decision, row)))
     }
 }
 

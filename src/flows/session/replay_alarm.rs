@@ -8,7 +8,8 @@ use crate::model::session::refresh::Decision;
 use crate::store::session::refresh::Refreshed;
 
 use crate::flows::Result;
-use crate::flows::audit::recorder::{Recorder, detail};
+use crate::flows::audit::recorder::detail;
+use crate::flows::transaction::tx;
 
 const ALARM: u32 = 3;
 
@@ -48,22 +49,11 @@ pub async fn watch(app: &App, session: &Refreshed, decision: Decision, peer: &Pe
                 },
             );
             if shadowed == ALARM {
-                let (recorder, session) = (Recorder::new(app, peer), session.clone());
-                let write = app.db.write(move |conn| {
-                    Box::pin(async move {
-                        let detail = detail([("rotations", ALARM.into())]);
-                        recorder
-                            .record(
-                                conn,
-                                Kind::RefreshTokenShadowed,
-                                Some(session.user),
-                                Some(session.session),
-                                detail,
-                            )
-                            .await
-                    })
-                });
-                write.await?;
+                let (user, session) = (Some(session.user), Some(session.session));
+                let kind = Kind::RefreshTokenShadowed;
+                let what = detail([("rotations", ALARM.into())]);
+                app.transaction(peer, tx!(tx => tx.record(kind, user, session, what).await))
+                    .await?;
             }
         }
         _ => {}

@@ -8,8 +8,8 @@ use crate::model::session::session::RevokedReason;
 
 use super::end_session::SessionRevocation;
 use super::read_session::{is_jwt, session_of_access_token, session_token};
-use crate::flows::audit::recorder::Recorder;
 use crate::flows::login::sign_in::Presented;
+use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
 /// Ends the sessions of the cookies, and of each of these tokens: a session token, bare or signed,
@@ -63,9 +63,5 @@ async fn end<'t>(
     if ending.is_empty() {
         return Ok(false);
     }
-    let recorder = Recorder::new(app, peer);
-    Ok(app
-        .db
-        .write(move |conn| Box::pin(async move { ending.run(conn, &recorder).await }))
-        .await?)
+    app.transaction(peer, tx!(tx => ending.run(tx).await)).await
 }

@@ -12,7 +12,7 @@ use crate::model::kernel::time::Timestamp;
 use crate::model::key::ring_id::RingId;
 use crate::model::token::claims::{AccessClaims, Actor};
 use crate::random;
-use crate::store;
+use crate::store::{self, work};
 
 use crate::flows::key::inspect_keys;
 use crate::flows::key::load_keys;
@@ -71,7 +71,7 @@ pub async fn user_facts(app: &App, id: UserId, version: i64) -> Result<Arc<User>
     }
     let found = app
         .db
-        .read(move |conn| Box::pin(store::account::users::by_id(conn, id)))
+        .read(work!(conn => store::account::users::by_id(conn, id).await))
         .await?;
     // Deleted between two statements: the session went with it.
     let user = Arc::new(found.ok_or(Error::RefreshTokenRevoked)?.user);

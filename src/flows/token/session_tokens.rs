@@ -8,7 +8,7 @@ use crate::model::audit::event::Peer;
 use crate::model::kernel::time::Timestamp;
 use crate::model::session::session::Delivery;
 use crate::model::token::claims::AccessClaims;
-use crate::store;
+use crate::store::{self, work};
 
 use super::issue_token;
 use super::issue_token::{Issued, TokenContext};
@@ -128,7 +128,7 @@ async fn check_signature(
     };
     let stored = app
         .db
-        .read(|conn| Box::pin(store::key::signing_keys::load(conn)))
+        .read(work!(conn => store::key::signing_keys::load(conn).await))
         .await?;
     let Some(key) = stored.keys.iter().find(|k| k.key.kid == kid) else {
         report

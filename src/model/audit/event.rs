@@ -91,6 +91,16 @@ pub struct Peer {
     pub request_id: String,
 }
 
+impl Peer {
+    /// An actor of the service itself, such as `schedule`, without a request.
+    pub fn named(actor: &str) -> Self {
+        Self {
+            actor: actor.to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
 /// One event before it has its place in the chain.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {

@@ -120,8 +120,8 @@ macro_rules! bound {
                     Value::Number(number) => query.bind(*number),
                 };
             }
-            query.$fetch(c).await.map_err(crate::store::Error::from)?
-        })
+            query.$fetch(c).await
+        })?
     };
 }
 

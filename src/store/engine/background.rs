@@ -1,5 +1,5 @@
-//! What background work on many rows asks of the database: to be written while no request waits,
-//! and to have SQLite's write-ahead log carried over into the database file on a connection of its
+//! What background work on many rows asks of the database besides
+//! [`WriteOptions::BACKGROUND`](crate::store::WriteOptions::BACKGROUND): to have SQLite's write-ahead log carried over into the database file on a connection of its
 //! own. By itself the writer carries it over once it holds 64 MiB, and all writes wait meanwhile,
 //! for as long as the disk takes. Background work fills the log within seconds, so it has it carried
 //! over in small steps, while the writer goes on; what the writer still finds is little.
@@ -10,8 +10,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::Mutex;
 
-use super::lanes::Lane;
-use crate::store::{Conn, Db, Result, Work, WriteOptions};
+use crate::store::{Db, Result};
 
 /// Handle of the connection, which is opened when it is first needed.
 #[derive(Clone)]
@@ -57,21 +56,6 @@ impl Checkpoints {
 }
 
 impl Db {
-    /// As [`Self::write_unsynced`], for work that no request waits for: SQLite's one writer begins
-    /// it while no request waits, or with others once it has waited for some time.
-    pub async fn write_in_background<T, F>(&self, work: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone + Send + 'static,
-    {
-        let options = WriteOptions {
-            lane: Lane::Background,
-            synced: false,
-            ..WriteOptions::STEPS
-        };
-        self.write_as(options, work).await
-    }
-
     /// Carries what SQLite's write-ahead log holds over into the database file, beside the writer.
     /// Postgres does that by itself.
     pub async fn checkpoint(&self) -> Result<()> {

@@ -10,10 +10,35 @@ use sqlx::sqlite::SqliteConnection;
 use crate::model::kernel::time::Timestamp;
 
 use super::asked::TimeSource;
-use crate::store::Result;
+use super::faults::{Fault, FaultPoint};
+use crate::store::{Error, Result};
 
 /// Work on a connection that is not finished before its commit.
-pub type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
+pub type Work<'c, T, E = Error> =
+    Pin<Box<dyn Future<Output = std::result::Result<T, E>> + Send + 'c>>;
+
+/// Makes the work of a read, or of a write without a flow: `work!(conn => { … })` is a closure whose
+/// error is the store's, `work!(conn: E => { … })` one whose error is `E`. It holds the boxing that
+/// a closure with a borrowing future needs.
+macro_rules! work {
+    ($conn:ident => $work:expr) => {
+        $crate::store::attempt::<_, $crate::store::Error, _>(move |$conn| {
+            Box::pin(async move { $work })
+        })
+    };
+    ($conn:ident: $error:ty => $work:expr) => {
+        $crate::store::attempt::<_, $error, _>(move |$conn| Box::pin(async move { $work }))
+    };
+}
+pub(crate) use work;
+
+/// Gives a closure the type that [`Db::read`](crate::store::Db::read) takes, wherever it is written.
+pub(crate) fn attempt<T, E, F>(work: F) -> F
+where
+    F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T, E>,
+{
+    work
+}
 
 /// A connection that a store function works on.
 pub struct Conn {
@@ -33,6 +58,20 @@ pub struct Conn {
     pub(in crate::store) named: bool,
     clock: TimeSource,
     moment: Timestamp,
+    /// What went wrong first with a statement of this piece of work. The work's own error may say
+    /// less: a refusal is no reason to try again, a serialization failure is.
+    failure: Option<Error>,
+    faults: FaultPoint,
+    access: Access,
+}
+
+/// What a piece of work may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Access {
+    /// Look.
+    Read,
+    /// Change something; a test may make a statement of it fail.
+    Write,
 }
 
 /// Whose it is.
@@ -41,9 +80,7 @@ pub(in crate::store) enum Handle {
     Postgres(PgConnection),
 }
 
-/// Runs a query on whichever database the connection is of: `on!(conn, c =>
-/// query.fetch_one(c).await)`.
-macro_rules! on {
+macro_rules! on_handle {
     ($conn:expr, $c:ident => $query:expr) => {
         match &mut $conn.handle {
             $crate::store::engine::conn::Handle::Sqlite(connection) => {
@@ -60,10 +97,32 @@ macro_rules! on {
         }
     };
 }
+pub(crate) use on_handle;
+
+/// Runs a query on whichever database the connection is of: `on!(conn, c =>
+/// query.fetch_one(c).await)`. The connection remembers what went wrong.
+macro_rules! on {
+    ($conn:expr, $c:ident => $query:expr) => {
+        match $conn.fault() {
+            Some(fault) => {
+                let outcome = Err(fault.strike().await);
+                $conn.note(outcome)
+            }
+            None => {
+                let outcome = $crate::store::engine::conn::on_handle!($conn, $c => $query);
+                $conn.note(outcome)
+            }
+        }
+    };
+}
 pub(crate) use on;
 
 impl Conn {
-    pub(in crate::store) fn sqlite(connection: SqliteConnection, clock: TimeSource) -> Self {
+    pub(in crate::store) fn sqlite(
+        connection: SqliteConnection,
+        clock: TimeSource,
+        faults: FaultPoint,
+    ) -> Self {
         // A deferred transaction that turns to writing fails at once if somebody wrote meanwhile;
         // this one waits.
         Self {
@@ -76,6 +135,9 @@ impl Conn {
             named: true,
             moment: clock.now(),
             clock,
+            failure: None,
+            faults,
+            access: Access::Read,
         }
     }
 
@@ -85,6 +147,7 @@ impl Conn {
         begin: Cow<'static, str>,
         named: bool,
         clock: TimeSource,
+        faults: FaultPoint,
     ) -> Self {
         let handle = Handle::Postgres(connection);
         let moment = clock.now();
@@ -98,6 +161,9 @@ impl Conn {
             named,
             clock,
             moment,
+            failure: None,
+            faults,
+            access: Access::Read,
         }
     }
 
@@ -110,8 +176,40 @@ impl Conn {
     }
 
     /// A piece of work begins.
-    pub(in crate::store) fn stamp(&mut self) {
+    pub(in crate::store) fn begin_work(&mut self, access: Access) {
+        self.stamp();
+        self.failure = None;
+        self.access = access;
+    }
+
+    /// What went wrong first with a statement of the piece of work that has ended.
+    pub(in crate::store) fn take_failure(&mut self) -> Option<Error> {
+        self.failure.take()
+    }
+
+    fn stamp(&mut self) {
         self.moment = self.clock.now();
+    }
+
+    /// A test makes this statement fail.
+    pub(in crate::store) fn fault(&self) -> Option<Fault> {
+        match self.access {
+            Access::Read => None,
+            Access::Write => self.faults.next(),
+        }
+    }
+
+    /// Remembers what went wrong with a statement.
+    pub(in crate::store) fn note<T>(
+        &mut self,
+        outcome: std::result::Result<T, sqlx::Error>,
+    ) -> std::result::Result<T, sqlx::Error> {
+        if let Err(error) = &outcome
+            && self.failure.is_none()
+        {
+            self.failure = Some(Error::of(error));
+        }
+        outcome
     }
 
     /// Whether this is Postgres, where two texts stand side by side.
@@ -119,11 +217,12 @@ impl Conn {
         matches!(self.handle, Handle::Postgres(_))
     }
 
-    /// Several statements as one step, inside a transaction that is open or in one of their own.
-    pub async fn atomic<T>(
+    /// Runs several statements as one step, inside the transaction that is open or in one of their
+    /// own. Any `Err` of the work undoes the step.
+    pub async fn atomic<T, E: From<Error>>(
         &mut self,
-        work: impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, T>,
-    ) -> Result<T> {
+        work: impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, T, E>,
+    ) -> std::result::Result<T, E> {
         if self.in_transaction {
             return self.savepoint(work).await;
         }
@@ -136,19 +235,23 @@ impl Conn {
         };
         if let Err(error) = self.execute(begin).await {
             self.in_transaction = false;
-            return Err(error.before_anything());
+            let error = error.before_anything();
+            self.failure = Some(error.clone());
+            return Err(error.into());
         }
         self.stamp();
+        let tail = self.audit_tail;
         match work(self).await {
             Ok(value) => {
                 let committed = self.execute("COMMIT").await;
                 self.in_transaction = false;
                 committed
-                    .map(|()| value)
                     .inspect_err(|_| self.forget_audit_tail())
+                    .map_err(E::from)
+                    .map(|()| value)
             }
             Err(error) => {
-                self.forget_audit_tail();
+                self.undo_audit_tail(tail);
                 // SQLite may have rolled back by itself, and then this fails; on Postgres the
                 // connection is no good any more.
                 let undone = self.execute("ROLLBACK").await;
@@ -158,15 +261,19 @@ impl Conn {
         }
     }
 
-    async fn savepoint<T>(
+    async fn savepoint<T, E: From<Error>>(
         &mut self,
-        work: impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, T>,
-    ) -> Result<T> {
+        work: impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, T, E>,
+    ) -> std::result::Result<T, E> {
         self.execute("SAVEPOINT step").await?;
+        let tail = self.audit_tail;
         match work(self).await {
-            Ok(value) => self.execute("RELEASE step").await.map(|()| value),
+            Ok(value) => {
+                self.execute("RELEASE step").await?;
+                Ok(value)
+            }
             Err(error) => {
-                self.forget_audit_tail();
+                self.undo_audit_tail(tail);
                 // The database may have rolled back all of it, and then this fails: what went wrong
                 // first is what counts.
                 drop(self.execute("ROLLBACK TO step; RELEASE step").await);
@@ -195,12 +302,18 @@ impl Conn {
         self.audit_tail = None;
     }
 
+    /// A piece of work that began with this end of the chain is rolled back. If no statement of it
+    /// has failed, the chain ends again where it did.
+    pub(in crate::store) fn undo_audit_tail(&mut self, before: Option<(i64, [u8; 32])>) {
+        self.audit_tail = before.filter(|_| self.failure.is_none());
+    }
+
     pub(in crate::store) async fn execute(
         &mut self,
         sql: impl Into<Cow<'static, str>>,
     ) -> Result<()> {
         let sql = sqlx::AssertSqlSafe(sql.into().into_owned());
-        on!(self, c => sqlx::raw_sql(sql).execute(c).await.map(|_| ()))?;
-        Ok(())
+        let outcome = on_handle!(self, c => sqlx::raw_sql(sql).execute(c).await.map(|_| ()));
+        Ok(self.note(outcome)?)
     }
 }

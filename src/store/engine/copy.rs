@@ -4,7 +4,7 @@
 
 use sqlx::{AssertSqlSafe, Row};
 
-use crate::store::{Conn, Error, Result, on};
+use crate::store::{Conn, Result, on};
 
 /// A table and its columns; a test holds the list to the schema.
 #[derive(Debug)]
@@ -315,14 +315,16 @@ pub async fn page(
         for cell in after {
             query = match cell { Cell::Text(text) => query.bind(text), Cell::Number(number) => query.bind(number) };
         }
-        let rows = query.fetch_all(c).await.map_err(Error::from)?;
-        let cells = |row| -> Result<Cells> {
-            let texts = (0..table.texts.len()).map(|at| Ok(Cell::Text(Row::try_get(row, at)?)));
-            let numbers = (table.texts.len()..table.columns().count()).map(|at| Ok(Cell::Number(Row::try_get(row, at)?)));
-            texts.chain(numbers).collect()
-        };
-        rows.iter().map(cells).collect::<Result<_>>()?
-    });
+        let texts = table.texts.len();
+        query.fetch_all(c).await.and_then(|rows| {
+            let cells = |row| -> std::result::Result<Cells, sqlx::Error> {
+                let texts_of = (0..texts).map(|at| Ok(Cell::Text(Row::try_get(row, at)?)));
+                let numbers = (texts..table.columns().count()).map(|at| Ok(Cell::Number(Row::try_get(row, at)?)));
+                texts_of.chain(numbers).collect()
+            };
+            rows.iter().map(cells).collect()
+        })
+    })?;
     Ok(rows)
 }
 
@@ -353,8 +355,8 @@ pub async fn insert(conn: &mut Conn, table: &Table, rows: Vec<Cells>) -> Result<
         for cell in rows.into_iter().flatten() {
             query = match cell { Cell::Text(text) => query.bind(text), Cell::Number(number) => query.bind(number) };
         }
-        query.execute(c).await.map_err(Error::from)?;
-    });
+        query.execute(c).await.map(|_| ())
+    })?;
     Ok(())
 }
 

@@ -5,6 +5,8 @@ pub(in crate::store) mod background;
 pub mod clock;
 pub(in crate::store) mod conn;
 pub mod copy;
+pub mod db;
+pub mod faults;
 pub(in crate::store) mod lanes;
 pub mod listener;
 pub mod migrate;

@@ -19,8 +19,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{timeout, timeout_at};
 
 use super::asked::{Asked, not_begun};
-use super::conn::{Conn, Handle, Work};
-use crate::store::{Error, Options, Result, TransactionShape, WriteOptions};
+use super::conn::{Access, Conn, Handle, Work};
+use super::db::{Options, TransactionShape, WriteOptions, Written};
+use super::faults::FaultPoint;
+use crate::store::{Error, Result};
 
 /// Rested for longer, a connection is tested first: under load none rests so long.
 const TRUSTED_REST: Duration = Duration::from_secs(1);
@@ -129,57 +131,81 @@ impl Pool {
         )
     }
 
+    /// Where a test makes statements fail.
+    pub(in crate::store) fn faults(&self) -> &FaultPoint {
+        &self.0.options.faults
+    }
+
     /// Reads; a connection that died under a read is replaced and the read done again.
-    pub(in crate::store) async fn read<T, F>(&self, work: F) -> Result<T>
+    pub(in crate::store) async fn read<T, E, F>(&self, work: F) -> std::result::Result<T, E>
     where
-        F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone,
+        E: From<Error>,
+        F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T, E> + Clone,
     {
         let mut attempt = 1;
         loop {
             let mut lease = self.take().await?;
-            let outcome = lease
-                .run(self.0.options.prepared_statements, work.clone())
-                .await;
-            lease.settle(&outcome);
-            match outcome {
-                Err(Error::Lost(_) | Error::NotBegun(_)) if attempt < ATTEMPTS => attempt += 1,
-                outcome => return outcome,
+            let single = self.0.options.prepared_statements;
+            let Written { outcome, failure } = lease.run(Run::Read { single }, work.clone()).await;
+            lease.settle(failure.as_ref());
+            match failure {
+                Some(Error::Lost(_) | Error::NotBegun(_))
+                    if outcome.is_err() && attempt < ATTEMPTS =>
+                {
+                    attempt += 1;
+                }
+                _ => return outcome,
             }
         }
     }
 
     /// Writes in a transaction, or as the work's own single statement; carried to its end even if
-    /// the caller hangs up.
-    pub(in crate::store) async fn write<T, F>(&self, manner: WriteOptions, work: F) -> Result<T>
+    /// the caller hangs up. Whether it is done again depends on what the database said, not on the
+    /// work's own error.
+    pub(in crate::store) async fn write<T, E, F>(
+        &self,
+        options: WriteOptions,
+        work: F,
+    ) -> Written<T, E>
     where
         T: Send + 'static,
-        F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone + Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T, E> + Clone + Send + 'static,
     {
-        let single =
-            manner.shape == TransactionShape::Statement && self.0.options.prepared_statements;
+        let run = Run::Write {
+            single: options.shape == TransactionShape::Statement
+                && self.0.options.prepared_statements,
+            synced: options.synced,
+        };
         let mut attempt = 1;
         let (_caller, asked) = Asked::now(&self.0.options.clock);
         let asked = Arc::new(asked);
         loop {
-            let (mut lease, piece, asked) = (self.take().await?, work.clone(), Arc::clone(&asked));
+            let mut lease = match self.take().await {
+                Ok(lease) => lease,
+                Err(error) => return Written::failed(error),
+            };
+            let (piece, asked) = (work.clone(), Arc::clone(&asked));
             let running = tokio::spawn(async move {
                 // Asked here: the task may have waited too, and the caller may have gone meanwhile.
-                let outcome = if asked.is_wanted() {
-                    lease.run_as(single, manner.synced, piece).await
+                let written = if asked.is_wanted() {
+                    lease.run(run, piece).await
                 } else {
-                    Err(not_begun())
+                    Written::failed(not_begun())
                 };
-                lease.settle(&outcome);
-                outcome
+                lease.settle(written.failure.as_ref());
+                written
             });
-            let outcome = running
+            let written = running
                 .await
-                .unwrap_or_else(|e| Err(Error::Unavailable(e.to_string())));
-            match outcome {
-                Err(Error::NotBegun(_) | Error::RolledBack(_)) if attempt < ATTEMPTS => {
+                .unwrap_or_else(|e| Written::failed(Error::Unavailable(e.to_string())));
+            match &written.failure {
+                Some(Error::NotBegun(_) | Error::RolledBack(_))
+                    if written.outcome.is_err() && attempt < ATTEMPTS =>
+                {
                     attempt += 1;
                 }
-                outcome => return outcome,
+                _ => return written,
             }
         }
     }
@@ -267,6 +293,7 @@ impl Pool {
                     self.0.begin.clone(),
                     options.prepared_statements,
                     options.clock.clone(),
+                    options.faults.clone(),
                 ))
             }
             Err(error) => {
@@ -316,56 +343,63 @@ impl Pool {
     }
 }
 
-impl Lease {
-    async fn run<T>(
-        &mut self,
-        single: bool,
-        work: impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, T>,
-    ) -> Result<T> {
-        self.run_as(single, true, work).await
-    }
+/// How a piece of work runs.
+#[derive(Debug, Clone, Copy)]
+enum Run {
+    /// `single`: without a transaction of its own.
+    Read { single: bool },
+    /// `single`: as the work's own statement; `synced`: its commit waits for the disk.
+    Write { single: bool, synced: bool },
+}
 
-    /// The work, within its time: as it is, or inside BEGIN … COMMIT, whose end waits for the disk
-    /// or not.
-    async fn run_as<T>(
+impl Lease {
+    /// Does the work, within its time: as it is, or inside BEGIN … COMMIT.
+    async fn run<T, E: From<Error>>(
         &mut self,
-        single: bool,
-        synced: bool,
-        work: impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, T>,
-    ) -> Result<T> {
+        run: Run,
+        work: impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, T, E>,
+    ) -> Written<T, E> {
         let limit = self.pool.0.options.statement_timeout + SLACK;
         let Some(conn) = &mut self.conn else {
-            return Err(Error::Unavailable("the connection is gone".into()));
+            return Written::failed(Error::Unavailable("the connection is gone".into()));
+        };
+        let (single, synced, access) = match run {
+            Run::Read { single } => (single, true, Access::Read),
+            Run::Write { single, synced } => (single, synced, Access::Write),
         };
         conn.synced = synced;
-        conn.stamp();
+        conn.begin_work(access);
         let running = async {
-            if single {
+            let outcome = if single {
                 work(conn).await
             } else {
                 conn.atomic(work).await
+            };
+            Written {
+                outcome,
+                failure: conn.take_failure(),
             }
         };
-        let outcome = timeout(limit, running).await;
+        let written = timeout(limit, running).await;
         // The others may be well, and nobody has the time to try again: this connection alone is
         // given up.
-        outcome.unwrap_or_else(|_| {
+        written.unwrap_or_else(|_| {
             self.conn = None;
-            Err(Error::Unavailable(
+            Written::failed(Error::Unavailable(
                 "the database did not answer in time".into(),
             ))
         })
     }
 
     /// Gives the connection back if it is as good as before.
-    fn settle<T>(&mut self, outcome: &Result<T>) {
+    fn settle(&mut self, failure: Option<&Error>) {
         let Some(conn) = self.conn.take() else { return };
         // One that may not write says so until it is opened anew: after a failover, or when the
         // role may write again.
         let broken = conn.in_transaction
             || matches!(
-                outcome,
-                Err(Error::Lost(_) | Error::NotBegun(_) | Error::Unwritable(_))
+                failure,
+                Some(Error::Lost(_) | Error::NotBegun(_) | Error::Unwritable(_))
             );
         if broken {
             // What took this one away has most likely taken those at rest too: each would cost a
@@ -437,9 +471,47 @@ mod tests {
         assert_eq!(
             pool.write(WriteOptions::STEPS, failing_once(CONFLICT, &count))
                 .await
+                .outcome
                 .unwrap(),
             2
         );
+    }
+
+    /// An error of a flow, which says nothing of the database.
+    #[derive(Debug, PartialEq)]
+    struct Own;
+
+    impl From<Error> for Own {
+        fn from(_: Error) -> Self {
+            Self
+        }
+    }
+
+    #[tokio::test]
+    #[ignore = "needs TEST_DATABASE_URL; tests/all.sh runs it"]
+    async fn what_is_done_again_does_not_depend_on_the_work_s_own_error() {
+        for (sql, expected, attempts) in [
+            (CONFLICT, Ok(2), 2),
+            (DIE, Err(Own), 1),
+            ("SELECT 1 / 0", Err(Own), 1),
+        ] {
+            let (pool, count) = (pool(), Arc::<AtomicU32>::default());
+            let counted = Arc::clone(&count);
+            let written = pool.write(
+                WriteOptions::STEPS,
+                move |conn: &mut Conn| -> Work<'_, _, Own> {
+                    Box::pin(async move {
+                        let attempt = counted.fetch_add(1, Ordering::Relaxed) + 1;
+                        if attempt == 1 {
+                            conn.execute(sql).await?;
+                        }
+                        Ok(attempt)
+                    })
+                },
+            );
+            assert_eq!(written.await.outcome, expected, "{sql}");
+            assert_eq!(count.load(Ordering::Relaxed), attempts, "{sql}");
+        }
     }
 
     #[tokio::test]
@@ -456,7 +528,8 @@ mod tests {
                     },
                     failing_once(DIE, &count),
                 )
-                .await;
+                .await
+                .outcome;
             assert!(matches!(outcome, Err(Error::Lost(_))), "{outcome:?}");
             assert_eq!(count.load(Ordering::Relaxed), 1);
         }
@@ -490,6 +563,7 @@ mod tests {
                     synchronous_commit
                 )
                 .await
+                .outcome
                 .unwrap(),
                 expected
             );
@@ -529,6 +603,7 @@ mod tests {
         assert_eq!(
             pool.write(WriteOptions::STEPS, failing_once("SELECT 1", &count))
                 .await
+                .outcome
                 .unwrap(),
             1,
             "the work itself was begun once"
@@ -551,7 +626,8 @@ mod tests {
             .write(WriteOptions::STEPS, |conn| {
                 Box::pin(async move { conn.execute("SELECT pg_sleep(30)").await })
             })
-            .await;
+            .await
+            .outcome;
         assert!(matches!(slow, Err(Error::Unavailable(_))), "{slow:?}");
         assert!(lock(&pool.0.resting).len() >= 2);
         assert_eq!(

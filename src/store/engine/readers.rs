@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::asked::TimeSource;
 use super::conn::{Conn, Handle, Work};
+use super::faults::FaultPoint;
 use crate::store::{Error, Result};
 
 /// Handle of the readers.
@@ -54,12 +55,12 @@ impl Readers {
         )
     }
 
-    pub(in crate::store) async fn run<T>(
+    pub(in crate::store) async fn run<T, E: From<Error>>(
         &self,
-        work: impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, T>,
-    ) -> Result<T> {
+        work: impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, T, E>,
+    ) -> std::result::Result<T, E> {
         let (connection, place) = self.take().await?;
-        let mut conn = Conn::sqlite(connection, self.0.clock.clone());
+        let mut conn = Conn::sqlite(connection, self.0.clock.clone(), FaultPoint::default());
         let outcome = work(&mut conn).await;
         if let Handle::Sqlite(connection) = conn.handle {
             self.give_back(connection, place);

@@ -42,7 +42,7 @@ pub(in crate::store) async fn open(
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .log_statements(tracing::log::LevelFilter::Trace);
     migrate::sqlite(&connect, &path, options.migrate).await?;
-    let writer = Writer::start(connect.connect().await?, options.clock.clone());
+    let writer = Writer::start(connect.connect().await?, options);
     let checkpoints = Checkpoints::new(connect.clone());
     let readers = Readers::new(
         connect.read_only(true),

@@ -12,9 +12,11 @@ use sqlx::SqliteConnection;
 use tokio::sync::oneshot;
 
 use super::asked::{Asked, TimeSource, not_begun};
-use super::conn::{Conn, Handle, Work};
+use super::conn::{Access, Conn, Handle, Work};
+use super::db::{Options, TransactionShape, WriteOptions, Written};
+use super::faults::FaultPoint;
 use super::lanes::{BATCH, Entrances, Lane, Lanes, Waiting};
-use crate::store::{Error, Result, TransactionShape, WriteOptions};
+use crate::store::{Error, Result};
 
 /// Tells the caller the outcome, once the commit is known.
 type Answer = Box<dyn FnOnce(Result<()>) + Send>;
@@ -26,6 +28,9 @@ type Run =
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Keep,
+    /// The work refused, and the database did what it was asked.
+    Refuse,
+    /// A statement failed.
     Undo,
     /// It stopped anywhere; nobody knows what is open on the connection.
     Panicked,
@@ -63,14 +68,26 @@ impl Waiting for Message {
 pub struct Writer {
     entrances: Entrances<Message>,
     clock: TimeSource,
+    faults: FaultPoint,
 }
 
 impl Writer {
     /// Starts the task; it ends with its last handle.
-    pub(in crate::store) fn start(connection: SqliteConnection, clock: TimeSource) -> Self {
+    pub(in crate::store) fn start(connection: SqliteConnection, options: &Options) -> Self {
         let (entrances, lanes) = Lanes::new();
-        tokio::spawn(serve(Conn::sqlite(connection, clock.clone()), lanes));
-        Self { entrances, clock }
+        let (clock, faults) = (options.clock.clone(), options.faults.clone());
+        let conn = Conn::sqlite(connection, clock.clone(), faults.clone());
+        tokio::spawn(serve(conn, lanes));
+        Self {
+            entrances,
+            clock,
+            faults,
+        }
+    }
+
+    /// Where a test makes statements fail.
+    pub(in crate::store) fn faults(&self) -> &FaultPoint {
+        &self.faults
     }
 
     /// How many pieces wait.
@@ -78,27 +95,36 @@ impl Writer {
         self.entrances.queued()
     }
 
-    pub(in crate::store) async fn run<T, F>(&self, options: WriteOptions, work: F) -> Result<T>
+    pub(in crate::store) async fn run<T, E, F>(
+        &self,
+        options: WriteOptions,
+        work: F,
+    ) -> Written<T, E>
     where
         T: Send + 'static,
-        F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T, E> + Send + 'static,
     {
         let (sender, receiver) = oneshot::channel();
         let run: Run = Box::new(move |conn| {
             Box::pin(async move {
                 // A panic in one piece is that piece's error, not everybody's.
                 let outcome = AssertUnwindSafe(work(conn)).catch_unwind().await;
-                let fate = match &outcome {
-                    Ok(Ok(_)) => Fate::Keep,
-                    Ok(Err(_)) => Fate::Undo,
-                    Err(_) => Fate::Panicked,
+                let failure = conn.take_failure();
+                let fate = match (&outcome, &failure) {
+                    (Ok(Ok(_)), _) => Fate::Keep,
+                    (Ok(Err(_)), None) => Fate::Refuse,
+                    (Ok(Err(_)), Some(_)) => Fate::Undo,
+                    (Err(_), _) => Fate::Panicked,
                 };
-                let outcome = outcome
-                    .unwrap_or_else(|_| Err(Error::Unavailable("the write panicked".into())));
+                let written = match outcome {
+                    Ok(outcome) => Written { outcome, failure },
+                    Err(_) => Written::failed(Error::Unavailable("the write panicked".into())),
+                };
                 let answer: Answer = Box::new(move |committed| {
                     let told = match committed {
-                        Ok(()) => outcome,
-                        Err(error) => Err(error),
+                        Ok(()) => written,
+                        Err(error) => Written::failed(error),
                     };
                     // Nobody waits any more: the commit stands all the same.
                     drop(sender.send(told));
@@ -112,12 +138,13 @@ impl Writer {
             asked,
             run,
         });
-        self.entrances
-            .of(options.lane)
-            .try_send(message)
-            .map_err(|_| Error::Unavailable("the write queue is full".into()))?;
+        if self.entrances.of(options.lane).try_send(message).is_err() {
+            return Written::failed(Error::Unavailable("the write queue is full".into()));
+        }
         // Dropped without an answer: it waited too long, or the writer has stopped.
-        receiver.await.unwrap_or_else(|_| Err(not_begun()))
+        receiver
+            .await
+            .unwrap_or_else(|_| Written::failed(not_begun()))
     }
 
     pub(in crate::store) async fn close(&self) {
@@ -186,12 +213,16 @@ async fn run_batch(conn: &mut Conn, pieces: Vec<Piece>, answers: &mut Vec<Answer
     {
         // SQLite's own transaction around the one statement: a third of the round trips.
         for piece in pieces {
-            conn.stamp();
+            let tail = conn.audit_tail;
+            conn.begin_work(Access::Write);
             let (fate, answer) = (piece.run)(conn).await;
             answers.push(answer);
             // Also after a panic inside a step.
             conn.in_transaction = false;
-            if fate != Fate::Keep {
+            if fate == Fate::Refuse {
+                // Its own step has been rolled back, and nothing else was written.
+                conn.undo_audit_tail(tail);
+            } else if fate != Fate::Keep {
                 // Usually there is nothing left to roll back, and then this fails: what matters is
                 // that nothing stays open.
                 drop(conn.execute("ROLLBACK").await);
@@ -227,11 +258,12 @@ async fn run_alone(conn: &mut Conn, pieces: Vec<Piece>, answers: &mut Vec<Answer
             end = "ROLLBACK";
             continue;
         }
-        conn.stamp();
+        let tail = conn.audit_tail;
+        conn.begin_work(Access::Write);
         let (fate, answer) = (piece.run)(conn).await;
         answers.push(answer);
         if fate != Fate::Keep {
-            conn.forget_audit_tail();
+            undo_audit_tail(conn, fate, tail);
             end = "ROLLBACK";
         }
     }
@@ -239,6 +271,16 @@ async fn run_alone(conn: &mut Conn, pieces: Vec<Piece>, answers: &mut Vec<Answer
         Err(error) if end == "COMMIT" => Err(error),
         // Whatever SQLite says to a rollback, nothing of it is kept.
         _ => Ok(()),
+    }
+}
+
+/// The piece is rolled back: after a refusal the audit chain ends where it did before the piece;
+/// after anything else only the table knows.
+fn undo_audit_tail(conn: &mut Conn, fate: Fate, before: Option<(i64, [u8; 32])>) {
+    if fate == Fate::Refuse {
+        conn.undo_audit_tail(before);
+    } else {
+        conn.forget_audit_tail();
     }
 }
 
@@ -261,18 +303,19 @@ async fn run_pieces(conn: &mut Conn, pieces: Vec<Piece>, answers: &mut Vec<Answe
             TransactionShape::Statement => conn.execute(before).await?,
         }
         conn.in_transaction = true;
-        conn.stamp();
+        let tail = conn.audit_tail;
+        conn.begin_work(Access::Write);
         let (fate, answer) = run(conn).await;
         answers.push(answer);
         before = match (shape, fate) {
             (TransactionShape::Steps, Fate::Keep) => "RELEASE piece; ",
-            (TransactionShape::Steps, Fate::Undo | Fate::Panicked) => {
-                conn.forget_audit_tail();
+            (TransactionShape::Steps, Fate::Refuse | Fate::Undo | Fate::Panicked) => {
+                undo_audit_tail(conn, fate, tail);
                 // Takes whatever savepoints a panic left inside with it.
                 "ROLLBACK TO piece; RELEASE piece; "
             }
             // A statement that fails undoes itself.
-            (TransactionShape::Statement, Fate::Keep | Fate::Undo) => "",
+            (TransactionShape::Statement, Fate::Keep | Fate::Refuse | Fate::Undo) => "",
             (TransactionShape::Statement, Fate::Panicked) => {
                 return Err(Error::Unavailable("a write of this batch panicked".into()));
             }
@@ -319,6 +362,7 @@ mod tests {
                 .await
                 .unwrap(),
             TimeSource::default(),
+            FaultPoint::default(),
         );
         let seen = Arc::new(Mutex::new(Vec::new()));
         let look = |synced: bool| {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::model::kernel::time::Timestamp;
 
 use super::sqlite;
-use crate::store::{Conn, Db, Error, Result, on};
+use crate::store::{Conn, Db, Error, Result, on, work};
 
 /// So long after a write that was tried and succeeded, the next one is tried.
 const KNOWN_FOR: Duration = Duration::from_secs(10);
@@ -86,11 +86,11 @@ impl Writes {
     /// full disk a statement that changes no row succeeds too, so only [`probe`], which certainly
     /// writes one, takes a failure back. But where others are committed, a flood is what makes one
     /// wait.
-    pub(in crate::store) fn note<T>(&self, outcome: &Result<T>) {
-        match outcome {
-            Ok(_) => self.state().slow = None,
-            Err(Error::Unwritable(reason)) => self.state().fails(reason.clone()),
-            Err(_) => {}
+    pub(in crate::store) fn note(&self, is_committed: bool, failure: Option<&Error>) {
+        if is_committed {
+            self.state().slow = None;
+        } else if let Some(Error::Unwritable(reason)) = failure {
+            self.state().fails(reason.clone());
         }
     }
 
@@ -138,7 +138,7 @@ impl Db {
     /// Writes a row to find out whether that is possible, and remembers the outcome.
     pub async fn probe_write(&self, slot: i64, now: Timestamp) -> Result<()> {
         let outcome = self
-            .write(move |conn| Box::pin(probe(conn, slot, now)))
+            .write(work!(conn => probe(conn, slot, now).await))
             .await;
         self.writes().note_probe(&outcome);
         outcome
@@ -260,7 +260,7 @@ mod tests {
     fn a_write_that_waits_counts_only_where_no_other_is_committed() {
         let (writes, start) = (Writes::default(), Instant::now());
         writes.state().note_slow(start);
-        writes.note(&Ok(()));
+        writes.note(true, None);
         writes.state().note_slow(start + Duration::from_secs(5));
         assert_eq!(writes.failure(), None, "a flood");
         writes.state().note_slow(start + Duration::from_secs(10));

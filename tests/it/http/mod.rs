@@ -2,6 +2,7 @@
 
 mod accounts;
 mod admin;
+mod all_or_nothing;
 mod audit;
 mod bad_input;
 mod both_sides;

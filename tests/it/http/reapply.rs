@@ -26,7 +26,7 @@ fn operator() -> Peer {
 }
 
 /// The trail as `audit export` writes it.
-async fn export(app: &TestApp) -> Vec<String> {
+pub(super) async fn export(app: &TestApp) -> Vec<String> {
     let entries = read_audit::list(
         &app.app,
         Authority::Operator,
@@ -50,7 +50,7 @@ async fn export(app: &TestApp) -> Vec<String> {
     entries.iter().map(line).collect()
 }
 
-fn parsed(lines: &[String]) -> Vec<Exported> {
+pub(super) fn parsed(lines: &[String]) -> Vec<Exported> {
     lines
         .iter()
         .map(|line| Exported::parse(line).unwrap())

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::{TestApp, minutes, seconds};
 
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqr";
+pub(super) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqr";
 
 /// One message as it came.
 #[derive(Debug, Clone)]
@@ -24,13 +24,13 @@ struct Message {
 
 /// A security team's door: answers what it is told to, then 204.
 #[derive(Clone, Default)]
-struct Receiver {
+pub(super) struct Receiver {
     answers: Arc<Mutex<Vec<StatusCode>>>,
     heard: Arc<Mutex<Vec<Message>>>,
 }
 
 impl Receiver {
-    async fn open(answers: &[StatusCode]) -> (Self, String) {
+    pub(super) async fn open(answers: &[StatusCode]) -> (Self, String) {
         let receiver = Self {
             answers: Arc::new(Mutex::new(answers.to_vec())),
             heard: Arc::default(),

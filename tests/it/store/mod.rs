@@ -59,9 +59,9 @@ async fn a_panic_inside_a_step_leaves_nothing_open() {
     let app = TestApp::start().await;
     let before = app.app.ring().unwrap().id.version;
     let panics = || {
-        app.app
-            .db
-            .write_statement(|conn: &mut Conn| -> store::Work<'_, ()> {
+        app.app.db.write_with(
+            store::WriteOptions::STATEMENT,
+            |conn: &mut Conn| -> store::Work<'_, ()> {
                 Box::pin(async move {
                     conn.atomic(|conn| {
                         Box::pin(async move {
@@ -72,7 +72,8 @@ async fn a_panic_inside_a_step_leaves_nothing_open() {
                     })
                     .await
                 })
-            })
+            },
+        )
     };
     assert!(panics().await.is_err(), "alone");
     app.app.db.write(|conn| bump(conn, false)).await.unwrap();
@@ -98,7 +99,6 @@ async fn a_panic_inside_a_step_leaves_nothing_open() {
 #[tokio::test]
 async fn a_session_begins_only_under_the_hash_that_was_verified() {
     use countersign::flows::account::{change_password, manage_users};
-    use countersign::flows::audit::recorder::Recorder;
     use countersign::flows::session::open_session::{Options, PendingSession};
     use countersign::model::session::session::Delivery;
     let app = TestApp::start().await;
@@ -115,19 +115,11 @@ async fn a_session_begins_only_under_the_hash_that_was_verified() {
             remember: true,
         };
         let opening = PendingSession::prepare(&app.app, &user, options, &Peer::default()).unwrap();
-        let recorder = Recorder::new(&app.app, &Peer::default());
         app.app
-            .db
-            .write(move |conn| {
+            .transaction(&Peer::default(), move |tx| {
                 Box::pin(async move {
-                    opening
-                        .insert(
-                            conn,
-                            &recorder,
-                            store::session::sessions::Proof::Password(&hash),
-                            None,
-                        )
-                        .await
+                    let proof = store::session::sessions::Proof::Password(&hash);
+                    opening.insert(tx, proof, None).await
                 })
             })
             .await

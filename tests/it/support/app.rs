@@ -209,18 +209,23 @@ impl TestApp {
 
     /// What an operator does who has lost the master key.
     pub async fn abandon_master_key(&self) -> countersign::flows::Result<Abandoned> {
+        let app = self.without_master_key().await?;
+        abandon_keys::abandon(&app, &Peer::default()).await
+    }
+
+    /// The program as an operator starts it who has lost the master key.
+    pub async fn without_master_key(&self) -> countersign::flows::Result<App> {
         let config = Config::load(&Sources {
             flags: self.settings.to_vec(),
             ..Sources::default()
         })
         .unwrap();
-        let app = load_keys::build_without_master_key(
+        load_keys::build_without_master_key(
             config,
             self.clock.clone(),
             Arc::new(SeededRandom::new(12)),
         )
-        .await?;
-        abandon_keys::abandon(&app, &Peer::default()).await
+        .await
     }
 
     /// Another process on the same database and clock, with some settings of its own.

@@ -1,0 +1,271 @@
+//! One transaction of a flow: what it reads and writes, the events and the mails that belong to it,
+//! at one moment. Any `Err` of the work rolls everything back, a refusal as well as an error of the
+//! database. What must be kept together with a refusal, such as the end of a session whose refresh
+//! token was stolen, is an `Ok` value that says so.
+//!
+//! `app.transaction(peer, tx!(tx => { … }))` is the only way in which a flow writes. The work may
+//! run more than once, because a database rolls back by itself what it cannot serialize: everything
+//! that an attempt has gathered belongs to its own [`Tx`].
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::app::App;
+use crate::model::account::email::Email;
+use crate::model::account::user::User;
+use crate::model::audit::event::{Kind, Peer};
+use crate::model::kernel::id::{SessionId, UserId};
+use crate::model::kernel::time::Timestamp;
+use crate::model::mail::{Mail, MailToken, Purpose, Template};
+use crate::model::session::session::RevokedReason;
+use crate::store::session::endings::Cause;
+use crate::store::{self, Conn, Work, WriteOptions};
+
+use super::audit::recorder::Recorder;
+use super::mail::outbox::{Change, Outbox};
+use super::{Error, Result};
+
+/// Makes the work of a transaction: `tx!(tx => { … })` is a closure that may be called once an
+/// attempt, and `tx!(tx, limit => { … })` one for a piece of background work. It holds the boxing
+/// that a closure with a borrowing future needs.
+macro_rules! tx {
+    ($tx:ident => $work:expr) => {
+        $crate::flows::transaction::attempt(move |$tx| Box::pin(async move { $work }))
+    };
+    ($tx:ident, $limit:ident => $work:expr) => {
+        $crate::flows::transaction::piece(move |$tx, $limit| Box::pin(async move { $work }))
+    };
+}
+pub(in crate::flows) use tx;
+
+/// Gives a closure the type that [`App::transaction`] takes, wherever it is written.
+pub(in crate::flows) fn attempt<T, F>(work: F) -> F
+where
+    F: for<'t, 'c> FnOnce(&'t mut Tx<'c>) -> Work<'t, T, Error>,
+{
+    work
+}
+
+/// The same for [`Background::piece`](super::ops::background::Background::piece), whose work is
+/// handed the number of rows that it may write.
+pub(in crate::flows) fn piece<T, F>(work: F) -> F
+where
+    F: for<'t, 'c> FnOnce(&'t mut Tx<'c>, i64) -> Work<'t, T, Error>,
+{
+    work
+}
+
+/// A refusal that is kept together with what its transaction wrote, because that is its point: the
+/// end of a session whose token was stolen. The transaction returns it as an `Ok` value; after the
+/// commit it is the caller's error.
+#[derive(Debug)]
+#[must_use]
+pub struct Committed(pub Error);
+
+/// One attempt at a transaction.
+pub struct Tx<'c> {
+    /// For functions of the store.
+    pub conn: &'c mut Conn,
+    /// What events are recorded with.
+    pub recorder: Arc<Recorder>,
+    outbox: Arc<Outbox>,
+    /// Whether this attempt has queued a mail.
+    mails_queued: bool,
+}
+
+impl App {
+    /// Runs the work in one transaction, whose events name this peer. An `Err` keeps nothing. Mails
+    /// that were queued are sent after the commit.
+    ///
+    /// # Errors
+    /// The work's own, and those of the database.
+    pub async fn transaction<T, F>(&self, peer: &Peer, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'t, 'c> FnOnce(&'t mut Tx<'c>) -> Work<'t, T, Error> + Clone + Send + 'static,
+    {
+        self.transaction_with(WriteOptions::STEPS, peer, work).await
+    }
+
+    /// As [`Self::transaction`], written in another way than the usual one.
+    pub async fn transaction_with<T, F>(
+        &self,
+        options: WriteOptions,
+        peer: &Peer,
+        work: F,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'t, 'c> FnOnce(&'t mut Tx<'c>) -> Work<'t, T, Error> + Clone + Send + 'static,
+    {
+        let recorder = Arc::new(Recorder::new(self, peer));
+        let outbox = Arc::new(Outbox::new(self));
+        let written = self.db.write_with(options, move |conn| {
+            Box::pin(async move {
+                let mut tx = Tx {
+                    conn,
+                    recorder,
+                    outbox,
+                    mails_queued: false,
+                };
+                let value = work(&mut tx).await?;
+                Ok::<_, Error>((value, tx.mails_queued))
+            })
+        });
+        let (value, mails_queued) = written.await?;
+        if mails_queued {
+            self.mail_waits.notify_one();
+        }
+        Ok(value)
+    }
+}
+
+impl Tx<'_> {
+    /// The moment of the transaction ([`Conn::now`]): every decision is made and every row is
+    /// stamped with it.
+    pub fn now(&self) -> Timestamp {
+        self.conn.now()
+    }
+
+    /// Whose request this is.
+    pub fn peer(&self) -> &Peer {
+        &self.recorder.peer
+    }
+
+    /// Runs a part of the work that is undone alone if it returns an `Err`. In a transaction of
+    /// [`WriteOptions::STATEMENT`] it is what makes several statements one step.
+    pub(in crate::flows) async fn atomic<T, F>(&mut self, work: F) -> Result<T>
+    where
+        T: Send,
+        F: for<'t, 'c> FnOnce(&'t mut Tx<'c>) -> Work<'t, T, Error> + Send + 'static,
+    {
+        let (recorder, outbox) = (Arc::clone(&self.recorder), Arc::clone(&self.outbox));
+        let step = self.conn.atomic(move |conn| {
+            Box::pin(async move {
+                let mut tx = Tx {
+                    conn,
+                    recorder,
+                    outbox,
+                    mails_queued: false,
+                };
+                let value = work(&mut tx).await?;
+                Ok::<_, Error>((value, tx.mails_queued))
+            })
+        });
+        let (value, mails_queued) = step.await?;
+        self.mails_queued |= mails_queued;
+        Ok(value)
+    }
+
+    /// Why and when sessions end that end now.
+    pub(in crate::flows) fn cause(&self, reason: RevokedReason) -> Cause {
+        self.recorder.cause(self.now(), reason)
+    }
+
+    /// Appends an event of this moment to the audit trail.
+    pub async fn record(
+        &mut self,
+        kind: Kind,
+        subject: Option<UserId>,
+        session: Option<SessionId>,
+        detail: Map<String, Value>,
+    ) -> Result<()> {
+        Ok(self
+            .recorder
+            .record(self.conn, kind, subject, session, detail)
+            .await?)
+    }
+
+    /// Queues a link to the user's own address ([`Outbox::link`]).
+    ///
+    /// # Errors
+    /// [`Error::TooManyRequests`] where the address has had too many mails of the kind.
+    pub async fn queue_link(
+        &mut self,
+        purpose: Purpose,
+        user: &User,
+        callback: Option<&str>,
+    ) -> Result<()> {
+        if self.offer_link(purpose, user, callback).await? {
+            Ok(())
+        } else {
+            Err(Error::TooManyRequests(self.outbox.refusal_delay()))
+        }
+    }
+
+    /// As [`Self::queue_link`]; over the limit of the address nothing is queued and nothing tells.
+    /// Returns whether it was queued.
+    pub async fn offer_link(
+        &mut self,
+        purpose: Purpose,
+        user: &User,
+        callback: Option<&str>,
+    ) -> Result<bool> {
+        let queued = self.outbox.link(self.conn, purpose, user, callback).await?;
+        self.mails_queued |= queued;
+        Ok(queued)
+    }
+
+    /// Queues a link of a change of address ([`Outbox::link_of_change`]). Returns whether it was
+    /// queued, which it is not over the limit of the recipient.
+    pub async fn offer_link_of_change(
+        &mut self,
+        purpose: Purpose,
+        user: &User,
+        change: &Change,
+        to: Option<&Email>,
+        callback: Option<&str>,
+    ) -> Result<bool> {
+        let queued = self
+            .outbox
+            .link_of_change(self.conn, purpose, user, change, to, callback)
+            .await?;
+        self.mails_queued |= queued;
+        Ok(queued)
+    }
+
+    /// The refusal of a link that is over the limit of its recipient.
+    pub fn too_many_mails(&self) -> Error {
+        Error::TooManyRequests(self.outbox.refusal_delay())
+    }
+
+    /// Queues a notice to a user whose mailbox is proven ([`Outbox::notice`]).
+    pub async fn queue_notice(
+        &mut self,
+        template: Template,
+        user: &User,
+        more: Map<String, Value>,
+    ) -> Result<()> {
+        self.mails_queued |= self.outbox.notice(self.conn, template, user, more).await?;
+        Ok(())
+    }
+
+    /// Queues a request for a link to an address that is not looked up before the answer
+    /// ([`Outbox::request`]).
+    pub async fn queue_request(
+        &mut self,
+        purpose: Purpose,
+        email: &Email,
+        callback: Option<&str>,
+    ) -> Result<()> {
+        self.outbox
+            .request(self.conn, purpose, email, callback)
+            .await?;
+        self.mails_queued = true;
+        Ok(())
+    }
+
+    /// Looks up who has the address of a request that is queued, and makes its link
+    /// ([`Outbox::resolve`]).
+    pub async fn resolve_request(&mut self, purpose: Purpose, mail: &Mail) -> Result<Option<Mail>> {
+        Ok(self.outbox.resolve(self.conn, purpose, mail).await?)
+    }
+
+    /// Makes a link that is not mailed: its reader is there already. Returns its row, written.
+    pub async fn make_link(&mut self, purpose: Purpose, user: &User) -> Result<MailToken> {
+        let token = self.outbox.token(self.now(), purpose, user, None);
+        store::mails::insert_token(self.conn, &token).await?;
+        Ok(token)
+    }
+}

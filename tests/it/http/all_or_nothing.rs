@@ -1,0 +1,848 @@
+//! A flow that fails keeps nothing. Each flow that writes is run again and again: at first its first
+//! statement fails, then its second, until none is left that could. After each failure every table
+//! is compared with what was committed when the statement failed. In the end the flow succeeds, so
+//! what it needs is still there: a failure has used nothing up.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::Method;
+use countersign::app::App;
+use countersign::clock::MovableClock;
+use countersign::flows;
+use countersign::flows::account::{administer_users, change_password, manage_users};
+use countersign::flows::audit::{deliver_webhooks, record_startup};
+use countersign::flows::authority::Authority;
+use countersign::flows::key::change_keys::{KeyChange, change};
+use countersign::flows::key::{abandon_keys, load_keys, rewrap};
+use countersign::flows::limit::operate_limits;
+use countersign::flows::mail::deliver_mail;
+use countersign::flows::ops::dev::Dev;
+use countersign::flows::ops::{confirm_clock, heartbeat, prune};
+use countersign::flows::session::manage_sessions;
+use countersign::flows::session::open_session::Options;
+use countersign::model::audit::event::Peer;
+use countersign::model::key::key::KeyOperation;
+use countersign::model::session::session::Delivery;
+use serde_json::{Value, json};
+use sqlx::{AnyConnection, AssertSqlSafe};
+
+use super::admin::{id, made_admin};
+use super::impersonation::act;
+use super::mail::{only, posting, received};
+use super::reapply::{export, parsed};
+use crate::support::{Answer, TestApp, User, minutes};
+
+/// Flows whose refusal is kept together with what it wrote, and what that is.
+const COMMITTED: [(&str, &str); 5] = [
+    ("refresh with a spent token", "the session ends"),
+    ("refresh with a token from the future", "the session ends"),
+    ("sign in with a wrong password", "an event"),
+    ("prove a mailbox with a wrong password", "an event"),
+    ("confirm with a wrong password", "an event"),
+];
+
+/// Flows that are several transactions, each of which is whole by itself, and why.
+const SEVERAL: [(&str, &str); 9] = [
+    (
+        "sign in within limits",
+        "an attempt counts before the password is looked at",
+    ),
+    (
+        "sign up within limits",
+        "an attempt counts before the account is made",
+    ),
+    (
+        "ask for a reset within limits",
+        "a request counts before it is written",
+    ),
+    ("deliver a request", "a mail is held while it is sent"),
+    ("deliver a webhook", "a message is held while it is sent"),
+    ("prune", "batches"),
+    ("reapply", "each lost event by itself"),
+    (
+        "abandon the master key",
+        "sessions end first, keys are made last",
+    ),
+    (
+        "go on as another process",
+        "a bound is raised before the ring is read again",
+    ),
+];
+
+/// What a run of a flow has come to.
+trait Told {
+    /// Why it refused; `None`: it did not.
+    fn refusal(&self) -> Option<String>;
+}
+
+impl Told for Answer {
+    fn refusal(&self) -> Option<String> {
+        let location = self.header("location");
+        let is_refused = self.status.as_u16() >= 400 || location.contains("error=");
+        is_refused.then(|| format!("{} {location} {}", self.status, self.text))
+    }
+}
+
+impl<T> Told for flows::Result<T> {
+    fn refusal(&self) -> Option<String> {
+        self.as_ref().err().map(ToString::to_string)
+    }
+}
+
+/// Every row of every table as text.
+type Dump = BTreeSet<String>;
+
+/// What was failed so far, and the database as another connection sees it.
+struct Rig {
+    app: TestApp,
+    /// The program whose statements fail.
+    victim: Arc<App>,
+    db: AnyConnection,
+    queries: Vec<String>,
+    files: BTreeSet<&'static str>,
+    flows: usize,
+    faults: usize,
+}
+
+impl Rig {
+    async fn new(app: &TestApp) -> Self {
+        let mut columns: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for column in app.db_columns().await {
+            let (table, column) = column.split_once('.').unwrap();
+            let text = format!("COALESCE(CAST({column} AS TEXT), 'NULL')");
+            columns.entry(table.to_owned()).or_default().push(text);
+        }
+        let queries = columns.iter().map(|(table, columns)| {
+            let row = columns.join(" || ' | ' || ");
+            format!("SELECT '{table}: ' || {row} FROM {table}")
+        });
+        Self {
+            app: app.clone(),
+            victim: app.app.clone(),
+            db: app.db().await,
+            queries: queries.collect(),
+            files: BTreeSet::new(),
+            flows: 0,
+            faults: 0,
+        }
+    }
+
+    async fn dump(&mut self) -> Dump {
+        let mut rows = Dump::new();
+        for query in &self.queries {
+            let found: Vec<String> = sqlx::query_scalar(AssertSqlSafe(query.clone()))
+                .fetch_all(&mut self.db)
+                .await
+                .unwrap();
+            rows.extend(found);
+        }
+        rows
+    }
+
+    /// Fails each statement of the flow in turn. `file` is where its transactions are, under
+    /// `src/flows`.
+    async fn flow<T: Told>(
+        &mut self,
+        file: &'static str,
+        name: &'static str,
+        run: impl AsyncFn() -> T,
+    ) {
+        drop(self.fail_each(file, name, run).await);
+    }
+
+    /// The same, and returns what the last run came to, in which no statement failed.
+    async fn fail_each<T: Told>(
+        &mut self,
+        file: &'static str,
+        name: &'static str,
+        run: impl AsyncFn() -> T,
+    ) -> T {
+        let faults = self.victim.db.faults().clone();
+        self.files.insert(file);
+        self.flows += 1;
+        let mut before = self.dump().await;
+        for statement in 0..500 {
+            let mut reached = faults.arm(statement);
+            let mut at_fault = None;
+            let mut work = pin!(run());
+            let told = tokio::select! {
+                told = &mut work => told,
+                go_on = &mut reached => {
+                    let go_on = go_on.unwrap();
+                    at_fault = Some(self.dump().await);
+                    go_on.send(()).unwrap();
+                    work.await
+                }
+            };
+            faults.disarm();
+            let after = self.dump().await;
+            let Some(at_fault) = at_fault else {
+                assert!(statement > 0, "{name} has no statement that could fail");
+                assert!(before != after, "{name} wrote nothing");
+                assert_eq!(
+                    told.refusal().is_some(),
+                    COMMITTED.iter().any(|(flow, _)| *flow == name),
+                    "{name}: {:?}",
+                    told.refusal()
+                );
+                return told;
+            };
+            self.faults += 1;
+            assert!(
+                told.refusal().is_some(),
+                "{name} succeeds although its statement {statement} fails"
+            );
+            if SEVERAL.iter().any(|(flow, _)| *flow == name) {
+                // What an earlier transaction has charged may have been given back.
+                if after != before {
+                    same(name, statement, &at_fault, &after);
+                }
+            } else {
+                same(name, statement, &before, &at_fault);
+                same(name, statement, &at_fault, &after);
+            }
+            before = after;
+        }
+        panic!("{name} has no end");
+    }
+
+    /// A flow behind a POST, with a session token or without.
+    async fn post(
+        &mut self,
+        file: &'static str,
+        name: &'static str,
+        path: &str,
+        bearer: &str,
+        body: Value,
+    ) -> Answer {
+        let (app, path) = (self.app.clone(), format!("/api/auth{path}"));
+        self.fail_each(file, name, async || {
+            if bearer.is_empty() {
+                app.post(&path, &body).await
+            } else {
+                app.post_as(&path, bearer, &body).await
+            }
+        })
+        .await
+    }
+
+    /// A flow behind a form of a page that a mail's link opens.
+    async fn form(&mut self, file: &'static str, name: &'static str, fields: &str) {
+        let app = self.app.clone();
+        self.flow(file, name, async || {
+            app.form("/api/auth/verify-email", fields).await
+        })
+        .await;
+    }
+
+    /// Prints what was failed.
+    fn tell(&self, what: &str) {
+        println!(
+            "{what}: {} flows of {} files, {} faults, nothing was kept",
+            self.flows,
+            self.files.len(),
+            self.faults
+        );
+        assert!(self.flows > 0 && self.faults > self.flows);
+    }
+}
+
+fn same(name: &str, statement: u32, before: &Dump, after: &Dump) {
+    let (gone, new): (Vec<_>, Vec<_>) = (
+        before.difference(after).collect(),
+        after.difference(before).collect(),
+    );
+    assert!(
+        gone.is_empty() && new.is_empty(),
+        "{name} keeps a part of what it wrote before its statement {statement} failed; gone: {gone:#?}, new: {new:#?}"
+    );
+}
+
+fn peer() -> Peer {
+    Peer::named("cli:tester")
+}
+
+#[tokio::test]
+async fn a_flow_of_an_account_that_fails_keeps_nothing() {
+    let (app, dir) = posting(&[]).await;
+    let (dir, mut rig) = (dir.path(), Rig::new(&app).await);
+    let form = json!({ "name": "Ana", "email": "ana@example.com", "password": "ana's good password", "tokenDelivery": "body" });
+    rig.post("account/sign_up", "sign up", "/sign-up/email", "", form)
+        .await;
+    let mut ana = User {
+        app: app.clone(),
+        name: "ana".into(),
+        email: "ana@example.com".into(),
+        password: "ana's good password".into(),
+    };
+    let held = ana.sign_in().await.session;
+    let name = json!({ "name": "Anna" });
+    rig.post(
+        "account/update_user",
+        "update oneself",
+        "/update-user",
+        &held,
+        name,
+    )
+    .await;
+    let wrong = json!({ "password": "a wrong password" });
+    let (file, what) = ("account/update_user", "confirm with a wrong password");
+    rig.post(file, what, "/verify-password", &held, wrong).await;
+    // The mailbox is proven where no session is carried, and so the password is asked for.
+    let email = json!({ "email": ana.email });
+    let path = "/send-verification-email";
+    rig.post("account/verify_email", "ask for a proof", path, "", email)
+        .await;
+    let token = only(&app, dir).await.token();
+    let (file, what) = ("account/mailbox", "prove a mailbox with a wrong password");
+    rig.form(
+        file,
+        what,
+        &format!("token={token}&password=a+wrong+password"),
+    )
+    .await;
+    let good = "password=ana%27s+good+password";
+    let fields = format!("token={token}&{good}");
+    rig.form("account/verify_email", "prove a mailbox", &fields)
+        .await;
+    // Another address: agreed to at the old one, proven at the new one.
+    let (file, new) = (
+        "account/change_email",
+        json!({ "newEmail": "anna@example.com" }),
+    );
+    rig.post(file, "ask for another address", "/change-email", &held, new)
+        .await;
+    let token = only(&app, dir).await.token();
+    rig.form(file, "agree to another address", &format!("token={token}"))
+        .await;
+    let token = only(&app, dir).await.token();
+    let fields = format!("token={token}&{good}");
+    rig.form(file, "prove another address", &fields).await;
+    ana.email = "anna@example.com".into();
+    received(&app, dir).await;
+    // Another password: with the old one, by a link.
+    let held = ana.sign_in().await.session;
+    let new = json!({ "currentPassword": ana.password, "newPassword": "another good password", "revokeOtherSessions": true });
+    let file = "account/change_password";
+    rig.post(file, "change a password", "/change-password", &held, new)
+        .await;
+    received(&app, dir).await;
+    let (file, email) = (
+        "account/reset_password",
+        json!({ "email": ana.email, "redirectTo": "/reset" }),
+    );
+    rig.post(
+        file,
+        "ask for a reset",
+        "/request-password-reset",
+        "",
+        email,
+    )
+    .await;
+    let token = only(&app, dir).await.token();
+    let new = json!({ "token": token, "newPassword": ana.password });
+    rig.post(file, "reset a password", "/reset-password", "", new)
+        .await;
+    received(&app, dir).await;
+    // The account of a mailbox that was never proven is taken over by its owner.
+    let bob = app.user("bob").await;
+    let email = json!({ "email": bob.email, "redirectTo": "/reset" });
+    app.post("/api/auth/request-password-reset", &email)
+        .await
+        .ok();
+    let token = only(&app, dir).await.token();
+    let new = json!({ "token": token, "newPassword": "another good password" });
+    rig.post(file, "take an account over", "/reset-password", "", new)
+        .await;
+    received(&app, dir).await;
+    // The end of an account: by a link, with the password.
+    let (file, held) = ("account/delete_user", ana.sign_in().await.session);
+    rig.post(file, "ask for a deletion", "/delete-user", &held, json!({}))
+        .await;
+    let body = json!({ "token": only(&app, dir).await.token() });
+    rig.post(
+        file,
+        "delete by a link",
+        "/delete-user/callback",
+        &held,
+        body,
+    )
+    .await;
+    let eve = app.user("eve").await;
+    let (held, body) = (
+        eve.sign_in().await.session,
+        json!({ "password": eve.password }),
+    );
+    rig.post(
+        file,
+        "delete with the password",
+        "/delete-user",
+        &held,
+        body,
+    )
+    .await;
+    rig.tell("accounts");
+}
+
+#[tokio::test]
+async fn a_sign_up_without_a_session_that_fails_keeps_nothing() {
+    let (app, _dir) = posting(&[("sign_up.require_email_verification", "true")]).await;
+    let mut rig = Rig::new(&app).await;
+    let form =
+        json!({ "name": "Ana", "email": "ana@example.com", "password": "ana's good password" });
+    for name in ["sign up to prove the mailbox", "sign up once more"] {
+        rig.post("account/sign_up", name, "/sign-up/email", "", form.clone())
+            .await;
+    }
+    rig.tell("sign-ups");
+}
+
+#[tokio::test]
+async fn a_flow_within_limits_that_fails_keeps_nothing() {
+    let (app, _dir) = posting(&[
+        ("rate_limits.sign_in", "50/15m"),
+        ("rate_limits.sign_in_account", "50/1h"),
+        ("rate_limits.sign_in_network", "100/15m"),
+        ("rate_limits.sign_in_success", "100/1h"),
+        ("rate_limits.sign_up", "300/1h"),
+        ("rate_limits.mail_address", "300/1h"),
+        ("rate_limits.mail_network", "300/1h"),
+    ])
+    .await;
+    let (mut rig, ana) = (Rig::new(&app).await, app.user("ana").await);
+    let file = "limit/rate_limit";
+    let form = json!({ "email": ana.email, "password": ana.password, "tokenDelivery": "body" });
+    rig.post(file, "sign in within limits", "/sign-in/email", "", form)
+        .await;
+    let form =
+        json!({ "name": "Bob", "email": "bob@example.com", "password": "bob's good password" });
+    rig.post(file, "sign up within limits", "/sign-up/email", "", form)
+        .await;
+    let form = json!({ "email": ana.email, "redirectTo": "/reset" });
+    let name = "ask for a reset within limits";
+    rig.post(file, name, "/request-password-reset", "", form)
+        .await;
+    rig.tell("limits");
+}
+
+#[tokio::test]
+async fn a_flow_of_a_session_that_fails_keeps_nothing() {
+    let (app, _dir) = posting(&[
+        ("sessions.max_per_user", "4"),
+        ("sessions.late_retry", "revoke"),
+        ("mail.notify_new_sign_in", "true"),
+    ])
+    .await;
+    let (mut rig, ana) = (Rig::new(&app).await, app.user("ana").await);
+    app.db_execute("UPDATE users SET email_verified = 1")
+        .await
+        .unwrap();
+    let wrong = json!({ "email": ana.email, "password": "a wrong password" });
+    let (file, name) = ("login/sign_in", "sign in with a wrong password");
+    rig.post(file, name, "/sign-in/email", "", wrong).await;
+    // In a browser that has a session, where the user has as many as may be.
+    let browser = ana.browser().await;
+    for _ in 0..3 {
+        ana.sign_in().await;
+    }
+    let form = json!({ "email": ana.email, "password": ana.password });
+    rig.flow(file, "sign in", async || {
+        let browser = browser.stolen();
+        browser
+            .ask(Method::POST, "/api/auth/sign-in/email", Some(&form))
+            .await
+    })
+    .await;
+    let file = "session/refresh";
+    let held = ana.sign_in().await;
+    rig.flow(file, "refresh", async || app.refresh(&held.refresh).await)
+        .await;
+    app.after(minutes(5));
+    let name = "refresh with a spent token";
+    rig.flow(file, name, async || app.refresh(&held.refresh).await)
+        .await;
+    // The database has lost one rotation, then two.
+    let held = ana.sign_in().await;
+    let second = app.rotate(&held.refresh).await;
+    app.after(minutes(10));
+    let row = app.db_session(&held.session_id).await;
+    let third = app.rotate(&second).await;
+    app.db_roll_back(&held.session_id, &row).await;
+    rig.flow(file, "refresh that heals", async || {
+        app.refresh(&third).await
+    })
+    .await;
+    app.after(minutes(10));
+    let fourth = app.rotate(&third).await;
+    app.db_roll_back(&held.session_id, &row).await;
+    let name = "refresh with a token from the future";
+    rig.flow(file, name, async || app.refresh(&fourth).await)
+        .await;
+    // A use of the cookie moves the session's end.
+    let browser = ana.browser().await;
+    app.after(minutes(2 * 24 * 60));
+    rig.flow("session/read_session", "use a session", async || {
+        let browser = browser.stolen();
+        browser
+            .ask(Method::GET, "/api/auth/get-session", None)
+            .await
+    })
+    .await;
+    let file = "session/manage_sessions";
+    let (held, other) = (ana.sign_in().await.session, ana.sign_in().await.session);
+    let named = json!({ "token": other });
+    rig.post(file, "revoke a session", "/revoke-session", &held, named)
+        .await;
+    ana.sign_in().await;
+    let path = "/revoke-other-sessions";
+    rig.post(file, "revoke other sessions", path, &held, json!({}))
+        .await;
+    rig.post(
+        file,
+        "revoke all sessions",
+        "/revoke-sessions",
+        &held,
+        json!({}),
+    )
+    .await;
+    let held = ana.sign_in().await;
+    rig.post(
+        "session/sign_out",
+        "sign out",
+        "/sign-out",
+        &held.session,
+        json!({}),
+    )
+    .await;
+    let held = ana.sign_in().await;
+    rig.flow("session/sign_out", "revoke a token", async || {
+        let fields = format!("token={}", held.refresh);
+        app.form("/api/auth/oauth2/revoke", &fields).await
+    })
+    .await;
+    rig.flow("session/manage_sessions", "revoke everything", async || {
+        manage_sessions::revoke(&app.app, manage_sessions::Which::Everybody, &peer()).await
+    })
+    .await;
+    rig.tell("sessions");
+}
+
+#[tokio::test]
+async fn a_flow_of_an_administrator_that_fails_keeps_nothing() {
+    let (app, dir) = posting(&[("roles.support", "user:impersonate")]).await;
+    let mut rig = Rig::new(&app).await;
+    let (root, bob) = (made_admin(&app, "root").await, app.user("bob").await);
+    made_admin(&app, "second").await;
+    let (held, target) = (root.sign_in().await, id(&bob).await);
+    let by = held.session.as_str();
+    let file = "account/administer_users";
+    for (name, path, body) in [
+        (
+            "set a role",
+            "/admin/set-role",
+            json!({ "userId": target, "role": "admin" }),
+        ),
+        (
+            "set a lesser role",
+            "/admin/set-role",
+            json!({ "userId": target, "role": "user" }),
+        ),
+        (
+            "change a user",
+            "/admin/update-user",
+            json!({ "userId": target, "data": { "name": "Robert", "email": "robert@example.com" } }),
+        ),
+        ("ban a user", "/admin/ban-user", json!({ "userId": target })),
+        (
+            "unban a user",
+            "/admin/unban-user",
+            json!({ "userId": target }),
+        ),
+    ] {
+        rig.post(file, name, path, by, body).await;
+    }
+    let body = json!({ "userId": target, "newPassword": "another good password" });
+    let (file, path) = ("account/change_password", "/admin/set-user-password");
+    rig.post(file, "set a password", path, by, body).await;
+    let body = json!({ "email": "new@example.com", "name": "New", "password": "a good long password", "role": "user" });
+    let file = "account/manage_users";
+    rig.post(file, "create a user", "/admin/create-user", by, body)
+        .await;
+    let eve = manage_users::find(&app.app, &target).await.unwrap();
+    for (name, disabled) in [("disable a user", true), ("enable a user", false)] {
+        rig.flow(file, name, async || {
+            manage_users::set_disabled(&app.app, eve.id, disabled, &peer()).await
+        })
+        .await;
+    }
+    let body = json!({ "email": "guest@example.com", "redirectTo": "/welcome" });
+    let (file, path) = ("account/invite_user", "/admin/invite-user");
+    rig.post(file, "invite a user", path, by, body).await;
+    received(&app, dir.path()).await;
+    // Acting as another user.
+    let dora = app.user("dora").await;
+    let file = "session/impersonate";
+    let body = json!({ "userId": id(&dora).await });
+    let path = "/admin/impersonate-user";
+    let answer = rig.post(file, "act as a user", path, by, body).await;
+    let acting = answer.header("set-auth-token").to_owned();
+    let path = "/admin/stop-impersonating";
+    rig.post(file, "stop acting", path, &acting, json!({}))
+        .await;
+    let support = app.user("support").await;
+    super::admin::set_role(&app, &support, "support").await;
+    let acting = act(&app, &support.sign_in().await, &dora).await;
+    // The role is taken away by another process, which ends nothing.
+    app.db_execute(
+        "UPDATE users SET role = 'user', version = version + 1 WHERE email = 'support@example.com'",
+    )
+    .await
+    .unwrap();
+    rig.flow(
+        "session/impersonate",
+        "end acting that is not allowed",
+        async || {
+            let session = acting.session_id.parse().unwrap();
+            countersign::flows::session::impersonate::end_unallowed(&app.app, session, &peer())
+                .await
+        },
+    )
+    .await;
+    let body = json!({ "userId": id(&dora).await });
+    let (file, path) = ("session/manage_sessions", "/admin/revoke-user-sessions");
+    rig.post(file, "revoke a user's sessions", path, by, body)
+        .await;
+    let body = json!({ "userId": target });
+    let file = "account/administer_users";
+    rig.post(file, "remove a user", "/admin/remove-user", by, body)
+        .await;
+    rig.flow(
+        "account/change_password",
+        "set a password at a shell",
+        async || {
+            let root = manage_users::find(&app.app, &root.email).await?;
+            change_password::set_password(&app.app, &root, "another good password", &peer()).await
+        },
+    )
+    .await;
+    rig.tell("administration");
+}
+
+#[tokio::test]
+async fn a_flow_of_the_keys_that_fails_keeps_nothing() {
+    let app = TestApp::start().await;
+    let mut rig = Rig::new(&app).await;
+    app.user("ana").await;
+    let file = "key/change_keys";
+    for (name, operation) in [
+        ("rotate the keys", KeyOperation::Rotate { force: false }),
+        (
+            "rotate the keys with force",
+            KeyOperation::Rotate { force: true },
+        ),
+        ("replace all keys", KeyOperation::ReplaceAll),
+    ] {
+        rig.flow(file, name, async || {
+            app.after(minutes(24 * 60));
+            change(&app.app, KeyChange::new(operation.clone(), peer())).await
+        })
+        .await;
+    }
+    let new = app.path("new.key");
+    std::fs::write(&new, "MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3BxcnN0dXY").unwrap();
+    std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o600)).unwrap();
+    rig.flow("key/rewrap", "change the master key", async || {
+        rewrap::rewrap(&app.app, &new, rewrap::Options::default(), &peer()).await
+    })
+    .await;
+    rig.tell("keys");
+}
+
+#[tokio::test]
+async fn a_lost_master_key_that_is_given_up_in_vain_keeps_nothing() {
+    let app = TestApp::start().await;
+    let mut rig = Rig::new(&app).await;
+    app.user("ana").await;
+    std::fs::remove_file(app.path("keys/master.key")).unwrap();
+    let heir = Arc::new(app.without_master_key().await.unwrap());
+    rig.victim = heir.clone();
+    rig.flow("key/abandon_keys", "abandon the master key", async || {
+        match abandon_keys::abandon(&heir, &peer()).await {
+            // The key was given up and the keys were not yet made: the next start makes them.
+            Err(flows::Error::KeyUnusable(_)) => load_keys::ensure_keys(&heir).await,
+            outcome => outcome.map(|_| ()),
+        }
+    })
+    .await;
+    rig.tell("a lost master key");
+}
+
+#[tokio::test]
+async fn a_flow_of_the_operator_or_the_schedule_that_fails_keeps_nothing() {
+    let (app, _dir) = posting(&[("audit.retention", "30d")]).await;
+    let mut rig = Rig::new(&app).await;
+    let ana = app.user("ana").await;
+    let app_ = &app.app;
+    rig.flow("audit/record_startup", "record a start", async || {
+        record_startup::announce(app_).await
+    })
+    .await;
+    rig.flow("ops/heartbeat", "beat", async || {
+        app.after(Duration::from_secs(1));
+        heartbeat::beat(app_).await
+    })
+    .await;
+    rig.flow("ops/heartbeat", "stop", async || {
+        heartbeat::stop(app_).await
+    })
+    .await;
+    let net = countersign::model::limit::block::network("198.51.100.0/24").unwrap();
+    let file = "limit/operate_limits";
+    rig.flow(file, "shut a network out", async || {
+        operate_limits::block(app_, net, minutes(60), "a flood", &peer()).await
+    })
+    .await;
+    rig.flow(file, "let a network in", async || {
+        operate_limits::unblock(app_, net, &peer()).await
+    })
+    .await;
+    rig.flow(file, "clear limits", async || {
+        operate_limits::clear(app_, operate_limits::Whose::All, &peer()).await
+    })
+    .await;
+    rig.flow("ops/confirm_clock", "confirm the clock", async || {
+        app.after(minutes(60));
+        confirm_clock::confirm_by_operator(app_, &peer()).await
+    })
+    .await;
+    let dev = Dev::new(Arc::new(MovableClock::default()));
+    rig.flow("ops/dev", "open a session for a test", async || {
+        let options = Options {
+            delivery: Delivery::Body,
+            remember: true,
+        };
+        dev.open_session(app_, &ana.email, options, &peer()).await
+    })
+    .await;
+    let email = json!({ "email": ana.email, "redirectTo": "/reset" });
+    app.post("/api/auth/request-password-reset", &email)
+        .await
+        .ok();
+    rig.flow("mail/deliver_mail", "deliver a request", async || {
+        // A mail that was taken and not sent is held for some minutes.
+        app.after(minutes(10));
+        deliver_mail::deliver_due(app_, || false).await
+    })
+    .await;
+    app.runs_for(minutes(60 * 24 * 60)).await;
+    rig.flow("ops/prune", "prune", async || prune::prune(app_).await)
+        .await;
+    rig.files.extend(["audit/read_audit", "ops/background"]);
+    rig.tell("operation");
+}
+
+#[tokio::test]
+async fn what_was_lost_and_is_done_again_in_vain_keeps_nothing() {
+    let app = TestApp::start().await;
+    let mut rig = Rig::new(&app).await;
+    let ana = app.user("ana").await;
+    let ana = manage_users::find(&app.app, &ana.email).await.unwrap().id;
+    app.after(minutes(1));
+    let by = Authority::Operator;
+    administer_users::ban(&app.app, by, ana, None, None, &peer())
+        .await
+        .unwrap();
+    let lines = export(&app).await;
+    app.db_execute("DELETE FROM audit_events WHERE kind = 'user.banned'")
+        .await
+        .unwrap();
+    app.db_execute("UPDATE users SET banned = 0, ban_reason = NULL, version = version + 1")
+        .await
+        .unwrap();
+    rig.flow("audit/reapply_audit", "reapply", async || {
+        flows::audit::reapply_audit::reapply(&app.app, parsed(&lines), false, &peer()).await
+    })
+    .await;
+    rig.tell("reapplied events");
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_told_in_vain_keeps_nothing() {
+    let (_receiver, url) = super::webhooks::Receiver::open(&[]).await;
+    let app = TestApp::with(&[
+        ("webhooks.url", url.as_str()),
+        ("webhooks.secret", super::webhooks::SECRET),
+        ("webhooks.events", "user.created"),
+    ])
+    .await;
+    let mut rig = Rig::new(&app).await;
+    app.user("ana").await;
+    rig.flow("audit/deliver_webhooks", "deliver a webhook", async || {
+        // A message that was taken and not sent is held for a minute.
+        app.after(minutes(5));
+        deliver_webhooks::deliver_due(&app.app, || false).await
+    })
+    .await;
+    rig.tell("webhooks");
+}
+
+#[tokio::test]
+async fn a_start_that_fails_keeps_nothing() {
+    let app = TestApp::start().await;
+    let mut rig = Rig::new(&app).await;
+    let next = app.replica_with(&[("keys.verifier_cache", "3h")]).await;
+    app.db_execute("UPDATE key_ring SET verifier_cache = 0")
+        .await
+        .unwrap();
+    rig.victim = next.app.clone();
+    rig.flow("key/load_keys", "go on as another process", async || {
+        load_keys::reload(&next.app).await
+    })
+    .await;
+    rig.tell("a start");
+}
+
+/// Every file whose transactions are not failed above, and why not.
+const NOT_FAILED: [(&str, &str); 2] = [
+    ("transaction", "it is the transaction"),
+    (
+        "session/replay_alarm",
+        "one statement: the event of an alarm",
+    ),
+];
+
+#[test]
+fn every_file_with_a_transaction_is_failed() {
+    let mut files = BTreeSet::new();
+    for domain in std::fs::read_dir("src/flows").unwrap() {
+        let domain = domain.unwrap().path();
+        let inner = if domain.is_dir() {
+            std::fs::read_dir(&domain)
+                .unwrap()
+                .map(|e| e.unwrap().path())
+                .collect()
+        } else {
+            vec![domain]
+        };
+        for path in inner {
+            let text = std::fs::read_to_string(&path).unwrap();
+            if text.contains(".transaction(") || text.contains(".transaction_with(") {
+                let name = path.strip_prefix("src/flows").unwrap().with_extension("");
+                files.insert(name.display().to_string());
+            }
+        }
+    }
+    let own = include_str!("all_or_nothing.rs");
+    for file in &files {
+        let is_named = own.contains(&format!("\"{file}\""));
+        assert!(is_named, "no flow of {file} is failed");
+    }
+    assert!(files.len() > 30, "{}", files.len());
+    for (file, _) in NOT_FAILED {
+        assert!(files.contains(file), "{file}");
+    }
+}
