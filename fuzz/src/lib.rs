@@ -11,8 +11,8 @@ use countersign::app::App;
 use countersign::clock::SystemClock;
 use countersign::config::{Config, Sources};
 use countersign::flows::account::administer_users::set_role;
-use countersign::flows::authority::Authority;
 use countersign::flows::key::load_keys;
+use countersign::flows::permit::Permitted;
 use countersign::http::router;
 use countersign::model::audit::event::Peer;
 use countersign::random::SeededRandom;
@@ -89,7 +89,7 @@ async fn admin(app: &Arc<App>, router: &Router) -> String {
         .expect("an id");
     set_role(
         app,
-        Authority::Operator,
+        Permitted::as_operator(),
         id,
         "admin".into(),
         &Peer::default(),

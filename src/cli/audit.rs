@@ -14,7 +14,7 @@ use crate::flows::audit::read_audit;
 use crate::flows::audit::read_audit::{Entry, Filter, Known};
 use crate::flows::audit::reapply_audit;
 use crate::flows::audit::reapply_audit::{Exported, Outcome, Reapplied};
-use crate::flows::authority::Authority;
+use crate::flows::permit::Permitted;
 use crate::model::kernel::time::Timestamp;
 
 use super::{Failure, Output, Result, ask, build, operator, output};
@@ -116,7 +116,7 @@ async fn act(app: &App, command: Audit) -> Result<()> {
             };
             list(
                 output,
-                &read_audit::list(app, Authority::Operator, filter, limit.into()).await?,
+                &read_audit::list(app, Permitted::as_operator(), filter, limit.into()).await?,
             );
             Ok(())
         }
@@ -146,7 +146,8 @@ async fn act(app: &App, command: Audit) -> Result<()> {
                     ..Filter::default()
                 };
                 let page =
-                    read_audit::list(app, Authority::Operator, filter, read_audit::PAGE).await?;
+                    read_audit::list(app, Permitted::as_operator(), filter, read_audit::PAGE)
+                        .await?;
                 let Some(last) = page.last() else {
                     return Ok(());
                 };
@@ -166,10 +167,11 @@ async fn act(app: &App, command: Audit) -> Result<()> {
 }
 
 async fn verify(app: &App, against: Option<&Path>) -> Result<()> {
-    let mut report = read_audit::verify(app).await?;
+    let mut report = read_audit::verify(app, Permitted::as_operator()).await?;
     let mut compared = None;
     if let Some(path) = against {
-        let mut found = read_audit::compare(app, &known_in(path)?).await?;
+        let mut found =
+            read_audit::compare(app, Permitted::as_operator(), &known_in(path)?).await?;
         report.faults.append(&mut found.faults);
         compared = Some((path, found));
     }
@@ -315,7 +317,8 @@ async fn since(app: &App, from: Timestamp) -> Result<Vec<Entry>> {
             after: Some(place),
             ..Filter::default()
         };
-        let page = read_audit::list(app, Authority::Operator, filter, read_audit::PAGE).await?;
+        let page =
+            read_audit::list(app, Permitted::as_operator(), filter, read_audit::PAGE).await?;
         let Some(last) = page.last() else {
             return Ok(all);
         };

@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::flows::key::change_keys;
 use crate::flows::key::change_keys::{Changed, KeyChange, describe};
 use crate::flows::key::inspect_keys;
+use crate::flows::permit::Permitted;
 use crate::flows::token::session_tokens;
 use crate::model::key::key::{Key, KeyOperation, State, Step};
 
@@ -312,7 +313,7 @@ async fn change(
         );
         return Ok(());
     }
-    let changed = change_keys::change(app, order).await?;
+    let changed = change_keys::change(app, Permitted::as_operator(), order).await?;
     print_change(format, &changed, true);
     Ok(())
 }
@@ -380,7 +381,7 @@ async fn import(
         output::object(format, &[("kid", json!(found)), ("written", json!(false))]);
         return Ok(());
     }
-    let changed = change_keys::change(app, order).await?;
+    let changed = change_keys::change(app, Permitted::as_operator(), order).await?;
     print_change(format, &changed, true);
     Ok(())
 }

@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::flows::limit::operate_limits;
 use crate::flows::limit::operate_limits::Whose;
+use crate::flows::permit::Permitted;
 use crate::model::limit::block;
 
 use super::{Failure, Output, Result, ask, build, operator, output};
@@ -105,7 +106,8 @@ async fn act(app: &App, command: Limits) -> Result<()> {
                     yes,
                 )?;
             }
-            let cleared = operate_limits::clear(app, whose, &operator()).await?;
+            let cleared =
+                operate_limits::clear(app, Permitted::as_operator(), whose, &operator()).await?;
             output::note(&format!("{cleared} limit(s) cleared."));
         }
         Limits::Block {
@@ -118,11 +120,20 @@ async fn act(app: &App, command: Limits) -> Result<()> {
                     "--for: more than nothing and 30 days at most".into(),
                 ));
             }
-            let ends_at = operate_limits::block(app, network, time, &reason, &operator()).await?;
+            let ends_at = operate_limits::block(
+                app,
+                Permitted::as_operator(),
+                network,
+                time,
+                &reason,
+                &operator(),
+            )
+            .await?;
             output::note(&format!("{network} is refused until {ends_at}."));
         }
         Limits::Unblock { network } => {
-            if !operate_limits::unblock(app, network, &operator()).await? {
+            if !operate_limits::unblock(app, Permitted::as_operator(), network, &operator()).await?
+            {
                 return Err(Failure::Refused(format!(
                     "{network} is not blocked; see `countersign limits list`"
                 )));
@@ -134,7 +145,8 @@ async fn act(app: &App, command: Limits) -> Result<()> {
 }
 
 async fn list(app: &App, limit: u32, form: Output) -> Result<()> {
-    let (limits, blocks) = operate_limits::list(app, limit.into()).await?;
+    let (limits, blocks) =
+        operate_limits::list(app, Permitted::as_operator(), limit.into()).await?;
     let mut rows: Vec<_> = blocks
         .iter()
         .map(|b| {

@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::app::App;
 use crate::config::Config;
 use crate::flows::account::manage_users;
+use crate::flows::permit::Permitted;
 use crate::flows::session::manage_sessions;
 use crate::flows::session::manage_sessions::{Page, Which};
 use crate::model::kernel::id::SessionId;
@@ -68,8 +69,9 @@ async fn act(app: &App, command: Sessions) -> Result<()> {
             output,
         } => {
             let user = manage_users::find(app, &user).await?;
-            let sessions = manage_sessions::list(
+            let sessions = manage_sessions::list_of_user(
                 app,
+                Permitted::as_operator(),
                 user.id,
                 Page {
                     limit,
@@ -137,7 +139,8 @@ async fn act(app: &App, command: Sessions) -> Result<()> {
                 )?;
                 Which::Everybody
             };
-            let ended = manage_sessions::revoke(app, which, &operator()).await?;
+            let ended =
+                manage_sessions::revoke(app, Permitted::as_operator(), which, &operator()).await?;
             if ended.complete {
                 output::note(&format!("{} session(s) ended.", ended.marked.len()));
             } else {

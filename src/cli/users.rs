@@ -12,7 +12,7 @@ use crate::flows::account::invite_user::Invitation;
 use crate::flows::account::manage_users;
 use crate::flows::account::manage_users::New;
 use crate::flows::account::{administer_users, change_password};
-use crate::flows::authority::{self, Authority};
+use crate::flows::permit::Permitted;
 use crate::flows::session::manage_sessions;
 use crate::model::account::user::User;
 use crate::model::kernel::id::UserId;
@@ -61,7 +61,7 @@ async fn act(app: &App, command: Users) -> Result<()> {
             show(
                 app.now(),
                 output,
-                &manage_users::create(app, Authority::Operator, new, &operator()).await?,
+                &manage_users::create(app, Permitted::as_operator(), new, &operator()).await?,
             );
         }
         Users::List {
@@ -86,7 +86,14 @@ async fn act(app: &App, command: Users) -> Result<()> {
                 output::note("The password could be set. Nothing was written.");
                 return Ok(());
             }
-            change_password::set_password(app, &user, &password, &operator()).await?;
+            change_password::set_password(
+                app,
+                Permitted::as_operator(),
+                &user,
+                &password,
+                &operator(),
+            )
+            .await?;
             output::note(&format!(
                 "{} has a new password and is signed out everywhere.",
                 user.email
@@ -98,7 +105,7 @@ async fn act(app: &App, command: Users) -> Result<()> {
             dry_run,
         } => {
             let user = manage_users::find(app, &user).await?;
-            authority::check_roles(app, &role)?;
+            manage_users::check_roles(app, &role)?;
             if dry_run {
                 output::note(&format!(
                     "{} would be {role} and is {}. Nothing was written.",
@@ -106,9 +113,14 @@ async fn act(app: &App, command: Users) -> Result<()> {
                 ));
                 return Ok(());
             }
-            let user =
-                administer_users::set_role(app, Authority::Operator, user.id, role, &operator())
-                    .await?;
+            let user = administer_users::set_role(
+                app,
+                Permitted::as_operator(),
+                user.id,
+                role,
+                &operator(),
+            )
+            .await?;
             output::note(&format!("{} is now {}.", user.email, user.role));
         }
         Users::Invite {
@@ -126,7 +138,7 @@ async fn act(app: &App, command: Users) -> Result<()> {
                     "{redirect_to}: neither a path of ours nor of an origin in server.trusted_origins"
                 )));
             }
-            authority::check_roles(app, &role)?;
+            manage_users::check_roles(app, &role)?;
             let invitation = Invitation {
                 email,
                 name,
@@ -141,7 +153,7 @@ async fn act(app: &App, command: Users) -> Result<()> {
                 return Ok(());
             }
             let user =
-                invite_user::invite(app, Authority::Operator, invitation, &operator()).await?;
+                invite_user::invite(app, Permitted::as_operator(), invitation, &operator()).await?;
             output::note(&format!(
                 "{} is invited; a running service sends the mail.",
                 user.email
@@ -181,9 +193,14 @@ async fn act(app: &App, command: Users) -> Result<()> {
                 ));
                 return Ok(());
             }
-            let user =
-                administer_users::update(app, Authority::Operator, user.id, changes, &operator())
-                    .await?;
+            let user = administer_users::update(
+                app,
+                Permitted::as_operator(),
+                user.id,
+                changes,
+                &operator(),
+            )
+            .await?;
             output::note(&format!("{} is changed.", user.email));
         }
         Users::SetMetadata {
@@ -205,9 +222,14 @@ async fn act(app: &App, command: Users) -> Result<()> {
                 metadata: Some(metadata),
                 ..Changes::default()
             };
-            let user =
-                administer_users::update(app, Authority::Operator, user.id, changes, &operator())
-                    .await?;
+            let user = administer_users::update(
+                app,
+                Permitted::as_operator(),
+                user.id,
+                changes,
+                &operator(),
+            )
+            .await?;
             output::note(&format!("{} has {text} now.", user.email));
         }
         Users::Ban {
@@ -227,9 +249,15 @@ async fn act(app: &App, command: Users) -> Result<()> {
                 return Ok(());
             }
             ask::confirm(&format!("Ban {} and end {sessions}?", user.email), yes)?;
-            let user =
-                administer_users::ban(app, Authority::Operator, user.id, reason, time, &operator())
-                    .await?;
+            let user = administer_users::ban(
+                app,
+                Permitted::as_operator(),
+                user.id,
+                reason,
+                time,
+                &operator(),
+            )
+            .await?;
             let until = user
                 .ban_expires_at
                 .map_or_else(|| "for ever".to_owned(), |end| format!("until {end}"));
@@ -241,7 +269,7 @@ async fn act(app: &App, command: Users) -> Result<()> {
                 output::note(&format!("{} would be let in again.", user.email));
                 return Ok(());
             }
-            administer_users::unban(app, Authority::Operator, user.id, &operator()).await?;
+            administer_users::unban(app, Permitted::as_operator(), user.id, &operator()).await?;
             output::note(&format!("{} is no longer banned.", user.email));
         }
         Users::Delete { user, dry_run, yes } => {
@@ -254,7 +282,7 @@ async fn act(app: &App, command: Users) -> Result<()> {
                 &format!("Delete {} with every session and account?", user.email),
                 yes,
             )?;
-            administer_users::remove(app, Authority::Operator, user.id, &operator()).await?;
+            administer_users::remove(app, Permitted::as_operator(), user.id, &operator()).await?;
             output::note(&format!("{} is deleted.", user.email));
         }
         Users::Disable { user, dry_run, yes } => {
@@ -283,7 +311,14 @@ async fn act(app: &App, command: Users) -> Result<()> {
 }
 
 async fn set_disabled(app: &App, user: &User, disabled: bool) -> Result<()> {
-    let changed = manage_users::set_disabled(app, user.id, disabled, &operator()).await?;
+    let changed = manage_users::set_disabled(
+        app,
+        Permitted::as_operator(),
+        user.id,
+        disabled,
+        &operator(),
+    )
+    .await?;
     let state = if disabled { "disabled" } else { "enabled" };
     output::note(&format!(
         "{} {} {state}.",
@@ -319,9 +354,11 @@ async fn found(
         limit: limit.into(),
         offset: offset.into(),
     };
-    Ok(administer_users::search(app, Authority::Operator, page)
-        .await?
-        .0)
+    Ok(
+        administer_users::search(app, Permitted::as_operator(), page)
+            .await?
+            .0,
+    )
 }
 
 fn list(now: Timestamp, format: Output, users: &[User]) {
@@ -376,7 +413,7 @@ fn state(now: Timestamp, user: &User) -> &'static str {
 /// How many sessions the user has, in words; very many are not counted.
 async fn how_many(app: &App, user: UserId) -> Result<String> {
     let sessions = i64::try_from(
-        manage_sessions::list(app, user, manage_sessions::FIRST)
+        manage_sessions::list_of_user(app, Permitted::as_operator(), user, manage_sessions::FIRST)
             .await?
             .len(),
     )

@@ -10,19 +10,19 @@ use crate::model::kernel::id::SessionId;
 use super::{Error, Result};
 use crate::flows::session::read_session::Authenticated;
 
-/// On whose authority something is done.
+/// Who calls a flow. Only [`super::permit`] makes one.
 #[derive(Clone, Copy)]
-pub enum Authority<'a> {
-    /// At a shell, with the database and the keys at hand.
+pub(in crate::flows) enum Caller<'a> {
+    /// An operator at a shell, with the database and the keys at hand.
     Operator,
-    /// Signed in.
+    /// A signed-in user.
     Session(&'a Authenticated),
 }
 
-impl Authority<'_> {
+impl<'a> Caller<'a> {
     /// Refuses what the session's powers do not allow, and every change where the password was
     /// proven too long ago (`sessions.admin_fresh_for`).
-    pub fn may(self, app: &App, action: Action) -> Result<()> {
+    pub(in crate::flows) fn require(self, app: &App, action: Action) -> Result<()> {
         let Self::Session(who) = self else {
             return Ok(());
         };
@@ -32,9 +32,14 @@ impl Authority<'_> {
         who.fresh_for(app, action)
     }
 
-    /// The same for an action on this user: only an admin may do anything to an admin.
-    pub fn may_to(self, app: &App, action: Action, target: &User) -> Result<()> {
-        self.may(app, action)?;
+    /// Refuses what is not allowed on this user: only an admin may do anything to an admin.
+    pub(in crate::flows) fn require_on(
+        self,
+        app: &App,
+        action: Action,
+        target: &User,
+    ) -> Result<()> {
+        self.require(app, action)?;
         let Self::Session(who) = self else {
             return Ok(());
         };
@@ -58,9 +63,14 @@ impl Authority<'_> {
         }
     }
 
-    /// Whether this field of this user may be set.
-    pub fn may_set(self, app: &App, field: Field, target: &User) -> Result<()> {
-        self.may_to(app, field.action(), target)?;
+    /// Refuses to set a field of this user that is not the caller's to set.
+    pub(in crate::flows) fn require_to_set(
+        self,
+        app: &App,
+        field: Field,
+        target: &User,
+    ) -> Result<()> {
+        self.require_on(app, field.action(), target)?;
         let vouches_for_oneself = match field {
             // Claims of access tokens come from it: who could write one's own would choose one's
             // own tenant.
@@ -79,17 +89,17 @@ impl Authority<'_> {
         }
     }
 
-    /// Whether this field of a user who is being created may be set.
-    pub fn may_begin_with(self, app: &App, field: Field) -> Result<()> {
+    /// Refuses to give a new user a first value of a field that is not the caller's to give.
+    pub(in crate::flows) fn require_to_begin_with(self, app: &App, field: Field) -> Result<()> {
         if field.comes_with_creation() {
-            self.may(app, Action::CreateUser)
+            self.require(app, Action::CreateUser)
         } else {
-            self.may(app, field.action())
+            self.require(app, field.action())
         }
     }
 
     /// Whether this is done with the rights of an admin.
-    pub fn is_admin(self) -> bool {
+    pub(in crate::flows) fn is_admin(self) -> bool {
         match self {
             Self::Operator => true,
             Self::Session(who) => who.powers.is_admin(),
@@ -97,15 +107,23 @@ impl Authority<'_> {
     }
 
     /// Whether these roles allow nothing that is not allowed here; only an admin makes admins.
-    pub fn may_give(self, app: &App, role: &str) -> bool {
+    pub(in crate::flows) fn may_give(self, app: &App, role: &str) -> bool {
         match self {
             Self::Operator => true,
             Self::Session(who) => who.powers.may_give(role, &app.config.roles),
         }
     }
 
+    /// Returns the signed-in user, or `None` for an operator.
+    pub(in crate::flows) fn signed_in(self) -> Option<&'a Authenticated> {
+        match self {
+            Self::Operator => None,
+            Self::Session(who) => Some(who),
+        }
+    }
+
     /// The session that asks.
-    pub fn session(self) -> Option<SessionId> {
+    pub(in crate::flows) fn session(self) -> Option<SessionId> {
         match self {
             Self::Operator => None,
             Self::Session(who) => Some(who.session.id),
@@ -113,12 +131,12 @@ impl Authority<'_> {
     }
 
     /// Whether the user is the one who asks, in a session of their own.
-    pub fn is(self, user: &User) -> bool {
+    pub(in crate::flows) fn is(self, user: &User) -> bool {
         matches!(self, Self::Session(who) if who.user.id == user.id && who.powers.actor().is_none())
     }
 
     /// Whether the user is the one of the session, or the one who acts in it.
-    pub fn names(self, user: &User) -> bool {
+    pub(in crate::flows) fn names(self, user: &User) -> bool {
         let Self::Session(who) = self else {
             return false;
         };

@@ -4,13 +4,14 @@
 
 pub mod account;
 pub mod audit;
-pub mod authority;
+pub(in crate::flows) mod authority;
 pub mod error;
 pub mod key;
 pub mod limit;
 pub mod login;
 pub mod mail;
 pub mod ops;
+pub mod permit;
 pub mod session;
 pub mod token;
 pub mod transaction;

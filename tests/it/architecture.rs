@@ -343,6 +343,53 @@ fn no_handler_uses_a_field_before_the_whole_request_is_checked() {
     );
 }
 
+/// Whether a caller may do something is decided by the proof that a flow takes
+/// (`flows/permit.rs`). A check in a handler could be forgotten in the next handler.
+#[test]
+fn http_checks_no_permission_and_only_permit_makes_a_proof() {
+    let checks = regex::Regex::new(
+        r"\.may\w*\(|\bAction::|\bCaller\b|as_operator|\.allow\(|impersonated_by\.is_some\(\)|\.powers\.is_admin|\.fresh_for\(",
+    )
+    .unwrap();
+    // The navigation says in which session an impersonator acts; nothing is decided by it.
+    let may = [("http/pages/page.rs", "impersonated_by.is_some()")];
+    let made =
+        regex::Regex::new(r"\b(Permitted|PermittedOn|OwnAccount|OnBehalf) \{\s*\w+[,:]").unwrap();
+    let caller = regex::Regex::new(r"\bCaller::(Operator|Session)\b").unwrap();
+    let mut proofs = 0;
+    for (file, text) in sources() {
+        let text = production(&text);
+        // The map of refusals names the action that was refused.
+        if file.starts_with("http/") && !file.starts_with("http/edge/") {
+            for found in checks.find_iter(text) {
+                assert!(
+                    may.contains(&(file.as_str(), found.as_str())),
+                    "{file} checks by {}",
+                    found.as_str()
+                );
+            }
+            proofs += text.matches(".require::<to::").count()
+                + text.matches(".own_account::<to::").count()
+                + text.matches(".on_behalf::<to::").count();
+        }
+        if file != "flows/permit.rs" {
+            assert!(!made.is_match(text), "{file} makes a proof");
+            assert!(!caller.is_match(text), "{file} makes a caller");
+        }
+    }
+    assert!(
+        proofs >= 35,
+        "{proofs}: the pattern finds the proofs no more"
+    );
+    let permit = std::fs::read_to_string("src/flows/permit.rs").unwrap();
+    let public_field =
+        regex::Regex::new(r"\n    pub(\([^)]*\))? (caller|who|target|action):").unwrap();
+    assert!(
+        !public_field.is_match(&permit),
+        "a field of a proof is public"
+    );
+}
+
 #[test]
 fn one_cryptographic_back_end_is_in_the_graph() {
     let lock = std::fs::read_to_string("Cargo.lock").unwrap();

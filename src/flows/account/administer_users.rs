@@ -21,8 +21,9 @@ use crate::store::session::endings::Which;
 use crate::store::{self, work};
 
 use crate::flows::audit::recorder::detail;
-use crate::flows::authority::{Authority, check_roles};
+use crate::flows::authority::{Caller, check_roles};
 use crate::flows::error::if_conflict;
+use crate::flows::permit::{Grantable, Permitted, PermittedOn, to};
 use crate::flows::session::end_session::end;
 use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
@@ -31,8 +32,11 @@ use crate::flows::{Error, Result};
 const NO_REASON: &str = "No reason";
 
 /// A page of users and how many there are in all.
-pub async fn search(app: &App, by: Authority<'_>, search: Search) -> Result<(Vec<User>, i64)> {
-    by.may(app, Action::ListUsers)?;
+pub async fn search(
+    app: &App,
+    _: Permitted<'_, to::ListUsers>,
+    search: Search,
+) -> Result<(Vec<User>, i64)> {
     Ok(app
         .db
         .read(work!(conn => store::account::user_search::search(conn, &search).await))
@@ -40,17 +44,17 @@ pub async fn search(app: &App, by: Authority<'_>, search: Search) -> Result<(Vec
 }
 
 /// The user of this id.
-pub async fn get(app: &App, by: Authority<'_>, id: UserId) -> Result<User> {
-    by.may(app, Action::GetUser)?;
+pub async fn get(app: &App, _: Permitted<'_, to::GetUser>, id: UserId) -> Result<User> {
     find(app, id).await
 }
 
-/// The user, if this may be done to them.
-pub async fn target(app: &App, by: Authority<'_>, action: Action, id: UserId) -> Result<User> {
-    by.may(app, action)?;
-    let user = find(app, id).await?;
-    by.may_to(app, action, &user)?;
-    Ok(user)
+/// Permits the action on the user of this id.
+pub(in crate::flows) async fn target<'a, A: Grantable>(
+    app: &App,
+    permitted: Permitted<'a, A>,
+    id: UserId,
+) -> Result<PermittedOn<'a, A>> {
+    permitted.on(app, find(app, id).await?)
 }
 
 async fn find(app: &App, id: UserId) -> Result<User> {
@@ -64,7 +68,7 @@ async fn find(app: &App, id: UserId) -> Result<User> {
 /// Changes whatever is said of a user.
 pub async fn update(
     app: &App,
-    by: Authority<'_>,
+    permitted: Permitted<'_, to::UpdateUser>,
     id: UserId,
     mut changes: Changes,
     peer: &Peer,
@@ -72,15 +76,15 @@ pub async fn update(
     if changes.is_empty() {
         return Err(Error::NoDataToUpdate);
     }
-    let target = find(app, id).await?;
-    by.may_to(app, Action::UpdateUser, &target)?;
+    let on = target(app, permitted, id).await?;
+    let (by, target) = (on.caller(), on.target());
     for field in changes.fields() {
-        by.may_set(app, field, &target)?;
+        by.require_to_set(app, field, target)?;
     }
     if let Some(role) = &changes.role {
-        may_give(app, by, &target, role)?;
+        require_role_change(app, by, target, role)?;
     }
-    if matches!(changes.ban, Some(Ban::Set { .. })) && by.names(&target) {
+    if matches!(changes.ban, Some(Ban::Set { .. })) && by.names(target) {
         return Err(Error::CannotBanYourself);
     }
     if changes
@@ -91,24 +95,22 @@ pub async fn update(
         // The new mailbox is not proven, unless the request vouches for it.
         changes.email_verified.get_or_insert(false);
     }
-    carry_out(app, by, id, changes, peer).await
+    carry_out(app, &on, changes, peer).await
 }
 
 /// Replaces the roles.
 pub async fn set_role(
     app: &App,
-    by: Authority<'_>,
+    permitted: Permitted<'_, to::SetRole>,
     id: UserId,
     role: String,
     peer: &Peer,
 ) -> Result<User> {
-    by.may(app, Action::SetRole)?;
-    let target = find(app, id).await?;
-    may_give(app, by, &target, &role)?;
+    let on = target(app, permitted, id).await?;
+    require_role_change(app, on.caller(), on.target(), &role)?;
     carry_out(
         app,
-        by,
-        id,
+        &on,
         Changes {
             role: Some(role),
             ..Changes::default()
@@ -118,8 +120,8 @@ pub async fn set_role(
     .await
 }
 
-fn may_give(app: &App, by: Authority<'_>, target: &User, role: &str) -> Result<()> {
-    by.may_set(app, Field::Role, target)?;
+fn require_role_change(app: &App, by: Caller<'_>, target: &User, role: &str) -> Result<()> {
+    by.require_to_set(app, Field::Role, target)?;
     check_roles(app, role)?;
     // Setting roles takes away those that were there.
     if by.may_give(app, role) && by.may_give(app, &target.role) {
@@ -132,18 +134,17 @@ fn may_give(app: &App, by: Authority<'_>, target: &User, role: &str) -> Result<(
 /// Shuts a user out for a time or for ever; every session ends in the same transaction.
 pub async fn ban(
     app: &App,
-    by: Authority<'_>,
+    permitted: Permitted<'_, to::BanUser>,
     id: UserId,
     reason: Option<String>,
     expires_in: Option<Duration>,
     peer: &Peer,
 ) -> Result<User> {
-    by.may(app, Action::BanUser)?;
     let target = find(app, id).await?;
-    if by.names(&target) {
+    if permitted.caller().names(&target) {
         return Err(Error::CannotBanYourself);
     }
-    by.may_to(app, Action::BanUser, &target)?;
+    let on = permitted.on(app, target)?;
     let ends_at = expires_in.map(|time| app.now() + time);
     let ban = Ban::Set {
         reason: reason
@@ -153,8 +154,7 @@ pub async fn ban(
     };
     carry_out(
         app,
-        by,
-        id,
+        &on,
         Changes {
             ban: Some(ban),
             ..Changes::default()
@@ -165,13 +165,16 @@ pub async fn ban(
 }
 
 /// Lets a banned user in again.
-pub async fn unban(app: &App, by: Authority<'_>, id: UserId, peer: &Peer) -> Result<User> {
-    by.may(app, Action::BanUser)?;
-    by.may_to(app, Action::BanUser, &find(app, id).await?)?;
+pub async fn unban(
+    app: &App,
+    permitted: Permitted<'_, to::BanUser>,
+    id: UserId,
+    peer: &Peer,
+) -> Result<User> {
+    let on = target(app, permitted, id).await?;
     carry_out(
         app,
-        by,
-        id,
+        &on,
         Changes {
             ban: Some(Ban::Lifted),
             ..Changes::default()
@@ -182,13 +185,17 @@ pub async fn unban(app: &App, by: Authority<'_>, id: UserId, peer: &Peer) -> Res
 }
 
 /// Deletes a user with every session and account.
-pub async fn remove(app: &App, by: Authority<'_>, id: UserId, peer: &Peer) -> Result<()> {
-    by.may(app, Action::DeleteUser)?;
+pub async fn remove(
+    app: &App,
+    permitted: Permitted<'_, to::DeleteUser>,
+    id: UserId,
+    peer: &Peer,
+) -> Result<()> {
     let target = find(app, id).await?;
-    if by.names(&target) {
+    if permitted.caller().names(&target) {
         return Err(Error::CannotRemoveYourself);
     }
-    by.may_to(app, Action::DeleteUser, &target)?;
+    let id = permitted.on(app, target)?.target().id;
     app.transaction(
         peer,
         tx!(tx => {
@@ -232,14 +239,13 @@ pub(in crate::flows) async fn keep_an_admin(tx: &mut Tx<'_>, id: UserId) -> Resu
     }
 }
 
-async fn carry_out(
+async fn carry_out<A: Grantable>(
     app: &App,
-    by: Authority<'_>,
-    id: UserId,
+    on: &PermittedOn<'_, A>,
     changes: Changes,
     peer: &Peer,
 ) -> Result<User> {
-    let spared = by.session();
+    let (id, spared) = (on.target().id, on.caller().session());
     app.transaction(peer, tx!(tx => change(tx, id, &changes, spared).await))
         .await
 }

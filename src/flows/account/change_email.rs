@@ -21,8 +21,8 @@ use crate::flows::audit::recorder::detail;
 use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::mail::mail_links;
 use crate::flows::mail::outbox::Change;
+use crate::flows::permit::{OwnAccount, to};
 use crate::flows::session::end_session::end;
-use crate::flows::session::read_session::Authenticated;
 use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 
@@ -33,7 +33,7 @@ const FRESH: Duration = Duration::from_secs(86_400);
 /// Asks for another address.
 pub async fn request(
     app: &App,
-    who: &Authenticated,
+    who: OwnAccount<'_, to::SetEmail>,
     new: Email,
     callback: Option<String>,
     peer: &Peer,

@@ -6,7 +6,6 @@ use serde_json::Map;
 use crate::app::App;
 use crate::crypto::password::Verdict;
 use crate::model::account::password::Password;
-use crate::model::account::permission::{Action, Field};
 use crate::model::account::user::User;
 use crate::model::audit::event::{Kind, Peer};
 use crate::model::kernel::id::{EventId, UserId};
@@ -20,18 +19,17 @@ use super::administer_users;
 use super::choose_password::choose;
 use super::sign_up::account_id;
 use super::update_user::{refused, verify_password};
-use crate::flows::authority::Authority;
 use crate::flows::limit::rate_limit::RateLimitCheck;
+use crate::flows::permit::{OwnAccount, Permitted, to};
 use crate::flows::session::end_session::end;
 use crate::flows::session::open_session::{Options, PendingSession, RingVersion, SessionTokens};
-use crate::flows::session::read_session::Authenticated;
 use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 
 /// Replaces the password; with `move_session` the caller's own session gives way to a new one too.
 pub async fn change_password(
     app: &App,
-    who: &Authenticated,
+    who: OwnAccount<'_, to::SetPassword>,
     current: &str,
     new: &str,
     move_session: bool,
@@ -49,7 +47,6 @@ pub async fn change_password(
     let verified = known
         .password_hash
         .ok_or(Error::CredentialAccountNotFound)?;
-    who.require_not_impersonated(Action::SetPassword)?;
     let charges = RateLimitCheck::confirmation(app, who.session.id);
     charges.consume(app).await?;
     if charges
@@ -63,7 +60,7 @@ pub async fn change_password(
         .await?
         == Verdict::Wrong
     {
-        return Err(refused(app, who, peer).await);
+        return Err(refused(app, &who, peer).await);
     }
     charges.reset_now(app).await?;
     let hash = app.hasher.hash(peer, new).await?;
@@ -111,32 +108,39 @@ pub async fn check_new(app: &App, user: &User, new: &str) -> Result<()> {
     choose(app, new, &own_words(user)).await.map(|_| ())
 }
 
-/// Sets the password of a user who is not asked: every session of the user ends. For require_not_impersonated the
-/// current password is proven; a session that is stolen takes no account.
+/// Sets the password of a user who is not asked: every session of the user ends. For one's own
+/// account the current password is proven, so that a stolen session does not take the account.
 pub async fn set_for_user(
     app: &App,
-    who: &Authenticated,
+    permitted: Permitted<'_, to::SetPassword>,
     id: UserId,
     current: Option<&str>,
     new: &str,
     peer: &Peer,
 ) -> Result<()> {
-    let by = Authority::Session(who);
-    let user = administer_users::target(app, by, Field::Password.action(), id).await?;
-    if !by.names(&user) {
-        return set_password(app, &user, new, peer).await;
-    }
+    let on = administer_users::target(app, permitted, id).await?;
+    let user = on.target();
+    let Some(who) = on.caller().signed_in().filter(|_| on.caller().names(user)) else {
+        return set(app, user, None, new, peer).await;
+    };
     // An actor who acts as the user knows the current password no better than a thief would.
-    who.require_not_impersonated(Field::Password.action())?;
-    let verified = verify_password(app, who, current.ok_or(Error::InvalidPassword)?, peer)
+    let own = who.own_account()?;
+    let verified = verify_password(app, own, current.ok_or(Error::InvalidPassword)?, peer)
         .await?
         .ok_or(Error::InvalidPassword)?;
-    set(app, &user, Some(verified), new, peer).await
+    set(app, user, Some(verified), new, peer).await
 }
 
-/// An operator or an admin sets a password: every session of the user ends.
-pub async fn set_password(app: &App, user: &User, new: &str, peer: &Peer) -> Result<()> {
-    set(app, user, None, new, peer).await
+/// Sets a password without asking for the current one: every session of the user ends.
+pub async fn set_password(
+    app: &App,
+    permitted: Permitted<'_, to::SetPassword>,
+    user: &User,
+    new: &str,
+    peer: &Peer,
+) -> Result<()> {
+    let on = permitted.on(app, user.clone())?;
+    set(app, on.target(), None, new, peer).await
 }
 
 async fn set(

@@ -11,11 +11,11 @@ use crate::model::mail::Purpose;
 use crate::store::{self, work};
 
 use super::administer_users::{delete_account, keep_an_admin};
-use super::update_user::verify_password;
+use super::update_user::prove_password;
 use crate::flows::audit::recorder::detail;
 use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::mail::mail_links;
-use crate::flows::session::read_session::Authenticated;
+use crate::flows::permit::{OwnAccount, to};
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
@@ -25,19 +25,23 @@ const FRESH: Duration = Duration::from_secs(86_400);
 /// Deletes the account of who knows its password.
 pub async fn with_password(
     app: &App,
-    who: &Authenticated,
+    who: OwnAccount<'_, to::DeleteUser>,
     password: &str,
     peer: &Peer,
 ) -> Result<()> {
     let (user, verified) = (
         who.user.id,
-        verify_password(app, who, password, peer).await?,
+        prove_password(app, &who, password, peer).await?,
     );
     delete(app, user, Proof::Password(verified), peer).await
 }
 
 /// Where no mail is sent: a sign-in that is not a day old is proof enough, as with Better Auth.
-pub async fn with_fresh_session(app: &App, who: &Authenticated, peer: &Peer) -> Result<()> {
+pub async fn with_fresh_session(
+    app: &App,
+    who: OwnAccount<'_, to::DeleteUser>,
+    peer: &Peer,
+) -> Result<()> {
     if app.now().since(who.session.auth_time) >= FRESH {
         return Err(Error::SessionExpired);
     }
@@ -47,7 +51,7 @@ pub async fn with_fresh_session(app: &App, who: &Authenticated, peer: &Peer) -> 
 /// Sends the link.
 pub async fn request(
     app: &App,
-    who: &Authenticated,
+    who: OwnAccount<'_, to::DeleteUser>,
     callback: Option<String>,
     peer: &Peer,
 ) -> Result<()> {
@@ -70,9 +74,9 @@ pub async fn request(
 }
 
 /// Whether the link is this user's and good.
-pub async fn check(app: &App, user: UserId, token: &str) -> Result<()> {
+pub async fn check(app: &App, who: OwnAccount<'_, to::DeleteUser>, token: &str) -> Result<()> {
     let token = mail_links::open(app, token, Purpose::DeleteUser).await?;
-    if token.user == user {
+    if token.user == who.user.id {
         Ok(())
     } else {
         Err(Error::MailTokenInvalid)
@@ -80,7 +84,13 @@ pub async fn check(app: &App, user: UserId, token: &str) -> Result<()> {
 }
 
 /// Follows the link.
-pub async fn with_token(app: &App, user: UserId, token: &str, peer: &Peer) -> Result<()> {
+pub async fn with_token(
+    app: &App,
+    who: OwnAccount<'_, to::DeleteUser>,
+    token: &str,
+    peer: &Peer,
+) -> Result<()> {
+    let user = who.user.id;
     let token = mail_links::open(app, token, Purpose::DeleteUser).await?;
     if token.user == user {
         delete(app, user, Proof::Link(token.id), peer).await

@@ -5,17 +5,17 @@ use serde_json::Map;
 
 use crate::app::App;
 use crate::model::account::email::Email;
-use crate::model::account::permission::Action;
 use crate::model::account::user::User;
 use crate::model::audit::event::{Kind, Peer};
 use crate::model::kernel::id::UserId;
 use crate::model::mail::Purpose;
 use crate::store::{self, work};
 
-use super::manage_users::may_make;
+use super::manage_users::require_to_make;
 use super::sign_up::{account_id, new_user};
-use crate::flows::authority::Authority;
+use crate::flows::authority::Caller;
 use crate::flows::error::if_conflict;
+use crate::flows::permit::{Permitted, to};
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
@@ -35,7 +35,7 @@ pub struct Invitation {
 /// roles: the link of such a user, and where it leads, is not for others to choose.
 async fn invited_before(
     app: &App,
-    by: Authority<'_>,
+    by: Caller<'_>,
     email: &Email,
 ) -> Result<Option<(UserId, String)>> {
     let email = email.clone();
@@ -45,22 +45,22 @@ async fn invited_before(
         .await?;
     Ok(known
         .map(|known| (known.user.id, known.user.role))
-        .filter(|(_, role)| may_make(app, by, role).is_ok()))
+        .filter(|(_, role)| require_to_make(app, by, role).is_ok()))
 }
 
 /// Makes the account and sends the link; who was invited before and has not come gets a new link,
 /// and keeps the role of then.
 pub async fn invite(
     app: &App,
-    by: Authority<'_>,
+    permitted: Permitted<'_, to::CreateUser>,
     invitation: Invitation,
     peer: &Peer,
 ) -> Result<User> {
-    by.may(app, Action::CreateUser)?;
+    let by = permitted.caller();
     if !app.config.mail.sends() {
         return Err(Error::VerificationEmailNotEnabled);
     }
-    may_make(app, by, &invitation.role)?;
+    require_to_make(app, by, &invitation.role)?;
     let fresh = User {
         role: invitation.role,
         ..new_user(app, invitation.email, invitation.name, None)

@@ -15,8 +15,10 @@ use crate::store::{self, work};
 use super::administer_users::keep_an_admin;
 use super::choose_password::choose;
 use super::sign_up::{account_id, new_user};
-use crate::flows::authority::{Authority, check_roles};
+use crate::flows::authority::Caller;
+pub use crate::flows::authority::check_roles;
 use crate::flows::error::if_conflict;
+use crate::flows::permit::{Permitted, to};
 use crate::flows::session::end_session::end;
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
@@ -91,12 +93,17 @@ pub async fn check_new(app: &App, new: &New) -> Result<()> {
 }
 
 /// Makes a user; the password rules hold.
-pub async fn create(app: &App, by: Authority<'_>, new: New, peer: &Peer) -> Result<User> {
-    by.may(app, Action::CreateUser)?;
+pub async fn create(
+    app: &App,
+    permitted: Permitted<'_, to::CreateUser>,
+    new: New,
+    peer: &Peer,
+) -> Result<User> {
+    let by = permitted.caller();
     for field in new.fields() {
-        by.may_begin_with(app, field)?;
+        by.require_to_begin_with(app, field)?;
     }
-    may_make(app, by, &new.role)?;
+    require_to_make(app, by, &new.role)?;
     let hash = match &new.password {
         Some(password) => Some(
             app.hasher
@@ -131,12 +138,12 @@ pub async fn create(app: &App, by: Authority<'_>, new: New, peer: &Peer) -> Resu
 }
 
 /// Refuses roles for a new user that are unknown or not the maker's to give.
-pub(in crate::flows) fn may_make(app: &App, by: Authority<'_>, role: &str) -> Result<()> {
+pub(in crate::flows) fn require_to_make(app: &App, by: Caller<'_>, role: &str) -> Result<()> {
     check_roles(app, role)?;
     if role == DEFAULT_ROLE {
         return Ok(());
     }
-    by.may(app, Action::SetRole)?;
+    by.require(app, Action::SetRole)?;
     if by.may_give(app, role) {
         Ok(())
     } else {
@@ -164,7 +171,13 @@ pub async fn find(app: &App, name: &str) -> Result<User> {
 
 /// Shuts a user out, or lets one in again; shutting out ends every session in the same transaction.
 /// Tells whether it changed anything.
-pub async fn set_disabled(app: &App, user: UserId, disabled: bool, peer: &Peer) -> Result<bool> {
+pub async fn set_disabled(
+    app: &App,
+    _: Permitted<'_, to::DisableUser>,
+    user: UserId,
+    disabled: bool,
+    peer: &Peer,
+) -> Result<bool> {
     app.transaction(
         peer,
         tx!(tx => {

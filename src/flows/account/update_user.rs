@@ -13,6 +13,7 @@ use crate::store::{self, work};
 
 use crate::flows::audit::recorder::detail;
 use crate::flows::limit::rate_limit::RateLimitCheck;
+use crate::flows::permit::{OnBehalf, OwnAccount, to};
 use crate::flows::session::read_session::Authenticated;
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
@@ -27,7 +28,13 @@ pub struct Profile {
 }
 
 /// Changes name and picture.
-pub async fn update_user(app: &App, user: UserId, profile: Profile, peer: &Peer) -> Result<()> {
+pub async fn update_user(
+    app: &App,
+    who: OnBehalf<'_, to::UpdateUser>,
+    profile: Profile,
+    peer: &Peer,
+) -> Result<()> {
+    let user = who.user.id;
     let changes = Changes {
         name: profile.name,
         image: profile.image,
@@ -53,8 +60,18 @@ pub async fn update_user(app: &App, user: UserId, profile: Profile, peer: &Peer)
     .await
 }
 
-/// Whether this is the user's password; the stored hash that says so.
+/// Proves the user's password and returns the stored hash.
 pub async fn verify_password(
+    app: &App,
+    who: OwnAccount<'_, to::SetPassword>,
+    password: &str,
+    peer: &Peer,
+) -> Result<Option<String>> {
+    prove_password(app, &who, password, peer).await
+}
+
+/// Proves the user's password, for a flow that has permitted it, and returns the stored hash.
+pub(in crate::flows) async fn prove_password(
     app: &App,
     who: &Authenticated,
     password: &str,

@@ -17,7 +17,7 @@ use crate::store::{self, work};
 
 use super::read_audit;
 use crate::flows::Result;
-use crate::flows::authority::Authority;
+use crate::flows::permit::Permitted;
 
 /// What an export holds and the database does not.
 #[derive(Debug, Default)]
@@ -202,7 +202,8 @@ async fn after(
             after: Some(place),
             ..Filter::default()
         };
-        let page = read_audit::list(app, Authority::Operator, filter, read_audit::PAGE).await?;
+        let page =
+            read_audit::list(app, Permitted::as_operator(), filter, read_audit::PAGE).await?;
         let Some(last) = page.last() else {
             return Ok(all);
         };

@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use crate::app::App;
-use crate::model::account::permission::Action;
 pub use crate::model::audit::event::{Entry, Fault, Walk};
 use crate::model::kernel::id::EventId;
 use crate::model::kernel::time::Timestamp;
@@ -15,17 +14,21 @@ pub use crate::store::audit::events::Filter;
 use crate::store::{self, work};
 
 use crate::flows::Result;
-use crate::flows::authority::Authority;
 use crate::flows::ops::background::Background;
 use crate::flows::ops::confirm_clock;
+use crate::flows::permit::{Permitted, to};
 use crate::flows::transaction::tx;
 
 /// Events that are read at once.
 pub const PAGE: i64 = 1_000;
 
 /// A page of events.
-pub async fn list(app: &App, by: Authority<'_>, filter: Filter, limit: i64) -> Result<Vec<Entry>> {
-    by.may(app, Action::ReadAudit)?;
+pub async fn list(
+    app: &App,
+    _: Permitted<'_, to::ReadAudit>,
+    filter: Filter,
+    limit: i64,
+) -> Result<Vec<Entry>> {
     Ok(app
         .db
         .read(work!(conn => store::audit::events::list(conn, &filter, limit).await))
@@ -89,7 +92,7 @@ pub struct Compared {
 
 /// Recomputes every chain, link by link. One in which something is wrong is looked at once more: it
 /// may have been shortened meanwhile.
-pub async fn verify(app: &App) -> Result<Report> {
+pub async fn verify(app: &App, _: Permitted<'_, to::ReadAudit>) -> Result<Report> {
     let chains = app
         .db
         .read(work!(conn => store::audit::events::chains(conn).await))
@@ -144,7 +147,11 @@ fn is_explained(app: &App, chain: &Chain) -> bool {
 
 /// Looks for every event of a copy. What the retention has deleted since may be missing, if the
 /// copy says that it is so old.
-pub async fn compare(app: &App, copy: &[Known]) -> Result<Compared> {
+pub async fn compare(
+    app: &App,
+    _: Permitted<'_, to::ReadAudit>,
+    copy: &[Known],
+) -> Result<Compared> {
     let chains = app
         .db
         .read(work!(conn => store::audit::events::chains(conn).await))

@@ -23,11 +23,11 @@ use super::recorder::detail;
 use crate::flows::account::mailbox;
 use crate::flows::account::mailbox::Profile;
 use crate::flows::account::{administer_users, manage_users};
-use crate::flows::authority::Authority;
 use crate::flows::key::change_keys;
 use crate::flows::key::change_keys::KeyChange;
 use crate::flows::key::load_keys;
 use crate::flows::limit::operate_limits;
+use crate::flows::permit::Permitted;
 use crate::flows::session::manage_sessions;
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
@@ -189,13 +189,13 @@ async fn is_so(app: &App, deed: &Deed, user: Option<&User>) -> Result<bool> {
         (Deed::Disable(_, disabled), Some(user)) => user.disabled_at.is_some() == *disabled,
         (Deed::SetRole(_, role), Some(user)) => user.role == *role,
         (Deed::Block(network, end, _), _) => {
-            let (_, blocks) = operate_limits::list(app, 0).await?;
+            let (_, blocks) = operate_limits::list(app, Permitted::as_operator(), 0).await?;
             *end <= now
                 || blocks
                     .iter()
                     .any(|block| block.network == *network && block.ends_at >= *end)
         }
-        (Deed::Unblock(network), _) => !operate_limits::list(app, 0)
+        (Deed::Unblock(network), _) => !operate_limits::list(app, Permitted::as_operator(), 0)
             .await?
             .1
             .iter()
@@ -212,17 +212,16 @@ async fn act(
     dry_run: bool,
     peer: &Peer,
 ) -> Result<Outcome> {
-    let by = Authority::Operator;
     Ok(match deed {
         Deed::EndSession(session) => {
             if !dry_run {
-                manage_sessions::revoke(app, Which::One(session), peer).await?;
+                manage_sessions::revoke(app, Permitted::as_operator(), Which::One(session), peer).await?;
             }
             Outcome::Done(format!("session {session} ends"))
         }
         Deed::EndSessions(user, remark) => end_sessions(app, event, user, remark, dry_run, peer).await?,
         Deed::EndActing(user) => {
-            if !dry_run && manage_sessions::revoke(app, Which::ActedBy(user), peer).await?.is_empty() {
+            if !dry_run && manage_sessions::revoke(app, Permitted::as_operator(), Which::ActedBy(user), peer).await?.is_empty() {
                 return Ok(Outcome::Already);
             }
             Outcome::Done("the sessions end in which the user acts as another".into())
@@ -235,31 +234,31 @@ async fn act(
             if !dry_run {
                 let reason = user.filter(|user| user.banned).and_then(|user| user.ban_reason).unwrap_or_else(|| LOST_BAN.into());
                 let changes = Changes { ban: Some(Ban::Set { reason, ends_at }), ..Changes::default() };
-                administer_users::update(app, by, id, changes, peer).await?;
+                administer_users::update(app, Permitted::as_operator(), id, changes, peer).await?;
             }
             Outcome::Done(ends_at.map_or_else(|| "banned for ever".to_owned(), |end| format!("banned until {end}")))
         }
         Deed::Unban(user) => {
             if !dry_run {
-                administer_users::unban(app, by, user, peer).await?;
+                administer_users::unban(app, Permitted::as_operator(), user, peer).await?;
             }
             Outcome::Done("the ban is lifted".into())
         }
         Deed::Disable(user, disabled) => {
             if !dry_run {
-                manage_users::set_disabled(app, user, disabled, peer).await?;
+                manage_users::set_disabled(app, Permitted::as_operator(), user, disabled, peer).await?;
             }
             Outcome::Done(if disabled { "disabled".into() } else { "enabled".into() })
         }
         Deed::SetRole(user, role) => {
             if !dry_run {
-                administer_users::set_role(app, by, user, role.clone(), peer).await?;
+                administer_users::set_role(app, Permitted::as_operator(), user, role.clone(), peer).await?;
             }
             Outcome::Done(format!("the role is {role}"))
         }
         Deed::Delete(user) => {
             if !dry_run {
-                administer_users::remove(app, by, user, peer).await?;
+                administer_users::remove(app, Permitted::as_operator(), user, peer).await?;
             }
             Outcome::Done("deleted".into())
         }
@@ -280,13 +279,13 @@ async fn act(
         }
         Deed::Block(network, end, reason) => {
             if !dry_run {
-                operate_limits::block(app, network, end.since(app.now()), &reason, peer).await?;
+                operate_limits::block(app, Permitted::as_operator(), network, end.since(app.now()), &reason, peer).await?;
             }
             Outcome::Done(format!("{network} is refused until {end}"))
         }
         Deed::Unblock(network) => {
             if !dry_run {
-                operate_limits::unblock(app, network, peer).await?;
+                operate_limits::unblock(app, Permitted::as_operator(), network, peer).await?;
             }
             Outcome::Done(format!("{network} is let in again"))
         }
@@ -308,7 +307,7 @@ async fn end_sessions(
         .await?
         .len();
     if !dry_run && live > 0 {
-        manage_sessions::revoke_of_user(app, user, None, peer).await?;
+        manage_sessions::revoke_of_user(app, Permitted::as_operator(), user, peer).await?;
     }
     let many = if live < MANY { "" } else { "at least " };
     let kind = Kind::parse(&event.entry.kind)
@@ -366,6 +365,7 @@ async fn revoke_keys(
                 .unwrap_or("revoked before the database went back");
             change_keys::change(
                 app,
+                Permitted::as_operator(),
                 KeyChange::new(KeyOperation::Revoke(key.kid.clone()), peer.clone())
                     .with_reason(reason),
             )

@@ -12,6 +12,7 @@ use crate::store::{self, Conn, work};
 use super::load_keys;
 use super::rewrap::next_version;
 use crate::flows::audit::recorder::detail;
+use crate::flows::permit::Permitted;
 use crate::flows::session::manage_sessions;
 use crate::flows::session::manage_sessions::Which;
 use crate::flows::transaction::{Tx, tx};
@@ -59,7 +60,7 @@ pub async fn abandon(app: &App, peer: &Peer) -> Result<Abandoned> {
         .await?;
     // First, so that a run that was interrupted is done again as a whole. No token of theirs can be
     // checked any more.
-    let sessions = manage_sessions::revoke(app, Which::Everybody, peer)
+    let sessions = manage_sessions::revoke(app, Permitted::as_operator(), Which::Everybody, peer)
         .await?
         .marked
         .len();

@@ -20,6 +20,7 @@ use super::load_keys;
 use crate::flows::audit::recorder::detail;
 use crate::flows::error::if_conflict;
 use crate::flows::ops::confirm_clock;
+use crate::flows::permit::{Permitted, to};
 use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 
@@ -104,7 +105,7 @@ pub async fn change_scheduled(app: &App) -> Result<Changed> {
     let wish = confirm_clock::confirm(app)
         .await?
         .map_or(KeyOperation::Missing, KeyOperation::Scheduled);
-    change(app, KeyChange::new(wish, Peer::named("schedule"))).await
+    carry_out(app, KeyChange::new(wish, Peer::named("schedule"))).await
 }
 
 /// The plan alone; nothing is written.
@@ -122,7 +123,27 @@ pub async fn preview(app: &App, wish: &KeyOperation) -> Result<Vec<Step>> {
 }
 
 /// Carries an order out and loads the ring that came of it.
-pub async fn change(app: &App, order: KeyChange) -> Result<Changed> {
+pub async fn change(
+    app: &App,
+    _: Permitted<'_, to::ChangeKeys>,
+    order: KeyChange,
+) -> Result<Changed> {
+    carry_out(app, order).await
+}
+
+/// Rotates the keys if `active` is still the active one, and no earlier than every verifier knows
+/// the next key.
+pub async fn rotate(
+    app: &App,
+    _: Permitted<'_, to::RotateKeys>,
+    active: String,
+    peer: Peer,
+) -> Result<Changed> {
+    let rotation = KeyChange::new(KeyOperation::Rotate { force: false }, peer);
+    carry_out(app, rotation.if_active(Some(active))).await
+}
+
+async fn carry_out(app: &App, order: KeyChange) -> Result<Changed> {
     let changed = apply(app, order).await?;
     if !(changed.steps.is_empty() && changed.created.is_empty()) {
         load_keys::reload(app).await?;

@@ -8,6 +8,7 @@ use crate::crypto::{jwk, keypair};
 use crate::model::key::key::{Ring, State};
 use crate::store::{self, work};
 
+use crate::flows::permit::{Permission, Permitted, to};
 use crate::flows::{Error, Result};
 
 /// Returns the opened key ring of this process; `Unavailable` until the keys are loaded.
@@ -20,6 +21,16 @@ pub fn loaded(app: &App) -> Result<Arc<KeyRing>> {
 pub fn ring(app: &App) -> Result<Ring> {
     Ok(loaded(app)?.ring.clone())
 }
+
+/// Returns the states and times to a caller who may look at the keys, or at least rotate them.
+pub fn shown<A: LooksAtKeys>(app: &App, _: Permitted<'_, A>) -> Result<Ring> {
+    ring(app)
+}
+
+/// An action that includes a look at the keys.
+pub trait LooksAtKeys: Permission {}
+impl LooksAtKeys for to::ListKeys {}
+impl LooksAtKeys for to::RotateKeys {}
 
 /// The key that signs.
 pub fn active_kid(app: &App) -> Option<String> {

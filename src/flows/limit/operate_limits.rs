@@ -16,11 +16,16 @@ use crate::store::{self, work};
 use super::rate_limit::part;
 use crate::flows::account::manage_users;
 use crate::flows::audit::recorder::detail;
+use crate::flows::permit::{Permitted, to};
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
 /// What is remembered, the longest first, and which networks are shut out.
-pub async fn list(app: &App, limit: i64) -> Result<(Vec<(String, State)>, Vec<Block>)> {
+pub async fn list(
+    app: &App,
+    _: Permitted<'_, to::OperateLimits>,
+    limit: i64,
+) -> Result<(Vec<(String, State)>, Vec<Block>)> {
     let now = app.now();
     Ok(app
         .db
@@ -43,7 +48,12 @@ pub enum Whose {
 }
 
 /// Clears limits and tells how many rows.
-pub async fn clear(app: &App, whose: Whose, peer: &Peer) -> Result<u64> {
+pub async fn clear(
+    app: &App,
+    _: Permitted<'_, to::OperateLimits>,
+    whose: Whose,
+    peer: &Peer,
+) -> Result<u64> {
     let (parts, name) = match whose {
         Whose::Account(email) => {
             let mut parts = vec![part(&email)];
@@ -85,6 +95,7 @@ pub async fn clear(app: &App, whose: Whose, peer: &Peer) -> Result<u64> {
 /// Shuts a network out for so long; a block of the same network is replaced.
 pub async fn block(
     app: &App,
+    _: Permitted<'_, to::OperateLimits>,
     network: IpNet,
     time: Duration,
     reason: &str,
@@ -116,7 +127,12 @@ pub async fn block(
 }
 
 /// Lifts a block; `false`: there was none.
-pub async fn unblock(app: &App, network: IpNet, peer: &Peer) -> Result<bool> {
+pub async fn unblock(
+    app: &App,
+    _: Permitted<'_, to::OperateLimits>,
+    network: IpNet,
+    peer: &Peer,
+) -> Result<bool> {
     app.transaction(
         peer,
         tx!(tx => {

@@ -15,7 +15,7 @@ use crate::model::audit::event::Peer;
 use crate::model::kernel::time::Timestamp;
 use crate::store::session::sessions::Proof;
 
-use crate::flows::authority::Authority;
+use crate::flows::permit::Permitted;
 
 use super::confirm_clock;
 use crate::flows::account::manage_users;
@@ -56,7 +56,7 @@ impl Dev {
             email_verified: true,
             metadata: Map::new(),
         };
-        match manage_users::create(app, Authority::Operator, new, &peer()).await {
+        match manage_users::create(app, Permitted::as_operator(), new, &peer()).await {
             Ok(_) | Err(Error::EmailTaken) => Ok(()),
             Err(error) => Err(error),
         }

@@ -20,20 +20,21 @@ use super::open_session::{PendingSession, SessionTokens};
 use super::read_session;
 use super::read_session::Authenticated;
 use crate::flows::audit::recorder::detail;
-use crate::flows::authority::Authority;
+use crate::flows::permit::{Permitted, to};
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
 /// Begins to act as the user.
 pub async fn start(
     app: &App,
-    who: &Authenticated,
+    permitted: Permitted<'_, to::Impersonate>,
     target: UserId,
     peer: &Peer,
 ) -> Result<(User, SessionTokens)> {
-    let by = Authority::Session(who);
-    // Who already acts as another user has no right to act as a third.
-    by.may(app, Action::Impersonate)?;
+    // An operator has no session to return to. The powers of a session in which a user already
+    // acts as another do not include this.
+    let who = permitted.caller().signed_in();
+    let who = who.ok_or(Error::NotAllowed(Action::Impersonate))?;
     let found = app
         .db
         .read(work!(conn => store::account::users::by_id(conn, target).await))

@@ -2,7 +2,6 @@
 
 use crate::app::App;
 use crate::crypto::token::SessionToken;
-use crate::model::account::permission::Action;
 use crate::model::audit::event::Peer;
 use crate::model::kernel::id::{SessionId, UserId};
 use crate::model::session::session::{RevokedReason, Session};
@@ -14,8 +13,8 @@ use crate::store::{self, work};
 use super::end_session::{SessionRevocation, end};
 use super::read_session::Authenticated;
 use crate::flows::account::administer_users;
-use crate::flows::authority::Authority;
 use crate::flows::login::sign_in::Presented;
+use crate::flows::permit::{OnBehalf, Permitted, to};
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
@@ -29,8 +28,23 @@ pub const FIRST: Page = Page {
     own: false,
 };
 
-/// A page of the live sessions of a user, newest first; never more than [`PAGE`].
-pub async fn list(app: &App, user: UserId, page: Page) -> Result<Vec<Session>> {
+/// Lists a page of one's own live sessions, newest first; never more than [`PAGE`].
+pub async fn list_own(app: &App, who: &Authenticated, page: Page) -> Result<Vec<Session>> {
+    list(app, who.user.id, page).await
+}
+
+/// Lists a page of the live sessions of any user, newest first; never more than [`PAGE`].
+pub async fn list_of_user(
+    app: &App,
+    _: Permitted<'_, to::ListSessions>,
+    user: UserId,
+    page: Page,
+) -> Result<Vec<Session>> {
+    list(app, user, page).await
+}
+
+/// Reads a page of live sessions.
+pub(in crate::flows) async fn list(app: &App, user: UserId, page: Page) -> Result<Vec<Session>> {
     let (now, page) = (
         app.now(),
         Page {
@@ -48,7 +62,7 @@ pub async fn list(app: &App, user: UserId, page: Page) -> Result<Vec<Session>> {
 #[derive(Clone, Copy)]
 pub struct Here<'r> {
     /// Who asks.
-    pub who: &'r Authenticated,
+    pub who: OnBehalf<'r, to::RevokeSessions>,
     /// The cookies that came along: those of an admin who acts as the user too.
     pub carried: Presented<'r>,
 }
@@ -115,32 +129,48 @@ pub async fn revoke_all_own(app: &App, here: Here<'_>, peer: &Peer) -> Result<()
     .await
 }
 
-/// Ends the sessions of a user, but for one.
-pub async fn revoke_of_user(
+/// Ends one's own sessions, but for the one of the request.
+pub async fn revoke_other_own(
     app: &App,
-    user: UserId,
-    except: Option<SessionId>,
+    who: OnBehalf<'_, to::RevokeSessions>,
     peer: &Peer,
 ) -> Result<Ended> {
-    revoke(app, Which::OfUser { user, except }, peer).await
+    let which = Which::OfUser {
+        user: who.user.id,
+        except: Some(who.session.id),
+    };
+    end_all(app, which, peer).await
 }
 
-/// Ends anybody's session by its handle, on an admin's word; one that is not there is none of
-/// anybody's concern.
-pub async fn revoke_of_somebody(
+/// Ends every session of any user.
+pub async fn revoke_of_user(
     app: &App,
-    by: Authority<'_>,
+    permitted: Permitted<'_, to::RevokeSessions>,
+    user: UserId,
+    peer: &Peer,
+) -> Result<Ended> {
+    let on = administer_users::target(app, permitted, user).await?;
+    let which = Which::OfUser {
+        user: on.target().id,
+        except: None,
+    };
+    end_all(app, which, peer).await
+}
+
+/// Ends any user's session by its id. An unknown id is not an error.
+pub async fn revoke_by_id(
+    app: &App,
+    permitted: Permitted<'_, to::RevokeSessions>,
     id: SessionId,
     peer: &Peer,
 ) -> Result<()> {
-    by.may(app, Action::RevokeSessions)?;
     let owner = app
         .db
         .read(work!(conn => store::session::sessions::owner(conn, id).await))
         .await?;
     let Some(owner) = owner else { return Ok(()) };
-    administer_users::target(app, by, Action::RevokeSessions, owner).await?;
-    match revoke(app, Which::One(id), peer).await {
+    let _on = administer_users::target(app, permitted, owner).await?;
+    match end_all(app, Which::One(id), peer).await {
         Ok(_) | Err(Error::SessionNotFound) => Ok(()),
         Err(error) => Err(error),
     }
@@ -148,7 +178,16 @@ pub async fn revoke_of_somebody(
 
 /// Ends sessions; `One` that does not exist is an error. With `Everybody` every link that was sent
 /// in a mail ends too.
-pub async fn revoke(app: &App, which: Which, peer: &Peer) -> Result<Ended> {
+pub async fn revoke(
+    app: &App,
+    _: Permitted<'_, to::EndAnySession>,
+    which: Which,
+    peer: &Peer,
+) -> Result<Ended> {
+    end_all(app, which, peer).await
+}
+
+async fn end_all(app: &App, which: Which, peer: &Peer) -> Result<Ended> {
     app.transaction(
         peer,
         tx!(tx => {

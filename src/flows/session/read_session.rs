@@ -69,29 +69,9 @@ pub struct Authenticated {
 }
 
 impl Authenticated {
-    /// Refuses an actor who only acts as the user: passwords, addresses and the account itself are
-    /// the user's own to change.
-    pub fn require_not_impersonated(&self, action: Action) -> Result<()> {
-        if self.session.impersonated_by.is_some() {
-            Err(Error::NotAllowed(action))
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Allows users to do this to themselves; an actor who acts as the user needs the permission to
-    /// do it to another user.
-    pub fn to_oneself(&self, app: &App, action: Action) -> Result<()> {
-        match self.powers.actor() {
-            None => Ok(()),
-            Some(actor) if actor.allow(action) => self.fresh_for(app, action),
-            Some(_) => Err(Error::NotAllowed(action)),
-        }
-    }
-
     /// Refuses a change where the password was proven too long ago: a laptop left open, a stolen
     /// cookie.
-    pub fn fresh_for(&self, app: &App, action: Action) -> Result<()> {
+    pub(in crate::flows) fn fresh_for(&self, app: &App, action: Action) -> Result<()> {
         let stale = app
             .config
             .sessions

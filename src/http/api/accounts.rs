@@ -14,9 +14,9 @@ use crate::flows;
 use crate::flows::account::{change_password as change, sign_up as flow_up};
 use crate::flows::login::known_device;
 use crate::flows::login::sign_in as flow_in;
+use crate::flows::permit::to;
 use crate::flows::session::sign_out as flow_out;
 use crate::model::account::email::Email;
-use crate::model::account::permission::Action;
 use crate::model::account::user::User;
 use crate::model::audit::event::Peer;
 use crate::model::session::session::{Delivery, Session};
@@ -175,13 +175,13 @@ pub(in crate::http) async fn change_password(
     Acting { who, peer }: Acting,
     mut body: Fields,
 ) -> Result<Response, Error> {
-    who.require_not_impersonated(Action::SetPassword)?;
+    let own = who.own_account::<to::SetPassword>()?;
     let current = body.text("currentPassword", MAX_PASSWORD);
     let new = body.text("newPassword", MAX_PASSWORD);
     let move_session = body.optional_bool("revokeOtherSessions").or(false);
     let (current, new, move_session) = body.finish((current, new, move_session))?;
     let (user, grant) =
-        change::change_password(&app, &who, &current, &new, move_session, &peer).await?;
+        change::change_password(&app, own, &current, &new, move_session, &peer).await?;
     let mut answer = json!({ "token": grant.as_ref().map(|g| g.session_token.expose()), "user": views::user(&user) });
     let mut headers = HeaderMap::new();
     match &grant {

@@ -14,9 +14,8 @@ use crate::flows::Error as Refused;
 use crate::flows::account::administer_users as administer;
 use crate::flows::account::administer_users::{Ban, Changes};
 use crate::flows::account::{change_password, manage_users};
-use crate::flows::authority::Authority;
+use crate::flows::permit::to;
 use crate::model::account::email::Email;
-use crate::model::account::permission;
 use crate::model::kernel::id::UserId;
 
 use super::views;
@@ -36,9 +35,13 @@ pub(in crate::http) async fn get_user(
 ) -> Result<Response, Error> {
     let id = query.required("id", MAX_ID);
     let id = query.finish(id)?;
-    let by = Authority::Session(&who);
-    by.may(&app, permission::Action::GetUser)?;
-    let user = administer::get(&app, by, id.parse().map_err(|_| Refused::UserNotFound)?).await?;
+    let permitted = who.require::<to::GetUser>(&app)?;
+    let user = administer::get(
+        &app,
+        permitted,
+        id.parse().map_err(|_| Refused::UserNotFound)?,
+    )
+    .await?;
     Ok(Json(views::user(&user)).into_response())
 }
 
@@ -47,11 +50,10 @@ pub(in crate::http) async fn list_users(
     Authenticated(who): Authenticated,
     mut query: Query,
 ) -> Result<Response, Error> {
-    let by = Authority::Session(&who);
-    by.may(&app, permission::Action::ListUsers)?;
+    let permitted = who.require::<to::ListUsers>(&app)?;
     let search = query.search()?;
     let (limit, offset) = (query.number("limit"), query.number("offset"));
-    let (users, total) = administer::search(&app, by, search).await?;
+    let (users, total) = administer::search(&app, permitted, search).await?;
     let mut answer =
         json!({ "users": users.iter().map(views::user).collect::<Vec<_>>(), "total": total });
     for (name, value) in [("limit", limit), ("offset", offset)] {
@@ -67,8 +69,7 @@ pub(in crate::http) async fn create_user(
     Acting { who, peer }: Acting,
     mut body: Fields,
 ) -> Result<Response, Error> {
-    let by = Authority::Session(&who);
-    by.may(&app, permission::Action::CreateUser)?;
+    let permitted = who.require::<to::CreateUser>(&app)?;
     let email = body.text("email", MAX_EMAIL);
     let name = body.text("name", MAX_NAME);
     let password = body.optional_text("password", MAX_PASSWORD);
@@ -90,7 +91,7 @@ pub(in crate::http) async fn create_user(
         email_verified,
         metadata,
     };
-    let user = manage_users::create(&app, by, new, &peer).await?;
+    let user = manage_users::create(&app, permitted, new, &peer).await?;
     Ok(Json(json!({ "user": views::user(&user) })).into_response())
 }
 
@@ -99,14 +100,13 @@ pub(in crate::http) async fn update_user(
     Acting { who, peer }: Acting,
     mut body: Fields,
 ) -> Result<Response, Error> {
-    let by = Authority::Session(&who);
-    by.may(&app, permission::Action::UpdateUser)?;
+    let permitted = who.require::<to::UpdateUser>(&app)?;
     let changes = body.required_within("data", changes);
     let id = body.id("userId");
     let (changes, id) = body.finish((changes, id))?;
     let id: UserId = id.ok_or(Refused::UserNotFound)?;
     let changes = changes?;
-    let user = administer::update(&app, by, id, changes, &peer).await?;
+    let user = administer::update(&app, permitted, id, changes, &peer).await?;
     Ok(Json(views::user(&user)).into_response())
 }
 
@@ -165,14 +165,13 @@ pub(in crate::http) async fn set_role(
     Acting { who, peer }: Acting,
     mut body: Fields,
 ) -> Result<Response, Error> {
-    let by = Authority::Session(&who);
-    by.may(&app, permission::Action::SetRole)?;
+    let permitted = who.require::<to::SetRole>(&app)?;
     let role = body.comma_joined("role", MAX_ROLES);
     let role = body.required("role", role);
     let id = body.id("userId");
     let (role, id) = body.finish((role, id))?;
     let id: UserId = id.ok_or(Refused::UserNotFound)?;
-    let user = administer::set_role(&app, by, id, role, &peer).await?;
+    let user = administer::set_role(&app, permitted, id, role, &peer).await?;
     Ok(Json(json!({ "user": views::user(&user) })).into_response())
 }
 
@@ -181,8 +180,7 @@ pub(in crate::http) async fn ban_user(
     Acting { who, peer }: Acting,
     mut body: Fields,
 ) -> Result<Response, Error> {
-    let by = Authority::Session(&who);
-    by.may(&app, permission::Action::BanUser)?;
+    let permitted = who.require::<to::BanUser>(&app)?;
     let reason = body.optional_text("banReason", MAX_REASON);
     // As in Better Auth, 0 is no end.
     let expires_in = body.seconds("banExpiresIn").filter(|seconds| *seconds > 0);
@@ -191,7 +189,7 @@ pub(in crate::http) async fn ban_user(
     let id: UserId = id.ok_or(Refused::UserNotFound)?;
     let user = administer::ban(
         &app,
-        by,
+        permitted,
         id,
         reason,
         expires_in.map(Duration::from_secs),
@@ -206,11 +204,10 @@ pub(in crate::http) async fn unban_user(
     Acting { who, peer }: Acting,
     mut body: Fields,
 ) -> Result<Response, Error> {
-    let by = Authority::Session(&who);
-    by.may(&app, permission::Action::BanUser)?;
+    let permitted = who.require::<to::BanUser>(&app)?;
     let id = body.id("userId");
     let id: UserId = body.finish(id)?.ok_or(Refused::UserNotFound)?;
-    let user = administer::unban(&app, by, id, &peer).await?;
+    let user = administer::unban(&app, permitted, id, &peer).await?;
     Ok(Json(json!({ "user": views::user(&user) })).into_response())
 }
 
@@ -219,11 +216,10 @@ pub(in crate::http) async fn remove_user(
     Acting { who, peer }: Acting,
     mut body: Fields,
 ) -> Result<Response, Error> {
-    let by = Authority::Session(&who);
-    by.may(&app, permission::Action::DeleteUser)?;
+    let permitted = who.require::<to::DeleteUser>(&app)?;
     let id = body.id("userId");
     let id: UserId = body.finish(id)?.ok_or(Refused::UserNotFound)?;
-    administer::remove(&app, by, id, &peer).await?;
+    administer::remove(&app, permitted, id, &peer).await?;
     Ok(Json(json!({ "success": true })).into_response())
 }
 
@@ -232,8 +228,7 @@ pub(in crate::http) async fn set_user_password(
     Acting { who, peer }: Acting,
     mut body: Fields,
 ) -> Result<Response, Error> {
-    let by = Authority::Session(&who);
-    by.may(&app, permission::Action::SetPassword)?;
+    let permitted = who.require::<to::SetPassword>(&app)?;
     let empty = "newPassword cannot be empty";
     let new = body.filled_text("newPassword", MAX_PASSWORD, empty);
     let current = body
@@ -242,7 +237,7 @@ pub(in crate::http) async fn set_user_password(
     let id = body.id("userId");
     let (new, current, id) = body.finish((new, current, id))?;
     let id: UserId = id.ok_or(Refused::UserNotFound)?;
-    change_password::set_for_user(&app, &who, id, current.as_deref(), &new, &peer).await?;
+    change_password::set_for_user(&app, permitted, id, current.as_deref(), &new, &peer).await?;
     Ok(Json(json!({ "status": true })).into_response())
 }
 

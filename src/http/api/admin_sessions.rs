@@ -10,11 +10,9 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::flows::Error as Refused;
-use crate::flows::account::administer_users as administer;
-use crate::flows::authority::Authority;
+use crate::flows::permit::to;
 use crate::flows::session::manage_sessions::Page;
 use crate::flows::session::{impersonate, manage_sessions};
-use crate::model::account::permission;
 use crate::model::audit::event::Peer;
 use crate::model::kernel::id::{SessionId, UserId};
 use crate::model::session::session::Delivery;
@@ -35,7 +33,7 @@ pub(in crate::http) async fn list_sessions(
     Authenticated(who): Authenticated,
     mut body: Fields,
 ) -> Result<Response, Error> {
-    Authority::Session(&who).may(&app, permission::Action::ListSessions)?;
+    let permitted = who.require::<to::ListSessions>(&app)?;
     let before = body
         .nullable_text("before", MAX_ID)
         .filter(|text| !text.is_empty());
@@ -51,7 +49,7 @@ pub(in crate::http) async fn list_sessions(
     };
     // An unknown user has no sessions.
     let sessions = match id {
-        Some(id) => manage_sessions::list(&app, id, page).await?,
+        Some(id) => manage_sessions::list_of_user(&app, permitted, id, page).await?,
         None => Vec::new(),
     };
     Ok(Json(json!({ "sessions": sessions.iter().map(|s| views::listed_session(s, Some(who.session.id))).collect::<Vec<_>>() })).into_response())
@@ -78,13 +76,12 @@ pub(in crate::http) async fn revoke_session(
     credentials: Credentials,
     mut body: Fields,
 ) -> Result<Response, Error> {
-    let by = Authority::Session(&who);
-    by.may(&app, permission::Action::RevokeSessions)?;
+    let permitted = who.require::<to::RevokeSessions>(&app)?;
     let handle = body.text("sessionToken", MAX_HANDLE);
     let handle = body.finish(handle)?;
     let id = handle.parse::<SessionId>().ok();
     if let Some(id) = id {
-        manage_sessions::revoke_of_somebody(&app, by, id, &peer).await?;
+        manage_sessions::revoke_by_id(&app, permitted, id, &peer).await?;
     }
     let cleared = left(&app, id == Some(who.session.id), &credentials, &peer).await?;
     Ok((cleared, Json(json!({ "success": true }))).into_response())
@@ -96,13 +93,11 @@ pub(in crate::http) async fn revoke_sessions(
     credentials: Credentials,
     mut body: Fields,
 ) -> Result<Response, Error> {
-    let by = Authority::Session(&who);
-    by.may(&app, permission::Action::RevokeSessions)?;
+    let permitted = who.require::<to::RevokeSessions>(&app)?;
     let id = body.id::<UserId>("userId");
     let ended_itself = match body.finish(id)? {
         Some(id) => {
-            administer::target(&app, by, permission::Action::RevokeSessions, id).await?;
-            manage_sessions::revoke_of_user(&app, id, None, &peer).await?;
+            manage_sessions::revoke_of_user(&app, permitted, id, &peer).await?;
             id == who.user.id
         }
         None => false,
@@ -119,10 +114,10 @@ pub(in crate::http) async fn impersonate_user(
     Acting { who, peer }: Acting,
     mut body: Fields,
 ) -> Result<Response, Error> {
-    Authority::Session(&who).may(&app, permission::Action::Impersonate)?;
+    let permitted = who.require::<to::Impersonate>(&app)?;
     let id = body.id::<UserId>("userId");
     let id = body.finish(id)?.ok_or(Refused::UserNotFound)?;
-    let (user, grant) = impersonate::start(&app, &who, id, &peer).await?;
+    let (user, grant) = impersonate::start(&app, permitted, id, &peer).await?;
     let mut answer = json!({ "session": views::client_session(&grant.session), "user": views::session_user(&user, &grant.powers) });
     let mut headers = HeaderMap::new();
     if who.session.delivery == Delivery::Cookie {

@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::flows::audit::read_audit;
 use crate::flows::audit::read_audit::{Entry, Filter};
-use crate::flows::authority::Authority;
-use crate::model::account::permission::Action;
+use crate::flows::permit::to;
 use crate::model::kernel::time::Timestamp;
 
 use crate::http::edge::credentials::Authenticated;
@@ -28,8 +27,7 @@ pub(in crate::http) async fn list(
     Authenticated(who): Authenticated,
     mut query: Query,
 ) -> Result<Response, Error> {
-    let by = Authority::Session(&who);
-    by.may(&app, Action::ReadAudit)?;
+    let permitted = who.require::<to::ReadAudit>(&app)?;
     let before = query.parsed("before", NOT_A_PLACE, place_of);
     let since = "expected a time such as 2030-01-31T12:00:00.000Z";
     let since = query.parsed("since", since, Timestamp::parse);
@@ -48,7 +46,7 @@ pub(in crate::http) async fn list(
         .filter(|n| *n > 0)
         .unwrap_or(PAGE)
         .min(MAX_PAGE);
-    let events = read_audit::list(&app, by, filter, limit).await?;
+    let events = read_audit::list(&app, permitted, filter, limit).await?;
     let is_full = i64::try_from(events.len()).is_ok_and(|n| n == limit);
     let next = events
         .last()

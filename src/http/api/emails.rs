@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::flows::Error as Refused;
 use crate::flows::account::{change_email, delete_user, verify_email};
+use crate::flows::permit::to;
 use crate::flows::session::read_session::Accepts;
-use crate::model::account::permission::Action;
 
 use crate::http::edge::body::{Fields, Submitted};
 use crate::http::edge::client::Client;
@@ -120,11 +120,11 @@ pub(in crate::http) async fn change_email(
     Acting { who, peer }: Acting,
     mut body: Fields,
 ) -> Result<Response, Error> {
-    who.require_not_impersonated(Action::SetEmail)?;
+    let own = who.own_account::<to::SetEmail>()?;
     let new = body.email("newEmail");
     let callback = callback(&mut body);
     let (new, callback) = body.finish((new, callback))?;
-    change_email::request(&app, &who, new, callback, &peer).await?;
+    change_email::request(&app, own, new, callback, &peer).await?;
     Ok(Json(json!({ "status": true })).into_response())
 }
 
@@ -133,24 +133,24 @@ pub(in crate::http) async fn delete(
     Acting { who, peer }: Acting,
     mut body: Fields,
 ) -> Result<Response, Error> {
-    who.require_not_impersonated(Action::DeleteUser)?;
+    let own = who.own_account::<to::DeleteUser>()?;
     let password = body.optional_text("password", MAX_PASSWORD);
     let token = body.optional_text("token", MAX_LINK_TOKEN);
     let callback = callback(&mut body);
     let (password, token, callback) = body.finish((password, token, callback))?;
     match (password, token) {
-        (Some(password), _) => delete_user::with_password(&app, &who, &password, &peer).await?,
-        (None, Some(token)) => delete_user::with_token(&app, who.user.id, &token, &peer)
+        (Some(password), _) => delete_user::with_password(&app, own, &password, &peer).await?,
+        (None, Some(token)) => delete_user::with_token(&app, own, &token, &peer)
             .await
             .map_err(|e| at_delete_user(e.into()))?,
         (None, None) if app.config.mail.sends() => {
-            delete_user::request(&app, &who, callback, &peer).await?;
+            delete_user::request(&app, own, callback, &peer).await?;
             return Ok(
                 Json(json!({ "success": true, "message": "Verification email sent" }))
                     .into_response(),
             );
         }
-        (None, None) => delete_user::with_fresh_session(&app, &who, &peer).await?,
+        (None, None) => delete_user::with_fresh_session(&app, own, &peer).await?,
     }
     let mut headers = HeaderMap::new();
     cookies::clear(&app, &mut headers, Clear::Session);
@@ -174,12 +174,12 @@ pub(in crate::http) async fn ask_to_delete(
     else {
         return Err(Refused::FailedToGetUserInfo.into());
     };
-    who.require_not_impersonated(Action::DeleteUser)?;
+    let own = who.own_account::<to::DeleteUser>()?;
     let callback = query.callback_url(&app)?;
     let token = query
         .no_longer_than("token", MAX_LINK_TOKEN)
         .unwrap_or_default();
-    delete_user::check(&app, who.user.id, token)
+    delete_user::check(&app, own, token)
         .await
         .map_err(|e| at_delete_user(e.into()))?;
     Ok(confirm(
@@ -197,12 +197,12 @@ pub(in crate::http) async fn delete_as_asked(
     Acting { who, peer }: Acting,
     Submitted(mut body): Submitted,
 ) -> Result<Response, Error> {
-    who.require_not_impersonated(Action::DeleteUser)?;
+    let own = who.own_account::<to::DeleteUser>()?;
     let token = body.text("token", MAX_LINK_TOKEN);
     let callback = callback(&mut body);
     let (token, callback) = body.finish((token, callback))?;
     let callback = callback.map(|url| app.config.server.mount.given(&url));
-    delete_user::with_token(&app, who.user.id, &token, &peer)
+    delete_user::with_token(&app, own, &token, &peer)
         .await
         .map_err(|e| at_delete_user(e.into()))?;
     let mut response = after_post(led_to(

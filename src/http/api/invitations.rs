@@ -12,8 +12,7 @@ use crate::app::App;
 use crate::flows::Error as Refused;
 use crate::flows::account::invite_user;
 use crate::flows::account::invite_user::Invitation;
-use crate::flows::authority::Authority;
-use crate::model::account::permission::Action;
+use crate::flows::permit::to;
 
 use super::views;
 use crate::http::edge::body::Fields;
@@ -27,8 +26,7 @@ pub(in crate::http) async fn invite(
     body: Fields,
 ) -> Result<Response, Error> {
     let mut body = body.without_nulls();
-    let by = Authority::Session(&who);
-    by.may(&app, Action::CreateUser)?;
+    let permitted = who.require::<to::CreateUser>(&app)?;
     let email = body.text("email", MAX_EMAIL);
     let name = body.text_or_nothing("name", MAX_NAME).or_default();
     let role = body.comma_joined("role", MAX_ROLES).or("user".into());
@@ -37,7 +35,7 @@ pub(in crate::http) async fn invite(
     let email = email.parse().map_err(|_| Refused::InvalidEmail)?;
     let user = invite_user::invite(
         &app,
-        by,
+        permitted,
         Invitation {
             email,
             name,

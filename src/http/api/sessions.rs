@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::flows::Error as Refused;
+use crate::flows::permit::to;
 use crate::flows::session::manage_sessions::{Here, Page};
 use crate::flows::session::read_session;
 use crate::flows::session::read_session::{Accepts, AuthFailure};
 use crate::flows::session::{carried, manage_sessions, session_cache};
 use crate::flows::token::issue_token::Issued;
 use crate::flows::token::session_tokens;
-use crate::model::account::permission::Action;
 use crate::model::audit::event::Peer;
 use crate::model::session::session::{Delivery, End};
 
@@ -133,7 +133,7 @@ pub(in crate::http) async fn list(
         before,
         own: true,
     };
-    let sessions = manage_sessions::list(&app, who.user.id, page).await?;
+    let sessions = manage_sessions::list_own(&app, &who, page).await?;
     let views: Vec<Value> = sessions
         .iter()
         .map(|s| views::listed_session(s, Some(who.session.id)))
@@ -147,14 +147,14 @@ pub(in crate::http) async fn revoke(
     credentials: Credentials,
     mut body: Fields,
 ) -> Result<Response, Error> {
-    who.to_oneself(&app, Action::RevokeSessions)?;
+    let own = who.on_behalf::<to::RevokeSessions>(&app)?;
     let name = body.text("token", MAX_HANDLE);
     let name = body.finish(name)?;
     let carried = Replaced::of(&credentials);
     let ended = manage_sessions::revoke_own(
         &app,
         Here {
-            who: &who,
+            who: own,
             carried: carried.borrow(),
         },
         &name,
@@ -175,12 +175,12 @@ pub(in crate::http) async fn revoke_all(
     credentials: Credentials,
     _: Optional,
 ) -> Result<Response, Error> {
-    who.to_oneself(&app, Action::RevokeSessions)?;
+    let own = who.on_behalf::<to::RevokeSessions>(&app)?;
     let carried = Replaced::of(&credentials);
     manage_sessions::revoke_all_own(
         &app,
         Here {
-            who: &who,
+            who: own,
             carried: carried.borrow(),
         },
         &peer,
@@ -194,8 +194,8 @@ pub(in crate::http) async fn revoke_others(
     Acting { who, peer }: Acting,
     _: Optional,
 ) -> Result<Response, Error> {
-    who.to_oneself(&app, Action::RevokeSessions)?;
-    manage_sessions::revoke_of_user(&app, who.user.id, Some(who.session.id), &peer).await?;
+    let own = who.on_behalf::<to::RevokeSessions>(&app)?;
+    manage_sessions::revoke_other_own(&app, own, &peer).await?;
     Ok(Json(json!({ "status": true })).into_response())
 }
 

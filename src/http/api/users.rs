@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::flows::Error as Refused;
 use crate::flows::account::update_user;
 use crate::flows::account::update_user::Profile;
-use crate::model::account::permission::Action;
+use crate::flows::permit::to;
 use crate::model::session::session::Delivery;
 
 use super::sessions;
@@ -28,7 +28,7 @@ pub(in crate::http) async fn update(
     Acting { who, peer }: Acting,
     mut body: Fields,
 ) -> Result<Response, Error> {
-    who.to_oneself(&app, Action::UpdateUser)?;
+    let own = who.on_behalf::<to::UpdateUser>(&app)?;
     if body.has("email") {
         return Err(Refused::EmailCanNotBeUpdated.into());
     }
@@ -36,7 +36,7 @@ pub(in crate::http) async fn update(
     let name = body.optional_text("name", MAX_NAME);
     let image = body.nullable_text("image", MAX_URL);
     let (name, image) = body.finish((name, image))?;
-    update_user::update_user(&app, who.user.id, Profile { name, image }, &peer).await?;
+    update_user::update_user(&app, own, Profile { name, image }, &peer).await?;
     let mut headers = HeaderMap::new();
     let cookie = who
         .session_token
@@ -60,10 +60,10 @@ pub(in crate::http) async fn verify_password(
     mut body: Fields,
 ) -> Result<Response, Error> {
     // An actor who acts as the user would have a place to guess the password at.
-    who.require_not_impersonated(Action::SetPassword)?;
+    let own = who.own_account::<to::SetPassword>()?;
     let password = body.text("password", MAX_PASSWORD);
     let password = body.finish(password)?;
-    update_user::verify_password(&app, &who, &password, &peer).await?;
+    update_user::verify_password(&app, own, &password, &peer).await?;
     Ok(Json(json!({ "status": true })).into_response())
 }
 

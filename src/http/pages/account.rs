@@ -13,9 +13,9 @@ use crate::flows::Error as Refused;
 use crate::flows::account::update_user;
 use crate::flows::account::update_user::Profile;
 use crate::flows::account::{change_email, change_password, delete_user, verify_email};
+use crate::flows::permit::to;
 use crate::flows::session::manage_sessions;
 use crate::flows::session::manage_sessions::Here;
-use crate::model::account::permission::Action;
 use crate::model::account::user::User;
 use crate::model::kernel::user_agent::device;
 use crate::model::session::session::Session;
@@ -73,7 +73,7 @@ async fn account(
     refused: Option<Error>,
 ) -> Result<Response, Error> {
     let SignedIn { page, who, .. } = visitor;
-    let sessions = manage_sessions::list(&page.app, who.user.id, manage_sessions::FIRST).await?;
+    let sessions = manage_sessions::list_own(&page.app, who, manage_sessions::FIRST).await?;
     let own = sessions.iter().filter(|s| s.impersonated_by.is_none());
     let devices = own
         .map(|s| Device::of(page, s, s.id == who.session.id))
@@ -143,7 +143,7 @@ pub(super) async fn name(
         mut fields,
     }: SignedForm,
 ) -> Result<Response, Error> {
-    visitor.who.to_oneself(&app, Action::UpdateUser)?;
+    let own = visitor.who.on_behalf::<to::UpdateUser>(&app)?;
     let name = fields.optional_text("name", MAX_NAME).or_default();
     let name = fields.finish(name)?.trim().to_owned();
     let mut form = Form::new("name").filled("name", &name);
@@ -156,7 +156,7 @@ pub(super) async fn name(
         name: Some(name),
         image: None,
     };
-    let outcome = update_user::update_user(&app, visitor.who.user.id, profile, &visitor.peer).await;
+    let outcome = update_user::update_user(&app, own, profile, &visitor.peer).await;
     settle(
         &visitor,
         form,
@@ -193,7 +193,7 @@ pub(super) async fn email(
         mut fields,
     }: SignedForm,
 ) -> Result<Response, Error> {
-    visitor.who.require_not_impersonated(Action::SetEmail)?;
+    let own = visitor.who.own_account::<to::SetEmail>()?;
     let text = fields.optional_text("email", MAX_EMAIL).or_default();
     let text = fields.finish(text)?;
     let mut form = Form::new("email").filled("email", &text);
@@ -204,7 +204,7 @@ pub(super) async fn email(
     };
     let outcome = change_email::request(
         &app,
-        &visitor.who,
+        own,
         new,
         Some("/auth/account?done=email".into()),
         &visitor.peer,
@@ -225,7 +225,7 @@ pub(super) async fn password(
         mut fields,
     }: SignedForm,
 ) -> Result<Response, Error> {
-    visitor.who.require_not_impersonated(Action::SetPassword)?;
+    let own = visitor.who.own_account::<to::SetPassword>()?;
     let mut form = Form::new("password");
     let current = fields.optional_text("current", MAX_PASSWORD).or_default();
     let typed = TypedTwice::read(&mut fields);
@@ -237,8 +237,7 @@ pub(super) async fn password(
         Err(error) => return account(&visitor, form, Some(error)).await,
     };
     let outcome =
-        change_password::change_password(&app, &visitor.who, &current, &new, true, &visitor.peer)
-            .await;
+        change_password::change_password(&app, own, &current, &new, true, &visitor.peer).await;
     let answer = outcome.map(|(user, grant)| {
         let mut headers = HeaderMap::new();
         if let Some(grant) = grant {
@@ -263,14 +262,14 @@ pub(super) async fn end_session(
         visitor,
         mut fields,
     } = sent;
-    visitor.who.to_oneself(&app, Action::RevokeSessions)?;
+    let own = visitor.who.on_behalf::<to::RevokeSessions>(&app)?;
     let session = fields.text("session", MAX_ID);
     let session = fields.finish(session)?;
     let carried = Replaced::of(&credentials);
     if manage_sessions::revoke_own(
         &app,
         Here {
-            who: &visitor.who,
+            who: own,
             carried: carried.borrow(),
         },
         &session,
@@ -291,14 +290,8 @@ pub(super) async fn end_others(
     State(app): State<Arc<App>>,
     SignedForm { visitor, .. }: SignedForm,
 ) -> Result<Response, Error> {
-    visitor.who.to_oneself(&app, Action::RevokeSessions)?;
-    manage_sessions::revoke_of_user(
-        &app,
-        visitor.who.user.id,
-        Some(visitor.who.session.id),
-        &visitor.peer,
-    )
-    .await?;
+    let own = visitor.who.on_behalf::<to::RevokeSessions>(&app)?;
+    manage_sessions::revoke_other_own(&app, own, &visitor.peer).await?;
     Ok(done("sessions"))
 }
 
@@ -309,10 +302,10 @@ pub(super) async fn delete(
         mut fields,
     }: SignedForm,
 ) -> Result<Response, Error> {
-    visitor.who.require_not_impersonated(Action::DeleteUser)?;
+    let own = visitor.who.own_account::<to::DeleteUser>()?;
     let current = fields.optional_text("current", MAX_PASSWORD).or_default();
     let current = fields.finish(current)?;
-    let outcome = delete_user::with_password(&app, &visitor.who, &current, &visitor.peer).await;
+    let outcome = delete_user::with_password(&app, own, &current, &visitor.peer).await;
     let answer = outcome.map(|()| {
         let mut headers = HeaderMap::new();
         cookies::clear(&app, &mut headers, Clear::Session);

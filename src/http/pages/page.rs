@@ -9,9 +9,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
+use crate::flows::permit::{Grantable, to};
 use crate::flows::session::form_token;
 use crate::flows::session::read_session::Authenticated;
-use crate::model::account::permission::Action;
 use crate::model::kernel::locale::Messages;
 use crate::model::kernel::origin::origin_of;
 use crate::model::kernel::time::Timestamp;
@@ -226,7 +226,7 @@ impl Page {
     }
 
     /// Whether the user holds a permission, however long ago the password was proven.
-    pub(super) fn may(&self, permission: &str) -> bool {
+    pub(super) fn holds(&self, permission: &str) -> bool {
         self.who
             .as_ref()
             .is_some_and(|who| who.powers.holds(permission))
@@ -245,13 +245,13 @@ impl Page {
             return Vec::new();
         }
         let console = [
-            (Action::ListUsers, "/auth/admin/users", "users.title"),
-            (Action::ListKeys, "/auth/admin/keys", "keys.title"),
-            (Action::ReadAudit, "/auth/admin/audit", "audit.title"),
+            (to::ListUsers::ACTION, "/auth/admin/users", "users.title"),
+            (to::ListKeys::ACTION, "/auth/admin/keys", "keys.title"),
+            (to::ReadAudit::ACTION, "/auth/admin/audit", "audit.title"),
         ];
         let allowed = console
             .into_iter()
-            .filter(|(action, _, _)| self.may(action.permission()))
+            .filter(|(action, _, _)| self.holds(action.permission()))
             .map(|(_, path, key)| (path, key));
         std::iter::once(("/auth/account", "account.title"))
             .chain(allowed)

@@ -1,4 +1,4 @@
-//! What is changed of a user, by require_not_impersonated, an admin or an operator; every change raises
+//! What is changed of a user, by the user, an admin or an operator; every change raises
 //! `users.version`, so that no copy of it is used again.
 
 use serde_json::{Map, Value};

@@ -4,7 +4,7 @@ use countersign::flows::account::administer_users;
 use countersign::flows::account::invite_user;
 use countersign::flows::account::invite_user::Invitation;
 use countersign::flows::account::manage_users;
-use countersign::flows::authority::Authority;
+use countersign::flows::permit::Permitted;
 use countersign::model::audit::event::{Event, Peer};
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ pub(super) async fn set_role(app: &TestApp, user: &User, role: &str) {
     let id = manage_users::find(&app.app, &user.email).await.unwrap().id;
     administer_users::set_role(
         &app.app,
-        Authority::Operator,
+        Permitted::as_operator(),
         id,
         role.into(),
         &Peer::default(),
@@ -517,27 +517,39 @@ async fn the_last_admin_stays_one_also_when_two_unmake_each_other() {
         role: "admin".into(),
         redirect: "/".into(),
     };
-    invite_user::invite(&app.app, Authority::Operator, invited, &peer)
+    invite_user::invite(&app.app, Permitted::as_operator(), invited, &peer)
         .await
         .unwrap();
-    let by = Authority::Operator;
     let refusals = [
-        administer_users::set_role(&app.app, by, last.id, "user".into(), &peer)
+        administer_users::set_role(
+            &app.app,
+            Permitted::as_operator(),
+            last.id,
+            "user".into(),
+            &peer,
+        )
+        .await
+        .err()
+        .unwrap()
+        .to_string(),
+        administer_users::ban(
+            &app.app,
+            Permitted::as_operator(),
+            last.id,
+            None,
+            None,
+            &peer,
+        )
+        .await
+        .err()
+        .unwrap()
+        .to_string(),
+        administer_users::remove(&app.app, Permitted::as_operator(), last.id, &peer)
             .await
             .err()
             .unwrap()
             .to_string(),
-        administer_users::ban(&app.app, by, last.id, None, None, &peer)
-            .await
-            .err()
-            .unwrap()
-            .to_string(),
-        administer_users::remove(&app.app, by, last.id, &peer)
-            .await
-            .err()
-            .unwrap()
-            .to_string(),
-        manage_users::set_disabled(&app.app, last.id, true, &peer)
+        manage_users::set_disabled(&app.app, Permitted::as_operator(), last.id, true, &peer)
             .await
             .err()
             .unwrap()
@@ -931,11 +943,18 @@ async fn a_sign_in_while_one_is_banned_or_deleted_leaves_no_session() {
         let peer = Peer::default();
         let shutting = async {
             if round % 2 == 0 {
-                administer_users::ban(&app.app, Authority::Operator, target, None, None, &peer)
-                    .await
-                    .map(|_| ())
+                administer_users::ban(
+                    &app.app,
+                    Permitted::as_operator(),
+                    target,
+                    None,
+                    None,
+                    &peer,
+                )
+                .await
+                .map(|_| ())
             } else {
-                administer_users::remove(&app.app, Authority::Operator, target, &peer).await
+                administer_users::remove(&app.app, Permitted::as_operator(), target, &peer).await
             }
         };
         let racing = futures_util::future::join_all((0..4).map(|_| bob.try_sign_in(&bob.password)));
@@ -965,23 +984,35 @@ async fn an_admin_who_is_shut_out_acts_as_nobody_any_more() {
         )
         .await
         .ok();
-        let by = Authority::Operator;
         match round {
             0 => drop(
-                administer_users::ban(&app.app, by, target, None, None, &peer)
-                    .await
-                    .unwrap(),
+                administer_users::ban(
+                    &app.app,
+                    Permitted::as_operator(),
+                    target,
+                    None,
+                    None,
+                    &peer,
+                )
+                .await
+                .unwrap(),
             ),
             1 => drop(
-                administer_users::set_role(&app.app, by, target, "user".into(), &peer)
-                    .await
-                    .unwrap(),
+                administer_users::set_role(
+                    &app.app,
+                    Permitted::as_operator(),
+                    target,
+                    "user".into(),
+                    &peer,
+                )
+                .await
+                .unwrap(),
             ),
-            2 => administer_users::remove(&app.app, by, target, &peer)
+            2 => administer_users::remove(&app.app, Permitted::as_operator(), target, &peer)
                 .await
                 .unwrap(),
             _ => drop(
-                manage_users::set_disabled(&app.app, target, true, &peer)
+                manage_users::set_disabled(&app.app, Permitted::as_operator(), target, true, &peer)
                     .await
                     .unwrap(),
             ),
@@ -1115,7 +1146,7 @@ async fn nobody_takes_over_what_one_does_not_hold() {
         let found = manage_users::find(&app.app, &user.email).await.unwrap();
         administer_users::set_role(
             &app.app,
-            Authority::Operator,
+            Permitted::as_operator(),
             found.id,
             role.into(),
             &Peer::default(),

@@ -15,13 +15,13 @@ use countersign::clock::MovableClock;
 use countersign::flows;
 use countersign::flows::account::{administer_users, change_password, manage_users};
 use countersign::flows::audit::{deliver_webhooks, record_startup};
-use countersign::flows::authority::Authority;
 use countersign::flows::key::change_keys::{KeyChange, change};
 use countersign::flows::key::{abandon_keys, load_keys, rewrap};
 use countersign::flows::limit::operate_limits;
 use countersign::flows::mail::deliver_mail;
 use countersign::flows::ops::dev::Dev;
 use countersign::flows::ops::{confirm_clock, heartbeat, prune};
+use countersign::flows::permit::Permitted;
 use countersign::flows::session::manage_sessions;
 use countersign::flows::session::open_session::Options;
 use countersign::model::audit::event::Peer;
@@ -525,7 +525,13 @@ async fn a_flow_of_a_session_that_fails_keeps_nothing() {
     })
     .await;
     rig.flow("session/manage_sessions", "revoke everything", async || {
-        manage_sessions::revoke(&app.app, manage_sessions::Which::Everybody, &peer()).await
+        manage_sessions::revoke(
+            &app.app,
+            Permitted::as_operator(),
+            manage_sessions::Which::Everybody,
+            &peer(),
+        )
+        .await
     })
     .await;
     rig.tell("sessions");
@@ -575,7 +581,14 @@ async fn a_flow_of_an_administrator_that_fails_keeps_nothing() {
     let eve = manage_users::find(&app.app, &target).await.unwrap();
     for (name, disabled) in [("disable a user", true), ("enable a user", false)] {
         rig.flow(file, name, async || {
-            manage_users::set_disabled(&app.app, eve.id, disabled, &peer()).await
+            manage_users::set_disabled(
+                &app.app,
+                Permitted::as_operator(),
+                eve.id,
+                disabled,
+                &peer(),
+            )
+            .await
         })
         .await;
     }
@@ -625,7 +638,14 @@ async fn a_flow_of_an_administrator_that_fails_keeps_nothing() {
         "set a password at a shell",
         async || {
             let root = manage_users::find(&app.app, &root.email).await?;
-            change_password::set_password(&app.app, &root, "another good password", &peer()).await
+            change_password::set_password(
+                &app.app,
+                Permitted::as_operator(),
+                &root,
+                "another good password",
+                &peer(),
+            )
+            .await
         },
     )
     .await;
@@ -648,7 +668,12 @@ async fn a_flow_of_the_keys_that_fails_keeps_nothing() {
     ] {
         rig.flow(file, name, async || {
             app.after(minutes(24 * 60));
-            change(&app.app, KeyChange::new(operation.clone(), peer())).await
+            change(
+                &app.app,
+                Permitted::as_operator(),
+                KeyChange::new(operation.clone(), peer()),
+            )
+            .await
         })
         .await;
     }
@@ -703,15 +728,29 @@ async fn a_flow_of_the_operator_or_the_schedule_that_fails_keeps_nothing() {
     let net = countersign::model::limit::block::network("198.51.100.0/24").unwrap();
     let file = "limit/operate_limits";
     rig.flow(file, "shut a network out", async || {
-        operate_limits::block(app_, net, minutes(60), "a flood", &peer()).await
+        operate_limits::block(
+            app_,
+            Permitted::as_operator(),
+            net,
+            minutes(60),
+            "a flood",
+            &peer(),
+        )
+        .await
     })
     .await;
     rig.flow(file, "let a network in", async || {
-        operate_limits::unblock(app_, net, &peer()).await
+        operate_limits::unblock(app_, Permitted::as_operator(), net, &peer()).await
     })
     .await;
     rig.flow(file, "clear limits", async || {
-        operate_limits::clear(app_, operate_limits::Whose::All, &peer()).await
+        operate_limits::clear(
+            app_,
+            Permitted::as_operator(),
+            operate_limits::Whose::All,
+            &peer(),
+        )
+        .await
     })
     .await;
     rig.flow("ops/confirm_clock", "confirm the clock", async || {
@@ -752,8 +791,7 @@ async fn what_was_lost_and_is_done_again_in_vain_keeps_nothing() {
     let ana = app.user("ana").await;
     let ana = manage_users::find(&app.app, &ana.email).await.unwrap().id;
     app.after(minutes(1));
-    let by = Authority::Operator;
-    administer_users::ban(&app.app, by, ana, None, None, &peer())
+    administer_users::ban(&app.app, Permitted::as_operator(), ana, None, None, &peer())
         .await
         .unwrap();
     let lines = export(&app).await;

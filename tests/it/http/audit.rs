@@ -2,6 +2,7 @@
 //! unseen.
 
 use countersign::flows::audit::read_audit::{Fault, verify};
+use countersign::flows::permit::Permitted;
 use serde_json::{Value, json};
 
 use crate::support::{TestApp, minutes};
@@ -16,7 +17,13 @@ async fn lived_in(settings: &[(&str, &str)]) -> TestApp {
             .await
             .ok();
     }
-    assert_eq!(verify(&app.app).await.unwrap().faults, []);
+    assert_eq!(
+        verify(&app.app, Permitted::as_operator())
+            .await
+            .unwrap()
+            .faults,
+        []
+    );
     app
 }
 
@@ -33,7 +40,12 @@ async fn a_deleted_an_edited_and_a_moved_event_show() {
         ))
         .await;
     assert!(last >= 3, "{last}");
-    let faults = async || verify(&app.app).await.unwrap().faults;
+    let faults = async || {
+        verify(&app.app, Permitted::as_operator())
+            .await
+            .unwrap()
+            .faults
+    };
     // Edited: that one and no other.
     let edit = |what: &str| {
         format!("UPDATE audit_events SET {what} WHERE sequence = 2 AND writer = {LONGEST}")
@@ -122,29 +134,47 @@ async fn what_is_older_than_the_settings_keep_goes_and_the_rest_still_proves_its
         .unwrap();
     let after = app.db_number("SELECT COUNT(*) FROM audit_events").await;
     assert!(after < before && after >= 3, "{before} {after}");
-    assert_eq!(verify(&app.app).await.unwrap().faults, []);
+    assert_eq!(
+        verify(&app.app, Permitted::as_operator())
+            .await
+            .unwrap()
+            .faults,
+        []
+    );
     // The chain goes on where it was.
     app.user("carl").await;
-    assert_eq!(verify(&app.app).await.unwrap().faults, []);
+    assert_eq!(
+        verify(&app.app, Permitted::as_operator())
+            .await
+            .unwrap()
+            .faults,
+        []
+    );
     app.db_execute(&format!(
         "DELETE FROM audit_events WHERE writer = {LONGEST} AND sequence = (SELECT MIN(sequence) FROM audit_events WHERE writer = {LONGEST})"
     ))
     .await
     .unwrap();
-    assert_eq!(verify(&app.app).await.unwrap().faults.len(), 1);
+    assert_eq!(
+        verify(&app.app, Permitted::as_operator())
+            .await
+            .unwrap()
+            .faults
+            .len(),
+        1
+    );
 }
 
 #[tokio::test]
 async fn admins_read_it_page_by_page_and_nobody_else_does() {
     use countersign::flows::account::{administer_users, manage_users};
-    use countersign::flows::authority::Authority;
     use countersign::model::audit::event::Peer;
     let app = TestApp::start().await;
     let (root, ana) = (app.user("root").await, app.user("ana").await);
     let found = manage_users::find(&app.app, &root.email).await.unwrap();
     administer_users::set_role(
         &app.app,
-        Authority::Operator,
+        Permitted::as_operator(),
         found.id,
         "admin".into(),
         &Peer::default(),

@@ -1,6 +1,7 @@
 //! What the contract saw go wrong elsewhere (its section 17) and must not go wrong here: a test
 //! each, by its number; `docs/better-auth.md` lists them.
 
+use countersign::flows::permit::Permitted;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -258,12 +259,11 @@ async fn id(app: &TestApp, user: &User) -> Value {
 async fn as_admin(app: &TestApp, user: &User) -> Browser {
     use countersign::flows::account::administer_users;
     use countersign::flows::account::manage_users;
-    use countersign::flows::authority::Authority;
     use countersign::model::audit::event::Peer;
     let id = manage_users::find(&app.app, &user.email).await.unwrap().id;
     administer_users::set_role(
         &app.app,
-        Authority::Operator,
+        Permitted::as_operator(),
         id,
         "admin".into(),
         &Peer::default(),

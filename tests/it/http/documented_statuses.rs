@@ -7,6 +7,7 @@ use std::convert::Infallible;
 use axum::body::Body;
 use axum::http::{Method, Request, header};
 use countersign::flows::limit::operate_limits;
+use countersign::flows::permit::Permitted;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
@@ -478,9 +479,16 @@ async fn verifiers(seen: &mut Seen, app: &TestApp) {
 async fn overload(seen: &mut Seen, app: &TestApp) {
     let network = countersign::model::limit::block::network("192.0.2.0/24").unwrap();
     let blocked = app.replica_with(&[]).await;
-    operate_limits::block(&blocked.app, network, minutes(120), "", &Default::default())
-        .await
-        .unwrap();
+    operate_limits::block(
+        &blocked.app,
+        Permitted::as_operator(),
+        network,
+        minutes(120),
+        "",
+        &Default::default(),
+    )
+    .await
+    .unwrap();
     operate_limits::follow(&blocked.app).await.unwrap();
     let full = app.without_request_slots().await;
     for operation in operations() {

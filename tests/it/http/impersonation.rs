@@ -2,7 +2,7 @@
 //! each request.
 
 use countersign::flows::account::administer_users;
-use countersign::flows::authority::Authority;
+use countersign::flows::permit::Permitted;
 use countersign::model::audit::event::Peer;
 use serde_json::{Value, json};
 
@@ -151,10 +151,14 @@ async fn who_acts_as_an_admin_may_do_no_more_than_before() {
         (&json!(""), &json!([]))
     );
     assert_eq!(
-        administer_users::get(&app.app, Authority::Operator, support_id.parse().unwrap())
-            .await
-            .unwrap()
-            .role,
+        administer_users::get(
+            &app.app,
+            Permitted::as_operator(),
+            support_id.parse().unwrap()
+        )
+        .await
+        .unwrap()
+        .role,
         "support"
     );
 }
@@ -404,7 +408,7 @@ async fn nobody_bans_removes_or_demotes_the_actor_in_another_s_name() {
     }
     administer_users::ban(
         &app.app,
-        Authority::Operator,
+        Permitted::as_operator(),
         id(&chief).await.parse().unwrap(),
         None,
         None,
@@ -476,6 +480,7 @@ async fn acting_ends_with_the_session_in_which_it_began() {
                     let id = own.session_id.parse().unwrap();
                     countersign::flows::session::manage_sessions::revoke(
                         &app.app,
+                        Permitted::as_operator(),
                         countersign::flows::session::manage_sessions::Which::One(id),
                         &Peer::default(),
                     )

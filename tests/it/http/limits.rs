@@ -1,6 +1,7 @@
 //! Who does too much waits; owners do not wait for strangers.
 
 use axum::http::Request;
+use countersign::flows::permit::Permitted;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Browser, DEVICE_COOKIE, TestApp, User, minutes, seconds};
@@ -507,9 +508,16 @@ async fn a_blocked_network_is_refused_in_each_form_in_which_its_addresses_come()
         "64:ff9b::198.51.100.0/120",
     ] {
         let net = countersign::model::limit::block::network(net).unwrap();
-        block(&app.app, net, minutes(120), "", &Default::default())
-            .await
-            .unwrap();
+        block(
+            &app.app,
+            Permitted::as_operator(),
+            net,
+            minutes(120),
+            "",
+            &Default::default(),
+        )
+        .await
+        .unwrap();
         follow(&app.app).await.unwrap();
         for (address, status) in [
             ("198.51.100.7", 429),
@@ -527,12 +535,17 @@ async fn a_blocked_network_is_refused_in_each_form_in_which_its_addresses_come()
                 "{net} {address}"
             );
         }
-        assert!(unblock(&app.app, net, &Default::default()).await.unwrap());
+        assert!(
+            unblock(&app.app, Permitted::as_operator(), net, &Default::default())
+                .await
+                .unwrap()
+        );
     }
     // A proxy that is named in the form of IPv4 inside IPv6 is trusted too.
     let behind = TestApp::with(&[("server.trusted_proxies", "::ffff:192.0.2.0/120")]).await;
     block(
         &behind.app,
+        Permitted::as_operator(),
         "198.51.100.0/24".parse().unwrap(),
         minutes(120),
         "",
@@ -575,9 +588,16 @@ async fn an_operator_shuts_a_network_out_for_a_time_and_clears_limits_on_every_r
         }
         statuses
     };
-    block(&app.app, net, minutes(120), "flood", &Default::default())
-        .await
-        .unwrap();
+    block(
+        &app.app,
+        Permitted::as_operator(),
+        net,
+        minutes(120),
+        "flood",
+        &Default::default(),
+    )
+    .await
+    .unwrap();
     assert_eq!(all("198.51.100.7").await, [429, 429]);
     let refused = from(&app, "198.51.100.7", "refresh", &json!({}))
         .await
@@ -596,11 +616,27 @@ async fn an_operator_shuts_a_network_out_for_a_time_and_clears_limits_on_every_r
     app.after(minutes(120));
     assert_eq!(all("198.51.100.7").await, [200, 200], "its time is over");
     app.clock.set_ms(86_400_000);
-    block(&app.app, net, minutes(120), "flood", &Default::default())
-        .await
-        .unwrap();
+    block(
+        &app.app,
+        Permitted::as_operator(),
+        net,
+        minutes(120),
+        "flood",
+        &Default::default(),
+    )
+    .await
+    .unwrap();
     assert_eq!(all("198.51.100.7").await, [429, 429]);
-    assert!(unblock(&other.app, net, &Default::default()).await.unwrap());
+    assert!(
+        unblock(
+            &other.app,
+            Permitted::as_operator(),
+            net,
+            &Default::default()
+        )
+        .await
+        .unwrap()
+    );
     assert_eq!(all("198.51.100.7").await, [200, 200]);
     // Limits, which a process remembers too.
     for _ in 0..5 {
@@ -647,7 +683,17 @@ async fn an_operator_shuts_a_network_out_for_a_time_and_clears_limits_on_every_r
             .as_u16(),
             429
         );
-        assert!(clear(&other.app, whose, &Default::default()).await.unwrap() > 0);
+        assert!(
+            clear(
+                &other.app,
+                Permitted::as_operator(),
+                whose,
+                &Default::default()
+            )
+            .await
+            .unwrap()
+                > 0
+        );
         assert_eq!(all("203.0.113.7").await, [200, 200]);
     }
     for (kind, count) in [
@@ -868,7 +914,6 @@ async fn a_known_device_is_known_no_longer_after_a_change_of_password_or_address
     use countersign::flows::account::administer_users;
     use countersign::flows::account::administer_users::Changes;
     use countersign::flows::account::{change_password, manage_users};
-    use countersign::flows::authority::Authority;
     use countersign::model::audit::event::Peer;
     let app = limited().await;
     for change in [
@@ -915,9 +960,15 @@ async fn a_known_device_is_known_no_longer_after_a_change_of_password_or_address
                 user.password = new;
             }
             "a password of an operator" => {
-                change_password::set_password(&app.app, &known, &new, &Peer::default())
-                    .await
-                    .unwrap();
+                change_password::set_password(
+                    &app.app,
+                    Permitted::as_operator(),
+                    &known,
+                    &new,
+                    &Peer::default(),
+                )
+                .await
+                .unwrap();
                 user.password = new;
             }
             _ => {
@@ -928,7 +979,7 @@ async fn a_known_device_is_known_no_longer_after_a_change_of_password_or_address
                 };
                 administer_users::update(
                     &app.app,
-                    Authority::Operator,
+                    Permitted::as_operator(),
                     known.id,
                     changes,
                     &Peer::default(),

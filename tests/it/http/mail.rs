@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use countersign::flows::mail::deliver_mail::deliver_due;
+use countersign::flows::permit::Permitted;
 use serde_json::{Value, json};
 
 use crate::support::{Browser, SESSION_COOKIE, TestApp, User, minutes};
@@ -602,14 +603,13 @@ async fn nothing_secret_is_in_the_queue_and_what_is_over_is_not_sent() {
 async fn who_only_acts_as_somebody_takes_nothing_away() {
     use countersign::flows::account::administer_users;
     use countersign::flows::account::manage_users;
-    use countersign::flows::authority::Authority;
     use countersign::model::audit::event::Peer;
     let (app, dir) = posting(&[]).await;
     let (root, bob) = (app.user("root").await, app.user("bob").await);
     let id = async |user: &User| manage_users::find(&app.app, &user.email).await.unwrap().id;
     administer_users::set_role(
         &app.app,
-        Authority::Operator,
+        Permitted::as_operator(),
         id(&root).await,
         "admin".into(),
         &Peer::default(),
@@ -643,7 +643,6 @@ async fn an_admins_change_of_an_address_ends_what_was_sent_to_it() {
     use countersign::flows::account::administer_users;
     use countersign::flows::account::administer_users::Changes;
     use countersign::flows::account::manage_users;
-    use countersign::flows::authority::Authority;
     use countersign::model::audit::event::Peer;
     let (app, dir) = posting(&[]).await;
     let ana = app.user("ana").await;
@@ -654,9 +653,15 @@ async fn an_admins_change_of_an_address_ends_what_was_sent_to_it() {
             email: Some(address.parse().unwrap()),
             ..Changes::default()
         };
-        administer_users::update(&app.app, Authority::Operator, id, changes, &Peer::default())
-            .await
-            .unwrap();
+        administer_users::update(
+            &app.app,
+            Permitted::as_operator(),
+            id,
+            changes,
+            &Peer::default(),
+        )
+        .await
+        .unwrap();
     }
     let reset = json!({ "token": mail.token(), "newPassword": "another good password" });
     app.post("/api/auth/reset-password", &reset)
@@ -666,13 +671,12 @@ async fn an_admins_change_of_an_address_ends_what_was_sent_to_it() {
 
 async fn made_admin(app: &TestApp) -> Browser {
     use countersign::flows::account::{administer_users, manage_users};
-    use countersign::flows::authority::Authority;
     use countersign::model::audit::event::Peer;
     let root = app.user("root").await;
     let id = manage_users::find(&app.app, &root.email).await.unwrap().id;
     administer_users::set_role(
         &app.app,
-        Authority::Operator,
+        Permitted::as_operator(),
         id,
         "admin".into(),
         &Peer::default(),
@@ -686,7 +690,6 @@ async fn made_admin(app: &TestApp) -> Browser {
 async fn where_signing_up_is_closed_an_invitation_lets_in() {
     use countersign::flows::account::manage_users;
     use countersign::flows::account::manage_users::New;
-    use countersign::flows::authority::Authority;
     use countersign::model::audit::event::Peer;
     let (app, dir) = posting(&[
         ("sign_up.enabled", "false"),
@@ -707,7 +710,7 @@ async fn where_signing_up_is_closed_an_invitation_lets_in() {
         email_verified: true,
         metadata: serde_json::Map::new(),
     };
-    manage_users::create(&app.app, Authority::Operator, root, &Peer::default())
+    manage_users::create(&app.app, Permitted::as_operator(), root, &Peer::default())
         .await
         .unwrap();
     let admin = Browser::new(&app);

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use countersign::flows::ops::prune::prune;
+use countersign::flows::permit::Permitted;
 use countersign::flows::session::manage_sessions;
 use countersign::flows::session::manage_sessions::Which;
 use countersign::flows::session::mark_endings;
@@ -110,6 +111,7 @@ async fn a_request_that_ends_all_sessions_of_a_user_marks_a_bounded_number_of_ro
                 let id = user_id.parse().unwrap();
                 countersign::flows::account::manage_users::set_disabled(
                     &app.app,
+                    Permitted::as_operator(),
                     id,
                     true,
                     &countersign::model::audit::event::Peer::default(),
@@ -293,9 +295,10 @@ async fn the_rows_of_ended_sessions_are_marked_in_pieces_by_whichever_process_li
     let tokens = ana.sign_in().await;
     multiply(&app, &ana, 1_000).await;
     let user = id(&ana).await.parse().unwrap();
-    let ended = manage_sessions::revoke_of_user(&app.app, user, None, &Peer::default())
-        .await
-        .unwrap();
+    let ended =
+        manage_sessions::revoke_of_user(&app.app, Permitted::as_operator(), user, &Peer::default())
+            .await
+            .unwrap();
     assert!(!ended.complete);
     over(&app, &tokens, "before any piece").await;
     // A process that dies after two pieces.
@@ -344,9 +347,14 @@ async fn each_piece_begins_behind_the_last_row_and_the_last_one_looks_for_what_w
     ana.sign_in().await;
     multiply(&app, &ana, 400).await;
     let user_id = id(&ana).await;
-    manage_sessions::revoke_of_user(&app.app, user_id.parse().unwrap(), None, &Peer::default())
-        .await
-        .unwrap();
+    manage_sessions::revoke_of_user(
+        &app.app,
+        Permitted::as_operator(),
+        user_id.parse().unwrap(),
+        &Peer::default(),
+    )
+    .await
+    .unwrap();
     let pieces = async |count| {
         let done = AtomicUsize::new(0);
         mark_endings::run(&app.app, || done.fetch_add(1, Ordering::Relaxed) == count)
@@ -456,8 +464,8 @@ async fn everybody_is_signed_out_by_one_row_also_by_two_who_do_it_at_once() {
     multiply(&app, &ana, 1_000).await;
     let peer = Peer::default();
     let (one, other) = tokio::join!(
-        manage_sessions::revoke(&app.app, Which::Everybody, &peer),
-        manage_sessions::revoke(&app.app, Which::Everybody, &peer)
+        manage_sessions::revoke(&app.app, Permitted::as_operator(), Which::Everybody, &peer),
+        manage_sessions::revoke(&app.app, Permitted::as_operator(), Which::Everybody, &peer)
     );
     assert!(!one.unwrap().complete && !other.unwrap().complete);
     for tokens in [&of_ana, &of_bea] {
@@ -475,7 +483,7 @@ async fn everybody_is_signed_out_by_one_row_also_by_two_who_do_it_at_once() {
     over(&app, &fresh, "one's own after everybody's").await;
     assert_eq!(app.live_sessions().await, 0);
     assert!(
-        manage_sessions::revoke(&app.app, Which::Everybody, &peer)
+        manage_sessions::revoke(&app.app, Permitted::as_operator(), Which::Everybody, &peer)
             .await
             .unwrap()
             .marked
@@ -565,9 +573,14 @@ async fn everybody_s_end_ends_every_link_in_a_mail() {
     let count = "SELECT COUNT(*) FROM mail_tokens t WHERE t.ended_at IS NULL AND t.epoch = (SELECT epoch FROM key_ring)";
     assert_eq!(app.db_number(count).await, 1);
     let link = app.db_text("SELECT id FROM mail_tokens").await.unwrap();
-    manage_sessions::revoke(&app.app, Which::Everybody, &Peer::default())
-        .await
-        .unwrap();
+    manage_sessions::revoke(
+        &app.app,
+        Permitted::as_operator(),
+        Which::Everybody,
+        &Peer::default(),
+    )
+    .await
+    .unwrap();
     assert_eq!(app.db_number(count).await, 0);
     let id: countersign::model::kernel::id::EventId = link.parse().unwrap();
     let (found, used) = app

@@ -9,9 +9,9 @@ use countersign::flows::audit::audit_ends::{PAUSE, due};
 use countersign::flows::audit::read_audit;
 use countersign::flows::audit::read_audit::{Filter, Known, compare, verify};
 use countersign::flows::audit::reapply_audit::{Exported, Line, Outcome, reapply};
-use countersign::flows::authority::Authority;
 use countersign::flows::limit::operate_limits;
 use countersign::flows::limit::operate_limits::{block, unblock};
+use countersign::flows::permit::Permitted;
 use countersign::model::audit::event::{Fault, Peer};
 use countersign::model::kernel::id::UserId;
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ fn operator() -> Peer {
 pub(super) async fn export(app: &TestApp) -> Vec<String> {
     let entries = read_audit::list(
         &app.app,
-        Authority::Operator,
+        Permitted::as_operator(),
         Filter {
             after: Some((
                 countersign::model::kernel::time::Timestamp(0),
@@ -95,51 +95,115 @@ async fn lost_decisions_are_done_again_once_and_later_ones_stand() {
         id_of(&app, "carl").await,
         id_of(&app, "dora").await,
     );
-    let by = Authority::Operator;
     let nets: Vec<_> = ["198.51.100.0/24", "203.0.113.0/24"]
         .map(|net| countersign::model::limit::block::network(net).unwrap())
         .into();
     app.after(minutes(1));
-    administer::set_role(&app.app, by, ana, "admin".into(), &operator())
-        .await
-        .unwrap();
+    administer::set_role(
+        &app.app,
+        Permitted::as_operator(),
+        ana,
+        "admin".into(),
+        &operator(),
+    )
+    .await
+    .unwrap();
     app.after(minutes(1));
-    administer::ban(&app.app, by, bob, None, None, &operator())
-        .await
-        .unwrap();
-    administer::ban(&app.app, by, carl, None, Some(minutes(600)), &operator())
-        .await
-        .unwrap();
+    administer::ban(
+        &app.app,
+        Permitted::as_operator(),
+        bob,
+        None,
+        None,
+        &operator(),
+    )
+    .await
+    .unwrap();
+    administer::ban(
+        &app.app,
+        Permitted::as_operator(),
+        carl,
+        None,
+        Some(minutes(600)),
+        &operator(),
+    )
+    .await
+    .unwrap();
     app.after(minutes(1));
-    administer::unban(&app.app, by, carl, &operator())
+    administer::unban(&app.app, Permitted::as_operator(), carl, &operator())
         .await
         .unwrap();
-    administer::ban(&app.app, by, dora, None, Some(minutes(600)), &operator())
-        .await
-        .unwrap();
+    administer::ban(
+        &app.app,
+        Permitted::as_operator(),
+        dora,
+        None,
+        Some(minutes(600)),
+        &operator(),
+    )
+    .await
+    .unwrap();
     for net in &nets {
-        block(&app.app, *net, minutes(120), "flood", &operator())
-            .await
-            .unwrap();
+        block(
+            &app.app,
+            Permitted::as_operator(),
+            *net,
+            minutes(120),
+            "flood",
+            &operator(),
+        )
+        .await
+        .unwrap();
     }
     let lines = export(&app).await;
     goes_back(&app, DECISIONS).await;
     // After it: ana's role is decided anew, bob is banned for a shorter time, dora as she was, one
     // block is lifted.
     app.after(minutes(1));
-    administer::set_role(&app.app, by, ana, "user".into(), &operator())
-        .await
-        .unwrap();
-    administer::ban(&app.app, by, bob, None, Some(minutes(60)), &operator())
-        .await
-        .unwrap();
-    administer::ban(&app.app, by, dora, None, None, &operator())
-        .await
-        .unwrap();
-    block(&app.app, nets[1], minutes(1), "", &operator())
-        .await
-        .unwrap();
-    assert!(unblock(&app.app, nets[1], &operator()).await.unwrap());
+    administer::set_role(
+        &app.app,
+        Permitted::as_operator(),
+        ana,
+        "user".into(),
+        &operator(),
+    )
+    .await
+    .unwrap();
+    administer::ban(
+        &app.app,
+        Permitted::as_operator(),
+        bob,
+        None,
+        Some(minutes(60)),
+        &operator(),
+    )
+    .await
+    .unwrap();
+    administer::ban(
+        &app.app,
+        Permitted::as_operator(),
+        dora,
+        None,
+        None,
+        &operator(),
+    )
+    .await
+    .unwrap();
+    block(
+        &app.app,
+        Permitted::as_operator(),
+        nets[1],
+        minutes(1),
+        "",
+        &operator(),
+    )
+    .await
+    .unwrap();
+    assert!(
+        unblock(&app.app, Permitted::as_operator(), nets[1], &operator())
+            .await
+            .unwrap()
+    );
     let dry = reapply(&app.app, parsed(&lines), true, &operator())
         .await
         .unwrap();
@@ -173,14 +237,19 @@ async fn lost_decisions_are_done_again_once_and_later_ones_stand() {
         "{done:?}"
     );
     let banned = async |id| {
-        let user = administer::get(&app.app, by, id).await.unwrap();
+        let user = administer::get(&app.app, Permitted::as_operator(), id)
+            .await
+            .unwrap();
         (user.banned, user.ban_expires_at)
     };
     assert_eq!(
         [banned(bob).await, banned(carl).await, banned(dora).await],
         [(true, None), (false, None), (true, None)]
     );
-    let blocks = operate_limits::list(&app.app, 0).await.unwrap().1;
+    let blocks = operate_limits::list(&app.app, Permitted::as_operator(), 0)
+        .await
+        .unwrap()
+        .1;
     assert_eq!(
         blocks.iter().map(|b| b.network).collect::<Vec<_>>(),
         [nets[0]]
@@ -188,7 +257,7 @@ async fn lost_decisions_are_done_again_once_and_later_ones_stand() {
     // An operator decides otherwise, also about what the first run found done: a second run does
     // nothing more.
     for user in [bob, dora] {
-        administer::unban(&app.app, by, user, &operator())
+        administer::unban(&app.app, Permitted::as_operator(), user, &operator())
             .await
             .unwrap();
     }
@@ -204,14 +273,21 @@ async fn lost_decisions_are_done_again_once_and_later_ones_stand() {
 async fn what_was_done_again_counts_at_the_time_of_the_lost_event() {
     let app = TestApp::start().await;
     app.user("ana").await;
-    let (ana, by) = (id_of(&app, "ana").await, Authority::Operator);
+    let ana = id_of(&app, "ana").await;
     app.after(minutes(1));
-    administer::ban(&app.app, by, ana, None, None, &operator())
-        .await
-        .unwrap();
+    administer::ban(
+        &app.app,
+        Permitted::as_operator(),
+        ana,
+        None,
+        None,
+        &operator(),
+    )
+    .await
+    .unwrap();
     let first = export(&app).await;
     app.after(minutes(1));
-    administer::unban(&app.app, by, ana, &operator())
+    administer::unban(&app.app, Permitted::as_operator(), ana, &operator())
         .await
         .unwrap();
     let second = export(&app).await;
@@ -223,11 +299,19 @@ async fn what_was_done_again_counts_at_the_time_of_the_lost_event() {
             .iter()
             .any(|line| matches!(line.outcome, Outcome::Done(_)))
     );
-    assert!(administer::get(&app.app, by, ana).await.unwrap().banned);
+    assert!(
+        administer::get(&app.app, Permitted::as_operator(), ana)
+            .await
+            .unwrap()
+            .banned
+    );
     // A newer export turns up: the ban that was done again is no decision after it.
     let done = run(&app, &second).await;
     assert!(
-        !administer::get(&app.app, by, ana).await.unwrap().banned,
+        !administer::get(&app.app, Permitted::as_operator(), ana)
+            .await
+            .unwrap()
+            .banned,
         "{done:?}"
     );
 }
@@ -268,7 +352,7 @@ async fn the_password_from_before_the_mailbox_was_proven_is_removed_again() {
     );
     assert_eq!(app.live_sessions().await, 0);
     assert_eq!(
-        administer::get(&app.app, Authority::Operator, id)
+        administer::get(&app.app, Permitted::as_operator(), id)
             .await
             .unwrap()
             .name,
@@ -293,10 +377,17 @@ fn base64url(bytes: &[u8]) -> String {
 async fn an_export_that_does_not_fit_its_chains_or_the_database_does_nothing() {
     let app = TestApp::start().await;
     app.user("ana").await;
-    let (ana, by) = (id_of(&app, "ana").await, Authority::Operator);
-    administer::ban(&app.app, by, ana, None, None, &operator())
-        .await
-        .unwrap();
+    let ana = id_of(&app, "ana").await;
+    administer::ban(
+        &app.app,
+        Permitted::as_operator(),
+        ana,
+        None,
+        None,
+        &operator(),
+    )
+    .await
+    .unwrap();
     let lines = export(&app).await;
     goes_back(&app, DECISIONS).await;
     let changed = |n: usize, change: &dyn Fn(&mut Value)| {
@@ -341,7 +432,10 @@ async fn an_export_that_does_not_fit_its_chains_or_the_database_does_nothing() {
             "{what}: {done:?}"
         );
         assert!(
-            !administer::get(&app.app, by, ana).await.unwrap().banned,
+            !administer::get(&app.app, Permitted::as_operator(), ana)
+                .await
+                .unwrap()
+                .banned,
             "{what}"
         );
     }
@@ -370,7 +464,7 @@ async fn the_log_is_told_the_end_of_every_chain_a_new_one_at_once_and_one_that_g
     assert_eq!(due(&app.app, PAUSE).await.unwrap(), []);
     administer::set_role(
         &other.app,
-        Authority::Operator,
+        Permitted::as_operator(),
         ana,
         "user".into(),
         &operator(),
@@ -384,7 +478,7 @@ async fn the_log_is_told_the_end_of_every_chain_a_new_one_at_once_and_one_that_g
     );
     administer::set_role(
         &other.app,
-        Authority::Operator,
+        Permitted::as_operator(),
         ana,
         "user".into(),
         &operator(),
@@ -398,7 +492,9 @@ async fn the_log_is_told_the_end_of_every_chain_a_new_one_at_once_and_one_that_g
     );
     app.after(PAUSE);
     assert!(own(&due(&app.app, PAUSE).await.unwrap(), &other));
-    let still = compare(&app.app, &told).await.unwrap();
+    let still = compare(&app.app, Permitted::as_operator(), &told)
+        .await
+        .unwrap();
     assert_eq!(
         (still.there, still.faults.len()),
         (told.len() as u64, 0),
@@ -415,7 +511,7 @@ async fn what_is_marked_as_deleted_for_its_age_is_excused_by_its_time_alone_and_
     let ana = id_of(&app, "ana").await;
     administer::set_role(
         &app.app,
-        Authority::Operator,
+        Permitted::as_operator(),
         ana,
         "user".into(),
         &operator(),
@@ -423,9 +519,13 @@ async fn what_is_marked_as_deleted_for_its_age_is_excused_by_its_time_alone_and_
     .await
     .unwrap();
     let young = due(&app.app, PAUSE).await.unwrap();
-    let there = compare(&app.app, &[&old[..], &young].concat())
-        .await
-        .unwrap();
+    let there = compare(
+        &app.app,
+        Permitted::as_operator(),
+        &[&old[..], &young].concat(),
+    )
+    .await
+    .unwrap();
     assert_eq!(
         (there.there, there.excused, there.faults.len()),
         ((old.len() + young.len()) as u64, 0, 0)
@@ -434,11 +534,15 @@ async fn what_is_marked_as_deleted_for_its_age_is_excused_by_its_time_alone_and_
     app.db_execute("UPDATE audit_chains SET pruned_sequence = sequence, pruned_link = link")
         .await
         .unwrap();
-    let report = verify(&app.app).await.unwrap();
+    let report = verify(&app.app, Permitted::as_operator()).await.unwrap();
     assert!(report.marked > 0 && report.events == 0, "{report:?}");
-    let found = compare(&app.app, &[&old[..], &young].concat())
-        .await
-        .unwrap();
+    let found = compare(
+        &app.app,
+        Permitted::as_operator(),
+        &[&old[..], &young].concat(),
+    )
+    .await
+    .unwrap();
     assert_eq!(
         (found.there, found.excused),
         (0, old.len() as u64),
@@ -460,7 +564,10 @@ async fn what_is_marked_as_deleted_for_its_age_is_excused_by_its_time_alone_and_
         })
         .collect();
     assert_eq!(
-        compare(&app.app, &untold).await.unwrap().excused,
+        compare(&app.app, Permitted::as_operator(), &untold)
+            .await
+            .unwrap()
+            .excused,
         0,
         "without a time nothing explains it"
     );

@@ -1,5 +1,6 @@
 //! The scenarios of the refresh design, by number.
 
+use countersign::flows::permit::Permitted;
 use std::time::Duration;
 
 use axum::http::Method;
@@ -327,9 +328,15 @@ async fn s10_disabling_a_user_ends_every_session_and_lets_nobody_in() {
     let tokens = alice.sign_in().await;
     let user = manage_users::find(&app.app, &alice.email).await.unwrap();
     assert!(
-        manage_users::set_disabled(&app.app, user.id, true, &Default::default())
-            .await
-            .unwrap()
+        manage_users::set_disabled(
+            &app.app,
+            Permitted::as_operator(),
+            user.id,
+            true,
+            &Default::default()
+        )
+        .await
+        .unwrap()
     );
     app.refresh(&tokens.refresh)
         .await
@@ -346,9 +353,15 @@ async fn s10_disabling_a_user_ends_every_session_and_lets_nobody_in() {
         .await
         .refused(401, "INVALID_EMAIL_OR_PASSWORD");
     assert!(
-        manage_users::set_disabled(&app.app, user.id, false, &Default::default())
-            .await
-            .unwrap()
+        manage_users::set_disabled(
+            &app.app,
+            Permitted::as_operator(),
+            user.id,
+            false,
+            &Default::default()
+        )
+        .await
+        .unwrap()
     );
     alice.sign_in().await;
 }
@@ -659,9 +672,15 @@ async fn s18_a_sign_in_that_verifies_the_old_password_meanwhile_leaves_no_live_s
         if round % 2 == 0 {
             tokio::task::yield_now().await;
         }
-        change_password::set_password(&app.app, &user, &new, &Default::default())
-            .await
-            .unwrap();
+        change_password::set_password(
+            &app.app,
+            Permitted::as_operator(),
+            &user,
+            &new,
+            &Default::default(),
+        )
+        .await
+        .unwrap();
         for answer in sign_ins {
             let answer = answer.await.unwrap();
             match answer.status.as_u16() {
@@ -693,17 +712,29 @@ async fn s18_a_sign_in_against_a_disabling_leaves_no_live_session() {
                 )
             })
             .collect();
-        manage_users::set_disabled(&app.app, user.id, true, &Default::default())
-            .await
-            .unwrap();
+        manage_users::set_disabled(
+            &app.app,
+            Permitted::as_operator(),
+            user.id,
+            true,
+            &Default::default(),
+        )
+        .await
+        .unwrap();
         for status in sign_ins {
             // Before the account was disabled, while it was, or with a session that ended meanwhile.
             assert!(matches!(status.await.unwrap(), 200 | 401 | 403));
         }
         assert_eq!(app.live_sessions().await, 0, "round {round}");
-        manage_users::set_disabled(&app.app, user.id, false, &Default::default())
-            .await
-            .unwrap();
+        manage_users::set_disabled(
+            &app.app,
+            Permitted::as_operator(),
+            user.id,
+            false,
+            &Default::default(),
+        )
+        .await
+        .unwrap();
     }
 }
 

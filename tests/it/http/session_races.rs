@@ -5,6 +5,7 @@
 use std::pin::Pin;
 
 use countersign::flows::account::manage_users;
+use countersign::flows::permit::Permitted;
 use countersign::flows::session::manage_sessions;
 use countersign::model::audit::event::Peer;
 use countersign::model::kernel::id::SessionId;
@@ -113,16 +114,27 @@ impl Stage {
                 Disable => {
                     let user = user_id.parse().unwrap();
                     assert!(
-                        manage_users::set_disabled(&app.app, user, true, &peer)
-                            .await
-                            .unwrap()
+                        manage_users::set_disabled(
+                            &app.app,
+                            Permitted::as_operator(),
+                            user,
+                            true,
+                            &peer
+                        )
+                        .await
+                        .unwrap()
                     );
                     return 200;
                 }
                 Everybody => {
-                    manage_sessions::revoke(&app.app, Which::Everybody, &peer)
-                        .await
-                        .unwrap();
+                    manage_sessions::revoke(
+                        &app.app,
+                        Permitted::as_operator(),
+                        Which::Everybody,
+                        &peer,
+                    )
+                    .await
+                    .unwrap();
                     return 200;
                 }
             };

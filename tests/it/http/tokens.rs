@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
 use countersign::flows::key::change_keys::{KeyChange, change};
+use countersign::flows::permit::Permitted;
 use countersign::model::audit::event::Peer;
 use ed25519_dalek::{Signer, SigningKey};
 use serde_json::{Value, json};
@@ -168,7 +169,9 @@ async fn a_header_that_is_not_ours_is_refused() {
     let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": B64.encode(key.verifying_key().as_bytes()), "d": B64.encode(key.to_bytes()) });
     let order = KeyChange::import(&jwk.to_string(), true, Peer::default()).unwrap();
     let kid = json!(order.imported_kid().unwrap());
-    change(&app.app, order).await.unwrap();
+    change(&app.app, Permitted::as_operator(), order)
+        .await
+        .unwrap();
     let signed = |header: &Value| {
         let said = format!(
             "{}.{}",
@@ -446,12 +449,14 @@ async fn with_known_key(app: &TestApp) -> (jsonwebtoken::EncodingKey, &'static s
     let jwk = r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
     change(
         &app.app,
+        Permitted::as_operator(),
         KeyChange::import(jwk, false, Default::default()).unwrap(),
     )
     .await
     .unwrap();
     change(
         &app.app,
+        Permitted::as_operator(),
         KeyChange::new(KeyOperation::Rotate { force: true }, Default::default()),
     )
     .await

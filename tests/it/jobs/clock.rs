@@ -8,6 +8,7 @@ use countersign::flows::mail::deliver_mail;
 use countersign::flows::ops::confirm_clock::{confirm, confirm_by_operator, look};
 use countersign::flows::ops::heartbeat;
 use countersign::flows::ops::prune::prune;
+use countersign::flows::permit::Permitted;
 use countersign::jobs::rotate_due_keys;
 use countersign::model::kernel::trusted_clock::Doubt;
 use countersign::store;
@@ -83,6 +84,7 @@ async fn lived_in() -> TestApp {
     app.after(minutes(70));
     change(
         &app.app,
+        Permitted::as_operator(),
         KeyChange::new(
             countersign::model::key::key::KeyOperation::Rotate { force: true },
             Default::default(),

@@ -10,6 +10,7 @@ use countersign::flows::key::change_keys::{KeyChange, change};
 use countersign::flows::key::load_keys;
 use countersign::flows::key::rewrap::{Options, rewrap};
 use countersign::flows::ops::confirm_clock;
+use countersign::flows::permit::Permitted;
 use countersign::jobs::rotate_due_keys;
 use countersign::model::kernel::time::Timestamp;
 use countersign::model::kernel::trusted_clock::{Evidence, confirm};
@@ -150,6 +151,7 @@ async fn k2_of_ten_who_rotate_at_once_one_does() {
     let tries = (0..10).map(|_| {
         change(
             &app.app,
+            Permitted::as_operator(),
             order(KeyOperation::Rotate { force: false }).if_active(Some(active.clone())),
         )
     });
@@ -175,6 +177,7 @@ async fn k3_revoking_the_active_key_goes_on_with_the_standby_that_everybody_has(
     let kid = decode_header(&tokens.access).unwrap().kid.unwrap();
     change(
         &app.app,
+        Permitted::as_operator(),
         order(KeyOperation::Revoke(kid.clone())).with_reason("leaked"),
     )
     .await
@@ -197,7 +200,12 @@ async fn k3_revoking_the_active_key_goes_on_with_the_standby_that_everybody_has(
     rotate_due_keys(&app.app).await.unwrap();
     assert_ne!(app.app.ring().unwrap().signer.kid(), before);
     assert!(matches!(
-        change(&app.app, order(KeyOperation::Revoke(kid))).await,
+        change(
+            &app.app,
+            Permitted::as_operator(),
+            order(KeyOperation::Revoke(kid))
+        )
+        .await,
         Err(Error::KeyRefused(_))
     ));
     assert_eq!(
@@ -221,6 +229,7 @@ async fn k3_a_key_revoked_from_the_shell_signs_nothing_more_beside_it() {
     let kid = app.app.ring().unwrap().signer.kid().to_owned();
     change(
         &shell.app,
+        Permitted::as_operator(),
         order(KeyOperation::Revoke(kid.clone())).with_reason("leaked"),
     )
     .await
@@ -234,9 +243,13 @@ async fn k3_a_key_revoked_from_the_shell_signs_nothing_more_beside_it() {
 async fn k3_compromised_replaces_every_key() {
     let app = TestApp::start().await;
     let before = jwks(&app).await;
-    change(&app.app, order(KeyOperation::ReplaceAll))
-        .await
-        .unwrap();
+    change(
+        &app.app,
+        Permitted::as_operator(),
+        order(KeyOperation::ReplaceAll),
+    )
+    .await
+    .unwrap();
     let after: Value = serde_json::from_str(&jwks(&app).await).unwrap();
     assert_eq!(after["keys"].as_array().unwrap().len(), 2);
     assert!(
@@ -300,9 +313,13 @@ async fn k5_a_rotation_that_stops_between_any_two_steps_leaves_nothing_behind() 
             (before.id, &active, &standby, None)
         );
     }
-    change(&app.app, order(KeyOperation::Rotate { force: false }))
-        .await
-        .unwrap();
+    change(
+        &app.app,
+        Permitted::as_operator(),
+        order(KeyOperation::Rotate { force: false }),
+    )
+    .await
+    .unwrap();
 }
 
 #[tokio::test]
@@ -537,9 +554,13 @@ async fn a_replica_with_the_old_master_key_cannot_seal() {
         .await
         .unwrap();
     assert!(
-        change(&stale.app, order(KeyOperation::Rotate { force: true }))
-            .await
-            .is_err()
+        change(
+            &stale.app,
+            Permitted::as_operator(),
+            order(KeyOperation::Rotate { force: true })
+        )
+        .await
+        .is_err()
     );
     assert_eq!(
         stale.db_number("SELECT COUNT(*) FROM signing_keys").await,
@@ -552,9 +573,13 @@ async fn a_replica_that_is_behind_reloads_before_it_signs() {
     let app = TestApp::start().await;
     let other = app.replica(&[]).await.unwrap();
     let tokens = app.user("ana").await.sign_in().await;
-    change(&app.app, order(KeyOperation::Rotate { force: true }))
-        .await
-        .unwrap();
+    change(
+        &app.app,
+        Permitted::as_operator(),
+        order(KeyOperation::Rotate { force: true }),
+    )
+    .await
+    .unwrap();
     let signed_by = decode_header(other.refresh(&tokens.refresh).await.ok().str("accessToken"))
         .unwrap()
         .kid;
@@ -570,9 +595,13 @@ async fn lowering_the_ttl_does_not_remove_a_key_early() {
     let short = app.replica_with(&[("tokens.access_ttl", "5m")]).await;
     app.after(minutes(70));
     let active = app.app.ring().unwrap().signer.kid().to_owned();
-    change(&short.app, order(KeyOperation::Rotate { force: false }))
-        .await
-        .unwrap();
+    change(
+        &short.app,
+        Permitted::as_operator(),
+        order(KeyOperation::Rotate { force: false }),
+    )
+    .await
+    .unwrap();
     app.after(minutes(60));
     rotate_due_keys(&short.app).await.unwrap();
     assert!(jwks(&short).await.contains(&active));
@@ -587,7 +616,12 @@ async fn a_longer_verifier_cache_once_seen_is_remembered() {
     let forgetful = app.replica_with(&[("keys.verifier_cache", "0s")]).await;
     app.after(minutes(70));
     assert!(matches!(
-        change(&forgetful.app, order(KeyOperation::Rotate { force: false })).await,
+        change(
+            &forgetful.app,
+            Permitted::as_operator(),
+            order(KeyOperation::Rotate { force: false })
+        )
+        .await,
         Err(Error::KeyRefused(_))
     ));
 }
@@ -597,17 +631,23 @@ async fn an_imported_key_signs_next_and_its_kid_never_returns() {
     let app = TestApp::start().await;
     let jwk = r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
     let import = || KeyChange::import(jwk, false, Default::default()).unwrap();
-    change(&app.app, import()).await.unwrap();
+    change(&app.app, Permitted::as_operator(), import())
+        .await
+        .unwrap();
     let kid = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
     assert!(jwks(&app).await.contains(kid));
     assert!(matches!(
-        change(&app.app, import()).await,
+        change(&app.app, Permitted::as_operator(), import()).await,
         Err(Error::KeyUnusable(_))
     ));
     app.after(Duration::from_secs(4_000));
-    change(&app.app, order(KeyOperation::Rotate { force: false }))
-        .await
-        .unwrap();
+    change(
+        &app.app,
+        Permitted::as_operator(),
+        order(KeyOperation::Rotate { force: false }),
+    )
+    .await
+    .unwrap();
     let tokens = app.user("ana").await.sign_in().await;
     assert_eq!(
         decode_header(&tokens.access).unwrap().kid.as_deref(),
@@ -615,12 +655,13 @@ async fn an_imported_key_signs_next_and_its_kid_never_returns() {
     );
     change(
         &app.app,
+        Permitted::as_operator(),
         order(KeyOperation::Revoke(kid.into())).with_reason("test"),
     )
     .await
     .unwrap();
     assert!(matches!(
-        change(&app.app, import()).await,
+        change(&app.app, Permitted::as_operator(), import()).await,
         Err(Error::KeyUnusable(_))
     ));
     load_keys::confirm(&app.app).await.unwrap();

@@ -2,6 +2,7 @@
 
 use countersign::flows::key::change_keys::{KeyChange, change};
 use countersign::flows::key::load_keys::confirm;
+use countersign::flows::permit::Permitted;
 use countersign::model::key::key::KeyOperation;
 use jsonwebtoken::decode_header;
 
@@ -73,6 +74,7 @@ async fn a_failover_that_lost_a_revocation_revokes_the_key_again_and_every_repli
         let leaked = leaked.await.unwrap();
         change(
             &app.app,
+            Permitted::as_operator(),
             order(KeyOperation::Revoke(leaked.clone())).with_reason("leaked"),
         )
         .await
@@ -128,9 +130,13 @@ async fn a_failover_that_lost_a_rotation_is_adopted_and_nothing_is_signed_by_a_k
     app.after(minutes(70));
     app.db_snapshot().await;
     let first = signer(&app);
-    change(&app.app, order(KeyOperation::Rotate { force: false }))
-        .await
-        .unwrap();
+    change(
+        &app.app,
+        Permitted::as_operator(),
+        order(KeyOperation::Rotate { force: false }),
+    )
+    .await
+    .unwrap();
     confirm(&other.app).await.unwrap();
     assert_ne!(signer(&other), first);
     app.db_go_back().await;
@@ -147,18 +153,26 @@ async fn two_rings_of_one_version_are_two() {
     let ana = app.user("ana").await;
     app.after(minutes(70));
     app.db_snapshot().await;
-    change(&app.app, order(KeyOperation::Rotate { force: false }))
-        .await
-        .unwrap();
+    change(
+        &app.app,
+        Permitted::as_operator(),
+        order(KeyOperation::Rotate { force: false }),
+    )
+    .await
+    .unwrap();
     app.db_go_back().await;
     let promoted = app.replica(&[]).await.unwrap();
     let standby = app
         .db_text("SELECT kid FROM signing_keys WHERE state = 'standby'")
         .await
         .unwrap();
-    change(&promoted.app, order(KeyOperation::Revoke(standby.clone())))
-        .await
-        .unwrap();
+    change(
+        &promoted.app,
+        Permitted::as_operator(),
+        order(KeyOperation::Revoke(standby.clone())),
+    )
+    .await
+    .unwrap();
     let (here, there) = (app.app.ring().unwrap().id, promoted.app.ring().unwrap().id);
     assert!(
         here.version == there.version && here != there,

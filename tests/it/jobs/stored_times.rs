@@ -10,6 +10,7 @@ use countersign::flows::key::change_keys::{KeyChange, change};
 use countersign::flows::login::known_device::Device;
 use countersign::flows::mail::deliver_mail;
 use countersign::flows::ops::prune::prune;
+use countersign::flows::permit::Permitted;
 use countersign::model::key::key::KeyOperation;
 use countersign::store;
 use serde_json::json;
@@ -215,6 +216,7 @@ const ROWS: &[Row] = &[
             Box::pin(async move {
                 let changed = change(
                     &it.app.app,
+                    Permitted::as_operator(),
                     KeyChange::new(KeyOperation::Rotate { force: false }, Default::default()),
                 )
                 .await;

@@ -5,6 +5,7 @@ mod session_grid;
 
 use std::collections::HashMap;
 
+use countersign::flows::permit::Permitted;
 use countersign::model::audit::event::{Event, Kind, Peer};
 use countersign::model::kernel::id::EventId;
 use countersign::model::kernel::time::Timestamp;
@@ -128,14 +129,26 @@ async fn a_session_begins_only_under_the_hash_that_was_verified() {
     };
     let verified = stored().await;
     assert!(begin(verified.clone()).await);
-    change_password::set_password(&app.app, &user, "another good password", &Peer::default())
-        .await
-        .unwrap();
+    change_password::set_password(
+        &app.app,
+        Permitted::as_operator(),
+        &user,
+        "another good password",
+        &Peer::default(),
+    )
+    .await
+    .unwrap();
     assert!(!begin(verified).await, "read, changed, then inserted");
     assert!(begin(stored().await).await);
-    manage_users::set_disabled(&app.app, user.id, true, &Peer::default())
-        .await
-        .unwrap();
+    manage_users::set_disabled(
+        &app.app,
+        Permitted::as_operator(),
+        user.id,
+        true,
+        &Peer::default(),
+    )
+    .await
+    .unwrap();
     assert!(
         !begin(stored().await).await,
         "read, shut out, then inserted"
@@ -208,7 +221,7 @@ async fn the_audit_chain_links_every_event_of_a_writer() {
     );
     assert_eq!(app.db_number("SELECT CAST(SUM(n) AS BIGINT) FROM (SELECT MAX(sequence) - COUNT(*) AS n FROM audit_events GROUP BY writer) gaps").await, 0);
     assert_eq!(
-        countersign::flows::audit::read_audit::verify(&app.app)
+        countersign::flows::audit::read_audit::verify(&app.app, Permitted::as_operator())
             .await
             .unwrap()
             .faults,
@@ -478,7 +491,6 @@ async fn the_time_of_work_is_the_one_at_which_it_is_begun() {
 async fn what_postgres_says_of_values_is_told_to_no_log() {
     use countersign::flows::account::manage_users;
     use countersign::flows::account::manage_users::New;
-    use countersign::flows::authority::Authority;
     use countersign::model::audit::event::Peer;
     if !crate::support::on_postgres() {
         return;
@@ -499,7 +511,7 @@ async fn what_postgres_says_of_values_is_told_to_no_log() {
         email_verified: false,
         metadata: serde_json::Map::new(),
     };
-    let error = manage_users::create(&app.app, Authority::Operator, new, &Peer::default())
+    let error = manage_users::create(&app.app, Permitted::as_operator(), new, &Peer::default())
         .await
         .unwrap_err();
     let told = format!("{error} {error:?}");

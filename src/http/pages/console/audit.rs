@@ -10,8 +10,7 @@ use axum::response::Response;
 use crate::app::App;
 use crate::flows::audit::read_audit;
 use crate::flows::audit::read_audit::{Entry, Filter};
-use crate::flows::authority::Authority;
-use crate::model::account::permission::Action;
+use crate::flows::permit::to;
 
 use crate::http::api::audit::{NOT_A_PLACE, place_of};
 use crate::http::edge::error::Error;
@@ -61,8 +60,7 @@ pub(in crate::http::pages) async fn show(
     visitor: SignedIn,
     mut query: Query,
 ) -> Result<Response, Error> {
-    let by = Authority::Session(&visitor.who);
-    by.may(&app, Action::ReadAudit)?;
+    let permitted = visitor.who.require::<to::ReadAudit>(&app)?;
     let kind = query.text("kind", MAX_FILTER);
     let user = query.text("user", MAX_FILTER);
     let before = query.parsed("before", NOT_A_PLACE, place_of);
@@ -77,7 +75,7 @@ pub(in crate::http::pages) async fn show(
         kind.as_deref().unwrap_or_default(),
         user.as_deref().unwrap_or_default(),
     );
-    let events = read_audit::list(&app, by, filter, PAGE).await?;
+    let events = read_audit::list(&app, permitted, filter, PAGE).await?;
     let is_full = i64::try_from(events.len()).is_ok_and(|n| n == PAGE);
     let next = events.last().filter(|_| is_full).map(|last| {
         let place = format!("{}.{}", last.at.0, last.id);

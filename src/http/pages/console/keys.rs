@@ -10,13 +10,12 @@ use axum::response::Response;
 
 use crate::app::App;
 use crate::flows::Error as Refused;
-use crate::flows::authority::Authority;
 use crate::flows::key::change_keys;
-use crate::flows::key::change_keys::KeyChange;
 use crate::flows::key::inspect_keys;
-use crate::model::account::permission::Action;
+use crate::flows::key::inspect_keys::LooksAtKeys;
+use crate::flows::permit::{Permitted, to};
 use crate::model::kernel::time::Timestamp;
-use crate::model::key::key::{Key, KeyOperation, State as KeyState};
+use crate::model::key::key::{Key, State as KeyState};
 
 use crate::http::edge::error::Error;
 use crate::http::edge::limits::MAX_KEY_ID;
@@ -60,9 +59,14 @@ fn row(key: &Key) -> Row {
     }
 }
 
-fn page_of(visitor: &SignedIn, form: &Form, refused: Option<Error>) -> Result<Response, Error> {
+fn page_of<A: LooksAtKeys>(
+    visitor: &SignedIn,
+    permitted: Permitted<'_, A>,
+    form: &Form,
+    refused: Option<Error>,
+) -> Result<Response, Error> {
     let app = &visitor.page.app;
-    let ring = inspect_keys::ring(app)?;
+    let ring = inspect_keys::shown(app, permitted)?;
     let next = ring
         .next_rotation(&app.config.keys.policy)
         .map_or_else(|| "–".to_owned(), moment);
@@ -85,8 +89,8 @@ pub(in crate::http::pages) async fn show(
     State(app): State<Arc<App>>,
     visitor: SignedIn,
 ) -> Result<Response, Error> {
-    Authority::Session(&visitor.who).may(&app, Action::ListKeys)?;
-    page_of(&visitor, &Form::new("keys"), None)
+    let permitted = visitor.who.require::<to::ListKeys>(&app)?;
+    page_of(&visitor, permitted, &Form::new("keys"), None)
 }
 
 /// The key that was shown must still be the active one: who clicks twice rotates once.
@@ -97,17 +101,15 @@ pub(in crate::http::pages) async fn rotate(
         mut fields,
     }: SignedForm,
 ) -> Result<Response, Error> {
-    Authority::Session(&visitor.who).may(&app, Action::RotateKeys)?;
+    let permitted = visitor.who.require::<to::RotateKeys>(&app)?;
     let active = fields.text("active", MAX_KEY_ID);
     let active = fields.finish(active)?;
-    let order = KeyChange::new(KeyOperation::Rotate { force: false }, visitor.peer.clone())
-        .if_active(Some(active));
-    match change_keys::change(&app, order).await {
+    match change_keys::rotate(&app, permitted, active, visitor.peer.clone()).await {
         Ok(_) => Ok(see_other("/auth/admin/keys?done=rotated")),
         Err(Refused::AlreadyRotated | Refused::KeyRefused(_)) => {
             let mut form = Form::new("keys");
             form.say(&visitor.page, "keys.too_early");
-            page_of(&visitor, &form, Some(Error::KeysTooYoung))
+            page_of(&visitor, permitted, &form, Some(Error::KeysTooYoung))
         }
         Err(error) => Err(error.into()),
     }

@@ -11,9 +11,8 @@ use axum::response::{IntoResponse, Response};
 use crate::app::App;
 use crate::flows::Error as Refused;
 use crate::flows::account::administer_users as administer;
-use crate::flows::authority::Authority;
+use crate::flows::permit::to;
 use crate::flows::session::manage_sessions;
-use crate::model::account::permission::Action;
 use crate::model::account::user::User;
 use crate::model::kernel::id::{SessionId, UserId};
 
@@ -62,13 +61,14 @@ async fn page_of(
     refused: Option<Error>,
 ) -> Result<Response, Error> {
     let SignedIn { page, who, .. } = visitor;
-    let (app, by) = (&page.app, Authority::Session(who));
-    by.may(app, Action::GetUser)?;
-    let user: User = administer::get(app, by, id).await?;
-    let sessions = if by.may(app, Action::ListSessions).is_ok() {
-        manage_sessions::list(app, id, manage_sessions::FIRST).await?
-    } else {
-        Vec::new()
+    let app = &page.app;
+    let permitted = who.require::<to::GetUser>(app)?;
+    let user: User = administer::get(app, permitted, id).await?;
+    let sessions = match who.require::<to::ListSessions>(app) {
+        Ok(permitted) => {
+            manage_sessions::list_of_user(app, permitted, id, manage_sessions::FIRST).await?
+        }
+        Err(_) => Vec::new(),
     };
     let now = app.now();
     let facts = Facts {
@@ -139,8 +139,7 @@ pub(in crate::http::pages) async fn set_role(
         mut fields,
     }: SignedForm,
 ) -> Result<Response, Error> {
-    let by = Authority::Session(&visitor.who);
-    by.may(&app, Action::SetRole)?;
+    let permitted = visitor.who.require::<to::SetRole>(&app)?;
     let role = fields.text("role", MAX_ROLES);
     let role = fields.finish(role)?;
     let id = parsed(&id)?;
@@ -149,7 +148,7 @@ pub(in crate::http::pages) async fn set_role(
         .map(str::trim)
         .filter(|role| !role.is_empty())
         .collect();
-    let outcome = administer::set_role(&app, by, id, roles.join(","), &visitor.peer).await;
+    let outcome = administer::set_role(&app, permitted, id, roles.join(","), &visitor.peer).await;
     settle(&visitor, id, "role", outcome).await
 }
 
@@ -161,8 +160,7 @@ pub(in crate::http::pages) async fn ban(
         mut fields,
     }: SignedForm,
 ) -> Result<Response, Error> {
-    let by = Authority::Session(&visitor.who);
-    by.may(&app, Action::BanUser)?;
+    let permitted = visitor.who.require::<to::BanUser>(&app)?;
     let reason = fields
         .optional_text("reason", MAX_REASON)
         .filter(|reason| !reason.is_empty());
@@ -177,7 +175,7 @@ pub(in crate::http::pages) async fn ban(
     });
     let (reason, time) = fields.finish((reason, time))?;
     let id = parsed(&id)?;
-    let outcome = administer::ban(&app, by, id, reason, time, &visitor.peer).await;
+    let outcome = administer::ban(&app, permitted, id, reason, time, &visitor.peer).await;
     settle(&visitor, id, "ban", outcome).await
 }
 
@@ -186,9 +184,9 @@ pub(in crate::http::pages) async fn unban(
     Path(id): Path<String>,
     SignedForm { visitor, .. }: SignedForm,
 ) -> Result<Response, Error> {
-    let (id, by) = (parsed(&id)?, Authority::Session(&visitor.who));
-    by.may(&app, Action::BanUser)?;
-    let outcome = administer::unban(&app, by, id, &visitor.peer).await;
+    let id = parsed(&id)?;
+    let permitted = visitor.who.require::<to::BanUser>(&app)?;
+    let outcome = administer::unban(&app, permitted, id, &visitor.peer).await;
     settle(&visitor, id, "unban", outcome).await
 }
 
@@ -201,13 +199,12 @@ pub(in crate::http::pages) async fn end_session(
         mut fields,
     }: SignedForm,
 ) -> Result<Response, Error> {
-    let by = Authority::Session(&visitor.who);
-    by.may(&app, Action::RevokeSessions)?;
+    let permitted = visitor.who.require::<to::RevokeSessions>(&app)?;
     let handle = fields.text("session", MAX_ID);
     let handle = fields.finish(handle)?;
     let id = parsed(&id)?;
     let session: SessionId = handle.parse().map_err(|_| Refused::SessionNotFound)?;
-    let outcome = manage_sessions::revoke_of_somebody(&app, by, session, &visitor.peer).await;
+    let outcome = manage_sessions::revoke_by_id(&app, permitted, session, &visitor.peer).await;
     if outcome.is_ok() && session == visitor.who.session.id {
         return Ok((
             left(&app, true, &credentials, &visitor.peer).await?,
@@ -224,10 +221,9 @@ pub(in crate::http::pages) async fn end_sessions(
     credentials: Credentials,
     SignedForm { visitor, .. }: SignedForm,
 ) -> Result<Response, Error> {
-    let (id, by) = (parsed(&id)?, Authority::Session(&visitor.who));
-    by.may(&app, Action::RevokeSessions)?;
-    administer::target(&app, by, Action::RevokeSessions, id).await?;
-    let outcome = manage_sessions::revoke_of_user(&app, id, None, &visitor.peer).await;
+    let id = parsed(&id)?;
+    let permitted = visitor.who.require::<to::RevokeSessions>(&app)?;
+    let outcome = manage_sessions::revoke_of_user(&app, permitted, id, &visitor.peer).await;
     if outcome.is_ok() && id == visitor.who.user.id {
         return Ok((
             left(&app, true, &credentials, &visitor.peer).await?,

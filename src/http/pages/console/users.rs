@@ -11,8 +11,7 @@ use crate::app::App;
 use crate::flows::Error as Refused;
 use crate::flows::account::administer_users as administer;
 use crate::flows::account::administer_users::{Column, Condition, Operand, Operator, Search};
-use crate::flows::authority::Authority;
-use crate::model::account::permission::Action;
+use crate::flows::permit::{Grantable, to};
 use crate::model::account::user::User;
 use crate::model::kernel::time::Timestamp;
 
@@ -63,7 +62,7 @@ pub(in crate::http::pages) async fn front(visitor: SignedIn) -> Result<Response,
         .find(|(path, _)| path.starts_with("/auth/admin/"));
     first
         .map(|(path, _)| see_other(path))
-        .ok_or_else(|| Refused::NotAllowed(Action::ListUsers).into())
+        .ok_or_else(|| Refused::NotAllowed(to::ListUsers::ACTION).into())
 }
 
 pub(in crate::http::pages) async fn list(
@@ -71,8 +70,7 @@ pub(in crate::http::pages) async fn list(
     visitor: SignedIn,
     mut query: Query,
 ) -> Result<Response, Error> {
-    let by = Authority::Session(&visitor.who);
-    by.may(&app, Action::ListUsers)?;
+    let permitted = visitor.who.require::<to::ListUsers>(&app)?;
     let q = query.text("q", MAX_FILTER).or_default();
     let q = query.finish(q)?;
     let q = q.trim();
@@ -94,7 +92,7 @@ pub(in crate::http::pages) async fn list(
         limit: PAGE,
         offset,
     };
-    let (users, total) = administer::search(&app, by, search).await?;
+    let (users, total) = administer::search(&app, permitted, search).await?;
     let now = app.now();
     let row = |user: &User| Row {
         id: user.id.to_string(),

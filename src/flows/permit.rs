@@ -1,0 +1,224 @@
+//! Permission as a value: a flow that must not be called by everyone takes the proof that its
+//! caller may call it, so a caller cannot forget the check.
+//!
+//! - [`Permitted`]: the caller may take an action on other people's accounts or on the service.
+//! - [`PermittedOn`]: the caller may take it on this user. Flows make it from the user's row.
+//! - [`OwnAccount`]: a signed-in user on their own account, and nobody in their name.
+//! - [`OnBehalf`]: a signed-in user on their own account, or an impersonator who may do the same
+//!   to other users.
+//!
+//! The action is a type, one of those in [`to`]: a proof for one action is not accepted for
+//! another. The fields are private, so only the checks of this file make a proof.
+
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+use crate::app::App;
+use crate::model::account::permission::Action;
+use crate::model::account::user::User;
+
+use super::authority::Caller;
+use super::session::read_session::Authenticated;
+use super::{Error, Result};
+
+/// An action that a proof is for.
+pub trait Permission {}
+
+/// An action that roles can allow.
+pub trait Grantable: Permission {
+    /// The action of the roles.
+    const ACTION: Action;
+}
+
+/// Actions as types.
+pub mod to {
+    use super::{Action, Grantable, Permission};
+
+    macro_rules! grantable {
+        ($($name:ident)+) => {$(
+            #[doc = concat!("Needs [`Action::", stringify!($name), "`].")]
+            #[derive(Debug, Clone, Copy)]
+            pub enum $name {}
+            impl Permission for $name {}
+            impl Grantable for $name {
+                const ACTION: Action = Action::$name;
+            }
+        )+};
+    }
+    grantable! {
+        CreateUser ListUsers GetUser UpdateUser SetRole SetEmail BanUser DeleteUser SetPassword
+        Impersonate ListSessions RevokeSessions ReadAudit ListKeys RotateKeys
+    }
+
+    macro_rules! operator_only {
+        ($($(#[$doc:meta])+ $name:ident)+) => {$(
+            $(#[$doc])+
+            #[derive(Debug, Clone, Copy)]
+            pub enum $name {}
+            impl Permission for $name {}
+        )+};
+    }
+    operator_only! {
+        /// Disables or enables an account. Operators only.
+        DisableUser
+        /// Ends sessions of any choice, up to every session. Operators only.
+        EndAnySession
+        /// Changes signing keys in every way, not just by a rotation. Operators only.
+        ChangeKeys
+        /// Reads and changes rate limits and blocked networks. Operators only.
+        OperateLimits
+    }
+}
+
+/// Proof that the caller may take the action `A`.
+#[must_use = "a permit is passed to the flow that needs it"]
+pub struct Permitted<'a, A> {
+    caller: Caller<'a>,
+    action: PhantomData<A>,
+}
+
+impl<A> Clone for Permitted<'_, A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A> Copy for Permitted<'_, A> {}
+
+impl<A: Permission> Permitted<'static, A> {
+    /// Permits an operator at a shell, who has the database and the keys at hand, and the
+    /// service's own work. Requests have no way here: a test holds that `http` does not call it.
+    pub fn as_operator() -> Self {
+        Self {
+            caller: Caller::Operator,
+            action: PhantomData,
+        }
+    }
+}
+
+impl<'a, A: Permission> Permitted<'a, A> {
+    /// Returns the caller.
+    pub(in crate::flows) fn caller(self) -> Caller<'a> {
+        self.caller
+    }
+}
+
+impl<'a, A: Grantable> Permitted<'a, A> {
+    /// Permits the action on this user.
+    ///
+    /// # Errors
+    /// [`Error::NotAllowed`] if the user is above the caller.
+    pub(in crate::flows) fn on(self, app: &App, target: User) -> Result<PermittedOn<'a, A>> {
+        self.caller.require_on(app, A::ACTION, &target)?;
+        Ok(PermittedOn {
+            caller: self.caller,
+            target,
+            action: PhantomData,
+        })
+    }
+}
+
+/// Proof that the caller may take the action `A` on one user.
+#[must_use = "a permit is passed to what carries the action out"]
+pub(in crate::flows) struct PermittedOn<'a, A> {
+    caller: Caller<'a>,
+    target: User,
+    action: PhantomData<A>,
+}
+
+impl<'a, A: Grantable> PermittedOn<'a, A> {
+    /// Returns the caller.
+    pub(in crate::flows) fn caller(&self) -> Caller<'a> {
+        self.caller
+    }
+
+    /// Returns the user whom the action is on, as the check read the row.
+    pub(in crate::flows) fn target(&self) -> &User {
+        &self.target
+    }
+}
+
+/// Proof that users act on their own account in a session of their own.
+#[must_use = "the proof is passed to the flow that needs it"]
+pub struct OwnAccount<'a, A> {
+    who: &'a Authenticated,
+    action: PhantomData<A>,
+}
+
+/// Proof that the action `A` may be taken on the account of the session's user: by the user, or by
+/// an impersonator who may take it on other users.
+#[must_use = "the proof is passed to the flow that needs it"]
+pub struct OnBehalf<'a, A> {
+    who: &'a Authenticated,
+    action: PhantomData<A>,
+}
+
+macro_rules! proof_of_a_session {
+    ($($proof:ident)+) => {$(
+        impl<A> Clone for $proof<'_, A> {
+            fn clone(&self) -> Self {
+                *self
+            }
+        }
+
+        impl<A> Copy for $proof<'_, A> {}
+
+        impl<A> Deref for $proof<'_, A> {
+            type Target = Authenticated;
+            fn deref(&self) -> &Authenticated {
+                self.who
+            }
+        }
+    )+};
+}
+proof_of_a_session! { OwnAccount OnBehalf }
+
+impl Authenticated {
+    /// Permits an action on other people's accounts or on the service.
+    ///
+    /// # Errors
+    /// [`Error::NotAllowed`] if the powers of the session do not allow the action;
+    /// [`Error::SessionNotFresh`] if it changes something and the password was proven too long ago
+    /// (`sessions.admin_fresh_for`).
+    pub fn require<A: Grantable>(&self, app: &App) -> Result<Permitted<'_, A>> {
+        let caller = Caller::Session(self);
+        caller.require(app, A::ACTION)?;
+        Ok(Permitted {
+            caller,
+            action: PhantomData,
+        })
+    }
+
+    /// Permits users to act on their own account, and refuses an impersonator: passwords, email
+    /// addresses and the account itself are the user's own to change.
+    ///
+    /// # Errors
+    /// [`Error::NotAllowed`] if an impersonator acts as the user.
+    pub fn own_account<A: Grantable>(&self) -> Result<OwnAccount<'_, A>> {
+        if self.session.impersonated_by.is_some() {
+            return Err(Error::NotAllowed(A::ACTION));
+        }
+        Ok(OwnAccount {
+            who: self,
+            action: PhantomData,
+        })
+    }
+
+    /// Permits users to act on their own account, and an impersonator who has the permission to do
+    /// the same to other users.
+    ///
+    /// # Errors
+    /// [`Error::NotAllowed`] and [`Error::SessionNotFresh`] for an impersonator, as
+    /// [`Self::require`] returns them.
+    pub fn on_behalf<A: Grantable>(&self, app: &App) -> Result<OnBehalf<'_, A>> {
+        match self.powers.actor() {
+            None => {}
+            Some(actor) if actor.allow(A::ACTION) => self.fresh_for(app, A::ACTION)?,
+            Some(_) => return Err(Error::NotAllowed(A::ACTION)),
+        }
+        Ok(OnBehalf {
+            who: self,
+            action: PhantomData,
+        })
+    }
+}
