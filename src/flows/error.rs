@@ -1,5 +1,5 @@
 //! Why a flow refused. The codes are an interface: `docs/errors.md` lists them, a test holds the
-//! list to this file. Which HTTP status a code has is `http/edge/error.rs`'s business.
+//! list to this file. Which HTTP status a code has is `http/edge/error/codes.rs`'s business.
 
 use std::time::Duration;
 

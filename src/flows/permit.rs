@@ -2,7 +2,7 @@
 //! caller may call it, so a caller cannot forget the check.
 //!
 //! - [`Permitted`]: the caller may take an action on other people's accounts or on the service.
-//! - [`PermittedOn`]: the caller may take it on this user. Flows make it from the user's row.
+//! - `PermittedOn`: the caller may take it on this user. Flows make it from the user's row.
 //! - [`OwnAccount`]: a signed-in user on their own account, and nobody in their name.
 //! - [`OnBehalf`]: a signed-in user on their own account, or an impersonator who may do the same
 //!   to other users.

@@ -144,7 +144,7 @@ fn open(app: &Arc<App>) -> Router<Arc<App>> {
                 get(well_known::discovery).options(well_known::preflight),
             )
         })
-        .method_not_allowed_fallback(error::method_not_allowed_plain)
+        .method_not_allowed_fallback(outermost::method_not_allowed_plain)
 }
 
 /// For a connection over a limit: keys, discovery and health, and for the rest 503 before it costs

@@ -27,13 +27,13 @@ fn every_reference_in_openapi_resolves() {
     assert!(found > 100);
 }
 
-/// Codes stand in the maps of `http/edge/error.rs` and `http/edge/codes.rs` as string literals in capitals.
+/// Codes stand in the maps of `http/edge/error/` as string literals in capitals.
 #[test]
 fn the_list_of_error_codes_is_complete() {
     let code = regex::Regex::new(r#""([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|UNAUTHORIZED)""#).unwrap();
     let maps = concat!(
-        include_str!("../../src/http/edge/error.rs"),
-        include_str!("../../src/http/edge/codes.rs")
+        include_str!("../../src/http/edge/error/mod.rs"),
+        include_str!("../../src/http/edge/error/codes.rs")
     );
     let in_code: std::collections::BTreeSet<&str> = code
         .captures_iter(maps)

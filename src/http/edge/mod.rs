@@ -5,7 +5,6 @@ pub(in crate::http) mod blocks;
 pub(in crate::http) mod bodies;
 pub(in crate::http) mod body;
 pub(in crate::http) mod client;
-pub(in crate::http) mod codes;
 pub(in crate::http) mod concurrency_limit;
 pub(in crate::http) mod connection;
 pub(in crate::http) mod cookies;

@@ -235,3 +235,8 @@ pub(in crate::http) fn render(mut response: Response, id: &str) -> Response {
     headers.insert(REQUEST_ID, header_text::value(id));
     response
 }
+
+/// Refuses a method outside the layer that writes bodies, and writes the body here.
+pub(in crate::http) async fn method_not_allowed_plain() -> Response {
+    render(Error::MethodNotAllowed.into_response(), &new_request_id())
+}

@@ -22,7 +22,7 @@ use axum::routing::{get, post};
 
 use crate::app::App;
 
-use crate::http::edge::error;
+use crate::http::edge::{error, outermost};
 pub(super) use page::Page;
 
 /// The pages of one's own and the console.
@@ -85,7 +85,7 @@ pub(super) fn assets() -> Router<Arc<App>> {
         .route("/auth/assets/theme.css", get(assets::theme))
         .route("/auth/assets/icon.svg", get(assets::icon))
         .route("/auth/assets/logo", get(assets::logo))
-        .method_not_allowed_fallback(error::method_not_allowed_plain)
+        .method_not_allowed_fallback(outermost::method_not_allowed_plain)
 }
 
 async fn nothing_here() -> Response {

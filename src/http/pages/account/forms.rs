@@ -1,142 +1,31 @@
-//! `/auth/account`: one's own name, address, password and devices. A form that was refused is shown
-//! again with the reason; one that was done leads back here, so that nothing is sent twice.
+//! The forms of the account page: name, email address, password, devices and deletion.
 
 use std::sync::Arc;
 
-use askama::Template;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
-use crate::flows::Error as Refused;
 use crate::flows::account::update_user;
 use crate::flows::account::update_user::Profile;
 use crate::flows::account::{change_email, change_password, delete_user, verify_email};
 use crate::flows::permit::to;
 use crate::flows::session::manage_sessions;
 use crate::flows::session::manage_sessions::Here;
-use crate::model::account::user::User;
-use crate::model::kernel::user_agent::device;
-use crate::model::session::session::Session;
 
-use super::form::{Form, TypedTwice};
-use super::page::{Page, moment};
-use super::visitor::{SignedForm, SignedIn, see_other};
+use super::{account, done, settle};
 use crate::http::api::session_delivery::{Replaced, deliver_anew};
 use crate::http::edge::cookies;
 use crate::http::edge::cookies::Clear;
 use crate::http::edge::credentials::Credentials;
 use crate::http::edge::error::Error;
 use crate::http::edge::limits::{MAX_EMAIL, MAX_ID, MAX_NAME, MAX_PASSWORD};
-use crate::http::edge::query::Query;
+use crate::http::pages::form::{Form, TypedTwice};
 use crate::http::pages::login::verify_email::DONE;
+use crate::http::pages::visitor::{SignedForm, see_other};
 
-#[derive(Template)]
-#[template(path = "pages/account.html")]
-struct Account<'p> {
-    p: &'p Page,
-    user: &'p User,
-    name: &'p Form,
-    email: &'p Form,
-    password: &'p Form,
-    delete: &'p Form,
-    devices: Vec<Device>,
-}
-
-/// A session as its owner knows it.
-pub(super) struct Device {
-    pub(super) id: String,
-    pub(super) kind: String,
-    pub(super) address: String,
-    pub(super) since: String,
-    pub(super) current: bool,
-}
-
-impl Device {
-    pub(super) fn of(page: &Page, session: &Session, own: bool) -> Self {
-        Self {
-            id: session.id.to_string(),
-            kind: device(&session.user_agent)
-                .unwrap_or_else(|| page.t("device.unknown").to_owned()),
-            address: session.ip_address.clone(),
-            since: moment(session.created_at),
-            current: own,
-        }
-    }
-}
-
-/// The page with one of its forms as it was sent, and why it was refused.
-async fn account(
-    visitor: &SignedIn,
-    sent: Form,
-    refused: Option<Error>,
-) -> Result<Response, Error> {
-    let SignedIn { page, who, .. } = visitor;
-    let sessions = manage_sessions::list_own(&page.app, who, manage_sessions::FIRST).await?;
-    let own = sessions.iter().filter(|s| s.impersonated_by.is_none());
-    let devices = own
-        .map(|s| Device::of(page, s, s.id == who.session.id))
-        .collect();
-    let fresh = [
-        Form::new("name").filled("name", &who.user.name),
-        Form::new("email"),
-        Form::new("password"),
-        Form::new("delete"),
-    ];
-    let form = |at: usize| {
-        if sent.id() == fresh[at].id() {
-            &sent
-        } else {
-            &fresh[at]
-        }
-    };
-    let shown = Account {
-        p: page,
-        user: &who.user,
-        name: form(0),
-        email: form(1),
-        password: form(2),
-        delete: form(3),
-        devices,
-    };
-    Ok(match refused {
-        None => Page::answer(&shown, StatusCode::OK, ""),
-        Some(error) => Page::refuse(&shown, error, ""),
-    })
-}
-
-/// Back to the page if it was done, the form again if not.
-async fn settle(
-    visitor: &SignedIn,
-    mut form: Form,
-    outcome: Result<Response, Error>,
-) -> Result<Response, Error> {
-    match outcome {
-        Ok(response) => Ok(response),
-        // Whose page says what to do about it.
-        Err(Error::Flow(error @ Refused::SessionNotFresh)) => Err(error.into()),
-        Err(error) => {
-            let error = form.refused(&visitor.page, error)?;
-            account(visitor, form, Some(error)).await
-        }
-    }
-}
-
-fn done(what: &str) -> Response {
-    see_other(&format!("/auth/account?done={what}"))
-}
-
-/// A link of a mail may end here with an error; it is said where the address stands.
-pub(super) async fn show(visitor: SignedIn, query: Query) -> Result<Response, Error> {
-    let mut form = Form::new("email");
-    if query.has("error") {
-        form.say(&visitor.page, "error.INVALID_TOKEN");
-    }
-    account(&visitor, form, None).await
-}
-
-pub(super) async fn name(
+pub(in crate::http::pages) async fn name(
     State(app): State<Arc<App>>,
     SignedForm {
         visitor,
@@ -165,7 +54,7 @@ pub(super) async fn name(
     .await
 }
 
-pub(super) async fn verify(
+pub(in crate::http::pages) async fn verify(
     State(app): State<Arc<App>>,
     SignedForm { visitor, .. }: SignedForm,
 ) -> Result<Response, Error> {
@@ -186,7 +75,7 @@ pub(super) async fn verify(
     .await
 }
 
-pub(super) async fn email(
+pub(in crate::http::pages) async fn email(
     State(app): State<Arc<App>>,
     SignedForm {
         visitor,
@@ -218,7 +107,7 @@ pub(super) async fn email(
     .await
 }
 
-pub(super) async fn password(
+pub(in crate::http::pages) async fn password(
     State(app): State<Arc<App>>,
     SignedForm {
         visitor,
@@ -253,7 +142,7 @@ pub(super) async fn password(
     settle(&visitor, form, answer.map_err(Into::into)).await
 }
 
-pub(super) async fn end_session(
+pub(in crate::http::pages) async fn end_session(
     State(app): State<Arc<App>>,
     credentials: Credentials,
     sent: SignedForm,
@@ -286,7 +175,7 @@ pub(super) async fn end_session(
     Ok(done("session"))
 }
 
-pub(super) async fn end_others(
+pub(in crate::http::pages) async fn end_others(
     State(app): State<Arc<App>>,
     SignedForm { visitor, .. }: SignedForm,
 ) -> Result<Response, Error> {
@@ -295,7 +184,7 @@ pub(super) async fn end_others(
     Ok(done("sessions"))
 }
 
-pub(super) async fn delete(
+pub(in crate::http::pages) async fn delete(
     State(app): State<Arc<App>>,
     SignedForm {
         visitor,

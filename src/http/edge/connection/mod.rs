@@ -2,20 +2,20 @@
 //! it runs while a connection rests; here the parts have limits of their own, and when the process
 //! stops nothing waits for a client for long.
 
-use std::io::{self, IoSlice};
+mod stream;
+
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::Poll;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use axum::body::Body;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::ConnectionPermit;
 use super::bodies::{Answer, Asked};
-use super::refusal;
+pub(in crate::http) use stream::Watched;
 
 /// How long a connection may wait for its client.
 #[derive(Debug, Clone, Copy)]
@@ -153,137 +153,6 @@ impl Watch {
 impl State {
     fn enter(&mut self, phase: Phase) {
         (self.phase, self.since) = (phase, Instant::now());
-    }
-}
-
-/// The stream under hyper.
-pub(in crate::http) struct Watched<S> {
-    stream: S,
-    watch: Watch,
-    /// Our words in place of hyper's, as far as they are not sent.
-    refusal: Option<Bytes>,
-}
-
-impl<S> Watched<S> {
-    pub(in crate::http) fn new(stream: S, watch: Watch) -> Self {
-        Self {
-            stream,
-            watch,
-            refusal: None,
-        }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            let mut state = self.watch.state();
-            if matches!(state.phase, Phase::New | Phase::Rest) {
-                state.enter(Phase::Header);
-                drop(state);
-                self.watch.place.stirs();
-            }
-        }
-        read
-    }
-}
-
-impl<S: AsyncWrite + Unpin> Watched<S> {
-    /// Notes whether the client takes what it is sent.
-    fn note<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        let mut state = self.watch.state();
-        state.unread_since = if written.is_pending() {
-            state.unread_since.or_else(|| Some(Instant::now()))
-        } else {
-            None
-        };
-        written
-    }
-
-    /// Whether hyper speaks for itself: no request of this connection is being answered.
-    fn is_refusal(&self) -> bool {
-        self.refusal.is_some()
-            || matches!(
-                self.watch.state().phase,
-                Phase::New | Phase::Header | Phase::Rest
-            )
-    }
-
-    /// Sends a refusal of ours in place of hyper's, which has neither id nor code.
-    fn refuse(&mut self, cx: &mut Context<'_>, hyper: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let all = || {
-            hyper
-                .iter()
-                .flat_map(|slice| slice.iter().copied())
-                .collect::<Vec<u8>>()
-        };
-        let mut left = self
-            .refusal
-            .take()
-            .unwrap_or_else(|| refusal::instead_of(&all()));
-        while !left.is_empty() {
-            let sent = Pin::new(&mut self.stream).poll_write(cx, &left);
-            match self.note(sent) {
-                Poll::Ready(sent) => drop(left.split_to(sent?)),
-                Poll::Pending => {
-                    self.refusal = Some(left);
-                    return Poll::Pending;
-                }
-            }
-        }
-        Poll::Ready(Ok(hyper.iter().map(|slice| slice.len()).sum()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        if self.is_refusal() {
-            return self.refuse(cx, &[IoSlice::new(bytes)]);
-        }
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.note(written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        if self.is_refusal() {
-            return self.refuse(cx, slices);
-        }
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.note(written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    /// Flushed after an answer: it is sent as a whole, and the connection rests.
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-        let mut state = self.watch.state();
-        if state.phase == Phase::Answered {
-            state.enter(Phase::Rest);
-            drop(state);
-            self.watch.place.rests();
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 

@@ -1,21 +1,19 @@
 //! Cookies: their names, attributes and clearing lines. The values come signed from the flows;
 //! percent-encoding is the library's.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+mod cache;
+mod variants;
 
-use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use axum::middleware::Next;
-use axum::response::Response;
 use cookie::Cookie;
 use cookie::time::Duration;
 
 use crate::app::App;
-use crate::model::kernel::cookie_domain::CookieDomain;
 use crate::model::kernel::time::Timestamp;
 
 use super::header_text;
+pub(in crate::http) use cache::{forget_cache, without_cache};
+pub(in crate::http) use variants::every_variant;
 
 /// `set-auth-token`: the session cookie's value, decoded.
 pub(in crate::http) const SET_AUTH_TOKEN: HeaderName = HeaderName::from_static("set-auth-token");
@@ -162,148 +160,6 @@ pub(in crate::http) fn clear_one(app: &App, headers: &mut HeaderMap, name: Name)
 fn cleared(mut cookie: Cookie<'_>) -> HeaderValue {
     cookie.set_max_age(Duration::ZERO);
     line(&cookie)
-}
-
-/// A browser may hold a cookie for another domain than the settings name now, or one name for several
-/// domains or paths. Where the answer clears a cookie, it clears it for the other domains too. Where
-/// a name came more than once and the answer sets or clears it, all others of that name go. Every
-/// answer passes here.
-pub(in crate::http) async fn every_variant(
-    State(app): State<Arc<App>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let carried = NAMES.map(|name| (name, raw(request.headers(), &name.text(&app)).len()));
-    let mut response = next.run(request).await;
-    let carries_any = carried.iter().any(|(_, times)| *times > 0);
-    for (name, times) in carried {
-        if times > 1 {
-            clear_variants(&app, response.headers_mut(), name);
-        } else if carries_any {
-            // The request may not show it: the refresh token's cookie goes to the API alone.
-            clear_for_other_domains(&app, response.headers_mut(), name);
-        }
-    }
-    response
-}
-
-/// Where the answer clears this cookie, clears the one of the same path that was set before the
-/// operator chose a cookie domain, or another one.
-fn clear_for_other_domains(app: &App, headers: &mut HeaderMap, name: Name) {
-    let cookie = base(app, name, "");
-    let is_cleared = |line: &HeaderValue| *line == cleared(cookie.clone());
-    if !headers.get_all(header::SET_COOKIE).iter().any(is_cleared) {
-        return;
-    }
-    for variant in variants(app, name) {
-        if variant.path() == cookie.path() && variant.domain() != cookie.domain() {
-            headers.append(header::SET_COOKIE, cleared(variant));
-        }
-    }
-}
-
-fn clear_variants(app: &App, headers: &mut HeaderMap, name: Name) {
-    let own = format!("{}=", name.text(app));
-    let told: Vec<HeaderValue> = headers
-        .get_all(header::SET_COOKIE)
-        .iter()
-        .cloned()
-        .collect();
-    if !told
-        .iter()
-        .any(|line| line.as_bytes().starts_with(own.as_bytes()))
-    {
-        return;
-    }
-    // Before the lines of the answer: a browser that takes two of them for one cookie ends with
-    // what the answer says.
-    headers.remove(header::SET_COOKIE);
-    for variant in variants(app, name)
-        .into_iter()
-        .map(cleared)
-        .filter(|variant| !told.contains(variant))
-    {
-        headers.append(header::SET_COOKIE, variant);
-    }
-    for line in told {
-        headers.append(header::SET_COOKIE, line);
-    }
-}
-
-/// For the host alone and for every domain that reaches it, at each path that we set cookies for. A
-/// `__Host-` name has but one place.
-fn variants(app: &App, name: Name) -> Vec<Cookie<'static>> {
-    if app.config.is_https() && name.is_for_this_host_alone(app) {
-        return Vec::new();
-    }
-    let mut found = Vec::new();
-    let domains = std::iter::once(None).chain(
-        CookieDomain::all(&app.config.server.public_url)
-            .into_iter()
-            .map(Some),
-    );
-    for domain in domains {
-        // Below a path of the host, the API's path is that of the routes before the operator names
-        // the path, and the one outside after it.
-        for path in BTreeSet::from([
-            "/".to_owned(),
-            app.config.server.base_path.clone(),
-            app.config.server.mount.api(),
-        ]) {
-            let mut cookie = base(app, name, "");
-            match &domain {
-                Some(domain) => cookie.set_domain(domain.as_str().to_owned()),
-                None => cookie.unset_domain(),
-            }
-            cookie.set_path(path);
-            found.push(cookie);
-        }
-    }
-    found
-}
-
-/// After a change the cookie cache may be wrong: it goes, unless this answer brought or cleared it
-/// already.
-pub(in crate::http) fn forget_cache(app: &App, headers: &mut HeaderMap) {
-    let own = format!("{}=", Name::SessionData.text(app));
-    let told = headers
-        .get_all(header::SET_COOKIE)
-        .iter()
-        .any(|line| line.as_bytes().starts_with(own.as_bytes()));
-    if !told {
-        clear_one(app, headers, Name::SessionData);
-    }
-}
-
-/// These headers without the cookie cache, if they set one; with a line that clears an older one
-/// where the browser `had` it.
-pub(in crate::http) fn without_cache(
-    app: &App,
-    headers: &HeaderMap,
-    had: bool,
-) -> Option<HeaderMap> {
-    let own = format!("{}=", Name::SessionData.text(app));
-    let sets = |line: &&HeaderValue| line.as_bytes().starts_with(own.as_bytes());
-    if !headers
-        .get_all(header::SET_COOKIE)
-        .iter()
-        .any(|line| sets(&line))
-    {
-        return None;
-    }
-    let mut slim = headers.clone();
-    slim.remove(header::SET_COOKIE);
-    for line in headers
-        .get_all(header::SET_COOKIE)
-        .iter()
-        .filter(|line| !sets(line))
-    {
-        slim.append(header::SET_COOKIE, line.clone());
-    }
-    if had {
-        clear_one(app, &mut slim, Name::SessionData);
-    }
-    Some(slim)
 }
 
 fn base(app: &App, name: Name, value: &str) -> Cookie<'static> {

@@ -1,12 +1,15 @@
-//! Status and stable code of everything that a flow refuses; exhaustive, so that a new refusal has
-//! both.
+//! The one map from refusals to a status, a stable code and a sentence. It is exhaustive, so that a
+//! new refusal has all of them.
 
 use axum::http::StatusCode;
 
 use crate::flows;
 use crate::model::account::permission::Action;
+use crate::model::session::session::End;
 
-pub(in crate::http) fn flow_status(error: &flows::Error) -> StatusCode {
+use super::Error;
+
+pub(super) fn flow_status(error: &flows::Error) -> StatusCode {
     use flows::Error as E;
     match error {
         E::InvalidEmail
@@ -69,7 +72,7 @@ pub(in crate::http) fn flow_status(error: &flows::Error) -> StatusCode {
     }
 }
 
-pub(in crate::http) fn flow_code(error: &flows::Error) -> &'static str {
+fn flow_code(error: &flows::Error) -> &'static str {
     use flows::Error as E;
     match error {
         E::InvalidEmailOrPassword => "INVALID_EMAIL_OR_PASSWORD",
@@ -152,5 +155,90 @@ fn not_allowed(action: Action) -> &'static str {
         Action::ReadAudit => "YOU_ARE_NOT_ALLOWED_TO_READ_THE_AUDIT_TRAIL",
         Action::ListKeys => "YOU_ARE_NOT_ALLOWED_TO_LIST_KEYS",
         Action::RotateKeys => "YOU_ARE_NOT_ALLOWED_TO_ROTATE_KEYS",
+    }
+}
+
+impl Error {
+    /// Returns the stable code and the sentence beside it.
+    pub(super) fn code_and_message(&self) -> (&'static str, String) {
+        match self {
+            Self::Flow(flow) | Self::Link(_, flow) => (flow_code(flow), flow_message(flow)),
+            Self::BadRequest(message) => ("BAD_REQUEST", message.clone()),
+            Self::Validation(source, errors) => {
+                let source = source.name();
+                let lines: Vec<String> = errors
+                    .iter()
+                    .flat_map(|(field, all)| {
+                        all.iter().map(move |m| format!("[{source}.{field}] {m}"))
+                    })
+                    .collect();
+                ("VALIDATION_ERROR", lines.join("; "))
+            }
+            Self::FieldNotAllowed(field) => (
+                "FIELD_NOT_ALLOWED",
+                format!("{field} is not allowed to be set"),
+            ),
+            Self::UnsupportedMediaType(message) => ("UNSUPPORTED_MEDIA_TYPE", message.clone()),
+            Self::PayloadTooLarge => ("PAYLOAD_TOO_LARGE", "The body is larger than 64 KiB".into()),
+            Self::RequestTimeout => ("REQUEST_TIMEOUT", "The body came too slowly".into()),
+            Self::HeadersTooLarge => (
+                "REQUEST_HEADER_FIELDS_TOO_LARGE",
+                "The path, the query and the headers are too long, or there are too many headers"
+                    .into(),
+            ),
+            Self::NotFound => ("NOT_FOUND", "There is nothing at this path".into()),
+            Self::MethodNotAllowed => (
+                "METHOD_NOT_ALLOWED",
+                "This path does not answer this method".into(),
+            ),
+            Self::InvalidOrigin => ("INVALID_ORIGIN", "Invalid origin".into()),
+            Self::MissingOrNullOrigin => {
+                ("MISSING_OR_NULL_ORIGIN", "Missing or null Origin".into())
+            }
+            Self::InvalidCallbackUrl => ("INVALID_CALLBACK_URL", "Invalid callbackURL".into()),
+            Self::InvalidRedirectUrl => ("INVALID_REDIRECT_URL", "Invalid redirectTo".into()),
+            Self::InvalidErrorCallbackUrl => (
+                "INVALID_ERROR_CALLBACK_URL",
+                "Invalid errorCallbackURL".into(),
+            ),
+            Self::InvalidNewUserCallbackUrl => (
+                "INVALID_NEW_USER_CALLBACK_URL",
+                "Invalid newUserCallbackURL".into(),
+            ),
+            Self::InvalidFormToken => (
+                "INVALID_FORM_TOKEN",
+                "This form was shown to another session".into(),
+            ),
+            Self::KeysTooYoung => (
+                "KEYS_TOO_YOUNG",
+                "The next key is not known to every verifier yet".into(),
+            ),
+            Self::SessionOver {
+                end: End::Revoked | End::SignedOut(_) | End::Replaced,
+                ..
+            } => ("UNAUTHORIZED", "The session was revoked".into()),
+            Self::SessionOver {
+                end: End::Expired, ..
+            } => ("UNAUTHORIZED", "The session has expired".into()),
+            Self::InvalidToken | Self::SessionOver { .. } => {
+                ("UNAUTHORIZED", "Unauthorized".into())
+            }
+            Self::Internal(_) => (
+                "INTERNAL_SERVER_ERROR",
+                "Something went wrong on our side".into(),
+            ),
+        }
+    }
+}
+
+/// What is wrong inside is for the log, not for the client.
+fn flow_message(error: &flows::Error) -> String {
+    match flow_status(error) {
+        StatusCode::SERVICE_UNAVAILABLE if matches!(error, flows::Error::OutOfTime) => {
+            error.to_string()
+        }
+        StatusCode::SERVICE_UNAVAILABLE => flows::Error::Unavailable(String::new()).to_string(),
+        StatusCode::INTERNAL_SERVER_ERROR => flows::Error::Internal(String::new()).to_string(),
+        _ => error.to_string(),
     }
 }

@@ -1,0 +1,114 @@
+//! Cookies of one name that came more than once, which the browser holds for several domains or
+//! paths.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use cookie::Cookie;
+
+use crate::app::App;
+use crate::model::kernel::cookie_domain::CookieDomain;
+
+use super::{NAMES, Name, base, cleared, raw};
+
+/// A browser may hold a cookie for another domain than the settings name now, or one name for several
+/// domains or paths. Where the answer clears a cookie, it clears it for the other domains too. Where
+/// a name came more than once and the answer sets or clears it, all others of that name go. Every
+/// answer passes here.
+pub(in crate::http) async fn every_variant(
+    State(app): State<Arc<App>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let carried = NAMES.map(|name| (name, raw(request.headers(), &name.text(&app)).len()));
+    let mut response = next.run(request).await;
+    let carries_any = carried.iter().any(|(_, times)| *times > 0);
+    for (name, times) in carried {
+        if times > 1 {
+            clear_variants(&app, response.headers_mut(), name);
+        } else if carries_any {
+            // The request may not show it: the refresh token's cookie goes to the API alone.
+            clear_for_other_domains(&app, response.headers_mut(), name);
+        }
+    }
+    response
+}
+
+/// Where the answer clears this cookie, clears the one of the same path that was set before the
+/// operator chose a cookie domain, or another one.
+fn clear_for_other_domains(app: &App, headers: &mut HeaderMap, name: Name) {
+    let cookie = base(app, name, "");
+    let is_cleared = |line: &HeaderValue| *line == cleared(cookie.clone());
+    if !headers.get_all(header::SET_COOKIE).iter().any(is_cleared) {
+        return;
+    }
+    for variant in variants(app, name) {
+        if variant.path() == cookie.path() && variant.domain() != cookie.domain() {
+            headers.append(header::SET_COOKIE, cleared(variant));
+        }
+    }
+}
+
+fn clear_variants(app: &App, headers: &mut HeaderMap, name: Name) {
+    let own = format!("{}=", name.text(app));
+    let told: Vec<HeaderValue> = headers
+        .get_all(header::SET_COOKIE)
+        .iter()
+        .cloned()
+        .collect();
+    if !told
+        .iter()
+        .any(|line| line.as_bytes().starts_with(own.as_bytes()))
+    {
+        return;
+    }
+    // Before the lines of the answer: a browser that takes two of them for one cookie ends with
+    // what the answer says.
+    headers.remove(header::SET_COOKIE);
+    for variant in variants(app, name)
+        .into_iter()
+        .map(cleared)
+        .filter(|variant| !told.contains(variant))
+    {
+        headers.append(header::SET_COOKIE, variant);
+    }
+    for line in told {
+        headers.append(header::SET_COOKIE, line);
+    }
+}
+
+/// For the host alone and for every domain that reaches it, at each path that we set cookies for. A
+/// `__Host-` name has but one place.
+fn variants(app: &App, name: Name) -> Vec<Cookie<'static>> {
+    if app.config.is_https() && name.is_for_this_host_alone(app) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    let domains = std::iter::once(None).chain(
+        CookieDomain::all(&app.config.server.public_url)
+            .into_iter()
+            .map(Some),
+    );
+    for domain in domains {
+        // Below a path of the host, the API's path is that of the routes before the operator names
+        // the path, and the one outside after it.
+        for path in BTreeSet::from([
+            "/".to_owned(),
+            app.config.server.base_path.clone(),
+            app.config.server.mount.api(),
+        ]) {
+            let mut cookie = base(app, name, "");
+            match &domain {
+                Some(domain) => cookie.set_domain(domain.as_str().to_owned()),
+                None => cookie.unset_domain(),
+            }
+            cookie.set_path(path);
+            found.push(cookie);
+        }
+    }
+    found
+}

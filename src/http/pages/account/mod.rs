@@ -1,0 +1,125 @@
+//! `/auth/account`: one's own name, email address, password and devices. A form that was refused is
+//! shown again with the reason; one that was done leads back here, so that nothing is sent twice.
+
+mod forms;
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use crate::flows::Error as Refused;
+use crate::flows::session::manage_sessions;
+use crate::model::account::user::User;
+use crate::model::kernel::user_agent::device;
+use crate::model::session::session::Session;
+
+use super::form::Form;
+use super::page::{Page, moment};
+use super::visitor::{SignedIn, see_other};
+use crate::http::edge::error::Error;
+use crate::http::edge::query::Query;
+pub(super) use forms::{delete, email, end_others, end_session, name, password, verify};
+
+#[derive(Template)]
+#[template(path = "pages/account.html")]
+struct Account<'p> {
+    p: &'p Page,
+    user: &'p User,
+    name: &'p Form,
+    email: &'p Form,
+    password: &'p Form,
+    delete: &'p Form,
+    devices: Vec<Device>,
+}
+
+/// A session as its owner knows it.
+pub(super) struct Device {
+    pub(super) id: String,
+    pub(super) kind: String,
+    pub(super) address: String,
+    pub(super) since: String,
+    pub(super) current: bool,
+}
+
+impl Device {
+    pub(super) fn of(page: &Page, session: &Session, own: bool) -> Self {
+        Self {
+            id: session.id.to_string(),
+            kind: device(&session.user_agent)
+                .unwrap_or_else(|| page.t("device.unknown").to_owned()),
+            address: session.ip_address.clone(),
+            since: moment(session.created_at),
+            current: own,
+        }
+    }
+}
+
+/// The page with one of its forms as it was sent, and why it was refused.
+async fn account(
+    visitor: &SignedIn,
+    sent: Form,
+    refused: Option<Error>,
+) -> Result<Response, Error> {
+    let SignedIn { page, who, .. } = visitor;
+    let sessions = manage_sessions::list_own(&page.app, who, manage_sessions::FIRST).await?;
+    let own = sessions.iter().filter(|s| s.impersonated_by.is_none());
+    let devices = own
+        .map(|s| Device::of(page, s, s.id == who.session.id))
+        .collect();
+    let fresh = [
+        Form::new("name").filled("name", &who.user.name),
+        Form::new("email"),
+        Form::new("password"),
+        Form::new("delete"),
+    ];
+    let form = |at: usize| {
+        if sent.id() == fresh[at].id() {
+            &sent
+        } else {
+            &fresh[at]
+        }
+    };
+    let shown = Account {
+        p: page,
+        user: &who.user,
+        name: form(0),
+        email: form(1),
+        password: form(2),
+        delete: form(3),
+        devices,
+    };
+    Ok(match refused {
+        None => Page::answer(&shown, StatusCode::OK, ""),
+        Some(error) => Page::refuse(&shown, error, ""),
+    })
+}
+
+/// Back to the page if it was done, the form again if not.
+async fn settle(
+    visitor: &SignedIn,
+    mut form: Form,
+    outcome: Result<Response, Error>,
+) -> Result<Response, Error> {
+    match outcome {
+        Ok(response) => Ok(response),
+        // Whose page says what to do about it.
+        Err(Error::Flow(error @ Refused::SessionNotFresh)) => Err(error.into()),
+        Err(error) => {
+            let error = form.refused(&visitor.page, error)?;
+            account(visitor, form, Some(error)).await
+        }
+    }
+}
+
+fn done(what: &str) -> Response {
+    see_other(&format!("/auth/account?done={what}"))
+}
+
+/// A link of a mail may end here with an error; it is said where the address stands.
+pub(super) async fn show(visitor: SignedIn, query: Query) -> Result<Response, Error> {
+    let mut form = Form::new("email");
+    if query.has("error") {
+        form.say(&visitor.page, "error.INVALID_TOKEN");
+    }
+    account(&visitor, form, None).await
+}
