@@ -11,7 +11,7 @@ use countersign::app::App;
 use countersign::clock::SystemClock;
 use countersign::config::{Config, Sources};
 use countersign::flows::account::administer_users::set_role;
-use countersign::flows::key::load_keys;
+use countersign::flows::key::bootstrap;
 use countersign::flows::permit::Permitted;
 use countersign::http::router;
 use countersign::model::audit::event::Peer;
@@ -54,7 +54,7 @@ pub static SERVICE: LazyLock<Service> = LazyLock::new(|| {
     .expect("good settings");
     let runtime = Runtime::new().expect("a runtime");
     let app = runtime
-        .block_on(load_keys::start(
+        .block_on(bootstrap::start(
             config,
             Arc::new(SystemClock),
             Arc::new(SeededRandom::new(7)),

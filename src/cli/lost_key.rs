@@ -7,7 +7,8 @@ use serde_json::json;
 
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::flows::key::{abandon_keys, load_keys};
+use crate::flows::key::abandon_keys;
+use crate::flows::key::bootstrap;
 use crate::random::OsRandom;
 
 use super::{Output, Result, ask, operator, output};
@@ -17,7 +18,7 @@ pub(super) async fn abandon(config: Config, yes: bool, format: Output) -> Result
         "Give up every signing key and end every session? What the lost master key sealed cannot be brought back.",
         yes,
     )?;
-    let app = Box::pin(load_keys::build_without_master_key(
+    let app = Box::pin(bootstrap::build_without_master_key(
         config,
         Arc::new(SystemClock),
         Arc::new(OsRandom),

@@ -32,7 +32,7 @@ use crate::app::App;
 use crate::clock::SystemClock;
 use crate::config::{Config, Database, Problem, Sources};
 use crate::flows;
-use crate::flows::key::load_keys;
+use crate::flows::key::bootstrap;
 use crate::model::audit::event::Peer;
 use crate::random::OsRandom;
 use crate::traces::Exporter;
@@ -325,12 +325,12 @@ fn patient(config: Config) -> Config {
 
 /// The program without its key ring.
 async fn build(config: Config) -> Result<App> {
-    Ok(load_keys::build(config, Arc::new(SystemClock), Arc::new(OsRandom)).await?)
+    Ok(bootstrap::build(config, Arc::new(SystemClock), Arc::new(OsRandom)).await?)
 }
 
 /// The program ready to serve.
 async fn start(config: Config) -> Result<App> {
-    Ok(Box::pin(load_keys::start(
+    Ok(Box::pin(bootstrap::start(
         config,
         Arc::new(SystemClock),
         Arc::new(OsRandom),

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{Clock, MovableClock};
 use crate::config::{Blocklist, Config, OpsListen};
 use crate::flows::audit::{audit_ends, record_startup};
-use crate::flows::key::load_keys;
+use crate::flows::key::bootstrap;
 use crate::flows::ops::dev::Dev;
 use crate::http;
 use crate::http::edge::server::{KEPT_ASIDE, Limits, Routes};
@@ -55,7 +55,7 @@ pub(super) async fn run(config: Config, dev: Option<(Dev, Arc<MovableClock>)>) -
     let limits = limits(&config);
     let app = Arc::new(match &dev {
         Some((_, clock)) => {
-            load_keys::start(
+            bootstrap::start(
                 config,
                 Arc::clone(clock) as Arc<dyn Clock>,
                 Arc::new(OsRandom),

@@ -15,9 +15,10 @@ pub mod session;
 
 pub use crate::store::engine::asked::{PATIENCE, TimeSource};
 pub use crate::store::engine::conn::{Conn, Work};
-pub(crate) use crate::store::engine::conn::{attempt, on, work};
-pub use crate::store::engine::db::{Db, Options, WriteOptions, is_postgres};
+pub use crate::store::engine::db::{Db, Options, is_postgres};
 pub use crate::store::engine::faults::FaultPoint;
+pub(crate) use crate::store::engine::query::{attempt, on, work};
+pub use crate::store::engine::write_options::WriteOptions;
 pub use error::{Error, Result};
 
 /// The origin of log lines that repeat the notices of a Postgres server, which may hold values of a

@@ -221,7 +221,7 @@ fn a_refusal_of_a_flow_is_an_err_and_a_flow_writes_in_transactions_alone() {
     let may_write = [
         ("flows/transaction.rs", "it is the transaction"),
         (
-            "flows/key/load_keys.rs",
+            "flows/key/bootstrap.rs",
             "adopts the first key before there is an `App`",
         ),
         ("flows/ops/copy_database.rs", "writes into another database"),

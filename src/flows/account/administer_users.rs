@@ -4,28 +4,21 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
 use crate::app::App;
 use crate::model::account::permission::{Action, Field};
 use crate::model::account::user::User;
-use crate::model::audit::event::{Kind, Peer};
-use crate::model::kernel::id::{SessionId, UserId};
-use crate::model::mail::Template;
-use crate::model::session::session::RevokedReason;
+use crate::model::audit::event::Peer;
+use crate::model::kernel::id::UserId;
 pub use crate::store::account::user_changes::{Ban, Changes};
 pub use crate::store::account::user_search::{
     Column, Condition, Operator, Search, Value as Operand,
 };
-use crate::store::session::endings::Which;
 use crate::store::{self, work};
 
-use crate::flows::audit::recorder::detail;
+use super::change_user::{change, delete_account, keep_an_admin};
 use crate::flows::authority::{Caller, check_roles};
-use crate::flows::error::if_conflict;
 use crate::flows::permit::{Grantable, Permitted, PermittedOn, to};
-use crate::flows::session::end_session::end;
-use crate::flows::transaction::{Tx, tx};
+use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
 /// What Better Auth writes where an admin gives no reason.
@@ -207,38 +200,6 @@ pub async fn remove(
     .await
 }
 
-/// Deletes the account with every session, also those in which its user acts as another one, and
-/// records it. The account and the admins are locked; `missing` is the refusal where there is no
-/// such user.
-pub(in crate::flows) async fn delete_account(
-    tx: &mut Tx<'_>,
-    id: UserId,
-    missing: Error,
-) -> Result<()> {
-    end(tx, Which::ActedBy(id), RevokedReason::Revoked).await?;
-    let cause = tx.cause(RevokedReason::Revoked);
-    if !store::account::user_changes::delete(tx.conn, id, &cause).await? {
-        return Err(missing);
-    }
-    tx.record(Kind::UserDeleted, Some(id), None, Map::new())
-        .await
-}
-
-/// Refuses what would leave no other user who could sign in as an admin. The admins are locked
-/// first, so that two who remove each other wait for one another.
-///
-/// # Errors
-/// [`Error::LastAdmin`]
-pub(in crate::flows) async fn keep_an_admin(tx: &mut Tx<'_>, id: UserId) -> Result<()> {
-    let (now, proven) = (tx.now(), tx.recorder.proven_mailboxes);
-    let admins = store::account::user_changes::lock_admins(tx.conn, proven, now).await?;
-    if admins.len() == 1 && admins.iter().any(|admin| admin.id == id) {
-        Err(Error::LastAdmin)
-    } else {
-        Ok(())
-    }
-}
-
 async fn carry_out<A: Grantable>(
     app: &App,
     on: &PermittedOn<'_, A>,
@@ -248,96 +209,4 @@ async fn carry_out<A: Grantable>(
     let (id, spared) = (on.target().id, on.caller().session());
     app.transaction(peer, tx!(tx => change(tx, id, &changes, spared).await))
         .await
-}
-
-async fn change(
-    tx: &mut Tx<'_>,
-    id: UserId,
-    changes: &Changes,
-    spared: Option<SessionId>,
-) -> Result<User> {
-    let bans = matches!(changes.ban, Some(Ban::Set { .. }));
-    let demotes = changes.role.as_ref().is_some_and(|role| {
-        role.split(',')
-            .all(|r| r != crate::model::account::permission::ADMIN)
-    });
-    if bans || demotes {
-        keep_an_admin(tx, id).await?;
-    }
-    let before = store::account::user_changes::lock(tx.conn, id)
-        .await?
-        .ok_or(Error::UserNotFound)?;
-    let now = tx.now();
-    let user = store::account::user_changes::change(tx.conn, id, changes, now)
-        .await
-        .map_err(if_conflict(Error::EmailTaken))?
-        .ok_or(Error::UserNotFound)?;
-    if bans {
-        end(
-            tx,
-            Which::OfUser {
-                user: id,
-                except: None,
-            },
-            RevokedReason::UserBanned,
-        )
-        .await?;
-    } else if changes.role.is_some() {
-        // What the old roles allowed is over, and with it the sessions in which this user acts as
-        // another one.
-        end(tx, Which::ActedBy(id), RevokedReason::Revoked).await?;
-    }
-    if changes.email.is_some() || changes.email_verified.is_some() {
-        // Links that were sent to the mailbox of before are no longer good, also if it becomes the
-        // user's again.
-        store::mails::end_tokens(tx.conn, id, now).await?;
-    }
-    if user.email != before.email {
-        end(
-            tx,
-            Which::OfUser {
-                user: id,
-                except: spared,
-            },
-            RevokedReason::EmailChanged,
-        )
-        .await?;
-        tx.queue_notice(
-            Template::EmailChanged,
-            &before,
-            detail([("newEmail", user.email.as_str().into())]),
-        )
-        .await?;
-    }
-    for (kind, detail) in events(changes) {
-        tx.record(kind, Some(id), None, detail).await?;
-    }
-    Ok(user)
-}
-
-/// The events of a change; they hold no addresses and names.
-fn events(changes: &Changes) -> Vec<(Kind, Map<String, Value>)> {
-    let mut events = Vec::new();
-    if let Some(role) = &changes.role {
-        events.push((Kind::RoleChanged, detail([("role", role.as_str().into())])));
-    }
-    match &changes.ban {
-        Some(Ban::Set { ends_at, .. }) => events.push((
-            Kind::UserBanned,
-            detail([("endsAt", ends_at.map(|t| t.0).into())]),
-        )),
-        Some(Ban::Lifted) => events.push((Kind::UserUnbanned, Map::new())),
-        None => {}
-    }
-    // A role and a ban have events of their own.
-    let named: Vec<Value> = changes
-        .fields()
-        .into_iter()
-        .filter(|field| !matches!(field, Field::Role | Field::Ban))
-        .map(|field| field.name().into())
-        .collect();
-    if !named.is_empty() {
-        events.push((Kind::UserUpdated, detail([("fields", named.into())])));
-    }
-    events
 }

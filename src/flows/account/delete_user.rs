@@ -10,7 +10,7 @@ use crate::model::kernel::trusted_clock::ConfirmedNow;
 use crate::model::mail::Purpose;
 use crate::store::{self, work};
 
-use super::administer_users::{delete_account, keep_an_admin};
+use super::change_user::{delete_account, keep_an_admin};
 use super::update_user::prove_password;
 use crate::flows::audit::recorder::detail;
 use crate::flows::limit::rate_limit::RateLimitCheck;

@@ -12,7 +12,7 @@ use crate::model::session::session::RevokedReason;
 use crate::store::session::endings::Which;
 use crate::store::{self, work};
 
-use super::administer_users::keep_an_admin;
+use super::change_user::keep_an_admin;
 use super::choose_password::choose;
 use super::sign_up::{account_id, new_user};
 use crate::flows::authority::Caller;

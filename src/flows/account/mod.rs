@@ -3,7 +3,9 @@
 pub mod administer_users;
 pub mod change_email;
 pub mod change_password;
+mod change_user;
 pub mod choose_password;
+pub mod claim_mailbox;
 pub mod delete_user;
 pub mod invite_user;
 pub mod mailbox;

@@ -14,7 +14,7 @@ use crate::store::session::endings::Which;
 use crate::store::{self, work};
 
 use super::choose_password::consider;
-use super::mailbox;
+use super::claim_mailbox::{Profile, claim};
 use super::sign_up::account_id;
 use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::mail::mail_links;
@@ -90,7 +90,7 @@ pub async fn reset(app: &App, token: &str, new: &str, peer: &Peer) -> Result<Use
             if !user.email_verified {
                 // The link proves the mailbox too: what was set before, without it, ends. The name
                 // may be a stranger's: the mail about this does not repeat it.
-                let claimed = mailbox::claim(tx, &user, None, mailbox::Profile::Kept).await?;
+                let claimed = claim(tx, &user, None, Profile::Kept).await?;
                 user = User {
                     name: String::new(),
                     ..claimed

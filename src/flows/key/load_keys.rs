@@ -2,87 +2,24 @@
 //! building the JWKS. Runs at start, when a poll or a statement's answer shows a newer version, and
 //! after every change of our own.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::app::App;
-use crate::clock::Clock;
-use crate::config::{Config, secret_file};
 use crate::crypto::key_ring::{KeyRing, Naming};
 use crate::crypto::keypair::Keypair;
-use crate::crypto::master_key::{self, MasterKey, MasterKeys, Versioned};
+use crate::crypto::master_key::{MasterKey, MasterKeys, Versioned};
 use crate::crypto::{jwk, seal};
 use crate::model::audit::event::Peer;
 use crate::model::key::key::{KeyOperation, Ring, State};
 use crate::model::key::ring_id::{Losses, RingId};
-use crate::random::{self, Random};
 use crate::store::key::master_keys::Version;
 use crate::store::key::signing_keys::{Stored, StoredRing};
-use crate::store::{self, Db, work};
+use crate::store::{self, work};
 
 use super::change_keys;
 use super::change_keys::KeyChange;
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
-
-/// The name of the key file inside `keys.dir`.
-pub const KEY_FILE: &str = "master.key";
-
-/// Builds the program and its key ring; on an empty database makes the first keys.
-pub async fn start(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<App> {
-    // On the heap: a start goes through much code, and the future of every caller would hold it
-    // all.
-    let app = Box::pin(build(config, clock, random)).await?;
-    Box::pin(ensure_keys(&app)).await?;
-    Ok(app)
-}
-
-/// Builds the program without its key ring, for commands that need none.
-pub async fn build(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<App> {
-    let db = App::open_db(&config, Arc::clone(&clock)).await?;
-    let keys = load_master_keys(&config, &db, &*random).await?;
-    adopt_first(&db, &keys[0]).await?;
-    Ok(App::build(config, clock, random, keys, db)?)
-}
-
-/// Builds the program on a database that was served from before; makes no master key and adopts
-/// none.
-pub async fn build_existing(
-    config: Config,
-    clock: Arc<dyn Clock>,
-    random: Arc<dyn Random>,
-) -> Result<App> {
-    let db = App::open_db(&config, Arc::clone(&clock)).await?;
-    if db
-        .read(work!(conn => store::key::master_keys::list(conn).await))
-        .await?
-        .is_empty()
-    {
-        return Err(Error::WrongDatabase(
-            "nothing was ever served from this database; start `countersign serve` once".into(),
-        ));
-    }
-    let keys = load_master_keys(&config, &db, &*random).await?;
-    Ok(App::build(config, clock, random, keys, db)?)
-}
-
-/// Builds the program for an operator who has lost the master key: makes a key file where there is
-/// none and the settings name no key.
-pub async fn build_without_master_key(
-    config: Config,
-    clock: Arc<dyn Clock>,
-    random: Arc<dyn Random>,
-) -> Result<App> {
-    let db = App::open_db(&config, Arc::clone(&clock)).await?;
-    let keys = match load_master_keys(&config, &db, &*random).await {
-        Err(Error::MasterKeyMissing { .. }) => vec![Arc::new(MasterKey::create(
-            &config.keys.dir.join(KEY_FILE),
-            random::bytes(&*random),
-        )?)],
-        loaded => loaded?,
-    };
-    Ok(App::build(config, clock, random, keys, db)?)
-}
 
 /// Makes whatever the plan finds missing and loads the ring, with every sealed key opened once.
 pub async fn ensure_keys(app: &App) -> Result<()> {
@@ -344,86 +281,4 @@ fn arrange(
         .filter_map(find)
         .collect();
     Ok(MasterKeys::new(first, others))
-}
-
-/// Gathers the configured master keys, the primary one first; makes the key file only if the
-/// database has no keys yet.
-async fn load_master_keys(
-    config: &Config,
-    db: &Db,
-    random: &dyn Random,
-) -> Result<Vec<Arc<MasterKey>>> {
-    let sources = &config.master_key;
-    let required = |path: &PathBuf| -> Result<MasterKey> { Ok(named_key(path)?) };
-    let primary = match (&sources.inline, &sources.file) {
-        (Some(text), _) => MasterKey::parse(&text.0, "COUNTERSIGN_MASTER_KEY")?,
-        (None, Some(path)) => required(path)?,
-        (None, None) => key_file(config, db, random).await?,
-    };
-    let mut keys = vec![Arc::new(primary)];
-    if let Some(text) = &sources.previous {
-        keys.push(Arc::new(MasterKey::parse(
-            &text.0,
-            "COUNTERSIGN_PREVIOUS_MASTER_KEY",
-        )?));
-    }
-    if let Some(path) = &sources.previous_file {
-        keys.push(Arc::new(required(path)?));
-    }
-    Ok(keys)
-}
-
-/// The master key in a file that the operator names, which may be a link (a mounted Secret).
-pub fn named_key(path: &Path) -> std::result::Result<MasterKey, master_key::Error> {
-    let text =
-        secret_file::read(path).map_err(|error| master_key::Error::File(error.to_string()))?;
-    MasterKey::parse(&text, &path.display().to_string())
-}
-
-async fn key_file(config: &Config, db: &Db, random: &dyn Random) -> Result<MasterKey> {
-    let path = config.keys.dir.join(KEY_FILE);
-    if let Some(key) = MasterKey::read(&path)? {
-        return Ok(key);
-    }
-    let versions = db
-        .read(work!(conn => store::key::master_keys::list(conn).await))
-        .await?;
-    if let Some(newest) = versions.last() {
-        // Another first start may have made both, file and row, between our two looks: the file
-        // always comes first.
-        if let Some(key) = MasterKey::read(&path)? {
-            return Ok(key);
-        }
-        return Err(Error::MasterKeyMissing {
-            path: path.display().to_string(),
-            wanted: newest.key_id.clone(),
-        });
-    }
-    tracing::info!(path = %path.display(), "made a master key; back it up apart from the database");
-    Ok(MasterKey::create(&path, random::bytes(random))?)
-}
-
-/// The first process on a new database says which master key is version 1; a second one at the same
-/// moment sees that it was late.
-async fn adopt_first(db: &Db, key: &MasterKey) -> Result<()> {
-    let id = key.id().to_owned();
-    let known = db
-        .read(work!(conn => store::key::master_keys::list(conn).await))
-        .await?;
-    if !known.is_empty() {
-        return Ok(());
-    }
-    let adopted = db
-        .write(work!(conn => {
-            if store::key::master_keys::list(conn).await?.is_empty() {
-                store::key::master_keys::adopt(conn, 1, &id, conn.now()).await?;
-            }
-            Ok(())
-        }))
-        .await;
-    match adopted {
-        // Two first starts at the same moment: whose key it is shows when the ring is opened.
-        Err(store::Error::Conflict) => Ok(()),
-        outcome => Ok(outcome?),
-    }
 }

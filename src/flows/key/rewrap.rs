@@ -12,6 +12,7 @@ use crate::model::key::ring_id::RingId;
 use crate::store::key::master_keys::Version;
 use crate::store::{self, Conn, work};
 
+use super::bootstrap;
 use super::load_keys;
 use crate::flows::audit::recorder::detail;
 use crate::flows::ops::processes;
@@ -49,7 +50,7 @@ pub struct Options {
 /// [`Error::KeyUnusable`] while a process that serves does not hold the new key, and where the key
 /// was in use before.
 pub async fn rewrap(app: &App, file: &Path, options: Options, peer: &Peer) -> Result<Rewrapped> {
-    let new = Arc::new(load_keys::named_key(file)?);
+    let new = Arc::new(bootstrap::named_key(file)?);
     let stored = app
         .db
         .read(work!(conn => store::key::signing_keys::load(conn).await))

@@ -2,3 +2,4 @@
 
 pub mod operate_limits;
 pub mod rate_limit;
+mod refund;

@@ -12,8 +12,7 @@ use crate::app::App;
 use crate::model::account::email::Email;
 use crate::model::audit::event::Peer;
 use crate::model::kernel::id::{SessionId, UserId};
-use crate::model::kernel::time::Timestamp;
-use crate::model::limit::rate::{Quota, Reach, Rule, State, decide, networks, refund, reset};
+use crate::model::limit::rate::{Quota, Reach, Rule, State, decide, networks};
 use crate::model::mail::Purpose;
 use crate::store::{self, Work, WriteOptions};
 
@@ -36,10 +35,10 @@ pub struct Limited {
 
 /// One rule and one whom it counts.
 #[derive(Debug, Clone)]
-struct RuleCharge {
-    rule: Rule,
-    quota: Quota,
-    key: String,
+pub(super) struct RuleCharge {
+    pub(super) rule: Rule,
+    pub(super) quota: Quota,
+    pub(super) key: String,
 }
 
 /// Counts a refusal of a transaction that was rolled back by it; from now on this process refuses
@@ -57,7 +56,7 @@ pub(in crate::flows) fn noted(app: &App, error: Error) -> Error {
 
 /// Everything that one attempt is charged with.
 #[derive(Debug, Clone, Default)]
-pub struct RateLimitCheck(Vec<RuleCharge>);
+pub struct RateLimitCheck(pub(super) Vec<RuleCharge>);
 
 /// A hash: neither addresses nor networks stand in the table.
 pub(in crate::flows) fn key(rule: Rule, whom: &[&str]) -> String {
@@ -215,76 +214,12 @@ impl RateLimitCheck {
     }
 
     /// Counts are nothing that a client was promised, and no event names a peer.
-    async fn count<F>(&self, app: &App, work: F) -> Result<()>
+    pub(super) async fn count<F>(&self, app: &App, work: F) -> Result<()>
     where
         F: for<'t, 'c> FnOnce(&'t mut Tx<'c>) -> Work<'t, (), Error> + Clone + Send + 'static,
     {
         app.transaction_with(WriteOptions::UNSYNCED, &Peer::default(), work)
             .await
-    }
-
-    /// It was no failure: in the transaction of what has succeeded.
-    pub async fn reset(&self, tx: &mut Tx<'_>) -> Result<()> {
-        self.undo(tx, reset).await
-    }
-
-    async fn undo(
-        &self,
-        tx: &mut Tx<'_>,
-        before: fn(Rule, Quota, State, Timestamp) -> Option<State>,
-    ) -> Result<()> {
-        let now = tx.now();
-        for charge in &self.0 {
-            let Some(state) = store::limit::limits::take(tx.conn, &charge.key).await? else {
-                continue;
-            };
-            match before(charge.rule, charge.quota, state, now) {
-                Some(before) => store::limit::limits::put(tx.conn, &charge.key, before).await?,
-                None => store::limit::limits::forget(tx.conn, &charge.key).await?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Once that is committed: this process holds nothing against anybody any more.
-    pub fn forget_refusals(&self, app: &App) {
-        for charge in &self.0 {
-            app.refused.invalidate(&charge.key);
-        }
-    }
-
-    /// Both by itself.
-    pub async fn reset_now(&self, app: &App) -> Result<()> {
-        if !self.0.is_empty() {
-            let charges = self.clone();
-            self.count(app, tx!(tx => charges.reset(tx).await)).await?;
-            self.forget_refusals(app);
-        }
-        Ok(())
-    }
-
-    /// What comes of an attempt: only a wrong password is a failure. One that could not be looked
-    /// at is given back, and nothing else with it: who keeps the service busy wins no guesses.
-    pub async fn refund_if_not_evaluated<T>(&self, app: &App, outcome: Result<T>) -> Result<T> {
-        if matches!(
-            outcome,
-            Err(Error::Busy
-                | Error::Unavailable(_)
-                | Error::Internal(_)
-                | Error::OutOfTime
-                | Error::MasterKeyChanged)
-        ) && !self.0.is_empty()
-        {
-            let charges = self.clone();
-            // The database may be away: then the charge stands, and nothing else can be done about
-            // it.
-            drop(
-                self.count(app, tx!(tx => charges.undo(tx, refund).await))
-                    .await,
-            );
-            self.forget_refusals(app);
-        }
-        outcome
     }
 }
 

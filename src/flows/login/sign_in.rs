@@ -11,21 +11,21 @@ use crate::model::account::password::Password;
 use crate::model::account::user::User;
 use crate::model::audit::event::{Kind, Peer};
 use crate::model::kernel::id::UserId;
-use crate::model::kernel::user_agent::device;
-use crate::model::mail::Template;
 use crate::model::session::session::RevokedReason;
 use crate::store::account::users::WithPassword;
-use crate::store::session::sessions::Proof;
 use crate::store::{self, WriteOptions, work};
 
+use super::entry::Entry;
 use crate::flows::audit::recorder::detail;
 use crate::flows::key::load_keys;
 use crate::flows::limit::rate_limit;
 use crate::flows::limit::rate_limit::RateLimitCheck;
+use crate::flows::session::carried;
+use crate::flows::session::credential;
 use crate::flows::session::end_session::SessionRevocation;
-use crate::flows::session::open_session::{Options, PendingSession, RingVersion, SessionTokens};
-use crate::flows::session::{carried, read_session};
-use crate::flows::transaction::{Tx, tx};
+use crate::flows::session::open_session::{Options, PendingSession, SessionTokens};
+use crate::flows::session::set_aside;
+use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
 /// While passwords queue, a sign-in may wait for the next ones to share its commit: two hashes, of
@@ -52,11 +52,11 @@ impl Presented<'_> {
         let own = self
             .cookies
             .iter()
-            .filter_map(|signed| read_session::cookie_token(app, signed));
+            .filter_map(|signed| credential::cookie_token(app, signed));
         own.chain(
             self.admin
                 .iter()
-                .filter_map(|signed| carried::admin_token(app, signed)),
+                .filter_map(|signed| set_aside::admin_token(app, signed)),
         )
         .collect()
     }
@@ -278,72 +278,5 @@ fn refuse_shut_out(app: &App, user: &User) -> Result<()> {
         Err(Error::EmailNotVerified)
     } else {
         Ok(())
-    }
-}
-
-/// Whether nobody has signed in with such a device before, as far as sessions are still known; the
-/// very first is none that is new.
-fn is_unknown(user_agent: &str, before: &[String]) -> bool {
-    !before.is_empty()
-        && !before
-            .iter()
-            .any(|known| known == user_agent || device(known) == device(user_agent))
-}
-
-#[derive(Clone)]
-struct Entry {
-    user: User,
-    verified: String,
-    upgraded: Option<String>,
-    opening: PendingSession,
-    ending: SessionRevocation,
-    /// Whether the user hears of a device that was not seen before.
-    notify: bool,
-    /// What it was charged with before anybody knew that it would succeed.
-    charges: RateLimitCheck,
-    /// What it is charged with when it succeeds.
-    success: RateLimitCheck,
-}
-
-impl Entry {
-    /// # Errors
-    /// [`Error::Limited`] where the address or the network has signed in too often,
-    /// [`Error::InvalidEmailOrPassword`] where the hash that was verified is no longer the user's.
-    async fn run(self, tx: &mut Tx<'_>) -> Result<(PendingSession, RingVersion)> {
-        self.success.consume_within(tx).await?;
-        // The upgrade first: two sign-ins that both hold the proof as it was and both want to
-        // replace it would wait for one another.
-        let proof = match &self.upgraded {
-            Some(upgraded) => {
-                let (user, now) = (self.user.id, tx.now());
-                if !store::account::users::rehash(tx.conn, user, &self.verified, upgraded, now)
-                    .await?
-                {
-                    return Err(Error::InvalidEmailOrPassword);
-                }
-                upgraded
-            }
-            None => &self.verified,
-        };
-        let is_new = if self.notify {
-            let before = store::session::sessions::user_agents(tx.conn, self.user.id).await?;
-            is_unknown(&tx.peer().user_agent, &before)
-        } else {
-            false
-        };
-        let ring = self
-            .opening
-            .insert(tx, Proof::Password(proof), Some(&self.ending))
-            .await?
-            .ok_or(Error::InvalidEmailOrPassword)?;
-        if is_new {
-            let device =
-                device(&tx.peer().user_agent).unwrap_or_else(|| "an unknown device".into());
-            let words = detail([("device", device.into())]);
-            tx.queue_notice(Template::NewSignIn, &self.user, words)
-                .await?;
-        }
-        self.charges.reset(tx).await?;
-        Ok((self.opening, ring))
     }
 }

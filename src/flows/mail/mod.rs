@@ -2,4 +2,5 @@
 
 pub mod deliver_mail;
 pub mod mail_links;
+mod mail_words;
 pub mod outbox;

@@ -23,6 +23,7 @@ use crate::model::mail::{Mail, MailToken, Purpose, Template};
 use crate::random::{self, Random};
 use crate::store::{self, Conn};
 
+use super::mail_words::words_for;
 use crate::flows::audit::recorder::detail;
 use crate::flows::limit::rate_limit;
 
@@ -43,24 +44,6 @@ pub struct Change {
     pub new_email: Email,
     /// The session that asked.
     pub session: Option<SessionId>,
-}
-
-/// Who has not proven the mailbox may be anybody, and has no word in what a stranger gets from us;
-/// nor has anybody more than a line.
-fn proven_name(user: &User, to: &Email) -> String {
-    if user.email_verified && user.email == *to {
-        user.name.split_whitespace().collect::<Vec<_>>().join(" ")
-    } else {
-        String::new()
-    }
-}
-
-fn words_for(user: &User, to: &Email, new_email: Option<&Email>) -> Map<String, Value> {
-    detail([
-        ("name", proven_name(user, to).into()),
-        ("email", user.email.as_str().into()),
-        ("newEmail", new_email.map(Email::as_str).into()),
-    ])
 }
 
 /// Whether somebody's asking for this, without being signed in, is worth a mail to the user.

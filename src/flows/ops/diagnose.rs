@@ -8,17 +8,15 @@ use std::time::Duration;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, Database};
-use crate::model::kernel::time::Timestamp;
-use crate::model::key::key::{Policy, Ring, State};
 use crate::random::Random;
-use crate::store::engine::server;
 use crate::store::engine::server::TableSize;
 use crate::store::{self, Db, work};
 
-use super::processes;
+use super::diagnose_database::{database, disk, tables};
+use super::diagnose_keys::{holders, keys};
 use super::processes::Running;
 use super::{check_health, confirm_clock};
-use crate::flows::key::load_keys;
+use crate::flows::key::bootstrap;
 
 /// How well something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -54,18 +52,8 @@ pub struct Diagnosis {
     pub running: Vec<Running>,
 }
 
-/// An update that is not heap-only writes every index: a refresh should never be one.
-const HOT_SHARE: f64 = 0.99;
-/// Fewer updates say nothing.
-const ENOUGH_UPDATES: i64 = 1_000;
-/// Dead rows beside live ones: autovacuum begins at a fifth.
-const DEAD_SHARE: i64 = 2;
-const FEW_ROWS: i64 = 10_000;
-/// The schedule looks every few seconds; so much later nobody serves.
-const OVERDUE: Duration = Duration::from_secs(3_600);
-
 impl Diagnosis {
-    fn say(&mut self, subject: &'static str, verdict: Verdict, says: impl Into<String>) {
+    pub(super) fn say(&mut self, subject: &'static str, verdict: Verdict, says: impl Into<String>) {
         self.findings.push(Finding {
             subject,
             verdict,
@@ -112,7 +100,7 @@ pub async fn diagnose(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Ran
             return found;
         }
     }
-    match load_keys::build_existing(config, clock, random).await {
+    match bootstrap::build_existing(config, clock, random).await {
         Err(error) => found.say("database", Verdict::Bad, error.to_string()),
         Ok(app) => {
             database(&app.db, &mut found).await;
@@ -127,74 +115,6 @@ pub async fn diagnose(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Ran
         }
     }
     found
-}
-
-async fn database(db: &Db, found: &mut Diagnosis) {
-    match db
-        .read(work!(conn => Ok((server::about(conn).await?, server::quick_check(conn).await?))))
-        .await
-    {
-        Err(error) => found.say("database", Verdict::Bad, error.to_string()),
-        Ok((about, check)) => {
-            found.say("database", Verdict::Good, about.version);
-            match about.autovacuum {
-                Some(true) => found.say("autovacuum", Verdict::Good, "on"),
-                Some(false) => found.say(
-                    "autovacuum",
-                    Verdict::Bad,
-                    "off: dead rows are never taken away; set autovacuum = on",
-                ),
-                None => {}
-            }
-            match check.as_deref() {
-                None => {}
-                Some("ok") => found.say("file", Verdict::Good, "quick_check finds nothing"),
-                Some(damage) => found.say(
-                    "file",
-                    Verdict::Bad,
-                    format!("damaged: {damage}; restore a backup"),
-                ),
-            }
-        }
-    }
-}
-
-/// Less is soon nothing: a night's worth of the write-ahead log.
-const LITTLE: u64 = 256 * 1024 * 1024;
-/// Less is nothing.
-const NONE: u64 = 16 * 1024 * 1024;
-/// A log that is not carried over: something has been reading for a long time, or the disk is too
-/// slow. 64 MiB are usual.
-const LONG_LOG: u64 = 512 * 1024 * 1024;
-
-fn disk(url: &str, found: &mut Diagnosis) {
-    let mib = |bytes: u64| format!("{} MiB", bytes / 1024 / 1024);
-    match store::engine::writes::disk(url) {
-        Err(error) => found.say("disk", Verdict::Warning, error.to_string()),
-        Ok(None) => {}
-        Ok(Some(disk)) => {
-            let free = format!("{} free in {}", mib(disk.free), disk.dir.display());
-            match disk.free {
-                ..NONE => found.say(
-                    "disk",
-                    Verdict::Bad,
-                    format!("{free}: nothing can be written soon; make room"),
-                ),
-                NONE..LITTLE => found.say("disk", Verdict::Warning, format!("{free}: make room")),
-                _ => found.say("disk", Verdict::Good, free),
-            }
-            let verdict = if disk.wal > LONG_LOG {
-                Verdict::Warning
-            } else {
-                Verdict::Good
-            };
-            found.say(
-                "write-ahead log",
-                verdict,
-                format!("{} beside a database of {}", mib(disk.wal), mib(disk.file)),
-            );
-        }
-    }
 }
 
 /// Writes a row and commits it: the one way to know that it is possible.
@@ -267,77 +187,6 @@ async fn clocks(app: &App, found: &mut Diagnosis) {
     }
 }
 
-async fn keys(app: &App, found: &mut Diagnosis) {
-    match load_keys::read_ring(app).await {
-        Err(error) => found.say("keys", Verdict::Bad, error.to_string()),
-        Ok(ring) => {
-            let (verdict, says) = judge_ring(&ring, app.now(), &app.config.keys.policy);
-            found.say("keys", verdict, says);
-        }
-    }
-}
-
-/// Which process holds which master key: one without the current key is not ready.
-async fn holders(app: &App, found: &mut Diagnosis) {
-    let holders = match processes::holders(app).await {
-        Ok(holders) => holders,
-        Err(error) => return found.say("processes", Verdict::Warning, error.to_string()),
-    };
-    for process in holders.lacking() {
-        let advice =
-            "give it the key (COUNTERSIGN_MASTER_KEY_FILE, keys/master.key) and restart it";
-        found.say(
-            "processes",
-            Verdict::Warning,
-            format!(
-                "lacks the current master key {} and is not ready: {process}; {advice}",
-                holders.current
-            ),
-        );
-    }
-    if holders.lacking().next().is_none() {
-        found.say(
-            "processes",
-            Verdict::Good,
-            format!(
-                "{} running; none lacks the current master key {}",
-                holders.running.len(),
-                holders.current
-            ),
-        );
-    }
-    found.running = holders.running;
-}
-
-fn judge_ring(ring: &Ring, now: Timestamp, policy: &Policy) -> (Verdict, String) {
-    if ring.in_state(State::Active).is_none() {
-        return (
-            Verdict::Bad,
-            "no active signing key; start `countersign serve` once".into(),
-        );
-    }
-    if ring.in_state(State::Standby).is_none() {
-        return (
-            Verdict::Bad,
-            "no standby key; the next rotation has nothing to rotate to".into(),
-        );
-    }
-    let retired = ring
-        .keys
-        .iter()
-        .filter(|k| k.state == State::Retired)
-        .count();
-    let says = format!("1 active, 1 standby, {retired} retired; all open with the master key");
-    match ring.next_rotation(policy) {
-        Some(due) if due + OVERDUE < now => (
-            Verdict::Warning,
-            format!("{says}; a rotation was due at {due} and nobody made it"),
-        ),
-        Some(due) => (Verdict::Good, format!("{says}; next rotation {due}")),
-        None => (Verdict::Good, says),
-    }
-}
-
 /// A mail waits for seconds, or for the next try of a server that was away for a moment.
 const LATE_MAIL: Duration = Duration::from_secs(15 * 60);
 
@@ -374,62 +223,5 @@ async fn mails(app: &App, found: &mut Diagnosis) {
                 found.say("mail", Verdict::Good, says);
             }
         }
-    }
-}
-
-async fn tables(db: &Db, found: &mut Diagnosis) {
-    match db.read(work!(conn => server::tables(conn).await)).await {
-        Err(error) => found.say(
-            "tables",
-            Verdict::Warning,
-            format!("sizes are not to be had: {error}"),
-        ),
-        Ok(tables) => {
-            for table in &tables {
-                judge_table(table, found);
-            }
-            found.tables = tables;
-        }
-    }
-}
-
-fn judge_table(table: &TableSize, found: &mut Diagnosis) {
-    if table.autovacuum == 0 {
-        found.say(
-            "autovacuum",
-            Verdict::Bad,
-            format!(
-                "off for {}; ALTER TABLE {0} RESET (autovacuum_enabled)",
-                table.name
-            ),
-        );
-    }
-    if table.dead_rows > FEW_ROWS && table.dead_rows > table.live_rows / DEAD_SHARE {
-        found.say(
-            "dead rows",
-            Verdict::Warning,
-            format!(
-                "{}: {} dead beside {} live; autovacuum cannot keep up",
-                table.name, table.dead_rows, table.live_rows
-            ),
-        );
-    }
-    if table.name == "sessions" && table.updates > ENOUGH_UPDATES {
-        #[expect(clippy::cast_precision_loss, reason = "a share")]
-        let share = table.hot_updates as f64 / table.updates as f64;
-        let verdict = if share < HOT_SHARE {
-            Verdict::Warning
-        } else {
-            Verdict::Good
-        };
-        found.say(
-            "HOT",
-            verdict,
-            format!(
-                "{:.1} % of {} updates of sessions touched no index",
-                share * 100.0,
-                table.updates
-            ),
-        );
     }
 }

@@ -7,6 +7,8 @@ pub mod confirm_clock;
 pub mod copy_database;
 pub mod dev;
 pub mod diagnose;
+mod diagnose_database;
+mod diagnose_keys;
 pub mod heartbeat;
 pub mod processes;
 pub mod prune;

@@ -5,22 +5,20 @@
 use std::collections::BTreeMap;
 
 use crate::app::App;
-use crate::crypto::cookie::Purpose;
 use crate::crypto::token::SessionToken;
 use crate::model::kernel::id::{SessionId, UserId};
-use crate::model::session::session::{End, Session};
+use crate::model::session::session::End;
 use crate::store::session::sessions::By;
 use crate::store::{self, work};
 
-use super::read_session;
-use super::read_session::cookie_token;
+use super::credential::cookie_token;
 use super::refresh;
 use crate::flows::login::known_device::Device;
 use crate::flows::{Error, Result};
 
 /// How many cookies of one name are looked up in the database; a request that carries more carries
 /// none that counts.
-const MOST: usize = 16;
+pub(super) const MOST: usize = 16;
 
 /// The session cookies that we signed, each token once.
 pub fn signed<'r>(app: &App, cookies: &'r [String]) -> Vec<(SessionToken, &'r str)> {
@@ -254,58 +252,6 @@ async fn families<'r>(
         }
     }
     Ok(families)
-}
-
-/// The session token inside a cookie in which the session of an admin who acts as another user was
-/// set aside.
-pub(in crate::flows) fn admin_token(app: &App, cookie: &str) -> Option<SessionToken> {
-    let marked = read_session::open(app, Purpose::AdminSession, cookie)?;
-    SessionToken::parse(marked.rsplit_once(':')?.0)
-}
-
-/// The live sessions that were set aside in a browser.
-pub(in crate::flows) struct SetAside {
-    /// The one of the admin who acts here. Of several the one that began last: the others can only
-    /// be left from an earlier time.
-    pub(in crate::flows) own: Option<Session>,
-    /// All others, also of other admins. Their cookies are cleared when acting ends, so they end
-    /// with it.
-    pub(in crate::flows) others: Vec<SessionId>,
-}
-
-/// Which of the sessions that were set aside counts for this admin.
-pub(in crate::flows) async fn set_aside(
-    app: &App,
-    cookies: &[String],
-    admin: UserId,
-) -> Result<SetAside> {
-    let hashes: Vec<_> = cookies
-        .iter()
-        .filter_map(|cookie| admin_token(app, cookie))
-        .map(|token| token.hash())
-        .take(MOST)
-        .collect();
-    let now = app.now();
-    let work = app.db.read(work!(conn => {
-        let mut found: BTreeMap<SessionId, Session> = BTreeMap::new();
-        for hash in hashes {
-            let live =
-                store::session::sessions::find_live(conn, &By::TokenHash(hash), now).await?;
-            found.extend(live.map(|live| (live.session.id, live.session)));
-        }
-        Ok(found)
-    }));
-    let mut found = work.await?;
-    // Identifiers begin with the time at which they were made.
-    let newest = found
-        .values()
-        .rfind(|session| session.user_id == admin)
-        .map(|session| session.id);
-    let own = newest.and_then(|id| found.remove(&id));
-    Ok(SetAside {
-        own,
-        others: found.into_keys().collect(),
-    })
 }
 
 /// The sessions with which the devices of a browser were given: this browser has had them, whether

@@ -18,7 +18,7 @@ use crate::store::session::endings::{Ended, Which};
 use crate::store::session::sessions::By;
 
 use super::end_family::end_family;
-use super::refresh;
+use super::{refresh, refresh_job};
 use crate::flows::audit::recorder::detail;
 use crate::flows::transaction::Tx;
 use crate::flows::{Error, Result};
@@ -150,7 +150,7 @@ impl SessionRevocation {
         presented: &Presented,
     ) -> Result<()> {
         // On Postgres the row may move after it was read; then it is read and judged again.
-        for _ in 0..refresh::ROUNDS {
+        for _ in 0..refresh_job::ROUNDS {
             let Some(row) = store::session::refresh::find(tx.conn, token.session()).await? else {
                 return Ok(());
             };
@@ -175,7 +175,7 @@ impl SessionRevocation {
                     }
                 }
                 Decision::Wait => {
-                    return Err(Error::Unavailable(refresh::STOOD_STILL.into()));
+                    return Err(Error::Unavailable(refresh_job::STOOD_STILL.into()));
                 }
                 Decision::Keep
                 | Decision::Rotate
@@ -188,7 +188,7 @@ impl SessionRevocation {
             }
             return Ok(());
         }
-        Err(Error::Unavailable(refresh::MOVING_TOO_FAST.into()))
+        Err(Error::Unavailable(refresh_job::MOVING_TOO_FAST.into()))
     }
 }
 

@@ -5,7 +5,7 @@ use crate::app::App;
 use crate::crypto::cookie::Purpose;
 use crate::model::kernel::id::SessionId;
 
-use super::read_session::{open, sign};
+use super::credential::{open, sign};
 
 fn word(session: SessionId) -> String {
     format!("form:{session}")

@@ -13,12 +13,12 @@ use crate::store::session::endings::Which;
 use crate::store::session::sessions::{By, Proof};
 use crate::store::{self, work};
 
-use super::carried;
-use super::carried::SetAside;
+use super::credential;
 use super::end_session::end;
 use super::open_session::{PendingSession, SessionTokens};
-use super::read_session;
 use super::read_session::Authenticated;
+use super::set_aside;
+use super::set_aside::SetAside;
 use crate::flows::audit::recorder::detail;
 use crate::flows::permit::{Permitted, to};
 use crate::flows::transaction::tx;
@@ -131,7 +131,7 @@ pub fn set_aside(app: &App, who: &Authenticated) -> Option<String> {
         token.expose(),
         if who.session.remember { "" } else { "true" }
     );
-    read_session::sign(app, Purpose::AdminSession, &marked)
+    credential::sign(app, Purpose::AdminSession, &marked)
 }
 
 /// Ends the session in which an admin acted as somebody, and brings the admin's own back: as a new
@@ -146,7 +146,7 @@ pub async fn stop(
     peer: &Peer,
 ) -> Result<(User, Option<SessionTokens>)> {
     let admin = who.session.impersonated_by.ok_or(Error::NotImpersonating)?;
-    let SetAside { own, others } = carried::set_aside(app, cookies, admin).await?;
+    let SetAside { own, others } = set_aside::set_aside(app, cookies, admin).await?;
     let found = app
         .db
         .read(work!(conn => store::account::users::by_id(conn, admin).await))

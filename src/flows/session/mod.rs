@@ -1,6 +1,7 @@
 //! Stories of sessions: beginning, reading, refreshing, listing and ending them; impersonation.
 
 pub mod carried;
+pub mod credential;
 pub(in crate::flows) mod end_family;
 pub mod end_session;
 pub mod form_token;
@@ -10,6 +11,8 @@ pub mod mark_endings;
 pub mod open_session;
 pub mod read_session;
 pub mod refresh;
+mod refresh_job;
 pub mod replay_alarm;
 pub mod session_cache;
+pub(in crate::flows) mod set_aside;
 pub mod sign_out;

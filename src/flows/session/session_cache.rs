@@ -13,7 +13,7 @@ use crate::crypto::token::SessionToken;
 use crate::model::kernel::time::Timestamp;
 use crate::model::session::session::Session;
 
-use super::read_session::cookie_token;
+use super::credential::cookie_token;
 
 /// A browser drops a cookie over 4,096 bytes, its name and attributes counted; an answer that is
 /// longer is not cached.

@@ -6,8 +6,8 @@ use crate::crypto::token::SessionToken;
 use crate::model::audit::event::Peer;
 use crate::model::session::session::RevokedReason;
 
+use super::credential::{is_jwt, session_of_access_token, session_token};
 use super::end_session::SessionRevocation;
-use super::read_session::{is_jwt, session_of_access_token, session_token};
 use crate::flows::login::sign_in::Presented;
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};

@@ -59,7 +59,7 @@ fn warn_of_a_lost_path(app: &App, credentials: &Credentials) {
     let ours = credentials
         .session_cookies
         .iter()
-        .any(|cookie| crate::flows::session::read_session::cookie_token(app, cookie).is_some());
+        .any(|cookie| crate::flows::session::credential::cookie_token(app, cookie).is_some());
     // Not by the wall clock, which may be set back.
     let now = app.uptime();
     let mut said_at = SAID_AT.lock().unwrap_or_else(PoisonError::into_inner);

@@ -43,7 +43,7 @@ pub(in crate::http) async fn update(
         .as_ref()
         .filter(|_| who.session.delivery == Delivery::Cookie);
     if let Some(value) =
-        cookie.and_then(|token| crate::flows::session::read_session::signed_cookie(&app, token))
+        cookie.and_then(|token| crate::flows::session::credential::signed_cookie(&app, token))
     {
         let until = who
             .session

@@ -2,18 +2,24 @@
 
 pub(in crate::store) mod asked;
 pub(in crate::store) mod background;
+pub(in crate::store) mod batch;
 pub mod clock;
 pub(in crate::store) mod conn;
 pub mod copy;
+pub mod copy_tables;
 pub mod db;
 pub mod faults;
 pub(in crate::store) mod lanes;
+pub(in crate::store) mod lease;
 pub mod listener;
 pub mod migrate;
 pub(in crate::store) mod postgres;
+pub(in crate::store) mod postgres_options;
+pub(in crate::store) mod query;
 pub(in crate::store) mod readers;
 pub mod server;
 pub(in crate::store) mod sqlite;
 pub(in crate::store) mod statement_names;
+pub(in crate::store) mod write_options;
 pub(in crate::store) mod writer;
 pub mod writes;

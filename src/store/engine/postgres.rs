@@ -8,36 +8,38 @@
 //! `Unavailable`.
 
 use std::borrow::Cow;
-use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{timeout, timeout_at};
+use tokio::sync::Semaphore;
+use tokio::time::timeout_at;
+
+use crate::store::{Error, Result};
 
 use super::asked::{Asked, not_begun};
-use super::conn::{Access, Conn, Handle, Work};
-use super::db::{Options, TransactionShape, WriteOptions, Written};
+use super::conn::{Conn, Handle, Work};
+use super::db::Options;
 use super::faults::FaultPoint;
-use crate::store::{Error, Result};
+use super::lease::{Lease, Run};
+use super::postgres_options::begin;
+pub(in crate::store) use super::postgres_options::connect_options;
+use super::write_options::{TransactionShape, WriteOptions, Written};
 
 /// Rested for longer, a connection is tested first: under load none rests so long.
 const TRUSTED_REST: Duration = Duration::from_secs(1);
+
 /// Rested for longer, it is closed.
 const MAX_REST: Duration = Duration::from_secs(300);
+
 /// Older, it is replaced: balancers and role changes want that.
 const MAX_AGE: Duration = Duration::from_secs(1_800);
+
 /// After a refused connection nobody knocks again for so long.
 const KNOCK: Duration = Duration::from_millis(200);
-/// What a transaction may take beyond the server's own limit for a statement before the connection
-/// is given up.
-const SLACK: Duration = Duration::from_millis(500);
-/// The server gives up a transaction in which nothing happens for so long, whatever a statement may
-/// take: its client is gone.
-const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
+
 const ATTEMPTS: u32 = 3;
 
 /// Handle of the connections.
@@ -62,51 +64,6 @@ struct Resting {
     suspect: bool,
 }
 
-/// A connection at work, and the place that it takes.
-struct Lease {
-    conn: Option<Conn>,
-    born: Instant,
-    pool: Pool,
-    _place: OwnedSemaphorePermit,
-}
-
-/// How a URL is connected to.
-pub(in crate::store) fn connect_options(url: &str, options: &Options) -> Result<PgConnectOptions> {
-    let parsed = PgConnectOptions::from_str(url)
-        .map_err(|e| Error::Unsupported(format!("the database URL is not usable: {e}")))?;
-    let parsed = parsed
-        .application_name("countersign")
-        .log_statements(tracing::log::LevelFilter::Trace);
-    if !options.prepared_statements {
-        // A pooler in between refuses what it cannot give every client: session settings and named
-        // statements.
-        return Ok(parsed.statement_cache_capacity(0).extra_float_digits(None));
-    }
-    let ms = |time: Duration| time.as_millis().to_string();
-    Ok(parsed.options([
-        ("statement_timeout", ms(options.statement_timeout)),
-        ("lock_timeout", ms(options.lock_timeout)),
-        (
-            "idle_in_transaction_session_timeout",
-            ms(IDLE_IN_TRANSACTION),
-        ),
-    ]))
-}
-
-/// Behind a pooler the limits belong to the transaction, because the session is not ours; they go
-/// in the same message.
-fn begin(options: &Options) -> Cow<'static, str> {
-    if options.prepared_statements {
-        return "BEGIN".into();
-    }
-    let (statement, lock) = (
-        options.statement_timeout.as_millis(),
-        options.lock_timeout.as_millis(),
-    );
-    let idle = IDLE_IN_TRANSACTION.as_millis();
-    format!("BEGIN; SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock}; SET LOCAL idle_in_transaction_session_timeout = {idle}").into()
-}
-
 impl Pool {
     pub(in crate::store) fn new(connect: PgConnectOptions, options: Options) -> Self {
         let places = Arc::new(Semaphore::new(options.max_connections as usize));
@@ -129,6 +86,11 @@ impl Pool {
             count.saturating_sub(self.0.places.available_permits()),
             count,
         )
+    }
+
+    /// The longest that the server works on one statement.
+    pub(super) fn statement_timeout(&self) -> Duration {
+        self.0.options.statement_timeout
     }
 
     /// Where a test makes statements fail.
@@ -310,12 +272,12 @@ impl Pool {
         lock(&self.0.resting).pop()
     }
 
-    fn forget_resting(&self) {
+    pub(super) fn forget_resting(&self) {
         let dead = std::mem::take(&mut *lock(&self.0.resting));
         drop(dead);
     }
 
-    fn rest(&self, conn: Conn, born: Instant, suspect: bool) {
+    pub(super) fn rest(&self, conn: Conn, born: Instant, suspect: bool) {
         let mut resting = lock(&self.0.resting);
         resting.push(Resting {
             conn,
@@ -339,88 +301,6 @@ impl Pool {
             {
                 tracing::debug!(%error, "a connection did not close cleanly");
             }
-        }
-    }
-}
-
-/// How a piece of work runs.
-#[derive(Debug, Clone, Copy)]
-enum Run {
-    /// `single`: without a transaction of its own.
-    Read { single: bool },
-    /// `single`: as the work's own statement; `synced`: its commit waits for the disk.
-    Write { single: bool, synced: bool },
-}
-
-impl Lease {
-    /// Does the work, within its time: as it is, or inside BEGIN … COMMIT.
-    async fn run<T, E: From<Error>>(
-        &mut self,
-        run: Run,
-        work: impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, T, E>,
-    ) -> Written<T, E> {
-        let limit = self.pool.0.options.statement_timeout + SLACK;
-        let Some(conn) = &mut self.conn else {
-            return Written::failed(Error::Unavailable("the connection is gone".into()));
-        };
-        let (single, synced, access) = match run {
-            Run::Read { single } => (single, true, Access::Read),
-            Run::Write { single, synced } => (single, synced, Access::Write),
-        };
-        conn.synced = synced;
-        conn.begin_work(access);
-        let running = async {
-            let outcome = if single {
-                work(conn).await
-            } else {
-                conn.atomic(work).await
-            };
-            Written {
-                outcome,
-                failure: conn.take_failure(),
-            }
-        };
-        let written = timeout(limit, running).await;
-        // The others may be well, and nobody has the time to try again: this connection alone is
-        // given up.
-        written.unwrap_or_else(|_| {
-            self.conn = None;
-            Written::failed(Error::Unavailable(
-                "the database did not answer in time".into(),
-            ))
-        })
-    }
-
-    /// Gives the connection back if it is as good as before.
-    fn settle(&mut self, failure: Option<&Error>) {
-        let Some(conn) = self.conn.take() else { return };
-        // One that may not write says so until it is opened anew: after a failover, or when the
-        // role may write again.
-        let broken = conn.in_transaction
-            || matches!(
-                failure,
-                Some(Error::Lost(_) | Error::NotBegun(_) | Error::Unwritable(_))
-            );
-        if broken {
-            // What took this one away has most likely taken those at rest too: each would cost a
-            // request to find out.
-            self.pool.forget_resting();
-        } else {
-            self.pool.rest(conn, self.born, false);
-        }
-    }
-}
-
-impl Drop for Lease {
-    /// A read whose caller hung up: the connection is good, but its answer is still under way. In a
-    /// transaction it is given up.
-    fn drop(&mut self) {
-        if let Some(conn) = self
-            .conn
-            .take()
-            .filter(|c| !c.in_transaction && !std::thread::panicking())
-        {
-            self.pool.rest(conn, self.born, true);
         }
     }
 }

@@ -786,16 +786,25 @@ async fn a_flow_of_the_operator_or_the_schedule_that_fails_keeps_nothing() {
 
 #[tokio::test]
 async fn what_was_lost_and_is_done_again_in_vain_keeps_nothing() {
-    let app = TestApp::start().await;
+    let (app, dir) = posting(&[]).await;
     let mut rig = Rig::new(&app).await;
-    let ana = app.user("ana").await;
+    let (ana, bob) = (app.user("ana").await, app.user("bob").await);
     let ana = manage_users::find(&app.app, &ana.email).await.unwrap().id;
     app.after(minutes(1));
     administer_users::ban(&app.app, Permitted::as_operator(), ana, None, None, &peer())
         .await
         .unwrap();
+    // The owner of the mailbox proves it in another browser, and so takes the account over.
+    let email = json!({ "email": bob.email });
+    app.post("/api/auth/send-verification-email", &email)
+        .await
+        .ok();
+    let token = only(&app, dir.path()).await.token();
+    app.form("/api/auth/verify-email", &format!("token={token}"))
+        .await;
+    assert_eq!(app.db_count_events("account.reclaimed").await, 1);
     let lines = export(&app).await;
-    app.db_execute("DELETE FROM audit_events WHERE kind = 'user.banned'")
+    app.db_execute("DELETE FROM audit_events WHERE kind IN ('user.banned', 'account.reclaimed')")
         .await
         .unwrap();
     app.db_execute("UPDATE users SET banned = 0, ban_reason = NULL, version = version + 1")
@@ -805,6 +814,11 @@ async fn what_was_lost_and_is_done_again_in_vain_keeps_nothing() {
         flows::audit::reapply_audit::reapply(&app.app, parsed(&lines), false, &peer()).await
     })
     .await;
+    // What was done and could not be marked as done is done again by the next run.
+    for kind in ["user.banned", "account.reclaimed"] {
+        assert!(app.db_count_events(kind).await >= 1, "{kind}");
+    }
+    rig.files.insert("account/claim_mailbox");
     rig.tell("reapplied events");
 }
 

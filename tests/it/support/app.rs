@@ -13,7 +13,7 @@ use countersign::clock::TestClock;
 use countersign::config::{Config, Sources};
 use countersign::flows::key::abandon_keys;
 use countersign::flows::key::abandon_keys::Abandoned;
-use countersign::flows::key::load_keys;
+use countersign::flows::key::bootstrap;
 use countersign::flows::ops::confirm_clock;
 use countersign::http::router;
 use countersign::model::audit::event::Peer;
@@ -172,7 +172,7 @@ impl TestApp {
         let mut config = Config::load(&sources).unwrap();
         tweak(&mut config);
         let app = Arc::new(
-            Box::pin(load_keys::start(
+            Box::pin(bootstrap::start(
                 config,
                 clock.clone(),
                 Arc::new(SeededRandom::new(seed)),
@@ -220,7 +220,7 @@ impl TestApp {
             ..Sources::default()
         })
         .unwrap();
-        load_keys::build_without_master_key(
+        bootstrap::build_without_master_key(
             config,
             self.clock.clone(),
             Arc::new(SeededRandom::new(12)),

@@ -1,0 +1,133 @@
+//! What a proof of a mailbox changes in the database: the address is marked as proven, and an
+//! account that nothing ties to the mailbox's owner is taken over by the owner.
+
+use serde_json::Map;
+
+use crate::app::App;
+use crate::model::account::email::Email;
+use crate::model::account::user::User;
+use crate::model::audit::event::{Kind, Peer};
+use crate::model::kernel::id::UserId;
+use crate::model::session::session::RevokedReason;
+use crate::store;
+use crate::store::account::user_changes::{Changes, change};
+use crate::store::session::endings::Which;
+
+use crate::flows::audit::recorder::detail;
+use crate::flows::error::if_conflict;
+use crate::flows::session::end_session::end;
+use crate::flows::transaction::{Tx, tx};
+use crate::flows::{Error, Result};
+
+/// What becomes of the name and the picture of an account that its mailbox's holder takes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::flows) enum Profile {
+    /// The holder asked for a new password, and so knows of the account.
+    Kept,
+    /// The holder followed a link that another person may have asked for: they may be a stranger's
+    /// words, and mails to the holder would speak with them.
+    Forgotten,
+}
+
+impl Profile {
+    /// As the audit trail says it.
+    fn as_str(self) -> &'static str {
+        if self == Self::Kept {
+            "kept"
+        } else {
+            "forgotten"
+        }
+    }
+
+    fn changes(self) -> Changes {
+        match self {
+            Self::Kept => Changes::default(),
+            Self::Forgotten => Changes {
+                name: Some(String::new()),
+                image: Some(String::new()),
+                ..Changes::default()
+            },
+        }
+    }
+}
+
+/// The account belongs to the mailbox alone: every password, session, known device and link of
+/// before ends. The account and the user's row are locked.
+pub(in crate::flows) async fn claim(
+    tx: &mut Tx<'_>,
+    user: &User,
+    new_email: Option<&Email>,
+    profile: Profile,
+) -> Result<User> {
+    let had_password = store::account::users::by_id(tx.conn, user.id)
+        .await?
+        .is_some_and(|found| found.password_hash.is_some());
+    let had_sessions = take_everything(tx, user.id).await?;
+    let mut changes = Changes::default();
+    if had_password || had_sessions {
+        let what = detail([("profile", profile.as_str().into())]);
+        tx.record(Kind::AccountReclaimed, Some(user.id), None, what)
+            .await?;
+        changes = profile.changes();
+    }
+    mark(tx, user, new_email, changes).await
+}
+
+/// Ends every password, link and session of the account, and the sessions in which its user acts as
+/// another one. Returns whether the user had sessions.
+async fn take_everything(tx: &mut Tx<'_>, user: UserId) -> Result<bool> {
+    let now = tx.now();
+    store::account::users::drop_accounts(tx.conn, user, now).await?;
+    store::mails::end_tokens(tx.conn, user, now).await?;
+    let all = Which::OfUser { user, except: None };
+    let ended = end(tx, all, RevokedReason::PasswordChanged).await?;
+    end(tx, Which::ActedBy(user), RevokedReason::Revoked).await?;
+    Ok(!ended.is_empty())
+}
+
+/// What [`claim`] took away, once more, after the database went back: password, sessions and links,
+/// and the profile where it was forgotten.
+pub(in crate::flows) async fn reclaim_again(
+    app: &App,
+    user: UserId,
+    profile: Profile,
+    peer: &Peer,
+) -> Result<()> {
+    app.transaction(
+        peer,
+        tx!(tx => {
+            store::account::user_changes::lock_account(tx.conn, user).await?;
+            take_everything(tx, user).await?;
+            let now = tx.now();
+            change(tx.conn, user, &profile.changes(), now).await?;
+            let what = detail([("profile", profile.as_str().into())]);
+            tx.record(Kind::AccountReclaimed, Some(user), None, what).await
+        }),
+    )
+    .await
+}
+
+pub(super) async fn mark(
+    tx: &mut Tx<'_>,
+    user: &User,
+    new_email: Option<&Email>,
+    changes: Changes,
+) -> Result<User> {
+    let changes = Changes {
+        email: new_email.cloned(),
+        email_verified: Some(true),
+        ..changes
+    };
+    let now = tx.now();
+    let proven = change(tx.conn, user.id, &changes, now)
+        .await
+        .map_err(if_conflict(Error::MailTokenInvalid))?
+        .ok_or(Error::UserNotFound)?;
+    let kind = if new_email.is_some() {
+        Kind::EmailChanged
+    } else {
+        Kind::EmailVerified
+    };
+    tx.record(kind, Some(user.id), None, Map::new()).await?;
+    Ok(proven)
+}

@@ -1,0 +1,296 @@
+//! Doing one lost event again, or finding that it cannot or need not be done.
+
+use crate::app::App;
+use crate::model::account::user::User;
+use crate::model::audit::event::{Kind, Peer};
+use crate::model::audit::lost_event::Deed;
+use crate::model::audit::lost_event::Exported;
+use crate::model::kernel::id::{SessionId, UserId};
+use crate::model::kernel::time::Timestamp;
+use crate::model::key::key::{KeyOperation, State};
+use crate::store::account::user_changes::{Ban, Changes};
+use crate::store::session::endings::Which;
+use crate::store::{self, work};
+
+use super::lost_events;
+use crate::flows::account::claim_mailbox::Profile;
+use crate::flows::account::{administer_users, claim_mailbox, manage_users};
+use crate::flows::key::change_keys::KeyChange;
+use crate::flows::key::{change_keys, load_keys};
+use crate::flows::limit::operate_limits;
+use crate::flows::permit::Permitted;
+use crate::flows::session::manage_sessions;
+use crate::flows::{Error, Result};
+
+/// So many sessions are a whole page of them: there may be more.
+const MANY: usize = 100;
+
+/// Why a user is banned whose ban was lost: the trail does not hold the reason.
+const LOST_BAN: &str = "banned before the database went back";
+
+/// What came of one event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was done again, or would be; in words.
+    Done(String),
+    /// A part of it was done again, or would be; in words, with what an operator has to do.
+    Partly(String),
+    /// The database is already so, or a later event of the export decides.
+    Already,
+    /// It is not done: it was decided anew at this time, after the lost event, and that decision
+    /// stands.
+    DecidedAnew(Timestamp),
+    /// It cannot be done again; in words, with what an operator can do.
+    NotPossible(String),
+}
+
+impl Outcome {
+    /// Whether a later run has nothing to do with the event. What cannot be done is listed again.
+    pub(super) fn is_final(&self) -> bool {
+        !matches!(self, Self::NotPossible(_))
+    }
+}
+
+pub(super) async fn carry_out(
+    app: &App,
+    event: &Exported,
+    deed: Deed,
+    dry_run: bool,
+    peer: &Peer,
+) -> Result<Outcome> {
+    let user = match deed.user() {
+        Some(id) => match find(app, id).await? {
+            Some(user) => Some(user),
+            None if matches!(deed, Deed::Delete(_)) => return Ok(Outcome::Already),
+            None => {
+                return Ok(Outcome::NotPossible(
+                    "the account is not in this database".into(),
+                ));
+            }
+        },
+        None => None,
+    };
+    if is_so(app, &deed, user.as_ref()).await? {
+        return Ok(Outcome::Already);
+    }
+    if let Some(at) = lost_events::decided_since(app, event, deed.overruled_by()).await? {
+        return Ok(Outcome::DecidedAnew(at));
+    }
+    match act(app, event, deed, user, dry_run, peer).await {
+        // A refusal by a rule, such as that of the last admin, is for the operator; anything else
+        // ends the run.
+        Err(error @ (Error::LastAdmin | Error::NonExistentRole)) => {
+            Ok(Outcome::NotPossible(error.to_string()))
+        }
+        outcome => outcome,
+    }
+}
+
+/// Whether the database is already as the event left it, or the time of what it began is over.
+async fn is_so(app: &App, deed: &Deed, user: Option<&User>) -> Result<bool> {
+    let now = app.now();
+    Ok(match (deed, user) {
+        (Deed::EndSession(session), _) => !is_live(app, *session).await?,
+        (Deed::Ban(_, Some(end)), _) if *end <= now => true,
+        (Deed::Ban(_, end), Some(user)) => {
+            user.is_banned(now)
+                && user
+                    .ban_expires_at
+                    .is_none_or(|stands| end.is_some_and(|end| end <= stands))
+        }
+        (Deed::Unban(_), Some(user)) => !user.banned,
+        (Deed::Disable(_, disabled), Some(user)) => user.disabled_at.is_some() == *disabled,
+        (Deed::SetRole(_, role), Some(user)) => user.role == *role,
+        (Deed::Block(network, end, _), _) => {
+            let (_, blocks) = operate_limits::list(app, Permitted::as_operator(), 0).await?;
+            *end <= now
+                || blocks
+                    .iter()
+                    .any(|block| block.network == *network && block.ends_at >= *end)
+        }
+        (Deed::Unblock(network), _) => !operate_limits::list(app, Permitted::as_operator(), 0)
+            .await?
+            .1
+            .iter()
+            .any(|block| block.network == *network),
+        _ => false,
+    })
+}
+
+async fn act(
+    app: &App,
+    event: &Exported,
+    deed: Deed,
+    user: Option<User>,
+    dry_run: bool,
+    peer: &Peer,
+) -> Result<Outcome> {
+    Ok(match deed {
+        Deed::EndSession(session) => {
+            if !dry_run {
+                manage_sessions::revoke(app, Permitted::as_operator(), Which::One(session), peer).await?;
+            }
+            Outcome::Done(format!("session {session} ends"))
+        }
+        Deed::EndSessions(user, remark) => end_sessions(app, event, user, remark, dry_run, peer).await?,
+        Deed::EndActing(user) => {
+            if !dry_run && manage_sessions::revoke(app, Permitted::as_operator(), Which::ActedBy(user), peer).await?.is_empty() {
+                return Ok(Outcome::Already);
+            }
+            Outcome::Done("the sessions end in which the user acts as another".into())
+        }
+        Deed::EndEverything => match lost_events::decided_since(app, event, &[Kind::SessionRevoked]).await? {
+            Some(_) => Outcome::Already,
+            None => Outcome::NotPossible("every session had ended, and every link in a mail; run `countersign sessions revoke --all` again".into()),
+        },
+        Deed::Ban(id, ends_at) => {
+            if !dry_run {
+                let reason = user.filter(|user| user.banned).and_then(|user| user.ban_reason).unwrap_or_else(|| LOST_BAN.into());
+                let changes = Changes { ban: Some(Ban::Set { reason, ends_at }), ..Changes::default() };
+                administer_users::update(app, Permitted::as_operator(), id, changes, peer).await?;
+            }
+            Outcome::Done(ends_at.map_or_else(|| "banned for ever".to_owned(), |end| format!("banned until {end}")))
+        }
+        Deed::Unban(user) => {
+            if !dry_run {
+                administer_users::unban(app, Permitted::as_operator(), user, peer).await?;
+            }
+            Outcome::Done("the ban is lifted".into())
+        }
+        Deed::Disable(user, disabled) => {
+            if !dry_run {
+                manage_users::set_disabled(app, Permitted::as_operator(), user, disabled, peer).await?;
+            }
+            Outcome::Done(if disabled { "disabled".into() } else { "enabled".into() })
+        }
+        Deed::SetRole(user, role) => {
+            if !dry_run {
+                administer_users::set_role(app, Permitted::as_operator(), user, role.clone(), peer).await?;
+            }
+            Outcome::Done(format!("the role is {role}"))
+        }
+        Deed::Delete(user) => {
+            if !dry_run {
+                administer_users::remove(app, Permitted::as_operator(), user, peer).await?;
+            }
+            Outcome::Done("deleted".into())
+        }
+        Deed::Reclaim { user, forget_profile } => {
+            if let Some(at) = lost_events::decided_since(app, event, &[Kind::PasswordChanged]).await? {
+                let remark = format!(
+                    "the password was changed at {at}: make sure that the owner of the mailbox did it, or set one with `countersign users set-password`"
+                );
+                return Ok(Outcome::NotPossible(remark));
+            }
+            if !dry_run {
+                let profile = if forget_profile { Profile::Forgotten } else { Profile::Kept };
+                claim_mailbox::reclaim_again(app, user, profile, peer).await?;
+            }
+            Outcome::Partly(
+                "the password from before the owner of the mailbox proved it is removed, and every session ends; the owner has to set a new one by mail".into(),
+            )
+        }
+        Deed::Block(network, end, reason) => {
+            if !dry_run {
+                operate_limits::block(app, Permitted::as_operator(), network, end.since(app.now()), &reason, peer).await?;
+            }
+            Outcome::Done(format!("{network} is refused until {end}"))
+        }
+        Deed::Unblock(network) => {
+            if !dry_run {
+                operate_limits::unblock(app, Permitted::as_operator(), network, peer).await?;
+            }
+            Outcome::Done(format!("{network} is let in again"))
+        }
+        Deed::RevokeKeys(kids) => revoke_keys(app, &kids, dry_run, event, peer).await?,
+        Deed::Say(remark) => Outcome::NotPossible(remark.into()),
+        Deed::Nothing => Outcome::Already,
+    })
+}
+
+async fn end_sessions(
+    app: &App,
+    event: &Exported,
+    user: UserId,
+    remark: &str,
+    dry_run: bool,
+    peer: &Peer,
+) -> Result<Outcome> {
+    let live = manage_sessions::list(app, user, manage_sessions::FIRST)
+        .await?
+        .len();
+    if !dry_run && live > 0 {
+        manage_sessions::revoke_of_user(app, Permitted::as_operator(), user, peer).await?;
+    }
+    let many = if live < MANY { "" } else { "at least " };
+    let kind = Kind::parse(&event.entry.kind)
+        .filter(|kind| matches!(kind, Kind::PasswordChanged | Kind::EmailChanged));
+    Ok(
+        match lost_events::decided_since(app, event, kind.as_slice()).await? {
+            Some(at) => Outcome::Done(format!(
+                "{many}{live} session(s) end; it was changed again at {at}, which stands"
+            )),
+            None => Outcome::Partly(format!("{many}{live} session(s) end; {remark}")),
+        },
+    )
+}
+
+async fn find(app: &App, user: UserId) -> Result<Option<User>> {
+    match manage_users::find(app, &user.to_string()).await {
+        Ok(user) => Ok(Some(user)),
+        Err(Error::UserNotFound) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+async fn is_live(app: &App, session: SessionId) -> Result<bool> {
+    let now = app.now();
+    let by = store::session::sessions::By::Id(session);
+    Ok(app
+        .db
+        .read(work!(conn => store::session::sessions::find_live(conn, &by, now).await))
+        .await?
+        .is_some())
+}
+
+async fn revoke_keys(
+    app: &App,
+    kids: &[String],
+    dry_run: bool,
+    event: &Exported,
+    peer: &Peer,
+) -> Result<Outcome> {
+    let ring = load_keys::read_ring(app).await?;
+    let mut published: Vec<_> = ring
+        .keys
+        .iter()
+        .filter(|key| key.state.is_published() && kids.contains(&key.kid))
+        .collect();
+    // Revoking the active key puts the standby in its place, which must not be one of them.
+    published.sort_by_key(|key| key.state == State::Active);
+    if published.is_empty() {
+        return Ok(Outcome::Already);
+    }
+    for key in &published {
+        if !dry_run {
+            let reason = event.detail["reason"]
+                .as_str()
+                .unwrap_or("revoked before the database went back");
+            change_keys::change(
+                app,
+                Permitted::as_operator(),
+                KeyChange::new(KeyOperation::Revoke(key.kid.clone()), peer.clone())
+                    .with_reason(reason),
+            )
+            .await?;
+        }
+    }
+    Ok(Outcome::Done(format!(
+        "revoked: {}",
+        published
+            .iter()
+            .map(|key| key.kid.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+    )))
+}

@@ -1,0 +1,82 @@
+//! The transaction of a sign-in whose password was right: its limits, a stronger hash, the session
+//! and the mail about a new device.
+
+use crate::model::account::user::User;
+use crate::model::kernel::user_agent::device;
+use crate::model::mail::Template;
+use crate::store;
+use crate::store::session::sessions::Proof;
+
+use crate::flows::audit::recorder::detail;
+use crate::flows::limit::rate_limit::RateLimitCheck;
+use crate::flows::session::end_session::SessionRevocation;
+use crate::flows::session::open_session::{PendingSession, RingVersion};
+use crate::flows::transaction::Tx;
+use crate::flows::{Error, Result};
+
+/// Whether nobody has signed in with such a device before, as far as sessions are still known; the
+/// very first is none that is new.
+fn is_unknown(user_agent: &str, before: &[String]) -> bool {
+    !before.is_empty()
+        && !before
+            .iter()
+            .any(|known| known == user_agent || device(known) == device(user_agent))
+}
+
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub(super) user: User,
+    pub(super) verified: String,
+    pub(super) upgraded: Option<String>,
+    pub(super) opening: PendingSession,
+    pub(super) ending: SessionRevocation,
+    /// Whether the user hears of a device that was not seen before.
+    pub(super) notify: bool,
+    /// What it was charged with before anybody knew that it would succeed.
+    pub(super) charges: RateLimitCheck,
+    /// What it is charged with when it succeeds.
+    pub(super) success: RateLimitCheck,
+}
+
+impl Entry {
+    /// # Errors
+    /// [`Error::Limited`] where the address or the network has signed in too often,
+    /// [`Error::InvalidEmailOrPassword`] where the hash that was verified is no longer the user's.
+    pub(super) async fn run(self, tx: &mut Tx<'_>) -> Result<(PendingSession, RingVersion)> {
+        self.success.consume_within(tx).await?;
+        // The upgrade first: two sign-ins that both hold the proof as it was and both want to
+        // replace it would wait for one another.
+        let proof = match &self.upgraded {
+            Some(upgraded) => {
+                let (user, now) = (self.user.id, tx.now());
+                if !store::account::users::rehash(tx.conn, user, &self.verified, upgraded, now)
+                    .await?
+                {
+                    return Err(Error::InvalidEmailOrPassword);
+                }
+                upgraded
+            }
+            None => &self.verified,
+        };
+        let is_new = if self.notify {
+            let before = store::session::sessions::user_agents(tx.conn, self.user.id).await?;
+            is_unknown(&tx.peer().user_agent, &before)
+        } else {
+            false
+        };
+        let ring = self
+            .opening
+            .insert(tx, Proof::Password(proof), Some(&self.ending))
+            .await?
+            .ok_or(Error::InvalidEmailOrPassword)?;
+        if is_new {
+            let device =
+                device(&tx.peer().user_agent).unwrap_or_else(|| "an unknown device".into());
+            let words = detail([("device", device.into())]);
+            tx.queue_notice(Template::NewSignIn, &self.user, words)
+                .await?;
+        }
+        self.charges.reset(tx).await?;
+        Ok((self.opening, ring))
+    }
+}

@@ -1,0 +1,26 @@
+//! The words of a mail that come from its user.
+
+use serde_json::{Map, Value};
+
+use crate::model::account::email::Email;
+use crate::model::account::user::User;
+
+use crate::flows::audit::recorder::detail;
+
+/// Who has not proven the mailbox may be anybody, and has no word in what a stranger gets from us;
+/// nor has anybody more than a line.
+fn proven_name(user: &User, to: &Email) -> String {
+    if user.email_verified && user.email == *to {
+        user.name.split_whitespace().collect::<Vec<_>>().join(" ")
+    } else {
+        String::new()
+    }
+}
+
+pub(super) fn words_for(user: &User, to: &Email, new_email: Option<&Email>) -> Map<String, Value> {
+    detail([
+        ("name", proven_name(user, to).into()),
+        ("email", user.email.as_str().into()),
+        ("newEmail", new_email.map(Email::as_str).into()),
+    ])
+}

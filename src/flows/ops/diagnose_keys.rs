@@ -1,0 +1,85 @@
+//! What `doctor` sees of the keys, and of the processes that hold them.
+
+use std::time::Duration;
+
+use crate::app::App;
+use crate::model::kernel::time::Timestamp;
+use crate::model::key::key::{Policy, Ring, State};
+
+use super::diagnose::{Diagnosis, Verdict};
+use super::processes;
+use crate::flows::key::load_keys;
+
+/// The schedule looks every few seconds; so much later nobody serves.
+const OVERDUE: Duration = Duration::from_secs(3_600);
+
+pub(super) async fn keys(app: &App, found: &mut Diagnosis) {
+    match load_keys::read_ring(app).await {
+        Err(error) => found.say("keys", Verdict::Bad, error.to_string()),
+        Ok(ring) => {
+            let (verdict, says) = judge_ring(&ring, app.now(), &app.config.keys.policy);
+            found.say("keys", verdict, says);
+        }
+    }
+}
+
+/// Which process holds which master key: one without the current key is not ready.
+pub(super) async fn holders(app: &App, found: &mut Diagnosis) {
+    let holders = match processes::holders(app).await {
+        Ok(holders) => holders,
+        Err(error) => return found.say("processes", Verdict::Warning, error.to_string()),
+    };
+    for process in holders.lacking() {
+        let advice =
+            "give it the key (COUNTERSIGN_MASTER_KEY_FILE, keys/master.key) and restart it";
+        found.say(
+            "processes",
+            Verdict::Warning,
+            format!(
+                "lacks the current master key {} and is not ready: {process}; {advice}",
+                holders.current
+            ),
+        );
+    }
+    if holders.lacking().next().is_none() {
+        found.say(
+            "processes",
+            Verdict::Good,
+            format!(
+                "{} running; none lacks the current master key {}",
+                holders.running.len(),
+                holders.current
+            ),
+        );
+    }
+    found.running = holders.running;
+}
+
+fn judge_ring(ring: &Ring, now: Timestamp, policy: &Policy) -> (Verdict, String) {
+    if ring.in_state(State::Active).is_none() {
+        return (
+            Verdict::Bad,
+            "no active signing key; start `countersign serve` once".into(),
+        );
+    }
+    if ring.in_state(State::Standby).is_none() {
+        return (
+            Verdict::Bad,
+            "no standby key; the next rotation has nothing to rotate to".into(),
+        );
+    }
+    let retired = ring
+        .keys
+        .iter()
+        .filter(|k| k.state == State::Retired)
+        .count();
+    let says = format!("1 active, 1 standby, {retired} retired; all open with the master key");
+    match ring.next_rotation(policy) {
+        Some(due) if due + OVERDUE < now => (
+            Verdict::Warning,
+            format!("{says}; a rotation was due at {due} and nobody made it"),
+        ),
+        Some(due) => (Verdict::Good, format!("{says}; next rotation {due}")),
+        None => (Verdict::Good, says),
+    }
+}
