@@ -16,7 +16,7 @@ use crate::random;
 use crate::store::key::signing_keys::{Stored, StoredRing};
 use crate::store::{self, work};
 
-pub use super::key_change::KeyChange;
+pub use super::key_change::{KeyChange, describe};
 use super::load_keys;
 use crate::flows::audit::recorder::detail;
 use crate::flows::error::if_conflict;
@@ -289,18 +289,5 @@ impl Change {
             ("reason", reason),
         ]);
         tx.record(kind, None, None, detail).await
-    }
-}
-
-/// A step in words, for people and the audit trail.
-pub fn describe(step: &Step) -> String {
-    match step {
-        Step::Create(state) => format!("create a new {} key", state.as_str()),
-        Step::Activate(kid) => format!("activate {kid}"),
-        Step::Retire(kid) => format!("retire {kid}"),
-        Step::Revoke(kid) => format!("revoke {kid}"),
-        Step::Remove(kid) => format!("remove {kid}"),
-        Step::RotateAfter(Some(at)) => format!("rotate again after {at}"),
-        Step::RotateAfter(None) => "clear the second rotation".into(),
     }
 }

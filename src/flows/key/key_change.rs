@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::crypto::keypair::Keypair;
 use crate::model::audit::event::Peer;
-use crate::model::key::key::{KeyOperation, State};
+use crate::model::key::key::{KeyOperation, State, Step};
 
 use crate::flows::{Error, Result};
 
@@ -71,5 +71,18 @@ impl KeyChange {
     /// The imported key's kid.
     pub fn imported_kid(&self) -> Option<&str> {
         self.import.as_ref().map(|i| i.pair.kid())
+    }
+}
+
+/// A step in words, for people and the audit trail.
+pub fn describe(step: &Step) -> String {
+    match step {
+        Step::Create(state) => format!("create a new {} key", state.as_str()),
+        Step::Activate(kid) => format!("activate {kid}"),
+        Step::Retire(kid) => format!("retire {kid}"),
+        Step::Revoke(kid) => format!("revoke {kid}"),
+        Step::Remove(kid) => format!("remove {kid}"),
+        Step::RotateAfter(Some(at)) => format!("rotate again after {at}"),
+        Step::RotateAfter(None) => "clear the second rotation".into(),
     }
 }

@@ -14,6 +14,7 @@ pub(in crate::store) mod lease;
 pub mod listener;
 pub mod migrate;
 pub(in crate::store) mod postgres;
+pub(in crate::store) mod postgres_connect;
 pub(in crate::store) mod postgres_options;
 pub(in crate::store) mod query;
 pub(in crate::store) mod readers;

@@ -8,12 +8,12 @@
 //! `Unavailable`.
 
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::Connection;
+use sqlx::postgres::PgConnectOptions;
 use tokio::sync::Semaphore;
 use tokio::time::timeout_at;
 
@@ -37,23 +37,20 @@ const MAX_REST: Duration = Duration::from_secs(300);
 /// Older, it is replaced: balancers and role changes want that.
 const MAX_AGE: Duration = Duration::from_secs(1_800);
 
-/// After a refused connection nobody knocks again for so long.
-const KNOCK: Duration = Duration::from_millis(200);
-
 const ATTEMPTS: u32 = 3;
 
 /// Handle of the connections.
 #[derive(Clone)]
-pub struct Pool(Arc<Inner>);
+pub struct Pool(pub(super) Arc<Inner>);
 
-struct Inner {
-    connect: PgConnectOptions,
-    options: Options,
+pub(super) struct Inner {
+    pub(super) connect: PgConnectOptions,
+    pub(super) options: Options,
     resting: Mutex<Vec<Resting>>,
     places: Arc<Semaphore>,
-    chains: AtomicU64,
-    shut_until: Mutex<Option<(Instant, String)>>,
-    begin: Cow<'static, str>,
+    pub(super) chains: AtomicU64,
+    pub(super) shut_until: Mutex<Option<(Instant, String)>>,
+    pub(super) begin: Cow<'static, str>,
 }
 
 struct Resting {
@@ -216,58 +213,6 @@ impl Pool {
         matches!(timeout_at(end.into(), connection.ping()).await, Ok(Ok(())))
     }
 
-    fn refuse_while_shut(&self) -> Result<()> {
-        match &*lock(&self.0.shut_until) {
-            Some((until, reason)) if Instant::now() < *until => {
-                Err(Error::Unavailable(reason.clone()))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// While the server does not let us in, one at a time tries; the others hear at once what the
-    /// last one heard.
-    fn knock(&self) -> Result<()> {
-        self.refuse_while_shut()?;
-        if let Some((until, _)) = &mut *lock(&self.0.shut_until) {
-            *until = Instant::now() + self.0.options.acquire_timeout;
-        }
-        Ok(())
-    }
-
-    async fn connect(&self, end: Instant) -> Result<Conn> {
-        self.knock()?;
-        let connected = timeout_at(end.into(), self.0.connect.connect()).await;
-        let connected: Result<PgConnection> = match connected {
-            Ok(outcome) => outcome.map_err(Error::from),
-            Err(_) => Err(Error::Unavailable("the database does not answer".into())),
-        };
-        match connected {
-            Ok(connection) => {
-                *lock(&self.0.shut_until) = None;
-                let (chain, options) = (
-                    self.0.chains.fetch_add(1, Ordering::Relaxed),
-                    &self.0.options,
-                );
-                Ok(Conn::postgres(
-                    connection,
-                    chain,
-                    self.0.begin.clone(),
-                    options.prepared_statements,
-                    options.clock.clone(),
-                    options.faults.clone(),
-                ))
-            }
-            Err(error) => {
-                let reason = error.to_string();
-                *lock(&self.0.shut_until) = Some((Instant::now() + KNOCK, reason.clone()));
-                // Whatever a server says to a new connection, the request that wanted it may come
-                // again.
-                Err(Error::Unavailable(reason))
-            }
-        }
-    }
-
     fn pop(&self) -> Option<Resting> {
         lock(&self.0.resting).pop()
     }
@@ -305,13 +250,15 @@ impl Pool {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicU32;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use sqlx::ConnectOptions;
 
     use super::*;
 
