@@ -99,6 +99,72 @@ fn imports_run_one_way() {
     }
 }
 
+/// A domain and those that it may import.
+type Domain = (&'static str, &'static [&'static str]);
+
+/// Which domain may import which, inside one layer. `kernel` and `engine` serve all; nothing that they
+/// hold may know of a domain. Cycles between domains are impossible while a domain only imports those
+/// that stand above it in the list.
+const DOMAINS: [(&str, &[Domain]); 2] = [
+    (
+        "model",
+        &[
+            ("kernel", &[]),
+            ("account", &["kernel"]),
+            ("session", &["kernel"]),
+            ("key", &["kernel"]),
+            ("token", &["kernel", "account"]),
+            ("limit", &["kernel", "session"]),
+            ("audit", &["kernel", "limit"]),
+        ],
+    ),
+    (
+        "store",
+        &[
+            ("engine", &[]),
+            ("session", &["engine"]),
+            ("account", &["engine", "session"]),
+            ("key", &["engine"]),
+            ("audit", &["engine"]),
+            ("limit", &["engine"]),
+            ("ops", &["engine"]),
+        ],
+    ),
+];
+
+#[test]
+fn domains_of_a_layer_import_one_way() {
+    let mut seen = 0;
+    for (layer, domains) in DOMAINS {
+        let import = regex::Regex::new(&format!(r"\bcrate::{layer}::([a-z_]+)::")).unwrap();
+        for (file, text) in sources() {
+            let Some((domain, _)) = file
+                .strip_prefix(&format!("{layer}/"))
+                .and_then(|inside| inside.split_once('/'))
+            else {
+                continue;
+            };
+            let (_, allowed) = domains
+                .iter()
+                .find(|(name, _)| *name == domain)
+                .unwrap_or_else(|| panic!("{layer}/{domain} is not in the table of domains"));
+            for found in import.captures_iter(production(&text)) {
+                let other = &found[1];
+                let is_domain = domains.iter().any(|(name, _)| *name == other);
+                assert!(
+                    !is_domain || other == domain || allowed.contains(&other),
+                    "{file} imports {other}"
+                );
+                seen += usize::from(is_domain);
+            }
+        }
+    }
+    assert!(
+        seen >= 30,
+        "{seen}: the pattern no longer finds the imports"
+    );
+}
+
 #[test]
 fn sql_stands_in_store_and_printing_in_output() {
     let everything = regex::Regex::new(r"(SELECT|,)\s+(\w+\.)?\*").unwrap();
@@ -203,12 +269,46 @@ fn inside_brackets(text: &str) -> &str {
     &text[..end.map_or(text.len(), |(at, _)| at)]
 }
 
+/// Files that were within the ceiling at a width of 160 columns and are over it at 100. Each is to be
+/// split by idea; until then it must not grow, and no file joins the list.
+const OVER_THE_CEILING: [(&str, usize); 17] = [
+    ("app.rs", 309),
+    ("cli/audit.rs", 373),
+    ("cli/keys.rs", 432),
+    ("cli/mod.rs", 356),
+    ("cli/users.rs", 426),
+    ("config/raw.rs", 433),
+    ("config/settings.rs", 414),
+    ("crypto/password.rs", 345),
+    ("jobs.rs", 315),
+    ("metrics.rs", 388),
+    ("model/account/permission.rs", 304),
+    ("model/audit/event.rs", 330),
+    ("model/key/key.rs", 365),
+    ("model/limit/rate.rs", 325),
+    ("store/audit/events.rs", 303),
+    ("store/session/endings.rs", 472),
+    ("store/session/sessions.rs", 319),
+];
+
 #[test]
 fn files_are_small_and_say_what_they_own() {
     for (file, text) in sources() {
         let lines = production(&text).lines().count();
-        assert!(lines <= 300, "{file} has {lines} lines");
+        let ceiling = OVER_THE_CEILING
+            .iter()
+            .find(|(over, _)| *over == file)
+            .map_or(300, |(_, lines)| *lines);
+        assert!(lines <= ceiling, "{file} has {lines} lines");
         assert!(text.starts_with("//!"), "{file} does not say what it owns");
+    }
+    for (file, _) in OVER_THE_CEILING {
+        let text = std::fs::read_to_string(Path::new("src").join(file)).unwrap_or_default();
+        let lines = production(&text).lines().count();
+        assert!(
+            lines > 300,
+            "{file} is within the ceiling: take it off the list"
+        );
     }
 }
 
