@@ -88,8 +88,8 @@ pub enum Verdict {
 /// Says whether it had anything to do.
 type Task = Box<dyn FnOnce(&mut Vec<Block>) -> bool + Send>;
 
-/// Nobody waits for longer for a thread: later than that an answer helps nobody, and who comes
-/// after them waits too.
+/// The longest predicted time in the queue. A request that would wait for longer is refused with
+/// `Busy` at once (load shedding).
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The pool. Dropping it ends the threads when the queue is empty.

@@ -241,8 +241,8 @@ pub struct Mail {
     pub template: Template,
     /// To whom; `None`: nobody, though it must look as if.
     pub recipient: Option<Email>,
-    /// The link in it. A mail that is all link and has none yet is an address that somebody wrote:
-    /// whose it is has not been looked up.
+    /// The link's token. `None` while the mail is an unresolved request: the account behind the
+    /// email address is looked up when the mail is sent, so that the response time reveals nothing.
     pub token: Option<EventId>,
     /// What else its words need; no secret.
     pub detail: serde_json::Map<String, serde_json::Value>,

@@ -7,8 +7,8 @@ use crate::model::account::user::User;
 
 use crate::flows::audit::recorder::detail;
 
-/// Who has not proven the mailbox may be anybody, and has no word in what a stranger gets from us;
-/// nor has anybody more than a line.
+/// Returns the name for a mail. Names of unverified users are not put into mails, because anyone
+/// could have typed them; verified names are collapsed to one line.
 fn proven_name(user: &User, to: &Email) -> String {
     if user.email_verified && user.email == *to {
         user.name.split_whitespace().collect::<Vec<_>>().join(" ")

@@ -160,9 +160,9 @@ impl Outbox {
             .await
     }
 
-    /// A link of a change of address: to the old mailbox, which agrees, or to the new one, which is
-    /// proven. Without `to` no mail is sent, and everything else looks the same. `false`: over the
-    /// recipient's limit, and nothing has changed.
+    /// Queues the approval link (old email address) or the verification link (new email address).
+    /// Without `to`, rows are written but nothing is sent, so that a taken email address looks like
+    /// a free one. Returns `false` if the recipient's limit is reached; then nothing has changed.
     pub async fn link_of_change(
         &self,
         conn: &mut Conn,

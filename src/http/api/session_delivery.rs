@@ -60,7 +60,7 @@ pub(in crate::http) fn deliver(
             if let Some(device) = &grant.device {
                 answer["deviceToken"] = device.as_str().into();
             }
-            // An answer without a member for it: those of impersonation.
+            // Impersonation responses have no `token` member, so it goes into `set-auth-token`.
             if answer.get("token").is_none() {
                 headers.insert(
                     cookies::SET_AUTH_TOKEN,

@@ -82,7 +82,7 @@ fn request_id(request: &Request) -> String {
         .map_or_else(new_request_id, ToOwned::to_owned)
 }
 
-/// A method that HTTP names; a client's own invention is none to keep.
+/// Returns the standard method, or `_OTHER`, so that clients cannot create unbounded label values.
 fn known(method: &Method) -> &str {
     match *method {
         Method::GET
@@ -219,8 +219,8 @@ pub(in crate::http) fn render(mut response: Response, id: &str) -> Response {
     headers
         .entry(header::REFERRER_POLICY)
         .or_insert(HeaderValue::from_static("no-referrer"));
-    // An answer is no page, is shown in no frame and is nobody's picture or script; pages of ours
-    // say more themselves.
+    // Default headers for API responses: no framing, no cross-origin embedding. HTML pages set a
+    // richer Content-Security-Policy first.
     headers
         .entry(header::CONTENT_SECURITY_POLICY)
         .or_insert(HeaderValue::from_static(

@@ -263,8 +263,8 @@ pub fn is_trusted_redirect(target: &str, trusted: &TrustedOrigins) -> bool {
         return false;
     }
     if target.starts_with('/') {
-        // Neither what is a host to somebody, nor what becomes one when somebody on the way tidies
-        // the path.
+        // Reject `//host` and paths that a proxy may normalise into it (`/.//host`, `/%2f/host`):
+        // open redirects.
         let dots = path
             .split('/')
             .any(|segment| matches!(segment.replace("%2e", ".").as_str(), "." | ".."));

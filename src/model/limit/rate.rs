@@ -226,7 +226,7 @@ pub fn reset(rule: Rule, quota: Quota, state: State, now: Timestamp) -> Option<S
     }
 }
 
-/// What it was before one that nobody has looked at: the failures before it stand.
+/// Undoes one charge for an attempt that was never evaluated; earlier failures keep counting.
 pub fn refund(rule: Rule, quota: Quota, state: State, now: Timestamp) -> Option<State> {
     if rule.grows() {
         let level = state.level - 1;

@@ -157,8 +157,8 @@ pub async fn expect_proof(conn: &mut Conn, id: UserId, until: Timestamp) -> Resu
     Ok(())
 }
 
-/// Over, as it was when it was made, and never signed in: whoever is in by other settings than
-/// those of the sign-up stays.
+/// Matches unverified sign-ups past their deadline, unmodified and without sessions. Accounts that
+/// were edited or signed in are kept.
 macro_rules! never_proven {
     ($now:literal) => {
         concat!("unproven_until < ", $now, " AND email_verified = 0 AND version = 1 AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.user_id = users.id)")

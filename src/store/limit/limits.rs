@@ -11,8 +11,8 @@ use crate::store::{Conn, Result, on};
 /// Several are taken in the order of their keys.
 pub async fn take(conn: &mut Conn, key: &str) -> Result<Option<State>> {
     const FIND: &str = "SELECT level, free_at, expires_at FROM rate_limits WHERE key = $1";
-    // What is not there cannot be locked, and what is deleted meanwhile must be there again: one
-    // statement that always ends with the row in hand.
+    // An upsert rather than `SELECT … FOR UPDATE`: a missing row cannot be locked, and a concurrent
+    // prune may delete it.
     const LOCKING: &str =
         "INSERT INTO rate_limits (key, level, free_at, expires_at) VALUES ($1, 0, 0, 0)
          ON CONFLICT (key) DO UPDATE SET key = excluded.key RETURNING level, free_at, expires_at";
