@@ -23,7 +23,7 @@ use crate::http::edge::body::Fields;
 use crate::http::edge::credentials::{Acting, Authenticated};
 use crate::http::edge::error::Error;
 use crate::http::edge::limits::{
-    MAX_EMAIL, MAX_ID, MAX_NAME, MAX_PASSWORD, MAX_REASON, MAX_ROLES, MAX_URL,
+    MAX_EMAIL, MAX_LOOKED_UP_ID, MAX_NAME, MAX_PASSWORD, MAX_REASON, MAX_ROLES, MAX_URL,
 };
 use crate::http::edge::query::Query;
 use crate::http::edge::unchecked::Unchecked;
@@ -33,7 +33,7 @@ pub(in crate::http) async fn get_user(
     Authenticated(who): Authenticated,
     mut query: Query,
 ) -> Result<Response, Error> {
-    let id = query.required("id", MAX_ID);
+    let id = query.required("id", MAX_LOOKED_UP_ID);
     let id = query.finish(id)?;
     let permitted = who.require::<to::GetUser>(&app)?;
     let user = administer::get(

@@ -8,6 +8,9 @@ pub(in crate::http) const MAX_EMAIL: usize = 1_024;
 pub(in crate::http) const MAX_URL: usize = 2_048;
 /// Longer than any password that is accepted, so that its own error is told.
 pub(in crate::http) const MAX_PASSWORD: usize = 16_384;
+/// An id in a query string that is only looked up: as long as a URL may be, so that an unknown one is
+/// 404 whatever its length.
+pub(in crate::http) const MAX_LOOKED_UP_ID: usize = 64 * 1024;
 /// The id of a user or of a session.
 pub(in crate::http) const MAX_ID: usize = 64;
 /// The handle of a session that is to be ended.
