@@ -181,7 +181,7 @@ impl RateLimitCheck {
             .map_or(Ok(()), |limited| Err(refuse(app, limited)))
     }
 
-    /// Charges all of them inside a transaction. The refusal goes to [`noted`] afterwards.
+    /// Charges all of them inside a transaction. The refusal goes to `noted` afterwards.
     ///
     /// # Errors
     /// [`Error::Limited`] by the first rule that says no.

@@ -95,7 +95,31 @@ async fn run_postgres(connection: &mut PgConnection) -> Result<()> {
         locking: false,
         ..Migrator::DEFAULT
     };
+    for _ in 1..ATTEMPTS {
+        match migrator.run(&mut *connection).await {
+            Err(error) if was_deadlocked(&error) => {
+                tracing::warn!("a migration met a deadlock, was rolled back and begins anew");
+            }
+            outcome => return outcome.map_err(translate),
+        }
+    }
     migrator.run(connection).await.map_err(translate)
+}
+
+/// How often migrations are tried that lose a deadlock.
+const ATTEMPTS: u32 = 5;
+
+/// Returns whether Postgres chose the migration as the victim of a deadlock. One migration may lock
+/// several tables while replicas of the earlier release lock the same ones in another order. Each
+/// migration is one transaction, so it is rolled back as a whole and may be run again.
+fn was_deadlocked(error: &MigrateError) -> bool {
+    const DEADLOCK_DETECTED: &str = "40P01";
+    let (MigrateError::Execute(sqlx::Error::Database(cause))
+    | MigrateError::ExecuteMigration(sqlx::Error::Database(cause), _)) = error
+    else {
+        return false;
+    };
+    cause.code().as_deref() == Some(DEADLOCK_DETECTED)
 }
 
 /// The versions that were applied, if a start would accept them: all of them known, none of them

@@ -51,7 +51,7 @@ impl WriteOptions {
 
     /// The first statement is complete by itself and usually the only one: it runs without a
     /// savepoint, and alone without a transaction. Everything after it must be inside
-    /// [`Conn::atomic`].
+    /// `Conn::atomic`.
     pub const STATEMENT: Self = Self {
         shape: TransactionShape::Statement,
         ..Self::STEPS
