@@ -91,6 +91,8 @@ def measure(url: str):
         execute(ROWS.format(count=SESSIONS, digit=digit, user=user, hash=random))
         if kind != "sqlite":
             execute("VACUUM ANALYZE sessions")
+        # The log of a million new rows is a matter of this program.
+        settle()
         body = {"userId": user, "newPassword": "another good long password"}
         path, who = {"sign out everywhere": ("revoke-sessions", grant), "ban": ("admin/ban-user", admin), "delete": ("admin/remove-user", admin)}.get(way, ("admin/set-user-password", admin))
         status, told, took = ask(path, body, who["token"])

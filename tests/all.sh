@@ -33,6 +33,7 @@ waiting() {
   LIMIT=900 suite 'the security checklist, row by row' $python -m pytest -q -p no:cacheprovider -n 6 --dist worksteal tests/security
   step 'rows of the checklist' $python tests/security/rows.py
   part 'openapi.yaml: schemathesis' $python tests/schemathesis.py
+  part 'the set-up of the benchmarks' env SET_UP_ONLY=1 bash -euc 'for script in benches/*.sh; do "$script"; done'
 }
 
 computing() {

@@ -3,17 +3,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-# Debian packages that are missing; as root, or with sudo where there is one.
-need() {
-  local missing=() package as=()
-  for package in "$@"; do
-    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed' || missing+=("$package")
-  done
-  [ ${#missing[@]} -gt 0 ] || return 0
-  [ "$(id -u)" -eq 0 ] || as=(sudo)
-  export DEBIAN_FRONTEND=noninteractive
-  "${as[@]}" apt-get update -qq && "${as[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-}
+source tests/packages.sh
 
 python3 -c 'import ensurepip, venv' 2>/dev/null || need python3 python3-venv || exit 1
 need postgresql nginx pgbouncer faketime golang-go golang-github-golang-jwt-jwt-dev chromium fonts-dejavu-core libssl-dev pkg-config || exit 1

@@ -64,7 +64,7 @@ pub enum Error {
     TooManyRequests(Duration),
     #[error("Too many requests. Please try again later.")]
     Limited(Limited),
-    #[error("There is no such user")]
+    #[error("User not found")]
     UserNotFound,
     #[error("There is no such session")]
     SessionNotFound,
@@ -84,11 +84,13 @@ pub enum Error {
     NonExistentRole,
     #[error("No data to update")]
     NoDataToUpdate,
-    #[error("Password cannot be updated via update-user; use set-user-password")]
+    #[error(
+        "Password cannot be updated through update-user. Use the set-user-password endpoint instead"
+    )]
     PasswordViaUpdate,
-    #[error("The id of a user cannot be changed")]
+    #[error("User id cannot be updated")]
     UserIdCannotBeUpdated,
-    #[error("This would leave nobody who is an admin")]
+    #[error("At least one admin must remain")]
     LastAdmin,
     #[error("Addresses of this domain cannot be used here")]
     EmailDomainNotAllowed,
@@ -116,7 +118,7 @@ pub enum Error {
     MailTokenInvalid,
     #[error("Token expired")]
     MailTokenExpired,
-    #[error("Somebody else changed the keys first; nothing was done")]
+    #[error("The keys were changed by another process first; nothing was done")]
     AlreadyRotated,
     /// The database has another master key than this process: load the keys and try again.
     #[error("the master key was changed meanwhile")]

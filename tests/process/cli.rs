@@ -521,7 +521,8 @@ async fn users_are_made_shown_and_shut_out() {
     ] {
         let refused = place.run(last, "");
         assert!(
-            refused.status.code() == Some(1) && stderr(&refused).contains("nobody who is an admin"),
+            refused.status.code() == Some(1)
+                && stderr(&refused).contains("At least one admin must remain"),
             "{last:?}: {refused:?}"
         );
     }

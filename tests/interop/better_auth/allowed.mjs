@@ -10,22 +10,70 @@ const mints = /^GET \/(get-session|token)$/;
 const token = String.raw`(headers\.set-auth-jwt|body\.token)`;
 const inToken = (path) => new RegExp(`^${token}\\.${path}$`);
 const users = /^(GET|POST) \/(get-session|sign-(in|up)\/email|list-sessions|change-password|admin\/[a-z-]+)$/;
-// What an exchange was refused for. Codes are the contract's and are compared by `body.code`; texts are our own, and there is one.
-const refused = (t, o, theirs, ours) => theirs.status >= 400 && isText(o) && (theirs.body?.code === undefined || theirs.body.code === ours.body?.code || ours.status !== theirs.status);
+const exactly = (text) => new RegExp(`^${text.replaceAll(/[/:.?*+()]/g, "\\$&")}$`);
+
+// Errors to which only ours gives a code: the call, the status of both, and the code.
+const codes = [
+  ["POST /admin/stop-impersonating", 400, 400, "NOT_IMPERSONATING"],
+  ["POST /change-email", 400, 400, "EMAIL_IS_THE_SAME"],
+  ["POST /sign-up/email", 200, 400, "FIELD_NOT_ALLOWED"],
+  ["POST /update-session", 400, 400, "NO_FIELDS_TO_UPDATE"],
+  ["POST /update-user", 400, 400, "NO_FIELDS_TO_UPDATE"],
+];
+// The same codes, as the client passes them on: the scenario and the code.
+const passedOn = [
+  ["a session ended without a token", "METHOD_NOT_ALLOWED"],
+  ["no permissions asked for", "METHOD_NOT_ALLOWED"],
+  ["fields of a session", "NO_FIELDS_TO_UPDATE"],
+  ["nothing changed", "NO_FIELDS_TO_UPDATE"],
+  ["oneself again without having been another", "NOT_IMPERSONATING"],
+  ["the same address", "EMAIL_IS_THE_SAME"],
+  ["users listed by nobody", "UNAUTHORIZED"],
+];
+// What ours says of fields that are not valid: the call, the field, and the sentence. Theirs prints its validator's own words.
+const invalid = [
+  ["POST /sign-in/email", "", "expected an object"],
+  ["POST /sign-in/email", "password", "expected a string"],
+  ["POST /sign-up/email", "password", "is required"],
+  ["POST /sign-up/email", "email", "Invalid email address"],
+  ["POST /update-user", "", "expected an object"],
+  ["POST /delete-user", "", "expected an object"],
+  ["POST /change-email", "newEmail", "Invalid email address"],
+  ["POST /request-password-reset", "email", "Invalid email address"],
+  ["POST /send-verification-email", "email", "Invalid email address"],
+  ["POST /admin/set-user-password", "newPassword", "newPassword cannot be empty"],
+  ["GET /admin/list-users", "searchOperator", "expected one of contains, starts_with, ends_with"],
+  ["GET /reset-password/:token", "callbackURL", "is required"],
+];
+const sharedTexts = ["Invalid email address", "newPassword cannot be empty"];
+// Refusals whose reason differs, and with it the text: the call, both statuses, and both texts.
+const reasons = [
+  ["POST /change-password", 415, 401, /^Content-Type /, "Unauthorized"],
+  ["POST /sign-in/email", 400, 403, /^\[body\.email\] /, "Invalid origin"],
+  ["POST /change-password", 400, 403, /^Credential account not found$/, "You are not allowed to set users password"],
+  ["POST /verify-password", 400, 403, /^Invalid password$/, "You are not allowed to set users password"],
+];
+// Calls whose 401 carries a challenge.
+const challenged = [
+  ["GET /admin/list-users", "UNAUTHORIZED"], ["GET /list-accounts", "UNAUTHORIZED"], ["GET /list-sessions", "UNAUTHORIZED"], ["GET /token", "UNAUTHORIZED"],
+  ["GET /verify-email", "INVALID_TOKEN"], ["POST /change-email", "UNAUTHORIZED"], ["POST /change-password", "UNAUTHORIZED"], ["POST /delete-user", "UNAUTHORIZED"],
+  ["POST /revoke-session", "UNAUTHORIZED"], ["POST /sign-in/email", "INVALID_EMAIL_OR_PASSWORD"],
+];
 
 export const allowed = [
+  ...codes.map(([call, status, own, code]) => ({ call: exactly(call), status, path: /^body\.code$/, only: (t, o, _, ours) => t === undefined && o === code && ours.status === own, why: `${call}: every error has a code` })),
+  ...passedOn.map(([scenario, code]) => ({ scenario: exactly(scenario), path: /^client\.\d+\.error\.code$/, only: (t, o) => t === undefined && o === code, why: `${scenario}: every error has a code, and the client passes it on` })),
+  ...invalid.map(([call, field, says]) => ({ call: exactly(call), status: 400, path: /^body\.errors$/, only: (t, o, _, ours) => t === undefined && ours.body.code === "VALIDATION_ERROR" && Object.keys(o).join() === field && o[field].join() === says, why: `${call}: validation names each field` })),
+  ...invalid.filter(([, , says]) => !sharedTexts.includes(says)).map(([call, field, says]) => ({ call: exactly(call), status: 400, path: /^body\.message$/, only: (t, o, theirs, ours) => theirs.body.code === ours.body.code && new RegExp(`^\\[(body|query)\\.?${field}\\] `).test(o) && o.endsWith(`] ${says}`) && t.startsWith(o.split(" ")[0]), why: `${call}: the validator's own words` })),
+  ...reasons.map(([call, status, own, theirs, says]) => ({ call: exactly(call), status, path: /^body\.message$/, only: (t, o, _, ours) => theirs.test(t) && o === says && ours.status === own, why: `${call}: refused for another reason` })),
+  ...challenged.map(([call, code]) => ({ call: exactly(call), path: /^headers\.www-authenticate$/, only: (t, o, _, ours) => t === null && o === 'Bearer realm="countersign"' && ours.status === 401 && ours.body?.code === code, why: `${call}: RFC 9110: a 401 carries a challenge` })),
   { call: signsIn, path: /^body\.(accessToken|tokenType|expiresIn)$/, only: added, why: "a sign-in brings an access token at once" },
   { call: users, path: /^body\.(.+\.)?(image|banReason|banExpires|impersonatedBy)$/, only: (t, o) => t === undefined && o === null, why: "theirs keeps everything in memory here and leaves out what a database has as null" },
   { call: /^(GET|POST) \/(get-session|list-sessions|admin\/(list-user-sessions|impersonate-user|stop-impersonating))$/, path: /^body\.(.+\.)?ipAddress$/, only: (t, o) => t === "" && isText(o), why: "the client's address is known without a proxy too" },
-  { call: /^(GET|POST) \//, path: /^body\.code$/, only: (t, o) => t === undefined && /^[A-Z_]+$/.test(o), why: "every error has a code" },
-  { call: /^(GET|POST) \//, path: /^body\.message$/, only: refused, why: "codes are the contract's, texts are our own" },
-  { call: /^(GET|POST) \//, path: /^body\.errors$/, only: (t, o, theirs, ours) => t === undefined && ours.body.code === "VALIDATION_ERROR" && Object.keys(o).length > 0, why: "validation names each field" },
   { call: /^GET \/list-sessions$|^POST \/admin\/list-user-sessions$/, path: /^body\.(sessions\.)?\d+\.(device|current)$/, only: (t, o) => t === undefined && (o === null || ["string", "boolean"].includes(typeof o)), why: "a list that people can read; a program's agent is no device" },
-  { scenario: /^/, path: /^client\.\d+\.error\.code$/, only: (t, o) => t === undefined && /^[A-Z_]+$/.test(o), why: "every error has a code, and the client passes it on" },
   { scenario: /^a session ended without a token$|^no permissions asked for$/, status: 404, path: /^(status|type|body)$/, only: (t, o, _, ours) => ours.status === 405, why: "a wrong method is 405 with Allow and a JSON body, not an empty 404" },
   { scenario: /^a session ended without a token$|^no permissions asked for$/, path: /^client\.\d+\.error\.status$/, only: (t, o) => t === 404 && o === 405, why: "the same, as the client tells it" },
   { call: /^GET \/admin\//, status: 401, path: /^body$/, only: (t, o) => t === "" && o.code === "UNAUTHORIZED", why: "a 401 of an admin's path has a body" },
-  { call: /^(GET|POST) \//, path: /^headers\.www-authenticate$/, only: (t, o, _, ours) => t === null && /^Bearer realm="countersign"/.test(o) && ours.status === 401, why: "RFC 9110: a 401 carries a challenge" },
 
   // lifetimes
   { call: signsIn, path: /^cookies\.\d$/, only: (t, o) => /^better-auth\.session_token=…; HttpOnly; Max-Age=604800; Path/.test(t) && o === t.replace("604800", "1209600"), why: "a session that is not used lives for two weeks, not one" },

@@ -169,7 +169,9 @@ impl Error {
                 let lines: Vec<String> = errors
                     .iter()
                     .flat_map(|(field, all)| {
-                        all.iter().map(move |m| format!("[{source}.{field}] {m}"))
+                        let at = if field.is_empty() { "" } else { "." };
+                        all.iter()
+                            .map(move |m| format!("[{source}{at}{field}] {m}"))
                     })
                     .collect();
                 ("VALIDATION_ERROR", lines.join("; "))
@@ -196,7 +198,7 @@ impl Error {
                 ("MISSING_OR_NULL_ORIGIN", "Missing or null Origin".into())
             }
             Self::InvalidCallbackUrl => ("INVALID_CALLBACK_URL", "Invalid callbackURL".into()),
-            Self::InvalidRedirectUrl => ("INVALID_REDIRECT_URL", "Invalid redirectTo".into()),
+            Self::InvalidRedirectUrl => ("INVALID_REDIRECT_URL", "Invalid redirectURL".into()),
             Self::InvalidErrorCallbackUrl => (
                 "INVALID_ERROR_CALLBACK_URL",
                 "Invalid errorCallbackURL".into(),
@@ -231,8 +233,19 @@ impl Error {
     }
 }
 
-/// What is wrong inside is for the log, not for the client.
+/// Returns the sentence of a refused permission: its code in words, as clients of Better Auth
+/// know it, for instance "You are not allowed to list users".
+fn not_allowed_message(action: Action) -> String {
+    let words = not_allowed(action).replace('_', " ").to_lowercase();
+    words.replacen('y', "Y", 1)
+}
+
+/// Returns the sentence beside the code of a flow's error. The details of an internal error are
+/// for the log alone and are left out.
 fn flow_message(error: &flows::Error) -> String {
+    if let flows::Error::NotAllowed(action) = error {
+        return not_allowed_message(*action);
+    }
     match flow_status(error) {
         StatusCode::SERVICE_UNAVAILABLE if matches!(error, flows::Error::OutOfTime) => {
             error.to_string()
