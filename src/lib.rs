@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | [`clock`], [`random`] | time and chance, the only sources of either |
 //! | [`config`] | what the operator may say: file, environment, flags → one `Config`, or every problem at once |
-//! | [`model`] | nouns and pure rules, no I/O; `model::session::refresh::decide` and `model::key::key::plan` are the heart |
+//! | [`model`] | nouns and pure rules, no I/O; `model::session::refresh::decide` and `model::key::plan::plan` are the heart |
 //! | [`crypto`] | every line that touches a secret |
 //! | [`store`] | every line of SQL |
 //! | [`mail`] | the words of mails and the ways out |

@@ -9,33 +9,28 @@ mod config;
 mod database;
 mod dev;
 mod doctor;
+mod failure;
 mod keys;
 mod limits;
-mod lost_key;
 mod migrate;
 mod output;
-mod processes;
-mod rewrap;
+mod program;
 mod serve;
 mod sessions;
-mod user_arguments;
 mod users;
+mod values;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
-use crate::app::App;
-use crate::clock::SystemClock;
-use crate::config::{Config, Database, Problem, Sources};
-use crate::flows;
-use crate::flows::key::bootstrap;
-use crate::model::audit::event::Peer;
-use crate::random::OsRandom;
+use crate::config::{Config, Problem, Sources};
 use crate::traces::Exporter;
+
+use self::failure::{Failure, Result};
+use self::program::{build, operator, patient, start};
+use self::values::{duration, key_value, span};
 
 const EXAMPLES: &str = "Examples:
   countersign                                        serve on 127.0.0.1:4000 with SQLite, no configuration
@@ -46,8 +41,6 @@ const EXAMPLES: &str = "Examples:
 
 Settings come from countersign.toml, then COUNTERSIGN_<SECTION>__<KEY>, then --set; the later wins.
 Exit status: 0 done, 1 refused, 2 usage, 70 internal, 78 bad configuration.";
-
-const OPERATOR_PATIENCE: Duration = Duration::from_secs(3_600);
 
 /// A sign-in service and token issuer.
 #[derive(Debug, Parser)]
@@ -78,7 +71,7 @@ enum Command {
     /// Users: create, invite, list, show, update, set-password, set-role, set-metadata, ban, unban,
     /// disable, enable, delete
     #[command(subcommand)]
-    Users(user_arguments::Users),
+    Users(users::Users),
     /// Sessions: list, revoke
     #[command(subcommand)]
     Sessions(sessions::Sessions),
@@ -122,69 +115,6 @@ enum Output {
     Table,
     /// For programs
     Json,
-}
-
-/// Why a command did not do what it was asked.
-#[derive(Debug)]
-enum Failure {
-    Configuration(Vec<Problem>),
-    Usage(String),
-    Refused(String),
-    Internal(String),
-    Startup(String),
-}
-
-type Result<T> = std::result::Result<T, Failure>;
-
-impl Failure {
-    fn status(&self) -> u8 {
-        match self {
-            Self::Refused(_) => 1,
-            Self::Usage(_) => 2,
-            Self::Internal(_) => 70,
-            Self::Configuration(_) | Self::Startup(_) => 78,
-        }
-    }
-}
-
-impl From<flows::Error> for Failure {
-    fn from(error: flows::Error) -> Self {
-        use flows::Error as E;
-        match error {
-            E::WrongDatabase(_)
-            | E::MasterKey(_)
-            | E::MasterKeyNotLoaded { .. }
-            | E::MasterKeyMissing { .. } => Self::Startup(error.to_string()),
-            E::Unavailable(cause) | E::Internal(cause) => Self::Internal(cause),
-            other => Self::Refused(other.to_string()),
-        }
-    }
-}
-
-fn key_value(text: &str) -> std::result::Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
-    Ok((key.trim().to_owned(), value.trim().to_owned()))
-}
-
-/// A duration such as `15m` or `7d`, of a hundred years at most.
-fn duration(text: &str) -> std::result::Result<Duration, String> {
-    const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
-    let parsed = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if parsed <= LONGEST {
-        Ok(parsed)
-    } else {
-        Err("is longer than a hundred years".into())
-    }
-}
-
-/// How long something lasts: as [`duration`], but not nothing, for that would be over at once.
-fn span(text: &str) -> std::result::Result<Duration, String> {
-    let parsed = duration(text)?;
-    if parsed >= Duration::from_millis(1) {
-        Ok(parsed)
-    } else {
-        Err("write a time longer than nothing".into())
-    }
 }
 
 /// Runs the command line of this process.
@@ -311,46 +241,4 @@ fn run(cli: Cli) -> Result<()> {
 fn outlive_file_limits() -> Option<tokio::signal::unix::Signal> {
     const SIGXFSZ: i32 = 25;
     tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(SIGXFSZ)).ok()
-}
-
-/// A request gives up after seconds; ending every session or counting a large table may take
-/// longer.
-fn patient(config: Config) -> Config {
-    let database = Database {
-        statement_timeout: OPERATOR_PATIENCE,
-        ..config.database.clone()
-    };
-    Config { database, ..config }
-}
-
-/// The program without its key ring.
-async fn build(config: Config) -> Result<App> {
-    Ok(bootstrap::build(config, Arc::new(SystemClock), Arc::new(OsRandom)).await?)
-}
-
-/// The program ready to serve.
-async fn start(config: Config) -> Result<App> {
-    Ok(Box::pin(bootstrap::start(
-        config,
-        Arc::new(SystemClock),
-        Arc::new(OsRandom),
-    ))
-    .await?)
-}
-
-/// The operator, for the audit trail.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the operator's name is in the environment"
-)]
-fn operator() -> Peer {
-    let name = std::env::var("USER")
-        .ok()
-        .filter(|n| !n.is_empty())
-        .unwrap_or_else(|| "unknown".into());
-    let plain: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-    Peer {
-        actor: format!("cli:{plain}"),
-        ..Peer::default()
-    }
 }

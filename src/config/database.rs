@@ -7,7 +7,7 @@ use url::Url;
 use crate::model::kernel::origin::is_loopback;
 
 use super::Database;
-use super::raw::Reader;
+use super::reader::Reader;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);

@@ -2,7 +2,7 @@
 
 use crate::model::limit::rate::{Quota, Rule};
 
-use super::raw::Reader;
+use super::reader::Reader;
 
 /// `[rate_limits]`; what is off holds for nobody.
 #[derive(Debug, Clone, Copy)]

@@ -14,7 +14,7 @@ use crate::model::kernel::web_url::is_host;
 use crate::model::mail::{Helo, InvalidHelo, Sender};
 
 use super::Secret;
-use super::raw::Reader;
+use super::reader::Reader;
 
 /// `[mail]`
 #[derive(Debug, Clone)]

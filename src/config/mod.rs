@@ -1,20 +1,24 @@
-//! What the operator may say. `raw` gathers file, environment and flags into text values and types
-//! them one by one, noting every problem; this file holds the result and the rules between
-//! settings. Secrets are named here but read by `crypto`.
+//! What the operator may say. `sources` gathers file, environment and flags as texts, `reader`
+//! types them one by one and notes every problem, `settings` and the file of each section name them
+//! with their bounds; this file holds the result. Secrets are named here but read by `crypto`.
 
 mod database;
 mod environment;
+mod keys;
 mod limits;
 mod mail;
 mod mask;
 mod pages;
 mod passwords;
 mod problem;
-mod raw;
+mod reader;
 pub mod secret_file;
+mod server;
 mod sessions;
 mod settings;
+mod sources;
 mod text;
+mod tokens;
 mod webhooks;
 
 use std::net::SocketAddr;
@@ -42,7 +46,7 @@ pub use mask::{holds_secret, refuse_secrets};
 pub use pages::{Logo, Pages};
 pub use passwords::{Blocklist, Passwords};
 pub use problem::Problem;
-pub use raw::Sources;
+pub use sources::Sources;
 pub use webhooks::Webhooks;
 
 /// Every setting, checked.
@@ -286,7 +290,7 @@ impl Config {
 
     /// The text that these sources give for one setting, unread; of a list nothing.
     pub fn text_of(sources: &Sources, key: &str) -> Option<String> {
-        raw::Reader::gather(sources).text_of(key)
+        reader::Reader::gather(sources).text_of(key)
     }
 
     /// Whether cookies are `Secure` and carry a prefix.

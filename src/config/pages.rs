@@ -9,7 +9,7 @@ use crate::model::kernel::location;
 use crate::model::kernel::naming::{InvalidName, ServiceName};
 use crate::model::kernel::origin::{TrustedOrigins, is_trusted_redirect};
 
-use super::raw::Reader;
+use super::reader::Reader;
 use super::text;
 
 /// `[pages]`

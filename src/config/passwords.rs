@@ -8,7 +8,7 @@ use crate::model::account::password;
 use crate::model::account::password::Length;
 use crate::model::kernel::origin::is_loopback;
 
-use super::raw::Reader;
+use super::reader::Reader;
 
 /// `[passwords]`
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ use crate::model::kernel::naming::CookiePrefix;
 use crate::model::session::refresh::{LateRetry, Policy};
 use crate::model::session::session::Lifetime;
 
-use super::raw::Reader;
+use super::reader::Reader;
 use super::{SameSite, Sessions};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -3,35 +3,26 @@
 
 use std::time::Duration;
 
-use croner::parser::{CronParser, Seconds};
 use tracing_subscriber::EnvFilter;
-use url::Url;
-use zeroize::Zeroizing;
 
 use crate::model::account::domain::{Domain, DomainRules};
-use crate::model::kernel::mount::Mount;
 use crate::model::kernel::naming;
-use crate::model::kernel::origin::{LOOPBACK, OriginPattern, TrustedOrigins};
-use crate::model::kernel::web_url;
-use crate::model::kernel::web_url::Issuer;
-use crate::model::key::key;
-use crate::model::token::claims;
-use crate::model::token::claims::{Audience, RESERVED};
 
-use super::raw::{Reader, Sources};
-use super::{
-    Config, Keys, Log, LogFormat, MasterKeySources, MintFromSession, OpsListen, Problem, Secret,
-    Server, SignUp, Tokens, Traces,
-};
-use super::{database, limits, mail, mask, pages, passwords, sessions, webhooks};
+use super::keys::{keys, master_key_sources};
+use super::reader::Reader;
+use super::server::{public_url, server};
+use super::sources::Sources;
+use super::tokens::tokens;
+use super::{Config, Log, LogFormat, Problem, SignUp, Traces};
+use super::{database, limits, mail, pages, passwords, sessions, webhooks};
 
-const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3_600);
-const DAY: Duration = Duration::from_secs(86_400);
-const YEAR: Duration = Duration::from_secs(366 * 86_400);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const HOUR: Duration = Duration::from_secs(3_600);
+pub(super) const DAY: Duration = Duration::from_secs(86_400);
+pub(super) const YEAR: Duration = Duration::from_secs(366 * 86_400);
 
-const NO_PROXIES: &str = "server.trusted_proxies is empty, but server.public_url is https and this program speaks http: behind a proxy every client has the \
+pub(super) const NO_PROXIES: &str = "server.trusted_proxies is empty, but server.public_url is https and this program speaks http: behind a proxy every client has the \
      proxy's address, and one client's failures use up the limits of all; name the proxy's address or network there";
 
 pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
@@ -169,252 +160,10 @@ fn log_level(text: &str) -> Result<String, String> {
     }
 }
 
-fn public_url(r: &mut Reader, allow_insecure: bool) -> Url {
-    let parse = |text: &str| {
-        let url = web_url::parse(text).map_err(|e| e.to_string())?;
-        let host = url.host_str().ok_or("name a host")?.to_owned();
-        let is_bare = url.query().is_none()
-            && url.fragment().is_none()
-            && url.username().is_empty()
-            && url.password().is_none();
-        if !matches!(url.scheme(), "http" | "https") || !is_bare {
-            return Err(format!(
-                "write {:?} as http(s)://host[:port][/path], nothing else",
-                mask::url(text)
-            ));
-        }
-        let loopback = LOOPBACK.contains(&host.as_str());
-        if url.scheme() == "http" && !loopback && !allow_insecure {
-            return Err("http would send passwords and cookies in the clear; use https, or set server.allow_insecure".into());
-        }
-        Ok(url)
-    };
-    let fallback = || Url::parse("http://localhost:4000").expect("a constant URL");
-    r.parsed("server.public_url", "http://localhost:4000", parse)
-        .unwrap_or_else(fallback)
-}
-
-fn server(r: &mut Reader, public_url: Url) -> Server {
-    let base_path = r.parsed("server.base_path", "/api/auth", |text| {
-        let plain = text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-_/".contains(&b));
-        let good = text.starts_with('/')
-            && (2..=128).contains(&text.len())
-            && !text.ends_with('/')
-            && !text.contains("//")
-            && plain
-            && !text.starts_with("/.well-known");
-        if good {
-            Ok(text.to_owned())
-        } else {
-            Err("write a path such as /api/auth".to_owned())
-        }
-    });
-    let listed = r.list("server.trusted_origins", |text| {
-        text.parse::<OriginPattern>().map_err(|e| e.to_string())
-    });
-    let base_path = base_path.unwrap_or_default();
-    let mount = Mount::of(&public_url, &base_path)
-        .map_err(|problem| r.problem("server.public_url", problem))
-        .unwrap_or_default();
-    let max_connections = r.number("server.max_connections", 10_000, 1..=1_000_000) as usize;
-    Server {
-        listen: r
-            .value(
-                "server.listen",
-                "127.0.0.1:4000",
-                "an address such as 127.0.0.1:4000",
-            )
-            .unwrap_or_else(|| ([127, 0, 0, 1], 4000).into()),
-        ops_listen: ops_listen(r),
-        trusted_origins: TrustedOrigins::new(&public_url, listed),
-        trusted_proxies: r.list("server.trusted_proxies", |text| {
-            let address = text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from);
-            let net: ipnet::IpNet = text
-                .parse()
-                .or(address)
-                .map_err(|_| "write a network such as 10.0.0.0/8".to_owned())?;
-            // The address of a peer never has the form of IPv4 inside IPv6: such a network would
-            // trust none.
-            match net.addr().to_canonical() {
-                std::net::IpAddr::V4(v4) if net.addr().is_ipv6() => {
-                    ipnet::Ipv4Net::new(v4, net.prefix_len().saturating_sub(96))
-                        .ok()
-                        .filter(|_| net.prefix_len() > 96)
-                        .map(ipnet::IpNet::from)
-                        .ok_or_else(|| "write the IPv4 network, such as 10.0.0.0/8".to_owned())
-                }
-                _ => Ok(net),
-            }
-        }),
-        max_connections,
-        max_connections_per_network: per_network(r, max_connections),
-        max_requests: r.number("server.max_requests", 1_000, 1..=1_000_000) as usize,
-        header_timeout: r.duration("server.header_timeout", "30s", SECOND..=10 * MINUTE),
-        keep_alive: r.duration("server.keep_alive", "75s", SECOND..=HOUR),
-        base_path,
-        mount,
-        public_url,
-    }
-}
-
-/// A quarter of all, unless the operator says a number.
-fn per_network(r: &mut Reader, all: usize) -> usize {
-    let parse = |text: &str| match text {
-        "auto" => Ok(all.div_ceil(4)),
-        number => number
-            .parse()
-            .ok()
-            .filter(|n| (1..=1_000_000).contains(n))
-            .ok_or_else(|| format!("{text:?} is neither auto nor a number from 1 to 1000000")),
-    };
-    r.parsed("server.max_connections_per_network", "auto", parse)
-        .unwrap_or(all)
-}
-
-fn ops_listen(r: &mut Reader) -> Option<OpsListen> {
-    let parse = |text: &str| match text {
-        "off" => Ok(None),
-        address => address
-            .parse()
-            .map(Some)
-            .map_err(|_| "write an address such as 127.0.0.1:9400, or off".to_owned()),
-    };
-    let address = r
-        .parsed("server.ops_listen", "127.0.0.1:9400", parse)
-        .flatten()?;
-    Some(OpsListen {
-        address,
-        asked: r.was_set("server.ops_listen"),
-    })
-}
-
-fn tokens(r: &mut Reader, public_url: &Url, allow_insecure: bool) -> Tokens {
-    let own = Issuer::of(public_url);
-    let issuer = r.parsed("tokens.issuer", own.as_str(), |text| {
-        let (issuer, url) = Issuer::parse(text)?;
-        if url.scheme() == "http" && !allow_insecure && !LOOPBACK.contains(&url.host_str().unwrap_or_default()) {
-            return Err("an issuer is https (RFC 8414 section 2); http only on loopback, or with server.allow_insecure".to_owned());
-        }
-        Ok(issuer)
-    });
-    let issuer = issuer.unwrap_or(own);
-    let mut audiences = r.list("tokens.audience", naming::token);
-    let audience = match audiences.len() {
-        0 => Audience::One(issuer.as_str().to_owned()),
-        1 => Audience::One(audiences.remove(0)),
-        _ => Audience::Many(audiences),
-    };
-    let jitter = r.parsed("tokens.access_ttl_jitter", "0.1", |t| {
-        t.parse::<f64>()
-            .ok()
-            .filter(|j| (0.0..=0.5).contains(j))
-            .ok_or_else(|| format!("{t:?} is not a share from 0 to 0.5"))
-    });
-    // The client of an audience whose tokens are asked for without naming one.
-    let client = r
-        .parsed("tokens.client_id", "", client_id)
-        .unwrap_or_default();
-    let client = Some(client)
-        .filter(|client| !client.is_empty())
-        .or_else(|| audience.all().first().cloned());
-    Tokens {
-        issuer,
-        audience,
-        client_id: client.unwrap_or_default(),
-        typ: r
-            .choice("tokens.typ", &[("at+jwt", "at+jwt"), ("JWT", "JWT")])
-            .to_owned(),
-        access_ttl: r.duration("tokens.access_ttl", "15m", MINUTE..=HOUR),
-        access_ttl_jitter: jitter.unwrap_or_default(),
-        iat_backdate: r.duration("tokens.iat_backdate", "5s", Duration::ZERO..=MINUTE),
-        mint_from_session: r.choice(
-            "tokens.mint_from_session",
-            &[
-                ("until_refresh", MintFromSession::UntilRefresh),
-                ("always", MintFromSession::Always),
-                ("never", MintFromSession::Never),
-            ],
-        ),
-        claims: custom_claims(r),
-    }
-}
-
-/// RFC 6749 appendix A.1: visible ASCII characters and spaces.
-fn client_id(text: &str) -> Result<String, String> {
-    let good = text.len() <= 255 && text.bytes().all(|byte| (0x20..=0x7e).contains(&byte));
-    if good {
-        Ok(text.to_owned())
-    } else {
-        Err("write up to 255 visible ASCII characters (RFC 6749 appendix A.1)".into())
-    }
-}
-
-fn custom_claims(r: &mut Reader) -> Vec<(String, claims::ClaimSource)> {
-    let names = r.names_under("tokens.claims", naming::claim);
-    let mut found = Vec::new();
-    for name in names {
-        let key = format!("tokens.claims.{name}");
-        let parse = |text: &str| {
-            if RESERVED.contains(&name.as_str()) {
-                Err("this claim's meaning is registered; choose another name".to_owned())
-            } else {
-                text.parse()
-                    .map_err(|e: claims::InvalidSource| e.to_string())
-            }
-        };
-        found.extend(
-            r.parsed(&key, "", parse)
-                .map(|source| (name.clone(), source)),
-        );
-    }
-    found
-}
-
-fn keys(r: &mut Reader, access_ttl: Duration) -> Keys {
-    let parser = CronParser::builder().seconds(Seconds::Required).build();
-    let weekly = "0 0 3 * * Sun";
-    let parse = |text: &str| {
-        parser.parse(text).map_err(|e| {
-            format!("{text:?} is not a cron line with seconds, such as {weekly:?}: {e}")
-        })
-    };
-    let rotation = r
-        .parsed("keys.rotation", weekly, parse)
-        .or_else(|| parser.parse(weekly).ok())
-        .expect("the default is a cron line");
-    let policy = key::Policy {
-        rotation,
-        jwks_max_age: r.duration("keys.jwks_max_age", "5m", Duration::ZERO..=HOUR),
-        verifier_cache: r.duration("keys.verifier_cache", "1h", Duration::ZERO..=7 * DAY),
-        access_ttl,
-    };
-    Keys {
-        dir: r.path("keys.dir", "keys").unwrap_or_default(),
-        policy,
-    }
-}
-
-fn master_key_sources(environment: &[(String, String)]) -> MasterKeySources {
-    let find = |name: &str| {
-        environment
-            .iter()
-            .find(|(n, v)| n == name && !v.is_empty())
-            .map(|(_, v)| v.clone())
-    };
-    let secret = |name: &str| find(name).map(|v| Secret(Zeroizing::new(v)));
-    MasterKeySources {
-        inline: secret("COUNTERSIGN_MASTER_KEY"),
-        file: find("COUNTERSIGN_MASTER_KEY_FILE").map(Into::into),
-        previous: secret("COUNTERSIGN_PREVIOUS_MASTER_KEY"),
-        previous_file: find("COUNTERSIGN_PREVIOUS_MASTER_KEY_FILE").map(Into::into),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Audience;
 
     fn flags(pairs: &[(&str, &str)]) -> Sources {
         Sources {

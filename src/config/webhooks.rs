@@ -12,7 +12,7 @@ use crate::model::kernel::origin::LOOPBACK;
 use crate::model::kernel::web_url;
 
 use super::Secret;
-use super::raw::Reader;
+use super::reader::Reader;
 
 /// `[webhooks]`
 #[derive(Clone)]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::model::audit::event::Peer;
-use crate::model::limit::rate;
+use crate::model::limit::network;
 use crate::model::limit::share::Load;
 
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ impl HashSlots {
     /// are filled in here. A client counts with the whole network that it can choose addresses
     /// from.
     pub(in crate::crypto) fn take(self: &Arc<Self>, peer: &Peer, load: Load) -> Option<HashSlot> {
-        let network = rate::widest_network(&peer.ip_address);
+        let network = network::widest_network(&peer.ip_address);
         let mut taken = self.taken();
         let held = taken.by_network.get(&network).copied().unwrap_or_default();
         if !(Load {

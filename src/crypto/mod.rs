@@ -2,6 +2,7 @@
 //! lives in zeroizing types without `Debug`. aws-lc-rs signs access tokens and is the only back end
 //! that jsonwebtoken verifies them with: a second one in the graph would make jsonwebtoken panic.
 
+pub mod argon2id;
 pub mod breached;
 pub mod cookie;
 mod hash_slots;

@@ -3,7 +3,7 @@
 //! another admin.
 
 use crate::app::App;
-use crate::model::account::permission::{Action, Field};
+use crate::model::account::action::{Action, Field};
 use crate::model::account::user::User;
 use crate::model::kernel::id::SessionId;
 

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use crate::crypto::{master_key, password as hashing, seal};
+use crate::model::account::action::Action;
 use crate::model::account::password;
-use crate::model::account::permission::Action;
-use crate::model::key::key;
+use crate::model::key::plan;
 use crate::store;
 
 use crate::flows::limit::rate_limit::Limited;
@@ -124,7 +124,7 @@ pub enum Error {
     #[error("the master key was changed meanwhile")]
     MasterKeyChanged,
     #[error("{0}")]
-    KeyRefused(#[from] key::Refused),
+    KeyRefused(#[from] plan::Refused),
     #[error("{0}")]
     KeyUnusable(String),
     #[error(transparent)]

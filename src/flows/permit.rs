@@ -14,7 +14,7 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 
 use crate::app::App;
-use crate::model::account::permission::Action;
+use crate::model::account::action::Action;
 use crate::model::account::user::User;
 
 use super::authority::Caller;

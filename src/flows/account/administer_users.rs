@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::app::App;
-use crate::model::account::permission::{Action, Field};
+use crate::model::account::action::{Action, Field};
 use crate::model::account::user::User;
 use crate::model::audit::event::Peer;
 use crate::model::kernel::id::UserId;

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::model::account::permission::Field;
+use crate::model::account::action::Field;
 use crate::model::account::user::User;
 use crate::model::audit::event::Kind;
 use crate::model::kernel::id::{SessionId, UserId};
@@ -60,7 +60,7 @@ pub(super) async fn change(
     let bans = matches!(changes.ban, Some(Ban::Set { .. }));
     let demotes = changes.role.as_ref().is_some_and(|role| {
         role.split(',')
-            .all(|r| r != crate::model::account::permission::ADMIN)
+            .all(|r| r != crate::model::account::user::ADMIN)
     });
     if bans || demotes {
         keep_an_admin(tx, id).await?;

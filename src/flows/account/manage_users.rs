@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use crate::app::App;
+use crate::model::account::action::{Action, Field};
 use crate::model::account::email::Email;
-use crate::model::account::permission::{Action, Field};
 use crate::model::account::user::User;
 use crate::model::audit::event::{Kind, Peer};
 use crate::model::kernel::id::UserId;

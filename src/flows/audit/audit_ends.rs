@@ -57,7 +57,7 @@ pub async fn due(app: &App, pause: Duration) -> Result<Vec<Known>> {
     app.told_ends.forget(uptime, AT_THE_START);
     for (writer, sequence, link) in app
         .db
-        .read(work!(conn => store::audit::events::ends(conn, since).await))
+        .read(work!(conn => store::audit::chains::ends(conn, since).await))
         .await?
     {
         if !app.told_ends.is_due(&writer, sequence, uptime, pause) {

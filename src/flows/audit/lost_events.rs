@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde_json::Value;
 
 use crate::app::App;
-use crate::model::audit::event::{Entry, Fault, Kind, Peer};
+use crate::model::audit::chain::Fault;
+use crate::model::audit::event::{Entry, Kind, Peer};
 use crate::model::audit::export_check;
 use crate::model::audit::export_check::Place;
 use crate::model::audit::lost_event::{Exported, Topic};
@@ -70,7 +71,7 @@ pub(in crate::flows) async fn find(app: &App, events: Vec<Exported>) -> Result<L
         );
         let held = app
             .db
-            .read(work!(conn => store::audit::events::held(conn, at, &id, &writer, sequence).await))
+            .read(work!(conn => store::audit::chains::held(conn, at, &id, &writer, sequence).await))
             .await?;
         if held
             .link
@@ -109,7 +110,7 @@ async fn link_at(app: &App, (writer, sequence): &Place) -> Result<Option<[u8; 32
             return Ok(link);
         }
         // The last one that was deleted for its age.
-        Ok(store::audit::events::chain(conn, &writer)
+        Ok(store::audit::chains::chain(conn, &writer)
             .await?
             .filter(|chain| chain.pruned_sequence == sequence)
             .and_then(|chain| chain.pruned_link))

@@ -6,10 +6,11 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use crate::app::App;
-pub use crate::model::audit::event::{Entry, Fault, Walk};
+pub use crate::model::audit::chain::{Fault, Walk};
+pub use crate::model::audit::event::Entry;
 use crate::model::kernel::id::EventId;
 use crate::model::kernel::time::Timestamp;
-use crate::store::audit::events::Chain;
+use crate::store::audit::chains::Chain;
 pub use crate::store::audit::events::Filter;
 use crate::store::{self, work};
 
@@ -95,7 +96,7 @@ pub struct Compared {
 pub async fn verify(app: &App, _: Permitted<'_, to::ReadAudit>) -> Result<Report> {
     let chains = app
         .db
-        .read(work!(conn => store::audit::events::chains(conn).await))
+        .read(work!(conn => store::audit::chains::chains(conn).await))
         .await?;
     let mut report = Report {
         writers: chains.len(),
@@ -111,7 +112,7 @@ pub async fn verify(app: &App, _: Permitted<'_, to::ReadAudit>) -> Result<Report
             let writer = chain.writer.clone();
             let now = app
                 .db
-                .read(work!(conn => store::audit::events::chain(conn, &writer).await))
+                .read(work!(conn => store::audit::chains::chain(conn, &writer).await))
                 .await?;
             (events, faults) = walk(app, now.as_ref().unwrap_or(&chain)).await?;
         }
@@ -154,7 +155,7 @@ pub async fn compare(
 ) -> Result<Compared> {
     let chains = app
         .db
-        .read(work!(conn => store::audit::events::chains(conn).await))
+        .read(work!(conn => store::audit::chains::chains(conn).await))
         .await?;
     let chains: HashMap<&str, &Chain> = chains
         .iter()

@@ -7,7 +7,8 @@
 //! that was dealt with is recorded with its id, so a second run does nothing more.
 
 use crate::app::App;
-use crate::model::audit::event::{Fault, Kind, Peer};
+use crate::model::audit::chain::Fault;
+use crate::model::audit::event::{Kind, Peer};
 use crate::model::audit::lost_event::Deed;
 pub use crate::model::audit::lost_event::Exported;
 use crate::model::kernel::id::UserId;

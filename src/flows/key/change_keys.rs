@@ -1,4 +1,4 @@
-//! Changing the signing keys: ask `model::key::key::plan`, apply its steps in one transaction in which
+//! Changing the signing keys: ask `model::key::plan::plan`, apply its steps in one transaction in which
 //! the state was read again, load the result. The schedule, the command line and start-up all come
 //! through here. No request path ever makes a key.
 
@@ -11,7 +11,8 @@ use crate::crypto::keypair::Keypair;
 use crate::crypto::master_key::Versioned;
 use crate::crypto::{jwk, seal};
 use crate::model::audit::event::{Kind, Peer};
-use crate::model::key::key::{Key, KeyOperation, Policy, State, Step, plan};
+use crate::model::key::key::{Key, Policy, State};
+use crate::model::key::plan::{KeyOperation, Step, plan};
 use crate::random;
 use crate::store::key::signing_keys::{Stored, StoredRing};
 use crate::store::{self, work};

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::crypto::keypair::Keypair;
 use crate::model::audit::event::Peer;
-use crate::model::key::key::{KeyOperation, State, Step};
+use crate::model::key::key::State;
+use crate::model::key::plan::{KeyOperation, Step};
 
 use crate::flows::{Error, Result};
 

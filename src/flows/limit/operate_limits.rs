@@ -10,7 +10,8 @@ use crate::app::App;
 use crate::model::audit::event::{Kind, Peer};
 use crate::model::kernel::time::Timestamp;
 use crate::model::limit::block::Block;
-use crate::model::limit::rate::{State, networks};
+use crate::model::limit::network::networks;
+use crate::model::limit::rate::State;
 use crate::store::{self, work};
 
 use super::rate_limit::part;

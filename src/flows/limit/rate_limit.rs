@@ -12,7 +12,8 @@ use crate::app::App;
 use crate::model::account::email::Email;
 use crate::model::audit::event::Peer;
 use crate::model::kernel::id::{SessionId, UserId};
-use crate::model::limit::rate::{Quota, Reach, Rule, State, decide, networks};
+use crate::model::limit::network::{Reach, networks};
+use crate::model::limit::rate::{Quota, Rule, State, decide};
 use crate::model::mail::Purpose;
 use crate::store::{self, Work, WriteOptions};
 

@@ -59,7 +59,7 @@ impl Entry {
             None => &self.verified,
         };
         let is_new = if self.notify {
-            let before = store::session::sessions::user_agents(tx.conn, self.user.id).await?;
+            let before = store::session::list_sessions::user_agents(tx.conn, self.user.id).await?;
             is_unknown(&tx.peer().user_agent, &before)
         } else {
             false

@@ -67,7 +67,7 @@ async fn sessions(app: &App, now: Timestamp) -> Option<(i64, Duration)> {
     }
     let counted = app
         .db
-        .read(work!(conn => store::session::sessions::census(conn, now).await))
+        .read(work!(conn => store::session::list_sessions::census(conn, now).await))
         .await;
     app.count_again_at(begun + BETWEEN_COUNTS.max(app.uptime().saturating_sub(begun) * SHARE));
     counted

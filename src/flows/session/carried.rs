@@ -189,7 +189,7 @@ async fn is_of_their_user(
         for hash in hashes {
             users.extend(store::session::ended::owner_of(conn, hash).await?);
         }
-        let owner = store::session::sessions::owner(conn, family).await?;
+        let owner = store::session::list_sessions::owner(conn, family).await?;
         let lives = store::session::sessions::find_live(conn, &By::Id(family), now)
             .await?
             .is_some();

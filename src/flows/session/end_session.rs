@@ -102,7 +102,7 @@ impl SessionRevocation {
             named |= self.end_one(tx, &By::TokenHash(*hash)).await?;
         }
         for (id, user) in &self.ids {
-            if store::session::sessions::owner(tx.conn, *id).await? == Some(*user) {
+            if store::session::list_sessions::owner(tx.conn, *id).await? == Some(*user) {
                 named |= self.end_one(tx, &By::Id(*id)).await?;
             }
         }

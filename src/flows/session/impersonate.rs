@@ -4,7 +4,8 @@
 
 use crate::app::App;
 use crate::crypto::cookie::Purpose;
-use crate::model::account::permission::{Action, Powers};
+use crate::model::account::action::Action;
+use crate::model::account::permission::Powers;
 use crate::model::account::user::User;
 use crate::model::audit::event::{Kind, Peer};
 use crate::model::kernel::id::{SessionId, UserId};

@@ -6,8 +6,8 @@ use crate::model::audit::event::Peer;
 use crate::model::kernel::id::{SessionId, UserId};
 use crate::model::session::session::{RevokedReason, Session};
 pub use crate::store::session::endings::{Ended, Which};
+pub use crate::store::session::list_sessions::Page;
 use crate::store::session::sessions::By;
-pub use crate::store::session::sessions::Page;
 use crate::store::{self, work};
 
 use super::end_session::{SessionRevocation, end};
@@ -54,7 +54,7 @@ pub(in crate::flows) async fn list(app: &App, user: UserId, page: Page) -> Resul
     );
     Ok(app
         .db
-        .read(work!(conn => store::session::sessions::list_live(conn, user, &page, now).await))
+        .read(work!(conn => store::session::list_sessions::list_live(conn, user, &page, now).await))
         .await?)
 }
 
@@ -101,7 +101,7 @@ pub async fn revoke_own(app: &App, here: Here<'_>, name: &str, peer: &Peer) -> R
             (None, None) => None,
         };
         let Some(id) = named else { return Ok(false) };
-        if store::session::sessions::owner(tx.conn, id).await? != Some(owner) {
+        if store::session::list_sessions::owner(tx.conn, id).await? != Some(owner) {
             return Ok(false);
         }
         if id == own {
@@ -166,7 +166,7 @@ pub async fn revoke_by_id(
 ) -> Result<()> {
     let owner = app
         .db
-        .read(work!(conn => store::session::sessions::owner(conn, id).await))
+        .read(work!(conn => store::session::list_sessions::owner(conn, id).await))
         .await?;
     let Some(owner) = owner else { return Ok(()) };
     let _on = administer_users::target(app, permitted, owner).await?;

@@ -4,8 +4,8 @@
 //! any other.
 
 use crate::app::App;
-use crate::store::session::endings;
-use crate::store::session::endings::Piece;
+use crate::store::session::ending_notes;
+use crate::store::session::ending_notes::Piece;
 
 use crate::flows::Result;
 use crate::flows::ops::background::Background;
@@ -17,7 +17,7 @@ pub async fn run(app: &App, stopped: impl Fn() -> bool) -> Result<usize> {
     let (mut total, mut background) = (0, Background::new(app));
     while !stopped() {
         let piece = background
-            .piece(tx!(tx, rows => Ok(endings::do_piece(tx.conn, rows).await?)))
+            .piece(tx!(tx, rows => Ok(ending_notes::do_piece(tx.conn, rows).await?)))
             .await?;
         match piece {
             Piece::Nothing | Piece::Elsewhere => break,

@@ -8,7 +8,8 @@ use zeroize::Zeroizing;
 
 use crate::app::App;
 use crate::crypto::token::SessionToken;
-use crate::model::account::permission::{Action, Powers};
+use crate::model::account::action::Action;
+use crate::model::account::permission::Powers;
 use crate::model::account::user::User;
 use crate::model::audit::event::Peer;
 use crate::model::kernel::time::Timestamp;

@@ -1,5 +1,6 @@
 //! Users: who they are, their email address and password, and what they may do.
 
+pub mod action;
 pub mod common_password;
 pub mod domain;
 pub mod email;

@@ -6,6 +6,10 @@ use super::email::Email;
 use crate::model::kernel::id::UserId;
 use crate::model::kernel::time::Timestamp;
 
+/// The role that holds every permission of ours but
+/// [`Action::ImpersonateAdmins`](super::action::Action::ImpersonateAdmins).
+pub const ADMIN: &str = "admin";
+
 /// A person who may sign in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct User {
@@ -50,8 +54,7 @@ impl User {
 
     /// Whether one of the roles is `admin`.
     pub fn is_admin(&self) -> bool {
-        self.roles()
-            .contains(&crate::model::account::permission::ADMIN)
+        self.roles().contains(&ADMIN)
     }
 
     /// Whether a ban stands now.

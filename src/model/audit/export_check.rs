@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, HashSet};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::event::{Entry, Fault};
+use super::chain::Fault;
+use super::event::Entry;
 
 /// A place in a chain: whose, and which event.
 pub type Place = (String, i64);

@@ -1,4 +1,5 @@
 //! The life of signing keys and the state of the key ring.
 
 pub mod key;
+pub mod plan;
 pub mod ring_id;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::rate::embedded;
+use super::network::embedded;
 use crate::model::kernel::time::Timestamp;
 
 /// The longest block; a network changes hands.

@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::model::account::action::Field;
 use crate::model::account::email::Email;
-use crate::model::account::permission::Field;
 use crate::model::account::user::User;
 use crate::model::kernel::id::UserId;
 use crate::model::kernel::time::Timestamp;
@@ -122,7 +122,7 @@ pub async fn change(
 /// are many the row stays until a background job has deleted them, without anything of the person;
 /// nothing finds it any more.
 pub async fn delete(conn: &mut Conn, id: UserId, cause: &Cause) -> Result<bool> {
-    if crate::store::session::endings::has_many_rows(conn, id).await? {
+    if crate::store::session::ending_notes::has_many_rows(conn, id).await? {
         return empty(conn, id, cause).await;
     }
     let deleted = on!(conn, c => sqlx::query("DELETE FROM users WHERE id = $1 AND deleted_at IS NULL")
@@ -146,7 +146,7 @@ async fn empty(conn: &mut Conn, id: UserId, cause: &Cause) -> Result<bool> {
     ] {
         on!(conn, c => sqlx::query(sql).bind(id.to_string()).execute(c).await.map(|_| ()))?;
     }
-    crate::store::session::endings::delete_later(conn, id, cause).await?;
+    crate::store::session::ending_notes::delete_later(conn, id, cause).await?;
     Ok(true)
 }
 

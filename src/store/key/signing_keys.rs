@@ -1,5 +1,5 @@
 //! Signing keys and the one row that all replicas agree on, `key_ring`. Which step to take is
-//! `model::key::key::plan`'s business.
+//! `model::key::plan::plan`'s business.
 
 use sqlx::FromRow;
 

@@ -1,8 +1,11 @@
 //! Statements about sessions: beginning, refreshing, ending and deleting them.
 
 pub mod ended;
+pub mod ending_notes;
 pub mod endings;
 pub(in crate::store) mod epochs;
+pub mod list_sessions;
+pub(in crate::store) mod marks;
 pub mod old_sessions;
 pub mod refresh;
 pub mod sessions;

@@ -267,7 +267,7 @@ pub async fn end(
         .bind(seen.session.to_string()).bind(i64::from(seen.state.generation)).bind(hash_text(&seen.state.refresh_hash))
         .execute(c).await.map(|done| done.rows_affected()))?;
     if changed == 1 {
-        crate::store::session::endings::mark_acting_in(conn, seen.session, reason, now).await?;
+        crate::store::session::marks::mark_acting_in(conn, seen.session, reason, now).await?;
     }
     Ok(changed == 1)
 }

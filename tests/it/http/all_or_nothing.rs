@@ -25,7 +25,7 @@ use countersign::flows::permit::Permitted;
 use countersign::flows::session::manage_sessions;
 use countersign::flows::session::open_session::Options;
 use countersign::model::audit::event::Peer;
-use countersign::model::key::key::KeyOperation;
+use countersign::model::key::plan::KeyOperation;
 use countersign::model::session::session::Delivery;
 use serde_json::{Value, json};
 use sqlx::{AnyConnection, AssertSqlSafe};

@@ -1,7 +1,7 @@
 //! One permission for each field of a user, on every path that can set it.
 
 use countersign::flows::account::manage_users;
-use countersign::model::account::permission::Field;
+use countersign::model::account::action::Field;
 use serde_json::{Value, json};
 
 use super::admin::{ask, id, made_admin, set_role};

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use axum::body::Body;
 use axum::http::Request;
 use countersign::flows::session::form_token;
-use countersign::model::account::permission::Action;
+use countersign::model::account::action::Action;
 use regex::Regex;
 use serde_json::json;
 

@@ -12,7 +12,8 @@ use countersign::flows::audit::reapply_audit::{Exported, Line, Outcome, reapply}
 use countersign::flows::limit::operate_limits;
 use countersign::flows::limit::operate_limits::{block, unblock};
 use countersign::flows::permit::Permitted;
-use countersign::model::audit::event::{Fault, Peer};
+use countersign::model::audit::chain::Fault;
+use countersign::model::audit::event::Peer;
 use countersign::model::kernel::id::UserId;
 use serde_json::{Value, json};
 

@@ -445,7 +445,7 @@ async fn mint_from_session_holds_its_three_settings() {
 /// The key of RFC 8037 appendix A, imported and active: the test can sign whatever it likes.
 async fn with_known_key(app: &TestApp) -> (jsonwebtoken::EncodingKey, &'static str) {
     use countersign::flows::key::change_keys::{KeyChange, change};
-    use countersign::model::key::key::KeyOperation;
+    use countersign::model::key::plan::KeyOperation;
     let jwk = r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
     change(
         &app.app,

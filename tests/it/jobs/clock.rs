@@ -86,7 +86,7 @@ async fn lived_in() -> TestApp {
         &app.app,
         Permitted::as_operator(),
         KeyChange::new(
-            countersign::model::key::key::KeyOperation::Rotate { force: true },
+            countersign::model::key::plan::KeyOperation::Rotate { force: true },
             Default::default(),
         ),
     )
@@ -406,7 +406,7 @@ async fn every_stored_time_is_over_a_day_later_and_not_a_day_before() {
                 .db
                 .read(move |conn| {
                     Box::pin(async move {
-                        store::session::sessions::list_live(
+                        store::session::list_sessions::list_live(
                             conn,
                             user,
                             &countersign::flows::session::manage_sessions::FIRST,
@@ -421,7 +421,7 @@ async fn every_stored_time_is_over_a_day_later_and_not_a_day_before() {
             let (counted, _) = app
                 .app
                 .db
-                .read(move |conn| Box::pin(store::session::sessions::census(conn, now)))
+                .read(move |conn| Box::pin(store::session::list_sessions::census(conn, now)))
                 .await
                 .unwrap();
             assert_eq!(
@@ -884,7 +884,7 @@ async fn what_a_clock_that_was_ahead_began_is_over_once_it_is_right() {
         let now = app.app.now();
         let listed = app.app.db.read(move |conn| {
             Box::pin(async move {
-                store::session::sessions::list_live(
+                store::session::list_sessions::list_live(
                     conn,
                     id,
                     &countersign::flows::session::manage_sessions::FIRST,

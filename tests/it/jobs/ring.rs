@@ -3,7 +3,7 @@
 use countersign::flows::key::change_keys::{KeyChange, change};
 use countersign::flows::key::load_keys::confirm;
 use countersign::flows::permit::Permitted;
-use countersign::model::key::key::KeyOperation;
+use countersign::model::key::plan::KeyOperation;
 use jsonwebtoken::decode_header;
 
 use crate::support::{TestApp, User, minutes};

@@ -11,7 +11,7 @@ use countersign::flows::login::known_device::Device;
 use countersign::flows::mail::deliver_mail;
 use countersign::flows::ops::prune::prune;
 use countersign::flows::permit::Permitted;
-use countersign::model::key::key::KeyOperation;
+use countersign::model::key::plan::KeyOperation;
 use countersign::store;
 use serde_json::json;
 

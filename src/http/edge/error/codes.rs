@@ -4,7 +4,7 @@
 use axum::http::StatusCode;
 
 use crate::flows;
-use crate::model::account::permission::Action;
+use crate::model::account::action::Action;
 use crate::model::session::session::End;
 
 use super::Error;

@@ -3,10 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::cli::{Output, Result, output};
 use crate::flows::ops::processes;
 use crate::flows::ops::processes::{Holders, Running};
-
-use super::{Output, Result, output};
 
 const COLUMNS: [&str; 7] = [
     "host",

@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use crate::cli::{Output, Result, ask, operator, output};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::flows::key::abandon_keys;
 use crate::flows::key::bootstrap;
 use crate::random::OsRandom;
-
-use super::{Output, Result, ask, operator, output};
 
 pub(super) async fn abandon(config: Config, yes: bool, format: Output) -> Result<()> {
     ask::confirm(

@@ -1,12 +1,12 @@
-//! What `users …` can be told. Doing it is `users`' business.
+//! What `users …` can be told.
 
 use clap::Subcommand;
 use serde_json::{Map, Value};
 
-use super::Output;
+use crate::cli::Output;
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Users {
+pub(in crate::cli) enum Users {
     /// Make a user; the password is read from the terminal or from standard input
     #[command(
         after_help = "Example:\n  echo \"$PASSWORD\" | countersign users create ana@example.com --name Ana --email-verified"
@@ -141,7 +141,7 @@ pub(super) enum Users {
         #[arg(long)]
         reason: Option<String>,
         /// Such as 7d; without it for ever
-        #[arg(long = "for", value_name = "TIME", value_parser = super::span)]
+        #[arg(long = "for", value_name = "TIME", value_parser = crate::cli::span)]
         time: Option<std::time::Duration>,
         /// Say what would be done and write nothing
         #[arg(long)]

@@ -2,8 +2,11 @@
 //! short lists, never a user's: the number of series does not grow with the users. Counters are
 //! counted where things happen; gauges are set when somebody reads (`flows::ops::collect_metrics`).
 
+mod gauges;
 pub mod verifiers;
 
+pub use gauges::GaugeSnapshot;
+use gauges::Gauges;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -35,55 +38,6 @@ pub struct Metrics {
     gauges: Gauges,
     /// Who fetched the JWKS.
     pub verifiers: verifiers::Verifiers,
-}
-
-#[derive(Default)]
-struct Gauges {
-    database_up: Gauge,
-    database_writable: Gauge,
-    key_age: Decimal,
-    next_rotation: Decimal,
-    ring_age: Decimal,
-    clock_confirmed: Gauge,
-    password_queue: Gauge,
-    password_queue_limit: Gauge,
-    connections: Family<[(&'static str, &'static str); 1], Gauge>,
-    write_queue: Gauge,
-    mail_queue: Decimal,
-    webhook_queue: Decimal,
-    sessions: Decimal,
-    session_age: Decimal,
-}
-
-/// A look at what changes by itself.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct GaugeSnapshot {
-    /// The database answered.
-    pub database: bool,
-    /// It can be written, as far as the last write told.
-    pub writable: bool,
-    /// How long the active key has been signing.
-    pub key_age: Option<Duration>,
-    /// How long until another one does; negative when it is overdue. In seconds.
-    pub next_rotation: Option<f64>,
-    /// How long ago the keys were confirmed to be the current ones.
-    pub ring_age: Duration,
-    /// Whether the clock was trusted when a job last asked.
-    pub clock_confirmed: bool,
-    /// Passwords that wait for a thread.
-    pub password_queue: usize,
-    /// How many may.
-    pub password_queue_limit: usize,
-    /// Connections at work, and all that there may be.
-    pub connections: (usize, usize),
-    /// Writes that wait for SQLite's one writer.
-    pub write_queue: usize,
-    /// Mails that were not sent yet.
-    pub mail_queue: Option<i64>,
-    /// Events that the webhook has not taken yet.
-    pub webhook_queue: Option<i64>,
-    /// Sessions that live, and how old they are on average.
-    pub sessions: Option<(i64, Duration)>,
 }
 
 const SIGN_INS: [&str; 7] = [
@@ -265,124 +219,6 @@ impl Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl Gauges {
-    fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "database_up",
-            "Whether the database answered when this was read, and can be written",
-            self.database_up.clone(),
-        );
-        registry.register(
-            "database_writable",
-            "Whether the database could be written when that was last tried",
-            self.database_writable.clone(),
-        );
-        registry.register_with_unit(
-            "signing_key_age",
-            "How long the active key has been signing",
-            Unit::Seconds,
-            self.key_age.clone(),
-        );
-        registry.register_with_unit(
-            "next_rotation",
-            "How long until the next scheduled rotation; negative when overdue",
-            Unit::Seconds,
-            self.next_rotation.clone(),
-        );
-        registry.register_with_unit(
-            "key_ring_age",
-            "How long ago the keys were confirmed as the current ones",
-            Unit::Seconds,
-            self.ring_age.clone(),
-        );
-        registry.register(
-            "clock_confirmed",
-            "Whether deletion and scheduled rotation trust this machine's clock",
-            self.clock_confirmed.clone(),
-        );
-        registry.register(
-            "password_queue",
-            "Passwords that wait for a hashing thread",
-            self.password_queue.clone(),
-        );
-        registry.register(
-            "password_queue_limit",
-            "How many may wait; more are answered 503",
-            self.password_queue_limit.clone(),
-        );
-        registry.register(
-            "database_connections",
-            "Connections that are at work, and their limit",
-            self.connections.clone(),
-        );
-        registry.register(
-            "write_queue",
-            "Writes that wait for SQLite's writer",
-            self.write_queue.clone(),
-        );
-        registry.register(
-            "mail_queue",
-            "Mails that were not sent yet",
-            self.mail_queue.clone(),
-        );
-        registry.register(
-            "webhook_queue",
-            "Events that the webhook has not taken yet",
-            self.webhook_queue.clone(),
-        );
-        registry.register("sessions", "Sessions that live", self.sessions.clone());
-        registry.register_with_unit(
-            "session_age_mean",
-            "Mean age of the sessions that live",
-            Unit::Seconds,
-            self.session_age.clone(),
-        );
-    }
-
-    fn set(&self, seen: &GaugeSnapshot) {
-        let whole = |gauge: &Gauge, value: usize| {
-            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-        };
-        self.database_up.set(i64::from(seen.database));
-        self.database_writable.set(i64::from(seen.writable));
-        self.key_age
-            .set(seen.key_age.map_or(f64::NAN, |age| age.as_secs_f64()));
-        self.next_rotation
-            .set(seen.next_rotation.unwrap_or(f64::NAN));
-        self.ring_age.set(seen.ring_age.as_secs_f64());
-        self.clock_confirmed.set(i64::from(seen.clock_confirmed));
-        whole(&self.password_queue, seen.password_queue);
-        whole(&self.password_queue_limit, seen.password_queue_limit);
-        whole(
-            &self.connections.get_or_create(&[("state", "busy")]),
-            seen.connections.0,
-        );
-        whole(
-            &self.connections.get_or_create(&[("state", "limit")]),
-            seen.connections.1,
-        );
-        whole(&self.write_queue, seen.write_queue);
-        // What nobody could say now keeps what was said last.
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "counts of rows are exact in a double"
-        )]
-        let count = |gauge: &Decimal, count: i64| {
-            gauge.set(count as f64);
-        };
-        if let Some(mails) = seen.mail_queue {
-            count(&self.mail_queue, mails);
-        }
-        if let Some(events) = seen.webhook_queue {
-            count(&self.webhook_queue, events);
-        }
-        if let Some((sessions, age)) = seen.sessions {
-            count(&self.sessions, sessions);
-            self.session_age.set(age.as_secs_f64());
-        }
     }
 }
 

@@ -6,14 +6,13 @@ use clap::Args;
 use serde_json::json;
 
 use crate::app::App;
+use crate::cli::{Output, Result, ask, operator, output};
 use crate::flows::key::rewrap;
 use crate::flows::key::rewrap::Options;
 
-use super::{Output, Result, ask, operator, output};
-
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
-pub(super) struct Arguments {
+pub(in crate::cli) struct Arguments {
     /// A file with the new key: 43 characters of base64url, mode 0600
     #[arg(long)]
     new_master_key_file: PathBuf,

@@ -1,178 +1,26 @@
-//! Settings as text: file, then environment, then flags, the later wins. A `Reader` hands them out
-//! one by one, typed, and notes what is wrong; what was asked for by no part of the program does
-//! not exist and is refused, with the name that was probably meant.
+//! Hands out settings one by one, typed, and notes what is wrong; what was asked for by no part of
+//! the program does not exist and is refused, with the name that was probably meant. `sources`
+//! gathers the texts.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use figment::Figment;
-use figment::providers::{Format, Toml};
-use figment::value::{Dict, Value};
-
-use super::environment::{self, Variable};
-use super::{Effective, Problem, mask, secret_file, text};
-
-/// Where settings come from; `main` fills it from the process, tests by hand.
-#[derive(Debug, Clone, Default)]
-pub struct Sources {
-    /// `--config`, or `COUNTERSIGN_CONFIG`; else `countersign.toml`, if there is one.
-    pub file: Option<PathBuf>,
-    /// The environment.
-    pub environment: Vec<(String, String)>,
-    /// `--set section.key=value`
-    pub flags: Vec<(String, String)>,
-}
-
-struct Entry {
-    text: Text,
-    source: &'static str,
-    asked: bool,
-    /// Whether it stood in a file of its own.
-    in_file: bool,
-    /// The variable that it came from, if that has the form of one that a platform makes.
-    platform: Option<String>,
-}
-
-enum Text {
-    One(String),
-    Many(Vec<String>),
-}
+use super::sources::{Entry, Text};
+use super::{Effective, Problem, environment, mask, text};
 
 /// Hands out typed settings and remembers every problem.
 pub(super) struct Reader {
-    entries: BTreeMap<String, Entry>,
-    known: Vec<String>,
-    unused_variables: Vec<String>,
+    pub(super) entries: BTreeMap<String, Entry>,
+    pub(super) known: Vec<String>,
+    pub(super) unused_variables: Vec<String>,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<String>,
     pub(super) effective: Vec<Effective>,
 }
 
-const DEFAULT_FILE: &str = "countersign.toml";
-/// Settings that may stand in a file of their own, which `<setting>_file` names.
-const IN_FILES: [&str; 6] = [
-    "database.url",
-    "database.direct_url",
-    "mail.smtp_url",
-    "traces.otlp_url",
-    "webhooks.secret",
-    "webhooks.url",
-];
-
 impl Reader {
-    pub(super) fn gather(sources: &Sources) -> Self {
-        let mut reader = Self {
-            entries: BTreeMap::new(),
-            known: Vec::new(),
-            unused_variables: Vec::new(),
-            problems: Vec::new(),
-            warnings: Vec::new(),
-            effective: Vec::new(),
-        };
-        reader.take_file(sources.file.as_ref());
-        for (name, value) in &sources.environment {
-            if name == "DATABASE_URL" && !value.is_empty() {
-                reader.put(
-                    "database.url".into(),
-                    Text::One(value.clone()),
-                    "environment",
-                );
-            }
-        }
-        for (name, value) in &sources.environment {
-            match environment::classify(name) {
-                Variable::Setting { key, platform } => {
-                    reader.put(key.clone(), Text::One(value.clone()), "environment");
-                    if let Some(entry) = reader.entries.get_mut(&key).filter(|_| platform) {
-                        entry.platform = Some(name.clone());
-                    }
-                }
-                Variable::Unknown => reader.unused_variables.push(name.clone()),
-                Variable::Other => {}
-            }
-        }
-        for (key, value) in &sources.flags {
-            reader.put(key.clone(), Text::One(value.clone()), "flag");
-        }
-        reader
-    }
-
-    fn take_file(&mut self, file: Option<&PathBuf>) {
-        let path = file.cloned().unwrap_or_else(|| DEFAULT_FILE.into());
-        if !path.exists() {
-            if file.is_some() {
-                self.problem(&path.display().to_string(), "there is no such file".into());
-            }
-            return;
-        }
-        let read: Result<Dict, _> = Figment::from(Toml::file_exact(&path)).extract();
-        match read {
-            Ok(dict) => self.flatten("", dict),
-            Err(errors) => errors
-                .into_iter()
-                .for_each(|e| self.problem(&path.display().to_string(), e.to_string())),
-        }
-    }
-
-    fn flatten(&mut self, prefix: &str, dict: Dict) {
-        for (name, value) in dict {
-            let key = if prefix.is_empty() {
-                name
-            } else {
-                format!("{prefix}.{name}")
-            };
-            match value {
-                Value::Dict(_, inner) => self.flatten(&key, inner),
-                Value::Array(_, items) => {
-                    let items = items.iter().filter_map(plain).collect();
-                    self.put(key, Text::Many(items), "file");
-                }
-                other => match plain(&other) {
-                    Some(text) => self.put(key, Text::One(text), "file"),
-                    None => self.problem(
-                        &key,
-                        "write a text, a number, true or false, or a list".into(),
-                    ),
-                },
-            }
-        }
-    }
-
-    fn put(&mut self, key: String, text: Text, source: &'static str) {
-        let setting = IN_FILES
-            .iter()
-            .find(|name| key.strip_suffix("_file") == Some(name));
-        let (key, text, in_file) = match (setting, text) {
-            (Some(setting), Text::One(path)) => match secret_file::read(path.as_ref()) {
-                Ok(text) => ((*setting).to_owned(), Text::One(text.to_string()), true),
-                Err(error) => return self.problem(&key, error.to_string()),
-            },
-            (_, text) => (key, text, false),
-        };
-        if self
-            .entries
-            .get(&key)
-            .is_some_and(|entry| entry.source == source && entry.in_file != in_file)
-        {
-            self.problem(
-                &key,
-                format!("{key} and {key}_file are both set; set one of them"),
-            );
-        }
-        self.entries.insert(
-            key,
-            Entry {
-                text,
-                source,
-                asked: false,
-                in_file,
-                platform: None,
-            },
-        );
-    }
-
     pub(super) fn problem(&mut self, key: &str, message: String) {
         self.problems.push(Problem {
             key: key.to_owned(),
@@ -415,19 +263,5 @@ impl Reader {
         }
         self.warnings
             .extend(environment::warnings(&self.unused_variables, &self.known));
-    }
-}
-
-fn plain(value: &Value) -> Option<String> {
-    match value {
-        Value::String(_, text) => Some(text.clone()),
-        Value::Char(_, c) => Some(c.to_string()),
-        Value::Bool(_, b) => Some(b.to_string()),
-        Value::Num(_, n) => n
-            .to_u128()
-            .map(|n| n.to_string())
-            .or_else(|| n.to_i128().map(|n| n.to_string()))
-            .or_else(|| n.to_f64().map(|n| n.to_string())),
-        Value::Empty(..) | Value::Dict(..) | Value::Array(..) => None,
     }
 }

@@ -1,0 +1,150 @@
+//! Building the `App` from the settings: opening the database, starting the password threads,
+//! reading the templates of mails and the list of breached passwords.
+
+use super::memory::{Blocks, ClockTrust, RevokedKids, ToldEnds, UserCache};
+use super::pace::{Pace, pace, presented_pace};
+use super::process::Process;
+use super::{App, whole_ms};
+use crate::clock::Clock;
+use crate::config::{Config, MailTransport};
+use crate::crypto::argon2id::Cost;
+use crate::crypto::breached::BreachedHashes;
+use crate::crypto::master_key::MasterKey;
+use crate::crypto::password::Hasher;
+use crate::mail::{Inbox, Mailer, Templates, Transport};
+use crate::metrics::Metrics;
+use crate::model::kernel::id::EventId;
+use crate::model::kernel::time::Timestamp;
+use crate::model::limit::rate::Rule;
+use crate::outbound_http;
+use crate::random::{self, Random};
+use crate::store::{self, Db};
+use arc_swap::ArcSwapOption;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use tokio::sync::Notify;
+
+impl App {
+    /// Opens the database and starts the password threads; keys are `flows::key::load_keys`'s business.
+    pub fn build(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        loaded_keys: Vec<Arc<MasterKey>>,
+        db: Db,
+    ) -> Result<Self, store::Error> {
+        let p = &config.passwords;
+        let cost = Cost {
+            memory: p.memory_kib,
+            iterations: p.iterations,
+            parallelism: p.parallelism,
+        };
+        let hasher = Hasher::start(cost, p.threads, p.queue, Arc::clone(&random))
+            .map_err(|e| store::Error::Unavailable(format!("cannot start a thread: {e}")))?;
+        let now = Timestamp(clock.now_ms());
+        let writer = EventId::at(now, random::bytes(&*random)).to_string();
+        Ok(Self {
+            mailer: mailer(&config)?,
+            outgoing: config
+                .webhooks
+                .as_ref()
+                .map(|_| outbound_http::Client::new().map_err(|e| unusable("webhooks.url", &e)))
+                .transpose()?,
+            breached: breached(&config)?,
+            mail_waits: Notify::new(),
+            refresh_pace: Pace::new(presented_pace(), Arc::clone(&clock)),
+            mint_pace: config
+                .rate_limits
+                .quota(Rule::Mint)
+                .and_then(pace)
+                .map(|pace| Pace::new(pace, Arc::clone(&clock))),
+            refused: moka::sync::Cache::new(100_000),
+            rotations: moka::sync::Cache::new(100_000),
+            standstills: Arc::default(),
+            users: UserCache(moka::sync::Cache::new(100_000)),
+            ring: ArcSwapOption::empty(),
+            ring_confirmed_at: AtomicU64::new(whole_ms(clock.uptime())),
+            ring_unusable: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            config,
+            random,
+            db,
+            hasher,
+            loaded_keys,
+            writer,
+            process: Process::this(now),
+            metrics: Arc::new(Metrics::new()),
+            next_count: AtomicU64::new(0),
+            reloading: tokio::sync::Mutex::default(),
+            revoked_kids: RevokedKids::default(),
+            blocks: Blocks::default(),
+            told_ends: ToldEnds::default(),
+            clock_trust: ClockTrust::default(),
+            clock,
+        })
+    }
+
+    /// Opens the database that the settings name.
+    pub async fn open_db(config: &Config, clock: Arc<dyn Clock>) -> Result<Db, store::Error> {
+        Db::open(
+            &config.database.url,
+            &store::Options {
+                clock: clock.into(),
+                ..Self::db_options(config)
+            },
+        )
+        .await
+    }
+
+    /// How the settings want the database used.
+    pub fn db_options(config: &Config) -> store::Options {
+        let d = config.database.clone();
+        store::Options {
+            max_connections: d.max_connections,
+            acquire_timeout: d.acquire_timeout,
+            statement_timeout: d.statement_timeout,
+            lock_timeout: d.lock_timeout,
+            prepared_statements: d.prepared_statements,
+            direct_url: d.direct_url,
+            migrate: d.migrate,
+            ..store::Options::default()
+        }
+    }
+}
+
+fn unusable(key: &str, reason: &str) -> store::Error {
+    store::Error::Unsupported(format!("{key}: {reason}"))
+}
+
+fn breached(config: &Config) -> Result<Option<Arc<BreachedHashes>>, store::Error> {
+    let Some(path) = &config.passwords.breached_file else {
+        return Ok(None);
+    };
+    let list = BreachedHashes::open(path).map_err(|e| {
+        unusable(
+            "passwords.breached_file",
+            &format!("{}: {e}", path.display()),
+        )
+    })?;
+    Ok(Some(Arc::new(list)))
+}
+
+fn mailer(config: &Config) -> Result<Mailer, store::Error> {
+    let transport = match &config.mail.transport {
+        MailTransport::Smtp { url, timeout, helo } => {
+            Transport::smtp(&url.0, *timeout, helo).map_err(|e| unusable("mail.smtp_url", &e))?
+        }
+        MailTransport::File(dir) => Transport::File(dir.clone()),
+        MailTransport::Log => Transport::Log,
+        MailTransport::Inbox => Transport::Inbox(Inbox::default()),
+        MailTransport::Off => Transport::Off,
+    };
+    let from = Transport::sender(&config.mail.from).map_err(|e| unusable("mail.from", &e))?;
+    let wording = Templates::load(config.mail.templates_dir.as_deref())
+        .map_err(|e| unusable("mail.templates_dir", &e.to_string()))?;
+    Ok(Mailer {
+        wording,
+        transport,
+        from,
+    })
+}

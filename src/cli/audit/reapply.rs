@@ -1,0 +1,84 @@
+//! `audit reapply`: do again what a database has lost, from an export kept elsewhere, and say what an
+//! operator has to do by hand.
+
+use std::path::Path;
+
+use crate::app::App;
+use crate::cli::{Failure, Result, ask, operator, output};
+use crate::flows::audit::reapply_audit::{self, Exported, Outcome, Reapplied};
+
+use super::read;
+
+pub(super) async fn reapply(app: &App, export: &Path, dry_run: bool, yes: bool) -> Result<()> {
+    let text = read(export)?;
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    let parsed = lines.enumerate().map(|(n, line)| {
+        Exported::parse(line).ok_or_else(|| {
+            Failure::Refused(format!(
+                "line {} of {} is no event of an export; nothing was done",
+                n + 1,
+                export.display()
+            ))
+        })
+    });
+    let events: Vec<Exported> = parsed.collect::<Result<_>>()?;
+    if !dry_run {
+        ask::confirm(
+            &format!(
+                "Do again what this database has lost of the {} events in {}?",
+                events.len(),
+                export.display()
+            ),
+            yes,
+        )?;
+    }
+    let Reapplied {
+        faults,
+        lines: done,
+    } = reapply_audit::reapply(app, events, dry_run, &operator()).await?;
+    for fault in &faults {
+        output::note(&fault.to_string());
+    }
+    if !faults.is_empty() {
+        return Err(Failure::Refused(format!(
+            "{} is not what was exported: {} fault(s). Nothing was done",
+            export.display(),
+            faults.len()
+        )));
+    }
+    let (mut changed, mut open) = (0, 0);
+    for line in &done {
+        let (mark, words) = match &line.outcome {
+            Outcome::Done(words) => ("done", words.clone()),
+            Outcome::Partly(words) => ("partly", words.clone()),
+            Outcome::Already => ("already", "nothing to do".to_owned()),
+            Outcome::DecidedAnew(at) => ("not done", format!("decided anew at {at}, which stands")),
+            Outcome::NotPossible(words) => ("not possible", words.clone()),
+        };
+        changed += usize::from(matches!(
+            line.outcome,
+            Outcome::Done(_) | Outcome::Partly(_)
+        ));
+        open += usize::from(matches!(
+            line.outcome,
+            Outcome::Partly(_) | Outcome::DecidedAnew(_) | Outcome::NotPossible(_)
+        ));
+        let subject = line
+            .subject
+            .map_or_else(|| "-".to_owned(), |id| id.to_string());
+        output::line(&format!(
+            "{} {} {subject} {mark}: {words}",
+            line.at, line.kind
+        ));
+    }
+    let verb = if dry_run {
+        "would be done again. Nothing was written."
+    } else {
+        "done again."
+    };
+    output::note(&format!(
+        "{} lost event(s); {changed} {verb} {open} need you: see above.",
+        done.len()
+    ));
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! `audit verify`: recompute every chain, and compare it with what was kept elsewhere.
+
+use std::path::Path;
+
+use crate::app::App;
+use crate::cli::{Failure, Result, output};
+use crate::flows::audit::read_audit::{self, Known};
+use crate::flows::permit::Permitted;
+
+use super::read;
+
+pub(super) async fn verify(app: &App, against: Option<&Path>) -> Result<()> {
+    let mut report = read_audit::verify(app, Permitted::as_operator()).await?;
+    let mut compared = None;
+    if let Some(path) = against {
+        let mut found =
+            read_audit::compare(app, Permitted::as_operator(), &known_in(path)?).await?;
+        report.faults.append(&mut found.faults);
+        compared = Some((path, found));
+    }
+    for fault in &report.faults {
+        output::note(&fault.to_string());
+    }
+    let marked = if report.marked > 0 {
+        format!(
+            " ({} more are marked as deleted for their age)",
+            report.marked
+        )
+    } else {
+        String::new()
+    };
+    let summary = format!(
+        "{} events in {} chains{marked}",
+        report.events, report.writers
+    );
+    if !report.faults.is_empty() {
+        return Err(Failure::Refused(format!(
+            "{summary}: {} fault(s)",
+            report.faults.len()
+        )));
+    }
+    if report.events == 0 {
+        return Err(Failure::Refused(
+            "there is no audit event: nothing was verified".into(),
+        ));
+    }
+    output::note(&format!(
+        "{summary}: each event fits the one before it, up to the end that the database notes."
+    ));
+    output::note(&match compared {
+        Some((path, found)) => {
+            let excused = if found.excused > 0 { format!("; {} may have been deleted for their age (audit.retention)", found.excused) } else { String::new() };
+            let (total, there) = (found.there + found.excused, found.there);
+            format!("Of {total} event(s) named in {} {there} are there, unchanged{excused}. Later events may have been cut off.", path.display())
+        }
+        None => "Events cut off together with that note, or a whole chain taken away, do not show: compare with a copy (--against FILE).".to_owned(),
+    });
+    Ok(())
+}
+
+/// The events that an export names, or the ends of chains in a log; other lines of a log are passed
+/// over.
+fn known_in(path: &Path) -> Result<Vec<Known>> {
+    let text = read(path)?;
+    let found: Vec<Known> = text.lines().filter_map(Known::parse).collect();
+    if found.is_empty() {
+        return Err(Failure::Refused(format!(
+            "{} names no audit event: there is nothing to compare with",
+            path.display()
+        )));
+    }
+    Ok(found)
+}

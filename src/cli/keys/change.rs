@@ -1,0 +1,109 @@
+//! `keys rotate`, `keys revoke` and `keys import`: print the plan of a change, or do it and print
+//! what was done.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::app::App;
+use crate::cli::{Failure, Output, Result, operator, output};
+use crate::flows::key::change_keys::{self, Changed, KeyChange, describe};
+use crate::flows::key::inspect_keys;
+use crate::flows::permit::Permitted;
+use crate::model::key::key::State;
+use crate::model::key::plan::{KeyOperation, Step};
+
+use super::arguments::As;
+use super::read;
+
+pub(super) async fn change(
+    app: &App,
+    order: KeyChange,
+    wish: &KeyOperation,
+    dry_run: bool,
+    format: Output,
+) -> Result<()> {
+    let steps = change_keys::preview(app, wish).await?;
+    if dry_run {
+        print_change(
+            format,
+            &Changed {
+                steps,
+                created: vec![],
+            },
+            false,
+        );
+        return Ok(());
+    }
+    let changed = change_keys::change(app, Permitted::as_operator(), order).await?;
+    print_change(format, &changed, true);
+    Ok(())
+}
+
+fn print_change(format: Output, changed: &Changed, written: bool) {
+    let steps: Vec<String> = changed.steps.iter().map(describe).collect();
+    output::object(
+        format,
+        &[
+            ("steps", json!(steps)),
+            ("created", json!(changed.created)),
+            ("written", json!(written)),
+        ],
+    );
+    let second = changed.steps.iter().find_map(|s| {
+        if let Step::RotateAfter(Some(at)) = s {
+            Some(*at)
+        } else {
+            None
+        }
+    });
+    if let (Some(at), true) = (second, written) {
+        output::note(&format!(
+            "A second rotation follows after {at}, for verifiers that fetch only when they meet an unknown kid."
+        ));
+    }
+}
+
+pub(super) fn warn_young_standby(app: &App) {
+    let Ok(ring) = inspect_keys::ring(app) else {
+        return;
+    };
+    let (Some(standby), needed) = (
+        ring.in_state(State::Standby),
+        app.config.keys.policy.publish_before_use(&ring),
+    ) else {
+        return;
+    };
+    let age = app.now().since(standby.published_at);
+    if age < needed {
+        output::note(&format!(
+            "The standby key is published for {age:?} only: verifiers with caches may refuse its tokens for up to {:?}.",
+            needed.saturating_sub(age)
+        ));
+    }
+}
+
+pub(super) async fn import(
+    app: &App,
+    file: &Path,
+    state: As,
+    kid: Option<&str>,
+    dry_run: bool,
+    format: Output,
+) -> Result<()> {
+    let text = zeroize::Zeroizing::new(read(file)?);
+    let order = KeyChange::import(&text, state == As::Retired, operator())?;
+    let found = order.imported_kid().unwrap_or_default().to_owned();
+    if kid.is_some_and(|expected| expected != found) {
+        return Err(Failure::Refused(format!(
+            "the key's thumbprint is {found}; a kid here is always the thumbprint (RFC 7638)"
+        )));
+    }
+    if dry_run {
+        output::object(format, &[("kid", json!(found)), ("written", json!(false))]);
+        return Ok(());
+    }
+    let changed = change_keys::change(app, Permitted::as_operator(), order).await?;
+    print_change(format, &changed, true);
+    Ok(())
+}

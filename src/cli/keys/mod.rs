@@ -1,0 +1,217 @@
+//! `keys …`: the signing keys and the master key.
+
+mod arguments;
+mod change;
+mod lost_key;
+mod processes;
+mod rewrap;
+
+use std::io::Read;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::config::Config;
+use crate::flows::key::change_keys::KeyChange;
+use crate::flows::key::inspect_keys;
+use crate::flows::token::session_tokens;
+use crate::model::key::key::Key;
+use crate::model::key::plan::KeyOperation;
+
+pub(super) use self::arguments::Keys;
+
+use self::arguments::Format;
+use self::change::{change, import, warn_young_standby};
+use super::{Failure, Output, Result, ask, operator, output, start};
+
+pub(super) async fn run(command: Keys, config: Config) -> Result<()> {
+    if let Keys::Abandon {
+        lost_master_key: _,
+        yes,
+        output,
+    } = command
+    {
+        return lost_key::abandon(config, yes, output).await;
+    }
+    let app = start(config).await?;
+    let done = act(&app, command).await;
+    app.db.close().await;
+    done
+}
+
+async fn act(app: &App, command: Keys) -> Result<()> {
+    match command {
+        Keys::List { all, output } => list(app, all, output).await,
+        Keys::Rotate {
+            compromised,
+            force,
+            dry_run,
+            yes,
+            output,
+        } => {
+            let wish = if compromised {
+                KeyOperation::ReplaceAll
+            } else {
+                KeyOperation::Rotate { force }
+            };
+            if compromised && !dry_run {
+                let blind =
+                    app.config.keys.policy.jwks_max_age + app.config.keys.policy.verifier_cache;
+                output::note(&format!(
+                    "Verifiers that do not fetch at once on an unknown kid will refuse new tokens for up to {blind:?}."
+                ));
+                ask::confirm("Replace every signing key?", yes)?;
+            }
+            let active = inspect_keys::active_kid(app);
+            change(
+                app,
+                KeyChange::new(wish.clone(), operator()).if_active(active),
+                &wish,
+                dry_run,
+                output,
+            )
+            .await
+        }
+        Keys::Revoke {
+            kid,
+            reason,
+            dry_run,
+            yes,
+            output,
+        } => {
+            let wish = KeyOperation::Revoke(kid.clone());
+            if !dry_run {
+                ask::confirm(
+                    &format!(
+                        "Revoke {kid}? Tokens that it signed die as verifiers fetch the JWKS."
+                    ),
+                    yes,
+                )?;
+                warn_young_standby(app);
+            }
+            change(
+                app,
+                KeyChange::new(wish.clone(), operator()).with_reason(&reason),
+                &wish,
+                dry_run,
+                output,
+            )
+            .await
+        }
+        Keys::Export { public: _, format } => {
+            match format {
+                Format::Jwks => output::line(&inspect_keys::jwks(app)),
+                Format::Pem => inspect_keys::pems(app)
+                    .await?
+                    .iter()
+                    .for_each(|pem| output::line(pem.trim_end())),
+            }
+            Ok(())
+        }
+        Keys::Import {
+            file,
+            state,
+            kid,
+            dry_run,
+            output,
+        } => import(app, &file, state, kid.as_deref(), dry_run, output).await,
+        Keys::Processes { output } => processes::list(app, output).await,
+        Keys::Rewrap(arguments) => rewrap::run(app, arguments).await,
+        Keys::Abandon { .. } => Err(Failure::Internal(
+            "the keys were loaded, and so the master key is not lost".into(),
+        )),
+        Keys::Verify { token, output } => verify(app, &token, output).await,
+    }
+}
+
+async fn list(app: &App, all: bool, format: Output) -> Result<()> {
+    let ring = inspect_keys::ring(app)?;
+    let since = |k: &Key| {
+        k.ended_at
+            .or(k.retired_at)
+            .or(k.activated_at)
+            .unwrap_or(k.published_at)
+    };
+    let row = |k: &Key| {
+        vec![
+            json!(k.kid),
+            json!(k.algorithm),
+            json!(k.state.as_str()),
+            json!(since(k)),
+            json!(k.leaves_at()),
+            json!(k.reason),
+        ]
+    };
+    let rows: Vec<_> = ring
+        .keys
+        .iter()
+        .filter(|k| all || k.state.is_published())
+        .map(row)
+        .collect();
+    output::rows(
+        format,
+        &[
+            "kid",
+            "algorithm",
+            "state",
+            "since",
+            "leavesJwksAt",
+            "reason",
+        ],
+        &rows,
+    );
+    if let (Output::Table, Some(at)) = (format, ring.next_rotation(&app.config.keys.policy)) {
+        output::note(&format!("Next rotation: {at}"));
+    }
+    if format == Output::Table {
+        processes::beside_keys(app).await
+    } else {
+        Ok(())
+    }
+}
+
+fn read(file: &Path) -> Result<String> {
+    let mut text = String::new();
+    let read = if file.as_os_str() == "-" {
+        std::io::stdin()
+            .lock()
+            .take(65_536)
+            .read_to_string(&mut text)
+    } else {
+        std::fs::File::open(file).and_then(|f| f.take(65_536).read_to_string(&mut text))
+    };
+    read.map_err(|e| Failure::Usage(format!("cannot read {}: {e}", file.display())))?;
+    Ok(text)
+}
+
+async fn verify(app: &App, token: &str, format: Output) -> Result<()> {
+    let token = if token == "-" {
+        read(Path::new("-"))?
+    } else {
+        token.to_owned()
+    };
+    let report = session_tokens::explain(app, &token).await?;
+    let claims = match format {
+        Output::Json => report.claims.clone().unwrap_or(Value::Null),
+        Output::Table => json!(
+            report
+                .claims
+                .as_ref()
+                .and_then(|c| serde_json::to_string(c).ok())
+        ),
+    };
+    let members = [
+        ("valid", json!(report.problems.is_empty())),
+        ("kid", json!(report.kid)),
+        ("keyState", json!(report.key_state)),
+        ("claims", claims),
+        ("problems", json!(report.problems)),
+    ];
+    output::object(format, &members);
+    if report.problems.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::Refused("the token is not valid".into()))
+    }
+}

@@ -1,0 +1,58 @@
+//! The program as commands need it: its settings, with more patience than a request has, and who is
+//! at work.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::app::App;
+use crate::clock::SystemClock;
+use crate::config::{Config, Database};
+use crate::flows::key::bootstrap;
+use crate::model::audit::event::Peer;
+use crate::random::OsRandom;
+
+use super::Result;
+
+const OPERATOR_PATIENCE: Duration = Duration::from_secs(3_600);
+
+/// A request gives up after seconds; ending every session or counting a large table may take
+/// longer.
+pub(super) fn patient(config: Config) -> Config {
+    let database = Database {
+        statement_timeout: OPERATOR_PATIENCE,
+        ..config.database.clone()
+    };
+    Config { database, ..config }
+}
+
+/// The program without its key ring.
+pub(super) async fn build(config: Config) -> Result<App> {
+    Ok(bootstrap::build(config, Arc::new(SystemClock), Arc::new(OsRandom)).await?)
+}
+
+/// The program ready to serve.
+pub(super) async fn start(config: Config) -> Result<App> {
+    Ok(Box::pin(bootstrap::start(
+        config,
+        Arc::new(SystemClock),
+        Arc::new(OsRandom),
+    ))
+    .await?)
+}
+
+/// The operator, for the audit trail.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the operator's name is in the environment"
+)]
+pub(super) fn operator() -> Peer {
+    let name = std::env::var("USER")
+        .ok()
+        .filter(|n| !n.is_empty())
+        .unwrap_or_else(|| "unknown".into());
+    let plain: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+    Peer {
+        actor: format!("cli:{plain}"),
+        ..Peer::default()
+    }
+}

@@ -1,0 +1,144 @@
+//! `users ban`, `unban`, `disable`, `enable` and `delete`: whether an account may sign in.
+
+use std::time::Duration;
+
+use crate::app::App;
+use crate::cli::{Result, ask, operator, output};
+use crate::flows::account::{administer_users, manage_users};
+use crate::flows::permit::Permitted;
+use crate::flows::session::manage_sessions;
+use crate::model::account::user::User;
+use crate::model::kernel::id::UserId;
+
+/// Whether a command asks before it does what it was told, and whether it does it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Caution {
+    pub(super) dry_run: bool,
+    pub(super) yes: bool,
+}
+
+/// `users ban`.
+pub(super) async fn ban(
+    app: &App,
+    user: &str,
+    reason: Option<String>,
+    time: Option<Duration>,
+    caution: Caution,
+) -> Result<()> {
+    let user = manage_users::find(app, user).await?;
+    let sessions = how_many(app, user.id).await?;
+    if caution.dry_run {
+        output::note(&format!(
+            "{} would be banned and {sessions} would end.",
+            user.email
+        ));
+        return Ok(());
+    }
+    ask::confirm(
+        &format!("Ban {} and end {sessions}?", user.email),
+        caution.yes,
+    )?;
+    let user = administer_users::ban(
+        app,
+        Permitted::as_operator(),
+        user.id,
+        reason,
+        time,
+        &operator(),
+    )
+    .await?;
+    let until = user
+        .ban_expires_at
+        .map_or_else(|| "for ever".to_owned(), |end| format!("until {end}"));
+    output::note(&format!("{} is banned {until}.", user.email));
+    Ok(())
+}
+
+/// `users unban`.
+pub(super) async fn unban(app: &App, user: &str, dry_run: bool) -> Result<()> {
+    let user = manage_users::find(app, user).await?;
+    if dry_run {
+        output::note(&format!("{} would be let in again.", user.email));
+        return Ok(());
+    }
+    administer_users::unban(app, Permitted::as_operator(), user.id, &operator()).await?;
+    output::note(&format!("{} is no longer banned.", user.email));
+    Ok(())
+}
+
+/// `users disable`.
+pub(super) async fn disable(app: &App, user: &str, caution: Caution) -> Result<()> {
+    let user = manage_users::find(app, user).await?;
+    let sessions = how_many(app, user.id).await?;
+    if caution.dry_run {
+        output::note(&format!(
+            "{} would be shut out and {sessions} would end.",
+            user.email
+        ));
+        return Ok(());
+    }
+    ask::confirm(
+        &format!("Shut {} out and end {sessions}?", user.email),
+        caution.yes,
+    )?;
+    set_disabled(app, &user, true).await
+}
+
+/// `users enable`.
+pub(super) async fn enable(app: &App, user: &str, dry_run: bool) -> Result<()> {
+    let user = manage_users::find(app, user).await?;
+    if dry_run {
+        output::note(&format!("{} would be let in again.", user.email));
+        return Ok(());
+    }
+    set_disabled(app, &user, false).await
+}
+
+/// `users delete`.
+pub(super) async fn delete(app: &App, user: &str, caution: Caution) -> Result<()> {
+    let user = manage_users::find(app, user).await?;
+    if caution.dry_run {
+        output::note(&format!("{} would be deleted with everything.", user.email));
+        return Ok(());
+    }
+    ask::confirm(
+        &format!("Delete {} with every session and account?", user.email),
+        caution.yes,
+    )?;
+    administer_users::remove(app, Permitted::as_operator(), user.id, &operator()).await?;
+    output::note(&format!("{} is deleted.", user.email));
+    Ok(())
+}
+
+async fn set_disabled(app: &App, user: &User, disabled: bool) -> Result<()> {
+    let changed = manage_users::set_disabled(
+        app,
+        Permitted::as_operator(),
+        user.id,
+        disabled,
+        &operator(),
+    )
+    .await?;
+    let state = if disabled { "disabled" } else { "enabled" };
+    output::note(&format!(
+        "{} {} {state}.",
+        user.email,
+        if changed { "is now" } else { "was already" }
+    ));
+    Ok(())
+}
+
+/// How many sessions the user has, in words; very many are not counted.
+async fn how_many(app: &App, user: UserId) -> Result<String> {
+    let sessions = i64::try_from(
+        manage_sessions::list_of_user(app, Permitted::as_operator(), user, manage_sessions::FIRST)
+            .await?
+            .len(),
+    )
+    .unwrap_or(manage_sessions::PAGE);
+    Ok(if sessions < manage_sessions::PAGE {
+        format!("{sessions} session(s)")
+    } else {
+        format!("{sessions} or more sessions")
+    })
+}

@@ -1,0 +1,163 @@
+//! What may be done to users, sessions and keys, and which field of a user needs which permission.
+//! Who holds a permission is decided in `permission`.
+
+/// Something that is done to other users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the texts")]
+pub enum Action {
+    CreateUser,
+    ListUsers,
+    GetUser,
+    UpdateUser,
+    SetRole,
+    SetEmail,
+    SetEmailVerified,
+    SetMetadata,
+    BanUser,
+    DeleteUser,
+    SetPassword,
+    Impersonate,
+    ImpersonateAdmins,
+    ListSessions,
+    RevokeSessions,
+    ReadAudit,
+    ListKeys,
+    RotateKeys,
+}
+
+impl Action {
+    /// All of them.
+    pub const ALL: [Self; 18] = [
+        Self::CreateUser,
+        Self::ListUsers,
+        Self::GetUser,
+        Self::UpdateUser,
+        Self::SetRole,
+        Self::SetEmail,
+        Self::SetEmailVerified,
+        Self::SetMetadata,
+        Self::BanUser,
+        Self::DeleteUser,
+        Self::SetPassword,
+        Self::Impersonate,
+        Self::ImpersonateAdmins,
+        Self::ListSessions,
+        Self::RevokeSessions,
+        Self::ReadAudit,
+        Self::ListKeys,
+        Self::RotateKeys,
+    ];
+
+    /// Whether it only looks.
+    pub fn only_looks(self) -> bool {
+        matches!(
+            self,
+            Self::ListUsers | Self::GetUser | Self::ListSessions | Self::ReadAudit | Self::ListKeys
+        )
+    }
+
+    /// The permission's name, as Better Auth's admin plugin has it: resource and action.
+    pub fn permission(self) -> &'static str {
+        match self {
+            Self::CreateUser => "user:create",
+            Self::ListUsers => "user:list",
+            Self::GetUser => "user:get",
+            Self::UpdateUser => "user:update",
+            Self::SetRole => "user:set-role",
+            Self::SetEmail => "user:set-email",
+            Self::SetEmailVerified => "user:set-email-verified",
+            Self::SetMetadata => "user:set-metadata",
+            Self::BanUser => "user:ban",
+            Self::DeleteUser => "user:delete",
+            Self::SetPassword => "user:set-password",
+            Self::Impersonate => "user:impersonate",
+            Self::ImpersonateAdmins => "user:impersonate-admins",
+            Self::ListSessions => "session:list",
+            Self::RevokeSessions => "session:revoke",
+            Self::ReadAudit => "audit:list",
+            Self::ListKeys => "key:list",
+            Self::RotateKeys => "key:rotate",
+        }
+    }
+}
+
+/// A field of a user that a request may set, on whichever path it comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the texts")]
+pub enum Field {
+    Name,
+    Image,
+    Email,
+    EmailVerified,
+    Role,
+    Ban,
+    Metadata,
+    Password,
+}
+
+impl Field {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Name,
+        Self::Image,
+        Self::Email,
+        Self::EmailVerified,
+        Self::Role,
+        Self::Ban,
+        Self::Metadata,
+        Self::Password,
+    ];
+
+    /// What setting it on another user needs.
+    pub fn action(self) -> Action {
+        match self {
+            Self::Name | Self::Image => Action::UpdateUser,
+            Self::Email => Action::SetEmail,
+            Self::EmailVerified => Action::SetEmailVerified,
+            Self::Role => Action::SetRole,
+            Self::Ban => Action::BanUser,
+            Self::Metadata => Action::SetMetadata,
+            Self::Password => Action::SetPassword,
+        }
+    }
+
+    /// Whether `user:create` includes giving a new user a first value of it.
+    pub fn comes_with_creation(self) -> bool {
+        matches!(
+            self,
+            Self::Name | Self::Image | Self::Email | Self::Password
+        )
+    }
+
+    /// As the API and the audit trail call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Image => "image",
+            Self::Email => "email",
+            Self::EmailVerified => "emailVerified",
+            Self::Role => "role",
+            Self::Ban => "banned",
+            Self::Metadata => "metadata",
+            Self::Password => "password",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_action_and_every_field_is_in_its_list_once() {
+        let names: BTreeSet<&str> = Action::ALL
+            .iter()
+            .map(|action| action.permission())
+            .collect();
+        assert_eq!(names.len(), Action::ALL.len());
+        let fields: BTreeSet<&str> = Field::ALL.iter().map(|field| field.name()).collect();
+        assert_eq!(fields.len(), Field::ALL.len());
+    }
+}

@@ -1,0 +1,339 @@
+//! The key plan: which steps an operation takes on the ring of signing keys. Pure; `flows::key` applies
+//! the steps in one transaction.
+
+use super::key::{Key, Policy, Ring, State};
+use crate::model::kernel::time::Timestamp;
+use crate::model::kernel::trusted_clock::ConfirmedNow;
+use std::time::Duration;
+
+/// What somebody asks of the ring.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyOperation {
+    /// Make the keys that are missing and nothing else: what may be done by a clock that is not
+    /// confirmed.
+    Missing,
+    /// Do what is due at this moment: also rotate and remove.
+    Scheduled(ConfirmedNow),
+    /// Rotate now; inside Λ only with force.
+    Rotate {
+        /// Skip the waiting time.
+        force: bool,
+    },
+    /// The master key leaked: replace every key.
+    ReplaceAll,
+    /// This key leaked.
+    Revoke(String),
+    /// A key made elsewhere takes the standby's place.
+    ImportStandby,
+}
+
+/// One change. A plan's steps are applied in order, in one transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// A new key in this state.
+    Create(State),
+    /// The standby begins to sign.
+    Activate(String),
+    /// The key stops signing and stays published.
+    Retire(String),
+    /// The key leaves the JWKS at once and loses its private part.
+    Revoke(String),
+    /// The key's time is over.
+    Remove(String),
+    /// The second rotation of an emergency; `None` when it is done.
+    RotateAfter(Option<Timestamp>),
+}
+
+/// Why a wish was not granted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The standby is too young.
+    #[error(
+        "the standby key is published for {age:?} only and verifiers may need {needed:?} to see it; wait until {ripe_at}, or use --force"
+    )]
+    TooEarly {
+        /// How long it is published.
+        age: Duration,
+        /// Λ.
+        needed: Duration,
+        /// When it will do.
+        ripe_at: Timestamp,
+    },
+    /// No published key has this kid.
+    #[error("no published key has the kid {0:?}; see `countersign keys list`")]
+    UnknownKid(String),
+    /// There is nothing to rotate.
+    #[error("there are no keys yet; `countersign serve` makes the first")]
+    Empty,
+}
+
+/// Decides what to do; no steps: nothing is due.
+pub fn plan(
+    now: Timestamp,
+    ring: &Ring,
+    policy: &Policy,
+    wish: &KeyOperation,
+) -> Result<Vec<Step>, Refused> {
+    match wish {
+        KeyOperation::Missing => Ok(plan_missing(ring)),
+        KeyOperation::Scheduled(now) => Ok(plan_due(now.now(), ring, policy)),
+        KeyOperation::Rotate { force } => plan_rotation(now, ring, policy, *force),
+        KeyOperation::ReplaceAll => plan_replacement(ring),
+        KeyOperation::Revoke(kid) => plan_revocation(now, ring, policy, kid),
+        KeyOperation::ImportStandby => Ok(ring
+            .in_state(State::Standby)
+            .map(|k| Step::Retire(k.kid.clone()))
+            .into_iter()
+            .collect()),
+    }
+}
+
+fn plan_missing(ring: &Ring) -> Vec<Step> {
+    match (ring.in_state(State::Active), ring.in_state(State::Standby)) {
+        (None, None) => vec![Step::Create(State::Active), Step::Create(State::Standby)],
+        (None, Some(standby)) => vec![
+            Step::Activate(standby.kid.clone()),
+            Step::Create(State::Standby),
+        ],
+        (Some(_), None) => vec![Step::Create(State::Standby)],
+        (Some(_), Some(_)) => vec![],
+    }
+}
+
+fn plan_due(now: Timestamp, ring: &Ring, policy: &Policy) -> Vec<Step> {
+    let mut steps = match (ring.in_state(State::Active), ring.in_state(State::Standby)) {
+        (Some(active), Some(standby)) if ring.next_rotation(policy).is_some_and(|at| at <= now) => {
+            rotation(active, standby, ring)
+        }
+        (Some(_), Some(_)) | (None, _) | (_, None) => plan_missing(ring),
+    };
+    let over = ring
+        .keys
+        .iter()
+        .filter(|k| k.leaves_at().is_some_and(|at| at <= now));
+    steps.extend(over.map(|k| Step::Remove(k.kid.clone())));
+    steps
+}
+
+fn rotation(active: &Key, standby: &Key, ring: &Ring) -> Vec<Step> {
+    let mut steps = vec![
+        Step::Retire(active.kid.clone()),
+        Step::Activate(standby.kid.clone()),
+        Step::Create(State::Standby),
+    ];
+    if ring.rotate_after.is_some() {
+        steps.push(Step::RotateAfter(None));
+    }
+    steps
+}
+
+fn plan_rotation(
+    now: Timestamp,
+    ring: &Ring,
+    policy: &Policy,
+    force: bool,
+) -> Result<Vec<Step>, Refused> {
+    let (Some(active), Some(standby)) =
+        (ring.in_state(State::Active), ring.in_state(State::Standby))
+    else {
+        return Err(Refused::Empty);
+    };
+    let needed = policy.publish_before_use(ring);
+    let ripe_at = standby.published_at + needed;
+    if now < ripe_at && !force {
+        return Err(Refused::TooEarly {
+            age: now.since(standby.published_at),
+            needed,
+            ripe_at,
+        });
+    }
+    Ok(rotation(active, standby, ring))
+}
+
+fn plan_replacement(ring: &Ring) -> Result<Vec<Step>, Refused> {
+    let mut steps: Vec<Step> = ring
+        .keys
+        .iter()
+        .filter(|k| k.state.is_published())
+        .map(|k| Step::Revoke(k.kid.clone()))
+        .collect();
+    if steps.is_empty() {
+        return Err(Refused::Empty);
+    }
+    steps.extend([
+        Step::Create(State::Active),
+        Step::Create(State::Standby),
+        Step::RotateAfter(None),
+    ]);
+    Ok(steps)
+}
+
+fn plan_revocation(
+    now: Timestamp,
+    ring: &Ring,
+    policy: &Policy,
+    kid: &str,
+) -> Result<Vec<Step>, Refused> {
+    let published = ring
+        .keys
+        .iter()
+        .find(|k| k.kid == kid && k.state.is_published());
+    let key = published.ok_or_else(|| Refused::UnknownKid(kid.to_owned()))?;
+    let mut steps = vec![Step::Revoke(key.kid.clone())];
+    match key.state {
+        State::Active => {
+            steps.push(
+                ring.in_state(State::Standby)
+                    .map_or(Step::Create(State::Active), |s| {
+                        Step::Activate(s.kid.clone())
+                    }),
+            );
+            steps.push(Step::Create(State::Standby));
+            // Verifiers that refetch only on an unknown kid would trust the revoked key for ever:
+            // show them one soon.
+            steps.push(Step::RotateAfter(Some(
+                now + policy.publish_before_use(ring),
+            )));
+        }
+        State::Standby => steps.push(Step::Create(State::Standby)),
+        State::Retired | State::Revoked | State::Removed => {}
+    }
+    Ok(steps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T0: Timestamp = Timestamp(1_795_244_107_000);
+
+    fn policy() -> Policy {
+        let cron = croner::parser::CronParser::builder()
+            .seconds(croner::parser::Seconds::Required)
+            .build()
+            .parse("0 0 3 * * Sun");
+        let minute = Duration::from_secs(60);
+        Policy {
+            rotation: cron.expect("cron"),
+            jwks_max_age: 5 * minute,
+            verifier_cache: 60 * minute,
+            access_ttl: 15 * minute,
+        }
+    }
+
+    fn key(kid: &str, state: State, at: Timestamp) -> Key {
+        let (activated_at, retired_at) = match state {
+            State::Standby => (None, None),
+            State::Active => (Some(at), None),
+            State::Retired | State::Revoked | State::Removed => (Some(at), Some(at)),
+        };
+        let max_ttl = Duration::from_secs(900);
+        Key {
+            kid: kid.into(),
+            algorithm: "EdDSA".into(),
+            state,
+            published_at: at,
+            activated_at,
+            retired_at,
+            ended_at: None,
+            reason: None,
+            max_ttl,
+        }
+    }
+
+    fn ring(keys: &[(&str, State, Timestamp)]) -> Ring {
+        Ring {
+            keys: keys
+                .iter()
+                .map(|(kid, state, at)| key(kid, *state, *at))
+                .collect(),
+            ..Ring::default()
+        }
+    }
+
+    #[test]
+    fn an_empty_ring_gets_an_active_and_a_standby() {
+        assert_eq!(
+            plan_due(T0, &Ring::default(), &policy()),
+            [Step::Create(State::Active), Step::Create(State::Standby)]
+        );
+    }
+
+    #[test]
+    fn a_due_rotation_waits_for_the_standby_to_be_seen() {
+        let (policy, week) = (policy(), Duration::from_secs(7 * 86_400));
+        let (now, old) = (T0 + week, T0);
+        let lambda = Duration::from_secs(10 + 300 + 3600 + 5);
+        assert_eq!(policy.publish_before_use(&Ring::default()), lambda);
+        let young = ring(&[("a", State::Active, old), ("s", State::Standby, now)]);
+        assert!(plan_due(now, &young, &policy).is_empty());
+        assert!(plan_due(now + lambda - Duration::from_millis(1), &young, &policy).is_empty());
+        let rotated = [
+            Step::Retire("a".into()),
+            Step::Activate("s".into()),
+            Step::Create(State::Standby),
+        ];
+        assert_eq!(plan_due(now + lambda, &young, &policy), rotated);
+        assert_eq!(
+            plan(now, &young, &policy, &KeyOperation::Rotate { force: true }),
+            Ok(rotated.to_vec())
+        );
+        let refused = plan(now, &young, &policy, &KeyOperation::Rotate { force: false });
+        assert_eq!(
+            refused,
+            Err(Refused::TooEarly {
+                age: Duration::ZERO,
+                needed: lambda,
+                ripe_at: now + lambda
+            })
+        );
+    }
+
+    #[test]
+    fn a_retired_key_leaves_when_its_last_token_is_dead() {
+        let keep = Duration::from_secs(900 + 60 + 5 + 10);
+        let ring = ring(&[
+            ("r", State::Retired, T0),
+            ("a", State::Active, T0),
+            ("s", State::Standby, T0),
+        ]);
+        assert!(plan_due(T0 + keep - Duration::from_millis(1), &ring, &policy()).is_empty());
+        assert_eq!(
+            plan_due(T0 + keep, &ring, &policy()),
+            [Step::Remove("r".into())]
+        );
+    }
+
+    #[test]
+    fn revoking_the_active_key_uses_the_standby_and_schedules_a_second_rotation() {
+        let policy = policy();
+        let ring = ring(&[
+            ("r", State::Retired, T0),
+            ("a", State::Active, T0),
+            ("s", State::Standby, T0),
+        ]);
+        let second = T0 + policy.publish_before_use(&ring);
+        let expected = [
+            Step::Revoke("a".into()),
+            Step::Activate("s".into()),
+            Step::Create(State::Standby),
+            Step::RotateAfter(Some(second)),
+        ];
+        assert_eq!(
+            plan(T0, &ring, &policy, &KeyOperation::Revoke("a".into())),
+            Ok(expected.to_vec())
+        );
+        assert_eq!(
+            plan(T0, &ring, &policy, &KeyOperation::Revoke("s".into())),
+            Ok(vec![Step::Revoke("s".into()), Step::Create(State::Standby)])
+        );
+        assert_eq!(
+            plan(T0, &ring, &policy, &KeyOperation::Revoke("r".into())),
+            Ok(vec![Step::Revoke("r".into())])
+        );
+        assert_eq!(
+            plan(T0, &ring, &policy, &KeyOperation::Revoke("x".into())),
+            Err(Refused::UnknownKid("x".into()))
+        );
+    }
+}

@@ -1,0 +1,72 @@
+//! Statements that list and count sessions: pages of them, their user agents, their owner.
+
+use super::epochs::{begun, in_force, live_of_user};
+use super::sessions::{Row, corrupt};
+use crate::model::kernel::id::{SessionId, UserId};
+use crate::model::kernel::time::Timestamp;
+use crate::model::session::session::Session;
+use crate::store::{Conn, Result, on};
+use std::time::Duration;
+
+/// Which part of a list of sessions.
+#[derive(Debug, Clone, Copy)]
+pub struct Page {
+    /// How many at most.
+    pub limit: i64,
+    /// Only those that began before this one.
+    pub before: Option<SessionId>,
+    /// Leaves out those in which an admin acts as the user.
+    pub own: bool,
+}
+
+/// A page of the live sessions of a user, newest first.
+pub async fn list_live(
+    conn: &mut Conn,
+    user: UserId,
+    page: &Page,
+    now: Timestamp,
+) -> Result<Vec<Session>> {
+    const LIST: &str = concat!(
+        "SELECT s.id, s.user_id, s.delivery, s.remember, s.auth_time, s.created_at, s.updated_at, s.expires_at, s.ip_address, s.user_agent, s.impersonated_by
+           FROM sessions s WHERE ",
+        live_of_user!(),
+        " AND s.expires_at > $2 AND s.idle_expires_at > $2 AND ",
+        begun!("s", "$2"),
+        " AND (CAST($3 AS TEXT) IS NULL OR s.id < $3) AND (s.impersonated_by IS NULL OR $4 = 0) ORDER BY s.id DESC LIMIT $5"
+    );
+    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(LIST)
+        .bind(user.to_string()).bind(now.0).bind(page.before.map(|id| id.to_string())).bind(i64::from(page.own)).bind(page.limit).fetch_all(c).await)?;
+    rows.into_iter().map(Session::try_from).collect()
+}
+
+/// How many of a user's newest sessions tell which devices are known.
+const REMEMBERED: i64 = 200;
+
+/// What the user has signed in with, as far as sessions are still known: of the newest ones.
+pub async fn user_agents(conn: &mut Conn, user: UserId) -> Result<Vec<String>> {
+    let rows: Vec<(String,)> = on!(conn, c => sqlx::query_as(
+        "SELECT DISTINCT user_agent FROM (SELECT user_agent FROM sessions WHERE user_id = $1 ORDER BY id DESC LIMIT $2) newest")
+        .bind(user.to_string()).bind(REMEMBERED).fetch_all(c).await)?;
+    Ok(rows.into_iter().map(|(text,)| text).collect())
+}
+
+/// Whose session this is, live or not.
+pub async fn owner(conn: &mut Conn, id: SessionId) -> Result<Option<UserId>> {
+    let row: Option<(String,)> = on!(conn, c => sqlx::query_as("SELECT user_id FROM sessions WHERE id = $1").bind(id.to_string()).fetch_optional(c).await)?;
+    row.map(|(user,)| user.parse().map_err(|_| corrupt("user_id")))
+        .transpose()
+}
+
+/// How many sessions live, and how old they are on average. Reads the whole table.
+pub async fn census(conn: &mut Conn, now: Timestamp) -> Result<(i64, Duration)> {
+    const LIVE: &str = concat!(
+        "SELECT COUNT(*), CAST(COALESCE(AVG($1 - s.created_at), 0) AS BIGINT) FROM sessions s
+          WHERE s.idle_expires_at > $1 AND s.expires_at > $1 AND ",
+        begun!("s", "$1"),
+        " AND ",
+        in_force!("s")
+    );
+    let (count, age): (i64, i64) =
+        on!(conn, c => sqlx::query_as(LIVE).bind(now.0).fetch_one(c).await)?;
+    Ok((count, Duration::from_millis(age.unsigned_abs())))
+}
