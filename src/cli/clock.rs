@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::flows::ops::confirm_clock;
 use crate::flows::ops::confirm_clock::Look;
+use crate::flows::permit::Permitted;
 
 use super::{Failure, Output, Result, ask, build, operator, output};
 
@@ -45,9 +46,10 @@ async fn act(app: &App, command: Clock) -> Result<()> {
                 &format!("This machine says that it is {}. Is that right?", app.now()),
                 yes,
             )?;
-            let confirmed = confirm_clock::confirm_by_operator(app, &operator())
-                .await?
-                .map_err(|doubt| Failure::Refused(doubt.to_string()))?;
+            let confirmed =
+                confirm_clock::confirm_by_operator(app, Permitted::as_operator(), &operator())
+                    .await?
+                    .map_err(|doubt| Failure::Refused(doubt.to_string()))?;
             output::note(&format!(
                 "{confirmed} is the confirmed time; running processes follow within a minute."
             ));

@@ -68,7 +68,7 @@ async fn act(app: &App, command: Sessions) -> Result<()> {
             before,
             output,
         } => {
-            let user = manage_users::find(app, &user).await?;
+            let user = manage_users::find(app, Permitted::as_operator(), &user).await?;
             let sessions = manage_sessions::list_of_user(
                 app,
                 Permitted::as_operator(),
@@ -155,7 +155,7 @@ async fn act(app: &App, command: Sessions) -> Result<()> {
 
 async fn which(app: &App, id: Option<String>, user: Option<String>) -> Result<(Which, String)> {
     if let Some(user) = user {
-        let user = manage_users::find(app, &user).await?;
+        let user = manage_users::find(app, Permitted::as_operator(), &user).await?;
         return Ok((
             Which::OfUser {
                 user: user.id,

@@ -67,6 +67,10 @@ pub mod to {
         ChangeKeys
         /// Reads and changes rate limits and blocked networks. Operators only.
         OperateLimits
+        /// Does lost events of an exported audit trail again. Operators only.
+        ReapplyEvents
+        /// Confirms that the clock is right although the database contradicts it. Operators only.
+        ConfirmClock
     }
 }
 

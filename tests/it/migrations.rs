@@ -1,6 +1,7 @@
 //! The schema: both databases alike, upgrades refused when they cannot be.
 
 use crate::support::TestApp;
+use countersign::flows::permit::Permitted;
 
 #[test]
 fn both_databases_have_the_same_files_tables_columns_and_constraints() {
@@ -78,9 +79,13 @@ async fn a_program_serves_beside_a_schema_that_grew_by_one_migration() {
         app.post_as("/api/auth/sign-out", &tokens.session, &json!({}))
             .await
             .ok();
-        countersign::flows::account::manage_users::find(&app.app, &ana.email)
-            .await
-            .unwrap();
+        countersign::flows::account::manage_users::find(
+            &app.app,
+            Permitted::as_operator(),
+            &ana.email,
+        )
+        .await
+        .unwrap();
         countersign::flows::key::load_keys::reload(&app.app)
             .await
             .unwrap();

@@ -34,9 +34,12 @@ pub(super) async fn list(app: &App, wanted: Wanted, output: Output) -> Result<()
         limit,
     } = wanted;
     let subject = match user {
-        Some(user) if user.contains('@') => {
-            Some(manage_users::find(app, &user).await?.id.to_string())
-        }
+        Some(user) if user.contains('@') => Some(
+            manage_users::find(app, Permitted::as_operator(), &user)
+                .await?
+                .id
+                .to_string(),
+        ),
         user => user,
     };
     let filter = Filter {

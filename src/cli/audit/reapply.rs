@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::app::App;
 use crate::cli::{Failure, Result, ask, operator, output};
 use crate::flows::audit::reapply_audit::{self, Exported, Outcome, Reapplied};
+use crate::flows::permit::Permitted;
 
 use super::read;
 
@@ -35,7 +36,7 @@ pub(super) async fn reapply(app: &App, export: &Path, dry_run: bool, yes: bool) 
     let Reapplied {
         faults,
         lines: done,
-    } = reapply_audit::reapply(app, events, dry_run, &operator()).await?;
+    } = reapply_audit::reapply(app, Permitted::as_operator(), events, dry_run, &operator()).await?;
     for fault in &faults {
         output::note(&fault.to_string());
     }

@@ -23,7 +23,7 @@ pub(super) async fn change(
     dry_run: bool,
     format: Output,
 ) -> Result<()> {
-    let steps = change_keys::preview(app, wish).await?;
+    let steps = change_keys::preview(app, Permitted::as_operator(), wish).await?;
     if dry_run {
         print_change(
             format,

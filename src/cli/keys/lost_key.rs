@@ -10,6 +10,7 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::flows::key::abandon_keys;
 use crate::flows::key::bootstrap;
+use crate::flows::permit::Permitted;
 use crate::random::OsRandom;
 
 pub(super) async fn abandon(config: Config, yes: bool, format: Output) -> Result<()> {
@@ -23,7 +24,7 @@ pub(super) async fn abandon(config: Config, yes: bool, format: Output) -> Result
         Arc::new(OsRandom),
     ))
     .await?;
-    let done = abandon_keys::abandon(&app, &operator()).await;
+    let done = abandon_keys::abandon(&app, Permitted::as_operator(), &operator()).await;
     app.db.close().await;
     let done = done?;
     output::object(

@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::cli::{Output, Result, ask, operator, output};
 use crate::flows::key::rewrap;
 use crate::flows::key::rewrap::Options;
+use crate::flows::permit::Permitted;
 
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
@@ -48,6 +49,7 @@ pub(super) async fn run(app: &App, arguments: Arguments) -> Result<()> {
     }
     let done = rewrap::rewrap(
         app,
+        Permitted::as_operator(),
         &new_master_key_file,
         Options {
             compromised,

@@ -25,7 +25,7 @@ pub(super) async fn ban(
     time: Option<Duration>,
     caution: Caution,
 ) -> Result<()> {
-    let user = manage_users::find(app, user).await?;
+    let user = manage_users::find(app, Permitted::as_operator(), user).await?;
     let sessions = how_many(app, user.id).await?;
     if caution.dry_run {
         output::note(&format!(
@@ -56,7 +56,7 @@ pub(super) async fn ban(
 
 /// `users unban`.
 pub(super) async fn unban(app: &App, user: &str, dry_run: bool) -> Result<()> {
-    let user = manage_users::find(app, user).await?;
+    let user = manage_users::find(app, Permitted::as_operator(), user).await?;
     if dry_run {
         output::note(&format!("{} would be let in again.", user.email));
         return Ok(());
@@ -68,7 +68,7 @@ pub(super) async fn unban(app: &App, user: &str, dry_run: bool) -> Result<()> {
 
 /// `users disable`.
 pub(super) async fn disable(app: &App, user: &str, caution: Caution) -> Result<()> {
-    let user = manage_users::find(app, user).await?;
+    let user = manage_users::find(app, Permitted::as_operator(), user).await?;
     let sessions = how_many(app, user.id).await?;
     if caution.dry_run {
         output::note(&format!(
@@ -86,7 +86,7 @@ pub(super) async fn disable(app: &App, user: &str, caution: Caution) -> Result<(
 
 /// `users enable`.
 pub(super) async fn enable(app: &App, user: &str, dry_run: bool) -> Result<()> {
-    let user = manage_users::find(app, user).await?;
+    let user = manage_users::find(app, Permitted::as_operator(), user).await?;
     if dry_run {
         output::note(&format!("{} would be let in again.", user.email));
         return Ok(());
@@ -96,7 +96,7 @@ pub(super) async fn enable(app: &App, user: &str, dry_run: bool) -> Result<()> {
 
 /// `users delete`.
 pub(super) async fn delete(app: &App, user: &str, caution: Caution) -> Result<()> {
-    let user = manage_users::find(app, user).await?;
+    let user = manage_users::find(app, Permitted::as_operator(), user).await?;
     if caution.dry_run {
         output::note(&format!("{} would be deleted with everything.", user.email));
         return Ok(());

@@ -10,7 +10,7 @@ use crate::flows::permit::Permitted;
 
 /// `users update`.
 pub(super) async fn update(app: &App, user: &str, changes: Changes, dry_run: bool) -> Result<()> {
-    let user = manage_users::find(app, user).await?;
+    let user = manage_users::find(app, Permitted::as_operator(), user).await?;
     if changes.is_empty() {
         return Err(Failure::Usage(
             "say what to change: --name, --email, --email-verified, --image".into(),
@@ -32,10 +32,10 @@ pub(super) async fn update(app: &App, user: &str, changes: Changes, dry_run: boo
 
 /// `users set-password`; the password is asked for.
 pub(super) async fn set_password(app: &App, user: &str, dry_run: bool) -> Result<()> {
-    let user = manage_users::find(app, user).await?;
+    let user = manage_users::find(app, Permitted::as_operator(), user).await?;
     let password = ask::password()?;
     if dry_run {
-        change_password::check_new(app, &user, &password).await?;
+        change_password::check_new(app, Permitted::as_operator(), &user, &password).await?;
         output::note("The password could be set. Nothing was written.");
         return Ok(());
     }
@@ -50,7 +50,7 @@ pub(super) async fn set_password(app: &App, user: &str, dry_run: bool) -> Result
 
 /// `users set-role`.
 pub(super) async fn set_role(app: &App, user: &str, role: String, dry_run: bool) -> Result<()> {
-    let user = manage_users::find(app, user).await?;
+    let user = manage_users::find(app, Permitted::as_operator(), user).await?;
     manage_users::check_roles(app, &role)?;
     if dry_run {
         output::note(&format!(
@@ -73,7 +73,7 @@ pub(super) async fn set_metadata(
     metadata: Map<String, Value>,
     dry_run: bool,
 ) -> Result<()> {
-    let user = manage_users::find(app, user).await?;
+    let user = manage_users::find(app, Permitted::as_operator(), user).await?;
     let text = Value::Object(metadata.clone());
     if dry_run {
         output::note(&format!(

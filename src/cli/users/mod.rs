@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::flows::account::administer_users::Changes;
 use crate::flows::account::invite_user::Invitation;
 use crate::flows::account::manage_users::{self, New};
+use crate::flows::permit::Permitted;
 use crate::model::account::email::Email;
 
 pub(super) use self::arguments::Users;
@@ -75,7 +76,11 @@ async fn act(app: &App, command: Users) -> Result<()> {
             Ok(())
         }
         Users::Show { user, output } => {
-            show(app.now(), output, &manage_users::find(app, &user).await?);
+            show(
+                app.now(),
+                output,
+                &manage_users::find(app, Permitted::as_operator(), &user).await?,
+            );
             Ok(())
         }
         Users::Update {

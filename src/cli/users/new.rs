@@ -16,7 +16,7 @@ pub(super) async fn create(app: &App, new: New, dry_run: bool, output: Output) -
         ..new
     };
     if dry_run {
-        manage_users::check_new(app, &new).await?;
+        manage_users::check_new(app, Permitted::as_operator(), &new).await?;
         output::note("The user could be made. Nothing was written.");
         return Ok(());
     }

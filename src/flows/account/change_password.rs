@@ -103,8 +103,16 @@ fn own_words(user: &User) -> [&str; 2] {
     [user.email.as_str(), &user.name]
 }
 
-/// Whether the user may have this password.
-pub async fn check_new(app: &App, user: &User, new: &str) -> Result<()> {
+/// Checks whether the user may have this password, and writes nothing.
+///
+/// # Errors
+/// The rule that the password breaks.
+pub async fn check_new(
+    app: &App,
+    _: Permitted<'_, to::SetPassword>,
+    user: &User,
+    new: &str,
+) -> Result<()> {
     choose(app, new, &own_words(user)).await.map(|_| ())
 }
 

@@ -74,8 +74,11 @@ impl New {
     }
 }
 
-/// Whether [`create`] would succeed now.
-pub async fn check_new(app: &App, new: &New) -> Result<()> {
+/// Checks whether [`create`] would succeed now, and writes nothing.
+///
+/// # Errors
+/// What [`create`] would return: a password that is refused, an unknown role, [`Error::EmailTaken`].
+pub async fn check_new(app: &App, _: Permitted<'_, to::CreateUser>, new: &New) -> Result<()> {
     if let Some(password) = &new.password {
         choose(app, password, &[new.email.as_str(), &new.name]).await?;
     }
@@ -151,8 +154,11 @@ pub(in crate::flows) fn require_to_make(app: &App, by: Caller<'_>, role: &str) -
     }
 }
 
-/// Finds a user by address or id.
-pub async fn find(app: &App, name: &str) -> Result<User> {
+/// Finds a user by email address or id.
+///
+/// # Errors
+/// [`Error::UserNotFound`] if there is none.
+pub async fn find(app: &App, _: Permitted<'_, to::GetUser>, name: &str) -> Result<User> {
     let found = match (name.parse::<UserId>(), name.parse::<Email>()) {
         (Ok(id), _) => {
             app.db

@@ -19,6 +19,7 @@ pub use super::reapply_deed::Outcome;
 use super::reapply_deed::carry_out;
 use super::recorder::detail;
 use crate::flows::Result;
+use crate::flows::permit::{Permitted, to};
 use crate::flows::transaction::tx;
 
 /// One lost event and what came of it.
@@ -47,6 +48,7 @@ pub struct Reapplied {
 /// only says what it would do.
 pub async fn reapply(
     app: &App,
+    _: Permitted<'_, to::ReapplyEvents>,
     events: Vec<Exported>,
     dry_run: bool,
     peer: &Peer,

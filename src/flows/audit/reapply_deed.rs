@@ -237,7 +237,7 @@ async fn end_sessions(
 }
 
 async fn find(app: &App, user: UserId) -> Result<Option<User>> {
-    match manage_users::find(app, &user.to_string()).await {
+    match manage_users::find(app, Permitted::as_operator(), &user.to_string()).await {
         Ok(user) => Ok(Some(user)),
         Err(Error::UserNotFound) => Ok(None),
         Err(error) => Err(error),

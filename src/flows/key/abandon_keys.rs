@@ -12,7 +12,7 @@ use crate::store::{self, Conn, work};
 use super::load_keys;
 use super::rewrap::next_version;
 use crate::flows::audit::recorder::detail;
-use crate::flows::permit::Permitted;
+use crate::flows::permit::{Permitted, to};
 use crate::flows::session::manage_sessions;
 use crate::flows::session::manage_sessions::Which;
 use crate::flows::transaction::{Tx, tx};
@@ -40,7 +40,11 @@ pub struct Abandoned {
 /// Makes the primary master key of this process the current one. The signing keys of before become
 /// tombstones and leave the JWKS, the master keys of before are not accepted any more. Refused
 /// while this process holds the current master key, for then it is not lost.
-pub async fn abandon(app: &App, peer: &Peer) -> Result<Abandoned> {
+pub async fn abandon(
+    app: &App,
+    _: Permitted<'_, to::ChangeKeys>,
+    peer: &Peer,
+) -> Result<Abandoned> {
     let new = app
         .loaded_keys
         .first()

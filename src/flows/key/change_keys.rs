@@ -44,8 +44,15 @@ pub async fn change_scheduled(app: &App) -> Result<Changed> {
     carry_out(app, KeyChange::new(wish, Peer::named("schedule"))).await
 }
 
-/// The plan alone; nothing is written.
-pub async fn preview(app: &App, wish: &KeyOperation) -> Result<Vec<Step>> {
+/// Returns the steps that the operation would take now, and writes nothing.
+///
+/// # Errors
+/// The reason for which the operation is refused.
+pub async fn preview(
+    app: &App,
+    _: Permitted<'_, to::ChangeKeys>,
+    wish: &KeyOperation,
+) -> Result<Vec<Step>> {
     let stored = app
         .db
         .read(work!(conn => store::key::signing_keys::load(conn).await))

@@ -17,6 +17,7 @@ use super::load_keys;
 use crate::flows::audit::recorder::detail;
 use crate::flows::ops::processes;
 use crate::flows::ops::processes::{LIVE, Running};
+use crate::flows::permit::{Permitted, to};
 use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 
@@ -49,7 +50,13 @@ pub struct Options {
 /// # Errors
 /// [`Error::KeyUnusable`] while a process that serves does not hold the new key, and where the key
 /// was in use before.
-pub async fn rewrap(app: &App, file: &Path, options: Options, peer: &Peer) -> Result<Rewrapped> {
+pub async fn rewrap(
+    app: &App,
+    _: Permitted<'_, to::ChangeKeys>,
+    file: &Path,
+    options: Options,
+    peer: &Peer,
+) -> Result<Rewrapped> {
     let new = Arc::new(bootstrap::named_key(file)?);
     let stored = app
         .db

@@ -58,7 +58,7 @@ pub async fn clear(
     let (parts, name) = match whose {
         Whose::Account(email) => {
             let mut parts = vec![part(&email)];
-            match manage_users::find(app, &email).await {
+            match manage_users::find(app, Permitted::as_operator(), &email).await {
                 Ok(user) => parts.push(part(&user.id.to_string())),
                 Err(Error::UserNotFound) => {}
                 Err(error) => return Err(error),

@@ -14,6 +14,7 @@ use crate::model::kernel::trusted_clock::{ConfirmedNow, Doubt, Evidence, MAX_GAP
 use crate::store::{self, WriteOptions, work};
 
 use crate::flows::audit::recorder::detail;
+use crate::flows::permit::{Permitted, to};
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
@@ -141,6 +142,7 @@ fn refuse_beyond(app: &App, most_ms: i64) -> Result<()> {
 /// be put right first.
 pub async fn confirm_by_operator(
     app: &App,
+    _: Permitted<'_, to::ConfirmClock>,
     peer: &Peer,
 ) -> Result<std::result::Result<Timestamp, Doubt>> {
     let found = look(app).await?;

@@ -71,7 +71,7 @@ impl Dev {
         options: Options,
         peer: &Peer,
     ) -> Result<(User, SessionTokens)> {
-        let user = manage_users::find(app, user).await?;
+        let user = manage_users::find(app, Permitted::as_operator(), user).await?;
         let opening = PendingSession::prepare(app, &user, options, peer)?;
         let refusal = if user.disabled_at.is_some() {
             || Error::UserDisabled
@@ -118,7 +118,8 @@ impl Dev {
         // excuse the retries of clients.
         app.standstills.lived_until(app.now());
         // A test that moves the clock says that it is right: deletion and rotation go by it.
-        let _confirmed = confirm_clock::confirm_by_operator(app, &peer()).await?;
+        let _confirmed =
+            confirm_clock::confirm_by_operator(app, Permitted::as_operator(), &peer()).await?;
         match change_keys::change_scheduled(app).await {
             Ok(_) | Err(Error::AlreadyRotated) => load_keys::reload(app).await?,
             Err(error) => return Err(error),

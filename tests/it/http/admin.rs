@@ -19,7 +19,10 @@ pub(super) async fn made_admin(app: &TestApp, name: &str) -> User {
 }
 
 pub(super) async fn set_role(app: &TestApp, user: &User, role: &str) {
-    let id = manage_users::find(&app.app, &user.email).await.unwrap().id;
+    let id = manage_users::find(&app.app, Permitted::as_operator(), &user.email)
+        .await
+        .unwrap()
+        .id;
     administer_users::set_role(
         &app.app,
         Permitted::as_operator(),
@@ -32,7 +35,7 @@ pub(super) async fn set_role(app: &TestApp, user: &User, role: &str) {
 }
 
 pub(super) async fn id(user: &User) -> String {
-    manage_users::find(&user.app.app, &user.email)
+    manage_users::find(&user.app.app, Permitted::as_operator(), &user.email)
         .await
         .unwrap()
         .id
@@ -94,7 +97,10 @@ async fn without_the_permission_every_call_is_refused_with_its_own_code() {
         .await
         .refused(403, "YOU_ARE_NOT_ALLOWED_TO_GET_USER");
     assert_eq!(
-        manage_users::find(&app.app, &eve.email).await.unwrap().name,
+        manage_users::find(&app.app, Permitted::as_operator(), &eve.email)
+            .await
+            .unwrap()
+            .name,
         "eve"
     );
     // What [roles] grants, and no more.
@@ -502,8 +508,12 @@ async fn the_last_admin_stays_one_also_when_two_unmake_each_other() {
         refused.text
     );
     let both = [
-        manage_users::find(&app.app, &one.email).await.unwrap(),
-        manage_users::find(&app.app, &two.email).await.unwrap(),
+        manage_users::find(&app.app, Permitted::as_operator(), &one.email)
+            .await
+            .unwrap(),
+        manage_users::find(&app.app, Permitted::as_operator(), &two.email)
+            .await
+            .unwrap(),
     ];
     let last = both
         .into_iter()
@@ -880,7 +890,7 @@ async fn users_are_searched_filtered_sorted_and_paged() {
             .1,
         4
     );
-    let at = manage_users::find(&app.app, "axb@example.com")
+    let at = manage_users::find(&app.app, Permitted::as_operator(), "axb@example.com")
         .await
         .unwrap()
         .created_at;
@@ -939,7 +949,10 @@ async fn a_sign_in_while_one_is_banned_or_deleted_leaves_no_session() {
     let app = TestApp::start().await;
     for round in 0..20 {
         let bob = app.user(&format!("bob{round}")).await;
-        let target = manage_users::find(&app.app, &bob.email).await.unwrap().id;
+        let target = manage_users::find(&app.app, Permitted::as_operator(), &bob.email)
+            .await
+            .unwrap()
+            .id;
         let peer = Peer::default();
         let shutting = async {
             if round % 2 == 0 {
@@ -975,7 +988,10 @@ async fn an_admin_who_is_shut_out_acts_as_nobody_any_more() {
     let peer = Peer::default();
     for round in 0..4 {
         let other = made_admin(&app, &format!("other{round}")).await;
-        let target = manage_users::find(&app.app, &other.email).await.unwrap().id;
+        let target = manage_users::find(&app.app, Permitted::as_operator(), &other.email)
+            .await
+            .unwrap()
+            .id;
         let acting = ask(
             &app,
             &other.sign_in().await,
@@ -1143,7 +1159,9 @@ async fn nobody_takes_over_what_one_does_not_hold() {
         app.user("plain").await,
     );
     for (user, role) in [(&helper, "support"), (&manager, "manager")] {
-        let found = manage_users::find(&app.app, &user.email).await.unwrap();
+        let found = manage_users::find(&app.app, Permitted::as_operator(), &user.email)
+            .await
+            .unwrap();
         administer_users::set_role(
             &app.app,
             Permitted::as_operator(),

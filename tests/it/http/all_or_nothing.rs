@@ -578,7 +578,9 @@ async fn a_flow_of_an_administrator_that_fails_keeps_nothing() {
     let file = "account/manage_users";
     rig.post(file, "create a user", "/admin/create-user", by, body)
         .await;
-    let eve = manage_users::find(&app.app, &target).await.unwrap();
+    let eve = manage_users::find(&app.app, Permitted::as_operator(), &target)
+        .await
+        .unwrap();
     for (name, disabled) in [("disable a user", true), ("enable a user", false)] {
         rig.flow(file, name, async || {
             manage_users::set_disabled(
@@ -637,7 +639,7 @@ async fn a_flow_of_an_administrator_that_fails_keeps_nothing() {
         "account/change_password",
         "set a password at a shell",
         async || {
-            let root = manage_users::find(&app.app, &root.email).await?;
+            let root = manage_users::find(&app.app, Permitted::as_operator(), &root.email).await?;
             change_password::set_password(
                 &app.app,
                 Permitted::as_operator(),
@@ -681,7 +683,14 @@ async fn a_flow_of_the_keys_that_fails_keeps_nothing() {
     std::fs::write(&new, "MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3BxcnN0dXY").unwrap();
     std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o600)).unwrap();
     rig.flow("key/rewrap", "change the master key", async || {
-        rewrap::rewrap(&app.app, &new, rewrap::Options::default(), &peer()).await
+        rewrap::rewrap(
+            &app.app,
+            Permitted::as_operator(),
+            &new,
+            rewrap::Options::default(),
+            &peer(),
+        )
+        .await
     })
     .await;
     rig.tell("keys");
@@ -696,7 +705,7 @@ async fn a_lost_master_key_that_is_given_up_in_vain_keeps_nothing() {
     let heir = Arc::new(app.without_master_key().await.unwrap());
     rig.victim = heir.clone();
     rig.flow("key/abandon_keys", "abandon the master key", async || {
-        match abandon_keys::abandon(&heir, &peer()).await {
+        match abandon_keys::abandon(&heir, Permitted::as_operator(), &peer()).await {
             // The key was given up and the keys were not yet made: the next start makes them.
             Err(flows::Error::KeyUnusable(_)) => load_keys::ensure_keys(&heir).await,
             outcome => outcome.map(|_| ()),
@@ -755,7 +764,7 @@ async fn a_flow_of_the_operator_or_the_schedule_that_fails_keeps_nothing() {
     .await;
     rig.flow("ops/confirm_clock", "confirm the clock", async || {
         app.after(minutes(60));
-        confirm_clock::confirm_by_operator(app_, &peer()).await
+        confirm_clock::confirm_by_operator(app_, Permitted::as_operator(), &peer()).await
     })
     .await;
     let dev = Dev::new(Arc::new(MovableClock::default()));
@@ -789,7 +798,10 @@ async fn what_was_lost_and_is_done_again_in_vain_keeps_nothing() {
     let (app, dir) = posting(&[]).await;
     let mut rig = Rig::new(&app).await;
     let (ana, bob) = (app.user("ana").await, app.user("bob").await);
-    let ana = manage_users::find(&app.app, &ana.email).await.unwrap().id;
+    let ana = manage_users::find(&app.app, Permitted::as_operator(), &ana.email)
+        .await
+        .unwrap()
+        .id;
     app.after(minutes(1));
     administer_users::ban(&app.app, Permitted::as_operator(), ana, None, None, &peer())
         .await
@@ -811,7 +823,14 @@ async fn what_was_lost_and_is_done_again_in_vain_keeps_nothing() {
         .await
         .unwrap();
     rig.flow("audit/reapply_audit", "reapply", async || {
-        flows::audit::reapply_audit::reapply(&app.app, parsed(&lines), false, &peer()).await
+        flows::audit::reapply_audit::reapply(
+            &app.app,
+            Permitted::as_operator(),
+            parsed(&lines),
+            false,
+            &peer(),
+        )
+        .await
     })
     .await;
     // What was done and could not be marked as done is done again by the next run.

@@ -171,7 +171,9 @@ async fn admins_read_it_page_by_page_and_nobody_else_does() {
     use countersign::model::audit::event::Peer;
     let app = TestApp::start().await;
     let (root, ana) = (app.user("root").await, app.user("ana").await);
-    let found = manage_users::find(&app.app, &root.email).await.unwrap();
+    let found = manage_users::find(&app.app, Permitted::as_operator(), &root.email)
+        .await
+        .unwrap();
     administer_users::set_role(
         &app.app,
         Permitted::as_operator(),

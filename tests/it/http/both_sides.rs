@@ -1,6 +1,7 @@
 //! A refresh token that was used twice has two sides, and the owner may be either: the event and
 //! the mail name both.
 
+use countersign::flows::permit::Permitted;
 use std::os::unix::fs::PermissionsExt;
 
 use axum::body::Body;
@@ -203,9 +204,15 @@ async fn a_side_that_no_master_key_opens_is_unknown_and_breaks_no_refresh() {
     let file = app.path("new.key");
     std::fs::write(&file, "MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3BxcnN0dXY").unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
-    rewrap(&app.app, &file, Options::default(), &Default::default())
-        .await
-        .unwrap();
+    rewrap(
+        &app.app,
+        Permitted::as_operator(),
+        &file,
+        Options::default(),
+        &Default::default(),
+    )
+    .await
+    .unwrap();
     let old = app.path("keys/master.key").display().to_string();
     let environment = [
         ("COUNTERSIGN_MASTER_KEY_FILE", file.display().to_string()),

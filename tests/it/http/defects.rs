@@ -249,10 +249,14 @@ fn d10_a_lifetime_is_a_time_and_never_a_date() {
 
 async fn id(app: &TestApp, user: &User) -> Value {
     json!(
-        countersign::flows::account::manage_users::find(&app.app, &user.email)
-            .await
-            .unwrap()
-            .id
+        countersign::flows::account::manage_users::find(
+            &app.app,
+            Permitted::as_operator(),
+            &user.email
+        )
+        .await
+        .unwrap()
+        .id
     )
 }
 
@@ -260,7 +264,10 @@ async fn as_admin(app: &TestApp, user: &User) -> Browser {
     use countersign::flows::account::administer_users;
     use countersign::flows::account::manage_users;
     use countersign::model::audit::event::Peer;
-    let id = manage_users::find(&app.app, &user.email).await.unwrap().id;
+    let id = manage_users::find(&app.app, Permitted::as_operator(), &user.email)
+        .await
+        .unwrap()
+        .id;
     administer_users::set_role(
         &app.app,
         Permitted::as_operator(),
@@ -281,9 +288,13 @@ async fn nobody_gives_oneself_what_only_an_admin_gives() {
     let ana = app.user("ana").await;
     let session = ana.sign_in().await.session;
     let row = async || {
-        countersign::flows::account::manage_users::find(&app.app, &ana.email)
-            .await
-            .unwrap()
+        countersign::flows::account::manage_users::find(
+            &app.app,
+            Permitted::as_operator(),
+            &ana.email,
+        )
+        .await
+        .unwrap()
     };
     let before = row().await;
     let gifts = json!({

@@ -1,6 +1,7 @@
 //! One permission for each field of a user, on every path that can set it.
 
 use countersign::flows::account::manage_users;
+use countersign::flows::permit::Permitted;
 use countersign::model::account::action::Field;
 use serde_json::{Value, json};
 
@@ -58,7 +59,9 @@ async fn each_field_asks_for_its_own_permission_when_a_user_is_updated() {
             let target = app
                 .user(&format!("target{number}-{}", field.name().to_lowercase()))
                 .await;
-            let before = manage_users::find(&app.app, &target.email).await.unwrap();
+            let before = manage_users::find(&app.app, Permitted::as_operator(), &target.email)
+                .await
+                .unwrap();
             let is_allowed =
                 field.action() == holder.action() || matches!(field, Field::Name | Field::Image);
             let answer = match value(field) {
@@ -95,7 +98,7 @@ async fn each_field_asks_for_its_own_permission_when_a_user_is_updated() {
             if !is_allowed {
                 assert_eq!(answer.status, 403, "{}", answer.text);
                 assert_eq!(
-                    manage_users::find(&app.app, &target.email)
+                    manage_users::find(&app.app, Permitted::as_operator(), &target.email)
                         .await
                         .unwrap()
                         .version,
@@ -135,9 +138,13 @@ async fn user_create_alone_makes_a_plain_unproven_user() {
         .await;
         assert_eq!(answer.status, 403, "{role} {data}: {}", answer.text);
         assert!(
-            manage_users::find(&app.app, &format!("new{number}@example.com"))
-                .await
-                .is_err()
+            manage_users::find(
+                &app.app,
+                Permitted::as_operator(),
+                &format!("new{number}@example.com")
+            )
+            .await
+            .is_err()
         );
     }
     let plain =

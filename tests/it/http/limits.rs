@@ -938,7 +938,9 @@ async fn a_known_device_is_known_no_longer_after_a_change_of_password_or_address
         )
         .await
         .ok();
-        let known = manage_users::find(&app.app, &user.email).await.unwrap();
+        let known = manage_users::find(&app.app, Permitted::as_operator(), &user.email)
+            .await
+            .unwrap();
         let owner = Browser::new(&app);
         owner
             .post(

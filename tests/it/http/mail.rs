@@ -606,7 +606,12 @@ async fn who_only_acts_as_somebody_takes_nothing_away() {
     use countersign::model::audit::event::Peer;
     let (app, dir) = posting(&[]).await;
     let (root, bob) = (app.user("root").await, app.user("bob").await);
-    let id = async |user: &User| manage_users::find(&app.app, &user.email).await.unwrap().id;
+    let id = async |user: &User| {
+        manage_users::find(&app.app, Permitted::as_operator(), &user.email)
+            .await
+            .unwrap()
+            .id
+    };
     administer_users::set_role(
         &app.app,
         Permitted::as_operator(),
@@ -647,7 +652,10 @@ async fn an_admins_change_of_an_address_ends_what_was_sent_to_it() {
     let (app, dir) = posting(&[]).await;
     let ana = app.user("ana").await;
     let mail = reset_link(&app, dir.path(), &ana.email).await;
-    let id = manage_users::find(&app.app, &ana.email).await.unwrap().id;
+    let id = manage_users::find(&app.app, Permitted::as_operator(), &ana.email)
+        .await
+        .unwrap()
+        .id;
     for address in ["other@example.com", "ana@example.com"] {
         let changes = Changes {
             email: Some(address.parse().unwrap()),
@@ -673,7 +681,10 @@ async fn made_admin(app: &TestApp) -> Browser {
     use countersign::flows::account::{administer_users, manage_users};
     use countersign::model::audit::event::Peer;
     let root = app.user("root").await;
-    let id = manage_users::find(&app.app, &root.email).await.unwrap().id;
+    let id = manage_users::find(&app.app, Permitted::as_operator(), &root.email)
+        .await
+        .unwrap()
+        .id;
     administer_users::set_role(
         &app.app,
         Permitted::as_operator(),

@@ -59,10 +59,14 @@ pub(super) fn parsed(lines: &[String]) -> Vec<Exported> {
 }
 
 async fn id_of(app: &TestApp, name: &str) -> UserId {
-    manage_users::find(&app.app, &format!("{name}@example.com"))
-        .await
-        .unwrap()
-        .id
+    manage_users::find(
+        &app.app,
+        Permitted::as_operator(),
+        &format!("{name}@example.com"),
+    )
+    .await
+    .unwrap()
+    .id
 }
 
 /// The database forgets the events of these kinds; users and networks are as they were at first.
@@ -75,9 +79,15 @@ async fn goes_back(app: &TestApp, kinds: &str) {
 }
 
 async fn run(app: &TestApp, lines: &[String]) -> Vec<Line> {
-    let done = reapply(&app.app, parsed(lines), false, &operator())
-        .await
-        .unwrap();
+    let done = reapply(
+        &app.app,
+        Permitted::as_operator(),
+        parsed(lines),
+        false,
+        &operator(),
+    )
+    .await
+    .unwrap();
     assert_eq!(done.faults, []);
     done.lines
 }
@@ -205,9 +215,15 @@ async fn lost_decisions_are_done_again_once_and_later_ones_stand() {
             .await
             .unwrap()
     );
-    let dry = reapply(&app.app, parsed(&lines), true, &operator())
-        .await
-        .unwrap();
+    let dry = reapply(
+        &app.app,
+        Permitted::as_operator(),
+        parsed(&lines),
+        true,
+        &operator(),
+    )
+    .await
+    .unwrap();
     let done = run(&app, &lines).await;
     assert_eq!(dry.lines, done, "what it would do is what it does");
     let of = |kind: &str| {
@@ -425,9 +441,15 @@ async fn an_export_that_does_not_fit_its_chains_or_the_database_does_nothing() {
             changed(0, &|line| line["link"] = base64url(&[1; 32]).into()),
         ),
     ] {
-        let done = reapply(&app.app, parsed(&text), false, &operator())
-            .await
-            .unwrap();
+        let done = reapply(
+            &app.app,
+            Permitted::as_operator(),
+            parsed(&text),
+            false,
+            &operator(),
+        )
+        .await
+        .unwrap();
         assert!(
             !done.faults.is_empty() && done.lines.is_empty(),
             "{what}: {done:?}"

@@ -326,7 +326,9 @@ async fn s10_disabling_a_user_ends_every_session_and_lets_nobody_in() {
     let app = TestApp::start().await;
     let alice = app.user("alice").await;
     let tokens = alice.sign_in().await;
-    let user = manage_users::find(&app.app, &alice.email).await.unwrap();
+    let user = manage_users::find(&app.app, Permitted::as_operator(), &alice.email)
+        .await
+        .unwrap();
     assert!(
         manage_users::set_disabled(
             &app.app,
@@ -499,9 +501,15 @@ async fn s15_a_new_master_key_inside_a_grace_repeats_and_old_tokens_rotate_onto_
         std::os::unix::fs::PermissionsExt::from_mode(0o600),
     )
     .unwrap();
-    rewrap(&app.app, &new_file, Options::default(), &Default::default())
-        .await
-        .unwrap();
+    rewrap(
+        &app.app,
+        Permitted::as_operator(),
+        &new_file,
+        Options::default(),
+        &Default::default(),
+    )
+    .await
+    .unwrap();
 
     // A process that has only the old key decides nothing about a token it could read: no rotation
     // whose answer nobody gets.
@@ -576,6 +584,7 @@ async fn s15_a_compromised_master_key_ends_every_refresh_token_and_cookie() {
     .unwrap();
     rewrap(
         &app.app,
+        Permitted::as_operator(),
         &new_file,
         Options {
             compromised: true,
@@ -659,7 +668,9 @@ async fn s18_a_sign_in_that_verifies_the_old_password_meanwhile_leaves_no_live_s
     use countersign::flows::account::{change_password, manage_users};
     let app = TestApp::start().await;
     let alice = app.user("alice").await;
-    let user = manage_users::find(&app.app, &alice.email).await.unwrap();
+    let user = manage_users::find(&app.app, Permitted::as_operator(), &alice.email)
+        .await
+        .unwrap();
     let mut passwords = (alice.password.clone(), "another good password".to_owned());
     for round in 0..60 {
         let (old, new) = passwords.clone();
@@ -702,7 +713,9 @@ async fn s18_a_sign_in_against_a_disabling_leaves_no_live_session() {
     use countersign::flows::account::manage_users;
     let app = TestApp::start().await;
     let alice = app.user("alice").await;
-    let user = manage_users::find(&app.app, &alice.email).await.unwrap();
+    let user = manage_users::find(&app.app, Permitted::as_operator(), &alice.email)
+        .await
+        .unwrap();
     for round in 0..60 {
         let sign_ins: Vec<_> = (0..6)
             .map(|_| {

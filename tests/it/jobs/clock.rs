@@ -154,7 +154,10 @@ async fn a_clock_that_jumped_deletes_rotates_and_gives_up_nothing_and_an_operato
         actor: "cli:tester".into(),
         ..Default::default()
     };
-    confirm_by_operator(&app.app, &peer).await.unwrap().unwrap();
+    confirm_by_operator(&app.app, Permitted::as_operator(), &peer)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(app.db_count_events("clock.confirmed").await, 1);
     assert_eq!(prune(&app.app).await.unwrap(), 1);
     rotate_due_keys(&app.app).await.unwrap();
@@ -258,7 +261,7 @@ async fn beside_postgres_the_database_s_own_time_decides() {
             Err(Doubt::Database(_))
         ));
         assert!(
-            confirm_by_operator(&wrong.app, &Default::default())
+            confirm_by_operator(&wrong.app, Permitted::as_operator(), &Default::default())
                 .await
                 .unwrap()
                 .is_err(),
@@ -644,7 +647,7 @@ async fn a_clock_that_is_ahead_clears_no_browser_s_cookies() {
         !answer.cookies().is_empty(),
         "a session that was signed out is over"
     );
-    confirm_by_operator(&app.app, &Default::default())
+    confirm_by_operator(&app.app, Permitted::as_operator(), &Default::default())
         .await
         .unwrap()
         .unwrap();

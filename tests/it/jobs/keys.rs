@@ -416,9 +416,15 @@ async fn a_replica_that_is_behind_another_master_key_loads_it_before_a_session_b
         app.replica(&beside).await.unwrap(),
         app.replica(&beside).await.unwrap(),
     ];
-    rewrap(&app.app, &file, Options::default(), &Default::default())
-        .await
-        .unwrap();
+    rewrap(
+        &app.app,
+        Permitted::as_operator(),
+        &file,
+        Options::default(),
+        &Default::default(),
+    )
+    .await
+    .unwrap();
     let credentials = serde_json::json!({ "email": ana.email, "password": ana.password, "name": "Ana", "tokenDelivery": "body" });
     let mut newcomer = credentials.clone();
     newcomer["email"] = "bob@example.com".into();
@@ -455,6 +461,7 @@ async fn k7_a_dry_run_and_a_failed_rewrap_change_nothing() {
     let before = sealed().await;
     let dry = rewrap(
         &app.app,
+        Permitted::as_operator(),
         &file,
         Options {
             dry_run: true,
@@ -466,11 +473,24 @@ async fn k7_a_dry_run_and_a_failed_rewrap_change_nothing() {
     .unwrap();
     assert_eq!((dry.keys, dry.version), (2, 2));
     assert_eq!(sealed().await, before);
-    rewrap(&app.app, &file, Options::default(), &Default::default())
-        .await
-        .unwrap();
+    rewrap(
+        &app.app,
+        Permitted::as_operator(),
+        &file,
+        Options::default(),
+        &Default::default(),
+    )
+    .await
+    .unwrap();
     assert_ne!(sealed().await, before);
-    let again = rewrap(&app.app, &file, Options::default(), &Default::default()).await;
+    let again = rewrap(
+        &app.app,
+        Permitted::as_operator(),
+        &file,
+        Options::default(),
+        &Default::default(),
+    )
+    .await;
     assert!(again.is_err(), "the running process has only the old key");
     assert!(
         app.replica(&[]).await.is_err(),
@@ -533,15 +553,28 @@ async fn a_rewrap_that_is_refused_after_its_first_key_leaves_every_row_as_it_was
         .await
         .unwrap();
         let rows = rows_of_keys(&app).await;
-        let refused = rewrap(&app.app, &file, Options::default(), &Default::default()).await;
+        let refused = rewrap(
+            &app.app,
+            Permitted::as_operator(),
+            &file,
+            Options::default(),
+            &Default::default(),
+        )
+        .await;
         assert!(refused.is_err(), "{damaged} cannot be opened");
         assert_eq!(rows_of_keys(&app).await, rows);
         app.db_execute("UPDATE signing_keys SET private_jwe = (SELECT b.private_jwe FROM backup b WHERE b.kid = signing_keys.kid)").await.unwrap();
         app.db_execute("DROP TABLE backup").await.unwrap();
     }
-    rewrap(&app.app, &file, Options::default(), &Default::default())
-        .await
-        .unwrap();
+    rewrap(
+        &app.app,
+        Permitted::as_operator(),
+        &file,
+        Options::default(),
+        &Default::default(),
+    )
+    .await
+    .unwrap();
 }
 
 #[tokio::test]
@@ -551,9 +584,15 @@ async fn a_replica_with_the_old_master_key_cannot_seal() {
     let file = app.path("new.key");
     std::fs::write(&file, "MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3BxcnN0dXY").unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
-    rewrap(&app.app, &file, Options::default(), &Default::default())
-        .await
-        .unwrap();
+    rewrap(
+        &app.app,
+        Permitted::as_operator(),
+        &file,
+        Options::default(),
+        &Default::default(),
+    )
+    .await
+    .unwrap();
     assert!(
         change(
             &stale.app,

@@ -104,7 +104,9 @@ async fn a_session_begins_only_under_the_hash_that_was_verified() {
     use countersign::model::session::session::Delivery;
     let app = TestApp::start().await;
     let ana = app.user("ana").await;
-    let user = manage_users::find(&app.app, &ana.email).await.unwrap();
+    let user = manage_users::find(&app.app, Permitted::as_operator(), &ana.email)
+        .await
+        .unwrap();
     let stored = async || {
         app.db_text("SELECT password_hash FROM accounts")
             .await

@@ -1,6 +1,7 @@
 //! The program under test. Every answer is held against `openapi.yaml` and searched for secrets of
 //! the test on its way.
 
+use countersign::flows::permit::Permitted;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -210,7 +211,7 @@ impl TestApp {
     /// What an operator does who has lost the master key.
     pub async fn abandon_master_key(&self) -> countersign::flows::Result<Abandoned> {
         let app = self.without_master_key().await?;
-        abandon_keys::abandon(&app, &Peer::default()).await
+        abandon_keys::abandon(&app, Permitted::as_operator(), &Peer::default()).await
     }
 
     /// The program as an operator starts it who has lost the master key.
