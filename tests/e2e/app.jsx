@@ -1,4 +1,4 @@
-// A page of somebody's: React, and the npm client pointed at us. Tests speak to `window.client` as its code would.
+// The page of an application: React, and the npm client for this service. Tests use `window.client` as its code would.
 import { adminClient, jwtClient } from "better-auth/client/plugins";
 import { createAuthClient } from "better-auth/react";
 import { createRoot } from "react-dom/client";
@@ -8,7 +8,7 @@ window.client = client;
 
 function Who() {
   const { data, isPending } = client.useSession();
-  return <p id="who">{isPending ? "…" : data ? `${data.user.name} <${data.user.email}>` : "nobody"}</p>;
+  return <p id="who">{isPending ? "…" : data ? `${data.user.name} <${data.user.email}>` : "signed out"}</p>;
 }
 
 createRoot(document.querySelector("#root")).render(<Who />);

@@ -12,7 +12,7 @@ after(async () => place?.stop());
 
 const who = (page, says) => page.waitForFunction((text) => document.querySelector("#who")?.textContent.includes(text), says, { timeout: 10_000 });
 
-/** A browser of somebody's, with the application open. */
+/** A user's browser, with the application open. */
 async function visitor(path = "/") {
   const context = await place.browser.newContext();
   const page = await context.newPage();
@@ -30,7 +30,7 @@ const signIn = (page, name, rest = {}) => page.evaluate(([form]) => client.signI
 
 test("a sign-up shows in useSession at once, and after a reload", async () => {
   const { page, context } = await visitor();
-  await who(page, "nobody");
+  await who(page, "signed out");
   const { data, error } = await signUp(page, "ana");
   assert.equal(error, null);
   assert.equal(data.user.email, "ana@example.com");
@@ -50,8 +50,8 @@ test("what one tab does shows in the other: signing out, another name", async ()
   await other.goto(place.origin);
   await who(other, "bob <bob@example.com>");
   await page.evaluate(() => client.signOut());
-  await who(page, "nobody");
-  await who(other, "nobody");
+  await who(page, "signed out");
+  await who(other, "signed out");
   // Signing in is told to no other tab by the client; a change of name is.
   await signIn(other, "bob");
   await who(other, "bob <bob@example.com>");
@@ -61,12 +61,12 @@ test("what one tab does shows in the other: signing out, another name", async ()
   await context.close();
 });
 
-test("a wrong password is an error and leaves nobody signed in", async () => {
+test("a wrong password is an error and signs no user in", async () => {
   const { page, context } = await visitor();
   const { data, error } = await signIn(page, "ana", { password: "another good password" });
   assert.equal(data, null);
   assert.deepEqual([error.status, error.code], [401, "INVALID_EMAIL_OR_PASSWORD"]);
-  await who(page, "nobody");
+  await who(page, "signed out");
   await context.close();
 });
 
@@ -78,9 +78,9 @@ test("an access token is refreshed from the page and good for a backend", async 
   assert.equal(claims.email, "carl@example.com");
   const { data: keys } = await page.evaluate(() => client.jwks());
   assert.ok(keys.keys.length >= 2);
-  const anybody = await context.newPage();
-  await anybody.goto(place.evil);
-  assert.equal(await anybody.evaluate(async (auth) => (await fetch(`${auth}/api/auth/jwks`)).status, place.auth), 200, "keys are for everybody");
+  const stranger = await context.newPage();
+  await stranger.goto(place.evil);
+  assert.equal(await stranger.evaluate(async (auth) => (await fetch(`${auth}/api/auth/jwks`)).status, place.auth), 200, "keys are public");
   const refreshed = await page.evaluate(async (auth) => {
     const answer = await fetch(`${auth}/api/auth/refresh`, { method: "POST", credentials: "include" });
     return [answer.status, (await answer.json()).tokenType, answer.headers.get("x-request-id") !== null];
@@ -91,7 +91,7 @@ test("an access token is refreshed from the page and good for a backend", async 
   await context.close();
 });
 
-test("a page that nobody trusts reads nothing and changes nothing", async () => {
+test("an untrusted page reads nothing and changes nothing", async () => {
   const { page, context } = await visitor();
   await signUp(page, "dora");
   const evil = await context.newPage();
@@ -115,7 +115,7 @@ test("who is only here until the browser closes is not there afterwards", async 
   await signIn(page, "emil", { rememberMe: false });
   await who(page, "emil <emil@example.com>");
   const kept = (await context.cookies()).filter((c) => c.expires !== -1).map((c) => c.name);
-  assert.deepEqual(kept, [cookie("known_device")], "which signs nobody in");
+  assert.deepEqual(kept, [cookie("known_device")], "which signs no user in");
   await context.close();
 });
 
@@ -127,7 +127,7 @@ test("a forgotten password, by the link of the mail", async () => {
   const [mail] = await waitFor(() => (mailsTo(place, "fay@example.com").length > 0 ? mailsTo(place, "fay@example.com") : null), "the mail");
   await page.goto(linkIn(mail));
   assert.equal(new URL(page.url()).origin, place.origin);
-  await who(page, "nobody");
+  await who(page, "signed out");
   const token = new URL(page.url()).searchParams.get("token");
   const { error } = await page.evaluate((token) => client.resetPassword({ newPassword: "another good password", token }), token);
   assert.equal(error, null);
@@ -159,7 +159,7 @@ test("an account is deleted by the button behind its mail, and cookies go", asyn
   await page.screenshot({ path: join(pictures, "confirm-delete.png") });
   await page.getByRole("button", { name: "Delete my account" }).click();
   await page.waitForURL(`${place.origin}/bye`);
-  await who(page, "nobody");
+  await who(page, "signed out");
   assert.deepEqual((await context.cookies()).map((c) => c.name), [cookie("known_device")]);
   assert.deepEqual(refused, []);
   await context.close();
@@ -185,7 +185,7 @@ test("mails, as their readers see them", async () => {
   execFileSync(...place.cli("users", "invite", "ines@example.com", "--name", "Ines", "--redirect-to", "/welcome"));
   await context.close();
   // No notice goes to an address that was never proven.
-  const kinds = ["Choose a new password", "Your password was changed", "Confirm", "Delete", "Confirm your address", "You are invited"];
+  const kinds = ["Choose a new password", "Your password was changed", "Confirm", "Delete", "Confirm your email address", "You are invited"];
   const bySubject = (all) => new Map(all.map((mail) => [mail.subject, mail]));
   const mails = await waitFor(() => (bySubject(everyMail(place)).size >= kinds.length ? bySubject(everyMail(place)) : null), "every kind of mail");
   const page = await place.browser.newPage({ viewport: { width: 640, height: 480 } });

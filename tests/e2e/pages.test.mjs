@@ -68,7 +68,7 @@ test("every page, looked at", async () => {
   await look(page, "account");
   await open("/auth/sign-in?again=1");
   await signIn(me, "ana", "wrong", "/auth/sign-in?again=1");
-  await page.getByText("The address or the password is wrong.").waitFor();
+  await page.getByText("The email address or the password is wrong.").waitFor();
   await look(page, "sign-in-wrong");
   await open("/auth/forgot-password");
   await look(page, "forgot-password");
@@ -85,10 +85,10 @@ test("every page, looked at", async () => {
   await field(page, "Email address").fill("ana@example.com");
   await press(page, "Send the link");
   await look(page, "verify-email-sent");
-  await page.goto(linkIn(await lastMail("ana@example.com", /^Confirm your address/)));
+  await page.goto(linkIn(await lastMail("ana@example.com", /^Confirm your email address/)));
   await look(page, "prove-address");
   await press(page, "Yes, confirm it");
-  await page.getByText("Your address is verified").waitFor();
+  await page.getByText("Your email address is verified").waitFor();
   await look(page, "verify-email-done");
   await open("/auth/verify-email?error=INVALID_TOKEN");
   await look(page, "verify-email-bad-link");
@@ -114,12 +114,12 @@ test("every page, looked at", async () => {
   await look(page, "api-error");
   await open("/auth/account");
   await field(page, "New email address").fill("anna@example.com");
-  await press(page, "Change the address");
+  await press(page, "Change the email address");
   // The old mailbox agrees, the new one is proven.
-  await page.goto(linkIn(await lastMail("ana@example.com", /^Change your address/)));
+  await page.goto(linkIn(await lastMail("ana@example.com", /^Change your email address/)));
   await look(page, "confirm");
   await press(page, "Change it");
-  await page.goto(linkIn(await lastMail("anna@example.com", /^Confirm your new address/)));
+  await page.goto(linkIn(await lastMail("anna@example.com", /^Confirm your new email address/)));
   await press(page, "Yes, confirm it");
   await page.getByText("Confirmed.").waitFor();
   await page.getByText("anna@example.com", { exact: false }).first().waitFor();
@@ -133,7 +133,7 @@ test("what is typed is checked while it is typed; buttons rest while a form is s
   const email = field(page, "Email address");
   await email.fill("not an address");
   await email.blur();
-  await page.getByText("Please write an address such as name@example.com.").waitFor();
+  await page.getByText("Please enter an email address such as name@example.com.").waitFor();
   assert.equal(await email.getAttribute("aria-invalid"), "true");
   await email.fill("bob@example.com");
   assert.equal(await email.getAttribute("aria-invalid"), null);
@@ -175,7 +175,7 @@ test("the service refuses what a browser let through, with the reason at its fie
   await again.open("/auth/sign-up");
   for (const [label, value] of [["Name", "carl"], ["Email address", "carl@example.com"], ["Password", PASSWORD], ["Repeat the password", PASSWORD]]) await field(again.page, label).fill(value);
   await press(again.page, "Create account");
-  await again.page.getByText("This address has an account already.").waitFor();
+  await again.page.getByText("There is already an account for this email address.").waitFor();
   assert.equal(await field(again.page, "Name").inputValue(), "carl", "what was typed is still there");
   assert.equal(await field(again.page, "Password").inputValue(), "", "but no password");
   for (const [password, second, reason] of [["password1", "password1", "This password is too easy to guess"], [PASSWORD, OTHER, "The two passwords are not the same."], ["x", "x", "This password is too short."]]) {
@@ -189,11 +189,11 @@ test("the service refuses what a browser let through, with the reason at its fie
   // A wrong password and an unknown address read the same.
   await press(page, "Sign out");
   const texts = [];
-  for (const name of ["carl", "nobody"]) {
+  for (const name of ["carl", "unknown"]) {
     await signIn(me, name, "not the password");
     texts.push(await page.getByRole("alert").first().innerText());
   }
-  assert.deepEqual(texts, Array(2).fill("The address or the password is wrong."));
+  assert.deepEqual(texts, Array(2).fill("The email address or the password is wrong."));
   await open("/auth/account");
   assert.match(page.url(), /sign-in\?redirect_to=%2Fauth%2Faccount$/);
   await context.close();
@@ -240,7 +240,7 @@ test("everything with script turned off", async () => {
   await open("/auth/forgot-password");
   await field(page, "Email address").fill("dora@example.com");
   await press(page, "Send the link");
-  await page.getByText("If the address is known here").waitFor();
+  await page.getByText("If there is an account for this email address").waitFor();
   const link = linkIn(await lastMail("dora@example.com", /Choose a new password/));
   await page.goto(link);
   await field(page, "New password").fill(PASSWORD);
@@ -255,7 +255,7 @@ test("everything with script turned off", async () => {
   await press(page, "Delete my account");
   await page.getByText("Your account is deleted.").waitFor();
   await signIn(me, "dora");
-  await page.getByText("The address or the password is wrong.").waitFor();
+  await page.getByText("The email address or the password is wrong.").waitFor();
   await context.close();
 });
 
@@ -307,7 +307,7 @@ test("by keyboard alone: signing up, changing a name, signing out, signing in", 
   await look(page, "account-refused");
   execFileSync(...place.cli("users", "set-role", "emil@example.com", "admin"));
   await waitFor(async () => (await page.goto(`${place.auth}/auth/admin`)).status() === 200, "the role");
-  await to("searchbox", "Address or name");
+  await to("searchbox", "Email address or name");
   await keys.type("emil");
   await to("button", "Search");
   await keys.press("Enter");
@@ -315,7 +315,7 @@ test("by keyboard alone: signing up, changing a name, signing out, signing in", 
   await keys.press("Enter");
   await page.getByRole("heading", { name: "emil@example.com" }).waitFor();
   await to("combobox", "Roles");
-  await to("combobox", "For");
+  await to("combobox", "Length of the ban");
   await to("button", "End all sessions");
   await to("link", "Keys");
   await keys.press("Enter");
@@ -336,7 +336,7 @@ test("by keyboard alone: signing up, changing a name, signing out, signing in", 
   await to("textbox", "Email address");
   await keys.type("emil@example.com");
   await keys.press("Enter");
-  await page.getByText("If the address is known here").waitFor();
+  await page.getByText("If there is an account for this email address").waitFor();
   await to("link", "Go to sign-in");
   await keys.press("Enter");
   await at("/auth/sign-in");
@@ -365,16 +365,16 @@ test("from there one goes on to trusted places, and nowhere else", async () => {
   await me.at("/auth/account?done=name");
   for (const target of [place.evil, "//evil.example", "javascript:alert(1)", `${place.origin}.evil.example/`, "/\\evil.example"]) {
     assert.equal((await me.open(to(target))).status(), 403, target);
-    await me.page.getByText("The address to go on to is not trusted here.").waitFor();
+    await me.page.getByText("The page to continue to belongs to a site that is not trusted here.").waitFor();
   }
-  // Nor by a form that somebody has changed.
+  // Nor by a form that was tampered with.
   await me.context.clearCookies();
   await me.open("/auth/sign-in");
   await me.page.locator("input[name=redirect_to]").evaluate((i, evil) => (i.value = evil), place.evil);
   await field(me.page, "Email address").fill("fay@example.com");
   await field(me.page, "Password").fill(PASSWORD);
   await press(me.page, "Sign in");
-  await me.page.getByText("The address to go on to is not trusted here.").waitFor();
+  await me.page.getByText("The page to continue to belongs to a site that is not trusted here.").waitFor();
   await me.context.close();
 });
 
@@ -404,7 +404,7 @@ test("the console: search, roles, ban, sessions, keys, audit", async () => {
   const { page, open, context } = me;
   page.on("dialog", (dialog) => dialog.accept());
   await waitFor(async () => (await open("/auth/admin/users")).status() === 200, "the role");
-  await page.getByLabel("Address or name").fill("ines");
+  await page.getByLabel("Email address or name").fill("ines");
   await press(page, "Search");
   await page.getByText("Found: 1").waitFor();
   await page.getByRole("link", { name: "ines@example.com" }).click();
@@ -418,12 +418,12 @@ test("the console: search, roles, ban, sessions, keys, audit", async () => {
   await press(page, "Set roles");
   await page.getByText("The roles are set.").waitFor();
   await page.getByLabel("Reason").fill("spam <b>");
-  await page.getByLabel("For").selectOption("7");
+  await page.getByLabel("Length of the ban").selectOption("7");
   await press(page, "Ban");
   await page.getByText("The user is banned.").waitFor();
   await page.getByText("banned: spam <b>").waitFor();
   await look(page, "admin-user-banned");
-  await page.getByText("Signed in nowhere.").waitFor();
+  await page.getByText("This user is not signed in on any device.").waitFor();
   await ines.open("/auth/account");
   await signIn(ines, "ines");
   await ines.page.getByText("This account is banned.").waitFor();
@@ -440,14 +440,14 @@ test("the console: search, roles, ban, sessions, keys, audit", async () => {
   await open("/auth/admin/keys");
   await page.getByText("standby").waitFor();
   await press(page, "Rotate now");
-  await page.getByText("Nothing was done: the next key is not known").waitFor();
+  await page.getByText("Nothing was changed: not every verifier knows the next key").waitFor();
   await look(page, "admin-keys-refused");
   await open("/auth/admin/audit?kind=user.");
   await page.getByRole("cell", { name: "user.banned" }).first().waitFor();
   await Promise.all([context.close(), ines.context.close()]);
 });
 
-test("in German and Spanish, and in English for everybody else", async () => {
+test("in German and Spanish, and in English for all other visitors", async () => {
   for (const [locale, lang, title] of [["de-AT", "de", "Anmelden"], ["es-MX", "es", "Iniciar sesión"], ["ja-JP", "en", "Sign in"]]) {
     const { page, open, context } = await visitor({ locale });
     await open("/auth/sign-in");
@@ -458,7 +458,7 @@ test("in German and Spanish, and in English for everybody else", async () => {
   }
 });
 
-test("where the mailbox is proven first: nobody is in before, and the way on is kept", async () => {
+test("if the mailbox has to be verified first, no user is signed in before, and the redirect target is kept", async () => {
   const strict = await start(["sign_up.require_email_verification=true"]);
   try {
     const context = await strict.browser.newContext({ locale: "en-GB" });
@@ -474,14 +474,14 @@ test("where the mailbox is proven first: nobody is in before, and the way on is 
     await field(page, "Email address").fill("jo@example.com");
     await field(page, "Password").fill(PASSWORD);
     await press(page, "Sign in");
-    await page.getByText("Your address is not verified yet.").waitFor();
+    await page.getByText("Your email address is not verified yet.").waitFor();
     await page.getByRole("link", { name: "Send another verification link" }).waitFor();
     await look(page, "sign-in-unverified");
-    const mail = await waitFor(() => mailsTo(strict, "jo@example.com").find((m) => /^Confirm your address/.test(m.subject)), "the mail");
+    const mail = await waitFor(() => mailsTo(strict, "jo@example.com").find((m) => /^Confirm your email address/.test(m.subject)), "the mail");
     await page.goto(linkIn(mail));
     await press(page, "Yes, confirm it");
-    await page.getByText("Your address is verified").waitFor();
-    await page.getByRole("link", { name: "Go on" }).click();
+    await page.getByText("Your email address is verified").waitFor();
+    await page.getByRole("link", { name: "Continue" }).click();
     await field(page, "Email address").fill("jo@example.com");
     await field(page, "Password").fill(PASSWORD);
     await press(page, "Sign in");

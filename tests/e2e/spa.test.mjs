@@ -73,7 +73,7 @@ test("signing up: a bad address, a weak password, two that differ, a good one, a
   await is(page, "#/sign-in");
   await look(page, "spa-sign-in");
   await signUp(page, "ana", { email: "ana@" });
-  await page.getByText("Please write an address such as name@example.com.").waitFor();
+  await page.getByText("Please enter an email address such as name@example.com.").waitFor();
   await signUp(page, "ana", { password: "short" });
   await page.getByText("Please use at least 8 characters.").waitFor();
   await signUp(page, "ana", { again: "something else" });
@@ -94,7 +94,7 @@ test("signing in: wrong, unknown, right; guarded views both ways; a reload keeps
   const { page, context, open } = await visitor("/#/admin");
   await is(page, "#/sign-in");
   const texts = [];
-  for (const name of ["ana", "nobody"]) {
+  for (const name of ["ana", "unknown"]) {
     await signIn(page, name, "not the password");
     await page.getByText("Invalid email or password").waitFor();
     texts.push(await page.locator(".fault").textContent());

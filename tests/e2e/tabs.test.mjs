@@ -1,5 +1,5 @@
 // Eight tabs of one browser, for a minute (or TABS_SECONDS): reloads at random, offline spells, answers that get lost after the service has acted.
-// Once with what browsers have for talking between tabs, and once without. Nobody is signed out.
+// Once with what browsers have for talking between tabs, and once without. No user is signed out.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { start, waitFor } from "./place.mjs";
@@ -98,7 +98,7 @@ async function storm(name, prepare) {
   return { context, tabs, asked, lifetimes };
 }
 
-test("eight tabs, one refresh a lifetime, nobody signed out; without locks and channel nobody either", { timeout: (SECONDS + 120) * 1000 }, async () => {
+test("eight tabs, one refresh a lifetime, no user signed out; without locks and channel neither", { timeout: (SECONDS + 120) * 1000 }, async () => {
   const [coordinated, alone] = await Promise.all([
     storm("coordinated"),
     storm("alone", () => {

@@ -30,8 +30,8 @@ SESSION_COOKIE, REFRESH_COOKIE = "better-auth.session_token", "better-auth.refre
 NUMBERS = itertools.count(1)
 # The subjects of mails, by which a test chooses the one that it means; one test may get several kinds.
 VERIFY, VERIFY_CHANGE, APPROVE_CHANGE = r"^Confirm your (email )?address", r"^Confirm your new", r"^Change your"
-RESET, INVITED, SIGNED_UP_AGAIN = r"^Choose a new password", r"^You are invited", r"^You have an account already"
-PASSWORD_CHANGED, ADDRESS_CHANGED = r"^Your password was changed", r"^Your (email )?address was changed"
+RESET, INVITED, SIGNED_UP_AGAIN = r"^Choose a new password", r"^You are invited", r"^You already have an account"
+PASSWORD_CHANGED, ADDRESS_CHANGED = r"^Your password was changed", r"^Your email address was changed"
 NEW_SIGN_IN, SIGNED_OUT = r"^A new sign-in", r"^You were signed out"
 
 
@@ -279,13 +279,13 @@ class Service(Place):
         assert done.returncode == 0, done.stderr
 
     def starts(self, *settings: str, **environment: str) -> tuple[int, str]:
-        """What `serve` ends with at once and says; whoever does start is an error."""
+        """Runs a `serve` that has to end at once, and returns what it printed; a process that starts is an error."""
         command = self.command(self.port, list(settings), "serve")
         done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL, env={**os.environ, **environment})
         return done.returncode, done.stdout + done.stderr
 
     def stop_database(self):
-        """Nobody can write until this object is gone: somebody else holds the file."""
+        """Blocks all writes until this object is gone, because it holds a lock on the file."""
         self.holder = sqlite3.connect(self.kept(), isolation_level=None, check_same_thread=False)
         self.holder.execute("BEGIN IMMEDIATE")
 

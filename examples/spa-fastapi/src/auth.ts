@@ -22,5 +22,5 @@ export function spoilNextToken(tell: (line: string) => void): void {
   };
 }
 
-/** Who is signed in. The token goes to our own backend and to nobody else. */
+/** The session. The token is sent to our own backend only. */
 export const auth = createCountersign({ baseURL: AUTH, origins: [API] });

@@ -12,7 +12,7 @@ export interface Field {
 }
 
 const required = (value: string) => (value.trim() ? "" : "Please fill in this field.");
-export const isEmail = (value: string) => (/^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(value) ? "" : "Please write an address such as name@example.com.");
+export const isEmail = (value: string) => (/^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(value) ? "" : "Please enter an email address such as name@example.com.");
 export const isLong = (value: string) => ([...value].length >= 8 ? "" : "Please use at least 8 characters.");
 
 export function form(title: string, button: string, fields: Field[], send: (values: Record<string, string>) => Promise<void>): HTMLElement {

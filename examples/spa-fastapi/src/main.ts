@@ -14,7 +14,7 @@ const nav = document.querySelector<HTMLElement>("#nav")!;
 const status = document.querySelector<HTMLElement>("#status")!;
 const here = () => location.hash.slice(1) || "/notes";
 const go = (path: string) => (location.hash = path);
-/** Where somebody wanted to go before signing in. */
+/** The view that the user wanted to open before signing in. */
 let wanted = "/notes";
 
 const element = <K extends keyof HTMLElementTagNameMap>(name: K, text = "", more: Partial<HTMLElementTagNameMap[K]> = {}) =>
@@ -51,7 +51,7 @@ function signUp() {
     ],
     async ({ name, email, password }) => {
       const { signedIn } = await auth.signUp({ name: name!, email: email!, password: password! });
-      if (!signedIn) status.textContent = "Follow the link in the message that we sent you.";
+      if (!signedIn) status.textContent = "Open the link in the message that we sent you.";
     },
   );
   card.append(element("p", "Already have an account? "));

@@ -138,7 +138,8 @@ async fn a_mailbox_is_proven_by_the_form_of_its_link_as_often_as_it_is_sent() {
     .refused(401, "INVALID_EMAIL_OR_PASSWORD");
     let mail = only(&app, dir.path()).await;
     assert!(
-        mail.to.contains("ana@example.com") && mail.subject.starts_with("Confirm your address")
+        mail.to.contains("ana@example.com")
+            && mail.subject.starts_with("Confirm your email address")
     );
     app.get(&mail.link()).await.ok();
     app.post("/api/auth/sign-in/email", &form)
@@ -175,7 +176,7 @@ async fn a_mailbox_is_proven_by_the_form_of_its_link_as_often_as_it_is_sent() {
 }
 
 #[tokio::test]
-async fn whether_an_address_is_known_is_told_to_nobody() {
+async fn no_answer_reveals_whether_an_email_address_is_known() {
     let (app, dir) = posting(&[("sign_up.require_email_verification", "true")]).await;
     let form =
         |email: &str| json!({ "name": "x", "email": email, "password": "a good long password" });
@@ -213,7 +214,8 @@ async fn whether_an_address_is_known_is_told_to_nobody() {
     // The mailbox is still to be proven: what comes is the link once more.
     let told = only(&app, dir.path()).await;
     assert!(
-        told.to.contains("ana@example.com") && told.subject.starts_with("Confirm your address"),
+        told.to.contains("ana@example.com")
+            && told.subject.starts_with("Confirm your email address"),
         "{told:?}"
     );
     app.db_execute("UPDATE users SET email_verified = 1, version = version + 1")
@@ -224,7 +226,7 @@ async fn whether_an_address_is_known_is_told_to_nobody() {
         .ok();
     let told = only(&app, dir.path()).await;
     assert!(
-        told.subject.starts_with("You have an account already"),
+        told.subject.starts_with("You already have an account"),
         "{told:?}"
     );
     app.db_execute("UPDATE users SET email_verified = 0, version = version + 1")
@@ -237,7 +239,7 @@ async fn whether_an_address_is_known_is_told_to_nobody() {
         };
         let (known, unknown) = (
             ask("ana@example.com").await.ok(),
-            ask("nobody@example.com").await.ok(),
+            ask("unknown@example.com").await.ok(),
         );
         assert_eq!(known.body, unknown.body);
         let rows = "SELECT COUNT(*) FROM mails";
@@ -405,9 +407,9 @@ async fn another_address_is_agreed_to_at_the_old_one_and_proven_at_the_new() {
         .await
     };
     ask(&ana.email).await.refused(400, "EMAIL_IS_THE_SAME");
-    ask("nobody").await.refused(400, "VALIDATION_ERROR");
+    ask("not an address").await.refused(400, "VALIDATION_ERROR");
     assert_eq!(ask(&eve.email).await.ok().body, json!({ "status": true }));
-    // It is somebody else's: the old mailbox is asked all the same, and then nobody gets anything.
+    // It belongs to another user: the old mailbox is asked all the same, and then no mail is sent.
     let approve = only(&app, dir.path()).await;
     agree(&app, &approve).await.ok();
     assert!(received(&app, dir.path()).await.is_empty());
@@ -439,11 +441,12 @@ async fn another_address_is_agreed_to_at_the_old_one_and_proven_at_the_new() {
     );
     assert!(
         changed.cookies().is_empty(),
-        "nobody is signed in by it (contract section 17, 11)"
+        "it signs no user in (contract section 17, 11)"
     );
     let notice = only(&app, dir.path()).await;
     assert!(
-        notice.to.contains(&ana.email) && notice.subject.starts_with("Your address was changed")
+        notice.to.contains(&ana.email)
+            && notice.subject.starts_with("Your email address was changed")
     );
     ana.try_sign_in(&ana.password)
         .await
@@ -492,7 +495,7 @@ async fn an_account_is_deleted_with_its_password_or_by_a_link_where_one_is_signe
         .await
         .refused(404, "FAILED_TO_GET_USER_INFO");
     let page = browser.get(&mail.link()).await;
-    assert!(page.text.contains("There is no way back") && page.text.contains("/bye"));
+    assert!(page.text.contains("This cannot be undone") && page.text.contains("/bye"));
     let gone = browser
         .post("/api/auth/delete-user", &json!({ "token": mail.token() }))
         .await
@@ -600,7 +603,7 @@ async fn nothing_secret_is_in_the_queue_and_what_is_over_is_not_sent() {
 }
 
 #[tokio::test]
-async fn who_only_acts_as_somebody_takes_nothing_away() {
+async fn an_impersonator_cannot_take_the_account_over() {
     use countersign::flows::account::administer_users;
     use countersign::flows::account::manage_users;
     use countersign::model::audit::event::Peer;
@@ -736,7 +739,7 @@ async fn where_signing_up_is_closed_an_invitation_lets_in() {
     invite(json!({ "email": "ana@example.com", "redirectTo": "https://evil.example/" }))
         .await
         .refused(403, "INVALID_REDIRECT_URL");
-    invite(json!({ "email": "nobody", "redirectTo": "/welcome" }))
+    invite(json!({ "email": "not an address", "redirectTo": "/welcome" }))
         .await
         .refused(400, "INVALID_EMAIL");
     invite(json!({ "email": "ana@example.com" }))
@@ -757,7 +760,7 @@ async fn where_signing_up_is_closed_an_invitation_lets_in() {
         (json!(false), json!("user"))
     );
     let first = only(&app, dir.path()).await;
-    // Once more: the first link is worth nothing.
+    // Once more: the first link is invalid.
     assert_eq!(
         invite(json!({ "email": "ana@example.com", "redirectTo": "/welcome" }))
             .await
@@ -786,7 +789,7 @@ async fn where_signing_up_is_closed_an_invitation_lets_in() {
     let signed_in = app.post("/api/auth/sign-in/email", &form).await.ok();
     assert_eq!(
         signed_in.body["user"]["emailVerified"], true,
-        "nobody but the mailbox had the link"
+        "only the mailbox had the link"
     );
     app.post("/api/auth/reset-password", &reset(&mail.token()))
         .await
@@ -806,7 +809,7 @@ async fn where_signing_up_is_closed_an_invitation_lets_in() {
 }
 
 #[tokio::test]
-async fn mail_domains_hold_wherever_somebody_chooses_an_address() {
+async fn mail_domains_hold_wherever_a_user_chooses_an_email_address() {
     let (app, dir) = posting(&[
         ("sign_up.allowed_domains", "example.com, *.example.org"),
         ("sign_up.blocked_domains", "spam.example.org"),
@@ -909,7 +912,7 @@ async fn a_session_alone_changes_an_unproven_address_only_while_it_is_fresh() {
 }
 
 #[tokio::test]
-async fn the_words_of_a_stranger_reach_nobody() {
+async fn the_words_of_a_stranger_reach_no_mailbox() {
     let (app, dir) = posting(&[]).await;
     let ana = verified(&app, dir.path(), "ana").await;
     let session = ana.sign_in().await.session;
@@ -1003,7 +1006,8 @@ async fn an_admins_change_of_an_address_is_told_at_the_old_one_and_ends_the_sess
         .ok();
     let notice = only(&app, dir.path()).await;
     assert!(
-        notice.to.contains(&bob.email) && notice.subject.starts_with("Your address was changed")
+        notice.to.contains(&bob.email)
+            && notice.subject.starts_with("Your email address was changed")
     );
     app.refresh(&held.refresh)
         .await
@@ -1217,7 +1221,7 @@ async fn a_banned_user_gets_a_password_and_not_in() {
         )
         .await
         .ok();
-    assert!(reset.cookies().is_empty(), "nobody is signed in by it");
+    assert!(reset.cookies().is_empty(), "it signs no user in");
     bob.try_sign_in("another good password")
         .await
         .refused(403, "BANNED_USER");

@@ -90,7 +90,7 @@ async fn take_over(app: &TestApp, link: &str) {
             .cookies()
             .iter()
             .all(|line| !line.contains("session_token")),
-        "nobody is signed in by a link"
+        "a link signs no user in"
     );
     owner
         .form(path, &fields)
@@ -183,8 +183,8 @@ async fn where_the_mailbox_is_proven_first_a_stranger_gets_nothing_from_the_owne
     owner.post("/api/auth/sign-up/email", &json!({ "name": "x", "email": "ceo@corp.example", "password": NEW, "callbackURL": "/welcome" })).await.ok();
     let second = only(&app, dir.path()).await;
     assert!(
-        second.subject.starts_with("Confirm your address"),
-        "no notice goes to a mailbox that nobody has proven: {second:?}"
+        second.subject.starts_with("Confirm your email address"),
+        "no notice goes to a mailbox that was never verified: {second:?}"
     );
     assert_eq!(
         owner.get(&first.link()).await.header("location"),
@@ -247,7 +247,7 @@ async fn in_the_browser_that_signed_up_one_press_proves_and_keeps_everything() {
                 true
             );
         }
-        // Once it is proven the link takes nothing from anybody, wherever it is opened.
+        // Once it is proven the link removes nothing, wherever it is opened.
         let led = follow(&Browser::new(&app), &link, None).await;
         assert_eq!(led.header("location"), "/welcome");
         signs_in(&app, "ana@example.com", PASSWORD).await.ok();

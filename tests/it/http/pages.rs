@@ -79,14 +79,14 @@ async fn signing_up_out_and_in_by_forms_alone() {
         .form(
             "/auth/sign-in",
             &[
-                ("email", "nobody@example.com"),
+                ("email", "unknown@example.com"),
                 ("password", "not the password"),
             ],
         )
         .await;
     assert_eq!((wrong.status.as_u16(), unknown.status.as_u16()), (401, 401));
     assert_eq!(
-        wrong.text.replace("ana@", "nobody@"),
+        wrong.text.replace("ana@", "unknown@"),
         unknown.text,
         "nothing tells which of them is known"
     );
@@ -180,7 +180,7 @@ async fn a_form_says_what_is_wrong_where_it_is() {
             good,
             good,
             400,
-            r#"id="sign-up-email-wrong" role="alert">Please write an address"#,
+            r#"id="sign-up-email-wrong" role="alert">Please enter an email address"#,
         ),
         (
             "A",
@@ -212,7 +212,7 @@ async fn a_form_says_what_is_wrong_where_it_is() {
             good,
             good,
             422,
-            r#"id="sign-up-email-wrong" role="alert">This address has an account"#,
+            r#"id="sign-up-email-wrong" role="alert">There is already an account"#,
         ),
     ] {
         let (told, text) = send(name, email, password, again).await;
@@ -413,7 +413,7 @@ async fn devices_passwords_and_the_account_itself() {
         "/auth/account?done=password",
     );
     user.try_sign_in(new).await.ok();
-    // The session moved: its old forms are worth nothing.
+    // The session was replaced: its old forms are invalid.
     assert_eq!(
         here.form("/auth/account/delete", &[sign, ("current", new)])
             .await
@@ -507,7 +507,7 @@ async fn the_console_is_for_admins_and_asks_for_a_fresh_password() {
         .refused(401, "UNAUTHORIZED");
     assert_eq!(
         admin
-            .form(&at("role"), &[("csrf", &csrf), ("role", "nobody")])
+            .form(&at("role"), &[("csrf", &csrf), ("role", "unknown")])
             .await
             .status,
         400
@@ -572,7 +572,7 @@ async fn errors_are_pages_too_and_in_the_readers_language() {
     assert!(
         nowhere.status == 404
             && nowhere.text.contains(r#"<html lang="de">"#)
-            && nowhere.text.contains("Hier ist nichts")
+            && nowhere.text.contains("Seite nicht gefunden")
     );
     assert!(
         get("/auth/sign-in", "ja, es;q=0.3")
@@ -667,7 +667,7 @@ async fn pages_that_are_turned_off_are_not_there() {
 }
 
 #[tokio::test]
-async fn whoever_comes_by_a_page_alone_stays_signed_in() {
+async fn a_user_who_only_opens_pages_stays_signed_in() {
     let app = TestApp::start().await;
     let browser = app.user("ana").await.browser().await;
     for path in ["/auth/sign-in", "/auth/account", "/auth/nowhere"] {
