@@ -70,7 +70,7 @@ def measure(url: str) -> list[str]:
         a, b = statistics.median(times[True]), statistics.median(times[False])
         same = "yes" if told[True] == told[False] and len(told[True]) == 1 else "NO"
         rows.append((name, a, b, a / b, mann_whitney(times[True], times[False]), same))
-    # What one leaves to be done after its answer slows the next request, whoever asks: an unknown address right after each.
+    # What one leaves to be done after its answer slows the next request of any client: an unknown address right after each.
     after = {True: [], False: []}
     for _ in range(TRIES):
         for is_known in random.sample([True, False], 2):

@@ -1,8 +1,8 @@
-//! Where the time comes from. Owns the only calls to the system's clocks; everything else is handed
-//! a `Clock` (through `App::now` and `App::uptime`), so a test can move a year in a line. The wall
-//! clock decides what is due and what is stored; intervals and ages inside one process use the
-//! uptime, which does not change when somebody sets the wall clock. Leaves arithmetic and
-//! formatting to `model::kernel::time`.
+//! The source of time. Owns the only calls to the system's clocks; all other code is given a
+//! `Clock` (through `App::now` and `App::uptime`), so that a test can move the time by a year in
+//! one line. The wall clock decides what is due and what is stored; intervals and ages inside one
+//! process use the uptime, which does not change when the wall clock is set. `model::kernel::time`
+//! does arithmetic and formatting.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -10,15 +10,16 @@ use std::time::{Duration, Instant};
 
 /// A source of time.
 pub trait Clock: Send + Sync + 'static {
-    /// Unix time in milliseconds, by the wall clock, which can be set forwards and backwards.
+    /// Returns Unix time in milliseconds by the wall clock, which can be set forwards and
+    /// backwards.
     fn now_ms(&self) -> i64;
 
-    /// Time since a fixed moment in the past of this process, by a monotonic clock. Only
-    /// differences between two readings mean something.
+    /// Returns the time since a fixed moment in the past of this process, by a monotonic clock.
+    /// Only differences between two readings have a meaning.
     fn uptime(&self) -> Duration;
 }
 
-/// The machine's clocks.
+/// The clocks of the machine.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct SystemClock;
 
@@ -38,12 +39,12 @@ impl Clock for SystemClock {
     }
 }
 
-/// The machine's clock, moved by so much: `countersign dev` lets a test do that.
+/// The machine's clock, moved by an offset: `countersign dev` lets a test do that.
 #[derive(Debug, Default)]
 pub struct MovableClock(AtomicI64);
 
 impl MovableClock {
-    /// Moves the clock by so many milliseconds, backwards if negative.
+    /// Moves the clock by this many milliseconds, backwards if negative.
     pub fn advance_ms(&self, ms: i64) {
         self.0.fetch_add(ms, Ordering::SeqCst);
     }
@@ -61,7 +62,7 @@ impl Clock for MovableClock {
     }
 }
 
-/// A clock that stands still until it is told to move.
+/// A clock for tests that stands still until it is moved.
 #[derive(Debug)]
 pub struct TestClock {
     wall_ms: AtomicI64,
@@ -77,7 +78,7 @@ impl TestClock {
         }
     }
 
-    /// Lets so many milliseconds pass, on both clocks. A negative number sets the wall clock back
+    /// Lets this many milliseconds pass, on both clocks. A negative number sets the wall clock back
     /// and leaves the uptime as it is.
     pub fn advance_ms(&self, ms: i64) {
         self.wall_ms.fetch_add(ms, Ordering::SeqCst);
@@ -85,7 +86,7 @@ impl TestClock {
             .fetch_add(u64::try_from(ms).unwrap_or(0), Ordering::SeqCst);
     }
 
-    /// Sets the wall clock forwards or backwards by so many milliseconds; no time passes.
+    /// Sets the wall clock forwards or backwards by this many milliseconds; the uptime stays.
     pub fn set_ms(&self, by: i64) {
         self.wall_ms.fetch_add(by, Ordering::SeqCst);
     }

@@ -1,28 +1,27 @@
-//! Why a connection to another server failed, in words of ours. The other server's own words, and
-//! the address with the password that it may hold, have no place in a log: there is no way to put
-//! them here.
+//! The reason why a connection to another server failed, as a fixed text. Texts of the other
+//! server, and a URL that may contain a password, must not be logged; these types cannot hold them.
 
 use std::error::Error;
 use std::io::ErrorKind;
 
 use rustls::CertificateError;
 
-/// Why there is no connection, or why it broke.
+/// The reason why a connection could not be made, or broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Broken {
     /// The server's certificate is not trusted.
     #[error("the server's certificate is not trusted: {0}")]
     Certificate(&'static str),
     /// Both sides do not agree on TLS.
-    #[error("no TLS that can be trusted")]
+    #[error("no TLS connection could be negotiated")]
     Tls,
-    /// What the operating system said.
+    /// The error of the operating system.
     #[error("no connection: {0}")]
     System(ErrorKind),
 }
 
 impl Broken {
-    /// The first reason in this error, or in the errors that it was made from.
+    /// Returns the first reason in this error, or in the errors that caused it.
     pub fn in_error(error: &(dyn Error + 'static)) -> Option<Self> {
         let mut next = Some(error);
         while let Some(error) = next {
@@ -93,7 +92,7 @@ mod tests {
         let tls = rustls::Error::General("ana@example.com".into());
         assert_eq!(
             Broken::in_error(&tls).unwrap().to_string(),
-            "no TLS that can be trusted"
+            "no TLS connection could be negotiated"
         );
         assert_eq!(Broken::in_error(&std::fmt::Error), None);
     }

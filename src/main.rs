@@ -1,4 +1,4 @@
-//! Parse the arguments, run, exit. Nothing else.
+//! Parses the arguments, runs the command, exits.
 
 use std::process::ExitCode;
 

@@ -1,5 +1,5 @@
-//! Requests that this program makes: to addresses that the operator has named, never to one that a
-//! client names. No redirect is followed, no proxy of the environment asked.
+//! Outgoing HTTP requests: to URLs that the operator has set, never to one that a client names.
+//! Redirects are not followed, and proxies of the environment are not used.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use url::Url;
 
 use crate::connection::Broken;
 
-/// For the whole of a request.
+/// The time limit for a whole request.
 const TIME: Duration = Duration::from_secs(10);
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// Makes requests.
+/// An HTTP client for outgoing requests.
 #[derive(Debug, Clone)]
 pub struct Client(reqwest::Client);
 
 impl Client {
-    /// Connections are kept for the next request.
+    /// Makes a client that keeps connections for later requests.
     pub fn new() -> Result<Self, String> {
         let builder = reqwest::Client::builder()
             .redirect(Policy::none())
@@ -32,8 +32,8 @@ impl Client {
             .map_err(|e| e.to_string())
     }
 
-    /// The body of an answer that is a success, a mebibyte at most. `Err`: what went wrong, in
-    /// words.
+    /// Returns the body of a successful answer, at most a mebibyte. Returns `Err` with the reason
+    /// as a fixed text.
     pub async fn get(&self, url: &Url) -> Result<Vec<u8>, String> {
         const LONGEST: usize = 1024 * 1024;
         let mut answer = self
@@ -55,7 +55,8 @@ impl Client {
         Ok(body)
     }
 
-    /// Posts JSON. `Err`: what went wrong, in words for a log; the answer's body is not read.
+    /// Posts JSON. Returns `Err` with a reason that may be logged; the body of the answer is not
+    /// read.
     pub async fn post_json(
         &self,
         url: &Url,
@@ -70,7 +71,8 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, value);
         }
-        // Where it went is the operator's own setting, and may hold a password.
+        // The URL is a setting of the operator and may contain a password, so the span does not
+        // name it.
         let span = tracing::info_span!(target: "traces", "webhook", otel.kind = "client");
         let answer = request
             .send()
@@ -85,11 +87,11 @@ impl Client {
     }
 }
 
-/// What went wrong, in words of ours: those of the other side, and the address with what it holds,
-/// have no place in a log.
+/// Returns the reason as a fixed text: texts of the other side, and the URL with its credentials,
+/// must not be logged.
 fn reason(error: &reqwest::Error) -> String {
     match Broken::in_error(error) {
-        _ if error.is_timeout() => "no answer in time".into(),
+        _ if error.is_timeout() => "the server did not answer in time".into(),
         Some(broken) => broken.to_string(),
         None if error.is_connect() => "no connection".into(),
         None => "the answer is not HTTP".into(),

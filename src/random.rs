@@ -1,6 +1,6 @@
-//! Where chance comes from. Owns the only call to the operating system's generator; everything else
-//! is handed a `Random`, so a test with a seed repeats bit for bit. Failure of the generator ends
-//! the process: no token is ever predictable.
+//! The source of randomness. Owns the only call to the operating system's generator; all other code
+//! is given a `Random`, so that a test with a seed repeats bit for bit. If the generator fails, the
+//! process ends, so that no token is ever predictable.
 
 use std::sync::Mutex;
 
@@ -9,7 +9,7 @@ use rand_core::{Rng, SeedableRng};
 
 /// A source of unpredictable bytes.
 pub trait Random: Send + Sync + 'static {
-    /// Fills the whole buffer.
+    /// Fills the whole buffer with random bytes.
     fn fill(&self, buffer: &mut [u8]);
 }
 
@@ -25,7 +25,7 @@ pub fn fraction(random: &dyn Random) -> f64 {
     f64::from(u32::from_le_bytes(bytes(random))) / (f64::from(u32::MAX) + 1.0)
 }
 
-/// The operating system's generator.
+/// The random generator of the operating system.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct OsRandom;
 
@@ -44,7 +44,7 @@ impl Random for OsRandom {
 pub struct SeededRandom(Mutex<ChaCha20Rng>);
 
 impl SeededRandom {
-    /// The same seed gives the same bytes.
+    /// Makes a generator; the same seed gives the same bytes.
     pub fn new(seed: u64) -> Self {
         Self(Mutex::new(ChaCha20Rng::seed_from_u64(seed)))
     }

@@ -1,7 +1,7 @@
-//! Traces for OpenTelemetry, sent by OTLP over HTTP to the collector that the settings name: a span
-//! for each request, under its caller's where `traceparent` came along, and what takes its time
-//! inside. Routes, outcomes and ids; never what a person wrote. Without a collector a span costs
-//! nothing.
+//! Traces for OpenTelemetry, sent by OTLP over HTTP to the collector of the settings: a span for
+//! each request, as a child of the caller's span if `traceparent` was sent, and spans for its
+//! parts. Spans contain routes, outcomes and ids, never texts that a person wrote. Without a
+//! collector a span costs nothing.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -25,14 +25,14 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::Traces;
 
-/// The target of every span, which the log leaves out.
+/// The target of every span; the log leaves it out.
 pub const TARGET: &str = "traces";
 
-/// For the whole of a batch.
+/// The time limit for a whole batch.
 const TIME: Duration = Duration::from_secs(10);
 
-/// Says in our own words that a collector takes nothing, once until it does again. The library's
-/// lines, which the log leaves out, repeat its address and its answer.
+/// Logs once that the collector refuses traces, and once when it accepts them again. The library's
+/// own log lines, which repeat its URL and its answer, are left out.
 #[derive(Debug)]
 struct Quiet {
     inner: SpanExporter,
@@ -49,8 +49,8 @@ impl opentelemetry_sdk::trace::SpanExporter for Quiet {
             (false, Err(OTelSdkError::Timeout(_))) => {
                 tracing::warn!("the collector does not answer; traces are lost");
             }
-            (false, Err(_)) => tracing::warn!("the collector does not take traces; they are lost"),
-            (true, Ok(())) => tracing::info!("the collector takes traces again"),
+            (false, Err(_)) => tracing::warn!("the collector refuses traces; they are lost"),
+            (true, Ok(())) => tracing::info!("the collector accepts traces again"),
             (true, Err(_)) | (false, Ok(())) => {}
         }
         outcome
@@ -69,19 +69,19 @@ impl opentelemetry_sdk::trace::SpanExporter for Quiet {
     }
 }
 
-/// Sends what is made.
+/// Sends finished spans to the collector.
 #[derive(Debug, Clone)]
 pub struct Exporter(SdkTracerProvider);
 
 impl Exporter {
-    /// Starts a thread that sends; `None` where no collector is named. `Err`: what is wrong with
-    /// it.
+    /// Starts a thread that sends; returns `None` if no collector is set, and `Err` if its setting
+    /// is invalid.
     pub fn start(settings: &Traces) -> Result<Option<Self>, String> {
         let Some(url) = &settings.url else {
             return Ok(None);
         };
-        // As every request of this program: no redirect is followed, no proxy of the environment
-        // asked.
+        // As for all outgoing requests, redirects are not followed and proxies of the environment
+        // are not used.
         let client = reqwest::blocking::Client::builder()
             .redirect(Policy::none())
             .no_proxy()
@@ -100,8 +100,8 @@ impl Exporter {
                 "service.version",
                 env!("CARGO_PKG_VERSION"),
             ));
-        // By the trace's id alone, whatever else the caller says; who chooses the id can still
-        // choose to be kept.
+        // Decided by the id of the trace alone, whatever else the caller sends. A caller who
+        // chooses the id can still choose to be sampled.
         let sampler = Sampler::TraceIdRatioBased(settings.sample);
         Ok(Some(Self(
             SdkTracerProvider::builder()
@@ -115,7 +115,7 @@ impl Exporter {
         )))
     }
 
-    /// What hands our spans over to it.
+    /// Returns the layer that passes spans to the exporter.
     pub fn layer<S: Subscriber + for<'s> LookupSpan<'s>>(&self) -> impl Layer<S> + use<S> {
         let layer = tracing_opentelemetry::layer()
             .with_tracer(self.0.tracer("countersign"))
@@ -127,7 +127,7 @@ impl Exporter {
         }))
     }
 
-    /// Sends the rest, for some seconds at most.
+    /// Sends the remaining spans; waits a few seconds at most.
     pub fn stop(&self) {
         if self.0.shutdown().is_err() {
             tracing::warn!("the last traces were not sent");
@@ -135,12 +135,12 @@ impl Exporter {
     }
 }
 
-/// The span of a request becomes a part of its caller's trace.
+/// Makes the span of a request a child of its caller's span.
 pub fn adopt(span: &Span, headers: &HeaderMap) {
     if !span.is_disabled() {
         let caller = TraceContextPropagator::new().extract(&HeaderExtractor(headers));
         let caller = caller.span().span_context().clone();
-        // The ids alone: `tracestate` is words of the caller's.
+        // Only the ids are used: `tracestate` is text of the caller.
         let caller = SpanContext::new(
             caller.trace_id(),
             caller.span_id(),
@@ -148,7 +148,7 @@ pub fn adopt(span: &Span, headers: &HeaderMap) {
             true,
             TraceState::NONE,
         );
-        // A span that has begun already stays where it is.
+        // A span that has already begun keeps its parent.
         drop(span.set_parent(Context::new().with_remote_span_context(caller)));
     }
 }

@@ -1,6 +1,6 @@
 """openapi.yaml is true: Schemathesis makes requests of it, good and bad ones, and holds every answer of the real server to it.
 
-As nobody, and as an admin, who is still one afterwards; what may end that is asked last.
+Without a session, and as an admin, who is still one afterwards; requests that may end that come last.
 """
 
 import os
@@ -42,7 +42,7 @@ def main():
         place = Place(pathlib.Path(folder), ["mail.transport=file", "database.lock_timeout=10s"])
         place.serve()
         try:
-            cases = run(place, "as nobody", 1)
+            cases = run(place, "without a session", 1)
             place.sign_in("admin")
             done = subprocess.run(place.command(place.port, [], "users", "set-role", "admin@example.com", "admin"), cwd=folder, capture_output=True, text=True)
             assert done.returncode == 0, done.stderr

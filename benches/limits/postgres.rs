@@ -71,7 +71,7 @@ async fn fill(connection: &mut PgConnection, rows: u64) {
 }
 
 /// The statement with pgbench's variables for our parameters; a client's n-th transaction rotates a
-/// row that nobody else does.
+/// row that no other client does.
 fn script(region: Region) -> String {
     let id = "('00000000-0000-7000-8000-' || lpad(to_hex(:row::bigint), 12, '0'))";
     let values = [
@@ -348,7 +348,7 @@ impl Table {
         .await
         .unwrap();
         let mut connection = PgConnection::connect(url).await.unwrap();
-        // Nobody has served from the second database: it has no master key yet, and without one
+        // No process has served from the second database: it has no master key yet, and without one
         // nothing moves.
         let owned = "INSERT INTO master_keys (version, key_id, created_at) VALUES (1, 'benchmark', 0) ON CONFLICT DO NOTHING;
                      UPDATE key_ring SET master_version = 1 WHERE master_version IS NULL";

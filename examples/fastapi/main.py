@@ -40,7 +40,7 @@ def get_current_user(credentials: Annotated[HTTPAuthorizationCredentials | None,
             raise jwt.InvalidTokenError("not an access token")
         return token["payload"]
     except jwt.PyJWKClientConnectionError as error:
-        # Nobody could be asked for the keys: that says nothing about the token.
+        # The keys could not be fetched: that says nothing about the token.
         raise HTTPException(503, "the keys cannot be fetched", {"Retry-After": "1"}) from error
     except jwt.PyJWTError as error:
         raise HTTPException(401, f"invalid token: {error}", {"WWW-Authenticate": 'Bearer error="invalid_token"'}) from error

@@ -38,7 +38,7 @@ pg_start() {
   PG_URL="postgres://postgres@127.0.0.1:$PG_PORT/postgres"
 }
 
-# Until the process, which is not our child, has ended, whether or not somebody has taken note of it.
+# Until the process, which is not a child of this shell, has ended, whether or not its parent has waited for it.
 pg_wait() {
   while grep -q '^State:[[:space:]]*[^Z[:space:]]' "/proc/$1/status" 2>/dev/null; do sleep 0.05; done
 }

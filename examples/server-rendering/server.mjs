@@ -1,6 +1,6 @@
 // Pages made on a server, as Next.js and its like do it: the browser's cookies are handed on to `/get-session`, which says who this is; what it sets goes
 // back to the browser. Needs Node 20 and nothing else. The page and Countersign share a host (or `sessions.cookie_domain`), so that both see the cookies;
-// its origin stands in `server.trusted_origins`, or nobody is led back here.
+// its origin has to be in `server.trusted_origins`, or no user is redirected back here.
 //
 //     COUNTERSIGN=http://localhost:4000 PORT=3000 node server.mjs
 import { createServer } from "node:http";
@@ -23,7 +23,7 @@ createServer(async (request, response) => {
   try {
     const { session, cookies } = await sessionOf(request);
     response.setHeader("set-cookie", cookies);
-    // A page about somebody is for nobody's cache.
+    // A page about a user must not be cached.
     response.setHeader("cache-control", "private, no-store");
     if (!session) {
       const back = `${HERE}${request.url}`;
@@ -32,7 +32,7 @@ createServer(async (request, response) => {
     response.setHeader("content-type", "text/html; charset=utf-8");
     response.end(`<!doctype html><html lang="en"><title>Hello</title><h1>Hello ${escape(session.user.name)}</h1><p>Signed in as ${escape(session.user.email)}.</p></html>`);
   } catch (error) {
-    // Not "signed out": nobody could be asked.
+    // Not "signed out": the service could not be asked.
     console.error(error);
     response.writeHead(503, { "retry-after": "1" }).end("Please try again in a moment.");
   }

@@ -1,4 +1,4 @@
-//! Cookies as any browser, proxy or thief may send them: nobody is signed in by them.
+//! Cookies as any browser, proxy or thief may send them: they sign no user in.
 #![no_main]
 
 use axum::body::Body;

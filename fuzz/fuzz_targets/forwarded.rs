@@ -1,4 +1,4 @@
-//! What a proxy, or whoever says to be one, writes of the client; and user agents beside it.
+//! Headers about the client that a proxy, or a client that pretends to be one, sends; and user agents.
 #![no_main]
 
 use axum::body::Body;

@@ -1,5 +1,5 @@
 //! Bodies, on every path that takes one: the first byte chooses the path, the second the content
-//! type, and an admin asks where somebody must be signed in.
+//! type, and an admin sends them where a session is required.
 #![no_main]
 
 use axum::body::Body;
@@ -7,7 +7,7 @@ use axum::http::{Request, header};
 use countersign_fuzz::SERVICE;
 use libfuzzer_sys::fuzz_target;
 
-/// For anybody, and for who is signed in; none that ends the session.
+/// Paths with and without a session; none of them ends the session.
 const OPEN: [&str; 9] = [
     "sign-in/email",
     "sign-up/email",

@@ -41,7 +41,10 @@ fn sign(header: &[u8], claims: &[u8]) -> String {
 fuzz_target!(|data: &[u8]| {
     let (kid, verifier) = &*VERIFIER;
     if let Ok(text) = std::str::from_utf8(data) {
-        assert!(verifier.verify(text).is_err(), "nobody guesses a signature");
+        assert!(
+            verifier.verify(text).is_err(),
+            "a signature cannot be guessed"
+        );
     }
     let ours = format!(r#"{{"typ":"at+jwt","alg":"EdDSA","kid":"{kid}"}}"#);
     if let Ok(claims) = verifier.verify(&sign(ours.as_bytes(), data)) {

@@ -22,7 +22,7 @@ fuzz_target!(|data: &[u8]| {
     if let Ok(text) = std::str::from_utf8(data) {
         assert!(
             RefreshToken::open(text, &MASTERS).is_err(),
-            "nobody guesses a tag of 128 bits"
+            "a tag of 128 bits cannot be guessed"
         );
     }
     let session = SessionId(uuid(data));

@@ -1,5 +1,5 @@
-//! What a process remembers: users as of a version, whether its clock was trusted, which keys were
-//! revoked. Ages are measured by the uptime.
+//! In-memory state of a process: cached users, whether its clock is trusted, which keys were
+//! revoked, blocked networks. Ages are measured by the uptime.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -16,48 +16,48 @@ use crate::model::kernel::trusted_clock::Doubt;
 use crate::model::key::key::{Ring, State};
 use crate::model::limit::block::Block;
 
-/// Users by id **and** version, so a stale entry cannot be used on any replica; entries live for
-/// seconds of uptime.
+/// Cached users by id **and** version, so that a stale entry cannot be used on any replica; entries
+/// live for seconds of uptime.
 pub struct UserCache(pub(super) moka::sync::Cache<(UserId, i64), (Duration, Arc<User>)>);
 
 impl UserCache {
     const LIFE: Duration = Duration::from_secs(10);
 
-    /// The user as of this version, unless the copy is too old.
+    /// Returns the user at this version, unless the copy is too old.
     pub fn get(&self, id: UserId, version: i64, uptime: Duration) -> Option<Arc<User>> {
         let (read_at, user) = self.0.get(&(id, version))?;
         (uptime.saturating_sub(read_at) < Self::LIFE).then_some(user)
     }
 
-    /// Keeps a copy.
+    /// Adds a copy of the user.
     pub fn put(&self, user: &Arc<User>, uptime: Duration) {
         self.0
             .insert((user.id, user.version), (uptime, Arc::clone(user)));
     }
 }
 
-/// What this process knows of its wall clock. The jobs look at it every few seconds; between two
-/// looks the monotonic clock tells when it was set.
+/// What this process knows about its wall clock. Jobs check the clock every few seconds; between
+/// two checks the monotonic clock shows whether it was set.
 #[derive(Debug, Default)]
 pub struct ClockTrust(Mutex<Trust>);
 
 #[derive(Debug, Default)]
 struct Trust {
-    /// The doubt that the last look found, and the uptime at which the log was last told.
+    /// The doubt that the last check found, and the uptime at which it was last logged.
     doubt: Option<(Doubt, Duration)>,
     /// The wall clock and the uptime when the clock was last found right.
     right: Option<(Timestamp, Duration)>,
 }
 
 impl ClockTrust {
-    /// How often the log hears of a doubt that lasts.
+    /// How often a doubt that lasts is logged again.
     const REMIND: Duration = Duration::from_secs(3_600);
 
     fn lock(&self) -> MutexGuard<'_, Trust> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The clock is in doubt at this uptime; `true`: the log should be told.
+    /// Records at this uptime that the clock is in doubt; returns whether to log it.
     pub fn doubted(&self, doubt: Doubt, uptime: Duration) -> bool {
         let mut trust = self.lock();
         let told = trust.doubt.map(|(_, told)| told);
@@ -66,30 +66,30 @@ impl ClockTrust {
         due
     }
 
-    /// The clock is confirmed; `true`: it was in doubt before.
+    /// Records that the clock is confirmed; returns whether it was in doubt before.
     pub fn confirmed(&self, now: Timestamp, uptime: Duration) -> bool {
         self.is_right(now, uptime);
         self.lock().doubt.take().is_some()
     }
 
-    /// Another clock agrees with this one.
+    /// Records that another clock agrees with this one.
     pub fn is_right(&self, now: Timestamp, uptime: Duration) {
         self.lock().right = Some((now, uptime));
     }
 
-    /// Whether the clock was in doubt at the last look.
+    /// Returns whether the clock was in doubt at the last check.
     pub fn is_doubted(&self) -> bool {
         self.doubt().is_some()
     }
 
-    /// What the last look found.
+    /// Returns the doubt that the last check found.
     pub fn doubt(&self) -> Option<Doubt> {
         self.lock().doubt.map(|(doubt, _)| doubt)
     }
 
-    /// Which other clock says that this one is wrong: the database server's, or the monotonic clock
-    /// of this process. A long time since the last run is no such contradiction: the machine may
-    /// have been off.
+    /// Returns which other clock contradicts this one: the database server's, or the monotonic
+    /// clock of this process. A long time since the last run is not a contradiction, because the
+    /// machine may have been off.
     pub fn contradiction(&self, now: Timestamp, uptime: Duration) -> Option<Doubt> {
         let trust = self.lock();
         let set = trust.right.and_then(|(right, at)| {
@@ -104,14 +104,14 @@ impl ClockTrust {
     }
 }
 
-/// Keys that this process has known as revoked. It never forgets one: a database that goes back may
-/// bring it to life again.
+/// Keys that this process has known as revoked. It never forgets one, because a database that is
+/// restored to an earlier state may contain it as valid again.
 #[derive(Debug, Default)]
 pub struct RevokedKids(Mutex<HashSet<String>>);
 
 impl RevokedKids {
-    /// Remembers the revoked keys of a ring, and returns those that it publishes although they were
-    /// revoked before, the active one last.
+    /// Records the revoked keys of a ring. Returns the keys that the ring publishes although they
+    /// were revoked before, the active one last.
     pub fn learn(&self, ring: &Ring) -> Vec<String> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.extend(
@@ -125,20 +125,20 @@ impl RevokedKids {
             .iter()
             .filter(|key| key.state.is_published() && known.contains(&key.kid))
             .collect();
-        // Revoking the active key puts the standby in its place: that one must not be a revoked one
-        // either.
+        // Revoking the active key makes the standby key active, so a standby key that was revoked
+        // has to go first.
         revived.sort_by_key(|key| key.state == State::Active);
         revived.into_iter().map(|key| key.kid.clone()).collect()
     }
 }
 
-/// The ends of audit chains that this process has written into the log: the place, and the uptime
-/// at which it did.
+/// The ends of audit chains that this process has logged: the position, and the uptime at which it
+/// was logged.
 #[derive(Debug, Default)]
 pub struct ToldEnds(Mutex<HashMap<String, (i64, Duration)>>);
 
 impl ToldEnds {
-    /// Whether nothing was told yet.
+    /// Returns whether nothing has been logged yet.
     pub fn is_empty(&self) -> bool {
         self.0
             .lock()
@@ -146,7 +146,7 @@ impl ToldEnds {
             .is_empty()
     }
 
-    /// Forgets what was told longer ago than `longest`.
+    /// Forgets ends that were logged longer ago than `longest`.
     pub fn forget(&self, uptime: Duration, longest: Duration) {
         self.0
             .lock()
@@ -154,8 +154,8 @@ impl ToldEnds {
             .retain(|_, (_, at)| *at + longest > uptime);
     }
 
-    /// Whether this end is to be written into the log; from now on it is there. A chain that is new
-    /// is told at once, one that has grown not before `pause` is over.
+    /// Returns whether this end is to be logged, and records it as logged. A new chain is logged at
+    /// once, a longer one only after `pause`.
     pub fn is_due(&self, writer: &str, sequence: i64, uptime: Duration, pause: Duration) -> bool {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_due = told
@@ -168,29 +168,29 @@ impl ToldEnds {
     }
 }
 
-/// The networks that are shut out, as of one version of the database's list.
+/// The blocked networks, as of one version of the list in the database.
 #[derive(Debug, Default)]
 pub struct Blocks(ArcSwap<Shut>);
 
 #[derive(Debug, Default)]
 struct Shut {
     version: i64,
-    /// Each with the uptime at which it ends.
+    /// Each block with the uptime at which it ends.
     blocks: Vec<(Duration, Block)>,
 }
 
 impl Blocks {
-    /// Which version this is; 0 before the first.
+    /// Returns the version of the list; 0 before the first.
     pub fn version(&self) -> i64 {
         self.0.load().version
     }
 
-    /// Takes another list.
+    /// Replaces the list with that of another version.
     pub fn replace(&self, version: i64, blocks: Vec<(Duration, Block)>) {
         self.0.store(Arc::new(Shut { version, blocks }));
     }
 
-    /// How long an address is still shut out at this uptime.
+    /// Returns how much longer an IP address is blocked at this uptime; `None` if it is not.
     pub fn left(&self, address: IpAddr, uptime: Duration) -> Option<Duration> {
         let shut = self.0.load();
         let left = |(until, block): &(Duration, Block)| {

@@ -1,5 +1,5 @@
-//! How often one key may do something, as this process counts it: in memory alone, by the uptime,
-//! so that setting the wall clock changes nothing.
+//! Rate limits within one process: in memory, measured by the uptime, so that setting the wall
+//! clock changes nothing.
 
 use std::hash::Hash;
 use std::num::NonZeroU32;
@@ -29,8 +29,7 @@ impl governor::clock::Clock for LimitClock {
     }
 }
 
-/// How often one key may do something, as this process counts it; in memory alone, on the injected
-/// clock.
+/// A rate limit for each key, kept in the memory of this process on the injected clock.
 pub struct Pace<K: Hash + Eq + Clone> {
     limiter: RateLimiter<K, DashMapStateStore<K>, LimitClock, NoOpMiddleware<Nanos>>,
     clock: LimitClock,
@@ -45,7 +44,7 @@ impl<K: Hash + Eq + Clone> Pace<K> {
         }
     }
 
-    /// `Err`: how long to wait.
+    /// Counts one action of the key. Returns `Err` with the time to wait if it is over the limit.
     pub fn check(&self, key: &K) -> Result<(), Duration> {
         use governor::clock::Clock as _;
         self.limiter
@@ -53,21 +52,21 @@ impl<K: Hash + Eq + Clone> Pace<K> {
             .map_err(|until| until.wait_time_from(self.clock.now()))
     }
 
-    /// Forgets keys whose bucket is full again.
+    /// Forgets keys that have their whole burst available again.
     pub fn forget_idle(&self) {
         self.limiter.retain_recent();
         self.limiter.shrink_to_fit();
     }
 }
 
-/// Of one refresh token: a burst of 100, then 20 a minute.
+/// Returns the limit for one refresh token: a burst of 100, then 20 a minute.
 pub(super) fn presented_pace() -> Quota {
     const BURST: NonZeroU32 = NonZeroU32::new(100).expect("not zero");
     const PER_MINUTE: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
     Quota::per_minute(PER_MINUTE).allow_burst(BURST)
 }
 
-/// What the settings say, as a burst that comes back one by one.
+/// Converts a limit of the settings: a burst whose units return one by one.
 pub(super) fn pace(quota: rate::Quota) -> Option<Quota> {
     let burst = NonZeroU32::new(quota.count)?;
     Some(Quota::with_period(quota.period / quota.count)?.allow_burst(burst))

@@ -1,27 +1,27 @@
-//! This process as other processes of the service know it: its host, its pid, its program and, on
-//! one machine, whether it still runs.
+//! The identity of this process for other processes of the service: host, pid, version and, on the
+//! same machine, whether it still runs.
 
 use crate::model::kernel::time::Timestamp;
 
 /// The version of this program, as `--version` prints it.
 pub const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 
-/// A running program.
+/// A running process of the program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
-    /// The name of its machine or container.
+    /// The host name of its machine or container.
     pub host: String,
     /// Its process id in that machine or container.
     pub pid: u32,
-    /// Tells this process from every other one that has, had or will have the same pid: see
-    /// [`has_ended`]. `None` where `/proc` does not tell.
+    /// Distinguishes this process from every other one with the same pid, past or future: see
+    /// [`has_ended`]. `None` if `/proc` does not tell.
     pub mark: Option<String>,
     /// When it started, by its own clock.
     pub started_at: Timestamp,
 }
 
 impl Process {
-    /// The process that calls this.
+    /// Describes the calling process.
     pub fn this(started_at: Timestamp) -> Self {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
             .ok()
@@ -39,9 +39,9 @@ impl Process {
     }
 }
 
-/// Whether the process with this mark is known to have ended. That is known only of processes whose
-/// pids this one can see: those of the same boot of the same machine, in the same pid namespace. Of
-/// all others, and where in doubt, `false`.
+/// Returns whether the process with this mark is known to have ended. That can only be known of
+/// processes whose pids this process can see: those of the same boot of the same machine, in the
+/// same pid namespace. Returns `false` for all others, and in doubt.
 pub fn has_ended(mark_of_it: &str) -> bool {
     let Some(space) = space() else { return false };
     let Some(pid) = mark_of_it
@@ -70,21 +70,21 @@ fn mark(space: &str, pid: u32, start: u64) -> String {
     format!("{space}/{pid}/{start}")
 }
 
-/// In what pids mean the same: the boot of a machine and a pid namespace, which is a container's or
-/// the machine's own.
+/// Identifies the space in which pids are unique: the boot of a machine and a pid namespace, which
+/// is that of a container or of the machine.
 fn space() -> Option<String> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let namespace = std::fs::read_link("/proc/self/ns/pid").ok()?;
     Some(format!("{}/{}", boot.trim(), namespace.display()))
 }
 
-/// What the machine says of a pid.
+/// What `/proc` shows of a pid.
 enum Found {
-    /// There is no such process, or only its exit status is left.
+    /// The process does not exist, or only its exit status is left.
     Ended,
-    /// There is one, and `/proc` does not show it to this user.
+    /// The process exists, but `/proc` does not show it to this user.
     Hidden,
-    /// There is one that started so many ticks after the boot.
+    /// The process started this many ticks after the boot.
     Since(u64),
 }
 
@@ -101,8 +101,8 @@ fn find(pid: u32) -> Found {
     let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else {
         return Found::Hidden;
     };
-    // The name of the program, in parentheses, may hold anything; what follows the last one is
-    // fields 3, the state, and onwards (proc(5)).
+    // The name of the program, in parentheses, may contain any character. After the last closing
+    // parenthesis follow fields 3, the state, and onwards (proc(5)).
     let fields: Vec<&str> = stat
         .rsplit(')')
         .next()
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn a_process_of_this_machine_has_ended_once_it_is_gone_and_others_are_left_alone() {
         let this = Process::this(Timestamp(0)).mark.unwrap();
-        assert!(!has_ended(&this), "this one runs");
+        assert!(!has_ended(&this), "this process runs");
         let mut child = std::process::Command::new("sleep")
             .arg("60")
             .spawn()
@@ -136,13 +136,16 @@ mod tests {
         child.wait().unwrap();
         assert!(has_ended(&of_child), "it was killed");
         let reused = mark(&space().unwrap(), std::process::id(), 1);
-        assert!(has_ended(&reused), "its pid belongs to another process now");
+        assert!(has_ended(&reused), "another process has the pid now");
         for elsewhere in [
             "",
             "another-boot/pid:[1]/1/1",
             &format!("{}/none", space().unwrap()),
         ] {
-            assert!(!has_ended(elsewhere), "{elsewhere}: nothing is known of it");
+            assert!(
+                !has_ended(elsewhere),
+                "{elsewhere}: nothing is known about it"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Asking the operator: passwords without echo or from standard input, never from an argument;
+//! Asks the operator: passwords without echo or from standard input, never from an argument;
 //! questions only on a terminal.
 
 use std::io::{BufRead, IsTerminal, Write};
@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::{Failure, Result};
 
-/// A password: typed twice on a terminal, else the first line of standard input.
+/// Reads a password: typed twice on a terminal, otherwise the first line of standard input.
 pub(super) fn password() -> Result<Zeroizing<String>> {
     let unreadable = |e: std::io::Error| Failure::Usage(format!("cannot read the password: {e}"));
     if !std::io::stdin().is_terminal() {
@@ -33,14 +33,14 @@ pub(super) fn password() -> Result<Zeroizing<String>> {
     }
 }
 
-/// A question before something that cannot be undone. Without a terminal nothing is asked: `--yes`
-/// must say it.
+/// Asks for confirmation before something that cannot be undone. Without a terminal it fails unless
+/// `--yes` was given.
 pub(super) fn confirm(question: &str, yes: bool) -> Result<()> {
     if yes {
         return Ok(());
     }
     if !std::io::stdin().is_terminal() {
-        return Err(Failure::Usage(format!("{question} Say so with --yes")));
+        return Err(Failure::Usage(format!("{question} Confirm with --yes")));
     }
     let mut stderr = std::io::stderr();
     let mut answer = String::new();

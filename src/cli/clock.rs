@@ -1,4 +1,4 @@
-//! `clock …`: whether the service trusts this machine's clock, and telling it to.
+//! `clock …`: shows whether the service trusts this machine's clock, and confirms it.
 
 use clap::Subcommand;
 use serde_json::json;
@@ -15,17 +15,17 @@ use super::{Failure, Output, Result, ask, build, operator, output};
 pub(super) enum Clock {
     /// Show this machine's time, the last confirmed time and the database server's time
     Show {
-        /// How to print
+        /// Output format
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
-    /// Say that this machine's clock is right: deletion and scheduled rotation go on by it
+    /// Confirm that this machine's clock is right, so that deletion and scheduled rotation continue
     #[command(
         after_help = "Needed when the clock is more than a day away from the last confirmed time, as after a machine was off for days.\n\
         Compare the time with another source first: on a wrong clock the service would delete sessions, keys and audit events that are still in use."
     )]
     Confirm {
-        /// Do not ask
+        /// Skip the confirmation prompt
         #[arg(long)]
         yes: bool,
     },
@@ -43,7 +43,7 @@ async fn act(app: &App, command: Clock) -> Result<()> {
         Clock::Show { output } => show(output, &confirm_clock::look(app).await?),
         Clock::Confirm { yes } => {
             ask::confirm(
-                &format!("This machine says that it is {}. Is that right?", app.now()),
+                &format!("The time of this machine is {}. Is that right?", app.now()),
                 yes,
             )?;
             let confirmed =

@@ -9,11 +9,11 @@ use super::{Failure, Output, Result, output};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
-    /// Check the settings: every problem at once, and the rules that hold
+    /// Check the settings: report every problem at once, and the rules that apply
     Check,
-    /// Print the settings in force and where each came from
+    /// Print the effective settings and the source of each
     Show {
-        /// How to print
+        /// Output format
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
@@ -23,12 +23,12 @@ const RULES: [&str; 10] = [
     "http only on loopback, unless server.allow_insecure",
     "sessions.refresh_cooldown ≥ sessions.refresh_grace (both 0s: strict single use)",
     "sessions.refresh_cooldown ≥ sessions.refresh_grace + 20s, or a warning: message 5 s there and back, replica clocks 2 × 5 s",
-    "sessions.refresh_grace ≥ 20s, or a warning: one lost answer costs 2 × 5 s, two of them are forgiven at 30s",
+    "sessions.refresh_grace ≥ 20s, or a warning: one lost answer takes 2 × 5 s, and 30s allow for two of them",
     "tokens.access_ttl ≥ 2 × sessions.refresh_cooldown",
     "sessions.absolute_ttl ≥ sessions.idle_ttl",
     "cookie_same_site = none and cookie_host_prefix need https",
-    "no text has line breaks, characters that cannot be seen, white space at its ends or more than 4096 bytes",
-    "registered claim names are not for [tokens.claims]",
+    "no text has line breaks, invisible characters, white space at its ends or more than 4096 bytes",
+    "[tokens.claims] cannot set registered claims",
     "a setting that does not exist is refused, with the one that was probably meant",
 ];
 
@@ -59,16 +59,16 @@ fn check(config: std::result::Result<Config, Vec<Problem>>) -> Result<()> {
         policy.publish_before_use(&ring)
     ));
     output::note(match config.passwords.blocklist {
-        Blocklist::On => "Frequent passwords are refused (passwords.blocklist).",
-        Blocklist::Off => "Frequent passwords are accepted (passwords.blocklist is false).",
+        Blocklist::On => "Common passwords are refused (passwords.blocklist).",
+        Blocklist::Off => "Common passwords are accepted (passwords.blocklist is false).",
         Blocklist::OffOnLoopback => {
-            "Frequent passwords are accepted, because the public URL is loopback (passwords.blocklist is auto)."
+            "Common passwords are accepted, because the public URL is loopback (passwords.blocklist is auto)."
         }
     });
     for warning in &config.warnings {
         output::note(&format!("warning: {warning}"));
     }
-    output::note("The settings are good.");
+    output::note("The settings are valid.");
     Ok(())
 }
 

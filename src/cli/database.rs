@@ -1,4 +1,4 @@
-//! `database …`: moving from one database to another.
+//! `database …`: moves from one database to another.
 
 use std::sync::Arc;
 
@@ -17,21 +17,21 @@ use super::{Failure, Output, Result, migrate, output};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DatabaseCommand {
-    /// Copy users, sessions, keys and the audit trail into a database that nobody uses yet
+    /// Copy users, sessions, keys and the audit trail into a database that is not in use yet
     #[command(
-        after_help = "Stop every countersign on the source first; what it writes meanwhile is found out and refused. The target's tables are made if they\nare missing. A copy that was interrupted is run again from its beginning. Both need the same master key.\n\nExample:\n  countersign database copy --from sqlite://data/countersign.db --to postgres://countersign@db/countersign"
+        after_help = "Stop every countersign on the source first; a change during the copy is detected and refused. Missing tables of the target are\ncreated. After an interruption, run the command again; it starts from the beginning. Both databases need the same master key.\n\nExample:\n  countersign database copy --from sqlite://data/countersign.db --to postgres://countersign@db/countersign"
     )]
     Copy {
-        /// Where the rows are
+        /// URL of the database to copy from
         #[arg(long, value_name = "URL")]
         from: String,
-        /// Where they are to be
+        /// URL of the database to copy to
         #[arg(long, value_name = "URL")]
         to: String,
-        /// Count and write nothing
+        /// Count the rows and write nothing
         #[arg(long)]
         dry_run: bool,
-        /// How to print
+        /// Output format
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
@@ -83,7 +83,7 @@ pub(super) async fn run(command: DatabaseCommand, config: Config) -> Result<()> 
     target.close().await;
     show(output, &copied);
     output::note(
-        "Counted and added up on both sides: all is there. Set database.url to the target and start.",
+        "The row counts and sums of both sides are equal: the copy is complete. Set database.url to the target and start.",
     );
     Ok(())
 }

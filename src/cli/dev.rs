@@ -1,7 +1,7 @@
-//! `dev`: the service on this machine alone, for people's own end-to-end tests. Its database and
-//! keys are new at each start and gone at the end, unless a folder is named. A database, keys, a
-//! master key or an issuer that a file or the environment names are not used, and `--set` may not
-//! name them.
+//! `dev`: the service on this machine only, for end-to-end tests of applications. Its database and
+//! keys are new at each start and deleted at the end, unless a folder is named. A database, keys, a
+//! master key or an issuer in a file or the environment are not used, and `--set` may not name
+//! them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::model::kernel::origin::is_loopback;
 
 use super::{Failure, Result, serve};
 
-/// What `dev` may be told.
+/// The arguments of `dev`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Keep the database and the keys in this folder instead of a temporary one
@@ -59,7 +59,7 @@ impl Scratch {
         })
     }
 
-    /// Settings that come after the file and the environment, and before what `--set` says.
+    /// Returns settings that come after the file and the environment, and before those of `--set`.
     pub(super) fn settings(&self, arguments: &[(String, String)]) -> Vec<(String, String)> {
         let own = format!("http://localhost:{}", self.port);
         let public_url = arguments
@@ -70,14 +70,14 @@ impl Scratch {
         [
             ("database.url", format!("sqlite://{}", at("dev.db"))),
             ("keys.dir", at("keys")),
-            // Replaced by the inbox in memory as soon as the settings are read.
+            // Replaced by the inbox in memory after the settings are read.
             ("mail.transport", "file".into()),
             ("mail.dir", at("mail")),
             ("server.listen", format!("127.0.0.1:{}", self.port)),
             ("server.public_url", public_url.clone()),
             ("tokens.issuer", public_url),
-            // What a file says for a real service: events of tests are none of its receivers'
-            // business.
+            // Settings of a file for a real service are cleared: its webhook must not receive
+            // events of tests.
             ("database.direct_url", String::new()),
             ("database.prepared_statements", "true".into()),
             ("webhooks.url", String::new()),
@@ -107,8 +107,8 @@ const OWN: [(&str, &str); 6] = [
 const DATA: &str =
     "`countersign dev` uses a database and keys of its own; --data DIR keeps them in a folder";
 
-/// What `dev` refuses in the arguments and in the settings of a real service: the public URL of
-/// another machine, and what is not its own.
+/// Returns what `dev` refuses in the arguments and in the settings of a real service: the public
+/// URL of another machine, and settings that `dev` makes itself.
 pub(super) fn refused(arguments: &[(String, String)], outside: &Sources) -> Vec<Problem> {
     let named = OWN
         .iter()
@@ -138,7 +138,7 @@ fn elsewhere() -> Problem {
     }
 }
 
-/// Refuses to stand anywhere but on this machine, and takes mails into memory.
+/// Refuses to listen on other machines' addresses, and keeps mails in memory.
 fn confine(mut config: Config) -> Result<Config> {
     let mut problems = Vec::new();
     if !config.server.listen.ip().is_loopback() {

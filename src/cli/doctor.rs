@@ -1,4 +1,4 @@
-//! `doctor`: what is wrong, and what to do about it.
+//! `doctor`: reports what is wrong, and what to do about it.
 
 use std::sync::Arc;
 
@@ -72,8 +72,8 @@ pub(super) async fn run(form: Output, config: Config) -> Result<()> {
     }
 }
 
-/// `doctor --verifiers`: asks the running process which verifiers have fetched the key set since
-/// the last rotation.
+/// Runs `doctor --verifiers`: asks the running process which verifiers have fetched the key set
+/// since the last rotation.
 pub(super) async fn verifiers(form: Output, config: &Config) -> Result<()> {
     let seen = verifiers::ask(config).await.map_err(Failure::Refused)?;
     let columns = [

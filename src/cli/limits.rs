@@ -1,4 +1,4 @@
-//! `limits …`: what stands against accounts and networks, clearing it, and shutting a network out.
+//! `limits …`: lists and clears limits of accounts and networks, and blocks networks.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -20,29 +20,29 @@ use super::{Failure, Output, Result, ask, build, operator, output};
 pub(super) enum Limits {
     /// List the blocked networks and the limits that are not back to zero, the longest first
     #[command(
-        after_help = "Whom a limit counts is hashed: neither addresses nor networks stand in the table."
+        after_help = "What a limit counts is hashed: the table contains neither email addresses nor networks."
     )]
     List {
-        /// At most so many limits
+        /// The greatest number of limits to list
         #[arg(long, default_value_t = 100)]
         limit: u32,
-        /// How to print
+        /// Output format
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
-    /// Forget what was counted; running servers follow within a second
+    /// Forget counts; running servers follow within a second
     #[command(group(ArgGroup::new("whose").required(true).args(["email", "network", "all"])))]
     Clear {
-        /// Everything that was counted for this account, from wherever
+        /// All counts of the account with this email address, from any network
         #[arg(long)]
         email: Option<String>,
-        /// Everything that was counted for the network of this address
+        /// All counts of the network of this IP address
         #[arg(long, value_name = "ADDRESS")]
         network: Option<IpAddr>,
-        /// Everything
+        /// All counts
         #[arg(long)]
         all: bool,
-        /// Do not ask
+        /// Skip the confirmation prompt
         #[arg(long)]
         yes: bool,
     },
@@ -52,19 +52,19 @@ pub(super) enum Limits {
         after_help = "Examples:\n  countersign limits block 198.51.100.0/24 --for 2h --reason flood\n  countersign limits block 2001:db8:1:2::/64 --for 1d"
     )]
     Block {
-        /// Such as 198.51.100.0/24, or one address
+        /// Such as 198.51.100.0/24, or a single IP address
         #[arg(value_name = "CIDR", value_parser = network)]
         network: IpNet,
-        /// How long, 30 days at most
+        /// How long, at most 30 days
         #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
         time: Duration,
-        /// Why; kept with the block and in the audit trail
+        /// The reason; stored with the block and in the audit trail
         #[arg(long, default_value = "")]
         reason: String,
     },
     /// Lift a block
     Unblock {
-        /// As it was blocked
+        /// The network as it was blocked
         #[arg(value_name = "CIDR", value_parser = network)]
         network: IpNet,
     },
@@ -102,7 +102,7 @@ async fn act(app: &App, command: Limits) -> Result<()> {
             };
             if matches!(whose, Whose::All) {
                 ask::confirm(
-                    "Forget every limit? Whoever is guessing passwords may go on.",
+                    "Forget every limit? Attackers who are guessing passwords can continue.",
                     yes,
                 )?;
             }
@@ -117,7 +117,7 @@ async fn act(app: &App, command: Limits) -> Result<()> {
         } => {
             if time.is_zero() || time > block::LONGEST {
                 return Err(Failure::Usage(
-                    "--for: more than nothing and 30 days at most".into(),
+                    "--for must be longer than zero and at most 30 days".into(),
                 ));
             }
             let ends_at = operate_limits::block(
@@ -129,7 +129,7 @@ async fn act(app: &App, command: Limits) -> Result<()> {
                 &operator(),
             )
             .await?;
-            output::note(&format!("{network} is refused until {ends_at}."));
+            output::note(&format!("{network} is blocked until {ends_at}."));
         }
         Limits::Unblock { network } => {
             if !operate_limits::unblock(app, Permitted::as_operator(), network, &operator()).await?
@@ -138,7 +138,7 @@ async fn act(app: &App, command: Limits) -> Result<()> {
                     "{network} is not blocked; see `countersign limits list`"
                 )));
             }
-            output::note(&format!("{network} is let in again."));
+            output::note(&format!("The block of {network} is lifted."));
         }
     }
     Ok(())

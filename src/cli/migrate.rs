@@ -1,4 +1,5 @@
-//! `migrate`: the schema. `serve` does the same at start; this is for operators who want it apart.
+//! `migrate`: applies migrations of the schema. `serve` does the same at start; this is for
+//! operators who want to do it separately.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use super::{Failure, Result, output};
 
 #[derive(Debug, Args)]
 pub(super) struct Migrate {
-    /// Say what would be applied and write nothing
+    /// Show what would be applied and write nothing
     #[arg(long)]
     dry_run: bool,
 }

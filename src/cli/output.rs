@@ -1,4 +1,4 @@
-//! The only place that prints: data to standard output, everything else to standard error.
+//! The only code that prints: data to standard output, everything else to standard error.
 #![expect(clippy::print_stderr, reason = "this is the place that prints")]
 
 use std::io::{IsTerminal, Write};
@@ -16,7 +16,7 @@ use crate::traces::{self, Exporter};
 
 use super::{Failure, Output};
 
-/// Rows for people, or the same as JSON for programs.
+/// Prints rows, as a table or as JSON.
 pub(super) fn rows(output: Output, columns: &[&str], rows: &[Vec<Value>]) {
     match output {
         Output::Json => {
@@ -44,7 +44,7 @@ pub(super) fn rows(output: Output, columns: &[&str], rows: &[Vec<Value>]) {
     }
 }
 
-/// One thing for people, member by member, or as JSON.
+/// Prints one object, member by member, or as JSON.
 pub(super) fn object(output: Output, members: &[(&str, Value)]) {
     match output {
         Output::Json => json(&Value::Object(
@@ -82,8 +82,8 @@ fn cell(value: &Value) -> String {
     }
 }
 
-/// Whether what follows may be shown backwards (Unicode's embeddings, overrides and isolates): a
-/// name could look like another cell.
+/// Returns whether the character can reverse the direction of text (Unicode's embeddings, overrides
+/// and isolates), so that a name could look like another cell.
 fn turns_the_line(c: char) -> bool {
     matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
@@ -92,17 +92,17 @@ fn json(value: &Value) {
     line(&serde_json::to_string_pretty(value).unwrap_or_default());
 }
 
-/// A line of data. A reader that has gone (`| head`) is no error.
+/// Prints a line of data. A reader that has closed the pipe (`| head`) is not an error.
 pub(super) fn line(text: &str) {
     drop(writeln!(std::io::stdout(), "{text}"));
 }
 
-/// A line about what was done; not data.
+/// Prints a message about what was done to standard error.
 pub(super) fn note(text: &str) {
     eprintln!("{text}");
 }
 
-/// What went wrong.
+/// Prints an error to standard error.
 pub(super) fn failure(failure: &Failure) {
     match failure {
         Failure::Configuration(problems) => {
@@ -121,20 +121,20 @@ pub(super) fn failure(failure: &Failure) {
     }
 }
 
-/// A completion script.
+/// Prints a completion script.
 pub(super) fn completions(shell: clap_complete::Shell, command: &mut clap::Command) {
     clap_complete::generate(shell, command, "countersign", &mut std::io::stdout());
 }
 
-/// Whether lines of this origin repeat what another server has said, which may hold an address, a
-/// token or a statement's values: the collector's answers, the notices of Postgres. No level shows
-/// them.
+/// Returns whether log lines of this target repeat texts of another server, which may contain a
+/// URL, a token or values of a statement: the collector's answers, the notices of Postgres. They
+/// are not shown at any level.
 fn repeats_others(target: &str) -> bool {
     target.starts_with("opentelemetry") || target.starts_with(store::NOTICES)
 }
 
-/// JSON for machines, lines for people; commands other than `serve` speak up only when something is
-/// wrong.
+/// Starts logging: JSON for log collectors, lines for people. Commands other than `serve` only log
+/// problems.
 pub(super) fn start_logging(log: &Log, serving: bool, traces: Option<&Exporter>) {
     let level = if serving { log.level.as_str() } else { "warn" };
     let quiet = format!("{level},tokio_cron_scheduler=warn,{}=off", traces::TARGET);

@@ -1,5 +1,5 @@
-//! `serve`: bind, start the keys and the schedule, serve until SIGTERM or Ctrl-C, finish what is
-//! under way.
+//! `serve`: binds the listeners, starts the keys and the schedule, serves until SIGTERM or Ctrl-C,
+//! and finishes current requests.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,12 +21,12 @@ use crate::random::OsRandom;
 
 use super::{Failure, Result, start};
 
-/// Serves until a signal. With `dev`: on the clock that tests move, and with the doors of
+/// Serves until a signal. With `dev`: on the clock that tests move, and with the API of
 /// `countersign dev`.
 pub(super) async fn run(config: Config, dev: Option<(Dev, Arc<MovableClock>)>) -> Result<()> {
     forbid_core_dumps();
     allow_connections(config.server.max_connections);
-    // Bound before anything is opened: a second instance on the same address is told at once.
+    // Bound before anything is opened, so that a second instance on the same address fails at once.
     let listen = config.server.listen;
     let listener = bind(listen).map_err(|e| {
         Failure::Startup(format!(
@@ -45,7 +45,7 @@ pub(super) async fn run(config: Config, dev: Option<(Dev, Arc<MovableClock>)>) -
     }
     if config.passwords.blocklist == Blocklist::OffOnLoopback {
         tracing::warn!(
-            "frequent passwords are accepted, because the public URL is loopback (passwords.blocklist is auto)"
+            "common passwords are accepted, because the public URL is loopback (passwords.blocklist is auto)"
         );
     }
     let (public_url, base_path) = (
@@ -96,7 +96,7 @@ pub(super) async fn run(config: Config, dev: Option<(Dev, Arc<MovableClock>)>) -
         essential: http::essential_router(&app),
     };
     let finished = http::edge::server::serve(listener, answered, limits, stop).await;
-    // Watched to the end: that it is stopping shows there too.
+    // It runs until the end, because it also shows that the process is stopping.
     served.cancel();
     if let Some(watched) = watched {
         drop(tokio::time::timeout(OPERATORS_END, watched).await);
@@ -107,9 +107,11 @@ pub(super) async fn run(config: Config, dev: Option<(Dev, Arc<MovableClock>)>) -
     jobs.stop().await;
     match tokio::time::timeout(ENDS_TOLD, audit_ends::tell(&app, Duration::ZERO)).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "the ends of the audit chains are not in the log"),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the ends of the audit chains could not be logged");
+        }
         Err(_) => {
-            tracing::warn!("not all ends of the audit chains are in the log: it took too long");
+            tracing::warn!("not all ends of the audit chains were logged in time");
         }
     }
     app.db.close().await;
@@ -128,8 +130,8 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-/// Connections that the kernel keeps while they wait to be accepted (as far as `net.core.somaxconn`
-/// goes): beyond it a client believes that it is connected and nobody knows of it.
+/// Connections that the kernel queues until they are accepted (at most `net.core.somaxconn`).
+/// Beyond it a client believes that it is connected although the process never sees the connection.
 const BACKLOG: u32 = 4_096;
 
 fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
@@ -143,16 +145,17 @@ fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Connections to the operations listener.
+/// The greatest number of connections to the operations listener.
 const OPERATORS: usize = 64;
 
-/// How long the ends of the audit chains may take at the stop.
+/// The time limit for logging the ends of the audit chains at shutdown.
 const ENDS_TOLD: Duration = Duration::from_secs(5);
 
-/// How long their last answers are waited for.
+/// The time limit for the last answers of the operations listener.
 const OPERATORS_END: Duration = Duration::from_millis(500);
 
-/// The operations listener. Where nobody has asked for one, another program may have the address.
+/// Binds the operations listener. If the operator has not set it, another program may use the
+/// address.
 fn operations(wanted: OpsListen) -> Result<Option<TcpListener>> {
     let address = wanted.address;
     match bind(address) {
@@ -167,20 +170,22 @@ fn operations(wanted: OpsListen) -> Result<Option<TcpListener>> {
             "cannot listen on {address}: {error} (setting server.ops_listen)"
         ))),
         Err(error) => {
-            tracing::warn!(%address, %error, "no metrics: the address is taken; set server.ops_listen to another, or to off");
+            tracing::warn!(%address, %error, "no metrics: the address is in use; set server.ops_listen to another address, or to off");
             Ok(None)
         }
     }
 }
 
-/// glibc's switch for transparent huge pages in large allocations; it is read once, before `main`.
+/// The environment variable with glibc's switch for transparent huge pages in large allocations; it
+/// is read once, before `main`.
 const TUNABLES: &str = "GLIBC_TUNABLES";
 
-/// argon2 walks 19 MiB at random: with huge pages it is one to five per cent faster (measured; the
-/// heap stays as small). And the block is always mapped by itself: left to its habits glibc takes
-/// later ones from the heap and does not give them back (96 MB after four floods of 20 s, 36 MB
-/// after five of 15 s so). The switches can only be set before a program starts, so `serve` starts
-/// itself again, under the same pid, unless the operator has set the variable.
+/// Restarts `serve` once, under the same pid, with glibc settings for argon2, unless the operator
+/// has set the variable; they can only be set before a program starts. argon2 reads 19 MiB at
+/// random, which is one to five per cent faster with huge pages (measured; the heap stays as
+/// small). The block is always allocated by a mapping of its own: by default glibc takes later
+/// blocks from the heap and does not return them (96 MB after four floods of 20 s, compared with 36
+/// MB after five of 15 s).
 pub(super) fn restart_with_huge_pages() {
     use std::os::unix::process::CommandExt;
     if !cfg!(all(target_os = "linux", target_env = "gnu")) || std::env::var_os(TUNABLES).is_some() {
@@ -194,12 +199,12 @@ pub(super) fn restart_with_huge_pages() {
                 "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4194304",
             )
             .exec();
-        // Only a failure comes back; without huge pages everything works too.
-        tracing::debug!(%error, "could not start again");
+        // Returns only after a failure; everything also works without huge pages.
+        tracing::debug!(%error, "could not restart with huge pages");
     }
 }
 
-/// Resolves at SIGTERM or Ctrl-C, once the process says that it is not ready.
+/// Resolves at SIGTERM or Ctrl-C, after marking the process as not ready.
 fn stop_signal(app: Arc<crate::app::App>) -> Result<impl Future<Output = ()>> {
     let failed = |e: std::io::Error| Failure::Internal(format!("cannot listen for signals: {e}"));
     let (mut terminate, mut interrupt) = (
@@ -216,11 +221,11 @@ fn stop_signal(app: Arc<crate::app::App>) -> Result<impl Future<Output = ()>> {
     })
 }
 
-/// A connection is an open file, and a shell usually allows 1,024: as many more as the system lets
-/// us.
+/// Raises the limit of open files, since each connection is one and a shell usually allows 1,024:
+/// as far as the system permits.
 fn allow_connections(wanted: usize) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    /// The database, the log, the listeners; the connections beyond the limit.
+    /// Files for the database, the log, the listeners, and the connections of the reserve.
     const OTHERS: u64 = 256 + KEPT_ASIDE as u64;
     let (now, wanted) = (getrlimit(Resource::Nofile), wanted as u64 + OTHERS);
     let Some(current) = now.current.filter(|current| *current < wanted) else {
@@ -243,12 +248,13 @@ fn allow_connections(wanted: usize) {
         tracing::warn!(
             allowed,
             wanted,
-            "server.max_connections is more than this system's limit of open files lets in (ulimit -n)"
+            "server.max_connections is higher than this system's limit of open files allows (ulimit -n)"
         );
     }
 }
 
-/// Keys and passwords are in this process's memory: no core file, no ptrace by the same user.
+/// Forbids core files, and ptrace by the same user, because keys and passwords are in this
+/// process's memory.
 fn forbid_core_dumps() {
     use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
     let none = Rlimit {

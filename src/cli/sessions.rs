@@ -1,4 +1,4 @@
-//! `sessions …`: look at them and end them.
+//! `sessions …`: lists and ends sessions.
 
 use clap::{ArgGroup, Subcommand};
 use serde_json::json;
@@ -17,37 +17,37 @@ use super::{Failure, Output, Result, ask, build, operator, output};
 pub(super) enum Sessions {
     /// List the live sessions of a user
     List {
-        /// Address or id
+        /// Email address or id of the user
         #[arg(long)]
         user: String,
-        /// How many, newest first; 100 at most
+        /// The number of sessions, newest first; at most 100
         #[arg(long, default_value_t = manage_sessions::PAGE, value_parser = clap::value_parser!(i64).range(1..=manage_sessions::PAGE))]
         limit: i64,
-        /// Those that began before this one: the last id of the page before
+        /// Only sessions that began before this one: the last id of the previous page
         #[arg(long)]
         before: Option<SessionId>,
-        /// How to print
+        /// Output format
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
-    /// End sessions: one by its id, all of a user, or everybody's
+    /// End sessions: one by its id, all of a user, or all of all users
     #[command(
         group(ArgGroup::new("which").required(true).args(["id", "user", "all"])),
         after_help = "After restoring a backup run `countersign sessions revoke --all --yes`: the backup brings signed-out sessions and used links back, and this ends both."
     )]
     Revoke {
-        /// The session's id
+        /// Id of the session
         id: Option<String>,
-        /// All sessions of this user, by address or id
+        /// All sessions of the user with this email address or id
         #[arg(long)]
         user: Option<String>,
-        /// Everybody's
+        /// All sessions of all users
         #[arg(long)]
         all: bool,
-        /// Say what would be done and write nothing
+        /// Show what would be done and write nothing
         #[arg(long)]
         dry_run: bool,
-        /// Do not ask
+        /// Skip the confirmation prompt
         #[arg(long)]
         yes: bool,
     },
@@ -134,7 +134,7 @@ async fn act(app: &App, command: Sessions) -> Result<()> {
                 which
             } else {
                 ask::confirm(
-                    "End the sessions of everybody, and every link that was sent in a mail?",
+                    "End all sessions of all users, and every link that was sent in a mail?",
                     yes,
                 )?;
                 Which::Everybody
@@ -145,7 +145,7 @@ async fn act(app: &App, command: Sessions) -> Result<()> {
                 output::note(&format!("{} session(s) ended.", ended.marked.len()));
             } else {
                 output::note(
-                    "Every one of these sessions has ended. There are many: their rows are marked by the server in the next minutes.",
+                    "All of these sessions have ended. There are many, so the server marks their rows within the next minutes.",
                 );
             }
         }

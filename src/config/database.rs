@@ -1,4 +1,4 @@
-//! `[database]`: where it is and how long we wait for it.
+//! `[database]`: the URL, timeouts and the size of the pool.
 
 use std::time::Duration;
 
@@ -15,15 +15,16 @@ const HOUR: Duration = Duration::from_secs(3_600);
 pub(super) fn read(r: &mut Reader, environment: &[(String, String)]) -> Database {
     let parse = |text: &str| {
         if is_postgres(text) {
-            let url = Url::parse(text)
-                .map_err(|e| format!("this is no postgres://user:password@host/database: {e}"))?;
+            let url = Url::parse(text).map_err(|e| {
+                format!("it is not a URL of the form postgres://user:password@host/database: {e}")
+            })?;
             let mut paths = url
                 .query_pairs()
                 .filter(|(name, _)| name == "options[search_path]");
             return if paths.all(|(_, path)| is_search_path(&path)) {
                 Ok(text.to_owned())
             } else {
-                Err("options[search_path] is one schema or several with commas, each of letters, digits and _, such as countersign".to_owned())
+                Err("options[search_path] must be one schema or several, separated by commas, each of letters, digits and _, such as countersign".to_owned())
             };
         }
         let path = text
@@ -37,7 +38,7 @@ pub(super) fn read(r: &mut Reader, environment: &[(String, String)]) -> Database
     let direct = |text: &str| match text {
         "" => Ok(None),
         text if is_postgres(text) => parse(text).map(Some),
-        _ => Err("write postgres://user@host/database, past the pooler".to_owned()),
+        _ => Err("write postgres://user@host/database, a URL that bypasses the pooler".to_owned()),
     };
     let database = Database {
         url,
@@ -67,14 +68,14 @@ pub(super) fn read(r: &mut Reader, environment: &[(String, String)]) -> Database
     {
         r.problem(
             "database.url",
-            "database.direct_url and database.prepared_statements are for postgres:// alone".into(),
+            "database.direct_url and database.prepared_statements can only be set with a postgres:// URL".into(),
         );
     }
     if is_postgres(&database.url) && !database.prepared_statements && database.direct_url.is_none()
     {
         r.problem(
             "database.direct_url",
-            "behind a pooler migrations and notifications need a way past it".into(),
+            "behind a pooler, migrations and notifications need a URL that bypasses it".into(),
         );
     }
     for (key, url) in [
@@ -88,8 +89,8 @@ pub(super) fn read(r: &mut Reader, environment: &[(String, String)]) -> Database
     database
 }
 
-/// Whether a connection may be neither encrypted nor verified on its way to another machine.
-/// Without `sslmode` in the URL `PGSSLMODE` counts, and without a host `PGHOST`, as in libpq.
+/// Returns whether a connection to another machine may be made unencrypted or unverified. Without
+/// `sslmode` in the URL `PGSSLMODE` counts, and without a host `PGHOST`, as in libpq.
 fn travels_in_the_clear(url: &str, environment: &[(String, String)]) -> bool {
     let Ok(url) = Url::parse(url) else {
         return false;
@@ -128,8 +129,8 @@ fn travels_in_the_clear(url: &str, environment: &[(String, String)]) -> bool {
         })
 }
 
-/// Names of schemas that need no quotes. They travel in the options of the connection, where spaces
-/// and backslashes have a meaning.
+/// Returns whether the text consists of schema names that need no quotes. They are sent in the
+/// options of the connection, where spaces and backslashes have a meaning.
 fn is_search_path(path: &str) -> bool {
     let is_name = |name: &str| {
         let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');

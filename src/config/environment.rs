@@ -1,14 +1,14 @@
-//! Variables of the environment: which are settings, which name other things of ours, and which a
-//! platform made.
+//! Environment variables: which are settings, which are read elsewhere in this program, and which a
+//! platform set.
 
 use std::ffi::OsString;
 
 use super::Problem;
 
-/// What every variable of this program begins with.
+/// The prefix of every variable of this program.
 pub(super) const PREFIX: &str = "COUNTERSIGN_";
 
-/// Variables outside the scheme of sections.
+/// Variables that are not of the form section and key.
 const APART: [&str; 5] = [
     "COUNTERSIGN_CONFIG",
     "COUNTERSIGN_MASTER_KEY",
@@ -17,8 +17,8 @@ const APART: [&str; 5] = [
     "COUNTERSIGN_PREVIOUS_MASTER_KEY_FILE",
 ];
 
-/// The variables that are texts. One of ours that is none is a mistake: it would be left out, and
-/// the default would count.
+/// Returns the variables that are valid text. A variable of this program that is not valid is
+/// reported as a problem; otherwise the default would be used without a notice.
 pub fn texts(
     variables: impl Iterator<Item = (OsString, OsString)>,
 ) -> Result<Vec<(String, String)>, Vec<Problem>> {
@@ -32,7 +32,7 @@ pub fn texts(
             Err(_) if name.starts_with(PREFIX) || name == "DATABASE_URL" => {
                 problems.push(Problem {
                     key: name,
-                    message: "is not text in UTF-8".into(),
+                    message: "is not valid UTF-8".into(),
                 });
             }
             Err(_) => {}
@@ -45,19 +45,19 @@ pub fn texts(
     }
 }
 
-/// What a variable is.
+/// The kind of a variable.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Variable {
-    /// The setting of this key. `platform`: it has the form of one that a platform makes, and is
-    /// ignored unless there is such a setting.
+    /// The setting with this key. `platform`: the name is of a form that a platform sets, so the
+    /// variable is ignored unless there is such a setting.
     Setting { key: String, platform: bool },
-    /// Read elsewhere (`APART`), or none of ours.
+    /// A variable that is read elsewhere (`APART`) or does not belong to this program.
     Other,
-    /// Begins as ours do and is nothing that this program knows.
+    /// A variable with the prefix of this program that it does not know.
     Unknown,
 }
 
-/// Tells by the name.
+/// Classifies a variable by its name.
 pub(super) fn classify(name: &str) -> Variable {
     let Some(rest) = name.strip_prefix(PREFIX) else {
         return Variable::Other;
@@ -79,9 +79,10 @@ pub(super) fn classify(name: &str) -> Variable {
     }
 }
 
-/// Whether the name is one that Kubernetes gives the pods of a namespace for each Service in it
-/// (and Docker for a link): for a Service named `countersign` they are `COUNTERSIGN_SERVICE_HOST`,
-/// `COUNTERSIGN_PORT`, `COUNTERSIGN_PORT_4000_TCP_ADDR` and their like.
+/// Returns whether the name is of a form that Kubernetes sets in the pods of a namespace for each
+/// Service in it (and Docker for a link): for a Service named `countersign` they are
+/// `COUNTERSIGN_SERVICE_HOST`, `COUNTERSIGN_PORT`, `COUNTERSIGN_PORT_4000_TCP_ADDR` and similar
+/// ones.
 pub(super) fn is_of_a_platform(name: &str) -> bool {
     let is_port = |text: &str| {
         let (number, rest) = text.split_once('_').unwrap_or((text, ""));
@@ -101,8 +102,8 @@ pub(super) fn is_of_a_platform(name: &str) -> bool {
         || name == "COUNTERSIGN_NAME"
 }
 
-/// What to say about variables that are not used: one line for those of a platform, one for each of
-/// the others with the name that was probably meant.
+/// Returns the warnings about variables that are not used: one line for all of a platform, and one
+/// for each other variable, with the name that was probably meant.
 pub(super) fn warnings(unknown: &[String], settings: &[String]) -> Vec<String> {
     let (platform, misspelt): (Vec<&String>, Vec<&String>) =
         unknown.iter().partition(|name| is_of_a_platform(name));
@@ -115,7 +116,7 @@ pub(super) fn warnings(unknown: &[String], settings: &[String]) -> Vec<String> {
         .iter()
         .map(|name| match nearest_variable(name, &names) {
             Some(near) => format!("the variable {name} is not used; did you mean {near}?"),
-            None => format!("the variable {name} is not used; settings are {PREFIX}<SECTION>__<KEY>, with two underscores"),
+            None => format!("the variable {name} is not used; settings are named {PREFIX}<SECTION>__<KEY>, with two underscores"),
         })
         .collect();
     if !platform.is_empty() {
@@ -124,17 +125,18 @@ pub(super) fn warnings(unknown: &[String], settings: &[String]) -> Vec<String> {
             .map(String::as_str)
             .collect::<Vec<_>>()
             .join(", ");
-        said.push(format!("not used, because a platform made them for a Service or a link and no operator: {list} (Kubernetes: `enableServiceLinks: false`)"));
+        said.push(format!("not used, because they look like variables that a platform sets for a Service or a link: {list} (Kubernetes: `enableServiceLinks: false`)"));
     }
     said
 }
 
-/// The name of a setting in the environment.
+/// Returns the environment variable of a setting.
 pub(super) fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.to_ascii_uppercase().replace('.', "__"))
 }
 
-/// One underscore instead of two, or a slip of the finger.
+/// Finds the name that was probably meant: with one underscore instead of two, or with a typing
+/// error.
 fn nearest_variable<'a>(name: &str, names: &'a [String]) -> Option<&'a String> {
     let plain = |text: &str| text.replace("__", "_");
     names
@@ -147,9 +149,9 @@ fn nearest_variable<'a>(name: &str, names: &'a [String]) -> Option<&'a String> {
         })
 }
 
-/// The name that was probably meant: one slip away, or one slip in each three letters of its last
-/// part and three at most. A swap of neighbours is one slip. A key without its section, or below
-/// another one, is found where only one section has it.
+/// Finds the name that was probably meant. One edit is allowed, or one for every three letters of
+/// the name's last part, up to three; swapped neighbours are one edit. A key without its section,
+/// or in a wrong section, is found if only one section has it.
 pub(super) fn nearest<'a>(
     wrong: &str,
     names: &'a [String],

@@ -1,10 +1,10 @@
-//! `[rate_limits]`: how often what may be done.
+//! `[rate_limits]`: the limits of requests, mails and sign-ins.
 
 use crate::model::limit::rate::{Quota, Rule};
 
 use super::reader::Reader;
 
-/// `[rate_limits]`; what is off holds for nobody.
+/// `[rate_limits]`. A limit that is off is `None`.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "docs/settings.md describes every setting")]
 pub struct RateLimits {
@@ -45,7 +45,7 @@ pub(super) fn read(r: &mut Reader) -> RateLimits {
 }
 
 impl RateLimits {
-    /// What holds for a rule; `None`: nothing.
+    /// Returns the limit for a rule; `None` if it is off.
     pub fn quota(&self, rule: Rule) -> Option<Quota> {
         let quota = match rule {
             Rule::SignIn | Rule::SignInDevice | Rule::Confirm => self.sign_in,

@@ -1,4 +1,4 @@
-//! `[mail]`: where mails go, what they say, how long their links are good.
+//! `[mail]`: where mails are sent, their templates, and the lifetime of their links.
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -33,31 +33,32 @@ pub struct Mail {
 pub enum MailTransport {
     /// `mail.smtp_url`, with its password, `mail.smtp_timeout` and `mail.helo`.
     Smtp {
-        /// With its password.
+        /// The URL, including its password.
         url: Secret,
-        /// For all of a mail.
+        /// The time limit for sending one mail.
         timeout: Duration,
-        /// `mail.helo`, or the public URL's host.
+        /// `mail.helo`, or the host of the public URL.
         helo: Helo,
     },
     /// `mail.dir`
     File(PathBuf),
-    /// The log.
+    /// Mails are written to the log.
     Log,
-    /// This process's memory; `countersign dev` alone sets it, no setting names it.
+    /// Mails are kept in this process's memory. Only `countersign dev` uses it; no setting selects
+    /// it.
     Inbox,
-    /// Nowhere.
+    /// No mails are sent.
     Off,
 }
 
 impl Mail {
-    /// Whether there is a way for mails.
+    /// Returns whether mails can be sent.
     pub fn sends(&self) -> bool {
         !matches!(self.transport, MailTransport::Off)
     }
 }
 
-/// How long links are good.
+/// The lifetimes of links.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "docs/settings.md describes every setting")]
 pub struct MailLifetimes {
@@ -70,7 +71,7 @@ pub struct MailLifetimes {
 
 #[derive(Clone, Copy)]
 enum Way {
-    /// The log where nobody else reads it, else off.
+    /// `Log` if only the developer reads the log, otherwise `Off`.
     Auto,
     Off,
     Log,
@@ -78,9 +79,9 @@ enum Way {
     Smtp,
 }
 
-/// Whether the user and the password hold only what RFC 3986 section 3.2.1 lets stand there. What
-/// is before the last `@` is taken for them: a raw `@`, `/`, `?` or `#` in a password would else
-/// make another host of the rest, or a part of the password.
+/// Returns whether user and password contain only characters that RFC 3986 section 3.2.1 allows.
+/// Everything before the last `@` is taken for them: otherwise, after a raw `@`, `/`, `?` or `#` in
+/// a password, the parser would take the rest for another host, or for a part of the password.
 fn is_encoded(url: &str) -> bool {
     let Some((info, _)) = url
         .split_once("://")
@@ -101,7 +102,7 @@ fn is_encoded(url: &str) -> bool {
     parts.next().is_none_or(plain) && parts.all(encoded)
 }
 
-/// The name for `EHLO`: the setting, or the host of the public URL.
+/// Returns the name for `EHLO`: the setting, or the host of the public URL.
 fn helo(r: &mut Reader, public_url: &Url) -> Helo {
     let own = match public_url.host() {
         Some(Host::Domain(name)) => name.parse().ok(),
@@ -123,13 +124,13 @@ fn helo(r: &mut Reader, public_url: &Url) -> Helo {
         .unwrap_or(Helo::Address(Ipv4Addr::LOCALHOST.into()))
 }
 
-/// Mails carry links that set passwords: they do not travel in the clear, but to this very machine.
+/// Refuses URLs without TLS, except for loopback: mails carry links that set passwords.
 fn check_smtp(url: &str, allow_insecure: bool) -> Result<(), String> {
     const FORM: &str =
         "write smtps://user:password@host, or smtp://user:password@host:587?tls=required";
     if !is_encoded(url) {
         return Err(
-            "a character of the user or the password cannot stand in a URL as it is: percent-encode it (@ is %40, / is %2F, # is %23, ? is %3F, % is %25)"
+            "a character of the user or the password is not allowed in a URL: percent-encode it (@ is %40, / is %2F, # is %23, ? is %3F, % is %25)"
                 .to_owned(),
         );
     }
@@ -143,14 +144,14 @@ fn check_smtp(url: &str, allow_insecure: bool) -> Result<(), String> {
         ("smtps", _) | ("smtp", Some("required")) => Ok(()),
         ("smtp", _) if LOOPBACK.contains(&host) || allow_insecure => Ok(()),
         ("smtp", _) => Err(format!(
-            "mails would travel in the clear; {FORM}, or set server.allow_insecure"
+            "mails would be sent unencrypted; {FORM}, or set server.allow_insecure"
         )),
         _ => Err(FORM.to_owned()),
     }
 }
 
-/// The setting, or its default where it is refused: then there is a problem, and nothing starts
-/// with the default.
+/// Parses the setting. If it is invalid, records a problem and returns the default, which is then
+/// never used.
 fn parsed_or<T: FromStr>(r: &mut Reader, key: &str, default: &str) -> T
 where
     T::Err: std::fmt::Display,
@@ -158,7 +159,7 @@ where
     let parse = |text: &str| text.parse::<T>().map_err(|e| e.to_string());
     r.parsed(key, default, parse)
         .or_else(|| default.parse().ok())
-        .expect("the default is good")
+        .expect("the default is valid")
 }
 
 pub(super) fn read(r: &mut Reader, public_url: &Url, allow_insecure: bool) -> Mail {
@@ -182,7 +183,7 @@ pub(super) fn read(r: &mut Reader, public_url: &Url, allow_insecure: bool) -> Ma
             .host_str()
             .is_some_and(|host| LOOPBACK.contains(&host));
     let way = r.choice("mail.transport", &choices);
-    // One that is not used is no reason to send in the clear, but is to be one.
+    // An unused URL is not enough to permit plain text, but it is checked all the same.
     if let Err(problem) = if url.is_empty() || matches!(way, Way::Smtp) {
         Ok(())
     } else {
@@ -194,7 +195,7 @@ pub(super) fn read(r: &mut Reader, public_url: &Url, allow_insecure: bool) -> Ma
         Way::Auto if !is_local => MailTransport::Off,
         Way::Off => MailTransport::Off,
         Way::Log if !is_local => {
-            r.problem("mail.transport", "log would put links that set passwords into the log of a public service; use smtp, file or off".into());
+            r.problem("mail.transport", "with log, links that set passwords would be written to the log of a public service; use smtp, file or off".into());
             MailTransport::Off
         }
         Way::Auto | Way::Log => MailTransport::Log,

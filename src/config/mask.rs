@@ -1,6 +1,6 @@
-//! What of a setting may be printed. Every place that shows a URL or another value that may hold a
-//! credential asks this file: `config show`, the audit trail, the messages of problems and the
-//! check of the command line.
+//! Which parts of a setting may be printed. All code that shows a URL or another value that may
+//! contain a credential uses this file: `config show`, the audit trail, the messages of problems
+//! and the check of the command line.
 
 use url::Url;
 
@@ -8,14 +8,14 @@ use super::Problem;
 
 const HIDDEN: &str = "***";
 
-/// Settings that are secrets as a whole.
+/// Settings that are secret as a whole.
 const SECRETS: [&str; 1] = ["webhooks.secret"];
 
-/// Settings of which only scheme, host and port are shown, because a path or a query may be as good
-/// as a password there.
+/// Settings of which only scheme, host and port are shown, because their path or query may be a
+/// credential.
 const SECRET_PATHS: [&str; 2] = ["webhooks.url", "traces.otlp_url"];
 
-/// The value of a setting as it may be printed.
+/// Returns the value of a setting in a form that may be printed.
 pub(super) fn setting(key: &str, value: &str) -> String {
     if value.is_empty() {
         String::new()
@@ -33,8 +33,8 @@ pub(super) fn setting(key: &str, value: &str) -> String {
     }
 }
 
-/// A URL with `***` for its password and for the credentials in its query; a text that is no URL is
-/// hidden as a whole.
+/// Returns a URL with `***` for its password and for credentials in its query. A text that is not a
+/// URL is hidden as a whole.
 pub(super) fn url(text: &str) -> String {
     let Ok(parsed) = Url::parse(text) else {
         return HIDDEN.into();
@@ -46,7 +46,7 @@ pub(super) fn url(text: &str) -> String {
     if shown.password().is_some() && shown.set_password(Some(HIDDEN)).is_err() {
         return HIDDEN.into();
     }
-    // Pair by pair, so that the rest is printed as it was written.
+    // Pair by pair, so that the rest is printed unchanged.
     let query = parsed.query().map(|query| {
         let pair = |pair: &str| match pair.split_once('=') {
             Some((name, _)) if is_credential(&decoded(name)) => format!("{name}={HIDDEN}"),
@@ -58,19 +58,19 @@ pub(super) fn url(text: &str) -> String {
     shown.into()
 }
 
-/// Whether a value of this setting would give a secret away to whoever sees it.
+/// Returns whether showing the value of this setting would reveal a secret.
 pub(super) fn is_secret(key: &str, value: &str) -> bool {
     !value.is_empty()
         && (SECRETS.contains(&key) || Url::parse(value).is_ok_and(|url| holds_credential(&url)))
 }
 
-/// Whether a URL holds a password or another credential.
+/// Returns whether a URL contains a password or another credential.
 pub fn holds_secret(url: &str) -> bool {
     is_secret("", url)
 }
 
-/// The problems of settings that were given as arguments of the command: every user of the machine
-/// reads the arguments of every process.
+/// Returns the problems of settings that were given as command-line arguments: every user of the
+/// machine can read the arguments of every process.
 pub fn refuse_secrets(arguments: &[(String, String)]) -> Vec<Problem> {
     let secret = arguments
         .iter()
@@ -89,7 +89,7 @@ fn holds_credential(url: &Url) -> bool {
     url.password().is_some() || url.query_pairs().any(|(name, _)| is_credential(&name))
 }
 
-/// The name of a pair without percent-encoding, as the driver that is given the URL reads it.
+/// Decodes the percent-encoding of a parameter's name, as the driver that is given the URL does.
 fn decoded(name: &str) -> String {
     url::form_urlencoded::parse(name.as_bytes())
         .map(|(name, _)| name.into_owned())
@@ -97,7 +97,8 @@ fn decoded(name: &str) -> String {
         .unwrap_or_default()
 }
 
-/// Names of query parameters whose values are credentials; a file that holds one is none.
+/// Returns whether a query parameter of this name is a credential; the name of a file that contains
+/// one is not.
 fn is_credential(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let whole = ["key", "apikey", "api_key", "sig", "signature", "auth"];

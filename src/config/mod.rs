@@ -1,6 +1,6 @@
-//! What the operator may say. `sources` gathers file, environment and flags as texts, `reader`
-//! types them one by one and notes every problem, `settings` and the file of each section name them
-//! with their bounds; this file holds the result. Secrets are named here but read by `crypto`.
+//! The settings. `sources` collects the texts of the file, the environment and flags, `reader` types
+//! them one by one and records every problem, `settings` and the file of each section name them with
+//! their bounds. This file defines the result. Secrets are named here but read by `crypto`.
 
 mod database;
 mod environment;
@@ -49,7 +49,7 @@ pub use problem::Problem;
 pub use sources::Sources;
 pub use webhooks::Webhooks;
 
-/// Every setting, checked.
+/// All settings, validated.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// `[server]`
@@ -70,9 +70,9 @@ pub struct Config {
     pub mail: Mail,
     /// `[rate_limits]`
     pub rate_limits: RateLimits,
-    /// `[webhooks]`; `None`: nobody hears of anything.
+    /// `[webhooks]`; `None` if no webhook is set.
     pub webhooks: Option<Webhooks>,
-    /// `audit.retention`; `None`: for ever.
+    /// `audit.retention`; `None` to keep events without limit.
     pub audit_retention: Option<Duration>,
     /// `[pages]`
     pub pages: Pages,
@@ -82,20 +82,20 @@ pub struct Config {
     pub traces: Traces,
     /// `[roles]`: permissions by role.
     pub roles: Vec<(String, Vec<String>)>,
-    /// Where master keys come from.
+    /// The sources of master keys.
     pub master_key: MasterKeySources,
-    /// What `config show` prints: key, value, where it came from.
+    /// The output of `config show`: key, value and source of each setting.
     pub effective: Vec<Effective>,
-    /// What `config check` prints beside the problems.
+    /// The warnings that `config check` prints besides the problems.
     pub warnings: Vec<String>,
 }
 
-/// One setting as it is in force.
+/// One setting and its source.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Effective {
-    /// `section.key`
+    /// The key as `section.key`.
     pub key: String,
-    /// As text.
+    /// The value as text, without secrets.
     pub value: String,
     /// `default`, `file`, `environment` or `flag`.
     pub source: &'static str,
@@ -122,9 +122,9 @@ pub struct Server {
 /// `server.ops_listen`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpsListen {
-    /// Where metrics are read.
+    /// The address on which metrics are served.
     pub address: SocketAddr,
-    /// Whether somebody has asked for it: then it is an error if the address is taken.
+    /// Whether the operator has set it: then it is an error if the address is in use.
     pub asked: bool,
 }
 
@@ -166,14 +166,14 @@ pub struct Tokens {
     pub claims: Vec<(String, ClaimSource)>,
 }
 
-/// `tokens.mint_from_session`: whether `GET /token` is content with the session cookie.
+/// `tokens.mint_from_session`: whether the session cookie is sufficient for `GET /token`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MintFromSession {
-    /// Until the session has refreshed once; then the refresh token must come too.
+    /// Until the session has refreshed once; after that the refresh token is required, too.
     UntilRefresh,
-    /// For ever.
+    /// The session cookie is always sufficient.
     Always,
-    /// Never.
+    /// The session cookie is never sufficient.
     Never,
 }
 
@@ -202,8 +202,8 @@ pub enum SameSite {
 }
 
 impl SameSite {
-    /// The attribute's value; the refresh cookie is always strict, but for `none`, which makes all
-    /// of them so.
+    /// Returns the attribute's value. The refresh cookie is always `Strict`, except that `none`
+    /// applies to all cookies.
     pub fn for_cookie(self, is_refresh: bool) -> &'static str {
         match (self, is_refresh) {
             (Self::None, _) => "none",
@@ -225,7 +225,7 @@ pub struct SignUp {
 }
 
 impl SignUp {
-    /// Whether who signs up is signed in at once.
+    /// Returns whether a sign-up also signs the user in.
     pub fn signs_in(&self) -> bool {
         self.auto_sign_in && !self.require_email_verification
     }
@@ -234,9 +234,9 @@ impl SignUp {
 /// `[traces]`
 #[derive(Debug, Clone)]
 pub struct Traces {
-    /// The collector's, such as `http://127.0.0.1:4318/v1/traces`.
+    /// The URL of the collector, such as `http://127.0.0.1:4318/v1/traces`.
     pub url: Option<Url>,
-    /// The share of traces that are kept.
+    /// The fraction of traces that are kept, from 0 to 1.
     pub sample: f64,
 }
 
@@ -251,28 +251,28 @@ pub struct Log {
 /// `log.format`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people on a terminal, else JSON.
+    /// Readable text on a terminal, otherwise JSON.
     Auto,
-    /// For machines.
+    /// JSON, for log collectors.
     Json,
-    /// For people.
+    /// Readable text.
     Human,
 }
 
-/// Where master keys come from; texts and paths, not yet keys.
+/// The sources of master keys: texts and paths, not keys yet.
 #[derive(Debug, Clone, Default)]
 pub struct MasterKeySources {
     /// `COUNTERSIGN_MASTER_KEY`
     pub inline: Option<Secret>,
     /// `COUNTERSIGN_MASTER_KEY_FILE`
     pub file: Option<PathBuf>,
-    /// `COUNTERSIGN_PREVIOUS_MASTER_KEY`: loaded beside it.
+    /// `COUNTERSIGN_PREVIOUS_MASTER_KEY`: a former key that is loaded, too.
     pub previous: Option<Secret>,
-    /// `COUNTERSIGN_PREVIOUS_MASTER_KEY_FILE`
+    /// `COUNTERSIGN_PREVIOUS_MASTER_KEY_FILE`: the same, from a file.
     pub previous_file: Option<PathBuf>,
 }
 
-/// A text that prints as `…`.
+/// A secret text. Its `Debug` output is `…`.
 #[derive(Clone)]
 pub struct Secret(pub Zeroizing<String>);
 
@@ -283,17 +283,17 @@ impl std::fmt::Debug for Secret {
 }
 
 impl Config {
-    /// Reads and checks everything; on failure, every problem at once.
+    /// Reads and validates all settings. On failure, returns every problem at once.
     pub fn load(sources: &Sources) -> Result<Self, Vec<Problem>> {
         settings::read(sources)
     }
 
-    /// The text that these sources give for one setting, unread; of a list nothing.
+    /// Returns the raw text of one setting from these sources; nothing if it is a list.
     pub fn text_of(sources: &Sources, key: &str) -> Option<String> {
         reader::Reader::gather(sources).text_of(key)
     }
 
-    /// Whether cookies are `Secure` and carry a prefix.
+    /// Returns whether cookies are `Secure` and have a name prefix.
     pub fn is_https(&self) -> bool {
         self.server.public_url.scheme() == "https"
     }

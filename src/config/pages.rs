@@ -25,16 +25,17 @@ pub struct Pages {
     pub locales: Locales,
 }
 
-/// `pages.logo`, as it is served.
+/// `pages.logo`, ready to be served.
 #[derive(Debug)]
 pub struct Logo {
-    /// The file.
+    /// The content of the file.
     pub bytes: Vec<u8>,
-    /// By its extension.
+    /// The media type, by the extension of the file.
     pub media_type: &'static str,
 }
 
-/// In bytes; it stands in `Location` and in the policy of pages.
+/// The greatest length of `pages.home`, in bytes; it is sent in `Location` and in the policy of
+/// pages.
 const LONGEST_HOME: usize = 1_024;
 
 const MAX_LOGO: usize = 256 * 1024;
@@ -53,9 +54,7 @@ fn logo(path: &str) -> Result<Option<Arc<Logo>>, String> {
         "png" => "image/png",
         "webp" => "image/webp",
         _ => {
-            return Err(format!(
-                "{path}: name a file that ends in .svg, .png or .webp"
-            ));
+            return Err(format!("{path}: the file must end in .svg, .png or .webp"));
         }
     };
     let bytes = std::fs::read(path).map_err(|e| format!("{path}: {e}"))?;
@@ -65,7 +64,7 @@ fn logo(path: &str) -> Result<Option<Arc<Logo>>, String> {
     Ok(Some(Arc::new(Logo { bytes, media_type })))
 }
 
-/// Name and content of the operator's catalogues.
+/// Reads the names and contents of the operator's catalogues.
 fn catalogues(dir: &str) -> Result<Vec<(String, String)>, String> {
     if dir.is_empty() {
         return Ok(Vec::new());
@@ -92,7 +91,8 @@ pub(super) fn read(r: &mut Reader, base_path: &str, trusted: &TrustedOrigins) ->
     if enabled && base_path == "/auth" {
         r.problem(
             "server.base_path",
-            "/auth is where the pages are; name another path, or set pages.enabled to false".into(),
+            "/auth is the path of the pages; choose another path, or set pages.enabled to false"
+                .into(),
         );
     }
     let name = r.parsed("pages.name", "", |text| {
@@ -110,7 +110,7 @@ pub(super) fn read(r: &mut Reader, base_path: &str, trusted: &TrustedOrigins) ->
             Ok(location::in_header(text))
         } else {
             Err(
-                "write a path of ours such as /auth/account, or a URL of a trusted origin"
+                "write a path of this service such as /auth/account, or a URL of a trusted origin"
                     .to_owned(),
             )
         }

@@ -1,4 +1,4 @@
-//! `[passwords]`: their length, what hashing costs, which are refused.
+//! `[passwords]`: their length, the cost of hashing, and which are refused.
 
 use std::path::PathBuf;
 
@@ -24,25 +24,25 @@ pub struct Passwords {
     pub breached_file: Option<PathBuf>,
 }
 
-/// `passwords.blocklist`: whether frequent passwords are refused, and who decided.
+/// `passwords.blocklist`: whether common passwords are refused, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Blocklist {
-    /// They are refused.
+    /// Common passwords are refused.
     On,
-    /// The operator allows them.
+    /// The operator allows common passwords.
     Off,
-    /// `auto` allows them, because the public URL is of this very machine.
+    /// `auto` allows them, because the public URL is a loopback address.
     OffOnLoopback,
 }
 
 impl Blocklist {
-    /// Whether frequent passwords are refused.
+    /// Returns whether common passwords are refused.
     pub fn is_on(self) -> bool {
         self == Self::On
     }
 }
 
-/// `passwords.blocklist` as it is written.
+/// The value of `passwords.blocklist`.
 #[derive(Clone, Copy)]
 enum Choice {
     Auto,
@@ -51,8 +51,8 @@ enum Choice {
 }
 
 impl Choice {
-    /// `auto` is off where the public URL is of this very machine: a developer's, with passwords
-    /// such as `password123`.
+    /// Decides. `auto` is off if the public URL is a loopback address: that is a developer's
+    /// machine, with passwords such as `password123`.
     fn decide(self, public_url: &Url) -> Blocklist {
         match self {
             Self::Off => Blocklist::Off,
@@ -98,7 +98,7 @@ pub(super) fn read(r: &mut Reader, public_url: &Url) -> Passwords {
     if passwords.memory_kib < 8 * passwords.parallelism {
         r.problem(
             "passwords.argon2_memory_kib",
-            "argon2 needs at least 8 KiB a lane".into(),
+            "argon2 needs at least 8 KiB for each lane".into(),
         );
     }
     passwords

@@ -1,6 +1,6 @@
-//! Files with secrets that the operator names: a mounted Kubernetes Secret, a systemd credential, a
-//! file of one's own. Symbolic links are followed (a mounted Secret is one), and what is checked is
-//! the file that was opened. The key file that this program makes itself has stricter rules
+//! Files with secrets that the operator names: a mounted Kubernetes Secret, a systemd credential,
+//! any other file. Symbolic links are followed (a mounted Secret is one), and the checks apply to
+//! the opened file. The key file that this program creates has stricter rules
 //! (`crypto::master_key`).
 
 use std::fs::OpenOptions;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-/// Why a file was not taken.
+/// The reason why a file was refused.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the message says it")]
 pub enum Error {
@@ -21,7 +21,7 @@ pub enum Error {
     #[error("{} is not a regular file", .0.display())]
     NotAFile(PathBuf),
     #[error("{} belongs to another user (uid {}); it must belong to this process' user or to root", .0.display(), .1)]
-    NotOurs(PathBuf, u32),
+    WrongOwner(PathBuf, u32),
     #[error(
         "{} can be read or written by others (mode {:04o}); run `chmod 600` on it. In Kubernetes give the volume `defaultMode: 0400` and the pod an fsGroup, in Docker Swarm give the secret `mode: 0400`",
         .0.display(), .1
@@ -33,10 +33,10 @@ pub enum Error {
 
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// Reads the text of a file with a secret, without white space at either end.
+/// Reads a secret from a file and trims white space at both ends.
 pub fn read(path: &Path) -> Result<Zeroizing<String>, Error> {
     let unreadable = |error| Error::Unreadable(path.to_owned(), error);
-    // Without waiting: to open a FIFO would hang until something writes to it.
+    // Non-blocking: opening a FIFO would hang until another process writes to it.
     let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
     let file = OpenOptions::new()
         .read(true)
@@ -63,7 +63,7 @@ pub fn read(path: &Path) -> Result<Zeroizing<String>, Error> {
     Ok(Zeroizing::new(text.trim().to_owned()))
 }
 
-/// What the opened file is.
+/// The metadata of the opened file.
 struct Found {
     is_file: bool,
     owner: u32,
@@ -71,16 +71,17 @@ struct Found {
 }
 
 impl Found {
-    /// A regular file of this user or of root that others can neither read nor write. Where root
-    /// owns it, its group may read: that is how Kubernetes (`fsGroup`) and systemd (credentials, by
-    /// an access list that shows as the group's bits) hand a file to a service.
+    /// Checks that it is a regular file of this user or of root that others can neither read nor
+    /// write. If root owns it, its group may read it: that is how Kubernetes (`fsGroup`) and
+    /// systemd (credentials, by an access list that shows as the group's bits) pass a file to a
+    /// service.
     fn check(&self, user: u32, path: &Path) -> Result<(), Error> {
         const ROOT: u32 = 0;
         if !self.is_file {
             return Err(Error::NotAFile(path.to_owned()));
         }
         if self.owner != user && self.owner != ROOT {
-            return Err(Error::NotOurs(path.to_owned(), self.owner));
+            return Err(Error::WrongOwner(path.to_owned(), self.owner));
         }
         let forbidden = if self.owner == ROOT { 0o037 } else { 0o077 };
         if self.mode & forbidden == 0 {
@@ -132,7 +133,7 @@ mod tests {
         }
         assert!(matches!(
             check(1_001, 0o600, 1_000),
-            Err(Error::NotOurs(_, 1_001))
+            Err(Error::WrongOwner(_, 1_001))
         ));
         assert!(matches!(
             Found {
@@ -164,7 +165,7 @@ mod tests {
         symlink("nothing", at("dangling")).unwrap();
         assert!(matches!(read(&at("dangling")), Err(Error::Missing(_))));
         assert!(matches!(read(&at("..data")), Err(Error::NotAFile(_))));
-        // A FIFO is refused at once instead of being waited for.
+        // A FIFO is refused at once; the read does not wait for it.
         rustix::fs::mknodat(
             rustix::fs::CWD,
             at("fifo"),

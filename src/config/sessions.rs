@@ -1,4 +1,4 @@
-//! `[sessions]`: how long they live, their cookies, the windows of the refresh.
+//! `[sessions]`: lifetimes, cookies and the time windows of the refresh.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 const YEAR: Duration = Duration::from_secs(366 * 86_400);
 
-/// The longest a message is under way: the client's timeout.
+/// The longest time that a message is on its way: the timeout of clients.
 const MESSAGE: Duration = Duration::from_secs(5);
 
-/// The default of `sessions.cookie_prefix`.
+/// The default of `sessions.cookie_prefix`, as in Better Auth.
 const PREFIX: &str = "better-auth";
 
 pub(super) fn read(r: &mut Reader, public_url: &Url) -> Sessions {
@@ -61,7 +61,7 @@ pub(super) fn read(r: &mut Reader, public_url: &Url) -> Sessions {
     if host_prefix && (!https || domain.is_some()) {
         r.problem(
             "sessions.cookie_host_prefix",
-            "needs https and no sessions.cookie_domain".into(),
+            "needs https, and sessions.cookie_domain must be empty".into(),
         );
     }
     Sessions {
@@ -99,8 +99,8 @@ pub(super) fn read(r: &mut Reader, public_url: &Url) -> Sessions {
     }
 }
 
-/// The two inequalities of the refresh design; an exhaustive model finds a counter-example just
-/// below them.
+/// Checks the two inequalities of the refresh design; an exhaustive model finds a counter-example
+/// just below them.
 pub(super) fn check_windows(
     r: &mut Reader,
     policy: &Policy,
@@ -121,12 +121,12 @@ pub(super) fn check_windows(
     }
     if policy.grace < 4 * MESSAGE {
         warnings.push(format!(
-            "sessions.refresh_grace below {} s forgives no lost answer of a client whose timeout is {} s",
+            "sessions.refresh_grace below {} s does not allow for a lost answer of a client whose timeout is {} s",
             (4 * MESSAGE).as_secs(),
             MESSAGE.as_secs()
         ));
     }
     if policy.cooldown * 2 >= access_ttl + SECOND {
-        r.problem("tokens.access_ttl", "must be at least twice sessions.refresh_cooldown, or a refresh that falls due would be kept waiting".into());
+        r.problem("tokens.access_ttl", "must be at least twice sessions.refresh_cooldown, or a refresh that is due would have to wait".into());
     }
 }

@@ -1,15 +1,15 @@
-//! What the text of a setting may hold, whatever the setting is for, and an example of a good one.
-//! Texts of settings reach headers, URLs, mails, pages, tokens and the log: what could end a line
-//! in one of them, or cannot be seen, is refused for all of them in one place.
+//! Which characters the text of any setting may contain, and examples of valid values. Texts of
+//! settings get into headers, URLs, mails, pages, tokens and the log: characters that could end a
+//! line in one of them, or that are invisible, are refused here for all of them.
 
-/// The longest text of one value, or of one entry of a list, in bytes.
+/// The greatest length of one value, or of one entry of a list, in bytes.
 const LONGEST: usize = 4_096;
 
 /// Refuses control characters, invisible ones, white space at either end, and texts that are too
 /// long.
 ///
 /// # Errors
-/// What is wrong. The text itself is not repeated: it may be a secret.
+/// The reason. It does not repeat the text, which may be a secret.
 pub(super) fn check(text: &str) -> Result<(), String> {
     characters(text)?;
     if text.len() > LONGEST {
@@ -18,7 +18,7 @@ pub(super) fn check(text: &str) -> Result<(), String> {
     ends(text)
 }
 
-/// The part of [`check`] that also holds for a whole list in one text.
+/// Checks white space at both ends, which also applies to a whole list in one text.
 pub(super) fn ends(text: &str) -> Result<(), String> {
     if text.trim() == text {
         Ok(())
@@ -27,7 +27,7 @@ pub(super) fn ends(text: &str) -> Result<(), String> {
     }
 }
 
-/// The same.
+/// Checks the characters, which also applies to a whole list in one text.
 pub(super) fn characters(text: &str) -> Result<(), String> {
     let Some((at, found)) = text.chars().enumerate().find(|(_, c)| is_forbidden(*c)) else {
         return Ok(());
@@ -35,7 +35,9 @@ pub(super) fn characters(text: &str) -> Result<(), String> {
     let at = at + 1;
     Err(match found {
         '\n' | '\r' => format!("holds a line break as character {at}; write it in one line"),
-        char::REPLACEMENT_CHARACTER => format!("is no UTF-8 at character {at}; write it in UTF-8"),
+        char::REPLACEMENT_CHARACTER => {
+            format!("is not valid UTF-8 at character {at}; write it in UTF-8")
+        }
         found => format!(
             "holds a character that cannot be seen (U+{:04X}) as character {at}; write it without",
             u32::from(found)
@@ -43,14 +45,14 @@ pub(super) fn characters(text: &str) -> Result<(), String> {
     })
 }
 
-/// Control characters; separators of lines; characters that change the direction of a text or are
-/// not shown.
+/// Returns whether it is a control character, a line separator, or a character that changes the
+/// direction of a text or is invisible.
 fn is_forbidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffd}')
 }
 
-/// The message with an example of a good value, unless it names one.
+/// Adds an example of a valid value to the message, unless it contains one.
 pub(super) fn with_example(key: &str, default: &str, message: String) -> String {
     let example = if default.is_empty() {
         example(key)
@@ -64,7 +66,7 @@ pub(super) fn with_example(key: &str, default: &str, message: String) -> String 
     }
 }
 
-/// Of a setting that is empty by default.
+/// Returns an example for a setting that is empty by default.
 fn example(key: &str) -> &'static str {
     match key {
         "server.trusted_origins" => "https://app.example.com",

@@ -1,4 +1,4 @@
-//! `[webhooks]`: who hears of which events.
+//! `[webhooks]`: the URL, the secret and the events that are sent.
 
 use std::sync::Arc;
 
@@ -17,17 +17,17 @@ use super::reader::Reader;
 /// `[webhooks]`
 #[derive(Clone)]
 pub struct Webhooks {
-    /// Where events go.
+    /// The URL that events are posted to.
     pub url: Url,
-    /// The key of their signatures, as configured: `whsec_` and base64.
+    /// The secret of the signatures, as configured: `whsec_` and base64.
     pub secret: Secret,
-    /// Which.
+    /// The events that are sent.
     pub events: Arc<[Choice]>,
 }
 
 impl std::fmt::Debug for Webhooks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // A path may be as good as a password there.
+        // The path of the URL may be a credential.
         f.debug_struct("Webhooks")
             .field("host", &self.url.host_str())
             .field("events", &self.events)
@@ -35,10 +35,10 @@ impl std::fmt::Debug for Webhooks {
     }
 }
 
-/// The fewest bytes in it.
+/// The smallest number of bytes in the secret.
 const SHORTEST: usize = 24;
 
-/// https, or loopback.
+/// Checks that the URL is https or loopback, unless insecure URLs are allowed.
 pub(super) fn check_url(text: &str, allow_insecure: bool) -> Result<Option<Url>, String> {
     if text.is_empty() {
         return Ok(None);
@@ -49,8 +49,7 @@ pub(super) fn check_url(text: &str, allow_insecure: bool) -> Result<Option<Url>,
         "https" => Ok(Some(url)),
         "http" if near || allow_insecure => Ok(Some(url)),
         "http" => Err(
-            "who did what would travel in the clear; write https, or set server.allow_insecure"
-                .into(),
+            "events would be sent unencrypted; write https, or set server.allow_insecure".into(),
         ),
         _ => Err("write https://…".into()),
     }
@@ -66,7 +65,7 @@ fn check_secret(text: &str) -> Result<(), String> {
     }
 }
 
-/// `None`: nobody hears anything.
+/// Reads the section; `None` if no webhook is set.
 pub(super) fn read(r: &mut Reader, allow_insecure: bool) -> Option<Webhooks> {
     let url = r
         .parsed("webhooks.url", "", |text| check_url(text, allow_insecure))

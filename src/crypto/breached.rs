@@ -1,7 +1,6 @@
-//! Passwords that are known to thieves: an operator's copy of a list of SHA-1 hashes, in
-//! hexadecimal and in order, one a line, each with or without `:COUNT` behind it; whole hashes, or
-//! as many of their first digits as somebody kept. The file is searched where it lies: some forty
-//! short reads, however long it is.
+//! Breached passwords: an operator's file of SHA-1 hashes in hexadecimal, sorted, one a line, each
+//! with or without `:COUNT` after it. The hashes may be whole or truncated to their first digits.
+//! The file is searched on disk: about forty short reads, however large it is.
 
 use std::cmp::Ordering;
 use std::fs::File;
@@ -14,12 +13,12 @@ use zeroize::Zeroizing;
 
 use crate::model::account::password::Password;
 
-/// The fewest digits that a line may keep: with fewer, good passwords would be refused by chance.
+/// The fewest digits that a line may hold; shorter prefixes would match good passwords by chance.
 const SHORTEST: usize = 10;
-/// More than any line has, its end included.
+/// Longer than any valid line with its line end.
 const LONGEST_LINE: usize = 80;
 
-/// The open list.
+/// An open file of breached hashes.
 #[derive(Debug)]
 pub struct BreachedHashes {
     file: File,
@@ -27,7 +26,7 @@ pub struct BreachedHashes {
 }
 
 impl BreachedHashes {
-    /// Opens a list and looks at both of its ends.
+    /// Opens a file and checks its first and last line.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let length = file.metadata()?.len();
@@ -36,13 +35,13 @@ impl BreachedHashes {
         if first.hash > end.hash {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
-                "its hashes are not in order",
+                "its hashes are not sorted",
             ));
         }
         Ok(list)
     }
 
-    /// Whether the list has the password. Blocks on the disk.
+    /// Returns whether the file contains the password. Blocks on disk reads.
     pub fn contains(&self, password: &Password) -> io::Result<bool> {
         let digits: Zeroizing<String> =
             Zeroizing::new(hex::encode_upper(Sha1::digest(password.expose())));
@@ -58,7 +57,7 @@ impl BreachedHashes {
         Ok(false)
     }
 
-    /// The line that has the byte at this offset.
+    /// Returns the line that contains the byte at this offset.
     fn line_at(&self, offset: u64) -> io::Result<Line> {
         let from = offset.saturating_sub(LONGEST_LINE as u64);
         let mut window = [0; 2 * LONGEST_LINE];
@@ -85,7 +84,10 @@ impl BreachedHashes {
         if !is_hash || !count.bytes().all(|b| b.is_ascii_digit()) {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
-                format!("no SHA-1 hash in the line at byte {}", from + begins as u64),
+                format!(
+                    "the line at byte {} has no SHA-1 hash",
+                    from + begins as u64
+                ),
             ));
         }
         Ok(Line {
@@ -137,7 +139,7 @@ mod tests {
 
     #[test]
     fn every_listed_password_is_found_and_no_other_whatever_the_form_of_the_lines() {
-        // The hash of "password", as everybody knows it.
+        // The well-known hash of "password".
         assert_eq!(sha1("password"), "5BAA61E4C9B93F3F0682250B6CF8331B7EE68FD8");
         for count in [1, 2, 3, 500] {
             let mut hashes: Vec<String> = (0..count)
@@ -194,8 +196,8 @@ mod tests {
         assert!(list(&format!("{high}\n{low}\n")).is_err());
         assert!(list(&"0".repeat(5_000)).is_err());
         assert!(BreachedHashes::open(Path::new("/nonexistent")).is_err());
-        // One that is damaged in the middle is an error when it is met, not a yes or a no.
+        // Damage in the middle of a file is an error when it is reached, not a wrong answer.
         let damaged = list(&format!("{low}:1\n{}\n{high}:1\n", "x".repeat(60))).unwrap();
-        assert!(damaged.contains(&password("whatever it is")).is_err());
+        assert!(damaged.contains(&password("any other password")).is_err());
     }
 }

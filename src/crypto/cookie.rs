@@ -1,7 +1,7 @@
 //! Signed values in the Better Auth form: `value.base64(HMAC-SHA256(key, value))` (contract section
-//! 3.1). Each purpose has a key of its own, so that a value signed for one purpose is never opened
-//! for another, whatever it holds. Percent-encoding is the cookie library's business. The signature
-//! spares the database a look-up of garbage; the session token inside is a secret of its own.
+//! 3.1). Each purpose has a key of its own, so that a value that was signed for one purpose is
+//! never accepted for another, whatever it holds. The cookie library does the percent-encoding. The
+//! signature saves database look-ups for garbage; the session token inside is a secret of its own.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,17 +9,17 @@ use hmac::Mac;
 
 use super::master_key::{MasterKey, MasterKeys};
 
-/// What a signed value is for. Each has a key of its own, derived from the master key under a label
-/// of its own.
+/// The purpose of a signed value. Each has its own key, derived from the master key under its own
+/// label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// The session cookie, and the signed session token behind `Bearer`.
+    /// The session cookie, and the signed session token after `Bearer`.
     Session,
     /// The cookie cache: an answer of `/get-session`.
     SessionData,
-    /// The mark of a session that ends with the browser.
+    /// The marker of a session that ends with the browser.
     DontRemember,
-    /// The session of an admin who acts as another user, set aside.
+    /// An admin's own session, which is set aside during an impersonation.
     AdminSession,
     /// The token of a device that has signed in to an account before.
     KnownDevice,
@@ -28,7 +28,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// All, in the order of their declaration.
+    /// Lists all purposes in the order of their declaration.
     pub const ALL: [Self; 6] = [
         Self::Session,
         Self::SessionData,
@@ -38,8 +38,8 @@ impl Purpose {
         Self::FormToken,
     ];
 
-    /// The label of its key (RFC 5869 section 3.2). Sessions keep the one that all purposes shared
-    /// in earlier releases, so that an upgrade signs no browser out.
+    /// Returns the label of the key (RFC 5869 section 3.2). Sessions keep the label that all
+    /// purposes shared in earlier releases, so that an upgrade does not sign any browser out.
     pub(super) fn label(self) -> &'static [u8] {
         match self {
             Self::Session => b"countersign/cookie/v1",
@@ -60,7 +60,7 @@ pub fn sign(purpose: Purpose, value: &str, masters: &MasterKeys) -> String {
     )
 }
 
-/// The value, if any loaded master key signed it for this purpose.
+/// Returns the value if any loaded master key signed it for this purpose.
 pub fn open<'v>(purpose: Purpose, signed: &'v str, masters: &MasterKeys) -> Option<&'v str> {
     let (value, signature) = signed.rsplit_once('.')?;
     let signature = STANDARD.decode(signature).ok()?;
@@ -100,7 +100,7 @@ mod tests {
         MasterKeys::new(versioned(2, 2), vec![versioned(1, 1)])
     }
 
-    /// Values in the form of every purpose, and others.
+    /// Values in the form of every purpose, and other values.
     const VALUES: [&str; 7] = [
         "hAD1-x_",
         "eyJvZiI6IiJ9",
@@ -117,7 +117,7 @@ mod tests {
         let old = MasterKeys::new(masters.version(1).unwrap().clone(), Vec::new());
         for signed_for in Purpose::ALL {
             for value in VALUES {
-                // Under the current master key and under the one before.
+                // Under the current and the previous master key.
                 for signed in [
                     sign(signed_for, value, &masters),
                     sign(signed_for, value, &old),
@@ -141,10 +141,7 @@ mod tests {
             Purpose::ALL.into_iter().map(Purpose::label).collect();
         assert_eq!(labels.len(), Purpose::ALL.len());
         for (at, purpose) in Purpose::ALL.into_iter().enumerate() {
-            assert_eq!(
-                purpose as usize, at,
-                "a key is found by the purpose's place"
-            );
+            assert_eq!(purpose as usize, at, "the index of a purpose finds its key");
         }
         // Signed by a release in which all purposes shared one label.
         assert_eq!(Purpose::Session.label(), b"countersign/cookie/v1");

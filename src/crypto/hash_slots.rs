@@ -1,5 +1,5 @@
-//! The places at the password threads: taken before anything is done for a request, shared between
-//! networks, given back when the work is done.
+//! Slots of the password hashing threads: taken before any work is done for a request, shared
+//! between networks, and returned when the work is done.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ struct Taken {
     by_network: HashMap<String, usize>,
 }
 
-/// All of them.
+/// All slots of the process.
 #[derive(Debug, Default)]
 pub(in crate::crypto) struct HashSlots(Mutex<Taken>);
 
@@ -23,9 +23,9 @@ impl HashSlots {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a request of this peer, if the load admits one; `taken` and `held` of the load
-    /// are filled in here. A client counts with the whole network that it can choose addresses
-    /// from.
+    /// Takes a slot for a request of this peer if the load admits one. Fills in `taken` and `held`
+    /// of the load. A client counts with its whole network, because it can choose any address in
+    /// it.
     pub(in crate::crypto) fn take(self: &Arc<Self>, peer: &Peer, load: Load) -> Option<HashSlot> {
         let network = network::widest_network(&peer.ip_address);
         let mut taken = self.taken();
@@ -48,7 +48,8 @@ impl HashSlots {
     }
 }
 
-/// A place in the queue; given back when the work is done, or when its request is gone.
+/// A slot in the queue. Dropping it returns it: when the work is done, or when its request was
+/// cancelled.
 #[derive(Debug)]
 pub struct HashSlot {
     places: Arc<HashSlots>,
@@ -94,7 +95,7 @@ mod tests {
                 load,
             )
         };
-        // Neither another address of the same site nor another writing of the address is another
+        // Other addresses of the same network and other notations of an address belong to the same
         // network.
         let six = [
             take("2001:db8:1::1"),

@@ -1,4 +1,4 @@
-//! Public JWKs and the JWK Set (RFC 7517, RFC 8037). A member that is not on this page is never
+//! Public JWKs and the JWK Set (RFC 7517, RFC 8037). Only the members that are named here are
 //! published: `null`, `key_ops` and foreign keys each break some verifier.
 
 use josekit::jwk::Jwk;
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{decode_array, encode, sha256};
 
-/// RFC 7638: SHA-256 over the required members in lexical order.
+/// Returns the RFC 7638 thumbprint: SHA-256 of the required members in lexical order.
 pub fn thumbprint(public: &[u8; 32]) -> String {
     encode(&sha256(
         format!(
@@ -17,7 +17,7 @@ pub fn thumbprint(public: &[u8; 32]) -> String {
     ))
 }
 
-/// The public JWK of an Ed25519 key: exactly `kty crv x use alg kid`.
+/// Returns the public JWK of an Ed25519 key: exactly `kty crv x use alg kid`.
 pub fn public_jwk(public: &[u8; 32]) -> Jwk {
     let mut jwk = Jwk::new("OKP");
     jwk.set_curve("Ed25519");
@@ -29,14 +29,14 @@ pub fn public_jwk(public: &[u8; 32]) -> Jwk {
     jwk
 }
 
-/// The public key inside a stored JWK, if its thumbprint is `kid`.
+/// Returns the public key of a stored JWK if its thumbprint is `kid`.
 pub fn public_key(jwk: &str, kid: &str) -> Option<[u8; 32]> {
     let jwk = Jwk::from_bytes(jwk).ok()?;
     let public = decode_array::<32>(jwk.parameter("x")?.as_str()?)?;
     (jwk.curve() == Some("Ed25519") && thumbprint(&public) == kid).then_some(public)
 }
 
-/// The body of `GET /jwks`.
+/// Builds the body of `GET /jwks`.
 pub fn jwk_set(keys: &[[u8; 32]]) -> Vec<u8> {
     let keys: Vec<_> = keys
         .iter()

@@ -15,7 +15,7 @@ use crate::model::token::claims::{AccessClaims, Audience, RESERVED};
 use super::keypair::Keypair;
 use super::{decode, encode_into};
 
-/// Longest access token that is read, in bytes.
+/// Greatest length of an access token that is read, in bytes.
 const MAX_LENGTH: usize = 8 * 1024;
 /// Length of an Ed25519 signature, in bytes.
 const SIGNATURE_LENGTH: usize = 64;
@@ -86,12 +86,12 @@ pub enum Rejected {
     #[error("the signature does not match")]
     BadSignature,
     #[error(
-        "for another issuer or audience, or a claim is missing, of the wrong type or none of ours"
+        "it has another issuer or audience, or a claim is missing, has the wrong type or is unknown"
     )]
     BadClaims,
 }
 
-/// Public keys by kid, and what a token must say.
+/// The public keys by kid, and the issuer and audiences that a token must have.
 pub struct Verifier {
     keys: HashMap<String, DecodingKey>,
     validation: Validation,
@@ -107,7 +107,7 @@ struct OurHeader {
 }
 
 impl Verifier {
-    /// Accepts tokens of these keys, this issuer and any of these audiences.
+    /// Makes a verifier that accepts tokens of these keys, this issuer and any of these audiences.
     pub fn new(
         keys: impl Iterator<Item = (String, [u8; 32])>,
         issuer: &str,
@@ -129,13 +129,13 @@ impl Verifier {
         }
     }
 
-    /// Everything but the times, which the caller compares.
+    /// Verifies everything except the times, which the caller compares.
     pub fn verify(&self, token: &str) -> Result<AccessClaims, Rejected> {
         let header = self.header(token).ok_or(Rejected::Malformed)?;
         let key = self.keys.get(&header.kid).ok_or(Rejected::UnknownKey)?;
         match jsonwebtoken::decode::<AccessClaims>(token, key, &self.validation) {
-            // A registered claim that we never write, such as `nbf`, has a meaning that this
-            // verifier would ignore.
+            // A registered claim that the service never writes, such as `nbf`, has a meaning that
+            // this verifier would ignore.
             Ok(data)
                 if RESERVED
                     .iter()
@@ -208,7 +208,7 @@ mod tests {
         );
     }
 
-    /// Two other implementations make the same bytes: jsonwebtoken, which signed the tokens of
+    /// Two other implementations produce the same bytes: jsonwebtoken, which signed the tokens of
     /// earlier releases, the whole token, and ed25519-dalek the signature.
     #[test]
     fn a_token_is_byte_for_byte_that_of_jsonwebtoken_and_ed25519_dalek() {
@@ -229,7 +229,7 @@ mod tests {
                 kid: Some(pair.kid().into()),
                 ..Header::new(Algorithm::EdDSA)
             };
-            // PKCS#8 of RFC 8410 section 7, the seed alone.
+            // PKCS#8 of RFC 8410 section 7, with only the seed.
             let der = dalek.to_pkcs8_der().unwrap();
             let key = jsonwebtoken::EncodingKey::from_ed_der(der.as_bytes());
             assert_eq!(

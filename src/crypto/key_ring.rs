@@ -1,6 +1,5 @@
-//! The key ring as a process holds it: opened private keys, public keys, the JWKS body, the master
-//! keys. Immutable; a change in the database makes a new one. Loading it is `flows::key::load_keys`'s
-//! business.
+//! The key ring in a process: opened private keys, public keys, the JWKS body, the master keys.
+//! Immutable; a change in the database makes a new one. `flows::key::load_keys` loads it.
 
 use crate::model::key::key::{Ring, State};
 use crate::model::key::ring_id::RingId;
@@ -12,46 +11,47 @@ use super::keypair::Keypair;
 use super::master_key::MasterKeys;
 use super::{encode, sha256};
 
-/// The JWKS answer, built once a change.
+/// The answer of the JWKS endpoint, built once for each change.
 #[derive(Debug, Clone)]
 pub struct Jwks {
-    /// The JSON.
+    /// The body as JSON.
     pub body: bytes::Bytes,
-    /// Strong entity tag, quoted.
+    /// The strong entity tag, quoted.
     pub etag: String,
 }
 
-/// What tokens say and how they are typed.
+/// The settings that tokens depend on.
 #[derive(Debug, Clone)]
 pub struct Naming {
-    /// `iss`.
+    /// The issuer, `iss` of tokens.
     pub issuer: String,
-    /// `aud`.
+    /// The audiences, `aud` of tokens.
     pub audience: Audience,
-    /// `typ` of the header.
+    /// The type, `typ` of the header of tokens.
     pub typ: String,
 }
 
-/// One version of the ring.
+/// One version of the key ring.
 pub struct KeyRing {
-    /// Which state of the database's ring this is.
+    /// The state of the database's ring that this was loaded from.
     pub id: RingId,
-    /// The newest master key's version in the database; a token that names a newer one is not ours.
+    /// The version of the newest master key in the database. A token that names a newer one was not
+    /// issued by this service.
     pub master_version: u8,
-    /// Signs.
+    /// Signs access tokens with the active key.
     pub signer: Signer,
-    /// Reads our own tokens back.
+    /// Verifies access tokens of this service.
     pub verifier: Verifier,
-    /// Served.
+    /// The answer of the JWKS endpoint.
     pub jwks: Jwks,
-    /// States and times.
+    /// The states and times of the keys.
     pub ring: Ring,
-    /// Loaded master keys.
+    /// The loaded master keys.
     pub masters: MasterKeys,
 }
 
 impl KeyRing {
-    /// Builds a ring; `publics` are the published keys by kid, `active` the opened pair.
+    /// Builds a key ring. `publics` are the published keys by kid, `active` is the opened pair.
     pub fn new(
         id: RingId,
         ring: Ring,

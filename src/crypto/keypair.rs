@@ -1,4 +1,4 @@
-//! Ed25519 key pairs: made, imported, checked, exported. `jws` signs tokens with them, `seal`
+//! Ed25519 key pairs: generated, imported, checked, exported. `jws` signs tokens with them, `seal`
 //! encrypts them at rest.
 
 use aws_lc_rs::signature::Ed25519KeyPair;
@@ -11,14 +11,14 @@ use super::{decode_array, encode, jwk};
 /// A private key and its kid. It has no `Debug`; both libraries erase their copy of the private
 /// key when it is dropped.
 pub struct Keypair {
-    /// Holds the seed and the public key for import and export.
+    /// The seed and the public key, for import and export.
     key: SigningKey,
-    /// Signs: the same pair, parsed by aws-lc-rs.
+    /// The same pair, parsed by aws-lc-rs, for signing.
     signing: Ed25519KeyPair,
     kid: String,
 }
 
-/// The text holds no usable key.
+/// The reason why a text or a seed is not a usable key.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the message says it")]
 pub enum InvalidKey {
@@ -33,7 +33,7 @@ pub enum InvalidKey {
 impl Keypair {
     /// Makes a pair from 32 secret bytes and tests it: aws-lc-rs, which will sign the tokens, must
     /// derive the same public key as ed25519-dalek, and its signature of a probe must pass
-    /// ed25519-dalek's strict verification. Everything that loads a private key comes through here.
+    /// ed25519-dalek's strict verification. Every private key is loaded through this function.
     pub fn from_seed(seed: &[u8; 32]) -> Result<Self, InvalidKey> {
         let key = SigningKey::from_bytes(seed);
         let public = key.verifying_key().to_bytes();
@@ -48,7 +48,7 @@ impl Keypair {
         Ok(Self { key, signing, kid })
     }
 
-    /// Reads a PKCS#8 PEM or a private JWK.
+    /// Parses a PKCS#8 PEM or a private JWK.
     pub fn import(text: &str) -> Result<Self, InvalidKey> {
         if let Ok(key) = SigningKey::from_pkcs8_pem(text.trim()) {
             return Self::from_seed(key.as_bytes());
@@ -95,13 +95,13 @@ impl Keypair {
         ))
     }
 
-    /// Returns another owner of the parsed pair that signs; the private key is not copied.
+    /// Returns a second handle of the parsed pair that signs; the private key is not copied.
     pub(super) fn signing_pair(&self) -> Ed25519KeyPair {
         self.signing.clone()
     }
 }
 
-/// A public key as a PEM, for `keys export --format pem`.
+/// Encodes a public key as PEM, for `keys export --format pem`.
 pub fn public_pem(public: &[u8; 32]) -> Option<String> {
     VerifyingKey::from_bytes(public)
         .ok()?
@@ -109,7 +109,7 @@ pub fn public_pem(public: &[u8; 32]) -> Option<String> {
         .ok()
 }
 
-/// RFC 8032 verification that also refuses small-order keys and loose encodings.
+/// Verifies a signature by RFC 8032, and also refuses small-order keys and non-canonical encodings.
 pub fn verify_strict(public: &[u8; 32], message: &[u8], signature: &[u8]) -> bool {
     let (Ok(key), Ok(signature)) = (
         VerifyingKey::from_bytes(public),

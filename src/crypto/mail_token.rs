@@ -1,5 +1,5 @@
-//! The tokens of links in mails: key version (1), row id (16), HMAC of both and of the purpose
-//! (32). Recomputed when the mail is sent, checked before the database is asked, stored nowhere.
+//! The tokens of links in mails: key version (1 byte), row id (16), HMAC of both and of the purpose
+//! (32). Computed when the mail is sent, checked before the database is asked, and never stored.
 
 use hmac::Mac;
 use zeroize::Zeroizing;
@@ -13,7 +13,7 @@ use super::{decode, encode};
 const ID: usize = 16;
 const LENGTH: usize = 1 + ID + 32;
 
-/// The text of the link's token, under the current master key.
+/// Returns the token of a link as text, under the current master key.
 pub fn make(id: EventId, purpose: Purpose, masters: &MasterKeys) -> Zeroizing<String> {
     let master = masters.current();
     let mut bytes = Zeroizing::new(vec![master.version]);
@@ -23,7 +23,7 @@ pub fn make(id: EventId, purpose: Purpose, masters: &MasterKeys) -> Zeroizing<St
     Zeroizing::new(encode(&bytes))
 }
 
-/// The row that the token stands for, if we made it for this purpose.
+/// Returns the id of the row that the token belongs to, if it was made for this purpose.
 pub fn open(text: &str, purpose: Purpose, masters: &MasterKeys) -> Option<EventId> {
     let bytes = Zeroizing::new(decode(text)?);
     if bytes.len() != LENGTH {

@@ -1,6 +1,6 @@
-//! The master key: 32 bytes that stand outside the database, from which every other secret key is
-//! derived by HKDF-SHA256 under a label of its own. Owns the key file and its rules; which loaded
-//! key is the current one is for `key_ring` in the database to say.
+//! The master key: 32 bytes that are kept outside the database and from which every other secret
+//! key is derived by HKDF-SHA256 under a label of its own. Owns the key file and its rules. The
+//! table `key_ring` in the database says which loaded key is current.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -16,7 +16,7 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 use super::cookie::Purpose;
 use super::{decode_array, encode};
 
-/// Why a master key could not be had.
+/// The reason why a master key could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the message says it")]
 pub enum Error {
@@ -41,10 +41,10 @@ pub enum Error {
     #[error("the master key {path} is readable by others (mode {mode:04o}); run `chmod 600 {path}`", path = .path.display())]
     TooOpen { path: PathBuf, mode: u32 },
     #[error("the master key {0} is not a regular file of this user")]
-    NotOurs(PathBuf),
+    UntrustedFile(PathBuf),
 }
 
-/// Purpose labels: one key each, so that none serves two ends (RFC 5869 section 3.2). Those of
+/// Labels of derived keys: each purpose has its own key (RFC 5869 section 3.2). The labels of
 /// signed cookies are in [`Purpose`].
 const SEAL: &[u8] = b"countersign/seal/v1";
 const TAG: &[u8] = b"countersign/refresh/tag/v1";
@@ -55,7 +55,7 @@ const PRESENTERS: &[u8] = b"countersign/refresh/presenters/v1";
 const PRESENTER_TAG: &[u8] = b"countersign/refresh/presenter-tag/v1";
 const ID: &[u8] = b"countersign/master-key/id/v1";
 
-/// A master key and all that is derived from it.
+/// A master key and all keys that are derived from it.
 #[derive(ZeroizeOnDrop)]
 pub struct MasterKey {
     #[zeroize(skip)]
@@ -65,7 +65,7 @@ pub struct MasterKey {
     tag: [u8; 32],
     next: [u8; 32],
     late: [u8; 32],
-    /// By the place of the purpose in [`Purpose::ALL`].
+    /// The keys of signed values, by the index of the purpose in [`Purpose::ALL`].
     cookies: [[u8; 32]; Purpose::ALL.len()],
     mail: [u8; 32],
     pub(super) presenters: [u8; 32],
@@ -73,7 +73,7 @@ pub struct MasterKey {
 }
 
 impl MasterKey {
-    /// Derives everything from 32 bytes.
+    /// Derives all keys from 32 bytes.
     pub fn new(secret: [u8; 32]) -> Self {
         let hkdf = Hkdf::<Sha256>::new(None, &secret);
         let derive = |label: &[u8]| {
@@ -97,17 +97,17 @@ impl MasterKey {
         }
     }
 
-    /// A public name of the key; tells nothing about it.
+    /// Returns the public id of the key, which reveals nothing about it.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Reads the text form; `name` is where it came from, for the message.
+    /// Parses the text form. `name` is the source, for the error message.
     pub fn parse(text: &str, name: &str) -> Result<Self, Error> {
         let secret: Zeroizing<[u8; 32]> = Zeroizing::new(
             decode_array(text.trim()).ok_or_else(|| Error::Malformed(name.to_owned()))?,
         );
-        // Fewer than eight different bytes happen by chance once in 10^37 keys.
+        // A random key has fewer than eight different bytes with a probability of 10^-37.
         let mut distinct = Zeroizing::new(secret.to_vec());
         distinct.sort_unstable();
         distinct.dedup();
@@ -117,8 +117,8 @@ impl MasterKey {
         Ok(Self::new(*secret))
     }
 
-    /// Reads a key file: a regular file of this user (or root's) with no rights for anybody else,
-    /// and no symbolic link. `Ok(None)` if there is none.
+    /// Reads a key file: a regular file of this user or of root, not a symbolic link, without
+    /// permissions for others. Returns `Ok(None)` if it does not exist.
     pub fn read(path: &Path) -> Result<Option<Self>, Error> {
         let unreadable = |source| Error::Unreadable {
             path: path.to_owned(),
@@ -130,7 +130,7 @@ impl MasterKey {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(e) if path.is_symlink() => {
                 tracing::debug!(error = %e, "refused a symbolic link");
-                return Err(Error::NotOurs(path.to_owned()));
+                return Err(Error::UntrustedFile(path.to_owned()));
             }
             Err(e) => return Err(unreadable(e)),
         };
@@ -142,7 +142,7 @@ impl MasterKey {
         Self::parse(&text, &path.display().to_string()).map(Some)
     }
 
-    /// Writes a new key file with mode 0600, whatever the umask; never over an existing one.
+    /// Writes a new key file with mode 0600, whatever the umask; never overwrites an existing one.
     pub fn create(path: &Path, secret: [u8; 32]) -> Result<Self, Error> {
         let unwritable = |source| Error::Unwritable {
             path: path.to_owned(),
@@ -151,8 +151,8 @@ impl MasterKey {
         if let Some(dir) = path.parent() {
             std::fs::create_dir_all(dir).map_err(unwritable)?;
         }
-        // Written beside and linked into place: a crash leaves no half file, and two first starts
-        // make one key.
+        // The file is written under another name and linked into place, so that a crash leaves no
+        // partial file and two simultaneous first starts agree on one key.
         let draft = path.with_extension(format!("{}.new", std::process::id()));
         let mut file = OpenOptions::new()
             .write(true)
@@ -213,7 +213,7 @@ fn check_rights(file: &File, path: &Path) -> Result<(), Error> {
     })?;
     let ours = metadata.uid() == rustix::process::geteuid().as_raw() || metadata.uid() == 0;
     if !metadata.is_file() || !ours {
-        return Err(Error::NotOurs(path.to_owned()));
+        return Err(Error::UntrustedFile(path.to_owned()));
     }
     let mode = metadata.permissions().mode() & 0o777;
     let others = mode & 0o077;
@@ -227,12 +227,12 @@ fn check_rights(file: &File, path: &Path) -> Result<(), Error> {
     }
 }
 
-/// A master key with the version that the first byte of a refresh token names.
+/// A master key and the version that the first byte of a refresh token names.
 #[derive(Clone)]
 pub struct Versioned {
-    /// From 1, counted in the database.
+    /// The version, counted from 1 in the database.
     pub version: u8,
-    /// The key.
+    /// The key with this version.
     pub key: Arc<MasterKey>,
 }
 
@@ -241,7 +241,7 @@ pub struct Versioned {
 pub struct MasterKeys(Vec<Versioned>);
 
 impl MasterKeys {
-    /// `None` without a current key.
+    /// Returns `None` if there is no current key.
     pub fn new(current: Versioned, mut others: Vec<Versioned>) -> Self {
         others.sort_by_key(|v| std::cmp::Reverse(v.version));
         others.retain(|v| v.version != current.version);
@@ -249,17 +249,17 @@ impl MasterKeys {
         Self(others)
     }
 
-    /// The one that seals, signs cookies and tags tokens.
+    /// Returns the key that seals, signs cookies and tags tokens.
     pub fn current(&self) -> &Versioned {
         &self.0[0]
     }
 
-    /// All, the current one first.
+    /// Iterates over all keys, the current one first.
     pub fn iter(&self) -> impl Iterator<Item = &Versioned> {
         self.0.iter()
     }
 
-    /// The one of this version.
+    /// Returns the key of this version.
     pub fn version(&self, version: u8) -> Option<&Versioned> {
         self.0.iter().find(|v| v.version == version)
     }
@@ -302,6 +302,9 @@ mod tests {
         assert!(matches!(MasterKey::read(&path), Err(Error::Placeholder(_))));
         let link = dir.path().join("link.key");
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        assert!(matches!(MasterKey::read(&link), Err(Error::NotOurs(_))));
+        assert!(matches!(
+            MasterKey::read(&link),
+            Err(Error::UntrustedFile(_))
+        ));
     }
 }

@@ -1,6 +1,7 @@
-//! Every line that touches a secret. Nothing here knows of HTTP, SQL or settings; private material
-//! lives in zeroizing types without `Debug`. aws-lc-rs signs access tokens and is the only back end
-//! that jsonwebtoken verifies them with: a second one in the graph would make jsonwebtoken panic.
+//! All code that handles secrets. It does not depend on HTTP, SQL or settings. Private material is
+//! held in zeroizing types without `Debug`. aws-lc-rs signs access tokens and is the only back end
+//! that jsonwebtoken verifies them with: a second one in the dependency graph would make
+//! jsonwebtoken panic.
 
 pub mod argon2id;
 pub mod breached;
@@ -22,17 +23,17 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-/// base64url without padding.
+/// Encodes as base64url without padding.
 pub fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Appends base64url without padding.
+/// Appends bytes as base64url without padding.
 pub fn encode_into(text: &mut String, bytes: &[u8]) {
     URL_SAFE_NO_PAD.encode_string(bytes, text);
 }
 
-/// Strict base64url without padding: no other alphabet, no spare bits.
+/// Decodes strict base64url without padding: no other alphabet, no spare bits.
 pub fn decode(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
@@ -42,8 +43,8 @@ pub fn decode_array<const N: usize>(text: &str) -> Option<[u8; N]> {
     decode(text)?.try_into().ok()
 }
 
-/// SHA-256: how every bearer secret is stored (each has 256 bits of its own, so no slow hash is
-/// needed).
+/// Returns the SHA-256 hash. Every bearer secret is stored in this form; each has 256 random bits,
+/// so a slow hash is not needed.
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }

@@ -1,8 +1,8 @@
-//! The last presenters of a session's refresh tokens, sealed: each a compact JWE (`dir`, `A256GCM`)
-//! under a key with a label of its own, padded to one length, with a short tag before it by which
-//! one statement sees that the presenter is the one of before. The tag is a MAC over session,
-//! network and agent, so that nothing of it links two sessions. What no loaded master key opens is
-//! unknown, and no error.
+//! The last presenters of a session's refresh tokens, sealed. Each is a compact JWE (`dir`,
+//! `A256GCM`) under a key with a label of its own, padded to one length. A short tag precedes it,
+//! by which an SQL statement recognises that the presenter has not changed. The tag is a MAC of
+//! session, network and user agent, so that it does not link two sessions. An entry that no loaded
+//! master key opens counts as unknown and is not an error.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -16,18 +16,18 @@ use crate::model::session::presenter::{KEPT_AGENT, Presenter};
 use super::encode;
 use super::master_key::{MasterKey, MasterKeys};
 
-/// Characters of the tag.
+/// Length of the tag, in characters.
 pub const TAG: usize = 11;
-/// Characters of an entry, the tag among them. `store::session::refresh` cuts by it.
+/// Length of an entry with its tag, in characters. `store::session::refresh` cuts entries by it.
 pub const ENTRY: usize = 396;
 const PLAIN: usize = 16 + 8 + 17 + KEPT_AGENT;
 
-/// A presenter, ready for the row.
+/// A sealed presenter, ready to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sealed {
-    /// Tells the same presenter again.
+    /// Recognises the same presenter again.
     pub tag: String,
-    /// Tag and JWE.
+    /// The tag followed by the JWE.
     pub entry: String,
 }
 
@@ -60,7 +60,7 @@ pub fn seal(session: SessionId, presenter: &Presenter, masters: &MasterKeys) -> 
     Sealed { tag, entry }
 }
 
-/// The presenters of a row, the last one first; `None` where an entry does not open.
+/// Opens the presenters of a row, the last one first; `None` for an entry that does not open.
 pub fn open(session: SessionId, column: &str, masters: &MasterKeys) -> Vec<Option<Presenter>> {
     let entries = column
         .as_bytes()
@@ -79,7 +79,7 @@ fn open_one(session: SessionId, jwe: &str, masters: &MasterKeys) -> Option<Prese
         jwe::deserialize_compact(jwe, &decrypter).ok()
     })?;
     let plain = plain.0;
-    // An entry of another row opens well enough; it names another session.
+    // An entry that was copied from another row can be decrypted, but it names another session.
     if plain.len() != PLAIN || plain[..16] != session.0.as_bytes()[..] {
         return None;
     }
@@ -179,7 +179,7 @@ mod tests {
                 "no link between two sessions"
             );
         }
-        assert_eq!(open(session(1), "no entry at all", &masters(1)), [None]);
+        assert_eq!(open(session(1), "not an entry", &masters(1)), [None]);
         assert_eq!(open(session(1), "", &masters(1)), []);
     }
 }

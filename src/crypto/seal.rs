@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::keypair::Keypair;
 use super::master_key::MasterKey;
 
-/// A sealed key could not be opened.
+/// The reason why a sealed key could not be opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the message says it")]
 pub enum Error {
@@ -16,11 +16,11 @@ pub enum Error {
         "the signing key {kid} was sealed under the master key {sealed_under}, which is not loaded"
     )]
     OtherMasterKey { kid: String, sealed_under: String },
-    #[error("the signing key {0} does not open: its row was damaged or changed")]
+    #[error("the signing key {0} cannot be decrypted: its row was damaged or changed")]
     Damaged(String),
 }
 
-/// Seals a pair.
+/// Seals a key pair under a master key.
 pub fn seal(pair: &Keypair, master: &MasterKey) -> String {
     let mut header = JweHeader::new();
     header.set_content_encryption("A256GCM");
@@ -66,7 +66,7 @@ pub fn open<'k>(
     let (plain, _) = jwe::deserialize_compact(jwe, &decrypter).map_err(|_| damaged())?;
     let plain = Zeroizing::new(String::from_utf8(plain).map_err(|_| damaged())?);
     let pair = Keypair::import(&plain).map_err(|_| damaged())?;
-    // The JWE of another row opens well enough; its key does not have this row's name.
+    // A JWE that was copied from another row can be decrypted, but its key has another kid.
     if pair.kid() == kid {
         Ok(pair)
     } else {

@@ -1,12 +1,12 @@
 //! Opaque tokens: refresh tokens (`csr_…`) and session tokens (`css_…`). Owns their format and the
-//! arithmetic that makes one token from another; whether a token is still good is
-//! `model::session::refresh::decide`'s business.
+//! derivation of one token from another. `model::session::refresh::decide` decides whether a token
+//! is still valid.
 //!
 //! A refresh token is 101 bytes: key version (1), session id (16), generation (4, big endian),
 //! secret (32), parent's secret (32), tag (16). The tag is checked first, in constant time and
-//! without the database, so garbage costs a microsecond and only a token that we issued can ever
-//! count as reuse. The successor is computed, not drawn: whoever presents the parent again gets the
-//! same one.
+//! without the database, so garbage costs a microsecond and only a token that was issued can ever
+//! count as reuse. The successor is computed instead of drawn at random: the same parent always
+//! gets the same successor.
 
 use std::fmt;
 
@@ -22,10 +22,10 @@ use super::{decode, encode, sha256};
 const PREFIX: &str = "csr_";
 const LENGTH: usize = 101;
 const TAGGED: usize = 85;
-/// Secret scanners find leaked session tokens by it.
+/// The prefix by which secret scanners find leaked session tokens.
 const SESSION_PREFIX: &str = "css_";
 
-/// A refresh token whose tag was good. Prints as `RefreshToken(…)`.
+/// A refresh token whose tag was valid. Its `Debug` output is `RefreshToken(…)`.
 #[derive(Clone)]
 pub struct RefreshToken {
     version: u8,
@@ -35,11 +35,11 @@ pub struct RefreshToken {
     parent: Zeroizing<[u8; 32]>,
 }
 
-/// A text that is no refresh token of ours.
+/// The reason why a text is not a refresh token of this service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotOurs {
-    /// Malformed, forged, or of a master key that is gone.
-    Invalid,
+pub enum InvalidToken {
+    /// It is malformed or forged, or its master key is not loaded any more.
+    Unrecognised,
     /// It names a newer master key than any that is loaded.
     NewerKey(u8),
 }
@@ -51,7 +51,7 @@ impl fmt::Debug for RefreshToken {
 }
 
 impl RefreshToken {
-    /// The first token of a session, from 32 random bytes.
+    /// Makes the first token of a session from 32 random bytes.
     pub fn first(session: SessionId, secret: [u8; 32], masters: &MasterKeys) -> Self {
         let version = masters.current().version;
         Self {
@@ -63,8 +63,8 @@ impl RefreshToken {
         }
     }
 
-    /// Reads and checks a token; no database is asked.
-    pub fn open(text: &str, masters: &MasterKeys) -> Result<Self, NotOurs> {
+    /// Parses a token and checks its tag, without the database.
+    pub fn open(text: &str, masters: &MasterKeys) -> Result<Self, InvalidToken> {
         let bytes = text
             .strip_prefix(PREFIX)
             .filter(|t| t.len() == LENGTH.div_ceil(3) * 4 - 1)
@@ -72,13 +72,13 @@ impl RefreshToken {
             .map(Zeroizing::new);
         let bytes = bytes
             .filter(|b| b.len() == LENGTH)
-            .ok_or(NotOurs::Invalid)?;
+            .ok_or(InvalidToken::Unrecognised)?;
         let version = bytes[0];
         let Some(master) = masters.version(version) else {
             return Err(if version > masters.current().version {
-                NotOurs::NewerKey(version)
+                InvalidToken::NewerKey(version)
             } else {
-                NotOurs::Invalid
+                InvalidToken::Unrecognised
             });
         };
         let (body, tag) = bytes.split_at(TAGGED);
@@ -87,7 +87,7 @@ impl RefreshToken {
             .tag_mac()
             .chain_update(body)
             .verify_truncated_left(tag)
-            .map_err(|_| NotOurs::Invalid)?;
+            .map_err(|_| InvalidToken::Unrecognised)?;
         let session = SessionId(uuid::Uuid::from_bytes(take(body, 1)));
         let generation = u32::from_be_bytes(take(body, 17));
         Ok(Self {
@@ -99,7 +99,7 @@ impl RefreshToken {
         })
     }
 
-    /// The text, with the tag and version of the current master key.
+    /// Encodes the token as text, with the tag and version of the current master key.
     pub fn encode(&self, masters: &MasterKeys) -> Zeroizing<String> {
         let current = masters.current();
         let mut bytes = Zeroizing::new(Vec::with_capacity(LENGTH));
@@ -118,25 +118,25 @@ impl RefreshToken {
         Zeroizing::new(format!("{PREFIX}{}", &*Zeroizing::new(encode(&bytes))))
     }
 
-    /// Whose family it belongs to.
+    /// Returns the session whose family it belongs to.
     pub fn session(&self) -> SessionId {
         self.session
     }
 
-    /// Its place in the family, from 1.
+    /// Returns its number in the family, counted from 1.
     pub fn generation(&self) -> u32 {
         self.generation
     }
 
-    /// What is stored.
+    /// Returns the hash that is stored.
     pub fn hash(&self) -> [u8; 32] {
         sha256(&*self.secret)
     }
 
-    /// What `decide` wants to know. The successor is tried under every loaded master key, the
+    /// Returns the input of `decide`. The successor is computed under every loaded master key, the
     /// token's own first.
     pub fn presented(&self, masters: &MasterKeys) -> Presented {
-        let kin = self.makers(masters).map(|m| SuccessorHashes {
+        let successors = self.makers(masters).map(|m| SuccessorHashes {
             successor: sha256(&*self.child_secret(m, false)),
             late_successor: sha256(&*self.child_secret(m, true)),
         });
@@ -145,13 +145,13 @@ impl RefreshToken {
             hash: self.hash(),
             parent_hash: sha256(&*self.parent),
             descends_from_parent: self.has_lineage(masters),
-            kin: kin.collect(),
+            successors: successors.collect(),
         }
     }
 
-    /// The child that `decide` meant.
+    /// Returns the child that `decide` chose.
     pub fn child(&self, child: Child, masters: &MasterKeys) -> Option<Self> {
-        let maker = self.makers(masters).nth(child.kin)?;
+        let maker = self.makers(masters).nth(child.key)?;
         let generation = self.generation.checked_add(1)?;
         let secret = self.child_secret(maker, child.late);
         Some(Self {
@@ -163,11 +163,11 @@ impl RefreshToken {
         })
     }
 
-    /// The regular successor, under the master key that made this token.
+    /// Returns the regular successor, under the master key that made this token.
     pub fn successor(&self, masters: &MasterKeys) -> Option<Self> {
         self.child(
             Child {
-                kin: 0,
+                key: 0,
                 late: false,
             },
             masters,
@@ -201,7 +201,7 @@ impl RefreshToken {
     }
 }
 
-/// `HMAC(K, session id ‖ generation ‖ parent's secret)`.
+/// Computes `HMAC(K, session id ‖ generation ‖ parent's secret)`.
 fn derive(
     maker: &MasterKey,
     late: bool,
@@ -227,7 +227,7 @@ fn take<const N: usize>(bytes: &[u8], from: usize) -> [u8; N] {
         .expect("the length was checked")
 }
 
-/// A session token: the credential inside the session cookie, and the `token` of sign-in answers.
+/// A session token: the credential in the session cookie, and `token` in answers to sign-ins.
 #[derive(Clone)]
 pub struct SessionToken(Zeroizing<String>);
 
@@ -238,7 +238,7 @@ impl fmt::Debug for SessionToken {
 }
 
 impl SessionToken {
-    /// A new one from 32 random bytes.
+    /// Makes a token from 32 random bytes.
     pub fn new(secret: &[u8; 32]) -> Self {
         Self(Zeroizing::new(format!(
             "{SESSION_PREFIX}{}",
@@ -246,19 +246,19 @@ impl SessionToken {
         )))
     }
 
-    /// The form alone is checked.
+    /// Parses a token; only its form is checked.
     pub fn parse(text: &str) -> Option<Self> {
         let secret = text.strip_prefix(SESSION_PREFIX)?;
         (secret.len() == 43 && decode(secret).is_some())
             .then(|| Self(Zeroizing::new(text.to_owned())))
     }
 
-    /// The text.
+    /// Returns the token as text.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// What is stored.
+    /// Returns the hash that is stored.
     pub fn hash(&self) -> [u8; 32] {
         sha256(self.0.as_bytes())
     }
@@ -325,7 +325,7 @@ mod tests {
         ] {
             assert_eq!(
                 RefreshToken::open(&text, &keys).err(),
-                Some(NotOurs::Invalid),
+                Some(InvalidToken::Unrecognised),
                 "{text}"
             );
         }
@@ -342,7 +342,10 @@ mod tests {
         let presented = second.presented(&keys);
         assert!(presented.descends_from_parent);
         assert_eq!(presented.parent_hash, first().hash());
-        assert_eq!(first().presented(&keys).kin[0].successor, second.hash());
+        assert_eq!(
+            first().presented(&keys).successors[0].successor,
+            second.hash()
+        );
         assert!(!first().presented(&keys).descends_from_parent);
     }
 
@@ -364,14 +367,14 @@ mod tests {
         assert!(RefreshToken::open(&successor.encode(&both), &new).is_ok());
         assert_eq!(
             RefreshToken::open(&text, &new).err(),
-            Some(NotOurs::Invalid),
+            Some(InvalidToken::Unrecognised),
             "the old key is gone"
         );
         assert_eq!(
             RefreshToken::open(&successor.encode(&both), &old).err(),
-            Some(NotOurs::NewerKey(2))
+            Some(InvalidToken::NewerKey(2))
         );
-        // The same secret under both version bytes: each finds the other's child.
+        // The same secret under both version bytes: each finds the successor of the other.
         let (as_old, as_new) = (
             RefreshToken::open(&text, &both).unwrap(),
             RefreshToken::open(&read.encode(&both), &both).unwrap(),
@@ -380,7 +383,7 @@ mod tests {
         assert!(
             as_old
                 .presented(&both)
-                .kin
+                .successors
                 .iter()
                 .any(|k| k.successor == made_by_new)
         );

@@ -1,5 +1,5 @@
-//! The signature by which a receiver knows that a message is ours (Standard Webhooks, `v1`):
-//! HMAC-SHA256 over its id, its time and its text.
+//! The signature of webhook messages (Standard Webhooks, `v1`): HMAC-SHA256 of the message's id,
+//! time and body.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::model::audit::webhook::SECRET_PREFIX;
 
-/// `v1,…`; `None`: the key is none.
+/// Returns the signature `v1,…`; `None` if the secret is not a valid key.
 pub fn sign(secret: &str, id: &str, seconds: i64, body: &str) -> Option<String> {
     let key = Zeroizing::new(STANDARD.decode(secret.strip_prefix(SECRET_PREFIX)?).ok()?);
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).ok()?;

@@ -1,6 +1,6 @@
-//! Who may do what to whom. An operator at a shell may do everything; a signed-in user may do what
-//! the powers of the session allow ([`crate::model::account::permission::Powers`]); only an admin may change
-//! another admin.
+//! Decides who may do what to whom. An operator at a shell may do everything; a signed-in user may
+//! do what the powers of the session allow ([`crate::model::account::permission::Powers`]); only an
+//! admin may change another admin.
 
 use crate::app::App;
 use crate::model::account::action::{Action, Field};
@@ -10,18 +10,18 @@ use crate::model::kernel::id::SessionId;
 use super::{Error, Result};
 use crate::flows::session::read_session::Authenticated;
 
-/// Who calls a flow. Only [`super::permit`] makes one.
+/// The caller of a flow. Only [`super::permit`] makes one.
 #[derive(Clone, Copy)]
 pub(in crate::flows) enum Caller<'a> {
-    /// An operator at a shell, with the database and the keys at hand.
+    /// An operator at a shell, who has the database and the keys.
     Operator,
     /// A signed-in user.
     Session(&'a Authenticated),
 }
 
 impl<'a> Caller<'a> {
-    /// Refuses what the session's powers do not allow, and every change where the password was
-    /// proven too long ago (`sessions.admin_fresh_for`).
+    /// Refuses what the session's powers do not allow, and every change if the password was proven
+    /// too long ago (`sessions.admin_fresh_for`).
     pub(in crate::flows) fn require(self, app: &App, action: Action) -> Result<()> {
         let Self::Session(who) = self else {
             return Ok(());
@@ -32,7 +32,8 @@ impl<'a> Caller<'a> {
         who.fresh_for(app, action)
     }
 
-    /// Refuses what is not allowed on this user: only an admin may do anything to an admin.
+    /// Refuses an action that is not allowed on this user: only an admin may do anything to an
+    /// admin.
     pub(in crate::flows) fn require_on(
         self,
         app: &App,
@@ -44,8 +45,8 @@ impl<'a> Caller<'a> {
             return Ok(());
         };
         let above = target.is_admin() && !who.powers.is_admin();
-        // Who sets the password or the address of an account can sign in to it: that needs the
-        // right to act as its user.
+        // Setting the password or the email address of an account makes it possible to sign in to
+        // it, so this requires the permission to impersonate its user.
         let takes_over = matches!(
             action,
             Action::Impersonate | Action::SetPassword | Action::SetEmail
@@ -63,7 +64,7 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// Refuses to set a field of this user that is not the caller's to set.
+    /// Refuses to set a field of this user that the caller may not set.
     pub(in crate::flows) fn require_to_set(
         self,
         app: &App,
@@ -72,11 +73,11 @@ impl<'a> Caller<'a> {
     ) -> Result<()> {
         self.require_on(app, field.action(), target)?;
         let vouches_for_oneself = match field {
-            // Claims of access tokens come from it: who could write one's own would choose one's
-            // own tenant.
+            // Claims of access tokens come from it: users who can write their own metadata could
+            // choose their own tenant.
             Field::Metadata => self.names(target),
-            // Applications trust a proven address, and read roles, also those that allow nothing
-            // here.
+            // Applications trust a verified email address, and read roles, including those that
+            // allow nothing here.
             Field::Email | Field::EmailVerified | Field::Role => {
                 self.names(target) && !self.is_admin()
             }
@@ -89,7 +90,7 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// Refuses to give a new user a first value of a field that is not the caller's to give.
+    /// Refuses an initial value of a new user's field that the caller may not set.
     pub(in crate::flows) fn require_to_begin_with(self, app: &App, field: Field) -> Result<()> {
         if field.comes_with_creation() {
             self.require(app, Action::CreateUser)
@@ -98,7 +99,7 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// Whether this is done with the rights of an admin.
+    /// Returns whether the caller has the rights of an admin.
     pub(in crate::flows) fn is_admin(self) -> bool {
         match self {
             Self::Operator => true,
@@ -106,7 +107,7 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// Whether these roles allow nothing that is not allowed here; only an admin makes admins.
+    /// Returns whether these roles allow only what the caller may do; only an admin makes admins.
     pub(in crate::flows) fn may_give(self, app: &App, role: &str) -> bool {
         match self {
             Self::Operator => true,
@@ -122,7 +123,7 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// The session that asks.
+    /// Returns the id of the session that asks; `None` for an operator.
     pub(in crate::flows) fn session(self) -> Option<SessionId> {
         match self {
             Self::Operator => None,
@@ -130,12 +131,12 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// Whether the user is the one who asks, in a session of their own.
+    /// Returns whether the user is the caller, in a session of their own.
     pub(in crate::flows) fn is(self, user: &User) -> bool {
         matches!(self, Self::Session(who) if who.user.id == user.id && who.powers.actor().is_none())
     }
 
-    /// Whether the user is the one of the session, or the one who acts in it.
+    /// Returns whether the user is the one of the session, or the admin who acts in it.
     pub(in crate::flows) fn names(self, user: &User) -> bool {
         let Self::Session(who) = self else {
             return false;
@@ -148,7 +149,7 @@ impl<'a> Caller<'a> {
     }
 }
 
-/// Refuses role names that neither the program nor the settings know.
+/// Refuses role names that are defined neither by the program nor by the settings.
 pub fn check_roles(app: &App, role: &str) -> Result<()> {
     let known = |name: &str| {
         matches!(name, "user" | "admin") || app.config.roles.iter().any(|(role, _)| role == name)

@@ -1,5 +1,5 @@
-//! Why a flow refused. The codes are an interface: `docs/errors.md` lists them, a test holds the
-//! list to this file. Which HTTP status a code has is `http/edge/error/codes.rs`'s business.
+//! The errors of flows. Their codes are an interface: `docs/errors.md` lists them, and a test
+//! compares the list with this file. `http/edge/error/codes.rs` maps codes to HTTP statuses.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::store;
 
 use crate::flows::limit::rate_limit::Limited;
 
-/// Shorthand.
+/// Result with the error of flows.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Everything a flow can say instead of yes.
+/// Every reason for which a flow refuses or fails.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the message says it")]
 pub enum Error {
@@ -92,7 +92,7 @@ pub enum Error {
     UserIdCannotBeUpdated,
     #[error("At least one admin must remain")]
     LastAdmin,
-    #[error("Addresses of this domain cannot be used here")]
+    #[error("Email addresses of this domain cannot be used here")]
     EmailDomainNotAllowed,
     #[error("Session is not fresh")]
     SessionNotFresh,
@@ -137,7 +137,7 @@ pub enum Error {
         "{path} is missing, but the database holds keys sealed under the master key {wanted}; restore the file, or set COUNTERSIGN_MASTER_KEY. No new key was made."
     )]
     MasterKeyMissing { path: String, wanted: String },
-    /// More to do than this process may take on; nothing was begun.
+    /// The process has more work than it can take on; nothing was begun.
     #[error("Service unavailable. Please try again.")]
     Busy,
     #[error("{0}")]
@@ -171,8 +171,7 @@ impl From<store::Error> for Error {
     }
 }
 
-/// Maps an error of the store to a refusal where a unique constraint refused a row; any other error
-/// stays what it is.
+/// Maps the violation of a unique constraint to a refusal; other errors stay as they are.
 pub(in crate::flows) fn if_conflict(refusal: Error) -> impl FnOnce(store::Error) -> Error {
     move |error| match error {
         store::Error::Conflict => refusal,

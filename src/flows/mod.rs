@@ -1,6 +1,6 @@
-//! The verbs, one story a file: what happens, in order, with early returns. Jobs, command line and
-//! HTTP call the same ones. Time and chance come from `App`; SQL is `store`'s and secrets are
-//! `crypto`'s business.
+//! The use cases, one a file: what happens, in order, with early returns. Jobs, command line and
+//! HTTP call the same ones. Time and randomness come from `App`; `store` holds the SQL and `crypto`
+//! the secrets.
 
 pub mod account;
 pub mod audit;

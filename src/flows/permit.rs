@@ -3,7 +3,7 @@
 //!
 //! - [`Permitted`]: the caller may take an action on other people's accounts or on the service.
 //! - `PermittedOn`: the caller may take it on this user. Flows make it from the user's row.
-//! - [`OwnAccount`]: a signed-in user on their own account, and nobody in their name.
+//! - [`OwnAccount`]: a signed-in user on their own account, not an admin who impersonates them.
 //! - [`OnBehalf`]: a signed-in user on their own account, or an impersonator who may do the same
 //!   to other users.
 //!
@@ -90,8 +90,8 @@ impl<A> Clone for Permitted<'_, A> {
 impl<A> Copy for Permitted<'_, A> {}
 
 impl<A: Permission> Permitted<'static, A> {
-    /// Permits an operator at a shell, who has the database and the keys at hand, and the
-    /// service's own work. Requests have no way here: a test holds that `http` does not call it.
+    /// Permits an operator at a shell, who has the database and the keys, and the service's own
+    /// work. Requests cannot use it: a test checks that `http` does not call it.
     pub fn as_operator() -> Self {
         Self {
             caller: Caller::Operator,
@@ -101,7 +101,7 @@ impl<A: Permission> Permitted<'static, A> {
 }
 
 impl<'a, A: Permission> Permitted<'a, A> {
-    /// Returns the caller.
+    /// Returns the caller of the flow.
     pub(in crate::flows) fn caller(self) -> Caller<'a> {
         self.caller
     }
@@ -131,7 +131,7 @@ pub(in crate::flows) struct PermittedOn<'a, A> {
 }
 
 impl<'a, A: Grantable> PermittedOn<'a, A> {
-    /// Returns the caller.
+    /// Returns the caller of the flow.
     pub(in crate::flows) fn caller(&self) -> Caller<'a> {
         self.caller
     }

@@ -1,11 +1,11 @@
-//! One transaction of a flow: what it reads and writes, the events and the mails that belong to it,
-//! at one moment. Any `Err` of the work rolls everything back, a refusal as well as an error of the
-//! database. What must be kept together with a refusal, such as the end of a session whose refresh
-//! token was stolen, is an `Ok` value that says so.
+//! One transaction of a flow: what it reads and writes, its events and mails, at one time. Any
+//! `Err` of the work rolls everything back, a refusal as well as an error of the database. What
+//! must be committed together with a refusal, such as the end of a session whose refresh token was
+//! stolen, is an `Ok` value that says so.
 //!
 //! `app.transaction(peer, tx!(tx => { … }))` is the only way in which a flow writes. The work may
-//! run more than once, because a database rolls back by itself what it cannot serialize: everything
-//! that an attempt has gathered belongs to its own [`Tx`].
+//! run more than once, because a database rolls back what it cannot serialize: everything that an
+//! attempt has collected belongs to its own [`Tx`].
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ use super::audit::recorder::Recorder;
 use super::mail::outbox::{Change, Outbox};
 use super::{Error, Result};
 
-/// Makes the work of a transaction: `tx!(tx => { … })` is a closure that may be called once an
+/// Makes the work of a transaction: `tx!(tx => { … })` is a closure that is called once for each
 /// attempt, and `tx!(tx, limit => { … })` one for a piece of background work. It holds the boxing
 /// that a closure with a borrowing future needs.
 macro_rules! tx {
@@ -39,7 +39,7 @@ macro_rules! tx {
 }
 pub(in crate::flows) use tx;
 
-/// Gives a closure the type that [`App::transaction`] takes, wherever it is written.
+/// Gives a closure the type that [`App::transaction`] takes.
 pub(in crate::flows) fn attempt<T, F>(work: F) -> F
 where
     F: for<'t, 'c> FnOnce(&'t mut Tx<'c>) -> Work<'t, T, Error>,
@@ -47,8 +47,8 @@ where
     work
 }
 
-/// The same for [`Background::piece`](super::ops::background::Background::piece), whose work is
-/// handed the number of rows that it may write.
+/// Gives a closure the type that [`Background::piece`](super::ops::background::Background::piece)
+/// takes, whose work is given the number of rows that it may write.
 pub(in crate::flows) fn piece<T, F>(work: F) -> F
 where
     F: for<'t, 'c> FnOnce(&'t mut Tx<'c>, i64) -> Work<'t, T, Error>,
@@ -56,18 +56,18 @@ where
     work
 }
 
-/// A refusal that is kept together with what its transaction wrote, because that is its point: the
-/// end of a session whose token was stolen. The transaction returns it as an `Ok` value; after the
-/// commit it is the caller's error.
+/// An error that is committed together with the writes of its transaction, such as the end of a
+/// session whose token was stolen. The transaction returns it as an `Ok` value; after the commit
+/// the caller gets it as an error.
 #[derive(Debug)]
 #[must_use]
 pub struct Committed(pub Error);
 
 /// One attempt at a transaction.
 pub struct Tx<'c> {
-    /// For functions of the store.
+    /// The connection, for functions of the store.
     pub conn: &'c mut Conn,
-    /// What events are recorded with.
+    /// Records the events of the transaction.
     pub recorder: Arc<Recorder>,
     outbox: Arc<Outbox>,
     /// Whether this attempt has queued a mail.
@@ -75,11 +75,11 @@ pub struct Tx<'c> {
 }
 
 impl App {
-    /// Runs the work in one transaction, whose events name this peer. An `Err` keeps nothing. Mails
-    /// that were queued are sent after the commit.
+    /// Runs the work in one transaction, whose events name this peer. An `Err` rolls it back.
+    /// Queued mails are sent after the commit.
     ///
     /// # Errors
-    /// The work's own, and those of the database.
+    /// The work's own errors, and those of the database.
     pub async fn transaction<T, F>(&self, peer: &Peer, work: F) -> Result<T>
     where
         T: Send + 'static,
@@ -88,7 +88,7 @@ impl App {
         self.transaction_with(WriteOptions::STEPS, peer, work).await
     }
 
-    /// As [`Self::transaction`], written in another way than the usual one.
+    /// Runs the work as [`Self::transaction`] does, with other write options.
     pub async fn transaction_with<T, F>(
         &self,
         options: WriteOptions,
@@ -122,19 +122,19 @@ impl App {
 }
 
 impl Tx<'_> {
-    /// The moment of the transaction ([`Conn::now`]): every decision is made and every row is
-    /// stamped with it.
+    /// Returns the time of the transaction ([`Conn::now`]): every decision is made with it and
+    /// every row is stamped with it.
     pub fn now(&self) -> Timestamp {
         self.conn.now()
     }
 
-    /// Whose request this is.
+    /// Returns the peer of the request.
     pub fn peer(&self) -> &Peer {
         &self.recorder.peer
     }
 
-    /// Runs a part of the work that is undone alone if it returns an `Err`. In a transaction of
-    /// [`WriteOptions::STATEMENT`] it is what makes several statements one step.
+    /// Runs a part of the work that is rolled back alone if it returns an `Err`. In a transaction
+    /// of [`WriteOptions::STATEMENT`] it combines several statements into one step.
     pub(in crate::flows) async fn atomic<T, F>(&mut self, work: F) -> Result<T>
     where
         T: Send,
@@ -158,12 +158,12 @@ impl Tx<'_> {
         Ok(value)
     }
 
-    /// Why and when sessions end that end now.
+    /// Returns the reason and time for sessions that end now.
     pub(in crate::flows) fn cause(&self, reason: RevokedReason) -> Cause {
         self.recorder.cause(self.now(), reason)
     }
 
-    /// Appends an event of this moment to the audit trail.
+    /// Appends an event with the time of the transaction to the audit trail.
     pub async fn record(
         &mut self,
         kind: Kind,
@@ -177,10 +177,10 @@ impl Tx<'_> {
             .await?)
     }
 
-    /// Queues a link to the user's own address ([`Outbox::link`]).
+    /// Queues a link to the user's own email address ([`Outbox::link`]).
     ///
     /// # Errors
-    /// [`Error::TooManyRequests`] where the address has had too many mails of the kind.
+    /// [`Error::TooManyRequests`] if the email address has had too many mails of the kind.
     pub async fn queue_link(
         &mut self,
         purpose: Purpose,
@@ -194,8 +194,8 @@ impl Tx<'_> {
         }
     }
 
-    /// As [`Self::queue_link`]; over the limit of the address nothing is queued and nothing tells.
-    /// Returns whether it was queued.
+    /// Queues a link as [`Self::queue_link`] does; over the limit of the email address nothing is
+    /// queued, without an error. Returns whether it was queued.
     pub async fn offer_link(
         &mut self,
         purpose: Purpose,
@@ -207,8 +207,8 @@ impl Tx<'_> {
         Ok(queued)
     }
 
-    /// Queues a link of a change of address ([`Outbox::link_of_change`]). Returns whether it was
-    /// queued, which it is not over the limit of the recipient.
+    /// Queues a link for a change of the email address ([`Outbox::link_of_change`]). Returns
+    /// whether it was queued, which it is not over the limit of the recipient.
     pub async fn offer_link_of_change(
         &mut self,
         purpose: Purpose,
@@ -225,12 +225,12 @@ impl Tx<'_> {
         Ok(queued)
     }
 
-    /// The refusal of a link that is over the limit of its recipient.
+    /// Returns the error for a link over the limit of its recipient.
     pub fn too_many_mails(&self) -> Error {
         Error::TooManyRequests(self.outbox.refusal_delay())
     }
 
-    /// Queues a notice to a user whose mailbox is proven ([`Outbox::notice`]).
+    /// Queues a notice to a user whose mailbox is verified ([`Outbox::notice`]).
     pub async fn queue_notice(
         &mut self,
         template: Template,
@@ -241,7 +241,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Queues a request for a link to an address that is not looked up before the answer
+    /// Queues a request for a link to an email address that is only looked up after the answer
     /// ([`Outbox::request`]).
     pub async fn queue_request(
         &mut self,
@@ -256,13 +256,14 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Looks up who has the address of a request that is queued, and makes its link
+    /// Looks up the user with the email address of a queued request, and makes the link
     /// ([`Outbox::resolve`]).
     pub async fn resolve_request(&mut self, purpose: Purpose, mail: &Mail) -> Result<Option<Mail>> {
         Ok(self.outbox.resolve(self.conn, purpose, mail).await?)
     }
 
-    /// Makes a link that is not mailed: its reader is there already. Returns its row, written.
+    /// Makes a link that is not mailed, because its reader already has the page open. Returns its
+    /// row, which is stored.
     pub async fn make_link(&mut self, purpose: Purpose, user: &User) -> Result<MailToken> {
         let token = self.outbox.token(self.now(), purpose, user, None);
         store::mails::insert_token(self.conn, &token).await?;

@@ -1,6 +1,6 @@
-//! The URLs. All routes stand on this page; a handler parses, makes one call and shapes the answer.
-//! The JWKS, discovery and health stand outside the layers that they do not need: they answer from
-//! memory when everything else is slow or away.
+//! The routes. All of them are listed in this file; a handler parses, makes one call and builds the
+//! answer. The JWKS, discovery and health are outside the layers that they do not need: they answer
+//! from memory when everything else is slow or unavailable.
 
 pub mod api;
 pub mod edge;
@@ -21,14 +21,14 @@ use axum::routing::{get, post};
 
 use crate::app::App;
 
-/// Largest body that is read.
+/// Largest body that is read, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
 
-/// Every route.
+/// Makes the router with all routes.
 pub fn router(app: &Arc<App>) -> Router {
     let base = app.config.server.base_path.as_str();
     let at = |path: &str| format!("{base}{path}");
-    let places = layers::places(app);
+    let permits = layers::permits(app);
     let api = Router::new()
         .route(&at("/ok"), get(health::ok))
         .route(&at("/sign-up/email"), post(accounts::sign_up))
@@ -111,10 +111,10 @@ pub fn router(app: &Arc<App>) -> Router {
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed);
     let mut all = open(app)
-        .merge(layers::of_api(app, &places, api))
+        .merge(layers::of_api(app, &permits, api))
         .merge(pages::assets());
     if app.config.pages.enabled {
-        all = all.merge(layers::of_pages(app, &places, pages::router()));
+        all = all.merge(layers::of_pages(app, &permits, pages::router()));
     }
     let proxies = Arc::new(client::Proxies::new(&app.config.server.trusted_proxies));
     outermost(
@@ -123,7 +123,7 @@ pub fn router(app: &Arc<App>) -> Router {
     )
 }
 
-/// What is answered from memory whatever else is full: keys, discovery and health.
+/// Makes the routes that are answered from memory under any load: keys, discovery and health.
 fn open(app: &Arc<App>) -> Router<Arc<App>> {
     let open = Router::new()
         .route(
@@ -147,8 +147,8 @@ fn open(app: &Arc<App>) -> Router<Arc<App>> {
         .method_not_allowed_fallback(outermost::method_not_allowed_plain)
 }
 
-/// For a connection over a limit: keys, discovery and health, and for the rest 503 before it costs
-/// anything; a page that says so has its style.
+/// Makes the router for connections over a limit: keys, discovery and health; every other path is
+/// 503 before it costs anything. The page that shows the error has its style sheet.
 pub fn essential_router(app: &Arc<App>) -> Router {
     let refused = layers::of_refusals(app, Router::new().fallback(error::busy));
     outermost(app, open(app).merge(pages::assets()).merge(refused))
@@ -174,7 +174,7 @@ fn outermost(app: &Arc<App>, routes: Router<Arc<App>>) -> Router {
     )
 }
 
-/// What only operators reach: `server.ops_listen`.
+/// Makes the router for `server.ops_listen`, which only operators can reach.
 pub fn ops_router(app: &Arc<App>) -> Router {
     Router::new()
         .route("/metrics", get(ops::metrics))

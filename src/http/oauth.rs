@@ -1,6 +1,6 @@
 //! `/oauth2/token` and `/oauth2/revoke` (RFC 6749 section 6, RFC 7009): form encoded, errors as in
-//! section 5.2. Cookies are never read. How long the refresh token and the session last stands in
-//! the answer (draft-ietf-oauth-refresh-token-expiration-03).
+//! section 5.2. Cookies are never read. The answer says how long the refresh token and the session
+//! are valid (draft-ietf-oauth-refresh-token-expiration-03).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::http::edge::client::Client;
 use crate::http::edge::error::Error;
 use crate::http::edge::text;
 
-/// RFC 6749 section 5.2; descriptions are constants, nothing of the request is echoed.
+/// An error of RFC 6749 section 5.2; descriptions are constants and contain nothing of the request.
 struct Refused {
     status: StatusCode,
     error: &'static str,
@@ -82,8 +82,8 @@ pub(super) async fn token(
         Err(error) => return refuse(error),
     };
     let mut answer = json!({ "access_token": renewed.access.token, "token_type": "Bearer", "expires_in": renewed.access.expires_in });
-    // The absolute end tells nothing of when the session was used. The timeout does, and so it
-    // comes only with a new token.
+    // The absolute end does not reveal when the session was used. The idle timeout does, so it is
+    // only sent with a new token.
     let now = app.now();
     answer["authorization_expires_in"] =
         renewed.session.state.expires_at.since(now).as_secs().into();
@@ -98,7 +98,7 @@ pub(super) async fn token(
         .into_response()
 }
 
-/// Always 200 for a well-formed request: a token that is unknown is already revoked.
+/// Answers 200 to every well-formed request: an unknown token counts as revoked.
 pub(super) async fn revoke(
     State(app): State<Arc<App>>,
     Client(peer): Client,
@@ -117,7 +117,7 @@ pub(super) async fn revoke(
     }
 }
 
-/// The parameters: each at most once, an empty one counts as missing.
+/// Reads the parameters: each at most once, an empty one counts as missing.
 async fn form(request: Request) -> Result<BTreeMap<String, String>, Response> {
     if body::media_type(&request).as_deref() != Some("application/x-www-form-urlencoded") {
         return Err(invalid_request(
@@ -135,7 +135,7 @@ async fn form(request: Request) -> Result<BTreeMap<String, String>, Response> {
     let mut form = BTreeMap::new();
     for (name, value) in url::form_urlencoded::parse(&bytes) {
         if form.insert(name.into_owned(), value.into_owned()).is_some() {
-            return Err(invalid_request("a parameter stands twice"));
+            return Err(invalid_request("a parameter occurs twice"));
         }
     }
     form.retain(|_, value| !value.is_empty());

@@ -1,6 +1,6 @@
-//! What verifiers read: the JWKS, and discovery (RFC 8414, OpenID Connect Discovery). From memory,
-//! for everybody, never limited: a refused refetch makes some verifiers drop their good keys.
-//! Nothing of the request goes into either body.
+//! What verifiers read: the JWKS, and discovery (RFC 8414, OpenID Connect Discovery). Answered from
+//! memory, for all clients, without limits: some verifiers drop their valid keys after a refused
+//! fetch. Neither body depends on the request.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::http::edge::origin::MAX_REQUESTED;
 use crate::http::edge::outermost;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
-const ANYBODY: HeaderValue = HeaderValue::from_static("*");
+const EVERY_ORIGIN: HeaderValue = HeaderValue::from_static("*");
 
 pub(super) async fn jwks(
     State(app): State<Arc<App>>,
@@ -64,7 +64,7 @@ pub(super) async fn jwks(
     response
 }
 
-/// A preflight: any page may ask with any header, none of which is read.
+/// Answers a preflight: any page may send any header, none of which is read.
 pub(super) async fn preflight(State(app): State<Arc<App>>, request: HeaderMap) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     let headers = response.headers_mut();
@@ -89,7 +89,7 @@ pub(super) async fn preflight(State(app): State<Arc<App>>, request: HeaderMap) -
     response
 }
 
-/// RFC 9110 section 13.1.2: a list of tags, weak comparison, or a star.
+/// Matches an entity tag by RFC 9110 section 13.1.2: a list of tags, weak comparison, or `*`.
 fn matches(seen: &HeaderValue, etag: &str) -> bool {
     seen.to_str().is_ok_and(|seen| {
         seen.split(',')
@@ -127,7 +127,8 @@ pub(super) async fn discovery(State(app): State<Arc<App>>, request: HeaderMap) -
     response
 }
 
-/// Both documents, and for an issuer with a path each place that some verifier looks in.
+/// Returns the paths of both documents; for an issuer with a path, all locations that verifiers
+/// use.
 pub(super) fn paths(issuer: &str) -> Vec<String> {
     let (openid, oauth) = (
         "/.well-known/openid-configuration",
@@ -152,8 +153,8 @@ fn max_age(app: &App) -> HeaderValue {
     header_text::value(&format!("public, max-age={seconds}"))
 }
 
-/// Anybody may read it. Browsers take a star for no answer where a page sends its cookies along, as
-/// the Better Auth client does: a trusted page is named instead.
+/// Lets every page read the answer. Browsers do not accept `*` if a page sends its cookies, as the
+/// Better Auth client does, so a page of a trusted origin is named instead.
 fn open_to_all(app: &App, request: &HeaderMap, headers: &mut HeaderMap) {
     let origin = request.get(header::ORIGIN).filter(|o| {
         o.to_str()
@@ -167,7 +168,7 @@ fn open_to_all(app: &App, request: &HeaderMap, headers: &mut HeaderMap) {
     }
     headers.insert(
         header::ACCESS_CONTROL_ALLOW_ORIGIN,
-        origin.cloned().unwrap_or(ANYBODY),
+        origin.cloned().unwrap_or(EVERY_ORIGIN),
     );
     headers.insert(header::VARY, HeaderValue::from_static("origin"));
     headers.insert(

@@ -1,5 +1,5 @@
-//! Mails that stay in this process's memory, for `countersign dev`: a test reads what a user would
-//! have got.
+//! Mails that are kept in this process's memory, for `countersign dev`: a test reads what a user
+//! would have received.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,13 +9,13 @@ use crate::model::kernel::time::Timestamp;
 
 use super::Rendered;
 
-/// Mails that are kept; the oldest goes when one more comes.
+/// The number of mails that are kept; the oldest is dropped for a new one.
 const KEPT: usize = 1_000;
 
 /// One mail as its recipient would see it.
 #[derive(Debug, Clone)]
 pub struct Received {
-    /// The same as in its `Message-ID`.
+    /// The id in its `Message-ID`.
     pub id: EventId,
     /// The recipient's email address.
     pub to: String,
@@ -26,7 +26,7 @@ pub struct Received {
 }
 
 impl Received {
-    /// Every link of the plain text, in its order.
+    /// Returns every link of the plain text, in order.
     pub fn links(&self) -> Vec<&str> {
         self.content
             .text
@@ -41,7 +41,7 @@ impl Received {
 pub struct Inbox(Arc<Mutex<VecDeque<Received>>>);
 
 impl Inbox {
-    /// Keeps a mail.
+    /// Adds a mail to the inbox.
     pub fn keep(&self, mail: Received) {
         let mut mails = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if mails.len() == KEPT {
@@ -50,7 +50,7 @@ impl Inbox {
         mails.push_back(mail);
     }
 
-    /// The mails to this address, or all of them without one, newest first.
+    /// Returns the mails to this email address, or all mails without one, newest first.
     pub fn list(&self, to: Option<&str>) -> Vec<Received> {
         let mails = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         mails
@@ -61,7 +61,7 @@ impl Inbox {
             .collect()
     }
 
-    /// Forgets every mail.
+    /// Deletes every mail of the inbox.
     pub fn clear(&self) {
         self.0
             .lock()

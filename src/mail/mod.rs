@@ -1,5 +1,5 @@
-//! Mails: their words, and the ways out: a server that speaks SMTP, a folder, the log. What is
-//! sent, and when, is `flows`' business.
+//! Mails: their templates, and the transports: an SMTP server, a folder, the log. `flows` decides
+//! what is sent, and when.
 
 pub mod inbox;
 pub mod templates;
@@ -16,18 +16,18 @@ use crate::model::account::email::Email;
 use crate::model::kernel::id::EventId;
 use crate::model::kernel::time::Timestamp;
 
-/// What the operator said of mails, made ready.
+/// The settings for mails, ready to use.
 pub struct Mailer {
-    /// The words.
+    /// The templates that render the mails.
     pub wording: Templates,
-    /// The way out.
+    /// The transport that delivers the mails.
     pub transport: Transport,
-    /// Who writes.
+    /// The sender in `From`.
     pub from: Mailbox,
 }
 
 impl Mailer {
-    /// Sends; `id` becomes the `Message-ID`, the same at each try.
+    /// Sends a mail. `id` becomes the `Message-ID`, the same for each attempt.
     pub async fn send(
         &self,
         id: EventId,

@@ -1,6 +1,6 @@
-//! The words of mails: templates checked at compile time, in `templates/mail`. An operator's own,
-//! of the same names, are read at start from `mail.templates_dir` and all tried once before
-//! anything is served. The first line of a text is the subject.
+//! The templates of mails, checked at compile time, in `templates/mail`. An operator's own
+//! templates of the same names are read at start from `mail.templates_dir` and are all rendered
+//! once before anything is served. The first line of a text is the subject.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use minijinja::{Environment, UndefinedBehavior, context};
 
 use crate::model::mail::{Purpose, Template};
 
-/// What the templates may say.
+/// The values that templates can use.
 #[derive(Debug, Clone, Default, serde::Serialize)]
 #[expect(missing_docs, reason = "docs/mail.md describes each")]
 pub struct TemplateContext {
@@ -27,18 +27,18 @@ pub struct TemplateContext {
     pub other_time: String,
 }
 
-/// A mail's subject and both its bodies.
+/// The subject and both bodies of a mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendered {
-    /// One line.
+    /// The subject, one line.
     pub subject: String,
-    /// For everybody.
+    /// The body as plain text.
     pub text: String,
-    /// For those who like it.
+    /// The body as HTML.
     pub html: String,
 }
 
-/// A template of the operator's cannot be read or does not render.
+/// A template of the operator cannot be read or rendered.
 #[derive(Debug, thiserror::Error)]
 #[error("{name}: {reason}")]
 pub struct BadTemplate {
@@ -67,8 +67,7 @@ macro_rules! templates {
             }
         }
 
-        /// Name and source of every built-in file, for templates of the operator's that build upon
-        /// them.
+        /// Name and source of every built-in file, for templates of the operator that extend them.
         const SOURCES: &[(&str, &str)] = &[
             ("mail/layout.html", include_str!("../../templates/mail/layout.html")),
             $(
@@ -93,11 +92,12 @@ templates! {
     Template::NewSignIn => NewSignInText "mail/new_sign_in.txt", NewSignInHtml "mail/new_sign_in.html";
 }
 
-/// Where the words come from.
+/// The templates of all mails; those of the operator, if there are any.
 pub struct Templates(Option<Environment<'static>>);
 
 impl Templates {
-    /// The built-in ones, or the operator's where there are any; each is tried once.
+    /// Loads the built-in templates, or the operator's if `dir` is given, and renders each once.
+    /// Fails if one does not render.
     pub fn load(dir: Option<&Path>) -> Result<Self, BadTemplate> {
         let wording = Self(dir.map(|dir| environment(dir.to_owned())));
         let sample = TemplateContext {
@@ -112,7 +112,7 @@ impl Templates {
         Ok(wording)
     }
 
-    /// The mail in words.
+    /// Renders a mail; fails if a template of the operator does not render.
     pub fn render(
         &self,
         template: Template,
@@ -146,7 +146,8 @@ impl Templates {
 
 fn environment(dir: PathBuf) -> Environment<'static> {
     let mut environment = Environment::new();
-    // A word that is misspelt would make a mail without its link.
+    // An undefined variable is an error, because a misspelt name would produce a mail without its
+    // link.
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_loader(move |name| {
         let own = std::fs::read_to_string(dir.join(name.trim_start_matches("mail/")));

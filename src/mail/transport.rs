@@ -1,5 +1,5 @@
-//! The ways out. Addresses and subjects are put into headers by the library, which encodes what
-//! could end one.
+//! The transports of mails. The library writes email addresses and subjects into headers and
+//! encodes line ends in them.
 
 use std::io::ErrorKind;
 use std::net::IpAddr;
@@ -18,39 +18,38 @@ use crate::model::mail::{Helo, Sender};
 
 use super::{Inbox, Received, Rendered};
 
-/// What went wrong with a mail, in words of ours and codes. A server's own text may repeat the
-/// address, a link or the words of the mail, and a log is no place for them: there is no way to put
-/// it here.
+/// Why a mail could not be sent, as a code or fixed text. A server's own text may repeat the email
+/// address, a link or the body of the mail, which must not be logged; this type cannot hold it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// The server's reply code (RFC 5321 section 4.2).
     #[error("the server answered {0}")]
     Answered(u16),
-    /// All of `mail.smtp_timeout` has passed, or the connection's part of it.
+    /// `mail.smtp_timeout` has passed, or the connection's part of it.
     #[error("the server took too long")]
     Slow,
-    /// No connection, one that broke, or one that cannot be trusted.
+    /// The connection could not be made, broke, or cannot be trusted.
     #[error("{0}")]
     Connection(Broken),
-    /// What came is no SMTP, or lacks what we need of it.
-    #[error("the server does not speak SMTP as it should")]
+    /// The server does not speak SMTP, or lacks a feature that is needed.
+    #[error("the server does not follow the SMTP protocol")]
     Protocol,
     /// The mail could not be written into its folder.
     #[error("the file could not be written: {0}")]
     File(ErrorKind),
-    /// The mail cannot be made.
+    /// The message cannot be built.
     #[error("{0}")]
     Unusable(&'static str),
 }
 
-/// Why a mail is still here.
+/// Why a mail was not delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Undelivered {
-    /// It may go better next time: the server is away, slow or full.
+    /// A later attempt may succeed: the server is unavailable, slow or full.
     #[error("{0}")]
     Later(Fault),
-    /// The server says no: to this mail, or to every mail of ours until its operator or ours mends
-    /// something. That is not to be told apart for certain.
+    /// The server refuses this mail, or every mail until one of the operators changes something.
+    /// The two cases cannot be distinguished for certain.
     #[error("{0}")]
     Refused(Fault),
 }
@@ -74,28 +73,28 @@ impl From<lettre::transport::smtp::Error> for Undelivered {
     }
 }
 
-/// Where mails go.
+/// The way in which mails leave the service.
 pub enum Transport {
-    /// To a server.
+    /// To an SMTP server.
     Smtp {
-        /// Where.
+        /// The server's connection pool.
         server: Box<AsyncSmtpTransport<Tokio1Executor>>,
-        /// How long it may take for all of a mail; the library bounds the connecting alone.
+        /// The time limit for one mail; the library only limits the time to connect.
         timeout: Duration,
     },
-    /// Into a folder, one `.eml` each.
+    /// Into a folder, one `.eml` file each.
     File(PathBuf),
-    /// Into the log, with the address, the words and the link: for a developer's own machine. The
-    /// settings refuse it where the public URL is not loopback.
+    /// Into the log, with the email address, the text and the link: for a developer's own machine.
+    /// The settings refuse it unless the public URL is a loopback address.
     Log,
     /// Into this process's memory, for `countersign dev`.
     Inbox(Inbox),
-    /// Nowhere.
+    /// No mails are sent.
     Off,
 }
 
 impl Transport {
-    /// The sender as it stands in `From`.
+    /// Builds the sender for the header `From`.
     pub fn sender(from: &Sender) -> Result<Mailbox, String> {
         let address = Address::new(&from.local, &from.domain).map_err(|e| e.to_string())?;
         Ok(Mailbox::new(
@@ -104,12 +103,11 @@ impl Transport {
         ))
     }
 
-    /// A server: `smtp://user:password@host:587?tls=required`, or `smtps://…`.
-    ///
-    /// `helo` is the name that we give in `EHLO`.
+    /// Makes the transport of an SMTP server: `smtp://user:password@host:587?tls=required`, or
+    /// `smtps://…`. `helo` is the name for `EHLO`.
     pub fn smtp(url: &str, timeout: Duration, helo: &Helo) -> Result<Self, String> {
         let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
-            .map_err(|_| "is no URL of a mail server".to_owned())?;
+            .map_err(|_| "is not the URL of a mail server".to_owned())?;
         let name = match helo {
             Helo::Domain(name) => ClientId::Domain(name.clone()),
             Helo::Address(IpAddr::V4(address)) => ClientId::Ipv4(*address),
@@ -138,7 +136,7 @@ impl Transport {
                 None,
                 to.as_str()
                     .parse()
-                    .map_err(|_| never("the address cannot stand in a header"))?,
+                    .map_err(|_| never("the email address is not allowed in a header"))?,
             ))
             .subject(&mail.subject)
             .message_id(Some(format!("<{id}@{domain}>")))
@@ -147,7 +145,7 @@ impl Transport {
                 mail.text.clone(),
                 mail.html.clone(),
             ))
-            .map_err(|_| never("the mail cannot be put together"))?;
+            .map_err(|_| never("the mail cannot be built"))?;
         match self {
             Self::Smtp { server, timeout } => {
                 match tokio::time::timeout(*timeout, server.send(message)).await {
@@ -183,7 +181,7 @@ impl Transport {
     }
 }
 
-/// Whole or not at all; nobody else may read it.
+/// Writes a whole file atomically, readable by this user only.
 fn write(dir: &std::path::Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};

@@ -1,31 +1,31 @@
-//! Who fetched the JWKS: a bounded table in memory of networks and user agents, so that an operator
-//! sees which verifiers have seen a new key.
+//! Which verifiers fetched the JWKS: a table in memory of networks and user agents, limited in
+//! size, so that an operator sees which verifiers have seen a new key.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::model::kernel::time::Timestamp;
 
-/// Entries that are kept; of more, the one that fetched longest ago goes.
+/// The greatest number of entries; the one whose last fetch is oldest is removed for a new one.
 const MOST: usize = 512;
-/// User agents that are told apart in one network; more are one entry, so that a stranger who
-/// changes it with every request drives nobody else out.
+/// The number of user agents that are distinguished in one network. More of them share one entry,
+/// so that a client that changes its user agent with every request does not displace others.
 const MOST_OF_A_NETWORK: usize = 8;
 const OTHERS: &str = "(others)";
 const LONGEST_AGENT: usize = 128;
 
-/// The table.
+/// The table of verifiers, by network and user agent.
 #[derive(Debug, Default)]
 pub struct Verifiers(Mutex<HashMap<(String, String), Fetches>>);
 
-/// What one network and user agent did.
+/// The fetches of one network and user agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Fetches {
-    /// When it was first seen.
+    /// The time of the first fetch.
     pub first: Timestamp,
-    /// When it fetched last.
+    /// The time of the last fetch.
     pub last: Timestamp,
-    /// How often, whether or not anything had changed.
+    /// The number of fetches, including those answered 304.
     pub count: u64,
 }
 
@@ -33,17 +33,17 @@ pub struct Fetches {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verifier {
-    /// `192.0.2.0/24`, or a /48 of IPv6.
+    /// The network: `192.0.2.0/24`, or a /48 of IPv6.
     pub network: String,
-    /// As it was sent, at most 128 characters.
+    /// The user agent as it was sent, at most 128 characters.
     pub user_agent: String,
-    /// What it did.
+    /// The fetches of this verifier.
     #[serde(flatten)]
     pub fetches: Fetches,
 }
 
 impl Verifiers {
-    /// Counts a fetch.
+    /// Counts a fetch of the JWKS.
     pub fn fetched(&self, network: &str, user_agent: &str, now: Timestamp) {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let agent: String = user_agent.chars().take(LONGEST_AGENT).collect();
@@ -70,7 +70,7 @@ impl Verifiers {
         (fetches.last, fetches.count) = (now, fetches.count + 1);
     }
 
-    /// All rows, the latest first.
+    /// Returns all rows, the latest fetch first.
     pub fn list(&self) -> Vec<Verifier> {
         let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let row = |((network, agent), fetches): (&(String, String), &Fetches)| Verifier {

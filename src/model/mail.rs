@@ -1,4 +1,4 @@
-//! Mails and what their links stand for. Words are `mail`'s business, sending too.
+//! Mails and the links in them. `mail` renders and sends them.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -10,13 +10,13 @@ use crate::model::kernel::time::Timestamp;
 /// The name that a mail client gives in `EHLO` (RFC 5321 section 4.1.1.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Helo {
-    /// A host name.
+    /// A host name, such as `mail.example.com`.
     Domain(String),
     /// An address literal: `[192.0.2.1]`, `[IPv6:2001:db8::1]`.
     Address(IpAddr),
 }
 
-/// The text is neither a host name nor an address.
+/// The text is neither a host name nor an IP address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("write a host name such as mail.example.com, or an IP address")]
 pub struct InvalidHelo;
@@ -50,21 +50,21 @@ impl FromStr for Helo {
     }
 }
 
-/// Who writes the mails: a name, or none, and an address.
+/// The sender of the mails: an optional name and an email address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sender {
-    /// The name that mail programs show; empty: none.
+    /// The name that mail programs show; empty for none.
     pub name: String,
-    /// What stands before the `@`.
+    /// The local part of the email address, before the `@`.
     pub local: String,
-    /// What stands behind it: a host name. It also ends the `Message-ID`.
+    /// The domain of the email address: a host name. Every `Message-ID` ends with it, too.
     pub domain: String,
 }
 
-/// The text names no sender.
+/// The text does not name a sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "write one address, with a name or without: Example <hello@example.com>. The name has 100 characters at most and none of <>\\\"@;, unless it is in quotes"
+    "write one email address, with a name or without: Example <hello@example.com>. The name may have 100 characters; it may contain <>\\\"@;, only in quotes"
 )]
 pub struct InvalidSender;
 
@@ -79,7 +79,8 @@ impl FromStr for Sender {
             Some((name, address)) => (name.trim_end(), address),
             None => ("", text),
         };
-        // RFC 5322 section 3.2.4: in quotes what would mean something else stands for itself.
+        // RFC 5322 section 3.2.4: inside quotes, characters with a special meaning stand for
+        // themselves.
         let quoted = name
             .strip_prefix('"')
             .and_then(|rest| rest.strip_suffix('"'));
@@ -114,25 +115,26 @@ impl FromStr for Sender {
     }
 }
 
-/// What a link in a mail lets its reader do.
+/// What the reader of a mail can do with its link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Prove the mailbox.
+    /// Prove access to the mailbox.
     VerifyEmail,
     /// Choose a new password.
     ResetPassword,
-    /// Agree, at the old address, to another one.
+    /// Agree, from the old mailbox, to a change of the email address.
     ApproveChange,
-    /// Prove the new mailbox, and change to it.
+    /// Prove access to the new mailbox, which completes the change.
     VerifyChange,
     /// Delete the account.
     DeleteUser,
-    /// Choose the first password of an account that an admin made, and prove the mailbox by it.
+    /// Choose the first password of an account that an admin created, which also proves the
+    /// mailbox.
     Invitation,
 }
 
 impl Purpose {
-    /// Every purpose.
+    /// Lists every purpose of a link.
     pub const ALL: [Self; 6] = [
         Self::VerifyEmail,
         Self::ResetPassword,
@@ -142,7 +144,7 @@ impl Purpose {
         Self::Invitation,
     ];
 
-    /// As stored.
+    /// Returns the text that is stored.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::VerifyEmail => "verify_email",
@@ -154,52 +156,52 @@ impl Purpose {
         }
     }
 
-    /// As stored; `None` for any other text.
+    /// Parses the stored text; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|p| p.as_str() == text)
     }
 }
 
-/// The row behind a link.
+/// The database row of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MailToken {
-    /// The link's token is an HMAC of it.
+    /// The id of the row. The link's token is an HMAC of it.
     pub id: EventId,
-    /// What it is good for.
+    /// What the link lets its reader do.
     pub purpose: Purpose,
-    /// Whose it is.
+    /// The user whom the link belongs to.
     pub user: UserId,
-    /// The user's address when it was made; worthless once that has changed.
+    /// The user's email address when the link was made. The link is invalid once it has changed.
     pub email: Email,
-    /// The address to change to.
+    /// The new email address, if the link is for a change.
     pub new_email: Option<Email>,
     /// When it was made.
     pub created_at: Timestamp,
-    /// Worthless from then on.
+    /// End of validity, exclusive.
     pub expires_at: Timestamp,
-    /// The session that asked for it: the one that a change of address spares.
+    /// The session that asked for the link; a change of the email address does not end it.
     pub session: Option<SessionId>,
 }
 
-/// Which mail.
+/// Which mail it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Template {
-    /// A link of this purpose.
+    /// A mail with a link for this purpose.
     Link(Purpose),
     /// The password was changed or reset.
     PasswordChanged,
-    /// The address was changed; goes to the old one.
+    /// The email address was changed; sent to the old one.
     EmailChanged,
-    /// A refresh token was used twice: somebody has a copy.
+    /// A refresh token was used twice, so another party has a copy.
     RefreshTokenReused,
-    /// A sign-in from a device that was not seen before.
+    /// A sign-in from a device that was not known.
     NewSignIn,
-    /// Somebody signed up with an address that has an account; goes to its owner.
+    /// A sign-up with an email address that already has an account; sent to its owner.
     SignedUpAgain,
 }
 
 impl Template {
-    /// Every template without a link.
+    /// Lists every template without a link.
     pub const NOTICES: [Self; 5] = [
         Self::PasswordChanged,
         Self::EmailChanged,
@@ -208,13 +210,13 @@ impl Template {
         Self::SignedUpAgain,
     ];
 
-    /// Returns every template.
+    /// Returns every template of a mail.
     pub fn all() -> impl Iterator<Item = Self> {
         let links = Purpose::ALL.into_iter().map(Self::Link);
         links.chain(Self::NOTICES)
     }
 
-    /// As stored, and the name of its files.
+    /// Returns the stored text, which is also the name of the template's files.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Link(purpose) => purpose.as_str(),
@@ -226,7 +228,7 @@ impl Template {
         }
     }
 
-    /// As stored; `None` for any other text.
+    /// Parses the stored text; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         Self::all().find(|template| template.as_str() == text)
     }
@@ -235,18 +237,19 @@ impl Template {
 /// A mail that is to be sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mail {
-    /// Its `Message-ID`: who gets it twice after a crash may know it by that.
+    /// Its `Message-ID`. A mail that is sent twice after a crash keeps it, so that the copy can be
+    /// recognised.
     pub id: EventId,
-    /// Which one.
+    /// Which mail it is.
     pub template: Template,
-    /// To whom; `None`: nobody, though it must look as if.
+    /// The recipient. `None` if no mail is sent, although the row has to look as if one were.
     pub recipient: Option<Email>,
     /// The link's token. `None` while the mail is an unresolved request: the account behind the
     /// email address is looked up when the mail is sent, so that the response time reveals nothing.
     pub token: Option<EventId>,
-    /// What else its words need; no secret.
+    /// Further values for the template; contains no secret.
     pub detail: serde_json::Map<String, serde_json::Value>,
-    /// How often it was tried.
+    /// The number of attempts so far.
     pub attempts: u32,
     /// When it was written.
     pub created_at: Timestamp,

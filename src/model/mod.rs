@@ -1,4 +1,5 @@
-//! Nouns and pure rules. No I/O, no clock, no chance: all of it can be tested exhaustively.
+//! Types and pure rules: no I/O, no clock and no randomness, so that everything can be tested
+//! exhaustively.
 
 pub mod account;
 pub mod audit;

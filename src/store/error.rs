@@ -1,59 +1,60 @@
-//! What can go wrong with the database. "Not found" is `Option`, not an error.
+//! Errors of the database. A row that does not exist is `None`, not an error.
 
 use crate::connection::Broken;
 
-/// The one error of this room.
+/// The error of all store functions.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// Away, overloaded or locked; nothing was changed that was answered. Try again.
+    /// Unavailable, overloaded or locked. Nothing was changed beyond what was answered. May be
+    /// tried again.
     #[error("the database is not available: {0}")]
     Unavailable(String),
-    /// The connection is gone; what it was last asked may have been done. It and those at rest are
-    /// thrown away.
+    /// The connection is lost; the last statement may have been executed. This connection and the
+    /// idle ones are closed.
     #[error("the database is not available: {0}")]
     Lost(String),
-    /// No transaction was begun: nothing was sent, and the work may be done again.
+    /// No transaction was begun. Nothing was sent, so the work may be run again.
     #[error("the database is not available: {0}")]
     NotBegun(String),
-    /// The database undid the whole transaction to let another one pass (serialization failure,
-    /// deadlock); it may be done again.
+    /// The database rolled back the whole transaction in favour of another one (serialization
+    /// failure, deadlock). The work may be run again.
     #[error("the database is too busy: {0}")]
     RolledBack(String),
-    /// The database answers and cannot be written: a full disk, a file or a server that is
-    /// read-only, a disk that fails. Nothing was changed.
+    /// The database answers but cannot be written: a full disk, a read-only file or server, a disk
+    /// that fails. Nothing was changed.
     #[error("the database cannot be written: {0}")]
     Unwritable(String),
-    /// A unique constraint said no.
+    /// A unique constraint was violated.
     #[error("the row exists already")]
     Conflict,
-    /// A stored value is none that we write.
+    /// A stored value has a form that the program never writes.
     #[error("the value in {table}.{column} is unreadable")]
     Corrupt {
-        /// Table.
+        /// Name of the table.
         table: &'static str,
-        /// Column.
+        /// Name of the column.
         column: &'static str,
     },
-    /// The file was written by a newer program.
+    /// A newer program has migrated the schema.
     #[error(
         "the database schema has migration {0}, which this program does not know; use a newer countersign"
     )]
     SchemaTooNew(i64),
-    /// The schema could not be brought up to date.
+    /// The migration of the schema failed.
     #[error("migration failed: {0}")]
     Migration(String),
-    /// The URL is none that this version serves.
+    /// This version does not support the URL.
     #[error("{0}")]
     Unsupported(String),
-    /// Anything else.
+    /// Any other error.
     #[error("database error: {0}")]
     Other(String),
 }
 
-/// Shorthand.
+/// Result with the error of the store.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// SQLite: BUSY and LOCKED; extended codes share the low byte.
+/// SQLite: BUSY and LOCKED; extended codes have the same low byte.
 const TEMPORARY: [u32; 2] = [5, 6];
 /// SQLite: READONLY, IOERR, FULL, CANTOPEN.
 const UNWRITABLE_FILE: [u32; 4] = [8, 10, 13, 14];
@@ -67,7 +68,7 @@ impl From<sqlx::Error> for Error {
 }
 
 impl Error {
-    /// What an error of the driver means here.
+    /// Converts an error of the driver.
     pub(super) fn of(error: &sqlx::Error) -> Self {
         let reason = reason(error);
         match error {
@@ -90,9 +91,9 @@ impl Error {
     }
 }
 
-/// What may be said of an error, in a log too: codes and words of ours. The text of a Postgres
-/// server may hold values of the statement, so only its code and the name of the constraint are
-/// told. SQLite's texts name tables and columns and no values.
+/// Returns what may be logged of an error: codes and fixed texts. The text of a Postgres server may
+/// contain values of the statement, so only its code and the name of the constraint are used.
+/// SQLite's texts name tables and columns but contain no values.
 fn reason(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(db) => match (sqlstate(db.as_ref()), db.constraint()) {
@@ -109,24 +110,23 @@ fn reason(error: &sqlx::Error) -> String {
     }
 }
 
-/// What a code of Postgres is about, as far as an operator can do something about it (appendix A of
-/// its manual).
+/// Returns what a code of Postgres means for an operator (appendix A of its manual).
 fn meaning(code: &str) -> &'static str {
     const CLASSES: [(&str, &str); 14] = [
         ("28", "it refuses the user or the password"),
         ("3D", "there is no such database"),
         ("25006", "it is read-only"),
         ("40", "it undid the transaction"),
-        ("42501", "the user lacks a right"),
+        ("42501", "the user lacks a privilege"),
         (
             "42",
-            "it does not understand the statement; is the schema another version's?",
+            "it rejects the statement; does the schema have another version?",
         ),
         (
             "53",
             "it has run out of something: connections, memory or disk",
         ),
-        ("55P03", "a lock was not to be had"),
+        ("55P03", "a lock could not be acquired"),
         ("57014", "it cancelled the statement"),
         (
             "57",
@@ -134,8 +134,8 @@ fn meaning(code: &str) -> &'static str {
         ),
         ("58", "its system or disk has failed"),
         ("08", "the connection failed"),
-        ("22", "it does not take a value"),
-        ("23", "a constraint said no"),
+        ("22", "it rejects a value"),
+        ("23", "a constraint was violated"),
     ];
     CLASSES
         .iter()
@@ -144,7 +144,7 @@ fn meaning(code: &str) -> &'static str {
 }
 
 impl Error {
-    /// What went wrong with a `BEGIN` went wrong before anything of the work was sent.
+    /// Marks the error of a `BEGIN`, which happened before anything of the work was sent.
     pub(super) fn before_anything(self) -> Self {
         match self {
             Self::Lost(reason) => Self::NotBegun(reason),
@@ -154,7 +154,7 @@ impl Error {
 }
 
 impl Error {
-    /// The same news for everyone in a batch that was not committed.
+    /// Copies the error for every piece of a batch that was not committed.
     pub(super) fn for_everyone(&self) -> Self {
         match self {
             Self::Unwritable(reason) => Self::Unwritable(reason.clone()),
@@ -169,22 +169,22 @@ fn sqlstate(error: &dyn sqlx::error::DatabaseError) -> Option<&str> {
         .map(sqlx::postgres::PgDatabaseError::code)
 }
 
-/// serialization_failure, deadlock_detected.
+/// Returns whether it is serialization_failure or deadlock_detected.
 fn undone(error: &dyn sqlx::error::DatabaseError) -> bool {
     sqlstate(error).is_some_and(|code| matches!(code, "40001" | "40P01"))
 }
 
 /// Postgres: connection lost (08), stopping or starting (57P).
 const GONE: [&str; 2] = ["08", "57P"];
-/// Out of something (53), an operator or a limit (57014, 55P03), an outcome that is not known
-/// (40003): the connection is as good as before.
+/// Insufficient resources (53), cancelled by an operator or a limit (57014, 55P03), an unknown
+/// outcome (40003): the connection is still usable.
 const PASSING: [&str; 4] = ["53", "57014", "55P03", "40003"];
 
 fn among(classes: &[&str], code: &str) -> bool {
     classes.iter().any(|class| code.starts_with(class))
 }
 
-/// The primary result code, where the database is SQLite.
+/// Returns the primary result code if the database is SQLite.
 fn sqlite_code(error: &dyn sqlx::error::DatabaseError) -> Option<u32> {
     error.try_downcast_ref::<sqlx::sqlite::SqliteError>()?;
     error.code()?.parse::<u32>().ok().map(|code| code & 0xFF)

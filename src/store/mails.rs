@@ -1,5 +1,5 @@
-//! The queue of mails and the rows behind their links. Whoever takes mails from the queue holds
-//! them for a while; one who dies gives them back by doing nothing.
+//! The queue of mails and the rows of their links. A process that takes mails holds them for a
+//! limited time; if it dies, they become due again.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn corrupt(column: &'static str) -> Error {
     }
 }
 
-/// Writes the row behind a link; older links of the same purpose are worth nothing from then on.
+/// Inserts the row of a link; older links of the same purpose become invalid.
 pub async fn insert_token(conn: &mut Conn, token: &MailToken) -> Result<()> {
     end_tokens_of(conn, token.user, token.purpose, token.created_at).await?;
     on!(conn, c => sqlx::query(
@@ -51,8 +51,8 @@ struct TokenRow {
     ended_at: Option<i64>,
 }
 
-/// The row behind a link and whether it is still good: not ended, neither by itself nor with all
-/// links of everybody, and its user's address still the one it was sent to.
+/// Returns the row of a link and whether the link is still valid: it has not ended, neither alone
+/// nor with all links of all users, and its user still has the email address that it was sent to.
 pub async fn find_token(conn: &mut Conn, id: EventId) -> Result<Option<(MailToken, bool)>> {
     let row: Option<TokenRow> = on!(conn, c => sqlx::query_as(
         "SELECT t.id, t.purpose, t.user_id, t.email, t.new_email, t.created_at, t.expires_at, t.session_id,
@@ -83,7 +83,7 @@ pub async fn find_token(conn: &mut Conn, id: EventId) -> Result<Option<(MailToke
     Ok(Some((token, row.ended_at.is_none())))
 }
 
-/// The time of a link begins when it is sent; `false`: it has ended meanwhile.
+/// Starts the lifetime of a link when it is sent; returns `false` if it has ended meanwhile.
 pub async fn begin_token(conn: &mut Conn, id: EventId, expires_at: Timestamp) -> Result<bool> {
     let begun = on!(conn, c => sqlx::query(
         "UPDATE mail_tokens SET expires_at = $1 WHERE id = $2 AND ended_at IS NULL AND epoch = (SELECT epoch FROM key_ring WHERE key_ring.id = 1)")
@@ -91,7 +91,7 @@ pub async fn begin_token(conn: &mut Conn, id: EventId, expires_at: Timestamp) ->
     Ok(begun == 1)
 }
 
-/// Uses a link up; `false`: somebody else has, or a newer one replaced it.
+/// Uses a link up; returns `false` if it was used already or replaced by a newer one.
 pub async fn end_token(conn: &mut Conn, id: EventId, now: Timestamp) -> Result<bool> {
     let ended = on!(conn, c => sqlx::query(
         "UPDATE mail_tokens SET ended_at = $1 WHERE id = $2 AND ended_at IS NULL AND expires_at > $1 AND epoch = (SELECT epoch FROM key_ring WHERE key_ring.id = 1)")
@@ -99,14 +99,14 @@ pub async fn end_token(conn: &mut Conn, id: EventId, now: Timestamp) -> Result<b
     Ok(ended == 1)
 }
 
-/// Ends every link of a user: the password or the address has changed.
+/// Ends every link of a user, because the password or the email address has changed.
 pub async fn end_tokens(conn: &mut Conn, user: UserId, now: Timestamp) -> Result<()> {
     on!(conn, c => sqlx::query("UPDATE mail_tokens SET ended_at = $1 WHERE user_id = $2 AND ended_at IS NULL")
         .bind(now.0).bind(user.to_string()).execute(c).await.map(|_| ()))?;
     Ok(())
 }
 
-/// Ends the links of one purpose.
+/// Ends the user's links of one purpose.
 pub async fn end_tokens_of(
     conn: &mut Conn,
     user: UserId,
@@ -118,8 +118,8 @@ pub async fn end_tokens_of(
     Ok(())
 }
 
-/// Ends the links that were made more than a day in the future, by a clock that was ahead: they
-/// would be good again when their time comes.
+/// Ends the links that were made more than a day in the future, by a clock that was ahead:
+/// otherwise they would be valid again when that time comes.
 pub async fn end_unbegun(conn: &mut Conn, now: ConfirmedNow) -> Result<u64> {
     if !crate::store::engine::clock::holds(conn, now).await? {
         return Ok(0);
@@ -131,7 +131,7 @@ pub async fn end_unbegun(conn: &mut Conn, now: ConfirmedNow) -> Result<u64> {
     Ok(ended)
 }
 
-/// Deletes up to `limit` links that expired more than `keep` ago; tells how many.
+/// Deletes up to `limit` links that expired more than `keep` ago; returns how many.
 pub async fn prune_tokens(
     conn: &mut Conn,
     now: ConfirmedNow,
@@ -152,7 +152,7 @@ pub async fn prune_tokens(
     )
 }
 
-/// Puts a mail into the queue.
+/// Adds a mail to the queue.
 pub async fn enqueue(conn: &mut Conn, mail: &Mail) -> Result<()> {
     on!(conn, c => sqlx::query(
         "INSERT INTO mails (id, template, recipient, token_id, detail, attempts, created_at, due_at) VALUES ($1, $2, $3, $4, $5, 0, $6, $6)")
@@ -166,18 +166,18 @@ pub async fn enqueue(conn: &mut Conn, mail: &Mail) -> Result<()> {
     Ok(())
 }
 
-/// How long what is taken from a queue is held, and how far ahead an attempt may be postponed at
-/// most.
+/// How long an item that is taken from a queue is held, and how far ahead an attempt can be
+/// postponed.
 #[derive(Debug, Clone, Copy)]
 pub struct Hold {
-    /// One who takes it has so much time to deliver it.
+    /// The time that the process which takes an item has to deliver it.
     pub hold: Duration,
-    /// Longer than the longest wait between two attempts.
+    /// A time longer than the longest delay between two attempts.
     pub latest: Duration,
 }
 
 impl Hold {
-    /// What is due later than this was postponed by a clock that was ahead.
+    /// Returns the time after which a due time must come from a clock that was ahead.
     pub(super) fn latest_of(self, now: Timestamp, confirmed: Option<ConfirmedNow>) -> Timestamp {
         confirmed.map_or(Timestamp(i64::MAX), |_| now + self.latest)
     }
@@ -194,9 +194,10 @@ struct Row {
     created_at: i64,
 }
 
-/// Takes up to `limit` mails that are due and holds them for a while; no other process takes them
-/// meanwhile. Due is also what a clock that was ahead has postponed further than any attempt is;
-/// only a confirmed clock can tell that from what another process holds.
+/// Takes up to `limit` mails that are due and holds them, so that no other process takes them
+/// meanwhile. A mail also counts as due if it was postponed further than any retry can be, which a
+/// clock that was ahead has done; only a confirmed clock can distinguish that from a mail that
+/// another process holds.
 pub async fn take_due(
     conn: &mut Conn,
     limit: i64,
@@ -231,7 +232,8 @@ pub async fn take_due(
             created_at: Timestamp(row.created_at),
         })
     };
-    // One that cannot be read, such as a newer version's, stays held and keeps nobody else waiting.
+    // A mail that cannot be parsed, such as one of a newer version, stays held and does not block
+    // the others.
     let readable = |row: Row| {
         let id = row.id.clone();
         mail(row)
@@ -243,7 +245,7 @@ pub async fn take_due(
     Ok(rows.into_iter().filter_map(readable).collect())
 }
 
-/// A request has found its user: the mail has a link and words now.
+/// Completes a request whose user was found: the mail now has a link and its contents.
 pub async fn resolve(
     conn: &mut Conn,
     id: EventId,
@@ -255,14 +257,15 @@ pub async fn resolve(
     Ok(())
 }
 
-/// The mail was taken by its server, or nobody is to get it any more. `attempt` is the one that
-/// ended so: what somebody else took meanwhile is theirs.
+/// Removes a mail that was accepted by its server or is given up. `attempt` is the attempt that
+/// ended this way: if another process has taken the mail since, nothing is removed.
 pub async fn remove(conn: &mut Conn, id: EventId, attempt: u32) -> Result<()> {
     on!(conn, c => sqlx::query("DELETE FROM mails WHERE id = $1 AND attempts = $2").bind(id.to_string()).bind(i64::from(attempt)).execute(c).await.map(|_| ()))?;
     Ok(())
 }
 
-/// Gives a mail up because it is too old: removed only by a confirmed clock. `false`: it stays.
+/// Gives a mail up because it is too old. Only a confirmed clock removes it; returns `false` if it
+/// stays.
 pub async fn give_up(
     conn: &mut Conn,
     id: EventId,
@@ -275,19 +278,19 @@ pub async fn give_up(
     remove(conn, id, attempt).await.map(|()| true)
 }
 
-/// Tries again then, unless somebody else has taken it since this attempt.
+/// Postpones the next attempt, unless another process has taken the mail since this attempt.
 pub async fn postpone(conn: &mut Conn, id: EventId, attempt: u32, due_at: Timestamp) -> Result<()> {
     on!(conn, c => sqlx::query("UPDATE mails SET due_at = $1 WHERE id = $2 AND attempts = $3").bind(due_at.0).bind(id.to_string()).bind(i64::from(attempt)).execute(c).await.map(|_| ()))?;
     Ok(())
 }
 
-/// How many wait, and since when the oldest does.
+/// Returns the number of waiting mails and the time of the oldest.
 pub async fn queue(conn: &mut Conn) -> Result<(i64, Option<Timestamp>)> {
     let (count, oldest): (i64, Option<i64>) = on!(conn, c => sqlx::query_as("SELECT COUNT(*), MIN(created_at) FROM mails").fetch_one(c).await)?;
     Ok((count, oldest.map(Timestamp)))
 }
 
-/// How many wait.
+/// Returns the number of waiting mails.
 pub async fn count(conn: &mut Conn) -> Result<i64> {
     Ok(on!(conn, c => sqlx::query_scalar("SELECT COUNT(*) FROM mails").fetch_one(c).await)?)
 }

@@ -71,7 +71,7 @@ def wait_for(check, seconds: float = 30):
 
 
 def shifted(seconds: int) -> dict[str, str]:
-    """The wall clock ahead or behind, without the `faketime` program between: what is killed is the server, and whoever waits for its end has it."""
+    """The wall clock ahead or behind, without the `faketime` program between: so that a test kills the server itself and can wait for its end."""
     library = next(pathlib.Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
     return {"LD_PRELOAD": str(library), "FAKETIME": f"{seconds:+}", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 

@@ -115,7 +115,7 @@ def test_what_is_refused_now_is_taken_later_and_once(post, answer):
     assert len(inbox.messages) == 1 and not inbox.refusals
 
 
-def test_a_server_that_says_nothing_keeps_nobody_else_waiting(post):
+def test_a_server_that_does_not_answer_delays_no_other_mail(post):
     place, inbox, controller = post
     inbox.silences = 1
     controller.start()
@@ -261,7 +261,7 @@ def test_it_speaks_tls_to_whom_it_can_verify_and_signs_in(tmp_path, implicit):
     relay.controller.start()
     place = over(tmp_path, relay.url)
     try:
-        # Nobody has vouched for this certificate: nothing is sent, not even the password.
+        # No authority has signed this certificate: nothing is sent, not even the password.
         place.serve()
         sign_up(place, "Ana", "ana@example.com")
         ask(place, "ana@example.com")

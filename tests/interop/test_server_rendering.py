@@ -29,7 +29,7 @@ def test_the_page_greets_who_is_signed_in(place, page):
     assert answer.status_code == 200 and "Hello &#60;b&#62;Ines" in answer.text and answer.headers["cache-control"] == "private, no-store"
 
 
-def test_nobody_is_led_to_the_sign_in_and_back(place, page):
+def test_a_visitor_is_led_to_the_sign_in_and_back(place, page):
     answer = httpx.get(f"{page}/deep?a=1")
     assert answer.status_code == 302 and answer.headers["location"].startswith(f"{place.base}/auth/sign-in?redirect_to=http%3A%2F%2Flocalhost")
 

@@ -1,4 +1,4 @@
-"""Traces over OTLP, taken by a collector of ours: what they hold, whose trace they join, and that nobody waits for them."""
+"""Traces over OTLP, taken by a collector of ours: what they hold, whose trace they join, and that no request waits for them."""
 
 import http.server
 import socket
@@ -65,7 +65,7 @@ def test_nothing_is_kept_where_the_share_is_none(tmp_path, collector):
     assert not collector.taken
 
 
-def test_nobody_waits_for_a_collector_that_is_away(tmp_path):
+def test_no_request_waits_for_a_collector_that_is_away(tmp_path):
     # It takes connections and never answers: a client that waited for it would give up after five seconds and fail.
     with socket.create_server(("127.0.0.1", 0), backlog=100) as silent:
         place = traced(tmp_path, silent.getsockname()[1])

@@ -51,7 +51,7 @@ async fn constraints_hold_what_the_code_promises() {
         "UPDATE signing_keys SET state = 'active'",
         "UPDATE signing_keys SET private_jwe = NULL",
         "UPDATE sessions SET generation = 0",
-        "UPDATE sessions SET user_id = 'nobody'",
+        "UPDATE sessions SET user_id = 'unknown'",
         "INSERT INTO key_ring (id, version, verifier_cache) VALUES (2, 0, 0)",
         "UPDATE users SET banned = 2",
     ];
@@ -158,7 +158,7 @@ async fn a_copied_database_serves_the_same_sessions_and_nothing_is_copied_over_a
     );
 }
 
-/// A source that somebody still writes to is found out, and the copy is begun again from what lies
+/// A source that is still written to is detected, and the copy is begun again from what lies
 /// there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_source_that_is_written_to_meanwhile_is_not_taken_for_a_whole_copy() {
@@ -224,7 +224,7 @@ mod sqlite {
     use super::*;
 
     #[tokio::test]
-    async fn the_files_are_nobody_else_s_business() {
+    async fn the_files_are_readable_by_their_owner_alone() {
         use std::os::unix::fs::PermissionsExt;
         let app = TestApp::start().await;
         for name in ["test.db", "test.db-wal", "test.db-shm", "keys/master.key"] {

@@ -254,7 +254,7 @@ fn what_means_something_in_a_header_a_list_or_a_policy_is_taken_only_where_it_me
         ("sessions.cookie_prefix", "a=b"),
         ("mail.from", "a@b.example, c@d.example"),
         ("mail.from", "A <a@b.example>\r\nBcc: c@d.example"),
-        ("mail.from", "nobody"),
+        ("mail.from", "not an address"),
         ("server.public_url", "https://a;b.example"),
         ("server.public_url", "https://:secret@a.example"),
         ("server.public_url", "https://a.example/x;y"),

@@ -1,5 +1,5 @@
 //! Three replicas, 300 clients that follow the protocol, and everything that can happen to servers.
-//! `CHAOS_SECONDS` says how long, `CHAOS_SEED` repeats the order of events. Nobody may be signed
+//! `CHAOS_SECONDS` says how long, `CHAOS_SEED` repeats the order of events. No user may be signed
 //! out, no session may have two successors, no verifier may refuse a token, nothing may be called
 //! theft; afterwards fifty thefts must all be found.
 
@@ -225,7 +225,7 @@ fn setting(name: &str, otherwise: u64) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Debian's postgresql and nginx; tests/all.sh runs it"]
-async fn chaos_signs_nobody_out_and_misses_no_thief() {
+async fn chaos_signs_no_user_out_and_misses_no_thief() {
     let (length, start) = (
         setting("CHAOS_SECONDS", 60),
         setting("CHAOS_SEED", u64::from(std::process::id())),

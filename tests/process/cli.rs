@@ -493,7 +493,7 @@ async fn users_are_made_shown_and_shut_out() {
     );
     assert_eq!(
         place
-            .run(&["users", "show", "nobody@example.com"], "")
+            .run(&["users", "show", "unknown@example.com"], "")
             .status
             .code(),
         Some(1)
@@ -955,7 +955,7 @@ fn a_database_is_copied_once_and_only_into_an_empty_one() {
     let again = place.run(&copy, "");
     assert!(
         !again.status.success()
-            && String::from_utf8_lossy(&again.stderr).contains("somebody's already"),
+            && String::from_utf8_lossy(&again.stderr).contains("already in use"),
         "{again:?}"
     );
 }

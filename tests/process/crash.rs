@@ -61,7 +61,7 @@ async fn until_more_than(counter: &AtomicU64, more: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s04_killed_20_times_in_a_storm_of_200_sessions_nobody_is_signed_out() {
+async fn s04_killed_20_times_in_a_storm_of_200_sessions_no_user_is_signed_out() {
     let place = Place::new(&[
         "tokens.access_ttl=1m",
         "sessions.refresh_grace=6s",
@@ -93,7 +93,7 @@ async fn s04_killed_20_times_in_a_storm_of_200_sessions_nobody_is_signed_out() {
     let mut random = ChaCha20Rng::seed_from_u64(20);
     for _ in 0..KILLS {
         // The storm itself is the clock here: a kill comes once enough has been rotated since the
-        // last one, the next start once somebody missed it.
+        // last one, the next start after a request has failed.
         until_more_than(&rotations, u64::from(random.next_u32() % 40)).await;
         server.signal(Signal::SIGKILL);
         server.wait();
@@ -129,7 +129,7 @@ async fn s03_killed_between_commit_and_answer_the_retry_gets_the_same_successor(
         .as_str()
         .unwrap()
         .to_owned();
-    // The request goes out and nobody reads the answer; the kill comes when the log says that it
+    // The request is sent and its answer is not read; the kill comes when the log says that it
     // was served.
     let body = serde_json::json!({ "refreshToken": token }).to_string();
     let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", server.port))

@@ -206,7 +206,7 @@ async fn jwks(fleet: &Fleet, http: &Client) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Debian's postgresql and nginx; tests/all.sh runs it"]
-async fn a_failover_that_loses_commits_heals_sessions_and_calls_nobody_a_thief() {
+async fn a_failover_that_loses_commits_heals_sessions_and_raises_no_alarm() {
     const OF_EACH: usize = 20;
     let fleet = Fleet::start(&STRICT);
     let http = Client::new();
@@ -286,7 +286,7 @@ async fn a_failover_that_loses_commits_heals_sessions_and_calls_nobody_a_thief()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Debian's postgresql and nginx; tests/all.sh runs it"]
-async fn s04_replicas_killed_20_times_in_a_storm_of_200_sessions_sign_nobody_out() {
+async fn s04_replicas_killed_20_times_in_a_storm_of_200_sessions_sign_no_user_out() {
     let fleet = Fleet::start(&[
         "tokens.access_ttl=1m",
         "sessions.refresh_grace=12s",
@@ -345,14 +345,14 @@ async fn s13_postgres_restarted_and_its_backends_killed_under_load_every_session
     }
     assert!(
         storm.unavailable.load(Ordering::Relaxed) > 0,
-        "somebody noticed"
+        "a client noticed"
     );
     all_go_on(&fleet, &storm, running).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Debian's postgresql and nginx; tests/all.sh runs it"]
-async fn a_postgres_that_hangs_for_8_s_keeps_nobody_waiting_longer_than_that_and_all_go_on() {
+async fn a_postgres_that_hangs_for_8_s_delays_no_request_longer_than_that_and_all_go_on() {
     let fleet = Fleet::start(&[
         "tokens.access_ttl=1m",
         "sessions.refresh_grace=20s",

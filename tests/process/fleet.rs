@@ -330,10 +330,10 @@ impl Fleet {
         self.read("postgres.url")
     }
 
-    /// A signal for every process of Postgres: stopped, it answers nobody and refuses nobody.
+    /// A signal for every process of Postgres: stopped, it neither answers nor refuses.
     pub fn signal_postgres(&self, signal: Signal) {
         let main = self.read("postgres.pid");
-        // The parent first: then nobody is born meanwhile.
+        // The parent first, so that no child is started meanwhile.
         let _gone = kill(Pid::from_raw(main.parse().unwrap()), signal);
         let children = std::fs::read_to_string(format!("/proc/{main}/task/{main}/children"))
             .unwrap_or_default();

@@ -46,7 +46,7 @@ async fn a_thousand_slow_and_a_thousand_idle_clients_take_nothing_from_the_other
     // Two thousand connections are as many files; the service sees to its own.
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
-    // Ten places: if a slow client took one, nobody else would have any.
+    // Ten permits: if slow clients took them, other clients would have none.
     let place = Place::new(&["server.header_timeout=5s", "server.max_requests=10"]);
     let server = place.serve();
     let client = reqwest::Client::new();
@@ -116,7 +116,7 @@ async fn a_refusal_because_of_too_much_comes_late_and_others_do_not_wait_for_it(
     let client = reqwest::Client::new();
     sign_up(&client, &server, "ana").await;
     let wrong =
-        serde_json::json!({ "email": "nobody@example.com", "password": "a wrong password" });
+        serde_json::json!({ "email": "unknown@example.com", "password": "a wrong password" });
     let guess = async || {
         client
             .post(server.url("/api/auth/sign-in/email"))

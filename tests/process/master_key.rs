@@ -408,7 +408,7 @@ async fn a_lost_master_key_is_given_up_at_the_shell_and_everybody_signs_in_again
     // Not while it is there, and not by accident.
     let early = abandon(&["--yes"]);
     assert!(
-        early.status.code() == Some(1) && said(&early).contains("is loaded and not lost"),
+        early.status.code() == Some(1) && said(&early).contains("is loaded, so it is not lost"),
         "{}",
         said(&early)
     );
@@ -516,7 +516,7 @@ async fn a_lost_master_key_is_given_up_at_the_shell_and_everybody_signs_in_again
     );
     let twice = abandon(&["--yes"]);
     assert!(
-        twice.status.code() == Some(1) && said(&twice).contains("is loaded and not lost"),
+        twice.status.code() == Some(1) && said(&twice).contains("is loaded, so it is not lost"),
         "{}",
         said(&twice)
     );

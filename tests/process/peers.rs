@@ -1,4 +1,4 @@
-//! Who is at the other end: proxies that nobody has named, and verifiers that fetch the keys.
+//! The other end of connections: untrusted proxies, and verifiers that fetch the keys.
 
 use reqwest::Client;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::server::{Place, reserve_ports, sign_up};
 
 #[tokio::test]
-async fn the_first_field_of_a_proxy_that_nobody_named_is_one_warning_with_the_address_to_name() {
+async fn the_first_field_of_an_untrusted_proxy_is_one_warning_with_the_address_to_trust() {
     let place = Place::new(&["server.public_url=https://auth.example.com"]);
     let check = place.run(&["config", "check"], "");
     assert!(
@@ -84,11 +84,11 @@ async fn the_ops_listener_tells_which_verifiers_have_fetched_the_keys_since_the_
         &format!("server.ops_listen=127.0.0.1:{ops}"),
         "server.trusted_proxies=127.0.0.1",
     ]);
-    let nobody = place.run(&["doctor", "--verifiers"], "");
+    let unanswered = place.run(&["doctor", "--verifiers"], "");
     assert!(
-        nobody.status.code() == Some(1)
-            && String::from_utf8_lossy(&nobody.stderr).contains("server.ops_listen"),
-        "{nobody:?}"
+        unanswered.status.code() == Some(1)
+            && String::from_utf8_lossy(&unanswered.stderr).contains("server.ops_listen"),
+        "{unanswered:?}"
     );
     let server = place.serve();
     let http = Client::new();

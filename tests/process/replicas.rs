@@ -233,7 +233,7 @@ async fn s09_s18_signing_out_and_changing_the_password_win_over_whatever_is_unde
         current = next;
     }
 
-    // And the same when somebody shuts the user out.
+    // And the same when the user is banned or disabled.
     for round in 0..20 {
         let form = form(&format!("eve{round}"));
         assert_eq!(
@@ -348,7 +348,7 @@ async fn s12_clocks_two_seconds_apart_do_no_harm_and_ten_are_told() {
 async fn k2_ten_who_rotate_at_once_rotate_once() {
     let fleet = Fleet::start(&["keys.verifier_cache=0s", "keys.jwks_max_age=0s"]);
     let (http, fleet) = (Client::new(), &fleet);
-    // Until the standby key is old enough for a rotation that nobody forces.
+    // Until the standby key is old enough for a scheduled rotation.
     let started = std::time::Instant::now();
     while !fleet.cli(&["keys", "rotate", "--dry-run"]).status.success() {
         assert!(

@@ -252,7 +252,7 @@ fn a_remote_postgres_without_sslmode_is_warned_about() {
     ];
     assert!(
         warned("postgres://u@127.0.0.1:6432/x", &direct),
-        "the way past the pooler"
+        "a URL that bypasses the pooler"
     );
 }
 
@@ -282,9 +282,7 @@ async fn on_loopback_a_frequent_password_is_taken_with_one_warning_and_elsewhere
     );
     drop(server);
     let public = Place::new(&["server.public_url=https://auth.example.com"]);
-    assert!(
-        stderr(&public.run(&["config", "check"], "")).contains("Frequent passwords are refused")
-    );
+    assert!(stderr(&public.run(&["config", "check"], "")).contains("Common passwords are refused"));
     let server = public.serve();
     let (status, body) = post(&http, &server.url("/api/auth/sign-up/email"), &form)
         .await
@@ -365,8 +363,7 @@ fn a_text_that_reaches_a_header_a_mail_or_a_url_is_refused_by_name_before_anythi
         .unwrap();
     assert!(
         refused.status.code() == Some(78)
-            && stderr(&refused)
-                .contains("COUNTERSIGN_SESSIONS__COOKIE_PREFIX: is not text in UTF-8"),
+            && stderr(&refused).contains("COUNTERSIGN_SESSIONS__COOKIE_PREFIX: is not valid UTF-8"),
         "{refused:?}"
     );
 }

@@ -148,7 +148,7 @@ async fn an_idle_process_notices_a_full_disk_without_a_request_that_writes() {
     while get(&http, server.url("/health/ready")).await.0 != 503 {
         assert!(
             started.elapsed() < Duration::from_secs(30),
-            "nobody noticed"
+            "no client noticed"
         );
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
@@ -236,7 +236,7 @@ fn doctor_tries_a_write_and_tells_the_room_and_the_queues() {
     };
     let found = place.json(&["doctor"], "");
     for (subject, says) in [
-        ("writing", "a row was written"),
+        ("writing", "a test row was written"),
         ("disk", " MiB free in "),
         ("write-ahead log", " MiB beside a database of "),
         ("mail queue", "0 waiting"),

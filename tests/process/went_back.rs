@@ -96,7 +96,9 @@ async fn a_server_adopts_a_key_ring_that_went_back_and_revokes_again_what_was_re
         200
     );
     assert!(
-        server.log().contains("the database went back")
+        server
+            .log()
+            .contains("the database was restored to an earlier state")
             && server.log().contains("is revoked again"),
         "{}",
         server.log()
@@ -139,7 +141,7 @@ async fn token_at(fleet: &Fleet, http: &reqwest::Client, n: u16) -> String {
         }
         assert!(
             started.elapsed() < Duration::from_secs(30),
-            "replica {n} signs nobody in: {answer:?}\n{}",
+            "replica {n} signs no user in: {answer:?}\n{}",
             fleet.log(n)
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -234,7 +236,7 @@ async fn after_a_failover_that_lost_key_changes_every_running_replica_adopts_the
         assert!(
             fleet
                 .log(n)
-                .contains("the database went back to an earlier state"),
+                .contains("the database was restored to an earlier state"),
             "replica {n} says so:\n{}",
             fleet.log(n)
         );

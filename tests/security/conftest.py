@@ -1,4 +1,4 @@
-"""The real server, as somebody meets it who wants to break in."""
+"""The real server, as an attacker meets it."""
 
 import pathlib
 import sys

@@ -19,7 +19,7 @@ def test_enu_01_one_answer(service):
     service.do("users", "disable", disabled.email, "--yes")
     service.do("users", "ban", banned.email, "--yes")
     service.run("users", "invite", "invited@example.com")
-    answers = [plain(service.attempt(a, "a wrong password")) for a in (wrong.email, disabled.email, banned.email, "invited@example.com", "nobody@example.com")]
+    answers = [plain(service.attempt(a, "a wrong password")) for a in (wrong.email, disabled.email, banned.email, "invited@example.com", "unknown@example.com")]
     assert answers == [answers[0]] * 5 and answers[0][0] == 401
 
 
@@ -27,7 +27,7 @@ def test_enu_02_in_the_same_time(own):
     """A known and an unknown address cost the same; benches/enumeration.sh measures the time to a percent, with a test of chance."""
     collector = Collector()
     place = own(collector.setting, OTEL_BSP_SCHEDULE_DELAY="100")
-    addresses = [place.sign_up().email, "nobody@example.com"]
+    addresses = [place.sign_up().email, "unknown@example.com"]
     traces = [f"{number + 1:032x}" for number in range(2)]
     for address, trace in zip(addresses, traces, strict=True):
         assert place.attempt(address, "a wrong password", headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}).status_code == 401
@@ -58,7 +58,7 @@ def test_enu_03_signing_up_does_not_tell(own):
 def test_enu_04_nor_do_mails(service):
     user, second = service.sign_up(), service.sign_up()
     for path, form in (("/request-password-reset", {}), ("/send-verification-email", {})):
-        known, unknown = (service.post(path, {"email": a, **form}) for a in (user.email, f"nobody{next(NUMBERS)}@example.com"))
+        known, unknown = (service.post(path, {"email": a, **form}) for a in (user.email, f"unknown{next(NUMBERS)}@example.com"))
         assert plain(known)[:2] == plain(unknown)[:2] and known.status_code == 200
     taken, free = (second.post("/change-email", {"newEmail": a}) for a in (user.email, f"free{next(NUMBERS)}@example.com"))
     assert plain(taken) == plain(free)
@@ -73,7 +73,7 @@ def test_enu_05_nor_do_limits(own):
             answers.append(place.attempt(address, "wrong password"))
             assert len(answers) < 60
         return answers
-    known, unknown = until_limited(user.email), until_limited("nobody@example.com")
+    known, unknown = until_limited(user.email), until_limited("unknown@example.com")
     for answers in (known, unknown):
         assert [a.status_code for a in answers[:5]] == [401] * 5
     said = [answers[-1] for answers in (known, unknown)]

@@ -9,7 +9,7 @@ from place import PASSWORD
 from service import EVIL, NUMBERS, at_once, decode, document
 
 ADMIN = [(m.upper(), p.removeprefix("/api/auth")) for p, o in yaml.safe_load(document("openapi.yaml"))["paths"].items() if "/admin/" in p for m in o if m in ("get", "post")]
-# Who acts as somebody ends that; everybody may ask what one may do oneself.
+# An impersonator may end the impersonation; every user may ask for their own permissions.
 FOR_EVERYBODY = {"/admin/stop-impersonating", "/admin/has-permission"}
 
 
@@ -40,7 +40,7 @@ def test_adm_02_the_row_at_each_call(service):
     assert service.get("/admin/list-users", headers={"Authorization": f"Bearer {admin.access}"}).status_code == 401
 
 
-def test_adm_03_nobody_reaches_another(service):
+def test_adm_03_no_user_reaches_another(service):
     mine, theirs = service.sign_up(), service.sign_up()
     session = theirs.get("/list-sessions").json()[0]["id"]
     before = theirs.get("/session").json()
@@ -75,14 +75,14 @@ def support(tmp_path_factory):
 def test_adm_04_each_right_by_itself(support):
     helper, target = support.admin("support"), support.sign_up()
     assert helper.post("/admin/update-user", {"userId": target.id, "data": {"name": "renamed"}}).status_code == 200
-    # 403 where a right is missing, 400 where nobody may write the field by this call.
+    # 403 if a permission is missing, 400 if no caller may write the field by this call.
     for data, status in (({"role": "admin"}, 403), ({"email": "x@example.com"}, 403), ({"banned": True}, 403), ({"password": "x" * 12}, 400), ({"id": "x"}, 400), ({"emailVerified": True}, 403)):
         assert helper.post("/admin/update-user", {"userId": target.id, "data": data}).status_code == status, data
     for path in ("set-role", "ban-user", "remove-user", "set-user-password", "create-user", "revoke-user-sessions"):
         assert helper.post(f"/admin/{path}", form(path, target)).status_code == 403, path
 
 
-def test_adm_05_nobody_reaches_above(support):
+def test_adm_05_no_role_reaches_above_itself(support):
     admin, helper, banner, deputy = support.admin(), support.admin("support"), support.admin("banner"), support.admin("deputy")
 
     def calls(target) -> list[tuple[str, dict]]:
@@ -108,14 +108,14 @@ def test_adm_05_nobody_reaches_above(support):
     for path, body in calls(support.sign_up()):
         answer = deputy.post(f"/admin/{path}", body)
         assert answer.status_code == 200, (path, body, answer.text)
-    # Nobody takes over the account of one who holds more, admin or not.
+    # No caller takes over the account of a user who holds more, admin or not.
     stronger, weaker, resetter = support.admin("deputy"), support.sign_up(), support.admin("resetter")
     for above in (stronger, admin):
         assert helper.post("/admin/impersonate-user", {"userId": above.id}).status_code == 403
     for path, body in (("set-user-password", {"newPassword": "another good password"}), ("update-user", {"data": {"email": f"adm{next(NUMBERS)}@example.com"}})):
         statuses = [resetter.post(f"/admin/{path}", {"userId": user.id, **body}).status_code for user in (stronger, admin, weaker)]
         assert statuses == [403, 403, 200], (path, statuses)
-    # Nobody gives what one does not hold, to oneself least of all.
+    # No caller gives what they do not hold, to themselves least of all.
     target = support.sign_up()
     for giver, roles in ((banner, ("admin", "support", "deputy", "user,admin")), (deputy, ("admin", "user,admin"))):
         for role in roles:
@@ -147,7 +147,7 @@ def test_adm_06_the_last_admin_stays(own):
 
 def test_adm_07_unknown_roles(service):
     admin, target = service.admin(), service.sign_up()
-    for role in ("ADMIN", " admin", "admin ", "root", "user,,admin", "*", [], ["nobody"], 5, None, "a" * 100):
+    for role in ("ADMIN", " admin", "admin ", "root", "user,,admin", "*", [], ["unknown"], 5, None, "a" * 100):
         answer = admin.post("/admin/set-role", {"userId": target.id, "role": role})
         assert answer.status_code == 400, (role, answer.text)
     assert decode(service.sign_in(target.email).access)[1]["roles"] == ["user"]

@@ -70,7 +70,7 @@ def test_api_06_bad_text_is_the_client_s_fault(service, body):
     for path in ("/sign-in/email", "/sign-up/email", "/refresh", "/reset-password", "/request-password-reset"):
         # 400, or 401 for a token that is none: which check comes first is the path's own.
         status = service.ask("POST", path, content=body, headers=JSON).status_code
-        # Whoever asks for a mail needs no password: a member too many is ignored.
+        # A request for a mail needs no password: an additional member is ignored.
         assert 400 <= status < 500 or status == 200 and path == "/request-password-reset" and b"a@example.com" in body, path
 
 
@@ -128,7 +128,7 @@ def test_api_09_one_host(service):
     assert service.status(b"GET /health HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n") == 400
     assert service.status(b"GET /health HTTP/1.1\r\nConnection: close\r\n\r\n") == 400
     assert service.status(b"GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n") == 200
-    # Whoever makes a victim's browser reach us by another name (DNS rebinding) comes with that name's origin, and without cookies.
+    # A request of a victim's browser under another host name (DNS rebinding) has that name's origin, and no cookies.
     assert service.post("/sign-in/email", {"email": "a@example.com", "password": PASSWORD}, headers={"Host": "rebound.example", "Origin": "http://rebound.example"}).status_code == 403
 
 
@@ -162,7 +162,7 @@ def test_api_13_ids_are_ids(service):
     admin = service.admin()
     known = service.sign_up()
     assert admin.get("/admin/get-user", params={"id": known.id}).status_code == 200
-    # 404: nobody has it; 400: no text that an id could be.
+    # 404: no user has it; 400: not a text that an id could be.
     for odd, asked, posted in (("..%2fadmin", 404, 404), ("\0", 400, 400), ("1", 404, 404), (str(uuid.uuid4()).upper(), 404, 404), ("{" + str(uuid.uuid4()) + "}", 404, 404), ("x" * 5_000, 404, 400), ("' OR 1=1--", 404, 404)):
         assert admin.get("/admin/get-user", params={"id": odd}).status_code == asked, odd
         assert admin.post("/admin/remove-user", {"userId": odd}).status_code == posted, odd
@@ -206,7 +206,7 @@ def test_api_17_the_description_is_true(service):
     for path, operations in described.items():
         for method in {"get", "post"} & operations.keys():
             for headers in ({}, user.bearer, {"Origin": "https://evil.example"}):
-                # What ends this session is asked for by nobody.
+                # Requests that end this session are left out.
                 if headers == user.bearer and path.endswith(("/sign-out", "/revoke-sessions", "/delete-user")):
                     continue
                 answer = httpx.request(method, service.base + path.replace("{token}", "x"), headers=headers, **({"json": {}} if method == "post" else {}))

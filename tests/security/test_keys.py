@@ -138,7 +138,7 @@ def test_key_12_one_ring_however_many_begin(own):
     assert first == second and len(first) == 2
     before = [k["kid"] for k in place.cli("keys", "list")]
     outcomes = at_once(lambda: place.run("keys", "rotate", "--force", "--yes").returncode, 5)
-    # Each that says so made one; nobody who lost made any.
+    # Each that says so made one; those that lost made none.
     assert outcomes.count(0) >= 1 and len([k for k in place.cli("keys", "list") if k["kid"] not in before]) == outcomes.count(0)
     states = [k["state"] for k in place.cli("keys", "list")]
     assert states.count("active") == 1 and states.count("standby") == 1
@@ -236,7 +236,7 @@ def test_key_19_a_bounded_set(own):
     wait_for(lambda: len(keys(place)) > 2)
     states = [k["state"] for k in place.cli("keys", "list")]
     assert states.count("active") == 1 and states.count("standby") == 1
-    # Whoever forces rotations faster than tokens die keeps what still verifies: that must not be taken away.
+    # If rotations are forced faster than tokens expire, keys that still verify tokens have to stay.
     assert len(place.get(JWKS).content) < 22 * 200
 
 

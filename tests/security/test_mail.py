@@ -63,7 +63,7 @@ def test_eml_05_purposes_do_not_mix(service):
     assert set_password(service, reset) == 200
 
 
-def test_eml_06_a_reset_signs_nobody_in(service):
+def test_eml_06_a_reset_signs_no_user_in(service):
     user = service.sign_up()
     service.do("users", "ban", user.email, "--yes")
     service.do("users", "unban", user.email)
@@ -96,7 +96,7 @@ def test_eml_08_links_are_the_settings(service):
         assert link.startswith(service.issuer + "/api/auth/") and "evil" not in link
 
 
-def test_eml_09_nobody_is_led_away(service):
+def test_eml_09_no_link_leads_to_a_foreign_site(service):
     user = service.sign_up()
     for target in ("//evil.example", "/\\evil.example", "/x/..//evil.example", "/.//evil.example", "https://app.example.com@evil.example", "https://app.example.com.evil.example", "javascript:alert(1)", "/\t/evil.example",
                    "https:evil.example", "http://app.example.com", "\\\\evil.example", "/%2f%2fevil.example/..//evil.example", "https://evil.example", "data:text/html,x", "/%0d%0aLocation:https://evil.example", "//%65vil.example"):
@@ -129,7 +129,7 @@ def test_eml_10_opening_uses_nothing_up(service):
     assert (seen["email"], seen["emailVerified"]) == (other.user.email, False)
 
 
-def test_eml_11_a_link_is_told_to_nobody(service):
+def test_eml_11_a_link_is_in_no_answer_and_no_log(service):
     user = service.sign_up()
     user.post("/change-email", {"newEmail": f"new{user.email}"})
     service.post("/send-verification-email", {"email": user.email})
@@ -272,7 +272,7 @@ def test_eml_18_no_mail_in_the_clear(own):
         assert code == 78 and "smtp_url" in said and "secret" not in said, said
 
 
-def test_eml_19_a_black_hole_stops_nobody(own):
+def test_eml_19_a_black_hole_stops_no_other_mail(own):
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as hole:

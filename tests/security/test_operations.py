@@ -116,7 +116,7 @@ def test_ops_07_two_are_one(own):
         made = signed_in(base)
         assert {ask(other, "GET", "/session", made[kind]).status_code for other in both for kind in ("token", "accessToken")} == {200}
         assert {len(ask(other, "GET", "/list-sessions", made["token"]).json()) for other in both} == {2 if base is place.base else 3}
-    # A refresh token at both at once has one successor, and nobody is refused.
+    # A refresh token at both at once has one successor, and no request is refused.
     bases = list(both) * 10
     answers = at_once(lambda: httpx.post(f"{bases.pop()}/api/auth/refresh", json={"refreshToken": user.refresh}, timeout=30))
     assert {a.status_code for a in answers} == {200} and len({a.json().get("refreshToken") for a in answers} - {None}) == 1
@@ -189,7 +189,7 @@ def test_ops_13_the_command_line(own):
     shown = place.run("users", "list")
     assert "\x1b" not in shown.stdout + shown.stderr
     assert json.loads(place.run("users", "list", "--output", "json").stdout)
-    assert place.run("users", "show", "nobody@example.com").returncode == 1 and place.run("nonsense").returncode == 2
+    assert place.run("users", "show", "unknown@example.com").returncode == 1 and place.run("nonsense").returncode == 2
     assert place.run("users", "set-password", user.email, stdin="a quiet new password\n").returncode == 0
     events = place.audit("", user.email)
     assert any("cli" in e["actor"] or "command" in e["actor"] for e in events), {e["actor"] for e in events}
@@ -222,7 +222,7 @@ def sockets(pid: int) -> set[str]:
     return found
 
 
-def test_ops_17_it_speaks_to_nobody_unasked(own):
+def test_ops_17_it_opens_no_connection_unasked(own):
     place = own()
     place.sign_up()
     pid = place.processes[0].pid

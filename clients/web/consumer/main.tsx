@@ -1,4 +1,4 @@
-// Somebody's application, as strict as TypeScript can be: it must compile against what `npm pack` makes.
+// An application with TypeScript's strictest settings: it must compile against what `npm pack` makes.
 import { type CountersignError, createCountersign, type Session, type State, type User } from "@countersign/web";
 import { withCountersign } from "@countersign/web/axios";
 import axios from "axios";

@@ -19,9 +19,9 @@ const RENEWED_FROM = 0.75;
 /** After three attempts in vain: until the next three, doubled each time. */
 const FIRST_WAIT_MS = 3_000;
 const LONGEST_WAIT_MS = 60_000;
-/** Somebody else in this browser may have signed in: looked for no more often than this. */
+/** The shortest time between two checks whether another user has signed in in this browser, in milliseconds. */
 const LOOK_AGAIN_MS = 10_000;
-/** Whoever looks at the page again is told of a session that ended elsewhere: asked for no more often than this. */
+/** The shortest time between two checks whether the session has ended elsewhere, when the page becomes visible, in milliseconds. */
 const STILL_THERE_MS = 30_000;
 /** A request is not kept waiting for a new token for longer than this while the old one is good. */
 const PATIENCE_MS = 1_000;
@@ -48,7 +48,7 @@ export class Client {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private wait = FIRST_WAIT_MS;
   private lookedAt = -Infinity;
-  /** After a failure: nobody asks again before, while the token lasts. */
+  /** After a failure: the earliest time of the next attempt, while the token is valid. */
   private notBefore = -Infinity;
   /** A new token that a backend refused all the same: no other would please it more. */
   private unloved: string | undefined;
@@ -96,7 +96,7 @@ export class Client {
       try {
         await this.service.ask("/sign-out", {});
       } catch (error) {
-        // With `everywhere` the sessions have ended; only cookies that are worth nothing are left.
+        // With `everywhere` the sessions have ended; only invalid cookies are left.
         if (!options.everywhere) throw error;
       }
       this.end();
@@ -112,7 +112,7 @@ export class Client {
     return user && session ? { user, session } : null;
   };
 
-  /** A token that is good for a request now; `null` for nobody. Fails only if there is none and the service cannot be asked. */
+  /** Returns a token that is valid now; `null` without a session. Fails only if there is none and the service cannot be asked. */
   readonly getAccessToken = async (): Promise<string | null> => {
     this.start();
     if (!this.env.window || this.state.status === "signedOut") return null;
@@ -170,7 +170,7 @@ export class Client {
   /** What is known now. */
   readonly getSnapshot = (): State => this.state;
 
-  /** What a server renders: nobody knows yet. */
+  /** What a server renders: the session is not known yet. */
   readonly getServerSnapshot = (): State => LOADING;
 
   /** Stops everything, for tests and for modules that are replaced while they run. */
@@ -193,7 +193,7 @@ export class Client {
     });
   }
 
-  /** One at a time in this tab. A token other than `refused`, or nobody. */
+  /** Refreshes, one at a time in this tab. Returns a token other than `refused`, or `null` without a session. */
   private async renew(refused?: string): Promise<Token | undefined> {
     this.start();
     for (;;) {
@@ -215,7 +215,7 @@ export class Client {
     const asked = this.clocks();
     try {
       const granted = await this.service.refresh<Granted>();
-      // Meanwhile nobody or somebody else is here: this answer is about another.
+      // The user has signed out or another one has signed in: this answer is about the previous session.
       if (epoch !== this.epoch) return this.token;
       this.keep(granted, asked);
       this.wait = FIRST_WAIT_MS;
@@ -233,7 +233,7 @@ export class Client {
   }
 
   private keep({ accessToken, expiresIn, session, user }: Granted, asked: Clocks): void {
-    // A server holds nobody's token: its memory is everybody's.
+    // A server keeps no token, because all users share its memory.
     if (!this.env.window) return;
     const token = { value: accessToken!, user, session: session ?? { id: sessionOf(accessToken!), expiresAt: null }, lifetime: expiresIn! * 1_000, at: asked.wall };
     // A sister has signed out while the answer was under way.
@@ -274,7 +274,7 @@ export class Client {
     const mine = this.token?.session.id ?? null;
     if (session) this.over.add(session);
     if (session && session === mine) this.forget();
-    // A tab that held no token was told that nobody is here: this one asks for itself.
+    // The tab that was asked had no token and answered that there is no session: this one asks for itself.
     else if (!session && mine) void this.renew(this.token?.value).catch(() => {});
   }
 
@@ -287,7 +287,7 @@ export class Client {
   }
 
   private failed(error: Error): void {
-    // Only somebody's question failed: the token is good, and its own time will come.
+    // Only this request failed: the token is valid, and is refreshed at its own time.
     if (this.share() < RENEWED_FROM) return;
     this.show({ ...this.state, error });
     const wait = isPassing(error) && error.retryAfter ? error.retryAfter * 1_000 : this.wait;
@@ -338,7 +338,7 @@ export class Client {
     this.timer = setTimeout(this.wake, Math.max(0, (from - this.share()) * this.token.lifetime));
   }
 
-  /** A timer, the network, or somebody who looks: is there something to do? */
+  /** Called by a timer, when the network is back or when the page becomes visible: does what is due. */
   private readonly wake = (): void => {
     if (this.env.document?.visibilityState === "hidden" || !this.env.isOnline()) return;
     if (this.state.status === "signedOut") {
@@ -348,7 +348,7 @@ export class Client {
     void this.renew().catch(() => {});
   };
 
-  /** Somebody looks at the page again: is the session still there? A question that costs no refresh. */
+  /** The page has become visible: checks whether the session still exists, without a refresh. */
   private readonly lookAgain = (): void => {
     this.wake();
     const { token } = this;

@@ -11,9 +11,9 @@ type Message =
 
 /** A tab that is asleep does not answer. */
 const ANSWER_MS = 300;
-/** Where locks are missing nobody knows whether there are others. */
+/** Without locks it is not known whether there are other tabs. */
 const BLIND_ANSWER_MS = 100;
-/** Longer than three attempts at a refresh with every pause that a service may ask for: whoever holds the lock for longer is stuck. */
+/** Longer than three attempts at a refresh with every pause that a service may ask for: a tab that holds the lock for longer is stuck. */
 const LOCK_MS = 45_000;
 
 export interface Listener {
@@ -106,7 +106,7 @@ export class Tabs {
     });
   }
 
-  /** How many there are; endless where nobody can tell. */
+  /** The number of tabs; infinite if it cannot be determined. */
   private async others(): Promise<number> {
     try {
       const held = (await this.env.locks?.query())?.held;

@@ -28,7 +28,7 @@ export interface State {
   readonly status: "loading" | "signedIn" | "signedOut";
   readonly user: User | null;
   readonly session: Session | null;
-  /** Why the service could not be asked the last time; nobody is signed out by that. */
+  /** Why the service could not be asked the last time; this signs no user out. */
   readonly error: Error | null;
 }
 
@@ -49,7 +49,7 @@ export interface Options {
   baseURL: string;
   /** The service's `server.base_path`; `/api/auth` unless said otherwise. */
   basePath?: string;
-  /** Origins that `fetch` sends the token to; all, if none is named. Name them where an address may come from somebody else. */
+  /** Origins that `fetch` sends the token to; all, if none is named. Name them where a URL may come from another party. */
   origins?: string[];
 }
 

@@ -54,7 +54,7 @@ test("undone, it sends nothing more; a caller's own header is left", async () =>
   await expect(settle(api.get(API))).rejects.toMatchObject({ response: { status: 401 } });
 });
 
-test("with origins named, nobody else gets the token", async () => {
+test("with origins named, no other origin gets the token", async () => {
   const { api } = await start({ origins: ["https://other.example.com"] });
   await expect(settle(api.get(API))).rejects.toMatchObject({ response: { status: 401 } });
   expect(world.refreshes).toBe(0);

@@ -35,7 +35,7 @@ async function signedIn(options = {}) {
 const status = (tab: { client: { getSnapshot(): { status: string } } }) => tab.client.getSnapshot().status;
 
 describe("who is signed in", () => {
-  test("nobody, then Ana, then nobody", async () => {
+  test("signed out, then Ana, then signed out", async () => {
     const { tab, states } = await signedIn();
     expect(tab.client.getSnapshot().user?.name).toBe("Ana");
     await settle(tab.client.signOut());
@@ -67,7 +67,7 @@ describe("who is signed in", () => {
     expect(tab.client.getSnapshot()).toBe(seen);
   });
 
-  test("on a server nothing happens and nobody is known", async () => {
+  test("on a server nothing happens and there is no session", async () => {
     const client = createCountersign({ baseURL: BASE });
     const listener = vi.fn();
     client.subscribe(listener)();
@@ -166,7 +166,7 @@ describe("fetch", () => {
     expect([world.refreshes, world.backend, status(tab)]).toEqual([1, 4, "signedIn"]);
   });
 
-  test("with origins named, nobody else gets the token; a caller's own is left", async () => {
+  test("with origins named, no other origin gets the token; a caller's own is left", async () => {
     const { tab } = await signedIn({ origins: ["https://other.example.com/"] });
     expect((await settle(tab.client.fetch(API))).status).toBe(401);
     const own = world.tab();
@@ -178,7 +178,7 @@ describe("fetch", () => {
 });
 
 describe("answers that get lost", () => {
-  test("the same token after one and two seconds; then later; nobody is signed out", async () => {
+  test("the same token after one and two seconds; then later; no user is signed out", async () => {
     const { tab } = await signedIn();
     let at: number[] = [];
     world.before = (path) => {
@@ -306,7 +306,7 @@ describe.each([
     if (hasChannel) expect(tabs.map((tab) => tab.client.getSnapshot().session!.id)).toEqual(Array(8).fill(now));
   });
 
-  test("a refresh under way when somebody signs out brings nobody back", async () => {
+  test("a refresh under way during a sign-out does not restore the session", async () => {
     const tabs = await eight();
     const late = tabs[0]!.client.session({ fresh: true });
     const out = tabs[0]!.client.signOut();
@@ -395,7 +395,7 @@ test("a request is not kept waiting by a service that hangs while the token is g
   world.hangs = false;
 });
 
-test("on a server a sign-in is nobody's afterwards", async () => {
+test("on a server a sign-in leaves no session behind", async () => {
   const client = createCountersign({ baseURL: BASE });
   const grant = { accessToken: "e30.eyJzaWQiOiJzIn0.s", expiresIn: 900, user: { name: "Ana" } };
   const fetched = vi.spyOn(globalThis, "fetch").mockImplementation(async () => new Response(JSON.stringify(grant)));
@@ -407,7 +407,7 @@ test("on a server a sign-in is nobody's afterwards", async () => {
   fetched.mockRestore();
 });
 
-test("a lock that somebody never gives back is waited for no longer than the service forgives", async () => {
+test("a lock that a tab never releases is waited for no longer than the service permits", async () => {
   const stuck = new AbortController();
   const timeout = vi.spyOn(AbortSignal, "timeout").mockImplementation((ms) => (ms === 45_000 ? stuck.signal : new AbortController().signal));
   void world.locks!.request(`countersign:${BASE}/api/auth`, () => new Promise(() => {}));

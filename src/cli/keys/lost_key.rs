@@ -1,5 +1,5 @@
-//! `keys abandon`: what an operator does who has lost the master key. The only command about keys
-//! that runs without them.
+//! `keys abandon`: for an operator who has lost the master key. The only command about keys that
+//! works without them.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::random::OsRandom;
 
 pub(super) async fn abandon(config: Config, yes: bool, format: Output) -> Result<()> {
     ask::confirm(
-        "Give up every signing key and end every session? What the lost master key sealed cannot be brought back.",
+        "Give up every signing key and end every session? What was sealed under the lost master key cannot be recovered.",
         yes,
     )?;
     let app = Box::pin(bootstrap::build_without_master_key(
@@ -38,7 +38,7 @@ pub(super) async fn abandon(config: Config, yes: bool, format: Output) -> Result
         ],
     );
     output::note(
-        "Back the new master key up apart from the database, give it to every process and start them again.",
+        "Back up the new master key separately from the database, give it to every process and restart them.",
     );
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Which processes serve and which master keys they hold.
+//! Shows which processes serve and which master keys they have loaded.
 
 use serde_json::{Value, json};
 
@@ -17,13 +17,13 @@ const COLUMNS: [&str; 7] = [
     "holdsCurrentKey",
 ];
 
-/// `keys processes`.
+/// Runs the command `keys processes`.
 pub(super) async fn list(app: &App, format: Output) -> Result<()> {
     print(&processes::holders(app).await?, format);
     Ok(())
 }
 
-/// Below the signing keys of `keys list`, for people.
+/// Prints a note below the signing keys of `keys list`.
 pub(super) async fn beside_keys(app: &App) -> Result<()> {
     let holders = processes::holders(app).await?;
     let state = |id: &String, given_up: bool| {

@@ -1,4 +1,4 @@
-//! `keys rewrap`: another master key.
+//! `keys rewrap`: changes the master key.
 
 use std::path::PathBuf;
 
@@ -17,20 +17,20 @@ pub(in crate::cli) struct Arguments {
     /// A file with the new key: 43 characters of base64url, mode 0600
     #[arg(long)]
     new_master_key_file: PathBuf,
-    /// The old master key leaked
+    /// The old master key leaked: end every refresh token and cookie
     #[arg(long)]
     compromised: bool,
-    /// Go on although running processes lack the new key; they stop serving until they have it.
+    /// Continue although running processes lack the new key; they stop serving until they have it.
     /// Recorded in the audit trail
     #[arg(long)]
     although_processes_lack_it: bool,
     /// Open every key and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Do not ask
+    /// Skip the confirmation prompt
     #[arg(long)]
     yes: bool,
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     output: Output,
 }

@@ -1,4 +1,4 @@
-//! What `users …` can be told.
+//! The arguments of `users …`; `users` carries them out.
 
 use clap::Subcommand;
 use serde_json::{Map, Value};
@@ -7,20 +7,20 @@ use crate::cli::Output;
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Users {
-    /// Make a user; the password is read from the terminal or from standard input
+    /// Create a user; the password is read from the terminal or from standard input
     #[command(
         after_help = "Example:\n  echo \"$PASSWORD\" | countersign users create ana@example.com --name Ana --email-verified"
     )]
     Create {
-        /// Address
+        /// Email address
         email: String,
-        /// Name
+        /// Name of the user
         #[arg(long, default_value = "")]
         name: String,
-        /// Comma-joined roles
+        /// Roles, joined by commas
         #[arg(long, default_value = "user", value_parser = roles)]
         role: String,
-        /// The mailbox is known to be the user's
+        /// The mailbox counts as verified
         #[arg(long)]
         email_verified: bool,
         /// JSON object that feeds custom claims
@@ -29,39 +29,39 @@ pub(in crate::cli) enum Users {
         /// Check everything and write nothing
         #[arg(long)]
         dry_run: bool,
-        /// How to print
+        /// Output format
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
     /// List users, oldest first
     List {
-        /// Only whose address holds this text
+        /// Only users whose email address contains this text
         #[arg(long, value_name = "TEXT")]
         search: Option<String>,
-        /// Only with this role
+        /// Only users with this role
         #[arg(long, value_name = "ROLE")]
         role: Option<String>,
-        /// At most so many
+        /// The greatest number of users to list
         #[arg(long, default_value_t = 100)]
         limit: u32,
-        /// Skip so many
+        /// The number of users to skip
         #[arg(long, default_value_t = 0)]
         offset: u32,
-        /// How to print
+        /// Output format
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
     /// Show one user
     Show {
-        /// Address or id
+        /// Email address or id of the user
         user: String,
-        /// How to print
+        /// Output format
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
     /// Set a password, read as in `create`; every session of the user ends
     SetPassword {
-        /// Address or id
+        /// Email address or id of the user
         user: String,
         /// Check everything and write nothing
         #[arg(long)]
@@ -70,121 +70,121 @@ pub(in crate::cli) enum Users {
     /// Replace a user's roles: `user`, `admin`, those of [roles] in the settings, or several joined
     /// by commas
     SetRole {
-        /// Address or id
+        /// Email address or id of the user
         user: String,
-        /// Such as admin
+        /// Roles, joined by commas, such as admin
         #[arg(value_parser = roles)]
         role: String,
-        /// Say what would be done and write nothing
+        /// Show what would be done and write nothing
         #[arg(long)]
         dry_run: bool,
     },
-    /// Invite somebody: an account without a password, and a mail whose link sets one; a running
-    /// service sends it
+    /// Invite a user: create an account without a password, and queue a mail whose link sets one; a
+    /// running service sends it
     #[command(
         after_help = "Example:\n  countersign users invite ana@example.com --redirect-to https://app.example.com/welcome"
     )]
     Invite {
-        /// Address
+        /// Email address
         email: String,
-        /// Name
+        /// Name of the user
         #[arg(long, default_value = "")]
         name: String,
-        /// Comma-joined roles
+        /// Roles, joined by commas
         #[arg(long, default_value = "user", value_parser = roles)]
         role: String,
-        /// The page that takes the token and asks for a password; a trusted origin, or a path of
-        /// ours
+        /// The page that receives the token and asks for a password: a URL of a trusted origin, or
+        /// a path of this service
         #[arg(long, value_name = "URL")]
         redirect_to: String,
         /// Check everything and write nothing
         #[arg(long)]
         dry_run: bool,
     },
-    /// Change a user's name, address or picture; another address ends every session and is told at
-    /// the old one
+    /// Change a user's name, email address or picture; a new email address ends every session, and
+    /// a notice is sent to the old one
     Update {
-        /// Address or id
+        /// Email address or id of the user
         user: String,
-        /// Another name
+        /// New name
         #[arg(long)]
         name: Option<String>,
-        /// Another address
+        /// New email address
         #[arg(long)]
         email: Option<String>,
-        /// Whether the mailbox is known to be the user's
+        /// Whether the mailbox counts as verified
         #[arg(long, value_name = "BOOL")]
         email_verified: Option<bool>,
-        /// Address of a picture; an empty one takes it away
+        /// URL of a picture; an empty text removes it
         #[arg(long)]
         image: Option<String>,
-        /// Say what would be done and write nothing
+        /// Show what would be done and write nothing
         #[arg(long)]
         dry_run: bool,
     },
     /// Replace a user's metadata, which feeds custom claims
     SetMetadata {
-        /// Address or id
+        /// Email address or id of the user
         user: String,
         /// A JSON object
         #[arg(value_parser = metadata)]
         metadata: Map<String, Value>,
-        /// Say what would be done and write nothing
+        /// Show what would be done and write nothing
         #[arg(long)]
         dry_run: bool,
     },
-    /// Ban a user, for ever or for a time; every session of the user ends
+    /// Ban a user, with or without an end; every session of the user ends
     Ban {
-        /// Address or id
+        /// Email address or id of the user
         user: String,
-        /// What the user is not told, and other admins are
+        /// Shown to other admins, not to the user
         #[arg(long)]
         reason: Option<String>,
-        /// Such as 7d; without it for ever
+        /// The length of the ban, such as 7d; without it the ban has no end
         #[arg(long = "for", value_name = "TIME", value_parser = crate::cli::span)]
         time: Option<std::time::Duration>,
-        /// Say what would be done and write nothing
+        /// Show what would be done and write nothing
         #[arg(long)]
         dry_run: bool,
-        /// Do not ask
+        /// Skip the confirmation prompt
         #[arg(long)]
         yes: bool,
     },
-    /// Let a banned user in again
+    /// Lift the ban of a user
     Unban {
-        /// Address or id
+        /// Email address or id of the user
         user: String,
-        /// Say what would be done and write nothing
+        /// Show what would be done and write nothing
         #[arg(long)]
         dry_run: bool,
     },
-    /// Delete a user with every session and account; there is no way back
+    /// Delete a user with every session and account; this cannot be undone
     Delete {
-        /// Address or id
+        /// Email address or id of the user
         user: String,
-        /// Say what would be done and write nothing
+        /// Show what would be done and write nothing
         #[arg(long)]
         dry_run: bool,
-        /// Do not ask
+        /// Skip the confirmation prompt
         #[arg(long)]
         yes: bool,
     },
-    /// Shut a user out; every session of the user ends
+    /// Disable a user; every session of the user ends
     Disable {
-        /// Address or id
+        /// Email address or id of the user
         user: String,
-        /// Say what would be done and write nothing
+        /// Show what would be done and write nothing
         #[arg(long)]
         dry_run: bool,
-        /// Do not ask
+        /// Skip the confirmation prompt
         #[arg(long)]
         yes: bool,
     },
-    /// Let a user in again
+    /// Enable a disabled user
     Enable {
-        /// Address or id
+        /// Email address or id of the user
         user: String,
-        /// Say what would be done and write nothing
+        /// Show what would be done and write nothing
         #[arg(long)]
         dry_run: bool,
     },
@@ -194,7 +194,8 @@ fn metadata(text: &str) -> std::result::Result<Map<String, Value>, String> {
     serde_json::from_str(text).map_err(|e| format!("not a JSON object: {e}"))
 }
 
-/// RFC 6749 names no form for roles; ours is one that no comma or space can hide in.
+/// Parses roles. RFC 6749 defines no form for them; this one allows neither commas nor spaces
+/// inside.
 fn roles(text: &str) -> std::result::Result<String, String> {
     let good = |role: &str| {
         (1..=32).contains(&role.len())

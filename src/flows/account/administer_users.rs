@@ -1,6 +1,6 @@
-//! What admins and operators change about users: roles, bans, addresses, everything; and deleting
-//! them. That the last admin stays one is decided on locked rows, in the transaction of the change;
-//! who may touch whom by the rows as they were just read.
+//! What admins and operators change about users: roles, bans, email addresses and all other fields;
+//! and deletion. Whether the last admin stays an admin is decided on locked rows, in the
+//! transaction of the change; who may change whom is decided by rows that were read just before.
 
 use std::time::Duration;
 
@@ -21,10 +21,10 @@ use crate::flows::permit::{Grantable, Permitted, PermittedOn, to};
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
-/// What Better Auth writes where an admin gives no reason.
+/// The ban reason that Better Auth stores if an admin gives none.
 const NO_REASON: &str = "No reason";
 
-/// A page of users and how many there are in all.
+/// Returns a page of users and the number of all users that match.
 pub async fn search(
     app: &App,
     _: Permitted<'_, to::ListUsers>,
@@ -36,12 +36,12 @@ pub async fn search(
         .await?)
 }
 
-/// The user of this id.
+/// Returns the user with this id.
 pub async fn get(app: &App, _: Permitted<'_, to::GetUser>, id: UserId) -> Result<User> {
     find(app, id).await
 }
 
-/// Permits the action on the user of this id.
+/// Reads the user with this id and permits the action on that user.
 pub(in crate::flows) async fn target<'a, A: Grantable>(
     app: &App,
     permitted: Permitted<'a, A>,
@@ -58,7 +58,7 @@ async fn find(app: &App, id: UserId) -> Result<User> {
     found.map(|f| f.user).ok_or(Error::UserNotFound)
 }
 
-/// Changes whatever is said of a user.
+/// Changes the given fields of a user.
 pub async fn update(
     app: &App,
     permitted: Permitted<'_, to::UpdateUser>,
@@ -85,13 +85,13 @@ pub async fn update(
         .as_ref()
         .is_some_and(|new| *new != target.email)
     {
-        // The new mailbox is not proven, unless the request vouches for it.
+        // The new mailbox is not verified, unless the request says that it is.
         changes.email_verified.get_or_insert(false);
     }
     carry_out(app, &on, changes, peer).await
 }
 
-/// Replaces the roles.
+/// Replaces the roles of a user.
 pub async fn set_role(
     app: &App,
     permitted: Permitted<'_, to::SetRole>,
@@ -116,7 +116,7 @@ pub async fn set_role(
 fn require_role_change(app: &App, by: Caller<'_>, target: &User, role: &str) -> Result<()> {
     by.require_to_set(app, Field::Role, target)?;
     check_roles(app, role)?;
-    // Setting roles takes away those that were there.
+    // Setting roles also removes the previous ones, so both sets have to be the caller's to give.
     if by.may_give(app, role) && by.may_give(app, &target.role) {
         Ok(())
     } else {
@@ -124,7 +124,7 @@ fn require_role_change(app: &App, by: Caller<'_>, target: &User, role: &str) -> 
     }
 }
 
-/// Shuts a user out for a time or for ever; every session ends in the same transaction.
+/// Bans a user, with or without an end; every session ends in the same transaction.
 pub async fn ban(
     app: &App,
     permitted: Permitted<'_, to::BanUser>,
@@ -157,7 +157,7 @@ pub async fn ban(
     .await
 }
 
-/// Lets a banned user in again.
+/// Lifts the ban of a user.
 pub async fn unban(
     app: &App,
     permitted: Permitted<'_, to::BanUser>,

@@ -1,6 +1,6 @@
-//! Another address: agreed to at the old one, if that was proven, and proven at the new one.
-//! Whether the new one belongs to another account is not told before it is proven, and then there
-//! is nothing to tell. Every other session ends with the change.
+//! Changes the email address: the user agrees at the old one, if it was verified, and proves the
+//! new one. Whether the new one belongs to another account is not revealed before it is proven;
+//! after that there is nothing to reveal. Every other session ends with the change.
 
 use std::time::Duration;
 
@@ -26,11 +26,11 @@ use crate::flows::session::end_session::end;
 use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 
-/// Where no mailbox was proven, nobody but the session can agree: it must be this fresh. A day, as
-/// Better Auth's.
+/// If the old mailbox was never verified, only the session can agree, and it must be this fresh:
+/// one day, as with Better Auth.
 const FRESH: Duration = Duration::from_secs(86_400);
 
-/// Asks for another address.
+/// Starts a change of the email address.
 pub async fn request(
     app: &App,
     who: OwnAccount<'_, to::SetEmail>,
@@ -65,8 +65,8 @@ pub async fn request(
             if !user.email_verified && !is_fresh {
                 return Err(Error::SessionNotFresh);
             }
-            // Whether the new address is taken decides where its proof would go: for the old
-            // mailbox it makes no difference.
+            // Whether the new email address is taken decides where its verification link goes; for
+            // the link to the old mailbox it makes no difference.
             let (sent, other) = if user.email_verified {
                 let (purpose, to) = (Purpose::ApproveChange, Some(&user.email));
                 let sent = tx
@@ -79,8 +79,8 @@ pub async fn request(
                     Purpose::ApproveChange,
                 )
             };
-            // One change at a time: a new link ends those of the change before. One that the limit
-            // of its recipient dropped ends nothing.
+            // Only one change at a time: a new link ends those of earlier changes. A mail that the
+            // recipient's limit dropped ends nothing.
             if sent {
                 let now = tx.now();
                 store::mails::end_tokens_of(tx.conn, user.id, other, now).await?;
@@ -91,8 +91,8 @@ pub async fn request(
     .await
 }
 
-/// Sends the link to the new address, unless it belongs to another account: then no link is sent,
-/// and nothing tells. `false`: over the recipient's limit.
+/// Sends the link to the new email address. If it belongs to another account, no link is sent,
+/// without any visible difference. Returns `false` if the recipient's limit is reached.
 async fn prove(
     tx: &mut Tx<'_>,
     user: &User,
@@ -107,7 +107,7 @@ async fn prove(
         .await
 }
 
-/// The old address agrees: the new one gets its link.
+/// Records the agreement from the old mailbox and sends the link to the new one.
 pub async fn approve(app: &App, text: &str, callback: Option<String>, peer: &Peer) -> Result<()> {
     let token = mail_links::open(app, text, Purpose::ApproveChange).await?;
     let change = Change {
@@ -126,7 +126,7 @@ pub async fn approve(app: &App, text: &str, callback: Option<String>, peer: &Pee
             {
                 return Err(Error::MailTokenInvalid);
             }
-            // The link stays good for when the new address may get a mail again.
+            // The link stays valid until the new email address may receive a mail again.
             if !prove(tx, &user, &change, callback.as_deref()).await? {
                 return Err(tx.too_many_mails());
             }
@@ -137,10 +137,11 @@ pub async fn approve(app: &App, text: &str, callback: Option<String>, peer: &Pee
     .await
 }
 
-/// The new address is proven: it is the user's from now on. No one is signed in by it, and a device
-/// that was tied to the account is known anew. Every other session ends: all but the one that
-/// proved it or, where the password did, the one that asked; without either all of them, with the
-/// password (`mailbox`).
+/// Completes the change: the new email address is proven and belongs to the user from now on.
+/// It signs no session in, and a device that was tied to the account becomes known again. Every
+/// other session ends, except the one that proved the email address or, if the password proved it,
+/// the one that asked for the change. Without either, all sessions and the password end
+/// (`mailbox`).
 pub async fn confirm(app: &App, text: &str, evidence: Evidence<'_>, peer: &Peer) -> Result<Proof> {
     let token = mail_links::open(app, text, Purpose::VerifyChange).await?;
     let new = token.new_email.clone().ok_or(Error::MailTokenInvalid)?;

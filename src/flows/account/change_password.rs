@@ -1,4 +1,4 @@
-//! Changing a password: the current one is proven again, and every other session ends in the same
+//! Changes a password: the current one is proven again, and every other session ends in the same
 //! transaction.
 
 use serde_json::Map;
@@ -26,7 +26,7 @@ use crate::flows::session::open_session::{Options, PendingSession, RingVersion, 
 use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 
-/// Replaces the password; with `move_session` the caller's own session gives way to a new one too.
+/// Replaces the password. With `move_session` a new session also replaces the caller's own one.
 pub async fn change_password(
     app: &App,
     who: OwnAccount<'_, to::SetPassword>,
@@ -116,8 +116,8 @@ pub async fn check_new(
     choose(app, new, &own_words(user)).await.map(|_| ())
 }
 
-/// Sets the password of a user who is not asked: every session of the user ends. For one's own
-/// account the current password is proven, so that a stolen session does not take the account.
+/// Sets the password of another user; every session of that user ends. For one's own account the
+/// current password has to be proven, so that a stolen session cannot take over the account.
 pub async fn set_for_user(
     app: &App,
     permitted: Permitted<'_, to::SetPassword>,
@@ -131,7 +131,7 @@ pub async fn set_for_user(
     let Some(who) = on.caller().signed_in().filter(|_| on.caller().names(user)) else {
         return set(app, user, None, new, peer).await;
     };
-    // An actor who acts as the user knows the current password no better than a thief would.
+    // An admin who impersonates the user knows the current password no better than a thief would.
     let own = who.own_account()?;
     let verified = verify_password(app, own, current.ok_or(Error::InvalidPassword)?, peer)
         .await?
@@ -179,24 +179,24 @@ async fn set(
 #[derive(Clone)]
 struct Change {
     user: UserId,
-    /// What must still be the current hash; `None`: whatever it is, and if there is none.
+    /// The hash that must still be stored; `None` for any hash or none.
     verified: Option<String>,
     account: EventId,
     hash: String,
     spared: Option<crate::model::kernel::id::SessionId>,
-    /// The session whose place `opening` takes in the same browser.
+    /// The session of the same browser that `opening` replaces.
     replaced: Option<crate::model::kernel::id::SessionId>,
     opening: Option<PendingSession>,
 }
 
 impl Change {
-    /// The user's row first, the sessions in a later statement: a sign-in in between sees the new
-    /// hash or is revoked.
+    /// Writes the user's row first and ends the sessions in a later statement: a concurrent sign-in
+    /// sees the new hash, or its session is revoked.
     ///
     /// # Errors
-    /// [`Error::InvalidPassword`] where the hash that was verified is no longer the user's,
-    /// [`Error::UserNotFound`] where there is no such user, [`Error::Unauthorized`] where the user
-    /// was shut out meanwhile.
+    /// [`Error::InvalidPassword`] if the verified hash is not the user's any more,
+    /// [`Error::UserNotFound`] if the user does not exist, [`Error::Unauthorized`] if the user was
+    /// banned or disabled meanwhile.
     async fn run(self, tx: &mut Tx<'_>) -> Result<Option<(PendingSession, RingVersion)>> {
         let now = tx.now();
         let refusal = || {

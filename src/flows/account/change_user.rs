@@ -1,5 +1,5 @@
-//! Changes of a user by an admin or operator, in their transaction: what they end, whom they tell,
-//! and that the last admin stays one.
+//! Changes of a user by an admin or operator, in their transaction: what they end, which notices
+//! are sent, and that the last admin stays an admin.
 
 use serde_json::{Map, Value};
 
@@ -19,9 +19,9 @@ use crate::flows::session::end_session::end;
 use crate::flows::transaction::Tx;
 use crate::flows::{Error, Result};
 
-/// Deletes the account with every session, also those in which its user acts as another one, and
-/// records it. The account and the admins are locked; `missing` is the refusal where there is no
-/// such user.
+/// Deletes the account with every session, including those in which its user impersonates another
+/// one, and records it. Locks the account and the admins. `missing` is the error if the user does
+/// not exist.
 pub(in crate::flows) async fn delete_account(
     tx: &mut Tx<'_>,
     id: UserId,
@@ -36,8 +36,8 @@ pub(in crate::flows) async fn delete_account(
         .await
 }
 
-/// Refuses what would leave no other user who could sign in as an admin. The admins are locked
-/// first, so that two who remove each other wait for one another.
+/// Refuses a change that would leave no other user who can sign in as an admin. Locks the admins
+/// first, so that two who remove each other wait for each other.
 ///
 /// # Errors
 /// [`Error::LastAdmin`]
@@ -84,13 +84,13 @@ pub(super) async fn change(
         )
         .await?;
     } else if changes.role.is_some() {
-        // What the old roles allowed is over, and with it the sessions in which this user acts as
-        // another one.
+        // The permissions of the old roles have ended, and with them the sessions in which this
+        // user impersonates another one.
         end(tx, Which::ActedBy(id), RevokedReason::Revoked).await?;
     }
     if changes.email.is_some() || changes.email_verified.is_some() {
-        // Links that were sent to the mailbox of before are no longer good, also if it becomes the
-        // user's again.
+        // Links that were sent to the old mailbox stay invalid, even if it becomes the user's
+        // again.
         store::mails::end_tokens(tx.conn, id, now).await?;
     }
     if user.email != before.email {
@@ -116,7 +116,7 @@ pub(super) async fn change(
     Ok(user)
 }
 
-/// The events of a change; they hold no addresses and names.
+/// Returns the audit events of a change; they contain no email addresses and names.
 fn events(changes: &Changes) -> Vec<(Kind, Map<String, Value>)> {
     let mut events = Vec::new();
     if let Some(role) = &changes.role {
@@ -130,7 +130,7 @@ fn events(changes: &Changes) -> Vec<(Kind, Map<String, Value>)> {
         Some(Ban::Lifted) => events.push((Kind::UserUnbanned, Map::new())),
         None => {}
     }
-    // A role and a ban have events of their own.
+    // Roles and bans have events of their own.
     let named: Vec<Value> = changes
         .fields()
         .into_iter()

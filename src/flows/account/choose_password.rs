@@ -1,6 +1,6 @@
-//! What may be chosen as a password (SP 800-63B-4 section 3.1.1.2): long enough, none that
-//! everybody chooses, not one's own name or address, and not in the operator's list of breached
-//! ones. No rule asks for digits or signs.
+//! Which passwords may be chosen (SP 800-63B-4 section 3.1.1.2): long enough, not a common one, not
+//! the user's own name or email address, and not in the operator's list of breached passwords. No
+//! rule asks for digits or special characters.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use crate::model::account::password::Password;
 
 use crate::flows::{Error, Result};
 
-/// The password, if it may be chosen by who has these names and addresses.
+/// Returns the password if a user with these names and email addresses may choose it.
 pub async fn choose(app: &App, text: &str, own: &[&str]) -> Result<Password> {
     let password = Password::chosen(text, app.config.passwords.length)?;
     consider(app, &password, own).await?;
     Ok(password)
 }
 
-/// The same of a password whose length is right.
+/// Checks a password whose length is valid.
 pub async fn consider(app: &App, password: &Password, own: &[&str]) -> Result<()> {
     if app.config.passwords.blocklist.is_on() {
         let host = app.config.server.public_url.host_str().unwrap_or_default();
@@ -32,8 +32,8 @@ pub async fn consider(app: &App, password: &Password, own: &[&str]) -> Result<()
         return Ok(());
     };
     let (breached, password) = (Arc::clone(breached), password.clone());
-    // The disk may be slow; whoever asked for this check wants it done, so without an answer
-    // nothing is chosen.
+    // The disk may be slow. The operator asked for this check, so without its result no password is
+    // accepted.
     let found = tokio::task::spawn_blocking(move || breached.contains(&password)).await;
     let found = found
         .map_err(|e| Error::Internal(e.to_string()))?

@@ -1,5 +1,5 @@
-//! What a proof of a mailbox changes in the database: the address is marked as proven, and an
-//! account that nothing ties to the mailbox's owner is taken over by the owner.
+//! What the proof of a mailbox changes in the database: the email address is marked as verified,
+//! and an account that nothing ties to the owner of the mailbox is taken over by that owner.
 
 use serde_json::Map;
 
@@ -19,18 +19,18 @@ use crate::flows::session::end_session::end;
 use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 
-/// What becomes of the name and the picture of an account that its mailbox's holder takes over.
+/// What happens to the name and picture of an account that the owner of its mailbox takes over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::flows) enum Profile {
-    /// The holder asked for a new password, and so knows of the account.
+    /// They stay: the owner asked for a new password, and so knows the account.
     Kept,
-    /// The holder followed a link that another person may have asked for: they may be a stranger's
-    /// words, and mails to the holder would speak with them.
+    /// They are removed: the owner followed a link that another person may have asked for, so the
+    /// name may be a stranger's text, which later mails to the owner would contain.
     Forgotten,
 }
 
 impl Profile {
-    /// As the audit trail says it.
+    /// Returns the text in the audit trail.
     fn as_str(self) -> &'static str {
         if self == Self::Kept {
             "kept"
@@ -51,8 +51,8 @@ impl Profile {
     }
 }
 
-/// The account belongs to the mailbox alone: every password, session, known device and link of
-/// before ends. The account and the user's row are locked.
+/// Makes the account belong to the owner of the mailbox alone: every previous password, session,
+/// known device and link ends. The account and the user's row are locked.
 pub(in crate::flows) async fn claim(
     tx: &mut Tx<'_>,
     user: &User,
@@ -73,8 +73,8 @@ pub(in crate::flows) async fn claim(
     mark(tx, user, new_email, changes).await
 }
 
-/// Ends every password, link and session of the account, and the sessions in which its user acts as
-/// another one. Returns whether the user had sessions.
+/// Ends every password, link and session of the account, and the sessions in which its user
+/// impersonates another one. Returns whether the user had sessions.
 async fn take_everything(tx: &mut Tx<'_>, user: UserId) -> Result<bool> {
     let now = tx.now();
     store::account::users::drop_accounts(tx.conn, user, now).await?;
@@ -85,8 +85,8 @@ async fn take_everything(tx: &mut Tx<'_>, user: UserId) -> Result<bool> {
     Ok(!ended.is_empty())
 }
 
-/// What [`claim`] took away, once more, after the database went back: password, sessions and links,
-/// and the profile where it was forgotten.
+/// Repeats what [`claim`] removed, after the database was restored to an earlier state: password,
+/// sessions and links, and the profile if it was forgotten.
 pub(in crate::flows) async fn reclaim_again(
     app: &App,
     user: UserId,

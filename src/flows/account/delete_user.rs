@@ -1,5 +1,5 @@
-//! Deleting one's own account: with the password at once, without it by a link that is good only
-//! where one is signed in.
+//! Deletes one's own account: at once with the password, or by a link that only works in a browser
+//! in which the user is signed in.
 
 use std::time::Duration;
 
@@ -19,10 +19,10 @@ use crate::flows::permit::{OwnAccount, to};
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
-/// How old a sign-in may be that deletes without a password or a link.
+/// The greatest age of a sign-in that may delete the account without a password or a link.
 const FRESH: Duration = Duration::from_secs(86_400);
 
-/// Deletes the account of who knows its password.
+/// Deletes the account of a user who proves the password.
 pub async fn with_password(
     app: &App,
     who: OwnAccount<'_, to::DeleteUser>,
@@ -36,7 +36,8 @@ pub async fn with_password(
     delete(app, user, Proof::Password(verified), peer).await
 }
 
-/// Where no mail is sent: a sign-in that is not a day old is proof enough, as with Better Auth.
+/// Deletes the account if no mail can be sent: a sign-in that is less than a day old is sufficient,
+/// as with Better Auth.
 pub async fn with_fresh_session(
     app: &App,
     who: OwnAccount<'_, to::DeleteUser>,
@@ -48,7 +49,7 @@ pub async fn with_fresh_session(
     delete(app, who.user.id, Proof::FreshSession, peer).await
 }
 
-/// Sends the link.
+/// Sends the link for deletion.
 pub async fn request(
     app: &App,
     who: OwnAccount<'_, to::DeleteUser>,
@@ -73,7 +74,7 @@ pub async fn request(
     .await
 }
 
-/// Whether the link is this user's and good.
+/// Checks that the link belongs to this user and is valid.
 pub async fn check(app: &App, who: OwnAccount<'_, to::DeleteUser>, token: &str) -> Result<()> {
     let token = mail_links::open(app, token, Purpose::DeleteUser).await?;
     if token.user == who.user.id {
@@ -83,7 +84,7 @@ pub async fn check(app: &App, who: OwnAccount<'_, to::DeleteUser>, token: &str) 
     }
 }
 
-/// Follows the link.
+/// Deletes the account by its link.
 pub async fn with_token(
     app: &App,
     who: OwnAccount<'_, to::DeleteUser>,
@@ -117,7 +118,8 @@ async fn delete(app: &App, user: UserId, proof: Proof, peer: &Peer) -> Result<()
             store::account::user_changes::lock(tx.conn, user).await?;
             match &proof {
                 Proof::Password(verified) => {
-                    // Changed while it was being verified: it no longer is the user's.
+                    // The password was changed while it was being verified, so the proof is not
+                    // valid any more.
                     let current = store::account::users::by_id(tx.conn, user)
                         .await?
                         .and_then(|found| found.password_hash);
@@ -139,8 +141,8 @@ async fn delete(app: &App, user: UserId, proof: Proof, peer: &Peer) -> Result<()
     .await
 }
 
-/// Deletes those who signed up and never proved that the mailbox is theirs
-/// (`sign_up.unproven_ttl`), at most so many; tells how many it looked at.
+/// Deletes sign-ups whose mailbox was never verified (`sign_up.unproven_ttl`), at most `limit`;
+/// returns how many it looked at.
 pub async fn unproven(app: &App, confirmed: ConfirmedNow, limit: i64) -> Result<u64> {
     let sign_up = &app.config.sign_up;
     if !sign_up.require_email_verification || sign_up.unproven_ttl.is_none() {
@@ -158,7 +160,7 @@ pub async fn unproven(app: &App, confirmed: ConfirmedNow, limit: i64) -> Result<
     for user in due {
         let work = tx!(tx => {
             store::account::user_changes::lock_account(tx.conn, user).await?;
-            // A user whose mailbox was proven meanwhile stays.
+            // A user whose mailbox was verified meanwhile stays.
             if store::account::user_changes::delete_unproven(tx.conn, user, confirmed).await? {
                 let why = detail([("reason", "never proven".into())]);
                 tx.record(Kind::UserDeleted, Some(user), None, why).await?;

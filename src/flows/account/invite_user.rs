@@ -1,5 +1,5 @@
-//! Inviting somebody: an account without a password, and a link to its mailbox that sets one. It
-//! works where signing up is closed.
+//! Invites a user: creates an account without a password, and mails a link that sets one. Works
+//! even if sign-up is closed.
 
 use serde_json::Map;
 
@@ -19,20 +19,21 @@ use crate::flows::permit::{Permitted, to};
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
-/// What the one who invites says.
+/// The content of an invitation.
 pub struct Invitation {
-    /// Canonical.
+    /// Email address in canonical form.
     pub email: Email,
-    /// May be empty.
+    /// Display name; may be empty.
     pub name: String,
-    /// Comma-joined role names.
+    /// Role names, joined by commas.
     pub role: String,
-    /// The page that takes the token and asks for a password.
+    /// The page that receives the token and asks for a password.
     pub redirect: String,
 }
 
-/// Who has the address, with the roles of now, if the one who invites may make a user with these
-/// roles: the link of such a user, and where it leads, is not for others to choose.
+/// Returns the user with this email address and their present roles, if the caller may create a
+/// user with these roles. Otherwise the caller must not choose the link of such a user, nor where
+/// it leads.
 async fn invited_before(
     app: &App,
     by: Caller<'_>,
@@ -48,8 +49,8 @@ async fn invited_before(
         .filter(|(_, role)| require_to_make(app, by, role).is_ok()))
 }
 
-/// Makes the account and sends the link; who was invited before and has not come gets a new link,
-/// and keeps the role of then.
+/// Creates the account and sends the link. A user who was invited before and has not accepted gets
+/// a new link, and keeps the original role.
 pub async fn invite(
     app: &App,
     permitted: Permitted<'_, to::CreateUser>,

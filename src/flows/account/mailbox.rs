@@ -1,11 +1,11 @@
-//! Proving a mailbox: the one way for every link that does so (verification, change of address,
-//! reset, invitation).
+//! Proves a mailbox; used by every link that does so (verification, change of email address, reset,
+//! invitation).
 //!
-//! A link alone proves only who reads the mailbox. Whether the one who set the password is the same
-//! person, three things tell: a live session of the account beside the device that it was given to,
-//! a device that is known at it, or the password itself. With one of them everything stays as it
-//! is. Without, the account belongs to the mailbox from then on: password, sessions and known
-//! devices of before end, and a new password is chosen.
+//! A link alone only proves who reads the mailbox. Three things show that the person who set the
+//! password is the same: a live session of the account together with the device that it was given
+//! to, a device that is known at the account, or the password itself. With one of them everything
+//! stays as it is. Without any, the account belongs to the owner of the mailbox from then on: all
+//! previous passwords, sessions and known devices end, and a new password is chosen.
 
 use crate::app::App;
 use crate::crypto::password::Verdict;
@@ -30,35 +30,35 @@ use crate::flows::session::read_session::Authenticated;
 use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 
-/// What came with a link that proves a mailbox.
+/// What the request with the link contained.
 #[derive(Clone, Copy, Default)]
 pub struct Evidence<'r> {
-    /// The live session whose token came along.
+    /// The live session whose token was sent.
     pub session: Option<&'r Authenticated>,
     /// Every session cookie of the request.
     pub session_cookies: &'r [&'r str],
-    /// Tokens of known devices, not yet looked at.
+    /// Tokens of known devices, not validated yet.
     pub devices: &'r [&'r str],
-    /// What was typed as the password of the account.
+    /// The password that the user typed.
     pub password: Option<&'r str>,
 }
 
-/// What ties the one who follows a link to the one who set the password.
+/// What ties the person who follows a link to the person who set the password.
 #[derive(Debug, Clone)]
 pub(in crate::flows) enum Tie {
-    /// A session of the account.
+    /// A live session of the account.
     Session(SessionId),
     /// A device that is known at the account.
     Device(Device),
-    /// The password, whose hash was this.
+    /// The password, which matched this hash.
     Password(String),
-    /// Nothing.
+    /// There is no tie.
     None,
 }
 
 impl Tie {
-    /// A new token for the device that was known at the account, as the user's row is now. `None`
-    /// where none was: a password that was typed proves no device.
+    /// Returns a new token for the device that was known at the account, for the user's present
+    /// row. Returns `None` if there was none: a typed password does not prove a device.
     pub(in crate::flows) fn device(&self, app: &App, user: &User) -> Option<String> {
         let session = match self {
             Self::None | Self::Password(_) => return None,
@@ -69,39 +69,40 @@ impl Tie {
     }
 }
 
-/// How a link that proves a mailbox stands to the browser that shows it.
+/// What the page of a link has to ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// The link is all that it takes.
+    /// The link is sufficient.
     Enough,
-    /// The password is needed too; or a new one is chosen and what was before ends.
+    /// The password is needed, too; otherwise a new one has to be chosen and everything before
+    /// ends.
     NotEnough,
 }
 
-/// What came of a proof.
+/// The result of a proof.
 #[derive(Debug, Clone)]
 pub struct Proof {
-    /// The user with the mailbox proven.
+    /// The user, whose mailbox is now verified.
     pub user: User,
-    /// The token that lets the mailbox's holder choose a password, once: what was there before has
-    /// ended.
+    /// The token with which the owner of the mailbox chooses a password, once; set if everything
+    /// before has ended.
     pub choose: Option<String>,
-    /// A new token for the device that was tied to the account, where the proof ended the one
-    /// before.
+    /// A new token for the device that was tied to the account, if the proof invalidated the
+    /// previous one.
     pub device: Option<String>,
 }
 
-/// Another host of the site can plant cookies, those of a stranger's own account among them. So a
-/// session that a cookie names counts only beside the device that it was given to, whose cookie
-/// over https no other host can set; and no device counts beside a live session of another user, or
-/// beside the device of one.
+/// Finds what ties the request to the account. Another host of the same site can set cookies,
+/// including those of an attacker's own account. So a session that a cookie names counts only
+/// together with the device that it was given to, whose cookie over https no other host can set. No
+/// device counts together with a live session of another user, or with a device of another user.
 async fn tie(app: &App, token: &MailToken, evidence: &Evidence<'_>, user: &User) -> Result<Tie> {
     let devices: Vec<Device> = evidence
         .devices
         .iter()
         .filter_map(|text| Device::open(app, text))
         .collect();
-    // An admin who acts as the user is not the user.
+    // An admin who impersonates the user is not the user.
     let own = evidence
         .session
         .filter(|who| who.session.user_id == token.user && who.session.impersonated_by.is_none());
@@ -134,7 +135,7 @@ async fn holder(app: &App, token: &MailToken) -> Result<store::account::users::W
         .ok_or(Error::UserNotFound)
 }
 
-/// What a page that shows the link has to ask for. Changes nothing.
+/// Returns what the page of the link has to ask for. Changes nothing.
 pub async fn standing(app: &App, token: &MailToken, evidence: &Evidence<'_>) -> Result<Standing> {
     let user = holder(app, token).await?.user;
     let is_proven = token.purpose == Purpose::VerifyEmail && user.email_verified;
@@ -146,10 +147,10 @@ pub async fn standing(app: &App, token: &MailToken, evidence: &Evidence<'_>) -> 
     })
 }
 
-/// Weighs what came with the link. A password is tried under the limits of a sign-in.
+/// Validates what came with the link. A password is checked under the limits of a sign-in.
 ///
 /// # Errors
-/// [`Error::InvalidPassword`] for a wrong one, [`Error::Limited`] for too many.
+/// [`Error::InvalidPassword`] for a wrong password, [`Error::Limited`] for too many attempts.
 pub(in crate::flows) async fn weigh(
     app: &App,
     token: &MailToken,
@@ -189,7 +190,7 @@ pub(in crate::flows) async fn weigh(
     Err(Error::InvalidPassword)
 }
 
-/// Whether what was weighed is still so; the user's row is locked.
+/// Returns whether the tie still holds; the user's row is locked.
 async fn holds(tx: &mut Tx<'_>, user: &User, tie: &Tie) -> Result<bool> {
     let now = tx.now();
     Ok(match tie {
@@ -208,12 +209,12 @@ async fn holds(tx: &mut Tx<'_>, user: &User, tie: &Tie) -> Result<bool> {
     })
 }
 
-/// The mailbox of `user`, or the one at `new_email`, is proven. The account and the user's row are
-/// locked.
+/// Marks the mailbox of `user`, or the one at `new_email`, as verified. The account and the user's
+/// row are locked.
 ///
 /// # Errors
-/// [`Error::Unauthorized`] where what tied the link to the account is no longer so,
-/// [`Error::MailTokenInvalid`] where another account has taken the new address meanwhile.
+/// [`Error::Unauthorized`] if the tie does not hold any more, [`Error::MailTokenInvalid`] if
+/// another account has taken the new email address meanwhile.
 pub(in crate::flows) async fn prove(
     tx: &mut Tx<'_>,
     user: &User,
@@ -228,7 +229,7 @@ pub(in crate::flows) async fn prove(
         let token = tx.make_link(Purpose::ResetPassword, &user).await?;
         return Ok((user, Some(token)));
     }
-    // A change that was possible without this address's agreement is possible no longer.
+    // A change that did not need the agreement of this email address is not possible any more.
     let now = tx.now();
     match new_email {
         None => {
@@ -240,7 +241,7 @@ pub(in crate::flows) async fn prove(
     Ok((user, None))
 }
 
-/// The proof as the browser gets it, once it is committed.
+/// Builds the result of the proof for the browser, after the commit.
 pub(in crate::flows) fn told(app: &App, (user, token): (User, Option<MailToken>)) -> Result<Proof> {
     Ok(Proof {
         user,

@@ -1,4 +1,4 @@
-//! What an operator does with users.
+//! What operators do with users from the command line.
 
 use serde_json::{Map, Value};
 
@@ -26,26 +26,26 @@ use crate::flows::{Error, Result};
 /// The role of a user who signs up.
 const DEFAULT_ROLE: &str = "user";
 
-/// What is said of a new user.
+/// The fields of a new user.
 pub struct New {
-    /// Canonical.
+    /// Email address in canonical form.
     pub email: Email,
-    /// May be empty.
+    /// Display name; may be empty.
     pub name: String,
-    /// Address of a picture.
+    /// URL of a picture.
     pub image: Option<String>,
-    /// As typed; `None`: the user has none yet.
+    /// The password as typed; `None` for a user without one.
     pub password: Option<String>,
-    /// Comma-joined role names.
+    /// Role names, joined by commas.
     pub role: String,
-    /// Whether the operator vouches for the mailbox.
+    /// Whether the mailbox counts as verified.
     pub email_verified: bool,
-    /// Feeds custom claims.
+    /// JSON object for custom claims.
     pub metadata: Map<String, Value>,
 }
 
 impl New {
-    /// The fields in which the new user would differ from one who has just signed up.
+    /// Returns the fields in which the new user would differ from one who has just signed up.
     fn fields(&self) -> Vec<Field> {
         let Self {
             email: _,
@@ -95,7 +95,7 @@ pub async fn check_new(app: &App, _: Permitted<'_, to::CreateUser>, new: &New) -
     }
 }
 
-/// Makes a user; the password rules hold.
+/// Creates a user; the rules for passwords apply.
 pub async fn create(
     app: &App,
     permitted: Permitted<'_, to::CreateUser>,
@@ -140,7 +140,7 @@ pub async fn create(
     .await
 }
 
-/// Refuses roles for a new user that are unknown or not the maker's to give.
+/// Refuses roles for a new user that are unknown or that the caller may not give.
 pub(in crate::flows) fn require_to_make(app: &App, by: Caller<'_>, role: &str) -> Result<()> {
     check_roles(app, role)?;
     if role == DEFAULT_ROLE {
@@ -175,8 +175,8 @@ pub async fn find(app: &App, _: Permitted<'_, to::GetUser>, name: &str) -> Resul
     found.map(|f| f.user).ok_or(Error::UserNotFound)
 }
 
-/// Shuts a user out, or lets one in again; shutting out ends every session in the same transaction.
-/// Tells whether it changed anything.
+/// Disables or enables a user; disabling ends every session in the same transaction. Returns
+/// whether anything changed.
 pub async fn set_disabled(
     app: &App,
     _: Permitted<'_, to::DisableUser>,

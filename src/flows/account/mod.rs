@@ -1,4 +1,4 @@
-//! Stories of accounts: sign-up, email address, password, deletion, administration.
+//! Flows of accounts: sign-up, email address, password, deletion, administration.
 
 pub mod administer_users;
 pub mod change_email;

@@ -1,5 +1,5 @@
-//! A new password for a user who has forgotten the old one, and the first one of an invited user.
-//! Every session ends with it, and every other link that was sent; the mailbox is proven by it.
+//! Sets a new password for a user who has forgotten the old one, and the first one of an invited
+//! user. All sessions and all other links end, and the mailbox counts as verified.
 
 use serde_json::Map;
 
@@ -22,7 +22,7 @@ use crate::flows::session::end_session::end;
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
-/// Sends the link to whoever has the address; that is looked up after the answer.
+/// Sends the link to the user with this email address, who is only looked up after the answer.
 pub async fn request(
     app: &App,
     email: &Email,
@@ -43,12 +43,13 @@ pub async fn request(
     .await
 }
 
-/// Whether the link is good; it is not used up by that.
+/// Checks whether the link is valid, without using it up.
 pub async fn check(app: &App, token: &str) -> Result<()> {
     open(app, token).await.map(|_| ())
 }
 
-/// One that is too old is as bad as any other here (contract section 5.6).
+/// Opens a reset link. Here an expired link gives the same error as any other invalid one (contract
+/// section 5.6).
 async fn open(app: &App, token: &str) -> Result<MailToken> {
     mail_links::open_password(app, token).await.map_err(|e| {
         if matches!(e, Error::MailTokenExpired) {
@@ -59,10 +60,10 @@ async fn open(app: &App, token: &str) -> Result<MailToken> {
     })
 }
 
-/// Sets the password, once a link. Returns the user with the new password: the change ended every
-/// known device, and where it was made is known anew.
+/// Sets the password; a link works once. Returns the user with the new password: the change
+/// invalidates all known devices, and the one on which it was made becomes known again.
 pub async fn reset(app: &App, token: &str, new: &str, peer: &Peer) -> Result<User> {
-    // A password that cannot be chosen does not use the link up.
+    // A password that is refused does not use the link up.
     let new = Password::chosen(new, app.config.passwords.length)?;
     let token = open(app, token).await?;
     let id = token.user;
@@ -88,8 +89,9 @@ pub async fn reset(app: &App, token: &str, new: &str, peer: &Peer) -> Result<Use
                 return Err(Error::MailTokenInvalid);
             }
             if !user.email_verified {
-                // The link proves the mailbox too: what was set before, without it, ends. The name
-                // may be a stranger's: the mail about this does not repeat it.
+                // The link also proves the mailbox: everything that was set before without a proof
+                // ends. The name may be a stranger's text, so the mail about this does not repeat
+                // it.
                 let claimed = claim(tx, &user, None, Profile::Kept).await?;
                 user = User {
                     name: String::new(),

@@ -1,4 +1,4 @@
-//! Signing up with an address and a password, and in at once where the settings say so.
+//! Signs up with an email address and a password, and signs in at once if the settings say so.
 
 use serde_json::Map;
 
@@ -25,21 +25,21 @@ use crate::flows::session::open_session::{Options, PendingSession, RingVersion, 
 use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 
-/// What the form says.
+/// The fields of a sign-up.
 pub struct Form {
-    /// As the user wrote it; may be empty.
+    /// Display name as the user wrote it; may be empty.
     pub name: String,
-    /// Canonical.
+    /// Email address in canonical form.
     pub email: Email,
-    /// As typed.
+    /// The password as typed.
     pub password: String,
-    /// Address of a picture.
+    /// URL of a picture.
     pub image: Option<String>,
-    /// Where the link that proves the mailbox leads to.
+    /// Where the link that verifies the mailbox leads to.
     pub callback: Option<String>,
 }
 
-/// Makes a user, and a session unless the settings say no.
+/// Creates a user and, unless the settings say otherwise, a session.
 pub async fn sign_up(
     app: &App,
     form: Form,
@@ -53,18 +53,18 @@ pub async fn sign_up(
     if !app.config.sign_up.domains.admit(&form.email) {
         return Err(Error::EmailDomainNotAllowed);
     }
-    // Before anything is charged: who has to think of another password has used nothing up.
+    // Before anything is counted: a user who has to choose another password has used nothing up.
     let password = choose(app, &form.password, &[form.email.as_str(), &form.name]).await?;
-    let place = app.hasher.reserve(peer)?;
+    let slot = app.hasher.reserve(peer)?;
     RateLimitCheck::sign_up(app, peer).consume(app).await?;
     if !app.config.sign_up.signs_in() {
-        // Whoever has the address gets a mail.
+        // The owner of the email address gets a mail in any case.
         RateLimitCheck::mail(app, Purpose::VerifyEmail, &form.email, peer)
             .consume(app)
             .await?;
     }
-    // Hashed before anybody looks whether the address is known: both cost the same.
-    let hash = app.hasher.hash_in(place, password).await?;
+    // Hashed before the email address is looked up, so that known and unknown ones cost the same.
+    let hash = app.hasher.hash_in(slot, password).await?;
     let user = new_user(app, form.email, form.name, form.image);
     let opening = if app.config.sign_up.signs_in() {
         Some(PendingSession::prepare(app, &user, options, peer)?)
@@ -101,7 +101,7 @@ pub async fn sign_up(
         .transaction(peer, tx!(tx => attempt.run(tx).await))
         .await
     {
-        // Another process has changed the master key and this one has not followed yet.
+        // Another process has changed the master key, and this one has not reloaded it yet.
         Err(Error::MasterKeyChanged) => {
             load_keys::reload(app).await?;
             let again = Creation {
@@ -111,7 +111,8 @@ pub async fn sign_up(
             app.transaction(peer, tx!(tx => again.run(tx).await))
                 .await?
         }
-        // Another sign-up took the address between the look and the write: now it is known.
+        // Another sign-up took the email address between the look-up and the write: now it is
+        // known.
         Err(Error::UserExists) if hidden => {
             app.transaction(peer, tx!(tx => creation.run(tx).await))
                 .await?
@@ -125,7 +126,7 @@ pub async fn sign_up(
     Ok((user, grant))
 }
 
-/// A user as one begins.
+/// Makes the row of a user who signs up.
 pub(in crate::flows) fn new_user(
     app: &App,
     email: Email,
@@ -163,22 +164,24 @@ struct Creation {
     hash: String,
     opening: Option<PendingSession>,
     ending: SessionRevocation,
-    /// When the account goes, if nobody proves it.
+    /// When the account is deleted if the mailbox is not verified by then.
     unproven_until: Option<Timestamp>,
-    /// Whether a link is sent that proves the mailbox.
+    /// Whether a link is sent that verifies the mailbox.
     verifies: bool,
     callback: Option<String>,
 }
 
 impl Creation {
+    /// Inserts the user in the transaction.
+    ///
     /// # Errors
-    /// [`Error::UserExists`] where the address was taken.
+    /// [`Error::UserExists`] if the email address is taken.
     async fn run(self, tx: &mut Tx<'_>) -> Result<Option<(PendingSession, RingVersion)>> {
         if self.opening.is_none()
             && let Some(known) = store::account::users::by_email(tx.conn, &self.user.email).await?
         {
-            // Where a sign-up does not sign in, a known address is not told from a new one: neither
-            // by the answer nor by the time it takes.
+            // If a sign-up does not sign in, a known email address cannot be distinguished from a
+            // new one: neither by the answer nor by the time that it takes.
             self.tell_of_another(tx, &known.user).await?;
             return Ok(None);
         }
@@ -205,12 +208,12 @@ impl Creation {
         Ok(Some((opening, ring)))
     }
 
-    /// The address is an account's already: its owner gets a mail.
+    /// Sends a mail to the owner of an email address that already has an account.
     async fn tell_of_another(&self, tx: &mut Tx<'_>, known: &User) -> Result<()> {
         tx.record(Kind::SignedUpAgain, Some(known.id), None, Map::new())
             .await?;
         if self.verifies && !known.email_verified {
-            // The mailbox is still to be proven, and its owner may be the one who signs up now.
+            // The mailbox is not verified yet, and its owner may be the person who signs up now.
             self.request_proof(tx).await
         } else {
             tx.queue_notice(Template::SignedUpAgain, known, Map::new())

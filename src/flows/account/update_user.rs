@@ -1,4 +1,4 @@
-//! What users change about themselves, and how they prove once more who they are.
+//! Changes that users make to their own profile, and checks of their password.
 
 use serde_json::Map;
 
@@ -18,16 +18,16 @@ use crate::flows::session::read_session::Authenticated;
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
-/// What users say of themselves; `None` leaves it as it is.
+/// The profile fields; `None` leaves a field as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Profile {
-    /// May be empty.
+    /// Display name; may be empty.
     pub name: Option<String>,
-    /// Address of a picture; an empty one takes it away.
+    /// URL of a picture; an empty text removes it.
     pub image: Option<String>,
 }
 
-/// Changes name and picture.
+/// Changes the name and the picture.
 pub async fn update_user(
     app: &App,
     who: OnBehalf<'_, to::UpdateUser>,
@@ -60,7 +60,7 @@ pub async fn update_user(
     .await
 }
 
-/// Proves the user's password and returns the stored hash.
+/// Verifies the user's password and returns the stored hash.
 pub async fn verify_password(
     app: &App,
     who: OwnAccount<'_, to::SetPassword>,
@@ -70,7 +70,7 @@ pub async fn verify_password(
     prove_password(app, &who, password, peer).await
 }
 
-/// Proves the user's password, for a flow that has permitted it, and returns the stored hash.
+/// Verifies the user's password for a flow that has permitted it, and returns the stored hash.
 pub(in crate::flows) async fn prove_password(
     app: &App,
     who: &Authenticated,
@@ -102,7 +102,8 @@ pub(in crate::flows) async fn prove_password(
     Ok(known.password_hash)
 }
 
-/// A wrong password of who is signed in, once it stands in the audit trail.
+/// Returns the error for a wrong password of a signed-in user, after it was recorded in the audit
+/// trail.
 pub(in crate::flows) async fn refused(app: &App, who: &Authenticated, peer: &Peer) -> Error {
     let (user, session) = (Some(who.user.id), Some(who.session.id));
     app.transaction(
@@ -113,7 +114,7 @@ pub(in crate::flows) async fn refused(app: &App, who: &Authenticated, peer: &Pee
     .map_or_else(|error| error, |()| Error::InvalidPassword)
 }
 
-/// How the user may sign in.
+/// Returns the ways in which the user can sign in.
 pub async fn accounts(app: &App, user: UserId) -> Result<Vec<Account>> {
     Ok(app
         .db

@@ -1,5 +1,5 @@
-//! Proving a mailbox after a sign-up. Whether an address is known is not told: before the answer
-//! nothing is looked up.
+//! Verifies a mailbox after a sign-up. Whether an email address is known is not revealed: nothing
+//! is looked up before the answer.
 
 use crate::app::App;
 use crate::model::account::email::Email;
@@ -15,7 +15,7 @@ use crate::flows::mail::mail_links;
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
-/// Sends the link, to the user who is signed in or to the user of the address, if there is one.
+/// Sends the link to the signed-in user or to the user with the email address, if there is one.
 pub async fn request(
     app: &App,
     email: &Email,
@@ -45,7 +45,7 @@ pub async fn request(
     .await
 }
 
-/// Acts on the link; doing it again until it expires changes nothing more.
+/// Applies the link; repeating it until it expires changes nothing more.
 pub async fn verify(app: &App, text: &str, evidence: Evidence<'_>, peer: &Peer) -> Result<Proof> {
     let token = mail_links::open(app, text, Purpose::VerifyEmail).await?;
     let tie = mailbox::weigh(app, &token, &evidence, peer).await?;

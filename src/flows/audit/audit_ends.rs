@@ -1,8 +1,8 @@
-//! Where the audit chains end, written into the log: a copy outside the database, which shows later
-//! whether events were cut off or a chain was taken away. `audit verify --against` reads it.
+//! Logs where the audit chains end. The log is a copy outside the database, which shows later
+//! whether events were cut off or a chain was removed. `audit verify --against` reads it.
 //!
-//! Every process tells the ends of all chains, also those of the command line and of other
-//! processes, whose own logs may be kept nowhere.
+//! Every process logs the ends of all chains, including those of the command line and of other
+//! processes, whose own logs may not be kept.
 
 use std::time::Duration;
 
@@ -12,18 +12,18 @@ use crate::store::{self, work};
 use super::read_audit::Known;
 use crate::flows::Result;
 
-/// How long after a chain was told it is told again, if it has grown. A chain that is new is told
-/// at once.
+/// How long after a chain's end was logged it is logged again, if the chain has grown. A new chain
+/// is logged at once.
 pub const PAUSE: Duration = Duration::from_secs(900);
 
-/// Chains that have grown in this time are looked at: a connection begins one each half hour, so
-/// that there are many old ones.
+/// Chains that have grown within this time are checked: a connection begins a new one every half
+/// hour, so there are many old ones.
 const RECENT: Duration = Duration::from_secs(2 * 900);
-/// The same for the first look of a process: nothing may have told of what was done while no server
-/// ran.
+/// The same for the first check of a process: nothing may have logged what was done while no server
+/// was running.
 const AT_THE_START: Duration = Duration::from_secs(7 * 86_400);
 
-/// Writes the ends that are due into the log.
+/// Logs the ends that are due.
 pub async fn tell(app: &App, pause: Duration) -> Result<()> {
     for Known {
         writer,
@@ -43,7 +43,7 @@ pub async fn tell(app: &App, pause: Duration) -> Result<()> {
     Ok(())
 }
 
-/// The ends that have to be told now; from then on they count as told.
+/// Returns the ends that are to be logged now, and marks them as logged.
 pub async fn due(app: &App, pause: Duration) -> Result<Vec<Known>> {
     let uptime = app.uptime();
     let mut due = Vec::new();
@@ -53,7 +53,7 @@ pub async fn due(app: &App, pause: Duration) -> Result<Vec<Known>> {
         } else {
             RECENT
         };
-    // What is forgotten here is no longer looked at, by the time of its last event.
+    // By the time of its last event, a chain that is forgotten here is not checked any more.
     app.told_ends.forget(uptime, AT_THE_START);
     for (writer, sequence, link) in app
         .db
@@ -68,8 +68,8 @@ pub async fn due(app: &App, pause: Duration) -> Result<Vec<Known>> {
             .db
             .read(work!(conn => store::audit::events::of_writer(conn, &of, sequence - 1, 1).await))
             .await?;
-        // The time of the event, not of the line: by it the retention explains later that the event
-        // is gone.
+        // The time of the event, not of the log line: from it, the retention explains later why the
+        // event is missing.
         let at = last
             .into_iter()
             .find(|(entry, _)| entry.sequence == sequence)

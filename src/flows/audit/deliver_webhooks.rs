@@ -1,6 +1,6 @@
-//! Telling a webhook what has happened. Whoever takes a message holds it for a minute; one who dies
-//! meanwhile gives it back, and it goes out again under the same `webhook-id`. What is not taken is
-//! tried again, later and later, for three days.
+//! Delivers events to the webhook. A process that takes a message holds it for a minute; if the
+//! process dies, another one sends it again under the same `webhook-id`. A message that is not
+//! accepted is retried with growing delays for three days.
 
 use std::time::Duration;
 
@@ -19,22 +19,22 @@ use crate::flows::ops::confirm_clock;
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
-/// Sent side by side.
+/// The number of messages that are sent at the same time.
 const TOGETHER: i64 = 8;
-/// Longer than a request may take.
+/// How long a taken message is held: longer than a request can take.
 const HOLD: Duration = Duration::from_secs(60);
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 const LAST_RETRY: Duration = Duration::from_secs(3_600);
-/// Replicas' clocks are apart by far less than a minute.
+/// The clocks of replicas differ by far less than a minute.
 const TIMES: store::mails::Hold = store::mails::Hold {
     hold: HOLD,
     latest: LAST_RETRY.saturating_add(Duration::from_secs(60)),
 };
-/// What nobody has taken by then is dropped, here or by `prune`.
+/// The age at which a message that was never accepted is dropped, here or by `prune`.
 pub(in crate::flows) const GIVE_UP: Duration = Duration::from_secs(3 * 86_400);
 
-/// Sends everything that is due, unless it is told to stop between two rounds; tells how many were
-/// taken.
+/// Sends everything that is due, unless it is told to stop between two rounds; returns how many
+/// messages were accepted.
 pub async fn deliver_due(app: &App, stopped: impl Fn() -> bool) -> Result<usize> {
     let (Some(webhooks), Some(client)) = (&app.config.webhooks, &app.outgoing) else {
         return Ok(0);
@@ -66,11 +66,11 @@ pub async fn deliver_due(app: &App, stopped: impl Fn() -> bool) -> Result<usize>
         }
         sent += round;
         if round == 0 {
-            // Most likely nobody is there: the rest is not tried in vain, and the log hears of it
-            // once.
+            // The receiver is most likely unavailable: the other messages are not tried, and it is
+            // logged only once.
             tracing::warn!(
                 offered,
-                "the webhook takes nothing; it will be offered again"
+                "the webhook did not accept an event; it will be sent again"
             );
             break;
         }
@@ -98,7 +98,7 @@ async fn deliver(
     };
     if let Some(now) = too_old {
         app.metrics.webhook("given_up");
-        tracing::error!(webhook = %id, kind = webhook.kind, attempts, reason, "an event is given up: the webhook has not taken it for three days");
+        tracing::error!(webhook = %id, kind = webhook.kind, attempts, reason, "an event is dropped: the webhook has not accepted it for three days");
         let give_up = tx!(tx => {
             Ok(store::audit::webhooks::give_up(tx.conn, id, attempts, now).await?)
         });
@@ -106,7 +106,7 @@ async fn deliver(
         return Ok(false);
     }
     app.metrics.webhook("later");
-    tracing::info!(webhook = %id, kind = webhook.kind, attempts, reason, "an event was not taken and will be sent again");
+    tracing::info!(webhook = %id, kind = webhook.kind, attempts, reason, "the webhook did not accept an event; it will be sent again");
     let due = app.now() + retry_delay(attempts, FIRST_RETRY, LAST_RETRY);
     let postpone = tx!(tx => {
         Ok(store::audit::webhooks::postpone(tx.conn, id, attempts, due).await?)
@@ -115,7 +115,7 @@ async fn deliver(
     Ok(false)
 }
 
-/// Offers a message; the inner error is the receiver's.
+/// Sends a message; the inner error is the receiver's.
 async fn offer(
     app: &App,
     client: &Client,

@@ -1,5 +1,5 @@
-//! Which events of an export a database has lost, and what was decided after them. An event that
-//! the database still holds was not lost.
+//! Finds the events of an export that a database has lost, and what was decided after them. An
+//! event that the database still holds was not lost.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::model::audit::chain::Fault;
 use crate::model::audit::event::{Entry, Kind, Peer};
 use crate::model::audit::export_check;
-use crate::model::audit::export_check::Place;
+use crate::model::audit::export_check::Position;
 use crate::model::audit::lost_event::{Exported, Topic};
 use crate::model::kernel::id::EventId;
 use crate::model::kernel::time::Timestamp;
@@ -20,20 +20,21 @@ use super::read_audit;
 use crate::flows::Result;
 use crate::flows::permit::Permitted;
 
-/// What an export holds and the database does not.
+/// What an export contains and the database does not.
 #[derive(Debug, Default)]
 pub(in crate::flows) struct Lost {
-    /// What is wrong with the export: nothing of it may be done.
+    /// The faults of the export; if there are any, nothing of it may be reapplied.
     pub faults: Vec<Fault>,
-    /// Lost events that were not dealt with before, oldest first.
+    /// Lost events that were not handled before, oldest first.
     pub events: Vec<Exported>,
-    /// Ids of those that cannot be checked, because the link of the event before is not known.
+    /// Ids of events that cannot be checked, because the link of the event before them is not
+    /// known.
     pub unproven: HashSet<String>,
     last: HashMap<Topic, (Timestamp, EventId)>,
 }
 
 impl Lost {
-    /// Whether a later event of the same export decides about the topic.
+    /// Returns whether a later event of the same export decides about the topic.
     pub fn decides_later(&self, topic: &Topic, event: &Exported) -> bool {
         self.last
             .get(topic)
@@ -41,13 +42,13 @@ impl Lost {
     }
 }
 
-/// Checks an export, against itself and against the database, and finds what the database has lost.
+/// Checks an export against itself and against the database, and finds what the database has lost.
 pub(in crate::flows) async fn find(app: &App, events: Vec<Exported>) -> Result<Lost> {
     let entries: Vec<&Entry> = events.iter().map(|event| &event.entry).collect();
     let mut known = BTreeMap::new();
-    for place in export_check::starts(&entries) {
-        if let Some(link) = link_at(app, &place).await? {
-            known.insert(place, link);
+    for position in export_check::starts(&entries) {
+        if let Some(link) = link_at(app, &position).await? {
+            known.insert(position, link);
         }
     }
     let checked = export_check::check(&entries, &known);
@@ -98,8 +99,8 @@ pub(in crate::flows) async fn find(app: &App, events: Vec<Exported>) -> Result<L
     Ok(lost)
 }
 
-/// The link at a place of a chain, as the database has it.
-async fn link_at(app: &App, (writer, sequence): &Place) -> Result<Option<[u8; 32]>> {
+/// Returns the link at a position of a chain, according to the database.
+async fn link_at(app: &App, (writer, sequence): &Position) -> Result<Option<[u8; 32]>> {
     let (writer, sequence) = (writer.clone(), *sequence);
     let found = app.db.read(work!(conn => {
         let event = store::audit::events::of_writer(conn, &writer, sequence - 1, 1)
@@ -109,7 +110,7 @@ async fn link_at(app: &App, (writer, sequence): &Place) -> Result<Option<[u8; 32
         if let Some((_, link)) = event {
             return Ok(link);
         }
-        // The last one that was deleted for its age.
+        // The position is that of the last event that was deleted because of its age.
         Ok(store::audit::chains::chain(conn, &writer)
             .await?
             .filter(|chain| chain.pruned_sequence == sequence)
@@ -118,7 +119,7 @@ async fn link_at(app: &App, (writer, sequence): &Place) -> Result<Option<[u8; 32
     Ok(found.await?)
 }
 
-/// The ids of events that an earlier run has dealt with.
+/// Returns the ids of events that an earlier run has handled.
 async fn dealt_with_before(app: &App) -> Result<HashSet<String>> {
     let event = |text: &str| {
         serde_json::from_str::<Value>(text).ok()?["event"]
@@ -132,7 +133,8 @@ async fn dealt_with_before(app: &App) -> Result<HashSet<String>> {
         .collect())
 }
 
-/// The peer of what is done again for an event: the trail shows which one it was.
+/// Returns the peer for the repetition of an event, so that the audit trail shows which event it
+/// was.
 pub(in crate::flows) fn peer_for(event: &Exported, peer: &Peer) -> Peer {
     Peer {
         request_id: format!("{REAPPLIED}{}", event.id),
@@ -142,8 +144,8 @@ pub(in crate::flows) fn peer_for(event: &Exported, peer: &Peer) -> Peer {
 
 const REAPPLIED: &str = "reapply:";
 
-/// When an event was decided: what was done again counts at the time of the event that was lost. A
-/// client can choose the id of its request, not its actor.
+/// Returns when an event was decided: what was repeated counts at the time of the lost event. A
+/// client can choose the id of its request, but not its actor.
 fn decided_at(entry: &Entry) -> Timestamp {
     let original = entry
         .request_id
@@ -154,8 +156,8 @@ fn decided_at(entry: &Entry) -> Timestamp {
         .unwrap_or(entry.at)
 }
 
-/// When, after a lost event, the database has last heard a decision of one of these kinds about the
-/// same user, network or everybody; `None`: never.
+/// Returns when, after a lost event, the database last recorded a decision of one of these kinds
+/// about the same user, the same network or all users; `None` if it has not.
 pub(in crate::flows) async fn decided_since(
     app: &App,
     event: &Exported,
@@ -188,7 +190,7 @@ pub(in crate::flows) async fn decided_since(
     Ok(last)
 }
 
-/// Every event of a kind after a place, about a user if one is given.
+/// Returns every event of a kind after a position, about the user if one is given.
 async fn after(
     app: &App,
     kind: Kind,

@@ -1,4 +1,4 @@
-//! Writing, reading, checking and reapplying the audit trail; telling webhooks.
+//! Writing, reading, checking and reapplying the audit trail; delivering webhooks.
 
 pub mod audit_ends;
 pub mod deliver_webhooks;

@@ -1,4 +1,4 @@
-//! Reading the audit trail, and checking it: each chain by itself, and against a copy that was kept
+//! Reads the audit trail and checks it: each chain by itself, and against a copy that was kept
 //! elsewhere (an export, the ends of chains in the log).
 
 use std::collections::HashMap;
@@ -20,10 +20,10 @@ use crate::flows::ops::confirm_clock;
 use crate::flows::permit::{Permitted, to};
 use crate::flows::transaction::tx;
 
-/// Events that are read at once.
+/// The number of events that are read at a time.
 pub const PAGE: i64 = 1_000;
 
-/// A page of events.
+/// Returns a page of events.
 pub async fn list(
     app: &App,
     _: Permitted<'_, to::ReadAudit>,
@@ -36,14 +36,15 @@ pub async fn list(
         .await?)
 }
 
-/// What a look at every chain has found.
+/// The result of checking every chain.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Chains.
+    /// The number of chains.
     pub writers: usize,
-    /// Events that were looked at.
+    /// The number of events that were checked.
     pub events: u64,
-    /// Events that are marked as deleted for their age, so that they were not looked at.
+    /// The number of events that are marked as deleted because of their age, so that they were not
+    /// checked.
     pub marked: u64,
     /// Everything that is wrong.
     pub faults: Vec<Fault>,
@@ -52,19 +53,19 @@ pub struct Report {
 /// One event as a copy outside the database names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
-    /// Whose chain.
+    /// The writer of its chain.
     pub writer: String,
-    /// Its place.
+    /// The number of the event in the chain.
     pub sequence: i64,
-    /// Its link.
+    /// The link of the event.
     pub link: String,
-    /// When it happened, or was logged; `None`: the copy does not say so.
+    /// When it happened or was logged; `None` if the copy does not say so.
     pub at: Option<Timestamp>,
 }
 
 impl Known {
-    /// From a line of an export or of a log in JSON; `None`: it names no event. A log of an older
-    /// version says only when the line was written, minutes after the event.
+    /// Parses a line of an export or of a JSON log; returns `None` if it names no event. A log of
+    /// an older version holds only the time of the line, minutes after the event.
     pub fn parse(line: &str) -> Option<Self> {
         let value: Value = serde_json::from_str(line).ok()?;
         let text = |name: &str| value[name].as_str().map(ToOwned::to_owned);
@@ -80,19 +81,19 @@ impl Known {
     }
 }
 
-/// What a comparison with a copy has found.
+/// The result of a comparison with a copy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Compared {
-    /// Events that are there, unchanged.
+    /// The number of events that exist unchanged.
     pub there: u64,
-    /// Events that are not there, and so old that the retention may have deleted them.
+    /// The number of missing events that are so old that the retention may have deleted them.
     pub excused: u64,
-    /// The others.
+    /// The events that are missing or altered.
     pub faults: Vec<Fault>,
 }
 
-/// Recomputes every chain, link by link. One in which something is wrong is looked at once more: it
-/// may have been shortened meanwhile.
+/// Recomputes every chain, link by link. A chain with a fault is checked once more, because it may
+/// have been shortened meanwhile.
 pub async fn verify(app: &App, _: Permitted<'_, to::ReadAudit>) -> Result<Report> {
     let chains = app
         .db
@@ -128,8 +129,8 @@ pub async fn verify(app: &App, _: Permitted<'_, to::ReadAudit>) -> Result<Report
     Ok(report)
 }
 
-/// Whether what is marked as deleted for its age can have been that old: with a retention, and in a
-/// chain that began before it.
+/// Returns whether events that are marked as deleted can have been old enough: there is a
+/// retention, and the chain began before it.
 fn is_explained(app: &App, chain: &Chain) -> bool {
     if chain.pruned_sequence == 0 {
         return true;
@@ -138,7 +139,7 @@ fn is_explained(app: &App, chain: &Chain) -> bool {
         return false;
     };
     let process = chain.writer.split('.').next().unwrap_or_default();
-    // A writer's name holds the time at which its process started.
+    // The name of a writer contains the time at which its process started.
     process
         .parse::<EventId>()
         .ok()
@@ -146,8 +147,8 @@ fn is_explained(app: &App, chain: &Chain) -> bool {
         .is_none_or(|began| began < oldest)
 }
 
-/// Looks for every event of a copy. What the retention has deleted since may be missing, if the
-/// copy says that it is so old.
+/// Looks for every event of a copy. An event that the retention may have deleted since is excused,
+/// if the copy shows that it is old enough.
 pub async fn compare(
     app: &App,
     _: Permitted<'_, to::ReadAudit>,
@@ -206,7 +207,7 @@ async fn walk(app: &App, chain: &Chain) -> Result<(u64, Vec<Fault>)> {
         events += page.len() as u64;
         for (entry, link) in &page {
             if entry.sequence <= chain.pruned_sequence {
-                // What stands where everything was deleted was never written.
+                // An event at a position where everything was deleted was never written.
                 faults.push(altered(entry));
                 continue;
             }
@@ -217,7 +218,8 @@ async fn walk(app: &App, chain: &Chain) -> Result<(u64, Vec<Fault>)> {
         }
     }
     faults.extend(walk.end(chain.sequence));
-    // The end is noted apart: one who makes the last links anew must know of that too.
+    // The end of the chain is stored separately: an attacker who recomputes the last links has to
+    // change that, too.
     if let Some((entry, link)) = last.filter(|(_, link)| *link != chain.link) {
         let known = faults.contains(&altered(&entry));
         faults.extend((!known && link.is_some()).then(|| altered(&entry)));
@@ -233,7 +235,7 @@ fn altered(entry: &Entry) -> Fault {
     }
 }
 
-/// Deletes what is older than the settings keep; tells how many events.
+/// Deletes events that are older than the retention; returns how many.
 pub async fn prune(app: &App) -> Result<u64> {
     let Some(keep) = app.config.audit_retention else {
         return Ok(0);
@@ -258,8 +260,8 @@ pub async fn prune(app: &App) -> Result<u64> {
             deleted += of_writer;
         }
         total += deleted;
-        // What is old but stands behind something younger, by a clock that was set back, waits for
-        // that.
+        // An old event after a younger one, which a clock that was set back has caused, waits for
+        // the younger one.
         if deleted == 0 {
             break;
         }

@@ -1,10 +1,10 @@
-//! Doing again what a database has lost by going back (a failover, a restore), from an export of
-//! the audit trail that was kept elsewhere: sign-outs, revocations, bans, roles, deletions, blocks.
-//! What the trail does not hold (passwords, addresses, new accounts) cannot be done again and is
-//! said.
+//! Repeats what a database has lost by being restored to an earlier state (a failover, a backup),
+//! from an export of the audit trail that was kept elsewhere: sign-outs, revocations, bans, roles,
+//! deletions, blocks. What the audit trail does not contain (passwords, email addresses, new
+//! accounts) cannot be repeated and is reported.
 //!
 //! The export is checked first, and a decision that was made after the lost one stands. Each event
-//! that was dealt with is recorded with its id, so a second run does nothing more.
+//! that was handled is recorded with its id, so that a second run does nothing more.
 
 use crate::app::App;
 use crate::model::audit::chain::Fault;
@@ -22,30 +22,30 @@ use crate::flows::Result;
 use crate::flows::permit::{Permitted, to};
 use crate::flows::transaction::tx;
 
-/// One lost event and what came of it.
+/// One lost event and its outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// When it happened.
+    /// When the event happened.
     pub at: Timestamp,
-    /// What it was.
+    /// The kind of the event.
     pub kind: String,
-    /// Whom it concerned.
+    /// The user whom it concerned.
     pub subject: Option<UserId>,
-    /// What came of it.
+    /// What was done about it.
     pub outcome: Outcome,
 }
 
-/// What came of an export.
+/// The result of reapplying an export.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reapplied {
-    /// What is wrong with it; if there is anything, nothing was done.
+    /// The faults of the export; if there are any, nothing was done.
     pub faults: Vec<Fault>,
     /// The lost events, oldest first.
     pub lines: Vec<Line>,
 }
 
-/// Does the lost events of an export again, in the order in which they happened; with `dry_run` it
-/// only says what it would do.
+/// Repeats the lost events of an export in the order in which they happened. With `dry_run` it only
+/// reports what it would do.
 pub async fn reapply(
     app: &App,
     _: Permitted<'_, to::ReapplyEvents>,
@@ -68,7 +68,7 @@ pub async fn reapply(
         }
         let outcome = if lost.unproven.contains(&event.entry.id) {
             Outcome::NotPossible(
-                "it cannot be checked, because the event before it in its chain is not in the export; export the whole trail, or do it by hand".into(),
+                "it cannot be checked, because the export lacks the event before it in its chain; export the whole audit trail, or repeat it by hand".into(),
             )
         } else if deed
             .topic()

@@ -1,4 +1,4 @@
-//! Doing one lost event again, or finding that it cannot or need not be done.
+//! Repeats one lost event, or finds that this is impossible or unnecessary.
 
 use crate::app::App;
 use crate::model::account::user::User;
@@ -23,30 +23,29 @@ use crate::flows::permit::Permitted;
 use crate::flows::session::manage_sessions;
 use crate::flows::{Error, Result};
 
-/// So many sessions are a whole page of them: there may be more.
+/// The number of sessions in a full page: if there are this many, there may be more.
 const MANY: usize = 100;
 
-/// Why a user is banned whose ban was lost: the trail does not hold the reason.
-const LOST_BAN: &str = "banned before the database went back";
+/// The reason of a ban that was lost: the audit trail does not contain the original one.
+const LOST_BAN: &str = "banned before the database was restored to an earlier state";
 
-/// What came of one event.
+/// The outcome of one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was done again, or would be; in words.
+    /// It was repeated, or would be; the text says what was done.
     Done(String),
-    /// A part of it was done again, or would be; in words, with what an operator has to do.
+    /// A part of it was repeated, or would be; the text says which, and what an operator has to do.
     Partly(String),
-    /// The database is already so, or a later event of the export decides.
+    /// The database already has this state, or a later event of the export decides.
     Already,
-    /// It is not done: it was decided anew at this time, after the lost event, and that decision
-    /// stands.
+    /// It is not repeated: a decision at this time, after the lost event, stands.
     DecidedAnew(Timestamp),
-    /// It cannot be done again; in words, with what an operator can do.
+    /// It cannot be repeated; the text says why, and what an operator can do.
     NotPossible(String),
 }
 
 impl Outcome {
-    /// Whether a later run has nothing to do with the event. What cannot be done is listed again.
+    /// Returns whether a later run can skip the event. What cannot be done is listed again.
     pub(super) fn is_final(&self) -> bool {
         !matches!(self, Self::NotPossible(_))
     }
@@ -78,8 +77,8 @@ pub(super) async fn carry_out(
         return Ok(Outcome::DecidedAnew(at));
     }
     match act(app, event, deed, user, dry_run, peer).await {
-        // A refusal by a rule, such as that of the last admin, is for the operator; anything else
-        // ends the run.
+        // An error by a rule, such as that of the last admin, is reported to the operator; any
+        // other error ends the run.
         Err(error @ (Error::LastAdmin | Error::NonExistentRole)) => {
             Ok(Outcome::NotPossible(error.to_string()))
         }
@@ -87,7 +86,8 @@ pub(super) async fn carry_out(
     }
 }
 
-/// Whether the database is already as the event left it, or the time of what it began is over.
+/// Returns whether the database already has the state after the event, or the time of what it began
+/// is over.
 async fn is_so(app: &App, deed: &Deed, user: Option<&User>) -> Result<bool> {
     let now = app.now();
     Ok(match (deed, user) {
@@ -138,7 +138,7 @@ async fn act(
             if !dry_run && manage_sessions::revoke(app, Permitted::as_operator(), Which::ActedBy(user), peer).await?.is_empty() {
                 return Ok(Outcome::Already);
             }
-            Outcome::Done("the sessions end in which the user acts as another".into())
+            Outcome::Done("the sessions in which the user impersonates another user end".into())
         }
         Deed::EndEverything => match lost_events::decided_since(app, event, &[Kind::SessionRevoked]).await? {
             Some(_) => Outcome::Already,
@@ -150,7 +150,7 @@ async fn act(
                 let changes = Changes { ban: Some(Ban::Set { reason, ends_at }), ..Changes::default() };
                 administer_users::update(app, Permitted::as_operator(), id, changes, peer).await?;
             }
-            Outcome::Done(ends_at.map_or_else(|| "banned for ever".to_owned(), |end| format!("banned until {end}")))
+            Outcome::Done(ends_at.map_or_else(|| "banned without end".to_owned(), |end| format!("banned until {end}")))
         }
         Deed::Unban(user) => {
             if !dry_run {
@@ -195,13 +195,13 @@ async fn act(
             if !dry_run {
                 operate_limits::block(app, Permitted::as_operator(), network, end.since(app.now()), &reason, peer).await?;
             }
-            Outcome::Done(format!("{network} is refused until {end}"))
+            Outcome::Done(format!("{network} is blocked until {end}"))
         }
         Deed::Unblock(network) => {
             if !dry_run {
                 operate_limits::unblock(app, Permitted::as_operator(), network, peer).await?;
             }
-            Outcome::Done(format!("{network} is let in again"))
+            Outcome::Done(format!("the block of {network} is lifted"))
         }
         Deed::RevokeKeys(kids) => revoke_keys(app, &kids, dry_run, event, peer).await?,
         Deed::Say(remark) => Outcome::NotPossible(remark.into()),
@@ -267,7 +267,8 @@ async fn revoke_keys(
         .iter()
         .filter(|key| key.state.is_published() && kids.contains(&key.kid))
         .collect();
-    // Revoking the active key puts the standby in its place, which must not be one of them.
+    // Revoking the active key makes the standby key active, so a standby key that is to be revoked
+    // has to go first.
     published.sort_by_key(|key| key.state == State::Active);
     if published.is_empty() {
         return Ok(Outcome::Already);
@@ -276,7 +277,7 @@ async fn revoke_keys(
         if !dry_run {
             let reason = event.detail["reason"]
                 .as_str()
-                .unwrap_or("revoked before the database went back");
+                .unwrap_or("revoked before the database was restored to an earlier state");
             change_keys::change(
                 app,
                 Permitted::as_operator(),

@@ -1,4 +1,4 @@
-//! Saying in the audit trail that a process begins to serve, and with which settings.
+//! Records in the audit trail that a process begins to serve, and with which settings.
 
 use serde_json::{Map, Value};
 
@@ -9,7 +9,7 @@ use super::recorder::detail;
 use crate::flows::Result;
 use crate::flows::transaction::tx;
 
-/// Their user names or paths may be keys of somebody's.
+/// Settings whose user names or paths may be credentials of other services.
 const SECRETIVE: [&str; 4] = [
     "webhooks.url",
     "mail.smtp_url",
@@ -17,8 +17,8 @@ const SECRETIVE: [&str; 4] = [
     "database.direct_url",
 ];
 
-/// Records the start with everything that is not as it is by default; secrets are hidden as `config
-/// show` hides them.
+/// Records the start with every setting that differs from its default; secrets are hidden as in
+/// `config show`.
 pub async fn announce(app: &App) -> Result<()> {
     let settings: Map<String, Value> = app
         .config

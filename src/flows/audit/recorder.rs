@@ -1,5 +1,5 @@
-//! Writing to the audit trail from inside a transaction: what is done and what is said of it stand
-//! or fall together.
+//! Writes audit events inside a transaction, so that an action and its event are committed
+//! together.
 
 use std::sync::Arc;
 
@@ -18,32 +18,32 @@ use crate::random::{self, Random};
 use crate::store::session::endings::Cause;
 use crate::store::{self, Conn};
 
-// The statements cut a session's presenters by the length of an entry and compare its tag.
+// The SQL statements cut a session's presenters by the length of an entry and compare its tag.
 const _: () = assert!(
     presenter::ENTRY == store::session::refresh::ENTRY
         && presenter::TAG == store::session::refresh::TAG
 );
 
-/// What the writes of one flow share. The time is not among it: a flow begins when its request
-/// arrives and may wait for the database, and the moment at which it decides and writes is
+/// What the writes of one flow share. The time is not part of it: a flow begins when its request
+/// arrives and may wait for the database, and the time at which it decides and writes is
 /// [`Conn::now`].
 #[derive(Clone)]
 pub struct Recorder {
-    /// Who does it.
+    /// The peer that acts.
     pub peer: Peer,
     writer: String,
     random: Arc<dyn Random>,
     ring: Option<Arc<KeyRing>>,
-    /// What a webhook is told of.
+    /// The events that the webhook gets.
     told: Arc<[Choice]>,
-    /// Whether nobody signs in without having proven the mailbox.
+    /// Whether users have to verify their mailbox before they can sign in.
     pub(in crate::flows) proven_mailboxes: bool,
-    /// `sessions.max_per_user`
+    /// `sessions.max_per_user`, the number of sessions that a user may have.
     pub(in crate::flows) max_sessions: i64,
 }
 
 impl Recorder {
-    /// For the writes of this peer's request.
+    /// Makes the recorder for the request of this peer.
     pub fn new(app: &App, peer: &Peer) -> Self {
         Self {
             peer: peer.clone(),
@@ -61,12 +61,12 @@ impl Recorder {
         }
     }
 
-    /// A number for the next state of the key ring that no other change has.
+    /// Returns a random number for the next state of the key ring, which no other change has.
     pub fn ring_identity(&self) -> i64 {
         i64::from_be_bytes(random::bytes(&*self.random))
     }
 
-    /// The peer as the one who presents a refresh token now.
+    /// Returns the peer as the presenter of a refresh token at this time.
     pub fn presenter(&self, conn: &Conn) -> Presenter {
         Presenter {
             ip_address: self.peer.ip_address.clone(),
@@ -75,7 +75,7 @@ impl Recorder {
         }
     }
 
-    /// The same, sealed for the session's row.
+    /// Returns the same, sealed for the session's row.
     pub fn seal_presenter(&self, conn: &Conn, session: SessionId) -> store::Result<Sealed> {
         let ring = self
             .ring
@@ -88,7 +88,7 @@ impl Recorder {
         ))
     }
 
-    /// What a session's row knows of its last presenters, the newest first; what does not open is
+    /// Opens the last presenters of a session's row, the newest first; entries that do not open are
     /// left out.
     pub fn open_presenters(&self, session: SessionId, column: &str) -> Vec<Presenter> {
         let opened = self
@@ -99,7 +99,7 @@ impl Recorder {
         opened.into_iter().flatten().collect()
     }
 
-    /// Sessions that end at `at`, for this reason.
+    /// Describes the end of sessions at `at`, for this reason.
     pub(in crate::flows) fn cause(&self, at: Timestamp, reason: RevokedReason) -> Cause {
         let note = || EventId::at(at, random::bytes(&*self.random));
         Cause {
@@ -109,7 +109,7 @@ impl Recorder {
         }
     }
 
-    /// Appends an event of this moment.
+    /// Appends an event with the time of the transaction.
     pub async fn record(
         &self,
         conn: &mut Conn,
@@ -128,7 +128,7 @@ impl Recorder {
             session,
             detail,
         };
-        // Routine has its request's line already; the rest should be seen by who reads the log.
+        // Routine events already have the log line of their request; the others are logged as well.
         if matches!(kind, Kind::SignedIn | Kind::SignedOut | Kind::UserCreated) {
             tracing::debug!(
                 kind = kind.as_str(),
@@ -151,7 +151,7 @@ impl Recorder {
     }
 }
 
-/// Details as a map: `detail([("kid", kid.into())])`.
+/// Makes a map of details: `detail([("kid", kid.into())])`.
 pub fn detail<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
     members
         .into_iter()

@@ -1,5 +1,5 @@
-//! The master key is lost: what was sealed under it can never be opened again. A new master key and
-//! new signing keys take over, and every session ends.
+//! Replaces a lost master key: what was sealed under it can never be opened again. A new master key
+//! and new signing keys take over, and every session ends.
 
 use std::sync::Arc;
 
@@ -18,28 +18,28 @@ use crate::flows::session::manage_sessions::Which;
 use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 
-/// Why the keys of before are tombstones.
+/// The reason in the tombstones of the former keys.
 const REASON: &str = "the master key was lost";
 
-/// What was done.
+/// The result of abandoning a master key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Abandoned {
-    /// The public name of the key that is lost.
+    /// The public id of the lost key.
     pub lost: String,
-    /// The public name of the new one.
+    /// The public id of the new key.
     pub key_id: String,
-    /// Its version, the first byte of refresh tokens from now on.
+    /// The version of the new key, which is the first byte of refresh tokens from now on.
     pub version: u8,
-    /// How many signing keys were given up.
+    /// The number of signing keys that were given up.
     pub keys: usize,
-    /// How many sessions ended whose rows are marked already; every session is over, however many
-    /// they are.
+    /// The number of sessions whose rows are already marked as ended; every session has ended,
+    /// however many there are.
     pub sessions: usize,
 }
 
-/// Makes the primary master key of this process the current one. The signing keys of before become
-/// tombstones and leave the JWKS, the master keys of before are not accepted any more. Refused
-/// while this process holds the current master key, for then it is not lost.
+/// Makes the primary master key of this process the current one. The former signing keys become
+/// tombstones and leave the JWKS, the former master keys are not accepted any more. Refused if this
+/// process holds the current master key, because then it is not lost.
 pub async fn abandon(
     app: &App,
     _: Permitted<'_, to::ChangeKeys>,
@@ -62,8 +62,8 @@ pub async fn abandon(
     app.db
         .read_or_refuse(work!(conn: Error => look.check(conn).await))
         .await?;
-    // First, so that a run that was interrupted is done again as a whole. No token of theirs can be
-    // checked any more.
+    // First, so that a run that was interrupted is repeated as a whole. The tokens of these
+    // sessions cannot be checked any more.
     let sessions = manage_sessions::revoke(app, Permitted::as_operator(), Which::Everybody, peer)
         .await?
         .marked
@@ -80,7 +80,7 @@ struct Abandon {
 }
 
 impl Abandon {
-    /// The key that is lost, and the version of the new one.
+    /// Returns the public id of the lost key and the version of the new one.
     async fn check(&self, conn: &mut Conn) -> Result<(String, u8)> {
         let current = store::key::signing_keys::master_version(conn).await?;
         let versions = store::key::master_keys::list(conn).await?;
@@ -94,7 +94,7 @@ impl Abandon {
         };
         if self.loaded.contains(&lost.key_id) {
             return Err(Error::KeyUnusable(format!(
-                "the master key {} is loaded and not lost; `keys rewrap` replaces it",
+                "the master key {} is loaded, so it is not lost; use `keys rewrap` to replace it",
                 lost.key_id
             )));
         }

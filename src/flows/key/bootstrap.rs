@@ -1,5 +1,5 @@
-//! Building the program on its database: gathering the configured master keys, and on a new database
-//! making the key file and the first keys.
+//! Builds the program on its database: collects the configured master keys, and on a new database
+//! creates the key file and the first keys.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,19 +14,19 @@ use crate::store::{self, Db, work};
 use super::load_keys::ensure_keys;
 use crate::flows::{Error, Result};
 
-/// The name of the key file inside `keys.dir`.
+/// The name of the key file in `keys.dir`.
 pub const KEY_FILE: &str = "master.key";
 
-/// Builds the program and its key ring; on an empty database makes the first keys.
+/// Builds the program and its key ring; on an empty database creates the first keys.
 pub async fn start(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<App> {
-    // On the heap: a start goes through much code, and the future of every caller would hold it
-    // all.
+    // Boxed: a start runs much code, and otherwise the future of every caller would contain all of
+    // it.
     let app = Box::pin(build(config, clock, random)).await?;
     Box::pin(ensure_keys(&app)).await?;
     Ok(app)
 }
 
-/// Builds the program without its key ring, for commands that need none.
+/// Builds the program without its key ring, for commands that do not need one.
 pub async fn build(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<App> {
     let db = App::open_db(&config, Arc::clone(&clock)).await?;
     let keys = load_master_keys(&config, &db, &*random).await?;
@@ -34,8 +34,8 @@ pub async fn build(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random
     Ok(App::build(config, clock, random, keys, db)?)
 }
 
-/// Builds the program on a database that was served from before; makes no master key and adopts
-/// none.
+/// Builds the program on a database that has been served from before; neither creates nor adopts a
+/// master key.
 pub async fn build_existing(
     config: Config,
     clock: Arc<dyn Clock>,
@@ -55,7 +55,7 @@ pub async fn build_existing(
     Ok(App::build(config, clock, random, keys, db)?)
 }
 
-/// Builds the program for an operator who has lost the master key: makes a key file where there is
+/// Builds the program for an operator who has lost the master key: creates a key file if there is
 /// none and the settings name no key.
 pub async fn build_without_master_key(
     config: Config,
@@ -73,7 +73,7 @@ pub async fn build_without_master_key(
     Ok(App::build(config, clock, random, keys, db)?)
 }
 
-/// Gathers the configured master keys, the primary one first; makes the key file only if the
+/// Collects the configured master keys, the primary one first. Creates the key file only if the
 /// database has no keys yet.
 async fn load_master_keys(
     config: &Config,
@@ -100,7 +100,8 @@ async fn load_master_keys(
     Ok(keys)
 }
 
-/// The master key in a file that the operator names, which may be a link (a mounted Secret).
+/// Reads the master key in a file that the operator names, which may be a symbolic link (a mounted
+/// Secret).
 pub fn named_key(path: &Path) -> std::result::Result<MasterKey, master_key::Error> {
     let text =
         secret_file::read(path).map_err(|error| master_key::Error::File(error.to_string()))?;
@@ -116,8 +117,8 @@ async fn key_file(config: &Config, db: &Db, random: &dyn Random) -> Result<Maste
         .read(work!(conn => store::key::master_keys::list(conn).await))
         .await?;
     if let Some(newest) = versions.last() {
-        // Another first start may have made both, file and row, between our two looks: the file
-        // always comes first.
+        // Another first start may have created file and row between the two checks: the file always
+        // comes first.
         if let Some(key) = MasterKey::read(&path)? {
             return Ok(key);
         }
@@ -126,12 +127,12 @@ async fn key_file(config: &Config, db: &Db, random: &dyn Random) -> Result<Maste
             wanted: newest.key_id.clone(),
         });
     }
-    tracing::info!(path = %path.display(), "made a master key; back it up apart from the database");
+    tracing::info!(path = %path.display(), "created a master key; back it up separately from the database");
     Ok(MasterKey::create(&path, random::bytes(random))?)
 }
 
-/// The first process on a new database says which master key is version 1; a second one at the same
-/// moment sees that it was late.
+/// Records the master key as version 1 if this is the first process on a new database; a second one
+/// at the same time finds that it was late.
 async fn adopt_first(db: &Db, key: &MasterKey) -> Result<()> {
     let id = key.id().to_owned();
     let known = db
@@ -149,7 +150,7 @@ async fn adopt_first(db: &Db, key: &MasterKey) -> Result<()> {
         }))
         .await;
     match adopted {
-        // Two first starts at the same moment: whose key it is shows when the ring is opened.
+        // Two first starts at the same time: opening the ring shows whose key was recorded.
         Err(store::Error::Conflict) => Ok(()),
         outcome => Ok(outcome?),
     }

@@ -1,6 +1,6 @@
-//! Changing the signing keys: ask `model::key::plan::plan`, apply its steps in one transaction in which
-//! the state was read again, load the result. The schedule, the command line and start-up all come
-//! through here. No request path ever makes a key.
+//! Changes the signing keys: asks `model::key::plan::plan`, applies its steps in one transaction in
+//! which the state was read again, and loads the result. The schedule, the command line and
+//! start-up all use this. No request creates a key.
 
 use std::sync::Arc;
 
@@ -26,22 +26,22 @@ use crate::flows::permit::{Permitted, to};
 use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 
-/// What was done.
+/// The result of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changed {
-    /// The plan's steps.
+    /// The steps of the plan.
     pub steps: Vec<Step>,
-    /// The kids of keys that were made, in the order of the steps.
+    /// The kids of new keys, in the order of the steps.
     pub created: Vec<String>,
 }
 
-/// Does what is due by the schedule: rotation, the second rotation of an emergency, removal. On a
-/// clock that is not confirmed only missing keys are made.
+/// Does what is due by the schedule: rotation, the second rotation after an emergency, removal. On
+/// a clock that is not confirmed, only missing keys are created.
 pub async fn change_scheduled(app: &App) -> Result<Changed> {
-    let wish = confirm_clock::confirm(app)
+    let operation = confirm_clock::confirm(app)
         .await?
         .map_or(KeyOperation::Missing, KeyOperation::Scheduled);
-    carry_out(app, KeyChange::new(wish, Peer::named("schedule"))).await
+    carry_out(app, KeyChange::new(operation, Peer::named("schedule"))).await
 }
 
 /// Returns the steps that the operation would take now, and writes nothing.
@@ -51,7 +51,7 @@ pub async fn change_scheduled(app: &App) -> Result<Changed> {
 pub async fn preview(
     app: &App,
     _: Permitted<'_, to::ChangeKeys>,
-    wish: &KeyOperation,
+    operation: &KeyOperation,
 ) -> Result<Vec<Step>> {
     let stored = app
         .db
@@ -61,21 +61,21 @@ pub async fn preview(
         app.now(),
         &stored.ring(),
         &app.config.keys.policy,
-        wish,
+        operation,
     )?)
 }
 
-/// Carries an order out and loads the ring that came of it.
+/// Applies a change and loads the new ring.
 pub async fn change(
     app: &App,
     _: Permitted<'_, to::ChangeKeys>,
-    order: KeyChange,
+    request: KeyChange,
 ) -> Result<Changed> {
-    carry_out(app, order).await
+    carry_out(app, request).await
 }
 
-/// Rotates the keys if `active` is still the active one, and no earlier than every verifier knows
-/// the next key.
+/// Rotates the keys if `active` is still the active one, and only after every verifier knows the
+/// next key.
 pub async fn rotate(
     app: &App,
     _: Permitted<'_, to::RotateKeys>,
@@ -86,27 +86,27 @@ pub async fn rotate(
     carry_out(app, rotation.if_active(Some(active))).await
 }
 
-async fn carry_out(app: &App, order: KeyChange) -> Result<Changed> {
-    let changed = apply(app, order).await?;
+async fn carry_out(app: &App, request: KeyChange) -> Result<Changed> {
+    let changed = apply(app, request).await?;
     if !(changed.steps.is_empty() && changed.created.is_empty()) {
         load_keys::reload(app).await?;
     }
     Ok(changed)
 }
 
-/// Carries an order out in the database alone.
-pub(in crate::flows) async fn apply(app: &App, order: KeyChange) -> Result<Changed> {
+/// Applies a change in the database only.
+pub(in crate::flows) async fn apply(app: &App, request: KeyChange) -> Result<Changed> {
     let stored = app
         .db
         .read(work!(conn => store::key::signing_keys::load(conn).await))
         .await?;
-    // The schedule asks every minute: nothing due means no write.
-    if order.import.is_none()
+    // The schedule asks every minute: if nothing is due, nothing is written.
+    if request.import.is_none()
         && plan(
             app.now(),
             &stored.ring(),
             &app.config.keys.policy,
-            &order.wish,
+            &request.operation,
         )?
         .is_empty()
     {
@@ -120,15 +120,15 @@ pub(in crate::flows) async fn apply(app: &App, order: KeyChange) -> Result<Chang
         sealer: masters.current().clone(),
         spare: spare_pairs(app)?,
         policy: app.config.keys.policy.clone(),
-        imported: order.import.is_some(),
-        order,
+        imported: request.import.is_some(),
+        request,
     };
-    let peer = change.order.peer.clone();
+    let peer = change.request.peer.clone();
     app.transaction(&peer, tx!(tx => change.apply(tx).await))
         .await
 }
 
-/// A plan makes two keys at most; they are made before the transaction, not inside it.
+/// Prepares key pairs: a plan needs two at most, and they are made before the transaction.
 fn spare_pairs(app: &App) -> Result<Vec<Arc<Keypair>>> {
     let make = || {
         Keypair::from_seed(&random::bytes(&*app.random))
@@ -140,7 +140,7 @@ fn spare_pairs(app: &App) -> Result<Vec<Arc<Keypair>>> {
 
 #[derive(Clone)]
 struct Change {
-    order: KeyChange,
+    request: KeyChange,
     sealer: Versioned,
     spare: Vec<Arc<Keypair>>,
     policy: Policy,
@@ -151,15 +151,20 @@ impl Change {
     async fn apply(mut self, tx: &mut Tx<'_>) -> Result<Changed> {
         let stored = store::key::signing_keys::load(tx.conn).await?;
         self.check(&stored)?;
-        if let KeyOperation::Scheduled(now) = &self.order.wish
+        if let KeyOperation::Scheduled(now) = &self.request.operation
             && !store::engine::clock::holds(tx.conn, *now).await?
         {
             return Err(Error::Unavailable(
                 "the clock is no longer confirmed".into(),
             ));
         }
-        let steps = plan(tx.now(), &stored.ring(), &self.policy, &self.order.wish)?;
-        if steps.is_empty() && self.order.import.is_none() {
+        let steps = plan(
+            tx.now(),
+            &stored.ring(),
+            &self.policy,
+            &self.request.operation,
+        )?;
+        if steps.is_empty() && self.request.import.is_none() {
             return Ok(Changed {
                 steps,
                 created: vec![],
@@ -178,7 +183,8 @@ impl Change {
         Ok(Changed { steps, created })
     }
 
-    /// Inside the transaction: is the world still the one that the order was made for?
+    /// Checks, inside the transaction, that the state is still the one that the change was planned
+    /// for.
     fn check(&self, stored: &StoredRing) -> Result<()> {
         if stored.master_version != Some(i64::from(self.sealer.version)) {
             return Err(Error::Unavailable(
@@ -190,7 +196,7 @@ impl Change {
             .iter()
             .find(|k| k.key.state == State::Active)
             .map(|k| &k.key.kid);
-        match &self.order.expect_active {
+        match &self.request.expect_active {
             Some(expected) if active != Some(expected) => Err(Error::AlreadyRotated),
             Some(_) | None => Ok(()),
         }
@@ -216,7 +222,7 @@ impl Change {
                     tx.conn,
                     kid,
                     State::Revoked,
-                    self.order.reason.as_deref(),
+                    self.request.reason.as_deref(),
                     now,
                 )
                 .await?;
@@ -233,7 +239,7 @@ impl Change {
     }
 
     async fn take_import(&mut self, tx: &mut Tx<'_>) -> Result<Option<String>> {
-        let Some(import) = self.order.import.take() else {
+        let Some(import) = self.request.import.take() else {
             return Ok(None);
         };
         self.insert(tx, &import.pair, import.state).await?;
@@ -243,7 +249,8 @@ impl Change {
     async fn insert(&self, tx: &mut Tx<'_>, pair: &Keypair, state: State) -> Result<()> {
         let now = tx.now();
         let signs = state == State::Active;
-        // A retired import has signed elsewhere, with a TTL that we take to be our own.
+        // A retired key that is imported has signed tokens elsewhere; their lifetime is assumed to
+        // be that of this service.
         let max_ttl = if state == State::Standby {
             std::time::Duration::ZERO
         } else {
@@ -266,15 +273,16 @@ impl Change {
             public_jwk,
             private_jwe: Some(seal::seal(pair, &self.sealer.key)),
         };
-        let was_here =
-            Error::KeyUnusable("a key with this kid was here before; a kid never returns".into());
+        let was_here = Error::KeyUnusable(
+            "a key with this kid existed before; a kid cannot be used again".into(),
+        );
         store::key::signing_keys::insert(tx.conn, &stored)
             .await
             .map_err(if_conflict(was_here))
     }
 
     async fn record(&self, tx: &mut Tx<'_>, steps: &[Step], created: &[String]) -> Result<()> {
-        let kind = match &self.order.wish {
+        let kind = match &self.request.operation {
             KeyOperation::Revoke(_) | KeyOperation::ReplaceAll => Kind::KeyRevoked,
             KeyOperation::Missing | KeyOperation::ImportStandby if self.imported => {
                 Kind::KeyImported
@@ -290,7 +298,11 @@ impl Change {
             | KeyOperation::ImportStandby => Kind::KeysRotated,
         };
         let steps: Vec<Value> = steps.iter().map(|s| describe(s).into()).collect();
-        let reason = self.order.reason.clone().map_or(Value::Null, Value::String);
+        let reason = self
+            .request
+            .reason
+            .clone()
+            .map_or(Value::Null, Value::String);
         let detail = detail([
             ("steps", steps.into()),
             ("created", created.into()),

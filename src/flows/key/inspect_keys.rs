@@ -1,4 +1,4 @@
-//! Looking at the keys; nothing here changes or shows a private one.
+//! Shows the keys; nothing here changes or reveals a private key.
 
 use std::sync::Arc;
 
@@ -22,30 +22,30 @@ pub fn ring(app: &App) -> Result<Ring> {
     Ok(loaded(app)?.ring.clone())
 }
 
-/// Returns the states and times to a caller who may look at the keys, or at least rotate them.
+/// Returns the states and times to a caller who may view the keys, or at least rotate them.
 pub fn shown<A: LooksAtKeys>(app: &App, _: Permitted<'_, A>) -> Result<Ring> {
     ring(app)
 }
 
-/// An action that includes a look at the keys.
+/// An action that includes viewing the keys.
 pub trait LooksAtKeys: Permission {}
 impl LooksAtKeys for to::ListKeys {}
 impl LooksAtKeys for to::RotateKeys {}
 
-/// The key that signs.
+/// Returns the kid of the key that signs.
 pub fn active_kid(app: &App) -> Option<String> {
     app.ring()
         .and_then(|ring| ring.ring.in_state(State::Active).map(|k| k.kid.clone()))
 }
 
-/// The JWKS as served.
+/// Returns the JWKS as served.
 pub fn jwks(app: &App) -> String {
     app.ring()
         .map(|ring| String::from_utf8_lossy(&ring.jwks.body).into_owned())
         .unwrap_or_default()
 }
 
-/// The published keys as PEM blocks, each after a comment with its kid.
+/// Returns the published keys as PEM blocks, each after a comment with its kid.
 pub async fn pems(app: &App) -> Result<Vec<String>> {
     let stored = app
         .db

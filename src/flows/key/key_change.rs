@@ -1,4 +1,4 @@
-//! What an operator, the schedule or a start wants done to the signing keys.
+//! A change of the signing keys that an operator, the schedule or a start requests.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use crate::model::key::plan::{KeyOperation, Step};
 
 use crate::flows::{Error, Result};
 
-/// What somebody wants done to the keys.
+/// A requested change of the keys.
 #[derive(Clone)]
 pub struct KeyChange {
-    pub(super) wish: KeyOperation,
+    pub(super) operation: KeyOperation,
     pub(super) peer: Peer,
     pub(super) reason: Option<String>,
     pub(super) import: Option<Arc<Import>>,
@@ -25,10 +25,10 @@ pub(super) struct Import {
 }
 
 impl KeyChange {
-    /// A wish without extras.
-    pub fn new(wish: KeyOperation, peer: Peer) -> Self {
+    /// Makes a change without further options.
+    pub fn new(operation: KeyOperation, peer: Peer) -> Self {
         Self {
-            wish,
+            operation,
             peer,
             reason: None,
             import: None,
@@ -36,7 +36,7 @@ impl KeyChange {
         }
     }
 
-    /// Why a key is revoked; kept with it.
+    /// Sets why a key is revoked; the reason is stored with it.
     #[must_use]
     pub fn with_reason(self, reason: &str) -> Self {
         Self {
@@ -45,8 +45,8 @@ impl KeyChange {
         }
     }
 
-    /// Only if this key is still the active one: of ten who rotate at once, nine find that it was
-    /// done.
+    /// Applies the change only if this key is still the active one: of ten operators who rotate at
+    /// once, nine find that it was done.
     #[must_use]
     pub fn if_active(self, kid: Option<String>) -> Self {
         Self {
@@ -55,27 +55,28 @@ impl KeyChange {
         }
     }
 
-    /// A key made elsewhere: as the next standby, or as a retired one whose tokens are still about.
+    /// Imports a key that was made elsewhere: as the next standby, or as a retired one whose tokens
+    /// are still in use.
     pub fn import(text: &str, retired: bool, peer: Peer) -> Result<Self> {
         let pair = Keypair::import(text).map_err(|e| Error::KeyUnusable(e.to_string()))?;
-        let (wish, state) = if retired {
+        let (operation, state) = if retired {
             (KeyOperation::Missing, State::Retired)
         } else {
             (KeyOperation::ImportStandby, State::Standby)
         };
         Ok(Self {
             import: Some(Arc::new(Import { pair, state })),
-            ..Self::new(wish, peer)
+            ..Self::new(operation, peer)
         })
     }
 
-    /// The imported key's kid.
+    /// Returns the kid of the imported key.
     pub fn imported_kid(&self) -> Option<&str> {
         self.import.as_ref().map(|i| i.pair.kid())
     }
 }
 
-/// A step in words, for people and the audit trail.
+/// Describes a step, for people and the audit trail.
 pub fn describe(step: &Step) -> String {
     match step {
         Step::Create(state) => format!("create a new {} key", state.as_str()),
@@ -84,6 +85,6 @@ pub fn describe(step: &Step) -> String {
         Step::Revoke(kid) => format!("revoke {kid}"),
         Step::Remove(kid) => format!("remove {kid}"),
         Step::RotateAfter(Some(at)) => format!("rotate again after {at}"),
-        Step::RotateAfter(None) => "clear the second rotation".into(),
+        Step::RotateAfter(None) => "cancel the second rotation".into(),
     }
 }

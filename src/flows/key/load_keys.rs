@@ -1,6 +1,6 @@
-//! From sealed rows to a ring that signs: which master key is current, opening the private keys,
-//! building the JWKS. Runs at start, when a poll or a statement's answer shows a newer version, and
-//! after every change of our own.
+//! Loads the key ring from its sealed rows: determines the current master key, opens the private
+//! keys, builds the JWKS. Runs at start, when a poll or the result of a statement shows a newer
+//! version, and after every change by this process.
 
 use std::sync::Arc;
 
@@ -22,7 +22,8 @@ use super::change_keys::KeyChange;
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
-/// Makes whatever the plan finds missing and loads the ring, with every sealed key opened once.
+/// Creates the keys that the plan finds missing and loads the ring; every sealed key is opened
+/// once.
 pub async fn ensure_keys(app: &App) -> Result<()> {
     let stored = app
         .db
@@ -33,7 +34,7 @@ pub async fn ensure_keys(app: &App) -> Result<()> {
         open(key, &masters)?;
     }
     match change_keys::change_scheduled(app).await {
-        // Another process started at the same moment and was first.
+        // Another process started at the same time and was first.
         Ok(_) | Err(Error::AlreadyRotated) => reload(app).await,
         Err(error) => Err(error),
     }
@@ -53,7 +54,7 @@ pub async fn read_ring(app: &App) -> Result<Ring> {
     Ok(stored.ring())
 }
 
-/// Asks which state of the ring is current and reloads if ours is another one.
+/// Reads the current state of the ring and reloads it if this process holds another one.
 pub async fn confirm(app: &App) -> Result<()> {
     let id = app
         .db
@@ -66,7 +67,7 @@ pub async fn confirm(app: &App) -> Result<()> {
     reload(app).await
 }
 
-/// Reloads whenever another replica says that it changed the ring; ends when the connection is
+/// Reloads whenever another replica announces a change of the ring; returns when the connection is
 /// lost.
 pub async fn listen(app: &App) -> Result<()> {
     let Some(listener) = app.db.listener() else {
@@ -79,14 +80,14 @@ pub async fn listen(app: &App) -> Result<()> {
     }
 }
 
-/// Reads and opens the ring and puts it in place; if that fails for good, the process is not ready
-/// until it succeeds.
+/// Reads and opens the ring and puts it in place. If that fails permanently, the process is not
+/// ready until it succeeds.
 pub async fn reload(app: &App) -> Result<()> {
     follow(app, None).await
 }
 
-/// The same, for one who was told which state the database has: where another task has put that one
-/// in place meanwhile, nothing is read.
+/// Reloads for a caller who was told the state of the database: if another task has loaded that
+/// state meanwhile, nothing is read.
 pub async fn follow(app: &App, told: Option<RingId>) -> Result<()> {
     let loaded = load(app, told).await;
     if let Err(Error::MasterKeyNotLoaded { .. } | Error::KeyUnusable(_)) = &loaded {
@@ -109,22 +110,22 @@ async fn load(app: &App, told: Option<RingId>) -> Result<()> {
         if revived.is_empty() {
             return put_in_place(app, &stored).await;
         }
-        // Until they are revoked again nothing is signed here: the ring that this process holds is
-        // not the database's any more.
+        // Until they are revoked again this process signs nothing, because its ring is not that of
+        // the database any more.
         app.mark_ring_unusable();
         revoke_again(app, &revived).await?;
         stored = read(app).await?;
     }
     Err(Error::Unavailable(
-        "keys that were revoked came back and could not be revoked again".into(),
+        "revoked keys came back with the database and could not be revoked again".into(),
     ))
 }
 
-/// How often keys that came back are revoked again while other processes change the ring at the
-/// same moment.
+/// How many times keys that came back are revoked again while other processes change the ring at
+/// the same time.
 const ROUNDS: u32 = 5;
 
-/// Says in the log that the database went back, and what that costs.
+/// Logs that the database was restored to an earlier state, and the consequences.
 fn tell_losses(held: RingId, ring: &Ring, stored: &StoredRing) {
     let losses = Losses::between(ring, &stored.ring());
     if losses.is_empty() && stored.id.version >= held.version {
@@ -135,22 +136,22 @@ fn tell_losses(held: RingId, ring: &Ring, stored: &StoredRing) {
         found = %stored.id,
         missing = ?losses.missing,
         earlier = ?losses.earlier,
-        "the database went back to an earlier state of the key ring, as after a failover or a restore, and that state is adopted; tokens that the missing keys \
+        "the database was restored to an earlier state of the key ring, as after a failover or a backup, and that state is adopted; tokens that the missing keys \
          signed are refused, and sign-outs, bans, passwords and revocations of that time may be lost too: see \"A promotion is a restore\" in docs/operations.md"
     );
 }
 
-/// Keys that were revoked and are published again by a database that went back.
+/// Revokes keys that were revoked before and that the restored database publishes again.
 async fn revoke_again(app: &App, revived: &[String]) -> Result<()> {
     for kid in revived {
         tracing::error!(
             kid,
             "a revoked key came back with the database and is revoked again"
         );
-        let order = KeyChange::new(KeyOperation::Revoke(kid.clone()), Peer::named("process"))
-            .with_reason("revoked before the database went back");
-        match change_keys::apply(app, order).await {
-            // Another process was first, with this key or with another one: look again.
+        let change = KeyChange::new(KeyOperation::Revoke(kid.clone()), Peer::named("process"))
+            .with_reason("revoked before the database was restored to an earlier state");
+        match change_keys::apply(app, change).await {
+            // Another process was first, with this key or with another one: check again.
             Ok(_) | Err(Error::AlreadyRotated | Error::KeyRefused(_)) => {}
             Err(error) => return Err(error),
         }
@@ -158,7 +159,7 @@ async fn revoke_again(app: &App, revived: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The ring as stored, after what must be known before the first signature was written.
+/// Returns the stored ring, after writing what must be known before the first signature.
 async fn read(app: &App) -> Result<StoredRing> {
     let (ttl, cache) = (
         app.config.tokens.access_ttl,
@@ -168,8 +169,8 @@ async fn read(app: &App) -> Result<StoredRing> {
         .db
         .read(work!(conn => store::key::signing_keys::load(conn).await))
         .await?;
-    // Before the first signature with a longer TTL the row must know of it, or the key would leave
-    // the JWKS too soon.
+    // Before the first signature with a longer lifetime the row must know of it; otherwise the key
+    // would leave the JWKS too early.
     let active_ttl = stored
         .keys
         .iter()
@@ -233,7 +234,7 @@ fn publics(stored: &StoredRing) -> Result<Vec<(String, [u8; 32])>> {
     published.map(public).collect()
 }
 
-/// Opens a key; `None` for a tombstone.
+/// Opens a key; returns `None` for a tombstone.
 fn open(stored: &Stored, masters: &MasterKeys) -> Result<Option<Keypair>> {
     let Some(jwe) = &stored.private_jwe else {
         return Ok(None);
@@ -242,8 +243,8 @@ fn open(stored: &Stored, masters: &MasterKeys) -> Result<Option<Keypair>> {
     Ok(Some(pair))
 }
 
-/// The master keys in the database's order: the current one, then older ones that are loaded and
-/// did not leak.
+/// Returns the master keys in the order of the database: the current one, then older ones that are
+/// loaded and not compromised.
 pub async fn loaded_versions(app: &App, stored: &StoredRing) -> Result<MasterKeys> {
     let versions = app
         .db

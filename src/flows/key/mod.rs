@@ -1,4 +1,4 @@
-//! Stories of signing keys and the master key.
+//! Flows of signing keys and the master key.
 
 pub mod abandon_keys;
 pub mod bootstrap;

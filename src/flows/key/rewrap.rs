@@ -1,5 +1,5 @@
-//! A new master key: every private key is sealed anew and the new version becomes current, in one
-//! transaction. Never writes a key file.
+//! Changes the master key: every private key is sealed again and the new version becomes current,
+//! in one transaction. Never writes a key file.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,35 +21,35 @@ use crate::flows::permit::{Permitted, to};
 use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 
-/// What was done.
+/// The result of a rewrap.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rewrapped {
-    /// The new key's public name.
+    /// The public id of the new key.
     pub key_id: String,
-    /// Its version, the first byte of refresh tokens from now on.
+    /// The version of the new key, which is the first byte of refresh tokens from now on.
     pub version: u8,
-    /// How many private keys were sealed anew.
+    /// The number of private keys that were sealed again.
     pub keys: usize,
 }
 
-/// How the new key takes over.
+/// Options of a rewrap.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
-    /// The old key leaked: nothing that it made is accepted any more, so every refresh token and
-    /// cookie ends.
+    /// The old key leaked: nothing that was made with it is accepted any more, so every refresh
+    /// token and cookie ends.
     pub compromised: bool,
-    /// Do everything but the writing.
+    /// Checks everything but writes nothing.
     pub dry_run: bool,
-    /// Go on although running processes lack the new key: from then on they cannot sign and are not
-    /// ready. The audit trail names them.
+    /// Continues although running processes lack the new key: from then on they cannot sign and are
+    /// not ready. The audit trail names them.
     pub although_processes_lack_it: bool,
 }
 
-/// Seals everything under the key in this file.
+/// Seals all private keys under the master key in this file.
 ///
 /// # Errors
-/// [`Error::KeyUnusable`] while a process that serves does not hold the new key, and where the key
-/// was in use before.
+/// [`Error::KeyUnusable`] if a serving process has not loaded the new key, or if the key was in use
+/// before.
 pub async fn rewrap(
     app: &App,
     _: Permitted<'_, to::ChangeKeys>,
@@ -88,16 +88,16 @@ struct Rewrap {
 /// What is to be written.
 struct Plan {
     done: Rewrapped,
-    /// The ring's state that it was made from.
+    /// The state of the ring that the plan was made from.
     seen: RingId,
-    /// Key ids and their private keys, sealed under the new master key.
+    /// Kids and their private keys, sealed under the new master key.
     resealed: Vec<(String, String)>,
-    /// Running processes that do not hold the new key.
+    /// Running processes that have not loaded the new key.
     lacking: Vec<Running>,
 }
 
 impl Rewrap {
-    /// Opens every private key and seals it anew; writes nothing.
+    /// Opens every private key and seals it again; writes nothing.
     async fn plan(&self, conn: &mut Conn) -> Result<Plan> {
         let stored = store::key::signing_keys::load(conn).await?;
         let versions = store::key::master_keys::list(conn).await?;
@@ -172,7 +172,7 @@ impl Rewrap {
     }
 }
 
-/// The version of the next master key.
+/// Returns the version of the next master key.
 ///
 /// # Errors
 /// [`Error::KeyUnusable`] after 255 of them.
@@ -183,7 +183,7 @@ pub(in crate::flows) fn next_version(known: &[Version]) -> Result<u8> {
         .ok_or_else(|| Error::KeyUnusable("the 255 versions of the master key are used up".into()))
 }
 
-/// Which processes lack the key, and what to do about it.
+/// Names the processes that lack the key, and says what to do about it.
 fn refusal(key_id: &str, lacking: &[Running]) -> String {
     let listed: Vec<String> = lacking
         .iter()

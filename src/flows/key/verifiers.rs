@@ -1,5 +1,5 @@
 //! Which verifiers have fetched the JWKS since the last rotation: the table of a running process,
-//! and how the command line asks for it.
+//! and how the command line requests it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -11,10 +11,10 @@ use crate::config::Config;
 use crate::model::key::key::State;
 use crate::outbound_http;
 
-/// Where the operations listener answers it.
+/// The path on the operations listener.
 pub const PATH: &str = "/verifiers";
 
-/// What the operations listener says.
+/// Returns the answer of the operations listener.
 pub fn seen(app: &App) -> Value {
     let since = app.ring().and_then(|ring| {
         ring.ring
@@ -30,15 +30,13 @@ pub fn seen(app: &App) -> Value {
     json!({ "rotatedAt": since, "verifiers": app.metrics.verifiers.list().into_iter().map(row).collect::<Vec<_>>() })
 }
 
-/// Asks the running process for it. `Err`: why there is no answer, and what to do.
+/// Requests the table from the running process. Returns `Err` with the reason and what to do.
 pub async fn ask(config: &Config) -> Result<Value, String> {
     let Some(listen) = config.server.ops_listen else {
-        return Err(
-            "server.ops_listen is off: the running process has nowhere to answer this".into(),
-        );
+        return Err("server.ops_listen is off, so the running process cannot be asked".into());
     };
     let mut address = listen.address;
-    // Everywhere means here, too.
+    // A listener on all addresses can be reached on loopback.
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
         IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
@@ -51,5 +49,6 @@ pub async fn ask(config: &Config) -> Result<Value, String> {
         .map_err(|error| {
             format!("no running process answers at {url} (server.ops_listen): {error}")
         })?;
-    serde_json::from_slice(&answer).map_err(|_| format!("what answers at {url} is not countersign"))
+    serde_json::from_slice(&answer)
+        .map_err(|_| format!("the program that answers at {url} is not countersign"))
 }

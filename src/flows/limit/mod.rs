@@ -1,4 +1,4 @@
-//! Applying rate limits, and what an operator does to them.
+//! Applies rate limits; operators list, clear and block.
 
 pub mod operate_limits;
 pub mod rate_limit;

@@ -1,5 +1,5 @@
-//! What an operator does to limits: look at them, clear them, shut a network out for a time.
-//! Running processes notice within a second.
+//! What operators do with limits: list them, clear them, block a network for a time. Running
+//! processes notice within a second.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::flows::permit::{Permitted, to};
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
-/// What is remembered, the longest first, and which networks are shut out.
+/// Lists the counts, those that last longest first, and the blocked networks.
 pub async fn list(
     app: &App,
     _: Permitted<'_, to::OperateLimits>,
@@ -40,15 +40,15 @@ pub async fn list(
 /// Whose limits are cleared.
 #[derive(Debug, Clone)]
 pub enum Whose {
-    /// Those of an account, by address; whether there is one or not.
+    /// Those of an account, by its email address; it need not exist.
     Account(String),
-    /// Those of the network of an address.
+    /// Those of the network of an IP address.
     Network(IpAddr),
-    /// All of them.
+    /// The limits of all.
     All,
 }
 
-/// Clears limits and tells how many rows.
+/// Clears limits and returns how many rows.
 pub async fn clear(
     app: &App,
     _: Permitted<'_, to::OperateLimits>,
@@ -93,7 +93,7 @@ pub async fn clear(
     .await
 }
 
-/// Shuts a network out for so long; a block of the same network is replaced.
+/// Blocks a network for this long; replaces a block of the same network.
 pub async fn block(
     app: &App,
     _: Permitted<'_, to::OperateLimits>,
@@ -127,7 +127,7 @@ pub async fn block(
     .await
 }
 
-/// Lifts a block; `false`: there was none.
+/// Lifts a block; returns `false` if there was none.
 pub async fn unblock(
     app: &App,
     _: Permitted<'_, to::OperateLimits>,
@@ -149,8 +149,8 @@ pub async fn unblock(
     .await
 }
 
-/// Takes over what an operator has changed since this process last looked: its blocks, and nothing
-/// more is held against anyone from memory.
+/// Applies what an operator has changed since the last call: loads the blocks, and forgets the
+/// refusals in memory.
 pub async fn follow(app: &App) -> Result<()> {
     let (seen, now, uptime) = (app.blocks.version(), app.now(), app.uptime());
     let changed = app.db.read(work!(conn => {
@@ -174,7 +174,7 @@ pub async fn follow(app: &App) -> Result<()> {
     Ok(())
 }
 
-/// How long the network of this address is still shut out; `None`: it is not.
+/// Returns how long the network of this IP address is still blocked; `None` if it is not.
 pub fn blocked(app: &App, address: &str) -> Option<Duration> {
     app.blocks.left(address.parse().ok()?, app.uptime())
 }

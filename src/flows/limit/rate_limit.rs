@@ -1,6 +1,7 @@
-//! Who has done too much of late waits. Replicas share the count through the database; in front of
-//! it every process remembers whom it has just refused, so that a flood is answered from memory.
-//! Charged before the password is hashed, by all rules or by none, and given back if it was right.
+//! Rate limits. Replicas share the counts through the database; in front of it every process
+//! remembers what it has just refused, so that a flood is answered from memory. An attempt is
+//! counted before the password is hashed, by all rules or by none, and the count is refunded if the
+//! password was right.
 
 use std::time::Duration;
 
@@ -21,20 +22,20 @@ use crate::flows::login::known_device;
 use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 
-/// A rule that says no.
+/// The refusal by a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limited {
-    /// Names whom it counts, in the table and in the memory of this process.
+    /// The key of the count, in the table and in the memory of this process.
     key: String,
-    /// Which.
+    /// The rule that refuses.
     pub rule: Rule,
-    /// What it allows.
+    /// The limit of the rule.
     pub quota: Quota,
-    /// How long until it might say yes.
+    /// How long until it may allow the action.
     pub wait: Duration,
 }
 
-/// One rule and one whom it counts.
+/// One rule and the party that it counts.
 #[derive(Debug, Clone)]
 pub(super) struct RuleCharge {
     pub(super) rule: Rule,
@@ -42,8 +43,8 @@ pub(super) struct RuleCharge {
     pub(super) key: String,
 }
 
-/// Counts a refusal of a transaction that was rolled back by it; from now on this process refuses
-/// the same from memory. Any other error stays what it is.
+/// Remembers a refusal of a transaction that it rolled back; from now on this process refuses the
+/// same from memory. Other errors are returned unchanged.
 pub(in crate::flows) fn noted(app: &App, error: Error) -> Error {
     match error {
         Error::Limited(limited) => {
@@ -55,11 +56,11 @@ pub(in crate::flows) fn noted(app: &App, error: Error) -> Error {
     }
 }
 
-/// Everything that one attempt is charged with.
+/// All rules that one attempt is counted by.
 #[derive(Debug, Clone, Default)]
 pub struct RateLimitCheck(pub(super) Vec<RuleCharge>);
 
-/// A hash: neither addresses nor networks stand in the table.
+/// Returns the key, which is a hash: the table contains neither email addresses nor networks.
 pub(in crate::flows) fn key(rule: Rule, whom: &[&str]) -> String {
     format!(
         "{}:{}",
@@ -71,7 +72,7 @@ pub(in crate::flows) fn key(rule: Rule, whom: &[&str]) -> String {
     )
 }
 
-/// What stands in a key for one of those that it counts; an operator clears by it.
+/// Returns the part of a key that stands for one counted party; an operator clears by it.
 pub fn part(whom: &str) -> String {
     URL_SAFE_NO_PAD.encode(&Sha256::digest(whom)[..16])
 }
@@ -88,8 +89,8 @@ impl RateLimitCheck {
         Self(rules.iter().filter_map(charge).collect()).in_order()
     }
 
-    /// The same by network too, at every reach of the peer's address; with `whom`, what it does to
-    /// that one alone.
+    /// Adds the rule for each size of the peer's network; with `whom`, for its actions on that
+    /// party alone.
     fn by_network(mut self, app: &App, rule: Rule, whom: &[&str], peer: &Peer) -> Self {
         let Some(quota) = app.config.rate_limits.quota(rule) else {
             return self;
@@ -104,14 +105,14 @@ impl RateLimitCheck {
         self.in_order()
     }
 
-    /// Rows are locked in one order everywhere.
+    /// Sorts the keys, because rows are locked in one order everywhere.
     fn in_order(mut self) -> Self {
         self.0.sort_by(|a, b| a.key.cmp(&b.key));
         self
     }
 
-    /// A password that may be wrong. A device that has signed in to this account before is counted
-    /// by itself: no stranger's guessing shuts it out.
+    /// Makes the check of a password attempt. A device that has signed in to this account before is
+    /// counted separately, so that guesses by strangers do not block it.
     pub async fn password(app: &App, email: &Email, devices: &[&str], peer: &Peer) -> Result<Self> {
         let device = known_device::known(app, devices, email).await?;
         let email = email.as_str();
@@ -130,24 +131,24 @@ impl RateLimitCheck {
             .by_network(app, Rule::SignInNetwork, &[], peer))
     }
 
-    /// A sign-in that succeeds. Charged in the transaction that opens the session.
+    /// Makes the check of a successful sign-in, counted in the transaction that opens the session.
     pub fn success(app: &App, email: &Email, peer: &Peer) -> Self {
         Self::default().by_network(app, Rule::SignInSuccess, &[email.as_str()], peer)
     }
 
-    /// The password of who is signed in: counted by session, and no stranger's guessing stands in
-    /// its way.
+    /// Makes the check of a signed-in user's password: counted by session, so that guesses by
+    /// strangers do not block it.
     pub fn confirmation(app: &App, session: SessionId) -> Self {
         Self::of(app, &[(Rule::Confirm, &[&session.to_string()])])
     }
 
-    /// A new account.
+    /// Makes the check of a sign-up.
     pub fn sign_up(app: &App, peer: &Peer) -> Self {
         Self::default().by_network(app, Rule::SignUp, &[], peer)
     }
 
-    /// A mail to an address, whoever has it: each purpose by itself, so that nobody uses up another
-    /// one's resets with something else.
+    /// Makes the check of a mail to an email address, whoever owns it: each purpose is counted
+    /// separately, so that other mails do not use up an owner's resets.
     pub fn mail(app: &App, purpose: Purpose, email: &Email, peer: &Peer) -> Self {
         Self::of(
             app,
@@ -156,7 +157,7 @@ impl RateLimitCheck {
         .by_network(app, Rule::MailNetwork, &[], peer)
     }
 
-    /// A mail that a signed-in user asks for, wherever it goes.
+    /// Makes the check of a mail that a signed-in user requests, wherever it is sent.
     pub fn own_mail(app: &App, purpose: Purpose, user: UserId, peer: &Peer) -> Self {
         Self::of(
             app,
@@ -165,8 +166,8 @@ impl RateLimitCheck {
         .by_network(app, Rule::MailNetwork, &[], peer)
     }
 
-    /// Refuses what this process has refused a moment ago; nothing is charged and no database is
-    /// asked.
+    /// Refuses what this process has refused a moment ago; counts nothing and does not use the
+    /// database.
     pub fn look(&self, app: &App) -> Result<()> {
         let uptime = app.uptime();
         let known = |charge: &RuleCharge| {
@@ -182,10 +183,10 @@ impl RateLimitCheck {
             .map_or(Ok(()), |limited| Err(refuse(app, limited)))
     }
 
-    /// Charges all of them inside a transaction. The refusal goes to `noted` afterwards.
+    /// Counts by all rules inside a transaction. A refusal has to be passed to `noted` afterwards.
     ///
     /// # Errors
-    /// [`Error::Limited`] by the first rule that says no.
+    /// [`Error::Limited`] by the first rule that refuses.
     pub async fn consume_within(&self, tx: &mut Tx<'_>) -> Result<()> {
         let now = tx.now();
         let mut after: Vec<(&RuleCharge, State)> = Vec::with_capacity(self.0.len());
@@ -202,7 +203,7 @@ impl RateLimitCheck {
         Ok(())
     }
 
-    /// Charges all of them, or says which one says no and charges none.
+    /// Counts by all rules; if one refuses, returns it and counts by none.
     pub async fn consume(&self, app: &App) -> Result<()> {
         self.look(app)?;
         if self.0.is_empty() {
@@ -214,7 +215,8 @@ impl RateLimitCheck {
             .map_err(|error| noted(app, error))
     }
 
-    /// Counts are nothing that a client was promised, and no event names a peer.
+    /// Runs the transaction. It is not synced, because no client relies on counts, and it records
+    /// no event.
     pub(super) async fn count<F>(&self, app: &App, work: F) -> Result<()>
     where
         F: for<'t, 'c> FnOnce(&'t mut Tx<'c>) -> Work<'t, (), Error> + Clone + Send + 'static,
@@ -240,8 +242,8 @@ fn refuse(app: &App, limited: Limited) -> Error {
     Error::Limited(limited)
 }
 
-/// An access token for a session. Counted by each process alone: a row a token would cost more than
-/// the token.
+/// Counts an access token for a session. Each process counts alone, because a row for each token
+/// would cost more than the token.
 pub fn mint(app: &App, session: SessionId) -> Result<()> {
     let Some((pace, quota)) = app
         .mint_pace

@@ -1,4 +1,4 @@
-//! Giving a charge back: after a success, and after an attempt that was not looked at.
+//! Refunds counts: after a success, and after an attempt that was not evaluated.
 
 use crate::app::App;
 use crate::model::kernel::time::Timestamp;
@@ -10,7 +10,7 @@ use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 
 impl RateLimitCheck {
-    /// It was no failure: in the transaction of what has succeeded.
+    /// Clears the failures, in the transaction of what has succeeded.
     pub async fn reset(&self, tx: &mut Tx<'_>) -> Result<()> {
         self.undo(tx, reset).await
     }
@@ -33,14 +33,14 @@ impl RateLimitCheck {
         Ok(())
     }
 
-    /// Once that is committed: this process holds nothing against anybody any more.
+    /// Forgets the refusals in the memory of this process, after the commit.
     pub fn forget_refusals(&self, app: &App) {
         for charge in &self.0 {
             app.refused.invalidate(&charge.key);
         }
     }
 
-    /// Both by itself.
+    /// Clears the failures in a transaction of their own, and forgets the refusals.
     pub async fn reset_now(&self, app: &App) -> Result<()> {
         if !self.0.is_empty() {
             let charges = self.clone();
@@ -50,8 +50,9 @@ impl RateLimitCheck {
         Ok(())
     }
 
-    /// What comes of an attempt: only a wrong password is a failure. One that could not be looked
-    /// at is given back, and nothing else with it: who keeps the service busy wins no guesses.
+    /// Handles the outcome of an attempt: only a wrong password is a failure. An attempt that could
+    /// not be evaluated is refunded, and nothing else, so that overloading the service does not
+    /// gain guesses.
     pub async fn refund_if_not_evaluated<T>(&self, app: &App, outcome: Result<T>) -> Result<T> {
         if matches!(
             outcome,
@@ -63,8 +64,7 @@ impl RateLimitCheck {
         ) && !self.0.is_empty()
         {
             let charges = self.clone();
-            // The database may be away: then the charge stands, and nothing else can be done about
-            // it.
+            // If the database is unavailable, the count stays, and nothing else can be done.
             drop(
                 self.count(app, tx!(tx => charges.undo(tx, refund).await))
                     .await,

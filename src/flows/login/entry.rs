@@ -14,8 +14,8 @@ use crate::flows::session::open_session::{PendingSession, RingVersion};
 use crate::flows::transaction::Tx;
 use crate::flows::{Error, Result};
 
-/// Whether nobody has signed in with such a device before, as far as sessions are still known; the
-/// very first is none that is new.
+/// Returns whether no session that is still stored began with such a device. The very first sign-in
+/// does not count as a new device.
 fn is_unknown(user_agent: &str, before: &[String]) -> bool {
     !before.is_empty()
         && !before
@@ -30,22 +30,24 @@ pub(super) struct Entry {
     pub(super) upgraded: Option<String>,
     pub(super) opening: PendingSession,
     pub(super) ending: SessionRevocation,
-    /// Whether the user hears of a device that was not seen before.
+    /// Whether the user gets a mail about a device that was not seen before.
     pub(super) notify: bool,
-    /// What it was charged with before anybody knew that it would succeed.
+    /// What the attempt was counted by before its outcome was known.
     pub(super) charges: RateLimitCheck,
-    /// What it is charged with when it succeeds.
+    /// What it is counted by if it succeeds.
     pub(super) success: RateLimitCheck,
 }
 
 impl Entry {
+    /// Runs the transaction.
+    ///
     /// # Errors
-    /// [`Error::Limited`] where the address or the network has signed in too often,
-    /// [`Error::InvalidEmailOrPassword`] where the hash that was verified is no longer the user's.
+    /// [`Error::Limited`] if the email address or the network has signed in too often,
+    /// [`Error::InvalidEmailOrPassword`] if the verified hash is not the user's any more.
     pub(super) async fn run(self, tx: &mut Tx<'_>) -> Result<(PendingSession, RingVersion)> {
         self.success.consume_within(tx).await?;
-        // The upgrade first: two sign-ins that both hold the proof as it was and both want to
-        // replace it would wait for one another.
+        // The upgrade comes first: otherwise two sign-ins that both lock the password and both want
+        // to replace its hash would wait for each other.
         let proof = match &self.upgraded {
             Some(upgraded) => {
                 let (user, now) = (self.user.id, tx.now());

@@ -1,8 +1,8 @@
-//! Devices that have signed in to an account before. What a stranger guesses at the account does
-//! not hold them up, and a link that proves the mailbox counts in their browser without a password.
-//! A device is bound to the user and to the user's `login_epoch`: a new password or address ends
-//! it. It also names the session with which it was given, so that a later sign-in in the same
-//! browser tells which session that browser has left.
+//! Devices that have signed in to an account before. Guesses of strangers at the account do not
+//! delay them, and a link that proves the mailbox works in their browser without a password. A
+//! device is bound to the user and to the user's `login_epoch`: a new password or email address
+//! ends it. It also names the session with which it was given, so that a later sign-in in the same
+//! browser shows which session that browser has left.
 
 use std::time::Duration;
 
@@ -24,8 +24,8 @@ const KIND: &str = "device";
 /// How long a device is known at an account.
 pub const LIFETIME: Duration = Duration::from_secs(365 * 86_400);
 
-/// A device whose token was signed by us and is in its time. Whether the user's epoch is still its
-/// own only the user's row can tell.
+/// A device whose token was signed by this service and has not expired. Only the user's row shows
+/// whether its epoch is still current.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
     user: UserId,
@@ -34,7 +34,8 @@ pub struct Device {
 }
 
 impl Device {
-    /// Reads the value of the cookie or of `deviceToken`; `None` if it is none of ours or too old.
+    /// Opens the value of the cookie or of `deviceToken`; returns `None` if it is invalid or too
+    /// old.
     pub fn open(app: &App, signed: &str) -> Option<Self> {
         let ring = app.ring()?;
         let mut parts = cookie::open(Purpose::KnownDevice, signed, &ring.masters)?.split(':');
@@ -47,36 +48,36 @@ impl Device {
             parts.next()?.to_owned(),
         );
         let issued_at: i64 = parts.next()?.parse().ok()?;
-        // One that a clock ahead of ours has signed is as good as new.
+        // A token of a clock that was ahead counts as new.
         let age = app.now().seconds().saturating_sub(issued_at).max(0);
         let lives = age.unsigned_abs() < LIFETIME.as_secs();
         (lives && parts.next().is_none()).then_some(Self { user, epoch, id })
     }
 
-    /// The session with which the token was given; `None` if there was none.
+    /// Returns the session with which the token was given; `None` if there was none.
     pub(in crate::flows) fn session(&self) -> Option<SessionId> {
         self.id.parse().ok()
     }
 
-    /// Whose it is, or was.
+    /// Returns the user whom it was given to.
     pub fn user(&self) -> UserId {
         self.user
     }
 
-    /// Whether both are of the same user and epoch.
+    /// Returns whether both are of the same user and epoch.
     pub fn is_as_good_as(&self, other: &Self) -> bool {
         (self.user, self.epoch) == (other.user, other.epoch)
     }
 
-    /// Whether it is known at this account as the row is now.
+    /// Returns whether it is known at the account of this row.
     pub fn is_known_to(&self, user: &User) -> bool {
         self.user == user.id && self.epoch == user.login_epoch
     }
 }
 
-/// A new token for a device of this user: the value of the cookie, and `deviceToken` of a native
-/// client. `session` is the one that the device has; one that has signed up and is not signed in
-/// yet has none.
+/// Makes a new token for a device of this user: the value of the cookie, and `deviceToken` of a
+/// native client. `session` is the session of the device; after a sign-up without a sign-in there
+/// is none.
 pub fn token(app: &App, user: &User, session: Option<SessionId>) -> Option<String> {
     let ring = app.ring()?;
     let id = session.map_or_else(
@@ -95,8 +96,8 @@ pub fn token(app: &App, user: &User, session: Option<SessionId>) -> Option<Strin
     ))
 }
 
-/// The id of the device among `tokens` that is known at the account of this address. The database
-/// is asked only if a token is one of ours.
+/// Returns the id of the device among `tokens` that is known at the account of this email address.
+/// The database is only asked if a token is valid.
 pub(in crate::flows) async fn known(
     app: &App,
     tokens: &[&str],

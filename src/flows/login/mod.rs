@@ -1,4 +1,4 @@
-//! Stories of signing in, and devices that have signed in before.
+//! Flows of signing in, and devices that have signed in before.
 
 mod entry;
 pub mod known_device;

@@ -1,5 +1,6 @@
-//! Signing in with an address and a password. An unknown address costs what a wrong password costs
-//! and gets the same answer; what is wrong with an account is told only to who knows its password.
+//! Signs in with an email address and a password. An unknown email address costs as much as a wrong
+//! password and gets the same answer; what is wrong with an account is only revealed to a caller
+//! who knows its password.
 
 use std::time::Duration;
 
@@ -28,26 +29,26 @@ use crate::flows::session::set_aside;
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
-/// While passwords queue, a sign-in may wait for the next ones to share its commit: two hashes, of
-/// the many that it has waited for.
-const COMPANY: Duration = Duration::from_millis(32);
+/// While passwords are queued, a sign-in may wait this long to share its commit with the next ones:
+/// the time of two hashes.
+const BATCH_DELAY: Duration = Duration::from_millis(32);
 
-/// Tokens that came with a request, and whose sessions a sign-in replaces.
+/// Tokens of the request whose sessions a sign-in replaces.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Presented<'r> {
-    /// Values of session cookies, still signed.
+    /// Values of session cookies, with their signatures.
     pub cookies: &'r [&'r str],
-    /// Values of the cookies that hold the session of an admin who acts as another user, still
-    /// signed.
+    /// Values of the cookies that hold an admin's own session during an impersonation, with their
+    /// signatures.
     pub admin: &'r [&'r str],
-    /// Refresh tokens.
+    /// Refresh tokens of the request.
     pub refresh: &'r [&'r str],
-    /// Tokens of devices that are known at some account.
+    /// Tokens of devices that are known at an account.
     pub devices: &'r [&'r str],
 }
 
 impl Presented<'_> {
-    /// The session tokens inside the cookies whose signature is good.
+    /// Returns the session tokens in the cookies whose signatures are valid.
     pub(in crate::flows) fn sessions(&self, app: &App) -> Vec<SessionToken> {
         let own = self
             .cookies
@@ -62,7 +63,7 @@ impl Presented<'_> {
     }
 }
 
-/// Proves a password and opens a session.
+/// Verifies a password and opens a session.
 pub async fn sign_in(
     app: &App,
     email: &Email,
@@ -95,15 +96,15 @@ async fn within_limits(
     peer: &Peer,
 ) -> Result<(User, SessionTokens)> {
     let password = Password::attempt(password, app.config.passwords.length)?;
-    // Nothing is written for who cannot be served anyway.
-    let place = app.hasher.reserve(peer)?;
+    // If the request cannot be served anyway, nothing is written.
+    let slot = app.hasher.reserve(peer)?;
     let charges = RateLimitCheck::password(app, email, replaces.devices, peer).await?;
     let success = RateLimitCheck::success(app, email, peer);
     success.look(app)?;
     charges.consume(app).await?;
     let attempt = attempt(
         app,
-        place,
+        slot,
         email,
         &password,
         options,
@@ -118,8 +119,8 @@ async fn within_limits(
     charges.refund_if_not_evaluated(app, attempt).await
 }
 
-/// What an attempt is charged with before the password is looked at, and what the sign-in that
-/// comes of it is charged with.
+/// What an attempt is counted by before the password is verified, and what a successful sign-in is
+/// counted by.
 struct Both<'c> {
     charges: &'c RateLimitCheck,
     success: &'c RateLimitCheck,
@@ -131,7 +132,7 @@ struct Both<'c> {
 )]
 async fn attempt(
     app: &App,
-    place: HashSlot,
+    slot: HashSlot,
     email: &Email,
     password: &Password,
     options: Options,
@@ -139,10 +140,10 @@ async fn attempt(
     both: &Both<'_>,
     peer: &Peer,
 ) -> Result<(User, SessionTokens)> {
-    let (mut looked, mut reloaded, mut place) = (false, false, Some(place));
+    let (mut looked, mut reloaded, mut slot) = (false, false, Some(slot));
     loop {
-        let place = place.take().map_or_else(|| app.hasher.reserve(peer), Ok)?;
-        let (user, verified, outdated) = match prove(app, place, email, password).await? {
+        let slot = slot.take().map_or_else(|| app.hasher.reserve(peer), Ok)?;
+        let (user, verified, outdated) = match prove(app, slot, email, password).await? {
             Proven::Right(user, verified, outdated) => (user, verified, outdated),
             Proven::Wrong(user) => {
                 return Err(refused(app, user, Error::InvalidEmailOrPassword, peer).await);
@@ -175,25 +176,25 @@ async fn attempt(
             charges: both.charges.clone(),
             success: both.success.clone(),
         };
-        let patience = if app.hasher.is_saturated() {
-            COMPANY
+        let batch_delay = if app.hasher.is_saturated() {
+            BATCH_DELAY
         } else {
             Duration::ZERO
         };
         let opened = app
             .transaction_with(
-                WriteOptions::with_batch_delay(patience),
+                WriteOptions::with_batch_delay(batch_delay),
                 peer,
                 tx!(tx => entry.run(tx).await),
             )
             .await;
         match opened {
-            // Another process has changed the master key and this one has not followed yet.
+            // Another process has changed the master key, and this one has not reloaded it yet.
             Err(Error::MasterKeyChanged) if !std::mem::replace(&mut reloaded, true) => {
                 load_keys::reload(app).await?;
             }
-            // The hash that was verified is no longer the user's: changed, or only upgraded by a
-            // sign-in at the same moment. Look once more.
+            // The verified hash is not the user's any more: it was changed, or only upgraded by a
+            // concurrent sign-in. Verify once more.
             Err(Error::InvalidEmailOrPassword) if !looked => looked = true,
             Err(error) => return Err(rate_limit::noted(app, error)),
             Ok((opening, ring)) => {
@@ -205,20 +206,20 @@ async fn attempt(
     }
 }
 
-/// A hash as the settings ask for it; `None` where that fails: the next sign-in will do, and the
-/// password was right.
+/// Returns a new hash by the present settings; `None` if that fails: the next sign-in can do it,
+/// and the password was right.
 async fn upgrade(app: &App, password: &Password, peer: &Peer) -> Option<String> {
     match app.hasher.hash(peer, password.clone()).await {
         Ok(hash) => Some(hash),
         Err(error) => {
-            tracing::warn!(%error, "a weaker hash was left as it is");
+            tracing::warn!(%error, "a weaker hash could not be replaced");
             None
         }
     }
 }
 
-/// The refusal, once it stands in the audit trail (a power cut may forget the last ones): for an
-/// address that nobody has as for any other.
+/// Returns the error after it was recorded in the audit trail (a power cut may lose the last
+/// records), for unknown email addresses as for any other.
 async fn refused(app: &App, user: Option<UserId>, error: Error, peer: &Peer) -> Error {
     let why = detail([("reason", error.to_string().into())]);
     app.transaction_with(
@@ -230,31 +231,28 @@ async fn refused(app: &App, user: Option<UserId>, error: Error, peer: &Peer) -> 
     .map_or_else(|unwritten| unwritten, |()| error)
 }
 
-/// What came of a password.
+/// The result of verifying a password.
 #[expect(
     clippy::large_enum_variant,
     reason = "one lives for a moment, and the large variant is the usual one"
 )]
 enum Proven {
-    /// The user, the hash that the password was compared with, and whether that is weaker than the
-    /// settings ask for.
+    /// The user, the hash that the password was compared with, and whether it is weaker than the
+    /// settings require.
     Right(User, String, bool),
-    /// It is wrong; whose it would be, if the address is known.
+    /// The password is wrong; the user is given if the email address is known.
     Wrong(Option<UserId>),
 }
 
-/// Compares a password with the stored hash of the address.
-async fn prove(app: &App, place: HashSlot, email: &Email, password: &Password) -> Result<Proven> {
+/// Compares a password with the stored hash of the email address.
+async fn prove(app: &App, slot: HashSlot, email: &Email, password: &Password) -> Result<Proven> {
     let key = email.clone();
     let known = app
         .db
         .read(work!(conn => store::account::users::by_email(conn, &key).await))
         .await?;
     let stored = known.as_ref().and_then(|k| k.password_hash.clone());
-    let verdict = app
-        .hasher
-        .verify_in(place, password.clone(), stored)
-        .await?;
+    let verdict = app.hasher.verify_in(slot, password.clone(), stored).await?;
     match (known, verdict) {
         (
             Some(WithPassword {

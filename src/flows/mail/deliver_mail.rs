@@ -1,6 +1,6 @@
-//! Sending what is queued. Whoever takes a mail holds it for some minutes; one who dies meanwhile
-//! gives it back, and it goes out again under the same `Message-ID`. What a server cannot take now
-//! is tried again, later and later, for three days.
+//! Sends queued mails. A process that takes a mail holds it for some minutes; if the process dies,
+//! another one sends it again under the same `Message-ID`. A mail that a server cannot accept now
+//! is retried with growing delays for three days.
 
 use std::time::Duration;
 
@@ -21,24 +21,24 @@ use crate::flows::Result;
 use crate::flows::ops::confirm_clock;
 use crate::flows::transaction::tx;
 
-/// Mails sent side by side.
+/// The number of mails that are sent at the same time.
 const TOGETHER: i64 = 8;
-/// Longer than a server may take for all its commands.
+/// How long a taken mail is held: longer than a server may take for all commands.
 const HOLD: Duration = Duration::from_secs(300);
 const FIRST_RETRY: Duration = Duration::from_secs(10);
 const LAST_RETRY: Duration = Duration::from_secs(3_600);
-/// Replicas' clocks are apart by far less than a minute.
+/// The clocks of replicas differ by far less than a minute.
 const TIMES: store::mails::Hold = store::mails::Hold {
     hold: HOLD,
     latest: LAST_RETRY.saturating_add(Duration::from_secs(60)),
 };
 const GIVE_UP: Duration = Duration::from_secs(3 * 86_400);
-/// What a server has refused so often and for so long it will not take.
+/// A mail that was refused this often, over a long enough time, is given up.
 const REFUSALS: u32 = 12;
 const REFUSED_FOR: Duration = Duration::from_secs(2 * 3_600);
 
-/// Sends everything that is due, unless it is told to stop between two rounds; tells how many mails
-/// were taken by their server.
+/// Sends everything that is due, unless it is told to stop between two rounds; returns how many
+/// mails were accepted by their server.
 pub async fn deliver_due(app: &App, stopped: impl Fn() -> bool) -> Result<usize> {
     let mut sent = 0;
     while !stopped() {
@@ -54,8 +54,8 @@ pub async fn deliver_due(app: &App, stopped: impl Fn() -> bool) -> Result<usize>
             return Ok(sent);
         }
         taken.sort_by_key(|mail| mail.id);
-        // One after another, in the order in which they were asked for: a link replaces the one
-        // before it, and the good one belongs into the last mail.
+        // One after another, in the order of the requests: a link replaces the one before it, and
+        // the valid one has to be in the last mail.
         let mut resolved = Vec::with_capacity(taken.len());
         for mail in taken {
             let found = resolve(app, mail.clone()).await?;
@@ -74,8 +74,8 @@ pub async fn deliver_due(app: &App, stopped: impl Fn() -> bool) -> Result<usize>
     Ok(sent)
 }
 
-/// Sends a mail that was taken; `resolved` is the same with its link, `None` if there is no one to
-/// send it to.
+/// Sends a mail that was taken. `resolved` is the same mail with its link; `None` if there is no
+/// recipient.
 async fn deliver(app: &App, mail: Mail, resolved: Option<Mail>) -> Result<bool> {
     let (id, attempts, schedule) = (mail.id, mail.attempts, Peer::named("schedule"));
     let outcome = match resolved {
@@ -94,7 +94,7 @@ async fn deliver(app: &App, mail: Mail, resolved: Option<Mail>) -> Result<bool> 
         Some(Err(Undelivered::Refused(_))) => attempts >= REFUSALS && age >= REFUSED_FOR,
         Some(Ok(())) | None => false,
     };
-    // On a clock that is not confirmed no mail is too old.
+    // On a clock that is not confirmed, no mail is too old.
     let too_old = if is_old {
         confirm_clock::confirm(app).await?
     } else {
@@ -108,7 +108,7 @@ async fn deliver(app: &App, mail: Mail, resolved: Option<Mail>) -> Result<bool> 
     };
     if let Some(reason) = again {
         let wait = retry_delay(attempts, FIRST_RETRY, LAST_RETRY);
-        tracing::warn!(mail = %id, template = mail.template.as_str(), attempts, %reason, "a mail was not taken and will be tried again");
+        tracing::warn!(mail = %id, template = mail.template.as_str(), attempts, %reason, "a mail was not accepted and will be sent again");
         let due = app.now() + wait;
         let postpone = tx!(tx => Ok(store::mails::postpone(tx.conn, id, attempts, due).await?));
         app.transaction(&schedule, postpone).await?;
@@ -128,7 +128,7 @@ async fn deliver(app: &App, mail: Mail, resolved: Option<Mail>) -> Result<bool> 
     Ok(matches!(outcome, Some(Ok(()))))
 }
 
-/// A request becomes a link for whoever has its address; `None`: nobody has.
+/// Turns a request into a link for the owner of its email address; returns `None` if there is none.
 async fn resolve(app: &App, mail: Mail) -> Result<Option<Mail>> {
     let (Template::Link(purpose), None) = (mail.template, mail.token) else {
         return Ok(Some(mail));
@@ -140,7 +140,8 @@ async fn resolve(app: &App, mail: Mail) -> Result<Option<Mail>> {
     .await
 }
 
-/// `None`: nobody is to get it, or its link is worth nothing any more.
+/// Tries to send a mail. Returns `None` if it has no recipient, or if its link is not valid any
+/// more.
 async fn attempt(app: &App, mail: &Mail) -> Result<Option<std::result::Result<(), Undelivered>>> {
     let Some(recipient) = &mail.recipient else {
         return Ok(None);
@@ -149,17 +150,17 @@ async fn attempt(app: &App, mail: &Mail) -> Result<Option<std::result::Result<()
         None => None,
         Some(id) => {
             let Some(token) = live_token(app, id).await? else {
-                tracing::info!(mail = %mail.id, template = mail.template.as_str(), attempts = mail.attempts, "a mail is not sent: its link is over");
+                tracing::info!(mail = %mail.id, template = mail.template.as_str(), attempts = mail.attempts, "a mail is not sent: its link is not valid any more");
                 return Ok(None);
             };
             Some(token)
         }
     };
     let words = words(app, mail, token.as_ref())?;
-    // What the template's engine says of a failure may hold the words of the mail.
+    // The error of the template engine may contain text of the mail.
     let Ok(rendered) = app.mailer.wording.render(mail.template, &words) else {
         return Ok(Some(Err(Undelivered::Later(Fault::Unusable(
-            "its template does not render",
+            "its template cannot be rendered",
         )))));
     };
     Ok(Some(
@@ -169,8 +170,8 @@ async fn attempt(app: &App, mail: &Mail) -> Result<Option<std::result::Result<()
     ))
 }
 
-/// The row behind the link, if it was neither used nor replaced. Nobody has had the link before it
-/// is sent: its time begins now, however long the server was away.
+/// Returns the row of the link if it was neither used nor replaced. The recipient has not seen the
+/// link before it is sent, so its lifetime begins now, however long the server was unavailable.
 async fn live_token(app: &App, id: EventId) -> Result<Option<MailToken>> {
     let now = app.now();
     let found = app
@@ -229,7 +230,7 @@ fn words(app: &App, mail: &Mail, token: Option<&MailToken>) -> Result<TemplateCo
     })
 }
 
-/// In the largest unit that says it whole.
+/// Formats a duration in the largest unit that gives a whole number.
 fn in_words(time: Duration) -> String {
     let minutes = time.as_secs().div_ceil(60);
     let (count, unit) = match minutes {
@@ -247,7 +248,7 @@ fn readable(time: Timestamp) -> String {
     )
 }
 
-/// From the public URL alone: what a request said of its host counts for nothing.
+/// Builds the link from the public URL alone; headers of a request are never used.
 fn link(app: &App, token: &MailToken, callback: &str) -> Result<String> {
     let text = mail_links::text(app, token)?;
     let base = format!(

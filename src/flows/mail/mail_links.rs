@@ -1,5 +1,5 @@
-//! Opening the links of mails: the token is checked first, without the database; then its row must
-//! be live.
+//! Opens links of mails: the token is checked first, without the database; then its row must be
+//! valid.
 
 use std::time::Duration;
 
@@ -13,18 +13,18 @@ use crate::flows::key::inspect_keys;
 use crate::flows::ops::confirm_clock;
 use crate::flows::{Error, Result};
 
-/// The row behind a link that lets its reader choose a password.
+/// Returns the row of a link that lets its reader choose a password.
 pub async fn open_password(app: &App, text: &str) -> Result<MailToken> {
     let purpose = purpose_among(app, text, &[Purpose::ResetPassword, Purpose::Invitation])
         .ok_or(Error::MailTokenInvalid)?;
     open(app, text, purpose).await
 }
 
-/// The longest lifetime of a link that the settings take. With it, and not with the one of now, a
-/// link of a longer setting stays good when it is shortened.
+/// The longest lifetime of a link that the settings accept. It is used instead of the present
+/// setting, so that a link keeps a longer lifetime when the setting is shortened.
 const LONGEST_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
 
-/// The row behind a link of this purpose.
+/// Returns the row of a link for this purpose.
 pub async fn open(app: &App, text: &str, purpose: Purpose) -> Result<MailToken> {
     let ring = inspect_keys::loaded(app)?;
     let id = mail_token::open(text, purpose, &ring.masters).ok_or(Error::MailTokenInvalid)?;
@@ -39,8 +39,8 @@ pub async fn open(app: &App, text: &str, purpose: Purpose) -> Result<MailToken> 
         confirm_clock::admit_expiry(app)?;
         return Err(Error::MailTokenExpired);
     }
-    // Its time began in the future, by a clock that was ahead: it would be good for as long as that
-    // clock was ahead.
+    // Its lifetime began in the future, by a clock that was ahead: it would be valid for as long as
+    // that clock was ahead.
     let began = (token.expires_at - LONGEST_LIFETIME).max(token.created_at);
     if began > app.now() + MAX_GAP {
         return Err(Error::MailTokenExpired);
@@ -52,19 +52,19 @@ pub async fn open(app: &App, text: &str, purpose: Purpose) -> Result<MailToken> 
     }
 }
 
-/// The row behind a link of `/verify-email`, whatever it is for.
+/// Returns the row of a link to `/verify-email`, whatever its purpose.
 pub async fn open_at_verify_email(app: &App, text: &str) -> Result<MailToken> {
     let purpose = purpose_of(app, text).ok_or(Error::MailTokenInvalid)?;
     open(app, text, purpose).await
 }
 
-/// The token of a link as a text.
+/// Returns the token of a link as text.
 pub(in crate::flows) fn text(app: &App, token: &MailToken) -> Result<String> {
     let ring = inspect_keys::loaded(app)?;
     Ok(mail_token::make(token.id, token.purpose, &ring.masters).to_string())
 }
 
-/// What a link at `/verify-email` is for.
+/// Returns the purpose of a link to `/verify-email`.
 pub fn purpose_of(app: &App, text: &str) -> Option<Purpose> {
     purpose_among(
         app,

@@ -1,4 +1,4 @@
-//! The words of a mail that come from its user.
+//! The values of a mail that come from its user.
 
 use serde_json::{Map, Value};
 

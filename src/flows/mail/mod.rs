@@ -1,4 +1,4 @@
-//! Queueing and sending mails; opening their links.
+//! Queues and sends mails; opens their links.
 
 pub mod deliver_mail;
 pub mod mail_links;

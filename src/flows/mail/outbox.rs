@@ -1,10 +1,10 @@
-//! Writing mails into the queue, in the transaction of what they tell of: a mail that was promised
-//! is not lost in a crash, and one of something that did not happen is never sent. Sending is
-//! `deliver_mail`'s business, after the answer.
+//! Queues mails in the transaction of the event that they report: a mail that was promised is not
+//! lost in a crash, and a mail about something that did not happen is never sent. `deliver_mail`
+//! sends them after the answer.
 //!
-//! Every mail passes the limit of its recipient here: so many of each kind, whoever asks for them
-//! and from wherever. What is over it is dropped without a word, and leaves the links of before as
-//! they are. A notice goes to a proven mailbox only.
+//! Every mail passes the limit of its recipient here: a number for each kind, whatever
+//! requests it. A mail over the limit is dropped silently, and earlier links stay valid. A
+//! notice is only sent to a verified mailbox.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,35 +27,35 @@ use super::mail_words::words_for;
 use crate::flows::audit::recorder::detail;
 use crate::flows::limit::rate_limit;
 
-/// Writes mails. Each is dated with the moment of its transaction.
+/// Queues mails, each with the time of its transaction.
 #[derive(Clone)]
 pub struct Outbox {
     random: Arc<dyn Random>,
     lifetimes: MailLifetimes,
-    /// Of each kind to one address; `None`: as many as there are.
+    /// The limit for each kind and email address; `None` for no limit.
     quota: Option<Quota>,
     metrics: Arc<Metrics>,
 }
 
-/// A change of address that a user asked for.
+/// A change of the email address that a user has requested.
 #[derive(Debug, Clone)]
 pub struct Change {
-    /// The address to be.
+    /// The new email address.
     pub new_email: Email,
-    /// The session that asked.
+    /// The session that requested it.
     pub session: Option<SessionId>,
 }
 
-/// Whether somebody's asking for this, without being signed in, is worth a mail to the user.
+/// Returns whether a request for this purpose without a sign-in may send the user a mail.
 fn may_get(purpose: Purpose, user: &User) -> bool {
     user.disabled_at.is_none() && (purpose != Purpose::VerifyEmail || !user.email_verified)
 }
 
-/// How many times the limit of an address the mailbox behind it has: `ana+shop@…` and `ana+news@…`
-/// are spellings of one at most providers.
+/// How many times the limit of an email address applies to the mailbox: `ana+shop@…` and
+/// `ana+news@…` are the same mailbox at most providers.
 const SPELLINGS: u32 = 3;
 
-/// How long a link of this purpose is good.
+/// Returns the lifetime of a link for this purpose.
 pub fn lifetime(lifetimes: &MailLifetimes, purpose: Purpose) -> Duration {
     match purpose {
         Purpose::VerifyEmail => lifetimes.verify,
@@ -66,8 +66,8 @@ pub fn lifetime(lifetimes: &MailLifetimes, purpose: Purpose) -> Duration {
     }
 }
 
-/// The user of an address, locked: two who ask at once leave one live link, and a change of
-/// password meanwhile ends it.
+/// Returns the user with an email address, locked: two concurrent requests leave one valid link,
+/// and a concurrent change of the password ends it.
 async fn lock_by_email(conn: &mut Conn, email: &Email) -> store::Result<Option<User>> {
     let Some(found) = store::account::users::by_email(conn, email).await? else {
         return Ok(None);
@@ -78,7 +78,7 @@ async fn lock_by_email(conn: &mut Conn, email: &Email) -> store::Result<Option<U
 }
 
 impl Outbox {
-    /// With the settings of the program.
+    /// Makes an outbox with the settings of the program.
     pub fn new(app: &App) -> Self {
         Self {
             random: Arc::clone(&app.random),
@@ -92,7 +92,7 @@ impl Outbox {
         EventId::at(now, random::bytes(&*self.random))
     }
 
-    /// The row behind a link that is made now.
+    /// Makes the row of a new link.
     pub fn token(
         &self,
         now: Timestamp,
@@ -112,14 +112,14 @@ impl Outbox {
         }
     }
 
-    /// After how long a recipient that is over its limit may get one more mail of the kind.
+    /// Returns after how long a recipient who is over the limit may get another mail of the kind.
     pub fn refusal_delay(&self) -> Duration {
         self.quota
             .map_or(Duration::ZERO, |quota| quota.period / quota.count)
     }
 
-    /// Counts one more mail of this kind to this address, and to the mailbox behind it; `false`: it
-    /// is over the limit and not to be written.
+    /// Counts one more mail of this kind to this email address, and to its mailbox. Returns `false`
+    /// if it is over the limit and must not be queued.
     async fn admits(&self, conn: &mut Conn, template: Template, to: &Email) -> store::Result<bool> {
         let Some(quota) = self.quota else {
             return Ok(true);
@@ -147,8 +147,8 @@ impl Outbox {
         Ok(true)
     }
 
-    /// A link; those of the same purpose that were sent before are no longer good. `false`: over
-    /// the recipient's limit, and nothing has changed.
+    /// Queues a link; earlier links for the same purpose become invalid. Returns `false` if the
+    /// recipient's limit is reached; then nothing has changed.
     pub async fn link(
         &self,
         conn: &mut Conn,
@@ -185,8 +185,8 @@ impl Outbox {
         to: Option<&Email>,
         callback: Option<&str>,
     ) -> store::Result<bool> {
-        // Also where no mail goes, because the address is taken: that it counts must not tell
-        // whether it is.
+        // Counted even if no mail is sent because the email address is taken: the count must not
+        // reveal whether it is.
         if let Some(counted) = to.or(change.map(|change| &change.new_email))
             && !self.admits(conn, Template::Link(purpose), counted).await?
         {
@@ -205,8 +205,8 @@ impl Outbox {
         Ok(true)
     }
 
-    /// Tells a user of something that has happened; nothing is sent to a mailbox that was not
-    /// proven, since it may be a stranger's.
+    /// Queues a notice to a user about an event. Nothing is sent to a mailbox that was never
+    /// verified, since it may be a stranger's.
     pub async fn notice(
         &self,
         conn: &mut Conn,
@@ -224,8 +224,8 @@ impl Outbox {
         Ok(true)
     }
 
-    /// What is asked for without a session: one row, whether the address is known or not; that is
-    /// looked up after the answer, and counted then.
+    /// Queues a request without a sign-in: one row, whether or not the email address is known. It
+    /// is looked up after the answer, and counted then.
     pub async fn request(
         &self,
         conn: &mut Conn,
@@ -243,7 +243,8 @@ impl Outbox {
         .await
     }
 
-    /// Looks up who has the address of a request, and makes the link; `None`: no link is sent.
+    /// Looks up the user with the email address of a request, and makes the link; returns `None` if
+    /// no link is sent.
     pub async fn resolve(
         &self,
         conn: &mut Conn,

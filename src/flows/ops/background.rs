@@ -1,6 +1,6 @@
 //! Work on many rows that no request waits for, piece by piece: each piece is written in the
-//! background and is followed by a pause, and on SQLite the write-ahead log is carried over in
-//! small steps meanwhile.
+//! background and is followed by a pause, and on SQLite checkpoints are made in small steps
+//! meanwhile.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,11 +13,11 @@ use crate::store::{Work, WriteOptions};
 use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 
-/// After so many pieces the log is carried over: some hundred pages, which take a disk a few
+/// The number of pieces between two checkpoints: some hundred pages, which take a disk a few
 /// milliseconds.
 const PIECES_A_CHECKPOINT: u32 = 5;
 
-/// Work that is under way.
+/// Background work in progress.
 pub struct Background<'a> {
     app: &'a App,
     pace: Pace,
@@ -26,14 +26,14 @@ pub struct Background<'a> {
 }
 
 impl<'a> Background<'a> {
-    /// Work of which nothing is done yet.
+    /// Starts background work for this program.
     pub fn new(app: &'a App) -> Self {
         Self::with_pace(app, Pace::default())
     }
 
-    /// Begins a deletion of the oldest rows. Postgres keeps the index entries of deleted rows until
-    /// a vacuum, and every piece reads those of the pieces before it: there the pieces are fewer and
-    /// larger. On SQLite a deleted row touches a page of each index of its table, about as many
+    /// Starts work that deletes the oldest rows. Postgres keeps the index entries of deleted rows
+    /// until a vacuum, and every piece reads those of the pieces before it, so pieces are fewer and
+    /// larger there. On SQLite a deleted row touches a page of each index of its table, about as many
     /// pages as five marked rows, and so the pieces are a fifth of the size.
     pub fn deleting(app: &'a App) -> Self {
         let rows = if app.db.is_shared() { 500 } else { 10 };
@@ -49,15 +49,15 @@ impl<'a> Background<'a> {
         }
     }
 
-    /// Does the next piece, which is handed the number of rows that it may write. A power cut may
-    /// undo the last pieces, and they are done again.
+    /// Runs the next piece; `work` is given the number of rows that it may write. A power cut may
+    /// undo the last pieces, and they are repeated.
     pub async fn piece<T, F>(&mut self, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'t, 'c> FnOnce(&'t mut Tx<'c>, i64) -> Work<'t, T, Error> + Clone + Send + 'static,
     {
         let (rows, clock) = (self.pace.rows(), self.app.clock());
-        // What it waited for before is not its own time.
+        // The time before the piece began is not counted as its own.
         let began = Arc::new(Mutex::new(clock.uptime()));
         let begins = Arc::clone(&began);
         let timed = tx!(tx => {
@@ -73,7 +73,7 @@ impl<'a> Background<'a> {
         Ok(done)
     }
 
-    /// Leaves the database to the requests before the next piece.
+    /// Pauses before the next piece, so that requests can use the database.
     pub async fn pause(&mut self) -> Result<()> {
         self.pieces += 1;
         if self.pieces.is_multiple_of(PIECES_A_CHECKPOINT) {

@@ -1,5 +1,5 @@
-//! Is this process fit to serve? Asked by load balancers; the answer names what is missing and
-//! nothing else.
+//! Readiness of this process, for load balancers. The answer names what is missing and nothing
+//! else.
 
 use std::time::Duration;
 
@@ -17,41 +17,41 @@ use super::confirm_clock;
     reason = "independent checks, each told by name"
 )]
 pub struct Readiness {
-    /// Not shutting down.
+    /// Whether the process is not shutting down.
     pub accepting: bool,
-    /// The database answers.
+    /// Whether the database answers.
     pub database: bool,
-    /// The last write to it succeeded, and it takes more.
+    /// Whether the last write to the database succeeded, and it accepts more.
     pub writable: bool,
-    /// Its schema is one that this program serves.
+    /// Whether this program can serve the schema of the database.
     pub schema: bool,
-    /// There is an active and a standby key, and the ring was confirmed in the last minute.
+    /// Whether there is an active and a standby key, and the ring was confirmed in the last minute.
     pub keys: bool,
-    /// No other clock contradicts this machine's: neither the database's nor the monotonic clock of
-    /// this process.
+    /// Whether no other clock contradicts this machine's: neither the database's nor the monotonic
+    /// clock of this process.
     pub clock: bool,
-    /// How far this machine's clock is ahead of the database's, where it has one, in milliseconds.
+    /// How far this machine's clock is ahead of the database's, if that has one, in milliseconds.
     #[serde(skip)]
     pub ahead_ms: Option<i64>,
-    /// The clock was set while the process ran.
+    /// Set if the clock was set while the process ran.
     #[serde(skip)]
     pub clock_set: Option<Doubt>,
-    /// The clock is far from the last confirmed time: deletion and rotation wait for an operator,
-    /// and serving goes on.
+    /// Set if the clock is far from the last confirmed time: deletion and rotation wait for an
+    /// operator, and serving continues.
     #[serde(skip)]
     pub unconfirmed: Option<Doubt>,
-    /// Why it cannot be written.
+    /// Why the database cannot be written.
     #[serde(skip)]
     pub unwritable: Option<String>,
 }
 
 impl Readiness {
-    /// All is well.
+    /// Returns whether everything is in order.
     pub fn is_ready(&self) -> bool {
         self.accepting && self.database && self.writable && self.schema && self.keys && self.clock
     }
 
-    /// What is wrong, in words.
+    /// Returns what is wrong, as sentences.
     pub fn reasons(&self) -> Vec<String> {
         let apart = self.ahead_ms.map_or_else(String::new, |ms| {
             format!(
@@ -64,8 +64,8 @@ impl Readiness {
         let all = [
             (self.accepting, "stopping".to_owned()),
             (self.database, "the database does not answer".to_owned()),
-            (self.writable || !self.database, "the database cannot be written: a full or failing disk, or it is read-only; the log says which".to_owned()),
-            (self.schema || !self.database, "the database schema is not one that this version serves".to_owned()),
+            (self.writable || !self.database, "the database cannot be written: a full or failing disk, or it is read-only; the log gives the reason".to_owned()),
+            (self.schema || !self.database, "this version cannot serve the schema of the database".to_owned()),
             (self.keys, "the signing keys are not loaded or were not confirmed for a minute".to_owned()),
             (self.clock, clock),
         ];
@@ -75,7 +75,7 @@ impl Readiness {
             .collect()
     }
 
-    /// What an operator has to look at although the process is ready, in words.
+    /// Returns what an operator has to check although the process is ready, as sentences.
     pub fn warnings(&self) -> Vec<String> {
         self.unconfirmed
             .map(|doubt| format!("{doubt}; nothing is deleted or rotated meanwhile"))
@@ -84,10 +84,10 @@ impl Readiness {
     }
 }
 
-/// A ring that was not confirmed for so long is not to be trusted with new traffic.
+/// A process whose ring was not confirmed for this long must not get new requests.
 const STALE: Duration = Duration::from_secs(60);
 
-/// Looks.
+/// Checks the readiness of the process.
 pub async fn readiness(app: &App) -> Readiness {
     let looked = app
         .db
@@ -132,21 +132,21 @@ pub async fn readiness(app: &App) -> Readiness {
     }
 }
 
-/// Which row this process writes to find out whether it can: one of 64, so that replicas seldom
-/// wait for each other.
+/// Returns the row that this process writes as a probe: one of 64, so that replicas seldom wait for
+/// each other.
 pub fn probe_slot(app: &App) -> i64 {
     app.writer
         .bytes()
         .fold(0, |slot, byte| (slot * 31 + i64::from(byte)) % 64)
 }
 
-/// How long is waited for the write that is tried. One that is slow says nothing about whether it
-/// is possible; where all are for some seconds, it does.
+/// The time limit of the probe. A single slow one is no evidence that writing is impossible; if all
+/// are slow for some seconds, it is.
 const PROBE: Duration = Duration::from_secs(2);
 
-/// Why nothing can be written; `None` where it can, or where nothing says otherwise. What was
-/// written last decides; after a failure, and after some seconds without a write, one is tried, so
-/// that it recovers by itself and an idle process notices a full disk.
+/// Returns why nothing can be written; `None` if it can, or if nothing indicates otherwise. The
+/// last write decides. After a failure, and after some seconds without a write, a probe is written,
+/// so that the state recovers by itself and an idle process notices a full disk.
 pub async fn unwritable(app: &App) -> Option<String> {
     if let Err(error @ store::Error::Unwritable(_)) = app
         .db
@@ -155,7 +155,7 @@ pub async fn unwritable(app: &App) -> Option<String> {
     {
         return Some(error.to_string());
     }
-    // Carried to its end, and noted, even if this does not wait for it any more.
+    // The probe is carried to its end, and recorded, even if this function stops waiting for it.
     let (db, slot, now) = (app.db.clone(), probe_slot(app), app.now());
     let probe = tokio::spawn(async move { db.probe_write_if_due(slot, now).await });
     if tokio::time::timeout(PROBE, probe).await.is_err() {

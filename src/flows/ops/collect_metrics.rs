@@ -1,5 +1,4 @@
-//! What an operator's monitoring reads: the counters of this process, and gauges as they are at
-//! that moment.
+//! What an operator's monitoring reads: the counters of this process, and gauges at that moment.
 
 use std::time::Duration;
 
@@ -11,12 +10,12 @@ use crate::store::{self, work};
 
 use super::check_health;
 
-/// Counting all sessions reads the whole table: once a minute, and for no more than a hundredth of
-/// the time.
+/// Counting all sessions reads the whole table: at most once a minute, and for at most a hundredth
+/// of the time.
 const BETWEEN_COUNTS: Duration = Duration::from_secs(60);
 const SHARE: u32 = 100;
 
-/// The text of `/metrics`.
+/// Returns the text of `/metrics`.
 pub async fn metrics(app: &App) -> String {
     let now = app.now();
     let queues = app
@@ -59,7 +58,7 @@ pub async fn metrics(app: &App) -> String {
     app.metrics.render(&seen)
 }
 
-/// `None`: it is too early to count again, or nobody could.
+/// Counts the sessions; `None` if it is too early to count again, or if counting failed.
 async fn sessions(app: &App, now: Timestamp) -> Option<(i64, Duration)> {
     let begun = app.uptime();
     if !app.begin_count(begun, begun + BETWEEN_COUNTS) {

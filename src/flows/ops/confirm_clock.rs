@@ -1,8 +1,8 @@
-//! Is this machine's clock to be trusted with what cannot be undone? Asked before every deletion,
-//! rotation and giving up. While it is in doubt those wait, no cookie is cleared because a time has
-//! passed, and the log, `doctor`, a metric and `/health/ready` say so, until the clock is right
-//! again or an operator confirms it. Where another clock contradicts this one, nothing ends by its
-//! time either, and a clock that is far ahead issues nothing.
+//! Whether this machine's clock may be trusted with what cannot be undone. Asked before every
+//! deletion, rotation and giving up. While the clock is in doubt those wait, no cookie is cleared
+//! because a time has passed, and the log, `doctor`, a metric and `/health/ready` report it, until
+//! the clock is right again or an operator confirms it. If another clock contradicts this one,
+//! nothing expires either, and a clock that is far ahead issues nothing.
 
 use std::time::Duration;
 
@@ -19,21 +19,21 @@ use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
 /// How often the time of the last run is written: far less often than jobs run, far more often than
-/// the gap that is allowed.
+/// the allowed gap.
 const NOTE_EVERY: Duration = Duration::from_secs(600);
 
-/// What was found.
+/// The result of a check.
 #[derive(Debug, Clone, Copy)]
 pub struct Look {
-    /// This machine's time.
+    /// The time of this machine.
     pub now: Timestamp,
-    /// What the database knows.
+    /// What the database knows about the time.
     pub evidence: Evidence,
-    /// The outcome.
+    /// The confirmed time, or the doubt.
     pub outcome: std::result::Result<ConfirmedNow, Doubt>,
 }
 
-/// Looks and writes nothing.
+/// Checks the clock; writes nothing.
 pub async fn look(app: &App) -> Result<Look> {
     let evidence = app
         .db
@@ -47,8 +47,8 @@ pub async fn look(app: &App) -> Result<Look> {
     })
 }
 
-/// The confirmed time, noted as that of the last run; `None`: the clock is in doubt, which the log
-/// is told when that begins and once an hour.
+/// Returns the confirmed time, which is recorded as that of the last run. Returns `None` if the
+/// clock is in doubt, which is logged when that begins and once an hour.
 pub async fn confirm(app: &App) -> Result<Option<ConfirmedNow>> {
     let found = look(app).await?;
     let confirmed = match found.outcome {
@@ -66,7 +66,7 @@ pub async fn confirm(app: &App) -> Result<Option<ConfirmedNow>> {
         }
     };
     if app.clock_trust.confirmed(found.now, app.uptime()) {
-        tracing::info!("the clock is confirmed again; what had waited is done");
+        tracing::info!("the clock is confirmed again; deletion, rotation and sending continue");
     }
     if found
         .evidence
@@ -80,13 +80,13 @@ pub async fn confirm(app: &App) -> Result<Option<ConfirmedNow>> {
     Ok(Some(confirmed))
 }
 
-/// Which other clock contradicts this machine's.
+/// Returns which other clock contradicts this machine's.
 pub fn contradiction(app: &App) -> Option<Doubt> {
     app.clock_trust.contradiction(app.now(), app.uptime())
 }
 
-/// Whether this machine's clock may be ahead. What is over by it may live: its cookies and whatever
-/// else its client holds are left alone.
+/// Returns whether this machine's clock may be ahead. Something that has expired by it may still be
+/// valid, so its cookies and whatever else its client holds are left alone.
 pub fn may_be_ahead(app: &App) -> bool {
     contradiction(app)
         .or_else(|| app.clock_trust.doubt())
@@ -96,13 +96,14 @@ pub fn may_be_ahead(app: &App) -> bool {
 /// What this process may take from a queue that replicas share.
 #[derive(Debug, Clone, Copy)]
 pub struct Taking {
-    /// On a confirmed clock also what lies too far in the future.
+    /// Set on a confirmed clock: items that lie too far in the future may be taken, too.
     pub confirmed: Option<ConfirmedNow>,
 }
 
-/// Asked before every look at such a queue: what one replica holds or has postponed is a time, and
-/// a clock that is not the others' takes it from them or keeps it from them. `None`: this one is
-/// too far from the database's clock, and the other replicas do the work.
+/// Checks the clock before work is taken from such a queue: what one replica holds or has postponed
+/// is a time, and a clock that differs from the others' would take it from them or keep it from
+/// them. Returns `None` if this one is too far from the database's clock; the other replicas do the
+/// work.
 pub async fn admit_taking(app: &App) -> Result<Option<Taking>> {
     let confirmed = confirm(app).await?;
     let is_apart =
@@ -110,20 +111,20 @@ pub async fn admit_taking(app: &App) -> Result<Option<Taking>> {
     Ok((!is_apart).then_some(Taking { confirmed }))
 }
 
-/// Asked before a session or a link is refused because its time is over: clients throw away what
-/// has expired.
+/// Checks the clock before a session or a link is refused because it has expired: clients throw
+/// away what has expired.
 ///
 /// # Errors
-/// `Unavailable` where another clock says that this machine's is ahead.
+/// `Unavailable` if another clock shows that this machine's is ahead.
 pub fn admit_expiry(app: &App) -> Result<()> {
     refuse_beyond(app, 0)
 }
 
-/// Asked before a session begins or moves on and before an access token is signed: a token is good
-/// for as long as the clock is ahead.
+/// Checks the clock before a session begins or moves on, and before an access token is signed: a
+/// token would be valid for as long as the clock is ahead.
 ///
 /// # Errors
-/// `Unavailable` where another clock says that this machine's is more than a day ahead.
+/// `Unavailable` if another clock shows that this machine's is more than a day ahead.
 pub fn admit_issuing(app: &App) -> Result<()> {
     refuse_beyond(app, millis(MAX_GAP))
 }
@@ -135,10 +136,11 @@ fn refuse_beyond(app: &App, most_ms: i64) -> Result<()> {
     }
 }
 
-/// An operator says that this machine's clock is right: what waited is done by it from now on.
+/// Records that an operator confirms this machine's clock; from now on waiting work is done by it.
 ///
 /// # Errors
-/// The inner one where the database server's own clock says otherwise: one of the two clocks has to
+/// The inner error if the database server's own clock contradicts: one of the two clocks has to be
+/// set first.
 /// be put right first.
 pub async fn confirm_by_operator(
     app: &App,

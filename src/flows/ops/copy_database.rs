@@ -1,7 +1,7 @@
-//! Moving to another database: every row of one into another that is nobody's yet. The ring's row
-//! comes last, so that a copy that was interrupted may be begun anew and cannot be mistaken for a
-//! whole one. At the end both sides are counted and added up again: a source that was written to
-//! meanwhile is found out.
+//! Moves to another database: copies every row of one into another that is not in use yet. The row
+//! of `key_ring` comes last, so that an interrupted copy can be started again and cannot be
+//! mistaken for a complete one. At the end both sides are counted and summed again, which shows
+//! whether the source was written to meanwhile.
 
 use crate::store::engine::copy;
 use crate::store::engine::copy::{Cells, RING, TABLES, Table};
@@ -9,28 +9,28 @@ use crate::store::{self, Db, work};
 
 use crate::flows::{Error, Result};
 
-/// Rows a statement: 20 columns of them are less than either database takes as parameters.
+/// Rows a statement: with 20 columns these are fewer parameters than the limit of either database.
 const PAGE: i64 = 1_000;
 
-/// What was or would be copied.
+/// What was copied, or would be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Copied {
-    /// Table by table.
+    /// The number of rows by table.
     pub rows: Vec<(&'static str, i64)>,
 }
 
-/// How many rows there are to copy, after a look whether they may be.
+/// Returns how many rows there are to copy, after checking that they may be copied.
 pub async fn survey(from: &Db, to: Option<&Db>) -> Result<Copied> {
     if ring_version(from).await? == 0 {
         return Err(Error::WrongDatabase(
-            "the source holds no key ring: nothing was ever served from it".into(),
+            "the source has no key ring: it was never served from".into(),
         ));
     }
     if let Some(to) = to
         && ring_version(to).await? != 0
     {
         return Err(Error::WrongDatabase(
-            "the target is somebody's already: it holds a key ring; nothing was written".into(),
+            "the target is already in use: it has a key ring; nothing was written".into(),
         ));
     }
     let mut rows = Vec::new();
@@ -40,7 +40,7 @@ pub async fn survey(from: &Db, to: Option<&Db>) -> Result<Copied> {
     Ok(Copied { rows })
 }
 
-/// Copies everything; `progress` hears of each page's rows.
+/// Copies everything; `progress` is called with the number of rows of each page.
 pub async fn copy(
     from: &Db,
     to: &Db,

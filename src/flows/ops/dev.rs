@@ -1,6 +1,6 @@
-//! What only `countersign dev` offers to people's own tests: a known user, a session for any user
-//! without a password, the mails that were sent, and a clock that a test moves. None of it exists
-//! in `serve`.
+//! What only `countersign dev` offers for tests of applications: a known user, a session for any
+//! user without a password, the mails that were sent, and a clock that a test can move. None of it
+//! exists in `serve`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,27 +25,27 @@ use crate::flows::session::open_session::{Options, PendingSession, SessionTokens
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
-/// The email address of the user who is always there.
+/// The email address of the user who always exists.
 pub const USER_EMAIL: &str = "dev@example.com";
-/// The password of the user who is always there.
+/// The password of the user who always exists.
 pub const USER_PASSWORD: &str = "dev-password";
 
-/// The furthest that one call moves the clock: ten years.
+/// The greatest distance that one call moves the clock: ten years.
 const FURTHEST: Duration = Duration::from_secs(3_650 * 86_400);
 
-/// The doors for tests. Whoever holds this is `countersign dev`.
+/// The functions for tests; exists only in `countersign dev`.
 #[derive(Debug, Clone)]
 pub struct Dev {
     clock: Arc<MovableClock>,
 }
 
 impl Dev {
-    /// With the clock that the program was started with.
+    /// Makes the functions, with the clock that the program was started with.
     pub fn new(clock: Arc<MovableClock>) -> Self {
         Self { clock }
     }
 
-    /// Makes the known user, unless a kept database has it already.
+    /// Creates the known user, unless a kept database already has it.
     pub async fn ensure_user(&self, app: &App) -> Result<()> {
         let new = manage_users::New {
             email: USER_EMAIL.parse().map_err(|_| Error::InvalidEmail)?,
@@ -62,8 +62,8 @@ impl Dev {
         }
     }
 
-    /// A session for the user with this email address or id; no password is asked. Refused for a
-    /// user who may not sign in.
+    /// Opens a session for the user with this email address or id, without a password. Refused for
+    /// a user who may not sign in.
     pub async fn open_session(
         &self,
         app: &App,
@@ -91,7 +91,7 @@ impl Dev {
     }
 
     /// Sends what is queued, so that a test need not wait for the schedule, and returns the mails
-    /// to this address, or all, newest first.
+    /// to this email address, or all, newest first.
     pub async fn inbox(&self, app: &App, to: Option<&str>) -> Result<Vec<Received>> {
         deliver_mail::deliver_due(app, || false).await?;
         match &app.mailer.transport {
@@ -102,22 +102,22 @@ impl Dev {
         }
     }
 
-    /// Forgets the mails so far.
+    /// Deletes the mails so far.
     pub fn clear_inbox(&self, app: &App) {
         if let Transport::Inbox(inbox) = &app.mailer.transport {
             inbox.clear();
         }
     }
 
-    /// Moves the service's clock, backwards if negative, and does to the keys what is due then.
-    /// Returns the time after the move.
+    /// Moves the service's clock, backwards if negative, and applies the key changes that are due
+    /// then. Returns the time after the move.
     pub async fn move_clock(&self, app: &App, by_ms: i64) -> Result<Timestamp> {
         let furthest = i64::try_from(FURTHEST.as_millis()).unwrap_or(i64::MAX);
         self.clock.advance_ms(by_ms.clamp(-furthest, furthest));
-        // A test means the time to pass: the jump is no standstill of the service, which would
-        // excuse the retries of clients.
+        // A test intends the time to pass: the jump is not a standstill of the service, which would
+        // excuse late retries of clients.
         app.standstills.lived_until(app.now());
-        // A test that moves the clock says that it is right: deletion and rotation go by it.
+        // A test that moves the clock confirms it: deletion and rotation use it.
         let _confirmed =
             confirm_clock::confirm_by_operator(app, Permitted::as_operator(), &peer()).await?;
         match change_keys::change_scheduled(app).await {

@@ -1,6 +1,5 @@
-//! What an operator asks when something is wrong: one look at the database, its schema and clock,
-//! the keys and the tables. It makes nothing and changes nothing; it writes one row that means
-//! nothing, to know that it can.
+//! Diagnosis for operators: checks the database, its schema and clock, the keys and the tables. It
+//! creates and changes nothing, except for one probe row, which shows that writing is possible.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,37 +17,37 @@ use super::processes::Running;
 use super::{check_health, confirm_clock};
 use crate::flows::key::bootstrap;
 
-/// How well something is.
+/// How serious a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// As it should be.
+    /// Everything is in order.
     Good,
-    /// It works; look into it.
+    /// It works but should be looked into.
     Warning,
     /// It does not work, or soon will not.
     Bad,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone)]
 pub struct Finding {
-    /// What.
+    /// The subject of the check.
     pub subject: &'static str,
-    /// How it is.
+    /// How serious the finding is.
     pub verdict: Verdict,
-    /// What was seen, and what to do about it.
+    /// What was found, and what to do about it.
     pub says: String,
 }
 
-/// Everything that was found.
+/// All findings.
 #[derive(Debug, Clone, Default)]
 pub struct Diagnosis {
-    /// In the order in which they were looked at; the first bad one usually explains the rest.
+    /// In the order of the checks; the first bad one usually explains the others.
     pub findings: Vec<Finding>,
     /// The tables, the largest first.
     pub tables: Vec<TableSize>,
-    /// The processes that serve, and which master keys they hold.
+    /// The serving processes, and which master keys each has loaded.
     pub running: Vec<Running>,
 }
 
@@ -61,13 +60,13 @@ impl Diagnosis {
         });
     }
 
-    /// Whether nothing is bad.
+    /// Returns whether no finding is bad.
     pub fn is_well(&self) -> bool {
         self.findings.iter().all(|f| f.verdict != Verdict::Bad)
     }
 }
 
-/// Looks at everything that can be looked at, with the checks that `serve` makes at its start.
+/// Runs all checks, including those that `serve` makes at its start.
 pub async fn diagnose(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Diagnosis {
     let mut found = Diagnosis::default();
     for warning in &config.warnings {
@@ -117,19 +116,19 @@ pub async fn diagnose(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Ran
     found
 }
 
-/// Writes a row and commits it: the one way to know that it is possible.
+/// Writes a row and commits it, which is the only way to know that it is possible.
 async fn writes(app: &App, found: &mut Diagnosis) {
     match app
         .db
         .probe_write(check_health::probe_slot(app), app.now())
         .await
     {
-        Ok(()) => found.say("writing", Verdict::Good, "a row was written"),
+        Ok(()) => found.say("writing", Verdict::Good, "a test row was written"),
         Err(error) => found.say("writing", Verdict::Bad, error.to_string()),
     }
 }
 
-/// More wait only where they are not sent.
+/// If more are waiting, none are being sent.
 const LONG_QUEUE: i64 = 100;
 
 async fn queues(db: &Db, found: &mut Diagnosis) {
@@ -177,7 +176,7 @@ async fn clocks(app: &App, found: &mut Diagnosis) {
         Err(doubt) => found.say(
             "clock",
             Verdict::Bad,
-            format!("{doubt}; nothing is deleted, rotated or given up meanwhile"),
+            format!("{doubt}; nothing is deleted, rotated or given up until then"),
         ),
         Ok(_) => found.say(
             "clock",
@@ -187,7 +186,7 @@ async fn clocks(app: &App, found: &mut Diagnosis) {
     }
 }
 
-/// A mail waits for seconds, or for the next try of a server that was away for a moment.
+/// A mail normally waits for seconds, or for the next attempt after a short outage of its server.
 const LATE_MAIL: Duration = Duration::from_secs(15 * 60);
 
 async fn mails(app: &App, found: &mut Diagnosis) {
@@ -217,7 +216,7 @@ async fn mails(app: &App, found: &mut Diagnosis) {
                 found.say(
                     "mail",
                     Verdict::Warning,
-                    format!("{says}; the log says why: \"a mail was not taken\""),
+                    format!("{says}; the log gives the reason: \"a mail was not accepted\""),
                 );
             } else {
                 found.say("mail", Verdict::Good, says);

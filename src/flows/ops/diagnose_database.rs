@@ -1,4 +1,4 @@
-//! What `doctor` sees of the database: its version, its file and disk, its tables.
+//! The checks of `doctor` for the database: its version, its file and disk, its tables.
 
 use crate::store::engine::server;
 use crate::store::engine::server::TableSize;
@@ -6,13 +6,14 @@ use crate::store::{self, Db, work};
 
 use super::diagnose::{Diagnosis, Verdict};
 
-/// An update that is not heap-only writes every index: a refresh should never be one.
+/// The least share of heap-only updates: other updates write every index, and a refresh should
+/// never be one.
 const HOT_SHARE: f64 = 0.99;
 
-/// Fewer updates say nothing.
+/// With fewer updates the share is not significant.
 const ENOUGH_UPDATES: i64 = 1_000;
 
-/// Dead rows beside live ones: autovacuum begins at a fifth.
+/// The greatest ratio of live to dead rows that is reported; autovacuum begins at a fifth.
 const DEAD_SHARE: i64 = 2;
 
 const FEW_ROWS: i64 = 10_000;
@@ -30,13 +31,13 @@ pub(super) async fn database(db: &Db, found: &mut Diagnosis) {
                 Some(false) => found.say(
                     "autovacuum",
                     Verdict::Bad,
-                    "off: dead rows are never taken away; set autovacuum = on",
+                    "off: dead rows are never removed; set autovacuum = on",
                 ),
                 None => {}
             }
             match check.as_deref() {
                 None => {}
-                Some("ok") => found.say("file", Verdict::Good, "quick_check finds nothing"),
+                Some("ok") => found.say("file", Verdict::Good, "quick_check found no damage"),
                 Some(damage) => found.say(
                     "file",
                     Verdict::Bad,
@@ -47,14 +48,14 @@ pub(super) async fn database(db: &Db, found: &mut Diagnosis) {
     }
 }
 
-/// Less is soon nothing: a night's worth of the write-ahead log.
+/// Less free space than this is a warning: the write-ahead log may need as much in a night.
 const LITTLE: u64 = 256 * 1024 * 1024;
 
-/// Less is nothing.
+/// With less free space than this, writing will soon fail.
 const NONE: u64 = 16 * 1024 * 1024;
 
-/// A log that is not carried over: something has been reading for a long time, or the disk is too
-/// slow. 64 MiB are usual.
+/// A write-ahead log of this size is not being checkpointed: a reader has been active for a long
+/// time, or the disk is too slow. 64 MiB is usual.
 const LONG_LOG: u64 = 512 * 1024 * 1024;
 
 pub(super) fn disk(url: &str, found: &mut Diagnosis) {
@@ -92,7 +93,7 @@ pub(super) async fn tables(db: &Db, found: &mut Diagnosis) {
         Err(error) => found.say(
             "tables",
             Verdict::Warning,
-            format!("sizes are not to be had: {error}"),
+            format!("the sizes of the tables cannot be read: {error}"),
         ),
         Ok(tables) => {
             for table in &tables {

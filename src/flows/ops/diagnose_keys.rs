@@ -1,4 +1,4 @@
-//! What `doctor` sees of the keys, and of the processes that hold them.
+//! The checks of `doctor` for the keys and the processes that have loaded them.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::diagnose::{Diagnosis, Verdict};
 use super::processes;
 use crate::flows::key::load_keys;
 
-/// The schedule looks every few seconds; so much later nobody serves.
+/// The schedule runs every few seconds; if a rotation is this late, no process is serving.
 const OVERDUE: Duration = Duration::from_secs(3_600);
 
 pub(super) async fn keys(app: &App, found: &mut Diagnosis) {
@@ -23,7 +23,8 @@ pub(super) async fn keys(app: &App, found: &mut Diagnosis) {
     }
 }
 
-/// Which process holds which master key: one without the current key is not ready.
+/// Reports which process has loaded which master key: a process without the current key is not
+/// ready.
 pub(super) async fn holders(app: &App, found: &mut Diagnosis) {
     let holders = match processes::holders(app).await {
         Ok(holders) => holders,
@@ -65,7 +66,7 @@ fn judge_ring(ring: &Ring, now: Timestamp, policy: &Policy) -> (Verdict, String)
     if ring.in_state(State::Standby).is_none() {
         return (
             Verdict::Bad,
-            "no standby key; the next rotation has nothing to rotate to".into(),
+            "no standby key; the next rotation has no key to rotate to".into(),
         );
     }
     let retired = ring
@@ -77,7 +78,9 @@ fn judge_ring(ring: &Ring, now: Timestamp, policy: &Policy) -> (Verdict, String)
     match ring.next_rotation(policy) {
         Some(due) if due + OVERDUE < now => (
             Verdict::Warning,
-            format!("{says}; a rotation was due at {due} and nobody made it"),
+            format!(
+                "{says}; a rotation was due at {due} and was not made; is `countersign serve` running?"
+            ),
         ),
         Some(due) => (Verdict::Good, format!("{says}; next rotation {due}")),
         None => (Verdict::Good, says),

@@ -1,5 +1,5 @@
-//! The heartbeat of a process that serves: a read and a write once a second, by the way that a
-//! refresh takes. Where it cannot be written, no refresh can be answered either, and the gap is a
+//! The heartbeat of a serving process: a read and a write once a second, through the same path as a
+//! refresh. While it cannot be written, no refresh can be answered either, and the gap is a
 //! standstill: time that does not count against the retry of a client.
 
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use super::processes;
 use crate::flows::Result;
 use crate::flows::transaction::tx;
 
-/// Rows of processes that are gone for so long are deleted.
+/// Rows of processes that ended this long ago are deleted.
 const FORGOTTEN: Duration = Duration::from_secs(86_400);
 
-/// Notes that this process runs and, unless it cannot sign, that it serves.
+/// Records that this process runs and, unless it cannot sign, that it serves.
 pub async fn beat(app: &App) -> Result<()> {
     let (about, process) = (processes::about_this(app), Peer::named("process"));
     if app.ring().is_none() || app.is_ring_unusable() {
@@ -45,8 +45,8 @@ pub async fn beat(app: &App) -> Result<()> {
         alone: !app.db.is_shared(),
         max_skew,
     };
-    // On Postgres the heartbeat waits for the disk as a refresh does. On SQLite it stands in the
-    // one writer's queue behind those that do.
+    // On Postgres the heartbeat waits for the disk as a refresh does. On SQLite it is queued behind
+    // refreshes that do.
     let options = if app.db.is_shared() {
         WriteOptions::STEPS
     } else {
@@ -69,7 +69,7 @@ pub async fn beat(app: &App) -> Result<()> {
     Ok(())
 }
 
-/// The process stops; its silence means nothing.
+/// Records that the process stops, so that its silence is not a standstill.
 pub async fn stop(app: &App) -> Result<()> {
     let writer = app.writer.clone();
     app.transaction(
@@ -83,8 +83,8 @@ pub async fn stop(app: &App) -> Result<()> {
     .await
 }
 
-/// How long a standstill that is over can matter: as long as a retry may take, and what clocks of
-/// replicas differ by.
+/// Returns how long a past standstill can matter: the time for a retry, and the difference between
+/// clocks of replicas.
 fn keep(app: &App) -> Duration {
     app.config.sessions.refresh.grace + SILENCE_COUNTED
 }
@@ -94,19 +94,19 @@ struct Beat {
     watch: Arc<Watch>,
     writer: String,
     about: About,
-    /// Whether no other process serves this database for long.
+    /// Whether no other process has been serving this database for some time.
     alone: bool,
     /// `database.max_clock_skew`.
     max_skew: Duration,
 }
 
 impl Beat {
-    /// The time of the heartbeat, and the standstill that it ended; `None`: none was written,
-    /// because the clock is wrong.
+    /// Writes the heartbeat. Returns its time and the standstill that it ended; `None` if none was
+    /// written, because the clock is wrong.
     async fn run(self, conn: &mut Conn) -> store::Result<Option<(Timestamp, Option<Standstill>)>> {
         let now = conn.now();
-        // A clock that the database's own contradicts notes and forgets nothing: the time until its
-        // wrong date would count as a standstill for every replica.
+        // A clock that the database's own contradicts writes and deletes nothing: otherwise the
+        // time until its wrong date would count as a standstill for every replica.
         let evidence = Evidence {
             database: store::engine::server::clock(conn).await?,
             last_confirmed: None,
@@ -116,7 +116,7 @@ impl Beat {
             return Ok(None);
         }
         let stood_still = if let Some(last) = self.watch.last_beat() {
-            // It served while its clock was wrong.
+            // The process served while its clock was wrong.
             if self.watch.is_doubted() {
                 None
             } else {
@@ -134,9 +134,9 @@ impl Beat {
         Ok(Some((now, stood_still)))
     }
 
-    /// The time between the last heartbeat of anybody and the start of this process, if nothing
-    /// served meanwhile. With it the processes of before are accounted for: one that only stood
-    /// still notes its own standstill when it goes on.
+    /// Returns the time between the last heartbeat of any process and the start of this one, if
+    /// nothing served meanwhile. This covers the processes that ended before; a process that only
+    /// stood still records its own standstill when it continues.
     async fn before_the_start(&self, conn: &mut Conn) -> store::Result<Option<Standstill>> {
         let now = conn.now();
         let Some(last) = store::ops::standstills::newest(conn).await? else {

@@ -1,5 +1,5 @@
-//! Which processes serve, and which master keys each of them holds: a change of the master key
-//! waits until every one holds the new key.
+//! The serving processes, and which master keys each has loaded: a change of the master key waits
+//! until all have loaded the new key.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,34 +11,34 @@ use crate::store::{self, Conn, work};
 
 use crate::flows::Result;
 
-/// A process that did not stop in good order counts as running for so long after it was last heard
-/// of, unless it is seen to have ended.
+/// A process that did not stop cleanly counts as running for this long after its last heartbeat,
+/// unless it is known to have ended.
 pub const LIVE: Duration = Duration::from_secs(60);
 
-/// A process that serves.
+/// A serving process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Running {
-    /// Its machine or container.
+    /// The host name of its machine or container.
     pub host: String,
-    /// Its process id there.
+    /// The process id on that host.
     pub pid: i64,
     /// The version of its program.
     pub program: String,
-    /// When it started.
+    /// When it started, by its own clock.
     pub started_at: Timestamp,
-    /// How long ago it was last heard of.
+    /// The time since its last heartbeat.
     pub heard: Duration,
-    /// The public ids of the master keys that it holds, the primary one first.
+    /// The public ids of the master keys that it has loaded, the primary one first.
     pub master_keys: Vec<String>,
 }
 
 impl Running {
-    /// Whether it holds the key with this public id.
+    /// Returns whether it has loaded the key with this public id.
     pub fn holds(&self, key_id: &str) -> bool {
         self.master_keys.iter().any(|held| held == key_id)
     }
 
-    /// Its host and pid, for the audit trail.
+    /// Returns its host and pid, for the audit trail.
     pub fn name(&self) -> String {
         format!("{}/{}", self.host, self.pid)
     }
@@ -57,12 +57,12 @@ impl fmt::Display for Running {
         let (heard, keys) = (heard.as_secs(), master_keys.join(", "));
         write!(
             f,
-            "host {host}, pid {pid}, since {started_at}, countersign {program}, last heard of {heard} s ago, holds {keys}"
+            "host {host}, pid {pid}, since {started_at}, countersign {program}, last heartbeat {heard} s ago, has loaded {keys}"
         )
     }
 }
 
-/// What this process says of itself.
+/// Describes the process that calls this.
 pub(in crate::flows) fn about_this(app: &App) -> About {
     let process = &app.process;
     About {
@@ -79,7 +79,7 @@ pub(in crate::flows) fn about_this(app: &App) -> About {
     }
 }
 
-/// The processes that serve now.
+/// Returns the processes that serve now.
 pub async fn running(conn: &mut Conn) -> store::Result<Vec<Running>> {
     let seen = store::ops::processes::seen_within(conn, LIVE).await?;
     let runs = |seen: &RunningProcess| !seen.about.mark.as_deref().is_some_and(has_ended);
@@ -104,19 +104,20 @@ pub async fn running(conn: &mut Conn) -> store::Result<Vec<Running>> {
     Ok(seen.into_iter().filter(runs).map(running).collect())
 }
 
-/// The master keys that the database knows, and the processes that serve.
+/// The master keys that the database knows, and the serving processes.
 #[derive(Debug, Clone)]
 pub struct Holders {
     /// The public id of the current key.
     pub current: String,
-    /// Versions and public ids, the newest first, and whether the key is given up.
+    /// Versions and public ids, the newest first, and whether the key was given up.
     pub keys: Vec<(u8, String, bool)>,
-    /// Who serves.
+    /// The processes that serve now.
     pub running: Vec<Running>,
 }
 
 impl Holders {
-    /// The processes that do not hold the current key: they cannot sign and are not ready.
+    /// Returns the processes that have not loaded the current key: they cannot sign and are not
+    /// ready.
     pub fn lacking(&self) -> impl Iterator<Item = &Running> {
         self.running
             .iter()
@@ -124,7 +125,7 @@ impl Holders {
     }
 }
 
-/// Which process holds which master key.
+/// Returns which process has loaded which master key.
 pub async fn holders(app: &App) -> Result<Holders> {
     Ok(app.db.read(work!(conn => look(conn).await)).await?)
 }

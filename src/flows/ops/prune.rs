@@ -1,7 +1,6 @@
-//! Deleting sessions and links of mails that ended long ago, and accounts that were never proven,
-//! in small pieces in the background; nothing is cleaned per refresh and nothing waits for it. Each
-//! piece asks anew whether the clock is confirmed: one that jumps in the middle deletes nothing
-//! more.
+//! Deletes sessions and links that ended long ago, and accounts that were never verified, in small
+//! pieces in the background, so that no refresh has to clean up or wait for it. Each piece checks
+//! again whether the clock is confirmed: if it jumps meanwhile, nothing more is deleted.
 
 use std::time::Duration;
 
@@ -17,13 +16,13 @@ use crate::flows::audit::{deliver_webhooks, read_audit};
 use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 
-/// How long an ended session is still known, so that its tokens are refused with the right reason.
+/// How long an ended session is kept, so that its tokens are refused with the right reason.
 const KEEP: Duration = Duration::from_secs(7 * 86_400);
-/// Accounts that are looked at together.
+/// The number of accounts that are checked together.
 const ACCOUNTS: i64 = 1_000;
 
-/// Deletes everything that is due; tells how many sessions. On a clock that is not confirmed
-/// nothing is.
+/// Deletes everything that is due; returns how many sessions. Deletes nothing on a clock that is
+/// not confirmed.
 pub async fn prune(app: &App) -> Result<u64> {
     app.refresh_pace.forget_idle();
     app.mint_pace.iter().for_each(Pace::forget_idle);
@@ -36,7 +35,7 @@ pub async fn prune(app: &App) -> Result<u64> {
         if ended > 0 {
             tracing::warn!(
                 ended,
-                "sessions and links that a clock which was ahead has made are over"
+                "ended sessions and links that were made by a clock that was ahead"
             );
         }
     }
@@ -58,7 +57,7 @@ pub async fn prune(app: &App) -> Result<u64> {
             break;
         }
     }
-    // Also where no webhook is configured any more.
+    // Even if no webhook is configured any more.
     in_pieces(app, |now| {
         tx!(tx, limit => Ok(store::audit::webhooks::prune(
             tx.conn,
@@ -72,7 +71,7 @@ pub async fn prune(app: &App) -> Result<u64> {
     Ok(sessions)
 }
 
-/// Deletes piece by piece until one is not full; returns how many rows.
+/// Deletes piece by piece until a piece is not full; returns how many rows.
 async fn in_pieces<F>(app: &App, delete: impl Fn(ConfirmedNow) -> F) -> Result<u64>
 where
     F: for<'t, 'c> FnOnce(&'t mut Tx<'c>, i64) -> Work<'t, u64, Error> + Clone + Send + 'static,
@@ -92,12 +91,12 @@ where
     Ok(total)
 }
 
-/// Sessions that are looked at together.
+/// The number of sessions that are checked together.
 const PAGE: i64 = 500;
 
-/// Deletes the sessions whose end without use lies long enough ago. No index holds that end, since
-/// every refresh would have to write it: the table is read in pages, and only a page in which
-/// something is due is written to.
+/// Deletes the sessions whose idle end is long enough ago. No index covers the idle end, since
+/// every refresh would have to write it: the table is read in pages, and a page is only written to
+/// if something in it is due.
 async fn prune_idle(app: &App) -> Result<u64> {
     let (mut total, mut after, mut background) = (0, None, Background::deleting(app));
     while let Some(now) = confirm_clock::confirm(app).await? {

@@ -1,6 +1,6 @@
-//! Which of the cookies that a browser carries count. A cookie domain that was set later, and any
-//! host beside ours, makes browsers send several of one name. Every reader of cookies asks here: a
-//! request means one session, or none.
+//! Decides which of a browser's cookies count. After a cookie domain was set, and because of other
+//! hosts of the same site, browsers may send several cookies of one name. Every reader of cookies
+//! uses this file: a request has one session or none.
 
 use std::collections::BTreeMap;
 
@@ -16,11 +16,11 @@ use super::refresh;
 use crate::flows::login::known_device::Device;
 use crate::flows::{Error, Result};
 
-/// How many cookies of one name are looked up in the database; a request that carries more carries
-/// none that counts.
+/// The number of cookies of one name that are looked up in the database. If a request carries more,
+/// none of them counts.
 pub(super) const MOST: usize = 16;
 
-/// The session cookies that we signed, each token once.
+/// Returns the session cookies that were signed by this service, each token once.
 pub fn signed<'r>(app: &App, cookies: &'r [String]) -> Vec<(SessionToken, &'r str)> {
     let mut found: Vec<(SessionToken, &str)> = Vec::new();
     for text in cookies {
@@ -35,9 +35,9 @@ pub fn signed<'r>(app: &App, cookies: &'r [String]) -> Vec<(SessionToken, &'r st
     found
 }
 
-/// The session cookie that counts: the only one that we signed or, of several, the only one whose
-/// session lives. Where none lives, one that tells why. `None`: none came, or two live and it
-/// cannot be told which of them another host has planted.
+/// Returns the session cookie that counts: the only valid one or, of several, the only one whose
+/// session is live. If none is live, returns one that shows why. Returns `None` if there is none,
+/// or if two are live, because another host may have set one of them and it is unknown which.
 pub async fn session_cookie<'r>(app: &App, cookies: &'r [String]) -> Result<Option<&'r str>> {
     let signed = signed(app, cookies);
     match signed.as_slice() {
@@ -86,8 +86,8 @@ async fn living<'r>(app: &App, signed: &[(SessionToken, &'r str)]) -> Result<Liv
     })
 }
 
-/// Whether a session cookie of the request names a live session that is not this user's own. More
-/// cookies than are looked up may hide one.
+/// Returns whether a session cookie of the request names a live session of another user. Cookies
+/// beyond those that are looked up may contain one.
 pub(in crate::flows) async fn is_anothers(
     app: &App,
     cookies: &[&str],
@@ -122,24 +122,24 @@ pub(in crate::flows) async fn is_anothers(
 pub enum RefreshCookie<'r> {
     /// The one that counts.
     One(&'r str),
-    /// One of another session than the one whose session cookie lives beside it.
+    /// It belongs to another session than the live one of the session cookie.
     Foreign {
-        /// The token.
+        /// The token of the cookie.
         token: &'r str,
-        /// Whether its session lives.
+        /// Whether its session is live.
         lives: bool,
     },
-    /// None that we made.
-    NotOurs,
-    /// Those of several sessions, or one of another user than the session cookies beside it: it
-    /// cannot be told which of them another host has planted.
+    /// The request has no valid refresh token.
+    Invalid,
+    /// The tokens belong to several sessions, or to another user than the session cookies: another
+    /// host may have set one of them, and it is unknown which.
     Several,
 }
 
-/// The refresh cookie that counts, and whether the session of a session cookie beside it lives.
-/// Beside a session that lives only its own token counts. Beside sessions that are over only one of
-/// the same user does: a token that another host planted does not take their place. Of two sessions
-/// none counts.
+/// Returns the refresh cookie that counts, and whether the session of a session cookie beside it is
+/// live. Beside a live session only its own token counts. Beside ended sessions only a token of the
+/// same user counts, so that a token that another host set does not replace them. If there are
+/// tokens of two sessions, none counts.
 pub async fn refresh_cookie<'r>(
     app: &App,
     session_cookies: &[String],
@@ -158,10 +158,10 @@ pub async fn refresh_cookie<'r>(
                 },
                 true,
             ),
-            (None, None) => (RefreshCookie::NotOurs, true),
+            (None, None) => (RefreshCookie::Invalid, true),
         },
         Living::None => match families.iter().collect::<Vec<_>>().as_slice() {
-            [] => (RefreshCookie::NotOurs, false),
+            [] => (RefreshCookie::Invalid, false),
             [(session, (_, only))] if is_of_their_user(app, **session, &signed).await? => {
                 (RefreshCookie::One(only), false)
             }
@@ -170,8 +170,8 @@ pub async fn refresh_cookie<'r>(
     })
 }
 
-/// Whether a refresh token belongs to the user of the session cookies beside it, none of whose
-/// sessions lives; also where none came, or where it is over itself.
+/// Returns whether a refresh token belongs to the user of the session cookies beside it, none of
+/// which is live. True also if there are none, or if its own session has ended.
 async fn is_of_their_user(
     app: &App,
     family: SessionId,
@@ -198,7 +198,7 @@ async fn is_of_their_user(
     Ok(work.await?)
 }
 
-/// Those of the sessions that live, of as many as are looked up.
+/// Returns those whose sessions are live, of as many as are looked up.
 async fn living_of(
     app: &App,
     families: &BTreeMap<SessionId, (u32, &str)>,
@@ -219,7 +219,7 @@ async fn living_of(
     Ok(work.await?)
 }
 
-/// The refresh cookie of this session.
+/// Returns the refresh cookie of this session.
 pub async fn refresh_cookie_of<'r>(
     app: &App,
     refresh_cookies: &'r [String],
@@ -231,7 +231,7 @@ pub async fn refresh_cookie_of<'r>(
         .map(|(_, text)| *text))
 }
 
-/// The tokens that we made, by session. Of one session the highest generation counts, so that a
+/// Returns the valid tokens by session. For each session the highest generation counts, so that a
 /// request which carries the current token is never reuse.
 async fn families<'r>(
     app: &App,
@@ -254,8 +254,8 @@ async fn families<'r>(
     Ok(families)
 }
 
-/// The sessions with which the devices of a browser were given: this browser has had them, whether
-/// their cookies are still there or not.
+/// Returns the sessions with which the devices of a browser were given: this browser has had them,
+/// whether or not their cookies still exist.
 pub(in crate::flows) fn had(app: &App, devices: &[&str]) -> Vec<SessionId> {
     devices
         .iter()
@@ -264,7 +264,7 @@ pub(in crate::flows) fn had(app: &App, devices: &[&str]) -> Vec<SessionId> {
         .collect()
 }
 
-/// How the session of this refresh token ended, as far as it has.
+/// Returns how the session of this refresh token ended.
 pub async fn end_of_family(app: &App, text: &str) -> Result<End> {
     match refresh::open(app, text).await {
         Ok((token, _)) => end_of(app, token.session()).await,
@@ -273,7 +273,7 @@ pub async fn end_of_family(app: &App, text: &str) -> Result<End> {
     }
 }
 
-/// How this session ended.
+/// Returns how this session ended.
 pub async fn end_of(app: &App, session: SessionId) -> Result<End> {
     let now = app.now();
     let end = app

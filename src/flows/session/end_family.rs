@@ -1,6 +1,6 @@
-//! The end of a session whose refresh token told of theft or of lost commits: the event with both
-//! sides, as far as the row knows them, and the mail to the owner. Neither side is called the
-//! thief: which one it is, the owner knows.
+//! Ends a session whose refresh token indicated theft or lost commits: records the event with both
+//! sides, as far as the row knows them, and mails the owner. Neither side is called the thief,
+//! because only the owner knows which one it is.
 
 use serde_json::{Map, Value};
 
@@ -17,7 +17,8 @@ use crate::flows::audit::recorder::{Recorder, detail};
 use crate::flows::transaction::{Committed, Tx};
 use crate::flows::{Error, Result};
 
-/// Ends a family (`Reuse` or `Ahead`) with its event; `None`: the row has moved meanwhile.
+/// Ends a family (`Reuse` or `Ahead`) with its event; returns `None` if the row has changed
+/// meanwhile.
 pub(in crate::flows) async fn end_family(
     tx: &mut Tx<'_>,
     decision: Decision,
@@ -64,7 +65,7 @@ pub(in crate::flows) async fn end_family(
     Ok(Some(Committed(error)))
 }
 
-/// Who used the session before, the newest first; the sign-in is the last of them.
+/// Returns who used the session before, the newest first; the sign-in is the last.
 fn before(row: &Refreshed, recorder: &Recorder) -> Vec<Presenter> {
     let mut before = recorder.open_presenters(row.session, &row.sides.presenters);
     let sides = &row.sides;
@@ -85,7 +86,7 @@ fn side(presenter: &Presenter) -> Value {
     .into()
 }
 
-/// What the mail says: this use, and the newest one of another side.
+/// Returns the values for the mail: this use, and the newest one of another side.
 fn words(this: &Presenter, before: &[Presenter]) -> Map<String, Value> {
     let mut words = detail([
         ("device", this.device().into()),

@@ -1,6 +1,6 @@
-//! Ending a session by one of its tokens: at sign-out, when a sign-in takes its place, at
-//! `/oauth2/revoke`. A refresh token is judged before it ends anything, so that a thief cannot
-//! clean up quietly: a spent one is reuse, with its event.
+//! Ends a session by one of its tokens: at sign-out, when a sign-in replaces it, at
+//! `/oauth2/revoke`. The decision about a refresh token is made before it ends anything, so that a
+//! thief cannot remove the evidence: a spent token is reuse, with its event.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ pub struct SessionRevocation {
 }
 
 impl SessionRevocation {
-    /// Gathers the tokens; what is none of ours is left out.
+    /// Collects the tokens; invalid ones are left out.
     pub async fn of(
         app: &App,
         session_tokens: &[SessionToken],
@@ -51,7 +51,7 @@ impl SessionRevocation {
                 Err(error) => return Err(error),
             }
         }
-        // Two cookies of one name: of one session the highest generation counts, so that the
+        // Several cookies of one name: for each session the highest generation counts, so that the
         // current token is never reuse.
         refreshes.sort_by_key(|(token, _): &(RefreshToken, _)| {
             (token.session(), std::cmp::Reverse(token.generation()))
@@ -69,30 +69,30 @@ impl SessionRevocation {
         })
     }
 
-    /// Adds sessions that this browser has had. Those that live go on; of those that are over it is
-    /// noted that the browser has left them.
+    /// Adds sessions that this browser has had. Live ones continue; for ended ones it is recorded
+    /// that the browser has left them.
     #[must_use]
     pub fn and_left(mut self, sessions: Vec<SessionId>) -> Self {
         self.left = sessions;
         self
     }
 
-    /// Adds sessions by their id and their user, as access tokens of ours name them.
+    /// Adds sessions by their id and user, as access tokens of this service name them.
     #[must_use]
     pub fn and_sessions(mut self, named: Vec<(SessionId, UserId)>) -> Self {
         self.ids.extend(named);
         self
     }
 
-    /// Whether there is anything to end.
+    /// Returns whether there is nothing to end.
     pub fn is_empty(&self) -> bool {
         self.sessions.is_empty() && self.refreshes.is_empty() && self.ids.is_empty()
     }
 
-    /// Ends them, refresh tokens first: their judgement outranks a plain end. Tells whether any
-    /// token named a session, which may have ended before.
+    /// Ends them, refresh tokens first, because a decision about those takes precedence. Returns
+    /// whether any token named a session, which may have ended before.
     pub async fn run(&self, tx: &mut Tx<'_>) -> Result<bool> {
-        // The tag of a refresh token vouches for its session, also where the row was deleted
+        // The tag of a refresh token authenticates its session, even if the row was deleted
         // meanwhile.
         let mut named = !self.refreshes.is_empty();
         for (token, presented) in &self.refreshes {
@@ -118,7 +118,7 @@ impl SessionRevocation {
         Ok(named)
     }
 
-    /// Where another session takes the place of one that is over already, a refusal of the old one
+    /// Records that another session replaces one that has ended: a later refusal of the old one
     /// must not clear the cookies of the new one.
     async fn leave(&self, tx: &mut Tx<'_>, by: &By) -> Result<()> {
         if self.reason == RevokedReason::Replaced {
@@ -136,7 +136,8 @@ impl SessionRevocation {
         }
         self.leave(tx, by).await?;
         let over = store::session::ended::end_of(tx.conn, by, now).await?;
-        // It may only look so, by a clock that is ahead: signing out ends it for good.
+        // It may only seem to have expired, by a clock that is ahead: signing out ends it
+        // permanently.
         if over == Some(End::Expired) && self.reason == RevokedReason::SignOut {
             store::session::ended::sign_out(tx.conn, by, now).await?;
         }
@@ -149,7 +150,7 @@ impl SessionRevocation {
         token: &RefreshToken,
         presented: &Presented,
     ) -> Result<()> {
-        // On Postgres the row may move after it was read; then it is read and judged again.
+        // On Postgres the row may change after it was read; then it is read and decided again.
         for _ in 0..refresh_job::ROUNDS {
             let Some(row) = store::session::refresh::find(tx.conn, token.session()).await? else {
                 return Ok(());
@@ -168,7 +169,7 @@ impl SessionRevocation {
                 }
                 Decision::Refuse(_) => self.leave(tx, &By::Id(row.session)).await?,
                 Decision::Reuse | Decision::Ahead => {
-                    // The refusal concerns the old session alone: the request goes on.
+                    // The error concerns the old session alone: the request continues.
                     let ended = end_family(tx, decision, &row, presented.generation).await?;
                     if ended.is_none() {
                         continue;
@@ -197,7 +198,7 @@ fn judge(token: RefreshToken, ring: &KeyRing) -> (RefreshToken, Presented) {
     (token, presented)
 }
 
-/// Ends sessions and records it: one event, and so one call of a webhook, however many they are.
+/// Ends sessions and records it in one event, which is one webhook message, however many they are.
 pub async fn end(tx: &mut Tx<'_>, which: Which, reason: RevokedReason) -> Result<Ended> {
     let cause = tx.cause(reason);
     let ended = endings::end(tx.conn, which, &cause).await?;
@@ -236,7 +237,7 @@ async fn record(tx: &mut Tx<'_>, which: Which, ended: &Ended, reason: RevokedRea
         Which::ActedBy(user) => (Some(user), "acting"),
         Which::Everybody => (None, "everybody"),
     };
-    // Of very many only the first are counted here.
+    // Of very many sessions only the first are counted here.
     let what = detail([
         why,
         ("of", whose.into()),
@@ -246,11 +247,12 @@ async fn record(tx: &mut Tx<'_>, which: Which, ended: &Ended, reason: RevokedRea
     tx.record(kind, subject, None, what).await
 }
 
-/// How many sessions a sign-in ends at most to make room for its own.
+/// The greatest number of sessions that a sign-in ends to make room for its own.
 const ROOM: i64 = 100;
 
-/// Ends the least recently used sessions of a user who has more than `sessions.max_per_user`; in
-/// the transaction that opens `new`. With `acted` those in which this user acts as another one.
+/// Ends the least recently used sessions of a user who has more than `sessions.max_per_user`, in
+/// the transaction that opens `new`. With `acted` those in which this user impersonates another
+/// one.
 pub async fn make_room(tx: &mut Tx<'_>, user: UserId, acted: bool, new: SessionId) -> Result<()> {
     let most = tx.recorder.max_sessions;
     let old = store::session::old_sessions::too_many(tx.conn, user, acted, new, most, ROOM).await?;

@@ -1,5 +1,5 @@
-//! Binds a form to the session that it was shown to: a form that somebody else got is worth nothing
-//! here (a signed double submit, as OWASP has it).
+//! Binds a form to the session that it was shown to: a form that was issued to another session is
+//! refused (a signed double submit as OWASP describes it).
 
 use crate::app::App;
 use crate::crypto::cookie::Purpose;
@@ -11,12 +11,12 @@ fn word(session: SessionId) -> String {
     format!("form:{session}")
 }
 
-/// What the form carries.
+/// Returns the token of a form; `None` until the keys are loaded.
 pub fn of(app: &App, session: SessionId) -> Option<String> {
     sign(app, Purpose::FormToken, &word(session))
 }
 
-/// Whether it is this session's.
+/// Returns whether the token was made for this session.
 pub fn is_good(app: &App, session: SessionId, token: &str) -> bool {
     open(app, Purpose::FormToken, token).is_some_and(|word_of| word_of == word(session))
 }

@@ -1,6 +1,7 @@
-//! Acting as another user, for an hour and no longer than the session in which it began, marked: in
-//! the session, in every access token (`act`) and in the audit trail. At each request the actor
-//! must still be allowed to act as the user, and may do no more than both of them may ([`powers`]).
+//! Impersonation: lasts an hour and no longer than the session in which it began, and is marked in
+//! the session, in every access token (`act`) and in the audit trail. At each request the admin
+//! must still be allowed to impersonate the user, and may do no more than both of them may
+//! ([`powers`]).
 
 use crate::app::App;
 use crate::crypto::cookie::Purpose;
@@ -25,15 +26,15 @@ use crate::flows::permit::{Permitted, to};
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
-/// Begins to act as the user.
+/// Begins the impersonation of a user.
 pub async fn start(
     app: &App,
     permitted: Permitted<'_, to::Impersonate>,
     target: UserId,
     peer: &Peer,
 ) -> Result<(User, SessionTokens)> {
-    // An operator has no session to return to. The powers of a session in which a user already
-    // acts as another do not include this.
+    // An operator has no session to return to. The powers of an impersonation session do not
+    // include this.
     let who = permitted.caller().signed_in();
     let who = who.ok_or(Error::NotAllowed(Action::Impersonate))?;
     let found = app
@@ -51,7 +52,8 @@ pub async fn start(
     let opening = PendingSession::impersonate(app, &user, who, peer)?;
     let (admin, version, own) = (who.user.id, who.user.version, By::Id(who.session.id));
     let work = tx!(tx => {
-        // Shut out, demoted or signed out since: the row decides, not what was read before.
+        // The admin may have been banned, demoted or signed out since: the row decides, not what
+        // was read before.
         let unchanged = store::account::user_changes::lock(tx.conn, admin)
             .await?
             .is_some_and(|user| user.version == version);
@@ -77,15 +79,17 @@ pub async fn start(
     Ok((user, grant))
 }
 
-/// What may be done in a session of this user, in which `actor` acts as the user if it is set.
-/// Every path that reads a session or issues a token for one comes here. `None`: the actor is gone
-/// or shut out, or may no longer act as this user; the session is to end ([`end_unallowed`]).
+/// Returns what may be done in a session of this user, which `actor`, if set, impersonates. Every
+/// path that reads a session or issues a token for one calls this. Returns `None` if the admin was
+/// deleted, banned or disabled, or may no longer impersonate this user: then the session has to end
+/// ([`end_unallowed`]).
 pub async fn powers(app: &App, user: &User, actor: Option<UserId>) -> Result<Option<Powers>> {
     let own = Powers::of(user, &app.config.roles);
     let Some(actor) = actor else {
         return Ok(Some(own));
     };
-    // The row, not a copy: an actor who was demoted is not to go on for as long as copies live.
+    // The row is read instead of a copy, so that a demoted admin does not continue for the lifetime
+    // of copies.
     let Some(found) = app
         .db
         .read(work!(conn => store::account::users::by_id(conn, actor).await))
@@ -101,13 +105,13 @@ pub async fn powers(app: &App, user: &User, actor: Option<UserId>) -> Result<Opt
     Ok(is_allowed.then(|| own.within(theirs, &app.config.roles)))
 }
 
-/// Ends a session whose actor may no longer act as its user.
+/// Ends a session whose admin may no longer impersonate its user.
 pub async fn end_unallowed(app: &App, session: SessionId, peer: &Peer) -> Result<()> {
     app.transaction(
         peer,
         tx!(tx => {
             let now = tx.now();
-            // Of two requests that come at once the first one ends it.
+            // Of two concurrent requests the first one ends it.
             let Some(found) =
                 store::session::sessions::find_live(tx.conn, &By::Id(session), now).await?
             else {
@@ -124,7 +128,7 @@ pub async fn end_unallowed(app: &App, session: SessionId, peer: &Peer) -> Result
     .await
 }
 
-/// The admin's own session, as the cookie that was set aside names it.
+/// Returns the token of the admin's own session, for the cookie in which it is set aside.
 pub fn set_aside(app: &App, who: &Authenticated) -> Option<String> {
     let token = who.session_token.as_ref()?;
     let marked = format!(
@@ -135,11 +139,10 @@ pub fn set_aside(app: &App, who: &Authenticated) -> Option<String> {
     credential::sign(app, Purpose::AdminSession, &marked)
 }
 
-/// Ends the session in which an admin acted as somebody, and brings the admin's own back: as a new
-/// one with the same end, since its refresh token was given up. Without the cookie that was set
-/// aside (`None` in the answer) an admin goes on with a token of one's own. Every other session
-/// that was set aside in this browser ends too: its cookie is cleared, and nothing else knows of
-/// it.
+/// Ends an impersonation session and restores the admin's own session: as a new one with the same
+/// end, since its refresh token was given up. Without the cookie in which it was set aside (`None`
+/// in the answer) an admin continues with a token of their own. Every other session that was set
+/// aside in this browser ends, too: its cookie is cleared, and nothing else refers to it.
 pub async fn stop(
     app: &App,
     who: &Authenticated,
@@ -159,8 +162,7 @@ pub async fn stop(
         .transpose()?;
     let (acted, before) = (who.session.clone(), own.map(|session| session.id));
     let work = tx!(tx => {
-        // The admin's own session takes this one's place in the browser, if there is one to go
-        // back to.
+        // The admin's own session replaces this one in the browser, if there is one to return to.
         let reason = if before.is_some() {
             RevokedReason::Replaced
         } else {
@@ -177,7 +179,7 @@ pub async fn stop(
         let (Some(opening), Some(before)) = (opening, before) else {
             return Ok(None);
         };
-        // Ended meanwhile: then it stays so.
+        // If it has ended meanwhile, it stays ended.
         if end(tx, Which::One(before), RevokedReason::Replaced)
             .await?
             .is_empty()

@@ -1,4 +1,4 @@
-//! Listing and ending sessions: one's own over HTTP, anybody's on the command line.
+//! Lists and ends sessions: one's own over HTTP, those of any user on the command line.
 
 use crate::app::App;
 use crate::crypto::token::SessionToken;
@@ -18,7 +18,7 @@ use crate::flows::permit::{OnBehalf, Permitted, to};
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
-/// The sessions of a page that says nothing else, and the most that one may ask for.
+/// The default and the greatest number of sessions in a page.
 pub const PAGE: i64 = 100;
 
 /// The first page of a user's sessions.
@@ -28,12 +28,12 @@ pub const FIRST: Page = Page {
     own: false,
 };
 
-/// Lists a page of one's own live sessions, newest first; never more than [`PAGE`].
+/// Lists a page of one's own live sessions, newest first; at most [`PAGE`].
 pub async fn list_own(app: &App, who: &Authenticated, page: Page) -> Result<Vec<Session>> {
     list(app, who.user.id, page).await
 }
 
-/// Lists a page of the live sessions of any user, newest first; never more than [`PAGE`].
+/// Lists a page of the live sessions of any user, newest first; at most [`PAGE`].
 pub async fn list_of_user(
     app: &App,
     _: Permitted<'_, to::ListSessions>,
@@ -61,14 +61,15 @@ pub(in crate::flows) async fn list(app: &App, user: UserId, page: Page) -> Resul
 /// The session of a request, and every token that came with it.
 #[derive(Clone, Copy)]
 pub struct Here<'r> {
-    /// Who asks.
+    /// The caller, who ends sessions of the account.
     pub who: OnBehalf<'r, to::RevokeSessions>,
-    /// The cookies that came along: those of an admin who acts as the user too.
+    /// The cookies of the request, including those of an admin who impersonates the user.
     pub carried: Presented<'r>,
 }
 
 impl Here<'_> {
-    /// What ends with the session of the request: every other session that its cookies name.
+    /// Returns what ends with the session of the request: every other session that its cookies
+    /// name.
     async fn ending(&self, app: &App) -> Result<SessionRevocation> {
         SessionRevocation::of(
             app,
@@ -80,9 +81,9 @@ impl Here<'_> {
     }
 }
 
-/// Ends one of one's own sessions, named by its handle or its raw token. Tells whether it was the
-/// session of the request: with that every session ends that the cookies of the request name, as at
-/// a sign-out. Whether there was one of that name is not told, so that no answer says which
+/// Ends one of the caller's own sessions, named by its id or its raw token. Returns whether it was
+/// the session of the request: then every session that the cookies of the request name ends, as at
+/// a sign-out. Whether the named session existed is not revealed, so that no answer shows which
 /// sessions exist.
 pub async fn revoke_own(app: &App, here: Here<'_>, name: &str, peer: &Peer) -> Result<bool> {
     let carried = here.ending(app).await?;
@@ -113,8 +114,7 @@ pub async fn revoke_own(app: &App, here: Here<'_>, name: &str, peer: &Peer) -> R
     app.transaction(peer, work).await
 }
 
-/// Ends all of one's own sessions, and with the session of the request every one that its cookies
-/// name.
+/// Ends all of the caller's own sessions, and every session that the cookies of the request name.
 pub async fn revoke_all_own(app: &App, here: Here<'_>, peer: &Peer) -> Result<()> {
     let (carried, user) = (here.ending(app).await?, here.who.user.id);
     app.transaction(
@@ -129,7 +129,7 @@ pub async fn revoke_all_own(app: &App, here: Here<'_>, peer: &Peer) -> Result<()
     .await
 }
 
-/// Ends one's own sessions, but for the one of the request.
+/// Ends the caller's own sessions, except that of the request.
 pub async fn revoke_other_own(
     app: &App,
     who: OnBehalf<'_, to::RevokeSessions>,
@@ -157,7 +157,7 @@ pub async fn revoke_of_user(
     end_all(app, which, peer).await
 }
 
-/// Ends any user's session by its id. An unknown id is not an error.
+/// Ends the session of any user by its id. An unknown id is not an error.
 pub async fn revoke_by_id(
     app: &App,
     permitted: Permitted<'_, to::RevokeSessions>,
@@ -176,8 +176,8 @@ pub async fn revoke_by_id(
     }
 }
 
-/// Ends sessions; `One` that does not exist is an error. With `Everybody` every link that was sent
-/// in a mail ends too.
+/// Ends sessions; `One` that does not exist is an error. `Everybody` also ends every link that was
+/// sent in a mail.
 pub async fn revoke(
     app: &App,
     _: Permitted<'_, to::EndAnySession>,

@@ -1,7 +1,7 @@
-//! Marking the rows of sessions that were ended by an epoch. The sessions are over already: this is
-//! for the readers of the table, and for the lists and counts that skip what is marked. It is
-//! background work; what is left stands in the database, so that a process that dies is followed by
-//! any other.
+//! Marks the rows of sessions that were ended by an epoch. These sessions have ended already; the
+//! marks are for readers of the table, and for the lists and counts that skip marked rows. This is
+//! background work. What remains is visible in the database, so that another process can continue
+//! after one that dies.
 
 use crate::app::App;
 use crate::store::session::ending_notes;
@@ -11,8 +11,8 @@ use crate::flows::Result;
 use crate::flows::ops::background::Background;
 use crate::flows::transaction::tx;
 
-/// Marks what is left; returns how many rows. Ends early when it is told to, or when another
-/// process is at it.
+/// Marks the remaining rows; returns how many. Stops early when it is told to, or when another
+/// process does the same work.
 pub async fn run(app: &App, stopped: impl Fn() -> bool) -> Result<usize> {
     let (mut total, mut background) = (0, Background::new(app));
     while !stopped() {

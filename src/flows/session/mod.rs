@@ -1,4 +1,4 @@
-//! Stories of sessions: beginning, reading, refreshing, listing and ending them; impersonation.
+//! Flows of sessions: beginning, reading, refreshing, listing and ending them; impersonation.
 
 pub mod carried;
 pub mod credential;

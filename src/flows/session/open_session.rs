@@ -1,4 +1,4 @@
-//! Beginning a session: its tokens, its row (only if the password that was proven is still the
+//! Begins a session: its tokens, its row (only if the password that was proven is still the
 //! user's), its first access token.
 
 use std::sync::Arc;
@@ -33,10 +33,10 @@ use crate::flows::token::issue_token::{Issued, TokenContext};
 use crate::flows::transaction::Tx;
 use crate::flows::{Error, Result};
 
-/// What the client chose.
+/// The options that the client chose.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// Cookie or body.
+    /// Whether tokens travel in cookies or in bodies.
     pub delivery: Delivery,
     /// Whether the session outlives the browser.
     pub remember: bool,
@@ -47,42 +47,42 @@ pub struct Options {
 pub struct PendingSession {
     new: New,
     lifetime: Lifetime,
-    /// Whether the session ends when it was prepared to end, with another session, however late it
-    /// begins.
+    /// Whether the session keeps the end that it was prepared with, which is that of another
+    /// session, however late it begins.
     keeps_end: bool,
     session_token: SessionToken,
     refresh_token: RefreshToken,
     ring: Arc<KeyRing>,
 }
 
-/// The ring's version as the database had it when the session began, so that a process with an
-/// older ring reloads before it signs; and that moment.
+/// The version of the ring that the database had when the session began, so that a process with an
+/// older ring reloads before it signs; and that time.
 #[derive(Debug, Clone, Copy)]
 pub struct RingVersion {
     ring_id: RingId,
     began_at: Timestamp,
 }
 
-/// What the client gets.
+/// The tokens that the client gets.
 pub struct SessionTokens {
-    /// The session.
+    /// The row of the new session.
     pub session: Session,
-    /// What may be done in it.
+    /// What may be done in the session.
     pub powers: Powers,
-    /// The `token` of the answer: good as Bearer wherever the session cookie is.
+    /// The `token` of the answer, which is accepted as Bearer wherever the session cookie is.
     pub session_token: SessionToken,
-    /// The session cookie's value, signed.
+    /// The signed value of the session cookie.
     pub session_cookie: Zeroizing<String>,
     /// The literal `true`, signed: the cookie that marks a session which ends with the browser.
     pub dont_remember: String,
-    /// The token by which the device is known again at this account; none in a session in which an
-    /// admin acts as the user.
+    /// The token by which the device is recognised at this account; `None` in an impersonation
+    /// session.
     pub device: Option<String>,
     /// The first refresh token.
     pub refresh_token: Zeroizing<String>,
     /// The first access token.
     pub access: Issued,
-    /// The session's nearer end.
+    /// The idle or absolute end of the session, whichever is earlier.
     pub ends_at: Timestamp,
 }
 
@@ -108,13 +108,13 @@ fn begin(app: &App, user: &User, options: Options, peer: &Peer) -> Session {
 }
 
 impl PendingSession {
-    /// Draws the tokens; nothing is written.
+    /// Draws the tokens; writes nothing.
     pub fn prepare(app: &App, user: &User, options: Options, peer: &Peer) -> Result<Self> {
         Self::of(app, begin(app, user, options, peer), false)
     }
 
-    /// A session in which an admin acts as the user, for an hour, and no longer than the admin's
-    /// own session lives.
+    /// Prepares an impersonation session, which lasts an hour and no longer than the admin's own
+    /// session.
     pub fn impersonate(app: &App, user: &User, admin: &Authenticated, peer: &Peer) -> Result<Self> {
         let own = &admin.session;
         let session = begin(
@@ -144,7 +144,7 @@ impl PendingSession {
         Ok(opening)
     }
 
-    /// The session that takes another one's place: as old as that, and with the same end.
+    /// Prepares the session that replaces another one: as old as that one, and with the same end.
     pub fn succeed(app: &App, before: &Session, peer: &Peer) -> Result<Self> {
         let now = app.now();
         let session = Session {
@@ -183,7 +183,7 @@ impl PendingSession {
         })
     }
 
-    /// The row of a session that begins at this moment; it was prepared earlier.
+    /// Returns the row of a session that begins at `now`; it was prepared earlier.
     fn beginning_at(&self, now: Timestamp) -> New {
         let prepared = &self.new.session;
         let expires_at = if self.keeps_end {
@@ -204,13 +204,14 @@ impl PendingSession {
         }
     }
 
-    /// Its id.
+    /// Returns the id of the session.
     pub fn session(&self) -> SessionId {
         self.new.session.id
     }
 
-    /// Writes the row, ends the sessions that it replaces, and makes room where the user has too
-    /// many; `None`: the password changed meanwhile, or the user was shut out.
+    /// Inserts the row, ends the sessions that it replaces, and makes room if the user has too
+    /// many. Returns `None` if the password changed meanwhile, or if the user was banned or
+    /// disabled.
     pub async fn insert(
         &self,
         tx: &mut Tx<'_>,
@@ -243,7 +244,7 @@ impl PendingSession {
         Ok(Some(RingVersion { ring_id, began_at }))
     }
 
-    /// Signs what the client gets, once the row is committed.
+    /// Signs the tokens for the client, after the row is committed.
     pub async fn grant(self, app: &App, user: &User, ring: RingVersion) -> Result<SessionTokens> {
         let new = self.beginning_at(ring.began_at);
         let ends_at = new.idle_expires_at.min(new.session.expires_at);

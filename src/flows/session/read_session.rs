@@ -1,6 +1,6 @@
-//! Who is asking? From a session cookie, a session token as Bearer, or an access token, to a live
-//! session and its user. The row decides, every time: a revoked session is refused at once,
-//! whatever its tokens say.
+//! Authenticates a request: from a session cookie, a session token as Bearer, or an access token,
+//! to a live session and its user. The row decides every time: a revoked session is refused at
+//! once, whatever its tokens say.
 
 use std::sync::Arc;
 
@@ -26,50 +26,51 @@ use crate::flows::token::issue_token;
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
-/// What came with the request.
+/// The credential of a request.
 #[derive(Debug, Clone, Copy)]
 pub enum Credential<'r> {
-    /// The value of a session cookie, still signed.
+    /// The value of a session cookie, with its signature.
     Cookie(&'r str),
-    /// `Authorization: Bearer`: a session token, bare or signed.
+    /// The token of `Authorization: Bearer`: a session token, bare or signed.
     Bearer(&'r str),
 }
 
-/// Whether an access token will do.
+/// Whether an access token is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accepts {
-    /// `/session`
+    /// Access tokens are accepted, too; for `/session`.
     AccessTokenToo,
-    /// Everywhere else: access tokens mint and change nothing.
+    /// Only session tokens are accepted; for all other paths, because access tokens can neither
+    /// mint nor change anything.
     SessionTokenOnly,
 }
 
-/// A live session.
+/// A live session and its user.
 #[derive(Clone)]
 pub struct Authenticated {
-    /// The session.
+    /// The row of the session.
     pub session: Session,
-    /// Its user.
+    /// The user of the session.
     pub user: Arc<User>,
-    /// What may be done in it, as of this request.
+    /// What may be done in the session, as of this request.
     pub powers: Powers,
-    /// Past 1 it has refreshed.
+    /// The generation of the refresh token; greater than 1 once the session has refreshed.
     pub generation: u32,
-    /// The end without use.
+    /// The idle end of the session.
     pub idle_expires_at: Timestamp,
-    /// The ring's version as the database told.
+    /// The state of the key ring in the database.
     pub ring_id: RingId,
-    /// The session token, unless an access token came.
+    /// The session token, unless an access token was sent.
     pub session_token: Option<SessionToken>,
-    /// Whether a cookie named the session: one that another host of the site may have planted.
+    /// Whether a cookie named the session; another host of the site may have set that cookie.
     pub by_cookie: bool,
-    /// A session cookie to issue anew: its sliding end has just been written.
+    /// A session cookie to set again, because the idle end has just been written.
     pub renewed_cookie: Option<Zeroizing<String>>,
 }
 
 impl Authenticated {
-    /// Refuses a change where the password was proven too long ago: a laptop left open, a stolen
-    /// cookie.
+    /// Refuses a change if the password was proven too long ago, as on an unattended laptop or with
+    /// a stolen cookie.
     pub(in crate::flows) fn fresh_for(&self, app: &App, action: Action) -> Result<()> {
         let stale = app
             .config
@@ -84,13 +85,13 @@ impl Authenticated {
     }
 }
 
-/// Why nobody is signed in.
+/// The reason why a request is not signed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthFailure {
-    /// The credential is not ours; cookies are left alone.
+    /// The credential was not made by this service; cookies are left alone.
     Unrecognised,
-    /// It is ours, and its session is over. Cookies may be cleared, unless a newer session of the
-    /// same browser took its place.
+    /// The credential is valid, and its session has ended. Cookies may be cleared, unless a newer
+    /// session of the same browser has replaced it.
     SessionEnded(End),
 }
 
@@ -106,11 +107,11 @@ pub async fn authenticate(
     }
 }
 
-/// Why there is no session in force.
+/// The reason why there is no session in force.
 enum Stopped {
-    /// Because of the credential.
+    /// The credential is the reason.
     Failure(AuthFailure),
-    /// It could not be found out.
+    /// An error prevented finding out.
     Error(Error),
 }
 
@@ -143,7 +144,7 @@ async fn find(
             }
         }
         Credential::Bearer(text) | Credential::Cookie(text) => match session_token(app, text) {
-            // A cookie is always signed: the bare token is a Bearer credential only.
+            // The value of a cookie is always signed: a bare token is only accepted as Bearer.
             Some(token) if matches!(credential, Credential::Bearer(_)) || text.contains('.') => {
                 (By::TokenHash(token.hash()), Some(token), None)
             }
@@ -186,7 +187,7 @@ async fn find(
     })
 }
 
-/// Extends the sliding end of a session whose token is used, once in `sessions.update_age`.
+/// Extends the idle end of a session whose token is used, at most once in `sessions.update_age`.
 async fn slide(
     app: &App,
     found: Found,
@@ -233,8 +234,8 @@ async fn slide(
 }
 
 impl From<AuthFailure> for Error {
-    fn from(nobody: AuthFailure) -> Self {
-        match nobody {
+    fn from(failure: AuthFailure) -> Self {
+        match failure {
             AuthFailure::Unrecognised | AuthFailure::SessionEnded(_) => Self::Unauthorized,
         }
     }

@@ -1,7 +1,7 @@
-//! Refreshing: present a token, get an access token and, unless the token is kept, its successor.
-//! `model::session::refresh::decide` decides; this file carries its decision out as one writer job: the one
-//! statement first, and only if that moved nothing a look at the row, the decision and its
-//! compare-and-set.
+//! Refreshes: presents a refresh token and returns an access token and, unless the token is kept,
+//! its successor. `model::session::refresh::decide` decides. This file carries its decision out as
+//! one writer job: first a single statement, and only if that changed nothing a read of the row,
+//! the decision and its compare-and-set.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::app::App;
 use crate::crypto::key_ring::KeyRing;
-use crate::crypto::token::{NotOurs, RefreshToken};
+use crate::crypto::token::{InvalidToken, RefreshToken};
 use crate::metrics::REFRESH_TOKEN;
 use crate::model::account::permission::Powers;
 use crate::model::account::user::User;
@@ -30,24 +30,24 @@ use crate::flows::token::issue_token::{Issued, TokenContext};
 use crate::flows::transaction::{Committed, tx};
 use crate::flows::{Error, Result};
 
-/// The answer.
+/// The result of a refresh.
 pub struct Renewed {
-    /// A new access token.
+    /// The new access token.
     pub access: Issued,
-    /// The refresh token to use from now on; `None`: go on with the one you have.
+    /// The refresh token to use from now on; `None` if the client keeps the one that it has.
     pub refresh_token: Option<Zeroizing<String>>,
-    /// The session as the database has it.
+    /// The session as stored.
     pub session: Refreshed,
-    /// Whose it is.
+    /// The user of the session.
     pub user: Arc<User>,
     /// What may be done in the session.
     pub powers: Powers,
-    /// Whether the family moved on; then the session cookie is issued anew too.
+    /// Whether the token rotated; then the session cookie is set again, too.
     pub rotated: bool,
 }
 
 impl Renewed {
-    /// The session's nearer end.
+    /// Returns the idle or absolute end of the session, whichever is earlier.
     pub fn ends_at(&self) -> Timestamp {
         self.session
             .state
@@ -59,21 +59,22 @@ impl Renewed {
 /// What a refresh token is presented for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// To move on.
+    /// To get a new access token and perhaps a successor.
     Refresh,
-    /// To vouch for a session cookie: nothing rotates.
+    /// To prove that a session cookie belongs to the client; nothing rotates.
     Vouch,
 }
 
-/// Reads and checks a token; asks the database only when it names a newer master key than we know.
+/// Parses and checks a token; the database is only asked if the token names a newer master key than
+/// this process has loaded.
 pub async fn open(app: &App, text: &str) -> Result<(RefreshToken, Arc<KeyRing>)> {
     let ring = inspect_keys::loaded(app)?;
     match RefreshToken::open(text, &ring.masters) {
         Ok(token) => Ok((token, ring)),
-        Err(NotOurs::Invalid) => Err(Error::RefreshTokenInvalid),
-        // The master key may have been changed a second ago: one short query tells, as it does for
-        // any Bearer token.
-        Err(NotOurs::NewerKey(_)) => {
+        Err(InvalidToken::Unrecognised) => Err(Error::RefreshTokenInvalid),
+        // The master key may have been changed a moment ago: one short query shows it, as for any
+        // Bearer token.
+        Err(InvalidToken::NewerKey(_)) => {
             load_keys::confirm(app).await?;
             let ring = inspect_keys::loaded(app)?;
             RefreshToken::open(text, &ring.masters)
@@ -83,8 +84,8 @@ pub async fn open(app: &App, text: &str) -> Result<(RefreshToken, Arc<KeyRing>)>
     }
 }
 
-/// Refreshes. A process that turns out to lack the current master key decides nothing: it loads the
-/// keys, and tries once more.
+/// Refreshes. A process that finds that it lacks the current master key decides nothing: it loads
+/// the keys and tries once more.
 pub async fn refresh(
     app: &App,
     text: &str,
@@ -123,7 +124,7 @@ async fn attempt(
     peer: &Peer,
 ) -> Result<Renewed> {
     let (token, ring) = open(app, text).await?;
-    // Before the row moves: its new idle end would lie in the future as well.
+    // Before the row changes: its new idle end would be in the future as well.
     confirm_clock::admit_issuing(app)?;
     let presented = token.presented(&ring.masters);
     let job = Job::new(app, &token, presented, &ring, channel, purpose);
@@ -145,9 +146,9 @@ async fn attempt(
     let child = match decision {
         Decision::Rotate => token.successor(&ring.masters),
         Decision::Repeat(child) | Decision::Resume(child) => token.child(child, &ring.masters),
-        Decision::Supersede => token.child(Child { kin: 0, late: true }, &ring.masters),
-        // These never carry a refresh token: a late answer would put an older one back into the
-        // cookie jar.
+        Decision::Supersede => token.child(Child { key: 0, late: true }, &ring.masters),
+        // These answers never carry a refresh token: if they arrive late, an older token would get
+        // into the cookie jar.
         Decision::Keep
         | Decision::Heal
         | Decision::Refuse(_)
@@ -180,8 +181,8 @@ async fn attempt(
     })
 }
 
-/// The session cookie that came along, signed anew, if one is this session's own and the family
-/// moved on.
+/// Returns the session cookie of the request, signed again, if it belongs to this session and the
+/// token rotated.
 pub fn renew_session_cookie(
     app: &App,
     renewed: &Renewed,

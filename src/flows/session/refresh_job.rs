@@ -1,5 +1,5 @@
-//! One refresh in the database: the one statement that rotates, and only if that moved nothing a look
-//! at the row, the decision and its compare-and-set.
+//! One refresh in the database: the single statement that rotates, and only if that changed nothing
+//! a read of the row, the decision and its compare-and-set.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::flows::audit::recorder::detail;
 use crate::flows::transaction::{Committed, Tx, tx};
 use crate::flows::{Error, Result};
 
-/// One writer job.
+/// One writer job of a refresh.
 #[derive(Clone)]
 pub(super) struct Job {
     rotation: Option<Rotation>,
@@ -34,28 +34,28 @@ pub(super) struct Job {
     standstills: Arc<Watch>,
 }
 
-/// What a refresh leaves in the database. A refusal that leaves nothing is an `Err`.
+/// What a refresh commits. A refusal that commits nothing is an `Err`.
 #[expect(
     clippy::large_enum_variant,
     reason = "one lives for a moment, and the large variant is the usual one"
 )]
 pub(super) enum Decided {
-    /// The session goes on, as this row.
+    /// The session continues with this row.
     GoesOn(Decision, Refreshed),
-    /// The token looked stolen, and the session has ended with its event and its mail.
+    /// The token looked stolen; the session was ended, with its event and its mail.
     Ended(Committed),
 }
 
-/// How often the row is read and judged: a compare-and-set that loses does it again, and three losses
-/// in a row are no longer chance.
+/// How many times the row is read and decided about: a compare-and-set that loses repeats it, and
+/// three losses in a row are not by chance any more.
 pub(super) const ROUNDS: usize = 3;
 
-/// Why no decision was carried out after that.
-pub(super) const MOVING_TOO_FAST: &str = "the session is moving too fast";
+/// The error after that many rounds.
+pub(super) const MOVING_TOO_FAST: &str = "the session is changing too fast";
 
-/// Why nothing is decided about a token that looks stolen.
+/// The error if no decision is made about a token that looks stolen.
 pub(in crate::flows) const STOOD_STILL: &str =
-    "the service stood still a moment ago; ask again in some seconds";
+    "the service stood still a moment ago; try again in a few seconds";
 
 impl Job {
     pub(super) fn new(
@@ -72,7 +72,7 @@ impl Job {
             session: token.session(),
             generation: token.generation(),
             hash: presented.hash,
-            successor: presented.kin[0].successor,
+            successor: presented.successors[0].successor,
             delivery: channel,
             idle: lifetime.idle,
             cooldown: policy.cooldown,
@@ -110,7 +110,7 @@ impl Job {
         Ok(store::session::refresh::rotate(tx.conn, rotation, entry).await?)
     }
 
-    /// The statement moved nothing: look why, and act.
+    /// Runs after the statement changed nothing: finds the reason, and acts.
     async fn look_and_decide(self, tx: &mut Tx<'_>) -> Result<Decided> {
         for _ in 0..ROUNDS {
             let row = store::session::refresh::find(tx.conn, self.session).await?;
@@ -136,7 +136,7 @@ impl Job {
         Err(Error::Unavailable(MOVING_TOO_FAST.into()))
     }
 
-    /// `None`: the row has moved meanwhile.
+    /// Carries a decision out; returns `None` if the row has changed meanwhile.
     async fn act(
         &self,
         tx: &mut Tx<'_>,
@@ -158,7 +158,7 @@ impl Job {
         Ok(match decision {
             Decision::Refuse(refusal) => return Err(refused(refusal)),
             Decision::Keep | Decision::Repeat(_) => Some(Decided::GoesOn(decision, row)),
-            // To vouch moves nothing: the grace does not begin anew.
+            // Vouching changes nothing: the grace does not begin again.
             Decision::Resume(child) if self.vouch => {
                 Some(Decided::GoesOn(Decision::Repeat(child), row))
             }
@@ -177,7 +177,7 @@ impl Job {
                 self.replace(tx, decision, row, current).await?
             }
             Decision::Supersede => {
-                let late = self.presented.kin[0].late_successor;
+                let late = self.presented.successors[0].late_successor;
                 self.replace(tx, decision, row, late).await?
             }
             Decision::Heal => self.replace(tx, decision, row, self.presented.hash).await?,

@@ -1,6 +1,6 @@
-//! An alarm: three rotations of one session in a row, each followed by a repeat from another
-//! network, look like somebody who walks in step with the owner. The session goes on; the audit
-//! trail hears of it. What this process did not see it does not count.
+//! An alarm for token theft: three rotations of one session in a row, each followed by a repeat
+//! from another network, look like an attacker who uses each token after the owner. The session
+//! continues; the event is recorded in the audit trail. Only what this process has seen counts.
 
 use crate::app::{App, Rotated};
 use crate::model::audit::event::{Kind, Peer};
@@ -13,14 +13,14 @@ use crate::flows::transaction::tx;
 
 const ALARM: u32 = 3;
 
-/// Notes a rotation or a repeat.
+/// Records a rotation or a repeat, and raises the alarm when it is due.
 pub async fn watch(app: &App, session: &Refreshed, decision: Decision, peer: &Peer) -> Result<()> {
     let network = network(&peer.ip_address);
     let generation = session.state.generation;
     match (decision, app.rotations.get(&session.session)) {
         (Decision::Rotate, last) => {
-            // A rotation that nobody repeated breaks the row: its entry still has the generation
-            // before.
+            // A rotation without a repeat breaks the sequence: its entry still has the previous
+            // generation.
             let shadowed = last
                 .filter(|l| l.generation + 1 == generation && l.network.is_empty())
                 .map_or(0, |l| l.shadowed);
@@ -61,7 +61,7 @@ pub async fn watch(app: &App, session: &Refreshed, decision: Decision, peer: &Pe
     Ok(())
 }
 
-/// /24 of IPv4, /48 of IPv6: what one household or office shares.
+/// Returns the /24 of IPv4 or the /48 of IPv6, which one household or office shares.
 fn network(address: &str) -> String {
     match address.parse::<std::net::IpAddr>() {
         Ok(std::net::IpAddr::V4(v4)) => format!("{:?}", &v4.octets()[..3]),

@@ -1,6 +1,6 @@
 //! The cookie cache: the answer of `/get-session`, signed, in a cookie beside the session cookie.
-//! Good for that session alone and for a few minutes; it spares the database a read and mints
-//! nothing. What it says may be that much behind, so it is off unless the settings ask for it.
+//! It is valid for that session alone and for a few minutes; it saves a database read and cannot be
+//! exchanged for tokens. Its content may be outdated by that much, so it is off by default.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,15 +15,15 @@ use crate::model::session::session::Session;
 
 use super::credential::cookie_token;
 
-/// A browser drops a cookie over 4,096 bytes, its name and attributes counted; an answer that is
-/// longer is not cached.
+/// Browsers drop cookies of more than 4,096 bytes, including name and attributes; a longer answer
+/// is not cached.
 const LONGEST: usize = 3_800;
 
 #[derive(Serialize, Deserialize)]
 struct Cached {
     /// The hash of the session's token.
     of: String,
-    /// Milliseconds; worthless from then on.
+    /// End of validity in Unix milliseconds, exclusive.
     until: i64,
     answer: Value,
 }
@@ -32,8 +32,8 @@ fn hash(token: &SessionToken) -> String {
     URL_SAFE_NO_PAD.encode(token.hash())
 }
 
-/// The cookie's value and its end; `None`: the cache is off, or the answer too long, or it is a
-/// session in which one user acts as another: whether that is still allowed is asked at each
+/// Returns the cookie's value and its end. Returns `None` if the cache is off, if the answer is too
+/// long, or for an impersonation session, because whether that is still allowed is checked at each
 /// request.
 pub fn seal(
     app: &App,
@@ -61,8 +61,8 @@ pub fn seal(
     .filter(|(value, _)| value.len() <= LONGEST)
 }
 
-/// The answer that a cookie holds, if it is of the session whose signed cookie came with it and not
-/// over.
+/// Returns the answer in a cookie if it belongs to the session of the signed session cookie and has
+/// not expired.
 pub fn open(app: &App, session: &str, cached: &str) -> Option<Value> {
     if app.config.sessions.cookie_cache.is_zero() {
         return None;

@@ -1,4 +1,4 @@
-//! The session of an admin who acts as another user, set aside in a cookie of the browser meanwhile.
+//! An admin's own session, which is set aside in a cookie of the browser during an impersonation.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +14,7 @@ use super::carried::MOST;
 use super::credential;
 use crate::flows::Result;
 
-/// The session token inside a cookie in which the session of an admin who acts as another user was
-/// set aside.
+/// Returns the session token in a cookie in which an admin's own session was set aside.
 pub(in crate::flows) fn admin_token(app: &App, cookie: &str) -> Option<SessionToken> {
     let marked = credential::open(app, Purpose::AdminSession, cookie)?;
     SessionToken::parse(marked.rsplit_once(':')?.0)
@@ -23,15 +22,15 @@ pub(in crate::flows) fn admin_token(app: &App, cookie: &str) -> Option<SessionTo
 
 /// The live sessions that were set aside in a browser.
 pub(in crate::flows) struct SetAside {
-    /// The one of the admin who acts here. Of several the one that began last: the others can only
-    /// be left from an earlier time.
+    /// The session of the admin who impersonates here. Of several, the one that began last: the
+    /// others can only remain from an earlier time.
     pub(in crate::flows) own: Option<Session>,
-    /// All others, also of other admins. Their cookies are cleared when acting ends, so they end
-    /// with it.
+    /// All others, including those of other admins. Their cookies are cleared when the
+    /// impersonation ends, so they end with it.
     pub(in crate::flows) others: Vec<SessionId>,
 }
 
-/// Which of the sessions that were set aside counts for this admin.
+/// Finds which of the sessions that were set aside counts for this admin.
 pub(in crate::flows) async fn set_aside(
     app: &App,
     cookies: &[String],
@@ -54,7 +53,7 @@ pub(in crate::flows) async fn set_aside(
         Ok(found)
     }));
     let mut found = work.await?;
-    // Identifiers begin with the time at which they were made.
+    // Ids begin with the time at which they were made.
     let newest = found
         .values()
         .rfind(|session| session.user_id == admin)

@@ -1,5 +1,5 @@
-//! Signing out: every session whose token came with the request ends in the database, and no token
-//! of it survives. Signing out twice is no error.
+//! Signs out: every session whose token came with the request ends in the database, and with it all
+//! of its tokens. Signing out twice is not an error.
 
 use crate::app::App;
 use crate::crypto::token::SessionToken;
@@ -17,7 +17,7 @@ use crate::flows::{Error, Result};
 ///
 /// # Errors
 ///
-/// [`Error::Unauthorized`]: none of them names a session of ours, so nothing ended.
+/// [`Error::Unauthorized`] if none of them names a session of this service, so nothing ended.
 pub async fn sign_out(
     app: &App,
     presented: Presented<'_>,
@@ -32,8 +32,8 @@ pub async fn sign_out(
     }
 }
 
-/// RFC 7009: ends the session of this token, of whatever kind it is; anything else is already as
-/// good as revoked.
+/// Ends the session of this token of any kind, as RFC 7009 defines it; an unknown token counts as
+/// revoked.
 pub async fn revoke_token(app: &App, token: &str, peer: &Peer) -> Result<()> {
     end(app, Vec::new(), Vec::new(), &[token], peer)
         .await

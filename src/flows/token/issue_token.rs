@@ -1,5 +1,4 @@
-//! Making an access token: its claims from the session and the user, its signature from the active
-//! key.
+//! Issues access tokens: claims from the session and the user, signature by the active key.
 
 use std::sync::Arc;
 
@@ -22,7 +21,7 @@ use crate::flows::{Error, Result};
 /// A signed access token.
 #[derive(Debug, Clone)]
 pub struct Issued {
-    /// Compact JWS.
+    /// The token as compact JWS.
     pub token: String,
     /// `exp` − now, in seconds.
     pub expires_in: u64,
@@ -31,17 +30,17 @@ pub struct Issued {
 /// What a token is issued for.
 #[derive(Debug, Clone, Copy)]
 pub struct TokenContext {
-    /// `sid`
+    /// The id of the session, `sid`.
     pub session: SessionId,
-    /// When the password was last proven.
+    /// When the user last proved the password.
     pub auth_time: Timestamp,
-    /// The session's nearer end; no token outlives it.
+    /// The idle or absolute end of the session, whichever is earlier; no token outlives it.
     pub ends_at: Timestamp,
-    /// The ring's state as the database just told it.
+    /// The state of the key ring that the database has just returned.
     pub ring_id: RingId,
 }
 
-/// Signs a token that says no more than the powers of its session allow.
+/// Signs a token that allows no more than the powers of its session.
 pub async fn issue(
     app: &App,
     user: &User,
@@ -63,7 +62,7 @@ pub async fn issue(
     })
 }
 
-/// The user as of this version, from the short-lived copy or the database.
+/// Returns the user at this version, from the short-lived cache or the database.
 pub async fn user_facts(app: &App, id: UserId, version: i64) -> Result<Arc<User>> {
     let uptime = app.uptime();
     if let Some(user) = app.users.get(id, version, uptime) {
@@ -73,14 +72,14 @@ pub async fn user_facts(app: &App, id: UserId, version: i64) -> Result<Arc<User>
         .db
         .read(work!(conn => store::account::users::by_id(conn, id).await))
         .await?;
-    // Deleted between two statements: the session went with it.
+    // The user was deleted between two statements, and the session as well.
     let user = Arc::new(found.ok_or(Error::RefreshTokenRevoked)?.user);
     app.users.put(&user, uptime);
     Ok(user)
 }
 
-/// A process that learns from a statement's answer that the database has another ring reloads
-/// before it signs, whichever of the two has the higher version.
+/// Returns the current ring: a process that learns from the result of a statement that the database
+/// has another ring reloads before it signs, whichever of the two has the higher version.
 async fn current_ring(app: &App, told: RingId) -> Result<Arc<KeyRing>> {
     let loaded = || inspect_keys::loaded(app);
     let ring = loaded()?;
@@ -91,8 +90,8 @@ async fn current_ring(app: &App, told: RingId) -> Result<Arc<KeyRing>> {
     loaded()
 }
 
-/// Whole seconds, shortened at random so that tabs do not wake together, never past the session's
-/// end.
+/// Returns the lifetime in whole seconds, shortened at random so that tabs do not refresh at the
+/// same time, and never past the session's end.
 fn lifetime(app: &App, now: Timestamp, ends_at: Timestamp) -> i64 {
     let t = &app.config.tokens;
     let shortened =

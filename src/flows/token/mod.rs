@@ -1,4 +1,4 @@
-//! Making access tokens and reading the ones that this service made.
+//! Issues access tokens and reads those that this service issued.
 
 pub mod issue_token;
 pub mod session_tokens;

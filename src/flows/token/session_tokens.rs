@@ -1,5 +1,5 @@
-//! Two ways to look at tokens we made: `GET /token` mints an access token for a session cookie,
-//! `keys verify` explains one.
+//! Two uses of tokens that this service made: `GET /token` mints an access token for a session
+//! cookie, `keys verify` explains an access token.
 
 use crate::app::App;
 use crate::config::MintFromSession;
@@ -18,8 +18,8 @@ use crate::flows::session::refresh;
 use crate::flows::session::refresh::Purpose;
 use crate::flows::{Error, Result};
 
-/// Mints an access token. Once a session has refreshed, its cookie alone is no second key: the
-/// refresh token must vouch for it.
+/// Mints an access token. Once a session has refreshed, its cookie alone is not sufficient: the
+/// refresh token is required, too.
 pub async fn mint(
     app: &App,
     who: &Authenticated,
@@ -50,26 +50,26 @@ pub async fn mint(
             .await?
             .access
     };
-    // Last of all: a limit hides no stolen refresh token.
+    // Last, so that a limit does not hide a stolen refresh token.
     rate_limit::mint(app, who.session.id)?;
     Ok(issued)
 }
 
-/// What `keys verify` found.
+/// The findings of `keys verify`.
 #[derive(Debug, Clone)]
 pub struct Report {
-    /// The key the token names.
+    /// The kid in the token's header.
     pub kid: Option<String>,
-    /// That key's state, if we ever had it.
+    /// The state of that key, if it ever existed here.
     pub key_state: Option<&'static str>,
-    /// The claims, if the token can be read at all.
+    /// The claims, if the token can be parsed.
     pub claims: Option<serde_json::Value>,
-    /// Why it is not valid; empty: it is.
+    /// Why the token is not valid; empty if it is.
     pub problems: Vec<String>,
 }
 
-/// Explains a token: which key, which claims, valid or why not. Every key we ever had is tried, so
-/// that a refusal can be understood.
+/// Explains a token: its key, its claims, and whether it is valid or why not. Every key that ever
+/// existed here is tried, so that a refusal can be explained.
 pub async fn explain(app: &App, token: &str) -> Result<Report> {
     let mut report = Report {
         kid: None,
@@ -123,7 +123,9 @@ async fn check_signature(
     signature: &str,
 ) -> Result<()> {
     let Some(kid) = report.kid.clone() else {
-        report.problems.push("the header names no key (kid)".into());
+        report
+            .problems
+            .push("the header does not name a key (kid)".into());
         return Ok(());
     };
     let stored = app
@@ -133,7 +135,7 @@ async fn check_signature(
     let Some(key) = stored.keys.iter().find(|k| k.key.kid == kid) else {
         report
             .problems
-            .push(format!("no key was ever called {kid}"));
+            .push(format!("there was never a key with the kid {kid}"));
         return Ok(());
     };
     report.key_state = Some(key.key.state.as_str());
@@ -181,7 +183,9 @@ fn check_claims(app: &App, report: &mut Report) {
         .iter()
         .any(|a| claims.aud.contains(a))
     {
-        report.problems.push("aud is none of ours".into());
+        report
+            .problems
+            .push("aud is not an audience of this service".into());
     }
     let expires = Timestamp(
         i64::try_from(claims.exp)

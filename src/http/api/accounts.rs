@@ -1,5 +1,5 @@
 //! `/sign-up/email`, `/sign-in/email`, `/sign-out`, `/change-password`: the Better Auth contract,
-//! and our tokens beside its answers.
+//! with the tokens of this service added to its answers.
 
 use std::sync::Arc;
 
@@ -67,9 +67,9 @@ pub(in crate::http) async fn sign_up(
     Ok((headers, Json(answer)).into_response())
 }
 
-/// A browser that has signed up and is not signed in yet: it is a known device, so that the link of
-/// the mail asks it for no password. For an address that was known before, it is a device of a user
-/// who does not exist, and looks the same.
+/// Makes a browser that has signed up, but is not signed in yet, a known device, so that the link
+/// of the mail does not ask it for a password. If the email address was known before, the device
+/// belongs to a user who does not exist, which looks the same.
 pub(in crate::http) fn remember_asker(
     app: &App,
     user: &User,
@@ -135,7 +135,7 @@ pub(in crate::http) async fn sign_out(
     Ok((headers, Json(json!({ "success": true }))).into_response())
 }
 
-/// Names under which clients send a token of a session in the body of a sign-out.
+/// Names under which clients send a session's token in the body of a sign-out.
 const TOKENS: [&str; 5] = [
     "refreshToken",
     "refresh_token",
@@ -144,7 +144,7 @@ const TOKENS: [&str; 5] = [
     "access_token",
 ];
 
-/// Ends every session whose token the request carries, and clears every cookie of theirs.
+/// Ends every session whose token the request contains, and clears all of their cookies.
 pub(in crate::http) async fn end_all(
     app: &App,
     credentials: &Credentials,
@@ -159,8 +159,8 @@ pub(in crate::http) async fn end_all(
         .map(String::as_str)
         .collect();
     match flow_out::sign_out(app, replaced.borrow(), &tokens, peer).await {
-        // A token that was named and ends nothing is no success. A browser that names none has been
-        // signed out before, and whatever it still carries goes.
+        // A named token that ends nothing is not a success. A browser that names none has signed
+        // out before, and its remaining cookies are cleared.
         Err(flows::Error::Unauthorized) if !tokens.is_empty() || credentials.unreadable => {
             return Err(Error::InvalidToken);
         }
@@ -191,8 +191,8 @@ pub(in crate::http) async fn change_password(
     Ok((headers, Json(answer)).into_response())
 }
 
-/// The change ended every known device of the account; the one on which it was made is known by a
-/// new token.
+/// Makes the device on which the change was made known again by a new token, since the change ended
+/// every known device of the account.
 fn know_again(
     app: &App,
     session: &Session,
@@ -212,8 +212,8 @@ fn know_again(
     }
 }
 
-/// A browser whose known device has ended with a password or an address, and which has proven whose
-/// it is, is known by a new one.
+/// Gives the browser a new device token after a change of the password or email address has ended
+/// the previous one, and the user has proven the account.
 pub(in crate::http) fn know_anew(
     app: &App,
     credentials: &Credentials,

@@ -1,5 +1,5 @@
-//! `/admin/…`: what Better Auth's admin plugin offers (contract section 7), by the same flows as
-//! the command line.
+//! `/admin/…`: the API of Better Auth's admin plugin (contract section 7), by the same flows as the
+//! command line.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -110,8 +110,8 @@ pub(in crate::http) async fn update_user(
     Ok(Json(views::user(&user)).into_response())
 }
 
-/// Reads the changes of `data`; other members of it are ignored, as Better Auth does. The result
-/// inside tells what no path changes.
+/// Reads the changes of `data`; other members of it are ignored, as Better Auth does. The inner
+/// result refuses fields that no path changes.
 fn changes(data: &mut Fields) -> Unchecked<Result<Changes, Refused>> {
     let refused = if data.has("password") {
         Some(Refused::PasswordViaUpdate)
@@ -182,7 +182,7 @@ pub(in crate::http) async fn ban_user(
 ) -> Result<Response, Error> {
     let permitted = who.require::<to::BanUser>(&app)?;
     let reason = body.optional_text("banReason", MAX_REASON);
-    // As in Better Auth, 0 is no end.
+    // As in Better Auth, 0 means a ban without end.
     let expires_in = body.seconds("banExpiresIn").filter(|seconds| *seconds > 0);
     let id = body.id("userId");
     let (reason, expires_in, id) = body.finish((reason, expires_in, id))?;
@@ -241,7 +241,7 @@ pub(in crate::http) async fn set_user_password(
     Ok(Json(json!({ "status": true })).into_response())
 }
 
-/// Answers for the caller; over HTTP a `userId` or a `role` in the body counts for nothing.
+/// Answers for the caller; over HTTP a `userId` or a `role` in the body is ignored.
 pub(in crate::http) async fn has_permission(
     _: State<Arc<App>>,
     Authenticated(who): Authenticated,

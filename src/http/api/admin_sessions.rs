@@ -1,4 +1,4 @@
-//! `/admin/…` about sessions: other people's, and acting as somebody.
+//! `/admin/…` about sessions: those of other users, and impersonation.
 
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ pub(in crate::http) async fn list_sessions(
             .map_err(|_| Error::BadRequest("before is not the id of a session".into()))?,
         own: false,
     };
-    // An unknown user has no sessions.
+    // An unknown user has an empty list of sessions.
     let sessions = match id {
         Some(id) => manage_sessions::list_of_user(&app, permitted, id, page).await?,
         None => Vec::new(),
@@ -55,8 +55,8 @@ pub(in crate::http) async fn list_sessions(
     Ok(Json(json!({ "sessions": sessions.iter().map(|s| views::listed_session(s, Some(who.session.id))).collect::<Vec<_>>() })).into_response())
 }
 
-/// The cookies to clear where the session of the request has ended itself: every session that they
-/// name ends with it, as at a sign-out.
+/// Returns the lines that clear cookies after the session of the request has ended itself: every
+/// session that the cookies name ends with it, as at a sign-out.
 pub(in crate::http) async fn left(
     app: &App,
     ended_itself: bool,

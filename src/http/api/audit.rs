@@ -1,4 +1,4 @@
-//! `/admin/audit`: the trail for admins, newest first, page by page.
+//! `/admin/audit`: the audit trail for admins, newest first, page by page.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::http::edge::error::Error;
 use crate::http::edge::limits::MAX_FILTER;
 use crate::http::edge::query::Query;
 
-/// Events of a page that does not say how many, and at most.
+/// The default and the greatest number of events in a page.
 const PAGE: i64 = 100;
 const MAX_PAGE: i64 = 1_000;
 
@@ -56,10 +56,10 @@ pub(in crate::http) async fn list(
     Ok(Json(json!({ "events": events, "next": next })).into_response())
 }
 
-/// The problem of a `before` that no page has as its `next`.
-pub(in crate::http) const NOT_A_PLACE: &str = "is no `next` of a page";
+/// The problem of a `before` that is not the `next` of a page.
+pub(in crate::http) const NOT_A_PLACE: &str = "is not the `next` of a page";
 
-/// Parses where a page ended.
+/// Parses the position at which a page ended.
 pub(in crate::http) fn place_of(text: &str) -> Option<(Timestamp, String)> {
     let (at, id) = text.split_once('.')?;
     Some((Timestamp(at.parse().ok()?), id.to_owned()))

@@ -1,4 +1,4 @@
-//! `/dev/…`: the doors of `countersign dev` for people's own tests. `serve` has none of these
+//! `/dev/…`: the API of `countersign dev` for tests of applications. `serve` has none of these
 //! routes.
 
 use std::sync::Arc;
@@ -24,8 +24,8 @@ use crate::http::edge::limits::{MAX_EMAIL, MAX_WORD};
 use crate::http::edge::query::Query;
 use crate::http::edge::{error, origin, outermost};
 
-/// The routes under `/dev`, behind the same check of the `Origin` as the API: a page of another
-/// site opens no sessions on a developer's machine.
+/// Makes the routes under `/dev`, with the same check of the `Origin` as the API: a page of another
+/// site cannot open sessions on a developer's machine.
 pub fn router(app: &Arc<App>, dev: Dev) -> Router {
     Router::new()
         .route("/dev/inbox", get(inbox).delete(clear_inbox))
@@ -46,8 +46,8 @@ pub fn router(app: &Arc<App>, dev: Dev) -> Router {
         .with_state(Arc::clone(app))
 }
 
-/// Refuses a `Host` that does not name this machine: a page whose name is made to point to
-/// 127.0.0.1 (DNS rebinding) would be of the same origin.
+/// Refuses a `Host` that does not name this machine: a page whose host name resolves to 127.0.0.1
+/// (DNS rebinding) would have the same origin.
 async fn only_this_machine(request: Request, next: Next) -> Response {
     let host = request
         .headers()
@@ -129,7 +129,7 @@ async fn move_clock(
     Ok(Json(json!({ "now": now })).into_response())
 }
 
-/// `15m` and the like in milliseconds, with a sign in front.
+/// Parses `15m` and the like, with an optional sign, to milliseconds.
 fn signed_ms(text: &str) -> Option<i64> {
     let (sign, length) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
     let length = humantime::parse_duration(length.strip_prefix('+').unwrap_or(length)).ok()?;

@@ -1,6 +1,6 @@
-//! Mails that are asked for, and the deletion that one of them asks about:
+//! Mails that a user requests, and the deletion by a link in one of them:
 //! `/send-verification-email`, `/change-email`, `/delete-user`. Opening a link shows a page that
-//! asks; a mail scanner that follows links changes nothing.
+//! asks for confirmation, so that a mail scanner that follows links changes nothing.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ use crate::http::edge::unchecked::Unchecked;
 use crate::http::pages::Page;
 use crate::http::pages::ask::confirm;
 
-/// Reads `callbackURL` of a body; an empty one is none.
+/// Reads `callbackURL` of a body; an empty one counts as missing.
 pub(in crate::http) fn callback(body: &mut Fields) -> Unchecked<Option<String>> {
     body.optional_text("callbackURL", MAX_URL)
         .filter(|url| !url.is_empty())
@@ -62,7 +62,7 @@ pub(in crate::http) async fn send_verification(
     Ok(Json(json!({ "status": true })).into_response())
 }
 
-/// Where a link leads to in the end, and how it went.
+/// Redirects to where a link finally leads, with the outcome.
 pub(in crate::http) fn led_to(
     callback: Option<&str>,
     outcome: Result<Value, Refused>,
@@ -82,7 +82,7 @@ pub(in crate::http) fn led_to(
     }
 }
 
-/// 302, as Better Auth answers, with one more pair in the query.
+/// Answers 302, as Better Auth does, with one more pair in the query.
 pub(in crate::http) fn redirect(url: &str, pair: Option<(&str, &str)>) -> Response {
     let target = pair.map_or_else(
         || url.to_owned(),
@@ -107,7 +107,7 @@ pub(in crate::http) fn redirect(url: &str, pair: Option<(&str, &str)>) -> Respon
         .into_response()
 }
 
-/// The browser goes on with GET, and sends no form again.
+/// Makes the browser continue with GET, so that it does not send the form again.
 pub(in crate::http) fn after_post(mut response: Response) -> Response {
     if response.status() == StatusCode::FOUND {
         *response.status_mut() = StatusCode::SEE_OTHER;
@@ -161,7 +161,7 @@ pub(in crate::http) async fn delete(
         .into_response())
 }
 
-/// The link of the mail: asks, where its user is signed in.
+/// Opens the link of the mail: asks for confirmation if its user is signed in.
 pub(in crate::http) async fn ask_to_delete(
     State(app): State<Arc<App>>,
     credentials: Credentials,
@@ -191,7 +191,7 @@ pub(in crate::http) async fn ask_to_delete(
     ))
 }
 
-/// The form of the page that asked.
+/// Handles the form of the confirmation page.
 pub(in crate::http) async fn delete_as_asked(
     State(app): State<Arc<App>>,
     Acting { who, peer }: Acting,
@@ -213,7 +213,7 @@ pub(in crate::http) async fn delete_as_asked(
     Ok(response)
 }
 
-/// At these paths a link that is not good is 404 (contract section 5.5).
+/// Maps errors: at these paths an invalid link is 404 (contract section 5.5).
 fn at_delete_user(error: Error) -> Error {
     match error {
         Error::Flow(Refused::MailTokenInvalid | Refused::MailTokenExpired) => {

@@ -1,4 +1,4 @@
-//! Is it up, is it ready?
+//! Liveness and readiness for load balancers.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub(in crate::http) async fn ok() -> Response {
     Json(json!({ "ok": true })).into_response()
 }
 
-/// The process is up; nothing else is asked.
+/// Answers that the process is running; checks nothing else.
 pub(in crate::http) async fn health() -> Response {
     outermost::render(
         Json(json!({ "status": "ok" })).into_response(),
@@ -25,7 +25,7 @@ pub(in crate::http) async fn health() -> Response {
     )
 }
 
-/// 503 names the failing parts.
+/// Answers 200 if the process is ready, otherwise 503 with the failing parts.
 pub(in crate::http) async fn ready(State(app): State<Arc<App>>) -> Response {
     let checks = check_health::readiness(&app).await;
     let (status, word) = if checks.is_ready() {

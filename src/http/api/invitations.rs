@@ -1,5 +1,5 @@
-//! `/admin/invite-user`: ours; Better Auth's admin plugin knows no invitations. The link ends where
-//! a forgotten password's does.
+//! `/admin/invite-user`: an addition to Better Auth's admin plugin, which has no invitations. The
+//! link leads to the same page as that of a forgotten password.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
-//! `/verify-email`: the links that prove a mailbox or agree to another address. Opening one shows a
-//! page that asks and changes nothing, also for programs that follow links or run scripts; the form
-//! of the page acts. Where the browser is not tied to the account, the page asks for the password
-//! too, or offers to choose a new one (`flows::account::mailbox`).
+//! `/verify-email`: the links that prove a mailbox or agree to another email address. Opening one
+//! shows a page that asks for confirmation and changes nothing, even for programs that follow links
+//! or run scripts; the form of the page acts. If the browser is not tied to the account, the page
+//! also asks for the password, or offers to choose a new one (`flows::account::mailbox`).
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ use crate::http::pages::Page;
 use crate::http::pages::ask::{Prove, confirm, prove};
 use crate::http::pages::login::sign_in::query_of;
 
-/// Who asks, as far as it ties the browser to an account.
+/// What ties the browser of the request to an account.
 struct Asker<'c> {
     session: Option<Authenticated>,
     session_cookies: Vec<&'c str>,
@@ -64,7 +64,7 @@ impl<'c> Asker<'c> {
     }
 }
 
-/// The page of a good link.
+/// Shows the page of a valid link.
 async fn ask(
     app: &App,
     page: &Page,
@@ -88,8 +88,8 @@ async fn ask(
     Ok(prove(page, &email, standing == Standing::NotEnough, form))
 }
 
-/// The link of the mail: shows a page that asks. A link that is not good leads to its callback at
-/// once, since there is nothing to ask.
+/// Opens the link of the mail: shows a page that asks for confirmation. An invalid link redirects
+/// to its callback at once, since there is nothing to ask.
 pub(in crate::http) async fn open(
     State(app): State<Arc<App>>,
     credentials: Credentials,
@@ -119,7 +119,7 @@ pub(in crate::http) async fn open(
     .await
 }
 
-/// The form of that page.
+/// Handles the form of that page.
 pub(in crate::http) async fn act(
     State(app): State<Arc<App>>,
     Client(peer): Client,
@@ -170,7 +170,7 @@ pub(in crate::http) async fn act(
                 serde_json::Value::Null
             };
             let mut answer = json!({ "status": true, "user": shown });
-            // Who holds tokens instead of cookies is told the new one in the answer.
+            // A client that holds tokens instead of cookies gets the new one in the answer.
             if credentials.from_browser {
                 let mut response = led_to(callback.as_deref(), Ok(answer)).map(after_post)?;
                 know_anew(&app, &credentials, &user, device, response.headers_mut());
@@ -211,8 +211,8 @@ pub(in crate::http) async fn act(
     }
 }
 
-/// The way to the page where the mailbox's holder chooses a password, once. A script is told where
-/// it is.
+/// Redirects to the page on which the owner of the mailbox chooses a password, once. A script gets
+/// the URL in JSON.
 fn choose_password(app: &App, token: &str, callback: Option<&str>, is_form: bool) -> Response {
     let path = format!(
         "{}/reset-password/{token}{}",
@@ -230,7 +230,7 @@ fn choose_password(app: &App, token: &str, callback: Option<&str>, is_form: bool
         .into_response()
 }
 
-/// At this path a link that is not good is 401 (contract section 5.6).
+/// Maps errors: at this path an invalid link is 401 (contract section 5.6).
 fn at_verify_email(error: Error) -> Error {
     match error {
         Error::Flow(refused @ (Refused::MailTokenInvalid | Refused::MailTokenExpired)) => {

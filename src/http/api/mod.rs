@@ -1,4 +1,4 @@
-//! The handlers of the API under `/api/auth`, health and metrics.
+//! The handlers of the API under `/api/auth`, of health and metrics.
 
 pub(in crate::http) mod accounts;
 pub(in crate::http) mod admin;

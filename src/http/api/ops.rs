@@ -1,4 +1,4 @@
-//! What the operations listener says, and the layer that counts requests for it.
+//! The answers of the operations listener, and the layer that counts requests for them.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::flows;
 use crate::flows::ops::collect_metrics;
 
-/// OpenMetrics 1.0.
+/// The media type of OpenMetrics 1.0.
 const TEXT: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
@@ -24,12 +24,12 @@ pub(in crate::http) async fn metrics(State(app): State<Arc<App>>) -> Response {
         .into_response()
 }
 
-/// Which verifiers have fetched the JWKS (`doctor --verifiers`).
+/// Answers which verifiers have fetched the JWKS (`doctor --verifiers`).
 pub(in crate::http) async fn verifiers(State(app): State<Arc<App>>) -> Response {
     axum::Json(flows::key::verifiers::seen(&app)).into_response()
 }
 
-/// Counts an answer under its route as this program names it: what a client makes up is `other`.
+/// Counts a request under the name of its route; paths that are not routes are `other`.
 pub(in crate::http) async fn count(
     State(app): State<Arc<App>>,
     request: Request,

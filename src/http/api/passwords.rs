@@ -39,8 +39,8 @@ pub(in crate::http) async fn request(
     Ok(Json(json!({ "status": true, "message": SENT })).into_response())
 }
 
-/// The link of the mail: leads to the application's own page, with the token or with an error; it
-/// is not used up by that. Without a page of the application the link has one itself.
+/// Opens the link of the mail: redirects to the application's own page, with the token or with an
+/// error, and does not use the link up. Without such a page it shows one of its own.
 pub(in crate::http) async fn open(
     State(app): State<Arc<App>>,
     page: Page,
@@ -77,7 +77,7 @@ fn action(app: &App, token: &str) -> String {
     format!("{}/reset-password/{token}", app.config.server.base_path)
 }
 
-/// The form of the link's own page.
+/// Handles the form of the link's own page.
 pub(in crate::http) async fn choose(
     State(app): State<Arc<App>>,
     page: Page,
@@ -100,7 +100,7 @@ pub(in crate::http) async fn choose(
     .await
 }
 
-/// The device is known by a new token: in a cookie, or in the answer to a client that holds no
+/// Makes the device known by a new token: in a cookie, or in the answer to a client that holds no
 /// cookies.
 pub(in crate::http) async fn reset(
     State(app): State<Arc<App>>,

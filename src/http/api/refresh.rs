@@ -1,5 +1,5 @@
-//! `POST /refresh`: the token in the cookie or in the body, never both. A kept token is not sent
-//! again.
+//! `POST /refresh`: the refresh token is in the cookie or in the body, never both. A kept token is
+//! not sent again.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -50,9 +50,10 @@ pub(in crate::http) async fn refresh(
     }
 }
 
-/// A browser that has the session cookie (its path is `/`) and not the refresh cookie (its path is
-/// the API's) is usually one behind a proxy that takes a path off which `server.public_url` does
-/// not have. Said once an hour: a client could repeat it.
+/// Warns about a browser that sends the session cookie (whose path is `/`) but not the refresh
+/// cookie (whose path is that of the API). Usually it is behind a proxy that strips a path which
+/// `server.public_url` does not contain. Logged at most once an hour, because a client could cause
+/// it repeatedly.
 fn warn_of_a_lost_path(app: &App, credentials: &Credentials) {
     const AGAIN_AFTER: Duration = Duration::from_secs(3_600);
     static SAID_AT: Mutex<Option<Duration>> = Mutex::new(None);
@@ -60,7 +61,7 @@ fn warn_of_a_lost_path(app: &App, credentials: &Credentials) {
         .session_cookies
         .iter()
         .any(|cookie| crate::flows::session::credential::cookie_token(app, cookie).is_some());
-    // Not by the wall clock, which may be set back.
+    // By the uptime, because the wall clock may be set back.
     let now = app.uptime();
     let mut said_at = SAID_AT.lock().unwrap_or_else(PoisonError::into_inner);
     if ours && said_at.is_none_or(|then| now.saturating_sub(then) >= AGAIN_AFTER) {
@@ -68,7 +69,7 @@ fn warn_of_a_lost_path(app: &App, credentials: &Credentials) {
         let path = app.config.server.mount.api();
         tracing::warn!(
             path,
-            "a browser with a session cookie has sent no refresh cookie, whose path this is; if a proxy takes a path off, write it into server.public_url"
+            "a browser with a session cookie has not sent the refresh cookie of this path; if a proxy strips a path, add that path to server.public_url"
         );
     }
 }
@@ -90,12 +91,12 @@ async fn by_cookie(app: &App, credentials: &Credentials, peer: &Peer) -> Result<
         &credentials.refresh_cookies,
     )
     .await?;
-    // What is left of another session goes; the session cookie that lives beside it stays.
+    // Cookies of another session are cleared; a live session cookie stays.
     let (token, clear) = match chosen {
         RefreshCookie::One(token) => (Some(token), Clear::Session),
         RefreshCookie::Foreign { token, lives } => (Some(token).filter(|_| !lives), Clear::Refresh),
-        RefreshCookie::NotOurs if session_lives => (None, Clear::Refresh),
-        RefreshCookie::NotOurs => (None, Clear::Session),
+        RefreshCookie::Invalid if session_lives => (None, Clear::Refresh),
+        RefreshCookie::Invalid => (None, Clear::Session),
         RefreshCookie::Several => return Err(flows::Error::RefreshTokenInvalid.into()),
     };
     let outcome = match token {
@@ -132,7 +133,7 @@ async fn by_cookie(app: &App, credentials: &Credentials, peer: &Peer) -> Result<
     }
 }
 
-/// After these the client has nothing to come back with.
+/// Returns whether the client has no valid token left after this error.
 fn is_final(error: &flows::Error) -> bool {
     use flows::Error as E;
     matches!(

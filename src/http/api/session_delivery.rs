@@ -1,5 +1,5 @@
 //! How the tokens of a session reach the client: in the body or in cookies, and what happens to the
-//! cookies that came along.
+//! cookies of the request.
 
 use axum::http::HeaderMap;
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ use crate::http::edge::header_text;
 use crate::http::edge::limits::MAX_WORD;
 use crate::http::edge::unchecked::Unchecked;
 
-/// `rememberMe`, `tokenDelivery`, `callbackURL`.
+/// Reads `rememberMe`, `tokenDelivery` and `callbackURL`.
 pub(in crate::http) fn session_options(
     body: &mut Fields,
 ) -> (Unchecked<Options>, Unchecked<Option<String>>) {
@@ -43,7 +43,7 @@ pub(in crate::http) fn session_options(
     (options, callback(body))
 }
 
-/// The tokens go into the body or into cookies, never both ways.
+/// Puts the tokens into the body or into cookies, never both.
 pub(in crate::http) fn deliver(
     app: &App,
     grant: &SessionTokens,
@@ -87,7 +87,7 @@ pub(in crate::http) fn deliver(
                 &grant.refresh_token,
                 remember.then_some(grant.session.expires_at),
             );
-            // On a machine that others use too nothing stays when the browser closes.
+            // On a shared machine nothing stays when the browser is closed.
             if let Some(device) = grant.device.as_ref().filter(|_| remember) {
                 cookies::set(
                     app,
@@ -118,8 +118,8 @@ pub(in crate::http) fn deliver(
     }
 }
 
-/// Delivers a session that takes the place of one's own after a change that has ended every known
-/// device: this one is known again, as long as the session.
+/// Delivers a session that replaces the user's own after a change that has ended every known
+/// device: this device becomes known again, for as long as the session.
 pub(in crate::http) fn deliver_anew(
     app: &App,
     grant: &SessionTokens,
@@ -136,7 +136,7 @@ pub(in crate::http) fn deliver_anew(
     }
 }
 
-/// Cookies that came along, as the flows borrow them.
+/// Cookies of the request, as the flows borrow them.
 pub(in crate::http) struct Replaced<'r> {
     cookies: Vec<&'r str>,
     admin: Vec<&'r str>,
@@ -155,13 +155,13 @@ impl<'r> Replaced<'r> {
         }
     }
 
-    /// With the token that a native client sent in the body.
+    /// Adds the token that a native client sent in the body.
     pub(in crate::http) fn with_device(mut self, token: Option<&'r str>) -> Self {
         self.devices.extend(token);
         self
     }
 
-    /// Delivers the session that takes their place.
+    /// Delivers the session that replaces them.
     pub(in crate::http) fn deliver(
         &self,
         app: &App,
@@ -171,8 +171,8 @@ impl<'r> Replaced<'r> {
     ) {
         self.clear_admin(app, headers);
         deliver(app, grant, answer, headers);
-        // A session that ends with the browser is not proof of a mailbox without its device: that
-        // ends with the browser too, and replaces none that stays.
+        // A session that ends with the browser only proves a mailbox together with its device: the
+        // device cookie ends with the browser, too, and does not replace one that stays.
         let Some(device) = grant
             .device
             .as_ref()
@@ -185,8 +185,8 @@ impl<'r> Replaced<'r> {
         }
     }
 
-    /// Whether a device came that a new one of this user must not replace: another user's, or a
-    /// good one of the same.
+    /// Returns whether a device cookie came that a new one of this user must not replace: one of
+    /// another user, or a valid one of the same user.
     fn keeps_device_beside(&self, app: &App, own: &str) -> bool {
         let own = known_device::Device::open(app, own);
         let came = self
@@ -199,7 +199,7 @@ impl<'r> Replaced<'r> {
         })
     }
 
-    /// The lines that clear the cookies of every session that the request named.
+    /// Returns the lines that clear the cookies of every session of the request.
     pub(in crate::http) fn cleared(&self, app: &App) -> HeaderMap {
         let mut headers = HeaderMap::new();
         cookies::clear(app, &mut headers, Clear::Session);
@@ -207,7 +207,7 @@ impl<'r> Replaced<'r> {
         headers
     }
 
-    /// Clears the cookie of an admin's session that was set aside, where one came.
+    /// Clears the cookie of an admin's session that was set aside, if one was sent.
     fn clear_admin(&self, app: &App, headers: &mut HeaderMap) {
         if !self.admin.is_empty() {
             cookies::clear_one(app, headers, Name::AdminSession);

@@ -1,4 +1,4 @@
-//! Reading, listing and ending one's own sessions; `GET /token`.
+//! Reads, lists and ends one's own sessions; `GET /token`.
 
 use std::sync::Arc;
 
@@ -50,12 +50,12 @@ pub(in crate::http) async fn session(
     Ok((renewed(&app, &who), Json(answer)).into_response())
 }
 
-/// `set-auth-jwt`: an access token beside the answer.
+/// The header `set-auth-jwt`: an access token beside the answer.
 pub(in crate::http) const SET_AUTH_JWT: HeaderName = HeaderName::from_static("set-auth-jwt");
 
-/// `200 null` for nobody, never 401; a session that is over also clears its cookies. With the
-/// cookie cache on, what it holds is the answer, and no access token comes with it: those are for
-/// sessions that live.
+/// Answers `200 null` if the client is not signed in, never 401; after a session has ended, its
+/// cookies are cleared as well. With the cookie cache on, its content is the answer, without an
+/// access token, because those are only issued for live sessions.
 pub(in crate::http) async fn get_session(
     State(app): State<Arc<App>>,
     Client(peer): Client,
@@ -77,7 +77,7 @@ pub(in crate::http) async fn get_session(
         .await?
     {
         Some(Ok(who)) => match mint(&app, &credentials, &who, &peer).await {
-            // The refresh token that came along was stolen or lost: the session has just ended.
+            // The refresh token of the request was stolen or lost: the session has just ended.
             Err(
                 Refused::RefreshTokenReused
                 | Refused::RefreshTokenRevoked
@@ -86,7 +86,7 @@ pub(in crate::http) async fn get_session(
                 end = Some(carried::end_of(&app, who.session.id).await?);
                 Value::Null
             }
-            // Where no token may be minted, or none can be now, the session is told all the same.
+            // If a token may not or cannot be minted, the session is returned without one.
             minted => {
                 headers.extend(renewed(&app, &who));
                 headers.extend(
@@ -108,8 +108,8 @@ pub(in crate::http) async fn get_session(
     if let Some(end) = end {
         credentials::clear_over(&app, &mut headers, end);
     }
-    // A cache that came and was not used goes, unless this answer brings another, or belongs to a
-    // session that was replaced meanwhile.
+    // A cache cookie that was not used is cleared, unless this answer sets another one, or the
+    // cookie belongs to a session that was replaced meanwhile.
     if !credentials.cached_sessions.is_empty() && end.is_none_or(End::clears) {
         cookies::forget_cache(&app, &mut headers);
     }
@@ -127,7 +127,7 @@ pub(in crate::http) async fn list(
         .map(|text| text.parse())
         .transpose()
         .map_err(|_| Error::BadRequest("before is not the id of a session".into()))?;
-    // Sessions in which an admin acts as the user are not the user's own.
+    // Impersonation sessions are not the user's own.
     let page = Page {
         limit: query.number("limit").unwrap_or(manage_sessions::PAGE),
         before,
@@ -199,8 +199,8 @@ pub(in crate::http) async fn revoke_others(
     Ok(Json(json!({ "status": true })).into_response())
 }
 
-/// An access token for a session cookie. Once the session has refreshed, the refresh cookie must
-/// vouch for it.
+/// Mints an access token for a session cookie. Once the session has refreshed, the refresh cookie
+/// is required, too.
 pub(in crate::http) async fn token(
     State(app): State<Arc<App>>,
     Client(peer): Client,
@@ -211,7 +211,7 @@ pub(in crate::http) async fn token(
     Ok((renewed(&app, &who), Json(json!({ "token": issued.token }))).into_response())
 }
 
-/// Puts the answer into the cookie cache.
+/// Stores the answer in the cookie cache.
 fn remember(app: &App, who: &read_session::Authenticated, answer: &Value, headers: &mut HeaderMap) {
     let Some(token) = who
         .session_token
@@ -238,7 +238,7 @@ fn remember(app: &App, who: &read_session::Authenticated, answer: &Value, header
     }
 }
 
-/// An access token for a session, vouched for by the refresh cookie that came along.
+/// Mints an access token for a session, authenticated by the refresh cookie of the request.
 async fn mint(
     app: &App,
     credentials: &Credentials,
@@ -254,7 +254,7 @@ async fn mint(
     session_tokens::mint(app, who, vouching, peer).await
 }
 
-/// The session cookie, if its sliding end has just been written.
+/// Returns the session cookie if its idle end has just been written.
 pub(in crate::http) fn renewed(app: &App, who: &read_session::Authenticated) -> HeaderMap {
     let mut headers = HeaderMap::new();
     if let Some(value) = who

@@ -59,7 +59,7 @@ pub(in crate::http) async fn verify_password(
     Acting { who, peer }: Acting,
     mut body: Fields,
 ) -> Result<Response, Error> {
-    // An actor who acts as the user would have a place to guess the password at.
+    // Otherwise an admin who impersonates the user could guess the password here.
     let own = who.own_account::<to::SetPassword>()?;
     let password = body.text("password", MAX_PASSWORD);
     let password = body.finish(password)?;
@@ -82,8 +82,8 @@ pub(in crate::http) async fn list_accounts(
     Ok((sessions::renewed(&app, &who), Json(views)).into_response())
 }
 
-/// A session has no fields of the client's: what Better Auth calls additional fields is not there,
-/// and the rest is not the client's to set.
+/// Refuses: a session has no fields that a client may set, and Better Auth's additional fields do
+/// not exist here.
 pub(in crate::http) async fn update_session(
     _: State<Arc<App>>,
     _: Authenticated,

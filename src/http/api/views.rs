@@ -1,6 +1,6 @@
-//! Shapes of users and sessions on the wire (contract section 2): nulls present, dates with three
-//! digits. `session.token` is the session's handle and no credential: script must not read what
-//! HttpOnly hides. Nothing here moves with a refresh.
+//! The JSON of users and sessions (contract section 2): null members are present, dates have three
+//! fractional digits. `session.token` is the session's id and not a credential, because scripts
+//! must not read what HttpOnly hides. No member changes with a refresh.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::model::kernel::id::SessionId;
 use crate::model::kernel::user_agent::device;
 use crate::model::session::session::Session;
 
-/// The user, with the fields of the admin plugin.
+/// Returns the user, with the fields of the admin plugin.
 pub(in crate::http) fn user(user: &User) -> Value {
     json!({
         "id": user.id,
@@ -27,21 +27,21 @@ pub(in crate::http) fn user(user: &User) -> Value {
     })
 }
 
-/// The user of a session, with the roles that count in it: applications decide by them.
+/// Returns the user of a session, with the roles that apply in it: applications decide by them.
 pub(in crate::http) fn session_user(who: &User, powers: &Powers) -> Value {
     let mut view = user(who);
     view["role"] = json!(powers.roles().join(","));
     view
 }
 
-/// The user of `GET /session`, who also learns what the roles allow.
+/// Returns the user of `GET /session`, with the permissions that the roles give.
 pub(in crate::http) fn user_with_permissions(who: &User, powers: &Powers) -> Value {
     let mut view = session_user(who, powers);
     view["permissions"] = json!(powers.granted().collect::<Vec<_>>());
     view
 }
 
-/// The session of `GET /session`.
+/// Returns the session of `GET /session`.
 pub(in crate::http) fn session(session: &Session) -> Value {
     json!({
         "id": session.id,
@@ -54,7 +54,7 @@ pub(in crate::http) fn session(session: &Session) -> Value {
     })
 }
 
-/// One of a list, for people to read; `current` is the one that asks.
+/// Returns one session of a list, for people to read; `current` is the session of the request.
 pub(in crate::http) fn listed_session(s: &Session, current: Option<SessionId>) -> Value {
     let mut view = client_session(s);
     view["device"] = json!(device(&s.user_agent));
@@ -62,7 +62,7 @@ pub(in crate::http) fn listed_session(s: &Session, current: Option<SessionId>) -
     view
 }
 
-/// The session as the Better Auth client knows it.
+/// Returns the session as the Better Auth client expects it.
 pub(in crate::http) fn client_session(s: &Session) -> Value {
     let mut view = session(s);
     view["token"] = json!(s.id);

@@ -1,7 +1,7 @@
-//! Which connections are let in. There are so many for all together, and so many for one network,
-//! so that one peer cannot hold all of them. A connection over either limit takes the place of one
-//! that rests between two requests; if none does, it is let in for one request and a short time, on
-//! places kept aside, and is answered only keys, discovery and health.
+//! Limits of connections: for the whole process, and for one network, so that one peer cannot take
+//! all of them. A connection over either limit replaces one that is idle between two requests. If
+//! none is idle, it is accepted in a reserve, for one request and a short time, and only keys,
+//! discovery and health are answered.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -10,22 +10,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
-/// How many connections there may be.
+/// The limits of connections.
 #[derive(Debug, Clone)]
 pub(in crate::http) struct Caps {
-    /// All together.
+    /// Connections of all networks together.
     pub(in crate::http) all: usize,
-    /// From one IPv4 address or one IPv6 /64; wider networks may hold twice as many.
+    /// Connections from one IPv4 address or one IPv6 /64; wider networks may have twice as many.
     pub(in crate::http) network: usize,
-    /// Peers that speak for many clients; the limit of a network is not theirs.
+    /// Peers that forward requests of many clients; the limit of a network does not apply to them.
     pub(in crate::http) proxies: Vec<IpNet>,
 }
 
-/// Connections beyond the limits, for keys, discovery and health.
+/// The size of the reserve beyond the limits, for keys, discovery and health.
 pub const KEPT_ASIDE: usize = 256;
 
-/// The networks that an address counts for, and how many times the limit of a network each may
-/// hold. An IPv6 customer has at least a /64 (RFC 6177), often a /56 or a /48; a small IPv4 host
+/// Returns the networks that an IP address counts for, and for each the multiple of the network
+/// limit. An IPv6 customer has at least a /64 (RFC 6177), often a /56 or a /48; a small IPv4 host
 /// may have a /24.
 fn networks(address: IpAddr) -> Vec<(IpNet, usize)> {
     let tiers: &[(u8, usize)] = if address.is_ipv4() {
@@ -39,7 +39,7 @@ fn networks(address: IpAddr) -> Vec<(IpNet, usize)> {
         .collect()
 }
 
-/// Every open connection.
+/// All open connections.
 pub(in crate::http) struct Admission {
     caps: Caps,
     open: Mutex<Open>,
@@ -51,14 +51,14 @@ struct Open {
     connections: HashMap<u64, Connection>,
     full: usize,
     networks: HashMap<IpNet, Held>,
-    /// Those at rest, by the moment when they came to rest.
+    /// Idle connections, by the time when they became idle.
     resting: BTreeMap<u64, u64>,
-    /// Those kept aside that have not asked yet, the oldest first.
+    /// Connections in the reserve that have not sent a request yet, the oldest first.
     waiting: BTreeMap<u64, IpNet>,
 }
 
 struct Connection {
-    /// Empty: a trusted proxy's, or one on a place kept aside.
+    /// Empty for a trusted proxy, and for a connection in the reserve.
     networks: Vec<IpNet>,
     aside: bool,
     resting: Option<u64>,
@@ -83,7 +83,8 @@ impl Admission {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a connection from there; `None`: even those kept aside are all being answered.
+    /// Admits a connection from the IP address; returns `None` if every connection of the reserve
+    /// is being answered.
     pub(in crate::http) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<ConnectionPermit> {
         let address = address.to_canonical();
         let all = networks(address);
@@ -158,8 +159,8 @@ impl Open {
         true
     }
 
-    /// The oldest of the network that holds most gives way: whoever floods these places loses its
-    /// own.
+    /// Makes room in the reserve: closes the oldest connection of the network that has most, so
+    /// that a flood only displaces its own.
     fn room_aside(&mut self) -> bool {
         while self.connections.len() - self.full >= KEPT_ASIDE {
             let mut held: HashMap<IpNet, (usize, u64)> = HashMap::new();
@@ -185,7 +186,7 @@ impl Open {
         self.release(id);
     }
 
-    /// Gives back everything that it holds; once.
+    /// Returns everything that the connection holds; only the first call has an effect.
     fn release(&mut self, id: u64) {
         self.stirs(id);
         self.waiting.remove(&id);
@@ -240,30 +241,30 @@ impl Open {
     }
 }
 
-/// The place of one connection; dropped, it is free again.
+/// The permit of one connection; dropping it frees its slot.
 pub(in crate::http) struct ConnectionPermit {
     admission: Arc<Admission>,
     id: u64,
-    /// It is over a limit: one request, for keys, discovery or health.
+    /// Whether the connection is over a limit: one request, for keys, discovery or health.
     pub(in crate::http) aside: bool,
-    /// The connection is to end, because another one needs its place.
+    /// Cancelled when the connection has to end because another one needs its slot.
     pub(in crate::http) close: CancellationToken,
 }
 
 impl ConnectionPermit {
-    /// Something has come: it rests no longer.
+    /// Records that bytes have arrived: the connection is not idle any more.
     pub(in crate::http) fn stirs(&self) {
         self.admission.open().stirs(self.id);
     }
 
-    /// A request has come, and is being answered.
+    /// Records that a request has arrived and is being answered.
     pub(in crate::http) fn works(&self) {
         let mut open = self.admission.open();
         open.stirs(self.id);
         open.waiting.remove(&self.id);
     }
 
-    /// It is answered; the next one may come.
+    /// Records that the answer was sent and the next request may come.
     pub(in crate::http) fn rests(&self) {
         self.admission.open().rests(self.id);
     }
@@ -300,7 +301,8 @@ mod tests {
                 .map(|address| admit(&admission, address))
                 .collect::<Vec<_>>()
         };
-        let aside = |places: &[ConnectionPermit]| places.iter().filter(|place| place.aside).count();
+        let aside =
+            |permits: &[ConnectionPermit]| permits.iter().filter(|permit| permit.aside).count();
         let one = from(&["192.0.2.1"; 5]);
         assert_eq!(aside(&one), 2);
         assert_eq!(
@@ -350,19 +352,19 @@ mod tests {
     #[test]
     fn places_come_back_and_are_counted_once() {
         let admission = caps(4, 4);
-        let places: Vec<ConnectionPermit> =
+        let permits: Vec<ConnectionPermit> =
             (0..4).map(|_| admit(&admission, "192.0.2.1")).collect();
         assert!(admit(&admission, "198.51.100.1").aside);
-        places[2].rests();
-        places[1].rests();
+        permits[2].rests();
+        permits[1].rests();
         let new = admit(&admission, "198.51.100.1");
         assert!(
-            !new.aside && places[2].close.is_cancelled() && !places[1].close.is_cancelled(),
-            "the one that rests longest"
+            !new.aside && permits[2].close.is_cancelled() && !permits[1].close.is_cancelled(),
+            "the one that is idle longest"
         );
-        places[1].works();
+        permits[1].works();
         assert!(admit(&admission, "198.51.100.1").aside, "nothing rests");
-        drop((places, new));
+        drop((permits, new));
         let open = admission.open();
         assert_eq!(
             (
@@ -386,8 +388,8 @@ mod tests {
             .collect();
         assert!(honest.aside && !honest.close.is_cancelled());
         assert!(flood[0].close.is_cancelled() && !flood[2 * KEPT_ASIDE - 1].close.is_cancelled());
-        for place in &flood {
-            place.works();
+        for permit in &flood {
+            permit.works();
         }
         honest.works();
         assert!(

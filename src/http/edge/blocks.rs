@@ -1,5 +1,5 @@
-//! Networks that an operator has shut out are refused before anything else is done. The JWKS,
-//! discovery and health stand outside: verifiers and balancers may be behind the same address.
+//! Refuses networks that an operator has blocked, before anything else is done. The JWKS, discovery
+//! and health are exempt: verifiers and load balancers may have the same IP address.
 
 use std::sync::Arc;
 

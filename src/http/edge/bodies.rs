@@ -1,5 +1,5 @@
-//! The bodies of a connection: that of a request tells when its handler waits for the client, that
-//! of an answer when it is made.
+//! The bodies of a connection: that of a request reports when its handler waits for the client,
+//! that of an answer when it is complete.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,7 +9,7 @@ use hyper::body::{Frame, Incoming, SizeHint};
 
 use super::connection::Watch;
 
-/// The body of a request.
+/// The body of a request on a watched connection.
 pub(in crate::http) struct Asked {
     body: Incoming,
     watch: Watch,
@@ -53,7 +53,7 @@ impl Drop for Asked {
     }
 }
 
-/// The body of an answer.
+/// The body of an answer on a watched connection.
 pub(in crate::http) struct Answer {
     body: Body,
     watch: Watch,

@@ -1,4 +1,4 @@
-//! Bodies: read within bounds and parsed strictly; a member twice is refused.
+//! Request bodies: read within limits and parsed strictly; duplicate members are refused.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,16 +21,16 @@ pub(in crate::http) use super::fields::Fields;
 use super::text;
 use crate::http::MAX_BODY;
 
-/// A client that sends slower than this is dropped.
+/// The time limit for receiving a body.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
-/// A body that may be missing; `null` is none.
+/// A body that may be missing; `null` counts as missing.
 pub(in crate::http) struct Optional(pub(in crate::http) Fields);
 
 impl FromRequest<Arc<App>> for Fields {
     type Rejection = Error;
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Error> {
-        // Nothing at all, not even a type: a body is missing.
+        // Neither a body nor a media type: the body is missing.
         if request.headers().get(header::CONTENT_TYPE).is_none() && read_nothing(&request) {
             return Err(no_object());
         }
@@ -55,7 +55,7 @@ impl FromRequest<Arc<App>> for Optional {
     }
 }
 
-/// JSON, or the form that a page without script sends; there every value is a text.
+/// JSON, or the form of a page without script, in which every value is a text.
 pub(in crate::http) struct Submitted(pub(in crate::http) Fields);
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -79,7 +79,7 @@ impl FromRequest<Arc<App>> for Submitted {
                 .insert(name.into_owned(), Value::String(value.into_owned()))
                 .is_some()
             {
-                return Err(Error::BadRequest("A field stands twice in the form".into()));
+                return Err(Error::BadRequest("A field occurs twice in the form".into()));
             }
         }
         checked(app, Fields::new(members, Source::Form)).map(Self)
@@ -90,14 +90,14 @@ fn read_nothing(request: &Request) -> bool {
     axum::body::HttpBody::is_end_stream(request.body())
 }
 
-/// Reads at most [`MAX_BODY`] bytes.
+/// Reads a body of at most [`MAX_BODY`] bytes.
 pub(in crate::http) async fn read(request: Request) -> Result<Bytes, Error> {
-    let place = request.extensions().get::<RequestPermit>().cloned();
+    let permit = request.extensions().get::<RequestPermit>().cloned();
     let body = Limited::new(request.into_body(), MAX_BODY).collect();
     let collected = tokio::time::timeout(BODY_TIME, body)
         .await
         .map_err(|_| Error::RequestTimeout)?;
-    place.as_ref().map_or(Ok(()), RequestPermit::take)?;
+    permit.as_ref().map_or(Ok(()), RequestPermit::take)?;
     match collected {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
@@ -107,7 +107,7 @@ pub(in crate::http) async fn read(request: Request) -> Result<Bytes, Error> {
     }
 }
 
-/// The media type without its parameters, in lower case.
+/// Returns the media type without its parameters, in lower case.
 pub(in crate::http) fn media_type(request: &Request) -> Option<String> {
     let value = request.headers().get(header::CONTENT_TYPE)?.to_str().ok()?;
     Some(value.split(';').next()?.trim().to_ascii_lowercase())
@@ -144,8 +144,8 @@ fn parse(app: &App, bytes: &[u8]) -> Result<Fields, Error> {
     }
 }
 
-/// No text of a body, however deep and whether or not the path makes use of it, holds what a
-/// database cannot.
+/// Refuses a body in which any text, at any depth and whether or not the path uses it, contains
+/// what a database cannot store.
 fn storable(members: Map<String, Value>) -> Result<Fields, Error> {
     let problems: BTreeMap<_, _> = text::with_nul(&members)
         .into_iter()
@@ -158,8 +158,8 @@ fn storable(members: Map<String, Value>) -> Result<Fields, Error> {
     }
 }
 
-/// Where a body wants to lead, it may lead to nobody but whom we trust, whether or not the path
-/// makes use of it (contract section 10).
+/// Refuses a body whose redirect URLs are not trusted, whether or not the path uses them (contract
+/// section 10).
 fn checked(app: &App, fields: Fields) -> Result<Fields, Error> {
     let is_strange = |name| {
         fields
@@ -178,7 +178,7 @@ fn checked(app: &App, fields: Fields) -> Result<Fields, Error> {
         .map_or(Ok(fields), |(_, refusal)| Err(refusal))
 }
 
-/// JSON in which no member of the body stands twice (RFC 7493 section 2.3).
+/// JSON without duplicate members (RFC 7493 section 2.3).
 enum Json {
     Object(Map<String, Value>),
     Other,
@@ -196,7 +196,7 @@ impl<'de> Deserialize<'de> for Json {
                 let mut members = Map::new();
                 while let Some((name, value)) = map.next_entry::<String, Value>()? {
                     if members.insert(name, value).is_some() {
-                        return Err(serde::de::Error::custom("a member stands twice"));
+                        return Err(serde::de::Error::custom("a member occurs twice"));
                     }
                 }
                 Ok(Json::Object(members))

@@ -1,6 +1,6 @@
-//! Who is at the other end: address and user agent. `X-Forwarded-For` counts only from a trusted
-//! proxy, and then its rightmost hop that is no trusted proxy itself; what stands left of that the
-//! client wrote.
+//! The client of a request: IP address and user agent. `X-Forwarded-For` is only read from a
+//! trusted proxy, and then its rightmost hop that is not a trusted proxy itself; the client may
+//! have written what is left of that.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -43,7 +43,8 @@ impl FromRequestParts<Arc<App>> for Client {
     }
 }
 
-/// Whose request this is, past the trusted proxies; `None`: the connection is not known.
+/// Returns the IP address of the client behind the trusted proxies; `None` if the connection is
+/// unknown.
 pub(in crate::http) fn address(
     app: &App,
     extensions: &Extensions,
@@ -59,7 +60,7 @@ pub(in crate::http) fn address(
     ))
 }
 
-/// The network of an address, as it is shown to operators: a /24 of IPv4, a /48 of IPv6.
+/// Returns the network of an IP address as it is shown to operators: a /24 of IPv4, a /48 of IPv6.
 pub(in crate::http) fn network(address: &str) -> String {
     let Ok(ip) = address.parse::<IpAddr>() else {
         return "unknown".into();
@@ -68,16 +69,16 @@ pub(in crate::http) fn network(address: &str) -> String {
     IpNet::new(ip, bits).map_or_else(|_| ip.to_string(), |net| net.trunc().to_string())
 }
 
-/// Looks for proxies that `server.trusted_proxies` does not name.
+/// Finds proxies that `server.trusted_proxies` does not contain.
 pub(in crate::http) struct Proxies {
     trusted: Vec<IpNet>,
     said: Mutex<HashMap<IpAddr, Instant>>,
 }
 
-/// How long until a sender is named again.
+/// How long until a sender is logged again.
 const SAY_AGAIN: Duration = Duration::from_secs(3_600);
-/// How many senders are named in that time: a stranger must not keep the real proxy from being
-/// named, and many strangers must not fill the log.
+/// How many senders are logged in that time: a stranger must not keep the real proxy from being
+/// logged, and many strangers must not fill the log.
 const MOST_NAMED: usize = 16;
 
 impl Proxies {
@@ -88,8 +89,8 @@ impl Proxies {
         }
     }
 
-    /// The sender, if it is to be named now: it is no trusted proxy, and was not named in the last
-    /// hour.
+    /// Returns the sender if it is to be logged now: it is not a trusted proxy, and was not logged
+    /// in the last hour.
     fn to_be_named(&self, direct: IpAddr, now: Instant) -> Option<IpAddr> {
         if self.trusted.iter().any(|net| net.contains(&direct)) {
             return None;
@@ -104,8 +105,8 @@ impl Proxies {
     }
 }
 
-/// Who sends a field of a proxy and is none that is trusted is named once: behind a proxy that is
-/// not named all clients count as one.
+/// Logs senders that are not trusted but send a header of proxies: behind a proxy that is not
+/// trusted all clients count as one.
 pub(in crate::http) async fn notice_untrusted(
     State(proxies): State<Arc<Proxies>>,
     request: Request,
@@ -143,7 +144,7 @@ fn client_ip(direct: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
         .map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned());
     let chain = lines.collect::<Vec<_>>().join(",");
     let mut last = direct;
-    // Each hop by itself: what a client wrote further left cannot hide what our proxy appended.
+    // Each hop separately: what a client wrote further left cannot hide what the proxy appended.
     for hop in chain.rsplit(',') {
         let Some(ip) = hop_ip(hop.trim()) else { break };
         last = ip.to_canonical();
@@ -154,7 +155,7 @@ fn client_ip(direct: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
     last
 }
 
-/// An address, as some proxies write it with a port.
+/// Parses an IP address, which some proxies write with a port.
 fn hop_ip(hop: &str) -> Option<IpAddr> {
     let bare = hop
         .strip_prefix('[')
@@ -165,7 +166,7 @@ fn hop_ip(hop: &str) -> Option<IpAddr> {
         .or_else(|| hop.parse::<SocketAddr>().ok().map(|s| s.ip()))
 }
 
-/// Bounded, without control characters.
+/// Returns the user agent, shortened and without control characters.
 fn user_agent(headers: &HeaderMap) -> String {
     let text = headers
         .get(header::USER_AGENT)
@@ -200,7 +201,7 @@ mod tests {
         assert_eq!(
             ip("10.0.0.1", "203.0.113.9, 198.51.100.7"),
             "198.51.100.7",
-            "the leftmost hop is the client's word"
+            "the leftmost hop is written by the client"
         );
         assert_eq!(ip("10.0.0.1", "198.51.100.7, 10.0.0.2"), "198.51.100.7");
         assert_eq!(ip("10.0.0.1", "garbage"), "10.0.0.1");

@@ -1,6 +1,6 @@
-//! How many requests are worked on at once. One more than the settings allow is refused before it
-//! costs anything, so that those under way are answered in time. Who is still sending a body takes
-//! no place: a thousand slow clients leave all of them to the others.
+//! Limits the number of requests that are processed at once. One more than the settings allow is
+//! refused before it costs anything, so that the others are answered in time. A client that is
+//! still sending a body takes no permit: a thousand slow clients leave all permits to the others.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,7 +15,7 @@ use crate::flows;
 
 use super::error::Error;
 
-/// The place of one request, from when its body has come until it is answered.
+/// The permit of one request, from when its body has arrived until it is answered.
 #[derive(Clone)]
 pub(in crate::http) struct RequestPermit {
     all: Arc<Semaphore>,
@@ -23,7 +23,7 @@ pub(in crate::http) struct RequestPermit {
 }
 
 impl RequestPermit {
-    /// Takes one of those that are free, unless it has one.
+    /// Takes a free permit, unless the request has one already.
     pub(in crate::http) fn take(&self) -> Result<(), Error> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if taken.is_none() {
@@ -37,24 +37,24 @@ impl RequestPermit {
     }
 }
 
-/// The layer; `body::read` takes the place of a request that has a body.
+/// Limits concurrent requests. Requests with a body take their permit in `body::read`.
 pub(in crate::http) async fn limit(
     State(all): State<Arc<Semaphore>>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let place = RequestPermit {
+    let permit = RequestPermit {
         all,
         taken: Arc::default(),
     };
-    // A body is waited for where one is read, and nowhere else.
+    // Only requests with a body wait for it before they take a permit.
     if (*request.method() != Method::POST || request.body().is_end_stream())
-        && let Err(error) = place.take()
+        && let Err(error) = permit.take()
     {
         return error.into_response();
     }
-    request.extensions_mut().insert(place.clone());
+    request.extensions_mut().insert(permit.clone());
     let response = next.run(request).await;
-    drop(place);
+    drop(permit);
     response
 }

@@ -1,5 +1,6 @@
-//! The extractor is the guard: a handler that needs a user takes `Authenticated` and cannot forget
-//! the check. A Bearer credential wins over a cookie; two `Authorization` headers are none.
+//! Extractors of credentials. A handler that needs a user takes `Authenticated`, so the check
+//! cannot be forgotten. A Bearer credential takes precedence over a cookie; two `Authorization`
+//! headers count as none.
 
 use std::sync::Arc;
 
@@ -23,28 +24,28 @@ use super::cookies;
 use super::cookies::{Clear, Name};
 use super::error::Error;
 
-/// Every credential that a request carries, not yet looked at.
+/// Every credential of a request, not validated yet.
 #[derive(Debug, Default)]
 pub(in crate::http) struct Credentials {
-    /// After `Bearer`.
+    /// The token after `Bearer`.
     pub(in crate::http) bearer: Option<String>,
-    /// Session cookies; `flows::session::carried` says which one counts.
+    /// Session cookies; `flows::session::carried` decides which one counts.
     pub(in crate::http) session_cookies: Vec<String>,
     /// Cookie caches; the one of the session cookie counts.
     pub(in crate::http) cached_sessions: Vec<String>,
-    /// Tokens of devices; one that is known at the account counts.
+    /// Device tokens; one that is known at the account counts.
     pub(in crate::http) devices: Vec<String>,
-    /// Refresh cookies; `flows::session::carried` says which one counts.
+    /// Refresh cookies; `flows::session::carried` decides which one counts.
     pub(in crate::http) refresh_cookies: Vec<String>,
-    /// Sessions of an admin who acts as another user, set aside.
+    /// Cookies with an admin's own session, set aside during an impersonation.
     pub(in crate::http) admin_sessions: Vec<String>,
     /// Whether the cookies of the session end with the browser.
     pub(in crate::http) ends_with_browser: bool,
-    /// Whether an `Authorization` header came that is none of ours to read: not `Bearer`, twice, or
-    /// without a token. Of a proxy's `Basic` nothing is said.
+    /// Whether there is an `Authorization` header that cannot be read: a wrong scheme, two headers,
+    /// or no token. A proxy's `Basic` does not count.
     pub(in crate::http) unreadable: bool,
-    /// Whether a browser sent the request, signed in or not. A cookie of another program says
-    /// nothing: native clients have those too.
+    /// Whether a browser sent the request, signed in or not. Cookies of other programs do not
+    /// count, because native clients may have those, too.
     pub(in crate::http) from_browser: bool,
 }
 
@@ -83,8 +84,8 @@ impl FromRequestParts<Arc<App>> for Credentials {
     }
 }
 
-/// RFC 6750 section 2.1: the scheme in any case, one space, one header. Percent-encoded signatures
-/// are decoded.
+/// Returns the Bearer token (RFC 6750 section 2.1: the scheme in any case, one space, one header).
+/// Percent-encoded signatures are decoded.
 fn bearer(headers: &HeaderMap) -> Option<String> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = values.next()?.to_str().ok()?;
@@ -96,14 +97,14 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
     if !scheme.eq_ignore_ascii_case("bearer") || !plain {
         return None;
     }
-    // `token.sig` may come as the cookie had it.
+    // `token.sig` may be encoded as in the cookie.
     let decoded = cookie::Cookie::parse_encoded(format!("t={token}")).ok()?;
     Some(decoded.value().to_owned())
 }
 
 impl Credentials {
-    /// How long a new token of a known device stays in this browser: as long as the one that it
-    /// replaces, until the browser closes where there was none.
+    /// Returns how long a new device token stays in this browser: as long as the one that it
+    /// replaces, or until the browser is closed if there was none.
     pub(in crate::http) fn device_stays_until(&self, app: &App, user: UserId) -> Option<Timestamp> {
         let had = self
             .devices
@@ -112,8 +113,8 @@ impl Credentials {
         (had && !self.ends_with_browser).then(|| app.now() + LIFETIME)
     }
 
-    /// What the cookie cache says of the session whose cookie came; a Bearer has none. Which of
-    /// several sessions lives only the database can tell.
+    /// Returns the content of the cookie cache for the session of the cookie; a Bearer has none.
+    /// With several session cookies only the database can tell which session is live.
     pub(in crate::http) fn cached_session(&self, app: &App) -> Option<serde_json::Value> {
         let signed = carried::signed(app, &self.session_cookies);
         let ([(_, session)], None) = (signed.as_slice(), &self.bearer) else {
@@ -124,8 +125,9 @@ impl Credentials {
             .find_map(|cached| session_cache::open(app, session, cached))
     }
 
-    /// Who is asking, or why the credential is refused; `None`: no credential came that counts. A
-    /// Bearer wins; one that is none of ours is ignored if there is a cookie.
+    /// Authenticates the request, or says why the credential is refused; `None` if no credential
+    /// counts. A Bearer takes precedence; one that this service did not make is ignored if there is
+    /// a cookie.
     pub(in crate::http) async fn authenticate(
         &self,
         app: &App,
@@ -149,7 +151,7 @@ impl Credentials {
     }
 }
 
-/// A session token came, and its session lives.
+/// A live session whose session token was sent.
 pub(in crate::http) struct Authenticated(pub(in crate::http) read_session::Authenticated);
 
 impl FromRequestParts<Arc<App>> for Authenticated {
@@ -171,8 +173,8 @@ impl FromRequestParts<Arc<App>> for Authenticated {
     }
 }
 
-/// A user who is signed in and does something: the audit trail names the one who acts, also in
-/// another one's name.
+/// The signed-in user as the actor of a change: the audit trail names the acting admin during an
+/// impersonation.
 pub(in crate::http) struct Acting {
     pub(in crate::http) who: read_session::Authenticated,
     pub(in crate::http) peer: Peer,
@@ -195,22 +197,22 @@ impl FromRequestParts<Arc<App>> for Acting {
     }
 }
 
-/// The refusal for a session that is over.
+/// Returns the error for a session that has ended.
 pub(in crate::http) fn over(app: &App, end: End) -> Error {
     let mut clearing = HeaderMap::new();
     clear_over(app, &mut clearing, end);
     Error::SessionOver { end, clearing }
 }
 
-/// Whether the clock of this machine allows to clear the cookies of a session that ended so. Where
-/// it may be ahead, a session that is over by its time may live, and a browser has its cookies only
-/// once.
+/// Returns whether the clock permits clearing the cookies of a session that ended this way. If the
+/// clock may be ahead, a session that has expired by it may still be live, and a browser cannot
+/// restore cleared cookies.
 pub(in crate::http) fn is_certain(app: &App, end: End) -> bool {
     end != End::Expired || !confirm_clock::may_be_ahead(app)
 }
 
-/// Clears the cookies of a session that is over, unless a newer session of the same browser has
-/// them by now, or the clock may be wrong about its end.
+/// Clears the cookies of a session that has ended, unless they belong to a newer session of the
+/// same browser by now, or the clock may be wrong about its end.
 pub(in crate::http) fn clear_over(app: &App, headers: &mut HeaderMap, end: End) {
     if end.clears() && is_certain(app, end) {
         cookies::clear(app, headers, Clear::Session);

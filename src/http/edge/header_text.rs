@@ -1,30 +1,34 @@
-//! Texts of ours as values of headers, in the one place where a text becomes one. What is put there
-//! is visible ASCII by its type or its making: tokens and ids in base64, hexadecimal or numbers,
-//! names and domains of cookies, places as `model::kernel::location` writes them. So no header is ever left
-//! out because its value cannot stand there; a fault of this program that broke the rule would be a
-//! 500 with a line in the log.
+//! Converts texts to values of headers, in one place. Every such text is visible ASCII by its type
+//! or its origin: tokens and ids in base64, hexadecimal or numbers, names and domains of cookies,
+//! redirect targets as `model::kernel::location` writes them. So a header is never left out because
+//! its value is not allowed; a bug that broke this rule would be a 500 with a log line.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::model::kernel::location;
 
-/// The value of a header.
+/// Makes the value of a header.
 ///
 /// # Panics
-/// The text holds something else than visible ASCII and spaces. `edge` answers 500 and logs it.
+/// If the text contains anything other than visible ASCII and spaces. `edge` answers 500 and logs
+/// it.
 pub(in crate::http) fn value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).expect("nothing but visible ASCII goes into a header of ours")
+    HeaderValue::from_str(text).expect("the text of a header is visible ASCII")
 }
 
-/// The value of `Location` for a place that may be led to.
-pub(in crate::http) fn location(place: &str) -> HeaderValue {
-    value(&location::in_header(place))
+/// Makes the value of `Location` for a trusted redirect target.
+pub(in crate::http) fn location(target: &str) -> HeaderValue {
+    value(&location::in_header(target))
 }
 
-/// The browser goes on with GET, and sends no form again.
-pub(in crate::http) fn see_other(place: &str) -> Response {
-    (StatusCode::SEE_OTHER, [(header::LOCATION, location(place))]).into_response()
+/// Answers 303, so that the browser continues with GET and does not send the form again.
+pub(in crate::http) fn see_other(target: &str) -> Response {
+    (
+        StatusCode::SEE_OTHER,
+        [(header::LOCATION, location(target))],
+    )
+        .into_response()
 }
 
 #[cfg(test)]

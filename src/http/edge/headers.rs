@@ -1,6 +1,6 @@
-//! How large the headers of an answer may be. A proxy reads them into one buffer of a page of
-//! memory (nginx: `proxy_buffer_size`, 4 KiB) and answers 502 if they do not fit. Names, pictures
-//! and permissions are of any length, so what can be left out is, here, for every answer.
+//! Limits the size of the headers of an answer. A proxy reads them into one buffer of a memory page
+//! (nginx: `proxy_buffer_size`, 4 KiB) and answers 502 if they do not fit. Names, picture URLs and
+//! permissions can be of any length, so optional headers are left out here, for every answer.
 
 use std::sync::Arc;
 
@@ -14,9 +14,10 @@ use crate::app::App;
 use super::cookies;
 use crate::http::api::sessions::SET_AUTH_JWT;
 
-/// With the status line.
+/// The greatest size in bytes, including the status line.
 const BUDGET: usize = 4_096;
-/// The status line, and what hyper writes: `date`, `content-length`, `connection`.
+/// The size of the status line and of the headers that hyper writes: `date`, `content-length`,
+/// `connection`.
 const OTHERS: usize = 192;
 
 fn size(headers: &HeaderMap) -> usize {
@@ -26,9 +27,9 @@ fn size(headers: &HeaderMap) -> usize {
         .sum()
 }
 
-/// The layer. What goes first is the cookie cache, which spares a read of the database and nothing
-/// else, then the access token beside the answer, which `GET /token` has too; if one of them fits
-/// without the other, it stays.
+/// Keeps the headers of answers within the limit. It first removes the cookie cache, which only
+/// saves a database read, then the access token beside the answer, which `GET /token` also returns.
+/// If one of them fits without the other, it stays.
 pub(in crate::http) async fn budget(
     State(app): State<Arc<App>>,
     request: Request,

@@ -1,6 +1,7 @@
-//! What stands around every route, in one order: the request's id and log line outside, then the
-//! shape of a refusal, then the limits of time and of requests at once, then the checks of text and
-//! origin. A refusal of any of them, a panic and a request that ran out of time pass all that is
+//! The layers around every route, in one order: the request's id and log line outermost, then the
+//! form of errors, then the limits of time and of concurrent requests, then the checks of text and
+//! origin. Errors of any layer, panics and timeouts pass all layers outside of it, so that each has
+//! the form that its client reads.
 //! outside of them, so each has the shape that its client reads.
 
 use std::sync::Arc;
@@ -14,19 +15,19 @@ use crate::app::App;
 use super::{blocks, concurrency_limit, cookies, origin, outermost, text};
 use crate::http::pages;
 
-/// How many requests are worked on at once; the API and the pages share them.
-pub fn places(app: &App) -> Arc<Semaphore> {
+/// Makes the permits for concurrent requests, which the API and the pages share.
+pub fn permits(app: &App) -> Arc<Semaphore> {
     Arc::new(Semaphore::new(app.config.server.max_requests))
 }
 
-/// Around the API. A browser that navigates there, to the link of a mail or by a form, reads a page
-/// where something is refused.
+/// Adds the layers of the API. A browser that navigates to it, by the link of a mail or by a form,
+/// gets errors as pages.
 pub fn of_api(
     app: &Arc<App>,
-    places: &Arc<Semaphore>,
+    permits: &Arc<Semaphore>,
     routes: Router<Arc<App>>,
 ) -> Router<Arc<App>> {
-    bounded(app, places, routes)
+    bounded(app, permits, routes)
         .layer(from_fn_with_state(
             Arc::clone(app),
             pages::failures::show_to_people,
@@ -36,20 +37,20 @@ pub fn of_api(
         .layer(from_fn(outermost::edge))
 }
 
-/// Around the pages: as the API, but every refusal is a page, and there is no CORS, for no other
-/// origin has business with a page.
+/// Adds the layers of the pages: as for the API, but every error is a page, and there is no CORS,
+/// because no other origin needs to read a page.
 pub fn of_pages(
     app: &Arc<App>,
-    places: &Arc<Semaphore>,
+    permits: &Arc<Semaphore>,
     routes: Router<Arc<App>>,
 ) -> Router<Arc<App>> {
-    bounded(app, places, routes)
+    bounded(app, permits, routes)
         .layer(from_fn_with_state(Arc::clone(app), pages::failures::show))
         .layer(from_fn(outermost::edge))
 }
 
-/// Around what only refuses. A trusted page of another origin must be allowed to read the refusal:
-/// without CORS it would see a network error, and neither the status nor `Retry-After`.
+/// Adds the layers of routes that only refuse. A page of a trusted origin must be able to read the
+/// refusal: without CORS it would see a network error, and neither the status nor `Retry-After`.
 pub(in crate::http) fn of_refusals(app: &Arc<App>, routes: Router<Arc<App>>) -> Router<Arc<App>> {
     routes
         .layer(from_fn_with_state(
@@ -61,12 +62,12 @@ pub(in crate::http) fn of_refusals(app: &Arc<App>, routes: Router<Arc<App>>) -> 
         .layer(from_fn(outermost::edge))
 }
 
-fn bounded(app: &Arc<App>, places: &Arc<Semaphore>, routes: Router<Arc<App>>) -> Router<Arc<App>> {
+fn bounded(app: &Arc<App>, permits: &Arc<Semaphore>, routes: Router<Arc<App>>) -> Router<Arc<App>> {
     routes
         .layer(from_fn_with_state(Arc::clone(app), origin::guard))
         .layer(from_fn_with_state(Arc::clone(app), cookies::every_variant))
         .layer(from_fn_with_state(
-            Arc::clone(places),
+            Arc::clone(permits),
             concurrency_limit::limit,
         ))
         .layer(from_fn_with_state(Arc::clone(app), blocks::guard))

@@ -1,15 +1,15 @@
-//! The greatest lengths of what a request holds, in characters unless another unit is named.
+//! The greatest lengths of the parts of a request, in characters unless another unit is named.
 
 /// A person's name, or the name of a role.
 pub(in crate::http) const MAX_NAME: usize = 256;
-/// Longer than any email address that is accepted, so that its own problem is told.
+/// Longer than any email address that is accepted, so that the specific error is returned.
 pub(in crate::http) const MAX_EMAIL: usize = 1_024;
 /// A URL to return to or of an image.
 pub(in crate::http) const MAX_URL: usize = 2_048;
-/// Longer than any password that is accepted, so that its own error is told.
+/// Longer than any password that is accepted, so that the specific error is returned.
 pub(in crate::http) const MAX_PASSWORD: usize = 16_384;
-/// An id in a query string that is only looked up: as long as a URL may be, so that an unknown one is
-/// 404 whatever its length.
+/// An id in a query string that is only looked up: as long as a URL may be, so that an unknown one
+/// is 404 whatever its length.
 pub(in crate::http) const MAX_LOOKED_UP_ID: usize = 64 * 1024;
 /// The id of a user or of a session.
 pub(in crate::http) const MAX_ID: usize = 64;
@@ -31,7 +31,7 @@ pub(in crate::http) const MAX_ACCESS_TOKEN: usize = 16 * 1024;
 pub(in crate::http) const MAX_CODE: usize = 256;
 /// Longer than any key id.
 pub(in crate::http) const MAX_KEY_ID: usize = 128;
-/// A word out of a short list, a number or a duration, written out.
+/// An entry of a short list, a number or a duration.
 pub(in crate::http) const MAX_WORD: usize = 64;
 /// A text that is searched for or filtered by.
 pub(in crate::http) const MAX_FILTER: usize = 1_024;

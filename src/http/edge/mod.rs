@@ -1,4 +1,5 @@
-//! Everything around the handlers: listener, connections, layers, reading of requests, errors, cookies.
+//! Everything around the handlers: listener, connections, layers, reading of requests, errors,
+//! cookies.
 
 pub(in crate::http) mod admission;
 pub(in crate::http) mod blocks;

@@ -1,12 +1,12 @@
-//! Who may call from a browser. For unsafe methods a trusted `Origin` always passes and any other
-//! never; without `Origin` the request must not be cross-site by its Fetch Metadata. `Host` is used
-//! for nothing. CORS reads the same list.
+//! Which origins may send requests from a browser. For unsafe methods a trusted `Origin` is always
+//! accepted and any other refused; without `Origin` the request must not be cross-site by its Fetch
+//! Metadata. `Host` is not used. CORS uses the same list.
 //!
-//! `Origin: null` is sent by pages that have no origin (a sandboxed frame, a `data:` URL), after
-//! redirects across origins, and by a page of ours under `Referrer-Policy: no-referrer`, which some
-//! proxies add. Only the last of them has `Sec-Fetch-Site: same-origin` beside it, a header that no
-//! script can set; so with it `null` passes, and without it, as from a browser that does not send
-//! it, `null` is refused.
+//! `Origin: null` is sent by pages without an origin (a sandboxed frame, a `data:` URL), after
+//! redirects across origins, and by pages of this service under `Referrer-Policy: no-referrer`,
+//! which some proxies add. Only the last case has `Sec-Fetch-Site: same-origin` as well, a header
+//! that no script can set. With it `null` is accepted; without it, as from a browser that does not
+//! send it, `null` is refused.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ pub(in crate::http) async fn guard(
             let changes = *request.method() == Method::POST
                 && !cookies::read(&app, request.headers(), Name::SessionData).is_empty();
             let mut response = next.run(request).await;
-            // What was refused has changed nothing.
+            // A request that was refused has changed nothing.
             if changes && !response.status().is_client_error() {
                 cookies::forget_cache(&app, response.headers_mut());
             }
@@ -52,7 +52,7 @@ fn check(request: &Request, trusted: &TrustedOrigins) -> Result<(), Error> {
     ) {
         return Ok(());
     }
-    // A header that stands twice says nothing that could be trusted.
+    // A header that occurs twice is not trusted.
     let text = |name: HeaderName| {
         let mut values = request.headers().get_all(name).iter();
         let first = values.next().map(|v| v.to_str().unwrap_or_default());
@@ -73,12 +73,12 @@ fn check(request: &Request, trusted: &TrustedOrigins) -> Result<(), Error> {
     }
 }
 
-/// The longest list of header names that a preflight is answered.
+/// The longest list of header names in a preflight that is allowed.
 pub(in crate::http) const MAX_REQUESTED: usize = 2_048;
 
-/// `Access-Control-Request-Headers` of a trusted page, and of no other: what is left of it here,
-/// `cors` allows. The origin is the guard: a page that may send requests with cookies may give them
-/// headers too, such as those of tracing and error reporting.
+/// Limits `Access-Control-Request-Headers` to pages of trusted origins: `cors` allows the names
+/// that remain. The origin is the guard: a page that may send requests with cookies may also add
+/// headers, such as those of tracing and error reporting.
 pub(in crate::http) async fn requested(
     State(app): State<Arc<App>>,
     mut request: Request,
@@ -104,7 +104,7 @@ fn is_trusted(trusted: &TrustedOrigins, origin: &HeaderValue) -> bool {
     origin.to_str().is_ok_and(|origin| trusted.contains(origin))
 }
 
-/// Credentials for trusted origins, nothing for the rest.
+/// Makes the CORS layer: credentials for trusted origins, nothing for others.
 pub(in crate::http) fn cors(trusted: &TrustedOrigins) -> CorsLayer {
     let trusted = trusted.clone();
     CorsLayer::new()

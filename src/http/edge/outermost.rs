@@ -1,5 +1,5 @@
-//! The outermost layer of the API and the pages: request id, the body of refusals, security
-//! headers, one log line a request; and the one that bounds time and catches panics.
+//! The outermost layer of the API and the pages: request id, the body of errors, security headers,
+//! one log line for each request; and the layer that limits time and catches panics.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::LazyLock;
@@ -20,15 +20,15 @@ use crate::traces::{TARGET, adopt};
 use super::error::{Error, Failure};
 use super::header_text;
 
-/// `X-Request-Id`
+/// The name of the header `X-Request-Id`.
 pub(in crate::http) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// `Cross-Origin-Resource-Policy`
+/// The name of the header `Cross-Origin-Resource-Policy`.
 pub(in crate::http) const RESOURCE_POLICY: HeaderName =
     HeaderName::from_static("cross-origin-resource-policy");
 
-/// Where the public URL is https, browsers never speak to us in the clear again: two years, as is
-/// usual. Subdomains are others' business.
+/// Adds HSTS if the public URL is https, so that browsers do not use plain http again: for two
+/// years, as is usual, and without subdomains, which may belong to other services.
 pub(in crate::http) async fn transport_security(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     response.headers_mut().insert(
@@ -38,14 +38,14 @@ pub(in crate::http) async fn transport_security(request: Request, next: Next) ->
     response
 }
 
-/// Longer than any honest request takes, argon2's queue included.
+/// Longer than any normal request takes, including the queue of password hashing.
 const TIME_LIMIT: Duration = Duration::from_secs(20);
 
-/// The request's id, for handlers.
+/// The id of the request, for handlers.
 #[derive(Debug, Clone)]
 pub(in crate::http) struct RequestId(pub(in crate::http) String);
 
-/// A new id: unique to the process by a counter, to the world by a random start.
+/// Makes a new id: unique in the process by a counter, and globally by a random start.
 #[expect(
     clippy::disallowed_methods,
     reason = "a request id is no secret and no test looks at it"
@@ -53,7 +53,7 @@ pub(in crate::http) struct RequestId(pub(in crate::http) String);
 pub(in crate::http) fn new_request_id() -> String {
     static PROCESS: LazyLock<u64> = LazyLock::new(|| {
         let mut bytes = [0; 8];
-        // An id that repeats after a failure here would be a nuisance, not a hole.
+        // After a failure here an id may repeat, which is no security problem.
         getrandom::fill(&mut bytes).unwrap_or(());
         u64::from_le_bytes(bytes)
     });
@@ -65,7 +65,7 @@ pub(in crate::http) fn new_request_id() -> String {
     )
 }
 
-/// A client's own id is kept if it is short and plain.
+/// Returns the client's own id if it is short and plain, otherwise a new one.
 fn request_id(request: &Request) -> String {
     let given = request
         .headers()
@@ -114,7 +114,7 @@ pub(in crate::http) async fn edge(mut request: Request, next: Next) -> Response 
     let work = AssertUnwindSafe(next.run(request))
         .catch_unwind()
         .instrument(span.clone());
-    // What is inside has its own catch; this one is for the layers between.
+    // Handlers have a catch of their own; this one is for the layers between.
     let response = work.await.unwrap_or_else(|_| panicked());
     let failure = response.extensions().get::<Failure>().cloned();
     let response = if is_oauth {
@@ -129,7 +129,7 @@ pub(in crate::http) async fn edge(mut request: Request, next: Next) -> Response 
     if let Some(code) = code {
         span.record("error.type", code);
     }
-    // Loud as it deserves: what went well is for who asks for it (log.level=debug).
+    // The level depends on the outcome: successes are only logged at log.level=debug.
     match failure.as_ref() {
         Some(Failure {
             cause: Some(cause), ..
@@ -142,8 +142,8 @@ pub(in crate::http) async fn edge(mut request: Request, next: Next) -> Response 
     response
 }
 
-/// Bounds the time of what is inside and catches its panics; both become refusals, and pass the
-/// layers outside.
+/// Limits the time of the inner layers and catches their panics; both become errors, and pass the
+/// outer layers.
 pub(in crate::http) async fn bounded(request: Request, next: Next) -> Response {
     let work = AssertUnwindSafe(next.run(request)).catch_unwind();
     match tokio::time::timeout(TIME_LIMIT, work).await {
@@ -157,13 +157,13 @@ fn panicked() -> Response {
     Error::Internal("a handler panicked".into()).into_response()
 }
 
-/// Whether clients of OAuth read the answers there.
+/// Returns whether OAuth clients read the answers of this path.
 fn oauth(path: &str) -> bool {
     path.ends_with("/oauth2/token") || path.ends_with("/oauth2/revoke")
 }
 
-/// A refusal in the form of RFC 6749, whatever refused: a limit, a full house, a panic. A wrong
-/// method or path is no request of OAuth.
+/// Renders an error in the form of RFC 6749, whatever caused it: a limit, load, a panic. A wrong
+/// method or path is not an OAuth request.
 fn render_oauth(mut response: Response, id: &str) -> Response {
     if let Some(failure) = response
         .extensions_mut()
@@ -189,12 +189,12 @@ fn render_oauth(mut response: Response, id: &str) -> Response {
     render(response, id)
 }
 
-/// A refusal before anything else has seen the request.
+/// Answers with an error before any other layer has seen the request.
 pub(in crate::http) fn refuse(error: Error) -> Response {
     render(error.into_response(), &new_request_id())
 }
 
-/// Writes the body of a refusal and the headers that every answer has.
+/// Writes the body of an error and the headers of every answer.
 pub(in crate::http) fn render(mut response: Response, id: &str) -> Response {
     if let Some(failure) = response
         .extensions_mut()
@@ -236,7 +236,7 @@ pub(in crate::http) fn render(mut response: Response, id: &str) -> Response {
     response
 }
 
-/// Refuses a method outside the layer that writes bodies, and writes the body here.
+/// Refuses a method outside the layer that writes bodies, and writes the body itself.
 pub(in crate::http) async fn method_not_allowed_plain() -> Response {
     render(Error::MethodNotAllowed.into_response(), &new_request_id())
 }

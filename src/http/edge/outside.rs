@@ -1,5 +1,5 @@
-//! The path of the public URL, put before and taken off in one place for every answer and request,
-//! so that no handler and no template knows of it.
+//! Adds and strips the path of the public URL, in one place for every answer and request, so that
+//! no handler and no template has to do it.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ use crate::model::kernel::mount::Mount;
 
 use super::header_text;
 
-/// What a page leads to. Hidden fields go back to us as they are.
+/// The attributes of pages that contain links. Hidden fields are sent back unchanged.
 const LINKS: [&str; 3] = [" href=\"", " action=\"", " src=\""];
 
-/// The layer: redirects, and the links of pages.
+/// Adds the mount path to redirects and to the links of pages.
 pub(in crate::http) async fn outward(
     State(app): State<Arc<App>>,
     request: Request,
@@ -77,7 +77,7 @@ fn linked(mount: &Mount, page: &str) -> String {
     written
 }
 
-/// Routes that also answer where a proxy has left the path on.
+/// Makes routes that also work if a proxy has not stripped the path.
 pub(in crate::http) fn inward(app: &Arc<App>, routes: Router) -> Router {
     let mount = app.config.server.mount.clone();
     if mount.is_root() {

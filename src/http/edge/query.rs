@@ -9,11 +9,11 @@ use crate::model::kernel::time::Timestamp;
 use super::error::{Error, Source};
 use super::unchecked::{Closed, Problems, Unchecked};
 
-/// Rows of a page that does not say how many.
+/// The default number of rows in a page.
 const PAGE: i64 = 100;
 const MAX_PAGE: i64 = 1_000;
 
-/// The pairs of a query, decoded, and the problems of those that were read.
+/// The decoded pairs of a query, and the problems of those that were read.
 pub(in crate::http) struct Query {
     pairs: Vec<(String, String)>,
     problems: Problems,
@@ -33,8 +33,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
 }
 
 impl Query {
-    /// Returns the first value of this name as it came; an empty one is none. For the checks of
-    /// this folder alone.
+    /// Returns the first value of this name unchanged; an empty one counts as missing. Only for the
+    /// checks of this folder.
     pub(super) fn peek(&self, name: &str) -> Option<&str> {
         self.all(name).next()
     }
@@ -51,7 +51,8 @@ impl Query {
         self.peek(name).is_some()
     }
 
-    /// Returns whether the value is `true` or `1`; anything else is no (contract section 17, 12).
+    /// Returns whether the value is `true` or `1`; anything else is `false` (contract section 17,
+    /// 12).
     pub(in crate::http) fn flag(&self, name: &str) -> bool {
         matches!(self.peek(name), Some("true" | "1"))
     }
@@ -61,8 +62,8 @@ impl Query {
         self.peek(name)?.parse().ok().filter(|n| *n >= 0)
     }
 
-    /// Returns a value that is at most `max` bytes long; a longer one counts as missing. For
-    /// tokens and codes, of which a longer one cannot be good.
+    /// Returns a value of at most `max` bytes; a longer one counts as missing. For tokens and
+    /// codes, which cannot be valid if they are longer.
     pub(in crate::http) fn no_longer_than(&self, name: &str, max: usize) -> Option<&str> {
         self.peek(name).filter(|text| text.len() <= max)
     }
@@ -155,7 +156,7 @@ impl Query {
         }
         let column = self.column("filterField", Column::Email);
         let operator = self.choice("filterOperator", &OPERATORS);
-        let problem = "is no value of this field";
+        let problem = "is not a value of this field";
         let both = column.zip(operator);
         self.problems
             .check("filterValue", both, problem, |(column, operator)| {
@@ -168,7 +169,7 @@ impl Query {
             })
     }
 
-    /// Reads one of these words; the first if there is none.
+    /// Reads one of these values; the first one if the query has none.
     fn choice<T: Copy>(&mut self, name: &str, words: &[(&str, T)]) -> Unchecked<T> {
         let said = self.peek(name);
         let found = words
@@ -217,7 +218,7 @@ const OPERATORS: [(&str, Operator); 11] = [
     ("ends_with", Operator::EndsWith),
 ];
 
-/// A text as a value of the column.
+/// Converts a text to a value of the column.
 fn operand(column: Column, operator: Operator, text: &str) -> Option<Operand> {
     let is_pattern = matches!(
         operator,

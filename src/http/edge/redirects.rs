@@ -1,4 +1,5 @@
-//! Where a request may lead the browser afterwards: to a path of this service or a trusted origin.
+//! Where a request may redirect the browser afterwards: to a path of this service or a trusted
+//! origin.
 
 use crate::app::App;
 use crate::model::kernel::origin::is_trusted_redirect;
@@ -8,8 +9,7 @@ use super::fields::Fields;
 use super::limits::MAX_URL;
 use super::query::Query;
 
-/// Returns the URL with the prefix that a proxy takes off, or `None` if it is too long or not
-/// trusted.
+/// Returns the URL with the prefix that a proxy strips, or `None` if it is too long or not trusted.
 fn trusted(app: &App, url: &str) -> Option<String> {
     let server = &app.config.server;
     let is_good = url.len() <= MAX_URL && is_trusted_redirect(url, &server.trusted_origins);

@@ -1,5 +1,5 @@
-//! What hyper refuses by itself, because it cannot read it as a request, in our own words: with the
-//! id, the code and the headers of every answer.
+//! Replaces the refusals that hyper sends if it cannot parse a request: with the id, the code and
+//! the headers of every answer.
 
 use axum::body::Bytes;
 use axum::http::HeaderMap;
@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use super::error::Error;
 use super::outermost;
 
-/// The refusal to send in place of these bytes of hyper's.
+/// Returns the refusal to send in place of these bytes of hyper's.
 pub(in crate::http) fn instead_of(hyper: &[u8]) -> Bytes {
     let text = String::from_utf8_lossy(hyper);
     let mut lines = text.split("\r\n").filter(|line| !line.is_empty());
@@ -21,16 +21,16 @@ pub(in crate::http) fn instead_of(hyper: &[u8]) -> Bytes {
         .unwrap_or_default();
     let error = match status {
         "414" | "431" => Error::HeadersTooLarge,
-        _ => Error::BadRequest("this is no request of HTTP/1.1".into()),
+        _ => Error::BadRequest("this is not an HTTP/1.1 request".into()),
     };
-    // What hyper says of the connection and of the time stays as it is.
+    // hyper's headers about the connection and the date are kept.
     let kept = lines.filter(|line| !line.to_ascii_lowercase().starts_with("content-length:"));
     written(outermost::refuse(error), kept)
 }
 
 fn written<'l>(response: Response, kept: impl Iterator<Item = &'l str>) -> Bytes {
     let (parts, body) = response.into_parts();
-    // The body of a refusal is there as a whole.
+    // The body of a refusal is complete in memory.
     let body = body
         .collect()
         .now_or_never()
@@ -40,7 +40,7 @@ fn written<'l>(response: Response, kept: impl Iterator<Item = &'l str>) -> Bytes
     tracing::info!(
         status = parts.status.as_u16(),
         request_id = id(&parts.headers),
-        "what came is no request"
+        "this is not an HTTP request"
     );
     let mut text = format!("HTTP/1.1 {}\r\n", parts.status).into_bytes();
     for line in kept {

@@ -1,6 +1,6 @@
 //! The listener: hyper with the limits that `axum::serve` does not set. Connections are counted,
-//! clients that do not go on are cut off, and at shutdown what is under way is finished within a
-//! bound.
+//! idle or slow clients are disconnected, and at shutdown current requests are finished within a
+//! time limit.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::admission::{Admission, Caps};
-use super::connection::{Graceful, Patience, Watch, Watched, drive};
+use super::connection::{ClientTimeouts, Graceful, Watch, Watched, drive};
 use super::error::{DelayedRefusal, Error};
 use super::outermost;
 
@@ -31,41 +31,42 @@ pub use super::admission::KEPT_ASIDE;
 
 const MAX_HEADERS: usize = 64;
 const MAX_HEADER_BYTES: usize = 32 * 1024;
-/// Before a refusal because of too much is sent: half a second to one and a half, spread evenly, so
-/// that those who are refused together do not come again together.
+/// Returns the delay before a refusal because of load is sent: random between 0.5 and 1.5 s, so
+/// that clients that are refused together do not return together.
 fn refusal_delay() -> Duration {
     static REFUSED: AtomicU64 = AtomicU64::new(0);
     Duration::from_millis(500 + REFUSED.fetch_add(618, Ordering::Relaxed) % 1_000)
 }
 
-/// At shutdown, for what is under way.
+/// The time limit at shutdown for current requests.
 const DRAIN: Duration = Duration::from_secs(30);
 
-/// What connections may take.
+/// The limits of connections.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// At once. Beyond them [`KEPT_ASIDE`] more are let in, for one request each.
+    /// Connections at once. Beyond them [`KEPT_ASIDE`] more are accepted, for one request each.
     pub connections: usize,
-    /// At once from one IPv4 address or one IPv6 /64; twice as many from a /24, a /56 or a /48.
+    /// Connections at once from one IPv4 address or one IPv6 /64; twice as many from a /24, a /56
+    /// or a /48.
     pub per_network: usize,
-    /// Peers to whom `per_network` does not apply.
+    /// Peers to which `per_network` does not apply.
     pub proxies: Vec<IpNet>,
-    /// For the headers of a request.
+    /// The time limit for the headers of a request.
     pub header_time: Duration,
-    /// Between two requests of a connection.
+    /// The idle time between two requests of a connection.
     pub keep_alive: Duration,
 }
 
-/// What a listener answers.
+/// The routes of a listener.
 #[derive(Debug, Clone)]
 pub struct Routes {
-    /// Within the limits.
+    /// For connections within the limits.
     pub all: Router,
-    /// Over a limit of connections.
+    /// For connections over a limit.
     pub essential: Router,
 }
 
-/// Serves until `stop` resolves, then finishes what is under way. Returns whether all of it
+/// Serves until `stop` resolves, then finishes current requests. Returns whether all of them
 /// finished in time.
 pub async fn serve(
     listener: TcpListener,
@@ -78,7 +79,7 @@ pub async fn serve(
         network: limits.per_network,
         proxies: limits.proxies,
     });
-    let patience = Patience {
+    let timeouts = ClientTimeouts {
         header: limits.header_time,
         rest: limits.keep_alive,
     };
@@ -91,8 +92,8 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let Some(place) = admission.admit(peer.ip()) else {
-                    tracing::debug!(%peer, "a connection was closed: all places are being answered");
+                let Some(permit) = admission.admit(peer.ip()) else {
+                    tracing::debug!(%peer, "a connection was closed: the reserve is full");
                     continue;
                 };
                 drop(tasks.spawn(handle(
@@ -100,12 +101,12 @@ pub async fn serve(
                     stream,
                     peer,
                     routes.clone(),
-                    Watch::new(place, patience),
+                    Watch::new(permit, timeouts),
                     stopping.clone(),
                 )));
             }
             Err(error) => {
-                // Out of file descriptors: give connections time to end instead of spinning.
+                // Out of file descriptors: wait until connections end instead of looping.
                 tracing::warn!(%error, "could not accept a connection");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -117,9 +118,9 @@ pub async fn serve(
     tokio::time::timeout(DRAIN, tasks.wait()).await.is_ok()
 }
 
-/// HTTP/1.1 alone: to find out which version a connection speaks hyper-util waits without a limit,
-/// and proxies speak 1.1 to us. hyper's own limit of time would also cut off a connection that
-/// rests; `connection` has ours.
+/// Makes hyper's builder for HTTP/1.1 only: to detect the version of a connection hyper-util waits
+/// without a limit, and proxies use 1.1. hyper's own time limit would also close idle connections;
+/// `connection` has separate limits.
 fn builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
@@ -130,8 +131,8 @@ fn builder() -> http1::Builder {
     builder
 }
 
-/// RFC 9112 section 3.2: exactly one `Host`, but for HTTP/1.0. Which one says nothing to us: no
-/// link, no rule and no cookie is made of it.
+/// Checks that there is exactly one `Host` (RFC 9112 section 3.2), except for HTTP/1.0. Its value
+/// is not used: no link, no rule and no cookie depends on it.
 fn names_one_host(request: &hyper::Request<Body>) -> bool {
     let named = request
         .headers()
@@ -184,7 +185,9 @@ async fn handle(
 
 async fn answer(request: hyper::Request<Body>, routes: &Routes, aside: bool) -> Response {
     if !names_one_host(&request) {
-        return outermost::refuse(Error::BadRequest("a request names one host".into()));
+        return outermost::refuse(Error::BadRequest(
+            "a request must have exactly one Host header".into(),
+        ));
     }
     let chosen = if aside {
         &routes.essential
@@ -197,12 +200,12 @@ async fn answer(request: hyper::Request<Body>, routes: &Routes, aside: bool) -> 
         .await
         .unwrap_or_else(|never| match never {});
     if aside {
-        // One request: the next one needs the place.
+        // One request: the next connection needs the slot.
         answer
             .headers_mut()
             .insert(header::CONNECTION, HeaderValue::from_static("close"));
     } else if answer.extensions().get::<DelayedRefusal>().is_some() {
-        // Who floods waits for each refusal, and costs next to nothing meanwhile.
+        // A client that floods waits for each refusal, which costs almost nothing meanwhile.
         tokio::time::sleep(refusal_delay()).await;
     }
     answer

@@ -1,6 +1,6 @@
-//! Text that no path, query or form may hold: bytes that are no UTF-8, and control characters. Such
-//! a text has no honest use, cannot be stored by Postgres (NUL), and would reach headers and logs.
-//! It is refused before anything is made of it, so no handler has to think of it.
+//! Refuses text that no path, query or form may contain: bytes that are not UTF-8, and control
+//! characters. Such text has no legitimate use, cannot be stored by Postgres (NUL), and would get
+//! into headers and logs. It is refused before it is used, so that no handler has to check it.
 
 use axum::extract::Request;
 use axum::middleware::Next;
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::error::Error;
 
-/// The layer: 400 for a path or a query with such a text in it.
+/// Answers 400 for a path or a query with such text.
 pub(in crate::http) async fn guard(request: Request, next: Next) -> Response {
     let uri = request.uri();
     let problem = if is_plain(uri.path(), false) {
@@ -21,21 +21,21 @@ pub(in crate::http) async fn guard(request: Request, next: Next) -> Response {
     };
     match problem {
         Some(part) => Error::BadRequest(format!(
-            "The {part} holds control characters or is not UTF-8"
+            "The {part} contains control characters or is not UTF-8"
         ))
         .into_response(),
         None => next.run(request).await,
     }
 }
 
-/// Whether a percent-encoded text decodes to UTF-8 without control characters. In a form, `+` is a
-/// space.
+/// Returns whether a percent-encoded text decodes to UTF-8 without control characters. In a form,
+/// `+` is a space.
 pub(in crate::http) fn is_plain(encoded: &str, form: bool) -> bool {
     let decoded = decode(encoded.as_bytes(), form);
     std::str::from_utf8(&decoded).is_ok_and(|text| !text.chars().any(char::is_control))
 }
 
-/// Whether the body of a form decodes to UTF-8 without NUL; a text of several lines is a text.
+/// Returns whether the body of a form decodes to UTF-8 without NUL; line breaks are allowed.
 pub(in crate::http) fn is_storable(form: &[u8]) -> bool {
     std::str::from_utf8(&decode(form, true)).is_ok_and(|text| !text.contains('\0'))
 }
@@ -62,7 +62,7 @@ fn decode(bytes: &[u8], form: bool) -> Vec<u8> {
     decoded
 }
 
-/// Members of a JSON body that hold a NUL character anywhere, in a name or a text.
+/// Returns the members of a JSON body that contain a NUL character anywhere, in a name or a text.
 pub(in crate::http) fn with_nul(members: &Map<String, Value>) -> Vec<String> {
     fn holds(value: &Value) -> bool {
         match value {

@@ -1,14 +1,14 @@
-//! Fields that are read from a request before it is known whether the whole request is good.
+//! Fields that are read from a request before it is known whether the whole request is valid.
 //!
 //! A handler reads each field as [`Unchecked`] and opens all of them at once with `finish` of what
-//! they were read from. So every problem is told in one answer, and a field that is missing, too
-//! long or malformed can never be used.
+//! they were read from. So every problem is reported in one answer, and a field that is missing,
+//! too long or malformed can never be used.
 
 use std::collections::BTreeMap;
 
 use super::error::{Error, Source};
 
-/// A field as it was read: its value, or nothing if its problem has been noted. Only
+/// A field that was read: its value, or nothing if its problem has been recorded. Only
 /// [`Problems::finish`] opens it.
 ///
 /// It has no `Debug`, because it may hold a password.
@@ -72,7 +72,7 @@ impl Problems {
         self.source
     }
 
-    /// Notes a problem and returns the field without a value.
+    /// Records a problem and returns the field without a value.
     pub(in crate::http) fn note<T>(&mut self, name: &str, problem: &str) -> Unchecked<T> {
         self.by_field
             .entry(name.to_owned())
@@ -81,7 +81,7 @@ impl Problems {
         Unchecked(None)
     }
 
-    /// Wraps a value; notes `problem` if there is none.
+    /// Wraps a value; records `problem` if there is none.
     pub(in crate::http) fn value<T>(
         &mut self,
         name: &str,
@@ -94,7 +94,7 @@ impl Problems {
         }
     }
 
-    /// Converts a field that has a value; notes `problem` if the value does not convert.
+    /// Converts a field that has a value; records `problem` if the value does not convert.
     pub(in crate::http) fn check<T, U>(
         &mut self,
         name: &str,
@@ -108,7 +108,7 @@ impl Problems {
         }
     }
 
-    /// Notes `problem` for a field that was not sent or that has a problem already.
+    /// Records `problem` for a field that was not sent or that has a problem already.
     pub(super) fn required<T>(
         &mut self,
         name: &str,
@@ -123,14 +123,14 @@ impl Problems {
         self.by_field.get(name)?.last().map(String::as_str)
     }
 
-    /// Takes over the problems of an object inside a body, under the same names.
+    /// Adds the problems of an object inside a body, under the same names.
     pub(super) fn extend(&mut self, inner: Self) {
         for (name, problems) in inner.by_field {
             self.by_field.entry(name).or_default().extend(problems);
         }
     }
 
-    /// Returns the refusal that names every problem, or `None` if there is none.
+    /// Returns the error that names every problem, or `None` if there is none.
     pub(in crate::http) fn refusal(&self) -> Option<Error> {
         (!self.by_field.is_empty()).then(|| Error::Validation(self.source, self.by_field.clone()))
     }
@@ -144,18 +144,18 @@ impl Problems {
         match (self.refusal(), fields.open(&Key(()))) {
             (None, Some(values)) => Ok(values),
             (Some(refusal), _) => Err(refusal),
-            // A field of another request: its problem stands in the other list.
+            // A field of another request: its problem is in the other list.
             (None, None) => Err(Error::Validation(self.source, BTreeMap::new())),
         }
     }
 }
 
-/// What opening a field needs; only this file can make one.
+/// A token that is needed to open a field; only this file can make one.
 pub(in crate::http) struct Key(());
 
 /// One field, or a tuple or array of fields, that [`Problems::finish`] opens.
 pub(in crate::http) trait Closed {
-    /// What the fields hold.
+    /// The values of the fields.
     type Values;
     /// Returns the values if every field has one.
     fn open(self, key: &Key) -> Option<Self::Values>;

@@ -1,5 +1,5 @@
-//! Pages that belong to the API: one that asks before a link changes anything, one that tells an
-//! error.
+//! Pages that belong to the API: one that asks for confirmation before a link changes anything, one
+//! that shows an error.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -12,7 +12,7 @@ use crate::http::edge::error::Error;
 use crate::http::edge::limits::MAX_WORD;
 use crate::http::edge::query::Query;
 
-/// Asks, and posts the answer to where it was asked.
+/// The page that asks for confirmation, and posts the answer to its own URL.
 #[derive(Template)]
 #[template(path = "pages/confirm.html")]
 pub(in crate::http) struct Confirm<'p> {
@@ -23,7 +23,7 @@ pub(in crate::http) struct Confirm<'p> {
     callback: &'p str,
 }
 
-/// Asks once more before a link acts: the answer is posted to where it was asked.
+/// Shows the page that asks before a link acts; the answer is posted to its own URL.
 pub(in crate::http) fn confirm(
     p: &Page,
     question: &str,
@@ -57,15 +57,15 @@ struct ProvePage<'p> {
     callback: &'p str,
 }
 
-/// What the form of such a page carries, and why it was refused.
+/// The hidden values of such a form, and why it was refused.
 pub(in crate::http) struct Prove<'p> {
     pub(in crate::http) token: &'p str,
     pub(in crate::http) callback: Option<&'p str>,
     pub(in crate::http) refused: Option<Error>,
 }
 
-/// Asks whether the mailbox is the reader's. With `asks` the page wants the password too, or offers
-/// to choose a new one.
+/// Shows the page that asks whether the mailbox is the reader's. With `asks` it also asks for the
+/// password, or offers to choose a new one.
 pub(in crate::http) fn prove(p: &Page, email: &str, asks: bool, form: Prove<'_>) -> Response {
     let mut f = Form::new("prove");
     let callback = form.callback.unwrap_or_default();
@@ -88,7 +88,7 @@ pub(in crate::http) fn prove(p: &Page, email: &str, asks: bool, form: Prove<'_>)
     }
 }
 
-/// `GET …/error?error=CODE`: only what looks like a code is repeated.
+/// Answers `GET …/error?error=CODE`; a text that does not look like a code is not repeated.
 pub(in crate::http) async fn error(page: Page, query: Query) -> Response {
     let is_plain = |code: &&str| {
         code.bytes()
@@ -101,7 +101,7 @@ pub(in crate::http) async fn error(page: Page, query: Query) -> Response {
     let text = page
         .meaning(&code.to_ascii_uppercase())
         .unwrap_or_else(|| page.t("fault.link_text"));
-    // Where the pages are turned off there is nowhere to go on to.
+    // If the pages are turned off, there is no page to continue to.
     let href = if page.app.config.pages.enabled {
         "/auth"
     } else {

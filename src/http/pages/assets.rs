@@ -1,5 +1,5 @@
-//! Style, script and pictures of the pages. Style and script carry the hash of their content in
-//! their name and are kept for ever.
+//! Style, script and pictures of the pages. The names of style and script contain a hash of their
+//! content, and browsers keep them permanently.
 
 use std::sync::{Arc, LazyLock};
 
@@ -25,12 +25,12 @@ fn named(content: &str, extension: &str) -> String {
 static STYLE_NAME: LazyLock<String> = LazyLock::new(|| named(STYLE, "css"));
 static SCRIPT_NAME: LazyLock<String> = LazyLock::new(|| named(SCRIPT, "js"));
 
-/// Path of the style sheet.
+/// Returns the path of the style sheet.
 pub(super) fn style() -> String {
     format!("/auth/assets/{}", *STYLE_NAME)
 }
 
-/// Path of the script.
+/// Returns the path of the script.
 pub(super) fn script() -> String {
     format!("/auth/assets/{}", *SCRIPT_NAME)
 }
@@ -49,7 +49,7 @@ fn answer(media_type: &'static str, keep: &'static str, body: impl IntoResponse)
     response
         .headers_mut()
         .insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
-    // A picture that is opened as a page runs nothing and shows nothing of others.
+    // A picture that is opened as a page runs no script and shows no content of other sites.
     let policy = HeaderValue::from_static(
         "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'",
     );
@@ -63,7 +63,7 @@ fn none() -> Response {
     render(Error::NotFound.into_response(), &new_request_id())
 }
 
-/// A name that does not decode is no name of ours.
+/// Serves style or script; a name that cannot be decoded is not found.
 pub(super) async fn file(name: Result<Path<String>, PathRejection>) -> Response {
     let Ok(Path(name)) = name else { return none() };
     if name == *STYLE_NAME {
@@ -75,7 +75,7 @@ pub(super) async fn file(name: Result<Path<String>, PathRejection>) -> Response 
     }
 }
 
-/// The operator's colours, and the text that can be read on them.
+/// Serves the operator's colours, and text colours that are readable on them.
 pub(super) async fn theme(State(app): State<Arc<App>>) -> Response {
     let pages = &app.config.pages;
     let colours = |accent: crate::model::kernel::colour::Colour| {

@@ -1,5 +1,5 @@
-//! Refusals as pages: every failure under `/auth` that no form has said, and of the API where a
-//! browser navigates to it. They need neither a cookie nor the database.
+//! Errors as pages: every error under `/auth` that no form shows, and errors of the API if a
+//! browser navigates to it. These pages need neither a cookie nor the database.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use super::visitor::Renewed;
 use crate::http::edge::error::Failure;
 use crate::http::pages::login::sign_in::query_of;
 
-/// One thing to read, and where to go on.
+/// A message, and a link to continue.
 #[derive(Template)]
 #[template(path = "pages/told.html")]
 pub(super) struct MessagePage<'p> {
@@ -31,7 +31,7 @@ pub(super) struct MessagePage<'p> {
     pub(super) link: &'p str,
 }
 
-/// Title and text of a status.
+/// Returns the keys of title and text for a status.
 fn words_of(status: StatusCode) -> (&'static str, &'static str) {
     match status.as_u16() {
         401 => ("fault.401", "fault.401_text"),
@@ -44,7 +44,7 @@ fn words_of(status: StatusCode) -> (&'static str, &'static str) {
     }
 }
 
-/// The page that a form was on, or the one that was asked for, for after the sign-in.
+/// Returns the page that a form was on, or the requested page, to return to after the sign-in.
 fn back_to(app: &App, parts: &Parts) -> String {
     let from = parts
         .headers
@@ -64,15 +64,15 @@ fn back_to(app: &App, parts: &Parts) -> String {
         .unwrap_or_default()
 }
 
-/// Whether a browser asks for something to show to a person. What a client accepts says nothing:
-/// programs write anything there.
+/// Returns whether a browser requests a page to show to a person. The `Accept` header is not used,
+/// because programs send anything in it.
 fn is_navigation(headers: &HeaderMap) -> bool {
     headers
         .get("sec-fetch-mode")
         .is_some_and(|mode| mode == "navigate")
 }
 
-/// Outside the pages: as a page to people, as it is to programs.
+/// Shows errors outside the pages as pages to people, and unchanged to programs.
 pub(in crate::http) async fn show_to_people(
     app: State<Arc<App>>,
     request: Request,
@@ -107,7 +107,7 @@ pub(in crate::http) async fn show(
         return response;
     };
     let (title, text) = words_of(failure.status);
-    // A password that was proven too long ago: there is something to do about it.
+    // If the password was proven too long ago, the page offers a new sign-in.
     let again = failure.code() == "SESSION_NOT_FRESH";
     let sign_in = format!("/auth/sign-in?again=1{back}");
     let told = MessagePage {
@@ -120,7 +120,7 @@ pub(in crate::http) async fn show(
         } else {
             ""
         },
-        // Where the pages are turned off there is nowhere to go on to.
+        // If the pages are turned off, there is no page to continue to.
         href: if !app.config.pages.enabled {
             ""
         } else if again {

@@ -1,5 +1,5 @@
-//! The fields of a form of a page: what was typed, what is wrong with it, and the values once
-//! nothing is.
+//! The fields of a form of a page: what was typed, what is wrong with it, and the values if nothing
+//! is.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,12 @@ use crate::http::edge::limits::MAX_PASSWORD;
 use crate::http::edge::unchecked::{Closed, Problems, Unchecked};
 use crate::model::account::email::Email;
 
-/// A form as it is shown: again with what was typed, but for passwords.
+/// A form as it is shown: with the typed values, except passwords.
 #[derive(Debug)]
 pub(super) struct Form {
     id: &'static str,
     values: BTreeMap<&'static str, String>,
-    /// The reasons for which the service refused a form whose fields were good.
+    /// The reasons for which the service refused a form with valid fields.
     refused: BTreeMap<&'static str, String>,
     problems: Problems,
     said: String,
@@ -41,7 +41,7 @@ impl TypedTwice {
     }
 }
 
-/// The field that a refusal is about; the others are about the whole form.
+/// Returns the field that an error code is about; other codes are about the whole form.
 fn field_of(code: &str) -> Option<&'static str> {
     match code {
         "INVALID_EMAIL"
@@ -71,13 +71,13 @@ impl Form {
         }
     }
 
-    /// With a value in it.
+    /// Fills a field with a value.
     pub(super) fn filled(mut self, name: &'static str, value: &str) -> Self {
         self.values.insert(name, value.to_owned());
         self
     }
 
-    /// Checks that a text was typed.
+    /// Checks that a text is not empty.
     pub(super) fn required(&mut self, page: &Page, name: &str, text: String) -> Unchecked<String> {
         let typed = Some(text).filter(|text| !text.is_empty());
         self.problems.value(name, typed, page.t("form.missing"))
@@ -103,7 +103,7 @@ impl Form {
         self.problems.value("again", same, page.t("form.differs"))
     }
 
-    /// Opens the fields of a form with nothing wrong in it.
+    /// Opens the fields of a form without problems.
     ///
     /// # Errors
     /// [`Error::Validation`] with every problem.
@@ -111,12 +111,13 @@ impl Form {
         self.problems.finish(fields)
     }
 
-    /// Says something about the whole form, by its key.
+    /// Shows a message about the whole form, by its key.
     pub(super) fn say(&mut self, page: &Page, key: &str) {
         page.t(key).clone_into(&mut self.said);
     }
 
-    /// As [`Self::refused`], in a form whose current password is the field `password`.
+    /// Shows an error as [`Self::refused`] does, in a form whose current password is the field
+    /// `password`.
     pub(super) fn refused_at(
         &mut self,
         page: &Page,
@@ -130,7 +131,8 @@ impl Form {
         Ok(error)
     }
 
-    /// Says a refusal where it belongs; what is no fault of the form is an error of the page.
+    /// Shows an error at its field. Returns errors that the form did not cause as errors of the
+    /// page.
     pub(super) fn refused(&mut self, page: &Page, error: Error) -> Result<Error, Error> {
         let status = error.status();
         if status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE {
@@ -152,7 +154,7 @@ impl Form {
     }
 }
 
-/// For the templates.
+/// Methods for the templates.
 impl Form {
     pub(super) fn id(&self) -> &str {
         self.id

@@ -1,6 +1,6 @@
 //! The pages under `/auth`: forms that a browser sends and answers that people read. They call the
-//! same flows as the API, work without script, and are shown in no frame. Every route of theirs
-//! stands here.
+//! same flows as the API, work without script, and cannot be framed. All their routes are listed
+//! here.
 
 mod account;
 pub(super) mod ask;
@@ -25,7 +25,7 @@ use crate::app::App;
 use crate::http::edge::{error, outermost};
 pub(super) use page::Page;
 
-/// The pages of one's own and the console.
+/// Makes the routes of the account pages and the console.
 pub(super) fn router() -> Router<Arc<App>> {
     Router::new()
         .route("/", get(sign_in::front))
@@ -78,7 +78,7 @@ pub(super) fn router() -> Router<Arc<App>> {
         .method_not_allowed_fallback(error::method_not_allowed)
 }
 
-/// What the pages are made of; those that ask after a link of a mail need it too.
+/// Makes the routes of style, script and pictures, which the confirmation pages of links also need.
 pub(super) fn assets() -> Router<Arc<App>> {
     Router::new()
         .route("/auth/assets/{name}", get(assets::file))

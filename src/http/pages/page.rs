@@ -1,4 +1,4 @@
-//! What every page has: language, name, who is signed in, and the headers that browsers hold it to.
+//! The common part of every page: language, name, the signed-in user, and security headers.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub(in crate::http) struct Page {
     pub(super) app: Arc<App>,
     words: Arc<Messages>,
     path: String,
-    /// The id that the log has.
+    /// The id of the request in the log.
     pub(super) request_id: String,
     who: Option<Box<Authenticated>>,
     notice: String,
@@ -48,7 +48,7 @@ impl FromRequestParts<Arc<App>> for Page {
             .no_longer_than("done", MAX_CODE)
             .filter(|done| done.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
             .map(|done| format!("done.{done}"));
-        // What failed is not told as done.
+        // After an error, no message of success is shown.
         let key = key.filter(|_| !query.has("error"));
         let notice = key
             .and_then(|key| words.find(&key).map(ToOwned::to_owned))
@@ -69,12 +69,12 @@ impl FromRequestParts<Arc<App>> for Page {
     }
 }
 
-/// `de-AT` without its last part.
+/// Returns a language tag without its last part, such as `de` for `de-AT`.
 fn shorter<'t>(tag: &&'t str) -> Option<&'t str> {
     tag.rsplit_once('-').map(|(rest, _)| rest)
 }
 
-/// The language that the browser likes best of those that there are.
+/// Returns the texts in the available language that the browser prefers.
 fn words(app: &App, headers: &HeaderMap) -> Arc<Messages> {
     let locales = &app.config.pages.locales;
     let wished = headers
@@ -82,7 +82,7 @@ fn words(app: &App, headers: &HeaderMap) -> Arc<Messages> {
         .and_then(|v| v.to_str().ok())
         .filter(|v| v.len() <= 256);
     let names = locales.names();
-    // RFC 4647 section 3.4: `de-AT` is content with `de`.
+    // RFC 4647 section 3.4: `de` also matches `de-AT`.
     let known = |tag: &String| {
         std::iter::successors(Some(tag.as_str()), shorter)
             .find_map(|tag| names.iter().find(|name| tag.eq_ignore_ascii_case(name)))
@@ -91,7 +91,7 @@ fn words(app: &App, headers: &HeaderMap) -> Arc<Messages> {
     locales.of(tags.iter().find_map(known).copied())
 }
 
-/// Whom a page greets; its forms are bound to this session.
+/// The signed-in user; forms of the page are bound to this session.
 impl Page {
     pub(super) fn of(self, who: &Authenticated) -> Self {
         Self {
@@ -100,8 +100,8 @@ impl Page {
         }
     }
 
-    /// The page as an answer. `leads_to`: where its form goes on to in the end, which browsers want
-    /// named.
+    /// Renders the page as an answer. `leads_to` is the URL that its form finally redirects to,
+    /// which the Content-Security-Policy has to name.
     pub(super) fn answer(template: &impl Template, status: StatusCode, leads_to: &str) -> Response {
         let Ok(body) = template.render() else {
             return Error::Internal("a page does not render".into()).into_response();
@@ -111,8 +111,7 @@ impl Page {
         response
     }
 
-    /// The page as the answer to what was refused: its status, its `Retry-After`, its line in the
-    /// log.
+    /// Renders the page as the answer to an error: its status, its `Retry-After`, its log line.
     pub(super) fn refuse(template: &impl Template, error: Error, leads_to: &str) -> Response {
         let Ok(body) = template.render() else {
             return Error::Internal("a page does not render".into()).into_response();
@@ -123,10 +122,10 @@ impl Page {
     }
 }
 
-/// Its body is written: nobody writes another over it.
+/// Writes a complete body, which no outer layer replaces.
 pub(super) fn put(response: &mut Response, body: String, leads_to: &str) {
     const RULES: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
-    // A source of a policy has a host, or is a scheme alone.
+    // A source of a policy has a host, or is only a scheme.
     let origin = origin_of(leads_to)
         .map(|origin| {
             origin
@@ -146,12 +145,12 @@ pub(super) fn put(response: &mut Response, body: String, leads_to: &str) {
         HeaderValue::from_static("text/html; charset=utf-8"),
     );
     headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-    // With none at all a browser would post a form with the origin `null`.
+    // With `no-referrer` a browser would post a form with the origin `null`.
     headers.insert(
         header::REFERRER_POLICY,
         HeaderValue::from_static("same-origin"),
     );
-    // A window that was opened by another page, or that opens one, is not within its reach.
+    // A page that opened this window, or that this window opens, cannot access it.
     headers.insert(
         HeaderName::from_static("cross-origin-opener-policy"),
         HeaderValue::from_static("same-origin"),
@@ -162,7 +161,7 @@ pub(super) fn put(response: &mut Response, body: String, leads_to: &str) {
     );
 }
 
-/// For the templates.
+/// Methods for the templates.
 impl Page {
     pub(in crate::http) fn t<'a>(&'a self, key: &'a str) -> &'a str {
         self.words.text(key)
@@ -176,7 +175,7 @@ impl Page {
         self.words.with(key, name, &value.to_string())
     }
 
-    /// What a code means, if the catalogue says.
+    /// Returns the text for a code, if the catalogue has one.
     pub(super) fn meaning(&self, code: &str) -> Option<&str> {
         self.words.find(&format!("error.{code}"))
     }
@@ -217,7 +216,7 @@ impl Page {
         &self.notice
     }
 
-    /// Binds a form to the session.
+    /// Returns the token that binds a form to the session.
     pub(super) fn csrf(&self) -> String {
         self.who
             .as_ref()
@@ -225,22 +224,22 @@ impl Page {
             .unwrap_or_default()
     }
 
-    /// Whether the user holds a permission, however long ago the password was proven.
+    /// Returns whether the user has a permission, however long ago the password was proven.
     pub(super) fn holds(&self, permission: &str) -> bool {
         self.who
             .as_ref()
             .is_some_and(|who| who.powers.holds(permission))
     }
 
-    /// Whether an admin acts as this user.
+    /// Returns whether an admin impersonates this user.
     pub(super) fn is_acted(&self) -> bool {
         self.who
             .as_ref()
             .is_some_and(|who| who.session.impersonated_by.is_some())
     }
 
-    /// What the navigation leads to, for this user.
-    pub(super) fn places(&self) -> Vec<(&'static str, &'static str)> {
+    /// Returns the links of the navigation for this user.
+    pub(super) fn navigation(&self) -> Vec<(&'static str, &'static str)> {
         if self.who.is_none() {
             return Vec::new();
         }
@@ -275,7 +274,7 @@ impl Page {
     }
 }
 
-/// A moment as an element that a script may show in the reader's own time.
+/// Returns a time as an element that a script can convert to the reader's time zone.
 pub(super) fn moment(at: Timestamp) -> String {
     at.to_utc().map_or_else(String::new, |utc| {
         format!(

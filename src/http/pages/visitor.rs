@@ -1,5 +1,5 @@
-//! The extractor is the guard of pages too: who is not signed in is led to the sign-in page, and a
-//! form that changes something for somebody who is must carry the token of this very session.
+//! Extractors for pages: a visitor who is not signed in is redirected to the sign-in page, and a
+//! form that changes something for a signed-in user must contain the token of that session.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,8 +21,8 @@ use crate::http::edge::error::Error;
 pub(super) use crate::http::edge::header_text::see_other;
 use crate::http::pages::login::sign_in::query_of;
 
-/// The session whose sliding end a request has just written, if it did: whatever the page answers,
-/// the browser is to hear of it.
+/// The session whose idle end the request has just written, if it did: its cookie is set again,
+/// whatever the page answers.
 #[derive(Clone, Default)]
 pub(super) struct Renewed(Arc<Mutex<Option<Authenticated>>>);
 
@@ -33,7 +33,7 @@ impl Renewed {
         }
     }
 
-    /// Adds the cookie, unless the answer sets or clears cookies of its own.
+    /// Adds the cookie, unless the answer sets or clears cookies itself.
     pub(super) fn put(&self, app: &App, response: &mut Response) {
         if let Some(who) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
             && !response.headers().contains_key(header::SET_COOKIE)
@@ -43,7 +43,7 @@ impl Renewed {
     }
 }
 
-/// Who is signed in, if anybody is.
+/// The signed-in user, or `None`.
 pub(super) struct MaybeSignedIn(pub(super) Option<Authenticated>);
 
 impl FromRequestParts<Arc<App>> for MaybeSignedIn {
@@ -66,7 +66,7 @@ impl FromRequestParts<Arc<App>> for MaybeSignedIn {
     }
 }
 
-/// Somebody who is signed in, and the frame of a page for them.
+/// The signed-in user, and the frame of a page for them.
 pub(super) struct SignedIn {
     pub(super) who: Authenticated,
     pub(super) peer: Peer,
@@ -97,8 +97,8 @@ impl FromRequestParts<Arc<App>> for SignedIn {
     }
 }
 
-/// Leads to the sign-in page and from there back here; a session that is over loses its cookies on
-/// the way.
+/// Redirects to the sign-in page and from there back here; the cookies of a session that has ended
+/// are cleared on the way.
 fn sign_in_first(app: &App, parts: &Parts, error: &Error) -> Response {
     let back = parts
         .uri
@@ -115,7 +115,7 @@ fn sign_in_first(app: &App, parts: &Parts, error: &Error) -> Response {
     response
 }
 
-/// A form of somebody who is signed in.
+/// A form of a signed-in user, with a valid token.
 pub(super) struct SignedForm {
     pub(super) visitor: SignedIn,
     pub(super) fields: Fields,

@@ -1,12 +1,11 @@
-//! Passwords that everybody chooses: the 100,000 most frequent ones of at least eight characters,
-//! in a set that is searched where it lies in the binary. `assets/README.md` says where they come
-//! from.
+//! The 100,000 most frequent passwords of at least eight characters, in a finite-state set that is
+//! searched inside the binary. `assets/README.md` names the source of the list.
 
 use fst::Set;
 
 static LIST: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/common_passwords.fst"));
 
-/// Whether it is one of them, in whatever case.
+/// Returns whether the password is one of them; upper and lower case count as equal.
 pub fn is_common(password: &str) -> bool {
     Set::new(LIST).is_ok_and(|set| set.contains(password.to_lowercase()))
 }

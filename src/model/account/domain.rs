@@ -1,18 +1,18 @@
-//! Which mail domains may sign up. `example.com` is that domain alone, `*.example.com` everything
-//! below it.
+//! Which mail domains may sign up: `example.com` matches that domain alone, `*.example.com` every
+//! domain below it.
 
 use std::str::FromStr;
 
 use super::email::Email;
 
-/// A domain, or everything below one.
+/// One domain, or all domains below one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Domain {
     name: String,
     below: bool,
 }
 
-/// The text is neither.
+/// The text is neither a domain nor `*.` and a domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("write a mail domain such as example.com, or *.example.com for everything below it")]
 pub struct InvalidDomain;
@@ -24,7 +24,7 @@ impl FromStr for Domain {
         let (name, below) = text
             .strip_prefix("*.")
             .map_or((text, false), |name| (name, true));
-        // What stands behind the @ of a good address.
+        // Validates the domain by the rules for the domain of an email address.
         let email: Email = format!("x@{name}").parse().map_err(|_| InvalidDomain)?;
         Ok(Self {
             name: email.domain().to_owned(),
@@ -43,17 +43,18 @@ impl Domain {
     }
 }
 
-/// The rules of `[sign_up]`: a blocked domain never, and where some are allowed, no other.
+/// The rules of `[sign_up]`. A blocked domain is always refused; if any domains are allowed, all
+/// others are refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DomainRules {
-    /// Empty: every one.
+    /// The allowed domains. If empty, every domain is allowed.
     pub allowed: Vec<Domain>,
-    /// Wins over `allowed`.
+    /// The blocked domains. They take precedence over `allowed`.
     pub blocked: Vec<Domain>,
 }
 
 impl DomainRules {
-    /// Whether this address may be somebody's who signs up.
+    /// Returns whether a user may sign up with this email address.
     pub fn admit(&self, email: &Email) -> bool {
         let any = |list: &[Domain]| list.iter().any(|d| d.matches(email.domain()));
         !any(&self.blocked) && (self.allowed.is_empty() || any(&self.allowed))

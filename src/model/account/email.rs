@@ -1,30 +1,30 @@
-//! Addresses. One canonical form (lower case) for sign-up, sign-in and the command line, so that
-//! one mailbox is one account. The accepted syntax is the Better Auth contract's (section 12):
-//! ASCII, no quotes, no display name, a real domain.
+//! Email addresses. One canonical form (lower case) for sign-up, sign-in and the command line, so
+//! that one mailbox is one account. The accepted syntax is that of the Better Auth contract
+//! (section 12): ASCII, no quotes, no display name, a real domain.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::Serialize;
 
-/// A syntactically valid address in lower case.
+/// A syntactically valid email address in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Email(String);
 
-/// The text is no address.
+/// The text is not an email address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("invalid email address")]
 pub struct InvalidEmail;
 
 impl Email {
-    /// The canonical text.
+    /// Returns the canonical text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The address without what stands behind a `+` before the `@` (subaddressing, RFC 5233): at
-    /// most providers one mailbox has all of them.
+    /// Returns the email address without the part from `+` to `@` (subaddressing, RFC 5233): at
+    /// most providers all of these are one mailbox.
     pub fn mailbox(&self) -> String {
         let local = self.0.split_once('@').map_or("", |(local, _)| local);
         let plain = local
@@ -35,7 +35,7 @@ impl Email {
         format!("{plain}@{}", self.domain())
     }
 
-    /// What stands behind the `@`.
+    /// Returns the domain, which is the part after the `@`.
     pub fn domain(&self) -> &str {
         self.0.split_once('@').map_or("", |(_, domain)| domain)
     }

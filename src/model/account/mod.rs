@@ -1,4 +1,4 @@
-//! Users: who they are, their email address and password, and what they may do.
+//! Users: their identity, email address and password, and what they may do.
 
 pub mod action;
 pub mod common_password;

@@ -1,28 +1,28 @@
-//! Passwords before they are hashed: NFC (SP 800-63B-4), counted in code points, never altered
-//! otherwise, never printed. Hashing is `crypto::password`'s business.
+//! Passwords before they are hashed: normalised to NFC (SP 800-63B-4), counted in code points, not
+//! altered in any other way, and never printed. `crypto::password` hashes them.
 
 use std::fmt;
 
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
-/// How long a password may be, in code points.
+/// The allowed length of a password, in code points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Length {
-    /// At least so many; the floor is 8.
+    /// The smallest allowed length; at least 8.
     pub min: usize,
-    /// At most so many.
+    /// The largest allowed length.
     pub max: usize,
 }
 
-/// A password in NFC. Prints as `Password(…)`.
+/// A password in NFC. Its `Debug` output is `Password(…)`.
 #[derive(Clone)]
 pub struct Password(Zeroizing<String>);
 
-/// With fewer letters than that, a name tells nothing of a password.
+/// The shortest word of letters that is compared with a password; shorter ones match too many.
 const SHORTEST_WORD: usize = 3;
 
-/// Lower case, and nothing but letters.
+/// Returns the letters of a text in lower case, without anything else.
 fn letters(text: &str) -> Zeroizing<String> {
     Zeroizing::new(
         text.chars()
@@ -32,23 +32,23 @@ fn letters(text: &str) -> Zeroizing<String> {
     )
 }
 
-/// Why a password was refused.
+/// The reason why a password was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// Fewer code points than the minimum.
+    /// It has fewer code points than the minimum.
     #[error("password too short")]
     TooShort,
-    /// More code points than the maximum.
+    /// It has more code points than the maximum.
     #[error("password too long")]
     TooLong,
 }
 
 impl Password {
-    /// A password that somebody offers as proof: only the upper bound is checked, so that hashing
-    /// is bounded.
+    /// Reads a password that is to be compared with a hash. Only the upper bound is checked, which
+    /// bounds the cost of hashing.
     pub fn attempt(text: &str, length: Length) -> Result<Self, Refused> {
-        // An NFC form has at most three times fewer code points than its input: look at the raw
-        // bound before normalising.
+        // NFC normalisation makes a text at most three times shorter in code points, so this bound
+        // on the raw input is checked before normalising.
         if text.chars().count() > length.max.saturating_mul(4) {
             return Err(Refused::TooLong);
         }
@@ -60,7 +60,7 @@ impl Password {
         }
     }
 
-    /// A password that somebody chooses: both bounds are checked.
+    /// Reads a newly chosen password; both bounds are checked.
     pub fn chosen(text: &str, length: Length) -> Result<Self, Refused> {
         let password = Self::attempt(text, length)?;
         if password.0.chars().count() < length.min {
@@ -70,13 +70,13 @@ impl Password {
         }
     }
 
-    /// Its words.
+    /// Returns the password as text.
     pub fn text(&self) -> &str {
         &self.0
     }
 
-    /// Whether it is one of these words, or an address's first part, but for case, signs, and
-    /// digits around it.
+    /// Returns whether the password is one of these words, or the local part of one that is an
+    /// email address, apart from case, punctuation, and digits around it.
     pub fn resembles<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> bool {
         let own = letters(&self.0);
         let parts = |word: &'a str| [Some(word), word.split_once('@').map(|(local, _)| local)];
@@ -88,7 +88,7 @@ impl Password {
             .any(|word| word.chars().count() >= SHORTEST_WORD && *word == *own)
     }
 
-    /// The bytes to hash.
+    /// Returns the bytes to hash.
     pub fn expose(&self) -> &[u8] {
         self.0.as_bytes()
     }

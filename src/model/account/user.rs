@@ -1,4 +1,4 @@
-//! A user, and the few facts of one that an access token carries.
+//! A user, and the facts about a user that an access token carries.
 
 use serde_json::{Map, Value};
 
@@ -13,51 +13,51 @@ pub const ADMIN: &str = "admin";
 /// A person who may sign in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct User {
-    /// For ever; never reassigned.
+    /// Permanent id; never reassigned to another user.
     pub id: UserId,
-    /// Canonical address, unique.
+    /// Canonical email address, unique.
     pub email: Email,
-    /// Whether the mailbox was proven.
+    /// Whether the user has proven access to the mailbox.
     pub email_verified: bool,
-    /// As the user wrote it; may be empty.
+    /// Display name as the user wrote it; may be empty.
     pub name: String,
-    /// Address of a picture.
+    /// URL of a picture.
     pub image: Option<String>,
     /// Comma-joined role names; `user` by default.
     pub role: String,
-    /// Whether an admin has shut the user out.
+    /// Whether an admin has banned the user.
     pub banned: bool,
-    /// What the admin said.
+    /// The reason that the admin gave for the ban.
     pub ban_reason: Option<String>,
-    /// When the ban ends; `None` = never.
+    /// When the ban ends; `None` for a ban without end.
     pub ban_expires_at: Option<Timestamp>,
-    /// When an operator disabled the account.
+    /// When an operator disabled the account; `None` if it is not disabled.
     pub disabled_at: Option<Timestamp>,
-    /// What only an admin or the command line writes; feeds custom claims.
+    /// JSON object that only admins and the command line write; a source of custom claims.
     pub metadata: Map<String, Value>,
-    /// Rises with every change; half of the cache key.
+    /// Rises with every change of the row; part of the cache key of sessions.
     pub version: i64,
-    /// Rises with every change of the password, the address or another factor: what was bound to an
-    /// older value counts no longer.
+    /// Rises with every change of the password, the email address or another factor. What was bound
+    /// to an older value is no longer valid.
     pub login_epoch: i64,
-    /// When the account was made.
+    /// When the account was created.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// When the row last changed.
     pub updated_at: Timestamp,
 }
 
 impl User {
-    /// The role names.
+    /// Returns the role names.
     pub fn roles(&self) -> Vec<&str> {
         self.role.split(',').filter(|r| !r.is_empty()).collect()
     }
 
-    /// Whether one of the roles is `admin`.
+    /// Returns whether one of the roles is `admin`.
     pub fn is_admin(&self) -> bool {
         self.roles().contains(&ADMIN)
     }
 
-    /// Whether a ban stands now.
+    /// Returns whether a ban is in force at `now`.
     pub fn is_banned(&self, now: Timestamp) -> bool {
         self.banned && self.ban_expires_at.is_none_or(|end| now < end)
     }

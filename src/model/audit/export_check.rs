@@ -1,9 +1,9 @@
-//! Whether the lines of an export are what was written: each chain of the export is recomputed,
-//! link by link. Decided purely.
+//! Checks whether the lines of an export are what was written: recomputes each chain of the export,
+//! link by link. A pure function.
 //!
-//! Links hold no key. An edited line, a line that was added to a chain and a link that is none
-//! show. A whole chain that was made anew does not, where the database does not know its events: an
-//! export has to be kept where only operators write.
+//! Links are hashes without a key. An edited line, an inserted line and an invalid link are found.
+//! A whole chain that was recomputed from its start is not found if the database does not hold its
+//! events, so an export has to be kept where only operators can write.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -13,21 +13,22 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::chain::Fault;
 use super::event::Entry;
 
-/// A place in a chain: whose, and which event.
-pub type Place = (String, i64);
+/// A position in a chain: the chain's owner and the number of the event.
+pub type Position = (String, i64);
 
-/// What a check has found.
+/// The findings of a check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Checked {
-    /// Lines that are not what was written.
+    /// The lines that differ from what was written.
     pub faults: Vec<Fault>,
-    /// Ids of events that can be neither confirmed nor refuted: the link of the event before is not
-    /// known.
+    /// Ids of events that can be neither confirmed nor refuted, because the link of the event
+    /// before them is not known.
     pub unproven: HashSet<String>,
 }
 
-/// The places before the first event of each run of events, whose links the export does not hold.
-pub fn starts(entries: &[&Entry]) -> HashSet<Place> {
+/// Returns the position before the first event of each run of events: links that the export does
+/// not hold.
+pub fn starts(entries: &[&Entry]) -> HashSet<Position> {
     let there: HashSet<(&str, i64)> = entries
         .iter()
         .map(|e| (e.writer.as_str(), e.sequence))
@@ -39,9 +40,9 @@ pub fn starts(entries: &[&Entry]) -> HashSet<Place> {
         .collect()
 }
 
-/// Recomputes the chains. `known` holds links of places that the export does not have. The same
-/// line twice is one.
-pub fn check(entries: &[&Entry], known: &BTreeMap<Place, [u8; 32]>) -> Checked {
+/// Recomputes the chains. `known` holds links of positions that the export does not contain. A line
+/// that occurs twice counts once.
+pub fn check(entries: &[&Entry], known: &BTreeMap<Position, [u8; 32]>) -> Checked {
     let (mut chains, mut checked) = (BTreeMap::<(&str, i64), &Entry>::new(), Checked::default());
     for entry in entries {
         let first = chains

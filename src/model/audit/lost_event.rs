@@ -1,5 +1,5 @@
-//! An event of the audit trail that a database has lost by going back, as an export kept elsewhere
-//! holds it, and what it asks for. Decided purely.
+//! An event of the audit trail that a database lost because an older backup was restored, read from
+//! an export, and what has to be done about it. Pure functions.
 
 use ipnet::IpNet;
 use serde_json::Value;
@@ -12,21 +12,21 @@ use crate::model::limit::block;
 /// One event of an export.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Exported {
-    /// Its own id.
+    /// The id of the event.
     pub id: EventId,
-    /// Whom it concerned.
+    /// The user whom it concerned.
     pub subject: Option<UserId>,
-    /// Which session it concerned.
+    /// The session that it concerned.
     pub session: Option<SessionId>,
-    /// Anything else.
+    /// The further details, as JSON.
     pub detail: Value,
-    /// All of it, as it stood in the table.
+    /// The whole row, as it stood in the table.
     pub entry: Entry,
 }
 
 impl Exported {
-    /// From a line of `audit export`; `None`: the line is no event with its place in a chain and
-    /// its link.
+    /// Parses a line of `audit export`. Returns `None` if the line is not an event with its
+    /// position in a chain and its link.
     pub fn parse(line: &str) -> Option<Self> {
         let value: Value = serde_json::from_str(line).ok()?;
         let text = |name: &str| value[name].as_str();
@@ -60,7 +60,7 @@ impl Exported {
         })
     }
 
-    /// What has to be done again.
+    /// Returns what has to be done again.
     pub fn deed(&self) -> Deed {
         let kind = Kind::parse(&self.entry.kind);
         match (kind, self.subject, self.session) {
@@ -77,14 +77,14 @@ impl Exported {
             (Some(Kind::UserDeleted), Some(user), _) => Deed::Delete(user),
             (Some(Kind::RoleChanged), Some(user), _) => match self.detail["role"].as_str() {
                 Some(role) => Deed::SetRole(user, role.to_owned()),
-                None => Deed::Say("the trail does not say which role; look at `countersign users show`"),
+                None => Deed::Say("the audit trail does not hold the role; look at `countersign users show`"),
             },
             (Some(Kind::PasswordChanged), Some(user), _) => Deed::EndSessions(
                 user,
-                "the old password is valid again, and the trail holds no password: set one with `countersign users set-password`, or let the user reset it",
+                "the old password is valid again, and the audit trail does not hold passwords: set one with `countersign users set-password`, or let the user reset it",
             ),
             (Some(Kind::EmailChanged), Some(user), _) => {
-                Deed::EndSessions(user, "the old address is back, and the trail holds no address: the user has to change it again")
+                Deed::EndSessions(user, "the old email address is back, and the audit trail does not hold email addresses: the user has to change it again")
             }
             (Some(Kind::AccountReclaimed), Some(user), _) => Deed::Reclaim { user, forget_profile: self.detail["profile"] == "forgotten" },
             (Some(Kind::NetworkBlocked), _, _) => match (self.network(), self.detail["endsAt"].as_i64()) {
@@ -97,18 +97,18 @@ impl Exported {
             },
             (Some(Kind::KeyRevoked), _, _) => Deed::RevokeKeys(revoked_kids(&self.detail)),
             (Some(Kind::UserCreated | Kind::UserInvited), _, _) => Deed::Say("the account is gone; the user has to sign up, or be invited, again"),
-            (Some(Kind::EmailVerified), _, _) => Deed::Say("the address counts as unproven again; the user has to open a new link"),
-            (Some(Kind::UserUpdated), _, _) => Deed::Say("the trail does not hold the new values; change them again"),
-            (Some(Kind::MasterKeyChanged), _, _) => Deed::Say("the keys are sealed under the master key of before; run `countersign keys rewrap` again"),
+            (Some(Kind::EmailVerified), _, _) => Deed::Say("the email address is unverified again; the user has to open a new link"),
+            (Some(Kind::UserUpdated), _, _) => Deed::Say("the audit trail does not hold the new values; change them again"),
+            (Some(Kind::MasterKeyChanged), _, _) => Deed::Say("the keys are sealed under the former master key; run `countersign keys rewrap` again"),
             (Some(Kind::KeyImported), _, _) => Deed::Say("the imported key is gone; run `countersign keys import` again"),
             (None, _, _) => Deed::Say("this version does not know this kind of event"),
             (Some(Kind::MasterKeyAbandoned), _, _) => {
                 Deed::Say("the lost master key counts as current again; with the new master key, run `countersign keys abandon` again")
             }
             (Some(Kind::ClockConfirmed), _, _) => Deed::Say("the time that an operator confirmed is gone; look at `countersign clock show`"),
-            // Every kind is named, so that a new one is not lost in silence.
+            // Every kind is named, so that the compiler asks for a decision about a new one.
             (
-                // Refusals and notes: nothing depends on them.
+                // Refusals and notes: no state depends on them.
                 Some(
                     Kind::Started
                     | Kind::SignInRefused
@@ -117,17 +117,17 @@ impl Exported {
                     | Kind::RefreshTokenHealed
                     | Kind::RefreshTokenShadowed
                     | Kind::Reapplied
-                    // A session or a link that is gone has to be asked for again by its user, as
-                    // after any sign-out.
+                    // Sessions and links that are lost: the user has to sign in or ask for a link
+                    // again, as after any sign-out.
                     | Kind::SignedIn
                     | Kind::ImpersonationStarted
                     | Kind::EmailChangeApproved
-                    // Counts that return are over after their own period.
+                    // Counts that came back expire by themselves after their period.
                     | Kind::LimitsCleared
-                    // The schedule does it again by itself.
+                    // The schedule repeats it without help.
                     | Kind::KeysRotated
                     | Kind::KeysRemoved
-                    // Without the session or the user that such an event always names.
+                    // Events without the session or the user that they always name.
                     | Kind::RefreshTokenReused
                     | Kind::RefreshTokenLost
                     | Kind::ImpersonationStopped
@@ -149,20 +149,21 @@ impl Exported {
 }
 
 impl Exported {
-    /// The network of a block.
+    /// Returns the network of a block.
     pub fn network(&self) -> Option<IpNet> {
         block::network(self.detail["network"].as_str()?).ok()
     }
 
-    /// One event that tells of many sessions: `detail.of` says whose (`flows::session::end_session`).
+    /// Decides about an event that concerns many sessions: `detail.of` says whose they are
+    /// (`flows::session::end_session`).
     fn of_many(&self, subject: Option<UserId>) -> Deed {
         match (self.detail["of"].as_str(), subject) {
             (Some("everybody"), _) => Deed::EndEverything,
-            // Room was made for a newer session.
+            // A session that made room for a newer one.
             (Some("user"), Some(_)) if self.detail["reason"] == "too_many" => Deed::Nothing,
             (Some("user"), Some(user)) => Deed::EndSessions(
                 user,
-                "also those that began since, and one that the user had kept",
+                "this includes sessions that began later and one that the user had kept",
             ),
             (Some("acting"), Some(user)) => Deed::EndActing(user),
             _ => Deed::Nothing,
@@ -170,47 +171,47 @@ impl Exported {
     }
 }
 
-/// What has to be done so that a lost event holds again.
+/// What has to be done so that a lost event takes effect again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deed {
-    /// End the session.
+    /// End one session.
     EndSession(SessionId),
-    /// End every session of the user, and say what an operator has to do beside it.
+    /// End every session of the user. The text says what an operator has to do besides.
     EndSessions(UserId, &'static str),
-    /// End the sessions in which the user acts as another.
+    /// End the sessions in which the user impersonates another user.
     EndActing(UserId),
-    /// An operator has to end every session of all users again, unless that was done since.
+    /// An operator has to end every session of all users again, unless that has been done since.
     EndEverything,
-    /// Ban the user, for ever or until then.
+    /// Ban the user, until the given time or without end.
     Ban(UserId, Option<Timestamp>),
-    /// Lift the ban.
+    /// Lift the ban of the user.
     Unban(UserId),
-    /// Disable the user, or enable.
+    /// Disable (`true`) or enable (`false`) the user.
     Disable(UserId, bool),
-    /// Replace the roles.
+    /// Replace the roles of the user.
     SetRole(UserId, String),
     /// Delete the user.
     Delete(UserId),
-    /// Remove the password from before the owner of the mailbox proved it.
+    /// Remove the password that was set before the owner of the mailbox proved it.
     Reclaim {
-        /// Whose account it is.
+        /// The user whose account it is.
         user: UserId,
         /// Whether the name and the picture were removed too.
         forget_profile: bool,
     },
-    /// Refuse the network until then, for this reason.
+    /// Block the network until the given time, for the given reason.
     Block(IpNet, Timestamp, String),
-    /// Let the network in again.
+    /// Lift the block of the network.
     Unblock(IpNet),
-    /// Revoke these keys.
+    /// Revoke the keys with these kids.
     RevokeKeys(Vec<String>),
-    /// It cannot be done; say so.
+    /// It cannot be done automatically; the text tells the operator what to do.
     Say(&'static str),
-    /// Nothing depends on it.
+    /// Nothing has to be done.
     Nothing,
 }
 
-/// What a decision is about. Of several decisions about one topic the last one counts.
+/// What a decision is about. Of several decisions about one topic only the last one counts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Topic {
     /// The roles of the user.
@@ -224,7 +225,7 @@ pub enum Topic {
 }
 
 impl Deed {
-    /// The user whom it is about.
+    /// Returns the user whom the topic concerns.
     pub fn user(&self) -> Option<UserId> {
         match self {
             Self::EndSessions(user, _)
@@ -245,8 +246,8 @@ impl Deed {
         }
     }
 
-    /// What it decides; `None`: it takes something away for good, which no later decision gives
-    /// back.
+    /// Returns the topic of the decision. Returns `None` for a deed that takes something away for
+    /// good, which no later decision can restore.
     pub fn topic(&self) -> Option<Topic> {
         match self {
             Self::SetRole(user, _) => Some(Topic::Role(*user)),
@@ -257,8 +258,9 @@ impl Deed {
         }
     }
 
-    /// The kinds of later events after which it is not done any more. A later ban or block does not
-    /// overrule a lost one: who made it did not know of the lost one, so the longer of both counts.
+    /// Returns the kinds of later events after which the deed is not done any more. A later ban or
+    /// block does not overrule a lost one: its author did not know of the lost one, so the longer
+    /// of the two applies.
     pub fn overruled_by(&self) -> &'static [Kind] {
         match self {
             Self::SetRole(..) => &[Kind::RoleChanged],
@@ -272,7 +274,7 @@ impl Deed {
     }
 }
 
-/// The kids in the steps of a change of keys, as `change_keys::describe` writes them.
+/// Returns the kids in the steps of a key change, as `change_keys::describe` writes them.
 fn revoked_kids(detail: &Value) -> Vec<String> {
     let steps = detail["steps"].as_array().cloned().unwrap_or_default();
     steps

@@ -1,4 +1,4 @@
-//! Which events leave the house, and the message that tells of one (Standard Webhooks).
+//! Which events are sent to webhooks, and the message for an event (Standard Webhooks).
 
 use std::str::FromStr;
 
@@ -8,20 +8,20 @@ use super::event::{Event, Kind};
 use crate::model::kernel::id::EventId;
 use crate::model::kernel::time::Timestamp;
 
-/// What begins every secret, before its base64.
+/// The prefix of every webhook secret; base64 follows.
 pub const SECRET_PREFIX: &str = "whsec_";
 
-/// An event by its name, or all whose names begin so: `refresh_token.reused`, `refresh_token.*`,
+/// A filter for events: one name or a prefix, such as `refresh_token.reused`, `refresh_token.*` or
 /// `*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
-    /// This one.
+    /// Exactly this kind.
     One(Kind),
-    /// All of these, and what later versions add to them.
+    /// All kinds whose names have this prefix, including those of later versions.
     Beginning(String),
 }
 
-/// No event has this name.
+/// No event matches this name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "there is no such event; `countersign audit list` shows names, and refresh_token.* is all that begin so"
@@ -47,7 +47,7 @@ impl FromStr for Choice {
 }
 
 impl Choice {
-    /// Whether it is among them.
+    /// Returns whether the filter matches the kind.
     pub fn takes(&self, kind: Kind) -> bool {
         match self {
             Self::One(one) => *one == kind,
@@ -59,20 +59,20 @@ impl Choice {
 /// A message that is to be delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Webhook {
-    /// The event's own id: who gets it twice knows it by that.
+    /// The id of the event. A receiver that gets a message twice recognises it by this.
     pub id: EventId,
-    /// What happened.
+    /// The name of the kind of event.
     pub kind: String,
-    /// The text that is signed and sent.
+    /// The JSON text that is signed and sent.
     pub body: String,
-    /// How often it was tried.
+    /// The number of attempts so far.
     pub attempts: u32,
-    /// When it happened.
+    /// When the event happened.
     pub created_at: Timestamp,
 }
 
 impl Webhook {
-    /// The message of an event.
+    /// Makes the message for an event.
     pub fn of(event: &Event) -> Self {
         let body = json!({
             "type": event.kind.as_str(),

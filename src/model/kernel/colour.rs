@@ -1,4 +1,5 @@
-//! Colours of pages: `#rrggbb`, and which text can be read on them (WCAG 2.2, relative luminance).
+//! Colours of pages, written `#rrggbb`, and the text colour that is readable on them (WCAG 2.2,
+//! relative luminance).
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +12,7 @@ impl FromStr for Colour {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no colour; write #rrggbb");
+        let wrong = || format!("{text:?} is not a colour; write #rrggbb");
         let digits = text.strip_prefix('#').ok_or_else(wrong)?;
         let bytes = hex::decode(digits).map_err(|_| wrong())?;
         bytes.try_into().map(Self).map_err(|_| wrong())
@@ -38,13 +39,14 @@ impl Colour {
         0.2126 * r + 0.7152 * g + 0.0722 * b
     }
 
-    /// The contrast of two colours, from 1 to 21.
+    /// Returns the contrast ratio of two colours, from 1 to 21.
     pub fn contrast(self, other: Self) -> f64 {
         let (a, b) = (self.luminance() + 0.05, other.luminance() + 0.05);
         a.max(b) / a.min(b)
     }
 
-    /// Black or white, whichever is read more easily on this; one of the two always has 4.5.
+    /// Returns black or white, whichever has the higher contrast on this colour; one of the two
+    /// always reaches 4.5.
     #[must_use]
     pub fn text_on(self) -> Self {
         let (black, white) = (Self([0; 3]), Self([255; 3]));

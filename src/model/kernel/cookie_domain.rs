@@ -1,43 +1,44 @@
-//! The `Domain` of our cookies: the public host or a domain above it that belongs to one
-//! registrant. Browsers refuse every other one, or would send the cookies to strangers.
+//! The `Domain` attribute of the service's cookies: the public host or a domain above it that
+//! belongs to one registrant. Browsers refuse every other domain, or would send the cookies to
+//! hosts of others.
 
 use url::{Host, Url};
 
-/// A domain whose hosts all get our cookies, in lower case and punycode. Holds no character that
-/// ends an attribute.
+/// A domain whose hosts all receive the cookies, in lower case and punycode. It contains no
+/// character that ends an attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CookieDomain(String);
 
-/// Why a text is no domain for our cookies.
+/// The reason why a text is not a valid cookie domain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidCookieDomain {
-    /// It holds something else than the labels of a name.
+    /// It contains something other than the labels of a name.
     #[error("write a domain such as example.com, without scheme, port, path or spaces")]
     Malformed,
-    /// Addresses have no subdomains.
+    /// IP addresses have no subdomains.
     #[error("an IP address has no domain; leave it empty")]
     Address,
-    /// Browsers do not send cookies of that domain to us.
+    /// Browsers do not send cookies of that domain to the public host.
     #[error("must be {host}, the host of server.public_url, or a domain above it")]
     Elsewhere {
-        /// The public host.
+        /// The public host, for the message.
         host: String,
     },
-    /// Strangers register names below it, and browsers refuse cookies for it.
+    /// Different registrants own the names below it, and browsers refuse cookies for it.
     #[error(
-        "{0} is a public suffix, below which strangers have hosts; browsers refuse cookies for it. Leave it empty for cookies of this host alone"
+        "{0} is a public suffix, below which different owners have hosts; browsers refuse cookies for it. Leave it empty for cookies of this host alone"
     )]
     PublicSuffix(String),
 }
 
 impl CookieDomain {
-    /// Checks a domain against the public URL; a leading dot, upper case and characters of other
-    /// scripts are written the one way.
+    /// Checks a domain against the public URL. A leading dot, upper case and characters of other
+    /// scripts are normalised.
     pub fn parse(text: &str, public_url: &Url) -> Result<Self, InvalidCookieDomain> {
         let name = text.strip_prefix('.').unwrap_or(text);
         let labels =
             |name: &str| !name.is_empty() && name.split('.').all(|label| !label.is_empty());
-        // The parser below decodes percent-encoding, which no header does.
+        // The parser below decodes percent-encoding, but header values are not decoded.
         if !labels(name) || name.contains(|c: char| c == '%' || c.is_whitespace() || c.is_control())
         {
             return Err(InvalidCookieDomain::Malformed);
@@ -65,8 +66,8 @@ impl CookieDomain {
         Ok(Self(name))
     }
 
-    /// The public host and every domain above it that a cookie of ours can have, the host first;
-    /// none for an address and for a name such as `localhost`.
+    /// Returns the public host and every domain above it that a cookie can have, the host first.
+    /// Returns nothing for an IP address and for a name such as `localhost`.
     pub fn all(public_url: &Url) -> Vec<Self> {
         let Some(Host::Domain(host)) = public_url.host() else {
             return Vec::new();
@@ -79,7 +80,7 @@ impl CookieDomain {
             .collect()
     }
 
-    /// The name.
+    /// Returns the domain name.
     pub fn as_str(&self) -> &str {
         &self.0
     }

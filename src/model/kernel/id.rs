@@ -1,5 +1,5 @@
-//! Identifiers. Users are UUIDv4 (v7 would tell when an account was made); sessions and events are
-//! v7, so that they sort by time.
+//! Identifiers. Users have UUIDv4, because v7 would reveal when an account was created. Sessions
+//! and events have v7, so that they sort by time.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,7 +17,7 @@ macro_rules! id {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// The sixteen bytes.
+            /// Returns the sixteen bytes.
             pub fn as_bytes(&self) -> &[u8; 16] {
                 self.0.as_bytes()
             }
@@ -31,30 +31,31 @@ macro_rules! id {
 
         impl FromStr for $name {
             type Err = uuid::Error;
-            /// Only the form that we print is read: 36 characters, lower case.
+            /// Parses only the form that `Display` prints: 36 characters, lower case.
             fn from_str(text: &str) -> Result<Self, uuid::Error> {
                 let id = Uuid::try_parse(text)?;
-                if id.to_string() == text { Ok(Self(id)) } else { Err(Uuid::try_parse("").expect_err("empty is no id")) }
+                if id.to_string() == text { Ok(Self(id)) } else { Err(Uuid::try_parse("").expect_err("an empty text is not an id")) }
             }
         }
     };
 }
 
 id!(
-    /// A user, for ever: the `sub` of access tokens.
+    /// Id of a user, permanent: the `sub` of access tokens.
     UserId
 );
 id!(
-    /// A session, and so a family of refresh tokens: the `sid` of access tokens.
+    /// Id of a session and of its family of refresh tokens: the `sid` of access tokens.
     SessionId
 );
 id!(
-    /// An audit event, an account, a token (`jti`): anything else that is counted in time.
+    /// Id of an audit event, an account row, a token (`jti`) or anything else that is ordered by
+    /// time.
     EventId
 );
 
 impl UserId {
-    /// A version 4 identifier of these random bytes.
+    /// Makes a version 4 identifier from these random bytes.
     pub fn random(bytes: [u8; 16]) -> Self {
         Self(uuid::Builder::from_random_bytes(bytes).into_uuid())
     }
@@ -65,14 +66,14 @@ fn v7(now: Timestamp, bytes: [u8; 10]) -> Uuid {
 }
 
 impl SessionId {
-    /// A version 7 identifier of this instant and these random bytes.
+    /// Makes a version 7 identifier from this time and these random bytes.
     pub fn at(now: Timestamp, bytes: [u8; 10]) -> Self {
         Self(v7(now, bytes))
     }
 }
 
 impl EventId {
-    /// The instant that the identifier was made for; `None` if it is of another version.
+    /// Returns the time that the identifier holds; `None` if it has another version.
     pub fn made_at(&self) -> Option<Timestamp> {
         let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
         Some(Timestamp(
@@ -80,7 +81,7 @@ impl EventId {
         ))
     }
 
-    /// A version 7 identifier of this instant and these random bytes.
+    /// Makes a version 7 identifier from this time and these random bytes.
     pub fn at(now: Timestamp, bytes: [u8; 10]) -> Self {
         Self(v7(now, bytes))
     }

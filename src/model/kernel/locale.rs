@@ -1,13 +1,13 @@
-//! The words of pages by language: flat catalogues of key and text, as JSON. What a language lacks
-//! is said in English; a text may hold `{name}` where a value goes.
+//! The texts of pages by language: flat catalogues of key and text, as JSON. A text that a language
+//! lacks is shown in English. A text may contain `{name}` as a placeholder for a value.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The language that every key has a text in.
+/// The language in which every key has a text.
 pub const ENGLISH: &str = "en";
 
-/// The catalogues that come with the program.
+/// The catalogues that are built into the program.
 pub const BUILT_IN: [(&str, &str); 3] = [
     (
         ENGLISH,
@@ -28,29 +28,29 @@ pub struct Messages {
 }
 
 impl Messages {
-    /// BCP 47, for `lang`.
+    /// Returns the language tag (BCP 47) for the attribute `lang`.
     pub fn language(&self) -> &str {
         &self.language
     }
 
-    /// The text of a key, if any language has one.
+    /// Returns the text of a key in this language or in English; `None` for an unknown key.
     pub fn find(&self, key: &str) -> Option<&str> {
         let own = self.texts.get(key).map(String::as_str);
         own.or_else(|| self.english.as_ref().and_then(|english| english.find(key)))
     }
 
-    /// The text of a key; a key that nobody knows is its own text.
+    /// Returns the text of a key. For an unknown key, returns the key itself.
     pub fn text<'a>(&'a self, key: &'a str) -> &'a str {
         self.find(key).unwrap_or(key)
     }
 
-    /// The text with a value in it.
+    /// Returns the text of a key with a value in place of its placeholder.
     pub fn with(&self, key: &str, name: &str, value: &str) -> String {
         self.text(key).replace(&format!("{{{name}}}"), value)
     }
 }
 
-/// All languages.
+/// The catalogues of all languages.
 #[derive(Debug, Clone)]
 pub struct Locales {
     languages: Vec<Arc<Messages>>,
@@ -58,7 +58,8 @@ pub struct Locales {
 }
 
 impl Locales {
-    /// The built-in ones, and those of the operator, whose texts win.
+    /// Builds the catalogues from the built-in ones and those of the operator, whose texts take
+    /// precedence. Fails if a catalogue is invalid.
     pub fn build(more: &[(String, String)]) -> Result<Self, String> {
         let mut all: BTreeMap<String, Texts> = BTreeMap::new();
         for (language, json) in BUILT_IN
@@ -81,7 +82,7 @@ impl Locales {
                 .find(|k| !english.texts.contains_key(*k))
                 .map(|k| (l, k))
         }) {
-            return Err(format!("{language}.json: there is no text {key:?}"));
+            return Err(format!("{language}.json: the key {key:?} is unknown"));
         }
         let other = |(language, texts)| {
             Arc::new(Messages {
@@ -99,7 +100,8 @@ impl Locales {
         })
     }
 
-    /// With another language than English for visitors who read none of them.
+    /// Sets the language for visitors who read none of the languages; English is the default. Fails
+    /// if there is no catalogue for it.
     pub fn fall_back_on(self, language: &str) -> Result<Self, String> {
         let found = self
             .languages
@@ -111,12 +113,12 @@ impl Locales {
             .ok_or_else(|| format!("there is no catalogue {language}.json"))
     }
 
-    /// The languages, English first.
+    /// Returns the languages, English first.
     pub fn names(&self) -> Vec<&str> {
         self.languages.iter().map(|m| m.language.as_str()).collect()
     }
 
-    /// One of the languages, or the fallback.
+    /// Returns the catalogue of the language, or of the fallback language.
     pub fn of(&self, language: Option<&str>) -> Arc<Messages> {
         let found =
             language.and_then(|language| self.languages.iter().find(|m| m.language == language));

@@ -1,24 +1,24 @@
-//! Where an answer leads to, as it stands in `Location`. A place may hold any letter; a header
-//! holds visible ASCII alone.
+//! The value of the header `Location`. A redirect target may hold any character; a header holds
+//! visible ASCII only.
 
 use url::Url;
 
-/// A place that was checked before, in the form that a header can hold: the host of other scripts
-/// as `xn--…`, everything else percent-encoded in UTF-8, as browsers do it. What is visible ASCII
-/// stays as it is.
-pub fn in_header(place: &str) -> String {
+/// Converts a redirect target that was validated before to the form that a header can hold: hosts
+/// of other scripts as `xn--…`, everything else percent-encoded in UTF-8, as browsers do it.
+/// Visible ASCII is left as it is.
+pub fn in_header(target: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_graphic();
-    if place.bytes().all(is_plain) {
-        return place.to_owned();
+    if target.bytes().all(is_plain) {
+        return target.to_owned();
     }
-    let written = if place.starts_with('/') {
+    let written = if target.starts_with('/') {
         None
     } else {
-        Url::parse(place).ok()
+        Url::parse(target).ok()
     };
-    let mut header = String::with_capacity(place.len() * 2);
+    let mut header = String::with_capacity(target.len() * 2);
     for byte in written
-        .map_or_else(|| place.to_owned(), String::from)
+        .map_or_else(|| target.to_owned(), String::from)
         .bytes()
     {
         if is_plain(byte) {
@@ -40,7 +40,7 @@ mod tests {
 
     #[test]
     fn every_place_can_stand_in_a_header_and_what_is_plain_stays() {
-        for (place, header) in [
+        for (target, header) in [
             ("/auth/account?a=%C3%BC#x", "/auth/account?a=%C3%BC#x"),
             ("/dash/ü", "/dash/%C3%BC"),
             ("/a b\"c", "/a%20b\"c"),
@@ -52,7 +52,7 @@ mod tests {
             ("/a\r\nset-cookie: x", "/a%0D%0Aset-cookie:%20x"),
             ("", ""),
         ] {
-            assert_eq!(in_header(place), header);
+            assert_eq!(in_header(target), header);
         }
     }
 }

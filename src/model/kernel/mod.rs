@@ -1,4 +1,4 @@
-//! What every domain uses: identifiers, times, origins, URLs, names and languages.
+//! Types that every domain uses: identifiers, times, origins, URLs, names and languages.
 
 pub mod colour;
 pub mod cookie_domain;

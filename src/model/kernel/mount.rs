@@ -1,36 +1,36 @@
-//! Where the service stands below its public host: at the root, or at a path that a proxy in front
-//! takes off. Inside, every path begins at the root; outside, in links, cookies, redirects and
-//! documents, it begins with that path.
+//! Where the service is mounted on its public host: at the root, or at a path that a reverse proxy
+//! may strip. Inside the service every path begins at the root; outside, in links, cookies,
+//! redirects and documents, it begins with the mount path.
 
 use std::borrow::Cow;
 
 use url::Url;
 
-/// The path of the public URL, and what stands below it.
+/// The path of the public URL, and the paths of the service below it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mount {
-    /// Scheme, host and port.
+    /// Scheme, host and port of the public URL.
     origin: String,
-    /// Empty, or such as `/id`.
+    /// The mount path: empty, or such as `/id`.
     prefix: String,
     base_path: String,
 }
 
-/// The pages.
+/// The path of the pages.
 const PAGES: &str = "/auth";
 
-/// Whether `path` is `root` or below it.
+/// Returns whether `path` is `root` or below it.
 fn is_below(path: &str, root: &str) -> bool {
     path.strip_prefix(root)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']))
 }
 
 impl Mount {
-    /// Of a public URL and the path of the API.
+    /// Makes the mount of a public URL and the path of the API.
     ///
     /// # Errors
-    /// The path is none that a cookie and a route can have, or it cannot be told from the paths
-    /// inside.
+    /// The path contains characters that a cookie path or a route cannot have, or it cannot be told
+    /// from the paths inside.
     pub fn of(public_url: &Url, base_path: &str) -> Result<Self, String> {
         let prefix = public_url.path().trim_end_matches('/').to_owned();
         let plain = prefix
@@ -41,13 +41,14 @@ impl Mount {
             .skip(1)
             .any(|segment| matches!(segment, "" | "." | ".."));
         if !plain || dots {
-            return Err("its path may have letters, digits and - _ . ~ alone, such as /id".into());
+            return Err(
+                "its path may contain only letters, digits and - _ . ~, such as /id".into(),
+            );
         }
-        // A proxy that takes the path off and one that does not would mean different things by the
-        // same request.
+        // The same request would have two meanings, depending on whether the proxy strips the path.
         if !prefix.is_empty() && is_below(base_path, &format!("{prefix}{PAGES}")) {
             return Err(format!(
-                "with the path {prefix} a request for server.base_path ({base_path}) has two meanings; choose another of the two"
+                "with the path {prefix} a request for server.base_path ({base_path}) has two meanings; change one of the two"
             ));
         }
         Ok(Self {
@@ -57,18 +58,18 @@ impl Mount {
         })
     }
 
-    /// Whether it stands at the root of its host.
+    /// Returns whether the service is mounted at the root of its host.
     pub fn is_root(&self) -> bool {
         self.prefix.is_empty()
     }
 
-    /// The API's path as a browser sees it.
+    /// Returns the path of the API as a browser sees it.
     pub fn api(&self) -> String {
         format!("{}{}", self.prefix, self.base_path)
     }
 
-    /// A path of ours as a browser sees it: the front, the pages, the API. Other paths of the host
-    /// are other programs'.
+    /// Converts a path of the service (front page, pages, API) to the form that a browser sees.
+    /// Other paths of the host belong to other programs and are returned unchanged.
     pub fn outside<'p>(&self, path: &'p str) -> Cow<'p, str> {
         let ours = is_below(path, PAGES)
             || is_below(path, &self.base_path)
@@ -82,13 +83,14 @@ impl Mount {
         }
     }
 
-    /// A path of the public host, as a browser sees it, as a URL.
+    /// Returns a path of the public host, as a browser sees it, as a URL.
     pub fn on_host(&self, path: &str) -> String {
         format!("{}{path}", self.origin)
     }
 
-    /// A place that a client gave, where `outside` leaves it as it is: clients give places as a
-    /// browser sees them, and a path there that looks like one of ours inside is another program's.
+    /// Resolves a redirect target that a client gave. Unlike `outside`, it leaves paths as they
+    /// are: clients give targets as a browser sees them, and a path that looks like one of the
+    /// service's inside paths belongs to another program.
     pub fn given(&self, target: &str) -> String {
         if self.outside(target) == target {
             target.to_owned()
@@ -97,7 +99,7 @@ impl Mount {
         }
     }
 
-    /// A path as the routes know it, where a proxy has not taken the path of the public URL off.
+    /// Strips the mount path from a path, unless a proxy has done so already.
     pub fn inside<'p>(&self, path: &'p str) -> &'p str {
         let Some(rest) = path
             .strip_prefix(self.prefix.as_str())
@@ -109,8 +111,8 @@ impl Mount {
             .into_iter()
             .any(|root| is_below(rest, root));
         match rest {
-            // Where the path is `/auth` too, it is that of the pages behind a proxy that takes it
-            // off.
+            // If the mount path is `/auth` as well, this is the path of the pages behind a proxy
+            // that strips it.
             "" if !is_below(path, PAGES) => "/",
             _ if known || rest == "/" => rest,
             _ => path,
@@ -145,7 +147,7 @@ mod tests {
             assert_eq!(mount.api(), format!("{prefix}/api/auth"));
             for path in ["/", "/auth/sign-in?x=1", "/auth", "/api/auth/refresh"] {
                 assert_eq!(mount.outside(path), format!("{prefix}{path}"));
-                assert_eq!(mount.inside(path), path, "a proxy has taken it off");
+                assert_eq!(mount.inside(path), path, "a proxy has stripped it");
             }
             for path in [
                 "/auth/sign-in",
@@ -157,7 +159,7 @@ mod tests {
                 assert_eq!(
                     mount.inside(&format!("{prefix}{path}")),
                     path,
-                    "a proxy has left it"
+                    "a proxy has not stripped it"
                 );
             }
             for path in ["/dash", "/authors", "https://app.example.com/auth"] {

@@ -1,28 +1,30 @@
-//! Names that the operator chooses: of cookies, of the service, of roles, permissions and claims,
-//! of audiences. Each is a type or a check of its own, because each is put somewhere else.
+//! Names that the operator chooses: of cookies, the service, roles, permissions, claims and
+//! audiences. Each has a type or a check of its own, because each is used in a different syntax.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// What the names of all cookies begin with, before the dot.
+/// The common prefix of the names of all cookies, without the dot that follows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CookiePrefix(String);
 
-/// The text cannot begin the name of a cookie.
+/// The reason why a text cannot be the prefix of cookie names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidCookiePrefix {
-    /// RFC 6265 allows more; this is what every client and proxy reads alike.
+    /// It contains other characters. RFC 6265 allows more, but every client and proxy reads these
+    /// alike.
     #[error("write 1 to 64 letters, digits, - and _, such as better-auth")]
     Malformed,
-    /// A browser drops such a cookie unless its attributes are those of the prefix.
+    /// Browsers reject a cookie with this prefix unless its attributes are those that the prefix
+    /// demands.
     #[error(
-        "browsers keep {0} for cookies with certain attributes; the program adds the prefix that fits by itself, so write a name such as better-auth"
+        "browsers reserve {0} for cookies with certain attributes; the program adds the prefix that fits by itself, so write a name such as better-auth"
     )]
     Reserved(&'static str),
 }
 
-/// Prefixes with a meaning for browsers (RFC 6265bis section 4.1.3, and what Chromium adds), in any
-/// case.
+/// Prefixes with a meaning for browsers (RFC 6265bis section 4.1.3, and those that Chromium adds),
+/// in any case.
 const RESERVED_PREFIXES: [&str; 4] = ["__Host-", "__Secure-", "__Http-", "__Host-Http-"];
 
 impl FromStr for CookiePrefix {
@@ -50,11 +52,11 @@ impl fmt::Display for CookiePrefix {
     }
 }
 
-/// What mails and pages call the service.
+/// The name of the service in mails and pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceName(String);
 
-/// The text is too long for a line of a mail, or empty.
+/// The text is empty, or too long for a line of a mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("write a name of 1 to 100 characters")]
 pub struct InvalidName;
@@ -72,16 +74,16 @@ impl FromStr for ServiceName {
 }
 
 impl ServiceName {
-    /// The text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A role under `[roles]`. Roles are joined with commas in `role`.
+/// Checks the name of a role under `[roles]`. The column `role` joins names with commas.
 ///
 /// # Errors
-/// What may stand in one.
+/// A text for the operator that says which characters are allowed.
 pub fn role(name: &str) -> Result<(), String> {
     let good = (1..=64).contains(&name.len())
         && name
@@ -95,11 +97,11 @@ pub fn role(name: &str) -> Result<(), String> {
     }
 }
 
-/// A permission, or an audience: what RFC 6749 section 3.3 lets stand in a scope, without the comma
-/// that lists are written with.
+/// Checks a permission or an audience: the characters that RFC 6749 section 3.3 allows in a scope,
+/// without the comma, which separates items of lists.
 ///
 /// # Errors
-/// What may stand in one.
+/// A text for the operator that says which characters are allowed.
 pub fn token(text: &str) -> Result<String, String> {
     let good = (1..=512).contains(&text.len())
         && text
@@ -112,10 +114,10 @@ pub fn token(text: &str) -> Result<String, String> {
     }
 }
 
-/// The name of a claim under `[tokens.claims]`.
+/// Checks the name of a claim under `[tokens.claims]`.
 ///
 /// # Errors
-/// What may stand in one.
+/// A text for the operator that says which characters are allowed.
 pub fn claim(name: &str) -> Result<(), String> {
     let good = (1..=128).contains(&name.len())
         && name

@@ -1,10 +1,11 @@
-//! Which origins may speak to us with cookies: the public URL's own, its loopback names, and the
-//! operator's list. CORS, the cross-site check and the check of redirects use this one list.
+//! The trusted origins, which may send requests with cookies: the origin of the public URL, its
+//! loopback names, and the operator's list. CORS, the cross-site check and the check of redirects
+//! use this one list.
 //!
-//! Beside web origins the list takes those of native web views and browser extensions
+//! Besides web origins the list accepts those of native web views and browser extensions
 //! (`capacitor://localhost`, `tauri://localhost`, `chrome-extension://…`, `myapp://`), each exactly
-//! as the client sends it. Such a scheme belongs to an app on the user's device and to no host, so
-//! a star stands in none of them.
+//! as the client sends it. Such a scheme belongs to an app on the user's device and not to a host,
+//! so these entries cannot contain a wildcard.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,8 +15,8 @@ use url::Url;
 use super::location::in_header;
 use super::web_url::is_host;
 
-/// One entry of the list: an exact origin, or `https://*.example.com` whose star is exactly one
-/// label.
+/// One entry of the list: an exact origin, or `https://*.example.com`, whose wildcard matches
+/// exactly one label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OriginPattern(Kind);
 
@@ -26,19 +27,19 @@ enum Kind {
         host: String,
         port: Option<u16>,
     },
-    /// `scheme://authority`, the scheme in lower case and the rest as written.
+    /// `scheme://authority`, with the scheme in lower case and the rest as written.
     Native(String),
 }
 
-/// The text is no origin.
+/// The text is not an origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "write an origin such as https://app.example.com, https://*.example.com or capacitor://localhost, without path"
 )]
 pub struct InvalidOrigin;
 
-/// Schemes whose pages have no origin of their own, or that run or show what a link carries; and
-/// those of the web, which are read as such.
+/// Schemes that are refused as native origins: those whose pages have no origin of their own, those
+/// that run or show the content of a link, and those of the web, which are parsed as web origins.
 const NO_APP: [&str; 17] = [
     "http",
     "https",
@@ -59,7 +60,8 @@ const NO_APP: [&str; 17] = [
     "null",
 ];
 
-/// `scheme://authority` of a URL whose scheme belongs to an app, as browsers write it in `Origin`.
+/// Returns `scheme://authority` of a URL whose scheme belongs to an app, as browsers write it in
+/// `Origin`.
 fn native_origin(text: &str) -> Option<String> {
     let (scheme, rest) = text.split_once("://")?;
     let scheme = scheme.to_ascii_lowercase();
@@ -84,8 +86,8 @@ impl FromStr for OriginPattern {
                 Err(InvalidOrigin)
             };
         }
-        // A star stands for one label in front of a real domain; the URL parser refuses it, so it
-        // reads the rest.
+        // A wildcard stands for one label in front of a real domain. The URL parser refuses it, so
+        // it is removed before parsing.
         let (wild, plain) = match rest.strip_prefix("*.") {
             Some(base) if base.contains('.') => (true, base),
             Some(_) => return Err(InvalidOrigin),
@@ -160,14 +162,14 @@ impl OriginPattern {
     }
 }
 
-/// The list.
+/// The list of trusted origins.
 #[derive(Debug, Clone)]
 pub struct TrustedOrigins(Vec<OriginPattern>);
 
-/// The names of this very machine.
+/// The loopback names: hosts that mean this machine.
 pub const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
-/// Whether a host, as it stands in a URL, is a name or an address of this very machine.
+/// Returns whether a host, as written in a URL, is a loopback name or address.
 pub fn is_loopback(host: &str) -> bool {
     let bare = host
         .strip_prefix('[')
@@ -182,8 +184,8 @@ pub fn is_loopback(host: &str) -> bool {
 }
 
 impl TrustedOrigins {
-    /// The public URL's origin is always in it; if that is loopback, so is every loopback name on
-    /// its port.
+    /// Makes the list. It always contains the public URL's origin and, if that is a loopback name,
+    /// every loopback name on the same port.
     pub fn new(public_url: &Url, mut listed: Vec<OriginPattern>) -> Self {
         let port = public_url.port_or_known_default();
         let own = |host: &str| {
@@ -202,9 +204,9 @@ impl TrustedOrigins {
         Self(listed)
     }
 
-    /// Whether the list has the scheme of this native origin alone (`myapp://`): links into an app
-    /// are written `myapp://dashboard`, where what stands in the place of a host is the app's own,
-    /// and the device tells apps from each other by the scheme.
+    /// Returns whether the list contains only the scheme of this native origin (`myapp://`). Links
+    /// into an app are written `myapp://dashboard`, where the part in place of a host belongs to
+    /// the app, and the device distinguishes apps by their scheme.
     fn lists_scheme_of(&self, native: &str) -> bool {
         native.split_once("://").is_some_and(|(scheme, _)| {
             self.0
@@ -213,7 +215,8 @@ impl TrustedOrigins {
         })
     }
 
-    /// Whether the value of an `Origin` header is trusted; `null` and anything malformed is not.
+    /// Returns whether the value of an `Origin` header is trusted; `null` and malformed values are
+    /// not.
     pub fn contains(&self, origin: &str) -> bool {
         if native_origin(origin).is_some_and(|native| native == origin) {
             return self.0.iter().any(|entry| entry.is_native(origin));
@@ -224,8 +227,8 @@ impl TrustedOrigins {
         let Some(host) = url.host_str().filter(|host| is_host(host)) else {
             return false;
         };
-        // `Origin` is scheme, host and port and nothing else: what does not print back the same is
-        // forged.
+        // `Origin` is scheme, host and port and nothing else. A value that is not equal to its own
+        // serialisation is forged.
         let printed = url.origin().ascii_serialization();
         printed.eq_ignore_ascii_case(origin)
             && self
@@ -235,7 +238,7 @@ impl TrustedOrigins {
     }
 }
 
-/// The origin of a URL as the list writes it: of the web, or of an app. `None`: it has none.
+/// Returns the origin of a web or app URL in the form of the list; `None` if the URL has no origin.
 pub fn origin_of(target: &str) -> Option<String> {
     native_origin(target).or_else(|| {
         Url::parse(target)
@@ -246,14 +249,15 @@ pub fn origin_of(target: &str) -> Option<String> {
     })
 }
 
-/// How long a place may be in `Location`, in bytes: all headers of an answer stay within 4 KiB.
+/// The greatest length of a redirect target in `Location`, in bytes: all headers of an answer stay
+/// within 4 KiB.
 const LONGEST: usize = 2_560;
 
-/// Whether a redirect may go there: a path of our own, or a URL of a trusted origin. To an app's
-/// own scheme only if the operator has listed it: the links of mails carry tokens there, and the
-/// device decides which app gets them (RFC 8252 section 7.1).
+/// Returns whether a redirect to `target` is allowed: a path of this host, or a URL of a trusted
+/// origin. The scheme of an app is allowed only if the operator has listed it: links in mails carry
+/// tokens there, and the device decides which app receives them (RFC 8252 section 7.1).
 pub fn is_trusted_redirect(target: &str, trusted: &TrustedOrigins) -> bool {
-    // Letters of other scripts take up to three times as much room in a header.
+    // In a header, letters of other scripts take up to three times as much space.
     if in_header(target).len() > LONGEST {
         return false;
     }
@@ -275,8 +279,8 @@ pub fn is_trusted_redirect(target: &str, trusted: &TrustedOrigins) -> bool {
     {
         return true;
     }
-    // The origin of `blob:https://…` is that of the URL inside it, which is no place to go to: the
-    // scheme must be the origin's own.
+    // The origin of `blob:https://…` is that of the URL inside it, which is not a target for a
+    // redirect: the scheme has to be that of the origin.
     let is_its_own = |url: &Url, origin: &str| {
         origin
             .split_once("://")

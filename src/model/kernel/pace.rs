@@ -1,27 +1,27 @@
-//! How fast background work on many rows goes. It is done in pieces with pauses between them: a
-//! request that meets a piece waits for no longer than it would for another request, and most of
-//! the time belongs to the requests.
+//! Sets the pace of background work on many rows. The work is done in pieces with pauses between
+//! them: a request that meets a piece waits no longer than it would for another request, and most
+//! of the time is left to requests.
 
 use std::time::Duration;
 
-/// Rows of a piece while the database is quick, unless another number is asked for. A piece never
-/// has less than half of them: the whole of the work must come to its end on a slow disk, too.
+/// Rows of a piece while the database is fast, unless the caller asks for another number. A piece
+/// never has less than half of them, because the work has to finish on a slow disk, too.
 const ROWS: i64 = 50;
-/// A piece that took longer is followed by a smaller one.
+/// A piece that took longer than this is followed by a smaller one.
 const LONG: Duration = Duration::from_millis(5);
-/// A piece that took no longer is followed by a larger one.
+/// A piece that took at most this long is followed by a larger one.
 const SHORT: Duration = Duration::from_millis(2);
-/// The part of its full size by which a piece grows.
+/// A piece grows by this fraction of its full size: one tenth.
 const STEP: i64 = 10;
-/// A pause is so many times as long as the piece before it: while a piece takes no longer than
-/// 12.5 ms, a fifth of the time is the work's.
+/// A pause is this many times as long as the piece before it. While a piece takes at most 12.5 ms,
+/// a fifth of the time is spent on the work.
 const PAUSES: u32 = 4;
-/// The shortest pause.
+/// The shortest pause between pieces.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
-/// The longest pause, so that the work comes to its end on a slow machine, too.
+/// The longest pause, so that the work finishes on a slow machine, too.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
-/// The size of the next piece, by what the last ones took.
+/// Computes the size of the next piece from the time that the last ones took.
 #[derive(Debug, Clone)]
 pub struct Pace {
     rows: i64,
@@ -35,18 +35,18 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// Starts with pieces of so many rows; no piece will be larger.
+    /// Starts with pieces of this many rows; no later piece is larger.
     pub fn of(rows: i64) -> Self {
         Self { rows, most: rows }
     }
 
-    /// How many rows the next piece may write.
+    /// Returns how many rows the next piece may write.
     pub fn rows(&self) -> i64 {
         self.rows
     }
 
-    /// Adapts the next piece to the time for which the last one kept the database at work, its
-    /// commit included, and returns the pause between the two.
+    /// Adapts the size of the next piece to the time that the database spent on the last one, its
+    /// commit included. Returns the pause between the two.
     pub fn pause_after(&mut self, took: Duration) -> Duration {
         if took > LONG {
             self.rows = (self.rows / 2).max(self.most / 2);
@@ -63,7 +63,7 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// Marks so many rows; tells the time that the pieces took and the time of the pauses.
+    /// Marks this many rows and returns the time that the pieces took and the time of the pauses.
     fn simulate(rows: i64, took: impl Fn(i64) -> Duration) -> (Duration, Duration) {
         let (mut pace, mut left) = (Pace::default(), rows);
         let (mut work, mut pauses) = (Duration::ZERO, Duration::ZERO);
@@ -91,7 +91,7 @@ mod tests {
     fn a_piece_that_takes_long_is_followed_by_smaller_ones_until_they_are_short_again() {
         let mut pace = Pace::default();
         let mut after = |took| (pace.pause_after(took), pace.rows());
-        assert_eq!(after(MS), (MS * 10, 50), "never more than at first");
+        assert_eq!(after(MS), (MS * 10, 50), "never larger than at first");
         assert_eq!(after(MS * 6), (MS * 24, 25));
         assert_eq!(after(MS * 90), (MS * 50, 25), "both have a bound");
         assert_eq!(after(MS * 3), (MS * 12, 25));

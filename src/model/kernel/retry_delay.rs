@@ -1,9 +1,9 @@
-//! How long to wait before something that failed is tried again.
+//! The delay before a failed action is tried again.
 
 use std::time::Duration;
 
-/// Returns the delay after this many attempts: `first` after one, twice as long after each further
-/// one, never longer than `longest`.
+/// Returns the delay after this many attempts: `first` after one attempt, doubled after each
+/// further one, and at most `longest`.
 pub fn retry_delay(attempts: u32, first: Duration, longest: Duration) -> Duration {
     let doubled = 2_u32.saturating_pow(attempts.saturating_sub(1));
     first.saturating_mul(doubled).min(longest)

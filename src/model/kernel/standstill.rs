@@ -1,49 +1,50 @@
-//! When the service stood still. A client cannot hear an answer while the writer, the disk, the
-//! connections or the whole process stand still, and so the grace of a retry is counted without
-//! such times. Every process notes a heartbeat once a second, by the way that a refresh takes; a
-//! gap between two of them is a standstill, however it came about.
-//! `docs/decisions/0011-standstills.md` has the reasons and the bounds.
+//! Times in which the service stood still. A client cannot receive an answer while the writer, the
+//! disk, the connections or the whole process stand still, so such times are not counted towards
+//! the grace of a retry. Every process writes a heartbeat once a second through the same path as a
+//! refresh; a gap between two heartbeats is a standstill, whatever its cause.
+//! `docs/decisions/0011-standstills.md` gives the reasons and the bounds.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::time::Timestamp;
 
-/// How often a process notes that it serves.
+/// The interval of heartbeats.
 pub const BEAT: Duration = Duration::from_secs(1);
-/// A longer gap between two heartbeats is a standstill; a shorter one is covered by the grace
-/// itself. As long as a client waits for an answer.
+/// A gap between two heartbeats that is longer than this is a standstill; a shorter one is covered
+/// by the grace itself. Equal to the time that a client waits for an answer.
 pub const NOTICED: Duration = Duration::from_secs(5);
-/// Another replica is silent after this time: clocks of replicas may differ.
+/// Another replica counts as silent after this time; it is longer, because clocks of replicas may
+/// differ.
 pub const SILENT: Duration = Duration::from_secs(10);
-/// The silence of another replica that never comes back is counted for so long.
+/// If a silent replica never comes back, its silence is counted for this long.
 pub const SILENCE_COUNTED: Duration = Duration::from_secs(600);
-/// After a standstill of this process requests that were sent before it are still being read, for
-/// as long as a client waits for an answer.
+/// After a standstill, a process still reads requests that were sent before it, for this long: the
+/// time that a client waits for an answer.
 pub const SETTLING: Duration = Duration::from_secs(5);
 
 /// Whose heartbeats stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whose {
-    /// Those of the process that decides, or of the whole service: any request may have waited.
+    /// Those of the deciding process or of the whole service: any request may have waited.
     Ours,
-    /// Those of another replica: it may have swallowed answers to what was refreshed before and
-    /// when it stopped, and nothing later.
+    /// Those of another replica: answers to refreshes shortly before it stopped may be lost, but no
+    /// later ones.
     AnotherReplica,
 }
 
-/// A time in which a process did not serve.
+/// A time in which a process did not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standstill {
     /// The last heartbeat before it.
     pub began_at: Timestamp,
-    /// The first one after it.
+    /// The first heartbeat after it.
     pub ended_at: Timestamp,
-    /// Whose it was.
+    /// Which process stood still.
     pub whose: Whose,
 }
 
-/// The standstills that may matter to a decision at one moment.
+/// The standstills that matter to a decision at one time.
 #[derive(Debug, Clone, Default)]
 pub struct Standstills {
     all: Vec<Standstill>,
@@ -51,7 +52,7 @@ pub struct Standstills {
 }
 
 impl Standstills {
-    /// These, of a process that is not settling.
+    /// Makes the value of a process that is not settling.
     pub fn of(all: Vec<Standstill>) -> Self {
         Self {
             all,
@@ -59,13 +60,13 @@ impl Standstills {
         }
     }
 
-    /// Whether this process stood still a moment ago: requests that it reads now may have been sent
-    /// long before.
+    /// Returns whether this process stood still a moment ago, so that requests that it reads now
+    /// may have been sent long before.
     pub fn is_settling(&self) -> bool {
         self.settling
     }
 
-    /// How long after a rotation it is, without the time in which the service stood still.
+    /// Returns the time since a rotation without the times in which the service stood still.
     pub fn served_since(&self, rotated_at: Timestamp, now: Timestamp) -> Duration {
         let counts = |s: &&Standstill| s.whose == Whose::Ours || rotated_at <= s.began_at + SILENT;
         let cut = |s: &Standstill| (s.began_at.max(rotated_at), s.ended_at.min(now));
@@ -87,39 +88,41 @@ impl Standstills {
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct Observations {
     last_beat: Option<Timestamp>,
-    /// The clock was wrong since then: what it says of the time in between is no gap.
+    /// Whether the clock has been wrong since the last heartbeat, so that the gap cannot be
+    /// computed.
     doubted: bool,
     settled_at: Option<Timestamp>,
     all: Vec<Standstill>,
 }
 
-/// What this process knows of standstills. Until the first heartbeat it knows of none.
+/// The standstills that this process knows of. Until its first heartbeat it knows of none.
 #[derive(Debug, Default)]
-pub struct Watch(Mutex<Seen>);
+pub struct Watch(Mutex<Observations>);
 
 impl Watch {
-    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+    fn seen(&self) -> std::sync::MutexGuard<'_, Observations> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The last heartbeat that was written.
+    /// Returns the time of the last heartbeat that was written.
     pub fn last_beat(&self) -> Option<Timestamp> {
         self.seen().last_beat
     }
 
-    /// No heartbeat was written, because the database's clock contradicts that of this process.
+    /// Records that no heartbeat was written because the database's clock contradicts that of this
+    /// process.
     pub fn doubt(&self) {
         self.seen().doubted = true;
     }
 
-    /// Whether the clock was wrong since the last heartbeat.
+    /// Returns whether the clock has been wrong since the last heartbeat.
     pub fn is_doubted(&self) -> bool {
         self.seen().doubted
     }
 
-    /// The gap since the last heartbeat, if it is a standstill.
+    /// Returns the gap since the last heartbeat if it is a standstill.
     pub fn gap(last_beat: Option<Timestamp>, now: Timestamp) -> Option<Standstill> {
         let began_at = last_beat.filter(|last| now.since(*last) > NOTICED)?;
         Some(Standstill {
@@ -129,9 +132,9 @@ impl Watch {
         })
     }
 
-    /// A heartbeat was written at this moment. `stood_still`: that of this process or of the whole
-    /// service, which it ended; `others`: what the database says of other replicas; `keep`: how
-    /// long a standstill that is over can still matter.
+    /// Records that a heartbeat was written at `now`. `stood_still` is the standstill of this
+    /// process or of the whole service that this heartbeat ended; `others` are those of other
+    /// replicas according to the database; `keep` is how long a past standstill can still matter.
     pub fn beat(
         &self,
         now: Timestamp,
@@ -150,13 +153,14 @@ impl Watch {
         seen.all.extend(others);
     }
 
-    /// The clock was moved on purpose: the time since the last heartbeat was no standstill.
+    /// Records that the clock was moved on purpose: the time since the last heartbeat was not a
+    /// standstill.
     pub fn lived_until(&self, now: Timestamp) {
         let mut seen = self.seen();
         seen.last_beat = seen.last_beat.map(|_| now);
     }
 
-    /// What matters to a decision at this moment: the gap since the last heartbeat too.
+    /// Returns what matters to a decision at `now`, including the gap since the last heartbeat.
     pub fn at(&self, now: Timestamp) -> Standstills {
         let seen = self.seen();
         let gap = Self::gap(seen.last_beat, now);
@@ -231,7 +235,7 @@ mod tests {
         let watch = Watch::default();
         assert!(
             !watch.at(at(1_000)).is_settling(),
-            "no heartbeat: nothing is known"
+            "without a heartbeat, nothing is known"
         );
         watch.beat(at(0), None, vec![], Duration::from_secs(30));
         let (prompt, late) = (watch.at(at(5)), watch.at(at(60)));
@@ -259,7 +263,7 @@ mod tests {
         assert_eq!(
             watch.at(at(91)).served_since(at(0), at(91)),
             Duration::from_secs(91),
-            "it matters no more"
+            "it does not matter any more"
         );
     }
 }

@@ -1,6 +1,6 @@
-//! Points in time: Unix milliseconds inside, ISO 8601 with exactly three fractional digits and `Z`
-//! outside (the Better Auth client parses six digits wrongly by minutes). Where the time comes from
-//! is `clock`'s business.
+//! Points in time: Unix milliseconds inside the service, ISO 8601 with exactly three fractional
+//! digits and `Z` outside (the Better Auth client misreads six digits by minutes). `clock` reads
+//! the time.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -14,47 +14,47 @@ use serde::{Serialize, Serializer};
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// Whole seconds, rounded down.
+    /// Returns whole seconds, rounded down.
     pub fn seconds(self) -> i64 {
         self.0.div_euclid(1000)
     }
 
-    /// How long after `earlier` this is; zero if it is not.
+    /// Returns how long after `earlier` this is; zero if it is not later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// From an ISO 8601 text with a time zone, within the bounds of [`Self::from_outside`].
+    /// Parses an ISO 8601 text with a time zone, within the bounds of [`Self::from_outside`].
     pub fn parse(text: &str) -> Option<Self> {
         DateTime::parse_from_rfc3339(text)
             .ok()
             .and_then(|time| Self::from_outside(time.timestamp_millis()))
     }
 
-    /// A time in Unix milliseconds that a client or an operator names: of the years 1970 to 9999.
-    /// What lies beyond has no form of four digits for the year, and clients, databases and sums
-    /// with a duration break on it.
+    /// Checks a time in Unix milliseconds that a client or an operator names: years 1970 to 9999.
+    /// Outside of this range the year does not have four digits, and clients, databases and
+    /// additions of durations fail.
     pub fn from_outside(ms: i64) -> Option<Self> {
         (0..=Self::LATEST.0).contains(&ms).then_some(Self(ms))
     }
 
-    /// 9999-12-31T23:59:59.999Z.
+    /// The latest time, 9999-12-31T23:59:59.999Z.
     pub const LATEST: Self = Self(253_402_300_799_999);
 
-    /// The same instant for the cron library; `None` outside the years it can hold.
+    /// Converts to the type of the cron library; `None` outside the years that it supports.
     pub fn to_utc(self) -> Option<DateTime<Utc>> {
         DateTime::from_timestamp_millis(self.0)
     }
 }
 
-/// A duration in whole milliseconds, as stored.
+/// Converts a duration to whole milliseconds, as stored.
 pub fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl Add<Duration> for Timestamp {
     type Output = Self;
-    /// Never later than [`Timestamp::LATEST`], unless it was so before.
+    /// Adds a duration. The sum is at most [`Timestamp::LATEST`], unless `self` was later before.
     fn add(self, duration: Duration) -> Self {
         Self(
             self.0

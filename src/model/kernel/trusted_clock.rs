@@ -1,6 +1,6 @@
 //! Whether this machine's clock may be trusted with what cannot be undone: deleting, rotating,
-//! giving up. Decided purely from what the database knows of the time. A `ConfirmedNow` comes only
-//! from here, and everything that destroys takes one, so the check cannot be forgotten.
+//! giving up. A pure function of what the database knows about the time. Only this module makes a
+//! `ConfirmedNow`, and everything destructive takes one, so that the check cannot be forgotten.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::time::Timestamp;
 /// How far the clock may be from the last confirmed time before an operator has to confirm it.
 pub const MAX_GAP: Duration = Duration::from_secs(86_400);
 
-/// A moment by a clock that was checked.
+/// The time of a clock that was checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConfirmedNow {
     now: Timestamp,
@@ -17,44 +17,45 @@ pub struct ConfirmedNow {
 }
 
 impl ConfirmedNow {
-    /// The moment.
+    /// Returns the time that was checked.
     pub fn now(self) -> Timestamp {
         self.now
     }
 
-    /// How far this may lie ahead of the database's own clock when a statement uses it; `None`:
-    /// that is not compared.
+    /// Returns how far this time may be ahead of the database's own clock when a statement uses it;
+    /// `None` means that it is not compared.
     pub fn max_skew(self) -> Option<Duration> {
         self.max_skew
     }
 }
 
-/// What the database knows of the time.
+/// What the database knows about the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Evidence {
-    /// The database server's clock; `None` where it has none of its own (SQLite).
+    /// The database server's clock; `None` if it has none of its own (SQLite).
     pub database: Option<Timestamp>,
     /// The newest time at which a job ran on a confirmed clock; `None` before the first run.
     pub last_confirmed: Option<Timestamp>,
 }
 
-/// Why a clock is not trusted. Milliseconds; positive means that the clock is ahead.
+/// Why a clock is not trusted. Differences are in milliseconds; positive means that the clock is
+/// ahead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Doubt {
-    /// Too far from the database server's clock.
+    /// The difference to the database server's clock is too large.
     #[error("this machine's clock is {} {} the database's", distance(*.0), direction(*.0))]
     Database(i64),
-    /// Too far from the last confirmed time.
+    /// The difference to the last confirmed time is too large.
     #[error("this machine's clock is {} {} the last confirmed time; if it is right, run `countersign clock confirm`", distance(*.0), direction(*.0))]
     LastRun(i64),
-    /// Set while the process ran: too far from the time that the monotonic clock has counted since
-    /// the wall clock was last found right.
+    /// The wall clock was set while the process ran: its difference to the monotonic clock, counted
+    /// from when the wall clock was last confirmed, is too large.
     #[error("this machine's clock was set while the process ran and is {} {} the time that has passed; if it is right, run `countersign clock confirm`", distance(*.0), direction(*.0))]
     Uptime(i64),
 }
 
 impl Doubt {
-    /// How far the clock is ahead, in milliseconds; negative: behind.
+    /// Returns how far the clock is ahead, in milliseconds; negative if it is behind.
     pub fn ahead_ms(self) -> i64 {
         match self {
             Self::Database(ms) | Self::LastRun(ms) | Self::Uptime(ms) => ms,
@@ -62,7 +63,7 @@ impl Doubt {
     }
 }
 
-/// Whole days from two days on, else exactly.
+/// Formats a difference: in whole days from two days on, exactly below that.
 fn distance(ms: i64) -> String {
     let exact = Duration::from_millis(ms.unsigned_abs());
     match exact.as_secs() / MAX_GAP.as_secs() {
@@ -75,11 +76,11 @@ fn direction(ms: i64) -> &'static str {
     if ms > 0 { "ahead of" } else { "behind" }
 }
 
-/// Checks the clock. `max_skew` is how far it may be from the database server's; zero: that one is
-/// not asked.
+/// Checks the clock. `max_skew` is the allowed difference to the database server's clock; zero
+/// turns that comparison off.
 ///
 /// # Errors
-/// The reason why nothing may be destroyed at this moment.
+/// The reason why nothing destructive may be done at this time.
 pub fn confirm(
     now: Timestamp,
     evidence: Evidence,
@@ -101,8 +102,8 @@ pub fn confirm(
     })
 }
 
-/// Whether the wall clock was set further than it may be wrong: `passed` is what the monotonic
-/// clock has counted since the wall clock was right.
+/// Returns whether the wall clock was set by more than the tolerance. `passed` is the time that the
+/// monotonic clock has counted since the wall clock was right.
 pub fn set_since(now: Timestamp, was_right_at: Timestamp, passed: Duration) -> Option<Doubt> {
     beyond(now, was_right_at + passed, MAX_GAP).map(Doubt::Uptime)
 }
@@ -133,7 +134,7 @@ mod tests {
             )
             .map(ConfirmedNow::now)
         };
-        assert_eq!(by(None, None), Ok(NOW), "nothing has ever run here");
+        assert_eq!(by(None, None), Ok(NOW), "no job has run before");
         for last in [NOW - MAX_GAP, NOW, NOW + MAX_GAP] {
             assert_eq!(by(None, Some(last)), Ok(NOW));
         }
@@ -155,7 +156,7 @@ mod tests {
             by(Some(NOW + SKEW + MS), Some(NOW)),
             Err(Doubt::Database(-5_001))
         );
-        // Both clocks of one machine are wrong together.
+        // Both clocks of one machine are wrong by the same amount.
         assert_eq!(
             by(Some(NOW), Some(NOW - MAX_GAP * 100)),
             Err(Doubt::LastRun(100 * day))

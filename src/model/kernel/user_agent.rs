@@ -1,10 +1,10 @@
-//! What people call the thing that a session was opened with. The parsing is a library's; sites lie
-//! about themselves, and so this is for reading alone.
+//! A readable name for the device of a session. A library parses the user agent; clients may send
+//! anything there, so the name is for display only.
 
 use woothee::parser::Parser;
 use woothee::woothee::VALUE_UNKNOWN;
 
-/// Such as `Firefox on Linux`; `None` if the text tells nothing.
+/// Returns a name such as `Firefox on Linux`; `None` if the text is not recognised.
 pub fn device(user_agent: &str) -> Option<String> {
     let found = Parser::new().parse(user_agent)?;
     let known = |name: &str| (name != VALUE_UNKNOWN && !name.is_empty()).then(|| name.to_owned());

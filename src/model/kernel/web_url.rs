@@ -1,6 +1,6 @@
-//! URLs of the web as settings name them. The host of a URL by the WHATWG may hold `;`, `,` and
-//! quotes, which mean something in headers and policies: here it is a name of letters, digits, `-`
-//! and `_`, or an address.
+//! Web URLs in settings. By the WHATWG standard the host of a URL may contain `;`, `,` and quotes,
+//! which have a meaning in headers and policies. Here a host is a name of letters, digits, `-` and
+//! `_`, or an IP address.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -8,33 +8,35 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use serde::Serialize;
 use url::Url;
 
-/// Why a text is no URL that a setting can have. The text is not repeated: it may hold a password.
+/// The reason why a text is not a URL that a setting can have. It does not repeat the text, which
+/// may contain a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUrl {
-    /// The parser refuses it.
+    /// The URL parser refuses it.
     #[error("is not a URL: {0}")]
     Malformed(#[from] url::ParseError),
-    /// RFC 3986 lets some characters stand in a URL, and no others.
+    /// It contains a character that RFC 3986 does not allow in a URL.
     #[error(
-        "holds {0:?}, which cannot stand in a URL; write it percent-encoded, and a host of other scripts in its ASCII form (xn--…)"
+        "holds {0:?}, which a URL cannot contain; write it percent-encoded, and a host of other scripts in its ASCII form (xn--…)"
     )]
     Character(char),
-    /// No host, or not one that DNS or an address can be.
+    /// It has no host, or one that is neither a DNS name nor an IP address.
     #[error("its host is neither a name of letters, digits, - and _ nor an IP address")]
     Host,
-    /// `https:host` or backslashes: browsers and programs read it differently.
+    /// It is written `https:host` or with backslashes, which browsers and programs read
+    /// differently.
     #[error("write it as https://host/path")]
     Slashes,
 }
 
-/// The longest URL, in bytes.
+/// The greatest length of a URL, in bytes.
 const LONGEST: usize = 2_048;
 
-/// Reads an absolute http or https URL.
+/// Parses an absolute http or https URL.
 ///
 /// # Errors
-/// See [`InvalidUrl`]. Which of the two schemes, and whether it may have a user, a query or a
-/// fragment, is for the setting to say.
+/// See [`InvalidUrl`]. The caller checks which of the two schemes it has and whether it may have a
+/// user, a query or a fragment.
 pub fn parse(text: &str) -> Result<Url, InvalidUrl> {
     if let Some(odd) = text
         .chars()
@@ -53,7 +55,8 @@ pub fn parse(text: &str) -> Result<Url, InvalidUrl> {
     }
 }
 
-/// Whether a host, as it stands in a URL, is a name of letters, digits, `-` and `_`, or an address.
+/// Returns whether a host, as written in a URL, is a name of letters, digits, `-` and `_`, or an IP
+/// address.
 pub fn is_host(host: &str) -> bool {
     if let Some(address) = host
         .strip_prefix('[')
@@ -77,10 +80,10 @@ pub fn is_host(host: &str) -> bool {
 pub struct Issuer(String);
 
 impl Issuer {
-    /// Reads it.
+    /// Parses an issuer and returns it with its URL.
     ///
     /// # Errors
-    /// What is wrong, in words for the operator.
+    /// A text for the operator that says what is wrong.
     pub fn parse(text: &str) -> Result<(Self, Url), String> {
         let url = parse(text).map_err(|e| e.to_string())?;
         let is_bare = url.query().is_none()
@@ -97,12 +100,12 @@ impl Issuer {
         }
     }
 
-    /// The origin and path of the public URL.
+    /// Makes the issuer from the origin and path of the public URL.
     pub fn of(public_url: &Url) -> Self {
         Self(public_url.as_str().trim_end_matches('/').to_owned())
     }
 
-    /// The text.
+    /// Returns the issuer as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,25 +1,25 @@
-//! Which state of the key ring somebody means. The version rises with every change, but a database
-//! that went back (a failover, a restore) reaches the same version again with other keys: the
-//! random identity tells the two apart.
+//! Identifies a state of the key ring. The version rises with every change, but a database that was
+//! restored to an earlier state (a failover, a backup) reaches the same version again with other
+//! keys. The random identity distinguishes the two.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::key::{Key, Ring, State};
 
-/// A state of the ring. Two are the same only if both parts are; neither says which of two
-/// different states is newer.
+/// A state of the key ring. Two are the same only if both parts are equal. Neither part says which
+/// of two different states is newer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RingId {
-    /// Rises with every change; 0 before the first.
+    /// The number of changes; 0 before the first one.
     pub version: i64,
-    /// Random, another one with every change; 0 where a program wrote it that knows no identity.
+    /// A random number that every change replaces; 0 if an older program wrote the state.
     pub identity: i64,
 }
 
-/// The text is no state of the ring.
+/// The text does not name a state of the key ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this is no state of the key ring")]
+#[error("this is not a state of the key ring")]
 pub struct InvalidRingId;
 
 impl FromStr for RingId {
@@ -41,20 +41,20 @@ impl fmt::Display for RingId {
     }
 }
 
-/// What a database that went back has lost, as far as a process that saw the later state can tell.
-/// All lists hold kids.
+/// What a database lost when it was restored to an earlier state, as far as a process that saw the
+/// later state can tell. All lists hold kids.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Losses {
-    /// Keys that are not there any more: what they signed is refused from now on.
+    /// Keys that do not exist any more: tokens that they signed are refused from now on.
     pub missing: Vec<String>,
-    /// Keys that are in an earlier state of their life again, such as active after retired.
+    /// Keys that are in an earlier state of their life again, for example active after retired.
     pub earlier: Vec<String>,
 }
 
 impl Losses {
-    /// Compares the ring that a process holds with the one that the database has. A key's row stays
-    /// for ever and its state only moves forward, so anything else means that the database went
-    /// back.
+    /// Compares the key ring that a process holds with that of the database. The row of a key is
+    /// kept permanently and its state only moves forward, so any other difference means that the
+    /// database was restored to an earlier state.
     pub fn between(held: &Ring, found: &Ring) -> Self {
         let mut losses = Self::default();
         for key in &held.keys {
@@ -67,7 +67,7 @@ impl Losses {
         losses
     }
 
-    /// Whether nothing was lost.
+    /// Returns whether nothing was lost.
     pub fn is_empty(&self) -> bool {
         self.missing.is_empty() && self.earlier.is_empty()
     }

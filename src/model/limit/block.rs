@@ -1,4 +1,4 @@
-//! A network that an operator has shut out for a time.
+//! A network that an operator has blocked for a time.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
@@ -8,62 +8,63 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use super::network::embedded;
 use crate::model::kernel::time::Timestamp;
 
-/// The longest block; a network changes hands.
+/// The longest block. It is limited because networks change owners.
 pub const LONGEST: Duration = Duration::from_secs(30 * 86_400);
 
-/// One of them.
+/// A block of one network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
-    /// Which addresses.
+    /// The IP addresses that are blocked.
     pub network: IpNet,
-    /// Why, in the operator's words; may be empty.
+    /// The operator's reason; may be empty.
     pub reason: String,
     /// When it was made.
     pub created_at: Timestamp,
-    /// When it ends.
+    /// When the block ends.
     pub ends_at: Timestamp,
 }
 
 impl Block {
-    /// How long it lasts from now on. It never lasts longer than it was made for, also where the
-    /// clock that made it was ahead.
+    /// Returns how long the block lasts from now on. The result is at most its original duration,
+    /// even if the clock that made it was ahead.
     pub fn left(&self, now: Timestamp) -> Duration {
         self.ends_at
             .since(now)
             .min(self.ends_at.since(self.created_at))
     }
 
-    /// Whether it is of this address. An IPv4 address inside IPv6, mapped or translated (NAT64), is
-    /// the IPv4 address, as for the limits.
+    /// Returns whether the block covers this address. An IPv4 address inside IPv6, mapped or
+    /// translated (NAT64), counts as the IPv4 address, as for the rate limits.
     pub fn holds(&self, address: IpAddr) -> bool {
         self.network.contains(&address.to_canonical()) || self.network.contains(&embedded(address))
     }
 }
 
-/// The text names no network that clients can have.
+/// The reason why a text does not name a network that clients can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidNetwork {
-    /// It is neither a network nor an address.
-    #[error("write a network such as 198.51.100.0/24, or an address")]
+    /// It is neither a network nor an IP address.
+    #[error("write a network such as 198.51.100.0/24, or an IP address")]
     Unreadable,
-    /// It has all IPv4 addresses in the form that they have inside IPv6, alone or among others.
+    /// It is an IPv6 network that contains all IPv4 addresses in their IPv6 form.
     #[error(
         "this IPv6 network holds every IPv4 address in its IPv6 form; write the IPv4 network that is meant, or 0.0.0.0/0"
     )]
     EveryIpv4,
 }
 
-/// The IPv4-mapped addresses, and those of a NAT64 (RFC 6052): both stand for IPv4.
+/// The prefixes of IPv4-mapped addresses and of NAT64 (RFC 6052): both stand for IPv4.
 const IPV4_INSIDE: [Ipv6Addr; 2] = [
     Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0),
     Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0),
 ];
-/// How long their prefixes are.
+/// The length of both prefixes, in bits.
 const INSIDE: u8 = 96;
 
-/// A network as an operator writes it: `192.0.2.0/24`, or a single address. Bits behind the prefix
-/// are dropped. A network of IPv4 addresses inside IPv6 is the IPv4 network: `::ffff:192.0.2.0/120`
-/// and `64:ff9b::192.0.2.0/120` are `192.0.2.0/24`. `::/0` is all of IPv6.
+/// Parses a network as an operator writes it: `192.0.2.0/24`, or a single IP address. Bits after
+/// the prefix are cleared. A network of IPv4 addresses inside IPv6 is converted to IPv4:
+/// `::ffff:192.0.2.0/120` and `64:ff9b::192.0.2.0/120` become `192.0.2.0/24`. `::/0` means all of
+/// IPv6.
 pub fn network(text: &str) -> Result<IpNet, InvalidNetwork> {
     let net = text
         .parse()
@@ -79,8 +80,8 @@ pub fn network(text: &str) -> Result<IpNet, InvalidNetwork> {
 fn without_ipv4(net: Ipv6Net) -> Result<IpNet, InvalidNetwork> {
     let length = net.prefix_len();
     if length <= INSIDE {
-        // All of IPv6 is meant as such. Any other that reaches so far would not match the clients
-        // whose addresses it seems to name.
+        // All of IPv6 is a deliberate choice. Any other network this wide would not match the
+        // clients whose addresses it seems to name.
         let mixed = length > 0 && IPV4_INSIDE.iter().any(|address| net.contains(address));
         return if mixed {
             Err(InvalidNetwork::EveryIpv4)

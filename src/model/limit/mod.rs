@@ -1,4 +1,4 @@
-//! Rate limits, blocked networks, and how places are shared between networks.
+//! Rate limits, blocked networks, and how a bounded resource is shared between networks.
 
 pub mod block;
 pub mod network;

@@ -1,28 +1,28 @@
-//! How a bounded number of places is shared between networks, decided purely: no network takes all
-//! of them from the others.
+//! How a bounded number of slots is shared between networks, as a pure function: no network can
+//! take all of them from the others.
 
 use std::time::Duration;
 
-/// What is known when a network asks for one more place.
+/// The load at the time when a network asks for one more slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Load {
-    /// How many places there are.
+    /// The number of slots.
     pub places: usize,
-    /// How many of them are worked on at a time.
+    /// How many of them are processed at a time.
     pub threads: usize,
-    /// What the work of one place takes; zero while that is unknown.
+    /// The usual duration of the work of one slot; zero while it is unknown.
     pub usual: Duration,
-    /// The longest time for which a request may wait until its work begins.
+    /// The longest time that a request may wait until its work begins.
     pub patience: Duration,
-    /// How many places are taken.
+    /// The number of slots in use.
     pub taken: usize,
-    /// How many of those the network has that asks.
+    /// How many of the used slots belong to the network that asks.
     pub held: usize,
 }
 
 impl Load {
-    /// The places that can be given: no more than there are, and none whose work would begin later
-    /// than the patience lasts.
+    /// Returns how many slots can be given: at most `places`, and none whose work would begin after
+    /// `patience`.
     fn capacity(&self) -> usize {
         let in_time = self
             .patience
@@ -35,9 +35,9 @@ impl Load {
         self.places.min(in_time.saturating_add(self.threads))
     }
 
-    /// Whether the network gets the place: as long as it holds fewer places than are free for all.
-    /// One network alone gets half of them, two that ask for all get a third each, and one that
-    /// holds none gets the last. Some are always left for the next network.
+    /// Returns whether the network gets the slot: it does while it holds fewer slots than are free.
+    /// One network alone gets half of them, two that ask for all get a third each, and a network
+    /// that holds none gets the last one. Some slots are always left for the next network.
     pub fn admits(&self) -> bool {
         self.held < self.capacity().saturating_sub(self.taken)
     }
@@ -56,7 +56,8 @@ mod tests {
         held: 0,
     };
 
-    /// How many places each of so many networks has once all of them have asked by turns until none
+    /// Computes how many slots each of so many networks has after all of them have asked by turns
+    /// until none gets another one.
     /// gets another.
     fn greedy(networks: usize, load: Load) -> Vec<usize> {
         let mut held = vec![0; networks];
@@ -107,14 +108,14 @@ mod tests {
                 [places.div_ceil(2)],
                 "one alone has half of them"
             );
-            assert!(greedy(1, load)[0] < places, "and never all");
+            assert!(greedy(1, load)[0] < places, "but never all");
         }
     }
 
     #[test]
     fn a_place_whose_turn_would_come_too_late_is_none() {
-        // A hash takes a quarter of a second: eight begin within two seconds, behind those that are
-        // at work.
+        // A hash takes a quarter of a second: eight of them begin within two seconds, after those
+        // that are being computed.
         let slow = Load {
             threads: 1,
             usual: Duration::from_millis(250),
@@ -130,7 +131,7 @@ mod tests {
         };
         assert_eq!((admitted(8), admitted(9)), (true, false));
         assert_eq!(greedy(1, slow), [5], "a share of those nine");
-        // However slow it is, a thread that is idle is not refused.
+        // However slow hashing is, an idle thread takes a request.
         let slowest = Load {
             usual: Duration::from_secs(60),
             ..slow

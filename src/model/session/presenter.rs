@@ -1,33 +1,33 @@
-//! Who presented a refresh token: where from, with what, since when. Kept sealed in the session's
-//! row and opened only when a spent token was used again, so that the owner and an operator see
-//! both sides.
+//! The presenter of a refresh token: IP address, user agent and since when. Kept sealed in the
+//! session's row and opened only when a spent token is used again, so that the owner and an
+//! operator can see both sides.
 
 use std::net::IpAddr;
 
 use crate::model::kernel::time::Timestamp;
 use crate::model::kernel::user_agent::device;
 
-/// Bytes of an agent that are kept.
+/// How many bytes of a user agent are kept.
 pub const KEPT_AGENT: usize = 160;
 
-/// One side of a session.
+/// One side that has used a session's tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Presenter {
-    /// Empty if unknown.
+    /// IP address; empty if unknown.
     pub ip_address: String,
-    /// Empty if unknown.
+    /// User agent; empty if unknown.
     pub user_agent: String,
-    /// The first refresh of an unbroken run of refreshes by this side.
+    /// When the unbroken run of refreshes by this side began.
     pub since: Timestamp,
 }
 
 impl Presenter {
-    /// Such as `Firefox on Linux`.
+    /// Returns a short name of the device, such as `Firefox on Linux`.
     pub fn device(&self) -> String {
         device(&self.user_agent).unwrap_or_else(|| "an unknown device".into())
     }
 
-    /// The network, as a mail names it: an IPv4 /24 or an IPv6 /64.
+    /// Returns the network as mails name it: an IPv4 /24 or an IPv6 /64.
     pub fn network(&self) -> String {
         match self
             .ip_address
@@ -46,12 +46,12 @@ impl Presenter {
         }
     }
 
-    /// Whether it looks like the same side: the same agent from the same network.
+    /// Returns whether both have the same user agent and the same network.
     pub fn looks_like(&self, other: &Self) -> bool {
         self.network() == other.network() && self.kept_agent() == other.kept_agent()
     }
 
-    /// As much of the agent as is kept.
+    /// Returns the part of the user agent that is kept.
     pub fn kept_agent(&self) -> &str {
         &self.user_agent[..self.user_agent.floor_char_boundary(KEPT_AGENT)]
     }

@@ -1,9 +1,9 @@
-//! The refresh decision: a pure function over a session's row and a presented token.
+//! The refresh decision: a pure function of a session's row and a presented token.
 //!
 //! Promise: a client that loses an answer or opens ten tabs is not signed out if it comes back
 //! within the grace; a thief who replays a spent token ends the session.
-//! `docs/decisions/0003-refresh.md` has the reasons, RFC 9700 section 4.14.2 the demand. Computing
-//! tokens and tags is `crypto::token`'s business, carrying a decision out is `flows::session::refresh`'s.
+//! `docs/decisions/0003-refresh.md` gives the reasons, RFC 9700 section 4.14.2 the requirement.
+//! `crypto::token` computes tokens and tags, `flows::session::refresh` carries a decision out.
 
 use std::time::Duration;
 
@@ -11,58 +11,59 @@ use super::session::Delivery;
 use crate::model::kernel::standstill::Standstills;
 use crate::model::kernel::time::Timestamp;
 
-/// SHA-256 of a token's secret: all that is ever stored.
+/// SHA-256 of a token's secret; the secret itself is never stored.
 pub type SecretHash = [u8; 32];
 
-/// Clocks of replicas may differ by so much; a stamp further ahead was made by a clock that has
-/// been set back.
+/// The greatest clock difference between replicas that is tolerated. A time stamp further in the
+/// future was made by a clock that has been set back since.
 pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(5);
 
-/// What an operator may set.
+/// The settings of an operator that the decision depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// How long the parent of the current token still gets its successor. Zero: never, not even in
-    /// the same millisecond.
+    /// How long the parent of the current token still gets its successor. Zero means never, not
+    /// even in the same millisecond.
     pub grace: Duration,
-    /// How long the current token is kept before it rotates again.
+    /// How long the current token is kept before it may rotate again.
     pub cooldown: Duration,
-    /// What a retry past the grace gets.
+    /// What a retry after the grace gets.
     pub late_retry: LateRetry,
 }
 
-/// `sessions.late_retry`.
+/// The values of `sessions.late_retry`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LateRetry {
-    /// Supersede for sessions whose tokens travel in bodies, revoke for cookies: an app is
-    /// suspended in the middle of a refresh, a browser's tabs share a jar. With a grace of zero
-    /// every token is used once, and a retry ends the session.
+    /// `Supersede` for sessions whose tokens travel in bodies, `Revoke` for cookies: an app may be
+    /// suspended in the middle of a refresh, whereas a browser's tabs share one cookie jar. With a
+    /// grace of zero every token is used once, and a retry ends the session.
     Auto,
-    /// The session ends: the answer was lost and every retry came too late, or a thief came.
+    /// The session ends: either the answer was lost and every retry came too late, or the token was
+    /// stolen.
     Revoke,
-    /// Another child takes the place of the unused successor, once.
+    /// Another child of the parent replaces the unused successor, once.
     Supersede,
 }
 
-/// The part of a session's row that decides.
+/// The columns of a session's row that the decision depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Row {
-    /// Generation of the current token, from 1.
+    /// Generation of the current token, counted from 1.
     pub generation: u32,
     /// Hash of the current token's secret.
     pub refresh_hash: SecretHash,
     /// When the current token became current.
     pub rotated_at: Timestamp,
-    /// The absolute end.
+    /// The absolute end of the session.
     pub expires_at: Timestamp,
-    /// The end without use.
+    /// The idle end of the session.
     pub idle_expires_at: Timestamp,
-    /// Set once the session is over.
+    /// Whether the session was ended before its time.
     pub revoked: bool,
     /// How the session's tokens travel.
     pub delivery: Delivery,
 }
 
-/// One loaded master key's view of the presented token.
+/// The successors of the presented token, computed under one loaded master key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SuccessorHashes {
     /// Hash of the successor that this key computes.
@@ -71,59 +72,60 @@ pub struct SuccessorHashes {
     pub late_successor: SecretHash,
 }
 
-/// What the flow knows of a presented token whose tag was good.
+/// What the caller knows of a presented token whose tag was valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Presented {
-    /// The generation it claims (the tag vouches for it).
+    /// The generation that it claims; the tag authenticates it.
     pub generation: u32,
     /// Hash of its secret.
     pub hash: SecretHash,
-    /// Hash of its parent's secret.
+    /// Hash of the secret of its parent.
     pub parent_hash: SecretHash,
     /// Whether its secret really is a child of the parent field under a loaded master key.
     pub descends_from_parent: bool,
-    /// Its successors, one entry a loaded master key; the first is the key that made the token.
-    pub kin: Vec<SuccessorHashes>,
+    /// Its successors, one entry for each loaded master key. The first is that of the key that made
+    /// the token.
+    pub successors: Vec<SuccessorHashes>,
 }
 
-/// Which child of the presented token is meant.
+/// Identifies one child of the presented token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Child {
-    /// Index into [`Presented::kin`].
-    pub kin: usize,
-    /// The late one?
+    /// Index of the master key in [`Presented::successors`].
+    pub key: usize,
+    /// Whether it is the late successor.
     pub late: bool,
 }
 
-/// What to do; the numbers are the rows of the table in `docs/decisions/0003-refresh.md`.
+/// What to do. The numbers are the rows of the table in `docs/decisions/0003-refresh.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// 1 to 3: the session is unknown or over.
+    /// 1 to 3: the session is unknown or has ended.
     Refuse(Refusal),
-    /// 4: a new access token; the client goes on with the token it has.
+    /// 4: a new access token; the client keeps the refresh token that it has.
     Keep,
     /// 5: the successor becomes current.
     Rotate,
-    /// 6: the very same successor once more.
+    /// 6: the same successor is returned once more.
     Repeat(Child),
-    /// 6a: the very same successor once more, past the grace by the clock but not by the time that
-    /// was served. The grace begins anew.
+    /// 6a: the same successor is returned once more: the grace is over by the clock but not by the
+    /// time in which the service answered. The grace begins again.
     Resume(Child),
     /// 6b: another child of the parent becomes current.
     Supersede,
-    /// 7: the row lost a commit; it moves forward to the token. Answered like `Keep`.
+    /// 7: the row has lost a commit and moves forward to the token. Answered like `Keep`.
     Heal,
-    /// 8: the row lost more than one commit. The session ends, and nobody is called a thief.
+    /// 8: the row has lost more than one commit. The session ends, without an alarm of reuse.
     Ahead,
-    /// 9a: it would be reuse, but this process stood still a moment ago and the request may have
-    /// waited since before. Nothing happens; a retry is decided.
+    /// 9a: this would be reuse, but the process stood still a moment ago and the request may have
+    /// waited since before that. Nothing is changed; the client's retry is decided.
     Wait,
     /// 9: a spent token was used again. The session ends.
     Reuse,
 }
 
 impl Decision {
-    /// In a word, for those who count.
+    /// Returns the name for metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Refuse(_) => "refused",
@@ -140,26 +142,28 @@ impl Decision {
     }
 }
 
-/// Why a session serves no refresh.
+/// The reason why a session gets no refresh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// No such session.
+    /// There is no such session.
     Unknown,
-    /// Ended by somebody.
+    /// The session was ended before its time.
     Revoked,
-    /// Ended by time.
+    /// The session has reached its end.
     Expired,
 }
 
 impl Row {
-    /// A stamp from a clock that has since been set back proves nothing about the past.
+    /// Returns whether the time stamp of the rotation is in the future: it comes from a clock that
+    /// has been set back since and proves nothing about the past.
     fn stamped_ahead(&self, now: Timestamp) -> bool {
         self.rotated_at > now + MAX_CLOCK_SKEW
     }
 }
 
-/// Decides. The order of the questions is the security of it: what is over stays over before any
-/// window is looked at. `standstills` are the times before `now` in which the service stood still.
+/// Decides what a presented token gets. The order of the questions is essential for security:
+/// whether the session has ended is asked before any time window is considered. `standstills` are
+/// the times before `now` in which the service stood still.
 pub fn decide(
     row: Option<&Row>,
     token: &Presented,
@@ -207,7 +211,7 @@ pub fn decide(
     }
 }
 
-/// Rows 6 to 6b: the parent of the current token came back.
+/// Decides rows 6 to 6b: the parent of the current token was presented.
 fn decide_parent(
     row: &Row,
     token: &Presented,
@@ -232,15 +236,15 @@ fn decide_parent(
     (forgives && !child.late).then_some(Decision::Supersede)
 }
 
-/// The child of the presented token that is current, if one is.
+/// Returns the child of the presented token that is current, if there is one.
 fn child_of(row: &Row, token: &Presented) -> Option<Child> {
     let find = |late: bool| {
         let hash_of = |k: &SuccessorHashes| if late { k.late_successor } else { k.successor };
         token
-            .kin
+            .successors
             .iter()
             .position(|k| hash_of(k) == row.refresh_hash)
-            .map(|kin| Child { kin, late })
+            .map(|key| Child { key, late })
     };
     find(false).or_else(|| find(true))
 }
@@ -276,7 +280,7 @@ mod tests {
     }
 
     fn token(generation: u32) -> Presented {
-        let kin = SuccessorHashes {
+        let successors = SuccessorHashes {
             successor: hash(generation + 1),
             late_successor: [0xFF; 32],
         };
@@ -285,7 +289,7 @@ mod tests {
             hash: hash(generation),
             parent_hash: hash(generation - 1),
             descends_from_parent: true,
-            kin: vec![kin],
+            successors: vec![successors],
         }
     }
 
@@ -302,7 +306,7 @@ mod tests {
     #[test]
     fn windows_end_to_the_millisecond() {
         let repeat = Decision::Repeat(Child {
-            kin: 0,
+            key: 0,
             late: false,
         });
         for (generation, ms, expected) in [
@@ -429,7 +433,7 @@ mod tests {
         };
         assert_eq!(
             after(&superseded, &token(1), 60_001, &lenient),
-            Decision::Repeat(Child { kin: 0, late: true })
+            Decision::Repeat(Child { key: 0, late: true })
         );
         assert_eq!(
             after(&superseded, &token(1), 60_002, &lenient),
@@ -473,7 +477,7 @@ mod tests {
     #[test]
     fn a_repeat_is_found_under_any_loaded_master_key() {
         let mut two_keys = token(1);
-        two_keys.kin.insert(
+        two_keys.successors.insert(
             0,
             SuccessorHashes {
                 successor: [7; 32],
@@ -483,7 +487,7 @@ mod tests {
         assert_eq!(
             after(&row(2), &two_keys, 1, &POLICY),
             Decision::Repeat(Child {
-                kin: 1,
+                key: 1,
                 late: false
             })
         );

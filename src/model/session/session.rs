@@ -1,5 +1,5 @@
-//! A session: one row, and the whole family of its refresh tokens. How a refresh moves it is
-//! `model::session::refresh`.
+//! A session: one row, which stands for the whole family of its refresh tokens.
+//! `model::session::refresh` decides how a refresh changes it.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub enum Delivery {
 }
 
 impl Delivery {
-    /// As stored.
+    /// Returns the text that is stored.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Cookie => "cookie",
@@ -24,7 +24,7 @@ impl Delivery {
         }
     }
 
-    /// As stored; `None` for any other text.
+    /// Parses the stored text; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "cookie" => Some(Self::Cookie),
@@ -34,35 +34,35 @@ impl Delivery {
     }
 }
 
-/// Why a session ended before its time.
+/// The reason why a session ended before its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RevokedReason {
     /// Its user signed out.
     SignOut,
-    /// A sign-in took its place.
+    /// A new sign-in in the same browser replaced it.
     Replaced,
-    /// Its user ended it from another session, or an operator did.
+    /// Its user ended it from another session, or an operator ended it.
     Revoked,
-    /// The password changed.
+    /// The password was changed.
     PasswordChanged,
-    /// The address changed.
+    /// The email address was changed.
     EmailChanged,
     /// The account was disabled.
     UserDisabled,
     /// The user was banned.
     UserBanned,
-    /// The actor may no longer act as the session's user.
+    /// The admin who impersonated the user may no longer do so.
     ActorNotAllowed,
     /// The user had more sessions than `sessions.max_per_user` allows.
     TooMany,
-    /// A spent refresh token was used again: theft.
+    /// A spent refresh token was used again, which indicates theft.
     Reuse,
-    /// A token came from the future of this row: commits were lost. Not theft.
+    /// A token was ahead of the row: the database lost commits. Not theft.
     Lost,
 }
 
 impl RevokedReason {
-    /// As stored.
+    /// Returns the text that is stored.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::SignOut => "sign_out",
@@ -80,93 +80,94 @@ impl RevokedReason {
     }
 }
 
-/// How a session came to its end, as far as its client is concerned.
+/// How a session ended, as far as its client is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// Its time was over.
+    /// It reached its end.
     Expired,
     /// It was ended before its time.
     Revoked,
-    /// Its user signed out at this time. The answer to the sign-out has cleared the cookies.
+    /// Its user signed out at this time. The answer to the sign-out cleared the cookies.
     SignedOut(Timestamp),
-    /// A newer session of the same browser took its place, or has begun there after its end. What
-    /// answers for the old one must leave the cookies alone: by the time the answer arrives, they
-    /// are those of the newer session.
+    /// A newer session of the same browser replaced it or began there after its end. Answers for
+    /// the old session must leave the cookies alone: when they arrive, the cookies are those of the
+    /// newer session.
     Replaced,
-    /// There is no such session, or none any more.
+    /// The session does not exist, or not any more.
     Unknown,
 }
 
-/// How long a request or its answer may be under way: headers have 30 s, the body 10 s, and proxies
-/// give up after 60 s.
+/// How long a request or its answer may take to arrive: reading headers may take 30 s, the body 10
+/// s, and proxies give up after 60 s.
 const UNDER_WAY: Duration = Duration::from_secs(60);
 
 impl End {
-    /// Whether an answer about the session clears its cookies.
+    /// Returns whether an answer about the session clears its cookies.
     pub fn clears(self) -> bool {
         self != Self::Replaced
     }
 
-    /// Whether the refusal of a refresh clears them. Clients refresh on their own, also while their
-    /// user signs out and in again: for a minute after a sign-out, whose answer has cleared the
-    /// cookies, such a refusal may arrive when they are those of the next session. A browser to
-    /// which the answer of the sign-out was lost is cleared by any other answer, or by a refresh
-    /// after that minute.
+    /// Returns whether the refusal of a refresh clears the cookies. Clients refresh on their own,
+    /// also while their user signs out and in again. For a minute after a sign-out, whose answer
+    /// cleared the cookies, such a refusal may arrive when the cookies are those of the next
+    /// session. If the answer to the sign-out was lost, any other answer clears the cookies, or a
+    /// refresh after that minute.
     pub fn clears_after_refresh(self, now: Timestamp) -> bool {
         match self {
-            // One from the future was noted by a clock that was ahead.
+            // A sign-out in the future was recorded by a clock that was ahead.
             Self::SignedOut(at) => now >= at + UNDER_WAY || at > now + UNDER_WAY,
             end => end.clears(),
         }
     }
 }
 
-/// What a client may know of a session. Nothing here moves with a refresh (no schedule oracle).
+/// The part of a session that a client may see. No member changes with a refresh, so that it does
+/// not reveal the schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// The `sid` of access tokens; a handle, no credential.
+    /// The `sid` of access tokens. It identifies the session and is not a credential.
     pub id: SessionId,
-    /// Whose it is.
+    /// The user whose session it is.
     pub user_id: UserId,
     /// How its tokens travel.
     pub delivery: Delivery,
     /// Whether its cookies outlive the browser.
     pub remember: bool,
-    /// When the password was last proven.
+    /// When the user last proved the password.
     pub auth_time: Timestamp,
-    /// When it began.
+    /// When the session began.
     pub created_at: Timestamp,
-    /// When its sliding end was last written for its cookie.
+    /// When the idle end was last written for the session cookie.
     pub updated_at: Timestamp,
-    /// The absolute end.
+    /// The absolute end of the session.
     pub expires_at: Timestamp,
-    /// Address it was opened from; empty if unknown.
+    /// IP address of the sign-in; empty if unknown.
     pub ip_address: String,
-    /// User agent it was opened with; empty if unknown.
+    /// User agent of the sign-in; empty if unknown.
     pub user_agent: String,
-    /// The admin who acts as this user, if it is not the user's own.
+    /// The admin who impersonates the user; `None` for the user's own session.
     pub impersonated_by: Option<UserId>,
 }
 
-/// How long sessions live.
+/// The lifetimes of sessions.
 #[derive(Debug, Clone, Copy)]
 pub struct Lifetime {
-    /// Without any use.
+    /// The time without use after which a session ends.
     pub idle: Duration,
-    /// At most.
+    /// The time after which a session ends in any case.
     pub absolute: Duration,
-    /// How often the sliding end of a session cookie is written.
+    /// How often the idle end of a session cookie is written.
     pub update_age: Duration,
 }
 
-/// The absolute end of a session in which an admin acts as somebody else.
+/// The absolute lifetime of an impersonation session.
 pub const IMPERSONATION_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
-/// The absolute end of a session that is not to be remembered.
+/// The absolute lifetime of a session that is not to be remembered.
 pub const FORGETFUL_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Lifetime {
-    /// The absolute end of a session that begins now.
+    /// Returns the absolute end of a session that begins at `now`.
     pub fn absolute_end(&self, now: Timestamp, remember: bool) -> Timestamp {
         now + if remember {
             self.absolute
@@ -175,7 +176,7 @@ impl Lifetime {
         }
     }
 
-    /// The idle end of a session used now, never after the absolute one.
+    /// Returns the idle end of a session that is used at `now`; never later than the absolute end.
     pub fn idle_end(&self, now: Timestamp, absolute_end: Timestamp) -> Timestamp {
         (now + self.idle).min(absolute_end)
     }

@@ -1,4 +1,5 @@
-//! What an access token says: the claims of RFC 9068 and ours. Signing is `crypto::jws`'s business.
+//! The content of an access token: the claims of RFC 9068 and those of this service. `crypto::jws`
+//! signs it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -9,14 +10,14 @@ use crate::model::account::user::User;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Audience {
-    /// The usual case.
+    /// One audience.
     One(String),
-    /// Several services.
+    /// Several audiences.
     Many(Vec<String>),
 }
 
 impl Audience {
-    /// Whether the audience is among them.
+    /// Returns whether the audience is among them.
     pub fn contains(&self, audience: &str) -> bool {
         match self {
             Self::One(one) => one == audience,
@@ -24,7 +25,7 @@ impl Audience {
         }
     }
 
-    /// All of them.
+    /// Returns all audiences as a slice.
     pub fn all(&self) -> &[String] {
         match self {
             Self::One(one) => std::slice::from_ref(one),
@@ -33,54 +34,54 @@ impl Audience {
     }
 }
 
-/// The claims of an access token. Times are whole Unix seconds; anything else is refused when one
-/// is read.
+/// The claims of an access token. Times are whole Unix seconds; a token with any other form of time
+/// is refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AccessClaims {
     /// The issuer, byte for byte as configured.
     pub iss: String,
-    /// The user's id.
+    /// The id of the user.
     pub sub: String,
-    /// Who may accept it.
+    /// The services that may accept it.
     pub aud: Audience,
-    /// Made at, backdated by `tokens.iat_backdate`.
+    /// Time of issue, backdated by `tokens.iat_backdate`.
     pub iat: u64,
-    /// Dead from then on.
+    /// End of validity, exclusive.
     pub exp: u64,
     /// The client that it was issued to (RFC 9068 section 2.2): `tokens.client_id`. Empty in tokens
-    /// of releases before there was one.
+    /// of older releases, which did not have the claim.
     #[serde(default)]
     pub client_id: String,
-    /// Its own id.
+    /// The id of the token.
     pub jti: String,
-    /// The session's id.
+    /// The id of the session.
     pub sid: String,
-    /// When the password was last proven.
+    /// When the user last proved the password.
     pub auth_time: u64,
-    /// The user's address.
+    /// The email address of the user.
     pub email: String,
-    /// Whether the address was proven.
+    /// Whether the email address is verified.
     pub email_verified: bool,
-    /// The user's name.
+    /// The name of the user.
     pub name: String,
-    /// Comma-joined role names, as the Better Auth client knows them.
+    /// Comma-joined role names, as the Better Auth client expects them.
     pub role: String,
-    /// The same, apart (RFC 9068 section 2.2.3.1).
+    /// The role names as a list (RFC 9068 section 2.2.3.1).
     pub roles: Vec<String>,
-    /// From `[roles]` in the settings.
+    /// The permissions that the roles give by `[roles]` of the settings.
     pub permissions: Vec<String>,
-    /// The admin who acts as the subject (RFC 8693 section 4.1).
+    /// The admin who impersonates the subject (RFC 8693 section 4.1).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub act: Option<Actor>,
-    /// `[tokens.claims]`.
+    /// The claims that `[tokens.claims]` adds.
     #[serde(flatten)]
     pub custom: Map<String, Value>,
 }
 
-/// Who acts.
+/// The acting party of an impersonation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
-    /// The admin's user id.
+    /// The user id of the admin.
     pub sub: String,
 }
 
@@ -110,12 +111,11 @@ pub const RESERVED: [&str; 22] = [
     "amr",
 ];
 
-/// Where the value of a custom claim comes from: `user.metadata.department`, or a column of the
-/// user.
+/// The source of a custom claim's value: `user.metadata.department`, or a column of the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimSource(Vec<String>);
 
-/// The text names no source.
+/// The text does not name a source.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("write user.metadata.NAME or user.image")]
 pub struct InvalidSource;
@@ -135,7 +135,7 @@ impl std::str::FromStr for ClaimSource {
 }
 
 impl ClaimSource {
-    /// The value, if the user has one.
+    /// Returns the value for the user, or `None` if the user does not have one.
     pub fn of(&self, user: &User) -> Option<Value> {
         let (first, rest) = self.0.split_first()?;
         if first == "image" {

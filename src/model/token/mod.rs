@@ -1,3 +1,3 @@
-//! What an access token says.
+//! The content of an access token.
 
 pub mod claims;

@@ -1,4 +1,4 @@
-//! Statements about users and the accounts that prove them.
+//! Statements about users and their accounts, which are their ways to sign in.
 
 pub mod user_changes;
 pub mod user_search;

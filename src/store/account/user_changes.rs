@@ -1,5 +1,5 @@
-//! What is changed of a user, by the user, an admin or an operator; every change raises
-//! `users.version`, so that no copy of it is used again.
+//! Changes of a user, made by the user, an admin or an operator. Every change raises
+//! `users.version`, which invalidates cached copies of the user.
 
 use serde_json::{Map, Value};
 
@@ -14,46 +14,46 @@ use super::users::{Row, user_columns};
 use crate::store::session::endings::Cause;
 use crate::store::{Conn, Error, Result, on};
 
-/// A ban, or its end.
+/// Sets or lifts a ban.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ban {
-    /// From now on.
+    /// The user is banned from now on.
     Set {
-        /// What the admin said.
+        /// The reason that the admin gave.
         reason: String,
-        /// `None`: for ever.
+        /// End of the ban; `None` for a ban without end.
         ends_at: Option<Timestamp>,
     },
-    /// No longer.
+    /// The ban is lifted.
     Lifted,
 }
 
-/// What to change; `None` leaves it as it is.
+/// The columns to change; `None` leaves a column as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// May be empty.
+    /// Display name; may be empty.
     pub name: Option<String>,
-    /// Canonical; `Conflict` if it is another user's.
+    /// Canonical email address; `Conflict` if it belongs to another user.
     pub email: Option<Email>,
-    /// Whether the mailbox is proven.
+    /// Whether the mailbox is verified.
     pub email_verified: Option<bool>,
-    /// Address of a picture; an empty one takes it away.
+    /// URL of a picture; an empty text removes it.
     pub image: Option<String>,
-    /// Comma-joined role names.
+    /// Role names, joined by commas.
     pub role: Option<String>,
-    /// A ban or its end.
+    /// Sets or lifts a ban.
     pub ban: Option<Ban>,
-    /// The whole of it.
+    /// The complete new metadata.
     pub metadata: Option<Map<String, Value>>,
 }
 
 impl Changes {
-    /// Whether nothing would change.
+    /// Returns whether nothing would change.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// The fields that would be set.
+    /// Returns the fields that would be set.
     pub fn fields(&self) -> Vec<Field> {
         let Self {
             name,
@@ -80,7 +80,7 @@ impl Changes {
     }
 }
 
-/// Changes a user and returns what became of it; `None`: there is none.
+/// Changes a user and returns the new row; `None` if the user does not exist.
 pub async fn change(
     conn: &mut Conn,
     id: UserId,
@@ -118,9 +118,9 @@ pub async fn change(
     lock(conn, id).await
 }
 
-/// Deletes a user with everything that is theirs; tells whether there was one. Where the sessions
-/// are many the row stays until a background job has deleted them, without anything of the person;
-/// nothing finds it any more.
+/// Deletes a user with all their rows; returns whether the user existed. If there are many
+/// sessions, the user's row stays, without personal data, until a background job has deleted them;
+/// no query finds it any more.
 pub async fn delete(conn: &mut Conn, id: UserId, cause: &Cause) -> Result<bool> {
     if crate::store::session::ending_notes::has_many_rows(conn, id).await? {
         return empty(conn, id, cause).await;
@@ -150,8 +150,8 @@ async fn empty(conn: &mut Conn, id: UserId, cause: &Cause) -> Result<bool> {
     Ok(true)
 }
 
-/// Notes when a user goes who has not proven the mailbox by then and was not changed by anybody
-/// else.
+/// Sets the time at which the user is deleted, unless the mailbox has been verified or another
+/// party has changed the user by then.
 pub async fn expect_proof(conn: &mut Conn, id: UserId, until: Timestamp) -> Result<()> {
     on!(conn, c => sqlx::query("UPDATE users SET unproven_until = $1 WHERE id = $2").bind(until.0).bind(id.to_string()).execute(c).await.map(|_| ()))?;
     Ok(())
@@ -165,7 +165,7 @@ macro_rules! never_proven {
     };
 }
 
-/// Those whose time is over, the longest first.
+/// Returns unverified sign-ups past their deadline, those with the earliest deadline first.
 pub async fn unproven(conn: &mut Conn, now: Timestamp, limit: i64) -> Result<Vec<UserId>> {
     let rows: Vec<(String,)> = on!(conn, c => sqlx::query_as(
         concat!("SELECT id FROM users WHERE ", never_proven!("$1"), " ORDER BY unproven_until LIMIT $2"))
@@ -180,7 +180,7 @@ pub async fn unproven(conn: &mut Conn, now: Timestamp, limit: i64) -> Result<Vec
         .collect()
 }
 
-/// Deletes one of them, if the row still says so.
+/// Deletes one of them if the row still matches.
 pub async fn delete_unproven(conn: &mut Conn, id: UserId, now: ConfirmedNow) -> Result<bool> {
     if !crate::store::engine::clock::holds(conn, now).await? {
         return Ok(false);
@@ -190,8 +190,8 @@ pub async fn delete_unproven(conn: &mut Conn, id: UserId, now: ConfirmedNow) -> 
     Ok(deleted == 1)
 }
 
-/// The user's password as it is now; nobody else changes it until this transaction ends. Whoever
-/// locks both takes this first and the user's row after it, as a sign-in does.
+/// Locks the user's password until this transaction ends. A transaction that locks both this and
+/// the user's row takes this lock first, as a sign-in does.
 pub async fn lock_account(conn: &mut Conn, id: UserId) -> Result<()> {
     if conn.is_postgres() {
         on!(conn, c => sqlx::query("SELECT id FROM accounts WHERE user_id = $1 ORDER BY id FOR UPDATE").bind(id.to_string()).execute(c).await.map(|_| ()))?;
@@ -199,7 +199,7 @@ pub async fn lock_account(conn: &mut Conn, id: UserId) -> Result<()> {
     Ok(())
 }
 
-/// The user as the row is now; nobody else changes it until this transaction ends.
+/// Reads the user and locks the row until this transaction ends.
 pub async fn lock(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
     const FIND: &str = concat!(
         "SELECT ",
@@ -217,9 +217,9 @@ pub async fn lock(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
     rows.into_iter().next().map(User::try_from).transpose()
 }
 
-/// The users with the role `admin` who can sign in (with a password, and a proven mailbox where
-/// that is asked for), locked in the order of their ids: two admins who remove each other wait for
-/// one another.
+/// Reads and locks the users with the role `admin` who can sign in (with a password, and a verified
+/// mailbox if that is required), in the order of their ids, so that two admins who remove each
+/// other wait for each other.
 pub async fn lock_admins(conn: &mut Conn, proven: bool, now: Timestamp) -> Result<Vec<User>> {
     macro_rules! admins {
         () => {

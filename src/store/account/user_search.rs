@@ -1,5 +1,4 @@
-//! Finding users by what is known of them: the columns and operators that an admin may name, and no
-//! others.
+//! Searches users by the columns and operators that an admin may name, and no others.
 
 use sqlx::AssertSqlSafe;
 
@@ -8,7 +7,7 @@ use crate::model::account::user::User;
 use super::users::{Row, user_columns};
 use crate::store::{Conn, Result, on};
 
-/// A column that may be searched, filtered and sorted by.
+/// A column that can be searched, filtered and sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are the columns")]
 pub enum Column {
@@ -33,7 +32,7 @@ impl Column {
             Self::Email => "u.email",
             Self::EmailVerified => "u.email_verified",
             Self::Name => "u.name",
-            // One text: what is looked for may stand in either.
+            // One text, so that the search term may occur in either column.
             Self::EmailAndName => "(u.email || ' ' || u.name)",
             Self::Image => "u.image",
             Self::Role => "u.role",
@@ -45,7 +44,7 @@ impl Column {
         }
     }
 
-    /// Whether its values are numbers (times are Unix milliseconds, booleans 0 and 1).
+    /// Returns whether its values are numbers (times are Unix milliseconds, booleans 0 and 1).
     pub fn is_number(self) -> bool {
         matches!(
             self,
@@ -58,7 +57,7 @@ impl Column {
     }
 }
 
-/// What is compared with.
+/// A value to compare with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// For a column of texts.
@@ -67,7 +66,7 @@ pub enum Value {
     Number(i64),
 }
 
-/// How a column is compared.
+/// How a column is compared with values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are the operators")]
 pub enum Operator {
@@ -87,26 +86,26 @@ pub enum Operator {
 /// One condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
-    /// Which column.
+    /// The column to compare.
     pub column: Column,
-    /// How.
+    /// The comparison to use.
     pub operator: Operator,
-    /// With what; one, but for `In` and `NotIn`.
+    /// The values to compare with; exactly one, except for `In` and `NotIn`.
     pub values: Vec<Value>,
 }
 
-/// A page of users.
+/// A query for one page of users.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Search {
-    /// All must hold.
+    /// Conditions that all have to hold.
     pub conditions: Vec<Condition>,
-    /// By which column; the id decides among equals.
+    /// The column to sort by; ties are sorted by id.
     pub sort: Column,
-    /// From the largest.
+    /// Whether the largest value comes first.
     pub descending: bool,
-    /// At most so many.
+    /// The greatest number of users to return.
     pub limit: i64,
-    /// After so many.
+    /// The number of users to skip.
     pub offset: i64,
 }
 
@@ -125,7 +124,7 @@ macro_rules! bound {
     };
 }
 
-/// The page, and how many there are in all.
+/// Returns the page, and the number of all users that match.
 pub async fn search(conn: &mut Conn, search: &Search) -> Result<(Vec<User>, i64)> {
     let (clause, values) = clause(&search.conditions);
     let direction = if search.descending { "DESC" } else { "ASC" };
@@ -144,8 +143,7 @@ pub async fn search(conn: &mut Conn, search: &Search) -> Result<(Vec<User>, i64)
         offset
     );
     let total = format!("SELECT COUNT(*) FROM users u {clause}");
-    // Texts and numbers of the searcher are bound; what is put together here are our own words
-    // alone.
+    // Texts and numbers of the caller are bound as parameters; the SQL consists of fixed parts.
     let rows: Vec<Row> = bound!(conn, page, &values, fetch_all);
     let (total,): (i64,) = bound!(conn, total, &values, fetch_one);
     Ok((
@@ -213,7 +211,7 @@ fn clause(conditions: &[Condition]) -> (String, Vec<Value>) {
     (format!("WHERE {}", parts.join(" AND ")), values)
 }
 
-/// What is meant as text is no wildcard.
+/// Escapes the wildcards of `LIKE`.
 fn escape(text: &str) -> String {
     text.replace('\\', "\\\\")
         .replace('%', "\\%")

@@ -1,4 +1,4 @@
-//! Users and the accounts that prove them.
+//! Users and their accounts, which are their ways to sign in.
 
 use serde_json::{Map, Value};
 use sqlx::FromRow;
@@ -29,8 +29,8 @@ pub(in crate::store) struct Row {
     updated_at: i64,
 }
 
-/// What `Row` reads, by name: a column that a newer version adds must not show up in a statement
-/// that is prepared already.
+/// The columns of `Row`, by name: a statement that is already prepared must not get a column that a
+/// newer version adds.
 macro_rules! user_columns {
     () => {
         "u.id, u.email, u.email_verified, u.name, u.image, u.role, u.banned, u.ban_reason, u.ban_expires_at, u.disabled_at, u.metadata, u.version, \
@@ -80,9 +80,9 @@ impl TryFrom<Row> for User {
 
 /// A user and the stored password hash, if there is one.
 pub struct WithPassword {
-    /// The user.
+    /// The row of the user.
     pub user: User,
-    /// The PHC string.
+    /// The hash as a PHC string.
     pub password_hash: Option<String>,
 }
 
@@ -93,7 +93,7 @@ struct PasswordRow {
     password_hash: Option<String>,
 }
 
-/// Inserts a user, with a password or without; `Conflict` if the address is taken.
+/// Inserts a user, with or without a password; `Conflict` if the email address is taken.
 pub async fn insert(
     conn: &mut Conn,
     user: &User,
@@ -119,7 +119,7 @@ pub async fn insert(
     insert_password(conn, user.id, account, password_hash, user.created_at).await
 }
 
-/// Gives a user who has none a password; `Conflict` if there is one.
+/// Adds a password to a user without one; `Conflict` if there is one.
 async fn insert_password(
     conn: &mut Conn,
     user: UserId,
@@ -137,14 +137,14 @@ async fn insert_password(
     Ok(())
 }
 
-/// The user of this address with the password hash.
+/// Returns the user with this email address and the password hash.
 pub async fn by_email(conn: &mut Conn, email: &Email) -> Result<Option<WithPassword>> {
     let row: Option<PasswordRow> = on!(conn, c => sqlx::query_as(concat!(with_password!(), " WHERE u.email = $1 AND u.deleted_at IS NULL"))
         .bind(email.as_str()).fetch_optional(c).await)?;
     row.map(with_password).transpose()
 }
 
-/// The user of this id with the password hash.
+/// Returns the user with this id and the password hash.
 pub async fn by_id(conn: &mut Conn, id: UserId) -> Result<Option<WithPassword>> {
     let row: Option<PasswordRow> = on!(conn, c => sqlx::query_as(concat!(with_password!(), " WHERE u.id = $1 AND u.deleted_at IS NULL"))
         .bind(id.to_string()).fetch_optional(c).await)?;
@@ -158,8 +158,8 @@ fn with_password(row: PasswordRow) -> Result<WithPassword> {
     })
 }
 
-/// Replaces the hash of an unchanged password, if it still is `current`; tells whether it did. What
-/// is bound to the password stays as it is.
+/// Replaces the hash of an unchanged password if it is still `current`; returns whether it did.
+/// What is bound to the password stays valid.
 pub async fn rehash(
     conn: &mut Conn,
     id: UserId,
@@ -170,9 +170,8 @@ pub async fn rehash(
     replace_hash(conn, id, Some(current), new, now).await
 }
 
-/// Gives the user a new password: over the one whose hash is `current`, or, without `current`, over
-/// whatever there is. `false` if the hash is no longer `current`. Every known device of the user is
-/// known no longer.
+/// Sets a new password if the stored hash is still `current` or, without `current`, in any case.
+/// Returns `false` if the hash has changed. All known devices of the user become unknown.
 pub async fn set_password(
     conn: &mut Conn,
     id: UserId,
@@ -206,8 +205,8 @@ async fn replace_hash(
     Ok(changed == 1)
 }
 
-/// Deletes every way to sign in that the user has, the password included. Every known device of the
-/// user is known no longer.
+/// Deletes every way to sign in that the user has, including the password. All known devices of the
+/// user become unknown.
 pub async fn drop_accounts(conn: &mut Conn, id: UserId, now: Timestamp) -> Result<()> {
     on!(conn, c => sqlx::query("DELETE FROM accounts WHERE user_id = $1").bind(id.to_string()).execute(c).await.map(|_| ()))?;
     raise_login_epoch(conn, id, now).await
@@ -219,7 +218,7 @@ async fn raise_login_epoch(conn: &mut Conn, id: UserId, now: Timestamp) -> Resul
     Ok(())
 }
 
-/// Disables (`Some`) or enables the user; tells whether that changed anything.
+/// Disables (`Some`) or enables (`None`) the user; returns whether that changed anything.
 pub async fn set_disabled(
     conn: &mut Conn,
     id: UserId,
@@ -233,14 +232,14 @@ pub async fn set_disabled(
     Ok(changed == 1)
 }
 
-/// One way in which a user may prove who one is.
+/// One way in which a user can sign in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// Its own id.
+    /// The id of the account's row.
     pub id: String,
-    /// `credential` is a password.
+    /// The provider; `credential` is a password.
     pub provider_id: String,
-    /// The user as that provider knows one; for a password our own id.
+    /// The user's id at that provider; for a password the id of this service.
     pub account_id: String,
     /// When it was made.
     pub created_at: Timestamp,
@@ -248,7 +247,7 @@ pub struct Account {
     pub updated_at: Timestamp,
 }
 
-/// A user's accounts, oldest first.
+/// Returns the accounts of a user, oldest first.
 pub async fn accounts(conn: &mut Conn, user: UserId) -> Result<Vec<Account>> {
     let rows: Vec<(String, String, String, i64, i64)> = on!(conn, c => sqlx::query_as(
         "SELECT id, provider_id, account_id, created_at, updated_at FROM accounts WHERE user_id = $1 ORDER BY created_at, id")

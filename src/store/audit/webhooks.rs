@@ -1,5 +1,5 @@
-//! The queue of events for a webhook. Whoever takes some holds them for a while; one who dies gives
-//! them back by doing nothing.
+//! The queue of events for webhooks. A process that takes events holds them for a limited time; if
+//! it dies, they become due again.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ struct Row {
     created_at: i64,
 }
 
-/// Writes one into the queue; it is due at once.
+/// Adds an event to the queue, due at once.
 pub async fn enqueue(conn: &mut Conn, webhook: &Webhook) -> Result<()> {
     on!(conn, c => sqlx::query("INSERT INTO webhooks (id, kind, body, attempts, created_at, due_at) VALUES ($1, $2, $3, 0, $4, $4)")
         .bind(webhook.id.to_string())
@@ -33,9 +33,10 @@ pub async fn enqueue(conn: &mut Conn, webhook: &Webhook) -> Result<()> {
     Ok(())
 }
 
-/// Takes up to `limit` that are due and holds them for a while; no other process takes them
-/// meanwhile. Due is also what a clock that was ahead has postponed further than any attempt is;
-/// only a confirmed clock can tell that from what another process holds.
+/// Takes up to `limit` events that are due and holds them, so that no other process takes them
+/// meanwhile. An event also counts as due if it was postponed further than any retry can be, which
+/// a clock that was ahead has done; only a confirmed clock can distinguish that from an event that
+/// another process holds.
 pub async fn take_due(
     conn: &mut Conn,
     limit: i64,
@@ -70,7 +71,7 @@ pub async fn take_due(
             created_at: Timestamp(row.created_at),
         })
     };
-    // One that cannot be read stays held and keeps nobody else waiting.
+    // An event that cannot be parsed stays held and does not block the others.
     let readable = |row: Row| {
         let id = row.id.clone();
         webhook(row).inspect_err(|error: &Error| tracing::error!(webhook = id, %error, "an event in the queue cannot be read")).ok()
@@ -78,7 +79,7 @@ pub async fn take_due(
     Ok(rows.into_iter().filter_map(readable).collect())
 }
 
-/// Deletes up to `limit` that were written more than `keep` ago; tells how many.
+/// Deletes up to `limit` events that were written more than `keep` ago; returns how many.
 pub async fn prune(conn: &mut Conn, now: ConfirmedNow, keep: Duration, limit: i64) -> Result<u64> {
     if !crate::store::engine::clock::holds(conn, now).await? {
         return Ok(0);
@@ -90,15 +91,16 @@ pub async fn prune(conn: &mut Conn, now: ConfirmedNow, keep: Duration, limit: i6
     )
 }
 
-/// It was taken, or is given up. `attempt` is the one that ended so: what somebody else took
-/// meanwhile is theirs.
+/// Removes an event that was delivered or given up. `attempt` is the attempt that ended this way:
+/// if another process has taken the event since, nothing is removed.
 pub async fn remove(conn: &mut Conn, id: EventId, attempt: u32) -> Result<()> {
     on!(conn, c => sqlx::query("DELETE FROM webhooks WHERE id = $1 AND attempts = $2")
         .bind(id.to_string()).bind(i64::from(attempt)).execute(c).await.map(|_| ()))?;
     Ok(())
 }
 
-/// Gives an event up because it is too old: removed only by a confirmed clock. `false`: it stays.
+/// Gives an event up because it is too old. Only a confirmed clock removes it; returns `false` if
+/// it stays.
 pub async fn give_up(
     conn: &mut Conn,
     id: EventId,
@@ -111,14 +113,14 @@ pub async fn give_up(
     remove(conn, id, attempt).await.map(|()| true)
 }
 
-/// Tries again then, unless somebody else has taken it since this attempt.
+/// Postpones the next attempt, unless another process has taken the event since this attempt.
 pub async fn postpone(conn: &mut Conn, id: EventId, attempt: u32, due_at: Timestamp) -> Result<()> {
     on!(conn, c => sqlx::query("UPDATE webhooks SET due_at = $1 WHERE id = $2 AND attempts = $3")
         .bind(due_at.0).bind(id.to_string()).bind(i64::from(attempt)).execute(c).await.map(|_| ()))?;
     Ok(())
 }
 
-/// How many wait.
+/// Returns the number of events in the queue.
 pub async fn count(conn: &mut Conn) -> Result<i64> {
     Ok(on!(conn, c => sqlx::query_scalar("SELECT COUNT(*) FROM webhooks").fetch_one(c).await)?)
 }

@@ -1,6 +1,6 @@
-//! Who asked for a piece of work, and when. Work that has waited too long is not begun: its caller
-//! has gone or has given up, and a decision about a request of long ago would be made for a client
-//! that does not hear the answer. Also holds the clock that every connection reads.
+//! When a piece of work was requested, and whether its caller still waits. Work that has waited too
+//! long is not begun: its caller has given up, and a decision about an old request would be made
+//! for a client that does not receive the answer. Also holds the clock that every connection reads.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -12,16 +12,16 @@ use crate::model::kernel::time::Timestamp;
 
 use crate::store::Error;
 
-/// The longest time that a piece of work may wait before it is begun: as long as a client waits for
-/// an answer.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest time that a piece of work may wait before it is begun: the time that a client waits
+/// for an answer.
+pub const MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// The clock that the database's connections read; the system's by default.
+/// The clock that the database's connections read; the system clock by default.
 #[derive(Clone)]
 pub struct TimeSource(Arc<dyn Clock>);
 
 impl TimeSource {
-    /// The time at this moment.
+    /// Returns the current time.
     pub(in crate::store) fn now(&self) -> Timestamp {
         Timestamp(self.0.now_ms())
     }
@@ -45,20 +45,20 @@ impl std::fmt::Debug for TimeSource {
     }
 }
 
-/// Held by the future that waits for the outcome: work whose caller was dropped is not begun.
+/// Held by the future that waits for the outcome. Work is not begun after it was dropped.
 pub(in crate::store) struct Caller(#[expect(dead_code, reason = "its end is what counts")] Arc<()>);
 
-/// When a piece of work was asked for, and by whom.
+/// Records when a piece of work was requested and whether its caller still waits.
 pub(in crate::store) struct Asked {
     clock: TimeSource,
     at: Timestamp,
-    /// Runs on when the wall clock is set back.
+    /// Monotonic, so it is not affected when the wall clock is set back.
     since: Instant,
     caller: Weak<()>,
 }
 
 impl Asked {
-    /// For work that is asked for now.
+    /// Records a piece of work that is requested now.
     pub(in crate::store) fn now(clock: &TimeSource) -> (Caller, Self) {
         let caller = Arc::new(());
         let asked = Self {
@@ -70,19 +70,19 @@ impl Asked {
         (Caller(caller), asked)
     }
 
-    /// How long ago that was.
+    /// Returns how long ago the work was requested.
     pub(super) fn waited(&self) -> Duration {
         self.since.elapsed()
     }
 
-    /// Whether the work should still be begun.
+    /// Returns whether the work should still be begun.
     pub(in crate::store) fn is_wanted(&self) -> bool {
         let waited = self.clock.now().since(self.at).max(self.waited());
-        waited <= PATIENCE && self.caller.strong_count() > 0
+        waited <= MAX_WAIT && self.caller.strong_count() > 0
     }
 }
 
-/// What the caller hears if the work was not begun.
+/// Returns the error for work that was not begun.
 pub(in crate::store) fn not_begun() -> Error {
     Error::Unavailable("the write waited too long and was not begun".into())
 }

@@ -1,8 +1,9 @@
-//! What background work on many rows asks of the database besides
-//! [`WriteOptions::BACKGROUND`](crate::store::WriteOptions::BACKGROUND): to have SQLite's write-ahead log carried over into the database file on a connection of its
-//! own. By itself the writer carries it over once it holds 64 MiB, and all writes wait meanwhile,
-//! for as long as the disk takes. Background work fills the log within seconds, so it has it carried
-//! over in small steps, while the writer goes on; what the writer still finds is little.
+//! Checkpoints of SQLite's write-ahead log during background work on many rows, besides
+//! [`WriteOptions::BACKGROUND`](crate::store::WriteOptions::BACKGROUND). A checkpoint copies the
+//! log into the database file. By itself the writer makes one once the log holds 64 MiB, and all
+//! writes wait for the disk meanwhile. Background work fills the log within seconds, so checkpoints
+//! are made on a connection of their own, in small steps, while the writer goes on; little is left
+//! for the writer.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use tokio::sync::Mutex;
 
 use crate::store::{Db, Result};
 
-/// Handle of the connection, which is opened when it is first needed.
+/// Handle of the connection for checkpoints, which is opened when it is first needed.
 #[derive(Clone)]
 pub struct Checkpoints(Arc<Inner>);
 
@@ -29,7 +30,7 @@ impl Checkpoints {
         }))
     }
 
-    /// Carries over what no reader still needs in the log. Waits for nothing but the disk, and no
+    /// Makes a checkpoint of the part of the log that no reader needs. Waits only for the disk; no
     /// reader or writer waits for it.
     pub(in crate::store) async fn run(&self) -> Result<()> {
         let mut slot = self.0.connection.lock().await;
@@ -41,7 +42,7 @@ impl Checkpoints {
             sqlx::query_as("PRAGMA wal_checkpoint(PASSIVE)")
                 .fetch_one(&mut connection)
                 .await?;
-        // One that failed, or whose caller has gone in the middle, is not kept.
+        // A connection that failed, or whose caller was cancelled, is not kept.
         *slot = Some(connection);
         Ok(())
     }
@@ -56,8 +57,8 @@ impl Checkpoints {
 }
 
 impl Db {
-    /// Carries what SQLite's write-ahead log holds over into the database file, beside the writer.
-    /// Postgres does that by itself.
+    /// Copies SQLite's write-ahead log into the database file, beside the writer. Does nothing on
+    /// Postgres, which does this by itself.
     pub async fn checkpoint(&self) -> Result<()> {
         match self {
             Self::Sqlite { checkpoints, .. } => checkpoints.run().await,

@@ -1,5 +1,5 @@
-//! A batch of pieces on SQLite's one writing connection: each in its own savepoint, one commit for
-//! all.
+//! A batch of pieces of work on SQLite's single writing connection: each in a savepoint, with one
+//! commit for all.
 
 use std::pin::Pin;
 
@@ -9,10 +9,10 @@ use super::asked::Asked;
 use super::conn::{Access, Conn};
 use super::write_options::{TransactionShape, WriteOptions};
 
-/// Tells the caller the outcome, once the commit is known.
+/// Sends the caller the outcome after the commit.
 pub(super) type Answer = Box<dyn FnOnce(Result<()>) + Send>;
 
-/// What is to become of a piece, and its answer.
+/// Whether a piece is kept, and how to answer its caller.
 pub(super) type Done = (Fate, Answer);
 
 pub(super) type Run =
@@ -21,11 +21,11 @@ pub(super) type Run =
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
     Keep,
-    /// The work refused, and the database did what it was asked.
+    /// The work refused; no statement failed.
     Refuse,
-    /// A statement failed.
+    /// A statement of the work failed.
     Undo,
-    /// It stopped anywhere; nobody knows what is open on the connection.
+    /// The work panicked; it is not known which transactions it left open.
     Panicked,
 }
 
@@ -36,8 +36,8 @@ pub(super) struct Piece {
 }
 
 pub(super) async fn commit_together(conn: &mut Conn, mut pieces: Vec<Piece>) {
-    // Before anything is begun for them; a piece that becomes too old behind others of its batch is
-    // left out there.
+    // Before anything is begun for them. A piece that becomes too old while others of its batch run
+    // is skipped there.
     pieces.retain(|piece| piece.asked.is_wanted());
     if pieces.is_empty() {
         return;
@@ -49,13 +49,13 @@ pub(super) async fn commit_together(conn: &mut Conn, mut pieces: Vec<Piece>) {
     }
 }
 
-/// Runs all pieces and commits; an error means that none of them is kept.
+/// Runs all pieces and commits. If it returns an error, none of them is kept.
 async fn run_batch(conn: &mut Conn, pieces: Vec<Piece>, answers: &mut Vec<Answer>) -> Result<()> {
     let alone = pieces.len() == 1;
-    // One who waits for the disk is enough: it is one commit for all.
+    // One piece that has to be synced is enough: there is one commit for all.
     let synced = pieces.iter().any(|piece| piece.options.synced);
     if let Err(error) = conn.sync(synced).await {
-        // Something is still open: it cannot be said inside a transaction.
+        // A transaction is still open, and inside one the setting cannot be changed.
         drop(conn.execute("ROLLBACK").await);
         conn.forget_audit_tail();
         conn.in_transaction = false;
@@ -66,20 +66,20 @@ async fn run_batch(conn: &mut Conn, pieces: Vec<Piece>, answers: &mut Vec<Answer
             .iter()
             .all(|piece| piece.options.shape == TransactionShape::Statement)
     {
-        // SQLite's own transaction around the one statement: a third of the round trips.
+        // SQLite's implicit transaction for a single statement saves two thirds of the round trips.
         for piece in pieces {
             let tail = conn.audit_tail;
             conn.begin_work(Access::Write);
             let (fate, answer) = (piece.run)(conn).await;
             answers.push(answer);
-            // Also after a panic inside a step.
+            // Reset it after a panic inside a step, too.
             conn.in_transaction = false;
             if fate == Fate::Refuse {
-                // Its own step has been rolled back, and nothing else was written.
+                // The piece's own step has been rolled back, and nothing else was written.
                 conn.undo_audit_tail(tail);
             } else if fate != Fate::Keep {
-                // Usually there is nothing left to roll back, and then this fails: what matters is
-                // that nothing stays open.
+                // Usually nothing is left to roll back and this fails; it only matters that no
+                // transaction stays open.
                 drop(conn.execute("ROLLBACK").await);
                 conn.forget_audit_tail();
             }
@@ -93,8 +93,7 @@ async fn run_batch(conn: &mut Conn, pieces: Vec<Piece>, answers: &mut Vec<Answer
     };
     if let Err(error) = &outcome {
         tracing::error!(%error, pieces = answers.len(), "a batch of writes was not committed");
-        // After some errors SQLite has rolled back by itself, and then this one fails: that is the
-        // state we want.
+        // After some errors SQLite has rolled back by itself and this fails, which is fine.
         drop(conn.execute("ROLLBACK").await);
         conn.forget_audit_tail();
     }
@@ -102,13 +101,13 @@ async fn run_batch(conn: &mut Conn, pieces: Vec<Piece>, answers: &mut Vec<Answer
     outcome
 }
 
-/// A piece by itself needs no savepoint: the transaction is its own.
+/// Runs a single piece. It needs no savepoint, because the transaction is its own.
 async fn run_alone(conn: &mut Conn, pieces: Vec<Piece>, answers: &mut Vec<Answer>) -> Result<()> {
     conn.execute("BEGIN IMMEDIATE").await?;
     conn.in_transaction = true;
     let mut end = "COMMIT";
     for piece in pieces {
-        // After `BEGIN`, which may have waited for another process.
+        // Asked after `BEGIN`, which may have waited for another process.
         if !piece.asked.is_wanted() {
             end = "ROLLBACK";
             continue;
@@ -124,13 +123,13 @@ async fn run_alone(conn: &mut Conn, pieces: Vec<Piece>, answers: &mut Vec<Answer
     }
     match conn.execute(end).await {
         Err(error) if end == "COMMIT" => Err(error),
-        // Whatever SQLite says to a rollback, nothing of it is kept.
+        // Whether or not the rollback succeeds, nothing of the piece is kept.
         _ => Ok(()),
     }
 }
 
-/// The piece is rolled back: after a refusal the audit chain ends where it did before the piece;
-/// after anything else only the table knows.
+/// Restores the end of the audit chain after a piece was rolled back: after a refusal it is the end
+/// from before the piece; after anything else it has to be read from the table.
 fn undo_audit_tail(conn: &mut Conn, fate: Fate, before: Option<(i64, [u8; 32])>) {
     if fate == Fate::Refuse {
         conn.undo_audit_tail(before);
@@ -139,8 +138,8 @@ fn undo_audit_tail(conn: &mut Conn, fate: Fate, before: Option<(i64, [u8; 32])>)
     }
 }
 
-/// Each in its own savepoint. What ends a piece is sent with what begins the next: the way to
-/// SQLite's thread costs more than either.
+/// Runs each piece in its own savepoint. The statement that ends a piece is sent together with the
+/// one that begins the next, because the round trip to SQLite's thread costs more than either.
 async fn run_pieces(conn: &mut Conn, pieces: Vec<Piece>, answers: &mut Vec<Answer>) -> Result<()> {
     let mut before = "BEGIN IMMEDIATE; ";
     for Piece {
@@ -166,7 +165,7 @@ async fn run_pieces(conn: &mut Conn, pieces: Vec<Piece>, answers: &mut Vec<Answe
             (TransactionShape::Steps, Fate::Keep) => "RELEASE piece; ",
             (TransactionShape::Steps, Fate::Refuse | Fate::Undo | Fate::Panicked) => {
                 undo_audit_tail(conn, fate, tail);
-                // Takes whatever savepoints a panic left inside with it.
+                // Also ends any savepoints that a panic left open inside it.
                 "ROLLBACK TO piece; RELEASE piece; "
             }
             // A statement that fails undoes itself.
@@ -177,7 +176,7 @@ async fn run_pieces(conn: &mut Conn, pieces: Vec<Piece>, answers: &mut Vec<Answe
         };
     }
     if !conn.in_transaction {
-        // None of them was begun.
+        // None of the pieces was begun.
         return Ok(());
     }
     conn.execute(format!("{before}COMMIT")).await
@@ -195,7 +194,7 @@ mod tests {
     use crate::store::engine::conn::Handle;
     use crate::store::engine::faults::FaultPoint;
 
-    /// A piece whose caller waits for ever.
+    /// Makes a piece whose caller never gives up.
     fn wanted(options: WriteOptions, run: Run) -> Piece {
         let (caller, asked) = Asked::now(&TimeSource::default());
         std::mem::forget(caller);

@@ -1,4 +1,4 @@
-//! What the database knows of the time: its own clock, where it has one, and the newest time that a
+//! What the database knows about the time: its own clock, if it has one, and the newest time that a
 //! job confirmed.
 
 use crate::model::kernel::time::{Timestamp, millis};
@@ -7,7 +7,7 @@ use crate::model::kernel::trusted_clock::{ConfirmedNow, Evidence, MAX_GAP};
 use super::server;
 use crate::store::{Conn, Result, on};
 
-/// Both.
+/// Reads both times from the database.
 pub async fn evidence(conn: &mut Conn) -> Result<Evidence> {
     let (confirmed,): (Option<i64>,) = on!(conn, c => sqlx::query_as("SELECT confirmed_at FROM clock WHERE id = 1").fetch_one(c).await)?;
     Ok(Evidence {
@@ -16,22 +16,23 @@ pub async fn evidence(conn: &mut Conn) -> Result<Evidence> {
     })
 }
 
-/// A job runs at this moment. The noted time never moves back.
+/// Records the time at which a job runs. The recorded time never moves back.
 pub async fn note(conn: &mut Conn, now: ConfirmedNow) -> Result<()> {
     on!(conn, c => sqlx::query("UPDATE clock SET confirmed_at = $1 WHERE id = 1 AND (confirmed_at IS NULL OR confirmed_at < $1)")
         .bind(now.now().0).execute(c).await.map(|_| ()))?;
     Ok(())
 }
 
-/// An operator says that this is the time, forwards or backwards.
+/// Records the time that an operator has confirmed, which may be earlier or later.
 pub async fn set(conn: &mut Conn, now: Timestamp) -> Result<()> {
     on!(conn, c => sqlx::query("UPDATE clock SET confirmed_at = $1 WHERE id = 1").bind(now.0).execute(c).await.map(|_| ()))?;
     Ok(())
 }
 
-/// Whether the database, at this moment, accepts the time: every function that destroys asks this
-/// first, in the same transaction. A process whose check was made too long ago, or on a clock that
-/// jumped meanwhile, destroys nothing. A time that lies behind is harmless: less is due by it.
+/// Returns whether the database accepts the time at this moment. Every function that destroys data
+/// asks this first, in the same transaction, so that a process whose check was made too long ago,
+/// or whose clock has jumped since, destroys nothing. A time that is behind is harmless, because
+/// less data is due by it.
 pub async fn holds(conn: &mut Conn, now: ConfirmedNow) -> Result<bool> {
     macro_rules! accepted {
         ($and:literal) => {

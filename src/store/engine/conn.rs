@@ -1,5 +1,5 @@
-//! One connection that a store function works on, and its transactions: `on!` runs a query on
-//! whichever database it is of, `atomic` makes one step of several statements.
+//! One connection that a store function works on, and its transactions. `on!` runs a query on
+//! either database, `atomic` combines several statements into one step.
 
 use std::borrow::Cow;
 use std::pin::Pin;
@@ -14,45 +14,45 @@ use super::asked::TimeSource;
 use super::faults::{Fault, FaultPoint};
 use super::query::on_handle;
 
-/// Work on a connection that is not finished before its commit.
+/// A piece of work on a connection, as a future; it is only complete after its commit.
 pub type Work<'c, T, E = Error> =
     Pin<Box<dyn Future<Output = std::result::Result<T, E>> + Send + 'c>>;
 
 /// A connection that a store function works on.
 pub struct Conn {
     pub(in crate::store) handle: Handle,
-    /// Whether a transaction is open on it.
+    /// Whether a transaction is open on the connection.
     pub(in crate::store) in_transaction: bool,
-    /// The end of this connection's audit chain, while nothing was rolled back since it was
-    /// written.
+    /// The end of this connection's audit chain. `None` if it has to be read from the table, such
+    /// as after a rollback.
     pub(in crate::store) audit_tail: Option<(i64, [u8; 32])>,
-    /// Which of its process's audit chains this connection writes: SQLite's one writer has one,
-    /// each Postgres connection its own.
+    /// The audit chain of the process that this connection writes: SQLite's single writer has one,
+    /// each Postgres connection has its own.
     pub(in crate::store) chain: Option<u64>,
-    /// Whether a commit on it waits for the disk.
+    /// Whether a commit on the connection waits for the disk.
     pub(in crate::store) synced: bool,
     begin: Cow<'static, str>,
     /// Whether statements may be named (Postgres).
     pub(in crate::store) named: bool,
     clock: TimeSource,
     moment: Timestamp,
-    /// What went wrong first with a statement of this piece of work. The work's own error may say
-    /// less: a refusal is no reason to try again, a serialization failure is.
+    /// The first error of a statement of this piece of work. The work's own error may say less: a
+    /// refusal is not a reason to try again, but a serialization failure is.
     failure: Option<Error>,
     faults: FaultPoint,
     access: Access,
 }
 
-/// What a piece of work may do.
+/// What a piece of work is allowed to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Access {
-    /// Look.
+    /// It only reads.
     Read,
-    /// Change something; a test may make a statement of it fail.
+    /// It may write; tests can make one of its statements fail.
     Write,
 }
 
-/// Whose it is.
+/// The connection, by kind of database.
 pub(in crate::store) enum Handle {
     Sqlite(SqliteConnection),
     Postgres(PgConnection),
@@ -64,8 +64,8 @@ impl Conn {
         clock: TimeSource,
         faults: FaultPoint,
     ) -> Self {
-        // A deferred transaction that turns to writing fails at once if somebody wrote meanwhile;
-        // this one waits.
+        // A deferred transaction that starts to write fails at once if another one has written
+        // meanwhile; `BEGIN IMMEDIATE` waits.
         Self {
             handle: Handle::Sqlite(connection),
             in_transaction: false,
@@ -108,22 +108,22 @@ impl Conn {
         }
     }
 
-    /// The moment of this piece of work: when the writer took it up or, on Postgres, when its
-    /// connection was held and its transaction had begun. Every decision of the work is made, and
-    /// every row of it is stamped, with this time. The time at which the request arrived may be
-    /// much earlier, because work waits for the writer or for a connection.
+    /// Returns the time of this piece of work: when the writer began it or, on Postgres, when its
+    /// transaction had begun. Every decision of the work is made with this time, and every row is
+    /// stamped with it. The time at which the request arrived may be much earlier, because work
+    /// waits for the writer or for a connection.
     pub fn now(&self) -> Timestamp {
         self.moment
     }
 
-    /// A piece of work begins.
+    /// Prepares the connection for a new piece of work.
     pub(in crate::store) fn begin_work(&mut self, access: Access) {
         self.stamp();
         self.failure = None;
         self.access = access;
     }
 
-    /// What went wrong first with a statement of the piece of work that has ended.
+    /// Takes the first error of a statement of the piece of work that has ended.
     pub(in crate::store) fn take_failure(&mut self) -> Option<Error> {
         self.failure.take()
     }
@@ -132,7 +132,7 @@ impl Conn {
         self.moment = self.clock.now();
     }
 
-    /// A test makes this statement fail.
+    /// Returns the fault of a test if it makes this statement fail.
     pub(in crate::store) fn fault(&self) -> Option<Fault> {
         match self.access {
             Access::Read => None,
@@ -140,7 +140,7 @@ impl Conn {
         }
     }
 
-    /// Remembers what went wrong with a statement.
+    /// Records the error of a statement, if it is the first.
     pub(in crate::store) fn note<T>(
         &mut self,
         outcome: std::result::Result<T, sqlx::Error>,
@@ -153,13 +153,13 @@ impl Conn {
         outcome
     }
 
-    /// Whether this is Postgres, where two texts stand side by side.
+    /// Returns whether this is Postgres, for statements whose SQL differs.
     pub(in crate::store) fn is_postgres(&self) -> bool {
         matches!(self.handle, Handle::Postgres(_))
     }
 
-    /// Runs several statements as one step, inside the transaction that is open or in one of their
-    /// own. Any `Err` of the work undoes the step.
+    /// Runs several statements as one step, inside the open transaction or in one of their own. Any
+    /// `Err` of the work rolls the step back.
     pub async fn atomic<T, E: From<Error>>(
         &mut self,
         work: impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, T, E>,
@@ -167,7 +167,8 @@ impl Conn {
         if self.in_transaction {
             return self.savepoint(work).await;
         }
-        // From here on: a caller that hangs up while BEGIN is under way leaves a transaction open.
+        // Set before the statement is sent: a caller that is cancelled during BEGIN leaves a
+        // transaction open.
         self.in_transaction = true;
         let begin = if self.is_postgres() && !self.synced {
             format!("{}; SET LOCAL synchronous_commit = off", self.begin).into()
@@ -193,8 +194,8 @@ impl Conn {
             }
             Err(error) => {
                 self.undo_audit_tail(tail);
-                // SQLite may have rolled back by itself, and then this fails; on Postgres the
-                // connection is no good any more.
+                // SQLite may have rolled back by itself, and then this fails; on Postgres a failure
+                // means that the connection is broken.
                 let undone = self.execute("ROLLBACK").await;
                 self.in_transaction = undone.is_err() && self.is_postgres();
                 Err(error)
@@ -215,16 +216,16 @@ impl Conn {
             }
             Err(error) => {
                 self.undo_audit_tail(tail);
-                // The database may have rolled back all of it, and then this fails: what went wrong
-                // first is what counts.
+                // The database may have rolled back the whole transaction, and then this fails; the
+                // first error is the one to report.
                 drop(self.execute("ROLLBACK TO step; RELEASE step").await);
                 Err(error)
             }
         }
     }
 
-    /// Whether the commits from here on wait for the disk (SQLite; on Postgres each transaction
-    /// says so by itself). One that does takes all before it along.
+    /// Sets whether the commits from here on wait for the disk (SQLite; on Postgres each
+    /// transaction sets it). A commit that waits also syncs all commits before it.
     pub(in crate::store) async fn sync(&mut self, synced: bool) -> Result<()> {
         if self.synced != synced {
             self.execute(if synced {
@@ -238,13 +239,14 @@ impl Conn {
         Ok(())
     }
 
-    /// After a rollback only the table knows where the chain ends.
+    /// Forgets the end of the audit chain, so that it is read from the table again, as after a
+    /// rollback.
     pub(in crate::store) fn forget_audit_tail(&mut self) {
         self.audit_tail = None;
     }
 
-    /// A piece of work that began with this end of the chain is rolled back. If no statement of it
-    /// has failed, the chain ends again where it did.
+    /// Restores the end of the audit chain after a piece of work was rolled back. `before` is the
+    /// end when the work began; it is still valid if no statement of the work has failed.
     pub(in crate::store) fn undo_audit_tail(&mut self, before: Option<(i64, [u8; 32])>) {
         self.audit_tail = before.filter(|_| self.failure.is_none());
     }

@@ -1,6 +1,6 @@
-//! Whole tables from one database into another: pages in the order of the primary key, one
-//! statement a page on either side. Columns are TEXT or BIGINT and nothing else, so that a cell is
-//! a text or a number.
+//! Copies whole tables from one database into another: pages in the order of the primary key, one
+//! statement a page on either side. All columns are TEXT or BIGINT, so a cell is a text or a
+//! number.
 
 use sqlx::{AssertSqlSafe, Row};
 
@@ -8,27 +8,27 @@ use crate::store::{Conn, Result, on};
 
 pub use super::copy_tables::{RING, TABLES, Table};
 
-/// What stands in one column of one row.
+/// The value of one column of one row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cell {
-    /// TEXT.
+    /// A TEXT value.
     Text(Option<String>),
-    /// BIGINT.
+    /// A BIGINT value.
     Number(Option<i64>),
 }
 
-/// The cells of one row: texts, then numbers.
+/// The cells of one row: texts first, then numbers.
 pub type Cells = Vec<Cell>;
 
-/// How many rows there are.
+/// Returns the number of rows.
 pub async fn count(conn: &mut Conn, table: &Table) -> Result<i64> {
     let sql = format!("SELECT COUNT(*) FROM {}", table.name);
     let (rows,): (i64,) = on!(conn, c => sqlx::query_as(AssertSqlSafe(sql)).fetch_one(c).await)?;
     Ok(rows)
 }
 
-/// The sums of all numbers in a table, each taken modulo a prime so that no sum overflows: what a
-/// change meanwhile would change.
+/// Returns the sums of all number columns of a table, each modulo a prime so that no sum overflows.
+/// Used to find out whether the table changed meanwhile.
 pub async fn sum(conn: &mut Conn, table: &Table) -> Result<String> {
     let all: Vec<String> = table
         .numbers
@@ -40,7 +40,7 @@ pub async fn sum(conn: &mut Conn, table: &Table) -> Result<String> {
     Ok(sum)
 }
 
-/// Up to `limit` rows behind a key, in the key's order.
+/// Returns up to `limit` rows after a key, in the order of the key.
 pub async fn page(
     conn: &mut Conn,
     table: &Table,
@@ -78,7 +78,7 @@ pub async fn page(
     Ok(rows)
 }
 
-/// Inserts the rows, all or none.
+/// Inserts the rows, either all of them or none.
 pub async fn insert(conn: &mut Conn, table: &Table, rows: Vec<Cells>) -> Result<()> {
     let width = table.columns().count();
     let tuple = |row: usize| {
@@ -110,13 +110,13 @@ pub async fn insert(conn: &mut Conn, table: &Table, rows: Vec<Cells>) -> Result<
     Ok(())
 }
 
-/// Forgets which master key a database that nobody ever served from was given.
+/// Clears the master key of a database that no process has ever served from.
 pub async fn release(conn: &mut Conn) -> Result<()> {
     on!(conn, c => sqlx::query("UPDATE key_ring SET master_version = NULL WHERE id = 1 AND version = 0").execute(c).await.map(|_| ()))?;
     Ok(())
 }
 
-/// Empties the table.
+/// Deletes all rows of the table.
 pub async fn clear(conn: &mut Conn, table: &Table) -> Result<()> {
     let sql = format!("DELETE FROM {}", table.name);
     on!(conn, c => sqlx::query(AssertSqlSafe(sql)).execute(c).await.map(|_| ()))?;

@@ -1,19 +1,19 @@
-//! The tables that `copy` carries over, with their columns.
+//! The tables that `copy` copies, with their columns.
 
 use super::copy::Cells;
 
-/// A table and its columns; a test holds the list to the schema.
+/// A table and its columns; a test compares the list with the schema.
 #[derive(Debug)]
 pub struct Table {
-    /// Its name.
+    /// Name of the table.
     pub name: &'static str,
     pub(super) key: &'static [&'static str],
     pub(super) texts: &'static [&'static str],
     pub(super) numbers: &'static [&'static str],
 }
 
-/// Every table but `key_ring`, referenced ones first and `sessions` last: they are what changes
-/// when somebody still serves from the source.
+/// Every table except `key_ring`. Referenced tables come first, `sessions` last, because it is what
+/// changes if a process still serves from the source.
 pub const TABLES: [Table; 19] = [
     Table {
         name: "users",
@@ -215,8 +215,8 @@ pub const TABLES: [Table; 19] = [
     },
 ];
 
-/// The one row that makes a database somebody's: copied last, so that a copy that was interrupted
-/// is nobody's and may begin anew.
+/// The single row that marks a database as in use. It is copied last, so that after an interrupted
+/// copy the target is not in use and the copy can be started again.
 pub const RING: Table = Table {
     name: "key_ring",
     key: &["id"],
@@ -233,7 +233,7 @@ pub const RING: Table = Table {
 };
 
 impl Table {
-    /// The columns in the order of a row's cells.
+    /// Returns the columns in the order of a row's cells.
     pub fn columns(&self) -> impl Iterator<Item = &'static str> {
         self.texts.iter().chain(self.numbers).copied()
     }
@@ -242,7 +242,7 @@ impl Table {
         self.columns().collect::<Vec<_>>().join(", ")
     }
 
-    /// The cells of the primary key.
+    /// Returns the cells of the primary key.
     pub fn key_of(&self, row: &Cells) -> Cells {
         let find = |key: &&str| {
             self.columns()

@@ -1,4 +1,4 @@
-//! The database as a flow sees it: opened once, read on any free connection, written in one
+//! The database as flows use it: opened once, read on any free connection, written in one
 //! transaction for each piece of work.
 
 use std::time::Duration;
@@ -19,53 +19,54 @@ use super::writer::Writer;
 use super::writes::Writes;
 use super::{migrate, postgres, sqlite};
 
-/// The database.
+/// The open database.
 #[derive(Clone)]
 pub enum Db {
-    /// One writer task, a small pool of read-only connections.
+    /// A SQLite file: one writer task and a small pool of read-only connections.
     Sqlite {
-        /// Takes the writes.
+        /// Runs the writes of all pieces of work.
         writer: Writer,
-        /// Serves the reads.
+        /// Runs the reads of all pieces of work.
         readers: Readers,
-        /// Carries the log over for background work.
+        /// Makes checkpoints of the write-ahead log for background work.
         checkpoints: Checkpoints,
-        /// Whether it can be written.
+        /// Whether the database can be written, as far as is known.
         writes: Writes,
     },
-    /// A pool.
+    /// A Postgres server with a pool of connections.
     Postgres {
-        /// Takes both.
+        /// Runs reads and writes.
         pool: Pool,
-        /// Where notifications come from, past any pooler.
+        /// The source of notifications; connects past any pooler.
         listen: Listener,
-        /// Whether it can be written.
+        /// Whether the database can be written, as far as is known.
         writes: Writes,
     },
 }
 
-/// How a database is opened and used.
+/// Options for opening and using a database.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Connections that read (SQLite) or all (Postgres).
+    /// Number of connections: for reading (SQLite) or in total (Postgres).
     pub max_connections: u32,
     /// The longest wait for a free or a new connection.
     pub acquire_timeout: Duration,
-    /// The longest that the server works on one statement (Postgres).
+    /// The longest time that the server may work on one statement (Postgres).
     pub statement_timeout: Duration,
-    /// The longest wait for somebody else's lock.
+    /// The longest wait for a lock that another transaction holds.
     pub lock_timeout: Duration,
-    /// Off: every piece of work is a transaction without named statements, as a pooler in
-    /// transaction mode wants it (Postgres).
+    /// If off, every piece of work is a transaction without named statements, as a pooler in
+    /// transaction mode requires (Postgres).
     pub prepared_statements: bool,
-    /// Past the pooler, for what needs a session of its own: notifications and migrations
-    /// (Postgres).
+    /// URL that bypasses the pooler, for what needs a session of its own: notifications and
+    /// migrations (Postgres).
     pub direct_url: Option<String>,
-    /// Bring the schema up to date at start; else it must be the current one or the one before.
+    /// Whether to migrate the schema at start. If off, it must have the current version or one that
+    /// can be served.
     pub migrate: bool,
-    /// What the connections read the time from.
+    /// The clock that the connections read.
     pub clock: TimeSource,
-    /// Where a test makes statements fail.
+    /// Where tests make statements fail.
     pub faults: FaultPoint,
 }
 
@@ -86,13 +87,13 @@ impl Default for Options {
     }
 }
 
-/// Whether a URL names a Postgres server.
+/// Returns whether a URL names a Postgres server.
 pub fn is_postgres(url: &str) -> bool {
     url.starts_with("postgres://") || url.starts_with("postgresql://")
 }
 
 impl Db {
-    /// Opens the database of the URL and, unless told otherwise, brings its schema up to date.
+    /// Opens the database of the URL and, unless disabled, migrates its schema.
     pub async fn open(url: &str, options: &Options) -> Result<Self> {
         if !is_postgres(url) {
             let (writer, readers, checkpoints) = sqlite::open(url, options).await?;
@@ -118,12 +119,12 @@ impl Db {
         })
     }
 
-    /// Whether other machines may be using it too.
+    /// Returns whether processes on other machines may use the database, too.
     pub fn is_shared(&self) -> bool {
         matches!(self, Self::Postgres { .. })
     }
 
-    /// Connections at work, and how many there may be; on SQLite those that read.
+    /// Returns the number of busy connections and their maximum; on SQLite those for reading.
     pub fn connections(&self) -> (usize, usize) {
         match self {
             Self::Sqlite { readers, .. } => readers.busy(),
@@ -131,7 +132,7 @@ impl Db {
         }
     }
 
-    /// Writes that wait for SQLite's one writer; Postgres has many.
+    /// Returns the number of writes that wait for SQLite's single writer; 0 on Postgres.
     pub fn queued_writes(&self) -> usize {
         match self {
             Self::Sqlite { writer, .. } => writer.queued(),
@@ -139,7 +140,7 @@ impl Db {
         }
     }
 
-    /// Where notifications come from; `None` where there are none.
+    /// Returns the source of notifications; `None` on SQLite.
     pub fn listener(&self) -> Option<&Listener> {
         match self {
             Self::Sqlite { .. } => None,
@@ -147,7 +148,7 @@ impl Db {
         }
     }
 
-    /// Where a test makes statements of writes fail.
+    /// Returns where tests make statements of writes fail.
     pub fn faults(&self) -> &FaultPoint {
         match self {
             Self::Sqlite { writer, .. } => writer.faults(),
@@ -155,7 +156,7 @@ impl Db {
         }
     }
 
-    /// Reads on one connection.
+    /// Runs a read on one connection.
     pub async fn read<T, F>(&self, work: F) -> Result<T>
     where
         F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone,
@@ -163,10 +164,10 @@ impl Db {
         self.read_or_refuse(work).await
     }
 
-    /// Reads on one connection, for work that may refuse.
+    /// Runs a read on one connection, for work that may refuse.
     ///
     /// # Errors
-    /// The work's own, and those of the database.
+    /// The work's own errors and those of the database.
     pub async fn read_or_refuse<T, E, F>(&self, work: F) -> std::result::Result<T, E>
     where
         E: From<Error>,
@@ -179,14 +180,14 @@ impl Db {
         }
     }
 
-    /// Writes atomically: everything or, if the work returns an `Err`, nothing. The error may be a
-    /// refusal of the work's own or an error of the database: both roll back. The work's time is
+    /// Runs a write in a transaction. If the work returns an `Err`, the transaction is rolled back,
+    /// whether the error is a refusal of the work or an error of the database. The work's time is
     /// [`Conn::now`].
     ///
-    /// Work that could not be begun within [`PATIENCE`](super::asked::PATIENCE), or whose caller
-    /// has gone by then, is not begun and is [`Error::Unavailable`]. The answer comes after the
-    /// commit. What the database rolled back by itself (a serialization failure, a deadlock) is
-    /// done again, and so the work must be fit to run more than once.
+    /// Work that could not be begun within [`MAX_WAIT`](super::asked::MAX_WAIT), or whose caller
+    /// was dropped before, is not begun and returns [`Error::Unavailable`]. The result is returned
+    /// after the commit. What the database rolled back by itself (a serialization failure, a
+    /// deadlock) is run again, so the work must be safe to run more than once.
     pub async fn write_with<T, E, F>(
         &self,
         options: WriteOptions,
@@ -207,7 +208,7 @@ impl Db {
         written.outcome
     }
 
-    /// As [`Self::write_with`] in the usual way.
+    /// Runs a write as [`Self::write_with`] does, with the default options.
     pub async fn write<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
@@ -216,7 +217,7 @@ impl Db {
         self.write_with(WriteOptions::STEPS, work).await
     }
 
-    /// Lets the writer finish what is queued and closes the connections.
+    /// Lets the writer finish what is queued, and closes the connections.
     pub async fn close(&self) {
         match self {
             Self::Sqlite {

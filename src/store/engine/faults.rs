@@ -1,13 +1,13 @@
-//! A place at which a test makes one statement of a write fail, to show that nothing of its
-//! transaction is kept. A running service never arms it; then a statement costs one relaxed load
-//! more.
+//! A hook with which a test makes one statement of a write fail, to show that nothing of its
+//! transaction is kept. A running service never arms it; then it costs each statement one relaxed
+//! load.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// Shared by all connections of a database.
+/// A hook that all connections of a database share.
 #[derive(Debug, Clone, Default)]
 pub struct FaultPoint(Arc<Inner>);
 
@@ -19,7 +19,7 @@ struct Inner {
 
 #[derive(Debug)]
 struct Plan {
-    /// Statements that still succeed.
+    /// The number of statements that still succeed.
     before: u32,
     reached: oneshot::Sender<oneshot::Sender<()>>,
 }
@@ -36,13 +36,13 @@ impl FaultPoint {
         receiver
     }
 
-    /// From now on no statement fails.
+    /// Disarms the hook: no further statement fails.
     pub fn disarm(&self) {
         self.0.armed.store(false, Ordering::Relaxed);
         *self.plan() = None;
     }
 
-    /// Counts a statement; `Some`: it is the one that fails.
+    /// Counts a statement; returns the fault if this statement is to fail.
     pub(in crate::store) fn next(&self) -> Option<Fault> {
         if !self.0.armed.load(Ordering::Relaxed) {
             return None;
@@ -62,11 +62,11 @@ impl FaultPoint {
     }
 }
 
-/// A statement that fails.
+/// The fault of a statement that is to fail.
 pub(in crate::store) struct Fault(oneshot::Sender<oneshot::Sender<()>>);
 
 impl Fault {
-    /// Waits until the test has looked, and gives the statement's error.
+    /// Waits until the test has looked at the database, and returns the statement's error.
     pub(in crate::store) async fn strike(self) -> sqlx::Error {
         let (go_on, waits) = oneshot::channel();
         if self.0.send(go_on).is_ok() {

@@ -1,34 +1,34 @@
-//! What waits for SQLite's one writer, in two lanes. Background work begins only while no request
-//! waits; while requests keep coming, a piece of it goes along with them after a while, so that it
-//! comes to its end.
+//! The queue of SQLite's single writer, in two lanes. Background work begins only while no request
+//! waits. If requests keep coming, a piece of it is run together with them after a while, so that
+//! it makes progress.
 
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-/// The most messages that are handled together.
+/// The greatest number of messages that are handled together.
 pub(in crate::store) const BATCH: usize = 256;
 const QUEUE: usize = 4096;
-/// So long background work waits for a moment without requests.
+/// How long background work waits for a moment without requests.
 const LONGEST: Duration = Duration::from_millis(20);
 
-/// What can wait here.
+/// A message that can wait in a lane.
 pub(in crate::store) trait Waiting {
-    /// How long it may wait for others of its kind.
+    /// Returns how long it may wait for others of its kind.
     fn batch_delay(&self) -> Duration;
-    /// How long it has waited.
+    /// Returns how long it has waited.
     fn waited(&self) -> Duration;
 }
 
-/// Which lane a message takes.
+/// The lane of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Lane {
     Requests,
     Background,
 }
 
-/// The entrances of both lanes.
+/// The sending ends of both lanes.
 pub(in crate::store) struct Entrances<M> {
     requests: mpsc::Sender<M>,
     background: mpsc::Sender<M>,
@@ -44,7 +44,7 @@ impl<M> Clone for Entrances<M> {
 }
 
 impl<M> Entrances<M> {
-    /// The entrance of one lane.
+    /// Returns the sending end of one lane.
     pub(in crate::store) fn of(&self, lane: Lane) -> &mpsc::Sender<M> {
         match lane {
             Lane::Requests => &self.requests,
@@ -52,7 +52,7 @@ impl<M> Entrances<M> {
         }
     }
 
-    /// How many messages wait.
+    /// Returns the number of waiting messages.
     pub(in crate::store) fn queued(&self) -> usize {
         [&self.requests, &self.background]
             .map(|lane| lane.max_capacity() - lane.capacity())
@@ -61,16 +61,16 @@ impl<M> Entrances<M> {
     }
 }
 
-/// The ends of both lanes.
+/// The receiving ends of both lanes.
 pub(in crate::store) struct Lanes<M> {
     requests: mpsc::Receiver<M>,
     background: mpsc::Receiver<M>,
-    /// The first of the background lane, once it was looked at.
+    /// The first message of the background lane, if it has been taken out already.
     held: Option<M>,
 }
 
 impl<M: Waiting> Lanes<M> {
-    /// Two empty lanes.
+    /// Makes two empty lanes.
     pub(in crate::store) fn new() -> (Entrances<M>, Self) {
         let (requests, request_ends) = mpsc::channel(QUEUE);
         let (background, background_ends) = mpsc::channel(QUEUE);
@@ -86,9 +86,9 @@ impl<M: Waiting> Lanes<M> {
         (entrances, lanes)
     }
 
-    /// Moves what waits to `waiting`, at least one message: requests, or a single piece of
-    /// background work where there are none. While all requests are patient they wait for more, as
-    /// long as the first one may. `false`: the last entrance is gone.
+    /// Moves waiting messages to `waiting`, at least one: all requests or, if there are none, a
+    /// single piece of background work. While every request has a batch delay, it waits for more,
+    /// as long as the first one may wait. Returns `false` once all senders are gone.
     pub(in crate::store) async fn gather(&mut self, waiting: &mut Vec<M>) -> bool {
         let Self {
             requests,
@@ -118,7 +118,7 @@ impl<M: Waiting> Lanes<M> {
         while waiting.len() < BATCH && waiting.iter().all(|m| !m.batch_delay().is_zero()) {
             match timeout_at(end, requests.recv_many(waiting, BATCH - waiting.len())).await {
                 Ok(1..) => {}
-                // None came in time, or none will.
+                // No further message came in time, or none can come.
                 Ok(0) | Err(_) => break,
             }
         }
@@ -137,9 +137,9 @@ mod tests {
     use super::*;
 
     const NONE: Duration = Duration::ZERO;
-    const PATIENCE: Duration = Duration::from_millis(8);
+    const DELAY: Duration = Duration::from_millis(8);
 
-    /// A name, how long it may wait, and since when it does.
+    /// A name, how long the message may wait, and since when it has waited.
     struct Message(&'static str, Duration, Instant);
 
     impl Waiting for Message {
@@ -167,10 +167,10 @@ mod tests {
         let (entrances, mut lanes) = Lanes::new();
         let ask = |batch_delay| send(&entrances, Lane::Requests, "request", batch_delay);
         for (sent, waits, together) in [
-            (vec![PATIENCE], PATIENCE, 1),
+            (vec![DELAY], DELAY, 1),
             (vec![NONE], NONE, 1),
-            (vec![PATIENCE, PATIENCE], PATIENCE, 2),
-            (vec![PATIENCE, NONE], NONE, 2),
+            (vec![DELAY, DELAY], DELAY, 2),
+            (vec![DELAY, NONE], NONE, 2),
         ] {
             sent.into_iter().for_each(ask);
             let started = Instant::now();
@@ -178,18 +178,18 @@ mod tests {
             assert_eq!((started.elapsed(), batch.len()), (waits, together));
         }
         let started = Instant::now();
-        ask(PATIENCE);
+        ask(DELAY);
         let company = async {
-            tokio::time::sleep(PATIENCE / 4).await;
-            ask(PATIENCE);
-            tokio::time::sleep(PATIENCE / 4).await;
+            tokio::time::sleep(DELAY / 4).await;
+            ask(DELAY);
+            tokio::time::sleep(DELAY / 4).await;
             ask(NONE);
         };
         let (batch, ()) = tokio::join!(gathered(&mut lanes), company);
         assert_eq!(
             (started.elapsed(), batch.len()),
-            (PATIENCE / 2, 3),
-            "one that is in a hurry is not kept waiting"
+            (DELAY / 2, 3),
+            "a request without a delay does not wait"
         );
         drop(entrances);
         assert!(!lanes.gather(&mut Vec::new()).await);

@@ -1,5 +1,5 @@
-//! A Postgres connection at work: it runs one piece within its time and goes back to rest if it is
-//! as good as before.
+//! A Postgres connection in use: it runs one piece of work within its time limit and is returned to
+//! the pool if it is still usable.
 
 use std::time::{Duration, Instant};
 
@@ -12,29 +12,29 @@ use super::conn::{Access, Conn, Work};
 use super::postgres::Pool;
 use super::write_options::Written;
 
-/// What a transaction may take beyond the server's own limit for a statement before the connection
-/// is given up.
+/// The time that a transaction may take beyond the server's limit for a statement before the
+/// connection is given up.
 const SLACK: Duration = Duration::from_millis(500);
 
-/// A connection at work, and the place that it takes.
+/// A connection in use, and its permit.
 pub(super) struct Lease {
     pub(super) conn: Option<Conn>,
     pub(super) born: Instant,
     pub(super) pool: Pool,
-    pub(super) _place: OwnedSemaphorePermit,
+    pub(super) _permit: OwnedSemaphorePermit,
 }
 
-/// How a piece of work runs.
+/// How a piece of work is run.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Run {
-    /// `single`: without a transaction of its own.
+    /// A read. `single`: without a transaction of its own.
     Read { single: bool },
-    /// `single`: as the work's own statement; `synced`: its commit waits for the disk.
+    /// A write. `single`: it is one statement; `synced`: its commit waits for the disk.
     Write { single: bool, synced: bool },
 }
 
 impl Lease {
-    /// Does the work, within its time: as it is, or inside BEGIN … COMMIT.
+    /// Runs the work within its time limit, as it is or inside BEGIN … COMMIT.
     pub(super) async fn run<T, E: From<Error>>(
         &mut self,
         run: Run,
@@ -62,7 +62,7 @@ impl Lease {
             }
         };
         let written = timeout(limit, running).await;
-        // The others may be well, and nobody has the time to try again: this connection alone is
+        // Other connections may work, and there is no time to try again: only this connection is
         // given up.
         written.unwrap_or_else(|_| {
             self.conn = None;
@@ -72,19 +72,19 @@ impl Lease {
         })
     }
 
-    /// Gives the connection back if it is as good as before.
-    pub(super) fn settle(&mut self, failure: Option<&Error>) {
+    /// Returns the connection to the pool if it is still usable.
+    pub(super) fn finish(&mut self, failure: Option<&Error>) {
         let Some(conn) = self.conn.take() else { return };
-        // One that may not write says so until it is opened anew: after a failover, or when the
-        // role may write again.
+        // A connection that may not write stays so until it is reopened: after a failover, or when
+        // the role has regained its rights.
         let broken = conn.in_transaction
             || matches!(
                 failure,
                 Some(Error::Lost(_) | Error::NotBegun(_) | Error::Unwritable(_))
             );
         if broken {
-            // What took this one away has most likely taken those at rest too: each would cost a
-            // request to find out.
+            // What broke this connection has most likely broken the idle ones, too; each of them
+            // would cost a request to find out.
             self.pool.forget_resting();
         } else {
             self.pool.rest(conn, self.born, false);
@@ -93,8 +93,8 @@ impl Lease {
 }
 
 impl Drop for Lease {
-    /// A read whose caller hung up: the connection is good, but its answer is still under way. In a
-    /// transaction it is given up.
+    /// Handles a read whose caller was dropped: the connection is usable, but its answer is still
+    /// on the way. If a transaction is open, the connection is given up.
     fn drop(&mut self) {
         if let Some(conn) = self
             .conn

@@ -1,16 +1,17 @@
-//! Hearing of another replica's change at once: `NOTIFY` on Postgres. A poll does the same within
-//! seconds, so a lost notification costs no more than that. Channels are per database; the schema's
-//! name, hashed because a channel's is short, keeps two installations in one database apart.
+//! Notifications about changes of another replica, by `NOTIFY` on Postgres. Polling finds the same
+//! changes within seconds, so a lost notification costs no more than that. Channels belong to a
+//! database; the name of the schema, hashed because channel names are short, separates two
+//! installations in one database.
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 
 use crate::store::{Conn, Result, on};
 
-/// Where to listen.
+/// Connection options for listening.
 #[derive(Clone)]
 pub struct Listener(std::sync::Arc<PgConnectOptions>);
 
-/// A connection that hears.
+/// A connection that receives notifications.
 pub struct KeyRingNotifications(PgListener);
 
 const PREFIX: &str = "countersign_keys_";
@@ -20,7 +21,7 @@ impl Listener {
         Self(options.into())
     }
 
-    /// Connects and listens.
+    /// Connects and starts to listen.
     pub async fn listen(&self) -> Result<KeyRingNotifications> {
         let pool = PgPoolOptions::new()
             .max_connections(1)
@@ -36,15 +37,15 @@ impl Listener {
 }
 
 impl KeyRingNotifications {
-    /// Returns when the key ring has changed, or when the connection was lost and something may
-    /// have been missed.
+    /// Returns when the key ring has changed, or when the connection was lost and a notification
+    /// may have been missed.
     pub async fn changed(&mut self) -> Result<()> {
         self.0.try_recv().await?;
         Ok(())
     }
 }
 
-/// Tells the other replicas, once the transaction commits.
+/// Notifies the other replicas when the transaction commits.
 pub(in crate::store) async fn announce(conn: &mut Conn) -> Result<()> {
     if conn.is_postgres() {
         on!(conn, c => sqlx::query("SELECT pg_notify($1 || md5(current_schema()), '')").bind(PREFIX).execute(c).await.map(|_| ()))?;

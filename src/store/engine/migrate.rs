@@ -1,7 +1,8 @@
-//! The schema's versions: `migrations/sqlite` and `migrations/postgres`, the same file names,
-//! embedded in the binary. A schema that is newer than the program is refused at start; programs
-//! that start at once wait for one another. A running program goes on beside a schema one version
-//! away: every migration only adds what the version before can ignore (`docs/decisions/0006`).
+//! The versions of the schema: `migrations/sqlite` and `migrations/postgres`, with the same file
+//! names, embedded in the binary. A schema that is newer than the program is refused at start;
+//! programs that start at the same time wait for each other. A running program can serve a schema
+//! that is one version ahead, because every migration only adds what the previous version can
+//! ignore (`docs/decisions/0006`).
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,16 +16,16 @@ use super::conn::Conn;
 use super::{postgres as pg, sqlite as lite};
 use crate::store::{Error, Options, Result, on};
 
-/// The longest wait for a connection to migrate or to look with; requests have not begun yet.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest wait for a connection to migrate or check the schema; no requests are served yet.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Migrations that this version can serve without, until somebody has made them.
+/// Migrations that this version can serve without until they are applied.
 const DISPENSABLE: &[i64] = &[];
 
 static SQLITE: Migrator = sqlx::migrate!("./migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("./migrations/postgres");
 
-/// Brings the SQLite file up to date, or only looks whether it will do.
+/// Migrates the SQLite file, or only checks whether its schema can be served.
 pub(in crate::store) async fn sqlite(
     options: &SqliteConnectOptions,
     path: &Path,
@@ -41,8 +42,8 @@ pub(in crate::store) async fn sqlite(
     Ok(())
 }
 
-/// SQLite migrations take no lock of their own. The lock ends with the file handle, and so with the
-/// process.
+/// Locks the database for migration, because SQLite migrations take no lock of their own. The lock
+/// ends with the file handle, and so with the process.
 fn lock(path: &Path) -> Result<std::fs::File> {
     let beside = path.with_extension("lock");
     let unavailable =
@@ -57,10 +58,10 @@ fn lock(path: &Path) -> Result<std::fs::File> {
     Ok(file)
 }
 
-/// Brings the Postgres schema up to date, or only looks whether it will do. sqlx's own lock is one
-/// a database; ours knows the schema.
+/// Migrates the Postgres schema, or only checks whether it can be served. sqlx's own lock is for a
+/// whole database; this one is for the schema.
 pub(in crate::store) async fn postgres(options: &PgConnectOptions, migrate: bool) -> Result<()> {
-    // A migration may take longer than a request may.
+    // A migration may take longer than a request.
     let mut connection = connect(
         options
             .clone()
@@ -69,12 +70,12 @@ pub(in crate::store) async fn postgres(options: &PgConnectOptions, migrate: bool
     .await?;
     if migrate {
         sqlx::query("SELECT pg_advisory_lock(hashtextextended('countersign migrate ' || current_schema(), 0))").execute(&mut connection).await?;
-        // Somebody who holds a table must not make everybody else queue behind us.
+        // A process that holds a table must not make all others queue behind this migration.
         sqlx::query("SET lock_timeout = '5s'")
             .execute(&mut connection)
             .await?;
-        // One statement a migration, and both inside its transaction: what is half done is not
-        // there.
+        // The statements of a migration and its record are in one transaction, so no migration is
+        // half applied.
         run_postgres(&mut connection).await?;
     } else {
         will_do(&POSTGRES, &applied(&mut connection, &POSTGRES).await?)?;
@@ -83,10 +84,10 @@ pub(in crate::store) async fn postgres(options: &PgConnectOptions, migrate: bool
     Ok(())
 }
 
-/// A server may accept and then say nothing.
+/// Connects within the time limit: a server may accept a connection and then not answer.
 async fn connect(options: PgConnectOptions) -> Result<PgConnection> {
-    let connected = tokio::time::timeout(PATIENCE, options.connect()).await;
-    Ok(connected.map_err(|_| Error::Unavailable("it does not answer".into()))??)
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await;
+    Ok(connected.map_err(|_| Error::Unavailable("the database does not answer".into()))??)
 }
 
 async fn run_postgres(connection: &mut PgConnection) -> Result<()> {
@@ -98,7 +99,9 @@ async fn run_postgres(connection: &mut PgConnection) -> Result<()> {
     for _ in 1..ATTEMPTS {
         match migrator.run(&mut *connection).await {
             Err(error) if was_deadlocked(&error) => {
-                tracing::warn!("a migration met a deadlock, was rolled back and begins anew");
+                tracing::warn!(
+                    "a migration was rolled back because of a deadlock and is started again"
+                );
             }
             outcome => return outcome.map_err(translate),
         }
@@ -106,7 +109,7 @@ async fn run_postgres(connection: &mut PgConnection) -> Result<()> {
     migrator.run(connection).await.map_err(translate)
 }
 
-/// How often migrations are tried that lose a deadlock.
+/// How many times a migration that is rolled back by a deadlock is tried.
 const ATTEMPTS: u32 = 5;
 
 /// Returns whether Postgres chose the migration as the victim of a deadlock. One migration may lock
@@ -122,9 +125,9 @@ fn was_deadlocked(error: &MigrateError) -> bool {
     cause.code().as_deref() == Some(DEADLOCK_DETECTED)
 }
 
-/// The versions that were applied, if a start would accept them: all of them known, none of them
-/// left half done, each with the text that this program has. What applies migrations (`run`)
-/// refuses the same.
+/// Returns the applied versions if a start would accept them: all of them known, none of them half
+/// applied, and each with the text that this program has. `run`, which applies migrations, refuses
+/// the same.
 async fn applied<C: Migrate>(connection: &mut C, known: &Migrator) -> Result<Vec<i64>> {
     let found: Vec<AppliedMigration> =
         match connection.list_applied_migrations(&known.table_name).await {
@@ -143,7 +146,7 @@ async fn applied<C: Migrate>(connection: &mut C, known: &Migrator) -> Result<Vec
         .map_err(translate)?
     {
         return Err(Error::Migration(format!(
-            "migration {version} was begun and did not end; restore a backup"
+            "migration {version} was started but not completed; restore a backup"
         )));
     }
     for applied in &found {
@@ -161,8 +164,8 @@ async fn applied<C: Migrate>(connection: &mut C, known: &Migrator) -> Result<Vec
     Ok(found.into_iter().map(|m| m.version).collect())
 }
 
-/// A program that may not migrate serves the current schema, and one that lacks only what it can do
-/// without.
+/// Checks whether a program that may not migrate can serve the schema: it may lack only migrations
+/// that this program can serve without.
 fn will_do(known: &Migrator, applied: &[i64]) -> Result<()> {
     let missing: Vec<i64> = known
         .iter()
@@ -178,7 +181,7 @@ fn will_do(known: &Migrator, applied: &[i64]) -> Result<()> {
     Ok(())
 }
 
-/// The versions that this program knows and the database at `url` lacks; nothing is written.
+/// Returns the versions that this program knows and the database at `url` lacks; writes nothing.
 pub async fn pending(url: &str, options: &Options) -> Result<Vec<(i64, String)>> {
     let (known, applied) = if crate::store::is_postgres(url) {
         let direct = Options {
@@ -208,8 +211,8 @@ pub async fn pending(url: &str, options: &Options) -> Result<Vec<(i64, String)>>
         .collect())
 }
 
-/// Whether the schema is one that this program can serve: its own, one migration more (somebody is
-/// upgrading), or less what it can do without.
+/// Returns whether this program can serve the schema: its own version, one migration more (during
+/// an upgrade), or fewer if it can serve without them.
 pub async fn is_served(conn: &mut Conn) -> Result<bool> {
     let known = if conn.is_postgres() {
         &POSTGRES

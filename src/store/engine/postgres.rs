@@ -1,11 +1,11 @@
-//! Postgres connections, handed out and taken back. sqlx's own pool tests a connection with a round
-//! trip each time it comes back, which halves the rate of a short statement; here one that rested
-//! is tested before it is used, one that failed is thrown away with all that rest, and while the
-//! server refuses connections nobody waits for it.
+//! A pool of Postgres connections. sqlx's own pool tests a connection with a round trip each time
+//! it is returned, which halves the rate of a short statement. Here a connection is tested before
+//! use only if it was idle for some time; one that failed is closed together with all idle ones;
+//! and while the server refuses connections, requests fail at once instead of waiting.
 //!
-//! What failed before anything was sent is tried again, and so is what the server rolled back by
-//! itself (serialization, deadlock). What may have been committed never is: the caller hears
-//! `Unavailable`.
+//! Work that failed before anything was sent is run again, and so is what the server rolled back by
+//! itself (serialization failure, deadlock). Work that may have been committed is never run again:
+//! the caller gets `Unavailable`.
 
 use std::borrow::Cow;
 use std::sync::atomic::AtomicU64;
@@ -28,18 +28,18 @@ use super::postgres_options::begin;
 pub(in crate::store) use super::postgres_options::connect_options;
 use super::write_options::{TransactionShape, WriteOptions, Written};
 
-/// Rested for longer, a connection is tested first: under load none rests so long.
+/// A connection that was idle for longer is tested before use; under load none is idle that long.
 const TRUSTED_REST: Duration = Duration::from_secs(1);
 
-/// Rested for longer, it is closed.
+/// A connection that was idle for longer is closed.
 const MAX_REST: Duration = Duration::from_secs(300);
 
-/// Older, it is replaced: balancers and role changes want that.
+/// A connection that is older is replaced, as load balancers and changes of roles require.
 const MAX_AGE: Duration = Duration::from_secs(1_800);
 
 const ATTEMPTS: u32 = 3;
 
-/// Handle of the connections.
+/// Handle of the pool.
 #[derive(Clone)]
 pub struct Pool(pub(super) Arc<Inner>);
 
@@ -47,7 +47,7 @@ pub(super) struct Inner {
     pub(super) connect: PgConnectOptions,
     pub(super) options: Options,
     resting: Mutex<Vec<Resting>>,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     pub(super) chains: AtomicU64,
     pub(super) shut_until: Mutex<Option<(Instant, String)>>,
     pub(super) begin: Cow<'static, str>,
@@ -57,45 +57,45 @@ struct Resting {
     conn: Conn,
     born: Instant,
     since: Instant,
-    /// Its last read was cut off: test it, whatever its rest.
+    /// Whether its last read was cut off: it is tested before use, however short its idle time.
     suspect: bool,
 }
 
 impl Pool {
     pub(in crate::store) fn new(connect: PgConnectOptions, options: Options) -> Self {
-        let places = Arc::new(Semaphore::new(options.max_connections as usize));
+        let permits = Arc::new(Semaphore::new(options.max_connections as usize));
         let begin = begin(&options);
         Self(Arc::new(Inner {
             connect,
             options,
             resting: Mutex::default(),
-            places,
+            permits,
             chains: AtomicU64::default(),
             shut_until: Mutex::default(),
             begin,
         }))
     }
 
-    /// How many connections are at work, of how many.
+    /// Returns how many connections are in use, and their maximum.
     pub(in crate::store) fn busy(&self) -> (usize, usize) {
         let count = self.0.options.max_connections as usize;
         (
-            count.saturating_sub(self.0.places.available_permits()),
+            count.saturating_sub(self.0.permits.available_permits()),
             count,
         )
     }
 
-    /// The longest that the server works on one statement.
+    /// Returns the longest time that the server may work on one statement.
     pub(super) fn statement_timeout(&self) -> Duration {
         self.0.options.statement_timeout
     }
 
-    /// Where a test makes statements fail.
+    /// Returns where tests make statements fail.
     pub(in crate::store) fn faults(&self) -> &FaultPoint {
         &self.0.options.faults
     }
 
-    /// Reads; a connection that died under a read is replaced and the read done again.
+    /// Runs a read; if the connection breaks during it, it is replaced and the read is run again.
     pub(in crate::store) async fn read<T, E, F>(&self, work: F) -> std::result::Result<T, E>
     where
         E: From<Error>,
@@ -106,7 +106,7 @@ impl Pool {
             let mut lease = self.take().await?;
             let single = self.0.options.prepared_statements;
             let Written { outcome, failure } = lease.run(Run::Read { single }, work.clone()).await;
-            lease.settle(failure.as_ref());
+            lease.finish(failure.as_ref());
             match failure {
                 Some(Error::Lost(_) | Error::NotBegun(_))
                     if outcome.is_err() && attempt < ATTEMPTS =>
@@ -118,9 +118,9 @@ impl Pool {
         }
     }
 
-    /// Writes in a transaction, or as the work's own single statement; carried to its end even if
-    /// the caller hangs up. Whether it is done again depends on what the database said, not on the
-    /// work's own error.
+    /// Runs a write in a transaction or as a single statement. It is carried to its end even if the
+    /// caller is dropped. Whether it is run again depends on the error of the database, not on the
+    /// work's own.
     pub(in crate::store) async fn write<T, E, F>(
         &self,
         options: WriteOptions,
@@ -146,13 +146,14 @@ impl Pool {
             };
             let (piece, asked) = (work.clone(), Arc::clone(&asked));
             let running = tokio::spawn(async move {
-                // Asked here: the task may have waited too, and the caller may have gone meanwhile.
+                // Asked again here: the task may have waited, and the caller may have been dropped
+                // meanwhile.
                 let written = if asked.is_wanted() {
                     lease.run(run, piece).await
                 } else {
                     Written::failed(not_begun())
                 };
-                lease.settle(written.failure.as_ref());
+                lease.finish(written.failure.as_ref());
                 written
             });
             let written = running
@@ -169,25 +170,26 @@ impl Pool {
         }
     }
 
-    /// A connection that can be used, within `acquire_timeout`: a place, then one that rested, else
-    /// a new one.
+    /// Returns a usable connection within `acquire_timeout`: takes a permit, then an idle
+    /// connection or a new one.
     async fn take(&self) -> Result<Lease> {
         let inner = &self.0;
         let end = Instant::now() + inner.options.acquire_timeout;
-        if inner.places.available_permits() == 0 {
-            // Those who have a place are finding out; nobody queues behind them.
+        if inner.permits.available_permits() == 0 {
+            // Those who hold a permit are finding out whether the server is back; no others queue
+            // for them.
             self.refuse_while_shut()?;
         }
-        let place = timeout_at(end.into(), Arc::clone(&inner.places).acquire_owned()).await;
-        let place = place.map_err(|_| Error::Unavailable("every connection is busy".into()))?;
-        let place = place.map_err(|_| Error::Unavailable("the database is closed".into()))?;
+        let permit = timeout_at(end.into(), Arc::clone(&inner.permits).acquire_owned()).await;
+        let permit = permit.map_err(|_| Error::Unavailable("every connection is busy".into()))?;
+        let permit = permit.map_err(|_| Error::Unavailable("the database is closed".into()))?;
         let lease = |conn, born| Lease {
             conn: Some(conn),
             born,
             pool: self.clone(),
-            _place: place,
+            _permit: permit,
         };
-        // One that died in silence answers nothing: half of the time is for the new one.
+        // A broken connection may not answer the test: half of the time is reserved for a new one.
         let tested_by = Instant::now() + end.duration_since(Instant::now()) / 2;
         while let Some(mut resting) = self.pop() {
             let rested = resting.since.elapsed();
@@ -199,7 +201,7 @@ impl Pool {
             {
                 return Ok(lease(resting.conn, resting.born));
             }
-            // It died at rest, and the others most likely with it.
+            // The connection broke while idle, and the others most likely did, too.
             self.forget_resting();
         }
         let conn = self.connect(end).await?;
@@ -238,7 +240,7 @@ impl Pool {
     }
 
     pub(in crate::store) async fn close(&self) {
-        self.0.places.close();
+        self.0.permits.close();
         let resting = std::mem::take(&mut *lock(&self.0.resting));
         for Resting { conn, .. } in resting {
             if let Handle::Postgres(connection) = conn.handle
@@ -273,7 +275,8 @@ mod tests {
         Pool::new(connect_options(&url, &options).unwrap(), options)
     }
 
-    /// Fails so at the first attempt and then succeeds; how often it was attempted is counted.
+    /// Makes work that fails with this error at the first attempt and then succeeds; counts the
+    /// attempts.
     fn failing_once(
         sql: &'static str,
         count: &Arc<AtomicU32>,
@@ -304,7 +307,7 @@ mod tests {
         );
     }
 
-    /// An error of a flow, which says nothing of the database.
+    /// An error of a flow, which says nothing about the database.
     #[derive(Debug, PartialEq)]
     struct Own;
 

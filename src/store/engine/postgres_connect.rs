@@ -1,4 +1,4 @@
-//! New connections to a Postgres server, which may be away.
+//! New connections to a Postgres server, which may be unavailable.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -11,11 +11,11 @@ use super::conn::Conn;
 use super::postgres::{Pool, lock};
 use crate::store::{Error, Result};
 
-/// After a refused connection no caller tries again for so long.
+/// After a refused connection, no caller tries again for this long.
 const KNOCK: Duration = Duration::from_millis(200);
 
 impl Pool {
-    /// Refuses at once while the server is known to let no connection in.
+    /// Fails at once while the server is known to refuse connections.
     pub(super) fn refuse_while_shut(&self) -> Result<()> {
         match &*lock(&self.0.shut_until) {
             Some((until, reason)) if Instant::now() < *until => {
@@ -25,8 +25,8 @@ impl Pool {
         }
     }
 
-    /// While the server lets no connection in, one caller at a time tries; the others get at once
-    /// the answer of the last one.
+    /// Lets one caller at a time try to connect while the server refuses connections; the others
+    /// get the last error at once.
     fn knock(&self) -> Result<()> {
         self.refuse_while_shut()?;
         if let Some((until, _)) = &mut *lock(&self.0.shut_until) {
@@ -35,7 +35,7 @@ impl Pool {
         Ok(())
     }
 
-    /// A new connection, before `end`.
+    /// Opens a new connection before `end`.
     pub(super) async fn connect(&self, end: Instant) -> Result<Conn> {
         self.knock()?;
         let connected = timeout_at(end.into(), self.0.connect.connect()).await;
@@ -62,8 +62,7 @@ impl Pool {
             Err(error) => {
                 let reason = error.to_string();
                 *lock(&self.0.shut_until) = Some((Instant::now() + KNOCK, reason.clone()));
-                // Whatever a server says to a new connection, the request that wanted it may come
-                // again.
+                // Whatever error the server gives a new connection, the request may be tried again.
                 Err(Error::Unavailable(reason))
             }
         }

@@ -1,4 +1,4 @@
-//! How a Postgres server is connected to, and what limits each session or transaction has.
+//! How connections to a Postgres server are made, and the limits of each session or transaction.
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -11,11 +11,11 @@ use crate::store::{Error, Result};
 
 use super::db::Options;
 
-/// The server gives up a transaction in which nothing happens for so long, whatever a statement may
-/// take: its client is gone.
+/// The server ends a transaction that has been idle for this long, whatever the limit of a
+/// statement: its client is gone.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
 
-/// How a URL is connected to.
+/// Returns the connection options for a URL.
 pub(in crate::store) fn connect_options(url: &str, options: &Options) -> Result<PgConnectOptions> {
     let parsed = PgConnectOptions::from_str(url)
         .map_err(|e| Error::Unsupported(format!("the database URL is not usable: {e}")))?;
@@ -23,8 +23,7 @@ pub(in crate::store) fn connect_options(url: &str, options: &Options) -> Result<
         .application_name("countersign")
         .log_statements(tracing::log::LevelFilter::Trace);
     if !options.prepared_statements {
-        // A pooler in between refuses what it cannot give every client: session settings and named
-        // statements.
+        // A pooler refuses what it cannot give every client: session settings and named statements.
         return Ok(parsed.statement_cache_capacity(0).extra_float_digits(None));
     }
     let ms = |time: Duration| time.as_millis().to_string();
@@ -38,8 +37,8 @@ pub(in crate::store) fn connect_options(url: &str, options: &Options) -> Result<
     ]))
 }
 
-/// Behind a pooler the limits belong to the transaction, because the session is not ours; they go
-/// in the same message.
+/// Returns the statement that begins a transaction. Behind a pooler the limits are set for the
+/// transaction, because sessions are shared; they are sent in the same message.
 pub(super) fn begin(options: &Options) -> Cow<'static, str> {
     if options.prepared_statements {
         return "BEGIN".into();

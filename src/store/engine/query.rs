@@ -1,11 +1,11 @@
-//! The forms in which queries and work are written: `on!` runs a query on whichever database the
-//! connection is of, `work!` makes the closure of a read or a write.
+//! Macros for queries and work: `on!` runs a query on either database, `work!` makes the closure of
+//! a read or a write.
 
 use super::conn::{Conn, Work};
 
-/// Makes the work of a read, or of a write without a flow: `work!(conn => { … })` is a closure whose
-/// error is the store's, `work!(conn: E => { … })` one whose error is `E`. It holds the boxing that
-/// a closure with a borrowing future needs.
+/// Makes the work of a read, or of a write outside a flow. `work!(conn => { … })` is a closure
+/// whose error is the store's, `work!(conn: E => { … })` one whose error is `E`. It holds the
+/// boxing that a closure with a borrowing future needs.
 macro_rules! work {
     ($conn:ident => $work:expr) => {
         $crate::store::attempt::<_, $crate::store::Error, _>(move |$conn| {
@@ -17,7 +17,7 @@ macro_rules! work {
     };
 }
 
-/// Gives a closure the type that [`Db::read`](crate::store::Db::read) takes, wherever it is written.
+/// Gives a closure the type that [`Db::read`](crate::store::Db::read) takes.
 pub(crate) fn attempt<T, E, F>(work: F) -> F
 where
     F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T, E>,
@@ -25,7 +25,7 @@ where
     work
 }
 
-/// Runs a query as it is on whichever database the connection is of.
+/// Runs a query unchanged on either database.
 macro_rules! on_handle {
     ($conn:expr, $c:ident => $query:expr) => {
         match &mut $conn.handle {
@@ -44,8 +44,8 @@ macro_rules! on_handle {
     };
 }
 
-/// Runs a query on whichever database the connection is of: `on!(conn, c =>
-/// query.fetch_one(c).await)`. The connection remembers what went wrong.
+/// Runs a query on either database: `on!(conn, c => query.fetch_one(c).await)`. The connection
+/// records its error.
 macro_rules! on {
     ($conn:expr, $c:ident => $query:expr) => {
         match $conn.fault() {

@@ -1,6 +1,6 @@
-//! Read-only SQLite connections, a few, handed out and taken back. sqlx's own pool tests a
-//! connection with a round trip each time it comes back, which doubles a short read; here a
-//! connection whose read was cut off is simply not taken back, and the next one is opened anew.
+//! A small pool of read-only SQLite connections. sqlx's own pool tests a connection with a round
+//! trip each time it is returned, which doubles the time of a short read. Here a connection whose
+//! read was cut off is not returned to the pool, and a new one is opened instead.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,14 +14,14 @@ use super::conn::{Conn, Handle, Work};
 use super::faults::FaultPoint;
 use crate::store::{Error, Result};
 
-/// Handle of the readers.
+/// Handle of the pool of readers.
 #[derive(Clone)]
 pub struct Readers(Arc<Inner>);
 
 struct Inner {
     options: SqliteConnectOptions,
     idle: Mutex<Vec<SqliteConnection>>,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     acquire_timeout: Duration,
     count: usize,
     clock: TimeSource,
@@ -34,23 +34,23 @@ impl Readers {
         acquire_timeout: Duration,
         clock: TimeSource,
     ) -> Self {
-        let places = Arc::new(Semaphore::new(count as usize));
+        let permits = Arc::new(Semaphore::new(count as usize));
         Self(Arc::new(Inner {
             options,
             idle: Mutex::default(),
-            places,
+            permits,
             acquire_timeout,
             count: count as usize,
             clock,
         }))
     }
 
-    /// How many are at work, of how many.
+    /// Returns how many connections are in use, and their maximum.
     pub(in crate::store) fn busy(&self) -> (usize, usize) {
         (
             self.0
                 .count
-                .saturating_sub(self.0.places.available_permits()),
+                .saturating_sub(self.0.permits.available_permits()),
             self.0.count,
         )
     }
@@ -59,39 +59,39 @@ impl Readers {
         &self,
         work: impl for<'c> FnOnce(&'c mut Conn) -> Work<'c, T, E>,
     ) -> std::result::Result<T, E> {
-        let (connection, place) = self.take().await?;
+        let (connection, permit) = self.take().await?;
         let mut conn = Conn::sqlite(connection, self.0.clock.clone(), FaultPoint::default());
         let outcome = work(&mut conn).await;
         if let Handle::Sqlite(connection) = conn.handle {
-            self.give_back(connection, place);
+            self.return_connection(connection, permit);
         }
         outcome
     }
 
-    /// A connection and the place it takes; waits for a few seconds at most.
+    /// Takes a connection and its permit; waits for a few seconds at most.
     async fn take(&self) -> Result<(SqliteConnection, OwnedSemaphorePermit)> {
-        let place = tokio::time::timeout(
+        let permit = tokio::time::timeout(
             self.0.acquire_timeout,
-            Arc::clone(&self.0.places).acquire_owned(),
+            Arc::clone(&self.0.permits).acquire_owned(),
         )
         .await;
-        let place = place.map_err(|_| Error::Unavailable("every reader is busy".into()))?;
-        let place = place.map_err(|_| Error::Unavailable("the database is closed".into()))?;
+        let permit = permit.map_err(|_| Error::Unavailable("every reader is busy".into()))?;
+        let permit = permit.map_err(|_| Error::Unavailable("the database is closed".into()))?;
         let idle = self.lock().pop();
         match idle {
-            Some(connection) => Ok((connection, place)),
-            None => Ok((self.0.options.connect().await?, place)),
+            Some(connection) => Ok((connection, permit)),
+            None => Ok((self.0.options.connect().await?, permit)),
         }
     }
 
-    /// After a read that ran to its end.
-    fn give_back(&self, connection: SqliteConnection, place: OwnedSemaphorePermit) {
+    /// Returns a connection after a complete read.
+    fn return_connection(&self, connection: SqliteConnection, permit: OwnedSemaphorePermit) {
         self.lock().push(connection);
-        drop(place);
+        drop(permit);
     }
 
     pub(in crate::store) async fn close(&self) {
-        self.0.places.close();
+        self.0.permits.close();
         let idle = std::mem::take(&mut *self.lock());
         for connection in idle {
             if let Err(error) = connection.close().await {

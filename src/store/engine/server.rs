@@ -1,10 +1,10 @@
-//! What the database server says of itself.
+//! What the database server reports about itself.
 
 use crate::model::kernel::time::Timestamp;
 
 use crate::store::{Conn, Result, on};
 
-/// The server's clock; `None` where the database has none but ours (SQLite).
+/// Returns the server's clock; `None` if the database has none of its own (SQLite).
 pub async fn clock(conn: &mut Conn) -> Result<Option<Timestamp>> {
     if !conn.is_postgres() {
         return Ok(None);
@@ -13,16 +13,16 @@ pub async fn clock(conn: &mut Conn) -> Result<Option<Timestamp>> {
     Ok(Some(Timestamp(ms)))
 }
 
-/// What the database is.
+/// Facts about the database.
 #[derive(Debug, Clone)]
 pub struct About {
-    /// Its name and version.
+    /// Name and version of the database.
     pub version: String,
-    /// Whether it tidies up by itself (Postgres).
+    /// Whether autovacuum is on (Postgres).
     pub autovacuum: Option<bool>,
 }
 
-/// Asks.
+/// Asks the database for facts about itself.
 pub async fn about(conn: &mut Conn) -> Result<About> {
     if conn.is_postgres() {
         let (version, autovacuum): (String, String) = on!(conn, c => sqlx::query_as("SELECT 'PostgreSQL ' || current_setting('server_version'), current_setting('autovacuum')").fetch_one(c).await)?;
@@ -39,8 +39,8 @@ pub async fn about(conn: &mut Conn) -> Result<About> {
     })
 }
 
-/// What SQLite's own check says of the file: `ok`, or the first damage. Postgres has checksums for
-/// that.
+/// Runs SQLite's own check of the file and returns `ok` or the first damage. Returns `None` for
+/// Postgres, which has checksums instead.
 pub async fn quick_check(conn: &mut Conn) -> Result<Option<String>> {
     if conn.is_postgres() {
         return Ok(None);
@@ -50,28 +50,28 @@ pub async fn quick_check(conn: &mut Conn) -> Result<Option<String>> {
     Ok(Some(says))
 }
 
-/// How large a table is and how it is written.
+/// The size of a table and statistics of its writes.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct TableSize {
-    /// Its name.
+    /// Name of the table.
     pub name: String,
-    /// Bytes of rows.
+    /// Bytes of its rows.
     pub bytes: i64,
-    /// Bytes of indexes.
+    /// Bytes of its indexes.
     pub index_bytes: i64,
-    /// Rows that nobody sees any more (Postgres).
+    /// Dead rows, which no transaction sees any more (Postgres).
     pub dead_rows: i64,
-    /// Rows (Postgres, estimated).
+    /// Live rows (Postgres, estimated).
     pub live_rows: i64,
-    /// Updates since the statistics began (Postgres).
+    /// Updates since the statistics were reset (Postgres).
     pub updates: i64,
-    /// Those of them that touched no index: heap-only tuples (Postgres).
+    /// Updates that touched no index: heap-only tuples (Postgres).
     pub hot_updates: i64,
-    /// 0 if the table alone is not tidied up (Postgres).
+    /// 0 if autovacuum is off for this table (Postgres).
     pub autovacuum: i64,
 }
 
-/// The largest first.
+/// Returns the tables, the largest first.
 pub async fn tables(conn: &mut Conn) -> Result<Vec<TableSize>> {
     const POSTGRES: &str = "SELECT c.relname::text AS name, pg_table_size(c.oid) AS bytes, pg_indexes_size(c.oid) AS index_bytes,
                 COALESCE(s.n_dead_tup, 0) AS dead_rows, COALESCE(s.n_live_tup, 0) AS live_rows, COALESCE(s.n_tup_upd, 0) AS updates,

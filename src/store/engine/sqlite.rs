@@ -1,4 +1,4 @@
-//! Opening the SQLite file: who may read it, how it is written, one writer and a few readers.
+//! Opens the SQLite file: its permissions, its settings, one writer and a few readers.
 
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -12,12 +12,12 @@ use super::readers::Readers;
 use super::writer::Writer;
 use crate::store::{Error, Options, Result};
 
-/// Pages in the write-ahead log before the writer carries them over and everybody waits for the
-/// disk: 64 MiB, so that a page written often is carried once and it happens seldom. (For requests
-/// alone a second connection that did it beside the writer did no good that could be measured;
-/// background work has one, see `background`.)
+/// Pages in the write-ahead log before the writer makes a checkpoint, during which all writes wait
+/// for the disk: 64 MiB, so that a page that is written often is copied once and checkpoints are
+/// rare. (For requests alone, checkpoints on a second connection brought no gain that could be
+/// measured; background work has one, see `background`.)
 const CHECKPOINT_PAGES: &str = "16000";
-/// Few are enough: a read is a memory access.
+/// A few are enough, because a read is a memory access.
 const MAX_READERS: u32 = 4;
 
 pub(in crate::store) async fn open(
@@ -26,7 +26,7 @@ pub(in crate::store) async fn open(
 ) -> Result<(Writer, Readers, Checkpoints)> {
     let path = path(url)?;
     if !options.migrate && !path.exists() {
-        // Only looked at: a name that was mistyped must not become an empty database.
+        // The file is not created here: a mistyped name must not become an empty database.
         return Err(Error::Unsupported(format!(
             "there is no {}",
             path.display()
@@ -53,7 +53,7 @@ pub(in crate::store) async fn open(
     Ok((writer, readers, checkpoints))
 }
 
-/// The file that a `sqlite://` URL names.
+/// Returns the file that a `sqlite://` URL names.
 pub(in crate::store) fn path(url: &str) -> Result<PathBuf> {
     let path = url
         .strip_prefix("sqlite://")
@@ -62,7 +62,7 @@ pub(in crate::store) fn path(url: &str) -> Result<PathBuf> {
         .ok_or_else(|| Error::Unsupported("write the database as sqlite://PATH, such as sqlite://data/countersign.db, or as postgres://…".into()))
 }
 
-/// The file is made with mode 0600 (its -wal and -shm follow it), a new folder with 0700.
+/// Creates the file with mode 0600 (its -wal and -shm get the same), and a new folder with 0700.
 fn create_private(path: &Path) -> Result<()> {
     let unavailable =
         |e: std::io::Error| Error::Unavailable(format!("cannot open {}: {e}", path.display()));

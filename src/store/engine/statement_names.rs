@@ -1,6 +1,6 @@
 //! How statements are sent to Postgres: named, and so parsed once a connection, or unnamed, for a
-//! pooler that gives every transaction another connection. sqlx names what its cache does not even
-//! keep, hence this.
+//! pooler that gives every transaction another connection. sqlx also names statements that its
+//! cache does not keep, which this module prevents.
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;

@@ -1,7 +1,7 @@
-//! Group commit on SQLite: one task owns the one writing connection, takes what is queued, runs
-//! each piece in its own savepoint and commits once. An answer leaves only after that commit; if it
-//! fails, everybody in the batch hears `Unavailable`. Measured against one commit a piece: four
-//! times the rate at `synchronous=FULL`.
+//! Group commit on SQLite: one task owns the single writing connection, takes what is queued, runs
+//! each piece in its own savepoint and commits once. An answer is sent only after that commit; if
+//! it fails, every piece of the batch gets `Unavailable`. Measured at `synchronous=FULL`, this has
+//! four times the rate of one commit for each piece.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -41,7 +41,7 @@ impl Waiting for Message {
     }
 }
 
-/// Handle of the task.
+/// Handle of the writer task.
 #[derive(Clone)]
 pub struct Writer {
     entrances: Entrances<Message>,
@@ -50,7 +50,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the task; it ends with its last handle.
+    /// Starts the task; it ends when its last handle is dropped.
     pub(in crate::store) fn start(connection: SqliteConnection, options: &Options) -> Self {
         let (entrances, lanes) = Lanes::new();
         let (clock, faults) = (options.clock.clone(), options.faults.clone());
@@ -63,12 +63,12 @@ impl Writer {
         }
     }
 
-    /// Where a test makes statements fail.
+    /// Returns where tests make statements fail.
     pub(in crate::store) fn faults(&self) -> &FaultPoint {
         &self.faults
     }
 
-    /// How many pieces wait.
+    /// Returns the number of pieces that wait.
     pub(in crate::store) fn queued(&self) -> usize {
         self.entrances.queued()
     }
@@ -86,7 +86,7 @@ impl Writer {
         let (sender, receiver) = oneshot::channel();
         let run: Run = Box::new(move |conn| {
             Box::pin(async move {
-                // A panic in one piece is that piece's error, not everybody's.
+                // A panic in one piece is the error of that piece alone.
                 let outcome = AssertUnwindSafe(work(conn)).catch_unwind().await;
                 let failure = conn.take_failure();
                 let fate = match (&outcome, &failure) {
@@ -104,7 +104,7 @@ impl Writer {
                         Ok(()) => written,
                         Err(error) => Written::failed(error),
                     };
-                    // Nobody waits any more: the commit stands all the same.
+                    // If the caller was dropped, the commit stays valid all the same.
                     drop(sender.send(told));
                 });
                 (fate, answer)
@@ -119,7 +119,7 @@ impl Writer {
         if self.entrances.of(options.lane).try_send(message).is_err() {
             return Written::failed(Error::Unavailable("the write queue is full".into()));
         }
-        // Dropped without an answer: it waited too long, or the writer has stopped.
+        // Dropped without an answer: the work waited too long, or the writer has stopped.
         receiver
             .await
             .unwrap_or_else(|_| Written::failed(not_begun()))

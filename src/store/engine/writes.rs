@@ -1,5 +1,5 @@
-//! What is known of whether the database can be written: the last failure that said no, and when a
-//! write was last tried.
+//! Whether the database can be written, as far as is known: the last failure, and when a write was
+//! last tried.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,30 +10,30 @@ use crate::model::kernel::time::Timestamp;
 use super::sqlite;
 use crate::store::{Conn, Db, Error, Result, on, work};
 
-/// So long after a write that was tried and succeeded, the next one is tried.
+/// A write is tried again this long after one that succeeded.
 const KNOWN_FOR: Duration = Duration::from_secs(10);
-/// After a failure a write is tried no sooner than so long after the last attempt.
+/// After a failure, attempts are at least this far apart.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
-/// A write that fails for a reason which may pass, such as a lock, says nothing by itself; for so
-/// long without one that succeeds it does.
+/// A single write that fails for a reason that may pass, such as a lock, is ignored. If none has
+/// succeeded for this long, the database counts as not writable.
 const FAILING: Duration = Duration::from_secs(5);
-/// So many writes in a row take a failure back: at the edge of a full disk one small row may find
-/// room between two that do not.
+/// This many successful writes in a row clear a failure: on an almost full disk one small row may
+/// fit between two that do not.
 const IN_A_ROW: u8 = 3;
 
-/// Shared by all handles of a database.
+/// State that all handles of a database share.
 #[derive(Debug, Clone, Default)]
 pub struct Writes(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
     failure: Option<String>,
-    /// How many attempts have succeeded since the failure.
+    /// The number of successful attempts since the failure.
     recovered: u8,
     /// Since when attempts have failed for reasons that may pass.
     failing: Option<Instant>,
-    /// Since when attempts have taken too long, while no other write was committed.
+    /// Since when attempts have taken too long while no other write was committed.
     slow: Option<Instant>,
     succeeded: Option<Instant>,
     tried: Option<Instant>,
@@ -67,7 +67,7 @@ impl State {
 
     fn note_slow(&mut self, now: Instant) {
         let since = *self.slow.get_or_insert(now);
-        self.fails_if_lasting(since, "it takes too long", now);
+        self.fails_if_lasting(since, "a write takes too long", now);
     }
 
     fn fails_if_lasting(&mut self, since: Instant, reason: &str, now: Instant) {
@@ -82,10 +82,10 @@ impl Writes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a write that failed because nothing can be written. A success says nothing here: on a
-    /// full disk a statement that changes no row succeeds too, so only [`probe`], which certainly
-    /// writes one, takes a failure back. But where others are committed, a flood is what makes one
-    /// wait.
+    /// Records a write that failed because nothing can be written. A success is ignored: on a full
+    /// disk a statement that changes no row succeeds as well, so only [`probe`], which always
+    /// writes a row, clears a failure. If other writes are committed meanwhile, a slow attempt is
+    /// caused by load and does not count.
     pub(in crate::store) fn note(&self, is_committed: bool, failure: Option<&Error>) {
         if is_committed {
             self.state().slow = None;
@@ -94,22 +94,23 @@ impl Writes {
         }
     }
 
-    /// Notes the outcome of [`probe`].
+    /// Records the outcome of [`probe`].
     pub(in crate::store) fn note_probe(&self, outcome: &Result<()>) {
         self.state().note_probe(outcome, Instant::now());
     }
 
-    /// Notes that [`probe`] has not ended in the time that its caller gave it.
+    /// Records that [`probe`] has not ended within the time limit of its caller.
     pub fn note_slow(&self) {
         self.state().note_slow(Instant::now());
     }
 
-    /// Why the last write failed; `None` where it did not.
+    /// Returns why the last write failed; `None` if it did not.
     pub fn failure(&self) -> Option<String> {
         self.state().failure.clone()
     }
 
-    /// Whether a write is to be tried now; of callers at the same time one hears yes.
+    /// Returns whether a write should be tried now. Of several callers at the same time, only one
+    /// gets `true`.
     pub(in crate::store) fn begin_probe(&self) -> bool {
         let mut state = self.state();
         let is_known = state.failure.is_none()
@@ -128,14 +129,14 @@ impl Writes {
 }
 
 impl Db {
-    /// What is known of whether it can be written.
+    /// Returns what is known about whether the database can be written.
     pub fn writes(&self) -> &Writes {
         match self {
             Self::Sqlite { writes, .. } | Self::Postgres { writes, .. } => writes,
         }
     }
 
-    /// Writes a row to find out whether that is possible, and remembers the outcome.
+    /// Writes a row to find out whether that is possible, and records the outcome.
     pub async fn probe_write(&self, slot: i64, now: Timestamp) -> Result<()> {
         let outcome = self
             .write(work!(conn => probe(conn, slot, now).await))
@@ -144,7 +145,7 @@ impl Db {
         outcome
     }
 
-    /// The same if it is time for it: nothing was written for a while, or the last write failed.
+    /// Calls [`Self::probe_write`] if it is due: no write for a while, or the last one failed.
     pub async fn probe_write_if_due(&self, slot: i64, now: Timestamp) {
         if self.writes().begin_probe() {
             drop(self.probe_write(slot, now).await);
@@ -152,14 +153,14 @@ impl Db {
     }
 }
 
-/// Writes a row of its own. `slot`: processes with different slots do not wait for each other.
+/// Writes the row of this `slot`. Processes with different slots do not wait for each other.
 pub async fn probe(conn: &mut Conn, slot: i64, now: Timestamp) -> Result<()> {
     const SQL: &str = "INSERT INTO write_probes (id, at) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET at = excluded.at";
     on!(conn, c => sqlx::query(SQL).bind(slot).bind(now.0).execute(c).await.map(|_| ()))?;
     Ok(())
 }
 
-/// `Err(Unwritable)` where Postgres says that transactions are read-only: a standby, or
+/// Returns `Err(Unwritable)` if Postgres reports that transactions are read-only: a standby, or
 /// `default_transaction_read_only`.
 pub async fn refuse_read_only(conn: &mut Conn) -> Result<()> {
     if conn.is_postgres() {
@@ -173,20 +174,20 @@ pub async fn refuse_read_only(conn: &mut Conn) -> Result<()> {
     Ok(())
 }
 
-/// The files of an SQLite database, and the room beside them.
+/// The files of an SQLite database, and the free space.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disk {
-    /// The folder that holds them.
+    /// The folder of the files.
     pub dir: PathBuf,
     /// Bytes that this user may still write there.
     pub free: u64,
-    /// Bytes of the database file.
+    /// Size of the database file, in bytes.
     pub file: u64,
-    /// Bytes of its write-ahead log.
+    /// Size of its write-ahead log, in bytes.
     pub wal: u64,
 }
 
-/// `Ok(None)` for Postgres, whose disk is not ours to see.
+/// Returns the files of the database; `Ok(None)` for Postgres, whose disk is not visible.
 pub fn disk(url: &str) -> Result<Option<Disk>> {
     if crate::store::is_postgres(url) {
         return Ok(None);
@@ -249,7 +250,7 @@ mod tests {
             state.note_probe(&Ok(()), start + Duration::from_secs(6));
         }
         assert_eq!(state.failure, None);
-        // One success in between, and it begins anew.
+        // One success in between resets the count.
         state.note_probe(&locked(), start + Duration::from_secs(7));
         state.note_probe(&Ok(()), start + Duration::from_secs(8));
         state.note_probe(&locked(), start + Duration::from_secs(12));

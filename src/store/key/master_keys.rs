@@ -1,21 +1,21 @@
-//! The versions of the master key: numbers and names, no key material.
+//! The versions of the master key: numbers and public ids, no key material.
 
 use crate::model::kernel::time::Timestamp;
 
 use crate::store::{Conn, Error, Result, on};
 
-/// One version.
+/// One version of the master key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
-    /// From 1 to 255; the first byte of refresh tokens.
+    /// Number from 1 to 255; the first byte of refresh tokens.
     pub version: u8,
-    /// The key's public name.
+    /// The public id of the key.
     pub key_id: String,
-    /// It leaked: nothing it made is accepted any more.
+    /// Whether it leaked: nothing that was made with it is accepted any more.
     pub compromised: bool,
 }
 
-/// All versions, oldest first.
+/// Returns all versions, oldest first.
 pub async fn list(conn: &mut Conn) -> Result<Vec<Version>> {
     let rows: Vec<(i64, String, Option<i64>)> = on!(conn, c => sqlx::query_as("SELECT version, key_id, compromised_at FROM master_keys ORDER BY version").fetch_all(c).await)?;
     let parse = |(version, key_id, compromised): (i64, String, Option<i64>)| {

@@ -1,5 +1,5 @@
-//! Signing keys and the one row that all replicas agree on, `key_ring`. Which step to take is
-//! `model::key::plan::plan`'s business.
+//! Signing keys, and the single row of `key_ring` that all replicas agree on.
+//! `model::key::plan::plan` decides which step to take.
 
 use sqlx::FromRow;
 
@@ -9,32 +9,33 @@ use crate::model::key::ring_id::RingId;
 
 use crate::store::{Conn, Error, Result, on};
 
-/// A key with its material: the public JWK, and the sealed private one unless it is a tombstone.
+/// A key with its material: the public JWK, and the sealed private key unless the key is a
+/// tombstone.
 pub struct Stored {
-    /// States and times.
+    /// The state and times of the key.
     pub key: Key,
-    /// JSON.
+    /// The public JWK as JSON.
     pub public_jwk: String,
-    /// Compact JWE.
+    /// The sealed private key as compact JWE.
     pub private_jwe: Option<String>,
 }
 
-/// The ring as stored.
+/// The key ring as stored.
 pub struct StoredRing {
-    /// Another one with every change.
+    /// The state of the ring; every change gets a new one.
     pub id: RingId,
-    /// The current master key's version; `None` before the first start.
+    /// The version of the current master key; `None` before the first start.
     pub master_version: Option<i64>,
-    /// When the second rotation of an emergency is due.
+    /// When the second rotation after an emergency is due.
     pub rotate_after: Option<Timestamp>,
-    /// The largest `keys.verifier_cache` seen.
+    /// The largest value of `keys.verifier_cache` so far.
     pub verifier_cache: std::time::Duration,
-    /// All keys, tombstones too.
+    /// All keys, including tombstones.
     pub keys: Vec<Stored>,
 }
 
 impl StoredRing {
-    /// The part that decisions are made of.
+    /// Returns the part that decisions depend on.
     pub fn ring(&self) -> Ring {
         Ring {
             keys: self.keys.iter().map(|k| k.key.clone()).collect(),
@@ -89,19 +90,19 @@ impl TryFrom<Row> for Stored {
     }
 }
 
-/// Only which state it is: what replicas poll.
+/// Returns only the state of the ring, which replicas poll.
 pub async fn id(conn: &mut Conn) -> Result<RingId> {
     let (version, identity) = on!(conn, c => sqlx::query_as("SELECT version, COALESCE(identity, 0) FROM key_ring WHERE id = 1").fetch_one(c).await)?;
     Ok(RingId { version, identity })
 }
 
-/// The current master key's version.
+/// Returns the version of the current master key.
 pub async fn master_version(conn: &mut Conn) -> Result<Option<i64>> {
     let row: (Option<i64>,) = on!(conn, c => sqlx::query_as("SELECT master_version FROM key_ring WHERE id = 1").fetch_one(c).await)?;
     Ok(row.0)
 }
 
-/// Everything.
+/// Loads the ring and all keys.
 pub async fn load(conn: &mut Conn) -> Result<StoredRing> {
     type RingRow = (i64, Option<i64>, Option<i64>, i64, i64);
     let row: RingRow = on!(conn, c => sqlx::query_as("SELECT version, master_version, rotate_after, verifier_cache, COALESCE(identity, 0) FROM key_ring WHERE id = 1").fetch_one(c).await)?;
@@ -123,8 +124,8 @@ pub async fn load(conn: &mut Conn) -> Result<StoredRing> {
     })
 }
 
-/// From the state that was seen to the next version, with an identity that is drawn at random for
-/// it; `false`: another change was first.
+/// Advances the ring from the state `seen` to the next version, with the random number `identity`.
+/// Returns `false` if another change was first.
 pub async fn advance(conn: &mut Conn, seen: RingId, identity: i64) -> Result<bool> {
     let changed = on!(conn, c => sqlx::query(
         "UPDATE key_ring SET version = version + 1, identity = $3 WHERE id = 1 AND version = $1 AND COALESCE(identity, 0) = $2")
@@ -147,7 +148,7 @@ pub async fn insert(conn: &mut Conn, stored: &Stored) -> Result<()> {
     Ok(())
 }
 
-/// Standby → active.
+/// Makes a standby key the active one.
 pub async fn activate(
     conn: &mut Conn,
     kid: &str,
@@ -159,13 +160,13 @@ pub async fn activate(
     Ok(())
 }
 
-/// Active (or a standby that is pushed aside) → retired.
+/// Retires an active key, or a standby key that is replaced.
 pub async fn retire(conn: &mut Conn, kid: &str, now: Timestamp) -> Result<()> {
     on!(conn, c => sqlx::query("UPDATE signing_keys SET state = 'retired', retired_at = $1 WHERE kid = $2").bind(now.0).bind(kid).execute(c).await.map(|_| ()))?;
     Ok(())
 }
 
-/// Anything → a tombstone without private part.
+/// Turns a key into a tombstone without its private part.
 pub async fn tombstone(
     conn: &mut Conn,
     kid: &str,
@@ -184,14 +185,14 @@ pub async fn reseal(conn: &mut Conn, kid: &str, private_jwe: &str) -> Result<()>
     Ok(())
 }
 
-/// When the second rotation of an emergency is due.
+/// Sets when the second rotation after an emergency is due.
 pub async fn set_rotate_after(conn: &mut Conn, at: Option<Timestamp>) -> Result<()> {
     on!(conn, c => sqlx::query("UPDATE key_ring SET rotate_after = $1 WHERE id = 1").bind(at.map(|t| t.0)).execute(c).await.map(|_| ()))?;
     Ok(())
 }
 
-/// Raises what must never fall: the active key's longest access TTL, and the largest verifier
-/// cache. Tells whether anything rose.
+/// Raises the bounds that must never fall: the longest access token lifetime of the active key, and
+/// the largest verifier cache. Returns whether anything rose.
 pub async fn raise_bounds(
     conn: &mut Conn,
     access_ttl: std::time::Duration,

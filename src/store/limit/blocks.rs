@@ -1,5 +1,5 @@
-//! Networks that an operator has shut out, and the number by which running processes notice a
-//! change of them or of the limits.
+//! Networks that an operator has blocked, and the version number by which running processes notice
+//! changes of blocks and limits.
 
 use ipnet::IpNet;
 
@@ -8,20 +8,20 @@ use crate::model::limit::block::Block;
 
 use crate::store::{Conn, Error, Result, on};
 
-/// Rises with every change that an operator makes; what processes poll.
+/// Returns the version, which rises with every change by an operator; processes poll it.
 pub async fn version(conn: &mut Conn) -> Result<i64> {
     Ok(
         on!(conn, c => sqlx::query_scalar("SELECT version FROM limits_state WHERE id = 1").fetch_one(c).await)?,
     )
 }
 
-/// Lets every process look again.
+/// Raises the version, so that every process reloads.
 pub async fn advance(conn: &mut Conn) -> Result<()> {
     on!(conn, c => sqlx::query("UPDATE limits_state SET version = version + 1 WHERE id = 1").execute(c).await.map(|_| ()))?;
     Ok(())
 }
 
-/// Those that have not ended, in the order of their ends.
+/// Returns the blocks that have not ended, in the order of their ends.
 pub async fn list(conn: &mut Conn, now: Timestamp) -> Result<Vec<Block>> {
     let rows: Vec<(String, String, i64, i64)> = on!(conn, c => sqlx::query_as(
         "SELECT network, reason, created_at, ends_at FROM network_blocks WHERE ends_at > $1 ORDER BY ends_at, network")
@@ -41,7 +41,7 @@ pub async fn list(conn: &mut Conn, now: Timestamp) -> Result<Vec<Block>> {
     rows.into_iter().map(block).collect()
 }
 
-/// Makes a block, or replaces the one of the same network; those that are over go.
+/// Adds a block or replaces that of the same network; deletes blocks that have ended.
 pub async fn put(conn: &mut Conn, block: &Block) -> Result<()> {
     on!(conn, c => sqlx::query(
         "INSERT INTO network_blocks (network, reason, created_at, ends_at) VALUES ($1, $2, $3, $4)
@@ -51,7 +51,7 @@ pub async fn put(conn: &mut Conn, block: &Block) -> Result<()> {
     Ok(())
 }
 
-/// Lifts a block; `false`: there was none.
+/// Lifts a block; returns `false` if there was none.
 pub async fn remove(conn: &mut Conn, network: IpNet) -> Result<bool> {
     let removed = on!(conn, c => sqlx::query("DELETE FROM network_blocks WHERE network = $1")
         .bind(network.to_string()).execute(c).await.map(|done| done.rows_affected()))?;

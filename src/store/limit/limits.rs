@@ -1,5 +1,4 @@
-//! What is remembered of who did how much of late. A row is taken, decided upon and put back in one
-//! transaction.
+//! The counters of the rate limits. A row is taken, decided upon and put back in one transaction.
 
 use crate::model::kernel::time::Timestamp;
 use crate::model::kernel::trusted_clock::ConfirmedNow;
@@ -7,8 +6,8 @@ use crate::model::limit::rate::State;
 
 use crate::store::{Conn, Result, on};
 
-/// The row of a key, locked until this transaction ends; nobody else decides upon it meanwhile.
-/// Several are taken in the order of their keys.
+/// Reads the row of a key and locks it until this transaction ends. Several rows are taken in the
+/// order of their keys.
 pub async fn take(conn: &mut Conn, key: &str) -> Result<Option<State>> {
     const FIND: &str = "SELECT level, free_at, expires_at FROM rate_limits WHERE key = $1";
     // An upsert rather than `SELECT … FOR UPDATE`: a missing row cannot be locked, and a concurrent
@@ -26,7 +25,7 @@ pub async fn take(conn: &mut Conn, key: &str) -> Result<Option<State>> {
     }))
 }
 
-/// Puts it back.
+/// Stores the row of a key.
 pub async fn put(conn: &mut Conn, key: &str, state: State) -> Result<()> {
     on!(conn, c => sqlx::query(
         "INSERT INTO rate_limits (key, level, free_at, expires_at) VALUES ($1, $2, $3, $4)
@@ -39,13 +38,13 @@ pub async fn put(conn: &mut Conn, key: &str, state: State) -> Result<()> {
     Ok(())
 }
 
-/// Forgets a key.
+/// Deletes the row of a key.
 pub async fn forget(conn: &mut Conn, key: &str) -> Result<()> {
     on!(conn, c => sqlx::query("DELETE FROM rate_limits WHERE key = $1").bind(key).execute(c).await.map(|_| ()))?;
     Ok(())
 }
 
-/// Deletes up to `limit` rows that have expired; tells how many.
+/// Deletes up to `limit` rows that have expired; returns how many.
 pub async fn prune(conn: &mut Conn, now: ConfirmedNow, limit: i64) -> Result<u64> {
     const DELETE: &str = "DELETE FROM rate_limits WHERE key IN (SELECT key FROM rate_limits WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
     const SKIPPING: &str = "DELETE FROM rate_limits WHERE key IN (SELECT key FROM rate_limits WHERE expires_at < $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
@@ -58,7 +57,7 @@ pub async fn prune(conn: &mut Conn, now: ConfirmedNow, limit: i64) -> Result<u64
     )
 }
 
-/// What stands against a key now, the longest first.
+/// Returns the rows that limit a key now, those that last longest first.
 pub async fn list(conn: &mut Conn, now: Timestamp, limit: i64) -> Result<Vec<(String, State)>> {
     let rows: Vec<(String, i64, i64, i64)> = on!(conn, c => sqlx::query_as(
         "SELECT key, level, free_at, expires_at FROM rate_limits WHERE expires_at > $1 ORDER BY free_at DESC, key LIMIT $2")
@@ -76,7 +75,7 @@ pub async fn list(conn: &mut Conn, now: Timestamp, limit: i64) -> Result<Vec<(St
     Ok(rows.into_iter().map(state).collect())
 }
 
-/// Forgets every key with this part, or all of them; tells how many.
+/// Deletes the rows of every key with this part, or all rows; returns how many.
 pub async fn clear(conn: &mut Conn, part: Option<&str>) -> Result<u64> {
     let cleared = match part {
         Some(part) => {

@@ -1,4 +1,4 @@
-//! Statements about the processes that serve and the times at which they stood still.
+//! Statements about the serving processes and the times at which they stood still.
 
 pub mod processes;
 pub mod standstills;

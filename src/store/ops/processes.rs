@@ -1,4 +1,4 @@
-//! The processes that run `serve`, and which master keys each of them has loaded: public ids, no
+//! The processes that run `serve`, and the public ids of the master keys that each has loaded; no
 //! key material.
 
 use std::time::Duration;
@@ -8,14 +8,14 @@ use crate::model::kernel::time::Timestamp;
 use crate::store::engine::server;
 use crate::store::{Conn, Result, on};
 
-/// What a process says of itself.
+/// What a process reports about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct About {
-    /// Its machine or container.
+    /// The host name of its machine or container.
     pub host: String,
-    /// Its process id there.
+    /// The process id on that host.
     pub pid: i64,
-    /// Tells on the same machine whether it has ended.
+    /// Shows a process on the same host whether this one has ended.
     pub mark: Option<String>,
     /// The version of the program.
     pub program: String,
@@ -28,18 +28,18 @@ pub struct About {
 /// A process, and how long ago it wrote its row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunningProcess {
-    /// What it said.
+    /// What the process reported.
     pub about: About,
-    /// How long ago, by the database's clock where it has one.
+    /// The time since its last report, by the database's clock if it has one.
     pub ago: Duration,
 }
 
-/// The database's clock; on SQLite this machine's.
+/// Reads the database's clock; on SQLite that of this machine.
 async fn clock(conn: &mut Conn) -> Result<Timestamp> {
     Ok(server::clock(conn).await?.unwrap_or_else(|| conn.now()))
 }
 
-/// This process runs, now.
+/// Writes or renews the row of this process.
 pub async fn announce(conn: &mut Conn, writer: &str, about: &About) -> Result<()> {
     let (now, keys) = (clock(conn).await?, about.master_keys.join(" "));
     on!(conn, c => sqlx::query(
@@ -50,20 +50,20 @@ pub async fn announce(conn: &mut Conn, writer: &str, about: &About) -> Result<()
     Ok(())
 }
 
-/// This process stops.
+/// Deletes the row of this process, which stops.
 pub async fn leave(conn: &mut Conn, writer: &str) -> Result<()> {
     on!(conn, c => sqlx::query("DELETE FROM processes WHERE writer = $1").bind(writer).execute(c).await.map(|_| ()))?;
     Ok(())
 }
 
-/// Forgets processes that wrote nothing for so long.
+/// Deletes the rows of processes that have not reported for this long.
 pub async fn forget(conn: &mut Conn, silent_for: Duration) -> Result<()> {
     let now = clock(conn).await?;
     on!(conn, c => sqlx::query("DELETE FROM processes WHERE seen_at < $1").bind((now - silent_for).0).execute(c).await.map(|_| ()))?;
     Ok(())
 }
 
-/// Those that wrote their row within this time, the one that started first at the front.
+/// Returns the processes that have reported within this time, in the order of their start.
 pub async fn seen_within(conn: &mut Conn, within: Duration) -> Result<Vec<RunningProcess>> {
     type Row = (String, i64, Option<String>, String, String, i64, i64);
     let now = clock(conn).await?;

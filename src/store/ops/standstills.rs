@@ -1,4 +1,4 @@
-//! Heartbeats of the processes that serve, and the gaps between them.
+//! Heartbeats of the serving processes, and the gaps between them.
 
 use std::time::Duration;
 
@@ -8,8 +8,9 @@ use crate::model::session::refresh::MAX_CLOCK_SKEW;
 
 use crate::store::{Conn, Result, on};
 
-/// What the other processes left: standstills that are over since `keep` at most, and those that
-/// are silent. One that ends in the future was noted by a clock that was ahead and does not count.
+/// Returns the standstills of other processes: those that ended at most `keep` ago, and processes
+/// that are silent now. A standstill that ends in the future was recorded by a clock that was ahead
+/// and is ignored.
 pub async fn of_others(conn: &mut Conn, writer: &str, keep: Duration) -> Result<Vec<Standstill>> {
     let now = conn.now();
     let over: Vec<(i64, i64)> = on!(conn, c => sqlx::query_as("SELECT began_at, ended_at FROM standstills WHERE writer <> $1 AND ended_at > $2 AND ended_at <= $3")
@@ -27,22 +28,22 @@ pub async fn of_others(conn: &mut Conn, writer: &str, keep: Duration) -> Result<
     Ok(over.into_iter().chain(silent).map(standstill).collect())
 }
 
-/// The newest heartbeat of any process; one from the future, by a clock that was ahead, does not
-/// count.
+/// Returns the newest heartbeat of any process. One in the future was written by a clock that was
+/// ahead and is ignored.
 pub async fn newest(conn: &mut Conn) -> Result<Option<Timestamp>> {
     let latest = (conn.now() + MAX_CLOCK_SKEW).0;
     let (newest,): (Option<i64>,) = on!(conn, c => sqlx::query_as("SELECT MAX(beat_at) FROM heartbeats WHERE beat_at <= $1").bind(latest).fetch_one(c).await)?;
     Ok(newest.map(Timestamp))
 }
 
-/// Notes a standstill of this process, or of the whole service, that is over.
+/// Records a standstill of this process, or of the whole service, that has ended.
 pub async fn note(conn: &mut Conn, writer: &str, standstill: Standstill) -> Result<()> {
     on!(conn, c => sqlx::query("INSERT INTO standstills (writer, began_at, ended_at) VALUES ($1, $2, $3) ON CONFLICT (writer, began_at) DO NOTHING")
         .bind(writer).bind(standstill.began_at.0).bind(standstill.ended_at.0).execute(c).await.map(|_| ()))?;
     Ok(())
 }
 
-/// A heartbeat of this process, now.
+/// Writes a heartbeat of this process.
 pub async fn beat(conn: &mut Conn, writer: &str) -> Result<()> {
     let now = conn.now();
     on!(conn, c => sqlx::query(
@@ -51,14 +52,14 @@ pub async fn beat(conn: &mut Conn, writer: &str) -> Result<()> {
     Ok(())
 }
 
-/// This process stops and owes nobody an answer.
+/// Records that this process stops and has no open requests.
 pub async fn stop(conn: &mut Conn, writer: &str) -> Result<()> {
     on!(conn, c => sqlx::query("UPDATE heartbeats SET stopped = 1 WHERE writer = $1").bind(writer).execute(c).await.map(|_| ()))?;
     Ok(())
 }
 
-/// Forgets processes that were last heard of before `last_heard`, and standstills that were over by
-/// then.
+/// Deletes processes whose last heartbeat was before `last_heard`, and standstills that ended
+/// before it.
 pub async fn forget(conn: &mut Conn, writer: &str, last_heard: Timestamp) -> Result<()> {
     on!(conn, c => sqlx::query("DELETE FROM heartbeats WHERE writer <> $1 AND beat_at <= $2").bind(writer).bind(last_heard.0).execute(c).await.map(|_| ()))?;
     on!(conn, c => sqlx::query("DELETE FROM standstills WHERE ended_at <= $1").bind(last_heard.0).execute(c).await.map(|_| ()))?;

@@ -1,4 +1,4 @@
-//! How sessions came to their end, for those who are told why theirs is over.
+//! How sessions ended, for answers that tell clients why theirs has ended.
 
 use sqlx::FromRow;
 
@@ -19,8 +19,8 @@ struct Row {
     left_at: Option<i64>,
 }
 
-/// Notes that the browser which held the cookies of a session that is over has signed in anew. No
-/// effect on one that lives for its browser.
+/// Records that the browser that held the cookies of an ended session has signed in again. Has no
+/// effect on a session that is still live.
 pub async fn leave(conn: &mut Conn, by: &By, now: Timestamp) -> Result<()> {
     const BY_TOKEN: &str =
         "UPDATE sessions SET left_at = $1 WHERE token_hash = $2 AND left_at IS NULL";
@@ -33,7 +33,7 @@ pub async fn leave(conn: &mut Conn, by: &By, now: Timestamp) -> Result<()> {
     Ok(())
 }
 
-/// Marks a session that has expired as one whose user signed out.
+/// Marks an expired session as one whose user signed out.
 pub async fn sign_out(conn: &mut Conn, by: &By, now: Timestamp) -> Result<()> {
     const BY_TOKEN: &str = "UPDATE sessions SET revoked_at = $1, revoked_reason = $2 WHERE token_hash = $3 AND revoked_at IS NULL";
     const BY_ID: &str = "UPDATE sessions SET revoked_at = $1, revoked_reason = $2 WHERE id = $3 AND revoked_at IS NULL";
@@ -46,7 +46,8 @@ pub async fn sign_out(conn: &mut Conn, by: &By, now: Timestamp) -> Result<()> {
     Ok(())
 }
 
-/// Whose session a session token belongs to, live or not; `None`: there is none, or none any more.
+/// Returns the user of a session token, whether or not the session is live; `None` if the session
+/// does not exist any more.
 pub async fn owner_of(conn: &mut Conn, token_hash: [u8; 32]) -> Result<Option<UserId>> {
     const OWNER: &str = "SELECT user_id FROM sessions WHERE token_hash = $1";
     let row: Option<(String,)> =
@@ -60,7 +61,7 @@ pub async fn owner_of(conn: &mut Conn, token_hash: [u8; 32]) -> Result<Option<Us
     .transpose()
 }
 
-/// The end of a session that does not live; `None`: there is no such session, or none any more.
+/// Returns how a session that is not live has ended; `None` if the session does not exist any more.
 pub async fn end_of(conn: &mut Conn, by: &By, now: Timestamp) -> Result<Option<End>> {
     macro_rules! ended {
         ($key:literal) => {
@@ -88,8 +89,8 @@ pub async fn end_of(conn: &mut Conn, by: &By, now: Timestamp) -> Result<Option<E
             Some(_) if is(RevokedReason::Replaced) => End::Replaced,
             Some(at) if is(RevokedReason::SignOut) => End::SignedOut(Timestamp(at)),
             None if row.expires_at <= now.0 || row.idle_expires_at <= now.0 => End::Expired,
-            // Without a mark of its own it lives by its row: its user was shut out, or all sessions
-            // of the user have ended.
+            // Its own row has no end: its user was banned or disabled, or all sessions of the user
+            // were ended.
             Some(_) | None => End::Revoked,
         }
     }))

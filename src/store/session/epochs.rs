@@ -1,17 +1,17 @@
-//! Ending many sessions by one row. A session holds the epoch that its user had when it began, and
-//! lives only while that is still the user's: raising the epoch ends all of them at once, however
-//! many there are. Every statement that asks whether a session lives holds `in_force!`, and a test
-//! of the architecture looks for one that does not.
+//! Ends many sessions by one row. A session stores the epoch that its user had when it began, and
+//! is live only while the user still has that epoch: raising it ends all of them at once, however
+//! many there are. Every statement that asks whether a session is live contains `in_force!`; an
+//! architecture test finds statements that do not.
 
 use crate::model::kernel::id::{SessionId, UserId};
 
 use crate::store::{Conn, Result, on};
 
-/// SQL: whether a row of `sessions` was ended neither by itself nor by an epoch nor, where an admin
-/// acts as its user, with the admin's own session, however that ended: an epoch of the admin's ends
-/// both, and a row that is gone counts as ended. The argument is the name of the table in that
-/// statement. The epochs of the user and of the key ring only rise, so that their sum is that of
-/// before only if neither was raised.
+/// SQL: whether a row of `sessions` has not been ended: neither by itself, nor by an epoch, nor,
+/// during an impersonation, by the end of the admin's own session. An epoch of the admin ends both,
+/// and a missing row counts as ended. The argument is the name of the table in the statement. The
+/// epochs of the user and of the key ring only rise, so their sum is unchanged only if neither was
+/// raised.
 macro_rules! in_force {
     ($s:literal) => {
         concat!(
@@ -41,11 +41,11 @@ macro_rules! in_force {
     };
 }
 
-/// SQL: whether a row of `sessions` has begun. The arguments are the name of the table in that
-/// statement and the parameter with the time. A row that began more than a day from now, and more
-/// than a day after the last confirmed time, was written by a clock that was ahead: it would live
-/// for as long as that clock was ahead, so it is over. The last confirmed time is asked so that a
-/// process whose own clock is behind ends nothing.
+/// SQL: whether a row of `sessions` has begun. The arguments are the name of the table in the
+/// statement and the parameter with the time. A row that began more than a day after now, and more
+/// than a day after the last confirmed time, was written by a clock that was ahead. It would be
+/// live for as long as that clock was ahead, so it counts as ended. The last confirmed time is
+/// considered so that a process whose own clock is behind ends nothing.
 macro_rules! begun {
     ($s:literal, $now:literal) => {
         concat!(
@@ -60,8 +60,8 @@ macro_rules! begun {
     };
 }
 
-/// The rows of `sessions s` that are a user's (`$1`) and have the user's epoch: the index
-/// `sessions_live_of_user` holds exactly these.
+/// SQL: the rows of `sessions s` that belong to a user (`$1`) and have the user's epoch. The index
+/// `sessions_live_of_user` covers exactly these.
 macro_rules! live_of_user {
     () => {
         concat!(
@@ -74,17 +74,17 @@ macro_rules! live_of_user {
 
 pub(in crate::store) use {begun, in_force, live_of_user};
 
-/// The epochs that sessions of a user have from now on, as stored in their rows.
+/// The epochs that sessions of a user store from now on.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::store) struct Epochs {
-    /// Of the user's own sessions.
+    /// The epoch of the user's own sessions.
     pub session: i64,
-    /// Of those in which the user acts as another one.
+    /// The epoch of sessions in which the user impersonates another user.
     pub acting: i64,
 }
 
-/// Ends every session of a user and every one in which the user acts as another, but for `spared`,
-/// by one change of the user's row. `None`: there is no such user.
+/// Ends every session of a user, and every one in which the user impersonates another user, except
+/// `spared`, by one change of the user's row. Returns `None` if the user does not exist.
 pub(in crate::store) async fn raise_of_user(
     conn: &mut Conn,
     user: UserId,
@@ -92,7 +92,7 @@ pub(in crate::store) async fn raise_of_user(
 ) -> Result<Option<Epochs>> {
     const RAISE: &str = "UPDATE users SET session_epoch = session_epoch + 1, acting_epoch = acting_epoch + 1 WHERE id = $1
          RETURNING session_epoch + (SELECT epoch FROM key_ring WHERE key_ring.id = 1), acting_epoch + (SELECT epoch FROM key_ring WHERE key_ring.id = 1)";
-    // Only a session that was in force moves along: one that had ended stays so.
+    // Only a session that was in force gets the new epoch; one that had ended stays ended.
     const SPARE: &str = "UPDATE sessions SET epoch = CASE WHEN user_id = $1 THEN epoch + 1 ELSE epoch END,
                 acting_epoch = CASE WHEN impersonated_by = $1 THEN acting_epoch + 1 ELSE acting_epoch END
           WHERE id = $2 AND revoked_at IS NULL AND (user_id = $1 OR impersonated_by = $1)
@@ -108,8 +108,8 @@ pub(in crate::store) async fn raise_of_user(
     Ok(Some(Epochs { session, acting }))
 }
 
-/// Ends every session in which a user acts as another one; the user's own go on. Returns the new
-/// epoch of such sessions.
+/// Ends every session in which a user impersonates another one; the user's own sessions stay.
+/// Returns the new epoch of such sessions.
 pub(in crate::store) async fn raise_acting(conn: &mut Conn, user: UserId) -> Result<Option<i64>> {
     const RAISE: &str = "UPDATE users SET acting_epoch = acting_epoch + 1 WHERE id = $1
          RETURNING acting_epoch + (SELECT epoch FROM key_ring WHERE key_ring.id = 1)";
@@ -118,7 +118,7 @@ pub(in crate::store) async fn raise_acting(conn: &mut Conn, user: UserId) -> Res
     Ok(rows.first().map(|(epoch,)| *epoch))
 }
 
-/// Ends every session of everybody, and every link that was sent in a mail.
+/// Ends all sessions of all users, and every link that was sent in a mail.
 pub(in crate::store) async fn raise_everybody(conn: &mut Conn) -> Result<()> {
     on!(conn, c => sqlx::query("UPDATE key_ring SET epoch = epoch + 1 WHERE id = 1").execute(c).await.map(|_| ()))?;
     Ok(())

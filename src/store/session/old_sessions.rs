@@ -1,4 +1,5 @@
-//! Sessions that are to go: those beyond what a user may have, and those that ended long ago.
+//! Sessions that are to be removed: those beyond the limit for a user, and those that ended long
+//! ago.
 
 use std::time::Duration;
 
@@ -16,9 +17,10 @@ fn corrupt(column: &'static str) -> Error {
     }
 }
 
-/// Which of a user's sessions are too many, `keep` being allowed: of the oldest ones those that
-/// were not used for the longest time, at most `limit`. Sessions in which an admin acts as the user
-/// do not count; with `acted` only those in which this user acts as another do.
+/// Returns which of a user's sessions exceed the `keep` that are allowed: of the oldest ones, those
+/// that have not been used for the longest time, at most `limit`. Sessions in which an admin
+/// impersonates the user do not count. With `acted`, only sessions in which this user impersonates
+/// another one count.
 pub async fn too_many(
     conn: &mut Conn,
     user: UserId,
@@ -73,11 +75,11 @@ pub async fn too_many(
         .collect()
 }
 
-/// Deletes up to `limit` sessions whose absolute end lies more than `keep` ago, oldest first; tells
+/// Deletes up to `limit` sessions whose absolute end is more than `keep` ago, oldest first; returns
 /// how many.
 pub async fn prune(conn: &mut Conn, now: ConfirmedNow, keep: Duration, limit: i64) -> Result<u64> {
     const DELETE: &str = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
-    // Two replicas that prune at once neither wait for one another nor for anybody.
+    // Two replicas that prune at once wait neither for each other nor for other transactions.
     const SKIPPING: &str = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
     if !crate::store::engine::clock::holds(conn, now).await? {
         return Ok(0);
@@ -92,8 +94,9 @@ pub async fn prune(conn: &mut Conn, now: ConfirmedNow, keep: Duration, limit: i6
 }
 
 /// Ends the sessions that began more than a day in the future: a clock that was ahead wrote them,
-/// and they would live again when their time comes. Ids begin with a time, so only these rows are
-/// read. The last confirmed time is asked as well: a clock that is behind ends nothing.
+/// and they would be live again when that time comes. Ids begin with a time, so only these rows are
+/// read. The last confirmed time is considered as well, so that a clock that is behind ends
+/// nothing.
 pub async fn end_unbegun(conn: &mut Conn, now: ConfirmedNow) -> Result<u64> {
     if !crate::store::engine::clock::holds(conn, now).await? {
         return Ok(0);
@@ -106,8 +109,8 @@ pub async fn end_unbegun(conn: &mut Conn, now: ConfirmedNow) -> Result<u64> {
     Ok(ended)
 }
 
-/// Of the next `limit` sessions behind `after`, in the order of their ids: the last one, and how
-/// many had their end without use before `before`.
+/// Looks at the next `limit` sessions after the id `after`, in the order of their ids. Returns the
+/// last id and how many of them have an idle end before `before`.
 pub async fn idle_page(
     conn: &mut Conn,
     after: Option<SessionId>,
@@ -123,8 +126,8 @@ pub async fn idle_page(
     Ok(Some((last.parse().map_err(|_| corrupt("id"))?, due)))
 }
 
-/// Deletes up to `limit` of the sessions of such a page, the ids behind the first up to the second,
-/// whose end without use lies more than `keep` ago; returns how many.
+/// Deletes up to `limit` sessions of such a page, from after the first id up to the second, whose
+/// idle end is more than `keep` ago; returns how many.
 pub async fn prune_idle(
     conn: &mut Conn,
     (after, until): (Option<SessionId>, SessionId),

@@ -1,4 +1,4 @@
-//! The statements of a refresh: one on the warm path, a look and a compare-and-set on the others.
+//! The statements of a refresh: one on the usual path, a read and a compare-and-set on the others.
 //! Only the primary key is looked up and no indexed column is written, so on Postgres every refresh
 //! is a heap-only update.
 
@@ -15,60 +15,60 @@ use crate::model::session::session::{Delivery, RevokedReason};
 use super::epochs::{begun, in_force};
 use crate::store::{Conn, Error, Result, hash_text, on, parse_hash};
 
-/// What the answer to a refresh needs, in the same round trip.
+/// What the answer to a refresh needs, read in the same round trip.
 #[derive(Debug, Clone)]
 pub struct Refreshed {
-    /// The session.
+    /// The id of the session.
     pub session: SessionId,
-    /// Whose it is.
+    /// The user of the session.
     pub user: UserId,
-    /// `users.version`: the other half of the cache key.
+    /// `users.version`: part of the cache key.
     pub user_version: i64,
-    /// The key ring's state: a replica that holds another one reloads before it signs.
+    /// The state of the key ring. A replica that holds another one reloads it before it signs.
     pub ring_id: RingId,
-    /// The part that decides.
+    /// The columns that the decision depends on.
     pub state: State,
     /// How its tokens travel.
     pub delivery: Delivery,
     /// Whether its cookies outlive the browser.
     pub remember: bool,
-    /// When the password was last proven.
+    /// When the user last proved the password.
     pub auth_time: Timestamp,
-    /// The admin who acts as the user.
+    /// The admin who impersonates the user.
     pub impersonated_by: Option<UserId>,
     /// Hash of its session token.
     pub token_hash: [u8; 32],
-    /// The current master key's version: a process that lacks it must not decide.
+    /// The version of the current master key. A process that has not loaded it must not decide.
     pub master_version: i64,
-    /// The last presenters, sealed, and the sign-in; only where the row was looked at.
+    /// The last presenters, sealed, and the sign-in; filled only if the row was read.
     pub sides: Sides,
 }
 
-/// Who used a session, as its row knows.
+/// Who has used a session, as far as its row knows.
 #[derive(Debug, Clone, Default)]
 pub struct Sides {
     /// Sealed entries, the newest first.
     pub presenters: String,
-    /// Address of the sign-in.
+    /// IP address of the sign-in.
     pub ip_address: String,
-    /// Agent of the sign-in.
+    /// User agent of the sign-in.
     pub user_agent: String,
-    /// The sign-in, Unix milliseconds.
+    /// Time of the sign-in, in Unix milliseconds.
     pub signed_in_at: i64,
 }
 
 /// A presenter as it is written into the row.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'e> {
-    /// Tells the same presenter again: its first entry stays.
+    /// Recognises the same presenter again, whose first entry is then kept.
     pub tag: &'e str,
-    /// Tag and sealed presenter; entries are [`ENTRY`] characters.
+    /// The tag and the sealed presenter; [`ENTRY`] characters in total.
     pub sealed: &'e str,
 }
 
-/// Characters of an entry; the statements below keep two of them.
+/// Length of an entry in characters; the statements below keep two entries.
 pub const ENTRY: usize = 396;
-/// Characters of its tag.
+/// Length of the tag of an entry, in characters.
 pub const TAG: usize = 11;
 
 #[derive(FromRow)]
@@ -82,7 +82,7 @@ struct Row {
     rotated_at: i64,
     expires_at: i64,
     idle_expires_at: i64,
-    /// 1: it was ended, by itself or by an epoch.
+    /// 1 if the session was ended, by itself or by an epoch.
     is_over: i64,
     delivery: String,
     remember: i64,
@@ -148,26 +148,26 @@ impl TryFrom<Row> for Refreshed {
 /// The parameters of a rotation.
 #[derive(Debug, Clone)]
 pub struct Rotation {
-    /// The session.
+    /// The id of the session.
     pub session: SessionId,
-    /// The presented generation.
+    /// The generation of the presented token.
     pub generation: u32,
-    /// Hash of the presented secret.
+    /// Hash of the secret of the presented token.
     pub hash: SecretHash,
-    /// Hash of its successor.
+    /// Hash of the secret of its successor.
     pub successor: SecretHash,
-    /// Cookie or body; the other channel moves nothing.
+    /// How the token travelled. The row is only changed if that is how the session's tokens travel.
     pub delivery: Delivery,
-    /// From now to the new idle end, if that is before the absolute one.
+    /// The time from now to the new idle end, if that is before the absolute end.
     pub idle: Duration,
-    /// A current token younger than this is kept.
+    /// A current token that is younger than this is kept.
     pub cooldown: Duration,
-    /// The master key that computed the successor's tag; if it is no longer the current one,
-    /// nothing moves.
+    /// The master key that computed the successor's tag. If it is not the current one any more, the
+    /// row is not changed.
     pub master_version: u8,
 }
 
-/// Row 5 of the table. Public so that the benchmark runs the very same text beside us.
+/// Row 5 of the table. Public so that the benchmark runs exactly the same statement.
 pub const ROTATE: &str = concat!(
     "UPDATE sessions
             SET generation = generation + 1, refresh_hash = $1, rotated_at = $2, idle_expires_at = CASE WHEN expires_at < $3 THEN expires_at ELSE $3 END,
@@ -182,7 +182,7 @@ pub const ROTATE: &str = concat!(
                    (SELECT master_version FROM key_ring WHERE key_ring.id = 1) AS master_version, (SELECT version FROM users WHERE users.id = sessions.user_id) AS user_version, (SELECT CAST(version AS TEXT) || ':' || CAST(COALESCE(identity, 0) AS TEXT) FROM key_ring WHERE key_ring.id = 1) AS ring_id"
 );
 
-/// Row 5 of the table as one statement: `None` if anything at all was not as it should be.
+/// Does row 5 of the table in one statement; returns `None` if any of its conditions does not hold.
 pub async fn rotate(
     conn: &mut Conn,
     r: &Rotation,
@@ -202,13 +202,14 @@ pub async fn rotate(
         .bind(i64::from(r.master_version))
         .bind(presenter.tag)
         .bind(presenter.sealed)
-        // Not `fetch_optional`: that resets the statement after its first row, and alone that reset
-        // is the commit whose failure sqlx drops.
+        // Not `fetch_optional`: it resets the statement after its first row, and for a single
+        // statement that reset is the commit, whose error sqlx drops.
         .fetch_all(c).await)?;
     rows.into_iter().next().map(Refreshed::try_from).transpose()
 }
 
-/// The row, live or not. One that began in the future is past its end.
+/// Returns the row, whether or not it is live. A session that began in the future counts as past
+/// its end.
 pub async fn find(conn: &mut Conn, id: SessionId) -> Result<Option<Refreshed>> {
     const FIND: &str = concat!(
         "SELECT s.id, s.user_id, s.generation, s.refresh_hash, s.rotated_at, CASE WHEN ",
@@ -225,8 +226,8 @@ pub async fn find(conn: &mut Conn, id: SessionId) -> Result<Option<Refreshed>> {
     row.map(Refreshed::try_from).transpose()
 }
 
-/// Moves the row from what was seen to another current token (`Heal`, `Supersede`); `false`: it has
-/// moved meanwhile, decide again.
+/// Replaces the current token of the row (`Heal`, `Supersede`), if the row is still as it was seen.
+/// Returns `false` if it has changed, so that the caller decides again.
 pub async fn replace(
     conn: &mut Conn,
     seen: &Refreshed,
@@ -250,8 +251,8 @@ pub async fn replace(
     Ok(changed == 1)
 }
 
-/// Ends the session as it was seen (`Reuse`, `Ahead`, a revocation by token); `false`: it has moved
-/// meanwhile, decide again.
+/// Ends the session (`Reuse`, `Ahead`, a revocation by token), if the row is still as it was seen.
+/// Returns `false` if it has changed, so that the caller decides again.
 pub async fn end(
     conn: &mut Conn,
     seen: &Refreshed,

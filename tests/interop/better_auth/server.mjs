@@ -1,6 +1,6 @@
 // Better Auth itself, as the contract's captures were made: jwt, bearer and admin, everything in memory.
 // node server.mjs PORT [verify|bare|closed|cached]; mails are kept and given out at /mails, roles are set at /promote?email=…, which only tests may
-// have. With `verify` who signs up proves the mailbox first; `bare` has no way for mails; `closed` takes nobody in; `cached` has the cookie cache on.
+// have. With `verify` who signs up proves the mailbox first; `bare` has no way for mails; `closed` accepts no sign-ups; `cached` has the cookie cache on.
 import { createServer } from "node:http";
 import { betterAuth } from "better-auth";
 import { memoryAdapter } from "better-auth/adapters/memory";

@@ -131,7 +131,7 @@ async fn a_wrong_password_and_an_unknown_address_are_told_the_same() {
         .try_sign_in("wrong password")
         .await
         .refused(401, "INVALID_EMAIL_OR_PASSWORD");
-    let unknown = app.post("/api/auth/sign-in/email", &json!({ "email": "nobody@example.com", "password": "wrong password", "tokenDelivery": "body" })).await;
+    let unknown = app.post("/api/auth/sign-in/email", &json!({ "email": "unknown@example.com", "password": "wrong password", "tokenDelivery": "body" })).await;
     let names = |headers: &axum::http::HeaderMap| {
         headers.keys().map(ToString::to_string).collect::<Vec<_>>()
     };

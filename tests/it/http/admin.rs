@@ -217,7 +217,7 @@ async fn an_admins_life_of_a_user() {
         &app,
         &admin,
         "update-user",
-        json!({ "userId": "nobody", "data": { "name": "x" } }),
+        json!({ "userId": "unknown", "data": { "name": "x" } }),
     )
     .await
     .refused(404, "USER_NOT_FOUND");
@@ -645,7 +645,7 @@ async fn who_is_no_admin_touches_none_and_makes_none() {
 }
 
 #[tokio::test]
-async fn an_admin_acts_as_somebody_and_is_oneself_again() {
+async fn an_admin_impersonates_a_user_and_returns_to_the_own_session() {
     let app = TestApp::start().await;
     let (root, bob) = (made_admin(&app, "root").await, app.user("bob").await);
     let browser = root.browser().await;
@@ -775,7 +775,7 @@ async fn a_cookie_that_was_set_aside_is_good_for_its_own_admin_alone() {
             .await
             .ok();
     }
-    // Another admin's cookie brings nobody's session; the impersonation ends all the same.
+    // Another admin's cookie restores no session; the impersonation ends all the same.
     two.set_cookie(ADMIN_COOKIE, &one.cookie(ADMIN_COOKIE).unwrap());
     let back = two
         .post("/api/auth/admin/stop-impersonating", &json!({}))
@@ -982,7 +982,7 @@ async fn a_sign_in_while_one_is_banned_or_deleted_leaves_no_session() {
 }
 
 #[tokio::test]
-async fn an_admin_who_is_shut_out_acts_as_nobody_any_more() {
+async fn an_admin_who_is_banned_or_disabled_can_no_longer_impersonate() {
     let app = TestApp::start().await;
     let (root, bob) = (made_admin(&app, "root").await, app.user("bob").await);
     let peer = Peer::default();
@@ -1041,7 +1041,7 @@ async fn an_admin_who_is_shut_out_acts_as_nobody_any_more() {
 }
 
 #[tokio::test]
-async fn nobody_gives_what_one_does_not_hold() {
+async fn no_caller_gives_a_permission_that_they_do_not_hold() {
     let app = TestApp::with(&[
         ("roles.helper", "user:set-role,user:create,notes:read"),
         ("roles.boss", "user:impersonate,user:impersonate-admins"),
@@ -1144,7 +1144,7 @@ async fn rights_are_the_row_s_at_each_call_and_malformed_roles_are_none() {
 }
 
 #[tokio::test]
-async fn nobody_takes_over_what_one_does_not_hold() {
+async fn no_caller_takes_over_an_account_that_holds_more() {
     let app = TestApp::with(&[
         (
             "roles.support",

@@ -1,4 +1,4 @@
-//! The audit trail: what it hears, who may read it, and that nobody takes anything away from it
+//! The audit trail: what it records, who may read it, and that nothing can be removed from it
 //! unseen.
 
 use countersign::flows::audit::read_audit::{Fault, verify};
@@ -166,7 +166,7 @@ async fn what_is_older_than_the_settings_keep_goes_and_the_rest_still_proves_its
 }
 
 #[tokio::test]
-async fn admins_read_it_page_by_page_and_nobody_else_does() {
+async fn only_admins_read_it_page_by_page() {
     use countersign::flows::account::{administer_users, manage_users};
     use countersign::model::audit::event::Peer;
     let app = TestApp::start().await;
@@ -198,7 +198,7 @@ async fn admins_read_it_page_by_page_and_nobody_else_does() {
     .refused(401, "INVALID_EMAIL_OR_PASSWORD");
     app.post(
         "/api/auth/sign-in/email",
-        &json!({ "email": "nobody@example.com", "password": "a wrong password" }),
+        &json!({ "email": "unknown@example.com", "password": "a wrong password" }),
     )
     .await
     .refused(401, "INVALID_EMAIL_OR_PASSWORD");
@@ -232,7 +232,7 @@ async fn admins_read_it_page_by_page_and_nobody_else_does() {
             "user.created"
         ]
     );
-    // One whom nobody knows is refused as loudly, and nothing says who it might have been.
+    // An unknown user is refused in the same way, and nothing says who it might have been.
     let refused = read("kind=session.refused").await;
     let whom: Vec<&Value> = refused["events"]
         .as_array()

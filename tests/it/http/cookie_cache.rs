@@ -79,7 +79,7 @@ async fn one_of_another_session_or_of_nobodys_making_counts_for_nothing() {
         "eyJhbnN3ZXIiOnt9fQ.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA%3D",
     );
     assert_eq!(eve.get(SESSION).await.ok().body, own);
-    // Without the session cookie, or with a Bearer of another session, it is nobody's.
+    // Without the session cookie, or with a Bearer of another session, it is ignored.
     let alone = Browser::new(&app);
     alone.set_cookie(CACHE_COOKIE, &browser.cookie(CACHE_COOKIE).unwrap());
     assert!(alone.get(SESSION).await.ok().body.is_null());

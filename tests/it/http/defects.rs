@@ -283,7 +283,7 @@ async fn as_admin(app: &TestApp, user: &User) -> Browser {
 /// Mass assignment: what only admins and operators write is refused or ignored at every path that a
 /// user writes to.
 #[tokio::test]
-async fn nobody_gives_oneself_what_only_an_admin_gives() {
+async fn no_user_gives_themselves_what_only_an_admin_gives() {
     let app = TestApp::with(&[("tokens.claims.department", "user.metadata.department")]).await;
     let ana = app.user("ana").await;
     let session = ana.sign_in().await.session;
@@ -354,7 +354,7 @@ async fn nobody_gives_oneself_what_only_an_admin_gives() {
     assert!(claims.get("department").is_none() && claims["role"] == "user");
 }
 
-/// A token's role is the row's as it is when the token is made, whoever changed it and wherever.
+/// A token's role is the row's as it is when the token is made, whatever changed it and wherever.
 #[tokio::test]
 async fn a_token_carries_the_role_of_the_row() {
     let app = TestApp::with(&[("roles.editor", "notes:write")]).await;

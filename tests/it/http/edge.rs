@@ -142,7 +142,7 @@ async fn no_text_of_a_body_holds_a_nul_character_however_deep() {
         json!({ "metadata": { nul: 1 } }),
         json!({ "userId": nul, "token": nul, "sessionToken": nul, "role": [nul], "banReason": nul }),
         json!({ "permissions": { "user": [nul] }, "permission": { nul: [] } }),
-        json!({ "nobody asks for this": nul }),
+        json!({ "an unknown member": nul }),
         json!({ nul: true }),
     ];
     let mut asked = 0;

@@ -183,7 +183,7 @@ async fn user_create_alone_makes_a_plain_unproven_user() {
 }
 
 #[tokio::test]
-async fn nobody_writes_the_metadata_that_their_own_claims_come_from() {
+async fn no_user_writes_the_metadata_that_their_own_claims_come_from() {
     let powers = "user:update,user:set-metadata,user:set-email,user:set-email-verified";
     let app = TestApp::with(&[
         ("roles.helper", powers),
@@ -257,7 +257,7 @@ async fn nobody_writes_the_metadata_that_their_own_claims_come_from() {
 
 /// Applications read roles from access tokens, also roles that allow nothing here.
 #[tokio::test]
-async fn nobody_but_an_admin_gives_oneself_a_role_or_takes_one_away_that_allows_more() {
+async fn only_an_admin_gives_themselves_a_role_or_removes_one_that_allows_more() {
     let app = TestApp::with(&[
         ("roles.giver", "user:set-role"),
         ("roles.tenant_owner", ""),

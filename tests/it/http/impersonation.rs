@@ -390,7 +390,7 @@ async fn who_acts_as_a_user_changes_only_what_the_actor_may_change() {
 }
 
 #[tokio::test]
-async fn nobody_bans_removes_or_demotes_the_actor_in_another_s_name() {
+async fn an_impersonation_cannot_ban_remove_or_demote_its_own_admin() {
     let app = TestApp::with(&[("roles.chief", "user:impersonate,user:impersonate-admins")]).await;
     let (root, chief) = (
         made_admin(&app, "root").await,

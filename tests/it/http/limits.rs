@@ -232,8 +232,8 @@ async fn ten_thousand_guesses_from_fifty_addresses_try_fifty_and_the_owner_signs
             tried += u32::from(answer.status == 401);
         }
     }
-    assert_eq!(tried, 50, "however many devices somebody holds");
-    // The longest wait is a quarter of an hour: nobody is locked out for ever.
+    assert_eq!(tried, 50, "however many devices a guesser holds");
+    // The longest wait is a quarter of an hour: no user is locked out for longer.
     app.after(minutes(15));
     from(
         &app,
@@ -280,7 +280,7 @@ async fn every_door_of_a_session_has_one_count_and_strangers_none_of_it() {
     let app = limited().await;
     let ana = app.user("ana").await;
     let (session, other) = (ana.sign_in().await.session, ana.sign_in().await.session);
-    // Whoever guesses from everywhere holds up nobody who is signed in.
+    // Guesses from many networks do not delay signed-in users.
     for n in 0..60 {
         from(
             &app,
@@ -377,7 +377,7 @@ async fn sign_ups_of_a_network_are_counted_and_a_forged_address_is_none() {
             .await
             .ok();
     }
-    // Nobody trusts this proxy: what it says of addresses counts for nothing.
+    // This proxy is not trusted: IP addresses in its headers are ignored.
     for address in [
         "198.51.100.9",
         "a",
@@ -398,7 +398,7 @@ async fn sign_ups_of_a_network_are_counted_and_a_forged_address_is_none() {
 }
 
 #[tokio::test]
-async fn three_mails_an_hour_to_an_address_whoever_has_it() {
+async fn three_mails_an_hour_to_an_email_address_known_or_not() {
     let app = limited().await;
     let ana = app.user("ana").await;
     let ask = async |email: &str, n: u32| {
@@ -411,7 +411,10 @@ async fn three_mails_an_hour_to_an_address_whoever_has_it() {
         .await
     };
     for n in 0..6 {
-        let (known, unknown) = (ask(&ana.email, n).await, ask("nobody@example.com", n).await);
+        let (known, unknown) = (
+            ask(&ana.email, n).await,
+            ask("unknown@example.com", n).await,
+        );
         let shown = |a: &Answer| {
             (
                 a.status,
@@ -451,7 +454,7 @@ async fn three_mails_an_hour_to_an_address_whoever_has_it() {
 }
 
 #[tokio::test]
-async fn a_clock_that_jumped_a_day_ahead_and_back_keeps_nobody_out_who_has_the_right_password() {
+async fn a_clock_that_jumped_a_day_ahead_and_back_blocks_no_user_with_the_right_password() {
     const DAY_MS: i64 = 86_400_000;
     let app = limited().await;
     let ana = app.user("ana").await;
@@ -706,7 +709,7 @@ async fn an_operator_shuts_a_network_out_for_a_time_and_clears_limits_on_every_r
 }
 
 #[tokio::test]
-async fn what_is_remembered_names_nobody_and_is_forgotten() {
+async fn stored_counts_name_no_user_and_expire() {
     let app = limited().await;
     let ana = app.user("ana").await;
     from(
@@ -802,7 +805,7 @@ async fn more_at_once_than_the_settings_allow_is_refused_at_once_and_keys_are_no
     // The place is free again, also after a refusal.
     ana.try_sign_in(&ana.password).await.ok();
     app.get("/api/auth/ok").await.ok();
-    // With and without a body, and with one that nobody reads: one place each.
+    // With and without a body, and with one that is not read: one permit each.
     let browser = ana.browser().await;
     browser.get("/api/auth/get-session").await.ok();
     browser.post("/api/auth/get-session", &json!({})).await.ok();

@@ -62,7 +62,7 @@ async fn over(app: &TestApp, tokens: &Tokens, why: &str) {
     assert_eq!(
         app.db_count_events("refresh_token.reused").await,
         0,
-        "{why}: nobody is called a thief"
+        "{why}: no alarm of reuse"
     );
 }
 
@@ -161,7 +161,7 @@ async fn a_request_that_ends_all_sessions_of_a_user_marks_a_bounded_number_of_ro
     }
 }
 
-/// Nobody gathers sessions without number: the least recently used ones give way.
+/// The number of sessions of a user is limited: the least recently used ones end.
 #[tokio::test]
 async fn a_user_has_at_most_so_many_sessions_and_the_least_recently_used_ones_end() {
     let app = TestApp::with(&[

@@ -76,7 +76,7 @@ fn all_say(answers: &[(&str, Answer)], password: &str, code: &str) {
 }
 
 #[tokio::test]
-async fn what_everybody_chooses_nobody_may_at_any_door() {
+async fn common_passwords_are_refused_by_every_endpoint() {
     for password in ["password123", "PassWord123", "qwertyuiop", "1234567890"] {
         let (app, dir) = posting(&[]).await;
         let ana = app.user("ana").await;
@@ -160,7 +160,7 @@ async fn breached_passwords_are_refused_at_every_door_and_a_list_that_fails_lets
     let form = |password: &str| -> Value {
         json!({ "name": "Bob", "email": "bob@example.com", "password": password })
     };
-    // Emptied under the running program: nobody is let through unchecked, and nobody is told why.
+    // Emptied under the running program: no password passes unchecked, and no client is told why.
     std::fs::write(&path, "x".repeat(400)).unwrap();
     let refused = app
         .post("/api/auth/sign-up/email", &form(GOOD))

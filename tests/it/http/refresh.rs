@@ -321,7 +321,7 @@ async fn s10_a_password_change_ends_the_other_sessions_inside_the_grace_too() {
 }
 
 #[tokio::test]
-async fn s10_disabling_a_user_ends_every_session_and_lets_nobody_in() {
+async fn s10_disabling_a_user_ends_every_session_and_refuses_sign_ins() {
     use countersign::flows::account::manage_users;
     let app = TestApp::start().await;
     let alice = app.user("alice").await;
@@ -480,7 +480,7 @@ async fn s14_s21_rolled_back_by_two_commits_is_lost_not_stolen_and_never_revived
             .as_deref(),
         Some("lost")
     );
-    // The owner met `Ahead`; a spent token that is current again by the rollback serves nobody.
+    // The owner met `Ahead`; a spent token that is current again by the rollback is refused.
     app.refresh(&first.refresh)
         .await
         .refused(401, "REFRESH_TOKEN_REVOKED");
@@ -512,7 +512,7 @@ async fn s15_a_new_master_key_inside_a_grace_repeats_and_old_tokens_rotate_onto_
     .unwrap();
 
     // A process that has only the old key decides nothing about a token it could read: no rotation
-    // whose answer nobody gets.
+    // whose answer is lost.
     let before = app.db_session(&untouched.session_id).await;
     app.refresh(&untouched.refresh)
         .await
@@ -550,7 +550,7 @@ async fn s15_a_new_master_key_inside_a_grace_repeats_and_old_tokens_rotate_onto_
         .await
         .ok();
 
-    // A replica that does not have the new key says so and calls nobody a thief.
+    // A replica that does not have the new key says so and raises no alarm of reuse.
     let behind = app.app.clone();
     assert!(
         countersign::flows::key::load_keys::confirm(&behind)
@@ -621,14 +621,14 @@ impl TestApp {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn s17_10_000_repeats_meet_the_bucket_and_nobody_else_does() {
+async fn s17_10_000_repeats_meet_the_bucket_and_no_other_user_does() {
     let app = TestApp::with(&[("sessions.late_retry", "revoke")]).await;
     let alice = app.user("alice").await;
     let (noisy, quiet) = (alice.sign_in().await, alice.sign_in().await);
     let next = app.rotate(&noisy.refresh).await;
     let (mut served, mut limited) = (0, 0);
     for _ in 0..100 {
-        // In the middle of the flood somebody else is served, reading and writing.
+        // In the middle of the flood another user is served, reading and writing.
         let nothing = json!({ "token": "x" });
         let (flood, session, written) = tokio::join!(
             join_all((0..100).map(|_| app.refresh(&noisy.refresh))),
@@ -656,7 +656,7 @@ async fn s17_10_000_repeats_meet_the_bucket_and_nobody_else_does() {
     app.refresh(&next).await.ok();
     app.after(seconds(3));
     app.refresh(&noisy.refresh).await.ok();
-    // Refusals drown nobody: a spent token is still theft.
+    // Refusals do not hide theft: a spent token is still reuse.
     app.after(seconds(31));
     app.refresh(&noisy.refresh)
         .await
@@ -997,7 +997,7 @@ async fn a_rotation_signs_the_session_cookie_anew_and_only_its_own() {
 }
 
 #[tokio::test]
-async fn another_application_s_odd_cookies_sign_nobody_out() {
+async fn another_application_s_odd_cookies_sign_no_user_out() {
     let app = TestApp::start().await;
     let browser = app.user("alice").await.browser().await;
     let mut line = b"city=Z\xfcrich; broken; =x; ".to_vec();

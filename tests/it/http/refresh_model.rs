@@ -3,7 +3,7 @@
 //! s: a message is answered or lost within one, a tab retries within one.
 //!
 //! Invariant A: no honest request is decided `Reuse` or `Ahead` unless the thief has acted.
-//! Invariant B: a token that its family has left behind past the grace ends the family, whoever
+//! Invariant B: a token that its family has left behind past the grace ends the family, no matter which party
 //! presents it, and of an ended family no token is ever served again.
 
 use std::collections::{HashSet, VecDeque};
@@ -95,7 +95,7 @@ impl Model {
             revoked: s.revoked,
             delivery: Delivery::Cookie,
         };
-        let kin = vec![SuccessorHashes {
+        let successors = vec![SuccessorHashes {
             successor: hash(token + 1),
             late_successor: [255; 32],
         }];
@@ -104,7 +104,7 @@ impl Model {
             hash: hash(token),
             parent_hash: hash(token - 1),
             descends_from_parent: token > 1,
-            kin,
+            successors,
         };
         decide(
             Some(&row),
@@ -147,7 +147,7 @@ impl Model {
         })
     }
 
-    /// Invariant B, whoever asks: a token that the family has left behind for longer than the grace
+    /// Invariant B for every presenter: a token that the family has left behind for longer than the grace
     /// is out of step and ends it, and of a family that has ended no token is served.
     fn broken(&self, s: &State, token: u8, decision: Decision) -> Option<String> {
         let past_grace = Duration::from_secs(u64::from(s.age) * TICK) > self.policy.grace;

@@ -48,14 +48,14 @@ async fn every_credential_is_good_where_it_should_be() {
 }
 
 #[tokio::test]
-async fn nobody_is_401_at_session_and_null_at_get_session() {
+async fn without_a_session_session_is_401_and_get_session_is_null() {
     let app = TestApp::start().await;
-    let nobody = app
+    let without_session = app
         .get("/api/auth/session")
         .await
         .refused(401, "UNAUTHORIZED");
     assert_eq!(
-        nobody.header("www-authenticate"),
+        without_session.header("www-authenticate"),
         r#"Bearer realm="countersign""#
     );
     let bad = app

@@ -94,7 +94,7 @@ async fn until(mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Nobody heard the first answers; every client comes again with the token that it has.
+/// The first answers were lost; every client retries with the token that it has.
 async fn retries_are_honest(
     app: &TestApp,
     name: &str,

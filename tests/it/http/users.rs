@@ -164,7 +164,7 @@ async fn clients_without_cookies_read_their_tokens_from_headers() {
         browser.get("/api/auth/get-session").await.ok().body,
         Value::Null
     );
-    // And nobody gets one who has no session (contract section 17, 1).
+    // And a client without a session gets none (contract section 17, 1).
     assert!(
         !app.get("/api/auth/get-session")
             .await

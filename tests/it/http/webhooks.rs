@@ -65,7 +65,7 @@ impl Receiver {
         } else {
             answers.remove(0)
         };
-        // Where a redirect would lead, nobody goes.
+        // Redirects are not followed.
         (
             status,
             HeaderMap::from_iter([(axum::http::header::LOCATION, "/events".parse().unwrap())]),
@@ -160,7 +160,7 @@ async fn what_is_not_taken_is_offered_again_under_its_name_and_given_up_after_th
                 .all(|m| m.is_ours && m.id == heard[0].id && m.body == heard[0].body),
         "{heard:?}"
     );
-    // Nobody is there at all, for days.
+    // The receiver is unavailable for days.
     let away = telling("http://127.0.0.1:1/events", "*").await;
     steal(&away, "bob").await;
     let waiting = away.db_number("SELECT COUNT(*) FROM webhooks").await;

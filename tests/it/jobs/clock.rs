@@ -265,7 +265,7 @@ async fn beside_postgres_the_database_s_own_time_decides() {
                 .await
                 .unwrap()
                 .is_err(),
-            "nobody can confirm it"
+            "it cannot be confirmed"
         );
     }
     // Nor does it date a heartbeat, or note the time until its own date as a standstill: that would

@@ -717,7 +717,7 @@ async fn a_lost_master_key_is_given_up_and_everybody_signs_in_again() {
         .await;
     let before = rows_of_keys(&app).await;
     let early = app.abandon_master_key().await.unwrap_err().to_string();
-    assert!(early.contains("is loaded and not lost"), "{early}");
+    assert!(early.contains("is loaded, so it is not lost"), "{early}");
     assert_eq!(
         (rows_of_keys(&app).await, app.live_sessions().await),
         (before, 3)
@@ -780,7 +780,7 @@ async fn a_lost_master_key_is_given_up_and_everybody_signs_in_again() {
             .await
             .unwrap_err()
             .to_string()
-            .contains("is loaded and not lost")
+            .contains("is loaded, so it is not lost")
     );
     let found = app.path("found.key");
     std::fs::write(&found, lost).unwrap();

@@ -110,7 +110,9 @@ async fn a_failover_that_lost_a_revocation_revokes_the_key_again_and_every_repli
             .db_texts("SELECT reason FROM signing_keys WHERE state = 'revoked'")
             .await;
         assert!(
-            again.contains(&"revoked before the database went back".to_owned()),
+            again.contains(
+                &"revoked before the database was restored to an earlier state".to_owned()
+            ),
             "{again:?}"
         );
         for table in ["signing_keys", "key_ring"] {

@@ -293,7 +293,7 @@ async fn no_event_means_no_action() {
 }
 
 #[tokio::test]
-async fn a_stolen_database_signs_in_nobody() {
+async fn a_stolen_database_contains_nothing_to_sign_in_with() {
     let app = TestApp::start().await;
     let ana = app.user("ana").await;
     let (tokens, browser) = (ana.sign_in().await, ana.browser().await);
@@ -446,7 +446,7 @@ async fn work_that_waited_too_long_or_lost_its_caller_is_not_begun() {
     }
     assert!(matches!(late.await, Err(Error::Unavailable(_))));
     assert_eq!(version().await, before, "nothing was written");
-    // In time, but nobody waits for it.
+    // In time, but its caller has gone.
     let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
     let held = occupy(&app, &gate).await;
     let (mut prompt, mut gone) = (

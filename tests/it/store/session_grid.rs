@@ -512,7 +512,7 @@ fn presented(generation: u32, hash: [u8; 32], parent: [u8; 32], successor: [u8; 
         hash,
         parent_hash: parent,
         descends_from_parent: true,
-        kin: vec![SuccessorHashes {
+        successors: vec![SuccessorHashes {
             successor,
             late_successor: [0xEE; 32],
         }],

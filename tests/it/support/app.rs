@@ -61,7 +61,7 @@ fn settings(dir: &TempDir, place: &Place, extra: &[(&str, &str)]) -> Vec<(String
         ("passwords.queue".to_owned(), "10000".to_owned()),
         ("passwords.blocklist".to_owned(), "true".to_owned()),
     ];
-    // The clock stands still: what a test does in one moment is more than anybody does. Tests of
+    // The clock stands still: what a test does in one moment is more than a real client does. Tests of
     // limits say theirs.
     let rules = [
         "sign_in",

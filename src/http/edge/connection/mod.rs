@@ -1,6 +1,6 @@
-//! One connection: what it waits for and for how long. hyper has one time limit, for headers, and
-//! it runs while a connection rests; here the parts have limits of their own, and when the process
-//! stops nothing waits for a client for long.
+//! One connection and its time limits. hyper has a single limit, for headers, which also runs while
+//! a connection is idle. Here each phase has a limit of its own, and when the process stops, all of
+//! them are short.
 
 mod stream;
 
@@ -19,71 +19,71 @@ pub(in crate::http) use stream::Watched;
 
 /// How long a connection may wait for its client.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::http) struct Patience {
-    /// For the first byte, and for a header that has begun.
+pub(in crate::http) struct ClientTimeouts {
+    /// For the first byte, and for the rest of a header.
     pub(in crate::http) header: Duration,
     /// For the next request.
     pub(in crate::http) rest: Duration,
 }
 
-/// For the whole request on a place that is kept aside.
+/// For the whole request of a connection in the reserve.
 const ASIDE: Duration = Duration::from_secs(5);
-/// For a client that reads nothing of what it is sent.
+/// For a client that does not read the answer.
 const UNREAD: Duration = Duration::from_secs(30);
-/// For any client, once the process is stopping.
+/// For any client after the process has begun to stop.
 const STOPPING: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// Nothing has come yet.
+    /// No byte has arrived yet.
     New,
-    /// A header has begun.
+    /// A part of a header has arrived.
     Header,
-    /// A request is worked on.
+    /// A request is being processed.
     Request,
-    /// It is answered, but not everything is sent.
+    /// The request is answered, but not everything is sent.
     Answered,
-    /// The next request may come.
+    /// The connection waits for the next request.
     Rest,
 }
 
 struct State {
     phase: Phase,
     since: Instant,
-    /// Since when a handler waits for the rest of a body.
+    /// Since when a handler has been waiting for the rest of a body.
     body_since: Option<Instant>,
-    /// Since when the client takes nothing.
+    /// Since when the client has not read anything.
     unread_since: Option<Instant>,
 }
 
-/// What is known of a connection, shared by its stream, its bodies and the task that serves it.
+/// The state of a connection, shared by its stream, its bodies and the task that serves it.
 #[derive(Clone)]
 pub(in crate::http) struct Watch {
     state: Arc<Mutex<State>>,
-    place: Arc<ConnectionPermit>,
-    patience: Patience,
+    permit: Arc<ConnectionPermit>,
+    timeouts: ClientTimeouts,
 }
 
 impl Watch {
-    pub(in crate::http) fn new(place: ConnectionPermit, patience: Patience) -> Self {
+    pub(in crate::http) fn new(permit: ConnectionPermit, timeouts: ClientTimeouts) -> Self {
         let state = State {
             phase: Phase::New,
             since: Instant::now(),
             body_since: None,
             unread_since: None,
         };
-        let patience = if place.aside {
-            Patience {
-                header: patience.header.min(ASIDE),
-                ..patience
+        let timeouts = if permit.aside {
+            ClientTimeouts {
+                header: timeouts.header.min(ASIDE),
+                ..timeouts
             }
         } else {
-            patience
+            timeouts
         };
         Self {
             state: Arc::new(Mutex::new(state)),
-            place: Arc::new(place),
-            patience,
+            permit: Arc::new(permit),
+            timeouts,
         }
     }
 
@@ -91,25 +91,25 @@ impl Watch {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether this connection is answered only keys, discovery and health.
+    /// Returns whether only keys, discovery and health are answered on this connection.
     pub(in crate::http) fn is_aside(&self) -> bool {
-        self.place.aside
+        self.permit.aside
     }
 
-    /// A request has come; its body tells when it waits for the client.
+    /// Records that a request has arrived; its body reports when it waits for the client.
     pub(in crate::http) fn begin(&self, body: hyper::body::Incoming) -> Body {
         self.state().enter(Phase::Request);
-        self.place.works();
+        self.permit.works();
         Body::new(Asked::new(body, self.clone()))
     }
 
-    /// The answer; once its body is gone, what is left is to send it.
+    /// Wraps the answer; when its body has ended, it only remains to be sent.
     pub(in crate::http) fn answer(&self, body: Body) -> Body {
         Body::new(Answer::new(body, self.clone()))
     }
 
-    /// A handler waits for more of a body, or no longer does. Counted from the first time it did
-    /// not come at once: a byte now and then is no progress.
+    /// Records whether a handler waits for more of a body. The time counts from its first wait, so
+    /// that sending a byte now and then does not extend it.
     pub(in crate::http) fn waits_for_body(&self, waits: bool) {
         let mut state = self.state();
         state.body_since = if waits {
@@ -119,18 +119,18 @@ impl Watch {
         };
     }
 
-    /// The answer is made; what is left is to send it.
+    /// Records that the answer is complete and only remains to be sent.
     pub(in crate::http) fn is_answered(&self) {
         self.state().enter(Phase::Answered);
     }
 
-    /// When it has waited for too long; `None`: it does not wait for its client.
+    /// Returns when the connection has waited too long; `None` if it does not wait for its client.
     fn deadline(&self, stopping: Option<Instant>) -> Option<Instant> {
         let state = self.state();
         let waits = match state.phase {
-            Phase::New | Phase::Header => Some((state.since, self.patience.header)),
-            Phase::Rest => Some((state.since, self.patience.rest)),
-            // How long a body may take is said where it is read.
+            Phase::New | Phase::Header => Some((state.since, self.timeouts.header)),
+            Phase::Rest => Some((state.since, self.timeouts.rest)),
+            // The limit for a body is applied where it is read.
             Phase::Request | Phase::Answered => None,
         };
         let unread = state.unread_since.map(|since| (since, UNREAD));
@@ -156,22 +156,22 @@ impl State {
     }
 }
 
-/// A connection that can be told to take no further request.
+/// A connection that can be told to accept no further requests.
 pub(in crate::http) trait Graceful: Future {
-    /// What is under way is still answered.
+    /// Stops accepting requests; the current one is still answered.
     fn stop(self: Pin<&mut Self>);
 }
 
-/// Serves a connection until it ends, waits for its client for too long or has to give way. Once
-/// `stopping`, it takes no further request. `Err`: why it was cut off.
+/// Serves a connection until it ends, has waited too long for its client or has to make room. After
+/// `stopping`, it accepts no further request. Returns `Err` with the reason if it was closed early.
 pub(in crate::http) async fn drive<C: Graceful>(
     connection: C,
     watch: &Watch,
     stopping: CancellationToken,
 ) -> Result<C::Output, &'static str> {
     let (mut connection, mut told) = (pin!(connection), pin!(stopping.cancelled()));
-    let mut gives_way = pin!(watch.place.close.cancelled());
-    let mut sleep = pin!(tokio::time::sleep(watch.patience.header));
+    let mut gives_way = pin!(watch.permit.close.cancelled());
+    let mut sleep = pin!(tokio::time::sleep(watch.timeouts.header));
     let mut stopped_at = None;
     std::future::poll_fn(|cx| {
         if stopped_at.is_none() && told.as_mut().poll(cx).is_ready() {
@@ -182,10 +182,9 @@ pub(in crate::http) async fn drive<C: Graceful>(
             return Poll::Ready(Ok(output));
         }
         if gives_way.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err("another connection needs its place"));
+            return Poll::Ready(Err("another connection needs its slot"));
         }
-        // Nothing but the connection itself changes what it waits for, so this is always the
-        // newest.
+        // Only the connection itself changes what it waits for, so this deadline is current.
         let Some(deadline) = watch.deadline(stopped_at) else {
             return Poll::Pending;
         };
@@ -195,7 +194,7 @@ pub(in crate::http) async fn drive<C: Graceful>(
         sleep
             .as_mut()
             .poll(cx)
-            .map(|()| Err("its client took too long"))
+            .map(|()| Err("the client took too long"))
     })
     .await
 }

@@ -1,5 +1,5 @@
-//! The stream under hyper: tells its [`Watch`] what it waits for, and replaces the refusals that
-//! hyper writes by itself.
+//! The stream under hyper: reports to its [`Watch`] what it waits for, and replaces the refusals
+//! that hyper writes by itself.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -16,7 +16,7 @@ use crate::http::edge::refusal;
 pub(in crate::http) struct Watched<S> {
     stream: S,
     watch: Watch,
-    /// Our words in place of hyper's, as far as they are not sent.
+    /// The part of the replaced refusal that has not been sent yet.
     refusal: Option<Bytes>,
 }
 
@@ -43,7 +43,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
             if matches!(state.phase, Phase::New | Phase::Rest) {
                 state.enter(Phase::Header);
                 drop(state);
-                self.watch.place.stirs();
+                self.watch.permit.stirs();
             }
         }
         read
@@ -51,7 +51,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 }
 
 impl<S: AsyncWrite + Unpin> Watched<S> {
-    /// Notes whether the client takes what it is sent.
+    /// Records whether the client reads what it is sent.
     fn note<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         let mut state = self.watch.state();
         state.unread_since = if written.is_pending() {
@@ -62,7 +62,8 @@ impl<S: AsyncWrite + Unpin> Watched<S> {
         written
     }
 
-    /// Whether hyper speaks for itself: no request of this connection is being answered.
+    /// Returns whether hyper writes a refusal of its own: no request of this connection is being
+    /// answered.
     fn is_refusal(&self) -> bool {
         self.refusal.is_some()
             || matches!(
@@ -71,7 +72,7 @@ impl<S: AsyncWrite + Unpin> Watched<S> {
             )
     }
 
-    /// Sends a refusal of ours in place of hyper's, which has neither id nor code.
+    /// Sends a refusal in place of hyper's, which has neither an id nor a code.
     fn refuse(&mut self, cx: &mut Context<'_>, hyper: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let all = || {
             hyper
@@ -126,14 +127,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         self.stream.is_write_vectored()
     }
 
-    /// Flushed after an answer: it is sent as a whole, and the connection rests.
+    /// Flushes. After an answer this means that it was sent completely and the connection is idle.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         let mut state = self.watch.state();
         if state.phase == Phase::Answered {
             state.enter(Phase::Rest);
             drop(state);
-            self.watch.place.rests();
+            self.watch.permit.rests();
         }
         Poll::Ready(Ok(()))
     }

@@ -1,4 +1,4 @@
-//! The lines that set or clear the cookie cache of an answer.
+//! Sets or clears the cookie cache in the headers of an answer.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
@@ -6,8 +6,8 @@ use crate::app::App;
 
 use super::{Name, clear_one};
 
-/// After a change the cookie cache may be wrong: it goes, unless this answer brought or cleared it
-/// already.
+/// Clears the cookie cache after a change, because it may be outdated, unless this answer sets or
+/// clears it already.
 pub(in crate::http) fn forget_cache(app: &App, headers: &mut HeaderMap) {
     let own = format!("{}=", Name::SessionData.text(app));
     let told = headers
@@ -19,8 +19,8 @@ pub(in crate::http) fn forget_cache(app: &App, headers: &mut HeaderMap) {
     }
 }
 
-/// These headers without the cookie cache, if they set one; with a line that clears an older one
-/// where the browser `had` it.
+/// Removes the cookie cache from these headers if they set it, and clears an older one if the
+/// browser `had` it.
 pub(in crate::http) fn without_cache(
     app: &App,
     headers: &HeaderMap,

@@ -1,5 +1,5 @@
-//! Cookies: their names, attributes and clearing lines. The values come signed from the flows;
-//! percent-encoding is the library's.
+//! Cookies: their names, attributes and clearing lines. The flows sign the values; the cookie
+//! library percent-encodes them.
 
 mod cache;
 mod variants;
@@ -15,21 +15,21 @@ use super::header_text;
 pub(in crate::http) use cache::{forget_cache, without_cache};
 pub(in crate::http) use variants::every_variant;
 
-/// `set-auth-token`: the session cookie's value, decoded.
+/// The header `set-auth-token`: the decoded value of the session cookie.
 pub(in crate::http) const SET_AUTH_TOKEN: HeaderName = HeaderName::from_static("set-auth-token");
 
-/// Which cookie.
+/// The name of a cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::http) enum Name {
     /// The session token, signed.
     Session,
     /// The cookie cache.
     SessionData,
-    /// Marks a session that ends with the browser.
+    /// The marker of a session that ends with the browser.
     DontRemember,
-    /// The session of an admin who acts as another user, set aside.
+    /// An admin's own session, set aside during an impersonation.
     AdminSession,
-    /// Says at which account this browser has signed in before; outlives signing out.
+    /// The account at which this browser has signed in before; kept at sign-out.
     Device,
     /// The refresh token.
     Refresh,
@@ -63,31 +63,31 @@ impl Name {
         format!("{guard}{}.{own}", sessions.cookie_prefix)
     }
 
-    /// Whether a browser accepts and sends the cookie for this host alone, so that no other host of
-    /// the site can plant one. Always so for a known device: it decides at the link of a mail whose
-    /// browser this is, and no client but the browser reads it.
+    /// Returns whether browsers only accept and send the cookie for this host, so that no other
+    /// host of the site can set it. Always so for a known device: it decides whose browser opens
+    /// the link of a mail, and only browsers use it.
     fn is_for_this_host_alone(self, app: &App) -> bool {
         self == Self::Device || app.config.sessions.cookie_host_prefix
     }
 }
 
-/// Every value of this cookie that the request carries, empty ones left out.
+/// Returns every value of this cookie in the request, except empty ones.
 pub(in crate::http) fn read(app: &App, headers: &HeaderMap, name: Name) -> Vec<String> {
     let mut values = raw(headers, &name.text(app));
     values.retain(|value| !value.is_empty());
     values
 }
 
-/// Whether the request carries a cookie of ours, good or not.
+/// Returns whether the request has a cookie of this service, valid or not.
 pub(in crate::http) fn carries_any(app: &App, headers: &HeaderMap) -> bool {
     NAMES
         .into_iter()
         .any(|name| !raw(headers, &name.text(app)).is_empty())
 }
 
-/// Names are compared as they came: a name that only decodes to `__Host-…` has none of its
-/// guarantees. A value that does not decode stays raw, and odd bytes of another application's
-/// cookies do no harm.
+/// Returns the values of a cookie. Names are compared undecoded: a name that only decodes to
+/// `__Host-…` has none of its guarantees. A value that cannot be decoded is kept as it is, and
+/// invalid bytes in cookies of other applications are skipped.
 fn raw(headers: &HeaderMap, wanted: &str) -> Vec<String> {
     let mut values = Vec::new();
     for line in headers.get_all(header::COOKIE) {
@@ -105,7 +105,7 @@ fn decoded(value: &str) -> String {
     Cookie::parse_encoded(whole).map_or_else(|_| value.to_owned(), |c| c.value().to_owned())
 }
 
-/// Sets a cookie until `until`, or until the browser closes.
+/// Sets a cookie until `until`, or until the browser is closed.
 pub(in crate::http) fn set(
     app: &App,
     headers: &mut HeaderMap,
@@ -120,19 +120,18 @@ pub(in crate::http) fn set(
         cookie.set_max_age(Duration::seconds(seconds));
     }
     headers.append(header::SET_COOKIE, line(&cookie));
-    // For clients that hold no cookies: the same value as it goes behind `Bearer` (contract section
-    // 4).
+    // For clients without cookies: the value that is sent after `Bearer` (contract section 4).
     if name == Name::Session {
         headers.insert(SET_AUTH_TOKEN, header_text::value(value));
     }
 }
 
-/// Which cookies of a session go.
+/// Which cookies of a session are cleared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::http) enum Clear {
     /// All that belong to the session of the session cookie.
     Session,
-    /// The refresh token alone: the session cookie beside it belongs to another session that lives.
+    /// Only the refresh token: the session cookie beside it belongs to another, live session.
     Refresh,
 }
 
@@ -152,7 +151,7 @@ pub(in crate::http) fn clear(app: &App, headers: &mut HeaderMap, which: Clear) {
     }
 }
 
-/// Clears this cookie.
+/// Clears one cookie by its name.
 pub(in crate::http) fn clear_one(app: &App, headers: &mut HeaderMap, name: Name) {
     headers.append(header::SET_COOKIE, cleared(base(app, name, "")));
 }
@@ -176,8 +175,8 @@ fn base(app: &App, name: Name, value: &str) -> Cookie<'static> {
     {
         cookie.set_domain(domain.as_str().to_owned());
     }
-    // The refresh token travels to us alone and from our own site alone, unless the operator serves
-    // another site.
+    // The refresh token is sent to this service and from its own site only, unless the operator
+    // serves another site.
     let same_site = sessions.cookie_same_site.for_cookie(name == Name::Refresh);
     cookie.set_same_site(match same_site {
         "none" => cookie::SameSite::None,
@@ -194,7 +193,7 @@ fn base(app: &App, name: Name, value: &str) -> Cookie<'static> {
 }
 
 fn line(cookie: &Cookie<'_>) -> HeaderValue {
-    // The name, the domain and the path are types that hold nothing else than visible ASCII, and
-    // the value is percent-encoded.
+    // Name, domain and path are types that contain only visible ASCII, and the value is
+    // percent-encoded.
     header_text::value(&cookie.encoded().to_string())
 }

@@ -1,5 +1,4 @@
-//! Cookies of one name that came more than once, which the browser holds for several domains or
-//! paths.
+//! Cookies of one name that a browser holds for several domains or paths.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,10 +14,10 @@ use crate::model::kernel::cookie_domain::CookieDomain;
 
 use super::{NAMES, Name, base, cleared, raw};
 
-/// A browser may hold a cookie for another domain than the settings name now, or one name for several
-/// domains or paths. Where the answer clears a cookie, it clears it for the other domains too. Where
-/// a name came more than once and the answer sets or clears it, all others of that name go. Every
-/// answer passes here.
+/// Clears other variants of cookies. A browser may hold a cookie for another domain than that of
+/// the present settings, or one name for several domains or paths. If the answer clears a cookie,
+/// it is cleared for the other domains, too. If a name was sent more than once and the answer sets
+/// or clears it, all others of that name are cleared. Every answer passes this layer.
 pub(in crate::http) async fn every_variant(
     State(app): State<Arc<App>>,
     request: Request,
@@ -31,15 +30,15 @@ pub(in crate::http) async fn every_variant(
         if times > 1 {
             clear_variants(&app, response.headers_mut(), name);
         } else if carries_any {
-            // The request may not show it: the refresh token's cookie goes to the API alone.
+            // The request need not show it, because the refresh cookie is only sent to the API.
             clear_for_other_domains(&app, response.headers_mut(), name);
         }
     }
     response
 }
 
-/// Where the answer clears this cookie, clears the one of the same path that was set before the
-/// operator chose a cookie domain, or another one.
+/// Clears, if the answer clears this cookie, also that of the same path which was set before the
+/// operator chose or changed the cookie domain.
 fn clear_for_other_domains(app: &App, headers: &mut HeaderMap, name: Name) {
     let cookie = base(app, name, "");
     let is_cleared = |line: &HeaderValue| *line == cleared(cookie.clone());
@@ -66,8 +65,8 @@ fn clear_variants(app: &App, headers: &mut HeaderMap, name: Name) {
     {
         return;
     }
-    // Before the lines of the answer: a browser that takes two of them for one cookie ends with
-    // what the answer says.
+    // Before the lines of the answer: a browser that takes two lines for the same cookie keeps the
+    // last one.
     headers.remove(header::SET_COOKIE);
     for variant in variants(app, name)
         .into_iter()
@@ -81,8 +80,8 @@ fn clear_variants(app: &App, headers: &mut HeaderMap, name: Name) {
     }
 }
 
-/// For the host alone and for every domain that reaches it, at each path that we set cookies for. A
-/// `__Host-` name has but one place.
+/// Returns the cookie for the host alone and for every domain above it, at each path that cookies
+/// are set for. A `__Host-` name has only one variant.
 fn variants(app: &App, name: Name) -> Vec<Cookie<'static>> {
     if app.config.is_https() && name.is_for_this_host_alone(app) {
         return Vec::new();
@@ -94,8 +93,8 @@ fn variants(app: &App, name: Name) -> Vec<Cookie<'static>> {
             .map(Some),
     );
     for domain in domains {
-        // Below a path of the host, the API's path is that of the routes before the operator names
-        // the path, and the one outside after it.
+        // Below a path of the host, cookies of the API were set for the inner path before the
+        // operator set that path in the public URL, and for the outer one since.
         for path in BTreeSet::from([
             "/".to_owned(),
             app.config.server.base_path.clone(),

@@ -1,5 +1,5 @@
-//! The one map from refusals to a status, a stable code and a sentence. It is exhaustive, so that a
-//! new refusal has all of them.
+//! Maps every error to a status, a stable code and a message. The map is exhaustive, so that a new
+//! error gets all of them.
 
 use axum::http::StatusCode;
 
@@ -57,7 +57,8 @@ pub(super) fn flow_status(error: &flows::Error) -> StatusCode {
         E::UserExists => StatusCode::UNPROCESSABLE_ENTITY,
         E::TooManyRequests(_) | E::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
         E::UserNotFound | E::SessionNotFound | E::FailedToGetUserInfo => StatusCode::NOT_FOUND,
-        // A replica without the current master key serves nobody, and calls nobody a thief.
+        // A replica without the current master key serves no requests, and raises no alarm of
+        // reuse.
         E::Unavailable(_)
         | E::Busy
         | E::OutOfTime
@@ -159,7 +160,7 @@ fn not_allowed(action: Action) -> &'static str {
 }
 
 impl Error {
-    /// Returns the stable code and the sentence beside it.
+    /// Returns the stable code and the message.
     pub(super) fn code_and_message(&self) -> (&'static str, String) {
         match self {
             Self::Flow(flow) | Self::Link(_, flow) => (flow_code(flow), flow_message(flow)),
@@ -182,16 +183,16 @@ impl Error {
             ),
             Self::UnsupportedMediaType(message) => ("UNSUPPORTED_MEDIA_TYPE", message.clone()),
             Self::PayloadTooLarge => ("PAYLOAD_TOO_LARGE", "The body is larger than 64 KiB".into()),
-            Self::RequestTimeout => ("REQUEST_TIMEOUT", "The body came too slowly".into()),
+            Self::RequestTimeout => ("REQUEST_TIMEOUT", "The body was sent too slowly".into()),
             Self::HeadersTooLarge => (
                 "REQUEST_HEADER_FIELDS_TOO_LARGE",
                 "The path, the query and the headers are too long, or there are too many headers"
                     .into(),
             ),
-            Self::NotFound => ("NOT_FOUND", "There is nothing at this path".into()),
+            Self::NotFound => ("NOT_FOUND", "This path does not exist".into()),
             Self::MethodNotAllowed => (
                 "METHOD_NOT_ALLOWED",
-                "This path does not answer this method".into(),
+                "This path does not support this method".into(),
             ),
             Self::InvalidOrigin => ("INVALID_ORIGIN", "Invalid origin".into()),
             Self::MissingOrNullOrigin => {
@@ -213,7 +214,7 @@ impl Error {
             ),
             Self::KeysTooYoung => (
                 "KEYS_TOO_YOUNG",
-                "The next key is not known to every verifier yet".into(),
+                "Not every verifier knows the next key yet".into(),
             ),
             Self::SessionOver {
                 end: End::Revoked | End::SignedOut(_) | End::Replaced,
@@ -233,15 +234,14 @@ impl Error {
     }
 }
 
-/// Returns the sentence of a refused permission: its code in words, as clients of Better Auth
+/// Returns the message for a refused permission: its code in words, as clients of Better Auth
 /// know it, for instance "You are not allowed to list users".
 fn not_allowed_message(action: Action) -> String {
     let words = not_allowed(action).replace('_', " ").to_lowercase();
     words.replacen('y', "Y", 1)
 }
 
-/// Returns the sentence beside the code of a flow's error. The details of an internal error are
-/// for the log alone and are left out.
+/// Returns the message of a flow's error; internal causes are only logged.
 fn flow_message(error: &flows::Error) -> String {
     if let flows::Error::NotAllowed(action) = error {
         return not_allowed_message(*action);

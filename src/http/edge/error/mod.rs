@@ -1,7 +1,7 @@
-//! Refusals on their way to a client. `codes` maps each to a status, a stable code and a sentence
-//! (an interface, listed in `docs/errors.md`); `render` makes the response. A refusal travels as
-//! a response extension; `edge` writes the body `{code, message, errors?, requestId?}`, adds the
-//! request id and logs the cause once.
+//! Errors of HTTP. `codes` maps each to a status, a stable code and a message (an interface, listed
+//! in `docs/errors.md`); `render` makes the response. An error travels as a response extension;
+//! `edge` writes the body `{code, message, errors?, requestId?}`, adds the request id and logs the
+//! cause once.
 
 mod codes;
 mod render;
@@ -20,7 +20,7 @@ pub(in crate::http) use render::{DelayedRefusal, Failure};
 /// How long a client should wait after a 503.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Where a field stands in a request.
+/// The part of a request that contains a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// In a JSON body.
@@ -41,54 +41,54 @@ impl Source {
     }
 }
 
-/// A refusal on its way out.
+/// An error that is sent to a client.
 #[derive(Debug)]
 pub enum Error {
-    /// What a flow said.
+    /// The error of a flow.
     Flow(flows::Error),
-    /// The body is no JSON.
+    /// The body is not valid JSON.
     BadRequest(String),
     /// Fields with problems: messages by field.
     Validation(Source, BTreeMap<String, Vec<String>>),
-    /// A field that clients do not set.
+    /// A field that clients may not set.
     FieldNotAllowed(String),
-    /// Not JSON by its own word; what was said, what is wanted.
+    /// The body is not JSON by its media type; the text names the given and the allowed types.
     UnsupportedMediaType(String),
-    /// Over the limit.
+    /// The body is larger than the limit.
     PayloadTooLarge,
-    /// The body came too slowly.
+    /// The body was sent too slowly.
     RequestTimeout,
-    /// Too many headers, or a head that is too long.
+    /// There are too many headers, or they are too long.
     HeadersTooLarge,
-    /// No such path.
+    /// The path does not exist.
     NotFound,
-    /// The path knows other methods.
+    /// The path does not support the method.
     MethodNotAllowed,
-    /// An origin that is not trusted.
+    /// The origin is not trusted.
     InvalidOrigin,
-    /// Cross-site without an origin, or `null`.
+    /// A cross-site request without an origin, or with `null`.
     MissingOrNullOrigin,
-    /// A redirect that would leave the trusted origins.
+    /// `callbackURL` is not trusted.
     InvalidCallbackUrl,
-    /// The same, called `redirectTo`.
+    /// `redirectTo` is not trusted.
     InvalidRedirectUrl,
-    /// The same, called `errorCallbackURL`.
+    /// `errorCallbackURL` is not trusted.
     InvalidErrorCallbackUrl,
-    /// The same, called `newUserCallbackURL`.
+    /// `newUserCallbackURL` is not trusted.
     InvalidNewUserCallbackUrl,
     /// A form that was shown to another session.
     InvalidFormToken,
-    /// Keys that cannot be rotated yet, or have just been.
+    /// The keys cannot be rotated yet, or have just been.
     KeysTooYoung,
-    /// A link of a mail that is not good, with the status that its path has for it.
+    /// The link of a mail is invalid; with the status that its path has for this.
     Link(StatusCode, flows::Error),
-    /// 401, and a credential did come.
+    /// 401 although a credential was sent.
     InvalidToken,
-    /// 401 for a session that is over, with the lines that clear its cookies.
+    /// 401 for a session that has ended, with the lines that clear its cookies.
     SessionOver {
-        /// How it ended.
+        /// How the session ended.
         end: End,
-        /// Those lines.
+        /// The lines that clear its cookies.
         clearing: HeaderMap,
     },
     /// The handler panicked.
@@ -102,7 +102,7 @@ impl<E: Into<flows::Error>> From<E> for Error {
 }
 
 impl Error {
-    /// Refuses a query that lacks a field.
+    /// Makes the error for a query that lacks a field.
     pub(in crate::http) fn missing(field: &str) -> Self {
         Self::Validation(
             Source::Query,
@@ -110,7 +110,7 @@ impl Error {
         )
     }
 
-    /// How long to wait before another attempt.
+    /// Returns how long to wait before another attempt.
     pub(in crate::http) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Flow(
@@ -122,7 +122,7 @@ impl Error {
         }
     }
 
-    /// The status.
+    /// Returns the HTTP status.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Flow(flow) => flow_status(flow),
@@ -149,12 +149,12 @@ impl Error {
         }
     }
 
-    /// The stable code.
+    /// Returns the stable code.
     pub fn code(&self) -> &'static str {
         self.code_and_message().0
     }
 
-    /// The sentence beside it.
+    /// Returns the message for the client.
     pub(in crate::http) fn message(&self) -> String {
         self.code_and_message().1
     }
@@ -168,7 +168,7 @@ pub(in crate::http) async fn method_not_allowed() -> Error {
     Error::MethodNotAllowed
 }
 
-/// On a connection over a limit.
+/// Answers on a connection over a limit.
 pub(in crate::http) async fn busy() -> Error {
     Error::Flow(flows::Error::Busy)
 }

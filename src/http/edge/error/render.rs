@@ -1,4 +1,4 @@
-//! Makes the response of a refusal: status, headers, and what the body is written from.
+//! Makes the response of an error: status, headers, and the data for the body.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,25 +13,25 @@ use crate::flows;
 use crate::http::edge::header_text;
 use crate::model::session::session::End;
 
-/// A refusal because of too much: the listener is in no hurry to send it.
+/// Marks a refusal because of load, which the listener sends after a delay.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::http) struct DelayedRefusal;
 
-/// What `edge` turns into a body.
+/// The data that `edge` makes the body from.
 #[derive(Debug, Clone)]
 pub(in crate::http) struct Failure {
     pub(in crate::http) status: StatusCode,
     code: &'static str,
     message: String,
     errors: Option<BTreeMap<String, Vec<String>>>,
-    /// For the log alone.
+    /// The cause, for the log only.
     pub(in crate::http) cause: Option<String>,
-    /// A page has said it: there is no body to write.
+    /// Whether a page already shows the error, so that there is no body to write.
     pub(in crate::http) shown: bool,
 }
 
 impl Failure {
-    /// The body.
+    /// Returns the body as JSON.
     pub(in crate::http) fn body(&self, request_id: &str) -> String {
         let mut body = json!({ "code": self.code, "message": self.message });
         if let Some(errors) = &self.errors {
@@ -43,8 +43,8 @@ impl Failure {
         body.to_string()
     }
 
-    /// The body at an endpoint of OAuth (RFC 6749 section 5.2). What has no code there has one of
-    /// section 4.1.2.1, as is usual.
+    /// Returns the body for an OAuth endpoint (RFC 6749 section 5.2). Errors without a code in that
+    /// section get one of section 4.1.2.1, as is usual.
     pub(in crate::http) fn oauth_body(&self) -> String {
         let (error, description) = match self.status {
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
@@ -53,19 +53,19 @@ impl Failure {
             status if status.is_server_error() => {
                 ("server_error", "something went wrong on our side")
             }
-            _ => ("invalid_request", "this is no request of RFC 6749"),
+            _ => ("invalid_request", "this is not a request of RFC 6749"),
         };
         json!({ "error": error, "error_description": description }).to_string()
     }
 
-    /// The stable code.
+    /// Returns the stable code.
     pub(in crate::http) fn code(&self) -> &'static str {
         self.code
     }
 }
 
-/// `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers): what is allowed, and
-/// how long until something is again.
+/// Returns `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers): the limit,
+/// and the time until something is allowed again.
 fn rate_limit(limited: &flows::limit::rate_limit::Limited) -> Vec<(HeaderName, HeaderValue)> {
     let (name, wait) = (limited.rule.as_str(), whole_seconds(limited.wait));
     let policy = format!(
@@ -83,7 +83,7 @@ fn rate_limit(limited: &flows::limit::rate_limit::Limited) -> Vec<(HeaderName, H
         .collect()
 }
 
-/// Rounded up: who waits so long is not refused again by a fraction.
+/// Rounds up, so that a client that waits this long is not refused again by a fraction.
 fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
@@ -119,7 +119,7 @@ impl IntoResponse for Error {
         let cause = match &self {
             Self::Flow(flows::Error::Unavailable(cause) | flows::Error::Internal(cause))
             | Self::Internal(cause) => Some(cause.clone()),
-            // A flood is no fault of ours: it does not fill the log with errors.
+            // A flood is not an internal error: it does not fill the log with errors.
             Self::Flow(flows::Error::Busy) => None,
             Self::Flow(flow) if flow_status(flow).is_server_error() => Some(flow.to_string()),
             _ => None,

@@ -1,6 +1,6 @@
-//! The members of a body, of a form or of an object in a body, read one by one with every problem
-//! noted. Unknown members are ignored (the Better Auth client sends extras), privileged ones are
-//! refused.
+//! Reads the members of a body, a form or an object in a body, one by one, and records every
+//! problem. Unknown members are ignored (the Better Auth client sends additional ones), privileged
+//! ones are refused.
 
 mod numbers;
 
@@ -14,7 +14,7 @@ use super::error::{Error, Source};
 use super::limits::{MAX_EMAIL, MAX_ID};
 use super::unchecked::{Closed, Problems, Unchecked};
 
-/// What only the server or an admin sets.
+/// Members that only the server or an admin sets.
 const PRIVILEGED: [&str; 14] = [
     "id",
     "role",
@@ -48,8 +48,8 @@ impl Fields {
         }
     }
 
-    /// Drops the members that are `null`: on a path of our own such a member says nothing. (Paths
-    /// of the Better Auth wire refuse it, as Better Auth does.)
+    /// Drops members that are `null`: on paths that Better Auth does not have they count as
+    /// missing. (Paths of the Better Auth API refuse them, as Better Auth does.)
     pub(in crate::http) fn without_nulls(mut self) -> Self {
         self.members.retain(|_, value| !value.is_null());
         self
@@ -79,7 +79,7 @@ impl Fields {
         }
     }
 
-    /// Reads a text that may be missing; `null` is no text and is refused.
+    /// Reads a text that may be missing; `null` is not a text and is refused.
     pub(in crate::http) fn optional_text(
         &mut self,
         name: &str,
@@ -98,8 +98,8 @@ impl Fields {
         }
     }
 
-    /// Reads a text of a field of our own that may be missing or `null`. Fields of Better Auth's
-    /// are read as it reads them.
+    /// Reads an optional text of a field that Better Auth does not have; it may be `null`. Fields
+    /// of Better Auth are read as it reads them.
     pub(in crate::http) fn text_or_nothing(
         &mut self,
         name: &str,
@@ -131,7 +131,7 @@ impl Fields {
     }
 
     /// Reads the id of something that must be named, as a text or as a number (which Better Auth
-    /// takes for a text). `None` is a text that is no such id, so that nothing has it.
+    /// converts to a text). Returns `None` for a text that cannot be an id, so that nothing has it.
     pub(in crate::http) fn id<T: FromStr>(&mut self, name: &str) -> Unchecked<Option<T>> {
         let text = match self.members.get(name) {
             Some(Value::Number(number)) => Unchecked::good(number.to_string()),
@@ -157,7 +157,7 @@ impl Fields {
         self.problems.value(name, joined, problem)
     }
 
-    /// Reads the members of an object; the problems in it are told with those around it.
+    /// Reads the members of an object; its problems are reported with those around it.
     pub(in crate::http) fn within<F>(
         &mut self,
         name: &str,
@@ -177,7 +177,7 @@ impl Fields {
         fields
     }
 
-    /// As [`Self::within`], of an object that must be there.
+    /// Reads the members of an object that must be there, as [`Self::within`] does.
     pub(in crate::http) fn required_within<F>(
         &mut self,
         name: &str,
@@ -190,7 +190,7 @@ impl Fields {
         fields
     }
 
-    /// Reads an object as it is.
+    /// Reads an object without looking into it.
     pub(in crate::http) fn object(&mut self, name: &str) -> Unchecked<Option<Map<String, Value>>> {
         match self.members.get(name) {
             None => Unchecked::good(None),
@@ -230,7 +230,7 @@ impl Fields {
         self.problems.check(name, field, problem, convert)
     }
 
-    /// Returns a text that is not empty, as it came. For the checks of this folder alone: handlers
+    /// Returns a text that is not empty, unchanged. Only for the checks of this folder: handlers
     /// read fields that `finish` opens.
     pub(super) fn peek(&self, name: &str) -> Option<&str> {
         self.members
@@ -244,7 +244,7 @@ impl Fields {
         self.peek("csrf").is_some_and(is_good)
     }
 
-    /// Returns whether the member is there, whatever it holds.
+    /// Returns whether the member exists, whatever its value.
     pub(in crate::http) fn has(&self, name: &str) -> bool {
         self.members.contains_key(name)
     }

@@ -1,4 +1,4 @@
-//! Members that hold a number or a time.
+//! Reads members that hold a number or a time.
 
 use serde_json::Value;
 
@@ -6,27 +6,27 @@ use super::Fields;
 use crate::http::edge::unchecked::Unchecked;
 use crate::model::kernel::time::Timestamp;
 
-/// A hundred years.
+/// A hundred years, in seconds.
 const MAX_SECONDS: u64 = 3_155_760_000;
 
 impl Fields {
-    /// Reads a whole number of seconds, at most a hundred years; `null` is none.
+    /// Reads a whole number of seconds, at most a hundred years; `null` counts as missing.
     pub(in crate::http) fn seconds(&mut self, name: &str) -> Unchecked<Option<u64>> {
         let read = |value: &Value| value.as_u64().filter(|s| *s <= MAX_SECONDS);
         self.optional(name, "expected a number of seconds", read)
     }
 
-    /// Reads a whole number that is not negative; `null` is none.
+    /// Reads a whole number that is not negative; `null` counts as missing.
     pub(in crate::http) fn count(&mut self, name: &str) -> Unchecked<Option<i64>> {
         let read = |value: &Value| value.as_i64().filter(|n| *n >= 0);
         self.optional(name, "expected a whole number", read)
     }
 
-    /// Reads a time, in the wire's form or as Unix milliseconds; `null` is none.
+    /// Reads a time, as ISO 8601 or as Unix milliseconds; `null` counts as missing.
     pub(in crate::http) fn time(&mut self, name: &str) -> Unchecked<Option<Timestamp>> {
         self.optional(
             name,
-            "expected a time of the years 1970 to 9999, such as 2030-01-31T12:00:00.000Z",
+            "expected a time in the years 1970 to 9999, such as 2030-01-31T12:00:00.000Z",
             |value| {
                 value
                     .as_i64()

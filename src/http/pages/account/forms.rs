@@ -14,7 +14,7 @@ use crate::flows::permit::to;
 use crate::flows::session::manage_sessions;
 use crate::flows::session::manage_sessions::Here;
 
-use super::{account, done, settle};
+use super::{account, done, respond};
 use crate::http::api::session_delivery::{Replaced, deliver_anew};
 use crate::http::edge::cookies;
 use crate::http::edge::cookies::Clear;
@@ -46,7 +46,7 @@ pub(in crate::http::pages) async fn name(
         image: None,
     };
     let outcome = update_user::update_user(&app, own, profile, &visitor.peer).await;
-    settle(
+    respond(
         &visitor,
         form,
         outcome.map(|()| done("name")).map_err(Into::into),
@@ -67,7 +67,7 @@ pub(in crate::http::pages) async fn verify(
         &visitor.peer,
     )
     .await;
-    settle(
+    respond(
         &visitor,
         Form::new("email"),
         outcome.map(|()| done("mailed")).map_err(Into::into),
@@ -99,7 +99,7 @@ pub(in crate::http::pages) async fn email(
         &visitor.peer,
     )
     .await;
-    settle(
+    respond(
         &visitor,
         form,
         outcome.map(|()| done("email_mailed")).map_err(Into::into),
@@ -139,7 +139,7 @@ pub(in crate::http::pages) async fn password(
         }
         (headers, done("password")).into_response()
     });
-    settle(&visitor, form, answer.map_err(Into::into)).await
+    respond(&visitor, form, answer.map_err(Into::into)).await
 }
 
 pub(in crate::http::pages) async fn end_session(
@@ -200,5 +200,5 @@ pub(in crate::http::pages) async fn delete(
         cookies::clear(&app, &mut headers, Clear::Session);
         (headers, see_other("/auth/sign-in?done=deleted")).into_response()
     });
-    settle(&visitor, Form::new("delete"), answer.map_err(Into::into)).await
+    respond(&visitor, Form::new("delete"), answer.map_err(Into::into)).await
 }

@@ -1,5 +1,6 @@
 //! `/auth/account`: one's own name, email address, password and devices. A form that was refused is
-//! shown again with the reason; one that was done leads back here, so that nothing is sent twice.
+//! shown again with the reason; after a success the browser is redirected here, so that nothing is
+//! sent twice.
 
 mod forms;
 
@@ -32,7 +33,7 @@ struct Account<'p> {
     devices: Vec<Device>,
 }
 
-/// A session as its owner knows it.
+/// A session as its user sees it.
 pub(super) struct Device {
     pub(super) id: String,
     pub(super) kind: String,
@@ -54,7 +55,7 @@ impl Device {
     }
 }
 
-/// The page with one of its forms as it was sent, and why it was refused.
+/// Shows the page with one of its forms as it was sent, and why it was refused.
 async fn account(
     visitor: &SignedIn,
     sent: Form,
@@ -94,15 +95,15 @@ async fn account(
     })
 }
 
-/// Back to the page if it was done, the form again if not.
-async fn settle(
+/// Redirects to the page after a success; otherwise shows the form again.
+async fn respond(
     visitor: &SignedIn,
     mut form: Form,
     outcome: Result<Response, Error>,
 ) -> Result<Response, Error> {
     match outcome {
         Ok(response) => Ok(response),
-        // Whose page says what to do about it.
+        // Its page says what to do about it.
         Err(Error::Flow(error @ Refused::SessionNotFresh)) => Err(error.into()),
         Err(error) => {
             let error = form.refused(&visitor.page, error)?;
@@ -115,7 +116,8 @@ fn done(what: &str) -> Response {
     see_other(&format!("/auth/account?done={what}"))
 }
 
-/// A link of a mail may end here with an error; it is said where the address stands.
+/// Shows the page. A link of a mail may end here with an error, which is shown beside the email
+/// address.
 pub(super) async fn show(visitor: SignedIn, query: Query) -> Result<Response, Error> {
     let mut form = Form::new("email");
     if query.has("error") {

@@ -1,5 +1,5 @@
-//! `/auth/admin/keys`: the states of the signing keys, when the next rotation is, and a rotation
-//! now.
+//! `/auth/admin/keys`: the states of the signing keys, the time of the next rotation, and a button
+//! to rotate now.
 
 use std::sync::Arc;
 
@@ -93,7 +93,7 @@ pub(in crate::http::pages) async fn show(
     page_of(&visitor, permitted, &Form::new("keys"), None)
 }
 
-/// The key that was shown must still be the active one: who clicks twice rotates once.
+/// Rotates, if the key that was shown is still the active one, so that a double click rotates once.
 pub(in crate::http::pages) async fn rotate(
     State(app): State<Arc<App>>,
     SignedForm {

@@ -103,8 +103,8 @@ async fn page_of(
     })
 }
 
-/// Back to the user if it was done, the reason above the page if not.
-async fn settle<T>(
+/// Redirects to the user after a success; otherwise shows the reason above the page.
+async fn respond<T>(
     visitor: &SignedIn,
     id: UserId,
     what: &str,
@@ -112,7 +112,7 @@ async fn settle<T>(
 ) -> Result<Response, Error> {
     match outcome {
         Ok(_) => Ok(see_other(&format!("/auth/admin/users/{id}?done={what}"))),
-        // What asks for another page than this one.
+        // Errors that need another page than this one.
         Err(
             error @ (Refused::NotAllowed(_) | Refused::SessionNotFresh | Refused::UserNotFound),
         ) => Err(error.into()),
@@ -149,7 +149,7 @@ pub(in crate::http::pages) async fn set_role(
         .filter(|role| !role.is_empty())
         .collect();
     let outcome = administer::set_role(&app, permitted, id, roles.join(","), &visitor.peer).await;
-    settle(&visitor, id, "role", outcome).await
+    respond(&visitor, id, "role", outcome).await
 }
 
 pub(in crate::http::pages) async fn ban(
@@ -176,7 +176,7 @@ pub(in crate::http::pages) async fn ban(
     let (reason, time) = fields.finish((reason, time))?;
     let id = parsed(&id)?;
     let outcome = administer::ban(&app, permitted, id, reason, time, &visitor.peer).await;
-    settle(&visitor, id, "ban", outcome).await
+    respond(&visitor, id, "ban", outcome).await
 }
 
 pub(in crate::http::pages) async fn unban(
@@ -187,7 +187,7 @@ pub(in crate::http::pages) async fn unban(
     let id = parsed(&id)?;
     let permitted = visitor.who.require::<to::BanUser>(&app)?;
     let outcome = administer::unban(&app, permitted, id, &visitor.peer).await;
-    settle(&visitor, id, "unban", outcome).await
+    respond(&visitor, id, "unban", outcome).await
 }
 
 pub(in crate::http::pages) async fn end_session(
@@ -212,7 +212,7 @@ pub(in crate::http::pages) async fn end_session(
         )
             .into_response());
     }
-    settle(&visitor, id, "session", outcome).await
+    respond(&visitor, id, "session", outcome).await
 }
 
 pub(in crate::http::pages) async fn end_sessions(
@@ -231,5 +231,5 @@ pub(in crate::http::pages) async fn end_sessions(
         )
             .into_response());
     }
-    settle(&visitor, id, "sessions", outcome).await
+    respond(&visitor, id, "sessions", outcome).await
 }

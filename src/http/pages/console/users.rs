@@ -43,7 +43,7 @@ struct Row {
     since: String,
 }
 
-/// The key of what a user is.
+/// Returns the key of the text for a user's state.
 pub(in crate::http::pages) fn state_of(user: &User, now: Timestamp) -> &'static str {
     if user.disabled_at.is_some() {
         "state.disabled"
@@ -54,10 +54,10 @@ pub(in crate::http::pages) fn state_of(user: &User, now: Timestamp) -> &'static 
     }
 }
 
-/// To the first place of the console that this user may see.
+/// Redirects to the first page of the console that this user may see.
 pub(in crate::http::pages) async fn front(visitor: SignedIn) -> Result<Response, Error> {
-    let places = visitor.page.places();
-    let first = places
+    let links = visitor.page.navigation();
+    let first = links
         .iter()
         .find(|(path, _)| path.starts_with("/auth/admin/"));
     first

@@ -1,4 +1,4 @@
-//! The pages that a visitor sees who is not signed in yet.
+//! The pages for visitors who are not signed in yet.
 
 pub(in crate::http) mod passwords;
 pub(in crate::http) mod sign_in;

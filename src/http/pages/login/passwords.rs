@@ -1,4 +1,4 @@
-//! `/auth/forgot-password` and `/auth/reset-password`, which the links of mails lead to.
+//! `/auth/forgot-password`, and `/auth/reset-password`, where links of mails lead.
 
 use std::sync::Arc;
 
@@ -41,15 +41,15 @@ struct Reset<'p> {
     f: &'p Form,
     token: &'p str,
     next: &'p str,
-    /// Where the form goes.
+    /// The URL that the form is posted to.
     action: &'p str,
 }
 
-/// Where the form of the pages goes.
+/// The URL of the form on the service's own page.
 const OWN: &str = "/auth/reset-password";
 
-/// The page where the holder of a link chooses a password; its form goes to `action`. With
-/// `refused`, why the form comes again.
+/// The page on which the owner of a link chooses a password; its form is posted to `action`. With
+/// `refused`, the form is shown again with the reason.
 pub(in crate::http) struct Choosing<'p> {
     pub(in crate::http) page: &'p Page,
     pub(in crate::http) token: &'p str,
@@ -58,13 +58,13 @@ pub(in crate::http) struct Choosing<'p> {
 }
 
 impl Choosing<'_> {
-    /// The form as it is shown first.
+    /// Shows the empty form.
     pub(in crate::http) fn ask(&self) -> Response {
         Page::answer(&self.with(&Form::new("reset")), StatusCode::OK, self.next)
     }
 
-    /// Sets the password that the form says, and goes on; the browser is a known device from then
-    /// on. Else the form again, with what is wrong.
+    /// Sets the password of the form and continues; the browser is a known device from then on. If
+    /// the form is not valid, shows it again with its problems.
     pub(in crate::http) async fn answer(
         &self,
         typed: TypedTwice,
@@ -107,8 +107,8 @@ impl Choosing<'_> {
     }
 }
 
-/// Where one goes on to with a new password: the sign-in page, from there to `next`. Without pages
-/// straight there, or nowhere.
+/// Returns where to continue with a new password: the sign-in page, and from there `next`. If pages
+/// are turned off, directly `next`, or nowhere.
 fn after_choosing(page: &Page, next: &str) -> Response {
     if page.app.config.pages.enabled {
         return see_other(&with_next("/auth/sign-in?done=reset", next));
@@ -200,7 +200,7 @@ pub(in crate::http::pages) async fn forgot(
     Ok(Page::answer(&told, StatusCode::OK, ""))
 }
 
-/// A link that is not good is told before a password is typed.
+/// Shows the form; an invalid link is reported before a password is typed.
 pub(in crate::http::pages) async fn show_reset(
     State(app): State<Arc<App>>,
     page: Page,

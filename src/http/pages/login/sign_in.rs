@@ -1,5 +1,5 @@
-//! `/auth/sign-in` and `/auth/sign-out`, and where one goes from there: to a path of ours or a
-//! trusted origin, and nowhere else.
+//! `/auth/sign-in` and `/auth/sign-out`, and the redirect after them: only to a path of this host
+//! or a trusted origin.
 
 use std::sync::Arc;
 
@@ -37,11 +37,11 @@ struct SignIn<'p> {
     unproven: bool,
 }
 
-/// How long a place to go to may be when it is encoded: it stands in a `Location` header, and all
-/// headers of an answer stay within 4 KiB.
+/// The greatest length of an encoded redirect target: it is sent in `Location`, and all headers of
+/// an answer stay within 4 KiB.
 const MAX_ENCODED: usize = 2_560;
 
-/// `?redirect_to=` for the link to the other form. Without it where there is no place to go to, or
+/// Returns `?redirect_to=` for the link to the other form; empty if there is no redirect target, or
 /// one that is too long.
 pub(in crate::http) fn query_of(next: &str) -> String {
     let query = url::form_urlencoded::Serializer::new(String::new())
@@ -54,7 +54,7 @@ pub(in crate::http) fn query_of(next: &str) -> String {
     }
 }
 
-/// A path of ours with where to go on from there, for the link of a mail.
+/// Returns a path of this service with the redirect target, for the link of a mail.
 pub(in crate::http::pages) fn with_next(path: &str, next: &str) -> String {
     let sign = if path.contains('?') { "&" } else { "?" };
     query_of(next)
@@ -62,7 +62,7 @@ pub(in crate::http::pages) fn with_next(path: &str, next: &str) -> String {
         .map_or_else(|| path.to_owned(), |pair| format!("{path}{sign}{pair}"))
 }
 
-/// There, or home.
+/// Returns the redirect target, or the home page.
 pub(in crate::http::pages) fn onward<'n>(app: &'n App, next: &'n str) -> &'n str {
     if next.is_empty() {
         &app.config.pages.home
@@ -71,7 +71,7 @@ pub(in crate::http::pages) fn onward<'n>(app: &'n App, next: &'n str) -> &'n str
     }
 }
 
-/// The cookies of a new session, and the way on.
+/// Sets the cookies of a new session, and redirects.
 pub(in crate::http::pages) fn welcome(
     app: &App,
     replaced: &Replaced<'_>,
@@ -89,9 +89,9 @@ pub(in crate::http::pages) fn welcome(
     (headers, see_other(onward(app, next))).into_response()
 }
 
-/// To one's account; who is not signed in is led on to the form.
+/// Redirects to the account page, which redirects to the sign-in form if needed.
 pub(in crate::http::pages) async fn front(query: Query) -> Response {
-    // A link of a mail that named no page of its own ends here.
+    // A link of a mail without a page of its own ends here.
     let code = query.no_longer_than("error", MAX_CODE);
     code.map_or_else(
         || see_other("/auth/account"),
@@ -112,7 +112,7 @@ pub(in crate::http::pages) async fn show(
     query: Query,
 ) -> Result<Response, Error> {
     let next = query.redirect_to(&app)?;
-    // `again`: the password is to be proven once more.
+    // `again`: the password has to be proven again.
     if who.is_some() && !query.flag("again") {
         return Ok(see_other(onward(&app, &next)));
     }

@@ -103,7 +103,7 @@ pub(in crate::http::pages) async fn send(
     let presented = Replaced::of(&credentials);
     match flow_up::sign_up(&app, wanted, options, presented.borrow(), &peer).await {
         Ok((user, Some(grant))) => Ok(welcome(&app, &presented, &grant, &user, &next)),
-        // Known or new: what the mail says is between us and the mailbox.
+        // Known or new: only the mail shows which it is.
         Ok((user, None)) => {
             let (title, text) = if app.config.sign_up.require_email_verification {
                 ("sign_up.mailed", "sign_up.mailed_text")

@@ -1,5 +1,5 @@
-//! `/auth/verify-email`: where the link that proves a mailbox leads to, and where another one is
-//! asked for.
+//! `/auth/verify-email`: the page after a link that proves a mailbox, and the form that requests
+//! another link.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::http::pages::failures::MessagePage;
 use crate::http::pages::form::Form;
 use crate::http::pages::page::Page;
 
-/// Where the link of a mail that a page sent leads to.
+/// Where the link leads to if a page requested the mail.
 pub(in crate::http::pages) const DONE: &str = "/auth/verify-email?done=verified";
 
 #[derive(Template)]
@@ -52,7 +52,7 @@ pub(in crate::http::pages) async fn show(
     let next = query.redirect_to(&app)?;
     let done = query.no_longer_than("done", MAX_CODE);
     Ok(match (query.has("error"), done) {
-        // Who is signed in already goes on at once from there.
+        // A user who is already signed in continues from there at once.
         (false, Some("verified")) => told(
             &page,
             "verify.done",
