@@ -1,5 +1,5 @@
-//! Building the `App` from the settings: opening the database, starting the password threads,
-//! reading the templates of mails and the list of breached passwords.
+//! Builds the `App` from the settings: opens the database, starts the password threads, loads the
+//! templates of mails and the list of breached passwords.
 
 use super::memory::{Blocks, ClockTrust, RevokedKids, ToldEnds, UserCache};
 use super::pace::{Pace, pace, presented_pace};
@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use tokio::sync::Notify;
 
 impl App {
-    /// Opens the database and starts the password threads; keys are `flows::key::load_keys`'s business.
+    /// Opens the database and starts the password threads; `flows::key::load_keys` loads the keys.
     pub fn build(
         config: Config,
         clock: Arc<dyn Clock>,
@@ -96,7 +96,7 @@ impl App {
         .await
     }
 
-    /// How the settings want the database used.
+    /// Returns the database options of the settings.
     pub fn db_options(config: &Config) -> store::Options {
         let d = config.database.clone();
         store::Options {

@@ -1,5 +1,5 @@
-//! Everything that is built once from the settings and passed down. A plain struct: no trait stands
-//! between the layers. `flows::key::load_keys` swaps the key ring.
+//! Everything that is built once from the settings and passed down. A plain struct: no trait is
+//! needed between the layers. `flows::key::load_keys` replaces the key ring.
 
 mod bootstrap;
 mod memory;
@@ -31,54 +31,55 @@ pub use memory::{Blocks, ClockTrust, RevokedKids, ToldEnds, UserCache};
 pub use pace::Pace;
 pub use process::{PROGRAM, Process, has_ended};
 
-/// The program, but for its key ring ready to serve.
+/// The program. Apart from its key ring it is ready to serve.
 pub struct App {
-    /// The settings.
+    /// The settings of this process.
     pub config: Config,
-    /// The only source of chance.
+    /// The only source of randomness.
     pub random: Arc<dyn Random>,
-    /// The database.
+    /// The database of the settings.
     pub db: Db,
-    /// The password threads.
+    /// The password hashing threads.
     pub hasher: Hasher,
-    /// Master keys as loaded at start, the primary one first.
+    /// The master keys that were loaded at start, the primary one first.
     pub loaded_keys: Vec<Arc<MasterKey>>,
-    /// Users as of some version; a short-lived copy for access tokens.
+    /// Users by version: a short-lived cache for access tokens.
     pub users: UserCache,
-    /// How often one refresh token may be kept or repeated. By token and not by session, or a thief
-    /// could drown the owner's reuse in refusals.
+    /// How often one refresh token may be kept or repeated. Limited by token and not by session;
+    /// otherwise a thief could hide the owner's reuse among refusals.
     pub refresh_pace: Pace<[u8; 32]>,
-    /// How often a session may have access tokens made; `None`: as often as it likes.
+    /// How often access tokens may be minted for a session; `None` for no limit.
     pub mint_pace: Option<Pace<SessionId>>,
-    /// Keys of limits that say no, and until which uptime: a flood is answered from memory.
+    /// Keys of limits that refuse, each with the uptime until which it does: a flood is answered
+    /// from memory.
     pub refused: moka::sync::Cache<String, Duration>,
-    /// Which address each session last rotated from, for the shadow alarm.
+    /// The network that each session last rotated from, for the alarm of repeated rotations.
     pub rotations: moka::sync::Cache<SessionId, Rotated>,
-    /// When this process, and the service, stood still.
+    /// The times at which this process, or the service, stood still.
     pub standstills: Arc<crate::model::kernel::standstill::Watch>,
-    /// Words and ways of mails.
+    /// Renders and sends mails.
     pub mailer: Mailer,
-    /// Told when a mail has come into the queue.
+    /// Notified when a mail was added to the queue.
     pub mail_waits: Notify,
     /// The operator's list of breached passwords.
     pub breached: Option<Arc<BreachedHashes>>,
-    /// Names this process in the audit trail.
+    /// The name of this process in the audit trail.
     pub writer: String,
-    /// This process as others of the service know it.
+    /// The identity of this process for other processes of the service.
     pub process: Process,
-    /// Makes requests, where the settings name somebody to make them to.
+    /// Makes outgoing requests; `None` if the settings need none.
     pub outgoing: Option<outbound_http::Client>,
-    /// What happened here, counted.
+    /// The counters of this process.
     pub metrics: Arc<Metrics>,
     /// Held while the ring is read from the database and put in place.
     pub reloading: tokio::sync::Mutex<()>,
     /// Keys that this process has known as revoked.
     pub revoked_kids: RevokedKids,
-    /// Networks that an operator has shut out.
+    /// Networks that an operator has blocked.
     pub blocks: Blocks,
-    /// Which ends of audit chains stand in the log already.
+    /// Which ends of audit chains have been logged.
     pub told_ends: ToldEnds,
-    /// Whether the clock was confirmed when that was last asked.
+    /// Whether the clock was confirmed at the last check.
     pub clock_trust: ClockTrust,
     next_count: AtomicU64,
     clock: Arc<dyn Clock>,
@@ -88,73 +89,73 @@ pub struct App {
     draining: AtomicBool,
 }
 
-/// The last rotation of a session, as far as this process saw it.
+/// The last rotation of a session that this process saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rotated {
-    /// The generation it made.
+    /// The generation that the rotation made.
     pub generation: u32,
-    /// The network it came from.
+    /// The network that it came from.
     pub network: String,
-    /// How many rotations in a row were followed by a repeat from elsewhere.
+    /// The number of rotations in a row that were followed by a repeat from another network.
     pub shadowed: u32,
 }
 
 impl App {
-    /// The time.
+    /// Returns the current time of the wall clock.
     pub fn now(&self) -> Timestamp {
         Timestamp(self.clock.now_ms())
     }
 
-    /// Time since a fixed moment of this process. Ages and intervals are measured by it: nobody can
-    /// set it.
+    /// Returns the time since a fixed moment of this process. It measures ages and intervals,
+    /// because it cannot be set.
     pub fn uptime(&self) -> Duration {
         self.clock.uptime()
     }
 
-    /// The clock itself, for work that outlives a borrow of the app.
+    /// Returns the clock, for work that outlives a borrow of the app.
     pub fn clock(&self) -> Arc<dyn Clock> {
         Arc::clone(&self.clock)
     }
 
-    /// The key ring; `None` until it is loaded.
+    /// Returns the key ring; `None` until it is loaded.
     pub fn ring(&self) -> Option<Arc<KeyRing>> {
         self.ring.load_full()
     }
 
-    /// Takes the ring that was read last, also one of an earlier version: the database may have
-    /// gone back. The reloads come one after another (`reloading`), so that none puts a ring in
-    /// place that was read before another one's.
+    /// Sets the ring that was read last, even if its version is lower: the database may have been
+    /// restored to an earlier state. Reloads run one after another (`reloading`), so that none
+    /// replaces a ring that was read later.
     pub fn set_ring(&self, ring: KeyRing) {
         self.ring.store(Some(Arc::new(ring)));
         self.confirm_ring();
     }
 
-    /// The database has just said which version of the ring is current, and ours is.
+    /// Records that the database has just confirmed the version of this process's ring.
     pub fn confirm_ring(&self) {
         self.ring_confirmed_at
             .store(whole_ms(self.uptime()), Ordering::Relaxed);
         self.ring_unusable.store(false, Ordering::Relaxed);
     }
 
-    /// The database has a newer ring that this process cannot open.
+    /// Marks the ring as unusable: the database has a newer one that this process cannot open.
     pub fn mark_ring_unusable(&self) {
         self.ring_unusable.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the database has a newer ring that this process cannot open.
+    /// Returns whether the database has a newer ring that this process cannot open.
     pub fn is_ring_unusable(&self) -> bool {
         self.ring_unusable.load(Ordering::Relaxed)
     }
 
-    /// How long ago the database confirmed that the ring is current.
+    /// Returns how long ago the database confirmed that the ring is current.
     pub fn ring_age(&self) -> Duration {
         self.uptime().saturating_sub(Duration::from_millis(
             self.ring_confirmed_at.load(Ordering::Relaxed),
         ))
     }
 
-    /// Whether sessions may be counted again at this uptime. If so, the caller counts, and nobody
-    /// else before `then`.
+    /// Returns whether sessions may be counted again at this uptime. If so, the caller counts, and
+    /// no other caller may before `then`.
     pub fn begin_count(&self, now: Duration, then: Duration) -> bool {
         let due = self.next_count.load(Ordering::Relaxed);
         due <= whole_ms(now)
@@ -164,17 +165,17 @@ impl App {
                 .is_ok()
     }
 
-    /// Counting took long: sessions are not counted again before this uptime.
+    /// Postpones the next count of sessions to this uptime, because the last one took long.
     pub fn count_again_at(&self, then: Duration) {
         self.next_count.store(whole_ms(then), Ordering::Relaxed);
     }
 
-    /// From now on `/health/ready` says no.
+    /// Marks the process as draining: from now on `/health/ready` answers 503.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the process is shutting down.
+    /// Returns whether the process is shutting down.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }

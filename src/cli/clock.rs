@@ -21,7 +21,7 @@ pub(super) enum Clock {
     },
     /// Confirm that this machine's clock is right, so that deletion and scheduled rotation continue
     #[command(
-        after_help = "Needed when the clock is more than a day away from the last confirmed time, as after a machine was off for days.\n\
+        after_help = "Needed when the clock is more than a day away from the last confirmed time, for example because the machine was off for days.\n\
         Compare the time with another source first: on a wrong clock the service would delete sessions, keys and audit events that are still in use."
     )]
     Confirm {

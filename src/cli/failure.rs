@@ -1,9 +1,9 @@
-//! Why a command did not do what it was asked, and the exit status that says so.
+//! The reason why a command failed, and the exit status for it.
 
 use crate::config::Problem;
 use crate::flows;
 
-/// Why a command did not do what it was asked.
+/// The reason why a command failed.
 #[derive(Debug)]
 pub(super) enum Failure {
     Configuration(Vec<Problem>),
@@ -16,7 +16,7 @@ pub(super) enum Failure {
 pub(super) type Result<T> = std::result::Result<T, Failure>;
 
 impl Failure {
-    /// The exit status of the process.
+    /// Returns the exit status of the process.
     pub(super) fn status(&self) -> u8 {
         match self {
             Self::Refused(_) => 1,

@@ -1,6 +1,6 @@
-//! The commands. Each parses, calls the same flows as HTTP and prints through `output`; settings
-//! are the same for all. Exit status: 0 done, 1 refused, 2 usage, 70 internal, 78 bad
-//! configuration.
+//! The commands. Each parses its arguments, calls the same flows as HTTP and prints through
+//! `output`; settings are the same for all. Exit status: 0 done, 1 refused, 2 usage, 70 internal,
+//! 78 bad configuration.
 
 mod ask;
 mod audit;
@@ -60,9 +60,9 @@ struct Cli {
 enum Command {
     /// Serve (the default command)
     Serve,
-    /// Serve on this machine alone, with a database of its own and doors for tests under /dev
+    /// Serve on this machine only, with a database of its own and an API for tests under /dev
     Dev(dev::Arguments),
-    /// Bring the database schema up to date
+    /// Apply migrations of the database schema
     Migrate(migrate::Migrate),
     /// Signing keys and the master key: list, rotate, revoke, export, import, processes, rewrap,
     /// abandon, verify
@@ -84,13 +84,13 @@ enum Command {
     /// The machine's clock: show, confirm
     #[command(subcommand)]
     Clock(clock::Clock),
-    /// Look at the database, the clock, the keys and the tables, and say what is wrong
+    /// Check the database, the clock, the keys and the tables, and report what is wrong
     Doctor {
         /// Ask the running process instead which networks and user agents have fetched the JWKS
         /// since the last rotation
         #[arg(long)]
         verifiers: bool,
-        /// How to print
+        /// Output format
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
@@ -102,24 +102,25 @@ enum Command {
     Config(config::ConfigCommand),
     /// Print a completion script for a shell
     Completions {
-        /// Which shell
+        /// The shell of the script
         shell: clap_complete::Shell,
     },
 }
 
-/// How data is printed.
+/// The format in which data is printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 enum Output {
-    /// For people
+    /// A table for people
     #[default]
     Table,
-    /// For programs
+    /// JSON for programs
     Json,
 }
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    // Unset bits of what any new file may have: databases and keys are nobody else's business.
+    // New files are readable by their owner only, because databases and keys must not be readable
+    // by other users.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let cli = Cli::parse();
     let outcome = run(cli);
@@ -132,7 +133,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Adds the problems of `--set` to those of the settings themselves.
+/// Adds the problems of `--set` to those of the settings.
 fn refuse_secrets(
     arguments: &[(String, String)],
     config: std::result::Result<Config, Vec<Problem>>,
@@ -161,7 +162,7 @@ fn run(cli: Cli) -> Result<()> {
         _ => None,
     };
     let arguments = cli.set.clone();
-    // Those of `dev` are no arguments.
+    // The settings of `dev` are not arguments.
     let mut flags = scratch
         .as_ref()
         .map(|scratch| scratch.settings(&arguments))
@@ -190,7 +191,7 @@ fn run(cli: Cli) -> Result<()> {
     }
     let config = config.map_err(Failure::Configuration)?;
     let serving = matches!(cli.command, None | Some(Command::Serve | Command::Dev(_)));
-    // A second start of `dev` would make a second folder.
+    // A second start of `dev` would create a second folder.
     if serving && scratch.is_none() {
         serve::restart_with_huge_pages();
     }
@@ -236,8 +237,8 @@ fn run(cli: Cli) -> Result<()> {
     outcome
 }
 
-/// A limit of file sizes (`ulimit -f`) would end the process with a signal; with a handler for it
-/// the write fails instead, as on a full disk.
+/// Handles the signal of a file size limit (`ulimit -f`), which would end the process: with a
+/// handler the write fails instead, as on a full disk.
 fn outlive_file_limits() -> Option<tokio::signal::unix::Signal> {
     const SIGXFSZ: i32 = 25;
     tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(SIGXFSZ)).ok()

@@ -1,5 +1,5 @@
-//! The program as commands need it: its settings, with more patience than a request has, and who is
-//! at work.
+//! The program as commands need it: its settings with longer time limits than for a request, and
+//! the operator's name.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::Result;
 
 const OPERATOR_PATIENCE: Duration = Duration::from_secs(3_600);
 
-/// A request gives up after seconds; ending every session or counting a large table may take
+/// Lengthens the time limits of requests: ending every session or counting a large table may take
 /// longer.
 pub(super) fn patient(config: Config) -> Config {
     let database = Database {
@@ -25,12 +25,12 @@ pub(super) fn patient(config: Config) -> Config {
     Config { database, ..config }
 }
 
-/// The program without its key ring.
+/// Builds the program without its key ring.
 pub(super) async fn build(config: Config) -> Result<App> {
     Ok(bootstrap::build(config, Arc::new(SystemClock), Arc::new(OsRandom)).await?)
 }
 
-/// The program ready to serve.
+/// Builds the program ready to serve.
 pub(super) async fn start(config: Config) -> Result<App> {
     Ok(Box::pin(bootstrap::start(
         config,
@@ -40,7 +40,7 @@ pub(super) async fn start(config: Config) -> Result<App> {
     .await?)
 }
 
-/// The operator, for the audit trail.
+/// Returns the operator as the peer for the audit trail.
 #[expect(
     clippy::disallowed_methods,
     reason = "the operator's name is in the environment"

@@ -1,5 +1,5 @@
-//! `[keys]`: when signing keys rotate, how long verifiers cache the JWKS, and where the master key
-//! comes from.
+//! `[keys]`: the schedule of key rotations, how long verifiers cache the JWKS, and where the master
+//! key comes from.
 
 use super::reader::Reader;
 use super::settings::{DAY, HOUR};

@@ -1,6 +1,6 @@
-//! Hands out settings one by one, typed, and notes what is wrong; what was asked for by no part of
-//! the program does not exist and is refused, with the name that was probably meant. `sources`
-//! gathers the texts.
+//! Reads settings one by one, typed, and records problems. A setting that no part of the program
+//! reads does not exist and is refused, with the name that was probably meant. `sources` collects
+//! the texts.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::sources::{Entry, Text};
 use super::{Effective, Problem, environment, mask, text};
 
-/// Hands out typed settings and remembers every problem.
+/// Reads typed settings and collects every problem.
 pub(super) struct Reader {
     pub(super) entries: BTreeMap<String, Entry>,
     pub(super) known: Vec<String>,
@@ -35,7 +35,7 @@ impl Reader {
         Some((&entry.text, entry.source))
     }
 
-    /// A setting of one value; `parse` says what is wrong with it.
+    /// Reads a setting with one value; `parse` returns what is wrong with it.
     pub(super) fn parsed<T>(
         &mut self,
         key: &str,
@@ -60,7 +60,7 @@ impl Reader {
             .ok()
     }
 
-    /// The text of a setting of one value.
+    /// Returns the text of a setting with one value.
     pub(super) fn text_of(&self, key: &str) -> Option<String> {
         match self.entries.get(key).map(|entry| &entry.text) {
             Some(Text::One(text)) => Some(text.clone()),
@@ -68,18 +68,18 @@ impl Reader {
         }
     }
 
-    /// Whether the operator has said anything about it.
+    /// Returns whether the operator has set it.
     pub(super) fn was_set(&self, key: &str) -> bool {
         self.entries.contains_key(key)
     }
 
-    /// A text that only [`text::check`] holds to anything: what it means is checked by the caller.
+    /// Reads a text that is only checked by [`text::check`]; the caller checks its meaning.
     pub(super) fn text(&mut self, key: &str, default: &str) -> String {
         self.parsed(key, default, |t| Ok(t.to_owned()))
             .unwrap_or_default()
     }
 
-    /// A file or a folder. Where the default is one, it must be named.
+    /// Reads the path of a file or a folder. If the default is a path, the value must not be empty.
     pub(super) fn path(&mut self, key: &str, default: &str) -> Option<PathBuf> {
         let parse = |t: &str| {
             if t.is_empty() && !default.is_empty() {
@@ -93,7 +93,7 @@ impl Reader {
             .map(Into::into)
     }
 
-    /// A value that reads itself from text.
+    /// Reads a value of a type that can be parsed from text.
     pub(super) fn value<T: FromStr>(&mut self, key: &str, default: &str, what: &str) -> Option<T> {
         self.parsed(key, default, |t| {
             t.parse().map_err(|_| format!("{t:?} is not {what}"))
@@ -122,7 +122,7 @@ impl Reader {
             .unwrap_or(default)
     }
 
-    /// A duration such as `15m`, `7d` or `90s`, within bounds.
+    /// Reads a duration such as `15m`, `7d` or `90s`, within bounds.
     pub(super) fn duration(
         &mut self,
         key: &str,
@@ -143,13 +143,13 @@ impl Reader {
                 ))
             }
         };
-        // A default keeps one mistake from looking like two.
+        // With the default, one mistake is reported once.
         self.parsed(key, default, parse)
             .or_else(|| humantime::parse_duration(default).ok())
             .unwrap_or(*range.start())
     }
 
-    /// One of a few words.
+    /// Reads one of a few words.
     pub(super) fn choice<T: Copy>(&mut self, key: &str, options: &[(&str, T)]) -> T {
         let parse = |t: &str| {
             let names: Vec<&str> = options.iter().map(|(name, _)| *name).collect();
@@ -157,13 +157,13 @@ impl Reader {
                 .iter()
                 .find(|(name, _)| *name == t)
                 .map(|(_, value)| *value)
-                .ok_or_else(|| format!("{t:?} is none of {}", names.join(", ")))
+                .ok_or_else(|| format!("{t:?} is not one of {}", names.join(", ")))
         };
         self.parsed(key, options[0].0, parse)
             .unwrap_or(options[0].1)
     }
 
-    /// A list; in the environment and in flags it is comma-separated.
+    /// Reads a list; in the environment and in flags it is comma-separated.
     pub(super) fn list<T>(
         &mut self,
         key: &str,
@@ -201,8 +201,8 @@ impl Reader {
             .collect()
     }
 
-    /// The names that the operator chose under a section such as `roles`; `check` says what is
-    /// wrong with one.
+    /// Reads the names that the operator chose in a section such as `roles`; `check` returns what
+    /// is wrong with a name.
     pub(super) fn names_under(
         &mut self,
         section: &str,
@@ -221,7 +221,7 @@ impl Reader {
                 Ok(()) => good.push(name),
                 Err(message) => {
                     let key = format!("{prefix}{name}");
-                    // Refused for its form, not for being unknown.
+                    // It is refused because of its form, so it is not reported as unknown.
                     if let Some(entry) = self.entries.get_mut(&key) {
                         entry.asked = true;
                     }
@@ -232,7 +232,7 @@ impl Reader {
         good
     }
 
-    /// What `config show` prints of it.
+    /// Records what `config show` prints for a setting.
     fn show(&mut self, key: &str, value: &str, source: &'static str) {
         self.effective.push(Effective {
             key: key.to_owned(),
@@ -241,7 +241,7 @@ impl Reader {
         });
     }
 
-    /// Refuses every setting that does not exist, and says which variables are not used.
+    /// Refuses every setting that does not exist, and warns about variables that are not used.
     pub(super) fn refuse_unknown(&mut self) {
         let unknown: Vec<(String, Option<String>)> = self
             .entries

@@ -1,4 +1,4 @@
-//! `[server]`: the public URL, what is listened on, trusted proxies, limits of connections.
+//! `[server]`: the public URL, the listeners, trusted proxies, limits of connections.
 
 use super::mask;
 use super::reader::Reader;
@@ -25,7 +25,7 @@ pub(super) fn public_url(r: &mut Reader, allow_insecure: bool) -> Url {
         }
         let loopback = LOOPBACK.contains(&host.as_str());
         if url.scheme() == "http" && !loopback && !allow_insecure {
-            return Err("http would send passwords and cookies in the clear; use https, or set server.allow_insecure".into());
+            return Err("http would send passwords and cookies unencrypted; use https, or set server.allow_insecure".into());
         }
         Ok(url)
     };
@@ -75,8 +75,8 @@ pub(super) fn server(r: &mut Reader, public_url: Url) -> Server {
                 .parse()
                 .or(address)
                 .map_err(|_| "write a network such as 10.0.0.0/8".to_owned())?;
-            // The address of a peer never has the form of IPv4 inside IPv6: such a network would
-            // trust none.
+            // The IP address of a peer never has the form of IPv4 inside IPv6: such a network would
+            // match no peer.
             match net.addr().to_canonical() {
                 std::net::IpAddr::V4(v4) if net.addr().is_ipv6() => {
                     ipnet::Ipv4Net::new(v4, net.prefix_len().saturating_sub(96))
@@ -99,7 +99,7 @@ pub(super) fn server(r: &mut Reader, public_url: Url) -> Server {
     }
 }
 
-/// A quarter of all, unless the operator says a number.
+/// Reads the limit for one network; `auto` is a quarter of all.
 pub(super) fn per_network(r: &mut Reader, all: usize) -> usize {
     let parse = |text: &str| match text {
         "auto" => Ok(all.div_ceil(4)),
@@ -119,7 +119,7 @@ pub(super) fn ops_listen(r: &mut Reader) -> Option<OpsListen> {
         address => address
             .parse()
             .map(Some)
-            .map_err(|_| "write an address such as 127.0.0.1:9400, or off".to_owned()),
+            .map_err(|_| "write an IP address and port such as 127.0.0.1:9400, or off".to_owned()),
     };
     let address = r
         .parsed("server.ops_listen", "127.0.0.1:9400", parse)

@@ -1,5 +1,5 @@
-//! Every setting with its default and bounds, and the rules between them. One line here, one line
-//! in `docs/settings.md`; a test compares the two.
+//! Every setting with its default and bounds, and the rules between settings. Each has a line in
+//! `docs/settings.md`; a test compares the two.
 
 use std::time::Duration;
 
@@ -144,17 +144,18 @@ fn traces(r: &mut Reader, allow_insecure: bool) -> Traces {
     }
 }
 
-/// A level, or `target=level` pairs; a level that is misspelt would silence everything else.
+/// Checks a level, or `target=level` pairs; with a misspelt level, the library would drop all other
+/// pairs.
 fn log_level(text: &str) -> Result<String, String> {
     let levels = ["off", "error", "warn", "info", "debug", "trace"];
     let known = |part: &str| levels.contains(&part.rsplit('=').next().unwrap_or(part).trim());
-    // Read as it will be used: a filter that does not parse would be left out.
+    // It is parsed as it will be used: the library skips a filter that it cannot parse.
     let good = text.split(',').all(known) && EnvFilter::try_new(text).is_ok();
     if good {
         Ok(text.to_owned())
     } else {
         Err(format!(
-            "{text:?} is none of {}, nor target=level pairs",
+            "{text:?} is neither one of {} nor target=level pairs",
             levels.join(", ")
         ))
     }
@@ -261,7 +262,7 @@ mod tests {
             )
             .is_ok()
         );
-        // Nor do links stand in the log of a service that others can reach.
+        // Links are not written to the log of a service that others can reach.
         let https = ("server.public_url", "https://auth.example.com");
         assert!(!read(&flags(&[https])).unwrap().mail.sends());
         assert_eq!(

@@ -1,5 +1,5 @@
-//! The texts of settings as the operator wrote them: file, then environment, then flags; the later
-//! wins.
+//! The texts of settings as the operator wrote them: file, then environment, then flags; a later
+//! source overrides an earlier one.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use super::secret_file;
 
 const DEFAULT_FILE: &str = "countersign.toml";
 
-/// Settings that may stand in a file of their own, which `<setting>_file` names.
+/// Settings that can be read from a file of their own, which `<setting>_file` names.
 const IN_FILES: [&str; 6] = [
     "database.url",
     "database.direct_url",
@@ -24,14 +24,14 @@ const IN_FILES: [&str; 6] = [
     "webhooks.url",
 ];
 
-/// Where settings come from; `cli` fills it from the process, tests by hand.
+/// The sources of settings; `cli` fills them from the process, tests by hand.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
-    /// `--config`, or `COUNTERSIGN_CONFIG`; else `countersign.toml`, if there is one.
+    /// `--config`, or `COUNTERSIGN_CONFIG`; otherwise `countersign.toml`, if it exists.
     pub file: Option<PathBuf>,
-    /// The environment.
+    /// The variables of the environment.
     pub environment: Vec<(String, String)>,
-    /// `--set section.key=value`
+    /// The flags `--set section.key=value`.
     pub flags: Vec<(String, String)>,
 }
 
@@ -39,9 +39,9 @@ pub(super) struct Entry {
     pub(super) text: Text,
     pub(super) source: &'static str,
     pub(super) asked: bool,
-    /// Whether it stood in a file of its own.
+    /// Whether it was read from a file of its own.
     pub(super) in_file: bool,
-    /// The variable that it came from, if that has the form of one that a platform makes.
+    /// The variable that it came from, if its name is of a form that a platform sets.
     pub(super) platform: Option<String>,
 }
 

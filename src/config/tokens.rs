@@ -33,7 +33,7 @@ pub(super) fn tokens(r: &mut Reader, public_url: &Url, allow_insecure: bool) -> 
             .filter(|j| (0.0..=0.5).contains(j))
             .ok_or_else(|| format!("{t:?} is not a share from 0 to 0.5"))
     });
-    // The client of an audience whose tokens are asked for without naming one.
+    // The client that tokens of this audience are for if the request names none.
     let client = r
         .parsed("tokens.client_id", "", client_id)
         .unwrap_or_default();
@@ -62,7 +62,7 @@ pub(super) fn tokens(r: &mut Reader, public_url: &Url, allow_insecure: bool) -> 
     }
 }
 
-/// RFC 6749 appendix A.1: visible ASCII characters and spaces.
+/// Checks that a text has only visible ASCII characters and spaces (RFC 6749 appendix A.1).
 pub(super) fn client_id(text: &str) -> Result<String, String> {
     let good = text.len() <= 255 && text.bytes().all(|byte| (0x20..=0x7e).contains(&byte));
     if good {

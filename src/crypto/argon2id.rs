@@ -1,4 +1,5 @@
-//! Argon2id (RFC 9106) and its encoded form, the PHC string; `password` runs it on threads of its own.
+//! Argon2id (RFC 9106) and its encoded form, the PHC string; `password` runs it on separate
+//! threads.
 
 use super::password::{Error, Verdict};
 pub use crate::crypto::hash_slots::HashSlot;
@@ -6,19 +7,20 @@ use crate::model::account::password::Password;
 use argon2::{Algorithm, Argon2, Block, Params, PasswordHash, Version};
 use subtle::ConstantTimeEq;
 
-/// argon2id's three costs.
+/// The three cost parameters of argon2id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost {
-    /// In KiB.
+    /// Memory of a hash, in KiB.
     pub memory: u32,
-    /// Passes.
+    /// Number of passes (iterations).
     pub iterations: u32,
-    /// Lanes.
+    /// Number of lanes (parallelism).
     pub parallelism: u32,
 }
 
 impl Cost {
-    /// What a stored hash may cost to verify: an imported one must not take the machine down.
+    /// The greatest cost of verifying a stored hash, so that an imported hash cannot overload the
+    /// machine.
     const MAX: Self = Self {
         memory: 256 * 1024,
         iterations: 16,

@@ -1,7 +1,8 @@
-//! Password hashing: argon2id (RFC 9106) on threads of its own. As many threads as asked for, at
-//! the lowest priority, each with one memory block that it reuses and gives back after five idle
-//! seconds; a bounded queue in front, whose overflow is refused at once. Measured: the p99 of a
-//! light route stays at 0.3 ms while hashing, against 10 ms on tokio's blocking pool.
+//! Password hashing: argon2id (RFC 9106) on separate threads. There are as many threads as the
+//! settings say, with the lowest priority, each with one memory block that it reuses and releases
+//! after five idle seconds. The queue in front of them is bounded, and more requests are refused at
+//! once. Measured: the p99 of a light route stays at 0.3 ms while hashing, compared with 10 ms on
+//! tokio's blocking pool.
 
 use super::argon2id::Cost;
 use super::argon2id::{SALT, argon2id, phc, verify};
@@ -25,13 +26,13 @@ use crate::crypto::hash_slots::HashSlots;
 
 const IDLE: Duration = Duration::from_secs(5);
 
-/// Why nothing was hashed.
+/// The reason why nothing was hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The queue is full: answer 503 and let the client come again.
+    /// The queue is full: answer 503, so that the client tries again.
     #[error("too many passwords are being hashed")]
     Busy,
-    /// The stored hash is none that we verify, or costs too much.
+    /// The stored hash has a form that is not supported, or costs too much.
     #[error("the stored password hash is unreadable")]
     Unreadable,
 }
@@ -39,37 +40,37 @@ pub enum Error {
 /// The outcome of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Not the password.
+    /// The password does not match.
     Wrong,
-    /// The password.
+    /// The password matches.
     Right {
-        /// The stored hash is weaker than the settings ask for.
+        /// Whether the stored hash is weaker than the settings require.
         outdated: bool,
     },
 }
 
-/// Says whether it had anything to do.
+/// A task of a thread; returns whether it had anything to do.
 type Task = Box<dyn FnOnce(&mut Vec<Block>) -> bool + Send>;
 
-/// The longest predicted time in the queue. A request that would wait for longer is refused with
-/// `Busy` at once (load shedding).
+/// The longest predicted time in the queue. A request that would wait longer is refused with `Busy`
+/// at once (load shedding).
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The pool. Dropping it ends the threads when the queue is empty.
+/// The pool of threads. Dropping it ends the threads when the queue is empty.
 pub struct Hasher {
     queue: Sender<Task>,
     threads: usize,
     depth: usize,
-    /// Those that are taken, from before anything is done for a request that needs one.
+    /// Slots in use; a request takes one before any work is done for it.
     places: Arc<HashSlots>,
-    /// What a hash takes, in nanoseconds: a mean that follows the last ones.
+    /// The usual duration of a hash, in nanoseconds: a moving average.
     usual: Arc<AtomicU64>,
     cost: Cost,
     random: Arc<dyn Random>,
 }
 
 impl Hasher {
-    /// Starts `threads` workers behind a queue of `depth`.
+    /// Starts `threads` workers with a queue of `depth`.
     pub fn start(
         cost: Cost,
         threads: usize,
@@ -84,7 +85,7 @@ impl Hasher {
                 .name(format!("argon2-{n}"))
                 .spawn(move || work(&tasks, &usual))?;
         }
-        // One at each thread, the rest before them.
+        // One request for each thread, and the others wait in the queue.
         let depth = depth.saturating_add(threads);
         Ok(Self {
             queue,
@@ -97,12 +98,12 @@ impl Hasher {
         })
     }
 
-    /// The PHC string of a password, for a request of this peer.
+    /// Returns the PHC string of a password, for a request of this peer.
     pub async fn hash(&self, peer: &Peer, password: Password) -> Result<String, Error> {
         self.hash_in(self.reserve(peer)?, password).await
     }
 
-    /// As [`Self::hash`], in a place that was taken before.
+    /// Hashes as [`Self::hash`] does, in a slot that was taken before.
     pub async fn hash_in(&self, place: HashSlot, password: Password) -> Result<String, Error> {
         let salt: [u8; SALT] = random::bytes(&*self.random);
         let cost = self.cost;
@@ -115,7 +116,7 @@ impl Hasher {
             .await
     }
 
-    /// Compares with a stored hash; without one, does the same work and says `Wrong`.
+    /// Compares with a stored hash. Without one, does the same work and returns `Wrong`.
     pub async fn verify(
         &self,
         peer: &Peer,
@@ -125,7 +126,7 @@ impl Hasher {
         self.verify_in(self.reserve(peer)?, password, stored).await
     }
 
-    /// As [`Self::verify`], in a place that was taken before.
+    /// Compares as [`Self::verify`] does, in a slot that was taken before.
     pub async fn verify_in(
         &self,
         place: HashSlot,
@@ -135,7 +136,7 @@ impl Hasher {
         let wanted = self.cost;
         let verify = move |memory: &mut Vec<Block>| match stored {
             None => {
-                // An unknown user costs what a wrong password costs.
+                // An unknown user costs as much as a wrong password.
                 argon2id(&password, &[0; SALT], wanted, memory);
                 Ok(Verdict::Wrong)
             }
@@ -146,10 +147,11 @@ impl Hasher {
             .await
     }
 
-    /// A place in the queue for a request of this peer, before anything is done for it.
+    /// Takes a slot for a request of this peer, before any work is done for it.
     ///
     /// # Errors
-    /// [`Error::Busy`]: there is none, its turn would come too late, or the peer's network holds its share of them.
+    /// [`Error::Busy`] if none is free, if its turn would come too late, or if the peer's network
+    /// holds its share of the slots.
     pub fn reserve(&self, peer: &Peer) -> Result<HashSlot, Error> {
         let usual = Duration::from_nanos(self.usual.load(Ordering::Relaxed));
         let load = Load {
@@ -163,13 +165,13 @@ impl Hasher {
         self.places.take(peer, load).ok_or(Error::Busy)
     }
 
-    /// Whether every thread is at work and more is queued: another answer comes within a hash's
-    /// time.
+    /// Returns whether every thread is busy and more requests are queued, so that another result
+    /// comes within the time of a hash.
     pub fn is_saturated(&self) -> bool {
         !self.queue.is_empty()
     }
 
-    /// Passwords that wait for a thread.
+    /// Returns the number of passwords that wait for a thread.
     pub fn queued(&self) -> usize {
         self.queue.len()
     }
@@ -181,11 +183,11 @@ impl Hasher {
     ) -> Result<T, Error> {
         let (answer, result) = oneshot::channel();
         let task = Box::new(move |memory: &mut Vec<Block>| {
-            // A caller that hung up is not worked for.
+            // A request whose caller was dropped is skipped.
             let wanted = !answer.is_closed();
             if wanted {
                 let outcome = task(memory);
-                // Before the answer: who has it finds the place free.
+                // Before the answer, so that its receiver finds the slot free.
                 drop(place);
                 drop(answer.send(outcome));
             }
@@ -198,8 +200,8 @@ impl Hasher {
     }
 }
 
-/// Whoever else wants to run, runs at once: beside the lowest nice value alone a waking thread
-/// waits for the end of a hash's slice.
+/// Lowers the priority of the thread, so that other threads run at once: with only the lowest nice
+/// value, a thread that wakes up would wait for the end of the time slice.
 fn step_back() {
     use thread_priority::unix::{
         NormalThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy,
@@ -225,7 +227,7 @@ fn work(tasks: &Receiver<Task>, usual: &AtomicU64) {
                 // A panic in the library costs one request, not the thread.
                 match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| task(&mut memory))) {
                     Ok(true) => {
-                        // One that took so long was held up by something else.
+                        // A longer time has another cause, such as a suspended process.
                         let took = u64::try_from(begun.elapsed().min(PATIENCE).as_nanos())
                             .unwrap_or_default();
                         usual.store(
@@ -259,7 +261,7 @@ mod tests {
         Hasher::start(cost, 1, depth, Arc::new(SeededRandom::new(1))).unwrap()
     }
 
-    /// One of many peers, each of another network.
+    /// Returns one of many peers, each of another network.
     fn peer(n: u32) -> Peer {
         Peer {
             ip_address: std::net::Ipv4Addr::from_bits(0xc633_6400 + n).to_string(),
@@ -344,8 +346,8 @@ mod tests {
             100_000,
         );
         hasher.hash(&one, password("correct horse")).await.unwrap();
-        // As on a machine where a hash takes a quarter of a second: eight wait for two, a ninth for
-        // longer.
+        // As on a machine on which a hash takes a quarter of a second: eight wait for two seconds,
+        // a ninth for longer.
         hasher.usual.store(250_000_000, Ordering::Relaxed);
         let peers: Vec<Peer> = (0..20).map(peer).collect();
         let mut tries: Vec<_> = peers
@@ -384,6 +386,6 @@ mod tests {
                 std::task::Poll::Ready(Err(Error::Busy))
             ));
         }
-        assert!(refused >= 6, "one runs, one waits, the rest is refused");
+        assert!(refused >= 6, "one runs, one waits, the others are refused");
     }
 }

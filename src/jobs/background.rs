@@ -1,6 +1,6 @@
-//! Work that runs beside the schedule for as long as the service does: listening for changes of the
-//! key ring, sending mails and webhook messages, heartbeats, marking ended sessions. Each waits for a
-//! signal and looks by itself every few seconds.
+//! Work that runs besides the schedule while the service runs: listening for changes of the key
+//! ring, sending mails and webhook messages, heartbeats, marking ended sessions. Each task waits
+//! for a signal and also checks every few seconds.
 
 use crate::app::App;
 use crate::flows::audit::deliver_webhooks;
@@ -16,10 +16,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How long after a lost connection to listen again; the poll goes on meanwhile.
+/// The delay after a lost connection before listening again; polling continues meanwhile.
 const LISTEN_AGAIN: Duration = Duration::from_secs(5);
 
-/// Hears of the other replicas' rotations.
+/// Listens for key rotations of other replicas.
 pub(super) async fn listen(app: Arc<App>) {
     loop {
         if let Err(error) = load_keys::listen(&app).await {
@@ -29,24 +29,24 @@ pub(super) async fn listen(app: Arc<App>) {
     }
 }
 
-/// How long the last runs of jobs may take when the process ends.
+/// The time limit for the last runs of jobs when the process stops.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often the queue is looked at when nobody has said that there is something in it: retries,
-/// and what a process that died left behind.
+/// How often the queue is checked without a signal: for retries, and for mails of a process that
+/// died.
 const LOOK_FOR_MAIL: Duration = Duration::from_secs(5);
 
-/// Looking up whose address it is, and sending, is work that the next request would feel: it is
-/// done at a moment that nobody can tell. A second at most.
+/// Returns a random delay of at most a second. Looking up the user of an email address and sending
+/// take time that a next request could measure, so they start at an unpredictable moment.
 pub(super) fn apart(app: &App) -> Duration {
     let [byte] = random::bytes(&*app.random);
     Duration::from_millis(100 + u64::from(byte) * 4)
 }
 
-/// How often the webhook's queue is looked at: a security team hears of a theft within seconds.
+/// How often the webhook's queue is checked: a security team is notified of a theft within seconds.
 const LOOK_FOR_EVENTS: Duration = Duration::from_secs(2);
 
-/// Tells the webhook what has happened.
+/// Delivers events to the webhook.
 pub(super) async fn tell(app: Arc<App>, stopped: CancellationToken) {
     while !stopped.is_cancelled() {
         match AssertUnwindSafe(deliver_webhooks::deliver_due(&app, || {
@@ -56,8 +56,10 @@ pub(super) async fn tell(app: Arc<App>, stopped: CancellationToken) {
         .await
         {
             Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the webhook hears nothing"),
-            Err(_) => tracing::error!("telling the webhook panicked and goes on"),
+            Ok(Err(error)) => tracing::warn!(%error, "events cannot be sent to the webhook"),
+            Err(_) => {
+                tracing::error!("the delivery of events panicked; it continues with the next event")
+            }
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK_FOR_EVENTS) => {}
@@ -66,13 +68,13 @@ pub(super) async fn tell(app: Arc<App>, stopped: CancellationToken) {
     }
 }
 
-/// Notes once a second that this process serves.
+/// Records once a second that this process serves.
 pub(super) async fn beat(app: Arc<App>, stopped: CancellationToken) {
     while !stopped.is_cancelled() {
         match AssertUnwindSafe(heartbeat::beat(&app)).catch_unwind().await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "a heartbeat was not written"),
-            Err(_) => tracing::error!("a heartbeat panicked; the next one follows"),
+            Err(_) => tracing::error!("a heartbeat panicked; the next one follows in a second"),
         }
         tokio::select! {
             () = tokio::time::sleep(BEAT) => {}
@@ -84,7 +86,7 @@ pub(super) async fn beat(app: Arc<App>, stopped: CancellationToken) {
     }
 }
 
-/// Sends mails as they come.
+/// Sends mails as they are queued.
 pub(super) async fn deliver(app: Arc<App>, stopped: CancellationToken) {
     while !stopped.is_cancelled() {
         let round = AssertUnwindSafe(deliver_mail::deliver_due(&app, || stopped.is_cancelled()))
@@ -92,7 +94,9 @@ pub(super) async fn deliver(app: Arc<App>, stopped: CancellationToken) {
         match round.await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "mails are not being sent"),
-            Err(_) => tracing::error!("the sending of mails panicked and goes on"),
+            Err(_) => {
+                tracing::error!("the sending of mails panicked; it continues with the next mail")
+            }
         }
         tokio::select! {
             () = app.mail_waits.notified() => tokio::time::sleep(apart(&app)).await,
@@ -102,7 +106,7 @@ pub(super) async fn deliver(app: Arc<App>, stopped: CancellationToken) {
     }
 }
 
-/// How often it is looked whether rows of ended sessions are left to be marked.
+/// How often rows of ended sessions are looked for that are not marked yet.
 const LOOK_FOR_ENDINGS: Duration = Duration::from_secs(5);
 
 /// Marks the rows of sessions that have ended.
@@ -114,9 +118,9 @@ pub(super) async fn mark(app: Arc<App>, stopped: CancellationToken) {
         {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => {
-                tracing::warn!(%error, "the rows of ended sessions are not being marked; the sessions are over all the same");
+                tracing::warn!(%error, "the rows of ended sessions cannot be marked; the sessions have ended all the same");
             }
-            Err(_) => tracing::error!("marking ended sessions panicked and goes on"),
+            Err(_) => tracing::error!("the marking of ended sessions panicked; it is tried again"),
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK_FOR_ENDINGS) => {}

@@ -1,9 +1,9 @@
-//! The schedule: name, interval, flow. Decides nothing: each flow asks what is due on the injected
-//! clock, so a run too many does no harm and a missed one is caught up. Intervals run by the
-//! monotonic clock: setting the wall clock back stops none of them. The moment of a rotation is the
-//! operator's cron line, and tokio-cron-scheduler wakes the keys' job at it; where the wall clock
-//! is set back that scheduler waits until it has caught up, and the job's own interval does the
-//! work meanwhile.
+//! The schedule: name, interval and flow of each job. It decides nothing: each flow checks what is
+//! due on the injected clock, so an additional run does no harm and a missed one is made up for.
+//! Intervals are measured by the monotonic clock, so setting the wall clock back stops no job. The
+//! time of a rotation is the operator's cron line, at which tokio-cron-scheduler wakes the job of
+//! the keys; if the wall clock is set back, that scheduler waits until it has caught up, and the
+//! job's own interval does the work meanwhile.
 
 mod background;
 
@@ -28,12 +28,12 @@ use crate::flows::ops::{confirm_clock, heartbeat, prune};
 
 type Run = fn(Arc<App>) -> std::pin::Pin<Box<dyn Future<Output = flows::Result<()>> + Send>>;
 
-/// What runs at its interval, the first time at once.
+/// A job that runs at an interval, the first time at once.
 struct Repeated {
     name: &'static str,
     every: Duration,
     run: Run,
-    /// Whether the cron line of the rotation wakes it as well.
+    /// Whether the cron line of the rotation wakes it, too.
     at_rotation: bool,
 }
 
@@ -81,7 +81,7 @@ pub struct Jobs {
     scheduler: JobScheduler,
     running: TaskTracker,
     listening: Option<tokio::task::JoinHandle<()>>,
-    /// Ends the jobs, each between two of its runs.
+    /// Cancelled to end the jobs, each between two of its runs.
     stopped: CancellationToken,
 }
 
@@ -109,7 +109,7 @@ async fn repeat(app: Arc<App>, job: Repeated, woken: Arc<Notify>, stopped: Cance
     }
 }
 
-/// Wakes the keys' job at the moments of the cron line.
+/// Wakes the job of the keys at the times of the cron line.
 async fn at_rotation(
     scheduler: &JobScheduler,
     app: &App,
@@ -126,17 +126,17 @@ async fn at_rotation(
     scheduler.add(job).await.map(|_| ())
 }
 
-/// Does to the keys what is due: rotation, the second rotation of an emergency, removal.
+/// Applies the key changes that are due: rotation, the second rotation after an emergency, removal.
 pub async fn rotate_due_keys(app: &App) -> flows::Result<()> {
     match change_keys::change_scheduled(app).await {
-        // Another replica was first: what was due is done.
+        // Another replica was first: what was due has been done.
         Err(flows::Error::AlreadyRotated) => load_keys::reload(app).await,
         outcome => outcome.map(|_| ()),
     }
 }
 
 impl Jobs {
-    /// Starts every job.
+    /// Starts every job of the schedule.
     pub async fn start(app: &Arc<App>) -> Result<Self, JobSchedulerError> {
         let (scheduler, running, stopped) = (
             JobScheduler::new().await?,
@@ -145,7 +145,7 @@ impl Jobs {
         );
         let woken = Arc::new(Notify::new());
         if let Err(error) = at_rotation(&scheduler, app, &woken).await {
-            tracing::warn!(%error, "the scheduler does not take keys.rotation; keys rotate within a minute of the time instead");
+            tracing::warn!(%error, "the scheduler refuses keys.rotation; keys rotate within a minute of the scheduled time instead");
         }
         scheduler.start().await?;
         for job in JOBS {
@@ -160,14 +160,15 @@ impl Jobs {
             .db
             .is_shared()
             .then(|| tokio::spawn(listen(Arc::clone(app))));
-        // Before anything is served: what stood still before the start is known from the first
+        // Before anything is served, so that a standstill before the start is known from the first
         // request on.
         if let Err(error) = heartbeat::beat(app).await {
             tracing::warn!(%error, "the first heartbeat was not written");
         }
-        // Before anything is served, too: a clock that is wrong from the start clears no cookie.
+        // Also before anything is served, so that a clock that is wrong from the start clears no
+        // cookie.
         if let Err(error) = confirm_clock::confirm(app).await {
-            tracing::warn!(%error, "the clock could not be looked at");
+            tracing::warn!(%error, "the clock could not be checked");
         }
         running.spawn(beat(Arc::clone(app), stopped.clone()));
         running.spawn(deliver(Arc::clone(app), stopped.clone()));
@@ -183,7 +184,7 @@ impl Jobs {
         })
     }
 
-    /// Starts no more and waits for what runs.
+    /// Starts no more runs and waits for the current ones.
     pub async fn stop(mut self) {
         if let Some(listening) = self.listening {
             listening.abort();
@@ -198,7 +199,7 @@ impl Jobs {
             .is_err()
         {
             tracing::warn!(
-                "a job is still running and is left to itself; a mail that it was sending may go out twice"
+                "a job is still running and is not waited for; a mail that it was sending may be sent twice"
             );
         }
     }

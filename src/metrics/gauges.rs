@@ -1,4 +1,4 @@
-//! Gauges: values that are read at the moment when metrics are asked for.
+//! Gauges: values that are read when metrics are requested.
 
 use super::Decimal;
 use prometheus_client::metrics::family::Family;
@@ -24,34 +24,34 @@ pub(super) struct Gauges {
     pub(super) session_age: Decimal,
 }
 
-/// A look at what changes by itself.
+/// The values of all gauges at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct GaugeSnapshot {
-    /// The database answered.
+    /// Whether the database answered.
     pub database: bool,
-    /// It can be written, as far as the last write told.
+    /// Whether the database can be written, according to the last write.
     pub writable: bool,
     /// How long the active key has been signing.
     pub key_age: Option<Duration>,
-    /// How long until another one does; negative when it is overdue. In seconds.
+    /// The time until the next key becomes active, in seconds; negative when that is overdue.
     pub next_rotation: Option<f64>,
-    /// How long ago the keys were confirmed to be the current ones.
+    /// How long ago the key ring was confirmed to be current.
     pub ring_age: Duration,
-    /// Whether the clock was trusted when a job last asked.
+    /// Whether the clock was trusted when a job last checked.
     pub clock_confirmed: bool,
-    /// Passwords that wait for a thread.
+    /// The number of passwords that wait for a thread.
     pub password_queue: usize,
-    /// How many may.
+    /// The greatest number of passwords that may wait.
     pub password_queue_limit: usize,
-    /// Connections at work, and all that there may be.
+    /// The number of connections in use, and their limit.
     pub connections: (usize, usize),
-    /// Writes that wait for SQLite's one writer.
+    /// The number of writes that wait for SQLite's single writer.
     pub write_queue: usize,
-    /// Mails that were not sent yet.
+    /// The number of mails that were not sent yet.
     pub mail_queue: Option<i64>,
-    /// Events that the webhook has not taken yet.
+    /// The number of events that the webhook has not accepted yet.
     pub webhook_queue: Option<i64>,
-    /// Sessions that live, and how old they are on average.
+    /// The number of live sessions, and their mean age.
     pub sessions: Option<(i64, Duration)>,
 }
 
@@ -97,12 +97,12 @@ impl Gauges {
         );
         registry.register(
             "password_queue_limit",
-            "How many may wait; more are answered 503",
+            "The greatest number of passwords that may wait; more are answered 503",
             self.password_queue_limit.clone(),
         );
         registry.register(
             "database_connections",
-            "Connections that are at work, and their limit",
+            "Connections in use, and their limit",
             self.connections.clone(),
         );
         registry.register(
@@ -117,13 +117,13 @@ impl Gauges {
         );
         registry.register(
             "webhook_queue",
-            "Events that the webhook has not taken yet",
+            "Events that the webhook has not accepted yet",
             self.webhook_queue.clone(),
         );
-        registry.register("sessions", "Sessions that live", self.sessions.clone());
+        registry.register("sessions", "Live sessions", self.sessions.clone());
         registry.register_with_unit(
             "session_age_mean",
-            "Mean age of the sessions that live",
+            "Mean age of live sessions",
             Unit::Seconds,
             self.session_age.clone(),
         );
@@ -152,7 +152,7 @@ impl Gauges {
             seen.connections.1,
         );
         whole(&self.write_queue, seen.write_queue);
-        // What nobody could say now keeps what was said last.
+        // A value that is not known now keeps its last known one.
         #[expect(
             clippy::cast_precision_loss,
             reason = "counts of rows are exact in a double"

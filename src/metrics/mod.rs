@@ -1,6 +1,7 @@
-//! What is counted and measured, for Prometheus (OpenMetrics text). Labels are words of ours from
-//! short lists, never a user's: the number of series does not grow with the users. Counters are
-//! counted where things happen; gauges are set when somebody reads (`flows::ops::collect_metrics`).
+//! Counters and gauges for Prometheus (OpenMetrics text). Labels are fixed words from short lists,
+//! never a user's text, so the number of series does not grow with the users. Counters are
+//! incremented where things happen; gauges are set when metrics are read
+//! (`flows::ops::collect_metrics`).
 
 mod gauges;
 pub mod verifiers;
@@ -24,7 +25,7 @@ type Words<const N: usize> = Family<[(&'static str, &'static str); N], Counter>;
 type Times = Family<[(&'static str, String); 1], Histogram, fn() -> Histogram>;
 type Decimal = Gauge<f64, AtomicU64>;
 
-/// Everything that this process counts.
+/// All counters of this process.
 pub struct Metrics {
     registry: Registry,
     requests: By<3>,
@@ -36,7 +37,7 @@ pub struct Metrics {
     webhooks: Words<1>,
     left_out: Words<1>,
     gauges: Gauges,
-    /// Who fetched the JWKS.
+    /// Which verifiers fetched the JWKS.
     pub verifiers: verifiers::Verifiers,
 }
 
@@ -62,13 +63,14 @@ const REFRESHES: [&str; 11] = [
     "limited",
     "unavailable",
 ];
-/// The limit of one refresh token, which has no rule in the settings.
+/// The label of the limit of one refresh token, which has no rule in the settings.
 pub const REFRESH_TOKEN: &str = "refresh-token";
 const MAILS: [&str; 5] = ["sent", "later", "refused", "void", "limited"];
 const LEFT_OUT: [&str; 3] = ["session_data", "set-auth-jwt", "nothing"];
 const WEBHOOKS: [&str; 3] = ["taken", "later", "given_up"];
 
-/// All words begin at zero: of a series that begins at one, nobody sees that it rose.
+/// Makes a family of counters that starts with all words at zero: a monitoring system does not see
+/// the first increment of a series that starts at one.
 fn words(label: &'static str, all: impl IntoIterator<Item = &'static str>) -> Words<1> {
     let family = Words::default();
     for word in all {
@@ -77,13 +79,13 @@ fn words(label: &'static str, all: impl IntoIterator<Item = &'static str>) -> Wo
     family
 }
 
-/// From half a millisecond to eight seconds.
+/// Makes a histogram with buckets from half a millisecond to eight seconds.
 fn durations() -> Histogram {
     Histogram::new(exponential_buckets(0.000_5, 2.0, 15))
 }
 
 impl Metrics {
-    /// Nothing has happened yet.
+    /// Makes the counters, all of them zero.
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("countersign");
         let requests = By::default();
@@ -125,16 +127,16 @@ impl Metrics {
         registry.register("mails", "Mails tried, by outcome", mails.clone());
         registry.register(
             "webhooks",
-            "Events offered to the webhook, by outcome",
+            "Events sent to the webhook, by outcome",
             webhooks.clone(),
         );
         registry.register(
             "headers_left_out",
-            "Answers whose headers a proxy might not have taken, by what was left out",
+            "Answers whose headers were too large for proxies, by what was left out",
             left_out.clone(),
         );
         let gauges = Gauges::default();
-        // Nobody has counted yet: that is not none.
+        // Before the first count the value is unknown, which is not zero.
         for gauge in [
             &gauges.mail_queue,
             &gauges.webhook_queue,
@@ -159,7 +161,7 @@ impl Metrics {
         }
     }
 
-    /// An answered request.
+    /// Counts an answered request, by method, route and status.
     pub fn request(&self, method: &str, route: &str, status: u16, took: Duration) {
         self.requests
             .get_or_create(&[
@@ -173,39 +175,39 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// A sign-in.
+    /// Counts a sign-in, by its result.
     pub fn sign_in(&self, result: &'static str) {
         self.sign_ins.get_or_create(&[("result", result)]).inc();
     }
 
-    /// A refresh token that was presented.
+    /// Counts a refresh token that was presented, by the decision.
     pub fn refresh(&self, decision: &'static str) {
         self.refreshes
             .get_or_create(&[("decision", decision)])
             .inc();
     }
 
-    /// A request that a limit refused.
+    /// Counts a request that a limit refused, by the limit.
     pub fn limited(&self, rule: &'static str) {
         self.limited.get_or_create(&[("rule", rule)]).inc();
     }
 
-    /// A mail that was tried.
+    /// Counts an attempt to send a mail, by its outcome.
     pub fn mail(&self, outcome: &'static str) {
         self.mails.get_or_create(&[("outcome", outcome)]).inc();
     }
 
-    /// An event that was offered to the webhook.
+    /// Counts an attempt to send an event to the webhook, by its outcome.
     pub fn webhook(&self, outcome: &'static str) {
         self.webhooks.get_or_create(&[("outcome", outcome)]).inc();
     }
 
-    /// An answer whose headers were too large.
+    /// Counts an answer whose headers were too large, by what was left out.
     pub fn left_out(&self, what: &'static str) {
         self.left_out.get_or_create(&[("what", what)]).inc();
     }
 
-    /// The text that Prometheus reads, with the gauges as just seen.
+    /// Renders the text that Prometheus reads, with these values of the gauges.
     pub fn render(&self, seen: &GaugeSnapshot) -> String {
         self.gauges.set(seen);
         let mut text = String::new();
@@ -250,7 +252,7 @@ mod tests {
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
         }
-        // Nobody could ask the database: what was last known stays, and that it is away shows.
+        // The database cannot be asked: gauges keep their last values, except that of the database.
         let text = metrics.render(&GaugeSnapshot::default());
         assert!(
             text.contains("countersign_sessions 7.0\n")

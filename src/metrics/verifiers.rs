@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_bounded_and_a_stranger_who_changes_his_name_drives_nobody_out() {
+    fn the_table_is_bounded_and_changing_user_agents_displace_no_other_network() {
         let verifiers = Verifiers::default();
         verifiers.fetched("192.0.2.0/24", "PyJWT", Timestamp(1));
         for n in 0..10_000 {

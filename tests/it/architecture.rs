@@ -1,6 +1,8 @@
 //! The table of who may import whom, and the other promises of the layout, held against the
 //! sources.
 
+mod plain_words;
+
 use std::path::Path;
 
 const ALLOWED: [(&str, &[&str]); 16] = [

@@ -214,7 +214,7 @@ async fn the_audit_trail_is_read_written_out_and_proven() {
     for copy in ["export.jsonl", "log.jsonl"] {
         let same = against(copy);
         assert!(
-            same.status.success() && stderr(&same).contains("are there, unchanged"),
+            same.status.success() && stderr(&same).contains("exist unchanged"),
             "{copy}: {same:?}"
         );
     }

@@ -121,7 +121,7 @@ async fn a_young_event_that_is_marked_as_deleted_for_its_age_is_missed_and_an_ol
     assert!(
         alone.status.success()
             && says.contains(&format!(
-                "{marked} more are marked as deleted for their age"
+                "{marked} more are marked as deleted because of their age"
             )),
         "{says}"
     );
@@ -168,7 +168,7 @@ async fn a_young_event_that_is_marked_as_deleted_for_its_age_is_missed_and_an_ol
     let says = String::from_utf8_lossy(&excused.stderr).into_owned();
     assert!(
         excused.status.success()
-            && says.contains("0 are there, unchanged; 1 may have been deleted for their age"),
+            && says.contains("0 exist unchanged; 1 may have been deleted because of their age"),
         "{says}"
     );
 }

@@ -105,7 +105,7 @@ async fn a_lost_ban_that_lasts_longer_replaces_a_shorter_one_and_never_shortens_
     assert_eq!(
         lost.of("ana", "ban_expires_at").await,
         None,
-        "ana is banned for ever\n{says}"
+        "ana is banned without end\n{says}"
     );
     assert_eq!(
         lost.of("bob", "ban_expires_at").await,

@@ -1,4 +1,4 @@
-//! `audit list`, `audit tail` and `audit export`: the events themselves.
+//! `audit list`, `audit tail` and `audit export`: prints events.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use crate::flows::audit::read_audit::{self, Entry, Filter};
 use crate::flows::permit::Permitted;
 use crate::model::kernel::time::Timestamp;
 
-/// How often `tail` looks.
+/// How often `tail` asks for new events.
 const LOOK: Duration = Duration::from_secs(1);
-/// How late a transaction may be seen.
+/// The longest time between an event and its visibility, because a transaction commits later.
 const OVERLAP: Duration = Duration::from_secs(30);
 
-/// Which events `audit list` prints.
+/// The filter of `audit list`.
 pub(super) struct Wanted {
     pub(super) user: Option<String>,
     pub(super) kind: Option<String>,
@@ -25,7 +25,7 @@ pub(super) struct Wanted {
     pub(super) limit: u32,
 }
 
-/// `audit list`.
+/// Runs the command `audit list`.
 pub(super) async fn list(app: &App, wanted: Wanted, output: Output) -> Result<()> {
     let Wanted {
         user,
@@ -55,10 +55,10 @@ pub(super) async fn list(app: &App, wanted: Wanted, output: Output) -> Result<()
     Ok(())
 }
 
-/// `audit tail`: prints events as they come, until it is stopped.
+/// Runs `audit tail`: prints events as they come, until it is stopped.
 pub(super) async fn tail(app: &App) -> Result<()> {
-    // Of two that write at once the later may be seen first: the last seconds are looked at
-    // again, and nothing is printed twice.
+    // Of two concurrent transactions the later event may become visible first: the last seconds are
+    // read again, and no event is printed twice.
     let mut seen = HashSet::new();
     let mut from = app.now();
     loop {
@@ -72,7 +72,7 @@ pub(super) async fn tail(app: &App) -> Result<()> {
     }
 }
 
-/// `audit export`.
+/// Runs the command `audit export`.
 pub(super) async fn export(app: &App, age: Option<Duration>) -> Result<()> {
     let mut place = (
         age.map_or(Timestamp(0), |time| app.now() - time),
@@ -95,7 +95,7 @@ pub(super) async fn export(app: &App, age: Option<Duration>) -> Result<()> {
     }
 }
 
-/// Everything from a moment on, oldest first.
+/// Returns all events from a time on, oldest first.
 async fn since(app: &App, from: Timestamp) -> Result<Vec<Entry>> {
     let mut all = Vec::new();
     let mut place = (from, String::new());

@@ -1,4 +1,4 @@
-//! `audit …`: read the trail, follow it, write it out, prove it.
+//! `audit …`: lists, follows, exports and verifies the audit trail.
 
 mod events;
 mod reapply;
@@ -24,19 +24,20 @@ pub(super) enum Audit {
         after_help = "Example:\n  countersign audit list --user ana@example.com --kind session. --since 7d"
     )]
     List {
-        /// Only what concerns this user, by address or id; the id also of one who is deleted
+        /// Only events that concern this user, by email address or id; the id also finds a deleted
+        /// user
         #[arg(long)]
         user: Option<String>,
-        /// Only this kind, or all that begin so
+        /// Only this kind of event, or all kinds with this prefix
         #[arg(long)]
         kind: Option<String>,
-        /// Only what is not older than so long
+        /// Only events that are not older than this
         #[arg(long, value_name = "TIME", value_parser = super::duration)]
         since: Option<Duration>,
-        /// At most so many
+        /// The greatest number of events to list
         #[arg(long, default_value_t = 100)]
         limit: u32,
-        /// How to print
+        /// Output format
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
@@ -44,36 +45,36 @@ pub(super) enum Audit {
     Tail,
     /// Print every event, oldest first, one JSON object a line
     Export {
-        /// Only what is not older than so long
+        /// Only events that are not older than this
         #[arg(long, value_name = "TIME", value_parser = super::duration)]
         since: Option<Duration>,
     },
-    /// Recompute every chain: an event that was taken out, changed or moved shows
+    /// Recompute every chain, which finds events that were removed, changed or moved
     #[command(
-        after_help = "A chain is checked up to the end that the database itself notes. One who can write the database may cut off the last events together\n\
-        with that note, or take away a whole chain: compare with a copy that was kept elsewhere.\n\n\
+        after_help = "A chain is checked up to the end that the database itself has recorded. An attacker who can write to the database can remove the last\n\
+        events together with that record, or a whole chain: compare with a copy that was kept elsewhere.\n\n\
         Examples:\n  countersign audit verify --against export.jsonl\n  countersign audit verify --against countersign.log"
     )]
     Verify {
-        /// Compare with an earlier `audit export`, or with a log in JSON, which holds the ends of
-        /// the chains
+        /// Compare with an earlier `audit export`, or with a log in JSON, which contains the ends
+        /// of the chains
         #[arg(long, value_name = "FILE")]
         against: Option<PathBuf>,
     },
-    /// After a failover or a restore: do again what the database has lost, from an export kept
-    /// elsewhere
+    /// After a failover or a restore: repeat what the database has lost, from an export that was
+    /// kept elsewhere
     #[command(
-        after_help = "Sign-outs, revocations, bans, roles, deletions, blocked networks and revoked keys are done again. Passwords, addresses and new accounts are not in\n\
-        the trail: what cannot be done again is listed. What was decided after a lost event stands. An export with a line that does not fit its chain is\n\
-        refused. A second run does nothing more.\n\nExample:\n  countersign audit reapply export.jsonl --dry-run"
+        after_help = "Sign-outs, revocations, bans, roles, deletions, blocked networks and revoked keys are repeated. Passwords, email addresses and new accounts\n\
+        are not in the audit trail: what cannot be repeated is listed. Decisions that were made after a lost event stand. An export with a line\n\
+        that does not fit its chain is refused. A second run does nothing more.\n\nExample:\n  countersign audit reapply export.jsonl --dry-run"
     )]
     Reapply {
-        /// As `audit export` wrote it
+        /// A file that `audit export` has written
         export: PathBuf,
-        /// Say what would be done and write nothing
+        /// Show what would be done and write nothing
         #[arg(long)]
         dry_run: bool,
-        /// Do not ask
+        /// Skip the confirmation prompt
         #[arg(long)]
         yes: bool,
     },

@@ -1,5 +1,5 @@
-//! `audit reapply`: do again what a database has lost, from an export kept elsewhere, and say what an
-//! operator has to do by hand.
+//! `audit reapply`: repeats what a database has lost, from an export that was kept elsewhere, and
+//! lists what an operator has to do by hand.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ pub(super) async fn reapply(app: &App, export: &Path, dry_run: bool, yes: bool) 
     let parsed = lines.enumerate().map(|(n, line)| {
         Exported::parse(line).ok_or_else(|| {
             Failure::Refused(format!(
-                "line {} of {} is no event of an export; nothing was done",
+                "line {} of {} is not an event of an export; nothing was done",
                 n + 1,
                 export.display()
             ))
@@ -26,7 +26,7 @@ pub(super) async fn reapply(app: &App, export: &Path, dry_run: bool, yes: bool) 
     if !dry_run {
         ask::confirm(
             &format!(
-                "Do again what this database has lost of the {} events in {}?",
+                "Repeat what this database has lost of the {} events in {}?",
                 events.len(),
                 export.display()
             ),
@@ -42,7 +42,7 @@ pub(super) async fn reapply(app: &App, export: &Path, dry_run: bool, yes: bool) 
     }
     if !faults.is_empty() {
         return Err(Failure::Refused(format!(
-            "{} is not what was exported: {} fault(s). Nothing was done",
+            "{} differs from what was exported: {} fault(s). Nothing was done",
             export.display(),
             faults.len()
         )));
@@ -53,7 +53,10 @@ pub(super) async fn reapply(app: &App, export: &Path, dry_run: bool, yes: bool) 
             Outcome::Done(words) => ("done", words.clone()),
             Outcome::Partly(words) => ("partly", words.clone()),
             Outcome::Already => ("already", "nothing to do".to_owned()),
-            Outcome::DecidedAnew(at) => ("not done", format!("decided anew at {at}, which stands")),
+            Outcome::DecidedAnew(at) => (
+                "not done",
+                format!("decided anew at {at}; that decision stands"),
+            ),
             Outcome::NotPossible(words) => ("not possible", words.clone()),
         };
         changed += usize::from(matches!(

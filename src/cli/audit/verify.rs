@@ -1,4 +1,4 @@
-//! `audit verify`: recompute every chain, and compare it with what was kept elsewhere.
+//! `audit verify`: recomputes every chain, and compares it with a copy that was kept elsewhere.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ pub(super) async fn verify(app: &App, against: Option<&Path>) -> Result<()> {
     }
     let marked = if report.marked > 0 {
         format!(
-            " ({} more are marked as deleted for their age)",
+            " ({} more are marked as deleted because of their age)",
             report.marked
         )
     } else {
@@ -41,31 +41,31 @@ pub(super) async fn verify(app: &App, against: Option<&Path>) -> Result<()> {
     }
     if report.events == 0 {
         return Err(Failure::Refused(
-            "there is no audit event: nothing was verified".into(),
+            "there are no audit events, so nothing was verified".into(),
         ));
     }
     output::note(&format!(
-        "{summary}: each event fits the one before it, up to the end that the database notes."
+        "{summary}: each event fits the one before it, up to the end that the database has recorded."
     ));
     output::note(&match compared {
         Some((path, found)) => {
-            let excused = if found.excused > 0 { format!("; {} may have been deleted for their age (audit.retention)", found.excused) } else { String::new() };
+            let excused = if found.excused > 0 { format!("; {} may have been deleted because of their age (audit.retention)", found.excused) } else { String::new() };
             let (total, there) = (found.there + found.excused, found.there);
-            format!("Of {total} event(s) named in {} {there} are there, unchanged{excused}. Later events may have been cut off.", path.display())
+            format!("Of {total} event(s) named in {} {there} exist unchanged{excused}. Later events may have been cut off.", path.display())
         }
-        None => "Events cut off together with that note, or a whole chain taken away, do not show: compare with a copy (--against FILE).".to_owned(),
+        None => "Events that were cut off together with that record, and a whole chain that was removed, are not found this way: compare with a copy (--against FILE).".to_owned(),
     });
     Ok(())
 }
 
-/// The events that an export names, or the ends of chains in a log; other lines of a log are passed
-/// over.
+/// Returns the events that an export names, or the ends of chains in a log; skips other lines of a
+/// log.
 fn known_in(path: &Path) -> Result<Vec<Known>> {
     let text = read(path)?;
     let found: Vec<Known> = text.lines().filter_map(Known::parse).collect();
     if found.is_empty() {
         return Err(Failure::Refused(format!(
-            "{} names no audit event: there is nothing to compare with",
+            "{} does not contain any audit event to compare with",
             path.display()
         )));
     }

@@ -1,4 +1,4 @@
-//! What `keys …` can be told.
+//! The arguments of `keys …`.
 
 use std::path::PathBuf;
 
@@ -19,26 +19,26 @@ pub(in crate::cli) enum Format {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum As {
-    /// Signs next
+    /// A key that signs next
     #[default]
     Standby,
-    /// Only verifies tokens that it signed elsewhere
+    /// A key that only verifies tokens that it signed elsewhere
     Retired,
 }
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Keys {
-    /// List keys: kid, algorithm, state, since when, when they leave the JWKS; as a table also the
-    /// master keys and which processes hold them
+    /// List keys: kid, algorithm, state, times, when they leave the JWKS; the table also shows the
+    /// master keys and which processes have loaded them
     List {
-        /// Revoked and removed keys too
+        /// Include revoked and removed keys
         #[arg(long)]
         all: bool,
-        /// How to print
+        /// Output format
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
-    /// Let the standby key sign from now on
+    /// Sign with the standby key from now on
     #[command(
         after_help = "Examples:\n  countersign keys rotate --dry-run\n  countersign keys rotate --compromised --yes    the master key or the database with it leaked"
     )]
@@ -47,44 +47,44 @@ pub(in crate::cli) enum Keys {
         /// fetch again
         #[arg(long)]
         compromised: bool,
-        /// Do not wait until every verifier can have seen the standby key
+        /// Do not wait until every verifier can have fetched the standby key
         #[arg(long)]
         force: bool,
         /// Print the plan and write nothing
         #[arg(long)]
         dry_run: bool,
-        /// Do not ask
+        /// Skip the confirmation prompt
         #[arg(long)]
         yes: bool,
-        /// How to print
+        /// Output format
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
-    /// Take a leaked key out of the JWKS at once; the standby key takes over
+    /// Remove a leaked key from the JWKS at once; the standby key replaces it
     Revoke {
-        /// The key
+        /// Id (kid) of the key
         // One thumbprint in 64 begins with a hyphen.
         #[arg(allow_hyphen_values = true)]
         kid: String,
-        /// Why; kept with the key
+        /// The reason; stored with the key
         #[arg(long)]
         reason: String,
         /// Print the plan and write nothing
         #[arg(long)]
         dry_run: bool,
-        /// Do not ask
+        /// Skip the confirmation prompt
         #[arg(long)]
         yes: bool,
-        /// How to print
+        /// Output format
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
     /// Print the public keys; private keys are never exported
     Export {
-        /// Required, so that nobody expects more
+        /// Required, to make clear that private keys are not exported
         #[arg(long, required = true)]
         public: bool,
-        /// Which form
+        /// Format of the keys
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
@@ -92,48 +92,48 @@ pub(in crate::cli) enum Keys {
     Import {
         /// The file; - for standard input
         file: PathBuf,
-        /// What it becomes
+        /// The state of the imported key
         #[arg(long = "as", value_enum, default_value_t)]
         state: As,
-        /// The kid you expect; refused if the key's thumbprint is another
+        /// The expected kid; refused if the thumbprint of the key differs
         #[arg(long, allow_hyphen_values = true)]
         kid: Option<String>,
         /// Print the plan and write nothing
         #[arg(long)]
         dry_run: bool,
-        /// How to print
+        /// Output format
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
-    /// List the processes that serve, and which master keys each of them holds
+    /// List the serving processes, and which master keys each has loaded
     Processes {
-        /// How to print
+        /// Output format
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
     /// Seal every private key under a new master key
     #[command(
-        after_help = "Give every replica the new key first as COUNTERSIGN_PREVIOUS_MASTER_KEY_FILE, then rewrap, then make it the master key and keep\nthe old one as the previous key for sessions.idle_ttl. Refused while a running process lacks the new key (`keys processes`). With --compromised\nthe old key is not accepted any more: everybody signs in again."
+        after_help = "Give every replica the new key first as COUNTERSIGN_PREVIOUS_MASTER_KEY_FILE, then rewrap, then make it the master key and keep\nthe old one as the previous key for sessions.idle_ttl. Refused while a running process lacks the new key (`keys processes`). With --compromised\nthe old key is not accepted any more: all users have to sign in again."
     )]
     Rewrap(rewrap::Arguments),
-    /// Give up everything that a lost master key sealed: new signing keys, everybody signs in again
-    /// (docs/operations.md)
+    /// Give up everything that a lost master key sealed: new signing keys replace the old ones, and
+    /// all users have to sign in again (docs/operations.md)
     Abandon {
         /// Required, so that the command is not mistaken for a rotation
         #[arg(long, required = true)]
         lost_master_key: bool,
-        /// Do not ask
+        /// Skip the confirmation prompt
         #[arg(long)]
         yes: bool,
-        /// How to print
+        /// Output format
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
-    /// Explain an access token: which key, which claims, valid or why not
+    /// Explain an access token: its key, its claims, and whether it is valid or why not
     Verify {
         /// The token; - for standard input
         token: String,
-        /// How to print
+        /// Output format
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },

@@ -1,5 +1,5 @@
-//! `keys rotate`, `keys revoke` and `keys import`: print the plan of a change, or do it and print
-//! what was done.
+//! `keys rotate`, `keys revoke` and `keys import`: prints the plan of a change, or applies it and
+//! prints what was done.
 
 use std::path::Path;
 
@@ -59,7 +59,7 @@ fn print_change(format: Output, changed: &Changed, written: bool) {
     });
     if let (Some(at), true) = (second, written) {
         output::note(&format!(
-            "A second rotation follows after {at}, for verifiers that fetch only when they meet an unknown kid."
+            "A second rotation follows after {at}, for verifiers that only fetch after an unknown kid."
         ));
     }
 }
@@ -77,7 +77,7 @@ pub(super) fn warn_young_standby(app: &App) {
     let age = app.now().since(standby.published_at);
     if age < needed {
         output::note(&format!(
-            "The standby key is published for {age:?} only: verifiers with caches may refuse its tokens for up to {:?}.",
+            "The standby key has been published for {age:?} only: verifiers with caches may refuse its tokens for up to {:?}.",
             needed.saturating_sub(age)
         ));
     }

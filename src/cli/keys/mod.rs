@@ -84,7 +84,7 @@ async fn act(app: &App, command: Keys) -> Result<()> {
             if !dry_run {
                 ask::confirm(
                     &format!(
-                        "Revoke {kid}? Tokens that it signed die as verifiers fetch the JWKS."
+                        "Revoke {kid}? Verifiers refuse its tokens as soon as they fetch the JWKS."
                     ),
                     yes,
                 )?;
@@ -119,7 +119,7 @@ async fn act(app: &App, command: Keys) -> Result<()> {
         Keys::Processes { output } => processes::list(app, output).await,
         Keys::Rewrap(arguments) => rewrap::run(app, arguments).await,
         Keys::Abandon { .. } => Err(Failure::Internal(
-            "the keys were loaded, and so the master key is not lost".into(),
+            "the keys were loaded, so the master key is not lost".into(),
         )),
         Keys::Verify { token, output } => verify(app, &token, output).await,
     }

@@ -1,4 +1,4 @@
-//! `users ban`, `unban`, `disable`, `enable` and `delete`: whether an account may sign in.
+//! `users ban`, `unban`, `disable`, `enable` and `delete`: change whether an account may sign in.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use crate::flows::session::manage_sessions;
 use crate::model::account::user::User;
 use crate::model::kernel::id::UserId;
 
-/// Whether a command asks before it does what it was told, and whether it does it.
+/// Whether a command asks for confirmation, and whether it only shows what it would do.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Caution {
     pub(super) dry_run: bool,
     pub(super) yes: bool,
 }
 
-/// `users ban`.
+/// Runs the command `users ban`.
 pub(super) async fn ban(
     app: &App,
     user: &str,
@@ -49,16 +49,16 @@ pub(super) async fn ban(
     .await?;
     let until = user
         .ban_expires_at
-        .map_or_else(|| "for ever".to_owned(), |end| format!("until {end}"));
+        .map_or_else(|| "without end".to_owned(), |end| format!("until {end}"));
     output::note(&format!("{} is banned {until}.", user.email));
     Ok(())
 }
 
-/// `users unban`.
+/// Runs the command `users unban`.
 pub(super) async fn unban(app: &App, user: &str, dry_run: bool) -> Result<()> {
     let user = manage_users::find(app, Permitted::as_operator(), user).await?;
     if dry_run {
-        output::note(&format!("{} would be let in again.", user.email));
+        output::note(&format!("The ban of {} would be lifted.", user.email));
         return Ok(());
     }
     administer_users::unban(app, Permitted::as_operator(), user.id, &operator()).await?;
@@ -66,39 +66,42 @@ pub(super) async fn unban(app: &App, user: &str, dry_run: bool) -> Result<()> {
     Ok(())
 }
 
-/// `users disable`.
+/// Runs the command `users disable`.
 pub(super) async fn disable(app: &App, user: &str, caution: Caution) -> Result<()> {
     let user = manage_users::find(app, Permitted::as_operator(), user).await?;
     let sessions = how_many(app, user.id).await?;
     if caution.dry_run {
         output::note(&format!(
-            "{} would be shut out and {sessions} would end.",
+            "{} would be disabled and {sessions} would end.",
             user.email
         ));
         return Ok(());
     }
     ask::confirm(
-        &format!("Shut {} out and end {sessions}?", user.email),
+        &format!("Disable {} and end {sessions}?", user.email),
         caution.yes,
     )?;
     set_disabled(app, &user, true).await
 }
 
-/// `users enable`.
+/// Runs the command `users enable`.
 pub(super) async fn enable(app: &App, user: &str, dry_run: bool) -> Result<()> {
     let user = manage_users::find(app, Permitted::as_operator(), user).await?;
     if dry_run {
-        output::note(&format!("{} would be let in again.", user.email));
+        output::note(&format!("{} would be enabled.", user.email));
         return Ok(());
     }
     set_disabled(app, &user, false).await
 }
 
-/// `users delete`.
+/// Runs the command `users delete`.
 pub(super) async fn delete(app: &App, user: &str, caution: Caution) -> Result<()> {
     let user = manage_users::find(app, Permitted::as_operator(), user).await?;
     if caution.dry_run {
-        output::note(&format!("{} would be deleted with everything.", user.email));
+        output::note(&format!(
+            "{} would be deleted with every session and account.",
+            user.email
+        ));
         return Ok(());
     }
     ask::confirm(
@@ -128,7 +131,7 @@ async fn set_disabled(app: &App, user: &User, disabled: bool) -> Result<()> {
     Ok(())
 }
 
-/// How many sessions the user has, in words; very many are not counted.
+/// Returns the number of the user's sessions, as text; very many are not counted exactly.
 async fn how_many(app: &App, user: UserId) -> Result<String> {
     let sessions = i64::try_from(
         manage_sessions::list_of_user(app, Permitted::as_operator(), user, manage_sessions::FIRST)

@@ -1,4 +1,4 @@
-//! `users update`, `set-password`, `set-role` and `set-metadata`: what an account says.
+//! `users update`, `set-password`, `set-role` and `set-metadata`: change fields of an account.
 
 use serde_json::{Map, Value};
 
@@ -8,12 +8,12 @@ use crate::flows::account::administer_users::{self, Changes};
 use crate::flows::account::{change_password, manage_users};
 use crate::flows::permit::Permitted;
 
-/// `users update`.
+/// Runs the command `users update`.
 pub(super) async fn update(app: &App, user: &str, changes: Changes, dry_run: bool) -> Result<()> {
     let user = manage_users::find(app, Permitted::as_operator(), user).await?;
     if changes.is_empty() {
         return Err(Failure::Usage(
-            "say what to change: --name, --email, --email-verified, --image".into(),
+            "give at least one of --name, --email, --email-verified, --image".into(),
         ));
     }
     if dry_run {
@@ -30,7 +30,7 @@ pub(super) async fn update(app: &App, user: &str, changes: Changes, dry_run: boo
     Ok(())
 }
 
-/// `users set-password`; the password is asked for.
+/// Runs `users set-password`, which asks for the password.
 pub(super) async fn set_password(app: &App, user: &str, dry_run: bool) -> Result<()> {
     let user = manage_users::find(app, Permitted::as_operator(), user).await?;
     let password = ask::password()?;
@@ -42,13 +42,13 @@ pub(super) async fn set_password(app: &App, user: &str, dry_run: bool) -> Result
     change_password::set_password(app, Permitted::as_operator(), &user, &password, &operator())
         .await?;
     output::note(&format!(
-        "{} has a new password and is signed out everywhere.",
+        "{} has a new password and was signed out on all devices.",
         user.email
     ));
     Ok(())
 }
 
-/// `users set-role`.
+/// Runs the command `users set-role`.
 pub(super) async fn set_role(app: &App, user: &str, role: String, dry_run: bool) -> Result<()> {
     let user = manage_users::find(app, Permitted::as_operator(), user).await?;
     manage_users::check_roles(app, &role)?;
@@ -66,7 +66,7 @@ pub(super) async fn set_role(app: &App, user: &str, role: String, dry_run: bool)
     Ok(())
 }
 
-/// `users set-metadata`.
+/// Runs the command `users set-metadata`.
 pub(super) async fn set_metadata(
     app: &App,
     user: &str,

@@ -1,4 +1,4 @@
-//! `users …`: a user is named by address or id.
+//! `users …`: commands for users, who are named by email address or id.
 
 mod access;
 mod arguments;

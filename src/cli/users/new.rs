@@ -1,4 +1,4 @@
-//! `users create` and `users invite`: new accounts.
+//! `users create` and `users invite`: create accounts.
 
 use crate::app::App;
 use crate::cli::{Failure, Output, Result, ask, operator, output};
@@ -9,7 +9,7 @@ use crate::model::kernel::origin::is_trusted_redirect;
 
 use super::print::show;
 
-/// `users create`; the password is asked for.
+/// Runs `users create`, which asks for the password.
 pub(super) async fn create(app: &App, new: New, dry_run: bool, output: Output) -> Result<()> {
     let new = New {
         password: Some(ask::password()?.to_string()),
@@ -17,7 +17,7 @@ pub(super) async fn create(app: &App, new: New, dry_run: bool, output: Output) -
     };
     if dry_run {
         manage_users::check_new(app, Permitted::as_operator(), &new).await?;
-        output::note("The user could be made. Nothing was written.");
+        output::note("The user could be created. Nothing was written.");
         return Ok(());
     }
     show(
@@ -28,11 +28,11 @@ pub(super) async fn create(app: &App, new: New, dry_run: bool, output: Output) -
     Ok(())
 }
 
-/// `users invite`.
+/// Runs the command `users invite`.
 pub(super) async fn invite(app: &App, invitation: Invitation, dry_run: bool) -> Result<()> {
     if !is_trusted_redirect(&invitation.redirect, &app.config.server.trusted_origins) {
         return Err(Failure::Usage(format!(
-            "{}: neither a path of ours nor of an origin in server.trusted_origins",
+            "{}: neither a path of this service nor a URL of an origin in server.trusted_origins",
             invitation.redirect
         )));
     }

@@ -1,4 +1,4 @@
-//! `users list` and `users show`: accounts as they are printed.
+//! `users list` and `users show`: print accounts.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::flows::permit::Permitted;
 use crate::model::account::user::User;
 use crate::model::kernel::time::Timestamp;
 
-/// A page of those whose address holds a text, and who have a role.
+/// Returns a page of users whose email address contains a text, and who have a role.
 pub(super) async fn found(
     app: &App,
     search: Option<String>,

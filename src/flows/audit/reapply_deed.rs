@@ -229,7 +229,7 @@ async fn end_sessions(
     Ok(
         match lost_events::decided_since(app, event, kind.as_slice()).await? {
             Some(at) => Outcome::Done(format!(
-                "{many}{live} session(s) end; it was changed again at {at}, which stands"
+                "{many}{live} session(s) end; it was changed again at {at}, and that change stands"
             )),
             None => Outcome::Partly(format!("{many}{live} session(s) end; {remark}")),
         },

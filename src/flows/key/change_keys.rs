@@ -101,15 +101,9 @@ pub(in crate::flows) async fn apply(app: &App, request: KeyChange) -> Result<Cha
         .read(work!(conn => store::key::signing_keys::load(conn).await))
         .await?;
     // The schedule asks every minute: if nothing is due, nothing is written.
-    if request.import.is_none()
-        && plan(
-            app.now(),
-            &stored.ring(),
-            &app.config.keys.policy,
-            &request.operation,
-        )?
-        .is_empty()
-    {
+    let policy = &app.config.keys.policy;
+    let steps = plan(app.now(), &stored.ring(), policy, &request.operation)?;
+    if request.import.is_none() && steps.is_empty() {
         return Ok(Changed {
             steps: vec![],
             created: vec![],
@@ -119,7 +113,7 @@ pub(in crate::flows) async fn apply(app: &App, request: KeyChange) -> Result<Cha
     let change = Change {
         sealer: masters.current().clone(),
         spare: spare_pairs(app)?,
-        policy: app.config.keys.policy.clone(),
+        policy: policy.clone(),
         imported: request.import.is_some(),
         request,
     };

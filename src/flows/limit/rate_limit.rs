@@ -147,7 +147,7 @@ impl RateLimitCheck {
         Self::default().by_network(app, Rule::SignUp, &[], peer)
     }
 
-    /// Makes the check of a mail to an email address, whoever owns it: each purpose is counted
+    /// Makes the check of a mail to an email address, known or not: each purpose is counted
     /// separately, so that other mails do not use up an owner's resets.
     pub fn mail(app: &App, purpose: Purpose, email: &Email, peer: &Peer) -> Self {
         Self::of(

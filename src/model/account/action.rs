@@ -1,7 +1,7 @@
-//! What may be done to users, sessions and keys, and which field of a user needs which permission.
-//! Who holds a permission is decided in `permission`.
+//! What may be done to users, sessions and keys, and which permission each field of a user needs.
+//! `permission` decides who has a permission.
 
-/// Something that is done to other users.
+/// An action on other users or on the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are the texts")]
 pub enum Action {
@@ -26,7 +26,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// All of them.
+    /// Lists all actions, in the order of their declaration.
     pub const ALL: [Self; 18] = [
         Self::CreateUser,
         Self::ListUsers,
@@ -48,7 +48,7 @@ impl Action {
         Self::RotateKeys,
     ];
 
-    /// Whether it only looks.
+    /// Returns whether the action changes nothing.
     pub fn only_looks(self) -> bool {
         matches!(
             self,
@@ -56,7 +56,7 @@ impl Action {
         )
     }
 
-    /// The permission's name, as Better Auth's admin plugin has it: resource and action.
+    /// Returns the name of the permission, resource and action, as in Better Auth's admin plugin.
     pub fn permission(self) -> &'static str {
         match self {
             Self::CreateUser => "user:create",
@@ -81,7 +81,7 @@ impl Action {
     }
 }
 
-/// A field of a user that a request may set, on whichever path it comes.
+/// A field of a user that a request may set, on any path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are the texts")]
 pub enum Field {
@@ -96,7 +96,7 @@ pub enum Field {
 }
 
 impl Field {
-    /// All of them.
+    /// Lists all fields, in the order of their declaration.
     pub const ALL: [Self; 8] = [
         Self::Name,
         Self::Image,
@@ -108,7 +108,7 @@ impl Field {
         Self::Password,
     ];
 
-    /// What setting it on another user needs.
+    /// Returns the action that setting the field of another user needs.
     pub fn action(self) -> Action {
         match self {
             Self::Name | Self::Image => Action::UpdateUser,
@@ -121,7 +121,7 @@ impl Field {
         }
     }
 
-    /// Whether `user:create` includes giving a new user a first value of it.
+    /// Returns whether `user:create` includes setting the field of a new user.
     pub fn comes_with_creation(self) -> bool {
         matches!(
             self,
@@ -129,7 +129,7 @@ impl Field {
         )
     }
 
-    /// As the API and the audit trail call it.
+    /// Returns the name of the field in the API and the audit trail.
     pub fn name(self) -> &'static str {
         match self {
             Self::Name => "name",

@@ -1,6 +1,6 @@
-//! Who may do what; `action` lists the actions. The role `admin` holds every permission of this
-//! service but [`Action::ImpersonateAdmins`]; any other role holds what `[roles]` in the settings
-//! lists for it. Only an admin may change another admin.
+//! Permissions; `action` lists the actions. The role `admin` has every permission of this service
+//! except [`Action::ImpersonateAdmins`]; any other role has what `[roles]` in the settings lists
+//! for it. Only an admin may change another admin.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use super::action::Action;
 use super::user::{ADMIN, User};
 use crate::model::kernel::id::UserId;
 
-/// Known to clients of Better Auth's admin plugin, which asks for it; nothing here needs it.
+/// Clients of Better Auth's admin plugin know and request it; no action here needs it.
 const DELETE_SESSION: &str = "session:delete";
 
 /// The roles of the settings, each with its permissions.
 pub type Grants = [(String, Vec<String>)];
 
-/// The permissions that the settings give to these roles, sorted.
+/// Returns the permissions that the settings give to these roles, sorted.
 pub fn granted(roles: &[&str], grants: &Grants) -> BTreeSet<String> {
     grants
         .iter()
@@ -24,9 +24,9 @@ pub fn granted(roles: &[&str], grants: &Grants) -> BTreeSet<String> {
         .collect()
 }
 
-/// What a session may do: what the roles of its user allow. In a session in which one user acts as
-/// another these are the permissions that **both** hold, so that acting as another never adds to
-/// what the actor may do.
+/// What a session may do: what the roles of its user allow. In an impersonation session these are
+/// the permissions that **both** users have, so that impersonation never adds to what the admin may
+/// do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Powers {
     user: UserId,
@@ -38,7 +38,7 @@ pub struct Powers {
 }
 
 impl Powers {
-    /// What a user may do in a session of their own.
+    /// Returns what a user may do in a session of their own.
     pub fn of(user: &User, grants: &Grants) -> Self {
         let granted = granted(&user.roles(), grants);
         let mut held = granted.clone();
@@ -60,10 +60,10 @@ impl Powers {
         }
     }
 
-    /// The same user's powers in a session in which the actor acts as the user.
+    /// Returns the powers of the user in a session in which the actor impersonates the user.
     #[must_use]
     pub fn within(self, actor: Self, grants: &Grants) -> Self {
-        // From here on nobody else can be acted as.
+        // In an impersonation session no further user can be impersonated.
         let chains = [
             Action::Impersonate.permission(),
             Action::ImpersonateAdmins.permission(),
@@ -90,23 +90,23 @@ impl Powers {
         }
     }
 
-    /// Whether the permission is held.
+    /// Returns whether the session has the permission.
     pub fn holds(&self, permission: &str) -> bool {
         self.held.contains(permission)
     }
 
-    /// Whether the action may be done.
+    /// Returns whether the action is allowed.
     pub fn allow(&self, action: Action) -> bool {
         self.holds(action.permission())
     }
 
-    /// Whether the session counts as an admin's.
+    /// Returns whether the session counts as an admin's.
     pub fn is_admin(&self) -> bool {
         self.admin
     }
 
-    /// Whether all of these comma-joined roles may be given: they allow nothing that is not held
-    /// here. Only an admin makes admins, and may give every role.
+    /// Returns whether all of these comma-joined roles may be given: they allow only what is
+    /// allowed here. Only an admin makes admins, and may give every role.
     pub fn may_give(&self, role: &str, grants: &Grants) -> bool {
         let roles: Vec<&str> = role.split(',').collect();
         self.admin
@@ -116,7 +116,7 @@ impl Powers {
                     .all(|permission| self.holds(permission))
     }
 
-    /// Whether these powers allow to act as the user.
+    /// Returns whether these powers allow impersonating the user.
     pub fn may_act_as(&self, target: &User, grants: &Grants) -> bool {
         let all_of_it = if target.is_admin() {
             self.allow(Action::ImpersonateAdmins)
@@ -126,28 +126,29 @@ impl Powers {
         self.allow(Action::Impersonate) && all_of_it
     }
 
-    /// The roles that count in this session.
+    /// Returns the roles that apply in this session.
     pub fn roles(&self) -> &[String] {
         &self.roles
     }
 
-    /// What the settings grant for them, sorted: the `permissions` of access tokens.
+    /// Returns the permissions that the settings give to them, sorted: `permissions` of access
+    /// tokens.
     pub fn granted(&self) -> impl Iterator<Item = &str> {
         self.granted.iter().map(String::as_str)
     }
 
-    /// What the user who really acts may do, where it is not the session's own user.
+    /// Returns the powers of the admin who acts; `None` in the user's own session.
     pub fn actor(&self) -> Option<&Self> {
         self.actor.as_deref()
     }
 
-    /// Whose powers these are.
+    /// Returns the user whose powers these are.
     pub fn user(&self) -> UserId {
         self.user
     }
 
-    /// An admin may give every role and so hold every permission of an application; of ours, what
-    /// is held.
+    /// Returns whether the powers cover a permission. An admin may give every role and so has every
+    /// permission of an application; of this service's permissions, the given ones.
     fn covers(&self, permission: &str) -> bool {
         self.holds(permission)
             || self.admin

@@ -1,49 +1,49 @@
-//! Checking the hash chain of one writer of the audit trail: a gap, an edit or a missing end is a
+//! Checks the hash chain of one writer of the audit trail: a gap, an edit or a missing end is a
 //! `Fault`.
 
 use super::event::Entry;
 
-/// What is wrong with a chain.
+/// A fault of a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// Events of a writer are not there.
+    /// Events of a writer are missing.
     Missing {
-        /// Whose.
+        /// The writer of the chain.
         writer: String,
-        /// The first.
+        /// The number of the first missing event.
         from: i64,
-        /// The last.
+        /// The number of the last missing event.
         to: i64,
     },
-    /// An event is not what was written, or does not stand where it was.
+    /// An event differs from what was written, or is not at its position.
     Altered {
-        /// Whose.
+        /// The writer of the chain.
         writer: String,
-        /// Where it stands.
+        /// The number of the event.
         sequence: i64,
-        /// Its id.
+        /// The id of the event.
         id: String,
     },
-    /// The front of a chain is marked as deleted because it was old, and the retention of the
-    /// settings does not explain that.
+    /// The beginning of a chain is marked as deleted because of its age, which the retention of the
+    /// settings does not explain.
     Unexplained {
-        /// Whose.
+        /// The writer of the chain.
         writer: String,
-        /// The last event that is marked so.
+        /// The number of the last event that is marked so.
         to: i64,
     },
-    /// A copy kept elsewhere holds an event that the database does not.
+    /// A copy that was kept elsewhere has an event that the database does not have.
     NotThere {
-        /// Whose.
+        /// The writer of the chain.
         writer: String,
-        /// Its place.
+        /// The number of the event.
         sequence: i64,
     },
-    /// A copy kept elsewhere holds another event at this place.
+    /// A copy that was kept elsewhere has another event with this number.
     Differs {
-        /// Whose.
+        /// The writer of the chain.
         writer: String,
-        /// Its place.
+        /// The number of the event.
         sequence: i64,
     },
 }
@@ -60,15 +60,18 @@ impl std::fmt::Display for Fault {
             Self::Unexplained { writer, to } => {
                 write!(
                     f,
-                    "events up to {to} of {writer} are marked as deleted for their age, which audit.retention does not explain"
+                    "events up to {to} of {writer} are marked as deleted because of their age, which audit.retention does not explain"
                 )
             }
             Self::NotThere { writer, sequence } => write!(
                 f,
-                "event {sequence} of {writer} is in the copy and not in the database"
+                "event {sequence} of {writer} is in the copy but not in the database"
             ),
             Self::Differs { writer, sequence } => {
-                write!(f, "event {sequence} of {writer} is not the one in the copy")
+                write!(
+                    f,
+                    "event {sequence} of {writer} differs from the one in the copy"
+                )
             }
             Self::Altered {
                 writer,
@@ -76,13 +79,13 @@ impl std::fmt::Display for Fault {
                 id,
             } => write!(
                 f,
-                "event {sequence} of {writer} ({id}) is not what was written"
+                "event {sequence} of {writer} ({id}) differs from what was written"
             ),
         }
     }
 }
 
-/// Walks a writer's chain, event by event in the order of their places.
+/// A walk through a writer's chain, event by event in the order of their numbers.
 #[derive(Debug, Clone)]
 pub struct Walk {
     writer: String,
@@ -91,7 +94,7 @@ pub struct Walk {
 }
 
 impl Walk {
-    /// From where the chain begins: after what was deleted because it was old.
+    /// Starts after the events that were deleted because of their age.
     pub fn from(writer: &str, sequence: i64, link: Option<[u8; 32]>) -> Self {
         Self {
             writer: writer.to_owned(),
@@ -100,10 +103,10 @@ impl Walk {
         }
     }
 
-    /// The next event; `link` is what stands beside it.
+    /// Checks the next event; `link` is the link in its row. Returns the faults.
     pub fn step(&mut self, entry: &Entry, link: Option<[u8; 32]>) -> Vec<Fault> {
         let mut faults = self.gap(entry.sequence);
-        // After a gap nobody knows the link before: what follows is held to what stands there.
+        // After a gap the previous link is unknown: the event is only checked against its own link.
         let expected = if faults.is_empty() {
             self.link.map(|previous| entry.expected_link(&previous))
         } else {
@@ -120,7 +123,7 @@ impl Walk {
         faults
     }
 
-    /// The end: the place of the last event that was written.
+    /// Checks the end of the chain: `sequence` is the number of the last event that was written.
     pub fn end(&self, sequence: i64) -> Vec<Fault> {
         self.gap(sequence + 1)
     }

@@ -1,5 +1,5 @@
-//! What is worth remembering, and the chain that shows a gap or an edit. Never holds a secret.
-//! Writing is `store::audit::events`'s business.
+//! Events of the audit trail, and the hash chain that reveals a gap or an edit. An event never
+//! contains a secret. `store::audit::events` writes them.
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -9,7 +9,7 @@ use crate::model::kernel::time::Timestamp;
 
 macro_rules! kinds {
     ($($kind:ident => $text:literal,)*) => {
-        /// What happened; the texts are an interface.
+        /// The kinds of events; their names are an interface.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         #[expect(missing_docs, reason = "the names are the texts")]
         pub enum Kind {
@@ -17,10 +17,10 @@ macro_rules! kinds {
         }
 
         impl Kind {
-            /// All of them.
+            /// Lists all kinds, in the order of their declaration.
             pub const ALL: &'static [Self] = &[$(Self::$kind,)*];
 
-            /// As stored.
+            /// Returns the name that is stored.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$kind => $text,)*
@@ -72,27 +72,27 @@ kinds! {
 }
 
 impl Kind {
-    /// As stored; `None` for any other text.
+    /// Parses a stored name; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.as_str() == text)
     }
 }
 
-/// Who did it, from where.
+/// Who acts, and from where.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Peer {
-    /// `user:ID`, `user` where nobody is known yet, `cli:NAME`, `schedule` or `process`.
+    /// `user:ID`, `user` before the user is known, `cli:NAME`, `schedule` or `process`.
     pub actor: String,
-    /// The client's address; empty if unknown.
+    /// The client's IP address; empty if unknown.
     pub ip_address: String,
-    /// Its user agent; empty if unknown.
+    /// The client's user agent; empty if unknown.
     pub user_agent: String,
-    /// The request that carried it; empty if none.
+    /// The id of the request; empty if there is none.
     pub request_id: String,
 }
 
 impl Peer {
-    /// An actor of the service itself, such as `schedule`, without a request.
+    /// Makes an actor of the service itself, such as `schedule`, without a request.
     pub fn named(actor: &str) -> Self {
         Self {
             actor: actor.to_owned(),
@@ -101,27 +101,27 @@ impl Peer {
     }
 }
 
-/// One event before it has its place in the chain.
+/// One event before it gets its position in the chain.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// Its own id.
+    /// The id of the event.
     pub id: EventId,
-    /// When.
+    /// The time of the event.
     pub at: Timestamp,
-    /// What.
+    /// What happened, by its kind.
     pub kind: Kind,
-    /// Who, from where.
+    /// Who acted, and from where.
     pub peer: Peer,
-    /// Whom it concerns.
+    /// The user whom it concerns.
     pub subject: Option<UserId>,
-    /// Which session it concerns.
+    /// The session that it concerns.
     pub session: Option<SessionId>,
-    /// Anything else; never a secret.
+    /// Further details; never a secret.
     pub detail: Map<String, Value>,
 }
 
-/// One event as it stands in the table: texts, so that one of a newer version or a spoilt one can
-/// be looked at too.
+/// One event as it is stored: texts, so that an event of a newer version or a damaged one can be
+/// read, too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the columns; `Event` says what they hold")]
 pub struct Entry {
@@ -137,13 +137,13 @@ pub struct Entry {
     pub user_agent: String,
     pub request_id: String,
     pub detail: String,
-    /// SHA-256, base64url.
+    /// SHA-256 of the event and the previous link, in base64url.
     pub link: String,
 }
 
 impl Entry {
-    /// The link that it should have: SHA-256 over the writer, the place, the link before and every
-    /// field, each with its length in front.
+    /// Computes the link that the event should have: SHA-256 of the writer, the number, the
+    /// previous link and every field, each preceded by its length.
     pub fn expected_link(&self, previous: &[u8; 32]) -> [u8; 32] {
         let fields: [&str; 10] = [
             &self.writer,
@@ -170,7 +170,7 @@ impl Entry {
 }
 
 impl Event {
-    /// As it goes into the table; the link is still empty.
+    /// Returns the row for the table; its link is still empty.
     pub fn entry(&self, writer: &str, sequence: i64) -> Entry {
         Entry {
             id: self.id.to_string(),
@@ -189,7 +189,7 @@ impl Event {
         }
     }
 
-    /// The link in the writer's chain, at this place, after this link.
+    /// Computes the link at this number of the writer's chain, after the previous link.
     pub fn link(&self, writer: &str, sequence: i64, previous: &[u8; 32]) -> [u8; 32] {
         self.entry(writer, sequence).expected_link(previous)
     }

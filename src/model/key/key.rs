@@ -1,8 +1,8 @@
-//! The life of signing keys: standby → active → retired → gone, and revoked at any time.
+//! The life of signing keys: standby → active → retired → removed, and revoked at any time.
 //!
-//! Promise: no verifier ever meets a token whose key it could not already have. `plan` is pure: the
-//! schedule, the command line and start-up ask it the same question, so they cannot differ. Key
-//! material is `crypto`'s, applying a plan is `flows::rotate_keys`'s.
+//! Promise: no verifier ever meets a token whose key it could not have fetched before. `plan` is
+//! pure: the schedule, the command line and start-up use the same function, so they cannot differ.
+//! `crypto` holds key material, `flows::key::change_keys` applies a plan.
 
 use std::time::Duration;
 
@@ -10,23 +10,24 @@ use croner::Cron;
 
 use crate::model::kernel::time::Timestamp;
 
-/// Where a key is in its life.
+/// The state of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum State {
-    /// Signs; exactly one per algorithm.
+    /// Signs tokens; exactly one key of an algorithm.
     Active,
-    /// Published, will sign next.
+    /// Is published and will sign next.
     Standby,
-    /// Published until its last token is dead.
+    /// Is published until its last token has expired.
     Retired,
-    /// Out of the JWKS at once; only a tombstone is kept.
+    /// Was removed from the JWKS at once; only a tombstone is kept.
     Revoked,
-    /// Out of the JWKS after its time; only a tombstone is kept, so that its kid never returns.
+    /// Left the JWKS after its time; only a tombstone is kept, so that its kid cannot be used
+    /// again.
     Removed,
 }
 
 impl State {
-    /// As stored and printed.
+    /// Returns the name that is stored and printed.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -37,7 +38,7 @@ impl State {
         }
     }
 
-    /// As stored; `None` for any other text.
+    /// Parses a stored name; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         [
             Self::Active,
@@ -50,7 +51,7 @@ impl State {
         .find(|s| s.as_str() == text)
     }
 
-    /// Whether verifiers find the key in the JWKS.
+    /// Returns whether the JWKS contains the key.
     pub fn is_published(self) -> bool {
         match self {
             Self::Active | Self::Standby | Self::Retired => true,
@@ -59,54 +60,54 @@ impl State {
     }
 }
 
-/// The public half of a key's record.
+/// The public part of a key's record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
     /// RFC 7638 SHA-256 thumbprint of the public JWK.
     pub kid: String,
     /// Always `EdDSA` today; one algorithm per key.
     pub algorithm: String,
-    /// Where it is in its life.
+    /// The state of the key.
     pub state: State,
     /// When it entered the JWKS.
     pub published_at: Timestamp,
     /// When it began to sign.
     pub activated_at: Option<Timestamp>,
-    /// When it stopped.
+    /// When it stopped signing.
     pub retired_at: Option<Timestamp>,
     /// When it was revoked or removed.
     pub ended_at: Option<Timestamp>,
     /// Why it was revoked.
     pub reason: Option<String>,
-    /// The longest access TTL it ever signed with.
+    /// The longest lifetime of an access token that it ever signed.
     pub max_ttl: Duration,
 }
 
-/// All keys, and what the ring remembers beside them.
+/// All keys, and the bounds that are stored with them.
 #[derive(Debug, Clone, Default)]
 pub struct Ring {
     /// Published keys and tombstones.
     pub keys: Vec<Key>,
-    /// The second rotation of an emergency is due then.
+    /// When the second rotation after an emergency is due.
     pub rotate_after: Option<Timestamp>,
-    /// The largest `keys.verifier_cache` ever seen.
+    /// The largest value of `keys.verifier_cache` so far.
     pub verifier_cache: Duration,
 }
 
-/// What an operator may set, and the constants of the two inequalities.
+/// The settings of an operator, and the inputs of the two inequalities.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// When a rotation falls due, UTC.
+    /// The times of scheduled rotations, in UTC.
     pub rotation: Cron,
     /// `max-age` of the JWKS.
     pub jwks_max_age: Duration,
-    /// The longest cache among the verifiers.
+    /// The longest time that a verifier caches the JWKS.
     pub verifier_cache: Duration,
-    /// The longest access TTL that is signed now.
+    /// The longest lifetime of access tokens that are signed now.
     pub access_ttl: Duration,
 }
 
-/// Until every replica serves a change.
+/// The time until every replica serves a change.
 pub const PROPAGATION: Duration = Duration::from_secs(10);
 const FETCH: Duration = Duration::from_secs(5);
 const LEEWAY: Duration = Duration::from_secs(60);
@@ -114,18 +115,18 @@ const SKEW: Duration = Duration::from_secs(5);
 const SIGNER_LAG: Duration = Duration::from_secs(10);
 
 impl Policy {
-    /// Λ: a key is published at least so long before it signs.
+    /// Returns Λ, the shortest time for which a key is published before it signs.
     pub fn publish_before_use(&self, ring: &Ring) -> Duration {
         PROPAGATION + self.jwks_max_age + self.verifier_cache.max(ring.verifier_cache) + FETCH
     }
 
-    /// R: a key stays published at least so long after it signed last.
+    /// Returns R, the shortest time for which a key stays published after it last signed.
     pub fn keep_after_use(key: &Key) -> Duration {
         key.max_ttl + LEEWAY + SKEW + SIGNER_LAG
     }
 
     fn next_after(&self, then: Timestamp) -> Option<Timestamp> {
-        // The library keeps the digits below a second that it is given.
+        // The cron library keeps fractions of a second, so they are cut off before.
         let whole = Timestamp(then.seconds() * 1000);
         let next = self
             .rotation
@@ -136,7 +137,7 @@ impl Policy {
 }
 
 impl Key {
-    /// When a retired key leaves the JWKS.
+    /// Returns when a retired key leaves the JWKS; `None` in other states.
     pub fn leaves_at(&self) -> Option<Timestamp> {
         match self.state {
             State::Retired => self.retired_at.map(|at| at + Policy::keep_after_use(self)),
@@ -146,13 +147,13 @@ impl Key {
 }
 
 impl Ring {
-    /// The key in this state, if there is one.
+    /// Returns a key in this state, if there is one.
     pub fn in_state(&self, state: State) -> Option<&Key> {
         self.keys.iter().find(|k| k.state == state)
     }
 
-    /// When the active key gives way to the standby: the scheduled time, or the second rotation of
-    /// an emergency, but not before Λ.
+    /// Returns when the standby key replaces the active one: the scheduled time, or the second
+    /// rotation after an emergency, but not before Λ.
     pub fn next_rotation(&self, policy: &Policy) -> Option<Timestamp> {
         let scheduled = self
             .in_state(State::Active)

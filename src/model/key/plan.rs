@@ -1,73 +1,72 @@
-//! The key plan: which steps an operation takes on the ring of signing keys. Pure; `flows::key` applies
-//! the steps in one transaction.
+//! The key plan: which steps an operation takes on the ring of signing keys. A pure function;
+//! `flows::key` applies the steps in one transaction.
 
 use super::key::{Key, Policy, Ring, State};
 use crate::model::kernel::time::Timestamp;
 use crate::model::kernel::trusted_clock::ConfirmedNow;
 use std::time::Duration;
 
-/// What somebody asks of the ring.
+/// A requested operation on the key ring.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyOperation {
-    /// Make the keys that are missing and nothing else: what may be done by a clock that is not
-    /// confirmed.
+    /// Create missing keys and nothing else; this is allowed on a clock that is not confirmed.
     Missing,
-    /// Do what is due at this moment: also rotate and remove.
+    /// Do what is due at this time, including rotation and removal.
     Scheduled(ConfirmedNow),
-    /// Rotate now; inside Λ only with force.
+    /// Rotate now; within Λ only with force.
     Rotate {
-        /// Skip the waiting time.
+        /// Whether to skip the waiting time.
         force: bool,
     },
     /// The master key leaked: replace every key.
     ReplaceAll,
-    /// This key leaked.
+    /// This key leaked: revoke it.
     Revoke(String),
-    /// A key made elsewhere takes the standby's place.
+    /// A key that was made elsewhere replaces the standby key.
     ImportStandby,
 }
 
-/// One change. A plan's steps are applied in order, in one transaction.
+/// One step. The steps of a plan are applied in order, in one transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// A new key in this state.
+    /// Create a new key in this state.
     Create(State),
-    /// The standby begins to sign.
+    /// Let the standby key sign.
     Activate(String),
-    /// The key stops signing and stays published.
+    /// Stop signing with the key; it stays published.
     Retire(String),
-    /// The key leaves the JWKS at once and loses its private part.
+    /// Remove the key from the JWKS at once, with its private part.
     Revoke(String),
-    /// The key's time is over.
+    /// Remove the key, whose time has passed.
     Remove(String),
-    /// The second rotation of an emergency; `None` when it is done.
+    /// Set the time of the second rotation after an emergency; `None` when it was done.
     RotateAfter(Option<Timestamp>),
 }
 
-/// Why a wish was not granted.
+/// Why an operation was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// The standby is too young.
+    /// The standby key has not been published for long enough.
     #[error(
-        "the standby key is published for {age:?} only and verifiers may need {needed:?} to see it; wait until {ripe_at}, or use --force"
+        "the standby key has been published for {age:?} only and verifiers may need {needed:?} to fetch it; wait until {ripe_at}, or use --force"
     )]
     TooEarly {
-        /// How long it is published.
+        /// How long it has been published.
         age: Duration,
-        /// Λ.
+        /// Λ, the time that verifiers may need to fetch it.
         needed: Duration,
-        /// When it will do.
+        /// When it may sign.
         ripe_at: Timestamp,
     },
     /// No published key has this kid.
     #[error("no published key has the kid {0:?}; see `countersign keys list`")]
     UnknownKid(String),
-    /// There is nothing to rotate.
+    /// There is no key to rotate.
     #[error("there are no keys yet; `countersign serve` makes the first")]
     Empty,
 }
 
-/// Decides what to do; no steps: nothing is due.
+/// Decides the steps of an operation; returns no steps if nothing is due.
 pub fn plan(
     now: Timestamp,
     ring: &Ring,
@@ -189,8 +188,8 @@ fn plan_revocation(
                     }),
             );
             steps.push(Step::Create(State::Standby));
-            // Verifiers that refetch only on an unknown kid would trust the revoked key for ever:
-            // show them one soon.
+            // Verifiers that only fetch after an unknown kid would trust the revoked key without
+            // end: a second rotation shows them one soon.
             steps.push(Step::RotateAfter(Some(
                 now + policy.publish_before_use(ring),
             )));

@@ -1,10 +1,10 @@
-//! The networks that a client address belongs to, and what each of them is allowed: one IPv6
-//! customer holds a whole prefix, so limits count prefixes and not addresses.
+//! The networks that an IP address belongs to, and the limit of each: an IPv6 customer has a whole
+//! prefix, so limits count prefixes instead of addresses.
 
 use super::rate::{Quota, Rule};
 use std::net::{IpAddr, Ipv4Addr};
 
-/// How far the addresses reach that are counted together.
+/// The size of the network that is counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
     /// An IPv4 address, or the /64 of one link.
@@ -16,10 +16,10 @@ pub enum Reach {
 }
 
 impl Reach {
-    /// What a rule allows to addresses that reach so far. A customer has a quarter more than one of
-    /// the links, or, where failures cost ever more, twice as much: one host that guesses does not
-    /// at once hold up the rest of its home. Many share a site, as many share one IPv4 address
-    /// behind NAT.
+    /// Returns the limit of a rule for networks of this size. A customer has a quarter more than a
+    /// single link or, for limits with growing waits, twice as much, so that one host that guesses
+    /// does not at once delay the rest of its home. Many people share a site, as many share one
+    /// IPv4 address behind NAT.
     pub fn quota(self, rule: Rule, quota: Quota) -> Quota {
         let count = match (self, rule.grows()) {
             (Self::Link, _) => quota.count,
@@ -31,12 +31,12 @@ impl Reach {
     }
 }
 
-/// Whom a limit by network counts, the nearest first. IPv4 counts by address alone: a /24 has
-/// hundreds of customers who do not know each other. An IPv6 customer has at least 256 of the /64
-/// networks, and many have 65,536, so that each of them counts at three reaches.
+/// Returns the networks of an IP address that a limit counts, the smallest first. IPv4 is only
+/// counted by address, because a /24 has hundreds of unrelated customers. An IPv6 customer has at
+/// least 256 of the /64 networks, often 65,536, so three sizes are counted.
 pub fn networks(address: &str) -> Vec<(Reach, String)> {
     let Ok(ip) = address.parse::<IpAddr>() else {
-        // All whose address is not known are one.
+        // All clients whose IP address is not known count together.
         return vec![(Reach::Link, "unknown".into())];
     };
     match embedded(ip) {
@@ -55,8 +55,8 @@ pub fn networks(address: &str) -> Vec<(Reach, String)> {
     }
 }
 
-/// The IPv4 address inside an IPv6 address: mapped (`::ffff:192.0.2.1`), or translated on its way
-/// (`64:ff9b::192.0.2.1`, RFC 6052).
+/// Returns the IPv4 address inside an IPv6 address: mapped (`::ffff:192.0.2.1`), or translated on
+/// its way (`64:ff9b::192.0.2.1`, RFC 6052).
 pub(in crate::model) fn embedded(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(v6) => match v6.segments() {
@@ -69,14 +69,14 @@ pub(in crate::model) fn embedded(ip: IpAddr) -> IpAddr {
     }
 }
 
-/// The widest network of an address, from which one customer or one site may choose its addresses:
-/// the IPv4 address, or the IPv6 /48.
+/// Returns the widest network of an IP address, within which one customer or one site can choose
+/// its addresses: the IPv4 address, or the IPv6 /48.
 pub fn widest_network(address: &str) -> String {
     let mut networks = networks(address);
     networks.swap_remove(networks.len() - 1).1
 }
 
-/// The nearest network of an address.
+/// Returns the smallest network of an IP address.
 pub fn network(address: &str) -> String {
     networks(address).swap_remove(0).1
 }

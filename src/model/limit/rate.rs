@@ -1,7 +1,7 @@
-//! How often something may be done, decided purely. Two paces: a steady one (the generic cell rate
-//! algorithm: a burst, then one by one), and one for guessing, where after some free failures every
-//! further one costs twice the wait of the one before, up to a quarter of an hour and no longer: a
-//! stranger can slow an owner down, never lock one out.
+//! Rate limits, as pure functions. There are two kinds: a steady pace (the generic cell rate
+//! algorithm: a burst, then one by one), and a growing wait for guesses: after some free failures
+//! every further one doubles the wait, up to a quarter of an hour, so that a stranger can delay the
+//! owner of an account but never lock the owner out.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -9,23 +9,23 @@ use std::time::Duration;
 use crate::model::kernel::time::Timestamp;
 use crate::model::session::refresh::MAX_CLOCK_SKEW;
 
-/// The first wait of the growing pace; it doubles.
+/// The first wait after a failure that is not free; each further one doubles it.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// Its longest.
+/// The longest wait after a failure.
 const LAST_WAIT: Duration = Duration::from_secs(15 * 60);
 
-/// So many in so long, written `5/15m`.
+/// A limit of `count` in `period`, written `5/15m`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
-    /// At least one.
+    /// The allowed number, at least one.
     pub count: u32,
-    /// In which time.
+    /// The period of the limit.
     pub period: Duration,
 }
 
-/// The text is no quota.
+/// The text is not a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("write how many in how long, such as 5/15m, or off")]
+#[error("write a number and a period, such as 5/15m, or off")]
 pub struct InvalidQuota;
 
 impl FromStr for Quota {
@@ -49,38 +49,38 @@ impl FromStr for Quota {
     }
 }
 
-/// What is limited. The name is part of keys and of the `RateLimit` field.
+/// What is limited. The name is part of keys and of the header `RateLimit`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
-    /// Failed passwords of an account from a network.
+    /// Failed passwords of an account from one network.
     SignIn,
-    /// The same from a device that has signed in to the account before: what strangers do does not
-    /// count here.
+    /// Failed passwords from a device that has signed in to the account before; those of strangers
+    /// do not count here.
     SignInDevice,
-    /// The same from all such devices together.
+    /// Failed passwords from all such devices together.
     SignInDevices,
-    /// A password asked for once more, in one session.
+    /// The password of a signed-in user, asked for again in one session.
     Confirm,
-    /// Failed passwords of an account from everywhere.
+    /// Failed passwords of an account from all networks together.
     SignInAccount,
-    /// Failed passwords from a network.
+    /// Failed passwords from one network.
     SignInNetwork,
-    /// Sign-ins of an account from a network that succeed: each opens a session.
+    /// Successful sign-ins of an account from one network; each opens a session.
     SignInSuccess,
-    /// New accounts from a network.
+    /// New accounts from one network.
     SignUp,
-    /// Mails to an address.
+    /// Requests for mails to an email address.
     MailAddress,
-    /// Mails of one kind that go to an address, whatever asked for them.
+    /// Mails of one kind to an email address, whatever caused them.
     MailRecipient,
-    /// Mails asked for from a network.
+    /// Requests for mails from one network.
     MailNetwork,
-    /// Access tokens made for a session cookie.
+    /// Access tokens that are minted for a session.
     Mint,
 }
 
 impl Rule {
-    /// All of them.
+    /// Lists all rules, in the order of their declaration.
     pub const ALL: [Self; 12] = [
         Self::SignIn,
         Self::SignInDevice,
@@ -96,7 +96,7 @@ impl Rule {
         Self::Mint,
     ];
 
-    /// Its name.
+    /// Returns the name of the rule.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::SignIn => "sign-in",
@@ -132,18 +132,19 @@ impl Rule {
     }
 }
 
-/// What is remembered of a key.
+/// The stored state of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct State {
-    /// How many in a row.
+    /// The number of failures in a row.
     pub level: i64,
-    /// Growing: when the next one may come. Steady: when the bucket is full again.
+    /// For growing waits: when the next attempt is allowed. For a steady pace: when the full burst
+    /// is available again.
     pub free_at: Timestamp,
-    /// Nothing is remembered from then on.
+    /// When the state can be forgotten.
     pub expires_at: Timestamp,
 }
 
-/// One more: the state after it, or how long to wait.
+/// Counts one more; returns the state after it, or `Err` with the time to wait.
 pub fn decide(
     rule: Rule,
     quota: Quota,
@@ -161,9 +162,10 @@ pub fn decide(
 fn grow(quota: Quota, state: Option<State>, now: Timestamp) -> Result<State, Duration> {
     if let Some(state) = state {
         let (left, most) = (state.free_at.since(now), wait_after(quota, state.level));
-        // Further away than this count ever costs, it was written by a clock that was ahead, and
-        // nobody knows how much of the wait is left: the count stands and the next one may come.
-        // Replicas are a little apart: what one of them wrote is cut to what the count costs.
+        // If it is further away than this count can cause, it was written by a clock that was
+        // ahead, and the rest of the wait is unknown: the count stays and the next attempt is
+        // allowed. Clocks of replicas differ a little: what one of them wrote is cut to what the
+        // count can cause.
         if !left.is_zero() && !most.is_zero() && left <= most + MAX_CLOCK_SKEW {
             return Err(left.min(most));
         }
@@ -177,7 +179,7 @@ fn grow(quota: Quota, state: Option<State>, now: Timestamp) -> Result<State, Dur
     })
 }
 
-/// What so many failures cost.
+/// Returns the wait after this many failures.
 fn wait_after(quota: Quota, level: i64) -> Duration {
     u32::try_from(level - i64::from(quota.count)).map_or(Duration::ZERO, |beyond| {
         FIRST_WAIT
@@ -200,8 +202,8 @@ fn steadily(quota: Quota, state: Option<State>, now: Timestamp) -> Result<State,
     })
 }
 
-/// When the bucket is full again. An empty one takes its whole period: a time beyond that was
-/// written by a clock that was ahead and says nothing.
+/// Returns when the full burst is available again. An empty burst takes the whole period: a later
+/// time was written by a clock that was ahead and is ignored.
 fn full_at(quota: Quota, state: State, now: Timestamp) -> Timestamp {
     let debt = state.free_at.since(now);
     if debt > quota.period + MAX_CLOCK_SKEW {
@@ -211,12 +213,12 @@ fn full_at(quota: Quota, state: State, now: Timestamp) -> Timestamp {
     }
 }
 
-/// The time that one costs at the steady pace.
+/// Returns the time for one unit at the steady pace.
 fn every(quota: Quota) -> Duration {
     (quota.period / quota.count).max(Duration::from_millis(1))
 }
 
-/// After a success; `None`: nothing is left to remember.
+/// Returns the state after a success; `None` if nothing has to be stored.
 pub fn reset(rule: Rule, quota: Quota, state: State, now: Timestamp) -> Option<State> {
     if rule.grows() {
         None
@@ -273,7 +275,7 @@ mod tests {
         );
         let early = decide(Rule::SignIn, FIVE, state, now + Duration::from_secs(0))
             .map(|s| s.free_at.since(now));
-        assert_eq!(early, Ok(LAST_WAIT), "at the very end it is free");
+        assert_eq!(early, Ok(LAST_WAIT), "at the end of the wait it is allowed");
         assert_eq!(
             decide(
                 Rule::SignIn,
@@ -286,7 +288,7 @@ mod tests {
             ),
             Err(FIRST_WAIT)
         );
-        // A quarter of an hour of quiet, and everything is forgotten.
+        // After a quarter of an hour without attempts, everything is forgotten.
         let later = now + FIVE.period;
         assert_eq!(
             decide(Rule::SignIn, FIVE, state, later).map(|s| (s.level, s.free_at)),
@@ -296,13 +298,13 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_looked_at_is_given_back_and_the_failures_before_it_stand() {
+    fn an_attempt_that_was_not_evaluated_is_refunded_and_earlier_failures_count() {
         let now = Timestamp(1_000_000);
         let mut state = None;
         for _ in 0..4 {
             state = decide(Rule::SignIn, FIVE, state, now).ok();
         }
-        // However often the service was too busy: the fifth try costs a second, as it did before.
+        // However often the service was too busy: the fifth attempt costs a second, as before.
         for _ in 0..100 {
             let charged = decide(Rule::SignIn, FIVE, state, now).unwrap();
             assert_eq!(charged.free_at.since(now), FIRST_WAIT);
@@ -356,8 +358,8 @@ mod tests {
         );
     }
 
-    /// Many, each as soon as it may come, until one is refused: what is remembered then, and when
-    /// that is.
+    /// Counts many, each as soon as it is allowed, until one is refused; returns the state and that
+    /// time.
     fn exhaust(rule: Rule, mut now: Timestamp) -> (State, Timestamp) {
         let mut state = None;
         for _ in 0..40 {
@@ -373,10 +375,10 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_jumped_ahead_and_back_makes_nobody_wait_longer_than_the_rule_does() {
+    fn a_clock_that_jumped_ahead_and_back_lengthens_no_wait_beyond_the_rule() {
         let now = Timestamp(1_795_219_200_000);
         for rule in Rule::ALL {
-            // How long one who is refused waits at most by a clock that never jumped.
+            // The longest wait of a refused client by a clock that never jumped.
             let (state, then) = exhaust(rule, now);
             let usual = decide(rule, FIVE, Some(state), then).expect_err("refused");
             for jump in
@@ -385,7 +387,7 @@ mod tests {
                 let (state, then) = exhaust(rule, now + jump);
                 let set_back = then - jump;
                 let mut at = set_back;
-                // A client does as it is told: it waits and comes again.
+                // The client follows the answer: it waits and tries again.
                 while let Err(wait) = decide(rule, FIVE, Some(state), at) {
                     assert!(
                         wait <= LAST_WAIT.max(FIVE.period),

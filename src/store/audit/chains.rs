@@ -3,22 +3,23 @@
 use crate::model::kernel::time::Timestamp;
 use crate::store::{Conn, Result, on, parse_hash};
 
-/// A chain's ends: what was written last, and what was deleted last because it was old.
+/// The ends of a chain: the last event that was written, and the last one that was deleted because
+/// of its age.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chain {
-    /// Whose.
+    /// The writer of the chain.
     pub writer: String,
-    /// The place of the last event; 0: nobody has noted it.
+    /// The number of the last event; 0 if it was never recorded.
     pub sequence: i64,
-    /// Its link.
+    /// The link of that event.
     pub link: Option<[u8; 32]>,
-    /// The place of the last one that was deleted; 0: none was.
+    /// The number of the last deleted event; 0 if none was deleted.
     pub pruned_sequence: i64,
-    /// Its link.
+    /// The link of that deleted event.
     pub pruned_link: Option<[u8; 32]>,
 }
 
-/// Every chain, those too of which only events are left.
+/// Returns every chain, including those of which only events remain.
 pub async fn chains(conn: &mut Conn) -> Result<Vec<Chain>> {
     let rows: Vec<ChainRow> = on!(conn, c => sqlx::query_as(
         "SELECT writer, sequence, link, pruned_sequence, pruned_link FROM audit_chains
@@ -42,7 +43,7 @@ fn chain_of((writer, sequence, link, pruned_sequence, pruned_link): ChainRow) ->
     }
 }
 
-/// A chain's ends as they are now.
+/// Returns the present ends of a chain.
 pub async fn chain(conn: &mut Conn, writer: &str) -> Result<Option<Chain>> {
     let row: Option<ChainRow> = on!(conn, c => sqlx::query_as("SELECT writer, sequence, link, pruned_sequence, pruned_link FROM audit_chains WHERE writer = $1")
         .bind(writer).fetch_optional(c).await)?;
@@ -52,13 +53,13 @@ pub async fn chain(conn: &mut Conn, writer: &str) -> Result<Option<Chain>> {
 /// What the database has of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
-    /// Its link, where the event is there.
+    /// Its link, if the event exists.
     pub link: Option<String>,
-    /// Whether its place is in the front of a chain that was deleted for its age.
+    /// Whether its number is in the part of the chain that was deleted because of its age.
     pub is_pruned: bool,
 }
 
-/// Whether an event is there, or was deleted for its age.
+/// Returns whether an event exists, or was deleted because of its age.
 pub async fn held(
     conn: &mut Conn,
     at: Timestamp,
@@ -75,8 +76,8 @@ pub async fn held(
     })
 }
 
-/// Where every chain ends that has an event since then, and of which not everything was deleted for
-/// its age: writer, place, link.
+/// Returns the ends of the chains with an event since that time, unless all their events were
+/// deleted because of their age: writer, number, link.
 pub async fn ends(conn: &mut Conn, since: Timestamp) -> Result<Vec<(String, i64, String)>> {
     const SQL: &str = "SELECT writer, sequence, link FROM audit_chains
          WHERE pruned_sequence < sequence AND writer IN (SELECT writer FROM audit_events WHERE at >= $1) ORDER BY writer";

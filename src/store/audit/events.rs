@@ -1,5 +1,5 @@
-//! The audit trail: append-only, each writer's events a chain of hashes. Written in the transaction
-//! of what it records.
+//! The audit trail: append-only, the events of each writer form a chain of hashes. An event is
+//! written in the transaction of what it records.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::store::{Conn, Error, Result, hash_text, on, parse_hash};
 
 /// Appends an event to the writer's chain.
 pub async fn append(conn: &mut Conn, writer: &str, event: &Event) -> Result<()> {
-    // Connections that write side by side would fork one chain: each has its own.
+    // Connections that write concurrently would fork one chain, so each has its own.
     let writer = &conn
         .chain
         .map_or_else(|| writer.to_owned(), |chain| format!("{writer}.{chain}"));
@@ -49,8 +49,8 @@ pub async fn append(conn: &mut Conn, writer: &str, event: &Event) -> Result<()> 
     Ok(())
 }
 
-/// Where the writer's chain ends. Nobody else writes it, so the connection may remember it until
-/// something is rolled back.
+/// Returns the end of the writer's chain. No other process writes it, so the connection caches it
+/// until a rollback.
 async fn tail(conn: &mut Conn, writer: &str) -> Result<(i64, [u8; 32])> {
     if let Some(tail) = conn.audit_tail {
         return Ok(tail);
@@ -112,22 +112,22 @@ macro_rules! entries {
     };
 }
 
-/// What is looked for; what is not said is everything.
+/// A filter for events; `None` matches everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Whom it concerns.
+    /// The user whom the event concerns.
     pub subject: Option<String>,
-    /// Such as `session.created`, or `session.` for all that begin so.
+    /// A kind such as `session.created`, or a prefix such as `session.`.
     pub kind: Option<String>,
-    /// From this moment on.
+    /// Only events from this time on.
     pub since: Option<Timestamp>,
-    /// Only what stands after this place, oldest first; else the newest first.
+    /// Only events after this position, oldest first; otherwise the newest come first.
     pub after: Option<(Timestamp, String)>,
-    /// Only what stands before this place.
+    /// Only events before this position.
     pub before: Option<(Timestamp, String)>,
 }
 
-/// A page of what is looked for: by time, newest first, or oldest first after a place.
+/// Returns a page of events by time: newest first, or oldest first after a position.
 pub async fn list(conn: &mut Conn, filter: &Filter, limit: i64) -> Result<Vec<Entry>> {
     const BACKWARD: &str = entries!(
         "WHERE at >= $1 AND (at, id) < ($2, $3) AND ($4 = '' OR subject = $4) AND ($5 = '' OR substr(kind, 1, length($5)) = $5) ORDER BY at DESC, id DESC LIMIT $6"
@@ -155,14 +155,14 @@ pub async fn list(conn: &mut Conn, filter: &Filter, limit: i64) -> Result<Vec<En
     Ok(rows.into_iter().map(Entry::from).collect())
 }
 
-/// Writers of events that are older than `before`.
+/// Returns writers of events that are older than `before`.
 pub async fn writers_before(conn: &mut Conn, before: Timestamp, limit: i64) -> Result<Vec<String>> {
     let rows: Vec<(String,)> = on!(conn, c => sqlx::query_as("SELECT DISTINCT writer FROM (SELECT writer FROM audit_events WHERE at < $1 ORDER BY at, id LIMIT $2) old")
         .bind(before.0).bind(limit).fetch_all(c).await)?;
     Ok(rows.into_iter().map(|(writer,)| writer).collect())
 }
 
-/// The next events of a writer, in the order of their places, each with its link.
+/// Returns the next events of a writer, in the order of their numbers, each with its link.
 pub async fn of_writer(
     conn: &mut Conn,
     writer: &str,
@@ -178,8 +178,8 @@ pub async fn of_writer(
     Ok(rows.into_iter().map(with_link).collect())
 }
 
-/// Deletes up to `limit` of a writer's oldest events, if they are older than `keep`, and notes
-/// where the chain begins now; tells how many.
+/// Deletes up to `limit` of a writer's oldest events that are older than `keep`, and records where
+/// the chain begins now; returns how many.
 pub async fn prune(
     conn: &mut Conn,
     writer: &str,
@@ -187,8 +187,7 @@ pub async fn prune(
     keep: Duration,
     limit: i64,
 ) -> Result<u64> {
-    // One at a time for each chain: somebody slower must not say that it begins where it began
-    // before.
+    // Locked for each chain: a slower process must not record an earlier beginning afterwards.
     const FIND: &str = "SELECT writer FROM audit_chains WHERE writer = $1";
     const LOCKING: &str = "SELECT writer FROM audit_chains WHERE writer = $1 FOR UPDATE";
     if !crate::store::engine::clock::holds(conn, now).await? {
@@ -199,7 +198,7 @@ pub async fn prune(
     let noted: Option<(String,)> =
         on!(conn, c => sqlx::query_as(sql).bind(writer).fetch_optional(c).await)?;
     if noted.is_none() {
-        // One that an older version wrote beside this schema.
+        // A chain that an older version wrote with this schema.
         on!(conn, c => sqlx::query(
             "INSERT INTO audit_chains (writer, sequence, link, pruned_sequence, pruned_link)
              SELECT writer, sequence, link, 0, NULL FROM audit_events WHERE writer = $1 ORDER BY sequence DESC LIMIT 1 ON CONFLICT (writer) DO NOTHING")

@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_commit_waits_for_the_disk_if_anybody_in_it_does() {
+    async fn a_commit_waits_for_the_disk_if_any_piece_of_it_does() {
         let dir = tempfile::tempdir().unwrap();
         let options = SqliteConnectOptions::new()
             .filename(dir.path().join("x.db"))

@@ -1,5 +1,5 @@
-//! What of an ending is left to a background job: a note in `session_endings` for each, so that a
-//! process that dies loses nothing of it. The job does the oldest note piece by piece.
+//! The part of an ending that is left to a background job: a note in `session_endings` for each, so
+//! that nothing is lost if a process dies. The job handles the oldest note, piece by piece.
 
 use sqlx::FromRow;
 
@@ -13,18 +13,18 @@ use super::marks::{Kind, Scope, is_any_left, mark, mark_page};
 /// A user with more rows than this is deleted in pieces.
 const MANY: i64 = 500;
 
-/// How far a piece of the job's work got.
+/// The result of one piece of the job's work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece {
-    /// Nothing is left to do.
+    /// No work is left.
     Nothing,
-    /// Another process is at it.
+    /// Another process does the work.
     Elsewhere,
-    /// So many rows were written, and there may be more.
+    /// This many rows were written, and there may be more.
     Rows(usize),
 }
 
-/// What is left to be done of an ending.
+/// What remains to be done for an ending.
 #[derive(FromRow)]
 struct Note {
     id: String,
@@ -51,7 +51,7 @@ pub(super) async fn insert_note(
     Ok(())
 }
 
-/// Leaves the rows of a user whose sessions have ended, and then the user's own, to the job.
+/// Leaves the rows of a user whose sessions have ended, and then the user's own row, to the job.
 pub(in crate::store) async fn delete_later(
     conn: &mut Conn,
     user: UserId,
@@ -60,14 +60,14 @@ pub(in crate::store) async fn delete_later(
     insert_note(conn, cause.note[0], Kind::Deleted, Some(user), 0, cause, "").await
 }
 
-/// Whether a user has more rows in `sessions`, live or not, than are deleted at once.
+/// Returns whether a user has more rows in `sessions`, live or not, than are deleted at once.
 pub(in crate::store) async fn has_many_rows(conn: &mut Conn, user: UserId) -> Result<bool> {
     let (found,): (i64,) = on!(conn, c => sqlx::query_as("SELECT COUNT(*) FROM (SELECT id FROM sessions WHERE user_id = $1 LIMIT $2) found")
         .bind(user.to_string()).bind(MANY + 1).fetch_one(c).await)?;
     Ok(found > MANY)
 }
 
-/// Does the next piece, of at most `limit` rows, of the oldest ending that is not done.
+/// Does the next piece, of at most `limit` rows, of the oldest ending that is not complete.
 pub async fn do_piece(conn: &mut Conn, limit: i64) -> Result<Piece> {
     if conn.is_postgres() {
         const LEAD: &str = "SELECT pg_try_advisory_xact_lock(hashtextextended('countersign session_endings ' || current_schema(), 0)) AND $1";
@@ -108,7 +108,7 @@ pub async fn do_piece(conn: &mut Conn, limit: i64) -> Result<Piece> {
             if is_full(marked.len(), limit) {
                 (marked.len(), last, false)
             } else {
-                // At the end: what was passed over is looked for from the beginning.
+                // At the end, skipped rows are looked for from the beginning.
                 let scope = Scope { after: "", ..scope };
                 let is_done = !is_any_left(conn, &scope).await?;
                 (marked.len(), String::new(), is_done)
@@ -138,7 +138,7 @@ fn is_full(rows: usize, limit: i64) -> bool {
     i64::try_from(rows).is_ok_and(|rows| rows >= limit)
 }
 
-/// Deletes the next rows of a user behind an id; returns their ids.
+/// Deletes the next rows of a user after an id; returns their ids.
 async fn delete_rows(conn: &mut Conn, user: &str, after: &str, limit: i64) -> Result<Vec<String>> {
     const DELETE: &str = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE user_id = $1 AND id > $2 ORDER BY id LIMIT $3) RETURNING id";
     const SKIPPING: &str = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE user_id = $1 AND id > $2 ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED) RETURNING id";
@@ -148,7 +148,7 @@ async fn delete_rows(conn: &mut Conn, user: &str, after: &str, limit: i64) -> Re
     Ok(deleted.into_iter().map(|(id,)| id).collect())
 }
 
-/// Deletes the row of a user who was deleted, once no session is left; tells whether it is gone.
+/// Deletes the row of a deleted user once no session is left; returns whether it was deleted.
 async fn delete_empty_user(conn: &mut Conn, user: &str) -> Result<bool> {
     const DELETE: &str = "DELETE FROM users WHERE id = $1 AND deleted_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.user_id = users.id)";
     on!(conn, c => sqlx::query(DELETE).bind(user).execute(c).await.map(|_| ()))?;

@@ -1,7 +1,7 @@
-//! Ending sessions. Those of a user, or of everybody, end by their epoch (`epochs`): one row
-//! changes, and no session of them is served any more. Their rows are marked for whoever looks at
-//! the table (`marks`): the first ones in the same transaction, the others by a background job,
-//! piece by piece (`ending_notes`).
+//! Ends sessions. Those of a user, or of all users, end by their epoch (`epochs`): one row changes,
+//! and none of these sessions is served any more. Their rows are marked for readers of the table
+//! (`marks`): the first ones in the same transaction, the others by a background job, piece by
+//! piece (`ending_notes`).
 
 use crate::model::kernel::id::{EventId, SessionId, UserId};
 use crate::model::kernel::time::Timestamp;
@@ -12,58 +12,60 @@ use super::ending_notes::insert_note;
 use super::epochs::{in_force, raise_acting, raise_everybody, raise_of_user};
 use super::marks::{Kind, Rows, Scope, mark, mark_acting_in, mark_page, parse};
 
-/// How many rows a transaction marks before its answer.
+/// The number of rows that a transaction marks before its answer.
 pub const AT_ONCE: i64 = 100;
 
 /// Which sessions to end.
 #[derive(Debug, Clone, Copy)]
 pub enum Which {
-    /// This one, and those in which an admin acts as another user and which began in it.
+    /// One session, and the impersonation sessions that began in it.
     One(SessionId),
-    /// All of a user, and those in which the user acts as another one, but for one.
+    /// All sessions of a user, and those in which the user impersonates another one, except one
+    /// session.
     OfUser {
-        /// Whose.
+        /// The user whose sessions end.
         user: UserId,
-        /// Spared.
+        /// The session that does not end.
         except: Option<SessionId>,
     },
-    /// Those in which this admin acts as another user.
+    /// The sessions in which this admin impersonates another user.
     ActedBy(UserId),
-    /// Everybody's, and with them every link that was sent in a mail.
+    /// All sessions of all users, and every link that was sent in a mail.
     Everybody,
 }
 
-/// What was ended.
+/// The sessions that were ended.
 #[derive(Debug, Clone, Default)]
 pub struct Ended {
-    /// The sessions whose rows were marked, with their users. Of one that was ended by its id that
-    /// first, then those in which its user acted as another one.
+    /// The sessions whose rows were marked, with their users. After the end of one session by its
+    /// id, that session comes first, then the impersonation sessions that began in it.
     pub marked: Vec<(SessionId, UserId)>,
-    /// Whether these are all; the others have ended too, and their rows are marked later.
+    /// Whether the list is complete; otherwise further sessions have ended, too, and their rows are
+    /// marked later.
     pub complete: bool,
 }
 
 impl Ended {
-    /// Whether no session was ended.
+    /// Returns whether no session was ended.
     pub fn is_empty(&self) -> bool {
         self.complete && self.marked.is_empty()
     }
 }
 
-/// Why and when sessions end, and the id of the note that is left where their rows are not all
+/// The reason and time of an ending, and the ids of the notes that are left if not all rows are
 /// marked at once.
 #[derive(Debug, Clone, Copy)]
 pub struct Cause {
-    /// Why.
+    /// The reason why the sessions end.
     pub reason: RevokedReason,
-    /// When.
+    /// When the sessions end.
     pub at: Timestamp,
-    /// The id of the note.
+    /// The ids of the notes.
     pub note: [EventId; 2],
 }
 
-/// Ends sessions: the answer is that they are over. A bounded number of rows is written, whatever
-/// their number.
+/// Ends sessions; when it returns, they have ended. The number of rows that it writes is bounded,
+/// however many there are.
 pub async fn end(conn: &mut Conn, which: Which, cause: &Cause) -> Result<Ended> {
     match which {
         Which::One(id) => end_one(conn, id, cause).await,
@@ -139,7 +141,7 @@ async fn end_one(conn: &mut Conn, id: SessionId, cause: &Cause) -> Result<Ended>
     })
 }
 
-/// Marks the first rows of a user, and leaves a note where there are more.
+/// Marks the first rows of a user, and leaves a note if there are more.
 async fn first_rows(
     conn: &mut Conn,
     kind: Kind,

@@ -8,18 +8,18 @@ use crate::model::session::session::Session;
 use crate::store::{Conn, Result, on};
 use std::time::Duration;
 
-/// Which part of a list of sessions.
+/// A page of a list of sessions.
 #[derive(Debug, Clone, Copy)]
 pub struct Page {
-    /// How many at most.
+    /// The greatest number of sessions.
     pub limit: i64,
-    /// Only those that began before this one.
+    /// Only sessions that began before this one.
     pub before: Option<SessionId>,
-    /// Leaves out those in which an admin acts as the user.
+    /// Whether to leave out sessions in which an admin impersonates the user.
     pub own: bool,
 }
 
-/// A page of the live sessions of a user, newest first.
+/// Returns a page of the live sessions of a user, newest first.
 pub async fn list_live(
     conn: &mut Conn,
     user: UserId,
@@ -39,10 +39,10 @@ pub async fn list_live(
     rows.into_iter().map(Session::try_from).collect()
 }
 
-/// How many of a user's newest sessions tell which devices are known.
+/// The number of a user's newest sessions that show which devices are known.
 const REMEMBERED: i64 = 200;
 
-/// What the user has signed in with, as far as sessions are still known: of the newest ones.
+/// Returns the user agents of the user's newest sessions that are still stored.
 pub async fn user_agents(conn: &mut Conn, user: UserId) -> Result<Vec<String>> {
     let rows: Vec<(String,)> = on!(conn, c => sqlx::query_as(
         "SELECT DISTINCT user_agent FROM (SELECT user_agent FROM sessions WHERE user_id = $1 ORDER BY id DESC LIMIT $2) newest")
@@ -50,14 +50,14 @@ pub async fn user_agents(conn: &mut Conn, user: UserId) -> Result<Vec<String>> {
     Ok(rows.into_iter().map(|(text,)| text).collect())
 }
 
-/// Whose session this is, live or not.
+/// Returns the user of a session, whether or not it is live.
 pub async fn owner(conn: &mut Conn, id: SessionId) -> Result<Option<UserId>> {
     let row: Option<(String,)> = on!(conn, c => sqlx::query_as("SELECT user_id FROM sessions WHERE id = $1").bind(id.to_string()).fetch_optional(c).await)?;
     row.map(|(user,)| user.parse().map_err(|_| corrupt("user_id")))
         .transpose()
 }
 
-/// How many sessions live, and how old they are on average. Reads the whole table.
+/// Returns the number of live sessions and their mean age. Reads the whole table.
 pub async fn census(conn: &mut Conn, now: Timestamp) -> Result<(i64, Duration)> {
     const LIVE: &str = concat!(
         "SELECT COUNT(*), CAST(COALESCE(AVG($1 - s.created_at), 0) AS BIGINT) FROM sessions s

@@ -1,5 +1,5 @@
-//! Statements that mark the rows of sessions that have ended, a bounded number at a time: those of a
-//! user, those in which an admin acts as another user, and every row by pages.
+//! Statements that mark the rows of sessions that have ended, a bounded number at a time: those of
+//! a user, those in which an admin impersonates another user, and every row by pages.
 
 use crate::model::kernel::id::{SessionId, UserId};
 use crate::model::kernel::time::Timestamp;
@@ -27,9 +27,9 @@ pub(super) fn parse(rows: Rows) -> Result<Vec<(SessionId, UserId)>> {
     rows.into_iter().map(parse).collect()
 }
 
-/// Marks the sessions in which an admin acts as another user and which began in this one.
-/// `in_force!` has them end with it; this says so in their rows. Never many: an admin acts in at
-/// most `sessions.max_per_user` of them.
+/// Marks the impersonation sessions that began in this one. `in_force!` ends them with it; this
+/// records it in their rows. There are never many: an admin has at most `sessions.max_per_user` of
+/// them.
 pub(in crate::store) async fn mark_acting_in(
     conn: &mut Conn,
     own: SessionId,
@@ -41,7 +41,7 @@ pub(in crate::store) async fn mark_acting_in(
     parse(rows)
 }
 
-/// Which rows an ending is about, as `session_endings.kind` says it.
+/// Which rows an ending concerns, as in `session_endings.kind`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     OfUser,
@@ -63,13 +63,13 @@ impl Kind {
     }
 }
 
-/// The rows that an ending is about.
+/// The rows that an ending concerns.
 pub(super) struct Scope<'a> {
     pub(super) kind: Kind,
     pub(super) user: &'a str,
     /// The rows up to this epoch.
     pub(super) epoch: i64,
-    /// The epoch and the id of the last row that was read; empty: none was.
+    /// The epoch and the id of the last row that was read; empty before the first.
     pub(super) after: &'a str,
 }
 
@@ -82,10 +82,10 @@ impl Scope<'_> {
     }
 }
 
-/// The rows of a user, or of those in whose name the user acts, up to an epoch; `$1` is the user,
-/// `$2` the epoch, `$3` how many, `$4` and `$5` the epoch and the id of the last row before them.
-/// Postgres keeps the index entries of marked rows until a vacuum: without the last row every piece
-/// would read those of all pieces before it.
+/// The rows of a user, or of the users whom that user impersonates, up to an epoch; `$1` is the
+/// user, `$2` the epoch, `$3` how many, `$4` and `$5` the epoch and the id of the last row before
+/// them. Postgres keeps the index entries of marked rows until a vacuum: without the last row every
+/// piece would read those of all pieces before it.
 macro_rules! rows_of {
     (user) => {
         "SELECT id FROM sessions WHERE user_id = $1 AND epoch <= $2 AND (epoch, id) > ($4, $5) AND revoked_at IS NULL ORDER BY epoch, id LIMIT $3"
@@ -107,8 +107,8 @@ macro_rules! mark_rows {
 }
 
 /// Marks the next rows; returns them, and the last one as [`Scope::after`]. On Postgres rows that a
-/// request holds are passed over: the job waits for no request, and no request waits for a job that
-/// waits.
+/// request has locked are skipped, so that the job waits for no request, and no request waits for a
+/// waiting job.
 pub(super) async fn mark(
     conn: &mut Conn,
     scope: &Scope<'_>,
@@ -134,8 +134,8 @@ pub(super) async fn mark(
     Ok((parse(rows)?, last))
 }
 
-/// Marks what has ended among the next `limit` rows behind `after`, in the order of their ids;
-/// returns the last id where there may be more.
+/// Marks ended sessions among the next `limit` rows after `after`, in the order of their ids;
+/// returns the last id if there may be more.
 pub(super) async fn mark_page(
     conn: &mut Conn,
     after: &str,
@@ -157,7 +157,7 @@ pub(super) async fn mark_page(
     Ok((parse(rows)?, (!is_last).then(|| last.clone())))
 }
 
-/// Whether there is a row that is not marked; one that a request holds counts.
+/// Returns whether any row is not marked; rows that a request has locked count.
 pub(super) async fn is_any_left(conn: &mut Conn, scope: &Scope<'_>) -> Result<bool> {
     let sql = if scope.kind == Kind::ActedBy {
         rows_of!(actor)

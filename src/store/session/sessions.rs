@@ -1,4 +1,4 @@
-//! Sessions but for their refresh, which is `refresh`'s business.
+//! Statements about sessions, except for the refresh (`refresh`).
 
 use sqlx::FromRow;
 
@@ -57,28 +57,28 @@ impl TryFrom<Row> for Session {
 /// A session about to begin.
 #[derive(Clone)]
 pub struct New {
-    /// What a client may know of it.
+    /// The part that a client may see.
     pub session: Session,
     /// Hash of the session token.
     pub token_hash: [u8; 32],
-    /// Hash of the first refresh token's secret.
+    /// Hash of the secret of the first refresh token.
     pub refresh_hash: [u8; 32],
-    /// The end without use.
+    /// The idle end of the session.
     pub idle_expires_at: Timestamp,
-    /// The session of the admin who acts in this one: it ends with that.
+    /// The session of the admin who impersonates in this one: it ends with that session.
     pub acting_session: Option<SessionId>,
 }
 
 /// Why a session may begin.
 #[derive(Debug, Clone, Copy)]
 pub enum Proof<'p> {
-    /// The password hash that was verified, as it was.
+    /// The stored password hash that was verified.
     Password(&'p str),
-    /// Something else than a password: an admin's word, or the session that this one follows.
+    /// No password: an admin impersonates, or the session replaces another one.
     Vouched,
 }
 
-/// The session of a user who may sign in. Alone, or with the account whose hash must be current.
+/// SQL: inserts the session of a user who may sign in; with an account, its hash must be current.
 macro_rules! insert_session {
     ($from:literal, $proof:literal, $lock:literal) => {
         concat!(
@@ -100,17 +100,17 @@ macro_rules! insert_session {
     };
 }
 
-/// Inserts the session, if the user may sign in and, where a password was proven, its hash is still
-/// the user's; returns the key ring's state if it did. A sign-in that verified the old password
-/// while it changed inserts nothing, and so does a process without the current master key.
+/// Inserts the session if the user may sign in and, if a password was proven, its hash is still the
+/// user's. Returns the key ring's state if it did. A sign-in that verified the old password while
+/// it was changed inserts nothing, and neither does a process without the current master key.
 pub async fn insert(
     conn: &mut Conn,
     new: &New,
     proof: Proof<'_>,
     master_version: u8,
 ) -> Result<Option<RingId>> {
-    // SQLite has one writer. On Postgres the proof and the user are locked, in the order in which a
-    // change of password takes them.
+    // SQLite has one writer. On Postgres the password and the user are locked, in the order in
+    // which a change of the password locks them.
     let sql = match (proof, conn.is_postgres()) {
         (Proof::Password(_), true) => {
             insert_session!(
@@ -163,7 +163,7 @@ pub async fn insert(
         .transpose()
 }
 
-/// How a session is looked up.
+/// The key by which a session is looked up.
 #[derive(Clone, Copy)]
 pub enum By {
     /// By the hash of its session token.
@@ -172,17 +172,17 @@ pub enum By {
     Id(SessionId),
 }
 
-/// A live session: who is asking, how far its row has moved, and the ring's version.
+/// A live session, the generation of its row, and the version of the key ring.
 pub struct Found {
-    /// The session.
+    /// The part that a client may see.
     pub session: Session,
-    /// Past 1 it has refreshed.
+    /// The generation of the refresh token; greater than 1 once the session has refreshed.
     pub generation: u32,
-    /// The end without use.
+    /// The idle end of the session.
     pub idle_expires_at: Timestamp,
     /// `users.version` of its user.
     pub user_version: i64,
-    /// The key ring's state.
+    /// The state of the key ring.
     pub ring_id: RingId,
 }
 
@@ -196,7 +196,8 @@ struct FoundRow {
     ring_id: String,
 }
 
-/// The session, if it has begun, was not ended, by itself or by an epoch, and is not past an end.
+/// Returns the session if it has begun, was ended neither by itself nor by an epoch, and is not
+/// past an end.
 pub async fn find_live(conn: &mut Conn, by: &By, now: Timestamp) -> Result<Option<Found>> {
     macro_rules! found {
         ($key:literal) => {
@@ -235,8 +236,8 @@ pub async fn find_live(conn: &mut Conn, by: &By, now: Timestamp) -> Result<Optio
     .transpose()
 }
 
-/// Writes the sliding end of a session that its cookie was used for; it never moves back, and a
-/// session that is over by now stays so.
+/// Writes the idle end of a session whose cookie was used. It never moves back, and a session that
+/// has ended meanwhile stays ended.
 pub async fn slide(
     conn: &mut Conn,
     id: SessionId,
