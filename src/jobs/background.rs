@@ -58,7 +58,9 @@ pub(super) async fn tell(app: Arc<App>, stopped: CancellationToken) {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "events cannot be sent to the webhook"),
             Err(_) => {
-                tracing::error!("the delivery of events panicked; it continues with the next event")
+                tracing::error!(
+                    "the delivery of events panicked; it continues with the next event"
+                );
             }
         }
         tokio::select! {
@@ -95,7 +97,7 @@ pub(super) async fn deliver(app: Arc<App>, stopped: CancellationToken) {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "mails are not being sent"),
             Err(_) => {
-                tracing::error!("the sending of mails panicked; it continues with the next mail")
+                tracing::error!("the sending of mails panicked; it continues with the next mail");
             }
         }
         tokio::select! {

@@ -19,11 +19,11 @@ use super::read;
 pub(super) async fn change(
     app: &App,
     order: KeyChange,
-    wish: &KeyOperation,
+    operation: &KeyOperation,
     dry_run: bool,
     format: Output,
 ) -> Result<()> {
-    let steps = change_keys::preview(app, Permitted::as_operator(), wish).await?;
+    let steps = change_keys::preview(app, Permitted::as_operator(), operation).await?;
     if dry_run {
         print_change(
             format,

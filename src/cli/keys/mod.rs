@@ -50,7 +50,7 @@ async fn act(app: &App, command: Keys) -> Result<()> {
             yes,
             output,
         } => {
-            let wish = if compromised {
+            let operation = if compromised {
                 KeyOperation::ReplaceAll
             } else {
                 KeyOperation::Rotate { force }
@@ -66,8 +66,8 @@ async fn act(app: &App, command: Keys) -> Result<()> {
             let active = inspect_keys::active_kid(app);
             change(
                 app,
-                KeyChange::new(wish.clone(), operator()).if_active(active),
-                &wish,
+                KeyChange::new(operation.clone(), operator()).if_active(active),
+                &operation,
                 dry_run,
                 output,
             )
@@ -80,7 +80,7 @@ async fn act(app: &App, command: Keys) -> Result<()> {
             yes,
             output,
         } => {
-            let wish = KeyOperation::Revoke(kid.clone());
+            let operation = KeyOperation::Revoke(kid.clone());
             if !dry_run {
                 ask::confirm(
                     &format!(
@@ -92,8 +92,8 @@ async fn act(app: &App, command: Keys) -> Result<()> {
             }
             change(
                 app,
-                KeyChange::new(wish.clone(), operator()).with_reason(&reason),
-                &wish,
+                KeyChange::new(operation.clone(), operator()).with_reason(&reason),
+                &operation,
                 dry_run,
                 output,
             )

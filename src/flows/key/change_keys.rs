@@ -57,12 +57,8 @@ pub async fn preview(
         .db
         .read(work!(conn => store::key::signing_keys::load(conn).await))
         .await?;
-    Ok(plan(
-        app.now(),
-        &stored.ring(),
-        &app.config.keys.policy,
-        operation,
-    )?)
+    let policy = &app.config.keys.policy;
+    Ok(plan(app.now(), &stored.ring(), policy, operation)?)
 }
 
 /// Applies a change and loads the new ring.
@@ -152,12 +148,8 @@ impl Change {
                 "the clock is no longer confirmed".into(),
             ));
         }
-        let steps = plan(
-            tx.now(),
-            &stored.ring(),
-            &self.policy,
-            &self.request.operation,
-        )?;
+        let operation = &self.request.operation;
+        let steps = plan(tx.now(), &stored.ring(), &self.policy, operation)?;
         if steps.is_empty() && self.request.import.is_none() {
             return Ok(Changed {
                 steps,

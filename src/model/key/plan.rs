@@ -71,9 +71,9 @@ pub fn plan(
     now: Timestamp,
     ring: &Ring,
     policy: &Policy,
-    wish: &KeyOperation,
+    operation: &KeyOperation,
 ) -> Result<Vec<Step>, Refused> {
-    match wish {
+    match operation {
         KeyOperation::Missing => Ok(plan_missing(ring)),
         KeyOperation::Scheduled(now) => Ok(plan_due(now.now(), ring, policy)),
         KeyOperation::Rotate { force } => plan_rotation(now, ring, policy, *force),
