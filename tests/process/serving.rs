@@ -277,7 +277,7 @@ async fn operators_have_a_listener_of_their_own() {
 #[tokio::test]
 async fn a_browser_behind_a_proxy_that_takes_a_path_off_is_named_in_the_log_when_it_refreshes_without_its_cookie()
  {
-    const LINE: &str = "a browser with a session cookie has sent no refresh cookie";
+    const LINE: &str = "a browser with a session cookie has not sent the refresh cookie";
     let place = Place::new(&[]);
     let server = place.serve();
     let http = reqwest::Client::new();
