@@ -29,7 +29,7 @@ use crate::config::{Config, Problem, Sources};
 use crate::traces::Exporter;
 
 use self::failure::{Failure, Result};
-use self::program::{build, operator, patient, start};
+use self::program::{build, operator, start, with_long_timeouts};
 use self::values::{duration, key_value, span};
 
 const EXAMPLES: &str = "Examples:
@@ -202,7 +202,11 @@ fn run(cli: Cli) -> Result<()> {
         None
     };
     output::start_logging(&config.log, serving, traces.as_ref());
-    let config = if serving { config } else { patient(config) };
+    let config = if serving {
+        config
+    } else {
+        with_long_timeouts(config)
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

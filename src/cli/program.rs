@@ -13,13 +13,13 @@ use crate::random::OsRandom;
 
 use super::Result;
 
-const OPERATOR_PATIENCE: Duration = Duration::from_secs(3_600);
+const OPERATOR_TIMEOUT: Duration = Duration::from_secs(3_600);
 
 /// Lengthens the time limits of requests: ending every session or counting a large table may take
 /// longer.
-pub(super) fn patient(config: Config) -> Config {
+pub(super) fn with_long_timeouts(config: Config) -> Config {
     let database = Database {
-        statement_timeout: OPERATOR_PATIENCE,
+        statement_timeout: OPERATOR_TIMEOUT,
         ..config.database.clone()
     };
     Config { database, ..config }

@@ -42,7 +42,7 @@ impl HashSlots {
         taken.all += 1;
         taken.by_network.insert(network.clone(), held + 1);
         Some(HashSlot {
-            places: Arc::clone(self),
+            slots: Arc::clone(self),
             network,
         })
     }
@@ -52,13 +52,13 @@ impl HashSlots {
 /// cancelled.
 #[derive(Debug)]
 pub struct HashSlot {
-    places: Arc<HashSlots>,
+    slots: Arc<HashSlots>,
     network: String,
 }
 
 impl Drop for HashSlot {
     fn drop(&mut self) {
-        let mut taken = self.places.taken();
+        let mut taken = self.slots.taken();
         taken.all -= 1;
         if let Some(held) = taken.by_network.get_mut(&self.network) {
             *held -= 1;
@@ -77,17 +77,17 @@ mod tests {
 
     #[test]
     fn a_place_is_counted_for_its_network_until_it_is_given_back() {
-        let places = Arc::new(HashSlots::default());
+        let slots = Arc::new(HashSlots::default());
         let load = Load {
-            places: 4,
+            slots: 4,
             threads: 1,
             usual: Duration::ZERO,
-            patience: Duration::from_secs(2),
+            max_wait: Duration::from_secs(2),
             taken: 0,
             held: 0,
         };
         let take = |address: &str| {
-            places.take(
+            slots.take(
                 &Peer {
                     ip_address: address.into(),
                     ..Peer::default()
@@ -110,7 +110,7 @@ mod tests {
             "another network has the last one"
         );
         drop((six, four));
-        let taken = places.taken();
+        let taken = slots.taken();
         assert_eq!((taken.all, taken.by_network.len()), (0, 0));
     }
 }

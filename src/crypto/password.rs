@@ -54,7 +54,7 @@ type Task = Box<dyn FnOnce(&mut Vec<Block>) -> bool + Send>;
 
 /// The longest predicted time in the queue. A request that would wait longer is refused with `Busy`
 /// at once (load shedding).
-const PATIENCE: Duration = Duration::from_secs(2);
+const MAX_WAIT: Duration = Duration::from_secs(2);
 
 /// The pool of threads. Dropping it ends the threads when the queue is empty.
 pub struct Hasher {
@@ -62,7 +62,7 @@ pub struct Hasher {
     threads: usize,
     depth: usize,
     /// Slots in use; a request takes one before any work is done for it.
-    places: Arc<HashSlots>,
+    slots: Arc<HashSlots>,
     /// The usual duration of a hash, in nanoseconds: a moving average.
     usual: Arc<AtomicU64>,
     cost: Cost,
@@ -91,7 +91,7 @@ impl Hasher {
             queue,
             threads,
             depth,
-            places: Arc::default(),
+            slots: Arc::default(),
             usual,
             cost,
             random,
@@ -104,14 +104,14 @@ impl Hasher {
     }
 
     /// Hashes as [`Self::hash`] does, in a slot that was taken before.
-    pub async fn hash_in(&self, place: HashSlot, password: Password) -> Result<String, Error> {
+    pub async fn hash_in(&self, slot: HashSlot, password: Password) -> Result<String, Error> {
         let salt: [u8; SALT] = random::bytes(&*self.random);
         let cost = self.cost;
         let hash = move |memory: &mut Vec<Block>| {
             let output = argon2id(&password, &salt, cost, memory).ok_or(Error::Unreadable)?;
             Ok(phc(cost, &salt, &output))
         };
-        self.run(place, hash)
+        self.run(slot, hash)
             .instrument(tracing::info_span!(target: "traces", "password.hash"))
             .await
     }
@@ -129,7 +129,7 @@ impl Hasher {
     /// Compares as [`Self::verify`] does, in a slot that was taken before.
     pub async fn verify_in(
         &self,
-        place: HashSlot,
+        slot: HashSlot,
         password: Password,
         stored: Option<String>,
     ) -> Result<Verdict, Error> {
@@ -142,7 +142,7 @@ impl Hasher {
             }
             Some(phc) => verify(&password, &phc, wanted, memory),
         };
-        self.run(place, verify)
+        self.run(slot, verify)
             .instrument(tracing::info_span!(target: "traces", "password.verify"))
             .await
     }
@@ -155,14 +155,14 @@ impl Hasher {
     pub fn reserve(&self, peer: &Peer) -> Result<HashSlot, Error> {
         let usual = Duration::from_nanos(self.usual.load(Ordering::Relaxed));
         let load = Load {
-            places: self.depth,
+            slots: self.depth,
             threads: self.threads,
             usual,
-            patience: PATIENCE,
+            max_wait: MAX_WAIT,
             taken: 0,
             held: 0,
         };
-        self.places.take(peer, load).ok_or(Error::Busy)
+        self.slots.take(peer, load).ok_or(Error::Busy)
     }
 
     /// Returns whether every thread is busy and more requests are queued, so that another result
@@ -178,7 +178,7 @@ impl Hasher {
 
     async fn run<T: Send + 'static>(
         &self,
-        place: HashSlot,
+        slot: HashSlot,
         task: impl FnOnce(&mut Vec<Block>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let (answer, result) = oneshot::channel();
@@ -188,7 +188,7 @@ impl Hasher {
             if wanted {
                 let outcome = task(memory);
                 // Before the answer, so that its receiver finds the slot free.
-                drop(place);
+                drop(slot);
                 drop(answer.send(outcome));
             }
             wanted
@@ -228,7 +228,7 @@ fn work(tasks: &Receiver<Task>, usual: &AtomicU64) {
                 match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| task(&mut memory))) {
                     Ok(true) => {
                         // A longer time has another cause, such as a suspended process.
-                        let took = u64::try_from(begun.elapsed().min(PATIENCE).as_nanos())
+                        let took = u64::try_from(begun.elapsed().min(MAX_WAIT).as_nanos())
                             .unwrap_or_default();
                         usual.store(
                             (usual.load(Ordering::Relaxed) * 7 + took) / 8,

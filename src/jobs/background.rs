@@ -30,7 +30,7 @@ pub(super) async fn listen(app: Arc<App>) {
 }
 
 /// The time limit for the last runs of jobs when the process stops.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How often the queue is checked without a signal: for retries, and for mails of a process that
 /// died.

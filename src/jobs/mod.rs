@@ -18,7 +18,7 @@ use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::background::{PATIENCE, beat, deliver, listen, mark, tell};
+use self::background::{STOP_TIMEOUT, beat, deliver, listen, mark, tell};
 use crate::app::App;
 use crate::flows;
 use crate::flows::audit::audit_ends;
@@ -194,7 +194,7 @@ impl Jobs {
         }
         self.stopped.cancel();
         self.running.close();
-        if tokio::time::timeout(PATIENCE, self.running.wait())
+        if tokio::time::timeout(STOP_TIMEOUT, self.running.wait())
             .await
             .is_err()
         {

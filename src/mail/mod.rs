@@ -19,7 +19,7 @@ use crate::model::kernel::time::Timestamp;
 /// The settings for mails, ready to use.
 pub struct Mailer {
     /// The templates that render the mails.
-    pub wording: Templates,
+    pub templates: Templates,
     /// The transport that delivers the mails.
     pub transport: Transport,
     /// The sender in `From`.

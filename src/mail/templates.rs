@@ -99,7 +99,7 @@ impl Templates {
     /// Loads the built-in templates, or the operator's if `dir` is given, and renders each once.
     /// Fails if one does not render.
     pub fn load(dir: Option<&Path>) -> Result<Self, BadTemplate> {
-        let wording = Self(dir.map(|dir| environment(dir.to_owned())));
+        let templates = Self(dir.map(|dir| environment(dir.to_owned())));
         let sample = TemplateContext {
             app_name: "x".into(),
             name: "x".into(),
@@ -107,9 +107,9 @@ impl Templates {
             ..TemplateContext::default()
         };
         for template in Template::all() {
-            wording.render(template, &sample)?;
+            templates.render(template, &sample)?;
         }
-        Ok(wording)
+        Ok(templates)
     }
 
     /// Renders a mail; fails if a template of the operator does not render.
@@ -208,13 +208,13 @@ mod tests {
             "Hallo von {{ w.app_name }}\n\n{{ w.link }}\n",
         )
         .unwrap();
-        let wording = Templates::load(Some(dir.path())).unwrap();
+        let templates = Templates::load(Some(dir.path())).unwrap();
         let words = TemplateContext {
             app_name: "Notizen".into(),
             link: "https://example.com".into(),
             ..TemplateContext::default()
         };
-        let rendered = wording
+        let rendered = templates
             .render(Template::Link(Purpose::VerifyEmail), &words)
             .unwrap();
         assert_eq!(

@@ -21,7 +21,7 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::model::limit::rate::Rule;
 
 type By<const N: usize> = Family<[(&'static str, String); N], Counter>;
-type Words<const N: usize> = Family<[(&'static str, &'static str); N], Counter>;
+type CounterFamily<const N: usize> = Family<[(&'static str, &'static str); N], Counter>;
 type Times = Family<[(&'static str, String); 1], Histogram, fn() -> Histogram>;
 type Decimal = Gauge<f64, AtomicU64>;
 
@@ -30,12 +30,12 @@ pub struct Metrics {
     registry: Registry,
     requests: By<3>,
     durations: Times,
-    sign_ins: Words<1>,
-    refreshes: Words<1>,
-    limited: Words<1>,
-    mails: Words<1>,
-    webhooks: Words<1>,
-    left_out: Words<1>,
+    sign_ins: CounterFamily<1>,
+    refreshes: CounterFamily<1>,
+    limited: CounterFamily<1>,
+    mails: CounterFamily<1>,
+    webhooks: CounterFamily<1>,
+    left_out: CounterFamily<1>,
     gauges: Gauges,
     /// Which verifiers fetched the JWKS.
     pub verifiers: verifiers::Verifiers,
@@ -71,8 +71,8 @@ const WEBHOOKS: [&str; 3] = ["taken", "later", "given_up"];
 
 /// Makes a family of counters that starts with all words at zero: a monitoring system does not see
 /// the first increment of a series that starts at one.
-fn words(label: &'static str, all: impl IntoIterator<Item = &'static str>) -> Words<1> {
-    let family = Words::default();
+fn counters(label: &'static str, all: impl IntoIterator<Item = &'static str>) -> CounterFamily<1> {
+    let family = CounterFamily::default();
     for word in all {
         drop(family.get_or_create(&[(label, word)]));
     }
@@ -89,18 +89,18 @@ impl Metrics {
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("countersign");
         let requests = By::default();
-        let sign_ins = words("result", SIGN_INS);
-        let refreshes = words("decision", REFRESHES);
-        let limited = words(
+        let sign_ins = counters("result", SIGN_INS);
+        let refreshes = counters("decision", REFRESHES);
+        let limited = counters(
             "rule",
             Rule::ALL
                 .map(Rule::as_str)
                 .into_iter()
                 .chain([REFRESH_TOKEN]),
         );
-        let mails = words("outcome", MAILS);
-        let webhooks = words("outcome", WEBHOOKS);
-        let left_out = words("what", LEFT_OUT);
+        let mails = counters("outcome", MAILS);
+        let webhooks = counters("outcome", WEBHOOKS);
+        let left_out = counters("what", LEFT_OUT);
         let times = Times::new_with_constructor(durations as fn() -> Histogram);
         registry.register(
             "http_requests",

@@ -158,7 +158,7 @@ async fn attempt(app: &App, mail: &Mail) -> Result<Option<std::result::Result<()
     };
     let words = words(app, mail, token.as_ref())?;
     // The error of the template engine may contain text of the mail.
-    let Ok(rendered) = app.mailer.wording.render(mail.template, &words) else {
+    let Ok(rendered) = app.mailer.templates.render(mail.template, &words) else {
         return Ok(Some(Err(Undelivered::Later(Fault::Unusable(
             "its template cannot be rendered",
         )))));

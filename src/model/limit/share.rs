@@ -7,13 +7,13 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Load {
     /// The number of slots.
-    pub places: usize,
+    pub slots: usize,
     /// How many of them are processed at a time.
     pub threads: usize,
     /// The usual duration of the work of one slot; zero while it is unknown.
     pub usual: Duration,
     /// The longest time that a request may wait until its work begins.
-    pub patience: Duration,
+    pub max_wait: Duration,
     /// The number of slots in use.
     pub taken: usize,
     /// How many of the used slots belong to the network that asks.
@@ -21,18 +21,18 @@ pub struct Load {
 }
 
 impl Load {
-    /// Returns how many slots can be given: at most `places`, and none whose work would begin after
-    /// `patience`.
+    /// Returns how many slots can be given: at most `slots`, and none whose work would begin after
+    /// `max_wait`.
     fn capacity(&self) -> usize {
         let in_time = self
-            .patience
+            .max_wait
             .as_nanos()
             .saturating_mul(self.threads as u128)
             .checked_div(self.usual.as_nanos());
         let in_time = in_time
-            .and_then(|places| usize::try_from(places).ok())
+            .and_then(|slots| usize::try_from(slots).ok())
             .unwrap_or(usize::MAX);
-        self.places.min(in_time.saturating_add(self.threads))
+        self.slots.min(in_time.saturating_add(self.threads))
     }
 
     /// Returns whether the network gets the slot: it does while it holds fewer slots than are free.
@@ -48,10 +48,10 @@ mod tests {
     use super::*;
 
     const IDLE: Load = Load {
-        places: 100,
+        slots: 100,
         threads: 4,
         usual: Duration::ZERO,
-        patience: Duration::from_secs(2),
+        max_wait: Duration::from_secs(2),
         taken: 0,
         held: 0,
     };
@@ -82,33 +82,33 @@ mod tests {
 
     #[test]
     fn whatever_networks_ask_for_another_one_still_gets_a_place() {
-        for places in 2..60 {
-            let load = Load { places, ..IDLE };
-            for networks in 1..places {
+        for slots in 2..60 {
+            let load = Load { slots, ..IDLE };
+            for networks in 1..slots {
                 let held = greedy(networks, load);
                 let taken = held.iter().sum();
                 assert!(
                     held.iter()
-                        .all(|n| *n >= 1 && *n <= places.div_ceil(networks + 1)),
-                    "{places} places, {networks} networks: {held:?}"
+                        .all(|n| *n >= 1 && *n <= slots.div_ceil(networks + 1)),
+                    "{slots} slots, {networks} networks: {held:?}"
                 );
                 assert!(
-                    taken >= places
+                    taken >= slots
                         || Load {
                             taken,
                             held: 0,
                             ..load
                         }
                         .admits(),
-                    "{places} places, {networks} networks: {held:?}"
+                    "{slots} slots, {networks} networks: {held:?}"
                 );
             }
             assert_eq!(
                 greedy(1, load),
-                [places.div_ceil(2)],
+                [slots.div_ceil(2)],
                 "one alone has half of them"
             );
-            assert!(greedy(1, load)[0] < places, "but never all");
+            assert!(greedy(1, load)[0] < slots, "but never all");
         }
     }
 
@@ -148,7 +148,7 @@ mod tests {
             greedy(
                 3,
                 Load {
-                    places: 1,
+                    slots: 1,
                     threads: 1,
                     ..IDLE
                 }
