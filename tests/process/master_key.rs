@@ -444,7 +444,7 @@ async fn a_lost_master_key_is_given_up_at_the_shell_and_everybody_signs_in_again
 
     let done = abandon(&["--yes", "--output", "json"]);
     assert!(
-        done.status.success() && said(&done).contains("Back the new master key up"),
+        done.status.success() && said(&done).contains("Back up the new master key"),
         "{}",
         said(&done)
     );

@@ -65,7 +65,7 @@ async fn a_deleted_chain_of_the_command_line_shows_against_the_servers_log() {
     let says = String::from_utf8_lossy(&found.stderr);
     assert!(
         found.status.code() == Some(1)
-            && says.contains("in the copy and not in the database")
+            && says.contains("in the copy but not in the database")
             && says.contains(&writer),
         "{says}"
     );
@@ -154,7 +154,7 @@ async fn a_young_event_that_is_marked_as_deleted_for_its_age_is_missed_and_an_ol
         let found = place.run(&["audit", "verify", "--against", "copy.jsonl"], "");
         let says = String::from_utf8_lossy(&found.stderr).into_owned();
         assert!(
-            found.status.code() == Some(1) && says.contains("in the copy and not in the database"),
+            found.status.code() == Some(1) && says.contains("in the copy but not in the database"),
             "{what}: {says}"
         );
     }

@@ -215,7 +215,7 @@ def test_log_03_whatever_a_webhook_or_a_collector_answers(own):
     place = own("webhooks.events=*", OTEL_BSP_SCHEDULE_DELAY="100", **secrets)
     user = asks_for_a_mail(place)
     wait_for(lambda: {path.split("?")[0] for path in server.heard} == {"/hook", "/v1/traces"}, 20)
-    wait_for(lambda: "answered 503" in place.log() and "the collector does not take traces" in place.log(), 20)
+    wait_for(lambda: "answered 503" in place.log() and "the collector refuses traces" in place.log(), 20)
     server.shutdown()
     server.server_close()
     wait_for(lambda: "no connection" in place.log(), 20)
