@@ -57,22 +57,27 @@ const ALLOWED: [(&str, &[&str]); 16] = [
 ];
 
 fn sources() -> Vec<(String, String)> {
-    fn walk(dir: &Path, found: &mut Vec<(String, String)>) {
+    files_in("src")
+}
+
+/// The Rust files of a folder, by their paths in it.
+fn files_in(folder: &str) -> Vec<(String, String)> {
+    fn walk(folder: &str, dir: &Path, found: &mut Vec<(String, String)>) {
         for entry in std::fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                walk(&path, found);
+                walk(folder, &path, found);
             } else if path.extension().is_some_and(|e| e == "rs") {
                 let text = std::fs::read_to_string(&path).unwrap();
                 found.push((
-                    path.strip_prefix("src").unwrap().display().to_string(),
+                    path.strip_prefix(folder).unwrap().display().to_string(),
                     text,
                 ));
             }
         }
     }
     let mut found = Vec::new();
-    walk(Path::new("src"), &mut found);
+    walk(folder, Path::new(folder), &mut found);
     found
 }
 
@@ -602,4 +607,31 @@ fn a_list_of_all_variants_has_all_of_them() {
         }
     }
     assert!(lists >= 7, "{lists} lists were found");
+}
+
+/// A request that is refused may be refused for another reason than the test means. Where the same
+/// request is accepted once, the reason is the difference. A test that has no such request says why,
+/// in a comment that begins with `No twin`.
+#[test]
+fn a_test_in_which_a_request_is_refused_has_one_that_is_accepted() {
+    let refused = regex::Regex::new(r"\.refused\(|is_client_error|status[^;]*\b4\d\d\b").unwrap();
+    let accepted = regex::Regex::new(
+        r"\.ok\(\)|\b200\b|\b30[23]\b|StatusCode::OK|\.rotate\(|leads_to\(|assert_ne!|No twin",
+    )
+    .unwrap();
+    let mut checked = 0;
+    for (path, text) in files_in("tests/it") {
+        let tests = text
+            .split("\n#[")
+            .filter(|part| part.starts_with("test]") || part.starts_with("tokio::test"));
+        for test in tests {
+            let body = test.split("\n}\n").next().unwrap();
+            let name = body.split("fn ").nth(1).unwrap().split('(').next().unwrap();
+            if refused.is_match(body) {
+                assert!(accepted.is_match(body), "{path}: {name} accepts no request");
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 150, "{checked} tests were found");
 }

@@ -47,16 +47,32 @@ async fn a_schema_newer_than_the_program_is_refused() {
 async fn constraints_hold_what_the_code_promises() {
     let app = TestApp::start().await;
     app.user("ana").await;
-    let refused = [
-        "UPDATE signing_keys SET state = 'active'",
-        "UPDATE signing_keys SET private_jwe = NULL",
-        "UPDATE sessions SET generation = 0",
-        "UPDATE sessions SET user_id = 'unknown'",
-        "INSERT INTO key_ring (id, version, verifier_cache) VALUES (2, 0, 0)",
-        "UPDATE users SET banned = 2",
-    ];
-    for sql in refused {
-        assert!(app.db_execute(sql).await.is_err(), "{sql}");
+    // Each with the same statement and a value that is allowed.
+    for (accepted, refused) in [
+        (
+            "UPDATE signing_keys SET state = state",
+            "UPDATE signing_keys SET state = 'active'",
+        ),
+        (
+            "UPDATE signing_keys SET private_jwe = private_jwe",
+            "UPDATE signing_keys SET private_jwe = NULL",
+        ),
+        (
+            "UPDATE sessions SET generation = 1",
+            "UPDATE sessions SET generation = 0",
+        ),
+        (
+            "UPDATE sessions SET user_id = user_id",
+            "UPDATE sessions SET user_id = 'unknown'",
+        ),
+        (
+            "UPDATE key_ring SET id = 1",
+            "INSERT INTO key_ring (id, version, verifier_cache) VALUES (2, 0, 0)",
+        ),
+        ("UPDATE users SET banned = 1", "UPDATE users SET banned = 2"),
+    ] {
+        app.db_execute(accepted).await.unwrap();
+        assert!(app.db_execute(refused).await.is_err(), "{refused}");
     }
 }
 

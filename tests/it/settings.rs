@@ -288,6 +288,9 @@ fn what_means_something_in_a_header_a_list_or_a_policy_is_taken_only_where_it_me
 
 #[test]
 fn names_of_the_operator_s_own_settings_are_held_to_a_form_too() {
+    for (name, value) in OWN {
+        assert!(load(name, value).is_ok(), "{name}");
+    }
     for name in [
         "roles.a,b",
         "roles.a;b",
@@ -315,14 +318,29 @@ fn names_of_the_operator_s_own_settings_are_held_to_a_form_too() {
 fn the_environment_and_the_file_are_held_to_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("countersign.toml");
-    for (key, value) in [
-        ("mail.app_name", "a\nb"),
-        ("sessions.cookie_prefix", "a;b"),
-        ("tokens.audience", "a\u{0}b"),
-        ("mail.from", "x"),
-        ("keys.dir", " keys"),
+    for (key, good, value) in [
+        ("mail.app_name", "a b", "a\nb"),
+        ("sessions.cookie_prefix", "a-b", "a;b"),
+        ("tokens.audience", "a.b", "a\u{0}b"),
+        ("mail.from", "x@example.com", "x"),
+        ("keys.dir", "keys", " keys"),
     ] {
         let variable = format!("COUNTERSIGN_{}", key.to_uppercase().replace('.', "__"));
+        let (section, name) = key.split_once('.').unwrap();
+        std::fs::write(&file, format!("[{section}]\n{name} = {}\n", json!(good))).unwrap();
+        let accepted = [
+            Sources {
+                environment: vec![(variable.clone(), good.to_owned())],
+                ..Sources::default()
+            },
+            Sources {
+                file: Some(file.clone()),
+                ..Sources::default()
+            },
+        ];
+        for sources in accepted {
+            assert!(Config::load(&sources).is_ok(), "{key}");
+        }
         let environment = vec![(variable, value.to_owned())];
         assert_told(
             key,
@@ -333,7 +351,6 @@ fn the_environment_and_the_file_are_held_to_the_same() {
             })
             .unwrap_err(),
         );
-        let (section, name) = key.split_once('.').unwrap();
         for written in [json!(value), json!(["https://good.example", value])] {
             std::fs::write(&file, format!("[{section}]\n{name} = {written}\n")).unwrap();
             assert_told(

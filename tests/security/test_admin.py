@@ -15,15 +15,31 @@ FOR_EVERYBODY = {"/admin/stop-impersonating", "/admin/has-permission"}
 
 def form(path: str, target) -> dict:
     return {"userId": target.id, "sessionId": str(uuid.uuid4()), "sessionToken": str(uuid.uuid4()), "role": "user", "newPassword": "another good password", "email": f"adm{next(NUMBERS)}@example.com", "name": "x",
-            "password": PASSWORD, "data": {"name": "y"}}
+            "password": PASSWORD, "data": {"name": "y"}, "redirectTo": "/welcome", "permissions": {"user": ["list"]}}
+
+
+@pytest.fixture(scope="module")
+def boss(service):
+    """An admin whom no test changes."""
+    return service.admin()
+
+
+def acting(admin, target) -> dict:
+    """The header of a session in which the admin acts as the user."""
+    answer = admin.post("/admin/impersonate-user", {"userId": target.id})
+    assert answer.status_code == 200, answer.text
+    return {"Authorization": f"Bearer {answer.headers['set-auth-token']}"}
 
 
 @pytest.mark.parametrize(("method", "path"), ADMIN)
-def test_adm_01_every_call_asks_who(service, method, path):
-    user, target = service.sign_up(), service.sign_up()
+def test_adm_01_every_call_asks_who(service, boss, method, path):
+    user = service.sign_up()
     def call(headers):
+        target = service.sign_up()
         query = {"id": target.id, "userId": target.id}
         return service.ask(method, path, headers=headers, **({"params": query} if method == "GET" else {"json": form(path, target)})).status_code
+    # Only who acts as a user ends that.
+    assert call(acting(boss, service.sign_up()) if path == "/admin/stop-impersonating" else boss.bearer) == 200
     assert call({}) == 401
     if path not in FOR_EVERYBODY:
         assert call(user.bearer) == 403
@@ -36,19 +52,26 @@ def test_adm_02_the_row_at_each_call(service):
     assert admin.get("/admin/list-users").status_code == 200
     service.do("users", "set-role", admin.email, "user")
     assert admin.get("/admin/list-users").status_code == 403
-    # An access token never opens these, whatever it says of its user.
+    # An access token never opens these, whatever it says of its user; elsewhere it is good.
+    assert service.get("/session", headers={"Authorization": f"Bearer {admin.access}"}).status_code == 200
     assert service.get("/admin/list-users", headers={"Authorization": f"Bearer {admin.access}"}).status_code == 401
 
 
 def test_adm_03_no_user_reaches_another(service):
-    mine, theirs = service.sign_up(), service.sign_up()
+    theirs = service.sign_up()
     session = theirs.get("/list-sessions").json()[0]["id"]
     before = theirs.get("/session").json()
+    # What everyone may do to oneself, and what comes of it; a session has no fields that a client could change.
+    mine = {"/update-user": {"name": "renamed"}, "/change-password": {"currentPassword": PASSWORD, "newPassword": "another good password"}, "/change-email": {"newEmail": f"adm{next(NUMBERS)}@example.com"},
+            "/delete-user": {"password": PASSWORD}, "/verify-password": {"password": PASSWORD}, "/revoke-other-sessions": {}, "/revoke-sessions": {}}
+    for path, body in mine.items():
+        assert service.sign_up().post(path, body).status_code == 200, path
+    one = service.sign_up()
+    assert one.post("/revoke-session", {"token": one.get("/list-sessions").json()[0]["id"]}).status_code == 200 and not one.is_in()
     for path, body in {"/revoke-session": {"token": session}, "/update-user": {"id": theirs.id, "userId": theirs.id, "name": "stolen"}, "/update-session": {"id": session, "sessionId": session, "theme": "x"},
                        "/change-password": {"userId": theirs.id, "currentPassword": PASSWORD, "newPassword": "another good password"}, "/change-email": {"userId": theirs.id, "newEmail": "x@example.com"},
                        "/delete-user": {"userId": theirs.id}, "/verify-password": {"userId": theirs.id, "password": PASSWORD}, "/revoke-sessions": {"userId": theirs.id}, "/revoke-other-sessions": {"userId": theirs.id}}.items():
-        mine = service.sign_up()
-        mine.post(path, body)
+        service.sign_up().post(path, body)
         assert theirs.get("/session").json() == before, path
     for path in ("/list-sessions", "/list-accounts", "/session", "/get-session"):
         assert theirs.id not in service.sign_up().get(path, params={"userId": theirs.id, "id": theirs.id}).text
@@ -73,12 +96,15 @@ def support(tmp_path_factory):
 
 
 def test_adm_04_each_right_by_itself(support):
-    helper, target = support.admin("support"), support.sign_up()
+    admin, helper, target = support.admin(), support.admin("support"), support.sign_up()
     assert helper.post("/admin/update-user", {"userId": target.id, "data": {"name": "renamed"}}).status_code == 200
-    # 403 if a permission is missing, 400 if no caller may write the field by this call.
-    for data, status in (({"role": "admin"}, 403), ({"email": "x@example.com"}, 403), ({"banned": True}, 403), ({"password": "x" * 12}, 400), ({"id": "x"}, 400), ({"emailVerified": True}, 403)):
-        assert helper.post("/admin/update-user", {"userId": target.id, "data": data}).status_code == status, data
+    # 403 if a permission is missing that an admin has, 400 if no caller may write the field by this call.
+    for data, of_admin, of_helper in (({"role": "admin"}, 200, 403), ({"email": f"adm{next(NUMBERS)}@example.com"}, 200, 403), ({"banned": True}, 200, 403), ({"emailVerified": True}, 200, 403), ({"password": "x" * 12}, 400, 400),
+                                      ({"id": "x"}, 400, 400)):
+        assert admin.post("/admin/update-user", {"userId": support.sign_up().id, "data": data}).status_code == of_admin, data
+        assert helper.post("/admin/update-user", {"userId": target.id, "data": data}).status_code == of_helper, data
     for path in ("set-role", "ban-user", "remove-user", "set-user-password", "create-user", "revoke-user-sessions"):
+        assert admin.post(f"/admin/{path}", form(path, support.sign_up())).status_code == 200, path
         assert helper.post(f"/admin/{path}", form(path, target)).status_code == 403, path
 
 
@@ -134,7 +160,11 @@ def test_adm_05_no_role_reaches_above_itself(support):
 
 def test_adm_06_the_last_admin_stays(own):
     place = own()
-    one, two = place.admin(), place.admin()
+    one, two, spare = place.admin(), place.admin(), place.admin()
+    # One of several admins may be demoted and deleted, and one may ban others.
+    assert one.post("/admin/ban-user", {"userId": place.sign_up().id}).status_code == 200
+    place.do("users", "set-role", spare.email, "user")
+    place.do("users", "delete", spare.email, "--yes")
     assert one.post("/admin/ban-user", {"userId": one.id}).status_code == 400
     pairs = iter([(one, two), (two, one)] * 2)
     at_once(lambda: (lambda p: p[0].post("/admin/set-role", {"userId": p[1].id, "role": "user"}).status_code)(next(pairs)), 4)
@@ -147,6 +177,8 @@ def test_adm_06_the_last_admin_stays(own):
 
 def test_adm_07_unknown_roles(service):
     admin, target = service.admin(), service.sign_up()
+    for role in ("user", "admin", ["user", "admin"], ["user"]):
+        assert admin.post("/admin/set-role", {"userId": target.id, "role": role}).status_code == 200, role
     for role in ("ADMIN", " admin", "admin ", "root", "user,,admin", "*", [], ["unknown"], 5, None, "a" * 100):
         answer = admin.post("/admin/set-role", {"userId": target.id, "role": role})
         assert answer.status_code == 400, (role, answer.text)
@@ -164,6 +196,7 @@ def test_adm_09_shut_out_on_every_path(service):
     for how in ({"banReason": "x"}, {"banReason": "x", "banExpiresIn": 3600}):
         user = service.sign_up()
         token = service.reset_token(user.email)
+        assert user.is_in() and service.who(user.access).status_code == 200 and service.rotate(service.sign_in(user.email).refresh).status_code == 200
         assert admin.post("/admin/ban-user", {"userId": user.id, **how}).status_code == 200
         assert not user.is_in() and service.rotate(user.refresh).status_code == 401 and service.who(user.access).status_code == 401
         assert service.attempt(user.email).json()["code"] == "BANNED_USER"
@@ -181,6 +214,7 @@ def test_adm_10_no_secret_is_readable(service):
 
 def test_adm_11_the_caller_is_the_credential_s(service):
     user, victim = service.sign_up(), service.admin()
+    assert victim.post("/admin/has-permission", {"permissions": {"user": ["list"]}}).json()["success"] is True and user.post("/update-user", {"name": "x"}).status_code == 200
     assert service.post("/admin/has-permission", {"userId": victim.id, "permissions": {"user": ["list"]}}).status_code == 401
     assert user.post("/admin/has-permission", {"userId": victim.id, "permissions": {"user": ["list"]}}).json()["success"] is False
     assert service.post("/update-user", {"userId": victim.id, "name": "x"}).status_code == 401
@@ -189,10 +223,13 @@ def test_adm_11_the_caller_is_the_credential_s(service):
 def test_adm_12_destruction_wants_a_fresh_sign_in(own):
     place = own()
     admin, target = place.admin(), place.sign_up()
+    destroys = ("remove-user", "set-user-password", "set-role", "ban-user", "impersonate-user", "revoke-user-sessions", "create-user", "update-user")
+    for path in destroys:
+        assert admin.post(f"/admin/{path}", form(path, place.sign_up())).status_code == 200, path
     place.kill()
     place.serve(clock=2 * 86_400)
     assert admin.get("/admin/list-users").status_code == 200
-    for path in ("remove-user", "set-user-password", "set-role", "ban-user", "impersonate-user", "revoke-user-sessions", "create-user", "update-user"):
+    for path in destroys:
         assert admin.post(f"/admin/{path}", form(path, target)).json()["code"] == "SESSION_NOT_FRESH", path
     fresh = place.sign_in(admin.email)
     assert fresh.post("/admin/remove-user", {"userId": target.id}).status_code == 200
@@ -205,8 +242,6 @@ def test_adm_12_destruction_wants_a_fresh_sign_in(own):
 
 def test_adm_13_who_acts_as_another(service):
     admin, target, peer = service.admin(), service.sign_up(), service.admin()
-    assert admin.post("/admin/impersonate-user", {"userId": peer.id}).json()["code"] == "YOU_CANNOT_IMPERSONATE_ADMINS"
-    assert target.post("/admin/impersonate-user", {"userId": peer.id}).status_code == 403
 
     def begin(who):
         answer = who.post("/admin/impersonate-user", {"userId": target.id})
@@ -214,6 +249,8 @@ def test_adm_13_who_acts_as_another(service):
         return answer.json()["session"], {"Authorization": f"Bearer {answer.headers['set-auth-token']}"}
 
     session, acting = begin(admin)
+    assert admin.post("/admin/impersonate-user", {"userId": peer.id}).json()["code"] == "YOU_CANNOT_IMPERSONATE_ADMINS"
+    assert service.sign_up().post("/admin/impersonate-user", {"userId": target.id}).status_code == 403
     assert service.get("/session", headers=acting).json()["user"]["id"] == target.id
     # Marked everywhere: in the session, in the list that admins see, in every access token, in the trail; for an hour.
     assert session["impersonatedBy"] == admin.id
@@ -253,6 +290,7 @@ def test_adm_13_who_acts_as_another(service):
 def test_adm_14_gone_for_good(own):
     place = own()
     admin, user = place.admin(), place.sign_up()
+    assert user.is_in() and place.who(user.access).status_code == 200 and place.rotate(place.sign_in(user.email).refresh).status_code == 200
     assert admin.post("/admin/remove-user", {"userId": user.id}).status_code == 200
     assert not user.is_in() and place.rotate(user.refresh).status_code == 401 and place.who(user.access).status_code == 401
     for table in ("sessions", "accounts", "mails"):
@@ -267,13 +305,14 @@ def test_adm_15_admins_in_browsers(service):
     admin = service.admin()
     browser = service.browser(admin.email)
     target = service.sign_up()
+    assert browser.post("admin/remove-user", json={"userId": service.sign_up().id}).status_code == 200
     assert browser.post("admin/remove-user", json={"userId": target.id}, headers={"Origin": EVIL}).status_code == 403
     assert target.is_in()
 
 
 def test_adm_16_a_list_is_for_who_may_list(support):
     helper, banner = support.admin("support"), support.admin("banner")
-    assert helper.get("/admin/list-users").json()["total"] >= 1
+    assert helper.get("/admin/list-users").json()["total"] >= 1 and support.admin().get("/admin/audit").status_code == 200
     for path, more in (("/admin/list-users", {}), ("/admin/audit", {})):
         answer = banner.get(path, **more)
         assert answer.status_code == 403 and "total" not in answer.text

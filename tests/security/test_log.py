@@ -233,12 +233,16 @@ def test_log_04_one_line_an_event(own):
 
 def test_log_05_no_event_no_action(own):
     place = own()
+    place.admin()
     user = place.sign_up()
+    place.do("users", "set-role", user.email, "admin")
+    place.do("users", "set-role", user.email, "user")
+    place.do("keys", "rotate", "--force", "--yes")
     with sqlite3.connect(place.kept()) as database:
         database.execute("CREATE TRIGGER no_more BEFORE INSERT ON audit_events BEGIN SELECT RAISE(ABORT, 'full'); END")
-    assert place.run("users", "set-role", user.email, "admin").returncode != 0
-    assert place.run("keys", "rotate", "--force", "--yes").returncode != 0
-    assert place.rows("SELECT role FROM users") == [("user",)] and place.post("/sign-up/email", {"name": "x", "email": "b@example.com", "password": PASSWORD}).status_code >= 500
+    assert place.run("users", "set-role", user.email, "admin").returncode == 70
+    assert place.run("keys", "rotate", "--force", "--yes").returncode == 70
+    assert place.rows("SELECT role FROM users WHERE id = ?", user.id) == [("user",)] and place.post("/sign-up/email", {"name": "x", "email": "b@example.com", "password": PASSWORD}).status_code == 500
 
 
 def test_log_06_tampering_shows(own):

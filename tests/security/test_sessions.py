@@ -112,6 +112,7 @@ def test_ses_11_everywhere(own):
     def refreshes(session) -> bool:
         answer = place.rotate(held[id(session)])
         held[id(session)] = answer.json().get("refreshToken", held[id(session)])
+        # Nothing else tells a session that lives from one that is over.
         assert answer.status_code in (200, 401)
         return answer.status_code == 200
     def over(*names: str) -> None:

@@ -127,6 +127,7 @@ async fn sign_up_can_be_closed_or_leave_the_visitor_signed_out() {
 async fn a_wrong_password_and_an_unknown_address_are_told_the_same() {
     let app = TestApp::start().await;
     let ana = app.user("ana").await;
+    ana.try_sign_in(&ana.password).await.ok();
     let wrong = ana
         .try_sign_in("wrong password")
         .await

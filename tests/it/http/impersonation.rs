@@ -398,6 +398,14 @@ async fn an_impersonation_cannot_ban_remove_or_demote_its_own_admin() {
     );
     set_role(&app, &chief, "admin,chief").await;
     let acting = act(&app, &chief.sign_in().await, &root).await;
+    let other = app.user("other").await;
+    for path in ["ban-user", "remove-user"] {
+        let body = json!({ "userId": id(&other).await });
+        ask(&app, &acting, path, body).await.ok();
+    }
+    app.get_as("/api/auth/admin/list-users", &acting.session)
+        .await
+        .ok();
     for target in [id(&root).await, id(&chief).await] {
         ask(&app, &acting, "ban-user", json!({ "userId": target }))
             .await

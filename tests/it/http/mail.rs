@@ -654,7 +654,11 @@ async fn an_admins_change_of_an_address_ends_what_was_sent_to_it() {
     use countersign::model::audit::event::Peer;
     let (app, dir) = posting(&[]).await;
     let ana = app.user("ana").await;
+    let bea = app.user("bea").await;
+    let mail = reset_link(&app, dir.path(), &bea.email).await;
+    let reset = json!({ "token": mail.token(), "newPassword": "another good password" });
     let mail = reset_link(&app, dir.path(), &ana.email).await;
+    app.post("/api/auth/reset-password", &reset).await.ok();
     let id = manage_users::find(&app.app, Permitted::as_operator(), &ana.email)
         .await
         .unwrap()
@@ -1092,6 +1096,20 @@ async fn a_link_leads_where_the_settings_say_whatever_the_request_says() {
 #[tokio::test]
 async fn links_lead_to_no_strangers_in_any_spelling() {
     let (app, _dir) = posting(&[("server.trusted_origins", "https://app.example.com")]).await;
+    for target in ["/welcome", "https://app.example.com/x"] {
+        for path in [
+            "verify-email?token=x&callbackURL=",
+            "reset-password/x?callbackURL=",
+        ] {
+            let answer = app.get(&format!("/api/auth/{path}{target}")).await;
+            assert_eq!(answer.status, 302, "{path}{target}");
+            assert!(answer.header("location").contains(target), "{path}{target}");
+        }
+        let body = json!({ "email": "a@example.com", "redirectTo": target });
+        app.post("/api/auth/request-password-reset", &body)
+            .await
+            .ok();
+    }
     for target in [
         "//evil.example",
         "/\\evil.example",

@@ -456,6 +456,7 @@ async fn every_permission_on_every_target() {
                     }
                     let body = json!({ "userId": target, "role": "user", "newPassword": "another good password", "data": { "name": "New" } });
                     let answer = ask(&app, caller, route, body).await;
+                    // As in `allows`: the caller is known, and 403 alone tells a missing right.
                     assert!(
                         answer.status != 401 && !answer.status.is_server_error(),
                         "{route}: {} {}",

@@ -145,6 +145,7 @@ async fn the_number_of_series_does_not_grow_with_what_strangers_send() {
             .map(|l| l.rsplit_once(' ').unwrap().0.to_owned())
             .collect::<BTreeSet<_>>()
     };
+    // No twin: what is refused is what is counted.
     let strange = async |n: usize| {
         for path in [
             format!("/api/auth/nothing-{n}"),

@@ -200,7 +200,13 @@ async fn a_password_is_every_character_of_it_however_long_and_in_one_spelling() 
         let chosen: String = "xy".chars().cycle().take(length).collect();
         let email = up(&chosen).await;
         assert_eq!(try_in(&email, chosen.clone()).await, 200);
-        assert_ne!(try_in(&email, format!("{chosen}z")).await, 200, "{length}");
+        // One of 129 characters cannot be a password of ours, and is not compared.
+        let longer = if length == 128 { 400 } else { 401 };
+        assert_eq!(
+            try_in(&email, format!("{chosen}z")).await,
+            longer,
+            "{length}"
+        );
         assert_eq!(
             try_in(&email, chosen[1..].to_owned()).await,
             401,

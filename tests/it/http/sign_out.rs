@@ -156,7 +156,9 @@ async fn signing_out_while_the_clock_is_ahead_ends_what_looks_expired_for_good()
     let app = TestApp::start().await;
     let ana = app.user("ana").await;
     for by_refresh_token in [false, true] {
-        let tokens = ana.sign_in().await;
+        let mut tokens = ana.sign_in().await;
+        app.get_as(SESSION, &tokens.session).await.ok();
+        tokens.refresh = app.rotate(&tokens.refresh).await;
         app.set_clock(AHEAD);
         if by_refresh_token {
             sign_out(&app, &[], &json!({ "refreshToken": tokens.refresh })).await;

@@ -103,6 +103,7 @@ async fn retries_are_honest(
 ) {
     for answer in first {
         let answer = answer.await.unwrap();
+        // What came before the stall is answered, what came in it may be refused as too late.
         assert!(
             matches!(
                 answer.status,

@@ -222,6 +222,7 @@ async fn a_header_that_is_not_ours_is_refused() {
 async fn a_changed_token_is_refused_whatever_was_changed() {
     let app = TestApp::start().await;
     let tokens = app.user("ana").await.sign_in().await;
+    app.get_as("/api/auth/session", &tokens.access).await.ok();
     let parts: Vec<&str> = tokens.access.split('.').collect();
     let mut payload: Value = serde_json::from_slice(&B64.decode(parts[1]).unwrap()).unwrap();
     payload["role"] = json!("admin");
@@ -263,6 +264,9 @@ async fn a_changed_token_is_refused_whatever_was_changed() {
 async fn tokens_are_never_read_from_the_query() {
     let app = TestApp::start().await;
     let tokens = app.user("ana").await.sign_in().await;
+    for token in [&tokens.access, &tokens.session] {
+        app.get_as("/api/auth/session", token).await.ok();
+    }
     let path = format!(
         "/api/auth/session?access_token={}&token={}",
         tokens.access, tokens.session
@@ -306,7 +310,15 @@ async fn authorization_is_read_exactly() {
 #[tokio::test]
 async fn kinds_of_tokens_never_interchange() {
     let app = TestApp::start().await;
-    let t = app.user("ana").await.sign_in().await;
+    let ana = app.user("ana").await;
+    let t = ana.sign_in().await;
+    app.get_as("/api/auth/session", &t.session).await.ok();
+    app.rotate(&ana.sign_in().await.refresh).await;
+    let form = format!(
+        "grant_type=refresh_token&refresh_token={}",
+        ana.sign_in().await.refresh
+    );
+    app.form("/api/auth/oauth2/token", &form).await.ok();
     app.refresh(&t.access)
         .await
         .refused(401, "REFRESH_TOKEN_INVALID");

@@ -498,6 +498,7 @@ async fn what_postgres_says_of_values_is_told_to_no_log() {
         return;
     }
     let app = crate::support::TestApp::start().await;
+    app.user("ana").await;
     for sql in [
         "CREATE FUNCTION repeat_it() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not %', NEW.email; END $$",
         "CREATE TRIGGER repeat_it BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION repeat_it()",
