@@ -21,7 +21,7 @@ pub(in crate::http) fn instead_of(hyper: &[u8]) -> Bytes {
         .unwrap_or_default();
     let error = match status {
         "414" | "431" => Error::HeadersTooLarge,
-        _ => Error::BadRequest("this is not an HTTP/1.1 request".into()),
+        _ => Error::BadRequest("this request is not valid HTTP/1.1".into()),
     };
     // hyper's headers about the connection and the date are kept.
     let kept = lines.filter(|line| !line.to_ascii_lowercase().starts_with("content-length:"));
