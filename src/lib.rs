@@ -8,6 +8,7 @@
 //! | [`clock`], [`random`] | time and chance, the only sources of either |
 //! | [`config`] | what the operator may say: file, environment, flags → one `Config`, or every problem at once |
 //! | [`model`] | nouns and pure rules, no I/O; `model::session::refresh::decide` and `model::key::plan::plan` are the heart |
+//! | [`encoding`] | base64 and SHA-256 |
 //! | [`crypto`] | every line that touches a secret |
 //! | [`store`] | every line of SQL |
 //! | [`mail`] | the words of mails and the ways out |
@@ -29,6 +30,7 @@ pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod crypto;
+pub mod encoding;
 pub mod flows;
 pub mod http;
 pub mod jobs;

@@ -11,6 +11,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+
+pub use memory::{Blocks, ClockTrust, RevokedKids, ToldEnds, UserCache};
+
+pub use pace::Pace;
+
+pub use process::{PROGRAM, Process, has_ended};
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
@@ -27,9 +33,8 @@ use crate::outbound_http;
 use crate::random::Random;
 use crate::store::Db;
 
-pub use memory::{Blocks, ClockTrust, RevokedKids, ToldEnds, UserCache};
-pub use pace::Pace;
-pub use process::{PROGRAM, Process, has_ended};
+/// Why a request that needs the keys is refused before they are loaded.
+pub const KEYS_NOT_LOADED: &str = "the keys are not loaded";
 
 /// The program. Apart from its key ring it is ready to serve.
 pub struct App {

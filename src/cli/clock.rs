@@ -5,8 +5,8 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::config::Config;
-use crate::flows::ops::confirm_clock;
-use crate::flows::ops::confirm_clock::Look;
+use crate::flows::confirm_clock;
+use crate::flows::confirm_clock::Look;
 use crate::flows::permit::Permitted;
 
 use super::{Failure, Output, Result, ask, build, operator, output};

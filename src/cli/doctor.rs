@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::flows::key::processes::Running;
 use crate::flows::key::verifiers;
 use crate::flows::ops::diagnose;
 use crate::flows::ops::diagnose::{Diagnosis, Verdict};
-use crate::flows::ops::processes::Running;
 use crate::random::OsRandom;
 
 use super::{Failure, Output, Result, output};

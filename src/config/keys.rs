@@ -1,13 +1,16 @@
 //! `[keys]`: the schedule of key rotations, how long verifiers cache the JWKS, and where the master
 //! key comes from.
 
-use super::reader::Reader;
-use super::settings::{DAY, HOUR};
-use super::{Keys, MasterKeySources, Secret};
-use crate::model::key::key;
-use croner::parser::{CronParser, Seconds};
 use std::time::Duration;
+
+use croner::parser::{CronParser, Seconds};
 use zeroize::Zeroizing;
+
+use crate::config::units::{DAY, HOUR};
+use crate::model::key::key;
+
+use super::reader::Reader;
+use super::{Keys, MasterKeySources, Secret};
 
 pub(super) fn keys(r: &mut Reader, access_ttl: Duration) -> Keys {
     let parser = CronParser::builder().seconds(Seconds::Required).build();

@@ -19,14 +19,34 @@ mod settings;
 mod sources;
 mod text;
 mod tokens;
+mod units;
 mod webhooks;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use environment::texts as texts_of_environment;
 use ipnet::IpNet;
+
+pub use limits::RateLimits;
+
+pub use mail::{Mail, MailLifetimes, MailTransport};
+
+pub use mask::{holds_secret, refuse_secrets};
+
+pub use pages::{Logo, Pages};
+
+pub use passwords::{Blocklist, Passwords};
+
+pub use problem::Problem;
+
+pub use reader::Effective;
+
+pub use sources::Sources;
 use url::Url;
+
+pub use webhooks::Webhooks;
 use zeroize::Zeroizing;
 
 use crate::model::account::domain::DomainRules;
@@ -38,16 +58,6 @@ use crate::model::kernel::web_url::Issuer;
 use crate::model::key::key;
 use crate::model::session::{refresh, session};
 use crate::model::token::claims::{Audience, ClaimSource};
-
-pub use environment::texts as texts_of_environment;
-pub use limits::RateLimits;
-pub use mail::{Mail, MailLifetimes, MailTransport};
-pub use mask::{holds_secret, refuse_secrets};
-pub use pages::{Logo, Pages};
-pub use passwords::{Blocklist, Passwords};
-pub use problem::Problem;
-pub use sources::Sources;
-pub use webhooks::Webhooks;
 
 /// All settings, validated.
 #[derive(Debug, Clone)]
@@ -88,17 +98,6 @@ pub struct Config {
     pub effective: Vec<Effective>,
     /// The warnings that `config check` prints besides the problems.
     pub warnings: Vec<String>,
-}
-
-/// One setting and its source.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Effective {
-    /// The key as `section.key`.
-    pub key: String,
-    /// The value as text, without secrets.
-    pub value: String,
-    /// `default`, `file`, `environment` or `flag`.
-    pub source: &'static str,
 }
 
 /// `[server]`

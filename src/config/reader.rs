@@ -7,8 +7,19 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::sources::{Entry, Text};
-use super::{Effective, Problem, environment, mask, text};
+use super::sources::{Entry, Gathered, Sources, Text};
+use super::{Problem, environment, mask, text};
+
+/// One setting and its source.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Effective {
+    /// The key as `section.key`.
+    pub key: String,
+    /// The value as text, without secrets.
+    pub value: String,
+    /// `default`, `file`, `environment` or `flag`.
+    pub source: &'static str,
+}
 
 /// Reads typed settings and collects every problem.
 pub(super) struct Reader {
@@ -21,6 +32,22 @@ pub(super) struct Reader {
 }
 
 impl Reader {
+    pub(super) fn gather(sources: &Sources) -> Self {
+        let Gathered {
+            entries,
+            unused_variables,
+            problems,
+        } = Gathered::of(sources);
+        Self {
+            entries,
+            known: Vec::new(),
+            unused_variables,
+            problems,
+            warnings: Vec::new(),
+            effective: Vec::new(),
+        }
+    }
+
     pub(super) fn problem(&mut self, key: &str, message: String) {
         self.problems.push(Problem {
             key: key.to_owned(),

@@ -2,8 +2,8 @@
 
 use super::mask;
 use super::reader::Reader;
-use super::settings::{HOUR, MINUTE, SECOND};
 use super::{OpsListen, Server};
+use crate::config::units::{HOUR, MINUTE, SECOND};
 use crate::model::kernel::mount::Mount;
 use crate::model::kernel::origin::{LOOPBACK, OriginPattern, TrustedOrigins};
 use crate::model::kernel::web_url;

@@ -13,14 +13,9 @@ use super::reader::Reader;
 use super::server::{public_url, server};
 use super::sources::Sources;
 use super::tokens::tokens;
+use super::units::YEAR;
 use super::{Config, Log, LogFormat, Problem, SignUp, Traces};
 use super::{database, limits, mail, pages, passwords, sessions, webhooks};
-
-pub(super) const SECOND: Duration = Duration::from_secs(1);
-pub(super) const MINUTE: Duration = Duration::from_secs(60);
-pub(super) const HOUR: Duration = Duration::from_secs(3_600);
-pub(super) const DAY: Duration = Duration::from_secs(86_400);
-pub(super) const YEAR: Duration = Duration::from_secs(366 * 86_400);
 
 pub(super) const NO_PROXIES: &str = "server.trusted_proxies is empty, but server.public_url is https and this program speaks http: behind a proxy every client has the \
      proxy's address, and one client's failures use up the limits of all; name the proxy's address or network there";
@@ -293,7 +288,7 @@ mod tests {
             ("COUNTERSIGN_MASTER_KEY".into(), "hidden words".into()),
         ];
         let config = read(&sources).unwrap();
-        assert_eq!(config.tokens.access_ttl, 20 * MINUTE);
+        assert_eq!(config.tokens.access_ttl, Duration::from_secs(20 * 60));
         assert_eq!(config.database.url, "sqlite://x.db");
         assert!(config.server.trusted_origins.contains("https://b.example"));
         assert!(!format!("{config:?}").contains("hidden words"));

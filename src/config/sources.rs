@@ -8,8 +8,8 @@ use figment::Figment;
 use figment::providers::{Format, Toml};
 use figment::value::{Dict, Value};
 
+use super::Problem;
 use super::environment::{self, Variable};
-use super::reader::Reader;
 use super::secret_file;
 
 const DEFAULT_FILE: &str = "countersign.toml";
@@ -50,20 +50,24 @@ pub(super) enum Text {
     Many(Vec<String>),
 }
 
-impl Reader {
-    pub(super) fn gather(sources: &Sources) -> Self {
-        let mut reader = Self {
+/// The texts of all sources, and what was wrong with them already.
+pub(super) struct Gathered {
+    pub(super) entries: BTreeMap<String, Entry>,
+    pub(super) unused_variables: Vec<String>,
+    pub(super) problems: Vec<Problem>,
+}
+
+impl Gathered {
+    pub(super) fn of(sources: &Sources) -> Self {
+        let mut gathered = Self {
             entries: BTreeMap::new(),
-            known: Vec::new(),
             unused_variables: Vec::new(),
             problems: Vec::new(),
-            warnings: Vec::new(),
-            effective: Vec::new(),
         };
-        reader.take_file(sources.file.as_ref());
+        gathered.take_file(sources.file.as_ref());
         for (name, value) in &sources.environment {
             if name == "DATABASE_URL" && !value.is_empty() {
-                reader.put(
+                gathered.put(
                     "database.url".into(),
                     Text::One(value.clone()),
                     "environment",
@@ -73,19 +77,26 @@ impl Reader {
         for (name, value) in &sources.environment {
             match environment::classify(name) {
                 Variable::Setting { key, platform } => {
-                    reader.put(key.clone(), Text::One(value.clone()), "environment");
-                    if let Some(entry) = reader.entries.get_mut(&key).filter(|_| platform) {
+                    gathered.put(key.clone(), Text::One(value.clone()), "environment");
+                    if let Some(entry) = gathered.entries.get_mut(&key).filter(|_| platform) {
                         entry.platform = Some(name.clone());
                     }
                 }
-                Variable::Unknown => reader.unused_variables.push(name.clone()),
+                Variable::Unknown => gathered.unused_variables.push(name.clone()),
                 Variable::Other => {}
             }
         }
         for (key, value) in &sources.flags {
-            reader.put(key.clone(), Text::One(value.clone()), "flag");
+            gathered.put(key.clone(), Text::One(value.clone()), "flag");
         }
-        reader
+        gathered
+    }
+
+    fn problem(&mut self, key: &str, message: String) {
+        self.problems.push(Problem {
+            key: key.to_owned(),
+            message,
+        });
     }
 
     fn take_file(&mut self, file: Option<&PathBuf>) {

@@ -1,15 +1,18 @@
 //! `[tokens]`: issuer, audiences, lifetimes and claims of access tokens.
 
-use super::reader::Reader;
-use super::settings::{HOUR, MINUTE};
-use super::{MintFromSession, Tokens};
+use std::time::Duration;
+
+use url::Url;
+
+use crate::config::units::{HOUR, MINUTE};
 use crate::model::kernel::naming;
 use crate::model::kernel::origin::LOOPBACK;
 use crate::model::kernel::web_url::Issuer;
 use crate::model::token::claims;
 use crate::model::token::claims::{Audience, RESERVED};
-use std::time::Duration;
-use url::Url;
+
+use super::reader::Reader;
+use super::{MintFromSession, Tokens};
 
 pub(super) fn tokens(r: &mut Reader, public_url: &Url, allow_insecure: bool) -> Tokens {
     let own = Issuer::of(public_url);

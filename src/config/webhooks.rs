@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use url::Url;
 use zeroize::Zeroizing;
 
+use crate::encoding::decode_standard;
 use crate::model::audit::webhook::{Choice, SECRET_PREFIX};
 use crate::model::kernel::origin::LOOPBACK;
 use crate::model::kernel::web_url;
@@ -56,9 +55,7 @@ pub(super) fn check_url(text: &str, allow_insecure: bool) -> Result<Option<Url>,
 }
 
 fn check_secret(text: &str) -> Result<(), String> {
-    let key = text
-        .strip_prefix(SECRET_PREFIX)
-        .and_then(|key| STANDARD.decode(key).ok());
+    let key = text.strip_prefix(SECRET_PREFIX).and_then(decode_standard);
     match key {
         Some(key) if key.len() >= SHORTEST => Ok(()),
         _ => Err("write whsec_ and at least 24 random bytes in base64: echo whsec_$(openssl rand -base64 32)".into()),

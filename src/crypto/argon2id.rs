@@ -1,11 +1,32 @@
 //! Argon2id (RFC 9106) and its encoded form, the PHC string; `password` runs it on separate
 //! threads.
 
-use super::password::{Error, Verdict};
-pub use crate::crypto::hash_slots::HashSlot;
 use crate::model::account::password::Password;
 use argon2::{Algorithm, Argon2, Block, Params, PasswordHash, Version};
 use subtle::ConstantTimeEq;
+
+/// The reason why nothing was hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The queue is full: answer 503, so that the client tries again.
+    #[error("too many passwords are being hashed")]
+    Busy,
+    /// The stored hash has a form that is not supported, or costs too much.
+    #[error("the stored password hash is unreadable")]
+    Unreadable,
+}
+
+/// The outcome of a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The password does not match.
+    Wrong,
+    /// The password matches.
+    Right {
+        /// Whether the stored hash is weaker than the settings require.
+        outdated: bool,
+    },
+}
 
 /// The three cost parameters of argon2id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +66,9 @@ impl Cost {
 }
 
 pub(super) const OUTPUT: usize = 32;
+
 pub(super) const SALT: usize = 16;
+
 pub(super) fn argon2id(
     password: &Password,
     salt: &[u8],

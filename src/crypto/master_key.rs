@@ -13,7 +13,7 @@ use hmac::{Hmac, KeyInit};
 use sha2::Sha256;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
-use super::cookie::Purpose;
+use super::cookie_purpose::Purpose;
 use super::{decode_array, encode};
 
 /// The reason why a master key could not be read or written.

@@ -8,7 +8,7 @@ use crate::model::account::user::User;
 use crate::model::kernel::id::SessionId;
 
 use super::{Error, Result};
-use crate::flows::session::read_session::Authenticated;
+use crate::flows::authenticated::Authenticated;
 
 /// The caller of a flow. Only [`super::permit`] makes one.
 #[derive(Clone, Copy)]

@@ -9,7 +9,7 @@ use crate::model::account::password;
 use crate::model::key::plan;
 use crate::store;
 
-use crate::flows::limit::rate_limit::Limited;
+use crate::model::limit::rate::Limited;
 
 /// Result with the error of flows.
 pub type Result<T> = std::result::Result<T, Error>;

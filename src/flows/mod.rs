@@ -4,14 +4,18 @@
 
 pub mod account;
 pub mod audit;
+pub mod authenticated;
 pub(in crate::flows) mod authority;
+pub mod confirm_clock;
 pub mod error;
+pub(in crate::flows) mod find_user;
 pub mod key;
 pub mod limit;
 pub mod login;
 pub mod mail;
 pub mod ops;
 pub mod permit;
+pub mod reapply;
 pub mod session;
 pub mod token;
 pub mod transaction;

@@ -16,10 +16,12 @@ use std::ops::Deref;
 use crate::app::App;
 use crate::model::account::action::Action;
 use crate::model::account::user::User;
+use crate::model::kernel::id::UserId;
 
 use super::authority::Caller;
-use super::session::read_session::Authenticated;
+use super::find_user;
 use super::{Error, Result};
+use crate::flows::authenticated::Authenticated;
 
 /// An action that a proof is for.
 pub trait Permission {}
@@ -108,6 +110,18 @@ impl<'a, A: Permission> Permitted<'a, A> {
 }
 
 impl<'a, A: Grantable> Permitted<'a, A> {
+    /// Permits the action on the user of this id.
+    ///
+    /// # Errors
+    /// [`Error::UserNotFound`]; [`Error::NotAllowed`] if the user is above the caller.
+    pub(in crate::flows) async fn on_user(
+        self,
+        app: &App,
+        id: UserId,
+    ) -> Result<PermittedOn<'a, A>> {
+        self.on(app, find_user::by_id(app, id).await?)
+    }
+
     /// Permits the action on this user.
     ///
     /// # Errors

@@ -3,7 +3,9 @@
 //! from memory when everything else is slow or unavailable.
 
 pub mod api;
+mod delivery;
 pub mod edge;
+pub mod layers;
 mod oauth;
 mod pages;
 mod well_known;
@@ -12,7 +14,7 @@ use self::api::{
     accounts, admin, admin_sessions, audit, emails, health, invitations, mail_proofs, ops,
     passwords, refresh, sessions, users,
 };
-use self::edge::{client, error, headers, layers, outermost, outside};
+use self::edge::{client, error, headers, outermost, outside};
 use std::sync::Arc;
 
 use axum::Router;

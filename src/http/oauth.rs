@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::app::App;
 use crate::flows;
 use crate::flows::session::refresh;
-use crate::flows::session::refresh::Purpose;
+use crate::flows::session::refresh_token::Purpose;
 use crate::flows::session::sign_out;
 use crate::model::session::session::Delivery;
 

@@ -22,9 +22,10 @@ use self::background::{STOP_TIMEOUT, beat, deliver, listen, mark, tell};
 use crate::app::App;
 use crate::flows;
 use crate::flows::audit::audit_ends;
+use crate::flows::confirm_clock;
 use crate::flows::key::{change_keys, load_keys};
 use crate::flows::limit::operate_limits;
-use crate::flows::ops::{confirm_clock, heartbeat, prune};
+use crate::flows::ops::{heartbeat, prune};
 
 type Run = fn(Arc<App>) -> std::pin::Pin<Box<dyn Future<Output = flows::Result<()>> + Send>>;
 

@@ -14,11 +14,18 @@ pub mod ops;
 pub mod session;
 
 pub use crate::store::engine::asked::{MAX_WAIT, TimeSource};
+
 pub use crate::store::engine::conn::{Conn, Work};
-pub use crate::store::engine::db::{Db, Options, is_postgres};
+
+pub use crate::store::engine::db::Db;
+
 pub use crate::store::engine::faults::FaultPoint;
+
+pub use crate::store::engine::options::{Options, is_postgres};
 pub(crate) use crate::store::engine::query::{attempt, on, work};
+
 pub use crate::store::engine::write_options::WriteOptions;
+
 pub use error::{Error, Result};
 
 /// The target of log lines that repeat notices of a Postgres server, which may contain values of a
@@ -27,15 +34,9 @@ pub const NOTICES: &str = "sqlx::postgres::notice";
 
 /// Encodes bytes as they are stored: base64url.
 pub(crate) fn hash_text(hash: &[u8]) -> String {
-    use base64::Engine;
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(hash)
+    crate::encoding::encode(hash)
 }
 
 fn parse_hash(text: &str) -> Option<[u8; 32]> {
-    use base64::Engine;
-    base64::engine::general_purpose::URL_SAFE_NO_PAD
-        .decode(text)
-        .ok()?
-        .try_into()
-        .ok()
+    crate::encoding::decode_array(text)
 }

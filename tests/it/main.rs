@@ -13,6 +13,7 @@ mod architecture;
 mod contract;
 mod documents;
 mod http;
+mod imports;
 mod jobs;
 mod migrations;
 mod settings;

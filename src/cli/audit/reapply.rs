@@ -5,8 +5,8 @@ use std::path::Path;
 
 use crate::app::App;
 use crate::cli::{Failure, Result, ask, operator, output};
-use crate::flows::audit::reapply_audit::{self, Exported, Outcome, Reapplied};
 use crate::flows::permit::Permitted;
+use crate::flows::reapply::reapply_audit::{self, Exported, Outcome, Reapplied};
 
 use super::read;
 

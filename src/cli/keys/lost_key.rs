@@ -8,8 +8,8 @@ use serde_json::json;
 use crate::cli::{Output, Result, ask, operator, output};
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::flows::key::abandon_keys;
 use crate::flows::key::bootstrap;
+use crate::flows::ops::abandon_keys;
 use crate::flows::permit::Permitted;
 use crate::random::OsRandom;
 

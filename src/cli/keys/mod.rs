@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::flows::key::change_keys::KeyChange;
 use crate::flows::key::inspect_keys;
-use crate::flows::token::session_tokens;
+use crate::flows::session::session_tokens;
 use crate::model::key::key::Key;
 use crate::model::key::plan::KeyOperation;
 

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::cli::{Output, Result, output};
-use crate::flows::ops::processes;
-use crate::flows::ops::processes::{Holders, Running};
+use crate::flows::key::processes;
+use crate::flows::key::processes::{Holders, Running};
 
 const COLUMNS: [&str; 7] = [
     "host",

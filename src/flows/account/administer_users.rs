@@ -5,21 +5,24 @@
 use std::time::Duration;
 
 use crate::app::App;
+use crate::flows::authority::{Caller, check_roles};
+use crate::flows::find_user;
+use crate::flows::permit::{Grantable, Permitted, PermittedOn, to};
+use crate::flows::transaction::tx;
+use crate::flows::{Error, Result};
 use crate::model::account::action::{Action, Field};
 use crate::model::account::user::User;
 use crate::model::audit::event::Peer;
 use crate::model::kernel::id::UserId;
+
 pub use crate::store::account::user_changes::{Ban, Changes};
+
 pub use crate::store::account::user_search::{
     Column, Condition, Operator, Search, Value as Operand,
 };
 use crate::store::{self, work};
 
 use super::change_user::{change, delete_account, keep_an_admin};
-use crate::flows::authority::{Caller, check_roles};
-use crate::flows::permit::{Grantable, Permitted, PermittedOn, to};
-use crate::flows::transaction::tx;
-use crate::flows::{Error, Result};
 
 /// The ban reason that Better Auth stores if an admin gives none.
 const NO_REASON: &str = "No reason";
@@ -38,24 +41,7 @@ pub async fn search(
 
 /// Returns the user with this id.
 pub async fn get(app: &App, _: Permitted<'_, to::GetUser>, id: UserId) -> Result<User> {
-    find(app, id).await
-}
-
-/// Reads the user with this id and permits the action on that user.
-pub(in crate::flows) async fn target<'a, A: Grantable>(
-    app: &App,
-    permitted: Permitted<'a, A>,
-    id: UserId,
-) -> Result<PermittedOn<'a, A>> {
-    permitted.on(app, find(app, id).await?)
-}
-
-async fn find(app: &App, id: UserId) -> Result<User> {
-    let found = app
-        .db
-        .read(work!(conn => store::account::users::by_id(conn, id).await))
-        .await?;
-    found.map(|f| f.user).ok_or(Error::UserNotFound)
+    find_user::by_id(app, id).await
 }
 
 /// Changes the given fields of a user.
@@ -69,7 +55,7 @@ pub async fn update(
     if changes.is_empty() {
         return Err(Error::NoDataToUpdate);
     }
-    let on = target(app, permitted, id).await?;
+    let on = permitted.on_user(app, id).await?;
     let (by, target) = (on.caller(), on.target());
     for field in changes.fields() {
         by.require_to_set(app, field, target)?;
@@ -99,7 +85,7 @@ pub async fn set_role(
     role: String,
     peer: &Peer,
 ) -> Result<User> {
-    let on = target(app, permitted, id).await?;
+    let on = permitted.on_user(app, id).await?;
     require_role_change(app, on.caller(), on.target(), &role)?;
     carry_out(
         app,
@@ -133,7 +119,7 @@ pub async fn ban(
     expires_in: Option<Duration>,
     peer: &Peer,
 ) -> Result<User> {
-    let target = find(app, id).await?;
+    let target = find_user::by_id(app, id).await?;
     if permitted.caller().names(&target) {
         return Err(Error::CannotBanYourself);
     }
@@ -164,7 +150,7 @@ pub async fn unban(
     id: UserId,
     peer: &Peer,
 ) -> Result<User> {
-    let on = target(app, permitted, id).await?;
+    let on = permitted.on_user(app, id).await?;
     carry_out(
         app,
         &on,
@@ -184,7 +170,7 @@ pub async fn remove(
     id: UserId,
     peer: &Peer,
 ) -> Result<()> {
-    let target = find(app, id).await?;
+    let target = find_user::by_id(app, id).await?;
     if permitted.caller().names(&target) {
         return Err(Error::CannotRemoveYourself);
     }

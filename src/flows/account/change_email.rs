@@ -17,12 +17,12 @@ use crate::store::session::endings::Which;
 
 use super::mailbox;
 use super::mailbox::{Evidence, Proof, Tie};
-use crate::flows::audit::recorder::detail;
 use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::mail::mail_links;
-use crate::flows::mail::outbox::Change;
 use crate::flows::permit::{OwnAccount, to};
 use crate::flows::session::end_session::end;
+use crate::flows::transaction::outbox::Change;
+use crate::flows::transaction::recorder::detail;
 use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 

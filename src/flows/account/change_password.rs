@@ -15,7 +15,6 @@ use crate::store::session::endings::Which;
 use crate::store::session::sessions::Proof;
 use crate::store::{self, work};
 
-use super::administer_users;
 use super::choose_password::choose;
 use super::sign_up::account_id;
 use super::update_user::{refused, verify_password};
@@ -126,7 +125,7 @@ pub async fn set_for_user(
     new: &str,
     peer: &Peer,
 ) -> Result<()> {
-    let on = administer_users::target(app, permitted, id).await?;
+    let on = permitted.on_user(app, id).await?;
     let user = on.target();
     let Some(who) = on.caller().signed_in().filter(|_| on.caller().names(user)) else {
         return set(app, user, None, new, peer).await;

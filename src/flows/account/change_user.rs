@@ -13,10 +13,10 @@ use crate::store;
 use crate::store::account::user_changes::{Ban, Changes};
 use crate::store::session::endings::Which;
 
-use crate::flows::audit::recorder::detail;
 use crate::flows::error::if_conflict;
 use crate::flows::session::end_session::end;
 use crate::flows::transaction::Tx;
+use crate::flows::transaction::recorder::detail;
 use crate::flows::{Error, Result};
 
 /// Deletes the account with every session, including those in which its user impersonates another

@@ -13,9 +13,9 @@ use crate::store;
 use crate::store::account::user_changes::{Changes, change};
 use crate::store::session::endings::Which;
 
-use crate::flows::audit::recorder::detail;
 use crate::flows::error::if_conflict;
 use crate::flows::session::end_session::end;
+use crate::flows::transaction::recorder::detail;
 use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 

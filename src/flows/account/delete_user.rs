@@ -12,10 +12,10 @@ use crate::store::{self, work};
 
 use super::change_user::{delete_account, keep_an_admin};
 use super::update_user::prove_password;
-use crate::flows::audit::recorder::detail;
 use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::mail::mail_links;
 use crate::flows::permit::{OwnAccount, to};
+use crate::flows::transaction::recorder::detail;
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 

@@ -20,13 +20,13 @@ use crate::store::session::sessions::By;
 use crate::store::{self, WriteOptions, work};
 
 use super::claim_mailbox::{Profile, claim, mark};
-use crate::flows::audit::recorder::detail;
+use crate::flows::authenticated::Authenticated;
+use crate::flows::limit::known_device;
+use crate::flows::limit::known_device::Device;
 use crate::flows::limit::rate_limit::RateLimitCheck;
-use crate::flows::login::known_device;
-use crate::flows::login::known_device::Device;
 use crate::flows::mail::mail_links;
 use crate::flows::session::carried;
-use crate::flows::session::read_session::Authenticated;
+use crate::flows::transaction::recorder::detail;
 use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 

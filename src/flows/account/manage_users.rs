@@ -16,8 +16,10 @@ use super::change_user::keep_an_admin;
 use super::choose_password::choose;
 use super::sign_up::{account_id, new_user};
 use crate::flows::authority::Caller;
+
 pub use crate::flows::authority::check_roles;
 use crate::flows::error::if_conflict;
+use crate::flows::find_user;
 use crate::flows::permit::{Permitted, to};
 use crate::flows::session::end_session::end;
 use crate::flows::transaction::tx;
@@ -159,20 +161,7 @@ pub(in crate::flows) fn require_to_make(app: &App, by: Caller<'_>, role: &str) -
 /// # Errors
 /// [`Error::UserNotFound`] if there is none.
 pub async fn find(app: &App, _: Permitted<'_, to::GetUser>, name: &str) -> Result<User> {
-    let found = match (name.parse::<UserId>(), name.parse::<Email>()) {
-        (Ok(id), _) => {
-            app.db
-                .read(work!(conn => store::account::users::by_id(conn, id).await))
-                .await?
-        }
-        (Err(_), Ok(email)) => {
-            app.db
-                .read(work!(conn => store::account::users::by_email(conn, &email).await))
-                .await?
-        }
-        (Err(_), Err(_)) => None,
-    };
-    found.map(|f| f.user).ok_or(Error::UserNotFound)
+    find_user::by_name(app, name).await
 }
 
 /// Disables or enables a user; disabling ends every session in the same transaction. Returns

@@ -18,10 +18,10 @@ use super::choose_password::choose;
 use crate::flows::error::if_conflict;
 use crate::flows::key::load_keys;
 use crate::flows::limit::rate_limit::RateLimitCheck;
-use crate::flows::login::sign_in::Presented;
 use crate::flows::session::carried;
 use crate::flows::session::end_session::SessionRevocation;
 use crate::flows::session::open_session::{Options, PendingSession, RingVersion, SessionTokens};
+use crate::flows::session::presented::Presented;
 use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 

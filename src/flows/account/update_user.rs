@@ -8,13 +8,14 @@ use crate::model::account::password::Password;
 use crate::model::audit::event::{Kind, Peer};
 use crate::model::kernel::id::UserId;
 use crate::store::account::user_changes::{Changes, change};
+
 pub use crate::store::account::users::Account;
 use crate::store::{self, work};
 
-use crate::flows::audit::recorder::detail;
+use crate::flows::authenticated::Authenticated;
 use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::permit::{OnBehalf, OwnAccount, to};
-use crate::flows::session::read_session::Authenticated;
+use crate::flows::transaction::recorder::detail;
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 

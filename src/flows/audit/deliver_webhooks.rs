@@ -15,7 +15,7 @@ use crate::model::kernel::retry_delay::retry_delay;
 use crate::outbound_http::Client;
 use crate::store;
 
-use crate::flows::ops::confirm_clock;
+use crate::flows::confirm_clock;
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 

@@ -6,18 +6,21 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use crate::app::App;
+
 pub use crate::model::audit::chain::{Fault, Walk};
+
 pub use crate::model::audit::event::Entry;
 use crate::model::kernel::id::EventId;
 use crate::model::kernel::time::Timestamp;
 use crate::store::audit::chains::Chain;
+
 pub use crate::store::audit::events::Filter;
 use crate::store::{self, work};
 
 use crate::flows::Result;
-use crate::flows::ops::background::Background;
-use crate::flows::ops::confirm_clock;
+use crate::flows::confirm_clock;
 use crate::flows::permit::{Permitted, to};
+use crate::flows::transaction::background::Background;
 use crate::flows::transaction::tx;
 
 /// The number of events that are read at a time.

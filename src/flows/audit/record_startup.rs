@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use crate::app::App;
 use crate::model::audit::event::{Kind, Peer};
 
-use super::recorder::detail;
 use crate::flows::Result;
+use crate::flows::transaction::recorder::detail;
 use crate::flows::transaction::tx;
 
 /// Settings whose user names or paths may be credentials of other services.

@@ -11,7 +11,7 @@ use crate::crypto::master_key::{self, MasterKey};
 use crate::random::{self, Random};
 use crate::store::{self, Db, work};
 
-use super::load_keys::ensure_keys;
+use crate::flows::key::change_keys::ensure_keys;
 use crate::flows::{Error, Result};
 
 /// The name of the key file in `keys.dir`.

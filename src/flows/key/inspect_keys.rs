@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::app::App;
+use crate::app::{App, KEYS_NOT_LOADED};
 use crate::crypto::key_ring::KeyRing;
 use crate::crypto::{jwk, keypair};
 use crate::model::key::key::{Ring, State};
@@ -14,7 +14,7 @@ use crate::flows::{Error, Result};
 /// Returns the opened key ring of this process; `Unavailable` until the keys are loaded.
 pub fn loaded(app: &App) -> Result<Arc<KeyRing>> {
     app.ring()
-        .ok_or_else(|| Error::Unavailable("the keys are not loaded".into()))
+        .ok_or_else(|| Error::Unavailable(KEYS_NOT_LOADED.into()))
 }
 
 /// Returns the states and times of all keys; `Unavailable` until the keys are loaded.

@@ -1,58 +1,19 @@
-//! Loads the key ring from its sealed rows: determines the current master key, opens the private
-//! keys, builds the JWKS. Runs at start, when a poll or the result of a statement shows a newer
-//! version, and after every change by this process.
+//! Loads the key ring: reads the rows, opens the private keys, builds the JWKS. Runs at start, when a
+//! poll or the result of a statement shows a newer version, and after every change by this process.
 
-use std::sync::Arc;
-
+use super::apply_change::apply;
+use super::key_change::KeyChange;
+use super::open_ring::{loaded_versions, open, publics};
 use crate::app::App;
 use crate::crypto::key_ring::{KeyRing, Naming};
-use crate::crypto::keypair::Keypair;
-use crate::crypto::master_key::{MasterKey, MasterKeys, Versioned};
-use crate::crypto::{jwk, seal};
+use crate::flows::transaction::tx;
+use crate::flows::{Error, Result};
 use crate::model::audit::event::Peer;
 use crate::model::key::key::{Ring, State};
 use crate::model::key::plan::KeyOperation;
 use crate::model::key::ring_id::{Losses, RingId};
-use crate::store::key::master_keys::Version;
-use crate::store::key::signing_keys::{Stored, StoredRing};
+use crate::store::key::signing_keys::StoredRing;
 use crate::store::{self, work};
-
-use super::change_keys;
-use super::change_keys::KeyChange;
-use crate::flows::transaction::tx;
-use crate::flows::{Error, Result};
-
-/// Creates the keys that the plan finds missing and loads the ring; every sealed key is opened
-/// once.
-pub async fn ensure_keys(app: &App) -> Result<()> {
-    let stored = app
-        .db
-        .read(work!(conn => store::key::signing_keys::load(conn).await))
-        .await?;
-    let masters = loaded_versions(app, &stored).await?;
-    for key in &stored.keys {
-        open(key, &masters)?;
-    }
-    match change_keys::change_scheduled(app).await {
-        // Another process started at the same time and was first.
-        Ok(_) | Err(Error::AlreadyRotated) => reload(app).await,
-        Err(error) => Err(error),
-    }
-}
-
-/// Reads the ring and opens every sealed key once; changes nothing.
-pub async fn read_ring(app: &App) -> Result<Ring> {
-    let stored = app
-        .db
-        .read(work!(conn => store::key::signing_keys::load(conn).await))
-        .await?;
-    let masters = loaded_versions(app, &stored).await?;
-    for key in &stored.keys {
-        open(key, &masters)?;
-    }
-    publics(&stored)?;
-    Ok(stored.ring())
-}
 
 /// Reads the current state of the ring and reloads it if this process holds another one.
 pub async fn confirm(app: &App) -> Result<()> {
@@ -150,7 +111,7 @@ async fn revoke_again(app: &App, revived: &[String]) -> Result<()> {
         );
         let change = KeyChange::new(KeyOperation::Revoke(kid.clone()), Peer::named("process"))
             .with_reason("revoked before the database was restored to an earlier state");
-        match change_keys::apply(app, change).await {
+        match apply(app, change).await {
             // Another process was first, with this key or with another one: check again.
             Ok(_) | Err(Error::AlreadyRotated | Error::KeyRefused(_)) => {}
             Err(error) => return Err(error),
@@ -218,69 +179,4 @@ async fn put_in_place(app: &App, stored: &StoredRing) -> Result<()> {
         &naming,
     ));
     Ok(())
-}
-
-fn publics(stored: &StoredRing) -> Result<Vec<(String, [u8; 32])>> {
-    let published = stored.keys.iter().filter(|k| k.key.state.is_published());
-    let public = |k: &Stored| {
-        let found = jwk::public_key(&k.public_jwk, &k.key.kid).ok_or_else(|| {
-            Error::KeyUnusable(format!(
-                "the public half of the signing key {} was damaged or changed",
-                k.key.kid
-            ))
-        })?;
-        Ok((k.key.kid.clone(), found))
-    };
-    published.map(public).collect()
-}
-
-/// Opens a key; returns `None` for a tombstone.
-fn open(stored: &Stored, masters: &MasterKeys) -> Result<Option<Keypair>> {
-    let Some(jwe) = &stored.private_jwe else {
-        return Ok(None);
-    };
-    let pair = seal::open(jwe, &stored.key.kid, masters.iter().map(|m| &*m.key))?;
-    Ok(Some(pair))
-}
-
-/// Returns the master keys in the order of the database: the current one, then older ones that are
-/// loaded and not compromised.
-pub async fn loaded_versions(app: &App, stored: &StoredRing) -> Result<MasterKeys> {
-    let versions = app
-        .db
-        .read(work!(conn => store::key::master_keys::list(conn).await))
-        .await?;
-    arrange(&versions, stored.master_version, &app.loaded_keys)
-}
-
-fn arrange(
-    versions: &[Version],
-    current: Option<i64>,
-    loaded: &[Arc<MasterKey>],
-) -> Result<MasterKeys> {
-    let find = |v: &Version| {
-        loaded
-            .iter()
-            .find(|k| k.id() == v.key_id)
-            .map(|key| Versioned {
-                version: v.version,
-                key: Arc::clone(key),
-            })
-    };
-    let current = versions
-        .iter()
-        .find(|v| Some(i64::from(v.version)) == current);
-    let current =
-        current.ok_or_else(|| Error::Unavailable("the database names no master key".into()))?;
-    let names = || loaded.iter().map(|k| k.id()).collect::<Vec<_>>().join(", ");
-    let first = find(current).ok_or_else(|| Error::MasterKeyNotLoaded {
-        wanted: current.key_id.clone(),
-        loaded: names(),
-    })?;
-    let others = versions
-        .iter()
-        .filter(|v| !v.compromised && v.version != current.version)
-        .filter_map(find)
-        .collect();
-    Ok(MasterKeys::new(first, others))
 }

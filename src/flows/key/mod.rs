@@ -1,10 +1,12 @@
 //! Flows of signing keys and the master key.
 
-pub mod abandon_keys;
+mod apply_change;
 pub mod bootstrap;
 pub mod change_keys;
 pub mod inspect_keys;
 mod key_change;
 pub mod load_keys;
+pub mod open_ring;
+pub mod processes;
 pub mod rewrap;
 pub mod verifiers;

@@ -13,11 +13,11 @@ use crate::store::key::master_keys::Version;
 use crate::store::{self, Conn, work};
 
 use super::bootstrap;
-use super::load_keys;
-use crate::flows::audit::recorder::detail;
-use crate::flows::ops::processes;
-use crate::flows::ops::processes::{LIVE, Running};
+use super::open_ring;
+use crate::flows::key::processes;
+use crate::flows::key::processes::{LIVE, Running};
 use crate::flows::permit::{Permitted, to};
+use crate::flows::transaction::recorder::detail;
 use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 
@@ -62,7 +62,7 @@ pub async fn rewrap(
         .db
         .read(work!(conn => store::key::signing_keys::load(conn).await))
         .await?;
-    let masters = load_keys::loaded_versions(app, &stored).await?;
+    let masters = open_ring::loaded_versions(app, &stored).await?;
     let work = Rewrap {
         new,
         masters,

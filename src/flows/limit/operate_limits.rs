@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::app::App;
+use crate::crypto::limit_key::part;
 use crate::model::audit::event::{Kind, Peer};
 use crate::model::kernel::time::Timestamp;
 use crate::model::limit::block::Block;
@@ -14,10 +15,9 @@ use crate::model::limit::network::networks;
 use crate::model::limit::rate::State;
 use crate::store::{self, work};
 
-use super::rate_limit::part;
-use crate::flows::account::manage_users;
-use crate::flows::audit::recorder::detail;
+use crate::flows::find_user;
 use crate::flows::permit::{Permitted, to};
+use crate::flows::transaction::recorder::detail;
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
@@ -58,7 +58,7 @@ pub async fn clear(
     let (parts, name) = match whose {
         Whose::Account(email) => {
             let mut parts = vec![part(&email)];
-            match manage_users::find(app, Permitted::as_operator(), &email).await {
+            match find_user::by_name(app, &email).await {
                 Ok(user) => parts.push(part(&user.id.to_string())),
                 Err(Error::UserNotFound) => {}
                 Err(error) => return Err(error),

@@ -5,35 +5,18 @@
 
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sha2::{Digest, Sha256};
-
 use crate::app::App;
+use crate::crypto::limit_key::key;
+use crate::flows::limit::known_device;
+use crate::flows::transaction::{Tx, tx};
+use crate::flows::{Error, Result};
 use crate::model::account::email::Email;
 use crate::model::audit::event::Peer;
 use crate::model::kernel::id::{SessionId, UserId};
 use crate::model::limit::network::{Reach, networks};
-use crate::model::limit::rate::{Quota, Rule, State, decide};
+use crate::model::limit::rate::{Limited, Quota, Rule, State, decide};
 use crate::model::mail::Purpose;
 use crate::store::{self, Work, WriteOptions};
-
-use crate::flows::login::known_device;
-use crate::flows::transaction::{Tx, tx};
-use crate::flows::{Error, Result};
-
-/// The refusal by a rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limited {
-    /// The key of the count, in the table and in the memory of this process.
-    key: String,
-    /// The rule that refuses.
-    pub rule: Rule,
-    /// The limit of the rule.
-    pub quota: Quota,
-    /// How long until it may allow the action.
-    pub wait: Duration,
-}
 
 /// One rule and the party that it counts.
 #[derive(Debug, Clone)]
@@ -59,23 +42,6 @@ pub(in crate::flows) fn noted(app: &App, error: Error) -> Error {
 /// All rules that one attempt is counted by.
 #[derive(Debug, Clone, Default)]
 pub struct RateLimitCheck(pub(super) Vec<RuleCharge>);
-
-/// Returns the key, which is a hash: the table contains neither email addresses nor networks.
-pub(in crate::flows) fn key(rule: Rule, whom: &[&str]) -> String {
-    format!(
-        "{}:{}",
-        rule.as_str(),
-        whom.iter()
-            .map(|whom| part(whom))
-            .collect::<Vec<_>>()
-            .join(".")
-    )
-}
-
-/// Returns the part of a key that stands for one counted party; an operator clears by it.
-pub fn part(whom: &str) -> String {
-    URL_SAFE_NO_PAD.encode(&Sha256::digest(whom)[..16])
-}
 
 impl RateLimitCheck {
     fn of(app: &App, rules: &[(Rule, &[&str])]) -> Self {

@@ -7,11 +7,11 @@ use crate::model::mail::Template;
 use crate::store;
 use crate::store::session::sessions::Proof;
 
-use crate::flows::audit::recorder::detail;
 use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::session::end_session::SessionRevocation;
 use crate::flows::session::open_session::{PendingSession, RingVersion};
 use crate::flows::transaction::Tx;
+use crate::flows::transaction::recorder::detail;
 use crate::flows::{Error, Result};
 
 /// Returns whether no session that is still stored began with such a device. The very first sign-in

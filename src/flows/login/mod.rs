@@ -1,5 +1,4 @@
-//! Flows of signing in, and devices that have signed in before.
+//! Flows of signing in.
 
 mod entry;
-pub mod known_device;
 pub mod sign_in;

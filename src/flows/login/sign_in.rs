@@ -6,7 +6,16 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::crypto::password::{HashSlot, Verdict};
-use crate::crypto::token::SessionToken;
+use crate::flows::key::load_keys;
+use crate::flows::limit::rate_limit;
+use crate::flows::limit::rate_limit::RateLimitCheck;
+use crate::flows::session::carried;
+use crate::flows::session::end_session::SessionRevocation;
+use crate::flows::session::open_session::{Options, PendingSession, SessionTokens};
+use crate::flows::session::presented::Presented;
+use crate::flows::transaction::recorder::detail;
+use crate::flows::transaction::tx;
+use crate::flows::{Error, Result};
 use crate::model::account::email::Email;
 use crate::model::account::password::Password;
 use crate::model::account::user::User;
@@ -17,51 +26,10 @@ use crate::store::account::users::WithPassword;
 use crate::store::{self, WriteOptions, work};
 
 use super::entry::Entry;
-use crate::flows::audit::recorder::detail;
-use crate::flows::key::load_keys;
-use crate::flows::limit::rate_limit;
-use crate::flows::limit::rate_limit::RateLimitCheck;
-use crate::flows::session::carried;
-use crate::flows::session::credential;
-use crate::flows::session::end_session::SessionRevocation;
-use crate::flows::session::open_session::{Options, PendingSession, SessionTokens};
-use crate::flows::session::set_aside;
-use crate::flows::transaction::tx;
-use crate::flows::{Error, Result};
 
 /// While passwords are queued, a sign-in may wait this long to share its commit with the next ones:
 /// the time of two hashes.
 const BATCH_DELAY: Duration = Duration::from_millis(32);
-
-/// Tokens of the request whose sessions a sign-in replaces.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Presented<'r> {
-    /// Values of session cookies, with their signatures.
-    pub cookies: &'r [&'r str],
-    /// Values of the cookies that hold an admin's own session during an impersonation, with their
-    /// signatures.
-    pub admin: &'r [&'r str],
-    /// Refresh tokens of the request.
-    pub refresh: &'r [&'r str],
-    /// Tokens of devices that are known at an account.
-    pub devices: &'r [&'r str],
-}
-
-impl Presented<'_> {
-    /// Returns the session tokens in the cookies whose signatures are valid.
-    pub(in crate::flows) fn sessions(&self, app: &App) -> Vec<SessionToken> {
-        let own = self
-            .cookies
-            .iter()
-            .filter_map(|signed| credential::cookie_token(app, signed));
-        own.chain(
-            self.admin
-                .iter()
-                .filter_map(|signed| set_aside::admin_token(app, signed)),
-        )
-        .collect()
-    }
-}
 
 /// Verifies a password and opens a session.
 pub async fn sign_in(

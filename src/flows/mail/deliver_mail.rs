@@ -16,9 +16,9 @@ use crate::model::mail::{Mail, MailToken, Purpose, Template};
 use crate::store::{self, work};
 
 use super::mail_links;
-use super::outbox::lifetime;
 use crate::flows::Result;
-use crate::flows::ops::confirm_clock;
+use crate::flows::confirm_clock;
+use crate::flows::transaction::outbox::lifetime;
 use crate::flows::transaction::tx;
 
 /// The number of mails that are sent at the same time.

@@ -9,8 +9,8 @@ use crate::model::kernel::trusted_clock::MAX_GAP;
 use crate::model::mail::{MailToken, Purpose};
 use crate::store::{self, work};
 
+use crate::flows::confirm_clock;
 use crate::flows::key::inspect_keys;
-use crate::flows::ops::confirm_clock;
 use crate::flows::{Error, Result};
 
 /// Returns the row of a link that lets its reader choose a password.

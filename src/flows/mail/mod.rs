@@ -1,6 +1,4 @@
-//! Queues and sends mails; opens their links.
+//! Sends mails that are queued; opens their links.
 
 pub mod deliver_mail;
 pub mod mail_links;
-mod mail_words;
-pub mod outbox;

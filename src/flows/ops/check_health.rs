@@ -8,7 +8,7 @@ use crate::model::kernel::trusted_clock::Doubt;
 use crate::model::key::key::State;
 use crate::store::{self, work};
 
-use super::confirm_clock;
+use crate::flows::confirm_clock;
 
 /// What readiness looks at, each `true` when it is well.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

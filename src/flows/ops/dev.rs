@@ -17,8 +17,8 @@ use crate::store::session::sessions::Proof;
 
 use crate::flows::permit::Permitted;
 
-use super::confirm_clock;
 use crate::flows::account::manage_users;
+use crate::flows::confirm_clock;
 use crate::flows::key::{change_keys, load_keys};
 use crate::flows::mail::deliver_mail;
 use crate::flows::session::open_session::{Options, PendingSession, SessionTokens};

@@ -7,64 +7,16 @@ use std::time::Duration;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, Database};
+use crate::flows::confirm_clock;
+use crate::flows::key::bootstrap;
 use crate::random::Random;
-use crate::store::engine::server::TableSize;
 use crate::store::{self, Db, work};
 
+use super::check_health;
 use super::diagnose_database::{database, disk, tables};
 use super::diagnose_keys::{holders, keys};
-use super::processes::Running;
-use super::{check_health, confirm_clock};
-use crate::flows::key::bootstrap;
 
-/// How serious a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// Everything is in order.
-    Good,
-    /// It works but should be looked into.
-    Warning,
-    /// It does not work, or soon will not.
-    Bad,
-}
-
-/// The result of one check.
-#[derive(Debug, Clone)]
-pub struct Finding {
-    /// The subject of the check.
-    pub subject: &'static str,
-    /// How serious the finding is.
-    pub verdict: Verdict,
-    /// What was found, and what to do about it.
-    pub says: String,
-}
-
-/// All findings.
-#[derive(Debug, Clone, Default)]
-pub struct Diagnosis {
-    /// In the order of the checks; the first bad one usually explains the others.
-    pub findings: Vec<Finding>,
-    /// The tables, the largest first.
-    pub tables: Vec<TableSize>,
-    /// The serving processes, and which master keys each has loaded.
-    pub running: Vec<Running>,
-}
-
-impl Diagnosis {
-    pub(super) fn say(&mut self, subject: &'static str, verdict: Verdict, says: impl Into<String>) {
-        self.findings.push(Finding {
-            subject,
-            verdict,
-            says: says.into(),
-        });
-    }
-
-    /// Returns whether no finding is bad.
-    pub fn is_well(&self) -> bool {
-        self.findings.iter().all(|f| f.verdict != Verdict::Bad)
-    }
-}
+pub use super::diagnosis::{Diagnosis, Finding, Verdict};
 
 /// Runs all checks, including those that `serve` makes at its start.
 pub async fn diagnose(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Diagnosis {

@@ -4,7 +4,7 @@ use crate::store::engine::server;
 use crate::store::engine::server::TableSize;
 use crate::store::{self, Db, work};
 
-use super::diagnose::{Diagnosis, Verdict};
+use super::diagnosis::{Diagnosis, Verdict};
 
 /// The least share of heap-only updates: other updates write every index, and a refresh should
 /// never be one.

@@ -6,15 +6,15 @@ use crate::app::App;
 use crate::model::kernel::time::Timestamp;
 use crate::model::key::key::{Policy, Ring, State};
 
-use super::diagnose::{Diagnosis, Verdict};
-use super::processes;
-use crate::flows::key::load_keys;
+use super::diagnosis::{Diagnosis, Verdict};
+use crate::flows::key::open_ring;
+use crate::flows::key::processes;
 
 /// The schedule runs every few seconds; if a rotation is this late, no process is serving.
 const OVERDUE: Duration = Duration::from_secs(3_600);
 
 pub(super) async fn keys(app: &App, found: &mut Diagnosis) {
-    match load_keys::read_ring(app).await {
+    match open_ring::read_ring(app).await {
         Err(error) => found.say("keys", Verdict::Bad, error.to_string()),
         Ok(ring) => {
             let (verdict, says) = judge_ring(&ring, app.now(), &app.config.keys.policy);

@@ -14,8 +14,8 @@ use crate::model::kernel::trusted_clock::Evidence;
 use crate::store::ops::processes::About;
 use crate::store::{self, Conn, WriteOptions, work};
 
-use super::processes;
 use crate::flows::Result;
+use crate::flows::key::processes;
 use crate::flows::transaction::tx;
 
 /// Rows of processes that ended this long ago are deleted.

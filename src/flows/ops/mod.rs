@@ -1,14 +1,14 @@
-//! Running the service: health, metrics, clocks, processes, deletion of old rows, diagnosis.
+//! Running the service: health, metrics, heartbeats, deletion of old rows, diagnosis, and what an
+//! operator does who has lost the master key.
 
-pub(in crate::flows) mod background;
+pub mod abandon_keys;
 pub mod check_health;
 pub mod collect_metrics;
-pub mod confirm_clock;
 pub mod copy_database;
 pub mod dev;
 pub mod diagnose;
 mod diagnose_database;
 mod diagnose_keys;
+mod diagnosis;
 pub mod heartbeat;
-pub mod processes;
 pub mod prune;

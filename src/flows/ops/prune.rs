@@ -9,10 +9,10 @@ use crate::model::audit::event::Peer;
 use crate::model::kernel::trusted_clock::ConfirmedNow;
 use crate::store::{self, Work, work};
 
-use super::background::Background;
-use super::confirm_clock;
 use crate::flows::account::delete_user;
 use crate::flows::audit::{deliver_webhooks, read_audit};
+use crate::flows::confirm_clock;
+use crate::flows::transaction::background::Background;
 use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 

@@ -12,8 +12,8 @@ use crate::store::session::sessions::By;
 use crate::store::{self, work};
 
 use super::credential::cookie_token;
-use super::refresh;
-use crate::flows::login::known_device::Device;
+use super::refresh_token;
+use crate::flows::limit::known_device::Device;
 use crate::flows::{Error, Result};
 
 /// The number of cookies of one name that are looked up in the database. If a request carries more,
@@ -239,7 +239,7 @@ async fn families<'r>(
 ) -> Result<BTreeMap<SessionId, (u32, &'r str)>> {
     let mut families: BTreeMap<SessionId, (u32, &str)> = BTreeMap::new();
     for text in texts {
-        let token = match refresh::open(app, text).await {
+        let token = match refresh_token::open(app, text).await {
             Ok((token, _)) => token,
             Err(Error::RefreshTokenInvalid) => continue,
             Err(error) => return Err(error),
@@ -266,7 +266,7 @@ pub(in crate::flows) fn had(app: &App, devices: &[&str]) -> Vec<SessionId> {
 
 /// Returns how the session of this refresh token ended.
 pub async fn end_of_family(app: &App, text: &str) -> Result<End> {
-    match refresh::open(app, text).await {
+    match refresh_token::open(app, text).await {
         Ok((token, _)) => end_of(app, token.session()).await,
         Err(Error::RefreshTokenInvalid) => Ok(End::Unknown),
         Err(error) => Err(error),

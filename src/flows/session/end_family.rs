@@ -13,7 +13,7 @@ use crate::model::session::session::RevokedReason;
 use crate::store;
 use crate::store::session::refresh::Refreshed;
 
-use crate::flows::audit::recorder::{Recorder, detail};
+use crate::flows::transaction::recorder::{Recorder, detail};
 use crate::flows::transaction::{Committed, Tx};
 use crate::flows::{Error, Result};
 

@@ -7,6 +7,9 @@ use std::sync::Arc;
 use crate::app::App;
 use crate::crypto::key_ring::KeyRing;
 use crate::crypto::token::{RefreshToken, SessionToken};
+use crate::flows::transaction::Tx;
+use crate::flows::transaction::recorder::detail;
+use crate::flows::{Error, Result};
 use crate::model::audit::event::Kind;
 use crate::model::kernel::id::{SessionId, UserId};
 use crate::model::kernel::standstill::Watch;
@@ -18,10 +21,7 @@ use crate::store::session::endings::{Ended, Which};
 use crate::store::session::sessions::By;
 
 use super::end_family::end_family;
-use super::{refresh, refresh_job};
-use crate::flows::audit::recorder::detail;
-use crate::flows::transaction::Tx;
-use crate::flows::{Error, Result};
+use super::refresh_token;
 
 /// Tokens of sessions that are to end, opened and checked.
 #[derive(Clone)]
@@ -45,7 +45,7 @@ impl SessionRevocation {
     ) -> Result<Self> {
         let mut refreshes = Vec::new();
         for text in refresh_tokens {
-            match refresh::open(app, text).await {
+            match refresh_token::open(app, text).await {
                 Ok((token, ring)) => refreshes.push(judge(token, &ring)),
                 Err(Error::RefreshTokenInvalid) => {}
                 Err(error) => return Err(error),
@@ -151,7 +151,7 @@ impl SessionRevocation {
         presented: &Presented,
     ) -> Result<()> {
         // On Postgres the row may change after it was read; then it is read and decided again.
-        for _ in 0..refresh_job::ROUNDS {
+        for _ in 0..refresh_token::ROUNDS {
             let Some(row) = store::session::refresh::find(tx.conn, token.session()).await? else {
                 return Ok(());
             };
@@ -176,7 +176,7 @@ impl SessionRevocation {
                     }
                 }
                 Decision::Wait => {
-                    return Err(Error::Unavailable(refresh_job::STOOD_STILL.into()));
+                    return Err(Error::Unavailable(refresh_token::STOOD_STILL.into()));
                 }
                 Decision::Keep
                 | Decision::Rotate
@@ -189,7 +189,7 @@ impl SessionRevocation {
             }
             return Ok(());
         }
-        Err(Error::Unavailable(refresh_job::MOVING_TOO_FAST.into()))
+        Err(Error::Unavailable(refresh_token::MOVING_TOO_FAST.into()))
     }
 }
 

@@ -5,16 +5,17 @@ use crate::crypto::token::SessionToken;
 use crate::model::audit::event::Peer;
 use crate::model::kernel::id::{SessionId, UserId};
 use crate::model::session::session::{RevokedReason, Session};
+
 pub use crate::store::session::endings::{Ended, Which};
+
 pub use crate::store::session::list_sessions::Page;
 use crate::store::session::sessions::By;
 use crate::store::{self, work};
 
 use super::end_session::{SessionRevocation, end};
-use super::read_session::Authenticated;
-use crate::flows::account::administer_users;
-use crate::flows::login::sign_in::Presented;
+use crate::flows::authenticated::Authenticated;
 use crate::flows::permit::{OnBehalf, Permitted, to};
+use crate::flows::session::presented::Presented;
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
@@ -149,7 +150,7 @@ pub async fn revoke_of_user(
     user: UserId,
     peer: &Peer,
 ) -> Result<Ended> {
-    let on = administer_users::target(app, permitted, user).await?;
+    let on = permitted.on_user(app, user).await?;
     let which = Which::OfUser {
         user: on.target().id,
         except: None,
@@ -169,7 +170,7 @@ pub async fn revoke_by_id(
         .read(work!(conn => store::session::list_sessions::owner(conn, id).await))
         .await?;
     let Some(owner) = owner else { return Ok(()) };
-    let _on = administer_users::target(app, permitted, owner).await?;
+    let _on = permitted.on_user(app, owner).await?;
     match end_all(app, Which::One(id), peer).await {
         Ok(_) | Err(Error::SessionNotFound) => Ok(()),
         Err(error) => Err(error),

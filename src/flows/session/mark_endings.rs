@@ -8,7 +8,7 @@ use crate::store::session::ending_notes;
 use crate::store::session::ending_notes::Piece;
 
 use crate::flows::Result;
-use crate::flows::ops::background::Background;
+use crate::flows::transaction::background::Background;
 use crate::flows::transaction::tx;
 
 /// Marks the remaining rows; returns how many. Stops early when it is told to, or when another

@@ -1,5 +1,6 @@
 //! Flows of sessions: beginning, reading, refreshing, listing and ending them; impersonation.
 
+pub mod acting;
 pub mod carried;
 pub mod credential;
 pub(in crate::flows) mod end_family;
@@ -9,10 +10,13 @@ pub mod impersonate;
 pub mod manage_sessions;
 pub mod mark_endings;
 pub mod open_session;
+pub mod presented;
 pub mod read_session;
 pub mod refresh;
 mod refresh_job;
+pub mod refresh_token;
 pub mod replay_alarm;
 pub mod session_cache;
+pub mod session_tokens;
 pub(in crate::flows) mod set_aside;
 pub mod sign_out;

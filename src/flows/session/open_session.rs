@@ -21,16 +21,16 @@ use crate::random;
 use crate::store;
 use crate::store::session::sessions::{New, Proof};
 
+use super::acting;
 use super::end_session::{SessionRevocation, make_room};
-use super::impersonate;
-use super::read_session::Authenticated;
-use crate::flows::audit::recorder::detail;
+use crate::flows::authenticated::Authenticated;
+use crate::flows::confirm_clock;
 use crate::flows::key::inspect_keys;
-use crate::flows::login::known_device;
-use crate::flows::ops::confirm_clock;
+use crate::flows::limit::known_device;
 use crate::flows::token::issue_token;
 use crate::flows::token::issue_token::{Issued, TokenContext};
 use crate::flows::transaction::Tx;
+use crate::flows::transaction::recorder::detail;
 use crate::flows::{Error, Result};
 
 /// The options that the client chose.
@@ -247,7 +247,7 @@ impl PendingSession {
     /// Signs the tokens for the client, after the row is committed.
     pub async fn grant(self, app: &App, user: &User, ring: RingVersion) -> Result<SessionTokens> {
         let new = self.beginning_at(ring.began_at);
-        let ends_at = new.idle_expires_at.min(new.session.expires_at);
+        let ends_at = new.session.ends_at(new.idle_expires_at);
         let s = &new.session;
         let grounds = TokenContext {
             session: s.id,
@@ -255,7 +255,7 @@ impl PendingSession {
             ends_at,
             ring_id: ring.ring_id,
         };
-        let powers = impersonate::powers(app, user, s.impersonated_by)
+        let powers = acting::powers(app, user, s.impersonated_by)
             .await?
             .ok_or(Error::NotAllowed(Action::Impersonate))?;
         let access = issue_token::issue(app, user, &powers, &grounds).await?;

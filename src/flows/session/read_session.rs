@@ -4,27 +4,24 @@
 
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
 use crate::app::App;
 use crate::crypto::token::SessionToken;
-use crate::model::account::action::Action;
+use crate::flows::authenticated::Authenticated;
+use crate::flows::confirm_clock;
+use crate::flows::key::load_keys;
+use crate::flows::token::issue_token;
+use crate::flows::transaction::tx;
+use crate::flows::{Error, Result};
 use crate::model::account::permission::Powers;
 use crate::model::account::user::User;
 use crate::model::audit::event::Peer;
 use crate::model::kernel::time::Timestamp;
-use crate::model::key::ring_id::RingId;
-use crate::model::session::session::{End, Session};
+use crate::model::session::session::End;
 use crate::store::session::sessions::{By, Found};
 use crate::store::{self, WriteOptions, work};
 
+use super::acting;
 use super::credential::{is_jwt, session_of_access_token, session_token, signed_cookie};
-use super::impersonate;
-use crate::flows::key::load_keys;
-use crate::flows::ops::confirm_clock;
-use crate::flows::token::issue_token;
-use crate::flows::transaction::tx;
-use crate::flows::{Error, Result};
 
 /// The credential of a request.
 #[derive(Debug, Clone, Copy)]
@@ -43,46 +40,6 @@ pub enum Accepts {
     /// Only session tokens are accepted; for all other paths, because access tokens can neither
     /// mint nor change anything.
     SessionTokenOnly,
-}
-
-/// A live session and its user.
-#[derive(Clone)]
-pub struct Authenticated {
-    /// The row of the session.
-    pub session: Session,
-    /// The user of the session.
-    pub user: Arc<User>,
-    /// What may be done in the session, as of this request.
-    pub powers: Powers,
-    /// The generation of the refresh token; greater than 1 once the session has refreshed.
-    pub generation: u32,
-    /// The idle end of the session.
-    pub idle_expires_at: Timestamp,
-    /// The state of the key ring in the database.
-    pub ring_id: RingId,
-    /// The session token, unless an access token was sent.
-    pub session_token: Option<SessionToken>,
-    /// Whether a cookie named the session; another host of the site may have set that cookie.
-    pub by_cookie: bool,
-    /// A session cookie to set again, because the idle end has just been written.
-    pub renewed_cookie: Option<Zeroizing<String>>,
-}
-
-impl Authenticated {
-    /// Refuses a change if the password was proven too long ago, as on an unattended laptop or with
-    /// a stolen cookie.
-    pub(in crate::flows) fn fresh_for(&self, app: &App, action: Action) -> Result<()> {
-        let stale = app
-            .config
-            .sessions
-            .admin_fresh_for
-            .is_some_and(|fresh| app.now().since(self.session.auth_time) >= fresh);
-        if stale && !action.only_looks() {
-            Err(Error::SessionNotFresh)
-        } else {
-            Ok(())
-        }
-    }
 }
 
 /// The reason why a request is not signed in.
@@ -173,8 +130,8 @@ async fn find(
     if user.disabled_at.is_some() || user.is_banned(now) {
         return Err(Stopped::Failure(AuthFailure::SessionEnded(End::Revoked)));
     }
-    let Some(powers) = impersonate::powers(app, &user, found.session.impersonated_by).await? else {
-        impersonate::end_unallowed(app, found.session.id, &Peer::named("service")).await?;
+    let Some(powers) = acting::powers(app, &user, found.session.impersonated_by).await? else {
+        acting::end_unallowed(app, found.session.id, &Peer::named("service")).await?;
         return Err(Stopped::Failure(AuthFailure::SessionEnded(End::Revoked)));
     };
     if app.ring().is_some_and(|ring| ring.id != found.ring_id) {

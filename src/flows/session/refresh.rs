@@ -8,8 +8,12 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::app::App;
-use crate::crypto::key_ring::KeyRing;
-use crate::crypto::token::{InvalidToken, RefreshToken};
+use crate::flows::confirm_clock;
+use crate::flows::key::load_keys;
+use crate::flows::token::issue_token;
+use crate::flows::token::issue_token::{Issued, TokenContext};
+use crate::flows::transaction::{Committed, tx};
+use crate::flows::{Error, Result};
 use crate::metrics::REFRESH_TOKEN;
 use crate::model::account::permission::Powers;
 use crate::model::account::user::User;
@@ -22,13 +26,8 @@ use crate::store::session::refresh::Refreshed;
 
 use super::credential;
 use super::refresh_job::{Decided, Job};
-use super::{impersonate, replay_alarm};
-use crate::flows::key::{inspect_keys, load_keys};
-use crate::flows::ops::confirm_clock;
-use crate::flows::token::issue_token;
-use crate::flows::token::issue_token::{Issued, TokenContext};
-use crate::flows::transaction::{Committed, tx};
-use crate::flows::{Error, Result};
+use super::refresh_token::{Purpose, open};
+use super::{acting, replay_alarm};
 
 /// The result of a refresh.
 pub struct Renewed {
@@ -49,38 +48,7 @@ pub struct Renewed {
 impl Renewed {
     /// Returns the idle or absolute end of the session, whichever is earlier.
     pub fn ends_at(&self) -> Timestamp {
-        self.session
-            .state
-            .idle_expires_at
-            .min(self.session.state.expires_at)
-    }
-}
-
-/// What a refresh token is presented for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// To get a new access token and perhaps a successor.
-    Refresh,
-    /// To prove that a session cookie belongs to the client; nothing rotates.
-    Vouch,
-}
-
-/// Parses and checks a token; the database is only asked if the token names a newer master key than
-/// this process has loaded.
-pub async fn open(app: &App, text: &str) -> Result<(RefreshToken, Arc<KeyRing>)> {
-    let ring = inspect_keys::loaded(app)?;
-    match RefreshToken::open(text, &ring.masters) {
-        Ok(token) => Ok((token, ring)),
-        Err(InvalidToken::Unrecognised) => Err(Error::RefreshTokenInvalid),
-        // The master key may have been changed a moment ago: one short query shows it, as for any
-        // Bearer token.
-        Err(InvalidToken::NewerKey(_)) => {
-            load_keys::confirm(app).await?;
-            let ring = inspect_keys::loaded(app)?;
-            RefreshToken::open(text, &ring.masters)
-                .map(|token| (token, ring))
-                .map_err(|_| Error::RefreshTokenInvalid)
-        }
+        self.session.ends_at()
     }
 }
 
@@ -157,9 +125,9 @@ async fn attempt(
         | Decision::Reuse => None,
     };
     let user = issue_token::user_facts(app, session.user, session.user_version).await?;
-    let ends_at = session.state.idle_expires_at.min(session.state.expires_at);
-    let Some(powers) = impersonate::powers(app, &user, session.impersonated_by).await? else {
-        impersonate::end_unallowed(app, session.session, peer).await?;
+    let ends_at = session.ends_at();
+    let Some(powers) = acting::powers(app, &user, session.impersonated_by).await? else {
+        acting::end_unallowed(app, session.session, peer).await?;
         return Err(Error::RefreshTokenRevoked);
     };
     let grounds = TokenContext {

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use crate::app::App;
 use crate::crypto::key_ring::KeyRing;
 use crate::crypto::token::RefreshToken;
+use crate::flows::transaction::recorder::detail;
+use crate::flows::transaction::{Committed, Tx, tx};
+use crate::flows::{Error, Result};
 use crate::model::audit::event::Kind;
 use crate::model::kernel::id::SessionId;
 use crate::model::kernel::standstill::Watch;
@@ -15,10 +18,7 @@ use crate::store;
 use crate::store::session::refresh::{Entry, Refreshed, Rotation};
 
 use super::end_family::end_family;
-use super::refresh::Purpose;
-use crate::flows::audit::recorder::detail;
-use crate::flows::transaction::{Committed, Tx, tx};
-use crate::flows::{Error, Result};
+use super::refresh_token::{MOVING_TOO_FAST, Purpose, ROUNDS, STOOD_STILL};
 
 /// One writer job of a refresh.
 #[derive(Clone)]
@@ -45,17 +45,6 @@ pub(super) enum Decided {
     /// The token looked stolen; the session was ended, with its event and its mail.
     Ended(Committed),
 }
-
-/// How many times the row is read and decided about: a compare-and-set that loses repeats it, and
-/// three losses in a row are not by chance any more.
-pub(super) const ROUNDS: usize = 3;
-
-/// The error after that many rounds.
-pub(super) const MOVING_TOO_FAST: &str = "the session is changing too fast";
-
-/// The error if no decision is made about a token that looks stolen.
-pub(in crate::flows) const STOOD_STILL: &str =
-    "the service stood still a moment ago; try again in a few seconds";
 
 impl Job {
     pub(super) fn new(

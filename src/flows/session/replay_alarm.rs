@@ -8,7 +8,7 @@ use crate::model::session::refresh::Decision;
 use crate::store::session::refresh::Refreshed;
 
 use crate::flows::Result;
-use crate::flows::audit::recorder::detail;
+use crate::flows::transaction::recorder::detail;
 use crate::flows::transaction::tx;
 
 const ALARM: u32 = 3;

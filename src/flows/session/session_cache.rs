@@ -2,12 +2,11 @@
 //! It is valid for that session alone and for a few minutes; it saves a database read and cannot be
 //! exchanged for tokens. Its content may be outdated by that much, so it is off by default.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::app::App;
+use crate::crypto;
 use crate::crypto::cookie::{self, Purpose};
 use crate::crypto::token::SessionToken;
 use crate::model::kernel::time::Timestamp;
@@ -29,7 +28,7 @@ struct Cached {
 }
 
 fn hash(token: &SessionToken) -> String {
-    URL_SAFE_NO_PAD.encode(token.hash())
+    crypto::encode(&token.hash())
 }
 
 /// Returns the cookie's value and its end. Returns `None` if the cache is off, if the answer is too
@@ -52,7 +51,7 @@ pub fn seal(
         until: until.0,
         answer: answer.clone(),
     };
-    let text = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&cached).ok()?);
+    let text = crypto::encode(&serde_json::to_vec(&cached).ok()?);
     let ring = app.ring()?;
     Some((
         cookie::sign(Purpose::SessionData, &text, &ring.masters),
@@ -70,7 +69,7 @@ pub fn open(app: &App, session: &str, cached: &str) -> Option<Value> {
     let token = cookie_token(app, session)?;
     let ring = app.ring()?;
     let text = cookie::open(Purpose::SessionData, cached, &ring.masters)?;
-    let cached: Cached = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+    let cached: Cached = serde_json::from_slice(&crypto::decode(text)?).ok()?;
     let in_time = app.now() < Timestamp(cached.until)
         && Timestamp(cached.until) <= app.now() + app.config.sessions.cookie_cache;
     (in_time && cached.of == hash(&token)).then_some(cached.answer)

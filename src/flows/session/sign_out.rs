@@ -8,7 +8,7 @@ use crate::model::session::session::RevokedReason;
 
 use super::credential::{is_jwt, session_of_access_token, session_token};
 use super::end_session::SessionRevocation;
-use crate::flows::login::sign_in::Presented;
+use crate::flows::session::presented::Presented;
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 

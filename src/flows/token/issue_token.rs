@@ -13,9 +13,9 @@ use crate::model::token::claims::{AccessClaims, Actor};
 use crate::random;
 use crate::store::{self, work};
 
+use crate::flows::confirm_clock;
 use crate::flows::key::inspect_keys;
 use crate::flows::key::load_keys;
-use crate::flows::ops::confirm_clock;
 use crate::flows::{Error, Result};
 
 /// A signed access token.

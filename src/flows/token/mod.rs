@@ -1,4 +1,3 @@
-//! Issues access tokens and reads those that this service issued.
+//! Issues access tokens.
 
 pub mod issue_token;
-pub mod session_tokens;

@@ -7,32 +7,26 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::app::App;
-use crate::flows;
 use crate::flows::account::{change_password as change, sign_up as flow_up};
-use crate::flows::login::known_device;
 use crate::flows::login::sign_in as flow_in;
 use crate::flows::permit::to;
-use crate::flows::session::sign_out as flow_out;
-use crate::model::account::email::Email;
-use crate::model::account::user::User;
-use crate::model::audit::event::Peer;
-use crate::model::session::session::{Delivery, Session};
-
-use super::session_delivery::{Replaced, deliver_anew, session_options};
-use super::views;
+use crate::http::delivery::device::{know_again, remember_asker};
+use crate::http::delivery::session_delivery::{Replaced, deliver_anew, session_options};
+use crate::http::delivery::signed_out::end_all;
+use crate::http::delivery::views;
 use crate::http::edge::body::{Fields, Optional, Submitted};
 use crate::http::edge::client::Client;
-use crate::http::edge::cookies;
-use crate::http::edge::cookies::Name;
 use crate::http::edge::credentials::{Acting, Credentials};
 use crate::http::edge::error::Error;
 use crate::http::edge::header_text;
 use crate::http::edge::limits::{
     MAX_ACCESS_TOKEN, MAX_DEVICE_TOKEN, MAX_EMAIL, MAX_NAME, MAX_PASSWORD, MAX_URL,
 };
+use crate::model::account::email::Email;
+use crate::model::session::session::Delivery;
 
 pub(in crate::http) async fn sign_up(
     State(app): State<Arc<App>>,
@@ -65,26 +59,6 @@ pub(in crate::http) async fn sign_up(
         remember_asker(&app, &user, options.remember, &mut headers);
     }
     Ok((headers, Json(answer)).into_response())
-}
-
-/// Makes a browser that has signed up, but is not signed in yet, a known device, so that the link
-/// of the mail does not ask it for a password. If the email address was known before, the device
-/// belongs to a user who does not exist, which looks the same.
-pub(in crate::http) fn remember_asker(
-    app: &App,
-    user: &User,
-    remember: bool,
-    headers: &mut HeaderMap,
-) {
-    if let Some(device) = known_device::token(app, user, None) {
-        cookies::set(
-            app,
-            headers,
-            Name::Device,
-            &device,
-            remember.then(|| app.now() + known_device::LIFETIME),
-        );
-    }
 }
 
 pub(in crate::http) async fn sign_in(
@@ -144,32 +118,6 @@ const TOKENS: [&str; 5] = [
     "access_token",
 ];
 
-/// Ends every session whose token the request contains, and clears all of their cookies.
-pub(in crate::http) async fn end_all(
-    app: &App,
-    credentials: &Credentials,
-    in_body: &[String],
-    peer: &Peer,
-) -> Result<HeaderMap, Error> {
-    let replaced = Replaced::of(credentials);
-    let tokens: Vec<&str> = credentials
-        .bearer
-        .iter()
-        .chain(in_body)
-        .map(String::as_str)
-        .collect();
-    match flow_out::sign_out(app, replaced.borrow(), &tokens, peer).await {
-        // A named token that ends nothing is not a success. A browser that names none has signed
-        // out before, and its remaining cookies are cleared.
-        Err(flows::Error::Unauthorized) if !tokens.is_empty() || credentials.unreadable => {
-            return Err(Error::InvalidToken);
-        }
-        Err(flows::Error::Unauthorized) if credentials.from_browser => {}
-        outcome => outcome?,
-    }
-    Ok(replaced.cleared(app))
-}
-
 pub(in crate::http) async fn change_password(
     State(app): State<Arc<App>>,
     Acting { who, peer }: Acting,
@@ -189,45 +137,4 @@ pub(in crate::http) async fn change_password(
         None => know_again(&app, &who.session, &user, &mut answer, &mut headers),
     }
     Ok((headers, Json(answer)).into_response())
-}
-
-/// Makes the device on which the change was made known again by a new token, since the change ended
-/// every known device of the account.
-fn know_again(
-    app: &App,
-    session: &Session,
-    user: &User,
-    answer: &mut Value,
-    headers: &mut HeaderMap,
-) {
-    let Some(device) = known_device::token(app, user, Some(session.id)) else {
-        return;
-    };
-    match session.delivery {
-        Delivery::Body => answer["deviceToken"] = device.into(),
-        Delivery::Cookie => {
-            let until = session.remember.then(|| app.now() + known_device::LIFETIME);
-            cookies::set(app, headers, Name::Device, &device, until);
-        }
-    }
-}
-
-/// Gives the browser a new device token after a change of the password or email address has ended
-/// the previous one, and the user has proven the account.
-pub(in crate::http) fn know_anew(
-    app: &App,
-    credentials: &Credentials,
-    user: &User,
-    device: Option<String>,
-    headers: &mut HeaderMap,
-) {
-    if let Some(device) = device {
-        cookies::set(
-            app,
-            headers,
-            Name::Device,
-            &device,
-            credentials.device_stays_until(app, user.id),
-        );
-    }
 }

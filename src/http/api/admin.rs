@@ -18,7 +18,7 @@ use crate::flows::permit::to;
 use crate::model::account::email::Email;
 use crate::model::kernel::id::UserId;
 
-use super::views;
+use crate::http::delivery::views;
 use crate::http::edge::body::Fields;
 use crate::http::edge::credentials::{Acting, Authenticated};
 use crate::http::edge::error::Error;

@@ -13,13 +13,9 @@ use crate::flows::Error as Refused;
 use crate::flows::permit::to;
 use crate::flows::session::manage_sessions::Page;
 use crate::flows::session::{impersonate, manage_sessions};
-use crate::model::audit::event::Peer;
-use crate::model::kernel::id::{SessionId, UserId};
-use crate::model::session::session::Delivery;
-
-use super::accounts::end_all;
-use super::session_delivery::deliver;
-use super::views;
+use crate::http::delivery::session_delivery::deliver;
+use crate::http::delivery::signed_out::left;
+use crate::http::delivery::views;
 use crate::http::edge::body::{Fields, Optional};
 use crate::http::edge::client::Client;
 use crate::http::edge::cookies;
@@ -27,6 +23,8 @@ use crate::http::edge::cookies::{Clear, Name};
 use crate::http::edge::credentials::{Acting, Authenticated, Credentials};
 use crate::http::edge::error::Error;
 use crate::http::edge::limits::{MAX_HANDLE, MAX_ID};
+use crate::model::kernel::id::{SessionId, UserId};
+use crate::model::session::session::Delivery;
 
 pub(in crate::http) async fn list_sessions(
     State(app): State<Arc<App>>,
@@ -53,21 +51,6 @@ pub(in crate::http) async fn list_sessions(
         None => Vec::new(),
     };
     Ok(Json(json!({ "sessions": sessions.iter().map(|s| views::listed_session(s, Some(who.session.id))).collect::<Vec<_>>() })).into_response())
-}
-
-/// Returns the lines that clear cookies after the session of the request has ended itself: every
-/// session that the cookies name ends with it, as at a sign-out.
-pub(in crate::http) async fn left(
-    app: &App,
-    ended_itself: bool,
-    credentials: &Credentials,
-    peer: &Peer,
-) -> Result<HeaderMap, Error> {
-    if ended_itself {
-        end_all(app, credentials, &[], peer).await
-    } else {
-        Ok(HeaderMap::new())
-    }
 }
 
 pub(in crate::http) async fn revoke_session(

@@ -11,15 +11,16 @@ use crate::app::App;
 use crate::flows::audit::read_audit;
 use crate::flows::audit::read_audit::{Entry, Filter};
 use crate::flows::permit::to;
-use crate::model::kernel::time::Timestamp;
-
+use crate::http::edge::audit_place::{NOT_A_PLACE, place_of};
 use crate::http::edge::credentials::Authenticated;
 use crate::http::edge::error::Error;
 use crate::http::edge::limits::MAX_FILTER;
 use crate::http::edge::query::Query;
+use crate::model::kernel::time::Timestamp;
 
 /// The default and the greatest number of events in a page.
 const PAGE: i64 = 100;
+
 const MAX_PAGE: i64 = 1_000;
 
 pub(in crate::http) async fn list(
@@ -54,15 +55,6 @@ pub(in crate::http) async fn list(
         .map(|last| format!("{}.{}", last.at.0, last.id));
     let events: Vec<Value> = events.iter().map(view).collect();
     Ok(Json(json!({ "events": events, "next": next })).into_response())
-}
-
-/// The problem of a `before` that is not the `next` of a page.
-pub(in crate::http) const NOT_A_PLACE: &str = "is not the `next` of a page";
-
-/// Parses the position at which a page ended.
-pub(in crate::http) fn place_of(text: &str) -> Option<(Timestamp, String)> {
-    let (at, id) = text.split_once('.')?;
-    Some((Timestamp(at.parse().ok()?), id.to_owned()))
 }
 
 fn view(e: &Entry) -> Value {

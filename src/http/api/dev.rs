@@ -15,8 +15,8 @@ use crate::app::App;
 use crate::flows::ops::dev::Dev;
 use crate::model::kernel::origin::LOOPBACK;
 
-use super::session_delivery::{deliver, session_options};
-use super::views;
+use crate::http::delivery::session_delivery::{deliver, session_options};
+use crate::http::delivery::views;
 use crate::http::edge::body::Fields;
 use crate::http::edge::client::Client;
 use crate::http::edge::error::Error;

@@ -15,7 +15,6 @@ use crate::flows::Error as Refused;
 use crate::flows::account::{change_email, delete_user, verify_email};
 use crate::flows::permit::to;
 use crate::flows::session::read_session::Accepts;
-
 use crate::http::edge::body::{Fields, Submitted};
 use crate::http::edge::client::Client;
 use crate::http::edge::cookies;
@@ -23,17 +22,11 @@ use crate::http::edge::cookies::Clear;
 use crate::http::edge::credentials::{Acting, Credentials};
 use crate::http::edge::error::Error;
 use crate::http::edge::header_text;
-use crate::http::edge::limits::{MAX_LINK_TOKEN, MAX_PASSWORD, MAX_URL};
+use crate::http::edge::limits::{MAX_LINK_TOKEN, MAX_PASSWORD};
 use crate::http::edge::query::Query;
-use crate::http::edge::unchecked::Unchecked;
+use crate::http::edge::redirects::callback;
 use crate::http::pages::Page;
 use crate::http::pages::ask::confirm;
-
-/// Reads `callbackURL` of a body; an empty one counts as missing.
-pub(in crate::http) fn callback(body: &mut Fields) -> Unchecked<Option<String>> {
-    body.optional_text("callbackURL", MAX_URL)
-        .filter(|url| !url.is_empty())
-}
 
 pub(in crate::http) async fn send_verification(
     State(app): State<Arc<App>>,

@@ -14,7 +14,7 @@ use crate::flows::account::invite_user;
 use crate::flows::account::invite_user::Invitation;
 use crate::flows::permit::to;
 
-use super::views;
+use crate::http::delivery::views;
 use crate::http::edge::body::Fields;
 use crate::http::edge::credentials::Acting;
 use crate::http::edge::error::Error;

@@ -15,13 +15,14 @@ use crate::flows::Error as Refused;
 use crate::flows::account::mailbox;
 use crate::flows::account::mailbox::{Evidence, Proof, Standing};
 use crate::flows::account::{change_email, verify_email};
+use crate::flows::authenticated::Authenticated;
 use crate::flows::mail::mail_links;
-use crate::flows::session::read_session::{Accepts, Authenticated};
+use crate::flows::session::read_session::Accepts;
 use crate::model::mail::{MailToken, Purpose};
 
-use super::accounts::know_anew;
-use super::emails::{after_post, callback, led_to};
-use super::views;
+use super::emails::{after_post, led_to};
+use crate::http::delivery::device::know_anew;
+use crate::http::delivery::views;
 use crate::http::edge::body::Submitted;
 use crate::http::edge::client::Client;
 use crate::http::edge::credentials::Credentials;
@@ -29,9 +30,10 @@ use crate::http::edge::error::Error;
 use crate::http::edge::header_text;
 use crate::http::edge::limits::{MAX_LINK_TOKEN, MAX_PASSWORD};
 use crate::http::edge::query::Query;
+use crate::http::edge::redirects::callback;
+use crate::http::edge::redirects::query_of;
 use crate::http::pages::Page;
 use crate::http::pages::ask::{Prove, confirm, prove};
-use crate::http::pages::login::sign_in::query_of;
 
 /// What ties the browser of the request to an account.
 struct Asker<'c> {

@@ -12,7 +12,5 @@ pub(in crate::http) mod mail_proofs;
 pub(in crate::http) mod ops;
 pub(in crate::http) mod passwords;
 pub(in crate::http) mod refresh;
-pub(in crate::http) mod session_delivery;
 pub(in crate::http) mod sessions;
 pub(in crate::http) mod users;
-pub(in crate::http) mod views;

@@ -11,10 +11,10 @@ use serde_json::json;
 use crate::app::App;
 use crate::flows::Error as Refused;
 use crate::flows::account::reset_password;
-use crate::flows::login::known_device;
+use crate::flows::limit::known_device;
 
-use super::accounts::know_anew;
 use super::emails::redirect;
+use crate::http::delivery::device::know_anew;
 use crate::http::edge::body::{Fields, Submitted};
 use crate::http::edge::client::Client;
 use crate::http::edge::credentials::Credentials;

@@ -14,12 +14,13 @@ use crate::app::App;
 use crate::flows::session::carried;
 use crate::flows::session::carried::RefreshCookie;
 use crate::flows::session::refresh as flow;
-use crate::flows::session::refresh::{Purpose, Renewed};
+use crate::flows::session::refresh::Renewed;
+use crate::flows::session::refresh_token::Purpose;
 use crate::flows::{self};
 use crate::model::audit::event::Peer;
 use crate::model::session::session::Delivery;
 
-use super::views;
+use crate::http::delivery::views;
 use crate::http::edge::body::Optional;
 use crate::http::edge::client::Client;
 use crate::http::edge::cookies;

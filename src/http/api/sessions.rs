@@ -4,34 +4,33 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::flows::Error as Refused;
+use crate::flows::authenticated;
 use crate::flows::permit::to;
 use crate::flows::session::manage_sessions::{Here, Page};
-use crate::flows::session::read_session;
 use crate::flows::session::read_session::{Accepts, AuthFailure};
+use crate::flows::session::session_tokens;
 use crate::flows::session::{carried, manage_sessions, session_cache};
 use crate::flows::token::issue_token::Issued;
-use crate::flows::token::session_tokens;
-use crate::model::audit::event::Peer;
-use crate::model::session::session::{Delivery, End};
-
-use super::session_delivery::Replaced;
-use super::views;
+use crate::http::delivery::session_delivery::{Replaced, renewed};
+use crate::http::delivery::views;
 use crate::http::edge::body::{Fields, Optional};
 use crate::http::edge::client::Client;
 use crate::http::edge::cookies;
-use crate::http::edge::cookies::Name;
+use crate::http::edge::cookies::{Name, SET_AUTH_JWT};
 use crate::http::edge::credentials;
 use crate::http::edge::credentials::{Acting, Authenticated, Credentials};
 use crate::http::edge::error::Error;
 use crate::http::edge::header_text;
 use crate::http::edge::limits::{MAX_HANDLE, MAX_ID};
 use crate::http::edge::query::Query;
+use crate::model::audit::event::Peer;
+use crate::model::session::session::{Delivery, End};
 
 pub(in crate::http) async fn session(
     State(app): State<Arc<App>>,
@@ -49,9 +48,6 @@ pub(in crate::http) async fn session(
     let answer = json!({ "session": views::session(&who.session), "user": views::user_with_permissions(&who.user, &who.powers) });
     Ok((renewed(&app, &who), Json(answer)).into_response())
 }
-
-/// The header `set-auth-jwt`: an access token beside the answer.
-pub(in crate::http) const SET_AUTH_JWT: HeaderName = HeaderName::from_static("set-auth-jwt");
 
 /// Answers `200 null` if the client is not signed in, never 401; after a session has ended, its
 /// cookies are cleared as well. With the cookie cache on, its content is the answer, without an
@@ -212,7 +208,12 @@ pub(in crate::http) async fn token(
 }
 
 /// Stores the answer in the cookie cache.
-fn remember(app: &App, who: &read_session::Authenticated, answer: &Value, headers: &mut HeaderMap) {
+fn remember(
+    app: &App,
+    who: &authenticated::Authenticated,
+    answer: &Value,
+    headers: &mut HeaderMap,
+) {
     let Some(token) = who
         .session_token
         .as_ref()
@@ -220,13 +221,7 @@ fn remember(app: &App, who: &read_session::Authenticated, answer: &Value, header
     else {
         return;
     };
-    let sealed = session_cache::seal(
-        app,
-        &who.session,
-        token,
-        who.idle_expires_at.min(who.session.expires_at),
-        answer,
-    );
+    let sealed = session_cache::seal(app, &who.session, token, who.ends_at(), answer);
     if let Some((value, until)) = sealed {
         cookies::set(
             app,
@@ -242,7 +237,7 @@ fn remember(app: &App, who: &read_session::Authenticated, answer: &Value, header
 async fn mint(
     app: &App,
     credentials: &Credentials,
-    who: &read_session::Authenticated,
+    who: &authenticated::Authenticated,
     peer: &Peer,
 ) -> Result<Issued, Refused> {
     let vouching = match who.session.delivery {
@@ -252,23 +247,4 @@ async fn mint(
         Delivery::Body => None,
     };
     session_tokens::mint(app, who, vouching, peer).await
-}
-
-/// Returns the session cookie if its idle end has just been written.
-pub(in crate::http) fn renewed(app: &App, who: &read_session::Authenticated) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    if let Some(value) = who
-        .renewed_cookie
-        .as_ref()
-        .filter(|_| who.session.delivery == Delivery::Cookie)
-    {
-        cookies::set(
-            app,
-            &mut headers,
-            Name::Session,
-            value,
-            Some(who.idle_expires_at.min(who.session.expires_at)),
-        );
-    }
-    headers
 }

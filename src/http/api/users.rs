@@ -15,7 +15,7 @@ use crate::flows::account::update_user::Profile;
 use crate::flows::permit::to;
 use crate::model::session::session::Delivery;
 
-use super::sessions;
+use crate::http::delivery::session_delivery::renewed;
 use crate::http::edge::body::Fields;
 use crate::http::edge::cookies;
 use crate::http::edge::cookies::Name;
@@ -45,10 +45,7 @@ pub(in crate::http) async fn update(
     if let Some(value) =
         cookie.and_then(|token| crate::flows::session::credential::signed_cookie(&app, token))
     {
-        let until = who
-            .session
-            .remember
-            .then_some(who.idle_expires_at.min(who.session.expires_at));
+        let until = who.session.remember.then_some(who.ends_at());
         cookies::set(&app, &mut headers, Name::Session, &value, until);
     }
     Ok((headers, Json(json!({ "status": true }))).into_response())
@@ -79,7 +76,7 @@ pub(in crate::http) async fn list_accounts(
         })
     };
     let views: Vec<Value> = accounts.iter().map(view).collect();
-    Ok((sessions::renewed(&app, &who), Json(views)).into_response())
+    Ok((renewed(&app, &who), Json(views)).into_response())
 }
 
 /// Refuses: a session has no fields that a client may set, and Better Auth's additional fields do

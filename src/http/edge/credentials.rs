@@ -9,8 +9,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::app::App;
-use crate::flows::login::known_device::{Device, LIFETIME};
-use crate::flows::ops::confirm_clock;
+use crate::flows::authenticated;
+use crate::flows::confirm_clock;
+use crate::flows::limit::known_device::{Device, LIFETIME};
 use crate::flows::session::read_session;
 use crate::flows::session::read_session::{Accepts, AuthFailure, Credential};
 use crate::flows::session::{carried, session_cache};
@@ -132,7 +133,7 @@ impl Credentials {
         &self,
         app: &App,
         accepts: Accepts,
-    ) -> Result<Option<Result<read_session::Authenticated, AuthFailure>>, Error> {
+    ) -> Result<Option<Result<authenticated::Authenticated, AuthFailure>>, Error> {
         let by_bearer = match self.bearer.as_deref() {
             Some(bearer) => {
                 Some(read_session::authenticate(app, Credential::Bearer(bearer), accepts).await?)
@@ -152,7 +153,7 @@ impl Credentials {
 }
 
 /// A live session whose session token was sent.
-pub(in crate::http) struct Authenticated(pub(in crate::http) read_session::Authenticated);
+pub(in crate::http) struct Authenticated(pub(in crate::http) authenticated::Authenticated);
 
 impl FromRequestParts<Arc<App>> for Authenticated {
     type Rejection = Error;
@@ -176,7 +177,7 @@ impl FromRequestParts<Arc<App>> for Authenticated {
 /// The signed-in user as the actor of a change: the audit trail names the acting admin during an
 /// impersonation.
 pub(in crate::http) struct Acting {
-    pub(in crate::http) who: read_session::Authenticated,
+    pub(in crate::http) who: authenticated::Authenticated,
     pub(in crate::http) peer: Peer,
 }
 

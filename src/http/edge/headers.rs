@@ -12,7 +12,7 @@ use axum::response::Response;
 use crate::app::App;
 
 use super::cookies;
-use crate::http::api::sessions::SET_AUTH_JWT;
+use crate::http::edge::cookies::SET_AUTH_JWT;
 
 /// The greatest size in bytes, including the status line.
 const BUDGET: usize = 4_096;

@@ -2,6 +2,7 @@
 //! cookies.
 
 pub(in crate::http) mod admission;
+pub(in crate::http) mod audit_place;
 pub(in crate::http) mod blocks;
 pub(in crate::http) mod bodies;
 pub(in crate::http) mod body;
@@ -14,7 +15,6 @@ pub mod error;
 pub(in crate::http) mod fields;
 pub(in crate::http) mod header_text;
 pub(in crate::http) mod headers;
-pub mod layers;
 pub(in crate::http) mod limits;
 pub(in crate::http) mod origin;
 pub(in crate::http) mod outermost;

@@ -23,7 +23,7 @@ use super::cookies;
 use super::cookies::{Name, SET_AUTH_TOKEN};
 use super::error::Error;
 use super::outermost::REQUEST_ID;
-use crate::http::api::sessions::SET_AUTH_JWT;
+use crate::http::edge::cookies::SET_AUTH_JWT;
 
 pub(in crate::http) async fn guard(
     State(app): State<Arc<App>>,

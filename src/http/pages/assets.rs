@@ -3,13 +3,12 @@
 
 use std::sync::{Arc, LazyLock};
 
+use crate::app::App;
+use crate::encoding::sha256;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use sha2::{Digest, Sha256};
-
-use crate::app::App;
 
 use crate::http::edge::error::Error;
 use crate::http::edge::outermost::{RESOURCE_POLICY, new_request_id, render};
@@ -19,7 +18,10 @@ const SCRIPT: &str = include_str!("../../../templates/pages/page.js");
 const ICON: &str = include_str!("../../../templates/pages/icon.svg");
 
 fn named(content: &str, extension: &str) -> String {
-    format!("{}.{extension}", hex::encode(&Sha256::digest(content)[..8]))
+    format!(
+        "{}.{extension}",
+        hex::encode(&sha256(content.as_bytes())[..8])
+    )
 }
 
 static STYLE_NAME: LazyLock<String> = LazyLock::new(|| named(STYLE, "css"));

@@ -16,7 +16,7 @@ use crate::app::App;
 use super::page::{Page, put};
 use super::visitor::Renewed;
 use crate::http::edge::error::Failure;
-use crate::http::pages::login::sign_in::query_of;
+use crate::http::edge::redirects::query_of;
 
 /// A message, and a link to continue.
 #[derive(Template)]

@@ -9,9 +9,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
+use crate::flows::authenticated::Authenticated;
 use crate::flows::permit::{Grantable, to};
 use crate::flows::session::form_token;
-use crate::flows::session::read_session::Authenticated;
 use crate::model::kernel::locale::Messages;
 use crate::model::kernel::origin::origin_of;
 use crate::model::kernel::time::Timestamp;

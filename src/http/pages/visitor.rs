@@ -9,17 +9,18 @@ use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
+use crate::flows::authenticated::Authenticated;
 use crate::flows::session::form_token;
-use crate::flows::session::read_session::{Accepts, Authenticated};
+use crate::flows::session::read_session::Accepts;
 use crate::model::audit::event::Peer;
 
 use super::page::Page;
-use crate::http::api::sessions::renewed;
+use crate::http::delivery::session_delivery::renewed;
 use crate::http::edge::body::{Fields, Submitted};
 use crate::http::edge::credentials::{Acting, Credentials};
 use crate::http::edge::error::Error;
 pub(super) use crate::http::edge::header_text::see_other;
-use crate::http::pages::login::sign_in::query_of;
+use crate::http::edge::redirects::query_of;
 
 /// The session whose idle end the request has just written, if it did: its cookie is set again,
 /// whatever the page answers.

@@ -1,11 +1,10 @@
 //! Events of the audit trail, and the hash chain that reveals a gap or an edit. An event never
 //! contains a secret. `store::audit::events` writes them.
 
-use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
-
+use crate::encoding::sha256;
 use crate::model::kernel::id::{EventId, SessionId, UserId};
 use crate::model::kernel::time::Timestamp;
+use serde_json::{Map, Value};
 
 macro_rules! kinds {
     ($($kind:ident => $text:literal,)*) => {
@@ -157,15 +156,14 @@ impl Entry {
             self.session.as_deref().unwrap_or(""),
             &self.detail,
         ];
-        let mut hash = Sha256::new();
-        hash.update(previous);
-        hash.update(self.sequence.to_be_bytes());
-        hash.update(self.at.0.to_be_bytes());
+        let mut bytes = previous.to_vec();
+        bytes.extend(self.sequence.to_be_bytes());
+        bytes.extend(self.at.0.to_be_bytes());
         for field in fields {
-            hash.update((field.len() as u64).to_be_bytes());
-            hash.update(field.as_bytes());
+            bytes.extend((field.len() as u64).to_be_bytes());
+            bytes.extend(field.as_bytes());
         }
-        hash.finalize().into()
+        sha256(&bytes)
     }
 }
 

@@ -7,11 +7,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
 use super::chain::Fault;
 use super::event::Entry;
+use crate::encoding::decode_array;
 
 /// A position in a chain: the chain's owner and the number of the event.
 pub type Position = (String, i64);
@@ -76,7 +74,7 @@ pub fn check(entries: &[&Entry], known: &BTreeMap<Position, [u8; 32]>) -> Checke
 }
 
 fn hash(link: &str) -> Option<[u8; 32]> {
-    URL_SAFE_NO_PAD.decode(link).ok()?.try_into().ok()
+    decode_array(link)
 }
 
 fn altered(entry: &Entry) -> Fault {

@@ -11,6 +11,7 @@ use crate::model::session::refresh::MAX_CLOCK_SKEW;
 
 /// The first wait after a failure that is not free; each further one doubles it.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
+
 /// The longest wait after a failure.
 const LAST_WAIT: Duration = Duration::from_secs(15 * 60);
 
@@ -245,6 +246,19 @@ pub fn refund(rule: Rule, quota: Quota, state: State, now: Timestamp) -> Option<
         free_at: Timestamp(free_at),
         expires_at: Timestamp(free_at),
     })
+}
+
+/// The refusal by a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limited {
+    /// The key of the count, in the table and in the memory of this process.
+    pub key: String,
+    /// The rule that refuses.
+    pub rule: Rule,
+    /// The limit of the rule.
+    pub quota: Quota,
+    /// How long until it may allow the action.
+    pub wait: Duration,
 }
 
 #[cfg(test)]

@@ -149,6 +149,18 @@ pub struct Session {
     pub impersonated_by: Option<UserId>,
 }
 
+impl Session {
+    /// Returns when the session ends if it is not used before: the nearer one of its two ends.
+    pub fn ends_at(&self, idle_expires_at: Timestamp) -> Timestamp {
+        nearer_end(idle_expires_at, self.expires_at)
+    }
+}
+
+/// Returns the nearer one of the end without use and the absolute end.
+pub fn nearer_end(idle: Timestamp, absolute: Timestamp) -> Timestamp {
+    idle.min(absolute)
+}
+
 /// The lifetimes of sessions.
 #[derive(Debug, Clone, Copy)]
 pub struct Lifetime {
@@ -178,6 +190,6 @@ impl Lifetime {
 
     /// Returns the idle end of a session that is used at `now`; never later than the absolute end.
     pub fn idle_end(&self, now: Timestamp, absolute_end: Timestamp) -> Timestamp {
-        (now + self.idle).min(absolute_end)
+        nearer_end(now + self.idle, absolute_end)
     }
 }

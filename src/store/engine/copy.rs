@@ -2,23 +2,9 @@
 //! statement a page on either side. All columns are TEXT or BIGINT, so a cell is a text or a
 //! number.
 
-use sqlx::{AssertSqlSafe, Row};
-
+pub use super::copy_tables::{Cell, Cells, RING, TABLES, Table};
 use crate::store::{Conn, Result, on};
-
-pub use super::copy_tables::{RING, TABLES, Table};
-
-/// The value of one column of one row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Cell {
-    /// A TEXT value.
-    Text(Option<String>),
-    /// A BIGINT value.
-    Number(Option<i64>),
-}
-
-/// The cells of one row: texts first, then numbers.
-pub type Cells = Vec<Cell>;
+use sqlx::{AssertSqlSafe, Row};
 
 /// Returns the number of rows.
 pub async fn count(conn: &mut Conn, table: &Table) -> Result<i64> {

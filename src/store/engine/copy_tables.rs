@@ -1,6 +1,16 @@
 //! The tables that `copy` copies, with their columns.
 
-use super::copy::Cells;
+/// The value of one column of one row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cell {
+    /// A TEXT value.
+    Text(Option<String>),
+    /// A BIGINT value.
+    Number(Option<i64>),
+}
+
+/// The cells of one row: texts first, then numbers.
+pub type Cells = Vec<Cell>;
 
 /// A table and its columns; a test compares the list with the schema.
 #[derive(Debug)]

@@ -13,6 +13,7 @@ pub(in crate::store) mod lanes;
 pub(in crate::store) mod lease;
 pub mod listener;
 pub mod migrate;
+pub(in crate::store) mod options;
 pub(in crate::store) mod postgres;
 pub(in crate::store) mod postgres_connect;
 pub(in crate::store) mod postgres_options;

@@ -21,12 +21,12 @@ use crate::store::{Error, Result};
 
 use super::asked::{Asked, not_begun};
 use super::conn::{Conn, Handle, Work};
-use super::db::Options;
 use super::faults::FaultPoint;
 use super::lease::{Lease, Run};
 use super::postgres_options::begin;
 pub(in crate::store) use super::postgres_options::connect_options;
 use super::write_options::{TransactionShape, WriteOptions, Written};
+use crate::store::engine::options::Options;
 
 /// A connection that was idle for longer is tested before use; under load none is idle that long.
 const TRUSTED_REST: Duration = Duration::from_secs(1);

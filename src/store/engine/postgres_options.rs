@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnectOptions;
 
 use crate::store::{Error, Result};
 
-use super::db::Options;
+use crate::store::engine::options::Options;
 
 /// The server ends a transaction that has been idle for this long, whatever the limit of a
 /// statement: its client is gone.

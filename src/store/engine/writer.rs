@@ -15,10 +15,10 @@ use crate::store::Error;
 use super::asked::{Asked, TimeSource, not_begun};
 use super::batch::{Answer, Fate, Piece, Run, commit_together};
 use super::conn::{Conn, Handle, Work};
-use super::db::Options;
 use super::faults::FaultPoint;
 use super::lanes::{BATCH, Entrances, Lane, Lanes, Waiting};
 use super::write_options::{WriteOptions, Written};
+use crate::store::engine::options::Options;
 
 enum Message {
     Piece(Piece),

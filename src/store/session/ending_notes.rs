@@ -1,14 +1,24 @@
 //! The part of an ending that is left to a background job: a note in `session_endings` for each, so
 //! that nothing is lost if a process dies. The job handles the oldest note, piece by piece.
 
-use sqlx::FromRow;
-
+use super::marks::{Kind, Scope, is_any_left, mark, mark_page};
 use crate::model::kernel::id::{EventId, UserId};
 use crate::model::kernel::time::Timestamp;
+use crate::model::session::session::RevokedReason;
 use crate::store::{Conn, Error, Result, on};
+use sqlx::FromRow;
 
-use super::endings::Cause;
-use super::marks::{Kind, Scope, is_any_left, mark, mark_page};
+/// The reason and time of an ending, and the ids of the notes that are left if not all rows are
+/// marked at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Cause {
+    /// The reason why the sessions end.
+    pub reason: RevokedReason,
+    /// When the sessions end.
+    pub at: Timestamp,
+    /// The ids of the notes.
+    pub note: [EventId; 2],
+}
 
 /// A user with more rows than this is deleted in pieces.
 const MANY: i64 = 500;

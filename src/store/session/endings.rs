@@ -3,14 +3,12 @@
 //! (`marks`): the first ones in the same transaction, the others by a background job, piece by
 //! piece (`ending_notes`).
 
-use crate::model::kernel::id::{EventId, SessionId, UserId};
-use crate::model::kernel::time::Timestamp;
-use crate::model::session::session::RevokedReason;
-use crate::store::{Conn, Result, on};
-
+pub use super::ending_notes::Cause;
 use super::ending_notes::insert_note;
 use super::epochs::{in_force, raise_acting, raise_everybody, raise_of_user};
 use super::marks::{Kind, Rows, Scope, mark, mark_acting_in, mark_page, parse};
+use crate::model::kernel::id::{EventId, SessionId, UserId};
+use crate::store::{Conn, Result, on};
 
 /// The number of rows that a transaction marks before its answer.
 pub const AT_ONCE: i64 = 100;
@@ -50,18 +48,6 @@ impl Ended {
     pub fn is_empty(&self) -> bool {
         self.complete && self.marked.is_empty()
     }
-}
-
-/// The reason and time of an ending, and the ids of the notes that are left if not all rows are
-/// marked at once.
-#[derive(Debug, Clone, Copy)]
-pub struct Cause {
-    /// The reason why the sessions end.
-    pub reason: RevokedReason,
-    /// When the sessions end.
-    pub at: Timestamp,
-    /// The ids of the notes.
-    pub note: [EventId; 2],
 }
 
 /// Ends sessions; when it returns, they have ended. The number of rows that it writes is bounded,

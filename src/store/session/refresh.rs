@@ -10,10 +10,10 @@ use crate::model::kernel::id::{SessionId, UserId};
 use crate::model::kernel::time::{Timestamp, millis};
 use crate::model::key::ring_id::RingId;
 use crate::model::session::refresh::{MAX_CLOCK_SKEW, Row as State, SecretHash};
-use crate::model::session::session::{Delivery, RevokedReason};
+use crate::model::session::session::{Delivery, RevokedReason, nearer_end};
+use crate::store::{Conn, Error, Result, hash_text, on, parse_hash};
 
 use super::epochs::{begun, in_force};
-use crate::store::{Conn, Error, Result, hash_text, on, parse_hash};
 
 /// What the answer to a refresh needs, read in the same round trip.
 #[derive(Debug, Clone)]
@@ -44,6 +44,13 @@ pub struct Refreshed {
     pub sides: Sides,
 }
 
+impl Refreshed {
+    /// Returns the session's nearer end.
+    pub fn ends_at(&self) -> Timestamp {
+        nearer_end(self.state.idle_expires_at, self.state.expires_at)
+    }
+}
+
 /// Who has used a session, as far as its row knows.
 #[derive(Debug, Clone, Default)]
 pub struct Sides {
@@ -68,6 +75,7 @@ pub struct Entry<'e> {
 
 /// Length of an entry in characters; the statements below keep two entries.
 pub const ENTRY: usize = 396;
+
 /// Length of the tag of an entry, in characters.
 pub const TAG: usize = 11;
 

@@ -15,12 +15,14 @@ use countersign::clock::MovableClock;
 use countersign::flows;
 use countersign::flows::account::{administer_users, change_password, manage_users};
 use countersign::flows::audit::{deliver_webhooks, record_startup};
+use countersign::flows::confirm_clock;
 use countersign::flows::key::change_keys::{KeyChange, change};
-use countersign::flows::key::{abandon_keys, load_keys, rewrap};
+use countersign::flows::key::{change_keys, load_keys, rewrap};
 use countersign::flows::limit::operate_limits;
 use countersign::flows::mail::deliver_mail;
+use countersign::flows::ops::abandon_keys;
 use countersign::flows::ops::dev::Dev;
-use countersign::flows::ops::{confirm_clock, heartbeat, prune};
+use countersign::flows::ops::{heartbeat, prune};
 use countersign::flows::permit::Permitted;
 use countersign::flows::session::manage_sessions;
 use countersign::flows::session::open_session::Options;
@@ -618,12 +620,11 @@ async fn a_flow_of_an_administrator_that_fails_keeps_nothing() {
     .await
     .unwrap();
     rig.flow(
-        "session/impersonate",
+        "session/acting",
         "end acting that is not allowed",
         async || {
             let session = acting.session_id.parse().unwrap();
-            countersign::flows::session::impersonate::end_unallowed(&app.app, session, &peer())
-                .await
+            countersign::flows::session::acting::end_unallowed(&app.app, session, &peer()).await
         },
     )
     .await;
@@ -659,7 +660,7 @@ async fn a_flow_of_the_keys_that_fails_keeps_nothing() {
     let app = TestApp::start().await;
     let mut rig = Rig::new(&app).await;
     app.user("ana").await;
-    let file = "key/change_keys";
+    let file = "key/apply_change";
     for (name, operation) in [
         ("rotate the keys", KeyOperation::Rotate { force: false }),
         (
@@ -704,10 +705,10 @@ async fn a_lost_master_key_that_is_given_up_in_vain_keeps_nothing() {
     std::fs::remove_file(app.path("keys/master.key")).unwrap();
     let heir = Arc::new(app.without_master_key().await.unwrap());
     rig.victim = heir.clone();
-    rig.flow("key/abandon_keys", "abandon the master key", async || {
+    rig.flow("ops/abandon_keys", "abandon the master key", async || {
         match abandon_keys::abandon(&heir, Permitted::as_operator(), &peer()).await {
             // The key was given up and the keys were not yet made: the next start makes them.
-            Err(flows::Error::KeyUnusable(_)) => load_keys::ensure_keys(&heir).await,
+            Err(flows::Error::KeyUnusable(_)) => change_keys::ensure_keys(&heir).await,
             outcome => outcome.map(|_| ()),
         }
     })
@@ -762,7 +763,7 @@ async fn a_flow_of_the_operator_or_the_schedule_that_fails_keeps_nothing() {
         .await
     })
     .await;
-    rig.flow("ops/confirm_clock", "confirm the clock", async || {
+    rig.flow("confirm_clock", "confirm the clock", async || {
         app.after(minutes(60));
         confirm_clock::confirm_by_operator(app_, Permitted::as_operator(), &peer()).await
     })
@@ -789,7 +790,8 @@ async fn a_flow_of_the_operator_or_the_schedule_that_fails_keeps_nothing() {
     app.runs_for(minutes(60 * 24 * 60)).await;
     rig.flow("ops/prune", "prune", async || prune::prune(app_).await)
         .await;
-    rig.files.extend(["audit/read_audit", "ops/background"]);
+    rig.files
+        .extend(["audit/read_audit", "transaction/background"]);
     rig.tell("operation");
 }
 
@@ -822,8 +824,8 @@ async fn what_was_lost_and_is_done_again_in_vain_keeps_nothing() {
     app.db_execute("UPDATE users SET banned = 0, ban_reason = NULL, version = version + 1")
         .await
         .unwrap();
-    rig.flow("audit/reapply_audit", "reapply", async || {
-        flows::audit::reapply_audit::reapply(
+    rig.flow("reapply/reapply_audit", "reapply", async || {
+        flows::reapply::reapply_audit::reapply(
             &app.app,
             Permitted::as_operator(),
             parsed(&lines),
@@ -879,7 +881,7 @@ async fn a_start_that_fails_keeps_nothing() {
 
 /// Every file whose transactions are not failed above, and why not.
 const NOT_FAILED: [(&str, &str); 2] = [
-    ("transaction", "it is the transaction"),
+    ("transaction/mod", "it is the transaction"),
     (
         "session/replay_alarm",
         "one statement: the event of an alarm",

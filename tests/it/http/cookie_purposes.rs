@@ -3,7 +3,7 @@
 use axum::http::Method;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use countersign::flows::login::known_device::Device;
+use countersign::flows::limit::known_device::Device;
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::json;

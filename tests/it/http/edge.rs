@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request};
 use axum::routing::{get, post};
-use countersign::http::edge::layers;
+use countersign::http::layers;
 use serde_json::json;
 use tokio::sync::Semaphore;
 use tower::ServiceExt;

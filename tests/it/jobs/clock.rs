@@ -3,9 +3,9 @@
 use axum::http::Method;
 use countersign::clock::Clock;
 use countersign::flows::audit::deliver_webhooks;
+use countersign::flows::confirm_clock::{confirm, confirm_by_operator, look};
 use countersign::flows::key::change_keys::{KeyChange, change};
 use countersign::flows::mail::deliver_mail;
-use countersign::flows::ops::confirm_clock::{confirm, confirm_by_operator, look};
 use countersign::flows::ops::heartbeat;
 use countersign::flows::ops::prune::prune;
 use countersign::flows::permit::Permitted;

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use countersign::clock::Clock;
 use countersign::flows::Error;
+use countersign::flows::confirm_clock;
 use countersign::flows::key::change_keys::{KeyChange, change};
 use countersign::flows::key::load_keys;
 use countersign::flows::key::rewrap::{Options, rewrap};
-use countersign::flows::ops::confirm_clock;
 use countersign::flows::permit::Permitted;
 use countersign::jobs::rotate_due_keys;
 use countersign::model::kernel::time::Timestamp;

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use countersign::clock::Clock;
 use countersign::flows::audit::deliver_webhooks;
 use countersign::flows::key::change_keys::{KeyChange, change};
-use countersign::flows::login::known_device::Device;
+use countersign::flows::limit::known_device::Device;
 use countersign::flows::mail::deliver_mail;
 use countersign::flows::ops::prune::prune;
 use countersign::flows::permit::Permitted;

@@ -4,19 +4,20 @@
 mod cache;
 mod variants;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use cookie::Cookie;
-use cookie::time::Duration;
-
+use super::header_text;
 use crate::app::App;
 use crate::model::kernel::time::Timestamp;
-
-use super::header_text;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 pub(in crate::http) use cache::{forget_cache, without_cache};
+use cookie::Cookie;
+use cookie::time::Duration;
 pub(in crate::http) use variants::every_variant;
 
 /// The header `set-auth-token`: the decoded value of the session cookie.
 pub(in crate::http) const SET_AUTH_TOKEN: HeaderName = HeaderName::from_static("set-auth-token");
+
+/// The header `set-auth-jwt`: an access token beside the answer.
+pub(in crate::http) const SET_AUTH_JWT: HeaderName = HeaderName::from_static("set-auth-jwt");
 
 /// The name of a cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

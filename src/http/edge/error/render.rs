@@ -7,11 +7,12 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::Error;
-use super::codes::flow_status;
 use crate::flows;
 use crate::http::edge::header_text;
 use crate::model::session::session::End;
+
+use super::Error;
+use super::codes::flow_status;
 
 /// Marks a refusal because of load, which the listener sends after a delay.
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +67,7 @@ impl Failure {
 
 /// Returns `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers): the limit,
 /// and the time until something is allowed again.
-fn rate_limit(limited: &flows::limit::rate_limit::Limited) -> Vec<(HeaderName, HeaderValue)> {
+fn rate_limit(limited: &crate::model::limit::rate::Limited) -> Vec<(HeaderName, HeaderValue)> {
     let (name, wait) = (limited.rule.as_str(), whole_seconds(limited.wait));
     let policy = format!(
         "\"{name}\";q={};w={}",

@@ -13,9 +13,7 @@ use crate::flows::account::{change_email, change_password, delete_user, verify_e
 use crate::flows::permit::to;
 use crate::flows::session::manage_sessions;
 use crate::flows::session::manage_sessions::Here;
-
-use super::{account, done, respond};
-use crate::http::api::session_delivery::{Replaced, deliver_anew};
+use crate::http::delivery::session_delivery::{Replaced, deliver_anew};
 use crate::http::edge::cookies;
 use crate::http::edge::cookies::Clear;
 use crate::http::edge::credentials::Credentials;
@@ -24,6 +22,8 @@ use crate::http::edge::limits::{MAX_EMAIL, MAX_ID, MAX_NAME, MAX_PASSWORD};
 use crate::http::pages::form::{Form, TypedTwice};
 use crate::http::pages::login::verify_email::DONE;
 use crate::http::pages::visitor::{SignedForm, see_other};
+
+use super::{account, done, respond};
 
 pub(in crate::http::pages) async fn name(
     State(app): State<Arc<App>>,
@@ -133,7 +133,7 @@ pub(in crate::http::pages) async fn password(
             deliver_anew(
                 &app,
                 &grant,
-                &mut serde_json::json!({ "user": crate::http::api::views::user(&user) }),
+                &mut serde_json::json!({ "user": crate::http::delivery::views::user(&user) }),
                 &mut headers,
             );
         }

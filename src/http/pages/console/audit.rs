@@ -12,7 +12,7 @@ use crate::flows::audit::read_audit;
 use crate::flows::audit::read_audit::{Entry, Filter};
 use crate::flows::permit::to;
 
-use crate::http::api::audit::{NOT_A_PLACE, place_of};
+use crate::http::edge::audit_place::{NOT_A_PLACE, place_of};
 use crate::http::edge::error::Error;
 use crate::http::edge::limits::MAX_FILTER;
 use crate::http::edge::query::Query;

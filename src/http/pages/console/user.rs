@@ -17,7 +17,7 @@ use crate::model::account::user::User;
 use crate::model::kernel::id::{SessionId, UserId};
 
 use super::users::state_of;
-use crate::http::api::admin_sessions::left;
+use crate::http::delivery::signed_out::left;
 use crate::http::edge::credentials::Credentials;
 use crate::http::edge::error::Error;
 use crate::http::edge::limits::{MAX_ID, MAX_REASON, MAX_ROLES, MAX_WORD};

@@ -10,11 +10,11 @@ use axum::response::Response;
 use crate::app::App;
 use crate::flows::Error as Refused;
 use crate::flows::account::reset_password;
-use crate::flows::login::known_device;
+use crate::flows::limit::known_device;
 use crate::model::audit::event::Peer;
 
 use super::sign_in::with_next;
-use crate::http::api::accounts::know_anew;
+use crate::http::delivery::device::know_anew;
 use crate::http::edge::body::Submitted;
 use crate::http::edge::client::Client;
 use crate::http::edge::credentials::Credentials;

@@ -11,21 +11,21 @@ use axum::response::{IntoResponse, Response};
 use crate::app::App;
 use crate::flows::login::sign_in as flow_in;
 use crate::flows::session::open_session::{Options, SessionTokens};
-use crate::model::account::user::User;
-use crate::model::session::session::Delivery;
-
-use crate::http::api::accounts::end_all;
-use crate::http::api::session_delivery::Replaced;
-use crate::http::api::views;
+use crate::http::delivery::session_delivery::Replaced;
+use crate::http::delivery::signed_out::end_all;
+use crate::http::delivery::views;
 use crate::http::edge::body::Submitted;
 use crate::http::edge::client::Client;
 use crate::http::edge::credentials::Credentials;
 use crate::http::edge::error::Error;
 use crate::http::edge::limits::{MAX_CODE, MAX_EMAIL, MAX_PASSWORD};
 use crate::http::edge::query::Query;
+use crate::http::edge::redirects::query_of;
 use crate::http::pages::form::Form;
 use crate::http::pages::page::Page;
 use crate::http::pages::visitor::{MaybeSignedIn, SignedForm, see_other};
+use crate::model::account::user::User;
+use crate::model::session::session::Delivery;
 
 #[derive(Template)]
 #[template(path = "pages/sign_in.html")]
@@ -35,23 +35,6 @@ struct SignIn<'p> {
     next: &'p str,
     query: &'p str,
     unproven: bool,
-}
-
-/// The greatest length of an encoded redirect target: it is sent in `Location`, and all headers of
-/// an answer stay within 4 KiB.
-const MAX_ENCODED: usize = 2_560;
-
-/// Returns `?redirect_to=` for the link to the other form; empty if there is no redirect target, or
-/// one that is too long.
-pub(in crate::http) fn query_of(next: &str) -> String {
-    let query = url::form_urlencoded::Serializer::new(String::new())
-        .append_pair("redirect_to", next)
-        .finish();
-    if next.is_empty() || query.len() > MAX_ENCODED {
-        String::new()
-    } else {
-        format!("?{query}")
-    }
 }
 
 /// Returns a path of this service with the redirect target, for the link of a mail.

@@ -16,8 +16,8 @@ use crate::model::kernel::time::Timestamp;
 use crate::store::audit::events::Filter;
 use crate::store::{self, work};
 
-use super::read_audit;
 use crate::flows::Result;
+use crate::flows::audit::read_audit;
 use crate::flows::permit::Permitted;
 
 /// What an export contains and the database does not.

@@ -6,10 +6,8 @@
 
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
 use crate::app::App;
+use crate::crypto;
 use crate::crypto::cookie::{self, Purpose};
 use crate::model::account::email::Email;
 use crate::model::account::user::User;
@@ -81,7 +79,7 @@ impl Device {
 pub fn token(app: &App, user: &User, session: Option<SessionId>) -> Option<String> {
     let ring = app.ring()?;
     let id = session.map_or_else(
-        || URL_SAFE_NO_PAD.encode(random::bytes::<16>(&*app.random)),
+        || crypto::encode(&random::bytes::<16>(&*app.random)),
         |session| session.to_string(),
     );
     Some(cookie::sign(

@@ -13,13 +13,13 @@ use crate::store::account::user_changes::{Ban, Changes};
 use crate::store::session::endings::Which;
 use crate::store::{self, work};
 
-use super::lost_events;
 use crate::flows::account::claim_mailbox::Profile;
 use crate::flows::account::{administer_users, claim_mailbox, manage_users};
 use crate::flows::key::change_keys::KeyChange;
-use crate::flows::key::{change_keys, load_keys};
+use crate::flows::key::{change_keys, open_ring};
 use crate::flows::limit::operate_limits;
 use crate::flows::permit::Permitted;
+use crate::flows::reapply::lost_events;
 use crate::flows::session::manage_sessions;
 use crate::flows::{Error, Result};
 
@@ -261,7 +261,7 @@ async fn revoke_keys(
     event: &Exported,
     peer: &Peer,
 ) -> Result<Outcome> {
-    let ring = load_keys::read_ring(app).await?;
+    let ring = open_ring::read_ring(app).await?;
     let mut published: Vec<_> = ring
         .keys
         .iter()

@@ -13,8 +13,8 @@ use crate::model::kernel::trusted_clock;
 use crate::model::kernel::trusted_clock::{ConfirmedNow, Doubt, Evidence, MAX_GAP};
 use crate::store::{self, WriteOptions, work};
 
-use crate::flows::audit::recorder::detail;
 use crate::flows::permit::{Permitted, to};
+use crate::flows::transaction::recorder::detail;
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 

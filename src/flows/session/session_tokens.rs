@@ -10,12 +10,13 @@ use crate::model::session::session::Delivery;
 use crate::model::token::claims::AccessClaims;
 use crate::store::{self, work};
 
-use super::issue_token;
-use super::issue_token::{Issued, TokenContext};
+use crate::flows::authenticated::Authenticated;
 use crate::flows::limit::rate_limit;
-use crate::flows::session::read_session::Authenticated;
 use crate::flows::session::refresh;
-use crate::flows::session::refresh::Purpose;
+use crate::flows::session::refresh_token;
+use crate::flows::session::refresh_token::Purpose;
+use crate::flows::token::issue_token;
+use crate::flows::token::issue_token::{Issued, TokenContext};
 use crate::flows::{Error, Result};
 
 /// Mints an access token. Once a session has refreshed, its cookie alone is not sufficient: the
@@ -32,7 +33,7 @@ pub async fn mint(
         MintFromSession::Never => false,
     };
     let issued = if vouched {
-        let ends_at = who.idle_expires_at.min(who.session.expires_at);
+        let ends_at = who.ends_at();
         let grounds = TokenContext {
             session: who.session.id,
             auth_time: who.session.auth_time,
@@ -42,7 +43,7 @@ pub async fn mint(
         issue_token::issue(app, &who.user, &who.powers, &grounds).await?
     } else {
         let token = refresh_token.ok_or(Error::RefreshTokenMissing)?;
-        let (opened, _) = refresh::open(app, token).await?;
+        let (opened, _) = refresh_token::open(app, token).await?;
         if opened.session() != who.session.id {
             return Err(Error::RefreshTokenInvalid);
         }

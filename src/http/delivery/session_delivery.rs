@@ -1,25 +1,24 @@
 //! How the tokens of a session reach the client: in the body or in cookies, and what happens to the
 //! cookies of the request.
 
-use axum::http::HeaderMap;
-use serde_json::{Value, json};
-
 use crate::app::App;
-use crate::flows::login::known_device;
-use crate::flows::login::sign_in::Presented;
+use crate::flows::authenticated;
+use crate::flows::limit::known_device;
 use crate::flows::session::open_session::{Options, SessionTokens};
+use crate::flows::session::presented::Presented;
 use crate::flows::session::session_cache;
-use crate::model::session::session::Delivery;
-
-use super::emails::callback;
-use super::views;
+use crate::http::delivery::views;
 use crate::http::edge::body::Fields;
 use crate::http::edge::cookies;
 use crate::http::edge::cookies::{Clear, Name};
 use crate::http::edge::credentials::Credentials;
 use crate::http::edge::header_text;
 use crate::http::edge::limits::MAX_WORD;
+use crate::http::edge::redirects::callback;
 use crate::http::edge::unchecked::Unchecked;
+use crate::model::session::session::Delivery;
+use axum::http::HeaderMap;
+use serde_json::{Value, json};
 
 /// Reads `rememberMe`, `tokenDelivery` and `callbackURL`.
 pub(in crate::http) fn session_options(
@@ -222,4 +221,17 @@ impl<'r> Replaced<'r> {
             devices: &self.devices,
         }
     }
+}
+
+/// Returns the session cookie if its idle end has just been written.
+pub(in crate::http) fn renewed(app: &App, who: &authenticated::Authenticated) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if let Some(value) = who
+        .renewed_cookie
+        .as_ref()
+        .filter(|_| who.session.delivery == Delivery::Cookie)
+    {
+        cookies::set(app, &mut headers, Name::Session, value, Some(who.ends_at()));
+    }
+    headers
 }

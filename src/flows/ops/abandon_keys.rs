@@ -9,12 +9,12 @@ use crate::model::audit::event::{Kind, Peer};
 use crate::model::key::key::State;
 use crate::store::{self, Conn, work};
 
-use super::load_keys;
-use super::rewrap::next_version;
-use crate::flows::audit::recorder::detail;
+use crate::flows::key::change_keys;
+use crate::flows::key::rewrap::next_version;
 use crate::flows::permit::{Permitted, to};
 use crate::flows::session::manage_sessions;
 use crate::flows::session::manage_sessions::Which;
+use crate::flows::transaction::recorder::detail;
 use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 
@@ -69,7 +69,7 @@ pub async fn abandon(
         .marked
         .len();
     let done = app.transaction(peer, tx!(tx => work.run(tx).await)).await?;
-    load_keys::ensure_keys(app).await?;
+    change_keys::ensure_keys(app).await?;
     Ok(Abandoned { sessions, ..done })
 }
 

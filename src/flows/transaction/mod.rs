@@ -7,6 +7,11 @@
 //! run more than once, because a database rolls back what it cannot serialize: everything that an
 //! attempt has collected belongs to its own [`Tx`].
 
+pub(in crate::flows) mod background;
+pub(in crate::flows) mod mail_words;
+pub mod outbox;
+pub mod recorder;
+
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -22,9 +27,9 @@ use crate::model::session::session::RevokedReason;
 use crate::store::session::endings::Cause;
 use crate::store::{self, Conn, Work, WriteOptions};
 
-use super::audit::recorder::Recorder;
-use super::mail::outbox::{Change, Outbox};
 use super::{Error, Result};
+use crate::flows::transaction::outbox::{Change, Outbox};
+use crate::flows::transaction::recorder::Recorder;
 
 /// Makes the work of a transaction: `tx!(tx => { … })` is a closure that is called once for each
 /// attempt, and `tx!(tx, limit => { … })` one for a piece of background work. It holds the boxing

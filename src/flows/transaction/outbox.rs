@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::app::App;
 use crate::config::MailLifetimes;
+use crate::crypto::limit_key;
 use crate::metrics::Metrics;
 use crate::model::account::email::Email;
 use crate::model::account::user::User;
@@ -23,9 +24,8 @@ use crate::model::mail::{Mail, MailToken, Purpose, Template};
 use crate::random::{self, Random};
 use crate::store::{self, Conn};
 
-use super::mail_words::words_for;
-use crate::flows::audit::recorder::detail;
-use crate::flows::limit::rate_limit;
+use crate::flows::transaction::mail_words::words_for;
+use crate::flows::transaction::recorder::detail;
 
 /// Queues mails, each with the time of its transaction.
 #[derive(Clone)]
@@ -133,7 +133,7 @@ impl Outbox {
             (quota, to.as_str().to_owned()),
             (wide, format!("{}+*", to.mailbox())),
         ] {
-            let key = rate_limit::key(Rule::MailRecipient, &[template.as_str(), &recipient]);
+            let key = limit_key::key(Rule::MailRecipient, &[template.as_str(), &recipient]);
             let state = store::limit::limits::take(conn, &key).await?;
             let Ok(state) = decide(Rule::MailRecipient, quota, state, conn.now()) else {
                 self.metrics.mail("limited");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::app::App;
+use crate::app::{App, KEYS_NOT_LOADED};
 use crate::crypto::key_ring::KeyRing;
 use crate::crypto::presenter::{self, Sealed};
 use crate::model::audit::event::{Event, Kind, Peer};
@@ -80,7 +80,7 @@ impl Recorder {
         let ring = self
             .ring
             .as_ref()
-            .ok_or_else(|| store::Error::Unavailable("the keys are not loaded".into()))?;
+            .ok_or_else(|| store::Error::Unavailable(KEYS_NOT_LOADED.into()))?;
         Ok(presenter::seal(
             session,
             &self.presenter(conn),

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::model::account::email::Email;
 use crate::model::account::user::User;
 
-use crate::flows::audit::recorder::detail;
+use crate::flows::transaction::recorder::detail;
 
 /// Returns the name for a mail. Names of unverified users are not put into mails, because anyone
 /// could have typed them; verified names are collapsed to one line.

@@ -10,16 +10,18 @@ use crate::app::App;
 use crate::model::audit::chain::Fault;
 use crate::model::audit::event::{Kind, Peer};
 use crate::model::audit::lost_event::Deed;
+
 pub use crate::model::audit::lost_event::Exported;
 use crate::model::kernel::id::UserId;
 use crate::model::kernel::time::Timestamp;
 
-use super::lost_events;
-pub use super::reapply_deed::Outcome;
-use super::reapply_deed::carry_out;
-use super::recorder::detail;
 use crate::flows::Result;
 use crate::flows::permit::{Permitted, to};
+use crate::flows::reapply::lost_events;
+
+pub use crate::flows::reapply::reapply_deed::Outcome;
+use crate::flows::reapply::reapply_deed::carry_out;
+use crate::flows::transaction::recorder::detail;
 use crate::flows::transaction::tx;
 
 /// One lost event and its outcome.

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use crate::app::App;
 
-use super::{blocks, concurrency_limit, cookies, origin, outermost, text};
+use crate::http::edge::{blocks, concurrency_limit, cookies, origin, outermost, text};
 use crate::http::pages;
 
 /// Makes the permits for concurrent requests, which the API and the pages share.
