@@ -36,20 +36,17 @@ impl Device {
     /// old.
     pub fn open(app: &App, signed: &str) -> Option<Self> {
         let ring = app.ring()?;
-        let mut parts = cookie::open(Purpose::KnownDevice, signed, &ring.masters)?.split(':');
-        if parts.next() != Some(KIND) {
-            return None;
-        }
-        let (user, epoch, id) = (
-            parts.next()?.parse().ok()?,
-            parts.next()?.parse().ok()?,
-            parts.next()?.to_owned(),
-        );
+        let value = cookie::open(Purpose::KnownDevice, signed, &ring.masters)?;
+        // The id of the user may contain colons; what follows it does not.
+        let mut parts = value.strip_prefix(KIND)?.strip_prefix(':')?.rsplitn(4, ':');
         let issued_at: i64 = parts.next()?.parse().ok()?;
+        let id = parts.next()?.to_owned();
+        let epoch = parts.next()?.parse().ok()?;
+        let user = parts.next()?.parse().ok()?;
         // A token of a clock that was ahead counts as new.
         let age = app.now().seconds().saturating_sub(issued_at).max(0);
         let lives = age.unsigned_abs() < LIFETIME.as_secs();
-        (lives && parts.next().is_none()).then_some(Self { user, epoch, id })
+        lives.then_some(Self { user, epoch, id })
     }
 
     /// Returns the session with which the token was given; `None` if there was none.

@@ -14,6 +14,7 @@ mod documented_statuses;
 mod edge;
 mod fields;
 mod impersonation;
+mod imported_ids;
 mod limits;
 mod mail;
 mod mailbox;
