@@ -115,6 +115,12 @@ pub fn check(method: &Method, path: &str, answer: &Answer) {
     let response = response["$ref"].as_str().map_or(response, |r| {
         DOCUMENT.pointer(r.trim_start_matches('#')).unwrap()
     });
+    for (name, header) in response["headers"].as_object().into_iter().flatten() {
+        assert!(
+            header["required"] != json!(true) || answer.headers.contains_key(name),
+            "{method} {path} answered {status} without {name}"
+        );
+    }
     match &response["content"]["application/json"]["schema"] {
         _ if response["content"]["text/html"].is_object()
             && answer
