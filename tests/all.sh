@@ -47,7 +47,7 @@ computing() {
   part documentation env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --quiet --locked --lib --bins --examples
   part 'licences, bans, sources' cargo deny --workspace --log-level error check licenses bans sources
   part 'the client for browsers: types, tests, size, package, a strict consumer' bash tests/web.sh
-  suite 'fuzz: every target for a minute' tests/fuzz.sh 60
+  suite 'fuzz: every target, two minutes in all' tests/fuzz.sh 120
 }
 
 # Every part needs Python to run in; the rest of what is missing is installed as the first part.

@@ -1,56 +1,280 @@
-//! Bodies, on every path that takes one: the first byte chooses the path, the second the content
-//! type, and an admin sends them where a session is required.
+//! Bodies of the API: the first line names the path and, after a space, the content type; the rest
+//! is the body, in which placeholders become ids, email addresses and tokens of the database.
 #![no_main]
 
-use axum::body::Body;
-use axum::http::{Request, header};
-use countersign_fuzz::SERVICE;
+use axum::http::{HeaderValue, header};
+use countersign_fuzz::placeholders::lives;
+use countersign_fuzz::service::post_json;
+use countersign_fuzz::{Answer, SERVICE, filled, twins};
 use libfuzzer_sys::fuzz_target;
 
-/// Paths with and without a session; none of them ends the session.
-const OPEN: [&str; 9] = [
-    "sign-in/email",
-    "sign-up/email",
-    "refresh",
-    "request-password-reset",
-    "reset-password",
-    "send-verification-email",
-    "oauth2/token",
-    "oauth2/revoke",
-    "verify-email",
-];
-const SIGNED_IN: [&str; 14] = [
-    "change-password",
-    "change-email",
-    "update-user",
-    "update-session",
-    "verify-password",
-    "revoke-session",
-    "admin/list-user-sessions",
-    "admin/create-user",
-    "admin/update-user",
-    "admin/set-role",
-    "admin/ban-user",
-    "admin/remove-user",
-    "admin/has-permission",
-    "admin/set-user-password",
-];
-const TYPES: [&str; 3] = [
-    "application/json",
-    "application/x-www-form-urlencoded",
-    "application/json; charset=utf-8",
+/// Who sends the body.
+#[derive(Clone, Copy, PartialEq)]
+enum By {
+    Anyone,
+    User,
+    Admin,
+}
+use By::{Admin, Anyone, User};
+
+/// A path that takes a body.
+struct Endpoint {
+    path: &'static str,
+    by: By,
+    /// A body that the service accepts.
+    good: &'static str,
+    /// Whether an accepted body may change or end the user of the placeholders.
+    changes: bool,
+}
+
+const fn endpoint(path: &'static str, by: By, good: &'static str) -> Endpoint {
+    Endpoint {
+        path,
+        by,
+        good,
+        changes: false,
+    }
+}
+
+const fn changing(path: &'static str, by: By, good: &'static str) -> Endpoint {
+    Endpoint {
+        path,
+        by,
+        good,
+        changes: true,
+    }
+}
+
+/// Every path of the API that takes a body; an architecture test compares the list with the routes.
+const ENDPOINTS: [Endpoint; 36] = [
+    endpoint(
+        "sign-up/email",
+        Anyone,
+        r#"{"name":"Eva","email":"$NEW","password":"a good long password","image":"https://example.com/a.png","tokenDelivery":"body","rememberMe":false}"#,
+    ),
+    endpoint(
+        "sign-in/email",
+        Anyone,
+        r#"{"email":"$EMAIL","password":"a good long password","callbackURL":"/welcome","deviceToken":"x"}"#,
+    ),
+    endpoint("refresh", Anyone, r#"{"refreshToken":"$REFRESH"}"#),
+    endpoint(
+        "oauth2/token",
+        Anyone,
+        "grant_type=refresh_token&refresh_token=$REFRESH",
+    ),
+    changing(
+        "oauth2/revoke",
+        Anyone,
+        "token=$REFRESH&token_type_hint=refresh_token",
+    ),
+    changing(
+        "sign-out",
+        Anyone,
+        r#"{"refreshToken":"$REFRESH","token":"$TOKEN"}"#,
+    ),
+    endpoint(
+        "request-password-reset",
+        Anyone,
+        r#"{"email":"$EMAIL","redirectTo":"/welcome"}"#,
+    ),
+    changing(
+        "reset-password",
+        Anyone,
+        r#"{"newPassword":"another good password","token":"$RESET"}"#,
+    ),
+    endpoint(
+        "send-verification-email",
+        User,
+        r#"{"email":"$EMAIL","callbackURL":"/welcome"}"#,
+    ),
+    changing(
+        "verify-email",
+        User,
+        r#"{"token":"$VERIFY","callbackURL":"/welcome"}"#,
+    ),
+    endpoint("get-session", User, "{}"),
+    changing(
+        "change-password",
+        User,
+        r#"{"currentPassword":"a good long password","newPassword":"another good password","revokeOtherSessions":true}"#,
+    ),
+    endpoint(
+        "change-email",
+        User,
+        r#"{"newEmail":"$NEW","callbackURL":"/welcome"}"#,
+    ),
+    changing(
+        "delete-user",
+        User,
+        r#"{"password":"a good long password"}"#,
+    ),
+    changing(
+        "delete-user/callback",
+        User,
+        r#"{"token":"$DELETE","callbackURL":"/welcome"}"#,
+    ),
+    endpoint("update-user", User, r#"{"name":"Eva","image":null}"#),
+    // Changes nothing: a session has no fields of the client's.
+    endpoint("update-session", User, "{}"),
+    endpoint(
+        "verify-password",
+        User,
+        r#"{"password":"a good long password"}"#,
+    ),
+    changing("revoke-session", User, r#"{"token":"$SESSION"}"#),
+    changing("revoke-sessions", User, "{}"),
+    endpoint("revoke-other-sessions", User, "{}"),
+    endpoint(
+        "admin/create-user",
+        Admin,
+        r#"{"email":"$NEW","name":"Eva","password":"a good long password","role":["user"],"data":{"image":"https://example.com/a.png","emailVerified":true,"metadata":{"a":[1]}}}"#,
+    ),
+    changing(
+        "admin/update-user",
+        Admin,
+        r#"{"userId":"$USER","data":{"name":"Eva","email":"$NEW","emailVerified":true,"role":"user","metadata":{},"banned":true,"banReason":"x","banExpires":"2130-01-31T12:00:00.000Z"}}"#,
+    ),
+    endpoint(
+        "admin/invite-user",
+        Admin,
+        r#"{"email":"$NEW","name":"Eva","role":"user","redirectTo":"/welcome"}"#,
+    ),
+    changing(
+        "admin/set-role",
+        Admin,
+        r#"{"userId":"$USER","role":["user","admin"]}"#,
+    ),
+    changing(
+        "admin/ban-user",
+        Admin,
+        r#"{"userId":"$USER","banReason":"x","banExpiresIn":60}"#,
+    ),
+    changing("admin/unban-user", Admin, r#"{"userId":"$USER"}"#),
+    changing("admin/remove-user", Admin, r#"{"userId":"$USER"}"#),
+    changing(
+        "admin/set-user-password",
+        Admin,
+        r#"{"userId":"$USER","newPassword":"another good password"}"#,
+    ),
+    endpoint(
+        "admin/list-user-sessions",
+        Admin,
+        r#"{"userId":"$USER","limit":1,"before":"$SESSION"}"#,
+    ),
+    changing(
+        "admin/revoke-user-session",
+        Admin,
+        r#"{"sessionToken":"$SESSION"}"#,
+    ),
+    changing("admin/revoke-user-sessions", Admin, r#"{"userId":"$USER"}"#),
+    endpoint(
+        "admin/has-permission",
+        Admin,
+        r#"{"permissions":{"user":["list"],"session":["revoke"]}}"#,
+    ),
+    endpoint("admin/impersonate-user", Admin, r#"{"userId":"$USER"}"#),
+    // Accepted only in a session in which an admin acts as a user: the target `cookies` has one.
+    endpoint("admin/stop-impersonating", Admin, "{}"),
+    changing(
+        "reset-password/$RESET",
+        Anyone,
+        "password=another+good+password&again=another+good+password",
+    ),
 ];
 
-fuzz_target!(|data: &[u8]| {
-    let [path, kind, body @ ..] = data else {
-        return;
-    };
-    let path = usize::from(*path) % (OPEN.len() + SIGNED_IN.len());
-    let kind = TYPES[usize::from(*kind) % TYPES.len()];
-    let name = OPEN.iter().chain(&SIGNED_IN).nth(path).expect("a path");
-    let mut request = Request::post(format!("/api/auth/{name}")).header(header::CONTENT_TYPE, kind);
-    if path >= OPEN.len() {
-        request = request.header(header::AUTHORIZATION, format!("Bearer {}", SERVICE.admin));
-    }
-    SERVICE.ask(request.body(Body::from(body.to_vec())).expect("a request"));
+/// Those of which no body is accepted, and the code of their refusal.
+const REFUSED: [(&str, &str); 2] = [
+    ("update-session", "NO_FIELDS_TO_UPDATE"),
+    ("admin/stop-impersonating", "NOT_IMPERSONATING"),
+];
+
+const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
+const TYPES: [(&str, &str); 3] = [
+    ("json", JSON),
+    ("form", FORM),
+    ("charset", "application/json; charset=utf-8"),
+];
+
+fuzz_target!(init: check_twins(), |data: &[u8]| {
+    run(data);
 });
+
+fn check_twins() {
+    for endpoint in &ENDPOINTS {
+        let kind = if endpoint.good.starts_with('{') {
+            "json"
+        } else {
+            "form"
+        };
+        let input = format!("{} {kind}\n{}", endpoint.path, endpoint.good);
+        let answer = run(input.as_bytes());
+        let refused = REFUSED.iter().find(|(path, _)| *path == endpoint.path);
+        let is_as_expected = match refused {
+            Some((_, code)) => answer.json()["code"] == *code,
+            None => answer.status.is_success() || answer.status.is_redirection(),
+        };
+        assert!(
+            is_as_expected,
+            "{input}: {} {}",
+            answer.status,
+            answer.text()
+        );
+        twins::keep(input.as_bytes());
+    }
+}
+
+fn run(data: &[u8]) -> Answer {
+    let (line, body) = twins::first_line(data);
+    let (path, kind) = match line.iter().rposition(|byte| *byte == b' ') {
+        Some(at) => (&line[..at], &line[at + 1..]),
+        None => (line, &b"json"[..]),
+    };
+    let endpoint = twins::chosen(&ENDPOINTS, path, |endpoint| endpoint.path);
+    let (_, kind) = twins::chosen(&TYPES, kind, |(name, _)| name);
+    let (user, admin) = (SERVICE.user(), SERVICE.admin());
+    let cookies = match endpoint.by {
+        By::Anyone => "",
+        By::User => &user.cookies,
+        By::Admin => &admin.cookies,
+    };
+    let path = String::from_utf8(filled(&SERVICE, endpoint.path.as_bytes())).expect("a path");
+    let body = filled(&SERVICE, body);
+    let mut request = post_json(&format!("/api/auth/{path}"), cookies, body.clone());
+    let headers = request.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    let answer = SERVICE.ask(request);
+    let is_done = answer.status.is_success() || answer.status.is_redirection();
+    if endpoint.by == By::Admin {
+        keep_admin(&body, &answer, is_done);
+    }
+    if answer.status == 401 && endpoint.by == By::User {
+        assert!(
+            lives(&SERVICE, &user.cookies, false),
+            "{path} was refused and ended the session"
+        );
+    }
+    if is_done && endpoint.changes {
+        SERVICE.replace_user();
+    }
+    answer
+}
+
+/// Only a body that names the admin, and that the service accepts, takes the admin's rights away.
+fn keep_admin(body: &[u8], answer: &Answer, is_done: bool) {
+    let admin = SERVICE.admin();
+    if !is_done && answer.status != 401 {
+        return;
+    }
+    if lives(&SERVICE, &admin.cookies, true) {
+        return;
+    }
+    let text = String::from_utf8_lossy(body);
+    let names_admin = text.contains(&admin.id) || text.contains(&admin.session);
+    assert!(
+        is_done && names_admin,
+        "the admin's session has ended: {text}"
+    );
+    SERVICE.replace_admin();
+}

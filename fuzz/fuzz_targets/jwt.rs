@@ -1,4 +1,5 @@
-//! Access tokens: as they come, and with any header and any claims under a good signature.
+//! Access tokens: as they come, with any claims under a good signature, and with any header too: the
+//! first line of the input is the header then, the rest the claims.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -8,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign::crypto::jws::Verifier;
 use countersign::crypto::keypair::Keypair;
 use countersign::model::token::claims::Audience;
+use countersign_fuzz::twins;
 use ed25519_dalek::{Signer, SigningKey};
 use libfuzzer_sys::fuzz_target;
 
@@ -38,18 +40,38 @@ fn sign(header: &[u8], claims: &[u8]) -> String {
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()))
 }
 
-fuzz_target!(|data: &[u8]| {
-    let (kid, verifier) = &*VERIFIER;
+/// The header that the service writes.
+fn own_header() -> String {
+    format!(r#"{{"typ":"at+jwt","alg":"EdDSA","kid":"{}"}}"#, VERIFIER.0)
+}
+
+/// Claims that are accepted. In the header that goes with them `$KID` is the id of the key.
+const CLAIMS: &str = r#"{"iss":"https://auth.example.com","sub":"u","aud":"https://auth.example.com","iat":1,"exp":9999999999,"client_id":"c","jti":"j","sid":"s","auth_time":1,"email":"a@example.com","email_verified":true,"name":"A","role":"user","roles":["user"],"permissions":[]}"#;
+
+fuzz_target!(init: check_twins(), |data: &[u8]| {
+    let verifier = &VERIFIER.1;
     if let Ok(text) = std::str::from_utf8(data) {
-        assert!(
-            verifier.verify(text).is_err(),
-            "a signature cannot be guessed"
-        );
+        assert!(verifier.verify(text).is_err(), "a signature was guessed");
     }
-    let ours = format!(r#"{{"typ":"at+jwt","alg":"EdDSA","kid":"{kid}"}}"#);
-    if let Ok(claims) = verifier.verify(&sign(ours.as_bytes(), data)) {
+    if let Ok(claims) = verifier.verify(&sign(own_header().as_bytes(), data)) {
         assert_eq!(claims.iss, ISSUER);
     }
-    let (header, claims) = data.split_at(data.len() / 2);
-    drop(verifier.verify(&sign(header, claims)));
+    let (header, claims) = twins::first_line(data);
+    let header = String::from_utf8_lossy(header).replace("$KID", &VERIFIER.0);
+    if verifier.verify(&sign(header.as_bytes(), claims)).is_ok() {
+        // JSON in another order or with other blanks is the same header; nothing may be added.
+        let header: serde_json::Value = serde_json::from_str(&header).expect("JSON");
+        let own: serde_json::Value = serde_json::from_str(&own_header()).expect("JSON");
+        assert_eq!(header, own);
+    }
 });
+
+fn check_twins() {
+    let verifier = &VERIFIER.1;
+    let token = sign(own_header().as_bytes(), CLAIMS.as_bytes());
+    let accepted = verifier.verify(&token);
+    assert!(accepted.is_ok(), "{accepted:?}");
+    twins::keep(CLAIMS.as_bytes());
+    let header = own_header().replace(&VERIFIER.0, "$KID");
+    twins::keep(format!("{header}\n{CLAIMS}").as_bytes());
+}

@@ -764,6 +764,51 @@ fn a_list_of_all_variants_has_all_of_them() {
     assert!(lists >= 7, "{lists} lists were found");
 }
 
+/// The paths of these routes and the text that stands with each.
+fn routes(text: &str) -> Vec<(String, &str)> {
+    let path = |route: &str| Some(route.split('"').nth(1)?.to_owned());
+    text.split(".route(")
+        .skip(1)
+        .filter_map(|route| Some((path(route)?, route)))
+        .collect()
+}
+
+#[test]
+fn every_path_that_reads_a_body_or_a_query_is_fuzzed() {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap();
+    let api = read("src/http/mod.rs");
+    let (api, _) = api.split_once("fn open(").unwrap();
+    let pages = read("src/http/pages/mod.rs");
+    let (pages, _) = pages.split_once("fn assets()").unwrap();
+    let target = |name: &str| read(&format!("fuzz/fuzz_targets/{name}.rs"));
+    let [json, forms, queries, redirects] =
+        ["json_bodies", "forms", "queries", "redirects"].map(target);
+    let api = routes(api)
+        .into_iter()
+        .map(|(path, route)| (format!("/api/auth{path}"), route));
+    let (mut bodies, mut readers) = (0, 0);
+    for (path, route) in api.chain(routes(pages)) {
+        let path = path.replace("{id}", "$USER").replace("{token}", "$RESET");
+        let quoted = format!("\"{path}\"");
+        if route.contains("post(") {
+            let short = format!("\"{}\"", path.trim_start_matches("/api/auth/"));
+            let is_fuzzed = json.contains(&short) || forms.contains(&quoted);
+            assert!(is_fuzzed, "no fuzz target posts to {path}");
+            bodies += 1;
+        }
+        // What nothing else answers reads nothing.
+        if route.contains("get(") && path != "/auth/{*rest}" {
+            let is_fuzzed = queries.contains(&quoted) || redirects.contains(&quoted);
+            assert!(is_fuzzed, "no fuzz target gets {path}");
+            readers += 1;
+        }
+    }
+    assert!(
+        bodies > 50 && readers > 25,
+        "{bodies} and {readers} routes were found"
+    );
+}
+
 /// A request that is refused may be refused for another reason than the test means. Where the same
 /// request is accepted once, the reason is the difference. A test that has no such request says why,
 /// in a comment that begins with `No twin`.
