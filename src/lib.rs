@@ -1,28 +1,29 @@
 //! Countersign: a sign-in service and token issuer.
 //!
-//! The map, in reading order. Folder = layer, file = subject: the same noun has the same file name
-//! in every room.
+//! The layers, in reading order. A folder is a layer, a sub-folder a domain, a file a subject; a
+//! subject has the same file name in every layer.
 //!
-//! | room | holds |
+//! | layer | content |
 //! | --- | --- |
-//! | [`clock`], [`random`] | time and chance, the only sources of either |
-//! | [`config`] | what the operator may say: file, environment, flags → one `Config`, or every problem at once |
-//! | [`model`] | nouns and pure rules, no I/O; `model::session::refresh::decide` and `model::key::plan::plan` are the heart |
+//! | [`clock`], [`random`] | the only sources of time and randomness |
+//! | [`config`] | the settings: file, environment and flags become one `Config`, or a list of every problem |
+//! | [`model`] | types and pure rules without I/O; `model::session::refresh::decide` and `model::key::plan::plan` are the central ones |
 //! | [`encoding`] | base64 and SHA-256 |
-//! | [`crypto`] | every line that touches a secret |
-//! | [`store`] | every line of SQL |
-//! | [`mail`] | the words of mails and the ways out |
-//! | [`outbound_http`] | requests that this program makes |
-//! | [`metrics`] | what is counted and measured |
-//! | [`traces`] | where the time of a request goes, for a collector |
-//! | [`app`] | everything built once from the settings and passed down |
-//! | [`flows`] | the verbs, one story a file |
-//! | [`jobs`] | the schedule |
-//! | [`http`] | the URLs |
+//! | [`crypto`] | all code that handles secrets |
+//! | [`store`] | all SQL |
+//! | [`mail`] | the templates of mails and their transports |
+//! | [`outbound_http`] | outgoing HTTP requests |
+//! | [`connection`] | the reasons why connections to other servers fail |
+//! | [`metrics`] | counters and gauges |
+//! | [`traces`] | spans of requests, sent to a collector |
+//! | [`app`] | everything that is built once from the settings and passed down |
+//! | [`flows`] | the use cases, one a file |
+//! | [`jobs`] | the schedule of background work |
+//! | [`http`] | the routes and their handlers |
 //! | [`cli`] | the commands |
 //!
-//! Imports run one way: `http | cli | jobs → flows → store | crypto | mail → model`; a test reads
-//! every `use` and holds them to it.
+//! Imports run one way: `http | cli | jobs → flows → store | crypto | mail → model`; a test checks
+//! every `use`.
 
 pub mod app;
 pub mod cli;

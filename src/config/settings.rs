@@ -139,8 +139,8 @@ fn traces(r: &mut Reader, allow_insecure: bool) -> Traces {
     }
 }
 
-/// Checks a level, or `target=level` pairs; with a misspelt level, the library would drop all other
-/// pairs.
+/// Checks a level, or `target=level` pairs. The library takes a misspelt level for a target, and
+/// would then log nothing else.
 fn log_level(text: &str) -> Result<String, String> {
     let levels = ["off", "error", "warn", "info", "debug", "trace"];
     let known = |part: &str| levels.contains(&part.rsplit('=').next().unwrap_or(part).trim());

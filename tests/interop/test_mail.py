@@ -265,7 +265,7 @@ def test_it_speaks_tls_to_whom_it_can_verify_and_signs_in(tmp_path, implicit):
         place.serve()
         sign_up(place, "Ana", "ana@example.com")
         ask(place, "ana@example.com")
-        wait_for(lambda: b"will be tried again" in (place.folder / f"{place.port}.log").read_bytes())
+        wait_for(lambda: b"will be sent again" in (place.folder / f"{place.port}.log").read_bytes())
         assert not inbox.messages and not relay.seen
         assert b"secret" not in (place.folder / f"{place.port}.log").read_bytes()
         place.kill()
@@ -284,5 +284,5 @@ def test_a_server_that_takes_the_padlock_away_gets_nothing(post):
     place.serve()
     sign_up(place, "Ana", "ana@example.com")
     ask(place, "ana@example.com")
-    wait_for(lambda: b"will be tried again" in (place.folder / f"{place.port}.log").read_bytes())
+    wait_for(lambda: b"will be sent again" in (place.folder / f"{place.port}.log").read_bytes())
     assert not inbox.messages and outstanding(place) == 1

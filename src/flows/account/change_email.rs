@@ -137,8 +137,8 @@ pub async fn approve(app: &App, text: &str, callback: Option<String>, peer: &Pee
     .await
 }
 
-/// Completes the change: the new email address is proven and belongs to the user from now on.
-/// It signs no session in, and a device that was tied to the account becomes known again. Every
+/// Completes the change: the new email address is proven and belongs to the user from now on. This
+/// does not sign the user in, and a device that was tied to the account becomes known again. Every
 /// other session ends, except the one that proved the email address or, if the password proved it,
 /// the one that asked for the change. Without either, all sessions and the password end
 /// (`mailbox`).

@@ -13,7 +13,8 @@ const HOT_SHARE: f64 = 0.99;
 /// With fewer updates the share is not significant.
 const ENOUGH_UPDATES: i64 = 1_000;
 
-/// The greatest ratio of live to dead rows that is reported; autovacuum begins at a fifth.
+/// Dead rows are reported if they are more than the live rows divided by this; autovacuum begins at
+/// a fifth of the live rows.
 const DEAD_SHARE: i64 = 2;
 
 const FEW_ROWS: i64 = 10_000;

@@ -96,7 +96,7 @@ pub async fn insert(conn: &mut Conn, table: &Table, rows: Vec<Cells>) -> Result<
     Ok(())
 }
 
-/// Clears the master key of a database that no process has ever served from.
+/// Clears the record of the master key in a database that no process has ever served from.
 pub async fn release(conn: &mut Conn) -> Result<()> {
     on!(conn, c => sqlx::query("UPDATE key_ring SET master_version = NULL WHERE id = 1 AND version = 0").execute(c).await.map(|_| ()))?;
     Ok(())
