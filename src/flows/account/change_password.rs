@@ -18,6 +18,7 @@ use crate::store::{self, work};
 use super::choose_password::choose;
 use super::sign_up::account_id;
 use super::update_user::{refused, verify_password};
+use crate::flows::key::current_keys::with_current_keys;
 use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::permit::{OwnAccount, Permitted, to};
 use crate::flows::session::end_session::end;
@@ -67,11 +68,6 @@ pub async fn change_password(
         delivery: who.session.delivery,
         remember: who.session.remember,
     };
-    let opening = if move_session {
-        Some(PendingSession::prepare(app, &known.user, options, peer)?)
-    } else {
-        None
-    };
     let spared = (!move_session).then_some(who.session.id);
     let change = Change {
         user: id,
@@ -80,11 +76,16 @@ pub async fn change_password(
         hash,
         spared,
         replaced: move_session.then_some(who.session.id),
-        opening,
+        opening: None,
     };
-    let opened = app
-        .transaction(peer, tx!(tx => change.run(tx).await))
-        .await?;
+    let opened = with_current_keys(app, || async {
+        let mut change = change.clone();
+        if move_session {
+            change.opening = Some(PendingSession::prepare(app, &known.user, options, peer)?);
+        }
+        app.transaction(peer, tx!(tx => change.run(tx).await)).await
+    })
+    .await?;
     let user = app
         .db
         .read(work!(conn => store::account::users::by_id(conn, id).await))

@@ -16,7 +16,7 @@ use crate::store::session::sessions::Proof;
 
 use super::choose_password::choose;
 use crate::flows::error::if_conflict;
-use crate::flows::key::load_keys;
+use crate::flows::key::current_keys::with_current_keys;
 use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::session::carried;
 use crate::flows::session::end_session::SessionRevocation;
@@ -66,11 +66,6 @@ pub async fn sign_up(
     // Hashed before the email address is looked up, so that known and unknown ones cost the same.
     let hash = app.hasher.hash_in(slot, password).await?;
     let user = new_user(app, form.email, form.name, form.image);
-    let opening = if app.config.sign_up.signs_in() {
-        Some(PendingSession::prepare(app, &user, options, peer)?)
-    } else {
-        None
-    };
     let ending = SessionRevocation::of(
         app,
         &replaces.sessions(app),
@@ -84,7 +79,7 @@ pub async fn sign_up(
         user: user.clone(),
         account: account_id(app),
         hash,
-        opening,
+        opening: None,
         ending,
         unproven_until: app
             .config
@@ -96,21 +91,15 @@ pub async fn sign_up(
         callback: form.callback,
     };
     let hidden = !app.config.sign_up.signs_in();
-    let attempt = creation.clone();
-    let opened = match app
-        .transaction(peer, tx!(tx => attempt.run(tx).await))
-        .await
-    {
-        // Another process has changed the master key, and this one has not reloaded it yet.
-        Err(Error::MasterKeyChanged) => {
-            load_keys::reload(app).await?;
-            let again = Creation {
-                opening: Some(PendingSession::prepare(app, &user, options, peer)?),
-                ..creation
-            };
-            app.transaction(peer, tx!(tx => again.run(tx).await))
-                .await?
+    let attempt = with_current_keys(app, || async {
+        let mut creation = creation.clone();
+        if app.config.sign_up.signs_in() {
+            creation.opening = Some(PendingSession::prepare(app, &user, options, peer)?);
         }
+        app.transaction(peer, tx!(tx => creation.run(tx).await))
+            .await
+    });
+    let opened = match attempt.await {
         // Another sign-up took the email address between the look-up and the write: now it is
         // known.
         Err(Error::UserExists) if hidden => {

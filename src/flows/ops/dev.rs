@@ -15,6 +15,7 @@ use crate::model::audit::event::Peer;
 use crate::model::kernel::time::Timestamp;
 use crate::store::session::sessions::Proof;
 
+use crate::flows::key::current_keys::with_current_keys;
 use crate::flows::permit::Permitted;
 
 use crate::flows::account::manage_users;
@@ -72,20 +73,23 @@ impl Dev {
         peer: &Peer,
     ) -> Result<(User, SessionTokens)> {
         let user = manage_users::find(app, Permitted::as_operator(), user).await?;
-        let opening = PendingSession::prepare(app, &user, options, peer)?;
         let refusal = if user.disabled_at.is_some() {
             || Error::UserDisabled
         } else {
             || Error::BannedUser
         };
-        let work = tx!(tx => {
-            let ring = opening
-                .insert(tx, Proof::Vouched, None)
-                .await?
-                .ok_or_else(refusal)?;
-            Ok((opening, ring))
-        });
-        let (opening, ring) = app.transaction(peer, work).await?;
+        let (opening, ring) = with_current_keys(app, || async {
+            let opening = PendingSession::prepare(app, &user, options, peer)?;
+            let work = tx!(tx => {
+                let ring = opening
+                    .insert(tx, Proof::Vouched, None)
+                    .await?
+                    .ok_or_else(refusal)?;
+                Ok((opening, ring))
+            });
+            app.transaction(peer, work).await
+        })
+        .await?;
         let grant = opening.grant(app, &user, ring).await?;
         Ok((user, grant))
     }

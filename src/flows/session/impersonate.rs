@@ -11,6 +11,7 @@ use super::set_aside::SetAside;
 use crate::app::App;
 use crate::crypto::cookie::Purpose;
 use crate::flows::authenticated::Authenticated;
+use crate::flows::key::current_keys::with_current_keys;
 use crate::flows::permit::{Permitted, to};
 use crate::flows::transaction::recorder::detail;
 use crate::flows::transaction::tx;
@@ -47,32 +48,35 @@ pub async fn start(
             Error::NotAllowed(Action::Impersonate)
         });
     }
-    let opening = PendingSession::impersonate(app, &user, who, peer)?;
     let (admin, version, own) = (who.user.id, who.user.version, By::Id(who.session.id));
-    let work = tx!(tx => {
-        // The admin may have been banned, demoted or signed out since: the row decides, not what
-        // was read before.
-        let unchanged = store::account::user_changes::lock(tx.conn, admin)
-            .await?
-            .is_some_and(|user| user.version == version);
-        let now = tx.now();
-        if !unchanged
-            || store::session::sessions::find_live(tx.conn, &own, now)
+    let (opening, ring) = with_current_keys(app, || async {
+        let opening = PendingSession::impersonate(app, &user, who, peer)?;
+        let work = tx!(tx => {
+            // The admin may have been banned, demoted or signed out since: the row decides, not
+            // what was read before.
+            let unchanged = store::account::user_changes::lock(tx.conn, admin)
                 .await?
-                .is_none()
-        {
-            return Err(Error::NotAllowed(Action::Impersonate));
-        }
-        let ring = opening
-            .insert(tx, Proof::Vouched, None)
-            .await?
-            .ok_or(Error::BannedUser)?;
-        let (kind, session) = (Kind::ImpersonationStarted, Some(opening.session()));
-        let by = detail([("admin", admin.to_string().into())]);
-        tx.record(kind, Some(target), session, by).await?;
-        Ok((opening, ring))
-    });
-    let (opening, ring) = app.transaction(peer, work).await?;
+                .is_some_and(|user| user.version == version);
+            let now = tx.now();
+            if !unchanged
+                || store::session::sessions::find_live(tx.conn, &own, now)
+                    .await?
+                    .is_none()
+            {
+                return Err(Error::NotAllowed(Action::Impersonate));
+            }
+            let ring = opening
+                .insert(tx, Proof::Vouched, None)
+                .await?
+                .ok_or(Error::BannedUser)?;
+            let (kind, session) = (Kind::ImpersonationStarted, Some(opening.session()));
+            let by = detail([("admin", admin.to_string().into())]);
+            tx.record(kind, Some(target), session, by).await?;
+            Ok((opening, ring))
+        });
+        app.transaction(peer, work).await
+    })
+    .await?;
     let grant = opening.grant(app, &user, ring).await?;
     Ok((user, grant))
 }
@@ -105,40 +109,45 @@ pub async fn stop(
         .read(work!(conn => store::account::users::by_id(conn, admin).await))
         .await?;
     let user = found.ok_or(Error::Unauthorized)?.user;
-    let opening = own
-        .as_ref()
-        .map(|session| PendingSession::succeed(app, session, peer))
-        .transpose()?;
-    let (acted, before) = (who.session.clone(), own.map(|session| session.id));
-    let work = tx!(tx => {
-        // The admin's own session replaces this one in the browser, if there is one to return to.
-        let reason = if before.is_some() {
-            RevokedReason::Replaced
-        } else {
-            RevokedReason::SignOut
-        };
-        end(tx, Which::One(acted.id), reason).await?;
-        let kind = Kind::ImpersonationStopped;
-        let by = detail([("admin", admin.to_string().into())]);
-        tx.record(kind, Some(acted.user_id), Some(acted.id), by)
-            .await?;
-        for other in others {
-            end(tx, Which::One(other), RevokedReason::SignOut).await?;
-        }
-        let (Some(opening), Some(before)) = (opening, before) else {
-            return Ok(None);
-        };
-        // If it has ended meanwhile, it stays ended.
-        if end(tx, Which::One(before), RevokedReason::Replaced)
-            .await?
-            .is_empty()
-        {
-            return Ok(None);
-        }
-        let ring = opening.insert(tx, Proof::Vouched, None).await?;
-        Ok(ring.map(|ring| (opening, ring)))
+    let opened = with_current_keys(app, || async {
+        let opening = own
+            .as_ref()
+            .map(|session| PendingSession::succeed(app, session, peer))
+            .transpose()?;
+        let (acted, before) = (who.session.clone(), own.as_ref().map(|session| session.id));
+        let others = others.clone();
+        let work = tx!(tx => {
+            // The admin's own session replaces this one in the browser, if there is one to return
+            // to.
+            let reason = if before.is_some() {
+                RevokedReason::Replaced
+            } else {
+                RevokedReason::SignOut
+            };
+            end(tx, Which::One(acted.id), reason).await?;
+            let kind = Kind::ImpersonationStopped;
+            let by = detail([("admin", admin.to_string().into())]);
+            tx.record(kind, Some(acted.user_id), Some(acted.id), by)
+                .await?;
+            for other in others {
+                end(tx, Which::One(other), RevokedReason::SignOut).await?;
+            }
+            let (Some(opening), Some(before)) = (opening, before) else {
+                return Ok(None);
+            };
+            // If it has ended meanwhile, it stays ended.
+            if end(tx, Which::One(before), RevokedReason::Replaced)
+                .await?
+                .is_empty()
+            {
+                return Ok(None);
+            }
+            let ring = opening.insert(tx, Proof::Vouched, None).await?;
+            Ok(ring.map(|ring| (opening, ring)))
+        });
+        app.transaction(peer, work).await
     });
-    let grant = match app.transaction(peer, work).await? {
+    let grant = match opened.await? {
         Some((opening, ring)) => Some(opening.grant(app, &user, ring).await?),
         None => None,
     };

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::app::App;
 use crate::flows::confirm_clock;
-use crate::flows::key::load_keys;
+use crate::flows::key::current_keys;
 use crate::flows::token::issue_token;
 use crate::flows::token::issue_token::{Issued, TokenContext};
 use crate::flows::transaction::{Committed, tx};
@@ -61,13 +61,8 @@ pub async fn refresh(
     purpose: Purpose,
     peer: &Peer,
 ) -> Result<Renewed> {
-    let outcome = match attempt(app, text, channel, purpose, peer).await {
-        Err(Error::MasterKeyChanged) => {
-            load_keys::reload(app).await?;
-            attempt(app, text, channel, purpose, peer).await
-        }
-        outcome => outcome,
-    };
+    let outcome =
+        current_keys::with_current_keys(app, || attempt(app, text, channel, purpose, peer)).await;
     if matches!(outcome, Err(Error::RefreshTokenExpired)) {
         confirm_clock::admit_expiry(app)?;
     }

@@ -22,6 +22,7 @@ mod many_sessions;
 mod matrix;
 mod metrics;
 mod mount;
+mod new_master_key;
 mod pages;
 mod passwords;
 mod reapply;
