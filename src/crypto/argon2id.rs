@@ -98,7 +98,21 @@ pub(super) fn phc(cost: Cost, salt: &[u8], output: &[u8]) -> String {
     )
 }
 
-pub(super) fn verify(
+/// Compares with a stored hash. Without one, an unknown user costs what a wrong password costs.
+pub(super) fn compare(
+    password: &Password,
+    stored: Option<&str>,
+    wanted: Cost,
+    memory: &mut Vec<Block>,
+) -> Result<Verdict, Error> {
+    let Some(phc) = stored else {
+        argon2id(password, &[0; SALT], wanted, memory);
+        return Ok(Verdict::Wrong);
+    };
+    verify(password, phc, wanted, memory)
+}
+
+fn verify(
     password: &Password,
     stored: &str,
     wanted: Cost,
@@ -130,4 +144,92 @@ pub(super) fn verify(
     } else {
         Verdict::Wrong
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::account::password::Length;
+
+    #[test]
+    fn a_hash_is_outdated_if_any_cost_is_lower_and_too_dear_if_any_is_above_the_bound() {
+        let cost = |memory, iterations, parallelism| Cost {
+            memory,
+            iterations,
+            parallelism,
+        };
+        let bound = cost(64, 2, 2);
+        for (cost, weaker, exceeds) in [
+            (bound, false, false),
+            (cost(63, 2, 2), true, false),
+            (cost(64, 1, 2), true, false),
+            (cost(64, 2, 1), true, false),
+            (cost(65, 2, 2), false, true),
+            (cost(64, 3, 2), false, true),
+            (cost(64, 2, 3), false, true),
+        ] {
+            assert_eq!(cost.is_weaker_than(bound), weaker, "{cost:?}");
+            assert_eq!(cost.exceeds(bound), exceeds, "{cost:?}");
+        }
+        assert_eq!(Cost::MAX, cost(262_144, 16, 16), "a quarter of a gigabyte");
+    }
+
+    /// argon2 leaves its blocks as the password, the salt and the cost have filled them.
+    #[test]
+    fn without_a_stored_hash_the_same_work_is_done() {
+        let (mut pretended, mut worked) = (Vec::new(), Vec::new());
+        let cost = Cost {
+            memory: 64,
+            iterations: 2,
+            parallelism: 1,
+        };
+        let length = Length { min: 8, max: 128 };
+        let attempt = Password::attempt("correct horse", length).unwrap();
+        assert_eq!(
+            compare(&attempt, None, cost, &mut pretended),
+            Ok(Verdict::Wrong)
+        );
+        argon2id(&attempt, &[0; SALT], cost, &mut worked).unwrap();
+        let words = |blocks: &[Block]| -> Vec<u64> {
+            blocks
+                .iter()
+                .flat_map(|block| block.as_ref().to_vec())
+                .collect()
+        };
+        assert!(!worked.is_empty() && words(&pretended) == words(&worked));
+    }
+
+    /// A hash of the tests of the reference implementation (`test.c`, Argon2id of version 1.3).
+    #[test]
+    fn a_hash_of_another_program_verifies_at_its_own_costs() {
+        let stored =
+            "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
+        let length = Length { min: 8, max: 128 };
+        let (right, wrong) = ["password", "passwore"]
+            .map(|text| Password::attempt(text, length).unwrap())
+            .into();
+        let cost = |memory| Cost {
+            memory,
+            iterations: 2,
+            parallelism: 1,
+        };
+        let verdict = |password: &Password, wanted| {
+            compare(password, Some(stored), cost(wanted), &mut Vec::new())
+        };
+        let as_wanted = Verdict::Right { outdated: false };
+        assert_eq!(verdict(&right, 256), Ok(as_wanted));
+        assert_eq!(verdict(&right, 257), Ok(Verdict::Right { outdated: true }));
+        assert_eq!(verdict(&wrong, 256), Ok(Verdict::Wrong));
+        for odd in [
+            stored.replace("v=19", "v=16"),
+            stored.replace("argon2id", "argon2i"),
+            stored.replace("Gi/4", ""),
+            stored.replace("m=256,", ""),
+            stored.replace("p=1", "p=17"),
+            stored.replace("t=2", "t=17"),
+        ] {
+            let refused = compare(&right, Some(&odd), cost(256), &mut Vec::new());
+            assert_eq!(refused, Err(Error::Unreadable), "{odd}");
+        }
+    }
 }

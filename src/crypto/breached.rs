@@ -196,6 +196,8 @@ mod tests {
         assert!(list(&format!("{high}\n{low}\n")).is_err());
         assert!(list(&"0".repeat(5_000)).is_err());
         assert!(BreachedHashes::open(Path::new("/nonexistent")).is_err());
+        // A folder opens and cannot be read.
+        assert!(BreachedHashes::open(Path::new("/")).is_err());
         // Damage in the middle of a file is an error when it is reached, not a wrong answer.
         let damaged = list(&format!("{low}:1\n{}\n{high}:1\n", "x".repeat(60))).unwrap();
         assert!(damaged.contains(&password("any other password")).is_err());

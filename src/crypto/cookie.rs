@@ -103,4 +103,20 @@ mod tests {
         // Signed by a release in which all purposes shared one label.
         assert_eq!(Purpose::Session.label(), b"countersign/cookie/v1");
     }
+
+    #[test]
+    fn a_flipped_bit_anywhere_in_the_signature_is_refused() {
+        let signed = sign(Purpose::Session, "value", &masters());
+        let (value, text) = signed.rsplit_once('.').unwrap();
+        let signature = STANDARD.decode(text).unwrap();
+        for bit in 0..signature.len() * 8 {
+            let mut flipped = signature.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let forged = format!("{value}.{}", STANDARD.encode(flipped));
+            assert_eq!(open(Purpose::Session, &forged, &masters()), None, "{bit}");
+        }
+        let short = format!("{value}.{}", STANDARD.encode(&signature[..31]));
+        assert_eq!(open(Purpose::Session, &short, &masters()), None);
+        assert_eq!(open(Purpose::Session, &signed, &masters()), Some("value"));
+    }
 }

@@ -61,4 +61,17 @@ mod tests {
             r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","use":"sig","alg":"EdDSA","kid":"kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"}]}"#
         );
     }
+
+    #[test]
+    fn a_stored_key_reads_back_under_its_own_name_alone() {
+        let public = decode_array::<32>("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").unwrap();
+        let (stored, kid) = (public_jwk(&public).to_string(), thumbprint(&public));
+        assert_eq!(public_key(&stored, &kid), Some(public));
+        assert_eq!(public_key(&stored, &thumbprint(&[1; 32])), None);
+        let other_curve = stored.replace("Ed25519", "X25519");
+        assert_eq!(public_key(&other_curve, &kid), None);
+        for odd in ["", "{}", r#"{"kty":"OKP","crv":"Ed25519","x":"AA"}"#] {
+            assert_eq!(public_key(odd, &kid), None, "{odd}");
+        }
+    }
 }

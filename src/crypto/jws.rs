@@ -238,4 +238,151 @@ mod tests {
             );
         }
     }
+
+    const SEED: [u8; 32] = [7; 32];
+
+    /// Knows the key of [`SEED`], and two audiences of which the claims above name one.
+    fn verifier() -> Verifier {
+        let pair = Keypair::from_seed(&SEED).unwrap();
+        let audience = Audience::Many(vec!["b".into(), "c".into()]);
+        let keys = std::iter::once((pair.kid().to_owned(), pair.public()));
+        Verifier::new(keys, "https://auth.example.com", &audience, "at+jwt")
+    }
+
+    fn good_header() -> serde_json::Value {
+        let pair = Keypair::from_seed(&SEED).unwrap();
+        json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": pair.kid() })
+    }
+
+    /// A token of this header and these claims, with a good signature of the pair of this seed.
+    fn signed(seed: &[u8; 32], header: &serde_json::Value, claims: &serde_json::Value) -> String {
+        let pair = Keypair::from_seed(seed).unwrap().signing_pair();
+        let header = format!("{}.", encode(header.to_string().as_bytes()));
+        compact(&pair, &header, claims.to_string().as_bytes()).unwrap()
+    }
+
+    fn with(
+        mut object: serde_json::Value,
+        name: &str,
+        value: serde_json::Value,
+    ) -> serde_json::Value {
+        object[name] = value;
+        object
+    }
+
+    fn good_claims() -> serde_json::Value {
+        serde_json::to_value(claims()).unwrap()
+    }
+
+    #[test]
+    fn a_token_of_ours_reads_back_and_the_signer_names_its_key() {
+        let pair = Keypair::from_seed(&SEED).unwrap();
+        let signer = Signer::new(&pair, "at+jwt");
+        assert_eq!(signer.kid(), pair.kid());
+        let token = signer.sign(&claims()).unwrap();
+        assert_eq!(verifier().verify(&token), Ok(claims()));
+        for typ in ["AT+JWT", "application/at+jwt"] {
+            let header = with(good_header(), "typ", json!(typ));
+            let token = signed(&SEED, &header, &good_claims());
+            assert_eq!(verifier().verify(&token), Ok(claims()), "{typ}");
+        }
+    }
+
+    #[test]
+    fn a_well_signed_token_with_another_header_is_refused() {
+        let refused = |header: serde_json::Value| {
+            let token = signed(&SEED, &header, &good_claims());
+            verifier().verify(&token).unwrap_err()
+        };
+        for (name, value) in [
+            ("alg", json!("ES256")),
+            ("alg", json!("none")),
+            ("typ", json!("JWT")),
+            ("typ", json!("application/jwt")),
+            ("jku", json!("https://evil.example/")),
+            ("crit", json!(["b64"])),
+        ] {
+            let header = with(good_header(), name, value);
+            assert_eq!(refused(header.clone()), Rejected::Malformed, "{header}");
+        }
+        let unknown = with(good_header(), "kid", json!("another"));
+        assert_eq!(refused(unknown), Rejected::UnknownKey);
+    }
+
+    #[test]
+    fn a_token_of_another_key_issuer_or_audience_is_refused() {
+        let other = signed(&[8; 32], &good_header(), &good_claims());
+        assert_eq!(verifier().verify(&other), Err(Rejected::BadSignature));
+        for (name, value) in [
+            ("iss", json!("https://auth.example.com/")),
+            ("aud", json!("a")),
+            ("aud", json!([])),
+            ("exp", json!("2")),
+            ("sub", json!(5)),
+        ] {
+            let claims = with(good_claims(), name, value);
+            let token = signed(&SEED, &good_header(), &claims);
+            assert_eq!(
+                verifier().verify(&token),
+                Err(Rejected::BadClaims),
+                "{claims}"
+            );
+        }
+        for name in ["iss", "aud", "sub", "exp"] {
+            let mut claims = good_claims();
+            claims.as_object_mut().unwrap().remove(name);
+            let token = signed(&SEED, &good_header(), &claims);
+            let refused = verifier().verify(&token);
+            assert_eq!(refused, Err(Rejected::BadClaims), "without {name}");
+        }
+    }
+
+    #[test]
+    fn a_registered_claim_that_we_never_write_is_refused() {
+        let written = good_claims();
+        let others: Vec<_> = RESERVED
+            .into_iter()
+            .filter(|name| written.get(name).is_none() && *name != "act")
+            .collect();
+        assert_eq!(others, ["nbf", "scope", "cnf", "azp", "nonce", "amr"]);
+        for name in others {
+            let token = signed(&SEED, &good_header(), &with(good_claims(), name, json!(0)));
+            let refused = verifier().verify(&token);
+            assert_eq!(refused, Err(Rejected::BadClaims), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_no_compact_jws_is_refused() {
+        let verifier = verifier();
+        let good = signed(&SEED, &good_header(), &good_claims());
+        let (message, signature) = good.rsplit_once('.').unwrap();
+        let (header, payload) = message.split_once('.').unwrap();
+        let long = |name: usize| {
+            let claims = with(good_claims(), "name", json!("n".repeat(name)));
+            signed(&SEED, &good_header(), &claims)
+        };
+        // One more byte of the name makes a token of one or two characters more.
+        let room = (MAX_LENGTH - long(0).len()) * 3 / 4;
+        let fits = long(room);
+        assert_eq!(fits.len(), MAX_LENGTH);
+        assert!(verifier.verify(&fits).is_ok());
+        for odd in [
+            long(room + 1),
+            String::new(),
+            message.to_owned(),
+            format!("{good}."),
+            format!("{good}.x"),
+            format!("{good}="),
+            format!("{header}.{payload}=.{signature}"),
+            format!("{header}.{payload}.{}", &signature[..84]),
+            format!("{header}.{payload}.{signature}AA"),
+            format!("{header}.{payload}.{}", encode(&[0; 63])),
+            format!("{header}.{payload}.{}", encode(&[0; 65])),
+            good.replace('e', "\u{e9}"),
+            format!(" {good}"),
+        ] {
+            assert_eq!(verifier.verify(&odd), Err(Rejected::Malformed), "{odd}");
+        }
+    }
 }

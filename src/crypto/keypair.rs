@@ -152,4 +152,55 @@ mod tests {
             assert!(Keypair::import(text).is_err(), "{text}");
         }
     }
+
+    #[test]
+    fn a_jwk_of_another_type_or_curve_is_refused_whatever_its_members_are() {
+        let jwk = |kty: &str, crv: &str| {
+            let pair = Keypair::from_seed(&[5; 32]).unwrap();
+            let good = pair.private_jwk();
+            let text = good.replace("\"OKP\"", &format!("\"{kty}\""));
+            text.replace("\"Ed25519\"", &format!("\"{crv}\""))
+        };
+        assert!(Keypair::import(&jwk("OKP", "Ed25519")).is_ok());
+        for (kty, crv) in [("EC", "Ed25519"), ("OKP", "X25519"), ("EC", "P-256")] {
+            let refused = Keypair::import(&jwk(kty, crv));
+            assert!(
+                matches!(refused, Err(InvalidKey::Unreadable)),
+                "{kty} {crv}"
+            );
+        }
+    }
+
+    /// The key of RFC 8037 appendix A.2 as a SubjectPublicKeyInfo (RFC 8410 section 4).
+    #[test]
+    fn a_public_key_has_the_pem_that_other_programs_read() {
+        let pair = Keypair::import(
+            r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
+        )
+        .unwrap();
+        let pem = public_pem(&pair.public()).unwrap();
+        assert_eq!(
+            pem,
+            "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n"
+        );
+    }
+
+    #[test]
+    fn a_signature_of_another_message_key_or_length_is_refused() {
+        let pair = Keypair::from_seed(&[5; 32]).unwrap();
+        let signature = pair.signing_pair().sign(b"message");
+        let good = signature.as_ref();
+        assert!(verify_strict(&pair.public(), b"message", good));
+        assert!(!verify_strict(&pair.public(), b"massage", good));
+        assert!(!verify_strict(&pair.public(), b"message", &good[..63]));
+        let other = Keypair::from_seed(&[6; 32]).unwrap();
+        assert!(!verify_strict(&other.public(), b"message", good));
+        // A key of small order, for which a signature of zeros passes the loose verification of
+        // every message.
+        let mut neutral = [0; 32];
+        neutral[0] = 1;
+        let mut zeros = [0; 64];
+        zeros[0] = 1;
+        assert!(!verify_strict(&neutral, b"message", &zeros));
+    }
 }

@@ -41,3 +41,63 @@ fn mac(key: &MasterKey, head: &[u8], purpose: Purpose) -> hmac::Hmac<sha2::Sha25
         .chain_update(head)
         .chain_update(purpose.as_str())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::crypto::master_key::Versioned;
+
+    fn masters(current: u8, others: &[u8]) -> MasterKeys {
+        let versioned = |version: u8| Versioned {
+            version,
+            key: Arc::new(MasterKey::new([version; 32])),
+        };
+        let others = others.iter().map(|version| versioned(*version)).collect();
+        MasterKeys::new(versioned(current), others)
+    }
+
+    #[test]
+    fn a_link_opens_for_its_own_purpose_and_in_no_other_form() {
+        let (keys, id) = (masters(1, &[]), EventId(uuid::Uuid::from_bytes([9; 16])));
+        for made_for in Purpose::ALL {
+            let token = make(id, made_for, &keys);
+            assert_eq!(token.len(), LENGTH.div_ceil(3) * 4 - 2);
+            for opened_for in Purpose::ALL {
+                let expected = (made_for == opened_for).then_some(id);
+                assert_eq!(
+                    open(&token, opened_for, &keys),
+                    expected,
+                    "{made_for:?} {opened_for:?}"
+                );
+            }
+        }
+        let token = make(id, Purpose::VerifyEmail, &keys);
+        let bytes = decode(&token).unwrap();
+        for bit in 0..LENGTH * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let opened = open(&encode(&flipped), Purpose::VerifyEmail, &keys);
+            assert_eq!(opened, None, "bit {bit}");
+        }
+        for odd in [
+            encode(&bytes[..LENGTH - 1]),
+            encode(&[&bytes[..], &[0]].concat()),
+            format!("{}=", *token),
+            String::new(),
+        ] {
+            assert_eq!(open(&odd, Purpose::VerifyEmail, &keys), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_link_is_made_under_the_current_master_key_and_opens_while_that_is_loaded() {
+        let id = EventId(uuid::Uuid::from_bytes([9; 16]));
+        let token = make(id, Purpose::DeleteUser, &masters(2, &[1]));
+        let opened = |keys: &MasterKeys| open(&token, Purpose::DeleteUser, keys);
+        assert_eq!(opened(&masters(3, &[2])), Some(id));
+        assert_eq!(opened(&masters(1, &[])), None);
+        assert_eq!(opened(&masters(3, &[1])), None);
+    }
+}

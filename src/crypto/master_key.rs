@@ -206,13 +206,18 @@ fn mac(key: &[u8; 32]) -> Hmac<Sha256> {
     Hmac::new_from_slice(key).expect("HMAC takes a key of any length")
 }
 
+/// Returns whether a key file of this owner is good for a process of this user.
+fn may_own(owner: u32, user: u32) -> bool {
+    owner == user || owner == 0
+}
+
 fn check_rights(file: &File, path: &Path) -> Result<(), Error> {
     let metadata = file.metadata().map_err(|source| Error::Unreadable {
         path: path.to_owned(),
         source,
     })?;
-    let ours = metadata.uid() == rustix::process::geteuid().as_raw() || metadata.uid() == 0;
-    if !metadata.is_file() || !ours {
+    let user = rustix::process::geteuid().as_raw();
+    if !metadata.is_file() || !may_own(metadata.uid(), user) {
         return Err(Error::UntrustedFile(path.to_owned()));
     }
     let mode = metadata.permissions().mode() & 0o777;
@@ -306,5 +311,84 @@ mod tests {
             MasterKey::read(&link),
             Err(Error::UntrustedFile(_))
         ));
+    }
+
+    /// What stands in databases and in clients depends on the derivation: computed with Python's
+    /// `hmac` and `hashlib`.
+    #[test]
+    fn keys_are_derived_as_earlier_releases_did_and_none_serves_two_purposes() {
+        let key = MasterKey::new([1; 32]);
+        assert_eq!(key.id(), "jpOmXnRZBdEK_99Y");
+        let mut all = vec![
+            key.seal,
+            key.tag,
+            key.next,
+            key.late,
+            key.mail,
+            key.presenters,
+            key.presenter_tag,
+        ];
+        all.extend(key.cookies);
+        let count = all.len();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), count);
+        let macs = [
+            key.tag_mac(),
+            key.next_mac(),
+            key.late_mac(),
+            key.mail_mac(),
+            key.presenter_mac(),
+        ];
+        let mut tags: Vec<_> = macs
+            .into_iter()
+            .map(|mac| hmac::Mac::finalize(mac).into_bytes().to_vec())
+            .collect();
+        tags.sort_unstable();
+        tags.dedup();
+        assert_eq!(tags.len(), 5);
+    }
+
+    #[test]
+    fn the_current_key_comes_first_and_older_ones_newest_first() {
+        let versioned = |version| Versioned {
+            version,
+            key: Arc::new(MasterKey::new([version; 32])),
+        };
+        let others = [1, 4, 3, 2].map(versioned).to_vec();
+        let keys = MasterKeys::new(versioned(3), others);
+        let order: Vec<u8> = keys.iter().map(|key| key.version).collect();
+        assert_eq!(order, [3, 4, 2, 1]);
+        assert_eq!(keys.current().version, 3);
+        assert_eq!(keys.version(2).map(|key| key.version), Some(2));
+        assert!(keys.version(5).is_none());
+    }
+
+    #[test]
+    fn a_key_of_eight_different_bytes_is_one_and_any_right_of_others_opens_no_file() {
+        let of = |bytes: [u8; 32]| MasterKey::parse(&encode(&bytes), "k");
+        let mut bytes = [0; 32];
+        bytes[..7].copy_from_slice(&[1, 2, 3, 4, 5, 6, 7]);
+        assert!(of(bytes).is_ok());
+        bytes[6] = 0;
+        assert!(matches!(of(bytes), Err(Error::Placeholder(_))));
+
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("master.key");
+        MasterKey::create(&path, *b"0123456789abcdefghijklmnopqrstuv").unwrap();
+        for (mode, is_good) in [
+            (0o600, true),
+            (0o400, true),
+            (0o640, false),
+            (0o604, false),
+            (0o601, false),
+        ] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(MasterKey::read(&path).is_ok(), is_good, "{mode:o}");
+        }
+        let folder = MasterKey::read(dir.path());
+        assert!(matches!(folder, Err(Error::UntrustedFile(_))));
+        let owns = |owner| may_own(owner, 1_000);
+        assert!(owns(1_000) && owns(0) && !owns(1_001));
     }
 }

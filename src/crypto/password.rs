@@ -20,7 +20,7 @@ use crate::model::audit::event::Peer;
 use crate::model::limit::share::Load;
 use crate::random::{self, Random};
 
-use super::argon2id::{Cost, SALT, argon2id, phc, verify};
+use super::argon2id::{Cost, SALT, argon2id, compare, phc};
 
 pub use super::argon2id::{Error, Verdict};
 
@@ -111,14 +111,8 @@ impl Hasher {
         stored: Option<String>,
     ) -> Result<Verdict, Error> {
         let wanted = self.cost;
-        let verify = move |memory: &mut Vec<Block>| match stored {
-            None => {
-                // An unknown user costs as much as a wrong password.
-                argon2id(&password, &[0; SALT], wanted, memory);
-                Ok(Verdict::Wrong)
-            }
-            Some(phc) => verify(&password, &phc, wanted, memory),
-        };
+        let verify =
+            move |memory: &mut Vec<Block>| compare(&password, stored.as_deref(), wanted, memory);
         self.run(slot, verify)
             .instrument(tracing::info_span!(target: "traces", "password.verify"))
             .await
@@ -194,6 +188,11 @@ fn step_back() {
     }
 }
 
+/// Returns a mean that follows the last values: an eighth of it is the newest one.
+fn mean(before: u64, newest: u64) -> u64 {
+    (before * 7 + newest) / 8
+}
+
 fn work(tasks: &Receiver<Task>, usual: &AtomicU64) {
     step_back();
     let mut memory = Vec::new();
@@ -207,10 +206,7 @@ fn work(tasks: &Receiver<Task>, usual: &AtomicU64) {
                         // A longer time has another cause, such as a suspended process.
                         let took = u64::try_from(begun.elapsed().min(MAX_WAIT).as_nanos())
                             .unwrap_or_default();
-                        usual.store(
-                            (usual.load(Ordering::Relaxed) * 7 + took) / 8,
-                            Ordering::Relaxed,
-                        );
+                        usual.store(mean(usual.load(Ordering::Relaxed), took), Ordering::Relaxed);
                     }
                     Ok(false) => {}
                     Err(_) => tracing::error!("password hashing panicked"),
@@ -364,5 +360,57 @@ mod tests {
             ));
         }
         assert!(refused >= 6, "one runs, one waits, the others are refused");
+    }
+
+    #[test]
+    fn the_usual_time_follows_the_last_ones_slowly() {
+        assert_eq!(mean(800, 1_600), 900);
+        assert_eq!(mean(0, 8), 1);
+        assert_eq!(mean(800, 800), 800);
+    }
+
+    #[test]
+    fn a_password_thread_runs_only_where_no_other_one_wants_to() {
+        use thread_priority::unix::{
+            NormalThreadSchedulePolicy, ThreadSchedulePolicy, thread_schedule_policy,
+        };
+        let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+        let policy = std::thread::spawn(|| {
+            step_back();
+            thread_schedule_policy()
+        });
+        assert_eq!(policy.join().unwrap(), Ok(idle));
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_a_thread_is_counted_and_saturates_the_pool() {
+        let hasher = hasher(CHEAP, 8);
+        assert!(!hasher.is_saturated() && hasher.queued() == 0);
+        let (begun, begins) = std::sync::mpsc::channel();
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let blocks = hasher.run(hasher.reserve(&peer(0)).unwrap(), move |_| {
+            begun.send(()).unwrap();
+            released.recv().unwrap_err();
+            Ok(())
+        });
+        let mut blocks = Box::pin(blocks);
+        assert!(futures_util::poll!(&mut blocks).is_pending());
+        begins.recv().unwrap();
+        assert!(
+            !hasher.is_saturated(),
+            "the one that is worked on has left the queue"
+        );
+        let two = [1, 2].map(|n| {
+            let slot = hasher.reserve(&peer(n)).unwrap();
+            Box::pin(hasher.hash_in(slot, password("correct horse")))
+        });
+        let [mut one, mut other] = two;
+        assert!(futures_util::poll!(&mut one).is_pending());
+        assert!(futures_util::poll!(&mut other).is_pending());
+        assert_eq!((hasher.queued(), hasher.is_saturated()), (2, true));
+        drop(release);
+        blocks.await.unwrap();
+        assert!(one.await.is_ok() && other.await.is_ok());
+        assert!(!hasher.is_saturated() && hasher.queued() == 0);
     }
 }

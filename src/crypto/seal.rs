@@ -115,4 +115,31 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn only_the_one_algorithm_with_the_one_encryption_and_no_other_member_opens() {
+        let (pair, master) = (
+            Keypair::from_seed(&[3; 32]).unwrap(),
+            MasterKey::new([1; 32]),
+        );
+        let sealed = |encryption: &str, extra: Option<&str>| {
+            let mut header = JweHeader::new();
+            header.set_content_encryption(encryption);
+            header.set_key_id(master.id());
+            if let Some(content) = extra {
+                header.set_content_type(content);
+            }
+            let encrypter = DirectJweAlgorithm::Dir
+                .encrypter_from_bytes(master.seal)
+                .unwrap();
+            jwe::serialize_compact(pair.private_jwk().as_bytes(), &header, &encrypter).unwrap()
+        };
+        let opened = |jwe: &str| open(jwe, pair.kid(), [&master].into_iter()).is_ok();
+        assert!(opened(&sealed("A256GCM", None)));
+        assert!(
+            !opened(&sealed("A128CBC-HS256", None)),
+            "it takes 32 bytes too"
+        );
+        assert!(!opened(&sealed("A256GCM", Some("jwk+json"))));
+    }
 }

@@ -388,4 +388,81 @@ mod tests {
                 .any(|k| k.successor == made_by_new)
         );
     }
+
+    /// Tokens that clients hold were made so: computed with Python's `hmac` and `hashlib`.
+    #[test]
+    fn children_are_those_that_earlier_releases_made() {
+        let keys = masters(1, &[]);
+        let child = |late| first().child(Child { key: 0, late }, &keys).unwrap();
+        for (late, hash) in [
+            (
+                false,
+                "9dc5ccd9c93f08c6ffe643d0d780953b640ff84b8a0e42be1ab18b528607ff0a",
+            ),
+            (
+                true,
+                "a08c5667b44f384e11cf1e95684c8467ed769cdfe5d8e3ead8836392d902f677",
+            ),
+        ] {
+            assert_eq!(hex::encode(child(late).hash()), hash);
+            assert_eq!(child(late).generation(), 2);
+            assert!(child(late).presented(&keys).descends_from_parent);
+        }
+        let last = RefreshToken {
+            generation: u32::MAX,
+            ..first()
+        };
+        assert!(last.successor(&keys).is_none());
+    }
+
+    #[test]
+    fn only_a_child_of_a_loaded_master_key_descends_from_its_parent() {
+        let keys = masters(1, &[]);
+        let descends = |token: &RefreshToken| token.presented(&keys).descends_from_parent;
+        let second = first().successor(&keys).unwrap();
+        assert!(descends(&second));
+        for forged in [
+            RefreshToken {
+                secret: Zeroizing::new([9; 32]),
+                ..second.clone()
+            },
+            RefreshToken {
+                parent: Zeroizing::new([9; 32]),
+                ..second.clone()
+            },
+            RefreshToken {
+                generation: 3,
+                ..second.clone()
+            },
+            first().successor(&masters(2, &[])).unwrap(),
+        ] {
+            assert!(!descends(&forged));
+        }
+        // A first token has no parent, whatever its secret is.
+        let master = &masters(1, &[]).current().key.clone();
+        let orphan = first();
+        let secret = derive(master, false, orphan.session, 1, &orphan.parent);
+        assert!(!descends(&RefreshToken { secret, ..orphan }));
+    }
+
+    #[test]
+    fn a_session_token_has_a_prefix_and_43_characters_and_does_not_print_itself() {
+        let token = SessionToken::new(&[5; 32]);
+        assert_eq!(token.expose().len(), 47);
+        assert_eq!(token.hash(), sha256(token.expose().as_bytes()));
+        let read = SessionToken::parse(token.expose()).unwrap();
+        assert_eq!(read.expose(), token.expose());
+        assert_eq!(format!("{token:?}"), "SessionToken(…)");
+        let secret = &token.expose()[SESSION_PREFIX.len()..];
+        for odd in [
+            secret.to_owned(),
+            format!("csr_{secret}"),
+            format!("{SESSION_PREFIX}{}", &secret[1..]),
+            format!("{SESSION_PREFIX}{secret}A"),
+            format!("{SESSION_PREFIX}{}=", &secret[1..]),
+            String::new(),
+        ] {
+            assert!(SessionToken::parse(&odd).is_none(), "{odd}");
+        }
+    }
 }

@@ -347,4 +347,27 @@ mod tests {
             assert_eq!(odd.parse::<Helo>(), Err(InvalidHelo), "{odd:?}");
         }
     }
+
+    #[test]
+    fn templates_and_purposes_are_stored_by_names_that_read_back() {
+        for purpose in Purpose::ALL {
+            assert_eq!(Purpose::parse(purpose.as_str()), Some(purpose));
+            assert_eq!(Template::Link(purpose).as_str(), purpose.as_str());
+        }
+        for template in Template::all() {
+            assert_eq!(Template::parse(template.as_str()), Some(template));
+        }
+        let notices = Template::NOTICES.map(Template::as_str);
+        assert_eq!(
+            notices,
+            [
+                "password_changed",
+                "email_changed",
+                "refresh_token_reused",
+                "new_sign_in",
+                "signed_up_again"
+            ]
+        );
+        assert_eq!((Purpose::parse("x"), Template::parse("x")), (None, None));
+    }
 }

@@ -160,4 +160,47 @@ mod tests {
         let fields: BTreeSet<&str> = Field::ALL.iter().map(|field| field.name()).collect();
         assert_eq!(fields.len(), Field::ALL.len());
     }
+
+    #[test]
+    fn looking_is_what_a_session_may_do_that_is_no_longer_fresh() {
+        let looks: Vec<_> = Action::ALL
+            .into_iter()
+            .filter(|action| action.only_looks())
+            .map(Action::permission)
+            .collect();
+        assert_eq!(
+            looks,
+            [
+                "user:list",
+                "user:get",
+                "session:list",
+                "audit:list",
+                "key:list"
+            ]
+        );
+    }
+
+    #[test]
+    fn each_field_needs_its_permission_and_some_come_with_the_creation() {
+        use Field::{Ban, Email, EmailVerified, Image, Metadata, Name, Password, Role};
+        for (field, name, permission, comes_with_creation) in [
+            (Name, "name", "user:update", true),
+            (Image, "image", "user:update", true),
+            (Email, "email", "user:set-email", true),
+            (Password, "password", "user:set-password", true),
+            (
+                EmailVerified,
+                "emailVerified",
+                "user:set-email-verified",
+                false,
+            ),
+            (Role, "role", "user:set-role", false),
+            (Ban, "banned", "user:ban", false),
+            (Metadata, "metadata", "user:set-metadata", false),
+        ] {
+            assert_eq!(field.name(), name);
+            assert_eq!(field.action().permission(), permission);
+            assert_eq!(field.comes_with_creation(), comes_with_creation, "{name}");
+        }
+    }
 }

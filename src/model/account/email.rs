@@ -132,4 +132,19 @@ mod tests {
             assert_eq!(text.parse::<Email>(), Err(InvalidEmail), "{text:?}");
         }
     }
+
+    #[test]
+    fn a_mailbox_is_the_address_without_what_follows_a_plus() {
+        for (text, mailbox) in [
+            ("ana+shop@example.com", "ana@example.com"),
+            ("ana+a+b@example.com", "ana@example.com"),
+            ("ana@example.com", "ana@example.com"),
+            ("+ana@example.com", "+ana@example.com"),
+        ] {
+            let email: Email = text.parse().unwrap();
+            assert_eq!(email.mailbox(), mailbox);
+            assert_eq!(email.to_string(), text);
+            assert_eq!(email.domain(), "example.com");
+        }
+    }
 }

@@ -127,6 +127,7 @@ mod tests {
             Password::attempt("e\u{301}", LENGTH).unwrap(),
         );
         assert_eq!(composed.expose(), decomposed.expose());
+        assert_eq!(composed.text(), "é");
         assert_eq!(format!("{composed:?}"), "Password(…)");
     }
 

@@ -157,3 +157,139 @@ impl Powers {
                     .all(|action| action.permission() != permission)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(id: u8, role: &str) -> User {
+        let at = crate::model::kernel::time::Timestamp(0);
+        User {
+            id: UserId::random([id; 16]),
+            email: "ana@example.com".parse().unwrap(),
+            email_verified: true,
+            name: String::new(),
+            image: None,
+            role: role.into(),
+            banned: false,
+            ban_reason: None,
+            ban_expires_at: None,
+            disabled_at: None,
+            metadata: serde_json::Map::new(),
+            version: 1,
+            login_epoch: 0,
+            created_at: at,
+            updated_at: at,
+        }
+    }
+
+    fn grants() -> Vec<(String, Vec<String>)> {
+        let role = |name: &str, permissions: &[&str]| {
+            let permissions = permissions.iter().map(ToString::to_string).collect();
+            (name.to_owned(), permissions)
+        };
+        vec![
+            role("support", &["user:list", "user:impersonate", "notes:read"]),
+            role("editor", &["notes:read", "notes:write"]),
+            role("root", &["user:impersonate-admins"]),
+        ]
+    }
+
+    fn powers(id: u8, role: &str) -> Powers {
+        Powers::of(&user(id, role), &grants())
+    }
+
+    #[test]
+    fn an_admin_holds_every_permission_of_ours_but_one_and_a_role_what_the_settings_list() {
+        let admin = powers(1, "admin");
+        for action in Action::ALL {
+            let expected = action != Action::ImpersonateAdmins;
+            assert_eq!(admin.allow(action), expected, "{action:?}");
+        }
+        assert!(admin.is_admin() && admin.holds("session:delete"));
+        assert!(powers(1, "admin,root").allow(Action::ImpersonateAdmins));
+        assert!(
+            !admin.holds("notes:read"),
+            "an application's permissions are listed"
+        );
+        let support = powers(2, "support,editor");
+        assert!(!support.is_admin() && support.allow(Action::ListUsers));
+        assert!(!support.allow(Action::GetUser));
+        assert_eq!(support.roles(), ["support", "editor"]);
+        assert_eq!(
+            support.granted().collect::<Vec<_>>(),
+            ["notes:read", "notes:write", "user:impersonate", "user:list"]
+        );
+        assert_eq!(support.user(), user(2, "").id);
+        assert!(support.actor().is_none());
+    }
+
+    #[test]
+    fn a_role_is_given_by_who_holds_all_that_it_allows_and_admin_by_admins_alone() {
+        for (giver, role, may) in [
+            ("admin", "admin", true),
+            ("admin", "support,editor", true),
+            ("support", "support", true),
+            ("support", "user", true),
+            ("support", "editor", false),
+            ("support", "support,editor", false),
+            ("support", "admin", false),
+            ("support,editor", "editor", true),
+            ("support,editor", "user,admin", false),
+        ] {
+            let given = powers(1, giver).may_give(role, &grants());
+            assert_eq!(given, may, "{giver} gives {role}");
+        }
+        for (actor, target, may) in [
+            ("support", "user", true),
+            ("support", "editor", false),
+            ("support,editor", "editor", true),
+            ("support", "admin", false),
+            ("admin", "admin", false),
+            ("admin,root", "admin", true),
+            ("admin", "editor", true),
+            ("editor", "user", false),
+            ("root", "admin", false),
+        ] {
+            let acts = powers(1, actor).may_act_as(&user(2, target), &grants());
+            assert_eq!(acts, may, "{actor} acts as {target}");
+        }
+    }
+
+    #[test]
+    fn who_acts_as_another_may_do_what_both_may_do() {
+        let within = |user, actor| powers(2, user).within(powers(1, actor), &grants());
+        let acting = within("support,editor", "support");
+        assert_eq!(acting.user(), user(2, "").id);
+        assert_eq!(acting.actor().map(Powers::user), Some(user(1, "").id));
+        assert_eq!(acting.roles(), ["support"], "editor allows more");
+        assert_eq!(
+            acting.granted().collect::<Vec<_>>(),
+            ["notes:read", "user:impersonate", "user:list"]
+        );
+        assert!(acting.allow(Action::ListUsers));
+        assert!(
+            !acting.allow(Action::Impersonate),
+            "a second user cannot be acted as"
+        );
+        assert!(!acting.holds("notes:write"));
+
+        let by_admin = within("editor", "admin");
+        assert!(by_admin.holds("notes:write"), "an admin may give the role");
+        assert!(!by_admin.is_admin() && by_admin.roles() == ["editor"]);
+        assert!(!by_admin.allow(Action::ListUsers), "the user may not");
+
+        let of_admin = within("admin", "admin,root");
+        assert!(of_admin.is_admin() && of_admin.allow(Action::BanUser));
+        assert!(!of_admin.allow(Action::Impersonate));
+        let root = within("admin,root", "admin,root");
+        assert!(!root.allow(Action::ImpersonateAdmins));
+        assert!(!within("admin", "support").is_admin());
+        // A permission of ours that the admin does not hold comes from no one.
+        assert!(
+            !within("root", "admin")
+                .granted()
+                .any(|p| p.contains("admins"))
+        );
+    }
+}

@@ -62,3 +62,56 @@ impl User {
         self.banned && self.ban_expires_at.is_none_or(|end| now < end)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_795_219_200_000);
+
+    fn user(role: &str) -> User {
+        User {
+            id: UserId::random([1; 16]),
+            email: "ana@example.com".parse().unwrap(),
+            email_verified: true,
+            name: "Ana".into(),
+            image: None,
+            role: role.into(),
+            banned: false,
+            ban_reason: None,
+            ban_expires_at: None,
+            disabled_at: None,
+            metadata: Map::new(),
+            version: 1,
+            login_epoch: 0,
+            created_at: NOW,
+            updated_at: NOW,
+        }
+    }
+
+    #[test]
+    fn roles_are_names_between_commas_and_only_the_whole_name_makes_an_admin() {
+        assert_eq!(user("user,,editor").roles(), ["user", "editor"]);
+        assert!(user("").roles().is_empty());
+        assert!(user("admin").is_admin() && user("user,admin").is_admin());
+        for role in ["", "user", "admins", "Admin", " admin"] {
+            assert!(!user(role).is_admin(), "{role:?}");
+        }
+    }
+
+    #[test]
+    fn a_ban_stands_until_its_end_and_one_without_an_end_for_ever() {
+        let banned = |banned, ban_expires_at| {
+            User {
+                banned,
+                ban_expires_at,
+                ..user("user")
+            }
+            .is_banned(NOW)
+        };
+        assert!(banned(true, None));
+        assert!(banned(true, Some(Timestamp(NOW.0 + 1))));
+        assert!(!banned(true, Some(NOW)));
+        assert!(!banned(false, None));
+    }
+}

@@ -139,3 +139,148 @@ impl Walk {
         }]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::kernel::time::Timestamp;
+
+    /// An event at this place, with another text in every field.
+    fn entry(sequence: i64) -> Entry {
+        Entry {
+            id: format!("id-{sequence}"),
+            writer: "w".into(),
+            sequence,
+            at: Timestamp(1_795_219_200_000),
+            kind: "session.created".into(),
+            actor: "user:1".into(),
+            subject: Some("subject".into()),
+            session: Some("session".into()),
+            ip_address: "192.0.2.1".into(),
+            user_agent: "Firefox".into(),
+            request_id: "request".into(),
+            detail: r#"{"a":1}"#.into(),
+            link: String::new(),
+        }
+    }
+
+    /// The events 1 to `last` of a writer, each with the link that stands beside it.
+    fn chain(last: i64) -> Vec<(Entry, Option<[u8; 32]>)> {
+        let mut previous = [0; 32];
+        (1..=last)
+            .map(|sequence| {
+                let entry = entry(sequence);
+                previous = entry.expected_link(&previous);
+                (entry, Some(previous))
+            })
+            .collect()
+    }
+
+    /// What a walk finds from its start to the place of the event that was written last.
+    fn faults(mut walk: Walk, events: &[(Entry, Option<[u8; 32]>)], last: i64) -> Vec<Fault> {
+        let mut faults: Vec<Fault> = events
+            .iter()
+            .flat_map(|(entry, link)| walk.step(entry, *link))
+            .collect();
+        faults.extend(walk.end(last));
+        faults
+    }
+
+    fn missing(from: i64, to: i64) -> Fault {
+        Fault::Missing {
+            writer: "w".into(),
+            from,
+            to,
+        }
+    }
+
+    fn altered(sequence: i64) -> Fault {
+        Fault::Altered {
+            writer: "w".into(),
+            sequence,
+            id: format!("id-{sequence}"),
+        }
+    }
+
+    #[test]
+    fn a_walk_finds_what_is_missing_at_the_start_in_the_middle_and_at_the_end() {
+        let whole = chain(5);
+        let without = |places: &[i64]| {
+            let kept: Vec<_> = whole
+                .iter()
+                .filter(|(entry, _)| !places.contains(&entry.sequence))
+                .cloned()
+                .collect();
+            faults(Walk::from("w", 0, None), &kept, 5)
+        };
+        assert_eq!(without(&[]), []);
+        assert_eq!(without(&[1]), [missing(1, 1)]);
+        assert_eq!(without(&[3]), [missing(3, 3)]);
+        assert_eq!(without(&[2, 3]), [missing(2, 3)]);
+        assert_eq!(without(&[2, 4]), [missing(2, 2), missing(4, 4)]);
+        assert_eq!(without(&[5]), [missing(5, 5)]);
+        assert_eq!(without(&[1, 2, 3, 4, 5]), [missing(1, 5)]);
+        // One that was noted nowhere as the last one is no fault.
+        assert_eq!(faults(Walk::from("w", 0, None), &whole, 0), []);
+    }
+
+    #[test]
+    fn a_walk_finds_what_was_altered_and_begins_after_what_was_deleted_for_its_age() {
+        let whole = chain(4);
+        let from_the_start = |events: &[_]| faults(Walk::from("w", 0, None), events, 4);
+        let mut edited = whole.clone();
+        edited[1].0.detail = r#"{"a":2}"#.into();
+        assert_eq!(from_the_start(&edited), [altered(2)]);
+        // A link that was computed again for the edited event breaks the one after it.
+        edited[1].1 = Some(edited[1].0.expected_link(&whole[0].1.unwrap()));
+        assert_eq!(from_the_start(&edited), [altered(3)]);
+        let mut unreadable = whole.clone();
+        unreadable[1].1 = None;
+        assert_eq!(from_the_start(&unreadable), [altered(2)]);
+
+        let after = |link| faults(Walk::from("w", 2, link), &whole[2..], 4);
+        assert_eq!(after(whole[1].1), []);
+        assert_eq!(after(whole[0].1), [altered(3)], "another link before it");
+        assert_eq!(after(None), [], "the link before it is not known");
+    }
+
+    #[test]
+    fn a_fault_says_which_event_of_whom() {
+        let (writer, id) = ("w".to_owned(), "id-1".to_owned());
+        for (fault, says) in [
+            (missing(2, 2), "event 2 of w is missing"),
+            (missing(2, 3), "events 2 to 3 of w are missing"),
+            (
+                Fault::Altered {
+                    writer: writer.clone(),
+                    sequence: 1,
+                    id,
+                },
+                "event 1 of w (id-1) differs from what was written",
+            ),
+            (
+                Fault::Unexplained {
+                    writer: writer.clone(),
+                    to: 3,
+                },
+                "events up to 3 of w are marked as deleted because of their age, which audit.retention does not explain",
+            ),
+            (
+                Fault::NotThere {
+                    writer: writer.clone(),
+                    sequence: 1,
+                },
+                "event 1 of w is in the copy but not in the database",
+            ),
+            (
+                Fault::Differs {
+                    writer,
+                    sequence: 1,
+                },
+                "event 1 of w differs from the one in the copy",
+            ),
+        ] {
+            assert_eq!(fault.to_string(), says);
+        }
+    }
+}

@@ -192,3 +192,94 @@ impl Event {
         self.entry(writer, sequence).expected_link(previous)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An event at this place, with another text in every field.
+    fn entry(sequence: i64) -> Entry {
+        Entry {
+            id: format!("id-{sequence}"),
+            writer: "w".into(),
+            sequence,
+            at: Timestamp(1_795_219_200_000),
+            kind: "session.created".into(),
+            actor: "user:1".into(),
+            subject: Some("subject".into()),
+            session: Some("session".into()),
+            ip_address: "192.0.2.1".into(),
+            user_agent: "Firefox".into(),
+            request_id: "request".into(),
+            detail: r#"{"a":1}"#.into(),
+            link: String::new(),
+        }
+    }
+
+    /// Chains that are stored already depend on it: computed with Python's `hashlib`.
+    #[test]
+    fn a_link_is_the_hash_that_stored_chains_were_written_with() {
+        assert_eq!(
+            hex::encode(entry(1).expected_link(&[0; 32])),
+            "b45ade7317b348078c9b7b3af698eceacc9d80280dc69dfc7cd071f96f2ca61a"
+        );
+    }
+
+    #[test]
+    fn a_link_covers_every_field_its_length_the_place_and_the_link_before() {
+        let link = |entry: &Entry| entry.expected_link(&[0; 32]);
+        let written = link(&entry(1));
+        let edits: [fn(&mut Entry); 12] = [
+            |e| e.id.push('x'),
+            |e| e.writer.push('x'),
+            |e| e.sequence += 1,
+            |e| e.at = e.at + std::time::Duration::from_millis(1),
+            |e| e.kind.push('x'),
+            |e| e.actor.push('x'),
+            |e| e.subject = None,
+            |e| e.session = None,
+            |e| e.ip_address.push('x'),
+            |e| e.user_agent.push('x'),
+            |e| e.request_id.push('x'),
+            |e| e.detail.push('x'),
+        ];
+        for (number, edit) in edits.into_iter().enumerate() {
+            let mut changed = entry(1);
+            edit(&mut changed);
+            assert_ne!(link(&changed), written, "edit {number}");
+        }
+        assert_ne!(entry(1).expected_link(&[1; 32]), written);
+        // A character that moves from the end of one field to the start of the next.
+        let moved = Entry {
+            user_agent: "Firefo".into(),
+            request_id: "xrequest".into(),
+            ..entry(1)
+        };
+        assert_ne!(link(&moved), written);
+    }
+
+    #[test]
+    fn kinds_are_stored_by_names_that_read_back() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::parse(kind.as_str()), Some(*kind));
+        }
+        assert_eq!(Kind::parse("session.creat"), None);
+    }
+
+    #[test]
+    fn an_event_has_the_link_of_the_row_that_it_becomes() {
+        let event = Event {
+            id: EventId::at(Timestamp(1), [0; 10]),
+            at: Timestamp(2),
+            kind: Kind::Started,
+            peer: Peer::named("process"),
+            subject: None,
+            session: None,
+            detail: Map::new(),
+        };
+        assert_eq!(event.peer.actor, "process");
+        let row = event.entry("w", 3);
+        assert_eq!((row.sequence, row.detail.as_str()), (3, "{}"));
+        assert_eq!(event.link("w", 3, &[7; 32]), row.expected_link(&[7; 32]));
+    }
+}

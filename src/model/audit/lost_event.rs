@@ -286,3 +286,291 @@ fn revoked_kids(detail: &Value) -> Vec<String> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn user() -> UserId {
+        UserId::random([1; 16])
+    }
+
+    fn session() -> SessionId {
+        SessionId::at(Timestamp(1_795_219_200_000), [2; 10])
+    }
+
+    fn line(kind: &str, subject: bool, of_session: bool, detail: Value) -> Value {
+        let mut line = json!({
+            "id": EventId::at(Timestamp(1_795_219_200_000), [3; 10]).to_string(),
+            "writer": "w",
+            "sequence": 5,
+            "at": "2026-11-21T00:00:00.000Z",
+            "kind": kind,
+            "actor": "cli:ana",
+            "subject": subject.then(|| user().to_string()),
+            "session": of_session.then(|| session().to_string()),
+            "ipAddress": "192.0.2.1",
+            "userAgent": "curl",
+            "requestId": "r",
+            "link": "L",
+        });
+        line["detail"] = detail;
+        line
+    }
+
+    /// What an event of this kind asks for.
+    fn deed(kind: Kind, subject: bool, of_session: bool, detail: Value) -> Deed {
+        let line = line(kind.as_str(), subject, of_session, detail);
+        Exported::parse(&line.to_string()).unwrap().deed()
+    }
+
+    #[test]
+    fn a_line_is_read_with_all_its_fields_or_not_at_all() {
+        let whole = line("user.banned", true, true, json!({ "a": 1 }));
+        let read = Exported::parse(&whole.to_string()).unwrap();
+        let expected = Entry {
+            id: read.id.to_string(),
+            writer: "w".into(),
+            sequence: 5,
+            at: Timestamp(1_795_219_200_000),
+            kind: "user.banned".into(),
+            actor: "cli:ana".into(),
+            subject: Some(user().to_string()),
+            session: Some(session().to_string()),
+            ip_address: "192.0.2.1".into(),
+            user_agent: "curl".into(),
+            request_id: "r".into(),
+            detail: r#"{"a":1}"#.into(),
+            link: "L".into(),
+        };
+        assert_eq!(read.entry, expected);
+        assert_eq!(
+            (read.subject, read.session, read.detail),
+            (Some(user()), Some(session()), json!({ "a": 1 }))
+        );
+        for needed in ["id", "writer", "sequence", "at", "kind", "link"] {
+            let mut without = whole.clone();
+            without.as_object_mut().unwrap().remove(needed);
+            assert_eq!(Exported::parse(&without.to_string()), None, "{needed}");
+        }
+        assert_eq!(Exported::parse("no JSON"), None);
+    }
+
+    #[test]
+    fn a_lost_end_of_sessions_ends_as_many_again() {
+        use Kind::{
+            ImpersonationStopped, RefreshTokenLost, RefreshTokenReused, SessionRevoked, SignedOut,
+        };
+        for kind in [
+            SignedOut,
+            SessionRevoked,
+            RefreshTokenReused,
+            RefreshTokenLost,
+            ImpersonationStopped,
+        ] {
+            assert_eq!(
+                deed(kind, true, true, json!({})),
+                Deed::EndSession(session())
+            );
+        }
+        for kind in [SignedOut, SessionRevoked] {
+            let many = |subject, detail| deed(kind, subject, false, detail);
+            assert_eq!(
+                many(false, json!({ "of": "everybody" })),
+                Deed::EndEverything
+            );
+            assert_eq!(
+                many(true, json!({ "of": "everybody" })),
+                Deed::EndEverything
+            );
+            assert_eq!(
+                many(true, json!({ "of": "user", "reason": "too_many" })),
+                Deed::Nothing
+            );
+            let all = many(true, json!({ "of": "user", "reason": "revoked" }));
+            assert!(matches!(all, Deed::EndSessions(of, _) if of == user()));
+            assert_eq!(
+                many(true, json!({ "of": "acting" })),
+                Deed::EndActing(user())
+            );
+            for whom in ["user", "acting"] {
+                assert_eq!(many(false, json!({ "of": whom })), Deed::Nothing);
+            }
+            assert_eq!(many(true, json!({})), Deed::Nothing);
+        }
+        for kind in [RefreshTokenReused, RefreshTokenLost, ImpersonationStopped] {
+            assert_eq!(deed(kind, true, false, json!({})), Deed::Nothing);
+        }
+    }
+
+    #[test]
+    fn a_lost_decision_about_a_user_is_taken_again_where_the_trail_says_which() {
+        let of = |kind, detail| deed(kind, true, false, detail);
+        assert_eq!(of(Kind::UserBanned, json!({})), Deed::Ban(user(), None));
+        assert_eq!(
+            of(Kind::UserBanned, json!({ "endsAt": 7 })),
+            Deed::Ban(user(), Some(Timestamp(7)))
+        );
+        assert_eq!(of(Kind::UserUnbanned, json!({})), Deed::Unban(user()));
+        assert_eq!(
+            of(Kind::UserDisabled, json!({})),
+            Deed::Disable(user(), true)
+        );
+        assert_eq!(
+            of(Kind::UserEnabled, json!({})),
+            Deed::Disable(user(), false)
+        );
+        assert_eq!(of(Kind::UserDeleted, json!({})), Deed::Delete(user()));
+        assert_eq!(
+            of(Kind::RoleChanged, json!({ "role": "admin" })),
+            Deed::SetRole(user(), "admin".into())
+        );
+        assert!(matches!(of(Kind::RoleChanged, json!({})), Deed::Say(_)));
+        for kind in [Kind::PasswordChanged, Kind::EmailChanged] {
+            let ended = of(kind, json!({}));
+            assert!(matches!(ended, Deed::EndSessions(of, _) if of == user()));
+        }
+        for (profile, forget_profile) in [("forgotten", true), ("kept", false)] {
+            let reclaim = Deed::Reclaim {
+                user: user(),
+                forget_profile,
+            };
+            let detail = json!({ "profile": profile });
+            assert_eq!(of(Kind::AccountReclaimed, detail), reclaim);
+        }
+        for kind in [
+            Kind::UserBanned,
+            Kind::UserUnbanned,
+            Kind::UserDisabled,
+            Kind::UserEnabled,
+            Kind::UserDeleted,
+            Kind::RoleChanged,
+            Kind::PasswordChanged,
+            Kind::EmailChanged,
+            Kind::AccountReclaimed,
+        ] {
+            let without_a_user = deed(kind, false, false, json!({ "role": "admin" }));
+            assert_eq!(without_a_user, Deed::Nothing, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_lost_block_or_revocation_is_made_again_and_the_rest_is_told() {
+        let of = |kind, detail| deed(kind, false, false, detail);
+        let network = || "192.0.2.0/24".parse::<IpNet>().unwrap();
+        assert_eq!(
+            of(
+                Kind::NetworkBlocked,
+                json!({ "network": "192.0.2.0/24", "endsAt": 7, "reason": "flood" })
+            ),
+            Deed::Block(network(), Timestamp(7), "flood".into())
+        );
+        for detail in [
+            json!({ "network": "192.0.2.0/24" }),
+            json!({ "network": "x", "endsAt": 7 }),
+            json!({ "endsAt": 7 }),
+        ] {
+            assert!(matches!(of(Kind::NetworkBlocked, detail), Deed::Say(_)));
+        }
+        assert_eq!(
+            of(Kind::NetworkUnblocked, json!({ "network": "192.0.2.0/24" })),
+            Deed::Unblock(network())
+        );
+        assert!(matches!(
+            of(Kind::NetworkUnblocked, json!({})),
+            Deed::Say(_)
+        ));
+        let steps = json!({ "steps": ["revoke a", "activate b", "create standby", "revoke c"] });
+        assert_eq!(
+            of(Kind::KeyRevoked, steps),
+            Deed::RevokeKeys(vec!["a".into(), "c".into()])
+        );
+        for kind in [
+            Kind::UserCreated,
+            Kind::UserInvited,
+            Kind::EmailVerified,
+            Kind::UserUpdated,
+            Kind::MasterKeyChanged,
+            Kind::MasterKeyAbandoned,
+            Kind::KeyImported,
+            Kind::ClockConfirmed,
+        ] {
+            assert!(matches!(of(kind, json!({})), Deed::Say(_)), "{kind:?}");
+        }
+        let unknown = line("user.teleported", true, false, json!({}));
+        let unknown = Exported::parse(&unknown.to_string()).unwrap();
+        assert!(matches!(unknown.deed(), Deed::Say(_)));
+        for kind in [Kind::Started, Kind::SignedIn, Kind::KeysRotated] {
+            assert_eq!(of(kind, json!({})), Deed::Nothing, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn of_two_decisions_about_one_topic_the_later_one_counts() {
+        let network = || "192.0.2.0/24".parse::<IpNet>().unwrap();
+        let reclaim = Deed::Reclaim {
+            user: user(),
+            forget_profile: true,
+        };
+        let (role, ban, disabled, block) = (
+            Some(Topic::Role(user())),
+            Some(Topic::Ban(user())),
+            Some(Topic::Disabled(user())),
+            Some(Topic::Network(network())),
+        );
+        let table: [(Deed, bool, Option<Topic>, &[Kind]); 15] = [
+            (
+                Deed::SetRole(user(), "x".into()),
+                true,
+                role,
+                &[Kind::RoleChanged],
+            ),
+            (
+                Deed::Ban(user(), None),
+                true,
+                ban.clone(),
+                &[Kind::UserUnbanned],
+            ),
+            (
+                Deed::Unban(user()),
+                true,
+                ban,
+                &[Kind::UserBanned, Kind::UserUnbanned],
+            ),
+            (
+                Deed::Disable(user(), true),
+                true,
+                disabled,
+                &[Kind::UserDisabled, Kind::UserEnabled],
+            ),
+            (
+                Deed::Block(network(), Timestamp(0), String::new()),
+                false,
+                block.clone(),
+                &[Kind::NetworkUnblocked],
+            ),
+            (
+                Deed::Unblock(network()),
+                false,
+                block,
+                &[Kind::NetworkBlocked, Kind::NetworkUnblocked],
+            ),
+            (Deed::EndSessions(user(), ""), true, None, &[]),
+            (Deed::EndActing(user()), true, None, &[]),
+            (Deed::Delete(user()), true, None, &[]),
+            (reclaim, true, None, &[]),
+            (Deed::EndSession(session()), false, None, &[]),
+            (Deed::EndEverything, false, None, &[]),
+            (Deed::RevokeKeys(vec![]), false, None, &[]),
+            (Deed::Say(""), false, None, &[]),
+            (Deed::Nothing, false, None, &[]),
+        ];
+        for (deed, of_user, topic, overruled_by) in table {
+            assert_eq!(deed.user(), of_user.then(user), "{deed:?}");
+            assert_eq!(deed.topic(), topic, "{deed:?}");
+            assert_eq!(deed.overruled_by(), overruled_by, "{deed:?}");
+        }
+    }
+}

@@ -89,4 +89,29 @@ mod tests {
             assert!(text.parse::<Colour>().is_err(), "{text}");
         }
     }
+
+    /// Values of WCAG 2.2's formula that other tools compute too.
+    #[test]
+    fn the_contrast_is_that_of_wcag() {
+        let white: Colour = "#ffffff".parse().unwrap();
+        for (text, contrast) in [
+            ("#000000", 21.0),
+            ("#ffffff", 1.0),
+            ("#0a0a0a", 19.80),
+            ("#767676", 4.54),
+            ("#ff0000", 4.00),
+            ("#00ff00", 1.37),
+            ("#0000ff", 8.59),
+        ] {
+            let colour: Colour = text.parse().unwrap();
+            for found in [colour.contrast(white), white.contrast(colour)] {
+                assert!((found - contrast).abs() < 0.005, "{text}: {found}");
+            }
+        }
+        let on = |text: &str| text.parse::<Colour>().unwrap().text_on().to_string();
+        assert_eq!(
+            (on("#ffff00"), on("#0000ff")),
+            ("#000000".into(), "#ffffff".into())
+        );
+    }
 }

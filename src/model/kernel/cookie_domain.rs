@@ -206,4 +206,24 @@ mod tests {
             assert!(all(none).is_empty(), "{none}");
         }
     }
+
+    #[test]
+    fn a_name_with_an_empty_label_is_malformed_in_every_script() {
+        let url = Url::parse("https://auth.example.co.uk").unwrap();
+        for text in [
+            "",
+            ".",
+            "..example.co.uk",
+            "a..b",
+            "example\u{3002}\u{3002}com",
+        ] {
+            let refused = CookieDomain::parse(text, &url).unwrap_err();
+            assert!(
+                matches!(refused, InvalidCookieDomain::Malformed),
+                "{text:?}"
+            );
+        }
+        let good = CookieDomain::parse(".Example.co.uk", &url).unwrap();
+        assert_eq!(good.as_str(), "example.co.uk");
+    }
 }

@@ -159,4 +159,35 @@ mod tests {
         assert_eq!(Uuid::parse_str(&id).unwrap().get_version_num(), 4);
         assert_eq!(id, id.to_lowercase());
     }
+
+    const NOW: Timestamp = Timestamp(1_795_219_200_123);
+
+    #[test]
+    fn only_the_form_that_is_printed_reads_back() {
+        let id = SessionId::at(NOW, [0xAB; 10]);
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert_eq!(id.as_bytes(), id.0.as_bytes());
+        assert_eq!(id.0.get_version_num(), 7);
+        let text = id.to_string();
+        for odd in [
+            text.to_uppercase(),
+            text.replace('-', ""),
+            format!("{{{text}}}"),
+            format!("urn:uuid:{text}"),
+            text[1..].to_owned(),
+            String::new(),
+        ] {
+            assert!(odd.parse::<SessionId>().is_err(), "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn sessions_and_events_sort_by_time_and_an_event_tells_its_own() {
+        let later = Timestamp(NOW.0 + 1);
+        assert!(SessionId::at(NOW, [0xFF; 10]) < SessionId::at(later, [0; 10]));
+        assert!(EventId::at(NOW, [0xFF; 10]) < EventId::at(later, [0; 10]));
+        assert_eq!(EventId::at(NOW, [5; 10]).made_at(), Some(NOW));
+        let of_another_version = uuid::Builder::from_random_bytes([5; 16]).into_uuid();
+        assert_eq!(EventId(of_another_version).made_at(), None);
+    }
 }

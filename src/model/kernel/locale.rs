@@ -185,4 +185,17 @@ mod tests {
         );
         assert!(Locales::build(&[]).unwrap().fall_back_on("fr").is_err());
     }
+
+    #[test]
+    fn a_placeholder_gets_its_value_and_languages_are_named_english_first() {
+        let more = [(
+            "en".to_owned(),
+            r#"{"x.greeting":"Hello, {name}: {other}"}"#.to_owned(),
+        )];
+        let locales = Locales::build(&more).unwrap();
+        let english = locales.of(Some("en"));
+        let greeting = english.with("x.greeting", "name", "Ana");
+        assert_eq!(greeting, "Hello, Ana: {other}");
+        assert_eq!(locales.names(), ["en", "de", "es"]);
+    }
 }

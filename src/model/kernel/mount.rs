@@ -145,7 +145,14 @@ mod tests {
         for prefix in ["/id", "/auth", "/a/b"] {
             let mount = at(&format!("https://example.com{prefix}/"));
             assert_eq!(mount.api(), format!("{prefix}/api/auth"));
-            for path in ["/", "/auth/sign-in?x=1", "/auth", "/api/auth/refresh"] {
+            for path in [
+                "/",
+                "/?x=1",
+                "/#x",
+                "/auth/sign-in?x=1",
+                "/auth",
+                "/api/auth/refresh",
+            ] {
                 assert_eq!(mount.outside(path), format!("{prefix}{path}"));
                 assert_eq!(mount.inside(path), path, "a proxy has stripped it");
             }

@@ -177,4 +177,41 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn names_of_services_roles_permissions_and_claims_are_held_to_their_form() {
+        let service = |text: &str| {
+            text.parse::<ServiceName>()
+                .map(|name| name.as_str().to_owned())
+        };
+        for good in ["N", "Müller & Söhne", &"x".repeat(100)] {
+            assert_eq!(service(good), Ok(good.to_owned()));
+        }
+        for bad in ["", "a\nb", "a\u{7f}", &"x".repeat(101)] {
+            assert_eq!(service(bad), Err(InvalidName), "{bad:?}");
+        }
+        for good in ["support", "a-b_c.d:e/f g", "größe", &"x".repeat(64)] {
+            assert_eq!(role(good), Ok(()), "{good}");
+        }
+        for bad in ["", " a", "a ", "a,b", "a;b", &"x".repeat(65)] {
+            assert!(role(bad).is_err(), "{bad:?}");
+        }
+        for good in ["notes:read", "https://api.example", "!", &"x".repeat(512)] {
+            assert_eq!(token(good), Ok(good.to_owned()));
+        }
+        for bad in ["", "a b", "a\"b", "a\\b", "a,b", "ä", &"x".repeat(513)] {
+            assert!(token(bad).is_err(), "{bad:?}");
+        }
+        for good in [
+            "department",
+            "https://x.example/y",
+            "a-b_c.d:e",
+            &"x".repeat(128),
+        ] {
+            assert_eq!(claim(good), Ok(()), "{good}");
+        }
+        for bad in ["", "a b", "ä", "a,b", "\"", &"x".repeat(129)] {
+            assert!(claim(bad).is_err(), "{bad:?}");
+        }
+    }
 }

@@ -480,4 +480,82 @@ mod tests {
             assert!(text.parse::<OriginPattern>().is_err(), "{text}");
         }
     }
+
+    #[test]
+    fn a_pattern_is_an_origin_and_nothing_more() {
+        assert!(
+            "https://app.example.com:8443"
+                .parse::<OriginPattern>()
+                .is_ok()
+        );
+        for bad in [
+            "https://user@app.example.com",
+            "https://:secret@app.example.com",
+            "https://app.example.com/",
+            "https://app.example.com/path",
+            "https://app.example.com?x",
+            "https://app.example.com#x",
+            "https://*",
+            "https://*.com",
+            "https://a.*.example.com",
+            "ftp://app.example.com",
+        ] {
+            assert!(bad.parse::<OriginPattern>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_loopback_host_is_a_name_below_localhost_or_an_address_of_this_machine() {
+        for here in [
+            "localhost",
+            "LocalHost",
+            "app.localhost",
+            "127.0.0.1",
+            "127.9.9.9",
+            "[::1]",
+            "::1",
+            "[::ffff:127.0.0.1]",
+        ] {
+            assert!(is_loopback(here), "{here}");
+        }
+        for elsewhere in [
+            "example.com",
+            "localhost.example",
+            "notlocalhost",
+            "192.0.2.1",
+            "[::2]",
+            "",
+        ] {
+            assert!(!is_loopback(elsewhere), "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn the_origin_of_a_url_is_its_scheme_host_and_port() {
+        for (target, origin) in [
+            (
+                "https://app.example.com/a?b#c",
+                Some("https://app.example.com"),
+            ),
+            (
+                "https://app.example.com:443/",
+                Some("https://app.example.com"),
+            ),
+            ("http://localhost:4000/x", Some("http://localhost:4000")),
+            ("data:text/plain,x", None),
+            ("/path", None),
+        ] {
+            assert_eq!(origin_of(target).as_deref(), origin, "{target}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_is_at_most_as_long_as_a_header_may_be() {
+        let url = Url::parse("https://auth.example.com").unwrap();
+        let trusted = TrustedOrigins::new(&url, vec![]);
+        let path = |length: usize| format!("/{}", "a".repeat(length - 1));
+        assert!(is_trusted_redirect(&path(LONGEST - 1), &trusted));
+        assert!(is_trusted_redirect(&path(LONGEST), &trusted));
+        assert!(!is_trusted_redirect(&path(LONGEST + 1), &trusted));
+    }
 }

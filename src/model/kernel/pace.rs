@@ -49,7 +49,7 @@ impl Pace {
     /// commit included. Returns the pause between the two.
     pub fn pause_after(&mut self, took: Duration) -> Duration {
         if took > LONG {
-            self.rows = (self.rows / 2).max(self.most / 2);
+            self.rows = self.most / 2;
         } else if took <= SHORT {
             self.rows = (self.rows + self.most / STEP).min(self.most);
         }

@@ -266,4 +266,36 @@ mod tests {
             "it does not matter any more"
         );
     }
+
+    #[test]
+    fn a_doubted_clock_is_remembered_until_the_next_heartbeat_and_a_moved_one_is_no_gap() {
+        let (watch, keep) = (Watch::default(), Duration::from_secs(30));
+        assert!(!watch.is_doubted());
+        watch.lived_until(at(100));
+        assert_eq!(watch.last_beat(), None, "there was no heartbeat");
+        watch.beat(at(0), None, vec![], keep);
+        watch.doubt();
+        assert!(watch.is_doubted());
+        watch.beat(at(1), None, vec![], keep);
+        assert!(!watch.is_doubted());
+        watch.lived_until(at(100));
+        assert!(!watch.at(at(101)).is_settling());
+        assert_eq!(watch.last_beat(), Some(at(100)));
+    }
+
+    #[test]
+    fn a_standstill_of_ours_is_kept_while_it_matters_and_one_of_others_is_told_anew() {
+        let (watch, keep) = (Watch::default(), Duration::from_secs(30));
+        let served = |now| watch.at(at(now)).served_since(at(0), at(now)).as_secs();
+        watch.beat(at(20), Some(standstill(0, 20, Whose::Ours)), vec![], keep);
+        watch.beat(at(50), None, vec![], keep);
+        assert_eq!(served(50), 30, "it ended 30 seconds ago");
+        watch.beat(at(51), None, vec![], keep);
+        assert_eq!(served(51), 51);
+        let silent = standstill(0, 40, Whose::AnotherReplica);
+        watch.beat(at(52), None, vec![silent], keep);
+        assert_eq!(served(52), 12);
+        watch.beat(at(53), None, vec![], keep);
+        assert_eq!(served(53), 53);
+    }
 }

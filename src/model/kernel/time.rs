@@ -122,4 +122,33 @@ mod tests {
         assert_eq!(Timestamp::parse("9999-12-31T23:59:59.999-01:00"), None);
         assert_eq!(Timestamp(1) + Duration::MAX, Timestamp::LATEST);
     }
+
+    #[test]
+    fn differences_are_never_negative_and_seconds_are_rounded_down() {
+        let ms = Duration::from_millis;
+        let time = Timestamp(1_500);
+        assert_eq!(time.since(Timestamp(200)), ms(1_300));
+        assert_eq!(Timestamp(200).since(time), Duration::ZERO);
+        for (at, seconds) in [(1_999, 1), (2_000, 2), (0, 0), (-1, -1), (-1_001, -2)] {
+            assert_eq!(Timestamp(at).seconds(), seconds, "{at} ms");
+        }
+        assert_eq!(time + ms(500), Timestamp(2_000));
+        assert_eq!(time - ms(2_000), Timestamp(-500));
+        assert_eq!(Timestamp(i64::MAX) + ms(1), Timestamp(i64::MAX));
+        assert_eq!(millis(Duration::from_micros(2_999)), 2);
+        assert_eq!(millis(Duration::MAX), i64::MAX);
+    }
+
+    #[test]
+    fn a_time_reads_back_from_its_text_and_in_json_it_is_that_text() {
+        let time = Timestamp(1_795_244_107_050);
+        let text = time.to_string();
+        assert_eq!(Timestamp::parse(&text), Some(time));
+        let other_zone = Timestamp::parse("2026-11-21T07:55:07.050+01:00");
+        assert_eq!(other_zone, Some(time));
+        assert_eq!(Timestamp::parse("2026-11-21"), None);
+        assert_eq!(serde_json::json!(time), serde_json::json!(text));
+        assert_eq!(Timestamp(i64::MAX).to_string(), format!("{} ms", i64::MAX));
+        assert_eq!(Timestamp(i64::MAX).to_utc(), None);
+    }
 }

@@ -178,4 +178,48 @@ mod tests {
             "this machine's clock is 100 days ahead of the last confirmed time; if it is right, run `countersign clock confirm`"
         );
     }
+
+    #[test]
+    fn a_clock_that_was_set_is_noticed_beside_the_time_that_has_passed() {
+        let hour = Duration::from_secs(3_600);
+        let set = |now| set_since(now, NOW, hour);
+        for now in [NOW + hour, NOW + hour + MAX_GAP, NOW + hour - MAX_GAP] {
+            assert_eq!(set(now), None);
+        }
+        let day = 86_400_000;
+        assert_eq!(set(NOW + hour + MAX_GAP + MS), Some(Doubt::Uptime(day + 1)));
+        assert_eq!(
+            set(NOW + hour - MAX_GAP - MS),
+            Some(Doubt::Uptime(-day - 1))
+        );
+    }
+
+    #[test]
+    fn a_doubt_says_how_far_and_in_which_direction() {
+        for (ms, says) in [
+            (1_500, "1s 500ms ahead of"),
+            (-1_500, "1s 500ms behind"),
+            (100_000_000, "1day 3h 46m 40s ahead of"),
+            (2 * 86_400_000, "2 days ahead of"),
+            (-3 * 86_400_000 - 1, "3 days behind"),
+        ] {
+            for doubt in [Doubt::Database(ms), Doubt::LastRun(ms), Doubt::Uptime(ms)] {
+                assert_eq!(doubt.ahead_ms(), ms);
+                let text = doubt.to_string();
+                assert!(text.contains(&format!(" {says} ")), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_skew_that_was_compared_is_kept_for_the_statement_that_uses_the_moment() {
+        let evidence = Evidence {
+            database: Some(NOW),
+            last_confirmed: None,
+        };
+        let skew = confirm(NOW, evidence, SKEW).map(ConfirmedNow::max_skew);
+        assert_eq!(skew, Ok(Some(SKEW)));
+        let alone = confirm(NOW, Evidence::default(), SKEW).map(ConfirmedNow::max_skew);
+        assert_eq!(alone, Ok(None));
+    }
 }

@@ -155,4 +155,27 @@ mod tests {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }
+
+    #[test]
+    fn a_url_has_a_greatest_length_and_an_issuer_no_user_query_or_fragment() {
+        let url = |length: usize| format!("https://a.example/{}", "x".repeat(length - 18));
+        assert!(parse(&url(LONGEST - 1)).is_ok() && parse(&url(LONGEST)).is_ok());
+        assert_eq!(parse(&url(LONGEST + 1)), Err(InvalidUrl::Slashes));
+        for good in ["https://auth.example.com", "http://localhost:4000/id"] {
+            let (issuer, url) = Issuer::parse(good).unwrap();
+            assert_eq!((issuer.as_str(), issuer.to_string().as_str()), (good, good));
+            assert_eq!(url, Url::parse(good).unwrap());
+        }
+        for bad in [
+            "https://auth.example.com?x",
+            "https://auth.example.com#x",
+            "https://user@auth.example.com",
+            "https://:secret@auth.example.com",
+            "ftp://auth.example.com",
+        ] {
+            assert!(Issuer::parse(bad).is_err(), "{bad}");
+        }
+        let public_url = Url::parse("https://auth.example.com/").unwrap();
+        assert_eq!(Issuer::of(&public_url).as_str(), "https://auth.example.com");
+    }
 }

@@ -335,4 +335,109 @@ mod tests {
             Err(Refused::UnknownKid("x".into()))
         );
     }
+
+    #[test]
+    fn states_are_stored_by_their_names_and_a_tombstone_is_not_published() {
+        for (state, name, is_published) in [
+            (State::Active, "active", true),
+            (State::Standby, "standby", true),
+            (State::Retired, "retired", true),
+            (State::Revoked, "revoked", false),
+            (State::Removed, "removed", false),
+        ] {
+            assert_eq!(state.as_str(), name);
+            assert_eq!(State::parse(name), Some(state));
+            assert_eq!(state.is_published(), is_published, "{name}");
+        }
+        assert_eq!(State::parse("Active"), None);
+    }
+
+    #[test]
+    fn a_rotation_is_due_by_the_schedule_or_by_an_emergency_whichever_comes_first() {
+        let (policy, hour) = (policy(), Duration::from_secs(3_600));
+        let sunday = Timestamp::parse("2026-11-22T03:00:00Z").unwrap();
+        let activated = T0 + Duration::from_millis(500);
+        let mut ring = ring(&[
+            ("a", State::Active, activated),
+            ("s", State::Standby, T0 - 24 * hour),
+        ]);
+        assert_eq!(ring.next_rotation(&policy), Some(sunday));
+        for (rotate_after, due) in [(sunday - hour, sunday - hour), (sunday + hour, sunday)] {
+            ring.rotate_after = Some(rotate_after);
+            assert_eq!(ring.next_rotation(&policy), Some(due));
+        }
+        // Both are over: the standby is used, and the emergency with it.
+        assert_eq!(
+            plan_due(sunday, &ring, &policy),
+            [
+                Step::Retire("a".into()),
+                Step::Activate("s".into()),
+                Step::Create(State::Standby),
+                Step::RotateAfter(None),
+            ]
+        );
+        ring.keys.remove(0);
+        assert_eq!(ring.next_rotation(&policy), Some(sunday + hour));
+        ring.keys.clear();
+        assert_eq!(ring.next_rotation(&policy), None, "there is no next key");
+    }
+
+    #[test]
+    fn keys_that_are_missing_are_made_and_a_standby_signs_where_no_key_does() {
+        let missing = |keys: &[(&str, State, Timestamp)]| {
+            plan(T0, &ring(keys), &policy(), &KeyOperation::Missing).unwrap()
+        };
+        let (active, standby) = (("a", State::Active, T0), ("s", State::Standby, T0));
+        let make = Step::Create;
+        assert_eq!(missing(&[]), [make(State::Active), make(State::Standby)]);
+        assert_eq!(missing(&[active]), [make(State::Standby)]);
+        let activate = Step::Activate("s".into());
+        assert_eq!(missing(&[standby]), [activate, make(State::Standby)]);
+        assert!(missing(&[active, standby]).is_empty());
+    }
+
+    #[test]
+    fn an_operator_rotates_as_soon_as_verifiers_have_the_next_key() {
+        let policy = policy();
+        let ring = ring(&[("a", State::Active, T0), ("s", State::Standby, T0)]);
+        let rotate = |now, force| plan(now, &ring, &policy, &KeyOperation::Rotate { force });
+        let ripe = T0 + policy.publish_before_use(&ring);
+        assert!(rotate(ripe - Duration::from_millis(1), false).is_err());
+        let now = rotate(ripe, false);
+        assert_eq!(now.as_ref().map(Vec::len), Ok(3));
+        assert_eq!(rotate(ripe, true), now);
+        let nothing = KeyOperation::Rotate { force: true };
+        let refused = plan(T0, &Ring::default(), &policy, &nothing);
+        assert_eq!(refused, Err(Refused::Empty));
+    }
+
+    #[test]
+    fn a_leaked_master_key_replaces_every_published_key_and_an_import_the_standby() {
+        let ring = ring(&[
+            ("gone", State::Revoked, T0),
+            ("r", State::Retired, T0),
+            ("a", State::Active, T0),
+            ("s", State::Standby, T0),
+        ]);
+        let plan = |ring: &Ring, wish| plan(T0, ring, &policy(), &wish);
+        assert_eq!(
+            plan(&ring, KeyOperation::ReplaceAll).unwrap(),
+            [
+                Step::Revoke("r".into()),
+                Step::Revoke("a".into()),
+                Step::Revoke("s".into()),
+                Step::Create(State::Active),
+                Step::Create(State::Standby),
+                Step::RotateAfter(None),
+            ]
+        );
+        let empty = Ring::default();
+        let refused = plan(&empty, KeyOperation::ReplaceAll);
+        assert_eq!(refused, Err(Refused::Empty));
+        let imported = plan(&ring, KeyOperation::ImportStandby);
+        assert_eq!(imported, Ok(vec![Step::Retire("s".into())]));
+        assert_eq!(plan(&empty, KeyOperation::ImportStandby), Ok(vec![]));
+        let again = plan(&ring, KeyOperation::Revoke("gone".into()));
+        assert_eq!(again, Err(Refused::UnknownKid("gone".into())));
+    }
 }

@@ -81,3 +81,75 @@ fn rank(key: &Key) -> u8 {
         State::Revoked | State::Removed => 3,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::kernel::time::Timestamp;
+
+    fn ring(keys: &[(&str, State)]) -> Ring {
+        let key = |&(kid, state): &(&str, State)| Key {
+            kid: kid.into(),
+            algorithm: "EdDSA".into(),
+            state,
+            published_at: Timestamp(0),
+            activated_at: None,
+            retired_at: None,
+            ended_at: None,
+            reason: None,
+            max_ttl: Duration::ZERO,
+        };
+        Ring {
+            keys: keys.iter().map(key).collect(),
+            ..Ring::default()
+        }
+    }
+
+    #[test]
+    fn a_state_of_the_ring_reads_back_from_its_text() {
+        let id = RingId {
+            version: 7,
+            identity: -3,
+        };
+        assert_eq!(id.to_string(), "7:-3");
+        assert_eq!("7:-3".parse(), Ok(id));
+        for text in ["", "7", "7:", ":3", "a:3", "7:b", "7:3:1"] {
+            assert_eq!(text.parse::<RingId>(), Err(InvalidRingId), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_database_that_went_back_lacks_keys_or_has_them_in_an_earlier_state() {
+        use State::{Active, Removed, Retired, Revoked, Standby};
+        let losses = |held, found| {
+            let Losses { missing, earlier } =
+                Losses::between(&ring(&[("k", held)]), &ring(&[("k", found)]));
+            assert!(missing.is_empty());
+            !earlier.is_empty()
+        };
+        for (number, held) in [Standby, Active, Retired, Revoked].into_iter().enumerate() {
+            for (other, found) in [Standby, Active, Retired, Revoked].into_iter().enumerate() {
+                assert_eq!(losses(held, found), other < number, "{held:?} {found:?}");
+            }
+        }
+        assert!(!losses(Revoked, Removed) && !losses(Removed, Revoked));
+
+        let held = ring(&[("a", Retired), ("b", Active), ("c", Standby)]);
+        let found = ring(&[("a", Active), ("c", Standby), ("d", Standby)]);
+        let lost = Losses::between(&held, &found);
+        let expected = Losses {
+            missing: vec!["b".into()],
+            earlier: vec!["a".into()],
+        };
+        assert_eq!(lost, expected);
+        assert!(!lost.is_empty());
+        let only = |missing: &[&str], earlier: &[&str]| Losses {
+            missing: missing.iter().map(ToString::to_string).collect(),
+            earlier: earlier.iter().map(ToString::to_string).collect(),
+        };
+        assert!(!only(&["b"], &[]).is_empty() && !only(&[], &["a"]).is_empty());
+        assert!(Losses::between(&held, &held).is_empty());
+    }
+}

@@ -263,7 +263,7 @@ pub struct Limited {
 
 #[cfg(test)]
 mod tests {
-    use super::super::network::{network, networks};
+    use super::super::network::{Reach, network, networks};
     use super::*;
 
     const FIVE: Quota = Quota {
@@ -480,5 +480,92 @@ mod tests {
             ]
         );
         assert_eq!(names("::ffff:192.0.2.1"), ["192.0.2.1"]);
+    }
+
+    #[test]
+    fn a_quota_is_a_number_up_to_a_million_and_a_time_of_a_second_up_to_a_day() {
+        for text in ["1/1s", "1000000/1d", " 5 / 15m "] {
+            assert!(text.parse::<Quota>().is_ok(), "{text:?}");
+        }
+        for text in ["1000001/1d", "5/999ms", "5/86401s"] {
+            assert_eq!(text.parse::<Quota>(), Err(InvalidQuota), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn each_rule_has_its_name_and_its_pace_and_allows_more_to_networks_that_reach_further() {
+        for (rule, name, grows) in [
+            (Rule::SignIn, "sign-in", true),
+            (Rule::SignInDevice, "sign-in-device", true),
+            (Rule::SignInDevices, "sign-in-devices", true),
+            (Rule::Confirm, "confirm", true),
+            (Rule::SignInAccount, "sign-in-account", true),
+            (Rule::SignInNetwork, "sign-in-network", false),
+            (Rule::SignInSuccess, "sign-in-success", false),
+            (Rule::SignUp, "sign-up", false),
+            (Rule::MailAddress, "mail-address", false),
+            (Rule::MailRecipient, "mail-recipient", false),
+            (Rule::MailNetwork, "mail-network", false),
+            (Rule::Mint, "token", false),
+        ] {
+            assert_eq!(rule.as_str(), name);
+            assert_eq!(rule.grows(), grows, "{name}");
+            let reaches = [Reach::Link, Reach::Customer, Reach::Site];
+            let counts = reaches.map(|reach| reach.quota(rule, FIVE).count);
+            let customer = if grows { 10 } else { 7 };
+            assert_eq!(counts, [5, customer, 20], "{name}");
+        }
+    }
+
+    #[test]
+    fn a_wait_that_the_count_does_not_cost_was_written_by_a_clock_that_was_ahead() {
+        let (now, ms) = (Timestamp(1_795_219_200_000), Duration::from_millis(1));
+        let state = |level, ahead: Duration| State {
+            level,
+            free_at: now + ahead,
+            expires_at: now + Duration::from_secs(86_400),
+        };
+        // The seventh failure costs four seconds.
+        let cost = Duration::from_secs(4);
+        let guess = |level, ahead| decide(Rule::SignIn, FIVE, Some(state(level, ahead)), now);
+        assert_eq!(guess(7, cost), Err(cost));
+        assert_eq!(guess(7, cost + MAX_CLOCK_SKEW), Err(cost));
+        assert!(guess(7, cost + MAX_CLOCK_SKEW + ms).is_ok());
+        assert_eq!(guess(7, ms), Err(ms));
+        assert!(guess(4, cost).is_ok(), "four failures cost nothing");
+
+        let full = FIVE.period;
+        let sign_up = |ahead| decide(Rule::SignUp, FIVE, Some(state(5, ahead)), now);
+        let one = Duration::from_secs(180);
+        assert_eq!(sign_up(full), Err(one));
+        assert_eq!(sign_up(full + MAX_CLOCK_SKEW), Err(one));
+        assert!(sign_up(full + MAX_CLOCK_SKEW + ms).is_ok());
+    }
+
+    #[test]
+    fn what_is_given_back_at_the_steady_pace_is_one_and_nothing_is_left_of_the_last() {
+        let now = Timestamp(5_000_000);
+        let one = Duration::from_secs(180);
+        let state = |count: u32| State {
+            level: i64::from(count),
+            free_at: now + one * count,
+            expires_at: now + one * count,
+        };
+        assert_eq!(refund(Rule::SignUp, FIVE, state(3), now), Some(state(2)));
+        assert_eq!(reset(Rule::SignUp, FIVE, state(3), now), Some(state(2)));
+        assert_eq!(refund(Rule::SignUp, FIVE, state(1), now), None);
+        // A failure more cost its wait; without it the wait is that of the failures before.
+        let guesses = |level, wait| State {
+            level,
+            free_at: now + Duration::from_secs(wait),
+            expires_at: now + one,
+        };
+        for (before, after) in [
+            (guesses(7, 4), Some(guesses(6, 2))),
+            (guesses(7, 1), Some(guesses(6, 1))),
+            (guesses(1, 0), None),
+        ] {
+            assert_eq!(refund(Rule::SignIn, FIVE, before, now), after);
+        }
     }
 }

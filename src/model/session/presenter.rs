@@ -80,4 +80,25 @@ mod tests {
             assert_eq!(network(ip), says, "{ip}");
         }
     }
+
+    #[test]
+    fn the_same_agent_from_the_same_network_looks_like_the_same_side() {
+        const FIREFOX: &str =
+            "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+        let presenter = |ip: &str, agent: &str| Presenter {
+            ip_address: ip.into(),
+            user_agent: agent.into(),
+            since: Timestamp(0),
+        };
+        let one = presenter("192.0.2.1", FIREFOX);
+        assert_eq!(one.device(), "Firefox on Linux");
+        assert_eq!(presenter("", "").device(), "an unknown device");
+        assert!(one.looks_like(&presenter("192.0.2.9", FIREFOX)));
+        assert!(!one.looks_like(&presenter("192.0.3.1", FIREFOX)));
+        assert!(!one.looks_like(&presenter("192.0.2.1", "curl")));
+        // What is behind the kept part tells no two sides apart.
+        let long = |end: &str| presenter("", &format!("{}{end}", "é".repeat(KEPT_AGENT / 2)));
+        assert_eq!(long("x").kept_agent().len(), KEPT_AGENT);
+        assert!(long("x").looks_like(&long("y")));
+    }
 }

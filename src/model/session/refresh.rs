@@ -504,4 +504,26 @@ mod tests {
         newest.generation = u32::MAX;
         assert_eq!(after(&row(1), &newest, 0, &POLICY), Decision::Ahead);
     }
+
+    #[test]
+    fn every_decision_is_counted_under_its_own_word() {
+        let child = Child {
+            key: 0,
+            late: false,
+        };
+        for (decision, word) in [
+            (Decision::Refuse(Refusal::Unknown), "refused"),
+            (Decision::Keep, "kept"),
+            (Decision::Rotate, "rotated"),
+            (Decision::Repeat(child), "repeated"),
+            (Decision::Resume(child), "resumed"),
+            (Decision::Supersede, "superseded"),
+            (Decision::Heal, "healed"),
+            (Decision::Ahead, "ahead"),
+            (Decision::Wait, "postponed"),
+            (Decision::Reuse, "reused"),
+        ] {
+            assert_eq!(decision.as_str(), word);
+        }
+    }
 }

@@ -193,3 +193,80 @@ impl Lifetime {
         nearer_end(now + self.idle, absolute_end)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_795_219_200_000);
+    const MS: Duration = Duration::from_millis(1);
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    #[test]
+    fn what_is_stored_reads_back_and_every_reason_has_its_own_name() {
+        use RevokedReason as R;
+
+        for delivery in [Delivery::Cookie, Delivery::Body] {
+            assert_eq!(Delivery::parse(delivery.as_str()), Some(delivery));
+        }
+        assert_eq!(Delivery::parse("header"), None);
+        for (reason, text) in [
+            (R::SignOut, "sign_out"),
+            (R::Replaced, "replaced"),
+            (R::Revoked, "revoked"),
+            (R::PasswordChanged, "password_changed"),
+            (R::EmailChanged, "email_changed"),
+            (R::UserDisabled, "user_disabled"),
+            (R::UserBanned, "user_banned"),
+            (R::ActorNotAllowed, "actor_not_allowed"),
+            (R::TooMany, "too_many"),
+            (R::Reuse, "reuse"),
+            (R::Lost, "lost"),
+        ] {
+            assert_eq!(reason.as_str(), text);
+        }
+    }
+
+    #[test]
+    fn the_cookies_of_a_replaced_session_are_left_alone() {
+        for (end, clears) in [
+            (End::Expired, true),
+            (End::Revoked, true),
+            (End::SignedOut(NOW), true),
+            (End::Unknown, true),
+            (End::Replaced, false),
+        ] {
+            assert_eq!(end.clears(), clears, "{end:?}");
+            if !matches!(end, End::SignedOut(_)) {
+                assert_eq!(end.clears_after_refresh(NOW), clears, "{end:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_refused_refresh_clears_nothing_for_a_minute_after_a_sign_out() {
+        let clears = |signed_out_at| End::SignedOut(signed_out_at).clears_after_refresh(NOW);
+        assert!(!clears(NOW));
+        assert!(!clears(NOW - UNDER_WAY + MS));
+        assert!(clears(NOW - UNDER_WAY));
+        // By the clock of another replica; further ahead it was a clock that was wrong.
+        assert!(!clears(NOW + UNDER_WAY));
+        assert!(clears(NOW + UNDER_WAY + MS));
+    }
+
+    #[test]
+    fn a_session_ends_by_its_settings_or_after_a_day_and_is_idle_no_later_than_that() {
+        let lifetime = |absolute| Lifetime {
+            idle: 2 * HOUR,
+            absolute,
+            update_age: HOUR,
+        };
+        let month = 30 * 24 * HOUR;
+        assert_eq!(lifetime(month).absolute_end(NOW, true), NOW + month);
+        assert_eq!(lifetime(month).absolute_end(NOW, false), NOW + 24 * HOUR);
+        assert_eq!(lifetime(HOUR).absolute_end(NOW, false), NOW + HOUR);
+        let end = NOW + month;
+        assert_eq!(lifetime(month).idle_end(NOW, end), NOW + 2 * HOUR);
+        assert_eq!(lifetime(month).idle_end(end - HOUR, end), end);
+    }
+}

@@ -147,3 +147,77 @@ impl ClaimSource {
             .cloned()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::kernel::id::UserId;
+    use crate::model::kernel::time::Timestamp;
+    use serde_json::json;
+
+    fn user() -> User {
+        let Value::Object(metadata) = json!({ "team": "blue", "place": { "city": "Graz" } }) else {
+            unreachable!("it is written as an object")
+        };
+        User {
+            id: UserId::random([1; 16]),
+            email: "ana@example.com".parse().unwrap(),
+            email_verified: true,
+            name: "Ana".into(),
+            image: Some("https://x.test/a.png".into()),
+            role: "user".into(),
+            banned: false,
+            ban_reason: None,
+            ban_expires_at: None,
+            disabled_at: None,
+            metadata,
+            version: 1,
+            login_epoch: 0,
+            created_at: Timestamp(0),
+            updated_at: Timestamp(0),
+        }
+    }
+
+    #[test]
+    fn an_audience_is_one_text_or_several_and_compared_whole() {
+        let one = Audience::One("api".into());
+        let many = Audience::Many(vec!["api".into(), "web".into()]);
+        assert_eq!(one.all(), ["api"]);
+        assert_eq!(many.all(), ["api", "web"]);
+        for (audience, in_one, in_many) in [
+            ("api", true, true),
+            ("web", false, true),
+            ("ap", false, false),
+            ("", false, false),
+        ] {
+            assert_eq!(one.contains(audience), in_one, "{audience:?}");
+            assert_eq!(many.contains(audience), in_many, "{audience:?}");
+        }
+        assert_eq!(json!(one), json!("api"));
+        assert_eq!(json!(many), json!(["api", "web"]));
+    }
+
+    #[test]
+    fn a_claim_comes_from_the_picture_or_from_the_metadata_however_deep() {
+        let of = |text: &str| text.parse::<ClaimSource>().unwrap().of(&user());
+        assert_eq!(of("user.image"), Some(json!("https://x.test/a.png")));
+        assert_eq!(of("user.metadata.team"), Some(json!("blue")));
+        assert_eq!(of("user.metadata.place.city"), Some(json!("Graz")));
+        assert_eq!(of("user.metadata.place"), Some(json!({ "city": "Graz" })));
+        assert_eq!(of("user.metadata.place.street"), None);
+        assert_eq!(of("user.metadata.nothing"), None);
+        for text in [
+            "",
+            "user",
+            "image",
+            "user.name",
+            "user.image.url",
+            "user.metadata",
+            "user.metadata.",
+            "user.metadata..city",
+            "users.metadata.team",
+        ] {
+            assert_eq!(text.parse::<ClaimSource>(), Err(InvalidSource), "{text:?}");
+        }
+    }
+}

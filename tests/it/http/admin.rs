@@ -1,5 +1,7 @@
 //! What admins do with users, and who is refused.
 
+use std::time::Duration;
+
 use countersign::flows::account::administer_users;
 use countersign::flows::account::invite_user;
 use countersign::flows::account::invite_user::Invitation;
@@ -45,6 +47,37 @@ pub(super) async fn id(user: &User) -> String {
 pub(super) async fn ask(app: &TestApp, by: &Tokens, what: &str, body: Value) -> Answer {
     app.post_as(&format!("/api/auth/admin/{what}"), &by.session, &body)
         .await
+}
+
+#[tokio::test]
+async fn an_admin_changes_others_only_while_the_password_was_proven_a_short_time_ago() {
+    let app = TestApp::with(&[("sessions.admin_fresh_for", "10m")]).await;
+    let (root, ana) = (made_admin(&app, "root").await, app.user("ana").await);
+    let (admin, target) = (root.sign_in().await, id(&ana).await);
+    let unban = async || ask(&app, &admin, "unban-user", json!({ "userId": target })).await;
+    app.after(Duration::from_millis(599_999));
+    unban().await.ok();
+    app.after(Duration::from_millis(1));
+    unban().await.refused(403, "SESSION_NOT_FRESH");
+    // Looking changes nothing.
+    let path = format!("/api/auth/admin/get-user?id={target}");
+    app.get_as(&path, &admin.session).await.ok();
+}
+
+/// Another program that writes to the table of users does not know of the epochs that end sessions.
+#[tokio::test]
+async fn a_user_whose_row_says_banned_or_disabled_has_no_session_that_counts() {
+    let app = TestApp::start().await;
+    let ana = app.user("ana").await.sign_in().await.session;
+    for change in ["banned = 1", "banned = 0, disabled_at = 1"] {
+        app.get_as("/api/auth/session", &ana).await.ok();
+        let shut_out = format!("UPDATE users SET {change}, version = version + 1");
+        app.db_execute(&shut_out).await.unwrap();
+        let answer = app.get_as("/api/auth/session", &ana).await;
+        answer.refused(401, "UNAUTHORIZED");
+        let again = "UPDATE users SET banned = 0, disabled_at = NULL, version = version + 1";
+        app.db_execute(again).await.unwrap();
+    }
 }
 
 #[tokio::test]

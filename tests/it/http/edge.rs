@@ -379,6 +379,16 @@ async fn an_origin_of_null_passes_from_a_page_of_ours_alone() {
         assert_eq!(ask(origins, &["same-origin"]).await, 403, "{origins:?}");
     }
     assert_eq!(ask(&[APP], &["cross-site"]).await, 200);
+    for (sites, status) in [
+        (&[][..], 200),
+        (&["same-origin"], 200),
+        (&["none"], 200),
+        (&["same-site"], 403),
+        (&["cross-site"], 403),
+        (&["same-origin", "same-origin"], 403),
+    ] {
+        assert_eq!(ask(&[], sites).await, status, "without Origin, {sites:?}");
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use countersign::flows::mail::deliver_mail::deliver_due;
 use countersign::flows::permit::Permitted;
+use futures_util::FutureExt;
 use serde_json::{Value, json};
 
 use crate::support::{Browser, SESSION_COOKIE, TestApp, User, minutes};
@@ -559,6 +560,31 @@ async fn a_stolen_refresh_token_and_a_new_device_are_told_to_the_owner() {
         .refused(401, "REFRESH_TOKEN_REUSED");
     let notice = only(&app, dir.path()).await;
     assert!(notice.to.contains(&ana.email) && notice.subject.starts_with("You were signed out"));
+}
+
+/// Whether the sender of mails was woken since this was asked before.
+fn woken(app: &TestApp) -> bool {
+    app.app.mail_waits.notified().now_or_never().is_some()
+}
+
+#[tokio::test]
+async fn a_mail_that_is_queued_wakes_the_sender_and_nothing_else_does() {
+    let (app, dir) = posting(&[
+        ("sessions.refresh_grace", "0s"),
+        ("sessions.refresh_cooldown", "0s"),
+    ])
+    .await;
+    let ana = verified(&app, dir.path(), "ana").await;
+    assert!(woken(&app), "the link of the sign-up");
+    let tokens = ana.sign_in().await;
+    app.rotate(&tokens.refresh).await;
+    assert!(!woken(&app), "no mail was queued");
+    // The end of a stolen session and its notice are a step inside of the transaction.
+    app.refresh(&tokens.refresh)
+        .await
+        .refused(401, "REFRESH_TOKEN_REUSED");
+    assert!(woken(&app), "the notice of a theft");
+    assert!(!woken(&app), "once for one transaction");
 }
 
 #[tokio::test]

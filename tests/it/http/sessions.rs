@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Browser, SESSION_COOKIE, TestApp, minutes};
+use crate::support::{Answer, Browser, SESSION_COOKIE, TestApp, minutes};
 
 #[tokio::test]
 async fn every_credential_is_good_where_it_should_be() {
@@ -272,7 +272,26 @@ async fn https_cookies_are_secure_and_prefixed() {
         "{:?}",
         answer.cookies()
     );
+    let line = |answer: &Answer, name: &str| {
+        let lines = answer.cookies();
+        let found = lines.into_iter().find(|c| c.contains(&format!(".{name}=")));
+        found.unwrap_or_else(|| panic!("no {name}"))
+    };
+    assert!(line(&answer, "refresh_token").contains("SameSite=Strict"));
+    assert!(line(&answer, "session_token").contains("SameSite=Lax"));
     browser.refresh().await.ok();
+    // The domain of the settings, but for the cookie that is always for this host alone.
+    let domain = TestApp::with(&[
+        ("server.public_url", "https://auth.example.com"),
+        ("sessions.cookie_domain", "example.com"),
+    ])
+    .await;
+    let answer = domain.post("/api/auth/sign-up/email", &body).await.ok();
+    for name in ["session_token", "refresh_token"] {
+        assert!(line(&answer, name).contains("Domain=example.com"), "{name}");
+    }
+    let device = line(&answer, "known_device");
+    assert!(device.starts_with("__Host-") && !device.contains("Domain="));
     let host = TestApp::with(&[
         ("server.public_url", "https://auth.example.com"),
         ("sessions.cookie_host_prefix", "true"),

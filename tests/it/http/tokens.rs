@@ -559,6 +559,8 @@ async fn even_well_signed_tokens_are_read_strictly() {
         ("aud", json!("another")),
         ("aud", json!(5)),
         ("sub", json!(5)),
+        // Another user than that of the session.
+        ("sub", json!("00000000-0000-4000-8000-000000000000")),
         ("sid", json!("x")),
         ("iat", json!(9_999_999_999_u64)),
     ] {

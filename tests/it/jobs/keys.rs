@@ -260,6 +260,10 @@ async fn k3_compromised_replaces_every_key() {
             .iter()
             .all(|k| !before.contains(k["kid"].as_str().unwrap()))
     );
+    let tombstones = "SELECT COUNT(*) FROM signing_keys WHERE state = 'revoked'";
+    assert_eq!(app.db_number(tombstones).await, 2);
+    let with_private_part = format!("{tombstones} AND private_jwe IS NOT NULL");
+    assert_eq!(app.db_number(&with_private_part).await, 0);
 }
 
 #[tokio::test]

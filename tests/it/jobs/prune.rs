@@ -24,6 +24,21 @@ async fn a_session_is_deleted_seven_days_after_its_absolute_end() {
     assert_eq!(app.db_number("SELECT COUNT(*) FROM users").await, 1);
 }
 
+#[tokio::test]
+async fn everything_that_is_over_is_deleted_however_many_pieces_that_takes() {
+    let app = TestApp::start().await;
+    app.db_execute(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
+         INSERT INTO rate_limits (key, level, free_at, expires_at)
+         SELECT 'k' || CAST(i AS TEXT), 1, 0, i FROM n",
+    )
+    .await
+    .unwrap();
+    prune(&app.app).await.unwrap();
+    let left = app.db_number("SELECT COUNT(*) FROM rate_limits").await;
+    assert_eq!(left, 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn thousands_are_deleted_in_batches_by_two_at_once_while_others_refresh() {
     let app = TestApp::with(&[
