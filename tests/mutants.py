@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""Puts the faults of tests/mutants.toml into a scratch copy, one at a time, and runs the fast suite on each.
+"""Puts the faults of tests/mutants.toml into a scratch copy and runs the fast suite on each.
 
     tests/mutants.py                 all of them
     tests/mutants.py ID...           these
     tests/mutants.py --sample 10     as many, drawn by the date
 
-The fast suite is the unit tests and the in-process tests on SQLite. The test that is named as the killer runs first;
-if it passes, the whole suite runs. Each fault gets a line: killed, killed by another test than the one named, or
-survived. The exit status is 1 if one survived, did not compile, or if its killer does not exist or fails without it.
+The fast suite is the unit tests and the in-process tests on SQLite. Faults inside functions share one build, in which an
+environment variable turns one of them on (tests/switches.py), and the test that is named as the killer runs on each.
+A fault elsewhere, and one that its killer did not find, is put in alone and built; if the killer passes, the whole suite
+runs. Each fault gets a line: killed, killed by another test than the one named, or survived. The exit status is 1 if one
+survived, did not compile, or if its killer does not exist or fails without it.
 """
 
 import argparse
@@ -21,6 +23,8 @@ import sys
 import time
 import tomllib
 import xml.etree.ElementTree as ElementTree
+
+from switches import Fault, Switched
 
 ROOT = pathlib.Path(__file__).parents[1]
 TARGET = ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
@@ -60,7 +64,14 @@ def share_dependencies():
                 os.link(path, copy)
 
 
-def run_suite(killers: list[str] | None, seconds: int) -> tuple[int, list[str], str]:
+def environment_of(fault: str | None = None) -> dict[str, str]:
+    """The environment of a build or a run, with this fault on."""
+    environment = {**os.environ, "CARGO_TARGET_DIR": str(BUILT), "CARGO_TERM_COLOR": "never"}
+    environment.pop("USAGE", None)
+    return environment if fault is None else {**environment, "FAULT": fault}
+
+
+def run_suite(killers: list[str] | None, seconds: int, fault: str | None = None) -> tuple[int, list[str], str]:
     """Runs the fast suite, or these tests alone; returns nextest's status, the tests that failed, and the end of the output."""
     reports = WORK / "reports"
     shutil.rmtree(reports, ignore_errors=True)
@@ -73,11 +84,9 @@ def run_suite(killers: list[str] | None, seconds: int) -> tuple[int, list[str], 
         command += ["--test", "it"]
     if killers is not None:
         command += ["-E", " or ".join(f"test(={killer})" for killer in killers)]
-    environment = {**os.environ, "CARGO_TARGET_DIR": str(BUILT), "CARGO_TERM_COLOR": "never"}
-    environment.pop("USAGE", None)
     junit = BUILT / "nextest/unit/junit.xml"
     junit.unlink(missing_ok=True)
-    done = subprocess.run(command, cwd=TREE, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=TREE, env=environment_of(fault), capture_output=True, text=True, check=False)
     failed = []
     if junit.exists():
         failed = [case.get("name") for case in ElementTree.parse(junit).iter("testcase") if case.find("failure") is not None or case.find("error") is not None]
@@ -109,6 +118,29 @@ def examine(mutant: dict) -> tuple[bool, str]:
         file.write_text(text)
 
 
+def fault_of(mutant: dict) -> Fault:
+    """Where the fault lies; a test in tests/it/architecture.rs holds that its text stands there once."""
+    start = (TREE / mutant["file"]).read_text().index(mutant["text"])
+    return Fault(mutant["id"], mutant["file"], start, start + len(mutant["text"]), mutant["replacement"])
+
+
+def find_switched(mutants: list[dict]) -> set[str]:
+    """Turns one fault on after the other; returns those that their killers have found."""
+    found = set()
+    for mutant in mutants:
+        began = time.monotonic()
+        status, _, _ = run_suite([mutant["killer"]], 300, mutant["id"])
+        if status in (TESTS_FAILED, TIME_LIMIT):
+            found.add(mutant["id"])
+            tell(mutant, began, f"killed by {mutant['killer']}" if status == TESTS_FAILED else "killed: the tests did not end")
+    return found
+
+
+def tell(mutant: dict, began: float, how: str):
+    """Prints what came of a fault."""
+    print(f"{mutant['id']:<24} {time.monotonic() - began:5.0f} s  {how}", flush=True)
+
+
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("ids", nargs="*", metavar="ID")
@@ -124,17 +156,29 @@ def main() -> int:
         mutants = random.Random(today).sample(mutants, min(chosen.sample, len(mutants)))
     copy_tree()
     share_dependencies()
-    killers = sorted({m["killer"] for m in mutants})
-    status, failed, output = run_suite(killers, 3_000)
-    if status != PASSED:
-        print(f"without any fault the tests fail (status {status}): {', '.join(failed)}\n{output}")
-        return 1
+    began, switched = time.monotonic(), Switched(TREE, [fault_of(m) for m in mutants])
+    try:
+        # Fewer are built sooner one by one.
+        if together := len(switched.faults()) > 2:
+            if errors := switched.build(["--lib", "--test", "it"], environment_of()):
+                print(f"the faults do not build together:\n{errors[-3_000:]}")
+                return 1
+        status, failed, output = run_suite(sorted({m["killer"] for m in mutants}), 3_000)
+        if status != PASSED:
+            print(f"without any fault the tests fail (status {status}): {', '.join(failed)}\n{output}")
+            return 1
+        shared = {fault.id for fault in switched.faults()} if together else set()
+        print(f"{len(shared)} of {len(mutants)} faults share one build, {time.monotonic() - began:.0f} s", flush=True)
+        killed = find_switched([m for m in mutants if m["id"] in shared])
+    finally:
+        switched.restore()
     missed, lines = 0, []
     for mutant in mutants:
-        began = time.monotonic()
-        found, how = examine(mutant)
+        began, found = time.monotonic(), mutant["id"] in killed
+        if not found:
+            found, how = examine(mutant)
+            tell(mutant, began, how)
         missed += not found
-        print(f"{mutant['id']:<24} {time.monotonic() - began:5.0f} s  {how}", flush=True)
         lines.append(f"mutants\t{mutant['id']}\t{'passed' if found else 'failed'}\n")
     if reports := os.environ.get("REPORTS"):
         pathlib.Path(reports, "mutants.tsv").write_text("".join(lines))
