@@ -28,7 +28,7 @@ const passedOn = [
   ["nothing changed", "NO_FIELDS_TO_UPDATE"],
   ["oneself again without having been another", "NOT_IMPERSONATING"],
   ["the same address", "EMAIL_IS_THE_SAME"],
-  ["users listed by nobody", "UNAUTHORIZED"],
+  ["users listed without a session", "UNAUTHORIZED"],
 ];
 // What ours says of fields that are not valid: the call, the field, and the sentence. Theirs prints its validator's own words.
 const invalid = [
@@ -88,7 +88,7 @@ export const allowed = [
   { call: mints, path: inToken(String.raw`claims\.client_id`), only: (t, o) => t === undefined && o === "<base>", why: "RFC 9068: the client that the token was issued to" },
   { call: mints, path: inToken(String.raw`claims\.auth_time`), only: (t, o) => t === undefined && o === "<time>", why: "OpenID Connect: when the user signed in" },
   { call: mints, path: inToken(String.raw`claims\.(roles|permissions)`), only: (t, o) => t === undefined && Array.isArray(o), why: "what a backend decides by" },
-  { scenario: /^somebody acted as$/, call: mints, path: inToken(String.raw`claims\.act`), only: (t, o) => t === undefined && o.sub === "<id>", why: "RFC 8693: who acts as the user" },
+  { scenario: /^a user acted as$/, call: mints, path: inToken(String.raw`claims\.act`), only: (t, o) => t === undefined && o.sub === "<id>", why: "RFC 8693: who acts as the user" },
 
   // cookies that go
   { call: /stop-impersonating$/, path: /^cookies\.\d$/, only: (t, o) => o === undefined || /Max-Age/.test(o), why: "every cookie of the other session is cleared, dont_remember too (section 17, 8)" },
@@ -106,13 +106,13 @@ export const allowed = [
   { call: /^GET \/(verify-email|delete-user\/callback)$/, path: /^call$/, only: (t, o) => o === t.replace("GET", "POST"), why: "a link opens a page that asks: a scanner that follows links changes nothing" },
   { scenario: /another address/, call: /verify-email$/, path: /^(cookies(\.\d)?|headers\.set-auth-token)$/, only: (_, o) => o === undefined || o === null || o.length === 0, why: "the link of a change of address signs in no visitor (section 17, 11)" },
   { scenario: /^another address$/, path: /^body\.user\.emailVerified$/, only: (t, o) => t === false && o === true, why: "the link was opened in the new mailbox, so that mailbox is proven; 1.7.25 asks for a second link" },
-  { scenario: /^a mailbox proven by nobody who is signed in$|^another address, proven by a visitor$/, call: /verify-email$/, path: /^headers\.location$/, only: (_, o) => /\/reset-password\//.test(o), why: "elsewhere than in the asker's browser the link leads to choosing a new password" },
-  { scenario: /^a mailbox proven by nobody who is signed in$|^another address, proven by a visitor$/, path: /^(body|headers\.set-auth-jwt|cookies(\.\d)?|client\.1\.nothing)$/, only: (_, o) => o === null || o === undefined || o === true || o.length === 0 || /Max-Age=0/.test(o), why: "the same: what was set before the proof has ended" },
+  { scenario: /^a mailbox proven by a visitor who is not signed in$|^another address, proven by a visitor$/, call: /verify-email$/, path: /^headers\.location$/, only: (_, o) => /\/reset-password\//.test(o), why: "elsewhere than in the asker's browser the link leads to choosing a new password" },
+  { scenario: /^a mailbox proven by a visitor who is not signed in$|^another address, proven by a visitor$/, path: /^(body|headers\.set-auth-jwt|cookies(\.\d)?|client\.1\.nothing)$/, only: (_, o) => o === null || o === undefined || o === true || o.length === 0 || /Max-Age=0/.test(o), why: "the same: what was set before the proof has ended" },
   { scenario: /forgotten password/, call: /^POST \/sign-in\/email$/, path: /^body\.user\.emailVerified$/, only: (t, o) => t === false && o === true, why: "a reset proves the mailbox too" },
   { call: /^(GET|POST) \/verify-email$/, path: /^type$/, only: (t, o, _, ours) => t === "application/json" && o === null && ours.status === 303, why: "a redirect has no body, and so no type" },
   { scenario: /^a password changed by who has none$/, path: /^(status|body\.code|client\.\d+\.error\.(code|status))$/, only: (t, o) => [403, "YOU_ARE_NOT_ALLOWED_TO_SET_USERS_PASSWORD"].includes(o), why: "an admin who acts as a user neither changes nor guesses that user's password" },
   { scenario: /ends what was signed in/, path: /^(body|headers\.set-auth-jwt|cookies\.\d|client\.2\.nothing)$/, only: (t, o) => o === null || o === true || o === undefined || /Max-Age=0/.test(o), why: "a new password ends every session" },
-  { scenario: /known address that nobody tells/, path: /^body\.user\.role$/, only: (t, o) => t === null && o === "user", why: "a known address is not told by its role (section 17, 6)" },
+  { scenario: /known address that is not revealed/, path: /^body\.user\.role$/, only: (t, o) => t === null && o === "user", why: "a known address is not told by its role (section 17, 6)" },
   { scenario: /deleted with its password where mails are sent/, call: /delete-user$/, path: /^(body\.message|cookies(\.\d)?)$/, only: (t, o) => o === "User deleted" || /Max-Age=0/.test(o), why: "the password is proof: no link is mailed" },
 
   { call: /^POST \/get-session$/, status: 405, path: /^(status|type|body|body\.[a-z]+|headers\.pragma)$/, only: (t, o, _, ours) => ours.status === 200, why: "reading the session by POST is what the client does where theirs defers its refresh; ours needs no setting for it" },

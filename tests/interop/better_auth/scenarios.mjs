@@ -47,11 +47,11 @@ export const scenarios = {
   "a body that is no JSON": async (s) => s.raw("POST", "/sign-in/email", "{"),
   "a body that is an array": async (s) => s.raw("POST", "/sign-in/email", "[]"),
   "a content type that is not JSON": async (s) => s.raw("POST", "/change-password", "x", { "content-type": "text/plain" }),
-  "an origin that nobody trusts": async (s) => {
+  "an origin that is not trusted": async (s) => {
     const { recorder } = await signedUp(s);
     await s.raw("POST", "/sign-out", "{}", { origin: "https://evil.example" }, recorder);
   },
-  "an origin that nobody trusts, at sign-in": async (s) => s.raw("POST", "/sign-in/email", "{}", { origin: "https://evil.example" }),
+  "an origin that is not trusted, at sign-in": async (s) => s.raw("POST", "/sign-in/email", "{}", { origin: "https://evil.example" }),
   "no origin that could be named, beside a cookie": async (s) => {
     const { recorder } = await signedUp(s);
     await s.raw("POST", "/sign-out", "{}", { origin: "null" }, recorder);
@@ -67,7 +67,7 @@ export const scenarios = {
     const { email } = await signedUp(s);
     s.note(await s.agent().client.signUp.email({ name: "x", email: email.toUpperCase(), password: PASSWORD }));
   },
-  "sign-up with a bad address": signUp({ email: "nobody" }),
+  "sign-up with a bad address": signUp({ email: "unknown" }),
   "sign-up with a short password": signUp({ password: "short" }),
   "sign-up with a long password": signUp({ password: "x".repeat(129) }),
   "sign-up without a password": signUp({ password: undefined }),
@@ -89,8 +89,8 @@ export const scenarios = {
   "sign-in with a wrong password": signIn({ password: "another good password" }),
   "sign-in with a short password": signIn({ password: "x" }),
   "sign-in with a very long password": signIn({ password: "x".repeat(129) }),
-  "sign-in of nobody": signIn((s) => ({ email: s.email("nobody") })),
-  "sign-in with no address": signIn({ email: "nobody" }),
+  "sign-in without an account": signIn((s) => ({ email: s.email("unknown") })),
+  "sign-in with no address": signIn({ email: "unknown" }),
   "sign-in with a number": signIn({ password: 12345678 }),
   "sign-in by a form": async (s) => {
     const { email } = await signedUp(s);
@@ -99,7 +99,7 @@ export const scenarios = {
   },
 
   // sessions
-  "a session of nobody": async (s) => s.note(await s.agent().client.getSession()),
+  "a session without a cookie": async (s) => s.note(await s.agent().client.getSession()),
   "a session": async (s) => s.note(await (await signedUp(s)).client.getSession()),
   "a session by Bearer": async (s) => {
     const { recorder } = await signedUp(s);
@@ -120,13 +120,13 @@ export const scenarios = {
     s.note(await client.signOut());
     s.note(await client.getSession());
   },
-  "sign-out of nobody": async (s) => s.note(await s.agent().client.signOut()),
+  "sign-out without a session": async (s) => s.note(await s.agent().client.signOut()),
   "a list of sessions": async (s) => {
     const { client, email } = await signedUp(s);
     await s.agent().client.signIn.email({ email, password: PASSWORD });
     s.note(await client.listSessions());
   },
-  "a list of sessions of nobody": async (s) => s.note(await s.agent().client.listSessions()),
+  "a list of sessions without a session": async (s) => s.note(await s.agent().client.listSessions()),
   "a session ended from another": async (s) => {
     const { client, email } = await signedUp(s);
     const other = s.agent();
@@ -145,7 +145,7 @@ export const scenarios = {
     s.note(await client.getSession());
   },
   "an unknown session ended": async (s) => s.note(await (await signedUp(s)).client.revokeSession({ token: "unknown" })),
-  "a session ended by nobody": async (s) => s.note(await s.agent().client.revokeSession({ token: "unknown" })),
+  "a session ended without a session": async (s) => s.note(await s.agent().client.revokeSession({ token: "unknown" })),
   "a session ended without a token": async (s) => s.note(await (await signedUp(s)).client.revokeSession({})),
   "all other sessions ended": async (s) => {
     const { client, email } = await signedUp(s);
@@ -175,7 +175,7 @@ export const scenarios = {
   },
   "a password changed with a wrong one": async (s) => s.note(await (await signedUp(s)).client.changePassword({ currentPassword: "x", newPassword: "another good password" })),
   "a password changed to a short one": async (s) => s.note(await (await signedUp(s)).client.changePassword({ currentPassword: PASSWORD, newPassword: "x" })),
-  "a password changed by nobody": async (s) => s.note(await s.agent().client.changePassword({ currentPassword: PASSWORD, newPassword: "another good password" })),
+  "a password changed without a session": async (s) => s.note(await s.agent().client.changePassword({ currentPassword: PASSWORD, newPassword: "another good password" })),
   "a name changed": async (s) => {
     const { client } = await signedUp(s);
     s.note(await client.updateUser({ name: "Another" }));
@@ -193,19 +193,19 @@ export const scenarios = {
   "the password proven": async (s) => s.note(await (await signedUp(s)).client.verifyPassword({ password: PASSWORD })),
   "a wrong password proven": async (s) => s.note(await (await signedUp(s)).client.verifyPassword({ password: "another good password" })),
   "accounts": async (s) => s.note(await (await signedUp(s)).client.listAccounts()),
-  "accounts of nobody": async (s) => s.note(await s.agent().client.listAccounts()),
+  "accounts without a session": async (s) => s.note(await s.agent().client.listAccounts()),
 
   // tokens
   "a token": async (s) => s.note(await (await signedUp(s)).client.token()),
-  "a token of nobody": async (s) => s.note(await s.agent().client.token()),
+  "a token without a session": async (s) => s.note(await s.agent().client.token()),
 
   // admin
-  "users listed by nobody": async (s) => s.note(await s.agent().client.admin.listUsers({ query: {} })),
+  "users listed without a session": async (s) => s.note(await s.agent().client.admin.listUsers({ query: {} })),
   "users listed by a user": async (s) => s.note(await (await signedUp(s)).client.admin.listUsers({ query: {} })),
   "users searched": async (s) => {
     const root = await admin(s);
     s.note(await root.client.admin.listUsers({ query: { searchValue: s.email("root"), searchField: "email", searchOperator: "contains" } }));
-    s.note(await root.client.admin.listUsers({ query: { searchValue: s.email("nobody"), limit: 5, offset: 0 } }));
+    s.note(await root.client.admin.listUsers({ query: { searchValue: s.email("unknown"), limit: 5, offset: 0 } }));
   },
   "users filtered": async (s) => {
     const root = await admin(s);
@@ -213,7 +213,7 @@ export const scenarios = {
   },
   "users searched with a bad operator": async (s) => s.note(await (await admin(s)).client.admin.listUsers({ query: { searchValue: "x", searchOperator: "like" } })),
   "a user looked at": onBob(async (s, root, bob) => s.note(await root.client.admin.getUser({ query: { id: bob.id } }))),
-  "nobody looked at": async (s) => s.note(await (await admin(s)).client.admin.getUser({ query: { id: "nobody" } })),
+  "an unknown user looked at": async (s) => s.note(await (await admin(s)).client.admin.getUser({ query: { id: "unknown" } })),
   "a user made": async (s) => {
     const root = await admin(s);
     s.note(await root.client.admin.createUser({ email: s.email("new"), name: "New", password: PASSWORD, role: "user" }));
@@ -224,12 +224,12 @@ export const scenarios = {
     await root.client.admin.createUser({ email: s.email("new"), name: "New", password: PASSWORD });
     s.note(await root.client.admin.createUser({ email: s.email("new"), name: "New", password: PASSWORD }));
   },
-  "a user made with a bad address": async (s) => s.note(await (await admin(s)).client.admin.createUser({ email: "nobody", name: "x", password: PASSWORD })),
+  "a user made with a bad address": async (s) => s.note(await (await admin(s)).client.admin.createUser({ email: "unknown", name: "x", password: PASSWORD })),
   "a user made by a user": async (s) => s.note(await (await signedUp(s)).client.admin.createUser({ email: s.email("x"), name: "x", password: PASSWORD })),
   "a user changed": onBob(async (s, root, bob) => s.note(await root.client.admin.updateUser({ userId: bob.id, data: { name: "Robert" } }))),
   "a user changed to nothing": onBob(async (s, root, bob) => s.note(await root.client.admin.updateUser({ userId: bob.id, data: {} }))),
   "a user's password changed as a name is": onBob(async (s, root, bob) => s.note(await root.client.admin.updateUser({ userId: bob.id, data: { password: PASSWORD } }))),
-  "nobody changed": async (s) => s.note(await (await admin(s)).client.admin.updateUser({ userId: "nobody", data: { name: "x" } })),
+  "an unknown user changed": async (s) => s.note(await (await admin(s)).client.admin.updateUser({ userId: "unknown", data: { name: "x" } })),
   "a role given": onBob(async (s, root, bob) => s.note(await root.client.admin.setRole({ userId: bob.id, role: "admin" }))),
   "two roles given": onBob(async (s, root, bob) => s.note(await root.client.admin.setRole({ userId: bob.id, role: ["user", "admin"] }))),
   "a role given by a user": async (s) => {
@@ -249,9 +249,9 @@ export const scenarios = {
     const { data } = await root.client.getSession();
     s.note(await root.client.admin.banUser({ userId: data.user.id }));
   },
-  "nobody banned": async (s) => s.note(await (await admin(s)).client.admin.banUser({ userId: "nobody" })),
+  "an unknown user banned": async (s) => s.note(await (await admin(s)).client.admin.banUser({ userId: "unknown" })),
   "sessions of a user": onBob(async (s, root, bob) => s.note(await root.client.admin.listUserSessions({ userId: bob.id }))),
-  "sessions of nobody": async (s) => s.note(await (await admin(s)).client.admin.listUserSessions({ userId: "nobody" })),
+  "sessions of an unknown user": async (s) => s.note(await (await admin(s)).client.admin.listUserSessions({ userId: "unknown" })),
   "a session of a user ended": onBob(async (s, root, bob) => {
     const { data } = await root.client.admin.listUserSessions({ userId: bob.id });
     s.note(await root.client.admin.revokeUserSession({ sessionToken: data.sessions[0].token }));
@@ -280,7 +280,7 @@ export const scenarios = {
   "permissions of an admin": async (s) => s.note(await (await admin(s)).client.admin.hasPermission({ permissions: { user: ["list", "ban"], session: ["revoke"] } })),
   "permissions of a user": async (s) => s.note(await (await signedUp(s)).client.admin.hasPermission({ permissions: { user: ["list"] } })),
   "no permissions asked for": async (s) => s.note(await (await signedUp(s)).client.admin.hasPermission({})),
-  "somebody acted as": onBob(async (s, root, bob) => {
+  "a user acted as": onBob(async (s, root, bob) => {
     s.note(await root.client.admin.impersonateUser({ userId: bob.id }));
     s.note(await root.client.getSession());
     s.note(await root.client.admin.stopImpersonating());
@@ -291,7 +291,7 @@ export const scenarios = {
     const { data } = await root.client.getSession();
     s.note(await root.client.admin.impersonateUser({ userId: data.user.id }));
   },
-  "nobody acted as": async (s) => s.note(await (await admin(s)).client.admin.impersonateUser({ userId: "nobody" })),
+  "an unknown user acted as": async (s) => s.note(await (await admin(s)).client.admin.impersonateUser({ userId: "unknown" })),
   "oneself again without having been another": async (s) => s.note(await (await signedUp(s)).client.admin.stopImpersonating()),
 };
 
@@ -305,7 +305,7 @@ async function proven(s, name = "ana") {
 
 const verifyEmail = (s, agent, query) => agent.recorder.fetch(`${s.base}/api/auth/verify-email?${new URLSearchParams(query)}`);
 
-/** Somebody who has forgotten the password, with the token of the link. */
+/** A user who has forgotten the password, with the token of the link. */
 async function forgetful(s) {
   const user = await signedUp(s);
   const { client, recorder } = s.agent();
@@ -326,7 +326,7 @@ export const mail = {
     s.note(await user.client.getSession());
     await s.agree(user, link);
   },
-  "a mailbox proven by nobody who is signed in": async (s) => {
+  "a mailbox proven by a visitor who is not signed in": async (s) => {
     const user = await signedUp(s);
     const other = s.agent();
     s.note(await other.client.sendVerificationEmail({ email: user.email }));
@@ -339,8 +339,8 @@ export const mail = {
     await verifyEmail(s, s.agent(), { token: "nonsense", callbackURL: "/done?x=1" });
   },
   "a link that leads elsewhere": async (s) => verifyEmail(s, s.agent(), { token: "nonsense", callbackURL: "https://evil.example/" }),
-  "a mailbox of nobody": async (s) => s.note(await s.agent().client.sendVerificationEmail({ email: s.email("nobody") })),
-  "a mailbox of somebody else": async (s) => {
+  "a mailbox without an account": async (s) => s.note(await s.agent().client.sendVerificationEmail({ email: s.email("unknown") })),
+  "a mailbox of another user": async (s) => {
     const [user, other] = [await signedUp(s), await signedUp(s, "bob")];
     s.note(await user.client.sendVerificationEmail({ email: other.email }));
   },
@@ -348,7 +348,7 @@ export const mail = {
     const user = await proven(s);
     s.note(await user.client.sendVerificationEmail({ email: user.email }));
   },
-  "a mailbox that is none": async (s) => s.note(await s.agent().client.sendVerificationEmail({ email: "nobody" })),
+  "a mailbox that is none": async (s) => s.note(await s.agent().client.sendVerificationEmail({ email: "unknown" })),
 
   "a forgotten password": async (s) => {
     const { client, recorder, email, link, token } = await forgetful(s);
@@ -374,9 +374,9 @@ export const mail = {
     s.note(await client.resetPassword({ newPassword: "x".repeat(129), token }));
     s.note(await client.resetPassword({ newPassword: NEW, token }));
   },
-  "a forgotten password of nobody": async (s) => s.note(await s.agent().client.requestPasswordReset({ email: s.email("nobody"), redirectTo: "/reset" })),
-  "a forgotten password that leads elsewhere": async (s) => s.note(await s.agent().client.requestPasswordReset({ email: s.email("nobody"), redirectTo: "https://evil.example/" })),
-  "a forgotten password with no address": async (s) => s.note(await s.agent().client.requestPasswordReset({ email: "nobody" })),
+  "a forgotten password without an account": async (s) => s.note(await s.agent().client.requestPasswordReset({ email: s.email("unknown"), redirectTo: "/reset" })),
+  "a forgotten password that leads elsewhere": async (s) => s.note(await s.agent().client.requestPasswordReset({ email: s.email("unknown"), redirectTo: "https://evil.example/" })),
+  "a forgotten password with no address": async (s) => s.note(await s.agent().client.requestPasswordReset({ email: "unknown" })),
   "a new password by nonsense": async (s) => {
     s.note(await s.agent().client.resetPassword({ newPassword: NEW, token: "nonsense" }));
     s.note(await s.agent().client.resetPassword({ newPassword: NEW }));
@@ -419,9 +419,9 @@ export const mail = {
     const [user, other] = [await signedUp(s), await signedUp(s, "bob")];
     s.note(await user.client.changeEmail({ newEmail: other.email }));
   },
-  "another address that is none": async (s) => s.note(await (await signedUp(s)).client.changeEmail({ newEmail: "nobody" })),
+  "another address that is none": async (s) => s.note(await (await signedUp(s)).client.changeEmail({ newEmail: "unknown" })),
   "another address that leads elsewhere": async (s) => s.note(await (await signedUp(s)).client.changeEmail({ newEmail: s.email("new"), callbackURL: "https://evil.example/" })),
-  "another address of nobody": async (s) => s.note(await s.agent().client.changeEmail({ newEmail: s.email("new") })),
+  "another address without a session": async (s) => s.note(await s.agent().client.changeEmail({ newEmail: s.email("new") })),
 
   "an account not deleted with a wrong password": async (s) => s.note(await (await signedUp(s)).client.deleteUser({ password: NEW })),
   "an account deleted by its mail": async (s) => {
@@ -437,7 +437,7 @@ export const mail = {
     s.note(await user.client.deleteUser({ token }));
     s.note(await user.client.getSession());
   },
-  "an account not deleted by somebody else's mail": async (s) => {
+  "an account not deleted by another user's mail": async (s) => {
     const [user, other] = [await signedUp(s), await signedUp(s, "bob")];
     s.note(await user.client.deleteUser({}));
     const token = new URL(await s.link(user.email)).searchParams.get("token");
@@ -448,7 +448,7 @@ export const mail = {
     s.note(await (await signedUp(s)).client.deleteUser({ token: "nonsense" }));
     await s.agent().recorder.fetch(`${s.base}/api/auth/delete-user/callback?token=nonsense`);
   },
-  "an account of nobody deleted": async (s) => s.note(await s.agent().client.deleteUser({ password: PASSWORD })),
+  "an account deleted without a session": async (s) => s.note(await s.agent().client.deleteUser({ password: PASSWORD })),
 };
 
 /** Where who signs up proves the mailbox first. */
@@ -461,7 +461,7 @@ export const verifying = {
     await s.agree({ recorder }, await s.link(email));
     s.note(await client.signIn.email({ email, password: PASSWORD }));
   },
-  "a sign-up with a known address that nobody tells": async (s) => {
+  "a sign-up with a known address that is not revealed": async (s) => {
     const { email } = await signedUp(s);
     s.note(await s.agent().client.signUp.email({ name: "Ana", email, password: NEW }));
     s.note(await s.agent().client.signIn.email({ email, password: NEW }));
@@ -496,7 +496,7 @@ export const bare = {
   },
 };
 
-/** Where nobody signs up. */
+/** A server with sign-up turned off. */
 export const closed = {
   "sign-up where it is closed": async (s) => s.note(await s.agent().client.signUp.email({ name: "Ana", email: s.email("ana"), password: PASSWORD })),
 };
@@ -544,17 +544,17 @@ const forbidden = Object.fromEntries(
   ]),
 );
 
-const ofNobody = Object.fromEntries(
+const ofUnknown = Object.fromEntries(
   Object.entries({ setRole: { role: "user" }, unbanUser: {}, removeUser: {}, setUserPassword: { newPassword: NEW } }).map(([call, form]) => [
-    `${call} of nobody`,
-    async (s) => s.note(await (await admin(s)).client.admin[call]({ userId: "nobody", ...form })),
+    `${call} of an unknown user`,
+    async (s) => s.note(await (await admin(s)).client.admin[call]({ userId: "unknown", ...form })),
   ]),
 );
 
 /** What is refused, call by call. */
 export const refusals = {
   ...forbidden,
-  ...ofNobody,
+  ...ofUnknown,
   "the keys": async (s) => s.note(await s.agent().client.jwks()),
   "the session by POST": async (s) => s.raw("POST", "/get-session", "{}"),
   "an address given twice by an admin": onBob(async (s, root, bob) => s.note(await root.client.admin.updateUser({ userId: bob.id, data: { email: root.email } }))),
