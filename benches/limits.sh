@@ -8,8 +8,8 @@ source examples/replicas/postgres.sh
 command -v wrk >/dev/null || need wrk
 need postgresql
 trap pg_stop EXIT
+# The tests run the set-up alone, on a small Postgres, so that a change elsewhere cannot break it unseen.
+if [ -n "${SET_UP_ONLY:-}" ]; then pg_start; exit 0; fi
 pg_start shared_buffers=6GB max_wal_size=32GB checkpoint_timeout=1h
-# The tests run the set-up alone, so that a change elsewhere cannot break it unseen.
-if [ -n "${SET_UP_ONLY:-}" ]; then exit 0; fi
 cargo build --release --bin countersign
 cargo bench --bench limits -- --postgres "$PG_URL" "$@"
