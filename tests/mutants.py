@@ -84,7 +84,8 @@ def run_suite(killers: list[str] | None, seconds: int, fault: str | None = None)
         command += ["--test", "it"]
     if killers is not None:
         command += ["-E", " or ".join(f"test(={killer})" for killer in killers)]
-    junit = BUILT / "nextest/unit/junit.xml"
+    # nextest keeps its reports below the workspace, whatever the target directory is.
+    junit = TREE / "target/nextest/unit/junit.xml"
     junit.unlink(missing_ok=True)
     done = subprocess.run(command, cwd=TREE, env=environment_of(fault), capture_output=True, text=True, check=False)
     failed = []
