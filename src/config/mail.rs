@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
@@ -135,6 +136,14 @@ fn check_smtp(url: &str, allow_insecure: bool) -> Result<(), String> {
         );
     }
     let url = Url::parse(url).map_err(|_| FORM.to_owned())?;
+    let decodes = |text: &str| percent_decode_str(text).decode_utf8().is_ok();
+    if !decodes(url.username()) || !url.password().is_none_or(decodes) {
+        return Err("the user or the password is not UTF-8 once it is percent-decoded".to_owned());
+    }
+    // A path is the rest of a URL that was written in another form than its writer meant.
+    if !matches!(url.path(), "" | "/") {
+        return Err(FORM.to_owned());
+    }
     let tls = url
         .query_pairs()
         .find(|(name, _)| name == "tls")
@@ -260,7 +269,25 @@ mod tests {
                 );
             }
         }
+        for (bad, problem) in [
+            ("smtps://user:p%80ss@mail.example.com", "not UTF-8"),
+            ("smtps://us%FFer:pass@mail.example.com", "not UTF-8"),
+            (
+                "smtps://user:p%80ss@smtp://mail.example.com:465",
+                "not UTF-8",
+            ),
+            (
+                "smtps://user:pass@smtp://mail.example.com:465",
+                "write smtps://",
+            ),
+            ("smtps://user:pass@mail.example.com/inbox", "write smtps://"),
+        ] {
+            let refused = check_smtp(bad, false).unwrap_err();
+            assert!(refused.contains(problem), "{bad}: {refused}");
+        }
         for good in [
+            "smtps://mail.example.com/",
+            "smtps://user:p%C3%A4ss@mail.example.com",
             "smtps://user:p%40ss%2F%23%3F%25@mail.example.com",
             "smtps://a%40example.com:x:y@mail.example.com:465",
             "smtps://mail.example.com",

@@ -12,22 +12,20 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use crate::fleet::Fleet;
-use crate::server::{form, post};
+use crate::server::{form, post, post_until_served};
 
 pub const STRICT: [&str; 2] = ["sessions.refresh_grace=0s", "sessions.refresh_cooldown=0s"];
 
 pub async fn signed_up(fleet: &Fleet, http: &Client) -> String {
-    let (status, body) = post(http, &fleet.url("/api/auth/sign-up/email"), &form("ana"))
-        .await
-        .unwrap();
+    let (status, body) =
+        post_until_served(http, &fleet.url("/api/auth/sign-up/email"), &form("ana")).await;
     assert_eq!(status, 200, "{body}");
     token(&body)
 }
 
 pub async fn sign_in(fleet: &Fleet, http: &Client) -> Value {
-    let (status, body) = post(http, &fleet.url("/api/auth/sign-in/email"), &form("ana"))
-        .await
-        .unwrap();
+    let (status, body) =
+        post_until_served(http, &fleet.url("/api/auth/sign-in/email"), &form("ana")).await;
     assert_eq!(status, 200, "{body}");
     body
 }

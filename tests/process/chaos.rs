@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::calls::parts;
 use crate::fleet::Fleet;
-use crate::server::{form, post};
+use crate::server::{form, post, post_until_served};
 
 const CLIENTS: usize = 300;
 const MANY_TABS: usize = 30;
@@ -241,9 +241,8 @@ async fn chaos_signs_no_user_out_and_misses_no_thief() {
     let fleet = tokio::task::block_in_place(|| Fleet::start(&windows));
     let http = reqwest::Client::new();
     assert_eq!(
-        post(&http, &fleet.url("/api/auth/sign-up/email"), &form("ana"))
+        post_until_served(&http, &fleet.url("/api/auth/sign-up/email"), &form("ana"))
             .await
-            .unwrap()
             .0,
         200
     );
@@ -256,9 +255,8 @@ async fn chaos_signs_no_user_out_and_misses_no_thief() {
     let (seen, verifier) = (Arc::<Seen>::default(), Arc::new(verifier));
     let (mut jars, mut tabs) = (Vec::new(), Vec::new());
     for n in 0..CLIENTS {
-        let (status, body) = post(&http, &fleet.url("/api/auth/sign-in/email"), &form("ana"))
-            .await
-            .unwrap();
+        let (status, body) =
+            post_until_served(&http, &fleet.url("/api/auth/sign-in/email"), &form("ana")).await;
         assert_eq!(status, 200, "{body}");
         let first = body["refreshToken"].as_str().unwrap().to_owned();
         let jar = Arc::new(Jar {
@@ -309,13 +307,12 @@ async fn chaos_signs_no_user_out_and_misses_no_thief() {
     let mut still = 0;
     for jar in &jars {
         let token = jar.token.lock().unwrap().clone();
-        let (status, body) = post(
+        let (status, body) = post_until_served(
             &http,
             &fleet.url("/api/auth/refresh"),
             &json!({ "refreshToken": token }),
         )
-        .await
-        .unwrap();
+        .await;
         assert_eq!(status, 200, "{body}");
         still += 1;
     }

@@ -235,22 +235,37 @@ pub async fn post(client: &reqwest::Client, url: &str, body: &Value) -> Option<(
     Some((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
 }
 
+/// Posts as a patient client does: a 503 asks it to try again, and a loaded machine may give one. For
+/// the set-up of a test, which is not about load; a minute is the limit.
+pub async fn post_until_served(client: &reqwest::Client, url: &str, body: &Value) -> (u16, Value) {
+    let started = Instant::now();
+    loop {
+        let answer = post(client, url, body).await;
+        match answer {
+            Some((status, body)) if status != 503 => return (status, body),
+            refused => assert!(
+                started.elapsed() < Duration::from_secs(60),
+                "{url}: {refused:?}"
+            ),
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
 pub fn form(name: &str) -> Value {
     json!({ "name": name, "email": format!("{name}@example.com"), "password": "a good long password", "tokenDelivery": "body" })
 }
 
 pub async fn sign_up(client: &reqwest::Client, server: &Server, name: &str) -> Value {
-    let (status, body) = post(client, &server.url("/api/auth/sign-up/email"), &form(name))
-        .await
-        .unwrap();
+    let (status, body) =
+        post_until_served(client, &server.url("/api/auth/sign-up/email"), &form(name)).await;
     assert_eq!(status, 200, "{body}");
     body
 }
 
 pub async fn sign_in(client: &reqwest::Client, server: &Server, name: &str) -> Value {
-    let (status, body) = post(client, &server.url("/api/auth/sign-in/email"), &form(name))
-        .await
-        .unwrap();
+    let (status, body) =
+        post_until_served(client, &server.url("/api/auth/sign-in/email"), &form(name)).await;
     assert_eq!(status, 200, "{body}");
     body
 }

@@ -34,7 +34,7 @@ impl<'a> Background<'a> {
     /// Starts work that deletes the oldest rows. Postgres keeps the index entries of deleted rows
     /// until a vacuum, and every piece reads those of the pieces before it, so pieces are fewer and
     /// larger there. On SQLite a deleted row touches a page of each index of its table, about as many
-    /// pages as five marked rows, and so the pieces are a fifth of the size.
+    /// pages as several marked rows, and so the pieces are half of the size.
     pub fn deleting(app: &'a App) -> Self {
         let rows = if app.db.is_shared() { 500 } else { 10 };
         Self::with_pace(app, Pace::of(rows))
