@@ -3,6 +3,9 @@
 # wall time. Prints the executions, crashes and reached counters of each target.
 #
 #     tests/fuzz.sh [SECONDS [TARGET...]]
+#
+# FUZZ_SEED chooses the inputs: a fixed number unless it is set, so that a run on the same commit repeats
+# the last one. 0 draws another one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-120}
@@ -32,7 +35,7 @@ one() {
   mkdir -p "${inputs[@]}" "$work/artifacts/$target"
   [ ! -d "fuzz/seeds/$target" ] || inputs+=("fuzz/seeds/$target")
   FUZZ_TWINS=$work/twins/$target "$binaries/$target" "${inputs[@]}" \
-    -dict="fuzz/dictionaries/$target.dict" -max_total_time="$each" -max_len=2048 -timeout=60 -rss_limit_mb=1024 \
+    -dict="fuzz/dictionaries/$target.dict" -seed="${FUZZ_SEED:-2026}" -max_total_time="$each" -max_len=2048 -timeout=60 -rss_limit_mb=1024 \
     -artifact_prefix="$work/artifacts/$target/" >"$work/$target.log" 2>&1
 }
 export -f one
