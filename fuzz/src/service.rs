@@ -18,7 +18,7 @@ use countersign::flows::ops::dev::Dev;
 use countersign::flows::permit::Permitted;
 use countersign::http::router;
 use countersign::mail::Received;
-use countersign::model::audit::event::Peer;
+use countersign::model::audit::event::Requester;
 use countersign::random::SeededRandom;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -186,9 +186,9 @@ impl Service {
         let admin = self.sign_up();
         let id = admin.id.parse().expect("an id");
         let role = "admin".to_owned();
-        let (proof, peer) = (Permitted::as_operator(), Peer::default());
+        let (proof, requester) = (Permitted::as_operator(), Requester::default());
         self.runtime
-            .block_on(set_role(&self.app, proof, id, role, &peer))
+            .block_on(set_role(&self.app, proof, id, role, &requester))
             .expect("a role");
         *self.admin.lock().unwrap_or_else(PoisonError::into_inner) = admin;
     }

@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::clock::SystemClock;
 use crate::config::{Config, Database};
 use crate::flows::key::bootstrap;
-use crate::model::audit::event::Peer;
+use crate::model::audit::event::Requester;
 use crate::random::OsRandom;
 
 use super::Result;
@@ -40,19 +40,19 @@ pub(super) async fn start(config: Config) -> Result<App> {
     .await?)
 }
 
-/// Returns the operator as the peer for the audit trail.
+/// Returns the operator as the requester for the audit trail.
 #[expect(
     clippy::disallowed_methods,
     reason = "the operator's name is in the environment"
 )]
-pub(super) fn operator() -> Peer {
+pub(super) fn operator() -> Requester {
     let name = std::env::var("USER")
         .ok()
         .filter(|n| !n.is_empty())
         .unwrap_or_else(|| "unknown".into());
     let plain: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-    Peer {
+    Requester {
         actor: format!("cli:{plain}"),
-        ..Peer::default()
+        ..Requester::default()
     }
 }

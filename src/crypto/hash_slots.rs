@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::model::audit::event::Peer;
+use crate::model::audit::event::Requester;
 use crate::model::limit::network;
 use crate::model::limit::share::Load;
 
@@ -23,11 +23,15 @@ impl HashSlots {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a slot for a request of this peer if the load admits one. Fills in `taken` and `held`
+    /// Takes a slot for a request of this requester if the load admits one. Fills in `taken` and `held`
     /// of the load. A client counts with its whole network, because it can choose any address in
     /// it.
-    pub(in crate::crypto) fn take(self: &Arc<Self>, peer: &Peer, load: Load) -> Option<HashSlot> {
-        let network = network::widest_network(&peer.ip_address);
+    pub(in crate::crypto) fn take(
+        self: &Arc<Self>,
+        requester: &Requester,
+        load: Load,
+    ) -> Option<HashSlot> {
+        let network = network::widest_network(&requester.ip_address);
         let mut taken = self.taken();
         let held = taken.by_network.get(&network).copied().unwrap_or_default();
         if !(Load {
@@ -88,9 +92,9 @@ mod tests {
         };
         let take = |address: &str| {
             slots.take(
-                &Peer {
+                &Requester {
                     ip_address: address.into(),
-                    ..Peer::default()
+                    ..Requester::default()
                 },
                 load,
             )

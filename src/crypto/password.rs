@@ -16,7 +16,7 @@ use tracing::Instrument;
 pub use crate::crypto::hash_slots::HashSlot;
 use crate::crypto::hash_slots::HashSlots;
 use crate::model::account::password::Password;
-use crate::model::audit::event::Peer;
+use crate::model::audit::event::Requester;
 use crate::model::limit::share::Load;
 use crate::random::{self, Random};
 
@@ -75,9 +75,9 @@ impl Hasher {
         })
     }
 
-    /// Returns the PHC string of a password, for a request of this peer.
-    pub async fn hash(&self, peer: &Peer, password: Password) -> Result<String, Error> {
-        self.hash_in(self.reserve(peer)?, password).await
+    /// Returns the PHC string of a password, for a request of this requester.
+    pub async fn hash(&self, requester: &Requester, password: Password) -> Result<String, Error> {
+        self.hash_in(self.reserve(requester)?, password).await
     }
 
     /// Hashes as [`Self::hash`] does, in a slot that was taken before.
@@ -96,11 +96,12 @@ impl Hasher {
     /// Compares with a stored hash. Without one, does the same work and returns `Wrong`.
     pub async fn verify(
         &self,
-        peer: &Peer,
+        requester: &Requester,
         password: Password,
         stored: Option<String>,
     ) -> Result<Verdict, Error> {
-        self.verify_in(self.reserve(peer)?, password, stored).await
+        self.verify_in(self.reserve(requester)?, password, stored)
+            .await
     }
 
     /// Compares as [`Self::verify`] does, in a slot that was taken before.
@@ -118,12 +119,12 @@ impl Hasher {
             .await
     }
 
-    /// Takes a slot for a request of this peer, before any work is done for it.
+    /// Takes a slot for a request of this requester, before any work is done for it.
     ///
     /// # Errors
-    /// [`Error::Busy`] if none is free, if its turn would come too late, or if the peer's network
+    /// [`Error::Busy`] if none is free, if its turn would come too late, or if the requester's network
     /// holds its share of the slots.
-    pub fn reserve(&self, peer: &Peer) -> Result<HashSlot, Error> {
+    pub fn reserve(&self, requester: &Requester) -> Result<HashSlot, Error> {
         let usual = Duration::from_nanos(self.usual.load(Ordering::Relaxed));
         let load = Load {
             slots: self.depth,
@@ -133,7 +134,7 @@ impl Hasher {
             taken: 0,
             held: 0,
         };
-        self.slots.take(peer, load).ok_or(Error::Busy)
+        self.slots.take(requester, load).ok_or(Error::Busy)
     }
 
     /// Returns whether every thread is busy and more requests are queued, so that another result
@@ -234,11 +235,11 @@ mod tests {
         Hasher::start(cost, 1, depth, Arc::new(SeededRandom::new(1))).unwrap()
     }
 
-    /// Returns one of many peers, each of another network.
-    fn peer(n: u32) -> Peer {
-        Peer {
+    /// Returns one of many requesters, each of another network.
+    fn requester(n: u32) -> Requester {
+        Requester {
             ip_address: std::net::Ipv4Addr::from_bits(0xc633_6400 + n).to_string(),
-            ..Peer::default()
+            ..Requester::default()
         }
     }
 
@@ -248,7 +249,7 @@ mod tests {
 
     #[tokio::test]
     async fn verifies_what_it_hashed_and_says_what_is_outdated() {
-        let one = peer(0);
+        let one = requester(0);
         let weak = hasher(CHEAP, 8);
         let stored = weak.hash(&one, password("correct horse")).await.unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=64,t=1,p=1$"));
@@ -288,7 +289,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stored_hash_cannot_cost_the_machine() {
-        let one = peer(0);
+        let one = requester(0);
         let hasher = hasher(CHEAP, 8);
         let bomb = "$argon2id$v=19$m=4194304,t=3,p=1$c2FsdHNhbHRzYWx0c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
         for stored in [
@@ -309,7 +310,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_would_wait_for_too_long_is_refused_however_long_the_queue_may_be() {
-        let one = peer(0);
+        let one = requester(0);
         let hasher = hasher(
             Cost {
                 memory: 19_456,
@@ -322,10 +323,10 @@ mod tests {
         // As on a machine on which a hash takes a quarter of a second: eight wait for two seconds,
         // a ninth for longer.
         hasher.usual.store(250_000_000, Ordering::Relaxed);
-        let peers: Vec<Peer> = (0..20).map(peer).collect();
-        let mut tries: Vec<_> = peers
+        let requesters: Vec<Requester> = (0..20).map(requester).collect();
+        let mut tries: Vec<_> = requesters
             .iter()
-            .map(|peer| Box::pin(hasher.hash(peer, password("correct horse"))))
+            .map(|requester| Box::pin(hasher.hash(requester, password("correct horse"))))
             .collect();
         let mut refused = 0;
         for attempt in &mut tries {
@@ -347,10 +348,10 @@ mod tests {
             },
             1,
         );
-        let peers: Vec<Peer> = (0..8).map(peer).collect();
-        let mut tries: Vec<_> = peers
+        let requesters: Vec<Requester> = (0..8).map(requester).collect();
+        let mut tries: Vec<_> = requesters
             .iter()
-            .map(|peer| Box::pin(hasher.hash(peer, password("correct horse"))))
+            .map(|requester| Box::pin(hasher.hash(requester, password("correct horse"))))
             .collect();
         let mut refused = 0;
         for attempt in &mut tries {
@@ -388,7 +389,7 @@ mod tests {
         assert!(!hasher.is_saturated() && hasher.queued() == 0);
         let (begun, begins) = std::sync::mpsc::channel();
         let (release, released) = std::sync::mpsc::channel::<()>();
-        let blocks = hasher.run(hasher.reserve(&peer(0)).unwrap(), move |_| {
+        let blocks = hasher.run(hasher.reserve(&requester(0)).unwrap(), move |_| {
             begun.send(()).unwrap();
             released.recv().unwrap_err();
             Ok(())
@@ -401,7 +402,7 @@ mod tests {
             "the one that is worked on has left the queue"
         );
         let two = [1, 2].map(|n| {
-            let slot = hasher.reserve(&peer(n)).unwrap();
+            let slot = hasher.reserve(&requester(n)).unwrap();
             Box::pin(hasher.hash_in(slot, password("correct horse")))
         });
         let [mut one, mut other] = two;

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::app::App;
-use crate::model::audit::event::{Kind, Peer};
+use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::time::{Timestamp, millis};
 use crate::model::kernel::trusted_clock;
 use crate::model::kernel::trusted_clock::{ConfirmedNow, Doubt, Evidence, MAX_GAP};
@@ -74,7 +74,7 @@ pub async fn confirm(app: &App) -> Result<Option<ConfirmedNow>> {
         .is_none_or(|last| last + NOTE_EVERY <= found.now)
     {
         let note = tx!(tx => Ok(store::engine::clock::note(tx.conn, confirmed).await?));
-        app.transaction_with(WriteOptions::UNSYNCED, &Peer::named("process"), note)
+        app.transaction_with(WriteOptions::UNSYNCED, &Requester::named("process"), note)
             .await?;
     }
     Ok(Some(confirmed))
@@ -145,7 +145,7 @@ fn refuse_beyond(app: &App, most_ms: i64) -> Result<()> {
 pub async fn confirm_by_operator(
     app: &App,
     _: Permitted<'_, to::ConfirmClock>,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<std::result::Result<Timestamp, Doubt>> {
     let found = look(app).await?;
     if matches!(found.outcome, Err(Doubt::Database(_))) {
@@ -154,7 +154,7 @@ pub async fn confirm_by_operator(
     let before = found.evidence.last_confirmed.map(|last| last.to_string());
     let said = found.now;
     app.transaction(
-        peer,
+        requester,
         tx!(tx => {
             store::engine::clock::set(tx.conn, said).await?;
             let what = detail([

@@ -53,7 +53,7 @@ fn invalid_request(description: &'static str) -> Response {
 
 pub(super) async fn token(
     State(app): State<Arc<App>>,
-    Client(peer): Client,
+    Client(requester): Client,
     request: Request,
 ) -> Response {
     let form = match form(request).await {
@@ -76,11 +76,11 @@ pub(super) async fn token(
     let Some(token) = form.get("refresh_token") else {
         return invalid_request("refresh_token is required");
     };
-    let renewed = match refresh::refresh(&app, token, Delivery::Body, Purpose::Refresh, &peer).await
-    {
-        Ok(renewed) => renewed,
-        Err(error) => return refuse(error),
-    };
+    let renewed =
+        match refresh::refresh(&app, token, Delivery::Body, Purpose::Refresh, &requester).await {
+            Ok(renewed) => renewed,
+            Err(error) => return refuse(error),
+        };
     let mut answer = json!({ "access_token": renewed.access.token, "token_type": "Bearer", "expires_in": renewed.access.expires_in });
     // The absolute end does not reveal when the session was used. The idle timeout does, so it is
     // only sent with a new token.
@@ -101,7 +101,7 @@ pub(super) async fn token(
 /// Answers 200 to every well-formed request: an unknown token counts as revoked.
 pub(super) async fn revoke(
     State(app): State<Arc<App>>,
-    Client(peer): Client,
+    Client(requester): Client,
     request: Request,
 ) -> Response {
     let form = match form(request).await {
@@ -111,7 +111,7 @@ pub(super) async fn revoke(
     let Some(token) = form.get("token") else {
         return invalid_request("token is required");
     };
-    match sign_out::revoke_token(&app, token, &peer).await {
+    match sign_out::revoke_token(&app, token, &requester).await {
         Ok(()) => StatusCode::OK.into_response(),
         Err(error) => refuse(error),
     }

@@ -25,12 +25,12 @@ const EVERY_ORIGIN: HeaderValue = HeaderValue::from_static("*");
 
 pub(super) async fn jwks(
     State(app): State<Arc<App>>,
-    Client(peer): Client,
+    Client(requester): Client,
     request: HeaderMap,
 ) -> Response {
     app.metrics.verifiers.fetched(
-        &client::network(&peer.ip_address),
-        &peer.user_agent,
+        &client::network(&requester.ip_address),
+        &requester.user_agent,
         app.now(),
     );
     let ring = match inspect_keys::loaded(&app) {

@@ -12,7 +12,7 @@ use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 use crate::model::account::action::{Action, Field};
 use crate::model::account::user::User;
-use crate::model::audit::event::Peer;
+use crate::model::audit::event::Requester;
 use crate::model::kernel::id::UserId;
 
 pub use crate::store::account::user_changes::{Ban, Changes};
@@ -50,7 +50,7 @@ pub async fn update(
     permitted: Permitted<'_, to::UpdateUser>,
     id: UserId,
     mut changes: Changes,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<User> {
     if changes.is_empty() {
         return Err(Error::NoDataToUpdate);
@@ -74,7 +74,7 @@ pub async fn update(
         // The new mailbox is not verified, unless the request says that it is.
         changes.email_verified.get_or_insert(false);
     }
-    carry_out(app, &on, changes, peer).await
+    carry_out(app, &on, changes, requester).await
 }
 
 /// Replaces the roles of a user.
@@ -83,7 +83,7 @@ pub async fn set_role(
     permitted: Permitted<'_, to::SetRole>,
     id: UserId,
     role: String,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<User> {
     let on = permitted.on_user(app, id).await?;
     require_role_change(app, on.caller(), on.target(), &role)?;
@@ -94,7 +94,7 @@ pub async fn set_role(
             role: Some(role),
             ..Changes::default()
         },
-        peer,
+        requester,
     )
     .await
 }
@@ -117,7 +117,7 @@ pub async fn ban(
     id: UserId,
     reason: Option<String>,
     expires_in: Option<Duration>,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<User> {
     let target = find_user::by_id(app, id).await?;
     if permitted.caller().names(&target) {
@@ -138,7 +138,7 @@ pub async fn ban(
             ban: Some(ban),
             ..Changes::default()
         },
-        peer,
+        requester,
     )
     .await
 }
@@ -148,7 +148,7 @@ pub async fn unban(
     app: &App,
     permitted: Permitted<'_, to::BanUser>,
     id: UserId,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<User> {
     let on = permitted.on_user(app, id).await?;
     carry_out(
@@ -158,7 +158,7 @@ pub async fn unban(
             ban: Some(Ban::Lifted),
             ..Changes::default()
         },
-        peer,
+        requester,
     )
     .await
 }
@@ -168,7 +168,7 @@ pub async fn remove(
     app: &App,
     permitted: Permitted<'_, to::DeleteUser>,
     id: UserId,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<()> {
     let target = find_user::by_id(app, id).await?;
     if permitted.caller().names(&target) {
@@ -176,7 +176,7 @@ pub async fn remove(
     }
     let id = permitted.on(app, target)?.target().id;
     app.transaction(
-        peer,
+        requester,
         tx!(tx => {
             store::account::user_changes::lock_account(tx.conn, id).await?;
             keep_an_admin(tx, id).await?;
@@ -190,9 +190,9 @@ async fn carry_out<A: Grantable>(
     app: &App,
     on: &PermittedOn<'_, A>,
     changes: Changes,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<User> {
     let (id, spared) = (on.target().id, on.caller().session());
-    app.transaction(peer, tx!(tx => change(tx, id, &changes, spared).await))
+    app.transaction(requester, tx!(tx => change(tx, id, &changes, spared).await))
         .await
 }

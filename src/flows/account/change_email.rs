@@ -9,7 +9,7 @@ use serde_json::Map;
 use crate::app::App;
 use crate::model::account::email::Email;
 use crate::model::account::user::User;
-use crate::model::audit::event::{Kind, Peer};
+use crate::model::audit::event::{Kind, Requester};
 use crate::model::mail::{Purpose, Template};
 use crate::model::session::session::RevokedReason;
 use crate::store;
@@ -36,7 +36,7 @@ pub async fn request(
     who: OwnAccount<'_, to::SetEmail>,
     new: Email,
     callback: Option<String>,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<()> {
     if !app.config.mail.sends() {
         return Err(Error::ChangeEmailDisabled);
@@ -44,7 +44,7 @@ pub async fn request(
     if !app.config.sign_up.domains.admit(&new) {
         return Err(Error::EmailDomainNotAllowed);
     }
-    RateLimitCheck::own_mail(app, Purpose::VerifyChange, who.user.id, peer)
+    RateLimitCheck::own_mail(app, Purpose::VerifyChange, who.user.id, requester)
         .consume(app)
         .await?;
     let is_fresh = app.now().since(who.session.auth_time) < FRESH;
@@ -54,7 +54,7 @@ pub async fn request(
         session: Some(who.session.id),
     };
     app.transaction(
-        peer,
+        requester,
         tx!(tx => {
             let user = store::account::user_changes::lock(tx.conn, user)
                 .await?
@@ -108,14 +108,19 @@ async fn prove(
 }
 
 /// Records the agreement from the old mailbox and sends the link to the new one.
-pub async fn approve(app: &App, text: &str, callback: Option<String>, peer: &Peer) -> Result<()> {
+pub async fn approve(
+    app: &App,
+    text: &str,
+    callback: Option<String>,
+    requester: &Requester,
+) -> Result<()> {
     let token = mail_links::open(app, text, Purpose::ApproveChange).await?;
     let change = Change {
         new_email: token.new_email.clone().ok_or(Error::MailTokenInvalid)?,
         session: token.session,
     };
     app.transaction(
-        peer,
+        requester,
         tx!(tx => {
             let user = store::account::user_changes::lock(tx.conn, token.user)
                 .await?
@@ -142,10 +147,15 @@ pub async fn approve(app: &App, text: &str, callback: Option<String>, peer: &Pee
 /// other session ends, except the one that proved the email address or, if the password proved it,
 /// the one that asked for the change. Without either, all sessions and the password end
 /// (`mailbox`).
-pub async fn confirm(app: &App, text: &str, evidence: Evidence<'_>, peer: &Peer) -> Result<Proof> {
+pub async fn confirm(
+    app: &App,
+    text: &str,
+    evidence: Evidence<'_>,
+    requester: &Requester,
+) -> Result<Proof> {
     let token = mail_links::open(app, text, Purpose::VerifyChange).await?;
     let new = token.new_email.clone().ok_or(Error::MailTokenInvalid)?;
-    let tie = mailbox::weigh(app, &token, &evidence, peer).await?;
+    let tie = mailbox::weigh(app, &token, &evidence, requester).await?;
     let tied = tie.clone();
     let work = tx!(tx => {
         store::account::user_changes::lock_account(tx.conn, token.user).await?;
@@ -172,7 +182,7 @@ pub async fn confirm(app: &App, text: &str, evidence: Evidence<'_>, peer: &Peer)
             .await?;
         Ok(proven)
     });
-    let proven = app.transaction(peer, work).await?;
+    let proven = app.transaction(requester, work).await?;
     let proof = mailbox::told(app, proven)?;
     let device = tied.device(app, &proof.user);
     Ok(Proof { device, ..proof })

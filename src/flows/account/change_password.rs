@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::crypto::password::Verdict;
 use crate::model::account::password::Password;
 use crate::model::account::user::User;
-use crate::model::audit::event::{Kind, Peer};
+use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::id::{EventId, UserId};
 use crate::model::mail::Template;
 use crate::model::session::session::RevokedReason;
@@ -33,7 +33,7 @@ pub async fn change_password(
     current: &str,
     new: &str,
     move_session: bool,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<(User, Option<SessionTokens>)> {
     let length = app.config.passwords.length;
     let new = choose(app, new, &own_words(&who.user)).await?;
@@ -53,17 +53,17 @@ pub async fn change_password(
         .refund_if_not_evaluated(
             app,
             app.hasher
-                .verify(peer, current, Some(verified.clone()))
+                .verify(requester, current, Some(verified.clone()))
                 .await
                 .map_err(Into::into),
         )
         .await?
         == Verdict::Wrong
     {
-        return Err(refused(app, &who, peer).await);
+        return Err(refused(app, &who, requester).await);
     }
     charges.reset_now(app).await?;
-    let hash = app.hasher.hash(peer, new).await?;
+    let hash = app.hasher.hash(requester, new).await?;
     let options = Options {
         delivery: who.session.delivery,
         remember: who.session.remember,
@@ -81,9 +81,15 @@ pub async fn change_password(
     let opened = with_current_keys(app, || async {
         let mut change = change.clone();
         if move_session {
-            change.opening = Some(PendingSession::prepare(app, &known.user, options, peer)?);
+            change.opening = Some(PendingSession::prepare(
+                app,
+                &known.user,
+                options,
+                requester,
+            )?);
         }
-        app.transaction(peer, tx!(tx => change.run(tx).await)).await
+        app.transaction(requester, tx!(tx => change.run(tx).await))
+            .await
     })
     .await?;
     let user = app
@@ -124,19 +130,19 @@ pub async fn set_for_user(
     id: UserId,
     current: Option<&str>,
     new: &str,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<()> {
     let on = permitted.on_user(app, id).await?;
     let user = on.target();
     let Some(who) = on.caller().signed_in().filter(|_| on.caller().names(user)) else {
-        return set(app, user, None, new, peer).await;
+        return set(app, user, None, new, requester).await;
     };
     // An admin who impersonates the user knows the current password no better than a thief would.
     let own = who.own_account()?;
-    let verified = verify_password(app, own, current.ok_or(Error::InvalidPassword)?, peer)
+    let verified = verify_password(app, own, current.ok_or(Error::InvalidPassword)?, requester)
         .await?
         .ok_or(Error::InvalidPassword)?;
-    set(app, user, Some(verified), new, peer).await
+    set(app, user, Some(verified), new, requester).await
 }
 
 /// Sets a password without asking for the current one: every session of the user ends.
@@ -145,10 +151,10 @@ pub async fn set_password(
     permitted: Permitted<'_, to::SetPassword>,
     user: &User,
     new: &str,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<()> {
     let on = permitted.on(app, user.clone())?;
-    set(app, on.target(), None, new, peer).await
+    set(app, on.target(), None, new, requester).await
 }
 
 async fn set(
@@ -156,11 +162,11 @@ async fn set(
     user: &User,
     verified: Option<String>,
     new: &str,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<()> {
     let hash = app
         .hasher
-        .hash(peer, choose(app, new, &own_words(user)).await?)
+        .hash(requester, choose(app, new, &own_words(user)).await?)
         .await?;
     let change = Change {
         user: user.id,
@@ -171,7 +177,7 @@ async fn set(
         replaced: None,
         opening: None,
     };
-    app.transaction(peer, tx!(tx => change.run(tx).await))
+    app.transaction(requester, tx!(tx => change.run(tx).await))
         .await
         .map(|_| ())
 }

@@ -6,7 +6,7 @@ use serde_json::Map;
 use crate::app::App;
 use crate::model::account::email::Email;
 use crate::model::account::user::User;
-use crate::model::audit::event::{Kind, Peer};
+use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::id::UserId;
 use crate::model::session::session::RevokedReason;
 use crate::store;
@@ -91,10 +91,10 @@ pub(in crate::flows) async fn reclaim_again(
     app: &App,
     user: UserId,
     profile: Profile,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<()> {
     app.transaction(
-        peer,
+        requester,
         tx!(tx => {
             store::account::user_changes::lock_account(tx.conn, user).await?;
             take_everything(tx, user).await?;

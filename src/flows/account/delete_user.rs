@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::app::App;
-use crate::model::audit::event::{Kind, Peer};
+use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::id::{EventId, UserId};
 use crate::model::kernel::trusted_clock::ConfirmedNow;
 use crate::model::mail::Purpose;
@@ -27,13 +27,13 @@ pub async fn with_password(
     app: &App,
     who: OwnAccount<'_, to::DeleteUser>,
     password: &str,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<()> {
     let (user, verified) = (
         who.user.id,
-        prove_password(app, &who, password, peer).await?,
+        prove_password(app, &who, password, requester).await?,
     );
-    delete(app, user, Proof::Password(verified), peer).await
+    delete(app, user, Proof::Password(verified), requester).await
 }
 
 /// Deletes the account if no mail can be sent: a sign-in that is less than a day old is sufficient,
@@ -41,12 +41,12 @@ pub async fn with_password(
 pub async fn with_fresh_session(
     app: &App,
     who: OwnAccount<'_, to::DeleteUser>,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<()> {
     if app.now().since(who.session.auth_time) >= FRESH {
         return Err(Error::SessionExpired);
     }
-    delete(app, who.user.id, Proof::FreshSession, peer).await
+    delete(app, who.user.id, Proof::FreshSession, requester).await
 }
 
 /// Sends the link for deletion.
@@ -54,14 +54,14 @@ pub async fn request(
     app: &App,
     who: OwnAccount<'_, to::DeleteUser>,
     callback: Option<String>,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<()> {
-    RateLimitCheck::own_mail(app, Purpose::DeleteUser, who.user.id, peer)
+    RateLimitCheck::own_mail(app, Purpose::DeleteUser, who.user.id, requester)
         .consume(app)
         .await?;
     let user = who.user.id;
     app.transaction(
-        peer,
+        requester,
         tx!(tx => {
             let user = store::account::user_changes::lock(tx.conn, user)
                 .await?
@@ -89,12 +89,12 @@ pub async fn with_token(
     app: &App,
     who: OwnAccount<'_, to::DeleteUser>,
     token: &str,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<()> {
     let user = who.user.id;
     let token = mail_links::open(app, token, Purpose::DeleteUser).await?;
     if token.user == user {
-        delete(app, user, Proof::Link(token.id), peer).await
+        delete(app, user, Proof::Link(token.id), requester).await
     } else {
         Err(Error::MailTokenInvalid)
     }
@@ -109,9 +109,9 @@ enum Proof {
     FreshSession,
 }
 
-async fn delete(app: &App, user: UserId, proof: Proof, peer: &Peer) -> Result<()> {
+async fn delete(app: &App, user: UserId, proof: Proof, requester: &Requester) -> Result<()> {
     app.transaction(
-        peer,
+        requester,
         tx!(tx => {
             store::account::user_changes::lock_account(tx.conn, user).await?;
             keep_an_admin(tx, user).await?;
@@ -167,7 +167,7 @@ pub async fn unproven(app: &App, confirmed: ConfirmedNow, limit: i64) -> Result<
             }
             Ok(())
         });
-        app.transaction(&Peer::named("schedule"), work).await?;
+        app.transaction(&Requester::named("schedule"), work).await?;
     }
     Ok(count)
 }

@@ -6,7 +6,7 @@ use serde_json::Map;
 use crate::app::App;
 use crate::model::account::email::Email;
 use crate::model::account::user::User;
-use crate::model::audit::event::{Kind, Peer};
+use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::id::UserId;
 use crate::model::mail::Purpose;
 use crate::store::{self, work};
@@ -55,7 +55,7 @@ pub async fn invite(
     app: &App,
     permitted: Permitted<'_, to::CreateUser>,
     invitation: Invitation,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<User> {
     let by = permitted.caller();
     if !app.config.mail.sends() {
@@ -69,7 +69,7 @@ pub async fn invite(
     let again = invited_before(app, by, &fresh.email).await?;
     let account = account_id(app);
     app.transaction(
-        peer,
+        requester,
         tx!(tx => {
             let user = match store::account::users::by_email(tx.conn, &fresh.email).await? {
                 None => {

@@ -12,7 +12,7 @@ use crate::crypto::password::Verdict;
 use crate::model::account::email::Email;
 use crate::model::account::password::Password;
 use crate::model::account::user::User;
-use crate::model::audit::event::{Kind, Peer};
+use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::id::SessionId;
 use crate::model::mail::{MailToken, Purpose};
 use crate::store::account::user_changes::Changes;
@@ -155,7 +155,7 @@ pub(in crate::flows) async fn weigh(
     app: &App,
     token: &MailToken,
     evidence: &Evidence<'_>,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<Tie> {
     let known = holder(app, token).await?;
     let found = tie(app, token, evidence, &known.user).await?;
@@ -163,14 +163,14 @@ pub(in crate::flows) async fn weigh(
         return Ok(found);
     };
     let typed = Password::attempt(typed, app.config.passwords.length)?;
-    let charges = RateLimitCheck::password(app, &known.user.email, &[], peer).await?;
+    let charges = RateLimitCheck::password(app, &known.user.email, &[], requester).await?;
     charges.consume(app).await?;
     let stored = known.password_hash;
     let verdict = charges
         .refund_if_not_evaluated(
             app,
             app.hasher
-                .verify(peer, typed, stored.clone())
+                .verify(requester, typed, stored.clone())
                 .await
                 .map_err(Into::into),
         )
@@ -183,7 +183,7 @@ pub(in crate::flows) async fn weigh(
     let why = detail([("reason", "wrong password at a link of a mail".into())]);
     app.transaction_with(
         WriteOptions::UNSYNCED,
-        peer,
+        requester,
         tx!(tx => tx.record(Kind::SignInRefused, Some(user), None, why).await),
     )
     .await?;

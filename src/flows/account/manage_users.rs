@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::model::account::action::{Action, Field};
 use crate::model::account::email::Email;
 use crate::model::account::user::User;
-use crate::model::audit::event::{Kind, Peer};
+use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::id::UserId;
 use crate::model::session::session::RevokedReason;
 use crate::store::session::endings::Which;
@@ -102,7 +102,7 @@ pub async fn create(
     app: &App,
     permitted: Permitted<'_, to::CreateUser>,
     new: New,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<User> {
     let by = permitted.caller();
     for field in new.fields() {
@@ -113,7 +113,7 @@ pub async fn create(
         Some(password) => Some(
             app.hasher
                 .hash(
-                    peer,
+                    requester,
                     choose(app, password, &[new.email.as_str(), &new.name]).await?,
                 )
                 .await?,
@@ -129,7 +129,7 @@ pub async fn create(
     };
     let account = account_id(app);
     app.transaction(
-        peer,
+        requester,
         tx!(tx => {
             store::account::users::insert(tx.conn, &user, account, hash.as_deref())
                 .await
@@ -171,10 +171,10 @@ pub async fn set_disabled(
     _: Permitted<'_, to::DisableUser>,
     user: UserId,
     disabled: bool,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<bool> {
     app.transaction(
-        peer,
+        requester,
         tx!(tx => {
             if disabled {
                 keep_an_admin(tx, user).await?;

@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::model::account::email::Email;
 use crate::model::account::password::Password;
 use crate::model::account::user::User;
-use crate::model::audit::event::{Kind, Peer};
+use crate::model::audit::event::{Kind, Requester};
 use crate::model::mail::{MailToken, Purpose, Template};
 use crate::model::session::session::RevokedReason;
 use crate::store::session::endings::Which;
@@ -27,17 +27,17 @@ pub async fn request(
     app: &App,
     email: &Email,
     redirect: Option<String>,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<()> {
     if !app.config.mail.sends() {
         return Err(Error::ResetPasswordDisabled);
     }
-    RateLimitCheck::mail(app, Purpose::ResetPassword, email, peer)
+    RateLimitCheck::mail(app, Purpose::ResetPassword, email, requester)
         .consume(app)
         .await?;
     let email = email.clone();
     app.transaction(
-        peer,
+        requester,
         tx!(tx => tx.queue_request(Purpose::ResetPassword, &email, redirect.as_deref()).await),
     )
     .await
@@ -62,7 +62,7 @@ async fn open(app: &App, token: &str) -> Result<MailToken> {
 
 /// Sets the password; a link works once. Returns the user with the new password: the change
 /// invalidates all known devices, and the one on which it was made becomes known again.
-pub async fn reset(app: &App, token: &str, new: &str, peer: &Peer) -> Result<User> {
+pub async fn reset(app: &App, token: &str, new: &str, requester: &Requester) -> Result<User> {
     // A password that is refused does not use the link up.
     let new = Password::chosen(new, app.config.passwords.length)?;
     let token = open(app, token).await?;
@@ -73,10 +73,10 @@ pub async fn reset(app: &App, token: &str, new: &str, peer: &Peer) -> Result<Use
         .await?
         .ok_or(Error::MailTokenInvalid)?;
     consider(app, &new, &[token.email.as_str(), &known.user.name]).await?;
-    let hash = app.hasher.hash(peer, new).await?;
+    let hash = app.hasher.hash(requester, new).await?;
     let account = account_id(app);
     app.transaction(
-        peer,
+        requester,
         tx!(tx => {
             let now = tx.now();
             store::account::user_changes::lock_account(tx.conn, token.user).await?;

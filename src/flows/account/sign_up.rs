@@ -5,7 +5,7 @@ use serde_json::Map;
 use crate::app::App;
 use crate::model::account::email::Email;
 use crate::model::account::user::User;
-use crate::model::audit::event::{Kind, Peer};
+use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::id::{EventId, UserId};
 use crate::model::kernel::time::Timestamp;
 use crate::model::mail::{Purpose, Template};
@@ -45,7 +45,7 @@ pub async fn sign_up(
     form: Form,
     options: Options,
     replaces: Presented<'_>,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<(User, Option<SessionTokens>)> {
     if !app.config.sign_up.enabled {
         return Err(Error::SignUpDisabled);
@@ -55,11 +55,11 @@ pub async fn sign_up(
     }
     // Before anything is counted: a user who has to choose another password has used nothing up.
     let password = choose(app, &form.password, &[form.email.as_str(), &form.name]).await?;
-    let slot = app.hasher.reserve(peer)?;
-    RateLimitCheck::sign_up(app, peer).consume(app).await?;
+    let slot = app.hasher.reserve(requester)?;
+    RateLimitCheck::sign_up(app, requester).consume(app).await?;
     if !app.config.sign_up.signs_in() {
         // The owner of the email address gets a mail in any case.
-        RateLimitCheck::mail(app, Purpose::VerifyEmail, &form.email, peer)
+        RateLimitCheck::mail(app, Purpose::VerifyEmail, &form.email, requester)
             .consume(app)
             .await?;
     }
@@ -94,16 +94,16 @@ pub async fn sign_up(
     let attempt = with_current_keys(app, || async {
         let mut creation = creation.clone();
         if app.config.sign_up.signs_in() {
-            creation.opening = Some(PendingSession::prepare(app, &user, options, peer)?);
+            creation.opening = Some(PendingSession::prepare(app, &user, options, requester)?);
         }
-        app.transaction(peer, tx!(tx => creation.run(tx).await))
+        app.transaction(requester, tx!(tx => creation.run(tx).await))
             .await
     });
     let opened = match attempt.await {
         // Another sign-up took the email address between the look-up and the write: now it is
         // known.
         Err(Error::UserExists) if hidden => {
-            app.transaction(peer, tx!(tx => creation.run(tx).await))
+            app.transaction(requester, tx!(tx => creation.run(tx).await))
                 .await?
         }
         created => created?,

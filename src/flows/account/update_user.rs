@@ -5,7 +5,7 @@ use serde_json::Map;
 use crate::app::App;
 use crate::crypto::password::Verdict;
 use crate::model::account::password::Password;
-use crate::model::audit::event::{Kind, Peer};
+use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::id::UserId;
 use crate::store::account::user_changes::{Changes, change};
 
@@ -33,7 +33,7 @@ pub async fn update_user(
     app: &App,
     who: OnBehalf<'_, to::UpdateUser>,
     profile: Profile,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<()> {
     let user = who.user.id;
     let changes = Changes {
@@ -45,7 +45,7 @@ pub async fn update_user(
         return Err(Error::NoFieldsToUpdate);
     }
     app.transaction(
-        peer,
+        requester,
         tx!(tx => {
             let now = tx.now();
             change(tx.conn, user, &changes, now)
@@ -66,9 +66,9 @@ pub async fn verify_password(
     app: &App,
     who: OwnAccount<'_, to::SetPassword>,
     password: &str,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<Option<String>> {
-    prove_password(app, &who, password, peer).await
+    prove_password(app, &who, password, requester).await
 }
 
 /// Verifies the user's password for a flow that has permitted it, and returns the stored hash.
@@ -76,7 +76,7 @@ pub(in crate::flows) async fn prove_password(
     app: &App,
     who: &Authenticated,
     password: &str,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<Option<String>> {
     let user = who.user.id;
     let password = Password::attempt(password, app.config.passwords.length)?;
@@ -91,13 +91,13 @@ pub(in crate::flows) async fn prove_password(
         .refund_if_not_evaluated(
             app,
             app.hasher
-                .verify(peer, password, known.password_hash.clone())
+                .verify(requester, password, known.password_hash.clone())
                 .await
                 .map_err(Into::into),
         )
         .await?;
     if verdict == Verdict::Wrong {
-        return Err(refused(app, who, peer).await);
+        return Err(refused(app, who, requester).await);
     }
     charges.reset_now(app).await?;
     Ok(known.password_hash)
@@ -105,10 +105,14 @@ pub(in crate::flows) async fn prove_password(
 
 /// Returns the error for a wrong password of a signed-in user, after it was recorded in the audit
 /// trail.
-pub(in crate::flows) async fn refused(app: &App, who: &Authenticated, peer: &Peer) -> Error {
+pub(in crate::flows) async fn refused(
+    app: &App,
+    who: &Authenticated,
+    requester: &Requester,
+) -> Error {
     let (user, session) = (Some(who.user.id), Some(who.session.id));
     app.transaction(
-        peer,
+        requester,
         tx!(tx => tx.record(Kind::PasswordRefused, user, session, Map::new()).await),
     )
     .await

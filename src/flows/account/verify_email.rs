@@ -4,7 +4,7 @@
 use crate::app::App;
 use crate::model::account::email::Email;
 use crate::model::account::user::User;
-use crate::model::audit::event::Peer;
+use crate::model::audit::event::Requester;
 use crate::model::mail::Purpose;
 use crate::store;
 
@@ -21,7 +21,7 @@ pub async fn request(
     email: &Email,
     signed_in: Option<&User>,
     callback: Option<String>,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<()> {
     if !app.config.mail.sends() {
         return Err(Error::VerificationEmailNotEnabled);
@@ -34,21 +34,26 @@ pub async fn request(
             return Err(Error::EmailAlreadyVerified);
         }
     }
-    RateLimitCheck::mail(app, Purpose::VerifyEmail, email, peer)
+    RateLimitCheck::mail(app, Purpose::VerifyEmail, email, requester)
         .consume(app)
         .await?;
     let email = email.clone();
     app.transaction(
-        peer,
+        requester,
         tx!(tx => tx.queue_request(Purpose::VerifyEmail, &email, callback.as_deref()).await),
     )
     .await
 }
 
 /// Applies the link; repeating it until it expires changes nothing more.
-pub async fn verify(app: &App, text: &str, evidence: Evidence<'_>, peer: &Peer) -> Result<Proof> {
+pub async fn verify(
+    app: &App,
+    text: &str,
+    evidence: Evidence<'_>,
+    requester: &Requester,
+) -> Result<Proof> {
     let token = mail_links::open(app, text, Purpose::VerifyEmail).await?;
-    let tie = mailbox::weigh(app, &token, &evidence, peer).await?;
+    let tie = mailbox::weigh(app, &token, &evidence, requester).await?;
     let work = tx!(tx => {
         store::account::user_changes::lock_account(tx.conn, token.user).await?;
         let user = store::account::user_changes::lock(tx.conn, token.user)
@@ -62,5 +67,5 @@ pub async fn verify(app: &App, text: &str, evidence: Evidence<'_>, peer: &Peer) 
         }
         mailbox::prove(tx, &user, None, &tie).await
     });
-    mailbox::told(app, app.transaction(peer, work).await?)
+    mailbox::told(app, app.transaction(requester, work).await?)
 }

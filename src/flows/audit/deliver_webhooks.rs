@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use crate::app::App;
 use crate::config::Webhooks;
 use crate::crypto::webhook::sign;
-use crate::model::audit::event::Peer;
+use crate::model::audit::event::Requester;
 use crate::model::audit::webhook::Webhook;
 use crate::model::kernel::retry_delay::retry_delay;
 use crate::outbound_http::Client;
@@ -49,7 +49,7 @@ pub async fn deliver_due(app: &App, stopped: impl Fn() -> bool) -> Result<usize>
             let due = store::audit::webhooks::take_due(tx.conn, TOGETHER, now, confirmed, TIMES);
             Ok(due.await?)
         });
-        let taken = app.transaction(&Peer::named("schedule"), take).await?;
+        let taken = app.transaction(&Requester::named("schedule"), take).await?;
         if taken.is_empty() {
             break;
         }
@@ -84,7 +84,7 @@ async fn deliver(
     webhooks: &Webhooks,
     webhook: Webhook,
 ) -> Result<bool> {
-    let (id, attempts, schedule) = (webhook.id, webhook.attempts, Peer::named("schedule"));
+    let (id, attempts, schedule) = (webhook.id, webhook.attempts, Requester::named("schedule"));
     let Err(reason) = offer(app, client, webhooks, &webhook).await? else {
         app.metrics.webhook("taken");
         let remove = tx!(tx => Ok(store::audit::webhooks::remove(tx.conn, id, attempts).await?));

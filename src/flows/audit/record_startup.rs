@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::app::App;
-use crate::model::audit::event::{Kind, Peer};
+use crate::model::audit::event::{Kind, Requester};
 
 use crate::flows::Result;
 use crate::flows::transaction::recorder::detail;
@@ -32,7 +32,7 @@ pub async fn announce(app: &App) -> Result<()> {
         ("settings", settings.into()),
     ]);
     app.transaction(
-        &Peer::named("process"),
+        &Requester::named("process"),
         tx!(tx => tx.record(Kind::Started, None, None, what).await),
     )
     .await

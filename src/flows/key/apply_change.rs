@@ -56,8 +56,8 @@ pub(super) async fn apply(app: &App, request: KeyChange) -> Result<Changed> {
         imported: request.import.is_some(),
         request,
     };
-    let peer = change.request.peer.clone();
-    app.transaction(&peer, tx!(tx => change.apply(tx).await))
+    let requester = change.request.requester.clone();
+    app.transaction(&requester, tx!(tx => change.apply(tx).await))
         .await
 }
 

@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::flows::confirm_clock;
 use crate::flows::permit::{Permitted, to};
 use crate::flows::{Error, Result};
-use crate::model::audit::event::Peer;
+use crate::model::audit::event::Requester;
 use crate::model::key::plan::{KeyOperation, Step, plan};
 use crate::store::{self, work};
 
@@ -39,7 +39,7 @@ pub async fn change_scheduled(app: &App) -> Result<Changed> {
     let operation = confirm_clock::confirm(app)
         .await?
         .map_or(KeyOperation::Missing, KeyOperation::Scheduled);
-    carry_out(app, KeyChange::new(operation, Peer::named("schedule"))).await
+    carry_out(app, KeyChange::new(operation, Requester::named("schedule"))).await
 }
 
 /// Returns the steps that the operation would take now, and writes nothing.
@@ -74,9 +74,9 @@ pub async fn rotate(
     app: &App,
     _: Permitted<'_, to::RotateKeys>,
     active: String,
-    peer: Peer,
+    requester: Requester,
 ) -> Result<Changed> {
-    let rotation = KeyChange::new(KeyOperation::Rotate { force: false }, peer);
+    let rotation = KeyChange::new(KeyOperation::Rotate { force: false }, requester);
     carry_out(app, rotation.if_active(Some(active))).await
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::crypto::keypair::Keypair;
-use crate::model::audit::event::Peer;
+use crate::model::audit::event::Requester;
 use crate::model::key::key::State;
 use crate::model::key::plan::{KeyOperation, Step};
 
@@ -13,7 +13,7 @@ use crate::flows::{Error, Result};
 #[derive(Clone)]
 pub struct KeyChange {
     pub(super) operation: KeyOperation,
-    pub(super) peer: Peer,
+    pub(super) requester: Requester,
     pub(super) reason: Option<String>,
     pub(super) import: Option<Arc<Import>>,
     pub(super) expect_active: Option<String>,
@@ -26,10 +26,10 @@ pub(super) struct Import {
 
 impl KeyChange {
     /// Makes a change without further options.
-    pub fn new(operation: KeyOperation, peer: Peer) -> Self {
+    pub fn new(operation: KeyOperation, requester: Requester) -> Self {
         Self {
             operation,
-            peer,
+            requester,
             reason: None,
             import: None,
             expect_active: None,
@@ -57,7 +57,7 @@ impl KeyChange {
 
     /// Imports a key that was made elsewhere: as the next standby, or as a retired one whose tokens
     /// are still in use.
-    pub fn import(text: &str, retired: bool, peer: Peer) -> Result<Self> {
+    pub fn import(text: &str, retired: bool, requester: Requester) -> Result<Self> {
         let pair = Keypair::import(text).map_err(|e| Error::KeyUnusable(e.to_string()))?;
         let (operation, state) = if retired {
             (KeyOperation::Missing, State::Retired)
@@ -66,7 +66,7 @@ impl KeyChange {
         };
         Ok(Self {
             import: Some(Arc::new(Import { pair, state })),
-            ..Self::new(operation, peer)
+            ..Self::new(operation, requester)
         })
     }
 

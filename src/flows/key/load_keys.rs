@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::crypto::key_ring::{KeyRing, Naming};
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
-use crate::model::audit::event::Peer;
+use crate::model::audit::event::Requester;
 use crate::model::key::key::{Ring, State};
 use crate::model::key::plan::KeyOperation;
 use crate::model::key::ring_id::{Losses, RingId};
@@ -109,8 +109,11 @@ async fn revoke_again(app: &App, revived: &[String]) -> Result<()> {
             kid,
             "a revoked key came back with the database and is revoked again"
         );
-        let change = KeyChange::new(KeyOperation::Revoke(kid.clone()), Peer::named("process"))
-            .with_reason("revoked before the database was restored to an earlier state");
+        let change = KeyChange::new(
+            KeyOperation::Revoke(kid.clone()),
+            Requester::named("process"),
+        )
+        .with_reason("revoked before the database was restored to an earlier state");
         match apply(app, change).await {
             // Another process was first, with this key or with another one: check again.
             Ok(_) | Err(Error::AlreadyRotated | Error::KeyRefused(_)) => {}
@@ -142,7 +145,7 @@ async fn read(app: &App) -> Result<StoredRing> {
             store::key::signing_keys::raise_bounds(tx.conn, ttl, cache).await?;
             Ok(())
         });
-        app.transaction(&Peer::named("process"), raise).await?;
+        app.transaction(&Requester::named("process"), raise).await?;
         stored = app
             .db
             .read(work!(conn => store::key::signing_keys::load(conn).await))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::app::App;
 use crate::crypto::master_key::{MasterKey, MasterKeys};
 use crate::crypto::seal;
-use crate::model::audit::event::{Kind, Peer};
+use crate::model::audit::event::{Kind, Requester};
 use crate::model::key::ring_id::RingId;
 use crate::store::key::master_keys::Version;
 use crate::store::{self, Conn, work};
@@ -55,7 +55,7 @@ pub async fn rewrap(
     _: Permitted<'_, to::ChangeKeys>,
     file: &Path,
     options: Options,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<Rewrapped> {
     let new = Arc::new(bootstrap::named_key(file)?);
     let stored = app
@@ -75,7 +75,8 @@ pub async fn rewrap(
             .await?;
         return Ok(plan.done);
     }
-    app.transaction(peer, tx!(tx => work.run(tx).await)).await
+    app.transaction(requester, tx!(tx => work.run(tx).await))
+        .await
 }
 
 #[derive(Clone)]

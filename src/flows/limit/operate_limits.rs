@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use crate::app::App;
 use crate::crypto::limit_key::part;
-use crate::model::audit::event::{Kind, Peer};
+use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::time::Timestamp;
 use crate::model::limit::block::Block;
 use crate::model::limit::network::networks;
@@ -53,7 +53,7 @@ pub async fn clear(
     app: &App,
     _: Permitted<'_, to::OperateLimits>,
     whose: Whose,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<u64> {
     let (parts, name) = match whose {
         Whose::Account(email) => {
@@ -75,7 +75,7 @@ pub async fn clear(
         Whose::All => (Vec::new(), "all"),
     };
     app.transaction(
-        peer,
+        requester,
         tx!(tx => {
             let mut cleared = 0;
             if parts.is_empty() {
@@ -100,11 +100,11 @@ pub async fn block(
     network: IpNet,
     time: Duration,
     reason: &str,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<Timestamp> {
     let reason = reason.to_owned();
     app.transaction(
-        peer,
+        requester,
         tx!(tx => {
             let now = tx.now();
             let block = Block {
@@ -132,10 +132,10 @@ pub async fn unblock(
     app: &App,
     _: Permitted<'_, to::OperateLimits>,
     network: IpNet,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<bool> {
     app.transaction(
-        peer,
+        requester,
         tx!(tx => {
             if !store::limit::blocks::remove(tx.conn, network).await? {
                 return Ok(false);

@@ -11,7 +11,7 @@ use crate::flows::limit::known_device;
 use crate::flows::transaction::{Tx, tx};
 use crate::flows::{Error, Result};
 use crate::model::account::email::Email;
-use crate::model::audit::event::Peer;
+use crate::model::audit::event::Requester;
 use crate::model::kernel::id::{SessionId, UserId};
 use crate::model::limit::network::{Reach, networks};
 use crate::model::limit::rate::{Limited, Quota, Rule, State, decide};
@@ -55,9 +55,9 @@ impl RateLimitCheck {
         Self(rules.iter().filter_map(charge).collect()).in_order()
     }
 
-    /// Adds the rule for each size of the peer's network; with `whom`, for its actions on that
+    /// Adds the rule for each size of the requester's network; with `whom`, for its actions on that
     /// party alone.
-    fn by_network(mut self, app: &App, rule: Rule, whom: &[&str], peer: &Peer) -> Self {
+    fn by_network(mut self, app: &App, rule: Rule, whom: &[&str], requester: &Requester) -> Self {
         let Some(quota) = app.config.rate_limits.quota(rule) else {
             return self;
         };
@@ -67,7 +67,7 @@ impl RateLimitCheck {
             key: key(rule, &[whom, &[&network]].concat()),
         };
         self.0
-            .extend(networks(&peer.ip_address).into_iter().map(charge));
+            .extend(networks(&requester.ip_address).into_iter().map(charge));
         self.in_order()
     }
 
@@ -79,7 +79,12 @@ impl RateLimitCheck {
 
     /// Makes the check of a password attempt. A device that has signed in to this account before is
     /// counted separately, so that guesses by strangers do not block it.
-    pub async fn password(app: &App, email: &Email, devices: &[&str], peer: &Peer) -> Result<Self> {
+    pub async fn password(
+        app: &App,
+        email: &Email,
+        devices: &[&str],
+        requester: &Requester,
+    ) -> Result<Self> {
         let device = known_device::known(app, devices, email).await?;
         let email = email.as_str();
         if let Some(device) = device {
@@ -93,13 +98,13 @@ impl RateLimitCheck {
         }
         let account = Self::of(app, &[(Rule::SignInAccount, &[email])]);
         Ok(account
-            .by_network(app, Rule::SignIn, &[email], peer)
-            .by_network(app, Rule::SignInNetwork, &[], peer))
+            .by_network(app, Rule::SignIn, &[email], requester)
+            .by_network(app, Rule::SignInNetwork, &[], requester))
     }
 
     /// Makes the check of a successful sign-in, counted in the transaction that opens the session.
-    pub fn success(app: &App, email: &Email, peer: &Peer) -> Self {
-        Self::default().by_network(app, Rule::SignInSuccess, &[email.as_str()], peer)
+    pub fn success(app: &App, email: &Email, requester: &Requester) -> Self {
+        Self::default().by_network(app, Rule::SignInSuccess, &[email.as_str()], requester)
     }
 
     /// Makes the check of a signed-in user's password: counted by session, so that guesses by
@@ -109,27 +114,27 @@ impl RateLimitCheck {
     }
 
     /// Makes the check of a sign-up.
-    pub fn sign_up(app: &App, peer: &Peer) -> Self {
-        Self::default().by_network(app, Rule::SignUp, &[], peer)
+    pub fn sign_up(app: &App, requester: &Requester) -> Self {
+        Self::default().by_network(app, Rule::SignUp, &[], requester)
     }
 
     /// Makes the check of a mail to an email address, known or not: each purpose is counted
     /// separately, so that other mails do not use up an owner's resets.
-    pub fn mail(app: &App, purpose: Purpose, email: &Email, peer: &Peer) -> Self {
+    pub fn mail(app: &App, purpose: Purpose, email: &Email, requester: &Requester) -> Self {
         Self::of(
             app,
             &[(Rule::MailAddress, &[purpose.as_str(), email.as_str()])],
         )
-        .by_network(app, Rule::MailNetwork, &[], peer)
+        .by_network(app, Rule::MailNetwork, &[], requester)
     }
 
     /// Makes the check of a mail that a signed-in user requests, wherever it is sent.
-    pub fn own_mail(app: &App, purpose: Purpose, user: UserId, peer: &Peer) -> Self {
+    pub fn own_mail(app: &App, purpose: Purpose, user: UserId, requester: &Requester) -> Self {
         Self::of(
             app,
             &[(Rule::MailAddress, &[purpose.as_str(), &user.to_string()])],
         )
-        .by_network(app, Rule::MailNetwork, &[], peer)
+        .by_network(app, Rule::MailNetwork, &[], requester)
     }
 
     /// Refuses what this process has refused a moment ago; counts nothing and does not use the
@@ -187,7 +192,7 @@ impl RateLimitCheck {
     where
         F: for<'t, 'c> FnOnce(&'t mut Tx<'c>) -> Work<'t, (), Error> + Clone + Send + 'static,
     {
-        app.transaction_with(WriteOptions::UNSYNCED, &Peer::default(), work)
+        app.transaction_with(WriteOptions::UNSYNCED, &Requester::default(), work)
             .await
     }
 }

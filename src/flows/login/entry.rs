@@ -62,7 +62,7 @@ impl Entry {
         };
         let is_new = if self.notify {
             let before = store::session::list_sessions::user_agents(tx.conn, self.user.id).await?;
-            is_unknown(&tx.peer().user_agent, &before)
+            is_unknown(&tx.requester().user_agent, &before)
         } else {
             false
         };
@@ -73,7 +73,7 @@ impl Entry {
             .ok_or(Error::InvalidEmailOrPassword)?;
         if is_new {
             let device =
-                device(&tx.peer().user_agent).unwrap_or_else(|| "an unknown device".into());
+                device(&tx.requester().user_agent).unwrap_or_else(|| "an unknown device".into());
             let words = detail([("device", device.into())]);
             tx.queue_notice(Template::NewSignIn, &self.user, words)
                 .await?;

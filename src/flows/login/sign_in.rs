@@ -19,7 +19,7 @@ use crate::flows::{Error, Result};
 use crate::model::account::email::Email;
 use crate::model::account::password::Password;
 use crate::model::account::user::User;
-use crate::model::audit::event::{Kind, Peer};
+use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::id::UserId;
 use crate::model::session::session::RevokedReason;
 use crate::store::account::users::WithPassword;
@@ -38,9 +38,9 @@ pub async fn sign_in(
     password: &str,
     options: Options,
     replaces: Presented<'_>,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<(User, SessionTokens)> {
-    let outcome = within_limits(app, email, password, options, replaces, peer).await;
+    let outcome = within_limits(app, email, password, options, replaces, requester).await;
     app.metrics.sign_in(match &outcome {
         Ok(_) => "success",
         Err(Error::InvalidEmailOrPassword | Error::PasswordTooLong) => "wrong_password",
@@ -61,13 +61,13 @@ async fn within_limits(
     password: &str,
     options: Options,
     replaces: Presented<'_>,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<(User, SessionTokens)> {
     let password = Password::attempt(password, app.config.passwords.length)?;
     // If the request cannot be served anyway, nothing is written.
-    let slot = app.hasher.reserve(peer)?;
-    let charges = RateLimitCheck::password(app, email, replaces.devices, peer).await?;
-    let success = RateLimitCheck::success(app, email, peer);
+    let slot = app.hasher.reserve(requester)?;
+    let charges = RateLimitCheck::password(app, email, replaces.devices, requester).await?;
+    let success = RateLimitCheck::success(app, email, requester);
     success.look(app)?;
     charges.consume(app).await?;
     let attempt = attempt(
@@ -81,7 +81,7 @@ async fn within_limits(
             charges: &charges,
             success: &success,
         },
-        peer,
+        requester,
     )
     .await;
     charges.refund_if_not_evaluated(app, attempt).await
@@ -106,26 +106,28 @@ async fn attempt(
     options: Options,
     replaces: Presented<'_>,
     both: &Both<'_>,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<(User, SessionTokens)> {
     let (mut looked, mut reloaded, mut slot) = (false, false, Some(slot));
     loop {
-        let slot = slot.take().map_or_else(|| app.hasher.reserve(peer), Ok)?;
+        let slot = slot
+            .take()
+            .map_or_else(|| app.hasher.reserve(requester), Ok)?;
         let (user, verified, outdated) = match prove(app, slot, email, password).await? {
             Proven::Right(user, verified, outdated) => (user, verified, outdated),
             Proven::Wrong(user) => {
-                return Err(refused(app, user, Error::InvalidEmailOrPassword, peer).await);
+                return Err(refused(app, user, Error::InvalidEmailOrPassword, requester).await);
             }
         };
         if let Err(error) = refuse_shut_out(app, &user) {
-            return Err(refused(app, Some(user.id), error, peer).await);
+            return Err(refused(app, Some(user.id), error, requester).await);
         }
         let upgraded = if outdated {
-            upgrade(app, password, peer).await
+            upgrade(app, password, requester).await
         } else {
             None
         };
-        let opening = PendingSession::prepare(app, &user, options, peer)?;
+        let opening = PendingSession::prepare(app, &user, options, requester)?;
         let ending = SessionRevocation::of(
             app,
             &replaces.sessions(app),
@@ -152,7 +154,7 @@ async fn attempt(
         let opened = app
             .transaction_with(
                 WriteOptions::with_batch_delay(batch_delay),
-                peer,
+                requester,
                 tx!(tx => entry.run(tx).await),
             )
             .await;
@@ -176,8 +178,8 @@ async fn attempt(
 
 /// Returns a new hash by the present settings; `None` if that fails: the next sign-in can do it,
 /// and the password was right.
-async fn upgrade(app: &App, password: &Password, peer: &Peer) -> Option<String> {
-    match app.hasher.hash(peer, password.clone()).await {
+async fn upgrade(app: &App, password: &Password, requester: &Requester) -> Option<String> {
+    match app.hasher.hash(requester, password.clone()).await {
         Ok(hash) => Some(hash),
         Err(error) => {
             tracing::warn!(%error, "a weaker hash could not be replaced");
@@ -188,11 +190,11 @@ async fn upgrade(app: &App, password: &Password, peer: &Peer) -> Option<String> 
 
 /// Returns the error after it was recorded in the audit trail (a power cut may lose the last
 /// records), for unknown email addresses as for any other.
-async fn refused(app: &App, user: Option<UserId>, error: Error, peer: &Peer) -> Error {
+async fn refused(app: &App, user: Option<UserId>, error: Error, requester: &Requester) -> Error {
     let why = detail([("reason", error.to_string().into())]);
     app.transaction_with(
         WriteOptions::UNSYNCED,
-        peer,
+        requester,
         tx!(tx => tx.record(Kind::SignInRefused, user, None, why).await),
     )
     .await

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 
 use crate::app::App;
 use crate::mail::{Fault, TemplateContext, Undelivered};
-use crate::model::audit::event::Peer;
+use crate::model::audit::event::Requester;
 use crate::model::kernel::id::EventId;
 use crate::model::kernel::retry_delay::retry_delay;
 use crate::model::kernel::time::Timestamp;
@@ -49,7 +49,7 @@ pub async fn deliver_due(app: &App, stopped: impl Fn() -> bool) -> Result<usize>
             let (now, confirmed) = (tx.now(), taking.confirmed);
             Ok(store::mails::take_due(tx.conn, TOGETHER, now, confirmed, TIMES).await?)
         });
-        let mut taken = app.transaction(&Peer::named("schedule"), take).await?;
+        let mut taken = app.transaction(&Requester::named("schedule"), take).await?;
         if taken.is_empty() {
             return Ok(sent);
         }
@@ -77,7 +77,7 @@ pub async fn deliver_due(app: &App, stopped: impl Fn() -> bool) -> Result<usize>
 /// Sends a mail that was taken. `resolved` is the same mail with its link; `None` if there is no
 /// recipient.
 async fn deliver(app: &App, mail: Mail, resolved: Option<Mail>) -> Result<bool> {
-    let (id, attempts, schedule) = (mail.id, mail.attempts, Peer::named("schedule"));
+    let (id, attempts, schedule) = (mail.id, mail.attempts, Requester::named("schedule"));
     let outcome = match resolved {
         Some(mail) => attempt(app, &mail).await?,
         None => None,
@@ -134,7 +134,7 @@ async fn resolve(app: &App, mail: Mail) -> Result<Option<Mail>> {
         return Ok(Some(mail));
     };
     app.transaction(
-        &Peer::named("schedule"),
+        &Requester::named("schedule"),
         tx!(tx => tx.resolve_request(purpose, &mail).await),
     )
     .await
@@ -186,7 +186,9 @@ async fn live_token(app: &App, id: EventId) -> Result<Option<MailToken>> {
         return Ok(Some(token));
     }
     let begin = tx!(tx => Ok(store::mails::begin_token(tx.conn, id, expires_at).await?));
-    let lives = app.transaction(&Peer::named("schedule"), begin).await?;
+    let lives = app
+        .transaction(&Requester::named("schedule"), begin)
+        .await?;
     Ok(lives.then_some(MailToken {
         expires_at,
         ..token

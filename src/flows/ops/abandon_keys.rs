@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::app::App;
 use crate::crypto::master_key::MasterKey;
-use crate::model::audit::event::{Kind, Peer};
+use crate::model::audit::event::{Kind, Requester};
 use crate::model::key::key::State;
 use crate::store::{self, Conn, work};
 
@@ -43,7 +43,7 @@ pub struct Abandoned {
 pub async fn abandon(
     app: &App,
     _: Permitted<'_, to::ChangeKeys>,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<Abandoned> {
     let new = app
         .loaded_keys
@@ -64,11 +64,14 @@ pub async fn abandon(
         .await?;
     // First, so that a run that was interrupted is repeated as a whole. The tokens of these
     // sessions cannot be checked any more.
-    let sessions = manage_sessions::revoke(app, Permitted::as_operator(), Which::Everybody, peer)
-        .await?
-        .marked
-        .len();
-    let done = app.transaction(peer, tx!(tx => work.run(tx).await)).await?;
+    let sessions =
+        manage_sessions::revoke(app, Permitted::as_operator(), Which::Everybody, requester)
+            .await?
+            .marked
+            .len();
+    let done = app
+        .transaction(requester, tx!(tx => work.run(tx).await))
+        .await?;
     change_keys::ensure_keys(app).await?;
     Ok(Abandoned { sessions, ..done })
 }

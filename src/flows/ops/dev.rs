@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::clock::MovableClock;
 use crate::mail::{Received, Transport};
 use crate::model::account::user::User;
-use crate::model::audit::event::Peer;
+use crate::model::audit::event::Requester;
 use crate::model::kernel::time::Timestamp;
 use crate::store::session::sessions::Proof;
 
@@ -57,7 +57,7 @@ impl Dev {
             email_verified: true,
             metadata: Map::new(),
         };
-        match manage_users::create(app, Permitted::as_operator(), new, &peer()).await {
+        match manage_users::create(app, Permitted::as_operator(), new, &requester()).await {
             Ok(_) | Err(Error::EmailTaken) => Ok(()),
             Err(error) => Err(error),
         }
@@ -70,7 +70,7 @@ impl Dev {
         app: &App,
         user: &str,
         options: Options,
-        peer: &Peer,
+        requester: &Requester,
     ) -> Result<(User, SessionTokens)> {
         let user = manage_users::find(app, Permitted::as_operator(), user).await?;
         let refusal = if user.disabled_at.is_some() {
@@ -79,7 +79,7 @@ impl Dev {
             || Error::BannedUser
         };
         let (opening, ring) = with_current_keys(app, || async {
-            let opening = PendingSession::prepare(app, &user, options, peer)?;
+            let opening = PendingSession::prepare(app, &user, options, requester)?;
             let work = tx!(tx => {
                 let ring = opening
                     .insert(tx, Proof::Vouched, None)
@@ -87,7 +87,7 @@ impl Dev {
                     .ok_or_else(refusal)?;
                 Ok((opening, ring))
             });
-            app.transaction(peer, work).await
+            app.transaction(requester, work).await
         })
         .await?;
         let grant = opening.grant(app, &user, ring).await?;
@@ -123,7 +123,7 @@ impl Dev {
         app.standstills.lived_until(app.now());
         // A test that moves the clock confirms it: deletion and rotation use it.
         let _confirmed =
-            confirm_clock::confirm_by_operator(app, Permitted::as_operator(), &peer()).await?;
+            confirm_clock::confirm_by_operator(app, Permitted::as_operator(), &requester()).await?;
         match change_keys::change_scheduled(app).await {
             Ok(_) | Err(Error::AlreadyRotated) => load_keys::reload(app).await?,
             Err(error) => return Err(error),
@@ -132,9 +132,9 @@ impl Dev {
     }
 }
 
-fn peer() -> Peer {
-    Peer {
+fn requester() -> Requester {
+    Requester {
         actor: "dev".into(),
-        ..Peer::default()
+        ..Requester::default()
     }
 }

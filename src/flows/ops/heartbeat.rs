@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::app::App;
-use crate::model::audit::event::Peer;
+use crate::model::audit::event::Requester;
 use crate::model::kernel::standstill::{SILENCE_COUNTED, Standstill, Watch, Whose};
 use crate::model::kernel::time::Timestamp;
 use crate::model::kernel::trusted_clock;
@@ -23,7 +23,7 @@ const FORGOTTEN: Duration = Duration::from_secs(86_400);
 
 /// Records that this process runs and, unless it cannot sign, that it serves.
 pub async fn beat(app: &App) -> Result<()> {
-    let (about, process) = (processes::about_this(app), Peer::named("process"));
+    let (about, process) = (processes::about_this(app), Requester::named("process"));
     if app.ring().is_none() || app.is_ring_unusable() {
         let writer = app.writer.clone();
         let announce = tx!(tx => {
@@ -73,7 +73,7 @@ pub async fn beat(app: &App) -> Result<()> {
 pub async fn stop(app: &App) -> Result<()> {
     let writer = app.writer.clone();
     app.transaction(
-        &Peer::named("process"),
+        &Requester::named("process"),
         tx!(tx => {
             store::ops::processes::leave(tx.conn, &writer).await?;
             store::ops::standstills::stop(tx.conn, &writer).await?;

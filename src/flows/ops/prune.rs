@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::app::{App, Pace};
-use crate::model::audit::event::Peer;
+use crate::model::audit::event::Requester;
 use crate::model::kernel::trusted_clock::ConfirmedNow;
 use crate::store::{self, Work, work};
 
@@ -31,7 +31,7 @@ pub async fn prune(app: &App) -> Result<u64> {
             let sessions = store::session::old_sessions::end_unbegun(tx.conn, now).await?;
             Ok(sessions + store::mails::end_unbegun(tx.conn, now).await?)
         });
-        let ended = app.transaction(&Peer::named("schedule"), end).await?;
+        let ended = app.transaction(&Requester::named("schedule"), end).await?;
         if ended > 0 {
             tracing::warn!(
                 ended,

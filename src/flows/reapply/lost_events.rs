@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::app::App;
 use crate::model::audit::chain::Fault;
-use crate::model::audit::event::{Entry, Kind, Peer};
+use crate::model::audit::event::{Entry, Kind, Requester};
 use crate::model::audit::export_check;
 use crate::model::audit::export_check::Position;
 use crate::model::audit::lost_event::{Exported, Topic};
@@ -133,12 +133,12 @@ async fn dealt_with_before(app: &App) -> Result<HashSet<String>> {
         .collect())
 }
 
-/// Returns the peer for the repetition of an event, so that the audit trail shows which event it
+/// Returns the requester for the repetition of an event, so that the audit trail shows which event it
 /// was.
-pub(in crate::flows) fn peer_for(event: &Exported, peer: &Peer) -> Peer {
-    Peer {
+pub(in crate::flows) fn peer_for(event: &Exported, requester: &Requester) -> Requester {
+    Requester {
         request_id: format!("{REAPPLIED}{}", event.id),
-        ..peer.clone()
+        ..requester.clone()
     }
 }
 

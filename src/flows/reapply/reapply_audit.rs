@@ -8,7 +8,7 @@
 
 use crate::app::App;
 use crate::model::audit::chain::Fault;
-use crate::model::audit::event::{Kind, Peer};
+use crate::model::audit::event::{Kind, Requester};
 use crate::model::audit::lost_event::Deed;
 
 pub use crate::model::audit::lost_event::Exported;
@@ -53,7 +53,7 @@ pub async fn reapply(
     _: Permitted<'_, to::ReapplyEvents>,
     events: Vec<Exported>,
     dry_run: bool,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<Reapplied> {
     let mut lost = lost_events::find(app, events).await?;
     if !lost.faults.is_empty() {
@@ -83,12 +83,12 @@ pub async fn reapply(
                 &event,
                 deed,
                 dry_run,
-                &lost_events::peer_for(&event, peer),
+                &lost_events::peer_for(&event, requester),
             )
             .await?
         };
         if !dry_run && outcome.is_final() {
-            record(app, &event, peer).await?;
+            record(app, &event, requester).await?;
         }
         lines.push(Line {
             at: event.entry.at,
@@ -103,14 +103,14 @@ pub async fn reapply(
     })
 }
 
-async fn record(app: &App, event: &Exported, peer: &Peer) -> Result<()> {
+async fn record(app: &App, event: &Exported, requester: &Requester) -> Result<()> {
     let what = detail([
         ("event", event.id.to_string().into()),
         ("kind", event.entry.kind.clone().into()),
     ]);
     let (subject, session) = (event.subject, event.session);
     app.transaction(
-        peer,
+        requester,
         tx!(tx => tx.record(Kind::Reapplied, subject, session, what).await),
     )
     .await

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::model::account::user::User;
-use crate::model::audit::event::{Kind, Peer};
+use crate::model::audit::event::{Kind, Requester};
 use crate::model::audit::lost_event::Deed;
 use crate::model::audit::lost_event::Exported;
 use crate::model::kernel::id::{SessionId, UserId};
@@ -56,7 +56,7 @@ pub(super) async fn carry_out(
     event: &Exported,
     deed: Deed,
     dry_run: bool,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<Outcome> {
     let user = match deed.user() {
         Some(id) => match find(app, id).await? {
@@ -76,7 +76,7 @@ pub(super) async fn carry_out(
     if let Some(at) = lost_events::decided_since(app, event, deed.overruled_by()).await? {
         return Ok(Outcome::DecidedAnew(at));
     }
-    match act(app, event, deed, user, dry_run, peer).await {
+    match act(app, event, deed, user, dry_run, requester).await {
         // An error by a rule, such as that of the last admin, is reported to the operator; any
         // other error ends the run.
         Err(error @ (Error::LastAdmin | Error::NonExistentRole)) => {
@@ -124,18 +124,18 @@ async fn act(
     deed: Deed,
     user: Option<User>,
     dry_run: bool,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<Outcome> {
     Ok(match deed {
         Deed::EndSession(session) => {
             if !dry_run {
-                manage_sessions::revoke(app, Permitted::as_operator(), Which::One(session), peer).await?;
+                manage_sessions::revoke(app, Permitted::as_operator(), Which::One(session), requester).await?;
             }
             Outcome::Done(format!("session {session} ends"))
         }
-        Deed::EndSessions(user, remark) => end_sessions(app, event, user, remark, dry_run, peer).await?,
+        Deed::EndSessions(user, remark) => end_sessions(app, event, user, remark, dry_run, requester).await?,
         Deed::EndActing(user) => {
-            if !dry_run && manage_sessions::revoke(app, Permitted::as_operator(), Which::ActedBy(user), peer).await?.is_empty() {
+            if !dry_run && manage_sessions::revoke(app, Permitted::as_operator(), Which::ActedBy(user), requester).await?.is_empty() {
                 return Ok(Outcome::Already);
             }
             Outcome::Done("the sessions in which the user impersonates another user end".into())
@@ -148,31 +148,31 @@ async fn act(
             if !dry_run {
                 let reason = user.filter(|user| user.banned).and_then(|user| user.ban_reason).unwrap_or_else(|| LOST_BAN.into());
                 let changes = Changes { ban: Some(Ban::Set { reason, ends_at }), ..Changes::default() };
-                administer_users::update(app, Permitted::as_operator(), id, changes, peer).await?;
+                administer_users::update(app, Permitted::as_operator(), id, changes, requester).await?;
             }
             Outcome::Done(ends_at.map_or_else(|| "banned without end".to_owned(), |end| format!("banned until {end}")))
         }
         Deed::Unban(user) => {
             if !dry_run {
-                administer_users::unban(app, Permitted::as_operator(), user, peer).await?;
+                administer_users::unban(app, Permitted::as_operator(), user, requester).await?;
             }
             Outcome::Done("the ban is lifted".into())
         }
         Deed::Disable(user, disabled) => {
             if !dry_run {
-                manage_users::set_disabled(app, Permitted::as_operator(), user, disabled, peer).await?;
+                manage_users::set_disabled(app, Permitted::as_operator(), user, disabled, requester).await?;
             }
             Outcome::Done(if disabled { "disabled".into() } else { "enabled".into() })
         }
         Deed::SetRole(user, role) => {
             if !dry_run {
-                administer_users::set_role(app, Permitted::as_operator(), user, role.clone(), peer).await?;
+                administer_users::set_role(app, Permitted::as_operator(), user, role.clone(), requester).await?;
             }
             Outcome::Done(format!("the role is {role}"))
         }
         Deed::Delete(user) => {
             if !dry_run {
-                administer_users::remove(app, Permitted::as_operator(), user, peer).await?;
+                administer_users::remove(app, Permitted::as_operator(), user, requester).await?;
             }
             Outcome::Done("deleted".into())
         }
@@ -185,7 +185,7 @@ async fn act(
             }
             if !dry_run {
                 let profile = if forget_profile { Profile::Forgotten } else { Profile::Kept };
-                claim_mailbox::reclaim_again(app, user, profile, peer).await?;
+                claim_mailbox::reclaim_again(app, user, profile, requester).await?;
             }
             Outcome::Partly(
                 "the password from before the owner of the mailbox proved it is removed, and every session ends; the owner has to set a new one by mail".into(),
@@ -193,17 +193,17 @@ async fn act(
         }
         Deed::Block(network, end, reason) => {
             if !dry_run {
-                operate_limits::block(app, Permitted::as_operator(), network, end.since(app.now()), &reason, peer).await?;
+                operate_limits::block(app, Permitted::as_operator(), network, end.since(app.now()), &reason, requester).await?;
             }
             Outcome::Done(format!("{network} is blocked until {end}"))
         }
         Deed::Unblock(network) => {
             if !dry_run {
-                operate_limits::unblock(app, Permitted::as_operator(), network, peer).await?;
+                operate_limits::unblock(app, Permitted::as_operator(), network, requester).await?;
             }
             Outcome::Done(format!("the block of {network} is lifted"))
         }
-        Deed::RevokeKeys(kids) => revoke_keys(app, &kids, dry_run, event, peer).await?,
+        Deed::RevokeKeys(kids) => revoke_keys(app, &kids, dry_run, event, requester).await?,
         Deed::Say(remark) => Outcome::NotPossible(remark.into()),
         Deed::Nothing => Outcome::Already,
     })
@@ -215,13 +215,13 @@ async fn end_sessions(
     user: UserId,
     remark: &str,
     dry_run: bool,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<Outcome> {
     let live = manage_sessions::list(app, user, manage_sessions::FIRST)
         .await?
         .len();
     if !dry_run && live > 0 {
-        manage_sessions::revoke_of_user(app, Permitted::as_operator(), user, peer).await?;
+        manage_sessions::revoke_of_user(app, Permitted::as_operator(), user, requester).await?;
     }
     let many = if live < MANY { "" } else { "at least " };
     let kind = Kind::parse(&event.entry.kind)
@@ -259,7 +259,7 @@ async fn revoke_keys(
     kids: &[String],
     dry_run: bool,
     event: &Exported,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<Outcome> {
     let ring = open_ring::read_ring(app).await?;
     let mut published: Vec<_> = ring
@@ -281,7 +281,7 @@ async fn revoke_keys(
             change_keys::change(
                 app,
                 Permitted::as_operator(),
-                KeyChange::new(KeyOperation::Revoke(key.kid.clone()), peer.clone())
+                KeyChange::new(KeyOperation::Revoke(key.kid.clone()), requester.clone())
                     .with_reason(reason),
             )
             .await?;

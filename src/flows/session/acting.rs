@@ -8,7 +8,7 @@ use crate::flows::transaction::recorder::detail;
 use crate::flows::transaction::tx;
 use crate::model::account::permission::Powers;
 use crate::model::account::user::User;
-use crate::model::audit::event::{Kind, Peer};
+use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::id::{SessionId, UserId};
 use crate::model::session::session::RevokedReason;
 use crate::store::session::endings::Which;
@@ -42,9 +42,9 @@ pub async fn powers(app: &App, user: &User, actor: Option<UserId>) -> Result<Opt
 }
 
 /// Ends a session whose admin may no longer impersonate its user.
-pub async fn end_unallowed(app: &App, session: SessionId, peer: &Peer) -> Result<()> {
+pub async fn end_unallowed(app: &App, session: SessionId, requester: &Requester) -> Result<()> {
     app.transaction(
-        peer,
+        requester,
         tx!(tx => {
             let now = tx.now();
             // Of two concurrent requests the first one ends it.

@@ -18,7 +18,7 @@ use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 use crate::model::account::action::Action;
 use crate::model::account::user::User;
-use crate::model::audit::event::{Kind, Peer};
+use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::id::UserId;
 use crate::model::session::session::RevokedReason;
 use crate::store::session::endings::Which;
@@ -30,7 +30,7 @@ pub async fn start(
     app: &App,
     permitted: Permitted<'_, to::Impersonate>,
     target: UserId,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<(User, SessionTokens)> {
     // An operator has no session to return to. The powers of an impersonation session do not
     // include this.
@@ -50,7 +50,7 @@ pub async fn start(
     }
     let (admin, version, own) = (who.user.id, who.user.version, By::Id(who.session.id));
     let (opening, ring) = with_current_keys(app, || async {
-        let opening = PendingSession::impersonate(app, &user, who, peer)?;
+        let opening = PendingSession::impersonate(app, &user, who, requester)?;
         let work = tx!(tx => {
             // The admin may have been banned, demoted or signed out since: the row decides, not
             // what was read before.
@@ -74,7 +74,7 @@ pub async fn start(
             tx.record(kind, Some(target), session, by).await?;
             Ok((opening, ring))
         });
-        app.transaction(peer, work).await
+        app.transaction(requester, work).await
     })
     .await?;
     let grant = opening.grant(app, &user, ring).await?;
@@ -100,7 +100,7 @@ pub async fn stop(
     app: &App,
     who: &Authenticated,
     cookies: &[String],
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<(User, Option<SessionTokens>)> {
     let admin = who.session.impersonated_by.ok_or(Error::NotImpersonating)?;
     let SetAside { own, others } = set_aside::set_aside(app, cookies, admin).await?;
@@ -112,7 +112,7 @@ pub async fn stop(
     let opened = with_current_keys(app, || async {
         let opening = own
             .as_ref()
-            .map(|session| PendingSession::succeed(app, session, peer))
+            .map(|session| PendingSession::succeed(app, session, requester))
             .transpose()?;
         let (acted, before) = (who.session.clone(), own.as_ref().map(|session| session.id));
         let others = others.clone();
@@ -145,7 +145,7 @@ pub async fn stop(
             let ring = opening.insert(tx, Proof::Vouched, None).await?;
             Ok(ring.map(|ring| (opening, ring)))
         });
-        app.transaction(peer, work).await
+        app.transaction(requester, work).await
     });
     let grant = match opened.await? {
         Some((opening, ring)) => Some(opening.grant(app, &user, ring).await?),

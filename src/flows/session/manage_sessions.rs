@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::crypto::token::SessionToken;
-use crate::model::audit::event::Peer;
+use crate::model::audit::event::Requester;
 use crate::model::kernel::id::{SessionId, UserId};
 use crate::model::session::session::{RevokedReason, Session};
 
@@ -86,7 +86,12 @@ impl Here<'_> {
 /// the session of the request: then every session that the cookies of the request name ends, as at
 /// a sign-out. Whether the named session existed is not revealed, so that no answer shows which
 /// sessions exist.
-pub async fn revoke_own(app: &App, here: Here<'_>, name: &str, peer: &Peer) -> Result<bool> {
+pub async fn revoke_own(
+    app: &App,
+    here: Here<'_>,
+    name: &str,
+    requester: &Requester,
+) -> Result<bool> {
     let carried = here.ending(app).await?;
     let (owner, own) = (here.who.user.id, here.who.session.id);
     let handle: Option<SessionId> = name.parse().ok();
@@ -112,14 +117,14 @@ pub async fn revoke_own(app: &App, here: Here<'_>, name: &str, peer: &Peer) -> R
         end(tx, Which::One(id), RevokedReason::Revoked).await?;
         Ok(id == own)
     });
-    app.transaction(peer, work).await
+    app.transaction(requester, work).await
 }
 
 /// Ends all of the caller's own sessions, and every session that the cookies of the request name.
-pub async fn revoke_all_own(app: &App, here: Here<'_>, peer: &Peer) -> Result<()> {
+pub async fn revoke_all_own(app: &App, here: Here<'_>, requester: &Requester) -> Result<()> {
     let (carried, user) = (here.ending(app).await?, here.who.user.id);
     app.transaction(
-        peer,
+        requester,
         tx!(tx => {
             carried.run(tx).await?;
             let all = Which::OfUser { user, except: None };
@@ -134,13 +139,13 @@ pub async fn revoke_all_own(app: &App, here: Here<'_>, peer: &Peer) -> Result<()
 pub async fn revoke_other_own(
     app: &App,
     who: OnBehalf<'_, to::RevokeSessions>,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<Ended> {
     let which = Which::OfUser {
         user: who.user.id,
         except: Some(who.session.id),
     };
-    end_all(app, which, peer).await
+    end_all(app, which, requester).await
 }
 
 /// Ends every session of any user.
@@ -148,14 +153,14 @@ pub async fn revoke_of_user(
     app: &App,
     permitted: Permitted<'_, to::RevokeSessions>,
     user: UserId,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<Ended> {
     let on = permitted.on_user(app, user).await?;
     let which = Which::OfUser {
         user: on.target().id,
         except: None,
     };
-    end_all(app, which, peer).await
+    end_all(app, which, requester).await
 }
 
 /// Ends the session of any user by its id. An unknown id is not an error.
@@ -163,7 +168,7 @@ pub async fn revoke_by_id(
     app: &App,
     permitted: Permitted<'_, to::RevokeSessions>,
     id: SessionId,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<()> {
     let owner = app
         .db
@@ -171,7 +176,7 @@ pub async fn revoke_by_id(
         .await?;
     let Some(owner) = owner else { return Ok(()) };
     let _on = permitted.on_user(app, owner).await?;
-    match end_all(app, Which::One(id), peer).await {
+    match end_all(app, Which::One(id), requester).await {
         Ok(_) | Err(Error::SessionNotFound) => Ok(()),
         Err(error) => Err(error),
     }
@@ -183,14 +188,14 @@ pub async fn revoke(
     app: &App,
     _: Permitted<'_, to::EndAnySession>,
     which: Which,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<Ended> {
-    end_all(app, which, peer).await
+    end_all(app, which, requester).await
 }
 
-async fn end_all(app: &App, which: Which, peer: &Peer) -> Result<Ended> {
+async fn end_all(app: &App, which: Which, requester: &Requester) -> Result<Ended> {
     app.transaction(
-        peer,
+        requester,
         tx!(tx => {
             let ended = end(tx, which, RevokedReason::Revoked).await?;
             if ended.is_empty() && matches!(which, Which::One(_)) {

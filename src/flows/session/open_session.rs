@@ -12,7 +12,7 @@ use crate::crypto::token::{RefreshToken, SessionToken};
 use crate::model::account::action::Action;
 use crate::model::account::permission::Powers;
 use crate::model::account::user::User;
-use crate::model::audit::event::{Kind, Peer};
+use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::id::SessionId;
 use crate::model::kernel::time::Timestamp;
 use crate::model::key::ring_id::RingId;
@@ -86,7 +86,7 @@ pub struct SessionTokens {
     pub ends_at: Timestamp,
 }
 
-fn begin(app: &App, user: &User, options: Options, peer: &Peer) -> Session {
+fn begin(app: &App, user: &User, options: Options, requester: &Requester) -> Session {
     let now = app.now();
     Session {
         id: SessionId::at(now, random::bytes(&*app.random)),
@@ -101,21 +101,31 @@ fn begin(app: &App, user: &User, options: Options, peer: &Peer) -> Session {
             .sessions
             .lifetime
             .absolute_end(now, options.remember),
-        ip_address: peer.ip_address.clone(),
-        user_agent: peer.user_agent.clone(),
+        ip_address: requester.ip_address.clone(),
+        user_agent: requester.user_agent.clone(),
         impersonated_by: None,
     }
 }
 
 impl PendingSession {
     /// Draws the tokens; writes nothing.
-    pub fn prepare(app: &App, user: &User, options: Options, peer: &Peer) -> Result<Self> {
-        Self::of(app, begin(app, user, options, peer), false)
+    pub fn prepare(
+        app: &App,
+        user: &User,
+        options: Options,
+        requester: &Requester,
+    ) -> Result<Self> {
+        Self::of(app, begin(app, user, options, requester), false)
     }
 
     /// Prepares an impersonation session, which lasts an hour and no longer than the admin's own
     /// session.
-    pub fn impersonate(app: &App, user: &User, admin: &Authenticated, peer: &Peer) -> Result<Self> {
+    pub fn impersonate(
+        app: &App,
+        user: &User,
+        admin: &Authenticated,
+        requester: &Requester,
+    ) -> Result<Self> {
         let own = &admin.session;
         let session = begin(
             app,
@@ -124,7 +134,7 @@ impl PendingSession {
                 delivery: own.delivery,
                 remember: false,
             },
-            peer,
+            requester,
         );
         let hour = session.created_at + IMPERSONATION_LIFETIME;
         let expires_at = [hour, own.expires_at, admin.idle_expires_at]
@@ -145,14 +155,14 @@ impl PendingSession {
     }
 
     /// Prepares the session that replaces another one: as old as that one, and with the same end.
-    pub fn succeed(app: &App, before: &Session, peer: &Peer) -> Result<Self> {
+    pub fn succeed(app: &App, before: &Session, requester: &Requester) -> Result<Self> {
         let now = app.now();
         let session = Session {
             id: SessionId::at(now, random::bytes(&*app.random)),
             created_at: now,
             updated_at: now,
-            ip_address: peer.ip_address.clone(),
-            user_agent: peer.user_agent.clone(),
+            ip_address: requester.ip_address.clone(),
+            user_agent: requester.user_agent.clone(),
             ..before.clone()
         };
         Self::of(app, session, true)

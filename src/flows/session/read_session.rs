@@ -14,7 +14,7 @@ use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 use crate::model::account::permission::Powers;
 use crate::model::account::user::User;
-use crate::model::audit::event::Peer;
+use crate::model::audit::event::Requester;
 use crate::model::kernel::time::Timestamp;
 use crate::model::session::session::End;
 use crate::store::session::sessions::{By, Found};
@@ -131,7 +131,7 @@ async fn find(
         return Err(Stopped::Failure(AuthFailure::SessionEnded(End::Revoked)));
     }
     let Some(powers) = acting::powers(app, &user, found.session.impersonated_by).await? else {
-        acting::end_unallowed(app, found.session.id, &Peer::named("service")).await?;
+        acting::end_unallowed(app, found.session.id, &Requester::named("service")).await?;
         return Err(Stopped::Failure(AuthFailure::SessionEnded(End::Revoked)));
     };
     if app.ring().is_some_and(|ring| ring.id != found.ring_id) {
@@ -173,7 +173,7 @@ async fn slide(
             Ok((now, end))
         });
         (session.updated_at, idle_expires_at) = app
-            .transaction_with(WriteOptions::STATEMENT, &Peer::named("service"), slide)
+            .transaction_with(WriteOptions::STATEMENT, &Requester::named("service"), slide)
             .await?;
         renewed_cookie = signed_cookie(app, token);
     }

@@ -17,7 +17,7 @@ use crate::flows::{Error, Result};
 use crate::metrics::REFRESH_TOKEN;
 use crate::model::account::permission::Powers;
 use crate::model::account::user::User;
-use crate::model::audit::event::Peer;
+use crate::model::audit::event::Requester;
 use crate::model::kernel::time::Timestamp;
 use crate::model::session::refresh::{Child, Decision};
 use crate::model::session::session::Delivery;
@@ -59,10 +59,11 @@ pub async fn refresh(
     text: &str,
     channel: Delivery,
     purpose: Purpose,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<Renewed> {
     let outcome =
-        current_keys::with_current_keys(app, || attempt(app, text, channel, purpose, peer)).await;
+        current_keys::with_current_keys(app, || attempt(app, text, channel, purpose, requester))
+            .await;
     if matches!(outcome, Err(Error::RefreshTokenExpired)) {
         confirm_clock::admit_expiry(app)?;
     }
@@ -84,7 +85,7 @@ async fn attempt(
     text: &str,
     channel: Delivery,
     purpose: Purpose,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<Renewed> {
     let (token, ring) = open(app, text).await?;
     // Before the row changes: its new idle end would be in the future as well.
@@ -93,7 +94,11 @@ async fn attempt(
     let job = Job::new(app, &token, presented, &ring, channel, purpose);
     let hash = token.hash();
     let decided = app
-        .transaction_with(WriteOptions::STATEMENT, peer, tx!(tx => job.run(tx).await))
+        .transaction_with(
+            WriteOptions::STATEMENT,
+            requester,
+            tx!(tx => job.run(tx).await),
+        )
         .await?;
     let (decision, session) = match decided {
         Decided::GoesOn(decision, session) => (decision, session),
@@ -105,7 +110,7 @@ async fn attempt(
             Error::TooManyRequests(wait)
         })?;
     }
-    replay_alarm::watch(app, &session, decision, peer).await?;
+    replay_alarm::watch(app, &session, decision, requester).await?;
     let child = match decision {
         Decision::Rotate => token.successor(&ring.masters),
         Decision::Repeat(child) | Decision::Resume(child) => token.child(child, &ring.masters),
@@ -122,7 +127,7 @@ async fn attempt(
     let user = issue_token::user_facts(app, session.user, session.user_version).await?;
     let ends_at = session.ends_at();
     let Some(powers) = acting::powers(app, &user, session.impersonated_by).await? else {
-        acting::end_unallowed(app, session.session, peer).await?;
+        acting::end_unallowed(app, session.session, requester).await?;
         return Err(Error::RefreshTokenRevoked);
     };
     let grounds = TokenContext {

@@ -3,7 +3,7 @@
 //! continues; the event is recorded in the audit trail. Only what this process has seen counts.
 
 use crate::app::{App, Rotated};
-use crate::model::audit::event::{Kind, Peer};
+use crate::model::audit::event::{Kind, Requester};
 use crate::model::session::refresh::Decision;
 use crate::store::session::refresh::Refreshed;
 
@@ -14,8 +14,13 @@ use crate::flows::transaction::tx;
 const ALARM: u32 = 3;
 
 /// Records a rotation or a repeat, and raises the alarm when it is due.
-pub async fn watch(app: &App, session: &Refreshed, decision: Decision, peer: &Peer) -> Result<()> {
-    let network = network(&peer.ip_address);
+pub async fn watch(
+    app: &App,
+    session: &Refreshed,
+    decision: Decision,
+    requester: &Requester,
+) -> Result<()> {
+    let network = network(&requester.ip_address);
     let generation = session.state.generation;
     match (decision, app.rotations.get(&session.session)) {
         (Decision::Rotate, last) => {
@@ -52,8 +57,11 @@ pub async fn watch(app: &App, session: &Refreshed, decision: Decision, peer: &Pe
                 let (user, session) = (Some(session.user), Some(session.session));
                 let kind = Kind::RefreshTokenShadowed;
                 let what = detail([("rotations", ALARM.into())]);
-                app.transaction(peer, tx!(tx => tx.record(kind, user, session, what).await))
-                    .await?;
+                app.transaction(
+                    requester,
+                    tx!(tx => tx.record(kind, user, session, what).await),
+                )
+                .await?;
             }
         }
         _ => {}

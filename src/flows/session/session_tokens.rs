@@ -4,7 +4,7 @@
 use crate::app::App;
 use crate::config::MintFromSession;
 use crate::crypto::{self, jwk, keypair};
-use crate::model::audit::event::Peer;
+use crate::model::audit::event::Requester;
 use crate::model::kernel::time::Timestamp;
 use crate::model::session::session::Delivery;
 use crate::model::token::claims::AccessClaims;
@@ -25,7 +25,7 @@ pub async fn mint(
     app: &App,
     who: &Authenticated,
     refresh_token: Option<&str>,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<Issued> {
     let vouched = match app.config.tokens.mint_from_session {
         MintFromSession::Always => true,
@@ -47,7 +47,7 @@ pub async fn mint(
         if opened.session() != who.session.id {
             return Err(Error::RefreshTokenInvalid);
         }
-        refresh::refresh(app, token, Delivery::Cookie, Purpose::Vouch, peer)
+        refresh::refresh(app, token, Delivery::Cookie, Purpose::Vouch, requester)
             .await?
             .access
     };

@@ -3,7 +3,7 @@
 
 use crate::app::App;
 use crate::crypto::token::SessionToken;
-use crate::model::audit::event::Peer;
+use crate::model::audit::event::Requester;
 use crate::model::session::session::RevokedReason;
 
 use super::credential::{is_jwt, session_of_access_token, session_token};
@@ -22,10 +22,10 @@ pub async fn sign_out(
     app: &App,
     presented: Presented<'_>,
     tokens: &[&str],
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<()> {
     let (sessions, refreshes) = (presented.sessions(app), presented.refresh.to_vec());
-    if end(app, sessions, refreshes, tokens, peer).await? {
+    if end(app, sessions, refreshes, tokens, requester).await? {
         Ok(())
     } else {
         Err(Error::Unauthorized)
@@ -34,8 +34,8 @@ pub async fn sign_out(
 
 /// Ends the session of this token of any kind, as RFC 7009 defines it; an unknown token counts as
 /// revoked.
-pub async fn revoke_token(app: &App, token: &str, peer: &Peer) -> Result<()> {
-    end(app, Vec::new(), Vec::new(), &[token], peer)
+pub async fn revoke_token(app: &App, token: &str, requester: &Requester) -> Result<()> {
+    end(app, Vec::new(), Vec::new(), &[token], requester)
         .await
         .map(|_| ())
 }
@@ -45,7 +45,7 @@ async fn end<'t>(
     mut sessions: Vec<SessionToken>,
     mut refreshes: Vec<&'t str>,
     tokens: &[&'t str],
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<bool> {
     let mut by_access_token = Vec::new();
     for text in tokens {
@@ -63,5 +63,6 @@ async fn end<'t>(
     if ending.is_empty() {
         return Ok(false);
     }
-    app.transaction(peer, tx!(tx => ending.run(tx).await)).await
+    app.transaction(requester, tx!(tx => ending.run(tx).await))
+        .await
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::app::App;
-use crate::model::audit::event::Peer;
+use crate::model::audit::event::Requester;
 use crate::model::kernel::pace::Pace;
 use crate::store::{Work, WriteOptions};
 
@@ -66,7 +66,11 @@ impl<'a> Background<'a> {
         });
         let done = self
             .app
-            .transaction_with(WriteOptions::BACKGROUND, &Peer::named("schedule"), timed)
+            .transaction_with(
+                WriteOptions::BACKGROUND,
+                &Requester::named("schedule"),
+                timed,
+            )
             .await?;
         let began = *began.lock().unwrap_or_else(PoisonError::into_inner);
         self.took = self.app.uptime().saturating_sub(began);

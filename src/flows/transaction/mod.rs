@@ -3,7 +3,7 @@
 //! must be committed together with a refusal, such as the end of a session whose refresh token was
 //! stolen, is an `Ok` value that says so.
 //!
-//! `app.transaction(peer, tx!(tx => { … }))` is the only way in which a flow writes. The work may
+//! `app.transaction(requester, tx!(tx => { … }))` is the only way in which a flow writes. The work may
 //! run more than once, because a database rolls back what it cannot serialize: everything that an
 //! attempt has collected belongs to its own [`Tx`].
 
@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 use crate::app::App;
 use crate::model::account::email::Email;
 use crate::model::account::user::User;
-use crate::model::audit::event::{Kind, Peer};
+use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::id::{SessionId, UserId};
 use crate::model::kernel::time::Timestamp;
 use crate::model::mail::{Mail, MailToken, Purpose, Template};
@@ -80,31 +80,32 @@ pub struct Tx<'c> {
 }
 
 impl App {
-    /// Runs the work in one transaction, whose events name this peer. An `Err` rolls it back.
+    /// Runs the work in one transaction, whose events name this requester. An `Err` rolls it back.
     /// Queued mails are sent after the commit.
     ///
     /// # Errors
     /// The work's own errors, and those of the database.
-    pub async fn transaction<T, F>(&self, peer: &Peer, work: F) -> Result<T>
+    pub async fn transaction<T, F>(&self, requester: &Requester, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'t, 'c> FnOnce(&'t mut Tx<'c>) -> Work<'t, T, Error> + Clone + Send + 'static,
     {
-        self.transaction_with(WriteOptions::STEPS, peer, work).await
+        self.transaction_with(WriteOptions::STEPS, requester, work)
+            .await
     }
 
     /// Runs the work as [`Self::transaction`] does, with other write options.
     pub async fn transaction_with<T, F>(
         &self,
         options: WriteOptions,
-        peer: &Peer,
+        requester: &Requester,
         work: F,
     ) -> Result<T>
     where
         T: Send + 'static,
         F: for<'t, 'c> FnOnce(&'t mut Tx<'c>) -> Work<'t, T, Error> + Clone + Send + 'static,
     {
-        let recorder = Arc::new(Recorder::new(self, peer));
+        let recorder = Arc::new(Recorder::new(self, requester));
         let outbox = Arc::new(Outbox::new(self));
         let written = self.db.write_with(options, move |conn| {
             Box::pin(async move {
@@ -133,9 +134,9 @@ impl Tx<'_> {
         self.conn.now()
     }
 
-    /// Returns the peer of the request.
-    pub fn peer(&self) -> &Peer {
-        &self.recorder.peer
+    /// Returns the requester of the request.
+    pub fn requester(&self) -> &Requester {
+        &self.recorder.requester
     }
 
     /// Runs a part of the work that is rolled back alone if it returns an `Err`. In a transaction

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::app::{App, KEYS_NOT_LOADED};
 use crate::crypto::key_ring::KeyRing;
 use crate::crypto::presenter::{self, Sealed};
-use crate::model::audit::event::{Event, Kind, Peer};
+use crate::model::audit::event::{Event, Kind, Requester};
 use crate::model::audit::webhook::{Choice, Webhook};
 use crate::model::kernel::id::{EventId, SessionId, UserId};
 use crate::model::kernel::time::Timestamp;
@@ -29,8 +29,8 @@ const _: () = assert!(
 /// [`Conn::now`].
 #[derive(Clone)]
 pub struct Recorder {
-    /// The peer that acts.
-    pub peer: Peer,
+    /// The requester that acts.
+    pub requester: Requester,
     writer: String,
     random: Arc<dyn Random>,
     ring: Option<Arc<KeyRing>>,
@@ -43,10 +43,10 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Makes the recorder for the request of this peer.
-    pub fn new(app: &App, peer: &Peer) -> Self {
+    /// Makes the recorder for the request of this requester.
+    pub fn new(app: &App, requester: &Requester) -> Self {
         Self {
-            peer: peer.clone(),
+            requester: requester.clone(),
             writer: app.writer.clone(),
             random: Arc::clone(&app.random),
             ring: app.ring(),
@@ -66,11 +66,11 @@ impl Recorder {
         i64::from_be_bytes(random::bytes(&*self.random))
     }
 
-    /// Returns the peer as the presenter of a refresh token at this time.
+    /// Returns the requester as the presenter of a refresh token at this time.
     pub fn presenter(&self, conn: &Conn) -> Presenter {
         Presenter {
-            ip_address: self.peer.ip_address.clone(),
-            user_agent: self.peer.user_agent.clone(),
+            ip_address: self.requester.ip_address.clone(),
+            user_agent: self.requester.user_agent.clone(),
             since: conn.now(),
         }
     }
@@ -123,7 +123,7 @@ impl Recorder {
             id: EventId::at(now, random::bytes(&*self.random)),
             at: now,
             kind,
-            peer: self.peer.clone(),
+            requester: self.requester.clone(),
             subject,
             session,
             detail,

@@ -30,7 +30,7 @@ use crate::model::session::session::Delivery;
 
 pub(in crate::http) async fn sign_up(
     State(app): State<Arc<App>>,
-    Client(peer): Client,
+    Client(requester): Client,
     credentials: Credentials,
     Submitted(mut body): Submitted,
 ) -> Result<Response, Error> {
@@ -50,7 +50,8 @@ pub(in crate::http) async fn sign_up(
         callback,
     };
     let presented = Replaced::of(&credentials);
-    let (user, grant) = flow_up::sign_up(&app, form, options, presented.borrow(), &peer).await?;
+    let (user, grant) =
+        flow_up::sign_up(&app, form, options, presented.borrow(), &requester).await?;
     let mut answer = json!({ "token": grant.as_ref().map(|g| g.session_token.expose()), "user": views::user(&user) });
     let mut headers = HeaderMap::new();
     if let Some(grant) = &grant {
@@ -63,7 +64,7 @@ pub(in crate::http) async fn sign_up(
 
 pub(in crate::http) async fn sign_in(
     State(app): State<Arc<App>>,
-    Client(peer): Client,
+    Client(requester): Client,
     credentials: Credentials,
     Submitted(mut body): Submitted,
 ) -> Result<Response, Error> {
@@ -77,8 +78,15 @@ pub(in crate::http) async fn sign_in(
         .parse()
         .map_err(|_| crate::flows::Error::InvalidEmail)?;
     let presented = Replaced::of(&credentials).with_device(device.as_deref());
-    let (user, grant) =
-        flow_in::sign_in(&app, &email, &password, options, presented.borrow(), &peer).await?;
+    let (user, grant) = flow_in::sign_in(
+        &app,
+        &email,
+        &password,
+        options,
+        presented.borrow(),
+        &requester,
+    )
+    .await?;
     let mut answer = json!({ "redirect": callback.is_some(), "token": grant.session_token.expose(), "user": views::user(&user) });
     let mut headers = HeaderMap::new();
     if let Some(callback) = callback {
@@ -94,7 +102,7 @@ pub(in crate::http) async fn sign_in(
 
 pub(in crate::http) async fn sign_out(
     State(app): State<Arc<App>>,
-    Client(peer): Client,
+    Client(requester): Client,
     credentials: Credentials,
     Optional(mut body): Optional,
 ) -> Result<Response, Error> {
@@ -105,7 +113,7 @@ pub(in crate::http) async fn sign_out(
         .flatten()
         .filter(|token| !token.is_empty())
         .collect();
-    let headers = end_all(&app, &credentials, &in_body, &peer).await?;
+    let headers = end_all(&app, &credentials, &in_body, &requester).await?;
     Ok((headers, Json(json!({ "success": true }))).into_response())
 }
 
@@ -120,7 +128,7 @@ const TOKENS: [&str; 5] = [
 
 pub(in crate::http) async fn change_password(
     State(app): State<Arc<App>>,
-    Acting { who, peer }: Acting,
+    Acting { who, requester }: Acting,
     mut body: Fields,
 ) -> Result<Response, Error> {
     let own = who.own_account::<to::SetPassword>()?;
@@ -129,7 +137,7 @@ pub(in crate::http) async fn change_password(
     let move_session = body.optional_bool("revokeOtherSessions").or(false);
     let (current, new, move_session) = body.finish((current, new, move_session))?;
     let (user, grant) =
-        change::change_password(&app, own, &current, &new, move_session, &peer).await?;
+        change::change_password(&app, own, &current, &new, move_session, &requester).await?;
     let mut answer = json!({ "token": grant.as_ref().map(|g| g.session_token.expose()), "user": views::user(&user) });
     let mut headers = HeaderMap::new();
     match &grant {

@@ -66,7 +66,7 @@ pub(in crate::http) async fn list_users(
 
 pub(in crate::http) async fn create_user(
     State(app): State<Arc<App>>,
-    Acting { who, peer }: Acting,
+    Acting { who, requester }: Acting,
     mut body: Fields,
 ) -> Result<Response, Error> {
     let permitted = who.require::<to::CreateUser>(&app)?;
@@ -91,13 +91,13 @@ pub(in crate::http) async fn create_user(
         email_verified,
         metadata,
     };
-    let user = manage_users::create(&app, permitted, new, &peer).await?;
+    let user = manage_users::create(&app, permitted, new, &requester).await?;
     Ok(Json(json!({ "user": views::user(&user) })).into_response())
 }
 
 pub(in crate::http) async fn update_user(
     State(app): State<Arc<App>>,
-    Acting { who, peer }: Acting,
+    Acting { who, requester }: Acting,
     mut body: Fields,
 ) -> Result<Response, Error> {
     let permitted = who.require::<to::UpdateUser>(&app)?;
@@ -106,7 +106,7 @@ pub(in crate::http) async fn update_user(
     let (changes, id) = body.finish((changes, id))?;
     let id: UserId = id.ok_or(Refused::UserNotFound)?;
     let changes = changes?;
-    let user = administer::update(&app, permitted, id, changes, &peer).await?;
+    let user = administer::update(&app, permitted, id, changes, &requester).await?;
     Ok(Json(views::user(&user)).into_response())
 }
 
@@ -162,7 +162,7 @@ fn ban(data: &mut Fields) -> Unchecked<Option<Ban>> {
 
 pub(in crate::http) async fn set_role(
     State(app): State<Arc<App>>,
-    Acting { who, peer }: Acting,
+    Acting { who, requester }: Acting,
     mut body: Fields,
 ) -> Result<Response, Error> {
     let permitted = who.require::<to::SetRole>(&app)?;
@@ -171,13 +171,13 @@ pub(in crate::http) async fn set_role(
     let id = body.id("userId");
     let (role, id) = body.finish((role, id))?;
     let id: UserId = id.ok_or(Refused::UserNotFound)?;
-    let user = administer::set_role(&app, permitted, id, role, &peer).await?;
+    let user = administer::set_role(&app, permitted, id, role, &requester).await?;
     Ok(Json(json!({ "user": views::user(&user) })).into_response())
 }
 
 pub(in crate::http) async fn ban_user(
     State(app): State<Arc<App>>,
-    Acting { who, peer }: Acting,
+    Acting { who, requester }: Acting,
     mut body: Fields,
 ) -> Result<Response, Error> {
     let permitted = who.require::<to::BanUser>(&app)?;
@@ -193,7 +193,7 @@ pub(in crate::http) async fn ban_user(
         id,
         reason,
         expires_in.map(Duration::from_secs),
-        &peer,
+        &requester,
     )
     .await?;
     Ok(Json(json!({ "user": views::user(&user) })).into_response())
@@ -201,31 +201,31 @@ pub(in crate::http) async fn ban_user(
 
 pub(in crate::http) async fn unban_user(
     State(app): State<Arc<App>>,
-    Acting { who, peer }: Acting,
+    Acting { who, requester }: Acting,
     mut body: Fields,
 ) -> Result<Response, Error> {
     let permitted = who.require::<to::BanUser>(&app)?;
     let id = body.id("userId");
     let id: UserId = body.finish(id)?.ok_or(Refused::UserNotFound)?;
-    let user = administer::unban(&app, permitted, id, &peer).await?;
+    let user = administer::unban(&app, permitted, id, &requester).await?;
     Ok(Json(json!({ "user": views::user(&user) })).into_response())
 }
 
 pub(in crate::http) async fn remove_user(
     State(app): State<Arc<App>>,
-    Acting { who, peer }: Acting,
+    Acting { who, requester }: Acting,
     mut body: Fields,
 ) -> Result<Response, Error> {
     let permitted = who.require::<to::DeleteUser>(&app)?;
     let id = body.id("userId");
     let id: UserId = body.finish(id)?.ok_or(Refused::UserNotFound)?;
-    administer::remove(&app, permitted, id, &peer).await?;
+    administer::remove(&app, permitted, id, &requester).await?;
     Ok(Json(json!({ "success": true })).into_response())
 }
 
 pub(in crate::http) async fn set_user_password(
     State(app): State<Arc<App>>,
-    Acting { who, peer }: Acting,
+    Acting { who, requester }: Acting,
     mut body: Fields,
 ) -> Result<Response, Error> {
     let permitted = who.require::<to::SetPassword>(&app)?;
@@ -237,7 +237,8 @@ pub(in crate::http) async fn set_user_password(
     let id = body.id("userId");
     let (new, current, id) = body.finish((new, current, id))?;
     let id: UserId = id.ok_or(Refused::UserNotFound)?;
-    change_password::set_for_user(&app, permitted, id, current.as_deref(), &new, &peer).await?;
+    change_password::set_for_user(&app, permitted, id, current.as_deref(), &new, &requester)
+        .await?;
     Ok(Json(json!({ "status": true })).into_response())
 }
 

@@ -55,7 +55,7 @@ pub(in crate::http) async fn list_sessions(
 
 pub(in crate::http) async fn revoke_session(
     State(app): State<Arc<App>>,
-    Acting { who, peer }: Acting,
+    Acting { who, requester }: Acting,
     credentials: Credentials,
     mut body: Fields,
 ) -> Result<Response, Error> {
@@ -64,15 +64,15 @@ pub(in crate::http) async fn revoke_session(
     let handle = body.finish(handle)?;
     let id = handle.parse::<SessionId>().ok();
     if let Some(id) = id {
-        manage_sessions::revoke_by_id(&app, permitted, id, &peer).await?;
+        manage_sessions::revoke_by_id(&app, permitted, id, &requester).await?;
     }
-    let cleared = left(&app, id == Some(who.session.id), &credentials, &peer).await?;
+    let cleared = left(&app, id == Some(who.session.id), &credentials, &requester).await?;
     Ok((cleared, Json(json!({ "success": true }))).into_response())
 }
 
 pub(in crate::http) async fn revoke_sessions(
     State(app): State<Arc<App>>,
-    Acting { who, peer }: Acting,
+    Acting { who, requester }: Acting,
     credentials: Credentials,
     mut body: Fields,
 ) -> Result<Response, Error> {
@@ -80,13 +80,13 @@ pub(in crate::http) async fn revoke_sessions(
     let id = body.id::<UserId>("userId");
     let ended_itself = match body.finish(id)? {
         Some(id) => {
-            manage_sessions::revoke_of_user(&app, permitted, id, &peer).await?;
+            manage_sessions::revoke_of_user(&app, permitted, id, &requester).await?;
             id == who.user.id
         }
         None => false,
     };
     Ok((
-        left(&app, ended_itself, &credentials, &peer).await?,
+        left(&app, ended_itself, &credentials, &requester).await?,
         Json(json!({ "success": true })),
     )
         .into_response())
@@ -94,13 +94,13 @@ pub(in crate::http) async fn revoke_sessions(
 
 pub(in crate::http) async fn impersonate_user(
     State(app): State<Arc<App>>,
-    Acting { who, peer }: Acting,
+    Acting { who, requester }: Acting,
     mut body: Fields,
 ) -> Result<Response, Error> {
     let permitted = who.require::<to::Impersonate>(&app)?;
     let id = body.id::<UserId>("userId");
     let id = body.finish(id)?.ok_or(Refused::UserNotFound)?;
-    let (user, grant) = impersonate::start(&app, permitted, id, &peer).await?;
+    let (user, grant) = impersonate::start(&app, permitted, id, &requester).await?;
     let mut answer = json!({ "session": views::client_session(&grant.session), "user": views::session_user(&user, &grant.powers) });
     let mut headers = HeaderMap::new();
     if who.session.delivery == Delivery::Cookie {
@@ -121,12 +121,13 @@ pub(in crate::http) async fn impersonate_user(
 
 pub(in crate::http) async fn stop_impersonating(
     State(app): State<Arc<App>>,
-    Client(peer): Client,
+    Client(requester): Client,
     credentials: Credentials,
     Authenticated(who): Authenticated,
     _: Optional,
 ) -> Result<Response, Error> {
-    let (user, grant) = impersonate::stop(&app, &who, &credentials.admin_sessions, &peer).await?;
+    let (user, grant) =
+        impersonate::stop(&app, &who, &credentials.admin_sessions, &requester).await?;
     let session = grant.as_ref().map(|g| views::client_session(&g.session));
     let mut answer = json!({ "session": session, "user": views::user(&user) });
     let mut headers = HeaderMap::new();

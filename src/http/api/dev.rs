@@ -98,14 +98,14 @@ async fn clear_inbox(State(app): State<Arc<App>>, Extension(dev): Extension<Dev>
 async fn open_session(
     State(app): State<Arc<App>>,
     Extension(dev): Extension<Dev>,
-    Client(peer): Client,
+    Client(requester): Client,
     body: Fields,
 ) -> Result<Response, Error> {
     let mut body = body.without_nulls();
     let user = body.text("user", MAX_EMAIL);
     let session = session_options(&mut body);
     let (user, (options, _)) = body.finish((user, session))?;
-    let (user, grant) = dev.open_session(&app, &user, options, &peer).await?;
+    let (user, grant) = dev.open_session(&app, &user, options, &requester).await?;
     let mut answer = json!({ "token": grant.session_token.expose(), "user": views::user(&user) });
     let mut headers = HeaderMap::new();
     deliver(&app, &grant, &mut answer, &mut headers);

@@ -30,7 +30,7 @@ use crate::http::pages::ask::confirm;
 
 pub(in crate::http) async fn send_verification(
     State(app): State<Arc<App>>,
-    Client(peer): Client,
+    Client(requester): Client,
     credentials: Credentials,
     mut body: Fields,
 ) -> Result<Response, Error> {
@@ -49,7 +49,7 @@ pub(in crate::http) async fn send_verification(
         &email,
         who.as_ref().map(|w| &*w.user),
         callback,
-        &peer,
+        &requester,
     )
     .await?;
     Ok(Json(json!({ "status": true })).into_response())
@@ -110,20 +110,20 @@ pub(in crate::http) fn after_post(mut response: Response) -> Response {
 
 pub(in crate::http) async fn change_email(
     State(app): State<Arc<App>>,
-    Acting { who, peer }: Acting,
+    Acting { who, requester }: Acting,
     mut body: Fields,
 ) -> Result<Response, Error> {
     let own = who.own_account::<to::SetEmail>()?;
     let new = body.email("newEmail");
     let callback = callback(&mut body);
     let (new, callback) = body.finish((new, callback))?;
-    change_email::request(&app, own, new, callback, &peer).await?;
+    change_email::request(&app, own, new, callback, &requester).await?;
     Ok(Json(json!({ "status": true })).into_response())
 }
 
 pub(in crate::http) async fn delete(
     State(app): State<Arc<App>>,
-    Acting { who, peer }: Acting,
+    Acting { who, requester }: Acting,
     mut body: Fields,
 ) -> Result<Response, Error> {
     let own = who.own_account::<to::DeleteUser>()?;
@@ -132,18 +132,18 @@ pub(in crate::http) async fn delete(
     let callback = callback(&mut body);
     let (password, token, callback) = body.finish((password, token, callback))?;
     match (password, token) {
-        (Some(password), _) => delete_user::with_password(&app, own, &password, &peer).await?,
-        (None, Some(token)) => delete_user::with_token(&app, own, &token, &peer)
+        (Some(password), _) => delete_user::with_password(&app, own, &password, &requester).await?,
+        (None, Some(token)) => delete_user::with_token(&app, own, &token, &requester)
             .await
             .map_err(|e| at_delete_user(e.into()))?,
         (None, None) if app.config.mail.sends() => {
-            delete_user::request(&app, own, callback, &peer).await?;
+            delete_user::request(&app, own, callback, &requester).await?;
             return Ok(
                 Json(json!({ "success": true, "message": "Verification email sent" }))
                     .into_response(),
             );
         }
-        (None, None) => delete_user::with_fresh_session(&app, own, &peer).await?,
+        (None, None) => delete_user::with_fresh_session(&app, own, &requester).await?,
     }
     let mut headers = HeaderMap::new();
     cookies::clear(&app, &mut headers, Clear::Session);
@@ -187,7 +187,7 @@ pub(in crate::http) async fn ask_to_delete(
 /// Handles the form of the confirmation page.
 pub(in crate::http) async fn delete_as_asked(
     State(app): State<Arc<App>>,
-    Acting { who, peer }: Acting,
+    Acting { who, requester }: Acting,
     Submitted(mut body): Submitted,
 ) -> Result<Response, Error> {
     let own = who.own_account::<to::DeleteUser>()?;
@@ -195,7 +195,7 @@ pub(in crate::http) async fn delete_as_asked(
     let callback = callback(&mut body);
     let (token, callback) = body.finish((token, callback))?;
     let callback = callback.map(|url| app.config.server.mount.given(&url));
-    delete_user::with_token(&app, own, &token, &peer)
+    delete_user::with_token(&app, own, &token, &requester)
         .await
         .map_err(|e| at_delete_user(e.into()))?;
     let mut response = after_post(led_to(

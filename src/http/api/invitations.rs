@@ -22,7 +22,7 @@ use crate::http::edge::limits::{MAX_EMAIL, MAX_NAME, MAX_ROLES, MAX_URL};
 
 pub(in crate::http) async fn invite(
     State(app): State<Arc<App>>,
-    Acting { who, peer }: Acting,
+    Acting { who, requester }: Acting,
     body: Fields,
 ) -> Result<Response, Error> {
     let mut body = body.without_nulls();
@@ -42,7 +42,7 @@ pub(in crate::http) async fn invite(
             role,
             redirect,
         },
-        &peer,
+        &requester,
     )
     .await?;
     Ok(Json(json!({ "user": views::user(&user) })).into_response())

@@ -124,7 +124,7 @@ pub(in crate::http) async fn open(
 /// Handles the form of that page.
 pub(in crate::http) async fn act(
     State(app): State<Arc<App>>,
-    Client(peer): Client,
+    Client(requester): Client,
     credentials: Credentials,
     page: Page,
     headers: HeaderMap,
@@ -139,7 +139,7 @@ pub(in crate::http) async fn act(
     let purpose = mail_links::purpose_of(&app, &token);
     let outcome = match purpose {
         Some(Purpose::ApproveChange) => {
-            let agreed = change_email::approve(&app, &token, callback.clone(), &peer)
+            let agreed = change_email::approve(&app, &token, callback.clone(), &requester)
                 .await
                 .map(|()| json!({ "status": true, "user": null }));
             return led_to(callback.as_deref(), agreed)
@@ -147,9 +147,23 @@ pub(in crate::http) async fn act(
                 .map_err(at_verify_email);
         }
         Some(Purpose::VerifyChange) => {
-            change_email::confirm(&app, &token, asker.evidence(password.as_deref()), &peer).await
+            change_email::confirm(
+                &app,
+                &token,
+                asker.evidence(password.as_deref()),
+                &requester,
+            )
+            .await
         }
-        _ => verify_email::verify(&app, &token, asker.evidence(password.as_deref()), &peer).await,
+        _ => {
+            verify_email::verify(
+                &app,
+                &token,
+                asker.evidence(password.as_deref()),
+                &requester,
+            )
+            .await
+        }
     };
     let is_form = headers.get(header::CONTENT_TYPE).is_some_and(|value| {
         value

@@ -29,13 +29,13 @@ const SENT: &str = "If this email exists in our system, check your email for the
 
 pub(in crate::http) async fn request(
     State(app): State<Arc<App>>,
-    Client(peer): Client,
+    Client(requester): Client,
     mut body: Fields,
 ) -> Result<Response, Error> {
     let email = body.email("email");
     let target = body.optional_text("redirectTo", MAX_URL);
     let (email, target) = body.finish((email, target))?;
-    reset_password::request(&app, &email, target, &peer).await?;
+    reset_password::request(&app, &email, target, &requester).await?;
     Ok(Json(json!({ "status": true, "message": SENT })).into_response())
 }
 
@@ -81,7 +81,7 @@ fn action(app: &App, token: &str) -> String {
 pub(in crate::http) async fn choose(
     State(app): State<Arc<App>>,
     page: Page,
-    Client(peer): Client,
+    Client(requester): Client,
     credentials: Credentials,
     Path(token): Path<String>,
     Submitted(mut body): Submitted,
@@ -96,7 +96,7 @@ pub(in crate::http) async fn choose(
         next: &next,
         action: &action(&app, &token),
     }
-    .answer(typed, &credentials, &peer)
+    .answer(typed, &credentials, &requester)
     .await
 }
 
@@ -104,7 +104,7 @@ pub(in crate::http) async fn choose(
 /// cookies.
 pub(in crate::http) async fn reset(
     State(app): State<Arc<App>>,
-    Client(peer): Client,
+    Client(requester): Client,
     credentials: Credentials,
     query: Query,
     mut body: Fields,
@@ -116,7 +116,7 @@ pub(in crate::http) async fn reset(
         .as_deref()
         .or_else(|| query.no_longer_than("token", MAX_LINK_TOKEN))
         .unwrap_or_default();
-    let user = reset_password::reset(&app, token, &new, &peer).await?;
+    let user = reset_password::reset(&app, token, &new, &requester).await?;
     let (mut answer, mut headers) = (json!({ "status": true }), HeaderMap::new());
     if credentials.from_browser {
         know_anew(

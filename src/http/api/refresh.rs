@@ -17,7 +17,7 @@ use crate::flows::session::refresh as flow;
 use crate::flows::session::refresh::Renewed;
 use crate::flows::session::refresh_token::Purpose;
 use crate::flows::{self};
-use crate::model::audit::event::Peer;
+use crate::model::audit::event::Requester;
 use crate::model::session::session::Delivery;
 
 use crate::http::delivery::views;
@@ -32,7 +32,7 @@ use crate::http::edge::limits::MAX_REFRESH_TOKEN;
 
 pub(in crate::http) async fn refresh(
     State(app): State<Arc<App>>,
-    Client(peer): Client,
+    Client(requester): Client,
     credentials: Credentials,
     Optional(mut body): Optional,
 ) -> Result<Response, Error> {
@@ -42,8 +42,8 @@ pub(in crate::http) async fn refresh(
         (Some(_), false) => Err(Error::BadRequest(
             "Send the refresh token in the cookie or in the body, not both".into(),
         )),
-        (Some(token), true) => by_body(&app, &token, &peer).await,
-        (None, false) => by_cookie(&app, &credentials, &peer).await,
+        (Some(token), true) => by_body(&app, &token, &requester).await,
+        (None, false) => by_cookie(&app, &credentials, &requester).await,
         (None, true) => {
             warn_of_a_lost_path(&app, &credentials);
             Err(flows::Error::RefreshTokenMissing.into())
@@ -75,8 +75,8 @@ fn warn_of_a_lost_path(app: &App, credentials: &Credentials) {
     }
 }
 
-async fn by_body(app: &App, token: &str, peer: &Peer) -> Result<Response, Error> {
-    let renewed = flow::refresh(app, token, Delivery::Body, Purpose::Refresh, peer).await?;
+async fn by_body(app: &App, token: &str, requester: &Requester) -> Result<Response, Error> {
+    let renewed = flow::refresh(app, token, Delivery::Body, Purpose::Refresh, requester).await?;
     let mut answer = answer(&renewed);
     if let Some(token) = &renewed.refresh_token {
         answer["refreshToken"] = token.as_str().into();
@@ -85,7 +85,11 @@ async fn by_body(app: &App, token: &str, peer: &Peer) -> Result<Response, Error>
     Ok(Json(answer).into_response())
 }
 
-async fn by_cookie(app: &App, credentials: &Credentials, peer: &Peer) -> Result<Response, Error> {
+async fn by_cookie(
+    app: &App,
+    credentials: &Credentials,
+    requester: &Requester,
+) -> Result<Response, Error> {
     let (chosen, session_lives) = carried::refresh_cookie(
         app,
         &credentials.session_cookies,
@@ -101,7 +105,9 @@ async fn by_cookie(app: &App, credentials: &Credentials, peer: &Peer) -> Result<
         RefreshCookie::Several => return Err(flows::Error::RefreshTokenInvalid.into()),
     };
     let outcome = match token {
-        Some(token) => flow::refresh(app, token, Delivery::Cookie, Purpose::Refresh, peer).await,
+        Some(token) => {
+            flow::refresh(app, token, Delivery::Cookie, Purpose::Refresh, requester).await
+        }
         None => Err(flows::Error::RefreshTokenInvalid),
     };
     let mut headers = HeaderMap::new();

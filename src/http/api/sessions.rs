@@ -29,7 +29,7 @@ use crate::http::edge::error::Error;
 use crate::http::edge::header_text;
 use crate::http::edge::limits::{MAX_HANDLE, MAX_ID};
 use crate::http::edge::query::Query;
-use crate::model::audit::event::Peer;
+use crate::model::audit::event::Requester;
 use crate::model::session::session::{Delivery, End};
 
 pub(in crate::http) async fn session(
@@ -54,7 +54,7 @@ pub(in crate::http) async fn session(
 /// access token, because those are only issued for live sessions.
 pub(in crate::http) async fn get_session(
     State(app): State<Arc<App>>,
-    Client(peer): Client,
+    Client(requester): Client,
     credentials: Credentials,
     query: Query,
     _: Optional,
@@ -72,7 +72,7 @@ pub(in crate::http) async fn get_session(
         .authenticate(&app, Accepts::SessionTokenOnly)
         .await?
     {
-        Some(Ok(who)) => match mint(&app, &credentials, &who, &peer).await {
+        Some(Ok(who)) => match mint(&app, &credentials, &who, &requester).await {
             // The refresh token of the request was stolen or lost: the session has just ended.
             Err(
                 Refused::RefreshTokenReused
@@ -139,7 +139,7 @@ pub(in crate::http) async fn list(
 
 pub(in crate::http) async fn revoke(
     State(app): State<Arc<App>>,
-    Acting { who, peer }: Acting,
+    Acting { who, requester }: Acting,
     credentials: Credentials,
     mut body: Fields,
 ) -> Result<Response, Error> {
@@ -154,7 +154,7 @@ pub(in crate::http) async fn revoke(
             carried: carried.borrow(),
         },
         &name,
-        &peer,
+        &requester,
     )
     .await?;
     let cookies = if ended {
@@ -167,7 +167,7 @@ pub(in crate::http) async fn revoke(
 
 pub(in crate::http) async fn revoke_all(
     State(app): State<Arc<App>>,
-    Acting { who, peer }: Acting,
+    Acting { who, requester }: Acting,
     credentials: Credentials,
     _: Optional,
 ) -> Result<Response, Error> {
@@ -179,7 +179,7 @@ pub(in crate::http) async fn revoke_all(
             who: own,
             carried: carried.borrow(),
         },
-        &peer,
+        &requester,
     )
     .await?;
     Ok((carried.cleared(&app), Json(json!({ "status": true }))).into_response())
@@ -187,11 +187,11 @@ pub(in crate::http) async fn revoke_all(
 
 pub(in crate::http) async fn revoke_others(
     State(app): State<Arc<App>>,
-    Acting { who, peer }: Acting,
+    Acting { who, requester }: Acting,
     _: Optional,
 ) -> Result<Response, Error> {
     let own = who.on_behalf::<to::RevokeSessions>(&app)?;
-    manage_sessions::revoke_other_own(&app, own, &peer).await?;
+    manage_sessions::revoke_other_own(&app, own, &requester).await?;
     Ok(Json(json!({ "status": true })).into_response())
 }
 
@@ -199,11 +199,11 @@ pub(in crate::http) async fn revoke_others(
 /// is required, too.
 pub(in crate::http) async fn token(
     State(app): State<Arc<App>>,
-    Client(peer): Client,
+    Client(requester): Client,
     credentials: Credentials,
     Authenticated(who): Authenticated,
 ) -> Result<Response, Error> {
-    let issued = mint(&app, &credentials, &who, &peer).await?;
+    let issued = mint(&app, &credentials, &who, &requester).await?;
     Ok((renewed(&app, &who), Json(json!({ "token": issued.token }))).into_response())
 }
 
@@ -238,7 +238,7 @@ async fn mint(
     app: &App,
     credentials: &Credentials,
     who: &authenticated::Authenticated,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<Issued, Refused> {
     let vouching = match who.session.delivery {
         Delivery::Cookie => {
@@ -246,5 +246,5 @@ async fn mint(
         }
         Delivery::Body => None,
     };
-    session_tokens::mint(app, who, vouching, peer).await
+    session_tokens::mint(app, who, vouching, requester).await
 }

@@ -25,7 +25,7 @@ use crate::http::edge::limits::{MAX_NAME, MAX_PASSWORD, MAX_URL};
 
 pub(in crate::http) async fn update(
     State(app): State<Arc<App>>,
-    Acting { who, peer }: Acting,
+    Acting { who, requester }: Acting,
     mut body: Fields,
 ) -> Result<Response, Error> {
     let own = who.on_behalf::<to::UpdateUser>(&app)?;
@@ -36,7 +36,7 @@ pub(in crate::http) async fn update(
     let name = body.optional_text("name", MAX_NAME);
     let image = body.nullable_text("image", MAX_URL);
     let (name, image) = body.finish((name, image))?;
-    update_user::update_user(&app, own, Profile { name, image }, &peer).await?;
+    update_user::update_user(&app, own, Profile { name, image }, &requester).await?;
     let mut headers = HeaderMap::new();
     let cookie = who
         .session_token
@@ -53,14 +53,14 @@ pub(in crate::http) async fn update(
 
 pub(in crate::http) async fn verify_password(
     State(app): State<Arc<App>>,
-    Acting { who, peer }: Acting,
+    Acting { who, requester }: Acting,
     mut body: Fields,
 ) -> Result<Response, Error> {
     // Otherwise an admin who impersonates the user could guess the password here.
     let own = who.own_account::<to::SetPassword>()?;
     let password = body.text("password", MAX_PASSWORD);
     let password = body.finish(password)?;
-    update_user::verify_password(&app, own, &password, &peer).await?;
+    update_user::verify_password(&app, own, &password, &requester).await?;
     Ok(Json(json!({ "status": true })).into_response())
 }
 

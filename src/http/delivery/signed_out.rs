@@ -6,7 +6,7 @@ use crate::flows;
 use crate::flows::session::sign_out;
 use crate::http::edge::credentials::Credentials;
 use crate::http::edge::error::Error;
-use crate::model::audit::event::Peer;
+use crate::model::audit::event::Requester;
 use axum::http::HeaderMap;
 
 /// Ends every session whose token the request contains, and clears all of their cookies.
@@ -14,7 +14,7 @@ pub(in crate::http) async fn end_all(
     app: &App,
     credentials: &Credentials,
     in_body: &[String],
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<HeaderMap, Error> {
     let replaced = Replaced::of(credentials);
     let tokens: Vec<&str> = credentials
@@ -23,7 +23,7 @@ pub(in crate::http) async fn end_all(
         .chain(in_body)
         .map(String::as_str)
         .collect();
-    match sign_out::sign_out(app, replaced.borrow(), &tokens, peer).await {
+    match sign_out::sign_out(app, replaced.borrow(), &tokens, requester).await {
         // A named token that ends nothing is not a success. A browser that names none has signed
         // out before, and its remaining cookies are cleared.
         Err(flows::Error::Unauthorized) if !tokens.is_empty() || credentials.unreadable => {
@@ -41,10 +41,10 @@ pub(in crate::http) async fn left(
     app: &App,
     ended_itself: bool,
     credentials: &Credentials,
-    peer: &Peer,
+    requester: &Requester,
 ) -> Result<HeaderMap, Error> {
     if ended_itself {
-        end_all(app, credentials, &[], peer).await
+        end_all(app, credentials, &[], requester).await
     } else {
         Ok(HeaderMap::new())
     }

@@ -16,12 +16,12 @@ use axum::response::Response;
 use ipnet::IpNet;
 
 use crate::app::App;
-use crate::model::audit::event::Peer;
+use crate::model::audit::event::Requester;
 
 use super::outermost::RequestId;
 
-/// The peer of this request.
-pub(in crate::http) struct Client(pub(in crate::http) Peer);
+/// The requester of this request.
+pub(in crate::http) struct Client(pub(in crate::http) Requester);
 
 const MAX_USER_AGENT: usize = 256;
 
@@ -30,7 +30,7 @@ impl FromRequestParts<Arc<App>> for Client {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
         let ip = address(app, &parts.extensions, &parts.headers);
-        Ok(Self(Peer {
+        Ok(Self(Requester {
             actor: "user".into(),
             ip_address: ip.map(|ip| ip.to_string()).unwrap_or_default(),
             user_agent: user_agent(&parts.headers),

@@ -15,7 +15,7 @@ use crate::flows::limit::known_device::{Device, LIFETIME};
 use crate::flows::session::read_session;
 use crate::flows::session::read_session::{Accepts, AuthFailure, Credential};
 use crate::flows::session::{carried, session_cache};
-use crate::model::audit::event::Peer;
+use crate::model::audit::event::Requester;
 use crate::model::kernel::id::UserId;
 use crate::model::kernel::time::Timestamp;
 use crate::model::session::session::End;
@@ -178,7 +178,7 @@ impl FromRequestParts<Arc<App>> for Authenticated {
 /// impersonation.
 pub(in crate::http) struct Acting {
     pub(in crate::http) who: authenticated::Authenticated,
-    pub(in crate::http) peer: Peer,
+    pub(in crate::http) requester: Requester,
 }
 
 impl FromRequestParts<Arc<App>> for Acting {
@@ -186,13 +186,13 @@ impl FromRequestParts<Arc<App>> for Acting {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
         let Authenticated(who) = Authenticated::from_request_parts(parts, app).await?;
-        let Ok(Client(peer)) = Client::from_request_parts(parts, app).await;
+        let Ok(Client(requester)) = Client::from_request_parts(parts, app).await;
         let actor = who.session.impersonated_by.unwrap_or(who.user.id);
         Ok(Self {
             who,
-            peer: Peer {
+            requester: Requester {
                 actor: format!("user:{actor}"),
-                ..peer
+                ..requester
             },
         })
     }

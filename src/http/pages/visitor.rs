@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::flows::authenticated::Authenticated;
 use crate::flows::session::form_token;
 use crate::flows::session::read_session::Accepts;
-use crate::model::audit::event::Peer;
+use crate::model::audit::event::Requester;
 
 use super::page::Page;
 use crate::http::delivery::session_delivery::renewed;
@@ -70,7 +70,7 @@ impl FromRequestParts<Arc<App>> for MaybeSignedIn {
 /// The signed-in user, and the frame of a page for them.
 pub(super) struct SignedIn {
     pub(super) who: Authenticated,
-    pub(super) peer: Peer,
+    pub(super) requester: Requester,
     pub(super) page: Page,
 }
 
@@ -80,14 +80,14 @@ impl FromRequestParts<Arc<App>> for SignedIn {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Response> {
         let Ok(page) = Page::from_request_parts(parts, app).await;
         match Acting::from_request_parts(parts, app).await {
-            Ok(Acting { who, peer }) => {
+            Ok(Acting { who, requester }) => {
                 if let Some(renewed) = parts.extensions.get::<Renewed>() {
                     renewed.note(&who);
                 }
                 Ok(Self {
                     page: page.of(&who),
                     who,
-                    peer,
+                    requester,
                 })
             }
             Err(error) if error.status() == StatusCode::UNAUTHORIZED => {

@@ -79,7 +79,7 @@ impl Kind {
 
 /// Who acts, and from where.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Peer {
+pub struct Requester {
     /// `user:ID`, `user` before the user is known, `cli:NAME`, `schedule` or `process`.
     pub actor: String,
     /// The client's IP address; empty if unknown.
@@ -90,7 +90,7 @@ pub struct Peer {
     pub request_id: String,
 }
 
-impl Peer {
+impl Requester {
     /// Makes an actor of the service itself, such as `schedule`, without a request.
     pub fn named(actor: &str) -> Self {
         Self {
@@ -110,7 +110,7 @@ pub struct Event {
     /// What happened, by its kind.
     pub kind: Kind,
     /// Who acted, and from where.
-    pub peer: Peer,
+    pub requester: Requester,
     /// The user whom it concerns.
     pub subject: Option<UserId>,
     /// The session that it concerns.
@@ -176,12 +176,12 @@ impl Event {
             sequence,
             at: self.at,
             kind: self.kind.as_str().to_owned(),
-            actor: self.peer.actor.clone(),
+            actor: self.requester.actor.clone(),
             subject: self.subject.map(|u| u.to_string()),
             session: self.session.map(|s| s.to_string()),
-            ip_address: self.peer.ip_address.clone(),
-            user_agent: self.peer.user_agent.clone(),
-            request_id: self.peer.request_id.clone(),
+            ip_address: self.requester.ip_address.clone(),
+            user_agent: self.requester.user_agent.clone(),
+            request_id: self.requester.request_id.clone(),
             detail: Value::Object(self.detail.clone()).to_string(),
             link: String::new(),
         }
@@ -272,12 +272,12 @@ mod tests {
             id: EventId::at(Timestamp(1), [0; 10]),
             at: Timestamp(2),
             kind: Kind::Started,
-            peer: Peer::named("process"),
+            requester: Requester::named("process"),
             subject: None,
             session: None,
             detail: Map::new(),
         };
-        assert_eq!(event.peer.actor, "process");
+        assert_eq!(event.requester.actor, "process");
         let row = event.entry("w", 3);
         assert_eq!((row.sequence, row.detail.as_str()), (3, "{}"));
         assert_eq!(event.link("w", 3, &[7; 32]), row.expected_link(&[7; 32]));

@@ -79,12 +79,12 @@ impl Webhook {
             "timestamp": event.at.to_string(),
             "data": {
                 "id": event.id.to_string(),
-                "actor": event.peer.actor,
+                "actor": event.requester.actor,
                 "userId": event.subject.map(|user| user.to_string()),
                 "sessionId": event.session.map(|session| session.to_string()),
-                "ipAddress": event.peer.ip_address,
-                "userAgent": event.peer.user_agent,
-                "requestId": event.peer.request_id,
+                "ipAddress": event.requester.ip_address,
+                "userAgent": event.requester.user_agent,
+                "requestId": event.requester.request_id,
                 "detail": event.detail,
             },
         });

@@ -7,7 +7,7 @@ use countersign::flows::account::invite_user;
 use countersign::flows::account::invite_user::Invitation;
 use countersign::flows::account::manage_users;
 use countersign::flows::permit::Permitted;
-use countersign::model::audit::event::{Event, Peer};
+use countersign::model::audit::event::{Event, Requester};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -30,7 +30,7 @@ pub(super) async fn set_role(app: &TestApp, user: &User, role: &str) {
         Permitted::as_operator(),
         id,
         role.into(),
-        &Peer::default(),
+        &Requester::default(),
     )
     .await
     .unwrap();
@@ -553,14 +553,14 @@ async fn the_last_admin_stays_one_also_when_two_unmake_each_other() {
         .find(countersign::model::account::user::User::is_admin)
         .unwrap();
     // Who is invited and has not come, or was made without a password, is an admin in name alone.
-    let peer = Peer::default();
+    let requester = Requester::default();
     let invited = Invitation {
         email: "later@example.com".parse().unwrap(),
         name: String::new(),
         role: "admin".into(),
         redirect: "/".into(),
     };
-    invite_user::invite(&app.app, Permitted::as_operator(), invited, &peer)
+    invite_user::invite(&app.app, Permitted::as_operator(), invited, &requester)
         .await
         .unwrap();
     let refusals = [
@@ -569,7 +569,7 @@ async fn the_last_admin_stays_one_also_when_two_unmake_each_other() {
             Permitted::as_operator(),
             last.id,
             "user".into(),
-            &peer,
+            &requester,
         )
         .await
         .err()
@@ -581,22 +581,28 @@ async fn the_last_admin_stays_one_also_when_two_unmake_each_other() {
             last.id,
             None,
             None,
-            &peer,
+            &requester,
         )
         .await
         .err()
         .unwrap()
         .to_string(),
-        administer_users::remove(&app.app, Permitted::as_operator(), last.id, &peer)
+        administer_users::remove(&app.app, Permitted::as_operator(), last.id, &requester)
             .await
             .err()
             .unwrap()
             .to_string(),
-        manage_users::set_disabled(&app.app, Permitted::as_operator(), last.id, true, &peer)
-            .await
-            .err()
-            .unwrap()
-            .to_string(),
+        manage_users::set_disabled(
+            &app.app,
+            Permitted::as_operator(),
+            last.id,
+            true,
+            &requester,
+        )
+        .await
+        .err()
+        .unwrap()
+        .to_string(),
     ];
     assert!(
         refusals
@@ -986,7 +992,7 @@ async fn a_sign_in_while_one_is_banned_or_deleted_leaves_no_session() {
             .await
             .unwrap()
             .id;
-        let peer = Peer::default();
+        let requester = Requester::default();
         let shutting = async {
             if round % 2 == 0 {
                 administer_users::ban(
@@ -995,12 +1001,13 @@ async fn a_sign_in_while_one_is_banned_or_deleted_leaves_no_session() {
                     target,
                     None,
                     None,
-                    &peer,
+                    &requester,
                 )
                 .await
                 .map(|_| ())
             } else {
-                administer_users::remove(&app.app, Permitted::as_operator(), target, &peer).await
+                administer_users::remove(&app.app, Permitted::as_operator(), target, &requester)
+                    .await
             }
         };
         let racing = futures_util::future::join_all((0..4).map(|_| bob.try_sign_in(&bob.password)));
@@ -1018,7 +1025,7 @@ async fn a_sign_in_while_one_is_banned_or_deleted_leaves_no_session() {
 async fn an_admin_who_is_banned_or_disabled_can_no_longer_impersonate() {
     let app = TestApp::start().await;
     let (root, bob) = (made_admin(&app, "root").await, app.user("bob").await);
-    let peer = Peer::default();
+    let requester = Requester::default();
     for round in 0..4 {
         let other = made_admin(&app, &format!("other{round}")).await;
         let target = manage_users::find(&app.app, Permitted::as_operator(), &other.email)
@@ -1041,7 +1048,7 @@ async fn an_admin_who_is_banned_or_disabled_can_no_longer_impersonate() {
                     target,
                     None,
                     None,
-                    &peer,
+                    &requester,
                 )
                 .await
                 .unwrap(),
@@ -1052,18 +1059,24 @@ async fn an_admin_who_is_banned_or_disabled_can_no_longer_impersonate() {
                     Permitted::as_operator(),
                     target,
                     "user".into(),
-                    &peer,
+                    &requester,
                 )
                 .await
                 .unwrap(),
             ),
-            2 => administer_users::remove(&app.app, Permitted::as_operator(), target, &peer)
+            2 => administer_users::remove(&app.app, Permitted::as_operator(), target, &requester)
                 .await
                 .unwrap(),
             _ => drop(
-                manage_users::set_disabled(&app.app, Permitted::as_operator(), target, true, &peer)
-                    .await
-                    .unwrap(),
+                manage_users::set_disabled(
+                    &app.app,
+                    Permitted::as_operator(),
+                    target,
+                    true,
+                    &requester,
+                )
+                .await
+                .unwrap(),
             ),
         }
         app.refresh(&acting.str("refreshToken"))
@@ -1200,7 +1213,7 @@ async fn no_caller_takes_over_an_account_that_holds_more() {
             Permitted::as_operator(),
             found.id,
             role.into(),
-            &Peer::default(),
+            &Requester::default(),
         )
         .await
         .unwrap();
@@ -1264,7 +1277,7 @@ async fn the_audit_trail_names_who_acted() {
         let events = app.db_events().await;
         let is_it = |e: &Event| {
             e.kind.as_str() == kind
-                && e.peer.actor == actor
+                && e.requester.actor == actor
                 && e.subject.is_some_and(|s| s.to_string() == bob_id)
         };
         events

@@ -26,7 +26,7 @@ use countersign::flows::ops::{heartbeat, prune};
 use countersign::flows::permit::Permitted;
 use countersign::flows::session::manage_sessions;
 use countersign::flows::session::open_session::Options;
-use countersign::model::audit::event::Peer;
+use countersign::model::audit::event::Requester;
 use countersign::model::key::plan::KeyOperation;
 use countersign::model::session::session::Delivery;
 use serde_json::{Value, json};
@@ -264,8 +264,8 @@ fn same(name: &str, statement: u32, before: &Dump, after: &Dump) {
     );
 }
 
-fn peer() -> Peer {
-    Peer::named("cli:tester")
+fn requester() -> Requester {
+    Requester::named("cli:tester")
 }
 
 #[tokio::test]
@@ -531,7 +531,7 @@ async fn a_flow_of_a_session_that_fails_keeps_nothing() {
             &app.app,
             Permitted::as_operator(),
             manage_sessions::Which::Everybody,
-            &peer(),
+            &requester(),
         )
         .await
     })
@@ -590,7 +590,7 @@ async fn a_flow_of_an_administrator_that_fails_keeps_nothing() {
                 Permitted::as_operator(),
                 eve.id,
                 disabled,
-                &peer(),
+                &requester(),
             )
             .await
         })
@@ -624,7 +624,8 @@ async fn a_flow_of_an_administrator_that_fails_keeps_nothing() {
         "end acting that is not allowed",
         async || {
             let session = acting.session_id.parse().unwrap();
-            countersign::flows::session::acting::end_unallowed(&app.app, session, &peer()).await
+            countersign::flows::session::acting::end_unallowed(&app.app, session, &requester())
+                .await
         },
     )
     .await;
@@ -646,7 +647,7 @@ async fn a_flow_of_an_administrator_that_fails_keeps_nothing() {
                 Permitted::as_operator(),
                 &root,
                 "another good password",
-                &peer(),
+                &requester(),
             )
             .await
         },
@@ -674,7 +675,7 @@ async fn a_flow_of_the_keys_that_fails_keeps_nothing() {
             change(
                 &app.app,
                 Permitted::as_operator(),
-                KeyChange::new(operation.clone(), peer()),
+                KeyChange::new(operation.clone(), requester()),
             )
             .await
         })
@@ -689,7 +690,7 @@ async fn a_flow_of_the_keys_that_fails_keeps_nothing() {
             Permitted::as_operator(),
             &new,
             rewrap::Options::default(),
-            &peer(),
+            &requester(),
         )
         .await
     })
@@ -706,7 +707,7 @@ async fn a_lost_master_key_that_is_given_up_in_vain_keeps_nothing() {
     let heir = Arc::new(app.without_master_key().await.unwrap());
     rig.victim = heir.clone();
     rig.flow("ops/abandon_keys", "abandon the master key", async || {
-        match abandon_keys::abandon(&heir, Permitted::as_operator(), &peer()).await {
+        match abandon_keys::abandon(&heir, Permitted::as_operator(), &requester()).await {
             // The key was given up and the keys were not yet made: the next start makes them.
             Err(flows::Error::KeyUnusable(_)) => change_keys::ensure_keys(&heir).await,
             outcome => outcome.map(|_| ()),
@@ -744,13 +745,13 @@ async fn a_flow_of_the_operator_or_the_schedule_that_fails_keeps_nothing() {
             net,
             minutes(60),
             "a flood",
-            &peer(),
+            &requester(),
         )
         .await
     })
     .await;
     rig.flow(file, "let a network in", async || {
-        operate_limits::unblock(app_, Permitted::as_operator(), net, &peer()).await
+        operate_limits::unblock(app_, Permitted::as_operator(), net, &requester()).await
     })
     .await;
     rig.flow(file, "clear limits", async || {
@@ -758,14 +759,14 @@ async fn a_flow_of_the_operator_or_the_schedule_that_fails_keeps_nothing() {
             app_,
             Permitted::as_operator(),
             operate_limits::Whose::All,
-            &peer(),
+            &requester(),
         )
         .await
     })
     .await;
     rig.flow("confirm_clock", "confirm the clock", async || {
         app.after(minutes(60));
-        confirm_clock::confirm_by_operator(app_, Permitted::as_operator(), &peer()).await
+        confirm_clock::confirm_by_operator(app_, Permitted::as_operator(), &requester()).await
     })
     .await;
     let dev = Dev::new(Arc::new(MovableClock::default()));
@@ -774,7 +775,8 @@ async fn a_flow_of_the_operator_or_the_schedule_that_fails_keeps_nothing() {
             delivery: Delivery::Body,
             remember: true,
         };
-        dev.open_session(app_, &ana.email, options, &peer()).await
+        dev.open_session(app_, &ana.email, options, &requester())
+            .await
     })
     .await;
     let email = json!({ "email": ana.email, "redirectTo": "/reset" });
@@ -805,9 +807,16 @@ async fn what_was_lost_and_is_done_again_in_vain_keeps_nothing() {
         .unwrap()
         .id;
     app.after(minutes(1));
-    administer_users::ban(&app.app, Permitted::as_operator(), ana, None, None, &peer())
-        .await
-        .unwrap();
+    administer_users::ban(
+        &app.app,
+        Permitted::as_operator(),
+        ana,
+        None,
+        None,
+        &requester(),
+    )
+    .await
+    .unwrap();
     // The owner of the mailbox proves it in another browser, and so takes the account over.
     let email = json!({ "email": bob.email });
     app.post("/api/auth/send-verification-email", &email)
@@ -830,7 +839,7 @@ async fn what_was_lost_and_is_done_again_in_vain_keeps_nothing() {
             Permitted::as_operator(),
             parsed(&lines),
             false,
-            &peer(),
+            &requester(),
         )
         .await
     })

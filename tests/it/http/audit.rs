@@ -168,7 +168,7 @@ async fn what_is_older_than_the_settings_keep_goes_and_the_rest_still_proves_its
 #[tokio::test]
 async fn only_admins_read_it_page_by_page() {
     use countersign::flows::account::{administer_users, manage_users};
-    use countersign::model::audit::event::Peer;
+    use countersign::model::audit::event::Requester;
     let app = TestApp::start().await;
     let (root, ana) = (app.user("root").await, app.user("ana").await);
     let found = manage_users::find(&app.app, Permitted::as_operator(), &root.email)
@@ -179,7 +179,7 @@ async fn only_admins_read_it_page_by_page() {
         Permitted::as_operator(),
         found.id,
         "admin".into(),
-        &Peer::default(),
+        &Requester::default(),
     )
     .await
     .unwrap();

@@ -93,7 +93,10 @@ async fn event(app: &TestApp) -> ((String, String), Vec<(String, String)>) {
         .map(|side| (text(side, "ipAddress"), text(side, "userAgent")))
         .collect();
     (
-        (event.peer.ip_address.clone(), event.peer.user_agent.clone()),
+        (
+            event.requester.ip_address.clone(),
+            event.requester.user_agent.clone(),
+        ),
         before,
     )
 }

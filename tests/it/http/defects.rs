@@ -281,7 +281,7 @@ async fn id(app: &TestApp, user: &User) -> Value {
 async fn as_admin(app: &TestApp, user: &User) -> Browser {
     use countersign::flows::account::administer_users;
     use countersign::flows::account::manage_users;
-    use countersign::model::audit::event::Peer;
+    use countersign::model::audit::event::Requester;
     let id = manage_users::find(&app.app, Permitted::as_operator(), &user.email)
         .await
         .unwrap()
@@ -291,7 +291,7 @@ async fn as_admin(app: &TestApp, user: &User) -> Browser {
         Permitted::as_operator(),
         id,
         "admin".into(),
-        &Peer::default(),
+        &Requester::default(),
     )
     .await
     .unwrap();

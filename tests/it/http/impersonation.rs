@@ -3,7 +3,7 @@
 
 use countersign::flows::account::administer_users;
 use countersign::flows::permit::Permitted;
-use countersign::model::audit::event::Peer;
+use countersign::model::audit::event::Requester;
 use serde_json::{Value, json};
 
 use super::admin::{ask, id, made_admin, set_role};
@@ -420,7 +420,7 @@ async fn an_impersonation_cannot_ban_remove_or_demote_its_own_admin() {
         id(&chief).await.parse().unwrap(),
         None,
         None,
-        &Peer::default(),
+        &Requester::default(),
     )
     .await
     .unwrap();
@@ -490,7 +490,7 @@ async fn acting_ends_with_the_session_in_which_it_began() {
                         &app.app,
                         Permitted::as_operator(),
                         countersign::flows::session::manage_sessions::Which::One(id),
-                        &Peer::default(),
+                        &Requester::default(),
                     )
                     .await
                     .unwrap();

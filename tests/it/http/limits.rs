@@ -929,7 +929,7 @@ async fn a_known_device_is_known_no_longer_after_a_change_of_password_or_address
     use countersign::flows::account::administer_users;
     use countersign::flows::account::administer_users::Changes;
     use countersign::flows::account::{change_password, manage_users};
-    use countersign::model::audit::event::Peer;
+    use countersign::model::audit::event::Requester;
     let app = limited().await;
     for change in [
         "a change of one's own",
@@ -982,7 +982,7 @@ async fn a_known_device_is_known_no_longer_after_a_change_of_password_or_address
                     Permitted::as_operator(),
                     &known,
                     &new,
-                    &Peer::default(),
+                    &Requester::default(),
                 )
                 .await
                 .unwrap();
@@ -999,7 +999,7 @@ async fn a_known_device_is_known_no_longer_after_a_change_of_password_or_address
                     Permitted::as_operator(),
                     known.id,
                     changes,
-                    &Peer::default(),
+                    &Requester::default(),
                 )
                 .await
                 .unwrap();

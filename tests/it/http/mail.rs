@@ -632,7 +632,7 @@ async fn nothing_secret_is_in_the_queue_and_what_is_over_is_not_sent() {
 async fn an_impersonator_cannot_take_the_account_over() {
     use countersign::flows::account::administer_users;
     use countersign::flows::account::manage_users;
-    use countersign::model::audit::event::Peer;
+    use countersign::model::audit::event::Requester;
     let (app, dir) = posting(&[]).await;
     let (root, bob) = (app.user("root").await, app.user("bob").await);
     let id = async |user: &User| {
@@ -646,7 +646,7 @@ async fn an_impersonator_cannot_take_the_account_over() {
         Permitted::as_operator(),
         id(&root).await,
         "admin".into(),
-        &Peer::default(),
+        &Requester::default(),
     )
     .await
     .unwrap();
@@ -677,7 +677,7 @@ async fn an_admins_change_of_an_address_ends_what_was_sent_to_it() {
     use countersign::flows::account::administer_users;
     use countersign::flows::account::administer_users::Changes;
     use countersign::flows::account::manage_users;
-    use countersign::model::audit::event::Peer;
+    use countersign::model::audit::event::Requester;
     let (app, dir) = posting(&[]).await;
     let ana = app.user("ana").await;
     let bea = app.user("bea").await;
@@ -699,7 +699,7 @@ async fn an_admins_change_of_an_address_ends_what_was_sent_to_it() {
             Permitted::as_operator(),
             id,
             changes,
-            &Peer::default(),
+            &Requester::default(),
         )
         .await
         .unwrap();
@@ -712,7 +712,7 @@ async fn an_admins_change_of_an_address_ends_what_was_sent_to_it() {
 
 async fn made_admin(app: &TestApp) -> Browser {
     use countersign::flows::account::{administer_users, manage_users};
-    use countersign::model::audit::event::Peer;
+    use countersign::model::audit::event::Requester;
     let root = app.user("root").await;
     let id = manage_users::find(&app.app, Permitted::as_operator(), &root.email)
         .await
@@ -723,7 +723,7 @@ async fn made_admin(app: &TestApp) -> Browser {
         Permitted::as_operator(),
         id,
         "admin".into(),
-        &Peer::default(),
+        &Requester::default(),
     )
     .await
     .unwrap();
@@ -734,7 +734,7 @@ async fn made_admin(app: &TestApp) -> Browser {
 async fn where_signing_up_is_closed_an_invitation_lets_in() {
     use countersign::flows::account::manage_users;
     use countersign::flows::account::manage_users::New;
-    use countersign::model::audit::event::Peer;
+    use countersign::model::audit::event::Requester;
     let (app, dir) = posting(&[
         ("sign_up.enabled", "false"),
         ("sign_up.require_email_verification", "true"),
@@ -754,9 +754,14 @@ async fn where_signing_up_is_closed_an_invitation_lets_in() {
         email_verified: true,
         metadata: serde_json::Map::new(),
     };
-    manage_users::create(&app.app, Permitted::as_operator(), root, &Peer::default())
-        .await
-        .unwrap();
+    manage_users::create(
+        &app.app,
+        Permitted::as_operator(),
+        root,
+        &Requester::default(),
+    )
+    .await
+    .unwrap();
     let admin = Browser::new(&app);
     admin
         .post(

@@ -8,7 +8,7 @@ use countersign::flows::permit::Permitted;
 use countersign::flows::session::manage_sessions;
 use countersign::flows::session::manage_sessions::Which;
 use countersign::flows::session::mark_endings;
-use countersign::model::audit::event::Peer;
+use countersign::model::audit::event::Requester;
 use serde_json::{Value, json};
 
 use crate::support::{TestApp, Tokens, User, minutes, on_postgres};
@@ -114,7 +114,7 @@ async fn a_request_that_ends_all_sessions_of_a_user_marks_a_bounded_number_of_ro
                     Permitted::as_operator(),
                     id,
                     true,
-                    &countersign::model::audit::event::Peer::default(),
+                    &countersign::model::audit::event::Requester::default(),
                 )
                 .await
                 .unwrap();
@@ -295,10 +295,14 @@ async fn the_rows_of_ended_sessions_are_marked_in_pieces_by_whichever_process_li
     let tokens = ana.sign_in().await;
     multiply(&app, &ana, 1_000).await;
     let user = id(&ana).await.parse().unwrap();
-    let ended =
-        manage_sessions::revoke_of_user(&app.app, Permitted::as_operator(), user, &Peer::default())
-            .await
-            .unwrap();
+    let ended = manage_sessions::revoke_of_user(
+        &app.app,
+        Permitted::as_operator(),
+        user,
+        &Requester::default(),
+    )
+    .await
+    .unwrap();
     assert!(!ended.complete);
     over(&app, &tokens, "before any piece").await;
     // A process that dies after two pieces.
@@ -351,7 +355,7 @@ async fn each_piece_begins_behind_the_last_row_and_the_last_one_looks_for_what_w
         &app.app,
         Permitted::as_operator(),
         user_id.parse().unwrap(),
-        &Peer::default(),
+        &Requester::default(),
     )
     .await
     .unwrap();
@@ -462,10 +466,20 @@ async fn everybody_is_signed_out_by_one_row_also_by_two_who_do_it_at_once() {
     let (ana, bea) = (app.user("ana").await, app.user("bea").await);
     let (of_ana, of_bea) = (ana.sign_in().await, bea.sign_in().await);
     multiply(&app, &ana, 1_000).await;
-    let peer = Peer::default();
+    let requester = Requester::default();
     let (one, other) = tokio::join!(
-        manage_sessions::revoke(&app.app, Permitted::as_operator(), Which::Everybody, &peer),
-        manage_sessions::revoke(&app.app, Permitted::as_operator(), Which::Everybody, &peer)
+        manage_sessions::revoke(
+            &app.app,
+            Permitted::as_operator(),
+            Which::Everybody,
+            &requester
+        ),
+        manage_sessions::revoke(
+            &app.app,
+            Permitted::as_operator(),
+            Which::Everybody,
+            &requester
+        )
     );
     assert!(!one.unwrap().complete && !other.unwrap().complete);
     for tokens in [&of_ana, &of_bea] {
@@ -483,11 +497,16 @@ async fn everybody_is_signed_out_by_one_row_also_by_two_who_do_it_at_once() {
     over(&app, &fresh, "one's own after everybody's").await;
     assert_eq!(app.live_sessions().await, 0);
     assert!(
-        manage_sessions::revoke(&app.app, Permitted::as_operator(), Which::Everybody, &peer)
-            .await
-            .unwrap()
-            .marked
-            .is_empty()
+        manage_sessions::revoke(
+            &app.app,
+            Permitted::as_operator(),
+            Which::Everybody,
+            &requester
+        )
+        .await
+        .unwrap()
+        .marked
+        .is_empty()
     );
 }
 
@@ -577,7 +596,7 @@ async fn everybody_s_end_ends_every_link_in_a_mail() {
         &app.app,
         Permitted::as_operator(),
         Which::Everybody,
-        &Peer::default(),
+        &Requester::default(),
     )
     .await
     .unwrap();

@@ -13,16 +13,16 @@ use countersign::flows::limit::operate_limits::{block, unblock};
 use countersign::flows::permit::Permitted;
 use countersign::flows::reapply::reapply_audit::{Exported, Line, Outcome, reapply};
 use countersign::model::audit::chain::Fault;
-use countersign::model::audit::event::Peer;
+use countersign::model::audit::event::Requester;
 use countersign::model::kernel::id::UserId;
 use serde_json::{Value, json};
 
 use crate::support::{TestApp, minutes};
 
-fn operator() -> Peer {
-    Peer {
+fn operator() -> Requester {
+    Requester {
         actor: "cli:ops".into(),
-        ..Peer::default()
+        ..Requester::default()
     }
 }
 
@@ -344,7 +344,7 @@ async fn the_password_from_before_the_mailbox_was_proven_is_removed_again() {
         id: countersign::model::kernel::id::EventId::at(app.app.now(), [7; 10]),
         at: app.app.now(),
         kind: countersign::model::audit::event::Kind::AccountReclaimed,
-        peer: operator(),
+        requester: operator(),
         subject: Some(id),
         session: None,
         detail: json!({ "profile": "forgotten" })

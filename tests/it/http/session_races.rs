@@ -7,7 +7,7 @@ use std::pin::Pin;
 use countersign::flows::account::manage_users;
 use countersign::flows::permit::Permitted;
 use countersign::flows::session::manage_sessions;
-use countersign::model::audit::event::Peer;
+use countersign::model::audit::event::Requester;
 use countersign::model::kernel::id::SessionId;
 use countersign::store;
 use countersign::store::session::endings::Which;
@@ -94,7 +94,7 @@ impl Stage {
         let (tokens, other, admin) = (self.tokens.clone(), self.other.clone(), self.admin.clone());
         let user_id = self.user_id.clone();
         Box::pin(async move {
-            let peer = Peer::default();
+            let requester = Requester::default();
             let target = json!({ "userId": user_id });
             let answer = match ender {
                 SignOut => {
@@ -119,7 +119,7 @@ impl Stage {
                             Permitted::as_operator(),
                             user,
                             true,
-                            &peer
+                            &requester
                         )
                         .await
                         .unwrap()
@@ -131,7 +131,7 @@ impl Stage {
                         &app.app,
                         Permitted::as_operator(),
                         Which::Everybody,
-                        &peer,
+                        &requester,
                     )
                     .await
                     .unwrap();

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
 use countersign::flows::key::change_keys::{KeyChange, change};
 use countersign::flows::permit::Permitted;
-use countersign::model::audit::event::Peer;
+use countersign::model::audit::event::Requester;
 use ed25519_dalek::{Signer, SigningKey};
 use serde_json::{Value, json};
 
@@ -167,7 +167,7 @@ async fn a_header_that_is_not_ours_is_refused() {
     // header, the signature is good.
     let key = SigningKey::from_bytes(&[7; 32]);
     let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": B64.encode(key.verifying_key().as_bytes()), "d": B64.encode(key.to_bytes()) });
-    let order = KeyChange::import(&jwk.to_string(), true, Peer::default()).unwrap();
+    let order = KeyChange::import(&jwk.to_string(), true, Requester::default()).unwrap();
     let kid = json!(order.imported_kid().unwrap());
     change(&app.app, Permitted::as_operator(), order)
         .await

@@ -150,11 +150,11 @@ async fn a_clock_that_jumped_deletes_rotates_and_gives_up_nothing_and_an_operato
     }
     // An operator says that so much time has passed indeed.
     app.set_clock(400 * DAY_MS);
-    let peer = countersign::model::audit::event::Peer {
+    let requester = countersign::model::audit::event::Requester {
         actor: "cli:tester".into(),
         ..Default::default()
     };
-    confirm_by_operator(&app.app, Permitted::as_operator(), &peer)
+    confirm_by_operator(&app.app, Permitted::as_operator(), &requester)
         .await
         .unwrap()
         .unwrap();

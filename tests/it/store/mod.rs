@@ -6,7 +6,7 @@ mod session_grid;
 use std::collections::HashMap;
 
 use countersign::flows::permit::Permitted;
-use countersign::model::audit::event::{Event, Kind, Peer};
+use countersign::model::audit::event::{Event, Kind, Requester};
 use countersign::model::kernel::id::EventId;
 use countersign::model::kernel::time::Timestamp;
 use countersign::store::{self, Conn, Error};
@@ -117,9 +117,10 @@ async fn a_session_begins_only_under_the_hash_that_was_verified() {
             delivery: Delivery::Body,
             remember: true,
         };
-        let opening = PendingSession::prepare(&app.app, &user, options, &Peer::default()).unwrap();
+        let opening =
+            PendingSession::prepare(&app.app, &user, options, &Requester::default()).unwrap();
         app.app
-            .transaction(&Peer::default(), move |tx| {
+            .transaction(&Requester::default(), move |tx| {
                 Box::pin(async move {
                     let proof = store::session::sessions::Proof::Password(&hash);
                     opening.insert(tx, proof, None).await
@@ -136,7 +137,7 @@ async fn a_session_begins_only_under_the_hash_that_was_verified() {
         Permitted::as_operator(),
         &user,
         "another good password",
-        &Peer::default(),
+        &Requester::default(),
     )
     .await
     .unwrap();
@@ -147,7 +148,7 @@ async fn a_session_begins_only_under_the_hash_that_was_verified() {
         Permitted::as_operator(),
         user.id,
         true,
-        &Peer::default(),
+        &Requester::default(),
     )
     .await
     .unwrap();
@@ -242,7 +243,7 @@ async fn the_audit_chain_links_every_event_of_a_writer() {
         id: EventId::at(Timestamp(0), [0; 10]),
         at: Timestamp(0),
         kind: Kind::SignedIn,
-        peer: Peer::default(),
+        requester: Requester::default(),
         subject: None,
         session: None,
         detail: Map::new(),
@@ -258,9 +259,9 @@ async fn the_audit_chain_links_every_event_of_a_writer() {
             ..event.clone()
         },
         Event {
-            peer: Peer {
+            requester: Requester {
                 actor: "x".into(),
-                ..Peer::default()
+                ..Requester::default()
             },
             ..event.clone()
         },
@@ -493,7 +494,7 @@ async fn the_time_of_work_is_the_one_at_which_it_is_begun() {
 async fn what_postgres_says_of_values_is_told_to_no_log() {
     use countersign::flows::account::manage_users;
     use countersign::flows::account::manage_users::New;
-    use countersign::model::audit::event::Peer;
+    use countersign::model::audit::event::Requester;
     if !crate::support::on_postgres() {
         return;
     }
@@ -514,9 +515,14 @@ async fn what_postgres_says_of_values_is_told_to_no_log() {
         email_verified: false,
         metadata: serde_json::Map::new(),
     };
-    let error = manage_users::create(&app.app, Permitted::as_operator(), new, &Peer::default())
-        .await
-        .unwrap_err();
+    let error = manage_users::create(
+        &app.app,
+        Permitted::as_operator(),
+        new,
+        &Requester::default(),
+    )
+    .await
+    .unwrap_err();
     let told = format!("{error} {error:?}");
     assert!(told.contains("P0001") && !told.contains("canary"), "{told}");
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use countersign::model::audit::event::Peer;
+use countersign::model::audit::event::Requester;
 use countersign::model::kernel::id::{SessionId, UserId};
 use countersign::model::kernel::standstill::Standstills;
 use countersign::model::kernel::time::{Timestamp, millis};
@@ -932,7 +932,7 @@ fn begin(number: usize, point: &Point<5>, user: &str) -> New {
     .parse()
     .unwrap();
     let at = Timestamp(NOW);
-    let peer = Peer::default();
+    let requester = Requester::default();
     New {
         session: Session {
             id: session_id(number).parse().unwrap(),
@@ -943,8 +943,8 @@ fn begin(number: usize, point: &Point<5>, user: &str) -> New {
             created_at: at,
             updated_at: at,
             expires_at: Timestamp(NOW + 2 * IDLE),
-            ip_address: peer.ip_address,
-            user_agent: peer.user_agent,
+            ip_address: requester.ip_address,
+            user_agent: requester.user_agent,
             impersonated_by: (actor > 0).then(|| ADMIN.parse().unwrap()),
         },
         token_hash: hash(u32::try_from(number).unwrap()),

@@ -17,7 +17,7 @@ use countersign::flows::key::bootstrap;
 use countersign::flows::ops::abandon_keys;
 use countersign::flows::ops::abandon_keys::Abandoned;
 use countersign::http::router;
-use countersign::model::audit::event::Peer;
+use countersign::model::audit::event::Requester;
 use countersign::random::SeededRandom;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -211,7 +211,7 @@ impl TestApp {
     /// What an operator does who has lost the master key.
     pub async fn abandon_master_key(&self) -> countersign::flows::Result<Abandoned> {
         let app = self.without_master_key().await?;
-        abandon_keys::abandon(&app, Permitted::as_operator(), &Peer::default()).await
+        abandon_keys::abandon(&app, Permitted::as_operator(), &Requester::default()).await
     }
 
     /// The program as an operator starts it who has lost the master key.

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use countersign::model::audit::event::{Event, Kind, Peer};
+use countersign::model::audit::event::{Event, Kind, Requester};
 use countersign::model::kernel::time::Timestamp;
 use countersign::store::{Db, Options};
 use sqlx::any::install_default_drivers;
@@ -285,7 +285,7 @@ fn stored_event(row: EventRow) -> StoredEvent {
         id: id.parse().unwrap(),
         at: Timestamp(at),
         kind: Kind::parse(&kind).unwrap(),
-        peer: Peer {
+        requester: Requester {
             actor,
             ip_address,
             user_agent,

@@ -45,7 +45,7 @@ pub(in crate::http::pages) async fn name(
         name: Some(name),
         image: None,
     };
-    let outcome = update_user::update_user(&app, own, profile, &visitor.peer).await;
+    let outcome = update_user::update_user(&app, own, profile, &visitor.requester).await;
     respond(
         &visitor,
         form,
@@ -64,7 +64,7 @@ pub(in crate::http::pages) async fn verify(
         &user.email,
         Some(user),
         Some(DONE.into()),
-        &visitor.peer,
+        &visitor.requester,
     )
     .await;
     respond(
@@ -96,7 +96,7 @@ pub(in crate::http::pages) async fn email(
         own,
         new,
         Some("/auth/account?done=email".into()),
-        &visitor.peer,
+        &visitor.requester,
     )
     .await;
     respond(
@@ -126,7 +126,7 @@ pub(in crate::http::pages) async fn password(
         Err(error) => return account(&visitor, form, Some(error)).await,
     };
     let outcome =
-        change_password::change_password(&app, own, &current, &new, true, &visitor.peer).await;
+        change_password::change_password(&app, own, &current, &new, true, &visitor.requester).await;
     let answer = outcome.map(|(user, grant)| {
         let mut headers = HeaderMap::new();
         if let Some(grant) = grant {
@@ -162,7 +162,7 @@ pub(in crate::http::pages) async fn end_session(
             carried: carried.borrow(),
         },
         &session,
-        &visitor.peer,
+        &visitor.requester,
     )
     .await?
     {
@@ -180,7 +180,7 @@ pub(in crate::http::pages) async fn end_others(
     SignedForm { visitor, .. }: SignedForm,
 ) -> Result<Response, Error> {
     let own = visitor.who.on_behalf::<to::RevokeSessions>(&app)?;
-    manage_sessions::revoke_other_own(&app, own, &visitor.peer).await?;
+    manage_sessions::revoke_other_own(&app, own, &visitor.requester).await?;
     Ok(done("sessions"))
 }
 
@@ -194,7 +194,7 @@ pub(in crate::http::pages) async fn delete(
     let own = visitor.who.own_account::<to::DeleteUser>()?;
     let current = fields.optional_text("current", MAX_PASSWORD).or_default();
     let current = fields.finish(current)?;
-    let outcome = delete_user::with_password(&app, own, &current, &visitor.peer).await;
+    let outcome = delete_user::with_password(&app, own, &current, &visitor.requester).await;
     let answer = outcome.map(|()| {
         let mut headers = HeaderMap::new();
         cookies::clear(&app, &mut headers, Clear::Session);

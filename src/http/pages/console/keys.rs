@@ -104,7 +104,7 @@ pub(in crate::http::pages) async fn rotate(
     let permitted = visitor.who.require::<to::RotateKeys>(&app)?;
     let active = fields.text("active", MAX_KEY_ID);
     let active = fields.finish(active)?;
-    match change_keys::rotate(&app, permitted, active, visitor.peer.clone()).await {
+    match change_keys::rotate(&app, permitted, active, visitor.requester.clone()).await {
         Ok(_) => Ok(see_other("/auth/admin/keys?done=rotated")),
         Err(Refused::AlreadyRotated | Refused::KeyRefused(_)) => {
             let mut form = Form::new("keys");

@@ -148,7 +148,8 @@ pub(in crate::http::pages) async fn set_role(
         .map(str::trim)
         .filter(|role| !role.is_empty())
         .collect();
-    let outcome = administer::set_role(&app, permitted, id, roles.join(","), &visitor.peer).await;
+    let outcome =
+        administer::set_role(&app, permitted, id, roles.join(","), &visitor.requester).await;
     respond(&visitor, id, "role", outcome).await
 }
 
@@ -175,7 +176,7 @@ pub(in crate::http::pages) async fn ban(
     });
     let (reason, time) = fields.finish((reason, time))?;
     let id = parsed(&id)?;
-    let outcome = administer::ban(&app, permitted, id, reason, time, &visitor.peer).await;
+    let outcome = administer::ban(&app, permitted, id, reason, time, &visitor.requester).await;
     respond(&visitor, id, "ban", outcome).await
 }
 
@@ -186,7 +187,7 @@ pub(in crate::http::pages) async fn unban(
 ) -> Result<Response, Error> {
     let id = parsed(&id)?;
     let permitted = visitor.who.require::<to::BanUser>(&app)?;
-    let outcome = administer::unban(&app, permitted, id, &visitor.peer).await;
+    let outcome = administer::unban(&app, permitted, id, &visitor.requester).await;
     respond(&visitor, id, "unban", outcome).await
 }
 
@@ -204,10 +205,10 @@ pub(in crate::http::pages) async fn end_session(
     let handle = fields.finish(handle)?;
     let id = parsed(&id)?;
     let session: SessionId = handle.parse().map_err(|_| Refused::SessionNotFound)?;
-    let outcome = manage_sessions::revoke_by_id(&app, permitted, session, &visitor.peer).await;
+    let outcome = manage_sessions::revoke_by_id(&app, permitted, session, &visitor.requester).await;
     if outcome.is_ok() && session == visitor.who.session.id {
         return Ok((
-            left(&app, true, &credentials, &visitor.peer).await?,
+            left(&app, true, &credentials, &visitor.requester).await?,
             see_other("/auth/sign-in?done=signed_out"),
         )
             .into_response());
@@ -223,10 +224,10 @@ pub(in crate::http::pages) async fn end_sessions(
 ) -> Result<Response, Error> {
     let id = parsed(&id)?;
     let permitted = visitor.who.require::<to::RevokeSessions>(&app)?;
-    let outcome = manage_sessions::revoke_of_user(&app, permitted, id, &visitor.peer).await;
+    let outcome = manage_sessions::revoke_of_user(&app, permitted, id, &visitor.requester).await;
     if outcome.is_ok() && id == visitor.who.user.id {
         return Ok((
-            left(&app, true, &credentials, &visitor.peer).await?,
+            left(&app, true, &credentials, &visitor.requester).await?,
             see_other("/auth/sign-in?done=signed_out"),
         )
             .into_response());

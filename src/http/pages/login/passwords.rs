@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::flows::Error as Refused;
 use crate::flows::account::reset_password;
 use crate::flows::limit::known_device;
-use crate::model::audit::event::Peer;
+use crate::model::audit::event::Requester;
 
 use super::sign_in::with_next;
 use crate::http::delivery::device::know_anew;
@@ -69,7 +69,7 @@ impl Choosing<'_> {
         &self,
         typed: TypedTwice,
         credentials: &Credentials,
-        peer: &Peer,
+        requester: &Requester,
     ) -> Result<Response, Error> {
         let mut form = Form::new("reset");
         let new = form.typed_twice(self.page, typed);
@@ -77,7 +77,7 @@ impl Choosing<'_> {
             Ok(new) => new,
             Err(error) => return Ok(Page::refuse(&self.with(&form), error, self.next)),
         };
-        match reset_password::reset(&self.page.app, self.token, &new, peer).await {
+        match reset_password::reset(&self.page.app, self.token, &new, requester).await {
             Ok(user) => {
                 let (app, mut response) = (&self.page.app, after_choosing(self.page, self.next));
                 know_anew(
@@ -151,7 +151,7 @@ pub(in crate::http::pages) async fn show_forgot(
 pub(in crate::http::pages) async fn forgot(
     State(app): State<Arc<App>>,
     page: Page,
-    Client(peer): Client,
+    Client(requester): Client,
     Submitted(mut body): Submitted,
 ) -> Result<Response, Error> {
     let next = body.redirect_to(&app)?;
@@ -181,7 +181,7 @@ pub(in crate::http::pages) async fn forgot(
             &app.config.server.mount.outside("/auth/reset-password"),
             &next,
         )),
-        &peer,
+        &requester,
     )
     .await
     {
@@ -223,7 +223,7 @@ pub(in crate::http::pages) async fn show_reset(
 pub(in crate::http::pages) async fn reset(
     State(app): State<Arc<App>>,
     page: Page,
-    Client(peer): Client,
+    Client(requester): Client,
     credentials: Credentials,
     Submitted(mut body): Submitted,
 ) -> Result<Response, Error> {
@@ -237,6 +237,6 @@ pub(in crate::http::pages) async fn reset(
         next: &next,
         action: OWN,
     }
-    .answer(typed, &credentials, &peer)
+    .answer(typed, &credentials, &requester)
     .await
 }

@@ -112,7 +112,7 @@ pub(in crate::http::pages) async fn show(
 pub(in crate::http::pages) async fn send(
     State(app): State<Arc<App>>,
     page: Page,
-    Client(peer): Client,
+    Client(requester): Client,
     credentials: Credentials,
     Submitted(mut body): Submitted,
 ) -> Result<Response, Error> {
@@ -135,7 +135,16 @@ pub(in crate::http::pages) async fn send(
         remember,
     };
     let presented = Replaced::of(&credentials);
-    match flow_in::sign_in(&app, &email, &password, options, presented.borrow(), &peer).await {
+    match flow_in::sign_in(
+        &app,
+        &email,
+        &password,
+        options,
+        presented.borrow(),
+        &requester,
+    )
+    .await
+    {
         Ok((user, grant)) => Ok(welcome(&app, &presented, &grant, &user, &next)),
         Err(error) => {
             let error = form.refused(&page, error.into())?;
@@ -166,6 +175,6 @@ pub(in crate::http::pages) async fn sign_out(
 ) -> Result<Response, Error> {
     let SignedForm { visitor, fields } = sent;
     fields.finish(())?;
-    let headers = end_all(&app, &credentials, &[], &visitor.peer).await?;
+    let headers = end_all(&app, &credentials, &[], &visitor.requester).await?;
     Ok((headers, see_other("/auth/sign-in?done=signed_out")).into_response())
 }

@@ -58,7 +58,7 @@ pub(in crate::http::pages) async fn show(
 pub(in crate::http::pages) async fn send(
     State(app): State<Arc<App>>,
     page: Page,
-    Client(peer): Client,
+    Client(requester): Client,
     credentials: Credentials,
     Submitted(mut body): Submitted,
 ) -> Result<Response, Error> {
@@ -102,7 +102,7 @@ pub(in crate::http::pages) async fn send(
         remember: true,
     };
     let presented = Replaced::of(&credentials);
-    match flow_up::sign_up(&app, wanted, options, presented.borrow(), &peer).await {
+    match flow_up::sign_up(&app, wanted, options, presented.borrow(), &requester).await {
         Ok((user, Some(grant))) => Ok(welcome(&app, &presented, &grant, &user, &next)),
         // Known or new: only the mail shows which it is.
         Ok((user, None)) => {

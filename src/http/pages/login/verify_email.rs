@@ -79,7 +79,7 @@ pub(in crate::http::pages) async fn show(
 pub(in crate::http::pages) async fn send(
     State(app): State<Arc<App>>,
     page: Page,
-    Client(peer): Client,
+    Client(requester): Client,
     Submitted(mut body): Submitted,
 ) -> Result<Response, Error> {
     let text = body.optional_text("email", MAX_EMAIL).or_default();
@@ -95,7 +95,7 @@ pub(in crate::http::pages) async fn send(
         &email,
         None,
         Some(app.config.server.mount.outside(DONE).into_owned()),
-        &peer,
+        &requester,
     )
     .await
     {
