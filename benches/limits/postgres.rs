@@ -339,7 +339,7 @@ struct Table {
 impl Table {
     async fn fill(url: &str, rows: u64, script: std::path::PathBuf) -> Self {
         let db = Db::open(
-            url,
+            &url.parse().unwrap(),
             &Options {
                 max_connections: u32::try_from(CLIENTS).unwrap(),
                 ..Options::default()

@@ -11,6 +11,7 @@ use crate::clock::SystemClock;
 use crate::config::{self, Config, Database};
 use crate::flows::ops::copy_database;
 use crate::flows::ops::copy_database::Copied;
+use crate::model::kernel::database_url::InvalidDatabaseUrl;
 use crate::store::Db;
 
 use super::{Failure, Output, Result, migrate, output};
@@ -53,14 +54,14 @@ pub(super) async fn run(command: DatabaseCommand, config: Config) -> Result<()> 
             "{argument} holds a password, and every user of this machine can read the arguments of a process; leave it out and set PGPASSFILE or PGPASSWORD"
         )));
     }
-    let source = open(&config, from, false).await?;
+    let source = open(&config, &from, false).await?;
     if dry_run {
         let found = copy_database::survey(&source, None).await?;
         show(output, &found);
         output::note("Nothing was written.");
         return Ok(());
     }
-    let target = open(&config, to, true).await?;
+    let target = open(&config, &to, true).await?;
     let total = copy_database::survey(&source, Some(&target))
         .await?
         .rows
@@ -88,9 +89,10 @@ pub(super) async fn run(command: DatabaseCommand, config: Config) -> Result<()> 
     Ok(())
 }
 
-async fn open(config: &Config, url: String, migrate: bool) -> Result<Db> {
+async fn open(config: &Config, url: &str, migrate: bool) -> Result<Db> {
+    let url = url.parse();
     let database = Database {
-        url,
+        url: url.map_err(|e: InvalidDatabaseUrl| Failure::Usage(e.to_string()))?,
         migrate,
         direct_url: None,
         prepared_statements: true,

@@ -1,9 +1,11 @@
 //! `[database]`: the URL, timeouts and the size of the pool.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use url::Url;
 
+use crate::model::kernel::database_url::{DatabaseUrl, InvalidDatabaseUrl, PostgresUrl};
 use crate::model::kernel::origin::is_loopback;
 
 use super::Database;
@@ -13,32 +15,19 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 
 pub(super) fn read(r: &mut Reader, environment: &[(String, String)]) -> Database {
-    let parse = |text: &str| {
-        if is_postgres(text) {
-            let url = Url::parse(text).map_err(|e| {
-                format!("it is not a URL of the form postgres://user:password@host/database: {e}")
-            })?;
-            let mut paths = url
-                .query_pairs()
-                .filter(|(name, _)| name == "options[search_path]");
-            return if paths.all(|(_, path)| is_search_path(&path)) {
-                Ok(text.to_owned())
-            } else {
-                Err("options[search_path] must be one schema or several, separated by commas, each of letters, digits and _, such as countersign".to_owned())
-            };
-        }
-        let path = text
-            .strip_prefix("sqlite://")
-            .filter(|p| !p.is_empty() && !p.contains(['?', '#']));
-        path.map(|_| text.to_owned()).ok_or_else(|| "write sqlite://PATH, such as sqlite://data/countersign.db, or postgres://user@host/database".to_owned())
-    };
+    let parse = |text: &str| text.parse().map_err(|e: InvalidDatabaseUrl| e.to_string());
     let url = r
         .parsed("database.url", "sqlite://data/countersign.db", parse)
-        .unwrap_or_default();
+        .unwrap_or_else(|| DatabaseUrl::Sqlite(PathBuf::new()));
     let direct = |text: &str| match text {
         "" => Ok(None),
-        text if is_postgres(text) => parse(text).map(Some),
-        _ => Err("write postgres://user@host/database, a URL that bypasses the pooler".to_owned()),
+        text => match text.parse() {
+            Ok(url) => Ok(Some(url)),
+            Err(InvalidDatabaseUrl::Form) => Err(
+                "write postgres://user@host/database, a URL that bypasses the pooler".to_owned(),
+            ),
+            Err(error) => Err(error.to_string()),
+        },
     };
     let database = Database {
         url,
@@ -63,26 +52,24 @@ pub(super) fn read(r: &mut Reader, environment: &[(String, String)]) -> Database
         migrate: r.flag("database.migrate", true),
         max_clock_skew: r.duration("database.max_clock_skew", "5s", Duration::ZERO..=HOUR),
     };
-    if !is_postgres(&database.url)
-        && (database.direct_url.is_some() || !database.prepared_statements)
-    {
+    let server = database.url.server();
+    if server.is_none() && (database.direct_url.is_some() || !database.prepared_statements) {
         r.problem(
             "database.url",
             "database.direct_url and database.prepared_statements can only be set with a postgres:// URL".into(),
         );
     }
-    if is_postgres(&database.url) && !database.prepared_statements && database.direct_url.is_none()
-    {
+    if server.is_some() && !database.prepared_statements && database.direct_url.is_none() {
         r.problem(
             "database.direct_url",
             "behind a pooler, migrations and notifications need a URL that bypasses it".into(),
         );
     }
     for (key, url) in [
-        ("database.url", Some(&database.url)),
+        ("database.url", server),
         ("database.direct_url", database.direct_url.as_ref()),
     ] {
-        if url.is_some_and(|url| is_postgres(url) && travels_in_the_clear(url, environment)) {
+        if url.is_some_and(|url| travels_in_the_clear(url, environment)) {
             r.warnings.push(format!("{key}: the server is on another machine and sslmode does not ask for encryption; add sslmode=verify-full"));
         }
     }
@@ -91,8 +78,8 @@ pub(super) fn read(r: &mut Reader, environment: &[(String, String)]) -> Database
 
 /// Returns whether a connection to another machine may be made unencrypted or unverified. Without
 /// `sslmode` in the URL `PGSSLMODE` counts, and without a host `PGHOST`, as in libpq.
-fn travels_in_the_clear(url: &str, environment: &[(String, String)]) -> bool {
-    let Ok(url) = Url::parse(url) else {
+fn travels_in_the_clear(url: &PostgresUrl, environment: &[(String, String)]) -> bool {
+    let Ok(url) = Url::parse(url.as_str()) else {
         return false;
     };
     let variable = |name: &str| {
@@ -127,18 +114,4 @@ fn travels_in_the_clear(url: &str, environment: &[(String, String)]) -> bool {
                 "" | "disable" | "allow" | "prefer"
             )
         })
-}
-
-/// Returns whether the text consists of schema names that need no quotes. They are sent in the
-/// options of the connection, where spaces and backslashes have a meaning.
-fn is_search_path(path: &str) -> bool {
-    let is_name = |name: &str| {
-        let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        plain && (1..=63).contains(&name.len()) && !name.starts_with(|c: char| c.is_ascii_digit())
-    };
-    path.split(',').all(|name| name == "$user" || is_name(name))
-}
-
-fn is_postgres(url: &str) -> bool {
-    url.starts_with("postgres://") || url.starts_with("postgresql://")
 }

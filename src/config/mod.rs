@@ -51,6 +51,7 @@ use zeroize::Zeroizing;
 
 use crate::model::account::domain::DomainRules;
 use crate::model::kernel::cookie_domain::CookieDomain;
+use crate::model::kernel::database_url::{DatabaseUrl, PostgresUrl};
 use crate::model::kernel::mount::Mount;
 use crate::model::kernel::naming::CookiePrefix;
 use crate::model::kernel::origin::TrustedOrigins;
@@ -131,13 +132,13 @@ pub struct OpsListen {
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "docs/settings.md describes every setting")]
 pub struct Database {
-    pub url: String,
+    pub url: DatabaseUrl,
     pub max_connections: u32,
     pub acquire_timeout: Duration,
     pub statement_timeout: Duration,
     pub lock_timeout: Duration,
     pub prepared_statements: bool,
-    pub direct_url: Option<String>,
+    pub direct_url: Option<PostgresUrl>,
     pub migrate: bool,
     pub max_clock_skew: Duration,
 }

@@ -160,6 +160,7 @@ fn log_level(text: &str) -> Result<String, String> {
 mod tests {
     use super::*;
     use crate::config::Audience;
+    use crate::model::kernel::database_url::DatabaseUrl;
 
     fn flags(pairs: &[(&str, &str)]) -> Sources {
         Sources {
@@ -289,7 +290,7 @@ mod tests {
         ];
         let config = read(&sources).unwrap();
         assert_eq!(config.tokens.access_ttl, Duration::from_secs(20 * 60));
-        assert_eq!(config.database.url, "sqlite://x.db");
+        assert_eq!(config.database.url, DatabaseUrl::Sqlite("x.db".into()));
         assert!(config.server.trusted_origins.contains("https://b.example"));
         assert!(!format!("{config:?}").contains("hidden words"));
     }

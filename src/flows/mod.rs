@@ -15,6 +15,7 @@ pub mod login;
 pub mod mail;
 pub mod ops;
 pub mod permit;
+mod queue;
 pub mod reapply;
 pub mod session;
 pub mod token;

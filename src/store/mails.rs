@@ -1,5 +1,4 @@
-//! The queue of mails and the rows of their links. A process that takes mails holds them for a
-//! limited time; if it dies, they become due again.
+//! The queue of mails and the rows of their links.
 
 use std::time::Duration;
 
@@ -11,7 +10,9 @@ use crate::model::kernel::time::Timestamp;
 use crate::model::kernel::trusted_clock::{ConfirmedNow, MAX_GAP};
 use crate::model::mail::{Mail, MailToken, Purpose, Template};
 
-use super::{Conn, Error, Result, on};
+use super::engine::row_locks::Locking;
+use super::queue::{Attempt, Message, Queue, queue};
+use super::{Conn, Error, Result, on, skipping};
 
 fn corrupt(column: &'static str) -> Error {
     Error::Corrupt {
@@ -138,15 +139,14 @@ pub async fn prune_tokens(
     keep: Duration,
     limit: i64,
 ) -> Result<u64> {
-    const DELETE: &str = "DELETE FROM mail_tokens WHERE id IN (SELECT id FROM mail_tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
-    const SKIPPING: &str = "DELETE FROM mail_tokens WHERE id IN (SELECT id FROM mail_tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
+    const DELETE: Locking = skipping!(
+        "DELETE FROM mail_tokens WHERE id IN (SELECT id FROM mail_tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2",
+        ")"
+    );
     if !crate::store::engine::clock::holds(conn, now).await? {
         return Ok(0);
     }
-    let (sql, before) = (
-        if conn.is_postgres() { SKIPPING } else { DELETE },
-        now.now() - keep,
-    );
+    let (sql, before) = (DELETE.on(conn), now.now() - keep);
     Ok(
         on!(conn, c => sqlx::query(sql).bind(before.0).bind(limit).execute(c).await.map(|done| done.rows_affected()))?,
     )
@@ -166,25 +166,9 @@ pub async fn enqueue(conn: &mut Conn, mail: &Mail) -> Result<()> {
     Ok(())
 }
 
-/// How long an item that is taken from a queue is held, and how far ahead an attempt can be
-/// postponed.
-#[derive(Debug, Clone, Copy)]
-pub struct Hold {
-    /// The time that the process which takes an item has to deliver it.
-    pub hold: Duration,
-    /// A time longer than the longest delay between two attempts.
-    pub latest: Duration,
-}
-
-impl Hold {
-    /// Returns the time after which a due time must come from a clock that was ahead.
-    pub(super) fn latest_of(self, now: Timestamp, confirmed: Option<ConfirmedNow>) -> Timestamp {
-        confirmed.map_or(Timestamp(i64::MAX), |_| now + self.latest)
-    }
-}
-
-#[derive(FromRow)]
-struct Row {
+/// A row of `mails`.
+#[derive(Debug, FromRow)]
+pub struct Row {
     id: String,
     template: String,
     recipient: Option<String>,
@@ -194,29 +178,22 @@ struct Row {
     created_at: i64,
 }
 
-/// Takes up to `limit` mails that are due and holds them, so that no other process takes them
-/// meanwhile. A mail also counts as due if it was postponed further than any retry can be, which a
-/// clock that was ahead has done; only a confirmed clock can distinguish that from a mail that
-/// another process holds.
-pub async fn take_due(
-    conn: &mut Conn,
-    limit: i64,
-    now: Timestamp,
-    confirmed: Option<ConfirmedNow>,
-    times: Hold,
-) -> Result<Vec<Mail>> {
-    const TAKE: &str =
-        "UPDATE mails SET attempts = attempts + 1, due_at = $1 WHERE id IN (SELECT id FROM mails WHERE due_at <= $2 OR due_at > $4 ORDER BY due_at, id LIMIT $3)
-                        RETURNING id, template, recipient, token_id, detail, attempts, created_at";
-    const SKIPPING: &str =
-        "UPDATE mails SET attempts = attempts + 1, due_at = $1 WHERE id IN (SELECT id FROM mails WHERE due_at <= $2 OR due_at > $4 ORDER BY due_at, id LIMIT $3 FOR UPDATE SKIP LOCKED)
-                        RETURNING id, template, recipient, token_id, detail, attempts, created_at";
-    let sql = if conn.is_postgres() { SKIPPING } else { TAKE };
-    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(sql).bind((now + times.hold).0).bind(now.0).bind(limit).bind(times.latest_of(now, confirmed).0).fetch_all(c).await)?;
-    let mail = |row: Row| -> Result<Mail> {
+impl Message for Mail {
+    type Row = Row;
+
+    const QUEUE: Queue = queue!(
+        "mails",
+        "id, template, recipient, token_id, detail, attempts, created_at"
+    );
+
+    fn id_of(row: &Row) -> String {
+        row.id.clone()
+    }
+
+    fn parse(row: Row) -> Result<Self> {
         let detail: Map<String, Value> =
             serde_json::from_str(&row.detail).map_err(|_| corrupt("detail"))?;
-        Ok(Mail {
+        Ok(Self {
             id: row.id.parse().map_err(|_| corrupt("id"))?,
             template: Template::parse(&row.template).ok_or_else(|| corrupt("template"))?,
             recipient: row
@@ -231,18 +208,14 @@ pub async fn take_due(
             attempts: u32::try_from(row.attempts).unwrap_or(u32::MAX),
             created_at: Timestamp(row.created_at),
         })
-    };
-    // A mail that cannot be parsed, such as one of a newer version, stays held and does not block
-    // the others.
-    let readable = |row: Row| {
-        let id = row.id.clone();
-        mail(row)
-            .inspect_err(
-                |error| tracing::error!(mail = id, %error, "a mail in the queue cannot be read"),
-            )
-            .ok()
-    };
-    Ok(rows.into_iter().filter_map(readable).collect())
+    }
+
+    fn attempt(&self) -> Attempt {
+        Attempt {
+            id: self.id,
+            number: self.attempts,
+        }
+    }
 }
 
 /// Completes a request whose user was found: the mail now has a link and its contents.
@@ -257,40 +230,8 @@ pub async fn resolve(
     Ok(())
 }
 
-/// Removes a mail that was accepted by its server or is given up. `attempt` is the attempt that
-/// ended this way: if another process has taken the mail since, nothing is removed.
-pub async fn remove(conn: &mut Conn, id: EventId, attempt: u32) -> Result<()> {
-    on!(conn, c => sqlx::query("DELETE FROM mails WHERE id = $1 AND attempts = $2").bind(id.to_string()).bind(i64::from(attempt)).execute(c).await.map(|_| ()))?;
-    Ok(())
-}
-
-/// Gives a mail up because it is too old. Only a confirmed clock removes it; returns `false` if it
-/// stays.
-pub async fn give_up(
-    conn: &mut Conn,
-    id: EventId,
-    attempt: u32,
-    now: ConfirmedNow,
-) -> Result<bool> {
-    if !crate::store::engine::clock::holds(conn, now).await? {
-        return Ok(false);
-    }
-    remove(conn, id, attempt).await.map(|()| true)
-}
-
-/// Postpones the next attempt, unless another process has taken the mail since this attempt.
-pub async fn postpone(conn: &mut Conn, id: EventId, attempt: u32, due_at: Timestamp) -> Result<()> {
-    on!(conn, c => sqlx::query("UPDATE mails SET due_at = $1 WHERE id = $2 AND attempts = $3").bind(due_at.0).bind(id.to_string()).bind(i64::from(attempt)).execute(c).await.map(|_| ()))?;
-    Ok(())
-}
-
 /// Returns the number of waiting mails and the time of the oldest.
-pub async fn queue(conn: &mut Conn) -> Result<(i64, Option<Timestamp>)> {
+pub async fn waiting(conn: &mut Conn) -> Result<(i64, Option<Timestamp>)> {
     let (count, oldest): (i64, Option<i64>) = on!(conn, c => sqlx::query_as("SELECT COUNT(*), MIN(created_at) FROM mails").fetch_one(c).await)?;
     Ok((count, oldest.map(Timestamp)))
-}
-
-/// Returns the number of waiting mails.
-pub async fn count(conn: &mut Conn) -> Result<i64> {
-    Ok(on!(conn, c => sqlx::query_scalar("SELECT COUNT(*) FROM mails").fetch_one(c).await)?)
 }

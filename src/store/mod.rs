@@ -11,6 +11,7 @@ pub mod key;
 pub mod limit;
 pub mod mails;
 pub mod ops;
+pub mod queue;
 pub mod session;
 
 pub use crate::store::engine::asked::{MAX_WAIT, TimeSource};
@@ -21,8 +22,9 @@ pub use crate::store::engine::db::Db;
 
 pub use crate::store::engine::faults::FaultPoint;
 
-pub use crate::store::engine::options::{Options, is_postgres};
+pub use crate::store::engine::options::Options;
 pub(crate) use crate::store::engine::query::{attempt, on, work};
+use crate::store::engine::row_locks::{locking, skipping};
 
 pub use crate::store::engine::write_options::WriteOptions;
 

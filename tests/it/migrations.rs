@@ -35,11 +35,13 @@ async fn a_schema_newer_than_the_program_is_refused() {
         .unwrap();
     let refused = app.replica(&[]).await.err().unwrap().to_string();
     assert!(refused.contains("use a newer countersign"), "{refused}");
-    let error =
-        countersign::store::Db::open(&app.place.url, &countersign::store::Options::default())
-            .await
-            .err()
-            .unwrap();
+    let error = countersign::store::Db::open(
+        &app.place.url.parse().unwrap(),
+        &countersign::store::Options::default(),
+    )
+    .await
+    .err()
+    .unwrap();
     assert!(error.to_string().contains("9999"), "{error}");
 }
 

@@ -9,26 +9,19 @@ use futures_util::future::join_all;
 use crate::app::App;
 use crate::config::Webhooks;
 use crate::crypto::webhook::sign;
-use crate::model::audit::event::Requester;
 use crate::model::audit::webhook::Webhook;
-use crate::model::kernel::retry_delay::retry_delay;
 use crate::outbound_http::Client;
-use crate::store;
+use crate::store::queue::Message;
 
 use crate::flows::confirm_clock;
-use crate::flows::transaction::tx;
+use crate::flows::queue::{self, Delays};
 use crate::flows::{Error, Result};
 
-/// The number of messages that are sent at the same time.
-const TOGETHER: i64 = 8;
-/// How long a taken message is held: longer than a request can take.
-const HOLD: Duration = Duration::from_secs(60);
-const FIRST_RETRY: Duration = Duration::from_secs(5);
-const LAST_RETRY: Duration = Duration::from_secs(3_600);
-/// The clocks of replicas differ by far less than a minute.
-const TIMES: store::mails::Hold = store::mails::Hold {
-    hold: HOLD,
-    latest: LAST_RETRY.saturating_add(Duration::from_secs(60)),
+const DELAYS: Delays = Delays {
+    // Longer than a request can take.
+    hold: Duration::from_secs(60),
+    first_retry: Duration::from_secs(5),
+    last_retry: Duration::from_secs(3_600),
 };
 /// The age at which a message that was never accepted is dropped, here or by `prune`.
 pub(in crate::flows) const GIVE_UP: Duration = Duration::from_secs(3 * 86_400);
@@ -41,15 +34,7 @@ pub async fn deliver_due(app: &App, stopped: impl Fn() -> bool) -> Result<usize>
     };
     let mut sent = 0;
     while !stopped() {
-        let Some(taking) = confirm_clock::admit_taking(app).await? else {
-            break;
-        };
-        let take = tx!(tx => {
-            let (now, confirmed) = (tx.now(), taking.confirmed);
-            let due = store::audit::webhooks::take_due(tx.conn, TOGETHER, now, confirmed, TIMES);
-            Ok(due.await?)
-        });
-        let taken = app.transaction(&Requester::named("schedule"), take).await?;
+        let taken: Vec<Webhook> = queue::take(app, DELAYS).await?;
         if taken.is_empty() {
             break;
         }
@@ -84,11 +69,10 @@ async fn deliver(
     webhooks: &Webhooks,
     webhook: Webhook,
 ) -> Result<bool> {
-    let (id, attempts, schedule) = (webhook.id, webhook.attempts, Requester::named("schedule"));
+    let (id, attempts, attempt) = (webhook.id, webhook.attempts, webhook.attempt());
     let Err(reason) = offer(app, client, webhooks, &webhook).await? else {
         app.metrics.webhook("taken");
-        let remove = tx!(tx => Ok(store::audit::webhooks::remove(tx.conn, id, attempts).await?));
-        app.transaction(&schedule, remove).await?;
+        queue::remove::<Webhook>(app, attempt).await?;
         return Ok(true);
     };
     let too_old = if app.now().since(webhook.created_at) >= GIVE_UP {
@@ -99,19 +83,12 @@ async fn deliver(
     if let Some(now) = too_old {
         app.metrics.webhook("given_up");
         tracing::error!(webhook = %id, kind = webhook.kind, attempts, reason, "an event is dropped: the webhook has not accepted it for three days");
-        let give_up = tx!(tx => {
-            Ok(store::audit::webhooks::give_up(tx.conn, id, attempts, now).await?)
-        });
-        app.transaction(&schedule, give_up).await?;
+        queue::give_up::<Webhook>(app, attempt, now).await?;
         return Ok(false);
     }
     app.metrics.webhook("later");
     tracing::info!(webhook = %id, kind = webhook.kind, attempts, reason, "the webhook did not accept an event; it will be sent again");
-    let due = app.now() + retry_delay(attempts, FIRST_RETRY, LAST_RETRY);
-    let postpone = tx!(tx => {
-        Ok(store::audit::webhooks::postpone(tx.conn, id, attempts, due).await?)
-    });
-    app.transaction(&schedule, postpone).await?;
+    queue::postpone::<Webhook>(app, attempt, DELAYS).await?;
     Ok(false)
 }
 

@@ -10,27 +10,23 @@ use crate::app::App;
 use crate::mail::{Fault, TemplateContext, Undelivered};
 use crate::model::audit::event::Requester;
 use crate::model::kernel::id::EventId;
-use crate::model::kernel::retry_delay::retry_delay;
 use crate::model::kernel::time::Timestamp;
 use crate::model::mail::{Mail, MailToken, Purpose, Template};
+use crate::store::queue::Message;
 use crate::store::{self, work};
 
 use super::mail_links;
 use crate::flows::Result;
 use crate::flows::confirm_clock;
+use crate::flows::queue::{self, Delays};
 use crate::flows::transaction::outbox::lifetime;
 use crate::flows::transaction::tx;
 
-/// The number of mails that are sent at the same time.
-const TOGETHER: i64 = 8;
-/// How long a taken mail is held: longer than a server may take for all commands.
-const HOLD: Duration = Duration::from_secs(300);
-const FIRST_RETRY: Duration = Duration::from_secs(10);
-const LAST_RETRY: Duration = Duration::from_secs(3_600);
-/// The clocks of replicas differ by far less than a minute.
-const TIMES: store::mails::Hold = store::mails::Hold {
-    hold: HOLD,
-    latest: LAST_RETRY.saturating_add(Duration::from_secs(60)),
+const DELAYS: Delays = Delays {
+    // Longer than a server may take for all commands.
+    hold: Duration::from_secs(300),
+    first_retry: Duration::from_secs(10),
+    last_retry: Duration::from_secs(3_600),
 };
 const GIVE_UP: Duration = Duration::from_secs(3 * 86_400);
 /// A mail that was refused this often, over a long enough time, is given up.
@@ -42,14 +38,7 @@ const REFUSED_FOR: Duration = Duration::from_secs(2 * 3_600);
 pub async fn deliver_due(app: &App, stopped: impl Fn() -> bool) -> Result<usize> {
     let mut sent = 0;
     while !stopped() {
-        let Some(taking) = confirm_clock::admit_taking(app).await? else {
-            return Ok(sent);
-        };
-        let take = tx!(tx => {
-            let (now, confirmed) = (tx.now(), taking.confirmed);
-            Ok(store::mails::take_due(tx.conn, TOGETHER, now, confirmed, TIMES).await?)
-        });
-        let mut taken = app.transaction(&Requester::named("schedule"), take).await?;
+        let mut taken: Vec<Mail> = queue::take(app, DELAYS).await?;
         if taken.is_empty() {
             return Ok(sent);
         }
@@ -77,7 +66,7 @@ pub async fn deliver_due(app: &App, stopped: impl Fn() -> bool) -> Result<usize>
 /// Sends a mail that was taken. `resolved` is the same mail with its link; `None` if there is no
 /// recipient.
 async fn deliver(app: &App, mail: Mail, resolved: Option<Mail>) -> Result<bool> {
-    let (id, attempts, schedule) = (mail.id, mail.attempts, Requester::named("schedule"));
+    let (id, attempts, taken) = (mail.id, mail.attempts, mail.attempt());
     let outcome = match resolved {
         Some(mail) => attempt(app, &mail).await?,
         None => None,
@@ -107,24 +96,17 @@ async fn deliver(app: &App, mail: Mail, resolved: Option<Mail>) -> Result<bool> 
         Some(Ok(())) | None => None,
     };
     if let Some(reason) = again {
-        let wait = retry_delay(attempts, FIRST_RETRY, LAST_RETRY);
         tracing::warn!(mail = %id, template = mail.template.as_str(), attempts, %reason, "a mail was not accepted and will be sent again");
-        let due = app.now() + wait;
-        let postpone = tx!(tx => Ok(store::mails::postpone(tx.conn, id, attempts, due).await?));
-        app.transaction(&schedule, postpone).await?;
+        queue::postpone::<Mail>(app, taken, DELAYS).await?;
         return Ok(false);
     }
     if let Some(Err(error)) = &outcome {
         tracing::error!(mail = %id, template = mail.template.as_str(), attempts, %error, "a mail is given up");
     }
-    let remove = tx!(tx => {
-        match too_old {
-            Some(now) => store::mails::give_up(tx.conn, id, attempts, now).await.map(|_| ())?,
-            None => store::mails::remove(tx.conn, id, attempts).await?,
-        }
-        Ok(())
-    });
-    app.transaction(&schedule, remove).await?;
+    match too_old {
+        Some(now) => queue::give_up::<Mail>(app, taken, now).await?,
+        None => queue::remove::<Mail>(app, taken).await?,
+    }
     Ok(matches!(outcome, Some(Ok(()))))
 }
 

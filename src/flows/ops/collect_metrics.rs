@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::metrics::GaugeSnapshot;
+use crate::model::audit::webhook::Webhook;
 use crate::model::kernel::time::Timestamp;
 use crate::model::key::key::State;
+use crate::model::mail::Mail;
 use crate::store::{self, work};
 
 use super::check_health;
@@ -21,8 +23,8 @@ pub async fn metrics(app: &App) -> String {
     let queues = app
         .db
         .read(work!(conn => Ok((
-            store::mails::count(conn).await?,
-            store::audit::webhooks::count(conn).await?,
+            store::queue::count::<Mail>(conn).await?,
+            store::queue::count::<Webhook>(conn).await?,
         ))))
         .await
         .ok();

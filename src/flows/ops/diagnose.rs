@@ -9,6 +9,8 @@ use crate::clock::Clock;
 use crate::config::{Config, Database};
 use crate::flows::confirm_clock;
 use crate::flows::key::bootstrap;
+use crate::model::audit::webhook::Webhook;
+use crate::model::mail::Mail;
 use crate::random::Random;
 use crate::store::{self, Db, work};
 
@@ -86,8 +88,8 @@ const LONG_QUEUE: i64 = 100;
 async fn queues(db: &Db, found: &mut Diagnosis) {
     match db
         .read(work!(conn => Ok((
-            store::mails::count(conn).await?,
-            store::audit::webhooks::count(conn).await?,
+            store::queue::count::<Mail>(conn).await?,
+            store::queue::count::<Webhook>(conn).await?,
         ))))
         .await
     {
@@ -144,7 +146,7 @@ const LATE_MAIL: Duration = Duration::from_secs(15 * 60);
 async fn mails(app: &App, found: &mut Diagnosis) {
     match app
         .db
-        .read(work!(conn => store::mails::queue(conn).await))
+        .read(work!(conn => store::mails::waiting(conn).await))
         .await
     {
         Err(error) => found.say("mail", Verdict::Warning, error.to_string()),

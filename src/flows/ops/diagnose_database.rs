@@ -1,5 +1,6 @@
 //! The checks of `doctor` for the database: its version, its file and disk, its tables.
 
+use crate::model::kernel::database_url::DatabaseUrl;
 use crate::store::engine::server;
 use crate::store::engine::server::TableSize;
 use crate::store::{self, Db, work};
@@ -59,7 +60,7 @@ const NONE: u64 = 16 * 1024 * 1024;
 /// time, or the disk is too slow. 64 MiB is usual.
 const LONG_LOG: u64 = 512 * 1024 * 1024;
 
-pub(super) fn disk(url: &str, found: &mut Diagnosis) {
+pub(super) fn disk(url: &DatabaseUrl, found: &mut Diagnosis) {
     let mib = |bytes: u64| format!("{} MiB", bytes / 1024 / 1024);
     match store::engine::writes::disk(url) {
         Err(error) => found.say("disk", Verdict::Warning, error.to_string()),

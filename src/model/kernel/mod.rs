@@ -2,6 +2,7 @@
 
 pub mod colour;
 pub mod cookie_domain;
+pub mod database_url;
 pub mod id;
 pub mod locale;
 pub mod location;

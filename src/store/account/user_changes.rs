@@ -11,8 +11,9 @@ use crate::model::kernel::time::Timestamp;
 use crate::model::kernel::trusted_clock::ConfirmedNow;
 
 use super::users::{Row, user_columns};
+use crate::store::engine::row_locks::Locking;
 use crate::store::session::endings::Cause;
-use crate::store::{Conn, Error, Result, on};
+use crate::store::{Conn, Error, Result, locking, on};
 
 /// Sets or lifts a ban.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -201,17 +202,12 @@ pub async fn lock_account(conn: &mut Conn, id: UserId) -> Result<()> {
 
 /// Reads the user and locks the row until this transaction ends.
 pub async fn lock(conn: &mut Conn, id: UserId) -> Result<Option<User>> {
-    const FIND: &str = concat!(
+    const FIND: Locking = locking!(concat!(
         "SELECT ",
         user_columns!(),
         " FROM users u WHERE u.id = $1 AND u.deleted_at IS NULL"
-    );
-    const LOCKING: &str = concat!(
-        "SELECT ",
-        user_columns!(),
-        " FROM users u WHERE u.id = $1 AND u.deleted_at IS NULL FOR UPDATE"
-    );
-    let sql = if conn.is_postgres() { LOCKING } else { FIND };
+    ));
+    let sql = FIND.on(conn);
     let rows: Vec<Row> =
         on!(conn, c => sqlx::query_as(sql).bind(id.to_string()).fetch_all(c).await)?;
     rows.into_iter().next().map(User::try_from).transpose()
@@ -227,9 +223,8 @@ pub async fn lock_admins(conn: &mut Conn, proven: bool, now: Timestamp) -> Resul
                AND EXISTS (SELECT 1 FROM accounts a WHERE a.user_id = u.id AND a.password_hash IS NOT NULL) ORDER BY u.id"
         };
     }
-    const FIND: &str = concat!("SELECT ", user_columns!(), admins!());
-    const LOCKING: &str = concat!("SELECT ", user_columns!(), admins!(), " FOR UPDATE");
-    let sql = if conn.is_postgres() { LOCKING } else { FIND };
+    const FIND: Locking = locking!(concat!("SELECT ", user_columns!(), admins!()));
+    let sql = FIND.on(conn);
     let rows: Vec<Row> =
         on!(conn, c => sqlx::query_as(sql).bind(now.0).bind(i64::from(proven)).fetch_all(c).await)?;
     rows.into_iter().map(User::try_from).collect()

@@ -9,7 +9,8 @@ use crate::model::audit::event::{Entry, Event};
 use crate::model::kernel::time::Timestamp;
 use crate::model::kernel::trusted_clock::ConfirmedNow;
 
-use crate::store::{Conn, Error, Result, hash_text, on, parse_hash};
+use crate::store::engine::row_locks::Locking;
+use crate::store::{Conn, Error, Result, hash_text, locking, on, parse_hash};
 
 /// Appends an event to the writer's chain.
 pub async fn append(conn: &mut Conn, writer: &str, event: &Event) -> Result<()> {
@@ -188,13 +189,12 @@ pub async fn prune(
     limit: i64,
 ) -> Result<u64> {
     // Locked for each chain: a slower process must not record an earlier beginning afterwards.
-    const FIND: &str = "SELECT writer FROM audit_chains WHERE writer = $1";
-    const LOCKING: &str = "SELECT writer FROM audit_chains WHERE writer = $1 FOR UPDATE";
+    const FIND: Locking = locking!("SELECT writer FROM audit_chains WHERE writer = $1");
     if !crate::store::engine::clock::holds(conn, now).await? {
         return Ok(0);
     }
     let before = now.now() - keep;
-    let sql = if conn.is_postgres() { LOCKING } else { FIND };
+    let sql = FIND.on(conn);
     let noted: Option<(String,)> =
         on!(conn, c => sqlx::query_as(sql).bind(writer).fetch_optional(c).await)?;
     if noted.is_none() {

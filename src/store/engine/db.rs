@@ -5,13 +5,14 @@ use super::background::Checkpoints;
 use super::conn::{Conn, Work};
 use super::faults::FaultPoint;
 use super::listener::Listener;
-use super::options::{Options, is_postgres};
+use super::options::Options;
 use super::postgres::Pool;
 use super::readers::Readers;
 use super::write_options::WriteOptions;
 use super::writer::Writer;
 use super::writes::Writes;
-use super::{migrate, postgres, sqlite};
+use super::{migrate, postgres_options, sqlite};
+use crate::model::kernel::database_url::DatabaseUrl;
 use crate::store::{Error, Result};
 use tracing::Instrument;
 
@@ -42,24 +43,23 @@ pub enum Db {
 
 impl Db {
     /// Opens the database of the URL and, unless disabled, migrates its schema.
-    pub async fn open(url: &str, options: &Options) -> Result<Self> {
-        if !is_postgres(url) {
-            let (writer, readers, checkpoints) = sqlite::open(url, options).await?;
-            return Ok(Self::Sqlite {
-                writer,
-                readers,
-                checkpoints,
-                writes: Writes::default(),
-            });
-        }
-        let direct = Options {
-            prepared_statements: true,
-            ..options.clone()
+    pub async fn open(url: &DatabaseUrl, options: &Options) -> Result<Self> {
+        let url = match url {
+            DatabaseUrl::Postgres(url) => url,
+            DatabaseUrl::Sqlite(file) => {
+                let (writer, readers, checkpoints) = sqlite::open(file, options).await?;
+                return Ok(Self::Sqlite {
+                    writer,
+                    readers,
+                    checkpoints,
+                    writes: Writes::default(),
+                });
+            }
         };
-        let direct =
-            postgres::connect_options(options.direct_url.as_deref().unwrap_or(url), &direct)?;
+        let direct = postgres_options::direct_connect_options(url, options)?;
         migrate::postgres(&direct, options.migrate).await?;
-        let pool = Pool::new(postgres::connect_options(url, options)?, options.clone());
+        let connect = postgres_options::connect_options(url, options)?;
+        let pool = Pool::new(connect, options.clone());
         Ok(Self::Postgres {
             pool,
             listen: Listener::new(direct),

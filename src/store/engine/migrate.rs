@@ -13,7 +13,8 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::sqlite::SqliteConnectOptions;
 
 use super::conn::Conn;
-use super::{postgres as pg, sqlite as lite};
+use super::postgres_options;
+use crate::model::kernel::database_url::DatabaseUrl;
 use crate::store::{Error, Options, Result, on};
 
 /// The longest wait for a connection to migrate or check the schema; no requests are served yet.
@@ -182,28 +183,19 @@ fn will_do(known: &Migrator, applied: &[i64]) -> Result<()> {
 }
 
 /// Returns the versions that this program knows and the database at `url` lacks; writes nothing.
-pub async fn pending(url: &str, options: &Options) -> Result<Vec<(i64, String)>> {
-    let (known, applied) = if crate::store::is_postgres(url) {
-        let direct = Options {
-            prepared_statements: true,
-            ..options.clone()
-        };
-        let options = pg::connect_options(options.direct_url.as_deref().unwrap_or(url), &direct)?;
-        (
-            &POSTGRES,
-            applied(&mut connect(options).await?, &POSTGRES).await?,
-        )
-    } else {
-        let path = lite::path(url)?;
-        let connect = SqliteConnectOptions::new().filename(&path).read_only(true);
-        (
-            &SQLITE,
-            if path.exists() {
-                applied(&mut connect.connect().await?, &SQLITE).await?
-            } else {
-                Vec::new()
-            },
-        )
+pub async fn pending(url: &DatabaseUrl, options: &Options) -> Result<Vec<(i64, String)>> {
+    let (known, applied) = match url {
+        DatabaseUrl::Postgres(url) => {
+            let direct = postgres_options::direct_connect_options(url, options)?;
+            let found = applied(&mut connect(direct).await?, &POSTGRES).await?;
+            (&POSTGRES, found)
+        }
+        DatabaseUrl::Sqlite(file) if file.exists() => {
+            let connect = SqliteConnectOptions::new().filename(file).read_only(true);
+            let found = applied(&mut connect.connect().await?, &SQLITE).await?;
+            (&SQLITE, found)
+        }
+        DatabaseUrl::Sqlite(_) => (&SQLITE, Vec::new()),
     };
     let missing = known.iter().filter(|m| !applied.contains(&m.version));
     Ok(missing

@@ -19,6 +19,7 @@ pub(in crate::store) mod postgres_connect;
 pub(in crate::store) mod postgres_options;
 pub(in crate::store) mod query;
 pub(in crate::store) mod readers;
+pub(in crate::store) mod row_locks;
 pub mod server;
 pub(in crate::store) mod sqlite;
 pub(in crate::store) mod statement_names;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::asked::TimeSource;
 use super::faults::FaultPoint;
+use crate::model::kernel::database_url::PostgresUrl;
 
 /// Options for opening and using a database.
 #[derive(Debug, Clone)]
@@ -21,7 +22,7 @@ pub struct Options {
     pub prepared_statements: bool,
     /// URL that bypasses the pooler, for what needs a session of its own: notifications and
     /// migrations (Postgres).
-    pub direct_url: Option<String>,
+    pub direct_url: Option<PostgresUrl>,
     /// Whether to migrate the schema at start. If off, it must have the current version or one that
     /// can be served.
     pub migrate: bool,
@@ -46,9 +47,4 @@ impl Default for Options {
             faults: FaultPoint::default(),
         }
     }
-}
-
-/// Returns whether a URL names a Postgres server.
-pub fn is_postgres(url: &str) -> bool {
-    url.starts_with("postgres://") || url.starts_with("postgresql://")
 }

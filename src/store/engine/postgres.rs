@@ -24,7 +24,6 @@ use super::conn::{Conn, Handle, Work};
 use super::faults::FaultPoint;
 use super::lease::{Lease, Run};
 use super::postgres_options::begin;
-pub(in crate::store) use super::postgres_options::connect_options;
 use super::write_options::{TransactionShape, WriteOptions, Written};
 use crate::store::engine::options::Options;
 
@@ -263,6 +262,7 @@ mod tests {
     use sqlx::ConnectOptions;
 
     use super::*;
+    use crate::store::engine::postgres_options::connect_options;
 
     const CONFLICT: &str =
         "DO $$ BEGIN RAISE EXCEPTION 'another one came first' USING ERRCODE = '40001'; END $$";
@@ -271,7 +271,7 @@ mod tests {
     #[expect(clippy::disallowed_methods, reason = "where the server is")]
     fn pool() -> Pool {
         let url = std::env::var("TEST_DATABASE_URL").expect("a server");
-        let options = Options::default();
+        let (url, options) = (url.parse().unwrap(), Options::default());
         Pool::new(connect_options(&url, &options).unwrap(), options)
     }
 

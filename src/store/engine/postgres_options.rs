@@ -7,6 +7,7 @@ use std::time::Duration;
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 
+use crate::model::kernel::database_url::PostgresUrl;
 use crate::store::{Error, Result};
 
 use crate::store::engine::options::Options;
@@ -16,8 +17,11 @@ use crate::store::engine::options::Options;
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
 
 /// Returns the connection options for a URL.
-pub(in crate::store) fn connect_options(url: &str, options: &Options) -> Result<PgConnectOptions> {
-    let parsed = PgConnectOptions::from_str(url)
+pub(in crate::store) fn connect_options(
+    url: &PostgresUrl,
+    options: &Options,
+) -> Result<PgConnectOptions> {
+    let parsed = PgConnectOptions::from_str(url.as_str())
         .map_err(|e| Error::Unsupported(format!("the database URL is not usable: {e}")))?;
     let parsed = parsed
         .application_name("countersign")
@@ -35,6 +39,18 @@ pub(in crate::store) fn connect_options(url: &str, options: &Options) -> Result<
             ms(IDLE_IN_TRANSACTION),
         ),
     ]))
+}
+
+/// Returns the options of a connection that bypasses the pooler and has a session of its own.
+pub(in crate::store) fn direct_connect_options(
+    url: &PostgresUrl,
+    options: &Options,
+) -> Result<PgConnectOptions> {
+    let direct = Options {
+        prepared_statements: true,
+        ..options.clone()
+    };
+    connect_options(options.direct_url.as_ref().unwrap_or(url), &direct)
 }
 
 /// Returns the statement that begins a transaction. Behind a pooler the limits are set for the

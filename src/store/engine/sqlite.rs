@@ -1,7 +1,7 @@
 //! Opens the SQLite file: its permissions, its settings, one writer and a few readers.
 
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
@@ -21,10 +21,9 @@ const CHECKPOINT_PAGES: &str = "16000";
 const MAX_READERS: u32 = 4;
 
 pub(in crate::store) async fn open(
-    url: &str,
+    path: &Path,
     options: &Options,
 ) -> Result<(Writer, Readers, Checkpoints)> {
-    let path = path(url)?;
     if !options.migrate && !path.exists() {
         // The file is not created here: a mistyped name must not become an empty database.
         return Err(Error::Unsupported(format!(
@@ -32,16 +31,16 @@ pub(in crate::store) async fn open(
             path.display()
         )));
     }
-    create_private(&path)?;
+    create_private(path)?;
     let connect = SqliteConnectOptions::new()
-        .filename(&path)
+        .filename(path)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(options.lock_timeout)
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .log_statements(tracing::log::LevelFilter::Trace);
-    migrate::sqlite(&connect, &path, options.migrate).await?;
+    migrate::sqlite(&connect, path, options.migrate).await?;
     let writer = Writer::start(connect.connect().await?, options);
     let checkpoints = Checkpoints::new(connect.clone());
     let readers = Readers::new(
@@ -51,15 +50,6 @@ pub(in crate::store) async fn open(
         options.clock.clone(),
     );
     Ok((writer, readers, checkpoints))
-}
-
-/// Returns the file that a `sqlite://` URL names.
-pub(in crate::store) fn path(url: &str) -> Result<PathBuf> {
-    let path = url
-        .strip_prefix("sqlite://")
-        .filter(|p| !p.is_empty() && !p.contains(['?', '#']));
-    path.map(PathBuf::from)
-        .ok_or_else(|| Error::Unsupported("write the database as sqlite://PATH, such as sqlite://data/countersign.db, or as postgres://…".into()))
 }
 
 /// Creates the file with mode 0600 (its -wal and -shm get the same), and a new folder with 0700.

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::model::kernel::database_url::DatabaseUrl;
 use crate::model::kernel::time::Timestamp;
 
-use super::sqlite;
 use crate::store::{Conn, Db, Error, Result, on, work};
 
 /// A write is tried again this long after one that succeeded.
@@ -188,11 +188,10 @@ pub struct Disk {
 }
 
 /// Returns the files of the database; `Ok(None)` for Postgres, whose disk is not visible.
-pub fn disk(url: &str) -> Result<Option<Disk>> {
-    if crate::store::is_postgres(url) {
+pub fn disk(url: &DatabaseUrl) -> Result<Option<Disk>> {
+    let DatabaseUrl::Sqlite(path) = url else {
         return Ok(None);
-    }
-    let path = sqlite::path(url)?;
+    };
     let dir = path
         .parent()
         .filter(|dir| !dir.as_os_str().is_empty())
@@ -206,7 +205,7 @@ pub fn disk(url: &str) -> Result<Option<Disk>> {
     wal.push("-wal");
     Ok(Some(Disk {
         free: space.f_bavail.saturating_mul(space.f_frsize),
-        file: size(&path),
+        file: size(path),
         wal: size(wal.as_ref()),
         dir,
     }))

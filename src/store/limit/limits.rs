@@ -4,7 +4,8 @@ use crate::model::kernel::time::Timestamp;
 use crate::model::kernel::trusted_clock::ConfirmedNow;
 use crate::model::limit::rate::State;
 
-use crate::store::{Conn, Result, on};
+use crate::store::engine::row_locks::Locking;
+use crate::store::{Conn, Result, on, skipping};
 
 /// Reads the row of a key and locks it until this transaction ends. Several rows are taken in the
 /// order of their keys.
@@ -46,12 +47,14 @@ pub async fn forget(conn: &mut Conn, key: &str) -> Result<()> {
 
 /// Deletes up to `limit` rows that have expired; returns how many.
 pub async fn prune(conn: &mut Conn, now: ConfirmedNow, limit: i64) -> Result<u64> {
-    const DELETE: &str = "DELETE FROM rate_limits WHERE key IN (SELECT key FROM rate_limits WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
-    const SKIPPING: &str = "DELETE FROM rate_limits WHERE key IN (SELECT key FROM rate_limits WHERE expires_at < $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
+    const DELETE: Locking = skipping!(
+        "DELETE FROM rate_limits WHERE key IN (SELECT key FROM rate_limits WHERE expires_at < $1 ORDER BY expires_at LIMIT $2",
+        ")"
+    );
     if !crate::store::engine::clock::holds(conn, now).await? {
         return Ok(0);
     }
-    let sql = if conn.is_postgres() { SKIPPING } else { DELETE };
+    let sql = DELETE.on(conn);
     Ok(
         on!(conn, c => sqlx::query(sql).bind(now.now().0).bind(limit).execute(c).await.map(|done| done.rows_affected()))?,
     )

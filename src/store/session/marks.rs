@@ -4,7 +4,7 @@
 use crate::model::kernel::id::{SessionId, UserId};
 use crate::model::kernel::time::Timestamp;
 use crate::model::session::session::RevokedReason;
-use crate::store::{Conn, Error, Result, on};
+use crate::store::{Conn, Error, Result, on, skipping};
 
 use super::epochs::in_force;
 
@@ -97,11 +97,12 @@ macro_rules! rows_of {
 
 macro_rules! mark_rows {
     ($rows:expr, $epoch:literal) => {
-        concat!(
-            "UPDATE sessions SET revoked_at = $6, revoked_reason = $7 WHERE id IN (",
-            $rows,
-            ") RETURNING id, user_id, ",
-            $epoch
+        skipping!(
+            concat!(
+                "UPDATE sessions SET revoked_at = $6, revoked_reason = $7 WHERE id IN (",
+                $rows
+            ),
+            concat!(") RETURNING id, user_id, ", $epoch)
         )
     };
 }
@@ -116,15 +117,11 @@ pub(super) async fn mark(
     reason: &str,
     at: Timestamp,
 ) -> Result<(Vec<(SessionId, UserId)>, String)> {
-    let sql = match (scope.kind, conn.is_postgres()) {
-        (Kind::ActedBy, false) => mark_rows!(rows_of!(actor), "acting_epoch"),
-        (Kind::ActedBy, true) => mark_rows!(
-            concat!(rows_of!(actor), " FOR UPDATE SKIP LOCKED"),
-            "acting_epoch"
-        ),
-        (_, false) => mark_rows!(rows_of!(user), "epoch"),
-        (_, true) => mark_rows!(concat!(rows_of!(user), " FOR UPDATE SKIP LOCKED"), "epoch"),
+    let sql = match scope.kind {
+        Kind::ActedBy => mark_rows!(rows_of!(actor), "acting_epoch"),
+        _ => mark_rows!(rows_of!(user), "epoch"),
     };
+    let sql = sql.on(conn);
     let (after_epoch, after_id) = scope.after();
     let marked: Vec<(String, String, i64)> = on!(conn, c => sqlx::query_as(sql)
         .bind(scope.user).bind(scope.epoch).bind(limit).bind(after_epoch).bind(after_id).bind(at.0).bind(reason).fetch_all(c).await)?;

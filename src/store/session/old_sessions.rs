@@ -8,7 +8,8 @@ use crate::model::kernel::time::Timestamp;
 use crate::model::kernel::trusted_clock::{ConfirmedNow, MAX_GAP};
 
 use super::epochs::{in_force, live_of_user};
-use crate::store::{Conn, Error, Result, on};
+use crate::store::engine::row_locks::Locking;
+use crate::store::{Conn, Error, Result, on, skipping};
 
 fn corrupt(column: &'static str) -> Error {
     Error::Corrupt {
@@ -78,16 +79,14 @@ pub async fn too_many(
 /// Deletes up to `limit` sessions whose absolute end is more than `keep` ago, oldest first; returns
 /// how many.
 pub async fn prune(conn: &mut Conn, now: ConfirmedNow, keep: Duration, limit: i64) -> Result<u64> {
-    const DELETE: &str = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
-    // Two replicas that prune at once wait neither for each other nor for other transactions.
-    const SKIPPING: &str = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
+    const DELETE: Locking = skipping!(
+        "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2",
+        ")"
+    );
     if !crate::store::engine::clock::holds(conn, now).await? {
         return Ok(0);
     }
-    let (sql, before) = (
-        if conn.is_postgres() { SKIPPING } else { DELETE },
-        now.now() - keep,
-    );
+    let (sql, before) = (DELETE.on(conn), now.now() - keep);
     let deleted = on!(conn, c => sqlx::query(sql)
         .bind(before.0).bind(limit).execute(c).await.map(|done| done.rows_affected()))?;
     Ok(deleted)
@@ -135,15 +134,14 @@ pub async fn prune_idle(
     keep: Duration,
     limit: i64,
 ) -> Result<u64> {
-    const DELETE: &str = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE id > $1 AND id <= $2 AND idle_expires_at < $3 ORDER BY id LIMIT $4)";
-    const SKIPPING: &str = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE id > $1 AND id <= $2 AND idle_expires_at < $3 ORDER BY id LIMIT $4 FOR UPDATE SKIP LOCKED)";
+    const DELETE: Locking = skipping!(
+        "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE id > $1 AND id <= $2 AND idle_expires_at < $3 ORDER BY id LIMIT $4",
+        ")"
+    );
     if !crate::store::engine::clock::holds(conn, now).await? {
         return Ok(0);
     }
-    let (sql, before) = (
-        if conn.is_postgres() { SKIPPING } else { DELETE },
-        now.now() - keep,
-    );
+    let (sql, before) = (DELETE.on(conn), now.now() - keep);
     let deleted = on!(conn, c => sqlx::query(sql)
         .bind(after.map(|id| id.to_string()).unwrap_or_default()).bind(until.to_string()).bind(before.0).bind(limit)
         .execute(c).await.map(|done| done.rows_affected()))?;

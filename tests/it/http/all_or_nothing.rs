@@ -863,7 +863,7 @@ async fn a_webhook_that_is_told_in_vain_keeps_nothing() {
     .await;
     let mut rig = Rig::new(&app).await;
     app.user("ana").await;
-    rig.flow("audit/deliver_webhooks", "deliver a webhook", async || {
+    rig.flow("queue", "deliver a webhook", async || {
         // A message that was taken and not sent is held for a minute.
         app.after(minutes(5));
         deliver_webhooks::deliver_due(&app.app, || false).await

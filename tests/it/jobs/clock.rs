@@ -11,6 +11,7 @@ use countersign::flows::ops::prune::prune;
 use countersign::flows::permit::Permitted;
 use countersign::jobs::rotate_due_keys;
 use countersign::model::kernel::trusted_clock::Doubt;
+use countersign::model::mail::Mail;
 use countersign::store;
 
 use crate::support::{TestApp, minutes, on_postgres, seconds};
@@ -460,12 +461,12 @@ async fn every_stored_time_is_over_a_day_later_and_not_a_day_before() {
                     !app.app
                         .db
                         .write(move |conn| {
-                            Box::pin(store::mails::take_due(
+                            Box::pin(store::queue::take_due::<Mail>(
                                 conn,
                                 9,
                                 now,
                                 None,
-                                store::mails::Hold {
+                                store::queue::Hold {
                                     hold: seconds(0),
                                     latest: minutes(60 * 24 * 2),
                                 },

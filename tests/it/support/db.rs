@@ -185,7 +185,9 @@ impl TestApp {
                 .await
                 .unwrap();
         }
-        Db::open(&url, &Options::default()).await.unwrap()
+        Db::open(&url.parse().unwrap(), &Options::default())
+            .await
+            .unwrap()
     }
 
     pub fn second_url(&self) -> String {
