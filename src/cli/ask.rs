@@ -5,6 +5,8 @@ use std::io::{BufRead, IsTerminal, Write};
 
 use zeroize::Zeroizing;
 
+use crate::config::Config;
+
 use super::{Failure, Result};
 
 /// Reads a password: typed twice on a terminal, otherwise the first line of standard input.
@@ -33,18 +35,18 @@ pub(super) fn password() -> Result<Zeroizing<String>> {
     }
 }
 
-/// Asks for confirmation before something that cannot be undone. Without a terminal it fails unless
+/// Names the database and asks for confirmation before something that cannot be undone. Without a terminal it fails unless
 /// `--yes` was given.
-pub(super) fn confirm(question: &str, yes: bool) -> Result<()> {
+pub(super) fn confirm(config: &Config, question: &str, yes: bool) -> Result<()> {
     if yes {
         return Ok(());
     }
     if !std::io::stdin().is_terminal() {
         return Err(Failure::Usage(format!("{question} Confirm with --yes")));
     }
-    let mut stderr = std::io::stderr();
+    let (mut stderr, database) = (std::io::stderr(), config.database_name());
     let mut answer = String::new();
-    let asked = write!(stderr, "{question} [y/N] ")
+    let asked = write!(stderr, "Database: {database}\n{question} [y/N] ")
         .and_then(|()| stderr.flush())
         .and_then(|()| std::io::stdin().lock().read_line(&mut answer));
     asked.map_err(|e| Failure::Usage(format!("cannot ask: {e}")))?;

@@ -43,6 +43,7 @@ async fn act(app: &App, command: Clock) -> Result<()> {
         Clock::Show { output } => show(output, &confirm_clock::look(app).await?),
         Clock::Confirm { yes } => {
             ask::confirm(
+                &app.config,
                 &format!("The time of this machine is {}. Is that right?", app.now()),
                 yes,
             )?;
@@ -50,9 +51,12 @@ async fn act(app: &App, command: Clock) -> Result<()> {
                 confirm_clock::confirm_by_operator(app, Permitted::as_operator(), &operator())
                     .await?
                     .map_err(|doubt| Failure::Refused(doubt.to_string()))?;
-            output::note(&format!(
-                "{confirmed} is the confirmed time; running processes follow within a minute."
-            ));
+            output::changed(
+                &app.config,
+                &format!(
+                    "{confirmed} is the confirmed time; running processes follow within a minute."
+                ),
+            );
         }
     }
     Ok(())

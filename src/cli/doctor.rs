@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::flows::key::bootstrap;
 use crate::flows::key::processes::Running;
 use crate::flows::key::verifiers;
 use crate::flows::ops::diagnose;
@@ -16,6 +17,7 @@ use crate::random::OsRandom;
 use super::{Failure, Output, Result, output};
 
 pub(super) async fn run(form: Output, config: Config) -> Result<()> {
+    bootstrap::require_database(&config)?;
     let found = Box::pin(diagnose::diagnose(
         config,
         Arc::new(SystemClock),

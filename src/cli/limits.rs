@@ -102,13 +102,14 @@ async fn act(app: &App, command: Limits) -> Result<()> {
             };
             if matches!(whose, Whose::All) {
                 ask::confirm(
+                    &app.config,
                     "Forget every limit? Attackers who are guessing passwords can continue.",
                     yes,
                 )?;
             }
             let cleared =
                 operate_limits::clear(app, Permitted::as_operator(), whose, &operator()).await?;
-            output::note(&format!("{cleared} limit(s) cleared."));
+            output::changed(&app.config, &format!("{cleared} limit(s) cleared."));
         }
         Limits::Block {
             network,
@@ -129,7 +130,10 @@ async fn act(app: &App, command: Limits) -> Result<()> {
                 &operator(),
             )
             .await?;
-            output::note(&format!("{network} is blocked until {ends_at}."));
+            output::changed(
+                &app.config,
+                &format!("{network} is blocked until {ends_at}."),
+            );
         }
         Limits::Unblock { network } => {
             if !operate_limits::unblock(app, Permitted::as_operator(), network, &operator()).await?
@@ -138,7 +142,7 @@ async fn act(app: &App, command: Limits) -> Result<()> {
                     "{network} is not blocked; see `countersign limits list`"
                 )));
             }
-            output::note(&format!("The block of {network} is lifted."));
+            output::changed(&app.config, &format!("The block of {network} is lifted."));
         }
     }
     Ok(())

@@ -29,7 +29,7 @@ use crate::config::{Config, Problem, Sources};
 use crate::traces::Exporter;
 
 use self::failure::{Failure, Result};
-use self::program::{build, operator, start, with_long_timeouts};
+use self::program::{build, build_with_keys, operator, with_long_timeouts};
 use self::values::{duration, key_value, span};
 
 const EXAMPLES: &str = "Examples:

@@ -10,7 +10,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use crate::config::{Log, LogFormat};
+use crate::config::{Config, Log, LogFormat};
 use crate::store;
 use crate::traces::{self, Exporter};
 
@@ -100,6 +100,11 @@ pub(super) fn line(text: &str) {
 /// Prints a message about what was done to standard error.
 pub(super) fn note(text: &str) {
     eprintln!("{text}");
+}
+
+/// Prints what was changed, and in which database, to standard error.
+pub(super) fn changed(config: &Config, text: &str) {
+    note(&format!("{text} Database: {}", config.database_name()));
 }
 
 /// Prints an error to standard error.

@@ -25,19 +25,16 @@ pub(super) fn with_long_timeouts(config: Config) -> Config {
     Config { database, ..config }
 }
 
-/// Builds the program without its key ring.
+/// Builds the program without its key ring, on a database that exists.
 pub(super) async fn build(config: Config) -> Result<App> {
-    Ok(bootstrap::build(config, Arc::new(SystemClock), Arc::new(OsRandom)).await?)
+    let (clock, random) = (Arc::new(SystemClock), Arc::new(OsRandom));
+    Ok(Box::pin(bootstrap::build_existing(config, clock, random)).await?)
 }
 
-/// Builds the program ready to serve.
-pub(super) async fn start(config: Config) -> Result<App> {
-    Ok(Box::pin(bootstrap::start(
-        config,
-        Arc::new(SystemClock),
-        Arc::new(OsRandom),
-    ))
-    .await?)
+/// Builds the program with its key ring, on a database that exists.
+pub(super) async fn build_with_keys(config: Config) -> Result<App> {
+    let (clock, random) = (Arc::new(SystemClock), Arc::new(OsRandom));
+    Ok(Box::pin(bootstrap::start_existing(config, clock, random)).await?)
 }
 
 /// Returns the operator as the requester for the audit trail.

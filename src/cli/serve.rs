@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::{Clock, MovableClock};
+use crate::clock::{Clock, MovableClock, SystemClock};
 use crate::config::{Blocklist, Config, OpsListen};
 use crate::flows::audit::{audit_ends, record_startup};
 use crate::flows::key::bootstrap;
@@ -19,7 +19,7 @@ use crate::http::edge::server::{KEPT_ASIDE, Limits, Routes};
 use crate::jobs::Jobs;
 use crate::random::OsRandom;
 
-use super::{Failure, Result, start};
+use super::{Failure, Result};
 
 /// Serves until a signal. With `dev`: on the clock that tests move, and with the API of
 /// `countersign dev`.
@@ -53,17 +53,11 @@ pub(super) async fn run(config: Config, dev: Option<(Dev, Arc<MovableClock>)>) -
         config.server.base_path.clone(),
     );
     let limits = limits(&config);
-    let app = Arc::new(match &dev {
-        Some((_, clock)) => {
-            bootstrap::start(
-                config,
-                Arc::clone(clock) as Arc<dyn Clock>,
-                Arc::new(OsRandom),
-            )
-            .await?
-        }
-        None => start(config).await?,
-    });
+    let clock: Arc<dyn Clock> = match &dev {
+        Some((_, clock)) => Arc::clone(clock) as Arc<dyn Clock>,
+        None => Arc::new(SystemClock),
+    };
+    let app = Arc::new(bootstrap::start(config, clock, Arc::new(OsRandom)).await?);
     let mut router = http::router(&app);
     if let Some((dev, _)) = dev {
         dev.ensure_user(&app).await?;

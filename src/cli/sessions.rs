@@ -134,6 +134,7 @@ async fn act(app: &App, command: Sessions) -> Result<()> {
                 which
             } else {
                 ask::confirm(
+                    &app.config,
                     "End all sessions of all users, and every link that was sent in a mail?",
                     yes,
                 )?;
@@ -142,9 +143,13 @@ async fn act(app: &App, command: Sessions) -> Result<()> {
             let ended =
                 manage_sessions::revoke(app, Permitted::as_operator(), which, &operator()).await?;
             if ended.complete {
-                output::note(&format!("{} session(s) ended.", ended.marked.len()));
+                output::changed(
+                    &app.config,
+                    &format!("{} session(s) ended.", ended.marked.len()),
+                );
             } else {
-                output::note(
+                output::changed(
+                    &app.config,
                     "All of these sessions have ended. There are many, so the server marks their rows within the next minutes.",
                 );
             }

@@ -8,14 +8,15 @@ use url::Url;
 use crate::model::kernel::database_url::{DatabaseUrl, InvalidDatabaseUrl, PostgresUrl};
 use crate::model::kernel::origin::is_loopback;
 
-use super::Database;
 use super::reader::Reader;
+use super::{Config, Database, mask};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 
 pub(super) fn read(r: &mut Reader, environment: &[(String, String)]) -> Database {
     let parse = |text: &str| text.parse().map_err(|e: InvalidDatabaseUrl| e.to_string());
+    r.resolve("database.url", "sqlite://");
     let url = r
         .parsed("database.url", "sqlite://data/countersign.db", parse)
         .unwrap_or_else(|| DatabaseUrl::Sqlite(PathBuf::new()));
@@ -74,6 +75,31 @@ pub(super) fn read(r: &mut Reader, environment: &[(String, String)]) -> Database
         }
     }
     database
+}
+
+impl Config {
+    /// Returns the database in a form that may be printed: the absolute path of an SQLite file, or
+    /// the URL of a server without its password.
+    pub fn database_name(&self) -> String {
+        match &self.database.url {
+            DatabaseUrl::Sqlite(path) => std::path::absolute(path)
+                .unwrap_or_else(|_| path.clone())
+                .display()
+                .to_string(),
+            DatabaseUrl::Postgres(url) => mask::url(url.as_str()),
+        }
+    }
+
+    /// Returns where the database's URL was set, in words.
+    pub fn database_source(&self) -> &'static str {
+        let setting = self.effective.iter().find(|e| e.key == "database.url");
+        match setting.map(|setting| setting.source) {
+            Some("file") => "database.url in the settings file",
+            Some("environment") => "database.url in the environment",
+            Some("flag") => "--set database.url",
+            _ => "the default of database.url",
+        }
+    }
 }
 
 /// Returns whether a connection to another machine may be made unencrypted or unverified. Without

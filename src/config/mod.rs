@@ -10,6 +10,7 @@ mod mail;
 mod mask;
 mod pages;
 mod passwords;
+mod paths;
 mod problem;
 mod reader;
 pub mod secret_file;
@@ -26,28 +27,20 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use environment::texts as texts_of_environment;
 use ipnet::IpNet;
-
-pub use limits::RateLimits;
-
-pub use mail::{Mail, MailLifetimes, MailTransport};
-
-pub use mask::{holds_secret, refuse_secrets};
-
-pub use pages::{Logo, Pages};
-
-pub use passwords::{Blocklist, Passwords};
-
-pub use problem::Problem;
-
-pub use reader::Effective;
-
-pub use sources::Sources;
 use url::Url;
-
-pub use webhooks::Webhooks;
 use zeroize::Zeroizing;
+
+pub use environment::texts as texts_of_environment;
+pub use limits::RateLimits;
+pub use mail::{Mail, MailLifetimes, MailTransport};
+pub use mask::{holds_secret, refuse_secrets};
+pub use pages::{Logo, Pages};
+pub use passwords::{Blocklist, Passwords};
+pub use problem::Problem;
+pub use reader::Effective;
+pub use sources::Sources;
+pub use webhooks::Webhooks;
 
 use crate::model::account::domain::DomainRules;
 use crate::model::kernel::cookie_domain::CookieDomain;

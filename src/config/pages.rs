@@ -117,9 +117,9 @@ pub(super) fn read(r: &mut Reader, base_path: &str, trusted: &TrustedOrigins) ->
     });
     let accent = r.value("pages.accent", "#1f5eff", "a colour such as #1f5eff");
     let accent_dark = r.value("pages.accent_dark", "#7aa2ff", "a colour such as #7aa2ff");
-    let logo = r.parsed("pages.logo", "", logo).flatten();
+    let logo = r.parsed_path("pages.logo", "", logo).flatten();
     let more = r
-        .parsed("pages.languages_dir", "", catalogues)
+        .parsed_path("pages.languages_dir", "", catalogues)
         .unwrap_or_default();
     let language = r.text("pages.language", "en");
     let locales = Locales::build(&more)

@@ -3,7 +3,6 @@
 //! the texts.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -37,6 +36,7 @@ impl Reader {
             entries,
             unused_variables,
             problems,
+            ..
         } = Gathered::of(sources);
         Self {
             entries,
@@ -104,20 +104,6 @@ impl Reader {
     pub(super) fn text(&mut self, key: &str, default: &str) -> String {
         self.parsed(key, default, |t| Ok(t.to_owned()))
             .unwrap_or_default()
-    }
-
-    /// Reads the path of a file or a folder. If the default is a path, the value must not be empty.
-    pub(super) fn path(&mut self, key: &str, default: &str) -> Option<PathBuf> {
-        let parse = |t: &str| {
-            if t.is_empty() && !default.is_empty() {
-                Err("name a path".to_owned())
-            } else {
-                Ok(t.to_owned())
-            }
-        };
-        self.parsed(key, default, parse)
-            .filter(|path| !path.is_empty())
-            .map(Into::into)
     }
 
     /// Reads a value of a type that can be parsed from text.

@@ -2,7 +2,7 @@
 //! source overrides an earlier one.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use figment::Figment;
 use figment::providers::{Format, Toml};
@@ -41,6 +41,8 @@ pub(super) struct Entry {
     pub(super) asked: bool,
     /// Whether it was read from a file of its own.
     pub(super) in_file: bool,
+    /// The folder of the settings file, if it stands there.
+    pub(super) folder: Option<PathBuf>,
     /// The variable that it came from, if its name is of a form that a platform sets.
     pub(super) platform: Option<String>,
 }
@@ -52,6 +54,7 @@ pub(super) enum Text {
 
 /// The texts of all sources, and what was wrong with them already.
 pub(super) struct Gathered {
+    folder: PathBuf,
     pub(super) entries: BTreeMap<String, Entry>,
     pub(super) unused_variables: Vec<String>,
     pub(super) problems: Vec<Problem>,
@@ -60,6 +63,7 @@ pub(super) struct Gathered {
 impl Gathered {
     pub(super) fn of(sources: &Sources) -> Self {
         let mut gathered = Self {
+            folder: PathBuf::new(),
             entries: BTreeMap::new(),
             unused_variables: Vec::new(),
             problems: Vec::new(),
@@ -107,6 +111,7 @@ impl Gathered {
             }
             return;
         }
+        self.folder = path.parent().map(Path::to_owned).unwrap_or_default();
         let read: Result<Dict, _> = Figment::from(Toml::file_exact(&path)).extract();
         match read {
             Ok(dict) => self.flatten("", dict),
@@ -144,11 +149,15 @@ impl Gathered {
         let setting = IN_FILES
             .iter()
             .find(|name| key.strip_suffix("_file") == Some(name));
+        // A path in the settings file is relative to that file.
+        let folder = (source == "file").then(|| self.folder.clone());
         let (key, text, in_file) = match (setting, text) {
-            (Some(setting), Text::One(path)) => match secret_file::read(path.as_ref()) {
-                Ok(text) => ((*setting).to_owned(), Text::One(text.to_string()), true),
-                Err(error) => return self.problem(&key, error.to_string()),
-            },
+            (Some(setting), Text::One(path)) => {
+                match secret_file::read(&folder.clone().unwrap_or_default().join(path)) {
+                    Ok(text) => ((*setting).to_owned(), Text::One(text.to_string()), true),
+                    Err(error) => return self.problem(&key, error.to_string()),
+                }
+            }
             (_, text) => (key, text, false),
         };
         if self
@@ -168,6 +177,7 @@ impl Gathered {
                 source,
                 asked: false,
                 in_file,
+                folder,
                 platform: None,
             },
         );

@@ -323,7 +323,7 @@ fn the_environment_and_the_file_are_held_to_the_same() {
         ("sessions.cookie_prefix", "a-b", "a;b"),
         ("tokens.audience", "a.b", "a\u{0}b"),
         ("mail.from", "x@example.com", "x"),
-        ("keys.dir", "keys", " keys"),
+        ("keys.dir", "secret", " secret"),
     ] {
         let variable = format!("COUNTERSIGN_{}", key.to_uppercase().replace('.', "__"));
         let (section, name) = key.split_once('.').unwrap();

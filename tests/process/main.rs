@@ -31,3 +31,4 @@ mod settings;
 mod unwritable;
 mod upgrade;
 mod went_back;
+mod wrong_place;

@@ -25,6 +25,7 @@ pub(super) async fn reapply(app: &App, export: &Path, dry_run: bool, yes: bool) 
     let events: Vec<Exported> = parsed.collect::<Result<_>>()?;
     if !dry_run {
         ask::confirm(
+            &app.config,
             &format!(
                 "Repeat what this database has lost of the {} events in {}?",
                 events.len(),
@@ -80,9 +81,14 @@ pub(super) async fn reapply(app: &App, export: &Path, dry_run: bool, yes: bool) 
     } else {
         "done again."
     };
-    output::note(&format!(
+    let summary = format!(
         "{} lost event(s); {changed} {verb} {open} need you: see above.",
         done.len()
-    ));
+    );
+    if dry_run {
+        output::note(&summary);
+    } else {
+        output::changed(&app.config, &summary);
+    }
     Ok(())
 }

@@ -31,25 +31,30 @@ pub(super) async fn change(
                 steps,
                 created: vec![],
             },
-            false,
+            None,
         );
         return Ok(());
     }
     let changed = change_keys::change(app, Permitted::as_operator(), order).await?;
-    print_change(format, &changed, true);
+    print_change(format, &changed, Some(app));
     Ok(())
 }
 
-fn print_change(format: Output, changed: &Changed, written: bool) {
+/// Prints the steps of a change; `written_to` is the program whose database has them.
+fn print_change(format: Output, changed: &Changed, written_to: Option<&App>) {
     let steps: Vec<String> = changed.steps.iter().map(describe).collect();
     output::object(
         format,
         &[
             ("steps", json!(steps)),
             ("created", json!(changed.created)),
-            ("written", json!(written)),
+            ("written", json!(written_to.is_some())),
         ],
     );
+    let Some(app) = written_to else {
+        return;
+    };
+    output::changed(&app.config, "The keys are changed.");
     let second = changed.steps.iter().find_map(|s| {
         if let Step::RotateAfter(Some(at)) = s {
             Some(*at)
@@ -57,7 +62,7 @@ fn print_change(format: Output, changed: &Changed, written: bool) {
             None
         }
     });
-    if let (Some(at), true) = (second, written) {
+    if let Some(at) = second {
         output::note(&format!(
             "A second rotation follows after {at}, for verifiers that only fetch after an unknown kid."
         ));
@@ -104,6 +109,6 @@ pub(super) async fn import(
         return Ok(());
     }
     let changed = change_keys::change(app, Permitted::as_operator(), order).await?;
-    print_change(format, &changed, true);
+    print_change(format, &changed, Some(app));
     Ok(())
 }

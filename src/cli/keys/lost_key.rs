@@ -14,7 +14,9 @@ use crate::flows::permit::Permitted;
 use crate::random::OsRandom;
 
 pub(super) async fn abandon(config: Config, yes: bool, format: Output) -> Result<()> {
+    bootstrap::require_database(&config)?;
     ask::confirm(
+        &config,
         "Give up every signing key and end every session? What was sealed under the lost master key cannot be recovered.",
         yes,
     )?;
@@ -37,6 +39,7 @@ pub(super) async fn abandon(config: Config, yes: bool, format: Output) -> Result
             ("sessions", json!(done.sessions)),
         ],
     );
+    output::changed(&app.config, "The keys and sessions are given up.");
     output::note(
         "Back up the new master key separately from the database, give it to every process and restart them.",
     );

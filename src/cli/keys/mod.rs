@@ -23,7 +23,7 @@ pub(super) use self::arguments::Keys;
 
 use self::arguments::Format;
 use self::change::{change, import, warn_young_standby};
-use super::{Failure, Output, Result, ask, operator, output, start};
+use super::{Failure, Output, Result, ask, build_with_keys, operator, output};
 
 pub(super) async fn run(command: Keys, config: Config) -> Result<()> {
     if let Keys::Abandon {
@@ -32,9 +32,9 @@ pub(super) async fn run(command: Keys, config: Config) -> Result<()> {
         output,
     } = command
     {
-        return lost_key::abandon(config, yes, output).await;
+        return Box::pin(lost_key::abandon(config, yes, output)).await;
     }
-    let app = start(config).await?;
+    let app = build_with_keys(config).await?;
     let done = act(&app, command).await;
     app.db.close().await;
     done
@@ -61,7 +61,7 @@ async fn act(app: &App, command: Keys) -> Result<()> {
                 output::note(&format!(
                     "Verifiers that do not fetch at once on an unknown kid will refuse new tokens for up to {blind:?}."
                 ));
-                ask::confirm("Replace every signing key?", yes)?;
+                ask::confirm(&app.config, "Replace every signing key?", yes)?;
             }
             let active = inspect_keys::active_kid(app);
             change(
@@ -83,6 +83,7 @@ async fn act(app: &App, command: Keys) -> Result<()> {
             let operation = KeyOperation::Revoke(kid.clone());
             if !dry_run {
                 ask::confirm(
+                    &app.config,
                     &format!(
                         "Revoke {kid}? Verifiers refuse its tokens as soon as they fetch the JWKS."
                     ),

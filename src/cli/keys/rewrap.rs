@@ -45,7 +45,7 @@ pub(super) async fn run(app: &App, arguments: Arguments) -> Result<()> {
         output,
     } = arguments;
     if compromised && !dry_run {
-        ask::confirm("End every session and cookie?", yes)?;
+        ask::confirm(&app.config, "End every session and cookie?", yes)?;
     }
     let done = rewrap::rewrap(
         app,
@@ -67,6 +67,7 @@ pub(super) async fn run(app: &App, arguments: Arguments) -> Result<()> {
     ];
     output::object(output, &members);
     if !dry_run {
+        output::changed(&app.config, "The keys are sealed under the new master key.");
         output::note(
             "Now put the new key where every process reads its master key, and keep the old one as the previous key.",
         );

@@ -35,6 +35,7 @@ pub(super) async fn ban(
         return Ok(());
     }
     ask::confirm(
+        &app.config,
         &format!("Ban {} and end {sessions}?", user.email),
         caution.yes,
     )?;
@@ -50,7 +51,7 @@ pub(super) async fn ban(
     let until = user
         .ban_expires_at
         .map_or_else(|| "without end".to_owned(), |end| format!("until {end}"));
-    output::note(&format!("{} is banned {until}.", user.email));
+    output::changed(&app.config, &format!("{} is banned {until}.", user.email));
     Ok(())
 }
 
@@ -62,7 +63,7 @@ pub(super) async fn unban(app: &App, user: &str, dry_run: bool) -> Result<()> {
         return Ok(());
     }
     administer_users::unban(app, Permitted::as_operator(), user.id, &operator()).await?;
-    output::note(&format!("{} is no longer banned.", user.email));
+    output::changed(&app.config, &format!("{} is no longer banned.", user.email));
     Ok(())
 }
 
@@ -78,6 +79,7 @@ pub(super) async fn disable(app: &App, user: &str, caution: Caution) -> Result<(
         return Ok(());
     }
     ask::confirm(
+        &app.config,
         &format!("Disable {} and end {sessions}?", user.email),
         caution.yes,
     )?;
@@ -105,11 +107,12 @@ pub(super) async fn delete(app: &App, user: &str, caution: Caution) -> Result<()
         return Ok(());
     }
     ask::confirm(
+        &app.config,
         &format!("Delete {} with every session and account?", user.email),
         caution.yes,
     )?;
     administer_users::remove(app, Permitted::as_operator(), user.id, &operator()).await?;
-    output::note(&format!("{} is deleted.", user.email));
+    output::changed(&app.config, &format!("{} is deleted.", user.email));
     Ok(())
 }
 
@@ -123,11 +126,14 @@ async fn set_disabled(app: &App, user: &User, disabled: bool) -> Result<()> {
     )
     .await?;
     let state = if disabled { "disabled" } else { "enabled" };
-    output::note(&format!(
-        "{} {} {state}.",
-        user.email,
-        if changed { "is now" } else { "was already" }
-    ));
+    output::changed(
+        &app.config,
+        &format!(
+            "{} {} {state}.",
+            user.email,
+            if changed { "is now" } else { "was already" }
+        ),
+    );
     Ok(())
 }
 

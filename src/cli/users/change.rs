@@ -26,7 +26,7 @@ pub(super) async fn update(app: &App, user: &str, changes: Changes, dry_run: boo
     let user =
         administer_users::update(app, Permitted::as_operator(), user.id, changes, &operator())
             .await?;
-    output::note(&format!("{} is changed.", user.email));
+    output::changed(&app.config, &format!("{} is changed.", user.email));
     Ok(())
 }
 
@@ -41,10 +41,13 @@ pub(super) async fn set_password(app: &App, user: &str, dry_run: bool) -> Result
     }
     change_password::set_password(app, Permitted::as_operator(), &user, &password, &operator())
         .await?;
-    output::note(&format!(
-        "{} has a new password and was signed out on all devices.",
-        user.email
-    ));
+    output::changed(
+        &app.config,
+        &format!(
+            "{} has a new password and was signed out on all devices.",
+            user.email
+        ),
+    );
     Ok(())
 }
 
@@ -62,7 +65,10 @@ pub(super) async fn set_role(app: &App, user: &str, role: String, dry_run: bool)
     let user =
         administer_users::set_role(app, Permitted::as_operator(), user.id, role, &operator())
             .await?;
-    output::note(&format!("{} is now {}.", user.email, user.role));
+    output::changed(
+        &app.config,
+        &format!("{} is now {}.", user.email, user.role),
+    );
     Ok(())
 }
 
@@ -90,6 +96,6 @@ pub(super) async fn set_metadata(
     let user =
         administer_users::update(app, Permitted::as_operator(), user.id, changes, &operator())
             .await?;
-    output::note(&format!("{} has {text} now.", user.email));
+    output::changed(&app.config, &format!("{} has {text} now.", user.email));
     Ok(())
 }

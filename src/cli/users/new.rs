@@ -25,6 +25,7 @@ pub(super) async fn create(app: &App, new: New, dry_run: bool, output: Output) -
         output,
         &manage_users::create(app, Permitted::as_operator(), new, &operator()).await?,
     );
+    output::changed(&app.config, "The user is created.");
     Ok(())
 }
 
@@ -45,9 +46,12 @@ pub(super) async fn invite(app: &App, invitation: Invitation, dry_run: bool) -> 
         return Ok(());
     }
     let user = invite_user::invite(app, Permitted::as_operator(), invitation, &operator()).await?;
-    output::note(&format!(
-        "{} is invited; a running service sends the mail.",
-        user.email
-    ));
+    output::changed(
+        &app.config,
+        &format!(
+            "{} is invited; a running service sends the mail.",
+            user.email
+        ),
+    );
     Ok(())
 }

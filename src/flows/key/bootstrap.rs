@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use crate::app::App;
 use crate::clock::Clock;
-use crate::config::{Config, secret_file};
+use crate::config::{Config, Database, secret_file};
 use crate::crypto::master_key::{self, MasterKey};
+use crate::model::kernel::database_url::DatabaseUrl;
 use crate::random::{self, Random};
 use crate::store::{self, Db, work};
 
@@ -26,8 +27,8 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random
     Ok(app)
 }
 
-/// Builds the program without its key ring, for commands that do not need one.
-pub async fn build(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<App> {
+/// Builds the program without its key ring; on an empty database records the first master key.
+async fn build(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<App> {
     let db = App::open_db(&config, Arc::clone(&clock)).await?;
     let keys = load_master_keys(&config, &db, &*random).await?;
     adopt_first(&db, &keys[0]).await?;
@@ -41,18 +42,61 @@ pub async fn build_existing(
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 ) -> Result<App> {
-    let db = App::open_db(&config, Arc::clone(&clock)).await?;
-    if db
-        .read(work!(conn => store::key::master_keys::list(conn).await))
-        .await?
-        .is_empty()
-    {
-        return Err(Error::WrongDatabase(
-            "nothing was ever served from this database; start `countersign serve` once".into(),
-        ));
-    }
+    let (config, db) = open_existing(config, &clock).await?;
     let keys = load_master_keys(&config, &db, &*random).await?;
     Ok(App::build(config, clock, random, keys, db)?)
+}
+
+/// Builds the program and its key ring on a database that has been served from before.
+pub async fn start_existing(
+    config: Config,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+) -> Result<App> {
+    let app = Box::pin(build_existing(config, clock, random)).await?;
+    Box::pin(ensure_keys(&app)).await?;
+    Ok(app)
+}
+
+/// Refuses a database file that does not exist or is empty. Only `serve`, `migrate` and `dev` create one; for
+/// every other command a missing file is the wrong directory or the wrong settings.
+///
+/// # Errors
+/// [`Error::WrongDatabase`] with the path and the source of the setting.
+pub fn require_database(config: &Config) -> Result<()> {
+    match &config.database.url {
+        DatabaseUrl::Sqlite(path) if std::fs::metadata(path).is_ok_and(|file| file.len() > 0) => {
+            Ok(())
+        }
+        DatabaseUrl::Sqlite(_) => Err(Error::WrongDatabase(format!(
+            "no database at {} (from {}): is this the right directory, or is --config missing?",
+            config.database_name(),
+            config.database_source(),
+        ))),
+        DatabaseUrl::Postgres(_) => Ok(()),
+    }
+}
+
+/// Opens a database that has been served from before, without applying migrations.
+async fn open_existing(config: Config, clock: &Arc<dyn Clock>) -> Result<(Config, Db)> {
+    require_database(&config)?;
+    let database = Database {
+        migrate: false,
+        ..config.database.clone()
+    };
+    let config = Config { database, ..config };
+    let db = App::open_db(&config, Arc::clone(clock)).await?;
+    let known = db
+        .read(work!(conn => store::key::master_keys::list(conn).await))
+        .await?;
+    if known.is_empty() {
+        return Err(Error::WrongDatabase(format!(
+            "nothing was ever served from {} (from {}): is this the right database, or is --config missing? `countersign serve` sets a new one up",
+            config.database_name(),
+            config.database_source(),
+        )));
+    }
+    Ok((config, db))
 }
 
 /// Builds the program for an operator who has lost the master key: creates a key file if there is
@@ -62,7 +106,7 @@ pub async fn build_without_master_key(
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 ) -> Result<App> {
-    let db = App::open_db(&config, Arc::clone(&clock)).await?;
+    let (config, db) = open_existing(config, &clock).await?;
     let keys = match load_master_keys(&config, &db, &*random).await {
         Err(Error::MasterKeyMissing { .. }) => vec![Arc::new(MasterKey::create(
             &config.keys.dir.join(KEY_FILE),

@@ -176,7 +176,7 @@ fn will_do(known: &Migrator, applied: &[i64]) -> Result<()> {
     if missing.iter().any(|v| !DISPENSABLE.contains(v)) || applied.is_empty() {
         let count = missing.len();
         return Err(Error::Unsupported(format!(
-            "the schema lacks {count} migrations and database.migrate is off; run `countersign migrate`"
+            "the schema lacks {count} migration(s); `countersign migrate` applies them"
         )));
     }
     Ok(())
