@@ -83,6 +83,9 @@ fn main() {
             .position(|a| a == name)
             .map(|at| arguments[at + 1].as_str())
     };
+    if arguments.iter().any(|a| a == "--try") {
+        return runtime.block_on(try_out(after("--postgres").unwrap()));
+    }
     let sessions = after("--sessions").map_or(5_000_000, |n| n.parse().unwrap());
     let rows = runtime.block_on(async {
         let mut rows = if after("--only") == Some("postgres") {
@@ -105,6 +108,15 @@ fn main() {
         let others = others.map_or_else(String::new, |rest| format!("\n# {rest}"));
         std::fs::write("benches/results.md", table + &others).unwrap();
     }
+}
+
+/// Runs once what has the server's own statements in it, so that a change of a statement cannot
+/// break the benchmark unseen. Measures nothing.
+async fn try_out(url: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let updates = raw::update_loop(&dir.path().join("bare.db"), Duration::from_millis(200)).await;
+    assert!(updates > 0.0);
+    postgres::try_out(url, dir.path().join("small.sql")).await;
 }
 
 async fn measure() -> Vec<Row> {

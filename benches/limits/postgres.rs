@@ -325,6 +325,13 @@ pub async fn measure(url: &str, large: u64) -> Vec<Row> {
     ]
 }
 
+/// Fills a small table and lets us and pgbench rotate its rows once.
+pub async fn try_out(url: &str, script: std::path::PathBuf) {
+    let mut table = Table::fill(url, SMALL, script).await;
+    table.turn(0).await;
+    table.finish().await;
+}
+
 /// A filled table, and what it was measured at.
 struct Table {
     url: String,

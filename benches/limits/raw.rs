@@ -72,13 +72,14 @@ struct Row {
     id: String,
     user_id: String,
     user_version: i64,
-    ring_version: i64,
+    ring_id: String,
     generation: i64,
     refresh_hash: String,
     rotated_at: i64,
     expires_at: i64,
     idle_expires_at: i64,
-    revoked_at: Option<i64>,
+    is_over: i64,
+    impersonated_by: Option<String>,
     delivery: String,
     remember: i64,
     auth_time: i64,
@@ -133,12 +134,14 @@ pub async fn update_loop(path: &Path, time: Duration) -> f64 {
             .bind(i64::from(done))
             .bind(i64::from(done) + 5_000)
             .bind(1_i64)
+            .bind("")
+            .bind("")
             .fetch_all(&mut connection)
             .await
             .unwrap();
         assert_eq!(
-            (rows[0].generation, rows[0].ring_version),
-            (i64::from(done) + 2, 0)
+            (rows[0].generation, rows[0].ring_id.as_str()),
+            (i64::from(done) + 2, "0:0")
         );
         hash = next;
         done += 1;
