@@ -1,4 +1,5 @@
-//! The schedule: name, interval and flow of each job. It decides nothing: each flow checks what is
+//! The schedule: name, interval and flow of each job; `background` has the loops that wait for a
+//! signal instead. It decides nothing: each flow checks what is
 //! due on the injected clock, so an additional run does no harm and a missed one is made up for.
 //! Intervals are measured by the monotonic clock, so setting the wall clock back stops no job. The
 //! time of a rotation is the operator's cron line, at which tokio-cron-scheduler wakes the job of

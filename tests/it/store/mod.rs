@@ -234,7 +234,10 @@ async fn the_audit_chain_links_every_event_of_a_writer() {
     let mut ends = HashMap::new();
     for row in app.db_events().await {
         let (sequence, previous) = ends.get(&row.writer).copied().unwrap_or((0, [0; 32]));
-        let link = row.event.link(&row.writer, sequence + 1, &previous);
+        let link = row
+            .event
+            .entry(&row.writer, sequence + 1)
+            .expected_link(&previous);
         assert_eq!(row.link, link, "event {}", sequence + 1);
         ends.insert(row.writer, (sequence + 1, link));
     }
@@ -248,7 +251,7 @@ async fn the_audit_chain_links_every_event_of_a_writer() {
         session: None,
         detail: Map::new(),
     };
-    let link = event.link("w", 1, &[0; 32]);
+    let link = event.entry("w", 1).expected_link(&[0; 32]);
     let edits = [
         Event {
             at: Timestamp(1),
@@ -267,9 +270,11 @@ async fn the_audit_chain_links_every_event_of_a_writer() {
         },
     ];
     assert!(
-        edits.iter().all(|e| e.link("w", 1, &[0; 32]) != link)
-            && event.link("w", 2, &[0; 32]) != link
-            && event.link("w", 1, &[1; 32]) != link
+        edits
+            .iter()
+            .all(|e| e.entry("w", 1).expected_link(&[0; 32]) != link)
+            && event.entry("w", 2).expected_link(&[0; 32]) != link
+            && event.entry("w", 1).expected_link(&[1; 32]) != link
     );
 }
 

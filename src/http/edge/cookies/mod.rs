@@ -114,7 +114,7 @@ pub(in crate::http) fn set(
     value: &str,
     until: Option<Timestamp>,
 ) {
-    let mut cookie = base(app, name, value);
+    let mut cookie = with_attributes(app, name, value);
     if let Some(until) = until {
         let seconds =
             i64::try_from(until.since(app.now()).as_millis().div_ceil(1000)).unwrap_or(i64::MAX);
@@ -154,7 +154,7 @@ pub(in crate::http) fn clear(app: &App, headers: &mut HeaderMap, which: Clear) {
 
 /// Clears one cookie by its name.
 pub(in crate::http) fn clear_one(app: &App, headers: &mut HeaderMap, name: Name) {
-    headers.append(header::SET_COOKIE, cleared(base(app, name, "")));
+    headers.append(header::SET_COOKIE, cleared(with_attributes(app, name, "")));
 }
 
 fn cleared(mut cookie: Cookie<'_>) -> HeaderValue {
@@ -162,7 +162,8 @@ fn cleared(mut cookie: Cookie<'_>) -> HeaderValue {
     line(&cookie)
 }
 
-fn base(app: &App, name: Name, value: &str) -> Cookie<'static> {
+/// Makes a cookie with its attributes: HttpOnly, Secure, Domain, SameSite and Path.
+fn with_attributes(app: &App, name: Name, value: &str) -> Cookie<'static> {
     let sessions = &app.config.sessions;
     let mut cookie = Cookie::new(name.text(app), value.to_owned());
     cookie.set_http_only(true);

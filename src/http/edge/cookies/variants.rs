@@ -12,7 +12,7 @@ use cookie::Cookie;
 use crate::app::App;
 use crate::model::kernel::cookie_domain::CookieDomain;
 
-use super::{NAMES, Name, base, cleared, raw};
+use super::{NAMES, Name, cleared, raw, with_attributes};
 
 /// Clears other variants of cookies. A browser may hold a cookie for another domain than that of
 /// the present settings, or one name for several domains or paths. If the answer clears a cookie,
@@ -40,7 +40,7 @@ pub(in crate::http) async fn every_variant(
 /// Clears, if the answer clears this cookie, also that of the same path which was set before the
 /// operator chose or changed the cookie domain.
 fn clear_for_other_domains(app: &App, headers: &mut HeaderMap, name: Name) {
-    let cookie = base(app, name, "");
+    let cookie = with_attributes(app, name, "");
     let is_cleared = |line: &HeaderValue| *line == cleared(cookie.clone());
     if !headers.get_all(header::SET_COOKIE).iter().any(is_cleared) {
         return;
@@ -100,7 +100,7 @@ fn variants(app: &App, name: Name) -> Vec<Cookie<'static>> {
             app.config.server.base_path.clone(),
             app.config.server.mount.api(),
         ]) {
-            let mut cookie = base(app, name, "");
+            let mut cookie = with_attributes(app, name, "");
             match &domain {
                 Some(domain) => cookie.set_domain(domain.as_str().to_owned()),
                 None => cookie.unset_domain(),

@@ -1,5 +1,6 @@
-//! Maps every error to a status, a stable code and a message. The map is exhaustive, so that a new
-//! error gets all of them.
+//! Maps every error to a stable code and a message, and every error of a flow to its status (those of
+//! the edge itself have theirs in `mod.rs`). The maps are exhaustive, so that a new error gets all of
+//! them.
 
 use axum::http::StatusCode;
 
