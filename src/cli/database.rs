@@ -11,8 +11,9 @@ use crate::clock::SystemClock;
 use crate::config::{self, Config, Database};
 use crate::flows::ops::copy_database;
 use crate::flows::ops::copy_database::Copied;
-use crate::model::kernel::database_url::InvalidDatabaseUrl;
+use crate::model::kernel::database_url::{DatabaseUrl, InvalidDatabaseUrl};
 use crate::store::Db;
+use crate::store::engine::copy_target::CopyTarget;
 
 use super::{Failure, Output, Result, migrate, output};
 
@@ -20,7 +21,7 @@ use super::{Failure, Output, Result, migrate, output};
 pub(super) enum DatabaseCommand {
     /// Copy users, sessions, keys and the audit trail into a database that is not in use yet
     #[command(
-        after_help = "Stop every countersign on the source first; a change during the copy is detected and refused. Missing tables of the target are\ncreated. After an interruption, run the command again; it starts from the beginning. Both databases need the same master key.\n\nExample:\n  countersign database copy --from sqlite://data/countersign.db --to postgres://countersign@db/countersign"
+        after_help = "Check the target with --dry-run while the source is still served from. Then stop every countersign on the source; a change during the\ncopy is detected and refused. Missing tables of the target are created. After an interruption, run the command again; it starts from the\nbeginning. Both databases need the same master key.\n\nExamples:\n  countersign database copy --from sqlite://data/countersign.db --to postgres://countersign@db/countersign --dry-run\n  countersign database copy --from sqlite://data/countersign.db --to postgres://countersign@db/countersign"
     )]
     Copy {
         /// URL of the database to copy from
@@ -29,7 +30,7 @@ pub(super) enum DatabaseCommand {
         /// URL of the database to copy to
         #[arg(long, value_name = "URL")]
         to: String,
-        /// Count the rows and write nothing
+        /// Count the rows, check that the target can be written and is not in use, and write nothing
         #[arg(long)]
         dry_run: bool,
         /// Output format
@@ -39,12 +40,23 @@ pub(super) enum DatabaseCommand {
 }
 
 pub(super) async fn run(command: DatabaseCommand, config: Config) -> Result<()> {
-    let DatabaseCommand::Copy {
-        from,
-        to,
-        dry_run,
-        output,
-    } = command;
+    match command {
+        DatabaseCommand::Copy {
+            from,
+            to,
+            dry_run,
+            output,
+        } => Box::pin(copy(&config, from, to, dry_run, output)).await,
+    }
+}
+
+async fn copy(
+    config: &Config,
+    from: String,
+    to: String,
+    dry_run: bool,
+    output: Output,
+) -> Result<()> {
     let urls = [
         ("--from".to_owned(), from.clone()),
         ("--to".to_owned(), to.clone()),
@@ -54,14 +66,16 @@ pub(super) async fn run(command: DatabaseCommand, config: Config) -> Result<()> 
             "{argument} holds a password, and every user of this machine can read the arguments of a process; leave it out and set PGPASSFILE or PGPASSWORD"
         )));
     }
-    let source = open(&config, &from, false).await?;
+    let source = open(config, &from, false).await?;
+    let found =
+        copy_database::examine(&parse(&to)?, &App::db_options(&at(config, &to, true)?)).await?;
     if dry_run {
-        let found = copy_database::survey(&source, None).await?;
-        show(output, &found);
-        output::note("Nothing was written.");
+        let rows = copy_database::survey(&source, None).await?;
+        show(output, &rows);
+        output::note(&format!("{} Nothing was written.", ready(&found)));
         return Ok(());
     }
-    let target = open(&config, &to, true).await?;
+    let target = open(config, &to, true).await?;
     let total = copy_database::survey(&source, Some(&target))
         .await?
         .rows
@@ -89,24 +103,50 @@ pub(super) async fn run(command: DatabaseCommand, config: Config) -> Result<()> 
     Ok(())
 }
 
-async fn open(config: &Config, url: &str, migrate: bool) -> Result<Db> {
-    let url = url.parse();
+/// Returns the settings with another database.
+fn at(config: &Config, url: &str, migrate: bool) -> Result<Config> {
     let database = Database {
-        url: url.map_err(|e: InvalidDatabaseUrl| Failure::Usage(e.to_string()))?,
+        url: parse(url)?,
         migrate,
         direct_url: None,
         prepared_statements: true,
         ..config.database.clone()
     };
-    App::open_db(
-        &Config {
-            database,
-            ..config.clone()
-        },
-        Arc::new(SystemClock),
-    )
-    .await
-    .map_err(migrate::failed)
+    Ok(Config {
+        database,
+        ..config.clone()
+    })
+}
+
+async fn open(config: &Config, url: &str, migrate: bool) -> Result<Db> {
+    App::open_db(&at(config, url, migrate)?, Arc::new(SystemClock))
+        .await
+        .map_err(migrate::failed)
+}
+
+fn parse(url: &str) -> Result<DatabaseUrl> {
+    url.parse()
+        .map_err(|e: InvalidDatabaseUrl| Failure::Usage(e.to_string()))
+}
+
+/// Says what the copy will do at its target.
+fn ready(target: &CopyTarget) -> String {
+    if !target.exists {
+        return "The target does not exist and can be created.".into();
+    }
+    let schema = match target.missing_migrations {
+        0 => "its schema is current".into(),
+        missing => format!("{missing} migration(s) will be applied"),
+    };
+    let rows = if target.users == 0 {
+        "it has no users".into()
+    } else {
+        format!(
+            "the {} user(s) of an interrupted copy will be replaced",
+            target.users
+        )
+    };
+    format!("The target can be written, {schema} and {rows}.")
 }
 
 fn show(output: Output, copied: &Copied) {

@@ -231,7 +231,7 @@ fn run(cli: Cli) -> Result<()> {
                 output,
                 verifiers: false,
             } => Box::pin(doctor::run(output, config)).await,
-            Command::Database(command) => database::run(command, config).await,
+            Command::Database(command) => Box::pin(database::run(command, config)).await,
             Command::Config(_) | Command::Completions { .. } => Ok(()),
         }
     });

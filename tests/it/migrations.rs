@@ -1,6 +1,6 @@
 //! The schema: both databases alike, upgrades refused when they cannot be.
 
-use crate::support::TestApp;
+use crate::support::{TestApp, on_postgres};
 use countersign::flows::permit::Permitted;
 
 #[test]
@@ -147,6 +147,14 @@ async fn a_copied_database_serves_the_same_sessions_and_nothing_is_copied_over_a
     let ana = app.user("ana").await;
     let tokens = ana.sign_in().await;
     let held = app.rotate(&tokens.refresh).await;
+    // More rows than a statement holds.
+    app.db_execute(
+        "INSERT INTO rate_limits (key, level, free_at, expires_at)
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2130)
+         SELECT 'copied:' || i, i, 0, 0 FROM n",
+    )
+    .await
+    .unwrap();
     assert!(
         copy(&app.app.db, &other.app.db, |_, _| ()).await.is_err(),
         "the target is in use"
@@ -156,6 +164,7 @@ async fn a_copied_database_serves_the_same_sessions_and_nothing_is_copied_over_a
     let mut pages = 0;
     let copied = copy(&app.app.db, &empty, |_, _| pages += 1).await.unwrap();
     assert_eq!(copied, survey(&app.app.db, None).await.unwrap());
+    assert!(copied.rows.contains(&("rate_limits", 2130)), "{copied:?}");
     assert!(pages >= 6, "{pages}");
     assert!(
         copy(&app.app.db, &empty, |_, _| ()).await.is_err(),
@@ -174,6 +183,53 @@ async fn a_copied_database_serves_the_same_sessions_and_nothing_is_copied_over_a
         moved.app.ring().unwrap().jwks.body,
         app.app.ring().unwrap().jwks.body
     );
+}
+
+/// What `database copy --dry-run` says of a target, while the source is served from.
+#[tokio::test]
+async fn the_target_of_a_copy_is_examined_and_nothing_is_written() {
+    use countersign::flows::ops::copy_database::{copy, examine};
+    use countersign::store::Options;
+    let (app, other) = (TestApp::start().await, TestApp::start().await);
+    let look = async |url: &str| examine(&url.parse().unwrap(), &Options::default()).await;
+    if !on_postgres() {
+        let missing = look(&other.second_url()).await.unwrap();
+        assert!(!missing.exists && missing.missing_migrations > 0);
+        assert!(!other.path("second.db").exists());
+        let below = format!("sqlite://{}", other.path("test.db").join("x.db").display());
+        let refused = look(&below).await.unwrap_err().to_string();
+        assert!(refused.contains("is not a folder"), "{refused}");
+        std::fs::write(
+            other.path("text.db"),
+            "this is no database, but it is long enough",
+        )
+        .unwrap();
+        let text = format!("sqlite://{}", other.path("text.db").display());
+        assert!(look(&text).await.is_err());
+        std::fs::write(other.path("empty.db"), "").unwrap();
+        let empty = format!("sqlite://{}", other.path("empty.db").display());
+        let found = look(&empty).await.unwrap();
+        assert!(found.exists && found.missing_migrations > 0);
+        assert_eq!(look(&empty).await.unwrap(), found, "nothing was written");
+    }
+    let refused = look(&other.place.url).await.unwrap_err().to_string();
+    assert!(refused.contains("already in use"), "{refused}");
+    let empty = other.empty_database().await;
+    let found = look(&other.second_url()).await.unwrap();
+    assert_eq!(
+        (
+            found.exists,
+            found.missing_migrations,
+            found.ring_version,
+            found.users
+        ),
+        (true, 0, 0, 0)
+    );
+    assert_eq!(look(&other.second_url()).await.unwrap(), found);
+    app.user("ana").await;
+    copy(&app.app.db, &empty, |_, _| ()).await.unwrap();
+    empty.close().await;
+    assert!(look(&other.second_url()).await.is_err(), "it is in use now");
 }
 
 /// A source that is still written to is detected, and the copy is begun again from what lies

@@ -953,8 +953,18 @@ fn a_database_is_copied_once_and_only_into_an_empty_one() {
         "a mistyped source makes no file"
     );
     let dry = place.json(&[&copy[..], &["--dry-run"]].concat(), "");
+    let told = stderr(&place.run(&[&copy[..], &["--dry-run"]].concat(), ""));
+    assert!(
+        told.contains("The target does not exist and can be created. Nothing was written."),
+        "{told}"
+    );
     assert!(!place.path("moved.db").exists(), "a dry run writes nothing");
     assert_eq!(place.json(&copy, ""), dry);
+    // What is in use is refused before the service has to stop, too.
+    for more in [&[][..], &["--dry-run"]] {
+        let again = place.run(&[&copy[..], more].concat(), "");
+        assert_eq!(again.status.code(), Some(78), "{again:?}");
+    }
     let again = place.run(&copy, "");
     assert!(
         !again.status.success()

@@ -3,14 +3,18 @@
 //! mistaken for a complete one. At the end both sides are counted and summed again, which shows
 //! whether the source was written to meanwhile.
 
+use crate::model::kernel::database_url::DatabaseUrl;
 use crate::store::engine::copy;
 use crate::store::engine::copy::{Cells, RING, TABLES, Table};
-use crate::store::{self, Db, work};
+use crate::store::engine::copy_target;
+use crate::store::engine::copy_target::CopyTarget;
+use crate::store::{self, Db, WriteOptions, work};
 
 use crate::flows::{Error, Result};
 
-/// Rows a statement: with 20 columns these are fewer parameters than the limit of either database.
-const PAGE: i64 = 1_000;
+/// Rows that are read at once and written in one transaction. Each transaction writes every page of
+/// an index that its rows touch, so larger ones write less.
+const PAGE: i64 = 10_000;
 
 /// What was copied, or would be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +44,25 @@ pub async fn survey(from: &Db, to: Option<&Db>) -> Result<Copied> {
     Ok(Copied { rows })
 }
 
+/// Returns what a copy would find at its target, after checking that it may go there: the database
+/// can be reached and written, was never served from, and has this program's schema or can get it.
+/// Writes nothing, so it can be called while the source is served from.
+///
+/// # Errors
+/// [`Error::WrongDatabase`] with the reason.
+pub async fn examine(url: &DatabaseUrl, options: &store::Options) -> Result<CopyTarget> {
+    let refused = |reason: String| Error::WrongDatabase(format!("the target: {reason}"));
+    let found = copy_target::examine(url, options)
+        .await
+        .map_err(|error| refused(error.to_string()))?;
+    if found.ring_version != 0 {
+        return Err(refused(
+            "it is already in use: it has a key ring; nothing was written".into(),
+        ));
+    }
+    Ok(found)
+}
+
 /// Copies everything; `progress` is called with the number of rows of each page.
 pub async fn copy(
     from: &Db,
@@ -48,6 +71,7 @@ pub async fn copy(
 ) -> Result<Copied> {
     survey(from, Some(to)).await?;
     to.write(work!(conn => {
+        copy::enlarge_cache(conn).await?;
         copy::release(conn).await?;
         for table in TABLES.iter().rev() {
             copy::clear(conn, table).await?;
@@ -65,8 +89,13 @@ pub async fn copy(
             let Some(last) = rows.last() else { break };
             after = Some(table.key_of(last));
             let found = rows.len() as u64;
-            to.write(work!(conn => copy::insert(conn, table, rows).await))
-                .await?;
+            // The last write, which makes the copy a database in use, waits for the disk, and so
+            // for all pages before it.
+            to.write_with(
+                WriteOptions::UNSYNCED,
+                work!(conn => copy::insert(conn, table, rows).await),
+            )
+            .await?;
             progress(table.name, found);
         }
     }

@@ -86,7 +86,7 @@ pub(in crate::store) async fn postgres(options: &PgConnectOptions, migrate: bool
 }
 
 /// Connects within the time limit: a server may accept a connection and then not answer.
-async fn connect(options: PgConnectOptions) -> Result<PgConnection> {
+pub(super) async fn connect(options: PgConnectOptions) -> Result<PgConnection> {
     let connected = tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await;
     Ok(connected.map_err(|_| Error::Unavailable("the database does not answer".into()))??)
 }

@@ -7,6 +7,7 @@ pub mod clock;
 pub(in crate::store) mod conn;
 pub mod copy;
 pub mod copy_tables;
+pub mod copy_target;
 pub mod db;
 pub mod faults;
 pub(in crate::store) mod lanes;
