@@ -34,14 +34,7 @@ pub(super) async fn run(form: Output, config: Config) -> Result<()> {
             ],
         ),
         Output::Table => {
-            let row = |f: &diagnose::Finding| {
-                vec![json!(mark(f.verdict)), json!(f.subject), json!(f.says)]
-            };
-            output::rows(
-                form,
-                &["", "subject", "finding"],
-                &found.findings.iter().map(row).collect::<Vec<_>>(),
-            );
+            print_findings(form, &found);
             let size =
                 |bytes: i64| json!(HumanBytes(u64::try_from(bytes).unwrap_or(0)).to_string());
             let row = |t: &crate::store::engine::server::TableSize| {
@@ -118,7 +111,18 @@ fn mark(verdict: Verdict) -> &'static str {
     }
 }
 
-fn findings(found: &Diagnosis) -> Value {
+/// Prints the findings as a table.
+pub(super) fn print_findings(form: Output, found: &Diagnosis) {
+    let row = |f: &diagnose::Finding| vec![json!(mark(f.verdict)), json!(f.subject), json!(f.says)];
+    output::rows(
+        form,
+        &["", "subject", "finding"],
+        &found.findings.iter().map(row).collect::<Vec<_>>(),
+    );
+}
+
+/// Returns the findings as JSON.
+pub(super) fn findings(found: &Diagnosis) -> Value {
     found
         .findings
         .iter()

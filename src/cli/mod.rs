@@ -94,7 +94,7 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
-    /// Databases: copy
+    /// Databases: copy, backup, check
     #[command(subcommand)]
     Database(database::DatabaseCommand),
     /// Settings: check, show

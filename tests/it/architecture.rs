@@ -141,7 +141,7 @@ const DOMAINS: [(&str, &[Domain]); 4] = [
             ("mails", &["error", "engine", "queue"]),
             ("audit", &["error", "engine", "queue"]),
             ("limit", &["error", "engine"]),
-            ("ops", &["error", "engine"]),
+            ("ops", &["error", "engine", "key"]),
         ],
     ),
     (

@@ -8,6 +8,7 @@
     reason = "tests speak plainly"
 )]
 
+mod backups;
 mod calls;
 mod chaos;
 mod cli;

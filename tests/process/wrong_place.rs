@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use crate::server::{Place, sign_up, write_key};
 
 /// Every command that needs a database, with the arguments that it requires.
-const COMMANDS: [&[&str]; 37] = [
+const COMMANDS: [&[&str]; 38] = [
     &["keys", "list"],
     &["keys", "rotate"],
     &["keys", "rotate", "--dry-run"],
@@ -45,15 +45,17 @@ const COMMANDS: [&[&str]; 37] = [
     &["limits", "unblock", "198.51.100.0/24"],
     &["clock", "show"],
     &["clock", "confirm", "--yes"],
+    &["database", "backup", "x.db"],
     &["doctor"],
 ];
 
 /// Commands that create a database, or that need none.
-const OTHERS: [&str; 7] = [
+const OTHERS: [&str; 8] = [
     "serve",
     "dev",
     "migrate",
     "database copy",
+    "database check",
     "config check",
     "config show",
     "completions",

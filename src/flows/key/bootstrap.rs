@@ -1,7 +1,7 @@
 //! Builds the program on its database: collects the configured master keys, and on a new database
 //! creates the key file and the first keys.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::app::App;
@@ -78,7 +78,13 @@ pub fn require_database(config: &Config) -> Result<()> {
 }
 
 /// Opens a database that has been served from before, without applying migrations.
-async fn open_existing(config: Config, clock: &Arc<dyn Clock>) -> Result<(Config, Db)> {
+///
+/// # Errors
+/// [`Error::WrongDatabase`] if there is none.
+pub(in crate::flows) async fn open_existing(
+    config: Config,
+    clock: &Arc<dyn Clock>,
+) -> Result<(Config, Db)> {
     require_database(&config)?;
     let database = Database {
         migrate: false,
@@ -124,14 +130,41 @@ async fn load_master_keys(
     db: &Db,
     random: &dyn Random,
 ) -> Result<Vec<Arc<MasterKey>>> {
-    let sources = &config.master_key;
-    let required = |path: &PathBuf| -> Result<MasterKey> { Ok(named_key(path)?) };
-    let primary = match (&sources.inline, &sources.file) {
-        (Some(text), _) => MasterKey::parse(&text.0, "COUNTERSIGN_MASTER_KEY")?,
-        (None, Some(path)) => required(path)?,
-        (None, None) => key_file(config, db, random).await?,
+    let primary = match named_primary(config)? {
+        Some(key) => key,
+        None => key_file(config, db, random).await?,
     };
     let mut keys = vec![Arc::new(primary)];
+    keys.extend(previous(config)?);
+    Ok(keys)
+}
+
+/// Returns the configured master keys that exist, the primary one first; creates none and needs no
+/// database.
+pub fn configured_master_keys(config: &Config) -> Result<Vec<Arc<MasterKey>>> {
+    let primary = match named_primary(config)? {
+        Some(key) => Some(key),
+        None => MasterKey::read(&config.keys.dir.join(KEY_FILE))?,
+    };
+    let mut keys: Vec<Arc<MasterKey>> = primary.map(Arc::new).into_iter().collect();
+    keys.extend(previous(config)?);
+    Ok(keys)
+}
+
+/// Returns the primary master key if the settings name one.
+fn named_primary(config: &Config) -> Result<Option<MasterKey>> {
+    let sources = &config.master_key;
+    Ok(match (&sources.inline, &sources.file) {
+        (Some(text), _) => Some(MasterKey::parse(&text.0, "COUNTERSIGN_MASTER_KEY")?),
+        (None, Some(path)) => Some(named_key(path)?),
+        (None, None) => None,
+    })
+}
+
+/// Returns the previous master keys that the settings name.
+fn previous(config: &Config) -> Result<Vec<Arc<MasterKey>>> {
+    let sources = &config.master_key;
+    let mut keys = Vec::new();
     if let Some(text) = &sources.previous {
         keys.push(Arc::new(MasterKey::parse(
             &text.0,
@@ -139,7 +172,7 @@ async fn load_master_keys(
         )?));
     }
     if let Some(path) = &sources.previous_file {
-        keys.push(Arc::new(required(path)?));
+        keys.push(Arc::new(named_key(path)?));
     }
     Ok(keys)
 }

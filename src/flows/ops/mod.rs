@@ -2,6 +2,7 @@
 //! operator does who has lost the master key.
 
 pub mod abandon_keys;
+pub mod backup;
 pub mod check_health;
 pub mod collect_metrics;
 pub mod copy_database;

@@ -1,6 +1,7 @@
 //! Deletes sessions and links that ended long ago, and accounts that were never verified, in small
 //! pieces in the background, so that no refresh has to clean up or wait for it. Each piece checks
-//! again whether the clock is confirmed: if it jumps meanwhile, nothing more is deleted.
+//! again whether the clock is confirmed: if it jumps meanwhile, nothing more is deleted. At the end
+//! SQLite's write-ahead log is emptied, so that what was deleted can no longer be read there.
 
 use std::time::Duration;
 
@@ -68,6 +69,11 @@ pub async fn prune(app: &App) -> Result<u64> {
     })
     .await?;
     read_audit::prune(app).await?;
+    match app.db.empty_log().await {
+        Ok(true) => {}
+        Ok(false) => tracing::debug!("the write-ahead log is in use and was not emptied"),
+        Err(error) => tracing::warn!(%error, "the write-ahead log could not be emptied"),
+    }
     Ok(sessions)
 }
 

@@ -6,6 +6,7 @@
 //! for the writer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
@@ -47,6 +48,20 @@ impl Checkpoints {
         Ok(())
     }
 
+    /// Makes a checkpoint and empties the log, in which deleted rows can still be read. Gives up at
+    /// once if a reader or the writer is in the way; returns whether the log is empty.
+    async fn empty(&self) -> Result<bool> {
+        // Of its own, because it must not wait: while it waits for a reader, the writer waits for it.
+        let options = self.0.options.clone().busy_timeout(Duration::ZERO);
+        let mut connection = options.connect().await?;
+        let (busy, _in_log, _carried): (i64, i64, i64) =
+            sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)")
+                .fetch_one(&mut connection)
+                .await?;
+        connection.close().await?;
+        Ok(busy == 0)
+    }
+
     pub(in crate::store) async fn close(&self) {
         if let Some(connection) = self.0.connection.lock().await.take()
             && let Err(error) = connection.close().await
@@ -63,6 +78,19 @@ impl Db {
         match self {
             Self::Sqlite { checkpoints, .. } => checkpoints.run().await,
             Self::Postgres { .. } => Ok(()),
+        }
+    }
+
+    /// Empties SQLite's write-ahead log after a checkpoint beside the writer, so that what was
+    /// deleted leaves the disk. Returns `false` if a reader was in the way; the next attempt may
+    /// succeed. Does nothing on Postgres.
+    pub async fn empty_log(&self) -> Result<bool> {
+        match self {
+            Self::Sqlite { checkpoints, .. } => {
+                checkpoints.run().await?;
+                checkpoints.empty().await
+            }
+            Self::Postgres { .. } => Ok(true),
         }
     }
 }

@@ -203,6 +203,15 @@ pub async fn pending(url: &DatabaseUrl, options: &Options) -> Result<Vec<(i64, S
         .collect())
 }
 
+/// Returns the number of migrations that the SQLite file lacks, which is opened as the options say.
+pub(in crate::store) async fn missing_in(options: &SqliteConnectOptions) -> Result<usize> {
+    let found = applied(&mut options.connect().await?, &SQLITE).await?;
+    Ok(SQLITE
+        .iter()
+        .filter(|m| !found.contains(&m.version))
+        .count())
+}
+
 /// Returns whether this program can serve the schema: its own version, one migration more (during
 /// an upgrade), or fewer if it can serve without them.
 pub async fn is_served(conn: &mut Conn) -> Result<bool> {

@@ -39,6 +39,9 @@ pub(in crate::store) async fn open(
         .foreign_keys(true)
         .busy_timeout(options.lock_timeout)
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        // What is deleted is overwritten with zeros: the email address and the hash of a deleted
+        // user would otherwise stay in the file until their place is used again.
+        .pragma("secure_delete", "ON")
         .log_statements(tracing::log::LevelFilter::Trace);
     migrate::sqlite(&connect, path, options.migrate).await?;
     let writer = Writer::start(connect.connect().await?, options);

@@ -1,6 +1,7 @@
 //! What the database layer promises by itself: atomic pieces, group commit, the audit chain,
 //! nothing secret at rest.
 
+mod deleted;
 mod session_grid;
 
 use std::collections::HashMap;

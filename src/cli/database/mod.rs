@@ -1,5 +1,8 @@
-//! `database …`: moves from one database to another.
+//! `database …`: moves from one database to another; makes and checks backups.
 
+mod backups;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Subcommand;
@@ -15,7 +18,7 @@ use crate::model::kernel::database_url::{DatabaseUrl, InvalidDatabaseUrl};
 use crate::store::Db;
 use crate::store::engine::copy_target::CopyTarget;
 
-use super::{Failure, Output, Result, migrate, output};
+use super::{Failure, Output, Result, doctor, migrate, output};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DatabaseCommand {
@@ -37,6 +40,29 @@ pub(super) enum DatabaseCommand {
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
+    /// Write a consistent copy of the SQLite database into a new file, while the service is serving
+    #[command(
+        after_help = "The file has mode 0600 and is checked before it gets its name; a file that exists is not overwritten. The answer names the master key\nthat the backup needs: keep that key apart from it. Postgres has pg_dump.\n\nExample:\n  countersign database backup /backup/countersign-2026-11-29.db"
+    )]
+    Backup {
+        /// The file to create
+        file: PathBuf,
+        /// Output format
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Check a backup: its pages, its schema, and whether the settings name the master key that it
+    /// needs
+    #[command(
+        after_help = "Opens the file read-only and needs no other database. Exits with 1 if anything is wrong.\n\nExample:\n  COUNTERSIGN_MASTER_KEY_FILE=/safe/master.key countersign database check /backup/countersign-2026-11-29.db"
+    )]
+    Check {
+        /// A file that `database backup` has written, or another copy of the database
+        file: PathBuf,
+        /// Output format
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
 }
 
 pub(super) async fn run(command: DatabaseCommand, config: Config) -> Result<()> {
@@ -47,6 +73,10 @@ pub(super) async fn run(command: DatabaseCommand, config: Config) -> Result<()> 
             dry_run,
             output,
         } => Box::pin(copy(&config, from, to, dry_run, output)).await,
+        DatabaseCommand::Backup { file, output } => {
+            Box::pin(backups::make(config, &file, output)).await
+        }
+        DatabaseCommand::Check { file, output } => backups::check(&config, &file, output).await,
     }
 }
 
