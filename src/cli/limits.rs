@@ -14,7 +14,7 @@ use crate::flows::limit::operate_limits::Whose;
 use crate::flows::permit::Permitted;
 use crate::model::limit::block;
 
-use super::{Failure, Output, Result, ask, build, operator, output};
+use super::{Failure, Output, Result, ask, build, network, operator, output};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Limits {
@@ -68,10 +68,6 @@ pub(super) enum Limits {
         #[arg(value_name = "CIDR", value_parser = network)]
         network: IpNet,
     },
-}
-
-fn network(text: &str) -> std::result::Result<IpNet, String> {
-    block::network(text).map_err(|error| error.to_string())
 }
 
 pub(super) async fn run(command: Limits, config: Config) -> Result<()> {

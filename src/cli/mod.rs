@@ -12,6 +12,7 @@ mod doctor;
 mod failure;
 mod keys;
 mod limits;
+mod mails;
 mod migrate;
 mod output;
 mod program;
@@ -30,7 +31,7 @@ use crate::traces::Exporter;
 
 use self::failure::{Failure, Result};
 use self::program::{build, build_with_keys, operator, with_long_timeouts};
-use self::values::{duration, key_value, span};
+use self::values::{duration, key_value, moment, network, span};
 
 const EXAMPLES: &str = "Examples:
   countersign                                        serve on 127.0.0.1:4000 with SQLite, no configuration
@@ -81,6 +82,9 @@ enum Command {
     /// Limits and blocked networks: list, clear, block, unblock
     #[command(subcommand)]
     Limits(limits::Limits),
+    /// The queue of mails: list, flush
+    #[command(subcommand)]
+    Mail(mails::Mails),
     /// The machine's clock: show, confirm
     #[command(subcommand)]
     Clock(clock::Clock),
@@ -222,6 +226,7 @@ fn run(cli: Cli) -> Result<()> {
             Command::Audit(command) => Box::pin(audit::run(command, config)).await,
             Command::Sessions(command) => Box::pin(sessions::run(command, config)).await,
             Command::Limits(command) => Box::pin(limits::run(command, config)).await,
+            Command::Mail(command) => Box::pin(mails::run(command, config)).await,
             Command::Clock(command) => Box::pin(clock::run(command, config)).await,
             Command::Doctor {
                 output,

@@ -43,13 +43,40 @@ pub(super) async fn build_with_keys(config: Config) -> Result<App> {
     reason = "the operator's name is in the environment"
 )]
 pub(super) fn operator() -> Requester {
-    let name = std::env::var("USER")
-        .ok()
-        .filter(|n| !n.is_empty())
-        .unwrap_or_else(|| "unknown".into());
-    let plain: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+    let user = std::env::var("USER").ok();
+    let uid = rustix::process::getuid().as_raw();
     Requester {
-        actor: format!("cli:{plain}"),
+        actor: format!("cli:{}", operator_name(user.as_deref(), uid)),
         ..Requester::default()
+    }
+}
+
+/// Returns the name of the operator: the user of the environment or, where there is none (cron, a
+/// container), the number of the user.
+fn operator_name(user: Option<&str>, uid: u32) -> String {
+    let plain: String = user
+        .unwrap_or_default()
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(64)
+        .collect();
+    if plain.trim().is_empty() {
+        format!("uid {uid}")
+    } else {
+        plain
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operator_without_a_name_is_a_number() {
+        assert_eq!(operator_name(Some("ana"), 1_000), "ana");
+        assert_eq!(operator_name(Some("a\nb"), 1_000), "ab");
+        for none in [None, Some(""), Some(" "), Some("\u{7}")] {
+            assert_eq!(operator_name(none, 1_000), "uid 1000");
+        }
     }
 }

@@ -14,6 +14,7 @@ use crate::config::{Blocklist, Config, OpsListen};
 use crate::flows::audit::{audit_ends, record_startup};
 use crate::flows::key::bootstrap;
 use crate::flows::ops::dev::Dev;
+use crate::flows::ops::file_modes;
 use crate::http;
 use crate::http::edge::server::{KEPT_ASIDE, Limits, Routes};
 use crate::jobs::Jobs;
@@ -58,6 +59,9 @@ pub(super) async fn run(config: Config, dev: Option<(Dev, Arc<MovableClock>)>) -
         None => Arc::new(SystemClock),
     };
     let app = Arc::new(bootstrap::start(config, clock, Arc::new(OsRandom)).await?);
+    for warning in file_modes::warnings(&app.config) {
+        tracing::warn!("{warning}");
+    }
     let mut router = http::router(&app);
     if let Some((dev, _)) = dev {
         dev.ensure_user(&app).await?;

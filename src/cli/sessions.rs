@@ -10,7 +10,9 @@ use crate::flows::permit::Permitted;
 use crate::flows::session::manage_sessions;
 use crate::flows::session::manage_sessions::{Page, Which};
 use crate::model::kernel::id::SessionId;
+use crate::model::kernel::time::Timestamp;
 
+use super::values::Moment;
 use super::{Failure, Output, Result, ask, build, operator, output};
 
 #[derive(Debug, Subcommand)]
@@ -33,7 +35,7 @@ pub(super) enum Sessions {
     /// End sessions: one by its id, all of a user, or all of all users
     #[command(
         group(ArgGroup::new("which").required(true).args(["id", "user", "all"])),
-        after_help = "After restoring a backup run `countersign sessions revoke --all --yes`: the backup brings signed-out sessions and used links back, and this ends both."
+        after_help = "Examples:\n  countersign sessions revoke --user ana@example.com\n  countersign sessions revoke --user ana@example.com --since 2026-11-28T22:00:00Z\n\nAfter restoring a backup run `countersign sessions revoke --all --yes`: the backup brings signed-out sessions and used links back, and this ends both."
     )]
     Revoke {
         /// Id of the session
@@ -41,6 +43,9 @@ pub(super) enum Sessions {
         /// All sessions of the user with this email address or id
         #[arg(long)]
         user: Option<String>,
+        /// With --user: only sessions that began since; a time, a day, or a duration back such as 3h
+        #[arg(long, value_name = "TIME", requires = "user", value_parser = super::moment)]
+        since: Option<Moment>,
         /// All sessions of all users
         #[arg(long)]
         all: bool,
@@ -111,11 +116,18 @@ async fn act(app: &App, command: Sessions) -> Result<()> {
             }
         }
         Sessions::Revoke {
+            user: Some(user),
+            since: Some(since),
+            dry_run,
+            ..
+        } => revoke_since(app, &user, since.before(app.now()), dry_run).await?,
+        Sessions::Revoke {
             id,
             user,
             all,
             dry_run,
             yes,
+            since: _,
         } => {
             let named = if all {
                 None
@@ -155,6 +167,31 @@ async fn act(app: &App, command: Sessions) -> Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+async fn revoke_since(app: &App, user: &str, since: Timestamp, dry_run: bool) -> Result<()> {
+    let user = manage_users::find(app, Permitted::as_operator(), user).await?;
+    let operator_may = Permitted::as_operator();
+    if dry_run {
+        let count = manage_sessions::count_since(app, operator_may, user.id, since).await?;
+        let or_more = if i64::try_from(count).is_ok_and(|count| count >= manage_sessions::PAGE) {
+            " or more"
+        } else {
+            ""
+        };
+        output::note(&format!(
+            "{count}{or_more} session(s) of {} that began since {since} would end. Nothing was written.",
+            user.email
+        ));
+        return Ok(());
+    }
+    let ended =
+        manage_sessions::revoke_since(app, operator_may, user.id, since, &operator()).await?;
+    output::changed(
+        &app.config,
+        &format!("{ended} session(s) that began since {since} ended."),
+    );
     Ok(())
 }
 

@@ -69,6 +69,8 @@ pub mod to {
         ChangeKeys
         /// Reads and changes rate limits and blocked networks. Operators only.
         OperateLimits
+        /// Reads the queue of mails and makes them due. Operators only.
+        OperateMails
         /// Does lost events of an exported audit trail again. Operators only.
         ReapplyEvents
         /// Confirms that the clock is right although the database contradicts it. Operators only.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use sqlx::FromRow;
 
+use crate::model::account::email::Email;
 use crate::model::kernel::id::{EventId, UserId};
 use crate::model::kernel::time::Timestamp;
 use crate::model::kernel::trusted_clock::{ConfirmedNow, MAX_GAP};
@@ -228,6 +229,52 @@ pub async fn resolve(
     on!(conn, c => sqlx::query("UPDATE mails SET token_id = $1, detail = $2 WHERE id = $3")
         .bind(token.to_string()).bind(Value::Object(detail.clone()).to_string()).bind(id.to_string()).execute(c).await.map(|_| ()))?;
     Ok(())
+}
+
+/// A mail in the queue, as an operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueuedMail {
+    /// The id of the mail, which is also in its `Message-ID`.
+    pub id: String,
+    /// The name of its template.
+    pub template: String,
+    /// The email address; `None` if the account behind it has not been looked up.
+    pub recipient: Option<Email>,
+    /// The number of attempts to send it.
+    pub attempts: i64,
+    /// When it was queued.
+    pub created_at: Timestamp,
+    /// When the next attempt is due.
+    pub due_at: Timestamp,
+}
+
+/// Returns up to `limit` mails of the queue, oldest first.
+pub async fn list_queued(conn: &mut Conn, limit: i64) -> Result<Vec<QueuedMail>> {
+    type Columns = (String, String, Option<String>, i64, i64, i64);
+    let rows: Vec<Columns> = on!(conn, c => sqlx::query_as(
+        "SELECT id, template, recipient, attempts, created_at, due_at FROM mails ORDER BY created_at, id LIMIT $1")
+        .bind(limit).fetch_all(c).await)?;
+    let parse = |(id, template, recipient, attempts, created_at, due_at): Columns| {
+        Ok(QueuedMail {
+            id,
+            template,
+            recipient: recipient
+                .map(|text| text.parse().map_err(|_| corrupt("recipient")))
+                .transpose()?,
+            attempts,
+            created_at: Timestamp(created_at),
+            due_at: Timestamp(due_at),
+        })
+    };
+    rows.into_iter().map(parse).collect()
+}
+
+/// Makes every mail of the queue due; returns how many were not due before. A mail that a process
+/// is just sending becomes due as well: its row does not differ from one that is to be tried again.
+pub async fn make_due(conn: &mut Conn, now: Timestamp) -> Result<u64> {
+    Ok(
+        on!(conn, c => sqlx::query("UPDATE mails SET due_at = $1 WHERE due_at > $1").bind(now.0).execute(c).await.map(|done| done.rows_affected()))?,
+    )
 }
 
 /// Returns the number of waiting mails and the time of the oldest.

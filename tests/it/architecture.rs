@@ -166,7 +166,14 @@ const DOMAINS: [(&str, &[Domain]); 4] = [
             ),
             (
                 "mail",
-                &["error", "transaction", "confirm_clock", "queue", "key"],
+                &[
+                    "error",
+                    "permit",
+                    "transaction",
+                    "confirm_clock",
+                    "queue",
+                    "key",
+                ],
             ),
             ("token", &["error", "confirm_clock", "key"]),
             (

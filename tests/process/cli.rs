@@ -689,6 +689,26 @@ async fn sessions_are_listed_and_ended() {
             .0,
         200
     );
+    let since = |time: &'static str, more: &[&'static str]| {
+        let command = [
+            "sessions",
+            "revoke",
+            "--user",
+            "ana@example.com",
+            "--since",
+            time,
+        ];
+        place.run(&[&command[..], more].concat(), "")
+    };
+    assert!(
+        stderr(&since("1h", &["--dry-run"]))
+            .contains("2 session(s) of ana@example.com that began since")
+    );
+    assert!(
+        stderr(&since("2999-01-01", &[]))
+            .contains("0 session(s) that began since 2999-01-01T00:00:00.000Z ended")
+    );
+    assert_eq!(since("soon", &[]).status.code(), Some(2));
     assert!(
         stderr(&place.run(&["sessions", "revoke", "--all", "--yes"], ""))
             .contains("2 session(s) ended")
@@ -971,4 +991,78 @@ fn a_database_is_copied_once_and_only_into_an_empty_one() {
             && String::from_utf8_lossy(&again.stderr).contains("already in use"),
         "{again:?}"
     );
+}
+
+#[tokio::test]
+async fn the_queue_of_mails_is_listed_with_masked_recipients_and_flushed() {
+    // The mail server is down.
+    let place = Place::new(&[
+        "mail.transport=smtp",
+        "mail.smtp_url=smtp://127.0.0.1:1",
+        "mail.from=auth@example.com",
+    ]);
+    let server = place.serve();
+    let http = reqwest::Client::new();
+    sign_up(&http, &server, "ana").await;
+    let asked = http
+        .post(server.url("/api/auth/request-password-reset"))
+        .json(&json!({ "email": "ana@example.com" }))
+        .send();
+    assert_eq!(asked.await.unwrap().status(), 200);
+    drop(server);
+    let listed = place.json(&["mail", "list"], "");
+    let text = listed.to_string();
+    assert!(
+        text.contains("reset_password") && !text.contains("ana@example.com"),
+        "{text}"
+    );
+    let whole = place.json(&["mail", "list", "--show-recipients"], "");
+    assert!(whole.to_string().contains("ana@example.com"), "{whole}");
+    let dry = place.run(&["mail", "flush", "--dry-run"], "");
+    assert!(
+        stderr(&dry).contains("would be due now. Nothing was written."),
+        "{}",
+        stderr(&dry)
+    );
+    let flushed = place.json(&["mail", "flush"], "");
+    assert!(flushed["waiting"].as_i64().unwrap() >= 1, "{flushed}");
+}
+
+#[test]
+fn files_that_are_open_to_others_are_warned_about_and_an_operator_without_a_name_is_a_number() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new(&[]);
+    drop(place.serve());
+    assert!(!stderr(&place.run(&["doctor"], "")).contains("opened by other users"));
+    let open = |name: &str, mode: u32| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(place.path(name), mode).unwrap();
+    };
+    open("keys", 0o755);
+    open("data/countersign.db", 0o644);
+    let found = place.json(&["doctor"], "").to_string();
+    for warning in [
+        "keys can be opened by other users (mode 0755): run `chmod 700",
+        "countersign.db can be opened by other users (mode 0644): run `chmod 600",
+    ] {
+        assert!(found.contains(warning), "{found}");
+    }
+    let server = place.serve();
+    assert_eq!(
+        server.log().matches("can be opened by other users").count(),
+        2
+    );
+    drop(server);
+    let mut command = place.command();
+    command
+        .env_remove("USER")
+        .args(["limits", "block", "198.51.100.0/24", "--for", "2h"]);
+    assert!(command.output().unwrap().status.success());
+    let events = place.run(
+        &["audit", "list", "--kind", "network.", "--output", "json"],
+        "",
+    );
+    let text = String::from_utf8_lossy(&events.stdout).into_owned();
+    let actor = format!("cli:uid {}", nix::unistd::getuid());
+    assert!(text.contains(&actor), "{text}");
 }

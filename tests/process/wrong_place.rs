@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use crate::server::{Place, sign_up, write_key};
 
 /// Every command that needs a database, with the arguments that it requires.
-const COMMANDS: [&[&str]; 38] = [
+const COMMANDS: [&[&str]; 40] = [
     &["keys", "list"],
     &["keys", "rotate"],
     &["keys", "rotate", "--dry-run"],
@@ -43,6 +43,8 @@ const COMMANDS: [&[&str]; 38] = [
     &["limits", "clear", "--all", "--yes"],
     &["limits", "block", "198.51.100.0/24", "--for", "2h"],
     &["limits", "unblock", "198.51.100.0/24"],
+    &["mail", "list"],
+    &["mail", "flush"],
     &["clock", "show"],
     &["clock", "confirm", "--yes"],
     &["database", "backup", "x.db"],

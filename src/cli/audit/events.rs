@@ -3,12 +3,14 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::cli::{Output, Result, output};
 use crate::flows::account::manage_users;
 use crate::flows::audit::read_audit::{self, Entry, Filter};
+use crate::flows::audit::search_audit;
 use crate::flows::permit::Permitted;
 use crate::model::kernel::time::Timestamp;
 
@@ -21,6 +23,7 @@ const OVERLAP: Duration = Duration::from_secs(30);
 pub(super) struct Wanted {
     pub(super) user: Option<String>,
     pub(super) kind: Option<String>,
+    pub(super) network: Option<IpNet>,
     pub(super) age: Option<Duration>,
     pub(super) limit: u32,
 }
@@ -30,6 +33,7 @@ pub(super) async fn list(app: &App, wanted: Wanted, output: Output) -> Result<()
     let Wanted {
         user,
         kind,
+        network,
         age,
         limit,
     } = wanted;
@@ -48,10 +52,15 @@ pub(super) async fn list(app: &App, wanted: Wanted, output: Output) -> Result<()
         since: age.map(|time| app.now() - time),
         ..Filter::default()
     };
-    print(
-        output,
-        &read_audit::list(app, Permitted::as_operator(), filter, limit.into()).await?,
-    );
+    let permitted = Permitted::as_operator();
+    let entries = match network {
+        Some(network) => {
+            let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+            search_audit::from_network(app, permitted, filter, network, limit).await?
+        }
+        None => read_audit::list(app, permitted, filter, limit.into()).await?,
+    };
+    print(output, &entries);
     Ok(())
 }
 

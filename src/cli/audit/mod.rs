@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Subcommand;
+use ipnet::IpNet;
 
 use crate::app::App;
 use crate::config::Config;
@@ -21,7 +22,7 @@ use super::{Failure, Output, Result, build};
 pub(super) enum Audit {
     /// List events, newest first
     #[command(
-        after_help = "Example:\n  countersign audit list --user ana@example.com --kind session. --since 7d"
+        after_help = "Examples:\n  countersign audit list --user ana@example.com --kind session. --since 7d\n  countersign audit list --ip 198.51.100.0/24 --since 1d"
     )]
     List {
         /// Only events that concern this user, by email address or id; the id also finds a deleted
@@ -31,6 +32,9 @@ pub(super) enum Audit {
         /// Only this kind of event, or all kinds with this prefix
         #[arg(long)]
         kind: Option<String>,
+        /// Only events from this IP address or network
+        #[arg(long, value_name = "CIDR", value_parser = super::network)]
+        ip: Option<IpNet>,
         /// Only events that are not older than this
         #[arg(long, value_name = "TIME", value_parser = super::duration)]
         since: Option<Duration>,
@@ -92,6 +96,7 @@ async fn act(app: &App, command: Audit) -> Result<()> {
         Audit::List {
             user,
             kind,
+            ip,
             since: age,
             limit,
             output,
@@ -99,6 +104,7 @@ async fn act(app: &App, command: Audit) -> Result<()> {
             let wanted = Wanted {
                 user,
                 kind,
+                network: ip,
                 age,
                 limit,
             };

@@ -4,3 +4,4 @@ pub mod audit_ends;
 pub mod deliver_webhooks;
 pub mod read_audit;
 pub mod record_startup;
+pub mod search_audit;

@@ -1,4 +1,5 @@
-//! Sends mails that are queued; opens their links.
+//! Sends mails that are queued; opens their links; shows the queue.
 
 pub mod deliver_mail;
 pub mod mail_links;
+pub mod queued_mails;

@@ -17,6 +17,7 @@ use crate::store::{self, Db, work};
 use super::check_health;
 use super::diagnose_database::{database, disk, tables};
 use super::diagnose_keys::{holders, keys};
+use super::file_modes;
 
 pub use super::diagnosis::{Diagnosis, Finding, Verdict};
 
@@ -25,6 +26,17 @@ pub async fn diagnose(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Ran
     let mut found = Diagnosis::default();
     for warning in &config.warnings {
         found.say("settings", Verdict::Warning, warning.clone());
+    }
+    let open = file_modes::warnings(&config);
+    if open.is_empty() {
+        found.say(
+            "file modes",
+            Verdict::Good,
+            "no file is open to other users",
+        );
+    }
+    for warning in open {
+        found.say("file modes", Verdict::Warning, warning);
     }
     let config = Config {
         database: Database {

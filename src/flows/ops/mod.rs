@@ -11,5 +11,6 @@ pub mod diagnose;
 mod diagnose_database;
 mod diagnose_keys;
 mod diagnosis;
+pub mod file_modes;
 pub mod heartbeat;
 pub mod prune;

@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::crypto::token::SessionToken;
 use crate::model::audit::event::Requester;
 use crate::model::kernel::id::{SessionId, UserId};
+use crate::model::kernel::time::Timestamp;
 use crate::model::session::session::{RevokedReason, Session};
 
 pub use crate::store::session::endings::{Ended, Which};
@@ -179,6 +180,52 @@ pub async fn revoke_by_id(
     match end_all(app, Which::One(id), requester).await {
         Ok(_) | Err(Error::SessionNotFound) => Ok(()),
         Err(error) => Err(error),
+    }
+}
+
+/// Returns how many sessions in force of a user began at `since` or later: the user's own, and those
+/// in which the user impersonates another one; counts up to [`PAGE`].
+pub async fn count_since(
+    app: &App,
+    _: Permitted<'_, to::EndAnySession>,
+    user: UserId,
+    since: Timestamp,
+) -> Result<usize> {
+    let found = app.db.read(
+        work!(conn => store::session::list_sessions::begun_since(conn, user, since, PAGE).await),
+    );
+    Ok(found.await?.len())
+}
+
+/// Ends those sessions of a user that began at `since` or later, as [`count_since`] names them, and
+/// returns how many. Each has an event of its own. They end in pieces of [`PAGE`].
+pub async fn revoke_since(
+    app: &App,
+    _: Permitted<'_, to::EndAnySession>,
+    user: UserId,
+    since: Timestamp,
+    requester: &Requester,
+) -> Result<usize> {
+    let mut total = 0;
+    loop {
+        let piece = tx!(tx => {
+            let found =
+                store::session::list_sessions::begun_since(tx.conn, user, since, PAGE).await?;
+            let mut ended = 0;
+            for id in &found {
+                // An impersonation that began in a session of the list has ended with it.
+                ended += end(tx, Which::One(*id), RevokedReason::Revoked)
+                    .await?
+                    .marked
+                    .len();
+            }
+            Ok((found.len(), ended))
+        });
+        let (found, ended) = app.transaction(requester, piece).await?;
+        total += ended;
+        if i64::try_from(found).is_ok_and(|found| found < PAGE) {
+            return Ok(total);
+        }
     }
 }
 

@@ -41,6 +41,15 @@ impl Email {
     }
 }
 
+impl Email {
+    /// Returns the email address as it may be shown where the user need not be known: its first
+    /// letter and its domain, such as `a…@example.com`.
+    pub fn masked(&self) -> String {
+        let first: String = self.0.chars().take(1).collect();
+        format!("{first}…@{}", self.domain())
+    }
+}
+
 impl fmt::Display for Email {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -131,6 +140,12 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Email>(), Err(InvalidEmail), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_masked_address_keeps_its_first_letter_and_its_domain() {
+        let email: Email = "ana+shop@example.com".parse().unwrap();
+        assert_eq!(email.masked(), "a…@example.com");
     }
 
     #[test]

@@ -36,8 +36,14 @@ impl Block {
     /// Returns whether the block covers this address. An IPv4 address inside IPv6, mapped or
     /// translated (NAT64), counts as the IPv4 address, as for the rate limits.
     pub fn holds(&self, address: IpAddr) -> bool {
-        self.network.contains(&address.to_canonical()) || self.network.contains(&embedded(address))
+        covers(self.network, address)
     }
+}
+
+/// Returns whether a network contains an IP address; an IPv4 address inside IPv6 counts as the IPv4
+/// address.
+pub fn covers(network: IpNet, address: IpAddr) -> bool {
+    network.contains(&address.to_canonical()) || network.contains(&embedded(address))
 }
 
 /// The reason why a text does not name a network that clients can have.

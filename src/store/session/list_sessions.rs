@@ -39,6 +39,25 @@ pub async fn list_live(
     rows.into_iter().map(Session::try_from).collect()
 }
 
+/// Returns sessions in force that began at `since` or later: the user's own, and those in which the
+/// user impersonates another one; at most `limit`.
+pub async fn begun_since(
+    conn: &mut Conn,
+    user: UserId,
+    since: Timestamp,
+    limit: i64,
+) -> Result<Vec<SessionId>> {
+    const FIND: &str = concat!(
+        "SELECT s.id FROM sessions s WHERE (s.user_id = $1 OR s.impersonated_by = $1) AND s.created_at >= $2 AND ",
+        in_force!("s"),
+        " ORDER BY s.id LIMIT $3"
+    );
+    let rows: Vec<(String,)> = on!(conn, c => sqlx::query_as(FIND).bind(user.to_string()).bind(since.0).bind(limit).fetch_all(c).await)?;
+    rows.into_iter()
+        .map(|(id,)| id.parse().map_err(|_| corrupt("id")))
+        .collect()
+}
+
 /// The number of a user's newest sessions that show which devices are known.
 const REMEMBERED: i64 = 200;
 

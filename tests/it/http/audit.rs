@@ -7,6 +7,56 @@ use serde_json::{Value, json};
 
 use crate::support::{TestApp, minutes};
 
+/// Events of a network, also those from an IPv4 address inside IPv6, and none of the schedule's.
+#[tokio::test]
+async fn the_events_of_an_ip_address_and_of_a_network_are_found() {
+    use countersign::flows::audit::read_audit::Filter;
+    use countersign::flows::audit::search_audit::from_network;
+    use countersign::model::limit::block::network;
+    let app = lived_in(&[]).await;
+    for (kind, address) in [
+        ("session.created", "198.51.100.7"),
+        ("user.created", "::ffff:198.51.100.99"),
+    ] {
+        app.db_execute(&format!(
+            "UPDATE audit_events SET ip_address = '{address}' WHERE kind = '{kind}'"
+        ))
+        .await
+        .unwrap();
+    }
+    let find = async |text: &str, kind: Option<&str>, limit: usize| {
+        let filter = Filter {
+            kind: kind.map(ToOwned::to_owned),
+            ..Filter::default()
+        };
+        let network = network(text).unwrap();
+        from_network(&app.app, Permitted::as_operator(), filter, network, limit)
+            .await
+            .unwrap()
+    };
+    let whole = find("198.51.100.0/24", None, 100).await;
+    let created = app.db_count_events("session.created").await;
+    let users = app.db_count_events("user.created").await;
+    assert!(created >= 5 && users >= 1, "{created} {users}");
+    assert_eq!(
+        i64::try_from(whole.len()).unwrap(),
+        created + users,
+        "{whole:?}"
+    );
+    assert!(
+        whole.is_sorted_by(|one, next| one.at >= next.at),
+        "newest first"
+    );
+    let one = find("198.51.100.7", None, 100).await;
+    assert_eq!(i64::try_from(one.len()).unwrap(), created);
+    assert_eq!(find("198.51.100.7", None, 2).await, one[..2]);
+    assert_eq!(
+        find("198.51.100.0/24", Some("user."), 100).await.len(),
+        usize::try_from(users).unwrap()
+    );
+    assert!(find("203.0.113.0/24", None, 100).await.is_empty());
+}
+
 /// An app in which things have happened.
 async fn lived_in(settings: &[(&str, &str)]) -> TestApp {
     let app = TestApp::with(settings).await;

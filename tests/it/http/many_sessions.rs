@@ -702,3 +702,32 @@ async fn a_deleted_user_with_many_sessions_is_gone_at_once_and_the_rows_go_later
     assert_eq!(app.db_number("SELECT COUNT(*) FROM sessions").await, 3);
     second.sign_in().await;
 }
+
+/// After a theft: what began since then ends, and what the owner had before goes on.
+#[tokio::test]
+async fn sessions_that_began_since_a_time_end_and_older_ones_stay() {
+    let app = TestApp::with(&[("sessions.max_per_user", "1000")]).await;
+    let (ana, ben) = (app.user("ana").await, app.user("ben").await);
+    let (before, other) = (ana.sign_in().await, ben.sign_in().await);
+    app.after(minutes(10));
+    let since = app.app.now();
+    app.after(minutes(1));
+    let (stolen, later) = (ana.sign_in().await, ben.sign_in().await);
+    // More than are ended in one transaction.
+    multiply(&app, &ana, 150).await;
+    let user = id(&ana).await.parse().unwrap();
+    let permitted = Permitted::as_operator;
+    let count = manage_sessions::count_since(&app.app, permitted(), user, since)
+        .await
+        .unwrap();
+    assert_eq!(count, 100, "counted up to a page");
+    let operator = Requester::default();
+    let ended = manage_sessions::revoke_since(&app.app, permitted(), user, since, &operator);
+    assert_eq!(ended.await.unwrap(), 151);
+    over(&app, &stolen, "it began since").await;
+    for tokens in [&before, &other, &later] {
+        app.get_as("/api/auth/session", &tokens.session).await.ok();
+    }
+    let count = manage_sessions::count_since(&app.app, permitted(), user, since);
+    assert_eq!(count.await.unwrap(), 0);
+}

@@ -17,6 +17,7 @@ mod impersonation;
 mod imported_ids;
 mod limits;
 mod mail;
+mod mail_queue;
 mod mailbox;
 mod many_sessions;
 mod matrix;
