@@ -19,6 +19,8 @@ impl Lost {
         let lost = Self {
             place: Place::new(&[]),
         };
+        // Only a start creates a database.
+        drop(lost.place.serve());
         for name in names {
             lost.done(
                 &["users", "create", &format!("{name}@example.com")],
