@@ -28,6 +28,9 @@ pub(super) enum Clock {
         /// Skip the confirmation prompt
         #[arg(long)]
         yes: bool,
+        /// Output format
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
     },
 }
 
@@ -41,7 +44,7 @@ pub(super) async fn run(command: Clock, config: Config) -> Result<()> {
 async fn act(app: &App, command: Clock) -> Result<()> {
     match command {
         Clock::Show { output } => show(output, &confirm_clock::look(app).await?),
-        Clock::Confirm { yes } => {
+        Clock::Confirm { yes, output } => {
             ask::confirm(
                 &app.config,
                 &format!("The time of this machine is {}. Is that right?", app.now()),
@@ -53,9 +56,11 @@ async fn act(app: &App, command: Clock) -> Result<()> {
                     .map_err(|doubt| Failure::Refused(doubt.to_string()))?;
             output::changed(
                 &app.config,
+                output,
                 &format!(
                     "{confirmed} is the confirmed time; running processes follow within a minute."
                 ),
+                &[("confirmed", json!(confirmed))],
             );
         }
     }

@@ -5,12 +5,18 @@ use serde_json::json;
 
 use crate::config::{Blocklist, Config, Problem};
 
-use super::{Failure, Output, Result, output};
+use super::output::{self, List};
+use super::table::{name, text};
+use super::{Failure, Output, Result};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
     /// Check the settings: report every problem at once, and the rules that apply
-    Check,
+    Check {
+        /// Output format
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
     /// Print the effective settings and the source of each
     Show {
         /// Output format
@@ -37,7 +43,7 @@ pub(super) fn run(
     config: std::result::Result<Config, Vec<Problem>>,
 ) -> Result<()> {
     match command {
-        ConfigCommand::Check => check(config),
+        ConfigCommand::Check { output } => check(*output, config),
         ConfigCommand::Show { output } => {
             show(*output, &config.map_err(Failure::Configuration)?);
             Ok(())
@@ -45,9 +51,12 @@ pub(super) fn run(
     }
 }
 
-fn check(config: std::result::Result<Config, Vec<Problem>>) -> Result<()> {
+fn check(form: Output, config: std::result::Result<Config, Vec<Problem>>) -> Result<()> {
+    if form == Output::Json {
+        return check_for_programs(form, config);
+    }
     let config = config.map_err(Failure::Configuration)?;
-    show(Output::Table, &config);
+    show(form, &config);
     let policy = &config.keys.policy;
     let ring = crate::model::key::key::Ring::default();
     output::note("Rules that were applied:");
@@ -72,11 +81,30 @@ fn check(config: std::result::Result<Config, Vec<Problem>>) -> Result<()> {
     Ok(())
 }
 
-fn show(format: Output, config: &Config) {
-    let rows: Vec<_> = config
+fn check_for_programs(
+    form: Output,
+    config: std::result::Result<Config, Vec<Problem>>,
+) -> Result<()> {
+    let (warnings, problems) = match &config {
+        Ok(config) => (config.warnings.clone(), Vec::new()),
+        Err(problems) => (Vec::new(), problems.clone()),
+    };
+    let problem = |p: &Problem| json!({ "setting": p.key, "problem": p.message });
+    let members = [
+        ("valid", json!(problems.is_empty())),
+        ("problems", problems.iter().map(problem).collect()),
+        ("warnings", json!(warnings)),
+    ];
+    output::object(form, &members);
+    config.map(|_| ()).map_err(Failure::Configuration)
+}
+
+fn show(form: Output, config: &Config) {
+    let columns = [name("setting"), text("value"), text("source")];
+    let items = config
         .effective
         .iter()
-        .map(|e| vec![json!(e.key), json!(e.value), json!(e.source)])
+        .map(|e| json!({ "setting": e.key, "value": e.value, "source": e.source }))
         .collect();
-    output::rows(format, &["setting", "value", "source"], &rows);
+    output::list(form, &List::whole("settings", &columns, items));
 }

@@ -13,8 +13,11 @@ use crate::flows::key::verifiers;
 use crate::flows::ops::diagnose;
 use crate::flows::ops::diagnose::{Diagnosis, Verdict};
 use crate::random::OsRandom;
+use crate::store::engine::server::TableSize;
 
-use super::{Failure, Output, Result, output};
+use super::output::{self, List};
+use super::table::{text, time};
+use super::{Failure, Output, Result};
 
 pub(super) async fn run(form: Output, config: Config) -> Result<()> {
     bootstrap::require_database(&config)?;
@@ -33,31 +36,9 @@ pub(super) async fn run(form: Output, config: Config) -> Result<()> {
                 ("processes", running(&found)),
             ],
         ),
-        Output::Table => {
+        Output::Table | Output::Wide => {
             print_findings(form, &found);
-            let size =
-                |bytes: i64| json!(HumanBytes(u64::try_from(bytes).unwrap_or(0)).to_string());
-            let row = |t: &crate::store::engine::server::TableSize| {
-                vec![json!(t.name), size(t.bytes), size(t.index_bytes)]
-            };
-            let process = |p: &Running| {
-                vec![
-                    json!(p.name()),
-                    json!(p.started_at),
-                    json!(p.program),
-                    json!(p.master_keys),
-                ]
-            };
-            output::rows(
-                form,
-                &["process", "since", "program", "master keys"],
-                &found.running.iter().map(process).collect::<Vec<_>>(),
-            );
-            output::rows(
-                form,
-                &["table", "rows", "indexes"],
-                &found.tables.iter().map(row).collect::<Vec<_>>(),
-            );
+            print(form, &found);
         }
     }
     if found.is_well() {
@@ -72,35 +53,42 @@ pub(super) async fn run(form: Output, config: Config) -> Result<()> {
 pub(super) async fn verifiers(form: Output, config: &Config) -> Result<()> {
     let seen = verifiers::ask(config).await.map_err(Failure::Refused)?;
     let columns = [
-        "network",
-        "userAgent",
-        "count",
-        "first",
-        "last",
-        "sinceRotation",
+        text("network"),
+        text("userAgent"),
+        text("count"),
+        time("first"),
+        time("last"),
+        text("sinceRotation"),
     ];
-    let row = |verifier: &Value| {
-        columns
-            .iter()
-            .map(|column| verifier[*column].clone())
-            .collect::<Vec<_>>()
-    };
-    output::rows(
-        form,
-        &columns,
-        &seen["verifiers"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(row)
-            .collect::<Vec<_>>(),
-    );
+    let items = seen["verifiers"].as_array().cloned().unwrap_or_default();
+    output::list(form, &List::whole("verifiers", &columns, items));
     if let Some(rotated) = seen["rotatedAt"].as_str() {
         output::note(&format!(
             "The active key signs since {rotated}. Verifiers that have not fetched since then know it from before, or not at all. Each process has its own list."
         ));
     }
     Ok(())
+}
+
+fn print(form: Output, found: &Diagnosis) {
+    let process = |p: &Running| json!({ "process": p.name(), "since": p.started_at, "program": p.program, "master keys": p.master_keys });
+    let size = |bytes: i64| HumanBytes(u64::try_from(bytes).unwrap_or(0)).to_string();
+    let table = |t: &TableSize| json!({ "table": t.name, "rows": size(t.bytes), "indexes": size(t.index_bytes) });
+    output::rows(
+        form,
+        &[
+            text("process"),
+            time("since"),
+            text("program"),
+            text("master keys"),
+        ],
+        &output::objects(found.running.iter().map(process).collect()),
+    );
+    output::rows(
+        form,
+        &[text("table"), text("rows"), text("indexes")],
+        &output::objects(found.tables.iter().map(table).collect()),
+    );
 }
 
 fn mark(verdict: Verdict) -> &'static str {
@@ -113,11 +101,11 @@ fn mark(verdict: Verdict) -> &'static str {
 
 /// Prints the findings as a table.
 pub(super) fn print_findings(form: Output, found: &Diagnosis) {
-    let row = |f: &diagnose::Finding| vec![json!(mark(f.verdict)), json!(f.subject), json!(f.says)];
+    let finding = |f: &diagnose::Finding| json!({ "": mark(f.verdict), "subject": f.subject, "finding": f.says });
     output::rows(
         form,
-        &["", "subject", "finding"],
-        &found.findings.iter().map(row).collect::<Vec<_>>(),
+        &[text(""), text("subject"), text("finding")],
+        &output::objects(found.findings.iter().map(finding).collect()),
     );
 }
 
@@ -136,7 +124,7 @@ fn running(found: &Diagnosis) -> Value {
 }
 
 fn tables(found: &Diagnosis) -> Value {
-    let table = |t: &crate::store::engine::server::TableSize| {
+    let table = |t: &TableSize| {
         json!({ "name": t.name, "bytes": t.bytes, "indexBytes": t.index_bytes, "liveRows": t.live_rows, "deadRows": t.dead_rows,
                 "updates": t.updates, "hotUpdates": t.hot_updates })
     };

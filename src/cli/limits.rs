@@ -12,9 +12,14 @@ use crate::config::Config;
 use crate::flows::limit::operate_limits;
 use crate::flows::limit::operate_limits::Whose;
 use crate::flows::permit::Permitted;
-use crate::model::limit::block;
+use crate::model::account::email::Email;
+use crate::model::limit::block::Block;
+use crate::model::limit::rate::State;
 
-use super::{Failure, Output, Result, ask, build, network, operator, output};
+use super::output::{self, List};
+use super::paging::Numbered;
+use super::table::{Column, id, name, text, time};
+use super::{Failure, Output, Result, ask, build, network, operator};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Limits {
@@ -23,9 +28,8 @@ pub(super) enum Limits {
         after_help = "What a limit counts is hashed: the table contains neither email addresses nor networks."
     )]
     List {
-        /// The greatest number of limits to list
-        #[arg(long, default_value_t = 100)]
-        limit: u32,
+        #[command(flatten)]
+        paging: Numbered,
         /// Output format
         #[arg(long, value_enum, default_value_t)]
         output: Output,
@@ -35,7 +39,7 @@ pub(super) enum Limits {
     Clear {
         /// All counts of the account with this email address, from any network
         #[arg(long)]
-        email: Option<String>,
+        email: Option<Email>,
         /// All counts of the network of this IP address
         #[arg(long, value_name = "ADDRESS")]
         network: Option<IpAddr>,
@@ -45,6 +49,9 @@ pub(super) enum Limits {
         /// Skip the confirmation prompt
         #[arg(long)]
         yes: bool,
+        /// Output format
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
     },
     /// Refuse every request from a network for a time, with 429; running servers follow within a
     /// second
@@ -56,17 +63,23 @@ pub(super) enum Limits {
         #[arg(value_name = "CIDR", value_parser = network)]
         network: IpNet,
         /// How long, at most 30 days
-        #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+        #[arg(long = "for", value_name = "TIME", value_parser = super::block_length)]
         time: Duration,
         /// The reason; stored with the block and in the audit trail
         #[arg(long, default_value = "")]
         reason: String,
+        /// Output format
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
     },
     /// Lift a block
     Unblock {
         /// The network as it was blocked
         #[arg(value_name = "CIDR", value_parser = network)]
         network: IpNet,
+        /// Output format
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
     },
 }
 
@@ -79,20 +92,16 @@ pub(super) async fn run(command: Limits, config: Config) -> Result<()> {
 
 async fn act(app: &App, command: Limits) -> Result<()> {
     match command {
-        Limits::List { limit, output } => list(app, limit, output).await?,
+        Limits::List { paging, output } => list(app, paging, output).await?,
         Limits::Clear {
             email,
             network,
             all: _,
             yes,
+            output,
         } => {
             let whose = match (email, network) {
-                (Some(email), _) => Whose::Account(
-                    email
-                        .parse::<crate::model::account::email::Email>()
-                        .map_err(|e| Failure::Usage(e.to_string()))?
-                        .to_string(),
-                ),
+                (Some(email), _) => Whose::Account(email.to_string()),
                 (None, Some(address)) => Whose::Network(address),
                 (None, None) => Whose::All,
             };
@@ -105,18 +114,19 @@ async fn act(app: &App, command: Limits) -> Result<()> {
             }
             let cleared =
                 operate_limits::clear(app, Permitted::as_operator(), whose, &operator()).await?;
-            output::changed(&app.config, &format!("{cleared} limit(s) cleared."));
+            output::changed(
+                &app.config,
+                output,
+                &format!("{cleared} limit(s) cleared."),
+                &[("cleared", json!(cleared))],
+            );
         }
         Limits::Block {
             network,
             time,
             reason,
+            output,
         } => {
-            if time.is_zero() || time > block::LONGEST {
-                return Err(Failure::Usage(
-                    "--for must be longer than zero and at most 30 days".into(),
-                ));
-            }
             let ends_at = operate_limits::block(
                 app,
                 Permitted::as_operator(),
@@ -128,47 +138,59 @@ async fn act(app: &App, command: Limits) -> Result<()> {
             .await?;
             output::changed(
                 &app.config,
+                output,
                 &format!("{network} is blocked until {ends_at}."),
+                &[
+                    ("network", json!(network.to_string())),
+                    ("until", json!(ends_at)),
+                    ("reason", json!(reason)),
+                ],
             );
         }
-        Limits::Unblock { network } => {
+        Limits::Unblock { network, output } => {
             if !operate_limits::unblock(app, Permitted::as_operator(), network, &operator()).await?
             {
                 return Err(Failure::Refused(format!(
                     "{network} is not blocked; see `countersign limits list`"
                 )));
             }
-            output::changed(&app.config, &format!("The block of {network} is lifted."));
+            output::changed(
+                &app.config,
+                output,
+                &format!("The block of {network} is lifted."),
+                &[("network", json!(network.to_string()))],
+            );
         }
     }
     Ok(())
 }
 
-async fn list(app: &App, limit: u32, form: Output) -> Result<()> {
-    let (limits, blocks) =
-        operate_limits::list(app, Permitted::as_operator(), limit.into()).await?;
-    let mut rows: Vec<_> = blocks
-        .iter()
-        .map(|b| {
-            vec![
-                json!("block"),
-                json!(b.network.to_string()),
-                json!(null),
-                json!(b.ends_at),
-                json!(b.reason),
-            ]
-        })
-        .collect();
-    rows.extend(limits.iter().map(|(key, state)| {
+const COLUMNS: [Column; 5] = [
+    name("rule"),
+    id("whom"),
+    text("count"),
+    time("until"),
+    text("reason"),
+];
+
+async fn list(app: &App, paging: Numbered, form: Output) -> Result<()> {
+    let (limit, offset) = (paging.limit(), paging.offset());
+    let found = operate_limits::list(app, Permitted::as_operator(), limit, offset).await?;
+    let block = |b: &Block| json!({ "rule": "block", "whom": b.network.to_string(), "count": null, "until": b.ends_at, "reason": b.reason });
+    let count = |(key, state): &(String, State)| {
         let (rule, whom) = key.split_once(':').unwrap_or((key, ""));
-        vec![
-            json!(rule),
-            json!(whom),
-            json!(state.level),
-            json!(state.free_at),
-            json!(""),
-        ]
-    }));
-    output::rows(form, &["rule", "whom", "count", "until", "reason"], &rows);
+        json!({ "rule": rule, "whom": whom, "count": state.level, "until": state.free_at, "reason": "" })
+    };
+    let blocks = found.blocks.iter().map(block);
+    let items = blocks.chain(found.limits.iter().map(count)).collect();
+    let total = u64::try_from(found.total).unwrap_or(0);
+    let list = List {
+        noun: "limits",
+        columns: &COLUMNS,
+        items: output::objects(items),
+        total,
+        next: paging.next(total),
+    };
+    output::list(form, &list);
     Ok(())
 }

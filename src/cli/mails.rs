@@ -1,7 +1,7 @@
 //! `mail …`: lists the queue of mails, and has all of it sent now.
 
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::config::Config;
@@ -9,7 +9,9 @@ use crate::flows::mail::queued_mails;
 use crate::flows::permit::Permitted;
 use crate::store::mails::QueuedMail;
 
-use super::{Output, Result, build, operator, output};
+use super::output::{self, List};
+use super::table::{Column, id, text, time};
+use super::{Output, Result, Trial, build, operator};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Mails {
@@ -21,6 +23,9 @@ pub(super) enum Mails {
         /// The greatest number of mails to list
         #[arg(long, default_value_t = 100)]
         limit: u32,
+        /// List every mail
+        #[arg(long, conflicts_with = "limit")]
+        all: bool,
         /// Show whole email addresses; by default only the first letter and the domain
         #[arg(long)]
         show_recipients: bool,
@@ -33,12 +38,8 @@ pub(super) enum Mails {
         after_help = "For the time after an outage of the mail server: without it the delay before the next attempt is up to an hour. A mail that a server is\njust sending may be sent twice, with the same Message-ID.\n\nExample:\n  countersign mail flush --dry-run"
     )]
     Flush {
-        /// Show how many mails wait and write nothing
-        #[arg(long)]
-        dry_run: bool,
-        /// Output format
-        #[arg(long, value_enum, default_value_t)]
-        output: Output,
+        #[command(flatten)]
+        trial: Trial,
     },
 }
 
@@ -53,17 +54,30 @@ async fn act(app: &App, command: Mails) -> Result<()> {
     match command {
         Mails::List {
             limit,
+            all,
             show_recipients,
             output,
-        } => list(app, limit, show_recipients, output).await,
-        Mails::Flush { dry_run, output } => flush(app, dry_run, output).await,
+        } => {
+            let limit = if all { i64::MAX } else { limit.into() };
+            list(app, limit, show_recipients, output).await
+        }
+        Mails::Flush { trial } => flush(app, trial).await,
     }
 }
 
-async fn list(app: &App, limit: u32, show_recipients: bool, form: Output) -> Result<()> {
-    let (mails, total) = queued_mails::list(app, Permitted::as_operator(), limit.into()).await?;
+const COLUMNS: [Column; 6] = [
+    id("id"),
+    text("template"),
+    text("recipient"),
+    text("ageSeconds"),
+    text("attempts"),
+    time("nextAttempt"),
+];
+
+async fn list(app: &App, limit: i64, show_recipients: bool, form: Output) -> Result<()> {
+    let (mails, total) = queued_mails::list(app, Permitted::as_operator(), limit).await?;
     let now = app.now();
-    let row = |mail: &QueuedMail| {
+    let item = |mail: &QueuedMail| {
         let recipient = mail.recipient.as_ref().map(|email| {
             if show_recipients {
                 email.to_string()
@@ -71,57 +85,41 @@ async fn list(app: &App, limit: u32, show_recipients: bool, form: Output) -> Res
                 email.masked()
             }
         });
-        vec![
-            json!(mail.id),
-            json!(mail.template),
-            json!(recipient),
-            json!(now.since(mail.created_at).as_secs()),
-            json!(mail.attempts),
-            json!(mail.due_at),
-        ]
+        json!({
+            "id": mail.id,
+            "template": mail.template,
+            "recipient": recipient,
+            "ageSeconds": now.since(mail.created_at).as_secs(),
+            "attempts": mail.attempts,
+            "nextAttempt": mail.due_at,
+        })
     };
-    output::rows(
-        form,
-        &[
-            "id",
-            "template",
-            "recipient",
-            "ageSeconds",
-            "attempts",
-            "nextAttempt",
-        ],
-        &mails.iter().map(row).collect::<Vec<_>>(),
-    );
-    if i64::try_from(mails.len()).is_ok_and(|shown| shown < total) {
-        output::note(&format!("{} of {total}; --limit shows more", mails.len()));
-    }
+    let list = List {
+        noun: "mails",
+        columns: &COLUMNS,
+        items: output::objects(mails.iter().map(item).collect()),
+        total: u64::try_from(total).unwrap_or(0),
+        next: Value::Null,
+    };
+    output::list(form, &list);
     Ok(())
 }
 
-async fn flush(app: &App, dry_run: bool, form: Output) -> Result<()> {
+async fn flush(app: &App, trial: Trial) -> Result<()> {
     let permitted = Permitted::as_operator();
     let (_, waiting) = queued_mails::list(app, permitted, 0).await?;
-    let flushed = if dry_run {
-        0
-    } else {
-        queued_mails::flush(app, permitted, &operator()).await?
-    };
-    if form == Output::Json {
-        let members = [("waiting", json!(waiting)), ("madeDue", json!(flushed))];
-        output::object(form, &members);
-    }
-    if dry_run {
-        output::note(&format!(
-            "{waiting} mail(s) in the queue would be due now. Nothing was written."
-        ));
+    if trial.dry_run {
+        let text = format!("{waiting} mail(s) in the queue would be due now.");
+        let members = [("waiting", json!(waiting)), ("madeDue", json!(0))];
+        output::planned(&app.config, trial.output, &text, &members);
         return Ok(());
     }
-    output::changed(
-        &app.config,
-        &format!(
-            "{waiting} mail(s) in the queue are due now; {flushed} of them waited for a later attempt."
-        ),
+    let flushed = queued_mails::flush(app, permitted, &operator()).await?;
+    let text = format!(
+        "{waiting} mail(s) in the queue are due now; {flushed} of them waited for a later attempt."
     );
+    let members = [("waiting", json!(waiting)), ("madeDue", json!(flushed))];
+    output::changed(&app.config, trial.output, &text, &members);
     if !app.config.mail.sends() {
         output::note("mail.transport is off in these settings: a server with them sends nothing.");
     }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use clap::Args;
+use serde_json::json;
 
 use crate::app::App;
 use crate::clock::SystemClock;
@@ -11,13 +12,12 @@ use crate::config::{Config, Database};
 use crate::flows;
 use crate::store;
 
-use super::{Failure, Result, output};
+use super::{Failure, Output, Result, Trial, output};
 
 #[derive(Debug, Args)]
 pub(super) struct Migrate {
-    /// Show what would be applied and write nothing
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    trial: Trial,
 }
 
 pub(super) fn failed(error: store::Error) -> Failure {
@@ -33,15 +33,27 @@ pub(super) async fn run(command: Migrate, config: Config) -> Result<()> {
     let pending = store::engine::migrate::pending(&config.database.url, &App::db_options(&config))
         .await
         .map_err(failed)?;
+    let Trial { dry_run, output } = command.trial;
+    let item = |(version, description): &(i64, _)| json!({ "version": version, "description": description });
+    let members = [
+        ("items", pending.iter().map(item).collect()),
+        ("total", json!(pending.len())),
+        ("next", json!(null)),
+    ];
+    if output != Output::Json {
+        for (version, description) in &pending {
+            output::line(&format!("{version:04} {description}"));
+        }
+    }
     if pending.is_empty() {
+        if output == Output::Json {
+            output::record(output, &config, false, &members);
+        }
         output::note("The schema is current.");
         return Ok(());
     }
-    for (version, description) in &pending {
-        output::line(&format!("{version:04} {description}"));
-    }
-    if command.dry_run {
-        output::note("Nothing was written.");
+    if dry_run {
+        output::planned(&config, output, "The schema is not current.", &members);
         return Ok(());
     }
     let config = Config {
@@ -56,6 +68,6 @@ pub(super) async fn run(command: Migrate, config: Config) -> Result<()> {
         .map_err(failed)?
         .close()
         .await;
-    output::note("The schema is current now.");
+    output::changed(&config, output, "The schema is current now.", &members);
     Ok(())
 }

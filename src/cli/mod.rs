@@ -4,6 +4,7 @@
 
 mod ask;
 mod audit;
+mod caution;
 mod clock;
 mod config;
 mod database;
@@ -15,9 +16,11 @@ mod limits;
 mod mails;
 mod migrate;
 mod output;
+mod paging;
 mod program;
 mod serve;
 mod sessions;
+mod table;
 mod users;
 mod values;
 
@@ -29,9 +32,10 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use crate::config::{Config, Problem, Sources};
 use crate::traces::Exporter;
 
-use self::failure::{Failure, Result};
+use self::caution::{Caution, Trial};
+use self::failure::{Failure, Result, Rules};
 use self::program::{build, build_with_keys, operator, with_long_timeouts};
-use self::values::{duration, key_value, moment, network, span};
+use self::values::{block_length, key_value, network};
 
 const EXAMPLES: &str = "Examples:
   countersign                                        serve on 127.0.0.1:4000 with SQLite, no configuration
@@ -114,10 +118,13 @@ enum Command {
 /// The format in which data is printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 enum Output {
-    /// A table for people
+    /// A table for people, no wider than the terminal
     #[default]
     Table,
-    /// JSON for programs
+    /// A table with whole ids and times, however long its lines are
+    Wide,
+    /// JSON for programs: a list is an object with `items`, `total` and `next`, a change an object
+    /// with `written` and `database`
     Json,
 }
 
@@ -194,6 +201,7 @@ fn run(cli: Cli) -> Result<()> {
         return config::run(&command, config);
     }
     let config = config.map_err(Failure::Configuration)?;
+    let rules = Rules::of(&config);
     let serving = matches!(cli.command, None | Some(Command::Serve | Command::Dev(_)));
     // A second start of `dev` would create a second folder.
     if serving && scratch.is_none() {
@@ -243,7 +251,7 @@ fn run(cli: Cli) -> Result<()> {
     if let Some(traces) = traces {
         traces.stop();
     }
-    outcome
+    outcome.map_err(|failure| failure.explained(&rules))
 }
 
 /// Handles the signal of a file size limit (`ulimit -f`), which would end the process: with a

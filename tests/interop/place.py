@@ -113,7 +113,7 @@ class Place:
         wait_for(lambda: httpx.get(f"http://127.0.0.1:{port}/me").status_code == ready)
         return f"http://127.0.0.1:{port}"
 
-    def cli(self, *arguments: str) -> dict | list:
+    def cli(self, *arguments: str) -> dict:
         done = subprocess.run(self.command(self.port, [], *arguments, "--output", "json"), cwd=self.folder, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr.decode()
         return json.loads(done.stdout)

@@ -112,7 +112,7 @@ def test_no_valid_token_fails_through_rotations_under_load(place):
     for n in range(1, ROTATIONS + 1):
         time.sleep(max(0.0, started + n * APART - time.monotonic()))
         place.cli("keys", "rotate", "--force")
-        kids.add(next(key["kid"] for key in place.cli("keys", "list") if key["state"] == "active"))
+        kids.add(next(key["kid"] for key in place.cli("keys", "list")["items"] if key["state"] == "active"))
     stop.wait(2)
     stop.set()
     for thread in clients:

@@ -662,6 +662,7 @@ fn a_statement_that_reads_a_session_asks_whether_it_is_in_force() {
     ];
     let harmless = [
         "SELECT DISTINCT user_agent FROM (",
+        "SELECT MAX(auth_time) FROM sessions",
         "SELECT user_id FROM sessions WHERE id = $1",
         "NOT EXISTS (SELECT 1 FROM sessions s",
     ];

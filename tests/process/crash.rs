@@ -179,7 +179,7 @@ fn states(place: &Place, environment: &[(&str, &str)]) -> Vec<String> {
         String::from_utf8_lossy(&output.stderr)
     );
     let keys: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let mut states: Vec<String> = keys
+    let mut states: Vec<String> = keys["items"]
         .as_array()
         .unwrap()
         .iter()

@@ -528,7 +528,7 @@ async fn a_copy_from_sqlite_to_postgres_that_is_killed_is_run_again_and_everybod
         .await
         .unwrap();
     assert!(copied < USERS, "killed on its way: {copied}");
-    let counts = place.json(&copy, "");
+    let counts = place.items(&copy, "");
     assert!(
         counts
             .as_array()

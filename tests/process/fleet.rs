@@ -463,6 +463,11 @@ impl Fleet {
         );
         serde_json::from_slice(&output.stdout).unwrap()
     }
+
+    /// Runs a command that lists something and returns what it listed.
+    pub fn items(&self, arguments: &[&str]) -> Value {
+        self.json(arguments)["items"].take()
+    }
 }
 
 impl Drop for Fleet {

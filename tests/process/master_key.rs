@@ -82,7 +82,7 @@ impl Two {
 
     pub fn processes(&self) -> Vec<Value> {
         self.place
-            .json(&["keys", "processes"], "")
+            .items(&["keys", "processes"], "")
             .as_array()
             .unwrap()
             .clone()
@@ -195,7 +195,7 @@ async fn a_skipped_step_of_another_master_key_is_refused_and_in_the_right_order_
     let ana = sign_up(&http, &one, "ana").await;
     let bob = sign_up(&http, &other, "bob").await;
     write_key(&two.place.path("new.key"), NEW);
-    let before = two.place.json(&["keys", "list", "--all"], "");
+    let before = two.place.items(&["keys", "list", "--all"], "");
     let old = two.processes()[0]["masterKeys"][0]
         .as_str()
         .unwrap()
@@ -222,7 +222,7 @@ async fn a_skipped_step_of_another_master_key_is_refused_and_in_the_right_order_
         );
     }
     assert_eq!(
-        two.place.json(&["keys", "list", "--all"], ""),
+        two.place.items(&["keys", "list", "--all"], ""),
         before,
         "nothing was changed"
     );
@@ -392,7 +392,7 @@ async fn a_lost_master_key_is_given_up_at_the_shell_and_everybody_signs_in_again
     let server = two.serve(0, &[]);
     let ana = sign_up(&http, &server, "ana").await;
     let kids: Vec<String> = place
-        .json(&["keys", "list"], "")
+        .items(&["keys", "list"], "")
         .as_array()
         .unwrap()
         .iter()

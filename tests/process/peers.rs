@@ -112,7 +112,7 @@ async fn the_ops_listener_tells_which_verifiers_have_fetched_the_keys_since_the_
             .find(|row| row["userAgent"] == agent)
             .cloned()
     };
-    let rows = place.json(&["doctor", "--verifiers"], "");
+    let rows = place.items(&["doctor", "--verifiers"], "");
     let python = find(&rows, "PyJWT/2.15").unwrap();
     assert_eq!(
         (
@@ -154,7 +154,7 @@ async fn the_ops_listener_tells_which_verifiers_have_fetched_the_keys_since_the_
         sign_up(&http, &server, &format!("user{}", rand_suffix())).await;
     }
     fetch("2001:db8:7:1::9", "jose/6").await;
-    let rows = place.json(&["doctor", "--verifiers"], "");
+    let rows = place.items(&["doctor", "--verifiers"], "");
     let knows = |agent: &str| find(&rows, agent).unwrap()["sinceRotation"].as_bool();
     assert_eq!(
         (knows("PyJWT/2.15"), knows("jose/6")),

@@ -195,7 +195,7 @@ fn a_lost_block_of_a_network_is_made_again_until_its_end() {
     lost.done(&["limits", "block", "2001:db8::/32", "--for", "2h"], "");
     lost.done(&["limits", "unblock", "2001:db8::/32"], "");
     let blocks = || -> Vec<Value> {
-        let listed = lost.place.json(&["limits", "list"], "");
+        let listed = lost.place.items(&["limits", "list"], "");
         listed
             .as_array()
             .unwrap()

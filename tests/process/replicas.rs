@@ -367,7 +367,7 @@ async fn k2_ten_who_rotate_at_once_rotate_once() {
     let done = outputs.iter().filter(|o| o.status.success()).count();
     assert_eq!(done, 1, "one rotation, nine refused: {outputs:?}");
     let states: Vec<String> = fleet
-        .json(&["keys", "list", "--all"])
+        .items(&["keys", "list", "--all"])
         .as_array()
         .unwrap()
         .iter()
@@ -381,7 +381,7 @@ async fn k2_ten_who_rotate_at_once_rotate_once() {
     );
     // Every replica heard of it: the next signature is the new key's.
     let active = fleet
-        .json(&["keys", "list"])
+        .items(&["keys", "list"])
         .as_array()
         .unwrap()
         .iter()

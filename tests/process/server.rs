@@ -119,6 +119,11 @@ impl Place {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// Runs a command that lists something and returns what it listed.
+    pub fn items(&self, arguments: &[&str], stdin: &str) -> Value {
+        self.json(arguments, stdin)["items"].take()
+    }
+
     pub fn serve(&self) -> Server {
         self.serve_at(self.port, &[])
     }

@@ -124,7 +124,7 @@ async fn two_first_starts_at_once_make_one_key_ring() {
             .collect();
         starts.into_iter().map(|s| s.join().unwrap()).collect()
     });
-    let keys = place.json(&["keys", "list", "--all"], "");
+    let keys = place.items(&["keys", "list", "--all"], "");
     let states: Vec<&str> = keys
         .as_array()
         .unwrap()

@@ -82,13 +82,15 @@ fn a_secret_in_the_arguments_of_a_command_is_refused_and_the_environment_and_fil
             &format!("mail.smtp_url_file={path}"),
             "config",
             "show",
+            "--output",
+            "wide",
         ],
         "",
     ));
     shown(
         place
             .command()
-            .args(["config", "show"])
+            .args(["config", "show", "--output", "wide"])
             .env("COUNTERSIGN_MAIL__SMTP_URL_FILE", &path)
             .output()
             .unwrap(),
@@ -96,7 +98,7 @@ fn a_secret_in_the_arguments_of_a_command_is_refused_and_the_environment_and_fil
     shown(
         place
             .command()
-            .args(["config", "show"])
+            .args(["config", "show", "--output", "wide"])
             .env(
                 "COUNTERSIGN_MAIL__SMTP_URL",
                 "smtps://user:geheim@mail.example.com",
@@ -109,11 +111,11 @@ fn a_secret_in_the_arguments_of_a_command_is_refused_and_the_environment_and_fil
         format!("[mail]\nsmtp_url_file = {path:?}\n"),
     )
     .unwrap();
-    shown(place.run(&["config", "show"], ""));
+    shown(place.run(&["config", "show", "--output", "wide"], ""));
     // Which of two was meant is not for us to say.
     let both = place
         .command()
-        .args(["config", "show"])
+        .args(["config", "show", "--output", "wide"])
         .env("COUNTERSIGN_MAIL__SMTP_URL", "x")
         .env("COUNTERSIGN_MAIL__SMTP_URL_FILE", &path)
         .output()
@@ -123,7 +125,14 @@ fn a_secret_in_the_arguments_of_a_command_is_refused_and_the_environment_and_fil
         "{both:?}"
     );
     let missing = place.run(
-        &["--set", "mail.smtp_url_file=/nowhere", "config", "show"],
+        &[
+            "--set",
+            "mail.smtp_url_file=/nowhere",
+            "config",
+            "show",
+            "--output",
+            "wide",
+        ],
         "",
     );
     assert!(

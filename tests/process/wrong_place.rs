@@ -312,7 +312,7 @@ fn the_units_line_runs_the_command_line_as_the_services_user() {
     let migrated = run(&line.replace(" doctor", " migrate"));
     assert!(migrated.status.success(), "{}", stderr(&migrated));
     assert!(at("state/data/countersign.db").exists());
-    let told = run(&line);
+    let told = run(&line.replace(" doctor", " doctor --output wide"));
     assert!(
         stderr(&told).contains("nothing was ever served")
             || String::from_utf8_lossy(&told.stdout).contains("nothing was ever served"),

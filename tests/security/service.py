@@ -301,7 +301,7 @@ class Service(Place):
     def audit(self, kind: str = "", user: str | None = None) -> list[dict]:
         done = self.run("audit", "list", *(["--kind", kind] if kind else []), "--limit", "1000", "--output", "json", *(["--user", user] if user else []))
         assert done.returncode == 0, done.stderr
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        return json.loads(done.stdout)["items"]
 
     # Keys
 

@@ -61,7 +61,7 @@ def test_key_05_the_old_key_outlives_its_tokens(own):
     user = place.sign_up()
     place.do("keys", "rotate", "--force", "--yes")
     wait_for(lambda: len(keys(place)) == 3)
-    old = next(k for k in place.cli("keys", "list") if k["kid"] == decode(user.access)[0]["kid"])
+    old = next(k for k in place.cli("keys", "list")["items"] if k["kid"] == decode(user.access)[0]["kid"])
     assert old["state"] == "retired" and place.who(user.access).status_code == 200
     by_pyjwt = jwt.PyJWKClient(place.url(JWKS)).get_signing_key_from_jwt(user.access)
     assert jwt.decode(user.access, by_pyjwt, algorithms=["EdDSA"], audience=place.issuer, issuer=place.issuer)["sub"] == user.id
@@ -138,11 +138,11 @@ def test_key_12_one_ring_however_many_begin(own):
         bases = list(pool.map(place.serve, ports))
     first, second = (httpx.get(f"{b}/api/auth/jwks").json()["keys"] for b in bases)
     assert first == second and len(first) == 2
-    before = [k["kid"] for k in place.cli("keys", "list")]
+    before = [k["kid"] for k in place.cli("keys", "list")["items"]]
     outcomes = at_once(lambda: place.run("keys", "rotate", "--force", "--yes").returncode, 5)
     # Each that says so made one; those that lost made none.
-    assert outcomes.count(0) >= 1 and len([k for k in place.cli("keys", "list") if k["kid"] not in before]) == outcomes.count(0)
-    states = [k["state"] for k in place.cli("keys", "list")]
+    assert outcomes.count(0) >= 1 and len([k for k in place.cli("keys", "list")["items"] if k["kid"] not in before]) == outcomes.count(0)
+    states = [k["state"] for k in place.cli("keys", "list")["items"]]
     assert states.count("active") == 1 and states.count("standby") == 1
 
 
@@ -236,7 +236,7 @@ def test_key_19_a_bounded_set(own):
     for _ in range(20):
         place.do("keys", "rotate", "--force", "--yes")
     wait_for(lambda: len(keys(place)) > 2)
-    states = [k["state"] for k in place.cli("keys", "list")]
+    states = [k["state"] for k in place.cli("keys", "list")["items"]]
     assert states.count("active") == 1 and states.count("standby") == 1
     # If rotations are forced faster than tokens expire, keys that still verify tokens have to stay.
     assert len(place.get(JWKS).content) < 22 * 200
@@ -246,7 +246,7 @@ def test_key_20_the_schedule_survives_a_leap(own):
     place = own()
     place.kill()
     place.serve(clock=366 * 86_400)
-    wait_for(lambda: "active" in {k["state"] for k in place.cli("keys", "list")})
+    wait_for(lambda: "active" in {k["state"] for k in place.cli("keys", "list")["items"]})
     rotations = wait_for(lambda: place.audit("keys.") )
     assert len([e for e in rotations if e["kind"] == "keys.rotated"]) <= 2, "the first of all and one after the leap: no storm"
     user = place.sign_up()

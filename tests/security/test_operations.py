@@ -167,7 +167,7 @@ def test_ops_11_clocks_that_leap(own):
         place.serve(clock=clock)
         fresh = place.sign_in(user.email)
         assert place.who(fresh.access).status_code == 200, clock
-    states = [k["state"] for k in place.cli("keys", "list")]
+    states = [k["state"] for k in place.cli("keys", "list")["items"]]
     assert states.count("active") == 1 and len(states) <= 3
 
 
@@ -188,7 +188,7 @@ def test_ops_13_the_command_line(own):
     user = place.sign_up()
     shown = place.run("users", "list")
     assert "\x1b" not in shown.stdout + shown.stderr
-    assert json.loads(place.run("users", "list", "--output", "json").stdout)
+    assert json.loads(place.run("users", "list", "--output", "json").stdout)["items"]
     assert place.run("users", "show", "unknown@example.com").returncode == 1 and place.run("nonsense").returncode == 2
     assert place.run("users", "set-password", user.email, stdin="a quiet new password\n").returncode == 0
     events = place.audit("", user.email)
@@ -201,7 +201,7 @@ def test_ops_14_how_to_tell_us_and_what_we_fear():
 
 
 def test_ops_15_every_limit_is_in_the_table(service):
-    shown = service.run("config", "show").stdout
+    shown = service.run("config", "show", "--output", "wide").stdout
     table = document("docs", "settings.md")
     keys = set(re.findall(r"(?m)^\W*([a-z_]+\.[a-z_0-9]+)\b", shown))
     assert len(keys) > 50 and all(f"`{key}`" in table for key in keys)

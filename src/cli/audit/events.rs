@@ -7,11 +7,15 @@ use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::cli::{Output, Result, output};
+use crate::cli::output::{self, List};
+use crate::cli::paging::Continued;
+use crate::cli::table::{Column, id, name, text, time};
+use crate::cli::{Failure, Output, Result};
 use crate::flows::account::manage_users;
 use crate::flows::audit::read_audit::{self, Entry, Filter};
 use crate::flows::audit::search_audit;
 use crate::flows::permit::Permitted;
+use crate::model::kernel::period::Moment;
 use crate::model::kernel::time::Timestamp;
 
 /// How often `tail` asks for new events.
@@ -24,19 +28,36 @@ pub(super) struct Wanted {
     pub(super) user: Option<String>,
     pub(super) kind: Option<String>,
     pub(super) network: Option<IpNet>,
-    pub(super) age: Option<Duration>,
-    pub(super) limit: u32,
+    pub(super) since: Option<Moment>,
 }
 
+const COLUMNS: [Column; 6] = [
+    time("at"),
+    name("kind"),
+    id("actor"),
+    id("subject"),
+    name("ipAddress"),
+    text("detail"),
+];
+
 /// Runs the command `audit list`.
-pub(super) async fn list(app: &App, wanted: Wanted, output: Output) -> Result<()> {
+pub(super) async fn list(
+    app: &App,
+    wanted: Wanted,
+    paging: &Continued,
+    form: Output,
+) -> Result<()> {
     let Wanted {
         user,
         kind,
         network,
-        age,
-        limit,
+        since,
     } = wanted;
+    let not_a_page = || Failure::Usage(format!("--page {}", read_audit::NOT_A_PLACE));
+    let before = match &paging.page {
+        Some(page) => Some(read_audit::place_of(page).ok_or_else(not_a_page)?),
+        None => None,
+    };
     let subject = match user {
         Some(user) if user.contains('@') => Some(
             manage_users::find(app, Permitted::as_operator(), &user)
@@ -49,19 +70,51 @@ pub(super) async fn list(app: &App, wanted: Wanted, output: Output) -> Result<()
     let filter = Filter {
         subject,
         kind,
-        since: age.map(|time| app.now() - time),
+        since: since.map(|since| since.at(app.now())),
+        before,
         ..Filter::default()
     };
     let permitted = Permitted::as_operator();
-    let entries = match network {
-        Some(network) => {
-            let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-            search_audit::from_network(app, permitted, filter, network, limit).await?
-        }
-        None => read_audit::list(app, permitted, filter, limit.into()).await?,
+    let (mut events, total) = if let Some(network) = network {
+        from_network(app, filter, network).await?
+    } else {
+        let total = read_audit::count(app, permitted, filter.clone()).await?;
+        // One more than is printed, which says whether another page follows.
+        let limit = i64::try_from(paging.limit().saturating_add(1)).unwrap_or(i64::MAX);
+        let events = read_audit::list(app, permitted, filter, limit).await?;
+        (events, total)
     };
-    print(output, &entries);
+    let is_last = events.len() <= paging.limit();
+    events.truncate(paging.limit());
+    let next = events.last().filter(|_| !is_last);
+    let list = List {
+        noun: "events",
+        columns: &COLUMNS,
+        items: output::objects(events.iter().map(object).collect()),
+        total,
+        next: json!(next.map(read_audit::place_at)),
+    };
+    output::list(form, &list);
     Ok(())
+}
+
+/// Returns the events of the filter that came from a network and stand before its position, and
+/// the number of those at any position.
+async fn from_network(app: &App, filter: Filter, network: IpNet) -> Result<(Vec<Entry>, u64)> {
+    let before = filter.before.clone();
+    let all = Filter {
+        before: None,
+        ..filter
+    };
+    let permitted = Permitted::as_operator();
+    let mut events = search_audit::from_network(app, permitted, all, network, usize::MAX).await?;
+    let total = events.len() as u64;
+    events.retain(|event| {
+        before
+            .as_ref()
+            .is_none_or(|(at, id)| (event.at, &event.id) < (*at, id))
+    });
+    Ok((events, total))
 }
 
 /// Runs `audit tail`: prints events as they come, until it is stopped.
@@ -73,7 +126,9 @@ pub(super) async fn tail(app: &App) -> Result<()> {
     loop {
         let page = since(app, from).await?;
         for entry in page.iter().filter(|e| seen.insert(e.id.clone())) {
-            output::line(&object(entry).to_string());
+            if !output::line(&object(entry).to_string()) {
+                return Ok(());
+            }
         }
         from = app.now() - OVERLAP;
         seen.retain(|id| page.iter().any(|e| e.id == *id));
@@ -82,9 +137,9 @@ pub(super) async fn tail(app: &App) -> Result<()> {
 }
 
 /// Runs the command `audit export`.
-pub(super) async fn export(app: &App, age: Option<Duration>) -> Result<()> {
+pub(super) async fn export(app: &App, since: Option<Moment>) -> Result<()> {
     let mut place = (
-        age.map_or(Timestamp(0), |time| app.now() - time),
+        since.map_or(Timestamp(0), |since| since.at(app.now())),
         String::new(),
     );
     loop {
@@ -99,7 +154,9 @@ pub(super) async fn export(app: &App, age: Option<Duration>) -> Result<()> {
         };
         place = (last.at, last.id.clone());
         for entry in &page {
-            output::line(&object(entry).to_string());
+            if !output::line(&object(entry).to_string()) {
+                return Ok(());
+            }
         }
     }
 }
@@ -139,31 +196,4 @@ fn object(e: &Entry) -> Value {
         "sequence": e.sequence,
         "link": e.link,
     })
-}
-
-fn print(format: Output, entries: &[Entry]) {
-    if format == Output::Json {
-        for entry in entries {
-            output::line(&object(entry).to_string());
-        }
-        return;
-    }
-    let rows: Vec<_> = entries
-        .iter()
-        .map(|e| {
-            vec![
-                json!(e.at),
-                json!(e.kind),
-                json!(e.actor),
-                json!(e.subject),
-                json!(e.ip_address),
-                json!(e.detail),
-            ]
-        })
-        .collect();
-    output::rows(
-        format,
-        &["at", "kind", "actor", "subject", "ipAddress", "detail"],
-        &rows,
-    );
 }

@@ -5,18 +5,19 @@ mod reapply;
 mod verify;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Subcommand;
 use ipnet::IpNet;
 
 use crate::app::App;
 use crate::config::Config;
+use crate::model::kernel::period::Moment;
 
 use self::events::{Wanted, export, list, tail};
 use self::reapply::reapply;
 use self::verify::verify;
-use super::{Failure, Output, Result, build};
+use super::paging::Continued;
+use super::{Caution, Failure, Output, Result, build};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Audit {
@@ -35,12 +36,12 @@ pub(super) enum Audit {
         /// Only events from this IP address or network
         #[arg(long, value_name = "CIDR", value_parser = super::network)]
         ip: Option<IpNet>,
-        /// Only events that are not older than this
-        #[arg(long, value_name = "TIME", value_parser = super::duration)]
-        since: Option<Duration>,
-        /// The greatest number of events to list
-        #[arg(long, default_value_t = 100)]
-        limit: u32,
+        /// Only events from this time on: 2026-11-01T00:00:00Z, 2026-11-01, yesterday, or 3d for the
+        /// last three days
+        #[arg(long, value_name = "TIME")]
+        since: Option<Moment>,
+        #[command(flatten)]
+        paging: Continued,
         /// Output format
         #[arg(long, value_enum, default_value_t)]
         output: Output,
@@ -49,9 +50,10 @@ pub(super) enum Audit {
     Tail,
     /// Print every event, oldest first, one JSON object a line
     Export {
-        /// Only events that are not older than this
-        #[arg(long, value_name = "TIME", value_parser = super::duration)]
-        since: Option<Duration>,
+        /// Only events from this time on: 2026-11-01T00:00:00Z, 2026-11-01, yesterday, or 3d for the
+        /// last three days
+        #[arg(long, value_name = "TIME")]
+        since: Option<Moment>,
     },
     /// Recompute every chain, which finds events that were removed, changed or moved
     #[command(
@@ -64,6 +66,9 @@ pub(super) enum Audit {
         /// of the chains
         #[arg(long, value_name = "FILE")]
         against: Option<PathBuf>,
+        /// Output format
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
     },
     /// After a failover or a restore: repeat what the database has lost, from an export that was
     /// kept elsewhere
@@ -75,12 +80,8 @@ pub(super) enum Audit {
     Reapply {
         /// A file that `audit export` has written
         export: PathBuf,
-        /// Show what would be done and write nothing
-        #[arg(long)]
-        dry_run: bool,
-        /// Skip the confirmation prompt
-        #[arg(long)]
-        yes: bool,
+        #[command(flatten)]
+        caution: Caution,
     },
 }
 
@@ -97,27 +98,22 @@ async fn act(app: &App, command: Audit) -> Result<()> {
             user,
             kind,
             ip,
-            since: age,
-            limit,
+            since,
+            paging,
             output,
         } => {
             let wanted = Wanted {
                 user,
                 kind,
                 network: ip,
-                age,
-                limit,
+                since,
             };
-            list(app, wanted, output).await
+            list(app, wanted, &paging, output).await
         }
         Audit::Tail => tail(app).await,
-        Audit::Export { since: age } => export(app, age).await,
-        Audit::Verify { against } => verify(app, against.as_deref()).await,
-        Audit::Reapply {
-            export,
-            dry_run,
-            yes,
-        } => reapply(app, &export, dry_run, yes).await,
+        Audit::Export { since } => export(app, since).await,
+        Audit::Verify { against, output } => verify(app, against.as_deref(), output).await,
+        Audit::Reapply { export, caution } => reapply(app, &export, caution).await,
     }
 }
 

@@ -3,14 +3,17 @@
 
 use std::path::Path;
 
+use serde_json::json;
+
 use crate::app::App;
-use crate::cli::{Failure, Result, ask, operator, output};
+use crate::cli::{Caution, Failure, Output, Result, Trial, operator, output};
 use crate::flows::permit::Permitted;
 use crate::flows::reapply::reapply_audit::{self, Exported, Outcome, Reapplied};
 
 use super::read;
 
-pub(super) async fn reapply(app: &App, export: &Path, dry_run: bool, yes: bool) -> Result<()> {
+pub(super) async fn reapply(app: &App, export: &Path, caution: Caution) -> Result<()> {
+    let Trial { dry_run, output } = caution.trial;
     let text = read(export)?;
     let lines = text.lines().filter(|line| !line.trim().is_empty());
     let parsed = lines.enumerate().map(|(n, line)| {
@@ -24,14 +27,13 @@ pub(super) async fn reapply(app: &App, export: &Path, dry_run: bool, yes: bool) 
     });
     let events: Vec<Exported> = parsed.collect::<Result<_>>()?;
     if !dry_run {
-        ask::confirm(
-            &app.config,
+        caution.confirm(
+            app,
             &format!(
                 "Repeat what this database has lost of the {} events in {}?",
                 events.len(),
                 export.display()
             ),
-            yes,
         )?;
     }
     let Reapplied {
@@ -48,7 +50,7 @@ pub(super) async fn reapply(app: &App, export: &Path, dry_run: bool, yes: bool) 
             faults.len()
         )));
     }
-    let (mut changed, mut open) = (0, 0);
+    let (mut changed, mut open, mut items) = (0, 0, Vec::new());
     for line in &done {
         let (mark, words) = match &line.outcome {
             Outcome::Done(words) => ("done", words.clone()),
@@ -68,27 +70,31 @@ pub(super) async fn reapply(app: &App, export: &Path, dry_run: bool, yes: bool) 
             line.outcome,
             Outcome::Partly(_) | Outcome::DecidedAnew(_) | Outcome::NotPossible(_)
         ));
+        let (at, kind) = (line.at, &line.kind);
+        if output == Output::Json {
+            items.push(json!({ "at": at, "kind": kind, "subject": line.subject, "outcome": mark, "detail": words }));
+            continue;
+        }
         let subject = line
             .subject
             .map_or_else(|| "-".to_owned(), |id| id.to_string());
-        output::line(&format!(
-            "{} {} {subject} {mark}: {words}",
-            line.at, line.kind
-        ));
+        output::line(&format!("{at} {kind} {subject} {mark}: {words}"));
     }
-    let verb = if dry_run {
-        "would be done again. Nothing was written."
-    } else {
-        "done again."
-    };
-    let summary = format!(
-        "{} lost event(s); {changed} {verb} {open} need you: see above.",
-        done.len()
-    );
+    let members = [
+        ("items", json!(items)),
+        ("total", json!(done.len())),
+        ("next", json!(null)),
+        ("done", json!(changed)),
+        ("open", json!(open)),
+    ];
+    let count = format!("{} lost event(s); {changed}", done.len());
+    let rest = format!("{open} need you: see above.");
     if dry_run {
-        output::note(&summary);
+        let text = format!("{count} would be done again. {rest}");
+        output::planned(&app.config, output, &text, &members);
     } else {
-        output::changed(&app.config, &summary);
+        let text = format!("{count} done again. {rest}");
+        output::changed(&app.config, output, &text, &members);
     }
     Ok(())
 }

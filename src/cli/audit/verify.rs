@@ -2,14 +2,16 @@
 
 use std::path::Path;
 
+use serde_json::json;
+
 use crate::app::App;
-use crate::cli::{Failure, Result, output};
+use crate::cli::{Failure, Output, Result, output};
 use crate::flows::audit::read_audit::{self, Known};
 use crate::flows::permit::Permitted;
 
 use super::read;
 
-pub(super) async fn verify(app: &App, against: Option<&Path>) -> Result<()> {
+pub(super) async fn verify(app: &App, against: Option<&Path>, form: Output) -> Result<()> {
     let mut report = read_audit::verify(app, Permitted::as_operator()).await?;
     let mut compared = None;
     if let Some(path) = against {
@@ -18,8 +20,22 @@ pub(super) async fn verify(app: &App, against: Option<&Path>) -> Result<()> {
         report.faults.append(&mut found.faults);
         compared = Some((path, found));
     }
-    for fault in &report.faults {
-        output::note(&fault.to_string());
+    let faults: Vec<String> = report.faults.iter().map(ToString::to_string).collect();
+    if form == Output::Json {
+        let compared = compared.as_ref().map(|(path, found)| {
+            json!({ "file": path, "unchanged": found.there, "excused": found.excused })
+        });
+        let members = [
+            ("events", json!(report.events)),
+            ("chains", json!(report.writers)),
+            ("markedAsDeleted", json!(report.marked)),
+            ("compared", json!(compared)),
+            ("faults", json!(faults)),
+        ];
+        output::object(form, &members);
+    }
+    for fault in &faults {
+        output::note(fault);
     }
     let marked = if report.marked > 0 {
         format!(

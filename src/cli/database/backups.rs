@@ -63,7 +63,7 @@ pub(super) async fn check(config: &Config, file: &Path, form: Output) -> Result<
                 ("findings", doctor::findings(&checked.diagnosis)),
             ],
         ),
-        Output::Table => doctor::print_findings(form, &checked.diagnosis),
+        Output::Table | Output::Wide => doctor::print_findings(form, &checked.diagnosis),
     }
     if well {
         output::note("The service can be restored from this backup.");

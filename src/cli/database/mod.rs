@@ -18,6 +18,7 @@ use crate::model::kernel::database_url::{DatabaseUrl, InvalidDatabaseUrl};
 use crate::store::Db;
 use crate::store::engine::copy_target::CopyTarget;
 
+use super::table::text;
 use super::{Failure, Output, Result, doctor, migrate, output};
 
 #[derive(Debug, Subcommand)]
@@ -101,7 +102,7 @@ async fn copy(
         copy_database::examine(&parse(&to)?, &App::db_options(&at(config, &to, true)?)).await?;
     if dry_run {
         let rows = copy_database::survey(&source, None).await?;
-        show(output, &rows);
+        show(output, &rows, &at(config, &to, true)?, false);
         output::note(&format!("{} Nothing was written.", ready(&found)));
         return Ok(());
     }
@@ -126,7 +127,7 @@ async fn copy(
     let copied = copied?;
     source.close().await;
     target.close().await;
-    show(output, &copied);
+    show(output, &copied, &at(config, &to, true)?, true);
     output::note(
         "The row counts and sums of both sides are equal: the copy is complete. Set database.url to the target and start.",
     );
@@ -179,11 +180,18 @@ fn ready(target: &CopyTarget) -> String {
     format!("The target can be written, {schema} and {rows}.")
 }
 
-fn show(output: Output, copied: &Copied) {
-    let rows: Vec<_> = copied
-        .rows
-        .iter()
-        .map(|(table, rows)| vec![json!(table), json!(rows)])
-        .collect();
-    output::rows(output, &["table", "rows"], &rows);
+fn show(form: Output, copied: &Copied, target: &Config, written: bool) {
+    let item = |(table, rows): &(_, _)| json!({ "table": table, "rows": rows });
+    let items: Vec<_> = copied.rows.iter().map(item).collect();
+    if form == Output::Json {
+        let members = [
+            ("total", json!(items.len())),
+            ("items", json!(items)),
+            ("next", json!(null)),
+        ];
+        output::record(form, target, written, &members);
+    } else {
+        let columns = [text("table"), text("rows")];
+        output::rows(form, &columns, &output::objects(items));
+    }
 }

@@ -25,36 +25,24 @@ pub(super) async fn change(
 ) -> Result<()> {
     let steps = change_keys::preview(app, Permitted::as_operator(), operation).await?;
     if dry_run {
-        print_change(
-            format,
-            &Changed {
-                steps,
-                created: vec![],
-            },
-            None,
-        );
+        let created = vec![];
+        print_change(format, &Changed { steps, created }, app, false);
         return Ok(());
     }
     let changed = change_keys::change(app, Permitted::as_operator(), order).await?;
-    print_change(format, &changed, Some(app));
+    print_change(format, &changed, app, true);
     Ok(())
 }
 
-/// Prints the steps of a change; `written_to` is the program whose database has them.
-fn print_change(format: Output, changed: &Changed, written_to: Option<&App>) {
+/// Prints the steps of a change; `written` says whether they were taken.
+fn print_change(form: Output, changed: &Changed, app: &App, written: bool) {
     let steps: Vec<String> = changed.steps.iter().map(describe).collect();
-    output::object(
-        format,
-        &[
-            ("steps", json!(steps)),
-            ("created", json!(changed.created)),
-            ("written", json!(written_to.is_some())),
-        ],
-    );
-    let Some(app) = written_to else {
+    let members = [("steps", json!(steps)), ("created", json!(changed.created))];
+    output::record(form, &app.config, written, &members);
+    if !written {
         return;
-    };
-    output::changed(&app.config, "The keys are changed.");
+    }
+    output::done(&app.config, "The keys are changed.");
     let second = changed.steps.iter().find_map(|s| {
         if let Step::RotateAfter(Some(at)) = s {
             Some(*at)
@@ -105,10 +93,10 @@ pub(super) async fn import(
         )));
     }
     if dry_run {
-        output::object(format, &[("kid", json!(found)), ("written", json!(false))]);
+        output::record(format, &app.config, false, &[("kid", json!(found))]);
         return Ok(());
     }
     let changed = change_keys::change(app, Permitted::as_operator(), order).await?;
-    print_change(format, &changed, Some(app));
+    print_change(format, &changed, app, true);
     Ok(())
 }

@@ -29,8 +29,10 @@ pub(super) async fn abandon(config: Config, yes: bool, format: Output) -> Result
     let done = abandon_keys::abandon(&app, Permitted::as_operator(), &operator()).await;
     app.db.close().await;
     let done = done?;
-    output::object(
+    output::record(
         format,
+        &app.config,
+        true,
         &[
             ("lost", json!(done.lost)),
             ("masterKey", json!(done.key_id)),
@@ -39,7 +41,7 @@ pub(super) async fn abandon(config: Config, yes: bool, format: Output) -> Result
             ("sessions", json!(done.sessions)),
         ],
     );
-    output::changed(&app.config, "The keys and sessions are given up.");
+    output::done(&app.config, "The keys and sessions are given up.");
     output::note(
         "Back up the new master key separately from the database, give it to every process and restart them.",
     );

@@ -23,7 +23,9 @@ pub(super) use self::arguments::Keys;
 
 use self::arguments::Format;
 use self::change::{change, import, warn_young_standby};
-use super::{Failure, Output, Result, ask, build_with_keys, operator, output};
+use super::output::{self, List};
+use super::table::{Column, id, name, text, time};
+use super::{Failure, Output, Result, ask, build_with_keys, operator};
 
 pub(super) async fn run(command: Keys, config: Config) -> Result<()> {
     if let Keys::Abandon {
@@ -101,13 +103,11 @@ async fn act(app: &App, command: Keys) -> Result<()> {
             .await
         }
         Keys::Export { public: _, format } => {
-            match format {
-                Format::Jwks => output::line(&inspect_keys::jwks(app)),
-                Format::Pem => inspect_keys::pems(app)
-                    .await?
-                    .iter()
-                    .for_each(|pem| output::line(pem.trim_end())),
-            }
+            let text = match format {
+                Format::Jwks => inspect_keys::jwks(app),
+                Format::Pem => inspect_keys::pems(app).await?.concat(),
+            };
+            output::line(text.trim_end());
             Ok(())
         }
         Keys::Import {
@@ -134,43 +134,44 @@ async fn list(app: &App, all: bool, format: Output) -> Result<()> {
             .or(k.activated_at)
             .unwrap_or(k.published_at)
     };
-    let row = |k: &Key| {
-        vec![
-            json!(k.kid),
-            json!(k.algorithm),
-            json!(k.state.as_str()),
-            json!(since(k)),
-            json!(k.leaves_at()),
-            json!(k.reason),
-        ]
+    let item = |k: &Key| {
+        json!({
+            "kid": k.kid,
+            "algorithm": k.algorithm,
+            "state": k.state.as_str(),
+            "since": since(k),
+            "leavesJwksAt": k.leaves_at(),
+            "reason": k.reason,
+        })
     };
-    let rows: Vec<_> = ring
-        .keys
-        .iter()
-        .filter(|k| all || k.state.is_published())
-        .map(row)
-        .collect();
-    output::rows(
-        format,
-        &[
-            "kid",
-            "algorithm",
-            "state",
-            "since",
-            "leavesJwksAt",
-            "reason",
-        ],
-        &rows,
-    );
-    if let (Output::Table, Some(at)) = (format, ring.next_rotation(&app.config.keys.policy)) {
+    let shown = ring.keys.iter().filter(|k| all || k.state.is_published());
+    let list = List {
+        noun: "keys",
+        columns: &COLUMNS,
+        items: output::objects(shown.map(item).collect()),
+        total: ring.keys.len() as u64,
+        next: Value::Null,
+    };
+    if format == Output::Json {
+        output::list(format, &list);
+        return Ok(());
+    }
+    processes::beside_keys(app, format).await?;
+    if let Some(at) = ring.next_rotation(&app.config.keys.policy) {
         output::note(&format!("Next rotation: {at}"));
     }
-    if format == Output::Table {
-        processes::beside_keys(app).await
-    } else {
-        Ok(())
-    }
+    output::list(format, &list);
+    Ok(())
 }
+
+const COLUMNS: [Column; 6] = [
+    id("kid"),
+    name("algorithm"),
+    name("state"),
+    time("since"),
+    time("leavesJwksAt"),
+    text("reason"),
+];
 
 fn read(file: &Path) -> Result<String> {
     let mut text = String::new();
@@ -193,20 +194,11 @@ async fn verify(app: &App, token: &str, format: Output) -> Result<()> {
         token.to_owned()
     };
     let report = session_tokens::explain(app, &token).await?;
-    let claims = match format {
-        Output::Json => report.claims.clone().unwrap_or(Value::Null),
-        Output::Table => json!(
-            report
-                .claims
-                .as_ref()
-                .and_then(|c| serde_json::to_string(c).ok())
-        ),
-    };
     let members = [
         ("valid", json!(report.problems.is_empty())),
         ("kid", json!(report.kid)),
         ("keyState", json!(report.key_state)),
-        ("claims", claims),
+        ("claims", json!(report.claims)),
         ("problems", json!(report.problems)),
     ];
     output::object(format, &members);

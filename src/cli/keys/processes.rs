@@ -1,20 +1,22 @@
 //! Shows which processes serve and which master keys they have loaded.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::app::App;
-use crate::cli::{Output, Result, output};
+use crate::cli::output::{self, List};
+use crate::cli::table::{Column, text, time};
+use crate::cli::{Output, Result};
 use crate::flows::key::processes;
 use crate::flows::key::processes::{Holders, Running};
 
-const COLUMNS: [&str; 7] = [
-    "host",
-    "pid",
-    "since",
-    "program",
-    "heardSecondsAgo",
-    "masterKeys",
-    "holdsCurrentKey",
+const COLUMNS: [Column; 7] = [
+    text("host"),
+    text("pid"),
+    time("since"),
+    text("program"),
+    text("heardSecondsAgo"),
+    text("masterKeys"),
+    text("holdsCurrentKey"),
 ];
 
 /// Runs the command `keys processes`.
@@ -23,8 +25,8 @@ pub(super) async fn list(app: &App, format: Output) -> Result<()> {
     Ok(())
 }
 
-/// Prints a note below the signing keys of `keys list`.
-pub(super) async fn beside_keys(app: &App) -> Result<()> {
+/// Prints the master keys above the signing keys of `keys list`.
+pub(super) async fn beside_keys(app: &App, form: Output) -> Result<()> {
     let holders = processes::holders(app).await?;
     let state = |id: &String, given_up: bool| {
         if *id == holders.current {
@@ -43,19 +45,15 @@ pub(super) async fn beside_keys(app: &App) -> Result<()> {
             .map(Running::name)
             .collect::<Vec<_>>()
     };
-    let row = |(version, id, given_up): &(u8, String, bool)| {
-        vec![
-            json!(version),
-            json!(id),
-            json!(state(id, *given_up)),
-            json!(held_by(id)),
-        ]
-    };
-    output::rows(
-        Output::Table,
-        &["version", "master key", "state", "held by"],
-        &holders.keys.iter().map(row).collect::<Vec<_>>(),
-    );
+    let item = |(version, id, given_up): &(u8, String, bool)| json!({ "version": version, "master key": id, "state": state(id, *given_up), "held by": held_by(id) });
+    let columns = [
+        text("version"),
+        text("master key"),
+        text("state"),
+        text("held by"),
+    ];
+    let items = holders.keys.iter().map(item).collect();
+    output::rows(form, &columns, &output::objects(items));
     for process in holders.lacking() {
         output::note(&format!(
             "This process lacks the current master key and is not ready: {process}"
@@ -64,31 +62,26 @@ pub(super) async fn beside_keys(app: &App) -> Result<()> {
     Ok(())
 }
 
-fn print(holders: &Holders, format: Output) {
-    let rows: Vec<_> = holders
-        .running
-        .iter()
-        .map(|process| cells(process, holders).to_vec())
-        .collect();
-    output::rows(format, &COLUMNS, &rows);
-}
-
-fn cells(process: &Running, holders: &Holders) -> [Value; 7] {
-    let Running {
-        host,
-        pid,
-        program,
-        started_at,
-        heard,
-        master_keys,
-    } = process;
-    [
-        json!(host),
-        json!(pid),
-        json!(started_at),
-        json!(program),
-        json!(heard.as_secs()),
-        json!(master_keys),
-        json!(process.holds(&holders.current)),
-    ]
+fn print(holders: &Holders, form: Output) {
+    let item = |process: &Running| {
+        let Running {
+            host,
+            pid,
+            program,
+            started_at,
+            heard,
+            master_keys,
+        } = process;
+        json!({
+            "host": host,
+            "pid": pid,
+            "since": started_at,
+            "program": program,
+            "heardSecondsAgo": heard.as_secs(),
+            "masterKeys": master_keys,
+            "holdsCurrentKey": process.holds(&holders.current),
+        })
+    };
+    let items = holders.running.iter().map(item).collect();
+    output::list(form, &List::whole("processes", &COLUMNS, items));
 }

@@ -63,11 +63,10 @@ pub(super) async fn run(app: &App, arguments: Arguments) -> Result<()> {
         ("masterKey", json!(done.key_id)),
         ("version", json!(done.version)),
         ("keys", json!(done.keys)),
-        ("written", json!(!dry_run)),
     ];
-    output::object(output, &members);
+    output::record(output, &app.config, !dry_run, &members);
     if !dry_run {
-        output::changed(&app.config, "The keys are sealed under the new master key.");
+        output::done(&app.config, "The keys are sealed under the new master key.");
         output::note(
             "Now put the new key where every process reads its master key, and keep the old one as the previous key.",
         );

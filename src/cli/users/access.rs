@@ -1,44 +1,36 @@
 //! `users ban`, `unban`, `disable`, `enable` and `delete`: change whether an account may sign in.
 
-use std::time::Duration;
+use serde_json::json;
 
 use crate::app::App;
-use crate::cli::{Result, ask, operator, output};
+use crate::cli::{Caution, Output, Result, Trial, operator, output};
 use crate::flows::account::{administer_users, manage_users};
 use crate::flows::permit::Permitted;
 use crate::flows::session::manage_sessions;
+use crate::model::account::profile::BanReason;
 use crate::model::account::user::User;
 use crate::model::kernel::id::UserId;
+use crate::model::kernel::period::Period;
 
-/// Whether a command asks for confirmation, and whether it only shows what it would do.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Caution {
-    pub(super) dry_run: bool,
-    pub(super) yes: bool,
-}
+use super::print::{changed, planned};
 
 /// Runs the command `users ban`.
 pub(super) async fn ban(
     app: &App,
     user: &str,
-    reason: Option<String>,
-    time: Option<Duration>,
+    reason: Option<BanReason>,
+    time: Option<Period>,
     caution: Caution,
 ) -> Result<()> {
     let user = manage_users::find(app, Permitted::as_operator(), user).await?;
     let sessions = how_many(app, user.id).await?;
-    if caution.dry_run {
-        output::note(&format!(
-            "{} would be banned and {sessions} would end.",
-            user.email
-        ));
+    let form = caution.trial.output;
+    if caution.trial.dry_run {
+        let what = format!("would be banned and {sessions} would end");
+        planned(app, form, &user, &what);
         return Ok(());
     }
-    ask::confirm(
-        &app.config,
-        &format!("Ban {} and end {sessions}?", user.email),
-        caution.yes,
-    )?;
+    caution.confirm(app, &format!("Ban {} and end {sessions}?", user.email))?;
     let user = administer_users::ban(
         app,
         Permitted::as_operator(),
@@ -51,19 +43,19 @@ pub(super) async fn ban(
     let until = user
         .ban_expires_at
         .map_or_else(|| "without end".to_owned(), |end| format!("until {end}"));
-    output::changed(&app.config, &format!("{} is banned {until}.", user.email));
+    changed(app, form, &user, &format!("is banned {until}"));
     Ok(())
 }
 
 /// Runs the command `users unban`.
-pub(super) async fn unban(app: &App, user: &str, dry_run: bool) -> Result<()> {
+pub(super) async fn unban(app: &App, user: &str, trial: Trial) -> Result<()> {
     let user = manage_users::find(app, Permitted::as_operator(), user).await?;
-    if dry_run {
-        output::note(&format!("The ban of {} would be lifted.", user.email));
+    if trial.dry_run {
+        planned(app, trial.output, &user, "would no longer be banned");
         return Ok(());
     }
-    administer_users::unban(app, Permitted::as_operator(), user.id, &operator()).await?;
-    output::changed(&app.config, &format!("{} is no longer banned.", user.email));
+    let user = administer_users::unban(app, Permitted::as_operator(), user.id, &operator()).await?;
+    changed(app, trial.output, &user, "is no longer banned");
     Ok(())
 }
 
@@ -71,53 +63,49 @@ pub(super) async fn unban(app: &App, user: &str, dry_run: bool) -> Result<()> {
 pub(super) async fn disable(app: &App, user: &str, caution: Caution) -> Result<()> {
     let user = manage_users::find(app, Permitted::as_operator(), user).await?;
     let sessions = how_many(app, user.id).await?;
-    if caution.dry_run {
-        output::note(&format!(
-            "{} would be disabled and {sessions} would end.",
-            user.email
-        ));
+    if caution.trial.dry_run {
+        let what = format!("would be disabled and {sessions} would end");
+        planned(app, caution.trial.output, &user, &what);
         return Ok(());
     }
-    ask::confirm(
-        &app.config,
-        &format!("Disable {} and end {sessions}?", user.email),
-        caution.yes,
-    )?;
-    set_disabled(app, &user, true).await
+    caution.confirm(app, &format!("Disable {} and end {sessions}?", user.email))?;
+    set_disabled(app, &user, true, caution.trial.output).await
 }
 
 /// Runs the command `users enable`.
-pub(super) async fn enable(app: &App, user: &str, dry_run: bool) -> Result<()> {
+pub(super) async fn enable(app: &App, user: &str, trial: Trial) -> Result<()> {
     let user = manage_users::find(app, Permitted::as_operator(), user).await?;
-    if dry_run {
-        output::note(&format!("{} would be enabled.", user.email));
+    if trial.dry_run {
+        planned(app, trial.output, &user, "would be enabled");
         return Ok(());
     }
-    set_disabled(app, &user, false).await
+    set_disabled(app, &user, false, trial.output).await
 }
 
 /// Runs the command `users delete`.
 pub(super) async fn delete(app: &App, user: &str, caution: Caution) -> Result<()> {
     let user = manage_users::find(app, Permitted::as_operator(), user).await?;
-    if caution.dry_run {
-        output::note(&format!(
-            "{} would be deleted with every session and account.",
-            user.email
-        ));
+    let form = caution.trial.output;
+    if caution.trial.dry_run {
+        let what = "would be deleted with every session and account";
+        planned(app, form, &user, what);
         return Ok(());
     }
-    ask::confirm(
-        &app.config,
-        &format!("Delete {} with every session and account?", user.email),
-        caution.yes,
-    )?;
+    let question = format!("Delete {} with every session and account?", user.email);
+    caution.confirm(app, &question)?;
     administer_users::remove(app, Permitted::as_operator(), user.id, &operator()).await?;
-    output::changed(&app.config, &format!("{} is deleted.", user.email));
+    let members = [
+        ("id", json!(user.id)),
+        ("email", json!(user.email)),
+        ("state", json!("deleted")),
+    ];
+    let text = format!("{} is deleted.", user.email);
+    output::changed(&app.config, form, &text, &members);
     Ok(())
 }
 
-async fn set_disabled(app: &App, user: &User, disabled: bool) -> Result<()> {
-    let changed = manage_users::set_disabled(
+async fn set_disabled(app: &App, user: &User, disabled: bool, form: Output) -> Result<()> {
+    let changed_now = manage_users::set_disabled(
         app,
         Permitted::as_operator(),
         user.id,
@@ -125,29 +113,15 @@ async fn set_disabled(app: &App, user: &User, disabled: bool) -> Result<()> {
         &operator(),
     )
     .await?;
+    let verb = if changed_now { "is now" } else { "was already" };
     let state = if disabled { "disabled" } else { "enabled" };
-    output::changed(
-        &app.config,
-        &format!(
-            "{} {} {state}.",
-            user.email,
-            if changed { "is now" } else { "was already" }
-        ),
-    );
+    let user = administer_users::get(app, Permitted::as_operator(), user.id).await?;
+    changed(app, form, &user, &format!("{verb} {state}"));
     Ok(())
 }
 
-/// Returns the number of the user's sessions, as text; very many are not counted exactly.
+/// Returns the number of the user's live sessions, as text.
 async fn how_many(app: &App, user: UserId) -> Result<String> {
-    let sessions = i64::try_from(
-        manage_sessions::list_of_user(app, Permitted::as_operator(), user, manage_sessions::FIRST)
-            .await?
-            .len(),
-    )
-    .unwrap_or(manage_sessions::PAGE);
-    Ok(if sessions < manage_sessions::PAGE {
-        format!("{sessions} session(s)")
-    } else {
-        format!("{sessions} or more sessions")
-    })
+    let sessions = manage_sessions::count_of_user(app, Permitted::as_operator(), user).await?;
+    Ok(format!("{sessions} session(s)"))
 }

@@ -3,7 +3,12 @@
 use clap::Subcommand;
 use serde_json::{Map, Value};
 
-use crate::cli::Output;
+use crate::model::account::email::Email;
+use crate::model::account::profile::{BanReason, DisplayName, ImageUrl};
+use crate::model::kernel::period::Period;
+
+use crate::cli::paging::Numbered;
+use crate::cli::{Caution, Output, Trial};
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Users {
@@ -13,12 +18,12 @@ pub(in crate::cli) enum Users {
     )]
     Create {
         /// Email address
-        email: String,
-        /// Name of the user
+        email: Email,
+        /// Name of the user, in at most 256 characters
         #[arg(long, default_value = "")]
-        name: String,
+        name: DisplayName,
         /// Roles, joined by commas
-        #[arg(long, default_value = "user", value_parser = roles)]
+        #[arg(long, default_value = "user")]
         role: String,
         /// The mailbox counts as verified
         #[arg(long)]
@@ -26,12 +31,8 @@ pub(in crate::cli) enum Users {
         /// JSON object that feeds custom claims
         #[arg(long, default_value = "{}", value_parser = metadata)]
         metadata: Map<String, Value>,
-        /// Check everything and write nothing
-        #[arg(long)]
-        dry_run: bool,
-        /// Output format
-        #[arg(long, value_enum, default_value_t)]
-        output: Output,
+        #[command(flatten)]
+        trial: Trial,
     },
     /// List users, oldest first
     List {
@@ -41,12 +42,8 @@ pub(in crate::cli) enum Users {
         /// Only users with this role
         #[arg(long, value_name = "ROLE")]
         role: Option<String>,
-        /// The greatest number of users to list
-        #[arg(long, default_value_t = 100)]
-        limit: u32,
-        /// The number of users to skip
-        #[arg(long, default_value_t = 0)]
-        offset: u32,
+        #[command(flatten)]
+        paging: Numbered,
         /// Output format
         #[arg(long, value_enum, default_value_t)]
         output: Output,
@@ -63,9 +60,8 @@ pub(in crate::cli) enum Users {
     SetPassword {
         /// Email address or id of the user
         user: String,
-        /// Check everything and write nothing
-        #[arg(long)]
-        dry_run: bool,
+        #[command(flatten)]
+        trial: Trial,
     },
     /// Replace a user's roles: `user`, `admin`, those of [roles] in the settings, or several joined
     /// by commas
@@ -73,54 +69,50 @@ pub(in crate::cli) enum Users {
         /// Email address or id of the user
         user: String,
         /// Roles, joined by commas, such as admin
-        #[arg(value_parser = roles)]
         role: String,
-        /// Show what would be done and write nothing
-        #[arg(long)]
-        dry_run: bool,
+        #[command(flatten)]
+        trial: Trial,
     },
     /// Invite a user: create an account without a password, and queue a mail whose link sets one; a
     /// running service sends it
     #[command(
-        after_help = "Example:\n  countersign users invite ana@example.com --redirect-to https://app.example.com/welcome"
+        after_help = "Examples:\n  countersign users invite ana@example.com --name Ana\n  countersign users invite ana@example.com --redirect-to https://app.example.com/welcome"
     )]
     Invite {
         /// Email address
-        email: String,
-        /// Name of the user
+        email: Email,
+        /// Name of the user, in at most 256 characters
         #[arg(long, default_value = "")]
-        name: String,
+        name: DisplayName,
         /// Roles, joined by commas
-        #[arg(long, default_value = "user", value_parser = roles)]
+        #[arg(long, default_value = "user")]
         role: String,
         /// The page that receives the token and asks for a password: a URL of a trusted origin, or
-        /// a path of this service
+        /// a path of this service; without it a page of this service
         #[arg(long, value_name = "URL")]
-        redirect_to: String,
-        /// Check everything and write nothing
-        #[arg(long)]
-        dry_run: bool,
+        redirect_to: Option<String>,
+        #[command(flatten)]
+        trial: Trial,
     },
     /// Change a user's name, email address or picture; a new email address ends every session, and
     /// a notice is sent to the old one
     Update {
         /// Email address or id of the user
         user: String,
-        /// New name
+        /// New name, in at most 256 characters
         #[arg(long)]
-        name: Option<String>,
+        name: Option<DisplayName>,
         /// New email address
         #[arg(long)]
-        email: Option<String>,
+        email: Option<Email>,
         /// Whether the mailbox counts as verified
         #[arg(long, value_name = "BOOL")]
         email_verified: Option<bool>,
-        /// URL of a picture; an empty text removes it
+        /// URL of a picture, in at most 2,048 characters; an empty text removes it
         #[arg(long)]
-        image: Option<String>,
-        /// Show what would be done and write nothing
-        #[arg(long)]
-        dry_run: bool,
+        image: Option<ImageUrl>,
+        #[command(flatten)]
+        trial: Trial,
     },
     /// Replace a user's metadata, which feeds custom claims
     SetMetadata {
@@ -129,83 +121,53 @@ pub(in crate::cli) enum Users {
         /// A JSON object
         #[arg(value_parser = metadata)]
         metadata: Map<String, Value>,
-        /// Show what would be done and write nothing
-        #[arg(long)]
-        dry_run: bool,
+        #[command(flatten)]
+        trial: Trial,
     },
     /// Ban a user, with or without an end; every session of the user ends
     Ban {
         /// Email address or id of the user
         user: String,
-        /// Shown to other admins, not to the user
+        /// Shown to other admins, not to the user; at most 1,024 characters
         #[arg(long)]
-        reason: Option<String>,
+        reason: Option<BanReason>,
         /// The length of the ban, such as 7d; without it the ban has no end
-        #[arg(long = "for", value_name = "TIME", value_parser = crate::cli::span)]
-        time: Option<std::time::Duration>,
-        /// Show what would be done and write nothing
-        #[arg(long)]
-        dry_run: bool,
-        /// Skip the confirmation prompt
-        #[arg(long)]
-        yes: bool,
+        #[arg(long = "for", value_name = "TIME")]
+        time: Option<Period>,
+        #[command(flatten)]
+        caution: Caution,
     },
     /// Lift the ban of a user
     Unban {
         /// Email address or id of the user
         user: String,
-        /// Show what would be done and write nothing
-        #[arg(long)]
-        dry_run: bool,
+        #[command(flatten)]
+        trial: Trial,
     },
     /// Delete a user with every session and account; this cannot be undone
     Delete {
         /// Email address or id of the user
         user: String,
-        /// Show what would be done and write nothing
-        #[arg(long)]
-        dry_run: bool,
-        /// Skip the confirmation prompt
-        #[arg(long)]
-        yes: bool,
+        #[command(flatten)]
+        caution: Caution,
     },
     /// Disable a user; every session of the user ends
     Disable {
         /// Email address or id of the user
         user: String,
-        /// Show what would be done and write nothing
-        #[arg(long)]
-        dry_run: bool,
-        /// Skip the confirmation prompt
-        #[arg(long)]
-        yes: bool,
+        #[command(flatten)]
+        caution: Caution,
     },
     /// Enable a disabled user
     Enable {
         /// Email address or id of the user
         user: String,
-        /// Show what would be done and write nothing
-        #[arg(long)]
-        dry_run: bool,
+        #[command(flatten)]
+        trial: Trial,
     },
 }
 
 fn metadata(text: &str) -> std::result::Result<Map<String, Value>, String> {
-    serde_json::from_str(text).map_err(|e| format!("not a JSON object: {e}"))
-}
-
-/// Parses roles. RFC 6749 defines no form for them; this one allows neither commas nor spaces
-/// inside.
-fn roles(text: &str) -> std::result::Result<String, String> {
-    let good = |role: &str| {
-        (1..=32).contains(&role.len())
-            && role
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b))
-    };
-    if text.split(',').all(good) {
-        Ok(text.to_owned())
-    } else {
-        Err("roles are lower-case letters, digits, - and _, joined by commas".into())
-    }
+    serde_json::from_str(text)
+        .map_err(|e| format!("write a JSON object such as '{{\"plan\":\"pro\"}}': {e}"))
 }

@@ -12,13 +12,11 @@ use crate::flows::account::administer_users::Changes;
 use crate::flows::account::invite_user::Invitation;
 use crate::flows::account::manage_users::{self, New};
 use crate::flows::permit::Permitted;
-use crate::model::account::email::Email;
 
 pub(super) use self::arguments::Users;
 
-use self::access::Caution;
-use self::print::{found, list, show};
-use super::{Failure, Result, build};
+use self::print::{list, show};
+use super::{Result, build};
 
 pub(super) async fn run(command: Users, config: Config) -> Result<()> {
     let app = build(config).await?;
@@ -35,11 +33,10 @@ async fn act(app: &App, command: Users) -> Result<()> {
             role,
             email_verified,
             metadata,
-            dry_run,
-            output,
+            trial,
         } => {
             let new = New {
-                email: address(&email)?,
+                email,
                 name,
                 image: None,
                 password: None,
@@ -47,41 +44,32 @@ async fn act(app: &App, command: Users) -> Result<()> {
                 email_verified,
                 metadata,
             };
-            new::create(app, new, dry_run, output).await
+            new::create(app, new, trial).await
         }
         Users::Invite {
             email,
             name,
             role,
             redirect_to,
-            dry_run,
+            trial,
         } => {
             let invitation = Invitation {
-                email: address(&email)?,
+                email,
                 name,
                 role,
                 redirect: redirect_to,
             };
-            new::invite(app, invitation, dry_run).await
+            new::invite(app, invitation, trial).await
         }
         Users::List {
             search,
             role,
-            limit,
-            offset,
+            paging,
             output,
-        } => {
-            let users = found(app, search, role, limit, offset).await?;
-            list(app.now(), output, &users);
-            Ok(())
-        }
+        } => list(app, search, role, paging, output).await,
         Users::Show { user, output } => {
-            show(
-                app.now(),
-                output,
-                &manage_users::find(app, Permitted::as_operator(), &user).await?,
-            );
-            Ok(())
+            let user = manage_users::find(app, Permitted::as_operator(), &user).await?;
+            show(app, output, &user).await
         }
         Users::Update {
             user,
@@ -89,47 +77,33 @@ async fn act(app: &App, command: Users) -> Result<()> {
             email,
             email_verified,
             image,
-            dry_run,
+            trial,
         } => {
             let changes = Changes {
                 name,
-                email: email.as_deref().map(address).transpose()?,
+                email,
                 email_verified,
                 image,
                 ..Changes::default()
             };
-            change::update(app, &user, changes, dry_run).await
+            change::update(app, &user, changes, trial).await
         }
-        Users::SetPassword { user, dry_run } => change::set_password(app, &user, dry_run).await,
-        Users::SetRole {
-            user,
-            role,
-            dry_run,
-        } => change::set_role(app, &user, role, dry_run).await,
+        Users::SetPassword { user, trial } => change::set_password(app, &user, trial).await,
+        Users::SetRole { user, role, trial } => change::set_role(app, &user, role, trial).await,
         Users::SetMetadata {
             user,
             metadata,
-            dry_run,
-        } => change::set_metadata(app, &user, metadata, dry_run).await,
+            trial,
+        } => change::set_metadata(app, &user, metadata, trial).await,
         Users::Ban {
             user,
             reason,
             time,
-            dry_run,
-            yes,
-        } => access::ban(app, &user, reason, time, Caution { dry_run, yes }).await,
-        Users::Unban { user, dry_run } => access::unban(app, &user, dry_run).await,
-        Users::Delete { user, dry_run, yes } => {
-            access::delete(app, &user, Caution { dry_run, yes }).await
-        }
-        Users::Disable { user, dry_run, yes } => {
-            access::disable(app, &user, Caution { dry_run, yes }).await
-        }
-        Users::Enable { user, dry_run } => access::enable(app, &user, dry_run).await,
+            caution,
+        } => access::ban(app, &user, reason, time, caution).await,
+        Users::Unban { user, trial } => access::unban(app, &user, trial).await,
+        Users::Delete { user, caution } => access::delete(app, &user, caution).await,
+        Users::Disable { user, caution } => access::disable(app, &user, caution).await,
+        Users::Enable { user, trial } => access::enable(app, &user, trial).await,
     }
-}
-
-fn address(text: &str) -> Result<Email> {
-    text.parse()
-        .map_err(|e| Failure::Usage(format!("{text}: {e}")))
 }

@@ -3,84 +3,103 @@
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::cli::{Output, Result, output};
-use crate::flows::account::administer_users::{self, Column, Condition, Operand, Operator, Search};
+use crate::cli::output::{self, List, together};
+use crate::cli::paging::Numbered;
+use crate::cli::table::{Column, id, name, text, time};
+use crate::cli::{Output, Result};
+use crate::flows::account::administer_users::Column as SearchColumn;
+use crate::flows::account::administer_users::{self, Condition, Operand, Operator, Search};
 use crate::flows::permit::Permitted;
+use crate::flows::session::manage_sessions;
 use crate::model::account::user::User;
 use crate::model::kernel::time::Timestamp;
 
-/// Returns a page of users whose email address contains a text, and who have a role.
-pub(super) async fn found(
+const COLUMNS: [Column; 6] = [
+    id("id"),
+    text("email"),
+    text("name"),
+    name("role"),
+    name("state"),
+    time("createdAt"),
+];
+
+/// Lists users whose email address contains a text, and who have a role.
+pub(super) async fn list(
     app: &App,
     search: Option<String>,
     role: Option<String>,
-    limit: u32,
-    offset: u32,
-) -> Result<Vec<User>> {
-    let contains = |(column, text): (Column, Option<String>)| {
+    paging: Numbered,
+    form: Output,
+) -> Result<()> {
+    let contains = |(column, text): (SearchColumn, Option<String>)| {
         text.map(|text| Condition {
             column,
             operator: Operator::Contains,
             values: vec![Operand::Text(text)],
         })
     };
-    let conditions = [(Column::Email, search), (Column::Role, role)]
+    let conditions = [(SearchColumn::Email, search), (SearchColumn::Role, role)]
         .into_iter()
         .filter_map(contains)
         .collect();
     let page = Search {
         conditions,
-        sort: Column::CreatedAt,
+        sort: SearchColumn::CreatedAt,
         descending: false,
-        limit: limit.into(),
-        offset: offset.into(),
+        limit: paging.limit(),
+        offset: paging.offset(),
     };
-    Ok(
-        administer_users::search(app, Permitted::as_operator(), page)
-            .await?
-            .0,
-    )
+    let (users, total) = administer_users::search(app, Permitted::as_operator(), page).await?;
+    let (now, total) = (app.now(), u64::try_from(total).unwrap_or(0));
+    let items = users.iter().map(|user| together(&members(now, user)));
+    let list = List {
+        noun: "users",
+        columns: &COLUMNS,
+        items: output::objects(items.collect()),
+        total,
+        next: paging.next(total),
+    };
+    output::list(form, &list);
+    Ok(())
 }
 
-pub(super) fn list(now: Timestamp, format: Output, users: &[User]) {
-    let rows: Vec<_> = users
-        .iter()
-        .map(|u| {
-            vec![
-                json!(u.id),
-                json!(u.email),
-                json!(u.name),
-                json!(u.role),
-                json!(state(now, u)),
-                json!(u.created_at),
-            ]
-        })
-        .collect();
-    output::rows(
-        format,
-        &["id", "email", "name", "role", "state", "createdAt"],
-        &rows,
-    );
+/// Prints one user, with the last sign-in and the number of live sessions.
+pub(super) async fn show(app: &App, form: Output, user: &User) -> Result<()> {
+    let last = manage_sessions::last_sign_in(app, Permitted::as_operator(), user.id).await?;
+    let sessions = manage_sessions::count_of_user(app, Permitted::as_operator(), user.id).await?;
+    let more = [("lastSignIn", json!(last)), ("sessions", json!(sessions))];
+    output::object(form, &[&*members(app.now(), user), &more].concat());
+    Ok(())
 }
 
-pub(super) fn show(now: Timestamp, format: Output, u: &User) {
-    output::object(
-        format,
-        &[
-            ("id", json!(u.id)),
-            ("email", json!(u.email)),
-            ("emailVerified", json!(u.email_verified)),
-            ("name", json!(u.name)),
-            ("role", json!(u.role)),
-            ("state", json!(state(now, u))),
-            (
-                "metadata",
-                Value::String(Value::Object(u.metadata.clone()).to_string()),
-            ),
-            ("createdAt", json!(u.created_at)),
-            ("updatedAt", json!(u.updated_at)),
-        ],
-    );
+/// Returns what commands print of a user.
+pub(super) fn members(now: Timestamp, u: &User) -> Vec<(&'static str, Value)> {
+    vec![
+        ("id", json!(u.id)),
+        ("email", json!(u.email)),
+        ("emailVerified", json!(u.email_verified)),
+        ("name", json!(u.name)),
+        ("image", json!(u.image)),
+        ("role", json!(u.role)),
+        ("state", json!(state(now, u))),
+        ("banReason", json!(u.ban_reason)),
+        ("banExpires", json!(u.ban_expires_at)),
+        ("metadata", json!(u.metadata)),
+        ("createdAt", json!(u.created_at)),
+        ("updatedAt", json!(u.updated_at)),
+    ]
+}
+
+/// Prints what was changed of a user, such as `is banned`.
+pub(super) fn changed(app: &App, form: Output, user: &User, what: &str) {
+    let text = format!("{} {what}.", user.email);
+    output::changed(&app.config, form, &text, &members(app.now(), user));
+}
+
+/// Prints what `--dry-run` would change of a user, such as `would be banned`.
+pub(super) fn planned(app: &App, form: Output, user: &User, what: &str) {
+    let text = format!("{} {what}.", user.email);
+    output::planned(&app.config, form, &text, &members(app.now(), user));
 }
 
 fn state(now: Timestamp, user: &User) -> &'static str {

@@ -2,8 +2,6 @@
 //! and deletion. Whether the last admin stays an admin is decided on locked rows, in the
 //! transaction of the change; who may change whom is decided by rows that were read just before.
 
-use std::time::Duration;
-
 use crate::app::App;
 use crate::flows::authority::{Caller, check_roles};
 use crate::flows::find_user;
@@ -11,10 +9,12 @@ use crate::flows::permit::{Grantable, Permitted, PermittedOn, to};
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 use crate::model::account::action::{Action, Field};
+use crate::model::account::profile::BanReason;
 use crate::model::account::user::User;
 use crate::model::audit::event::Requester;
 use crate::model::kernel::id::UserId;
 
+use crate::model::kernel::period::Period;
 pub use crate::store::account::user_changes::{Ban, Changes};
 
 pub use crate::store::account::user_search::{
@@ -115,8 +115,8 @@ pub async fn ban(
     app: &App,
     permitted: Permitted<'_, to::BanUser>,
     id: UserId,
-    reason: Option<String>,
-    expires_in: Option<Duration>,
+    reason: Option<BanReason>,
+    expires_in: Option<Period>,
     requester: &Requester,
 ) -> Result<User> {
     let target = find_user::by_id(app, id).await?;
@@ -124,11 +124,11 @@ pub async fn ban(
         return Err(Error::CannotBanYourself);
     }
     let on = permitted.on(app, target)?;
-    let ends_at = expires_in.map(|time| app.now() + time);
+    let ends_at = expires_in.map(|time| app.now() + time.length());
     let ban = Ban::Set {
         reason: reason
             .filter(|r| !r.is_empty())
-            .unwrap_or_else(|| NO_REASON.into()),
+            .map_or_else(|| NO_REASON.into(), String::from),
         ends_at,
     };
     carry_out(

@@ -5,6 +5,7 @@ use serde_json::Map;
 
 use crate::app::App;
 use crate::model::account::email::Email;
+use crate::model::account::profile::{DisplayName, ImageUrl};
 use crate::model::account::user::User;
 use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::id::UserId;
@@ -43,8 +44,8 @@ impl Profile {
         match self {
             Self::Kept => Changes::default(),
             Self::Forgotten => Changes {
-                name: Some(String::new()),
-                image: Some(String::new()),
+                name: Some(DisplayName::default()),
+                image: Some(ImageUrl::default()),
                 ..Changes::default()
             },
         }

@@ -5,6 +5,7 @@ use serde_json::Map;
 
 use crate::app::App;
 use crate::model::account::email::Email;
+use crate::model::account::profile::DisplayName;
 use crate::model::account::user::User;
 use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::id::UserId;
@@ -24,11 +25,11 @@ pub struct Invitation {
     /// Email address in canonical form.
     pub email: Email,
     /// Display name; may be empty.
-    pub name: String,
+    pub name: DisplayName,
     /// Role names, joined by commas.
     pub role: String,
-    /// The page that receives the token and asks for a password.
-    pub redirect: String,
+    /// The page that receives the token and asks for a password; `None` for a page of this service.
+    pub redirect: Option<String>,
 }
 
 /// Returns the user with this email address and their present roles, if the caller may create a
@@ -89,7 +90,7 @@ pub async fn invite(
                 }
                 Some(_) => return Err(Error::EmailTaken),
             };
-            tx.queue_link(Purpose::Invitation, &user, Some(&invitation.redirect))
+            tx.queue_link(Purpose::Invitation, &user, invitation.redirect.as_deref())
                 .await?;
             tx.record(Kind::UserInvited, Some(user.id), None, Map::new())
                 .await?;

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use crate::app::App;
 use crate::model::account::action::{Action, Field};
 use crate::model::account::email::Email;
+use crate::model::account::profile::{DisplayName, ImageUrl};
 use crate::model::account::user::User;
 use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::id::UserId;
@@ -33,9 +34,9 @@ pub struct New {
     /// Email address in canonical form.
     pub email: Email,
     /// Display name; may be empty.
-    pub name: String,
+    pub name: DisplayName,
     /// URL of a picture.
-    pub image: Option<String>,
+    pub image: Option<ImageUrl>,
     /// The password as typed; `None` for a user without one.
     pub password: Option<String>,
     /// Role names, joined by commas.

@@ -4,6 +4,7 @@ use serde_json::Map;
 
 use crate::app::App;
 use crate::model::account::email::Email;
+use crate::model::account::profile::{DisplayName, ImageUrl};
 use crate::model::account::user::User;
 use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::id::{EventId, UserId};
@@ -28,13 +29,13 @@ use crate::flows::{Error, Result};
 /// The fields of a sign-up.
 pub struct Form {
     /// Display name as the user wrote it; may be empty.
-    pub name: String,
+    pub name: DisplayName,
     /// Email address in canonical form.
     pub email: Email,
     /// The password as typed.
     pub password: String,
     /// URL of a picture.
-    pub image: Option<String>,
+    pub image: Option<ImageUrl>,
     /// Where the link that verifies the mailbox leads to.
     pub callback: Option<String>,
 }
@@ -119,16 +120,16 @@ pub async fn sign_up(
 pub(in crate::flows) fn new_user(
     app: &App,
     email: Email,
-    name: String,
-    image: Option<String>,
+    name: DisplayName,
+    image: Option<ImageUrl>,
 ) -> User {
     let now = app.now();
     User {
         id: UserId::random(random::bytes(&*app.random)),
         email,
         email_verified: false,
-        name,
-        image,
+        name: name.into(),
+        image: image.map(String::from),
         role: "user".into(),
         banned: false,
         ban_reason: None,

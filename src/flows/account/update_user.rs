@@ -5,6 +5,7 @@ use serde_json::Map;
 use crate::app::App;
 use crate::crypto::password::Verdict;
 use crate::model::account::password::Password;
+use crate::model::account::profile::{DisplayName, ImageUrl};
 use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::id::UserId;
 use crate::store::account::user_changes::{Changes, change};
@@ -23,9 +24,9 @@ use crate::flows::{Error, Result};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Profile {
     /// Display name; may be empty.
-    pub name: Option<String>,
+    pub name: Option<DisplayName>,
     /// URL of a picture; an empty text removes it.
-    pub image: Option<String>,
+    pub image: Option<ImageUrl>,
 }
 
 /// Changes the name and the picture.

@@ -39,6 +39,30 @@ pub async fn list(
         .await?)
 }
 
+/// Returns the number of events that match the filter, whatever position it names.
+pub async fn count(app: &App, _: Permitted<'_, to::ReadAudit>, filter: Filter) -> Result<u64> {
+    let count = app
+        .db
+        .read(work!(conn => store::audit::events::count(conn, &filter).await))
+        .await?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
+/// Returns the position of an event, at which a page ends: `next` of a page, and where the
+/// following page begins.
+pub fn place_at(entry: &Entry) -> String {
+    format!("{}.{}", entry.at.0, entry.id)
+}
+
+/// The problem of a text that is not the position at which a page ended.
+pub const NOT_A_PLACE: &str = "is not the `next` of a page";
+
+/// Parses the position at which a page ended.
+pub fn place_of(text: &str) -> Option<(Timestamp, String)> {
+    let (at, id) = text.split_once('.')?;
+    Some((Timestamp(at.parse().ok()?), id.to_owned()))
+}
+
 /// The result of checking every chain.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {

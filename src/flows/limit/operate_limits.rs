@@ -21,19 +21,49 @@ use crate::flows::transaction::recorder::detail;
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
-/// Lists the counts, those that last longest first, and the blocked networks.
+/// A page of the blocked networks, followed by the counts.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// The blocks, in the order of their ends.
+    pub blocks: Vec<Block>,
+    /// The counts, those that last longest first.
+    pub limits: Vec<(String, State)>,
+    /// The number of blocks and counts of all pages.
+    pub total: i64,
+}
+
+/// Lists the blocked networks and then the counts: at most `limit` of both together, after the
+/// first `offset` of them.
 pub async fn list(
     app: &App,
     _: Permitted<'_, to::OperateLimits>,
     limit: i64,
-) -> Result<(Vec<(String, State)>, Vec<Block>)> {
+    offset: i64,
+) -> Result<Listed> {
     let now = app.now();
     Ok(app
         .db
-        .read(work!(conn => Ok((
-            store::limit::limits::list(conn, now, limit).await?,
-            store::limit::blocks::list(conn, now).await?,
-        ))))
+        .read(work!(conn => {
+            let mut blocks = store::limit::blocks::list(conn, now).await?;
+            let before = i64::try_from(blocks.len()).unwrap_or(i64::MAX);
+            let total = before + store::limit::limits::count(conn, now).await?;
+            let size = |number: i64| usize::try_from(number).unwrap_or(0);
+            blocks.drain(..size(offset.min(before)));
+            blocks.truncate(size(limit));
+            let left = limit - i64::try_from(blocks.len()).unwrap_or(limit);
+            let skipped = (offset - before).max(0);
+            let limits = store::limit::limits::list(conn, now, left, skipped).await?;
+            Ok(Listed { blocks, limits, total })
+        }))
+        .await?)
+}
+
+/// Lists the blocked networks, in the order of their ends.
+pub async fn blocks(app: &App, _: Permitted<'_, to::OperateLimits>) -> Result<Vec<Block>> {
+    let now = app.now();
+    Ok(app
+        .db
+        .read(work!(conn => store::limit::blocks::list(conn, now).await))
         .await?)
 }
 

@@ -31,6 +31,9 @@ pub const USER_EMAIL: &str = "dev@example.com";
 /// The password of the user who always exists.
 pub const USER_PASSWORD: &str = "dev-password";
 
+/// The name of the user who always exists.
+const USER_NAME: &str = "Dev User";
+
 /// The greatest distance that one call moves the clock: ten years.
 const FURTHEST: Duration = Duration::from_secs(3_650 * 86_400);
 
@@ -50,7 +53,7 @@ impl Dev {
     pub async fn ensure_user(&self, app: &App) -> Result<()> {
         let new = manage_users::New {
             email: USER_EMAIL.parse().map_err(|_| Error::InvalidEmail)?,
-            name: "Dev User".into(),
+            name: USER_NAME.parse().unwrap_or_default(),
             image: None,
             password: Some(USER_PASSWORD.into()),
             role: "user".into(),

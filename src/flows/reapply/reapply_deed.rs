@@ -103,15 +103,14 @@ async fn is_so(app: &App, deed: &Deed, user: Option<&User>) -> Result<bool> {
         (Deed::Disable(_, disabled), Some(user)) => user.disabled_at.is_some() == *disabled,
         (Deed::SetRole(_, role), Some(user)) => user.role == *role,
         (Deed::Block(network, end, _), _) => {
-            let (_, blocks) = operate_limits::list(app, Permitted::as_operator(), 0).await?;
+            let blocks = operate_limits::blocks(app, Permitted::as_operator()).await?;
             *end <= now
                 || blocks
                     .iter()
                     .any(|block| block.network == *network && block.ends_at >= *end)
         }
-        (Deed::Unblock(network), _) => !operate_limits::list(app, Permitted::as_operator(), 0)
+        (Deed::Unblock(network), _) => !operate_limits::blocks(app, Permitted::as_operator())
             .await?
-            .1
             .iter()
             .any(|block| block.network == *network),
         _ => false,

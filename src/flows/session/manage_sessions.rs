@@ -2,10 +2,11 @@
 
 use crate::app::App;
 use crate::crypto::token::SessionToken;
-use crate::model::audit::event::Requester;
+use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::id::{SessionId, UserId};
 use crate::model::kernel::time::Timestamp;
 use crate::model::session::session::{RevokedReason, Session};
+use crate::store::audit::events::Filter;
 
 pub use crate::store::session::endings::{Ended, Which};
 
@@ -43,6 +44,44 @@ pub async fn list_of_user(
     page: Page,
 ) -> Result<Vec<Session>> {
     list(app, user, page).await
+}
+
+/// Returns the number of live sessions of any user.
+pub async fn count_of_user(
+    app: &App,
+    _: Permitted<'_, to::ListSessions>,
+    user: UserId,
+) -> Result<u64> {
+    let now = app.now();
+    let count = app
+        .db
+        .read(work!(conn => store::session::list_sessions::count_live(conn, user, now).await))
+        .await?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
+/// Returns when any user last signed in: by the sessions that are stored, otherwise by the audit
+/// trail; `None` if neither reaches back so far.
+pub async fn last_sign_in(
+    app: &App,
+    _: Permitted<'_, to::ListSessions>,
+    user: UserId,
+) -> Result<Option<Timestamp>> {
+    let recorded = Filter {
+        subject: Some(user.to_string()),
+        kind: Some(Kind::SignedIn.as_str().to_owned()),
+        ..Filter::default()
+    };
+    Ok(app
+        .db
+        .read(work!(conn => {
+            if let Some(last) = store::session::list_sessions::last_sign_in(conn, user).await? {
+                return Ok(Some(last));
+            }
+            let last = store::audit::events::list(conn, &recorded, 1).await?;
+            Ok(last.first().map(|event| event.at))
+        }))
+        .await?)
 }
 
 /// Reads a page of live sessions.

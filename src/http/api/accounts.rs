@@ -22,9 +22,7 @@ use crate::http::edge::client::Client;
 use crate::http::edge::credentials::{Acting, Credentials};
 use crate::http::edge::error::Error;
 use crate::http::edge::header_text;
-use crate::http::edge::limits::{
-    MAX_ACCESS_TOKEN, MAX_DEVICE_TOKEN, MAX_EMAIL, MAX_NAME, MAX_PASSWORD, MAX_URL,
-};
+use crate::http::edge::limits::{MAX_ACCESS_TOKEN, MAX_DEVICE_TOKEN, MAX_EMAIL, MAX_PASSWORD};
 use crate::model::account::email::Email;
 use crate::model::session::session::Delivery;
 
@@ -35,10 +33,10 @@ pub(in crate::http) async fn sign_up(
     Submitted(mut body): Submitted,
 ) -> Result<Response, Error> {
     body.refuse_privileged()?;
-    let name = body.text("name", MAX_NAME);
+    let name = body.needed_text("name");
     let email = body.email("email");
     let password = body.text("password", MAX_PASSWORD);
-    let image = body.optional_text("image", MAX_URL);
+    let image = body.checked_text("image");
     let session = session_options(&mut body);
     let (name, email, password, image, (options, callback)) =
         body.finish((name, email, password, image, session))?;

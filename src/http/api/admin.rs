@@ -16,15 +16,15 @@ use crate::flows::account::administer_users::{Ban, Changes};
 use crate::flows::account::{change_password, manage_users};
 use crate::flows::permit::to;
 use crate::model::account::email::Email;
+use crate::model::account::profile::BanReason;
 use crate::model::kernel::id::UserId;
+use crate::model::kernel::period::Period;
 
 use crate::http::delivery::views;
 use crate::http::edge::body::Fields;
 use crate::http::edge::credentials::{Acting, Authenticated};
 use crate::http::edge::error::Error;
-use crate::http::edge::limits::{
-    MAX_EMAIL, MAX_LOOKED_UP_ID, MAX_NAME, MAX_PASSWORD, MAX_REASON, MAX_ROLES, MAX_URL,
-};
+use crate::http::edge::limits::{MAX_EMAIL, MAX_LOOKED_UP_ID, MAX_PASSWORD, MAX_ROLES};
 use crate::http::edge::query::Query;
 use crate::http::edge::unchecked::Unchecked;
 
@@ -71,11 +71,11 @@ pub(in crate::http) async fn create_user(
 ) -> Result<Response, Error> {
     let permitted = who.require::<to::CreateUser>(&app)?;
     let email = body.text("email", MAX_EMAIL);
-    let name = body.text("name", MAX_NAME);
+    let name = body.needed_text("name");
     let password = body.optional_text("password", MAX_PASSWORD);
     let role = body.comma_joined("role", MAX_ROLES).or("user".into());
     let data = body.within("data", |data| {
-        let image = data.optional_text("image", MAX_URL);
+        let image = data.checked_text("image");
         let email_verified = data.optional_bool("emailVerified").or(false);
         (image, email_verified, data.object("metadata").or_default())
     });
@@ -121,9 +121,9 @@ fn changes(data: &mut Fields) -> Unchecked<Result<Changes, Refused>> {
         None
     };
     let email = data.optional_text("email", MAX_EMAIL);
-    let name = data.optional_text("name", MAX_NAME);
+    let name = data.checked_text("name");
     let email_verified = data.optional_bool("emailVerified");
-    let image = data.nullable_text("image", MAX_URL);
+    let image = data.text_or_null("image");
     let role = data.comma_joined("role", MAX_ROLES);
     let metadata = data.object("metadata");
     let profile = email.zip(name).zip(email_verified);
@@ -149,13 +149,16 @@ fn changes(data: &mut Fields) -> Unchecked<Result<Changes, Refused>> {
 
 fn ban(data: &mut Fields) -> Unchecked<Option<Ban>> {
     let banned = data.optional_bool("banned");
-    let reason = data.nullable_text("banReason", MAX_REASON).or_default();
+    let reason = data.text_or_null::<BanReason>("banReason").or_default();
     let ends_at = data.time("banExpires");
     banned
         .zip(reason.zip(ends_at))
         .map(|(banned, (reason, ends_at))| match banned {
             None => None,
-            Some(true) => Some(Ban::Set { reason, ends_at }),
+            Some(true) => Some(Ban::Set {
+                reason: reason.into(),
+                ends_at,
+            }),
             Some(false) => Some(Ban::Lifted),
         })
 }
@@ -181,21 +184,15 @@ pub(in crate::http) async fn ban_user(
     mut body: Fields,
 ) -> Result<Response, Error> {
     let permitted = who.require::<to::BanUser>(&app)?;
-    let reason = body.optional_text("banReason", MAX_REASON);
+    let reason = body.checked_text("banReason");
     // As in Better Auth, 0 means a ban without end.
-    let expires_in = body.seconds("banExpiresIn").filter(|seconds| *seconds > 0);
+    let expires_in = body
+        .seconds("banExpiresIn")
+        .map(|seconds| Period::new(Duration::from_secs(seconds?)).ok());
     let id = body.id("userId");
     let (reason, expires_in, id) = body.finish((reason, expires_in, id))?;
     let id: UserId = id.ok_or(Refused::UserNotFound)?;
-    let user = administer::ban(
-        &app,
-        permitted,
-        id,
-        reason,
-        expires_in.map(Duration::from_secs),
-        &requester,
-    )
-    .await?;
+    let user = administer::ban(&app, permitted, id, reason, expires_in, &requester).await?;
     Ok(Json(json!({ "user": views::user(&user) })).into_response())
 }
 

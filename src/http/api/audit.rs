@@ -11,12 +11,11 @@ use crate::app::App;
 use crate::flows::audit::read_audit;
 use crate::flows::audit::read_audit::{Entry, Filter};
 use crate::flows::permit::to;
-use crate::http::edge::audit_place::{NOT_A_PLACE, place_of};
 use crate::http::edge::credentials::Authenticated;
 use crate::http::edge::error::Error;
 use crate::http::edge::limits::MAX_FILTER;
 use crate::http::edge::query::Query;
-use crate::model::kernel::time::Timestamp;
+use crate::model::kernel::period::Moment;
 
 /// The default and the greatest number of events in a page.
 const PAGE: i64 = 100;
@@ -29,16 +28,15 @@ pub(in crate::http) async fn list(
     mut query: Query,
 ) -> Result<Response, Error> {
     let permitted = who.require::<to::ReadAudit>(&app)?;
-    let before = query.parsed("before", NOT_A_PLACE, place_of);
-    let since = "expected a time such as 2030-01-31T12:00:00.000Z";
-    let since = query.parsed("since", since, Timestamp::parse);
+    let before = query.parsed("before", read_audit::NOT_A_PLACE, read_audit::place_of);
+    let since = query.parsed("since", Moment::RULE, |text| text.parse::<Moment>().ok());
     let subject = query.text("userId", MAX_FILTER);
     let kind = query.text("kind", MAX_FILTER);
     let (before, since, subject, kind) = query.finish((before, since, subject, kind))?;
     let filter = Filter {
         subject,
         kind,
-        since,
+        since: since.map(|since| since.at(app.now())),
         before,
         ..Filter::default()
     };
@@ -49,10 +47,7 @@ pub(in crate::http) async fn list(
         .min(MAX_PAGE);
     let events = read_audit::list(&app, permitted, filter, limit).await?;
     let is_full = i64::try_from(events.len()).is_ok_and(|n| n == limit);
-    let next = events
-        .last()
-        .filter(|_| is_full)
-        .map(|last| format!("{}.{}", last.at.0, last.id));
+    let next = events.last().filter(|_| is_full).map(read_audit::place_at);
     let events: Vec<Value> = events.iter().map(view).collect();
     Ok(Json(json!({ "events": events, "next": next })).into_response())
 }

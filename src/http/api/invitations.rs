@@ -18,7 +18,7 @@ use crate::http::delivery::views;
 use crate::http::edge::body::Fields;
 use crate::http::edge::credentials::Acting;
 use crate::http::edge::error::Error;
-use crate::http::edge::limits::{MAX_EMAIL, MAX_NAME, MAX_ROLES, MAX_URL};
+use crate::http::edge::limits::{MAX_EMAIL, MAX_ROLES, MAX_URL};
 
 pub(in crate::http) async fn invite(
     State(app): State<Arc<App>>,
@@ -28,7 +28,7 @@ pub(in crate::http) async fn invite(
     let mut body = body.without_nulls();
     let permitted = who.require::<to::CreateUser>(&app)?;
     let email = body.text("email", MAX_EMAIL);
-    let name = body.text_or_nothing("name", MAX_NAME).or_default();
+    let name = body.checked_text("name").or_default();
     let role = body.comma_joined("role", MAX_ROLES).or("user".into());
     let redirect = body.filled_text("redirectTo", MAX_URL, "is required");
     let (email, name, role, redirect) = body.finish((email, name, role, redirect))?;
@@ -40,7 +40,7 @@ pub(in crate::http) async fn invite(
             email,
             name,
             role,
-            redirect,
+            redirect: Some(redirect),
         },
         &requester,
     )

@@ -21,7 +21,7 @@ use crate::http::edge::cookies;
 use crate::http::edge::cookies::Name;
 use crate::http::edge::credentials::{Acting, Authenticated};
 use crate::http::edge::error::Error;
-use crate::http::edge::limits::{MAX_NAME, MAX_PASSWORD, MAX_URL};
+use crate::http::edge::limits::MAX_PASSWORD;
 
 pub(in crate::http) async fn update(
     State(app): State<Arc<App>>,
@@ -33,8 +33,8 @@ pub(in crate::http) async fn update(
         return Err(Refused::EmailCanNotBeUpdated.into());
     }
     body.refuse_privileged()?;
-    let name = body.optional_text("name", MAX_NAME);
-    let image = body.nullable_text("image", MAX_URL);
+    let name = body.checked_text("name");
+    let image = body.text_or_null("image");
     let (name, image) = body.finish((name, image))?;
     update_user::update_user(&app, own, Profile { name, image }, &requester).await?;
     let mut headers = HeaderMap::new();

@@ -1,10 +1,8 @@
 //! The greatest lengths of the parts of a request, in characters unless another unit is named.
 
-/// A person's name, or the name of a role.
-pub(in crate::http) const MAX_NAME: usize = 256;
 /// Longer than any email address that is accepted, so that the specific error is returned.
 pub(in crate::http) const MAX_EMAIL: usize = 1_024;
-/// A URL to return to or of an image.
+/// A URL to return to.
 pub(in crate::http) const MAX_URL: usize = 2_048;
 /// Longer than any password that is accepted, so that the specific error is returned.
 pub(in crate::http) const MAX_PASSWORD: usize = 16_384;
@@ -17,8 +15,6 @@ pub(in crate::http) const MAX_ID: usize = 64;
 pub(in crate::http) const MAX_HANDLE: usize = 256;
 /// The roles of a user, joined by commas.
 pub(in crate::http) const MAX_ROLES: usize = 1_024;
-/// The reason of a ban.
-pub(in crate::http) const MAX_REASON: usize = 1_024;
 /// Longer than any token of a known device.
 pub(in crate::http) const MAX_DEVICE_TOKEN: usize = 512;
 /// Longer than any token of a link in a mail.

@@ -2,7 +2,6 @@
 //! cookies.
 
 pub(in crate::http) mod admission;
-pub(in crate::http) mod audit_place;
 pub(in crate::http) mod blocks;
 pub(in crate::http) mod bodies;
 pub(in crate::http) mod body;

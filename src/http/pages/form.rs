@@ -11,6 +11,7 @@ use crate::http::edge::error::{Error, Source};
 use crate::http::edge::limits::MAX_PASSWORD;
 use crate::http::edge::unchecked::{Closed, Problems, Unchecked};
 use crate::model::account::email::Email;
+use crate::model::account::profile::DisplayName;
 
 /// A form as it is shown: with the typed values, except passwords.
 #[derive(Debug)]
@@ -81,6 +82,18 @@ impl Form {
     pub(super) fn required(&mut self, page: &Page, name: &str, text: String) -> Unchecked<String> {
         let typed = Some(text).filter(|text| !text.is_empty());
         self.problems.value(name, typed, page.t("form.missing"))
+    }
+
+    /// Reads a name without the spaces around it; it must not be empty.
+    pub(super) fn name(
+        &mut self,
+        page: &Page,
+        name: &str,
+        typed: &DisplayName,
+    ) -> Unchecked<DisplayName> {
+        let trimmed = Some(typed.trim()).filter(|text| !text.is_empty());
+        let trimmed = trimmed.and_then(|text| text.parse().ok());
+        self.problems.value(name, trimmed, page.t("form.missing"))
     }
 
     /// Checks an email address.

@@ -14,7 +14,7 @@ pub struct Email(String);
 
 /// The text is not an email address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("invalid email address")]
+#[error("write an email address such as ana@example.com, in at most 254 ASCII characters")]
 pub struct InvalidEmail;
 
 impl Email {

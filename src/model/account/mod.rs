@@ -6,4 +6,5 @@ pub mod domain;
 pub mod email;
 pub mod password;
 pub mod permission;
+pub mod profile;
 pub mod user;

@@ -10,6 +10,7 @@ pub mod mount;
 pub mod naming;
 pub mod origin;
 pub mod pace;
+pub mod period;
 pub mod retry_delay;
 pub mod standstill;
 pub mod time;

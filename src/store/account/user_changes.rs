@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::model::account::action::Field;
 use crate::model::account::email::Email;
+use crate::model::account::profile::{DisplayName, ImageUrl};
 use crate::model::account::user::User;
 use crate::model::kernel::id::UserId;
 use crate::model::kernel::time::Timestamp;
@@ -33,13 +34,13 @@ pub enum Ban {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Display name; may be empty.
-    pub name: Option<String>,
+    pub name: Option<DisplayName>,
     /// Canonical email address; `Conflict` if it belongs to another user.
     pub email: Option<Email>,
     /// Whether the mailbox is verified.
     pub email_verified: Option<bool>,
     /// URL of a picture; an empty text removes it.
-    pub image: Option<String>,
+    pub image: Option<ImageUrl>,
     /// Role names, joined by commas.
     pub role: Option<String>,
     /// Sets or lifts a ban.

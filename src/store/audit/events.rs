@@ -156,6 +156,16 @@ pub async fn list(conn: &mut Conn, filter: &Filter, limit: i64) -> Result<Vec<En
     Ok(rows.into_iter().map(Entry::from).collect())
 }
 
+/// Returns the number of events that match the filter, whatever position it names.
+pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
+    Ok(on!(conn, c => sqlx::query_scalar(
+        "SELECT COUNT(*) FROM audit_events WHERE at >= $1 AND ($2 = '' OR subject = $2) AND ($3 = '' OR substr(kind, 1, length($3)) = $3)")
+        .bind(filter.since.map_or(i64::MIN, |t| t.0))
+        .bind(filter.subject.clone().unwrap_or_default())
+        .bind(filter.kind.clone().unwrap_or_default())
+        .fetch_one(c).await)?)
+}
+
 /// Returns writers of events that are older than `before`.
 pub async fn writers_before(conn: &mut Conn, before: Timestamp, limit: i64) -> Result<Vec<String>> {
     let rows: Vec<(String,)> = on!(conn, c => sqlx::query_as("SELECT DISTINCT writer FROM (SELECT writer FROM audit_events WHERE at < $1 ORDER BY at, id LIMIT $2) old")

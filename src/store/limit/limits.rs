@@ -60,11 +60,23 @@ pub async fn prune(conn: &mut Conn, now: ConfirmedNow, limit: i64) -> Result<u64
     )
 }
 
-/// Returns the rows that limit a key now, those that last longest first.
-pub async fn list(conn: &mut Conn, now: Timestamp, limit: i64) -> Result<Vec<(String, State)>> {
+/// Returns the number of rows that limit a key now.
+pub async fn count(conn: &mut Conn, now: Timestamp) -> Result<i64> {
+    Ok(
+        on!(conn, c => sqlx::query_scalar("SELECT COUNT(*) FROM rate_limits WHERE expires_at > $1").bind(now.0).fetch_one(c).await)?,
+    )
+}
+
+/// Returns a page of the rows that limit a key now, those that last longest first.
+pub async fn list(
+    conn: &mut Conn,
+    now: Timestamp,
+    limit: i64,
+    offset: i64,
+) -> Result<Vec<(String, State)>> {
     let rows: Vec<(String, i64, i64, i64)> = on!(conn, c => sqlx::query_as(
-        "SELECT key, level, free_at, expires_at FROM rate_limits WHERE expires_at > $1 ORDER BY free_at DESC, key LIMIT $2")
-        .bind(now.0).bind(limit).fetch_all(c).await)?;
+        "SELECT key, level, free_at, expires_at FROM rate_limits WHERE expires_at > $1 ORDER BY free_at DESC, key LIMIT $2 OFFSET $3")
+        .bind(now.0).bind(limit).bind(offset).fetch_all(c).await)?;
     let state = |(key, level, free_at, expires_at)| {
         (
             key,

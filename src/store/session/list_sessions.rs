@@ -58,6 +58,27 @@ pub async fn begun_since(
         .collect()
 }
 
+/// Returns the number of live sessions of a user.
+pub async fn count_live(conn: &mut Conn, user: UserId, now: Timestamp) -> Result<i64> {
+    const COUNT: &str = concat!(
+        "SELECT COUNT(*) FROM sessions s WHERE ",
+        live_of_user!(),
+        " AND s.expires_at > $2 AND s.idle_expires_at > $2 AND ",
+        begun!("s", "$2"),
+    );
+    Ok(
+        on!(conn, c => sqlx::query_scalar(COUNT).bind(user.to_string()).bind(now.0).fetch_one(c).await)?,
+    )
+}
+
+/// Returns when the user last proved the password or another factor, as far as sessions are stored.
+pub async fn last_sign_in(conn: &mut Conn, user: UserId) -> Result<Option<Timestamp>> {
+    let last: Option<i64> = on!(conn, c => sqlx::query_scalar(
+        "SELECT MAX(auth_time) FROM sessions WHERE user_id = $1 AND impersonated_by IS NULL")
+        .bind(user.to_string()).fetch_one(c).await)?;
+    Ok(last.map(Timestamp))
+}
+
 /// The number of a user's newest sessions that show which devices are known.
 const REMEMBERED: i64 = 200;
 

@@ -7,6 +7,7 @@ use countersign::flows::account::invite_user;
 use countersign::flows::account::invite_user::Invitation;
 use countersign::flows::account::manage_users;
 use countersign::flows::permit::Permitted;
+use countersign::model::account::profile::DisplayName;
 use countersign::model::audit::event::{Event, Requester};
 use serde_json::{Value, json};
 
@@ -556,9 +557,9 @@ async fn the_last_admin_stays_one_also_when_two_unmake_each_other() {
     let requester = Requester::default();
     let invited = Invitation {
         email: "later@example.com".parse().unwrap(),
-        name: String::new(),
+        name: DisplayName::default(),
         role: "admin".into(),
-        redirect: "/".into(),
+        redirect: Some("/".into()),
     };
     invite_user::invite(&app.app, Permitted::as_operator(), invited, &requester)
         .await

@@ -747,7 +747,7 @@ async fn where_signing_up_is_closed_an_invitation_lets_in() {
         .refused(400, "EMAIL_PASSWORD_SIGN_UP_DISABLED");
     let root = New {
         email: "root@example.com".parse().unwrap(),
-        name: "Root".into(),
+        name: "Root".parse().unwrap(),
         image: None,
         password: Some("a good long password".into()),
         role: "admin".into(),

@@ -15,9 +15,14 @@ use countersign::flows::reapply::reapply_audit::{Exported, Line, Outcome, reappl
 use countersign::model::audit::chain::Fault;
 use countersign::model::audit::event::Requester;
 use countersign::model::kernel::id::UserId;
+use countersign::model::kernel::period::Period;
 use serde_json::{Value, json};
 
 use crate::support::{TestApp, minutes};
+
+fn period(of_minutes: u64) -> Period {
+    Period::new(minutes(of_minutes)).unwrap()
+}
 
 fn operator() -> Requester {
     Requester {
@@ -135,7 +140,7 @@ async fn lost_decisions_are_done_again_once_and_later_ones_stand() {
         Permitted::as_operator(),
         carl,
         None,
-        Some(minutes(600)),
+        Some(period(600)),
         &operator(),
     )
     .await
@@ -149,7 +154,7 @@ async fn lost_decisions_are_done_again_once_and_later_ones_stand() {
         Permitted::as_operator(),
         dora,
         None,
-        Some(minutes(600)),
+        Some(period(600)),
         &operator(),
     )
     .await
@@ -185,7 +190,7 @@ async fn lost_decisions_are_done_again_once_and_later_ones_stand() {
         Permitted::as_operator(),
         bob,
         None,
-        Some(minutes(60)),
+        Some(period(60)),
         &operator(),
     )
     .await
@@ -263,10 +268,9 @@ async fn lost_decisions_are_done_again_once_and_later_ones_stand() {
         [banned(bob).await, banned(carl).await, banned(dora).await],
         [(true, None), (false, None), (true, None)]
     );
-    let blocks = operate_limits::list(&app.app, Permitted::as_operator(), 0)
+    let blocks = operate_limits::blocks(&app.app, Permitted::as_operator())
         .await
-        .unwrap()
-        .1;
+        .unwrap();
     assert_eq!(
         blocks.iter().map(|b| b.network).collect::<Vec<_>>(),
         [nets[0]]

@@ -514,7 +514,7 @@ async fn what_postgres_says_of_values_is_told_to_no_log() {
     }
     let new = New {
         email: "canary@example.com".parse().unwrap(),
-        name: String::new(),
+        name: countersign::model::account::profile::DisplayName::default(),
         image: None,
         password: None,
         role: "user".into(),

@@ -2,6 +2,7 @@
 //! problem. Unknown members are ignored (the Better Auth client sends additional ones), privileged
 //! ones are refused.
 
+mod checked;
 mod numbers;
 
 use std::str::FromStr;

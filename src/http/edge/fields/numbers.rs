@@ -4,15 +4,13 @@ use serde_json::Value;
 
 use super::Fields;
 use crate::http::edge::unchecked::Unchecked;
+use crate::model::kernel::period::Period;
 use crate::model::kernel::time::Timestamp;
-
-/// A hundred years, in seconds.
-const MAX_SECONDS: u64 = 3_155_760_000;
 
 impl Fields {
     /// Reads a whole number of seconds, at most a hundred years; `null` counts as missing.
     pub(in crate::http) fn seconds(&mut self, name: &str) -> Unchecked<Option<u64>> {
-        let read = |value: &Value| value.as_u64().filter(|s| *s <= MAX_SECONDS);
+        let read = |value: &Value| value.as_u64().filter(|s| *s <= Period::LONGEST.as_secs());
         self.optional(name, "expected a number of seconds", read)
     }
 

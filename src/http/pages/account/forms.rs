@@ -13,12 +13,14 @@ use crate::flows::account::{change_email, change_password, delete_user, verify_e
 use crate::flows::permit::to;
 use crate::flows::session::manage_sessions;
 use crate::flows::session::manage_sessions::Here;
+use crate::model::account::profile::DisplayName;
+
 use crate::http::delivery::session_delivery::{Replaced, deliver_anew};
 use crate::http::edge::cookies;
 use crate::http::edge::cookies::Clear;
 use crate::http::edge::credentials::Credentials;
 use crate::http::edge::error::Error;
-use crate::http::edge::limits::{MAX_EMAIL, MAX_ID, MAX_NAME, MAX_PASSWORD};
+use crate::http::edge::limits::{MAX_EMAIL, MAX_ID, MAX_PASSWORD};
 use crate::http::pages::form::{Form, TypedTwice};
 use crate::http::pages::login::verify_email::DONE;
 use crate::http::pages::visitor::{SignedForm, see_other};
@@ -33,10 +35,10 @@ pub(in crate::http::pages) async fn name(
     }: SignedForm,
 ) -> Result<Response, Error> {
     let own = visitor.who.on_behalf::<to::UpdateUser>(&app)?;
-    let name = fields.optional_text("name", MAX_NAME).or_default();
-    let name = fields.finish(name)?.trim().to_owned();
-    let mut form = Form::new("name").filled("name", &name);
-    let name = form.required(&visitor.page, "name", name);
+    let name = fields.checked_text::<DisplayName>("name").or_default();
+    let name = fields.finish(name)?;
+    let mut form = Form::new("name").filled("name", name.trim());
+    let name = form.name(&visitor.page, "name", &name);
     let name = match form.finish(name) {
         Ok(name) => name,
         Err(error) => return account(&visitor, form, Some(error)).await,

@@ -12,7 +12,6 @@ use crate::flows::audit::read_audit;
 use crate::flows::audit::read_audit::{Entry, Filter};
 use crate::flows::permit::to;
 
-use crate::http::edge::audit_place::{NOT_A_PLACE, place_of};
 use crate::http::edge::error::Error;
 use crate::http::edge::limits::MAX_FILTER;
 use crate::http::edge::query::Query;
@@ -63,7 +62,7 @@ pub(in crate::http::pages) async fn show(
     let permitted = visitor.who.require::<to::ReadAudit>(&app)?;
     let kind = query.text("kind", MAX_FILTER);
     let user = query.text("user", MAX_FILTER);
-    let before = query.parsed("before", NOT_A_PLACE, place_of);
+    let before = query.parsed("before", read_audit::NOT_A_PLACE, read_audit::place_of);
     let (kind, user, before) = query.finish((kind, user, before))?;
     let filter = Filter {
         subject: user.clone(),
@@ -78,7 +77,7 @@ pub(in crate::http::pages) async fn show(
     let events = read_audit::list(&app, permitted, filter, PAGE).await?;
     let is_full = i64::try_from(events.len()).is_ok_and(|n| n == PAGE);
     let next = events.last().filter(|_| is_full).map(|last| {
-        let place = format!("{}.{}", last.at.0, last.id);
+        let place = read_audit::place_at(last);
         let mut pairs = url::form_urlencoded::Serializer::new(String::new());
         format!(
             "/auth/admin/audit?{}",

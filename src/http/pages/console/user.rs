@@ -13,14 +13,16 @@ use crate::flows::Error as Refused;
 use crate::flows::account::administer_users as administer;
 use crate::flows::permit::to;
 use crate::flows::session::manage_sessions;
+use crate::model::account::profile::BanReason;
 use crate::model::account::user::User;
 use crate::model::kernel::id::{SessionId, UserId};
+use crate::model::kernel::period::Period;
 
 use super::users::state_of;
 use crate::http::delivery::signed_out::left;
 use crate::http::edge::credentials::Credentials;
 use crate::http::edge::error::Error;
-use crate::http::edge::limits::{MAX_ID, MAX_REASON, MAX_ROLES, MAX_WORD};
+use crate::http::edge::limits::{MAX_ID, MAX_ROLES, MAX_WORD};
 use crate::http::pages::account::Device;
 use crate::http::pages::form::Form;
 use crate::http::pages::page::{Page, moment};
@@ -163,16 +165,15 @@ pub(in crate::http::pages) async fn ban(
 ) -> Result<Response, Error> {
     let permitted = visitor.who.require::<to::BanUser>(&app)?;
     let reason = fields
-        .optional_text("reason", MAX_REASON)
+        .checked_text::<BanReason>("reason")
         .filter(|reason| !reason.is_empty());
     let days = fields.optional_text("days", MAX_WORD).or_default();
     let time = fields.check("days", days, "expected a number of days", |days| {
         if days.is_empty() {
             return Some(None);
         }
-        let days = days.parse::<u64>().ok();
-        let days = days.filter(|days| (1..=36_500).contains(days))?;
-        Some(Some(Duration::from_secs(days * DAY)))
+        let seconds = days.parse::<u64>().ok()?.checked_mul(DAY)?;
+        Period::new(Duration::from_secs(seconds)).ok().map(Some)
     });
     let (reason, time) = fields.finish((reason, time))?;
     let id = parsed(&id)?;

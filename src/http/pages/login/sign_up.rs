@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::flows::Error as Refused;
 use crate::flows::account::sign_up as flow_up;
 use crate::flows::session::open_session::Options;
+use crate::model::account::profile::DisplayName;
 use crate::model::session::session::Delivery;
 
 use super::sign_in::{onward, welcome, with_next};
@@ -21,7 +22,7 @@ use crate::http::edge::body::Submitted;
 use crate::http::edge::client::Client;
 use crate::http::edge::credentials::Credentials;
 use crate::http::edge::error::Error;
-use crate::http::edge::limits::{MAX_EMAIL, MAX_NAME};
+use crate::http::edge::limits::MAX_EMAIL;
 use crate::http::edge::query::Query;
 use crate::http::edge::redirects::query_of;
 use crate::http::pages::failures::MessagePage;
@@ -63,16 +64,15 @@ pub(in crate::http::pages) async fn send(
     Submitted(mut body): Submitted,
 ) -> Result<Response, Error> {
     let next = body.redirect_to(&app)?;
-    let name = body.optional_text("name", MAX_NAME).or_default();
+    let name = body.checked_text::<DisplayName>("name").or_default();
     let text = body.optional_text("email", MAX_EMAIL).or_default();
     let typed = TypedTwice::read(&mut body);
     let (name, text, typed) = body.finish((name, text, typed))?;
-    let name = name.trim().to_owned();
     let mut form = Form::new("sign-up")
-        .filled("name", &name)
+        .filled("name", name.trim())
         .filled("email", &text);
     let password = form.typed_twice(&page, typed);
-    let name = form.required(&page, "name", name);
+    let name = form.name(&page, "name", &name);
     let email = form.email(&page, "email", &text);
     let again = |form: &Form, error| {
         Page::refuse(
