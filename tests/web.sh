@@ -13,7 +13,13 @@ npm install "${quiet[@]}" || exit 1
 if [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then npm install "${quiet[@]}" --no-save node@22 || exit 1; fi
 PATH="$PWD/node_modules/.bin:$PATH"
 
+# What README.md shows is one program, block after block; what it takes from around it is declared first.
+snippets() {
+  echo 'declare const email: string, password: string, newPassword: string, token: string;'
+  awk '/^```/ { inside = !inside && /^```tsx?$/; next } inside' README.md
+}
 consumer() {
+  snippets >consumer/readme.tsx && [ "$(wc -l <consumer/readme.tsx)" -gt 40 ] || return 1
   cd consumer && npm install "${quiet[@]}" && npm install "${quiet[@]}" --no-save ../countersign-web-*.tgz && node_modules/.bin/tsc -p .
 }
 pack() { npm pack 2>&1 | grep -E '^npm notice' && [ -s countersign-web-0.1.0.tgz ]; }

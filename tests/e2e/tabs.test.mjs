@@ -26,6 +26,8 @@ const of = (name) => counts.get(name) ?? counts.set(name, { answered: 0, lost: 0
 
 function hears(request, answer) {
   if (!request.url.endsWith("/refresh") || request.method !== "POST") return;
+  // The first visit has no session yet: its answer is `null`, and no token is lost with it.
+  if (!request.headers.cookie?.includes("refresh_token=")) return;
   const count = of(request.headers["user-agent"]);
   if (answer.statusCode === 401) count.refused++;
   // Never two in a row: a grace of ten seconds is made for one loss.

@@ -6,11 +6,15 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-const DOCUMENTS: [&str; 5] = [
+const DOCUMENTS: [&str; 9] = [
     "CONTRIBUTING.md",
     "README.md",
+    "clients/web/README.md",
     "docs/architecture.md",
+    "docs/clients.md",
+    "docs/command-line.md",
     "docs/glossary.md",
+    "docs/replicas.md",
     "docs/style.md",
 ];
 
@@ -88,6 +92,52 @@ fn every_test_that_the_guide_names_exists() {
         names += 1;
     }
     assert!(names >= 10, "{names} tests are named");
+}
+
+/// Returns the lines of the blocks in this language, with their numbers.
+fn block_lines<'a>(language: &str, text: &'a str) -> Vec<(usize, &'a str)> {
+    let mut inside = false;
+    let mut found = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        match line.strip_prefix("```") {
+            Some(name) => inside = !inside && name == language,
+            None if inside => found.push((number + 1, line)),
+            None => {}
+        }
+    }
+    found
+}
+
+/// An interactive zsh takes `#` and what follows it for arguments.
+#[test]
+fn the_shell_blocks_of_the_readmes_can_be_pasted_into_zsh() {
+    let comment = Regex::new(r"(^|\s)#").unwrap();
+    assert!(comment.is_match("cargo run --release      # serves"));
+    for document in [
+        "README.md",
+        "clients/web/README.md",
+        "docs/replicas.md",
+        "examples/spa-fastapi/README.md",
+    ] {
+        let text = std::fs::read_to_string(document).unwrap();
+        let lines = block_lines("sh", &text);
+        assert!(!lines.is_empty(), "{document}: no block was found");
+        for (number, line) in lines {
+            assert!(!comment.is_match(line), "{document}:{number}: {line}");
+        }
+    }
+}
+
+#[test]
+fn the_readme_names_the_oldest_rust_that_works() {
+    let manifest = std::fs::read_to_string("Cargo.toml").unwrap();
+    let version = Regex::new(r#"(?m)^rust-version = "([0-9.]+)"$"#).unwrap();
+    let oldest = &version.captures(&manifest).unwrap()[1];
+    let readme = std::fs::read_to_string("README.md").unwrap();
+    let named = Regex::new(r"Rust ([0-9.]+) or newer").unwrap();
+    let named: Vec<_> = named.captures_iter(&readme).collect();
+    assert_eq!(named.len(), 1);
+    assert_eq!(&named[0][1], oldest);
 }
 
 #[test]

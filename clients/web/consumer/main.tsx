@@ -1,11 +1,12 @@
 // An application with TypeScript's strictest settings: it must compile against what `npm pack` makes.
-import { type CountersignError, createCountersign, type Session, type State, type User } from "@countersign/web";
+import { type CountersignError, createCountersign, type Device, type Session, type State, type User } from "@countersign/web";
 import { withCountersign } from "@countersign/web/axios";
 import axios from "axios";
 import { useSyncExternalStore } from "react";
 
 const auth = createCountersign({ baseURL: "https://auth.example.com", origins: ["https://api.example.com"] });
-export const undo: () => void = withCountersign(axios.create({ baseURL: "https://api.example.com" }), auth);
+export const api = axios.create({ baseURL: "https://api.example.com" });
+export const undo: () => void = withCountersign(api, auth);
 
 export function useAuth(): State {
   return useSyncExternalStore(auth.subscribe, auth.getSnapshot, auth.getServerSnapshot);
@@ -20,7 +21,11 @@ export async function everything(): Promise<string> {
   const known: { user: User; session: Session } | null = await auth.session({ fresh: true });
   const token: string | null = await auth.getAccessToken();
   const answer: Response = await auth.fetch("https://api.example.com/notes", { method: "POST", body: JSON.stringify({ text: "hello" }) });
+  await auth.changePassword({ currentPassword: "a good long password", newPassword: "another good password" });
+  const devices: Device[] = await auth.call<Device[]>("/list-sessions");
+  const state: State = auth.getSnapshot();
+  const says: string = state.status === "error" ? (state.hint ?? state.error?.message ?? "") : user.roles.concat(user.permissions).join();
   await auth.signOut({ everywhere: true }).catch((error: CountersignError) => error.errors["email"]?.[0] ?? error.code);
   auth.close();
-  return `${user.id} ${known?.session.expiresAt ?? "unknown"} ${token ?? "none"} ${answer.status}`;
+  return `${user.id} ${known?.session.expiresAt ?? "none"} ${says} ${devices.length} ${token ?? "none"} ${answer.status}`;
 }

@@ -2,14 +2,20 @@
 import type { Environment } from "./environment.js";
 import { CountersignError, isPassing, Service } from "./service.js";
 import { Tabs } from "./tabs.js";
-import type { Options, Session, SignIn, SignUp, State, Token, User } from "./types.js";
+import type { ChangePassword, Options, Session, SignIn, SignUp, State, Token, User } from "./types.js";
 
 /** The members of a sign-in's or a refresh's answer that are used here. */
 interface Granted {
   accessToken?: string;
   expiresIn?: number;
   session?: Session;
-  user: User;
+  user: Omit<User, "roles" | "permissions">;
+}
+
+/** The claims that are read here; nothing is trusted to them. */
+interface Claims {
+  roles?: string[];
+  permissions?: string[];
 }
 
 /** Of its lifetime a token is used up to here, … */
@@ -26,8 +32,8 @@ const STILL_THERE_MS = 30_000;
 /** A request is not kept waiting for a new token for longer than this while the old one is good. */
 const PATIENCE_MS = 1_000;
 
-const LOADING: State = Object.freeze({ status: "loading", user: null, session: null, error: null });
-const SIGNED_OUT: State = Object.freeze({ status: "signedOut", user: null, session: null, error: null });
+const LOADING: State = Object.freeze({ status: "loading", user: null, session: null, error: null, hint: null });
+const SIGNED_OUT: State = Object.freeze({ status: "signedOut", user: null, session: null, error: null, hint: null });
 
 export class Client {
   private readonly service: Service;
@@ -75,11 +81,19 @@ export class Client {
   /** Creates an account; `signedIn` is false where the address must be verified first. */
   readonly signUp = async (form: SignUp): Promise<{ user: User; signedIn: boolean }> => {
     const granted = await this.enter("/sign-up/email", form);
-    return { user: granted.user, signedIn: granted.accessToken !== undefined };
+    return { user: userOf(granted), signedIn: granted.accessToken !== undefined };
   };
 
   /** Signs in, in all tabs. */
-  readonly signIn = async (form: SignIn): Promise<User> => (await this.enter("/sign-in/email", form)).user;
+  readonly signIn = async (form: SignIn): Promise<User> => userOf(await this.enter("/sign-in/email", form));
+
+  /** Changes the password; the sessions of all other devices end, and this browser goes on in a new one. */
+  readonly changePassword = async (form: ChangePassword): Promise<void> => {
+    await this.enter("/change-password", { ...form, revokeOtherSessions: true });
+  };
+
+  /** Any other request to the service, by its path: with a body a POST, without one a GET. A refusal is a `CountersignError`. */
+  readonly call = <T = unknown>(path: string, body?: object): Promise<T> => this.service.ask<T>(path, body);
 
   /** Ends this session in all tabs; with `everywhere` those of all devices. If the service cannot be reached nothing is ended, and that is an error. */
   readonly signOut = (options: { everywhere?: boolean } = {}): Promise<void> => {
@@ -217,25 +231,32 @@ export class Client {
       const granted = await this.service.refresh<Granted>();
       // The user has signed out or another one has signed in: this answer is about the previous session.
       if (epoch !== this.epoch) return this.token;
-      this.keep(granted, asked);
       this.wait = FIRST_WAIT_MS;
       this.notBefore = -Infinity;
+      if (granted) this.keep(granted, asked);
+      else this.ended();
     } catch (error) {
       if (epoch !== this.epoch) return this.token;
       if (!isUnauthorized(error)) {
-        this.failed(error as Error);
+        this.failed(error as CountersignError);
         throw error;
       }
-      this.lookedAt = this.env.ticks();
-      this.end();
+      this.ended();
     }
     return this.token;
   }
 
-  private keep({ accessToken, expiresIn, session, user }: Granted, asked: Clocks): void {
+  /** The service has said that there is no session. */
+  private ended(): void {
+    this.lookedAt = this.env.ticks();
+    this.end();
+  }
+
+  private keep(granted: Granted, asked: Clocks): void {
     // A server keeps no token, because all users share its memory.
     if (!this.env.window) return;
-    const token = { value: accessToken!, user, session: session ?? { id: sessionOf(accessToken!), expiresAt: null }, lifetime: expiresIn! * 1_000, at: asked.wall };
+    const { id, expiresAt } = granted.session!;
+    const token = { value: granted.accessToken!, user: userOf(granted), session: { id, expiresAt }, lifetime: granted.expiresIn! * 1_000, at: asked.wall };
     // A sister has signed out while the answer was under way.
     if (this.over.has(token.session.id)) return this.end();
     if (this.token && this.token.session.id !== token.session.id) this.over.add(this.token.session.id);
@@ -260,7 +281,7 @@ export class Client {
     this.heldSince = since;
     this.plan();
     if (tell) this.tabs.tellToken(token);
-    this.show({ status: "signedIn", user: token.user, session: token.session, error: null });
+    this.show({ status: "signedIn", user: token.user, session: token.session, error: null, hint: null });
   }
 
   /** The session is over: here and in all tabs. */
@@ -286,10 +307,11 @@ export class Client {
     this.show(SIGNED_OUT);
   }
 
-  private failed(error: Error): void {
+  private failed(error: CountersignError): void {
     // Only this request failed: the token is valid, and is refreshed at its own time.
     if (this.share() < RENEWED_FROM) return;
-    this.show({ ...this.state, error });
+    if (this.state.status === "loading") void this.explain(error);
+    this.show({ ...this.state, status: this.state.status === "loading" ? "error" : this.state.status, error });
     const wait = isPassing(error) && error.retryAfter ? error.retryAfter * 1_000 : this.wait;
     this.wait = Math.min(this.wait * 2, LONGEST_WAIT_MS);
     this.notBefore = this.env.ticks() + wait;
@@ -297,9 +319,17 @@ export class Client {
     this.timer = setTimeout(this.wake, wait * (1 + this.env.random() / 2));
   }
 
+  /** Tells the developer why the first question failed: in the store and, on this machine, once in the console. */
+  private async explain(error: CountersignError): Promise<void> {
+    const hint = await this.service.explain(error);
+    if (this.state.status !== "error") return;
+    this.show({ ...this.state, hint });
+    if (/^https?:\/\/(localhost|127\.[.\d]+|\[::1\]|[^:/]+\.localhost)(:|$)/.test(this.env.origin ?? "")) this.env.warn(`@countersign/web: ${hint}`);
+  }
+
   private show(next: State): void {
     const before = this.state;
-    const same = (["status", "user", "session", "error"] as const).every((part) => JSON.stringify(before[part]) === JSON.stringify(next[part]));
+    const same = (["status", "user", "session", "error", "hint"] as const).every((part) => JSON.stringify(before[part]) === JSON.stringify(next[part]));
     if (same) return;
     this.state = Object.freeze(next);
     for (const listener of [...this.listeners]) {
@@ -397,8 +427,13 @@ interface Clocks {
 
 const isUnauthorized = (error: unknown): error is CountersignError => error instanceof CountersignError && error.status === 401;
 
-/** The `sid` of an access token; nothing is trusted to it. */
-function sessionOf(token: string): string {
-  const text = atob(token.split(".")[1]!.replaceAll("-", "+").replaceAll("_", "/"));
-  return (JSON.parse(text) as { sid: string }).sid;
+/** The user of an answer, with what the access token says of roles and permissions. */
+function userOf({ user, accessToken }: Granted): User {
+  const { roles = [], permissions = [] } = accessToken ? claimsOf(accessToken) : {};
+  return { ...user, roles, permissions };
+}
+
+function claimsOf(token: string): Claims {
+  const bytes = Uint8Array.from(atob(token.split(".")[1]!.replaceAll("-", "+").replaceAll("_", "/")), (letter) => letter.charCodeAt(0));
+  return JSON.parse(new TextDecoder().decode(bytes)) as Claims;
 }

@@ -13,6 +13,10 @@ export interface Environment {
   window: Pick<EventTarget, "addEventListener" | "removeEventListener"> | undefined;
   document: Pick<Document, "addEventListener" | "removeEventListener" | "visibilityState"> | undefined;
   isOnline(): boolean;
+  /** The origin of the page; `undefined` on a server. */
+  origin: string | undefined;
+  /** Tells the developer something. */
+  warn(text: string): void;
 }
 
 /** The browser's own; on a server next to nothing. */
@@ -28,5 +32,7 @@ export function environment(): Environment {
     window: inBrowser ? window : undefined,
     document: inBrowser ? document : undefined,
     isOnline: () => !inBrowser || navigator.onLine !== false,
+    origin: inBrowser ? location.origin : undefined,
+    warn: (text) => console.warn(text),
   };
 }

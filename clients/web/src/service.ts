@@ -65,17 +65,27 @@ export class Service {
     );
   }
 
-  /** `POST /refresh`, three times if need be: the same token again, which the service forgives. */
-  async refresh<T>(): Promise<T> {
+  /** `POST /refresh`, three times if need be: the same token again, which the service forgives. `null` if this browser has no refresh token. */
+  async refresh<T>(): Promise<T | null> {
     for (let attempt = 0; ; attempt++) {
       try {
-        return await this.ask<T>("/refresh", {}, undefined, REFRESH_MS);
+        return await this.ask<T | null>("/refresh", { optional: true }, undefined, REFRESH_MS);
       } catch (error) {
         const pause = PAUSES_MS[attempt];
         if (!pause || !isPassing(error)) throw error;
         await this.pause(Math.min(Math.max(pause, 1_000 * (error.retryAfter ?? 0)), LONGEST_PAUSE_MS));
       }
     }
+  }
+
+  /** What a developer can do about a refresh that failed. Any page may read the keys: where they can be read, it is this page that is refused. */
+  async explain(error: CountersignError): Promise<string> {
+    const { origin } = this.env;
+    const reads = () => this.env.fetch(`${this.base}/jwks`, { signal: AbortSignal.timeout(REFRESH_MS) }).then((answer) => answer.ok, () => false);
+    if (error.code === "INVALID_ORIGIN" || (error.status === 0 && (await reads())))
+      return `${this.base} refuses requests of this page. Add "${origin}" to server.trusted_origins.`;
+    if (error.status === 0 || error.status === 404) return `There is no answer from ${this.base}/refresh. Is the service running, and are baseURL and basePath right?`;
+    return `${this.base}/refresh answers ${error.status} ${error.code}: ${error.message}`;
   }
 
   /** Waits, but not longer than until the network is back. */

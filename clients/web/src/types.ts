@@ -9,7 +9,12 @@ export interface User {
   image: string | null;
   createdAt: string;
   updatedAt: string;
+  /** The names of all roles, joined by commas, as Better Auth has it. */
   role: string;
+  /** The roles that the access token carries. */
+  roles: string[];
+  /** What the roles permit, such as `note:write`, as the access token tells it to backends. They decide; a page only hides what would be refused. */
+  permissions: string[];
   banned: boolean;
   banReason: string | null;
   banExpires: string | null;
@@ -18,18 +23,33 @@ export interface User {
 /** The session of this browser. */
 export interface Session {
   id: string;
-  /** When it ends unless it is used (ISO 8601); `null` between a sign-in and the first refresh, which tells it. */
-  expiresAt: string | null;
+  /** The absolute end (ISO 8601): however it is used, the session lasts no longer. It may end before, such as when it is not used for a while. */
+  expiresAt: string;
+}
+
+/** A session in the list of `/list-sessions`. */
+export interface Device extends Session {
+  /** Names the session for `/revoke-session`; no secret. */
+  token: string;
+  createdAt: string;
+  ipAddress: string;
+  userAgent: string;
+  /** Such as `Firefox on Linux`; `null` if the user agent tells nothing. */
+  device: string | null;
+  /** Whether it is this browser's. */
+  current: boolean;
 }
 
 /** What an application shows. A new object whenever something in it changes, and only then. */
 export interface State {
-  /** `loading` until the service has said who this is. */
-  readonly status: "loading" | "signedIn" | "signedOut";
+  /** `loading` until the service has said who this is; `error` if three attempts to ask it have failed. It is asked again, and `error` ends with the first answer. */
+  readonly status: "loading" | "signedIn" | "signedOut" | "error";
   readonly user: User | null;
   readonly session: Session | null;
   /** Why the service could not be asked the last time; this signs no user out. */
   readonly error: Error | null;
+  /** With the status `error`, for developers: what is probably wrong. */
+  readonly hint: string | null;
 }
 
 /** An access token and how long it lasts. Times are the device's own and only their differences are used, so that a wrong clock does no harm. */
@@ -62,6 +82,12 @@ export interface SignUp {
   /** Where the mail's link leads to, if addresses must be verified. */
   callbackURL?: string;
   rememberMe?: boolean;
+}
+
+/** A new password for the account that is signed in. */
+export interface ChangePassword {
+  currentPassword: string;
+  newPassword: string;
 }
 
 /** Who signs in. */

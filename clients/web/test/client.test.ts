@@ -58,6 +58,51 @@ describe("who is signed in", () => {
     expect(reloaded.client.getSnapshot().session?.expiresAt).toBe("2030-01-01T00:00:00.000Z");
   });
 
+  test("the absolute end of the session is known from the sign-in on", async () => {
+    const { tab } = await signedIn();
+    expect(tab.client.getSnapshot().session).toEqual({ id: expect.any(String), expiresAt: "2030-01-01T00:00:00.000Z" });
+  });
+
+  test("a visit without a session is no refusal: the service answers null", async () => {
+    const tab = world.tab();
+    tab.client.subscribe(() => {});
+    await pass(1_000);
+    expect([status(tab), world.answered]).toEqual(["signedOut", [200]]);
+  });
+
+  test("roles and permissions are the access token's, also those that change", async () => {
+    world.claims = { roles: ["user", "lektor"], permissions: ["note:größe"] };
+    const { tab } = await signedIn();
+    expect(tab.client.getSnapshot().user).toMatchObject({ name: "Ana", roles: ["user", "lektor"], permissions: ["note:größe"] });
+    world.claims = {};
+    await settle(tab.client.session({ fresh: true }));
+    expect(tab.client.getSnapshot().user).toMatchObject({ roles: [], permissions: [] });
+  });
+
+  test("a new password goes on in a new session, in all tabs", async () => {
+    const { tab } = await signedIn();
+    const sister = world.tab();
+    sister.client.subscribe(() => {});
+    await pass(1_000);
+    const before = tab.client.getSnapshot().session!.id;
+    expect(sister.client.getSnapshot().session!.id).toBe(before);
+    await settle(tab.client.changePassword({ currentPassword: "right", newPassword: "another" }));
+    const after = tab.client.getSnapshot().session!.id;
+    expect(after).not.toBe(before);
+    expect([sister.client.getSnapshot().session!.id, status(sister)]).toEqual([after, "signedIn"]);
+    expect((await settle(sister.client.fetch(API))).status).toBe(200);
+  });
+
+  test("any other request goes to the service with its path, and a refusal is an error with the code", async () => {
+    const { tab } = await signedIn();
+    const seen: string[] = [];
+    world.before = (path) => void seen.push(path);
+    expect(await settle(tab.client.call("/update-user", { name: "Anna" }))).toEqual({ success: true });
+    expect(seen).toEqual(["/api/auth/update-user"]);
+    world.before = () => new Response('{"code":"PASSWORD_TOO_SHORT","message":""}', { status: 400 });
+    await expect(settle(tab.client.call("/reset-password", { token: "t", newPassword: "x" }))).rejects.toMatchObject({ status: 400, code: "PASSWORD_TOO_SHORT" });
+  });
+
   test("the snapshot is the same object until something changes", async () => {
     const { tab } = await signedIn();
     await pass(14 * MINUTE);
@@ -71,7 +116,7 @@ describe("who is signed in", () => {
     const client = createCountersign({ baseURL: BASE });
     const listener = vi.fn();
     client.subscribe(listener)();
-    expect(listener).toHaveBeenCalledWith({ status: "loading", user: null, session: null, error: null });
+    expect(listener).toHaveBeenCalledWith({ status: "loading", user: null, session: null, error: null, hint: null });
     expect(client.getServerSnapshot()).toBe(client.getServerSnapshot());
     expect(await client.getAccessToken()).toBeNull();
     expect(await client.session()).toBeNull();
@@ -198,6 +243,71 @@ describe("answers that get lost", () => {
     world.before = () => {};
     await pass(2 * MINUTE);
     expect(tab.client.getSnapshot()).toMatchObject({ status: "signedIn", error: null });
+  });
+
+  describe("the first question gets no answer", () => {
+    const refuse = (path: string) => {
+      if (path.endsWith("/refresh")) throw new TypeError("Failed to fetch");
+    };
+
+    test.each([
+      ["the page's origin is not trusted", refuse, /refuses requests of this page. Add "http:\/\/localhost:5173" to server.trusted_origins/],
+      ["the service says so", () => new Response('{"code":"INVALID_ORIGIN","message":""}', { status: 403 }), /Add "http:\/\/localhost:5173" to server.trusted_origins/],
+      [
+        "there is no service",
+        () => {
+          throw new TypeError("Failed to fetch");
+        },
+        /no answer from https:\/\/auth.example.com\/api\/auth\/refresh. Is the service running, and are baseURL and basePath right/,
+      ],
+      ["the path is another", () => new Response("", { status: 404 }), /no answer .* basePath right/],
+      ["it has a fault", () => new Response('{"code":"INTERNAL_SERVER_ERROR","message":"a fault"}', { status: 500 }), /answers 500 INTERNAL_SERVER_ERROR: a fault/],
+    ] as const)("%s: an error with a hint, once in the console", async (_, before, hint) => {
+      world.before = before;
+      const tab = world.tab();
+      const states: string[] = [];
+      tab.client.subscribe((state) => states.push(state.status));
+      await pass(10_000);
+      expect(tab.client.getSnapshot()).toMatchObject({ status: "error", user: null, hint: expect.stringMatching(hint) });
+      expect(tab.client.getSnapshot().error).toBeInstanceOf(CountersignError);
+      await pass(5 * MINUTE);
+      expect(world.warnings).toEqual([expect.stringMatching(hint)]);
+      // It goes on asking, and an answer ends the error.
+      world.before = () => {};
+      await pass(2 * MINUTE);
+      expect(tab.client.getSnapshot()).toMatchObject({ status: "signedOut", error: null, hint: null });
+      expect([states[0], states.at(-1), new Set(states).size]).toEqual(["loading", "signedOut", 3]);
+    });
+
+    test("nothing is written to the console of a page in production", async () => {
+      world.origin = "https://localhost.example.com";
+      world.before = refuse;
+      const tab = world.tab();
+      tab.client.subscribe(() => {});
+      await pass(10_000);
+      expect(tab.client.getSnapshot()).toMatchObject({ status: "error", hint: expect.stringContaining("https://localhost.example.com") });
+      expect(world.warnings).toEqual([]);
+    });
+
+    test("an answer at the third attempt is no error", async () => {
+      let attempts = 0;
+      world.before = (path) => {
+        if (path.endsWith("/refresh") && ++attempts < 3) throw new TypeError("Failed to fetch");
+      };
+      const tab = world.tab();
+      const states: string[] = [];
+      tab.client.subscribe((state) => states.push(state.status));
+      await pass(10_000);
+      expect(states).toEqual(["loading", "signedOut"]);
+      expect(world.warnings).toEqual([]);
+    });
+
+    test("who is signed in stays so", async () => {
+      const { tab } = await signedIn();
+      world.before = refuse;
+      await pass(20 * MINUTE);
+      expect(tab.client.getSnapshot()).toMatchObject({ status: "signedIn", error: { code: "NETWORK_ERROR" }, hint: null });
+    });
   });
 
   test("a rotation whose answer is lost is repeated inside the grace", async () => {
@@ -397,7 +507,7 @@ test("a request is not kept waiting by a service that hangs while the token is g
 
 test("on a server a sign-in leaves no session behind", async () => {
   const client = createCountersign({ baseURL: BASE });
-  const grant = { accessToken: "e30.eyJzaWQiOiJzIn0.s", expiresIn: 900, user: { name: "Ana" } };
+  const grant = { accessToken: "e30.eyJzaWQiOiJzIn0.s", expiresIn: 900, session: { id: "s", expiresAt: "2030-01-01T00:00:00.000Z" }, user: { name: "Ana" } };
   const fetched = vi.spyOn(globalThis, "fetch").mockImplementation(async () => new Response(JSON.stringify(grant)));
   expect((await client.signIn(ANA)).name).toBe("Ana");
   expect([client.getSnapshot().status, await client.session({ fresh: true }), await client.replace("x")]).toEqual(["loading", null, null]);

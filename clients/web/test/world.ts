@@ -7,8 +7,9 @@ import type { Options } from "../src/types.js";
 export const BASE = "https://auth.example.com";
 export const API = "https://api.example.com/notes";
 
-const jwt = (claims: object) => `e30.${btoa(JSON.stringify(claims)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")}.s`;
-const json = (status: number, body: object, headers: Record<string, string> = {}) =>
+const jwt = (claims: object) => `e30.${btoa(String.fromCharCode(...new TextEncoder().encode(JSON.stringify(claims)))).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")}.s`;
+const ENDS = "2030-01-01T00:00:00.000Z";
+const json = (status: number, body: object | null, headers: Record<string, string> = {}) =>
   new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json", ...headers } });
 
 /** `navigator.locks`, as far as it is used. */
@@ -54,6 +55,8 @@ export class Tab {
       now: () => world.wall(),
       ticks: () => world.ticks(),
       random: () => world.random(),
+      origin: world.origin,
+      warn: (text) => void world.warnings.push(text),
       locks: world.locks as unknown as LockManager | undefined,
       channel: world.hasChannel ? (name) => world.channel(name) : undefined,
       window: this.window,
@@ -82,6 +85,13 @@ export class World {
   refreshes = 0;
   backend = 0;
   refusesEverything = false;
+  /** The statuses of the service's own answers. */
+  answered: number[] = [];
+  /** What the access tokens say beside the session. */
+  claims: object = { roles: ["user"], permissions: [] };
+  /** Where the page is, and what its console has shown. */
+  origin = "http://localhost:5173";
+  warnings: string[] = [];
   hangs = false;
   /** Called before the service sees a refresh, and before its answer is heard; may throw or answer in its place. */
   before: (path: string) => Response | void = () => {};
@@ -130,9 +140,18 @@ export class World {
 
   private grant(session: string) {
     const id = `${session}.${++this.granted}`;
-    const accessToken = jwt({ sid: session, jti: id });
+    const accessToken = jwt({ ...this.claims, sid: session, jti: id });
     this.tokens.set(accessToken, { session, until: this.serviceTime() + this.ttl * 1000 });
-    return { accessToken, tokenType: "Bearer", expiresIn: this.ttl, user: { id: "u", name: "Ana", email: "ana@example.com" } };
+    return { accessToken, tokenType: "Bearer", expiresIn: this.ttl, session: { id: session, expiresAt: ENDS }, user: { id: "u", name: "Ana", email: "ana@example.com" } };
+  }
+
+  /** A session in place of the one before. */
+  private begin() {
+    if (this.jar) this.live.delete(this.jar.session);
+    const session = `s${++this.granted}`;
+    this.live.set(session, { generation: 1, parentUntil: 0 });
+    this.jar = { session, generation: 1 };
+    return this.grant(session);
   }
 
   /** The service's clock knows nothing of the device's. */
@@ -154,6 +173,7 @@ export class World {
     const early = this.before(pathname);
     if (early) return early;
     const answer = await this.serve(pathname, request);
+    this.answered.push(answer.status);
     await new Promise((resolve) => setTimeout(resolve, 20));
     this.after(pathname);
     return answer;
@@ -161,14 +181,15 @@ export class World {
 
   private async serve(path: string, request: Request): Promise<Response> {
     switch (path) {
+      case "/api/auth/jwks":
+        return json(200, { keys: [] });
+      case "/api/auth/change-password":
+        if (!this.jar) return json(401, { code: "UNAUTHORIZED", message: "" });
+        return json(200, this.begin());
       case "/api/auth/sign-in/email": {
         const { password } = (await request.json()) as { password: string };
         if (password !== "right") return json(401, { code: "INVALID_EMAIL_OR_PASSWORD", message: "Invalid email or password" });
-        if (this.jar) this.live.delete(this.jar.session);
-        const session = `s${++this.granted}`;
-        this.live.set(session, { generation: 1, parentUntil: 0 });
-        this.jar = { session, generation: 1 };
-        return json(200, this.grant(session));
+        return json(200, this.begin());
       }
       case "/api/auth/session": {
         const token = this.tokens.get((request.headers.get("authorization") ?? "").slice(7));
@@ -178,7 +199,8 @@ export class World {
         this.refreshes++;
         if (this.hangs) await new Promise((resolve) => setTimeout(resolve, 60_000));
         const row = this.jar && this.live.get(this.jar.session);
-        if (!this.jar) return json(401, { code: "REFRESH_TOKEN_MISSING", message: "" });
+        const { optional } = (await request.json()) as { optional?: boolean };
+        if (!this.jar) return optional ? json(200, null) : json(401, { code: "REFRESH_TOKEN_MISSING", message: "" });
         if (!row) return json(401, { code: "REFRESH_TOKEN_REVOKED", message: "" });
         const { session, generation } = this.jar;
         const isParent = generation === row.generation - 1 && this.serviceTime() <= row.parentUntil;
@@ -188,7 +210,7 @@ export class World {
         }
         if (!isParent) Object.assign(row, { generation: generation + 1, parentUntil: this.serviceTime() + 30_000 });
         const next = { session, generation: row.generation };
-        const granted = { ...this.grant(session), session: { id: session, expiresAt: "2030-01-01T00:00:00.000Z" } };
+        const granted = this.grant(session);
         // The jar learns of it only if the answer arrives.
         queueMicrotask(() => setTimeout(() => this.lost || (this.jar = next), 15));
         return json(200, granted);

@@ -91,6 +91,7 @@ async function render() {
   const turn = ++asked;
   const { status: known, user } = auth.getSnapshot();
   if (known === "loading") return main.replaceChildren(element("p", "…"));
+  if (known === "error") return main.replaceChildren(element("p", "The sign-in service does not answer. This page goes on asking.", { role: "alert" }));
   nav.replaceChildren();
   if (user) {
     nav.append(element("a", "Notes", { href: "#/notes" }), element("a", "Report", { href: "#/admin" }), element("span", user.email));

@@ -8,7 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::flows::session::carried;
@@ -37,7 +37,8 @@ pub(in crate::http) async fn refresh(
     Optional(mut body): Optional,
 ) -> Result<Response, Error> {
     let in_body = body.text_or_nothing("refreshToken", MAX_REFRESH_TOKEN);
-    let in_body = body.finish(in_body)?;
+    let optional = body.optional_bool("optional").or(false);
+    let (in_body, optional) = body.finish((in_body, optional))?;
     match (in_body, credentials.refresh_cookies.is_empty()) {
         (Some(_), false) => Err(Error::BadRequest(
             "Send the refresh token in the cookie or in the body, not both".into(),
@@ -46,6 +47,11 @@ pub(in crate::http) async fn refresh(
         (None, false) => by_cookie(&app, &credentials, &requester).await,
         (None, true) => {
             warn_of_a_lost_path(&app, &credentials);
+            // A browser prints every 401 in its console, also for a page that only asks whether
+            // its visitor is signed in.
+            if optional {
+                return Ok(Json(Value::Null).into_response());
+            }
             Err(flows::Error::RefreshTokenMissing.into())
         }
     }
@@ -174,12 +180,12 @@ fn set_cookies(app: &App, renewed: &Renewed, session_cookies: &[String], headers
     }
 }
 
-fn answer(renewed: &Renewed) -> serde_json::Value {
+fn answer(renewed: &Renewed) -> Value {
     json!({
         "accessToken": renewed.access.token,
         "tokenType": "Bearer",
         "expiresIn": renewed.access.expires_in,
-        "session": { "id": renewed.session.session, "expiresAt": renewed.ends_at() },
+        "session": views::own_session(renewed.session.session, renewed.session.state.expires_at),
         "user": views::session_user(&renewed.user, &renewed.powers),
     })
 }

@@ -52,6 +52,10 @@ pub(in crate::http) fn deliver(
     answer["accessToken"] = grant.access.token.clone().into();
     answer["tokenType"] = "Bearer".into();
     answer["expiresIn"] = grant.access.expires_in.into();
+    // The answers of an impersonation have the whole session.
+    if answer.get("session").is_none() {
+        answer["session"] = views::own_session(grant.session.id, grant.session.expires_at);
+    }
     match grant.session.delivery {
         Delivery::Body => {
             answer["refreshToken"] = grant.refresh_token.as_str().into();

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::model::account::permission::Powers;
 use crate::model::account::user::User;
 use crate::model::kernel::id::SessionId;
+use crate::model::kernel::time::Timestamp;
 use crate::model::kernel::user_agent::device;
 use crate::model::session::session::Session;
 
@@ -39,6 +40,13 @@ pub(in crate::http) fn user_with_permissions(who: &User, powers: &Powers) -> Val
     let mut view = session_user(who, powers);
     view["permissions"] = json!(powers.granted().collect::<Vec<_>>());
     view
+}
+
+/// Returns what the answers of a sign-in and of a refresh say of the session. `absolute_end` is in
+/// every answer the same moment: the idle end would tell a thief of a token when the session was
+/// used.
+pub(in crate::http) fn own_session(id: SessionId, absolute_end: Timestamp) -> Value {
+    json!({ "id": id, "expiresAt": absolute_end })
 }
 
 /// Returns the session of `GET /session`.

@@ -1,6 +1,7 @@
 //! The scenarios of the refresh design, by number.
 
 use countersign::flows::permit::Permitted;
+use countersign::model::kernel::time::Timestamp;
 use std::time::Duration;
 
 use axum::http::Method;
@@ -1120,4 +1121,78 @@ async fn the_token_endpoint_says_how_long_the_token_and_the_session_last() {
         metadata.body["refresh_token_expiration_types_supported"],
         json!(["authorization", "token_timeout"])
     );
+}
+
+/// A page that asks whether its visitor is signed in says `optional`: browsers print every 401 in
+/// their console.
+#[tokio::test]
+async fn a_visit_without_a_refresh_token_is_answered_with_null_if_that_is_asked_for() {
+    let app = TestApp::start().await;
+    let alice = app.user("alice").await;
+    let optional = json!({ "optional": true });
+    let browser = alice.browser().await;
+    let renewed = browser.post("/api/auth/refresh", &optional).await.ok();
+    assert!(renewed.body["accessToken"].is_string());
+
+    let visitor = Browser::new(&app);
+    let answer = visitor.post("/api/auth/refresh", &optional).await.ok();
+    assert!(answer.body.is_null() && answer.cookies().is_empty());
+    for body in [json!({}), json!({ "optional": false })] {
+        visitor
+            .post("/api/auth/refresh", &body)
+            .await
+            .refused(401, "REFRESH_TOKEN_MISSING");
+    }
+    visitor
+        .post("/api/auth/refresh", &json!({ "optional": "true" }))
+        .await
+        .refused(400, "VALIDATION_ERROR");
+
+    // A token that came is judged as always.
+    let thief = browser.stolen();
+    browser.post("/api/auth/sign-out", &json!({})).await.ok();
+    thief
+        .post("/api/auth/refresh", &optional)
+        .await
+        .refused(401, "REFRESH_TOKEN_REVOKED");
+    visitor
+        .post(
+            "/api/auth/refresh",
+            &json!({ "optional": true, "refreshToken": "csr_none" }),
+        )
+        .await
+        .refused(401, "REFRESH_TOKEN_INVALID");
+}
+
+#[tokio::test]
+async fn every_answer_tells_the_absolute_end_of_the_session() {
+    let app = TestApp::start().await;
+    let alice = app.user("alice").await;
+    let browser = Browser::new(&app);
+    let form = json!({ "email": alice.email, "password": alice.password });
+    let signed_in = browser.post("/api/auth/sign-in/email", &form).await.ok();
+    let session = &signed_in.body["session"];
+    let end = session["expiresAt"].as_str().unwrap().to_owned();
+    for _ in 0..2 {
+        app.after(minutes(10));
+        let renewed = browser.refresh().await.ok();
+        assert_eq!(&renewed.body["session"], session);
+        for path in ["/api/auth/session", "/api/auth/get-session"] {
+            let answer = browser.get(path).await.ok();
+            assert_eq!(answer.body["session"]["id"], session["id"], "{path}");
+            assert_eq!(answer.body["session"]["expiresAt"], end, "{path}");
+        }
+        let list = browser.get("/api/auth/list-sessions").await.ok();
+        let own = list.body.as_array().unwrap();
+        let own = own.iter().find(|listed| listed["id"] == session["id"]);
+        assert_eq!(own.unwrap()["expiresAt"], end);
+    }
+    let id = session["id"].as_str().unwrap();
+    let absolute: i64 = sqlx::query_scalar("SELECT expires_at FROM sessions WHERE id = $1")
+        .bind(id)
+        .fetch_one(&mut app.db().await)
+        .await
+        .unwrap();
+    assert_eq!(session["expiresAt"], json!(Timestamp(absolute)));
+    assert!(app.db_session(id).await.idle_expires_at < absolute);
 }
