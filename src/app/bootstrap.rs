@@ -2,6 +2,7 @@
 //! templates of mails and the list of breached passwords.
 
 use super::memory::{Blocks, ClockTrust, RevokedKids, ToldEnds, UserCache};
+use super::notices::Notices;
 use super::pace::{Pace, pace, presented_pace};
 use super::process::Process;
 use super::{App, whole_ms};
@@ -79,6 +80,8 @@ impl App {
             revoked_kids: RevokedKids::default(),
             blocks: Blocks::default(),
             told_ends: ToldEnds::default(),
+            refused_origins: Notices::default(),
+            refused_mails: Notices::default(),
             clock_trust: ClockTrust::default(),
             clock,
         })

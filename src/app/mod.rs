@@ -3,6 +3,7 @@
 
 mod bootstrap;
 mod memory;
+mod notices;
 mod pace;
 mod process;
 
@@ -13,6 +14,8 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 
 pub use memory::{Blocks, ClockTrust, RevokedKids, ToldEnds, UserCache};
+
+pub use notices::{Notices, Turn};
 
 pub use pace::Pace;
 
@@ -84,6 +87,10 @@ pub struct App {
     pub blocks: Blocks,
     /// Which ends of audit chains have been logged.
     pub told_ends: ToldEnds,
+    /// The origins that were refused and logged.
+    pub refused_origins: Notices,
+    /// Whether it was logged that a request was refused because no mail is sent.
+    pub refused_mails: Notices,
     /// Whether the clock was confirmed at the last check.
     pub clock_trust: ClockTrust,
     next_count: AtomicU64,

@@ -3,21 +3,23 @@
 use clap::Subcommand;
 use serde_json::json;
 
-use crate::config::{Blocklist, Config, Problem};
+use crate::config::{Config, Effective, Problem};
+use crate::flows::ops::checklist::{Facts, make_list};
 
 use super::output::{self, List};
 use super::table::{name, text};
-use super::{Failure, Output, Result};
+use super::{Failure, Output, Result, checklist};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
-    /// Check the settings: report every problem at once, and the rules that apply
+    /// Check the settings: report every problem at once, the rules that apply, and what the settings
+    /// mean for this installation
     Check {
         /// Output format
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
-    /// Print the effective settings and the source of each
+    /// Print the effective settings, the source of each, and what a value such as `auto` became
     Show {
         /// Output format
         #[arg(long, value_enum, default_value_t)]
@@ -67,16 +69,7 @@ fn check(form: Output, config: std::result::Result<Config, Vec<Problem>>) -> Res
         "A key is published for {:?} before it signs (keys.jwks_max_age + keys.verifier_cache + 15 s).",
         policy.publish_before_use(&ring)
     ));
-    output::note(match config.passwords.blocklist {
-        Blocklist::On => "Common passwords are refused (passwords.blocklist).",
-        Blocklist::Off => "Common passwords are accepted (passwords.blocklist is false).",
-        Blocklist::OffOnLoopback => {
-            "Common passwords are accepted, because the public URL is loopback (passwords.blocklist is auto)."
-        }
-    });
-    for warning in &config.warnings {
-        output::note(&format!("warning: {warning}"));
-    }
+    checklist::print(&make_list(&config, &Facts::default()));
     output::note("The settings are valid.");
     Ok(())
 }
@@ -101,10 +94,13 @@ fn check_for_programs(
 
 fn show(form: Output, config: &Config) {
     let columns = [name("setting"), text("value"), text("source")];
-    let items = config
-        .effective
-        .iter()
-        .map(|e| json!({ "setting": e.key, "value": e.value, "source": e.source }))
-        .collect();
+    // A program gets the value as it was written, and what it became beside it.
+    let item = |e: &Effective| match form {
+        Output::Json => {
+            json!({ "setting": e.key, "value": e.value, "source": e.source, "became": e.became })
+        }
+        _ => json!({ "setting": e.key, "value": e.explained(), "source": e.source }),
+    };
+    let items = config.effective.iter().map(item).collect();
     output::list(form, &List::whole("settings", &columns, items));
 }

@@ -11,7 +11,7 @@ use clap::Args;
 use crate::clock::MovableClock;
 use crate::config::{Config, MailTransport, MasterKeySources, Problem, Sources};
 use crate::flows::ops::dev::{Dev, USER_EMAIL, USER_PASSWORD};
-use crate::model::kernel::origin::is_loopback;
+use crate::model::kernel::loopback::is_loopback;
 
 use super::{Failure, Result, serve};
 

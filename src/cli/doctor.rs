@@ -11,10 +11,11 @@ use crate::flows::key::bootstrap;
 use crate::flows::key::processes::Running;
 use crate::flows::key::verifiers;
 use crate::flows::ops::diagnose;
-use crate::flows::ops::diagnose::{Diagnosis, Verdict};
+use crate::flows::ops::diagnose::Diagnosis;
 use crate::random::OsRandom;
 use crate::store::engine::server::TableSize;
 
+use super::checklist::mark;
 use super::output::{self, List};
 use super::table::{text, time};
 use super::{Failure, Output, Result};
@@ -89,14 +90,6 @@ fn print(form: Output, found: &Diagnosis) {
         &[text("table"), text("rows"), text("indexes")],
         &output::objects(found.tables.iter().map(table).collect()),
     );
-}
-
-fn mark(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Good => "✓",
-        Verdict::Warning => "!",
-        Verdict::Bad => "✗",
-    }
 }
 
 /// Prints the findings as a table.

@@ -5,6 +5,7 @@
 mod ask;
 mod audit;
 mod caution;
+mod checklist;
 mod clock;
 mod config;
 mod database;

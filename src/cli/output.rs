@@ -206,23 +206,28 @@ fn repeats_others(target: &str) -> bool {
     target.starts_with("opentelemetry") || target.starts_with(store::NOTICES)
 }
 
+/// Returns whether log lines are written for people.
+pub(super) fn is_human(log: &Log) -> bool {
+    match log.format {
+        LogFormat::Human => true,
+        LogFormat::Json => false,
+        LogFormat::Auto => std::io::stderr().is_terminal(),
+    }
+}
+
 /// Starts logging: JSON for log collectors, lines for people. Commands other than `serve` only log
 /// problems.
 pub(super) fn start_logging(log: &Log, serving: bool, traces: Option<&Exporter>) {
     let level = if serving { log.level.as_str() } else { "warn" };
     let quiet = format!("{level},tokio_cron_scheduler=warn,{}=off", traces::TARGET);
     let filter = EnvFilter::try_new(quiet).unwrap_or_else(|_| EnvFilter::new("info"));
-    let human = match log.format {
-        LogFormat::Human => true,
-        LogFormat::Json => false,
-        LogFormat::Auto => std::io::stderr().is_terminal(),
-    };
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         // The report of a line that could not be written would panic on a closed pipe.
         .log_internal_errors(false)
         .with_target(false);
-    let lines = if human {
+    let lines = if is_human(log) {
         lines.boxed()
     } else {
         lines.json().flatten_event(true).boxed()

@@ -10,9 +10,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, MovableClock, SystemClock};
-use crate::config::{Blocklist, Config, OpsListen};
+use crate::config::{Config, OpsListen};
 use crate::flows::audit::{audit_ends, record_startup};
 use crate::flows::key::bootstrap;
+use crate::flows::ops::checklist::{Facts, make_list};
 use crate::flows::ops::dev::Dev;
 use crate::flows::ops::file_modes;
 use crate::http;
@@ -20,7 +21,7 @@ use crate::http::edge::server::{KEPT_ASIDE, Limits, Routes};
 use crate::jobs::Jobs;
 use crate::random::OsRandom;
 
-use super::{Failure, Result};
+use super::{Failure, Result, checklist};
 
 /// Serves until a signal. With `dev`: on the clock that tests move, and with the API of
 /// `countersign dev`.
@@ -41,18 +42,9 @@ pub(super) async fn run(config: Config, dev: Option<(Dev, Arc<MovableClock>)>) -
         Some(wanted) => operations(wanted)?,
         None => None,
     };
-    for warning in &config.warnings {
-        tracing::warn!("{warning}");
-    }
-    if config.passwords.blocklist == Blocklist::OffOnLoopback {
-        tracing::warn!(
-            "common passwords are accepted, because the public URL is loopback (passwords.blocklist is auto)"
-        );
-    }
-    let (public_url, base_path) = (
-        config.server.public_url.clone(),
-        config.server.base_path.clone(),
-    );
+    let public_url = config.server.public_url.clone();
+    // `dev` makes a new database each time.
+    let is_new = dev.is_none() && bootstrap::require_database(&config).is_err();
     let limits = limits(&config);
     let clock: Arc<dyn Clock> = match &dev {
         Some((_, clock)) => Arc::clone(clock) as Arc<dyn Clock>,
@@ -71,7 +63,9 @@ pub(super) async fn run(config: Config, dev: Option<(Dev, Arc<MovableClock>)>) -
     let jobs = Jobs::start(&app)
         .await
         .map_err(|e| Failure::Internal(format!("cannot start the schedule: {e}")))?;
-    tracing::info!(%address, %public_url, jwks = format!("http://{address}{base_path}/jwks"), "serving");
+    let facts = Facts::of(&app, is_new).await;
+    checklist::log(&app.config.log, &make_list(&app.config, &facts));
+    tracing::info!(%address, %public_url, "serving");
     let stop = stop_signal(Arc::clone(&app))?;
     let served = CancellationToken::new();
     let watched = ops.map(|listener| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::model::kernel::database_url::{DatabaseUrl, InvalidDatabaseUrl, PostgresUrl};
-use crate::model::kernel::origin::is_loopback;
+use crate::model::kernel::loopback::is_loopback;
 
 use super::reader::Reader;
 use super::{Config, Database, mask};
@@ -92,8 +92,7 @@ impl Config {
 
     /// Returns where the database's URL was set, in words.
     pub fn database_source(&self) -> &'static str {
-        let setting = self.effective.iter().find(|e| e.key == "database.url");
-        match setting.map(|setting| setting.source) {
+        match self.source("database.url") {
             Some("file") => "database.url in the settings file",
             Some("environment") => "database.url in the environment",
             Some("flag") => "--set database.url",

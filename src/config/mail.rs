@@ -9,8 +9,8 @@ use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
+use crate::model::kernel::loopback::LOOPBACK;
 use crate::model::kernel::naming::ServiceName;
-use crate::model::kernel::origin::LOOPBACK;
 use crate::model::kernel::web_url::is_host;
 use crate::model::mail::{Helo, InvalidHelo, Sender};
 
@@ -120,9 +120,14 @@ fn helo(r: &mut Reader, public_url: &Url) -> Helo {
                 .map_err(|e: InvalidHelo| e.to_string())
         }
     });
-    set.flatten()
-        .or(own)
-        .unwrap_or(Helo::Address(Ipv4Addr::LOCALHOST.into()))
+    let set = set.flatten();
+    let own = own.unwrap_or(Helo::Address(Ipv4Addr::LOCALHOST.into()));
+    let text = match &own {
+        Helo::Domain(name) => name.clone(),
+        Helo::Address(address) => address.to_string(),
+    };
+    r.became_if("mail.helo", "", &text, "it is the host of the public URL");
+    set.unwrap_or(own)
 }
 
 /// Refuses URLs without TLS, except for loopback: mails carry links that set passwords.
@@ -199,6 +204,14 @@ pub(super) fn read(r: &mut Reader, public_url: &Url, allow_insecure: bool) -> Ma
         check_smtp(&url, true)
     } {
         r.problem("mail.smtp_url", problem);
+    }
+    if matches!(way, Way::Auto) {
+        let (value, reason) = if is_local {
+            ("log", "the public URL is http on loopback")
+        } else {
+            ("off", "the public URL is not http on loopback")
+        };
+        r.became("mail.transport", value, reason);
     }
     let transport = match way {
         Way::Auto if !is_local => MailTransport::Off,

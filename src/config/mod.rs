@@ -3,6 +3,7 @@
 //! their bounds. This file defines the result. Secrets are named here but read by `crypto`.
 
 mod database;
+mod effective;
 mod environment;
 mod keys;
 mod limits;
@@ -31,14 +32,14 @@ use ipnet::IpNet;
 use url::Url;
 use zeroize::Zeroizing;
 
+pub use effective::{Became, Effective};
 pub use environment::texts as texts_of_environment;
 pub use limits::RateLimits;
 pub use mail::{Mail, MailLifetimes, MailTransport};
 pub use mask::{holds_secret, refuse_secrets};
 pub use pages::{Logo, Pages};
-pub use passwords::{Blocklist, Passwords};
+pub use passwords::Passwords;
 pub use problem::Problem;
-pub use reader::Effective;
 pub use sources::Sources;
 pub use webhooks::Webhooks;
 
@@ -88,9 +89,9 @@ pub struct Config {
     pub roles: Vec<(String, Vec<String>)>,
     /// The sources of master keys.
     pub master_key: MasterKeySources,
-    /// The output of `config show`: key, value and source of each setting.
+    /// The output of `config show`: key, value and source of each setting, and what it became.
     pub effective: Vec<Effective>,
-    /// The warnings that `config check` prints besides the problems.
+    /// The warnings besides the problems; the start-up checklist has them.
     pub warnings: Vec<String>,
 }
 

@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::model::account::password;
 use crate::model::account::password::Length;
-use crate::model::kernel::origin::is_loopback;
+use crate::model::kernel::loopback::is_loopback;
 
 use super::reader::Reader;
 
@@ -20,26 +20,8 @@ pub struct Passwords {
     pub parallelism: u32,
     pub threads: usize,
     pub queue: usize,
-    pub blocklist: Blocklist,
+    pub blocklist: bool,
     pub breached_file: Option<PathBuf>,
-}
-
-/// `passwords.blocklist`: whether common passwords are refused, and why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Blocklist {
-    /// Common passwords are refused.
-    On,
-    /// The operator allows common passwords.
-    Off,
-    /// `auto` allows them, because the public URL is a loopback address.
-    OffOnLoopback,
-}
-
-impl Blocklist {
-    /// Returns whether common passwords are refused.
-    pub fn is_on(self) -> bool {
-        self == Self::On
-    }
 }
 
 /// The value of `passwords.blocklist`.
@@ -50,16 +32,26 @@ enum Choice {
     Off,
 }
 
-impl Choice {
-    /// Decides. `auto` is off if the public URL is a loopback address: that is a developer's
-    /// machine, with passwords such as `password123`.
-    fn decide(self, public_url: &Url) -> Blocklist {
-        match self {
-            Self::Off => Blocklist::Off,
-            Self::Auto if is_loopback(public_url.host_str().unwrap_or_default()) => {
-                Blocklist::OffOnLoopback
-            }
-            Self::On | Self::Auto => Blocklist::On,
+/// Decides whether common passwords are refused. `auto` allows them if the public URL is a loopback
+/// address: that is a developer's machine, with passwords such as `password123`.
+fn blocklist(r: &mut Reader, public_url: &Url) -> bool {
+    let choices = [
+        ("auto", Choice::Auto),
+        ("true", Choice::On),
+        ("false", Choice::Off),
+    ];
+    match r.choice("passwords.blocklist", &choices) {
+        Choice::On => true,
+        Choice::Off => false,
+        Choice::Auto => {
+            let is_local = is_loopback(public_url.host_str().unwrap_or_default());
+            let (value, reason) = if is_local {
+                ("false", "the public URL is loopback")
+            } else {
+                ("true", "the public URL is not loopback")
+            };
+            r.became("passwords.blocklist", value, reason);
+            !is_local
         }
     }
 }
@@ -77,16 +69,7 @@ pub(super) fn read(r: &mut Reader, public_url: &Url) -> Passwords {
         parallelism: r.number("passwords.argon2_parallelism", 1, 1..=16),
         threads: r.number("passwords.threads", cores, 1..=1024) as usize,
         queue: r.number("passwords.queue", 256, 1..=100_000) as usize,
-        blocklist: r
-            .choice(
-                "passwords.blocklist",
-                &[
-                    ("auto", Choice::Auto),
-                    ("true", Choice::On),
-                    ("false", Choice::Off),
-                ],
-            )
-            .decide(public_url),
+        blocklist: blocklist(r, public_url),
         breached_file: r.path("passwords.breached_file", ""),
     };
     if passwords.length.min > passwords.length.max {

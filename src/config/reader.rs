@@ -6,19 +6,9 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::effective::{Became, Effective};
 use super::sources::{Entry, Gathered, Sources, Text};
 use super::{Problem, environment, mask, text};
-
-/// One setting and its source.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Effective {
-    /// The key as `section.key`.
-    pub key: String,
-    /// The value as text, without secrets.
-    pub value: String,
-    /// `default`, `file`, `environment` or `flag`.
-    pub source: &'static str,
-}
 
 /// Reads typed settings and collects every problem.
 pub(super) struct Reader {
@@ -251,7 +241,27 @@ impl Reader {
             key: key.to_owned(),
             value: mask::setting(key, value),
             source,
+            became: None,
         });
+    }
+
+    /// Records what the value of a setting that was read became, and why.
+    pub(super) fn became(&mut self, key: &str, value: &str, reason: &str) {
+        let setting = self.effective.iter_mut().rfind(|one| one.key == key);
+        if let Some(setting) = setting {
+            setting.became = Some(Became {
+                value: value.to_owned(),
+                reason: reason.to_owned(),
+            });
+        }
+    }
+
+    /// As [`Self::became`], if the setting's value is `written`.
+    pub(super) fn became_if(&mut self, key: &str, written: &str, value: &str, reason: &str) {
+        let is_so = |one: &Effective| one.key == key && one.value == written;
+        if self.effective.iter().rev().any(is_so) {
+            self.became(key, value, reason);
+        }
     }
 
     /// Refuses every setting that does not exist, and warns about variables that are not used.

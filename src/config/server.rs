@@ -4,10 +4,19 @@ use super::mask;
 use super::reader::Reader;
 use super::{OpsListen, Server};
 use crate::config::units::{HOUR, MINUTE, SECOND};
+use crate::model::kernel::loopback::{LOOPBACK, is_loopback};
 use crate::model::kernel::mount::Mount;
-use crate::model::kernel::origin::{LOOPBACK, OriginPattern, TrustedOrigins};
+use crate::model::kernel::origin::{OriginPattern, TrustedOrigins};
 use crate::model::kernel::web_url;
 use url::Url;
+
+impl Server {
+    /// Returns whether only this machine can use the public URL.
+    pub fn is_on_loopback(&self) -> bool {
+        let host = self.public_url.host_str();
+        is_loopback(host.unwrap_or_default())
+    }
+}
 
 pub(super) fn public_url(r: &mut Reader, allow_insecure: bool) -> Url {
     let parse = |text: &str| {
@@ -109,8 +118,16 @@ pub(super) fn per_network(r: &mut Reader, all: usize) -> usize {
             .filter(|n| (1..=1_000_000).contains(n))
             .ok_or_else(|| format!("{text:?} is neither auto nor a number from 1 to 1000000")),
     };
-    r.parsed("server.max_connections_per_network", "auto", parse)
-        .unwrap_or(all)
+    let most = r
+        .parsed("server.max_connections_per_network", "auto", parse)
+        .unwrap_or(all);
+    r.became_if(
+        "server.max_connections_per_network",
+        "auto",
+        &most.to_string(),
+        "it is a quarter of server.max_connections",
+    );
+    most
 }
 
 pub(super) fn ops_listen(r: &mut Reader) -> Option<OpsListen> {

@@ -64,28 +64,14 @@ pub(super) fn read(r: &mut Reader, public_url: &Url) -> Sessions {
             "needs https, and sessions.cookie_domain must be empty".into(),
         );
     }
+    let refresh = refresh(r);
     Sessions {
         lifetime: Lifetime {
             idle,
             absolute,
             update_age: r.duration("sessions.update_age", "1d", Duration::ZERO..=YEAR),
         },
-        refresh: Policy {
-            grace: r.duration(
-                "sessions.refresh_grace",
-                "30s",
-                Duration::ZERO..=10 * MINUTE,
-            ),
-            cooldown: r.duration("sessions.refresh_cooldown", "50s", Duration::ZERO..=HOUR),
-            late_retry: r.choice(
-                "sessions.late_retry",
-                &[
-                    ("auto", LateRetry::Auto),
-                    ("revoke", LateRetry::Revoke),
-                    ("supersede", LateRetry::Supersede),
-                ],
-            ),
-        },
+        refresh,
         cookie_prefix: cookie_prefix
             .or_else(|| PREFIX.parse().ok())
             .expect("the default is a prefix"),
@@ -96,6 +82,37 @@ pub(super) fn read(r: &mut Reader, public_url: &Url) -> Sessions {
         admin_fresh_for: Some(r.duration("sessions.admin_fresh_for", "1d", Duration::ZERO..=YEAR))
             .filter(|fresh| !fresh.is_zero()),
         max_per_user: r.number("sessions.max_per_user", 100, 1..=100_000).into(),
+    }
+}
+
+fn refresh(r: &mut Reader) -> Policy {
+    let grace = r.duration(
+        "sessions.refresh_grace",
+        "30s",
+        Duration::ZERO..=10 * MINUTE,
+    );
+    let cooldown = r.duration("sessions.refresh_cooldown", "50s", Duration::ZERO..=HOUR);
+    let choices = [
+        ("auto", LateRetry::Auto),
+        ("revoke", LateRetry::Revoke),
+        ("supersede", LateRetry::Supersede),
+    ];
+    let late_retry = r.choice("sessions.late_retry", &choices);
+    if late_retry == LateRetry::Auto {
+        let (value, reason) = if grace.is_zero() {
+            ("revoke", "sessions.refresh_grace is 0s")
+        } else {
+            (
+                "revoke in cookies, supersede in bodies",
+                "the tabs of a browser share their cookies",
+            )
+        };
+        r.became("sessions.late_retry", value, reason);
+    }
+    Policy {
+        grace,
+        cooldown,
+        late_retry,
     }
 }
 

@@ -17,9 +17,6 @@ use super::units::YEAR;
 use super::{Config, Log, LogFormat, Problem, SignUp, Traces};
 use super::{database, limits, mail, pages, passwords, sessions, webhooks};
 
-pub(super) const NO_PROXIES: &str = "server.trusted_proxies is empty, but server.public_url is https and this program speaks http: behind a proxy every client has the \
-     proxy's address, and one client's failures use up the limits of all; name the proxy's address or network there";
-
 pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
     let mut r = Reader::gather(sources);
     let mut warnings = Vec::new();
@@ -63,6 +60,12 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
         );
     }
     let pages = pages::read(&mut r, &server.base_path, &server.trusted_origins);
+    r.became_if(
+        "pages.name",
+        "",
+        mail.app_name.as_str(),
+        "it is mail.app_name",
+    );
     let rate_limits = limits::read(&mut r);
     let webhooks = webhooks::read(&mut r, allow_insecure);
     let audit_retention = Some(r.duration("audit.retention", "0s", Duration::ZERO..=50 * YEAR))
@@ -78,6 +81,12 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
             ],
         ),
     };
+    r.became_if(
+        "log.format",
+        "auto",
+        "json, or human on a terminal",
+        "it depends on whether the standard error of `serve` is a terminal",
+    );
     let traces = traces(&mut r, allow_insecure);
     let roles = r.names_under("roles", naming::role);
     let roles = roles
@@ -92,9 +101,6 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
     sessions::check_windows(&mut r, &sessions.refresh, tokens.access_ttl, &mut warnings);
     r.refuse_unknown();
     warnings.splice(0..0, std::mem::take(&mut r.warnings));
-    if server.trusted_proxies.is_empty() && public_url.scheme() == "https" {
-        warnings.push(NO_PROXIES.into());
-    }
     let Some(pages) = pages.filter(|_| r.problems.is_empty()) else {
         return Err(r.problems);
     };
@@ -176,10 +182,7 @@ mod tests {
     fn defaults_are_good_and_complete() {
         let config = read(&Sources::default()).unwrap();
         assert!(config.warnings.is_empty(), "{:?}", config.warnings);
-        assert_eq!(
-            config.passwords.blocklist,
-            super::super::Blocklist::OffOnLoopback
-        );
+        assert!(!config.passwords.blocklist);
         assert_eq!(config.tokens.issuer.as_str(), "http://localhost:4000");
         assert_eq!(
             config.tokens.audience,

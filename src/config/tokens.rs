@@ -5,8 +5,8 @@ use std::time::Duration;
 use url::Url;
 
 use crate::config::units::{HOUR, MINUTE};
+use crate::model::kernel::loopback::LOOPBACK;
 use crate::model::kernel::naming;
-use crate::model::kernel::origin::LOOPBACK;
 use crate::model::kernel::web_url::Issuer;
 use crate::model::token::claims;
 use crate::model::token::claims::{Audience, RESERVED};
@@ -30,6 +30,7 @@ pub(super) fn tokens(r: &mut Reader, public_url: &Url, allow_insecure: bool) -> 
         1 => Audience::One(audiences.remove(0)),
         _ => Audience::Many(audiences),
     };
+    r.became_if("tokens.audience", "", issuer.as_str(), "it is the issuer");
     let jitter = r.parsed("tokens.access_ttl_jitter", "0.1", |t| {
         t.parse::<f64>()
             .ok()
@@ -43,10 +44,12 @@ pub(super) fn tokens(r: &mut Reader, public_url: &Url, allow_insecure: bool) -> 
     let client = Some(client)
         .filter(|client| !client.is_empty())
         .or_else(|| audience.all().first().cloned());
+    let client = client.unwrap_or_default();
+    r.became_if("tokens.client_id", "", &client, "it is the first audience");
     Tokens {
         issuer,
         audience,
-        client_id: client.unwrap_or_default(),
+        client_id: client,
         typ: r
             .choice("tokens.typ", &[("at+jwt", "at+jwt"), ("JWT", "JWT")])
             .to_owned(),

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::encoding::decode_standard;
 use crate::model::audit::webhook::{Choice, SECRET_PREFIX};
-use crate::model::kernel::origin::LOOPBACK;
+use crate::model::kernel::loopback::LOOPBACK;
 use crate::model::kernel::web_url;
 
 use super::Secret;

@@ -187,8 +187,8 @@ def test_it_gives_the_public_host_as_its_name_or_the_one_that_is_set(post):
 def test_the_doctor_tells_how_old_the_oldest_mail_is(post):
     place, _, _ = post
     place.serve()
-    finding = lambda told: next(f for f in told["findings"] if f["subject"] == "mail")
-    assert finding(place.cli("doctor")) == {"subject": "mail", "verdict": "good", "finding": "nothing waits"}
+    finding = lambda told: next(f for f in told["findings"] if f["subject"] == "oldest mail")
+    assert finding(place.cli("doctor")) == {"subject": "oldest mail", "verdict": "good", "finding": "nothing waits"}
     sign_up(place, "Ana", "ana@example.com")
     ask(place, "ana@example.com")
     wait_for(lambda: outstanding(place) == 1)

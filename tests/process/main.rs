@@ -11,6 +11,7 @@
 mod backups;
 mod calls;
 mod chaos;
+mod checklist;
 mod cli;
 mod clocks;
 mod crash;

@@ -10,7 +10,8 @@ async fn the_first_field_of_an_untrusted_proxy_is_one_warning_with_the_address_t
     let place = Place::new(&["server.public_url=https://auth.example.com"]);
     let check = place.run(&["config", "check"], "");
     assert!(
-        String::from_utf8_lossy(&check.stderr).contains("warning: server.trusted_proxies is empty"),
+        String::from_utf8_lossy(&check.stderr)
+            .contains("! trusted proxies  none, but the public URL is https"),
         "{check:?}"
     );
     let server = place.serve();
@@ -57,7 +58,7 @@ async fn the_first_field_of_an_untrusted_proxy_is_one_warning_with_the_address_t
     ]);
     assert!(
         !String::from_utf8_lossy(&named.run(&["config", "check"], "").stderr)
-            .contains("trusted_proxies is empty")
+            .contains("! trusted proxies")
     );
     let server = named.serve();
     http.get(server.url("/api/auth/ok"))
@@ -73,7 +74,7 @@ async fn the_first_field_of_an_untrusted_proxy_is_one_warning_with_the_address_t
     let local = Place::new(&[]);
     assert!(
         !String::from_utf8_lossy(&local.run(&["config", "check"], "").stderr)
-            .contains("trusted_proxies is empty")
+            .contains("! trusted proxies")
     );
 }
 

@@ -19,6 +19,7 @@ use super::mailbox;
 use super::mailbox::{Evidence, Proof, Tie};
 use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::mail::mail_links;
+use crate::flows::mail::require_mail::require_mail;
 use crate::flows::permit::{OwnAccount, to};
 use crate::flows::session::end_session::end;
 use crate::flows::transaction::outbox::Change;
@@ -38,9 +39,7 @@ pub async fn request(
     callback: Option<String>,
     requester: &Requester,
 ) -> Result<()> {
-    if !app.config.mail.sends() {
-        return Err(Error::ChangeEmailDisabled);
-    }
+    require_mail(app, Error::ChangeEmailDisabled)?;
     if !app.config.sign_up.domains.admit(&new) {
         return Err(Error::EmailDomainNotAllowed);
     }

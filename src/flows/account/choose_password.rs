@@ -19,7 +19,7 @@ pub async fn choose(app: &App, text: &str, own: &[&str]) -> Result<Password> {
 
 /// Checks a password whose length is valid.
 pub async fn consider(app: &App, password: &Password, own: &[&str]) -> Result<()> {
-    if app.config.passwords.blocklist.is_on() {
+    if app.config.passwords.blocklist {
         let host = app.config.server.public_url.host_str().unwrap_or_default();
         let of_the_service = [app.config.mail.app_name.as_str(), host];
         if is_common(password.text())

@@ -16,6 +16,7 @@ use super::manage_users::require_to_make;
 use super::sign_up::{account_id, new_user};
 use crate::flows::authority::Caller;
 use crate::flows::error::if_conflict;
+use crate::flows::mail::require_mail::require_mail;
 use crate::flows::permit::{Permitted, to};
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
@@ -59,9 +60,7 @@ pub async fn invite(
     requester: &Requester,
 ) -> Result<User> {
     let by = permitted.caller();
-    if !app.config.mail.sends() {
-        return Err(Error::VerificationEmailNotEnabled);
-    }
+    require_mail(app, Error::VerificationEmailNotEnabled)?;
     require_to_make(app, by, &invitation.role)?;
     let fresh = User {
         role: invitation.role,

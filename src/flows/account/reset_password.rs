@@ -18,6 +18,7 @@ use super::claim_mailbox::{Profile, claim};
 use super::sign_up::account_id;
 use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::mail::mail_links;
+use crate::flows::mail::require_mail::require_mail;
 use crate::flows::session::end_session::end;
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
@@ -29,9 +30,7 @@ pub async fn request(
     redirect: Option<String>,
     requester: &Requester,
 ) -> Result<()> {
-    if !app.config.mail.sends() {
-        return Err(Error::ResetPasswordDisabled);
-    }
+    require_mail(app, Error::ResetPasswordDisabled)?;
     RateLimitCheck::mail(app, Purpose::ResetPassword, email, requester)
         .consume(app)
         .await?;

@@ -12,6 +12,7 @@ use super::mailbox;
 use super::mailbox::{Evidence, Proof};
 use crate::flows::limit::rate_limit::RateLimitCheck;
 use crate::flows::mail::mail_links;
+use crate::flows::mail::require_mail::require_mail;
 use crate::flows::transaction::tx;
 use crate::flows::{Error, Result};
 
@@ -23,9 +24,7 @@ pub async fn request(
     callback: Option<String>,
     requester: &Requester,
 ) -> Result<()> {
-    if !app.config.mail.sends() {
-        return Err(Error::VerificationEmailNotEnabled);
-    }
+    require_mail(app, Error::VerificationEmailNotEnabled)?;
     if let Some(user) = signed_in {
         if user.email != *email {
             return Err(Error::EmailMismatch);

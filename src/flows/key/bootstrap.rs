@@ -204,7 +204,7 @@ async fn key_file(config: &Config, db: &Db, random: &dyn Random) -> Result<Maste
             wanted: newest.key_id.clone(),
         });
     }
-    tracing::info!(path = %path.display(), "created a master key; back it up separately from the database");
+    tracing::info!(path = %path.display(), "created a master key");
     Ok(MasterKey::create(&path, random::bytes(random))?)
 }
 

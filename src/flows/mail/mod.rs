@@ -3,3 +3,4 @@
 pub mod deliver_mail;
 pub mod mail_links;
 pub mod queued_mails;
+pub mod require_mail;

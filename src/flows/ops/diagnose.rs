@@ -7,7 +7,6 @@ use std::time::Duration;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, Database};
-use crate::flows::confirm_clock;
 use crate::flows::key::bootstrap;
 use crate::model::audit::webhook::Webhook;
 use crate::model::mail::Mail;
@@ -15,6 +14,7 @@ use crate::random::Random;
 use crate::store::{self, Db, work};
 
 use super::check_health;
+use super::checklist::{Facts, make_list};
 use super::diagnose_database::{database, disk, tables};
 use super::diagnose_keys::{holders, keys};
 use super::file_modes;
@@ -24,9 +24,20 @@ pub use super::diagnosis::{Diagnosis, Finding, Verdict};
 /// Runs all checks, including those that `serve` makes at its start.
 pub async fn diagnose(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Diagnosis {
     let mut found = Diagnosis::default();
-    for warning in &config.warnings {
-        found.say("settings", Verdict::Warning, warning.clone());
-    }
+    let facts = Box::pin(check(config.clone(), clock, random, &mut found)).await;
+    found
+        .findings
+        .splice(0..0, make_list(&config, &facts.unwrap_or_default()));
+    found
+}
+
+/// Runs the checks that need the database. Returns the facts of the checklist if it can be opened.
+async fn check(
+    config: Config,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    found: &mut Diagnosis,
+) -> Option<Facts> {
     let open = file_modes::warnings(&config);
     if open.is_empty() {
         found.say(
@@ -45,11 +56,11 @@ pub async fn diagnose(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Ran
         },
         ..config
     };
-    disk(&config.database.url, &mut found);
+    disk(&config.database.url, found);
     match store::engine::migrate::pending(&config.database.url, &App::db_options(&config)).await {
         Err(error) => {
             found.say("database", Verdict::Bad, error.to_string());
-            return found;
+            return None;
         }
         Ok(pending) if pending.is_empty() => found.say("schema", Verdict::Good, "current"),
         Ok(pending) => {
@@ -62,24 +73,27 @@ pub async fn diagnose(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Ran
                 Verdict::Bad,
                 format!("lacks {}; run `countersign migrate`", names.join(", ")),
             );
-            return found;
+            return None;
         }
     }
     match bootstrap::build_existing(config, clock, random).await {
-        Err(error) => found.say("database", Verdict::Bad, error.to_string()),
+        Err(error) => {
+            found.say("database", Verdict::Bad, error.to_string());
+            None
+        }
         Ok(app) => {
-            database(&app.db, &mut found).await;
-            writes(&app, &mut found).await;
-            queues(&app.db, &mut found).await;
-            clocks(&app, &mut found).await;
-            keys(&app, &mut found).await;
-            holders(&app, &mut found).await;
-            mails(&app, &mut found).await;
-            tables(&app.db, &mut found).await;
+            database(&app.db, found).await;
+            writes(&app, found).await;
+            queues(&app.db, found).await;
+            let facts = Facts::of(&app, false).await;
+            keys(&app, found).await;
+            holders(&app, found).await;
+            mails(&app, found).await;
+            tables(&app.db, found).await;
             app.db.close().await;
+            Some(facts)
         }
     }
-    found
 }
 
 /// Writes a row and commits it, which is the only way to know that it is possible.
@@ -127,33 +141,11 @@ async fn queues(db: &Db, found: &mut Diagnosis) {
     }
 }
 
-async fn clocks(app: &App, found: &mut Diagnosis) {
-    let look = match confirm_clock::look(app).await {
-        Ok(look) => look,
-        Err(error) => return found.say("clock", Verdict::Bad, error.to_string()),
-    };
-    let apart = look.evidence.database.map(|theirs| {
-        format!(
-            "{} ms from the database's",
-            (look.now.0 - theirs.0).unsigned_abs()
-        )
-    });
-    match look.outcome {
-        Err(doubt) => found.say(
-            "clock",
-            Verdict::Bad,
-            format!("{doubt}; nothing is deleted, rotated or given up until then"),
-        ),
-        Ok(_) => found.say(
-            "clock",
-            Verdict::Good,
-            apart.unwrap_or_else(|| "near the last confirmed time".into()),
-        ),
-    }
-}
-
 /// A mail normally waits for seconds, or for the next attempt after a short outage of its server.
 const LATE_MAIL: Duration = Duration::from_secs(15 * 60);
+
+/// The subject of the finding; `mail` is that of the checklist.
+const OLDEST: &str = "oldest mail";
 
 async fn mails(app: &App, found: &mut Diagnosis) {
     match app
@@ -161,11 +153,8 @@ async fn mails(app: &App, found: &mut Diagnosis) {
         .read(work!(conn => store::mails::waiting(conn).await))
         .await
     {
-        Err(error) => found.say("mail", Verdict::Warning, error.to_string()),
-        Ok((_, None)) if app.config.mail.sends() => {
-            found.say("mail", Verdict::Good, "nothing waits");
-        }
-        Ok((_, None)) => found.say("mail", Verdict::Good, "mail.transport is off"),
+        Err(error) => found.say(OLDEST, Verdict::Warning, error.to_string()),
+        Ok((_, None)) => found.say(OLDEST, Verdict::Good, "nothing waits"),
         Ok((count, Some(oldest))) => {
             let age = app.now().since(oldest);
             let says = format!(
@@ -174,18 +163,18 @@ async fn mails(app: &App, found: &mut Diagnosis) {
             );
             if !app.config.mail.sends() {
                 found.say(
-                    "mail",
+                    OLDEST,
                     Verdict::Warning,
                     format!("{says}; mail.transport is off, so they stay"),
                 );
             } else if age > LATE_MAIL {
                 found.say(
-                    "mail",
+                    OLDEST,
                     Verdict::Warning,
                     format!("{says}; the log gives the reason: \"a mail was not accepted\""),
                 );
             } else {
-                found.say("mail", Verdict::Good, says);
+                found.say(OLDEST, Verdict::Good, says);
             }
         }
     }

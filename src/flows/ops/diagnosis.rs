@@ -26,6 +26,27 @@ pub struct Finding {
     pub says: String,
 }
 
+impl Finding {
+    /// Makes the finding of one check.
+    pub fn new(subject: &'static str, verdict: Verdict, says: impl Into<String>) -> Self {
+        Self {
+            subject,
+            verdict,
+            says: says.into(),
+        }
+    }
+
+    /// Makes a finding that everything is in order.
+    pub fn good(subject: &'static str, says: impl Into<String>) -> Self {
+        Self::new(subject, Verdict::Good, says)
+    }
+
+    /// Makes a finding that should be looked into.
+    pub fn warning(subject: &'static str, says: impl Into<String>) -> Self {
+        Self::new(subject, Verdict::Warning, says)
+    }
+}
+
 /// All findings.
 #[derive(Debug, Clone, Default)]
 pub struct Diagnosis {
@@ -39,11 +60,7 @@ pub struct Diagnosis {
 
 impl Diagnosis {
     pub(super) fn say(&mut self, subject: &'static str, verdict: Verdict, says: impl Into<String>) {
-        self.findings.push(Finding {
-            subject,
-            verdict,
-            says: says.into(),
-        });
+        self.findings.push(Finding::new(subject, verdict, says));
     }
 
     /// Returns whether no finding is bad.

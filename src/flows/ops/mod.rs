@@ -4,6 +4,9 @@
 pub mod abandon_keys;
 pub mod backup;
 pub mod check_health;
+pub mod checklist;
+mod checklist_facts;
+mod checklist_network;
 pub mod collect_metrics;
 pub mod copy_database;
 pub mod dev;

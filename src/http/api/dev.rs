@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::flows::ops::dev::Dev;
-use crate::model::kernel::origin::LOOPBACK;
+use crate::model::kernel::loopback::LOOPBACK;
 
 use crate::http::delivery::session_delivery::{deliver, session_options};
 use crate::http::delivery::views;
@@ -61,7 +61,7 @@ async fn only_this_machine(request: Request, next: Next) -> Response {
     if LOOPBACK.iter().any(|own| own.eq_ignore_ascii_case(name)) {
         next.run(request).await
     } else {
-        Error::InvalidOrigin.into_response()
+        Error::InvalidOrigin(None).into_response()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which origins may send requests from a browser. For unsafe methods a trusted `Origin` is always
 //! accepted and any other refused; without `Origin` the request must not be cross-site by its Fetch
-//! Metadata. `Host` is not used. CORS uses the same list.
+//! Metadata. `Host` decides nothing and is read for advice alone. CORS uses the same list.
 //!
 //! `Origin: null` is sent by pages without an origin (a sandboxed frame, a `data:` URL), after
 //! redirects across origins, and by pages of this service under `Referrer-Policy: no-referrer`,
@@ -16,7 +16,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
-use crate::app::App;
+use crate::app::{App, Notices, Turn};
+use crate::model::kernel::foreign_origin;
+use crate::model::kernel::foreign_origin::ForeignOrigin;
 use crate::model::kernel::origin::TrustedOrigins;
 
 use super::cookies;
@@ -41,11 +43,18 @@ pub(in crate::http) async fn guard(
             }
             response
         }
-        Err(error) => error.into_response(),
+        Err(refusal) => {
+            let found = notice(&app, &request);
+            let is_local = app.config.server.is_on_loopback();
+            refusal(is_local.then(|| found.to_string())).into_response()
+        }
     }
 }
 
-fn check(request: &Request, trusted: &TrustedOrigins) -> Result<(), Error> {
+/// The error for a refused origin, without its advice for a developer.
+type Refusal = fn(Option<String>) -> Error;
+
+fn check(request: &Request, trusted: &TrustedOrigins) -> Result<(), Refusal> {
     if matches!(
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS
@@ -73,6 +82,63 @@ fn check(request: &Request, trusted: &TrustedOrigins) -> Result<(), Error> {
     }
 }
 
+/// Logs a refused origin, with the setting to change, at most once a minute for each origin.
+fn notice(app: &App, request: &Request) -> ForeignOrigin {
+    let values = request.headers().get_all(header::ORIGIN).iter();
+    let values: Vec<&[u8]> = values.map(HeaderValue::as_bytes).collect();
+    let origin = (!values.is_empty()).then(|| values.join(&b", "[..]));
+    let server = &app.config.server;
+    let found = foreign_origin::explain(
+        origin.as_deref(),
+        host(request),
+        &server.public_url,
+        &server.trusted_origins,
+    );
+    match app.refused_origins.turn(&found.seen, app.uptime()) {
+        Turn::Log => tracing::warn!(
+            origin = found.seen,
+            setting = found.setting,
+            in_force = found.in_force,
+            add = found.line,
+            "a page was refused: {}",
+            found.advice
+        ),
+        Turn::TooMany => tracing::warn!(
+            setting = found.setting,
+            "pages of more than {} origins were refused within a minute; no more are logged",
+            Notices::MOST
+        ),
+        Turn::Silent => {}
+    }
+    found
+}
+
+/// Logs that a page of a trusted origin calls the service under another loopback name than its own:
+/// its requests are accepted, but the browser keeps no cookies.
+fn notice_loopback_names(app: &App, request: &Request) {
+    let origin = request.headers().get(header::ORIGIN);
+    let origin = origin.and_then(|origin| origin.to_str().ok());
+    let Some((origin, host)) = origin.zip(host(request)) else {
+        return;
+    };
+    if foreign_origin::differs_in_loopback_name(origin, host)
+        && app.refused_origins.turn(origin, app.uptime()) == Turn::Log
+    {
+        tracing::warn!(
+            origin,
+            host,
+            setting = "server.public_url",
+            in_force = %app.config.server.public_url,
+            "a page and this service are reached under different loopback names, which are different sites for a browser: it keeps no cookies; use one name for both"
+        );
+    }
+}
+
+fn host(request: &Request) -> Option<&str> {
+    let named = request.headers().get(header::HOST);
+    named.and_then(|host| host.to_str().ok())
+}
+
 /// The longest list of header names in a preflight that is allowed.
 pub(in crate::http) const MAX_REQUESTED: usize = 2_048;
 
@@ -84,10 +150,17 @@ pub(in crate::http) async fn requested(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let trusted = request
-        .headers()
-        .get(header::ORIGIN)
-        .is_some_and(|origin| is_trusted(&app.config.server.trusted_origins, origin));
+    let origin = request.headers().get(header::ORIGIN);
+    let trusted =
+        origin.is_some_and(|origin| is_trusted(&app.config.server.trusted_origins, origin));
+    let is_preflight = *request.method() == Method::OPTIONS;
+    // `guard` logs unsafe methods. Others are answered, but the browser keeps the answer from the page.
+    let is_hidden = is_preflight || matches!(*request.method(), Method::GET | Method::HEAD);
+    if trusted {
+        notice_loopback_names(&app, &request);
+    } else if is_hidden && origin.is_some_and(|origin| is_preflight || origin != "null") {
+        notice(&app, &request);
+    }
     let short = request
         .headers()
         .get(header::ACCESS_CONTROL_REQUEST_HEADERS)

@@ -113,7 +113,10 @@ pub(in crate::http) async fn show(
     let told = MessagePage {
         p: &page,
         title: page.t(title),
-        text: page.meaning(failure.code()).unwrap_or_else(|| page.t(text)),
+        text: failure
+            .advice()
+            .or_else(|| page.meaning(failure.code()))
+            .unwrap_or_else(|| page.t(text)),
         code: failure.code(),
         request_id: if failure.status.is_server_error() {
             &page.request_id

@@ -3,9 +3,11 @@
 pub mod colour;
 pub mod cookie_domain;
 pub mod database_url;
+pub mod foreign_origin;
 pub mod id;
 pub mod locale;
 pub mod location;
+pub mod loopback;
 pub mod mount;
 pub mod naming;
 pub mod origin;

@@ -13,15 +13,16 @@ use std::str::FromStr;
 use url::Url;
 
 use super::location::in_header;
+use super::loopback::LOOPBACK;
 use super::web_url::is_host;
 
 /// One entry of the list: an exact origin, or `https://*.example.com`, whose wildcard matches
 /// exactly one label.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OriginPattern(Kind);
+pub struct OriginPattern(pub(super) Kind);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Web {
         scheme: String,
         host: String,
@@ -164,29 +165,17 @@ impl OriginPattern {
 
 /// The list of trusted origins.
 #[derive(Debug, Clone)]
-pub struct TrustedOrigins(Vec<OriginPattern>);
-
-/// The loopback names: hosts that mean this machine.
-pub const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
-
-/// Returns whether a host, as written in a URL, is a loopback name or address.
-pub fn is_loopback(host: &str) -> bool {
-    let bare = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .unwrap_or(host);
-    let is_name =
-        bare.eq_ignore_ascii_case("localhost") || bare.to_ascii_lowercase().ends_with(".localhost");
-    is_name
-        || bare
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.to_canonical().is_loopback())
+pub struct TrustedOrigins {
+    /// The origins that the operator lists.
+    listed: Vec<OriginPattern>,
+    /// The origin of the public URL and, if that is a loopback name, of every loopback name.
+    own: Vec<OriginPattern>,
 }
 
 impl TrustedOrigins {
     /// Makes the list. It always contains the public URL's origin and, if that is a loopback name,
     /// every loopback name on the same port.
-    pub fn new(public_url: &Url, mut listed: Vec<OriginPattern>) -> Self {
+    pub fn new(public_url: &Url, listed: Vec<OriginPattern>) -> Self {
         let port = public_url.port_or_known_default();
         let own = |host: &str| {
             OriginPattern(Kind::Web {
@@ -196,12 +185,26 @@ impl TrustedOrigins {
             })
         };
         let host = public_url.host_str().unwrap_or_default();
-        if LOOPBACK.contains(&host) {
-            listed.extend(LOOPBACK.map(own));
+        let own = if LOOPBACK.contains(&host) {
+            LOOPBACK.map(own).into()
         } else {
-            listed.push(own(host));
-        }
-        Self(listed)
+            vec![own(host)]
+        };
+        Self { listed, own }
+    }
+
+    /// Returns the operator's list.
+    pub fn listed(&self) -> &[OriginPattern] {
+        &self.listed
+    }
+
+    /// Returns the service's own origins.
+    pub fn own(&self) -> &[OriginPattern] {
+        &self.own
+    }
+
+    fn all(&self) -> impl Iterator<Item = &OriginPattern> {
+        self.listed.iter().chain(&self.own)
     }
 
     /// Returns whether the list contains only the scheme of this native origin (`myapp://`). Links
@@ -209,8 +212,7 @@ impl TrustedOrigins {
     /// the app, and the device distinguishes apps by their scheme.
     fn lists_scheme_of(&self, native: &str) -> bool {
         native.split_once("://").is_some_and(|(scheme, _)| {
-            self.0
-                .iter()
+            self.all()
                 .any(|entry| entry.is_native(&format!("{scheme}://")))
         })
     }
@@ -219,7 +221,7 @@ impl TrustedOrigins {
     /// not.
     pub fn contains(&self, origin: &str) -> bool {
         if native_origin(origin).is_some_and(|native| native == origin) {
-            return self.0.iter().any(|entry| entry.is_native(origin));
+            return self.all().any(|entry| entry.is_native(origin));
         }
         let Ok(url) = Url::parse(origin) else {
             return false;
@@ -232,8 +234,7 @@ impl TrustedOrigins {
         let printed = url.origin().ascii_serialization();
         printed.eq_ignore_ascii_case(origin)
             && self
-                .0
-                .iter()
+                .all()
                 .any(|p| p.matches(url.scheme(), host, url.port_or_known_default()))
     }
 }
@@ -501,32 +502,6 @@ mod tests {
             "ftp://app.example.com",
         ] {
             assert!(bad.parse::<OriginPattern>().is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_loopback_host_is_a_name_below_localhost_or_an_address_of_this_machine() {
-        for here in [
-            "localhost",
-            "LocalHost",
-            "app.localhost",
-            "127.0.0.1",
-            "127.9.9.9",
-            "[::1]",
-            "::1",
-            "[::ffff:127.0.0.1]",
-        ] {
-            assert!(is_loopback(here), "{here}");
-        }
-        for elsewhere in [
-            "example.com",
-            "localhost.example",
-            "notlocalhost",
-            "192.0.2.1",
-            "[::2]",
-            "",
-        ] {
-            assert!(!is_loopback(elsewhere), "{elsewhere}");
         }
     }
 

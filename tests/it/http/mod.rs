@@ -13,6 +13,7 @@ mod defects;
 mod documented_statuses;
 mod edge;
 mod fields;
+mod foreign_origins;
 mod impersonation;
 mod imported_ids;
 mod limits;

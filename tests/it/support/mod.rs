@@ -8,6 +8,7 @@ pub mod cookies;
 pub mod db;
 pub mod gate;
 pub mod jar;
+pub mod logs;
 
 pub use actors::{Answer, Browser, Tokens, User, claims};
 pub use app::{TestApp, minutes, seconds};

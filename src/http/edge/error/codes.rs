@@ -195,10 +195,14 @@ impl Error {
                 "METHOD_NOT_ALLOWED",
                 "This path does not support this method".into(),
             ),
-            Self::InvalidOrigin => ("INVALID_ORIGIN", "Invalid origin".into()),
-            Self::MissingOrNullOrigin => {
-                ("MISSING_OR_NULL_ORIGIN", "Missing or null Origin".into())
-            }
+            Self::InvalidOrigin(advice) => (
+                "INVALID_ORIGIN",
+                advised("Invalid origin", advice.as_deref()),
+            ),
+            Self::MissingOrNullOrigin(advice) => (
+                "MISSING_OR_NULL_ORIGIN",
+                advised("Missing or null Origin", advice.as_deref()),
+            ),
             Self::InvalidCallbackUrl => ("INVALID_CALLBACK_URL", "Invalid callbackURL".into()),
             Self::InvalidRedirectUrl => ("INVALID_REDIRECT_URL", "Invalid redirectURL".into()),
             Self::InvalidErrorCallbackUrl => (
@@ -232,6 +236,14 @@ impl Error {
                 "Something went wrong on our side".into(),
             ),
         }
+    }
+}
+
+/// Adds the advice for a developer to a message.
+fn advised(message: &str, advice: Option<&str>) -> String {
+    match advice {
+        Some(advice) => format!("{message}: {advice}"),
+        None => message.to_owned(),
     }
 }
 

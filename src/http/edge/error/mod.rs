@@ -64,10 +64,10 @@ pub enum Error {
     NotFound,
     /// The path does not support the method.
     MethodNotAllowed,
-    /// The origin is not trusted.
-    InvalidOrigin,
-    /// A cross-site request without an origin, or with `null`.
-    MissingOrNullOrigin,
+    /// The origin is not trusted; with advice for a developer if the public URL is loopback.
+    InvalidOrigin(Option<String>),
+    /// A cross-site request without an origin, or with `null`; with the same advice.
+    MissingOrNullOrigin(Option<String>),
     /// `callbackURL` is not trusted.
     InvalidCallbackUrl,
     /// `redirectTo` is not trusted.
@@ -135,8 +135,8 @@ impl Error {
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::InvalidOrigin
-            | Self::MissingOrNullOrigin
+            Self::InvalidOrigin(_)
+            | Self::MissingOrNullOrigin(_)
             | Self::InvalidCallbackUrl
             | Self::InvalidRedirectUrl
             | Self::InvalidErrorCallbackUrl

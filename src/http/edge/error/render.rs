@@ -27,6 +27,8 @@ pub(in crate::http) struct Failure {
     errors: Option<BTreeMap<String, Vec<String>>>,
     /// The cause, for the log only.
     pub(in crate::http) cause: Option<String>,
+    /// Whether the message tells a developer which setting to change, so that a page shows it.
+    is_advice: bool,
     /// Whether a page already shows the error, so that there is no body to write.
     pub(in crate::http) shown: bool,
 }
@@ -57,6 +59,11 @@ impl Failure {
             _ => ("invalid_request", "this is not a request of RFC 6749"),
         };
         json!({ "error": error, "error_description": description }).to_string()
+    }
+
+    /// Returns the message if it tells a developer which setting to change.
+    pub(in crate::http) fn advice(&self) -> Option<&str> {
+        self.is_advice.then_some(self.message.as_str())
     }
 
     /// Returns the stable code.
@@ -131,6 +138,10 @@ impl IntoResponse for Error {
         } else {
             None
         };
+        let is_advice = matches!(
+            self,
+            Self::InvalidOrigin(Some(_)) | Self::MissingOrNullOrigin(Some(_))
+        );
         let status = self.status();
         let mut response = status.into_response();
         if matches!(
@@ -147,6 +158,7 @@ impl IntoResponse for Error {
             message,
             errors,
             cause,
+            is_advice,
             shown: false,
         });
         let headers = response.headers_mut();

@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::flows::Error as Refused;
 use crate::flows::account::reset_password;
 use crate::flows::limit::known_device;
+use crate::flows::mail::require_mail::require_mail;
 use crate::model::audit::event::Requester;
 
 use super::sign_in::with_next;
@@ -133,9 +134,7 @@ pub(in crate::http::pages) async fn show_forgot(
     page: Page,
     query: Query,
 ) -> Result<Response, Error> {
-    if !app.config.mail.sends() {
-        return Err(Refused::ResetPasswordDisabled.into());
-    }
+    require_mail(&app, Refused::ResetPasswordDisabled)?;
     let next = query.redirect_to(&app)?;
     Ok(Page::answer(
         &Forgot {
