@@ -182,7 +182,7 @@ fn for_people_the_first_lines_of_serve_are_aligned_and_name_the_urls() {
 #[test]
 fn config_show_tells_what_auto_became_and_why() {
     let place = Place::new(&["server.public_url=https://auth.example.com"]);
-    let shown = place.run(&["config", "show"], "");
+    let shown = place.run(&["config", "show", "--output", "wide"], "");
     let table = String::from_utf8(shown.stdout).unwrap();
     for text in [
         "auto → off (the public URL is not http on loopback)",
@@ -200,7 +200,7 @@ fn config_show_tells_what_auto_became_and_why() {
     assert_eq!(unexplained.count(), 0, "{table}");
     let rows = place.json(&["config", "show"], "");
     let row = |key: &str| {
-        let rows = rows.as_array().unwrap();
+        let rows = rows["items"].as_array().unwrap();
         rows.iter()
             .find(|row| row["setting"] == key)
             .unwrap()
@@ -221,7 +221,7 @@ fn config_show_tells_what_auto_became_and_why() {
     let place = Place::new(&["passwords.blocklist=true", "tokens.audience=api"]);
     let rows = place.json(&["config", "show"], "");
     for key in ["passwords.blocklist", "tokens.audience"] {
-        let rows = rows.as_array().unwrap();
+        let rows = rows["items"].as_array().unwrap();
         let row = rows.iter().find(|row| row["setting"] == key).unwrap();
         assert!(row["became"].is_null(), "{row}");
     }

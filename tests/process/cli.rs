@@ -56,7 +56,7 @@ fn good_settings_show_where_they_came_from() {
     };
     assert_eq!(
         find("sessions.idle_ttl"),
-        json!({ "setting": "sessions.idle_ttl", "value": "7d", "source": "file" })
+        json!({ "setting": "sessions.idle_ttl", "value": "7d", "source": "file", "became": null })
     );
     assert_eq!(find("tokens.access_ttl")["source"], "flag");
     assert_eq!(find("roles.admin")["value"], "a:b");

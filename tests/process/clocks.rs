@@ -125,7 +125,7 @@ async fn a_machine_that_boots_100_or_400_days_ahead_deletes_no_session_key_or_ev
         assert_eq!(look().await, before, "{days}, after its end");
         let mut doctor = place.command();
         let doctor = doctor
-            .arg("doctor")
+            .args(["doctor", "--output", "json"])
             .envs(clock.environment())
             .output()
             .unwrap();
