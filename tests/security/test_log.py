@@ -181,8 +181,9 @@ def test_log_03_whatever_becomes_of_a_file_or_of_a_log_line(own):
     # With `log` the mails themselves are lines, for a developer's own machine; no other line holds anything of them.
     printing = own("mail.transport=log")
     user = asks_for_a_mail(printing)
-    wait_for(lambda: '"mail"' in printing.log(), 15)
-    lines = [json.loads(line) for line in printing.log().splitlines()]
+    in_log = lambda: [json.loads(line) for line in printing.log().splitlines()]
+    wait_for(lambda: any(line.get("message") == "mail" for line in in_log()), 15)
+    lines = in_log()
     mails = [line for line in lines if line.get("message") == "mail"]
     assert mails and all(line["level"] == "INFO" for line in mails) and any(tokens_of(line["text"].encode()) for line in mails)
     others = "\n".join(json.dumps(line) for line in lines if line.get("message") != "mail")
