@@ -7,6 +7,7 @@ A process beside it does nothing but sleep for a millisecond again and again. Wh
 (another guest of its host had the cores), and so did every request at that moment: those requests are counted and left out of the times, at rest and while
 rows are written alike. Run by benches/many_sessions.sh; prints one line a measurement."""
 
+import collections
 import http.client
 import json
 import multiprocessing
@@ -71,10 +72,8 @@ def measure(url: str, stalls: multiprocessing.SimpleQueue):
         told = answer.read()
         return answer.status, json.loads(told), (time.perf_counter() - began) * 1e3
 
-    left_out = {"requests": 0, "stalls": 0}
-
-    def watch(refresh: str, token: str, seconds: float) -> tuple[str, list[float]]:
-        """Refreshes and readings of another user, one after the other, and their times."""
+    def watch(refresh: str, token: str, seconds: float, left_out: collections.Counter) -> tuple[str, list[float]]:
+        """Refreshes and readings of another user, one after the other, and their times. Counts what is left out."""
         times, until = [], time.perf_counter() + seconds
         while time.perf_counter() < until:
             for path, body in (("refresh", {"refreshToken": refresh}), ("session", None)):
@@ -86,7 +85,10 @@ def measure(url: str, stalls: multiprocessing.SimpleQueue):
         time.sleep(0.1)
         still = []
         while not stalls.empty():
-            still.append(stalls.get())
+            since, to = stalls.get()
+            # Those before this window met none of its requests.
+            if times and to > times[0][0]:
+                still.append((since, to))
         met = [any(began < to and since < ended for since, to in still) for began, ended, _ in times]
         left_out["stalls"] += len(still)
         left_out["requests"] += sum(met)
@@ -97,7 +99,7 @@ def measure(url: str, stalls: multiprocessing.SimpleQueue):
         execute("PRAGMA wal_checkpoint(TRUNCATE)" if kind == "sqlite" else "CHECKPOINT")
         time.sleep(1)
 
-    def say(what: str, times: list[float]):
+    def say(what: str, times: list[float], left_out: collections.Counter):
         times = sorted(times)
         at = lambda share: times[int(len(times) * share)]
         slowest = ", ".join(f"{took:.1f}" for took in times[-3:])
@@ -125,28 +127,28 @@ def measure(url: str, stalls: multiprocessing.SimpleQueue):
         status, told, took = ask(path, body, who["token"])
         assert status == 200, told
         assert ask("session", None, grant["token"])[0] == 401
-        say(way, [took])
+        say(way, [took], collections.Counter())
         count = f"SELECT COUNT(*) FROM sessions WHERE user_id = '{user}' AND revoked_at IS NULL"
         at_rest, marking, marked, watched = [], [], 0, 0.0
-        left_out.update(requests=0, stalls=0)
+        out_at_rest, out_marking = collections.Counter(), collections.Counter()
         [note] = execute(f"SELECT {NOTE} FROM session_endings")
         for _ in range(ROUNDS):
             execute("DELETE FROM session_endings")
             settle()
-            refresh, _ = watch(refresh, token, 1)
-            refresh, times = watch(refresh, token, WATCHED)
+            refresh, _ = watch(refresh, token, 1, collections.Counter())
+            refresh, times = watch(refresh, token, WATCHED, out_at_rest)
             at_rest += times
             settle()
             execute(f"INSERT INTO session_endings ({NOTE}) VALUES ({', '.join(f'{value!r}' for value in note)})")
             # The job wakes up within five seconds.
             time.sleep(6)
             before, began = int(execute(count)[0][0]), time.perf_counter()
-            refresh, times = watch(refresh, token, WATCHED)
+            refresh, times = watch(refresh, token, WATCHED, out_marking)
             marking += times
             watched += time.perf_counter() - began
             marked += before - int(execute(count)[0][0])
-        say(f"at rest: {way}", at_rest)
-        say(f"while rows are marked ({marked / watched:.0f} a second): {way}", marking)
+        say(f"at rest: {way}", at_rest, out_at_rest)
+        say(f"while rows are marked ({marked / watched:.0f} a second): {way}", marking, out_marking)
         execute("DELETE FROM session_endings")
     place.stop()
 
