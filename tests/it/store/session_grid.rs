@@ -305,8 +305,11 @@ async fn start(run: Run) -> TestApp {
     app
 }
 
-/// Does the work on each item, some hundred of them in one transaction: no transaction may take for
-/// longer than a request would wait.
+/// How many items share a transaction. A transaction may take no longer than a request would wait (3
+/// seconds), on a machine that runs three other parts of the tests as well.
+const PIECE: usize = 25;
+
+/// Does the work on each item, `PIECE` of them in one transaction.
 async fn for_each<C, T, F>(app: &TestApp, items: &Arc<Vec<C>>, work: F) -> Vec<T>
 where
     C: Send + Sync + 'static,
@@ -314,12 +317,12 @@ where
     F: for<'c> Fn(&'c mut Conn, &'c C) -> Work<'c, T> + Clone + Send + Sync + 'static,
 {
     let mut outcomes = Vec::new();
-    for first in (0..items.len()).step_by(250) {
+    for first in (0..items.len()).step_by(PIECE) {
         let (items, work) = (Arc::clone(items), work.clone());
         let piece = app.app.db.write(move |conn| {
             Box::pin(async move {
                 let mut outcomes = Vec::new();
-                for item in items.iter().skip(first).take(250) {
+                for item in items.iter().skip(first).take(PIECE) {
                     outcomes.push(work(conn, item).await?);
                 }
                 Ok(outcomes)
