@@ -8,7 +8,6 @@ source examples/replicas/postgres.sh
 command -v wrk >/dev/null || need wrk
 need postgresql
 trap pg_stop EXIT
-# The tests run the set-up alone, on a small Postgres, so that a change elsewhere cannot break it unseen.
 # The tests run each statement once, built as they are, so that a change elsewhere cannot break the benchmark unseen.
 if [ -n "${SET_UP_ONLY:-}" ]; then
   pg_start fsync=off
