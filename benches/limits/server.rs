@@ -109,9 +109,6 @@ fn run_wrk(arguments: &[&str]) -> f64 {
     let all: f64 = all.unwrap_or_else(|| panic!("{text}"));
     let refused = number("Non-2xx or 3xx responses:").unwrap_or(0.0);
     assert!(refused <= all / 100.0, "{text}");
-    if refused > 0.0 {
-        eprintln!("{refused} of {all} requests were refused and do not count");
-    }
     let rate = number("Requests/sec:").unwrap_or_else(|| panic!("{text}"));
     rate * (1.0 - refused / all)
 }
