@@ -3,6 +3,7 @@
 
 use super::background::Checkpoints;
 use super::conn::{Conn, Work};
+use super::erased::{Erased, Stop, erase};
 use super::faults::FaultPoint;
 use super::listener::Listener;
 use super::options::Options;
@@ -11,7 +12,7 @@ use super::readers::Readers;
 use super::write_options::WriteOptions;
 use super::writer::Writer;
 use super::writes::Writes;
-use super::{migrate, postgres_options, sqlite};
+use super::{migrate, postgres_options, query, sqlite};
 use crate::model::kernel::database_url::DatabaseUrl;
 use crate::store::{Error, Result};
 use tracing::Instrument;
@@ -107,7 +108,8 @@ impl Db {
     /// Runs a read on one connection.
     pub async fn read<T, F>(&self, work: F) -> Result<T>
     where
-        F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone,
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T> + Clone + Send + 'static,
     {
         self.read_or_refuse(work).await
     }
@@ -118,13 +120,20 @@ impl Db {
     /// The work's own errors and those of the database.
     pub async fn read_or_refuse<T, E, F>(&self, work: F) -> std::result::Result<T, E>
     where
-        E: From<Error>,
-        F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T, E> + Clone,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T, E> + Clone + Send + 'static,
     {
+        let (work, slot) = erase(work);
+        slot.outcome(self.run_read(work).await)
+    }
+
+    async fn run_read(&self, work: Erased) -> std::result::Result<(), Stop> {
         let span = tracing::info_span!(target: "traces", "database.read", otel.kind = "client");
+        let attempt = query::attempt::<(), Stop, _>(move |conn| work.attempt(conn));
         match self {
-            Self::Sqlite { readers, .. } => readers.run(work).instrument(span).await,
-            Self::Postgres { pool, .. } => pool.read(work).instrument(span).await,
+            Self::Sqlite { readers, .. } => readers.run(attempt).instrument(span).await,
+            Self::Postgres { pool, .. } => pool.read(attempt).instrument(span).await,
         }
     }
 
@@ -146,10 +155,20 @@ impl Db {
         E: From<Error> + Send + 'static,
         F: for<'c> FnOnce(&'c mut Conn) -> Work<'c, T, E> + Clone + Send + 'static,
     {
+        let (work, slot) = erase(work);
+        slot.outcome(self.run_write(options, work).await)
+    }
+
+    async fn run_write(
+        &self,
+        options: WriteOptions,
+        work: Erased,
+    ) -> std::result::Result<(), Stop> {
         let span = tracing::info_span!(target: "traces", "database.write", otel.kind = "client");
+        let attempt = query::attempt::<(), Stop, _>(move |conn| work.attempt(conn));
         let written = match self {
-            Self::Sqlite { writer, .. } => writer.run(options, work).instrument(span).await,
-            Self::Postgres { pool, .. } => pool.write(options, work).instrument(span).await,
+            Self::Sqlite { writer, .. } => writer.run(options, attempt).instrument(span).await,
+            Self::Postgres { pool, .. } => pool.write(options, attempt).instrument(span).await,
         };
         self.writes()
             .note(written.outcome.is_ok(), written.failure.as_ref());

@@ -9,6 +9,7 @@ pub mod copy;
 pub mod copy_tables;
 pub mod copy_target;
 pub mod db;
+mod erased;
 pub mod faults;
 pub(in crate::store) mod lanes;
 pub(in crate::store) mod lease;
