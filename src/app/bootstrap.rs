@@ -1,7 +1,7 @@
 //! Builds the `App` from the settings: opens the database, starts the password threads, loads the
 //! templates of mails and the list of breached passwords.
 
-use super::memory::{Blocks, ClockTrust, RevokedKids, ToldEnds, UserCache};
+use super::memory::{Blocks, ClockTrust, RevokedKids, ToldChanges, ToldEnds, UserCache};
 use super::notices::Notices;
 use super::pace::{Pace, pace, presented_pace};
 use super::process::Process;
@@ -80,6 +80,7 @@ impl App {
             revoked_kids: RevokedKids::default(),
             blocks: Blocks::default(),
             told_ends: ToldEnds::default(),
+            told_changes: ToldChanges::default(),
             refused_origins: Notices::default(),
             refused_mails: Notices::default(),
             clock_trust: ClockTrust::default(),

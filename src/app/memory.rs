@@ -9,6 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use crate::model::account::user::User;
+use crate::model::audit::event::Entry;
 use crate::model::kernel::id::UserId;
 use crate::model::kernel::time::Timestamp;
 use crate::model::kernel::trusted_clock;
@@ -129,6 +130,27 @@ impl RevokedKids {
         // has to go first.
         revived.sort_by_key(|key| key.state == State::Active);
         revived.into_iter().map(|key| key.kid.clone()).collect()
+    }
+}
+
+/// The ids of the recent changes of the command line that have been logged; `None` before the first
+/// check.
+#[derive(Debug, Default)]
+pub struct ToldChanges(Mutex<Option<HashSet<String>>>);
+
+impl ToldChanges {
+    /// Marks these events, which are all recent ones, as logged, and returns those that were not;
+    /// none at the first call.
+    pub fn take_new(&self, recent: Vec<Entry>) -> Vec<Entry> {
+        let ids = recent.iter().map(|event| event.id.clone()).collect();
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match told.replace(ids) {
+            None => Vec::new(),
+            Some(before) => {
+                let is_new = |event: &Entry| !before.contains(&event.id);
+                recent.into_iter().filter(is_new).collect()
+            }
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
-pub use memory::{Blocks, ClockTrust, RevokedKids, ToldEnds, UserCache};
+pub use memory::{Blocks, ClockTrust, RevokedKids, ToldChanges, ToldEnds, UserCache};
 
 pub use notices::{Notices, Turn};
 
@@ -87,6 +87,8 @@ pub struct App {
     pub blocks: Blocks,
     /// Which ends of audit chains have been logged.
     pub told_ends: ToldEnds,
+    /// Which changes of the command line have been logged.
+    pub told_changes: ToldChanges,
     /// The origins that were refused and logged.
     pub refused_origins: Notices,
     /// Whether it was logged that a request was refused because no mail is sent.

@@ -24,6 +24,7 @@ mod sessions;
 mod table;
 mod users;
 mod values;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -74,7 +75,8 @@ enum Command {
     /// abandon, verify
     #[command(subcommand)]
     Keys(keys::Keys),
-    /// Users: create, invite, list, show, update, set-password, set-role, set-metadata, ban, unban,
+    /// Users: create, invite, list, show, update, set-password,
+    /// require-new-password, set-role, set-metadata, ban, unban,
     /// disable, enable, delete
     #[command(subcommand)]
     Users(users::Users),
@@ -90,6 +92,9 @@ enum Command {
     /// The queue of mails: list, flush
     #[command(subcommand)]
     Mail(mails::Mails),
+    /// The webhook: rotate-secret
+    #[command(subcommand)]
+    Webhooks(webhooks::Webhooks),
     /// The machine's clock: show, confirm
     #[command(subcommand)]
     Clock(clock::Clock),
@@ -202,6 +207,10 @@ fn run(cli: Cli) -> Result<()> {
         return config::run(&command, config);
     }
     let config = config.map_err(Failure::Configuration)?;
+    if let Some(Command::Webhooks(command)) = &cli.command {
+        webhooks::run(command, &config);
+        return Ok(());
+    }
     let rules = Rules::of(&config);
     let serving = matches!(cli.command, None | Some(Command::Serve | Command::Dev(_)));
     // A second start of `dev` would create a second folder.
@@ -246,7 +255,7 @@ fn run(cli: Cli) -> Result<()> {
                 verifiers: false,
             } => Box::pin(doctor::run(output, config)).await,
             Command::Database(command) => Box::pin(database::run(command, config)).await,
-            Command::Config(_) | Command::Completions { .. } => Ok(()),
+            Command::Config(_) | Command::Webhooks(_) | Command::Completions { .. } => Ok(()),
         }
     });
     if let Some(traces) = traces {

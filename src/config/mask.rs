@@ -9,7 +9,7 @@ use super::Problem;
 const HIDDEN: &str = "***";
 
 /// Settings that are secret as a whole.
-const SECRETS: [&str; 1] = ["webhooks.secret"];
+const SECRETS: [&str; 2] = ["webhooks.secret", "webhooks.previous_secret"];
 
 /// Settings of which only scheme, host and port are shown, because their path or query may be a
 /// credential.
@@ -159,6 +159,7 @@ mod tests {
             "https://hooks.example/***"
         );
         assert_eq!(setting("webhooks.secret", "whsec_geheim"), "***");
+        assert_eq!(setting("webhooks.previous_secret", "whsec_geheim"), "***");
         assert_eq!(setting("webhooks.secret", ""), "");
         assert_eq!(setting("log.level", "debug"), "debug");
     }
@@ -167,6 +168,7 @@ mod tests {
     fn what_gives_a_secret_away_is_told_from_what_does_not() {
         for (key, value) in [
             ("webhooks.secret", "whsec_x"),
+            ("webhooks.previous_secret", "whsec_x"),
             ("database.url", "postgres://u:p@h/db"),
             ("database.direct_url", "postgres://u@h/db?password=p"),
             ("mail.smtp_url", "smtps://u:p@mail.example.com"),

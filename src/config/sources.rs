@@ -15,11 +15,12 @@ use super::secret_file;
 const DEFAULT_FILE: &str = "countersign.toml";
 
 /// Settings that can be read from a file of their own, which `<setting>_file` names.
-const IN_FILES: [&str; 6] = [
+const IN_FILES: [&str; 7] = [
     "database.url",
     "database.direct_url",
     "mail.smtp_url",
     "traces.otlp_url",
+    "webhooks.previous_secret",
     "webhooks.secret",
     "webhooks.url",
 ];

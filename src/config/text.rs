@@ -85,7 +85,7 @@ fn example(key: &str) -> &'static str {
         "pages.logo" => "/etc/countersign/logo.svg",
         "pages.languages_dir" => "/etc/countersign/languages",
         "webhooks.url" => "https://hooks.example.com/countersign",
-        "webhooks.secret" => "whsec_$(openssl rand -base64 32)",
+        "webhooks.secret" | "webhooks.previous_secret" => "whsec_$(openssl rand -base64 32)",
         "webhooks.events" => "refresh_token.reused",
         "traces.otlp_url" => "http://127.0.0.1:4318/v1/traces",
         key if key.starts_with("roles.") => "user:list",

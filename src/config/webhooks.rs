@@ -20,6 +20,8 @@ pub struct Webhooks {
     pub url: Url,
     /// The secret of the signatures, as configured: `whsec_` and base64.
     pub secret: Secret,
+    /// The former secret while it is being replaced: every message also carries its signature.
+    pub previous_secret: Option<Secret>,
     /// The events that are sent.
     pub events: Arc<[Choice]>,
 }
@@ -62,12 +64,34 @@ fn check_secret(text: &str) -> Result<(), String> {
     }
 }
 
+/// Reads the former secret, which must be another one than the present secret.
+fn read_previous(r: &mut Reader, present: &str) -> Option<Secret> {
+    let key = "webhooks.previous_secret";
+    let previous = Zeroizing::new(r.text(key, ""));
+    if previous.is_empty() {
+        return None;
+    }
+    if let Err(problem) = check_secret(&previous) {
+        r.problem(key, problem);
+    } else if previous.as_str() == present {
+        r.problem(
+            key,
+            "this is the same as webhooks.secret; write the former secret, or nothing".into(),
+        );
+    }
+    r.warnings.push(format!(
+        "{key}: every message carries two signatures; remove this setting once the receiver verifies with webhooks.secret"
+    ));
+    Some(Secret(previous))
+}
+
 /// Reads the section; `None` if no webhook is set.
 pub(super) fn read(r: &mut Reader, allow_insecure: bool) -> Option<Webhooks> {
     let url = r
         .parsed("webhooks.url", "", |text| check_url(text, allow_insecure))
         .flatten();
     let secret = Zeroizing::new(r.text("webhooks.secret", ""));
+    let previous_secret = read_previous(r, &secret);
     let events = r.list("webhooks.events", |text| {
         text.parse::<Choice>().map_err(|e| e.to_string())
     });
@@ -84,6 +108,7 @@ pub(super) fn read(r: &mut Reader, allow_insecure: bool) -> Option<Webhooks> {
     Some(Webhooks {
         url,
         secret: Secret(secret),
+        previous_secret,
         events: events.into(),
     })
 }

@@ -8,6 +8,28 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::model::audit::webhook::SECRET_PREFIX;
+use crate::random::{self, Random};
+
+/// Returns the value of the header `webhook-signature`: a signature by each secret, separated by
+/// spaces. `None` if a secret is not a valid key.
+pub fn sign_by_all<'s>(
+    secrets: impl IntoIterator<Item = &'s str>,
+    id: &str,
+    seconds: i64,
+    body: &str,
+) -> Option<String> {
+    let signatures: Option<Vec<String>> = secrets
+        .into_iter()
+        .map(|secret| sign(secret, id, seconds, body))
+        .collect();
+    Some(signatures?.join(" "))
+}
+
+/// Returns a new secret of 32 random bytes, as the setting `webhooks.secret` takes it.
+pub fn new_secret(random: &dyn Random) -> Zeroizing<String> {
+    let key = Zeroizing::new(random::bytes::<32>(random));
+    Zeroizing::new(format!("{SECRET_PREFIX}{}", STANDARD.encode(*key)))
+}
 
 /// Returns the signature `v1,…`; `None` if the secret is not a valid key.
 pub fn sign(secret: &str, id: &str, seconds: i64, body: &str) -> Option<String> {
@@ -40,5 +62,16 @@ mod tests {
             Some("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=")
         );
         assert_eq!(sign("another", "x", 0, ""), None);
+    }
+
+    #[test]
+    fn a_new_secret_signs_beside_the_former_one() {
+        let random = random::SeededRandom::new(1);
+        let (new, former) = (new_secret(&random), new_secret(&random));
+        assert_ne!(new, former);
+        let both = sign_by_all([new.as_str(), former.as_str()], "id", 7, "{}").unwrap();
+        let one = |secret| sign(secret, "id", 7, "{}").unwrap();
+        assert_eq!(both, format!("{} {}", one(&new), one(&former)));
+        assert_eq!(sign_by_all([new.as_str(), "another"], "id", 7, "{}"), None);
     }
 }

@@ -40,6 +40,8 @@ pub enum Error {
     BannedUser,
     #[error("This account is disabled")]
     UserDisabled,
+    #[error("A new password is required. Use the link for forgotten passwords to set one.")]
+    NewPasswordRequired,
     #[error("Unauthorized")]
     Unauthorized,
     #[error("Invalid password")]

@@ -63,6 +63,8 @@ pub mod to {
     operator_only! {
         /// Disables or enables an account. Operators only.
         DisableUser
+        /// Requires new passwords. Operators only.
+        RequirePassword
         /// Ends sessions of any choice, up to every session. Operators only.
         EndAnySession
         /// Changes signing keys in every way, not just by a rotation. Operators only.

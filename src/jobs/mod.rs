@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 use self::background::{STOP_TIMEOUT, beat, deliver, listen, mark, tell};
 use crate::app::App;
 use crate::flows;
-use crate::flows::audit::audit_ends;
+use crate::flows::audit::{audit_ends, operator_changes};
 use crate::flows::confirm_clock;
 use crate::flows::key::{change_keys, load_keys};
 use crate::flows::limit::operate_limits;
@@ -39,7 +39,7 @@ struct Repeated {
     at_rotation: bool,
 }
 
-const JOBS: [Repeated; 6] = [
+const JOBS: [Repeated; 7] = [
     Repeated {
         name: "confirm-keys",
         every: Duration::from_secs(5),
@@ -68,6 +68,12 @@ const JOBS: [Repeated; 6] = [
         name: "audit-ends",
         every: Duration::from_secs(60),
         run: |app| Box::pin(async move { audit_ends::tell(&app, audit_ends::PAUSE).await }),
+        at_rotation: false,
+    },
+    Repeated {
+        name: "operator-changes",
+        every: Duration::from_secs(5),
+        run: |app| Box::pin(async move { operator_changes::tell(&app).await }),
         at_rotation: false,
     },
     Repeated {

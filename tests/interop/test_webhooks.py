@@ -8,19 +8,20 @@ import pytest
 from place import PASSWORD, Place, free_port, wait_for
 from standardwebhooks.webhooks import Webhook
 
+NEW_SECRET = "whsec_bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmV3"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqr"
 
 
 class Receiver:
     def __init__(self):
-        self.heard, self.refuse, self.port = [], 0, free_port()
+        self.heard, self.refuse, self.port, self.secret = [], 0, free_port(), SECRET
         receiver = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["content-length"]))
                 # Raises what makes the connection break if the signature is not ours or not of now.
-                event = Webhook(SECRET).verify(body, dict(self.headers))
+                event = Webhook(receiver.secret).verify(body, dict(self.headers))
                 refused = receiver.refuse > 0
                 receiver.refuse -= refused
                 if not refused:
@@ -62,6 +63,20 @@ def test_a_theft_is_heard_of_within_seconds_and_is_verified_by_the_library(hooke
     httpx.post(f"{place.base}/api/auth/refresh", json={"refreshToken": renewed["refreshToken"]}).raise_for_status()
     assert httpx.post(f"{place.base}/api/auth/refresh", json={"refreshToken": token}).status_code == 401
     wait_for(lambda: any(event["type"] == "refresh_token.reused" for _, event in receiver.heard), 10)
+
+
+def test_a_secret_is_replaced_without_a_message_that_the_library_refuses(hooked, tmp_path):
+    place, receiver = hooked
+    (tmp_path / "countersign.toml").write_text(f'[webhooks]\nsecret = "{NEW_SECRET}"\nprevious_secret = "{SECRET}"\n')
+    place.serve()
+    form = {"name": "ana", "email": "ana@example.com", "password": PASSWORD}
+    httpx.post(f"{place.base}/api/auth/sign-up/email", json=form).raise_for_status()
+    # The receiver has the former secret, and afterwards the new one.
+    wait_for(lambda: len(receiver.heard) == 1, 10)
+    receiver.secret = NEW_SECRET
+    form["email"] = "ben@example.com"
+    httpx.post(f"{place.base}/api/auth/sign-up/email", json=form).raise_for_status()
+    wait_for(lambda: len(receiver.heard) == 2, 10)
 
 
 def test_nothing_is_lost_while_the_receiver_fails_and_the_service_is_killed(hooked):

@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::support::{Browser, TestApp};
 
 const SECRET: &str = "whsec_Z2VoZWltZ2VoZWltZ2VoZWltZ2VoZWlt";
+const FORMER_SECRET: &str = "whsec_Z2VoZWltZ2VoZWltZ2VoZWltZ2VoZWltZ2Vo";
 
 /// Settings of names of one's own, which the defaults do not show.
 const OWN: [(&str, &str); 2] = [
@@ -16,7 +17,7 @@ const OWN: [(&str, &str); 2] = [
 ];
 
 /// A good value where the default is empty, or holds less than it could.
-const GOOD: [(&str, &str); 21] = [
+const GOOD: [(&str, &str); 22] = [
     ("server.public_url", "http://localhost:4000/id"),
     ("server.trusted_origins", "https://app.example.com"),
     ("server.trusted_proxies", "10.0.0.0/8"),
@@ -36,6 +37,7 @@ const GOOD: [(&str, &str); 21] = [
     ("pages.languages_dir", "templates/pages/words"),
     ("webhooks.url", "https://hooks.example.com/countersign"),
     ("webhooks.secret", SECRET),
+    ("webhooks.previous_secret", FORMER_SECRET),
     ("webhooks.events", "refresh_token.reused"),
     ("traces.otlp_url", "https://traces.example.com/v1/traces"),
 ];
@@ -187,7 +189,7 @@ fn no_setting_takes_a_text_that_ends_a_line_cannot_be_seen_or_is_endless() {
 /// they mean nothing where it goes: file names, names for people in mails and pages (both are
 /// escaped), claims of tokens (JSON), paths of URLs. A setting that is not named takes none of
 /// them.
-const TAKES: [(&str, &str); 24] = [
+const TAKES: [(&str, &str); 25] = [
     ("server.trusted_origins", "eu"),
     ("server.trusted_proxies", "e"),
     ("database.url", ";,\"'u"),
@@ -210,6 +212,7 @@ const TAKES: [(&str, &str); 24] = [
     ("pages.logo", "e"),
     ("pages.languages_dir", "e"),
     ("webhooks.url", ";,'e"),
+    ("webhooks.previous_secret", "e"),
     ("traces.otlp_url", ";,'e"),
     ("tokens.claims.department", ";,\"'u"),
 ];

@@ -18,6 +18,7 @@ fn a_secret_in_the_arguments_of_a_command_is_refused_and_the_environment_and_fil
     let place = Place::new(&[]);
     let secrets = [
         ("webhooks.secret", SECRET),
+        ("webhooks.previous_secret", SECRET),
         ("mail.smtp_url", "smtps://user:geheim@mail.example.com"),
         ("database.url", "postgres://u:geheim@127.0.0.1:1/x"),
         (

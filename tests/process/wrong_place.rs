@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use crate::server::{Place, sign_up, write_key};
 
 /// Every command that needs a database, with the arguments that it requires.
-const COMMANDS: [&[&str]; 40] = [
+const COMMANDS: [&[&str]; 41] = [
     &["keys", "list"],
     &["keys", "rotate"],
     &["keys", "rotate", "--dry-run"],
@@ -25,6 +25,7 @@ const COMMANDS: [&[&str]; 40] = [
     &["users", "show", "ana@example.com"],
     &["users", "update", "ana@example.com", "--name", "Ana"],
     &["users", "set-password", "ana@example.com"],
+    &["users", "require-new-password", "--all", "--yes"],
     &["users", "set-role", "ana@example.com", "admin"],
     &["users", "set-metadata", "ana@example.com", "{}"],
     &["users", "ban", "ana@example.com", "--yes"],
@@ -52,7 +53,7 @@ const COMMANDS: [&[&str]; 40] = [
 ];
 
 /// Commands that create a database, or that need none.
-const OTHERS: [&str; 8] = [
+const OTHERS: [&str; 9] = [
     "serve",
     "dev",
     "migrate",
@@ -60,6 +61,7 @@ const OTHERS: [&str; 8] = [
     "database check",
     "config check",
     "config show",
+    "webhooks rotate-secret",
     "completions",
 ];
 

@@ -1,6 +1,6 @@
 //! The arguments of `users …`; `users` carries them out.
 
-use clap::Subcommand;
+use clap::{ArgGroup, Subcommand};
 use serde_json::{Map, Value};
 
 use crate::model::account::email::Email;
@@ -113,6 +113,20 @@ pub(in crate::cli) enum Users {
         image: Option<ImageUrl>,
         #[command(flatten)]
         trial: Trial,
+    },
+    /// Require a new password: the old one opens no session any more, and every session ends
+    #[command(
+        group(ArgGroup::new("whose").required(true).args(["user", "all"])),
+        after_help = "For the time after a leak of the database or of passwords. The owner of the mailbox sets a new password by the link for forgotten passwords;\nwithout mail, set one with `users set-password`. Users without a password are not affected.\n\nExamples:\n  countersign users require-new-password ana@example.com\n  countersign users require-new-password --all --dry-run"
+    )]
+    RequireNewPassword {
+        /// Email address or id of the user
+        user: Option<String>,
+        /// Every user; every session of all users and every link that was sent in a mail end
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        caution: Caution,
     },
     /// Replace a user's metadata, which feeds custom claims
     SetMetadata {

@@ -5,6 +5,7 @@ mod arguments;
 mod change;
 mod new;
 mod print;
+mod required;
 
 use crate::app::App;
 use crate::config::Config;
@@ -89,6 +90,14 @@ async fn act(app: &App, command: Users) -> Result<()> {
             change::update(app, &user, changes, trial).await
         }
         Users::SetPassword { user, trial } => change::set_password(app, &user, trial).await,
+        Users::RequireNewPassword {
+            user,
+            all: _,
+            caution,
+        } => match user {
+            Some(user) => required::require_of(app, &user, caution).await,
+            None => required::require_of_all(app, caution).await,
+        },
         Users::SetRole { user, role, trial } => change::set_role(app, &user, role, trial).await,
         Users::SetMetadata {
             user,

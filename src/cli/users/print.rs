@@ -9,6 +9,7 @@ use crate::cli::table::{Column, id, name, text, time};
 use crate::cli::{Output, Result};
 use crate::flows::account::administer_users::Column as SearchColumn;
 use crate::flows::account::administer_users::{self, Condition, Operand, Operator, Search};
+use crate::flows::account::require_password;
 use crate::flows::permit::Permitted;
 use crate::flows::session::manage_sessions;
 use crate::model::account::user::User;
@@ -63,11 +64,18 @@ pub(super) async fn list(
     Ok(())
 }
 
-/// Prints one user, with the last sign-in and the number of live sessions.
+/// Prints one user, with the last sign-in, the number of live sessions and whether the password has to
+/// be replaced.
 pub(super) async fn show(app: &App, form: Output, user: &User) -> Result<()> {
     let last = manage_sessions::last_sign_in(app, Permitted::as_operator(), user.id).await?;
     let sessions = manage_sessions::count_of_user(app, Permitted::as_operator(), user.id).await?;
-    let more = [("lastSignIn", json!(last)), ("sessions", json!(sessions))];
+    let must_replace =
+        require_password::is_required(app, Permitted::as_operator(), user.id).await?;
+    let more = [
+        ("lastSignIn", json!(last)),
+        ("sessions", json!(sessions)),
+        ("newPasswordRequired", json!(must_replace)),
+    ];
     output::object(form, &[&*members(app.now(), user), &more].concat());
     Ok(())
 }

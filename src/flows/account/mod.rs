@@ -10,6 +10,7 @@ pub mod delete_user;
 pub mod invite_user;
 pub mod mailbox;
 pub mod manage_users;
+pub mod require_password;
 pub mod reset_password;
 pub mod sign_up;
 pub mod update_user;

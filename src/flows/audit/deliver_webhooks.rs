@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 
 use crate::app::App;
 use crate::config::Webhooks;
-use crate::crypto::webhook::sign;
+use crate::crypto::webhook::sign_by_all;
 use crate::model::audit::webhook::Webhook;
 use crate::outbound_http::Client;
 use crate::store::queue::Message;
@@ -100,7 +100,9 @@ async fn offer(
     webhook: &Webhook,
 ) -> Result<std::result::Result<(), String>> {
     let (id, seconds) = (webhook.id.to_string(), app.now().seconds());
-    let signature = sign(&webhooks.secret.0, &id, seconds, &webhook.body)
+    let secrets = std::iter::once(&webhooks.secret).chain(&webhooks.previous_secret);
+    let secrets = secrets.map(|secret| secret.0.as_str());
+    let signature = sign_by_all(secrets, &id, seconds, &webhook.body)
         .ok_or_else(|| Error::Internal("the webhook's secret is unusable".into()))?;
     let headers = [
         ("webhook-id", id),

@@ -44,7 +44,7 @@ pub async fn sign_in(
     app.metrics.sign_in(match &outcome {
         Ok(_) => "success",
         Err(Error::InvalidEmailOrPassword | Error::PasswordTooLong) => "wrong_password",
-        Err(Error::BannedUser | Error::UserDisabled) => "shut_out",
+        Err(Error::BannedUser | Error::UserDisabled | Error::NewPasswordRequired) => "shut_out",
         Err(Error::EmailNotVerified) => "unverified",
         Err(Error::Limited(_)) => "limited",
         Err(Error::Busy | Error::Unavailable(_) | Error::OutOfTime | Error::MasterKeyChanged) => {
@@ -113,15 +113,16 @@ async fn attempt(
         let slot = slot
             .take()
             .map_or_else(|| app.hasher.reserve(requester), Ok)?;
-        let (user, verified, outdated) = match prove(app, slot, email, password).await? {
-            Proven::Right(user, verified, outdated) => (user, verified, outdated),
+        let (known, verified, outdated) = match prove(app, slot, email, password).await? {
+            Proven::Right(known, verified, outdated) => (known, verified, outdated),
             Proven::Wrong(user) => {
                 return Err(refused(app, user, Error::InvalidEmailOrPassword, requester).await);
             }
         };
-        if let Err(error) = refuse_shut_out(app, &user) {
-            return Err(refused(app, Some(user.id), error, requester).await);
+        if let Err(error) = refuse_shut_out(app, &known) {
+            return Err(refused(app, Some(known.user.id), error, requester).await);
         }
+        let user = known.user;
         let upgraded = if outdated {
             upgrade(app, password, requester).await
         } else {
@@ -209,7 +210,7 @@ async fn refused(app: &App, user: Option<UserId>, error: Error, requester: &Requ
 enum Proven {
     /// The user, the hash that the password was compared with, and whether it is weaker than the
     /// settings require.
-    Right(User, String, bool),
+    Right(WithPassword, String, bool),
     /// The password is wrong; the user is given if the email address is known.
     Wrong(Option<UserId>),
 }
@@ -222,20 +223,21 @@ async fn prove(app: &App, slot: HashSlot, email: &Email, password: &Password) ->
         .read(work!(conn => store::account::users::by_email(conn, &key).await))
         .await?;
     let stored = known.as_ref().and_then(|k| k.password_hash.clone());
-    let verdict = app.hasher.verify_in(slot, password.clone(), stored).await?;
-    match (known, verdict) {
-        (
-            Some(WithPassword {
-                user,
-                password_hash: Some(verified),
-            }),
-            Verdict::Right { outdated },
-        ) => Ok(Proven::Right(user, verified, outdated)),
-        (known, _) => Ok(Proven::Wrong(known.map(|k| k.user.id))),
+    let verdict = app
+        .hasher
+        .verify_in(slot, password.clone(), stored.clone())
+        .await?;
+    match (known, stored, verdict) {
+        (Some(known), Some(verified), Verdict::Right { outdated }) => {
+            Ok(Proven::Right(known, verified, outdated))
+        }
+        (known, ..) => Ok(Proven::Wrong(known.map(|k| k.user.id))),
     }
 }
 
-fn refuse_shut_out(app: &App, user: &User) -> Result<()> {
+/// Refuses a user who may not sign in although the password is right.
+fn refuse_shut_out(app: &App, known: &WithPassword) -> Result<()> {
+    let user = &known.user;
     if user.disabled_at.is_some() {
         return Err(Error::UserDisabled);
     }
@@ -244,6 +246,8 @@ fn refuse_shut_out(app: &App, user: &User) -> Result<()> {
     }
     if app.config.sign_up.require_email_verification && !user.email_verified {
         Err(Error::EmailNotVerified)
+    } else if known.must_replace {
+        Err(Error::NewPasswordRequired)
     } else {
         Ok(())
     }

@@ -53,6 +53,7 @@ kinds! {
     SignedOut => "session.signed_out",
     SessionRevoked => "session.revoked",
     PasswordChanged => "password.changed",
+    PasswordRequired => "password.required",
     RefreshTokenReused => "refresh_token.reused",
     RefreshTokenHealed => "refresh_token.healed",
     RefreshTokenLost => "refresh_token.lost",

@@ -83,6 +83,12 @@ impl Exported {
                 user,
                 "the old password is valid again, and the audit trail does not hold passwords: set one with `countersign users set-password`, or let the user reset it",
             ),
+            (Some(Kind::PasswordRequired), Some(user), _) => {
+                Deed::EndSessions(user, "the old password is accepted again; run `countersign users require-new-password` for the user again")
+            }
+            (Some(Kind::PasswordRequired), None, _) => {
+                Deed::Say("the old passwords of all users are accepted again; run `countersign users require-new-password --all` again")
+            }
             (Some(Kind::EmailChanged), Some(user), _) => {
                 Deed::EndSessions(user, "the old email address is back, and the audit trail does not hold email addresses: the user has to change it again")
             }
@@ -428,7 +434,11 @@ mod tests {
             Deed::SetRole(user(), "admin".into())
         );
         assert!(matches!(of(Kind::RoleChanged, json!({})), Deed::Say(_)));
-        for kind in [Kind::PasswordChanged, Kind::EmailChanged] {
+        for kind in [
+            Kind::PasswordChanged,
+            Kind::PasswordRequired,
+            Kind::EmailChanged,
+        ] {
             let ended = of(kind, json!({}));
             assert!(matches!(ended, Deed::EndSessions(of, _) if of == user()));
         }

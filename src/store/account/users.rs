@@ -42,7 +42,7 @@ pub(in crate::store) use user_columns;
 
 macro_rules! with_password {
     () => {
-        concat!("SELECT ", user_columns!(), ", a.password_hash FROM users u LEFT JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential'")
+        concat!("SELECT ", user_columns!(), ", a.password_hash, CAST(CASE WHEN a.password_epoch < (SELECT password_epoch FROM key_ring WHERE key_ring.id = 1) THEN 1 ELSE 0 END AS BIGINT) AS must_replace FROM users u LEFT JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential'")
     };
 }
 
@@ -84,6 +84,8 @@ pub struct WithPassword {
     pub user: User,
     /// The hash as a PHC string.
     pub password_hash: Option<String>,
+    /// Whether the password has to be replaced before it opens a session again.
+    pub must_replace: bool,
 }
 
 #[derive(FromRow)]
@@ -91,6 +93,7 @@ struct PasswordRow {
     #[sqlx(flatten)]
     user: Row,
     password_hash: Option<String>,
+    must_replace: i64,
 }
 
 /// Inserts a user, with or without a password; `Conflict` if the email address is taken.
@@ -128,7 +131,8 @@ async fn insert_password(
     now: Timestamp,
 ) -> Result<()> {
     on!(conn, c => sqlx::query(
-        "INSERT INTO accounts (id, user_id, provider_id, account_id, password_hash, created_at, updated_at) VALUES ($1, $2, 'credential', $2, $3, $4, $4)")
+        "INSERT INTO accounts (id, user_id, provider_id, account_id, password_hash, created_at, updated_at, password_epoch)
+         VALUES ($1, $2, 'credential', $2, $3, $4, $4, (SELECT password_epoch FROM key_ring WHERE key_ring.id = 1))")
         .bind(account.to_string())
         .bind(user.to_string())
         .bind(password_hash)
@@ -155,6 +159,7 @@ fn with_password(row: PasswordRow) -> Result<WithPassword> {
     Ok(WithPassword {
         user: row.user.try_into()?,
         password_hash: row.password_hash,
+        must_replace: row.must_replace != 0,
     })
 }
 
@@ -167,7 +172,7 @@ pub async fn rehash(
     new: &str,
     now: Timestamp,
 ) -> Result<bool> {
-    replace_hash(conn, id, Some(current), new, now).await
+    replace_hash(conn, id, Some(current), new, Password::Same, now).await
 }
 
 /// Sets a new password if the stored hash is still `current` or, without `current`, in any case.
@@ -180,7 +185,7 @@ pub async fn set_password(
     new: &str,
     now: Timestamp,
 ) -> Result<bool> {
-    if !replace_hash(conn, id, current, new, now).await? {
+    if !replace_hash(conn, id, current, new, Password::New, now).await? {
         if current.is_some() {
             return Ok(false);
         }
@@ -190,17 +195,26 @@ pub async fn set_password(
     Ok(true)
 }
 
+/// Whether a new hash is one of the same password.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Password {
+    Same,
+    New,
+}
+
 async fn replace_hash(
     conn: &mut Conn,
     id: UserId,
     current: Option<&str>,
     new: &str,
+    password: Password,
     now: Timestamp,
 ) -> Result<bool> {
     let changed = on!(conn, c => sqlx::query(
-        "UPDATE accounts SET password_hash = $1, updated_at = $2
+        "UPDATE accounts SET password_hash = $1, updated_at = $2,
+                password_epoch = CASE WHEN $5 = 1 THEN (SELECT password_epoch FROM key_ring WHERE key_ring.id = 1) ELSE password_epoch END
           WHERE user_id = $3 AND provider_id = 'credential' AND ($4 IS NULL OR password_hash = $4)")
-        .bind(new).bind(now.0).bind(id.to_string()).bind(current)
+        .bind(new).bind(now.0).bind(id.to_string()).bind(current).bind(i64::from(password == Password::New))
         .execute(c).await.map(|done| done.rows_affected()))?;
     Ok(changed == 1)
 }

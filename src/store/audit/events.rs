@@ -166,6 +166,13 @@ pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
         .fetch_one(c).await)?)
 }
 
+/// Returns events since a time that the command line has caused, oldest first.
+pub async fn of_command_line(conn: &mut Conn, since: Timestamp, limit: i64) -> Result<Vec<Entry>> {
+    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(entries!("WHERE at >= $1 AND actor LIKE 'cli:%' ORDER BY at, id LIMIT $2"))
+        .bind(since.0).bind(limit).fetch_all(c).await)?;
+    Ok(rows.into_iter().map(Entry::from).collect())
+}
+
 /// Returns writers of events that are older than `before`.
 pub async fn writers_before(conn: &mut Conn, before: Timestamp, limit: i64) -> Result<Vec<String>> {
     let rows: Vec<(String,)> = on!(conn, c => sqlx::query_as("SELECT DISTINCT writer FROM (SELECT writer FROM audit_events WHERE at < $1 ORDER BY at, id LIMIT $2) old")

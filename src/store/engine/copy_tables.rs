@@ -62,7 +62,7 @@ pub const TABLES: [Table; 19] = [
             "account_id",
             "password_hash",
         ],
-        numbers: &["created_at", "updated_at"],
+        numbers: &["created_at", "updated_at", "password_epoch"],
     },
     Table {
         name: "mail_tokens",
@@ -239,6 +239,7 @@ pub const RING: Table = Table {
         "verifier_cache",
         "identity",
         "epoch",
+        "password_epoch",
     ],
 };
 

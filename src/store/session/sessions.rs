@@ -101,7 +101,7 @@ macro_rules! insert_session {
 }
 
 /// Inserts the session if the user may sign in and, if a password was proven, its hash is still the
-/// user's. Returns the key ring's state if it did. A sign-in that verified the old password while
+/// user's and need not be replaced. Returns the key ring's state if it did. A sign-in that verified the old password while
 /// it was changed inserts nothing, and neither does a process without the current master key.
 pub async fn insert(
     conn: &mut Conn,
@@ -115,14 +115,14 @@ pub async fn insert(
         (Proof::Password(_), true) => {
             insert_session!(
                 "users u JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential'",
-                " AND a.password_hash = $16",
+                " AND a.password_hash = $16 AND a.password_epoch >= (SELECT password_epoch FROM key_ring WHERE key_ring.id = 1)",
                 " FOR SHARE OF a, u "
             )
         }
         (Proof::Password(_), false) => {
             insert_session!(
                 "users u JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential'",
-                " AND a.password_hash = $16",
+                " AND a.password_hash = $16 AND a.password_epoch >= (SELECT password_epoch FROM key_ring WHERE key_ring.id = 1)",
                 ""
             )
         }

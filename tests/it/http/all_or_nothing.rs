@@ -13,7 +13,9 @@ use axum::http::Method;
 use countersign::app::App;
 use countersign::clock::MovableClock;
 use countersign::flows;
-use countersign::flows::account::{administer_users, change_password, manage_users};
+use countersign::flows::account::{
+    administer_users, change_password, manage_users, require_password,
+};
 use countersign::flows::audit::{deliver_webhooks, record_startup};
 use countersign::flows::confirm_clock;
 use countersign::flows::key::change_keys::{KeyChange, change};
@@ -596,6 +598,12 @@ async fn a_flow_of_an_administrator_that_fails_keeps_nothing() {
         })
         .await;
     }
+    let file = "account/require_password";
+    rig.flow(file, "require a new password of a user", async || {
+        let operator = Permitted::as_operator();
+        require_password::require_of(&app.app, operator, eve.id, &requester()).await
+    })
+    .await;
     let body = json!({ "email": "guest@example.com", "redirectTo": "/welcome" });
     let (file, path) = ("account/invite_user", "/admin/invite-user");
     rig.post(file, "invite a user", path, by, body).await;

@@ -30,6 +30,7 @@ mod passwords;
 mod reapply;
 mod refresh;
 mod refresh_model;
+mod required_passwords;
 mod session_races;
 mod sessions;
 mod several_cookies;

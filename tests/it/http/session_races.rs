@@ -4,7 +4,7 @@
 
 use std::pin::Pin;
 
-use countersign::flows::account::manage_users;
+use countersign::flows::account::{manage_users, require_password};
 use countersign::flows::permit::Permitted;
 use countersign::flows::session::manage_sessions;
 use countersign::model::audit::event::Requester;
@@ -24,6 +24,7 @@ enum Ender {
     SignOut,
     RevokeOthers,
     SetPassword,
+    RequirePassword,
     Ban,
     Disable,
     Remove,
@@ -32,10 +33,11 @@ enum Ender {
 
 use Ender::*;
 
-const ENDERS: [Ender; 7] = [
+const ENDERS: [Ender; 8] = [
     SignOut,
     RevokeOthers,
     SetPassword,
+    RequirePassword,
     Ban,
     Disable,
     Remove,
@@ -43,7 +45,14 @@ const ENDERS: [Ender; 7] = [
 ];
 
 /// Those that also forbid a sign-in which has verified the password before.
-const SHUTTING_OUT: [Ender; 5] = [SetPassword, Ban, Disable, Remove, Everybody];
+const SHUTTING_OUT: [Ender; 6] = [
+    SetPassword,
+    RequirePassword,
+    Ban,
+    Disable,
+    Remove,
+    Everybody,
+];
 
 type Request = Pin<Box<dyn Future<Output = u16> + Send>>;
 
@@ -84,7 +93,7 @@ impl Stage {
     fn row_of(&self, ender: Ender) -> String {
         match ender {
             SignOut | Remove | Everybody => self.session_row(),
-            RevokeOthers | SetPassword | Ban | Disable => self.user_row(),
+            RevokeOthers | SetPassword | RequirePassword | Ban | Disable => self.user_row(),
         }
     }
 
@@ -108,6 +117,14 @@ impl Stage {
                 SetPassword => {
                     let body = json!({ "userId": user_id, "newPassword": "another good password" });
                     ask(&app, &admin, "set-user-password", body).await
+                }
+                RequirePassword => {
+                    let user = user_id.parse().unwrap();
+                    let operator = Permitted::as_operator();
+                    let required =
+                        require_password::require_of(&app.app, operator, user, &requester).await;
+                    assert!(required.unwrap());
+                    return 200;
                 }
                 Ban => ask(&app, &admin, "ban-user", target).await,
                 Remove => ask(&app, &admin, "remove-user", target).await,
@@ -298,7 +315,7 @@ async fn no_session_begins_after_its_user_was_shut_out_in_either_order() {
                 // All sessions may end and a new one begin; a user who may not sign in is told so
                 // where the password was right.
                 let expected = match ender {
-                    Ban | Disable => 403,
+                    RequirePassword | Ban | Disable => 403,
                     _ => 401,
                 };
                 assert_eq!(answer.status, expected, "{told}: {}", answer.text);

@@ -20,6 +20,7 @@ struct Message {
     id: String,
     body: Value,
     is_ours: bool,
+    signatures: usize,
 }
 
 /// A security team's door: answers what it is told to, then 204.
@@ -52,12 +53,15 @@ impl Receiver {
             header("webhook-id"),
             header("webhook-timestamp").parse().unwrap(),
         );
-        let is_ours = sign(SECRET, &id, time, body) == Some(header("webhook-signature"))
+        let expected = sign(SECRET, &id, time, body).unwrap();
+        let signatures = header("webhook-signature");
+        let is_ours = signatures.split(' ').any(|signature| signature == expected)
             && header("content-type") == "application/json";
         self.heard.lock().unwrap().push(Message {
             id,
             body: serde_json::from_str(body).unwrap(),
             is_ours,
+            signatures: signatures.split(' ').count(),
         });
         let mut answers = self.answers.lock().unwrap();
         let status = if answers.is_empty() {
@@ -99,6 +103,27 @@ async fn steal(app: &TestApp, name: &str) -> Value {
 }
 
 #[tokio::test]
+async fn a_receiver_that_still_has_the_former_secret_verifies_every_message() {
+    const NEW: &str = "whsec_bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmV3";
+    // The receiver of these tests verifies with SECRET.
+    for (present, former) in [(NEW, SECRET), (SECRET, NEW)] {
+        let (receiver, url) = Receiver::open(&[]).await;
+        let app = TestApp::with(&[
+            ("webhooks.url", &url),
+            ("webhooks.secret", present),
+            ("webhooks.previous_secret", former),
+            ("webhooks.events", "user.created"),
+        ])
+        .await;
+        app.user("ana").await;
+        assert_eq!(deliver_due(&app.app, || false).await.unwrap(), 1);
+        let heard = receiver.changed();
+        assert!(heard[0].is_ours, "{heard:?}");
+        assert_eq!(heard[0].signatures, 2);
+    }
+}
+
+#[tokio::test]
 async fn a_stolen_refresh_token_is_told_of_and_nothing_that_was_not_asked_for() {
     let (receiver, url) = Receiver::open(&[]).await;
     let app = telling(&url, "refresh_token.reused, keys.revoked").await;
@@ -106,7 +131,15 @@ async fn a_stolen_refresh_token_is_told_of_and_nothing_that_was_not_asked_for() 
     assert_eq!(deliver_due(&app.app, || false).await.unwrap(), 1);
     let heard = receiver.changed();
     assert_eq!(heard.len(), 1, "{heard:?}");
-    let Message { id, body, is_ours } = &heard[0];
+    let Message {
+        id,
+        body,
+        is_ours,
+        signatures: 1,
+    } = &heard[0]
+    else {
+        panic!("one secret, one signature: {heard:?}")
+    };
     assert!(
         *is_ours,
         "signed with our key, over its id, its time and its text"
@@ -228,6 +261,8 @@ fn settings_say_who_hears_what_and_never_show_the_key() {
         ("webhooks.secret", ""),
         ("webhooks.secret", "whsec_c2hvcnQ="),
         ("webhooks.secret", "changeme"),
+        ("webhooks.previous_secret", "changeme"),
+        ("webhooks.previous_secret", SECRET),
         ("webhooks.events", ""),
         ("webhooks.events", "token.stolen"),
     ] {

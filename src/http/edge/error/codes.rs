@@ -50,6 +50,7 @@ pub(super) fn flow_status(error: &flows::Error) -> StatusCode {
         | E::RefreshTokenReused => StatusCode::UNAUTHORIZED,
         E::BannedUser
         | E::UserDisabled
+        | E::NewPasswordRequired
         | E::EmailNotVerified
         | E::EmailDomainNotAllowed
         | E::SessionNotFresh
@@ -87,6 +88,7 @@ fn flow_code(error: &flows::Error) -> &'static str {
         E::PasswordCompromised => "PASSWORD_COMPROMISED",
         E::BannedUser => "BANNED_USER",
         E::UserDisabled => "USER_DISABLED",
+        E::NewPasswordRequired => "NEW_PASSWORD_REQUIRED",
         E::Unauthorized => "UNAUTHORIZED",
         E::InvalidPassword => "INVALID_PASSWORD",
         E::CredentialAccountNotFound => "CREDENTIAL_ACCOUNT_NOT_FOUND",

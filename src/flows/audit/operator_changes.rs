@@ -1,0 +1,45 @@
+//! Logs what the command line has changed beside this server, so that its log explains why a session
+//! ended or a key was replaced. The audit trail is read every few seconds: another process wrote
+//! these events.
+
+use std::time::Duration;
+
+use crate::app::App;
+use crate::model::audit::event::Entry;
+use crate::store::{self, work};
+
+use crate::flows::Result;
+
+/// How far back each check reads: longer than the time between two checks and that between the time
+/// of an event and its commit.
+const BACK: Duration = Duration::from_secs(60);
+
+/// The greatest number of events that one check reads.
+const MOST: i64 = 1_000;
+
+/// Logs the changes that are new since the last check.
+pub async fn tell(app: &App) -> Result<()> {
+    for change in new_changes(app).await? {
+        tracing::info!(
+            event = change.id,
+            kind = change.kind,
+            actor = change.actor,
+            subject = change.subject,
+            session = change.session,
+            detail = change.detail,
+            "changed by the command line"
+        );
+    }
+    Ok(())
+}
+
+/// Returns the changes that are new since the last call, oldest first, and marks them as logged. The
+/// first call of a process returns none: what was changed before its start is in the audit trail.
+pub async fn new_changes(app: &App) -> Result<Vec<Entry>> {
+    let since = app.now() - BACK;
+    let recent = app
+        .db
+        .read(work!(conn => store::audit::events::of_command_line(conn, since, MOST).await))
+        .await?;
+    Ok(app.told_changes.take_new(recent))
+}
