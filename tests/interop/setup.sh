@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Brings the verifiers under target/interop: a virtual environment, jose from npm, the Go example built with Debian's library.
+# Brings the verifiers under target/interop: a virtual environment, jose from npm, the Go example built with Debian's library, and what the
+# documents' blocks need.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 work=target/interop
@@ -17,4 +18,9 @@ mkdir -p "$work/better_auth"
 cp tests/interop/better_auth/* "$work/better_auth/"
 # React Native and Expo themselves are not installed: `native_modules.mjs` stands for them.
 (cd "$work/better_auth" && npm install --silent --no-audit --no-fund --no-package-lock --legacy-peer-deps)
+# What the TypeScript of the documents imports, and the page of the API.
+mkdir -p "$work/documents"
+cp tests/interop/documents/*.json "$work/documents/"
+(cd "$work/documents" && npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts)
+PATH="$PWD/$work/node/node_modules/.bin:$PATH" docs/api/build.sh >/dev/null
 GO111MODULE=off GOPATH=/usr/share/gocode GOFLAGS= go build -o "$work/go-backend" examples/go/main.go

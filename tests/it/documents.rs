@@ -6,10 +6,11 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 10] = [
     "CONTRIBUTING.md",
     "README.md",
     "clients/web/README.md",
+    "docs/README.md",
     "docs/architecture.md",
     "docs/clients.md",
     "docs/command-line.md",
@@ -94,13 +95,15 @@ fn every_test_that_the_guide_names_exists() {
     assert!(names >= 10, "{names} tests are named");
 }
 
-/// Returns the lines of the blocks in this language, with their numbers.
+/// Returns the lines of the blocks in this language, whatever their mark, with their numbers.
 fn block_lines<'a>(language: &str, text: &'a str) -> Vec<(usize, &'a str)> {
     let mut inside = false;
     let mut found = Vec::new();
     for (number, line) in text.lines().enumerate() {
         match line.strip_prefix("```") {
-            Some(name) => inside = !inside && name == language,
+            Some(name) => {
+                inside = !inside && name.split_whitespace().next() == Some(language);
+            }
             None if inside => found.push((number + 1, line)),
             None => {}
         }
@@ -113,15 +116,21 @@ fn block_lines<'a>(language: &str, text: &'a str) -> Vec<(usize, &'a str)> {
 fn the_shell_blocks_of_the_readmes_can_be_pasted_into_zsh() {
     let comment = Regex::new(r"(^|\s)#").unwrap();
     assert!(comment.is_match("cargo run --release      # serves"));
-    for document in [
+    let guides = std::fs::read_dir("docs/guides").unwrap();
+    let guides = guides.map(|entry| entry.unwrap().path().display().to_string());
+    let readmes = [
         "README.md",
         "clients/web/README.md",
         "docs/replicas.md",
         "examples/spa-fastapi/README.md",
-    ] {
-        let text = std::fs::read_to_string(document).unwrap();
+    ];
+    for document in readmes.map(ToOwned::to_owned).into_iter().chain(guides) {
+        let text = std::fs::read_to_string(&document).unwrap();
         let lines = block_lines("sh", &text);
-        assert!(!lines.is_empty(), "{document}: no block was found");
+        assert!(
+            !lines.is_empty() || document.starts_with("docs/guides/"),
+            "{document}: no block was found"
+        );
         for (number, line) in lines {
             assert!(!comment.is_match(line), "{document}:{number}: {line}");
         }

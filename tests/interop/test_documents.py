@@ -1,0 +1,547 @@
+"""Every fenced block of the documents is run, or says why it is not; every link of theirs leads somewhere.
+
+docs/tests.md says what each mark means. The last lines of a run count the blocks that ran and list the others.
+"""
+
+import configparser
+import functools
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+import tomllib
+
+import blocks
+import httpx
+import jwt
+import kubernetes_validate
+import proxies
+import pytest
+import yaml
+from place import BINARY, NODE, PASSWORD, ROOT, Place, free_port, wait_for
+
+ALL = [block for page in blocks.pages() for block in blocks.read(page)]
+PACKAGES = ROOT / "target/interop/documents"
+# What ran, for the count at the end.
+RAN: set[str] = set()
+
+
+def marked(*kinds: str) -> list[blocks.Block]:
+    return [block for block in ALL if block.reason is None and block.kind in kinds]
+
+
+def ids(found: list[blocks.Block]) -> list[str]:
+    return [block.place for block in found]
+
+
+# Folders that a document names and that no test may touch: they are folders of the test instead.
+ABSOLUTE = re.compile(r"(?<![\w./:])/(backup|elsewhere|etc/countersign|var/lib/countersign)(?=[/\s\"'])")
+
+
+# Commands that ask on a terminal before they change something; there is none here.
+CONFIRMED = re.compile(r"^countersign (audit reapply|clock confirm|sessions revoke|keys revoke|keys rotate --compromised|users (ban|disable|delete))\b[^#\n]*(?<=\S)", re.MULTILINE)
+
+
+class Desk:
+    """A folder in which the blocks of one page are run one after another, beside a service that they talk to."""
+
+    def __init__(self, folder: pathlib.Path, page: str):
+        self.folder, self.page = folder, page
+        self.port = free_port()
+        self.process, self.which = None, ""
+        self.work = folder / "work"
+        for name in ("bin", "work", "backup", "elsewhere", "etc/countersign", "var/lib/countersign"):
+            (folder / name).mkdir(parents=True)
+        (folder / "bin/countersign").symlink_to(BINARY)
+        secret = folder / "etc/countersign/smtp_url"
+        secret.write_text("smtps://user:password@smtp.example.com:465\n")
+        secret.chmod(0o600)
+        self.environment = {
+            "PATH": f"{folder}/bin:{os.environ['PATH']}",
+            "HOME": str(folder),
+            "ADMIN_PASSWORD": PASSWORD,
+            "COUNTERSIGN_SERVER__LISTEN": f"127.0.0.1:{self.port}",
+            "COUNTERSIGN_SERVER__OPS_LISTEN": "off",
+            "COUNTERSIGN_PASSWORDS__ARGON2_MEMORY_KIB": "64",
+            "COUNTERSIGN_PASSWORDS__ARGON2_ITERATIONS": "1",
+            "ISSUER": f"http://localhost:{self.port}",
+        }
+
+    def here(self, text: str) -> str:
+        """A text of a document, with the ports and folders of this test."""
+        text = ABSOLUTE.sub(lambda found: f"{self.folder}/{found[1]}", text)
+        return text.replace("localhost:4000", f"localhost:{self.port}").replace("127.0.0.1:4000", f"127.0.0.1:{self.port}")
+
+    def serve(self, command: list[str]):
+        with open(self.folder / "service.log", "ab") as log:
+            self.process = subprocess.Popen([BINARY, *command], cwd=self.work, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+        def ready():
+            assert self.process.poll() is None, (self.folder / "service.log").read_text()[-3000:]
+            return httpx.get(f"http://127.0.0.1:{self.port}/health/ready").status_code == 200
+
+        wait_for(ready)
+
+    def need(self, which: str):
+        """Starts the service that a block needs, unless it runs: `serve` with the page's own settings, or `dev`."""
+        if which == self.which:
+            return
+        self.stop()
+        self.which = which
+        (self.work / "countersign.toml").unlink(missing_ok=True)
+        if which == "dev":
+            self.serve(["dev", "--port", str(self.port)])
+            return
+        own = [block for block in marked("toml config") if block.page == self.page and "service" in block.arguments]
+        (self.work / "countersign.toml").write_text("".join(block.text for block in own))
+        if "public_url" not in "".join(block.text for block in own):
+            self.environment["COUNTERSIGN_SERVER__PUBLIC_URL"] = f"http://localhost:{self.port}"
+        self.serve(["serve"])
+        form = {"name": "Ana", "email": "ana@example.com", "password": PASSWORD}
+        httpx.post(f"http://127.0.0.1:{self.port}/api/auth/sign-up/email", json=form).raise_for_status()
+
+    def run(self, command: list[str], block: blocks.Block) -> str:
+        done = subprocess.run(command, cwd=self.work, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, f"{block.place} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+        RAN.add(block.place)
+        return done.stdout
+
+    def shell(self, block: blocks.Block) -> str:
+        text = self.here(block.text)
+        if "KID" in text:
+            keys = json.loads(subprocess.run([BINARY, "keys", "list", "--output", "json"], cwd=self.work, env=self.environment, capture_output=True, check=True).stdout)
+            text = text.replace("KID", next(key["kid"] for key in keys["items"] if key["state"] == "active"))
+        return self.run(["bash", "-euo", "pipefail", "-c", CONFIRMED.sub(r"\g<0> --yes", text)], block)
+
+    def stop(self):
+        if self.process:
+            self.process.terminate()
+            self.process.wait(40)
+            self.process = None
+
+
+@pytest.fixture
+def desk(tmp_path, request):
+    desk = Desk(tmp_path, getattr(request, "param", ""))
+    yield desk
+    desk.stop()
+
+
+def assert_output(block: blocks.Block, wanted: str, got: str):
+    """Compares both but for white space at the ends of lines; `…` stands for anything."""
+    wanted, got = ("\n".join(line.rstrip() for line in text.rstrip().splitlines()) for text in (wanted, got))
+    pattern = ".*".join(re.escape(part) for part in wanted.split("…"))
+    assert re.fullmatch(pattern, got, re.DOTALL), f"{block.place} shows\n{wanted}\nbut it is\n{got}"
+    RAN.add(block.place)
+
+
+def test_every_block_has_a_mark_or_a_reason():
+    problems = [f"{block.place}: {wrong}" for block in ALL if (wrong := blocks.problem(block))]
+    assert not problems, "\n".join(problems)
+    assert len(ALL) > 60, "the blocks were found"
+
+
+def test_a_block_without_a_mark_and_one_with_an_unknown_mark_are_found():
+    text = textwrap.dedent("""
+        ```sh run
+        true
+        ```
+
+        ```sh
+        false
+        ```
+
+        <!-- not run: no reason to -->
+        ```sh
+        false
+        ```
+
+        ```ruby run
+        ```
+
+        <!-- not run: but it is -->
+        ```sh run
+        ```
+    """)
+    found = blocks.parse("page.md", text)
+    assert [blocks.problem(block) is None for block in found] == [True, False, True, False, False]
+    assert found[0].text == "true\n" and found[2].reason == "no reason to"
+
+
+@pytest.mark.parametrize("page", blocks.pages())
+def test_every_link_leads_to_a_file_and_a_heading(page):
+    assert not blocks.broken_links(page)
+
+
+def test_every_guide_is_in_the_index_and_tells_whom_it_is_for():
+    index = (ROOT / "docs/README.md").read_text()
+    for guide in sorted((ROOT / "docs/guides").glob("*.md")):
+        assert f"](guides/{guide.name})" in index, f"{guide.name} is missing in docs/README.md"
+        text = guide.read_text()
+        assert re.match(r"# [^\n]+\n\nFor \w+ [^\n]+", text), f"{guide.name} does not begin with whom it is for"
+        assert "See also: " in text, guide.name
+    documents = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert not [name for name in documents if f"({name}" not in index]
+    assert "](docs/README.md)" in (ROOT / "README.md").read_text()
+
+
+SHELL = ("sh run", "sh dev", "python run", "ts run", "ts vite")
+
+
+@functools.cache
+def pages_that_run() -> list[str]:
+    return sorted({block.page for block in marked(*SHELL)})
+
+
+@pytest.mark.parametrize("desk", pages_that_run(), indirect=True)
+def test_the_blocks_of_a_page_run_one_after_another(desk):
+    said = ""
+    for block in [block for block in ALL if block.page == desk.page and block.reason is None]:
+        if block.kind in SHELL:
+            desk.need("dev" if block.mark == "dev" else "serve")
+        match block.kind:
+            case "sh run" | "sh dev":
+                said = desk.shell(block)
+            case "python run":
+                said = desk.run([sys.executable, "-c", desk.here(block.text)], block)
+            case "ts run":
+                said = desk.run([NODE, str(bundled(desk, block))], block)
+            case "ts vite":
+                through_vite(desk, block)
+            case "text output":
+                assert_output(block, desk.here(block.text), said)
+
+
+def bundled(desk: Desk, block: blocks.Block) -> pathlib.Path:
+    """The program of a block, with the blocks that it imports."""
+    for other in marked("ts types", "ts run"):
+        if other.page == desk.page and other.arguments:
+            (desk.folder / other.arguments[0]).write_text(desk.here(other.text))
+    out = desk.folder / "bundle.mjs"
+    command = [str(PACKAGES / "node_modules/.bin/esbuild"), str(desk.folder / block.arguments[0]), "--bundle", "--platform=node", "--format=esm", f"--outfile={out}", "--log-level=warning"]
+    subprocess.run(command, check=True, capture_output=True)
+    return out
+
+
+def through_vite(desk: Desk, block: blocks.Block):
+    """Signs up and refreshes through the proxy of Vite, whose URL is the public one."""
+    port = free_port()
+    project = PACKAGES / f"vite-{port}"
+    project.mkdir()
+    process = None
+    try:
+        (project / block.arguments[0]).write_text(desk.here(block.text).replace("5173", str(port)))
+        (project / "index.html").write_text("<title>the app</title>")
+        with open(desk.folder / "vite.log", "wb") as log:
+            process = subprocess.Popen([NODE, "../node_modules/vite/bin/vite.js"], cwd=project, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        base = f"http://localhost:{port}"
+
+        def up():
+            assert process.poll() is None, (desk.folder / "vite.log").read_text()
+            return httpx.get(f"{base}/").status_code == 200
+
+        wait_for(up)
+        # The settings of the page name Vite's own port; this is the port of the test.
+        desk.stop()
+        settings = desk.work / "countersign.toml"
+        settings.write_text(settings.read_text().replace("localhost:5173", f"localhost:{port}"))
+        desk.serve(["serve"])
+        with httpx.Client(base_url=base, headers={"origin": base}) as browser:
+            form = {"name": "Vera", "email": "vera@example.com", "password": PASSWORD}
+            assert browser.post("/api/auth/sign-up/email", json=form).status_code == 200
+            assert browser.post("/api/auth/refresh", json={}).json()["accessToken"]
+            assert browser.get("/auth/account").status_code == 200
+            assert browser.get("/.well-known/openid-configuration").json()["issuer"] == base
+            assert "the app" in browser.get("/author").text, "a path of the application that begins like one of the service"
+    finally:
+        if process:
+            process.terminate()
+            process.wait(20)
+        shutil.rmtree(project)
+    RAN.add(block.place)
+
+
+@pytest.mark.parametrize("block", marked("toml config"), ids=ids(marked("toml config")))
+def test_settings_are_accepted(desk, block):
+    (desk.work / "countersign.toml").write_text(desk.here(block.text))
+    del desk.environment["COUNTERSIGN_SERVER__LISTEN"]
+    done = subprocess.run([BINARY, "config", "check"], cwd=desk.work, env=desk.environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    if "clean" in block.arguments:
+        warnings = [line for line in done.stderr.splitlines() if line.startswith("!")]
+        assert not warnings and "✓" in done.stderr, warnings
+    RAN.add(block.place)
+
+
+def test_settings_that_do_not_exist_are_refused_here(desk):
+    (desk.work / "countersign.toml").write_text('[server]\npublic_url = "https://auth.example.com"\n')
+    check = [BINARY, "config", "check"]
+    assert subprocess.run(check, cwd=desk.work, env=desk.environment, capture_output=True, check=False).returncode == 0
+    (desk.work / "countersign.toml").write_text('[server]\npublic_ulr = "https://auth.example.com"\n')
+    assert subprocess.run(check, cwd=desk.work, env=desk.environment, capture_output=True, check=False).returncode == 78
+
+
+EXAMPLE = ROOT / "examples/countersign.toml"
+SETTING = re.compile(r"^#([a-z_0-9]+ = .*)$", re.MULTILINE)
+
+
+def flat(values: dict, prefix: str = "") -> dict[str, object]:
+    found = {}
+    for name, value in values.items():
+        key = f"{prefix}{name}"
+        found.update(flat(value, f"{key}.") if isinstance(value, dict) else {key: value})
+    return found
+
+
+def test_the_complete_settings_file_has_every_setting_with_its_default_and_the_program_starts_with_it(desk):
+    text = EXAMPLE.read_text()
+    # As it stands it sets nothing; with every line taken in it is all defaults.
+    assert flat(tomllib.loads(text)) == {}
+    whole = flat(tomllib.loads(SETTING.sub(r"\1", text)))
+    for name in ("SERVER__LISTEN", "SERVER__OPS_LISTEN", "PASSWORDS__ARGON2_MEMORY_KIB", "PASSWORDS__ARGON2_ITERATIONS"):
+        del desk.environment[f"COUNTERSIGN_{name}"]
+    shown = json.loads(subprocess.run([BINARY, "config", "show", "--output", "json"], cwd=desk.work, env=desk.environment, capture_output=True, check=True).stdout)
+    defaults = {item["setting"]: item["value"] for item in shown["items"]}
+    names_of_ones_own = {"roles.editor", "tokens.claims.department"}
+    assert whole.keys() - names_of_ones_own == defaults.keys()
+    # The number of cores differs from machine to machine.
+    for key in defaults.keys() - {"passwords.threads"}:
+        value = whole[key]
+        written = ", ".join(value) if isinstance(value, list) else str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+        assert written == str(defaults[key]), key
+    above = ["", *text.splitlines()]
+    for line, before in zip(text.splitlines(), above):
+        assert not SETTING.match(line) or (before.startswith("# ") and before.endswith(".")) or before.startswith("[tokens.claims]") or before.startswith("[roles]"), f"nothing says when to change {line}"
+    (desk.work / "countersign.toml").write_text(desk.here(SETTING.sub(r"\1", text)))
+    desk.environment["COUNTERSIGN_SERVER__OPS_LISTEN"] = "off"
+    desk.serve(["serve"])
+
+
+PROXIES = marked("nginx proxy", "caddyfile proxy")
+# The path of the public URL of each place.
+MOUNTS = {"sub-domain": "", "one-domain": "", "sub-path": "/id"}
+
+
+@pytest.mark.parametrize("block", PROXIES, ids=[f"{block.language}-{block.arguments[0]}" for block in PROXIES])
+def test_a_browser_signs_in_through_the_proxy(desk, block):
+    (name,) = block.arguments
+    settings = next(other for other in marked("toml config") if other.page == block.page and name in other.arguments)
+    public = tomllib.loads(settings.text)["server"]["public_url"]
+    (desk.work / "countersign.toml").write_text(settings.text)
+    desk.serve(["serve"])
+    host = re.match(r"https://([^/]+)", public)[1]
+    certificate = proxies.make_certificate(desk.folder, host)
+    ports = {80: free_port(), 443: free_port()}
+    start = proxies.nginx if block.language == "nginx" else proxies.caddy
+    with proxies.application() as application:
+        upstreams = {"127.0.0.1:4000": f"127.0.0.1:{desk.port}", "127.0.0.1:3000": f"127.0.0.1:{application}"}
+        with start(block.text, desk.folder, ports, upstreams), proxies.browser(certificate, ports) as browser:
+            converse(browser, public, MOUNTS[name], has_application=name != "sub-domain")
+            in_the_clear(browser, host, MOUNTS[name])
+    RAN.add(block.place)
+
+
+def converse(browser: httpx.Client, public: str, mount: str, has_application: bool):
+    origin = public.removesuffix(mount)
+    api = f"{public}/api/auth"
+    spoofed = {"x-forwarded-for": "203.0.113.9", "origin": origin}
+    form = {"name": "Ana", "email": "ana@example.com", "password": PASSWORD}
+    signed = browser.post(f"{api}/sign-up/email", json=form, headers=spoofed)
+    assert signed.status_code == 200, signed.text
+    foreign = browser.post(f"{api}/sign-in/email", json=form, headers={"origin": "https://evil.example"})
+    assert foreign.status_code == 403
+    lines = {line.split("=")[0]: line for line in signed.headers.get_list("set-cookie")}
+    session, refresh, device = (lines[name] for name in ("__Secure-better-auth.session_token", "__Secure-better-auth.refresh_token", "__Host-better-auth.known_device"))
+    assert all("; Secure" in line and "; HttpOnly" in line for line in (session, refresh, device))
+    assert "; Path=/;" in f"{session};" and "; SameSite=Lax" in session
+    assert f"; Path={mount}/api/auth;" in f"{refresh};" and "; SameSite=Strict" in refresh
+    assert "strict-transport-security" in signed.headers
+    # The browser's own IP address, not the proxy's and not what the browser claims.
+    devices = browser.get(f"{api}/list-sessions").json()
+    assert [device["ipAddress"] for device in devices] == [proxies.BROWSER]
+    refreshed = browser.post(f"{api}/refresh", json={}, headers={"origin": origin})
+    assert refreshed.status_code == 200 and any("refresh_token" in line for line in refreshed.headers.get_list("set-cookie"))
+    keys = jwt.PyJWKSet.from_dict(browser.get(f"{api}/jwks").json())
+    token = refreshed.json()["accessToken"]
+    claims = jwt.decode(token, keys[jwt.get_unverified_header(token)["kid"]], algorithms=["EdDSA"], issuer=public, audience=public)
+    assert claims["email"] == "ana@example.com"
+    assert browser.get(f"{origin}/.well-known/openid-configuration{mount}").json()["issuer"] == public
+    # Pages and what they load.
+    page = browser.get(f"{public}/auth/account")
+    assert page.status_code == 200 and "ana@example.com" in page.text
+    style = re.search(r'<link[^>]+href="([^"]+\.css[^"]*)"', page.text)[1]
+    assert style.startswith(f"{mount}/auth/") and browser.get(f"{origin}{style}").status_code == 200
+    led = httpx.Response(200) if has_application and not mount else browser.get(f"{public}", follow_redirects=False)
+    assert led.status_code == 200 or led.headers["location"].startswith(f"{mount}/auth/")
+    if has_application:
+        seen = browser.get(f"{origin}/dashboard").text
+        assert seen.startswith("the app; ") and "session_token" in seen and "refresh_token" not in seen
+        assert browser.get(f"{origin}/authors").text.startswith("the app; ")
+    health = browser.get(f"{public}/health/ready")
+    assert health.status_code == 404 or health.text.startswith("the app; ")
+    out = browser.post(f"{api}/sign-out", json={}, headers={"origin": origin})
+    assert out.status_code == 200 and browser.get(f"{api}/get-session").json() is None
+
+
+def in_the_clear(browser: httpx.Client, host: str, mount: str):
+    page = browser.get(f"http://{host}{mount}/auth/sign-in")
+    assert page.status_code in (301, 308) and page.headers["location"] == f"https://{host}{mount}/auth/sign-in"
+    call = browser.post(f"http://{host}{mount}/api/auth/sign-in/email", json={"email": "ana@example.com", "password": PASSWORD})
+    # nginx refuses; Caddy leads every request to https.
+    assert call.status_code in (403, 308) and "set-cookie" not in call.headers
+
+
+def objects(text: str) -> list[dict]:
+    return list(yaml.safe_load_all(text))
+
+
+@pytest.mark.parametrize("block", marked("yaml kubernetes"), ids=ids(marked("yaml kubernetes")))
+def test_kubernetes_knows_every_key(block):
+    for found in objects(block.text):
+        kubernetes_validate.validate(found, kubernetes_validate.latest_version(), strict=True)
+    RAN.add(block.place)
+
+
+def test_the_kubernetes_example_is_valid_and_a_misspelt_key_is_not():
+    found = objects((ROOT / "examples/kubernetes.yaml").read_text())
+    for each in found:
+        kubernetes_validate.validate(each, kubernetes_validate.latest_version(), strict=True)
+    found[0]["spec"]["replcas"] = found[0]["spec"].pop("replicas")
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(found[0], kubernetes_validate.latest_version(), strict=True)
+
+
+@pytest.mark.parametrize("block", marked("yaml compose"), ids=ids(marked("yaml compose")))
+def test_the_program_takes_the_environment_of_each_container(desk, block):
+    (file,) = objects(block.text)
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    image = dict(pair.split("=", 1) for pair in re.search(r"^ENV (.+)$", dockerfile, re.MULTILINE)[1].split())
+    for name, service in file["services"].items():
+        environment = {**image, **{key: str(value) for key, value in service["environment"].items()}}
+        done = subprocess.run([BINARY, "config", "check"], cwd=desk.work, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, f"{name}: {done.stderr}"
+        named = {volume.split(":")[0] for volume in service["volumes"]}
+        assert named == file["volumes"].keys()
+        assert {volume.split(":")[1] for volume in service["volumes"]} == set(json.loads(re.search(r"^VOLUME (.+)$", dockerfile, re.MULTILINE)[1]))
+    RAN.add(block.place)
+
+
+def test_units_of_systemd_are_understood(tmp_path):
+    """`systemd-analyze verify` names each key and value that it does not understand, and then ends with 0 all the same."""
+    verify = shutil.which("systemd-analyze")
+    assert verify, "install Debian's package systemd"
+
+    def said(units: dict[str, str]) -> str:
+        shutil.rmtree(tmp_path / "units", ignore_errors=True)
+        for name, text in units.items():
+            file = tmp_path / "units" / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text.replace("/usr/local/bin/countersign", BINARY))
+        names = [str(tmp_path / "units" / name) for name in units if "/" not in name]
+        done = subprocess.run([verify, "verify", "--man=no", *names], capture_output=True, text=True, timeout=60, check=False, env={**os.environ, "SYSTEMD_LOG_LEVEL": "warning"})
+        ours = [line for line in done.stderr.splitlines() if "countersign" in line]
+        return "\n".join(ours) or str(done.returncode)
+
+    units = {"countersign.service": (ROOT / "examples/countersign.service").read_text()}
+    found = marked("ini systemd")
+    for block in found:
+        name = re.match(r"# /etc/systemd/system/(\S+)\n", block.text)[1]
+        parser = configparser.ConfigParser(strict=False, interpolation=None)
+        parser.optionxform = str
+        parser.read_string(block.text)
+        units[name] = block.text
+    assert said(units) == "0"
+    assert "Unknown key" in said({**units, "countersign.service": units["countersign.service"].replace("UMask=", "UMaks=")})
+    for block in found:
+        RAN.add(block.place)
+
+
+TYPED = marked("ts types", "tsx types", "ts run", "ts vite")
+
+
+def compiled(found: list[blocks.Block], change=lambda text: text) -> str:
+    folder = PACKAGES / "blocks"
+    shutil.rmtree(folder, ignore_errors=True)
+    for block in found:
+        file = folder / pathlib.Path(block.page).stem / block.arguments[0]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(change(block.text))
+    shutil.copy(ROOT / "tests/interop/documents/tsconfig.json", PACKAGES)
+    done = subprocess.run([NODE, "node_modules/typescript/bin/tsc", "-p", "."], cwd=PACKAGES, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode == 0) == (not done.stdout), done.stderr
+    return done.stdout
+
+
+def test_typescript_has_the_right_types():
+    assert compiled(TYPED) == ""
+    few = [block for block in TYPED if block.page.endswith("password-reset.md")]
+    assert "TS2322" in compiled(few, lambda text: text.replace('"INVALID_TOKEN" };', "1 };")), "a wrong type is found"
+    for block in TYPED:
+        if block.kind in ("ts types", "tsx types"):
+            RAN.add(block.place)
+
+
+@pytest.mark.parametrize("block", marked("python compile", "python backend"), ids=ids(marked("python compile", "python backend")))
+def test_python_compiles_and_a_backend_takes_good_tokens_alone(tmp_path, block):
+    compile(block.text, block.place, "exec")
+    if block.mark == "backend":
+        (tmp_path / "main.py").write_text(block.text)
+        place = Place(tmp_path)
+        try:
+            place.serve()
+            port = free_port()
+            backend = place.start([sys.executable, "-m", "uvicorn", "main:app", "--app-dir", str(tmp_path), "--port", str(port)], port)
+            token = place.sign_in()["accessToken"]
+            assert httpx.get(f"{backend}/me", headers={"authorization": f"Bearer {token}"}).status_code == 200
+            head, body, signature = token.split(".")
+            for bad in (f"{head}.{body}.{signature[:-4]}AAAA", "x"):
+                assert httpx.get(f"{backend}/me", headers={"authorization": f"Bearer {bad}"}).status_code == 401
+            if "/notes" in block.text:
+                assert httpx.get(f"{backend}/notes", headers={"authorization": f"Bearer {token}"}).status_code == 403
+        finally:
+            place.stop()
+    RAN.add(block.place)
+
+
+def test_data_can_be_read():
+    for block in marked("yaml parse", "json parse"):
+        assert list(yaml.safe_load_all(block.text))
+        RAN.add(block.place)
+
+
+def test_the_page_of_the_api_is_built_from_the_present_description_and_loads_nothing(tmp_path):
+    out = tmp_path / "api.html"
+    done = subprocess.run([str(ROOT / "docs/api/build.sh"), str(out)], capture_output=True, text=True, timeout=300, check=False, env={**os.environ, "PATH": f"{pathlib.Path(NODE).parent}:{os.environ['PATH']}"})
+    assert done.returncode == 0, done.stderr
+    page = out.read_text()
+    description = yaml.safe_load((ROOT / "openapi.yaml").read_text())
+    operations = [operation["operationId"] for path in description["paths"].values() for operation in path.values() if isinstance(operation, dict)]
+    assert len(operations) > 40 and not [operation for operation in operations if operation not in page]
+    # Forms of the document before its scripts, which hold such texts.
+    tags = re.findall(r"<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href)=[\"']?(?!data:|#)([^\"'\s>]+)", page.split("<script")[0])
+    assert not tags and "default-src 'none'" in page and not re.search(r"<script[^>]*\bsrc=", page)
+
+
+def test_and_this_is_what_ran(capsys):
+    """The count. In a run of chosen tests, or of several workers, it counts what ran there."""
+    reasons = {}
+    for block in ALL:
+        if block.reason is not None:
+            reasons.setdefault(block.reason, []).append(block.place)
+    runnable = [block for block in ALL if block.reason is None]
+    kinds = {}
+    for block in runnable:
+        if block.place in RAN:
+            kinds[block.kind] = kinds.get(block.kind, 0) + 1
+    with capsys.disabled():
+        print(f"\ndocuments: {len(ALL)} blocks; {len(RAN)} ran ({', '.join(f'{count} {kind}' for kind, count in sorted(kinds.items()))})")
+        print(f"{len(ALL) - len(runnable)} did not:")
+        for reason, places in sorted(reasons.items()):
+            print(f"  {reason}: {', '.join(places)}")
+    if len(RAN) > len(runnable) / 2 and "PYTEST_XDIST_WORKER" not in os.environ:
+        missing = [block.place for block in runnable if block.place not in RAN]
+        assert not missing, "no test has run these, or it has failed"
