@@ -14,7 +14,9 @@ export REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true
 "$work/node_modules/.bin/redocly" build-docs openapi.yaml --inlineBundle --title 'Countersign API' --output "$out.new" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
 # The browser is told to load nothing: what the page needs is in it.
 policy="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; font-src data:; worker-src blob:"
-sed "0,/<head>/s|<head>|<head><meta http-equiv=\"Content-Security-Policy\" content=\"$policy\">|" "$out.new" >"$out"
+# The logo of the tool would come from elsewhere.
+sed -e 's|https://cdn\.redoc\.ly/redoc/logo-mini[a-z-]*\.svg|data:,|g' -e 's/API docs by/API docs by Redoc/g' \
+  -e "0,/<head>/s|<head>|<head><meta http-equiv=\"Content-Security-Policy\" content=\"$policy\">|" "$out.new" >"$out"
 rm "$out.new"
 grep -q 'Content-Security-Policy' "$out" || { echo "the page has no <head> that the policy could be written into" >&2; exit 1; }
 echo "$out"
