@@ -189,6 +189,69 @@ def test_every_guide_is_in_the_index_and_tells_whom_it_is_for():
     assert "](docs/README.md)" in (ROOT / "README.md").read_text()
 
 
+GUIDES = [page for page in blocks.pages() if page.startswith("docs/guides/")]
+
+
+def spans(page: str) -> set[str]:
+    return set(re.findall(r"`([^`\n]+)`", blocks.without_blocks((ROOT / page).read_text())))
+
+
+def told(*arguments: str) -> str:
+    return subprocess.run([BINARY, *arguments], capture_output=True, text=True, check=True).stdout
+
+
+def test_guides_name_settings_and_codes_that_exist():
+    known = {item["setting"] for item in json.loads(told("config", "show", "--output", "json"))["items"]}
+    sections = {setting.split(".")[0] for setting in known}
+    codes = set(re.findall(r"^\| `([A-Z_]+)`", (ROOT / "docs/errors.md").read_text(), re.MULTILINE))
+    named, unknown = 0, []
+    for page in GUIDES:
+        for span in spans(page):
+            setting = re.match(r"([a-z_]+\.[a-z_0-9]+)(?: ?[=:≥].*)?$", span)
+            if setting and setting[1].split(".")[0] in sections and not re.search(r"\.(rs|md|html|txt|yaml|json|toml|key|reused|revoked)$", setting[1]):
+                named += 1
+                unknown += [] if setting[1] in known or setting[1].startswith(("tokens.claims", "roles.")) else [f"{page}: {span}"]
+            if re.fullmatch(r"[A-Z]+(_[A-Z]+)+", span) and not span.startswith("COUNTERSIGN"):
+                named += 1
+                unknown += [] if span in codes else [f"{page}: {span}"]
+    assert not unknown, "\n".join(unknown)
+    assert named > 50, named
+
+
+def commands(page: str) -> set[tuple[str, ...]]:
+    """The commands that a page names, in a block or in the text, each with its options."""
+    text = "\n".join([*spans(page), *(block.text for block in ALL if block.page == page and block.language == "sh")])
+    text = text.replace("\\\n", " ")
+    nouns = re.findall(r"(?m)^  ([a-z]+)  ", told("--help").split("Options:")[0])
+    found = re.findall(rf"(?:\bcountersign |^)((?:{'|'.join(nouns)})(?![\w.-])(?: [^`\n|<>;&#]*)?)", text, re.MULTILINE)
+    return {tuple(line.split()) for line in found}
+
+
+def test_guides_name_commands_and_options_that_exist():
+    verbs, helps, unknown = re.compile(r"[a-z]+(-[a-z]+)*$"), {}, []
+
+    def explained(path: tuple[str, ...]) -> str | None:
+        if path not in helps:
+            done = subprocess.run([BINARY, *path, "--help"], capture_output=True, text=True, check=False)
+            helps[path] = done.stdout if done.returncode == 0 else None
+        return helps[path]
+
+    assert explained(("users", "list")) and explained(("users", "lists")) is None
+    seen = 0
+    for page in GUIDES:
+        for command in commands(page):
+            path = command[:1]
+            if len(command) > 1 and "Commands:" in (explained(path) or "") and verbs.match(command[1]):
+                path = command[:2]
+            text = explained(path)
+            options = [part.split("=")[0] for part in command if part.startswith("--")]
+            seen += 1
+            if text is None or [option for option in options if option not in text]:
+                unknown.append(f"{page}: {' '.join(command)}")
+    assert not unknown, "\n".join(unknown)
+    assert seen > 40, seen
+
+
 SHELL = ("sh run", "sh dev", "python run", "ts run", "ts vite")
 
 
@@ -523,7 +586,21 @@ def test_the_page_of_the_api_is_built_from_the_present_description_and_loads_not
     assert len(operations) > 40 and not [operation for operation in operations if operation not in page]
     # Forms of the document before its scripts, which hold such texts.
     tags = re.findall(r"<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href)=[\"']?(?!data:|#)([^\"'\s>]+)", page.split("<script")[0])
-    assert not tags and "default-src 'none'" in page and not re.search(r"<script[^>]*\bsrc=", page)
+    assert not tags and "default-src 'none'" in page and not re.search(r"<script[^>]*\bsrc=", page) and "logo-mini" not in page
+
+
+def keys_without_a_value(value, path: str = "") -> list[str]:
+    if isinstance(value, list):
+        return [found for at, each in enumerate(value) for found in keys_without_a_value(each, f"{path}[{at}]")]
+    if not isinstance(value, dict):
+        return []
+    return [found for key, each in value.items() for found in ([f"{path}: {key}"] if each is None else keys_without_a_value(each, f"{path}/{key}"))]
+
+
+def test_no_sentence_of_the_description_ends_at_a_comma():
+    """In `{ description: a, b }` the text is `a`, and `b` is another key."""
+    assert keys_without_a_value(yaml.safe_load("{ description: a, b }")) == [": b"]
+    assert keys_without_a_value(yaml.safe_load((ROOT / "openapi.yaml").read_text())) == []
 
 
 def test_and_this_is_what_ran(capsys):
