@@ -76,6 +76,16 @@ def parse(page: str, text: str) -> list[Block]:
     return blocks
 
 
+# Every block of every document.
+ALL = [block for page in pages() for block in read(page)]
+# The places of the blocks that ran, for the count at the end.
+RAN: set[str] = set()
+
+
+def marked(*kinds: str) -> list[Block]:
+    return [block for block in ALL if block.reason is None and block.kind in kinds]
+
+
 def problem(block: Block) -> str | None:
     """What is wrong with the mark of a block; `None` if it is run, or says why not."""
     if block.reason is not None:

@@ -11,7 +11,8 @@ import threading
 
 import httpcore
 import httpx
-from place import free_port, wait_for
+import jwt
+from place import PASSWORD, free_port, wait_for
 
 NGINX = """
 worker_processes 1;
@@ -124,3 +125,55 @@ def application():
         yield port
     finally:
         server.shutdown()
+
+
+def converse(browser: httpx.Client, public: str, mount: str, has_application: bool):
+    """What a browser does in its first minutes, and what must not reach the service or the application."""
+    origin = public.removesuffix(mount)
+    api = f"{public}/api/auth"
+    spoofed = {"x-forwarded-for": "203.0.113.9", "origin": origin}
+    form = {"name": "Ana", "email": "ana@example.com", "password": PASSWORD}
+    signed = browser.post(f"{api}/sign-up/email", json=form, headers=spoofed)
+    assert signed.status_code == 200, signed.text
+    foreign = browser.post(f"{api}/sign-in/email", json=form, headers={"origin": "https://evil.example"})
+    assert foreign.status_code == 403
+    lines = {line.split("=")[0]: line for line in signed.headers.get_list("set-cookie")}
+    session, refresh, device = (lines[name] for name in ("__Secure-better-auth.session_token", "__Secure-better-auth.refresh_token", "__Host-better-auth.known_device"))
+    assert all("; Secure" in line and "; HttpOnly" in line for line in (session, refresh, device))
+    assert "; Path=/;" in f"{session};" and "; SameSite=Lax" in session
+    assert f"; Path={mount}/api/auth;" in f"{refresh};" and "; SameSite=Strict" in refresh
+    assert "strict-transport-security" in signed.headers
+    # The browser's own IP address, not the proxy's and not what the browser claims.
+    devices = browser.get(f"{api}/list-sessions").json()
+    assert [device["ipAddress"] for device in devices] == [BROWSER]
+    refreshed = browser.post(f"{api}/refresh", json={}, headers={"origin": origin})
+    assert refreshed.status_code == 200 and any("refresh_token" in line for line in refreshed.headers.get_list("set-cookie"))
+    keys = jwt.PyJWKSet.from_dict(browser.get(f"{api}/jwks").json())
+    token = refreshed.json()["accessToken"]
+    claims = jwt.decode(token, keys[jwt.get_unverified_header(token)["kid"]], algorithms=["EdDSA"], issuer=public, audience=public)
+    assert claims["email"] == "ana@example.com"
+    assert browser.get(f"{origin}/.well-known/openid-configuration{mount}").json()["issuer"] == public
+    # Pages and what they load.
+    page = browser.get(f"{public}/auth/account")
+    assert page.status_code == 200 and "ana@example.com" in page.text
+    style = re.search(r'<link[^>]+href="([^"]+\.css[^"]*)"', page.text)[1]
+    assert style.startswith(f"{mount}/auth/") and browser.get(f"{origin}{style}").status_code == 200
+    led = httpx.Response(200) if has_application and not mount else browser.get(f"{public}", follow_redirects=False)
+    assert led.status_code == 200 or led.headers["location"].startswith(f"{mount}/auth/")
+    if has_application:
+        seen = browser.get(f"{origin}/dashboard").text
+        assert seen.startswith("the app; ") and "session_token" in seen and "refresh_token" not in seen
+        assert browser.get(f"{origin}/authors").text.startswith("the app; ")
+    health = browser.get(f"{public}/health/ready")
+    assert health.status_code == 404 or health.text.startswith("the app; ")
+    out = browser.post(f"{api}/sign-out", json={}, headers={"origin": origin})
+    assert out.status_code == 200 and browser.get(f"{api}/get-session").json() is None
+
+
+def ask_without_tls(browser: httpx.Client, host: str, mount: str):
+    """Pages lead to https; a call of the API never gets an answer over http."""
+    page = browser.get(f"http://{host}{mount}/auth/sign-in")
+    assert page.status_code in (301, 308) and page.headers["location"] == f"https://{host}{mount}/auth/sign-in"
+    call = browser.post(f"http://{host}{mount}/api/auth/sign-in/email", json={"email": "ana@example.com", "password": PASSWORD})
+    # nginx refuses; Caddy leads every request to https.
+    assert call.status_code in (403, 308) and "set-cookie" not in call.headers

@@ -17,111 +17,17 @@ import tomllib
 
 import blocks
 import httpx
-import jwt
 import kubernetes_validate
 import proxies
 import pytest
 import yaml
+from blocks import ALL, RAN, marked
+from desk import Desk
 from place import BINARY, NODE, PASSWORD, ROOT, Place, free_port, wait_for
 
-ALL = [block for page in blocks.pages() for block in blocks.read(page)]
 PACKAGES = ROOT / "target/interop/documents"
-# What ran, for the count at the end.
-RAN: set[str] = set()
-
-
-def marked(*kinds: str) -> list[blocks.Block]:
-    return [block for block in ALL if block.reason is None and block.kind in kinds]
-
-
 def ids(found: list[blocks.Block]) -> list[str]:
     return [block.place for block in found]
-
-
-# Folders that a document names and that no test may touch: they are folders of the test instead.
-ABSOLUTE = re.compile(r"(?<![\w./:])/(backup|elsewhere|etc/countersign|var/lib/countersign)(?=[/\s\"'])")
-
-
-# Commands that ask on a terminal before they change something; there is none here.
-CONFIRMED = re.compile(r"^countersign (audit reapply|clock confirm|sessions revoke|keys revoke|keys rotate --compromised|users (ban|disable|delete))\b[^#\n]*(?<=\S)", re.MULTILINE)
-
-
-class Desk:
-    """A folder in which the blocks of one page are run one after another, beside a service that they talk to."""
-
-    def __init__(self, folder: pathlib.Path, page: str):
-        self.folder, self.page = folder, page
-        self.port = free_port()
-        self.process, self.which = None, ""
-        self.work = folder / "work"
-        for name in ("bin", "work", "backup", "elsewhere", "etc/countersign", "var/lib/countersign"):
-            (folder / name).mkdir(parents=True)
-        (folder / "bin/countersign").symlink_to(BINARY)
-        secret = folder / "etc/countersign/smtp_url"
-        secret.write_text("smtps://user:password@smtp.example.com:465\n")
-        secret.chmod(0o600)
-        self.environment = {
-            "PATH": f"{folder}/bin:{os.environ['PATH']}",
-            "HOME": str(folder),
-            "ADMIN_PASSWORD": PASSWORD,
-            "COUNTERSIGN_SERVER__LISTEN": f"127.0.0.1:{self.port}",
-            "COUNTERSIGN_SERVER__OPS_LISTEN": "off",
-            "COUNTERSIGN_PASSWORDS__ARGON2_MEMORY_KIB": "64",
-            "COUNTERSIGN_PASSWORDS__ARGON2_ITERATIONS": "1",
-            "ISSUER": f"http://localhost:{self.port}",
-        }
-
-    def here(self, text: str) -> str:
-        """A text of a document, with the ports and folders of this test."""
-        text = ABSOLUTE.sub(lambda found: f"{self.folder}/{found[1]}", text)
-        return text.replace("localhost:4000", f"localhost:{self.port}").replace("127.0.0.1:4000", f"127.0.0.1:{self.port}")
-
-    def serve(self, command: list[str]):
-        with open(self.folder / "service.log", "ab") as log:
-            self.process = subprocess.Popen([BINARY, *command], cwd=self.work, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-
-        def ready():
-            assert self.process.poll() is None, (self.folder / "service.log").read_text()[-3000:]
-            return httpx.get(f"http://127.0.0.1:{self.port}/health/ready").status_code == 200
-
-        wait_for(ready)
-
-    def need(self, which: str):
-        """Starts the service that a block needs, unless it runs: `serve` with the page's own settings, or `dev`."""
-        if which == self.which:
-            return
-        self.stop()
-        self.which = which
-        (self.work / "countersign.toml").unlink(missing_ok=True)
-        if which == "dev":
-            self.serve(["dev", "--port", str(self.port)])
-            return
-        own = [block for block in marked("toml config") if block.page == self.page and "service" in block.arguments]
-        (self.work / "countersign.toml").write_text("".join(block.text for block in own))
-        if "public_url" not in "".join(block.text for block in own):
-            self.environment["COUNTERSIGN_SERVER__PUBLIC_URL"] = f"http://localhost:{self.port}"
-        self.serve(["serve"])
-        form = {"name": "Ana", "email": "ana@example.com", "password": PASSWORD}
-        httpx.post(f"http://127.0.0.1:{self.port}/api/auth/sign-up/email", json=form).raise_for_status()
-
-    def run(self, command: list[str], block: blocks.Block) -> str:
-        done = subprocess.run(command, cwd=self.work, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == 0, f"{block.place} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
-        RAN.add(block.place)
-        return done.stdout
-
-    def shell(self, block: blocks.Block) -> str:
-        text = self.here(block.text)
-        if "KID" in text:
-            keys = json.loads(subprocess.run([BINARY, "keys", "list", "--output", "json"], cwd=self.work, env=self.environment, capture_output=True, check=True).stdout)
-            text = text.replace("KID", next(key["kid"] for key in keys["items"] if key["state"] == "active"))
-        return self.run(["bash", "-euo", "pipefail", "-c", CONFIRMED.sub(r"\g<0> --yes", text)], block)
-
-    def stop(self):
-        if self.process:
-            self.process.terminate()
-            self.process.wait(40)
-            self.process = None
 
 
 @pytest.fixture
@@ -403,59 +309,9 @@ def test_a_browser_signs_in_through_the_proxy(desk, block):
     with proxies.application() as application:
         upstreams = {"127.0.0.1:4000": f"127.0.0.1:{desk.port}", "127.0.0.1:3000": f"127.0.0.1:{application}"}
         with start(block.text, desk.folder, ports, upstreams), proxies.browser(certificate, ports) as browser:
-            converse(browser, public, MOUNTS[name], has_application=name != "sub-domain")
-            in_the_clear(browser, host, MOUNTS[name])
+            proxies.converse(browser, public, MOUNTS[name], has_application=name != "sub-domain")
+            proxies.ask_without_tls(browser, host, MOUNTS[name])
     RAN.add(block.place)
-
-
-def converse(browser: httpx.Client, public: str, mount: str, has_application: bool):
-    origin = public.removesuffix(mount)
-    api = f"{public}/api/auth"
-    spoofed = {"x-forwarded-for": "203.0.113.9", "origin": origin}
-    form = {"name": "Ana", "email": "ana@example.com", "password": PASSWORD}
-    signed = browser.post(f"{api}/sign-up/email", json=form, headers=spoofed)
-    assert signed.status_code == 200, signed.text
-    foreign = browser.post(f"{api}/sign-in/email", json=form, headers={"origin": "https://evil.example"})
-    assert foreign.status_code == 403
-    lines = {line.split("=")[0]: line for line in signed.headers.get_list("set-cookie")}
-    session, refresh, device = (lines[name] for name in ("__Secure-better-auth.session_token", "__Secure-better-auth.refresh_token", "__Host-better-auth.known_device"))
-    assert all("; Secure" in line and "; HttpOnly" in line for line in (session, refresh, device))
-    assert "; Path=/;" in f"{session};" and "; SameSite=Lax" in session
-    assert f"; Path={mount}/api/auth;" in f"{refresh};" and "; SameSite=Strict" in refresh
-    assert "strict-transport-security" in signed.headers
-    # The browser's own IP address, not the proxy's and not what the browser claims.
-    devices = browser.get(f"{api}/list-sessions").json()
-    assert [device["ipAddress"] for device in devices] == [proxies.BROWSER]
-    refreshed = browser.post(f"{api}/refresh", json={}, headers={"origin": origin})
-    assert refreshed.status_code == 200 and any("refresh_token" in line for line in refreshed.headers.get_list("set-cookie"))
-    keys = jwt.PyJWKSet.from_dict(browser.get(f"{api}/jwks").json())
-    token = refreshed.json()["accessToken"]
-    claims = jwt.decode(token, keys[jwt.get_unverified_header(token)["kid"]], algorithms=["EdDSA"], issuer=public, audience=public)
-    assert claims["email"] == "ana@example.com"
-    assert browser.get(f"{origin}/.well-known/openid-configuration{mount}").json()["issuer"] == public
-    # Pages and what they load.
-    page = browser.get(f"{public}/auth/account")
-    assert page.status_code == 200 and "ana@example.com" in page.text
-    style = re.search(r'<link[^>]+href="([^"]+\.css[^"]*)"', page.text)[1]
-    assert style.startswith(f"{mount}/auth/") and browser.get(f"{origin}{style}").status_code == 200
-    led = httpx.Response(200) if has_application and not mount else browser.get(f"{public}", follow_redirects=False)
-    assert led.status_code == 200 or led.headers["location"].startswith(f"{mount}/auth/")
-    if has_application:
-        seen = browser.get(f"{origin}/dashboard").text
-        assert seen.startswith("the app; ") and "session_token" in seen and "refresh_token" not in seen
-        assert browser.get(f"{origin}/authors").text.startswith("the app; ")
-    health = browser.get(f"{public}/health/ready")
-    assert health.status_code == 404 or health.text.startswith("the app; ")
-    out = browser.post(f"{api}/sign-out", json={}, headers={"origin": origin})
-    assert out.status_code == 200 and browser.get(f"{api}/get-session").json() is None
-
-
-def in_the_clear(browser: httpx.Client, host: str, mount: str):
-    page = browser.get(f"http://{host}{mount}/auth/sign-in")
-    assert page.status_code in (301, 308) and page.headers["location"] == f"https://{host}{mount}/auth/sign-in"
-    call = browser.post(f"http://{host}{mount}/api/auth/sign-in/email", json={"email": "ana@example.com", "password": PASSWORD})
-    # nginx refuses; Caddy leads every request to https.
-    assert call.status_code in (403, 308) and "set-cookie" not in call.headers
 
 
 def objects(text: str) -> list[dict]:
@@ -578,7 +434,7 @@ def test_data_can_be_read():
 
 def test_the_page_of_the_api_is_built_from_the_present_description_and_loads_nothing(tmp_path):
     out = tmp_path / "api.html"
-    done = subprocess.run([str(ROOT / "docs/api/build.sh"), str(out)], capture_output=True, text=True, timeout=300, check=False, env={**os.environ, "PATH": f"{pathlib.Path(NODE).parent}:{os.environ['PATH']}"})
+    done = subprocess.run([str(ROOT / "docs/api/build.sh"), str(out)], capture_output=True, text=True, timeout=300, check=False, env={**os.environ, "PATH": f"{pathlib.Path(shutil.which(NODE)).parent}:{os.environ['PATH']}"})
     assert done.returncode == 0, done.stderr
     page = out.read_text()
     description = yaml.safe_load((ROOT / "openapi.yaml").read_text())
