@@ -1,8 +1,12 @@
 //! The texts of pages by language: flat catalogues of key and text, as JSON. A text that a language
-//! lacks is shown in English. A text may contain `{name}` as a placeholder for a value.
+//! lacks is shown in English. A text may contain `{name}` as a placeholder for a value. A text with
+//! a number has a key for each plural category of its language: `users.found.one`,
+//! `users.found.other`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use super::numbers::{CATEGORIES, OTHER, category, grouped};
 
 /// The language in which every key has a text.
 pub const ENGLISH: &str = "en";
@@ -48,6 +52,39 @@ impl Messages {
     pub fn with(&self, key: &str, name: &str, value: &str) -> String {
         self.text(key).replace(&format!("{{{name}}}"), value)
     }
+
+    /// Returns the text of a key for a number, in the plural category that the number takes in the
+    /// language of the text; the placeholder `{count}` is still in it.
+    pub fn plural<'a>(&'a self, key: &'a str, count: u64) -> &'a str {
+        let own = [category(&self.language, count), OTHER]
+            .into_iter()
+            .find_map(|name| self.texts.get(&format!("{key}.{name}")));
+        match (own, &self.english) {
+            (Some(text), _) => text,
+            (None, Some(english)) => english.plural(key, count),
+            (None, None) => key,
+        }
+    }
+
+    /// Returns the text of a key for a number, with the number in it.
+    pub fn counted(&self, key: &str, count: u64) -> String {
+        self.plural(key, count)
+            .replace("{count}", &self.number(count))
+    }
+
+    /// Returns a number as the language writes it.
+    pub fn number(&self, number: u64) -> String {
+        grouped(&self.language, number)
+    }
+}
+
+/// Returns whether English has the key, or the same text for another plural category.
+fn is_known(english: &Texts, key: &str) -> bool {
+    let of_number = key
+        .rsplit_once('.')
+        .filter(|(_, name)| CATEGORIES.contains(name))
+        .is_some_and(|(stem, _)| english.contains_key(&format!("{stem}.{OTHER}")));
+    of_number || english.contains_key(key)
 }
 
 /// The catalogues of all languages.
@@ -79,7 +116,7 @@ impl Locales {
         if let Some((language, key)) = all.iter().find_map(|(l, texts)| {
             texts
                 .keys()
-                .find(|k| !english.texts.contains_key(*k))
+                .find(|k| !is_known(&english.texts, k))
                 .map(|k| (l, k))
         }) {
             return Err(format!("{language}.json: the key {key:?} is unknown"));
@@ -184,6 +221,29 @@ mod tests {
                 .contains("sign_in.titel")
         );
         assert!(Locales::build(&[]).unwrap().fall_back_on("fr").is_err());
+    }
+
+    #[test]
+    fn a_text_with_a_number_follows_the_plural_rules_of_its_language() {
+        let more = [
+            (
+                "en".to_owned(),
+                r#"{"x.users.one":"{count} user","x.users.other":"{count} users"}"#.to_owned(),
+            ),
+            (
+                "pl".to_owned(),
+                r#"{"x.users.one":"{count} użytkownik","x.users.few":"{count} użytkownicy","x.users.other":"{count} użytkowników"}"#.to_owned(),
+            ),
+        ];
+        let locales = Locales::build(&more).unwrap();
+        let said = |language: &str, count| locales.of(Some(language)).counted("x.users", count);
+        assert_eq!(said("en", 1), "1 user");
+        assert_eq!(said("en", 3_412), "3,412 users");
+        assert_eq!(said("pl", 3), "3 użytkownicy");
+        assert_eq!(said("pl", 5), "5 użytkowników");
+        assert_eq!(said("de", 1), "1 user", "a language without the text");
+        let unknown = [("pl".to_owned(), r#"{"x.users.few":"x"}"#.to_owned())];
+        assert!(Locales::build(&unknown).is_err());
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod location;
 pub mod loopback;
 pub mod mount;
 pub mod naming;
+pub mod numbers;
 pub mod origin;
 pub mod pace;
 pub mod period;
