@@ -39,7 +39,7 @@ const fn form(path: &'static str, by: By, good: &'static str, leads_to: &'static
 }
 
 /// Every page that takes a form; an architecture test compares the list with the routes.
-const FORMS: [PageForm; 21] = [
+const FORMS: [PageForm; 30] = [
     form(
         "/auth/sign-in",
         Anyone,
@@ -129,13 +129,13 @@ const FORMS: [PageForm; 21] = [
     form(
         "/auth/admin/users/$USER/role",
         Admin,
-        "role=user,admin",
+        "role-user=yes&role-admin=yes",
         "/auth/admin/users/",
     ),
     form(
         "/auth/admin/users/$USER/ban",
         Admin,
-        "reason=x&days=1",
+        "reason=x&until=2099-01-31",
         "/auth/admin/users/",
     ),
     form(
@@ -143,6 +143,50 @@ const FORMS: [PageForm; 21] = [
         Admin,
         "",
         "/auth/admin/users/",
+    ),
+    form(
+        "/auth/admin/users/$USER/send-reset",
+        Admin,
+        "",
+        "/auth/admin/users/",
+    ),
+    form(
+        "/auth/admin/users/$USER/send-verification",
+        Admin,
+        "",
+        "/auth/admin/users/",
+    ),
+    form(
+        "/auth/admin/users/$USER/metadata",
+        Admin,
+        "metadata=%7B%22team%22:%22blue%22%7D",
+        "/auth/admin/users/",
+    ),
+    form(
+        "/auth/admin/users/$USER/disable",
+        Admin,
+        "",
+        "/auth/admin/users/",
+    ),
+    form(
+        "/auth/admin/users/$USER/enable",
+        Admin,
+        "",
+        "/auth/admin/users/",
+    ),
+    form("/auth/admin/users/$USER/act-as", Admin, "", "/auth/account"),
+    form("/auth/admin/stop-acting", Admin, "", "/auth/account"),
+    form(
+        "/auth/admin/users/$USER/delete",
+        Admin,
+        "email=$EMAIL",
+        "/auth/admin/users?done=removed",
+    ),
+    form(
+        "/auth/admin/keys/$KID/revoke",
+        Admin,
+        "reason=leaked",
+        "/auth/admin/keys?done=revoked",
     ),
     form(
         "/auth/admin/users/$USER/sessions/end",

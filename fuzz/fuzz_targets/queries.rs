@@ -29,7 +29,7 @@ const fn reader(path: &'static str, as_admin: bool, good: &'static str, status: 
 }
 
 /// Every path that is read with `GET`; an architecture test compares the list with the routes.
-const READERS: [Reader; 27] = [
+const READERS: [Reader; 28] = [
     reader(
         "/api/auth/admin/list-users",
         true,
@@ -99,10 +99,11 @@ const READERS: [Reader; 27] = [
     reader("/auth/admin/users", true, "q=person&offset=0", 200),
     reader("/auth/admin/users/$USER", true, "done=role", 200),
     reader("/auth/admin/keys", true, "done=rotated", 200),
+    reader("/auth/admin/keys/$KID/revoke", true, "done=rotated", 200),
     reader(
         "/auth/admin/audit",
         true,
-        "kind=session.&user=$USER&before=$NOW.x",
+        "kind=session.&user=$USER&since=2026-01-01&until=2099-01-31&ip=127.0.0.0/8&before=$NOW.x",
         200,
     ),
     reader("/auth/error", false, "error=INVALID_TOKEN", 200),

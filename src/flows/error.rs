@@ -80,6 +80,8 @@ pub enum Error {
     NotImpersonating,
     #[error("You cannot ban yourself")]
     CannotBanYourself,
+    #[error("You cannot disable yourself")]
+    CannotDisableYourself,
     #[error("You cannot remove yourself")]
     CannotRemoveYourself,
     #[error("You are not allowed to set a non-existent role value")]

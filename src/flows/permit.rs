@@ -48,8 +48,8 @@ pub mod to {
         )+};
     }
     grantable! {
-        CreateUser ListUsers GetUser UpdateUser SetRole SetEmail BanUser DeleteUser SetPassword
-        Impersonate ListSessions RevokeSessions ReadAudit ListKeys RotateKeys
+        CreateUser ListUsers GetUser UpdateUser SetRole SetEmail BanUser DisableUser DeleteUser
+        SetPassword Impersonate ListSessions RevokeSessions ReadAudit ListKeys RotateKeys RevokeKeys
     }
 
     macro_rules! operator_only {
@@ -61,13 +61,11 @@ pub mod to {
         )+};
     }
     operator_only! {
-        /// Disables or enables an account. Operators only.
-        DisableUser
         /// Requires new passwords. Operators only.
         RequirePassword
         /// Ends sessions of any choice, up to every session. Operators only.
         EndAnySession
-        /// Changes signing keys in every way, not just by a rotation. Operators only.
+        /// Changes signing keys in every way, not just by a rotation or a revocation. Operators only.
         ChangeKeys
         /// Reads and changes rate limits and blocked networks. Operators only.
         OperateLimits

@@ -186,6 +186,26 @@ pub async fn remove(
     .await
 }
 
+/// Deletes a user as [`remove`] does, if `typed` is the user's email address: a person confirms
+/// whom the deletion is about.
+///
+/// # Errors
+/// [`Error::EmailMismatch`] if it is not.
+pub async fn remove_confirmed(
+    app: &App,
+    permitted: Permitted<'_, to::DeleteUser>,
+    id: UserId,
+    typed: &str,
+    requester: &Requester,
+) -> Result<()> {
+    let target = find_user::by_id(app, id).await?;
+    if typed.trim().parse().ok() == Some(target.email) {
+        remove(app, permitted, id, requester).await
+    } else {
+        Err(Error::EmailMismatch)
+    }
+}
+
 async fn carry_out<A: Grantable>(
     app: &App,
     on: &PermittedOn<'_, A>,

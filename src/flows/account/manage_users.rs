@@ -1,4 +1,4 @@
-//! What operators do with users from the command line.
+//! What operators do with users from the command line, and admins in the console.
 
 use serde_json::{Map, Value};
 
@@ -167,13 +167,22 @@ pub async fn find(app: &App, _: Permitted<'_, to::GetUser>, name: &str) -> Resul
 
 /// Disables or enables a user; disabling ends every session in the same transaction. Returns
 /// whether anything changed.
+///
+/// # Errors
+/// [`Error::CannotDisableYourself`]; [`Error::LastAdmin`]; [`Error::NotAllowed`] if the user is above
+/// the caller.
 pub async fn set_disabled(
     app: &App,
-    _: Permitted<'_, to::DisableUser>,
+    permitted: Permitted<'_, to::DisableUser>,
     user: UserId,
     disabled: bool,
     requester: &Requester,
 ) -> Result<bool> {
+    let target = find_user::by_id(app, user).await?;
+    if permitted.caller().names(&target) {
+        return Err(Error::CannotDisableYourself);
+    }
+    let user = permitted.on(app, target)?.target().id;
     app.transaction(
         requester,
         tx!(tx => {

@@ -12,6 +12,7 @@ pub mod mailbox;
 pub mod manage_users;
 pub mod require_password;
 pub mod reset_password;
+pub mod send_link;
 pub mod sign_up;
 pub mod update_user;
 pub mod verify_email;

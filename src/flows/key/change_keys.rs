@@ -80,6 +80,26 @@ pub async fn rotate(
     carry_out(app, rotation.if_active(Some(active))).await
 }
 
+/// Revokes one published key; tokens that it signed are refused by every verifier that fetches the
+/// key set afterwards.
+///
+/// # Errors
+/// [`Error::KeyRefused`] if no published key has this kid.
+pub async fn revoke(
+    app: &App,
+    _: Permitted<'_, to::RevokeKeys>,
+    kid: &str,
+    reason: &str,
+    requester: Requester,
+) -> Result<Changed> {
+    let operation = KeyOperation::Revoke(kid.to_owned());
+    carry_out(
+        app,
+        KeyChange::new(operation, requester).with_reason(reason),
+    )
+    .await
+}
+
 async fn carry_out(app: &App, request: KeyChange) -> Result<Changed> {
     let changed = apply(app, request).await?;
     if !(changed.steps.is_empty() && changed.created.is_empty()) {

@@ -22,7 +22,7 @@ pub fn ring(app: &App) -> Result<Ring> {
     Ok(loaded(app)?.ring.clone())
 }
 
-/// Returns the states and times to a caller who may view the keys, or at least rotate them.
+/// Returns the states and times to a caller who may view the keys, or at least change them.
 pub fn shown<A: LooksAtKeys>(app: &App, _: Permitted<'_, A>) -> Result<Ring> {
     ring(app)
 }
@@ -31,6 +31,7 @@ pub fn shown<A: LooksAtKeys>(app: &App, _: Permitted<'_, A>) -> Result<Ring> {
 pub trait LooksAtKeys: Permission {}
 impl LooksAtKeys for to::ListKeys {}
 impl LooksAtKeys for to::RotateKeys {}
+impl LooksAtKeys for to::RevokeKeys {}
 
 /// Returns the kid of the key that signs.
 pub fn active_kid(app: &App) -> Option<String> {

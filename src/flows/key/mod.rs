@@ -4,6 +4,7 @@ mod apply_change;
 pub mod bootstrap;
 pub mod change_keys;
 pub mod current_keys;
+pub mod foresee_revocation;
 pub mod inspect_keys;
 mod key_change;
 pub mod load_keys;

@@ -18,5 +18,6 @@ pub mod refresh_token;
 pub mod replay_alarm;
 pub mod session_cache;
 pub mod session_tokens;
+pub mod session_uses;
 pub(in crate::flows) mod set_aside;
 pub mod sign_out;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -13,18 +12,15 @@ use crate::flows::Error as Refused;
 use crate::flows::permit::to;
 use crate::flows::session::manage_sessions::Page;
 use crate::flows::session::{impersonate, manage_sessions};
-use crate::http::delivery::session_delivery::deliver;
+use crate::http::delivery::acting;
 use crate::http::delivery::signed_out::left;
 use crate::http::delivery::views;
 use crate::http::edge::body::{Fields, Optional};
 use crate::http::edge::client::Client;
-use crate::http::edge::cookies;
-use crate::http::edge::cookies::{Clear, Name};
 use crate::http::edge::credentials::{Acting, Authenticated, Credentials};
 use crate::http::edge::error::Error;
 use crate::http::edge::limits::{MAX_HANDLE, MAX_ID};
 use crate::model::kernel::id::{SessionId, UserId};
-use crate::model::session::session::Delivery;
 
 pub(in crate::http) async fn list_sessions(
     State(app): State<Arc<App>>,
@@ -102,20 +98,7 @@ pub(in crate::http) async fn impersonate_user(
     let id = body.finish(id)?.ok_or(Refused::UserNotFound)?;
     let (user, grant) = impersonate::start(&app, permitted, id, &requester).await?;
     let mut answer = json!({ "session": views::client_session(&grant.session), "user": views::session_user(&user, &grant.powers) });
-    let mut headers = HeaderMap::new();
-    if who.session.delivery == Delivery::Cookie {
-        cookies::clear(&app, &mut headers, Clear::Session);
-        if let Some(own) = impersonate::set_aside(&app, &who) {
-            cookies::set(
-                &app,
-                &mut headers,
-                Name::AdminSession,
-                &own,
-                who.session.remember.then_some(who.session.expires_at),
-            );
-        }
-    }
-    deliver(&app, &grant, &mut answer, &mut headers);
+    let headers = acting::begun(&app, &who, &grant, &mut answer);
     Ok((headers, Json(answer)).into_response())
 }
 
@@ -130,13 +113,6 @@ pub(in crate::http) async fn stop_impersonating(
         impersonate::stop(&app, &who, &credentials.admin_sessions, &requester).await?;
     let session = grant.as_ref().map(|g| views::client_session(&g.session));
     let mut answer = json!({ "session": session, "user": views::user(&user) });
-    let mut headers = HeaderMap::new();
-    if who.session.delivery == Delivery::Cookie {
-        cookies::clear(&app, &mut headers, Clear::Session);
-        cookies::clear_one(&app, &mut headers, Name::AdminSession);
-    }
-    if let Some(grant) = &grant {
-        deliver(&app, grant, &mut answer, &mut headers);
-    }
+    let headers = acting::ended(&app, &who, grant.as_ref(), &mut answer);
     Ok((headers, Json(answer)).into_response())
 }

@@ -12,7 +12,7 @@ pub(in crate::http) mod login;
 mod page;
 mod visitor;
 
-use self::console::{audit, keys, user, users};
+use self::console::{acting, audit, keys, revoke_key, user, user_actions, user_sessions, users};
 use self::login::{passwords, sign_in, sign_up, verify_email};
 use std::sync::Arc;
 
@@ -59,19 +59,43 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/auth/admin", get(users::front))
         .route("/auth/admin/users", get(users::list))
         .route("/auth/admin/users/{id}", get(user::show))
-        .route("/auth/admin/users/{id}/role", post(user::set_role))
-        .route("/auth/admin/users/{id}/ban", post(user::ban))
-        .route("/auth/admin/users/{id}/unban", post(user::unban))
+        .route("/auth/admin/users/{id}/role", post(user_actions::set_role))
+        .route("/auth/admin/users/{id}/ban", post(user_actions::ban))
+        .route("/auth/admin/users/{id}/unban", post(user_actions::unban))
+        .route(
+            "/auth/admin/users/{id}/disable",
+            post(user_actions::disable),
+        )
+        .route("/auth/admin/users/{id}/enable", post(user_actions::enable))
+        .route(
+            "/auth/admin/users/{id}/send-reset",
+            post(user_actions::send_reset),
+        )
+        .route(
+            "/auth/admin/users/{id}/send-verification",
+            post(user_actions::send_verification),
+        )
+        .route(
+            "/auth/admin/users/{id}/metadata",
+            post(user_actions::set_metadata),
+        )
+        .route("/auth/admin/users/{id}/delete", post(user_actions::delete))
+        .route("/auth/admin/users/{id}/act-as", post(acting::begin))
+        .route("/auth/admin/stop-acting", post(acting::stop))
         .route(
             "/auth/admin/users/{id}/sessions/end",
-            post(user::end_session),
+            post(user_sessions::end_one),
         )
         .route(
             "/auth/admin/users/{id}/sessions/end-all",
-            post(user::end_sessions),
+            post(user_sessions::end_all),
         )
         .route("/auth/admin/keys", get(keys::show))
         .route("/auth/admin/keys/rotate", post(keys::rotate))
+        .route(
+            "/auth/admin/keys/{kid}/revoke",
+            get(revoke_key::show).post(revoke_key::send),
+        )
         .route("/auth/admin/audit", get(audit::show))
         .route("/auth/error", get(ask::error))
         .route("/auth/{*rest}", get(nothing_here))

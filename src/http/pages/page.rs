@@ -26,7 +26,7 @@ use crate::http::edge::query::Query;
 /// The frame of one page.
 pub(in crate::http) struct Page {
     pub(super) app: Arc<App>,
-    words: Arc<Messages>,
+    pub(super) words: Arc<Messages>,
     path: String,
     /// The id of the request in the log.
     pub(super) request_id: String,

@@ -14,6 +14,7 @@ pub enum Action {
     SetEmailVerified,
     SetMetadata,
     BanUser,
+    DisableUser,
     DeleteUser,
     SetPassword,
     Impersonate,
@@ -23,11 +24,12 @@ pub enum Action {
     ReadAudit,
     ListKeys,
     RotateKeys,
+    RevokeKeys,
 }
 
 impl Action {
     /// Lists all actions, in the order of their declaration.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::CreateUser,
         Self::ListUsers,
         Self::GetUser,
@@ -37,6 +39,7 @@ impl Action {
         Self::SetEmailVerified,
         Self::SetMetadata,
         Self::BanUser,
+        Self::DisableUser,
         Self::DeleteUser,
         Self::SetPassword,
         Self::Impersonate,
@@ -46,6 +49,7 @@ impl Action {
         Self::ReadAudit,
         Self::ListKeys,
         Self::RotateKeys,
+        Self::RevokeKeys,
     ];
 
     /// Returns whether the action changes nothing.
@@ -68,6 +72,7 @@ impl Action {
             Self::SetEmailVerified => "user:set-email-verified",
             Self::SetMetadata => "user:set-metadata",
             Self::BanUser => "user:ban",
+            Self::DisableUser => "user:disable",
             Self::DeleteUser => "user:delete",
             Self::SetPassword => "user:set-password",
             Self::Impersonate => "user:impersonate",
@@ -77,6 +82,7 @@ impl Action {
             Self::ReadAudit => "audit:list",
             Self::ListKeys => "key:list",
             Self::RotateKeys => "key:rotate",
+            Self::RevokeKeys => "key:revoke",
         }
     }
 }

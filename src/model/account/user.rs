@@ -31,7 +31,7 @@ pub struct User {
     pub ban_reason: Option<String>,
     /// When the ban ends; `None` for a ban without end.
     pub ban_expires_at: Option<Timestamp>,
-    /// When an operator disabled the account; `None` if it is not disabled.
+    /// When an operator or an admin disabled the account; `None` if it is not disabled.
     pub disabled_at: Option<Timestamp>,
     /// JSON object that only admins and the command line write; a source of custom claims.
     pub metadata: Map<String, Value>,

@@ -37,6 +37,7 @@ kinds! {
     EmailChangeApproved => "email.change_approved",
     SignedUpAgain => "user.signed_up_again",
     UserInvited => "user.invited",
+    LinkSent => "user.link_sent",
     UserUpdated => "user.updated",
     EmailVerified => "email.verified",
     EmailChanged => "email.changed",

@@ -120,6 +120,7 @@ impl Exported {
                     | Kind::SignInRefused
                     | Kind::PasswordRefused
                     | Kind::SignedUpAgain
+                    | Kind::LinkSent
                     | Kind::RefreshTokenHealed
                     | Kind::RefreshTokenShadowed
                     | Kind::Reapplied

@@ -4,4 +4,5 @@ pub mod chain;
 pub mod event;
 pub mod export_check;
 pub mod lost_event;
+pub mod story;
 pub mod webhook;

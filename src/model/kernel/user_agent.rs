@@ -4,11 +4,17 @@
 use woothee::parser::Parser;
 use woothee::woothee::VALUE_UNKNOWN;
 
+/// Returns the names of the browser and of the operating system, as far as they are recognised.
+pub fn parts(user_agent: &str) -> (Option<String>, Option<String>) {
+    let known = |name: &str| (name != VALUE_UNKNOWN && !name.is_empty()).then(|| name.to_owned());
+    Parser::new()
+        .parse(user_agent)
+        .map_or((None, None), |found| (known(found.name), known(found.os)))
+}
+
 /// Returns a name such as `Firefox on Linux`; `None` if the text is not recognised.
 pub fn device(user_agent: &str) -> Option<String> {
-    let found = Parser::new().parse(user_agent)?;
-    let known = |name: &str| (name != VALUE_UNKNOWN && !name.is_empty()).then(|| name.to_owned());
-    match (known(found.name), known(found.os)) {
+    match parts(user_agent) {
         (Some(name), Some(os)) => Some(format!("{name} on {os}")),
         (Some(only), None) | (None, Some(only)) => Some(only),
         (None, None) => None,

@@ -39,6 +39,28 @@ pub async fn list_live(
     rows.into_iter().map(Session::try_from).collect()
 }
 
+/// Returns when each of the user's sessions in force from `oldest` on was last used: refreshed, or
+/// extended by its cookie.
+pub async fn last_uses(
+    conn: &mut Conn,
+    user: UserId,
+    oldest: SessionId,
+) -> Result<Vec<(SessionId, Timestamp)>> {
+    const USES: &str = concat!(
+        "SELECT s.id, s.rotated_at, s.updated_at FROM sessions s WHERE ",
+        live_of_user!(),
+        " AND s.id >= $2"
+    );
+    let rows: Vec<(String, i64, i64)> = on!(conn, c => sqlx::query_as(USES)
+        .bind(user.to_string()).bind(oldest.to_string()).fetch_all(c).await)?;
+    rows.into_iter()
+        .map(|(id, rotated, updated)| {
+            let id = id.parse().map_err(|_| corrupt("id"))?;
+            Ok((id, Timestamp(rotated.max(updated))))
+        })
+        .collect()
+}
+
 /// Returns sessions in force that began at `since` or later: the user's own, and those in which the
 /// user impersonates another one; at most `limit`.
 pub async fn begun_since(

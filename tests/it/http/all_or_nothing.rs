@@ -13,6 +13,7 @@ use axum::http::Method;
 use countersign::app::App;
 use countersign::clock::MovableClock;
 use countersign::flows;
+use countersign::flows::account::send_link::{self, Link};
 use countersign::flows::account::{
     administer_users, change_password, manage_users, require_password,
 };
@@ -598,6 +599,18 @@ async fn a_flow_of_an_administrator_that_fails_keeps_nothing() {
         })
         .await;
     }
+    rig.flow("account/send_link", "send a link", async || {
+        send_link::send(
+            &app.app,
+            Permitted::as_operator(),
+            eve.id,
+            Link::ResetPassword,
+            &requester(),
+        )
+        .await
+    })
+    .await;
+    received(&app, dir.path()).await;
     let file = "account/require_password";
     rig.flow(file, "require a new password of a user", async || {
         let operator = Permitted::as_operator();

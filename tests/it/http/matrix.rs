@@ -33,7 +33,7 @@ enum Rule {
 use Action as A;
 use Rule::{Needs, Open, Own, OwnAlone, OwnOr};
 
-const ROUTES: [(&str, Rule); 82] = [
+const ROUTES: [(&str, Rule); 92] = [
     ("GET /ok", Open),
     ("POST /sign-up/email", Open),
     ("POST /sign-in/email", Open),
@@ -115,6 +115,21 @@ const ROUTES: [(&str, Rule); 82] = [
     ("POST /auth/admin/users/{id}/role", Needs(A::SetRole)),
     ("POST /auth/admin/users/{id}/ban", Needs(A::BanUser)),
     ("POST /auth/admin/users/{id}/unban", Needs(A::BanUser)),
+    ("POST /auth/admin/users/{id}/disable", Needs(A::DisableUser)),
+    ("POST /auth/admin/users/{id}/enable", Needs(A::DisableUser)),
+    (
+        "POST /auth/admin/users/{id}/send-reset",
+        Needs(A::UpdateUser),
+    ),
+    (
+        "POST /auth/admin/users/{id}/send-verification",
+        Needs(A::UpdateUser),
+    ),
+    ("POST /auth/admin/users/{id}/metadata", Needs(A::UpdateUser)),
+    ("POST /auth/admin/users/{id}/delete", Needs(A::DeleteUser)),
+    ("POST /auth/admin/users/{id}/act-as", Needs(A::Impersonate)),
+    // Asks whether one acts as another, not what one may do.
+    ("POST /auth/admin/stop-acting", Open),
     (
         "POST /auth/admin/users/{id}/sessions/end",
         Needs(A::RevokeSessions),
@@ -125,6 +140,8 @@ const ROUTES: [(&str, Rule); 82] = [
     ),
     ("GET /auth/admin/keys", Needs(A::ListKeys)),
     ("POST /auth/admin/keys/rotate", Needs(A::RotateKeys)),
+    ("GET /auth/admin/keys/{kid}/revoke", Needs(A::RevokeKeys)),
+    ("POST /auth/admin/keys/{kid}/revoke", Needs(A::RevokeKeys)),
     ("GET /auth/admin/audit", Needs(A::ReadAudit)),
     ("GET /auth/error", Open),
 ];
@@ -176,7 +193,7 @@ async fn call(app: &TestApp, caller: &Tokens, route: &str) -> Answer {
     let (method, path) = route.split_once(' ').unwrap();
     let is_page = path == "/" || path.starts_with("/auth");
     let path = if is_page {
-        path.replace("{id}", STRANGER)
+        path.replace("{id}", STRANGER).replace("{kid}", "none")
     } else {
         format!("/api/auth{path}")
     };
@@ -191,6 +208,8 @@ async fn call(app: &TestApp, caller: &Tokens, route: &str) -> Answer {
                 ("role", "user"),
                 ("active", "none"),
                 ("session", STRANGER),
+                ("metadata", "{}"),
+                ("reason", "leaked"),
             ];
             let body = url::form_urlencoded::Serializer::new(String::new())
                 .extend_pairs(fields)

@@ -6,6 +6,7 @@ mod all_or_nothing;
 mod audit;
 mod bad_input;
 mod both_sides;
+mod console;
 mod cookie_cache;
 mod cookie_jar;
 mod cookie_purposes;

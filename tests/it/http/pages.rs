@@ -491,7 +491,7 @@ async fn the_console_is_for_admins_and_asks_for_a_fresh_password() {
         &admin
             .form(
                 &at("ban"),
-                &[("csrf", &csrf), ("reason", "spam"), ("days", "7")],
+                &[("csrf", &csrf), ("reason", "spam"), ("until", "2027-01-01")],
             )
             .await,
         &done("ban"),
@@ -523,7 +523,10 @@ async fn the_console_is_for_admins_and_asks_for_a_fresh_password() {
     );
     leads_to(
         &admin
-            .form(&at("role"), &[("csrf", &csrf), ("role", "user, admin")])
+            .form(
+                &at("role"),
+                &[("csrf", &csrf), ("role-user", "yes"), ("role-admin", "yes")],
+            )
             .await,
         &done("role"),
     );
@@ -749,7 +752,7 @@ async fn the_console_shows_each_what_the_roles_allow() {
         .ok();
     let found = clerk.get("/auth/admin/users?q=smith").await.ok();
     assert!(
-        found.text.contains("Found: 2")
+        found.text.contains("1–2 of 2 users")
             && found.text.contains("Jane Smith")
             && found.text.contains("smith@example.com"),
         "{}",

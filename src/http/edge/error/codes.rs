@@ -25,6 +25,7 @@ pub(super) fn flow_status(error: &flows::Error) -> StatusCode {
         | E::EmailTaken
         | E::NotImpersonating
         | E::CannotBanYourself
+        | E::CannotDisableYourself
         | E::CannotRemoveYourself
         | E::NonExistentRole
         | E::NoDataToUpdate
@@ -106,6 +107,7 @@ fn flow_code(error: &flows::Error) -> &'static str {
         E::CannotImpersonateAdmins => "YOU_CANNOT_IMPERSONATE_ADMINS",
         E::NotImpersonating => "NOT_IMPERSONATING",
         E::CannotBanYourself => "YOU_CANNOT_BAN_YOURSELF",
+        E::CannotDisableYourself => "YOU_CANNOT_DISABLE_YOURSELF",
         E::CannotRemoveYourself => "YOU_CANNOT_REMOVE_YOURSELF",
         E::NonExistentRole => "YOU_ARE_NOT_ALLOWED_TO_SET_NON_EXISTENT_VALUE",
         E::NoDataToUpdate => "NO_DATA_TO_UPDATE",
@@ -149,6 +151,7 @@ fn not_allowed(action: Action) -> &'static str {
         }
         Action::SetRole => "YOU_ARE_NOT_ALLOWED_TO_CHANGE_USERS_ROLE",
         Action::BanUser => "YOU_ARE_NOT_ALLOWED_TO_BAN_USERS",
+        Action::DisableUser => "YOU_ARE_NOT_ALLOWED_TO_DISABLE_USERS",
         Action::DeleteUser => "YOU_ARE_NOT_ALLOWED_TO_DELETE_USERS",
         Action::SetPassword => "YOU_ARE_NOT_ALLOWED_TO_SET_USERS_PASSWORD",
         Action::Impersonate | Action::ImpersonateAdmins => {
@@ -159,6 +162,7 @@ fn not_allowed(action: Action) -> &'static str {
         Action::ReadAudit => "YOU_ARE_NOT_ALLOWED_TO_READ_THE_AUDIT_TRAIL",
         Action::ListKeys => "YOU_ARE_NOT_ALLOWED_TO_LIST_KEYS",
         Action::RotateKeys => "YOU_ARE_NOT_ALLOWED_TO_ROTATE_KEYS",
+        Action::RevokeKeys => "YOU_ARE_NOT_ALLOWED_TO_REVOKE_KEYS",
     }
 }
 

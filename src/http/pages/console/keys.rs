@@ -1,6 +1,7 @@
-//! `/auth/admin/keys`: the states of the signing keys, the time of the next rotation, and a button
-//! to rotate now.
+//! `/auth/admin/keys`: the signing keys, what the state of each means and until when, and a button to
+//! rotate now.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use askama::Template;
@@ -15,47 +16,72 @@ use crate::flows::key::inspect_keys;
 use crate::flows::key::inspect_keys::LooksAtKeys;
 use crate::flows::permit::{Permitted, to};
 use crate::model::kernel::time::Timestamp;
-use crate::model::key::key::{Key, State as KeyState};
+use crate::model::key::key::{Key, Ring, State as KeyState};
 
+use super::pieces::{Piece, pieces, segment};
 use crate::http::edge::error::Error;
 use crate::http::edge::limits::MAX_KEY_ID;
 use crate::http::pages::form::Form;
 use crate::http::pages::page::{Page, moment};
 use crate::http::pages::visitor::{SignedForm, SignedIn, see_other};
 
+/// The number of former keys that are shown.
+const FORMER: usize = 10;
+
 #[derive(Template)]
 #[template(path = "pages/keys.html")]
 struct Keys<'p> {
     p: &'p Page,
     f: &'p Form,
-    next: String,
+    next: Vec<Piece>,
     active: String,
     rows: Vec<Row>,
+    former: Vec<Row>,
 }
 
 struct Row {
     kid: String,
     state: &'static str,
+    /// What the state means for signing and verifying, and until when.
+    means: Vec<Piece>,
     published: String,
-    activated: String,
-    leaves: String,
+    revoke: String,
 }
 
-fn row(key: &Key) -> Row {
-    let at = |time: Option<Timestamp>| time.map_or_else(|| "–".to_owned(), moment);
-    let state = match key.state {
-        KeyState::Active => "key.active",
-        KeyState::Standby => "key.standby",
-        KeyState::Retired => "key.retired",
-        KeyState::Revoked => "key.revoked",
-        KeyState::Removed => "key.removed",
+/// Returns the keys of the texts for the name of a state and for what it means.
+fn words_of(key: &Key) -> (&'static str, &'static str) {
+    match key.state {
+        KeyState::Active => ("key.active", "key.active_means"),
+        KeyState::Standby => ("key.standby", "key.standby_means"),
+        KeyState::Retired => ("key.retired", "key.retired_means"),
+        KeyState::Revoked if key.reason.as_ref().is_none_or(String::is_empty) => {
+            ("key.revoked", "key.revoked_means")
+        }
+        KeyState::Revoked => ("key.revoked", "key.revoked_because"),
+        KeyState::Removed => ("key.removed", "key.removed_means"),
+    }
+}
+
+fn row(page: &Page, ring: &Ring, key: &Key) -> Row {
+    let policy = &page.app.config.keys.policy;
+    let at = |time: Option<Timestamp>| time.map_or_else(|| Piece::text("–"), Piece::at);
+    let (state, means) = words_of(key);
+    let value = |name: &str| match name {
+        "since" => at(key.activated_at),
+        "next" => at(ring.next_rotation(policy)),
+        "ready" => Piece::at(key.published_at + policy.publish_before_use(ring)),
+        "retired" => at(key.retired_at),
+        "leaves" => at(key.leaves_at()),
+        "ended" => at(key.ended_at),
+        "reason" => Piece::text(key.reason.clone().unwrap_or_default()),
+        _ => Piece::text(""),
     };
     Row {
         kid: key.kid.clone(),
         state,
+        means: pieces(page.t(means), value),
         published: moment(key.published_at),
-        activated: at(key.activated_at),
-        leaves: at(key.leaves_at()),
+        revoke: format!("/auth/admin/keys/{}/revoke", segment(&key.kid)),
     }
 }
 
@@ -65,19 +91,34 @@ fn page_of<A: LooksAtKeys>(
     form: &Form,
     refused: Option<Error>,
 ) -> Result<Response, Error> {
-    let app = &visitor.page.app;
+    let page = &visitor.page;
+    let app = &page.app;
     let ring = inspect_keys::shown(app, permitted)?;
-    let next = ring
-        .next_rotation(&app.config.keys.policy)
-        .map_or_else(|| "–".to_owned(), moment);
-    let published = ring.keys.iter().filter(|key| key.state.is_published());
-    let active = inspect_keys::active_kid(app).unwrap_or_default();
+    let next = ring.next_rotation(&app.config.keys.policy);
+    let key = if next.is_some() {
+        "keys.next"
+    } else {
+        "keys.no_next"
+    };
+    let (published, mut former): (Vec<&Key>, Vec<&Key>) =
+        ring.keys.iter().partition(|key| key.state.is_published());
+    former.sort_by_key(|key| Reverse(key.ended_at));
     let shown = Keys {
-        p: &visitor.page,
+        p: page,
         f: form,
-        next,
-        active,
-        rows: published.map(row).collect(),
+        next: pieces(page.t(key), |_| {
+            next.map_or_else(|| Piece::text(""), Piece::at)
+        }),
+        active: inspect_keys::active_kid(app).unwrap_or_default(),
+        rows: published
+            .into_iter()
+            .map(|key| row(page, &ring, key))
+            .collect(),
+        former: former
+            .into_iter()
+            .take(FORMER)
+            .map(|key| row(page, &ring, key))
+            .collect(),
     };
     Ok(match refused {
         None => Page::answer(&shown, StatusCode::OK, ""),

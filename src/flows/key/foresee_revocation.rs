@@ -1,0 +1,72 @@
+//! What the revocation of a signing key would do, told to an admin before it is done.
+
+use std::time::Duration;
+
+use crate::app::App;
+use crate::model::kernel::time::Timestamp;
+use crate::model::key::key::State;
+use crate::model::key::plan::Refused;
+use crate::store::{self, work};
+
+use super::inspect_keys;
+use crate::flows::Result;
+use crate::flows::permit::{Permitted, to};
+
+/// The consequences of a revocation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consequences {
+    /// The state of the key at present.
+    pub state: State,
+    /// How long a verifier may still accept tokens of the key, because it holds the key set.
+    pub accepted_for: Duration,
+    /// When the last token of a retired key expires in any case.
+    pub leaves_at: Option<Timestamp>,
+    /// The live sessions, each of which has to get an access token of another key; 0 if the key
+    /// does not sign at present.
+    pub sessions: u64,
+    /// How long verifiers may refuse the tokens of the key that signs next, because they do not
+    /// know it yet; `None` if every verifier knows it.
+    pub unknown_for: Option<Duration>,
+}
+
+/// Returns what a revocation of the key would do now.
+///
+/// # Errors
+/// [`crate::flows::Error::KeyRefused`] if no published key has this kid.
+pub async fn foresee(
+    app: &App,
+    permitted: Permitted<'_, to::RevokeKeys>,
+    kid: &str,
+) -> Result<Consequences> {
+    let ring = inspect_keys::shown(app, permitted)?;
+    let published = ring
+        .keys
+        .iter()
+        .find(|key| key.kid == kid && key.state.is_published());
+    let key = published.ok_or_else(|| Refused::UnknownKid(kid.to_owned()))?;
+    let (now, policy) = (app.now(), &app.config.keys.policy);
+    let signs = key.state == State::Active;
+    let sessions = if signs {
+        app.db
+            .read(work!(conn => store::session::list_sessions::census(conn, now).await))
+            .await?
+            .0
+    } else {
+        0
+    };
+    let missing = |published_at: Timestamp| {
+        let needed = policy.publish_before_use(&ring);
+        needed.saturating_sub(now.since(published_at))
+    };
+    // Without a standby key the next key is made at once, and no verifier knows it.
+    let next = ring
+        .in_state(State::Standby)
+        .map_or(now, |key| key.published_at);
+    Ok(Consequences {
+        state: key.state,
+        accepted_for: policy.jwks_max_age + policy.verifier_cache.max(ring.verifier_cache),
+        leaves_at: key.leaves_at(),
+        sessions: u64::try_from(sessions).unwrap_or(0),
+        unknown_for: Some(missing(next)).filter(|wait| signs && !wait.is_zero()),
+    })
+}
