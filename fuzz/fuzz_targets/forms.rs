@@ -39,7 +39,7 @@ const fn form(path: &'static str, by: By, good: &'static str, leads_to: &'static
 }
 
 /// Every page that takes a form; an architecture test compares the list with the routes.
-const FORMS: [PageForm; 30] = [
+const FORMS: [PageForm; 31] = [
     form(
         "/auth/sign-in",
         Anyone,
@@ -56,6 +56,12 @@ const FORMS: [PageForm; 30] = [
         "/auth/forgot-password",
         Anyone,
         "email=$EMAIL&redirect_to=/welcome",
+        "/auth/forgot-password?done=sent",
+    ),
+    form(
+        "/auth/password-strength",
+        Anyone,
+        "password=a+good+long+password&name=Eva&email=$EMAIL&token=$RESET",
         "",
     ),
     form(
@@ -64,7 +70,12 @@ const FORMS: [PageForm; 30] = [
         "token=$RESET&password=another+good+password&again=another+good+password",
         "/auth/sign-in?done=reset",
     ),
-    form("/auth/verify-email", Anyone, "email=$EMAIL", ""),
+    form(
+        "/auth/verify-email",
+        Anyone,
+        "email=$EMAIL",
+        "/auth/verify-email?done=sent",
+    ),
     form(
         "/api/auth/reset-password/$RESET",
         Anyone,
@@ -118,7 +129,7 @@ const FORMS: [PageForm; 30] = [
         "/auth/account/sessions/end-others",
         User,
         "",
-        "/auth/account?done=sessions",
+        "/auth/account?done=devices",
     ),
     form(
         "/auth/account/delete",

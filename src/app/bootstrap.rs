@@ -3,7 +3,7 @@
 
 use super::memory::{Blocks, ClockTrust, RevokedKids, ToldChanges, ToldEnds, UserCache};
 use super::notices::Notices;
-use super::pace::{Pace, pace, presented_pace};
+use super::pace::{Pace, pace, presented_pace, strength_pace};
 use super::process::Process;
 use super::{App, whole_ms};
 use crate::clock::Clock;
@@ -54,6 +54,7 @@ impl App {
             breached: breached(&config)?,
             mail_waits: Notify::new(),
             refresh_pace: Pace::new(presented_pace(), Arc::clone(&clock)),
+            strength_pace: Pace::new(strength_pace(), Arc::clone(&clock)),
             mint_pace: config
                 .rate_limits
                 .quota(Rule::Mint)

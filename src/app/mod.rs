@@ -58,6 +58,8 @@ pub struct App {
     pub refresh_pace: Pace<[u8; 32]>,
     /// How often access tokens may be minted for a session; `None` for no limit.
     pub mint_pace: Option<Pace<SessionId>>,
+    /// How often a network may ask how strong a password is.
+    pub strength_pace: Pace<String>,
     /// Keys of limits that refuse, each with the uptime until which it does: a flood is answered
     /// from memory.
     pub refused: moka::sync::Cache<String, Duration>,

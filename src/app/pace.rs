@@ -66,6 +66,13 @@ pub(super) fn presented_pace() -> Quota {
     Quota::per_minute(PER_MINUTE).allow_burst(BURST)
 }
 
+/// Returns the limit of the estimates of passwords for one network: a burst of 120, which is the
+/// typing of a few people, then 120 a minute.
+pub(super) fn strength_pace() -> Quota {
+    const PER_MINUTE: NonZeroU32 = NonZeroU32::new(120).expect("not zero");
+    Quota::per_minute(PER_MINUTE)
+}
+
 /// Converts a limit of the settings: a burst whose units return one by one.
 pub(super) fn pace(quota: rate::Quota) -> Option<Quota> {
     let burst = NonZeroU32::new(quota.count)?;

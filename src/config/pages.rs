@@ -1,4 +1,5 @@
-//! `[pages]`: the pages under `/auth`, their name, colours and languages.
+//! `[pages]`: the pages, their name, colours and languages. Their path, `pages.path`, is a part of
+//! `server.mount`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use super::text;
 #[expect(missing_docs, reason = "docs/settings.md describes every setting")]
 pub struct Pages {
     pub enabled: bool,
+    pub repeat_password: bool,
     pub name: Option<ServiceName>,
     pub home: String,
     pub accent: Colour,
@@ -91,10 +93,11 @@ pub(super) fn read(r: &mut Reader, base_path: &str, trusted: &TrustedOrigins) ->
     if enabled && base_path == "/auth" {
         r.problem(
             "server.base_path",
-            "/auth is the path of the pages; choose another path, or set pages.enabled to false"
+            "/auth is the path of the pages, inside the service wherever pages.path is; choose another path, or set pages.enabled to false"
                 .into(),
         );
     }
+    let repeat_password = r.flag("pages.repeat_password", false);
     let name = r.parsed("pages.name", "", |text| {
         if text.is_empty() {
             Ok(None)
@@ -141,6 +144,7 @@ pub(super) fn read(r: &mut Reader, base_path: &str, trusted: &TrustedOrigins) ->
         .ok()?;
     Some(Pages {
         enabled,
+        repeat_password,
         name: name?,
         home: home?,
         accent: accent?,
@@ -180,6 +184,9 @@ mod tests {
             ("pages.home", "https://evil.example/"),
             ("pages.home", "//evil.example"),
             ("pages.languages_dir", "/nowhere"),
+            ("pages.path", "/api/auth/pages"),
+            ("pages.path", "/.well-known/pages"),
+            ("pages.path", "/auth/"),
         ] {
             assert_eq!(problems(&[(key, value)]), [key], "{value}");
         }

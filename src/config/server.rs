@@ -5,7 +5,7 @@ use super::reader::Reader;
 use super::{OpsListen, Server};
 use crate::config::units::{HOUR, MINUTE, SECOND};
 use crate::model::kernel::loopback::{LOOPBACK, is_loopback};
-use crate::model::kernel::mount::Mount;
+use crate::model::kernel::mount::{Mount, PAGES, check_pages_path};
 use crate::model::kernel::origin::{OriginPattern, TrustedOrigins};
 use crate::model::kernel::web_url;
 use url::Url;
@@ -64,7 +64,14 @@ pub(super) fn server(r: &mut Reader, public_url: Url) -> Server {
         text.parse::<OriginPattern>().map_err(|e| e.to_string())
     });
     let base_path = base_path.unwrap_or_default();
-    let mount = Mount::of(&public_url, &base_path)
+    let pages = r.parsed("pages.path", PAGES, |text| {
+        // Whether the default and the path of the API collide depends on `pages.enabled`.
+        if text != PAGES {
+            check_pages_path(text, &base_path)?;
+        }
+        Ok(text.to_owned())
+    });
+    let mount = Mount::of(&public_url, &base_path, pages.as_deref().unwrap_or(PAGES))
         .map_err(|problem| r.problem("server.public_url", problem))
         .unwrap_or_default();
     let max_connections = r.number("server.max_connections", 10_000, 1..=1_000_000) as usize;

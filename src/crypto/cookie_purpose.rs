@@ -16,17 +16,20 @@ pub enum Purpose {
     KnownDevice,
     /// The token that binds a form of the pages to a session.
     FormToken,
+    /// What a visitor has typed into a form of the pages.
+    Typed,
 }
 
 impl Purpose {
     /// Lists all purposes in the order of their declaration.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Session,
         Self::SessionData,
         Self::DontRemember,
         Self::AdminSession,
         Self::KnownDevice,
         Self::FormToken,
+        Self::Typed,
     ];
 
     /// Returns the label of the key (RFC 5869 section 3.2). Sessions keep the label that all
@@ -39,6 +42,7 @@ impl Purpose {
             Self::AdminSession => b"countersign/cookie/admin-session/v1",
             Self::KnownDevice => b"countersign/cookie/known-device/v1",
             Self::FormToken => b"countersign/form-token/v1",
+            Self::Typed => b"countersign/cookie/typed/v1",
         }
     }
 }

@@ -162,7 +162,7 @@ fn outermost(app: &Arc<App>, routes: Router<Arc<App>>) -> Router {
     } else {
         routes
     };
-    let routes = if app.config.server.mount.is_root() {
+    let routes = if app.config.server.mount.is_plain() {
         routes
     } else {
         routes.layer(from_fn_with_state(Arc::clone(app), outside::outward))

@@ -1,17 +1,6 @@
 // What makes the pages more pleasant. Everything works without it: the service checks, refuses and answers each form.
 "use strict";
 
-/** Rough on purpose: what is too short, too common or one's own name the service refuses, with the reason. */
-function strength(password, own) {
-  const lower = password.toLowerCase();
-  const kinds = [/[a-z]/, /[A-Z]/, /[0-9]/, /[^A-Za-z0-9]/].filter((kind) => kind.test(password)).length;
-  const different = new Set(password).size;
-  const guessable = own.some((word) => word.length > 2 && lower.includes(word.toLowerCase()));
-  if (guessable || different < 5) return 1;
-  const score = Math.min(different, password.length) + 2 * (kinds - 1);
-  return score < 11 ? 1 : score < 16 ? 2 : 3;
-}
-
 function tell(input, text) {
   const place = document.getElementById(`${input.id}-wrong`);
   if (text) input.setAttribute("aria-invalid", "true");
@@ -97,8 +86,8 @@ for (const input of document.querySelectorAll("input[data-show]")) {
   around.append(input, button);
 }
 
+// How hard a new password is to guess, as the service sees it: what it would refuse is never called good. Nothing is asked before the password is long enough.
 for (const input of document.querySelectorAll("input[data-strength]")) {
-  const words = input.dataset.strength.split("|");
   const line = document.createElement("div");
   line.className = "strength";
   const meter = Object.assign(document.createElement("meter"), { min: 0, max: 3, low: 1.5, high: 2.5, optimum: 3 });
@@ -108,14 +97,50 @@ for (const input of document.querySelectorAll("input[data-strength]")) {
   line.append(meter, text);
   line.hidden = true;
   (input.closest(".reveal") ?? input).after(line);
-  input.addEventListener("input", () => {
-    const own = [...input.form.querySelectorAll("input[name=name],input[name=email]")].flatMap((other) => other.value.split(/[\s@.]+/));
-    const value = strength(input.value, own);
-    line.hidden = !input.value;
-    meter.value = value;
-    if (text.textContent !== words[value - 1]) text.textContent = words[value - 1];
+  let [asked, pause] = [0, 0];
+  async function ask() {
+    const own = ++asked;
+    const fields = Object.fromEntries(["password", "name", "email", "token"].map((name) => [name, input.form.elements[name]?.value ?? ""]));
+    const headers = { accept: "application/json", "content-type": "application/json" };
+    const answer = await fetch(input.dataset.strength, { method: "POST", headers, body: JSON.stringify(fields), cache: "no-store" }).catch(() => null);
+    const told = answer?.ok ? await answer.json().catch(() => null) : null;
+    // Another letter was typed in the meantime.
+    if (own !== asked) return;
+    line.hidden = !told;
+    if (!told) return;
+    meter.value = Math.max(told.level, 1);
+    line.dataset.level = told.level;
+    if (text.textContent !== told.text) text.textContent = told.text;
+  }
+  input.form.addEventListener("input", ({ target }) => {
+    if (target !== input && !["name", "email"].includes(target.name)) return;
+    clearTimeout(pause);
+    asked++;
+    if (target === input) line.hidden = true;
+    if ([...input.value.normalize("NFC")].length >= Number(input.dataset.least)) pause = setTimeout(ask, 300);
   });
 }
+
+// The email address goes along from one form to the next, in this tab. The service itself does so for a form that was sent.
+function remembered(change) {
+  try {
+    return change(sessionStorage);
+  } catch {
+    return null; // The browser keeps nothing for this site.
+  }
+}
+const TYPED = "countersign.email";
+if ("signedIn" in document.body.dataset) remembered((storage) => storage.removeItem(TYPED));
+for (const input of document.querySelectorAll("form[data-carry] input[name=email]")) {
+  input.value ||= remembered((storage) => storage.getItem(TYPED)) ?? "";
+  input.addEventListener("input", () => remembered((storage) => storage.setItem(TYPED, input.value)));
+}
+
+// The first wrong field, or the message; otherwise the first field that is still empty.
+const first = document.querySelector("[autofocus]");
+const filled = first?.form && first.value && first.getAttribute("aria-invalid") !== "true";
+const empty = filled && [...first.form.elements].find((field) => field.matches("input:not([type=hidden])") && !field.value);
+(empty || first)?.focus();
 
 const { lang } = document.documentElement;
 const locale = navigator.language.startsWith(lang) ? navigator.language : lang;
@@ -127,15 +152,13 @@ for (const time of document.querySelectorAll("time[datetime]")) {
 for (const place of document.querySelectorAll("[data-wait]")) {
   const until = performance.now() + Number(place.dataset.wait) * 1000;
   const button = document.querySelector(`#${place.dataset.form} button:not([type=button])`);
+  const plural = new Intl.PluralRules(lang);
+  const words = (unit, count) => place.dataset[plural.select(count) === "one" ? unit : `${unit}s`].replace("{count}", count);
   const tick = () => {
     const left = Math.ceil((until - performance.now()) / 1000);
-    if (left <= 0) {
-      if (button) button.disabled = false;
-      place.remove();
-      return;
-    }
-    if (button) button.disabled = true;
-    place.querySelector("[data-seconds]").textContent = String(left);
+    if (button) button.disabled = left > 0;
+    if (left <= 0) return place.remove();
+    place.textContent = left > 90 ? words("minute", Math.ceil(left / 60)) : words("second", left);
     setTimeout(tick, 250);
   };
   tick();

@@ -6,8 +6,18 @@ import { join } from "node:path";
 import { pictures } from "./place.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const DESKTOP = { width: 1024, height: 768 };
-const PHONE = { width: 375, height: 740 };
+const DESKTOP = { width: 1280, height: 800 };
+const PHONE = { width: 390, height: 740 };
+const NARROW = { width: 320, height: 640 };
+/** The ways in which each page is looked at; axe tells the schemes apart by their colours, and the widths by what overlaps. */
+const VIEWS = [
+  ["light", "light", DESKTOP],
+  ["dark", "dark", DESKTOP],
+  ["phone", "light", PHONE],
+  ["phone-dark", "dark", PHONE],
+  ["narrow", "light", NARROW],
+  ["narrow-dark", "dark", NARROW],
+];
 
 /** How often each of these was looked at, and what a browser complained of. */
 export const seen = { pages: new Set(), looks: 0, violations: 0, policy: [] };
@@ -24,10 +34,10 @@ async function faults(page) {
   return violations.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.html} (${n.failureSummary})`).join(" | ")}`);
 }
 
-/** A page as people see it; its pictures are `NAME-light.png`, `NAME-dark.png`, `NAME-phone.png`. */
+/** A page as people see it; its pictures are `NAME-light.png`, `NAME-dark.png`, `NAME-phone.png` and so on. */
 export async function look(page, name) {
   const before = page.viewportSize();
-  for (const [kind, colorScheme, size] of [["light", "light", DESKTOP], ["dark", "dark", DESKTOP], ["phone", "light", PHONE]]) {
+  for (const [kind, colorScheme, size] of VIEWS) {
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
     await page.setViewportSize(size);
     await page.screenshot({ path: join(pictures, `${name}-${kind}.png`), fullPage: true });

@@ -14,5 +14,7 @@ pub mod require_password;
 pub mod reset_password;
 pub mod send_link;
 pub mod sign_up;
+pub mod strength;
+pub mod typed;
 pub mod update_user;
 pub mod verify_email;

@@ -47,6 +47,21 @@ pub async fn check(app: &App, token: &str) -> Result<()> {
     open(app, token).await.map(|_| ())
 }
 
+/// Returns the name and the email address of the link's user, which are no good passwords; nothing
+/// if the link is not valid.
+pub async fn own_words(app: &App, token: &str) -> Result<Vec<String>> {
+    let Ok(token) = open(app, token).await else {
+        return Ok(Vec::new());
+    };
+    let id = token.user;
+    let user = app
+        .db
+        .read(work!(conn => store::account::users::by_id(conn, id).await))
+        .await?;
+    let name = user.map(|found| found.user.name);
+    Ok(name.into_iter().chain([token.email.to_string()]).collect())
+}
+
 /// Opens a reset link. Here an expired link gives the same error as any other invalid one (contract
 /// section 5.6).
 async fn open(app: &App, token: &str) -> Result<MailToken> {

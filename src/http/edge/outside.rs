@@ -1,5 +1,5 @@
-//! Adds and strips the path of the public URL, in one place for every answer and request, so that
-//! no handler and no template has to do it.
+//! Adds and strips the path of the public URL, and moves the pages to their path, in one place for
+//! every answer and request, so that no handler and no template has to do it.
 
 use std::sync::Arc;
 
@@ -19,9 +19,9 @@ use crate::model::kernel::mount::Mount;
 use super::header_text;
 
 /// The attributes of pages that contain links. Hidden fields are sent back unchanged.
-const LINKS: [&str; 3] = [" href=\"", " action=\"", " src=\""];
+const LINKS: [&str; 4] = [" href=\"", " action=\"", " src=\"", " data-strength=\""];
 
-/// Adds the mount path to redirects and to the links of pages.
+/// Writes redirects and the links of pages as a browser sees them.
 pub(in crate::http) async fn outward(
     State(app): State<Arc<App>>,
     request: Request,
@@ -77,12 +77,10 @@ fn linked(mount: &Mount, page: &str) -> String {
     written
 }
 
-/// Makes routes that also work if a proxy has not stripped the path.
+/// Makes routes that also work if a proxy has not stripped the path, at the path of the pages, and
+/// with a slash at the end of the path of a page.
 pub(in crate::http) fn inward(app: &Arc<App>, routes: Router) -> Router {
     let mount = app.config.server.mount.clone();
-    if mount.is_root() {
-        return routes;
-    }
     Router::new().fallback_service(MapRequest::new(routes, move |mut request: Request| {
         if let Some(uri) = taken_off(&mount, request.uri()) {
             *request.uri_mut() = uri;
@@ -99,7 +97,7 @@ fn taken_off(mount: &Mount, uri: &Uri) -> Option<Uri> {
     let mut parts = uri.clone().into_parts();
     let text = uri
         .query()
-        .map_or_else(|| inside.to_owned(), |query| format!("{inside}?{query}"));
+        .map_or_else(|| inside.to_string(), |query| format!("{inside}?{query}"));
     parts.path_and_query = Some(text.parse::<PathAndQuery>().ok()?);
     Uri::from_parts(parts).ok()
 }
@@ -110,7 +108,12 @@ mod tests {
 
     #[test]
     fn links_of_a_page_are_written_as_seen_from_outside_and_nothing_else() {
-        let mount = Mount::of(&"https://example.com/id".parse().unwrap(), "/api/auth").unwrap();
+        let mount = Mount::of(
+            &"https://example.com/id".parse().unwrap(),
+            "/api/auth",
+            "/auth",
+        )
+        .unwrap();
         let page = r#"<a href="/auth/sign-in?x=1">/auth</a><form action="/auth"><input value="/auth/account"><img src="/auth/assets/logo"><a href="/dash"></a><a href="https://x/auth"></a>"#;
         let wanted = r#"<a href="/id/auth/sign-in?x=1">/auth</a><form action="/id/auth"><input value="/auth/account"><img src="/id/auth/assets/logo"><a href="/dash"></a><a href="https://x/auth"></a>"#;
         assert_eq!(linked(&mount, page), wanted);

@@ -14,6 +14,7 @@ use url::Url;
 use crate::app::App;
 
 use super::page::{Page, put};
+use super::paths::page_of;
 use super::visitor::Renewed;
 use crate::http::edge::error::Failure;
 use crate::http::edge::redirects::query_of;
@@ -58,18 +59,38 @@ fn back_to(app: &App, parts: &Parts) -> String {
         Some(parts.uri.path().to_owned())
     };
     let own = path
-        .map(|path| app.config.server.mount.inside(&path).to_owned())
+        .map(|path| app.config.server.mount.inside(&path).into_owned())
         .filter(|path| path.starts_with("/auth/"));
     own.map(|path| query_of(&app.config.server.mount.outside(&path)).replacen('?', "&", 1))
         .unwrap_or_default()
 }
 
-/// Returns whether a browser requests a page to show to a person. The `Accept` header is not used,
-/// because programs send anything in it.
+/// Returns whether the header `Accept` names this media type. A quality of zero is not looked for:
+/// no browser sends it.
+fn accepts(headers: &HeaderMap, wanted: &str) -> bool {
+    headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|range| range.split(';').next())
+        .any(|media| media.trim().eq_ignore_ascii_case(wanted))
+}
+
+/// Returns whether a browser requests a page to show to a person: by its Fetch Metadata, and in
+/// browsers that send none because `Accept` names HTML. `*/*` counts for nothing, because programs
+/// send it.
 fn is_navigation(headers: &HeaderMap) -> bool {
     headers
         .get("sec-fetch-mode")
-        .is_some_and(|mode| mode == "navigate")
+        .map_or_else(|| accepts(headers, "text/html"), |mode| mode == "navigate")
+}
+
+/// Returns whether a program reads the answer: one that asks for JSON and not for HTML.
+pub(super) fn is_program(headers: &HeaderMap) -> bool {
+    !is_navigation(headers)
+        && accepts(headers, "application/json")
+        && !accepts(headers, "text/html")
 }
 
 /// Shows errors outside the pages as pages to people, and unchanged to programs.
@@ -87,6 +108,34 @@ pub(in crate::http) async fn show_to_people(
     }
 }
 
+/// Returns the link of the page of an error, and the key of its text: to where the reader can do
+/// something about it.
+fn way_on(page: &Page, code: &str, path: &str, back: &str) -> (String, &'static str) {
+    let config = &page.app.config;
+    // If the pages are turned off, there is no page to continue to.
+    if !config.pages.enabled {
+        return (String::new(), "to_start");
+    }
+    match code {
+        // If the password was proven too long ago, the page offers a new sign-in.
+        "SESSION_NOT_FRESH" => (format!("/auth/sign-in?again=1{back}"), "sign_in.title"),
+        "INVALID_FORM_TOKEN" => (page_of(path), "to_form"),
+        "INVALID_TOKEN" | "TOKEN_EXPIRED" if page.mails() => another_link(path),
+        _ => ("/auth".to_owned(), "to_start"),
+    }
+}
+
+/// Returns the page that sends another link, for a link of a mail that led to this path.
+fn another_link(path: &str) -> (String, &'static str) {
+    if path.contains("/reset-password") {
+        ("/auth/forgot-password".to_owned(), "to_new_link")
+    } else if path.contains("/delete-user") {
+        ("/auth/account".to_owned(), "to_account")
+    } else {
+        ("/auth/verify-email".to_owned(), "to_new_link")
+    }
+}
+
 pub(in crate::http) async fn show(
     State(app): State<Arc<App>>,
     request: Request,
@@ -94,6 +143,7 @@ pub(in crate::http) async fn show(
 ) -> Response {
     let (mut parts, body) = request.into_parts();
     let (back, renewed) = (back_to(&app, &parts), Renewed::default());
+    let (path, is_program) = (parts.uri.path().to_owned(), is_program(&parts.headers));
     parts.extensions.insert(renewed.clone());
     let Ok(page) = Page::from_request_parts(&mut parts, &app).await;
     let mut response = next.run(Request::from_parts(parts, body)).await;
@@ -101,15 +151,13 @@ pub(in crate::http) async fn show(
     let Some(failure) = response
         .extensions()
         .get::<Failure>()
-        .filter(|failure| !failure.shown)
+        .filter(|failure| !failure.shown && !is_program)
         .cloned()
     else {
         return response;
     };
     let (title, text) = words_of(failure.status);
-    // If the password was proven too long ago, the page offers a new sign-in.
-    let again = failure.code() == "SESSION_NOT_FRESH";
-    let sign_in = format!("/auth/sign-in?again=1{back}");
+    let (href, link) = way_on(&page, failure.code(), &path, &back);
     let told = MessagePage {
         p: &page,
         title: page.t(title),
@@ -123,15 +171,8 @@ pub(in crate::http) async fn show(
         } else {
             ""
         },
-        // If the pages are turned off, there is no page to continue to.
-        href: if !app.config.pages.enabled {
-            ""
-        } else if again {
-            &sign_in
-        } else {
-            "/auth"
-        },
-        link: if again { "sign_in.title" } else { "to_start" },
+        href: &href,
+        link,
     };
     if let Ok(body) = told.render() {
         put(&mut response, body, "");

@@ -25,17 +25,18 @@ pub(super) struct Form {
     wait: u64,
 }
 
-/// A new password and its repetition, as they were typed.
+/// A new password and its repetition, as they were typed. Where script runs there is no field for
+/// the repetition, because the password can be shown.
 pub(in crate::http) struct TypedTwice {
     password: String,
-    again: String,
+    again: Option<String>,
 }
 
 impl TypedTwice {
     /// Reads the fields `password` and `again`.
     pub(in crate::http) fn read(fields: &mut Fields) -> Unchecked<Self> {
         let password = fields.optional_text("password", MAX_PASSWORD).or_default();
-        let again = fields.optional_text("again", MAX_PASSWORD).or_default();
+        let again = fields.optional_text("again", MAX_PASSWORD);
         password
             .zip(again)
             .map(|(password, again)| Self { password, again })
@@ -58,6 +59,30 @@ fn field_of(code: &str) -> Option<&'static str> {
         "INVALID_PASSWORD" => Some("current"),
         _ => None,
     }
+}
+
+/// Returns the fields of a form in the order in which the page shows them.
+fn fields_of(form: &str) -> &'static [&'static str] {
+    match form {
+        "sign-in" => &["email", "password"],
+        "sign-up" => &["name", "email", "password", "again"],
+        "forgot" | "verify" | "email" => &["email"],
+        "reset" => &["password", "again"],
+        "prove" => &["password"],
+        "name" => &["name"],
+        "password" => &["current", "password", "again"],
+        "delete" => &["current"],
+        _ => &[],
+    }
+}
+
+/// Returns whether the form is the purpose of its page. The account page has several forms, so that
+/// none of them takes the focus before it is sent.
+fn is_whole_page(form: &str) -> bool {
+    matches!(
+        form,
+        "sign-in" | "sign-up" | "forgot" | "verify" | "reset" | "prove"
+    )
 }
 
 impl Form {
@@ -106,13 +131,15 @@ impl Form {
         self.problems.value(name, text.parse().ok(), page.t(key))
     }
 
-    /// Checks a new password that was typed twice, in the fields `password` and `again`.
+    /// Checks a new password, in the field `password`, and its repetition, in the field `again`, if
+    /// there is one or the settings ask for it.
     pub(super) fn typed_twice(&mut self, page: &Page, typed: TypedTwice) -> Unchecked<String> {
         let TypedTwice { password, again } = typed;
         if password.is_empty() {
             return self.required(page, "password", password);
         }
-        let same = (password == again).then_some(password);
+        let is_same = again.map_or(!page.repeats_password(), |again| again == password);
+        let same = is_same.then_some(password);
         self.problems.value("again", same, page.t("form.differs"))
     }
 
@@ -182,6 +209,26 @@ impl Form {
         refused
             .or_else(|| self.problems.latest(name))
             .unwrap_or_default()
+    }
+
+    /// Returns whether this field takes the focus when the page opens: the first wrong one;
+    /// otherwise the first empty one, unless a message about the whole form takes it.
+    pub(super) fn has_focus(&self, name: &str) -> bool {
+        let mut fields = fields_of(self.id).iter().copied();
+        let wrong = fields.clone().find(|field| !self.wrong(field).is_empty());
+        let first = wrong.or_else(|| {
+            let may = is_whole_page(self.id) && self.said.is_empty();
+            fields
+                .find(|field| self.value(field).is_empty())
+                .filter(|_| may)
+        });
+        first == Some(name)
+    }
+
+    /// Returns whether the message about the whole form takes the focus.
+    pub(super) fn says_first(&self) -> bool {
+        let mut fields = fields_of(self.id).iter();
+        !self.said.is_empty() && fields.all(|field| self.wrong(field).is_empty())
     }
 
     pub(super) fn said(&self) -> &str {

@@ -9,7 +9,11 @@ mod console;
 pub(super) mod failures;
 pub(in crate::http) mod form;
 pub(in crate::http) mod login;
+mod offers;
 mod page;
+mod paths;
+mod strength;
+mod typed;
 mod visitor;
 
 use self::console::{acting, audit, keys, revoke_key, user, user_actions, user_sessions, users};
@@ -45,6 +49,7 @@ pub(super) fn router() -> Router<Arc<App>> {
             "/auth/verify-email",
             get(verify_email::show).post(verify_email::send),
         )
+        .route("/auth/password-strength", post(strength::estimate))
         .route("/auth/account", get(account::show))
         .route("/auth/account/name", post(account::name))
         .route("/auth/account/verify", post(account::verify))
@@ -99,7 +104,7 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/auth/admin/audit", get(audit::show))
         .route("/auth/error", get(ask::error))
         .route("/auth/{*rest}", get(nothing_here))
-        .method_not_allowed_fallback(error::method_not_allowed)
+        .method_not_allowed_fallback(paths::other_method)
 }
 
 /// Makes the routes of style, script and pictures, which the confirmation pages of links also need.

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
+use crate::flows::account::typed::Typed;
 use crate::flows::authenticated::Authenticated;
 use crate::flows::permit::{Grantable, to};
 use crate::flows::session::form_token;
@@ -16,7 +17,7 @@ use crate::model::kernel::locale::Messages;
 use crate::model::kernel::origin::origin_of;
 use crate::model::kernel::time::Timestamp;
 
-use super::assets;
+use super::{assets, typed};
 use crate::http::edge::error::{Error, Failure};
 use crate::http::edge::header_text;
 use crate::http::edge::limits::MAX_CODE;
@@ -32,6 +33,8 @@ pub(in crate::http) struct Page {
     pub(super) request_id: String,
     who: Option<Box<Authenticated>>,
     notice: String,
+    /// What the visitor typed into the form before.
+    pub(super) typed: Typed,
 }
 
 impl FromRequestParts<Arc<App>> for Page {
@@ -65,6 +68,7 @@ impl FromRequestParts<Arc<App>> for Page {
             request_id,
             who: None,
             notice,
+            typed: typed::read(app, &parts.headers),
         })
     }
 }
@@ -124,7 +128,7 @@ impl Page {
 
 /// Writes a complete body, which no outer layer replaces.
 pub(super) fn put(response: &mut Response, body: String, leads_to: &str) {
-    const RULES: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
+    const RULES: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
     // A source of a policy has a host, or is only a scheme.
     let origin = origin_of(leads_to)
         .map(|origin| {
@@ -259,18 +263,6 @@ impl Page {
 
     pub(super) fn is_here(&self, path: &str) -> bool {
         self.path.starts_with(path)
-    }
-
-    pub(super) fn least(&self) -> usize {
-        self.app.config.passwords.length.min
-    }
-
-    pub(super) fn mails(&self) -> bool {
-        self.app.config.mail.sends()
-    }
-
-    pub(super) fn signs_up(&self) -> bool {
-        self.app.config.sign_up.enabled
     }
 }
 

@@ -15,12 +15,19 @@ use crate::flows::session::read_session::Accepts;
 use crate::model::audit::event::Requester;
 
 use super::page::Page;
+use super::paths::{page_of, with_next};
+use super::typed;
+use crate::flows::account::typed::Typed;
 use crate::http::delivery::session_delivery::renewed;
 use crate::http::edge::body::{Fields, Submitted};
 use crate::http::edge::credentials::{Acting, Credentials};
 use crate::http::edge::error::Error;
 pub(super) use crate::http::edge::header_text::see_other;
+use crate::http::edge::limits::MAX_ID;
 use crate::http::edge::redirects::query_of;
+
+/// The longest name or email address that is shown again, in characters.
+const MAX_SHOWN: usize = 256;
 
 /// The session whose idle end the request has just written, if it did: its cookie is set again,
 /// whatever the page answers.
@@ -99,17 +106,22 @@ impl FromRequestParts<Arc<App>> for SignedIn {
 }
 
 /// Redirects to the sign-in page and from there back here; the cookies of a session that has ended
-/// are cleared on the way.
+/// are cleared on the way. After a form the sign-in page says that the session has ended, and leads
+/// back to the page of the form.
 fn sign_in_first(app: &App, parts: &Parts, error: &Error) -> Response {
-    let back = parts
-        .uri
-        .path_and_query()
-        .filter(|_| parts.method == Method::GET)
-        .map(|back| app.config.server.mount.outside(back.as_str()).into_owned());
-    let mut response = see_other(&format!(
-        "/auth/sign-in{}",
-        query_of(&back.unwrap_or_default())
-    ));
+    let mount = &app.config.server.mount;
+    let target = if parts.method == Method::GET {
+        let back = parts.uri.path_and_query();
+        let back = back.map(|back| mount.outside(back.as_str()).into_owned());
+        format!("/auth/sign-in{}", query_of(&back.unwrap_or_default()))
+    } else {
+        match page_of(parts.uri.path()).as_str() {
+            // Only the form that signs out stands on every page.
+            "/auth" => "/auth/sign-in?done=signed_out".to_owned(),
+            page => with_next("/auth/sign-in?done=ended", &mount.outside(page)),
+        }
+    };
+    let mut response = see_other(&target);
     if let Error::SessionOver { clearing, .. } = error {
         response.headers_mut().extend(clearing.clone());
     }
@@ -135,6 +147,51 @@ impl FromRequest<Arc<App>> for SignedForm {
             Ok(Self { visitor, fields })
         } else {
             Err(Error::InvalidFormToken.into_response())
+        }
+    }
+}
+
+/// A form of one's own account page. Unlike a [`SignedForm`] it is read even if its token is not
+/// valid, so that it can be shown again with what was typed, and if the session has ended, so that
+/// it can be shown after the next sign-in.
+pub(super) struct OwnForm {
+    pub(super) visitor: SignedIn,
+    pub(super) fields: Fields,
+    /// Whether the token is not valid: nothing may be changed.
+    pub(super) is_stale: bool,
+}
+
+impl FromRequest<Arc<App>> for OwnForm {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Response> {
+        let (mut parts, body) = request.into_parts();
+        let visitor = SignedIn::from_request_parts(&mut parts, app).await;
+        let sent = Submitted::from_request(Request::from_parts(parts, body), app).await;
+        match (visitor, sent) {
+            (Ok(visitor), Ok(Submitted(fields))) => {
+                let session = visitor.who.session.id;
+                let is_stale = !fields.has_token(|token| form_token::is_good(app, session, token));
+                Ok(Self {
+                    visitor,
+                    fields,
+                    is_stale,
+                })
+            }
+            (Ok(_), Err(error)) => Err(error.into_response()),
+            (Err(mut response), Ok(Submitted(fields))) => {
+                let form = Typed {
+                    email: String::new(),
+                    user: fields.as_typed("user", MAX_ID),
+                    name: fields.as_typed("name", MAX_SHOWN),
+                    new_email: fields.as_typed("email", MAX_SHOWN),
+                };
+                if response.status() == StatusCode::SEE_OTHER && form.has_account_form() {
+                    typed::keep(app, &form, response.headers_mut());
+                }
+                Err(response)
+            }
+            (Err(response), Err(_)) => Err(response),
         }
     }
 }

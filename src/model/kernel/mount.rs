@@ -1,6 +1,7 @@
 //! Where the service is mounted on its public host: at the root, or at a path that a reverse proxy
-//! may strip. Inside the service every path begins at the root; outside, in links, cookies,
-//! redirects and documents, it begins with the mount path.
+//! may strip, and its pages at `/auth` or at another path. Inside the service every path begins at
+//! the root and the pages are always at `/auth`; outside, in links, cookies, redirects and
+//! documents, paths are as a browser sees them.
 
 use std::borrow::Cow;
 
@@ -14,10 +15,15 @@ pub struct Mount {
     /// The mount path: empty, or such as `/id`.
     prefix: String,
     base_path: String,
+    /// The path of the pages below the mount path, such as `/auth`.
+    pages: String,
 }
 
-/// The path of the pages.
-const PAGES: &str = "/auth";
+/// The path of the pages inside the service.
+pub const PAGES: &str = "/auth";
+
+/// The other roots of the service.
+const OTHERS: [&str; 2] = ["/health", "/.well-known"];
 
 /// Returns whether `path` is `root` or below it.
 fn is_below(path: &str, root: &str) -> bool {
@@ -25,13 +31,48 @@ fn is_below(path: &str, root: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']))
 }
 
+/// Replaces the root of a path.
+fn moved<'p>(path: &'p str, from: &str, to: &str) -> Cow<'p, str> {
+    match path.strip_prefix(from) {
+        Some(rest) if from != to => Cow::Owned(format!("{to}{rest}")),
+        _ => Cow::Borrowed(path),
+    }
+}
+
+/// Checks a path for the pages (`pages.path`) beside that of the API.
+///
+/// # Errors
+/// The path is not clean, or belongs to the API, to a document or to an internal endpoint.
+pub fn check_pages_path(path: &str, base_path: &str) -> Result<(), String> {
+    let plain = path
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"-_.~/".contains(&b));
+    let segments = path.strip_prefix('/').unwrap_or_default().split('/');
+    let dots = segments
+        .into_iter()
+        .any(|segment| matches!(segment, "" | "." | ".."));
+    if !plain || dots || path.len() > 128 {
+        return Err(
+            "write a path of letters, digits and - _ . ~ without a slash at its end, such as /auth"
+                .into(),
+        );
+    }
+    let taken = [base_path, "/dev"].into_iter().chain(OTHERS);
+    match taken.into_iter().find(|root| is_below(path, root)) {
+        Some(root) => Err(format!(
+            "{root} belongs to another part of the service; choose another path"
+        )),
+        None => Ok(()),
+    }
+}
+
 impl Mount {
-    /// Makes the mount of a public URL and the path of the API.
+    /// Makes the mount of a public URL and the paths of the API and of the pages.
     ///
     /// # Errors
     /// The path contains characters that a cookie path or a route cannot have, or it cannot be told
     /// from the paths inside.
-    pub fn of(public_url: &Url, base_path: &str) -> Result<Self, String> {
+    pub fn of(public_url: &Url, base_path: &str, pages: &str) -> Result<Self, String> {
         let prefix = public_url.path().trim_end_matches('/').to_owned();
         let plain = prefix
             .bytes()
@@ -46,21 +87,27 @@ impl Mount {
             );
         }
         // The same request would have two meanings, depending on whether the proxy strips the path.
-        if !prefix.is_empty() && is_below(base_path, &format!("{prefix}{PAGES}")) {
-            return Err(format!(
-                "with the path {prefix} a request for server.base_path ({base_path}) has two meanings; change one of the two"
-            ));
+        for (setting, path, other) in [
+            ("server.base_path", base_path, pages),
+            ("pages.path", pages, base_path),
+        ] {
+            if !prefix.is_empty() && is_below(path, &format!("{prefix}{other}")) {
+                return Err(format!(
+                    "with the path {prefix} a request for {setting} ({path}) has two meanings; change one of the two"
+                ));
+            }
         }
         Ok(Self {
             origin: public_url.origin().ascii_serialization(),
             prefix,
             base_path: base_path.to_owned(),
+            pages: pages.to_owned(),
         })
     }
 
-    /// Returns whether the service is mounted at the root of its host.
-    pub fn is_root(&self) -> bool {
-        self.prefix.is_empty()
+    /// Returns whether paths are the same inside and outside.
+    pub fn is_plain(&self) -> bool {
+        self.prefix.is_empty() && self.pages == PAGES
     }
 
     /// Returns the path of the API as a browser sees it.
@@ -68,19 +115,28 @@ impl Mount {
         format!("{}{}", self.prefix, self.base_path)
     }
 
+    fn is_of_api(&self, path: &str) -> bool {
+        is_below(path, &self.base_path)
+    }
+
     /// Converts a path of the service (front page, pages, API) to the form that a browser sees.
     /// Other paths of the host belong to other programs and are returned unchanged.
     pub fn outside<'p>(&self, path: &'p str) -> Cow<'p, str> {
-        let ours = is_below(path, PAGES)
-            || is_below(path, &self.base_path)
+        let is_page = is_below(path, PAGES) && !self.is_of_api(path);
+        let ours = is_page
+            || self.is_of_api(path)
             || path == "/"
             || path.starts_with("/?")
             || path.starts_with("/#");
-        if self.is_root() || !ours {
-            Cow::Borrowed(path)
-        } else {
-            Cow::Owned(format!("{}{path}", self.prefix))
+        if self.is_plain() || !ours {
+            return Cow::Borrowed(path);
         }
+        let below = if is_page {
+            moved(path, PAGES, &self.pages)
+        } else {
+            Cow::Borrowed(path)
+        };
+        Cow::Owned(format!("{}{below}", self.prefix))
     }
 
     /// Returns a path of the public host, as a browser sees it, as a URL.
@@ -99,21 +155,38 @@ impl Mount {
         }
     }
 
+    /// Converts the path of a request, whether or not a proxy has stripped the mount path, to the
+    /// path inside. A slash at the end of the path of a page is dropped.
+    pub fn inside<'p>(&self, path: &'p str) -> Cow<'p, str> {
+        let path = self.stripped(path);
+        if self.is_of_api(path) {
+            Cow::Borrowed(path)
+        } else if is_below(path, &self.pages) {
+            moved(path.trim_end_matches('/'), &self.pages, PAGES)
+        } else if is_below(path, PAGES) {
+            // The pages are elsewhere. No route begins with two slashes.
+            Cow::Owned(format!("/{path}"))
+        } else {
+            Cow::Borrowed(path)
+        }
+    }
+
     /// Strips the mount path from a path, unless a proxy has done so already.
-    pub fn inside<'p>(&self, path: &'p str) -> &'p str {
+    fn stripped<'p>(&self, path: &'p str) -> &'p str {
         let Some(rest) = path
             .strip_prefix(self.prefix.as_str())
-            .filter(|_| !self.is_root())
+            .filter(|_| !self.prefix.is_empty())
         else {
             return path;
         };
-        let known = [PAGES, &self.base_path, "/health", "/.well-known"]
+        let known = [self.pages.as_str(), &self.base_path]
             .into_iter()
+            .chain(OTHERS)
             .any(|root| is_below(rest, root));
         match rest {
-            // If the mount path is `/auth` as well, this is the path of the pages behind a proxy
-            // that strips it.
-            "" if !is_below(path, PAGES) => "/",
+            // If the mount path is that of the pages as well, this is the path of the pages behind a
+            // proxy that strips it.
+            "" if !is_below(path, &self.pages) => "/",
             _ if known || rest == "/" => rest,
             _ => path,
         }
@@ -125,18 +198,88 @@ mod tests {
     use super::*;
 
     fn at(url: &str) -> Mount {
-        Mount::of(&url.parse().unwrap(), "/api/auth").unwrap()
+        Mount::of(&url.parse().unwrap(), "/api/auth", PAGES).unwrap()
     }
 
     #[test]
     fn at_the_root_nothing_changes() {
         let root = at("https://auth.example.com");
-        assert!(root.is_root() && root.api() == "/api/auth");
+        assert!(root.is_plain() && root.api() == "/api/auth");
         for path in ["/", "/auth/sign-in", "/api/auth/ok", "/auth", "/x"] {
             assert_eq!(
-                (root.outside(path).as_ref(), root.inside(path)),
+                (root.outside(path).as_ref(), root.inside(path).as_ref()),
                 (path, path)
             );
+        }
+        assert_eq!(root.inside("/auth/sign-in/"), "/auth/sign-in");
+        assert_eq!(root.inside("/api/auth/ok/"), "/api/auth/ok/");
+    }
+
+    #[test]
+    fn pages_at_another_path_are_there_and_nowhere_else() {
+        for prefix in ["", "/id"] {
+            let url = format!("https://example.com{prefix}");
+            let mount = Mount::of(&url.parse().unwrap(), "/api/auth", "/account/login").unwrap();
+            for (inside, outside) in [
+                ("/auth", "/account/login"),
+                ("/auth/sign-in?x=1", "/account/login/sign-in?x=1"),
+                ("/api/auth/ok", "/api/auth/ok"),
+                ("/", "/"),
+            ] {
+                let seen = format!("{prefix}{outside}");
+                assert_eq!(mount.outside(inside), seen);
+                assert_eq!(mount.inside(&seen), inside);
+                assert_eq!(mount.inside(outside), inside, "a proxy has stripped it");
+            }
+            assert_eq!(
+                mount.inside("/account/login/sign-up/"),
+                "/auth/sign-up",
+                "a slash at the end"
+            );
+            for other in ["/auth", "/auth/sign-in"] {
+                assert_eq!(mount.inside(other), format!("/{other}"));
+            }
+            for other in ["/account", "/account/logins", "/dash"] {
+                assert_eq!(mount.inside(other), other);
+                assert_eq!(mount.outside(other), other);
+            }
+            // What a client gives is what a browser sees.
+            let given = "/account/login/account?x=1";
+            assert_eq!(mount.given(given), given);
+            assert_eq!(
+                mount.given("/auth/sign-in"),
+                "https://example.com/auth/sign-in"
+            );
+        }
+    }
+
+    #[test]
+    fn a_path_of_pages_is_clean_and_not_taken() {
+        for good in ["/auth", "/login", "/a/b.c", "/api", "/~id", "/authors"] {
+            assert_eq!(check_pages_path(good, "/api/auth"), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            "/",
+            "login",
+            "/login/",
+            "//login",
+            "/a//b",
+            "/a/../b",
+            "/./a",
+            "/a b",
+            "/ü",
+            "/a?b",
+            "/a#b",
+            "/a%20b",
+            "/api/auth",
+            "/api/auth/pages",
+            "/.well-known",
+            "/.well-known/pages",
+            "/health",
+            "/dev",
+        ] {
+            assert!(check_pages_path(bad, "/api/auth").is_err(), "{bad}");
         }
     }
 
@@ -171,7 +314,7 @@ mod tests {
             }
             for path in ["/dash", "/authors", "https://app.example.com/auth"] {
                 assert_eq!(
-                    (mount.outside(path).as_ref(), mount.inside(path)),
+                    (mount.outside(path).as_ref(), mount.inside(path).as_ref()),
                     (path, path)
                 );
             }
@@ -225,9 +368,11 @@ mod tests {
             "https://x.example/api",
         ] {
             assert!(
-                Mount::of(&url.parse().unwrap(), "/api/auth").is_err(),
+                Mount::of(&url.parse().unwrap(), "/api/auth", PAGES).is_err(),
                 "{url}"
             );
         }
+        let url = "https://x.example/id".parse().unwrap();
+        assert!(Mount::of(&url, "/api/auth", "/id/api/auth").is_err());
     }
 }

@@ -195,7 +195,7 @@ async fn where_the_mailbox_is_proven_first_a_stranger_gets_nothing_from_the_owne
         wrong.status == 400
             && wrong
                 .text
-                .contains("id=\"prove-password-wrong\" role=\"alert\">This is not your password."),
+                .contains("id=\"prove-password-wrong\" role=\"alert\">This password is incorrect."),
         "{}",
         wrong.text
     );
@@ -587,7 +587,7 @@ async fn without_pages_a_link_still_asks_and_leads_to_a_password_of_ones_own() {
         )
         .await;
     assert!(
-        told.status == 200 && told.text.contains("Your password is changed."),
+        told.status == 200 && told.text.contains("Your password has been changed."),
         "{}",
         told.text
     );

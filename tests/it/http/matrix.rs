@@ -33,7 +33,7 @@ enum Rule {
 use Action as A;
 use Rule::{Needs, Open, Own, OwnAlone, OwnOr};
 
-const ROUTES: [(&str, Rule); 92] = [
+const ROUTES: [(&str, Rule); 93] = [
     ("GET /ok", Open),
     ("POST /sign-up/email", Open),
     ("POST /sign-in/email", Open),
@@ -97,6 +97,7 @@ const ROUTES: [(&str, Rule); 92] = [
     ("POST /auth/reset-password", Open),
     ("GET /auth/verify-email", Open),
     ("POST /auth/verify-email", Open),
+    ("POST /auth/password-strength", Open),
     ("GET /auth/account", Own),
     ("POST /auth/account/name", OwnOr(A::UpdateUser)),
     ("POST /auth/account/verify", Own),

@@ -26,6 +26,7 @@ mod matrix;
 mod metrics;
 mod mount;
 mod new_master_key;
+mod page_forms;
 mod pages;
 mod passwords;
 mod reapply;

@@ -64,7 +64,7 @@ async fn signing_up_out_and_in_by_forms_alone() {
             .await
             .ok()
             .text
-            .contains("You are signed out.")
+            .contains("You have signed out.")
     );
     let wrong = browser
         .form(
@@ -315,7 +315,7 @@ async fn a_form_belongs_to_the_session_that_it_was_shown_to() {
             .form("/auth/account/name", &[("csrf", csrf), ("name", "Eve")])
             .await;
         assert!(
-            answer.status == 403 && answer.text.contains("INVALID_FORM_TOKEN"),
+            answer.status == 403 && answer.text.contains("This form was out of date"),
             "{csrf}"
         );
     }
@@ -372,7 +372,7 @@ async fn devices_passwords_and_the_account_itself() {
             &here
                 .form("/auth/account/sessions/end", &[sign, ("session", other)])
                 .await,
-            "/auth/account?done=session",
+            "/auth/account?done=device",
         );
     }
     leads_to(
@@ -388,7 +388,7 @@ async fn devices_passwords_and_the_account_itself() {
         &here
             .form("/auth/account/sessions/end-others", &[sign])
             .await,
-        "/auth/account?done=sessions",
+        "/auth/account?done=devices",
     );
     assert_eq!(there.get("/auth/account").await.status, 303);
     let new = "another good password";
@@ -405,9 +405,9 @@ async fn devices_passwords_and_the_account_itself() {
         .await;
     assert!(
         refused.status == 400
-            && refused
-                .text
-                .contains(r#"id="password-current-wrong" role="alert">This is not your password."#),
+            && refused.text.contains(
+                r#"id="password-current-wrong" role="alert">This password is incorrect."#
+            ),
         "{}",
         refused.text
     );
@@ -438,7 +438,7 @@ async fn devices_passwords_and_the_account_itself() {
         .await;
     assert!(
         kept.text
-            .contains(r#"id="delete-current-wrong" role="alert">This is not your password."#)
+            .contains(r#"id="delete-current-wrong" role="alert">This password is incorrect."#)
     );
     leads_to(
         &here
@@ -611,7 +611,7 @@ async fn errors_are_pages_too_and_in_the_readers_language() {
         get("/auth/reset-password?token=nonsense", "en")
             .await
             .text
-            .contains("This link is not valid any more.")
+            .contains("This link has expired or has already been used.")
     );
     assert_eq!(
         app.post("/auth/sign-in", &json!({ "email": 1 }))
@@ -704,7 +704,7 @@ async fn what_a_link_did_not_do_is_not_told_as_done() {
         .await
         .ok();
     assert!(
-        failed.text.contains("This link is not valid any more.")
+        failed.text.contains("This link is no longer valid.")
             && !failed.text.contains("Confirmed.")
     );
     assert!(

@@ -367,7 +367,8 @@ impl TestApp {
     }
 
     fn inspect(&self, method: &Method, path: &str, answer: &Answer) {
-        contract::check(method, path, answer);
+        let inside = self.app.config.server.mount.inside(path);
+        contract::check(method, &inside, answer);
         for password in self.passwords.lock().unwrap().iter() {
             assert!(
                 !answer.text.contains(password.as_str()),

@@ -78,6 +78,15 @@ fn check_page(method: &Method, path: &str, answer: &Answer) {
 pub fn check(method: &Method, path: &str, answer: &Answer) {
     // Where pages are turned off there is nothing, in the words of the API.
     let is_page = answer.header("content-type") != "application/json";
+    let is_html = answer.header("content-type").starts_with("text/html");
+    // Any error is a page for a browser that asks for one.
+    if is_html && answer.status.is_client_error() && operation(method, path).is_none() {
+        return check_page(method, path, answer);
+    }
+    // The script of the pages alone reads it.
+    if path == "/auth/password-strength" && answer.status == 200 {
+        return assert!(answer.body["level"].is_i64() && answer.body["text"].is_string());
+    }
     if is_page
         && (path == "/"
             || path == "/auth"
@@ -93,7 +102,10 @@ pub fn check(method: &Method, path: &str, answer: &Answer) {
     }
     let status = answer.status.as_u16();
     // Any path may be asked for with what is no text.
-    if matches!(status, 404 | 405 | 500) || status == 400 && answer.body["code"] == "BAD_REQUEST" {
+    if matches!(status, 404 | 405 | 500)
+        || path == "/auth/password-strength"
+        || status == 400 && answer.body["code"] == "BAD_REQUEST"
+    {
         return check_against(
             &json!({ "$ref": "#/components/schemas/Error" }),
             method,

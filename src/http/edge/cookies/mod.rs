@@ -34,15 +34,18 @@ pub(in crate::http) enum Name {
     Device,
     /// The refresh token.
     Refresh,
+    /// What a visitor has typed into a form of the pages, for the next page.
+    Typed,
 }
 
-const NAMES: [Name; 6] = [
+const NAMES: [Name; 7] = [
     Name::Session,
     Name::SessionData,
     Name::DontRemember,
     Name::AdminSession,
     Name::Device,
     Name::Refresh,
+    Name::Typed,
 ];
 
 impl Name {
@@ -60,15 +63,17 @@ impl Name {
             Self::AdminSession => "admin_session",
             Self::Device => "known_device",
             Self::Refresh => "refresh_token",
+            Self::Typed => "typed",
         };
         format!("{guard}{}.{own}", sessions.cookie_prefix)
     }
 
     /// Returns whether browsers only accept and send the cookie for this host, so that no other
     /// host of the site can set it. Always so for a known device: it decides whose browser opens
-    /// the link of a mail, and only browsers use it.
+    /// the link of a mail, and only browsers use it. The same holds for what was typed, which only
+    /// the pages read.
     fn is_for_this_host_alone(self, app: &App) -> bool {
-        self == Self::Device || app.config.sessions.cookie_host_prefix
+        self == Self::Typed || self == Self::Device || app.config.sessions.cookie_host_prefix
     }
 }
 

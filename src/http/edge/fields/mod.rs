@@ -240,6 +240,15 @@ impl Fields {
             .filter(|text| !text.is_empty())
     }
 
+    /// Returns a text as it was typed, only to be shown in the form again; empty if it is missing or
+    /// too long.
+    pub(in crate::http) fn as_typed(&self, name: &str, max: usize) -> String {
+        self.peek(name)
+            .filter(|text| text.chars().count() <= max)
+            .unwrap_or_default()
+            .to_owned()
+    }
+
     /// Returns whether the form's own token passes the test.
     pub(in crate::http) fn has_token(&self, is_good: impl FnOnce(&str) -> bool) -> bool {
         self.peek("csrf").is_some_and(is_good)

@@ -23,21 +23,28 @@ use crate::http::edge::error::Error;
 use crate::http::edge::limits::{MAX_EMAIL, MAX_ID, MAX_PASSWORD};
 use crate::http::pages::form::{Form, TypedTwice};
 use crate::http::pages::login::verify_email::DONE;
-use crate::http::pages::visitor::{SignedForm, see_other};
+use crate::http::pages::visitor::{OwnForm, see_other};
 
-use super::{account, done, respond};
+use super::{account, done, respond, stale};
+
+/// Where the link of a changed email address leads to.
+const CHANGED: &str = "/auth/account?done=email";
 
 pub(in crate::http::pages) async fn name(
     State(app): State<Arc<App>>,
-    SignedForm {
+    OwnForm {
         visitor,
         mut fields,
-    }: SignedForm,
+        is_stale,
+    }: OwnForm,
 ) -> Result<Response, Error> {
     let own = visitor.who.on_behalf::<to::UpdateUser>(&app)?;
     let name = fields.checked_text::<DisplayName>("name").or_default();
     let name = fields.finish(name)?;
     let mut form = Form::new("name").filled("name", name.trim());
+    if is_stale {
+        return stale(&visitor, form).await;
+    }
     let name = form.name(&visitor.page, "name", &name);
     let name = match form.finish(name) {
         Ok(name) => name,
@@ -58,14 +65,19 @@ pub(in crate::http::pages) async fn name(
 
 pub(in crate::http::pages) async fn verify(
     State(app): State<Arc<App>>,
-    SignedForm { visitor, .. }: SignedForm,
+    OwnForm {
+        visitor, is_stale, ..
+    }: OwnForm,
 ) -> Result<Response, Error> {
+    if is_stale {
+        return stale(&visitor, Form::new("email")).await;
+    }
     let user = &visitor.who.user;
     let outcome = verify_email::request(
         &app,
         &user.email,
         Some(user),
-        Some(DONE.into()),
+        Some(app.config.server.mount.outside(DONE).into_owned()),
         &visitor.requester,
     )
     .await;
@@ -79,15 +91,19 @@ pub(in crate::http::pages) async fn verify(
 
 pub(in crate::http::pages) async fn email(
     State(app): State<Arc<App>>,
-    SignedForm {
+    OwnForm {
         visitor,
         mut fields,
-    }: SignedForm,
+        is_stale,
+    }: OwnForm,
 ) -> Result<Response, Error> {
     let own = visitor.who.own_account::<to::SetEmail>()?;
     let text = fields.optional_text("email", MAX_EMAIL).or_default();
     let text = fields.finish(text)?;
     let mut form = Form::new("email").filled("email", &text);
+    if is_stale {
+        return stale(&visitor, form).await;
+    }
     let new = form.email(&visitor.page, "email", &text);
     let new = match form.finish(new) {
         Ok(new) => new,
@@ -97,7 +113,7 @@ pub(in crate::http::pages) async fn email(
         &app,
         own,
         new,
-        Some("/auth/account?done=email".into()),
+        Some(app.config.server.mount.outside(CHANGED).into_owned()),
         &visitor.requester,
     )
     .await;
@@ -111,13 +127,17 @@ pub(in crate::http::pages) async fn email(
 
 pub(in crate::http::pages) async fn password(
     State(app): State<Arc<App>>,
-    SignedForm {
+    OwnForm {
         visitor,
         mut fields,
-    }: SignedForm,
+        is_stale,
+    }: OwnForm,
 ) -> Result<Response, Error> {
     let own = visitor.who.own_account::<to::SetPassword>()?;
     let mut form = Form::new("password");
+    if is_stale {
+        return stale(&visitor, form).await;
+    }
     let current = fields.optional_text("current", MAX_PASSWORD).or_default();
     let typed = TypedTwice::read(&mut fields);
     let (current, typed) = fields.finish((current, typed))?;
@@ -147,13 +167,17 @@ pub(in crate::http::pages) async fn password(
 pub(in crate::http::pages) async fn end_session(
     State(app): State<Arc<App>>,
     credentials: Credentials,
-    sent: SignedForm,
+    sent: OwnForm,
 ) -> Result<Response, Error> {
-    let SignedForm {
+    let OwnForm {
         visitor,
         mut fields,
+        is_stale,
     } = sent;
     let own = visitor.who.on_behalf::<to::RevokeSessions>(&app)?;
+    if is_stale {
+        return stale(&visitor, Form::new("devices")).await;
+    }
     let session = fields.text("session", MAX_ID);
     let session = fields.finish(session)?;
     let carried = Replaced::of(&credentials);
@@ -174,26 +198,35 @@ pub(in crate::http::pages) async fn end_session(
         )
             .into_response());
     }
-    Ok(done("session"))
+    Ok(done("device"))
 }
 
 pub(in crate::http::pages) async fn end_others(
     State(app): State<Arc<App>>,
-    SignedForm { visitor, .. }: SignedForm,
+    OwnForm {
+        visitor, is_stale, ..
+    }: OwnForm,
 ) -> Result<Response, Error> {
     let own = visitor.who.on_behalf::<to::RevokeSessions>(&app)?;
+    if is_stale {
+        return stale(&visitor, Form::new("devices")).await;
+    }
     manage_sessions::revoke_other_own(&app, own, &visitor.requester).await?;
-    Ok(done("sessions"))
+    Ok(done("devices"))
 }
 
 pub(in crate::http::pages) async fn delete(
     State(app): State<Arc<App>>,
-    SignedForm {
+    OwnForm {
         visitor,
         mut fields,
-    }: SignedForm,
+        is_stale,
+    }: OwnForm,
 ) -> Result<Response, Error> {
     let own = visitor.who.own_account::<to::DeleteUser>()?;
+    if is_stale {
+        return stale(&visitor, Form::new("delete")).await;
+    }
     let current = fields.optional_text("current", MAX_PASSWORD).or_default();
     let current = fields.finish(current)?;
     let outcome = delete_user::with_password(&app, own, &current, &visitor.requester).await;

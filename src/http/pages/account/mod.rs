@@ -16,7 +16,9 @@ use crate::model::session::session::Session;
 
 use super::form::Form;
 use super::page::{Page, moment};
+use super::typed;
 use super::visitor::{SignedIn, see_other};
+use crate::flows::account::typed::Typed;
 use crate::http::edge::error::Error;
 use crate::http::edge::query::Query;
 pub(super) use forms::{delete, email, end_others, end_session, name, password, verify};
@@ -30,6 +32,7 @@ struct Account<'p> {
     email: &'p Form,
     password: &'p Form,
     delete: &'p Form,
+    others: &'p Form,
     devices: Vec<Device>,
 }
 
@@ -72,6 +75,7 @@ async fn account(
         Form::new("email"),
         Form::new("password"),
         Form::new("delete"),
+        Form::new("devices"),
     ];
     let form = |at: usize| {
         if sent.id() == fresh[at].id() {
@@ -87,12 +91,39 @@ async fn account(
         email: form(1),
         password: form(2),
         delete: form(3),
+        others: form(4),
         devices,
     };
-    Ok(match refused {
+    let mut answer = match refused {
         None => Page::answer(&shown, StatusCode::OK, ""),
         Some(error) => Page::refuse(&shown, error, ""),
-    })
+    };
+    if page.typed != Typed::default() {
+        typed::forget(&page.app, answer.headers_mut());
+    }
+    Ok(answer)
+}
+
+/// Shows a form again that was shown to another session, with what was typed and a new token;
+/// nothing was changed.
+async fn stale(visitor: &SignedIn, mut form: Form) -> Result<Response, Error> {
+    form.say(&visitor.page, "error.INVALID_FORM_TOKEN");
+    account(visitor, form, Some(Error::InvalidFormToken)).await
+}
+
+/// Returns the form that was sent after its session had ended, if this user typed it.
+fn kept(visitor: &SignedIn) -> Option<Form> {
+    let typed = &visitor.page.typed;
+    let is_own = typed.has_account_form() && typed.user == visitor.who.user.id.to_string();
+    let mut form = if !is_own {
+        return None;
+    } else if typed.new_email.is_empty() {
+        Form::new("name").filled("name", &typed.name)
+    } else {
+        Form::new("email").filled("email", &typed.new_email)
+    };
+    form.say(&visitor.page, "form.kept");
+    Some(form)
 }
 
 /// Redirects to the page after a success; otherwise shows the form again.
@@ -119,9 +150,12 @@ fn done(what: &str) -> Response {
 /// Shows the page. A link of a mail may end here with an error, which is shown beside the email
 /// address.
 pub(super) async fn show(visitor: SignedIn, query: Query) -> Result<Response, Error> {
-    let mut form = Form::new("email");
-    if query.has("error") {
+    let form = if query.has("error") {
+        let mut form = Form::new("email");
         form.say(&visitor.page, "error.INVALID_TOKEN");
-    }
+        form
+    } else {
+        kept(&visitor).unwrap_or_else(|| Form::new("email"))
+    };
     account(&visitor, form, None).await
 }

@@ -14,17 +14,20 @@ use crate::flows::limit::known_device;
 use crate::flows::mail::require_mail::require_mail;
 use crate::model::audit::event::Requester;
 
-use super::sign_in::with_next;
+use super::mailbox;
+use super::mailbox::sent;
 use crate::http::delivery::device::know_anew;
 use crate::http::edge::body::Submitted;
 use crate::http::edge::client::Client;
 use crate::http::edge::credentials::Credentials;
 use crate::http::edge::error::Error;
-use crate::http::edge::limits::{MAX_EMAIL, MAX_LINK_TOKEN};
+use crate::http::edge::limits::{MAX_CODE, MAX_EMAIL, MAX_LINK_TOKEN};
 use crate::http::edge::query::Query;
+use crate::http::edge::redirects::query_of;
 use crate::http::pages::failures::MessagePage;
 use crate::http::pages::form::{Form, TypedTwice};
 use crate::http::pages::page::Page;
+use crate::http::pages::paths::with_next;
 use crate::http::pages::visitor::see_other;
 
 #[derive(Template)]
@@ -33,6 +36,20 @@ struct Forgot<'p> {
     p: &'p Page,
     f: &'p Form,
     next: &'p str,
+    query: &'p str,
+}
+
+/// Shows the form for another link in place of one that has expired or was used.
+fn another_link(page: &Page, next: &str) -> Response {
+    let mut form = Form::new("forgot").filled("email", &page.typed.email);
+    form.say(page, "reset.bad_link");
+    let shown = Forgot {
+        p: page,
+        f: &form,
+        next,
+        query: &query_of(next),
+    };
+    Page::refuse(&shown, Refused::MailTokenInvalid.into(), "")
 }
 
 #[derive(Template)]
@@ -90,6 +107,9 @@ impl Choosing<'_> {
                 );
                 Ok(response)
             }
+            Err(Refused::MailTokenInvalid) if self.page.sends_links() => {
+                Ok(another_link(self.page, self.next))
+            }
             Err(error) => {
                 let error = form.refused(self.page, error.into())?;
                 Ok(Page::refuse(&self.with(&form), error, self.next))
@@ -136,15 +156,16 @@ pub(in crate::http::pages) async fn show_forgot(
 ) -> Result<Response, Error> {
     require_mail(&app, Refused::ResetPasswordDisabled)?;
     let next = query.redirect_to(&app)?;
-    Ok(Page::answer(
-        &Forgot {
-            p: &page,
-            f: &Form::new("forgot"),
-            next: &next,
-        },
-        StatusCode::OK,
-        "",
-    ))
+    if let Some("sent" | "sent_again") = query.no_longer_than("done", MAX_CODE) {
+        return Ok(mailbox::RESET.show(&page, &next));
+    }
+    let shown = Forgot {
+        p: &page,
+        f: &Form::new("forgot").filled("email", &page.typed.email),
+        next: &next,
+        query: &query_of(&next),
+    };
+    Ok(Page::answer(&shown, StatusCode::OK, ""))
 }
 
 pub(in crate::http::pages) async fn forgot(
@@ -155,18 +176,20 @@ pub(in crate::http::pages) async fn forgot(
 ) -> Result<Response, Error> {
     let next = body.redirect_to(&app)?;
     let text = body.optional_text("email", MAX_EMAIL).or_default();
+    let is_again = body.has("again");
     let text = body.finish(text)?;
-    let mut form = Form::new("forgot").filled("email", &text);
+    let mut form = Form::new(if is_again { "again" } else { "forgot" }).filled("email", &text);
     let again = |form: &Form, error| {
-        Page::refuse(
-            &Forgot {
-                p: &page,
-                f: form,
-                next: &next,
-            },
-            error,
-            "",
-        )
+        if is_again {
+            return mailbox::RESET.refuse(&page, form, &next, error);
+        }
+        let shown = Forgot {
+            p: &page,
+            f: form,
+            next: &next,
+            query: &query_of(&next),
+        };
+        Page::refuse(&shown, error, "")
     };
     let email = form.email(&page, "email", &text);
     let email = match form.finish(email) {
@@ -187,16 +210,7 @@ pub(in crate::http::pages) async fn forgot(
         let error = form.refused(&page, error.into())?;
         return Ok(again(&form, error));
     }
-    let told = MessagePage {
-        p: &page,
-        title: page.t("forgot.sent"),
-        text: page.t("forgot.sent_text"),
-        code: "",
-        request_id: "",
-        href: "/auth/sign-in",
-        link: "to_sign_in",
-    };
-    Ok(Page::answer(&told, StatusCode::OK, ""))
+    Ok(mailbox::RESET.lead(&page, &text, sent(is_again), &next))
 }
 
 /// Shows the form; an invalid link is reported before a password is typed.
@@ -209,7 +223,13 @@ pub(in crate::http::pages) async fn show_reset(
         .no_longer_than("token", MAX_LINK_TOKEN)
         .unwrap_or_default();
     let next = query.redirect_to(&app)?;
-    reset_password::check(&app, token).await?;
+    match reset_password::check(&app, token).await {
+        Ok(()) => {}
+        Err(Refused::MailTokenInvalid) if page.sends_links() => {
+            return Ok(another_link(&page, &next));
+        }
+        Err(error) => return Err(error.into()),
+    }
     Ok(Choosing {
         page: &page,
         token,

@@ -21,8 +21,10 @@ use crate::http::edge::error::Error;
 use crate::http::edge::limits::{MAX_CODE, MAX_EMAIL, MAX_PASSWORD};
 use crate::http::edge::query::Query;
 use crate::http::edge::redirects::query_of;
+use crate::http::pages::failures::is_program;
 use crate::http::pages::form::Form;
 use crate::http::pages::page::Page;
+use crate::http::pages::typed;
 use crate::http::pages::visitor::{MaybeSignedIn, SignedForm, see_other};
 use crate::model::account::user::User;
 use crate::model::session::session::Delivery;
@@ -37,14 +39,6 @@ struct SignIn<'p> {
     unproven: bool,
 }
 
-/// Returns a path of this service with the redirect target, for the link of a mail.
-pub(in crate::http::pages) fn with_next(path: &str, next: &str) -> String {
-    let sign = if path.contains('?') { "&" } else { "?" };
-    query_of(next)
-        .strip_prefix('?')
-        .map_or_else(|| path.to_owned(), |pair| format!("{path}{sign}{pair}"))
-}
-
 /// Returns the redirect target, or the home page.
 pub(in crate::http::pages) fn onward<'n>(app: &'n App, next: &'n str) -> &'n str {
     if next.is_empty() {
@@ -56,24 +50,29 @@ pub(in crate::http::pages) fn onward<'n>(app: &'n App, next: &'n str) -> &'n str
 
 /// Sets the cookies of a new session, and redirects.
 pub(in crate::http::pages) fn welcome(
-    app: &App,
+    page: &Page,
     replaced: &Replaced<'_>,
     grant: &SessionTokens,
     user: &User,
     next: &str,
 ) -> Response {
-    let mut headers = HeaderMap::new();
+    let (app, mut headers) = (&page.app, HeaderMap::new());
     replaced.deliver(
         app,
         grant,
         &mut serde_json::json!({ "user": views::user(user) }),
         &mut headers,
     );
+    typed::forget_email(app, &page.typed, &mut headers);
     (headers, see_other(onward(app, next))).into_response()
 }
 
 /// Redirects to the account page, which redirects to the sign-in form if needed.
-pub(in crate::http::pages) async fn front(query: Query) -> Response {
+/// A program that asks for JSON learns that there is nothing for it.
+pub(in crate::http::pages) async fn front(headers: HeaderMap, query: Query) -> Response {
+    if is_program(&headers) {
+        return Error::NotFound.into_response();
+    }
     // A link of a mail without a page of its own ends here.
     let code = query.no_longer_than("error", MAX_CODE);
     code.map_or_else(
@@ -101,7 +100,7 @@ pub(in crate::http::pages) async fn show(
     }
     let shown = SignIn {
         p: &page,
-        f: &Form::new("sign-in"),
+        f: &Form::new("sign-in").filled("email", &page.typed.email),
         next: &next,
         query: &query_of(&next),
         unproven: false,
@@ -145,7 +144,7 @@ pub(in crate::http::pages) async fn send(
     )
     .await
     {
-        Ok((user, grant)) => Ok(welcome(&app, &presented, &grant, &user, &next)),
+        Ok((user, grant)) => Ok(welcome(&page, &presented, &grant, &user, &next)),
         Err(error) => {
             let error = form.refused(&page, error.into())?;
             Ok(again(&page, &form, &next, error))
@@ -155,7 +154,7 @@ pub(in crate::http::pages) async fn send(
 
 fn again(page: &Page, form: &Form, next: &str, error: Error) -> Response {
     let unproven = error.code() == "EMAIL_NOT_VERIFIED";
-    Page::refuse(
+    let mut answer = Page::refuse(
         &SignIn {
             p: page,
             f: form,
@@ -165,7 +164,14 @@ fn again(page: &Page, form: &Form, next: &str, error: Error) -> Response {
         },
         error,
         onward(&page.app, next),
-    )
+    );
+    typed::keep_email(
+        &page.app,
+        &page.typed,
+        form.value("email"),
+        answer.headers_mut(),
+    );
+    answer
 }
 
 pub(in crate::http::pages) async fn sign_out(

@@ -14,7 +14,8 @@ use crate::flows::session::open_session::Options;
 use crate::model::account::profile::DisplayName;
 use crate::model::session::session::Delivery;
 
-use super::sign_in::{onward, welcome, with_next};
+use super::mailbox;
+use super::sign_in::{onward, welcome};
 use super::verify_email::DONE;
 use crate::http::delivery::device::remember_asker;
 use crate::http::delivery::session_delivery::Replaced;
@@ -25,9 +26,11 @@ use crate::http::edge::error::Error;
 use crate::http::edge::limits::MAX_EMAIL;
 use crate::http::edge::query::Query;
 use crate::http::edge::redirects::query_of;
-use crate::http::pages::failures::MessagePage;
 use crate::http::pages::form::{Form, TypedTwice};
 use crate::http::pages::page::Page;
+use crate::http::pages::paths::with_next;
+use crate::http::pages::typed;
+use crate::http::pages::visitor::see_other;
 
 #[derive(Template)]
 #[template(path = "pages/sign_up.html")]
@@ -49,7 +52,7 @@ pub(in crate::http::pages) async fn show(
     let next = query.redirect_to(&app)?;
     let shown = SignUp {
         p: &page,
-        f: &Form::new("sign-up"),
+        f: &Form::new("sign-up").filled("email", &page.typed.email),
         next: &next,
         query: &query_of(&next),
     };
@@ -75,7 +78,7 @@ pub(in crate::http::pages) async fn send(
     let name = form.name(&page, "name", &name);
     let email = form.email(&page, "email", &text);
     let again = |form: &Form, error| {
-        Page::refuse(
+        let mut answer = Page::refuse(
             &SignUp {
                 p: &page,
                 f: form,
@@ -84,7 +87,9 @@ pub(in crate::http::pages) async fn send(
             },
             error,
             onward(&app, &next),
-        )
+        );
+        typed::keep_email(&app, &page.typed, &text, answer.headers_mut());
+        answer
     };
     let (name, email, password) = match form.finish((name, email, password)) {
         Ok(opened) => opened,
@@ -103,24 +108,16 @@ pub(in crate::http::pages) async fn send(
     };
     let presented = Replaced::of(&credentials);
     match flow_up::sign_up(&app, wanted, options, presented.borrow(), &requester).await {
-        Ok((user, Some(grant))) => Ok(welcome(&app, &presented, &grant, &user, &next)),
+        Ok((user, Some(grant))) => Ok(welcome(&page, &presented, &grant, &user, &next)),
         // Known or new: only the mail shows which it is.
         Ok((user, None)) => {
-            let (title, text) = if app.config.sign_up.require_email_verification {
-                ("sign_up.mailed", "sign_up.mailed_text")
+            let mut answer = if app.config.sign_up.require_email_verification {
+                mailbox::SIGNED_UP.lead(&page, &text, "signed_up", &next)
             } else {
-                ("sign_up.made", "sign_up.made_text")
+                let mut made = see_other(&with_next("/auth/sign-in?done=made", &next));
+                typed::keep_email(&app, &page.typed, &text, made.headers_mut());
+                made
             };
-            let told = MessagePage {
-                p: &page,
-                title: page.t(title),
-                text: page.t(text),
-                code: "",
-                request_id: "",
-                href: "/auth/sign-in",
-                link: "to_sign_in",
-            };
-            let mut answer = Page::answer(&told, StatusCode::OK, "");
             remember_asker(&app, &user, true, answer.headers_mut());
             Ok(answer)
         }

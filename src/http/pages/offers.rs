@@ -1,0 +1,44 @@
+//! What the settings let a page offer, for the templates.
+
+use super::page::Page;
+
+impl Page {
+    /// Returns the least length of a password, in code points.
+    pub(super) fn least(&self) -> usize {
+        self.app.config.passwords.length.min
+    }
+
+    pub(super) fn mails(&self) -> bool {
+        self.app.config.mail.sends()
+    }
+
+    /// Returns whether the pages can send another link in place of an invalid one.
+    pub(super) fn sends_links(&self) -> bool {
+        self.app.config.pages.enabled && self.mails()
+    }
+
+    /// Returns how long the reader has to wait, in words; `wait` is in seconds.
+    pub(super) fn wait(&self, wait: u64) -> String {
+        const LONGEST_IN_SECONDS: u64 = 90;
+        if wait > LONGEST_IN_SECONDS {
+            self.counted("form.wait_minutes", wait.div_ceil(60))
+        } else {
+            self.counted("form.wait_seconds", wait)
+        }
+    }
+
+    /// Returns the text for a number, in singular or plural; its keys end in `.one` and `.other`.
+    fn counted(&self, key: &str, count: u64) -> String {
+        let form = if count == 1 { "one" } else { "other" };
+        self.with(&format!("{key}.{form}"), "count", count)
+    }
+
+    pub(super) fn signs_up(&self) -> bool {
+        self.app.config.sign_up.enabled
+    }
+
+    /// Returns whether a new password has to be typed twice even if it can be shown.
+    pub(super) fn repeats_password(&self) -> bool {
+        self.app.config.pages.repeat_password
+    }
+}
