@@ -334,19 +334,37 @@ def test_the_kubernetes_example_is_valid_and_a_misspelt_key_is_not():
         kubernetes_validate.validate(found[0], kubernetes_validate.latest_version(), strict=True)
 
 
+def image() -> tuple[dict[str, str], set[str]]:
+    """The environment and the volumes of the image, by the Dockerfile."""
+    text = (ROOT / "Dockerfile").read_text()
+    environment = dict(pair.split("=", 1) for pair in re.search(r"^ENV (.+)$", text, re.MULTILINE)[1].split())
+    return environment, set(json.loads(re.search(r"^VOLUME (.+)$", text, re.MULTILINE)[1]))
+
+
+def assert_environments_are_taken(desk, services: dict[str, dict]):
+    for name, service in services.items():
+        environment = {**image()[0], **{key: str(value) for key, value in service["environment"].items()}}
+        done = subprocess.run([BINARY, "config", "check"], cwd=desk.work, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, f"{name}: {done.stderr}"
+
+
 @pytest.mark.parametrize("block", marked("yaml compose"), ids=ids(marked("yaml compose")))
 def test_the_program_takes_the_environment_of_each_container(desk, block):
     (file,) = objects(block.text)
-    dockerfile = (ROOT / "Dockerfile").read_text()
-    image = dict(pair.split("=", 1) for pair in re.search(r"^ENV (.+)$", dockerfile, re.MULTILINE)[1].split())
-    for name, service in file["services"].items():
-        environment = {**image, **{key: str(value) for key, value in service["environment"].items()}}
-        done = subprocess.run([BINARY, "config", "check"], cwd=desk.work, env=environment, capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == 0, f"{name}: {done.stderr}"
-        named = {volume.split(":")[0] for volume in service["volumes"]}
-        assert named == file["volumes"].keys()
-        assert {volume.split(":")[1] for volume in service["volumes"]} == set(json.loads(re.search(r"^VOLUME (.+)$", dockerfile, re.MULTILINE)[1]))
+    assert_environments_are_taken(desk, file["services"])
+    for service in file["services"].values():
+        volumes = dict(volume.split(":") for volume in service["volumes"])
+        assert volumes.keys() == file["volumes"].keys() and set(volumes.values()) == image()[1]
     RAN.add(block.place)
+
+
+def test_the_program_takes_the_environments_of_the_compose_example(desk):
+    (file,) = objects((ROOT / "examples/compose.yaml").read_text())
+    ours = {name: service for name, service in file["services"].items() if "build" in service}
+    assert ours.keys() == {"a", "b"}
+    assert_environments_are_taken(desk, ours)
+    named = {secret for service in file["services"].values() for secret in service["secrets"]}
+    assert named == file["secrets"].keys()
 
 
 def test_units_of_systemd_are_understood(tmp_path):
