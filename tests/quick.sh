@@ -12,5 +12,6 @@ part format cargo fmt --all --check
 step 'build the tests' tests/nextest.sh prebuild --lib --test it
 # Clippy compiles while the tests run: they do not call cargo.
 lane lint lint
-suite 'unit tests and in-process tests, SQLite' tests/nextest.sh unit "$@"
+# The tests wait for the disk more than they compute, so twice as many run as there are cores.
+suite 'unit tests and in-process tests, SQLite' tests/nextest.sh unit --test-threads "$((2 * $(nproc)))" "$@"
 finish

@@ -148,6 +148,7 @@ impl<'e> Story<'e> {
         let by_another = |form: &'static str| if self.is_own() { "" } else { form };
         match kind {
             Kind::UserCreated | Kind::UserUpdated | Kind::SignedOut => by_another(".by"),
+            Kind::PasswordRequired if self.is_of_everybody() => ".everybody",
             Kind::SignedIn if !self.is_own() && matches!(self.by, Party::User(_)) => ".by",
             Kind::SignedIn if parts(&self.entry.user_agent) == (None, None) => ".anywhere",
             Kind::SignInRefused if self.of == Party::Unnamed => ".unknown",
@@ -216,6 +217,7 @@ fn refusal(message: &str) -> Option<&'static str> {
         "Invalid email or password" => "refused.password",
         "Email not verified" => "refused.unverified",
         "This account is disabled" => "refused.disabled",
+        text if text.starts_with("A new password is required") => "refused.password_required",
         "wrong password at a link of a mail" => "refused.link",
         text if text.contains("banned") => "refused.banned",
         _ => return None,
