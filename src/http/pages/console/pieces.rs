@@ -46,10 +46,8 @@ impl Piece {
 /// Splits a text at its placeholders and puts a piece in the place of each.
 pub(super) fn pieces(text: &str, value: impl Fn(&str) -> Piece) -> Vec<Piece> {
     let (mut found, mut rest) = (Vec::new(), text);
-    while let Some((before, name, after)) = rest
-        .split_once('{')
-        .and_then(|(before, tail)| Some((before, tail.split_once('}')?)))
-        .map(|(before, (name, after))| (before, name, after))
+    while let Some((before, tail)) = rest.split_once('{')
+        && let Some((name, after)) = tail.split_once('}')
     {
         found.push(Piece::text(before));
         found.push(value(name));

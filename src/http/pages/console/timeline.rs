@@ -49,8 +49,8 @@ async fn people(app: &App, visitor: &SignedIn, events: &[Entry]) -> Result<Peopl
     let ids: BTreeSet<String> = events
         .iter()
         .flat_map(|event| {
-            let users: Vec<String> = Story::of(event).users().map(ToOwned::to_owned).collect();
-            users
+            let story = Story::of(event);
+            story.users().map(ToOwned::to_owned).collect::<Vec<_>>()
         })
         .collect();
     let Ok(permitted) = visitor.who.require::<to::ListUsers>(app) else {

@@ -58,7 +58,6 @@ struct Facts {
     role: String,
     state: &'static str,
     is_banned: bool,
-    is_disabled: bool,
     /// Whether this is the account of the visitor, or of the admin who acts in the session.
     is_own: bool,
     reason: String,
@@ -129,7 +128,6 @@ fn facts(visitor: &SignedIn, user: &User, last_sign_in: Option<Timestamp>) -> Fa
         role: user.roles().join(", "),
         state: state_of(user, now),
         is_banned: user.is_banned(now),
-        is_disabled: user.disabled_at.is_some(),
         is_own: user.id == who.user.id || who.session.impersonated_by == Some(user.id),
         reason: user
             .ban_reason
