@@ -538,7 +538,7 @@ test("the console: search, roles, ban, sessions, keys, audit", async () => {
   await signIn(ines, "ines");
   await ines.at("/auth/account");
   await page.reload();
-  await page.getByRole("button", { name: /^Sign out: / }).click();
+  await page.getByRole("button", { name: /^End this session: / }).click();
   await page.getByText("The session has ended.").waitFor();
   await ines.open("/auth/account");
   await ines.page.getByRole("heading", { name: "Sign in" }).waitFor();
