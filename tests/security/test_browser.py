@@ -211,7 +211,7 @@ def test_web_16_after_a_post_303(own):
     token = re.search(r'name="csrf" value="([^"]+)"', httpx.get(f"{place.base}/auth/account", cookies=cookies).text)[1]
     assert send("/auth/account/name", cookies, csrf=token, name="Ana").status_code == 303
     assert send("/auth/sign-out", cookies, csrf=token).status_code == 303
-    assert send("/auth/forgot-password", email=user.email).status_code == 200, "a page that says what to do next"
+    assert send("/auth/forgot-password", email=user.email).headers["location"].endswith("/auth/forgot-password?done=sent"), "a page that says what to do next"
     # The API names the way on and leads nowhere; the links of mails, posted, do.
     assert send("/api/auth/sign-in/email", email=user.email, password=user.password, callbackURL="/welcome").status_code == 200
     assert send("/api/auth/verify-email", token="x", callbackURL="/welcome").status_code == 303

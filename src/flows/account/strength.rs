@@ -12,13 +12,14 @@ use crate::model::limit::network::widest_network;
 
 use super::choose_password::choose;
 
-/// How many code points of a password are estimated. The time of an estimate grows faster than the
-/// length, and a password of this length without a pattern is strong whatever follows.
-const ESTIMATED: usize = 64;
+/// How many code points of a password are estimated. A longer password is at least as hard to
+/// guess as its beginning, the time of an estimate grows faster than the length, and zxcvbn
+/// computes the factorial of the number of parts, which overflows from 21 parts on.
+const ESTIMATED: usize = 20;
 
-/// How many of the user's own words the estimate knows, and the longest of them in bytes.
+/// How many of the user's own words the estimate knows, and their lengths in bytes.
 const OWN_WORDS: usize = 32;
-const LONGEST_OWN: usize = 64;
+const OWN_LENGTHS: std::ops::RangeInclusive<usize> = 3..=20;
 
 /// What a page tells about a new password.
 #[derive(Debug)]
@@ -59,19 +60,67 @@ pub async fn estimate(
         ) => return Ok(Strength::Refused(refused)),
         Err(error) => return Err(error),
     }
+    let names = own.iter().copied();
+    let names = names.chain([app.config.mail.app_name.as_str()]);
+    Ok(strength_of(text, names))
+}
+
+/// Estimates a password that the service accepts; `names` are easy to guess for this user.
+fn strength_of<'n>(text: &str, names: impl Iterator<Item = &'n str>) -> Strength {
     let start: String = text.chars().take(ESTIMATED).collect();
-    let names = own
-        .iter()
-        .copied()
-        .chain([app.config.mail.app_name.as_str()]);
     let words: Vec<&str> = names
         .flat_map(|name| name.split(|c: char| !c.is_alphanumeric()))
-        .filter(|word| (1..=LONGEST_OWN).contains(&word.len()))
+        .filter(|word| OWN_LENGTHS.contains(&word.len()))
         .take(OWN_WORDS)
         .collect();
-    Ok(match zxcvbn(&start, &words).score() {
+    match zxcvbn(&start, &words).score() {
         Score::Zero | Score::One => Strength::Weak,
         Score::Two => Strength::Fair,
         _ => Strength::Strong,
-    })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_and_chance_are_strong_and_patterns_and_own_words_are_not() {
+        let of =
+            |text: &str| strength_of(text, ["Griselda Quux", "grisel@example.com"].into_iter());
+        for strong in [
+            "clumsy trumpet orbit walnut",
+            "kettle-fjord-mosaic-ladder",
+            "x9!Qm#v2&Lp7",
+        ] {
+            assert!(matches!(of(strong), Strength::Strong), "{strong}");
+        }
+        for weak in ["aaaaaaaaab", "qwertyuiop1", "Passw0rd2024"] {
+            assert!(matches!(of(weak), Strength::Weak), "{weak}");
+        }
+    }
+
+    #[test]
+    fn any_text_has_an_estimate() {
+        for part in [
+            "1",
+            "a",
+            "A1",
+            "@",
+            "0o",
+            "12/31/",
+            "\0",
+            "e\u{301}",
+            "שלום",
+            "👩‍👩‍👧‍👦",
+            "ﷺ",
+            "İ",
+            "qwerty",
+        ] {
+            for times in [1, 8, 64, 5_000] {
+                let text = part.repeat(times);
+                let _ = strength_of(&text, [part, &text].into_iter());
+            }
+        }
+    }
 }

@@ -38,7 +38,8 @@ pub struct Typed {
 impl Typed {
     /// Returns whether there is a form of an account page to show again.
     pub fn has_account_form(&self) -> bool {
-        !self.user.is_empty() && !(self.name.is_empty() && self.new_email.is_empty())
+        let is_typed = !self.name.is_empty() || !self.new_email.is_empty();
+        is_typed && !self.user.is_empty()
     }
 
     /// Returns the value of the cookie; `None` if it would be too long, or until the keys are

@@ -101,20 +101,21 @@ pub(in crate::http) async fn error(page: Page, query: Query) -> Response {
     let text = page
         .meaning(&code.to_ascii_uppercase())
         .unwrap_or_else(|| page.t("fault.link_text"));
-    // If the pages are turned off, there is no page to continue to.
-    let href = if page.app.config.pages.enabled {
-        "/auth"
-    } else {
-        ""
+    let is_over = matches!(code, "INVALID_TOKEN" | "TOKEN_EXPIRED");
+    let (href, link) = match (page.app.config.pages.enabled, is_over && page.mails()) {
+        // If the pages are turned off, there is no page to continue to.
+        (false, _) => ("", "to_start"),
+        (true, false) => ("/auth", "to_start"),
+        (true, true) => ("/auth/verify-email", "to_new_link"),
     };
     let told = MessagePage {
         p: &page,
-        title: page.t("fault.400"),
+        title: page.t(if is_over { "fault.link" } else { "fault.400" }),
         text,
         code,
         request_id: "",
         href,
-        link: "to_start",
+        link,
     };
     Page::answer(&told, StatusCode::OK, "")
 }

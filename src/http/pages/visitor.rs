@@ -20,6 +20,8 @@ use super::typed;
 use crate::flows::account::typed::Typed;
 use crate::http::delivery::session_delivery::renewed;
 use crate::http::edge::body::{Fields, Submitted};
+use crate::http::edge::cookies;
+use crate::http::edge::cookies::Name;
 use crate::http::edge::credentials::{Acting, Credentials};
 use crate::http::edge::error::Error;
 pub(super) use crate::http::edge::header_text::see_other;
@@ -41,12 +43,17 @@ impl Renewed {
         }
     }
 
-    /// Adds the cookie, unless the answer sets or clears cookies itself.
+    /// Adds the cookie, unless the answer sets or clears cookies of a session itself.
     pub(super) fn put(&self, app: &App, response: &mut Response) {
+        let mut lines = response.headers().get_all(header::SET_COOKIE).iter();
+        let is_free = lines.all(|line| cookies::is_line_of(app, line, Name::Typed));
         if let Some(who) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-            && !response.headers().contains_key(header::SET_COOKIE)
+            && is_free
         {
-            response.headers_mut().extend(renewed(app, &who));
+            // `extend` would replace the lines of the answer.
+            for (name, value) in &renewed(app, &who) {
+                response.headers_mut().append(name, value.clone());
+            }
         }
     }
 }

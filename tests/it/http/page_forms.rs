@@ -337,6 +337,22 @@ fn hidden_email(page: &Answer) -> String {
 }
 
 #[tokio::test]
+async fn a_page_that_forgets_what_was_typed_still_keeps_the_user_signed_in() {
+    let (app, _mails) = posting(&[]).await;
+    let browser = app.user("ana").await.browser().await;
+    app.after(minutes(25 * 60));
+    let asked = [("email", "ana@example.com")];
+    browser.form("/auth/forgot-password", &asked).await;
+    let page = browser.get("/auth/account").await.ok();
+    let sets = |text: &str| page.cookies().iter().any(|line| line.contains(text));
+    assert!(
+        sets("typed=; ") && sets("Max-Age=1209600"),
+        "{:?}",
+        page.cookies()
+    );
+}
+
+#[tokio::test]
 async fn a_sign_up_that_does_not_sign_in_leads_to_the_sign_in_with_the_email_address() {
     let app = TestApp::with(&[("sign_up.auto_sign_in", "false")]).await;
     let browser = Browser::new(&app);
@@ -376,6 +392,8 @@ async fn a_link_that_was_used_offers_another_one() {
         &browser.form("/auth/reset-password", &form).await,
         "/auth/sign-in?done=reset",
     );
+    let told = browser.get("/auth/error?error=TOKEN_EXPIRED").await.ok();
+    assert!(told.text.contains(r#"href="/auth/verify-email""#));
     let offers = r#"<form method="post" action="/auth/forgot-password""#;
     for used in [
         browser.get(&page).await,

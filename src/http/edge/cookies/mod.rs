@@ -157,6 +157,12 @@ pub(in crate::http) fn clear(app: &App, headers: &mut HeaderMap, which: Clear) {
     }
 }
 
+/// Returns whether a line of `Set-Cookie` sets or clears this cookie.
+pub(in crate::http) fn is_line_of(app: &App, line: &HeaderValue, name: Name) -> bool {
+    let own = format!("{}=", name.text(app));
+    line.as_bytes().starts_with(own.as_bytes())
+}
+
 /// Clears one cookie by its name.
 pub(in crate::http) fn clear_one(app: &App, headers: &mut HeaderMap, name: Name) {
     headers.append(header::SET_COOKIE, cleared(with_attributes(app, name, "")));

@@ -98,9 +98,10 @@ pub(in crate::http::pages) async fn show(
     if who.is_some() && !query.flag("again") {
         return Ok(see_other(onward(&app, &next)));
     }
+    let own = who.as_ref().map(|who| who.user.email.as_str());
     let shown = SignIn {
         p: &page,
-        f: &Form::new("sign-in").filled("email", &page.typed.email),
+        f: &Form::new("sign-in").filled("email", own.unwrap_or(&page.typed.email)),
         next: &next,
         query: &query_of(&next),
         unproven: false,
