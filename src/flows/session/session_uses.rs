@@ -22,12 +22,17 @@ pub async fn last_uses(
         return Ok(Vec::new());
     };
     let (user, oldest) = (oldest.user_id, oldest.id);
-    let uses: HashMap<SessionId, Timestamp> = app
+    let known: HashMap<SessionId, Timestamp> = app
         .db
         .read(work!(conn => store::session::list_sessions::last_uses(conn, user, oldest).await))
         .await?
         .into_iter()
         .collect();
-    let last = |session: &Session| uses.get(&session.id).copied().unwrap_or(session.updated_at);
+    let last = |session: &Session| {
+        known
+            .get(&session.id)
+            .copied()
+            .unwrap_or(session.updated_at)
+    };
     Ok(sessions.iter().map(last).collect())
 }

@@ -147,17 +147,19 @@ impl<'e> Story<'e> {
     fn form(&self, kind: Kind) -> &'static str {
         let by_another = |form: &'static str| if self.is_own() { "" } else { form };
         match kind {
-            Kind::UserCreated | Kind::UserUpdated | Kind::SignedOut => by_another(".by"),
             Kind::PasswordRequired if self.is_of_everybody() => ".everybody",
             Kind::SignedIn if !self.is_own() && matches!(self.by, Party::User(_)) => ".by",
             Kind::SignedIn if parts(&self.entry.user_agent) == (None, None) => ".anywhere",
             Kind::SignInRefused if self.of == Party::Unnamed => ".unknown",
             Kind::UserDeleted if self.text("reason").is_some() => ".unproven",
-            Kind::UserDeleted => by_another(".by"),
             Kind::UserBanned if self.detail["endsAt"].is_i64() => ".until",
             Kind::ImpersonationStopped if self.text("reason").is_some() => ".not_allowed",
             Kind::PasswordChanged if self.by == Party::Visitor => ".link",
-            Kind::PasswordChanged => by_another(".by"),
+            Kind::UserCreated
+            | Kind::UserUpdated
+            | Kind::UserDeleted
+            | Kind::PasswordChanged
+            | Kind::SignedOut => by_another(".by"),
             Kind::LinkSent if self.text("purpose") == Some("verify_email") => ".verify",
             Kind::KeyRevoked if self.text("reason").is_some() => ".because",
             Kind::SessionRevoked => self.revocation(),

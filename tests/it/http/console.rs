@@ -70,9 +70,15 @@ impl Console {
     }
 }
 
-/// The forms of a user's page: the end of the path, the fields, and the page that follows. In an
-/// order in which each has something to do.
-const ACTIONS: [(&str, &[(&str, &str)], &str); 13] = [
+/// The end of the path of a form, its fields, and the page that follows.
+type Action = (
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    &'static str,
+);
+
+/// The forms of a user's page, in an order in which each has something to do.
+const ACTIONS: [Action; 13] = [
     (
         "role",
         &[("role-user", "yes"), ("role-editor", "yes")],
@@ -477,6 +483,7 @@ async fn the_trail_is_read_page_by_page_within_its_filter() {
     for _ in 0..60 {
         ana.sign_in().await;
     }
+    let link = Regex::new(r#"href="(/auth/admin/audit\?[^"]+)" rel="next""#).unwrap();
     for filter in [
         "user=ana%40example.com&kind=session.created",
         "kind=session.created&ip=127.0.0.0%2F8",
@@ -493,8 +500,7 @@ async fn the_trail_is_read_page_by_page_within_its_filter() {
             continue;
         }
         assert_eq!(first.text.matches("<tr role=\"row\"><td").count(), 50);
-        let next = Regex::new(r#"href="(/auth/admin/audit\?[^"]+)" rel="next""#).unwrap();
-        let next = next.captures(&first.text).unwrap()[1].replace("&#38;", "&");
+        let next = link.captures(&first.text).unwrap()[1].replace("&#38;", "&");
         let second = place.admin.get(&next).await.ok();
         let rows = second.text.matches("<tr role=\"row\"><td").count();
         assert!((10..50).contains(&rows), "{rows}");

@@ -162,7 +162,7 @@ async fn sessions(visitor: &SignedIn, user: UserId) -> Result<Sessions, Error> {
         return Ok(Sessions::default());
     };
     let found = manage_sessions::list_of_user(app, permitted, user, manage_sessions::FIRST).await?;
-    let uses = session_uses::last_uses(app, permitted, &found).await?;
+    let last = session_uses::last_uses(app, permitted, &found).await?;
     let listed = |(session, used): (&Session, Timestamp)| Listed {
         id: session.id.to_string(),
         device: Some(device(page, &session.user_agent))
@@ -177,7 +177,7 @@ async fn sessions(visitor: &SignedIn, user: UserId) -> Result<Sessions, Error> {
             .map_or_else(String::new, |admin| admin.to_string()),
     };
     Ok(Sessions {
-        listed: found.iter().zip(uses).map(listed).collect(),
+        listed: found.iter().zip(last).map(listed).collect(),
         live: manage_sessions::count_of_user(app, permitted, user).await?,
         last_sign_in: manage_sessions::last_sign_in(app, permitted, user).await?,
     })
