@@ -1,6 +1,6 @@
 //! Work without the type of its result. The engine runs every piece of work through one type, so that
-//! pools, retries and group commit are compiled once and not again for each piece: the binary is a
-//! third smaller.
+//! pools, retries and group commit are compiled once and not again for each piece: the binary is an
+//! eighth smaller.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
