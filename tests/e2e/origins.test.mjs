@@ -83,7 +83,7 @@ test("a form of ours behind a proxy that adds no-referrer is sent with the origi
   const context = await place.browser.newContext();
   const page = await context.newPage();
   const sent = [];
-  page.on("request", async (request) => request.method() === "POST" && sent.push(await request.allHeaders()));
+  page.on("request", async (request) => request.method() === "POST" && request.isNavigationRequest() && sent.push(await request.allHeaders()));
   await page.goto(`${proxy.url}/auth/sign-up`);
   await page.getByLabel("Name", { exact: true }).fill("nora");
   await page.getByLabel("Email address", { exact: true }).fill("nora@example.com");
