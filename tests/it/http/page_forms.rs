@@ -67,12 +67,14 @@ async fn admin(app: &TestApp) -> (Browser, String) {
 async fn every_page_is_also_there_with_a_slash_at_its_end() {
     let (app, _mails) = posting(&[]).await;
     let (browser, id) = admin(&app).await;
+    let kid = app.get("/api/auth/jwks").await.ok().body["keys"][0]["kid"].clone();
     let mut pages = 0;
     for (methods, path) in routes() {
         if path == "/" || !methods.contains("get(") {
             continue;
         }
         let path = path.replace("{id}", &id);
+        let path = path.replace("{kid}", kid.as_str().unwrap());
         let plain = browser.get(&path).await;
         let slash = browser.get(&format!("{path}/?x=1")).await;
         assert_eq!(
