@@ -205,6 +205,10 @@ async fn counting_proxy(to: u16, trips: Arc<AtomicU64>) -> u16 {
                 TcpStream::connect(("127.0.0.1", to)).await.unwrap(),
                 trips.clone(),
             );
+            // Messages are passed on one by one: held back by Nagle's algorithm, refreshes would be so
+            // few that the background work counts beside them.
+            client.set_nodelay(true).unwrap();
+            server.set_nodelay(true).unwrap();
             let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
                 (client.into_split(), server.into_split());
             tokio::spawn(
