@@ -67,8 +67,9 @@ def test_an_unknown_or_banned_user_gets_no_session(dev):
 def test_a_page_of_another_site_opens_no_door(dev):
     good = {"json": {"user": "dev@example.com"}}
     assert dev.post("/dev/sessions", headers={"origin": str(dev.base_url)}, **good).status_code == 200
-    assert dev.post("/dev/sessions", headers={"origin": "https://evil.example"}, **good).status_code == 403
-    assert dev.post("/dev/sessions", headers={"sec-fetch-site": "cross-site"}, **good).status_code == 403
+    # A request that is refused before its body has come ends its connection (RFC 9112 section 9.6), so it has one of its own.
+    for foreign in ({"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}):
+        assert dev.post("/dev/sessions", headers={"connection": "close", **foreign}, **good).status_code == 403, foreign
     # A name that was made to point to this machine.
     assert dev.get("/dev/inbox").status_code == 200
     for host in ("evil.example", "evil.example:4000", "localhost.evil.example", "127.0.0.1.evil.example:80"):
