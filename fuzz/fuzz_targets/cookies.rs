@@ -20,7 +20,7 @@ struct Signed {
     good: &'static str,
 }
 
-const SIGNED: [Signed; 5] = [
+const SIGNED: [Signed; 6] = [
     Signed {
         name: "session_token",
         purpose: Purpose::Session,
@@ -45,6 +45,11 @@ const SIGNED: [Signed; 5] = [
         name: "dont_remember",
         purpose: Purpose::DontRemember,
         good: "true",
+    },
+    Signed {
+        name: "typed",
+        purpose: Purpose::Typed,
+        good: r#"{"email":"typed@example.com"}"#,
     },
 ];
 
@@ -94,6 +99,7 @@ fn check_twins() {
                 answer.status == 200 && !answer.text().contains("type=\"password\"")
             }
             Purpose::DontRemember | Purpose::FormToken => answer.status == 200,
+            Purpose::Typed => answer.text().contains("typed@example.com"),
         };
         assert!(
             is_accepted,
@@ -129,9 +135,9 @@ fn unsigned(data: &[u8]) {
 fn run(cookie: &Signed, value: &[u8]) -> Answer {
     let value = String::from_utf8_lossy(&filled(&SERVICE, value)).into_owned();
     let user = SERVICE.user();
-    // The cookie cache holds JSON in base64url.
+    // The cookie cache and what was typed are JSON in base64url.
     let signed = match cookie.purpose {
-        Purpose::SessionData => countersign::crypto::encode(value.as_bytes()),
+        Purpose::SessionData | Purpose::Typed => countersign::crypto::encode(value.as_bytes()),
         _ => value.clone(),
     };
     let signed = sign(cookie.purpose, &signed, &SERVICE.masters());
@@ -155,6 +161,11 @@ fn run(cookie: &Signed, value: &[u8]) -> Answer {
         Purpose::DontRemember | Purpose::FormToken => {
             let answer = SERVICE.ask(get("/api/auth/session", &format!("{session}; {line}")));
             assert_eq!(answer.status, 200, "the session lives: {}", answer.text());
+            answer
+        }
+        Purpose::Typed => {
+            let answer = SERVICE.ask(get("/auth/sign-in", &line));
+            assert_eq!(answer.status, 200, "{}", answer.text());
             answer
         }
     }

@@ -81,9 +81,12 @@ fn accepts(headers: &HeaderMap, wanted: &str) -> bool {
 /// browsers that send none because `Accept` names HTML. `*/*` counts for nothing, because programs
 /// send it.
 fn is_navigation(headers: &HeaderMap) -> bool {
-    headers
-        .get("sec-fetch-mode")
-        .map_or_else(|| accepts(headers, "text/html"), |mode| mode == "navigate")
+    mode_of(headers).map_or_else(|| accepts(headers, "text/html"), |mode| mode == "navigate")
+}
+
+/// Returns the mode of the Fetch Metadata, which every present browser sends.
+fn mode_of(headers: &HeaderMap) -> Option<&str> {
+    headers.get("sec-fetch-mode")?.to_str().ok()
 }
 
 /// Returns whether a program reads the answer: one that asks for JSON and not for HTML.
@@ -101,7 +104,14 @@ pub(in crate::http) async fn show_to_people(
 ) -> Response {
     let path = request.uri().path();
     let is_page = app.config.pages.enabled && (path == "/auth" || path.starts_with("/auth/"));
-    if is_page || is_navigation(request.headers()) {
+    // Programs call the API, and some name HTML in `Accept` without a wish of their own (Java's
+    // `HttpURLConnection` does): there, only the Fetch Metadata of a browser count.
+    let navigates = if app.config.server.mount.is_of_api(path) {
+        mode_of(request.headers()) == Some("navigate")
+    } else {
+        is_navigation(request.headers())
+    };
+    if is_page || navigates {
         show(app, request, next).await
     } else {
         next.run(request).await

@@ -115,7 +115,8 @@ impl Mount {
         format!("{}{}", self.prefix, self.base_path)
     }
 
-    fn is_of_api(&self, path: &str) -> bool {
+    /// Returns whether a path inside the service is one of the API.
+    pub fn is_of_api(&self, path: &str) -> bool {
         is_below(path, &self.base_path)
     }
 

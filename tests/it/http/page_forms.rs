@@ -426,8 +426,17 @@ async fn people_read_pages_and_programs_read_json() {
     let browser = [("accept", "text/html,application/xhtml+xml,*/*;q=0.8")];
     let fetch = [("sec-fetch-mode", "cors"), ("accept", "text/html")];
     let client = [("accept", "application/json")];
-    for path in ["/nowhere", "/api/auth/nowhere", "/auth/nowhere"] {
-        let page = get(path, &browser).await;
+    let java = [("accept", "text/html, image/gif, image/jpeg, */*; q=.2")];
+    let navigation = [("sec-fetch-mode", "navigate"), browser[0]];
+    get("/api/auth/nowhere", &java)
+        .await
+        .refused(404, "NOT_FOUND");
+    for (path, browser) in [
+        ("/nowhere", &browser[..]),
+        ("/api/auth/nowhere", &navigation),
+        ("/auth/nowhere", &browser),
+    ] {
+        let page = get(path, browser).await;
         assert!(
             page.status == 404 && page.text.contains("Page not found"),
             "{path}: {}",
