@@ -196,13 +196,13 @@ def test_api_15_errors_say_nothing_of_the_inside(own):
 
 
 def test_api_16_json_whatever_is_asked_for(service):
-    for path in ("/api/auth/nowhere<script>", "/nowhere<script>"):
-        for accept in ("text/html", "application/xml", "*/*;q=0", "nonsense"):
-            answer = service.get(path, headers={"Accept": accept})
-            # Outside the API a browser, which asks for HTML by name, gets a page.
-            kind = "text/html" if (path, accept) == ("/nowhere<script>", "text/html") else "application/json"
-            assert answer.headers["content-type"].startswith(kind) and "<script>" not in answer.text, (path, accept)
-            assert answer.status_code == 404, (path, accept)
+    for accept in ("text/html", "application/xml", "*/*;q=0", "nonsense"):
+        # Outside the API a browser, which asks for HTML by name, gets a page.
+        outside = "text/html" if accept == "text/html" else "application/json"
+        for base, kind in ((f"{service.base}/api/auth", "application/json"), (service.base, outside)):
+            answer = httpx.get(f"{base}/nowhere<script>", headers={"Accept": accept})
+            assert answer.status_code == 404, (base, accept)
+            assert answer.headers["content-type"].startswith(kind) and "<script>" not in answer.text, (base, accept)
 
 
 def test_api_17_the_description_is_true(service):
