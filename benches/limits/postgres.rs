@@ -277,7 +277,13 @@ pub async fn measure(url: &str, large: u64) -> Vec<Row> {
     .unwrap();
     let reads = (0..ROUNDS)
         .map(|_| {
-            super::server::wrk_script(&server.url("/api/auth/session"), &bearer, CLIENTS, ROUND)
+            super::server::wrk_script(
+                &server.url("/api/auth/session"),
+                &bearer,
+                CLIENTS,
+                ROUND,
+                0.0,
+            )
         })
         .collect();
     let (before, moved) = (

@@ -2,7 +2,6 @@
 //! form of errors, then the limits of time and of concurrent requests, then the checks of text and
 //! origin. Errors of any layer, panics and timeouts pass all layers outside of it, so that each has
 //! the form that its client reads.
-//! outside of them, so each has the shape that its client reads.
 
 use std::sync::Arc;
 

@@ -29,10 +29,7 @@ pub struct Passwords {
 pub async fn count(app: &App, _: Permitted<'_, to::RequirePassword>) -> Result<Passwords> {
     let (all, required) = app
         .db
-        .read(work!(conn => {
-            let all = required_passwords::count_all(conn).await?;
-            Ok((all, required_passwords::count(conn).await?))
-        }))
+        .read(work!(conn => required_passwords::count(conn).await))
         .await?;
     let number = |count| u64::try_from(count).unwrap_or(0);
     Ok(Passwords {

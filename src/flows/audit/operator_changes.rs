@@ -14,8 +14,8 @@ use crate::flows::Result;
 /// of an event and its commit.
 const BACK: Duration = Duration::from_secs(60);
 
-/// The greatest number of events that one check reads.
-const MOST: i64 = 1_000;
+/// The number of events that are read at once.
+const PAGE: i64 = 1_000;
 
 /// Logs the changes that are new since the last check.
 pub async fn tell(app: &App) -> Result<()> {
@@ -36,10 +36,18 @@ pub async fn tell(app: &App) -> Result<()> {
 /// Returns the changes that are new since the last call, oldest first, and marks them as logged. The
 /// first call of a process returns none: what was changed before its start is in the audit trail.
 pub async fn new_changes(app: &App) -> Result<Vec<Entry>> {
-    let since = app.now() - BACK;
-    let recent = app
-        .db
-        .read(work!(conn => store::audit::events::of_command_line(conn, since, MOST).await))
-        .await?;
-    Ok(app.told_changes.take_new(recent))
+    let (mut recent, mut after) = (Vec::new(), (app.now() - BACK, String::new()));
+    loop {
+        let place = after.clone();
+        let page = app
+            .db
+            .read(work!(conn => store::audit::events::of_command_line(conn, &place, PAGE).await))
+            .await?;
+        let is_last = i64::try_from(page.len()).is_ok_and(|count| count < PAGE);
+        recent.extend(page);
+        match recent.last() {
+            Some(last) if !is_last => after = (last.at, last.id.clone()),
+            _ => return Ok(app.told_changes.take_new(recent)),
+        }
+    }
 }

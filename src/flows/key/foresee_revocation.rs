@@ -21,9 +21,10 @@ pub struct Consequences {
     pub accepted_for: Duration,
     /// When the last token of a retired key expires in any case.
     pub leaves_at: Option<Timestamp>,
-    /// The live sessions, each of which has to get an access token of another key; 0 if the key
-    /// does not sign at present.
-    pub sessions: u64,
+    /// The live sessions, each of which has to get an access token of another key. `None` if the key
+    /// does not sign at present, or if a database with very many sessions did not count them in time:
+    /// the key can be revoked all the same.
+    pub sessions: Option<u64>,
     /// How long verifiers may refuse the tokens of the key that signs next, because they do not
     /// know it yet; `None` if every verifier knows it.
     pub unknown_for: Option<Duration>,
@@ -47,12 +48,9 @@ pub async fn foresee(
     let (now, policy) = (app.now(), &app.config.keys.policy);
     let signs = key.state == State::Active;
     let sessions = if signs {
-        app.db
-            .read(work!(conn => store::session::list_sessions::census(conn, now).await))
-            .await?
-            .0
+        count_sessions(app, now).await
     } else {
-        0
+        None
     };
     let missing = |published_at: Timestamp| {
         let needed = policy.publish_before_use(&ring);
@@ -66,7 +64,21 @@ pub async fn foresee(
         state: key.state,
         accepted_for: policy.jwks_max_age + policy.verifier_cache.max(ring.verifier_cache),
         leaves_at: key.leaves_at(),
-        sessions: u64::try_from(sessions).unwrap_or(0),
+        sessions,
         unknown_for: Some(missing(next)).filter(|wait| signs && !wait.is_zero()),
     })
+}
+
+async fn count_sessions(app: &App, now: Timestamp) -> Option<u64> {
+    let counted = app
+        .db
+        .read(work!(conn => store::session::list_sessions::census(conn, now).await))
+        .await;
+    match counted {
+        Ok((sessions, _)) => u64::try_from(sessions).ok(),
+        Err(error) => {
+            tracing::warn!(%error, "the sessions could not be counted for the page of a revocation");
+            None
+        }
+    }
 }

@@ -20,19 +20,10 @@ pub async fn require_of_all(conn: &mut Conn) -> Result<()> {
     Ok(())
 }
 
-/// Returns the number of users who have a password that has to be replaced.
-pub async fn count(conn: &mut Conn) -> Result<i64> {
-    let (count,): (i64,) = on!(conn, c => sqlx::query_as(
-        "SELECT COUNT(*) FROM accounts a JOIN users u ON u.id = a.user_id
-          WHERE a.provider_id = 'credential' AND u.deleted_at IS NULL AND a.password_epoch < (SELECT password_epoch FROM key_ring WHERE key_ring.id = 1)")
-        .fetch_one(c).await)?;
-    Ok(count)
-}
-
-/// Returns the number of users who have a password.
-pub async fn count_all(conn: &mut Conn) -> Result<i64> {
-    let (count,): (i64,) = on!(conn, c => sqlx::query_as(
-        "SELECT COUNT(*) FROM accounts a JOIN users u ON u.id = a.user_id WHERE a.provider_id = 'credential' AND u.deleted_at IS NULL")
-        .fetch_one(c).await)?;
-    Ok(count)
+/// Returns how many users have a password, and of how many it has to be replaced.
+pub async fn count(conn: &mut Conn) -> Result<(i64, i64)> {
+    Ok(on!(conn, c => sqlx::query_as(
+        "SELECT COUNT(*), COUNT(CASE WHEN a.password_epoch < (SELECT password_epoch FROM key_ring WHERE key_ring.id = 1) THEN 1 END)
+           FROM accounts a JOIN users u ON u.id = a.user_id WHERE a.provider_id = 'credential' AND u.deleted_at IS NULL")
+        .fetch_one(c).await)?)
 }

@@ -166,10 +166,14 @@ pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
         .fetch_one(c).await)?)
 }
 
-/// Returns events since a time that the command line has caused, oldest first.
-pub async fn of_command_line(conn: &mut Conn, since: Timestamp, limit: i64) -> Result<Vec<Entry>> {
-    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(entries!("WHERE at >= $1 AND actor LIKE 'cli:%' ORDER BY at, id LIMIT $2"))
-        .bind(since.0).bind(limit).fetch_all(c).await)?;
+/// Returns events after a position that the command line has caused, oldest first.
+pub async fn of_command_line(
+    conn: &mut Conn,
+    after: &(Timestamp, String),
+    limit: i64,
+) -> Result<Vec<Entry>> {
+    let rows: Vec<Row> = on!(conn, c => sqlx::query_as(entries!("WHERE (at, id) > ($1, $2) AND actor LIKE 'cli:%' ORDER BY at, id LIMIT $3"))
+        .bind(after.0.0).bind(after.1.as_str()).bind(limit).fetch_all(c).await)?;
     Ok(rows.into_iter().map(Entry::from).collect())
 }
 

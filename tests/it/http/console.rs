@@ -4,32 +4,14 @@
 use regex::Regex;
 
 use super::admin::{id, made_admin, set_role};
+use super::pages::{hidden, leads_to};
 use crate::support::{Answer, Browser, TestApp, User, minutes};
-
-/// The value of the first hidden field of this name.
-fn hidden(page: &Answer, name: &str) -> String {
-    let field = Regex::new(&format!(r#"name="{name}" value="([^"]*)""#)).unwrap();
-    field
-        .captures(&page.text)
-        .unwrap_or_else(|| panic!("no {name} in {}", page.text))[1]
-        .to_owned()
-}
 
 /// The text of a page without its tags, with one space between words.
 fn text(page: &Answer) -> String {
     let without = Regex::new(r"<[^>]+>").unwrap();
     let plain = without.replace_all(&page.text, "");
     plain.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-#[track_caller]
-fn leads_to(answer: &Answer, path: &str) {
-    assert_eq!(
-        (answer.status.as_u16(), answer.header("location")),
-        (303, path),
-        "{}",
-        answer.text
-    );
 }
 
 #[track_caller]

@@ -7,6 +7,7 @@ use regex::Regex;
 use serde_json::json;
 
 use super::mail::{about, posting, received};
+use super::pages::{hidden, leads_to};
 use crate::support::{Answer, Browser, TestApp, minutes};
 
 /// `(methods, path)` of every route of the pages.
@@ -19,24 +20,6 @@ fn routes() -> Vec<(String, String)> {
         .map(|found| (found[2].to_owned(), found[1].to_owned()))
         .filter(|(_, path)| !path.contains("{*"))
         .collect()
-}
-
-#[track_caller]
-fn leads_to(answer: &Answer, path: &str) {
-    assert_eq!(
-        (answer.status.as_u16(), answer.header("location")),
-        (303, path),
-        "{}",
-        answer.text
-    );
-}
-
-fn hidden(page: &Answer, name: &str) -> String {
-    let field = Regex::new(&format!(r#"name="{name}" value="([^"]*)""#)).unwrap();
-    field
-        .captures(&page.text)
-        .unwrap_or_else(|| panic!("no {name} in {}", page.text))[1]
-        .to_owned()
 }
 
 /// The ids of the elements that ask for the focus.

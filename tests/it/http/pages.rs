@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::{Answer, Browser, SESSION_COOKIE, TestApp, minutes};
 
 /// The value of the first hidden field of this name.
-fn hidden(page: &Answer, name: &str) -> String {
+pub(super) fn hidden(page: &Answer, name: &str) -> String {
     let field = regex::Regex::new(&format!(r#"name="{name}" value="([^"]*)""#)).unwrap();
     field
         .captures(&page.text)
@@ -17,7 +17,7 @@ fn hidden(page: &Answer, name: &str) -> String {
 }
 
 #[track_caller]
-fn leads_to(answer: &Answer, path: &str) {
+pub(super) fn leads_to(answer: &Answer, path: &str) {
     assert_eq!(
         (answer.status.as_u16(), answer.header("location")),
         (303, path),

@@ -5,8 +5,10 @@ use countersign::flows::account::manage_users;
 use countersign::flows::account::require_password::{self, Passwords};
 use countersign::flows::audit::operator_changes;
 use countersign::flows::permit::Permitted;
-use countersign::model::audit::event::Requester;
+use countersign::model::audit::event::{Entry, Requester};
+use countersign::model::audit::story::{Named, Story};
 use countersign::model::kernel::id::UserId;
+use countersign::model::kernel::time::Timestamp;
 use serde_json::json;
 
 use super::admin::{ask, id, made_admin};
@@ -145,6 +147,36 @@ async fn a_user_without_a_password_needs_no_new_one() {
     assert!(require_of(&ben).await.unwrap(), "one with a password does");
 }
 
+/// The audit trail holds the message of a refusal, so a message that changes must not lose its words.
+#[test]
+fn every_refusal_of_a_right_password_has_words_in_the_timeline() {
+    for error in [
+        flows::Error::InvalidEmailOrPassword,
+        flows::Error::EmailNotVerified,
+        flows::Error::UserDisabled,
+        flows::Error::BannedUser,
+        flows::Error::NewPasswordRequired,
+    ] {
+        let event = Entry {
+            id: String::new(),
+            writer: String::new(),
+            sequence: 1,
+            at: Timestamp(0),
+            kind: "session.refused".into(),
+            actor: "user".into(),
+            subject: None,
+            session: None,
+            ip_address: String::new(),
+            user_agent: String::new(),
+            request_id: String::new(),
+            detail: json!({ "reason": error.to_string() }).to_string(),
+            link: String::new(),
+        };
+        let reason = Story::of(&event).value("reason");
+        assert!(matches!(reason, Named::Words(_)), "{error}: {reason:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_server_logs_once_what_the_command_line_changed_beside_it() {
     let app = TestApp::start().await;
@@ -166,6 +198,18 @@ async fn a_server_logs_once_what_the_command_line_changed_beside_it() {
             && seen.iter().all(|k| expected.contains(&k.as_str())),
         "{seen:?}"
     );
+    assert!(kinds().await.is_empty(), "logged once");
+    // More than are read at once, as after `audit reapply`.
+    let now = app.app.now().0;
+    let event = |n: usize| {
+        format!(
+            "INSERT INTO audit_events (id, writer, sequence, at, kind, actor, ip_address, user_agent, request_id, detail, link)
+             VALUES ('many-{n:04}', 'many', {n}, {now}, 'user.updated', 'cli:ana', '', '', '', '{{}}', '');"
+        )
+    };
+    let events: String = (0..1_100).map(event).collect();
+    app.db_script(&events).await;
+    assert_eq!(kinds().await.len(), 1_100);
     assert!(kinds().await.is_empty(), "logged once");
     // What users do is not logged.
     app.after(seconds(10));

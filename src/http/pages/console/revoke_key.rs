@@ -48,12 +48,14 @@ async fn page_of(
     let lasting = |key: &str, length| told(key, Piece::text(duration(page, length)));
     let mut consequences = match found.state {
         KeyState::Active => {
-            let count = page.words.counted("revoke.sessions", found.sessions);
-            vec![
+            let mut active = vec![
                 said("revoke.active"),
                 lasting("revoke.tokens", found.accepted_for),
-                vec![Piece::text(count)],
-            ]
+            ];
+            active.extend(found.sessions.map(|sessions| {
+                vec![Piece::text(page.words.counted("revoke.sessions", sessions))]
+            }));
+            active
         }
         KeyState::Standby => vec![said("revoke.standby")],
         KeyState::Retired | KeyState::Revoked | KeyState::Removed => vec![
