@@ -14,11 +14,11 @@ use self::api::{
     accounts, admin, admin_sessions, audit, emails, health, invitations, mail_proofs, ops,
     passwords, refresh, sessions, users,
 };
-use self::edge::{client, error, headers, outermost, outside};
+use self::edge::{error, outermost, outside};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn;
 use axum::routing::{get, post};
 
 use crate::app::App;
@@ -118,11 +118,7 @@ pub fn router(app: &Arc<App>) -> Router {
     if app.config.pages.enabled {
         all = all.merge(layers::of_pages(app, &permits, pages::router()));
     }
-    let proxies = Arc::new(client::Proxies::new(&app.config.server.trusted_proxies));
-    outermost(
-        app,
-        all.layer(from_fn_with_state(proxies, client::notice_untrusted)),
-    )
+    outermost(app, all)
 }
 
 /// Makes the routes that are answered from memory under any load: keys, discovery and health.
@@ -157,23 +153,8 @@ pub fn essential_router(app: &Arc<App>) -> Router {
 }
 
 fn outermost(app: &Arc<App>, routes: Router<Arc<App>>) -> Router {
-    let routes = if app.config.is_https() {
-        routes.layer(from_fn(outermost::transport_security))
-    } else {
-        routes
-    };
-    let routes = if app.config.server.mount.is_plain() {
-        routes
-    } else {
-        routes.layer(from_fn_with_state(Arc::clone(app), outside::outward))
-    };
-    let routes = routes.layer(from_fn_with_state(Arc::clone(app), headers::budget));
-    outside::inward(
-        app,
-        routes
-            .layer(from_fn_with_state(Arc::clone(app), ops::count))
-            .with_state(Arc::clone(app)),
-    )
+    let routes = layers::of_everything(app, routes);
+    outside::inward(app, routes.with_state(Arc::clone(app)))
 }
 
 /// Makes the router for `server.ops_listen`, which only operators can reach.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -14,7 +14,6 @@ use crate::app::App;
 use crate::flows::key::inspect_keys;
 
 use crate::http::edge::client;
-use crate::http::edge::client::Client;
 use crate::http::edge::error::Error;
 use crate::http::edge::header_text;
 use crate::http::edge::origin::MAX_REQUESTED;
@@ -23,14 +22,12 @@ use crate::http::edge::outermost;
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 const EVERY_ORIGIN: HeaderValue = HeaderValue::from_static("*");
 
-pub(super) async fn jwks(
-    State(app): State<Arc<App>>,
-    Client(requester): Client,
-    request: HeaderMap,
-) -> Response {
+pub(super) async fn jwks(State(app): State<Arc<App>>, request: Request) -> Response {
+    let ip = client::address(&app, request.extensions(), request.headers());
+    let request = request.headers();
     app.metrics.verifiers.fetched(
-        &client::network(&requester.ip_address),
-        &requester.user_agent,
+        &ip.map_or_else(|| "unknown".to_owned(), client::network),
+        &client::user_agent(request),
         app.now(),
     );
     let ring = match inspect_keys::loaded(&app) {
@@ -60,7 +57,7 @@ pub(super) async fn jwks(
     }
     headers.insert(header::CACHE_CONTROL, max_age(&app));
     headers.insert(header::ETAG, header_text::value(&ring.jwks.etag));
-    open_to_all(&app, &request, headers);
+    open_to_all(&app, request, headers);
     response
 }
 

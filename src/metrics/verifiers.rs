@@ -48,9 +48,11 @@ impl Verifiers {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let agent: String = user_agent.chars().take(LONGEST_AGENT).collect();
         let mut key = (network.to_owned(), agent);
-        if !table.contains_key(&key)
-            && table.keys().filter(|(other, _)| *other == network).count() >= MOST_OF_A_NETWORK
-        {
+        if let Some(known) = table.get_mut(&key) {
+            (known.last, known.count) = (now, known.count + 1);
+            return;
+        }
+        if table.keys().filter(|(other, _)| *other == network).count() >= MOST_OF_A_NETWORK {
             OTHERS.clone_into(&mut key.1);
         }
         if !table.contains_key(&key)

@@ -21,6 +21,7 @@ use crate::http::edge::body::Fields;
 use crate::http::edge::client::Client;
 use crate::http::edge::error::Error;
 use crate::http::edge::limits::{MAX_EMAIL, MAX_WORD};
+use crate::http::edge::origin::MayOutdateCache;
 use crate::http::edge::query::Query;
 use crate::http::edge::{error, origin, outermost};
 
@@ -34,7 +35,7 @@ pub fn router(app: &Arc<App>, dev: Dev) -> Router {
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(Extension(dev))
         .layer(from_fn(only_this_machine))
-        .layer(from_fn_with_state(Arc::clone(app), origin::guard))
+        .layer(from_fn_with_state(Arc::clone(app), of_trusted_origins))
         .layer(from_fn(outermost::edge))
         .layer(
             origin::cors(&app.config.server.trusted_origins).allow_methods([
@@ -44,6 +45,17 @@ pub fn router(app: &Arc<App>, dev: Dev) -> Router {
             ]),
         )
         .with_state(Arc::clone(app))
+}
+
+/// Checks the `Origin` as the API does.
+async fn of_trusted_origins(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let cache = MayOutdateCache::by(&app, &request);
+    let mut response = match origin::guard(&app, &request) {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    };
+    cache.forget(&app, &mut response);
+    response
 }
 
 /// Refuses a `Host` that does not name this machine: a page whose host name resolves to 127.0.0.1

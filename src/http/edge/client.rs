@@ -8,11 +8,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::extract::{ConnectInfo, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, header};
-use axum::middleware::Next;
-use axum::response::Response;
 use ipnet::IpNet;
 
 use crate::app::App;
@@ -61,10 +59,7 @@ pub(in crate::http) fn address(
 }
 
 /// Returns the network of an IP address as it is shown to operators: a /24 of IPv4, a /48 of IPv6.
-pub(in crate::http) fn network(address: &str) -> String {
-    let Ok(ip) = address.parse::<IpAddr>() else {
-        return "unknown".into();
-    };
+pub(in crate::http) fn network(ip: IpAddr) -> String {
     let bits = if ip.is_ipv4() { 24 } else { 48 };
     IpNet::new(ip, bits).map_or_else(|_| ip.to_string(), |net| net.trunc().to_string())
 }
@@ -103,34 +98,27 @@ impl Proxies {
         said.insert(direct, now);
         Some(direct)
     }
-}
 
-/// Logs senders that are not trusted but send a header of proxies: behind a proxy that is not
-/// trusted all clients count as one.
-pub(in crate::http) async fn notice_untrusted(
-    State(proxies): State<Arc<Proxies>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let field = ["x-forwarded-for", "forwarded"]
-        .into_iter()
-        .find(|name| request.headers().contains_key(*name));
-    let direct = request
-        .extensions()
-        .get::<ConnectInfo<SocketAddr>>()
-        .map(|c| c.0.ip().to_canonical());
-    if let (Some(field), Some(peer)) = (
-        field,
-        direct.and_then(|direct| field.and_then(|_| proxies.to_be_named(direct, Instant::now()))),
-    ) {
-        tracing::warn!(
-            %peer,
-            field,
-            "a request carries a proxy's field and its sender is not in server.trusted_proxies: if that is your proxy, add {peer} there, or all its clients count as one; \
-             the field was ignored"
-        );
+    /// Logs the sender of a request if it is not trusted but sends a header of proxies: behind a
+    /// proxy that is not trusted all clients count as one.
+    pub(in crate::http) fn notice_untrusted(&self, request: &Request) {
+        let field = ["x-forwarded-for", "forwarded"]
+            .into_iter()
+            .find(|name| request.headers().contains_key(*name));
+        let Some(field) = field else { return };
+        let direct = request
+            .extensions()
+            .get::<ConnectInfo<SocketAddr>>()
+            .map(|c| c.0.ip().to_canonical());
+        if let Some(peer) = direct.and_then(|direct| self.to_be_named(direct, Instant::now())) {
+            tracing::warn!(
+                %peer,
+                field,
+                "a request carries a proxy's field and its sender is not in server.trusted_proxies: if that is your proxy, add {peer} there, or all its clients count as one; \
+                 the field was ignored"
+            );
+        }
     }
-    next.run(request).await
 }
 
 fn client_ip(direct: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
@@ -167,7 +155,7 @@ fn hop_ip(hop: &str) -> Option<IpAddr> {
 }
 
 /// Returns the user agent, shortened and without control characters.
-fn user_agent(headers: &HeaderMap) -> String {
+pub(in crate::http) fn user_agent(headers: &HeaderMap) -> String {
     let text = headers
         .get(header::USER_AGENT)
         .map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned())

@@ -5,10 +5,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::HttpBody;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::Method;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::flows;
@@ -37,24 +35,20 @@ impl RequestPermit {
     }
 }
 
-/// Limits concurrent requests. Requests with a body take their permit in `body::read`.
-pub(in crate::http) async fn limit(
-    State(all): State<Arc<Semaphore>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+/// Takes a permit for a request, or refuses it: 503. A request with a body takes its permit in
+/// `body::read`. The permit is held for as long as the returned value lives.
+pub(in crate::http) fn admit(
+    all: &Arc<Semaphore>,
+    request: &mut Request,
+) -> Result<RequestPermit, Error> {
     let permit = RequestPermit {
-        all,
+        all: Arc::clone(all),
         taken: Arc::default(),
     };
     // Only requests with a body wait for it before they take a permit.
-    if (*request.method() != Method::POST || request.body().is_end_stream())
-        && let Err(error) = permit.take()
-    {
-        return error.into_response();
+    if *request.method() != Method::POST || request.body().is_end_stream() {
+        permit.take()?;
     }
     request.extensions_mut().insert(permit.clone());
-    let response = next.run(request).await;
-    drop(permit);
-    response
+    Ok(permit)
 }

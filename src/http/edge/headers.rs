@@ -2,12 +2,7 @@
 //! (nginx: `proxy_buffer_size`, 4 KiB) and answers 502 if they do not fit. Names, picture URLs and
 //! permissions can be of any length, so optional headers are left out here, for every answer.
 
-use std::sync::Arc;
-
-use axum::extract::{Request, State};
 use axum::http::HeaderMap;
-use axum::middleware::Next;
-use axum::response::Response;
 
 use crate::app::App;
 
@@ -27,49 +22,56 @@ fn size(headers: &HeaderMap) -> usize {
         .sum()
 }
 
-/// Keeps the headers of answers within the limit. It first removes the cookie cache, which only
-/// saves a database read, then the access token beside the answer, which `GET /token` also returns.
-/// If one of them fits without the other, it stays.
-pub(in crate::http) async fn budget(
-    State(app): State<Arc<App>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let caches = !app.config.sessions.cookie_cache.is_zero();
-    let had_cache =
-        caches && !cookies::read(&app, request.headers(), cookies::Name::SessionData).is_empty();
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    let (limit, whole) = (BUDGET - OTHERS, size(headers));
-    if whole <= limit {
-        return response;
+/// The limit of one answer's headers, which depends on what its request carries.
+pub(in crate::http) struct Budget {
+    had_cache: bool,
+}
+
+impl Budget {
+    /// Looks at a request before it is handled.
+    pub(in crate::http) fn of(app: &App, request: &HeaderMap) -> Self {
+        let caches = !app.config.sessions.cookie_cache.is_zero();
+        Self {
+            had_cache: caches
+                && !cookies::read(app, request, cookies::Name::SessionData).is_empty(),
+        }
     }
-    let without_cache = caches
-        .then(|| cookies::without_cache(&app, headers, had_cache))
-        .flatten();
-    let mut without_token = headers.clone();
-    let has_token = without_token.remove(SET_AUTH_JWT).is_some();
-    match without_cache {
-        Some(slim) if size(&slim) <= limit => {
-            app.metrics.left_out("session_data");
-            *headers = slim;
+
+    /// Keeps the headers of an answer within the limit. It first removes the cookie cache, which
+    /// only saves a database read, then the access token beside the answer, which `GET /token` also
+    /// returns. If one of them fits without the other, it stays.
+    pub(in crate::http) fn keep(&self, app: &App, headers: &mut HeaderMap) {
+        let (limit, whole) = (BUDGET - OTHERS, size(headers));
+        if whole <= limit {
+            return;
         }
-        _ if has_token && size(&without_token) <= limit => {
-            app.metrics.left_out("set-auth-jwt");
-            *headers = without_token;
-        }
-        slim => {
-            if let Some(slim) = slim {
+        let caches = !app.config.sessions.cookie_cache.is_zero();
+        let without_cache = caches
+            .then(|| cookies::without_cache(app, headers, self.had_cache))
+            .flatten();
+        let mut without_token = headers.clone();
+        let has_token = without_token.remove(SET_AUTH_JWT).is_some();
+        match without_cache {
+            Some(slim) if size(&slim) <= limit => {
                 app.metrics.left_out("session_data");
                 *headers = slim;
             }
-            if headers.remove(SET_AUTH_JWT).is_some() {
+            _ if has_token && size(&without_token) <= limit => {
                 app.metrics.left_out("set-auth-jwt");
+                *headers = without_token;
             }
-            if size(headers) > limit {
-                app.metrics.left_out("nothing");
+            slim => {
+                if let Some(slim) = slim {
+                    app.metrics.left_out("session_data");
+                    *headers = slim;
+                }
+                if headers.remove(SET_AUTH_JWT).is_some() {
+                    app.metrics.left_out("set-auth-jwt");
+                }
+                if size(headers) > limit {
+                    app.metrics.left_out("nothing");
+                }
             }
         }
     }
-    response
 }

@@ -9,6 +9,7 @@ pub(in crate::http) mod client;
 pub(in crate::http) mod concurrency_limit;
 pub(in crate::http) mod connection;
 pub(in crate::http) mod cookies;
+pub(in crate::http) mod counted;
 pub(in crate::http) mod credentials;
 pub mod error;
 pub(in crate::http) mod fields;

@@ -8,12 +8,9 @@
 //! that no script can set. With it `null` is accepted; without it, as from a browser that does not
 //! send it, `null` is refused.
 
-use std::sync::Arc;
-
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::app::{App, Notices, Turn};
@@ -27,26 +24,32 @@ use super::error::Error;
 use super::outermost::REQUEST_ID;
 use crate::http::edge::cookies::SET_AUTH_JWT;
 
-pub(in crate::http) async fn guard(
-    State(app): State<Arc<App>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    match check(&request, &app.config.server.trusted_origins) {
-        Ok(()) => {
-            let changes = *request.method() == Method::POST
-                && !cookies::read(&app, request.headers(), Name::SessionData).is_empty();
-            let mut response = next.run(request).await;
-            // A request that was refused has changed nothing.
-            if changes && !response.status().is_client_error() {
-                cookies::forget_cache(&app, response.headers_mut());
-            }
-            response
-        }
-        Err(refusal) => {
-            let found = notice(&app, &request);
-            let is_local = app.config.server.is_on_loopback();
-            refusal(is_local.then(|| found.to_string())).into_response()
+/// Checks the origin of a request, and says in the log which setting refused it.
+pub(in crate::http) fn guard(app: &App, request: &Request) -> Result<(), Error> {
+    check(request, &app.config.server.trusted_origins).map_err(|refusal| {
+        let found = notice(app, request);
+        let is_local = app.config.server.is_on_loopback();
+        refusal(is_local.then(|| found.to_string()))
+    })
+}
+
+/// Whether a request may change what the cookie cache holds: a POST that carries the cache.
+pub(in crate::http) struct MayOutdateCache(bool);
+
+impl MayOutdateCache {
+    /// Looks at a request before it is handled.
+    pub(in crate::http) fn by(app: &App, request: &Request) -> Self {
+        Self(
+            *request.method() == Method::POST
+                && !cookies::read(app, request.headers(), Name::SessionData).is_empty(),
+        )
+    }
+
+    /// Clears the cookie cache of a client whose request may have changed its contents. A request
+    /// that was refused has changed nothing.
+    pub(in crate::http) fn forget(&self, app: &App, response: &mut Response) {
+        if self.0 && !response.status().is_client_error() {
+            cookies::forget_cache(app, response.headers_mut());
         }
     }
 }
@@ -145,11 +148,7 @@ pub(in crate::http) const MAX_REQUESTED: usize = 2_048;
 /// Limits `Access-Control-Request-Headers` to pages of trusted origins: `cors` allows the names
 /// that remain. The origin is the guard: a page that may send requests with cookies may also add
 /// headers, such as those of tracing and error reporting.
-pub(in crate::http) async fn requested(
-    State(app): State<Arc<App>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+pub(in crate::http) fn limit_requested(app: &App, request: &mut Request) {
     let origin = request.headers().get(header::ORIGIN);
     let trusted =
         origin.is_some_and(|origin| is_trusted(&app.config.server.trusted_origins, origin));
@@ -157,9 +156,9 @@ pub(in crate::http) async fn requested(
     // `guard` logs unsafe methods. Others are answered, but the browser keeps the answer from the page.
     let is_hidden = is_preflight || matches!(*request.method(), Method::GET | Method::HEAD);
     if trusted {
-        notice_loopback_names(&app, &request);
+        notice_loopback_names(app, request);
     } else if is_hidden && origin.is_some_and(|origin| is_preflight || origin != "null") {
-        notice(&app, &request);
+        notice(app, request);
     }
     let short = request
         .headers()
@@ -170,7 +169,6 @@ pub(in crate::http) async fn requested(
             .headers_mut()
             .remove(header::ACCESS_CONTROL_REQUEST_HEADERS);
     }
-    next.run(request).await
 }
 
 fn is_trusted(trusted: &TrustedOrigins, origin: &HeaderValue) -> bool {

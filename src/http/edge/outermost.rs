@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use tracing::Instrument;
 use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use crate::traces::{TARGET, adopt};
 
@@ -27,15 +27,13 @@ pub(in crate::http) const REQUEST_ID: HeaderName = HeaderName::from_static("x-re
 pub(in crate::http) const RESOURCE_POLICY: HeaderName =
     HeaderName::from_static("cross-origin-resource-policy");
 
-/// Adds HSTS if the public URL is https, so that browsers do not use plain http again: for two
-/// years, as is usual, and without subdomains, which may belong to other services.
-pub(in crate::http) async fn transport_security(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    response.headers_mut().insert(
+/// Adds HSTS, so that browsers do not use plain http again: for two years, as is usual, and without
+/// subdomains, which may belong to other services.
+pub(in crate::http) fn require_https(headers: &mut HeaderMap) {
+    headers.insert(
         header::STRICT_TRANSPORT_SECURITY,
         HeaderValue::from_static("max-age=63072000"),
     );
-    response
 }
 
 /// Longer than any normal request takes, including the queue of password hashing.
@@ -96,56 +94,96 @@ fn known(method: &Method) -> &str {
     }
 }
 
-pub(in crate::http) async fn edge(mut request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let id = request_id(&request);
-    let method = request.method().clone();
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or_else(String::new, |p| p.as_str().to_owned());
-    request.extensions_mut().insert(RequestId(id.clone()));
-    let span = tracing::info_span!(
-        target: TARGET, "request", otel.name = format!("{} {route}", known(&method)), otel.kind = "server", http.request.method = known(&method), http.route = route, request_id = id,
-        http.response.status_code = Empty, error.type = Empty,
-    );
-    adopt(&span, request.headers());
-    let is_oauth = oauth(request.uri().path());
-    let work = AssertUnwindSafe(next.run(request))
-        .catch_unwind()
-        .instrument(span.clone());
-    // Handlers have a catch of their own; this one is for the layers between.
-    let response = work.await.unwrap_or_else(|_| panicked());
-    let failure = response.extensions().get::<Failure>().cloned();
-    let response = if is_oauth {
-        render_oauth(response, &id)
-    } else {
-        render(response, &id)
-    };
-    let status = response.status().as_u16();
-    let ms = started.elapsed().as_secs_f64() * 1e3;
-    let code = failure.as_ref().map(Failure::code);
-    span.record("http.response.status_code", status);
-    if let Some(code) = code {
-        span.record("error.type", code);
-    }
-    // The level depends on the outcome: successes are only logged at log.level=debug.
-    match failure.as_ref() {
-        Some(Failure {
-            cause: Some(cause), ..
-        }) => tracing::error!(request_id = id, %method, route, status, code, ms, cause, "request"),
-        Some(Failure { cause: None, .. }) => {
-            tracing::info!(request_id = id, %method, route, status, code, ms, "request");
-        }
-        None => tracing::debug!(request_id = id, %method, route, status, ms, "request"),
-    }
-    response
+/// A request from its arrival to its answer: its id, its span and its log line.
+pub(in crate::http) struct Arrival {
+    started: Instant,
+    id: String,
+    method: Method,
+    route: String,
+    span: Span,
+    is_oauth: bool,
 }
 
-/// Limits the time of the inner layers and catches their panics; both become errors, and pass the
-/// outer layers.
-pub(in crate::http) async fn bounded(request: Request, next: Next) -> Response {
-    let work = AssertUnwindSafe(next.run(request)).catch_unwind();
+impl Arrival {
+    /// Gives the request its id and opens its span.
+    pub(in crate::http) fn of(request: &mut Request) -> Self {
+        let started = Instant::now();
+        let id = request_id(request);
+        let method = request.method().clone();
+        let route = request
+            .extensions()
+            .get::<MatchedPath>()
+            .map_or_else(String::new, |p| p.as_str().to_owned());
+        request.extensions_mut().insert(RequestId(id.clone()));
+        let span = tracing::info_span!(
+            target: TARGET, "request", otel.name = format!("{} {route}", known(&method)), otel.kind = "server", http.request.method = known(&method), http.route = route, request_id = id,
+            http.response.status_code = Empty, error.type = Empty,
+        );
+        adopt(&span, request.headers());
+        let is_oauth = oauth(request.uri().path());
+        Self {
+            started,
+            id,
+            method,
+            route,
+            span,
+            is_oauth,
+        }
+    }
+
+    /// Waits for the answer, writes the body of its error and its headers, and logs it.
+    pub(in crate::http) async fn answer(self, work: impl Future<Output = Response>) -> Response {
+        let work = AssertUnwindSafe(work)
+            .catch_unwind()
+            .instrument(self.span.clone());
+        // Handlers have a catch of their own; this one is for the layers between.
+        let response = work.await.unwrap_or_else(|_| panicked());
+        let failure = response.extensions().get::<Failure>().cloned();
+        let response = if self.is_oauth {
+            render_oauth(response, &self.id)
+        } else {
+            render(response, &self.id)
+        };
+        self.log(response.status().as_u16(), failure.as_ref());
+        response
+    }
+
+    /// Writes the log line. Its level depends on the outcome: successes are only logged at
+    /// `log.level=debug`.
+    fn log(&self, status: u16, failure: Option<&Failure>) {
+        let Self {
+            id: request_id,
+            method,
+            route,
+            ..
+        } = self;
+        let ms = self.started.elapsed().as_secs_f64() * 1e3;
+        let code = failure.map(Failure::code);
+        self.span.record("http.response.status_code", status);
+        if let Some(code) = code {
+            self.span.record("error.type", code);
+        }
+        match failure {
+            Some(Failure {
+                cause: Some(cause), ..
+            }) => tracing::error!(request_id, %method, route, status, code, ms, cause, "request"),
+            Some(Failure { cause: None, .. }) => {
+                tracing::info!(request_id, %method, route, status, code, ms, "request");
+            }
+            None => tracing::debug!(request_id, %method, route, status, ms, "request"),
+        }
+    }
+}
+
+/// Gives each request an id, a span, a log line and the body of its error, as a layer.
+pub(in crate::http) async fn edge(mut request: Request, next: Next) -> Response {
+    let arrival = Arrival::of(&mut request);
+    arrival.answer(next.run(request)).await
+}
+
+/// Limits the time of a piece of work and catches its panics; both become errors.
+pub(in crate::http) async fn bounded(work: impl Future<Output = Response>) -> Response {
+    let work = AssertUnwindSafe(work).catch_unwind();
     match tokio::time::timeout(TIME_LIMIT, work).await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => panicked(),

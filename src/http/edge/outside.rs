@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::uri::PathAndQuery;
 use axum::http::{Uri, header};
-use axum::middleware::Next;
 use axum::response::Response;
 use http_body_util::BodyExt;
 use tower::util::MapRequest;
@@ -22,13 +21,10 @@ use super::header_text;
 const LINKS: [&str; 4] = [" href=\"", " action=\"", " src=\"", " data-strength=\""];
 
 /// Writes redirects and the links of pages as a browser sees them.
-pub(in crate::http) async fn outward(
-    State(app): State<Arc<App>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let mount = &app.config.server.mount;
-    let mut response = next.run(request).await;
+pub(in crate::http) async fn outward(mount: &Mount, mut response: Response) -> Response {
+    if mount.is_plain() {
+        return response;
+    }
     let location = response
         .headers()
         .get(header::LOCATION)

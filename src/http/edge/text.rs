@@ -2,16 +2,13 @@
 //! characters. Such text has no legitimate use, cannot be stored by Postgres (NUL), and would get
 //! into headers and logs. It is refused before it is used, so that no handler has to check it.
 
-use axum::extract::Request;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::http::Uri;
 use serde_json::{Map, Value};
 
 use super::error::Error;
 
-/// Answers 400 for a path or a query with such text.
-pub(in crate::http) async fn guard(request: Request, next: Next) -> Response {
-    let uri = request.uri();
+/// Refuses a path or a query with such text: 400.
+pub(in crate::http) fn check(uri: &Uri) -> Result<(), Error> {
     let problem = if is_plain(uri.path(), false) {
         uri.query()
             .is_some_and(|query| !is_plain(query, true))
@@ -20,11 +17,10 @@ pub(in crate::http) async fn guard(request: Request, next: Next) -> Response {
         Some("path")
     };
     match problem {
-        Some(part) => Error::BadRequest(format!(
+        Some(part) => Err(Error::BadRequest(format!(
             "The {part} contains control characters or is not UTF-8"
-        ))
-        .into_response(),
-        None => next.run(request).await,
+        ))),
+        None => Ok(()),
     }
 }
 

@@ -4,10 +4,9 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::Response;
 use url::Url;
 
@@ -96,28 +95,6 @@ pub(super) fn is_program(headers: &HeaderMap) -> bool {
         && !accepts(headers, "text/html")
 }
 
-/// Shows errors outside the pages as pages to people, and unchanged to programs.
-pub(in crate::http) async fn show_to_people(
-    app: State<Arc<App>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let path = request.uri().path();
-    let is_page = app.config.pages.enabled && (path == "/auth" || path.starts_with("/auth/"));
-    // Programs call the API, and some name HTML in `Accept` without a wish of their own (Java's
-    // `HttpURLConnection` does): there, only the Fetch Metadata of a browser count.
-    let navigates = if app.config.server.mount.is_of_api(path) {
-        mode_of(request.headers()) == Some("navigate")
-    } else {
-        is_navigation(request.headers())
-    };
-    if is_page || navigates {
-        show(app, request, next).await
-    } else {
-        next.run(request).await
-    }
-}
-
 /// Returns the link of the page of an error, and the key of its text: to where the reader can do
 /// something about it.
 fn way_on(page: &Page, code: &str, path: &str, back: &str) -> (String, &'static str) {
@@ -146,46 +123,89 @@ fn another_link(path: &str) -> (String, &'static str) {
     }
 }
 
-pub(in crate::http) async fn show(
-    State(app): State<Arc<App>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let (mut parts, body) = request.into_parts();
-    let (back, renewed) = (back_to(&app, &parts), Renewed::default());
-    let (path, is_program) = (parts.uri.path().to_owned(), is_program(&parts.headers));
-    parts.extensions.insert(renewed.clone());
-    let Ok(page) = Page::from_request_parts(&mut parts, &app).await;
-    let mut response = next.run(Request::from_parts(parts, body)).await;
-    renewed.put(&app, &mut response);
-    let Some(failure) = response
-        .extensions()
-        .get::<Failure>()
-        .filter(|failure| !failure.shown && !is_program)
-        .cloned()
-    else {
-        return response;
-    };
-    let (title, text) = words_of(failure.status);
-    let (href, link) = way_on(&page, failure.code(), &path, &back);
-    let told = MessagePage {
-        p: &page,
-        title: page.t(title),
-        text: failure
-            .advice()
-            .or_else(|| page.meaning(failure.code()))
-            .unwrap_or_else(|| page.t(text)),
-        code: failure.code(),
-        request_id: if failure.status.is_server_error() {
-            &page.request_id
-        } else {
-            ""
-        },
-        href: &href,
-        link,
-    };
-    if let Ok(body) = told.render() {
-        put(&mut response, body, "");
+/// What the page of an error needs of its request.
+pub(in crate::http) struct ErrorPage {
+    page: Page,
+    back: String,
+    renewed: Renewed,
+    path: String,
+    is_program: bool,
+}
+
+impl ErrorPage {
+    /// Prepares the page of a request to the pages.
+    pub(in crate::http) async fn of(app: &Arc<App>, request: Request) -> (Self, Request) {
+        let (mut parts, body) = request.into_parts();
+        let (back, renewed) = (back_to(app, &parts), Renewed::default());
+        let (path, is_program) = (parts.uri.path().to_owned(), is_program(&parts.headers));
+        parts.extensions.insert(renewed.clone());
+        let Ok(page) = Page::from_request_parts(&mut parts, app).await;
+        let prepared = Self {
+            page,
+            back,
+            renewed,
+            path,
+            is_program,
+        };
+        (prepared, Request::from_parts(parts, body))
     }
-    response
+
+    /// Prepares the page of a request outside the pages, if a person is to see it; programs get
+    /// the error as it is.
+    pub(in crate::http) async fn for_people(
+        app: &Arc<App>,
+        request: Request,
+    ) -> (Option<Self>, Request) {
+        let path = request.uri().path();
+        let is_page = app.config.pages.enabled && (path == "/auth" || path.starts_with("/auth/"));
+        // Programs call the API, and some name HTML in `Accept` without a wish of their own (Java's
+        // `HttpURLConnection` does): there, only the Fetch Metadata of a browser count.
+        let navigates = if app.config.server.mount.is_of_api(path) {
+            mode_of(request.headers()) == Some("navigate")
+        } else {
+            is_navigation(request.headers())
+        };
+        if is_page || navigates {
+            let (prepared, request) = Self::of(app, request).await;
+            (Some(prepared), request)
+        } else {
+            (None, request)
+        }
+    }
+
+    /// Shows the error of an answer as a page, if it has one that no page shows yet.
+    pub(in crate::http) fn show(self, app: &App, mut response: Response) -> Response {
+        let page = self.page;
+        self.renewed.put(app, &mut response);
+        let Some(failure) = response
+            .extensions()
+            .get::<Failure>()
+            .filter(|failure| !failure.shown && !self.is_program)
+            .cloned()
+        else {
+            return response;
+        };
+        let (title, text) = words_of(failure.status);
+        let (href, link) = way_on(&page, failure.code(), &self.path, &self.back);
+        let told = MessagePage {
+            p: &page,
+            title: page.t(title),
+            text: failure
+                .advice()
+                .or_else(|| page.meaning(failure.code()))
+                .unwrap_or_else(|| page.t(text)),
+            code: failure.code(),
+            request_id: if failure.status.is_server_error() {
+                &page.request_id
+            } else {
+                ""
+            },
+            href: &href,
+            link,
+        };
+        if let Ok(body) = told.render() {
+            put(&mut response, body, "");
+        }
+        response
+    }
 }

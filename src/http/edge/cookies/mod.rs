@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 pub(in crate::http) use cache::{forget_cache, without_cache};
 use cookie::Cookie;
 use cookie::time::Duration;
-pub(in crate::http) use variants::every_variant;
+pub(in crate::http) use variants::Carried;
 
 /// The header `set-auth-token`: the decoded value of the session cookie.
 pub(in crate::http) const SET_AUTH_TOKEN: HeaderName = HeaderName::from_static("set-auth-token");

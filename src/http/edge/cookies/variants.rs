@@ -1,12 +1,8 @@
 //! Cookies of one name that a browser holds for several domains or paths.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
-use axum::middleware::Next;
-use axum::response::Response;
 use cookie::Cookie;
 
 use crate::app::App;
@@ -14,27 +10,34 @@ use crate::model::kernel::cookie_domain::CookieDomain;
 
 use super::{NAMES, Name, cleared, raw, with_attributes};
 
-/// Clears other variants of cookies. A browser may hold a cookie for another domain than that of
-/// the present settings, or one name for several domains or paths. If the answer clears a cookie,
-/// it is cleared for the other domains, too. If a name was sent more than once and the answer sets
-/// or clears it, all others of that name are cleared. Every answer passes this layer.
-pub(in crate::http) async fn every_variant(
-    State(app): State<Arc<App>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let carried = NAMES.map(|name| (name, raw(request.headers(), &name.text(&app)).len()));
-    let mut response = next.run(request).await;
-    let carries_any = carried.iter().any(|(_, times)| *times > 0);
-    for (name, times) in carried {
-        if times > 1 {
-            clear_variants(&app, response.headers_mut(), name);
-        } else if carries_any {
-            // The request need not show it, because the refresh cookie is only sent to the API.
-            clear_for_other_domains(&app, response.headers_mut(), name);
+/// How often a request carries each of our cookies.
+pub(in crate::http) struct Carried([(Name, usize); NAMES.len()]);
+
+impl Carried {
+    /// Counts the cookies of a request.
+    pub(in crate::http) fn by(app: &App, headers: &HeaderMap) -> Self {
+        if !headers.contains_key(header::COOKIE) {
+            return Self(NAMES.map(|name| (name, 0)));
+        }
+        Self(NAMES.map(|name| (name, raw(headers, &name.text(app)).len())))
+    }
+
+    /// Clears other variants of cookies in an answer. A browser may hold a cookie for another
+    /// domain than that of the present settings, or one name for several domains or paths. If the
+    /// answer clears a cookie, it is cleared for the other domains, too. If a name was sent more
+    /// than once and the answer sets or clears it, all others of that name are cleared. Every
+    /// answer passes here.
+    pub(in crate::http) fn clear_variants(&self, app: &App, headers: &mut HeaderMap) {
+        let carries_any = self.0.iter().any(|(_, times)| *times > 0);
+        for (name, times) in self.0 {
+            if times > 1 {
+                clear_variants(app, headers, name);
+            } else if carries_any {
+                // The request need not show it, because the refresh cookie is only sent to the API.
+                clear_for_other_domains(app, headers, name);
+            }
         }
     }
-    response
 }
 
 /// Clears, if the answer clears this cookie, also that of the same path which was set before the
