@@ -49,6 +49,8 @@ pub(super) async fn jwks(State(app): State<Arc<App>>, request: Request) -> Respo
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     }
     let headers = response.headers_mut();
+    // At once as much as is needed, with what the outer layers add.
+    headers.reserve(16);
     if !fresh {
         headers.insert(
             header::CONTENT_TYPE,

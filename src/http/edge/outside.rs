@@ -76,7 +76,7 @@ fn linked(mount: &Mount, page: &str) -> String {
 /// Makes routes that also work if a proxy has not stripped the path, at the path of the pages, and
 /// with a slash at the end of the path of a page.
 pub(in crate::http) fn inward(app: &Arc<App>, routes: Router) -> Router {
-    let mount = app.config.server.mount.clone();
+    let mount = Arc::new(app.config.server.mount.clone());
     Router::new().fallback_service(MapRequest::new(routes, move |mut request: Request| {
         if let Some(uri) = taken_off(&mount, request.uri()) {
             *request.uri_mut() = uri;

@@ -79,7 +79,7 @@ impl Name {
 
 /// Returns every value of this cookie in the request, except empty ones.
 pub(in crate::http) fn read(app: &App, headers: &HeaderMap, name: Name) -> Vec<String> {
-    let mut values = raw(headers, &name.text(app));
+    let mut values = raw(app, headers, name);
     values.retain(|value| !value.is_empty());
     values
 }
@@ -88,14 +88,18 @@ pub(in crate::http) fn read(app: &App, headers: &HeaderMap, name: Name) -> Vec<S
 pub(in crate::http) fn carries_any(app: &App, headers: &HeaderMap) -> bool {
     NAMES
         .into_iter()
-        .any(|name| !raw(headers, &name.text(app)).is_empty())
+        .any(|name| !raw(app, headers, name).is_empty())
 }
 
 /// Returns the values of a cookie. Names are compared undecoded: a name that only decodes to
 /// `__Host-…` has none of its guarantees. A value that cannot be decoded is kept as it is, and
 /// invalid bytes in cookies of other applications are skipped.
-fn raw(headers: &HeaderMap, wanted: &str) -> Vec<String> {
+fn raw(app: &App, headers: &HeaderMap, name: Name) -> Vec<String> {
     let mut values = Vec::new();
+    if !headers.contains_key(header::COOKIE) {
+        return values;
+    }
+    let wanted = name.text(app);
     for line in headers.get_all(header::COOKIE) {
         let line = String::from_utf8_lossy(line.as_bytes()).into_owned();
         let found = Cookie::split_parse(line)

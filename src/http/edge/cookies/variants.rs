@@ -16,10 +16,7 @@ pub(in crate::http) struct Carried([(Name, usize); NAMES.len()]);
 impl Carried {
     /// Counts the cookies of a request.
     pub(in crate::http) fn by(app: &App, headers: &HeaderMap) -> Self {
-        if !headers.contains_key(header::COOKIE) {
-            return Self(NAMES.map(|name| (name, 0)));
-        }
-        Self(NAMES.map(|name| (name, raw(headers, &name.text(app)).len())))
+        Self(NAMES.map(|name| (name, raw(app, headers, name).len())))
     }
 
     /// Clears other variants of cookies in an answer. A browser may hold a cookie for another

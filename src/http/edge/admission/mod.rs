@@ -3,12 +3,16 @@
 //! none is idle, it is accepted in a reserve, for one request and a short time, and only keys,
 //! discovery and health are answered.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod open;
+
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
+
+use open::{ConnectionKey, Open};
 
 /// The limits of connections.
 #[derive(Debug, Clone)]
@@ -45,32 +49,6 @@ pub(in crate::http) struct Admission {
     open: Mutex<Open>,
 }
 
-#[derive(Default)]
-struct Open {
-    next: u64,
-    connections: HashMap<u64, Connection>,
-    full: usize,
-    networks: HashMap<IpNet, Held>,
-    /// Idle connections, by the time when they became idle.
-    resting: BTreeMap<u64, u64>,
-    /// Connections in the reserve that have not sent a request yet, the oldest first.
-    waiting: BTreeMap<u64, IpNet>,
-}
-
-struct Connection {
-    /// Empty for a trusted proxy, and for a connection in the reserve.
-    networks: Vec<IpNet>,
-    aside: bool,
-    resting: Option<u64>,
-    close: CancellationToken,
-}
-
-#[derive(Default)]
-struct Held {
-    open: usize,
-    resting: BTreeSet<u64>,
-}
-
 impl Admission {
     pub(in crate::http) fn new(caps: Caps) -> Arc<Self> {
         Arc::new(Self {
@@ -101,152 +79,32 @@ impl Admission {
         if aside && !open.room_aside() {
             return None;
         }
-        let (id, close) = (open.next, CancellationToken::new());
-        open.next += 1;
-        let networks: Vec<IpNet> = if aside {
-            Vec::new()
+        let close = CancellationToken::new();
+        let counted = counted.iter().map(|(net, _)| *net);
+        let key = if aside {
+            open.begin_aside(all.last().map(|(net, _)| *net), close.clone())
         } else {
-            counted.iter().map(|(net, _)| *net).collect()
+            open.begin(counted, close.clone())
         };
-        for net in &networks {
-            open.networks.entry(*net).or_default().open += 1;
-        }
-        if aside {
-            open.waiting.extend(all.last().map(|(net, _)| (id, *net)));
-        } else {
-            open.full += 1;
-        }
-        open.connections.insert(
-            id,
-            Connection {
-                networks,
-                aside,
-                resting: None,
-                close: close.clone(),
-            },
-        );
         Some(ConnectionPermit {
             admission: Arc::clone(self),
-            id,
+            key,
             aside,
+            rests: AtomicBool::new(false),
             close,
         })
-    }
-}
-
-impl Open {
-    fn room(&mut self, cap: usize) -> bool {
-        while self.full >= cap {
-            let Some(id) = self.resting.values().next().copied() else {
-                return false;
-            };
-            self.close(id);
-        }
-        true
-    }
-
-    fn room_in(&mut self, net: IpNet, cap: usize) -> bool {
-        while self.networks.get(&net).is_some_and(|held| held.open >= cap) {
-            let longest = self
-                .networks
-                .get(&net)
-                .and_then(|held| held.resting.first().copied());
-            let Some(id) = longest.and_then(|since| self.resting.get(&since).copied()) else {
-                return false;
-            };
-            self.close(id);
-        }
-        true
-    }
-
-    /// Makes room in the reserve: closes the oldest connection of the network that has most, so
-    /// that a flood only displaces its own.
-    fn room_aside(&mut self) -> bool {
-        while self.connections.len() - self.full >= KEPT_ASIDE {
-            let mut held: HashMap<IpNet, (usize, u64)> = HashMap::new();
-            for (id, net) in self.waiting.iter().rev() {
-                let entry = held.entry(*net).or_default();
-                *entry = (entry.0 + 1, *id);
-            }
-            let Some((_, oldest)) = held
-                .into_values()
-                .max_by_key(|(count, id)| (*count, std::cmp::Reverse(*id)))
-            else {
-                return false;
-            };
-            self.close(oldest);
-        }
-        true
-    }
-
-    fn close(&mut self, id: u64) {
-        if let Some(connection) = self.connections.get(&id) {
-            connection.close.cancel();
-        }
-        self.release(id);
-    }
-
-    /// Returns everything that the connection holds; only the first call has an effect.
-    fn release(&mut self, id: u64) {
-        self.stirs(id);
-        self.waiting.remove(&id);
-        let Some(connection) = self.connections.remove(&id) else {
-            return;
-        };
-        for net in connection.networks {
-            if let Some(held) = self.networks.get_mut(&net) {
-                held.open -= 1;
-                if held.open == 0 {
-                    self.networks.remove(&net);
-                }
-            }
-        }
-        if !connection.aside {
-            self.full -= 1;
-        }
-    }
-
-    fn rests(&mut self, id: u64) {
-        let since = self.next;
-        let Some(connection) = self
-            .connections
-            .get_mut(&id)
-            .filter(|connection| !connection.aside)
-        else {
-            return;
-        };
-        self.next += 1;
-        connection.resting = Some(since);
-        self.resting.insert(since, id);
-        for net in &connection.networks {
-            if let Some(held) = self.networks.get_mut(net) {
-                held.resting.insert(since);
-            }
-        }
-    }
-
-    fn stirs(&mut self, id: u64) {
-        let Some(connection) = self.connections.get_mut(&id) else {
-            return;
-        };
-        let Some(since) = connection.resting.take() else {
-            return;
-        };
-        self.resting.remove(&since);
-        for net in &connection.networks {
-            if let Some(held) = self.networks.get_mut(net) {
-                held.resting.remove(&since);
-            }
-        }
     }
 }
 
 /// The permit of one connection; dropping it frees its slot.
 pub(in crate::http) struct ConnectionPermit {
     admission: Arc<Admission>,
-    id: u64,
+    key: ConnectionKey,
     /// Whether the connection is over a limit: one request, for keys, discovery or health.
     pub(in crate::http) aside: bool,
+    /// Whether the connection is idle. Only its own task changes it, so that a request which finds
+    /// it set must take the lock, and the others need not.
+    rests: AtomicBool,
     /// Cancelled when the connection has to end because another one needs its slot.
     pub(in crate::http) close: CancellationToken,
 }
@@ -254,25 +112,30 @@ pub(in crate::http) struct ConnectionPermit {
 impl ConnectionPermit {
     /// Records that bytes have arrived: the connection is not idle any more.
     pub(in crate::http) fn stirs(&self) {
-        self.admission.open().stirs(self.id);
+        if self.rests.swap(false, Ordering::Relaxed) {
+            self.admission.open().stirs(self.key);
+        }
     }
 
-    /// Records that a request has arrived and is being answered.
+    /// Records that a request has arrived and is being answered. Its bytes may have arrived with
+    /// those of the request before.
     pub(in crate::http) fn works(&self) {
-        let mut open = self.admission.open();
-        open.stirs(self.id);
-        open.waiting.remove(&self.id);
+        self.stirs();
+        if self.aside {
+            self.admission.open().works(self.key);
+        }
     }
 
     /// Records that the answer was sent and the next request may come.
     pub(in crate::http) fn rests(&self) {
-        self.admission.open().rests(self.id);
+        self.admission.open().rests(self.key);
+        self.rests.store(true, Ordering::Relaxed);
     }
 }
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        self.admission.open().release(self.id);
+        self.admission.open().release(self.key);
     }
 }
 
@@ -365,17 +228,7 @@ mod tests {
         permits[1].works();
         assert!(admit(&admission, "198.51.100.1").aside, "nothing rests");
         drop((permits, new));
-        let open = admission.open();
-        assert_eq!(
-            (
-                open.full,
-                open.connections.len(),
-                open.networks.len(),
-                open.resting.len(),
-                open.waiting.len()
-            ),
-            (0, 0, 0, 0, 0)
-        );
+        assert!(admission.open().holds_nothing());
     }
 
     #[test]
