@@ -28,7 +28,9 @@ pub enum Error {
     File(String),
     #[error("{0} is a placeholder, not a random key")]
     Placeholder(String),
-    #[error("cannot read the master key {path}: {source}")]
+    #[error(
+        "cannot read the master key {path}: {source}; it must belong to the user that runs countersign, with the mode 0600"
+    )]
     Unreadable {
         path: PathBuf,
         source: std::io::Error,
@@ -42,6 +44,14 @@ pub enum Error {
     TooOpen { path: PathBuf, mode: u32 },
     #[error("the master key {0} is not a regular file of this user")]
     UntrustedFile(PathBuf),
+    #[error(
+        "the master key {path} belongs to uid {owner}, and this process runs as uid {user}: run the command as the user of the service (`runuser -u NAME -- …`)"
+    )]
+    ForeignFile {
+        path: PathBuf,
+        owner: u32,
+        user: u32,
+    },
 }
 
 /// Labels of derived keys: each purpose has its own key (RFC 5869 section 3.2). The labels of
@@ -217,8 +227,16 @@ fn check_rights(file: &File, path: &Path) -> Result<(), Error> {
         source,
     })?;
     let user = rustix::process::geteuid().as_raw();
-    if !metadata.is_file() || !may_own(metadata.uid(), user) {
+    if !metadata.is_file() {
         return Err(Error::UntrustedFile(path.to_owned()));
+    }
+    let owner = metadata.uid();
+    if !may_own(owner, user) {
+        return Err(Error::ForeignFile {
+            path: path.to_owned(),
+            owner,
+            user,
+        });
     }
     let mode = metadata.permissions().mode() & 0o777;
     let others = mode & 0o077;

@@ -325,6 +325,87 @@ fn doctor_and_serve_refuse_a_file_that_may_only_be_read() {
     assert!(!refused.status.success(), "{refused:?}");
 }
 
+#[test]
+fn a_file_of_another_user_is_named_with_its_owner_and_what_to_do() {
+    if !geteuid().is_root() {
+        println!("needs root, who gives files away: not shown here");
+        return;
+    }
+    let place = Place::new(&[]);
+    let mut server = place.serve();
+    server.signal(nix::sys::signal::Signal::SIGTERM);
+    assert!(server.wait().success());
+    let program = place.path("program");
+    std::fs::copy(env!("CARGO_BIN_EXE_countersign"), &program).unwrap();
+    let names = [
+        "",
+        "data",
+        "data/countersign.db",
+        "data/countersign.lock",
+        "keys",
+        "keys/master.key",
+    ];
+    let rights = |name: &str, owner: u32, mode: u32| {
+        let path = place.path(name);
+        std::os::unix::fs::chown(&path, Some(owner), Some(owner)).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let restore = || {
+        for name in names {
+            let is_file = place.path(name).is_file();
+            rights(name, 10_001, if is_file { 0o600 } else { 0o700 });
+        }
+        rights("program", 10_001, 0o755);
+    };
+    let run = || {
+        std::process::Command::new(&program)
+            .current_dir(place.dir.path())
+            .args(place.command().get_args())
+            .args(["mail", "flush"])
+            .uid(10_001)
+            .gid(10_001)
+            .output()
+            .unwrap()
+    };
+    restore();
+    assert!(run().status.success(), "the owner may do it");
+    let foreign = "belongs to uid 0 (mode 0600), and this process runs as uid 10001";
+    for (name, owner, mode, said) in [
+        ("data/countersign.db", 0, 0o600, foreign),
+        ("data/countersign.lock", 0, 0o600, foreign),
+        ("data/countersign.db", 10_001, 0o400, "chmod u+rwX"),
+        ("data", 0, 0o755, "belongs to uid 0 (mode 0755)"),
+        (
+            "keys/master.key",
+            0,
+            0o600,
+            "must belong to the user that runs countersign",
+        ),
+        (
+            "keys/master.key",
+            10_002,
+            0o600,
+            "must belong to the user that runs countersign",
+        ),
+    ] {
+        restore();
+        rights(name, owner, mode);
+        let refused = run();
+        let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(78), "{name}: {text}");
+        assert!(text.contains(name) && text.contains(said), "{name}: {text}");
+    }
+    // The other way round: an operator who forgets to change to the user of the service.
+    restore();
+    let root = place.run(&["mail", "flush"], "");
+    let text = String::from_utf8_lossy(&root.stderr).into_owned();
+    assert_eq!(root.status.code(), Some(78), "{text}");
+    assert!(
+        text.contains("belongs to uid 10001, and this process runs as uid 0"),
+        "{text}"
+    );
+}
+
 #[tokio::test]
 async fn doctor_refuses_every_schema_that_serve_refuses() {
     let place = Place::new(&[]);

@@ -7,9 +7,9 @@ use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
 use super::background::Checkpoints;
-use super::migrate;
 use super::readers::Readers;
 use super::writer::Writer;
+use super::{file_access, migrate};
 use crate::store::{Error, Options, Result};
 
 /// Pages in the write-ahead log before the writer makes a checkpoint, during which all writes wait
@@ -31,6 +31,7 @@ pub(in crate::store) async fn open(
             path.display()
         )));
     }
+    file_access::check(path)?;
     create_private(path)?;
     let connect = SqliteConnectOptions::new()
         .filename(path)
@@ -57,8 +58,12 @@ pub(in crate::store) async fn open(
 
 /// Creates the file with mode 0600 (its -wal and -shm get the same), and a new folder with 0700.
 fn create_private(path: &Path) -> Result<()> {
-    let unavailable =
-        |e: std::io::Error| Error::Unavailable(format!("cannot open {}: {e}", path.display()));
+    let refused = |e: std::io::Error| {
+        Error::Unsupported(format!(
+            "cannot create {}: {e}; the folder must belong to the user that runs countersign",
+            path.display()
+        ))
+    };
     if let Some(dir) = path
         .parent()
         .filter(|d| !d.as_os_str().is_empty() && !d.exists())
@@ -67,7 +72,7 @@ fn create_private(path: &Path) -> Result<()> {
             .recursive(true)
             .mode(0o700)
             .create(dir)
-            .map_err(unavailable)?;
+            .map_err(refused)?;
     }
     std::fs::OpenOptions::new()
         .write(true)
@@ -75,6 +80,6 @@ fn create_private(path: &Path) -> Result<()> {
         .truncate(false)
         .mode(0o600)
         .open(path)
-        .map_err(unavailable)?;
+        .map_err(refused)?;
     Ok(())
 }
