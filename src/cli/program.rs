@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::app::App;
 use crate::clock::SystemClock;
 use crate::config::{Config, Database};
+use crate::flows;
 use crate::flows::key::bootstrap;
 use crate::model::audit::event::Requester;
 use crate::random::OsRandom;
@@ -33,8 +34,13 @@ pub(super) async fn build(config: Config) -> Result<App> {
 
 /// Builds the program with its key ring, on a database that exists.
 pub(super) async fn build_with_keys(config: Config) -> Result<App> {
+    Ok(try_to_build_with_keys(config).await?)
+}
+
+/// Does the same as [`build_with_keys`], for a command that handles a reason itself.
+pub(super) async fn try_to_build_with_keys(config: Config) -> flows::Result<App> {
     let (clock, random) = (Arc::new(SystemClock), Arc::new(OsRandom));
-    Ok(Box::pin(bootstrap::start_existing(config, clock, random)).await?)
+    Box::pin(bootstrap::start_existing(config, clock, random)).await
 }
 
 /// Returns the operator as the requester for the audit trail.

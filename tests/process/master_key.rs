@@ -523,3 +523,31 @@ async fn a_lost_master_key_is_given_up_at_the_shell_and_everybody_signs_in_again
     stop(server);
     two.end().await;
 }
+
+#[test]
+fn a_rewrap_that_is_repeated_says_that_nothing_is_left_to_do() {
+    let place = Place::new(&[]);
+    drop(place.serve());
+    write_key(&place.path("new.key"), NEW);
+    write_key(&place.path("other.key"), &NEW.replace("MTIz", "NTIz"));
+    let rewrap = |file: &str| {
+        // The process was killed, and counts as running for a minute.
+        let although = "--although-processes-lack-it";
+        place.run(
+            &["keys", "rewrap", "--new-master-key-file", file, although],
+            "",
+        )
+    };
+    assert!(rewrap("new.key").status.success());
+    for (file, said) in [
+        (
+            "new.key",
+            "nothing is left to do: the keys are already sealed",
+        ),
+        ("other.key", "which is not loaded"),
+    ] {
+        let refused = rewrap(file);
+        let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && text.contains(said), "{text}");
+    }
+}

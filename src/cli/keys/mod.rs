@@ -36,7 +36,10 @@ pub(super) async fn run(command: Keys, config: Config) -> Result<()> {
     {
         return Box::pin(lost_key::abandon(config, yes, output)).await;
     }
-    let app = build_with_keys(config).await?;
+    let app = match &command {
+        Keys::Rewrap(arguments) => rewrap::open(config, arguments).await?,
+        _ => build_with_keys(config).await?,
+    };
     let done = act(&app, command).await;
     app.db.close().await;
     done

@@ -6,7 +6,11 @@ use clap::Args;
 use serde_json::json;
 
 use crate::app::App;
-use crate::cli::{Output, Result, ask, operator, output};
+use crate::cli::program::try_to_build_with_keys;
+use crate::cli::{Failure, Output, Result, ask, operator, output};
+use crate::config::Config;
+use crate::flows;
+use crate::flows::key::bootstrap;
 use crate::flows::key::rewrap;
 use crate::flows::key::rewrap::Options;
 use crate::flows::permit::Permitted;
@@ -33,6 +37,26 @@ pub(in crate::cli) struct Arguments {
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     output: Output,
+}
+
+/// Builds the program for a rewrap.
+///
+/// # Errors
+/// Says so if an earlier rewrap to this key was completed, as after one that was killed before it
+/// could print that: then the old key, which the settings still name, opens nothing any more.
+pub(super) async fn open(config: Config, arguments: &Arguments) -> Result<App> {
+    let file = &arguments.new_master_key_file;
+    match try_to_build_with_keys(config).await {
+        Err(flows::Error::MasterKeyNotLoaded { wanted, .. })
+            if bootstrap::named_key(file).is_ok_and(|key| key.id() == wanted) =>
+        {
+            Err(Failure::Refused(format!(
+                "nothing is left to do: the keys are already sealed under the master key {wanted} of {}. Put it where every process reads its master key, and keep the old one as the previous key",
+                file.display()
+            )))
+        }
+        outcome => Ok(outcome?),
+    }
 }
 
 pub(super) async fn run(app: &App, arguments: Arguments) -> Result<()> {
@@ -70,6 +94,11 @@ pub(super) async fn run(app: &App, arguments: Arguments) -> Result<()> {
         output::note(
             "Now put the new key where every process reads its master key, and keep the old one as the previous key.",
         );
+        if compromised {
+            output::note(
+                "Every refresh token and cookie has ended. Access tokens that were issued before are good until they expire; if the database leaked too, `countersign keys rotate --compromised` ends them.",
+            );
+        }
     }
     Ok(())
 }
