@@ -83,7 +83,7 @@ enum Command {
     /// Sessions: list, revoke
     #[command(subcommand)]
     Sessions(sessions::Sessions),
-    /// The audit trail: list, tail, export, verify
+    /// The audit trail: list, tail, export, verify, reapply
     #[command(subcommand)]
     Audit(audit::Audit),
     /// Limits and blocked networks: list, clear, block, unblock

@@ -109,6 +109,29 @@ fn the_table_of_commands_is_complete() {
 }
 
 #[test]
+fn the_documented_list_names_every_command() {
+    let page = include_str!("../../docs/command-line.md");
+    let listed: BTreeSet<String> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("countersign "))
+        .flat_map(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let verbs = words.get(1).copied().unwrap_or_default();
+            match words[0] {
+                noun @ ("keys" | "users" | "sessions" | "audit" | "limits" | "mail"
+                | "webhooks" | "clock" | "database" | "config") => verbs
+                    .split('|')
+                    .map(|verb| format!("{noun} {verb}"))
+                    .collect(),
+                "[serve]" => vec!["serve".to_owned()],
+                noun => vec![noun.to_owned()],
+            }
+        })
+        .collect();
+    assert_eq!(names(&Place::new(&[]), &[]), listed);
+}
+
+#[test]
 fn a_command_in_an_empty_folder_names_the_path_and_creates_nothing() {
     for command in COMMANDS {
         let place = Place::new(&[]);
