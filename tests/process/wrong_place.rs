@@ -5,6 +5,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use sqlx::ConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
+
 use crate::server::{Place, sign_up, write_key};
 
 /// Every command that needs a database, with the arguments that it requires.
@@ -345,4 +348,44 @@ fn the_units_line_runs_the_command_line_as_the_services_user() {
         stderr(&told),
         String::from_utf8_lossy(&told.stdout)
     );
+}
+
+/// A copy writes the key ring last: a database with users and without one is a half of a copy.
+#[tokio::test]
+async fn a_copy_that_was_not_completed_is_refused_and_says_to_run_it_again() {
+    let place = Place::new(&[]);
+    let server = place.serve();
+    sign_up(&reqwest::Client::new(), &server, "ana").await;
+    drop(server);
+    let copy = |to: &str| {
+        let from = "sqlite://data/countersign.db";
+        place.run(&["database", "copy", "--from", from, "--to", to], "")
+    };
+    assert!(copy("sqlite://half.db").status.success());
+    let list = |file: &str| {
+        let url = format!("database.url=sqlite://{file}");
+        place.run(&["--set", &url, "keys", "list"], "")
+    };
+    assert!(list("half.db").status.success());
+    let mut database = SqliteConnectOptions::new()
+        .filename(place.path("half.db"))
+        .connect()
+        .await
+        .unwrap();
+    for change in [
+        "UPDATE key_ring SET version = 0, master_version = NULL",
+        "DELETE FROM master_keys",
+    ] {
+        sqlx::raw_sql(change).execute(&mut database).await.unwrap();
+        let url = "database.url=sqlite://half.db";
+        for output in [list("half.db"), place.run(&["--set", url, "serve"], "")] {
+            assert_eq!(output.status.code(), Some(78), "{change}");
+            let said =
+                "was begun and not completed: run the same `countersign database copy` again";
+            assert!(stderr(&output).contains(said), "{}", stderr(&output));
+        }
+    }
+    drop(database);
+    assert!(copy("sqlite://half.db").status.success(), "it begins again");
+    assert!(list("half.db").status.success());
 }

@@ -30,6 +30,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random
 /// Builds the program without its key ring; on an empty database records the first master key.
 async fn build(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<App> {
     let db = App::open_db(&config, Arc::clone(&clock)).await?;
+    require_complete(&config, &db).await?;
     let keys = load_master_keys(&config, &db, &*random).await?;
     adopt_first(&db, &keys[0]).await?;
     Ok(App::build(config, clock, random, keys, db)?)
@@ -77,6 +78,21 @@ pub fn require_database(config: &Config) -> Result<()> {
     }
 }
 
+/// Refuses a database into which a copy was begun and not completed.
+async fn require_complete(config: &Config, db: &Db) -> Result<()> {
+    if db
+        .read(work!(conn => store::engine::copy::is_unfinished(conn).await))
+        .await?
+    {
+        return Err(Error::WrongDatabase(format!(
+            "a copy into {} (from {}) was begun and not completed: run the same `countersign database copy` again",
+            config.database_name(),
+            config.database_source(),
+        )));
+    }
+    Ok(())
+}
+
 /// Opens a database that has been served from before, without applying migrations.
 ///
 /// # Errors
@@ -92,6 +108,7 @@ pub(in crate::flows) async fn open_existing(
     };
     let config = Config { database, ..config };
     let db = App::open_db(&config, Arc::clone(clock)).await?;
+    require_complete(&config, &db).await?;
     let known = db
         .read(work!(conn => store::key::master_keys::list(conn).await))
         .await?;

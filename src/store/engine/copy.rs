@@ -5,6 +5,14 @@ pub use super::copy_tables::{Cell, Cells, RING, TABLES, Table};
 use crate::store::{Conn, Result, on};
 use sqlx::{AssertSqlSafe, Row};
 
+/// Returns whether a copy into this database began and was not completed: a database gets its first
+/// users after its key ring, and a copy writes the key ring last.
+pub async fn is_unfinished(conn: &mut Conn) -> Result<bool> {
+    let sql = "SELECT COUNT(*) FROM key_ring WHERE version = 0 AND EXISTS (SELECT 1 FROM users)";
+    let (rows,): (i64,) = on!(conn, c => sqlx::query_as(sql).fetch_one(c).await)?;
+    Ok(rows > 0)
+}
+
 /// Returns the number of rows.
 pub async fn count(conn: &mut Conn, table: &Table) -> Result<i64> {
     let sql = format!("SELECT COUNT(*) FROM {}", table.name);
