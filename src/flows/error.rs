@@ -138,7 +138,7 @@ pub enum Error {
     )]
     MasterKeyNotLoaded { wanted: String, loaded: String },
     #[error(
-        "{path} is missing, but the database holds keys sealed under the master key {wanted}; restore the file, or set COUNTERSIGN_MASTER_KEY. No new key was made."
+        "{path} is missing, but the database holds keys sealed under the master key {wanted}; restore the file, or set COUNTERSIGN_MASTER_KEY. No new key was made. If no copy of that key is left, `countersign keys abandon --lost-master-key` replaces the keys and ends every session"
     )]
     MasterKeyMissing { path: String, wanted: String },
     /// The process has more work than it can take on; nothing was begun.
@@ -162,8 +162,10 @@ impl From<store::Error> for Error {
             store::Error::Unavailable(reason)
             | store::Error::Lost(reason)
             | store::Error::NotBegun(reason)
-            | store::Error::RolledBack(reason)
-            | store::Error::Unwritable(reason) => Self::Unavailable(reason),
+            | store::Error::RolledBack(reason) => Self::Unavailable(reason),
+            store::Error::Unwritable(reason) => Self::Unavailable(format!(
+                "the database cannot be written and nothing was changed (a full or failing disk, or it is read-only): {reason}"
+            )),
             store::Error::SchemaTooNew(_) | store::Error::Unsupported(_) => {
                 Self::WrongDatabase(error.to_string())
             }

@@ -31,6 +31,12 @@ pub enum Fault {
     /// The connection could not be made, broke, or cannot be trusted.
     #[error("{0}")]
     Connection(Broken),
+    /// The settings require an encrypted connection, and the server does not offer `STARTTLS`.
+    #[error("the server offers no STARTTLS, which mail.smtp_url requires")]
+    NoStarttls,
+    /// The server takes no user and password, or in no way that the library knows.
+    #[error("the server offers no way to sign in with the user and password of mail.smtp_url")]
+    NoSignIn,
     /// The server does not speak SMTP, or lacks a feature that is needed.
     #[error("the server does not follow the SMTP protocol")]
     Protocol,
@@ -40,6 +46,19 @@ pub enum Fault {
     /// The message cannot be built.
     #[error("{0}")]
     Unusable(&'static str),
+}
+
+impl Fault {
+    /// Returns which feature the server lacks. The library has no kinds for it; its texts are
+    /// fixed and hold nothing of the server's.
+    fn lacking(error: &lettre::transport::smtp::Error) -> Self {
+        let cause = std::error::Error::source(error).map(ToString::to_string);
+        match cause.as_deref() {
+            Some("STARTTLS is not supported on this server") => Self::NoStarttls,
+            Some("No compatible authentication mechanism was found") => Self::NoSignIn,
+            _ => Self::Protocol,
+        }
+    }
 }
 
 /// Why a mail was not delivered.
@@ -62,7 +81,7 @@ impl From<lettre::transport::smtp::Error> for Undelivered {
             None => match Broken::in_error(&error) {
                 Some(broken) => Fault::Connection(broken),
                 None if error.is_tls() => Fault::Connection(Broken::Tls),
-                None => Fault::Protocol,
+                None => Fault::lacking(&error),
             },
         };
         if error.is_permanent() {

@@ -37,7 +37,7 @@ pub enum Error {
     },
     /// A newer program has migrated the schema.
     #[error(
-        "the database schema has migration {0}, which this program does not know; use a newer countersign"
+        "the database schema has migration {0}, which this program does not know; use a newer countersign, or restore the backup from before the upgrade"
     )]
     SchemaTooNew(i64),
     /// The migration of the schema failed.

@@ -286,3 +286,4 @@ def test_a_server_that_takes_the_padlock_away_gets_nothing(post):
     ask(place, "ana@example.com")
     wait_for(lambda: b"will be sent again" in (place.folder / f"{place.port}.log").read_bytes())
     assert not inbox.messages and outstanding(place) == 1
+    assert b"the server offers no STARTTLS, which mail.smtp_url requires" in (place.folder / f"{place.port}.log").read_bytes()

@@ -233,6 +233,6 @@ fn translate(error: MigrateError) -> Error {
     match error {
         MigrateError::VersionMissing(version) => Error::SchemaTooNew(version),
         MigrateError::Execute(error) => error.into(),
-        other => Error::Migration(other.to_string()),
+        other => Error::Migration(format!("{other}; nothing of this migration was kept")),
     }
 }
