@@ -389,3 +389,69 @@ async fn a_copy_that_was_not_completed_is_refused_and_says_to_run_it_again() {
     assert!(copy("sqlite://half.db").status.success(), "it begins again");
     assert!(list("half.db").status.success());
 }
+
+/// Commands that open the database of the settings, and the two that would create it.
+#[tokio::test]
+async fn a_file_of_another_program_is_refused_and_stays_as_it_is() {
+    let folder = |make: &str| {
+        let place = Place::new(&[]);
+        std::fs::create_dir(place.path("data")).unwrap();
+        if make.is_empty() {
+            std::fs::write(place.path("data/countersign.db"), "a letter, no database").unwrap();
+        }
+        place
+    };
+    let created: [&[&str]; 4] = [
+        &["serve"],
+        &["migrate"],
+        &["migrate", "--dry-run"],
+        &["keys", "list"],
+    ];
+    for (make, said) in [
+        (
+            "CREATE TABLE notes (text TEXT)",
+            "is a database of another program (it has the table notes): is database.url right?",
+        ),
+        ("", "is not a SQLite database: is database.url right?"),
+    ] {
+        let place = folder(make);
+        let file = place.path("data/countersign.db");
+        if !make.is_empty() {
+            let options = SqliteConnectOptions::new().filename(&file);
+            let mut database = options.create_if_missing(true).connect().await.unwrap();
+            sqlx::raw_sql(make).execute(&mut database).await.unwrap();
+            sqlx::Connection::close(database).await.unwrap();
+        }
+        let before = (
+            std::fs::read(&file).unwrap(),
+            left_in(place.dir.path()),
+            left_in(&place.path("data")),
+        );
+        let all = COMMANDS.iter().filter(|command| command[0] != "doctor");
+        for command in all.chain(&created) {
+            let output = place.run(command, "");
+            assert_eq!(output.status.code(), Some(78), "{command:?}");
+            let text = stderr(&output);
+            assert!(text.contains(said), "{command:?}: {text}");
+        }
+        let found = place.run(&["doctor", "--output", "json"], "");
+        assert_eq!(found.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&found.stdout).contains(said));
+        let after = (
+            std::fs::read(&file).unwrap(),
+            left_in(place.dir.path()),
+            left_in(&place.path("data")),
+        );
+        assert!(before == after, "{:?} {:?}", after.1, after.2);
+    }
+}
+
+#[test]
+fn a_start_whose_key_cannot_be_read_creates_no_database() {
+    let place = Place::new(&[]);
+    std::fs::write(place.path("keys"), "a file, no folder").unwrap();
+    let output = place.run(&["serve"], "");
+    assert_eq!(output.status.code(), Some(78));
+    assert!(stderr(&output).contains("cannot read the master key keys/master.key"));
+    assert_eq!(left_in(place.dir.path()), ["keys"]);
+}

@@ -29,6 +29,8 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random
 
 /// Builds the program without its key ring; on an empty database records the first master key.
 async fn build(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<App> {
+    // A key file that cannot be read is refused before a database is created.
+    configured_master_keys(&config)?;
     let db = App::open_db(&config, Arc::clone(&clock)).await?;
     require_complete(&config, &db).await?;
     let keys = load_master_keys(&config, &db, &*random).await?;

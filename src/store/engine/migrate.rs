@@ -13,6 +13,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::sqlite::SqliteConnectOptions;
 
 use super::conn::Conn;
+use super::foreign;
 use super::postgres_options;
 use crate::model::kernel::database_url::DatabaseUrl;
 use crate::store::{Error, Options, Result, on};
@@ -191,6 +192,7 @@ pub async fn pending(url: &DatabaseUrl, options: &Options) -> Result<Vec<(i64, S
             (&POSTGRES, found)
         }
         DatabaseUrl::Sqlite(file) if file.exists() => {
+            foreign::refuse(file).await?;
             let connect = SqliteConnectOptions::new().filename(file).read_only(true);
             let found = applied(&mut connect.connect().await?, &SQLITE).await?;
             (&SQLITE, found)

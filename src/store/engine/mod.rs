@@ -12,6 +12,7 @@ pub mod db;
 mod erased;
 pub mod faults;
 mod file_access;
+mod foreign;
 pub(in crate::store) mod lanes;
 pub(in crate::store) mod lease;
 pub mod listener;

@@ -9,7 +9,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use super::background::Checkpoints;
 use super::readers::Readers;
 use super::writer::Writer;
-use super::{file_access, migrate};
+use super::{file_access, foreign, migrate};
 use crate::store::{Error, Options, Result};
 
 /// Pages in the write-ahead log before the writer makes a checkpoint, during which all writes wait
@@ -32,6 +32,7 @@ pub(in crate::store) async fn open(
         )));
     }
     file_access::check(path)?;
+    foreign::refuse(path).await?;
     create_private(path)?;
     let connect = SqliteConnectOptions::new()
         .filename(path)
