@@ -84,6 +84,7 @@ impl App {
             told_changes: ToldChanges::default(),
             refused_origins: Notices::default(),
             refused_mails: Notices::default(),
+            foreign_cookies: Notices::default(),
             clock_trust: ClockTrust::default(),
             clock,
         })

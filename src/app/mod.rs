@@ -95,6 +95,8 @@ pub struct App {
     pub refused_origins: Notices,
     /// Whether it was logged that a request was refused because no mail is sent.
     pub refused_mails: Notices,
+    /// When a session cookie of another service was logged.
+    pub foreign_cookies: Notices,
     /// Whether the clock was confirmed at the last check.
     pub clock_trust: ClockTrust,
     next_count: AtomicU64,

@@ -103,7 +103,7 @@ impl Rules {
             }
             E::UserExists | E::EmailTaken => "see `countersign users show EMAIL`".to_owned(),
             E::LastAdmin => "`countersign users set-role EMAIL admin` makes another one first".to_owned(),
-            E::VerificationEmailNotEnabled => "mail is off; set mail.transport".to_owned(),
+            E::VerificationEmailNotEnabled => "mail is off; set mail.transport and mail.smtp_url".to_owned(),
             _ => return None,
         })
     }

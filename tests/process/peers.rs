@@ -1,9 +1,9 @@
 //! The other end of connections: untrusted proxies, and verifiers that fetch the keys.
 
 use reqwest::Client;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::server::{Place, reserve_ports, sign_up};
+use crate::server::{Place, Server, reserve_ports, sign_up};
 
 #[tokio::test]
 async fn the_first_field_of_an_untrusted_proxy_is_one_warning_with_the_address_to_trust() {
@@ -46,6 +46,8 @@ async fn the_first_field_of_an_untrusted_proxy_is_one_warning_with_the_address_t
             .unwrap();
     }
     assert_eq!(warnings(), 1, "{}", server.log());
+    let line = r#""add":"trusted_proxies = [\"127.0.0.1\"]""#;
+    assert!(server.log().contains(line), "the line to write");
     assert!(
         !server.log().contains("203.0.113.9"),
         "what a client wrote is not repeated"
@@ -178,4 +180,44 @@ fn rand_suffix() -> u128 {
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap()
         .as_nanos()
+}
+
+/// Browsers send cookies to every port of a host.
+#[tokio::test]
+async fn a_cookie_of_another_instance_on_the_host_is_told_once() {
+    let (first, second) = (Place::new(&[]), Place::new(&[]));
+    let (first, second) = (first.serve(), second.serve());
+    let http = Client::new();
+    let signed_up = http
+        .post(first.url("/api/auth/sign-up/email"))
+        .json(&json!({ "name": "Ana", "email": "ana@example.com", "password": "a good long password" }))
+        .send()
+        .await
+        .unwrap();
+    let cookies: Vec<String> = signed_up
+        .headers()
+        .get_all("set-cookie")
+        .iter()
+        .filter_map(|cookie| cookie.to_str().ok()?.split(';').next().map(str::to_owned))
+        .filter(|cookie| cookie.contains("session_token="))
+        .collect();
+    let ask = async |server: &Server, cookie: &str| {
+        let session = http
+            .get(server.url("/api/auth/get-session"))
+            .header("cookie", cookie)
+            .send()
+            .await
+            .unwrap();
+        session.json::<Value>().await.unwrap().is_null()
+    };
+    let said = "another service on the same host name uses the same cookie names";
+    let times = |server: &Server| server.log().lines().filter(|l| l.contains(said)).count();
+    let cookie = cookies.concat();
+    assert!(!ask(&first, &cookie).await && times(&first) == 0);
+    let (name, _) = cookie.split_once('=').unwrap();
+    assert!(ask(&second, &format!("{name}=rubbish.signature")).await && times(&second) == 0);
+    for _ in 0..3 {
+        assert!(ask(&second, &cookie).await);
+    }
+    assert_eq!(times(&second), 1, "{}", second.log());
 }

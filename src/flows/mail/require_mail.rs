@@ -17,7 +17,7 @@ pub fn require_mail(app: &App, refusal: Error) -> Result<()> {
             setting = "mail.transport",
             in_force = "off",
             reason = became.map(|became| became.reason.as_str()),
-            "a request that needs mail was refused, because no mail is sent; set mail.transport and mail.smtp_url"
+            "a request that needs mail was refused, because no mail is sent; set mail.transport and mail.smtp_url, as in docs/guides/smtp.md"
         );
     }
     Err(refusal)

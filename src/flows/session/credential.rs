@@ -3,7 +3,7 @@
 
 use zeroize::Zeroizing;
 
-use crate::app::App;
+use crate::app::{App, Turn};
 use crate::crypto::cookie::{self, Purpose};
 use crate::crypto::token::SessionToken;
 use crate::model::kernel::id::{SessionId, UserId};
@@ -44,7 +44,27 @@ pub(in crate::flows) fn session_token(app: &App, text: &str) -> Option<SessionTo
 /// Returns the session token of a cookie if its signature is valid; the database is not used.
 pub fn cookie_token(app: &App, signed: &str) -> Option<SessionToken> {
     let ring = app.ring()?;
-    cookie::open(Purpose::Session, signed, &ring.masters).and_then(SessionToken::parse)
+    let token = cookie::open(Purpose::Session, signed, &ring.masters).and_then(SessionToken::parse);
+    if token.is_none() {
+        notice_foreign(app, signed);
+    }
+    token
+}
+
+/// Logs, at most once a minute, a session cookie that another service of this kind has signed:
+/// browsers send cookies to every port of a host, so two services that use the same names sign each
+/// other's users out, and nothing else shows why.
+fn notice_foreign(app: &App, signed: &str) {
+    let is_ours_in_form = signed
+        .rsplit_once('.')
+        .is_some_and(|(value, _)| SessionToken::parse(value).is_some());
+    if is_ours_in_form && app.foreign_cookies.turn("session", app.uptime()) == Turn::Log {
+        tracing::warn!(
+            setting = "sessions.cookie_prefix",
+            in_force = %app.config.sessions.cookie_prefix,
+            "a browser has sent a session cookie that this service has not signed: another service on the same host name uses the same cookie names (give each a sessions.cookie_prefix of its own), or the master key was replaced"
+        );
+    }
 }
 
 pub(in crate::flows) fn is_jwt(text: &str) -> bool {

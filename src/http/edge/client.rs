@@ -111,9 +111,13 @@ impl Proxies {
             .get::<ConnectInfo<SocketAddr>>()
             .map(|c| c.0.ip().to_canonical());
         if let Some(peer) = direct.and_then(|direct| self.to_be_named(direct, Instant::now())) {
+            let all = self.trusted.iter().map(ToString::to_string);
+            let listed: Vec<String> = all.chain([peer.to_string()]).collect();
             tracing::warn!(
                 %peer,
                 field,
+                setting = "server.trusted_proxies",
+                add = format!("trusted_proxies = {listed:?}"),
                 "a request carries a proxy's field and its sender is not in server.trusted_proxies: if that is your proxy, add {peer} there, or all its clients count as one; \
                  the field was ignored"
             );
