@@ -28,9 +28,7 @@ pub enum Error {
     File(String),
     #[error("{0} is a placeholder, not a random key")]
     Placeholder(String),
-    #[error(
-        "cannot read the master key {path}: {source}; it must belong to the user that runs countersign, with the mode 0600"
-    )]
+    #[error("cannot read the master key {path}: {source}{}", remedy(.source))]
     Unreadable {
         path: PathBuf,
         source: std::io::Error,
@@ -52,6 +50,16 @@ pub enum Error {
         owner: u32,
         user: u32,
     },
+}
+
+/// Returns what to do about a file that cannot be read; empty if the error says it.
+fn remedy(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::PermissionDenied => {
+            "; it must belong to the user that runs countersign, with the mode 0600"
+        }
+        _ => "",
+    }
 }
 
 /// Labels of derived keys: each purpose has its own key (RFC 5869 section 3.2). The labels of

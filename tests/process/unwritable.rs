@@ -357,23 +357,29 @@ fn a_file_of_another_user_is_named_with_its_owner_and_what_to_do() {
         }
         rights("program", 10_001, 0o755);
     };
-    let run = || {
+    let run_with = |command: &[&str]| {
         std::process::Command::new(&program)
             .current_dir(place.dir.path())
             .args(place.command().get_args())
-            .args(["mail", "flush"])
+            .args(command)
             .uid(10_001)
             .gid(10_001)
             .output()
             .unwrap()
     };
+    let run = || run_with(&["mail", "flush"]);
     restore();
     assert!(run().status.success(), "the owner may do it");
     let foreign = "belongs to uid 0 (mode 0600), and this process runs as uid 10001";
     for (name, owner, mode, said) in [
         ("data/countersign.db", 0, 0o600, foreign),
         ("data/countersign.lock", 0, 0o600, foreign),
-        ("data/countersign.db", 10_001, 0o400, "chmod u+rwX"),
+        (
+            "data/countersign.db",
+            10_001,
+            0o400,
+            "chmod u+rwX data/countersign.db*",
+        ),
         ("data", 0, 0o755, "belongs to uid 0 (mode 0755)"),
         (
             "keys/master.key",
@@ -394,6 +400,16 @@ fn a_file_of_another_user_is_named_with_its_owner_and_what_to_do() {
         let text = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert_eq!(refused.status.code(), Some(78), "{name}: {text}");
         assert!(text.contains(name) && text.contains(said), "{name}: {text}");
+        // `doctor` says the same and leaves nothing behind that would keep the next start away.
+        let found = run_with(&["doctor", "--output", "json"]);
+        let text = String::from_utf8_lossy(&found.stdout).into_owned();
+        assert!(
+            found.status.code() == Some(1) && text.contains(said),
+            "{text}"
+        );
+        for left in ["data/countersign.db-wal", "data/countersign.db-shm"] {
+            assert!(!place.path(left).exists(), "{name}: {left}");
+        }
     }
     // The other way round: an operator who forgets to change to the user of the service.
     restore();

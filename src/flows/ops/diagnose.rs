@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Database};
 use crate::flows::key::bootstrap;
 use crate::model::audit::webhook::Webhook;
+use crate::model::kernel::database_url::DatabaseUrl;
 use crate::model::mail::Mail;
 use crate::random::Random;
 use crate::store::{self, Db, work};
@@ -57,6 +58,13 @@ async fn check(
         ..config
     };
     disk(&config.database.url, found);
+    if let DatabaseUrl::Sqlite(file) = &config.database.url
+        && let Err(error) = store::engine::file_access::check(file)
+    {
+        // Opening a file that may only be read leaves others of its mode beside it.
+        found.say("database", Verdict::Bad, error.to_string());
+        return None;
+    }
     match store::engine::migrate::pending(&config.database.url, &App::db_options(&config)).await {
         Err(error) => {
             found.say("database", Verdict::Bad, error.to_string());

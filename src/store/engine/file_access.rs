@@ -15,7 +15,7 @@ use crate::store::{Error, Result};
 ///
 /// # Errors
 /// [`Error::Unsupported`] with the file, its owner and what to do.
-pub(super) fn check(database: &Path) -> Result<()> {
+pub fn check(database: &Path) -> Result<()> {
     let files = [
         database.to_owned(),
         beside(database, "-wal"),
@@ -23,11 +23,11 @@ pub(super) fn check(database: &Path) -> Result<()> {
         database.with_extension("lock"),
     ];
     for file in files.iter().filter(|file| file.exists()) {
-        may(file, Access::READ_OK | Access::WRITE_OK)?;
+        may(file, Access::READ_OK | Access::WRITE_OK, database)?;
     }
     match database.parent() {
         Some(folder) if files.iter().any(|file| !file.exists()) && folder.exists() => {
-            may(folder, Access::WRITE_OK | Access::EXEC_OK)
+            may(folder, Access::WRITE_OK | Access::EXEC_OK, folder)
         }
         _ => Ok(()),
     }
@@ -39,15 +39,9 @@ fn beside(database: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn may(path: &Path, rights: Access) -> Result<()> {
-    // The folder of a relative path such as `x.db` is empty.
-    let path = if path.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        path
-    };
+fn may(path: &Path, rights: Access, of: &Path) -> Result<()> {
     match access(path, rights) {
-        Err(Errno::ACCESS | Errno::PERM) => Err(Error::Unsupported(denied(path))),
+        Err(Errno::ACCESS | Errno::PERM) => Err(Error::Unsupported(denied(path, of))),
         Err(Errno::ROFS) => Err(Error::Unsupported(format!(
             "cannot write {}: its file system is mounted read-only",
             path.display()
@@ -57,13 +51,17 @@ fn may(path: &Path, rights: Access) -> Result<()> {
     }
 }
 
-fn denied(path: &Path) -> String {
+/// Returns what to say of a path. SQLite gives its files beside the database the database's mode, so
+/// that all of them may have to be changed.
+fn denied(path: &Path, of: &Path) -> String {
     let user = rustix::process::geteuid().as_raw();
     let shown = path.display();
     match std::fs::metadata(path) {
         Ok(found) if found.uid() == user => format!(
-            "cannot write {shown}: its mode is {:04o}; run `chmod u+rwX {shown}`",
-            found.mode() & 0o777
+            "cannot write {shown}: its mode is {:04o}; run `chmod u+rwX {}{}`",
+            found.mode() & 0o777,
+            of.display(),
+            if of.is_file() { "*" } else { "" }
         ),
         Ok(found) => format!(
             "cannot write {shown}: it belongs to uid {} (mode {:04o}), and this process runs as uid {user}; run the command as the user of the service, or `chown` the file to that user",

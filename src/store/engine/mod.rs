@@ -11,7 +11,7 @@ pub mod copy_target;
 pub mod db;
 mod erased;
 pub mod faults;
-mod file_access;
+pub mod file_access;
 mod foreign;
 pub(in crate::store) mod lanes;
 pub(in crate::store) mod lease;
