@@ -126,7 +126,7 @@ test("every page, looked at", async () => {
   await press(page, "Change it");
   await page.goto(linkIn(await lastMail("anna@example.com", /^Confirm your new email address/)));
   await press(page, "Yes, confirm it");
-  await page.getByText("Confirmed.").waitFor();
+  await page.getByText("Your email address has been changed.").waitFor();
   await page.getByText("anna@example.com", { exact: false }).first().waitFor();
   await context.close();
 });
@@ -219,7 +219,7 @@ test("everything with script turned off", async () => {
   await press(page, "Save");
   await page.getByText("Your name has been saved.").waitFor();
   await press(page, "Send a verification link");
-  await page.getByText("We have sent you a message with the link.").waitFor();
+  await page.getByText("We have sent you an email with the link.").waitFor();
   const other = await visitor();
   await signIn(other, "dora");
   await other.at("/auth/account");
@@ -573,7 +573,7 @@ test("if the mailbox has to be verified first, no user is signed in before, and 
     await page.goto(`${strict.auth}/auth/sign-up${query}`);
     for (const [label, value] of [["Name", "jo"], ["Email address", "jo@example.com"], ["Password", PASSWORD]]) await field(page, label).fill(value);
     await press(page, "Create account");
-    await page.getByText("Check your mailbox").waitFor();
+    await page.getByText("Check your email").waitFor();
     await look(page, "sign-up-mailed");
     await page.goto(`${strict.auth}/auth/sign-in${query}`);
     await field(page, "Email address").fill("jo@example.com");

@@ -121,6 +121,7 @@ impl<'e> Story<'e> {
                 None => Named::Text(String::new()),
             },
             "reason" => self.reason(),
+            "role" => Named::Text(self.text("role").unwrap_or_default().replace(',', ", ")),
             "fields" => Named::Words(self.fields()),
             "what" => Named::Words(vec![format!(
                 "kind.{}",

@@ -198,6 +198,25 @@ mod tests {
     }
 
     #[test]
+    fn what_a_text_puts_in_quotes_is_another_text_word_for_word() {
+        let locales = Locales::build(&[]).unwrap();
+        let mut found = 0;
+        for messages in &locales.languages {
+            for (key, text) in &messages.texts {
+                let quoted = text
+                    .split_once(['“', '„', '«', '"'])
+                    .and_then(|(_, rest)| rest.split_once(['”', '“', '»', '"']));
+                if let Some((quoted, _)) = quoted {
+                    let named = messages.texts.values().any(|other| other == quoted);
+                    assert!(named, "{} {key}: {quoted}", messages.language);
+                    found += 1;
+                }
+            }
+        }
+        assert!(found >= 3, "each language names a link of a page");
+    }
+
+    #[test]
     fn an_operator_adds_a_language_and_changes_words() {
         let more = [
             (

@@ -274,7 +274,7 @@ async fn the_mailbox_is_named_and_the_link_can_be_sent_again_or_to_another_addre
         }
         let page = browser.get(path).await.ok();
         assert!(
-            page.text.contains("Check your mailbox") && page.text.contains(email),
+            page.text.contains("Check your email") && page.text.contains(email),
             "{}",
             page.text
         );
@@ -285,7 +285,7 @@ async fn the_mailbox_is_named_and_the_link_can_be_sent_again_or_to_another_addre
             &format!("{action}?done=sent_again"),
         );
         let page = browser.get(&format!("{action}?done=sent_again")).await.ok();
-        assert!(page.text.contains("We have sent another message."));
+        assert!(page.text.contains("We have sent another email."));
         // The limit is told on the same page, with the time to wait.
         let refused = browser.form(action, &again).await;
         let refused = if refused.status == 303 {
@@ -295,7 +295,7 @@ async fn the_mailbox_is_named_and_the_link_can_be_sent_again_or_to_another_addre
         };
         assert!(
             refused.status == 429
-                && refused.text.contains("Check your mailbox")
+                && refused.text.contains("Check your email")
                 && refused.text.contains("data-wait="),
             "{}",
             refused.text

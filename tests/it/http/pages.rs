@@ -705,7 +705,7 @@ async fn what_a_link_did_not_do_is_not_told_as_done() {
         .ok();
     assert!(
         failed.text.contains("This link is no longer valid.")
-            && !failed.text.contains("Confirmed.")
+            && !failed.text.contains("Your email address has been changed.")
     );
     assert!(
         browser
@@ -713,7 +713,7 @@ async fn what_a_link_did_not_do_is_not_told_as_done() {
             .await
             .ok()
             .text
-            .contains("Confirmed.")
+            .contains("Your email address has been changed.")
     );
     assert!(
         !browser
