@@ -19,8 +19,13 @@ pub enum Column {
     Image,
     Role,
     Banned,
+    /// When the ban ends or has ended: 0 without a ban, the greatest number for a ban without an
+    /// end.
+    BannedUntil,
     BanReason,
     BanExpires,
+    /// 1 if the account is disabled, otherwise 0.
+    Disabled,
     CreatedAt,
     UpdatedAt,
 }
@@ -37,8 +42,12 @@ impl Column {
             Self::Image => "u.image",
             Self::Role => "u.role",
             Self::Banned => "u.banned",
+            Self::BannedUntil => {
+                "(CASE WHEN u.banned = 0 THEN 0 ELSE COALESCE(u.ban_expires_at, 9223372036854775807) END)"
+            }
             Self::BanReason => "u.ban_reason",
             Self::BanExpires => "u.ban_expires_at",
+            Self::Disabled => "(CASE WHEN u.disabled_at IS NULL THEN 0 ELSE 1 END)",
             Self::CreatedAt => "u.created_at",
             Self::UpdatedAt => "u.updated_at",
         }
@@ -50,6 +59,8 @@ impl Column {
             self,
             Self::EmailVerified
                 | Self::Banned
+                | Self::BannedUntil
+                | Self::Disabled
                 | Self::BanExpires
                 | Self::CreatedAt
                 | Self::UpdatedAt

@@ -608,6 +608,33 @@ async fn the_list_of_users_says_which_of_how_many_and_what_to_do_without_any() {
         .await;
     says(&get("?state=banned").await, 200, "ban@example.com");
     says(&get("?state=unverified").await, 200, "of 31 users");
+    // A ban that has ended leaves its mark in the row, and is no ban.
+    let for_a_day = id(&place.app.user("for-a-day").await).await;
+    let path = format!("/auth/admin/users/{for_a_day}/ban");
+    place.send(&path, &[("until", "2026-11-23")]).await;
+    says(&get("?state=banned").await, 200, "1–2 of 2 users");
+    place.app.after(minutes(3 * 24 * 60));
+    let banned = get("?state=banned").await;
+    says(&banned, 200, "1–1 of 1 user");
+    says(&banned, 200, "ban@example.com");
+    says(&get("?q=for-a-day").await, 200, "active");
+}
+
+#[tokio::test]
+async fn the_list_of_users_shows_those_whose_accounts_are_disabled() {
+    let place = Console::open(&[]).await;
+    let off = id(&place.app.user("off").await).await;
+    let list = "/auth/admin/users?state=disabled";
+    let none = place.admin.get(list).await.ok();
+    says(&none, 200, "No user matches this search.");
+    let path = format!("/auth/admin/users/{off}/disable");
+    leads_to(
+        &place.send(&path, &[]).await,
+        &format!("/auth/admin/users/{off}?done=disable"),
+    );
+    let found = place.admin.get(list).await.ok();
+    says(&found, 200, "1–1 of 1 user");
+    says(&found, 200, "off@example.com");
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ struct Users<'p> {
     p: &'p Page,
     q: &'p str,
     /// The states to choose from: name, key of the label, and whether it is chosen.
-    states: [(&'static str, &'static str, bool); 3],
+    states: [(&'static str, &'static str, bool); 4],
     is_filtered: bool,
     /// Which users of how many are shown.
     range: String,
@@ -75,10 +75,10 @@ pub(in crate::http::pages) async fn front(visitor: SignedIn) -> Result<Response,
 }
 
 /// Returns the conditions of a search: a part of the email address or the name, and a state.
-fn conditions(q: &str, state: &str) -> Vec<Condition> {
-    let is = |column, number| Condition {
+fn conditions(q: &str, state: &str, now: Timestamp) -> Vec<Condition> {
+    let compares = |column, operator, number| Condition {
         column,
-        operator: Operator::Eq,
+        operator,
         values: vec![Operand::Number(number)],
     };
     let named = Condition {
@@ -88,8 +88,9 @@ fn conditions(q: &str, state: &str) -> Vec<Condition> {
     };
     let named = (!q.is_empty()).then_some(named);
     let state = match state {
-        "banned" => Some(is(Column::Banned, 1)),
-        "unverified" => Some(is(Column::EmailVerified, 0)),
+        "banned" => Some(compares(Column::BannedUntil, Operator::Gt, now.0)),
+        "disabled" => Some(compares(Column::Disabled, Operator::Eq, 1)),
+        "unverified" => Some(compares(Column::EmailVerified, Operator::Eq, 0)),
         _ => None,
     };
     named.into_iter().chain(state).collect()
@@ -117,15 +118,15 @@ pub(in crate::http::pages) async fn list(
     let (q, state) = query.finish((q, state))?;
     let (q, state) = (q.trim(), state.as_str());
     let offset = query.number("offset").unwrap_or(0).min(MAX_OFFSET);
+    let now = app.now();
     let search = Search {
-        conditions: conditions(q, state),
+        conditions: conditions(q, state, now),
         sort: Column::CreatedAt,
         descending: true,
         limit: PAGE,
         offset,
     };
     let (users, total) = administer::search(&app, permitted, search).await?;
-    let now = app.now();
     let row = |user: &User| Row {
         path: user_path(&user.id.to_string()),
         email: user.email.to_string(),
@@ -148,6 +149,7 @@ pub(in crate::http::pages) async fn list(
     let states = [
         ("", "users.state_any"),
         ("banned", "users.state_banned"),
+        ("disabled", "users.state_disabled"),
         ("unverified", "users.state_unverified"),
     ];
     let shown = Users {
