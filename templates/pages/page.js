@@ -140,7 +140,15 @@ for (const input of document.querySelectorAll("form[data-carry] input[name=email
 const first = document.querySelector("[autofocus]");
 const filled = first?.form && first.value && first.getAttribute("aria-invalid") !== "true";
 const empty = filled && [...first.form.elements].find((field) => field.matches("input:not([type=hidden])") && !field.value);
-(empty || first)?.focus();
+const focused = empty || first;
+// Over a slow network the user may have begun to type before this script came.
+if ([document.body, first].includes(document.activeElement)) focused?.focus();
+// Who does not see the page hears the message about the form together with the field.
+const said = focused?.matches("input") && focused.closest(".card").querySelector(".said");
+if (said) {
+  said.id ||= "said";
+  focused.setAttribute("aria-describedby", `${said.id} ${focused.getAttribute("aria-describedby") ?? ""}`);
+}
 
 const { lang } = document.documentElement;
 const locale = navigator.language.startsWith(lang) ? navigator.language : lang;
@@ -149,16 +157,27 @@ for (const time of document.querySelectorAll("time[datetime]")) {
   if (!Number.isNaN(at.getTime())) time.textContent = at.toLocaleString(locale, { dateStyle: "medium", timeStyle: "short" });
 }
 
+/** The wait is over: what said so goes away, and the first empty field is ready. */
+function over(place) {
+  const message = place.previousElementSibling;
+  const form = document.getElementById(place.dataset.form);
+  const had = message?.matches(".said") && (message === document.activeElement || document.activeElement === document.body);
+  if (message?.matches(".said")) message.remove();
+  place.remove();
+  if (had) [...(form?.elements ?? [])].find((field) => field.matches("input:not([type=hidden],[hidden])") && !field.value)?.focus();
+}
+
 for (const place of document.querySelectorAll("[data-wait]")) {
   const until = performance.now() + Number(place.dataset.wait) * 1000;
   const button = document.querySelector(`#${place.dataset.form} button:not([type=button])`);
   const plural = new Intl.PluralRules(lang);
-  const words = (unit, count) => place.dataset[plural.select(count) === "one" ? unit : `${unit}s`].replace("{count}", count);
+  const texts = { seconds: JSON.parse(place.dataset.seconds), minutes: JSON.parse(place.dataset.minutes) };
+  const words = (unit, count) => (texts[unit][plural.select(count)] ?? texts[unit].other).replace("{count}", count);
   const tick = () => {
     const left = Math.ceil((until - performance.now()) / 1000);
     if (button) button.disabled = left > 0;
-    if (left <= 0) return place.remove();
-    place.textContent = left > 90 ? words("minute", Math.ceil(left / 60)) : words("second", left);
+    if (left <= 0) return over(place);
+    place.textContent = left > 90 ? words("minutes", Math.ceil(left / 60)) : words("seconds", left);
     setTimeout(tick, 250);
   };
   tick();

@@ -42,9 +42,21 @@ pub async fn request(
     .await
 }
 
-/// Checks whether the link is valid, without using it up.
-pub async fn check(app: &App, token: &str) -> Result<()> {
-    open(app, token).await.map(|_| ())
+/// Whose password a link sets.
+pub struct Owner {
+    /// The email address of the account.
+    pub email: Email,
+    /// Whether the link is an invitation: the account has had no password yet.
+    pub is_invited: bool,
+}
+
+/// Returns whose link it is, if it is valid, without using it up.
+pub async fn check(app: &App, token: &str) -> Result<Owner> {
+    let token = open(app, token).await?;
+    Ok(Owner {
+        is_invited: token.purpose == Purpose::Invitation,
+        email: token.email,
+    })
 }
 
 /// Returns the name and the email address of the link's user, which are no good passwords; nothing

@@ -1,5 +1,6 @@
 //! `/admin/invite-user`: an addition to Better Auth's admin plugin, which has no invitations. The
-//! link leads to the same page as that of a forgotten password.
+//! link leads to the page that `redirectTo` names, or to the page of this service on which a
+//! password is chosen.
 
 use std::sync::Arc;
 
@@ -30,7 +31,9 @@ pub(in crate::http) async fn invite(
     let email = body.text("email", MAX_EMAIL);
     let name = body.checked_text("name").or_default();
     let role = body.comma_joined("role", MAX_ROLES).or("user".into());
-    let redirect = body.filled_text("redirectTo", MAX_URL, "is required");
+    let redirect = body
+        .optional_text("redirectTo", MAX_URL)
+        .filter(|url| !url.is_empty());
     let (email, name, role, redirect) = body.finish((email, name, role, redirect))?;
     let email = email.parse().map_err(|_| Refused::InvalidEmail)?;
     let user = invite_user::invite(
@@ -40,7 +43,7 @@ pub(in crate::http) async fn invite(
             email,
             name,
             role,
-            redirect: Some(redirect),
+            redirect,
         },
         &requester,
     )

@@ -33,6 +33,7 @@ use crate::http::edge::query::Query;
 use crate::http::edge::redirects::callback;
 use crate::http::edge::redirects::query_of;
 use crate::http::pages::Page;
+use crate::http::pages::account::after_agreement;
 use crate::http::pages::ask::{Prove, confirm, prove};
 
 /// What ties the browser of the request to an account.
@@ -142,7 +143,8 @@ pub(in crate::http) async fn act(
             let agreed = change_email::approve(&app, &token, callback.clone(), &requester)
                 .await
                 .map(|()| json!({ "status": true, "user": null }));
-            return led_to(callback.as_deref(), agreed)
+            let onward = callback.map(|url| after_agreement(&app, url));
+            return led_to(onward.as_deref(), agreed)
                 .map(after_post)
                 .map_err(at_verify_email);
         }

@@ -50,8 +50,9 @@ pub(in crate::http) async fn open(
     let Some(callback) = query.callback_url(&app)? else {
         let next = query.redirect_to(&app)?;
         return match reset_password::check(&app, &token).await {
-            Ok(()) => Ok(Choosing {
+            Ok(owner) => Ok(Choosing {
                 page: &page,
+                owner: &owner,
                 token: &token,
                 next: &next,
                 action: &action(&app, &token),
@@ -67,7 +68,7 @@ pub(in crate::http) async fn open(
         callback
     };
     match reset_password::check(&app, &token).await {
-        Ok(()) => Ok(redirect(&absolute, Some(("token", &token)))),
+        Ok(_) => Ok(redirect(&absolute, Some(("token", &token)))),
         Err(Refused::MailTokenInvalid) => Ok(redirect(&absolute, Some(("error", "INVALID_TOKEN")))),
         Err(error) => Err(error.into()),
     }
@@ -89,9 +90,10 @@ pub(in crate::http) async fn choose(
     let next = body.redirect_to(&app)?;
     let typed = TypedTwice::read(&mut body);
     let typed = body.finish(typed)?;
-    reset_password::check(&app, &token).await?;
+    let owner = reset_password::check(&app, &token).await?;
     Choosing {
         page: &page,
+        owner: &owner,
         token: &token,
         next: &next,
         action: &action(&app, &token),

@@ -31,8 +31,17 @@ pub(super) struct MessagePage<'p> {
     pub(super) link: &'p str,
 }
 
-/// Returns the keys of title and text for a status.
-fn words_of(status: StatusCode) -> (&'static str, &'static str) {
+/// Returns the keys of title and text for an error.
+fn words_of(status: StatusCode, code: &str) -> (&'static str, &'static str) {
+    match code {
+        "SESSION_NOT_FRESH" => return ("fault.again", "fault.403_text"),
+        // The settings do not offer it; nothing is wrong with the request.
+        "EMAIL_PASSWORD_SIGN_UP_DISABLED"
+        | "RESET_PASSWORD_DISABLED"
+        | "VERIFICATION_EMAIL_NOT_ENABLED"
+        | "CHANGE_EMAIL_DISABLED" => return ("fault.off", "fault.404_text"),
+        _ => {}
+    }
     match status.as_u16() {
         401 => ("fault.401", "fault.401_text"),
         403 => ("fault.403", "fault.403_text"),
@@ -105,7 +114,7 @@ fn way_on(page: &Page, code: &str, path: &str, back: &str) -> (String, &'static 
     }
     match code {
         // If the password was proven too long ago, the page offers a new sign-in.
-        "SESSION_NOT_FRESH" => (format!("/auth/sign-in?again=1{back}"), "sign_in.title"),
+        "SESSION_NOT_FRESH" => (format!("/auth/sign-in?again=1{back}"), "to_sign_in_again"),
         "INVALID_FORM_TOKEN" => (page_of(path), "to_form"),
         "INVALID_TOKEN" | "TOKEN_EXPIRED" if page.mails() => another_link(path),
         _ => ("/auth".to_owned(), "to_start"),
@@ -185,7 +194,7 @@ impl ErrorPage {
         else {
             return response;
         };
-        let (title, text) = words_of(failure.status);
+        let (title, text) = words_of(failure.status, failure.code());
         let (href, link) = way_on(&page, failure.code(), &self.path, &self.back);
         let told = MessagePage {
             p: &page,

@@ -22,6 +22,9 @@ pub(super) struct Form {
     refused: BTreeMap<&'static str, String>,
     problems: Problems,
     said: String,
+    /// The field that takes the focus although the message is about the whole form, because it has
+    /// to be typed again.
+    retyped: Option<&'static str>,
     wait: u64,
 }
 
@@ -93,6 +96,7 @@ impl Form {
             refused: BTreeMap::new(),
             problems: Problems::new(Source::Form),
             said: String::new(),
+            retyped: None,
             wait: 0,
         }
     }
@@ -186,6 +190,7 @@ impl Form {
             Some(field) => drop(self.refused.insert(field, text)),
             None => self.said = text,
         }
+        self.retyped = (code == "INVALID_EMAIL_OR_PASSWORD").then_some("password");
         self.wait = error
             .retry_after()
             .filter(|_| status == StatusCode::TOO_MANY_REQUESTS)
@@ -216,7 +221,7 @@ impl Form {
     pub(super) fn has_focus(&self, name: &str) -> bool {
         let mut fields = fields_of(self.id).iter().copied();
         let wrong = fields.clone().find(|field| !self.wrong(field).is_empty());
-        let first = wrong.or_else(|| {
+        let first = wrong.or(self.retyped).or_else(|| {
             let may = is_whole_page(self.id) && self.said.is_empty();
             fields
                 .find(|field| self.value(field).is_empty())
@@ -228,7 +233,9 @@ impl Form {
     /// Returns whether the message about the whole form takes the focus.
     pub(super) fn says_first(&self) -> bool {
         let mut fields = fields_of(self.id).iter();
-        !self.said.is_empty() && fields.all(|field| self.wrong(field).is_empty())
+        !self.said.is_empty()
+            && self.retyped.is_none()
+            && fields.all(|field| self.wrong(field).is_empty())
     }
 
     pub(super) fn said(&self) -> &str {

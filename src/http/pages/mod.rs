@@ -2,7 +2,7 @@
 //! same flows as the API, work without script, and cannot be framed. All their routes are listed
 //! here.
 
-mod account;
+pub(in crate::http) mod account;
 pub(super) mod ask;
 mod assets;
 mod console;

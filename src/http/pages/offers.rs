@@ -1,6 +1,7 @@
 //! What the settings let a page offer, for the templates.
 
 use super::page::Page;
+use crate::model::kernel::numbers::CATEGORIES;
 
 impl Page {
     /// Returns the least length of a password, in code points.
@@ -21,16 +22,20 @@ impl Page {
     pub(super) fn wait(&self, wait: u64) -> String {
         const LONGEST_IN_SECONDS: u64 = 90;
         if wait > LONGEST_IN_SECONDS {
-            self.counted("form.wait_minutes", wait.div_ceil(60))
+            self.words.counted("form.wait_minutes", wait.div_ceil(60))
         } else {
-            self.counted("form.wait_seconds", wait)
+            self.words.counted("form.wait_seconds", wait)
         }
     }
 
-    /// Returns the text for a number, in singular or plural; its keys end in `.one` and `.other`.
-    fn counted(&self, key: &str, count: u64) -> String {
-        let form = if count == 1 { "one" } else { "other" };
-        self.with(&format!("{key}.{form}"), "count", count)
+    /// Returns the texts of a key for numbers, as a JSON object with a member for each plural
+    /// category, for a script that counts.
+    pub(super) fn plurals(&self, key: &str) -> String {
+        let texts = CATEGORIES.into_iter().filter_map(|category| {
+            let text = self.words.find(&format!("{key}.{category}"))?;
+            Some((category.to_owned(), text.into()))
+        });
+        serde_json::Value::Object(texts.collect()).to_string()
     }
 
     pub(super) fn signs_up(&self) -> bool {

@@ -777,7 +777,7 @@ async fn where_signing_up_is_closed_an_invitation_lets_in() {
     invite(json!({ "email": "not an address", "redirectTo": "/welcome" }))
         .await
         .refused(400, "INVALID_EMAIL");
-    invite(json!({ "email": "ana@example.com" }))
+    invite(json!({ "email": "ana@example.com", "redirectTo": 7 }))
         .await
         .refused(400, "VALIDATION_ERROR");
     invite(json!({ "email": "ana@example.com", "redirectTo": "/welcome", "role": "emperor" }))
@@ -841,6 +841,29 @@ async fn where_signing_up_is_closed_an_invitation_lets_in() {
     .await
     .refused(403, "YOU_ARE_NOT_ALLOWED_TO_CREATE_USERS");
     assert_eq!(app.db_count_events("user.invited").await, 2);
+    // Without a page of the application the link leads to the page of the service, which says whose
+    // password it asks for.
+    invite(json!({ "email": "eve@example.com", "redirectTo": "" }))
+        .await
+        .ok();
+    let mail = only(&app, dir.path()).await;
+    let guest = Browser::new(&app);
+    let led = guest.get(&mail.link()).await;
+    let page = guest.get(led.header("location")).await.ok();
+    assert!(page.text.contains("Choose a password") && page.text.contains("eve@example.com"));
+    let form = [
+        ("token", mail.token()),
+        ("password", "a good long password".to_owned()),
+    ];
+    let form = form.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let chosen = guest.form("/auth/reset-password", &form).await;
+    assert_eq!(
+        (chosen.status.as_u16(), chosen.header("location")),
+        (303, "/auth/sign-in?done=invited")
+    );
+    let page = guest.get("/auth/sign-in?done=invited").await.ok();
+    assert!(page.text.contains("Your account is ready."));
+    assert!(page.text.contains(r#"value="eve@example.com""#));
 }
 
 #[tokio::test]

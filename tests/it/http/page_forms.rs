@@ -126,10 +126,16 @@ async fn the_first_wrong_field_has_the_focus_and_otherwise_the_message_or_the_fi
     let refused = browser.form("/auth/sign-in", &fields).await;
     assert_eq!(
         focused(&refused),
-        ["alert"],
-        "the message: {}",
+        ["sign-in-password"],
+        "it is typed again: {}",
         refused.text
     );
+    for notice in ["signed_out", "deleted"] {
+        let shown = Browser::new(&app)
+            .get(&format!("/auth/sign-in?done={notice}"))
+            .await;
+        assert_eq!(focused(&shown), ["sign-in-email"], "{notice}");
+    }
     // The email address is there already.
     assert_eq!(
         focused(&browser.get("/auth/sign-in").await.ok()),

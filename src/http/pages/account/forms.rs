@@ -30,6 +30,19 @@ use super::{account, done, respond, stale};
 /// Where the link of a changed email address leads to.
 const CHANGED: &str = "/auth/account?done=email";
 
+/// Returns where to continue once the old mailbox has agreed to a change: with a link of the account
+/// page, to the text that names the link to the new mailbox; otherwise to the same URL.
+pub(in crate::http) fn after_agreement(app: &App, url: String) -> String {
+    let mount = &app.config.server.mount;
+    if url == mount.outside(CHANGED) {
+        mount
+            .outside("/auth/account?done=email_agreed")
+            .into_owned()
+    } else {
+        url
+    }
+}
+
 pub(in crate::http::pages) async fn name(
     State(app): State<Arc<App>>,
     OwnForm {
@@ -104,6 +117,12 @@ pub(in crate::http::pages) async fn email(
     if is_stale {
         return stale(&visitor, form).await;
     }
+    // A verified mailbox agrees first; only then does the new one get a link.
+    let sent = if visitor.who.user.email_verified {
+        "email_asked"
+    } else {
+        "email_mailed"
+    };
     let new = form.email(&visitor.page, "email", &text);
     let new = match form.finish(new) {
         Ok(new) => new,
@@ -120,7 +139,7 @@ pub(in crate::http::pages) async fn email(
     respond(
         &visitor,
         form,
-        outcome.map(|()| done("email_mailed")).map_err(Into::into),
+        outcome.map(|()| done(sent)).map_err(Into::into),
     )
     .await
 }

@@ -21,6 +21,7 @@ use super::visitor::{SignedIn, see_other};
 use crate::flows::account::typed::Typed;
 use crate::http::edge::error::Error;
 use crate::http::edge::query::Query;
+pub(in crate::http) use forms::after_agreement;
 pub(super) use forms::{delete, email, end_others, end_session, name, password, verify};
 
 #[derive(Template)]
@@ -67,9 +68,10 @@ async fn account(
     let SignedIn { page, who, .. } = visitor;
     let sessions = manage_sessions::list_own(&page.app, who, manage_sessions::FIRST).await?;
     let own = sessions.iter().filter(|s| s.impersonated_by.is_none());
-    let devices = own
+    let mut devices: Vec<_> = own
         .map(|s| Device::of(page, s, s.id == who.session.id))
         .collect();
+    devices.sort_by_key(|device| !device.current);
     let fresh = [
         Form::new("name").filled("name", &who.user.name),
         Form::new("email"),

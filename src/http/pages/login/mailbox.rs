@@ -18,7 +18,10 @@ use crate::http::pages::visitor::see_other;
 struct Shown<'p> {
     p: &'p Page,
     f: &'p Form,
-    text: String,
+    /// The text before the email address.
+    before: &'p str,
+    email: &'p str,
+    after: &'p str,
     mailbox: &'p Mailbox,
     next: &'p str,
     query: &'p str,
@@ -89,10 +92,14 @@ impl Mailbox {
             "" => page.t("mailbox.yours"),
             email => email,
         };
+        let text = page.t(self.text);
+        let (before, after) = text.split_once("{email}").unwrap_or((text, ""));
         Shown {
             p: page,
             f: form,
-            text: page.with(self.text, "email", email),
+            before,
+            email,
+            after,
             mailbox: self,
             next,
             query,

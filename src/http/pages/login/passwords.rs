@@ -10,6 +10,7 @@ use axum::response::Response;
 use crate::app::App;
 use crate::flows::Error as Refused;
 use crate::flows::account::reset_password;
+use crate::flows::account::reset_password::Owner;
 use crate::flows::limit::known_device;
 use crate::flows::mail::require_mail::require_mail;
 use crate::model::audit::event::Requester;
@@ -28,6 +29,7 @@ use crate::http::pages::failures::MessagePage;
 use crate::http::pages::form::{Form, TypedTwice};
 use crate::http::pages::page::Page;
 use crate::http::pages::paths::with_next;
+use crate::http::pages::typed;
 use crate::http::pages::visitor::see_other;
 
 #[derive(Template)]
@@ -57,6 +59,7 @@ fn another_link(page: &Page, next: &str) -> Response {
 struct Reset<'p> {
     p: &'p Page,
     f: &'p Form,
+    owner: &'p Owner,
     token: &'p str,
     next: &'p str,
     /// The URL that the form is posted to.
@@ -70,6 +73,7 @@ const OWN: &str = "/auth/reset-password";
 /// `refused`, the form is shown again with the reason.
 pub(in crate::http) struct Choosing<'p> {
     pub(in crate::http) page: &'p Page,
+    pub(in crate::http) owner: &'p Owner,
     pub(in crate::http) token: &'p str,
     pub(in crate::http) next: &'p str,
     pub(in crate::http) action: &'p str,
@@ -97,7 +101,9 @@ impl Choosing<'_> {
         };
         match reset_password::reset(&self.page.app, self.token, &new, requester).await {
             Ok(user) => {
-                let (app, mut response) = (&self.page.app, after_choosing(self.page, self.next));
+                let (app, mut response) = (&self.page.app, self.go_on());
+                let email = user.email.as_str();
+                typed::keep_email(app, &self.page.typed, email, response.headers_mut());
                 know_anew(
                     app,
                     credentials,
@@ -121,32 +127,40 @@ impl Choosing<'_> {
         Reset {
             p: self.page,
             f: form,
+            owner: self.owner,
             token: self.token,
             next: self.next,
             action: self.action,
         }
     }
-}
 
-/// Returns where to continue with a new password: the sign-in page, and from there `next`. If pages
-/// are turned off, directly `next`, or nowhere.
-fn after_choosing(page: &Page, next: &str) -> Response {
-    if page.app.config.pages.enabled {
-        return see_other(&with_next("/auth/sign-in?done=reset", next));
+    /// Returns where to continue with a new password: the sign-in page, and from there `next`. If
+    /// pages are turned off, directly `next`, or nowhere.
+    fn go_on(&self) -> Response {
+        let Self { page, next, .. } = *self;
+        let (title, done) = if self.owner.is_invited {
+            ("reset.invited_title", "invited")
+        } else {
+            ("reset.title", "reset")
+        };
+        if page.app.config.pages.enabled {
+            return see_other(&with_next(&format!("/auth/sign-in?done={done}"), next));
+        }
+        if !next.is_empty() {
+            return see_other(next);
+        }
+        let text = format!("done.{done}");
+        let told = MessagePage {
+            p: page,
+            title: page.t(title),
+            text: page.t(&text),
+            code: "",
+            request_id: "",
+            href: "",
+            link: "to_start",
+        };
+        Page::answer(&told, StatusCode::OK, "")
     }
-    if !next.is_empty() {
-        return see_other(next);
-    }
-    let told = MessagePage {
-        p: page,
-        title: page.t("reset.title"),
-        text: page.t("done.reset"),
-        code: "",
-        request_id: "",
-        href: "",
-        link: "to_start",
-    };
-    Page::answer(&told, StatusCode::OK, "")
 }
 
 pub(in crate::http::pages) async fn show_forgot(
@@ -213,6 +227,15 @@ pub(in crate::http::pages) async fn forgot(
     Ok(mailbox::RESET.lead(&page, &text, sent(is_again), &next))
 }
 
+/// Returns whose link it is; for an invalid link, the page that sends another one.
+async fn owner_of(page: &Page, token: &str, next: &str) -> Result<Result<Owner, Response>, Error> {
+    match reset_password::check(&page.app, token).await {
+        Ok(owner) => Ok(Ok(owner)),
+        Err(Refused::MailTokenInvalid) if page.sends_links() => Ok(Err(another_link(page, next))),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Shows the form; an invalid link is reported before a password is typed.
 pub(in crate::http::pages) async fn show_reset(
     State(app): State<Arc<App>>,
@@ -223,15 +246,13 @@ pub(in crate::http::pages) async fn show_reset(
         .no_longer_than("token", MAX_LINK_TOKEN)
         .unwrap_or_default();
     let next = query.redirect_to(&app)?;
-    match reset_password::check(&app, token).await {
-        Ok(()) => {}
-        Err(Refused::MailTokenInvalid) if page.sends_links() => {
-            return Ok(another_link(&page, &next));
-        }
-        Err(error) => return Err(error.into()),
-    }
+    let owner = match owner_of(&page, token, &next).await? {
+        Ok(owner) => owner,
+        Err(another) => return Ok(another),
+    };
     Ok(Choosing {
         page: &page,
+        owner: &owner,
         token,
         next: &next,
         action: OWN,
@@ -250,8 +271,13 @@ pub(in crate::http::pages) async fn reset(
     let token = body.optional_text("token", MAX_LINK_TOKEN).or_default();
     let typed = TypedTwice::read(&mut body);
     let (token, typed) = body.finish((token, typed))?;
+    let owner = match owner_of(&page, &token, &next).await? {
+        Ok(owner) => owner,
+        Err(another) => return Ok(another),
+    };
     Choosing {
         page: &page,
+        owner: &owner,
         token: &token,
         next: &next,
         action: OWN,

@@ -37,6 +37,8 @@ struct SignIn<'p> {
     next: &'p str,
     query: &'p str,
     unproven: bool,
+    /// Whether the visitor is signed in and proves the password again.
+    again: bool,
 }
 
 /// Returns the redirect target, or the home page.
@@ -105,6 +107,7 @@ pub(in crate::http::pages) async fn show(
         next: &next,
         query: &query_of(&next),
         unproven: false,
+        again: who.is_some(),
     };
     Ok(Page::answer(&shown, StatusCode::OK, onward(&app, &next)))
 }
@@ -162,6 +165,7 @@ fn again(page: &Page, form: &Form, next: &str, error: Error) -> Response {
             next,
             query: &query_of(next),
             unproven,
+            again: false,
         },
         error,
         onward(&page.app, next),
