@@ -1,5 +1,5 @@
-//! Argon2id (RFC 9106) and its encoded form, the PHC string; `password` runs it on separate
-//! threads.
+//! Argon2id (RFC 9106) and its encoded form, the PHC string: makes and verifies hashes, and tells
+//! which are weaker than the settings ask. `password` runs it on separate threads.
 
 use crate::model::account::password::Password;
 use argon2::{Algorithm, Argon2, Block, Params, PasswordHash, Version};

@@ -1,4 +1,4 @@
-//! Sends queued mails. A process that takes a mail holds it for some minutes; if the process dies,
+//! Sends queued mails, and writes the links in them. A process that takes a mail holds it for some minutes; if the process dies,
 //! another one sends it again under the same `Message-ID`. A mail that a server cannot accept now
 //! is retried with growing delays for three days.
 

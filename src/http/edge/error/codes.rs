@@ -57,6 +57,8 @@ pub(super) fn flow_status(error: &flows::Error) -> StatusCode {
         | E::SessionNotFresh
         | E::NotAllowed(_)
         | E::CannotImpersonateAdmins => StatusCode::FORBIDDEN,
+        // As Better Auth answers a sign-up; an admin who creates a user, or a change of the email
+        // address, gets 400 with the same code.
         E::UserExists => StatusCode::UNPROCESSABLE_ENTITY,
         E::TooManyRequests(_) | E::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
         E::UserNotFound | E::SessionNotFound | E::FailedToGetUserInfo => StatusCode::NOT_FOUND,
