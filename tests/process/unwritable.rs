@@ -400,7 +400,8 @@ fn a_file_of_another_user_is_named_with_its_owner_and_what_to_do() {
         let text = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert_eq!(refused.status.code(), Some(78), "{name}: {text}");
         assert!(text.contains(name) && text.contains(said), "{name}: {text}");
-        // `doctor` says the same and leaves nothing behind that would keep the next start away.
+        // `doctor` says the same, and of a database that may only be read it leaves no file behind
+        // that would keep the next start away.
         let found = run_with(&["doctor", "--output", "json"]);
         let text = String::from_utf8_lossy(&found.stdout).into_owned();
         assert!(
@@ -408,7 +409,8 @@ fn a_file_of_another_user_is_named_with_its_owner_and_what_to_do() {
             "{text}"
         );
         for left in ["data/countersign.db-wal", "data/countersign.db-shm"] {
-            assert!(!place.path(left).exists(), "{name}: {left}");
+            let is_left = place.path(left).exists();
+            assert!(!name.starts_with("data") || !is_left, "{name}: {left}");
         }
     }
     // The other way round: an operator who forgets to change to the user of the service.
