@@ -31,12 +31,15 @@ for (const form of document.querySelectorAll("form[data-checked]")) {
   form.noValidate = true;
   for (const input of inputs) {
     let touched = input.getAttribute("aria-invalid") === "true";
+    // What the service said of a value stays until the value changes.
+    let edited = false;
     input.addEventListener("blur", () => {
-      if (!input.value && !touched) return;
+      if (!edited || (!input.value && !touched)) return;
       touched = true;
       whenReleased(() => tell(input, wrong(input)));
     });
     input.addEventListener("input", () => {
+      edited = true;
       for (const each of inputs) if (each === input ? touched : each.dataset.same === input.id && each.value) tell(each, wrong(each));
     });
   }

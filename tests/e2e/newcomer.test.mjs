@@ -66,6 +66,11 @@ for (const [hand, { options, fill, press }] of Object.entries(HANDS)) {
       page.on("dialog", (dialog) => dialog.accept());
       const at = (path) => page.waitForURL((url) => url.pathname === path);
       const says = (text) => page.getByText(text).filter({ visible: true }).first().waitFor();
+      /** What the service said of a field stays when the focus leaves it, as to another window. */
+      const stays = async (text) => {
+        await page.evaluate(() => document.activeElement.blur());
+        await says(text);
+      };
       const type = (label, text, nth = 0) => fill(page, field(page, label, nth), text);
       const choose = async (label, text) => {
         await type(label, text);
@@ -75,10 +80,10 @@ for (const [hand, { options, fill, press }] of Object.entries(HANDS)) {
       const follow = (name) => press(page, named(page, "link", name));
       /** Which field or message has the focus. */
       const focus = async (wanted) => assert.equal(await page.evaluate(() => document.activeElement.name || document.activeElement.className || document.activeElement.tagName), wanted);
-      return { context, page, at, says, type, choose, button, follow, focus };
+      return { context, page, at, says, stays, type, choose, button, follow, focus };
     };
     const shown = (page, name) => (hand === "touch" ? look(page, `new-user-${name}`) : undefined);
-    const { context, page, at, says, type, choose, button, follow, focus } = await visit();
+    const { context, page, at, says, stays, type, choose, button, follow, focus } = await visit();
 
     // Signs up; the service refuses a password first.
     await page.goto(`${place.auth}/`);
@@ -176,6 +181,7 @@ for (const [hand, { options, fill, press }] of Object.entries(HANDS)) {
     await button("Change the email address");
     await says("This is already your email address.");
     await focus("email");
+    await stays("This is already your email address.");
     await type("New email address", next);
     await button("Change the email address");
     await says("We have sent an email to your present email address.");
@@ -196,6 +202,7 @@ for (const [hand, { options, fill, press }] of Object.entries(HANDS)) {
     await button("Delete my account");
     await says("This password is incorrect.");
     await focus("current");
+    await stays("This password is incorrect.");
     await shown(page, "13-delete-refused");
     await type("Current password", SECOND, 1);
     await button("Delete my account");
