@@ -558,7 +558,15 @@ test("in German and Spanish, and in English for all other visitors", async () =>
     await open("/auth/sign-in");
     assert.equal(await page.locator("html").getAttribute("lang"), lang);
     await page.getByRole("heading", { name: title }).waitFor();
-    if (lang !== "en") await look(page, `sign-in-${lang}`);
+    if (lang !== "en") {
+      await look(page, `sign-in-${lang}`);
+      await open("/auth/sign-up");
+      for (const [name, text] of [["name", lang], ["email", `${lang}@example.com`], ["password", PASSWORD]]) await page.locator(`#sign-up-${name}`).fill(text);
+      await page.locator("#sign-up button.full").click();
+      await page.waitForURL((url) => url.pathname === "/auth/account");
+      assert.match(await page.locator(".devices li").innerText(), lang === "de" ? /Chrome unter Linux/ : /Chrome en Linux/);
+      await look(page, `account-${lang}`);
+    }
     await context.close();
   }
 });

@@ -6,6 +6,7 @@ pub(in crate::http) mod account;
 pub(super) mod ask;
 mod assets;
 mod console;
+mod device;
 pub(super) mod failures;
 pub(in crate::http) mod form;
 pub(in crate::http) mod login;

@@ -11,9 +11,9 @@ use axum::response::Response;
 use crate::flows::Error as Refused;
 use crate::flows::session::manage_sessions;
 use crate::model::account::user::User;
-use crate::model::kernel::user_agent::device;
 use crate::model::session::session::Session;
 
+use super::device::named;
 use super::form::Form;
 use super::page::{Page, moment};
 use super::typed;
@@ -50,8 +50,7 @@ impl Device {
     pub(super) fn of(page: &Page, session: &Session, own: bool) -> Self {
         Self {
             id: session.id.to_string(),
-            kind: device(&session.user_agent)
-                .unwrap_or_else(|| page.t("device.unknown").to_owned()),
+            kind: named(page, &session.user_agent),
             address: session.ip_address.clone(),
             since: moment(session.created_at),
             current: own,

@@ -9,10 +9,10 @@ use crate::flows::audit::read_audit::Entry;
 use crate::flows::permit::to;
 use crate::model::account::user::User;
 use crate::model::audit::story::{Named, Party, Story};
-use crate::model::kernel::user_agent::parts;
 
 use super::pieces::{Piece, pieces, user_path};
 use crate::http::edge::error::Error;
+use crate::http::pages::device::device;
 use crate::http::pages::page::{Page, moment};
 use crate::http::pages::visitor::SignedIn;
 
@@ -158,15 +158,4 @@ fn words(page: &Page, keys: &[String]) -> String {
         if text == key { recorded } else { text }.to_owned()
     };
     keys.iter().map(word).collect::<Vec<_>>().join(", ")
-}
-
-/// Returns the device of a user agent in words; an empty text if nothing of it is recognised.
-pub(super) fn device(page: &Page, user_agent: &str) -> String {
-    match parts(user_agent) {
-        (Some(browser), Some(system)) => page
-            .with("device.on", "browser", browser)
-            .replace("{system}", &system),
-        (Some(only), None) | (None, Some(only)) => only,
-        (None, None) => String::new(),
-    }
 }

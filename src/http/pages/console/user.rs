@@ -21,9 +21,10 @@ use crate::model::session::session::Session;
 
 use super::pieces::{segment, user_path};
 use super::timeline;
-use super::timeline::{Row, device};
+use super::timeline::Row;
 use super::users::state_of;
 use crate::http::edge::error::Error;
+use crate::http::pages::device::named;
 use crate::http::pages::form::Form;
 use crate::http::pages::page::{Page, moment};
 use crate::http::pages::visitor::{SignedIn, see_other};
@@ -165,9 +166,7 @@ async fn sessions(visitor: &SignedIn, user: UserId) -> Result<Sessions, Error> {
     let last = session_uses::last_uses(app, permitted, &found).await?;
     let listed = |(session, used): (&Session, Timestamp)| Listed {
         id: session.id.to_string(),
-        device: Some(device(page, &session.user_agent))
-            .filter(|device| !device.is_empty())
-            .unwrap_or_else(|| page.t("device.unknown").to_owned()),
+        device: named(page, &session.user_agent),
         address: session.ip_address.clone(),
         since: moment(session.created_at),
         used: moment(used),
