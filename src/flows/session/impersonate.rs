@@ -25,6 +25,13 @@ use crate::store::session::endings::Which;
 use crate::store::session::sessions::{By, Proof};
 use crate::store::{self, work};
 
+/// Returns whether the caller could act as this user now, so that a page offers it only then.
+pub fn is_possible(app: &App, who: &Authenticated, user: &User) -> bool {
+    who.powers.may_act_as(user, &app.config.roles)
+        && !user.is_banned(app.now())
+        && user.disabled_at.is_none()
+}
+
 /// Begins the impersonation of a user.
 pub async fn start(
     app: &App,

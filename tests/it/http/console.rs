@@ -340,6 +340,29 @@ async fn the_rules_are_told_in_sentences_and_nothing_is_changed() {
 }
 
 #[tokio::test]
+async fn acting_as_a_user_is_offered_only_where_it_is_possible() {
+    let place = Console::open(&[]).await;
+    let ana = place.app.user("ana").await;
+    let target = id(&ana).await;
+    let page = format!("/auth/admin/users/{target}");
+    let offered = async || {
+        let seen = place.admin.get(&page).await.ok();
+        seen.text.contains(&format!("{page}/act-as"))
+    };
+    assert!(offered().await);
+    for (does, undoes) in [("ban", "unban"), ("disable", "enable")] {
+        place.send(&format!("{page}/{does}"), &[]).await;
+        assert!(!offered().await, "{does}");
+        place.send(&format!("{page}/{undoes}"), &[]).await;
+        assert!(offered().await, "{undoes}");
+    }
+    place
+        .send(&format!("{page}/role"), &[("role-admin", "on")])
+        .await;
+    assert!(!offered().await, "no admin acts as another one");
+}
+
+#[tokio::test]
 async fn an_admin_acts_as_a_user_and_returns_from_any_page() {
     let place = Console::open(&[]).await;
     let ana = place.app.user("ana").await;

@@ -1029,6 +1029,26 @@ async fn without_a_way_for_mails_everything_says_so() {
     )
     .await
     .refused(400, "CHANGE_EMAIL_DISABLED");
+    // No page offers to send a link that no mail would carry.
+    for (path, code) in [
+        ("/auth/forgot-password", "RESET_PASSWORD_DISABLED"),
+        ("/auth/verify-email", "VERIFICATION_EMAIL_NOT_ENABLED"),
+        (
+            "/auth/verify-email?error=INVALID_TOKEN",
+            "VERIFICATION_EMAIL_NOT_ENABLED",
+        ),
+    ] {
+        let page = app.get(path).await;
+        assert!(
+            page.status == 400 && page.text.contains(code) && !page.text.contains("<form"),
+            "{path}: {}",
+            page.text
+        );
+    }
+    assert_eq!(
+        app.get("/auth/verify-email?done=verified").await.status,
+        200
+    );
     app.after(minutes(60 * 24));
     app.post_as("/api/auth/delete-user", &session, &json!({}))
         .await

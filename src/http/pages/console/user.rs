@@ -12,7 +12,7 @@ use crate::flows::account::administer_users as administer;
 use crate::flows::audit::read_audit;
 use crate::flows::audit::read_audit::Filter;
 use crate::flows::permit::to;
-use crate::flows::session::{manage_sessions, session_uses};
+use crate::flows::session::{impersonate, manage_sessions, session_uses};
 use crate::model::account::permission;
 use crate::model::account::user::{ADMIN, User};
 use crate::model::kernel::id::UserId;
@@ -61,6 +61,7 @@ struct Facts {
     is_banned: bool,
     /// Whether this is the account of the visitor, or of the admin who acts in the session.
     is_own: bool,
+    can_be_acted: bool,
     reason: String,
     banned_until: String,
     verified: bool,
@@ -130,6 +131,7 @@ fn facts(visitor: &SignedIn, user: &User, last_sign_in: Option<Timestamp>) -> Fa
         state: state_of(user, now),
         is_banned: user.is_banned(now),
         is_own: user.id == who.user.id || who.session.impersonated_by == Some(user.id),
+        can_be_acted: impersonate::is_possible(&page.app, who, user),
         reason: user
             .ban_reason
             .clone()

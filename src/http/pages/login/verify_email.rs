@@ -9,7 +9,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::app::App;
+use crate::flows::Error as Refused;
 use crate::flows::account::verify_email;
+use crate::flows::mail::require_mail::require_mail;
 
 use super::mailbox;
 use super::mailbox::sent;
@@ -58,8 +60,11 @@ pub(in crate::http::pages) async fn show(
     let next = query.redirect_to(&app)?;
     let done = query.no_longer_than("done", MAX_CODE);
     let mut form = Form::new("verify").filled("email", &page.typed.email);
+    if !query.has("error") && done == Some("verified") {
+        return Ok(verified(&page, &next));
+    }
+    require_mail(&app, Refused::VerificationEmailNotEnabled)?;
     match (query.has("error"), done) {
-        (false, Some("verified")) => return Ok(verified(&page, &next)),
         (false, Some("sent" | "sent_again")) => return Ok(mailbox::VERIFY.show(&page, &next)),
         (false, Some("signed_up")) => return Ok(mailbox::SIGNED_UP.show(&page, &next)),
         (true, _) => form.say(&page, "verify.bad_link"),
