@@ -15,6 +15,9 @@ pub enum Broken {
     /// Both sides do not agree on TLS.
     #[error("no TLS connection could be negotiated")]
     Tls,
+    /// The name of the server has no IP address, or no name server answers.
+    #[error("the host name of the server could not be resolved")]
+    Name,
     /// The error of the operating system.
     #[error("no connection: {0}")]
     System(ErrorKind),
@@ -31,11 +34,21 @@ impl Broken {
             if let Some(system) = error.downcast_ref::<std::io::Error>() {
                 // `source` of such an error leaves out the error that it wraps.
                 let wrapped = system.get_ref().and_then(|wrapped| Self::in_error(wrapped));
-                return Some(wrapped.unwrap_or(Self::System(system.kind())));
+                return Some(wrapped.unwrap_or_else(|| Self::of_system(system)));
             }
             next = error.source();
         }
         None
+    }
+
+    /// Tells a name that cannot be resolved from other errors: the standard library has no kind for
+    /// it, and its text begins alike for every cause.
+    fn of_system(error: &std::io::Error) -> Self {
+        if error.to_string().starts_with("failed to lookup address") {
+            Self::Name
+        } else {
+            Self::System(error.kind())
+        }
     }
 
     fn of_tls(error: &rustls::Error) -> Self {
@@ -80,6 +93,19 @@ mod tests {
                 "{error:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_name_that_is_not_found_is_told_from_a_refused_connection() {
+        use std::net::ToSocketAddrs;
+        // No address: `.invalid` is in no zone (RFC 6761).
+        let error = "mail.invalid:25".to_socket_addrs().unwrap_err();
+        assert_eq!(Broken::in_error(&error), Some(Broken::Name), "{error:?}");
+        let refused = std::io::Error::from(ErrorKind::ConnectionRefused);
+        assert_eq!(
+            Broken::in_error(&refused),
+            Some(Broken::System(ErrorKind::ConnectionRefused))
+        );
     }
 
     #[test]

@@ -89,16 +89,6 @@ impl Config {
             DatabaseUrl::Postgres(url) => mask::url(url.as_str()),
         }
     }
-
-    /// Returns where the database's URL was set, in words.
-    pub fn database_source(&self) -> &'static str {
-        match self.source("database.url") {
-            Some("file") => "database.url in the settings file",
-            Some("environment") => "database.url in the environment",
-            Some("flag") => "--set database.url",
-            _ => "the default of database.url",
-        }
-    }
 }
 
 /// Returns whether a connection to another machine may be made unencrypted or unverified. Without

@@ -48,6 +48,16 @@ impl Config {
         self.setting(key).map(|setting| setting.source)
     }
 
+    /// Returns where a setting was set, in words with its name.
+    pub fn source_in_words(&self, key: &str) -> String {
+        match self.source(key) {
+            Some("file") => format!("{key} in the settings file"),
+            Some("environment") => format!("{key} in the environment"),
+            Some("flag") => format!("--set {key}"),
+            _ => format!("the default of {key}"),
+        }
+    }
+
     fn setting(&self, key: &str) -> Option<&Effective> {
         self.effective.iter().find(|setting| setting.key == key)
     }

@@ -145,6 +145,9 @@ fn check_smtp(url: &str, allow_insecure: bool) -> Result<(), String> {
     if !decodes(url.username()) || !url.password().is_none_or(decodes) {
         return Err("the user or the password is not UTF-8 once it is percent-decoded".to_owned());
     }
+    if !url.username().is_empty() && url.password().is_none_or(str::is_empty) {
+        return Err(format!("there is a user and no password; {FORM}"));
+    }
     // A path is the rest of a URL that was written in another form than its writer meant.
     if !matches!(url.path(), "" | "/") {
         return Err(FORM.to_owned());

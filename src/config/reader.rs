@@ -166,7 +166,7 @@ impl Reader {
             .unwrap_or(options[0].1)
     }
 
-    /// Reads a list; in the environment and in flags it is comma-separated.
+    /// Reads a list; in the environment and in flags it may be comma-separated.
     pub(super) fn list<T>(
         &mut self,
         key: &str,
@@ -181,16 +181,16 @@ impl Reader {
                     self.problem(key, text::with_example(key, "", message));
                     return Vec::new();
                 }
-                (
-                    text.split(',')
-                        .map(|t| t.trim().to_owned())
-                        .filter(|t| !t.is_empty())
-                        .collect(),
-                    source,
-                )
+                // The quoted items of a file are those of a JSON array.
+                let in_brackets = serde_json::from_str::<Vec<String>>(text.trim()).ok();
+                let with_commas = || {
+                    let items = text.split(',').map(|t| t.trim().to_owned());
+                    items.filter(|t| !t.is_empty()).collect()
+                };
+                (in_brackets.unwrap_or_else(with_commas), source)
             }
         };
-        self.show(key, &items.join(","), source);
+        self.show_list(key, &items, source);
         let check = |item: &String| {
             text::check(item).and_then(|()| parse(item).map_err(|m| format!("{item:?}: {m}")))
         };
@@ -237,9 +237,19 @@ impl Reader {
 
     /// Records what `config show` prints for a setting.
     fn show(&mut self, key: &str, value: &str, source: &'static str) {
+        self.show_masked(key, mask::setting(key, value), source);
+    }
+
+    /// Shows a list; each item is masked by itself, because a list of URLs is no URL.
+    fn show_list(&mut self, key: &str, items: &[String], source: &'static str) {
+        let masked = items.iter().map(|item| mask::setting(key, item));
+        self.show_masked(key, masked.collect::<Vec<_>>().join(","), source);
+    }
+
+    fn show_masked(&mut self, key: &str, value: String, source: &'static str) {
         self.effective.push(Effective {
             key: key.to_owned(),
-            value: mask::setting(key, value),
+            value,
             source,
             became: None,
         });

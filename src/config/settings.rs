@@ -225,6 +225,28 @@ mod tests {
     }
 
     #[test]
+    fn a_list_in_a_flag_has_commas_or_the_form_of_the_file_and_is_shown() {
+        for text in [
+            "http://localhost:5173,https://app.example.com",
+            r#"["http://localhost:5173", "https://app.example.com"]"#,
+        ] {
+            let config = read(&flags(&[("server.trusted_origins", text)])).unwrap();
+            for origin in ["http://localhost:5173", "https://app.example.com"] {
+                assert!(config.server.trusted_origins.contains(origin), "{text}");
+            }
+            let shown = config.effective.iter();
+            let mut shown = shown.filter(|one| one.key == "server.trusted_origins");
+            assert_eq!(
+                shown.next().unwrap().value,
+                "http://localhost:5173,https://app.example.com"
+            );
+        }
+        for bad in [r#"["http://localhost:5173""#, "[1]", r#"["x"]"#] {
+            assert!(read(&flags(&[("server.trusted_origins", bad)])).is_err());
+        }
+    }
+
+    #[test]
     fn mails_do_not_travel_in_the_clear() {
         let smtp = |url: &str, more: &[(&str, &str)]| {
             read(&flags(
@@ -244,6 +266,7 @@ mod tests {
             "smtp://u:p@mail.example.com?tls=opportunistic",
             "mail.example.com",
             "http://127.0.0.1",
+            "smtps://user@mail.example.com",
             "",
         ] {
             assert!(

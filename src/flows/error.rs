@@ -138,9 +138,13 @@ pub enum Error {
     )]
     MasterKeyNotLoaded { wanted: String, loaded: String },
     #[error(
-        "{path} is missing, but the database holds keys sealed under the master key {wanted}; restore the file, or set COUNTERSIGN_MASTER_KEY. No new key was made. If no copy of that key is left, `countersign keys abandon --lost-master-key` replaces the keys and ends every session"
+        "no master key at {path} (from {source_of_path}): is this the right directory, or is --config missing? The database holds keys sealed under the master key {wanted}; put the file back, or set COUNTERSIGN_MASTER_KEY. No new key was made. Only if no copy of that key is left: `countersign keys abandon --lost-master-key` replaces the keys and ends every session"
     )]
-    MasterKeyMissing { path: String, wanted: String },
+    MasterKeyMissing {
+        path: String,
+        source_of_path: String,
+        wanted: String,
+    },
     /// The process has more work than it can take on; nothing was begun.
     #[error("Service unavailable. Please try again.")]
     Busy,
@@ -164,7 +168,7 @@ impl From<store::Error> for Error {
             | store::Error::NotBegun(reason)
             | store::Error::RolledBack(reason) => Self::Unavailable(reason),
             store::Error::Unwritable(reason) => Self::Unavailable(format!(
-                "the database cannot be written and nothing was changed (a full or failing disk, or it is read-only): {reason}"
+                "the database cannot be written, and nothing of this step was kept (a full or failing disk, or it is read-only): {reason}"
             )),
             store::Error::SchemaTooNew(_) | store::Error::Unsupported(_) => {
                 Self::WrongDatabase(error.to_string())

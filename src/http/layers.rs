@@ -3,7 +3,7 @@
 //! origin. Errors of any step, panics and timeouts pass all steps outside of it, so that each has
 //! the form that its client reads.
 //!
-//! The steps are functions that three layers call one after another, not a layer each: axum boxes
+//! The steps are functions that a few layers call one after another, not a layer each: axum boxes
 //! and clones every layer below for each request, which costs more than the steps do.
 
 use std::sync::Arc;
@@ -77,23 +77,29 @@ pub(in crate::http) fn of_refusals(app: &Arc<App>, routes: Router<Arc<App>>) -> 
         .layer(from_fn_with_state(Arc::clone(app), around_cors))
 }
 
-/// Adds what every answer passes last, also the answers of keys, discovery and health.
-pub(in crate::http) fn of_everything(app: &Arc<App>, routes: Router<Arc<App>>) -> Router<Arc<App>> {
-    let proxies = Proxies::new(&app.config.server.trusted_proxies);
+/// Adds what every answer passes last, also the answers of keys, discovery and health. `proxies`
+/// finds those that the settings do not name.
+pub(in crate::http) fn of_everything(
+    app: &Arc<App>,
+    proxies: Option<Proxies>,
+    routes: Router<Arc<App>>,
+) -> Router<Arc<App>> {
     routes.layer(from_fn_with_state(
-        (Arc::clone(app), Arc::new(proxies)),
+        (Arc::clone(app), proxies.map(Arc::new)),
         around_everything,
     ))
 }
 
 async fn around_everything(
-    State((app, proxies)): State<(Arc<App>, Arc<Proxies>)>,
+    State((app, proxies)): State<(Arc<App>, Option<Arc<Proxies>>)>,
     request: Request,
     next: Next,
 ) -> Response {
     let counted = Counted::begin(&request);
     let budget = Budget::of(&app, request.headers());
-    proxies.notice_untrusted(&request);
+    if let Some(proxies) = proxies {
+        proxies.notice_untrusted(&request);
+    }
     let mut response = next.run(request).await;
     if app.config.is_https() {
         outermost::require_https(response.headers_mut());

@@ -14,6 +14,7 @@ use self::api::{
     accounts, admin, admin_sessions, audit, emails, health, invitations, mail_proofs, ops,
     passwords, refresh, sessions, users,
 };
+use self::edge::client::Proxies;
 use self::edge::{error, outermost, outside};
 use std::sync::Arc;
 
@@ -118,7 +119,8 @@ pub fn router(app: &Arc<App>) -> Router {
     if app.config.pages.enabled {
         all = all.merge(layers::of_pages(app, &permits, pages::router()));
     }
-    outermost(app, all)
+    let proxies = Proxies::new(&app.config.server.trusted_proxies);
+    outermost(app, Some(proxies), all)
 }
 
 /// Makes the routes that are answered from memory under any load: keys, discovery and health.
@@ -149,11 +151,11 @@ fn open(app: &Arc<App>) -> Router<Arc<App>> {
 /// 503 before it costs anything. The page that shows the error has its style sheet.
 pub fn essential_router(app: &Arc<App>) -> Router {
     let refused = layers::of_refusals(app, Router::new().fallback(error::busy));
-    outermost(app, open(app).merge(pages::assets()).merge(refused))
+    outermost(app, None, open(app).merge(pages::assets()).merge(refused))
 }
 
-fn outermost(app: &Arc<App>, routes: Router<Arc<App>>) -> Router {
-    let routes = layers::of_everything(app, routes);
+fn outermost(app: &Arc<App>, proxies: Option<Proxies>, routes: Router<Arc<App>>) -> Router {
+    let routes = layers::of_everything(app, proxies, routes);
     outside::inward(app, routes.with_state(Arc::clone(app)))
 }
 

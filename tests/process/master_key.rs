@@ -530,23 +530,25 @@ fn a_rewrap_that_is_repeated_says_that_nothing_is_left_to_do() {
     drop(place.serve());
     write_key(&place.path("new.key"), NEW);
     write_key(&place.path("other.key"), &NEW.replace("MTIz", "NTIz"));
-    let rewrap = |file: &str| {
+    let rewrap = |file: &str, more: &[&str]| {
         // The process was killed, and counts as running for a minute.
         let although = "--although-processes-lack-it";
-        place.run(
-            &["keys", "rewrap", "--new-master-key-file", file, although],
-            "",
-        )
+        let usual = ["keys", "rewrap", "--new-master-key-file", file, although];
+        place.run(&[&usual[..], more].concat(), "")
     };
-    assert!(rewrap("new.key").status.success());
-    for (file, said) in [
+    assert!(rewrap("new.key", &[]).status.success());
+    let compromised: &[&str] = &["--compromised", "--yes"];
+    for (file, more, said) in [
         (
             "new.key",
+            &[][..],
             "nothing is left to do: the keys are already sealed",
         ),
-        ("other.key", "which is not loaded"),
+        // The first rewrap has ended no session.
+        ("new.key", compromised, "countersign sessions revoke --all"),
+        ("other.key", &[], "which is not loaded"),
     ] {
-        let refused = rewrap(file);
+        let refused = rewrap(file, more);
         let text = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(!refused.status.success() && text.contains(said), "{text}");
     }

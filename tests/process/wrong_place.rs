@@ -412,6 +412,15 @@ async fn a_file_of_another_program_is_refused_and_stays_as_it_is() {
             "CREATE TABLE notes (text TEXT)",
             "is a database of another program (it has the table notes): is database.url right?",
         ),
+        (
+            "PRAGMA journal_mode = WAL; CREATE TABLE notes (text TEXT)",
+            "is a database of another program (it has the table notes): is database.url right?",
+        ),
+        // Many programs keep their migrations as this one does.
+        (
+            "CREATE TABLE _sqlx_migrations (version BIGINT); CREATE TABLE notes (text TEXT)",
+            "is a database of another program (it has the table notes): is database.url right?",
+        ),
         ("", "is not a SQLite database: is database.url right?"),
     ] {
         let place = folder(make);

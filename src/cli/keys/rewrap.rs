@@ -50,10 +50,16 @@ pub(super) async fn open(config: Config, arguments: &Arguments) -> Result<App> {
         Err(flows::Error::MasterKeyNotLoaded { wanted, .. })
             if bootstrap::named_key(file).is_ok_and(|key| key.id() == wanted) =>
         {
-            Err(Failure::Refused(format!(
-                "nothing is left to do: the keys are already sealed under the master key {wanted} of {}. Put it where every process reads its master key, and keep the old one as the previous key",
-                file.display()
-            )))
+            let file = file.display();
+            Err(Failure::Refused(if arguments.compromised {
+                format!(
+                    "the keys are already sealed under the master key {wanted} of {file}, and it is not known whether that rewrap ended the sessions: put the key where every process reads its master key, then run `countersign sessions revoke --all`, or rewrap once more to another new key with --compromised"
+                )
+            } else {
+                format!(
+                    "nothing is left to do: the keys are already sealed under the master key {wanted} of {file}. Put it where every process reads its master key, and keep the old one as the previous key"
+                )
+            }))
         }
         outcome => Ok(outcome?),
     }

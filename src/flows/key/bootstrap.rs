@@ -74,7 +74,7 @@ pub fn require_database(config: &Config) -> Result<()> {
         DatabaseUrl::Sqlite(_) => Err(Error::WrongDatabase(format!(
             "no database at {} (from {}): is this the right directory, or is --config missing?",
             config.database_name(),
-            config.database_source(),
+            config.source_in_words("database.url"),
         ))),
         DatabaseUrl::Postgres(_) => Ok(()),
     }
@@ -89,7 +89,7 @@ async fn require_complete(config: &Config, db: &Db) -> Result<()> {
         return Err(Error::WrongDatabase(format!(
             "a copy into {} (from {}) was begun and not completed: run the same `countersign database copy` again",
             config.database_name(),
-            config.database_source(),
+            config.source_in_words("database.url"),
         )));
     }
     Ok(())
@@ -114,11 +114,15 @@ pub(in crate::flows) async fn open_existing(
     let known = db
         .read(work!(conn => store::key::master_keys::list(conn).await))
         .await?;
-    if known.is_empty() {
+    // A first start that ended before it had made keys has served nothing.
+    let ring = db
+        .read(work!(conn => store::key::signing_keys::id(conn).await))
+        .await?;
+    if known.is_empty() || ring.version == 0 {
         return Err(Error::WrongDatabase(format!(
             "nothing was ever served from {} (from {}): is this the right database, or is --config missing? `countersign serve` sets a new one up",
             config.database_name(),
-            config.database_source(),
+            config.source_in_words("database.url"),
         )));
     }
     Ok((config, db))
@@ -218,8 +222,10 @@ async fn key_file(config: &Config, db: &Db, random: &dyn Random) -> Result<Maste
         if let Some(key) = MasterKey::read(&path)? {
             return Ok(key);
         }
+        let shown = std::path::absolute(&path).unwrap_or(path);
         return Err(Error::MasterKeyMissing {
-            path: path.display().to_string(),
+            path: shown.display().to_string(),
+            source_of_path: config.source_in_words("keys.dir"),
             wanted: newest.key_id.clone(),
         });
     }

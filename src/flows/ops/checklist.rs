@@ -64,7 +64,10 @@ fn because(config: &Config, key: &str) -> String {
 }
 
 fn storage(config: &Config, facts: &Facts) -> Finding {
-    let (name, source) = (config.database_name(), config.database_source());
+    let (name, source) = (
+        config.database_name(),
+        config.source_in_words("database.url"),
+    );
     let new = if facts.is_new {
         "; new and empty: if you expected users here, this is the wrong directory, or --config is missing"
     } else {

@@ -102,6 +102,7 @@ fn notice(app: &App, request: &Request) -> ForeignOrigin {
             origin = found.seen,
             setting = found.setting,
             in_force = found.in_force,
+            set_by = app.config.source_in_words(found.setting),
             add = found.line,
             "a page was refused: {}",
             found.advice

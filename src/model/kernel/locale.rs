@@ -200,8 +200,8 @@ mod tests {
     #[test]
     fn what_a_text_puts_in_quotes_is_another_text_word_for_word() {
         let locales = Locales::build(&[]).unwrap();
-        let mut found = 0;
         for messages in &locales.languages {
+            let mut found = 0;
             for (key, text) in &messages.texts {
                 let quoted = text
                     .split_once(['“', '„', '«', '"'])
@@ -212,8 +212,8 @@ mod tests {
                     found += 1;
                 }
             }
+            assert!(found > 0, "{} names a link of a page", messages.language);
         }
-        assert!(found >= 3, "each language names a link of a page");
     }
 
     #[test]

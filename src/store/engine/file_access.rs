@@ -25,7 +25,12 @@ pub fn check(database: &Path) -> Result<()> {
     for file in files.iter().filter(|file| file.exists()) {
         may(file, Access::READ_OK | Access::WRITE_OK, database)?;
     }
-    match database.parent() {
+    // The folder of a relative path such as `x.db` is empty.
+    let folder = database.parent().map(|folder| match folder.as_os_str() {
+        name if name.is_empty() => Path::new("."),
+        _ => folder,
+    });
+    match folder {
         Some(folder) if files.iter().any(|file| !file.exists()) && folder.exists() => {
             may(folder, Access::WRITE_OK | Access::EXEC_OK, folder)
         }

@@ -235,6 +235,9 @@ fn translate(error: MigrateError) -> Error {
     match error {
         MigrateError::VersionMissing(version) => Error::SchemaTooNew(version),
         MigrateError::Execute(error) => error.into(),
-        other => Error::Migration(format!("{other}; nothing of this migration was kept")),
+        failed @ MigrateError::ExecuteMigration(..) => {
+            Error::Migration(format!("{failed}; nothing of this migration was kept"))
+        }
+        other => Error::Migration(other.to_string()),
     }
 }

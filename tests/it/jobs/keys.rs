@@ -366,7 +366,7 @@ async fn k6_a_bad_master_key_is_a_clear_error_and_nothing_is_overwritten() {
     assert!(
         start()
             .await
-            .contains("is missing, but the database holds keys"),
+            .contains("The database holds keys sealed under the master key"),
         "missing: {}",
         start().await
     );

@@ -34,7 +34,8 @@ const CHANGED: &str = "/auth/account?done=email";
 /// page, to the text that names the link to the new mailbox; otherwise to the same URL.
 pub(in crate::http) fn after_agreement(app: &App, url: String) -> String {
     let mount = &app.config.server.mount;
-    if url == mount.outside(CHANGED) {
+    // A link carries its target as `given` writes it.
+    if url == mount.given(&mount.outside(CHANGED)) {
         mount
             .outside("/auth/account?done=email_agreed")
             .into_owned()

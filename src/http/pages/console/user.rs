@@ -38,6 +38,8 @@ struct Shown<'p> {
     p: &'p Page,
     f: &'p Form,
     u: Facts,
+    /// Whether the visitor could act as this user now.
+    can_act: bool,
     roles: Vec<Role>,
     /// Roles that the user has and that the settings do not define any more.
     lost_roles: String,
@@ -61,7 +63,6 @@ struct Facts {
     is_banned: bool,
     /// Whether this is the account of the visitor, or of the admin who acts in the session.
     is_own: bool,
-    can_be_acted: bool,
     reason: String,
     banned_until: String,
     verified: bool,
@@ -131,7 +132,6 @@ fn facts(visitor: &SignedIn, user: &User, last_sign_in: Option<Timestamp>) -> Fa
         state: state_of(user, now),
         is_banned: user.is_banned(now),
         is_own: user.id == who.user.id || who.session.impersonated_by == Some(user.id),
-        can_be_acted: impersonate::is_possible(&page.app, who, user),
         reason: user
             .ban_reason
             .clone()
@@ -229,6 +229,7 @@ async fn page_of(
         p: page,
         f: &form,
         u: facts(visitor, &user, last_sign_in),
+        can_act: impersonate::is_possible(app, who, &user),
         roles,
         lost_roles,
         metadata: Some(form.value("metadata").to_owned())

@@ -1,4 +1,4 @@
-//! "Check your mailbox": the page after a form that sends a link. It names the email address, which
+//! "Check your email": the page after a form that sends a link. It names the email address, which
 //! the cookie of `typed` carries past the redirect, and sends the link again.
 
 use askama::Template;
