@@ -1,6 +1,7 @@
 //! Acting as another user never adds to what the actor may do: on every route, in every token, at
 //! each request.
 
+use countersign::clock::Clock;
 use countersign::flows::account::administer_users;
 use countersign::flows::permit::Permitted;
 use countersign::model::audit::event::Requester;
@@ -564,4 +565,26 @@ async fn acting_ends_with_the_session_in_which_it_began() {
         }
         app.after(minutes(60));
     }
+}
+
+/// Ending the admin's own session marks the rows of acting as well; until that has happened, and if
+/// it ever fails, the own row decides.
+#[tokio::test]
+async fn acting_is_over_as_soon_as_the_own_row_has_ended_whatever_is_marked() {
+    let app = TestApp::start().await;
+    let (bob, root) = (app.user("bob").await, made_admin(&app, "root").await);
+    let own = root.sign_in().await;
+    let acting = act(&app, &own, &bob).await;
+    assert!(!who(&app, &acting.session).await.ok().body.is_null());
+    app.db_execute(&format!(
+        "UPDATE sessions SET revoked_at = {}, revoked_reason = 'sign_out' WHERE id = '{}'",
+        app.clock.now_ms(),
+        own.session_id
+    ))
+    .await
+    .unwrap();
+    let row = app.db_session(&acting.session_id).await;
+    assert!(row.revoked_reason.is_none(), "nothing has marked it");
+    assert_eq!(who(&app, &acting.session).await.ok().body, Value::Null);
+    assert_eq!(app.refresh(&acting.refresh).await.status, 401);
 }
