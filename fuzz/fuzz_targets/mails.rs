@@ -13,6 +13,7 @@ use countersign::crypto::{decode, encode};
 use countersign::mail::{Received, Rendered, TemplateContext, Templates, Transport};
 use countersign::model::account::email::Email;
 use countersign::model::kernel::id::EventId;
+use countersign::model::kernel::locale::Locales;
 use countersign::model::kernel::time::Timestamp;
 use countersign::model::mail::{Helo, Purpose, Sender, Template};
 use countersign_fuzz::placeholders::filled_text;
@@ -72,8 +73,10 @@ const PARSERS: [Parser; 8] = [
     },
 ];
 
+static LOCALES: LazyLock<Locales> =
+    LazyLock::new(|| Locales::build(&[]).expect("the built-in catalogues"));
 static TEMPLATES: LazyLock<Templates> =
-    LazyLock::new(|| Templates::load(None).expect("the built-in templates"));
+    LazyLock::new(|| Templates::load(None, &LOCALES).expect("the built-in templates"));
 
 fuzz_target!(init: check_twins(), |data: &[u8]| {
     let (line, text) = twins::first_line(data);
@@ -228,7 +231,7 @@ fn links(text: &str) -> bool {
 
 /// No text that a user typed becomes a tag of the HTML or another line of the header.
 fn texts(text: &str) -> bool {
-    let rendered = |text: &str, template| {
+    let rendered = |text: &str, template, language| {
         let context = TemplateContext {
             app_name: "Example".into(),
             name: text.to_owned(),
@@ -236,13 +239,23 @@ fn texts(text: &str) -> bool {
             new_email: text.to_owned(),
             device: text.to_owned(),
             other_device: text.to_owned(),
+            other_time: "x".into(),
             link: "https://example.com/x".into(),
+            page: "https://example.com/page".into(),
             ..TemplateContext::default()
         };
-        TEMPLATES.render(template, &context).expect("a mail")
+        let messages = LOCALES.of(Some(language));
+        TEMPLATES
+            .render(template, &context, &messages)
+            .expect("a mail")
     };
-    for template in Template::all() {
-        let (mail, plain) = (rendered(text, template), rendered("x", template));
+    let languages = LOCALES.names();
+    for (template, language) in Template::all().flat_map(|t| languages.iter().map(move |l| (t, *l)))
+    {
+        let (mail, plain) = (
+            rendered(text, template, language),
+            rendered("x", template, language),
+        );
         assert!(!mail.subject.contains(['\r', '\n']), "{:?}", mail.subject);
         let tags = |html: &str| html.matches('<').count();
         assert!(

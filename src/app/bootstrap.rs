@@ -146,7 +146,7 @@ fn mailer(config: &Config) -> Result<Mailer, store::Error> {
         MailTransport::Off => Transport::Off,
     };
     let from = Transport::sender(&config.mail.from).map_err(|e| unusable("mail.from", &e))?;
-    let templates = Templates::load(config.mail.templates_dir.as_deref())
+    let templates = Templates::load(config.mail.templates_dir.as_deref(), &config.pages.locales)
         .map_err(|e| unusable("mail.templates_dir", &e.to_string()))?;
     Ok(Mailer {
         templates,

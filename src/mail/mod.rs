@@ -2,12 +2,15 @@
 //! what is sent, and when.
 
 pub mod inbox;
+mod sentences;
 pub mod templates;
 pub mod transport;
+mod values;
 
-pub use crate::mail::templates::{BadTemplate, Rendered, TemplateContext, Templates};
+pub use crate::mail::templates::{BadTemplate, Rendered, Templates};
 pub use inbox::{Inbox, Received};
 pub use transport::{Fault, Transport, Undelivered};
+pub use values::TemplateContext;
 
 use lettre::message::Mailbox;
 use tracing::Instrument;

@@ -1,31 +1,17 @@
-//! The templates of mails, checked at compile time, in `templates/mail`. An operator's own
-//! templates of the same names are read at start from `mail.templates_dir` and are all rendered
-//! once before anything is served. The first line of a text is the subject.
+//! The templates of mails: one text and one page for all, in `templates/mail`, around the sentences of
+//! the reader's language. An operator's own templates, for one mail each, are read from
+//! `mail.templates_dir`. All are rendered once before anything is served. The first line of a text is
+//! the subject.
 
 use std::path::{Path, PathBuf};
 
-use askama::Template as _;
-use minijinja::{Environment, UndefinedBehavior, context};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 
-use crate::model::mail::{Purpose, Template};
+use crate::model::kernel::locale::{Locales, Messages};
+use crate::model::mail::Template;
 
-/// The values that templates can use.
-#[derive(Debug, Clone, Default, serde::Serialize)]
-#[expect(missing_docs, reason = "docs/mail.md describes each")]
-pub struct TemplateContext {
-    pub app_name: String,
-    pub name: String,
-    pub email: String,
-    pub new_email: String,
-    pub link: String,
-    pub lifetime: String,
-    pub time: String,
-    pub device: String,
-    pub network: String,
-    pub other_device: String,
-    pub other_network: String,
-    pub other_time: String,
-}
+use super::sentences::Sentences;
+use super::values::TemplateContext;
 
 /// The subject and both bodies of a mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +24,7 @@ pub struct Rendered {
     pub html: String,
 }
 
-/// A template of the operator cannot be read or rendered.
+/// A template cannot be read or rendered.
 #[derive(Debug, thiserror::Error)]
 #[error("{name}: {reason}")]
 pub struct BadTemplate {
@@ -46,158 +32,216 @@ pub struct BadTemplate {
     reason: String,
 }
 
-macro_rules! templates {
-    ($($template:pat => $text:ident $text_path:tt, $html:ident $html_path:tt;)*) => {
-        $(
-            #[derive(askama::Template)]
-            #[template(path = $text_path)]
-            struct $text<'w> {
-                w: &'w TemplateContext,
-            }
-            #[derive(askama::Template)]
-            #[template(path = $html_path)]
-            struct $html<'w> {
-                w: &'w TemplateContext,
-            }
-        )*
-
-        fn built_in(template: Template, w: &TemplateContext) -> Result<(String, String), askama::Error> {
-            match template {
-                $($template => Ok(($text { w }.render()?, $html { w }.render()?)),)*
-            }
-        }
-
-        /// Name and source of every built-in file, for templates of the operator that extend them.
-        const SOURCES: &[(&str, &str)] = &[
-            ("mail/layout.html", include_str!("../../templates/mail/layout.html")),
-            $(
-                ($text_path, include_str!(concat!("../../templates/", $text_path))),
-                ($html_path, include_str!(concat!("../../templates/", $html_path))),
-            )*
-        ];
-    };
-}
-
-templates! {
-    Template::Link(Purpose::VerifyEmail) => VerifyEmailText "mail/verify_email.txt", VerifyEmailHtml "mail/verify_email.html";
-    Template::Link(Purpose::ResetPassword) => ResetPasswordText "mail/reset_password.txt", ResetPasswordHtml "mail/reset_password.html";
-    Template::Link(Purpose::ApproveChange) => ApproveChangeText "mail/approve_change.txt", ApproveChangeHtml "mail/approve_change.html";
-    Template::Link(Purpose::VerifyChange) => VerifyChangeText "mail/verify_change.txt", VerifyChangeHtml "mail/verify_change.html";
-    Template::Link(Purpose::DeleteUser) => DeleteUserText "mail/delete_user.txt", DeleteUserHtml "mail/delete_user.html";
-    Template::Link(Purpose::Invitation) => InvitationText "mail/invitation.txt", InvitationHtml "mail/invitation.html";
-    Template::SignedUpAgain => SignedUpAgainText "mail/signed_up_again.txt", SignedUpAgainHtml "mail/signed_up_again.html";
-    Template::PasswordChanged => PasswordChangedText "mail/password_changed.txt", PasswordChangedHtml "mail/password_changed.html";
-    Template::EmailChanged => EmailChangedText "mail/email_changed.txt", EmailChangedHtml "mail/email_changed.html";
-    Template::RefreshTokenReused => RefreshTokenReusedText "mail/refresh_token_reused.txt", RefreshTokenReusedHtml "mail/refresh_token_reused.html";
-    Template::NewSignIn => NewSignInText "mail/new_sign_in.txt", NewSignInHtml "mail/new_sign_in.html";
-}
+const LAYOUT: &str = include_str!("../../templates/mail/layout.html");
+const HTML: &str = include_str!("../../templates/mail/mail.html");
+const TEXT: &str = include_str!("../../templates/mail/mail.txt");
 
 /// The templates of all mails; those of the operator, if there are any.
-pub struct Templates(Option<Environment<'static>>);
+pub struct Templates(Environment<'static>);
 
 impl Templates {
-    /// Loads the built-in templates, or the operator's if `dir` is given, and renders each once.
+    /// Loads the templates, the operator's from `dir`, and renders each once in every language.
     /// Fails if one does not render.
-    pub fn load(dir: Option<&Path>) -> Result<Self, BadTemplate> {
-        let templates = Self(dir.map(|dir| environment(dir.to_owned())));
+    pub fn load(dir: Option<&Path>, locales: &Locales) -> Result<Self, BadTemplate> {
+        let templates = Self(environment(dir.map(ToOwned::to_owned)));
         let sample = TemplateContext {
             app_name: "x".into(),
             name: "x".into(),
             link: "https://example.com".into(),
+            page: "https://example.com".into(),
+            other_time: "x".into(),
             ..TemplateContext::default()
         };
-        for template in Template::all() {
-            templates.render(template, &sample)?;
+        for language in locales.names() {
+            let messages = locales.of(Some(language));
+            for template in Template::all() {
+                templates.render(template, &sample, &messages)?;
+            }
         }
         Ok(templates)
     }
 
-    /// Renders a mail; fails if a template of the operator does not render.
+    /// Renders a mail in the language of `messages`; fails if a template of the operator does not
+    /// render.
     pub fn render(
         &self,
         template: Template,
-        words: &TemplateContext,
+        values: &TemplateContext,
+        messages: &Messages,
     ) -> Result<Rendered, BadTemplate> {
-        let name = template.as_str();
-        let bad = |reason: String| BadTemplate {
-            name: name.to_owned(),
-            reason,
+        let language = messages.language();
+        let values = TemplateContext {
+            language: language.to_owned(),
+            ..values.clone()
         };
-        let (text, html) = match &self.0 {
-            None => built_in(template, words).map_err(|e| bad(e.to_string()))?,
-            Some(environment) => {
-                let render = |extension: &str| {
-                    let found = environment.get_template(&format!("mail/{name}.{extension}"));
-                    found
-                        .and_then(|t| t.render(context! { w => words }))
-                        .map_err(|e| bad(format!("{e:#}")))
-                };
-                (render("txt")?, render("html")?)
-            }
+        let sentences = Sentences::of(template, &values, messages);
+        let render = |extension: &str| {
+            // The name contains the language, for which the operator may have another file.
+            let name = format!("{language}/{}.{extension}", template.as_str());
+            let found = self.0.get_template(&name);
+            found
+                .and_then(|t| t.render(context! { w => values, t => sentences }))
+                .map_err(|e| BadTemplate {
+                    name: template.as_str().to_owned(),
+                    reason: format!("{e:#}"),
+                })
         };
+        let (text, html) = (render("txt")?, render("html")?);
         let (subject, text) = text.split_once('\n').unwrap_or((&text, ""));
         Ok(Rendered {
             subject: subject.trim().to_owned(),
-            text: text.trim_start().to_owned(),
+            text: text.trim().to_owned(),
             html,
         })
     }
 }
 
-fn environment(dir: PathBuf) -> Environment<'static> {
+/// Makes an environment that reads a template from the folder of the language, then from the folder
+/// itself; otherwise it is built in.
+fn environment(dir: Option<PathBuf>) -> Environment<'static> {
     let mut environment = Environment::new();
     // An undefined variable is an error, because a misspelt name would produce a mail without its
     // link.
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_loader(move |name| {
-        let own = std::fs::read_to_string(dir.join(name.trim_start_matches("mail/")));
-        match own {
-            Ok(source) => Ok(Some(source)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(SOURCES
-                .iter()
-                .find(|(n, _)| *n == name)
-                .map(|(_, source)| (*source).to_owned())),
-            Err(error) => Err(minijinja::Error::new(
-                minijinja::ErrorKind::TemplateNotFound,
-                error.to_string(),
-            )),
+    environment.set_formatter(|out, state, value| match state.auto_escape() {
+        // minijinja writes each slash of a link as `&#x2f;`, which a reader of the source cannot read.
+        AutoEscape::Html if !value.is_safe() && !value.is_undefined() => {
+            let text = value.to_string();
+            let escaped = askama::filters::escape(&text, askama::filters::Html);
+            let Ok(escaped) = escaped;
+            Ok(write!(out, "{escaped}")?)
         }
+        _ => minijinja::escape_formatter(out, state, value),
+    });
+    // A layout is one for all languages unless the template that extends it has its own.
+    environment.set_path_join_callback(|name, parent| {
+        let language = parent.split_once('/').map_or("", |(language, _)| language);
+        let file = name.strip_prefix("mail/").unwrap_or(name);
+        format!("{language}/{file}").into()
+    });
+    environment.set_loader(move |name| {
+        let file = name.split_once('/').map_or(name, |(_, file)| file);
+        for path in dir.iter().flat_map(|dir| [dir.join(name), dir.join(file)]) {
+            match std::fs::read_to_string(&path) {
+                Ok(source) => return Ok(Some(source)),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    return Err(minijinja::Error::new(
+                        minijinja::ErrorKind::TemplateNotFound,
+                        error.to_string(),
+                    ));
+                }
+            }
+        }
+        Ok(built_in(file).map(ToOwned::to_owned))
     });
     environment
+}
+
+fn built_in(file: &str) -> Option<&'static str> {
+    if file == "layout.html" {
+        return Some(LAYOUT);
+    }
+    let (name, extension) = file.rsplit_once('.')?;
+    let is_mail = name == "mail" || Template::parse(name).is_some();
+    match extension {
+        "html" if is_mail => Some(HTML),
+        "txt" if is_mail => Some(TEXT),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::mail::Purpose;
+
+    fn locales() -> Locales {
+        Locales::build(&[]).unwrap()
+    }
 
     #[test]
-    fn both_engines_say_the_same() {
-        let dir = tempfile::tempdir().unwrap();
-        let (built_in, read) = (
-            Templates::load(None).unwrap(),
-            Templates::load(Some(dir.path())).unwrap(),
-        );
-        let words = TemplateContext {
+    fn every_mail_is_whole_in_every_language_and_escapes_what_users_wrote() {
+        let locales = locales();
+        let templates = Templates::load(None, &locales).unwrap();
+        let values = TemplateContext {
             app_name: "Notes & Co".into(),
-            name: "<b>Ana</b>".into(),
+            name: "<b>Ana</b> {email}".into(),
             email: "ana@example.com".into(),
+            new_email: "new@example.com".into(),
             link: "https://example.com/?a=1&b=2".into(),
+            lifetime: "LIFETIME".into(),
+            page: "https://example.com/page".into(),
+            time: "TIME".into(),
+            device: "DEVICE".into(),
+            network: "NETWORK".into(),
+            other_device: "OTHER DEVICE".into(),
+            other_network: "OTHER NETWORK".into(),
+            other_time: "OTHER TIME".into(),
             ..TemplateContext::default()
         };
         for template in Template::all() {
-            let (one, other) = (
-                built_in.render(template, &words).unwrap(),
-                read.render(template, &words).unwrap(),
-            );
-            assert_eq!(one.text, other.text);
-            assert!(
-                one.html.contains("&lt;b&gt;") || one.html.contains("&#60;b&#62;"),
-                "escaped: {}",
-                one.html
-            );
-            assert!(!one.html.contains("<b>Ana") && !other.html.contains("<b>Ana"));
-            assert!(!one.subject.is_empty() && !one.subject.contains('\n'));
+            let mut subjects = Vec::new();
+            for language in locales.names() {
+                let mail = templates
+                    .render(template, &values, &locales.of(Some(language)))
+                    .unwrap();
+                let place = format!("{language} {}", template.as_str());
+                assert!(mail.html.contains("&#60;b&#62;"), "{place}: {}", mail.html);
+                assert!(!mail.html.contains("<b>Ana"), "{place}: {}", mail.html);
+                assert!(
+                    mail.html.contains(&format!("lang=\"{language}\"")),
+                    "{place}"
+                );
+                assert!(mail.text.contains("<b>Ana</b> {email}"), "{place}");
+                assert!(mail.text.contains(&values.link), "{place}: {}", mail.text);
+                assert!(mail.text.contains("LIFETIME"), "{place}: {}", mail.text);
+                let rest = mail.text.replace(&values.name, "");
+                assert!(!rest.contains(['{', '}']), "{place}: {rest}");
+                assert!(
+                    !rest.contains(&format!("mail.{}", template.as_str())),
+                    "{place}"
+                );
+                assert!(!rest.contains("\n\n\n"), "{place}: {rest}");
+                assert!(!mail.subject.contains('\n') && mail.subject.ends_with("Notes & Co"));
+                subjects.push(mail.subject);
+            }
+            subjects.dedup();
+            assert_eq!(subjects.len(), locales.names().len(), "{subjects:?}");
         }
+    }
+
+    /// A reader who is asked to do something gets the page where it is done.
+    #[test]
+    fn a_mail_that_asks_for_an_action_has_a_page_for_it() {
+        let locales = locales();
+        let templates = Templates::load(None, &locales).unwrap();
+        let page = "https://example.com/page";
+        let values = TemplateContext {
+            page: page.into(),
+            ..TemplateContext::default()
+        };
+        let without: Vec<&str> = Template::all()
+            .filter(|template| {
+                let mail = templates
+                    .render(*template, &values, &locales.of(None))
+                    .unwrap();
+                let said = format!(": {page}");
+                let (text, html) = (mail.text.ends_with(&said), mail.html.contains(page));
+                assert_eq!(text, html, "{}", template.as_str());
+                !text
+            })
+            .map(Template::as_str)
+            .collect();
+        // The first five hold a link of their own; the last one asks to write to a person.
+        let expected = [
+            "verify_email",
+            "reset_password",
+            "verify_change",
+            "invitation",
+            "email_changed",
+        ];
+        assert_eq!(without, expected);
     }
 
     #[test]
@@ -208,14 +252,16 @@ mod tests {
             "Hallo von {{ w.app_name }}\n\n{{ w.link }}\n",
         )
         .unwrap();
-        let templates = Templates::load(Some(dir.path())).unwrap();
+        let locales = locales();
+        let english = locales.of(None);
+        let templates = Templates::load(Some(dir.path()), &locales).unwrap();
         let words = TemplateContext {
             app_name: "Notizen".into(),
             link: "https://example.com".into(),
             ..TemplateContext::default()
         };
         let rendered = templates
-            .render(Template::Link(Purpose::VerifyEmail), &words)
+            .render(Template::Link(Purpose::VerifyEmail), &words, &english)
             .unwrap();
         assert_eq!(
             (rendered.subject.as_str(), rendered.text.as_str()),
@@ -223,11 +269,48 @@ mod tests {
         );
         std::fs::write(dir.path().join("new_sign_in.html"), "{% if %}").unwrap();
         assert!(
-            Templates::load(Some(dir.path()))
+            Templates::load(Some(dir.path()), &locales)
                 .err()
                 .unwrap()
                 .to_string()
                 .contains("new_sign_in")
+        );
+    }
+    #[test]
+    fn an_operators_words_may_be_for_one_language_and_around_the_built_in_layout() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("de")).unwrap();
+        for (file, source) in [
+            ("new_sign_in.txt", "Ahoy\n\n{{ t.after }}"),
+            ("de/new_sign_in.txt", "Moin\n\n{{ t.after }}"),
+            (
+                "new_sign_in.html",
+                "{% extends \"mail/layout.html\" %}{% block words %}OWN{% endblock %}",
+            ),
+            ("de/layout.html", "GERMAN {% block words %}{% endblock %}"),
+        ] {
+            std::fs::write(dir.path().join(file), source).unwrap();
+        }
+        let locales = locales();
+        let templates = Templates::load(Some(dir.path()), &locales).unwrap();
+        let values = TemplateContext::default();
+        let mail = |language, template| {
+            let messages = locales.of(Some(language));
+            templates.render(template, &values, &messages).unwrap()
+        };
+        let subject = |language| mail(language, Template::NewSignIn).subject;
+        assert_eq!(
+            (subject("en"), subject("de")),
+            ("Ahoy".into(), "Moin".into())
+        );
+        let html = |language| mail(language, Template::NewSignIn).html;
+        assert!(html("en").contains("OWN") && html("en").contains("<!doctype html>"));
+        assert_eq!(html("de"), "GERMAN OWN");
+        let other = mail("de", Template::PasswordChanged);
+        assert!(
+            other.html.starts_with("GERMAN <p>Das Passwort"),
+            "{}",
+            other.html
         );
     }
 }

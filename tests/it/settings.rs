@@ -34,7 +34,7 @@ const GOOD: [(&str, &str); 22] = [
     ("mail.templates_dir", "templates/mail"),
     ("pages.name", "Example Notes"),
     ("pages.logo", "templates/pages/icon.svg"),
-    ("pages.languages_dir", "templates/pages/words"),
+    ("pages.languages_dir", "templates/words"),
     ("webhooks.url", "https://hooks.example.com/countersign"),
     ("webhooks.secret", SECRET),
     ("webhooks.previous_secret", FORMER_SECRET),

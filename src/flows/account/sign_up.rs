@@ -13,6 +13,7 @@ use crate::model::mail::{Purpose, Template};
 use crate::model::session::session::RevokedReason;
 use crate::random;
 use crate::store;
+use crate::store::account::languages::Known;
 use crate::store::session::sessions::Proof;
 
 use super::choose_password::choose;
@@ -195,6 +196,9 @@ impl Creation {
             .ok_or_else(|| {
                 Error::Internal("a user of this transaction cannot have changed".into())
             })?;
+        // Only where a sign-up signs in: otherwise a new email address would cost a statement more
+        // than a known one.
+        tx.learn_language(self.user.id, Known::Replace).await?;
         Ok(Some((opening, ring)))
     }
 

@@ -2,9 +2,10 @@
 //! and the mail about a new device.
 
 use crate::model::account::user::User;
-use crate::model::kernel::user_agent::device;
+use crate::model::kernel::user_agent::{device, device_in_english};
 use crate::model::mail::Template;
 use crate::store;
+use crate::store::account::languages::Known;
 use crate::store::session::sessions::Proof;
 
 use crate::flows::limit::rate_limit::RateLimitCheck;
@@ -38,13 +39,21 @@ pub(super) struct Entry {
     pub(super) success: RateLimitCheck,
 }
 
+/// A sign-in that is done.
+pub(super) struct Entered {
+    pub(super) opening: PendingSession,
+    pub(super) ring: RingVersion,
+    /// Whether the language of the request replaces the one that is known of the user.
+    pub(super) language: Known,
+}
+
 impl Entry {
     /// Runs the transaction.
     ///
     /// # Errors
     /// [`Error::Limited`] if the email address or the network has signed in too often,
     /// [`Error::InvalidEmailOrPassword`] if the verified hash is not the user's any more.
-    pub(super) async fn run(self, tx: &mut Tx<'_>) -> Result<(PendingSession, RingVersion)> {
+    pub(super) async fn run(self, tx: &mut Tx<'_>) -> Result<Entered> {
         self.success.consume_within(tx).await?;
         // The upgrade comes first: otherwise two sign-ins that both lock the password and both want
         // to replace its hash would wait for each other.
@@ -72,13 +81,25 @@ impl Entry {
             .await?
             .ok_or(Error::InvalidEmailOrPassword)?;
         if is_new {
-            let device =
-                device(&tx.requester().user_agent).unwrap_or_else(|| "an unknown device".into());
-            let words = detail([("device", device.into())]);
+            let agent = &tx.requester().user_agent;
+            let words = detail([
+                ("device", device_in_english(agent).into()),
+                ("userAgent", agent.as_str().into()),
+            ]);
             tx.queue_notice(Template::NewSignIn, &self.user, words)
                 .await?;
         }
         self.charges.reset(tx).await?;
-        Ok((self.opening, ring))
+        // The password alone does not tell whether the user or a thief of it signs in.
+        let language = if self.notify && !is_new {
+            Known::Replace
+        } else {
+            Known::Keep
+        };
+        Ok(Entered {
+            opening: self.opening,
+            ring,
+            language,
+        })
     }
 }

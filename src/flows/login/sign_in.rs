@@ -26,6 +26,7 @@ use crate::store::account::users::WithPassword;
 use crate::store::{self, WriteOptions, work};
 
 use super::entry::Entry;
+use super::learn_language::learn_language;
 
 /// While passwords are queued, a sign-in may wait this long to share its commit with the next ones:
 /// the time of two hashes.
@@ -122,7 +123,7 @@ async fn attempt(
         if let Err(error) = refuse_shut_out(app, &known) {
             return Err(refused(app, Some(known.user.id), error, requester).await);
         }
-        let user = known.user;
+        let user = known.user.clone();
         let upgraded = if outdated {
             upgrade(app, password, requester).await
         } else {
@@ -168,9 +169,11 @@ async fn attempt(
             // concurrent sign-in. Verify once more.
             Err(Error::InvalidEmailOrPassword) if !looked => looked = true,
             Err(error) => return Err(rate_limit::noted(app, error)),
-            Ok((opening, ring)) => {
+            Ok(entered) => {
                 both.charges.forget_refusals(app);
-                let grant = opening.grant(app, &user, ring).await?;
+                let stored = known.language.as_deref();
+                learn_language(app, user.id, stored, entered.language, requester).await;
+                let grant = entered.opening.grant(app, &user, entered.ring).await?;
                 return Ok((user, grant));
             }
         }

@@ -7,15 +7,14 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::app::App;
-use crate::mail::{Fault, TemplateContext, Undelivered};
+use crate::mail::{Fault, Undelivered};
 use crate::model::audit::event::Requester;
 use crate::model::kernel::id::EventId;
-use crate::model::kernel::time::Timestamp;
 use crate::model::mail::{Mail, MailToken, Purpose, Template};
 use crate::store::queue::Message;
 use crate::store::{self, work};
 
-use super::mail_links;
+use super::mail_values;
 use crate::flows::Result;
 use crate::flows::confirm_clock;
 use crate::flows::queue::{self, Delays};
@@ -138,9 +137,14 @@ async fn attempt(app: &App, mail: &Mail) -> Result<Option<std::result::Result<()
             Some(token)
         }
     };
-    let words = words(app, mail, token.as_ref())?;
+    let messages = mail_values::language(app, mail);
+    let values = mail_values::of(app, mail, token.as_ref(), &messages)?;
     // The error of the template engine may contain text of the mail.
-    let Ok(rendered) = app.mailer.templates.render(mail.template, &words) else {
+    let rendered = app
+        .mailer
+        .templates
+        .render(mail.template, &values, &messages);
+    let Ok(rendered) = rendered else {
         return Ok(Some(Err(Undelivered::Later(Fault::Unusable(
             "its template cannot be rendered",
         )))));
@@ -175,107 +179,4 @@ async fn live_token(app: &App, id: EventId) -> Result<Option<MailToken>> {
         expires_at,
         ..token
     }))
-}
-
-fn words(app: &App, mail: &Mail, token: Option<&MailToken>) -> Result<TemplateContext> {
-    let text = |name: &str| {
-        mail.detail
-            .get(name)
-            .and_then(|v| v.as_str())
-            .unwrap_or_default()
-            .to_owned()
-    };
-    let link = token
-        .map(|token| link(app, token, &text("callback")))
-        .transpose()?
-        .unwrap_or_default();
-    let lifetime = match mail.template {
-        Template::Link(purpose) => in_words(lifetime(&app.config.mail.lifetimes, purpose)),
-        _ => String::new(),
-    };
-    Ok(TemplateContext {
-        app_name: app.config.mail.app_name.as_str().to_owned(),
-        name: text("name"),
-        email: text("email"),
-        new_email: text("newEmail"),
-        link,
-        lifetime,
-        time: readable(mail.created_at),
-        device: text("device"),
-        network: text("network"),
-        other_device: text("otherDevice"),
-        other_network: text("otherNetwork"),
-        other_time: mail
-            .detail
-            .get("otherSince")
-            .and_then(serde_json::Value::as_i64)
-            .map(|at| readable(crate::model::kernel::time::Timestamp(at)))
-            .unwrap_or_default(),
-    })
-}
-
-/// Formats a duration in the largest unit that gives a whole number.
-fn in_words(time: Duration) -> String {
-    let minutes = time.as_secs().div_ceil(60);
-    let (count, unit) = match minutes {
-        m if m % 1_440 == 0 => (m / 1_440, "day"),
-        m if m % 60 == 0 => (m / 60, "hour"),
-        m => (m, "minute"),
-    };
-    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
-}
-
-fn readable(time: Timestamp) -> String {
-    time.to_utc().map_or_else(
-        || time.to_string(),
-        |utc| utc.format("%Y-%m-%d %H:%M UTC").to_string(),
-    )
-}
-
-/// Builds the link from the public URL alone; headers of a request are never used.
-fn link(app: &App, token: &MailToken, callback: &str) -> Result<String> {
-    let text = mail_links::text(app, token)?;
-    let base = format!(
-        "{}{}",
-        app.config.server.public_url.as_str().trim_end_matches('/'),
-        app.config.server.base_path
-    );
-    let query = |pairs: &[(&str, &str)]| {
-        url::form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(pairs)
-            .finish()
-    };
-    let mount = &app.config.server.mount;
-    let root = mount.outside("/");
-    let callback_or_root = if callback.is_empty() {
-        root.as_ref()
-    } else {
-        callback
-    };
-    Ok(match token.purpose {
-        Purpose::VerifyEmail | Purpose::ApproveChange | Purpose::VerifyChange => {
-            format!(
-                "{base}/verify-email?{}",
-                query(&[("token", &text), ("callbackURL", callback_or_root)])
-            )
-        }
-        Purpose::ResetPassword | Purpose::Invitation => {
-            let own = if app.config.pages.enabled {
-                mount.outside("/auth/reset-password")
-            } else {
-                "".into()
-            };
-            format!(
-                "{base}/reset-password/{text}?{}",
-                query(&[(
-                    "callbackURL",
-                    if callback.is_empty() { &own } else { callback }
-                )])
-            )
-        }
-        Purpose::DeleteUser => format!(
-            "{base}/delete-user/callback?{}",
-            query(&[("token", &text), ("callbackURL", callback_or_root)])
-        ),
-    })
 }

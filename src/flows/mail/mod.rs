@@ -2,5 +2,6 @@
 
 pub mod deliver_mail;
 pub mod mail_links;
+mod mail_values;
 pub mod queued_mails;
 pub mod require_mail;

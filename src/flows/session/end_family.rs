@@ -90,11 +90,13 @@ fn side(presenter: &Presenter) -> Value {
 fn words(this: &Presenter, before: &[Presenter]) -> Map<String, Value> {
     let mut words = detail([
         ("device", this.device().into()),
+        ("userAgent", this.kept_agent().into()),
         ("network", this.network().into()),
     ]);
     if let Some(other) = before.iter().find(|other| !other.looks_like(this)) {
         let more = [
             ("otherDevice", other.device().into()),
+            ("otherUserAgent", other.kept_agent().into()),
             ("otherNetwork", other.network().into()),
             ("otherSince", other.since.0.into()),
         ];

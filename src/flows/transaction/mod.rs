@@ -10,6 +10,8 @@
 pub(in crate::flows) mod background;
 pub(in crate::flows) mod mail_words;
 pub mod outbox;
+mod reader;
+mod recipient_limit;
 pub mod recorder;
 
 use std::sync::Arc;
@@ -24,6 +26,7 @@ use crate::model::kernel::id::{SessionId, UserId};
 use crate::model::kernel::time::Timestamp;
 use crate::model::mail::{Mail, MailToken, Purpose, Template};
 use crate::model::session::session::RevokedReason;
+use crate::store::account::languages::Known;
 use crate::store::session::endings::Cause;
 use crate::store::{self, Conn, Work, WriteOptions};
 
@@ -106,7 +109,7 @@ impl App {
         F: for<'t, 'c> FnOnce(&'t mut Tx<'c>) -> Work<'t, T, Error> + Clone + Send + 'static,
     {
         let recorder = Arc::new(Recorder::new(self, requester));
-        let outbox = Arc::new(Outbox::new(self));
+        let outbox = Arc::new(Outbox::new(self, requester));
         let written = self.db.write_with(options, move |conn| {
             Box::pin(async move {
                 let mut tx = Tx {
@@ -266,6 +269,15 @@ impl Tx<'_> {
     /// ([`Outbox::resolve`]).
     pub async fn resolve_request(&mut self, purpose: Purpose, mail: &Mail) -> Result<Option<Mail>> {
         Ok(self.outbox.resolve(self.conn, purpose, mail).await?)
+    }
+
+    /// Keeps the language of the request as the one in which mails to its user are written.
+    pub(in crate::flows) async fn learn_language(
+        &mut self,
+        user: UserId,
+        known: Known,
+    ) -> Result<()> {
+        Ok(self.outbox.learn_language(self.conn, user, known).await?)
     }
 
     /// Makes a link that is not mailed, because its reader already has the page open. Returns its

@@ -2,9 +2,8 @@
 //! lost in a crash, and a mail about something that did not happen is never sent. `deliver_mail`
 //! sends them after the answer.
 //!
-//! Every mail passes the limit of its recipient here: a number for each kind, whatever
-//! requests it. A mail over the limit is dropped silently, and earlier links stay valid. A
-//! notice is only sent to a verified mailbox.
+//! Every mail passes the limit of its recipient here (`recipient_limit`). A mail over the limit is
+//! dropped silently, and earlier links stay valid. A notice is only sent to a verified mailbox.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,18 +12,19 @@ use serde_json::{Map, Value};
 
 use crate::app::App;
 use crate::config::MailLifetimes;
-use crate::crypto::limit_key;
-use crate::metrics::Metrics;
 use crate::model::account::email::Email;
 use crate::model::account::user::User;
-use crate::model::kernel::id::{EventId, SessionId};
+use crate::model::audit::event::Requester;
+use crate::model::kernel::id::{EventId, SessionId, UserId};
 use crate::model::kernel::time::Timestamp;
-use crate::model::limit::rate::{Quota, Rule, decide};
 use crate::model::mail::{Mail, MailToken, Purpose, Template};
 use crate::random::{self, Random};
+use crate::store::account::languages::Known;
 use crate::store::{self, Conn};
 
 use crate::flows::transaction::mail_words::words_for;
+use crate::flows::transaction::reader::Reader;
+use crate::flows::transaction::recipient_limit::RecipientLimit;
 use crate::flows::transaction::recorder::detail;
 
 /// Queues mails, each with the time of its transaction.
@@ -32,9 +32,8 @@ use crate::flows::transaction::recorder::detail;
 pub struct Outbox {
     random: Arc<dyn Random>,
     lifetimes: MailLifetimes,
-    /// The limit for each kind and email address; `None` for no limit.
-    quota: Option<Quota>,
-    metrics: Arc<Metrics>,
+    limit: RecipientLimit,
+    reader: Reader,
 }
 
 /// A change of the email address that a user has requested.
@@ -50,10 +49,6 @@ pub struct Change {
 fn may_get(purpose: Purpose, user: &User) -> bool {
     user.disabled_at.is_none() && (purpose != Purpose::VerifyEmail || !user.email_verified)
 }
-
-/// How many times the limit of an email address applies to the mailbox: `ana+shop@…` and
-/// `ana+news@…` are the same mailbox at most providers.
-const SPELLINGS: u32 = 3;
 
 /// Returns the lifetime of a link for this purpose.
 pub fn lifetime(lifetimes: &MailLifetimes, purpose: Purpose) -> Duration {
@@ -78,13 +73,13 @@ async fn lock_by_email(conn: &mut Conn, email: &Email) -> store::Result<Option<U
 }
 
 impl Outbox {
-    /// Makes an outbox with the settings of the program.
-    pub fn new(app: &App) -> Self {
+    /// Makes an outbox with the settings of the program, for the mails of a request.
+    pub fn new(app: &App, requester: &Requester) -> Self {
         Self {
+            reader: Reader::of(app, requester),
             random: Arc::clone(&app.random),
             lifetimes: app.config.mail.lifetimes,
-            quota: app.config.rate_limits.quota(Rule::MailRecipient),
-            metrics: Arc::clone(&app.metrics),
+            limit: RecipientLimit::new(app),
         }
     }
 
@@ -114,37 +109,7 @@ impl Outbox {
 
     /// Returns after how long a recipient who is over the limit may get another mail of the kind.
     pub fn refusal_delay(&self) -> Duration {
-        self.quota
-            .map_or(Duration::ZERO, |quota| quota.period / quota.count)
-    }
-
-    /// Counts one more mail of this kind to this email address, and to its mailbox. Returns `false`
-    /// if it is over the limit and must not be queued.
-    async fn admits(&self, conn: &mut Conn, template: Template, to: &Email) -> store::Result<bool> {
-        let Some(quota) = self.quota else {
-            return Ok(true);
-        };
-        let wide = Quota {
-            count: quota.count.saturating_mul(SPELLINGS),
-            ..quota
-        };
-        let mut taken = Vec::new();
-        for (quota, recipient) in [
-            (quota, to.as_str().to_owned()),
-            (wide, format!("{}+*", to.mailbox())),
-        ] {
-            let key = limit_key::key(Rule::MailRecipient, &[template.as_str(), &recipient]);
-            let state = store::limit::limits::take(conn, &key).await?;
-            let Ok(state) = decide(Rule::MailRecipient, quota, state, conn.now()) else {
-                self.metrics.mail("limited");
-                return Ok(false);
-            };
-            taken.push((key, state));
-        }
-        for (key, state) in taken {
-            store::limit::limits::put(conn, &key, state).await?;
-        }
-        Ok(true)
+        self.limit.refusal_delay()
     }
 
     /// Queues a link; earlier links for the same purpose become invalid. Returns `false` if the
@@ -188,7 +153,10 @@ impl Outbox {
         // Counted even if no mail is sent because the email address is taken: the count must not
         // reveal whether it is.
         if let Some(counted) = to.or(change.map(|change| &change.new_email))
-            && !self.admits(conn, Template::Link(purpose), counted).await?
+            && !self
+                .limit
+                .admits(conn, Template::Link(purpose), counted)
+                .await?
         {
             return Ok(false);
         }
@@ -199,7 +167,11 @@ impl Outbox {
             to.unwrap_or(&user.email),
             change.map(|c| &c.new_email),
         );
-        words.extend(detail([("callback", callback.into())]));
+        let language = self.reader.language(conn, user.id).await?;
+        words.extend(detail([
+            ("callback", callback.into()),
+            ("language", language.into()),
+        ]));
         self.put(conn, Template::Link(purpose), to, Some(token.id), words)
             .await?;
         Ok(true)
@@ -214,10 +186,12 @@ impl Outbox {
         user: &User,
         more: Map<String, Value>,
     ) -> store::Result<bool> {
-        if !user.email_verified || !self.admits(conn, template, &user.email).await? {
+        if !user.email_verified || !self.limit.admits(conn, template, &user.email).await? {
             return Ok(false);
         }
         let mut words = words_for(user, &user.email, None);
+        let language = self.reader.language(conn, user.id).await?;
+        words.extend(detail([("language", language.into())]));
         words.extend(more);
         self.put(conn, template, Some(&user.email), None, words)
             .await?;
@@ -238,7 +212,10 @@ impl Outbox {
             Template::Link(purpose),
             Some(email),
             None,
-            detail([("callback", callback.into())]),
+            detail([
+                ("callback", callback.into()),
+                ("language", self.reader.wished().into()),
+            ]),
         )
         .await
     }
@@ -260,19 +237,32 @@ impl Outbox {
         else {
             return Ok(None);
         };
-        if !self.admits(conn, mail.template, email).await? {
+        if !self.limit.admits(conn, mail.template, email).await? {
             return Ok(None);
         }
         let token = self.token(conn.now(), purpose, &user, None);
         store::mails::insert_token(conn, &token).await?;
         let mut words = mail.detail.clone();
         words.extend(words_for(&user, email, None));
+        if let Some(language) = store::account::languages::of(conn, user.id).await? {
+            words.extend(detail([("language", language.into())]));
+        }
         store::mails::resolve(conn, mail.id, token.id, &words).await?;
         Ok(Some(Mail {
             token: Some(token.id),
             detail: words,
             ..mail.clone()
         }))
+    }
+
+    /// Keeps the language of the request as the one of its user.
+    pub(super) async fn learn_language(
+        &self,
+        conn: &mut Conn,
+        user: UserId,
+        known: Known,
+    ) -> store::Result<()> {
+        self.reader.learn(conn, user, known).await
     }
 
     async fn put(

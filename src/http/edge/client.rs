@@ -1,4 +1,4 @@
-//! The client of a request: IP address and user agent. `X-Forwarded-For` is only read from a
+//! The client of a request: IP address, user agent and languages. `X-Forwarded-For` is only read from a
 //! trusted proxy, and then its rightmost hop that is not a trusted proxy itself; the client may
 //! have written what is left of that.
 
@@ -22,6 +22,7 @@ use super::outermost::RequestId;
 pub(in crate::http) struct Client(pub(in crate::http) Requester);
 
 const MAX_USER_AGENT: usize = 256;
+const MAX_ACCEPT_LANGUAGE: usize = 256;
 
 impl FromRequestParts<Arc<App>> for Client {
     type Rejection = Infallible;
@@ -32,6 +33,7 @@ impl FromRequestParts<Arc<App>> for Client {
             actor: "user".into(),
             ip_address: ip.map(|ip| ip.to_string()).unwrap_or_default(),
             user_agent: user_agent(&parts.headers),
+            accept_language: accept_language(&parts.headers),
             request_id: parts
                 .extensions
                 .get::<RequestId>()
@@ -168,6 +170,16 @@ pub(in crate::http) fn user_agent(headers: &HeaderMap) -> String {
         .filter(|c| !c.is_control())
         .take(MAX_USER_AGENT)
         .collect()
+}
+
+/// Returns the value of `Accept-Language`; an empty text if there is none or it is too long.
+pub(in crate::http) fn accept_language(headers: &HeaderMap) -> String {
+    headers
+        .get(header::ACCEPT_LANGUAGE)
+        .and_then(|value| value.to_str().ok())
+        .filter(|value| value.len() <= MAX_ACCEPT_LANGUAGE)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 #[cfg(test)]

@@ -1,18 +1,10 @@
 //! The name of a device in the language of the page, such as "Firefox unter Linux".
 
-use crate::model::kernel::user_agent::parts;
-
 use super::page::Page;
 
 /// Returns the device of a user agent in words; an empty text if nothing of it is recognised.
 pub(super) fn device(page: &Page, user_agent: &str) -> String {
-    match parts(user_agent) {
-        (Some(browser), Some(system)) => page
-            .with("device.on", "browser", browser)
-            .replace("{system}", &system),
-        (Some(only), None) | (None, Some(only)) => only,
-        (None, None) => String::new(),
-    }
+    page.words.device(user_agent).unwrap_or_default()
 }
 
 /// Returns the device of a user agent in words that stand alone.

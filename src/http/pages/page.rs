@@ -18,6 +18,7 @@ use crate::model::kernel::origin::origin_of;
 use crate::model::kernel::time::Timestamp;
 
 use super::{assets, typed};
+use crate::http::edge::client::accept_language;
 use crate::http::edge::error::{Error, Failure};
 use crate::http::edge::header_text;
 use crate::http::edge::limits::MAX_CODE;
@@ -73,26 +74,10 @@ impl FromRequestParts<Arc<App>> for Page {
     }
 }
 
-/// Returns a language tag without its last part, such as `de` for `de-AT`.
-fn shorter<'t>(tag: &&'t str) -> Option<&'t str> {
-    tag.rsplit_once('-').map(|(rest, _)| rest)
-}
-
 /// Returns the texts in the available language that the browser prefers.
 fn words(app: &App, headers: &HeaderMap) -> Arc<Messages> {
     let locales = &app.config.pages.locales;
-    let wished = headers
-        .get(header::ACCEPT_LANGUAGE)
-        .and_then(|v| v.to_str().ok())
-        .filter(|v| v.len() <= 256);
-    let names = locales.names();
-    // RFC 4647 section 3.4: `de` also matches `de-AT`.
-    let known = |tag: &String| {
-        std::iter::successors(Some(tag.as_str()), shorter)
-            .find_map(|tag| names.iter().find(|name| tag.eq_ignore_ascii_case(name)))
-    };
-    let tags = wished.map(accept_language::parse).unwrap_or_default();
-    locales.of(tags.iter().find_map(known).copied())
+    locales.of(locales.preferred(&accept_language(headers)))
 }
 
 /// The signed-in user; forms of the page are bound to this session.

@@ -88,6 +88,9 @@ pub struct Requester {
     pub ip_address: String,
     /// The client's user agent; empty if unknown.
     pub user_agent: String,
+    /// The value of `Accept-Language`; empty if unknown. It chooses the language of mails, and is
+    /// not a part of events.
+    pub accept_language: String,
     /// The id of the request; empty if there is none.
     pub request_id: String,
 }

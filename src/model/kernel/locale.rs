@@ -1,5 +1,5 @@
-//! The texts of pages by language: flat catalogues of key and text, as JSON. A text that a language
-//! lacks is shown in English. A text may contain `{name}` as a placeholder for a value. A text with
+//! The texts of pages and mails by language: flat catalogues of key and text, as JSON. A text that a
+//! language lacks is shown in English. A text may contain `{name}` as a placeholder for a value. A text with
 //! a number has a key for each plural category of its language: `users.found.one`,
 //! `users.found.other`.
 
@@ -7,18 +7,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::numbers::{CATEGORIES, OTHER, category, grouped};
+use super::user_agent;
 
 /// The language in which every key has a text.
 pub const ENGLISH: &str = "en";
 
 /// The catalogues that are built into the program.
 pub const BUILT_IN: [(&str, &str); 3] = [
-    (
-        ENGLISH,
-        include_str!("../../../templates/pages/words/en.json"),
-    ),
-    ("de", include_str!("../../../templates/pages/words/de.json")),
-    ("es", include_str!("../../../templates/pages/words/es.json")),
+    (ENGLISH, include_str!("../../../templates/words/en.json")),
+    ("de", include_str!("../../../templates/words/de.json")),
+    ("es", include_str!("../../../templates/words/es.json")),
 ];
 
 type Texts = BTreeMap<String, String>;
@@ -53,6 +51,40 @@ impl Messages {
         self.text(key).replace(&format!("{{{name}}}"), value)
     }
 
+    /// Returns the text of a key with the values in place of their placeholders. What looks like a
+    /// placeholder inside a value stays as it is.
+    pub fn filled(&self, key: &str, values: &[(&str, &str)]) -> String {
+        let mut filled = String::new();
+        let mut rest = self.text(key);
+        while let Some((before, after)) = rest.split_once('{') {
+            filled.push_str(before);
+            let known = after.split_once('}').and_then(|(name, after)| {
+                let (_, value) = values.iter().find(|(known, _)| *known == name)?;
+                Some((value, after))
+            });
+            if let Some((value, after)) = known {
+                filled.push_str(value);
+                rest = after;
+            } else {
+                filled.push('{');
+                rest = after;
+            }
+        }
+        filled + rest
+    }
+
+    /// Returns the device of a user agent in words, such as "Firefox unter Linux"; `None` if nothing
+    /// of it is recognised.
+    pub fn device(&self, agent: &str) -> Option<String> {
+        match user_agent::parts(agent) {
+            (Some(browser), Some(system)) => Some(self.filled(
+                "device.on",
+                &[("browser", browser.as_str()), ("system", system.as_str())],
+            )),
+            (only, None) | (None, only) => only,
+        }
+    }
+
     /// Returns the text of a key for a number, in the plural category that the number takes in the
     /// language of the text; the placeholder `{count}` is still in it.
     pub fn plural<'a>(&'a self, key: &'a str, count: u64) -> &'a str {
@@ -85,6 +117,11 @@ fn is_known(english: &Texts, key: &str) -> bool {
         .filter(|(_, name)| CATEGORIES.contains(name))
         .is_some_and(|(stem, _)| english.contains_key(&format!("{stem}.{OTHER}")));
     of_number || english.contains_key(key)
+}
+
+/// Returns a language tag without its last part, such as `de` for `de-AT`.
+fn shorter<'t>(tag: &&'t str) -> Option<&'t str> {
+    tag.rsplit_once('-').map(|(rest, _)| rest)
 }
 
 /// The catalogues of all languages.
@@ -153,6 +190,20 @@ impl Locales {
     /// Returns the languages, English first.
     pub fn names(&self) -> Vec<&str> {
         self.languages.iter().map(|m| m.language.as_str()).collect()
+    }
+
+    /// Returns the language that a reader prefers among those that there are, by the value of
+    /// `Accept-Language` (RFC 9110 section 12.5.4); `None` if the reader names none of them.
+    pub fn preferred(&self, accept_language: &str) -> Option<&str> {
+        let names = self.names();
+        // RFC 4647 section 3.4: `de` also matches `de-AT`.
+        let known = |tag: &String| {
+            std::iter::successors(Some(tag.as_str()), shorter)
+                .find_map(|tag| names.iter().find(|name| tag.eq_ignore_ascii_case(name)))
+                .copied()
+        };
+        let tags = accept_language::parse(accept_language);
+        tags.iter().find_map(known)
     }
 
     /// Returns the catalogue of the language, or of the fallback language.
@@ -275,6 +326,36 @@ mod tests {
         let english = locales.of(Some("en"));
         let greeting = english.with("x.greeting", "name", "Ana");
         assert_eq!(greeting, "Hello, Ana: {other}");
+        let injected = english.filled("x.greeting", &[("name", "{other}"), ("other", "Ana")]);
+        assert_eq!(injected, "Hello, {other}: Ana");
+        let unknown = english.filled("x.greeting", &[("name", "Ana")]);
+        assert_eq!(unknown, "Hello, Ana: {other}");
         assert_eq!(locales.names(), ["en", "de", "es"]);
+    }
+
+    #[test]
+    fn the_reader_gets_the_first_language_that_there_is() {
+        let locales = Locales::build(&[]).unwrap();
+        for (wished, language) in [
+            ("de-AT,de;q=0.9,en;q=0.8", Some("de")),
+            ("fr-FR, es;q=0.5, en;q=0.1", Some("es")),
+            ("ES-mx", Some("es")),
+            ("fr", None),
+            ("*", None),
+            ("", None),
+            ("\u{fffd};q=;;,,", None),
+        ] {
+            assert_eq!(locales.preferred(wished), language, "{wished:?}");
+        }
+    }
+
+    #[test]
+    fn a_device_is_named_in_the_language_of_its_reader() {
+        let locales = Locales::build(&[]).unwrap();
+        let firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+        let named = |language, agent| locales.of(Some(language)).device(agent);
+        assert_eq!(named("en", firefox).as_deref(), Some("Firefox on Linux"));
+        assert_eq!(named("de", firefox).as_deref(), Some("Firefox unter Linux"));
+        assert_eq!(named("de", "x"), None);
     }
 }

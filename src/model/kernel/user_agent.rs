@@ -21,6 +21,11 @@ pub fn device(user_agent: &str) -> Option<String> {
     }
 }
 
+/// Returns the same name, or words for a text that is not recognised.
+pub fn device_in_english(user_agent: &str) -> String {
+    device(user_agent).unwrap_or_else(|| "an unknown device".into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::device;

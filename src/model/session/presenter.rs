@@ -5,10 +5,13 @@
 use std::net::IpAddr;
 
 use crate::model::kernel::time::Timestamp;
-use crate::model::kernel::user_agent::device;
+use crate::model::kernel::user_agent::device_in_english;
 
 /// How many bytes of a user agent are kept.
 pub const KEPT_AGENT: usize = 160;
+
+/// What stands for the network of an IP address that is not known.
+pub const UNKNOWN_NETWORK: &str = "unknown";
 
 /// One side that has used a session's tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +27,7 @@ pub struct Presenter {
 impl Presenter {
     /// Returns a short name of the device, such as `Firefox on Linux`.
     pub fn device(&self) -> String {
-        device(&self.user_agent).unwrap_or_else(|| "an unknown device".into())
+        device_in_english(&self.user_agent)
     }
 
     /// Returns the network as mails name it: an IPv4 /24 or an IPv6 /64.
@@ -42,7 +45,7 @@ impl Presenter {
                 let [a, b, c, d, ..] = v6.segments();
                 format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
             }
-            Err(_) => "unknown".into(),
+            Err(_) => UNKNOWN_NETWORK.into(),
         }
     }
 

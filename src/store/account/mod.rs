@@ -1,5 +1,6 @@
 //! Statements about users and their accounts, which are their ways to sign in.
 
+pub mod languages;
 pub mod required_passwords;
 pub mod user_changes;
 pub mod user_search;

@@ -135,7 +135,7 @@ pub async fn delete(conn: &mut Conn, id: UserId, cause: &Cause) -> Result<bool> 
 async fn empty(conn: &mut Conn, id: UserId, cause: &Cause) -> Result<bool> {
     const EMPTY: &str =
         "UPDATE users SET email = 'deleted.' || id || '@invalid', email_verified = 0, name = '', image = NULL, role = 'user', banned = 0, ban_reason = NULL,
-                ban_expires_at = NULL, metadata = '{}', unproven_until = NULL, disabled_at = $1, deleted_at = $1, updated_at = $1, version = version + 1,
+                ban_expires_at = NULL, metadata = '{}', language = NULL, unproven_until = NULL, disabled_at = $1, deleted_at = $1, updated_at = $1, version = version + 1,
                 session_epoch = session_epoch + 1, acting_epoch = acting_epoch + 1
           WHERE id = $2 AND deleted_at IS NULL";
     let emptied = on!(conn, c => sqlx::query(EMPTY).bind(cause.at.0).bind(id.to_string()).execute(c).await.map(|done| done.rows_affected()))?;

@@ -42,7 +42,7 @@ pub(in crate::store) use user_columns;
 
 macro_rules! with_password {
     () => {
-        concat!("SELECT ", user_columns!(), ", a.password_hash, CAST(CASE WHEN a.password_epoch < (SELECT password_epoch FROM key_ring WHERE key_ring.id = 1) THEN 1 ELSE 0 END AS BIGINT) AS must_replace FROM users u LEFT JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential'")
+        concat!("SELECT ", user_columns!(), ", u.language, a.password_hash, CAST(CASE WHEN a.password_epoch < (SELECT password_epoch FROM key_ring WHERE key_ring.id = 1) THEN 1 ELSE 0 END AS BIGINT) AS must_replace FROM users u LEFT JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential'")
     };
 }
 
@@ -86,6 +86,8 @@ pub struct WithPassword {
     pub password_hash: Option<String>,
     /// Whether the password has to be replaced before it opens a session again.
     pub must_replace: bool,
+    /// The language of the user's mails; `None` if it is not known.
+    pub language: Option<String>,
 }
 
 #[derive(FromRow)]
@@ -94,6 +96,7 @@ struct PasswordRow {
     user: Row,
     password_hash: Option<String>,
     must_replace: i64,
+    language: Option<String>,
 }
 
 /// Inserts a user, with or without a password; `Conflict` if the email address is taken.
@@ -160,6 +163,7 @@ fn with_password(row: PasswordRow) -> Result<WithPassword> {
         user: row.user.try_into()?,
         password_hash: row.password_hash,
         must_replace: row.must_replace != 0,
+        language: row.language,
     })
 }
 

@@ -36,6 +36,7 @@ pub const TABLES: [Table; 19] = [
             "role",
             "ban_reason",
             "metadata",
+            "language",
         ],
         numbers: &[
             "email_verified",

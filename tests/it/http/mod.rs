@@ -19,6 +19,7 @@ mod impersonation;
 mod imported_ids;
 mod limits;
 mod mail;
+mod mail_languages;
 mod mail_queue;
 mod mailbox;
 mod many_sessions;

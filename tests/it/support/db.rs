@@ -292,6 +292,7 @@ fn stored_event(row: EventRow) -> StoredEvent {
             ip_address,
             user_agent,
             request_id,
+            ..Requester::default()
         },
         subject: subject.map(|s| s.parse().unwrap()),
         session: session.map(|s| s.parse().unwrap()),
