@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::mail::{Fault, Undelivered};
 use crate::model::audit::event::Requester;
 use crate::model::kernel::id::EventId;
-use crate::model::mail::{Mail, MailToken, Purpose, Template};
+use crate::model::mail::{Mail, MailToken, Template};
 use crate::store::queue::Message;
 use crate::store::{self, work};
 
