@@ -173,11 +173,14 @@ async fn misfortune(
     happened: &mut BTreeMap<&'static str, u32>,
     rotated: &mut Instant,
 ) {
+    for n in 1..=3 {
+        fleet.supervise(n);
+    }
     let n = 1 + u16::try_from(random.next_u32() % 3).unwrap();
     let pause = Duration::from_millis(u64::from(random.next_u32() % 3_000));
     let what = match random.next_u32() % 8 {
         0..=2 => {
-            fleet.signal(n, Signal::SIGKILL);
+            fleet.signal_if_there(n, Signal::SIGKILL);
             tokio::time::sleep(pause).await;
             fleet.serve(n);
             "kill -9 of a replica"
@@ -194,9 +197,9 @@ async fn misfortune(
             "Postgres restarted (immediate)"
         }
         6 => {
-            fleet.signal(n, Signal::SIGSTOP);
+            fleet.signal_if_there(n, Signal::SIGSTOP);
             tokio::time::sleep(Duration::from_secs(10)).await;
-            fleet.signal(n, Signal::SIGCONT);
+            fleet.signal_if_there(n, Signal::SIGCONT);
             "SIGSTOP of a replica for 10 s"
         }
         _ if rotated.elapsed() > Duration::from_secs(16) => {
@@ -290,6 +293,7 @@ async fn chaos_signs_no_user_out_and_misses_no_thief() {
         misfortune(&fleet, &mut random, &mut happened, &mut rotated).await;
     }
     for n in 1..=3 {
+        fleet.supervise(n);
         fleet.until_ready(n).await;
     }
     seen.stop.store(true, Ordering::Relaxed);

@@ -179,8 +179,32 @@ impl Fleet {
     }
 
     pub fn signal(&self, n: u16, signal: Signal) {
-        let pid: i32 = self.read(&format!("replica-{n}.pid")).parse().unwrap();
-        kill(Pid::from_raw(pid), signal).unwrap();
+        kill(self.pid(n), signal).unwrap();
+    }
+
+    /// The same for a replica that may have ended by itself a moment ago.
+    pub fn signal_if_there(&self, n: u16, signal: Signal) {
+        match kill(self.pid(n), signal) {
+            Ok(()) | Err(nix::errno::Errno::ESRCH) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn pid(&self, n: u16) -> Pid {
+        Pid::from_raw(self.read(&format!("replica-{n}.pid")).parse().unwrap())
+    }
+
+    /// Does what a supervisor does: a replica whose database went away while it started has ended, and
+    /// is started again. It may end for no other reason.
+    pub fn supervise(&self, n: u16) {
+        if kill(self.pid(n), None).is_ok() {
+            return;
+        }
+        let log = self.log(n);
+        let last = log.lines().last().unwrap_or_default();
+        println!("replica {n} has ended: {last}");
+        assert!(last.contains("database"), "{last}");
+        self.serve(n);
     }
 
     /// Waits until the process of a replica, which was told to end, has ended.
