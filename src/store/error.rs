@@ -104,7 +104,8 @@ fn reason(error: &sqlx::Error) -> String {
             (None, _) => error.to_string(),
         },
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) => {
-            Broken::in_error(error).unwrap_or(Broken::Tls).to_string()
+            let broken = Broken::in_error(error).unwrap_or(Broken::Tls);
+            format!("the database: {broken}")
         }
         other => other.to_string(),
     }

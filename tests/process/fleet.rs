@@ -203,7 +203,8 @@ impl Fleet {
         let log = self.log(n);
         let last = log.lines().last().unwrap_or_default();
         println!("replica {n} has ended: {last}");
-        assert!(last.contains("database"), "{last}");
+        let is_told = last.contains("the database") || last.contains("Postgres answered");
+        assert!(last.starts_with("countersign: ") && is_told, "{last}");
         self.serve(n);
     }
 
