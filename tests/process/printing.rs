@@ -338,7 +338,11 @@ async fn whatever_lists_something_prints_an_object_with_items_total_and_next() {
 async fn a_user_is_shown_with_the_last_sign_in_sessions_and_ban() {
     let place = Place::new(&["mail.transport=log"]);
     let server = place.serve();
-    let http = reqwest::Client::new();
+    let german = [("accept-language".parse().unwrap(), "de".parse().unwrap())];
+    let http = reqwest::Client::builder()
+        .default_headers(german.into_iter().collect())
+        .build()
+        .unwrap();
     let made = place.run(
         &["users", "create", "ana@example.com"],
         "a good long password\n",
@@ -357,6 +361,10 @@ async fn a_user_is_shown_with_the_last_sign_in_sessions_and_ban() {
     let there = show();
     // The password was checked a moment before the session began.
     let time = |of: &serde_json::Value, member: &str| of[member].as_str().unwrap().to_owned();
+    assert_eq!(
+        (&before["language"], &there["language"]),
+        (&json!(null), &json!("de"))
+    );
     let last = time(&there, "lastSignIn");
     assert!(
         time(&there, "createdAt") < last && last <= time(&session, "createdAt"),

@@ -9,7 +9,7 @@ use crate::cli::table::{Column, id, name, text, time};
 use crate::cli::{Output, Result};
 use crate::flows::account::administer_users::Column as SearchColumn;
 use crate::flows::account::administer_users::{self, Condition, Operand, Operator, Search};
-use crate::flows::account::require_password;
+use crate::flows::account::{manage_users, require_password};
 use crate::flows::permit::Permitted;
 use crate::flows::session::manage_sessions;
 use crate::model::account::user::User;
@@ -71,7 +71,9 @@ pub(super) async fn show(app: &App, form: Output, user: &User) -> Result<()> {
     let sessions = manage_sessions::count_of_user(app, Permitted::as_operator(), user.id).await?;
     let must_replace =
         require_password::is_required(app, Permitted::as_operator(), user.id).await?;
+    let language = manage_users::language(app, Permitted::as_operator(), user.id).await?;
     let more = [
+        ("language", json!(language)),
         ("lastSignIn", json!(last)),
         ("sessions", json!(sessions)),
         ("newPasswordRequired", json!(must_replace)),

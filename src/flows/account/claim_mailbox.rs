@@ -11,7 +11,6 @@ use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::id::UserId;
 use crate::model::session::session::RevokedReason;
 use crate::store;
-use crate::store::account::languages::Known;
 use crate::store::account::user_changes::{Changes, change};
 use crate::store::session::endings::Which;
 
@@ -132,6 +131,6 @@ pub(super) async fn mark(
     };
     tx.record(kind, Some(user.id), None, Map::new()).await?;
     // The owner of the mailbox reads in this language.
-    tx.learn_language(user.id, Known::Replace).await?;
+    tx.learn_language(user.id).await?;
     Ok(proven)
 }

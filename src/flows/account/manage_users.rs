@@ -165,6 +165,18 @@ pub async fn find(app: &App, _: Permitted<'_, to::GetUser>, name: &str) -> Resul
     find_user::by_name(app, name).await
 }
 
+/// Returns the language of the user's mails; `None` if it is not known.
+pub async fn language(
+    app: &App,
+    _: Permitted<'_, to::GetUser>,
+    user: UserId,
+) -> Result<Option<String>> {
+    Ok(app
+        .db
+        .read(work!(conn => store::account::languages::of(conn, user).await))
+        .await?)
+}
+
 /// Disables or enables a user; disabling ends every session in the same transaction. Returns
 /// whether anything changed.
 ///

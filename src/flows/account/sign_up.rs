@@ -13,7 +13,6 @@ use crate::model::mail::{Purpose, Template};
 use crate::model::session::session::RevokedReason;
 use crate::random;
 use crate::store;
-use crate::store::account::languages::Known;
 use crate::store::session::sessions::Proof;
 
 use super::choose_password::choose;
@@ -198,7 +197,7 @@ impl Creation {
             })?;
         // Only where a sign-up signs in: otherwise a new email address would cost a statement more
         // than a known one.
-        tx.learn_language(self.user.id, Known::Replace).await?;
+        tx.learn_language(self.user.id).await?;
         Ok(Some((opening, ring)))
     }
 

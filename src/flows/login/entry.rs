@@ -5,7 +5,6 @@ use crate::model::account::user::User;
 use crate::model::kernel::user_agent::{device, device_in_english};
 use crate::model::mail::Template;
 use crate::store;
-use crate::store::account::languages::Known;
 use crate::store::session::sessions::Proof;
 
 use crate::flows::limit::rate_limit::RateLimitCheck;
@@ -33,6 +32,8 @@ pub(super) struct Entry {
     pub(super) ending: SessionRevocation,
     /// Whether the user gets a mail about a device that was not seen before.
     pub(super) notify: bool,
+    /// Whether the request is in another language than the one that is known of the user.
+    pub(super) learns: bool,
     /// What the attempt was counted by before its outcome was known.
     pub(super) charges: RateLimitCheck,
     /// What it is counted by if it succeeds.
@@ -43,8 +44,8 @@ pub(super) struct Entry {
 pub(super) struct Entered {
     pub(super) opening: PendingSession,
     pub(super) ring: RingVersion,
-    /// Whether the language of the request replaces the one that is known of the user.
-    pub(super) language: Known,
+    /// Whether the language of the request is to be kept as the one of the user.
+    pub(super) learns: bool,
 }
 
 impl Entry {
@@ -69,7 +70,7 @@ impl Entry {
             }
             None => &self.verified,
         };
-        let is_new = if self.notify {
+        let is_new = if self.notify || self.learns {
             let before = store::session::list_sessions::user_agents(tx.conn, self.user.id).await?;
             is_unknown(&tx.requester().user_agent, &before)
         } else {
@@ -80,7 +81,7 @@ impl Entry {
             .insert(tx, Proof::Password(proof), Some(&self.ending))
             .await?
             .ok_or(Error::InvalidEmailOrPassword)?;
-        if is_new {
+        if self.notify && is_new {
             let agent = &tx.requester().user_agent;
             let words = detail([
                 ("device", device_in_english(agent).into()),
@@ -90,16 +91,11 @@ impl Entry {
                 .await?;
         }
         self.charges.reset(tx).await?;
-        // The password alone does not tell whether the user or a thief of it signs in.
-        let language = if self.notify && !is_new {
-            Known::Replace
-        } else {
-            Known::Keep
-        };
         Ok(Entered {
             opening: self.opening,
             ring,
-            language,
+            // The password alone does not tell whether the user or a thief of it signs in.
+            learns: self.learns && !is_new,
         })
     }
 }

@@ -26,7 +26,7 @@ use crate::store::account::users::WithPassword;
 use crate::store::{self, WriteOptions, work};
 
 use super::entry::Entry;
-use super::learn_language::learn_language;
+use super::learn_language::{is_another, learn_language};
 
 /// While passwords are queued, a sign-in may wait this long to share its commit with the next ones:
 /// the time of two hashes.
@@ -145,6 +145,7 @@ async fn attempt(
             opening,
             ending,
             notify: app.config.mail.notify_new_sign_in,
+            learns: is_another(app, known.language.as_deref(), requester),
             charges: both.charges.clone(),
             success: both.success.clone(),
         };
@@ -171,8 +172,9 @@ async fn attempt(
             Err(error) => return Err(rate_limit::noted(app, error)),
             Ok(entered) => {
                 both.charges.forget_refusals(app);
-                let stored = known.language.as_deref();
-                learn_language(app, user.id, stored, entered.language, requester).await;
+                if entered.learns {
+                    learn_language(app, user.id, requester).await;
+                }
                 let grant = entered.opening.grant(app, &user, entered.ring).await?;
                 return Ok((user, grant));
             }

@@ -26,7 +26,6 @@ use crate::model::kernel::id::{SessionId, UserId};
 use crate::model::kernel::time::Timestamp;
 use crate::model::mail::{Mail, MailToken, Purpose, Template};
 use crate::model::session::session::RevokedReason;
-use crate::store::account::languages::Known;
 use crate::store::session::endings::Cause;
 use crate::store::{self, Conn, Work, WriteOptions};
 
@@ -272,12 +271,8 @@ impl Tx<'_> {
     }
 
     /// Keeps the language of the request as the one in which mails to its user are written.
-    pub(in crate::flows) async fn learn_language(
-        &mut self,
-        user: UserId,
-        known: Known,
-    ) -> Result<()> {
-        Ok(self.outbox.learn_language(self.conn, user, known).await?)
+    pub(in crate::flows) async fn learn_language(&mut self, user: UserId) -> Result<()> {
+        Ok(self.outbox.learn_language(self.conn, user).await?)
     }
 
     /// Makes a link that is not mailed, because its reader already has the page open. Returns its

@@ -19,7 +19,6 @@ use crate::model::kernel::id::{EventId, SessionId, UserId};
 use crate::model::kernel::time::Timestamp;
 use crate::model::mail::{Mail, MailToken, Purpose, Template};
 use crate::random::{self, Random};
-use crate::store::account::languages::Known;
 use crate::store::{self, Conn};
 
 use crate::flows::transaction::mail_words::words_for;
@@ -167,7 +166,7 @@ impl Outbox {
             to.unwrap_or(&user.email),
             change.map(|c| &c.new_email),
         );
-        let language = self.reader.language(conn, user.id).await?;
+        let language = self.reader.of_link(conn, user.id).await?;
         words.extend(detail([
             ("callback", callback.into()),
             ("language", language.into()),
@@ -190,7 +189,7 @@ impl Outbox {
             return Ok(false);
         }
         let mut words = words_for(user, &user.email, None);
-        let language = self.reader.language(conn, user.id).await?;
+        let language = store::account::languages::of(conn, user.id).await?;
         words.extend(detail([("language", language.into())]));
         words.extend(more);
         self.put(conn, template, Some(&user.email), None, words)
@@ -256,13 +255,8 @@ impl Outbox {
     }
 
     /// Keeps the language of the request as the one of its user.
-    pub(super) async fn learn_language(
-        &self,
-        conn: &mut Conn,
-        user: UserId,
-        known: Known,
-    ) -> store::Result<()> {
-        self.reader.learn(conn, user, known).await
+    pub(super) async fn learn_language(&self, conn: &mut Conn, user: UserId) -> store::Result<()> {
+        self.reader.learn(conn, user).await
     }
 
     async fn put(

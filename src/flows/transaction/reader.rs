@@ -1,10 +1,11 @@
-//! The language of the person who reads a mail: the user's own, or else the one in which that person
-//! asks for the mail. An admin, an operator or a thief of a token does not choose it.
+//! The language of the person who reads a mail: the user's own; of a link that a user asks for, or else
+//! the one of that request. The language of a notice is never that of the request that it reports, which
+//! may be a thief's.
 
 use crate::app::App;
 use crate::model::audit::event::Requester;
 use crate::model::kernel::id::UserId;
-use crate::store::account::languages::{self, Known};
+use crate::store::account::languages;
 use crate::store::{self, Conn};
 
 /// Who asks, and in which of the languages that there are.
@@ -36,8 +37,8 @@ impl Reader {
         self.language.as_deref().filter(|_| is_reader)
     }
 
-    /// Returns the language for a mail to a user; `None` for the default.
-    pub(super) async fn language(
+    /// Returns the language for a link to a user; `None` for the default.
+    pub(super) async fn of_link(
         &self,
         conn: &mut Conn,
         user: UserId,
@@ -48,14 +49,9 @@ impl Reader {
     }
 
     /// Keeps the language of the request as the one of its user.
-    pub(super) async fn learn(
-        &self,
-        conn: &mut Conn,
-        user: UserId,
-        known: Known,
-    ) -> store::Result<()> {
+    pub(super) async fn learn(&self, conn: &mut Conn, user: UserId) -> store::Result<()> {
         match &self.language {
-            Some(language) => languages::learn(conn, user, language, known).await,
+            Some(language) => languages::learn(conn, user, language).await,
             None => Ok(()),
         }
     }

@@ -12,22 +12,11 @@ pub async fn of(conn: &mut Conn, user: UserId) -> Result<Option<String>> {
     Ok(row.and_then(|(language,)| language))
 }
 
-/// Whether a language replaces the one that is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Known {
-    /// The user has asked in this language: it replaces the one before.
-    Replace,
-    /// Another person may have asked: a language that is known stays.
-    Keep,
-}
-
 /// Sets the language of a user, where that changes anything.
-pub async fn learn(conn: &mut Conn, user: UserId, language: &str, known: Known) -> Result<()> {
-    on!(conn, c => sqlx::query(
-        "UPDATE users SET language = $1 WHERE id = $2 AND (language IS NULL OR (language <> $1 AND $3 = 1))")
+pub async fn learn(conn: &mut Conn, user: UserId, language: &str) -> Result<()> {
+    on!(conn, c => sqlx::query("UPDATE users SET language = $1 WHERE id = $2 AND (language IS NULL OR language <> $1)")
         .bind(language)
         .bind(user.to_string())
-        .bind(i64::from(known == Known::Replace))
         .execute(c).await.map(|_| ()))?;
     Ok(())
 }

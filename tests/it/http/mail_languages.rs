@@ -168,6 +168,40 @@ async fn a_mail_that_another_person_causes_is_in_the_language_of_its_reader() {
     assert_eq!(asked_in(&app, dir.path(), "en", &ana.email).await, "es");
 }
 
+/// Where no language is known, a thief chooses none either: the notices are in the default language, and
+/// the thief's is not kept.
+#[tokio::test]
+async fn a_thief_is_told_of_in_the_default_language_where_none_is_known() {
+    for notify in ["true", "false"] {
+        let (app, dir) = posting(&[
+            ("mail.notify_new_sign_in", notify),
+            ("sessions.refresh_grace", "0s"),
+            ("sessions.refresh_cooldown", "0s"),
+            ("pages.language", "de"),
+        ])
+        .await;
+        let ana = verified(&app, dir.path(), "ana").await;
+        let tokens = ana.sign_in().await;
+        let firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Firefox/140.0";
+        sign_in_in(&app, "es", firefox, &ana).await.ok();
+        app.rotate(&tokens.refresh).await;
+        let stolen = json!({ "refreshToken": tokens.refresh });
+        post_in(&app, "es", "x", "", "/api/auth/refresh", &stolen)
+            .await
+            .refused(401, "REFRESH_TOKEN_REUSED");
+        let told = received(&app, dir.path()).await;
+        assert_eq!(told.len(), 1 + usize::from(notify == "true"));
+        for mail in &told {
+            assert_eq!(language_of(&mail.text), "de", "{mail:?}");
+        }
+        // The language of the thief is not the user's now, and the user's own is learned.
+        assert_eq!(asked_in(&app, dir.path(), "en", &ana.email).await, "en");
+        sign_in_in(&app, "en", "", &ana).await.ok();
+        app.after(crate::support::minutes(60));
+        assert_eq!(asked_in(&app, dir.path(), "es", &ana.email).await, "en");
+    }
+}
+
 #[tokio::test]
 async fn an_invitation_is_in_the_default_language_and_its_reader_chooses_another() {
     let (app, dir) = posting(&[("pages.language", "de")]).await;
