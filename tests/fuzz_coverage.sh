@@ -33,9 +33,9 @@ aims() {
     forwarded) echo http/edge/client.rs model/kernel/user_agent.rs ;;
     json_bodies) echo http/api http/oauth.rs http/edge/body.rs http/edge/fields http/edge/unchecked.rs http/edge/text.rs ;;
     jwt) echo crypto/jws.rs model/token/claims.rs ;;
-    mails) echo model/account/email.rs model/mail.rs crypto/mail_token.rs mail/templates.rs mail/inbox.rs config/mail.rs ;;
+    mails) echo model/account/email.rs model/mail.rs crypto/mail_token.rs mail/templates.rs mail/sentences.rs mail/inbox.rs config/mail.rs ;;
     queries) echo http/edge/query.rs flows/account/administer_users.rs flows/audit/read_audit.rs store/account/user_search.rs ;;
-    redirects) echo model/kernel/origin.rs http/edge/redirects.rs http/edge/origin.rs ;;
+    redirects) echo model/kernel/origin.rs model/kernel/redirect.rs http/edge/redirects.rs http/edge/origin.rs ;;
     refresh_token) echo crypto/token.rs model/session/refresh.rs flows/session/refresh.rs flows/session/refresh_job.rs store/session/refresh.rs ;;
     settings) echo config ;;
     *) echo "no file is named for $1" >&2 && return 1 ;;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use countersign::model::kernel::id::SessionId;
 use countersign::model::session::session::Delivery;
+use countersign::model::session::ticket::TicketHash;
 use countersign::store::session::refresh::{Entry, ROTATE, Rotation, rotate};
 use countersign::store::{self, Db, Options, WriteOptions};
 use sqlx::{Connection, PgConnection};
@@ -50,9 +51,9 @@ async fn fill(connection: &mut PgConnection, rows: u64) {
         "TRUNCATE sessions;
          INSERT INTO users (id, email, email_verified, name, role, banned, metadata, version, created_at, updated_at)
          VALUES ('00000000-0000-4000-8000-000000000000', 'bench@example.com', 0, 'a', 'user', 0, '{{}}', 1, 0, 0) ON CONFLICT DO NOTHING;
-         INSERT INTO sessions (id, user_id, token_hash, generation, refresh_hash, rotated_at, idle_expires_at, expires_at, delivery, remember, auth_time, ip_address, user_agent, created_at, updated_at)
+         INSERT INTO sessions (id, user_id, token_hash, generation, refresh_hash, rotated_at, idle_expires_at, expires_at, delivery, remember, auth_time, ip_address, user_agent, created_at, updated_at, retry)
          SELECT '00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'), '00000000-0000-4000-8000-000000000000', md5(n::text) || lpad(to_hex(n), 10, '0') || 'A', 1, '{HASH}', 0,
-                {FAR}, {FAR}, 'body', 1, 0, '192.0.2.1', 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0', 0, 0
+                {FAR}, {FAR}, 'body', 1, 0, '192.0.2.1', 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0', 0, 0, 'ticket'
            FROM generate_series(0, {}) n;",
         rows - 1
     );
@@ -78,6 +79,7 @@ fn script(region: Region) -> String {
         ("$10", "1"),
         ("$11", "''"),
         ("$12", "''"),
+        ("$13", &format!("'{HASH}'")),
         ("$1", &format!("'{HASH}'")),
         ("$2", &NOW.to_string()),
         ("$3", &FAR.to_string()),
@@ -172,6 +174,8 @@ async fn rotate_until(db: Db, region: Region, client: u64, end: Instant) -> u32 
             idle: Duration::from_secs(86_400),
             cooldown: Duration::ZERO,
             master_version: 1,
+            // The most that the statement writes.
+            ticket: Some(TicketHash([0; 32])),
         };
         let rotated: Result<_, store::Error> = db
             .write_with(WriteOptions::STATEMENT, move |conn| {

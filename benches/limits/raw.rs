@@ -136,6 +136,7 @@ pub async fn update_loop(path: &Path, time: Duration) -> f64 {
             .bind(1_i64)
             .bind("")
             .bind("")
+            .bind(None::<String>)
             .fetch_all(&mut connection)
             .await
             .unwrap();

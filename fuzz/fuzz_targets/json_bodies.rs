@@ -57,7 +57,11 @@ const ENDPOINTS: [Endpoint; 36] = [
         Anyone,
         r#"{"email":"$EMAIL","password":"a good long password","callbackURL":"/welcome","deviceToken":"x"}"#,
     ),
-    endpoint("refresh", Anyone, r#"{"refreshToken":"$REFRESH"}"#),
+    endpoint(
+        "refresh",
+        Anyone,
+        r#"{"refreshToken":"$REFRESH","attempt":"AAECAwQFBgcICQoLDA0ODw"}"#,
+    ),
     endpoint(
         "oauth2/token",
         Anyone,

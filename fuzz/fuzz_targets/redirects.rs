@@ -4,7 +4,7 @@
 #![no_main]
 
 use axum::http::{HeaderValue, header};
-use countersign::model::kernel::origin::is_trusted_redirect;
+use countersign::model::kernel::redirect::is_trusted_redirect;
 use countersign_fuzz::service::{ORIGIN, TRUSTED, get, post_form};
 use countersign_fuzz::{Answer, SERVICE, twins};
 use libfuzzer_sys::fuzz_target;

@@ -90,11 +90,12 @@ async fn act(app: &App, command: Sessions) -> Result<()> {
     }
 }
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 7] = [
     id("id"),
     time("createdAt"),
     time("updatedAt"),
     time("expiresAt"),
+    name("refreshRetry"),
     name("ipAddress"),
     text("userAgent"),
 ];
@@ -129,6 +130,7 @@ async fn list(app: &App, user: &str, paging: &Continued, form: Output) -> Result
             "createdAt": s.created_at,
             "updatedAt": s.updated_at,
             "expiresAt": s.expires_at,
+            "refreshRetry": s.retry.as_str(),
             "ipAddress": s.ip_address,
             "userAgent": s.user_agent,
         })

@@ -51,6 +51,7 @@ use crate::model::kernel::naming::CookiePrefix;
 use crate::model::kernel::origin::TrustedOrigins;
 use crate::model::kernel::web_url::Issuer;
 use crate::model::key::key;
+use crate::model::session::ticket::Retry;
 use crate::model::session::{refresh, session};
 use crate::model::token::claims::{Audience, ClaimSource};
 
@@ -177,6 +178,7 @@ pub enum MintFromSession {
 pub struct Sessions {
     pub lifetime: session::Lifetime,
     pub refresh: refresh::Policy,
+    pub retry: Retry,
     pub cookie_prefix: CookiePrefix,
     pub cookie_same_site: SameSite,
     pub cookie_domain: Option<CookieDomain>,

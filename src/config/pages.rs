@@ -8,7 +8,8 @@ use crate::model::kernel::colour::Colour;
 use crate::model::kernel::locale::Locales;
 use crate::model::kernel::location;
 use crate::model::kernel::naming::{InvalidName, ServiceName};
-use crate::model::kernel::origin::{TrustedOrigins, is_trusted_redirect};
+use crate::model::kernel::origin::TrustedOrigins;
+use crate::model::kernel::redirect::is_trusted_redirect;
 
 use super::reader::Reader;
 use super::text;

@@ -8,9 +8,10 @@ use crate::model::kernel::cookie_domain::CookieDomain;
 use crate::model::kernel::naming::CookiePrefix;
 use crate::model::session::refresh::{LateRetry, Policy};
 use crate::model::session::session::Lifetime;
+use crate::model::session::ticket::Retry;
 
 use super::reader::Reader;
-use super::{SameSite, Sessions};
+use super::{SameSite, Server, Sessions};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -65,6 +66,10 @@ pub(super) fn read(r: &mut Reader, public_url: &Url) -> Sessions {
         );
     }
     let refresh = refresh(r);
+    let retry = r.choice(
+        "sessions.retry",
+        &[("ticket", Retry::Ticket), ("window", Retry::Window)],
+    );
     Sessions {
         lifetime: Lifetime {
             idle,
@@ -72,6 +77,7 @@ pub(super) fn read(r: &mut Reader, public_url: &Url) -> Sessions {
             update_age: r.duration("sessions.update_age", "1d", Duration::ZERO..=YEAR),
         },
         refresh,
+        retry,
         cookie_prefix: cookie_prefix
             .or_else(|| PREFIX.parse().ok())
             .expect("the default is a prefix"),
@@ -83,6 +89,25 @@ pub(super) fn read(r: &mut Reader, public_url: &Url) -> Sessions {
             .filter(|fresh| !fresh.is_zero()),
         max_per_user: r.number("sessions.max_per_user", 100, 1..=100_000).into(),
     }
+}
+
+/// Tells where clients in browsers get no tickets, although the settings permit them.
+pub(super) fn tell_of_tickets(r: &mut Reader, sessions: &Sessions, server: &Server) {
+    if sessions.retry != Retry::Ticket {
+        return;
+    }
+    let reason = if sessions.cookie_same_site == SameSite::None {
+        "frames of other sites have the cookies, and a storage of their own"
+    } else if server.trusted_origins.has_several_pages() {
+        "pages of several trusted origins share the cookies, and no storage"
+    } else {
+        return;
+    };
+    r.became(
+        "sessions.retry",
+        "ticket in bodies, window in cookies",
+        reason,
+    );
 }
 
 fn refresh(r: &mut Reader) -> Policy {

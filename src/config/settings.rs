@@ -59,6 +59,7 @@ pub(super) fn read(sources: &Sources) -> Result<Config, Vec<Problem>> {
             "must not be shorter than mail.verify_ttl: a link would outlive its account".into(),
         );
     }
+    sessions::tell_of_tickets(&mut r, &sessions, &server);
     let pages = pages::read(&mut r, &server.base_path, &server.trusted_origins);
     r.became_if(
         "pages.name",

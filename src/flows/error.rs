@@ -54,6 +54,12 @@ pub enum Error {
     EmailCanNotBeUpdated,
     #[error("A refresh token is required")]
     RefreshTokenMissing,
+    #[error(
+        "This session refreshes with tickets: send attempt, 16 random bytes as 22 characters of base64url"
+    )]
+    RefreshAttemptMissing,
+    #[error("A refresh of this session may be under way; refresh, and try again")]
+    RefreshUnderWay,
     #[error("The refresh token is not valid")]
     RefreshTokenInvalid,
     #[error("The session has expired")]

@@ -76,12 +76,16 @@ pub(super) async fn token(
     let Some(token) = form.get("refresh_token") else {
         return invalid_request("refresh_token is required");
     };
-    let renewed =
-        match refresh::refresh(&app, token, Delivery::Body, Purpose::Refresh, &requester).await {
-            Ok(renewed) => renewed,
-            Err(error) => return refuse(error),
-        };
-    let mut answer = json!({ "access_token": renewed.access.token, "token_type": "Bearer", "expires_in": renewed.access.expires_in });
+    let ticket = form.get("attempt").map(|text| text.parse()).transpose();
+    let Ok(ticket) = ticket else {
+        return invalid_request("attempt must be 22 characters of base64url, 16 random bytes");
+    };
+    let purpose = Purpose::Refresh(ticket);
+    let renewed = match refresh::refresh(&app, token, Delivery::Body, purpose, &requester).await {
+        Ok(renewed) => renewed,
+        Err(error) => return refuse(error),
+    };
+    let mut answer = json!({ "access_token": renewed.access.token, "token_type": "Bearer", "expires_in": renewed.access.expires_in, "rotated": renewed.refresh_token.is_some() });
     // The absolute end does not reveal when the session was used. The idle timeout does, so it is
     // only sent with a new token.
     let now = app.now();
@@ -156,6 +160,9 @@ fn refuse(error: flows::Error) -> Response {
                 description,
             }
             .into_response()
+        }
+        E::RefreshAttemptMissing => {
+            invalid_request("this session refreshes with tickets: attempt is required")
         }
         other => Error::Flow(other).into_response(),
     }

@@ -21,7 +21,19 @@ pub(super) struct Gauges {
     pub(super) mail_queue: Decimal,
     pub(super) webhook_queue: Decimal,
     pub(super) sessions: Decimal,
+    pub(super) ticket_sessions: Decimal,
     pub(super) session_age: Decimal,
+}
+
+/// The live sessions, counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionCount {
+    /// The number of live sessions.
+    pub live: i64,
+    /// How many of them have retry tickets.
+    pub with_tickets: i64,
+    /// The mean age of all of them.
+    pub mean_age: Duration,
 }
 
 /// The values of all gauges at one moment.
@@ -51,8 +63,8 @@ pub struct GaugeSnapshot {
     pub mail_queue: Option<i64>,
     /// The number of events that the webhook has not accepted yet.
     pub webhook_queue: Option<i64>,
-    /// The number of live sessions, and their mean age.
-    pub sessions: Option<(i64, Duration)>,
+    /// The number of live sessions, those with tickets, and their mean age.
+    pub sessions: Option<SessionCount>,
 }
 
 impl Gauges {
@@ -121,6 +133,11 @@ impl Gauges {
             self.webhook_queue.clone(),
         );
         registry.register("sessions", "Live sessions", self.sessions.clone());
+        registry.register(
+            "ticket_sessions",
+            "Live sessions with retry tickets",
+            self.ticket_sessions.clone(),
+        );
         registry.register_with_unit(
             "session_age_mean",
             "Mean age of live sessions",
@@ -166,9 +183,10 @@ impl Gauges {
         if let Some(events) = seen.webhook_queue {
             count(&self.webhook_queue, events);
         }
-        if let Some((sessions, age)) = seen.sessions {
-            count(&self.sessions, sessions);
-            self.session_age.set(age.as_secs_f64());
+        if let Some(sessions) = seen.sessions {
+            count(&self.sessions, sessions.live);
+            count(&self.ticket_sessions, sessions.with_tickets);
+            self.session_age.set(sessions.mean_age.as_secs_f64());
         }
     }
 }

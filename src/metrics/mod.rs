@@ -6,8 +6,8 @@
 mod gauges;
 pub mod verifiers;
 
-pub use gauges::GaugeSnapshot;
 use gauges::Gauges;
+pub use gauges::{GaugeSnapshot, SessionCount};
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -50,16 +50,19 @@ const SIGN_INS: [&str; 7] = [
     "unavailable",
     "error",
 ];
-const REFRESHES: [&str; 11] = [
+const REFRESHES: [&str; 14] = [
     "rotated",
     "kept",
     "repeated",
+    "resumed",
     "superseded",
     "healed",
     "reused",
     "revoked",
     "expired",
     "invalid",
+    "ticket_missing",
+    "superseding",
     "limited",
     "unavailable",
 ];
@@ -141,6 +144,7 @@ impl Metrics {
             &gauges.mail_queue,
             &gauges.webhook_queue,
             &gauges.sessions,
+            &gauges.ticket_sessions,
             &gauges.session_age,
         ] {
             gauge.set(f64::NAN);
@@ -236,7 +240,11 @@ mod tests {
         metrics.sign_in("success");
         let seen = GaugeSnapshot {
             database: true,
-            sessions: Some((7, Duration::from_secs(90))),
+            sessions: Some(SessionCount {
+                live: 7,
+                with_tickets: 2,
+                mean_age: Duration::from_secs(90),
+            }),
             ..GaugeSnapshot::default()
         };
         let text = metrics.render(&seen);
@@ -246,6 +254,7 @@ mod tests {
             "countersign_sign_ins_total{result=\"success\"} 2",
             "countersign_refreshes_total{decision=\"reused\"} 0",
             "countersign_sessions 7.0",
+            "countersign_ticket_sessions 2.0",
             "countersign_session_age_mean_seconds 90.0",
             "countersign_database_up 1",
             "# EOF",

@@ -7,7 +7,7 @@ use crate::cli::{Failure, Result, Trial, ask, operator, output};
 use crate::flows::account::invite_user::{self, Invitation};
 use crate::flows::account::manage_users::{self, New};
 use crate::flows::permit::Permitted;
-use crate::model::kernel::origin::is_trusted_redirect;
+use crate::model::kernel::redirect::is_trusted_redirect;
 
 use super::print::members;
 

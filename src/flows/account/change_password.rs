@@ -67,6 +67,7 @@ pub async fn change_password(
     let options = Options {
         delivery: who.session.delivery,
         remember: who.session.remember,
+        retry: who.session.retry,
     };
     let spared = (!move_session).then_some(who.session.id);
     let change = Change {

@@ -75,7 +75,7 @@ async fn count_sessions(app: &App, now: Timestamp) -> Option<u64> {
         .read(work!(conn => store::session::list_sessions::census(conn, now).await))
         .await;
     match counted {
-        Ok((sessions, _)) => u64::try_from(sessions).ok(),
+        Ok(counted) => u64::try_from(counted.live).ok(),
         Err(error) => {
             tracing::warn!(%error, "the sessions could not be counted for the page of a revocation");
             None

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::app::App;
-use crate::metrics::GaugeSnapshot;
+use crate::metrics::{GaugeSnapshot, SessionCount};
 use crate::model::audit::webhook::Webhook;
 use crate::model::kernel::time::Timestamp;
 use crate::model::key::key::State;
@@ -61,7 +61,7 @@ pub async fn metrics(app: &App) -> String {
 }
 
 /// Counts the sessions; `None` if it is too early to count again, or if counting failed.
-async fn sessions(app: &App, now: Timestamp) -> Option<(i64, Duration)> {
+async fn sessions(app: &App, now: Timestamp) -> Option<SessionCount> {
     let begun = app.uptime();
     if !app.begin_count(begun, begun + BETWEEN_COUNTS) {
         return None;
@@ -74,4 +74,9 @@ async fn sessions(app: &App, now: Timestamp) -> Option<(i64, Duration)> {
     counted
         .inspect_err(|error| tracing::warn!(%error, "the sessions could not be counted"))
         .ok()
+        .map(|counted| SessionCount {
+            live: counted.live,
+            with_tickets: counted.with_tickets,
+            mean_age: counted.mean_age,
+        })
 }

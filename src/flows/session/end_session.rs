@@ -15,6 +15,7 @@ use crate::model::kernel::id::{SessionId, UserId};
 use crate::model::kernel::standstill::Watch;
 use crate::model::session::refresh::{Decision, Policy, Presented, Refusal, decide};
 use crate::model::session::session::{End, RevokedReason};
+use crate::model::session::ticket::Sent;
 use crate::store;
 use crate::store::session::endings;
 use crate::store::session::endings::{Ended, Which};
@@ -159,6 +160,7 @@ impl SessionRevocation {
             let decision = decide(
                 Some(&row.state),
                 presented,
+                Sent::Ending,
                 now,
                 &self.policy,
                 &self.standstills.at(now),
@@ -181,6 +183,8 @@ impl SessionRevocation {
                 Decision::Keep
                 | Decision::Rotate
                 | Decision::Repeat(_)
+                | Decision::Superseding
+                | Decision::TicketMissing
                 | Decision::Resume(_)
                 | Decision::Supersede
                 | Decision::Heal => {

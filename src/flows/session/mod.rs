@@ -10,6 +10,7 @@ pub mod impersonate;
 pub mod manage_sessions;
 pub mod mark_endings;
 pub mod open_session;
+mod options;
 pub mod presented;
 pub mod read_session;
 pub mod refresh;

@@ -16,13 +16,14 @@ use crate::model::audit::event::{Kind, Requester};
 use crate::model::kernel::id::SessionId;
 use crate::model::kernel::time::Timestamp;
 use crate::model::key::ring_id::RingId;
-use crate::model::session::session::{Delivery, IMPERSONATION_LIFETIME, Lifetime, Session};
+use crate::model::session::session::{IMPERSONATION_LIFETIME, Lifetime, Session};
 use crate::random;
 use crate::store;
 use crate::store::session::sessions::{New, Proof};
 
 use super::acting;
 use super::end_session::{SessionRevocation, make_room};
+pub use super::options::Options;
 use crate::flows::authenticated::Authenticated;
 use crate::flows::confirm_clock;
 use crate::flows::key::inspect_keys;
@@ -32,15 +33,6 @@ use crate::flows::token::issue_token::{Issued, TokenContext};
 use crate::flows::transaction::Tx;
 use crate::flows::transaction::recorder::detail;
 use crate::flows::{Error, Result};
-
-/// The options that the client chose.
-#[derive(Debug, Clone, Copy)]
-pub struct Options {
-    /// Whether tokens travel in cookies or in bodies.
-    pub delivery: Delivery,
-    /// Whether the session outlives the browser.
-    pub remember: bool,
-}
 
 /// A session about to begin, with its tokens.
 #[derive(Clone)]
@@ -104,6 +96,7 @@ fn begin(app: &App, user: &User, options: Options, requester: &Requester) -> Ses
         ip_address: requester.ip_address.clone(),
         user_agent: requester.user_agent.clone(),
         impersonated_by: None,
+        retry: options.permitted_retry(app, requester),
     }
 }
 
@@ -133,6 +126,7 @@ impl PendingSession {
             Options {
                 delivery: own.delivery,
                 remember: false,
+                retry: own.retry,
             },
             requester,
         );
@@ -157,7 +151,13 @@ impl PendingSession {
     /// Prepares the session that replaces another one: as old as that one, and with the same end.
     pub fn succeed(app: &App, before: &Session, requester: &Requester) -> Result<Self> {
         let now = app.now();
+        let options = Options {
+            delivery: before.delivery,
+            remember: before.remember,
+            retry: before.retry,
+        };
         let session = Session {
+            retry: options.permitted_retry(app, requester),
             id: SessionId::at(now, random::bytes(&*app.random)),
             created_at: now,
             updated_at: now,

@@ -41,7 +41,7 @@ pub struct Renewed {
     pub user: Arc<User>,
     /// What may be done in the session.
     pub powers: Powers,
-    /// Whether the token rotated; then the session cookie is set again, too.
+    /// Whether the idle end of the session has moved; then the session cookie is set again, too.
     pub rotated: bool,
 }
 
@@ -73,6 +73,8 @@ pub async fn refresh(
             Error::RefreshTokenExpired => "expired",
             Error::RefreshTokenRevoked => "revoked",
             Error::RefreshTokenReused => "reused",
+            Error::RefreshAttemptMissing => "ticket_missing",
+            Error::RefreshUnderWay => "superseding",
             Error::TooManyRequests(_) => "limited",
             _ => "unavailable",
         });
@@ -104,7 +106,11 @@ async fn attempt(
         Decided::GoesOn(decision, session) => (decision, session),
         Decided::Ended(Committed(error)) => return Err(error),
     };
-    if matches!(decision, Decision::Keep | Decision::Repeat(_)) && app.config.rate_limits.enabled {
+    if matches!(
+        decision,
+        Decision::Keep | Decision::Repeat(_) | Decision::Resume(_)
+    ) && app.config.rate_limits.enabled
+    {
         app.refresh_pace.check(&hash).map_err(|wait| {
             app.metrics.limited(REFRESH_TOKEN);
             Error::TooManyRequests(wait)
@@ -120,6 +126,8 @@ async fn attempt(
         Decision::Keep
         | Decision::Heal
         | Decision::Refuse(_)
+        | Decision::TicketMissing
+        | Decision::Superseding
         | Decision::Ahead
         | Decision::Wait
         | Decision::Reuse => None,
@@ -145,7 +153,7 @@ async fn attempt(
         session,
         user,
         powers,
-        rotated: matches!(decision, Decision::Rotate),
+        rotated: matches!(decision, Decision::Rotate | Decision::Resume(_)),
     })
 }
 

@@ -14,8 +14,9 @@ use crate::model::kernel::id::SessionId;
 use crate::model::kernel::standstill::Watch;
 use crate::model::session::refresh::{Decision, Policy, Presented, Refusal, decide};
 use crate::model::session::session::{Delivery, Lifetime};
+use crate::model::session::ticket::Tickets;
 use crate::store;
-use crate::store::session::refresh::{Entry, Refreshed, Rotation};
+use crate::store::session::refresh::{Entry, Refreshed, Replacement, Rotation};
 
 use super::end_family::end_family;
 use super::refresh_token::{MOVING_TOO_FAST, Purpose, ROUNDS, STOOD_STILL};
@@ -29,7 +30,7 @@ pub(super) struct Job {
     channel: Delivery,
     policy: Policy,
     lifetime: Lifetime,
-    vouch: bool,
+    purpose: Purpose,
     master_version: u8,
     standstills: Arc<Watch>,
 }
@@ -56,8 +57,7 @@ impl Job {
         purpose: Purpose,
     ) -> Self {
         let (policy, lifetime) = (app.config.sessions.refresh, app.config.sessions.lifetime);
-        let vouch = purpose == Purpose::Vouch;
-        let rotation = (!vouch).then(|| Rotation {
+        let rotation = (purpose != Purpose::Vouch).then(|| Rotation {
             session: token.session(),
             generation: token.generation(),
             hash: presented.hash,
@@ -66,6 +66,7 @@ impl Job {
             idle: lifetime.idle,
             cooldown: policy.cooldown,
             master_version: ring.master_version,
+            ticket: purpose.sent().hash(),
         });
         let (session, standstills) = (token.session(), Arc::clone(&app.standstills));
         Self {
@@ -75,7 +76,7 @@ impl Job {
             channel,
             policy,
             lifetime,
-            vouch,
+            purpose,
             master_version: ring.master_version,
             standstills,
         }
@@ -113,6 +114,7 @@ impl Job {
             let decision = decide(
                 row.as_ref().map(|r| &r.state),
                 &self.presented,
+                self.purpose.sent(),
                 now,
                 &self.policy,
                 &self.standstills.at(now),
@@ -144,14 +146,17 @@ impl Job {
         if serves && row.delivery != self.channel {
             return Err(Error::RefreshTokenInvalid);
         }
+        let vouches = self.purpose == Purpose::Vouch;
         Ok(match decision {
             Decision::Refuse(refusal) => return Err(refused(refusal)),
+            Decision::TicketMissing => return Err(Error::RefreshAttemptMissing),
+            Decision::Superseding => return Err(Error::RefreshUnderWay),
             Decision::Keep | Decision::Repeat(_) => Some(Decided::GoesOn(decision, row)),
             // Vouching changes nothing: the grace does not begin again.
-            Decision::Resume(child) if self.vouch => {
+            Decision::Resume(child) if vouches => {
                 Some(Decided::GoesOn(Decision::Repeat(child), row))
             }
-            Decision::Rotate | Decision::Supersede if self.vouch => {
+            Decision::Rotate | Decision::Supersede if vouches => {
                 Some(Decided::GoesOn(Decision::Keep, row))
             }
             Decision::Rotate => match &self.rotation {
@@ -201,9 +206,19 @@ impl Job {
             tag: &presenter.tag,
             sealed: &presenter.entry,
         };
-        if !store::session::refresh::replace(tx.conn, &row, generation, &hash, idle, presenter)
-            .await?
-        {
+        // Only the token that is returned once more keeps its ticket.
+        let tickets = match (decision, row.state.tickets) {
+            (Decision::Resume(_), tickets) => tickets,
+            (_, Tickets::Used(_)) => Tickets::Used(None),
+            (_, Tickets::Unused) => Tickets::Unused,
+        };
+        let new = Replacement {
+            generation,
+            hash,
+            idle_expires_at: idle,
+            tickets,
+        };
+        if !store::session::refresh::replace(tx.conn, &row, &new, presenter).await? {
             return Ok(None);
         }
         if decision == Decision::Heal {
@@ -217,6 +232,7 @@ impl Job {
             refresh_hash: hash,
             rotated_at: now,
             idle_expires_at: idle,
+            tickets,
             ..row.state
         };
         let row = Refreshed { state, ..row };

@@ -7,6 +7,7 @@ use crate::crypto::key_ring::KeyRing;
 use crate::crypto::token::{InvalidToken, RefreshToken};
 use crate::flows::key::{inspect_keys, load_keys};
 use crate::flows::{Error, Result};
+use crate::model::session::ticket::{Sent, TicketHash};
 
 /// How many times the row is read and decided about: a compare-and-set that loses repeats it, and
 /// three losses in a row are not by chance any more.
@@ -22,10 +23,20 @@ pub(in crate::flows) const STOOD_STILL: &str =
 /// What a refresh token is presented for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// To get a new access token and perhaps a successor.
-    Refresh,
+    /// To get a new access token and perhaps a successor, with the ticket of the refresh.
+    Refresh(Option<TicketHash>),
     /// To prove that a session cookie belongs to the client; nothing rotates.
     Vouch,
+}
+
+impl Purpose {
+    /// Returns the ticket that came along.
+    pub(super) fn sent(self) -> Sent {
+        match self {
+            Self::Refresh(ticket) => Sent::with_refresh(ticket),
+            Self::Vouch => Sent::Vouching,
+        }
+    }
 }
 
 /// Parses and checks a token; the database is only asked if the token names a newer master key than

@@ -19,6 +19,7 @@ use crate::flows::session::refresh_token::Purpose;
 use crate::flows::{self};
 use crate::model::audit::event::Requester;
 use crate::model::session::session::Delivery;
+use crate::model::session::ticket::TICKET_FORM;
 
 use crate::http::delivery::views;
 use crate::http::edge::body::Optional;
@@ -28,7 +29,7 @@ use crate::http::edge::cookies::{Clear, Name};
 use crate::http::edge::credentials;
 use crate::http::edge::credentials::Credentials;
 use crate::http::edge::error::Error;
-use crate::http::edge::limits::MAX_REFRESH_TOKEN;
+use crate::http::edge::limits::{MAX_REFRESH_TOKEN, MAX_WORD};
 
 pub(in crate::http) async fn refresh(
     State(app): State<Arc<App>>,
@@ -38,13 +39,18 @@ pub(in crate::http) async fn refresh(
 ) -> Result<Response, Error> {
     let in_body = body.text_or_nothing("refreshToken", MAX_REFRESH_TOKEN);
     let optional = body.optional_bool("optional").or(false);
-    let (in_body, optional) = body.finish((in_body, optional))?;
+    let word = body.text_or_nothing("attempt", MAX_WORD);
+    let attempt = body.check("attempt", word, TICKET_FORM, |word| {
+        word.as_deref().map(str::parse).transpose().ok()
+    });
+    let (in_body, optional, attempt) = body.finish((in_body, optional, attempt))?;
+    let purpose = Purpose::Refresh(attempt);
     match (in_body, credentials.refresh_cookies.is_empty()) {
         (Some(_), false) => Err(Error::BadRequest(
             "Send the refresh token in the cookie or in the body, not both".into(),
         )),
-        (Some(token), true) => by_body(&app, &token, &requester).await,
-        (None, false) => by_cookie(&app, &credentials, &requester).await,
+        (Some(token), true) => by_body(&app, &token, purpose, &requester).await,
+        (None, false) => by_cookie(&app, &credentials, purpose, &requester).await,
         (None, true) => {
             warn_of_a_lost_path(&app, &credentials);
             // A browser prints every 401 in its console, also for a page that only asks whether
@@ -81,8 +87,13 @@ fn warn_of_a_lost_path(app: &App, credentials: &Credentials) {
     }
 }
 
-async fn by_body(app: &App, token: &str, requester: &Requester) -> Result<Response, Error> {
-    let renewed = flow::refresh(app, token, Delivery::Body, Purpose::Refresh, requester).await?;
+async fn by_body(
+    app: &App,
+    token: &str,
+    purpose: Purpose,
+    requester: &Requester,
+) -> Result<Response, Error> {
+    let renewed = flow::refresh(app, token, Delivery::Body, purpose, requester).await?;
     let mut answer = answer(&renewed);
     if let Some(token) = &renewed.refresh_token {
         answer["refreshToken"] = token.as_str().into();
@@ -94,6 +105,7 @@ async fn by_body(app: &App, token: &str, requester: &Requester) -> Result<Respon
 async fn by_cookie(
     app: &App,
     credentials: &Credentials,
+    purpose: Purpose,
     requester: &Requester,
 ) -> Result<Response, Error> {
     let (chosen, session_lives) = carried::refresh_cookie(
@@ -111,9 +123,7 @@ async fn by_cookie(
         RefreshCookie::Several => return Err(flows::Error::RefreshTokenInvalid.into()),
     };
     let outcome = match token {
-        Some(token) => {
-            flow::refresh(app, token, Delivery::Cookie, Purpose::Refresh, requester).await
-        }
+        Some(token) => flow::refresh(app, token, Delivery::Cookie, purpose, requester).await,
         None => Err(flows::Error::RefreshTokenInvalid),
     };
     let mut headers = HeaderMap::new();
@@ -185,6 +195,8 @@ fn answer(renewed: &Renewed) -> Value {
         "accessToken": renewed.access.token,
         "tokenType": "Bearer",
         "expiresIn": renewed.access.expires_in,
+        // A client drops its ticket when a successor has come.
+        "rotated": renewed.refresh_token.is_some(),
         "session": views::own_session(renewed.session.session, renewed.session.state.expires_at),
         "user": views::session_user(&renewed.user, &renewed.powers),
     })

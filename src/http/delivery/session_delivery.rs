@@ -17,10 +17,11 @@ use crate::http::edge::limits::MAX_WORD;
 use crate::http::edge::redirects::callback;
 use crate::http::edge::unchecked::Unchecked;
 use crate::model::session::session::Delivery;
+use crate::model::session::ticket::Retry;
 use axum::http::HeaderMap;
 use serde_json::{Value, json};
 
-/// Reads `rememberMe`, `tokenDelivery` and `callbackURL`.
+/// Reads `rememberMe`, `tokenDelivery`, `refreshRetry` and `callbackURL`.
 pub(in crate::http) fn session_options(
     body: &mut Fields,
 ) -> (Unchecked<Options>, Unchecked<Option<String>>) {
@@ -36,9 +37,18 @@ pub(in crate::http) fn session_options(
         },
     );
     let remember = body.optional_bool("rememberMe").or(true);
+    let word = body.text_or_nothing("refreshRetry", MAX_WORD);
+    let retry = body.check("refreshRetry", word, "expected window or ticket", |word| {
+        word.as_deref().map_or(Some(Retry::Window), Retry::parse)
+    });
     let options = delivery
         .zip(remember)
-        .map(|(delivery, remember)| Options { delivery, remember });
+        .zip(retry)
+        .map(|((delivery, remember), retry)| Options {
+            delivery,
+            remember,
+            retry,
+        });
     (options, callback(body))
 }
 
@@ -52,6 +62,7 @@ pub(in crate::http) fn deliver(
     answer["accessToken"] = grant.access.token.clone().into();
     answer["tokenType"] = "Bearer".into();
     answer["expiresIn"] = grant.access.expires_in.into();
+    answer["refreshRetry"] = grant.session.retry.as_str().into();
     // The answers of an impersonation have the whole session.
     if answer.get("session").is_none() {
         answer["session"] = views::own_session(grant.session.id, grant.session.expires_at);

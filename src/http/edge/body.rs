@@ -13,7 +13,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::app::App;
-use crate::model::kernel::origin::is_trusted_redirect;
+use crate::model::kernel::redirect::is_trusted_redirect;
 
 use super::concurrency_limit::RequestPermit;
 use super::error::{Error, Source};

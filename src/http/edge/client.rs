@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use axum::extract::{ConnectInfo, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{Extensions, HeaderMap, header};
+use axum::http::{Extensions, HeaderMap, HeaderName, header};
 use ipnet::IpNet;
 
 use crate::app::App;
@@ -22,7 +22,7 @@ use super::outermost::RequestId;
 pub(in crate::http) struct Client(pub(in crate::http) Requester);
 
 const MAX_USER_AGENT: usize = 256;
-const MAX_ACCEPT_LANGUAGE: usize = 256;
+const MAX_VALUE: usize = 256;
 
 impl FromRequestParts<Arc<App>> for Client {
     type Rejection = Infallible;
@@ -34,6 +34,7 @@ impl FromRequestParts<Arc<App>> for Client {
             ip_address: ip.map(|ip| ip.to_string()).unwrap_or_default(),
             user_agent: user_agent(&parts.headers),
             accept_language: accept_language(&parts.headers),
+            origin: short(&parts.headers, header::ORIGIN),
             request_id: parts
                 .extensions
                 .get::<RequestId>()
@@ -174,10 +175,14 @@ pub(in crate::http) fn user_agent(headers: &HeaderMap) -> String {
 
 /// Returns the value of `Accept-Language`; an empty text if there is none or it is too long.
 pub(in crate::http) fn accept_language(headers: &HeaderMap) -> String {
+    short(headers, header::ACCEPT_LANGUAGE)
+}
+
+fn short(headers: &HeaderMap, name: HeaderName) -> String {
     headers
-        .get(header::ACCEPT_LANGUAGE)
+        .get(name)
         .and_then(|value| value.to_str().ok())
-        .filter(|value| value.len() <= MAX_ACCEPT_LANGUAGE)
+        .filter(|value| value.len() <= MAX_VALUE)
         .unwrap_or_default()
         .to_owned()
 }

@@ -7,7 +7,7 @@ use super::limits::MAX_URL;
 use super::query::Query;
 use super::unchecked::Unchecked;
 use crate::app::App;
-use crate::model::kernel::origin::is_trusted_redirect;
+use crate::model::kernel::redirect::is_trusted_redirect;
 
 /// The greatest length of an encoded redirect target: it is sent in `Location`, and all headers of
 /// an answer stay within 4 KiB.

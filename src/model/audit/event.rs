@@ -91,6 +91,8 @@ pub struct Requester {
     /// The value of `Accept-Language`; empty if unknown. It chooses the language of mails, and is
     /// not a part of events.
     pub accept_language: String,
+    /// The origin of the page that sends the request; empty if unknown. It is not a part of events.
+    pub origin: String,
     /// The id of the request; empty if there is none.
     pub request_id: String,
 }

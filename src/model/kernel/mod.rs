@@ -14,6 +14,7 @@ pub mod numbers;
 pub mod origin;
 pub mod pace;
 pub mod period;
+pub mod redirect;
 pub mod retry_delay;
 pub mod standstill;
 pub mod time;

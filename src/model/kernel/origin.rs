@@ -12,7 +12,6 @@ use std::str::FromStr;
 
 use url::Url;
 
-use super::location::in_header;
 use super::loopback::LOOPBACK;
 use super::web_url::is_host;
 
@@ -63,7 +62,7 @@ const NO_APP: [&str; 17] = [
 
 /// Returns `scheme://authority` of a URL whose scheme belongs to an app, as browsers write it in
 /// `Origin`.
-fn native_origin(text: &str) -> Option<String> {
+pub(super) fn native_origin(text: &str) -> Option<String> {
     let (scheme, rest) = text.split_once("://")?;
     let scheme = scheme.to_ascii_lowercase();
     let plain = |c: u8| c.is_ascii_alphanumeric() || b"+-.".contains(&c);
@@ -158,6 +157,14 @@ impl OriginPattern {
         same_host && own_scheme == scheme && *own_port == port
     }
 
+    fn is_web(&self) -> bool {
+        matches!(self.0, Kind::Web { .. })
+    }
+
+    fn is_wild(&self) -> bool {
+        matches!(&self.0, Kind::Web { host, .. } if host.starts_with("*."))
+    }
+
     fn is_native(&self, origin: &str) -> bool {
         matches!(&self.0, Kind::Native(own) if own == origin)
     }
@@ -198,6 +205,24 @@ impl TrustedOrigins {
         &self.listed
     }
 
+    /// Returns whether this is the only origin whose pages may use the service: the only one in the
+    /// operator's list or, where it lists none, the service's own. Pages of several origins share the
+    /// cookies of a browser, and no storage.
+    pub fn is_only_page(&self, origin: &str) -> bool {
+        let one = self.pages().next();
+        let is_listed = one.is_none_or(|one| one.to_string() == origin);
+        !self.has_several_pages() && is_listed && self.contains(origin)
+    }
+
+    /// Returns whether the operator lists several origins of pages, or a wildcard.
+    pub fn has_several_pages(&self) -> bool {
+        self.pages().count() > 1 || self.pages().any(OriginPattern::is_wild)
+    }
+
+    fn pages(&self) -> impl Iterator<Item = &OriginPattern> {
+        self.listed.iter().filter(|pattern| pattern.is_web())
+    }
+
     /// Returns the service's own origins.
     pub fn own(&self) -> &[OriginPattern] {
         &self.own
@@ -210,7 +235,7 @@ impl TrustedOrigins {
     /// Returns whether the list contains only the scheme of this native origin (`myapp://`). Links
     /// into an app are written `myapp://dashboard`, where the part in place of a host belongs to
     /// the app, and the device distinguishes apps by their scheme.
-    fn lists_scheme_of(&self, native: &str) -> bool {
+    pub(super) fn lists_scheme_of(&self, native: &str) -> bool {
         native.split_once("://").is_some_and(|(scheme, _)| {
             self.all()
                 .any(|entry| entry.is_native(&format!("{scheme}://")))
@@ -250,56 +275,10 @@ pub fn origin_of(target: &str) -> Option<String> {
     })
 }
 
-/// The greatest length of a redirect target in `Location`, in bytes: all headers of an answer stay
-/// within 4 KiB.
-const LONGEST: usize = 2_560;
-
-/// Returns whether a redirect to `target` is allowed: a path of this host, or a URL of a trusted
-/// origin. The scheme of an app is allowed only if the operator has listed it: links in mails carry
-/// tokens there, and the device decides which app receives them (RFC 8252 section 7.1).
-pub fn is_trusted_redirect(target: &str, trusted: &TrustedOrigins) -> bool {
-    // In a header, letters of other scripts take up to three times as much space.
-    if in_header(target).len() > LONGEST {
-        return false;
-    }
-    let lower = target.to_ascii_lowercase();
-    let (path, _) = lower.split_once(['?', '#']).unwrap_or((&lower, ""));
-    if target.chars().any(|c| c.is_control() || c == '\\') {
-        return false;
-    }
-    if target.starts_with('/') {
-        // Reject `//host` and paths that a proxy may normalise into it (`/.//host`, `/%2f/host`):
-        // open redirects.
-        let dots = path
-            .split('/')
-            .any(|segment| matches!(segment.replace("%2e", ".").as_str(), "." | ".."));
-        return !path.contains("//") && !path.contains("%2f") && !path.contains("%5c") && !dots;
-    }
-    if native_origin(target)
-        .is_some_and(|native| trusted.contains(&native) || trusted.lists_scheme_of(&native))
-    {
-        return true;
-    }
-    // The origin of `blob:https://…` is that of the URL inside it, which is not a target for a
-    // redirect: the scheme has to be that of the origin.
-    let is_its_own = |url: &Url, origin: &str| {
-        origin
-            .split_once("://")
-            .is_some_and(|(scheme, _)| scheme == url.scheme())
-    };
-    lower.contains("://")
-        && Url::parse(target).is_ok_and(|url| {
-            let origin = url.origin().ascii_serialization();
-            is_its_own(&url, &origin)
-                && url.username().is_empty()
-                && url.password().is_none()
-                && trusted.contains(&origin)
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::kernel::redirect::{LONGEST, is_trusted_redirect};
 
     fn trusted(public: &str, listed: &[&str]) -> TrustedOrigins {
         TrustedOrigins::new(

@@ -3,3 +3,4 @@
 pub mod presenter;
 pub mod refresh;
 pub mod session;
+pub mod ticket;

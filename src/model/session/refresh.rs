@@ -1,13 +1,15 @@
 //! The refresh decision: a pure function of a session's row and a presented token.
 //!
 //! Promise: a client that loses an answer or opens ten tabs is not signed out if it comes back
-//! within the grace; a thief who replays a spent token ends the session.
-//! `docs/decisions/0003-refresh.md` gives the reasons, RFC 9700 section 4.14.2 the requirement.
+//! within the grace, or at any age with the ticket of its refresh; a thief who replays a spent token
+//! ends the session. `docs/decisions/0003-refresh.md` gives the reasons, RFC 9700 section 4.14.2 the
+//! requirement.
 //! `crypto::token` computes tokens and tags, `flows::session::refresh` carries a decision out.
 
 use std::time::Duration;
 
 use super::session::Delivery;
+use super::ticket::{Sent, Tickets};
 use crate::model::kernel::standstill::Standstills;
 use crate::model::kernel::time::Timestamp;
 
@@ -61,6 +63,8 @@ pub struct Row {
     pub revoked: bool,
     /// How the session's tokens travel.
     pub delivery: Delivery,
+    /// Whether the session has tickets, and the one with which the current token was made.
+    pub tickets: Tickets,
 }
 
 /// The successors of the presented token, computed under one loaded master key.
@@ -102,14 +106,16 @@ pub struct Child {
 pub enum Decision {
     /// 1 to 3: the session is unknown or has ended.
     Refuse(Refusal),
+    /// 3d: a refresh of a session with tickets came without one. Nothing is changed.
+    TicketMissing,
     /// 4: a new access token; the client keeps the refresh token that it has.
     Keep,
     /// 5: the successor becomes current.
     Rotate,
     /// 6: the same successor is returned once more.
     Repeat(Child),
-    /// 6a: the same successor is returned once more: the grace is over by the clock but not by the
-    /// time in which the service answered. The grace begins again.
+    /// 6a: the same successor is returned once more past the grace: the client has the ticket, or the
+    /// grace is not over by the time in which the service answered. The grace begins again.
     Resume(Child),
     /// 6b: another child of the parent becomes current.
     Supersede,
@@ -117,6 +123,10 @@ pub enum Decision {
     Heal,
     /// 8: the row has lost more than one commit. The session ends, without an alarm of reuse.
     Ahead,
+    /// 6c: the parent is presented for something other than a refresh, in a session with tickets. To
+    /// vouch, while the answer with its successor may be under way: the client refreshes and asks again.
+    /// To end the session, at any age.
+    Superseding,
     /// 9a: this would be reuse, but the process stood still a moment ago and the request may have
     /// waited since before that. Nothing is changed; the client's retry is decided.
     Wait,
@@ -129,6 +139,8 @@ impl Decision {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Refuse(_) => "refused",
+            Self::TicketMissing => "ticket_missing",
+            Self::Superseding => "superseding",
             Self::Keep => "kept",
             Self::Rotate => "rotated",
             Self::Repeat(_) => "repeated",
@@ -159,14 +171,20 @@ impl Row {
     fn stamped_ahead(&self, now: Timestamp) -> bool {
         self.rotated_at > now + MAX_CLOCK_SKEW
     }
+
+    /// Returns whether the current token is too young to rotate. The first one has no cool-down.
+    fn is_cooling(&self, now: Timestamp, policy: &Policy) -> bool {
+        self.generation > 1 && now < self.rotated_at + policy.cooldown && !self.stamped_ahead(now)
+    }
 }
 
 /// Decides what a presented token gets. The order of the questions is essential for security:
-/// whether the session has ended is asked before any time window is considered. `standstills` are
-/// the times before `now` in which the service stood still.
+/// whether the session has ended is asked before any time window is considered. `sent` is the ticket
+/// that came with the token; `standstills` are the times before `now` in which the service stood still.
 pub fn decide(
     row: Option<&Row>,
     token: &Presented,
+    sent: Sent,
     now: Timestamp,
     policy: &Policy,
     standstills: &Standstills,
@@ -180,18 +198,20 @@ pub fn decide(
     if now >= row.expires_at || now >= row.idle_expires_at {
         return Decision::Refuse(Refusal::Expired);
     }
+    if row.tickets != Tickets::Unused && sent == Sent::Nothing {
+        return Decision::TicketMissing;
+    }
     let (presented, current) = (u64::from(token.generation), u64::from(row.generation));
     if presented == current && token.hash == row.refresh_hash {
-        let cooling =
-            row.generation > 1 && now < row.rotated_at + policy.cooldown && !row.stamped_ahead(now);
-        return if cooling {
+        return if row.is_cooling(now, policy) {
             Decision::Keep
         } else {
             Decision::Rotate
         };
     }
     if presented + 1 == current
-        && let Some(decision) = decide_parent(row, token, now, policy, standstills)
+        && let Some(child) = child_of(row, token)
+        && let Some(decision) = decide_parent(row, child, sent, now, policy, standstills)
     {
         return decision;
     }
@@ -211,29 +231,40 @@ pub fn decide(
     }
 }
 
-/// Decides rows 6 to 6b: the parent of the current token was presented.
+/// Decides rows 6 to 6c: the parent of the current token was presented. A ticket decides at any age,
+/// and without a ticket of the current token the window does.
 fn decide_parent(
     row: &Row,
-    token: &Presented,
+    child: Child,
+    sent: Sent,
     now: Timestamp,
     policy: &Policy,
     standstills: &Standstills,
 ) -> Option<Decision> {
-    let child = child_of(row, token)?;
-    if !policy.grace.is_zero() {
-        if now <= row.rotated_at + policy.grace {
-            return Some(Decision::Repeat(child));
-        }
-        if standstills.served_since(row.rotated_at, now) <= policy.grace {
-            return Some(Decision::Resume(child));
-        }
+    let within_grace = !policy.grace.is_zero() && now <= row.rotated_at + policy.grace;
+    if let Tickets::Used(Some(ticket)) = row.tickets {
+        return match sent {
+            Sent::Ticket(sent) if sent == ticket && within_grace => Some(Decision::Repeat(child)),
+            Sent::Ticket(sent) if sent == ticket => Some(Decision::Resume(child)),
+            Sent::Vouching if row.is_cooling(now, policy) => Some(Decision::Superseding),
+            // Its client may have lost the answer long ago.
+            Sent::Ending => Some(Decision::Superseding),
+            Sent::Ticket(_) | Sent::Nothing | Sent::Vouching => None,
+        };
+    }
+    if within_grace {
+        return Some(Decision::Repeat(child));
+    }
+    if !policy.grace.is_zero() && standstills.served_since(row.rotated_at, now) <= policy.grace {
+        return Some(Decision::Resume(child));
     }
     let forgives = match policy.late_retry {
         LateRetry::Auto => row.delivery == Delivery::Body && !policy.grace.is_zero(),
         LateRetry::Revoke => false,
         LateRetry::Supersede => true,
     };
-    (forgives && !child.late).then_some(Decision::Supersede)
+    let may_supersede = forgives && !child.late && row.tickets == Tickets::Unused;
+    may_supersede.then_some(Decision::Supersede)
 }
 
 /// Returns the child of the presented token that is current, if there is one.
@@ -252,6 +283,7 @@ fn child_of(row: &Row, token: &Presented) -> Option<Child> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::session::ticket::TicketHash;
 
     const POLICY: Policy = Policy {
         grace: Duration::from_secs(30),
@@ -276,6 +308,7 @@ mod tests {
             idle_expires_at: end,
             revoked: false,
             delivery: Delivery::Body,
+            tickets: Tickets::Unused,
         }
     }
 
@@ -297,6 +330,7 @@ mod tests {
         decide(
             Some(row),
             token,
+            Sent::Nothing,
             Timestamp(T0.0 + ms),
             policy,
             &Standstills::default(),
@@ -374,7 +408,14 @@ mod tests {
             );
         }
         assert_eq!(
-            decide(None, &token(1), T0, &POLICY, &Standstills::default()),
+            decide(
+                None,
+                &token(1),
+                Sent::Nothing,
+                T0,
+                &POLICY,
+                &Standstills::default()
+            ),
             Decision::Refuse(Refusal::Unknown)
         );
     }
@@ -513,6 +554,8 @@ mod tests {
         };
         for (decision, word) in [
             (Decision::Refuse(Refusal::Unknown), "refused"),
+            (Decision::TicketMissing, "ticket_missing"),
+            (Decision::Superseding, "superseding"),
             (Decision::Keep, "kept"),
             (Decision::Rotate, "rotated"),
             (Decision::Repeat(child), "repeated"),
@@ -524,6 +567,128 @@ mod tests {
             (Decision::Reuse, "reused"),
         ] {
             assert_eq!(decision.as_str(), word);
+        }
+    }
+
+    const MINE: Sent = Sent::Ticket(TicketHash([1; 32]));
+    const OTHER: Sent = Sent::Ticket(TicketHash([2; 32]));
+
+    fn ticketed(generation: u32, made_with: Option<TicketHash>) -> Row {
+        Row {
+            tickets: Tickets::Used(made_with),
+            ..row(generation)
+        }
+    }
+
+    fn asked(row: &Row, generation: u32, sent: Sent, ms: i64, policy: &Policy) -> Decision {
+        let now = Timestamp(T0.0 + ms);
+        let none = Standstills::default();
+        decide(Some(row), &token(generation), sent, now, policy, &none)
+    }
+
+    #[test]
+    fn the_ticket_of_the_current_token_repeats_it_at_any_age_and_another_ends_the_session() {
+        let child = Child {
+            key: 0,
+            late: false,
+        };
+        let made_with = ticketed(2, MINE.hash());
+        let days = 13 * 86_400_000;
+        let row = Row {
+            expires_at: Timestamp(T0.0 + 2 * days),
+            idle_expires_at: Timestamp(T0.0 + 2 * days),
+            ..made_with
+        };
+        for lenient in [LateRetry::Auto, LateRetry::Revoke, LateRetry::Supersede] {
+            let policy = Policy {
+                late_retry: lenient,
+                ..POLICY
+            };
+            for (sent, ms, expected) in [
+                (MINE, 0, Decision::Repeat(child)),
+                (MINE, 30_000, Decision::Repeat(child)),
+                (MINE, 30_001, Decision::Resume(child)),
+                (MINE, days, Decision::Resume(child)),
+                (OTHER, 0, Decision::Reuse),
+                (OTHER, 1, Decision::Reuse),
+                (OTHER, 30_001, Decision::Reuse),
+                (Sent::Nothing, 1, Decision::TicketMissing),
+                (Sent::Nothing, days, Decision::TicketMissing),
+                (Sent::Vouching, 1, Decision::Superseding),
+                (Sent::Vouching, 49_999, Decision::Superseding),
+                (Sent::Vouching, 50_000, Decision::Reuse),
+                (Sent::Ending, 1, Decision::Superseding),
+                (Sent::Ending, days, Decision::Superseding),
+            ] {
+                let decision = asked(&row, 1, sent, ms, &policy);
+                assert_eq!(decision, expected, "{sent:?} after {ms} ms, {lenient:?}");
+            }
+        }
+        assert_eq!(
+            asked(&ticketed(3, MINE.hash()), 1, MINE, 1, &POLICY),
+            Decision::Reuse,
+            "two generations old, whatever the ticket"
+        );
+        let strict = Policy {
+            grace: Duration::ZERO,
+            cooldown: Duration::ZERO,
+            ..POLICY
+        };
+        assert_eq!(asked(&row, 1, MINE, 0, &strict), Decision::Resume(child));
+        assert_eq!(asked(&row, 1, OTHER, 0, &strict), Decision::Reuse);
+        assert_eq!(asked(&row, 1, Sent::Vouching, 0, &strict), Decision::Reuse);
+    }
+
+    #[test]
+    fn the_current_token_needs_a_ticket_to_refresh_and_none_to_vouch() {
+        let row = ticketed(2, MINE.hash());
+        for sent in [MINE, OTHER, Sent::Vouching, Sent::Ending] {
+            assert_eq!(asked(&row, 2, sent, 1, &POLICY), Decision::Keep, "{sent:?}");
+            let later = asked(&row, 2, sent, 50_000, &POLICY);
+            assert_eq!(later, Decision::Rotate, "{sent:?}");
+        }
+        for ms in [1, 50_000] {
+            let without = asked(&row, 2, Sent::Nothing, ms, &POLICY);
+            assert_eq!(without, Decision::TicketMissing);
+        }
+        let over = Row {
+            revoked: true,
+            ..row
+        };
+        let refused = asked(&over, 2, Sent::Nothing, 1, &POLICY);
+        assert_eq!(
+            refused,
+            Decision::Refuse(Refusal::Revoked),
+            "the end comes first"
+        );
+    }
+
+    #[test]
+    fn without_a_ticket_of_the_current_token_the_window_counts() {
+        let healed = ticketed(2, None);
+        let child = Child {
+            key: 0,
+            late: false,
+        };
+        for sent in [MINE, OTHER, Sent::Vouching, Sent::Ending] {
+            let within = asked(&healed, 1, sent, 30_000, &POLICY);
+            assert_eq!(within, Decision::Repeat(child), "{sent:?}");
+            let lenient = Policy {
+                late_retry: LateRetry::Supersede,
+                ..POLICY
+            };
+            let late = asked(&healed, 1, sent, 30_001, &lenient);
+            assert_eq!(late, Decision::Reuse, "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn a_session_without_tickets_reads_none() {
+        for sent in [MINE, OTHER, Sent::Nothing, Sent::Vouching, Sent::Ending] {
+            for (generation, ms) in [(2, 0), (2, 50_000), (1, 30_000), (1, 30_001), (3, 0)] {
+                let usual = after(&row(2), &token(generation), ms, &POLICY);
+                assert_eq!(asked(&row(2), generation, sent, ms, &POLICY), usual);
+            }
         }
     }
 }

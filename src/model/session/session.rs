@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::ticket::Retry;
 use crate::model::kernel::id::{SessionId, UserId};
 use crate::model::kernel::time::Timestamp;
 
@@ -147,6 +148,8 @@ pub struct Session {
     pub user_agent: String,
     /// The admin who impersonates the user; `None` for the user's own session.
     pub impersonated_by: Option<UserId>,
+    /// How its refreshes are retried.
+    pub retry: Retry,
 }
 
 impl Session {

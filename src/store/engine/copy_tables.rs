@@ -208,6 +208,8 @@ pub const TABLES: [Table; 19] = [
             "impersonated_by",
             "presenters",
             "acting_session",
+            "retry",
+            "ticket",
         ],
         numbers: &[
             "generation",

@@ -27,7 +27,7 @@ pub async fn list_live(
     now: Timestamp,
 ) -> Result<Vec<Session>> {
     const LIST: &str = concat!(
-        "SELECT s.id, s.user_id, s.delivery, s.remember, s.auth_time, s.created_at, s.updated_at, s.expires_at, s.ip_address, s.user_agent, s.impersonated_by
+        "SELECT s.id, s.user_id, s.delivery, s.remember, s.auth_time, s.created_at, s.updated_at, s.expires_at, s.ip_address, s.user_agent, s.impersonated_by, s.retry
            FROM sessions s WHERE ",
         live_of_user!(),
         " AND s.expires_at > $2 AND s.idle_expires_at > $2 AND ",
@@ -119,16 +119,31 @@ pub async fn owner(conn: &mut Conn, id: SessionId) -> Result<Option<UserId>> {
         .transpose()
 }
 
-/// Returns the number of live sessions and their mean age. Reads the whole table.
-pub async fn census(conn: &mut Conn, now: Timestamp) -> Result<(i64, Duration)> {
+/// The live sessions, counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Census {
+    /// The number of live sessions.
+    pub live: i64,
+    /// How many of them have retry tickets.
+    pub with_tickets: i64,
+    /// The mean age of all of them.
+    pub mean_age: Duration,
+}
+
+/// Counts the live sessions. Reads the whole table.
+pub async fn census(conn: &mut Conn, now: Timestamp) -> Result<Census> {
     const LIVE: &str = concat!(
-        "SELECT COUNT(*), CAST(COALESCE(AVG($1 - s.created_at), 0) AS BIGINT) FROM sessions s
+        "SELECT COUNT(*), CAST(COALESCE(SUM(CASE WHEN s.retry = 'ticket' THEN 1 ELSE 0 END), 0) AS BIGINT), CAST(COALESCE(AVG($1 - s.created_at), 0) AS BIGINT) FROM sessions s
           WHERE s.idle_expires_at > $1 AND s.expires_at > $1 AND ",
         begun!("s", "$1"),
         " AND ",
         in_force!("s")
     );
-    let (count, age): (i64, i64) =
+    let (live, with_tickets, age): (i64, i64, i64) =
         on!(conn, c => sqlx::query_as(LIVE).bind(now.0).fetch_one(c).await)?;
-    Ok((count, Duration::from_millis(age.unsigned_abs())))
+    Ok(Census {
+        live,
+        with_tickets,
+        mean_age: Duration::from_millis(age.unsigned_abs()),
+    })
 }

@@ -8,4 +8,5 @@ pub mod list_sessions;
 pub(in crate::store) mod marks;
 pub mod old_sessions;
 pub mod refresh;
+mod refreshed;
 pub mod sessions;

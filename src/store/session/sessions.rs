@@ -6,6 +6,7 @@ use crate::model::kernel::id::SessionId;
 use crate::model::kernel::time::Timestamp;
 use crate::model::key::ring_id::RingId;
 use crate::model::session::session::{Delivery, Session};
+use crate::model::session::ticket::Retry;
 
 use super::epochs::{begun, in_force};
 use crate::store::{Conn, Error, Result, hash_text, on};
@@ -23,6 +24,7 @@ pub(super) struct Row {
     ip_address: String,
     user_agent: String,
     impersonated_by: Option<String>,
+    retry: String,
 }
 
 pub(super) fn corrupt(column: &'static str) -> Error {
@@ -50,6 +52,7 @@ impl TryFrom<Row> for Session {
                 .impersonated_by
                 .map(|id| id.parse().map_err(|_| corrupt("impersonated_by")))
                 .transpose()?,
+            retry: Retry::parse(&row.retry).ok_or_else(|| corrupt("retry"))?,
         })
     }
 }
@@ -83,12 +86,13 @@ macro_rules! insert_session {
     ($from:literal, $proof:literal, $lock:literal) => {
         concat!(
             "INSERT INTO sessions (id, user_id, token_hash, generation, refresh_hash, rotated_at, idle_expires_at, expires_at, revoked_at, revoked_reason,
-                               delivery, remember, auth_time, ip_address, user_agent, impersonated_by, created_at, updated_at, acting_session, epoch, acting_epoch)
+                               delivery, remember, auth_time, ip_address, user_agent, impersonated_by, created_at, updated_at, acting_session, epoch, acting_epoch, retry)
          SELECT $1, u.id, $2, 1, $3, CAST($4 AS BIGINT), CAST($5 AS BIGINT), CAST($6 AS BIGINT), NULL, NULL,
                 $7, CAST($8 AS BIGINT), CAST($13 AS BIGINT), $9, $10, CAST($14 AS TEXT), CAST($4 AS BIGINT), CAST($4 AS BIGINT), CAST($15 AS TEXT),
                 u.session_epoch + (SELECT epoch FROM key_ring WHERE key_ring.id = 1),
                 CASE WHEN CAST($14 AS TEXT) IS NULL THEN 0
-                     ELSE (SELECT actor.acting_epoch FROM users actor WHERE actor.id = CAST($14 AS TEXT)) + (SELECT epoch FROM key_ring WHERE key_ring.id = 1) END
+                     ELSE (SELECT actor.acting_epoch FROM users actor WHERE actor.id = CAST($14 AS TEXT)) + (SELECT epoch FROM key_ring WHERE key_ring.id = 1) END,
+                CAST($16 AS TEXT)
            FROM ",
             $from,
             " WHERE u.id = $11 AND u.disabled_at IS NULL AND (u.banned = 0 OR u.ban_expires_at <= $4)
@@ -115,14 +119,14 @@ pub async fn insert(
         (Proof::Password(_), true) => {
             insert_session!(
                 "users u JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential'",
-                " AND a.password_hash = $16 AND a.password_epoch >= (SELECT password_epoch FROM key_ring WHERE key_ring.id = 1)",
+                " AND a.password_hash = $17 AND a.password_epoch >= (SELECT password_epoch FROM key_ring WHERE key_ring.id = 1)",
                 " FOR SHARE OF a, u "
             )
         }
         (Proof::Password(_), false) => {
             insert_session!(
                 "users u JOIN accounts a ON a.user_id = u.id AND a.provider_id = 'credential'",
-                " AND a.password_hash = $16 AND a.password_epoch >= (SELECT password_epoch FROM key_ring WHERE key_ring.id = 1)",
+                " AND a.password_hash = $17 AND a.password_epoch >= (SELECT password_epoch FROM key_ring WHERE key_ring.id = 1)",
                 ""
             )
         }
@@ -146,7 +150,8 @@ pub async fn insert(
             .bind(i64::from(master_version))
             .bind(s.auth_time.0)
             .bind(s.impersonated_by.map(|id| id.to_string()))
-            .bind(new.acting_session.map(|id| id.to_string()));
+            .bind(new.acting_session.map(|id| id.to_string()))
+            .bind(s.retry.as_str());
         match proof {
             Proof::Password(hash) => query.bind(hash).fetch_all(c).await,
             Proof::Vouched => query.fetch_all(c).await,
@@ -202,7 +207,7 @@ pub async fn find_live(conn: &mut Conn, by: &By, now: Timestamp) -> Result<Optio
     macro_rules! found {
         ($key:literal) => {
             concat!(
-                "SELECT s.id, s.user_id, s.delivery, s.remember, s.auth_time, s.created_at, s.updated_at, s.expires_at, s.ip_address, s.user_agent, s.impersonated_by,
+                "SELECT s.id, s.user_id, s.delivery, s.remember, s.auth_time, s.created_at, s.updated_at, s.expires_at, s.ip_address, s.user_agent, s.impersonated_by, s.retry,
                         s.generation, s.idle_expires_at, u.version AS user_version, (SELECT CAST(version AS TEXT) || ':' || CAST(COALESCE(identity, 0) AS TEXT) FROM key_ring WHERE key_ring.id = 1) AS ring_id
                    FROM sessions s JOIN users u ON u.id = s.user_id WHERE ",
                 $key,

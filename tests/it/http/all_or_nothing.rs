@@ -32,6 +32,7 @@ use countersign::flows::session::open_session::Options;
 use countersign::model::audit::event::Requester;
 use countersign::model::key::plan::KeyOperation;
 use countersign::model::session::session::Delivery;
+use countersign::model::session::ticket::Retry;
 use serde_json::{Value, json};
 use sqlx::{AnyConnection, AssertSqlSafe};
 
@@ -795,6 +796,7 @@ async fn a_flow_of_the_operator_or_the_schedule_that_fails_keeps_nothing() {
         let options = Options {
             delivery: Delivery::Body,
             remember: true,
+            retry: Retry::Window,
         };
         dev.open_session(app_, &ana.email, options, &requester())
             .await

@@ -1,5 +1,10 @@
 //! What clients see.
 
+#![allow(
+    clippy::duplicate_mod,
+    reason = "the scenarios of a refresh are compiled a second time, for clients with tickets"
+)]
+
 mod accounts;
 mod admin;
 mod all_or_nothing;
@@ -33,12 +38,18 @@ mod passwords;
 mod reapply;
 mod refresh;
 mod refresh_model;
+mod refresh_wire;
+#[path = "refresh.rs"]
+mod refresh_with_tickets;
 mod required_passwords;
 mod session_races;
 mod sessions;
 mod several_cookies;
 mod sign_out;
 mod standstills;
+mod ticket_model;
+mod ticket_simulation;
+mod tickets;
 mod tokens;
 mod users;
 mod webhooks;

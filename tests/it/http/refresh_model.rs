@@ -15,6 +15,7 @@ use countersign::model::session::refresh::{
     Child, Decision, LateRetry, Policy, Presented, Row, SuccessorHashes, decide,
 };
 use countersign::model::session::session::Delivery;
+use countersign::model::session::ticket::{Sent, Tickets};
 
 const TICK: u64 = 5;
 
@@ -94,6 +95,7 @@ impl Model {
             idle_expires_at: end,
             revoked: s.revoked,
             delivery: Delivery::Cookie,
+            tickets: Tickets::Unused,
         };
         let successors = vec![SuccessorHashes {
             successor: hash(token + 1),
@@ -109,6 +111,7 @@ impl Model {
         decide(
             Some(&row),
             &presented,
+            Sent::Nothing,
             now,
             &self.policy,
             &Standstills::default(),
@@ -141,9 +144,12 @@ impl Model {
                 },
                 None,
             ),
-            Decision::Refuse(_) | Decision::Supersede | Decision::Resume(_) | Decision::Wait => {
-                (decision, *s, None)
-            }
+            Decision::Refuse(_)
+            | Decision::Supersede
+            | Decision::Resume(_)
+            | Decision::Wait
+            | Decision::TicketMissing
+            | Decision::Superseding => (decision, *s, None),
         })
     }
 

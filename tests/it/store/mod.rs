@@ -103,6 +103,7 @@ async fn a_session_begins_only_under_the_hash_that_was_verified() {
     use countersign::flows::account::{change_password, manage_users};
     use countersign::flows::session::open_session::{Options, PendingSession};
     use countersign::model::session::session::Delivery;
+    use countersign::model::session::ticket::Retry;
     let app = TestApp::start().await;
     let ana = app.user("ana").await;
     let user = manage_users::find(&app.app, Permitted::as_operator(), &ana.email)
@@ -117,6 +118,7 @@ async fn a_session_begins_only_under_the_hash_that_was_verified() {
         let options = Options {
             delivery: Delivery::Body,
             remember: true,
+            retry: Retry::Window,
         };
         let opening =
             PendingSession::prepare(&app.app, &user, options, &Requester::default()).unwrap();

@@ -14,10 +14,12 @@ use countersign::model::kernel::id::{SessionId, UserId};
 use countersign::model::kernel::standstill::Standstills;
 use countersign::model::kernel::time::{Timestamp, millis};
 use countersign::model::session::refresh::{
-    Decision, LateRetry, MAX_CLOCK_SKEW, Policy, Presented, Row as State, SuccessorHashes, decide,
+    Child, Decision, LateRetry, MAX_CLOCK_SKEW, Policy, Presented, Row as State, SuccessorHashes,
+    decide,
 };
 use countersign::model::session::session::{Delivery, RevokedReason, Session};
-use countersign::store::session::refresh::{ENTRY, Entry, Refreshed, Rotation, TAG};
+use countersign::model::session::ticket::{Retry, Sent, TicketHash, Tickets};
+use countersign::store::session::refresh::{ENTRY, Entry, Refreshed, Replacement, Rotation, TAG};
 use countersign::store::session::sessions::{By, New, Proof};
 use countersign::store::{self, Conn, Work};
 use rand_chacha::ChaCha20Rng;
@@ -163,6 +165,8 @@ struct NewRow {
     epoch: i64,
     presenters: Option<String>,
     acting: Option<ActingColumns>,
+    retry: Retry,
+    ticket: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -189,6 +193,8 @@ impl NewRow {
             epoch: epoch_of(user) + run.ring_epoch,
             presenters: None,
             acting: None,
+            retry: Retry::Window,
+            ticket: None,
         }
     }
 
@@ -214,8 +220,8 @@ impl NewRow {
         );
         write!(
             sql,
-            "INSERT INTO sessions (id, user_id, token_hash, generation, refresh_hash, rotated_at, idle_expires_at, expires_at, revoked_at, revoked_reason, delivery, remember, auth_time, ip_address, user_agent, created_at, updated_at, epoch, presenters, impersonated_by, acting_epoch, acting_session)
-             VALUES ('{id}', '{user}', '{token_hash}', {generation}, '{refresh_hash}', {rotated_at}, {idle}, {expires}, {revoked_at}, {reason}, '{delivery}', 1, {created_at}, '', '', {created_at}, {created_at}, {epoch}, {presenters}, {admin}, {acting_epoch}, {own});",
+            "INSERT INTO sessions (id, user_id, token_hash, generation, refresh_hash, rotated_at, idle_expires_at, expires_at, revoked_at, revoked_reason, delivery, remember, auth_time, ip_address, user_agent, created_at, updated_at, epoch, presenters, impersonated_by, acting_epoch, acting_session, retry, ticket)
+             VALUES ('{id}', '{user}', '{token_hash}', {generation}, '{refresh_hash}', {rotated_at}, {idle}, {expires}, {revoked_at}, {reason}, '{delivery}', 1, {created_at}, '', '', {created_at}, {created_at}, {epoch}, {presenters}, {admin}, {acting_epoch}, {own}, '{retry}', {ticket});",
             id = self.id,
             user = self.user,
             // Unique, and a hash by its form.
@@ -233,6 +239,8 @@ impl NewRow {
             created_at = self.created_at,
             epoch = self.epoch,
             presenters = quoted(&self.presenters),
+            retry = self.retry.as_str(),
+            ticket = quoted(&self.ticket),
         )
         .unwrap();
     }
@@ -249,6 +257,7 @@ impl NewRow {
             revoked_at: self.revoked.then_some(1),
             revoked_reason: self.revoked.then(|| "sign_out".to_owned()),
             presenters: self.presenters.clone(),
+            ticket: self.ticket.clone(),
         }
     }
 }
@@ -264,10 +273,11 @@ struct Stored {
     revoked_at: Option<i64>,
     revoked_reason: Option<String>,
     presenters: Option<String>,
+    ticket: Option<String>,
 }
 
 async fn stored(app: &TestApp) -> Vec<Stored> {
-    sqlx::query_as("SELECT id, generation, refresh_hash, rotated_at, idle_expires_at, expires_at, revoked_at, revoked_reason, presenters FROM sessions WHERE id LIKE '00000000-0000-7000-8000-1%' ORDER BY id")
+    sqlx::query_as("SELECT id, generation, refresh_hash, rotated_at, idle_expires_at, expires_at, revoked_at, revoked_reason, presenters, ticket FROM sessions WHERE id LIKE '00000000-0000-7000-8000-1%' ORDER BY id")
         .fetch_all(&mut app.db().await)
         .await
         .unwrap()
@@ -393,6 +403,8 @@ struct Case {
     hash: [u8; 32],
     channel: Delivery,
     master: u8,
+    /// The ticket that comes with the token.
+    sent: Option<TicketHash>,
 }
 
 const EXPIRES: [i64; 7] = [2 * IDLE, -1, 0, 1, IDLE - 1, IDLE, IDLE + 1];
@@ -407,7 +419,26 @@ const CHANNELS: [(Delivery, Delivery); 4] = [
 ];
 /// The master key of the process, relative to the current one, which is the second here.
 const MASTERS: [u8; 3] = [2, 1, 3];
-const ROTATION: [usize; 12] = [
+/// How the session retries, the generation of the ticket in its row, whether a ticket is sent.
+const TICKETS: [(Retry, Option<u32>, bool); 8] = [
+    (Retry::Window, None, false),
+    (Retry::Window, None, true),
+    (Retry::Ticket, None, true),
+    (Retry::Ticket, Some(2), true),
+    (Retry::Ticket, Some(1), true),
+    (Retry::Ticket, Some(9), true),
+    (Retry::Ticket, None, false),
+    (Retry::Ticket, Some(2), false),
+];
+const STORED_TICKET: u32 = 5;
+const SENT_TICKET: u32 = 6;
+
+/// The stored text of a ticket with which the token of a generation was made.
+fn ticket_text(generation: u32, ticket: u32) -> String {
+    format!("{generation}:{}", text(&hash(ticket)))
+}
+
+const ROTATION: [usize; 13] = [
     EXPIRES.len(),
     IDLES.len(),
     8,
@@ -420,9 +451,10 @@ const ROTATION: [usize; 12] = [
     7,
     OWNERS.len(),
     5,
+    TICKETS.len(),
 ];
 
-fn case(number: usize, point: &Point<12>, run: Run) -> Case {
+fn case(number: usize, point: &Point<13>, run: Run) -> Case {
     let [
         expires,
         idle,
@@ -436,6 +468,7 @@ fn case(number: usize, point: &Point<12>, run: Run) -> Case {
         created,
         owner,
         presenters,
+        tickets,
     ] = *point;
     let mut row = NewRow::good(session_id(number), OWNERS[owner].0, run);
     row.expires_at = NOW + EXPIRES[expires];
@@ -474,6 +507,11 @@ fn case(number: usize, point: &Point<12>, run: Run) -> Case {
         3 => Some(entry('q')),
         _ => Some(entry('q') + &entry('r')),
     };
+    let (retry, made, sends) = TICKETS[tickets];
+    row.retry = retry;
+    row.ticket = made.map(|made| ticket_text(made, STORED_TICKET));
+    let known = made.filter(|made| *made == generation);
+    let known = known.map(|_| TicketHash(hash(STORED_TICKET)));
     end(&mut row, ended);
     act(&mut row, acting, run);
     let begun = row.created_at <= NOW + DAY
@@ -488,6 +526,10 @@ fn case(number: usize, point: &Point<12>, run: Run) -> Case {
         idle_expires_at: Timestamp(row.idle_expires_at),
         revoked: ended != 0 || acting >= ACTING_IN_FORCE,
         delivery,
+        tickets: match retry {
+            Retry::Window => Tickets::Unused,
+            Retry::Ticket => Tickets::Used(known),
+        },
     };
     Case {
         hash: if other_hash == 1 { hash(77) } else { row.hash },
@@ -495,6 +537,7 @@ fn case(number: usize, point: &Point<12>, run: Run) -> Case {
         presented,
         channel,
         master: MASTERS[master],
+        sent: sends.then(|| TicketHash(hash(SENT_TICKET))),
         row,
     }
 }
@@ -560,6 +603,7 @@ async fn a_row_rotates_exactly_where_the_rule_says_so() {
                     idle,
                     cooldown: rule.cooldown,
                     master_version: case.master,
+                    ticket: case.sent,
                 };
                 let (tag, sealed) = presenter();
                 let presenter = Entry {
@@ -579,6 +623,7 @@ async fn a_row_rotates_exactly_where_the_rule_says_so() {
             let decision = decide(
                 Some(&case.state),
                 &token,
+                Sent::with_refresh(case.sent),
                 Timestamp(NOW),
                 &rule,
                 &Standstills::default(),
@@ -599,6 +644,16 @@ async fn a_row_rotates_exactly_where_the_rule_says_so() {
                     Some(others) => entry('p') + &others[..ENTRY],
                     None => entry('p'),
                 });
+                let tickets = match case.row.retry {
+                    Retry::Window => Tickets::Unused,
+                    Retry::Ticket => Tickets::Used(case.sent),
+                };
+                row.ticket = match tickets {
+                    Tickets::Used(Some(_)) => {
+                        Some(ticket_text(case.state.generation + 1, SENT_TICKET))
+                    }
+                    Tickets::Used(None) | Tickets::Unused => None,
+                };
                 assert_eq!(moved.session.to_string(), row.id);
                 assert_eq!(moved.user.to_string(), case.row.user);
                 assert_eq!(
@@ -609,6 +664,7 @@ async fn a_row_rotates_exactly_where_the_rule_says_so() {
                         rotated_at: Timestamp(NOW),
                         idle_expires_at: Timestamp(row.idle_expires_at),
                         expires_at: Timestamp(row.expires_at),
+                        tickets,
                         ..case.state
                     },
                     "returned: {case:?}"
@@ -625,31 +681,45 @@ async fn a_row_rotates_exactly_where_the_rule_says_so() {
 /// What has become of a row since it was looked at; 0 is nothing.
 const CHANGES: [usize; 4] = [3, 2, ENDS, ACTINGS];
 
-fn changed(number: usize, point: &Point<4>, run: Run) -> (NewRow, bool) {
+/// A session in force, in a session with tickets with the one of its current token.
+fn unchanged(id: String, user: &'static str, run: Run, retry: Retry) -> NewRow {
+    NewRow {
+        ticket: (retry == Retry::Ticket).then(|| ticket_text(2, STORED_TICKET)),
+        retry,
+        ..NewRow::good(id, user, run)
+    }
+}
+
+fn changed(number: usize, point: &Point<4>, run: Run, retry: Retry) -> (NewRow, bool) {
     let [generation, other_hash, ended, acting] = *point;
-    let mut row = NewRow::good(session_id(number), OWNERS[number % OWNERS.len()].0, run);
+    let user = OWNERS[number % OWNERS.len()].0;
+    let mut row = unchanged(session_id(number), user, run, retry);
     row.generation = [2, 1, 3][generation];
     row.hash = hash(if other_hash == 1 { 77 } else { 2 });
     end(&mut row, ended);
     act(&mut row, acting, run);
-    let unchanged = generation == 0 && other_hash == 0 && ended == 0 && acting < ACTING_IN_FORCE;
-    (row, unchanged)
+    let is_unchanged = generation == 0 && other_hash == 0 && ended == 0 && acting < ACTING_IN_FORCE;
+    (row, is_unchanged)
 }
 
 /// The rows of the compare-and-set grid, and what was read of each when it was still unchanged.
-async fn changed_rows(app: &TestApp, run: Run) -> (Vec<(NewRow, bool)>, Arc<Vec<Refreshed>>) {
+async fn changed_rows(
+    app: &TestApp,
+    run: Run,
+    retry: Retry,
+) -> (Vec<(NewRow, bool)>, Arc<Vec<Refreshed>>) {
     let points = grid(CHANGES, &[0, 1, 2, 3], 0, 0);
     let cases: Vec<_> = points
         .iter()
         .enumerate()
-        .map(|(number, point)| changed(number, point, run))
+        .map(|(number, point)| changed(number, point, run, retry))
         .collect();
-    let unchanged: Vec<NewRow> = cases
+    let before: Vec<NewRow> = cases
         .iter()
-        .map(|(row, _)| NewRow::good(row.id.clone(), row.user, run))
+        .map(|(row, _)| unchanged(row.id.clone(), row.user, run, retry))
         .collect();
-    insert(app, &unchanged).await;
-    let seen = for_each(app, &Arc::new(unchanged), |conn, row| {
+    insert(app, &before).await;
+    let seen = for_each(app, &Arc::new(before), |conn, row| {
         Box::pin(async move {
             let seen = store::session::refresh::find(conn, row.id.parse().unwrap()).await?;
             Ok(seen.unwrap())
@@ -668,18 +738,35 @@ async fn changed_rows(app: &TestApp, run: Run) -> (Vec<(NewRow, bool)>, Arc<Vec<
 
 #[tokio::test]
 async fn a_replacement_applies_exactly_where_the_decision_would_be_made_again() {
-    // The two decisions that put another token in place: its generation, its hash, the rule.
+    // The decisions that put a token in place: how the session retries, its generation, its hash, the
+    // rule. Only the token that is repeated keeps its ticket.
     let heal = presented(3, hash(3), hash(2), [0xDD; 32]);
     let late = presented(1, hash(1), hash(0), hash(2));
+    let again = Decision::Resume(Child {
+        key: 0,
+        late: false,
+    });
+    let (window, ticket) = (Retry::Window, Retry::Ticket);
     let mut size = 0;
-    for (run, (token, decision, generation, new_hash)) in RUNS.into_iter().flat_map(|run| {
+    for (run, (retry, token, decision, generation, new_hash)) in RUNS.into_iter().flat_map(|run| {
         [
-            (run, (heal.clone(), Decision::Heal, 3, hash(3))),
-            (run, (late.clone(), Decision::Supersede, 2, [0xEE; 32])),
+            (run, (window, heal.clone(), Decision::Heal, 3, hash(3))),
+            (run, (ticket, heal.clone(), Decision::Heal, 3, hash(3))),
+            (
+                run,
+                (window, late.clone(), Decision::Supersede, 2, [0xEE; 32]),
+            ),
+            (run, (ticket, late.clone(), again, 2, hash(2))),
         ]
     }) {
         let app = start(run).await;
-        let (cases, seen) = changed_rows(&app, run).await;
+        let (cases, seen) = changed_rows(&app, run, retry).await;
+        let sent = Sent::Ticket(TicketHash(hash(STORED_TICKET)));
+        let tickets = match (retry, decision) {
+            (Retry::Window, _) => Tickets::Unused,
+            (Retry::Ticket, Decision::Resume(_)) => Tickets::Used(sent.hash()),
+            (Retry::Ticket, _) => Tickets::Used(None),
+        };
         let rule = policy(run, LateRetry::Supersede);
         let idle_end = Timestamp(NOW + 777);
         let moved = for_each(&app, &seen, move |conn, seen| {
@@ -689,10 +776,13 @@ async fn a_replacement_applies_exactly_where_the_decision_would_be_made_again() 
                     tag: &tag,
                     sealed: &sealed,
                 };
-                store::session::refresh::replace(
-                    conn, seen, generation, &new_hash, idle_end, presenter,
-                )
-                .await
+                let new = Replacement {
+                    generation,
+                    hash: new_hash,
+                    idle_expires_at: idle_end,
+                    tickets,
+                };
+                store::session::refresh::replace(conn, seen, &new, presenter).await
             })
         })
         .await;
@@ -705,6 +795,7 @@ async fn a_replacement_applies_exactly_where_the_decision_would_be_made_again() 
                 decide(
                     Some(state),
                     &token,
+                    sent,
                     Timestamp(NOW),
                     &rule,
                     &Standstills::default(),
@@ -728,6 +819,9 @@ async fn a_replacement_applies_exactly_where_the_decision_would_be_made_again() 
                 expected.rotated_at = NOW;
                 expected.idle_expires_at = idle_end.0;
                 expected.presenters = Some(entry('p'));
+                if tickets == Tickets::Used(None) {
+                    expected.ticket = None;
+                }
             }
             assert_eq!(after, expected, "stored: {row:?}");
         }
@@ -749,7 +843,7 @@ async fn a_session_ends_by_a_token_exactly_where_the_row_is_as_it_was_judged() {
     let mut size = 0;
     for run in RUNS {
         let app = start(run).await;
-        let (cases, seen) = changed_rows(&app, run).await;
+        let (cases, seen) = changed_rows(&app, run, Retry::Window).await;
         // In each session an admin's session acts, and one that has ended did.
         let acting = |row: &NewRow, revoked| NewRow {
             id: row
@@ -949,6 +1043,7 @@ fn begin(number: usize, point: &Point<5>, user: &str) -> New {
             ip_address: requester.ip_address,
             user_agent: requester.user_agent,
             impersonated_by: (actor > 0).then(|| ADMIN.parse().unwrap()),
+            retry: Retry::Ticket,
         },
         token_hash: hash(u32::try_from(number).unwrap()),
         refresh_hash: hash(1),

@@ -8,12 +8,14 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use axum::response::Response;
 use countersign::clock::{Clock, TestClock};
+use countersign::encoding::{decode, encode, sha256};
+use countersign::model::session::ticket::Retry;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::TestApp;
 use super::app::START;
 use super::jar::{Initiator, Jar};
+use super::{REFRESH_COOKIE, TestApp};
 
 /// What came back.
 #[derive(Debug, Clone)]
@@ -87,6 +89,15 @@ pub fn claims(token: &str) -> Value {
     serde_json::from_slice(&payload).unwrap()
 }
 
+/// The ticket that an honest client keeps beside a token until a successor comes: another one for each
+/// token, and the same for each retry, whichever master key has encoded the token.
+pub fn ticket_of(token: &str) -> String {
+    let decoded = token.strip_prefix("csr_").and_then(decode);
+    // Session, generation and secret, without the version of the key and the tag.
+    let own = decoded.as_deref().and_then(|bytes| bytes.get(1..53));
+    encode(&sha256(own.unwrap_or(token.as_bytes()))[..16])
+}
+
 /// A person with an account.
 #[derive(Clone)]
 pub struct User {
@@ -110,7 +121,7 @@ impl User {
         self.app
             .post(
                 "/api/auth/sign-in/email",
-                &json!({ "email": self.email, "password": password, "tokenDelivery": "body" }),
+                &json!({ "email": self.email, "password": password, "tokenDelivery": "body", "refreshRetry": self.app.retry().as_str() }),
             )
             .await
     }
@@ -136,7 +147,7 @@ impl User {
         browser
             .post(
                 "/api/auth/sign-in/email",
-                &json!({ "email": self.email, "password": self.password }),
+                &json!({ "email": self.email, "password": self.password, "refreshRetry": self.app.retry().as_str() }),
             )
             .await
             .ok();
@@ -145,10 +156,13 @@ impl User {
 }
 
 impl TestApp {
-    /// Presents a refresh token in the body.
+    /// Presents a refresh token in the body, as the client that keeps it does.
     pub async fn refresh(&self, token: &str) -> Answer {
-        self.post("/api/auth/refresh", &json!({ "refreshToken": token }))
-            .await
+        let mut body = json!({ "refreshToken": token });
+        if self.retry() == Retry::Ticket {
+            body["attempt"] = ticket_of(token).into();
+        }
+        self.post("/api/auth/refresh", &body).await
     }
 
     /// Refreshes and returns the new refresh token.
@@ -396,7 +410,16 @@ impl Browser {
         answer
     }
 
+    /// What a script of the page sends to refresh.
+    pub fn refresh_body(&self) -> Value {
+        let token = self.cookie(REFRESH_COOKIE).unwrap_or_default();
+        match self.app.retry() {
+            Retry::Ticket => json!({ "attempt": ticket_of(&token) }),
+            Retry::Window => json!({}),
+        }
+    }
+
     pub async fn refresh(&self) -> Answer {
-        self.post("/api/auth/refresh", &json!({})).await
+        self.post("/api/auth/refresh", &self.refresh_body()).await
     }
 }

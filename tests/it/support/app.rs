@@ -18,6 +18,7 @@ use countersign::flows::ops::abandon_keys;
 use countersign::flows::ops::abandon_keys::Abandoned;
 use countersign::http::router;
 use countersign::model::audit::event::Requester;
+use countersign::model::session::ticket::Retry;
 use countersign::random::SeededRandom;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -287,6 +288,16 @@ impl TestApp {
         )
         .await
         .unwrap()
+    }
+
+    /// The clients of this process and of all others on its database use tickets, or do not.
+    pub fn with_clients(self, retry: Retry) -> Self {
+        self.place.retry.set(retry).unwrap();
+        self
+    }
+
+    pub fn retry(&self) -> Retry {
+        self.place.retry.get().copied().unwrap_or(Retry::Window)
     }
 
     fn home(&self) -> (Arc<TempDir>, Arc<Place>) {

@@ -3,9 +3,11 @@
 //! its own.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use countersign::model::audit::event::{Event, Kind, Requester};
 use countersign::model::kernel::time::Timestamp;
+use countersign::model::session::ticket::Retry;
 use countersign::store::{Db, Options};
 use sqlx::any::install_default_drivers;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
@@ -17,6 +19,8 @@ pub struct Place {
     pub url: String,
     /// The server's URL and the schema to drop.
     schema: Option<(String, String)>,
+    /// How the clients of the processes there retry their refreshes.
+    pub retry: OnceLock<Retry>,
 }
 
 impl Place {
@@ -26,6 +30,7 @@ impl Place {
             return Self {
                 url: format!("sqlite://{}", dir.join("test.db").display()),
                 schema: None,
+                retry: OnceLock::new(),
             };
         };
         // As unique as the folder, whose name may differ from another one's in case alone.
@@ -41,6 +46,7 @@ impl Place {
         Self {
             url: format!("{server}?options[search_path]={schema}"),
             schema: Some((server, schema)),
+            retry: OnceLock::new(),
         }
     }
 }
@@ -90,6 +96,7 @@ pub struct SessionRow {
     pub rotated_at: i64,
     pub idle_expires_at: i64,
     pub revoked_reason: Option<String>,
+    pub ticket: Option<String>,
 }
 
 impl TestApp {
@@ -98,7 +105,7 @@ impl TestApp {
     }
 
     pub async fn db_session(&self, id: &str) -> SessionRow {
-        let row = sqlx::query("SELECT generation, refresh_hash, rotated_at, idle_expires_at, revoked_reason FROM sessions WHERE id = $1")
+        let row = sqlx::query("SELECT generation, refresh_hash, rotated_at, idle_expires_at, revoked_reason, ticket FROM sessions WHERE id = $1")
             .bind(id.to_owned())
             .fetch_one(&mut self.db().await)
             .await
@@ -109,17 +116,19 @@ impl TestApp {
             rotated_at: row.get(2),
             idle_expires_at: row.get(3),
             revoked_reason: row.get(4),
+            ticket: row.get(5),
         }
     }
 
     /// What a failover or a restored backup does: the row is as it was.
     pub async fn db_roll_back(&self, id: &str, row: &SessionRow) {
-        sqlx::query("UPDATE sessions SET generation = $1, refresh_hash = $2, rotated_at = $3, idle_expires_at = $4, revoked_at = NULL, revoked_reason = NULL WHERE id = $5")
+        sqlx::query("UPDATE sessions SET generation = $1, refresh_hash = $2, rotated_at = $3, idle_expires_at = $4, revoked_at = NULL, revoked_reason = NULL, ticket = $6 WHERE id = $5")
             .bind(row.generation)
             .bind(row.refresh_hash.clone())
             .bind(row.rotated_at)
             .bind(row.idle_expires_at)
             .bind(id.to_owned())
+            .bind(row.ticket.clone())
             .execute(&mut self.db().await)
             .await
             .unwrap();

@@ -10,7 +10,7 @@ pub mod gate;
 pub mod jar;
 pub mod logs;
 
-pub use actors::{Answer, Browser, Tokens, User, claims};
+pub use actors::{Answer, Browser, Tokens, User, claims, ticket_of};
 pub use app::{TestApp, minutes, seconds};
 pub use cookies::{
     ADMIN_COOKIE, CACHE_COOKIE, DEVICE_COOKIE, DONT_REMEMBER_COOKIE, REFRESH_COOKIE, SESSION_COOKIE,

@@ -41,7 +41,8 @@ pub(super) fn flow_status(error: &flows::Error) -> StatusCode {
         | E::ChangeEmailDisabled
         | E::ResetPasswordDisabled
         | E::VerificationEmailNotEnabled
-        | E::EmailCanNotBeUpdated => StatusCode::BAD_REQUEST,
+        | E::EmailCanNotBeUpdated
+        | E::RefreshAttemptMissing => StatusCode::BAD_REQUEST,
         E::InvalidEmailOrPassword
         | E::Unauthorized
         | E::RefreshTokenMissing
@@ -64,7 +65,8 @@ pub(super) fn flow_status(error: &flows::Error) -> StatusCode {
         E::UserNotFound | E::SessionNotFound | E::FailedToGetUserInfo => StatusCode::NOT_FOUND,
         // A replica without the current master key serves no requests, and raises no alarm of
         // reuse.
-        E::Unavailable(_)
+        E::RefreshUnderWay
+        | E::Unavailable(_)
         | E::Busy
         | E::OutOfTime
         | E::MasterKeyChanged
@@ -98,6 +100,8 @@ fn flow_code(error: &flows::Error) -> &'static str {
         E::NoFieldsToUpdate => "NO_FIELDS_TO_UPDATE",
         E::EmailCanNotBeUpdated => "EMAIL_CAN_NOT_BE_UPDATED",
         E::RefreshTokenMissing => "REFRESH_TOKEN_MISSING",
+        E::RefreshAttemptMissing => "REFRESH_ATTEMPT_MISSING",
+        E::RefreshUnderWay => "REFRESH_UNDER_WAY",
         E::RefreshTokenInvalid => "REFRESH_TOKEN_INVALID",
         E::RefreshTokenExpired => "REFRESH_TOKEN_EXPIRED",
         E::RefreshTokenRevoked => "REFRESH_TOKEN_REVOKED",

@@ -28,6 +28,7 @@ use crate::http::pages::typed;
 use crate::http::pages::visitor::{MaybeSignedIn, SignedForm, see_other};
 use crate::model::account::user::User;
 use crate::model::session::session::Delivery;
+use crate::model::session::ticket::Retry;
 
 #[derive(Template)]
 #[template(path = "pages/sign_in.html")]
@@ -136,6 +137,7 @@ pub(in crate::http::pages) async fn send(
     let options = Options {
         delivery: Delivery::Cookie,
         remember,
+        retry: Retry::Window,
     };
     let presented = Replaced::of(&credentials);
     match flow_in::sign_in(

@@ -13,6 +13,7 @@ use crate::flows::account::sign_up as flow_up;
 use crate::flows::session::open_session::Options;
 use crate::model::account::profile::DisplayName;
 use crate::model::session::session::Delivery;
+use crate::model::session::ticket::Retry;
 
 use super::mailbox;
 use super::sign_in::{onward, welcome};
@@ -105,6 +106,7 @@ pub(in crate::http::pages) async fn send(
     let options = Options {
         delivery: Delivery::Cookie,
         remember: true,
+        retry: Retry::Window,
     };
     let presented = Replaced::of(&credentials);
     match flow_up::sign_up(&app, wanted, options, presented.borrow(), &requester).await {
