@@ -2,6 +2,7 @@
 import type { Environment } from "./environment.js";
 import { CountersignError, isPassing, Service } from "./service.js";
 import { Tabs } from "./tabs.js";
+import { Tickets } from "./tickets.js";
 import type { ChangePassword, Options, Session, SignIn, SignUp, State, Token, User } from "./types.js";
 
 /** The members of a sign-in's or a refresh's answer that are used here. */
@@ -9,6 +10,8 @@ interface Granted {
   accessToken?: string;
   expiresIn?: number;
   session?: Session;
+  /** Whether another refresh token has come. */
+  rotated?: boolean;
   user: Omit<User, "roles" | "permissions">;
 }
 
@@ -38,6 +41,7 @@ const SIGNED_OUT: State = Object.freeze({ status: "signedOut", user: null, sessi
 export class Client {
   private readonly service: Service;
   private readonly tabs: Tabs;
+  private readonly tickets: Tickets;
   private readonly origins: Set<string> | undefined;
   /** What an address without an origin is relative to. */
   private readonly base: string;
@@ -68,7 +72,10 @@ export class Client {
     this.base = typeof location === "undefined" ? base : location.href;
     this.service = new Service(base, env);
     this.origins = options.origins && new Set(options.origins.map((origin) => new URL(origin).origin));
-    this.tabs = new Tabs(`countersign:${base}`, env, {
+    // However an application writes the address: two names would be two locks and two tickets for one cookie.
+    const name = `countersign:${this.env.window ? new URL(base, this.base).href : base}`;
+    this.tickets = new Tickets(name, env);
+    this.tabs = new Tabs(name, env, {
       offer: () => (this.token && this.share() < RENEWED_FROM ? this.token : undefined),
       age: (token) => this.age(token),
       take: (token, age) => this.take(token, age),
@@ -201,7 +208,9 @@ export class Client {
     this.start();
     return this.tabs.alone(async () => {
       const asked = this.clocks();
-      const granted = await this.service.ask<Granted>(path, form);
+      // How the session is refreshed; where an older one goes on, it is known already.
+      const refreshRetry = this.tickets.isPossible() ? "ticket" : "window";
+      const granted = await this.service.ask<Granted>(path, { refreshRetry, ...form });
       if (granted.accessToken) this.keep(granted, asked);
       return granted;
     });
@@ -227,8 +236,10 @@ export class Client {
     if ((await this.tabs.ask(willDo)) && this.token?.value !== refused) return this.token;
     const epoch = this.epoch;
     const asked = this.clocks();
+    const ticket = this.tickets.take();
     try {
-      const granted = await this.service.refresh<Granted>();
+      const granted = await this.service.refresh<Granted>(ticket);
+      if (!granted || granted.rotated) this.tickets.drop(ticket);
       // The user has signed out or another one has signed in: this answer is about the previous session.
       if (epoch !== this.epoch) return this.token;
       this.wait = FIRST_WAIT_MS;
@@ -236,6 +247,7 @@ export class Client {
       if (granted) this.keep(granted, asked);
       else this.ended();
     } catch (error) {
+      if (isUnauthorized(error)) this.tickets.drop(ticket);
       if (epoch !== this.epoch) return this.token;
       if (!isUnauthorized(error)) {
         this.failed(error as CountersignError);

@@ -8,6 +8,10 @@ export interface Environment {
   ticks(): number;
   random(): number;
   locks: LockManager | undefined;
+  /** What all tabs of an origin share; `undefined` on a server and where the browser refuses it. */
+  storage: Storage | undefined;
+  /** As many random bytes. */
+  bytes(count: number): Uint8Array;
   channel: ((name: string) => BroadcastChannel) | undefined;
   /** Where `online`, `focus` and the like are told; `undefined` on a server. */
   window: Pick<EventTarget, "addEventListener" | "removeEventListener"> | undefined;
@@ -28,6 +32,8 @@ export function environment(): Environment {
     ticks: () => performance.now(),
     random: () => Math.random(),
     locks: inBrowser ? navigator.locks : undefined,
+    storage: inBrowser ? storage() : undefined,
+    bytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
     channel: inBrowser && typeof BroadcastChannel !== "undefined" ? (name) => new BroadcastChannel(name) : undefined,
     window: inBrowser ? window : undefined,
     document: inBrowser ? document : undefined,
@@ -35,4 +41,13 @@ export function environment(): Environment {
     origin: inBrowser ? location.origin : undefined,
     warn: (text) => console.warn(text),
   };
+}
+
+/** The settings of a browser may refuse even to name it. */
+function storage(): Storage | undefined {
+  try {
+    return localStorage;
+  } catch {
+    return undefined;
+  }
 }

@@ -65,13 +65,13 @@ export class Service {
     );
   }
 
-  /** `POST /refresh`, three times if need be: the same token again, which the service forgives. `null` if this browser has no refresh token. */
-  async refresh<T>(): Promise<T | null> {
-    for (let attempt = 0; ; attempt++) {
+  /** `POST /refresh`, three times if need be: the same token and ticket again, which the service forgives. `null` if this browser has no refresh token. */
+  async refresh<T>(attempt: string): Promise<T | null> {
+    for (let tried = 0; ; tried++) {
       try {
-        return await this.ask<T | null>("/refresh", { optional: true }, undefined, REFRESH_MS);
+        return await this.ask<T | null>("/refresh", { optional: true, attempt }, undefined, REFRESH_MS);
       } catch (error) {
-        const pause = PAUSES_MS[attempt];
+        const pause = PAUSES_MS[tried];
         if (!pause || !isPassing(error)) throw error;
         await this.pause(Math.min(Math.max(pause, 1_000 * (error.retryAfter ?? 0)), LONGEST_PAUSE_MS));
       }

@@ -356,6 +356,138 @@ describe("answers that get lost", () => {
   });
 });
 
+describe("retry tickets", () => {
+  const key = `countersign:${BASE}/api/auth:ticket`;
+  /** Time for one refresh, and not for two. */
+  const renewal = () => pass(14 * MINUTE);
+  const isRefresh = (path: string) => path.endsWith("/refresh");
+  const row = () => world.live.get(world.jar!.session)!;
+
+  async function ticketed() {
+    const { tab } = await signedIn();
+    [world.tickets, world.refreshes] = [[], 0];
+    return tab;
+  }
+
+  /** The service acts, and no answer arrives. */
+  function loseAnswers(lost: boolean) {
+    world.lost = lost;
+    world.after = (path) => {
+      if (lost && isRefresh(path)) throw new TypeError("Failed to fetch");
+    };
+  }
+
+  test("asked for at the sign-in, stored before it is sent, dropped when a successor has come", async () => {
+    await ticketed();
+    expect(row().retry).toBe("ticket");
+    const stored: unknown[] = [];
+    world.before = (path) => void (isRefresh(path) && stored.push(world.storage!.items.get(key)));
+    await renewal();
+    expect(stored).toEqual(world.tickets);
+    expect(stored).toEqual([expect.stringMatching(/^[A-Za-z0-9_-]{22}$/)]);
+    expect(world.storage!.items.size).toBe(0);
+    await renewal();
+    expect(new Set(world.tickets).size).toBe(2);
+  });
+
+  test("a device that was away before the answer came goes on hours later", async () => {
+    const tab = await ticketed();
+    loseAnswers(true);
+    await renewal();
+    expect(world.tickets.length).toBeGreaterThan(1);
+    loseAnswers(false);
+    world.slept += 6 * 60 * MINUTE;
+    tab.say("online");
+    await pass(MINUTE);
+    expect(new Set(world.tickets).size).toBe(1);
+    expect(status(tab)).toBe("signedIn");
+    expect(world.storage!.items.size).toBe(0);
+  });
+
+  test("a tab that dies while its request is under way leaves its ticket to the others", async () => {
+    const first = await ticketed();
+    loseAnswers(true);
+    await renewal();
+    first.client.close();
+    loseAnswers(false);
+    world.slept += 60 * MINUTE;
+    const second = world.tab();
+    await settle(second.client.session());
+    expect(new Set(world.tickets).size).toBe(1);
+    expect(status(second)).toBe("signedIn");
+  });
+
+  test("a token that is kept keeps its ticket, and a successor drops it", async () => {
+    const tab = await ticketed();
+    world.cooldown = 5 * MINUTE;
+    await renewal();
+    expect(world.storage!.items.size).toBe(0);
+    await settle(tab.client.session({ fresh: true }));
+    const kept = world.storage!.items.get(key);
+    expect(kept).toBe(world.tickets[1]);
+    await renewal();
+    expect(world.tickets[2]).toBe(kept);
+    expect(world.storage!.items.size).toBe(0);
+  });
+
+  test("a tab takes no ticket that another tab has used up", async () => {
+    const first = await ticketed();
+    const second = world.tab();
+    second.client.subscribe(() => {});
+    await pass(1_000);
+    [world.tickets, world.refreshes] = [[], 0];
+    // The first tab's answer is lost; the second one asks again with the same ticket, and a successor comes.
+    loseAnswers(true);
+    first.client.session({ fresh: true }).catch(() => {});
+    await pass(30_000);
+    loseAnswers(false);
+    await settle(second.client.session({ fresh: true }));
+    const used = new Set(world.tickets);
+    expect([used.size, world.storage!.items.size]).toEqual([1, 0]);
+    await settle(first.client.session({ fresh: true }));
+    expect(used.has(world.tickets.at(-1)!)).toBe(false);
+    expect([status(first), status(second)]).toEqual(["signedIn", "signedIn"]);
+  });
+
+  test("a late answer leaves the ticket that another tab has stored since", async () => {
+    const tab = await ticketed();
+    let other: string | undefined;
+    world.after = (path) => {
+      if (isRefresh(path) && !other) world.storage!.items.set(key, (other = "EBESExQVFhcYGRobHB0eHw"));
+    };
+    await settle(tab.client.session({ fresh: true }));
+    expect(world.storage!.items.get(key)).toBe(other);
+  });
+
+  test.each([
+    ["without locks", () => void (world.locks = undefined)],
+    ["without storage", () => void (world.storage = undefined)],
+    ["where the storage refuses", () => void (world.storage!.refuses = true)],
+  ])("%s a session does not ask for them, and is refreshed all the same", async (_, prepare) => {
+    prepare();
+    const tab = await ticketed();
+    expect(row().retry).toBe("window");
+    await renewal();
+    expect([status(tab), world.refreshes]).toEqual(["signedIn", 1]);
+  });
+
+  test("storage that is refused later on does not end the session", async () => {
+    const tab = await ticketed();
+    world.storage!.refuses = true;
+    await renewal();
+    await renewal();
+    expect([status(tab), new Set(world.tickets).size]).toEqual(["signedIn", 2]);
+  });
+
+  test("a new password goes on with tickets", async () => {
+    const tab = await ticketed();
+    await settle(tab.client.changePassword({ currentPassword: "right", newPassword: "another" }));
+    expect(row().retry).toBe("ticket");
+    await renewal();
+    expect(status(tab)).toBe("signedIn");
+  });
+});
+
 describe.each([
   ["with locks and a channel", true, true],
   ["with a channel alone", false, true],

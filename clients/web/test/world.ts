@@ -43,6 +43,31 @@ class Locks {
   }
 }
 
+/** `localStorage`, as far as it is used. */
+export class Shelf {
+  readonly items = new Map<string, string>();
+  refuses = false;
+
+  getItem(key: string): string | null {
+    this.guard();
+    return this.items.get(key) ?? null;
+  }
+
+  setItem(key: string, value: string): void {
+    this.guard();
+    this.items.set(key, value);
+  }
+
+  removeItem(key: string): void {
+    this.guard();
+    this.items.delete(key);
+  }
+
+  private guard(): void {
+    if (this.refuses) throw new DOMException("refused", "SecurityError");
+  }
+}
+
 export class Tab {
   readonly window = new EventTarget();
   readonly document = Object.assign(new EventTarget(), { visibilityState: "visible" as DocumentVisibilityState });
@@ -58,6 +83,8 @@ export class Tab {
       origin: world.origin,
       warn: (text) => void world.warnings.push(text),
       locks: world.locks as unknown as LockManager | undefined,
+      storage: world.storage as unknown as Storage | undefined,
+      bytes: (count) => Uint8Array.from({ length: count }, () => Math.floor(world.random() * 256)),
       channel: world.hasChannel ? (name) => world.channel(name) : undefined,
       window: this.window,
       document: this.document as unknown as Document,
@@ -73,6 +100,7 @@ export class Tab {
 
 export class World {
   locks: Locks | undefined = new Locks();
+  storage: Shelf | undefined = new Shelf();
   hasChannel = true;
   /** What the wall clock is ahead, and how long the device slept. */
   skew = 0;
@@ -80,7 +108,11 @@ export class World {
   /** The service. */
   ttl = 900;
   jar: { session: string; generation: number } | null = null;
-  live = new Map<string, { generation: number; parentUntil: number }>();
+  live = new Map<string, { generation: number; parentUntil: number; retry: string; ticket?: string; rotatedAt?: number }>();
+  /** How long a token is kept before it may rotate again. */
+  cooldown = 0;
+  /** The tickets that came with refreshes, in order. */
+  tickets: string[] = [];
   tokens = new Map<string, { session: string; until: number }>();
   refreshes = 0;
   backend = 0;
@@ -146,12 +178,12 @@ export class World {
   }
 
   /** A session in place of the one before. */
-  private begin() {
+  private begin(retry: string) {
     if (this.jar) this.live.delete(this.jar.session);
     const session = `s${++this.granted}`;
-    this.live.set(session, { generation: 1, parentUntil: 0 });
+    this.live.set(session, { generation: 1, parentUntil: 0, retry });
     this.jar = { session, generation: 1 };
-    return this.grant(session);
+    return { ...this.grant(session), refreshRetry: retry };
   }
 
   /** The service's clock knows nothing of the device's. */
@@ -185,11 +217,11 @@ export class World {
         return json(200, { keys: [] });
       case "/api/auth/change-password":
         if (!this.jar) return json(401, { code: "UNAUTHORIZED", message: "" });
-        return json(200, this.begin());
+        return json(200, this.begin(this.live.get(this.jar.session)?.retry ?? "window"));
       case "/api/auth/sign-in/email": {
-        const { password } = (await request.json()) as { password: string };
+        const { password, refreshRetry = "window" } = (await request.json()) as { password: string; refreshRetry?: string };
         if (password !== "right") return json(401, { code: "INVALID_EMAIL_OR_PASSWORD", message: "Invalid email or password" });
-        return json(200, this.begin());
+        return json(200, this.begin(refreshRetry));
       }
       case "/api/auth/session": {
         const token = this.tokens.get((request.headers.get("authorization") ?? "").slice(7));
@@ -199,21 +231,26 @@ export class World {
         this.refreshes++;
         if (this.hangs) await new Promise((resolve) => setTimeout(resolve, 60_000));
         const row = this.jar && this.live.get(this.jar.session);
-        const { optional } = (await request.json()) as { optional?: boolean };
+        const { optional, attempt } = (await request.json()) as { optional?: boolean; attempt?: string };
+        if (attempt !== undefined) this.tickets.push(attempt);
+        if (attempt !== undefined && !/^[A-Za-z0-9_-]{21}[AQgw]$/.test(attempt)) return json(400, { code: "VALIDATION_ERROR", message: "" });
         if (!this.jar) return optional ? json(200, null) : json(401, { code: "REFRESH_TOKEN_MISSING", message: "" });
         if (!row) return json(401, { code: "REFRESH_TOKEN_REVOKED", message: "" });
         const { session, generation } = this.jar;
-        const isParent = generation === row.generation - 1 && this.serviceTime() <= row.parentUntil;
+        if (row.retry === "ticket" && !attempt) return json(400, { code: "REFRESH_ATTEMPT_MISSING", message: "" });
+        const mayRepeat = row.retry === "ticket" ? attempt === row.ticket : this.serviceTime() <= row.parentUntil;
+        if (generation === row.generation && this.serviceTime() < (row.rotatedAt ?? -Infinity) + this.cooldown) return json(200, { ...this.grant(session), rotated: false });
+        const isParent = generation === row.generation - 1 && mayRepeat;
         if (generation !== row.generation && !isParent) {
           this.live.delete(session);
           return json(401, { code: "REFRESH_TOKEN_REUSED", message: "" });
         }
-        if (!isParent) Object.assign(row, { generation: generation + 1, parentUntil: this.serviceTime() + 30_000 });
+        if (!isParent) Object.assign(row, { generation: generation + 1, parentUntil: this.serviceTime() + 30_000, ticket: attempt, rotatedAt: this.serviceTime() });
         const next = { session, generation: row.generation };
         const granted = this.grant(session);
         // The jar learns of it only if the answer arrives.
         queueMicrotask(() => setTimeout(() => this.lost || (this.jar = next), 15));
-        return json(200, granted);
+        return json(200, { ...granted, rotated: true });
       }
       default:
         if (this.jar) this.live.delete(this.jar.session);
