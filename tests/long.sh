@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What takes longer than tests/all.sh may: fifty rotations under load with real verifiers and their default caches (14 minutes), five
-# minutes of chaos, ten of fuzzing, eight tabs of a browser for ten, ten mutants of tests/mutants.toml.
+# minutes of chaos, ten of fuzzing, eight tabs of a browser for ten minutes twice, ten mutants of tests/mutants.toml.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 DEADLINE=14400
@@ -14,5 +14,6 @@ part 'five minutes of chaos' tests/chaos.sh 300
 suite 'fuzz: every target, ten minutes in all, other inputs than the last time' env FUZZ_SEED=0 tests/fuzz.sh 600
 step 'set up the browser tests' bash tests/e2e/setup.sh
 LIMIT=7200 suite 'ten faults, drawn by the date' tests/mutants.py --sample 10
-suite 'eight tabs, ten minutes' env TABS_SECONDS=600 tests/e2e/run.sh ./tabs.test.mjs
+suite 'tabs that are closed while they refresh, ten minutes' env TICKETS_SECONDS=600 TEST_TIMEOUT_MS=900000 tests/e2e/run.sh ./tickets.test.mjs
+suite 'eight tabs, ten minutes' env TABS_SECONDS=600 TEST_TIMEOUT_MS=900000 tests/e2e/run.sh ./tabs.test.mjs
 finish
