@@ -1,7 +1,8 @@
 //! Three replicas, 300 clients that follow the protocol, and everything that can happen to servers.
-//! `CHAOS_SECONDS` says how long, `CHAOS_SEED` repeats the order of events. No user may be signed
-//! out, no session may have two successors, no verifier may refuse a token, nothing may be called
-//! theft; afterwards fifty thefts must all be found.
+//! `CHAOS_SECONDS` says how long, `CHAOS_SEED` repeats the order of events. A third of the clients have
+//! retry tickets, and some of these are away for half a minute to ten before they ask again. No user may
+//! be signed out, no session may have two successors, no verifier may refuse a token, nothing may be
+//! called theft; afterwards fifty thefts must all be found, those in step with their owners among them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -24,6 +25,13 @@ const MANY_TABS: usize = 30;
 const LOSING: usize = 60;
 const TABS: usize = 8;
 const THEFTS: usize = 50;
+/// The clients from here on have tickets: the first ones with many tabs, the next ones lose answers and
+/// are away afterwards.
+const TICKETS: usize = 200;
+const TICKET_TABS: usize = 10;
+const AWAY: usize = 40;
+/// How long they are away, in seconds: past the grace, and at most until the chaos is about to end.
+const AWAY_FOR: std::ops::Range<u64> = 31..600;
 
 /// Session and generation.
 type Place = (Vec<u8>, u32);
@@ -38,6 +46,11 @@ struct Seen {
     rotations: AtomicU64,
     answers: AtomicU64,
     failures: AtomicU64,
+    away: AtomicU64,
+    /// Retries past the grace that were answered.
+    late_retries: AtomicU64,
+    /// How long the chaos lasts.
+    seconds: u64,
     stop: AtomicBool,
 }
 
@@ -98,8 +111,50 @@ impl Verifier {
 /// One browser or app: a jar that its tabs share without a word.
 struct Jar {
     token: Mutex<String>,
+    /// The token before that one.
+    parent: Mutex<String>,
     first: String,
     loses: bool,
+    /// The stored ticket, under the lock of the tabs; `None` for a client without tickets.
+    ticket: Option<tokio::sync::Mutex<Option<String>>>,
+    /// Whether the client is away after each answer that it does not get.
+    goes_away: bool,
+}
+
+impl Jar {
+    fn of(n: usize, first: String) -> Self {
+        let tickets = n.checked_sub(TICKETS);
+        let is_away = tickets.is_some_and(|n| (TICKET_TABS..TICKET_TABS + AWAY).contains(&n));
+        Self {
+            token: Mutex::new(first.clone()),
+            parent: Mutex::new(first.clone()),
+            first,
+            loses: (MANY_TABS..LOSING).contains(&n) || is_away,
+            ticket: tickets.map(|_| tokio::sync::Mutex::new(None)),
+            goes_away: is_away,
+        }
+    }
+
+    fn tabs(n: usize) -> usize {
+        let has_many = n < MANY_TABS || (TICKETS..TICKETS + TICKET_TABS).contains(&n);
+        if has_many { TABS } else { 1 }
+    }
+}
+
+/// A new ticket: 16 random bytes.
+fn new_ticket(random: &mut ChaCha20Rng) -> String {
+    let mut bytes = [0; 16];
+    random.fill_bytes(&mut bytes);
+    countersign::encoding::encode(&bytes)
+}
+
+/// Waits, but not longer than the chaos lasts; returns whether that was past the grace.
+async fn be_away(seen: &Seen, seconds: u64) -> bool {
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(seconds) && !seen.stop.load(Ordering::Relaxed) {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    began.elapsed() >= Duration::from_secs(AWAY_FOR.start)
 }
 
 async fn tab(
@@ -110,11 +165,21 @@ async fn tab(
     mut random: ChaCha20Rng,
 ) {
     let http = reqwest::Client::new();
+    let mut is_late = false;
     while !seen.stop.load(Ordering::Relaxed) {
+        let mut ticket = match &jar.ticket {
+            Some(ticket) => Some(ticket.lock().await),
+            None => None,
+        };
         let token = jar.token.lock().unwrap().clone();
+        let mut body = json!({ "refreshToken": token });
+        if let Some(stored) = ticket.as_deref_mut() {
+            let kept = stored.get_or_insert_with(|| new_ticket(&mut random));
+            body["attempt"] = kept.as_str().into();
+        }
         let asked = http
             .post(&url)
-            .json(&json!({ "refreshToken": token }))
+            .json(&body)
             .timeout(Duration::from_secs(5))
             .send()
             .await;
@@ -128,6 +193,8 @@ async fn tab(
         match answer {
             Some((200, Some(body))) => {
                 seen.answers.fetch_add(1, Ordering::Relaxed);
+                let late = u64::from(std::mem::take(&mut is_late));
+                seen.late_retries.fetch_add(late, Ordering::Relaxed);
                 if let Err(error) = verifier.verify(body["accessToken"].as_str().unwrap()).await {
                     seen.refused_tokens.lock().unwrap().push(error);
                 }
@@ -143,8 +210,15 @@ async fn tab(
                     {
                         seen.rotations.fetch_add(1, Ordering::Relaxed);
                     }
+                    *jar.parent.lock().unwrap() = token;
                     next.clone_into(&mut jar.token.lock().unwrap());
                 }
+                if body["rotated"] == true
+                    && let Some(stored) = ticket.as_deref_mut()
+                {
+                    *stored = None;
+                }
+                drop(ticket);
                 tokio::time::sleep(Duration::from_millis(
                     500 + u64::from(random.next_u32() % 4_000),
                 ))
@@ -160,7 +234,19 @@ async fn tab(
             }
             Some(_) | None => {
                 seen.failures.fetch_add(1, Ordering::Relaxed);
-                tokio::time::sleep(Duration::from_millis(300)).await;
+                drop(ticket);
+                if jar.goes_away {
+                    seen.away.fetch_add(1, Ordering::Relaxed);
+                    let longest = AWAY_FOR
+                        .end
+                        .min(seen.seconds.saturating_sub(10))
+                        .max(AWAY_FOR.start + 1);
+                    let seconds =
+                        AWAY_FOR.start + u64::from(random.next_u32()) % (longest - AWAY_FOR.start);
+                    is_late = be_away(&seen, seconds).await;
+                } else {
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                }
             }
         }
     }
@@ -255,19 +341,21 @@ async fn chaos_signs_no_user_out_and_misses_no_thief() {
         http: http.clone(),
         set: Default::default(),
     };
-    let (seen, verifier) = (Arc::<Seen>::default(), Arc::new(verifier));
+    let seen = Arc::new(Seen {
+        seconds: length,
+        ..Seen::default()
+    });
+    let verifier = Arc::new(verifier);
     let (mut jars, mut tabs) = (Vec::new(), Vec::new());
     for n in 0..CLIENTS {
+        let mut form = form("ana");
+        form["refreshRetry"] = if n < TICKETS { "window" } else { "ticket" }.into();
         let (status, body) =
-            post_until_served(&http, &fleet.url("/api/auth/sign-in/email"), &form("ana")).await;
+            post_until_served(&http, &fleet.url("/api/auth/sign-in/email"), &form).await;
         assert_eq!(status, 200, "{body}");
-        let first = body["refreshToken"].as_str().unwrap().to_owned();
-        let jar = Arc::new(Jar {
-            token: Mutex::new(first.clone()),
-            first,
-            loses: (MANY_TABS..LOSING).contains(&n),
-        });
-        for t in 0..if n < MANY_TABS { TABS } else { 1 } {
+        let jar = Jar::of(n, body["refreshToken"].as_str().unwrap().to_owned());
+        let jar = Arc::new(jar);
+        for t in 0..Jar::tabs(n) {
             let random = ChaCha20Rng::seed_from_u64(
                 start
                     .wrapping_mul(1_000_003)
@@ -306,18 +394,29 @@ async fn chaos_signs_no_user_out_and_misses_no_thief() {
         seen.answers.load(Ordering::Relaxed),
         seen.failures.load(Ordering::Relaxed),
     );
-    println!("{answers} answers, {rotations} rotations, {failures} requests without one");
+    let (away, late) = (
+        seen.away.load(Ordering::Relaxed),
+        seen.late_retries.load(Ordering::Relaxed),
+    );
+    println!(
+        "{answers} answers, {rotations} rotations, {failures} requests without one, {away} absences with a ticket, {late} retries past the grace"
+    );
 
     let mut still = 0;
     for jar in &jars {
         let token = jar.token.lock().unwrap().clone();
-        let (status, body) = post_until_served(
-            &http,
-            &fleet.url("/api/auth/refresh"),
-            &json!({ "refreshToken": token }),
-        )
-        .await;
+        let mut form = json!({ "refreshToken": token });
+        if let Some(ticket) = &jar.ticket {
+            let mut stored = ticket.lock().await;
+            let kept = stored.get_or_insert_with(|| new_ticket(&mut random));
+            form["attempt"] = kept.as_str().into();
+        }
+        let (status, body) = post_until_served(&http, &fleet.url("/api/auth/refresh"), &form).await;
         assert_eq!(status, 200, "{body}");
+        if let Some(next) = body["refreshToken"].as_str() {
+            *jar.parent.lock().unwrap() = token;
+            next.clone_into(&mut jar.token.lock().unwrap());
+        }
         still += 1;
     }
     let doubled = seen
@@ -342,20 +441,30 @@ async fn chaos_signs_no_user_out_and_misses_no_thief() {
         (Vec::<String>::new(), 0, Vec::<String>::new(), 0)
     );
     assert!(rotations > CLIENTS as u64, "{rotations}");
+    assert!(late > 0, "no client with a ticket came back past the grace");
 
+    // Half of the thieves have an old token; the others are in step with an owner who has tickets.
     let mut revoked = 0_usize;
-    for jar in jars
-        .iter()
-        .filter(|jar| parts(&jar.token.lock().unwrap()).1 > 2)
-        .take(THEFTS)
-    {
+    let moved = |jar: &&Arc<Jar>| parts(&jar.token.lock().unwrap()).1 > 2;
+    let of = |tickets: bool| {
+        let jars = jars
+            .iter()
+            .filter(move |jar| jar.ticket.is_some() == tickets);
+        jars.filter(moved).take(THEFTS / 2)
+    };
+    for jar in of(false).chain(of(true)) {
+        let stolen = match &jar.ticket {
+            Some(_) => jar.parent.lock().unwrap().clone(),
+            None => jar.first.clone(),
+        };
+        let attempt = new_ticket(&mut random);
         // For some seconds after a standstill, as the last fault may have been one, a replica
         // answers 503 and says when to come again.
         let (status, body) = loop {
             let (status, body) = post(
                 &http,
                 &fleet.url("/api/auth/refresh"),
-                &json!({ "refreshToken": jar.first }),
+                &json!({ "refreshToken": stolen, "attempt": attempt }),
             )
             .await
             .unwrap();
@@ -373,7 +482,7 @@ async fn chaos_signs_no_user_out_and_misses_no_thief() {
         let (status, _) = post(
             &http,
             &fleet.url("/api/auth/refresh"),
-            &json!({ "refreshToken": token }),
+            &json!({ "refreshToken": token, "attempt": new_ticket(&mut random) }),
         )
         .await
         .unwrap();
