@@ -1,7 +1,7 @@
 //! The templates of mails: one text and one page for all, in `templates/mail`, around the sentences of
 //! the reader's language. An operator's own templates, for one mail each, are read from
-//! `mail.templates_dir`. All are rendered once before anything is served. The first line of a text is
-//! the subject.
+//! `mail.templates_dir` and rendered once before anything is served. The first line of a text is the
+//! subject.
 
 use std::path::{Path, PathBuf};
 
@@ -37,13 +37,23 @@ const HTML: &str = include_str!("../../templates/mail/mail.html");
 const TEXT: &str = include_str!("../../templates/mail/mail.txt");
 
 /// The templates of all mails; those of the operator, if there are any.
-pub struct Templates(Environment<'static>);
+pub struct Templates {
+    environment: Environment<'static>,
+    /// Whether the operator has a folder, in which each mail and language may have a file of its own.
+    has_own: bool,
+}
 
 impl Templates {
-    /// Loads the templates, the operator's from `dir`, and renders each once in every language.
-    /// Fails if one does not render.
+    /// Loads the templates. Those of an operator, in `dir`, are rendered once in every language; fails
+    /// if one does not render. The built-in ones are tested, and compiled at the first mail.
     pub fn load(dir: Option<&Path>, locales: &Locales) -> Result<Self, BadTemplate> {
-        let templates = Self(environment(dir.map(ToOwned::to_owned)));
+        let templates = Self {
+            environment: environment(dir.map(ToOwned::to_owned)),
+            has_own: dir.is_some(),
+        };
+        if dir.is_none() {
+            return Ok(templates);
+        }
         let sample = TemplateContext {
             app_name: "x".into(),
             name: "x".into(),
@@ -76,9 +86,13 @@ impl Templates {
         };
         let sentences = Sentences::of(template, &values, messages);
         let render = |extension: &str| {
-            // The name contains the language, for which the operator may have another file.
-            let name = format!("{language}/{}.{extension}", template.as_str());
-            let found = self.0.get_template(&name);
+            // Every name is compiled and kept: without files of the operator there are three.
+            let name = if self.has_own {
+                format!("{language}/{}.{extension}", template.as_str())
+            } else {
+                format!("mail.{extension}")
+            };
+            let found = self.environment.get_template(&name);
             found
                 .and_then(|t| t.render(context! { w => values, t => sentences }))
                 .map_err(|e| BadTemplate {
