@@ -48,6 +48,17 @@ export async function reservePorts(count) {
   return { ports, release: () => holder.stdin.end() };
 }
 
+/** mulberry32: the same draws for the same seed. */
+export function chance(seed) {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
 /** Asks until the answer is true, and gives it. */
 export async function waitFor(check, what = "what was waited for", seconds = 20) {
   const deadline = Date.now() + seconds * 1000;

@@ -2,23 +2,12 @@
 // Once with what browsers have for talking between tabs, and once without. No user is signed out.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { start, waitFor } from "./place.mjs";
+import { chance, start, waitFor } from "./place.mjs";
 
 const SECONDS = Number(process.env.TABS_SECONDS ?? 60);
 const [TTL, GRACE] = [60, 10];
 const PASSWORD = "a good long password";
 const SEED = Number(process.env.TABS_SEED ?? 2026);
-
-/** mulberry32: the same spells and reloads for the same seed. */
-function chance(seed) {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** What the service was asked, by the browser that asked. */
 const counts = new Map();

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { after, before, test } from "node:test";
-import { cookie, mailsTo, start, waitFor } from "./place.mjs";
+import { chance, cookie, mailsTo, start, waitFor } from "./place.mjs";
 
 const SECONDS = Number(process.env.TICKETS_SECONDS ?? 30);
 const CLOSED = SECONDS < 60 ? 60 : 200;
@@ -15,17 +15,6 @@ const SEED = Number(process.env.TICKETS_SEED ?? 2026);
  *  two messages fit into, so that tokens rotate often. */
 const DEFAULTS = SECONDS >= 60;
 const COOLDOWN_S = DEFAULTS ? 50 : 10;
-
-/** mulberry32: the same closings for the same seed. */
-function chance(seed) {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 const draw = chance(SEED);
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

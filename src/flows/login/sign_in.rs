@@ -123,7 +123,8 @@ async fn attempt(
         if let Err(error) = refuse_shut_out(app, &known) {
             return Err(refused(app, Some(known.user.id), error, requester).await);
         }
-        let user = known.user.clone();
+        let learns = is_another(app, known.language.as_deref(), requester);
+        let user = known.user;
         let upgraded = if outdated {
             upgrade(app, password, requester).await
         } else {
@@ -145,7 +146,7 @@ async fn attempt(
             opening,
             ending,
             notify: app.config.mail.notify_new_sign_in,
-            learns: is_another(app, known.language.as_deref(), requester),
+            learns,
             charges: both.charges.clone(),
             success: both.success.clone(),
         };

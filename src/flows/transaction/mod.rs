@@ -108,7 +108,7 @@ impl App {
         F: for<'t, 'c> FnOnce(&'t mut Tx<'c>) -> Work<'t, T, Error> + Clone + Send + 'static,
     {
         let recorder = Arc::new(Recorder::new(self, requester));
-        let outbox = Arc::new(Outbox::new(self, requester));
+        let outbox = Arc::new(Outbox::new(self, &recorder));
         let written = self.db.write_with(options, move |conn| {
             Box::pin(async move {
                 let mut tx = Tx {

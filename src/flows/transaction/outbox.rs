@@ -14,7 +14,6 @@ use crate::app::App;
 use crate::config::MailLifetimes;
 use crate::model::account::email::Email;
 use crate::model::account::user::User;
-use crate::model::audit::event::Requester;
 use crate::model::kernel::id::{EventId, SessionId, UserId};
 use crate::model::kernel::time::Timestamp;
 use crate::model::mail::{Mail, MailToken, Purpose, Template};
@@ -24,7 +23,7 @@ use crate::store::{self, Conn};
 use crate::flows::transaction::mail_words::words_for;
 use crate::flows::transaction::reader::Reader;
 use crate::flows::transaction::recipient_limit::RecipientLimit;
-use crate::flows::transaction::recorder::detail;
+use crate::flows::transaction::recorder::{Recorder, detail};
 
 /// Queues mails, each with the time of its transaction.
 #[derive(Clone)]
@@ -73,9 +72,9 @@ async fn lock_by_email(conn: &mut Conn, email: &Email) -> store::Result<Option<U
 
 impl Outbox {
     /// Makes an outbox with the settings of the program, for the mails of a request.
-    pub fn new(app: &App, requester: &Requester) -> Self {
+    pub fn new(app: &App, recorder: &Arc<Recorder>) -> Self {
         Self {
-            reader: Reader::of(app, requester),
+            reader: Reader::of(app, recorder),
             random: Arc::clone(&app.random),
             lifetimes: app.config.mail.lifetimes,
             limit: RecipientLimit::new(app),

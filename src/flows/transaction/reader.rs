@@ -2,39 +2,45 @@
 //! the one of that request. The language of a notice is never that of the request that it reports, which
 //! may be a thief's.
 
+use std::sync::Arc;
+
 use crate::app::App;
-use crate::model::audit::event::Requester;
+use crate::flows::transaction::recorder::Recorder;
 use crate::model::kernel::id::UserId;
+use crate::model::kernel::locale::Locales;
 use crate::store::account::languages;
 use crate::store::{self, Conn};
 
-/// Who asks, and in which of the languages that there are.
-#[derive(Debug, Clone)]
+/// Who asks, and which languages there are. Nothing is read of the request before a mail needs it.
+#[derive(Clone)]
 pub(in crate::flows) struct Reader {
-    actor: String,
-    language: Option<String>,
+    recorder: Arc<Recorder>,
+    locales: Locales,
 }
 
 /// The actor of a request before its user is known.
 const UNKNOWN_USER: &str = "user";
 
 impl Reader {
-    pub(super) fn of(app: &App, requester: &Requester) -> Self {
-        let wished = &requester.accept_language;
-        let language = match wished.as_str() {
-            "" => None,
-            wished => app.config.pages.locales.preferred(wished),
-        };
+    pub(super) fn of(app: &App, recorder: &Arc<Recorder>) -> Self {
         Self {
-            actor: requester.actor.clone(),
-            language: language.map(ToOwned::to_owned),
+            recorder: Arc::clone(recorder),
+            locales: app.config.pages.locales.clone(),
         }
+    }
+
+    fn actor(&self) -> &str {
+        &self.recorder.requester.actor
+    }
+
+    fn language(&self) -> Option<&str> {
+        let wished = &self.recorder.requester.accept_language;
+        self.locales.preferred(wished)
     }
 
     /// Returns the language of a request of which no user is known; `None` for the default.
     pub(super) fn wished(&self) -> Option<&str> {
-        let is_reader = self.actor == UNKNOWN_USER;
-        self.language.as_deref().filter(|_| is_reader)
+        self.language().filter(|_| self.actor() == UNKNOWN_USER)
     }
 
     /// Returns the language for a link to a user; `None` for the default.
@@ -44,13 +50,14 @@ impl Reader {
         user: UserId,
     ) -> store::Result<Option<String>> {
         let known = languages::of(conn, user).await?;
-        let is_reader = self.actor == UNKNOWN_USER || self.actor == format!("user:{user}");
-        Ok(known.or_else(|| self.language.clone().filter(|_| is_reader)))
+        let is_reader = self.actor() == UNKNOWN_USER || self.actor() == format!("user:{user}");
+        let asked = self.language().filter(|_| is_reader);
+        Ok(known.or_else(|| asked.map(ToOwned::to_owned)))
     }
 
     /// Keeps the language of the request as the one of its user.
     pub(super) async fn learn(&self, conn: &mut Conn, user: UserId) -> store::Result<()> {
-        match &self.language {
+        match self.language() {
             Some(language) => languages::learn(conn, user, language).await,
             None => Ok(()),
         }

@@ -127,7 +127,7 @@ fn shorter<'t>(tag: &&'t str) -> Option<&'t str> {
 /// The catalogues of all languages.
 #[derive(Debug, Clone)]
 pub struct Locales {
-    languages: Vec<Arc<Messages>>,
+    languages: Arc<[Arc<Messages>]>,
     fallback: Arc<Messages>,
 }
 
@@ -165,7 +165,7 @@ impl Locales {
                 english: Some(Arc::clone(&english)),
             })
         };
-        let languages: Vec<Arc<Messages>> = std::iter::once(Arc::clone(&english))
+        let languages: Arc<[Arc<Messages>]> = std::iter::once(Arc::clone(&english))
             .chain(all.into_iter().map(other))
             .collect();
         Ok(Self {
@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn what_a_text_puts_in_quotes_is_another_text_word_for_word() {
         let locales = Locales::build(&[]).unwrap();
-        for messages in &locales.languages {
+        for messages in locales.languages.iter() {
             let mut found = 0;
             for (key, text) in &messages.texts {
                 let quoted = text
