@@ -63,6 +63,7 @@ kinds! {
     KeyRevoked => "keys.revoked",
     KeyImported => "keys.imported",
     KeysRemoved => "keys.removed",
+    KeysClosed => "keys.closed",
     MasterKeyChanged => "keys.rewrapped",
     MasterKeyAbandoned => "keys.abandoned",
     ClockConfirmed => "clock.confirmed",

@@ -106,6 +106,7 @@ impl Exported {
             (Some(Kind::EmailVerified), _, _) => Deed::Say("the email address is unverified again; the user has to open a new link"),
             (Some(Kind::UserUpdated), _, _) => Deed::Say("the audit trail does not hold the new values; change them again"),
             (Some(Kind::MasterKeyChanged), _, _) => Deed::Say("the keys are sealed under the former master key; run `countersign keys rewrap` again"),
+            (Some(Kind::KeysClosed), _, _) => Deed::Say("keys of an algorithm sign again; run `countersign keys close` again"),
             (Some(Kind::KeyImported), _, _) => Deed::Say("the imported key is gone; run `countersign keys import` again"),
             (None, _, _) => Deed::Say("this version does not know this kind of event"),
             (Some(Kind::MasterKeyAbandoned), _, _) => {
@@ -506,6 +507,7 @@ mod tests {
             Kind::MasterKeyChanged,
             Kind::MasterKeyAbandoned,
             Kind::KeyImported,
+            Kind::KeysClosed,
             Kind::ClockConfirmed,
         ] {
             assert!(matches!(of(kind, json!({})), Deed::Say(_)), "{kind:?}");

@@ -114,6 +114,29 @@ pub fn token(text: &str) -> Result<String, String> {
     }
 }
 
+/// Checks the name of an audience under `[[audiences]]`, which is the last segment of the path of
+/// its JWKS. `all` is the path of every key; the others are labels of the default audience and of
+/// several at once.
+///
+/// # Errors
+/// A text for the operator that says which characters are allowed.
+pub fn audience(name: &str) -> Result<(), String> {
+    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if ["all", "default", "several"].contains(&name) {
+        return Err(format!(
+            "the name {name:?} has a meaning of its own; write another one, such as billing"
+        ));
+    }
+    if (1..=40).contains(&name.len()) && name.bytes().all(is_plain) {
+        Ok(())
+    } else {
+        Err(
+            "the name of an audience is 1 to 40 lower-case letters, digits and -, such as billing"
+                .into(),
+        )
+    }
+}
+
 /// Checks the name of a claim under `[tokens.claims]`.
 ///
 /// # Errors

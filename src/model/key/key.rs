@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use croner::Cron;
 
+use super::algorithm::Algorithm;
 use crate::model::kernel::time::Timestamp;
 
 /// The state of a key.
@@ -63,10 +64,10 @@ impl State {
 /// The public part of a key's record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
-    /// RFC 7638 SHA-256 thumbprint of the public JWK.
+    /// The id of the key: its thumbprint, or the kid that an imported key had elsewhere.
     pub kid: String,
-    /// Always `EdDSA` today; one algorithm per key.
-    pub algorithm: String,
+    /// The algorithm that it signs by; one for each key.
+    pub algorithm: Algorithm,
     /// The state of the key.
     pub state: State,
     /// When it entered the JWKS.
@@ -83,18 +84,18 @@ pub struct Key {
     pub max_ttl: Duration,
 }
 
-/// All keys, and the bounds that are stored with them.
+/// The keys of one algorithm, and the bounds that are stored with them.
 #[derive(Debug, Clone, Default)]
 pub struct Ring {
     /// Published keys and tombstones.
     pub keys: Vec<Key>,
     /// When the second rotation after an emergency is due.
     pub rotate_after: Option<Timestamp>,
-    /// The largest value of `keys.verifier_cache` so far.
+    /// The largest verifier cache of the settings so far.
     pub verifier_cache: Duration,
 }
 
-/// The settings of an operator, and the inputs of the two inequalities.
+/// The settings of an operator for one algorithm, and the inputs of the two inequalities.
 #[derive(Debug, Clone)]
 pub struct Policy {
     /// The times of scheduled rotations, in UTC.
@@ -110,7 +111,6 @@ pub struct Policy {
 /// The time until every replica serves a change.
 pub const PROPAGATION: Duration = Duration::from_secs(10);
 const FETCH: Duration = Duration::from_secs(5);
-const LEEWAY: Duration = Duration::from_secs(60);
 const SKEW: Duration = Duration::from_secs(5);
 const SIGNER_LAG: Duration = Duration::from_secs(10);
 
@@ -122,7 +122,7 @@ impl Policy {
 
     /// Returns R, the shortest time for which a key stays published after it last signed.
     pub fn keep_after_use(key: &Key) -> Duration {
-        key.max_ttl + LEEWAY + SKEW + SIGNER_LAG
+        key.max_ttl + key.algorithm.leeway() + SKEW + SIGNER_LAG
     }
 
     fn next_after(&self, then: Timestamp) -> Option<Timestamp> {
@@ -152,6 +152,12 @@ impl Ring {
         self.keys.iter().find(|k| k.state == state)
     }
 
+    /// Returns when verifiers have the standby key for certain, so that it may sign.
+    pub fn ripe_at(&self, policy: &Policy) -> Option<Timestamp> {
+        let standby = self.in_state(State::Standby)?;
+        Some(standby.published_at + policy.publish_before_use(self))
+    }
+
     /// Returns when the standby key replaces the active one: the scheduled time, or the second
     /// rotation after an emergency, but not before Λ.
     pub fn next_rotation(&self, policy: &Policy) -> Option<Timestamp> {
@@ -163,7 +169,6 @@ impl Ring {
             (Some(a), Some(b)) => Some(a.min(b)),
             (one, other) => one.or(other),
         }?;
-        let ripe = self.in_state(State::Standby)?.published_at + policy.publish_before_use(self);
-        Some(due.max(ripe))
+        Some(due.max(self.ripe_at(policy)?))
     }
 }

@@ -1,6 +1,8 @@
-//! The key plan: which steps an operation takes on the ring of signing keys. A pure function;
-//! `flows::key` applies the steps in one transaction.
+//! The key plan: which steps an operation takes on the signing keys of one algorithm. A pure
+//! function; `slots` applies it to each algorithm, and `flows::key` applies the steps in one
+//! transaction.
 
+use super::algorithm::Algorithm;
 use super::key::{Key, Policy, Ring, State};
 use crate::model::kernel::time::Timestamp;
 use crate::model::kernel::trusted_clock::ConfirmedNow;
@@ -24,6 +26,8 @@ pub enum KeyOperation {
     Revoke(String),
     /// A key that was made elsewhere replaces the standby key.
     ImportStandby,
+    /// The algorithm is not used any more: its keys sign no longer and leave after their time.
+    Close,
 }
 
 /// One step. The steps of a plan are applied in order, in one transaction.
@@ -64,6 +68,17 @@ pub enum Refused {
     /// There is no key to rotate.
     #[error("there are no keys yet; `countersign serve` makes the first")]
     Empty,
+    /// The refusal of one algorithm where several are in use.
+    #[error("{0}: {1}")]
+    Of(Algorithm, Box<Refused>),
+    /// No key of this algorithm signs or will sign.
+    #[error("there are no keys of {0} that sign; an audience in the settings opens the algorithm")]
+    NotOpen(Algorithm),
+    /// An audience of the settings still uses the algorithm.
+    #[error(
+        "the settings of this process still use {0}: remove it from tokens.algorithm and [[audiences]] first, on every replica"
+    )]
+    InUse(Algorithm),
 }
 
 /// Decides the steps of an operation; returns no steps if nothing is due.
@@ -84,6 +99,7 @@ pub fn plan(
             .map(|k| Step::Retire(k.kid.clone()))
             .into_iter()
             .collect()),
+        KeyOperation::Close => plan_closing(ring),
     }
 }
 
@@ -106,12 +122,34 @@ fn plan_due(now: Timestamp, ring: &Ring, policy: &Policy) -> Vec<Step> {
         }
         (Some(_), Some(_)) | (None, _) | (_, None) => plan_missing(ring),
     };
+    steps.extend(removals(now, ring));
+    steps
+}
+
+/// Returns the removal of every retired key whose time has passed.
+pub(super) fn removals(now: Timestamp, ring: &Ring) -> impl Iterator<Item = Step> {
     let over = ring
         .keys
         .iter()
-        .filter(|k| k.leaves_at().is_some_and(|at| at <= now));
-    steps.extend(over.map(|k| Step::Remove(k.kid.clone())));
-    steps
+        .filter(move |k| k.leaves_at().is_some_and(|at| at <= now));
+    over.map(|k| Step::Remove(k.kid.clone()))
+}
+
+fn plan_closing(ring: &Ring) -> Result<Vec<Step>, Refused> {
+    let retire = ring.in_state(State::Active);
+    let retire = retire.map(|key| Step::Retire(key.kid.clone()));
+    // A standby key has never signed here, so no token needs it, unless it was used elsewhere.
+    let remove = ring.in_state(State::Standby);
+    let remove = remove.map(|key| match key.max_ttl {
+        Duration::ZERO => Step::Remove(key.kid.clone()),
+        _ => Step::Retire(key.kid.clone()),
+    });
+    let cancel = ring.rotate_after.map(|_| Step::RotateAfter(None));
+    let steps: Vec<_> = retire.into_iter().chain(remove).chain(cancel).collect();
+    if steps.is_empty() {
+        return Err(Refused::Empty);
+    }
+    Ok(steps)
 }
 
 fn rotation(active: &Key, standby: &Key, ring: &Ring) -> Vec<Step> {
@@ -229,7 +267,7 @@ mod tests {
         let max_ttl = Duration::from_secs(900);
         Key {
             kid: kid.into(),
-            algorithm: "EdDSA".into(),
+            algorithm: Algorithm::EdDsa,
             state,
             published_at: at,
             activated_at,

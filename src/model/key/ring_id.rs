@@ -5,7 +5,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::key::{Key, Ring, State};
+use super::key::{Key, State};
+use super::slots::Slots;
 
 /// A state of the key ring. Two are the same only if both parts are equal. Neither part says which
 /// of two different states is newer.
@@ -55,10 +56,10 @@ impl Losses {
     /// Compares the key ring that a process holds with that of the database. The row of a key is
     /// kept permanently and its state only moves forward, so any other difference means that the
     /// database was restored to an earlier state.
-    pub fn between(held: &Ring, found: &Ring) -> Self {
+    pub fn between(held: &Slots, found: &Slots) -> Self {
         let mut losses = Self::default();
-        for key in &held.keys {
-            match found.keys.iter().find(|k| k.kid == key.kid) {
+        for key in held.keys() {
+            match found.keys().find(|k| k.kid == key.kid) {
                 None => losses.missing.push(key.kid.clone()),
                 Some(now) if rank(now) < rank(key) => losses.earlier.push(key.kid.clone()),
                 Some(_) => {}
@@ -88,11 +89,12 @@ mod tests {
 
     use super::*;
     use crate::model::kernel::time::Timestamp;
+    use crate::model::key::algorithm::Algorithm;
 
-    fn ring(keys: &[(&str, State)]) -> Ring {
+    fn ring(keys: &[(&str, State)]) -> Slots {
         let key = |&(kid, state): &(&str, State)| Key {
             kid: kid.into(),
-            algorithm: "EdDSA".into(),
+            algorithm: Algorithm::EdDsa,
             state,
             published_at: Timestamp(0),
             activated_at: None,
@@ -101,10 +103,7 @@ mod tests {
             reason: None,
             max_ttl: Duration::ZERO,
         };
-        Ring {
-            keys: keys.iter().map(key).collect(),
-            ..Ring::default()
-        }
+        Slots::new(keys.iter().map(key), &std::collections::BTreeMap::new())
     }
 
     #[test]
