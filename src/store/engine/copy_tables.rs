@@ -24,7 +24,7 @@ pub struct Table {
 
 /// Every table except `key_ring`. Referenced tables come first, `sessions` last, because it is what
 /// changes if a process still serves from the source.
-pub const TABLES: [Table; 19] = [
+pub const TABLES: [Table; 20] = [
     Table {
         name: "users",
         key: &["id"],
@@ -145,6 +145,12 @@ pub const TABLES: [Table; 19] = [
         numbers: &["attempts", "created_at", "due_at"],
     },
     Table {
+        name: "key_slots",
+        key: &["algorithm"],
+        texts: &["algorithm"],
+        numbers: &["rotate_after", "verifier_cache"],
+    },
+    Table {
         name: "signing_keys",
         key: &["kid"],
         texts: &[
@@ -154,6 +160,7 @@ pub const TABLES: [Table; 19] = [
             "public_jwk",
             "private_jwe",
             "reason",
+            "thumbprint",
         ],
         numbers: &[
             "published_at",
